@@ -1,0 +1,99 @@
+/**
+ * Reads `config.jsonc`: JSON with comments and trailing commas, checked against the schema. Owns the jsonc-parser package.
+ *
+ * A file that is wrong is refused whole, with every problem named by its place; nothing of it is used.
+ */
+
+import { readFileSync } from 'node:fs';
+import { parse, printParseErrorCode, type ParseError } from 'jsonc-parser';
+import { z } from 'zod';
+import { AipassError, systemErrorCode } from './errors.ts';
+import { configSchema, type Config } from './config-schema.ts';
+import { nearest } from './nearest.ts';
+
+/**
+ * Reads the configuration; a file that does not exist is an empty one.
+ *
+ * @throws AipassError BAD_REQUEST naming every problem, or the system's reason why the file cannot be read.
+ */
+export function readConfig(path: string): Config {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return configSchema.parse({});
+    throw new AipassError(
+      'BAD_REQUEST',
+      `cannot read the configuration ${path}: ${systemErrorCode(error) ?? 'unknown reason'}`,
+      {
+        hint: `make it readable: chmod 600 ${path}`,
+        cause: error,
+      },
+    );
+  }
+  return parseConfig(text, path);
+}
+
+/** Parses the text of a configuration; `path` is for messages. Throws as readConfig does. */
+export function parseConfig(text: string, path: string): Config {
+  const errors: ParseError[] = [];
+  const document: unknown = parse(text, errors, { allowTrailingComma: true, allowEmptyContent: true });
+  const [first] = errors;
+  if (first) {
+    throw broken(path, [`line ${lineAt(text, first.offset)}: ${printParseErrorCode(first.error)}`]);
+  }
+  const result = configSchema.safeParse(document ?? {});
+  if (result.success) return result.data;
+  throw broken(path, result.error.issues.flatMap(describeIssue));
+}
+
+function broken(path: string, problems: readonly string[]): AipassError {
+  return new AipassError('BAD_REQUEST', `the configuration ${path} is wrong: ${problems.join('; ')}`, {
+    hint: `edit ${path}; config.schema.json describes every setting`,
+  });
+}
+
+function lineAt(text: string, offset: number): number {
+  return text.slice(0, offset).split('\n').length;
+}
+
+function describeIssue(issue: z.core.$ZodIssue): string[] {
+  const place = issue.path.map(String).join('.') || 'the document';
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((unknown) => {
+      const path = [...issue.path, unknown];
+      const known = nearest(unknown, knownKeys(issue.path));
+      return `unknown setting "${path.map(String).join('.')}"${known === undefined ? '' : `, did you mean "${known}"?`}`;
+    });
+  }
+  return [`"${place}": ${issue.message}`];
+}
+
+/** Lists the settings that may stand at a place, by walking the schema along the path. */
+function knownKeys(path: readonly PropertyKey[]): string[] {
+  let schema: z.core.$ZodType = configSchema;
+  for (const step of path) {
+    schema = unwrap(schema);
+    if (schema instanceof z.ZodObject) {
+      const next: unknown = schema.shape[String(step)];
+      if (!(next instanceof z.ZodType)) return [];
+      schema = next;
+    } else if (schema instanceof z.ZodRecord) schema = schema.valueType;
+    else if (schema instanceof z.ZodArray) schema = schema.element;
+    else return [];
+  }
+  schema = unwrap(schema);
+  return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
+}
+
+function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault ||
+    schema instanceof z.ZodNullable
+  ) {
+    return unwrap(schema.def.innerType);
+  }
+  return schema;
+}

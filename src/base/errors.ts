@@ -1,0 +1,101 @@
+/**
+ * The one error class of aipassd, and every code it can carry.
+ *
+ * A code is stable and documented here; the message is for people; the hint is an action that mends the cause.
+ * The wire carries code, message, hint and retryAfterMs: never a cause, never a stack, never a secret.
+ */
+
+/** Maps each error code to what it means and what a caller may do about it. */
+export const ERROR_CODES = {
+  /** The request itself is wrong (unknown operation, bad parameter, garbage frame). Repeating it unchanged is useless. */
+  BAD_REQUEST: 'the request is wrong',
+  /** What was asked for is not there: an unknown provider, no key, no such secret. */
+  NOT_FOUND: 'what was asked for is not there',
+  /** The caller may not do this. */
+  FORBIDDEN: 'the caller may not do this',
+  /** An OAuth account needs its user's consent again. */
+  REAUTH_REQUIRED: 'the account needs its user again',
+  /** No key of the pool is free; retryAfterMs tells when the first one will be. */
+  POOL_EXHAUSTED: 'no key of the pool is free',
+  /** The provider answered, and refused: its status is in the message. Nobody retries it. */
+  PROVIDER_REJECTED: 'the provider refused the request',
+  /** The provider could not be reached, failed, or answered with something that is no answer. May be repeated. */
+  PROVIDER_UNAVAILABLE: 'the provider did not give an answer',
+  /** A time limit passed: the client's own, the provider's first byte, or the gap between two bytes. */
+  TIMED_OUT: 'a time limit passed',
+  /** The request was under way and was ended: by its caller, by a lost connection or by a stop. It may have had effects. */
+  CANCELLED: 'the request was ended before its result',
+  /** A secrets file or folder lets others in. */
+  UNSAFE_PERMISSIONS: 'a file lets others in',
+  /** Client and daemon speak different protocol versions. */
+  VERSION_MISMATCH: 'client and daemon speak different protocols',
+  /** The daemon did not take the request: not running, gone, or gone before it answered a request without effects. May be repeated. */
+  DAEMON_UNREACHABLE: 'the daemon cannot be reached',
+  /** Another daemon already serves this socket. */
+  ALREADY_RUNNING: 'another daemon is running',
+  /** A defect of aipassd. The log has more. */
+  INTERNAL: 'a defect of aipassd',
+} as const;
+
+/** Names one of the documented codes. */
+export type ErrorCode = keyof typeof ERROR_CODES;
+
+/** Holds what may accompany an error: an action for people, a wait in milliseconds, and a local cause that never travels. */
+export interface ErrorDetails {
+  readonly hint?: string | undefined;
+  readonly retryAfterMs?: number | undefined;
+  readonly cause?: unknown;
+}
+
+/** Is the error as the wire carries it. */
+export interface WireError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint?: string;
+  readonly retryAfterMs?: number;
+}
+
+/** Is every failure that aipassd reports, on both sides of the socket. */
+export class AipassError extends Error {
+  override readonly name = 'AipassError';
+  readonly code: ErrorCode;
+  readonly hint: string | undefined;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.hint = details.hint;
+    this.retryAfterMs = details.retryAfterMs;
+    // Printing an error prints its cause, and a foreign cause can hold a secret: it stays reachable, but is not shown.
+    if (details.cause !== undefined) Object.defineProperty(this, 'cause', { enumerable: false });
+  }
+
+  /** Returns the part of this error that may leave the process. */
+  toWire(): WireError {
+    return {
+      code: this.code,
+      message: this.message,
+      ...(this.hint === undefined ? {} : { hint: this.hint }),
+      ...(this.retryAfterMs === undefined ? {} : { retryAfterMs: this.retryAfterMs }),
+    };
+  }
+
+  /** Rebuilds an error from the wire; an unknown code (of a newer daemon) becomes INTERNAL and keeps its name in the message. */
+  static fromWire(wire: { code: string; message: string; hint?: string; retryAfterMs?: number }): AipassError {
+    return isErrorCode(wire.code)
+      ? new AipassError(wire.code, wire.message, wire)
+      : new AipassError('INTERNAL', `${wire.code}: ${wire.message}`, wire);
+  }
+}
+
+/** Tells whether a text is one of the documented codes. */
+export function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(ERROR_CODES, code);
+}
+
+/** Returns the `code` of a Node system error (`ENOENT`, …), or undefined for anything else. */
+export function systemErrorCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}

@@ -1,0 +1,77 @@
+/**
+ * Where everything lives on disk, for daemon, client and command line alike. Loads `node:` modules only.
+ *
+ * Each folder can be moved by one variable; Linux follows the XDG base directory specification, macOS its own habits.
+ */
+
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+
+/** Holds every path that aipassd reads or writes. All are absolute. */
+export interface Paths {
+  /** Is `~/.secrets`: the folder of all secrets, ours and others'. */
+  readonly secretsRoot: string;
+  /** Is `~/.secrets/aipass`: the folder that the vault reads. */
+  readonly secrets: string;
+  /** Is the file that holds the API keys. */
+  readonly envFile: string;
+  /** Is `config.jsonc`. */
+  readonly config: string;
+  /** Is the folder of state, database and logs. */
+  readonly state: string;
+  /** Is the folder of the sockets. */
+  readonly runtime: string;
+  /** Is the socket that node-ipc serves. */
+  readonly socket: string;
+  /** Is the file that the running daemon holds; see ipc/instance-lock.ts. */
+  readonly lock: string;
+  /** Is the log file (JSON lines), unless the configuration names another. */
+  readonly log: string;
+}
+
+/** Holds what the paths are derived from; the defaults are this process's own. */
+export interface PathSources {
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly home?: string;
+  readonly platform?: NodeJS.Platform;
+}
+
+/** Derives all paths from the environment. A relative XDG variable is ignored, as its specification demands. */
+export function resolvePaths(sources: PathSources = {}): Paths {
+  const env = sources.env ?? process.env;
+  const home = sources.home ?? homedir();
+  const mac = (sources.platform ?? process.platform) === 'darwin';
+
+  const override = (name: string): string | undefined => {
+    const value = env[name];
+    return value ? resolve(value) : undefined;
+  };
+  const xdg = (name: string): string | undefined => {
+    const value = env[name];
+    return value && isAbsolute(value) ? value : undefined;
+  };
+
+  const secretsRoot = override('AIPASSD_SECRETS_DIR') ?? join(home, '.secrets');
+  const secrets = join(secretsRoot, 'aipass');
+  const config =
+    override('AIPASSD_CONFIG') ?? join(xdg('XDG_CONFIG_HOME') ?? join(home, '.config'), 'aipassd', 'config.jsonc');
+  const state =
+    override('AIPASSD_STATE_DIR') ??
+    (mac
+      ? join(home, 'Library', 'Application Support', 'aipassd')
+      : join(xdg('XDG_STATE_HOME') ?? join(home, '.local', 'state'), 'aipassd'));
+  const xdgRuntime = mac ? undefined : xdg('XDG_RUNTIME_DIR');
+  const runtime = override('AIPASSD_RUNTIME_DIR') ?? (xdgRuntime ? join(xdgRuntime, 'aipassd') : join(state, 'run'));
+
+  return {
+    secretsRoot,
+    secrets,
+    envFile: join(secrets, '.env'),
+    config,
+    state,
+    runtime,
+    socket: join(runtime, 'aipassd.sock'),
+    lock: join(runtime, 'aipassd.lock'),
+    log: join(state, 'logs', 'aipassd.log'),
+  };
+}

@@ -1,0 +1,53 @@
+/**
+ * The last resort against a leaked secret: replaces every value the vault holds, and whatever has the shape of a key,
+ * in a text that is about to be logged or sent. The vault tells it what to look for after each change.
+ */
+
+import { SECRET_PLACEHOLDER } from './secret.ts';
+
+/** Is the shortest value worth masking: shorter ones are words that occur in every text. */
+const MIN_MASKED_LENGTH = 6;
+
+/** Is the shortest part of a held value that is masked on its own, where a text quotes only a piece of a key. */
+const MIN_PART_LENGTH = 12;
+
+/** Is the longest value whose pieces are looked for: a longer one is a document, whose words may occur anywhere. */
+const MAX_PARTED_LENGTH = 4096;
+
+/** Matches what looks like a credential whoever it belongs to (shapes from public secret scanners; see providers/). */
+const KEY_SHAPES =
+  /\b(?:sk-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{20,}|gsk_[A-Za-z0-9]{16,}|xai-[A-Za-z0-9]{16,}|pplx-[A-Za-z0-9]{16,}|csk-[A-Za-z0-9]{16,}|fw_[A-Za-z0-9]{12,}|tgp_v1_[A-Za-z0-9_-]{12,}|ya29\.[A-Za-z0-9_.-]{10,}|1\/\/[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|Bearer\s+[A-Za-z0-9._~+/=-]{8,})/g;
+
+/** Matches one run of characters that keys are made of, at least as long as the shortest part worth masking. */
+const KEY_RUN = new RegExp(`[A-Za-z0-9_.~+/=-]{${MIN_PART_LENGTH},}`, 'g');
+
+/** Masks known values and key-shaped runs in text. */
+export class Redactor {
+  #values: readonly string[] = [];
+
+  /** Replaces the set of values to mask; short ones are dropped, long ones are tried first. */
+  learn(values: Iterable<string>): void {
+    const known = new Set<string>();
+    for (const value of values) {
+      if (value.length < MIN_MASKED_LENGTH) continue;
+      known.add(value);
+      // Inside JSON a value with quotes or backslashes is spelt differently.
+      known.add(JSON.stringify(value).slice(1, -1));
+    }
+    this.#values = [...known].toSorted((a, b) => b.length - a.length);
+  }
+
+  /** Returns the text with every known value, every piece of one, and every key-shaped run replaced by a placeholder. */
+  redact(text: string): string {
+    let result = text;
+    for (const value of this.#values) {
+      if (result.includes(value)) result = result.replaceAll(value, SECRET_PLACEHOLDER);
+    }
+    result = result.replace(KEY_RUN, (run) => (this.#isPart(run) ? SECRET_PLACEHOLDER : run));
+    return result.replace(KEY_SHAPES, SECRET_PLACEHOLDER);
+  }
+
+  #isPart(run: string): boolean {
+    return this.#values.some((value) => value.length <= MAX_PARTED_LENGTH && value.includes(run));
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * A value that must not be seen by accident. Printing, logging, serialising or concatenating it gives a placeholder;
+ * only `reveal()` gives the value, so that a search for that word finds every place where one leaves.
+ */
+
+import { inspect } from 'node:util';
+
+/** Is what every accidental rendering of a secret shows. */
+export const SECRET_PLACEHOLDER = '[secret]';
+
+/** Holds one secret text. */
+export class Secret {
+  readonly #value: string;
+
+  constructor(value: string) {
+    this.#value = value;
+  }
+
+  /** Returns the value itself. */
+  reveal(): string {
+    return this.#value;
+  }
+
+  /** Returns the length in UTF-16 units: the one property of a secret that may be shown. */
+  get length(): number {
+    return this.#value.length;
+  }
+
+  /** Tells whether two secrets hold the same value. */
+  equals(other: Secret): boolean {
+    return this.#value === other.#value;
+  }
+
+  toString(): string {
+    return SECRET_PLACEHOLDER;
+  }
+
+  toJSON(): string {
+    return SECRET_PLACEHOLDER;
+  }
+
+  [Symbol.toPrimitive](): string {
+    return SECRET_PLACEHOLDER;
+  }
+
+  [inspect.custom](): string {
+    return SECRET_PLACEHOLDER;
+  }
+}
+
+/** Masks a key for display: first 6, `****`, last 4; only `****` for one of 14 characters or fewer, where that would show most of it. */
+export function maskKey(key: Secret): string {
+  const value = key.reveal();
+  return value.length <= 14 ? '****' : `${value.slice(0, 6)}****${value.slice(-4)}`;
+}

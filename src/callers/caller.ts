@@ -1,0 +1,14 @@
+/**
+ * Who is asking: what the program calls itself, and what the kernel says of it.
+ */
+
+import type { Right } from './rights.ts';
+
+/** Is the program at the other end of a connection. A declared name is a label for people, not proof of anything. */
+export interface Caller {
+  /** Is what it calls itself, plain text, or null where it says nothing. */
+  readonly name: string | null;
+  /** Is its client library as `name/version`, or null. */
+  readonly client: string | null;
+  readonly rights: ReadonlySet<Right>;
+}

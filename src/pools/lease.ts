@@ -1,0 +1,52 @@
+/**
+ * The use of one key for one call: leased before it, settled with the outcome after it.
+ */
+
+import type { Secret } from '../base/secret.ts';
+
+/** Is how a call ended, for the key that paid. Header names are lower-case. */
+export type LeaseOutcome =
+  /** The provider answered in full. */
+  | {
+      readonly kind: 'succeeded';
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly tokens?: number;
+      readonly costUsd?: number;
+    }
+  /** The provider answered with a status of 400 or more, or with an error inside a 200; `body` is its parsed error document. */
+  | {
+      readonly kind: 'refused';
+      readonly status: number;
+      readonly headers: Readonly<Record<string, string>>;
+      readonly body: unknown;
+    }
+  /** No usable answer: the network, a time limit, or an answer that is none. */
+  | { readonly kind: 'unavailable'; readonly reason: 'network' | 'timeout' | 'garbage' }
+  /** The caller ended it; nothing is known of the key. */
+  | { readonly kind: 'cancelled' };
+
+/** Is the right to use one key for one call. */
+export interface KeyLease {
+  readonly provider: string;
+  /** Is the key's id, or null where the provider needs no key and there is none. */
+  readonly keyId: string | null;
+  readonly value: Secret | null;
+  /** Gives the key back with the outcome. A second call does nothing. */
+  settle(outcome: LeaseOutcome): void;
+}
+
+/** Says what a key is wanted for. */
+export interface LeaseRequest {
+  readonly provider: string;
+  readonly model?: string;
+}
+
+/** Hands out keys. */
+export interface KeySource {
+  /**
+   * Returns a key of the provider to use for one call.
+   *
+   * @throws AipassError NOT_FOUND where there is no key at all, POOL_EXHAUSTED where none is free.
+   */
+  lease(request: LeaseRequest): KeyLease;
+}

@@ -1,0 +1,108 @@
+/**
+ * Cuts a stream of text into frames and turns them into messages, and back.
+ *
+ * Work is linear in the bytes received: an unfinished frame is kept as a list of chunks, and only the newest chunk is
+ * searched. A frame over the limit fails as soon as it is known to be too long, however slowly it arrives.
+ */
+
+import { FRAME_END } from './limits.ts';
+
+/** Says why a frame was refused; the connection it came from cannot be trusted to be in step any more. */
+export class FrameError extends Error {
+  override readonly name = 'FrameError';
+}
+
+/** Is an envelope before anything is known of its content. */
+export interface Envelope {
+  readonly type: string;
+  readonly data: unknown;
+}
+
+/** Holds the chunks of a frame whose end has not arrived. */
+export class PartialFrame {
+  readonly #chunks: string[];
+  #bytes: number;
+  /** Is when the frame began, on the monotonic clock, in milliseconds. */
+  readonly since: number;
+
+  constructor(first: string, since: number) {
+    this.#chunks = [first];
+    this.#bytes = Buffer.byteLength(first);
+    this.since = since;
+  }
+
+  /** Returns the UTF-8 bytes received so far. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  append(chunk: string): void {
+    this.#chunks.push(chunk);
+    this.#bytes += Buffer.byteLength(chunk);
+  }
+
+  /** Returns the whole frame, given its last piece. */
+  finish(last: string): string {
+    this.#chunks.push(last);
+    return this.#chunks.join('');
+  }
+}
+
+/**
+ * Takes one chunk and hands each frame that it completes to `receive`; returns what is left unfinished.
+ *
+ * @throws FrameError when a frame, finished or not, is longer than `maxBytes` of UTF-8.
+ */
+export function readFrames(
+  partial: PartialFrame | undefined,
+  chunk: string,
+  maxBytes: number,
+  receive: (frame: string) => void,
+): PartialFrame | undefined {
+  let rest = partial;
+  let start = 0;
+  for (let end = chunk.indexOf(FRAME_END); end !== -1; end = chunk.indexOf(FRAME_END, start)) {
+    const last = chunk.slice(start, end);
+    // A UTF-16 unit is at most 3 bytes of UTF-8: short frames need no exact count.
+    if ((rest?.bytes ?? 0) + last.length * 3 > maxBytes)
+      assertFits((rest?.bytes ?? 0) + Buffer.byteLength(last), maxBytes);
+    const frame = rest ? rest.finish(last) : last;
+    rest = undefined;
+    start = end + FRAME_END.length;
+    receive(frame);
+  }
+  if (start === chunk.length) return rest;
+
+  const tail = start === 0 ? chunk : chunk.slice(start);
+  if (rest) rest.append(tail);
+  else rest = new PartialFrame(tail, performance.now());
+  assertFits(rest.bytes, maxBytes);
+  return rest;
+}
+
+function assertFits(bytes: number, maxBytes: number): void {
+  if (bytes > maxBytes) throw new FrameError(`a frame is longer than the limit of ${maxBytes} bytes`);
+}
+
+/**
+ * Reads one frame as an envelope.
+ *
+ * @throws FrameError when it is no JSON object with a text as `type`. The message never quotes the frame.
+ */
+export function parseEnvelope(frame: string): Envelope {
+  let value: unknown;
+  try {
+    value = JSON.parse(frame);
+  } catch {
+    throw new FrameError('a frame is not valid JSON');
+  }
+  if (typeof value !== 'object' || value === null || !('type' in value) || typeof value.type !== 'string') {
+    throw new FrameError('a frame is not an object with a type');
+  }
+  return { type: value.type, data: 'data' in value ? value.data : undefined };
+}
+
+/** Prints an envelope as one frame, its end included. */
+export function printFrame(type: string, data: unknown): string {
+  return JSON.stringify({ type, data }) + FRAME_END;
+}

@@ -1,0 +1,47 @@
+/**
+ * What travels on the socket: node-ipc envelopes `{"type": …, "data": …}`, each followed by a form feed.
+ *
+ * The client says `hello` first and may go on without waiting for `welcome`; its ids name its requests, many of which
+ * may be in flight. Every request is answered by exactly one `reply` or `error`; `chunk`s of a streaming operation
+ * come before it.
+ */
+
+import type { WireError } from '../base/errors.ts';
+
+/** Is what a client may send. */
+export type ClientMessage =
+  | { readonly type: 'hello'; readonly data: Hello }
+  | { readonly type: 'request'; readonly data: Request }
+  | { readonly type: 'cancel'; readonly data: { readonly id: RequestId } };
+
+/** Is what the daemon may send. */
+export type DaemonMessage =
+  | { readonly type: 'welcome'; readonly data: Welcome }
+  | { readonly type: 'reply'; readonly data: { readonly id: RequestId; readonly result: unknown } }
+  | { readonly type: 'chunk'; readonly data: { readonly id: RequestId; readonly data: unknown } }
+  | { readonly type: 'error'; readonly data: { readonly id?: RequestId; readonly error: WireError } }
+  | { readonly type: 'event'; readonly data: { readonly event: string; readonly data: unknown } };
+
+/** Names a request; chosen by the client, unique among its requests in flight. */
+export type RequestId = string | number;
+
+/** Opens a connection: the protocol, what the caller calls itself, and the client library as `name/version`. */
+export interface Hello {
+  readonly protocol: number;
+  readonly caller?: string;
+  readonly client?: string;
+}
+
+/** Answers a hello. */
+export interface Welcome {
+  readonly protocol: number;
+  readonly version: string;
+  readonly pid: number;
+}
+
+/** Asks for one operation. */
+export interface Request {
+  readonly id: RequestId;
+  readonly op: string;
+  readonly params?: unknown;
+}

@@ -1,0 +1,51 @@
+/**
+ * What can be asked for: the parameters and the result of every operation, as client and daemon both know them.
+ *
+ * The daemon checks parameters against schemas of its own (operations/); here are only the shapes.
+ */
+
+import type { CompletionParams, CompletionResult } from './completion.ts';
+import type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from './provider.ts';
+import type { Status } from './status.ts';
+
+/** Maps the name of each operation to its parameters and its result. */
+export interface Operations {
+  /** Tells how the daemon is. */
+  'status.get': { params: Record<string, never>; result: Status };
+  /** Lists the keys of one provider or of all, masked. */
+  'key.list': { params: { provider?: string | undefined }; result: { keys: KeyInfo[] } };
+  /** Releases the value of a provider's key: the named one, or the first that is usable. */
+  'key.get': { params: { provider?: string | undefined; keyId?: string | undefined }; result: KeyValue };
+  /** Lists the opaque secrets of one provider or of all, without their values. */
+  'secret.list': { params: { provider?: string | undefined }; result: { secrets: SecretInfo[] } };
+  /** Releases an opaque secret: as text, or as the parsed document with `json`. */
+  'secret.get': { params: { name: string; json?: boolean | undefined }; result: { name: string; value: unknown } };
+  /** Lists the providers that are known. */
+  'provider.list': { params: Record<string, never>; result: { defaultProvider: string; providers: ProviderInfo[] } };
+  /** Judges a provider's keys by their shape and, with `online`, by asking the provider. */
+  'provider.validate': {
+    params: { provider?: string | undefined; keyId?: string | undefined; online?: boolean | undefined };
+    result: { provider: string; keys: KeyVerdict[] };
+  };
+  /** Asks a provider for its models. */
+  'provider.models': { params: { provider?: string | undefined }; result: { provider: string; models: ModelInfo[] } };
+  /** Has a provider complete a chat. With `stream`, deltas come as chunks before the result. */
+  'completion.create': { params: CompletionParams; result: CompletionResult };
+}
+
+/** Names one operation. */
+export type OperationName = keyof Operations;
+
+/** Is a released key. `keyId` is the name of its variable in `.env`. */
+export interface KeyValue {
+  readonly provider: string;
+  readonly keyId: string;
+  readonly key: string;
+}
+
+/** Describes an opaque secret: `<provider>/<slug>`, how it is stored, and the length of its text in characters. */
+export interface SecretInfo {
+  readonly name: string;
+  readonly format: 'json' | 'text';
+  readonly chars: number;
+}
