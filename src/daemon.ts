@@ -6,6 +6,7 @@
 import { mkdir } from 'node:fs/promises';
 import { ALL_RIGHTS } from './callers/rights.ts';
 import { systemClock } from './base/clock.ts';
+import { captureConsole } from './base/console-capture.ts';
 import { readConfig } from './base/config.ts';
 import type { Config } from './base/config-schema.ts';
 import { AipassError } from './base/errors.ts';
@@ -175,22 +176,6 @@ function reportStartFailure(error: unknown): number {
   process.stderr.write(`aipassd: ${failure.message} [${failure.code}]\n`);
   if (failure.hint !== undefined) process.stderr.write(`  → ${failure.hint}\n`);
   return 2;
-}
-
-/** Sends what packages print to the console through the log, where the redactor sees it. */
-function captureConsole(logger: Logger): () => void {
-  const original = {
-    error: console.error,
-    warn: console.warn,
-    log: console.log,
-    info: console.info,
-    debug: console.debug,
-  };
-  const say = (...parts: unknown[]): void => logger.debug('a package printed', { text: parts.map(String).join(' ') });
-  Object.assign(console, { error: say, warn: say, log: say, info: say, debug: say });
-  return () => {
-    Object.assign(console, original);
-  };
 }
 
 /** Lists settings that are legal but unwise. */
