@@ -4,7 +4,7 @@
  * The folder's path is short, because a Unix socket's path may have at most 107 bytes (103 on macOS).
  */
 
-import { mkdtempSync, realpathSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
@@ -12,6 +12,12 @@ import { resolvePaths, type Paths } from '../../src/base/paths.ts';
 
 /** Is how long the system's temporary folder may be before /tmp is taken instead, in bytes. */
 const MAX_TMPDIR_BYTES = 60;
+
+/** Holds the homes that are not removed yet, for the case that a test fails before it can see to that. */
+const homes = new Set<string>();
+process.on('exit', () => {
+  for (const path of homes) rmSync(path, { recursive: true, force: true });
+});
 
 /** Is a temporary home. `await using` removes it at the end of the test; elsewhere call `remove()`. */
 export interface TempHome extends AsyncDisposable {
@@ -44,7 +50,11 @@ export function makeTempHome(): TempHome {
     AIPASSD_RUNTIME_DIR: join(path, 'run'),
   };
   const paths = resolvePaths({ env, home: path });
-  const remove = (): Promise<void> => rm(path, { recursive: true, force: true, maxRetries: 5 });
+  homes.add(path);
+  const remove = async (): Promise<void> => {
+    await rm(path, { recursive: true, force: true, maxRetries: 5 });
+    homes.delete(path);
+  };
   return {
     path,
     env,
