@@ -3,6 +3,7 @@
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
+import { afterAll } from 'vitest';
 
 /** Says how a program is started. */
 export interface ProgramOptions {
@@ -26,11 +27,13 @@ export interface ProgramResult {
 /** Is how long runProgram waits before it kills, in milliseconds. */
 const RUN_LIMIT_MS = 20_000;
 
-/** Holds what still runs, for the case that the tests themselves are ended. */
+/** Holds what still runs, for the case that a test fails before it can see to that, or the tests themselves are ended. */
 const running = new Set<ChildProcess>();
-process.on('exit', () => {
+const killAll = (): void => {
   for (const child of running) child.kill('SIGKILL');
-});
+};
+afterAll(killAll);
+process.on('exit', killAll);
 
 /** Is a running program. `await using` kills it at the end of the test. */
 export class Program implements AsyncDisposable {

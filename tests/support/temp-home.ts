@@ -4,10 +4,11 @@
  * The folder's path is short, because a Unix socket's path may have at most 107 bytes (103 on macOS).
  */
 
-import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { mkdtempSync, realpathSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
+import { afterAll } from 'vitest';
 import { resolvePaths, type Paths } from '../../src/base/paths.ts';
 
 /** Is how long the system's temporary folder may be before /tmp is taken instead, in bytes. */
@@ -15,8 +16,8 @@ const MAX_TMPDIR_BYTES = 60;
 
 /** Holds the homes that are not removed yet, for the case that a test fails before it can see to that. */
 const homes = new Set<string>();
-process.on('exit', () => {
-  for (const path of homes) rmSync(path, { recursive: true, force: true });
+afterAll(async () => {
+  for (const path of homes) await rm(path, { recursive: true, force: true, maxRetries: 5 });
 });
 
 /** Is a temporary home. `await using` removes it at the end of the test; elsewhere call `remove()`. */
