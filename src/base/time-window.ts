@@ -19,8 +19,7 @@ const DAY_MS = 86_400_000;
 /** Tells whether a name is one of the IANA time zones that this machine knows. */
 export function isTimeZone(zone: string): boolean {
   try {
-    new Intl.DateTimeFormat('en-US', { timeZone: zone });
-    return true;
+    return Intl.DateTimeFormat('en-US', { timeZone: zone }).resolvedOptions().timeZone !== '';
   } catch {
     return false;
   }

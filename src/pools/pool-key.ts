@@ -129,11 +129,16 @@ export class PoolKey implements Ranked {
     return this.day >= Math.floor(now / DAY_MS) ? this.dayUses : 0;
   }
 
-  /** Counts a settled lease and how long it took. */
-  giveBack(latencyMs: number): void {
+  /** Counts a settled lease. */
+  giveBack(): void {
     this.inFlight = Math.max(0, this.inFlight - 1);
+  }
+
+  /** Notes how long a call took. */
+  noteLatency(latencyMs: number): void {
     if (!(latencyMs >= 0) || !Number.isFinite(latencyMs)) return;
-    this.latencyMs = this.latencyMs === null ? latencyMs : this.latencyMs + LATENCY_SHARE * (latencyMs - this.latencyMs);
+    this.latencyMs =
+      this.latencyMs === null ? latencyMs : this.latencyMs + LATENCY_SHARE * (latencyMs - this.latencyMs);
   }
 
   save(): SavedKey {

@@ -53,9 +53,8 @@ export function readRefusal(provider: string, body: unknown): RefusalFacts {
 
 /** Reads what OpenAI and those that copy its errors say; `insufficient_quota` is money, though its status is 429. */
 function readCommon(error: Fields): RefusalFacts {
-  const names = [error['code'], error['type']];
-  if (names.includes('insufficient_quota') || names.includes('billing_hard_limit_reached')) return { noCredit: true };
-  return {};
+  const hasName = (name: string): boolean => error['code'] === name || error['type'] === name;
+  return hasName('insufficient_quota') || hasName('billing_hard_limit_reached') ? { noCredit: true } : {};
 }
 
 /** Reads OpenRouter's metadata (openrouter.ai/docs, errors and limits). */
