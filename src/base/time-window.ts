@@ -51,7 +51,9 @@ function fixedWindow(instant: number, lengthMs: number, offset: number): TimeWin
 function firstInstantOf(local: number, zone: string): number {
   // Offsets change by a day at most, and two days never have two changes: one of the offsets around it is the right one.
   const offsets = [offsetAt(local - DAY_MS, zone), offsetAt(local + DAY_MS, zone)];
-  const exact = offsets.map((offset) => local - offset).filter((instant) => instant + offsetAt(instant, zone) === local);
+  const exact = offsets
+    .map((offset) => local - offset)
+    .filter((instant) => instant + offsetAt(instant, zone) === local);
   if (exact.length > 0) return Math.min(...exact);
   // The zone skips this time: its day begins when the clocks go forward, which the offset from before tells.
   return local - Math.min(...offsets);

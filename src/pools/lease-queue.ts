@@ -39,7 +39,7 @@ export class LeaseQueue {
     if (signal?.aborted) return Promise.reject(cancelled());
     return new Promise((resolve, reject) => {
       const deadline = this.#clock.monotonic() + maxWaitMs;
-      let cancelTimer = (): void => {};
+      let cancelTimer: (() => void) | undefined;
       const onAbort = (): void => {
         waiter.leave();
         reject(cancelled());
@@ -51,7 +51,7 @@ export class LeaseQueue {
         reject,
         leave: () => {
           this.#waiters.delete(waiter);
-          cancelTimer();
+          cancelTimer?.();
           signal?.removeEventListener('abort', onAbort);
         },
       };
@@ -63,6 +63,7 @@ export class LeaseQueue {
       this.#waiters.add(waiter);
       signal?.addEventListener('abort', onAbort);
       look();
+      this.serve();
     });
   }
 

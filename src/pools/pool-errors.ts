@@ -14,6 +14,9 @@ const NAMED_KEYS = 10;
 /** Is the longest model name in a message, in characters. */
 const MAX_MODEL_LENGTH = 100;
 
+/** Is the wait that is suggested where all keys are at their cap of calls in flight, in milliseconds. */
+export const BUSY_RETRY_MS = 1000;
+
 /** Says that a provider has no key at all. */
 export function noKey(provider: string): AipassError {
   return new AipassError('NOT_FOUND', `there is no key for ${provider}`, {
@@ -65,6 +68,3 @@ export function poolExhausted(
     retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : undefined,
   });
 }
-
-/** Is the wait that is suggested where all keys are at their cap of calls in flight, in milliseconds. */
-const BUSY_RETRY_MS = 1000;

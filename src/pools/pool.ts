@@ -77,7 +77,8 @@ export class Pool {
     if (this.roster.keys.size === 0) return this.#take(null, model, now);
     const key = this.next(model, exclude);
     if (!key) throw this.#exhausted(model, now);
-    this.#isExhausted = false;
+    // A probe does not show yet that the pool serves again.
+    if (key.cycle.phase === 'awake' && key.account.cycle.phase === 'awake') this.#isExhausted = false;
     return this.#take(key, model, now);
   }
 

@@ -9,6 +9,7 @@ import type { Chance } from './backoff.ts';
 import { LeaseQueue, isWorthWaiting } from './lease-queue.ts';
 import type { KeyLease, KeySource, LeaseRequest, LeaseWait } from './lease.ts';
 import type { KeyEntry } from './pool-key.ts';
+import { BUSY_RETRY_MS } from './pool-errors.ts';
 import type { CheckVerdict } from './pool-parts.ts';
 import { describePool, explainPool } from './pool-report.ts';
 import { parseSavedPools } from './pool-state.ts';
@@ -67,7 +68,9 @@ export class Pools implements KeySource {
       // Who comes while others wait stands behind them.
       if (queue.size === 0 || maxWaitMs === 0) return pool.lease(request);
     } catch (error) {
-      const isFutile = error instanceof AipassError && (error.retryAfterMs ?? Number.POSITIVE_INFINITY) > maxWaitMs;
+      // Up to BUSY_RETRY_MS the error may only guess: a call in flight can end at any moment.
+      const known = error instanceof AipassError ? (error.retryAfterMs ?? Number.POSITIVE_INFINITY) : 0;
+      const isFutile = known > Math.max(maxWaitMs, BUSY_RETRY_MS);
       if (maxWaitMs === 0 || isFutile || !isWorthWaiting(error)) throw error;
     }
     return queue.wait(request, () => pool.lease(request), maxWaitMs, wait.signal);
