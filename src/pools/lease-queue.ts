@@ -5,13 +5,13 @@
 
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
-import type { KeyLease, LeaseRequest } from './lease.ts';
+import type { KeyLease } from './lease.ts';
 
 /** Is the longest wait of one timer, in milliseconds: machines sleep, so clocks are looked at again. */
 const LONGEST_WAIT_MS = 30_000;
 
 interface Waiter {
-  readonly request: LeaseRequest;
+  readonly model: string | undefined;
   /** Takes a lease, or throws why there is none. */
   readonly attempt: () => KeyLease;
   readonly resolve: (lease: KeyLease) => void;
@@ -35,7 +35,7 @@ export class LeaseQueue {
   }
 
   /** Waits for a lease; rejects with the last reason why there is none when the time is up, CANCELLED when `signal` aborts. */
-  wait(request: LeaseRequest, attempt: () => KeyLease, maxWaitMs: number, signal?: AbortSignal): Promise<KeyLease> {
+  wait(model: string | undefined, attempt: () => KeyLease, maxWaitMs: number, signal?: AbortSignal): Promise<KeyLease> {
     if (signal?.aborted) return Promise.reject(cancelled());
     return new Promise((resolve, reject) => {
       const deadline = this.#clock.monotonic() + maxWaitMs;
@@ -45,7 +45,7 @@ export class LeaseQueue {
         reject(cancelled());
       };
       const waiter: Waiter = {
-        request,
+        model,
         attempt,
         resolve,
         reject,
@@ -74,10 +74,7 @@ export class LeaseQueue {
     this.#isServing = true;
     const failed = new Set<string | undefined>();
     for (const waiter of this.#waiters) {
-      const { model, exclude } = waiter.request;
-      const isPlain = exclude === undefined || exclude.size === 0;
-      if (isPlain && failed.has(model)) continue;
-      if (!this.#try(waiter, false) && isPlain) failed.add(model);
+      if (!failed.has(waiter.model) && !this.#try(waiter, false)) failed.add(waiter.model);
     }
     this.#isServing = false;
   }

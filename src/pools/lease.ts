@@ -41,7 +41,7 @@ export interface KeyLease {
 export interface LeaseRequest {
   readonly provider: string;
   readonly model?: string | undefined;
-  /** Holds the keys, by their ids, that were tried for this call already. */
+  /** Holds the keys, by their ids, that were tried for this call already; who waits takes any again. */
   readonly exclude?: ReadonlySet<string> | undefined;
 }
 
@@ -49,6 +49,8 @@ export interface LeaseRequest {
 export interface LeaseWait {
   /** Is the longest wait, in milliseconds; without it the provider's setting, whose default is not to wait. */
   readonly maxWaitMs?: number | undefined;
+  /** Is how much of that time is over already, in milliseconds. */
+  readonly spentMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -63,8 +65,8 @@ export interface KeySource {
   lease(request: LeaseRequest): KeyLease;
 
   /**
-   * Returns a key as `lease` does, waiting for one if the caller has the time. Rejects as `lease` throws, and with
-   * CANCELLED when the signal aborts.
+   * Returns a key as `lease` does, waiting for one if the caller has the time; absent where there is nothing to wait for.
+   * Rejects as `lease` throws, and with CANCELLED when the signal aborts.
    */
-  acquire(request: LeaseRequest, wait?: LeaseWait): Promise<KeyLease>;
+  acquire?(request: LeaseRequest, wait?: LeaseWait): Promise<KeyLease>;
 }

@@ -17,13 +17,6 @@ const MAX_MODEL_LENGTH = 100;
 /** Is the wait that is suggested where all keys are at their cap of calls in flight, in milliseconds. */
 export const BUSY_RETRY_MS = 1000;
 
-/** Says that a provider has no key at all. */
-export function noKey(provider: string): AipassError {
-  return new AipassError('NOT_FOUND', `there is no key for ${provider}`, {
-    hint: `put ${provider.toUpperCase().replaceAll('-', '_')}_API_KEY=… into the .env file of the secrets folder`,
-  });
-}
-
 /** Says that a provider is left alone for a while; `cycle` is its breaker's. */
 export function providerResting(provider: string, { phase, rest }: RestCycle, now: number): AipassError {
   const message = `${provider} failed several times in a row and is left alone`;

@@ -3,6 +3,7 @@
  */
 
 import type { Clock } from '../base/clock.ts';
+import type { AipassError } from '../base/errors.ts';
 import type { PoolEvent, PoolStrategy } from '../protocol/pool.ts';
 import type { Chance } from './backoff.ts';
 
@@ -18,6 +19,8 @@ export interface PoolParts {
   readonly clock: Clock;
   readonly chance: Chance;
   readonly emit: (event: PoolEvent) => void;
+  /** Returns the error that says why there is no key at all. */
+  readonly whyNone: () => AipassError;
   /** Is told when something has to be saved. */
   readonly onChange: () => void;
   /** Is told when a call may start that could not before. */

@@ -12,7 +12,7 @@ import { Lanes } from './lanes.ts';
 import type { KeyLease, LeaseOutcome, LeaseRequest } from './lease.ts';
 import { readWindows } from './limit-windows.ts';
 import type { KeyEntry, PoolKey } from './pool-key.ts';
-import { noKey, poolExhausted, providerResting } from './pool-errors.ts';
+import { poolExhausted, providerResting } from './pool-errors.ts';
 import type { CheckVerdict, PoolParts } from './pool-parts.ts';
 import { Rests } from './rests.ts';
 import { Roster, type SavedPool } from './roster.ts';
@@ -72,7 +72,7 @@ export class Pool {
   lease(request: Omit<LeaseRequest, 'provider'> = {}): KeyLease {
     const now = this.rests.advance();
     const { model, exclude } = request;
-    if (this.roster.keys.size === 0 && this.parts.needsKey) throw noKey(this.parts.provider);
+    if (this.roster.keys.size === 0 && this.parts.needsKey) throw this.parts.whyNone();
     if (!this.rests.breaker.cycle.free) throw providerResting(this.parts.provider, this.rests.breaker.cycle, now);
     if (this.roster.keys.size === 0) return this.#take(null, model, now);
     const key = this.next(model, exclude);

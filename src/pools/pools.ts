@@ -9,7 +9,7 @@ import type { Chance } from './backoff.ts';
 import { LeaseQueue, isWorthWaiting } from './lease-queue.ts';
 import type { KeyLease, KeySource, LeaseRequest, LeaseWait } from './lease.ts';
 import type { KeyEntry } from './pool-key.ts';
-import { BUSY_RETRY_MS } from './pool-errors.ts';
+import { BUSY_RETRY_MS, poolExhausted } from './pool-errors.ts';
 import type { CheckVerdict } from './pool-parts.ts';
 import { describePool, explainPool } from './pool-report.ts';
 import { parseSavedPools } from './pool-state.ts';
@@ -38,6 +38,8 @@ export interface PoolsParts {
   readonly settingsOf: (provider: string) => PoolSettings;
   /** Returns the active keys of a provider, in their order. */
   readonly keysOf: (provider: string) => readonly KeyEntry[];
+  /** Returns the error that says why a provider has no key at all. */
+  readonly whyNone: (provider: string) => AipassError;
   /** Asks for a check of a key, whose verdict comes through `checked`; absent where nobody can. */
   readonly requestCheck?: (provider: string, keyId: string) => void;
 }
@@ -63,7 +65,7 @@ export class Pools implements KeySource {
 
   async acquire(request: LeaseRequest, wait: LeaseWait = {}): Promise<KeyLease> {
     const { pool, queue, settings } = this.#of(request.provider);
-    const maxWaitMs = wait.maxWaitMs ?? settings.maxWaitMs ?? 0;
+    const maxWaitMs = Math.max(0, (wait.maxWaitMs ?? settings.maxWaitMs ?? 0) - (wait.spentMs ?? 0));
     try {
       // Who comes while others wait stands behind them.
       if (queue.size === 0 || maxWaitMs === 0) return pool.lease(request);
@@ -73,7 +75,8 @@ export class Pools implements KeySource {
       const isFutile = known > Math.max(maxWaitMs, BUSY_RETRY_MS);
       if (maxWaitMs === 0 || isFutile || !isWorthWaiting(error)) throw error;
     }
-    return queue.wait(request, () => pool.lease(request), maxWaitMs, wait.signal);
+    const { model } = request;
+    return queue.wait(model, () => pool.lease({ model }), maxWaitMs, wait.signal);
   }
 
   /** Takes over what the vault holds now, in every pool. */
@@ -104,6 +107,18 @@ export class Pools implements KeySource {
       .map((key) => key.keyId);
   }
 
+  /** Returns what `checked` compares: the revision of a key as the pool holds it, or undefined for one that it does not use. */
+  revisionOf(provider: string, keyId: string): string | undefined {
+    return this.#of(provider).pool.roster.keys.get(keyId)?.revision;
+  }
+
+  /** Returns the error that says why no key of a provider can be had: there is none, or all are out. */
+  whyNone(provider: string): AipassError {
+    const { pool } = this.#of(provider);
+    const keys = [...pool.roster.keys.values()];
+    return keys.length === 0 ? this.#parts.whyNone(provider) : poolExhausted(provider, keys, undefined, pool.advance());
+  }
+
   /** Takes the verdict of a check of a key as it was at a revision; `status` is what the provider answered, 0 for none. */
   checked(provider: string, keyId: string, revision: string, verdict: CheckVerdict, status: number): void {
     this.#of(provider).pool.checked(keyId, revision, verdict, status);
@@ -127,7 +142,7 @@ export class Pools implements KeySource {
     const known = this.#pools.get(provider);
     if (known) return known;
     const settings = this.#parts.settingsOf(provider);
-    const { clock, chance, emit, onChange, requestCheck } = this.#parts;
+    const { clock, chance, emit, onChange, requestCheck, whyNone } = this.#parts;
     const queue = new LeaseQueue(clock);
     const pool = new Pool(
       {
@@ -138,6 +153,7 @@ export class Pools implements KeySource {
         chance,
         emit,
         onChange,
+        whyNone: () => whyNone(provider),
         onFree: () => queue.serve(),
         requestCheck: requestCheck && ((keyId) => requestCheck(provider, keyId)),
       },

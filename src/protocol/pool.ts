@@ -3,6 +3,8 @@
  * Times are epoch milliseconds. Keys are always masked here.
  */
 
+import type { KeyVerdict } from './provider.ts';
+
 /** Names how the next key is chosen. */
 export type PoolStrategy = 'least-used' | 'round-robin' | 'random' | 'weighted' | 'priority';
 
@@ -120,3 +122,49 @@ export type PoolEvent =
       readonly model: string | null;
       readonly retryAfterMs: number | null;
     };
+
+/** Asks for a key for one call. */
+export interface PoolLeaseParams {
+  readonly provider?: string | undefined;
+  readonly model?: string | undefined;
+  /** Names the keys that were tried for this call already. */
+  readonly exclude?: readonly string[] | undefined;
+  /** Is how long to wait where no key is free, in milliseconds; without it the provider's setting. */
+  readonly maxWaitMs?: number | undefined;
+}
+
+/** Is a key lent for one call. */
+export interface PoolLease {
+  readonly leaseId: string;
+  readonly provider: string;
+  readonly keyId: string;
+  readonly key: string;
+}
+
+/**
+ * Names how a call ended: `limited` rests the key, `rejected` takes it out, `unavailable` blames the provider, `failed`
+ * nobody.
+ */
+export type ReportedOutcome = 'succeeded' | 'limited' | 'rejected' | 'unavailable' | 'failed';
+
+/** Tells how a call ended that was made with a lent key. What is known of the answer makes the rest exact. */
+export interface PoolSettleParams {
+  readonly leaseId: string;
+  readonly outcome: ReportedOutcome;
+  /** Is the HTTP status of the answer. */
+  readonly status?: number | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Is the parsed error document. */
+  readonly body?: unknown;
+  readonly retryAfterMs?: number | undefined;
+  readonly latencyMs?: number | undefined;
+  readonly tokens?: number | undefined;
+  readonly costUsd?: number | undefined;
+}
+
+/** Is one chunk of `pool.check`: how many keys are done of how many, and the verdict on the newest. */
+export interface PoolCheckProgress {
+  readonly done: number;
+  readonly total: number;
+  readonly key: KeyVerdict;
+}

@@ -2,6 +2,7 @@
  * A pool with keys, a clock that tests move and chance that tests choose.
  */
 
+import { AipassError } from '../../src/base/errors.ts';
 import { Secret } from '../../src/base/secret.ts';
 import type { LeaseOutcome } from '../../src/pools/lease.ts';
 import type { KeyEntry, KeySettings } from '../../src/pools/pool-key.ts';
@@ -49,6 +50,7 @@ export function openPool(
       emit: (event) => events.push(event),
       onChange: () => {},
       onFree: () => {},
+      whyNone: () => new AipassError('NOT_FOUND', 'there is no key for acme'),
       ...parts,
     },
     saved,

@@ -19,6 +19,7 @@ function openPools(keys: KeyEntry[], parts: Partial<PoolsParts> = {}): { pools: 
       return { needsKey: true };
     },
     keysOf: () => keys,
+    whyNone: () => new AipassError('NOT_FOUND', 'there is no key for acme'),
     ...parts,
   });
   return { pools, clock };
