@@ -193,7 +193,8 @@ function waitForEnd(): Promise<Ending> {
       clearInterval(keepAlive);
       resolve(ending);
     };
-    for (const signal of STOP_SIGNALS) process.once(signal, () => end({ kind: 'signal', signal }));
+    // Not `once`: where no listener is left, a package that cleans up at exit (signal-exit) would end the process.
+    for (const signal of STOP_SIGNALS) process.on(signal, () => end({ kind: 'signal', signal }));
     process.on('uncaughtException', (error) => end({ kind: 'failure', error }));
   });
 }

@@ -139,7 +139,7 @@ class PooledCaller {
   async #lease(exclude: readonly string[]): Promise<PoolLease> {
     const { model, maxWaitMs, signal } = this.#options;
     if (signal?.aborted) throw cancelled(signal);
-    const leasing = this.#lender.lease({ provider: this.#provider, model, maxWaitMs, exclude });
+    const leasing = this.#lender.lease({ provider: this.#provider, model, maxWaitMs, exclude: [...exclude] });
     if (!signal) return leasing;
     const { promise, reject } = Promise.withResolvers<never>();
     const onAbort = (): void => {

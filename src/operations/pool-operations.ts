@@ -94,7 +94,7 @@ export function poolOperations({ vault, lookup, pools, checks }: PoolOperationsO
         outcome: z.enum(['succeeded', 'limited', 'rejected', 'unavailable', 'failed']),
         status: z.int().min(100).max(999).optional(),
         headers: headerFields.optional(),
-        body: z.unknown(),
+        body: z.unknown().optional(),
         retryAfterMs: z.number().min(0).max(1e15).optional(),
         latencyMs: ms.optional(),
         tokens: z.int().min(0).optional(),
