@@ -211,7 +211,8 @@ describe('aipassd pool', () => {
     const checked = await running.cli(['pool', 'local', '--check']);
     expect(checked.code).toBe(2);
     expect(checked.stdout.split('\n').filter((line) => line.includes('unknown'))).toHaveLength(2);
-    for (const { stdout, stderr } of [shown, explained, checked]) expect(stdout + stderr).not.toContain('lk-pool-value');
+    for (const { stdout, stderr } of [shown, explained, checked])
+      expect(stdout + stderr).not.toContain('lk-pool-value');
     expect((await running.cli(['pool', 'explain'])).code).toBe(1);
   });
 
