@@ -15,7 +15,8 @@ import type { PoolCheckProgress, PoolExplanation, PoolInfo } from '../protocol/p
 import type { KeyVerdict, ModelInfo } from '../protocol/provider.ts';
 import type { Status } from '../protocol/status.ts';
 import { CompletionStream } from './completion-stream.ts';
-import { createPooled, type ClientFactory, type Pooled, type PooledOptions } from './pooled.ts';
+import type { ClientFactory, PooledOptions } from './pooled-caller.ts';
+import { createPooled, type Pooled } from './pooled.ts';
 import { Session, type CallOptions } from './session.ts';
 
 /** Is the parameters of a completion, and of its call. */

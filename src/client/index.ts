@@ -29,7 +29,8 @@ export type {
   QuotaInfo,
   RestInfo,
 } from '../protocol/pool.ts';
-export type { Pooled, PooledOptions } from './pooled.ts';
+export type { PooledOptions } from './pooled-caller.ts';
+export type { Pooled } from './pooled.ts';
 export type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from '../protocol/provider.ts';
 export type { Status } from '../protocol/status.ts';
 export type { Warning } from '../base/warning.ts';

@@ -133,7 +133,7 @@ export class Completer {
       return keys.lease({ provider, model, exclude: tried });
     } catch (error) {
       if (!keys.acquire) throw error;
-      // Whoever was tried rests now; when its rest is over, it is as good as any.
+      // Whoever was tried rests now; when its rest is over, it may serve again.
       const wait = { maxWaitMs: params.maxWaitMs, spentMs: clock.monotonic() - start, signal };
       const lease = await keys.acquire({ provider, model, exclude: tried }, wait);
       tried.clear();

@@ -3,8 +3,7 @@
  * keys that configuration puts into one account rest together.
  */
 
-import type { PoolKey } from './pool-key.ts';
-import { mergeQuotas, QuotaMeter, quotaId, type SavedQuota } from './quota.ts';
+import { mergeQuotas, QuotaMeter, quotaId, type QuotaSetting, type SavedQuota } from './quota.ts';
 import { RestCycle, type SavedCycle } from './rest-cycle.ts';
 
 /** Is what an account looks like on disk. */
@@ -14,12 +13,17 @@ export interface SavedAccount {
   readonly quotas?: Readonly<Record<string, SavedQuota>> | undefined;
 }
 
+/** Is what an account has to know of its keys. */
+export interface AccountMember {
+  readonly settings: { readonly quotas?: readonly QuotaSetting[] | undefined };
+}
+
 /** Is an account of a provider. */
-export class Account {
+export class Account<Member extends AccountMember> {
   readonly id: string;
   /** Is the name that configuration gives it, or null for a key that stands alone. */
   readonly name: string | null;
-  readonly keys = new Set<PoolKey>();
+  readonly keys = new Set<Member>();
   readonly cycle = new RestCycle();
   /** Holds the models that rest or are half open; one that is awake is not in it. */
   readonly models = new Map<string, RestCycle>();

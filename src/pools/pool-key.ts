@@ -47,6 +47,9 @@ export interface SavedKey {
   readonly quarantine?: Quarantine | undefined;
 }
 
+/** Is an account of keys. */
+export type KeyAccount = Account<PoolKey>;
+
 /** Is how much a new latency moves the average. */
 const LATENCY_SHARE = 0.2;
 
@@ -63,7 +66,7 @@ export class PoolKey implements Ranked {
   readonly models: ReadonlySet<string> | null;
   readonly cycle = new RestCycle();
   readonly windows = new Map<string, LimitWindow>();
-  account: Account;
+  account: KeyAccount;
   value: Secret;
   revision: string;
   quarantine: Quarantine | null = null;
@@ -80,7 +83,7 @@ export class PoolKey implements Ranked {
   lastUsedAt: number | null = null;
   latencyMs: number | null = null;
 
-  constructor(entry: KeyEntry, slot: number, account: Account) {
+  constructor(entry: KeyEntry, slot: number, account: KeyAccount) {
     this.keyId = entry.keyId;
     this.slot = slot;
     this.settings = entry.settings ?? {};

@@ -7,11 +7,10 @@
  */
 
 import type { AipassError } from '../base/errors.ts';
-import type { Account } from './account.ts';
 import { Lanes } from './lanes.ts';
 import type { KeyLease, LeaseOutcome, LeaseRequest } from './lease.ts';
 import { readWindows } from './limit-windows.ts';
-import type { KeyEntry, PoolKey } from './pool-key.ts';
+import type { KeyAccount, KeyEntry, PoolKey } from './pool-key.ts';
 import { poolExhausted, providerResting } from './pool-errors.ts';
 import type { CheckVerdict, PoolParts } from './pool-parts.ts';
 import { Rests } from './rests.ts';
@@ -205,7 +204,7 @@ export class Pool {
     }
   }
 
-  #refreshAccount(account: Account): void {
+  #refreshAccount(account: KeyAccount): void {
     for (const key of account.keys) this.#refresh(key);
   }
 

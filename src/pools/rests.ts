@@ -4,10 +4,9 @@
  */
 
 import type { RestInfo } from '../protocol/pool.ts';
-import type { Account } from './account.ts';
 import { Agenda } from './agenda.ts';
 import { Breaker } from './breaker.ts';
-import type { PoolKey } from './pool-key.ts';
+import type { KeyAccount, PoolKey } from './pool-key.ts';
 import type { CheckVerdict, PoolParts } from './pool-parts.ts';
 import { restInfo } from './recovery.ts';
 import { RestCycle, type Rest } from './rest-cycle.ts';
@@ -23,8 +22,8 @@ const CHECK_WAIT_MS = 60_000;
 /** Is what rests, when its turn on the agenda comes. */
 type Resting =
   | { readonly kind: 'key'; readonly key: PoolKey }
-  | { readonly kind: 'account' | 'quota'; readonly account: Account }
-  | { readonly kind: 'model'; readonly account: Account; readonly model: string }
+  | { readonly kind: 'account' | 'quota'; readonly account: KeyAccount }
+  | { readonly kind: 'model'; readonly account: KeyAccount; readonly model: string }
   | { readonly kind: 'provider' };
 
 /** Is what the pool does when a rest changed something. */
@@ -32,7 +31,7 @@ export interface RestOwner {
   /** Returns the number of the newest lease. */
   readonly newest: () => number;
   readonly refresh: (key: PoolKey) => void;
-  readonly refreshAccount: (account: Account) => void;
+  readonly refreshAccount: (account: KeyAccount) => void;
   readonly dropLane: (model: string) => void;
 }
 
@@ -53,7 +52,7 @@ export class Rests {
   readonly #roster: Roster;
   readonly #owner: RestOwner;
   readonly #agenda: Agenda<Resting>;
-  readonly #restingModels = new Map<string, Set<Account>>();
+  readonly #restingModels = new Map<string, Set<KeyAccount>>();
 
   constructor(parts: PoolParts, roster: Roster, owner: RestOwner) {
     this.#parts = parts;
@@ -189,7 +188,7 @@ export class Rests {
   }
 
   /** Looks at an account's quotas anew and tells of what changed. Returns whether something did. */
-  meter(account: Account, keyId: string | null, now: number): boolean {
+  meter(account: KeyAccount, keyId: string | null, now: number): boolean {
     if (!account.meter(now)) return false;
     const first = keyId ?? account.keys.values().next().value?.keyId ?? null;
     const until = account.spentUntil(now);
@@ -217,17 +216,17 @@ export class Rests {
     account.meter(now);
   }
 
-  #mayRest(account: Account, model: string): boolean {
+  #mayRest(account: KeyAccount, model: string): boolean {
     return account.models.has(model) || this.#restingModels.has(model) || this.#restingModels.size < MAX_RESTING_MODELS;
   }
 
-  #rememberModel(account: Account, model: string, cycle: RestCycle): void {
+  #rememberModel(account: KeyAccount, model: string, cycle: RestCycle): void {
     account.models.set(model, cycle);
     const accounts = this.#restingModels.get(model) ?? new Set();
     this.#restingModels.set(model, accounts.add(account));
   }
 
-  #forgetModel(account: Account, model: string): void {
+  #forgetModel(account: KeyAccount, model: string): void {
     account.models.delete(model);
     const accounts = this.#restingModels.get(model);
     accounts?.delete(account);

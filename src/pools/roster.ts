@@ -7,7 +7,7 @@
 
 import { Account, type SavedAccount } from './account.ts';
 import type { Chance } from './backoff.ts';
-import { PoolKey, type KeyEntry, type SavedKey } from './pool-key.ts';
+import { PoolKey, type KeyAccount, type KeyEntry, type SavedKey } from './pool-key.ts';
 import { firstTurn } from './strategy.ts';
 import type { PoolStrategy } from '../protocol/pool.ts';
 import { MAX_DAILY_REST_MS } from './verdict.ts';
@@ -31,7 +31,7 @@ const FORGET_AFTER_MS = 32 * 86_400_000;
 export class Roster {
   readonly slots: (PoolKey | undefined)[] = [];
   readonly keys = new Map<string, PoolKey>();
-  readonly accounts = new Map<string, Account>();
+  readonly accounts = new Map<string, KeyAccount>();
   duplicates: readonly Duplicate[] = [];
   readonly #listedModels = new Set<string>();
   readonly #freeSlots: number[] = [];
@@ -131,12 +131,12 @@ export class Roster {
     this.#gone.accounts.set(account.id, isRenewed && account.name === null ? { quotas } : { quotas, ...rests });
   }
 
-  #accountOf(entry: KeyEntry): Account {
+  #accountOf(entry: KeyEntry): KeyAccount {
     const name = entry.settings?.account ?? null;
     const id = name === null ? `key ${entry.keyId}` : `account ${name}`;
     let account = this.accounts.get(id);
     if (!account) {
-      account = new Account(id, name);
+      account = new Account<PoolKey>(id, name);
       this.accounts.set(id, account);
     }
     return account;

@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Aipass, Events } from '../../src/client/index.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { completionOf, refusalOf, type LoopbackRequest, type Reply } from '../support/loopback-provider.ts';
+import { completionOf, refusalOf, type Replier } from '../support/loopback-provider.ts';
 import { until } from '../support/until.ts';
 import { Running } from './running.ts';
 
@@ -32,7 +32,7 @@ async function startPool(count: number, settings: object = {}, provider: object 
 }
 
 /** Answers as a provider does that gives each key a number of calls, and then refuses it. */
-function limitPerKey(limit: number, seen: Map<string, number>): (request: LoopbackRequest) => Reply {
+function limitPerKey(limit: number, seen: Map<string, number>): Replier {
   return ({ key = '' }) => {
     const used = (seen.get(key) ?? 0) + 1;
     if (used > limit) return refusalOf(429, 'the day of this key is over', { 'retry-after': '3600' });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
-import { createPooled, type KeyLender, type PooledOptions } from '../../../src/client/pooled.ts';
+import type { KeyLender, PooledOptions } from '../../../src/client/pooled-caller.ts';
+import { createPooled } from '../../../src/client/pooled.ts';
 import type { PoolLeaseParams, PoolSettleParams } from '../../../src/protocol/pool.ts';
 
 /** Is what the real client of these tests fails with. */
