@@ -19,6 +19,9 @@ import type { Warning } from './warning.ts';
 /** Is how long changes are gathered before they are written, in milliseconds. */
 const GATHER_MS = 500;
 
+/** Is how many times longer than the last collecting took changes are gathered, so that large state costs a twentieth of the time at most. */
+const GATHER_FACTOR = 20;
+
 type StateDocument = Record<string, unknown>;
 
 /** Says where the state is kept. */
@@ -37,6 +40,7 @@ export class StateStore {
   #low: Low<StateDocument> | undefined;
   #cancelTimer: (() => void) | undefined;
   #writing: Promise<void> = Promise.resolve();
+  #gatherMs = GATHER_MS;
   #isDirty = false;
   #hasFailed = false;
 
@@ -77,7 +81,7 @@ export class StateStore {
   /** Notes that a bound section changed; the file is written soon. */
   changed(): void {
     this.#isDirty = true;
-    this.#cancelTimer ??= this.#options.clock.after(GATHER_MS, () => {
+    this.#cancelTimer ??= this.#options.clock.after(this.#gatherMs, () => {
       this.#cancelTimer = undefined;
       this.#write();
     });
@@ -102,8 +106,11 @@ export class StateStore {
     if (!low || !this.#isDirty) return;
     this.#isDirty = false;
     try {
+      const start = this.#options.clock.monotonic();
       for (const [name, save] of this.#bound) low.data[name] = save();
-      await low.write();
+      const writing = low.write();
+      this.#gatherMs = Math.max(GATHER_MS, GATHER_FACTOR * (this.#options.clock.monotonic() - start));
+      await writing;
       this.#hasFailed = false;
     } catch (error) {
       // What changed stays due: the next change, or the stop, tries again.

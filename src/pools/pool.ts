@@ -6,7 +6,7 @@
  * time has come even if no timer ran.
  */
 
-import type { AipassError } from '../base/errors.ts';
+import { AipassError } from '../base/errors.ts';
 import { Lanes } from './lanes.ts';
 import type { KeyLease, LeaseOutcome, LeaseRequest } from './lease.ts';
 import { readWindows } from './limit-windows.ts';
@@ -36,6 +36,11 @@ export class Pool {
   #leases = 0;
   #turn = 0;
   #isExhausted = false;
+  /** Changes whenever what a refusal says may have. */
+  #version = 0;
+  #refusal:
+    | { readonly error: AipassError; readonly at: number; readonly model: string | undefined; readonly version: number }
+    | undefined;
 
   constructor(parts: PoolParts, saved: SavedPool) {
     this.parts = parts;
@@ -58,6 +63,7 @@ export class Pool {
     for (const key of added) this.rests.enter(key, now);
     for (const key of this.roster.keys.values()) this.#rejoin(key);
     this.#lanes.rebuild();
+    this.#version += 1;
     this.parts.onChange();
     this.parts.onFree();
   }
@@ -211,6 +217,7 @@ export class Pool {
   /** Gives a key its place again, after its rank or whether it serves changed. */
   #refresh(key: PoolKey): void {
     if (key.removed) return;
+    this.#version += 1;
     this.#rejoin(key);
     this.#lanes.update(key.slot);
   }
@@ -223,13 +230,20 @@ export class Pool {
     key.served = serves;
   }
 
+  /** Says that no key is free. Looking at every key takes its time, so a moment later the same is said again. */
   #exhausted(model: string | undefined, now: number): AipassError {
     const { provider, emit } = this.parts;
-    const error = poolExhausted(provider, this.roster.keys.values(), model, now);
+    const last = this.#refusal;
+    const isSame = last?.version === this.#version && last.model === model && now >= last.at && now - last.at < 1000;
+    const { error, at } = isSame
+      ? last
+      : { error: poolExhausted(provider, this.roster.keys.values(), model, now), at: now };
+    if (!isSame) this.#refusal = { error, at, model, version: this.#version };
+    const retryAfterMs = error.retryAfterMs && Math.max(1, error.retryAfterMs - (now - at));
     if (!this.#isExhausted) {
       this.#isExhausted = true;
-      emit({ kind: 'pool-exhausted', provider, model: model ?? null, retryAfterMs: error.retryAfterMs ?? null });
+      emit({ kind: 'pool-exhausted', provider, model: model ?? null, retryAfterMs: retryAfterMs ?? null });
     }
-    return error;
+    return new AipassError(error.code, error.message, { hint: error.hint, retryAfterMs });
   }
 }

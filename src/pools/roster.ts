@@ -80,8 +80,14 @@ export class Roster {
         this.#gone.accounts.delete(`key ${keyId}`);
       }
     }
-    const keys = [...this.keys.values()].map((key): [string, SavedKey] => [key.keyId, key.save()]);
-    const accounts = [...this.accounts.values()].map((account): [string, SavedAccount] => [account.id, account.save()]);
+    const keys = [...this.keys.values()].flatMap((key): [string, SavedKey][] =>
+      key.uses === 0 && !key.quarantine && !key.cycle.rest ? [] : [[key.keyId, key.save()]],
+    );
+    const accounts = [...this.accounts.values()].flatMap((account): [string, SavedAccount][] => {
+      const saved = account.save();
+      // Most of thousands have nothing to say.
+      return Object.keys(saved).length === 0 ? [] : [[account.id, saved]];
+    });
     return {
       keys: Object.fromEntries([...this.#gone.keys, ...keys]),
       accounts: Object.fromEntries([...this.#gone.accounts, ...accounts]),
