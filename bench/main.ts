@@ -3,12 +3,14 @@
  * because machines differ and are shared. Exits 0 whatever the figures: they are for reading.
  */
 
+import { benchPools } from './pools.ts';
 import { benchProcess } from './process.ts';
 import { benchSocket } from './socket.ts';
 
 const SECTIONS: Readonly<Record<string, () => Promise<void>>> = {
   socket: benchSocket,
   process: benchProcess,
+  pools: benchPools,
 };
 
 const wanted = process.argv.slice(2);

@@ -4,6 +4,7 @@
  */
 
 import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { ALL_RIGHTS } from './callers/rights.ts';
 import { systemClock } from './base/clock.ts';
 import { captureConsole } from './base/console-capture.ts';
@@ -15,6 +16,7 @@ import { openLogger, type Logger } from './base/logger.ts';
 import { resolvePaths, type Paths } from './base/paths.ts';
 import { Redactor } from './base/redactor.ts';
 import { Releasers } from './base/releasers.ts';
+import { StateStore } from './base/state-store.ts';
 import { readVersion } from './base/version.ts';
 import type { Warning } from './base/warning.ts';
 import { Completer } from './completions/completer.ts';
@@ -24,13 +26,16 @@ import { takeInstance } from './ipc/instance-lock.ts';
 import { SocketServer } from './ipc/socket-server.ts';
 import { createDispatcher } from './operations/dispatcher.ts';
 import { KeyLookup } from './operations/key-lookup.ts';
+import { openPools } from './operations/open-pools.ts';
 import { createOperations } from './operations/table.ts';
-import { FirstKey } from './pools/first-key.ts';
 import { PROTOCOL_VERSION } from './protocol/limits.ts';
 import { createProviders } from './providers/registry.ts';
 
 /** Is how long requests in flight may go on after the signal to stop. */
 const STOP_GRACE_MS = 10_000;
+
+/** Is the pause before a failing provider is asked again within one request, in milliseconds. */
+const RETRY_BACKOFF = { firstMs: 250, maxMs: 4000 };
 
 /** Is the exit code after a failure nobody expected: EX_SOFTWARE of sysexits.h, so that a service manager restarts us. */
 const EXIT_SOFTWARE = 70;
@@ -81,12 +86,30 @@ async function openDaemon(paths: Paths, releasers: Releasers): Promise<Daemon> {
   const { defaultProvider } = config;
   const events = new EventHub();
   const lookup = new KeyLookup({ vault, providers, paths, defaultProvider });
-  const keys = new FirstKey({
-    keysOf: (provider) => vault.keys(provider),
-    needsKey: (provider) => providers.get(provider).needsKey,
-    whyNone: (provider) => lookup.whyNone(provider),
+  const state = new StateStore({ path: join(paths.state, 'state.json'), clock, logger });
+  await state.open();
+  releasers.add('the state', () => state.flush());
+  const { pools, checks, release } = openPools({
+    config,
+    paths,
+    vault,
+    providers,
+    lookup,
+    state,
+    events,
+    clock,
+    logger,
   });
-  const completer = new Completer({ providers, keys, redactor, clock, defaultProvider });
+  releasers.add('the pools', release);
+  const completer = new Completer({
+    providers,
+    keys: pools,
+    redactor,
+    clock,
+    defaultProvider,
+    retry: { attempts: 3, backoff: RETRY_BACKOFF, chance: Math.random },
+    fallbacks: config.fallbacks,
+  });
   releasers.add(
     'the news of the vault',
     vault.onChange((names) => events.publish('secrets-changed', { names })),
@@ -111,10 +134,12 @@ async function openDaemon(paths: Paths, releasers: Releasers): Promise<Daemon> {
         vault,
         providers,
         lookup,
+        pools,
+        checks,
         completer,
         events,
         load: () => ({ connections: server.connections, requestsInFlight: server.requestsInFlight }),
-        warnings: () => [...keyWarnings(vault, paths), ...configWarnings(config, paths)],
+        warnings: () => [...keyWarnings(vault, paths), ...configWarnings(config, paths), ...state.warnings],
       }),
       { logger, redactor },
     ),
@@ -168,7 +193,8 @@ function waitForEnd(): Promise<Ending> {
       clearInterval(keepAlive);
       resolve(ending);
     };
-    for (const signal of STOP_SIGNALS) process.once(signal, () => end({ kind: 'signal', signal }));
+    // Not `once`: where no listener is left, a package that cleans up at exit (signal-exit) would end the process.
+    for (const signal of STOP_SIGNALS) process.on(signal, () => end({ kind: 'signal', signal }));
     process.on('uncaughtException', (error) => end({ kind: 'failure', error }));
   });
 }

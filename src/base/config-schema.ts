@@ -5,6 +5,7 @@
  */
 
 import { z } from 'zod';
+import { isTimeZone } from './time-window.ts';
 
 /** Matches a provider's name: lower-case, so that it maps to one variable name (`MY-LLM` and `my_llm` are both `MY_LLM_API_KEY`). */
 export const PROVIDER_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
@@ -29,7 +30,11 @@ const quota = z.strictObject({
   tokens: z.int().positive().optional(),
   dollars: z.number().positive().optional(),
   per: z.enum(['minute', 'hour', 'day', 'month']),
-  zone: z.string().default('UTC').describe('IANA time zone in which a day or month begins'),
+  zone: z
+    .string()
+    .refine(isTimeZone, 'is no IANA time zone such as "Europe/Berlin"')
+    .default('UTC')
+    .describe('IANA time zone in which a day or month begins'),
 });
 
 const key = z.strictObject({
@@ -90,6 +95,11 @@ export const configSchema = z.strictObject({
   $schema: z.string().optional(),
   defaultProvider: name.default('openrouter'),
   providers: z.record(name, provider).default({}),
+  fallbacks: z
+    .array(z.strictObject({ provider: name.optional(), model: z.string().min(1).optional() }))
+    .max(16)
+    .default([])
+    .describe('whom a completion asks, in this order, when its provider or its keys fail; a request may name others'),
   oauth: z.record(name, oauth).default({}),
   schedules: z
     .strictObject({

@@ -15,6 +15,9 @@ const TERMINAL_CONTROLS = /(?![\t\n])\p{Cc}/gu;
 /** Is how wide a cell of a table may get, unless the table says otherwise. */
 const MAX_CELL = 60;
 
+/** Is how wide a progress bar is, in characters. */
+const BAR_WIDTH = 30;
+
 /** Is the part of a stream that output needs. */
 export interface OutputStream {
   write(text: string): unknown;
@@ -61,6 +64,17 @@ export class Output {
       const padded = row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)));
       this.line(`${indent}${padded.join('  ')}`.trimEnd());
     }
+  }
+
+  /** Draws how far something is, on a terminal only; done, it is wiped away. Lines in between push it down. */
+  progress(done: number, total: number): void {
+    if (!this.isTerminal || this.#stderr.isTTY !== true) return;
+    if (done >= total) {
+      this.#stderr.write('\r\x1b[K');
+      return;
+    }
+    const filled = Math.floor((BAR_WIDTH * done) / Math.max(1, total));
+    this.#stderr.write(`\r\x1b[K[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${done}/${total}`);
   }
 
   /** Prints a warning with its hint. */

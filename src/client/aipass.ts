@@ -11,9 +11,12 @@ import type {
 } from '../protocol/completion.ts';
 import type { EventName, Events } from '../protocol/events.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
+import type { PoolCheckProgress, PoolExplanation, PoolInfo } from '../protocol/pool.ts';
 import type { KeyVerdict, ModelInfo } from '../protocol/provider.ts';
 import type { Status } from '../protocol/status.ts';
 import { CompletionStream } from './completion-stream.ts';
+import type { ClientFactory, PooledOptions } from './pooled-caller.ts';
+import { createPooled, type Pooled } from './pooled.ts';
 import { Session, type CallOptions } from './session.ts';
 
 /** Is the parameters of a completion, and of its call. */
@@ -112,6 +115,43 @@ export class Aipass implements AsyncDisposable {
   ): Promise<readonly KeyVerdict[]> {
     const { online, keyId, ...call } = options;
     return (await this.#session.request('provider.validate', { provider, online, keyId }, call)).keys;
+  }
+
+  /**
+   * Returns an object that is used like the client that `factory` makes, while its calls take turns with the provider's
+   * keys: each call leases a key, and goes to another one where the error is a limit.
+   */
+  pooled<Client extends object>(
+    provider: string,
+    factory: ClientFactory<Client>,
+    options: PooledOptions = {},
+  ): Pooled<Client> {
+    return createPooled(provider, factory, options, {
+      lease: (params) => this.#session.request('pool.lease', params),
+      settle: (params) => this.#session.request('pool.settle', params),
+    });
+  }
+
+  /** Describes the pool of a provider, or of each that has keys: states, rests, windows, quotas. */
+  async pools(provider?: string, options?: CallOptions): Promise<readonly PoolInfo[]> {
+    return (await this.#session.request('pool.list', { provider }, options)).pools;
+  }
+
+  /** Says which key of a provider would serve next, and why each other one would not. */
+  explainPool(provider?: string, options: CallOptions & { readonly model?: string } = {}): Promise<PoolExplanation> {
+    const { model, ...call } = options;
+    return this.#session.request('pool.explain', { provider, model }, call);
+  }
+
+  /** Asks providers about every key of one pool, or of all; `onProgress` hears each verdict as it comes. */
+  async checkPool(
+    provider?: string,
+    options: CallOptions & { readonly onProgress?: (progress: PoolCheckProgress) => void } = {},
+  ): Promise<readonly KeyVerdict[]> {
+    const { onProgress, ...call } = options;
+    // The daemon is of this protocol version, and so its chunks have this shape.
+    const onChunk = (data: unknown): void => onProgress?.(data as PoolCheckProgress);
+    return (await this.#session.request('pool.check', { provider }, { ...call, onChunk })).keys;
   }
 
   /** Tells how the daemon is. */

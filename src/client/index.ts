@@ -19,6 +19,18 @@ export type {
 } from '../protocol/completion.ts';
 export type { EventName, Events } from '../protocol/events.ts';
 export type { KeyValue, OperationName, Operations, SecretInfo } from '../protocol/operations.ts';
+export type {
+  LimitWindow,
+  PoolCheckProgress,
+  PoolEvent,
+  PoolExplanation,
+  PoolInfo,
+  PoolKeyInfo,
+  QuotaInfo,
+  RestInfo,
+} from '../protocol/pool.ts';
+export type { PooledOptions } from './pooled-caller.ts';
+export type { Pooled } from './pooled.ts';
 export type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from '../protocol/provider.ts';
 export type { Status } from '../protocol/status.ts';
 export type { Warning } from '../base/warning.ts';

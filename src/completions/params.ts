@@ -12,10 +12,21 @@ const NO_DEFAULT_MODEL = 'is mandatory, there is no default model; for example {
 /** Lists what `extraBody` may not set: it would contradict what was checked here. */
 const RESERVED = ['model', 'messages', 'stream'] as const;
 
+/** Is how many others one request may name: each may take its time. */
+const MAX_FALLBACKS = 16;
+
 const message = z.looseObject({
   role: z.string().min(1),
   content: z.union([z.string(), z.array(z.unknown()), z.null()]).optional(),
 });
+
+const named = z.string().min(1).max(256);
+const fallback = z.union([
+  named,
+  z
+    .strictObject({ provider: named.optional(), model: named.optional() })
+    .refine(({ provider, model }) => provider !== undefined || model !== undefined, 'names neither model nor provider'),
+]);
 
 const extraBody = z.record(z.string(), z.unknown()).superRefine((body, context) => {
   for (const name of RESERVED) {
@@ -34,6 +45,8 @@ export const completionParams: z.ZodType<CompletionParams> = z.looseObject({
     .boolean()
     .nullish()
     .transform((stream) => stream ?? undefined),
+  fallbacks: z.array(fallback).max(MAX_FALLBACKS).optional(),
+  maxWaitMs: z.int().min(0).max(3_600_000).optional(),
   extraBody: extraBody.optional(),
   // A result holds one answer; paying for several and dropping all but one would be worse than a refusal.
   n: z.literal(1, { error: 'has to be 1: ask again for another answer' }).nullish(),

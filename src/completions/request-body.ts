@@ -7,7 +7,7 @@ import type { Provider } from '../providers/provider.ts';
 import type { CompletionParams } from '../protocol/completion.ts';
 
 /** Lists the parameters that are ours and stay here. */
-const OWN_PARAMETERS = new Set(['provider', 'extraBody', 'stream']);
+const OWN_PARAMETERS = new Set(['provider', 'extraBody', 'stream', 'fallbacks', 'maxWaitMs']);
 
 /**
  * Builds the body of a chat request.

@@ -7,9 +7,10 @@ import type { Clock } from '../base/clock.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Warning } from '../base/warning.ts';
 import type { Vault } from '../credentials/vault.ts';
+import type { Pools } from '../pools/pools.ts';
 import type { Providers } from '../providers/registry.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
-import { describeProviders } from './key-operations.ts';
+import { describeProviders } from './key-info.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 
 /** Is what the status is made of. */
@@ -23,6 +24,7 @@ export interface StatusOptions {
   readonly startedAt: number;
   readonly vault: Vault;
   readonly providers: Providers;
+  readonly pools: Pools;
   /** Counts what the doors have open. */
   readonly load: () => { readonly connections: number; readonly requestsInFlight: number };
   /** Lists what other parts have to warn of. */
@@ -31,7 +33,7 @@ export interface StatusOptions {
 
 /** Makes the operation. */
 export function statusOperation(options: StatusOptions): AnyOperation[] {
-  const { paths, vault, providers, clock } = options;
+  const { paths, vault, providers, pools, clock } = options;
   return [
     defineOperation<'status.get'>({
       name: 'status.get',
@@ -51,6 +53,7 @@ export function statusOperation(options: StatusOptions): AnyOperation[] {
           paths: { secrets: paths.secrets, config: paths.config, state: paths.state, log: options.logFile },
           defaultProvider: options.defaultProvider,
           providers: described.filter((one) => one.keys.length > 0 || (!one.needsKey && one.source !== 'built-in')),
+          pools: described.filter((one) => one.keys.length > 0).map((one) => pools.describe(one.name)),
           secrets: { count: vault.secretNames().length },
           warnings: [...options.warnings(), ...vault.warnings()],
         };

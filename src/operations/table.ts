@@ -9,6 +9,7 @@ import { completionOperations } from './completion-operations.ts';
 import { eventOperations } from './event-operations.ts';
 import { keyOperations, type KeyOperationsOptions } from './key-operations.ts';
 import type { AnyOperation } from './operation.ts';
+import { poolOperations } from './pool-operations.ts';
 import { secretOperations } from './secret-operations.ts';
 import { statusOperation, type StatusOptions } from './status-operation.ts';
 
@@ -23,6 +24,7 @@ export function createOperations(options: TableOptions): AnyOperation[] {
   return [
     ...statusOperation(options),
     ...keyOperations(options),
+    ...poolOperations(options),
     ...secretOperations(options.vault),
     ...completionOperations(options.completer),
     ...eventOperations(options.events),

@@ -12,6 +12,8 @@ export type LeaseOutcome =
       readonly headers?: Readonly<Record<string, string>>;
       readonly tokens?: number;
       readonly costUsd?: number;
+      /** Is how long the call took, where that is not the time from lease to settle. */
+      readonly latencyMs?: number;
     }
   /** The provider answered with a status of 400 or more, or with an error inside a 200; `body` is its parsed error document. */
   | {
@@ -38,7 +40,18 @@ export interface KeyLease {
 /** Says what a key is wanted for. */
 export interface LeaseRequest {
   readonly provider: string;
-  readonly model?: string;
+  readonly model?: string | undefined;
+  /** Holds the keys, by their ids, that were tried for this call already; who waits takes any again. */
+  readonly exclude?: ReadonlySet<string> | undefined;
+}
+
+/** Says how long a caller waits for a key. */
+export interface LeaseWait {
+  /** Is the longest wait, in milliseconds; without it the provider's setting, whose default is not to wait. */
+  readonly maxWaitMs?: number | undefined;
+  /** Is how much of that time is over already, in milliseconds. */
+  readonly spentMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Hands out keys. */
@@ -46,7 +59,14 @@ export interface KeySource {
   /**
    * Returns a key of the provider to use for one call.
    *
-   * @throws AipassError NOT_FOUND where there is no key at all, POOL_EXHAUSTED where none is free.
+   * @throws AipassError NOT_FOUND where there is no key at all, POOL_EXHAUSTED where none is free, PROVIDER_UNAVAILABLE
+   * while the provider is left alone after failing several times in a row.
    */
   lease(request: LeaseRequest): KeyLease;
+
+  /**
+   * Returns a key as `lease` does, waiting for one if the caller has the time; absent where there is nothing to wait for.
+   * Rejects as `lease` throws, and with CANCELLED when the signal aborts.
+   */
+  acquire?(request: LeaseRequest, wait?: LeaseWait): Promise<KeyLease>;
 }

@@ -11,9 +11,17 @@ export interface KnownCompletionParams {
   readonly provider?: string | undefined;
   /** Tells whether deltas are wanted as chunks. */
   readonly stream?: boolean | undefined;
+  /** Lists whom to ask when the provider or its keys fail, in this order; without it the configured list. Never passed on. */
+  readonly fallbacks?: readonly CompletionFallback[] | undefined;
+  /** Is how long to wait for a key where none is free, in milliseconds; without it the provider's setting. Never passed on. */
+  readonly maxWaitMs?: number | undefined;
   /** Is merged into the body as it is, for names that collide with ours (OpenRouter's own `provider`). Never passed on itself. */
   readonly extraBody?: Readonly<Record<string, unknown>> | undefined;
 }
+
+/** Is another model, or another provider, or both; a text is a model of the same provider. What is left out stays as it was asked for. */
+export type CompletionFallback =
+  string | { readonly provider?: string | undefined; readonly model?: string | undefined };
 
 /** Is OpenAI's chat parameters in full, and ours; what is not named here is passed on to the provider as it is. */
 export type CompletionParams = KnownCompletionParams & { readonly [parameter: string]: unknown };

@@ -6,6 +6,7 @@
 
 import type { EventName } from './events.ts';
 import type { CompletionParams, CompletionResult } from './completion.ts';
+import type { PoolExplanation, PoolInfo, PoolLease, PoolLeaseParams, PoolSettleParams } from './pool.ts';
 import type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from './provider.ts';
 import type { Status } from './status.ts';
 
@@ -32,6 +33,19 @@ export interface Operations {
   'provider.models': { params: { provider?: string | undefined }; result: { provider: string; models: ModelInfo[] } };
   /** Has a provider complete a chat. With `stream`, deltas come as chunks before the result. */
   'completion.create': { params: CompletionParams; result: CompletionResult };
+  /** Describes the pool of one provider, or of each that has keys. */
+  'pool.list': { params: { provider?: string | undefined }; result: { pools: PoolInfo[] } };
+  /** Says which key of a provider would serve next, and why each other one would not; calls nobody. */
+  'pool.explain': {
+    params: { provider?: string | undefined; model?: string | undefined };
+    result: PoolExplanation;
+  };
+  /** Asks providers about every key of one pool, or of all; verdicts come as chunks (PoolCheckProgress) before the result. */
+  'pool.check': { params: { provider?: string | undefined }; result: { keys: KeyVerdict[] } };
+  /** Lends a key for one call; settle it, or it is given back when the connection closes. */
+  'pool.lease': { params: PoolLeaseParams; result: PoolLease };
+  /** Gives a lease of this connection back with its outcome; `settled` is false for one that is not known (any more). */
+  'pool.settle': { params: PoolSettleParams; result: { settled: boolean } };
   /** Has events sent on this connection until it closes: the named ones, or all. */
   'event.subscribe': {
     params: { events?: readonly EventName[] | undefined };
@@ -46,7 +60,7 @@ export type OperationName = keyof Operations;
  * Lists the operations that may have had effects when their answer is lost: repeating one may pay twice. All others
  * only read, and may be repeated.
  */
-export const OPERATIONS_WITH_EFFECTS: ReadonlySet<OperationName> = new Set(['completion.create']);
+export const OPERATIONS_WITH_EFFECTS: ReadonlySet<OperationName> = new Set(['completion.create', 'pool.lease']);
 
 /** Is a released key. `keyId` is the name of its variable in `.env`. */
 export interface KeyValue {

@@ -3,6 +3,7 @@
  */
 
 import type { Warning } from '../base/warning.ts';
+import type { PoolInfo } from './pool.ts';
 import type { ProviderInfo } from './provider.ts';
 
 /** Is the daemon's own account of itself. Times are epoch milliseconds. Holds no secret. */
@@ -25,6 +26,8 @@ export interface Status {
   readonly defaultProvider: string;
   /** Lists the providers that have a key, and those that need none and are configured. */
   readonly providers: readonly ProviderInfo[];
+  /** Describes the pool of each provider that has a key: states, rests, windows, quotas. */
+  readonly pools: readonly PoolInfo[];
   readonly secrets: { readonly count: number };
   /** Lists what is wrong, worst first. */
   readonly warnings: readonly Warning[];

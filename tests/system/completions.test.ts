@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { chunkOf, completionOf, refusalOf, streamOf } from '../support/loopback-provider.ts';
+import { chunkOf, refusalOf, streamOf } from '../support/loopback-provider.ts';
 import { until } from '../support/until.ts';
 import { LOCAL_KEY, Running } from './running.ts';
 
@@ -156,46 +156,48 @@ describe('completions through the daemon', () => {
   });
 
   it.each([
-    ['401', refusalOf(401, `Incorrect API key provided: ${LOCAL_KEY}`), 'PROVIDER_REJECTED', /answered 401/],
-    ['402', refusalOf(402, 'Insufficient credits'), 'PROVIDER_REJECTED', /402.*Insufficient credits/],
-    ['404', refusalOf(404, 'no such model'), 'PROVIDER_REJECTED', /404.*no such model/],
-    ['429', refusalOf(429, 'slow down', { 'retry-after': '7' }), 'PROVIDER_UNAVAILABLE', /429/],
-    ['500', refusalOf(500, 'oops'), 'PROVIDER_UNAVAILABLE', /500/],
+    ['401', refusalOf(401, `Incorrect API key provided: ${LOCAL_KEY}`), 'PROVIDER_REJECTED', /answered 401/, 1],
+    ['402', refusalOf(402, 'Insufficient credits'), 'POOL_EXHAUSTED', /402.*Insufficient credits/, 1],
+    ['404', refusalOf(404, 'no such model'), 'PROVIDER_REJECTED', /404.*no such model/, 1],
+    ['429', refusalOf(429, 'slow down', { 'retry-after': '7' }), 'POOL_EXHAUSTED', /429/, 1],
+    ['500', refusalOf(500, 'oops'), 'PROVIDER_UNAVAILABLE', /500/, 3],
     [
       'HTML',
       { kind: 'text', body: '<html>gateway</html>', headers: { 'content-type': 'text/html' } },
       'PROVIDER_UNAVAILABLE',
       /local/,
+      3,
     ],
-    ['nothing', { kind: 'text', body: '' }, 'PROVIDER_UNAVAILABLE', /local/],
-    ['a reset', { kind: 'reset' }, 'PROVIDER_UNAVAILABLE', /local/],
+    ['nothing', { kind: 'text', body: '' }, 'PROVIDER_UNAVAILABLE', /local/, 3],
+    ['a reset', { kind: 'reset' }, 'PROVIDER_UNAVAILABLE', /local/, 3],
     [
       'half a stream',
       { kind: 'events', events: [chunkOf({ content: 'half' })], done: false },
       'PROVIDER_UNAVAILABLE',
       /local/,
+      1,
     ],
     [
       'an error as the first event of a 200 stream',
       { kind: 'events', events: [{ error: { message: 'upstream is down', code: 502 } }] },
       'PROVIDER_UNAVAILABLE',
       /local/,
+      3,
     ],
   ] as const)(
-    '%s is a clear error, is asked for once only, and the daemon goes on',
-    async (_name, reply, code, message) => {
-      const aipass = await shared.connect();
-      const before = shared.provider.requests.length;
-      shared.provider.queue(reply);
+    '%s from the only key is a clear error, and a failing provider alone is asked again',
+    async (_name, reply, code, message, times) => {
+      await using running = await Running.start();
+      const aipass = await running.connect();
+      running.provider.answerWith(reply);
       const error = await aipass.stream(CHAT).result.then(
         () => undefined,
         (failure: unknown) => failure,
       );
       expect(error).toMatchObject({ code, message: expect.stringMatching(message), hint: expect.any(String) });
       expect(JSON.stringify(error) + String(error)).not.toContain(LOCAL_KEY);
-      expect(shared.provider.requests).toHaveLength(before + 1);
-      shared.provider.queue(completionOf('still here'));
-      expect((await aipass.complete(CHAT)).content).toBe('still here');
+      expect(running.provider.requests).toHaveLength(times);
+      expect((await aipass.status()).pools).toHaveLength(2);
     },
   );
 

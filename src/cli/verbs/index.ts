@@ -14,6 +14,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   test: async () => (await import('./test-connection.ts')).testConnection,
   models: async () => (await import('./models.ts')).models,
   call: async () => (await import('./call.ts')).call,
+  pool: async () => (await import('./pool.ts')).pool,
   'list-providers': async () => (await import('./list-providers.ts')).listProviders,
 };
 

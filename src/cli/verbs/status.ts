@@ -2,8 +2,11 @@
  * `aipassd status`: the daemon at a glance, with what is wrong and what to do.
  */
 
-import type { ProviderInfo } from '../../protocol/provider.ts';
+import type { PoolInfo, PoolKeyInfo } from '../../protocol/pool.ts';
+import type { KeyInfo, ProviderInfo } from '../../protocol/provider.ts';
+import { printDuration } from '../duration.ts';
 import type { Output } from '../output.ts';
+import { printWindow } from '../window.ts';
 import { JSON_OPTION, type Verb } from '../verb.ts';
 
 /** Shows how the daemon is. */
@@ -29,41 +32,32 @@ export const status: Verb = {
       '',
       out.style('bold', 'Providers'),
     );
-    for (const provider of now.providers) printProvider(provider, now.defaultProvider, out);
+    for (const provider of now.providers) {
+      const pool = now.pools.find((one) => one.provider === provider.name);
+      printProvider(provider, pool, now.defaultProvider, out);
+    }
     if (now.providers.length === 0) out.line('  none has a key yet');
     out.warnings(now.warnings);
     return 0;
   },
 };
 
-function printProvider(provider: ProviderInfo, defaultProvider: string, out: Output): void {
+function printProvider(provider: ProviderInfo, pool: PoolInfo | undefined, defaultProvider: string, out: Output): void {
   const isDefault = provider.name === defaultProvider ? '  (default)' : '';
   const without = provider.keys.length === 0 ? '  needs no key' : '';
   out.line(`  ${out.style('cyan', provider.name)}${isDefault}${without}`);
   out.table(
-    provider.keys.map((key) => [
-      key.keyId,
-      key.masked,
-      key.state + (key.reason === undefined ? '' : `: ${key.reason}`),
-    ]),
+    provider.keys.map((key) => {
+      const pooled = pool?.keys.find((one) => one.keyId === key.keyId);
+      return [key.keyId, key.masked, describeState(key, pooled), (pooled?.windows ?? []).map(printWindow).join('; ')];
+    }),
     '    ',
+    160,
   );
 }
 
-/** Prints a duration with its two largest units. */
-function printDuration(ms: number): string {
-  const seconds = Math.floor(ms / 1000);
-  const units: readonly (readonly [number, string])[] = [
-    [Math.floor(seconds / 86_400), 'd'],
-    [Math.floor(seconds / 3600) % 24, 'h'],
-    [Math.floor(seconds / 60) % 60, 'min'],
-    [seconds % 60, 's'],
-  ];
-  const first = units.findIndex(([count]) => count > 0);
-  if (first === -1) return '0 s';
-  return units
-    .slice(first, first + 2)
-    .filter(([count]) => count > 0)
-    .map(([count, unit]) => `${count} ${unit}`)
-    .join(' ');
+/** Says how a key is: why the pool does not lend it, or else what is odd about its shape. */
+function describeState(key: KeyInfo, pooled: PoolKeyInfo | undefined): string {
+  if (pooled && pooled.state !== 'ready') return `${pooled.state}: ${pooled.reason ?? ''}`;
+  return key.state + (key.reason === undefined ? '' : `: ${key.reason}`);
 }

@@ -49,12 +49,15 @@ export async function startFixture(
   const completer = new Completer({
     providers: createProviders({ providers: { openrouter: { baseUrl: upstream.baseUrl, ...options.config } } }),
     keys: {
-      lease: ({ provider }) => ({
-        provider,
-        keyId: key === null ? null : 'OPENROUTER_API_KEY',
-        value: key === null ? null : new Secret(key),
-        settle: (outcome) => settled.push(outcome),
-      }),
+      lease: ({ provider, exclude }) => {
+        if (exclude?.has('OPENROUTER_API_KEY')) throw new AipassError('POOL_EXHAUSTED', 'the one key was tried');
+        return {
+          provider,
+          keyId: key === null ? null : 'OPENROUTER_API_KEY',
+          value: key === null ? null : new Secret(key),
+          settle: (outcome) => settled.push(outcome),
+        };
+      },
     },
     redactor,
     clock: options.clock ?? systemClock,

@@ -7,12 +7,15 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
 import { parseConfig } from '../../../src/base/config.ts';
+import { EventHub } from '../../../src/base/event-hub.ts';
 import { Redactor } from '../../../src/base/redactor.ts';
+import { StateStore } from '../../../src/base/state-store.ts';
 import { ALL_RIGHTS, type Right } from '../../../src/callers/rights.ts';
 import { Vault } from '../../../src/credentials/vault.ts';
 import { createDispatcher, type DispatchOutcome } from '../../../src/operations/dispatcher.ts';
 import { KeyLookup } from '../../../src/operations/key-lookup.ts';
 import { keyOperations } from '../../../src/operations/key-operations.ts';
+import { openPools } from '../../../src/operations/open-pools.ts';
 import { secretOperations } from '../../../src/operations/secret-operations.ts';
 import { statusOperation } from '../../../src/operations/status-operation.ts';
 import { createProviders } from '../../../src/providers/registry.ts';
@@ -41,17 +44,22 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
   await home.writeKeys(keys);
   await prepare?.(home);
   const { paths } = home;
-  const { defaultProvider, providers: changes } = parseConfig(JSON.stringify(config), 'c');
-  const providers = createProviders({ providers: changes });
+  const parsed = parseConfig(JSON.stringify(config), 'c');
+  const { defaultProvider } = parsed;
+  const providers = createProviders(parsed);
   const logger = recordingLogger();
   const redactor = new Redactor();
   const clock = { ...systemClock, now: () => 5000 };
   const vault = new Vault({ paths, knownProviders: providers.names(), redactor, clock, logger });
   await vault.load();
   const lookup = new KeyLookup({ vault, providers, paths, defaultProvider });
+  const state = new StateStore({ path: join(home.path, 'state.json'), clock, logger });
+  const events = new EventHub();
+  const surroundings = { config: parsed, paths, vault, providers, lookup, state, events, clock, logger };
+  const { pools, checks, release } = openPools(surroundings);
   const dispatch = createDispatcher(
     [
-      ...keyOperations({ vault, providers, lookup, defaultProvider }),
+      ...keyOperations({ vault, providers, lookup, pools, checks, defaultProvider }),
       ...secretOperations(vault),
       ...statusOperation({
         version: '1.2.3',
@@ -62,6 +70,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
         startedAt: 1000,
         vault,
         providers,
+        pools,
         load: () => ({ connections: 2, requestsInFlight: 1 }),
         warnings: () => [{ subject: 'first', problem: 'p', hint: 'h' }],
       }),
@@ -81,7 +90,10 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
       });
       return outcome.kind === 'done' ? outcome.result : outcome.error.toWire();
     },
-    [Symbol.asyncDispose]: () => home.remove(),
+    [Symbol.asyncDispose]: async () => {
+      await release();
+      await home.remove();
+    },
   };
 }
 

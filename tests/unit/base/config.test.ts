@@ -7,6 +7,7 @@ import { makeTempHome } from '../../support/temp-home.ts';
 const DEFAULTS = {
   defaultProvider: 'openrouter',
   providers: {},
+  fallbacks: [],
   oauth: {},
   schedules: { refresh: '* * * * *', prune: '17 4 * * *', check: '*/30 * * * *' },
   usage: { retentionDays: 30, totalsRetentionDays: 400 },

@@ -1,0 +1,94 @@
+/**
+ * Asks providers about keys, and tells the pools what they said: a check that passes ends a quarantine, one that fails
+ * begins it.
+ */
+
+import { mapBounded } from '../base/map-bounded.ts';
+import type { Logger } from '../base/logger.ts';
+import type { ApiKey } from '../credentials/api-keys.ts';
+import type { Vault } from '../credentials/vault.ts';
+import type { Pools } from '../pools/pools.ts';
+import { checkKey, type KeyCheckResult } from '../providers/key-check.ts';
+import type { Provider } from '../providers/provider.ts';
+import type { Providers } from '../providers/registry.ts';
+import type { KeyVerdict } from '../protocol/provider.ts';
+import { describeKey } from './key-info.ts';
+
+/** Is how many keys are checked with their providers at once. */
+const CHECKS_AT_ONCE = 4;
+
+/** Is what checking works with. */
+export interface KeyChecksOptions {
+  readonly vault: Vault;
+  readonly providers: Providers;
+  readonly pools: Pools;
+  readonly logger: Pick<Logger, 'info'>;
+}
+
+/** Checks keys online. */
+export class KeyChecks {
+  readonly #options: KeyChecksOptions;
+
+  constructor(options: KeyChecksOptions) {
+    this.#options = options;
+  }
+
+  /** Asks about keys, a few at once; `onVerdict` hears each verdict as it comes. Rejects when the signal aborts. */
+  check(
+    keys: readonly ApiKey[],
+    signal: AbortSignal,
+    onVerdict: (verdict: KeyVerdict) => Promise<void> | void = () => {},
+  ): Promise<KeyVerdict[]> {
+    return mapBounded(keys, CHECKS_AT_ONCE, async (key) => {
+      const verdict = await this.#ask(key, signal);
+      await onVerdict(verdict);
+      return verdict;
+    });
+  }
+
+  /** Asks about every key whose provider can prove it for free; for the schedule. */
+  async checkAll(signal: AbortSignal): Promise<void> {
+    const { vault, providers, logger } = this.#options;
+    const keys = vault.keys().filter((key) => providers.find(key.provider)?.keyCheck);
+    if (keys.length === 0) return;
+    const verdicts = await this.check(keys, signal);
+    const bad = verdicts.filter(({ verdict }) => verdict === 'invalid').map(({ keyId }) => keyId);
+    logger.info(`checked ${keys.length} keys`, bad.length === 0 ? {} : { invalid: bad });
+  }
+
+  async #ask(key: ApiKey, signal: AbortSignal): Promise<KeyVerdict> {
+    const { providers, pools } = this.#options;
+    const info = describeKey(key, providers);
+    const provider = providers.find(key.provider);
+    if (!provider) {
+      return {
+        ...info,
+        verdict: 'unknown',
+        checked: 'offline',
+        detail: `nothing is known of ${key.provider}; describe it under "providers" in the configuration`,
+      };
+    }
+    const revision = pools.revisionOf(key.provider, key.keyId);
+    const result = await checkKey(provider, key.value, signal);
+    // The key may have changed while its provider was asked: the pool compares.
+    if (revision !== undefined && result.kind !== 'unknown') {
+      pools.checked(key.provider, key.keyId, revision, result.kind, result.kind === 'invalid' ? result.status : 200);
+    }
+    return { ...info, ...describeVerdict(provider, result) };
+  }
+}
+
+/** Says what a check found. Without an endpoint for it nobody was asked; with one, "unknown" is a failure of the asking. */
+function describeVerdict(
+  provider: Provider,
+  check: KeyCheckResult,
+): Pick<KeyVerdict, 'verdict' | 'checked' | 'detail'> {
+  switch (check.kind) {
+    case 'valid':
+      return { verdict: 'valid', checked: 'online', detail: `${provider.name} accepts it` };
+    case 'invalid':
+      return { verdict: 'invalid', checked: 'online', detail: check.reason };
+    case 'unknown':
+      return { verdict: 'unknown', checked: provider.keyCheck === null ? 'offline' : 'online', detail: check.reason };
+  }
+}

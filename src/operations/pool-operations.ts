@@ -1,0 +1,106 @@
+/**
+ * `pool.*`: what the keys of a pool are doing, checks of them, and keys lent to programs that call providers themselves.
+ */
+
+import { z } from 'zod';
+import type { Vault } from '../credentials/vault.ts';
+import { outcomeOf } from '../pools/reported-outcome.ts';
+import type { Pools } from '../pools/pools.ts';
+import type { PoolCheckProgress } from '../protocol/pool.ts';
+import { HeldLeases } from './held-leases.ts';
+import type { KeyChecks } from './key-checks.ts';
+import type { KeyLookup } from './key-lookup.ts';
+import { defineOperation, type AnyOperation } from './operation.ts';
+
+/** Is what these operations need. */
+export interface PoolOperationsOptions {
+  readonly vault: Vault;
+  readonly lookup: KeyLookup;
+  readonly pools: Pools;
+  readonly checks: KeyChecks;
+}
+
+const provider = z.string().min(1).max(64).optional();
+const model = z.string().min(1).max(256).optional();
+const keyId = z.string().min(1).max(128);
+const ms = z.number().min(0).max(86_400_000);
+const headerFields = z
+  .record(z.string().max(256), z.string().max(8192))
+  .refine((headers) => Object.keys(headers).length <= 256, 'holds more than 256 fields');
+
+/** Makes the operations. */
+export function poolOperations({ vault, lookup, pools, checks }: PoolOperationsOptions): AnyOperation[] {
+  const held = new HeldLeases();
+  const providersWithKeys = (): string[] => [...new Set(vault.keys().map((key) => key.provider))];
+
+  return [
+    defineOperation<'pool.list'>({
+      name: 'pool.list',
+      right: 'see',
+      schema: z.strictObject({ provider }),
+      handle(params) {
+        const names = params.provider === undefined ? providersWithKeys() : [lookup.resolve(params.provider)];
+        return { pools: names.map((name) => pools.describe(name)) };
+      },
+    }),
+    defineOperation<'pool.explain'>({
+      name: 'pool.explain',
+      right: 'see',
+      schema: z.strictObject({ provider, model }),
+      handle: (params) => pools.explain(lookup.resolve(params.provider), params.model),
+    }),
+    defineOperation<'pool.check'>({
+      name: 'pool.check',
+      right: 'use',
+      schema: z.strictObject({ provider }),
+      async handle(params, { signal, emit }) {
+        const keys = params.provider === undefined ? vault.keys() : vault.keys(lookup.key(params.provider).provider);
+        let done = 0;
+        const verdicts = await checks.check(keys, signal, (key) => {
+          done += 1;
+          const progress: PoolCheckProgress = { done, total: keys.length, key };
+          return emit(progress);
+        });
+        return { keys: verdicts };
+      },
+    }),
+    defineOperation<'pool.lease'>({
+      name: 'pool.lease',
+      right: 'reveal',
+      schema: z.strictObject({
+        provider,
+        model,
+        exclude: z.array(keyId).max(10_000).optional(),
+        maxWaitMs: z.int().min(0).max(3_600_000).optional(),
+      }),
+      async handle({ exclude, maxWaitMs, ...params }, { signal, closed }) {
+        const name = lookup.resolve(params.provider);
+        const request = { provider: name, model: params.model, exclude: new Set(exclude) };
+        const lease = await pools.acquire(request, { maxWaitMs, signal });
+        // A provider that needs no key has none to lend.
+        if (lease.keyId === null || lease.value === null) {
+          lease.settle({ kind: 'cancelled' });
+          throw lookup.whyNone(name);
+        }
+        const leaseId = held.hold(lease, closed);
+        return { leaseId, provider: name, keyId: lease.keyId, key: lease.value.reveal() };
+      },
+    }),
+    defineOperation<'pool.settle'>({
+      name: 'pool.settle',
+      right: 'reveal',
+      schema: z.strictObject({
+        leaseId: z.string().min(1).max(64),
+        outcome: z.enum(['succeeded', 'limited', 'rejected', 'unavailable', 'failed']),
+        status: z.int().min(100).max(999).optional(),
+        headers: headerFields.optional(),
+        body: z.unknown().optional(),
+        retryAfterMs: z.number().min(0).max(1e15).optional(),
+        latencyMs: ms.optional(),
+        tokens: z.int().min(0).optional(),
+        costUsd: z.number().min(0).optional(),
+      }),
+      handle: (report, { closed }) => ({ settled: held.settle(report.leaseId, closed, outcomeOf(report)) }),
+    }),
+  ];
+}

@@ -1,0 +1,65 @@
+/**
+ * What of a pool outlives a restart, checked when it is read back: the file is ours, but a broken or foreign one must
+ * never keep the daemon from starting, so what does not fit is dropped.
+ */
+
+import { z } from 'zod';
+import type { SavedPool } from './roster.ts';
+
+const time = z.number().min(0).max(8.64e15);
+const count = z.int().min(0);
+const amount = z.number().min(0);
+
+const rest = z.object({
+  scope: z.enum(['key-model', 'key', 'account', 'provider']),
+  reason: z.enum(['rate-limit', 'daily-limit', 'no-credit', 'busy-budget', 'quota', 'failing']),
+  source: z.enum(['header', 'body', 'quota', 'default']),
+  since: time,
+  until: time,
+  bound: time,
+  model: z.string().exactOptional(),
+  thenCheck: z.boolean(),
+});
+
+const cycle = z.object({ rest, strikes: count });
+
+const key = z.object({
+  uses: count,
+  day: count,
+  dayUses: count,
+  lastUsedAt: time.nullable(),
+  cycle: cycle.optional(),
+  quarantine: z.object({ since: time, status: z.int(), revision: z.string() }).optional(),
+});
+
+const account = z.object({
+  cycle: cycle.optional(),
+  models: z.record(z.string(), cycle).optional(),
+  quotas: z.record(z.string(), z.object({ start: time, calls: count, tokens: amount, dollars: amount })).optional(),
+});
+
+const pools = z.record(
+  z.string(),
+  z.object({ keys: z.record(z.string(), z.unknown()), accounts: z.record(z.string(), z.unknown()) }),
+);
+
+/** Reads what was saved of all pools; an entry that is not one is left out. */
+export function parseSavedPools(document: unknown): ReadonlyMap<string, SavedPool> {
+  const parsed = pools.safeParse(document);
+  if (!parsed.success) return new Map();
+  return new Map(
+    Object.entries(parsed.data).map(([provider, saved]) => [
+      provider,
+      { keys: parseEntries(saved.keys, key), accounts: parseEntries(saved.accounts, account) },
+    ]),
+  );
+}
+
+function parseEntries<T>(entries: Readonly<Record<string, unknown>>, schema: z.ZodType<T>): Record<string, T> {
+  return Object.fromEntries(
+    Object.entries(entries).flatMap(([name, entry]) => {
+      const parsed = schema.safeParse(entry);
+      return parsed.success ? [[name, parsed.data]] : [];
+    }),
+  );
+}

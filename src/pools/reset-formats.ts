@@ -1,0 +1,104 @@
+/**
+ * Reads when a limit resets, in each format that providers use. The same header name means different units at different
+ * providers, so the format is always given and never guessed, save for `any`.
+ *
+ * Every parser returns milliseconds from now, above zero, or null for what is no usable time: empty, a sentinel (-1, 0),
+ * negative, past, in another format, or further away than any real window.
+ */
+
+/** Names a format: `any` is for providers of which nothing is known, `epoch-or-duration` for those that were seen with both. */
+export type ResetFormat =
+  'go-duration' | 'seconds' | 'rfc3339' | 'epoch-seconds' | 'epoch-milliseconds' | 'epoch-or-duration' | 'any';
+
+/** Is the longest time to a reset that is believed: a month's window and a day. */
+export const MAX_RESET_MS = 32 * 86_400_000;
+
+/** Is the longest text looked at, in characters; real values have at most 30. */
+const MAX_TEXT = 64;
+
+const GO_UNITS: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  μs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+const GO_DURATION = /^(?:\d+(?:\.\d+)?(?:ns|us|µs|μs|ms|s|m|h))+$/;
+const GO_PART = /(\d+(?:\.\d+)?)(ns|us|µs|μs|ms|s|m|h)/g;
+const DECIMAL = /^\d+(?:\.\d+)?$/;
+const INTEGER = /^\d+$/;
+const RFC3339 = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$/;
+const PROTOBUF_DURATION = /^\d+(?:\.\d{1,9})?s$/;
+const HTTP_DATE = /^[A-Za-z]{3,9}, \d{2}[ -][A-Za-z]{3}[ -]\d{2,4} \d{2}:\d{2}:\d{2} GMT$/;
+const ASCTIME_DATE = /^[A-Za-z]{3} [A-Za-z]{3} [ \d]\d \d{2}:\d{2}:\d{2} \d{4}$/;
+
+/** Reads a reset header's value; `now` is wall time in epoch milliseconds. */
+export function parseReset(text: string, format: ResetFormat, now: number): number | null {
+  const value = text.trim();
+  if (value === '' || value.length > MAX_TEXT) return null;
+  return PARSERS[format](value, now);
+}
+
+const PARSERS: Readonly<Record<ResetFormat, (value: string, now: number) => number | null>> = {
+  'go-duration': parseGoDuration,
+  seconds: (value) => (DECIMAL.test(value) ? believable(Number(value) * 1000) : null),
+  rfc3339: (value, now) => (RFC3339.test(value) ? believable(Date.parse(value) - now) : null),
+  'epoch-seconds': (value, now) => (DECIMAL.test(value) ? believable(Number(value) * 1000 - now) : null),
+  'epoch-milliseconds': (value, now) => (INTEGER.test(value) ? believable(Number(value) - now) : null),
+  'epoch-or-duration': (value, now) => PARSERS['epoch-seconds'](value, now) ?? parseGoDuration(value),
+  // The ranges do not overlap: seconds end at a month (about 3e6), epoch seconds are about 2e9, milliseconds 2e12.
+  any: (value, now) =>
+    parseGoDuration(value) ??
+    PARSERS.rfc3339(value, now) ??
+    PARSERS.seconds(value, now) ??
+    PARSERS['epoch-seconds'](value, now) ??
+    PARSERS['epoch-milliseconds'](value, now),
+};
+
+/** Reads a Go duration such as `6m0s`, `2m59.56s` or `370ms` (OpenAI, Groq). */
+export function parseGoDuration(text: string): number | null {
+  if (text.length > MAX_TEXT || !GO_DURATION.test(text)) return null;
+  let sum = 0;
+  for (const [, amount, unit] of text.matchAll(GO_PART)) sum += Number(amount) * (GO_UNITS[unit ?? ''] ?? Number.NaN);
+  return believable(sum);
+}
+
+/** Reads a protobuf duration in JSON such as `26s` or `20.04s` (Gemini's RetryInfo). */
+export function parseProtobufDuration(text: string): number | null {
+  return text.length <= MAX_TEXT && PROTOBUF_DURATION.test(text) ? believable(Number(text.slice(0, -1)) * 1000) : null;
+}
+
+/**
+ * Reads a `Retry-After` of seconds or an HTTP date (RFC 9110 §10.2.3, §5.6.7); a date is measured against the answer's
+ * own `Date` where it has one, so that a wrong clock on either side does not matter.
+ */
+export function parseRetryAfter(text: string, now: number, dateHeader?: string): number | null {
+  const value = text.trim();
+  if (value === '' || value.length > MAX_TEXT) return null;
+  if (DECIMAL.test(value)) return positive(Number(value) * 1000);
+  const date = parseHttpDate(value);
+  if (date === null) return null;
+  return positive(date - (dateHeader === undefined ? now : (parseHttpDate(dateHeader.trim()) ?? now)));
+}
+
+function parseHttpDate(text: string): number | null {
+  if (text.length > MAX_TEXT) return null;
+  const date = HTTP_DATE.test(text)
+    ? Date.parse(text)
+    : ASCTIME_DATE.test(text)
+      ? Date.parse(`${text} GMT`)
+      : Number.NaN;
+  return Number.isNaN(date) ? null : date;
+}
+
+/** Passes any wait above zero: a `Retry-After` of 18 days is understood, and bounded by the rules of rests. */
+function positive(ms: number): number | null {
+  return ms > 0 && Number.isFinite(ms) ? Math.ceil(ms) : null;
+}
+
+function believable(ms: number): number | null {
+  return ms > 0 && ms <= MAX_RESET_MS ? Math.ceil(ms) : null;
+}

@@ -1,0 +1,249 @@
+/**
+ * What rests in one pool: keys, accounts, models of an account, the provider. Owns who is put to rest by a verdict, what
+ * happens when a rest is over, and who is told.
+ */
+
+import type { RestInfo } from '../protocol/pool.ts';
+import { Agenda } from './agenda.ts';
+import { Breaker } from './breaker.ts';
+import type { KeyAccount, PoolKey } from './pool-key.ts';
+import type { CheckVerdict, PoolParts } from './pool-parts.ts';
+import { restInfo } from './recovery.ts';
+import { RestCycle, type Rest } from './rest-cycle.ts';
+import type { Roster } from './roster.ts';
+import { NO_CREDIT_REST_MS, type Sentence } from './verdict.ts';
+
+/** Is how many models may rest on their own in one pool; above it a limit of one more is taken for the account's. */
+const MAX_RESTING_MODELS = 64;
+
+/** Is how long a key whose rest ends with a check waits for it, in milliseconds. */
+const CHECK_WAIT_MS = 60_000;
+
+/** Is what rests, when its turn on the agenda comes. */
+type Resting =
+  | { readonly kind: 'key'; readonly key: PoolKey }
+  | { readonly kind: 'account' | 'quota'; readonly account: KeyAccount }
+  | { readonly kind: 'model'; readonly account: KeyAccount; readonly model: string }
+  | { readonly kind: 'provider' };
+
+/** Is what the pool does when a rest changed something. */
+export interface RestOwner {
+  /** Returns the number of the newest lease. */
+  readonly newest: () => number;
+  readonly refresh: (key: PoolKey) => void;
+  readonly refreshAccount: (account: KeyAccount) => void;
+  readonly dropLane: (model: string) => void;
+}
+
+/** Is the sentence of a check that found no credit. */
+const NO_CREDIT: Sentence = {
+  scope: 'account',
+  reason: 'no-credit',
+  source: 'body',
+  restMs: NO_CREDIT_REST_MS,
+  boundMs: NO_CREDIT_REST_MS,
+  thenCheck: true,
+};
+
+/** Keeps the rests of one pool. */
+export class Rests {
+  readonly breaker = new Breaker();
+  readonly #parts: PoolParts;
+  readonly #roster: Roster;
+  readonly #owner: RestOwner;
+  readonly #agenda: Agenda<Resting>;
+  readonly #restingModels = new Map<string, Set<KeyAccount>>();
+
+  constructor(parts: PoolParts, roster: Roster, owner: RestOwner) {
+    this.#parts = parts;
+    this.#roster = roster;
+    this.#owner = owner;
+    this.#agenda = new Agenda(parts.clock, {
+      due: (resting, now) => this.#wake(resting, now),
+      setBack: (ms) => this.#setBack(ms),
+    });
+  }
+
+  /** Lets what is due happen and returns wall time. */
+  advance(): number {
+    return this.#agenda.advance();
+  }
+
+  /** Tells whether a model rests with some account. */
+  hasModel(model: string): boolean {
+    return this.#restingModels.has(model);
+  }
+
+  /** Takes back every timer. */
+  stop(): void {
+    this.#agenda.stop();
+  }
+
+  /** Takes the verdict of a check. */
+  judge(key: PoolKey, verdict: CheckVerdict, status: number): void {
+    const now = this.#agenda.advance();
+    if (verdict === 'invalid') this.quarantine(key, status, now);
+    if (verdict === 'valid') {
+      const wasOut = key.quarantine !== null || key.cycle.phase === 'half-open';
+      key.quarantine = null;
+      if (key.cycle.rest?.reason === 'no-credit') key.cycle.putOnProbation();
+      else if (key.cycle.phase === 'half-open') key.cycle.clear();
+      // A check proves the key; that its account has money again only a call does.
+      if (key.account.cycle.rest?.reason === 'no-credit') key.account.cycle.putOnProbation();
+      this.#owner.refreshAccount(key.account);
+      if (wasOut && key.serves) this.emitRestored(key.keyId);
+    }
+    if (verdict === 'no-credit' && key.account.cycle.phase !== 'awake') {
+      this.rest(key, undefined, NO_CREDIT, this.#owner.newest() + 1, now);
+    }
+  }
+
+  /** Clears what a success of a lease clears. */
+  served(key: PoolKey, model: string | undefined, number: number): void {
+    const own = key.cycle.succeed(number);
+    const shared = key.account.cycle.succeed(number);
+    const resting = model === undefined ? undefined : key.account.models.get(model);
+    const ofModel = resting?.succeed(number) ?? false;
+    if (model !== undefined && resting?.phase === 'awake') this.#forgetModel(key.account, model);
+    if (!own && !shared && !ofModel) return;
+    this.#owner.refreshAccount(key.account);
+    this.emitRestored(key.keyId);
+  }
+
+  /** Puts to rest what a sentence names. */
+  rest(key: PoolKey, model: string | undefined, sentence: Sentence, number: number, now: number): void {
+    const { account } = key;
+    const { chance } = this.#parts;
+    let rest: Rest | null;
+    if (sentence.scope === 'account-model' && model !== undefined && this.#mayRest(account, model)) {
+      const cycle = account.models.get(model) ?? new RestCycle();
+      rest = cycle.strike(number, this.#owner.newest(), 'key-model', sentence, now, chance, model);
+      this.#rememberModel(account, model, cycle);
+      if (rest) this.#agenda.add(rest.until, { kind: 'model', account, model });
+    } else if (sentence.scope === 'key') {
+      if (key.removed) return;
+      rest = key.cycle.strike(number, this.#owner.newest(), 'key', sentence, now, chance);
+      if (rest) this.#agenda.add(rest.until, { kind: 'key', key });
+    } else {
+      const scope = account.name === null ? 'key' : 'account';
+      rest = account.cycle.strike(number, this.#owner.newest(), scope, sentence, now, chance);
+      if (rest) this.#agenda.add(rest.until, { kind: 'account', account });
+    }
+    if (!rest) return;
+    this.#owner.refreshAccount(account);
+    this.#parts.emit({ kind: 'key-resting', provider: this.#parts.provider, keyId: key.keyId, rest: restInfo(rest) });
+  }
+
+  /** Takes a key out until its file changes or a check passes. */
+  quarantine(key: PoolKey, status: number, now: number): void {
+    if (key.quarantine !== null || key.removed) return;
+    key.quarantine = { since: now, status, revision: key.revision };
+    this.#owner.refresh(key);
+    const reason = `the provider refuses it with status ${status}`;
+    this.#parts.emit({ kind: 'key-quarantined', provider: this.#parts.provider, keyId: key.keyId, reason });
+  }
+
+  /** Counts a failure that no key is blamed for. */
+  providerFailed(number: number, now: number): void {
+    const rest = this.breaker.fail(number, this.#owner.newest(), now, this.#parts.chance);
+    if (!rest) return;
+    this.#agenda.add(rest.until, { kind: 'provider' });
+    this.#parts.emit({ kind: 'key-resting', provider: this.#parts.provider, keyId: null, rest: restInfo(rest) });
+  }
+
+  /** Ends what is over. A rest that was lengthened has another entry on the agenda. */
+  #wake(resting: Resting, now: number): void {
+    switch (resting.kind) {
+      case 'provider':
+        this.breaker.cycle.wake(now);
+        break;
+      case 'key':
+        this.#wakeCycle(resting.key.cycle, resting, [resting.key], now);
+        break;
+      case 'account':
+        this.#wakeCycle(resting.account.cycle, resting, resting.account.keys, now);
+        break;
+      case 'model':
+        resting.account.models.get(resting.model)?.wake(now);
+        break;
+      case 'quota':
+        this.meter(resting.account, null, now);
+        break;
+    }
+    if (resting.kind === 'key') this.#owner.refresh(resting.key);
+    else if (resting.kind !== 'provider') this.#owner.refreshAccount(resting.account);
+    this.#parts.onFree();
+  }
+
+  #wakeCycle(cycle: RestCycle, resting: Resting, keys: Iterable<PoolKey>, now: number): void {
+    const { requestCheck } = this.#parts;
+    const rest = cycle.rest;
+    if (!requestCheck || !rest?.thenCheck || cycle.phase !== 'resting' || rest.until > now) {
+      cycle.wake(now);
+      return;
+    }
+    cycle.awaitCheck(now + CHECK_WAIT_MS);
+    this.#agenda.add(now + CHECK_WAIT_MS, resting);
+    for (const { keyId, quarantine } of keys) if (quarantine === null) requestCheck(keyId);
+  }
+
+  /** Looks at an account's quotas anew and tells of what changed. Returns whether something did. */
+  meter(account: KeyAccount, keyId: string | null, now: number): boolean {
+    if (!account.meter(now)) return false;
+    const first = keyId ?? account.keys.values().next().value?.keyId ?? null;
+    const until = account.spentUntil(now);
+    if (until === null) this.emitRestored(first);
+    else {
+      this.#agenda.add(until, { kind: 'quota', account });
+      const scope = account.name === null ? 'key' : 'account';
+      const rest: RestInfo = { scope, reason: 'quota', source: 'quota', since: now, until, bound: until };
+      this.#parts.emit({ kind: 'key-resting', provider: this.#parts.provider, keyId: first, rest });
+    }
+    return true;
+  }
+
+  /** Puts what a key brought along from the last run on the agenda. */
+  enter(key: PoolKey, now: number): void {
+    const { account } = key;
+    if (key.cycle.rest) this.#agenda.add(key.cycle.rest.until, { kind: 'key', key });
+    if (account.cycle.rest) this.#agenda.add(account.cycle.rest.until, { kind: 'account', account });
+    for (const [model, cycle] of account.models) {
+      this.#rememberModel(account, model, cycle);
+      this.#agenda.add(cycle.rest?.until ?? now, { kind: 'model', account, model });
+    }
+    const until = account.spentUntil(now);
+    if (until !== null) this.#agenda.add(until, { kind: 'quota', account });
+    account.meter(now);
+  }
+
+  #mayRest(account: KeyAccount, model: string): boolean {
+    return account.models.has(model) || this.#restingModels.has(model) || this.#restingModels.size < MAX_RESTING_MODELS;
+  }
+
+  #rememberModel(account: KeyAccount, model: string, cycle: RestCycle): void {
+    account.models.set(model, cycle);
+    const accounts = this.#restingModels.get(model) ?? new Set();
+    this.#restingModels.set(model, accounts.add(account));
+  }
+
+  #forgetModel(account: KeyAccount, model: string): void {
+    account.models.delete(model);
+    const accounts = this.#restingModels.get(model);
+    accounts?.delete(account);
+    if (accounts?.size !== 0) return;
+    this.#restingModels.delete(model);
+    this.#owner.dropLane(model);
+  }
+
+  /** Moves every rest, after the wall clock was set back: else a rest of minutes would last until the clock is there again. */
+  #setBack(ms: number): void {
+    this.breaker.cycle.shift(ms);
+    for (const account of this.#roster.accounts.values()) account.shift(ms);
+    for (const key of this.#roster.keys.values()) key.cycle.shift(ms);
+  }
+
+  /** Tells that a key, or with null the provider, serves again. */
+  emitRestored(keyId: string | null): void {
+    this.#parts.emit({ kind: 'key-restored', provider: this.#parts.provider, keyId });
+  }
+}

@@ -1,0 +1,181 @@
+import { describe, expect, test } from 'vitest';
+import { systemClock } from '../../../src/base/clock.ts';
+import { AipassError } from '../../../src/base/errors.ts';
+import { Redactor } from '../../../src/base/redactor.ts';
+import { Completer } from '../../../src/completions/completer.ts';
+import type { KeySettings } from '../../../src/pools/pool-key.ts';
+import { Pools } from '../../../src/pools/pools.ts';
+import type { CompletionResult } from '../../../src/protocol/completion.ts';
+import { createProviders } from '../../../src/providers/registry.ts';
+import {
+  completionOf,
+  refusalOf,
+  startLoopbackProvider,
+  type LoopbackProvider,
+  type Reply,
+} from '../../support/loopback-provider.ts';
+import { entry, keyId } from '../../support/pool-fixture.ts';
+
+/** Is a completer over a pool of a loopback provider. */
+interface FailOver extends AsyncDisposable {
+  readonly upstream: LoopbackProvider;
+  readonly pools: Pools;
+  ask(params?: Readonly<Record<string, unknown>>, signal?: AbortSignal): Promise<CompletionResult>;
+  /** Returns the error that a chat fails with. */
+  failure(params?: Readonly<Record<string, unknown>>): Promise<AipassError>;
+  /** Lists the numbers of the keys that the provider was asked with. */
+  asked(): number[];
+}
+
+/** Starts one with a number of keys. */
+async function start(count: number, settings: KeySettings = {}, baseUrl?: string): Promise<FailOver> {
+  const upstream = await startLoopbackProvider();
+  const keys = Array.from({ length: count }, (_, index) => entry(index + 1, settings));
+  const pools = new Pools({
+    clock: systemClock,
+    chance: () => 0,
+    emit: () => {},
+    onChange: () => {},
+    saved: undefined,
+    settingsOf: () => ({ needsKey: true }),
+    keysOf: () => keys,
+    whyNone: () => new AipassError('NOT_FOUND', 'no key'),
+  });
+  const completer = new Completer({
+    providers: createProviders({
+      providers: { acme: { baseUrl: baseUrl ?? upstream.baseUrl }, spare: { baseUrl: upstream.baseUrl } },
+    }),
+    keys: pools,
+    redactor: new Redactor(),
+    clock: systemClock,
+    defaultProvider: 'acme',
+    retry: { attempts: 3, backoff: { firstMs: 1, maxMs: 2 }, chance: () => 0 },
+  });
+  const ask: FailOver['ask'] = (params = {}, signal = new AbortController().signal) =>
+    completer.complete({ model: 'm', messages: [{ role: 'user', content: 'ping' }], ...params }, { signal });
+  return {
+    upstream,
+    pools,
+    ask,
+    async failure(params) {
+      const error: unknown = await ask(params).catch((failure: unknown) => failure);
+      if (error instanceof AipassError) return error;
+      throw new Error('the completion did not fail');
+    },
+    asked: () => upstream.requests.map(({ key = '' }) => Number(key.slice('sk-test-value-'.length))),
+    [Symbol.asyncDispose]: async () => {
+      pools.stop();
+      await upstream.close();
+    },
+  };
+}
+
+/** Refuses some keys, and serves the others. */
+function refusing(keys: readonly number[], reply: Reply): (request: { readonly key: string | undefined }) => Reply {
+  return ({ key }) => (keys.some((number) => key === `sk-test-value-${number}`) ? reply : completionOf('pong'));
+}
+
+describe('a tired key', () => {
+  test.each([401, 402, 403, 429])('that is refused with %i gives way to the next one at once', async (status) => {
+    await using over = await start(3);
+    over.upstream.answerWith(refusing([1, 2], refusalOf(status, 'no', { 'retry-after': '60' })));
+    expect((await over.ask()).keyId).toBe(keyId(3));
+    expect(over.asked()).toEqual([1, 2, 3]);
+    expect((await over.ask()).keyId).toBe(keyId(3));
+  });
+
+  test('is noticed by an error inside a 200, whole or as the first event of a stream', async () => {
+    await using over = await start(3);
+    const error = { message: 'limited', code: 429 };
+    over.upstream.queue({ kind: 'json', body: { error } });
+    expect((await over.ask()).keyId).toBe(keyId(2));
+    over.upstream.queue({ kind: 'events', events: [{ error }] });
+    expect((await over.ask({ stream: true })).content).toBe('pong');
+    expect(over.asked()).toEqual([1, 2, 3, 2]);
+  });
+
+  test('is one of all: every one is tried once, then the caller hears when the first is back', async () => {
+    await using over = await start(5);
+    over.upstream.answerWith(({ key }) => refusalOf(429, 'no', { 'retry-after': String(100 + Number(key?.at(-1))) }));
+    const error = await over.failure();
+    expect(error).toMatchObject({ code: 'POOL_EXHAUSTED', message: expect.stringContaining(keyId(5)) });
+    expect(error.retryAfterMs).toBeGreaterThan(100_000);
+    expect(error.retryAfterMs).toBeLessThanOrEqual(101_000);
+    expect(over.asked()).toEqual([1, 2, 3, 4, 5]);
+    expect((await over.failure()).code).toBe('POOL_EXHAUSTED');
+    expect(over.asked()).toHaveLength(5);
+  });
+
+  test('serves a caller that waits until it is back', async () => {
+    await using over = await start(1);
+    over.upstream.queue(refusalOf(429, 'no', { 'retry-after-ms': '50' }));
+    expect((await over.ask({ maxWaitMs: 5000 })).content).toBe('pong');
+  });
+
+  test('ends a wait no later than its caller allowed', async () => {
+    await using over = await start(1);
+    over.upstream.answerWith(refusalOf(429, 'no', { 'retry-after-ms': '20' }));
+    expect((await over.failure({ maxWaitMs: 200 })).code).toBe('POOL_EXHAUSTED');
+  });
+});
+
+describe('limits of each key', () => {
+  test('are kept, and no caller hears of them while there is a key', async () => {
+    await using over = await start(4, { quotas: [{ calls: 50, per: 'month', zone: 'UTC' }] });
+    const used = new Map<string, number>();
+    over.upstream.answerWith(({ key = '' }) => {
+      used.set(key, (used.get(key) ?? 0) + 1);
+      return (used.get(key) ?? 0) > 50 ? refusalOf(429, 'over') : completionOf('pong');
+    });
+    const work = async (): Promise<void> => {
+      for (let call = 0; call < 20; call += 1) await over.ask();
+    };
+    await Promise.all(Array.from({ length: 10 }, work));
+    expect([...used.values()]).toEqual([50, 50, 50, 50]);
+    expect((await over.failure()).code).toBe('POOL_EXHAUSTED');
+    expect(over.asked()).toHaveLength(200);
+  });
+});
+
+describe('a failing provider', () => {
+  test.each([500, 502, 503, 529])('is asked again after a %i, and no key is blamed', async (status) => {
+    await using over = await start(2);
+    over.upstream.queue(refusalOf(status, 'no'), { kind: 'reset' });
+    expect((await over.ask()).content).toBe('pong');
+    expect(over.pools.describe('acme').keys.map(({ state }) => state)).toEqual(['ready', 'ready']);
+  });
+
+  test('is given up after three times, and left alone after five', async () => {
+    await using over = await start(2);
+    over.upstream.answerWith(refusalOf(503, 'no'));
+    expect(await over.failure()).toMatchObject({
+      code: 'PROVIDER_UNAVAILABLE',
+      message: expect.stringContaining('503'),
+    });
+    expect(over.asked()).toHaveLength(3);
+    await over.failure();
+    expect(await over.failure()).toMatchObject({
+      code: 'PROVIDER_UNAVAILABLE',
+      message: expect.stringContaining('left alone'),
+    });
+    expect(over.asked()).toHaveLength(5);
+  });
+
+  test('gives way to a fallback, of which each is asked once', async () => {
+    await using over = await start(1, {}, 'http://127.0.0.1:9/v1');
+    const result = await over.ask({ fallbacks: [{ model: 'm' }, { provider: 'spare' }] });
+    expect(result).toMatchObject({ content: 'pong', provider: 'spare' });
+    expect(over.asked()).toHaveLength(1);
+  });
+});
+
+test.each([400, 404, 413, 422])(
+  'a request that is refused with %i is not repeated, nor sent to a fallback',
+  async (status) => {
+    await using over = await start(3);
+    over.upstream.answerWith(refusalOf(status, 'your own mistake'));
+    expect(await over.failure({ fallbacks: ['another-model'] })).toMatchObject({ code: 'PROVIDER_REJECTED' });
+    expect(over.asked()).toHaveLength(1);
+    expect(over.pools.describe('acme').keys.every(({ state }) => state === 'ready')).toBe(true);
+  },
+);

@@ -1,0 +1,68 @@
+/**
+ * A pool with keys, a clock that tests move and chance that tests choose.
+ */
+
+import { AipassError } from '../../src/base/errors.ts';
+import { Secret } from '../../src/base/secret.ts';
+import type { LeaseOutcome } from '../../src/pools/lease.ts';
+import type { KeyEntry, KeySettings } from '../../src/pools/pool-key.ts';
+import type { PoolParts } from '../../src/pools/pool-parts.ts';
+import { Pool } from '../../src/pools/pool.ts';
+import type { SavedPool } from '../../src/pools/roster.ts';
+import type { PoolEvent } from '../../src/protocol/pool.ts';
+import { MovedClock } from './moved-clock.ts';
+
+/** Returns a key of the provider, the first of which is 1. */
+export function entry(
+  number: number,
+  settings?: KeySettings,
+  revision = 'r1',
+  value = `sk-test-value-${number}`,
+): KeyEntry {
+  return { keyId: keyId(number), value: new Secret(value), revision, settings };
+}
+
+/** Returns the id of a key by its number. */
+export function keyId(number: number): string {
+  return number === 1 ? 'ACME_API_KEY' : `ACME_API_KEY_${number}`;
+}
+
+/** Returns a number of keys without settings. */
+export function entries(count: number, settings?: KeySettings): KeyEntry[] {
+  return Array.from({ length: count }, (_, index) => entry(index + 1, settings));
+}
+
+/** Opens a pool of the provider `acme`; the events land in a list. */
+export function openPool(
+  keys: readonly KeyEntry[],
+  parts: Partial<PoolParts> = {},
+  saved: SavedPool = { keys: {}, accounts: {} },
+): { pool: Pool; clock: MovedClock; events: PoolEvent[] } {
+  const clock = new MovedClock();
+  const events: PoolEvent[] = [];
+  const pool = new Pool(
+    {
+      provider: 'acme',
+      strategy: 'least-used',
+      needsKey: true,
+      clock,
+      chance: () => 0,
+      emit: (event) => events.push(event),
+      onChange: () => {},
+      onFree: () => {},
+      whyNone: () => new AipassError('NOT_FOUND', 'there is no key for acme'),
+      ...parts,
+    },
+    saved,
+  );
+  pool.sync(keys);
+  return { pool, clock, events };
+}
+
+/** Is a full answer. */
+export const SUCCEEDED: LeaseOutcome = { kind: 'succeeded' };
+
+/** Returns a refusal. */
+export function refused(status: number, headers: Record<string, string> = {}, body: unknown = null): LeaseOutcome {
+  return { kind: 'refused', status, headers, body };
+}

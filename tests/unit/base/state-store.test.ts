@@ -1,0 +1,110 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { StateStore } from '../../../src/base/state-store.ts';
+import { MovedClock } from '../../support/moved-clock.ts';
+
+let folder: string;
+let path: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'aip-state-'));
+  path = join(folder, 'state', 'state.json');
+});
+
+afterEach(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Opens the store on the test's file. */
+async function open(clock = new MovedClock()): Promise<StateStore> {
+  const store = new StateStore({ path, clock, logger: { warn: () => {} } });
+  await store.open();
+  return store;
+}
+
+test('what a section held at the stop is there at the next start', async () => {
+  const store = await open();
+  store.bind('pools', () => ({ uses: 7 }));
+  store.changed();
+  await store.flush();
+  const again = await open();
+  expect(again.section('pools')).toEqual({ uses: 7 });
+  expect(again.section('toString')).toBeUndefined();
+});
+
+test('sections that nobody binds in this run survive it', async () => {
+  mkdirSync(join(folder, 'state'));
+  writeFileSync(path, JSON.stringify({ other: [1, 2], pools: 1 }));
+  const store = await open();
+  store.bind('pools', () => 2);
+  store.changed();
+  await store.flush();
+  expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({ other: [1, 2], pools: 2 });
+});
+
+test('many changes are one write, of what holds when it is made', async () => {
+  const clock = new MovedClock();
+  const store = await open(clock);
+  let writes = 0;
+  store.bind('pools', () => {
+    writes += 1;
+    return writes;
+  });
+  for (let change = 0; change < 100; change += 1) store.changed();
+  expect(writes).toBe(0);
+  clock.advance(500);
+  await store.flush();
+  expect(writes).toBe(1);
+});
+
+test('the file is its owner’s alone, and no temporary file stays behind', async () => {
+  const store = await open();
+  store.bind('pools', () => ({}));
+  store.changed();
+  await store.flush();
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(readdirSync(join(folder, 'state'))).toEqual(['state.json']);
+});
+
+describe('a broken file', () => {
+  test.each(['', '{', '[1]', 'null', '7', '\u0000\u0000', '{"pools": 1}x'])(
+    'of %j is put aside and reported',
+    async (text) => {
+      mkdirSync(join(folder, 'state'));
+      writeFileSync(path, text);
+      const store = await open();
+      expect(store.section('pools')).toBeUndefined();
+      expect(store.warnings).toMatchObject([{ subject: path }]);
+      const aside = readdirSync(join(folder, 'state')).find((name) => name.startsWith('state.json.broken-'));
+      expect(readFileSync(join(folder, 'state', aside ?? ''), 'utf8')).toBe(text);
+      store.bind('pools', () => 1);
+      store.changed();
+      await store.flush();
+      expect(existsSync(path)).toBe(true);
+    },
+  );
+});
+
+test('a file that cannot be written is told at the stop, and written when it can be again', async () => {
+  const store = await open();
+  store.bind('pools', () => 1);
+  mkdirSync(path);
+  store.changed();
+  await expect(store.flush()).rejects.toThrow('could not be written');
+  rmSync(path, { recursive: true });
+  chmodSync(join(folder, 'state'), 0o700);
+  await store.flush();
+  expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({ pools: 1 });
+});

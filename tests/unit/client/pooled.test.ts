@@ -1,0 +1,235 @@
+import { describe, expect, test } from 'vitest';
+import { AipassError } from '../../../src/base/errors.ts';
+import type { KeyLender, PooledOptions } from '../../../src/client/pooled-caller.ts';
+import { createPooled } from '../../../src/client/pooled.ts';
+import type { PoolLeaseParams, PoolSettleParams } from '../../../src/protocol/pool.ts';
+
+/** Is what the real client of these tests fails with. */
+class HttpError extends Error {
+  readonly status: number;
+  constructor(status: number) {
+    super(`status ${status}`);
+    this.status = status;
+  }
+}
+
+/** Is a client of an imaginary API, as its maker would write it: with private state, depth, and every kind of result. */
+class Coins {
+  readonly #key: string;
+  readonly #bad: ReadonlyMap<string, number>;
+  readonly version = 3;
+  readonly coins = {
+    markets: { list: (currency: string): Promise<string[]> => Promise.resolve([this.#use(), currency]) },
+  };
+
+  constructor(key: string, bad: ReadonlyMap<string, number>) {
+    this.#key = key;
+    this.#bad = bad;
+  }
+
+  /** Returns what it is given. */
+  echo(value: unknown): unknown {
+    this.#use();
+    return value;
+  }
+
+  /** Counts up, as a page by page list would. */
+  async *pages(): AsyncGenerator<string> {
+    yield `${this.#use()} 1`;
+    await Promise.resolve();
+    yield `${this.#key} 2`;
+  }
+
+  fail(error: unknown): never {
+    throw error;
+  }
+
+  #use(): string {
+    const status = this.#bad.get(this.#key);
+    if (status !== undefined) throw new HttpError(status);
+    return this.#key;
+  }
+}
+
+/** Opens a pooled client over a lender that hands out keys in turn and writes down what it hears. */
+function open(keys: readonly string[], bad: Readonly<Record<string, number>> = {}, options: PooledOptions = {}) {
+  const leases: PoolLeaseParams[] = [];
+  const settled: PoolSettleParams[] = [];
+  const built: string[] = [];
+  const lender: KeyLender = {
+    lease(params) {
+      leases.push(params);
+      const free = keys.filter((key) => params.exclude?.includes(key) !== true);
+      const key = free[(leases.length - 1) % Math.max(1, free.length)];
+      if (key === undefined) return Promise.reject(new AipassError('POOL_EXHAUSTED', 'no key'));
+      return Promise.resolve({ leaseId: `lease ${leases.length}`, provider: 'coins', keyId: key, key });
+    },
+    settle(params) {
+      settled.push(params);
+      return Promise.resolve();
+    },
+  };
+  const refused = new Map(Object.entries(bad));
+  const factory = (key: string): Coins => {
+    built.push(key);
+    return new Coins(key, refused);
+  };
+  return { coins: createPooled('coins', factory, options, lender), leases, settled, built };
+}
+
+describe('a pooled client', () => {
+  test('is used at any depth, each call with its own key, each client built once', async () => {
+    const { coins, built, settled } = open(['a', 'b']);
+    const used = [];
+    for (let call = 0; call < 4; call += 1) used.push((await coins.coins.markets.list('eur'))[0]);
+    expect(used).toEqual(['a', 'b', 'a', 'b']);
+    expect(built).toEqual(['a', 'b']);
+    expect(settled).toMatchObject(
+      Array.from({ length: 4 }, () => ({ outcome: 'succeeded', latencyMs: expect.any(Number) })),
+    );
+  });
+
+  test.each([false, '', null, undefined, 0, Number.NaN, [], { than: 5 }].map((value) => [value]))(
+    'passes a result of %j through unchanged',
+    async (value) => {
+      expect(await open(['a']).coins.echo(value)).toBe(value);
+    },
+  );
+
+  test('passes promises and plain properties through', async () => {
+    const { coins } = open(['a']);
+    expect(await coins.echo(Promise.resolve('later'))).toBe('later');
+    expect(await coins.version()).toBe(3);
+  });
+
+  test('goes to another key when a limit is met, and tells which key met it', async () => {
+    const { coins, leases, settled } = open(['a', 'b'], { a: 429 });
+    expect(await coins.coins.markets.list('eur')).toEqual(['b', 'eur']);
+    expect(leases.map(({ exclude }) => exclude)).toEqual([[], ['a']]);
+    expect(settled).toMatchObject([
+      { leaseId: 'lease 1', outcome: 'limited', status: 429 },
+      { leaseId: 'lease 2', outcome: 'succeeded' },
+    ]);
+  });
+
+  test('takes a key that is not accepted out, and says why when none is left', async () => {
+    const { coins, settled } = open(['a', 'b'], { a: 401, b: 401 });
+    await expect(coins.echo(1)).rejects.toThrow('status 401');
+    expect(settled.map(({ outcome }) => outcome)).toEqual(['rejected', 'rejected']);
+  });
+
+  test('lets errors of its own kinds be told from limits', async () => {
+    const { coins, settled } = open(
+      ['a'],
+      {},
+      {
+        isLimit: (error) => error instanceof Error && error.message === 'quota',
+        retryAfterMs: () => 5000,
+      },
+    );
+    await expect(coins.fail(new Error('quota'))).rejects.toThrow('quota');
+    await expect(coins.fail(new HttpError(429))).rejects.toThrow('status 429');
+    expect(settled).toMatchObject([{ outcome: 'limited', retryAfterMs: 5000 }, { outcome: 'failed' }]);
+  });
+
+  test.each([new TypeError('my own mistake'), new HttpError(400), 'a text', null])(
+    'blames no key for %s',
+    async (error) => {
+      const { coins, leases, settled } = open(['a', 'b']);
+      await expect(coins.fail(error)).rejects.toBe(error);
+      expect(leases).toHaveLength(1);
+      expect(settled).toMatchObject([{ outcome: 'failed' }]);
+    },
+  );
+
+  test('holds the key of an iterable until it was read', async () => {
+    const { coins, settled } = open(['a']);
+    const seen: string[] = [];
+    for await (const page of coins.pages()) {
+      expect(settled).toEqual([]);
+      seen.push(page);
+    }
+    expect(seen).toEqual(['a 1', 'a 2']);
+    expect(settled).toMatchObject([{ outcome: 'succeeded' }]);
+  });
+
+  test('gives the key back when a loop is left early', async () => {
+    const { coins, settled } = open(['a']);
+    for await (const _ of await coins.pages()) break;
+    expect(settled).toHaveLength(1);
+  });
+
+  test('goes to another key when an iterable meets a limit before its first item', async () => {
+    const { coins, settled } = open(['a', 'b'], { a: 429 });
+    const seen: string[] = [];
+    for await (const page of await coins.pages()) seen.push(page);
+    expect(seen).toEqual(['b 1', 'b 2']);
+    expect(settled.map(({ outcome }) => outcome)).toEqual(['limited', 'succeeded']);
+  });
+
+  test('may be called many times at once', async () => {
+    const { coins, settled, built } = open(['a', 'b'], { a: 429 });
+    const results = await Promise.all(Array.from({ length: 50 }, (_, call) => coins.echo(call)));
+    expect(results).toEqual(Array.from({ length: 50 }, (_, call) => call));
+    expect(settled.filter(({ outcome }) => outcome === 'succeeded')).toHaveLength(50);
+    expect(built.toSorted((a, b) => a.localeCompare(b))).toEqual(['a', 'b']);
+  });
+
+  test('names a property that the real client does not have', async () => {
+    const { coins, settled } = open(['a']);
+    const wrong: unknown = Reflect.get(coins.coins, 'market');
+    const call = typeof wrong === 'function' ? wrong : undefined;
+    await expect(call?.()).rejects.toThrow('the client has no "coins.market"');
+    expect(settled).toMatchObject([{ outcome: 'failed' }]);
+  });
+
+  test('is no promise, and cannot be changed', async () => {
+    const { coins, leases } = open(['a']);
+    expect(await Promise.resolve(coins)).toBe(coins);
+    expect(() => Reflect.set(coins, 'version', 4)).toThrow('cannot be changed');
+    expect(leases).toEqual([]);
+  });
+
+  test('gives a key back that comes after its caller had enough of waiting', async () => {
+    const leaving = new AbortController();
+    const settled: PoolSettleParams[] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const coins = createPooled(
+      'coins',
+      (key) => new Coins(key, new Map()),
+      { signal: leaving.signal },
+      {
+        lease: async () => {
+          await promise;
+          return { leaseId: 'late', provider: 'coins', keyId: 'a', key: 'a' };
+        },
+        settle: (params) => Promise.resolve(settled.push(params)),
+      },
+    );
+    const call = coins.echo(1);
+    leaving.abort();
+    await expect(call).rejects.toMatchObject({ code: 'CANCELLED' });
+    resolve();
+    await expect.poll(() => settled).toMatchObject([{ leaseId: 'late', outcome: 'failed' }]);
+  });
+
+  test('builds the client again after building it failed', async () => {
+    let times = 0;
+    const { leases } = open(['a']);
+    const coins = createPooled(
+      'coins',
+      (key) => {
+        times += 1;
+        if (times === 1) throw new Error('not yet');
+        return new Coins(key, new Map());
+      },
+      {},
+      {
+        lease: () => Promise.resolve({ leaseId: String(leases.length), provider: 'coins', keyId: 'a', key: 'a' }),
+        settle: () => Promise.resolve(),
+      },
+    );
+    await expect(coins.echo(1)).rejects.toThrow('not yet');
+    expect(await coins.echo(1)).toBe(1);
+  });
+});

@@ -1,0 +1,432 @@
+import { describe, expect, test } from 'vitest';
+import { AipassError } from '../../../src/base/errors.ts';
+import type { KeyLease } from '../../../src/pools/lease.ts';
+import { parseSavedPools } from '../../../src/pools/pool-state.ts';
+import type { Pool } from '../../../src/pools/pool.ts';
+import { entries, entry, keyId, openPool, refused, SUCCEEDED } from '../../support/pool-fixture.ts';
+
+/** Leases and settles with a success; returns the key that served. */
+function use(pool: Pool, model?: string): string | null {
+  const lease = pool.lease({ model });
+  lease.settle(SUCCEEDED);
+  return lease.keyId;
+}
+
+/** Returns the error that a lease meets. */
+function leaseError(pool: Pool, model?: string): AipassError {
+  try {
+    pool.lease({ model });
+  } catch (error) {
+    if (error instanceof AipassError) return error;
+    throw error;
+  }
+  throw new Error('expected that there is no lease');
+}
+
+/** Settles a fresh lease of a certain key with an outcome. */
+function fail(pool: Pool, outcome: Parameters<KeyLease['settle']>[0], model?: string): string | null {
+  const lease = pool.lease({ model });
+  lease.settle(outcome);
+  return lease.keyId;
+}
+
+describe('an empty pool', () => {
+  test('says that there is no key', () => {
+    expect(leaseError(openPool([]).pool)).toMatchObject({ code: 'NOT_FOUND' });
+  });
+
+  test('of a provider that needs none lends none', () => {
+    const lease = openPool([], { needsKey: false }).pool.lease();
+    expect([lease.keyId, lease.value]).toEqual([null, null]);
+    lease.settle(SUCCEEDED);
+  });
+});
+
+describe('two variables of one value', () => {
+  test('are one key: the first serves, the other is listed as its duplicate', () => {
+    const { pool } = openPool([entry(1, {}, 'r', 'same-value'), entry(2, {}, 'r', 'same-value')]);
+    expect([use(pool), use(pool)]).toEqual([keyId(1), keyId(1)]);
+    expect(pool.roster.duplicates.map(({ of }) => of)).toEqual([keyId(1)]);
+  });
+});
+
+describe('a limited key', () => {
+  test('is not leased before its rest ends, then by one call alone, then as before', () => {
+    const { pool, clock, events } = openPool(entries(1));
+    fail(pool, refused(429, { 'retry-after': '10' }));
+    expect(leaseError(pool)).toMatchObject({ code: 'POOL_EXHAUSTED', retryAfterMs: 10_000 });
+    clock.advance(9999);
+    expect(leaseError(pool)).toMatchObject({ retryAfterMs: 1 });
+    clock.advance(1);
+    const probe = pool.lease();
+    expect(leaseError(pool)).toMatchObject({ code: 'POOL_EXHAUSTED' });
+    probe.settle(SUCCEEDED);
+    const [a, b] = [pool.lease(), pool.lease()];
+    expect([a.keyId, b.keyId]).toEqual([keyId(1), keyId(1)]);
+    expect(events.map(({ kind }) => kind)).toEqual(['key-resting', 'pool-exhausted', 'key-restored']);
+  });
+
+  test('rests for 1 s doubling to 5 min where nobody says how long, and anew after a success', () => {
+    const { pool, clock } = openPool(entries(1));
+    const rests: number[] = [];
+    for (let failures = 0; failures < 11; failures += 1) {
+      fail(pool, refused(429));
+      const { retryAfterMs = 0 } = leaseError(pool);
+      rests.push(retryAfterMs);
+      clock.advance(retryAfterMs);
+    }
+    expect(rests.map((ms) => ms / 1000)).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    use(pool);
+    fail(pool, refused(429));
+    expect(leaseError(pool)).toMatchObject({ retryAfterMs: 1000 });
+  });
+
+  test('counts many calls that meet one limit as one', () => {
+    const { pool } = openPool(entries(1));
+    const leases = Array.from({ length: 32 }, () => pool.lease());
+    for (const lease of leases) lease.settle(refused(429));
+    expect(leaseError(pool)).toMatchObject({ retryAfterMs: 1000 });
+  });
+
+  test('is not restored by the success of a call that began before the limit', () => {
+    const { pool } = openPool(entries(1));
+    const [early, limited] = [pool.lease(), pool.lease()];
+    limited.settle(refused(429, { 'retry-after': '60' }));
+    early.settle(SUCCEEDED);
+    expect(leaseError(pool)).toMatchObject({ retryAfterMs: 60_000 });
+  });
+
+  test('rests longer when another of its calls is told a later end', () => {
+    const { pool } = openPool(entries(1));
+    const [a, b] = [pool.lease(), pool.lease()];
+    a.settle(refused(429, { 'retry-after': '5' }));
+    b.settle(refused(429, { 'retry-after': '50' }));
+    expect(leaseError(pool)).toMatchObject({ retryAfterMs: 50_000 });
+  });
+
+  test('whose probe is ended by its caller is probed by the next call', () => {
+    const { pool, clock } = openPool(entries(1));
+    fail(pool, refused(429, { 'retry-after': '1' }));
+    clock.advance(1000);
+    fail(pool, { kind: 'cancelled' });
+    expect(use(pool)).toBe(keyId(1));
+  });
+
+  test('leaves the others alone', () => {
+    const { pool } = openPool(entries(3));
+    expect(fail(pool, refused(429))).toBe(keyId(1));
+    expect([use(pool), use(pool), use(pool)]).toEqual([keyId(2), keyId(3), keyId(2)]);
+  });
+});
+
+describe('a rest of one model', () => {
+  test('keeps the key for other models', () => {
+    const { pool, clock } = openPool(entries(1), { provider: 'mistral' });
+    fail(pool, refused(429, { 'retry-after': '30' }), 'large');
+    expect(leaseError(pool, 'large')).toMatchObject({ code: 'POOL_EXHAUSTED', retryAfterMs: 30_000 });
+    expect(use(pool, 'small')).toBe(keyId(1));
+    expect(use(pool)).toBe(keyId(1));
+    clock.advance(30_000);
+    const probe = pool.lease({ model: 'large' });
+    expect(leaseError(pool, 'large')).toMatchObject({ code: 'POOL_EXHAUSTED' });
+    probe.settle(SUCCEEDED);
+    expect([use(pool, 'large'), use(pool, 'large')]).toEqual([keyId(1), keyId(1)]);
+  });
+
+  test('of ever new models ends as a rest of the key, so that memory stays bounded', () => {
+    const { pool } = openPool(entries(1), { provider: 'mistral' });
+    for (let model = 0; model < 64; model += 1) fail(pool, refused(429, { 'retry-after': '30' }), `m${model}`);
+    expect(use(pool, 'other')).toBe(keyId(1));
+    fail(pool, refused(429, { 'retry-after': '30' }), 'one-more');
+    expect(leaseError(pool, 'other')).toMatchObject({ code: 'POOL_EXHAUSTED' });
+  });
+});
+
+describe('keys of one account', () => {
+  const keys = [entry(1, { account: 'team' }), entry(2, { account: 'team' }), entry(3)];
+
+  test('rest together, and one call alone probes for all of them', () => {
+    const { pool, clock } = openPool(keys);
+    fail(pool, refused(429, { 'retry-after': '10' }));
+    expect([use(pool), use(pool)]).toEqual([keyId(3), keyId(3)]);
+    clock.advance(10_000);
+    const leased = [pool.lease(), pool.lease(), pool.lease()].map((lease) => lease.keyId);
+    expect(leased.filter((id) => id !== keyId(3))).toHaveLength(1);
+  });
+
+  test('share their quota', () => {
+    const quotas = [{ calls: 3, per: 'day', zone: 'UTC' }] as const;
+    const { pool } = openPool([entry(1, { account: 'team', quotas }), entry(2, { account: 'team', quotas })]);
+    for (let call = 0; call < 3; call += 1) use(pool);
+    expect(leaseError(pool)).toMatchObject({ code: 'POOL_EXHAUSTED', retryAfterMs: 12 * 3_600_000 });
+  });
+
+  test('do not share a quarantine, which is one key’s', () => {
+    const { pool } = openPool(keys);
+    expect(fail(pool, refused(401))).toBe(keyId(1));
+    expect(new Set([use(pool), use(pool)])).toEqual(new Set([keyId(2), keyId(3)]));
+  });
+});
+
+describe('a quarantined key', () => {
+  test('is never leased until its file changes, and then by one call first', () => {
+    const { pool, clock, events } = openPool(entries(1));
+    fail(pool, refused(401));
+    clock.advance(30 * 86_400_000);
+    const error = leaseError(pool);
+    expect(error).toMatchObject({ code: 'POOL_EXHAUSTED', retryAfterMs: undefined });
+    pool.sync([entry(1, {}, 'r2')]);
+    const probe = pool.lease();
+    expect(leaseError(pool).code).toBe('POOL_EXHAUSTED');
+    probe.settle(SUCCEEDED);
+    expect(events.map(({ kind }) => kind)).toEqual(['key-quarantined', 'pool-exhausted', 'key-restored']);
+  });
+
+  test('serves again when a check passes', () => {
+    const { pool } = openPool(entries(1));
+    fail(pool, refused(403));
+    pool.checked(keyId(1), 'r1', 'valid', 200);
+    expect(use(pool)).toBe(keyId(1));
+  });
+
+  test('is not released by a check of what it was before', () => {
+    const { pool } = openPool([entry(1, {}, 'r2')]);
+    fail(pool, refused(401));
+    pool.checked(keyId(1), 'r1', 'valid', 200);
+    expect(leaseError(pool)).toMatchObject({ code: 'POOL_EXHAUSTED' });
+  });
+
+  test('is made by a check that fails', () => {
+    const { pool } = openPool(entries(2));
+    pool.checked(keyId(1), 'r1', 'invalid', 401);
+    expect([use(pool), use(pool)]).toEqual([keyId(2), keyId(2)]);
+  });
+});
+
+describe('a key without credit', () => {
+  test('rests an hour, then is checked before its next call', () => {
+    const checks: string[] = [];
+    const { pool, clock } = openPool(entries(1), { requestCheck: (id) => checks.push(id) });
+    fail(pool, refused(402));
+    clock.advance(3_599_999);
+    expect(checks).toEqual([]);
+    clock.advance(1);
+    expect(checks).toEqual([keyId(1)]);
+    expect(leaseError(pool)).toMatchObject({ code: 'POOL_EXHAUSTED' });
+    pool.checked(keyId(1), 'r1', 'valid', 200);
+    expect(use(pool)).toBe(keyId(1));
+  });
+
+  test('rests another hour when the check finds none either', () => {
+    const { pool, clock } = openPool(entries(1), { requestCheck: () => {} });
+    fail(pool, refused(402));
+    clock.advance(3_600_000);
+    pool.checked(keyId(1), 'r1', 'no-credit', 402);
+    expect(leaseError(pool)).toMatchObject({ retryAfterMs: 3_600_000 });
+  });
+
+  test('is tried by one call when the check never answers', () => {
+    const { pool, clock } = openPool(entries(1), { requestCheck: () => {} });
+    fail(pool, refused(402));
+    clock.advance(3_600_000 + 60_000);
+    expect(use(pool)).toBe(keyId(1));
+  });
+});
+
+describe('the breaker of a provider', () => {
+  test('opens after five failures in a row, tries one call after 30 s, and blames no key', () => {
+    const { pool, clock } = openPool(entries(2));
+    for (let failures = 0; failures < 5; failures += 1) fail(pool, { kind: 'unavailable', reason: 'network' });
+    expect(leaseError(pool)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE', retryAfterMs: 30_000 });
+    clock.advance(30_000);
+    const probe = pool.lease();
+    expect(leaseError(pool)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
+    probe.settle(SUCCEEDED);
+    expect(new Set([use(pool), use(pool)])).toEqual(new Set([keyId(1), keyId(2)]));
+  });
+
+  test('opens again when the one call fails', () => {
+    const { pool, clock } = openPool(entries(1));
+    for (let failures = 0; failures < 5; failures += 1) fail(pool, refused(503));
+    clock.advance(30_000);
+    fail(pool, refused(503));
+    expect(leaseError(pool)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE', retryAfterMs: 30_000 });
+  });
+
+  test('counts failures in a row only: any answer begins anew, even a refusal', () => {
+    const { pool } = openPool(entries(1));
+    for (let round = 0; round < 5; round += 1) {
+      for (let failures = 0; failures < 4; failures += 1) fail(pool, { kind: 'unavailable', reason: 'timeout' });
+      fail(pool, refused(400));
+    }
+    expect(use(pool)).toBe(keyId(1));
+  });
+});
+
+describe('a quota', () => {
+  const quotas = [{ calls: 2, per: 'day', zone: 'UTC' }] as const;
+
+  test('is known before the provider refuses, and ends with its day', () => {
+    const { pool, clock, events } = openPool([entry(1, { quotas })]);
+    use(pool);
+    use(pool);
+    expect(leaseError(pool)).toMatchObject({ retryAfterMs: 12 * 3_600_000 });
+    clock.advance(12 * 3_600_000);
+    expect(use(pool)).toBe(keyId(1));
+    expect(events.map(({ kind }) => kind)).toEqual(['key-resting', 'pool-exhausted', 'key-restored']);
+  });
+
+  test('counts calls in flight', () => {
+    const { pool } = openPool([entry(1, { quotas })]);
+    pool.lease();
+    pool.lease();
+    expect(leaseError(pool).code).toBe('POOL_EXHAUSTED');
+  });
+
+  test('does not count a call that the provider refused to serve', () => {
+    const { pool, clock } = openPool([entry(1, { quotas })]);
+    fail(pool, refused(429, { 'retry-after': '1' }));
+    clock.advance(1000);
+    use(pool);
+    expect(use(pool)).toBe(keyId(1));
+  });
+
+  test('of tokens and dollars counts what calls used', () => {
+    const { pool } = openPool([
+      entry(1, { quotas: [{ tokens: 100, per: 'hour', zone: 'UTC' }] }),
+      entry(2, { quotas: [{ dollars: 0.5, per: 'month', zone: 'UTC' }] }),
+    ]);
+    pool.lease().settle({ kind: 'succeeded', tokens: 100, costUsd: 1 });
+    pool.lease().settle({ kind: 'succeeded', tokens: 10, costUsd: 0.5 });
+    expect(leaseError(pool)).toMatchObject({ retryAfterMs: 3_600_000 });
+  });
+
+  test('is not counted twice, and never negative, when a lease is settled twice', () => {
+    const { pool } = openPool([entry(1, { quotas })]);
+    const lease = pool.lease();
+    lease.settle(refused(429, { 'retry-after': '1' }));
+    lease.settle(refused(429, { 'retry-after': '100' }));
+    lease.settle(SUCCEEDED);
+    expect(leaseError(pool)).toMatchObject({ retryAfterMs: 1000 });
+    expect(pool.roster.keys.get(keyId(1))).toMatchObject({ inFlight: 0, uses: 1 });
+  });
+});
+
+describe('settings of a key', () => {
+  test('cap its calls in flight', () => {
+    const { pool } = openPool([entry(1, { maxInFlight: 1 }), entry(2, { maxInFlight: 2 })]);
+    const leases = [pool.lease(), pool.lease(), pool.lease()];
+    expect(leases.filter((lease) => lease.keyId === keyId(1))).toHaveLength(1);
+    expect(leaseError(pool)).toMatchObject({ code: 'POOL_EXHAUSTED', retryAfterMs: 1000 });
+    leases[0]?.settle(SUCCEEDED);
+    expect(pool.lease().keyId).toBe(leases[0]?.keyId);
+  });
+
+  test('name the models that it serves; without a model it serves none', () => {
+    const { pool } = openPool([entry(1, { models: ['a'] }), entry(2, { models: ['a', 'b'] })]);
+    expect(use(pool, 'b')).toBe(keyId(2));
+    expect(new Set([use(pool, 'a'), use(pool, 'a')])).toEqual(new Set([keyId(1), keyId(2)]));
+    expect(leaseError(pool, 'c').message).toContain('is only for a, b');
+    expect(leaseError(pool).code).toBe('POOL_EXHAUSTED');
+  });
+});
+
+describe('keys that come and go', () => {
+  test('a key removed while leased can be settled, and changes nothing', () => {
+    const { pool } = openPool(entries(2));
+    const lease = pool.lease();
+    pool.sync(entries(2).slice(1));
+    lease.settle(refused(401));
+    expect([use(pool), use(pool)]).toEqual([keyId(2), keyId(2)]);
+  });
+
+  test('a key with a new value begins without the rests of the old one', () => {
+    const { pool } = openPool(entries(1));
+    fail(pool, refused(429, { 'retry-after': '600' }));
+    pool.sync([entry(1, {}, 'r2', 'another-value')]);
+    const lease = pool.lease();
+    expect(lease.value?.reveal()).toBe('another-value');
+  });
+
+  test('a key that comes back keeps its rest and its quota', () => {
+    const quotas = [{ calls: 2, per: 'day', zone: 'UTC' }] as const;
+    const { pool } = openPool([entry(1, { quotas }), entry(2)]);
+    const used = [use(pool), use(pool), use(pool), use(pool)].filter((id) => id === keyId(1));
+    expect(used).toHaveLength(2);
+    pool.sync([entry(2)]);
+    pool.sync([entry(1, { quotas }), entry(2)]);
+    expect([use(pool), use(pool)]).toEqual([keyId(2), keyId(2)]);
+  });
+});
+
+describe('a clock that jumps', () => {
+  test('backward does not make a rest longer', () => {
+    const { pool, clock } = openPool(entries(1));
+    fail(pool, refused(429, { 'retry-after': '10' }));
+    clock.jump(-7 * 86_400_000);
+    expect(leaseError(pool)).toMatchObject({ retryAfterMs: 10_000 });
+    clock.advance(10_000);
+    expect(use(pool)).toBe(keyId(1));
+  });
+
+  test('forward ends rests, whose keys one call probes', () => {
+    const { pool, clock } = openPool(entries(1));
+    fail(pool, refused(429, { 'retry-after': '600' }));
+    clock.jump(86_400_000);
+    expect(use(pool)).toBe(keyId(1));
+  });
+
+  test('backward over midnight does not give a quota back', () => {
+    const quotas = [{ calls: 2, per: 'day', zone: 'UTC' }] as const;
+    const { pool, clock } = openPool([entry(1, { quotas })]);
+    use(pool);
+    use(pool);
+    clock.jump(-86_400_000);
+    expect(leaseError(pool).code).toBe('POOL_EXHAUSTED');
+  });
+});
+
+describe('a restart', () => {
+  test('keeps rests, quarantines, quotas and uses', () => {
+    const quotas = [{ calls: 2, per: 'day', zone: 'UTC' }] as const;
+    const keys = [entry(1), entry(2), entry(3, { quotas }), entry(4)];
+    const { pool } = openPool(keys);
+    fail(pool, refused(429, { 'retry-after': '600' }));
+    fail(pool, refused(401));
+    const saved = parseSavedPools(JSON.parse(JSON.stringify({ acme: pool.save() }))).get('acme');
+    const again = openPool(keys, {}, saved).pool;
+    expect(again.roster.keys.get(keyId(1))?.uses).toBe(1);
+    expect(new Set([use(again), use(again), use(again), use(again)])).toEqual(new Set([keyId(3), keyId(4)]));
+    expect(again.roster.keys.get(keyId(3))?.account.isSpent).toBe(true);
+  });
+
+  test('releases a quarantine whose file changed meanwhile', () => {
+    const { pool } = openPool(entries(1));
+    fail(pool, refused(401));
+    expect(use(openPool([entry(1, {}, 'r2')], {}, pool.save()).pool)).toBe(keyId(1));
+    expect(leaseError(openPool(entries(1), {}, pool.save()).pool).code).toBe('POOL_EXHAUSTED');
+  });
+
+  test('under a clock far behind cuts a rest to a day', () => {
+    const { pool } = openPool(entries(1));
+    fail(pool, refused(429, { 'retry-after': '600' }));
+    const saved = pool.save();
+    const { pool: again, clock } = openPool([], {}, saved);
+    clock.jump(-365 * 86_400_000);
+    again.sync(entries(1));
+    expect(leaseError(again).retryAfterMs).toBeLessThanOrEqual(86_400_000);
+  });
+});
+
+describe('the error of an exhausted pool', () => {
+  test('names the keys with their ends, earliest first, and never their values', () => {
+    const { pool } = openPool(entries(20));
+    for (let key = 20; key >= 1; key -= 1) fail(pool, refused(429, { 'retry-after': String(100 + key) }));
+    const { message, retryAfterMs } = leaseError(pool);
+    expect(retryAfterMs).toBe(101_000);
+    expect(message).toContain('rests until 2026-06-15T12:01:41.000Z (a rate limit, as the provider says)');
+    expect(message).toContain('and 10 more');
+    expect(message).not.toContain('sk-test');
+    expect(message.length).toBeLessThan(2000);
+  });
+});

@@ -1,0 +1,193 @@
+import { describe, expect, test } from 'vitest';
+import { AipassError } from '../../../src/base/errors.ts';
+import type { KeyEntry } from '../../../src/pools/pool-key.ts';
+import { Pools, type PoolsParts } from '../../../src/pools/pools.ts';
+import { MovedClock } from '../../support/moved-clock.ts';
+import { entries, entry, keyId, refused, SUCCEEDED } from '../../support/pool-fixture.ts';
+
+/** Opens the pools of one provider, `acme`, whose keys a test may change. */
+function openPools(keys: KeyEntry[], parts: Partial<PoolsParts> = {}): { pools: Pools; clock: MovedClock } {
+  const clock = new MovedClock();
+  const pools = new Pools({
+    clock,
+    chance: () => 0,
+    emit: () => {},
+    onChange: () => {},
+    saved: undefined,
+    settingsOf: (provider) => {
+      if (provider !== 'acme') throw new AipassError('NOT_FOUND', 'nobody knows this provider');
+      return { needsKey: true };
+    },
+    keysOf: () => keys,
+    whyNone: () => new AipassError('NOT_FOUND', 'there is no key for acme'),
+    ...parts,
+  });
+  return { pools, clock };
+}
+
+describe('a caller that waits for a key', () => {
+  test('gets it as soon as another caller is done', async () => {
+    const { pools } = openPools([entry(1, { maxInFlight: 1 })]);
+    const first = pools.lease({ provider: 'acme' });
+    const second = pools.acquire({ provider: 'acme' }, { maxWaitMs: 5000 });
+    first.settle(SUCCEEDED);
+    expect((await second).keyId).toBe(keyId(1));
+  });
+
+  test('gets it when the rest is over, though nobody asks meanwhile', async () => {
+    const { pools, clock } = openPools(entries(1));
+    pools.lease({ provider: 'acme' }).settle(refused(429, { 'retry-after': '3' }));
+    const waiting = pools.acquire({ provider: 'acme' }, { maxWaitMs: 5000 });
+    clock.advance(3000);
+    expect((await waiting).keyId).toBe(keyId(1));
+  });
+
+  test('is refused at once when no key comes back in time', async () => {
+    const { pools, clock } = openPools(entries(1));
+    pools.lease({ provider: 'acme' }).settle(refused(429, { 'retry-after': '30' }));
+    await expect(pools.acquire({ provider: 'acme' }, { maxWaitMs: 5000 })).rejects.toMatchObject({
+      code: 'POOL_EXHAUSTED',
+      retryAfterMs: 30_000,
+    });
+    expect(clock.timers).toBeLessThanOrEqual(1);
+  });
+
+  test('is refused when its time is up', async () => {
+    const { pools, clock } = openPools([entry(1, { maxInFlight: 1 })]);
+    pools.lease({ provider: 'acme' });
+    const waiting = pools.acquire({ provider: 'acme' }, { maxWaitMs: 100_000 });
+    clock.advance(100_000);
+    await expect(waiting).rejects.toMatchObject({ code: 'POOL_EXHAUSTED' });
+  });
+
+  test('is served in the order of coming, and others may pass whom another model keeps waiting', async () => {
+    const { pools } = openPools([
+      entry(1, { maxInFlight: 1, models: ['a'] }),
+      entry(2, { maxInFlight: 1, models: ['b'] }),
+    ]);
+    const held = [pools.lease({ provider: 'acme', model: 'a' }), pools.lease({ provider: 'acme', model: 'b' })];
+    const order: string[] = [];
+    const wait = async (name: string, model: string): Promise<void> => {
+      const lease = await pools.acquire({ provider: 'acme', model }, { maxWaitMs: 5000 });
+      order.push(name);
+      lease.settle(SUCCEEDED);
+    };
+    const waits = [wait('a1', 'a'), wait('a2', 'a'), wait('b1', 'b')];
+    expect(pools.describe('acme').waiting).toBe(3);
+    held[1]?.settle(SUCCEEDED);
+    await waits[2];
+    held[0]?.settle(SUCCEEDED);
+    await Promise.all(waits);
+    expect(order).toEqual(['b1', 'a1', 'a2']);
+  });
+
+  test('may leave, and does when all stops', async () => {
+    const { pools, clock } = openPools([entry(1, { maxInFlight: 1 })]);
+    pools.lease({ provider: 'acme' });
+    const leaving = new AbortController();
+    const left = pools.acquire({ provider: 'acme' }, { maxWaitMs: 5000, signal: leaving.signal });
+    const stopped = pools.acquire({ provider: 'acme' }, { maxWaitMs: 5000 });
+    leaving.abort();
+    await expect(left).rejects.toMatchObject({ code: 'CANCELLED' });
+    pools.stop();
+    await expect(stopped).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect(pools.acquire({ provider: 'acme' }, { maxWaitMs: 10, signal: leaving.signal })).rejects.toMatchObject({
+      code: 'CANCELLED',
+    });
+    expect(clock.timers).toBe(0);
+  });
+
+  test('is not kept waiting for a provider without keys', async () => {
+    await expect(openPools([]).pools.acquire({ provider: 'acme' }, { maxWaitMs: 5000 })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+  });
+});
+
+test('a provider that nobody knows leaves no trace', () => {
+  const { pools } = openPools(entries(1));
+  expect(() => pools.lease({ provider: 'other' })).toThrow('nobody knows');
+  expect(Object.keys(pools.save())).toEqual([]);
+});
+
+test('keys that the vault finds later join, and those that it loses leave', () => {
+  const keys = entries(1);
+  const { pools } = openPools(keys);
+  pools.lease({ provider: 'acme' }).settle(refused(401));
+  keys.push(entry(2));
+  pools.keysChanged();
+  expect(pools.lease({ provider: 'acme' }).keyId).toBe(keyId(2));
+  keys.pop();
+  pools.keysChanged();
+  expect(() => pools.lease({ provider: 'acme' })).toThrow('no key of acme is free');
+  expect(pools.usable('acme')).toEqual([]);
+});
+
+test('what was saved is taken up again, of providers that were not asked for too', () => {
+  const { pools } = openPools(entries(1));
+  pools.lease({ provider: 'acme' }).settle(refused(429, { 'retry-after': '60' }));
+  const saved: unknown = JSON.parse(JSON.stringify(pools.save()));
+  const { pools: idle } = openPools(entries(1), { saved });
+  const { pools: again } = openPools(entries(1), { saved: JSON.parse(JSON.stringify(idle.save())) });
+  expect(() => again.lease({ provider: 'acme' })).toThrow('rests until');
+});
+
+test.each([null, 'text', [], { acme: 7 }, { acme: { keys: { ACME_API_KEY: { uses: -1 } }, accounts: { x: null } } }])(
+  'a saved state of %j is no reason not to start',
+  (saved) => {
+    expect(openPools(entries(1), { saved }).pools.lease({ provider: 'acme' }).keyId).toBe(keyId(1));
+  },
+);
+
+describe('explaining a pool', () => {
+  test('names the key that serves next and why each other one would not, and changes nothing', () => {
+    const { pools } = openPools([
+      entry(1),
+      entry(2),
+      entry(3),
+      entry(4, { models: ['only-this'] }),
+      entry(5, {}, 'r', 'sk-test-value-1'),
+    ]);
+    pools.lease({ provider: 'acme' }).settle(refused(429, { 'retry-after': '60' }));
+    pools.lease({ provider: 'acme' }).settle(refused(401));
+    const explanation = pools.explain('acme', 'gpt');
+    expect(explanation.next).toBe(keyId(3));
+    expect(Object.fromEntries(explanation.keys.map((key) => [key.keyId, key.why]))).toEqual({
+      [keyId(1)]: 'rests until 2026-06-15T12:01:00.000Z (a rate limit, as the provider says)',
+      [keyId(2)]: 'refused with status 401: out until its file changes or a check passes',
+      [keyId(3)]: 'serves next: 0 in flight, 0 uses today',
+      [keyId(4)]: 'is only for only-this',
+      [keyId(5)]: `has the same value as ${keyId(1)}`,
+    });
+    expect(pools.explain('acme', 'gpt')).toEqual(explanation);
+    expect(pools.lease({ provider: 'acme', model: 'gpt' }).keyId).toBe(keyId(3));
+  });
+
+  test('says when the first key is back where none is free', () => {
+    const { pools } = openPools(entries(1));
+    pools.lease({ provider: 'acme' }).settle(refused(429, { 'retry-after': '60' }));
+    expect(pools.explain('acme')).toMatchObject({ next: null, retryAfterMs: 60_000 });
+  });
+});
+
+test('describing a pool shows states, uses and windows, and no value', () => {
+  const { pools } = openPools([entry(1, { quotas: [{ calls: 10, per: 'day', zone: 'UTC' }] }), entry(2)]);
+  const headers = { 'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': '59' };
+  pools.lease({ provider: 'acme' }).settle({ kind: 'succeeded', headers, latencyMs: 12 });
+  pools.lease({ provider: 'acme' }).settle(refused(429, { 'retry-after': '60' }));
+  const info = pools.describe('acme');
+  expect(info.keys[0]).toMatchObject({
+    state: 'ready',
+    usesToday: 1,
+    uses: 1,
+    latencyMs: 12,
+    windows: [{ name: 'requests', limit: 60, remaining: 59, used: 1, percent: 1.7 }],
+    quotas: [{ unit: 'calls', limit: 10, used: 1 }],
+  });
+  expect(info.keys[1]).toMatchObject({
+    state: 'resting',
+    restLeftMs: 60_000,
+    rests: [{ scope: 'key', source: 'header' }],
+  });
+  expect(JSON.stringify(info)).not.toContain('sk-test-value');
+});
