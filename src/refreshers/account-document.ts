@@ -124,7 +124,10 @@ export function parseClient(text: string): { readonly clientId: string; readonly
 
 /** Names the access token of a document, so that a change of it is seen. Is no secret. */
 export function tokenTag(document: AccountDocument): string {
-  return createHash('sha256').update(document.accessToken?.reveal() ?? '').digest('hex').slice(0, 32);
+  return createHash('sha256')
+    .update(document.accessToken?.reveal() ?? '')
+    .digest('hex')
+    .slice(0, 32);
 }
 
 /** Names what a refresh of this document would start from: when it changes, somebody else changed the account. Is no secret. */

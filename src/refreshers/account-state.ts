@@ -45,7 +45,13 @@ export interface AccountView {
 export function grantOf(document: AccountDocument, settings: ProviderSettings, basis: string, tag: string): Grant {
   const service = document.form === 'service-account';
   const clientCredentials = settings.clientCredentials === true && document.refreshToken === null;
-  const kind = service ? 'service-account' : clientCredentials ? 'client-credentials' : document.form === 'oauth' ? 'oauth' : 'google';
+  const kind = service
+    ? 'service-account'
+    : clientCredentials
+      ? 'client-credentials'
+      : document.form === 'oauth'
+        ? 'oauth'
+        : 'google';
   return {
     kind,
     basis,

@@ -12,7 +12,8 @@ import type { ClientAuthentication, ProviderSettings } from './provider-settings
  */
 export function parseSettings(raw: JsonObject): ProviderSettings {
   const params = raw['authorization_params'];
-  if (params !== undefined && !isTextRecord(params)) throw new FieldError('"authorization_params" must map texts to texts');
+  if (params !== undefined && !isTextRecord(params))
+    throw new FieldError('"authorization_params" must map texts to texts');
   return {
     issuer: endpointField(raw, 'issuer'),
     authorizationEndpoint: endpointField(raw, 'authorization_endpoint'),

@@ -116,11 +116,17 @@ function inheritedEnvironment(): Record<string, string> {
   return environment;
 }
 
-/** Parses a line that our own worker printed. */
+/** Parses a line that our own worker, of this same version, printed. */
 function parseReport(line: string): WorkerReport | undefined {
   try {
-    return JSON.parse(line) as WorkerReport;
+    const value: unknown = JSON.parse(line);
+    return isReport(value) ? value : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isReport(value: unknown): value is WorkerReport {
+  if (typeof value !== 'object' || value === null || !('kind' in value)) return false;
+  return ['prompt', 'outcome', 'consented', 'revoked', 'refused'].includes(String(value.kind));
 }

@@ -9,7 +9,12 @@ import { isLoopbackHost } from '../parse-settings.ts';
 import type { ConsentChannel } from './consent-job.ts';
 import type { GrantAnswer } from './granted.ts';
 import { openLoopback, type Loopback } from './loopback.ts';
-import { createPending, judgeRedirect, parsePastedRedirect, type PendingAuthorization } from './pending-authorization.ts';
+import {
+  createPending,
+  judgeRedirect,
+  parsePastedRedirect,
+  type PendingAuthorization,
+} from './pending-authorization.ts';
 import { openOauthClient, type TokenClient } from './token-client.ts';
 
 /** Is the path of the redirect address, where the provider insists on none. */
@@ -32,7 +37,9 @@ export async function consentByBrowser(
       ? 'Received. You can close this window and go back to the terminal.'
       : 'This is not the answer that was waited for. Go back to the terminal, it has the details.';
   };
-  const loopback = listens ? await listen(fixed === undefined || port !== 0 ? port : Number(fixed.port), path, sentence) : undefined;
+  const loopback = listens
+    ? await listen(fixed === undefined || port !== 0 ? port : Number(fixed.port), path, sentence)
+    : undefined;
   try {
     const redirectUri = redirectAddress(fixed, loopback, path);
     pending = createPending(redirectUri);
@@ -101,9 +108,13 @@ async function awaitRedirect(
     if (params !== undefined) resolve(params);
     else {
       reject(
-        new AipassError('BAD_REQUEST', `the pasted address is not the one that the browser was sent to (${pending.redirectUri}…)`, {
-          hint: 'start again, and paste the whole address from the address bar after you have consented',
-        }),
+        new AipassError(
+          'BAD_REQUEST',
+          `the pasted address is not the one that the browser was sent to (${pending.redirectUri}…)`,
+          {
+            hint: 'start again, and paste the whole address from the address bar after you have consented',
+          },
+        ),
       );
     }
   });

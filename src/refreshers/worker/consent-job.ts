@@ -41,7 +41,11 @@ export async function runConsent(
   const provider = parseAccountName(account.name)?.provider ?? account.name;
   const scopes = expandScopes(provider, chooseScopes(request.scopes, token));
   if (token.google && scopes.length === 0) {
-    throw refuse('BAD_REQUEST', 'no scopes are named, and none are remembered for this account', 'name them: --scopes drive.file,calendar.readonly');
+    throw refuse(
+      'BAD_REQUEST',
+      'no scopes are named, and none are remembered for this account',
+      'name them: --scopes drive.file,calendar.readonly',
+    );
   }
   const answer = request.device
     ? await consentByDevice(token, scopes, tools, channel)
@@ -60,10 +64,18 @@ export async function runConsent(
 function assertConsentable(token: TokenClient): void {
   const { name } = token.account;
   if (token.document?.form === 'service-account') {
-    throw refuse('BAD_REQUEST', `${name} is a service account and needs nobody's consent`, `renew its token: aipassd refresh ${name}`);
+    throw refuse(
+      'BAD_REQUEST',
+      `${name} is a service account and needs nobody's consent`,
+      `renew its token: aipassd refresh ${name}`,
+    );
   }
   if (token.settings.clientCredentials === true) {
-    throw refuse('BAD_REQUEST', `${name} uses client credentials and needs nobody's consent`, `renew its token: aipassd refresh ${name}`);
+    throw refuse(
+      'BAD_REQUEST',
+      `${name} uses client credentials and needs nobody's consent`,
+      `renew its token: aipassd refresh ${name}`,
+    );
   }
 }
 
@@ -75,19 +87,15 @@ function chooseScopes(asked: readonly string[] | undefined, token: TokenClient):
 
 /** Returns the tokens of an answer. @throws AipassError for any other answer. */
 function assertGranted(answer: GrantAnswer | Unusable): GrantedTokens {
-  switch (answer.kind) {
-    case 'granted':
-      return answer.tokens;
-    case 'transient':
-      throw new AipassError('PROVIDER_UNAVAILABLE', answer.reason, {
-        hint: 'check the network and start again',
-        retryAfterMs: answer.retryAfterMs,
-      });
-    case 'rejected':
-      throw refuse('PROVIDER_REJECTED', `the provider did not grant it: ${answer.error}`, consentRemedy(answer.error));
-    case 'unusable':
-      throw refuse('BAD_REQUEST', answer.reason, answer.remedy);
+  if (answer.kind === 'granted') return answer.tokens;
+  if (answer.kind === 'transient') {
+    throw new AipassError('PROVIDER_UNAVAILABLE', answer.reason, {
+      hint: 'check the network and start again',
+      retryAfterMs: answer.retryAfterMs,
+    });
   }
+  if (answer.kind === 'unusable') throw refuse('BAD_REQUEST', answer.reason, answer.remedy);
+  throw refuse('PROVIDER_REJECTED', `the provider did not grant it: ${answer.error}`, consentRemedy(answer.error));
 }
 
 function consentRemedy(error: string): string {
@@ -105,12 +113,18 @@ function consentRemedy(error: string): string {
 }
 
 /** Writes what was granted in place of the old tokens, which belong to another grant. */
-async function save(token: TokenClient, asked: readonly string[], tokens: GrantedTokens, tools: WorkerTools): Promise<void> {
+async function save(
+  token: TokenClient,
+  asked: readonly string[],
+  tokens: GrantedTokens,
+  tools: WorkerTools,
+): Promise<void> {
   const { file } = token.account;
   const lock = await acquireLock(lockPath(file), LOCK_WAIT_MS).catch((error: unknown) => {
     throw unwritable(file, error);
   });
-  if (lock === undefined) throw refuse('INTERNAL', 'another process holds this account and does not come to an end', 'start again');
+  if (lock === undefined)
+    throw refuse('INTERNAL', 'another process holds this account and does not come to an end', 'start again');
   try {
     // Read again: a refresh may have rewritten the file while the user was busy.
     const current = await openTokenClient(token.account, tools, true);
@@ -139,7 +153,10 @@ function ownClient(token: TokenClient): Readonly<Record<string, string>> {
 function unwritable(file: string, error: unknown): AipassError {
   if (error instanceof AipassError) return error;
   const { reason, remedy } = explainWriteFailure(file, error);
-  return new AipassError('INTERNAL', `the new tokens were granted, but ${reason}`, { hint: `${remedy}, then start again`, cause: error });
+  return new AipassError('INTERNAL', `the new tokens were granted, but ${reason}`, {
+    hint: `${remedy}, then start again`,
+    cause: error,
+  });
 }
 
 function refuse(code: ErrorCode, message: string, hint: string): AipassError {

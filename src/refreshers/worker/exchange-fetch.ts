@@ -65,7 +65,8 @@ export class ExchangeFetch {
   /** Turns a 200 that holds an error into a refusal, and a provider's own kind of token answer into the standard one. */
   #shape(response: Response, body: Uint8Array, document: JsonObject | null): Response {
     const headers = { 'content-type': 'application/json' };
-    if (document === null) return new Response(body.length === 0 ? null : Buffer.from(body), { status: safeStatus(response.status) });
+    if (document === null)
+      return new Response(body.length === 0 ? null : Buffer.from(body), { status: safeStatus(response.status) });
     if (!response.ok) return Response.json(document, { status: safeStatus(response.status), headers });
     const tokens = normalizeTokenAnswer(document, this.#options.nestedAnswer);
     if (tokens !== undefined) return Response.json(tokens, { status: 200, headers });
@@ -82,7 +83,9 @@ export class ExchangeFetch {
 
 /** Returns a status that a Response can be made with; a redirect (which is not followed) becomes 502. */
 function safeStatus(status: number): number {
-  return status >= 200 && status < 600 && (status < 300 || status >= 400) && status !== 204 && status !== 205 ? status : 502;
+  return status >= 200 && status < 600 && (status < 300 || status >= 400) && status !== 204 && status !== 205
+    ? status
+    : 502;
 }
 
 /** Reads a body up to the limit; returns undefined for a longer one. */

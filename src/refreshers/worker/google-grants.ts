@@ -127,12 +127,14 @@ function createLibraryClient(client: GoogleClient): OAuth2Client {
 /** Keeps the library from sending a refresh token or a code twice: the second use of one is what providers punish. */
 function forbidRepeats(library: OAuth2Client): void {
   library.transporter.interceptors.request.add({
-    resolved: (options) => Promise.resolve(Object.assign(options, { retry: false, retryConfig: { retry: 0, noResponseRetries: 0 } })),
+    resolved: (options) =>
+      Promise.resolve(Object.assign(options, { retry: false, retryConfig: { retry: 0, noResponseRetries: 0 } })),
   });
 }
 
 /** Sends a service account's request where its file says; the library knows one address only. */
 function retarget(client: GoogleClient, input: string | URL | Request): string | URL | Request {
   const { tokenEndpoint } = client.settings;
-  return tokenEndpoint !== undefined && String(input) === GOOGLE_TOKEN_URL ? tokenEndpoint : input;
+  const url = input instanceof Request ? input.url : String(input);
+  return tokenEndpoint !== undefined && url === GOOGLE_TOKEN_URL ? tokenEndpoint : input;
 }

@@ -48,7 +48,12 @@ export interface MintedToken {
 export type WorkerReport =
   | { readonly kind: 'prompt'; readonly prompt: ConsentPrompt }
   | { readonly kind: 'outcome'; readonly outcome: RefreshOutcome; readonly minted?: MintedToken }
-  | { readonly kind: 'consented'; readonly scopes: readonly string[]; readonly refusedScopes: readonly string[]; readonly renewable: boolean }
+  | {
+      readonly kind: 'consented';
+      readonly scopes: readonly string[];
+      readonly refusedScopes: readonly string[];
+      readonly renewable: boolean;
+    }
   | { readonly kind: 'revoked'; readonly atProvider: boolean }
   | { readonly kind: 'refused'; readonly error: WireError };
 

@@ -35,14 +35,24 @@ export function judgeFailure(account: string, facts: AnswerFacts, redactor: Reda
   }
   if (document === null) {
     // A captive portal or a proxy, not the provider: being really online is what mends it.
-    return { kind: 'transient', cause: 'network', reason: `the answer (status ${status}) is not an OAuth answer`, ...retry };
+    return {
+      kind: 'transient',
+      cause: 'network',
+      reason: `the answer (status ${status}) is not an OAuth answer`,
+      ...retry,
+    };
   }
   const spoken = spokenError(document);
   if (spoken?.transient === true) {
     return { kind: 'transient', cause: 'server', reason: `the provider said ${spoken.code}`, ...retry };
   }
   if (spoken === undefined && status < 400) {
-    return { kind: 'transient', cause: 'server', reason: `the answer (status ${status}) holds no access token`, ...retry };
+    return {
+      kind: 'transient',
+      cause: 'server',
+      reason: `the answer (status ${status}) holds no access token`,
+      ...retry,
+    };
   }
   const code = spoken?.code ?? `http_${status}`;
   const description = spoken?.description === undefined ? undefined : redactor.redact(spoken.description);

@@ -38,7 +38,8 @@ export async function openLoopback(options: LoopbackOptions): Promise<Loopback> 
     const url = URL.canParse(target, 'http://127.0.0.1') ? new URL(target, 'http://127.0.0.1') : undefined;
     // A page elsewhere that has its own name point here must not be able to speak for the browser.
     const host = /^(?:127\.0\.0\.1|localhost)(?::\d+)?$/.test(request.headers.host ?? '');
-    const isRedirect = url?.pathname === options.path && (url.searchParams.has('code') || url.searchParams.has('error'));
+    const isRedirect =
+      url?.pathname === options.path && (url.searchParams.has('code') || url.searchParams.has('error'));
     if (url === undefined || !host || request.method !== 'GET' || !isRedirect || answered) {
       send(answered ? 410 : 404, 'There is nothing here.');
       return;

@@ -37,33 +37,33 @@ lines.on('line', (line) => {
     return;
   }
   started = true;
-  // Written by worker-process.ts of this same version.
-  const job = parse(line) as WorkerJob;
-  void run(job).then((report) => {
-    process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(0));
-  });
+  const job = parse(line);
+  if (!isJob(job)) process.exit(1);
+  void work(job);
 });
 lines.on('close', () => {
   ended.abort(new AipassError('CANCELLED', 'the consent was ended before it was given'));
   if (!started) process.exit(1);
 });
 
+async function work(job: WorkerJob): Promise<void> {
+  const report = await run(job);
+  process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(0));
+}
+
 async function run(job: WorkerJob): Promise<WorkerReport> {
   const consentMs = job.kind === 'consent' ? job.request.timeoutMs : 0;
   setTimeout(() => process.exit(1), LIFE_LIMIT_MS + consentMs);
   try {
-    switch (job.kind) {
-      case 'refresh':
-        return { kind: 'outcome', ...(await refreshAccount(job, tools)) };
-      case 'revoke':
-        return await revokeAccount(job, tools);
-      case 'consent':
-        return await runConsent(job, tools, channel(consentMs));
-    }
+    if (job.kind === 'refresh') return { kind: 'outcome', ...(await refreshAccount(job, tools)) };
+    if (job.kind === 'revoke') return await revokeAccount(job, tools);
+    return await runConsent(job, tools, channel(consentMs));
   } catch (error) {
     const name = error instanceof Error ? error.name : 'unknown';
     const refusal =
-      error instanceof AipassError ? error : new AipassError('INTERNAL', `the worker failed: ${name}`, { hint: 'report it' });
+      error instanceof AipassError
+        ? error
+        : new AipassError('INTERNAL', `the worker failed: ${name}`, { hint: 'report it' });
     return { kind: 'refused', error: refusal.toWire() };
   }
 }
@@ -87,4 +87,10 @@ function parse(line: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** Tells whether a message is a job; its fields are as worker-process.ts of this same version wrote them. */
+function isJob(value: unknown): value is WorkerJob {
+  if (typeof value !== 'object' || value === null || !('kind' in value) || !('account' in value)) return false;
+  return value.kind === 'refresh' || value.kind === 'consent' || value.kind === 'revoke';
 }

@@ -46,7 +46,10 @@ export async function findServer(
     ...(settings.revocationEndpoint === undefined ? {} : { revocation_endpoint: settings.revocationEndpoint }),
   };
   if (settings.issuer === undefined) {
-    return { kind: 'found', server: { issuer: new URL(settings.tokenEndpoint ?? 'https://unknown.invalid').origin, ...known } };
+    return {
+      kind: 'found',
+      server: { issuer: new URL(settings.tokenEndpoint ?? 'https://unknown.invalid').origin, ...known },
+    };
   }
   const issuer = new URL(settings.issuer);
   for (const algorithm of ['oidc', 'oauth2'] as const) {
@@ -68,7 +71,13 @@ export async function findServer(
 /** Renews an access token (RFC 6749 §6). */
 export async function refreshGrant(client: OauthClient, refreshToken: Secret): Promise<GrantAnswer> {
   return await attempt(client, async ({ server, metadata, authentication, options }) => {
-    const response = await oauth.refreshTokenGrantRequest(server, metadata, authentication, refreshToken.reveal(), options);
+    const response = await oauth.refreshTokenGrantRequest(
+      server,
+      metadata,
+      authentication,
+      refreshToken.reveal(),
+      options,
+    );
     await oauth.processRefreshTokenResponse(server, metadata, response);
   });
 }
@@ -76,7 +85,8 @@ export async function refreshGrant(client: OauthClient, refreshToken: Secret): P
 /** Asks for a token on the client's own behalf (RFC 6749 §4.4). */
 export async function clientCredentialsGrant(client: OauthClient, scopes: readonly string[]): Promise<GrantAnswer> {
   return await attempt(client, async ({ server, metadata, authentication, options }) => {
-    const parameters = scopes.length === 0 ? new URLSearchParams() : new URLSearchParams({ scope: joinScopes(client, scopes) });
+    const parameters =
+      scopes.length === 0 ? new URLSearchParams() : new URLSearchParams({ scope: joinScopes(client, scopes) });
     const response = await oauth.clientCredentialsGrantRequest(server, metadata, authentication, parameters, options);
     await oauth.processClientCredentialsResponse(server, metadata, response);
   });
@@ -129,7 +139,8 @@ export async function codeGrant(
 export async function beginDevice(client: OauthClient, scopes: readonly string[]): Promise<DeviceStart | Failure> {
   const { server, metadata, authentication } = parts(client);
   try {
-    const parameters = scopes.length === 0 ? new URLSearchParams() : new URLSearchParams({ scope: joinScopes(client, scopes) });
+    const parameters =
+      scopes.length === 0 ? new URLSearchParams() : new URLSearchParams({ scope: joinScopes(client, scopes) });
     const endpoint = server.device_authorization_endpoint ?? '';
     const response = await oauth.deviceAuthorizationRequest(
       server,
@@ -208,7 +219,9 @@ function authenticationOf(client: OauthClient): oauth.ClientAuth {
   const published = client.server.token_endpoint_auth_methods_supported;
   const method =
     client.settings.clientAuthentication ??
-    (published === undefined || published.includes('client_secret_basic') ? 'client_secret_basic' : 'client_secret_post');
+    (published === undefined || published.includes('client_secret_basic')
+      ? 'client_secret_basic'
+      : 'client_secret_post');
   const secret = client.clientSecret.reveal();
   return method === 'client_secret_basic' ? oauth.ClientSecretBasic(secret) : oauth.ClientSecretPost(secret);
 }

@@ -23,7 +23,8 @@ export async function revokeAccount(
   const { name, file } = job.account;
   try {
     const lock = await acquireLock(lockPath(file), LOCK_WAIT_MS);
-    if (lock === undefined) throw new AipassError('TIMED_OUT', `${name} is being refreshed`, { hint: 'try again in a minute' });
+    if (lock === undefined)
+      throw new AipassError('TIMED_OUT', `${name} is being refreshed`, { hint: 'try again in a minute' });
     try {
       const token = await openTokenClient(job.account, tools);
       if (token.kind === 'unusable') throw new AipassError('BAD_REQUEST', token.reason, { hint: token.remedy });

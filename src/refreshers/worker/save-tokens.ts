@@ -63,10 +63,15 @@ export async function reserveRoom(file: string): Promise<Reservation> {
 }
 
 /** Says why a write failed and what to do, in words for people. */
-export function explainWriteFailure(file: string, error: unknown): { readonly reason: string; readonly remedy: string } {
+export function explainWriteFailure(
+  file: string,
+  error: unknown,
+): { readonly reason: string; readonly remedy: string } {
   const code = systemErrorCode(error) ?? 'unknown reason';
   const folder = dirname(file);
   const remedy =
-    code === 'ENOSPC' || code === 'EDQUOT' ? `free space on the disk of ${folder}` : `make ${folder} writable for this user`;
+    code === 'ENOSPC' || code === 'EDQUOT'
+      ? `free space on the disk of ${folder}`
+      : `make ${folder} writable for this user`;
   return { reason: `${file} cannot be written (${code})`, remedy };
 }

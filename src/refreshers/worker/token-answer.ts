@@ -55,7 +55,8 @@ export function spokenError(document: JsonObject): SpokenError | undefined {
  */
 export function normalizeTokenAnswer(document: JsonObject, nested: string | undefined): JsonObject | undefined {
   const inner = nested === undefined ? undefined : document[nested];
-  const source = typeof document['access_token'] !== 'string' && isJsonObject(inner) ? { ...document, ...inner } : document;
+  const source =
+    typeof document['access_token'] !== 'string' && isJsonObject(inner) ? { ...document, ...inner } : document;
   const accessToken = source['access_token'];
   if (typeof accessToken !== 'string' || !TOKEN.test(accessToken)) return undefined;
   const refreshToken = source['refresh_token'];

@@ -93,7 +93,9 @@ export async function openTokenClient(
 }
 
 /** Makes the generic client of an account; finds its endpoints first. */
-export async function openOauthClient(token: TokenClient): Promise<({ readonly kind: 'client' } & OauthClient) | Failure> {
+export async function openOauthClient(
+  token: TokenClient,
+): Promise<({ readonly kind: 'client' } & OauthClient) | Failure> {
   const { findServer } = await import('./oauth-grants.ts');
   const found = await findServer(token.settings, token.exchange, token.judging);
   if (found.kind !== 'found') return found;
