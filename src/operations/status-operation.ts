@@ -8,6 +8,7 @@ import type { Paths } from '../base/paths.ts';
 import type { Warning } from '../base/warning.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Providers } from '../providers/registry.ts';
+import type { Accounts } from '../refreshers/accounts.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
 import { describeProviders } from './key-operations.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
@@ -23,6 +24,7 @@ export interface StatusOptions {
   readonly startedAt: number;
   readonly vault: Vault;
   readonly providers: Providers;
+  readonly accounts: Accounts;
   /** Counts what the doors have open. */
   readonly load: () => { readonly connections: number; readonly requestsInFlight: number };
   /** Lists what other parts have to warn of. */
@@ -37,7 +39,8 @@ export function statusOperation(options: StatusOptions): AnyOperation[] {
       name: 'status.get',
       right: 'see',
       schema: z.strictObject({}),
-      handle() {
+      async handle() {
+        const accounts = await options.accounts.statuses();
         const described = describeProviders(vault, providers);
         return {
           version: options.version,
@@ -52,7 +55,8 @@ export function statusOperation(options: StatusOptions): AnyOperation[] {
           defaultProvider: options.defaultProvider,
           providers: described.filter((one) => one.keys.length > 0 || (!one.needsKey && one.source !== 'built-in')),
           secrets: { count: vault.secretNames().length },
-          warnings: [...options.warnings(), ...vault.warnings()],
+          accounts,
+          warnings: [...options.warnings(), ...vault.warnings(), ...options.accounts.warnings()],
         };
       },
     }),

@@ -8,12 +8,13 @@ import type { Completer } from '../completions/completer.ts';
 import { completionOperations } from './completion-operations.ts';
 import { eventOperations } from './event-operations.ts';
 import { keyOperations, type KeyOperationsOptions } from './key-operations.ts';
+import { oauthOperations, type OauthOperationsOptions } from './oauth-operations.ts';
 import type { AnyOperation } from './operation.ts';
 import { secretOperations } from './secret-operations.ts';
 import { statusOperation, type StatusOptions } from './status-operation.ts';
 
 /** Is what the operations work on. */
-export interface TableOptions extends KeyOperationsOptions, StatusOptions {
+export interface TableOptions extends KeyOperationsOptions, StatusOptions, OauthOperationsOptions {
   readonly completer: Completer;
   readonly events: EventHub;
 }
@@ -24,6 +25,7 @@ export function createOperations(options: TableOptions): AnyOperation[] {
     ...statusOperation(options),
     ...keyOperations(options),
     ...secretOperations(options.vault),
+    ...oauthOperations(options),
     ...completionOperations(options.completer),
     ...eventOperations(options.events),
   ];

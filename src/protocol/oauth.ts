@@ -40,3 +40,50 @@ export interface AccountStatus {
   /** Is what its user should do, or null where nothing is to be done. */
   readonly action: string | null;
 }
+
+/** Says which token is wanted. */
+export interface TokenParams {
+  /** Is `google`, `spotify`, or for a further account `google.work`. */
+  readonly name: string;
+  /** Is how long it must still be valid, in seconds; 60 without it. */
+  readonly minValidSeconds?: number | undefined;
+  /** Are the scopes it must have; asking for one that it lacks is REAUTH_REQUIRED. */
+  readonly scopes?: readonly string[] | undefined;
+}
+
+/** Is how one account's refresh ended. */
+export interface RefreshResult {
+  readonly name: string;
+  readonly outcome: string;
+  readonly reason: string | null;
+  /** Is what its user should do, or null. */
+  readonly action: string | null;
+}
+
+/** Says how a user is asked for consent. */
+export interface ConsentParams {
+  readonly name: string;
+  /** Is what to ask for; without it what the account has, else the provider's default. */
+  readonly scopes?: readonly string[] | undefined;
+  /** Tells whether to use a device code instead of a browser on this machine. */
+  readonly device?: boolean | undefined;
+  /** Is the port that the browser comes back to, on 127.0.0.1; any free one without it. */
+  readonly port?: number | undefined;
+  readonly timeoutSeconds?: number | undefined;
+}
+
+/** Is one chunk of a consent: what the user has to do, and the name by which a pasted address finds its way. */
+export interface ConsentChunk {
+  readonly flow: string;
+  readonly prompt: ConsentPrompt;
+}
+
+/** Is a consent that was given. */
+export interface ConsentResult {
+  readonly name: string;
+  readonly scopes: readonly string[];
+  /** Are the scopes that were asked for and not granted. */
+  readonly refusedScopes: readonly string[];
+  /** Tells whether the provider gave a refresh token, so that no further consent is needed. */
+  readonly renewable: boolean;
+}

@@ -3,6 +3,7 @@
  */
 
 import type { Warning } from '../base/warning.ts';
+import type { AccountStatus } from './oauth.ts';
 import type { ProviderInfo } from './provider.ts';
 
 /** Is the daemon's own account of itself. Times are epoch milliseconds. Holds no secret. */
@@ -26,6 +27,8 @@ export interface Status {
   /** Lists the providers that have a key, and those that need none and are configured. */
   readonly providers: readonly ProviderInfo[];
   readonly secrets: { readonly count: number };
+  /** Lists the OAuth accounts. */
+  readonly accounts: readonly AccountStatus[];
   /** Lists what is wrong, worst first. */
   readonly warnings: readonly Warning[];
 }

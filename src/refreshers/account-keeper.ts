@@ -3,6 +3,7 @@
  * account is now.
  */
 
+import { stat } from 'node:fs/promises';
 import type { Clock } from '../base/clock.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountStatus } from '../protocol/oauth.ts';
@@ -37,6 +38,10 @@ export interface TokenRequest {
 /** Bounds how often a refresh starts over because the file changed under it. */
 const MAX_STARTS = 4;
 
+/** Bounds a caller's wait for a provider, in milliseconds: while the old token is valid, and when it has expired. */
+const VALID_WAIT_MS = 5_000;
+const EXPIRED_WAIT_MS = 30_000;
+
 /** Keeps one account. */
 export class AccountKeeper {
   readonly name: string;
@@ -45,6 +50,7 @@ export class AccountKeeper {
   #flight: Promise<RefreshOutcome> | undefined;
   #reads = 0;
   #applied = 0;
+  #seen: string | undefined;
 
   constructor(parts: KeeperParts) {
     const { account, clock, random } = parts;
@@ -56,13 +62,20 @@ export class AccountKeeper {
   /** Reads the account's file again and takes over what it says. */
   async reload(): Promise<void> {
     const read = ++this.#reads;
+    const signature = await this.#signature();
     const reading = await readAccount(this.name, this.#parts.account.file);
     // A slower, older look must not undo a newer one.
     if (read < this.#applied) return;
     this.#applied = read;
+    this.#seen = signature;
     const before = this.#record.held;
     this.#record.apply(reading);
     if (this.#record.held !== before) this.#parts.onToken();
+  }
+
+  /** Reads the account's file again if it is not the one that was read last. */
+  async look(): Promise<void> {
+    if ((await this.#signature()) !== this.#seen) await this.reload();
   }
 
   /** Returns the held token where it is good for what the caller needs, without a look at anything but memory. */
@@ -82,7 +95,10 @@ export class AccountKeeper {
     if (!this.#record.isWell()) await this.reload();
     assertScopes(this.#parts.account, this.#record, request.scopes);
     if (this.#record.held?.suffices(request.minValidMs) === true) return this.#record.held;
-    if (this.#mayTry()) await this.refresh();
+    if (this.#mayTry()) {
+      const isValid = (this.#record.held?.remaining() ?? 0) > 0;
+      await this.#within(this.refresh(), isValid ? VALID_WAIT_MS : EXPIRED_WAIT_MS);
+    }
     assertScopes(this.#parts.account, this.#record, request.scopes);
     const { held } = this.#record;
     if (held !== null && held.remaining() > 0) return held;
@@ -123,9 +139,10 @@ export class AccountKeeper {
     return accountStatus(this.#record.view(this.#flight !== undefined));
   }
 
-  /** Lists what is wrong with the account's file. */
+  /** Lists what is wrong with the account's file; its mode and owner are the vault's to judge. */
   warnings(): readonly Warning[] {
-    return this.#record.warnings();
+    const { problem } = this.#record;
+    return problem === null || problem.unsafe ? [] : [problem];
   }
 
   /** Lists the secrets that are held, for the redactor. */
@@ -158,6 +175,29 @@ export class AccountKeeper {
     this.#record.gate.stop();
   }
 
+  /** Waits for a refresh, but not for ever: it goes on by itself, and later callers have what it brings. */
+  async #within(refresh: Promise<unknown>, limitMs: number): Promise<void> {
+    let cancel: (() => void) | undefined;
+    const limit = new Promise<void>((resolve) => {
+      cancel = this.#parts.clock.after(limitMs, resolve);
+    });
+    try {
+      await Promise.race([refresh, limit]);
+    } finally {
+      cancel?.();
+    }
+  }
+
+  /** Returns a text that changes with every change of the file or its mode. */
+  async #signature(): Promise<string> {
+    try {
+      const { ino, size, mtimeNs, ctimeNs } = await stat(this.#parts.account.file, { bigint: true });
+      return [ino, size, mtimeNs, ctimeNs].join(' ');
+    } catch {
+      return 'none';
+    }
+  }
+
   async #run(): Promise<RefreshOutcome> {
     const before = this.#record.held;
     let outcome: RefreshOutcome = { kind: 'superseded' };
@@ -172,8 +212,8 @@ export class AccountKeeper {
     }
     const settled = outcome;
     this.#record.record(settled, grant, () => {
-      // An outcome is all that can come of it; nobody waits for it here.
-      void this.refresh();
+      // Nobody waits for it here; what it brings is in the state.
+      this.refresh().catch(() => {});
     });
     this.#parts.onOutcome(this, settled);
     return settled;

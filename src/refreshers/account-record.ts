@@ -36,7 +36,6 @@ export class AccountRecord {
   #grant: Grant | null = null;
   #held: HeldToken | null = null;
   #problem: FileProblem | null = null;
-  #warnings: readonly Warning[] = [];
   #rejection: { readonly basis: string; readonly reason: string; readonly remedy: string } | null = null;
   #last: LastOutcome | null = null;
   #remedy: string | null = null;
@@ -76,11 +75,6 @@ export class AccountRecord {
   /** Tells whether the file is usable and its grant is not refused. */
   isWell(): boolean {
     return this.#grant !== null && this.#problem === null && this.#rejection === null;
-  }
-
-  /** Lists what is wrong with the account's file. */
-  warnings(): readonly Warning[] {
-    return this.#problem === null ? this.#warnings : [this.#problem];
   }
 
   view(refreshing: boolean): AccountView {
@@ -139,7 +133,6 @@ export class AccountRecord {
         this.#grant = null;
         this.#held = null;
         this.#problem = null;
-        this.#warnings = [];
         this.#rejection = null;
         this.gate.reset();
         return;
@@ -149,7 +142,6 @@ export class AccountRecord {
         return;
       case 'read':
         this.#problem = null;
-        this.#warnings = reading.warnings;
         this.#adopt(reading.document, reading.basis);
         return;
     }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Config } from '../base/config-schema.ts';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
+import { mapBounded } from '../base/map-bounded.ts';
 import { nearest } from '../base/nearest.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountStatus, TokenValue } from '../protocol/oauth.ts';
@@ -41,14 +42,19 @@ export interface AccountsParts {
   readonly onTokens: () => void;
 }
 
-/** Bounds how many accounts the tick renews at the same time: each takes a process. */
-const MAX_TICK_REFRESHES = 8;
+/** Bounds how many accounts are renewed at the same time without a caller who waits: each takes a process. */
+const MAX_REFRESHES = 8;
+
+/** Bounds how many files are open at once. */
+const LOOKS_AT_ONCE = 16;
 
 /** Keeps all accounts. */
 export class Accounts {
   readonly #parts: AccountsParts;
   readonly #keepers = new Map<string, AccountKeeper>();
   #folders = '';
+  #lookWanted = false;
+  #looking: Promise<void> | undefined;
 
   constructor(parts: AccountsParts) {
     this.#parts = parts;
@@ -68,14 +74,20 @@ export class Accounts {
       this.#keepers.delete(name);
     }
     const fresh = [...found].filter((name) => !this.#keepers.has(name)).map((name) => this.#add(name));
-    await Promise.all(fresh.map((keeper) => keeper.reload()));
+    await mapBounded(fresh, LOOKS_AT_ONCE, (keeper) => keeper.look());
     if (fresh.length > 0) this.#parts.onTokens();
   }
 
-  /** Reads every account's file again: something in the folder changed. */
-  async reload(): Promise<void> {
-    await this.scan();
-    await Promise.all([...this.#keepers.values()].map((keeper) => keeper.reload()));
+  /** Reads the files again that changed: something happened in the folder. One look at a time; a change during one causes another. */
+  look(): void {
+    this.#lookWanted = true;
+    this.#looking ??= this.#lookAll()
+      .catch(() => {
+        // What could not be read now is read at the next tick.
+      })
+      .finally(() => {
+        this.#looking = undefined;
+      });
   }
 
   /**
@@ -115,17 +127,17 @@ export class Accounts {
   async tick(): Promise<void> {
     if ((await folderTimes(this.#parts.secrets)) !== this.#folders) await this.scan();
     const waiting = [...this.#keepers.values()].filter((keeper) => keeper.needsAttention());
-    const next = async (): Promise<void> => {
-      for (let keeper = waiting.pop(); keeper !== undefined; keeper = waiting.pop()) await keeper.attend();
-    };
-    await Promise.all(Array.from({ length: Math.min(MAX_TICK_REFRESHES, waiting.length) }, next));
+    await mapBounded(waiting, MAX_REFRESHES, (keeper) => keeper.attend());
   }
 
   /** Renews all accounts, or the named one, now. */
   async refresh(name?: string): Promise<{ readonly name: string; readonly outcome: RefreshOutcome }[]> {
     await this.scan();
     const keepers = name === undefined ? [...this.#keepers.values()] : [await this.find(name)];
-    return await Promise.all(keepers.map(async (keeper) => ({ name: keeper.name, outcome: await keeper.refresh() })));
+    return await mapBounded(keepers, MAX_REFRESHES, async (keeper) => ({
+      name: keeper.name,
+      outcome: await keeper.refresh(),
+    }));
   }
 
   /** Describes all accounts by name; those that were unwell are read again first, so that no mended one is blamed. */
@@ -146,9 +158,17 @@ export class Accounts {
     for (const keeper of this.#keepers.values()) yield* keeper.secrets();
   }
 
-  /** Ends all waiting; what is under way comes to its end. */
+  /** Ends all waiting, looks included; what is under way comes to its end. */
   stop(): void {
     for (const keeper of this.#keepers.values()) keeper.stop();
+  }
+
+  async #lookAll(): Promise<void> {
+    while (this.#lookWanted) {
+      this.#lookWanted = false;
+      await this.scan();
+      await mapBounded([...this.#keepers.values()], LOOKS_AT_ONCE, (keeper) => keeper.look());
+    }
   }
 
   async #renewed(name: string, request: TokenRequest): Promise<TokenValue> {

@@ -5,6 +5,7 @@
 
 import type { Clock } from '../base/clock.ts';
 import type { Config } from '../base/config-schema.ts';
+import type { AccountNotice } from '../protocol/events.ts';
 import type { AccountKeeper } from './account-keeper.ts';
 import type { RefreshOutcome } from './outcome.ts';
 
@@ -12,14 +13,8 @@ import type { RefreshOutcome } from './outcome.ts';
 export type NoticeKind = 'refreshed' | 'reauth-required' | 'refresh-failing';
 
 /** Is one thing that is told. Holds no secret. */
-export interface Notice {
+export interface Notice extends AccountNotice {
   readonly kind: NoticeKind;
-  readonly account: string;
-  /** Is epoch milliseconds. */
-  readonly at: number;
-  readonly reason: string | null;
-  /** Is what its user should do, or null. */
-  readonly action: string | null;
 }
 
 /** Is what notices work with. */

@@ -8,8 +8,8 @@
 
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { Provider } from 'oidc-provider';
+import { portOf } from './port-of.ts';
 
 /** Is the client that every test uses. */
 export const CLIENT = { id: 'app', secret: 'app-secret-0123456789abcdef' } as const;
@@ -40,8 +40,7 @@ export class OauthServer implements AsyncDisposable {
     const server = createServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    const issuer = `http://127.0.0.1:${port}`;
+    const issuer = `http://127.0.0.1:${portOf(server)}`;
     const provider = createProvider(issuer, options.lifetimeS ?? 3600);
     const self = new OauthServer(issuer, provider, server);
     const serve = provider.callback();
@@ -152,7 +151,7 @@ export class OauthServer implements AsyncDisposable {
       accountId: session?.accountId ?? 'user',
       clientId: String(params['client_id']),
     });
-    grant.addOIDCScope(String(params['scope'] ?? ''));
+    grant.addOIDCScope(typeof params['scope'] === 'string' ? params['scope'] : '');
     await provider.interactionFinished(request, response, { consent: { grantId: await grant.save() } });
   }
 }

@@ -4,7 +4,7 @@
 
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { portOf } from './port-of.ts';
 
 /** Is how a request is answered; `stall` never answers. */
 export type TokenReply =
@@ -31,13 +31,12 @@ export class TokenEndpoint implements AsyncDisposable {
     const server = createServer();
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    const self = new TokenEndpoint(server, `http://127.0.0.1:${port}/token`);
+    const self = new TokenEndpoint(server, `http://127.0.0.1:${portOf(server)}/token`);
     server.on('request', (request, response) => {
       void (async () => {
-        let text = '';
-        for await (const chunk of request) text += String(chunk);
-        const form = new URLSearchParams(text || (request.url ?? '').split('?')[1]);
+        let asked = '';
+        for await (const chunk of request) asked += String(chunk);
+        const form = new URLSearchParams(asked || (request.url ?? '').split('?')[1]);
         self.requests.push(form);
         const reply = await self.reply(form, self.requests.length);
         if (reply === 'stall') return;

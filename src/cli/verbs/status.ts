@@ -4,6 +4,7 @@
 
 import type { ProviderInfo } from '../../protocol/provider.ts';
 import type { Output } from '../output.ts';
+import { printDuration } from '../duration.ts';
 import { JSON_OPTION, type Verb } from '../verb.ts';
 
 /** Shows how the daemon is. */
@@ -31,6 +32,10 @@ export const status: Verb = {
     );
     for (const provider of now.providers) printProvider(provider, now.defaultProvider, out);
     if (now.providers.length === 0) out.line('  none has a key yet');
+    if (now.accounts.length > 0) {
+      const { printAccounts } = await import('./status-accounts.ts');
+      printAccounts(now.accounts, Date.now(), out);
+    }
     out.warnings(now.warnings);
     return 0;
   },
@@ -48,22 +53,4 @@ function printProvider(provider: ProviderInfo, defaultProvider: string, out: Out
     ]),
     '    ',
   );
-}
-
-/** Prints a duration with its two largest units. */
-function printDuration(ms: number): string {
-  const seconds = Math.floor(ms / 1000);
-  const units: readonly (readonly [number, string])[] = [
-    [Math.floor(seconds / 86_400), 'd'],
-    [Math.floor(seconds / 3600) % 24, 'h'],
-    [Math.floor(seconds / 60) % 60, 'min'],
-    [seconds % 60, 's'],
-  ];
-  const first = units.findIndex(([count]) => count > 0);
-  if (first === -1) return '0 s';
-  return units
-    .slice(first, first + 2)
-    .filter(([count]) => count > 0)
-    .map(([count, unit]) => `${count} ${unit}`)
-    .join(' ');
 }
