@@ -78,7 +78,8 @@ export class Aipass extends GoogleShortcuts implements AsyncDisposable {
    * Returns a service of the googleapis package whose requests carry tokens from the daemon. `Service` is its type, such
    * as `drive_v3.Drive`. Throws NOT_FOUND where the package is not installed or knows no such service.
    */
-  google<Service = unknown>(service: string, version?: string, options: GoogleOptions = {}): Promise<Service> {
+  async google<Service = unknown>(service: string, version?: string, options: GoogleOptions = {}): Promise<Service> {
+    await Promise.resolve();
     return openGoogleService<Service>(this, service, version, options);
   }
 

@@ -5,6 +5,7 @@
  * The program never holds a refresh token: before each request the service asks the daemon, which answers from memory.
  */
 
+import { createRequire } from 'node:module';
 import { AipassError } from '../base/errors.ts';
 import type { TokenValue } from '../protocol/oauth.ts';
 
@@ -56,14 +57,14 @@ const FITTING: Readonly<Record<string, RegExp>> = {
 /** Is how long a token must be valid for one request, in seconds. */
 const MIN_VALID_S = 60;
 
-/** Makes a service of googleapis; see Aipass.google. */
-export async function openGoogleService<Service>(
+/** Makes a service of googleapis; see Aipass.google. @throws AipassError NOT_FOUND. */
+export function openGoogleService<Service>(
   source: TokenSource,
   service: string,
   version: string | undefined,
   { account = 'google', scopes, options = {} }: GoogleOptions,
-): Promise<Service> {
-  const module = await loadService(service);
+): Service {
+  const module = loadService(service);
   const chosen = version ?? newestVersion(Object.keys(module.VERSIONS));
   const Api = chosen === undefined ? undefined : module.VERSIONS[chosen];
   if (typeof Api !== 'function') {
@@ -84,30 +85,28 @@ export async function openGoogleService<Service>(
   return Reflect.construct(Api, [{ ...options, auth }]) as Service;
 }
 
-async function loadService(service: string): Promise<ServiceModule> {
+function loadService(service: string): ServiceModule {
   const unknown = new AipassError('NOT_FOUND', `googleapis knows no service "${service}"`, {
     hint: 'see https://github.com/googleapis/google-api-nodejs-client for the names',
   });
   if (!SERVICE.test(service)) throw unknown;
+  // googleapis is CommonJS; one service alone loads ten times faster than all of them.
+  const load = createRequire(import.meta.url);
   try {
-    const loaded: unknown = await import(`googleapis/build/src/apis/${service}/index.js`);
-    return loaded as ServiceModule;
+    load.resolve('googleapis/package.json');
   } catch (error) {
-    if (isInstalled()) throw unknown;
     throw new AipassError('NOT_FOUND', 'the package googleapis is not installed here', {
       hint: 'npm install googleapis',
       cause: error,
     });
   }
-}
-
-function isInstalled(): boolean {
+  const path = `googleapis/build/src/apis/${service}/index.js`;
   try {
-    import.meta.resolve('googleapis/package.json');
-    return true;
+    load.resolve(path);
   } catch {
-    return false;
+    throw unknown;
   }
+  return load(path) as ServiceModule;
 }
 
 /** Chooses the highest stable version, else the highest of all. */

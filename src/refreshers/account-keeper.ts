@@ -78,12 +78,11 @@ export class AccountKeeper {
     if ((await this.#signature()) !== this.#seen) await this.reload();
   }
 
-  /** Returns the held token where it is good for what the caller needs, without a look at anything but memory. */
+  /** Returns the held token where it is good for a caller without special wishes; looks at nothing but memory. */
   heldFor(request: TokenRequest): HeldToken | undefined {
     const { held } = this.#record;
-    if (!this.#record.isWell() || held?.suffices(request.minValidMs) !== true) return undefined;
-    if (request.scopes.length > 0) assertScopes(this.#parts.account, this.#record, request.scopes);
-    return held;
+    if (held === null || request.scopes.length > 0 || !this.#record.isWell()) return undefined;
+    return held.suffices(request.minValidMs) ? held : undefined;
   }
 
   /**
@@ -105,7 +104,7 @@ export class AccountKeeper {
     throw whyNoToken(this.name, this.#record);
   }
 
-  /** Tells whether the account's file is usable and its grant is not refused. */
+  /** Tells whether there is a token, or one can be had without the user. */
   isWell(): boolean {
     return this.#record.isWell();
   }

@@ -72,9 +72,10 @@ export class AccountRecord {
     return this.#cause;
   }
 
-  /** Tells whether the file is usable and its grant is not refused. */
+  /** Tells whether there is a token, or one can be had without the user: the file is usable, its grant is not refused and not used up. */
   isWell(): boolean {
-    return this.#grant !== null && this.#problem === null && this.#rejection === null;
+    if (this.#grant === null || this.#problem !== null || this.#rejection !== null) return false;
+    return this.#grant.renewable || (this.#held?.remaining() ?? 0) > 0;
   }
 
   view(refreshing: boolean): AccountView {

@@ -54,7 +54,7 @@ export class Accounts {
   readonly #keepers = new Map<string, AccountKeeper>();
   #folders = '';
   #lookWanted = false;
-  #looking: Promise<void> | undefined;
+  #looking = false;
 
   constructor(parts: AccountsParts) {
     this.#parts = parts;
@@ -81,13 +81,7 @@ export class Accounts {
   /** Reads the files again that changed: something happened in the folder. One look at a time; a change during one causes another. */
   look(): void {
     this.#lookWanted = true;
-    this.#looking ??= this.#lookAll()
-      .catch(() => {
-        // What could not be read now is read at the next tick.
-      })
-      .finally(() => {
-        this.#looking = undefined;
-      });
+    if (!this.#looking) void this.#lookAll();
   }
 
   /**
@@ -164,10 +158,17 @@ export class Accounts {
   }
 
   async #lookAll(): Promise<void> {
-    while (this.#lookWanted) {
-      this.#lookWanted = false;
-      await this.scan();
-      await mapBounded([...this.#keepers.values()], LOOKS_AT_ONCE, (keeper) => keeper.look());
+    this.#looking = true;
+    try {
+      while (this.#lookWanted) {
+        this.#lookWanted = false;
+        await this.scan();
+        await mapBounded([...this.#keepers.values()], LOOKS_AT_ONCE, (keeper) => keeper.look());
+      }
+    } catch {
+      // What could not be read now is read at the next tick.
+    } finally {
+      this.#looking = false;
     }
   }
 

@@ -80,6 +80,7 @@ export class Hooks {
       child.stdin.on('error', () => {});
       child.stdin.end(`${JSON.stringify(notice)}\n`);
       child.once('error', (error) => {
+        child.removeAllListeners('close');
         this.#logger.warn('a hook could not be started', { event: notice.kind, error });
         end();
       });

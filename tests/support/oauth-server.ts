@@ -26,6 +26,8 @@ export class OauthServer implements AsyncDisposable {
   tokenCalls = 0;
   /** Counts token requests that the server refused. */
   refusals = 0;
+  /** Is called when a token request has arrived, before the server looks at it. */
+  onArrival: AnswerGate = () => {};
   /** Is called when the server has decided on a token request, before the answer leaves. */
   beforeAnswer: AnswerGate = () => {};
 
@@ -126,6 +128,7 @@ export class OauthServer implements AsyncDisposable {
     }
     if (path === '/token') {
       this.tokenCalls += 1;
+      await this.onArrival();
       const end = response.end.bind(response);
       const late = (...parameters: Parameters<typeof end>): typeof response => {
         void (async () => {
