@@ -5,10 +5,12 @@
 
 import { benchProcess } from './process.ts';
 import { benchSocket } from './socket.ts';
+import { benchTokens } from './tokens.ts';
 
 const SECTIONS: Readonly<Record<string, () => Promise<void>>> = {
   socket: benchSocket,
   process: benchProcess,
+  tokens: benchTokens,
 };
 
 const wanted = process.argv.slice(2);

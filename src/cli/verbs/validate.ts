@@ -8,7 +8,7 @@ import type { AccountStatus } from '../../protocol/oauth.ts';
 import { JSON_OPTION, type Verb } from '../verb.ts';
 import { judgeAccounts, printVerdicts } from './validate-account.ts';
 
-/** Is the word that always means accounts: keys for Google's models belong to the provider gemini. */
+/** Is the word that means accounts first, and the keys of the provider of that name where there is no account. */
 const GOOGLE = 'google';
 
 /** Judges keys; ends with 2 when one is invalid, or when the provider was asked and gave no verdict. */
@@ -23,16 +23,16 @@ export const validate: Verb = {
     const aipass = await connect();
     const [word] = args.positionals;
     const accounts = await accountsOf(aipass, word);
-    if (accounts.length > 0 || word === GOOGLE) {
-      if (accounts.length === 0) {
-        throw new AipassError('NOT_FOUND', 'there is no Google account yet', {
-          hint: 'run: aipassd reauth google --scopes drive.file',
-        });
-      }
+    if (accounts.length > 0) {
       const verdicts = await judgeAccounts(aipass, accounts, args.flag('online'));
       if (args.flag('json')) out.json(verdicts);
       else printVerdicts(verdicts, out);
       return verdicts.every((one) => one.verdict === 'valid') ? 0 : 2;
+    }
+    if (word === GOOGLE && (await hasNoKeys(aipass))) {
+      throw new AipassError('NOT_FOUND', 'there is no Google account yet', {
+        hint: 'run: aipassd reauth google --scopes drive.file',
+      });
     }
     const keys = await aipass.validate(args.positionals[0], { online: args.flag('online'), signal });
     if (args.flag('json')) out.json(keys);
@@ -55,4 +55,9 @@ async function accountsOf(aipass: Aipass, word: string | undefined): Promise<rea
   if (word === undefined) return [];
   const { accounts } = await aipass.request('oauth.list', {});
   return accounts.filter(({ name }) => name === word || name.startsWith(`${word}.`));
+}
+
+async function hasNoKeys(aipass: Aipass): Promise<boolean> {
+  const { keys } = await aipass.request('key.list', {});
+  return keys.every(({ provider }) => provider !== GOOGLE);
 }
