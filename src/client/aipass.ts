@@ -80,7 +80,7 @@ export class Aipass extends GoogleShortcuts implements AsyncDisposable {
    */
   async google<Service = unknown>(service: string, version?: string, options: GoogleOptions = {}): Promise<Service> {
     await Promise.resolve();
-    return openGoogleService<Service>(this, service, version, options);
+    return openGoogleService(this, service, version, options) as Service;
   }
 
   /** Returns the opaque secret `<provider>/<slug>` as text, or as the parsed document. Throws NOT_FOUND. */

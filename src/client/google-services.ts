@@ -58,12 +58,12 @@ const FITTING: Readonly<Record<string, RegExp>> = {
 const MIN_VALID_S = 60;
 
 /** Makes a service of googleapis; see Aipass.google. @throws AipassError NOT_FOUND. */
-export function openGoogleService<Service>(
+export function openGoogleService(
   source: TokenSource,
   service: string,
   version: string | undefined,
   { account = 'google', scopes, options = {} }: GoogleOptions,
-): Service {
+): unknown {
   const module = loadService(service);
   const chosen = version ?? newestVersion(Object.keys(module.VERSIONS));
   const Api = chosen === undefined ? undefined : module.VERSIONS[chosen];
@@ -82,7 +82,7 @@ export function openGoogleService<Service>(
     if (scopes === undefined) assertFits(service, account, token.scopes);
     return { access_token: token.accessToken, expiry_date: token.expiresAt ?? Number.MAX_SAFE_INTEGER };
   };
-  return Reflect.construct(Api, [{ ...options, auth }]) as Service;
+  return Reflect.construct(Api, [{ ...options, auth }]);
 }
 
 function loadService(service: string): ServiceModule {

@@ -53,7 +53,7 @@ export async function withRetry<T>(work: (attempt: Attempt) => Promise<T>, optio
       return await work({ number, httpsAgent: agents?.https, httpAgent: agents?.http });
     } catch (error) {
       const verdict = judgeRetry(error, Date.now());
-      if (verdict.kind === 'final' || number >= attempts || signal?.aborted === true) throw error;
+      if (verdict.kind === 'final' || number >= attempts) throw error;
       await pause(retryDelay(number, verdict.retryAfterMs, random(), options), signal);
       closeIdle();
     }

@@ -54,7 +54,8 @@ describe('the daemon with an OAuth account', () => {
       'oauth/test.json',
       oauthDocument(server.issuer, { refresh_token: await server.grant() }),
     );
-    await using _daemon = await DaemonProcess.start(home);
+    await using running = await DaemonProcess.start(home);
+    expect(running.isRunning).toBe(true);
 
     const printed = await runCli(home, ['token', 'test']);
     expect(printed).toMatchObject({ code: 0, stderr: '' });
@@ -80,7 +81,8 @@ describe('the daemon with an OAuth account', () => {
       'oauth/test.json',
       oauthDocument(server.issuer, { refresh_token: await server.grant() }),
     );
-    await using _daemon = await DaemonProcess.start(home);
+    await using running = await DaemonProcess.start(home);
+    expect(running.isRunning).toBe(true);
     const before = await runCli(home, ['token', 'test']);
 
     // The address can only be pasted after it was printed, so a shell keeps standard input open until then.
@@ -108,7 +110,8 @@ describe('the daemon with an OAuth account', () => {
       hooks: { onReauthRequired: ['/bin/sh', '-c', `cat > ${told}.tmp; mv ${told}.tmp ${told}`] },
     });
     endpoint.reply = () => ({ status: 400, body: { error: 'invalid_grant' } });
-    await using _daemon = await DaemonProcess.start(home);
+    await using running = await DaemonProcess.start(home);
+    expect(running.isRunning).toBe(true);
     await using aipass = await connect({ socket: home.paths.socket });
     const events: string[] = [];
     aipass.on('reauth-required', ({ account }) => events.push(account));
@@ -137,7 +140,8 @@ describe('a service of googleapis', () => {
     let count = 0;
     endpoint.reply = () => ({ body: { access_token: `ya29.${++count}`, expires_in: 61, scope: DRIVE } });
     await writeAccount(home, 'google_creds.json', googleDocument(endpoint.url, DRIVE));
-    await using _daemon = await DaemonProcess.start(home);
+    await using running = await DaemonProcess.start(home);
+    expect(running.isRunning).toBe(true);
     await using aipass = await connect({ socket: home.paths.socket });
     const drive = await aipass.drive<drive_v3.Drive>('v3', { options: { rootUrl: api.rootUrl } });
 
@@ -160,7 +164,8 @@ describe('a service of googleapis', () => {
     await using home = makeTempHome();
     endpoint.reply = () => ({ body: { access_token: 'ya29.a', expires_in: 3600, scope: DRIVE } });
     await writeAccount(home, 'google_creds.json', googleDocument(endpoint.url, DRIVE));
-    await using _daemon = await DaemonProcess.start(home);
+    await using running = await DaemonProcess.start(home);
+    expect(running.isRunning).toBe(true);
     await using aipass = await connect({ socket: home.paths.socket });
     const options = { options: { rootUrl: api.rootUrl } };
     const calendar = await aipass.google<{ calendarList: { list(): Promise<unknown> } }>('calendar', 'v3', options);

@@ -113,7 +113,7 @@ describe('consent in a browser', () => {
     await fetch(await server.consent(urlOf(flow.prompt)));
 
     expect(await flow.done).toMatchObject({ renewable: true });
-    await expect(fetch(`${origin}/callback?code=1&state=2`)).rejects.toThrow();
+    await expect(fetch(`${origin}/callback?code=1&state=2`)).rejects.toThrow('fetch failed');
   });
 
   it('refuses a second consent for the same account while the first waits', async () => {

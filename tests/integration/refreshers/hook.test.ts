@@ -3,24 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { Hooks } from '../../../src/refreshers/hook.ts';
-import type { Logger } from '../../../src/base/logger.ts';
+import { recordingLogger } from '../../support/recording-logger.ts';
 import type { Notice } from '../../../src/refreshers/notices.ts';
 
 const NOTICE: Notice = { kind: 'reauth-required', account: 'google', at: 1, reason: 'gone', action: 'consent' };
 
-function makeLogger(): { readonly logger: Logger; readonly lines: string[] } {
-  const lines: string[] = [];
-  const write = (message: string): void => {
-    lines.push(message);
-  };
-  const close = (): Promise<void> => Promise.resolve();
-  return { lines, logger: { error: write, warn: write, info: write, debug: write, open: close, close } };
-}
-
 it('commands run one after the other, and get what is told by standard input', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'aip-hook-'));
   const file = join(folder, 'out');
-  const { logger } = makeLogger();
+  const logger = recordingLogger();
   const hooks = new Hooks(logger);
   const script = `in=$(cat); echo "begin $AIPASSD_EVENT $AIPASSD_ACCOUNT" >> ${file}; echo "$in" >> ${file}; echo end >> ${file}`;
 
@@ -34,22 +25,25 @@ it('commands run one after the other, and get what is told by standard input', a
 });
 
 it('a command that does not end is ended, with all that it started', async () => {
-  const { logger, lines } = makeLogger();
+  const logger = recordingLogger();
   const hooks = new Hooks(logger, 200);
 
   hooks.run(['/bin/sh', '-c', 'sleep 600 & sleep 600'], NOTICE);
   await hooks.settle();
 
-  expect(lines).toEqual(['a hook was ended because it ran too long', 'a hook failed']);
+  expect(logger.lines.map(({ message }) => message)).toEqual([
+    'a hook was ended because it ran too long',
+    'a hook failed',
+  ]);
 });
 
 it('a command that does not exist is logged, and the next one runs', async () => {
-  const { logger, lines } = makeLogger();
+  const logger = recordingLogger();
   const hooks = new Hooks(logger);
 
   hooks.run(['/nonexistent/program'], NOTICE);
   hooks.run(['/bin/sh', '-c', 'exit 3'], NOTICE);
   await hooks.settle();
 
-  expect(lines).toEqual(['a hook could not be started', 'a hook failed']);
+  expect(logger.lines.map(({ message }) => message)).toEqual(['a hook could not be started', 'a hook failed']);
 });

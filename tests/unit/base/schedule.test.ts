@@ -1,24 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { startSchedule } from '../../../src/base/schedule.ts';
-import type { Logger } from '../../../src/base/logger.ts';
+import { recordingLogger } from '../../support/recording-logger.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
 const MINUTE = 60_000;
-
-function makeLogger(): { readonly logger: Logger; readonly lines: string[] } {
-  const lines: string[] = [];
-  const write = (message: string): void => {
-    lines.push(message);
-  };
-  const close = (): Promise<void> => Promise.resolve();
-  return { lines, logger: { error: write, warn: write, info: write, debug: write, open: close, close } };
-}
 
 describe('a schedule', () => {
   it('runs its job at the times of the pattern, and never waits longer than 30 seconds', async () => {
     const clock = new ManualClock(Date.parse('2026-03-01T12:00:30Z'));
     const runs: string[] = [];
-    const { logger } = makeLogger();
+    const logger = recordingLogger();
     const stop = startSchedule('* * * * *', () => void runs.push(new Date(clock.now()).toISOString()), {
       name: 'job',
       logger,
@@ -41,7 +32,7 @@ describe('a schedule', () => {
     let runs = 0;
     const stop = startSchedule('* * * * *', () => void (runs += 1), {
       name: 'job',
-      logger: makeLogger().logger,
+      logger: recordingLogger(),
       clock,
     });
 
@@ -54,7 +45,7 @@ describe('a schedule', () => {
 
   it('does not overlap itself, and says so', async () => {
     const clock = new ManualClock(Date.parse('2026-03-01T12:00:30Z'));
-    const { logger, lines } = makeLogger();
+    const logger = recordingLogger();
     const { promise, resolve } = Promise.withResolvers<void>();
     let runs = 0;
     const job = (): Promise<void> => {
@@ -65,14 +56,14 @@ describe('a schedule', () => {
 
     clock.advance(3 * MINUTE);
     expect(runs).toBe(1);
-    expect(lines.join()).toContain('still runs');
+    expect(JSON.stringify(logger.lines)).toContain('still runs');
     resolve();
     await stop();
   });
 
   it('logs a job that fails and runs it again at its next time', async () => {
     const clock = new ManualClock(Date.parse('2026-03-01T12:00:30Z'));
-    const { logger, lines } = makeLogger();
+    const logger = recordingLogger();
     let runs = 0;
     const stop = startSchedule(
       '* * * * *',
@@ -89,7 +80,7 @@ describe('a schedule', () => {
     await stop();
 
     expect(runs).toBe(2);
-    expect(lines.filter((line) => line.includes('failed'))).toHaveLength(2);
+    expect(logger.lines.filter(({ message }) => String(message).includes('failed'))).toHaveLength(2);
   });
 
   it('keeps its rhythm when the clock is set back by an hour', async () => {
@@ -97,7 +88,7 @@ describe('a schedule', () => {
     let runs = 0;
     const stop = startSchedule('* * * * *', () => void (runs += 1), {
       name: 'job',
-      logger: makeLogger().logger,
+      logger: recordingLogger(),
       clock,
     });
 
@@ -109,7 +100,7 @@ describe('a schedule', () => {
   });
 
   it('refuses what is no pattern, and one that never comes', () => {
-    const options = { name: 'job', logger: makeLogger().logger, clock: new ManualClock() };
+    const options = { name: 'job', logger: recordingLogger(), clock: new ManualClock() };
 
     expect(() => startSchedule('every minute', () => {}, options)).toThrow(/no cron pattern/);
     expect(() => startSchedule('0 0 30 2 *', () => {}, options)).toThrow(/never comes/);

@@ -4,6 +4,24 @@ import { AipassError } from '../../../src/base/errors.ts';
 import { judgeRetry, retryDelay, withRetry } from '../../../src/client/with-retry.ts';
 import { GoogleApi } from '../../support/google-api.ts';
 
+/** Returns a refusal that asks for a wait. */
+function limited(retryAfter: string): Error {
+  return Object.assign(new Error('x'), {
+    response: { status: 429, headers: new Headers({ 'retry-after': retryAfter }) },
+  });
+}
+
+/** Returns a call that fails so many times. */
+function failing(times: number): () => Promise<number> {
+  let tries = 0;
+  return () => {
+    tries += 1;
+    return tries <= times
+      ? Promise.reject(Object.assign(new Error(`try ${tries}`), { code: 'EPIPE' }))
+      : Promise.resolve(tries);
+  };
+}
+
 const FAST = { minDelayMs: 1, maxDelayMs: 5 };
 
 describe('the judgement of a failure', () => {
@@ -27,11 +45,8 @@ describe('the judgement of a failure', () => {
   });
 
   it('reads Retry-After as seconds and as a date', () => {
-    const error = (value: string): Error =>
-      Object.assign(new Error('x'), { response: { status: 429, headers: new Headers({ 'retry-after': value }) } });
-
-    expect(judgeRetry(error('7'), 0)).toEqual({ kind: 'again', retryAfterMs: 7000 });
-    expect(judgeRetry(error('Thu, 01 Jan 1970 00:00:09 GMT'), 1000)).toEqual({ kind: 'again', retryAfterMs: 8000 });
+    expect(judgeRetry(limited('7'), 0)).toEqual({ kind: 'again', retryAfterMs: 7000 });
+    expect(judgeRetry(limited('Thu, 01 Jan 1970 00:00:09 GMT'), 1000)).toEqual({ kind: 'again', retryAfterMs: 8000 });
   });
 });
 
@@ -44,16 +59,6 @@ it('the wait doubles with full jitter, honours Retry-After, and has an end', () 
 
 describe('withRetry', () => {
   it('tries again until it succeeds, and gives up with the last failure', async () => {
-    const failing = (times: number) => {
-      let tries = 0;
-      return () => {
-        tries += 1;
-        return tries <= times
-          ? Promise.reject(Object.assign(new Error(`try ${tries}`), { code: 'EPIPE' }))
-          : Promise.resolve(tries);
-      };
-    };
-
     expect(await withRetry(failing(2), FAST)).toBe(3);
     await expect(withRetry(failing(9), FAST)).rejects.toThrow('try 4');
   });
@@ -98,6 +103,6 @@ describe('withRetry', () => {
     });
     queueMicrotask(() => abort.abort());
 
-    await expect(work).rejects.toThrow();
+    await expect(work).rejects.toThrow('cancelled');
   });
 });
