@@ -3,7 +3,6 @@
  * account is now.
  */
 
-import { stat } from 'node:fs/promises';
 import type { Clock } from '../base/clock.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountStatus } from '../protocol/oauth.ts';
@@ -11,9 +10,10 @@ import { AccountRecord } from './account-record.ts';
 import { accountStatus, whyReauth, type Grant } from './account-state.ts';
 import type { HeldToken } from './held-token.ts';
 import type { RefreshOutcome } from './outcome.ts';
-import { readAccount } from './read-account.ts';
+import { accountSignature, readAccount } from './read-account.ts';
 import { assertScopes, whyNoToken } from './token-refusal.ts';
 import type { JobAccount, WorkerReport } from './worker/job.ts';
+import { waitAtMost } from './wait-at-most.ts';
 import type { TokenWorker } from './worker-process.ts';
 
 /** Is what a keeper works with. */
@@ -62,7 +62,7 @@ export class AccountKeeper {
   /** Reads the account's file again and takes over what it says. */
   async reload(): Promise<void> {
     const read = ++this.#reads;
-    const signature = await this.#signature();
+    const signature = await accountSignature(this.#parts.account.file);
     const reading = await readAccount(this.name, this.#parts.account.file);
     // A slower, older look must not undo a newer one.
     if (read < this.#applied) return;
@@ -75,7 +75,7 @@ export class AccountKeeper {
 
   /** Reads the account's file again if it is not the one that was read last. */
   async look(): Promise<void> {
-    if ((await this.#signature()) !== this.#seen) await this.reload();
+    if ((await accountSignature(this.#parts.account.file)) !== this.#seen) await this.reload();
   }
 
   /** Returns the held token where it is good for a caller without special wishes; looks at nothing but memory. */
@@ -94,9 +94,9 @@ export class AccountKeeper {
     if (!this.#record.isWell()) await this.reload();
     assertScopes(this.#parts.account, this.#record, request.scopes);
     if (this.#record.held?.suffices(request.minValidMs) === true) return this.#record.held;
-    if (this.#mayTry()) {
+    if (this.#flight !== undefined || this.#record.mayTry()) {
       const isValid = (this.#record.held?.remaining() ?? 0) > 0;
-      await this.#within(this.refresh(), isValid ? VALID_WAIT_MS : EXPIRED_WAIT_MS);
+      await waitAtMost(this.#parts.clock, isValid ? VALID_WAIT_MS : EXPIRED_WAIT_MS, this.refresh());
     }
     assertScopes(this.#parts.account, this.#record, request.scopes);
     const { held } = this.#record;
@@ -174,29 +174,6 @@ export class AccountKeeper {
     this.#record.gate.stop();
   }
 
-  /** Waits for a refresh, but not for ever: it goes on by itself, and later callers have what it brings. */
-  async #within(refresh: Promise<unknown>, limitMs: number): Promise<void> {
-    let cancel: (() => void) | undefined;
-    const limit = new Promise<void>((resolve) => {
-      cancel = this.#parts.clock.after(limitMs, resolve);
-    });
-    try {
-      await Promise.race([refresh, limit]);
-    } finally {
-      cancel?.();
-    }
-  }
-
-  /** Returns a text that changes with every change of the file or its mode. */
-  async #signature(): Promise<string> {
-    try {
-      const { ino, size, mtimeNs, ctimeNs } = await stat(this.#parts.account.file, { bigint: true });
-      return [ino, size, mtimeNs, ctimeNs].join(' ');
-    } catch {
-      return 'none';
-    }
-  }
-
   async #run(): Promise<RefreshOutcome> {
     const before = this.#record.held;
     let outcome: RefreshOutcome = { kind: 'superseded' };
@@ -245,14 +222,5 @@ export class AccountKeeper {
       const reason = error instanceof Error ? error.message : 'no worker could be started';
       return { kind: 'outcome', outcome: { kind: 'transient', cause: 'server', reason } };
     }
-  }
-
-  /** Tells whether a caller's wish may start a refresh: not against a refusal, and not against a server's plea. */
-  #mayTry(): boolean {
-    const { gate, cause, grant } = this.#record;
-    if (this.#flight !== undefined) return true;
-    if (!this.#record.isWell() || grant?.renewable !== true) return false;
-    if (gate.failures === 0) return true;
-    return cause === 'server' ? gate.remaining() === 0 : gate.allowsUrgent();
   }
 }

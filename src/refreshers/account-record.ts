@@ -78,6 +78,13 @@ export class AccountRecord {
     return this.#grant.renewable || (this.#held?.remaining() ?? 0) > 0;
   }
 
+  /** Tells whether a caller's wish may start a refresh: not against a refusal, and not against a server's plea. */
+  mayTry(): boolean {
+    if (!this.isWell() || this.#grant?.renewable !== true) return false;
+    if (this.gate.failures === 0) return true;
+    return this.#cause === 'server' ? this.gate.remaining() === 0 : this.gate.allowsUrgent();
+  }
+
   view(refreshing: boolean): AccountView {
     return {
       name: this.#parts.name,

@@ -2,6 +2,7 @@
  * Reads the file of an account, and that of the client it belongs to. Everything that can be wrong is an outcome.
  */
 
+import { stat } from 'node:fs/promises';
 import { readSecretFile } from '../credentials/secret-file.ts';
 import type { Secret } from '../base/secret.ts';
 import type { Warning } from '../base/warning.ts';
@@ -42,6 +43,16 @@ export async function readAccount(name: string, file: string): Promise<AccountRe
     if (!(error instanceof FieldError)) throw error;
     const hint = `mend ${file}, or delete it and run: aipassd reauth ${name.replace('.', ' --account ')}`;
     return { kind: 'unusable', unsafe: false, warning: { subject: file, problem: error.message, hint } };
+  }
+}
+
+/** Returns a text that changes with every change of a file or its mode. */
+export async function accountSignature(file: string): Promise<string> {
+  try {
+    const { ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
+    return [ino, size, mtimeNs, ctimeNs].join(' ');
+  } catch {
+    return 'none';
   }
 }
 

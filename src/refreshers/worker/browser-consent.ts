@@ -6,7 +6,7 @@
 import { AipassError } from '../../base/errors.ts';
 import type { Secret } from '../../base/secret.ts';
 import { isLoopbackHost } from '../parse-settings.ts';
-import type { ConsentChannel } from './consent-job.ts';
+import type { ConsentChannel } from './consent-channel.ts';
 import type { GrantAnswer } from './granted.ts';
 import { openLoopback, type Loopback } from './loopback.ts';
 import {

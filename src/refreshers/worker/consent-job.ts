@@ -4,26 +4,17 @@
  */
 
 import { AipassError, type ErrorCode } from '../../base/errors.ts';
-import type { ConsentPrompt } from '../../protocol/oauth.ts';
 import { acquireLock, lockPath } from '../account-lock.ts';
 import { emptyDocument, printWithTokens, withoutTokens, type GrantedTokens } from '../account-document.ts';
 import { parseAccountName } from '../account-name.ts';
 import { expandScopes, missingScopes } from '../scopes.ts';
 import { consentByBrowser } from './browser-consent.ts';
+import type { ConsentChannel } from './consent-channel.ts';
 import { consentByDevice } from './device-consent.ts';
 import type { GrantAnswer } from './granted.ts';
 import type { WorkerJob, WorkerReport } from './job.ts';
 import { explainWriteFailure, reserveRoom } from './save-tokens.ts';
 import { openTokenClient, type TokenClient, type Unusable, type WorkerTools } from './token-client.ts';
-
-/** Is the worker's line to the user. */
-export interface ConsentChannel {
-  prompt(prompt: ConsentPrompt): void;
-  /** Calls back with each redirect address that the user pastes. */
-  onPasted(callback: (address: string) => void): void;
-  /** Aborts when nobody waits for the consent any more, or its time is over. */
-  readonly signal: AbortSignal;
-}
 
 /** Is how long the lock of a refresh in flight is waited for, in milliseconds. */
 const LOCK_WAIT_MS = 90_000;

@@ -6,7 +6,7 @@
 
 import { AipassError } from '../../base/errors.ts';
 import { plainText } from '../../base/plain-text.ts';
-import type { ConsentChannel } from './consent-job.ts';
+import type { ConsentChannel } from './consent-channel.ts';
 import type { GrantAnswer } from './granted.ts';
 import { openOauthClient, type TokenClient, type WorkerTools } from './token-client.ts';
 

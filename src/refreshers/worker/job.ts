@@ -1,6 +1,6 @@
 /**
- * What the daemon and a worker process say to each other: one job as the first line of the worker's standard input,
- * reports as lines of its standard output. Never argv, never the environment: other users can read those.
+ * What the daemon and a worker process say to each other: one job as the first line of the worker's standard input
+ * (`{"redirect": address}` may follow, the address that a user pasted), reports as lines of its standard output. Never argv, never the environment: other users can read those.
  */
 
 import type { WireError } from '../../base/errors.ts';
@@ -56,8 +56,3 @@ export type WorkerReport =
     }
   | { readonly kind: 'revoked'; readonly atProvider: boolean }
   | { readonly kind: 'refused'; readonly error: WireError };
-
-/** Is what the daemon may say to a worker after the job: the redirect URL that the user pasted. */
-export interface PastedRedirect {
-  readonly redirect: string;
-}

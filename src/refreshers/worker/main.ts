@@ -9,7 +9,8 @@
 import { createInterface } from 'node:readline';
 import { AipassError } from '../../base/errors.ts';
 import { systemClock } from '../../base/clock.ts';
-import { runConsent, type ConsentChannel } from './consent-job.ts';
+import type { ConsentChannel } from './consent-channel.ts';
+import { runConsent } from './consent-job.ts';
 import type { WorkerJob, WorkerReport } from './job.ts';
 import { refreshAccount } from './refresh-job.ts';
 import { revokeAccount } from './revoke-job.ts';
