@@ -28,6 +28,14 @@ export interface RecordParts {
 /** Is why the file cannot be used; `unsafe` tells that others could have changed it. */
 export type FileProblem = Warning & { readonly unsafe: boolean };
 
+/** Is a refusal, and of which grant and token. */
+interface Rejection {
+  readonly basis: string;
+  readonly tag: string;
+  readonly reason: string;
+  readonly remedy: string;
+}
+
 /** Records one account. */
 export class AccountRecord {
   readonly #parts: RecordParts;
@@ -36,7 +44,7 @@ export class AccountRecord {
   #grant: Grant | null = null;
   #held: HeldToken | null = null;
   #problem: FileProblem | null = null;
-  #rejection: { readonly basis: string; readonly reason: string; readonly remedy: string } | null = null;
+  #rejection: Rejection | null = null;
   #last: LastOutcome | null = null;
   #remedy: string | null = null;
   #cause: 'network' | 'server' | 'local' = 'server';
@@ -118,7 +126,7 @@ export class AccountRecord {
         this.gate.reset();
         // A file that changed while the answer travelled has a new chance.
         if (grant !== null && this.#grant?.basis === grant.basis) {
-          this.#rejection = { basis: grant.basis, reason: outcome.reason, remedy: outcome.remedy };
+          this.#rejection = { basis: grant.basis, tag: grant.tag, reason: outcome.reason, remedy: outcome.remedy };
         }
         break;
       case 'transient':
@@ -160,7 +168,10 @@ export class AccountRecord {
     const before = this.#grant;
     const grant = grantOf(document, settings, basis, tokenTag(document));
     this.#grant = grant;
-    if (this.#rejection !== null && this.#rejection.basis !== basis) this.#rejection = null;
+    // A consent can bring the same refresh token, alive again: then the access token is another.
+    if (this.#rejection !== null && (this.#rejection.basis !== basis || this.#rejection.tag !== grant.tag)) {
+      this.#rejection = null;
+    }
     if (before !== null && before.basis !== basis) this.gate.reset();
     if (grant.kind === 'service-account') {
       if (before?.basis !== basis) this.#held = null;

@@ -180,6 +180,24 @@ describe('a refresh token that is refused', () => {
   });
 });
 
+it('a refusal is forgotten when a consent brings the same refresh token with a new access token', async () => {
+  await using endpoint = await TokenEndpoint.start();
+  await using files = new AccountFiles();
+  await files.write('oauth/test.json', account(endpoint.url));
+  const { accounts, clock } = makeAccounts(files);
+  endpoint.reply = () => ({ status: 400, body: { error: 'invalid_grant' } });
+  await expect(token(accounts, 'test')).rejects.toMatchObject({ code: 'REAUTH_REQUIRED' });
+
+  const expiresAt = Math.floor((clock.now() + HOUR) / 1000);
+  await files.write(
+    'oauth/test.json',
+    account(endpoint.url, { access_token: 'access-consented', expires_at: expiresAt }),
+  );
+
+  await expect(token(accounts, 'test')).resolves.toMatchObject({ accessToken: 'access-consented' });
+  expect(await accounts.statuses()).toMatchObject([{ state: 'fresh' }]);
+});
+
 describe('a file that changes during a refresh', () => {
   it('wins over what the provider granted', async () => {
     await using endpoint = await TokenEndpoint.start();

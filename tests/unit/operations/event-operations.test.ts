@@ -4,6 +4,7 @@ import { EventHub } from '../../../src/base/event-hub.ts';
 import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
 import { createDispatcher } from '../../../src/operations/dispatcher.ts';
 import { eventOperations } from '../../../src/operations/event-operations.ts';
+import { EVENT_NAMES } from '../../../src/protocol/events.ts';
 import { recordingLogger } from '../../support/recording-logger.ts';
 
 function setUp() {
@@ -29,7 +30,7 @@ describe('event.subscribe', () => {
   it('sends every event where none is named, and tells which', async () => {
     const { hub, connect } = setUp();
     const { subscribe, heard } = connect();
-    expect(await subscribe({})).toStrictEqual({ kind: 'done', result: { events: ['secrets-changed'] } });
+    expect(await subscribe({})).toStrictEqual({ kind: 'done', result: { events: EVENT_NAMES } });
     hub.publish('secrets-changed', { names: ['A'] });
     expect(heard).toStrictEqual([['secrets-changed', { names: ['A'] }]]);
   });
