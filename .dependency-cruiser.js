@@ -71,6 +71,8 @@ export default {
   ],
   options: {
     tsPreCompilationDeps: true,
+    // The default one does not see `export type … from`.
+    parser: 'swc',
     tsConfig: { fileName: 'tsconfig.json' },
     doNotFollow: { path: 'node_modules' },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },

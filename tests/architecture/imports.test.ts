@@ -50,8 +50,10 @@ describe('import directions', () => {
         join(folder, 'src/credentials/held.ts'),
         "import type { Wrong } from '../base/wrong.ts';\nexport type Held = Wrong | 1;\n",
       );
+      mkdirSync(join(folder, 'src/client'));
+      writeFileSync(join(folder, 'src/client/index.ts'), "export type { Held } from '../credentials/held.ts';\n");
       const rules = cruise(folder).summary.violations.map((violation) => violation.rule.name);
-      expect(new Set(rules)).toEqual(new Set(['base-imports', 'no-cycles']));
+      expect(new Set(rules)).toEqual(new Set(['base-imports', 'client-imports', 'no-cycles']));
     } finally {
       rmSync(folder, { recursive: true });
     }
