@@ -24,7 +24,7 @@ export interface StatusOptions {
   readonly startedAt: number;
   readonly vault: Vault;
   readonly providers: Providers;
-  readonly accounts: Accounts;
+  readonly accounts: Pick<Accounts, 'statuses' | 'warnings'>;
   /** Counts what the doors have open. */
   readonly load: () => { readonly connections: number; readonly requestsInFlight: number };
   /** Lists what other parts have to warn of. */

@@ -62,6 +62,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
         startedAt: 1000,
         vault,
         providers,
+        accounts: { statuses: () => Promise.resolve([]), warnings: () => [] },
         load: () => ({ connections: 2, requestsInFlight: 1 }),
         warnings: () => [{ subject: 'first', problem: 'p', hint: 'h' }],
       }),
