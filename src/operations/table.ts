@@ -14,7 +14,7 @@ import { secretOperations } from './secret-operations.ts';
 import { statusOperation, type StatusOptions } from './status-operation.ts';
 
 /** Is what the operations work on. */
-export interface TableOptions extends KeyOperationsOptions, StatusOptions, OauthOperationsOptions {
+export interface TableOptions extends KeyOperationsOptions, Omit<StatusOptions, 'accounts'>, OauthOperationsOptions {
   readonly completer: Completer;
   readonly events: EventHub;
 }
