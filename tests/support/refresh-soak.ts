@@ -10,6 +10,7 @@ import { connect } from '../../src/client/index.ts';
 import { DaemonProcess } from './daemon-process.ts';
 import { CLIENT, OauthServer } from './oauth-server.ts';
 import { makeTempHome } from './temp-home.ts';
+import { until } from './until.ts';
 
 /** Says how long to go on. */
 export interface SoakOptions {
@@ -59,9 +60,12 @@ export async function soakRefresh(options: SoakOptions): Promise<SoakReport> {
   let killsInFlight = 0;
   let killsAtWrite = 0;
   let plan: 'none' | 'arrival' | 'held' | 'write' = 'none';
+  let lateKill: Promise<void> = Promise.resolve();
+  const killed = new Set<DaemonProcess>();
   const kill = (): void => {
     plan = 'none';
     kills += 1;
+    killed.add(daemon);
     daemon.signal('SIGKILL');
   };
   server.onArrival = () => {
@@ -76,10 +80,10 @@ export async function soakRefresh(options: SoakOptions): Promise<SoakReport> {
       killsInFlight += 1;
       await sleep(random() * 20);
     } else if (plan === 'write') {
-      setTimeout(() => {
+      lateKill = sleep(random() * 12).then(() => {
         kill();
         killsAtWrite += 1;
-      }, random() * 12);
+      });
     }
   };
 
@@ -91,11 +95,11 @@ export async function soakRefresh(options: SoakOptions): Promise<SoakReport> {
       const dice = random();
       plan = dice < share / 2 ? 'arrival' : dice < share ? 'held' : dice < share + 0.1 ? 'write' : 'none';
       await rotate(home.paths.socket);
-      daemon = await restartIfDead(daemon);
+      await lateKill;
+      daemon = await restartIfKilled(daemon, killed);
     }
     server.onArrival = () => {};
     server.beforeAnswer = () => {};
-    daemon = await restartIfDead(daemon);
     const alive = (await rotate(home.paths.socket)) === 'refreshed';
     // What the daemon serves is what is on disk.
     await using aipass = await connect({ socket: home.paths.socket });
@@ -126,10 +130,10 @@ async function rotate(socket: string): Promise<string> {
   }
 }
 
-async function restartIfDead(daemon: DaemonProcess): Promise<DaemonProcess> {
-  // A kill that was just sent has not always arrived.
-  await sleep(15);
-  if (daemon.isRunning) return daemon;
+/** Waits for a kill that was sent to arrive, and starts the next daemon. */
+async function restartIfKilled(daemon: DaemonProcess, killed: ReadonlySet<DaemonProcess>): Promise<DaemonProcess> {
+  if (!killed.has(daemon)) return daemon;
+  await until('the killed daemon is gone', () => !daemon.isRunning, STEP_LIMIT_MS);
   await daemon[Symbol.asyncDispose]();
   return await DaemonProcess.start(daemon.home);
 }
