@@ -6,11 +6,13 @@
 import { benchPools } from './pools.ts';
 import { benchProcess } from './process.ts';
 import { benchSocket } from './socket.ts';
+import { benchTokens } from './tokens.ts';
 
 const SECTIONS: Readonly<Record<string, () => Promise<void>>> = {
   socket: benchSocket,
   process: benchProcess,
   pools: benchPools,
+  tokens: benchTokens,
 };
 
 const wanted = process.argv.slice(2);

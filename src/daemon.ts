@@ -17,6 +17,7 @@ import { resolvePaths, type Paths } from './base/paths.ts';
 import { Redactor } from './base/redactor.ts';
 import { Releasers } from './base/releasers.ts';
 import { StateStore } from './base/state-store.ts';
+import { startSchedule } from './base/schedule.ts';
 import { readVersion } from './base/version.ts';
 import type { Warning } from './base/warning.ts';
 import { Completer } from './completions/completer.ts';
@@ -30,6 +31,7 @@ import { openPools } from './operations/open-pools.ts';
 import { createOperations } from './operations/table.ts';
 import { PROTOCOL_VERSION } from './protocol/limits.ts';
 import { createProviders } from './providers/registry.ts';
+import { startRefreshing } from './refreshers/start.ts';
 
 /** Is how long requests in flight may go on after the signal to stop. */
 const STOP_GRACE_MS = 10_000;
@@ -115,6 +117,25 @@ async function openDaemon(paths: Paths, releasers: Releasers): Promise<Daemon> {
     vault.onChange((names) => events.publish('secrets-changed', { names })),
   );
 
+  const { accounts, consents, worker, tick } = await startRefreshing({
+    secrets: paths.secrets,
+    oauth: config.oauth,
+    hooks: config.hooks,
+    clock,
+    logger,
+    redactor,
+    releasers,
+    publish: (event, data) => events.publish(event, data),
+  });
+  releasers.add(
+    'the looks of the vault',
+    vault.onLook(() => accounts.look()),
+  );
+  releasers.add(
+    'the refresh schedule',
+    startSchedule(config.schedules.refresh, tick, { name: 'refresh', logger, clock }),
+  );
+
   const server = new SocketServer({
     path: paths.socket,
     frameBytes: config.limits.frameBytes,
@@ -138,6 +159,9 @@ async function openDaemon(paths: Paths, releasers: Releasers): Promise<Daemon> {
         checks,
         completer,
         events,
+        accounts,
+        consents,
+        worker,
         load: () => ({ connections: server.connections, requestsInFlight: server.requestsInFlight }),
         warnings: () => [...keyWarnings(vault, paths), ...configWarnings(config, paths), ...state.warnings],
       }),

@@ -23,10 +23,11 @@ const KEY_RUN = new RegExp(`[A-Za-z0-9_.~+/=-]{${MIN_PART_LENGTH},}`, 'g');
 
 /** Masks known values and key-shaped runs in text. */
 export class Redactor {
+  readonly #bySource = new Map<string, ReadonlySet<string>>();
   #values: readonly string[] = [];
 
-  /** Replaces the set of values to mask; short ones are dropped, long ones are tried first. */
-  learn(values: Iterable<string>): void {
+  /** Replaces the set of values that one source has to mask; short ones are dropped, long ones are tried first. */
+  learn(values: Iterable<string>, source = 'vault'): void {
     const known = new Set<string>();
     for (const value of values) {
       if (value.length < MIN_MASKED_LENGTH) continue;
@@ -34,7 +35,9 @@ export class Redactor {
       // Inside JSON a value with quotes or backslashes is spelt differently.
       known.add(JSON.stringify(value).slice(1, -1));
     }
-    this.#values = [...known].toSorted((a, b) => b.length - a.length);
+    this.#bySource.set(source, known);
+    const all = new Set([...this.#bySource.values()].flatMap((one) => [...one]));
+    this.#values = [...all].toSorted((a, b) => b.length - a.length);
   }
 
   /** Returns the text with every known value, every piece of one, and every key-shaped run replaced by a placeholder. */

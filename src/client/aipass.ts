@@ -10,6 +10,7 @@ import type {
   KnownCompletionParams,
 } from '../protocol/completion.ts';
 import type { EventName, Events } from '../protocol/events.ts';
+import type { TokenValue } from '../protocol/oauth.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import type { PoolCheckProgress, PoolExplanation, PoolInfo } from '../protocol/pool.ts';
 import type { KeyVerdict, ModelInfo } from '../protocol/provider.ts';
@@ -17,6 +18,7 @@ import type { Status } from '../protocol/status.ts';
 import { CompletionStream } from './completion-stream.ts';
 import type { ClientFactory, PooledOptions } from './pooled-caller.ts';
 import { createPooled, type Pooled } from './pooled.ts';
+import { GoogleShortcuts, openGoogleService, type GoogleOptions } from './google-services.ts';
 import { Session, type CallOptions } from './session.ts';
 
 /** Is the parameters of a completion, and of its call. */
@@ -27,13 +29,14 @@ export type CompleteParams = Omit<KnownCompletionParams, 'stream'> &
 const RESUBSCRIBE_MS = [250, 30_000] as const;
 
 /** Asks the daemon. Made by connect(); safe for any number of calls at once. Every failure is an AipassError. */
-export class Aipass implements AsyncDisposable {
+export class Aipass extends GoogleShortcuts implements AsyncDisposable {
   readonly #session: Session;
   readonly #listeners = new Map<string, Set<(data: never) => void>>();
   #resubscribeMs: number = RESUBSCRIBE_MS[0];
   #resubscribe: NodeJS.Timeout | undefined;
 
   constructor(options: { readonly socket: string; readonly caller: string | undefined; readonly client: string }) {
+    super();
     this.#session = new Session({
       ...options,
       onEvent: (event, data) => this.#emit(event, data),
@@ -47,11 +50,11 @@ export class Aipass implements AsyncDisposable {
     return this;
   }
 
-  /** Asks for any operation by its name. */
+  /** Asks for any operation by its name; `onChunk` gets what a streaming one sends before its result. */
   request<Name extends OperationName>(
     op: Name,
     params: Operations[Name]['params'],
-    options?: CallOptions,
+    options?: CallOptions & { readonly onChunk?: (data: unknown) => void },
   ): Promise<Operations[Name]['result']> {
     return this.#session.request(op, params, options);
   }
@@ -60,6 +63,27 @@ export class Aipass implements AsyncDisposable {
   async key(provider?: string, options: CallOptions & { readonly keyId?: string } = {}): Promise<string> {
     const { keyId, ...call } = options;
     return (await this.#session.request('key.get', { provider, keyId }, call)).key;
+  }
+
+  /**
+   * Returns an access token of an OAuth account (`google`, `spotify`, `google.work`), good for at least `minValidSeconds`
+   * (60 without it) where the provider gives such tokens. Throws NOT_FOUND, REAUTH_REQUIRED, PROVIDER_UNAVAILABLE.
+   */
+  token(
+    name: string,
+    options: CallOptions & { readonly minValidSeconds?: number; readonly scopes?: readonly string[] } = {},
+  ): Promise<TokenValue> {
+    const { minValidSeconds, scopes, ...call } = options;
+    return this.#session.request('token.get', { name, minValidSeconds, scopes }, call);
+  }
+
+  /**
+   * Returns a service of the googleapis package whose requests carry tokens from the daemon. `Service` is its type, such
+   * as `drive_v3.Drive`. Throws NOT_FOUND where the package is not installed or knows no such service.
+   */
+  async google<Service = unknown>(service: string, version?: string, options: GoogleOptions = {}): Promise<Service> {
+    await Promise.resolve();
+    return openGoogleService(this, service, version, options) as Service;
   }
 
   /** Returns the opaque secret `<provider>/<slug>` as text, or as the parsed document. Throws NOT_FOUND. */

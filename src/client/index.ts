@@ -17,7 +17,8 @@ export type {
   ToolCall,
   ToolCallDelta,
 } from '../protocol/completion.ts';
-export type { EventName, Events } from '../protocol/events.ts';
+export type { AccountStatus, TokenValue } from '../protocol/oauth.ts';
+export type { AccountNotice, EventName, Events } from '../protocol/events.ts';
 export type { KeyValue, OperationName, Operations, SecretInfo } from '../protocol/operations.ts';
 export type {
   LimitWindow,
@@ -36,6 +37,8 @@ export type { Status } from '../protocol/status.ts';
 export type { Warning } from '../base/warning.ts';
 export type { CallOptions } from './session.ts';
 export type { CompletionStream } from './completion-stream.ts';
+export type { GoogleOptions, OpenService } from './google-services.ts';
+export { withRetry, type Attempt, type RetryOptions } from './with-retry.ts';
 export { Aipass, type CompleteParams } from './aipass.ts';
 
 /** Says where the daemon is and who asks; both may be left out. */

@@ -42,6 +42,7 @@ const SAFETY_READ_MS = 30_000;
 export class Vault {
   readonly #parts: VaultParts;
   readonly #listeners = new Set<(names: readonly string[]) => void>();
+  readonly #lookers = new Set<() => void>();
   #snapshot: Snapshot = EMPTY_SNAPSHOT;
   #lastRead: Promise<void> = Promise.resolve();
   #readWaits = false;
@@ -148,6 +149,12 @@ export class Vault {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Calls back whenever the folder may have changed, also in files that the vault does not hold; the returned function takes that back. */
+  onLook(listener: () => void): () => void {
+    this.#lookers.add(listener);
+    return () => this.#lookers.delete(listener);
+  }
+
   /** Reads again, unless a read that has not begun yet will see the same. */
   #readSoon(): void {
     if (this.#readWaits) return;
@@ -186,6 +193,7 @@ export class Vault {
       logger.warn(`${warning.subject}: ${warning.problem}`, { hint: warning.hint });
     }
     if (names.length > 0) this.#tell(names);
+    for (const look of this.#lookers) look();
   }
 
   #lookTwice(snapshot: Snapshot): void {

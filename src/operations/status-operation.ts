@@ -9,6 +9,7 @@ import type { Warning } from '../base/warning.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Pools } from '../pools/pools.ts';
 import type { Providers } from '../providers/registry.ts';
+import type { Accounts } from '../refreshers/accounts.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
 import { describeProviders } from './key-info.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
@@ -25,6 +26,7 @@ export interface StatusOptions {
   readonly vault: Vault;
   readonly providers: Providers;
   readonly pools: Pools;
+  readonly accounts: Pick<Accounts, 'statuses' | 'warnings'>;
   /** Counts what the doors have open. */
   readonly load: () => { readonly connections: number; readonly requestsInFlight: number };
   /** Lists what other parts have to warn of. */
@@ -39,7 +41,8 @@ export function statusOperation(options: StatusOptions): AnyOperation[] {
       name: 'status.get',
       right: 'see',
       schema: z.strictObject({}),
-      handle() {
+      async handle() {
+        const accounts = await options.accounts.statuses();
         const described = describeProviders(vault, providers);
         return {
           version: options.version,
@@ -55,7 +58,8 @@ export function statusOperation(options: StatusOptions): AnyOperation[] {
           providers: described.filter((one) => one.keys.length > 0 || (!one.needsKey && one.source !== 'built-in')),
           pools: described.filter((one) => one.keys.length > 0).map((one) => pools.describe(one.name)),
           secrets: { count: vault.secretNames().length },
-          warnings: [...options.warnings(), ...vault.warnings()],
+          accounts,
+          warnings: [...options.warnings(), ...vault.warnings(), ...options.accounts.warnings()],
         };
       },
     }),

@@ -8,13 +8,14 @@ import type { Completer } from '../completions/completer.ts';
 import { completionOperations } from './completion-operations.ts';
 import { eventOperations } from './event-operations.ts';
 import { keyOperations, type KeyOperationsOptions } from './key-operations.ts';
+import { oauthOperations, type OauthOperationsOptions } from './oauth-operations.ts';
 import type { AnyOperation } from './operation.ts';
 import { poolOperations } from './pool-operations.ts';
 import { secretOperations } from './secret-operations.ts';
 import { statusOperation, type StatusOptions } from './status-operation.ts';
 
 /** Is what the operations work on. */
-export interface TableOptions extends KeyOperationsOptions, StatusOptions {
+export interface TableOptions extends KeyOperationsOptions, Omit<StatusOptions, 'accounts'>, OauthOperationsOptions {
   readonly completer: Completer;
   readonly events: EventHub;
 }
@@ -26,6 +27,7 @@ export function createOperations(options: TableOptions): AnyOperation[] {
     ...keyOperations(options),
     ...poolOperations(options),
     ...secretOperations(options.vault),
+    ...oauthOperations(options),
     ...completionOperations(options.completer),
     ...eventOperations(options.events),
   ];

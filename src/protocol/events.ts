@@ -19,6 +19,22 @@ export interface Events {
   'key-quarantined': OfPool<'key-quarantined'>;
   /** No key of a pool is free; told once until one is. */
   'pool-exhausted': OfPool<'pool-exhausted'>;
+  /** An OAuth account has a new access token. */
+  refreshed: AccountNotice;
+  /** An OAuth account needs its user again: nothing else will help. */
+  'reauth-required': AccountNotice;
+  /** The token of an OAuth account cannot be renewed for some time now; it is tried again by itself. */
+  'refresh-failing': AccountNotice;
+}
+
+/** Is what is told of an account. */
+export interface AccountNotice {
+  readonly account: string;
+  /** Is when, in epoch milliseconds. */
+  readonly at: number;
+  readonly reason: string | null;
+  /** Is what its user should do, or null. */
+  readonly action: string | null;
 }
 
 /** Names one event. */
@@ -31,4 +47,7 @@ export const EVENT_NAMES = [
   'key-restored',
   'key-quarantined',
   'pool-exhausted',
+  'refreshed',
+  'reauth-required',
+  'refresh-failing',
 ] as const satisfies readonly EventName[];

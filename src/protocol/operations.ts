@@ -7,6 +7,7 @@
 import type { EventName } from './events.ts';
 import type { CompletionParams, CompletionResult } from './completion.ts';
 import type { PoolExplanation, PoolInfo, PoolLease, PoolLeaseParams, PoolSettleParams } from './pool.ts';
+import type { AccountStatus, ConsentParams, ConsentResult, RefreshResult, TokenParams, TokenValue } from './oauth.ts';
 import type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from './provider.ts';
 import type { Status } from './status.ts';
 
@@ -46,6 +47,18 @@ export interface Operations {
   'pool.lease': { params: PoolLeaseParams; result: PoolLease };
   /** Gives a lease of this connection back with its outcome; `settled` is false for one that is not known (any more). */
   'pool.settle': { params: PoolSettleParams; result: { settled: boolean } };
+  /** Releases an OAuth account's access token, renewed first where it is not good for as long as is asked. */
+  'token.get': { params: TokenParams; result: TokenValue };
+  /** Lists the OAuth accounts. */
+  'oauth.list': { params: Record<string, never>; result: { accounts: AccountStatus[] } };
+  /** Renews one account's token, or all, now. */
+  'oauth.refresh': { params: { name?: string | undefined }; result: { results: RefreshResult[] } };
+  /** Has the user consent anew; what the user has to do comes as chunks. */
+  'oauth.reauth': { params: ConsentParams; result: ConsentResult };
+  /** Passes on the address that a browser elsewhere ended up at, to the consent named by `flow`. */
+  'oauth.redirect': { params: { flow: string; url: string }; result: { accepted: true } };
+  /** Ends an account's grant at its provider and deletes its tokens here. */
+  'oauth.revoke': { params: { name: string }; result: { name: string; atProvider: boolean } };
   /** Has events sent on this connection until it closes: the named ones, or all. */
   'event.subscribe': {
     params: { events?: readonly EventName[] | undefined };
@@ -60,7 +73,13 @@ export type OperationName = keyof Operations;
  * Lists the operations that may have had effects when their answer is lost: repeating one may pay twice. All others
  * only read, and may be repeated.
  */
-export const OPERATIONS_WITH_EFFECTS: ReadonlySet<OperationName> = new Set(['completion.create', 'pool.lease']);
+export const OPERATIONS_WITH_EFFECTS: ReadonlySet<OperationName> = new Set([
+  'completion.create',
+  'pool.lease',
+  'oauth.reauth',
+  'oauth.redirect',
+  'oauth.revoke',
+]);
 
 /** Is a released key. `keyId` is the name of its variable in `.env`. */
 export interface KeyValue {

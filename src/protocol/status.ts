@@ -4,6 +4,7 @@
 
 import type { Warning } from '../base/warning.ts';
 import type { PoolInfo } from './pool.ts';
+import type { AccountStatus } from './oauth.ts';
 import type { ProviderInfo } from './provider.ts';
 
 /** Is the daemon's own account of itself. Times are epoch milliseconds. Holds no secret. */
@@ -29,6 +30,8 @@ export interface Status {
   /** Describes the pool of each provider that has a key: states, rests, windows, quotas. */
   readonly pools: readonly PoolInfo[];
   readonly secrets: { readonly count: number };
+  /** Lists the OAuth accounts. */
+  readonly accounts: readonly AccountStatus[];
   /** Lists what is wrong, worst first. */
   readonly warnings: readonly Warning[];
 }

@@ -37,6 +37,10 @@ export const status: Verb = {
       printProvider(provider, pool, now.defaultProvider, out);
     }
     if (now.providers.length === 0) out.line('  none has a key yet');
+    if (now.accounts.length > 0) {
+      const { printAccounts } = await import('./status-accounts.ts');
+      printAccounts(now.accounts, Date.now(), out);
+    }
     out.warnings(now.warnings);
     return 0;
   },

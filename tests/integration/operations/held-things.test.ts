@@ -71,6 +71,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
         vault,
         providers,
         pools,
+        accounts: { statuses: () => Promise.resolve([]), warnings: () => [] },
         load: () => ({ connections: 2, requestsInFlight: 1 }),
         warnings: () => [{ subject: 'first', problem: 'p', hint: 'h' }],
       }),

@@ -1,0 +1,51 @@
+/**
+ * `aipassd validate google`: judges OAuth accounts, by what is held or, with `--online`, by renewing their tokens.
+ */
+
+import type { Aipass } from '../../client/aipass.ts';
+import type { AccountStatus } from '../../protocol/oauth.ts';
+import type { Output } from '../output.ts';
+
+/** Is the judgement of one account. */
+export interface AccountVerdict {
+  readonly name: string;
+  readonly verdict: 'valid' | 'invalid' | 'unknown';
+  readonly detail: string;
+  readonly action: string | null;
+}
+
+/** Judges every account of a provider. */
+export async function judgeAccounts(
+  aipass: Aipass,
+  accounts: readonly AccountStatus[],
+  online: boolean,
+): Promise<AccountVerdict[]> {
+  if (!online) return accounts.map(judgeOffline);
+  const verdicts: AccountVerdict[] = [];
+  for (const { name } of accounts) {
+    const [result] = (await aipass.request('oauth.refresh', { name })).results;
+    const renewed = result?.outcome === 'refreshed' || result?.outcome === 'superseded';
+    const verdict = renewed ? 'valid' : result?.outcome === 'transient' ? 'unknown' : 'invalid';
+    const detail = renewed ? 'the provider renewed its token' : (result?.reason ?? 'there was no answer');
+    verdicts.push({ name, verdict, detail, action: result?.action ?? null });
+  }
+  return verdicts;
+}
+
+/** Prints verdicts, and what to do. */
+export function printVerdicts(verdicts: readonly AccountVerdict[], out: Output): void {
+  const colours = { valid: 'green', invalid: 'red', unknown: 'yellow' } as const;
+  for (const { name, verdict, detail, action } of verdicts) {
+    out.line(`${name}  ${out.style(colours[verdict], verdict)}: ${detail}`);
+    if (action !== null) out.hint(action);
+  }
+}
+
+function judgeOffline(account: AccountStatus): AccountVerdict {
+  const { name, state, action, lastOutcome } = account;
+  const usable = state !== 'reauth-required' && state !== 'unusable' && state !== 'failing';
+  const detail = usable
+    ? `${state}, ${account.scopes.length} scopes; --online renews its token as a proof`
+    : `${state}${lastOutcome?.reason === null || lastOutcome === null ? '' : `: ${lastOutcome.reason}`}`;
+  return { name, verdict: usable ? 'valid' : 'invalid', detail, action };
+}

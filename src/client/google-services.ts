@@ -1,0 +1,169 @@
+/**
+ * Services of Google's googleapis package whose tokens come from the daemon. Owns that package, an optional peer
+ * dependency that is loaded at the first use, and of it only the one service that is asked for.
+ *
+ * The program never holds a refresh token: before each request the service asks the daemon, which answers from memory.
+ */
+
+import { createRequire } from 'node:module';
+import { AipassError } from '../base/errors.ts';
+import type { TokenValue } from '../protocol/oauth.ts';
+
+/** Says which account a service works for, and with what. */
+export interface GoogleOptions {
+  /** Is the account; `google` without it. */
+  readonly account?: string | undefined;
+  /** Are the scopes that the token must have; without them the token must fit the service. */
+  readonly scopes?: readonly string[] | undefined;
+  /** Is passed on to googleapis (`rootUrl`, `timeout`, …). */
+  readonly options?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** Is what a service needs of the client. */
+export interface TokenSource {
+  token(
+    name: string,
+    options: { readonly minValidSeconds?: number; readonly scopes?: readonly string[] },
+  ): Promise<TokenValue>;
+}
+
+/** Is the part of a module of googleapis that is used here. */
+interface ServiceModule {
+  readonly VERSIONS: Readonly<Record<string, unknown>>;
+  readonly auth: { readonly OAuth2: new (options: object) => LibraryAuth };
+}
+
+/** Is the part of google-auth-library's OAuth2Client that is used here. */
+interface LibraryAuth {
+  refreshHandler?: () => Promise<{ readonly access_token: string; readonly expiry_date: number }>;
+}
+
+/** Matches names of services and versions: they become part of a module's path. */
+const SERVICE = /^[a-z][A-Za-z0-9_]{0,63}$/;
+
+/** Says which scopes fit a service, for those that people mix up; a Drive token is never used for Calendar (developers.google.com/identity/protocols/oauth2/scopes). */
+const FITTING: Readonly<Record<string, RegExp>> = {
+  calendar: /\/auth\/calendar(?:\.|$)/,
+  docs: /\/auth\/(?:documents|drive)(?:\.|$)/,
+  drive: /\/auth\/drive(?:\.|$)/,
+  gmail: /\/auth\/gmail\.|^https:\/\/mail\.google\.com\//,
+  people: /\/auth\/(?:contacts|directory|userinfo|user)(?:\.|$)/,
+  sheets: /\/auth\/(?:spreadsheets|drive)(?:\.|$)/,
+  slides: /\/auth\/(?:presentations|drive)(?:\.|$)/,
+  tasks: /\/auth\/tasks(?:\.|$)/,
+  youtube: /\/auth\/youtube(?:\.|$)/,
+};
+
+/** Is how long a token must be valid for one request, in seconds. */
+const MIN_VALID_S = 60;
+
+/** Makes a service of googleapis; see Aipass.google. @throws AipassError NOT_FOUND. */
+export function openGoogleService(
+  source: TokenSource,
+  service: string,
+  version: string | undefined,
+  { account = 'google', scopes, options = {} }: GoogleOptions,
+): unknown {
+  const module = loadService(service);
+  const chosen = version ?? newestVersion(Object.keys(module.VERSIONS));
+  const Api = chosen === undefined ? undefined : module.VERSIONS[chosen];
+  if (typeof Api !== 'function') {
+    throw new AipassError('NOT_FOUND', `googleapis knows no version ${String(chosen)} of ${service}`, {
+      hint: `it knows: ${Object.keys(module.VERSIONS).join(', ')}`,
+    });
+  }
+  // An infinite threshold makes every token "about to expire", so that the daemon is asked each time.
+  const auth = new module.auth.OAuth2({ eagerRefreshThresholdMillis: Number.MAX_SAFE_INTEGER });
+  auth.refreshHandler = async () => {
+    const token = await source.token(account, {
+      minValidSeconds: MIN_VALID_S,
+      ...(scopes === undefined ? {} : { scopes }),
+    });
+    if (scopes === undefined) assertFits(service, account, token.scopes);
+    return { access_token: token.accessToken, expiry_date: token.expiresAt ?? Number.MAX_SAFE_INTEGER };
+  };
+  return Reflect.construct(Api, [{ ...options, auth }]);
+}
+
+function loadService(service: string): ServiceModule {
+  const unknown = new AipassError('NOT_FOUND', `googleapis knows no service "${service}"`, {
+    hint: 'see https://github.com/googleapis/google-api-nodejs-client for the names',
+  });
+  if (!SERVICE.test(service)) throw unknown;
+  // googleapis is CommonJS; one service alone loads ten times faster than all of them.
+  const load = createRequire(import.meta.url);
+  try {
+    load.resolve('googleapis/package.json');
+  } catch (error) {
+    throw new AipassError('NOT_FOUND', 'the package googleapis is not installed here', {
+      hint: 'npm install googleapis',
+      cause: error,
+    });
+  }
+  const path = `googleapis/build/src/apis/${service}/index.js`;
+  try {
+    load.resolve(path);
+  } catch {
+    throw unknown;
+  }
+  return load(path) as ServiceModule;
+}
+
+/** Chooses the highest stable version, else the highest of all. */
+function newestVersion(versions: readonly string[]): string | undefined {
+  const stable = versions.filter((version) => /^v\d+(?:\.\d+)?$/.test(version));
+  return (stable.length > 0 ? stable : versions).toSorted((a, b) => versionNumber(b) - versionNumber(a))[0];
+}
+
+function versionNumber(version: string): number {
+  return Number(/\d+(?:\.\d+)?/.exec(version)?.[0] ?? 0);
+}
+
+function assertFits(service: string, account: string, scopes: readonly string[]): void {
+  const fitting = FITTING[service];
+  if (fitting === undefined || scopes.length === 0 || scopes.some((scope) => fitting.test(scope))) return;
+  throw new AipassError(
+    'REAUTH_REQUIRED',
+    `the token of ${account} is not for ${service}: it has ${scopes.join(', ')}`,
+    {
+      hint: `run: aipassd reauth ${account.replace('.', ' --account ')} --scopes ${[...scopes, service].join(',')}`,
+    },
+  );
+}
+
+/** Is a shortcut to a service: `aipass.drive()` is `aipass.google('drive')`. */
+export type OpenService = <Service = unknown>(version?: string, options?: GoogleOptions) => Promise<Service>;
+
+/** Matches names that the language and its tools look for on any object: they must not seem to be services. */
+const NO_SERVICE = /^(?:then|catch|finally|inspect|nodeType|tagName|asymmetricMatch|to[A-Z]\w*)$/;
+
+/** Has a method for every service that googleapis knows; those that are named here have a type as well. */
+export abstract class GoogleShortcuts {
+  declare readonly calendar: OpenService;
+  declare readonly docs: OpenService;
+  declare readonly drive: OpenService;
+  declare readonly gmail: OpenService;
+  declare readonly people: OpenService;
+  declare readonly sheets: OpenService;
+  declare readonly slides: OpenService;
+  declare readonly tasks: OpenService;
+  declare readonly youtube: OpenService;
+
+  abstract google<Service = unknown>(service: string, version?: string, options?: GoogleOptions): Promise<Service>;
+
+  static {
+    // At the end of the chain, so that it is asked only for what nothing else has.
+    const services = new Proxy(
+      {},
+      {
+        get(target, name, receiver: unknown) {
+          if (Reflect.has(target, name)) return Reflect.get(target, name, receiver);
+          if (typeof name !== 'string' || !SERVICE.test(name) || NO_SERVICE.test(name)) return undefined;
+          return (version?: string, options?: GoogleOptions) =>
+            (receiver as GoogleShortcuts).google(name, version, options);
+        },
+      },
+    );
+    Object.setPrototypeOf(GoogleShortcuts.prototype, services);
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * All that is known of one account: what its file said last, the token that is held, and how the last refreshes ended.
+ * Changes only by a reading of the file or by an outcome. No state is sticky: the next reading can make it right.
+ */
+
+import type { Clock } from '../base/clock.ts';
+import { Secret } from '../base/secret.ts';
+import type { Warning } from '../base/warning.ts';
+import { tokenTag, type AccountDocument } from './account-document.ts';
+import { grantOf, type AccountView, type Grant, type LastOutcome } from './account-state.ts';
+import { HeldToken } from './held-token.ts';
+import type { RefreshOutcome } from './outcome.ts';
+import { mergeSettings, type ProviderSettings } from './provider-settings.ts';
+import type { AccountReading } from './read-account.ts';
+import { RetryGate } from './retry-gate.ts';
+import type { MintedToken } from './worker/job.ts';
+
+/** Is what a record works with. */
+export interface RecordParts {
+  readonly name: string;
+  /** Is what the configuration and the preset say of the provider. */
+  readonly settings: ProviderSettings;
+  readonly clock: Clock;
+  /** Returns a number in [0, 1). */
+  readonly random: () => number;
+}
+
+/** Is why the file cannot be used; `unsafe` tells that others could have changed it. */
+export type FileProblem = Warning & { readonly unsafe: boolean };
+
+/** Is a refusal, and of which grant and token. */
+interface Rejection {
+  readonly basis: string;
+  readonly tag: string;
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+/** Records one account. */
+export class AccountRecord {
+  readonly #parts: RecordParts;
+  /** Says when a failing account may be tried again. */
+  readonly gate: RetryGate;
+  #grant: Grant | null = null;
+  #held: HeldToken | null = null;
+  #problem: FileProblem | null = null;
+  #rejection: Rejection | null = null;
+  #last: LastOutcome | null = null;
+  #remedy: string | null = null;
+  #cause: 'network' | 'server' | 'local' = 'server';
+
+  constructor(parts: RecordParts) {
+    this.#parts = parts;
+    this.gate = new RetryGate(parts.clock, parts.random);
+  }
+
+  get grant(): Grant | null {
+    return this.#grant;
+  }
+
+  get held(): HeldToken | null {
+    return this.#held;
+  }
+
+  get problem(): FileProblem | null {
+    return this.#problem;
+  }
+
+  get last(): LastOutcome | null {
+    return this.#last;
+  }
+
+  /** Returns what the last failure asks its user to do, or null. */
+  get remedy(): string | null {
+    return this.#remedy;
+  }
+
+  /** Returns where the last failure came from. */
+  get cause(): 'network' | 'server' | 'local' {
+    return this.#cause;
+  }
+
+  /** Tells whether there is a token, or one can be had without the user: the file is usable, its grant is not refused and not used up. */
+  isWell(): boolean {
+    if (this.#grant === null || this.#problem !== null || this.#rejection !== null) return false;
+    return this.#grant.renewable || (this.#held?.remaining() ?? 0) > 0;
+  }
+
+  /** Tells whether a caller's wish may start a refresh: not against a refusal, and not against a server's plea. */
+  mayTry(): boolean {
+    if (!this.isWell() || this.#grant?.renewable !== true) return false;
+    if (this.gate.failures === 0) return true;
+    return this.#cause === 'server' ? this.gate.remaining() === 0 : this.gate.allowsUrgent();
+  }
+
+  view(refreshing: boolean): AccountView {
+    return {
+      name: this.#parts.name,
+      grant: this.#grant,
+      held: this.#held,
+      problem: this.#problem,
+      rejection: this.#rejection,
+      refreshing,
+      failures: this.gate.failures,
+      retryAt: this.gate.nextAt,
+      remedy: this.#remedy,
+      last: this.#last,
+    };
+  }
+
+  /** Notes how a refresh of a grant ended; `retry` is called once when a failed one may be tried again. */
+  record(outcome: RefreshOutcome, grant: Grant | null, retry: () => void): void {
+    this.#last = {
+      kind: outcome.kind,
+      at: this.#parts.clock.now(),
+      reason: 'reason' in outcome ? outcome.reason : null,
+    };
+    this.#remedy = null;
+    switch (outcome.kind) {
+      case 'refreshed':
+      case 'superseded':
+        this.gate.reset();
+        if (outcome.kind === 'refreshed') this.#rejection = null;
+        break;
+      case 'rejected':
+        this.gate.reset();
+        // A file that changed while the answer travelled has a new chance.
+        if (grant !== null && this.#grant?.basis === grant.basis) {
+          this.#rejection = { basis: grant.basis, tag: grant.tag, reason: outcome.reason, remedy: outcome.remedy };
+        }
+        break;
+      case 'transient':
+        this.#cause = outcome.cause;
+        this.gate.fail(outcome.retryAfterMs, retry);
+        break;
+      case 'unsaved':
+      case 'unusable':
+        this.#cause = 'local';
+        this.#remedy = outcome.remedy;
+        if (grant?.renewable === true) this.gate.fail(undefined, retry);
+        break;
+    }
+  }
+
+  /** Takes over what the file says now. */
+  apply(reading: AccountReading): void {
+    switch (reading.kind) {
+      case 'missing':
+        this.#grant = null;
+        this.#held = null;
+        this.#problem = null;
+        this.#rejection = null;
+        this.gate.reset();
+        return;
+      case 'unusable':
+        // The last good token stays in use for as long as it is valid.
+        this.#problem = { ...reading.warning, unsafe: reading.unsafe };
+        return;
+      case 'read':
+        this.#problem = null;
+        this.#adopt(reading.document, reading.basis);
+        return;
+    }
+  }
+
+  #adopt(document: AccountDocument, basis: string): void {
+    const settings = mergeSettings(document.settings, this.#parts.settings);
+    const before = this.#grant;
+    const grant = grantOf(document, settings, basis, tokenTag(document));
+    this.#grant = grant;
+    // A consent can bring the same refresh token, alive again: then the access token is another.
+    if (this.#rejection !== null && (this.#rejection.basis !== basis || this.#rejection.tag !== grant.tag)) {
+      this.#rejection = null;
+    }
+    if (before !== null && before.basis !== basis) this.gate.reset();
+    if (grant.kind === 'service-account') {
+      if (before?.basis !== basis) this.#held = null;
+      return;
+    }
+    const { accessToken, tokenType, scopes, expiresAt, obtainedAt } = document;
+    if (accessToken === null) this.#held = null;
+    else if (
+      before?.tag !== grant.tag ||
+      this.#held?.facts.expiresAt !== expiresAt ||
+      before.scopes.join(' ') !== scopes.join(' ')
+    ) {
+      this.#hold({ accessToken, tokenType, scopes, expiresAt, obtainedAt });
+    }
+  }
+
+  /** Holds a token that no file has. */
+  holdMinted(minted: MintedToken): void {
+    this.#hold({
+      accessToken: new Secret(minted.accessToken),
+      tokenType: 'Bearer',
+      scopes: minted.scopes,
+      expiresAt: minted.expiresAt,
+      obtainedAt: this.#parts.clock.now(),
+    });
+  }
+
+  #hold(facts: HeldToken['facts']): void {
+    this.#held = new HeldToken(facts, this.#parts.clock, this.#parts.random());
+  }
+}

@@ -1,0 +1,145 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Redactor } from '../../../src/base/redactor.ts';
+import { accountBasis, parseAccount, printWithTokens } from '../../../src/refreshers/account-document.ts';
+import { FieldError } from '../../../src/refreshers/json-fields.ts';
+import { Secret } from '../../../src/base/secret.ts';
+import { refreshDue } from '../../../src/refreshers/due.ts';
+import { ExchangeFetch } from '../../../src/refreshers/worker/exchange-fetch.ts';
+import { judgeFailure } from '../../../src/refreshers/worker/judge.ts';
+import { refreshGrant } from '../../../src/refreshers/worker/oauth-grants.ts';
+import { normalizeTokenAnswer } from '../../../src/refreshers/worker/token-answer.ts';
+
+const TOKEN = /^[\x20-\x7e]+$/;
+
+describe('any answer of a token endpoint', () => {
+  it('is judged without a throw, and gives a token or a reason', async () => {
+    const field = fc.oneof(fc.jsonValue(), fc.constant('Bearer'), fc.constant('3600'), fc.integer());
+    const document = fc.dictionary(
+      fc.constantFrom(
+        'access_token',
+        'refresh_token',
+        'expires_in',
+        'scope',
+        'token_type',
+        'error',
+        'ok',
+        'id_token',
+        'x',
+      ),
+      field,
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.oneof(
+          document.map((value) => JSON.stringify(value)),
+          fc.string(),
+        ),
+        fc.integer({ min: 200, max: 599 }).filter((status) => ![204, 205, 304].includes(status)),
+        async (body, status) => {
+          const exchange = new ExchangeFetch({
+            fetch: () => Promise.resolve(new Response(body, { status })),
+            now: () => 0,
+          });
+          const answer = await refreshGrant(
+            {
+              server: { issuer: 'https://example.org', token_endpoint: 'https://example.org/token' },
+              clientId: 'app',
+              clientSecret: null,
+              settings: {},
+              exchange,
+              judging: { account: 'test', redactor: new Redactor() },
+            },
+            new Secret('refresh'),
+          );
+          expect(answer.kind === 'granted' ? answer.tokens.accessToken.reveal() : answer.reason).toMatch(TOKEN);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  it('normalized once stays as it is', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (document) => {
+        const once = normalizeTokenAnswer({ access_token: 'a', ...document }, undefined);
+        expect(once === undefined ? undefined : normalizeTokenAnswer(once, undefined)).toEqual(once);
+      }),
+    );
+  });
+
+  it('never has a refusal repeat a secret that was sent', () => {
+    fc.assert(
+      fc.property(
+        fc.string({ minLength: 8, maxLength: 40, unit: fc.constantFrom('a', 'b', 'X', 'Y', '0', '9', '-', '_') }),
+        (secret) => {
+          const redactor = new Redactor();
+          redactor.learn([secret]);
+          const document = { error: 'invalid_grant', error_description: `bad token ${secret}!` };
+          const failure = judgeFailure(
+            'test',
+            { kind: 'answer', status: 400, document, retryAfterMs: undefined },
+            redactor,
+          );
+          expect(JSON.stringify(failure)).not.toContain(secret);
+        },
+      ),
+    );
+  });
+});
+
+describe('any account file', () => {
+  it('is parsed, or refused with a reason that quotes nothing of it', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.json()), fc.boolean(), (text, google) => {
+        expect(problemOf(text, google)).toSatisfy((error) => error === undefined || error instanceof FieldError);
+      }),
+    );
+  });
+
+  it('keeps every field that nobody knows through a rewrite, and changes its basis only with its refresh token', () => {
+    const unknown = fc.dictionary(
+      fc.string({ minLength: 1 }).map((name) => `x_${name}`),
+      fc.jsonValue(),
+    );
+    fc.assert(
+      fc.property(unknown, fc.boolean(), fc.boolean(), (fields, google, rotated) => {
+        const before = parseAccount(JSON.stringify({ ...fields, client_id: 'app', refresh_token: 'r1' }), google);
+        const tokens = {
+          accessToken: new Secret('access'),
+          tokenType: 'Bearer',
+          expiresIn: 3600,
+          ...(rotated ? { refreshToken: new Secret('r2') } : {}),
+        };
+        const after = parseAccount(printWithTokens(before, tokens, 1_700_000_000_000), google);
+
+        expect(after.raw).toMatchObject(JSON.parse(JSON.stringify(fields)));
+        expect(after.expiresAt).toBe(1_700_003_600_000);
+        expect(accountBasis(after) === accountBasis(before)).toBe(!rotated);
+      }),
+    );
+  });
+});
+
+it('a token is due within its life, whatever its length', () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 10 ** 10 }),
+      fc.double({ min: 0, max: 0.999_999, noNaN: true }),
+      (life, random) => {
+        const due = refreshDue({ obtainedAt: 1000, expiresAt: 1000 + life }, random);
+        expect(due).toBeGreaterThanOrEqual(1000);
+        expect(due).toBeLessThanOrEqual(1000 + life);
+      },
+    ),
+  );
+});
+
+function problemOf(text: string, google: boolean): unknown {
+  try {
+    parseAccount(text, google);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * Does a worker's jobs in the test's own process, on the test's clock, for weeks of token life in a second.
+ */
+
+import type { Clock } from '../../src/base/clock.ts';
+import { AipassError } from '../../src/base/errors.ts';
+import { runConsent } from '../../src/refreshers/worker/consent-job.ts';
+import type { WorkerJob, WorkerReport } from '../../src/refreshers/worker/job.ts';
+import { refreshAccount } from '../../src/refreshers/worker/refresh-job.ts';
+import { revokeAccount } from '../../src/refreshers/worker/revoke-job.ts';
+import type { JobConversation, TokenWorker } from '../../src/refreshers/worker-process.ts';
+
+/** Is a worker without a process. */
+export class InProcessWorker implements TokenWorker {
+  readonly #clock: Clock;
+  /** Holds the jobs so far. */
+  readonly jobs: WorkerJob[] = [];
+  /** Replaces the network. */
+  fetch: typeof fetch = fetch;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  async run(job: WorkerJob, conversation?: JobConversation): Promise<WorkerReport> {
+    this.jobs.push(job);
+    const tools = { clock: this.#clock, fetch: this.fetch };
+    try {
+      if (job.kind === 'refresh') return { kind: 'outcome', ...(await refreshAccount(job, tools)) };
+      if (job.kind === 'revoke') return await revokeAccount(job, tools);
+      return await runConsent(job, tools, {
+        prompt: (prompt) => conversation?.onPrompt(prompt),
+        onPasted: (callback) => conversation?.onStarted(callback),
+        signal: conversation?.signal ?? new AbortController().signal,
+      });
+    } catch (error) {
+      if (error instanceof AipassError) return { kind: 'refused', error: error.toWire() };
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * A clock that tests move by hand: wall and monotonic time together, or the wall clock alone.
+ */
+
+import type { Clock } from '../../src/base/clock.ts';
+
+interface Timer {
+  readonly at: number;
+  readonly callback: () => void;
+}
+
+/** Is time as a test has it. */
+export class ManualClock implements Clock {
+  #wall: number;
+  #monotonic = 1_000;
+  readonly #timers = new Set<Timer>();
+
+  constructor(wall = Date.parse('2026-03-01T12:00:00Z')) {
+    this.#wall = wall;
+  }
+
+  now(): number {
+    return this.#wall;
+  }
+
+  monotonic(): number {
+    return this.#monotonic;
+  }
+
+  after(delayMs: number, callback: () => void): () => void {
+    const timer = { at: this.#monotonic + delayMs, callback };
+    this.#timers.add(timer);
+    return () => this.#timers.delete(timer);
+  }
+
+  /** Returns the delays of the timers that wait, in milliseconds. */
+  get waits(): number[] {
+    return [...this.#timers].map((timer) => timer.at - this.#monotonic);
+  }
+
+  /** Lets time pass, and every timer fire at its moment. */
+  advance(ms: number): void {
+    const end = this.#monotonic + ms;
+    for (;;) {
+      const next = [...this.#timers].filter((timer) => timer.at <= end).toSorted((a, b) => a.at - b.at)[0];
+      if (next === undefined) break;
+      this.#move(next.at - this.#monotonic);
+      this.#timers.delete(next);
+      next.callback();
+    }
+    this.#move(end - this.#monotonic);
+  }
+
+  /** Sets the wall clock by hand: no time passes. */
+  jump(ms: number): void {
+    this.#wall += ms;
+  }
+
+  /** Sleeps as a machine does: wall time passes, the monotonic clock and the timers stand still. */
+  suspend(ms: number): void {
+    this.#wall += ms;
+  }
+
+  #move(ms: number): void {
+    this.#wall += ms;
+    this.#monotonic += ms;
+  }
+}

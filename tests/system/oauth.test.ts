@@ -1,0 +1,179 @@
+/**
+ * OAuth accounts through the built daemon and the built command line.
+ */
+
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { drive_v3 } from 'googleapis';
+import { describe, expect, it } from 'vitest';
+import { connect, withRetry } from '../../src/client/index.ts';
+import { DaemonProcess } from '../support/daemon-process.ts';
+import { GoogleApi } from '../support/google-api.ts';
+import { oauthDocument, type Document } from '../support/account-files.ts';
+import { OauthServer } from '../support/oauth-server.ts';
+import { CLI_PATH, runCli } from '../support/run-cli.ts';
+import { Program } from '../support/run-program.ts';
+import { makeTempHome, type TempHome } from '../support/temp-home.ts';
+import { TokenEndpoint } from '../support/token-endpoint.ts';
+import { until } from '../support/until.ts';
+
+async function writeAccount(home: TempHome, name: string, document: Document): Promise<string> {
+  await mkdir(join(home.paths.secrets, 'oauth'), { recursive: true, mode: 0o700 });
+  const path = join(home.paths.secrets, name);
+  await writeFile(path, JSON.stringify(document), { mode: 0o600 });
+  return path;
+}
+
+function googleDocument(url: string, scope: string): Document {
+  return { client_id: 'id', client_secret: 'sec', refresh_token: '1//r', token_uri: url, scopes: [scope] };
+}
+
+const DRIVE = 'https://www.googleapis.com/auth/drive.readonly';
+
+describe('the daemon with an OAuth account', () => {
+  it('asks the token endpoint once for two hundred clients at once', async () => {
+    await using server = await OauthServer.start();
+    await using home = makeTempHome();
+    await using daemon = await DaemonProcess.start(home);
+    await writeAccount(home, 'oauth/test.json', oauthDocument(server.issuer, { refresh_token: await server.grant() }));
+    const clients = await Promise.all(Array.from({ length: 200 }, () => connect({ socket: home.paths.socket })));
+
+    const values = await Promise.all(clients.map((client) => client.token('test')));
+    await Promise.all(clients.map((client) => client.close()));
+
+    expect(new Set(values.map(({ accessToken }) => accessToken)).size).toBe(1);
+    expect(server.tokenCalls).toBe(1);
+    expect(daemon.stdout).not.toContain(values[0]?.accessToken);
+  });
+
+  it('prints a token, status, a refresh and a revocation on the command line', async () => {
+    await using server = await OauthServer.start();
+    await using home = makeTempHome();
+    const path = await writeAccount(
+      home,
+      'oauth/test.json',
+      oauthDocument(server.issuer, { refresh_token: await server.grant() }),
+    );
+    await using running = await DaemonProcess.start(home);
+    expect(running.isRunning).toBe(true);
+
+    const printed = await runCli(home, ['token', 'test']);
+    expect(printed).toMatchObject({ code: 0, stderr: '' });
+    expect(await readFile(path, 'utf8')).toContain(printed.stdout.trim());
+    expect((await runCli(home, ['refresh', 'test'])).stdout).toContain('test  refreshed');
+    const status = await runCli(home, ['status']);
+    expect(status.stdout).toMatch(/Accounts\n {2}test {2}fresh {2}oauth\n {4}expires {2}in 59 min/);
+    expect(await runCli(home, ['validate', 'test', '--online'])).toMatchObject({ code: 0 });
+    expect((await runCli(home, ['revoke', 'test'])).stdout).toContain('the provider has ended the grant');
+    const gone = await runCli(home, ['token', 'test']);
+    expect(gone).toMatchObject({ code: 2, stdout: '' });
+    expect(gone.stderr).toContain('REAUTH_REQUIRED');
+    expect(await runCli(home, ['validate', 'test'])).toMatchObject({ code: 2 });
+    expect((await runCli(home, ['token', 'tset'])).stderr).toContain('did you mean "test"?');
+    expect((await runCli(home, ['validate', 'google'])).stderr).toContain('no Google account yet');
+  });
+
+  it('has a headless user consent by pasting the address, forced although the old token works', async () => {
+    await using server = await OauthServer.start();
+    await using home = makeTempHome();
+    const path = await writeAccount(
+      home,
+      'oauth/test.json',
+      oauthDocument(server.issuer, { refresh_token: await server.grant() }),
+    );
+    await using running = await DaemonProcess.start(home);
+    expect(running.isRunning).toBe(true);
+    const before = await runCli(home, ['token', 'test']);
+
+    // The address can only be pasted after it was printed, so a shell keeps standard input open until then.
+    const fifo = join(home.path, 'paste');
+    const script = `mkfifo ${fifo}; exec ${process.execPath} ${CLI_PATH} reauth test --no-browser --scopes read <>${fifo}`;
+    await using reauth = new Program('/bin/sh', ['-c', script], { env: home.env, cwd: home.path });
+    const url = await until('the address', () => /^http:\S+$/m.exec(reauth.stderr)?.[0]);
+    await writeFile(fifo, `${await server.consent(url)}\n`);
+    const { code, stdout } = await reauth.ended;
+
+    expect(code).toBe(0);
+    expect(stdout).toContain('test: consented');
+    const after = await runCli(home, ['token', 'test', '--json']);
+    expect(JSON.parse(after.stdout)).toMatchObject({ scopes: ['read'] });
+    expect(after.stdout).not.toContain(before.stdout.trim());
+    expect(await readFile(path, 'utf8')).toContain('"client_id"');
+    expect((await runCli(home, ['token', 'test', '--scopes', 'write'])).stderr).toContain('--scopes read,write');
+  });
+
+  it('tells subscribers and a hook when an account needs its user', async () => {
+    await using endpoint = await TokenEndpoint.start();
+    await using home = makeTempHome();
+    const told = join(home.path, 'told');
+    await home.writeConfig({
+      hooks: { onReauthRequired: ['/bin/sh', '-c', `cat > ${told}.tmp; mv ${told}.tmp ${told}`] },
+    });
+    endpoint.reply = () => ({ status: 400, body: { error: 'invalid_grant' } });
+    await using running = await DaemonProcess.start(home);
+    expect(running.isRunning).toBe(true);
+    await using aipass = await connect({ socket: home.paths.socket });
+    const events: string[] = [];
+    aipass.on('reauth-required', ({ account }) => events.push(account));
+    await aipass.status();
+
+    await writeAccount(home, 'google_creds.json', googleDocument(endpoint.url, DRIVE));
+    await expect(aipass.token('google')).rejects.toMatchObject({ code: 'REAUTH_REQUIRED' });
+
+    await until('the event', () => events.length > 0);
+    const notice = await until('the hook', () => readFile(told, 'utf8').catch(() => ''));
+    expect(JSON.parse(notice)).toMatchObject({ kind: 'reauth-required', account: 'google' });
+    const [status] = (await aipass.status()).accounts;
+    expect(status).toMatchObject({
+      name: 'google',
+      state: 'reauth-required',
+      action: expect.stringContaining('aipassd reauth google'),
+    });
+  });
+});
+
+describe('a service of googleapis', () => {
+  it('works with tokens from the daemon, also after one expired and over a connection that broke', async () => {
+    await using endpoint = await TokenEndpoint.start();
+    await using api = await GoogleApi.start();
+    await using home = makeTempHome();
+    let count = 0;
+    endpoint.reply = () => ({ body: { access_token: `ya29.${++count}`, expires_in: 61, scope: DRIVE } });
+    await writeAccount(home, 'google_creds.json', googleDocument(endpoint.url, DRIVE));
+    await using running = await DaemonProcess.start(home);
+    expect(running.isRunning).toBe(true);
+    await using aipass = await connect({ socket: home.paths.socket });
+    const drive = await aipass.drive<drive_v3.Drive>('v3', { options: { rootUrl: api.rootUrl } });
+
+    const first = await drive.files.list();
+    await aipass.request('oauth.refresh', { name: 'google' });
+    api.failures = 1;
+    const second = await withRetry(() => drive.files.list({}, { retry: false }), { minDelayMs: 1 });
+
+    expect([first.data.files?.[0]?.name, second.data.files?.[0]?.name]).toEqual(['notes', 'notes']);
+    const sent = api.requests.map(({ authorization }) => authorization);
+    expect(sent[0]).toMatch(/^Bearer ya29\./);
+    expect(sent.at(-1)).toBe(`Bearer ya29.${count}`);
+    expect(sent.at(-1)).not.toBe(sent[0]);
+    expect(api.requests[0]?.path).toContain('/drive/v3/files');
+  });
+
+  it('is refused a token that is for something else, and a name that googleapis does not know', async () => {
+    await using endpoint = await TokenEndpoint.start();
+    await using api = await GoogleApi.start();
+    await using home = makeTempHome();
+    endpoint.reply = () => ({ body: { access_token: 'ya29.a', expires_in: 3600, scope: DRIVE } });
+    await writeAccount(home, 'google_creds.json', googleDocument(endpoint.url, DRIVE));
+    await using running = await DaemonProcess.start(home);
+    expect(running.isRunning).toBe(true);
+    await using aipass = await connect({ socket: home.paths.socket });
+    const options = { options: { rootUrl: api.rootUrl } };
+    const calendar = await aipass.google<{ calendarList: { list(): Promise<unknown> } }>('calendar', 'v3', options);
+
+    await expect(calendar.calendarList.list()).rejects.toMatchObject({ code: 'REAUTH_REQUIRED' });
+    expect(api.requests).toHaveLength(0);
+    await expect(aipass.google('teleporter')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(aipass.google('../../x')).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    await expect(aipass.google('drive', 'v99')).rejects.toMatchObject({ hint: expect.stringContaining('v3') });
+  });
+});
