@@ -71,8 +71,10 @@ export function forbidDumps(): boolean {
   // A service manager's system-call filter may refuse setrlimit: it then brings LimitCORE=0 of its own.
   call(coreLimitCall, limitCore);
   return (
-    call(dumpableCall, (prctl) => prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) === 0 && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) === 0) ??
-    false
+    call(
+      dumpableCall,
+      (prctl) => prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) === 0 && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) === 0,
+    ) ?? false
   );
 }
 
