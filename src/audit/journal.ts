@@ -1,9 +1,9 @@
 /**
  * The append-only audit: `audit.jsonl`, mode 0600, open as long as the daemon runs.
  *
- * `record` resolves when the line is in the file (handed to the operating system: it survives the end of this process;
- * a loss of power can take the last second). Lines of one tick leave in one write. Where the file does not take
- * lines (a full disk), they wait in memory and requests go on, up to a bound; past it nothing is released unrecorded.
+ * `flush` hands what was recorded to the operating system, where it survives the end of this process. It runs once a
+ * tick by itself, and whoever sends a value out calls it before: no value leaves before its line is written. Where the
+ * file takes no lines (a full disk), they wait in memory and requests go on, up to a bound; past it nothing is released.
  */
 
 import {
@@ -45,11 +45,13 @@ const SMALL_BYTES = 256 * 1024;
 /** Keeps the audit of one daemon. */
 export interface AuditJournal {
   /**
-   * Writes one line; resolves when it is in the file, or waits in memory for a disk that takes none.
+   * Chains one line; it is written with the next flush.
    *
    * @throws AipassError INTERNAL when too much waits already: what is not recorded must not be done.
    */
-  record(entry: AuditEntry): Promise<void>;
+  record(entry: AuditEntry): void;
+  /** Writes what waits; a disk that takes nothing is no error here, but a warning. */
+  flush(): void;
   /** Is the last line of the chain. */
   readonly last: ChainPlace;
   /** Returns what keeps lines out of the file, or null. */
@@ -74,7 +76,7 @@ export function openAudit(path: string, clock: Clock): AuditJournal {
   }
   const journal = new FileJournal(path, clock, fd, tail.place);
   const note = (detail: string) =>
-    void journal.record({ caller: null, operation: 'audit.repair', credential: null, outcome: 'changed', detail });
+    journal.record({ caller: null, operation: 'audit.repair', credential: null, outcome: 'changed', detail });
   if (tail.unreadable) note('the last line was unreadable: the chain begins anew after it');
   else if (tail.torn > 0) note(`took out ${tail.torn} bytes of a line that was cut short`);
   return journal;
@@ -90,7 +92,6 @@ class FileJournal implements AuditJournal {
   #waitingBytes = 0;
   /** Is what remains of a write that the disk took only in part. */
   #partial: Buffer | null = null;
-  #flushing: Promise<void> | null = null;
   #failure: string | null = null;
   #pruning = false;
 
@@ -105,17 +106,29 @@ class FileJournal implements AuditJournal {
     return this.#last;
   }
 
-  record(entry: AuditEntry): Promise<void> {
+  record(entry: AuditEntry): void {
     if (this.#fd === null || this.#waitingBytes > MAX_WAITING_BYTES) {
-      return Promise.reject(
-        new AipassError('INTERNAL', `the audit takes no lines: ${this.#failure ?? 'it is closed'}`, {
-          hint: `make room or mend ${this.#path}; what cannot be recorded is not done`,
-        }),
-      );
+      throw new AipassError('INTERNAL', `the audit takes no lines: ${this.#failure ?? 'it is closed'}`, {
+        hint: `make room or mend ${this.#path}; what cannot be recorded is not done`,
+      });
     }
+    if (this.#waiting.length === 0) process.nextTick(() => this.flush());
     this.#append(printRecord(entry, this.#clock.now(), this.#last));
-    this.#flushing ??= Promise.resolve().then(() => this.#flush());
-    return this.#flushing;
+  }
+
+  flush(): void {
+    if (this.#fd === null || (this.#waiting.length === 0 && this.#partial === null)) return;
+    const lines = Buffer.from(this.#waiting.join(''));
+    let bytes = this.#partial === null ? lines : Buffer.concat([this.#partial, lines]);
+    this.#waiting = [];
+    try {
+      while (bytes.length > 0) bytes = bytes.subarray(writeSync(this.#fd, bytes));
+      this.#failure = null;
+    } catch (error) {
+      this.#failure = systemErrorCode(error) ?? 'unknown reason';
+    }
+    this.#partial = bytes.length > 0 ? bytes : null;
+    this.#waitingBytes = bytes.length;
   }
 
   warning(): Warning | null {
@@ -140,7 +153,7 @@ class FileJournal implements AuditJournal {
     closeSync(this.#fd);
     this.#fd = reopened;
     // The chain goes on where it was: the gap before this line is what a check must find.
-    void this.record({
+    this.record({
       caller: null,
       operation: 'audit.repair',
       credential: null,
@@ -161,7 +174,7 @@ class FileJournal implements AuditJournal {
 
   async close(): Promise<void> {
     if (this.#fd === null) return;
-    this.#flush();
+    this.flush();
     const fd = this.#fd;
     this.#fd = null;
     try {
@@ -173,28 +186,12 @@ class FileJournal implements AuditJournal {
 
   #append(line: string): void {
     this.#last = { seq: this.#last.seq + 1, hash: hashLine(line) };
-    this.#waiting.push(line);
+    this.#waiting.push(`${line}\n`);
     this.#waitingBytes += line.length + 1;
   }
 
-  #flush(): void {
-    this.#flushing = null;
-    if (this.#fd === null || (this.#waiting.length === 0 && this.#partial === null)) return;
-    const lines = Buffer.from(this.#waiting.map((line) => `${line}\n`).join(''));
-    let bytes = this.#partial === null ? lines : Buffer.concat([this.#partial, lines]);
-    this.#waiting = [];
-    try {
-      while (bytes.length > 0) bytes = bytes.subarray(writeSync(this.#fd, bytes));
-      this.#failure = null;
-    } catch (error) {
-      this.#failure = systemErrorCode(error) ?? 'unknown reason';
-    }
-    this.#partial = bytes.length > 0 ? bytes : null;
-    this.#waitingBytes = bytes.length;
-  }
-
   async #pruneOnce(fd: number, rule: PruneRule): Promise<number> {
-    this.#flush();
+    this.flush();
     const { size } = fstatSync(fd);
     const cut = await findCut(this.#path, size, rule);
     if (cut === null) return 0;
@@ -216,7 +213,7 @@ class FileJournal implements AuditJournal {
       await copy.sync();
       // From here to the rename nothing waits, so that no line can get into the old file any more.
       if (this.#fd !== fd) return 0;
-      this.#flush();
+      this.flush();
       const rest = fstatSync(fd).size - copied;
       if (rest < 0 || this.#partial !== null) return 0;
       if (rest > 0) writeSync(copy.fd, readStretch(fd, copied, rest));
