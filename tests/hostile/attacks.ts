@@ -44,23 +44,34 @@ async function withConnections(
   }
 }
 
-/** Sends one text on a fresh connection and reports whether the daemon ended it. */
-function sendOnce(name: string, text: (target: Target) => string | Buffer, waitMs = 2000): Attack {
+/** Is how long an attack that is over at once is repeated, so that it is felt. */
+const LASTING_MS = 4000;
+
+/** Sends one text on a fresh connection, again and again, and reports whether the daemon ended the last one. */
+function sendOnce(name: string, text: (target: Target) => string | Buffer, waitMs = 300): Attack {
   return {
     name,
-    run: (target) =>
-      withConnections(target.socket, 1, async ([socket]) => {
-        if (!socket) return 'not let in';
-        let answer = '';
-        socket.on('data', (chunk: Buffer) => {
-          if (answer.length < 65_536) answer += chunk.toString('latin1');
-        });
-        await Promise.race([write(socket, text(target)), closedWithin(socket, 10_000)]);
-        const closed = await closedWithin(socket, waitMs);
-        const code = /"code":"([A-Z_]+)"/.exec(answer)?.[1];
-        return `${code === undefined ? 'no error' : code}, ${closed ? 'closed' : 'kept open'}`;
-      }),
+    async run(target) {
+      const payload = text(target);
+      const until = performance.now() + LASTING_MS;
+      for (let times = 1; ; times += 1) {
+        const effect = await withConnections(target.socket, 1, ([socket]) => sendAndWatch(socket, payload, waitMs));
+        if (performance.now() > until) return `${effect} (${times} times)`;
+      }
+    },
   };
+}
+
+async function sendAndWatch(socket: Socket | undefined, payload: string | Buffer, waitMs: number): Promise<string> {
+  if (!socket) return 'not let in';
+  let answer = '';
+  socket.on('data', (chunk: Buffer) => {
+    if (answer.length < 65_536) answer += chunk.toString('latin1');
+  });
+  await Promise.race([write(socket, payload), closedWithin(socket, 10_000)]);
+  const closed = await closedWithin(socket, waitMs);
+  const code = /"code":"([A-Z_]+)"/.exec(answer)?.[1];
+  return `${code === undefined ? 'no error' : code}, ${closed ? 'closed' : 'kept open'}`;
 }
 
 /** Lists names that mean something to JavaScript, to event emitters or to node-ipc. */
@@ -176,7 +187,7 @@ export const ATTACKS: readonly Attack[] = [
       withConnections(socket, 20, async (sockets) => {
         for (const one of sockets) {
           one.pause();
-          const batch = Array.from({ length: 5000 }, (_, id) => frame('request', { id, op, params })).join('');
+          const batch = Array.from({ length: 20_000 }, (_, id) => frame('request', { id, op, params })).join('');
           void write(one, HELLO + batch);
         }
         await pause(4000);

@@ -1,6 +1,6 @@
 /**
  * A well-behaved client in a process of its own, so that the attacker's work is not measured: asks once a millisecond or
- * so, one request at a time, and on a message from its parent tells how long the answers took.
+ * so, one request at a time. Its parent says `measure`, and is told how long the answers took since; `rest`; or `work`.
  */
 
 import { connectTo, frame, FRAME_END, HELLO } from './wire.ts';
@@ -31,6 +31,8 @@ let times: number[] = [];
 let asked = 0;
 let answered = 0;
 let refused = 0;
+let resting = false;
+let idle = false;
 
 function ask(): void {
   id += 1;
@@ -55,13 +57,24 @@ socket.on('data', (chunk: string) => {
       times.push(performance.now() - askedAt);
       if (message.type === 'reply') answered += 1;
       else refused += 1;
-      setTimeout(ask, 1);
+      setTimeout(() => {
+        if (!resting) ask();
+        else idle = true;
+      }, 1);
     }
   }
 });
 socket.write(HELLO);
 
-process.on('message', () => {
+process.on('message', (order) => {
+  if (order === 'measure') tell();
+  resting = order === 'rest';
+  if (order !== 'work' || !idle) return;
+  idle = false;
+  ask();
+});
+
+function tell(): void {
   const sorted = times.toSorted((a, b) => a - b);
   const waiting = performance.now() - askedAt;
   const at = (share: number): number =>
@@ -81,4 +94,4 @@ process.on('message', () => {
   answered = 0;
   refused = 0;
   times = [];
-});
+}

@@ -58,7 +58,10 @@ export async function runKit(options: KitOptions): Promise<AttackReport[]> {
       const effect = await attack.run(options);
       const during = await measure(good);
       const after = residentMb(quiet.pid);
+      // A busy client keeps V8 from tidying up: what stays is asked of a daemon at rest.
+      good.send('rest');
       const settled = await settle(quiet.pid, before, options.settleMs ?? SETTLE_MS);
+      good.send('work');
       const p99LimitMs = Math.max(P99_LIMIT_MS, QUIET_FACTOR * quiet.p99);
       const memory = before === null || after === null || settled === null ? null : { before, after, settled };
       const report = {

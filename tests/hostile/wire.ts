@@ -44,8 +44,12 @@ export function closedWithin(socket: Socket, ms: number): Promise<boolean> {
 export function write(socket: Socket, text: string | Buffer): Promise<void> {
   return new Promise((resolve) => {
     if (socket.destroyed || !socket.writable) return resolve();
-    socket.write(text, () => resolve());
-    socket.once('close', () => resolve());
+    const done = (): void => {
+      socket.off('close', done);
+      resolve();
+    };
+    socket.once('close', done);
+    socket.write(text, done);
   });
 }
 
