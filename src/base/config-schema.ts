@@ -155,7 +155,11 @@ export const configSchema = z.strictObject({
         .default(32 * 1024 * 1024),
       connections: z.int().min(1).max(65_536).default(4096),
       inFlight: z.int().min(1).max(65_536).default(1024).describe('requests in flight on one connection'),
-      requestsPerSecond: z.int().min(1).optional().describe('of one user; more are answered POOL_EXHAUSTED'),
+      requestsPerSecond: z
+        .int()
+        .min(1)
+        .optional()
+        .describe('of one user over all connections; more are refused with the time to wait'),
       perUser: z
         .strictObject({
           connections: z.int().min(1).max(65_536).default(3072),

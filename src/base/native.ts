@@ -6,6 +6,7 @@
  */
 
 import { createRequire } from 'node:module';
+import type { Socket } from 'node:net';
 import type * as Koffi from 'koffi';
 
 /** Is the peer of a Unix socket as the kernel knows it; `pid` is null where the system does not tell. */
@@ -35,6 +36,13 @@ const XUCRED_BYTES = 76;
 const PR_GET_DUMPABLE = 3;
 const PR_SET_DUMPABLE = 4;
 const RLIMIT_CORE = 4;
+
+/** Returns the file descriptor of an open socket, which Node keeps to itself; -1 where it has none (any more). */
+export function socketDescriptor(socket: Socket): number {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
+  return typeof fd === 'number' ? fd : -1;
+}
 
 /** Returns who is at the other end of a connected Unix socket, by its file descriptor, or null where that cannot be known. */
 export function peerCredentials(fd: number): PeerCredentials | null {
@@ -76,6 +84,11 @@ export function forbidDumps(): boolean {
       (prctl) => prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) === 0 && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) === 0,
     ) ?? false
   );
+}
+
+/** Gives memory that the C library keeps for later back to the system (glibc); false where there is no such call. */
+export function trimMemory(): boolean {
+  return call(trimCall, (trim) => trim(0) === 1) ?? false;
 }
 
 function peerCredentialsOfMacOs(fd: number): PeerCredentials | null {
@@ -145,3 +158,4 @@ const coreLimitCall = once((): ((resource: number, limit: { cur: number; max: nu
 const systemdCalls = once((): { notify: (unset: number, text: string) => number } => ({
   notify: koffi().load('libsystemd.so.0').func('int sd_notify(int, const char *)'),
 }));
+const trimCall = once((): ((pad: number) => number) => processSymbols().func('int malloc_trim(size_t)'));

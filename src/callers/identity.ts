@@ -7,26 +7,13 @@
  */
 
 import { readFileSync, readlinkSync } from 'node:fs';
-import { peerCredentials, peerGroups } from '../base/native.ts';
+import type { PeerCredentials } from '../base/native.ts';
 
 /** Is a peer as the kernel knows it. */
-export interface PeerIdentity {
-  readonly uid: number;
-  readonly gid: number;
-  /** Holds the primary and the supplementary groups. */
-  readonly groups: readonly number[];
-  readonly pid: number | null;
+export interface PeerIdentity extends PeerCredentials {
   /** Is when the process started, in clock ticks since boot, or null where the system does not tell. */
   readonly startedAt: number | null;
   readonly executable: string | null;
-}
-
-/** Returns who is at the other end of a connected Unix socket, or null where that cannot be known. */
-export function identifyPeer(fd: number): PeerIdentity | null {
-  const peer = peerCredentials(fd);
-  if (peer === null) return null;
-  const groups = [peer.gid, ...(peerGroups(fd) ?? [])];
-  return { ...peer, groups, ...describeProcess(peer.pid) };
 }
 
 /** Describes a process by its pid; one that has ended, or whose pid was given away meanwhile, is not described. */

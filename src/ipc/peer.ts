@@ -16,12 +16,20 @@ const FAREWELL_LIMIT_MS = 1000;
 /** Sends messages to one peer. */
 export class Peer {
   readonly #socket: Socket;
+  readonly #beforeWrite: () => void;
   #waiting = '';
   #resumedAt = 0;
   #ending = false;
 
-  constructor(socket: Socket) {
+  /** Calls `beforeWrite` before each write, so that what must be on disk before a reply is. */
+  constructor(socket: Socket, beforeWrite: () => void) {
     this.#socket = socket;
+    this.#beforeWrite = beforeWrite;
+  }
+
+  /** Returns the bytes that wait for the peer to take them. */
+  get waitingBytes(): number {
+    return this.#socket.writableLength + this.#waiting.length;
   }
 
   /** Tells whether reading is paused until the peer has taken what waits for it. */
@@ -44,12 +52,12 @@ export class Peer {
     if (this.isEnding) return;
     if (this.#waiting === '') process.nextTick(this.#flush);
     this.#waiting += printFrame(message.type, message.data);
-    if (this.#socket.writableLength + this.#waiting.length > HIGH_WATER_BYTES) this.#pause();
+    if (this.waitingBytes > HIGH_WATER_BYTES) this.#pause();
   }
 
   /** Resolves when the peer has room for more, or is gone. */
   async ready(): Promise<void> {
-    while (!this.isEnding && this.#socket.writableLength + this.#waiting.length > HIGH_WATER_BYTES) {
+    while (!this.isEnding && this.waitingBytes > HIGH_WATER_BYTES) {
       await new Promise<void>((resolve) => {
         const done = (): void => {
           this.#socket.off('drain', done);
@@ -77,7 +85,9 @@ export class Peer {
   readonly #flush = (): void => {
     const text = this.#waiting;
     this.#waiting = '';
-    if (text !== '' && !this.#socket.destroyed) this.#socket.write(text);
+    if (text === '' || this.#socket.destroyed) return;
+    this.#beforeWrite();
+    this.#socket.write(text);
   };
 
   #pause(): void {

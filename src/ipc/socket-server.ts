@@ -9,33 +9,34 @@
 import { IPCModule, type IpcSocket } from 'node-ipc';
 import { dirname } from 'node:path';
 import { AipassError } from '../base/errors.ts';
+import { within } from '../base/within.ts';
+import { socketDescriptor } from '../base/native.ts';
 import type { Logger } from '../base/logger.ts';
-import { FrameError, parseEnvelope, printFrame, readFrames, type PartialFrame } from '../protocol/frames.ts';
+import type { Admission, Gate } from '../callers/gate.ts';
+import { FrameError, parseEnvelope, printFrame, readFrames } from '../protocol/frames.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
+import { bookWaiting, overdue, unbookWaiting, LINE_LIMITS, type Line, type LineLimits } from './line.ts';
 import { Peer } from './peer.ts';
+import { tooMuchWaiting } from './refusals.ts';
 
-/** Is how long a peer may take to finish a frame that it began. */
-const UNFINISHED_FRAME_MS = 10_000;
-
-/** Is how often unfinished frames are looked for. */
+/** Is how often lines are looked at that may have lasted too long. */
 const SWEEP_MS = 1000;
 
 /** Is the bound on one path: `sun_path` holds 108 bytes on Linux and 104 on macOS, the final NUL included. */
 const MAX_PATH_BYTES = process.platform === 'darwin' ? 103 : 107;
 
 /** Says how the socket is served. */
-export interface SocketServerOptions extends Omit<ConnectionOptions, 'wire'> {
+export interface SocketServerOptions extends Omit<ConnectionOptions, 'wire' | 'admission'> {
   readonly path: string;
-  readonly frameBytes: number;
+  readonly frameBytes: () => number;
   readonly maxConnections: number;
+  readonly gate: Gate;
+  /** Tells whether others than the daemon's own user may connect; the gate judges each of them. */
+  readonly servesOthers: () => boolean;
+  /** Is called before replies leave. */
+  readonly beforeWrite: () => void;
   readonly logger: Logger;
-}
-
-/** Is the state of one socket; node-ipc keeps it for us as the "unfinished text" of that socket. */
-interface Line {
-  readonly peer: Peer;
-  readonly connection: Connection;
-  partial: PartialFrame | undefined;
+  readonly lineLimits?: LineLimits;
 }
 
 /** Serves one Unix socket. */
@@ -62,7 +63,8 @@ export class SocketServer {
   }
 
   /**
-   * Listens; the socket is made with mode 0600. The path must be free: see instance-lock.ts.
+   * Listens; the socket is made with mode 0600, or 0666 where others are served too. The path must be free: see
+   * instance-lock.ts.
    *
    * @throws AipassError BAD_REQUEST when the path is too long for a socket, INTERNAL when it cannot be bound.
    */
@@ -73,6 +75,21 @@ export class SocketServer {
         hint: 'set AIPASSD_RUNTIME_DIR to a folder with a shorter path, for daemon and clients alike',
       });
     }
+    await this.#listen();
+    this.#sweep = setInterval(() => this.#dropOverdue(), SWEEP_MS);
+    this.#sweep.unref();
+  }
+
+  /** Listens anew on the same path, whatever is there now. Connections that are open go on. */
+  async restart(): Promise<void> {
+    const server = this.#ipc?.server.server;
+    // Closing removes what stands at the path, ours or not: it must go before a new socket can be made.
+    if (server) server.close();
+    await this.#listen();
+  }
+
+  async #listen(): Promise<void> {
+    const { path } = this.#options;
     const ipc = new IPCModule();
     Object.assign(ipc.config, {
       parser: { encoding: 'utf8', encode: printFrame, read: this.#read },
@@ -103,15 +120,13 @@ export class SocketServer {
         ipc.server.on(type, (data: unknown, socket: IpcSocket) => this.#receive(type, data, socket));
       }
       // The mode of the socket is set by the umask while it is bound: a chmod afterwards would come too late.
-      const umask = process.umask(0o177);
+      const umask = process.umask(this.#options.servesOthers() ? 0o111 : 0o177);
       try {
         ipc.server.start();
       } finally {
         process.umask(umask);
       }
     });
-    this.#sweep = setInterval(() => this.#dropUnfinished(), SWEEP_MS);
-    this.#sweep.unref();
   }
 
   /** Stops accepting, waits up to `graceMs` for requests in flight, aborts those that remain, and closes every connection. */
@@ -138,15 +153,27 @@ export class SocketServer {
   }
 
   #open(socket: IpcSocket): void {
-    const peer = new Peer(socket);
-    const line: Line = { peer, connection: new Connection({ ...this.#options, wire: peer }), partial: undefined };
+    const peer = new Peer(socket, this.#options.beforeWrite);
+    let admission: Admission;
+    try {
+      admission = this.#options.gate.admit(socketDescriptor(socket));
+    } catch (error) {
+      peer.send({ type: 'error', data: { error: this.#describe(error).toWire() } });
+      peer.end();
+      return;
+    }
+    const connection = new Connection({ ...this.#options, wire: peer, admission });
+    const line: Line = { peer, connection, admission, partial: undefined, activeAt: performance.now(), bookedBytes: 0 };
     this.#lines.set(socket, line);
     socket.ipcBuffer = line;
   }
 
   #close(socket: IpcSocket): void {
-    this.#lines.get(socket)?.connection.close();
+    const line = this.#lines.get(socket);
+    if (!line) return;
     this.#lines.delete(socket);
+    unbookWaiting(line);
+    line.connection.close();
   }
 
   #receive(type: string, data: unknown, socket: IpcSocket): void {
@@ -160,14 +187,18 @@ export class SocketServer {
     receive: (message: { type: string; data: unknown }) => void,
   ): unknown => {
     if (!isLine(kept) || kept.peer.isEnding) return kept;
+    kept.activeAt = performance.now();
     try {
-      kept.partial = readFrames(kept.partial, chunk, this.#options.frameBytes, (frame) => {
+      const before = kept.partial;
+      kept.partial = readFrames(before, chunk, this.#options.frameBytes(), (frame) => {
         if (kept.peer.isEnding) return;
         const { type, data } = parseEnvelope(frame);
         // Only these three names may reach node-ipc's dispatcher, which has events of its own by the same way.
         if (type === 'hello' || type === 'request' || type === 'cancel') receive({ type, data });
         else kept.connection.receive(type, data);
       });
+      // Frames that come whole wait for nothing: only what stays unfinished is booked.
+      if ((before !== undefined || kept.partial !== undefined) && !bookWaiting(kept)) throw tooMuchWaiting();
     } catch (error) {
       kept.partial = undefined;
       kept.connection.fail(this.#describe(error));
@@ -176,6 +207,7 @@ export class SocketServer {
   };
 
   #describe(error: unknown): AipassError {
+    if (error instanceof AipassError) return error;
     if (error instanceof FrameError) {
       return new AipassError('BAD_REQUEST', error.message, {
         hint: 'send node-ipc frames: {"type":…,"data":…} and a form feed',
@@ -185,15 +217,12 @@ export class SocketServer {
     return new AipassError('INTERNAL', 'the daemon failed to read this message', { hint: 'the log has more' });
   }
 
-  #dropUnfinished(): void {
-    const limit = performance.now() - UNFINISHED_FRAME_MS;
-    for (const { peer, connection, partial } of this.#lines.values()) {
-      if (partial === undefined || peer.isPaused || Math.max(partial.since, peer.resumedAt) > limit) continue;
-      connection.fail(
-        new AipassError('TIMED_OUT', `a frame was not finished within ${UNFINISHED_FRAME_MS / 1000} s`, {
-          hint: 'send whole frames',
-        }),
-      );
+  #dropOverdue(): void {
+    const now = performance.now();
+    for (const line of this.#lines.values()) {
+      const error =
+        overdue(line, now, this.#options.lineLimits ?? LINE_LIMITS) ?? (bookWaiting(line) ? null : tooMuchWaiting());
+      if (error !== null) line.connection.fail(error);
     }
   }
 }
@@ -203,16 +232,4 @@ const ABORT_MS = 1000;
 
 function isLine(kept: unknown): kept is Line {
   return typeof kept === 'object' && kept !== null && 'connection' in kept;
-}
-
-/** Resolves with the promise, or when the time is over. */
-async function within(ms: number, promise: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([
-    promise,
-    new Promise((resolve) => {
-      timer = setTimeout(resolve, ms);
-    }),
-  ]);
-  clearTimeout(timer);
 }

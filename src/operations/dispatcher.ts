@@ -10,6 +10,7 @@ import type { Logger } from '../base/logger.ts';
 import { nearest } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { AnyOperation, OperationContext } from './operation.ts';
+import type { RecordRequest } from './request-audit.ts';
 
 /** Is how a request ended. */
 export type DispatchOutcome =
@@ -30,7 +31,7 @@ const MAX_ISSUES = 5;
  *
  * @throws Error when two operations have the same name.
  */
-export function createDispatcher(operations: readonly AnyOperation[], logger: Logger): Dispatch {
+export function createDispatcher(operations: readonly AnyOperation[], logger: Logger, audit: RecordRequest): Dispatch {
   const table = new Map<string, AnyOperation>();
   for (const operation of operations) {
     if (table.has(operation.name)) throw new Error(`two operations are called ${operation.name}`);
@@ -48,10 +49,26 @@ export function createDispatcher(operations: readonly AnyOperation[], logger: Lo
     };
   };
 
-  return (op, params, context) => {
+  /** Puts the end of a request into the audit; what cannot be put there did not happen, as far as its caller can tell. */
+  const audited = (
+    operation: AnyOperation,
+    params: unknown,
+    context: OperationContext,
+    outcome: DispatchOutcome,
+  ): DispatchOutcome => {
     try {
-      const operation = table.get(op);
-      if (!operation) throw unknownOperation(op, table.keys());
+      audit(operation, params, context, outcome);
+      return outcome;
+    } catch (error) {
+      return fail(operation.name, error, context);
+    }
+  };
+
+  return (op, params, context) => {
+    const operation = table.get(op);
+    if (!operation) return { kind: 'failed', error: unknownOperation(op, table.keys()) };
+    let known: unknown;
+    try {
       if (!context.caller.rights.has(operation.right)) {
         throw new AipassError('FORBIDDEN', `${op} needs the right "${operation.right}"`, {
           hint: 'ask the owner of this daemon for it',
@@ -59,14 +76,15 @@ export function createDispatcher(operations: readonly AnyOperation[], logger: Lo
       }
       const parsed = operation.schema.safeParse(params ?? {});
       if (!parsed.success) throw badParameters(op, parsed.error);
-      const result = operation.handle(parsed.data, context);
-      if (!(result instanceof Promise)) return { kind: 'done', result };
+      known = parsed.data;
+      const result = operation.handle(known, context);
+      if (!(result instanceof Promise)) return audited(operation, known, context, { kind: 'done', result });
       return result.then(
-        (value: unknown): DispatchOutcome => ({ kind: 'done', result: value }),
-        (error: unknown) => fail(op, error, context),
+        (value: unknown) => audited(operation, known, context, { kind: 'done', result: value }),
+        (error: unknown) => audited(operation, known, context, fail(op, error, context)),
       );
     } catch (error) {
-      return fail(op, error, context);
+      return audited(operation, known, context, fail(op, error, context));
     }
   };
 }

@@ -48,6 +48,11 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
       name: 'key.get',
       right: 'reveal',
       schema: z.strictObject({ provider: providerName, keyId }),
+      audit: {
+        outcome: 'released',
+        credential: (params, result) =>
+          `${result?.provider ?? params.provider ?? options.defaultProvider}/${result?.keyId ?? params.keyId ?? ''}`,
+      },
       handle(params) {
         const key = lookup.key(params.provider, params.keyId);
         return { provider: key.provider, keyId: key.keyId, key: key.value.reveal() };

@@ -25,6 +25,10 @@ export interface StatusOptions {
   readonly providers: Providers;
   /** Counts what the doors have open. */
   readonly load: () => { readonly connections: number; readonly requestsInFlight: number };
+  /** Says how the run before this one ended, where that is known. */
+  readonly lastRun: string | null;
+  /** Is the last line of the audit. */
+  readonly auditEnd: () => { readonly seq: number; readonly hash: string };
   /** Lists what other parts have to warn of. */
   readonly warnings: () => readonly Warning[];
 }
@@ -52,6 +56,8 @@ export function statusOperation(options: StatusOptions): AnyOperation[] {
           defaultProvider: options.defaultProvider,
           providers: described.filter((one) => one.keys.length > 0 || (!one.needsKey && one.source !== 'built-in')),
           secrets: { count: vault.secretNames().length },
+          audit: options.auditEnd(),
+          lastRun: options.lastRun,
           warnings: [...options.warnings(), ...vault.warnings()],
         };
       },

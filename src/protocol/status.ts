@@ -26,6 +26,10 @@ export interface Status {
   /** Lists the providers that have a key, and those that need none and are configured. */
   readonly providers: readonly ProviderInfo[];
   readonly secrets: { readonly count: number };
+  /** Is the last line of the audit, by number and SHA-256: lines missing at the end of the file show against it. */
+  readonly audit: { readonly seq: number; readonly hash: string };
+  /** Says how the run before this one ended, or null where nothing is known of one. */
+  readonly lastRun: string | null;
   /** Lists what is wrong, worst first. */
   readonly warnings: readonly Warning[];
 }

@@ -5,13 +5,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { notifySystemd, peerCredentials, peerGroups } from '../../../src/base/native.ts';
-
-/** Returns the descriptor of an open socket, which Node keeps to itself. */
-function descriptor(socket: Socket): number {
-  const handle: unknown = Reflect.get(socket, '_handle');
-  return typeof handle === 'object' && handle !== null ? Number(Reflect.get(handle, 'fd')) : -1;
-}
+import { notifySystemd, peerCredentials, peerGroups, socketDescriptor } from '../../../src/base/native.ts';
 
 it('the kernel tells who is at the other end of a socket', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'aipassd-native-'));
@@ -19,7 +13,7 @@ it('the kernel tells who is at the other end of a socket', async () => {
   await once(server, 'listening');
   const client = connect(join(folder, 'socket'));
   const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
-  const fd = descriptor(await accepted);
+  const fd = socketDescriptor(await accepted);
   expect(peerCredentials(fd)).toEqual({ uid: process.getuid?.(), gid: process.getgid?.(), pid: process.pid });
   expect(peerGroups(fd)).toEqual(expect.any(Array));
   client.destroy();

@@ -1,0 +1,62 @@
+/**
+ * Which requests are put into the audit, and as what: every release of a value, every change, whether it succeeded or
+ * not, and every refusal for want of a right. Reading what there is leaves no line.
+ */
+
+import type { AuditJournal } from '../audit/journal.ts';
+import type { AuditOutcome } from '../audit/record.ts';
+import type { Caller } from '../callers/caller.ts';
+import type { DispatchOutcome } from './dispatcher.ts';
+import type { AnyOperation, OperationContext } from './operation.ts';
+
+/**
+ * Records how a request ended; `params` is undefined where they were not understood.
+ *
+ * @throws AipassError INTERNAL where the audit takes no more lines.
+ */
+export type RecordRequest = (
+  operation: AnyOperation,
+  params: unknown,
+  context: Pick<OperationContext, 'caller'>,
+  outcome: DispatchOutcome,
+) => void;
+
+/** Makes the recorder over a journal. */
+export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordRequest {
+  return (operation, params, { caller }, outcome) => {
+    const refused = outcome.kind === 'failed' && outcome.error.code === 'FORBIDDEN';
+    const { audit } = operation;
+    if (!audit && !refused) return;
+    // Parameters that were not understood name nothing, and nothing was done with them.
+    if (params === undefined && !refused) return;
+    journal.record({
+      caller: describeCaller(caller),
+      operation: operation.name,
+      credential:
+        audit && params !== undefined
+          ? audit.credential(params, outcome.kind === 'done' ? outcome.result : undefined)
+          : null,
+      outcome: auditOutcome(audit?.outcome, refused, outcome),
+      ...(outcome.kind === 'failed' ? { detail: outcome.error.code } : {}),
+    });
+  };
+}
+
+function auditOutcome(
+  whenDone: 'released' | 'changed' | undefined,
+  refused: boolean,
+  outcome: DispatchOutcome,
+): AuditOutcome {
+  if (refused) return 'refused';
+  return outcome.kind === 'done' && whenDone !== undefined ? whenDone : 'failed';
+}
+
+function describeCaller({ peer, name }: Caller) {
+  return {
+    uid: peer?.uid ?? null,
+    pid: peer?.pid ?? null,
+    startedAt: peer?.startedAt ?? null,
+    executable: peer?.executable ?? null,
+    name,
+  };
+}
