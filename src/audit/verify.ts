@@ -2,7 +2,7 @@
  * Checks the chain of an audit, line by line, without holding the file in memory.
  *
  * What it can prove: no line between the first and the last was changed, added or taken out. What it cannot: that no line
- * is missing at the end (the running daemon knows its own last line, see `aipassd audit --verify`), and that whoever may
+ * is missing at the end, unless the running daemon tells its own last line, and that whoever may
  * write the file did not write all of it anew.
  */
 
@@ -13,8 +13,11 @@ export type VerifyOutcome =
   | { readonly kind: 'intact'; readonly records: number; readonly last: ChainPlace }
   | { readonly kind: 'broken'; readonly line: number; readonly problem: string };
 
-/** Checks all lines of an audit, given without their ends. */
-export async function verifyAudit(lines: AsyncIterable<string> | Iterable<string>): Promise<VerifyOutcome> {
+/** Checks all lines of an audit, given without their ends; the line at `expected`, where it is given, must be among them. */
+export async function verifyAudit(
+  lines: AsyncIterable<string> | Iterable<string>,
+  expected?: ChainPlace,
+): Promise<VerifyOutcome> {
   let last = CHAIN_START;
   let number = 0;
   let records = 0;
@@ -36,6 +39,11 @@ export async function verifyAudit(lines: AsyncIterable<string> | Iterable<string
     if (parsed.operation === PRUNE_OPERATION && parsed.detail === unproven) unproven = undefined;
     last = { seq: parsed.seq, hash: hashLine(line) };
     records += 1;
+    if (last.seq === expected?.seq && last.hash !== expected.hash)
+      return broken('is not the line that the daemon wrote');
+  }
+  if (expected !== undefined && last.seq < expected.seq) {
+    return { kind: 'broken', line: number, problem: `is the last: lines up to number ${expected.seq} are missing` };
   }
   if (unproven !== undefined) {
     return { kind: 'broken', line: 1, problem: 'is an anchor that no prune of the chain accounts for' };

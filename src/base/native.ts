@@ -44,6 +44,12 @@ export function socketDescriptor(socket: Socket): number {
   return typeof fd === 'number' ? fd : -1;
 }
 
+/** Tells whether the kernel can be asked who is at the other end of a socket. */
+export function peersAreKnown(): boolean {
+  const known = process.platform === 'darwin' ? call(peerIdCall, () => true) : call(socketOptionCall, () => true);
+  return known ?? false;
+}
+
 /** Returns who is at the other end of a connected Unix socket, by its file descriptor, or null where that cannot be known. */
 export function peerCredentials(fd: number): PeerCredentials | null {
   if (process.platform === 'darwin') return peerCredentialsOfMacOs(fd);

@@ -47,7 +47,7 @@ export function describeStep(step: Step): string {
     case 'remove':
       return `rm ${step.path}${step.text === undefined ? '' : ' (where it is unchanged)'}`;
     case 'run':
-      return step.argv.join(' ');
+      return `${step.argv.join(' ')}${step.when === undefined ? '' : ` (where a file was ${step.when})`}`;
     case 'say':
       return step.text;
   }

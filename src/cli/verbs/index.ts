@@ -15,6 +15,11 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   models: async () => (await import('./models.ts')).models,
   call: async () => (await import('./call.ts')).call,
   'list-providers': async () => (await import('./list-providers.ts')).listProviders,
+  audit: async () => (await import('./audit.ts')).audit,
+  doctor: async () => (await import('./doctor.ts')).doctor,
+  install: async () => (await import('./install.ts')).install,
+  uninstall: async () => (await import('./install.ts')).uninstall,
+  completion: async () => (await import('./completion.ts')).completion,
 };
 
 /** Lists the names of all verbs. */
