@@ -122,9 +122,13 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
 
   const server = new SocketServer({
     path: paths.socket,
-    frameBytes: () => keeper.current.limits.frameBytes,
+    get frameBytes() {
+      return keeper.current.limits.frameBytes;
+    },
     maxConnections: config.limits.connections,
-    maxInFlight: () => keeper.current.limits.inFlight,
+    get maxInFlight() {
+      return keeper.current.limits.inFlight;
+    },
     gate: new Gate({
       policy: () => access.policy,
       limits,
@@ -158,8 +162,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
           ...configWarnings(keeper.current, paths),
         ],
       }),
-      logger,
-      recordRequests(journal),
+      { logger, redactor, audit: recordRequests(journal, redactor) },
     ),
   });
   await server.start();

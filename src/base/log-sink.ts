@@ -8,7 +8,8 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import winston from 'winston';
-import type { LogLevel, LogLine } from './logger.ts';
+import { systemErrorCode } from './errors.ts';
+import type { LogLevel, LogLine } from './log-line.ts';
 import type { Redactor } from './redactor.ts';
 
 /** Says where lines go. */
@@ -44,7 +45,13 @@ export function openLogSink(options: LogSinkOptions): LogSink {
     return info;
   });
   const transports: winston.transport[] = [];
-  const file = options.file === null ? undefined : openFile(options.file);
+  let file: winston.transport | undefined;
+  let failure: string | undefined;
+  try {
+    if (options.file !== null) file = openFile(options.file);
+  } catch (error) {
+    failure = systemErrorCode(error) ?? String(error);
+  }
   if (file) {
     file.format = winston.format.combine(winston.format.json({ replacer: describeError }), redacted());
     transports.push(file);
@@ -58,6 +65,9 @@ export function openLogSink(options: LogSinkOptions): LogSink {
   // A transport that fails (disk full, file gone) must not become an unhandled 'error' event.
   log.on('error', () => {});
   for (const transport of transports) transport.on('error', () => {});
+  if (failure !== undefined) {
+    log.warn(`cannot write the log file ${options.file}: ${failure}`, { timestamp: new Date().toISOString() });
+  }
 
   return {
     write({ level, message, fields, at }) {
@@ -75,25 +85,31 @@ export function openLogSink(options: LogSinkOptions): LogSink {
   };
 }
 
-function openFile(path: string): winston.transport | undefined {
-  try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    return new winston.transports.File({
-      filename: path,
-      maxsize: MAX_FILE_BYTES,
-      maxFiles: MAX_FILES,
-      tailable: true,
-      options: { flags: 'a', mode: 0o600 },
-    });
-  } catch {
-    return undefined;
-  }
+/** Opens the file; throws the system's error where its folder cannot be made. */
+function openFile(path: string): winston.transport {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  return new winston.transports.File({
+    filename: path,
+    maxsize: MAX_FILE_BYTES,
+    maxFiles: MAX_FILES,
+    tailable: true,
+    options: { flags: 'a', mode: 0o600 },
+  });
 }
 
 function printReadable(info: winston.Logform.TransformableInfo): string {
   const fields = info['fields'];
-  const extra = fields === undefined ? '' : ` ${JSON.stringify(fields, describeError)}`;
+  const extra = fields === undefined ? '' : ` ${printFields(fields)}`;
   return `${String(info['timestamp'])} ${info.level.padEnd(5)} ${String(info.message)}${extra}`;
+}
+
+function printFields(fields: unknown): string {
+  try {
+    return JSON.stringify(fields, describeError);
+  } catch {
+    // A loop or a BigInt: no reason to lose the line, let alone to throw at whoever wrote it.
+    return '{fields that JSON cannot print}';
+  }
 }
 
 /** Prints an error's name, message and stack: JSON would print `{}`, and its cause can hold what nobody may read. */

@@ -3,13 +3,10 @@
  * readable ones on stdout) is open, which waits until the daemon serves: loading it costs more than a start can spare.
  */
 
+import type { LogFields, LogLevel, LogLine } from './log-line.ts';
 import type { LogSink, LogSinkOptions } from './log-sink.ts';
 
-/** Names how important a line is. */
-export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
-
-/** Is what may stand beside a message; values are printed as JSON. */
-export type LogFields = Readonly<Record<string, unknown>>;
+export type { LogFields } from './log-line.ts';
 
 /** Writes log lines. */
 export interface Logger {
@@ -21,15 +18,6 @@ export interface Logger {
   open(): Promise<void>;
   /** Opens the sink if need be, writes what is waiting and closes it. */
   close(): Promise<void>;
-}
-
-/** Is one line before it is printed. */
-export interface LogLine {
-  readonly level: LogLevel;
-  readonly message: string;
-  readonly fields: LogFields | undefined;
-  /** Is when it was written, in epoch milliseconds: it may be printed later. */
-  readonly at: number;
 }
 
 /** Bounds the lines kept before the sink is open; of more, the first ones tell most. */

@@ -119,14 +119,20 @@ export class Aipass implements AsyncDisposable {
     return this.#session.request('status.get', {}, options);
   }
 
-  /** Listens to an event, through restarts of the daemon too; the returned function takes that back. Keeps the process alive. */
+  /** Listens to an event, through restarts of the daemon too; the returned function takes that back. Keeps the process alive until then. */
   on<Name extends EventName>(event: Name, listener: (data: Events[Name]) => void): () => void {
     const set = this.#listeners.get(event) ?? new Set();
     this.#listeners.set(event, set);
     set.add(listener);
-    this.#session.hold();
+    this.#session.hold(true);
     this.#subscribe();
-    return () => set.delete(listener);
+    return () => {
+      set.delete(listener);
+      if (set.size === 0 && this.#listeners.get(event) === set) this.#listeners.delete(event);
+      if (this.#listeners.size > 0) return;
+      clearTimeout(this.#resubscribe);
+      this.#session.hold(false);
+    };
   }
 
   /** Closes the connection; calls under way fail with CANCELLED. */
@@ -142,7 +148,16 @@ export class Aipass implements AsyncDisposable {
   }
 
   #emit(event: string, data: unknown): void {
-    for (const listener of this.#listeners.get(event) ?? []) listener(data as never);
+    for (const listener of this.#listeners.get(event) ?? []) {
+      try {
+        listener(data as never);
+      } catch (error) {
+        // As with any emitter, the failure is the program's; but the line and the other listeners are not to suffer.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
   }
 
   #subscribe(): void {

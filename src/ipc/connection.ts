@@ -30,8 +30,8 @@ export interface ConnectionOptions {
   readonly dispatch: Dispatch;
   readonly welcome: Welcome;
   readonly admission: Admission;
-  /** Returns how many requests may be in flight at once. */
-  readonly maxInFlight: () => number;
+  /** Is how many requests may be in flight at once. */
+  readonly maxInFlight: number;
 }
 
 /** Holds one conversation. */
@@ -147,12 +147,12 @@ export class Connection {
       );
       return;
     }
-    if (this.#inFlight.size >= this.#options.maxInFlight()) {
+    if (this.#inFlight.size >= this.#options.maxInFlight) {
       this.#answerError(
         id,
         new AipassError(
           'BAD_REQUEST',
-          `more than ${this.#options.maxInFlight()} requests are in flight on this connection`,
+          `more than ${this.#options.maxInFlight} requests are in flight on this connection`,
           { hint: 'wait for replies before sending more, or raise limits.inFlight', retryAfterMs: 100 },
         ),
       );
@@ -201,7 +201,7 @@ export class Connection {
     if (this.#inFlight.get(id) !== abort) return;
     this.#forget(id);
     if (outcome.kind === 'failed') this.#answerError(id, outcome.error);
-    else this.#options.wire.send({ type: 'reply', data: { id, result: outcome.result } });
+    else this.#answer(id, outcome.result);
     if (this.#inFlight.size === 0) this.#idle?.();
   }
 
@@ -215,6 +215,18 @@ export class Connection {
     const request = isRequestId(id) ? this.#inFlight.get(id) : undefined;
     // A cancel may cross its reply on the way: one for a request that is not in flight is no mistake.
     request?.abort(new AipassError('CANCELLED', 'the client cancelled the request'));
+  }
+
+  #answer(id: RequestId, result: unknown): void {
+    try {
+      this.#options.wire.send({ type: 'reply', data: { id, result } });
+    } catch {
+      // Nested too deep, or never meant for JSON: that concerns this request, not the connection or the daemon.
+      this.#answerError(
+        id,
+        new AipassError('INTERNAL', 'the result cannot be printed as JSON', { hint: 'report it; it is a defect' }),
+      );
+    }
   }
 
   #answerError(id: RequestId, error: AipassError): void {

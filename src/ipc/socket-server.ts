@@ -19,7 +19,7 @@ import { bookWaiting, overdue, unbookWaiting, LINE_LIMITS, type Line, type LineL
 import { Peer } from './peer.ts';
 import { tooMuchWaiting } from './refusals.ts';
 
-/** Is how often lines are looked at that may have lasted too long. */
+/** Is how often lines are looked at that may have lasted too long, at least; a shorter limit has them looked at ten times in it. */
 const SWEEP_MS = 1000;
 
 /** Is the bound on one path: `sun_path` holds 108 bytes on Linux and 104 on macOS, the final NUL included. */
@@ -28,15 +28,18 @@ const MAX_PATH_BYTES = process.platform === 'darwin' ? 103 : 107;
 /** Says how the socket is served. */
 export interface SocketServerOptions extends Omit<ConnectionOptions, 'wire' | 'admission'> {
   readonly path: string;
-  readonly frameBytes: () => number;
+  readonly frameBytes: number;
   readonly maxConnections: number;
   readonly gate: Gate;
   /** Tells whether others than the daemon's own user may connect; the gate judges each of them. */
   readonly servesOthers: () => boolean;
   /** Is called before replies leave. */
   readonly beforeWrite: () => void;
+  /** Is how long a peer may take to finish a frame that it began, in milliseconds; 10 s without it. */
+  readonly unfinishedFrameMs?: number;
+  /** Is how long a connection may be silent, in milliseconds; an hour without it. */
+  readonly idleMs?: number;
   readonly logger: Logger;
-  readonly lineLimits?: LineLimits;
 }
 
 /** Serves one Unix socket. */
@@ -76,7 +79,7 @@ export class SocketServer {
       });
     }
     await this.#listen();
-    this.#sweep = setInterval(() => this.#dropOverdue(), SWEEP_MS);
+    this.#sweep = setInterval(() => this.#dropOverdue(), Math.min(SWEEP_MS, this.#limits.unfinishedMs / 10));
     this.#sweep.unref();
   }
 
@@ -114,28 +117,34 @@ export class SocketServer {
       ipc.server.on('error', (error: Error) => {
         // After the start these are single peers' resets; they also arrive as 'close'.
         if (listening) this.#options.logger.debug('a connection failed', { reason: error.message });
-        else reject(new AipassError('INTERNAL', `cannot listen on ${path}: ${error.message}`, { cause: error }));
+        else reject(cannotListen(path, error));
       });
-      for (const type of ['hello', 'request', 'cancel', 'unknown']) {
+      for (const type of ['hello', 'request', 'cancel']) {
         ipc.server.on(type, (data: unknown, socket: IpcSocket) => this.#receive(type, data, socket));
       }
       // The mode of the socket is set by the umask while it is bound: a chmod afterwards would come too late.
       const umask = process.umask(this.#options.servesOthers() ? 0o111 : 0o177);
       try {
         ipc.server.start();
+      } catch (error) {
+        reject(cannotListen(path, error));
       } finally {
         process.umask(umask);
       }
     });
   }
 
-  /** Stops accepting, waits up to `graceMs` for requests in flight, aborts those that remain, and closes every connection. */
+  /**
+   * Stops accepting, waits up to `graceMs` for requests in flight, aborts those that remain, and closes every connection
+   * once its peer has taken its answers.
+   */
   async stop(graceMs: number): Promise<void> {
     clearInterval(this.#sweep);
     const server = this.#ipc?.server.server;
     if (!this.#ipc || !server) return;
     server.close();
 
+    const deadline = performance.now() + graceMs;
     const connections = [...this.#lines.values()].map((line) => line.connection);
     const allIdle = Promise.all(connections.map((connection) => connection.idle()));
     await within(graceMs, allIdle);
@@ -148,7 +157,7 @@ export class SocketServer {
 
     const closed = [...this.#lines.keys()].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
     for (const line of this.#lines.values()) line.peer.end();
-    await within(ABORT_MS, Promise.all(closed));
+    await within(Math.max(deadline - performance.now(), ABORT_MS), Promise.all(closed));
     this.#ipc.server.stop();
   }
 
@@ -190,7 +199,7 @@ export class SocketServer {
     kept.activeAt = performance.now();
     try {
       const before = kept.partial;
-      kept.partial = readFrames(before, chunk, this.#options.frameBytes(), (frame) => {
+      kept.partial = readFrames(before, chunk, this.#options.frameBytes, (frame) => {
         if (kept.peer.isEnding) return;
         const { type, data } = parseEnvelope(frame);
         // Only these three names may reach node-ipc's dispatcher, which has events of its own by the same way.
@@ -217,11 +226,18 @@ export class SocketServer {
     return new AipassError('INTERNAL', 'the daemon failed to read this message', { hint: 'the log has more' });
   }
 
+  get #limits(): LineLimits {
+    return {
+      unfinishedMs: this.#options.unfinishedFrameMs ?? LINE_LIMITS.unfinishedMs,
+      idleMs: this.#options.idleMs ?? LINE_LIMITS.idleMs,
+    };
+  }
+
   #dropOverdue(): void {
+    const limits = this.#limits;
     const now = performance.now();
     for (const line of this.#lines.values()) {
-      const error =
-        overdue(line, now, this.#options.lineLimits ?? LINE_LIMITS) ?? (bookWaiting(line) ? null : tooMuchWaiting());
+      const error = overdue(line, now, limits) ?? (bookWaiting(line) ? null : tooMuchWaiting());
       if (error !== null) line.connection.fail(error);
     }
   }
@@ -229,6 +245,14 @@ export class SocketServer {
 
 /** Is how long aborted requests and closing connections may take before the daemon goes on without them. */
 const ABORT_MS = 1000;
+
+function cannotListen(path: string, error: unknown): AipassError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new AipassError('INTERNAL', `cannot listen on ${path}: ${reason}`, {
+    hint: `look at ${dirname(path)}: it must be a folder of your own`,
+    cause: error,
+  });
+}
 
 function isLine(kept: unknown): kept is Line {
   return typeof kept === 'object' && kept !== null && 'connection' in kept;

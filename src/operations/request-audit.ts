@@ -5,6 +5,7 @@
 
 import type { AuditJournal } from '../audit/journal.ts';
 import type { AuditOutcome } from '../audit/record.ts';
+import type { Redactor } from '../base/redactor.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { DispatchOutcome } from './dispatcher.ts';
 import type { AnyOperation, OperationContext } from './operation.ts';
@@ -22,20 +23,23 @@ export type RecordRequest = (
 ) => void;
 
 /** Makes the recorder over a journal. */
-export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordRequest {
+export function recordRequests(journal: Pick<AuditJournal, 'record'>, redactor: Redactor): RecordRequest {
   return (operation, params, { caller }, outcome) => {
     const refused = outcome.kind === 'failed' && outcome.error.code === 'FORBIDDEN';
     const { audit } = operation;
     if (!audit && !refused) return;
     // Parameters that were not understood name nothing, and nothing was done with them.
     if (params === undefined && !refused) return;
+    const named =
+      params === undefined
+        ? null
+        : (audit?.credential(params, outcome.kind === 'done' ? outcome.result : undefined) ?? null);
+    // A caller may have put a key where a name belongs.
+    const credential = named === null || outcome.kind === 'done' ? named : redactor.redact(named);
     journal.record({
       caller: describeCaller(caller),
       operation: operation.name,
-      credential:
-        audit && params !== undefined
-          ? audit.credential(params, outcome.kind === 'done' ? outcome.result : undefined)
-          : null,
+      credential,
       outcome: auditOutcome(audit?.outcome, refused, outcome),
       ...(outcome.kind === 'failed' ? { detail: outcome.error.code } : {}),
     });

@@ -2,7 +2,8 @@
  * A log that tests can read.
  */
 
-import type { LogFields, Logger, LogLevel } from '../../src/base/logger.ts';
+import type { LogFields, LogLevel } from '../../src/base/log-line.ts';
+import type { Logger } from '../../src/base/logger.ts';
 
 /** Is a log that keeps its lines: level, message and fields in one object each. */
 export interface RecordingLogger extends Logger {
