@@ -4,7 +4,8 @@
  */
 
 import { parseArgs } from 'node:util';
-import { runKit, type AttackReport } from './kit.ts';
+import { runKit } from './kit.ts';
+import { printReport } from './report.ts';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -21,26 +22,12 @@ if (socket === undefined) {
   process.exit(1);
 }
 
-/** Prints a time in a column of its own width. */
-function ms(value: number): string {
-  return value.toFixed(2).padStart(7);
-}
-
-function print(report: AttackReport): void {
-  const { name, effect, good, memory, problems } = report;
-  const mb = memory === null ? '' : `  ${memory.before} → ${memory.after} → ${memory.settled} MB`;
-  process.stdout.write(
-    `${problems.length === 0 ? 'held' : 'FELL'}  ${name.padEnd(38)} p50 ${ms(good.p50)}  p99 ${ms(good.p99)}  max ${ms(good.longest)} ms${mb}  ${effect}\n`,
-  );
-  for (const problem of problems) process.stdout.write(`      ${problem}\n`);
-}
-
 const reports = await runKit({
   socket,
   op: values.op,
   params: JSON.parse(values.params),
   only: values.only,
-  ...(values.json ? {} : { onReport: print }),
+  ...(values.json ? {} : { onReport: printReport }),
 });
 if (values.json) process.stdout.write(`${JSON.stringify(reports, null, 2)}\n`);
 process.exitCode = reports.length > 0 && reports.every((report) => report.problems.length === 0) ? 0 : 1;
