@@ -170,8 +170,7 @@ export class Connection {
   /** Returns who is at the other end; the kernel is asked at the first message, because many come and go without one. */
   #whoAsks(): Caller {
     const { admission } = this.#options;
-    this.#caller ??= { name: null, client: null, rights: admission.rights, peer: admission.identify() };
-    return this.#caller;
+    return (this.#caller ??= { name: null, client: null, rights: admission.rights, peer: admission.identify() });
   }
 
   #run(id: RequestId, op: string, params: unknown): void {

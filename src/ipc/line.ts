@@ -15,6 +15,8 @@ export interface Line {
   readonly connection: Connection;
   readonly admission: Admission;
   partial: PartialFrame | undefined;
+  /** Holds frames that wait for their turn. */
+  readonly backlog: string[];
   activeAt: number;
   /** Is how many bytes the books of its user hold for this line. */
   bookedBytes: number;

@@ -20,6 +20,8 @@ export class Peer {
   #waiting = '';
   #room: Promise<void> | undefined;
   #resumedAt = 0;
+  #held = false;
+  #waitsForRoom = false;
   #ending = false;
 
   /** Calls `beforeWrite` before each write, so that what must be on disk before a reply is. */
@@ -38,6 +40,23 @@ export class Peer {
     return this.#socket.isPaused();
   }
 
+  /** Tells whether so much waits for the peer that it must take some first. */
+  get isFull(): boolean {
+    return this.waitingBytes > HIGH_WATER_BYTES;
+  }
+
+  /** Reads nothing more until `release`. */
+  hold(): void {
+    this.#held = true;
+    this.#socket.pause();
+  }
+
+  /** Reads again, once the peer has taken what waits for it. */
+  release(): void {
+    this.#held = false;
+    if (!this.#waitsForRoom) this.#resume();
+  }
+
   /** Returns when reading last resumed, on the monotonic clock in milliseconds. */
   get resumedAt(): number {
     return this.#resumedAt;
@@ -53,13 +72,13 @@ export class Peer {
     if (this.isEnding) return;
     if (this.#waiting === '') process.nextTick(this.#flush);
     this.#waiting += printFrame(message.type, message.data);
-    if (this.#isFull) this.#pause();
+    if (this.isFull) this.#pause();
   }
 
   /** Resolves when the peer has room for more, or is gone. */
   async ready(): Promise<void> {
     // All who wait share one wait: each with listeners of its own would be a thousand listeners.
-    while (!this.isEnding && this.#isFull) await (this.#room ??= this.#drained());
+    while (!this.isEnding && this.isFull) await (this.#room ??= this.#drained());
   }
 
   /** Sends what waits, ends the connection, and destroys it when the peer does not take part in that. */
@@ -80,10 +99,6 @@ export class Peer {
       limit.unref();
       this.#socket.once('close', () => clearTimeout(limit));
     });
-  }
-
-  get #isFull(): boolean {
-    return this.waitingBytes > HIGH_WATER_BYTES;
   }
 
   #drained(): Promise<void> {
@@ -108,12 +123,18 @@ export class Peer {
   };
 
   #pause(): void {
-    if (this.#socket.isPaused()) return;
+    if (this.#waitsForRoom) return;
+    this.#waitsForRoom = true;
     this.#socket.pause();
     void this.ready().then(() => {
-      if (this.isEnding) return;
-      this.#resumedAt = performance.now();
-      this.#socket.resume();
+      this.#waitsForRoom = false;
+      if (!this.#held) this.#resume();
     });
+  }
+
+  #resume(): void {
+    if (this.isEnding) return;
+    this.#resumedAt = performance.now();
+    this.#socket.resume();
   }
 }

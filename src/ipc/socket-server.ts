@@ -11,41 +11,24 @@ import { dirname } from 'node:path';
 import { AipassError } from '../base/errors.ts';
 import { within } from '../base/within.ts';
 import { socketDescriptor } from '../base/native.ts';
-import type { Logger } from '../base/logger.ts';
-import type { Admission, Gate } from '../callers/gate.ts';
+import type { Admission } from '../callers/gate.ts';
 import { FrameError, parseEnvelope, printFrame, readFrames } from '../protocol/frames.ts';
-import { Connection, type ConnectionOptions } from './connection.ts';
+import { Connection } from './connection.ts';
 import { bookWaiting, overdue, unbookWaiting, LINE_LIMITS, type Line, type LineLimits } from './line.ts';
 import { Peer } from './peer.ts';
+import { assertSocketPath, cannotListen } from './socket-path.ts';
+import type { SocketServerOptions } from './socket-options.ts';
 import { tooMuchWaiting } from './refusals.ts';
+import { AT_ONCE, Turns } from './turns.ts';
 
 /** Is how often lines are looked at that may have lasted too long, at least; a shorter limit has them looked at ten times in it. */
 const SWEEP_MS = 1000;
-
-/** Is the bound on one path: `sun_path` holds 108 bytes on Linux and 104 on macOS, the final NUL included. */
-const MAX_PATH_BYTES = process.platform === 'darwin' ? 103 : 107;
-
-/** Says how the socket is served. */
-export interface SocketServerOptions extends Omit<ConnectionOptions, 'wire' | 'admission'> {
-  readonly path: string;
-  readonly frameBytes: number;
-  readonly maxConnections: number;
-  readonly gate: Gate;
-  /** Tells whether others than the daemon's own user may connect; the gate judges each of them. */
-  readonly servesOthers: () => boolean;
-  /** Is called before replies leave. */
-  readonly beforeWrite: () => void;
-  /** Is how long a peer may take to finish a frame that it began, in milliseconds; 10 s without it. */
-  readonly unfinishedFrameMs?: number;
-  /** Is how long a connection may be silent, in milliseconds; an hour without it. */
-  readonly idleMs?: number;
-  readonly logger: Logger;
-}
 
 /** Serves one Unix socket. */
 export class SocketServer {
   readonly #options: SocketServerOptions;
   readonly #lines = new Map<IpcSocket, Line>();
+  readonly #turns = new Turns((line, frame) => this.#handleLater(line, frame));
   #ipc: IPCModule | undefined;
   #sweep: NodeJS.Timeout | undefined;
 
@@ -73,11 +56,7 @@ export class SocketServer {
    */
   async start(): Promise<void> {
     const { path } = this.#options;
-    if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
-      throw new AipassError('BAD_REQUEST', `the socket's path is longer than ${MAX_PATH_BYTES} bytes: ${path}`, {
-        hint: 'set AIPASSD_RUNTIME_DIR to a folder with a shorter path, for daemon and clients alike',
-      });
-    }
+    assertSocketPath(path);
     await this.#listen();
     this.#sweep = setInterval(() => this.#dropOverdue(), Math.min(SWEEP_MS, this.#limits.unfinishedMs / 10));
     this.#sweep.unref();
@@ -172,7 +151,15 @@ export class SocketServer {
       return;
     }
     const connection = new Connection({ ...this.#options, wire: peer, admission });
-    const line: Line = { peer, connection, admission, partial: undefined, activeAt: performance.now(), bookedBytes: 0 };
+    const line: Line = {
+      peer,
+      connection,
+      admission,
+      partial: undefined,
+      backlog: [],
+      activeAt: performance.now(),
+      bookedBytes: 0,
+    };
     this.#lines.set(socket, line);
     socket.ipcBuffer = line;
   }
@@ -199,13 +186,20 @@ export class SocketServer {
     kept.activeAt = performance.now();
     try {
       const before = kept.partial;
+      let handled = 0;
       kept.partial = readFrames(before, chunk, this.#options.frameBytes, (frame) => {
         if (kept.peer.isEnding) return;
+        handled += 1;
+        if (handled > AT_ONCE || kept.backlog.length > 0) {
+          kept.backlog.push(frame);
+          return;
+        }
         const { type, data } = parseEnvelope(frame);
         // Only these three names may reach node-ipc's dispatcher, which has events of its own by the same way.
         if (type === 'hello' || type === 'request' || type === 'cancel') receive({ type, data });
         else kept.connection.receive(type, data);
       });
+      if (kept.backlog.length > 0) this.#turns.add(kept);
       // Frames that come whole wait for nothing: only what stays unfinished is booked.
       if ((before !== undefined || kept.partial !== undefined) && !bookWaiting(kept)) throw tooMuchWaiting();
     } catch (error) {
@@ -214,6 +208,15 @@ export class SocketServer {
     }
     return kept;
   };
+
+  #handleLater(line: Line, frame: string): void {
+    try {
+      const { type, data } = parseEnvelope(frame);
+      line.connection.receive(type, data);
+    } catch (error) {
+      line.connection.fail(this.#describe(error));
+    }
+  }
 
   #describe(error: unknown): AipassError {
     if (error instanceof AipassError) return error;
@@ -245,14 +248,6 @@ export class SocketServer {
 
 /** Is how long aborted requests and closing connections may take before the daemon goes on without them. */
 const ABORT_MS = 1000;
-
-function cannotListen(path: string, error: unknown): AipassError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new AipassError('INTERNAL', `cannot listen on ${path}: ${reason}`, {
-    hint: `look at ${dirname(path)}: it must be a folder of your own`,
-    cause: error,
-  });
-}
 
 function isLine(kept: unknown): kept is Line {
   return typeof kept === 'object' && kept !== null && 'connection' in kept;

@@ -13,7 +13,8 @@
 
 import { z } from 'zod';
 import { Redactor } from '../../src/base/redactor.ts';
-import { SocketServer, type SocketServerOptions } from '../../src/ipc/socket-server.ts';
+import type { SocketServerOptions } from '../../src/ipc/socket-options.ts';
+import { SocketServer } from '../../src/ipc/socket-server.ts';
 import { createDispatcher } from '../../src/operations/dispatcher.ts';
 import type { AnyOperation, OperationContext } from '../../src/operations/operation.ts';
 import { recordingLogger, type RecordingLogger } from './recording-logger.ts';

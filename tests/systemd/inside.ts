@@ -5,7 +5,6 @@
 import { spawn, spawnSync, type SpawnOptions } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 
 export const PACKAGE = '/opt/aipassd';
 export const NODE = `${PACKAGE}/node_modules/node/bin/node`;
@@ -133,8 +132,8 @@ export async function startSlowProvider(ms: number): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   // It ends with the program that asked for it.
   server.unref();
-  const address = server.address() as AddressInfo;
-  return `http://127.0.0.1:${address.port}/v1`;
+  const address = server.address();
+  return `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/v1`;
 }
 
 /** Reads a process's command name; empty where it is gone. */

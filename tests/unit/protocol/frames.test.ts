@@ -86,6 +86,11 @@ describe('readFrames', () => {
   });
 });
 
+/** Prints a request whose data is nested that deep. */
+function nested(levels: number): string {
+  return `{"type":"request","data":${'['.repeat(levels)}${']'.repeat(levels)}}`;
+}
+
 describe('parseEnvelope', () => {
   it('reads type and data', () => {
     expect(parseEnvelope('{"type":"request","data":{"id":1}}')).toStrictEqual({ type: 'request', data: { id: 1 } });
@@ -123,7 +128,6 @@ describe('parseEnvelope', () => {
   });
 
   it('refuses what is nested deeper than 500 levels, without parsing it', () => {
-    const nested = (levels: number) => `{"type":"request","data":${'['.repeat(levels)}${']'.repeat(levels)}}`;
     expect(parseEnvelope(nested(499)).type).toBe('request');
     expect(() => parseEnvelope(nested(500))).toThrow('deeper than 500 levels');
     expect(() => parseEnvelope(nested(1_000_000))).toThrow('deeper than 500 levels');
