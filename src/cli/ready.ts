@@ -4,7 +4,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AipassError } from '../base/errors.ts';
-import { connect } from '../client/index.ts';
+import { connect, type Aipass } from '../client/index.ts';
 import type { Status } from '../protocol/status.ts';
 
 /** Is how long a start may take before it is called failed: as long as the units' TimeoutStartSec. */
@@ -19,13 +19,16 @@ const TRY_MS = 100;
 export async function waitUntilReady(socket: string): Promise<Status> {
   const deadline = performance.now() + READY_LIMIT_MS;
   for (;;) {
+    let aipass: Aipass | undefined;
     try {
-      await using aipass = await connect({ caller: 'cli', socket });
+      aipass = await connect({ caller: 'cli', socket });
       return await aipass.status();
     } catch (error) {
       const isLate = performance.now() > deadline;
       if (!(error instanceof AipassError) || error.code !== 'DAEMON_UNREACHABLE' || isLate) throw error;
       await sleep(TRY_MS);
+    } finally {
+      await aipass?.close();
     }
   }
 }

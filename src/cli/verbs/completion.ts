@@ -20,11 +20,9 @@ export const completion: Verb = {
   ],
   options: {},
   maxPositionals: 1,
-  async run({ positionals: [name] }, { out }) {
+  async run({ positionals: [name] }, { out, loadVerbs }) {
     const shell = SHELLS.find((one) => one === name);
     if (shell === undefined) throw new UsageError('name a shell', `aipassd completion ${SHELLS.join('|')}`);
-    // Loaded here, because the list of verbs names this one too.
-    const { loadVerbs } = await import('./index.ts');
     out.line(PRINTERS[shell](await loadVerbs()));
     return 0;
   },

@@ -190,7 +190,7 @@ describe('a stream', () => {
     // The end of the answer is read in the background.
     await until('a request on a connection that was used before', async () => {
       await fixture.stream();
-      return fixture.upstream.connections() < fixture.upstream.requests.length;
+      return fixture.upstream.connectionsEver() < fixture.upstream.requests.length;
     });
   });
 });

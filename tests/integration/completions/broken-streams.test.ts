@@ -98,6 +98,7 @@ describe('a stream', () => {
   test('is not timed while its receiver takes its time', async () => {
     const clock = new HandClock();
     await using fixture = await startFixture({ clock, config: { timeoutMs: 5000 } });
+    fixture.upstream.queue({ kind: 'paced' });
     let open: (() => void) | undefined;
     const running = fixture.ask(
       { stream: true },
@@ -108,14 +109,26 @@ describe('a stream', () => {
           }),
       },
     );
-    await until('the first delta', () => open !== undefined);
+    const { stream } = await fixture.upstream.nextRequest();
+    await stream.push(chunkOf({ content: 'x' }));
+    await until('the delta', () => open !== undefined);
     expect(clock.running).toBe(0);
     clock.advance(3_600_000);
-    const first = open;
-    first?.();
-    await until('the second delta', () => open !== first);
     open?.();
-    expect((await running).content).toBe('pong');
+    await until('the wait for the next byte', () => clock.running === 1);
+    await stream.push(chunkOf({}, 'stop'));
+    await stream.done();
+    expect((await running).content).toBe('x');
+  });
+
+  test('that is a web page without an end is given up at once', async () => {
+    await using fixture = await startFixture();
+    fixture.upstream.queue({ kind: 'stall', after: 'head', type: 'text/html; charset=utf-8' });
+    const error = await fixture.failure({ stream: true });
+    expect(error.message).toBe('openrouter answered with a web page');
+    await (
+      await fixture.upstream.nextRequest()
+    ).closedByClient;
   });
 
   test('with an event without an end is given up', async () => {

@@ -59,7 +59,7 @@ describe('a peer that does not read its answers', () => {
   });
 
   it('does not count as late with a frame that we did not let it finish', async () => {
-    await using test = await startTestServer({ unfinishedFrameMs: 300 });
+    await using test = await startTestServer({ unfinishedFrameMs: 1000 });
     await using client = await RawClient.greet(test.socket);
     await using dawdler = await RawClient.greet(test.socket);
     client.pause();

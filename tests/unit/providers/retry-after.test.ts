@@ -16,6 +16,7 @@ test.each([
   ['words', 'soon', undefined],
   ['a number with words', '7 apples', undefined],
   ['nothing', '', undefined],
+  ['a date without a zone', 'Fri Jan  2 03:04:35 2026', undefined],
   ['a date that is none', 'Fri, 99 Foo 2026', undefined],
 ])('%s: %j', (_name, value, expected) => {
   expect(readRetryAfter({ 'retry-after': value }, NOW)).toBe(expected);
