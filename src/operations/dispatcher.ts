@@ -11,7 +11,6 @@ import { nearest } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Redactor } from '../base/redactor.ts';
 import type { AnyOperation, OperationContext } from './operation.ts';
-import type { RecordRequest } from './request-audit.ts';
 
 /** Is how a request ended. */
 export type DispatchOutcome =
@@ -23,6 +22,18 @@ export type Dispatch = (
   params: unknown,
   context: OperationContext,
 ) => DispatchOutcome | Promise<DispatchOutcome>;
+
+/**
+ * Records how a request ended; `params` is undefined where they were not understood.
+ *
+ * @throws AipassError INTERNAL where the audit takes no more lines.
+ */
+export type RecordRequest = (
+  operation: AnyOperation,
+  params: unknown,
+  context: Pick<OperationContext, 'caller'>,
+  outcome: DispatchOutcome,
+) => void;
 
 /** Is what a dispatcher needs besides the table. */
 export interface DispatcherParts {

@@ -7,20 +7,7 @@ import type { AuditJournal } from '../audit/journal.ts';
 import type { AuditOutcome } from '../audit/record.ts';
 import type { Redactor } from '../base/redactor.ts';
 import type { Caller } from '../callers/caller.ts';
-import type { DispatchOutcome } from './dispatcher.ts';
-import type { AnyOperation, OperationContext } from './operation.ts';
-
-/**
- * Records how a request ended; `params` is undefined where they were not understood.
- *
- * @throws AipassError INTERNAL where the audit takes no more lines.
- */
-export type RecordRequest = (
-  operation: AnyOperation,
-  params: unknown,
-  context: Pick<OperationContext, 'caller'>,
-  outcome: DispatchOutcome,
-) => void;
+import type { DispatchOutcome, RecordRequest } from './dispatcher.ts';
 
 /** Makes the recorder over a journal. */
 export function recordRequests(journal: Pick<AuditJournal, 'record'>, redactor: Redactor): RecordRequest {
