@@ -30,8 +30,10 @@ export interface LineLimits {
   readonly idleMs: number;
 }
 
-/** Is what a connection may take: long enough for a slow machine, and for a program that asks twice a day. */
-export const LINE_LIMITS: LineLimits = { unfinishedMs: 10_000, idleMs: 3_600_000 };
+/** Returns what a connection may take; without options long enough for a slow machine, and for a program that asks twice a day. */
+export function lineLimits(options: { readonly unfinishedFrameMs?: number; readonly idleMs?: number }): LineLimits {
+  return { unfinishedMs: options.unfinishedFrameMs ?? 10_000, idleMs: options.idleMs ?? 3_600_000 };
+}
 
 /** Books what waits for a line; false where its user has too much waiting now. */
 export function bookWaiting(line: Line): boolean {

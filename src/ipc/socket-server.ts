@@ -14,7 +14,7 @@ import { socketDescriptor } from '../base/native.ts';
 import type { Admission } from '../callers/gate.ts';
 import { FrameError, parseEnvelope, printFrame, readFrames } from '../protocol/frames.ts';
 import { Connection } from './connection.ts';
-import { bookWaiting, overdue, unbookWaiting, LINE_LIMITS, type Line, type LineLimits } from './line.ts';
+import { bookWaiting, overdue, unbookWaiting, lineLimits, type Line } from './line.ts';
 import { Peer } from './peer.ts';
 import { assertSocketPath, cannotListen } from './socket-path.ts';
 import type { SocketServerOptions } from './socket-options.ts';
@@ -58,7 +58,10 @@ export class SocketServer {
     const { path } = this.#options;
     assertSocketPath(path);
     await this.#listen();
-    this.#sweep = setInterval(() => this.#dropOverdue(), Math.min(SWEEP_MS, this.#limits.unfinishedMs / 10));
+    this.#sweep = setInterval(
+      () => this.#dropOverdue(),
+      Math.min(SWEEP_MS, lineLimits(this.#options).unfinishedMs / 10),
+    );
     this.#sweep.unref();
   }
 
@@ -229,15 +232,8 @@ export class SocketServer {
     return new AipassError('INTERNAL', 'the daemon failed to read this message', { hint: 'the log has more' });
   }
 
-  get #limits(): LineLimits {
-    return {
-      unfinishedMs: this.#options.unfinishedFrameMs ?? LINE_LIMITS.unfinishedMs,
-      idleMs: this.#options.idleMs ?? LINE_LIMITS.idleMs,
-    };
-  }
-
   #dropOverdue(): void {
-    const limits = this.#limits;
+    const limits = lineLimits(this.#options);
     const now = performance.now();
     for (const line of this.#lines.values()) {
       const error = overdue(line, now, limits) ?? (bookWaiting(line) ? null : tooMuchWaiting());

@@ -4,7 +4,7 @@
  */
 
 import type { AuditJournal } from '../audit/journal.ts';
-import type { AuditOutcome } from '../audit/record.ts';
+import type { AuditCaller, AuditOutcome } from '../audit/record.ts';
 import type { Redactor } from '../base/redactor.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { DispatchOutcome, RecordRequest } from './dispatcher.ts';
@@ -22,9 +22,9 @@ export function recordRequests(journal: Pick<AuditJournal, 'record'>, redactor: 
         ? null
         : (audit?.credential(params, outcome.kind === 'done' ? outcome.result : undefined) ?? null);
     // A caller may have put a key where a name belongs.
-    const credential = named === null || outcome.kind === 'done' ? named : redactor.redact(named);
+    const credential = named === null ? null : redactor.redact(named);
     journal.record({
-      caller: describeCaller(caller),
+      caller: describeCaller(caller, redactor),
       operation: operation.name,
       credential,
       outcome: auditOutcome(audit?.outcome, refused, outcome),
@@ -42,12 +42,12 @@ function auditOutcome(
   return outcome.kind === 'done' && whenDone !== undefined ? whenDone : 'failed';
 }
 
-function describeCaller({ peer, name }: Caller) {
+function describeCaller({ peer, name }: Caller, redactor: Redactor): AuditCaller {
   return {
     uid: peer?.uid ?? null,
     pid: peer?.pid ?? null,
     startedAt: peer?.startedAt ?? null,
     executable: peer?.executable ?? null,
-    name,
+    name: name === null ? null : redactor.redact(name),
   };
 }
