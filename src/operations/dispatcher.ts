@@ -87,7 +87,7 @@ export function createDispatcher(operations: readonly AnyOperation[], parts: Dis
 
   return (op, params, context) => {
     const operation = table.get(op);
-    if (!operation) return { kind: 'failed', error: unknownOperation(op, table.keys()) };
+    if (!operation) return fail(op, unknownOperation(op, table.keys()), context);
     let known: unknown;
     try {
       if (!context.caller.rights.has(operation.right)) {

@@ -3,7 +3,6 @@
  */
 
 import { spawn, spawnSync, type SpawnOptions } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 
 export const PACKAGE = '/opt/aipassd';
@@ -134,13 +133,4 @@ export async function startSlowProvider(ms: number): Promise<string> {
   server.unref();
   const address = server.address();
   return `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/v1`;
-}
-
-/** Reads a process's command name; empty where it is gone. */
-export function isRunning(pid: string | undefined): boolean {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8') !== '';
-  } catch {
-    return false;
-  }
 }
