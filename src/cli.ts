@@ -29,7 +29,7 @@ if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1
 }
 
 async function runDaemon(): Promise<never> {
-  const daemon = await import('./daemon.ts');
+  const daemon = await import('./run.ts');
   // Connections that providers keep open must not hold up the end.
   process.exit(await daemon.runDaemon());
 }

@@ -5,33 +5,42 @@
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ALL_RIGHTS } from './callers/rights.ts';
+import { openAudit } from './audit/journal.ts';
+import { startAuditUpkeep } from './audit/upkeep.ts';
+import { AccessKeeper } from './callers/access-keeper.ts';
+import { Gate } from './callers/gate.ts';
+import { quietStrangers } from './callers/stranger-log.ts';
+import { UserLimits, type UserLimitValues } from './callers/user-limits.ts';
 import { systemClock } from './base/clock.ts';
 import { captureConsole } from './base/console-capture.ts';
 import { readConfig } from './base/config.ts';
 import type { Config } from './base/config-schema.ts';
-import { AipassError } from './base/errors.ts';
 import { EventHub } from './base/event-hub.ts';
 import { openLogger, type Logger } from './base/logger.ts';
-import { resolvePaths, type Paths } from './base/paths.ts';
+import { startMemoryTidy } from './base/memory-tidy.ts';
+import type { Paths } from './base/paths.ts';
 import { Redactor } from './base/redactor.ts';
 import { Releasers } from './base/releasers.ts';
 import { StateStore } from './base/state-store.ts';
 import { startSchedule } from './base/schedule.ts';
 import { readVersion } from './base/version.ts';
-import type { Warning } from './base/warning.ts';
 import { Completer } from './completions/completer.ts';
 import { initEnvFile } from './credentials/template.ts';
 import { Vault } from './credentials/vault.ts';
+import { SocketGuard } from './ipc/socket-guard.ts';
 import { takeInstance } from './ipc/instance-lock.ts';
 import { SocketServer } from './ipc/socket-server.ts';
 import { createDispatcher } from './operations/dispatcher.ts';
 import { KeyLookup } from './operations/key-lookup.ts';
 import { openPools } from './operations/open-pools.ts';
+import { recordRequests } from './operations/request-audit.ts';
+import { configWarnings, keyWarnings } from './operations/standing-warnings.ts';
+import { tellStranger } from './operations/stranger-audit.ts';
 import { createOperations } from './operations/table.ts';
 import { PROTOCOL_VERSION } from './protocol/limits.ts';
-import { createProviders } from './providers/registry.ts';
 import { startRefreshing } from './refreshers/start.ts';
+import { createReloadableProviders } from './providers/reloadable.ts';
+import { ConfigKeeper } from './service/config-keeper.ts';
 
 /** Is how long requests in flight may go on after the signal to stop. */
 const STOP_GRACE_MS = 10_000;
@@ -39,14 +48,13 @@ const STOP_GRACE_MS = 10_000;
 /** Is the pause before a failing provider is asked again within one request, in milliseconds. */
 const RETRY_BACKOFF = { firstMs: 250, maxMs: 4000 };
 
-/** Is the exit code after a failure nobody expected: EX_SOFTWARE of sysexits.h, so that a service manager restarts us. */
-const EXIT_SOFTWARE = 70;
-
 /** Is a running daemon. */
 export interface Daemon {
   readonly logger: Logger;
   /** Tells whether the vault holds any key. */
   readonly hasKeys: () => boolean;
+  /** Reads the configuration anew; one that is wrong changes nothing. */
+  reload(): void;
   /** Lets requests in flight finish, then releases everything in reverse order. */
   stop(): Promise<void>;
 }
@@ -56,18 +64,19 @@ export interface Daemon {
  *
  * @throws AipassError when the configuration is wrong, another daemon runs, or the socket cannot be made.
  */
-export async function startDaemon(paths: Paths): Promise<Daemon> {
+export async function startDaemon(paths: Paths, lastRun: string | null = null): Promise<Daemon> {
   const releasers = new Releasers();
   try {
-    return await openDaemon(paths, releasers);
+    return await openDaemon(paths, releasers, lastRun);
   } catch (error) {
     await releasers.release();
     throw error;
   }
 }
 
-async function openDaemon(paths: Paths, releasers: Releasers): Promise<Daemon> {
+async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | null): Promise<Daemon> {
   const config = readConfig(paths.config);
+  const access = new AccessKeeper(config.access, process.getuid?.() ?? 0);
   await mkdir(paths.state, { recursive: true, mode: 0o700 });
   await mkdir(paths.runtime, { recursive: true, mode: 0o700 });
   releasers.add('the instance lock', await takeInstance(paths));
@@ -80,7 +89,26 @@ async function openDaemon(paths: Paths, releasers: Releasers): Promise<Daemon> {
   releasers.add('the log', () => logger.close());
   releasers.add('the console', captureConsole(logger));
 
-  const providers = createProviders(config);
+  const journal = openAudit(paths.audit, clock);
+  releasers.add('the audit', () => journal.close());
+  const limits = new UserLimits(userLimits(config), clock);
+  const providers = createReloadableProviders(config);
+  const keeper = new ConfigKeeper({
+    path: paths.config,
+    initial: config,
+    clock,
+    logger,
+    apply: (next) => {
+      providers.replace(next);
+      access.replace(next.access);
+      limits.change(userLimits(next));
+    },
+    onReload: (outcome) => {
+      const detail = outcome.kind === 'reloaded' ? `applied ${outcome.applied.join(', ')}` : outcome.kind;
+      const result = outcome.kind === 'kept' ? 'failed' : 'changed';
+      journal.record({ caller: null, operation: 'config.reload', credential: null, outcome: result, detail });
+    },
+  });
   const vault = new Vault({ paths, knownProviders: providers.names(), redactor, clock, logger });
   if ((await initEnvFile(paths.envFile)) === 'created') logger.info(`made ${paths.envFile} from the template`);
   releasers.add('the vault', await vault.start());
@@ -138,10 +166,20 @@ async function openDaemon(paths: Paths, releasers: Releasers): Promise<Daemon> {
 
   const server = new SocketServer({
     path: paths.socket,
-    frameBytes: config.limits.frameBytes,
+    get frameBytes() {
+      return keeper.current.limits.frameBytes;
+    },
     maxConnections: config.limits.connections,
-    maxInFlight: config.limits.inFlight,
-    rights: ALL_RIGHTS,
+    get maxInFlight() {
+      return keeper.current.limits.inFlight;
+    },
+    gate: new Gate({
+      policy: () => access.policy,
+      limits,
+      onStranger: quietStrangers(clock, tellStranger(journal, logger)),
+    }),
+    servesOthers: () => access.servesOthers,
+    beforeWrite: () => journal.flush(),
     welcome: { protocol: PROTOCOL_VERSION, version, pid: process.pid },
     logger,
     dispatch: createDispatcher(
@@ -163,98 +201,50 @@ async function openDaemon(paths: Paths, releasers: Releasers): Promise<Daemon> {
         consents,
         worker,
         load: () => ({ connections: server.connections, requestsInFlight: server.requestsInFlight }),
-        warnings: () => [...keyWarnings(vault, paths), ...configWarnings(config, paths), ...state.warnings],
+        lastRun,
+        auditEnd: () => journal.last,
+        warnings: () => [
+          ...keyWarnings(vault, paths),
+          ...keeper.warnings(),
+          ...access.warnings(),
+          ...[journal.warning()].filter((warning) => warning !== null),
+          ...configWarnings(keeper.current, paths),
+          ...state.warnings,
+        ],
       }),
-      { logger, redactor },
+      { logger, redactor, audit: recordRequests(journal, redactor) },
     ),
   });
   await server.start();
   releasers.add('the socket', () => server.stop(STOP_GRACE_MS));
+  const guard = new SocketGuard({
+    path: paths.socket,
+    clock,
+    logger,
+    restart: () => server.restart(),
+    onLost: (detail) =>
+      journal.record({ caller: null, operation: 'socket.restart', credential: null, outcome: 'changed', detail }),
+  });
+  releasers.add('the guard of the socket', guard.start());
+  releasers.add('the watch over the configuration', keeper.watch());
+  releasers.add(
+    'the upkeep of the audit',
+    startAuditUpkeep(journal, () => keeper.current.audit, clock, logger),
+  );
+  releasers.add(
+    'the memory tidy',
+    startMemoryTidy(clock, () => server.requestsInFlight === 0),
+  );
   void logger.open();
   logger.info(`aipassd ${version} is ready on ${paths.socket}`, { pid: process.pid, node: process.versions.node });
-  return { logger, hasKeys: () => vault.keys().length > 0, stop: () => releasers.release() };
+  return {
+    logger,
+    hasKeys: () => vault.keys().length > 0,
+    reload: () => keeper.reload(),
+    stop: () => releasers.release(),
+  };
 }
 
-/** Runs the daemon in the foreground until a signal, and returns the exit code. */
-export async function runDaemon(): Promise<number> {
-  process.umask(0o077);
-  // Whoever read our output may be gone: that is no reason to stop.
-  process.stdout.on('error', () => {});
-  process.stderr.on('error', () => {});
-  const paths = resolvePaths();
-  let daemon: Daemon;
-  try {
-    daemon = await startDaemon(paths);
-  } catch (error) {
-    return reportStartFailure(error);
-  }
-  const { logger } = daemon;
-  if (!daemon.hasKeys()) {
-    logger.info(`there is no API key yet: put one into ${paths.envFile}; it is picked up at once`);
-    logger.info('then, in another terminal: aipassd status (in a clone: npx aipassd status)');
-  }
-
-  const ending = await waitForEnd();
-  if (ending.kind === 'failure') logger.error('stopping after a failure that nobody expected', { error: ending.error });
-  else logger.info(`stopping on ${ending.signal}`);
-  // A second signal means now.
-  for (const signal of STOP_SIGNALS)
-    process.once(signal, () => process.exit(ending.kind === 'failure' ? EXIT_SOFTWARE : 0));
-  await daemon.stop();
-  return ending.kind === 'failure' ? EXIT_SOFTWARE : 0;
-}
-
-const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
-
-type Ending =
-  { readonly kind: 'signal'; readonly signal: NodeJS.Signals } | { readonly kind: 'failure'; readonly error: unknown };
-
-function waitForEnd(): Promise<Ending> {
-  return new Promise((resolve) => {
-    // The server's handles do not keep an otherwise idle process alive on every path: this does.
-    const keepAlive = setInterval(() => {}, 30_000);
-    const end = (ending: Ending): void => {
-      clearInterval(keepAlive);
-      resolve(ending);
-    };
-    // Not `once`: where no listener is left, a package that cleans up at exit (signal-exit) would end the process.
-    for (const signal of STOP_SIGNALS) process.on(signal, () => end({ kind: 'signal', signal }));
-    process.on('uncaughtException', (error) => end({ kind: 'failure', error }));
-  });
-}
-
-function reportStartFailure(error: unknown): number {
-  const failure = error instanceof AipassError ? error : new AipassError('INTERNAL', `cannot start: ${String(error)}`);
-  process.stderr.write(`aipassd: ${failure.message} [${failure.code}]\n`);
-  if (failure.hint !== undefined) process.stderr.write(`  → ${failure.hint}\n`);
-  return 2;
-}
-
-/** Says so when there is nothing to lend. */
-function keyWarnings(vault: Vault, paths: Paths): Warning[] {
-  if (vault.keys().length > 0) return [];
-  return [
-    {
-      subject: paths.envFile,
-      problem: 'no API key is set',
-      hint: `put one into the file, as OPENROUTER_API_KEY=…; it is picked up at once`,
-    },
-  ];
-}
-
-/** Lists settings that are legal but unwise. */
-function configWarnings(config: Config, paths: Paths): Warning[] {
-  return Object.entries(config.providers).flatMap(([name, { baseUrl }]) => {
-    if (baseUrl === undefined) return [];
-    const { protocol, hostname } = new URL(baseUrl);
-    if (protocol === 'https:' || hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.'))
-      return [];
-    return [
-      {
-        subject: `providers.${name}.baseUrl`,
-        problem: `keys and prompts go to ${hostname} unencrypted`,
-        hint: `use https in ${paths.config}`,
-      },
-    ];
-  });
+function userLimits({ limits }: Config): UserLimitValues {
+  return { ...limits.perUser, requestsPerSecond: limits.requestsPerSecond };
 }

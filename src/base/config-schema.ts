@@ -88,6 +88,14 @@ const oauth = z.strictObject({
   scopes: z.array(z.string().min(1)).optional(),
 });
 
+/** Lists people by user name or uid, and groups by name or gid. */
+const people = z
+  .strictObject({
+    users: z.array(z.union([z.string().min(1), z.int().min(0)])).default([]),
+    groups: z.array(z.union([z.string().min(1), z.int().min(0)])).default([]),
+  })
+  .prefault({});
+
 const name = z.string().regex(PROVIDER_NAME, 'is no name: lower-case letters, digits, "-" and "_", up to 63');
 
 /** Is the whole configuration. */
@@ -128,6 +136,26 @@ export const configSchema = z.strictObject({
       file: z.string().min(1).nullable().optional().describe('null writes no file'),
     })
     .prefault({}),
+  access: z
+    .strictObject({
+      use: people.describe('may see what there is and use credentials through the daemon'),
+      reveal: people.describe('may have the values of credentials'),
+      admin: people.describe('may change things: reauth, revoke, prune, reload'),
+    })
+    .prefault({})
+    .describe(
+      "who may ask besides the daemon's own user and root, who may do everything; for a daemon that serves a whole machine",
+    ),
+  audit: z
+    .strictObject({
+      retentionDays: days.default(365),
+      maxBytes: z
+        .int()
+        .min(1024 * 1024)
+        .default(256 * 1024 * 1024)
+        .describe('a longer audit loses its oldest lines before their time'),
+    })
+    .prefault({}),
   limits: z
     .strictObject({
       frameBytes: z
@@ -137,7 +165,22 @@ export const configSchema = z.strictObject({
         .default(32 * 1024 * 1024),
       connections: z.int().min(1).max(65_536).default(4096),
       inFlight: z.int().min(1).max(65_536).default(1024).describe('requests in flight on one connection'),
-      requestsPerSecond: z.int().min(1).optional(),
+      requestsPerSecond: z
+        .int()
+        .min(1)
+        .optional()
+        .describe('of one user over all connections; more are refused with the time to wait'),
+      perUser: z
+        .strictObject({
+          connections: z.int().min(1).max(65_536).default(3072),
+          inFlight: z.int().min(1).max(1_000_000).default(16_384),
+          waitingBytes: z
+            .int()
+            .min(1024 * 1024)
+            .default(256 * 1024 * 1024)
+            .describe('bytes of unfinished frames and of replies that were not read'),
+        })
+        .prefault({}),
     })
     .prefault({}),
 });

@@ -27,6 +27,8 @@ export interface Paths {
   readonly lock: string;
   /** Is the log file (JSON lines), unless the configuration names another. */
   readonly log: string;
+  /** Is the audit of releases and changes. */
+  readonly audit: string;
 }
 
 /** Holds what the paths are derived from; the defaults are this process's own. */
@@ -73,5 +75,6 @@ export function resolvePaths(sources: PathSources = {}): Paths {
     socket: join(runtime, 'aipassd.sock'),
     lock: join(runtime, 'aipassd.lock'),
     log: join(state, 'logs', 'aipassd.log'),
+    audit: join(state, 'audit.jsonl'),
   };
 }

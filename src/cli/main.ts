@@ -70,6 +70,7 @@ async function runVerb(
     signal: interrupt.signal,
     runDaemon,
     readStdin,
+    loadVerbs,
     connect: async () => {
       connected = await connect({ caller: 'cli', socket: paths.socket });
       return connected;

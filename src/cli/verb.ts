@@ -28,6 +28,8 @@ export interface VerbContext {
   readonly connect: () => Promise<Aipass>;
   /** Runs the daemon in this process until it is told to stop. */
   readonly runDaemon: () => Promise<number>;
+  /** Loads every verb there is. */
+  readonly loadVerbs: () => Promise<readonly Verb[]>;
   /** Reads standard input to its end. */
   readonly readStdin: () => Promise<string>;
   /** Aborts when the user presses Ctrl-C. */

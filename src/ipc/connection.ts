@@ -8,9 +8,10 @@
 import { AipassError } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Caller } from '../callers/caller.ts';
-import type { Right } from '../callers/rights.ts';
+import type { Admission } from '../callers/gate.ts';
 import type { Dispatch } from '../operations/dispatcher.ts';
 import type { DaemonMessage, RequestId, Welcome } from '../protocol/messages.ts';
+import { overUserLimit } from './refusals.ts';
 import { MAX_CALLER_LENGTH, PROTOCOL_VERSION } from '../protocol/limits.ts';
 
 /** Is the longest request id that is accepted, in characters. */
@@ -28,7 +29,7 @@ export interface ConnectionOptions {
   readonly wire: Wire;
   readonly dispatch: Dispatch;
   readonly welcome: Welcome;
-  readonly rights: ReadonlySet<Right>;
+  readonly admission: Admission;
   /** Is how many requests may be in flight at once. */
   readonly maxInFlight: number;
 }
@@ -38,18 +39,23 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #inFlight = new Map<RequestId, AbortController>();
   readonly #closed = new AbortController();
-  #caller: Caller;
+  #caller: Caller | undefined;
   #greeted = false;
+  #subscribed = false;
   #idle: (() => void) | undefined;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.#caller = { name: null, client: null, rights: options.rights };
   }
 
   /** Returns how many requests have no answer yet. */
   get inFlight(): number {
     return this.#inFlight.size;
+  }
+
+  /** Tells whether it waits for nothing: no answer, and no event that it subscribed to. */
+  get isIdle(): boolean {
+    return this.#inFlight.size === 0 && !this.#subscribed;
   }
 
   /** Takes one message. Never throws: what is wrong with it is answered. */
@@ -79,7 +85,8 @@ export class Connection {
     const gone = new AipassError('CANCELLED', 'the client went away');
     this.#closed.abort(gone);
     for (const request of this.#inFlight.values()) request.abort(gone);
-    this.#inFlight.clear();
+    for (const id of this.#inFlight.keys()) this.#forget(id);
+    this.#options.admission.leave();
     this.#idle?.();
   }
 
@@ -117,7 +124,7 @@ export class Connection {
       return;
     }
     this.#greeted = true;
-    this.#caller = { ...this.#caller, name: label(hello['caller']), client: label(hello['client']) };
+    this.#caller = { ...this.#whoAsks(), name: label(hello['caller']), client: label(hello['client']) };
     this.#options.wire.send({ type: 'welcome', data: this.#options.welcome });
   }
 
@@ -151,13 +158,25 @@ export class Connection {
       );
       return;
     }
+    const admission = this.#options.admission.beginRequest();
+    if (admission.kind === 'refused') {
+      this.#answerError(id, overUserLimit(admission));
+      return;
+    }
+    if (data['op'] === 'event.subscribe') this.#subscribed = true;
     this.#run(id, data['op'], data['params']);
+  }
+
+  /** Returns who is at the other end; the kernel is asked at the first message, because many come and go without one. */
+  #whoAsks(): Caller {
+    const { admission } = this.#options;
+    return (this.#caller ??= { name: null, client: null, rights: admission.rights, peer: admission.identify() });
   }
 
   #run(id: RequestId, op: string, params: unknown): void {
     const abort = new AbortController();
     const context = {
-      caller: this.#caller,
+      caller: this.#whoAsks(),
       signal: abort.signal,
       closed: this.#closed.signal,
       emit: (chunk: unknown): Promise<void> | void => {
@@ -179,10 +198,15 @@ export class Connection {
   #settle(id: RequestId, abort: AbortController, outcome: Awaited<ReturnType<Dispatch>>): void {
     // Cancelled and answered, or the connection is gone: this result is nobody's.
     if (this.#inFlight.get(id) !== abort) return;
-    this.#inFlight.delete(id);
+    this.#forget(id);
     if (outcome.kind === 'failed') this.#answerError(id, outcome.error);
     else this.#answer(id, outcome.result);
     if (this.#inFlight.size === 0) this.#idle?.();
+  }
+
+  #forget(id: RequestId): void {
+    this.#inFlight.delete(id);
+    this.#options.admission.endRequest();
   }
 
   #cancel(data: unknown): void {

@@ -16,18 +16,45 @@ const FAREWELL_LIMIT_MS = 1000;
 /** Sends messages to one peer. */
 export class Peer {
   readonly #socket: Socket;
+  readonly #beforeWrite: () => void;
   #waiting = '';
   #room: Promise<void> | undefined;
   #resumedAt = 0;
+  #held = false;
+  #waitsForRoom = false;
   #ending = false;
 
-  constructor(socket: Socket) {
+  /** Calls `beforeWrite` before each write, so that what must be on disk before a reply is. */
+  constructor(socket: Socket, beforeWrite: () => void) {
     this.#socket = socket;
+    this.#beforeWrite = beforeWrite;
+  }
+
+  /** Returns the bytes that wait for the peer to take them. */
+  get waitingBytes(): number {
+    return this.#socket.writableLength + this.#waiting.length;
   }
 
   /** Tells whether reading is paused until the peer has taken what waits for it. */
   get isPaused(): boolean {
     return this.#socket.isPaused();
+  }
+
+  /** Tells whether so much waits for the peer that it must take some first. */
+  get isFull(): boolean {
+    return this.waitingBytes > HIGH_WATER_BYTES;
+  }
+
+  /** Reads nothing more until `release`. */
+  hold(): void {
+    this.#held = true;
+    this.#socket.pause();
+  }
+
+  /** Reads again, once the peer has taken what waits for it. */
+  release(): void {
+    this.#held = false;
+    if (!this.#waitsForRoom) this.#resume();
   }
 
   /** Returns when reading last resumed, on the monotonic clock in milliseconds. */
@@ -45,13 +72,13 @@ export class Peer {
     if (this.isEnding) return;
     if (this.#waiting === '') process.nextTick(this.#flush);
     this.#waiting += printFrame(message.type, message.data);
-    if (this.#isFull) this.#pause();
+    if (this.isFull) this.#pause();
   }
 
   /** Resolves when the peer has room for more, or is gone. */
   async ready(): Promise<void> {
     // All who wait share one wait: each with listeners of its own would be a thousand listeners.
-    while (!this.isEnding && this.#isFull) await (this.#room ??= this.#drained());
+    while (!this.isEnding && this.isFull) await (this.#room ??= this.#drained());
   }
 
   /** Sends what waits, ends the connection, and destroys it when the peer does not take part in that. */
@@ -74,10 +101,6 @@ export class Peer {
     });
   }
 
-  get #isFull(): boolean {
-    return this.#socket.writableLength + this.#waiting.length > HIGH_WATER_BYTES;
-  }
-
   #drained(): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
@@ -94,16 +117,24 @@ export class Peer {
   readonly #flush = (): void => {
     const text = this.#waiting;
     this.#waiting = '';
-    if (text !== '' && !this.#socket.destroyed) this.#socket.write(text);
+    if (text === '' || this.#socket.destroyed) return;
+    this.#beforeWrite();
+    this.#socket.write(text);
   };
 
   #pause(): void {
-    if (this.#socket.isPaused()) return;
+    if (this.#waitsForRoom) return;
+    this.#waitsForRoom = true;
     this.#socket.pause();
     void this.ready().then(() => {
-      if (this.isEnding) return;
-      this.#resumedAt = performance.now();
-      this.#socket.resume();
+      this.#waitsForRoom = false;
+      if (!this.#held) this.#resume();
     });
+  }
+
+  #resume(): void {
+    if (this.isEnding) return;
+    this.#resumedAt = performance.now();
+    this.#socket.resume();
   }
 }

@@ -9,41 +9,26 @@
 import { IPCModule, type IpcSocket } from 'node-ipc';
 import { dirname } from 'node:path';
 import { AipassError } from '../base/errors.ts';
-import type { Logger } from '../base/logger.ts';
-import { FrameError, parseEnvelope, printFrame, readFrames, type PartialFrame } from '../protocol/frames.ts';
-import { Connection, type ConnectionOptions } from './connection.ts';
+import { within } from '../base/within.ts';
+import { socketDescriptor } from '../base/native.ts';
+import type { Admission } from '../callers/gate.ts';
+import { FrameError, parseEnvelope, printFrame, readFrames } from '../protocol/frames.ts';
+import { Connection } from './connection.ts';
+import { bookWaiting, overdue, unbookWaiting, lineLimits, type Line } from './line.ts';
 import { Peer } from './peer.ts';
+import { assertSocketPath, cannotListen } from './socket-path.ts';
+import type { SocketServerOptions } from './socket-options.ts';
+import { tooMuchWaiting } from './refusals.ts';
+import { AT_ONCE, Turns } from './turns.ts';
 
-/** Is how long a peer may take to finish a frame that it began, unless the options say otherwise. */
-const UNFINISHED_FRAME_MS = 10_000;
-
-/** Is how often unfinished frames are looked for, at least; a shorter limit has them looked for ten times in it. */
+/** Is how often lines are looked at that may have lasted too long, at least; a shorter limit has them looked at ten times in it. */
 const SWEEP_MS = 1000;
-
-/** Is the bound on one path: `sun_path` holds 108 bytes on Linux and 104 on macOS, the final NUL included. */
-const MAX_PATH_BYTES = process.platform === 'darwin' ? 103 : 107;
-
-/** Says how the socket is served. */
-export interface SocketServerOptions extends Omit<ConnectionOptions, 'wire'> {
-  readonly path: string;
-  readonly frameBytes: number;
-  readonly maxConnections: number;
-  /** Is how long a peer may take to finish a frame that it began, in milliseconds; 10 s without it. */
-  readonly unfinishedFrameMs?: number;
-  readonly logger: Logger;
-}
-
-/** Is the state of one socket; node-ipc keeps it for us as the "unfinished text" of that socket. */
-interface Line {
-  readonly peer: Peer;
-  readonly connection: Connection;
-  partial: PartialFrame | undefined;
-}
 
 /** Serves one Unix socket. */
 export class SocketServer {
   readonly #options: SocketServerOptions;
   readonly #lines = new Map<IpcSocket, Line>();
+  readonly #turns = new Turns((line, frame) => this.#handleLater(line, frame));
   #ipc: IPCModule | undefined;
   #sweep: NodeJS.Timeout | undefined;
 
@@ -64,17 +49,32 @@ export class SocketServer {
   }
 
   /**
-   * Listens; the socket is made with mode 0600. The path must be free: see instance-lock.ts.
+   * Listens; the socket is made with mode 0600, or 0666 where others are served too. The path must be free: see
+   * instance-lock.ts.
    *
    * @throws AipassError BAD_REQUEST when the path is too long for a socket, INTERNAL when it cannot be bound.
    */
   async start(): Promise<void> {
     const { path } = this.#options;
-    if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
-      throw new AipassError('BAD_REQUEST', `the socket's path is longer than ${MAX_PATH_BYTES} bytes: ${path}`, {
-        hint: 'set AIPASSD_RUNTIME_DIR to a folder with a shorter path, for daemon and clients alike',
-      });
-    }
+    assertSocketPath(path);
+    await this.#listen();
+    this.#sweep = setInterval(
+      () => this.#dropOverdue(),
+      Math.min(SWEEP_MS, lineLimits(this.#options).unfinishedMs / 10),
+    );
+    this.#sweep.unref();
+  }
+
+  /** Listens anew on the same path, whatever is there now. Connections that are open go on. */
+  async restart(): Promise<void> {
+    const server = this.#ipc?.server.server;
+    // Closing removes what stands at the path, ours or not: it must go before a new socket can be made.
+    if (server) server.close();
+    await this.#listen();
+  }
+
+  async #listen(): Promise<void> {
+    const { path } = this.#options;
     const ipc = new IPCModule();
     Object.assign(ipc.config, {
       parser: { encoding: 'utf8', encode: printFrame, read: this.#read },
@@ -105,7 +105,7 @@ export class SocketServer {
         ipc.server.on(type, (data: unknown, socket: IpcSocket) => this.#receive(type, data, socket));
       }
       // The mode of the socket is set by the umask while it is bound: a chmod afterwards would come too late.
-      const umask = process.umask(0o177);
+      const umask = process.umask(this.#options.servesOthers() ? 0o111 : 0o177);
       try {
         ipc.server.start();
       } catch (error) {
@@ -114,8 +114,6 @@ export class SocketServer {
         process.umask(umask);
       }
     });
-    this.#sweep = setInterval(() => this.#dropUnfinished(), Math.min(SWEEP_MS, this.#unfinishedFrameMs / 10));
-    this.#sweep.unref();
   }
 
   /**
@@ -146,15 +144,35 @@ export class SocketServer {
   }
 
   #open(socket: IpcSocket): void {
-    const peer = new Peer(socket);
-    const line: Line = { peer, connection: new Connection({ ...this.#options, wire: peer }), partial: undefined };
+    const peer = new Peer(socket, this.#options.beforeWrite);
+    let admission: Admission;
+    try {
+      admission = this.#options.gate.admit(socketDescriptor(socket));
+    } catch (error) {
+      peer.send({ type: 'error', data: { error: this.#describe(error).toWire() } });
+      peer.end();
+      return;
+    }
+    const connection = new Connection({ ...this.#options, wire: peer, admission });
+    const line: Line = {
+      peer,
+      connection,
+      admission,
+      partial: undefined,
+      backlog: [],
+      activeAt: performance.now(),
+      bookedBytes: 0,
+    };
     this.#lines.set(socket, line);
     socket.ipcBuffer = line;
   }
 
   #close(socket: IpcSocket): void {
-    this.#lines.get(socket)?.connection.close();
+    const line = this.#lines.get(socket);
+    if (!line) return;
     this.#lines.delete(socket);
+    unbookWaiting(line);
+    line.connection.close();
   }
 
   #receive(type: string, data: unknown, socket: IpcSocket): void {
@@ -168,14 +186,25 @@ export class SocketServer {
     receive: (message: { type: string; data: unknown }) => void,
   ): unknown => {
     if (!isLine(kept) || kept.peer.isEnding) return kept;
+    kept.activeAt = performance.now();
     try {
-      kept.partial = readFrames(kept.partial, chunk, this.#options.frameBytes, (frame) => {
+      const before = kept.partial;
+      let handled = 0;
+      kept.partial = readFrames(before, chunk, this.#options.frameBytes, (frame) => {
         if (kept.peer.isEnding) return;
+        handled += 1;
+        if (handled > AT_ONCE || kept.backlog.length > 0) {
+          kept.backlog.push(frame);
+          return;
+        }
         const { type, data } = parseEnvelope(frame);
         // Only these three names may reach node-ipc's dispatcher, which has events of its own by the same way.
         if (type === 'hello' || type === 'request' || type === 'cancel') receive({ type, data });
         else kept.connection.receive(type, data);
       });
+      if (kept.backlog.length > 0) this.#turns.add(kept);
+      // Frames that come whole wait for nothing: only what stays unfinished is booked.
+      if ((before !== undefined || kept.partial !== undefined) && !bookWaiting(kept)) throw tooMuchWaiting();
     } catch (error) {
       kept.partial = undefined;
       kept.connection.fail(this.#describe(error));
@@ -183,7 +212,17 @@ export class SocketServer {
     return kept;
   };
 
+  #handleLater(line: Line, frame: string): void {
+    try {
+      const { type, data } = parseEnvelope(frame);
+      line.connection.receive(type, data);
+    } catch (error) {
+      line.connection.fail(this.#describe(error));
+    }
+  }
+
   #describe(error: unknown): AipassError {
+    if (error instanceof AipassError) return error;
     if (error instanceof FrameError) {
       return new AipassError('BAD_REQUEST', error.message, {
         hint: 'send node-ipc frames: {"type":…,"data":…} and a form feed',
@@ -193,19 +232,12 @@ export class SocketServer {
     return new AipassError('INTERNAL', 'the daemon failed to read this message', { hint: 'the log has more' });
   }
 
-  get #unfinishedFrameMs(): number {
-    return this.#options.unfinishedFrameMs ?? UNFINISHED_FRAME_MS;
-  }
-
-  #dropUnfinished(): void {
-    const limit = performance.now() - this.#unfinishedFrameMs;
-    for (const { peer, connection, partial } of this.#lines.values()) {
-      if (partial === undefined || peer.isPaused || Math.max(partial.since, peer.resumedAt) > limit) continue;
-      connection.fail(
-        new AipassError('TIMED_OUT', `a frame was not finished within ${this.#unfinishedFrameMs / 1000} s`, {
-          hint: 'send whole frames',
-        }),
-      );
+  #dropOverdue(): void {
+    const limits = lineLimits(this.#options);
+    const now = performance.now();
+    for (const line of this.#lines.values()) {
+      const error = overdue(line, now, limits) ?? (bookWaiting(line) ? null : tooMuchWaiting());
+      if (error !== null) line.connection.fail(error);
     }
   }
 }
@@ -213,26 +245,6 @@ export class SocketServer {
 /** Is how long aborted requests and closing connections may take before the daemon goes on without them. */
 const ABORT_MS = 1000;
 
-function cannotListen(path: string, error: unknown): AipassError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new AipassError('INTERNAL', `cannot listen on ${path}: ${reason}`, {
-    hint: `look at ${dirname(path)}: it must be a folder of your own`,
-    cause: error,
-  });
-}
-
 function isLine(kept: unknown): kept is Line {
   return typeof kept === 'object' && kept !== null && 'connection' in kept;
-}
-
-/** Resolves with the promise, or when the time is over. */
-async function within(ms: number, promise: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([
-    promise,
-    new Promise((resolve) => {
-      timer = setTimeout(resolve, ms);
-    }),
-  ]);
-  clearTimeout(timer);
 }

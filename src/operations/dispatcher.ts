@@ -23,11 +23,24 @@ export type Dispatch = (
   context: OperationContext,
 ) => DispatchOutcome | Promise<DispatchOutcome>;
 
+/**
+ * Records how a request ended; `params` is undefined where they were not understood.
+ *
+ * @throws AipassError INTERNAL where the audit takes no more lines.
+ */
+export type RecordRequest = (
+  operation: AnyOperation,
+  params: unknown,
+  context: Pick<OperationContext, 'caller'>,
+  outcome: DispatchOutcome,
+) => void;
+
 /** Is what a dispatcher needs besides the table. */
 export interface DispatcherParts {
   readonly logger: Logger;
   /** Has the last word on every error that leaves: a caller may have put a key where a name belongs. */
   readonly redactor: Redactor;
+  readonly audit: RecordRequest;
 }
 
 /** Is the most problems of one request's parameters that are named. */
@@ -38,7 +51,8 @@ const MAX_ISSUES = 5;
  *
  * @throws Error when two operations have the same name.
  */
-export function createDispatcher(operations: readonly AnyOperation[], { logger, redactor }: DispatcherParts): Dispatch {
+export function createDispatcher(operations: readonly AnyOperation[], parts: DispatcherParts): Dispatch {
+  const { logger, redactor, audit } = parts;
   const table = new Map<string, AnyOperation>();
   for (const operation of operations) {
     if (table.has(operation.name)) throw new Error(`two operations are called ${operation.name}`);
@@ -56,10 +70,26 @@ export function createDispatcher(operations: readonly AnyOperation[], { logger, 
     };
   };
 
-  return (op, params, context) => {
+  /** Puts the end of a request into the audit; what cannot be put there did not happen, as far as its caller can tell. */
+  const audited = (
+    operation: AnyOperation,
+    params: unknown,
+    context: OperationContext,
+    outcome: DispatchOutcome,
+  ): DispatchOutcome => {
     try {
-      const operation = table.get(op);
-      if (!operation) throw unknownOperation(op, table.keys());
+      audit(operation, params, context, outcome);
+      return outcome;
+    } catch (error) {
+      return fail(operation.name, error, context);
+    }
+  };
+
+  return (op, params, context) => {
+    const operation = table.get(op);
+    if (!operation) return fail(op, unknownOperation(op, table.keys()), context);
+    let known: unknown;
+    try {
       if (!context.caller.rights.has(operation.right)) {
         throw new AipassError('FORBIDDEN', `${op} needs the right "${operation.right}"`, {
           hint: 'ask the owner of this daemon for it',
@@ -67,14 +97,15 @@ export function createDispatcher(operations: readonly AnyOperation[], { logger, 
       }
       const parsed = operation.schema.safeParse(params ?? {});
       if (!parsed.success) throw badParameters(op, parsed.error);
-      const result = operation.handle(parsed.data, context);
-      if (!(result instanceof Promise)) return { kind: 'done', result };
+      known = parsed.data;
+      const result = operation.handle(known, context);
+      if (!(result instanceof Promise)) return audited(operation, known, context, { kind: 'done', result });
       return result.then(
-        (value: unknown): DispatchOutcome => ({ kind: 'done', result: value }),
-        (error: unknown) => fail(op, error, context),
+        (value: unknown) => audited(operation, known, context, { kind: 'done', result: value }),
+        (error: unknown) => audited(operation, known, context, fail(op, error, context)),
       );
     } catch (error) {
-      return fail(op, error, context);
+      return audited(operation, known, context, fail(op, error, context));
     }
   };
 }

@@ -54,6 +54,11 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
       name: 'key.get',
       right: 'reveal',
       schema: z.strictObject({ provider: providerName, keyId }),
+      audit: {
+        outcome: 'released',
+        credential: (params, result) =>
+          `${result?.provider ?? params.provider ?? options.defaultProvider}/${result?.keyId ?? params.keyId ?? ''}`,
+      },
       handle(params) {
         // A key that is named is meant, whatever state it is in.
         const key = params.keyId === undefined ? usableKey(params.provider) : lookup.key(params.provider, params.keyId);

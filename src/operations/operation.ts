@@ -20,12 +20,22 @@ export interface OperationContext {
   readonly notify: (event: string, data: unknown) => void;
 }
 
+/** Says what the audit says of an operation. */
+export interface OperationAudit<Params, Result> {
+  /** Is what happens when it succeeds: a value leaves the daemon, or something changes. */
+  readonly outcome: 'released' | 'changed';
+  /** Names the credential concerned; the result is undefined where there is none. */
+  credential(params: Params, result: Result | undefined): string | null;
+}
+
 /** Is one thing that can be asked for. */
 export interface Operation<Name extends OperationName = OperationName> {
   readonly name: Name;
   /** Is checked before the handler runs, and before the parameters are looked at. */
   readonly right: Right;
   readonly schema: z.ZodType<Operations[Name]['params']>;
+  /** Is there for each operation that releases a value or changes something; of the others only refusals are audited. */
+  readonly audit?: OperationAudit<Operations[Name]['params'], Operations[Name]['result']>;
   handle(
     params: Operations[Name]['params'],
     context: OperationContext,
@@ -37,6 +47,7 @@ export interface AnyOperation {
   readonly name: OperationName;
   readonly right: Right;
   readonly schema: z.ZodType;
+  readonly audit?: OperationAudit<unknown, unknown>;
   handle(params: unknown, context: OperationContext): unknown;
 }
 

@@ -19,6 +19,7 @@ export function secretOperations(vault: Vault): AnyOperation[] {
       name: 'secret.get',
       right: 'reveal',
       schema: z.strictObject({ name: z.string().min(1).max(512), json: z.boolean().optional() }),
+      audit: { outcome: 'released', credential: ({ name }) => name },
       handle: ({ name, json }) => ({ name, value: vault.readSecret(name, json === true) }),
     }),
   ];

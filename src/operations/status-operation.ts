@@ -29,6 +29,10 @@ export interface StatusOptions {
   readonly accounts: Pick<Accounts, 'statuses' | 'warnings'>;
   /** Counts what the doors have open. */
   readonly load: () => { readonly connections: number; readonly requestsInFlight: number };
+  /** Says how the run before this one ended, where that is known. */
+  readonly lastRun: string | null;
+  /** Is the last line of the audit. */
+  readonly auditEnd: () => { readonly seq: number; readonly hash: string };
   /** Lists what other parts have to warn of. */
   readonly warnings: () => readonly Warning[];
 }
@@ -59,6 +63,8 @@ export function statusOperation(options: StatusOptions): AnyOperation[] {
           pools: described.filter((one) => one.keys.length > 0).map((one) => pools.describe(one.name)),
           secrets: { count: vault.secretNames().length },
           accounts,
+          audit: options.auditEnd(),
+          lastRun: options.lastRun,
           warnings: [...options.warnings(), ...vault.warnings(), ...options.accounts.warnings()],
         };
       },

@@ -5,6 +5,7 @@
  * searched. A frame over the limit fails as soon as it is known to be too long, however slowly it arrives.
  */
 
+import { MAX_JSON_DEPTH, isDeeperThan } from './json-depth.ts';
 import { FRAME_END } from './limits.ts';
 
 /** Says why a frame was refused; the connection it came from cannot be trusted to be in step any more. */
@@ -90,6 +91,8 @@ function assertFits(bytes: number, maxBytes: number): void {
  * @throws FrameError when it is no JSON object with a text as `type`. The message never quotes the frame.
  */
 export function parseEnvelope(frame: string): Envelope {
+  if (isDeeperThan(frame, MAX_JSON_DEPTH))
+    throw new FrameError(`a frame is nested deeper than ${MAX_JSON_DEPTH} levels`);
   let value: unknown;
   try {
     value = JSON.parse(frame);

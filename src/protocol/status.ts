@@ -32,6 +32,10 @@ export interface Status {
   readonly secrets: { readonly count: number };
   /** Lists the OAuth accounts. */
   readonly accounts: readonly AccountStatus[];
+  /** Is the last line of the audit, by number and SHA-256: lines missing at the end of the file show against it. */
+  readonly audit: { readonly seq: number; readonly hash: string };
+  /** Says how the run before this one ended, or null where nothing is known of one. */
+  readonly lastRun: string | null;
   /** Lists what is wrong, worst first. */
   readonly warnings: readonly Warning[];
 }

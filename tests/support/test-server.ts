@@ -13,11 +13,12 @@
 
 import { z } from 'zod';
 import { Redactor } from '../../src/base/redactor.ts';
-import { ALL_RIGHTS } from '../../src/callers/rights.ts';
-import { SocketServer, type SocketServerOptions } from '../../src/ipc/socket-server.ts';
+import type { SocketServerOptions } from '../../src/ipc/socket-options.ts';
+import { SocketServer } from '../../src/ipc/socket-server.ts';
 import { createDispatcher } from '../../src/operations/dispatcher.ts';
 import type { AnyOperation, OperationContext } from '../../src/operations/operation.ts';
 import { recordingLogger, type RecordingLogger } from './recording-logger.ts';
+import { openGate } from './admission.ts';
 import { makeTempHome, type TempHome } from './temp-home.ts';
 
 /** Is a running server in a home of its own. `await using` stops it and removes the home. */
@@ -98,10 +99,12 @@ export async function startTestServer(options: Partial<SocketServerOptions> = {}
     frameBytes: 32 * 1024 * 1024,
     maxConnections: 4096,
     maxInFlight: 1024,
-    rights: ALL_RIGHTS,
+    gate: openGate(),
+    servesOthers: () => false,
+    beforeWrite: () => {},
     welcome: { protocol: 1, version: '1.2.3', pid: process.pid },
     logger,
-    dispatch: createDispatcher(operations, { logger, redactor: new Redactor() }),
+    dispatch: createDispatcher(operations, { logger, redactor: new Redactor(), audit: () => {} }),
     ...options,
   });
   await server.start().catch(async (error: unknown) => {

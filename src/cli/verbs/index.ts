@@ -20,6 +20,11 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   call: async () => (await import('./call.ts')).call,
   pool: async () => (await import('./pool.ts')).pool,
   'list-providers': async () => (await import('./list-providers.ts')).listProviders,
+  audit: async () => (await import('./audit.ts')).audit,
+  doctor: async () => (await import('./doctor.ts')).doctor,
+  install: async () => (await import('./install.ts')).install,
+  uninstall: async () => (await import('./install.ts')).uninstall,
+  completion: async () => (await import('./completion.ts')).completion,
 };
 
 /** Lists the names of all verbs. */

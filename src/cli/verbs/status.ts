@@ -2,12 +2,14 @@
  * `aipassd status`: the daemon at a glance, with what is wrong and what to do.
  */
 
+import { AipassError } from '../../base/errors.ts';
 import type { PoolInfo, PoolKeyInfo } from '../../protocol/pool.ts';
 import type { KeyInfo, ProviderInfo } from '../../protocol/provider.ts';
+import type { Status } from '../../protocol/status.ts';
 import { printDuration } from '../duration.ts';
 import type { Output } from '../output.ts';
 import { printWindow } from '../window.ts';
-import { JSON_OPTION, type Verb } from '../verb.ts';
+import { JSON_OPTION, type Verb, type VerbContext } from '../verb.ts';
 
 /** Shows how the daemon is. */
 export const status: Verb = {
@@ -16,9 +18,8 @@ export const status: Verb = {
   summary: 'show how the daemon is: version, providers, keys (masked), warnings and what to do',
   options: JSON_OPTION,
   maxPositionals: 0,
-  async run(args, { out, connect }) {
-    const aipass = await connect();
-    const now = await aipass.status();
+  async run(args, { out, connect, paths }) {
+    const now = await askStatus(connect, paths.state);
     if (args.flag('json')) {
       out.json(now);
       return 0;
@@ -45,6 +46,19 @@ export const status: Verb = {
     return 0;
   },
 };
+
+/** Asks the daemon; where none runs, the error says how the last run ended. */
+async function askStatus(connect: VerbContext['connect'], stateFolder: string): Promise<Status> {
+  try {
+    return await (await connect()).status();
+  } catch (error) {
+    if (!(error instanceof AipassError) || error.code !== 'DAEMON_UNREACHABLE') throw error;
+    const { describeRun, readRunRecord, runRecordPath } = await import('../../service/last-exit.ts');
+    const last = readRunRecord(runRecordPath(stateFolder));
+    if (last === null) throw error;
+    throw new AipassError(error.code, `${error.message}; ${describeRun(last)}`, { hint: error.hint, cause: error });
+  }
+}
 
 function printProvider(provider: ProviderInfo, pool: PoolInfo | undefined, defaultProvider: string, out: Output): void {
   const isDefault = provider.name === defaultProvider ? '  (default)' : '';

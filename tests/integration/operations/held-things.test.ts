@@ -73,17 +73,19 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
         pools,
         accounts: { statuses: () => Promise.resolve([]), warnings: () => [] },
         load: () => ({ connections: 2, requestsInFlight: 1 }),
+        lastRun: null,
+        auditEnd: () => ({ seq: 0, hash: '' }),
         warnings: () => [{ subject: 'first', problem: 'p', hint: 'h' }],
       }),
     ],
-    { logger, redactor },
+    { logger, redactor, audit: () => {} },
   );
   return {
     home,
     /** Asks, and returns the result or the error as the wire would carry it. */
     async ask(op: string, params: unknown = {}, rights: ReadonlySet<Right> = ALL_RIGHTS): Promise<unknown> {
       const outcome: DispatchOutcome = await dispatch(op, params, {
-        caller: { name: 'test', client: null, rights },
+        caller: { name: 'test', client: null, rights, peer: null },
         signal: new AbortController().signal,
         closed: new AbortController().signal,
         emit: () => {},

@@ -13,7 +13,18 @@ const DEFAULTS = {
   usage: { retentionDays: 30, totalsRetentionDays: 400 },
   hooks: {},
   log: { level: 'info' },
-  limits: { frameBytes: 33_554_432, connections: 4096, inFlight: 1024 },
+  access: {
+    use: { users: [], groups: [] },
+    reveal: { users: [], groups: [] },
+    admin: { users: [], groups: [] },
+  },
+  audit: { retentionDays: 365, maxBytes: 268_435_456 },
+  limits: {
+    frameBytes: 33_554_432,
+    connections: 4096,
+    inFlight: 1024,
+    perUser: { connections: 3072, inFlight: 16_384, waitingBytes: 268_435_456 },
+  },
 };
 
 function refusal(text: string): AipassError {

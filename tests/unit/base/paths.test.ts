@@ -16,6 +16,7 @@ describe('paths on Linux', () => {
       socket: '/home/ann/.local/state/aipassd/run/aipassd.sock',
       lock: '/home/ann/.local/state/aipassd/run/aipassd.lock',
       log: '/home/ann/.local/state/aipassd/logs/aipassd.log',
+      audit: '/home/ann/.local/state/aipassd/audit.jsonl',
     });
   });
 
@@ -53,6 +54,7 @@ describe('paths on Linux', () => {
       socket: '/a/run/aipassd.sock',
       lock: '/a/run/aipassd.lock',
       log: '/a/state/logs/aipassd.log',
+      audit: '/a/state/audit.jsonl',
     });
   });
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
-import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
 import { Connection } from '../../../src/ipc/connection.ts';
 import type { Dispatch, DispatchOutcome } from '../../../src/operations/dispatcher.ts';
 import type { OperationContext } from '../../../src/operations/operation.ts';
 import type { DaemonMessage } from '../../../src/protocol/messages.ts';
+import { OPEN_ADMISSION } from '../../support/admission.ts';
 
 interface Call {
   readonly op: string;
@@ -45,7 +45,7 @@ function setUp(maxInFlight = 4) {
     },
     dispatch,
     welcome: WELCOME,
-    rights: ALL_RIGHTS,
+    admission: OPEN_ADMISSION,
     maxInFlight,
   });
   const call = (index: number): Call => {

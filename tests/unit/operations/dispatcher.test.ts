@@ -10,7 +10,7 @@ import { recordingLogger } from '../../support/recording-logger.ts';
 
 function contextWith(rights: Iterable<Right> = ALL_RIGHTS, signal = new AbortController().signal): OperationContext {
   return {
-    caller: { name: 'test', client: null, rights: new Set(rights) },
+    caller: { name: 'test', client: null, rights: new Set(rights), peer: null },
     signal,
     closed: new AbortController().signal,
     emit: () => {},
@@ -24,7 +24,10 @@ function operation(changes: Partial<AnyOperation>): AnyOperation {
 
 function dispatching(...operations: AnyOperation[]): { dispatch: Dispatch; lines: readonly LogFields[] } {
   const logger = recordingLogger();
-  return { dispatch: createDispatcher(operations, { logger, redactor: new Redactor() }), lines: logger.lines };
+  return {
+    dispatch: createDispatcher(operations, { logger, redactor: new Redactor(), audit: () => {} }),
+    lines: logger.lines,
+  };
 }
 
 async function failure(outcome: ReturnType<Dispatch>): Promise<AipassError> {

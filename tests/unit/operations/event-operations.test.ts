@@ -9,13 +9,17 @@ import { recordingLogger } from '../../support/recording-logger.ts';
 
 function setUp() {
   const hub = new EventHub();
-  const dispatch = createDispatcher(eventOperations(hub), { logger: recordingLogger(), redactor: new Redactor() });
+  const dispatch = createDispatcher(eventOperations(hub), {
+    logger: recordingLogger(),
+    redactor: new Redactor(),
+    audit: () => {},
+  });
   const connect = () => {
     const closed = new AbortController();
     const heard: unknown[] = [];
     const subscribe = async (params: unknown) =>
       await dispatch('event.subscribe', params, {
-        caller: { name: null, client: null, rights: ALL_RIGHTS },
+        caller: { name: null, client: null, rights: ALL_RIGHTS, peer: null },
         signal: new AbortController().signal,
         closed: closed.signal,
         emit: () => {},

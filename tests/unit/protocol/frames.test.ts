@@ -86,6 +86,11 @@ describe('readFrames', () => {
   });
 });
 
+/** Prints a request whose data is nested that deep. */
+function nested(levels: number): string {
+  return `{"type":"request","data":${'['.repeat(levels)}${']'.repeat(levels)}}`;
+}
+
 describe('parseEnvelope', () => {
   it('reads type and data', () => {
     expect(parseEnvelope('{"type":"request","data":{"id":1}}')).toStrictEqual({ type: 'request', data: { id: 1 } });
@@ -122,9 +127,15 @@ describe('parseEnvelope', () => {
     }
   });
 
-  it('reads what is nested deeper than any stack', () => {
-    const deep = `{"type":"request","data":${'['.repeat(200_000)}${']'.repeat(200_000)}}`;
-    expect(parseEnvelope(deep).type).toBe('request');
+  it('refuses what is nested deeper than 500 levels, without parsing it', () => {
+    expect(parseEnvelope(nested(499)).type).toBe('request');
+    expect(() => parseEnvelope(nested(500))).toThrow('deeper than 500 levels');
+    expect(() => parseEnvelope(nested(1_000_000))).toThrow('deeper than 500 levels');
+  });
+
+  it('takes brackets in a text for text', () => {
+    const text = `${'['.repeat(5000)}"\\"{`;
+    expect(parseEnvelope(JSON.stringify({ type: 'request', data: [text, text] })).data).toEqual([text, text]);
   });
 
   it('takes __proto__ for data like any other', () => {

@@ -1,0 +1,52 @@
+/**
+ * Checks the chain of an audit, line by line, without holding the file in memory.
+ *
+ * What it can prove: no line between the first and the last was changed, added or taken out. What it cannot: that no line
+ * is missing at the end, unless the running daemon tells its own last line, and that whoever may
+ * write the file did not write all of it anew.
+ */
+
+import { CHAIN_START, PRUNE_OPERATION, hashLine, parseLine, printPlace, type ChainPlace } from './record.ts';
+
+/** Is what a check found; `line` counts from 1. */
+export type VerifyOutcome =
+  | { readonly kind: 'intact'; readonly records: number; readonly last: ChainPlace }
+  | { readonly kind: 'broken'; readonly line: number; readonly problem: string };
+
+/** Checks all lines of an audit, given without their ends; the line at `expected`, where it is given, must be among them. */
+export async function verifyAudit(
+  lines: AsyncIterable<string> | Iterable<string>,
+  expected?: ChainPlace,
+): Promise<VerifyOutcome> {
+  let last = CHAIN_START;
+  let number = 0;
+  let records = 0;
+  /** Is what a later prune line must name, where the file begins with an anchor. */
+  let unproven: string | undefined;
+  for await (const line of lines) {
+    number += 1;
+    const broken = (problem: string): VerifyOutcome => ({ kind: 'broken', line: number, problem });
+    const parsed = parseLine(line);
+    if (parsed === null) return broken('is no record');
+    if ('anchor' in parsed) {
+      if (number !== 1) return broken('is an anchor, which only the first line may be');
+      last = parsed.anchor;
+      unproven = printPlace(parsed.anchor);
+      continue;
+    }
+    if (parsed.seq !== last.seq + 1) return broken(`has number ${parsed.seq}, expected ${last.seq + 1}`);
+    if (parsed.previous !== last.hash) return broken('does not carry the hash of the line before it');
+    if (parsed.operation === PRUNE_OPERATION && parsed.detail === unproven) unproven = undefined;
+    last = { seq: parsed.seq, hash: hashLine(line) };
+    records += 1;
+    if (last.seq === expected?.seq && last.hash !== expected.hash)
+      return broken('is not the line that the daemon wrote');
+  }
+  if (expected !== undefined && last.seq < expected.seq) {
+    return { kind: 'broken', line: number, problem: `is the last: lines up to number ${expected.seq} are missing` };
+  }
+  if (unproven !== undefined) {
+    return { kind: 'broken', line: 1, problem: 'is an anchor that no prune of the chain accounts for' };
+  }
+  return { kind: 'intact', records, last };
+}

@@ -1,0 +1,47 @@
+/**
+ * Checks the daemon itself: whether it answers, whether it is of this version, and what it warns of.
+ */
+
+import { readFile } from 'node:fs/promises';
+import { AipassError } from '../base/errors.ts';
+import { readVersion } from '../base/version.ts';
+import type { Status } from '../protocol/status.ts';
+import { findingsOf, type Finding } from './finding.ts';
+
+/** Asks the daemon how it is; `lastRun` says how the last one ended, for one that does not run. */
+export async function checkDaemon(
+  ask: () => Promise<Status>,
+  lastRun: string | null,
+): Promise<{ readonly status: Status | null; readonly findings: Finding[] }> {
+  const { ok, warning, problem } = findingsOf('daemon');
+  let status: Status;
+  try {
+    status = await ask();
+  } catch (error) {
+    const reason = error instanceof AipassError ? error : new AipassError('INTERNAL', String(error));
+    const before = lastRun === null ? '' : `; ${lastRun}`;
+    return { status: null, findings: [problem(`${reason.message}${before}`, reason.hint ?? 'aipassd install')] };
+  }
+  const findings = [ok(`it runs: pid ${status.pid}, version ${status.version}, Node ${status.node}`)];
+  const installed = readVersion();
+  if (status.version !== installed) {
+    findings.push(
+      warning(
+        `it is version ${status.version}, installed is ${installed}`,
+        'restart it: systemctl --user restart aipassd',
+      ),
+    );
+  }
+  for (const { subject, problem: text, hint } of status.warnings) findings.push(warning(`${subject}: ${text}`, hint));
+  return { status, findings };
+}
+
+/** Checks that the service's unit or plist is what this version writes. */
+export async function checkUnit(path: string, expected: string): Promise<Finding> {
+  const { ok, warning } = findingsOf('unit');
+  const text = await readFile(path, 'utf8').catch(() => null);
+  if (text === null) return warning(`${path} is not there: the daemon does not start by itself`, 'aipassd install');
+  return text === expected
+    ? ok(`${path} is what this version writes`)
+    : warning(`${path} is not what this version writes for this Node and this package`, 'aipassd install');
+}

@@ -1,0 +1,86 @@
+/**
+ * Checks paths on disk: that they exist, whose they are, and whom they let in.
+ */
+
+import { lstat, stat, statfs } from 'node:fs/promises';
+import { systemErrorCode } from '../base/errors.ts';
+import { findingsOf, type Finding } from './finding.ts';
+
+/** Is a path to look at. */
+export interface PathRule {
+  readonly path: string;
+  readonly kind: 'folder' | 'file' | 'socket';
+  /** Holds the mode bits that must not be set. */
+  readonly forbidden: number;
+  /** Is what to do where it is missing; without one a missing path is as it should be. */
+  readonly whenMissing?: string;
+}
+
+/** Quotes a path for a hint that people paste into a shell. */
+function shellWord(path: string): string {
+  return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}
+
+/** Checks that a path is what it should be, belongs to the user, and lets nobody else in. */
+export async function checkPath(rule: PathRule, uid: number): Promise<Finding> {
+  const { ok, warning, problem } = findingsOf('files');
+  const word = shellWord(rule.path);
+  let found: Awaited<ReturnType<typeof stat>>;
+  try {
+    found = await stat(rule.path);
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code !== 'ENOENT')
+      return problem(`${rule.path} cannot be looked at: ${code ?? 'unknown reason'}`, `ls -ld ${word}`);
+    if (await isDanglingLink(rule.path)) return problem(`${rule.path} is a link to nothing`, `rm ${word}`);
+    return rule.whenMissing === undefined
+      ? ok(`${rule.path} is not there, which is fine`)
+      : warning(`${rule.path} is not there`, rule.whenMissing);
+  }
+  const is = found.isDirectory() ? 'folder' : found.isFile() ? 'file' : found.isSocket() ? 'socket' : 'other';
+  if (is !== rule.kind) return problem(`${rule.path} is no ${rule.kind}`, `look at it: ls -ld ${word}`);
+  if (found.uid !== uid)
+    return problem(`${rule.path} belongs to uid ${found.uid}, not ${uid}`, `sudo chown ${uid} ${word}`);
+  if ((found.mode & rule.forbidden) !== 0) {
+    const mode = (found.mode & 0o777).toString(8).padStart(4, '0');
+    return problem(
+      `${rule.path} lets others in: mode ${mode}`,
+      `chmod ${rule.kind === 'folder' ? '700' : '600'} ${word}`,
+    );
+  }
+  return ok(`${rule.path}: mode ${(found.mode & 0o777).toString(8).padStart(4, '0')}, owner ${found.uid}`);
+}
+
+async function isDanglingLink(path: string): Promise<boolean> {
+  try {
+    return (await lstat(path)).isSymbolicLink();
+  } catch {
+    return false;
+  }
+}
+
+/** Is where a full disk is near: below it the log, the audit and the usage of a busy day may not fit. */
+const WARN_FREE_BYTES = 1024 ** 3;
+const LEAST_FREE_BYTES = 100 * 1024 ** 2;
+
+/** Judges the room on a disk. */
+export function judgeFreeSpace(path: string, freeBytes: number): Finding {
+  const { ok, warning, problem } = findingsOf('disk');
+  const text = `${Math.floor(freeBytes / 1024 ** 2)} MB free for ${path}`;
+  const hint = 'make room: state, usage and audit are written there';
+  if (freeBytes < LEAST_FREE_BYTES) return problem(text, hint);
+  return freeBytes < WARN_FREE_BYTES ? warning(text, hint) : ok(text);
+}
+
+/** Checks the room on the disk that holds a folder. */
+export async function checkFreeSpace(path: string): Promise<Finding> {
+  try {
+    const disk = await statfs(path);
+    return judgeFreeSpace(path, disk.bavail * disk.bsize);
+  } catch (error) {
+    return findingsOf('disk').warning(
+      `cannot tell the room on the disk of ${path}: ${systemErrorCode(error) ?? 'unknown reason'}`,
+      'start the daemon once: it makes the folder',
+    );
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * Checks that providers can be reached: any answer of HTTP counts, because the check sends no key.
+ */
+
+import { systemErrorCode } from '../base/errors.ts';
+import { findingsOf, type Finding } from './finding.ts';
+import { judgeClock } from './machine-checks.ts';
+
+/** Is how long a provider may take to answer. */
+const REACH_LIMIT_MS = 5000;
+
+/** Names a provider and where it is. */
+export interface ReachTarget {
+  readonly name: string;
+  readonly baseUrl: string;
+}
+
+/** Asks each provider for anything at all, and compares the clock with the first time that one tells. */
+export async function checkProviders(targets: readonly ReachTarget[], send: typeof fetch = fetch): Promise<Finding[]> {
+  const results = await Promise.all(targets.map((target) => reach(target, send)));
+  const clock = results.find((result) => result.clock !== undefined)?.clock;
+  return [...results.map((result) => result.finding), ...(clock === undefined ? [] : [clock])];
+}
+
+async function reach(target: ReachTarget, send: typeof fetch): Promise<{ finding: Finding; clock?: Finding }> {
+  const { ok, problem } = findingsOf('providers');
+  const begun = performance.now();
+  try {
+    const response = await send(target.baseUrl, {
+      method: 'HEAD',
+      redirect: 'manual',
+      signal: AbortSignal.timeout(REACH_LIMIT_MS),
+    });
+    await response.body?.cancel();
+    const tripMs = performance.now() - begun;
+    const finding = ok(`${target.name} answers (${Math.round(tripMs)} ms)`);
+    const date = response.headers.get('date');
+    return date === null ? { finding } : { finding, clock: judgeClock(Date.now(), date, tripMs) };
+  } catch (error) {
+    return {
+      finding: problem(`${target.name} cannot be reached: ${reason(error)}`, `curl -sI ${target.baseUrl}`),
+    };
+  }
+}
+
+/** Names why a fetch failed without its message, which could quote what was sent. */
+function reason(error: unknown): string {
+  if (error instanceof Error && error.name === 'TimeoutError') return `no answer within ${REACH_LIMIT_MS / 1000} s`;
+  const cause = error instanceof Error ? error.cause : undefined;
+  return systemErrorCode(cause) ?? systemErrorCode(error) ?? 'no connection';
+}

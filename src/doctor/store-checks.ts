@@ -1,0 +1,64 @@
+/**
+ * Checks what the daemon keeps: the configuration, the usage database and the audit.
+ */
+
+import { open } from 'node:fs/promises';
+import { readConfig } from '../base/config.ts';
+import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { readTexts } from '../audit/lines.ts';
+import { verifyAudit } from '../audit/verify.ts';
+import { findingsOf, type Finding } from './finding.ts';
+
+/** Checks that the configuration can be used. */
+export function checkConfig(path: string): Finding {
+  const { ok, problem } = findingsOf('configuration');
+  try {
+    readConfig(path);
+    return ok(`${path} is in order`);
+  } catch (error) {
+    const hint = error instanceof AipassError ? error.hint : undefined;
+    return problem(error instanceof Error ? error.message : String(error), hint ?? `look at ${path}`);
+  }
+}
+
+/** Begins every SQLite database (https://sqlite.org/fileformat2.html, section 1.3). */
+const SQLITE_MAGIC = 'SQLite format 3\0';
+
+/** Checks that the usage database, where there is one, is a database. */
+export async function checkDatabase(path: string): Promise<Finding> {
+  const { ok, problem } = findingsOf('database');
+  try {
+    const file = await open(path, 'r');
+    try {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(SQLITE_MAGIC.length), 0, SQLITE_MAGIC.length, 0);
+      // A new database has no bytes until its first table.
+      if (bytesRead === 0 || buffer.toString('latin1') === SQLITE_MAGIC) return ok(`${path} is a database`);
+      return problem(
+        `${path} is no SQLite database`,
+        `move it away and start the daemon again: mv ${path} ${path}.broken`,
+      );
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'ENOENT') return ok('no usage database yet');
+    return problem(`${path} cannot be read: ${code ?? 'unknown reason'}`, `chmod 600 ${path}`);
+  }
+}
+
+/** Checks the chain of the audit. */
+export async function checkAudit(path: string): Promise<Finding> {
+  const { ok, problem } = findingsOf('audit');
+  try {
+    const outcome = await verifyAudit(readTexts(path));
+    return outcome.kind === 'intact'
+      ? ok(`the audit is intact: ${outcome.records} lines`)
+      : problem(
+          `line ${outcome.line} of ${path} ${outcome.problem}`,
+          `somebody changed the audit: look at it, then move it away`,
+        );
+  } catch (error) {
+    return problem(`${path} cannot be read: ${systemErrorCode(error) ?? 'unknown reason'}`, `chmod 600 ${path}`);
+  }
+}

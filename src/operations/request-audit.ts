@@ -1,0 +1,53 @@
+/**
+ * Which requests are put into the audit, and as what: every release of a value, every change, whether it succeeded or
+ * not, and every refusal for want of a right. Reading what there is leaves no line.
+ */
+
+import type { AuditJournal } from '../audit/journal.ts';
+import type { AuditCaller, AuditOutcome } from '../audit/record.ts';
+import type { Redactor } from '../base/redactor.ts';
+import type { Caller } from '../callers/caller.ts';
+import type { DispatchOutcome, RecordRequest } from './dispatcher.ts';
+
+/** Makes the recorder over a journal. */
+export function recordRequests(journal: Pick<AuditJournal, 'record'>, redactor: Redactor): RecordRequest {
+  return (operation, params, { caller }, outcome) => {
+    const refused = outcome.kind === 'failed' && outcome.error.code === 'FORBIDDEN';
+    const { audit } = operation;
+    if (!audit && !refused) return;
+    // Parameters that were not understood name nothing, and nothing was done with them.
+    if (params === undefined && !refused) return;
+    const named =
+      params === undefined
+        ? null
+        : (audit?.credential(params, outcome.kind === 'done' ? outcome.result : undefined) ?? null);
+    // A caller may have put a key where a name belongs.
+    const credential = named === null ? null : redactor.redact(named);
+    journal.record({
+      caller: describeCaller(caller, redactor),
+      operation: operation.name,
+      credential,
+      outcome: auditOutcome(audit?.outcome, refused, outcome),
+      ...(outcome.kind === 'failed' ? { detail: outcome.error.code } : {}),
+    });
+  };
+}
+
+function auditOutcome(
+  whenDone: 'released' | 'changed' | undefined,
+  refused: boolean,
+  outcome: DispatchOutcome,
+): AuditOutcome {
+  if (refused) return 'refused';
+  return outcome.kind === 'done' && whenDone !== undefined ? whenDone : 'failed';
+}
+
+function describeCaller({ peer, name }: Caller, redactor: Redactor): AuditCaller {
+  return {
+    uid: peer?.uid ?? null,
+    pid: peer?.pid ?? null,
+    startedAt: peer?.startedAt ?? null,
+    executable: peer?.executable ?? null,
+    name: name === null ? null : redactor.redact(name),
+  };
+}

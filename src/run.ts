@@ -1,0 +1,93 @@
+/**
+ * The life of the daemon as a process: started, watched over, told to reload, stopped, and its end put on record.
+ *
+ * Ready means listening with the secrets loaded. A stop lets requests in flight finish, then flushes and releases in
+ * reverse order; a second signal ends at once.
+ */
+
+import { systemClock } from './base/clock.ts';
+import { AipassError } from './base/errors.ts';
+import { forbidDumps } from './base/native.ts';
+import { resolvePaths } from './base/paths.ts';
+import { startDaemon, type Daemon } from './daemon.ts';
+import { describeRun, readRunRecord, runRecordPath, writeRunRecord } from './service/last-exit.ts';
+import { EXIT_SOFTWARE, Lifetime, type Ending } from './service/lifetime.ts';
+import { ServiceNotifier, watchdogInterval } from './service/notify.ts';
+
+/** Is the exit code of a start that failed for a reason that is known: starting again would fail the same way. */
+const EXIT_START_FAILED = 2;
+
+/** Runs the daemon in the foreground until a signal, and returns the exit code. */
+export async function runDaemon(): Promise<number> {
+  process.umask(0o077);
+  // Whoever read our output may be gone: that is no reason to stop.
+  process.stdout.on('error', () => {});
+  process.stderr.on('error', () => {});
+  forbidDumps();
+  const notifier = new ServiceNotifier();
+  let daemon: Daemon | undefined;
+  const lifetime = new Lifetime(() => {
+    if (!daemon) return;
+    notifier.reloading();
+    daemon.reload();
+    notifier.ready('serving');
+  });
+  lifetime.watch();
+
+  const paths = resolvePaths();
+  const runPath = runRecordPath(paths.state);
+  const lastRun = readRunRecord(runPath);
+  const run = { pid: process.pid, startedAt: Date.now() };
+  const endRun = (code: number, reason: string): void => {
+    writeRunRecord(runPath, { ...run, end: { at: Date.now(), code, reason } });
+  };
+  try {
+    daemon = await startDaemon(paths, lastRun && describeRun(lastRun));
+  } catch (error) {
+    const failure = reportStartFailure(error, notifier);
+    // The record of the daemon that runs is its own.
+    if (failure.code !== 'ALREADY_RUNNING') endRun(EXIT_START_FAILED, failure.message);
+    return EXIT_START_FAILED;
+  }
+  writeRunRecord(runPath, { ...run, end: null });
+  const { logger } = daemon;
+  notifier.ready(`serving on ${paths.socket}`);
+  const watchdogMs = watchdogInterval(process.env, process.pid);
+  if (watchdogMs !== null) notifier.feedWatchdog(systemClock, watchdogMs);
+  if (!daemon.hasKeys()) {
+    logger.info(`there is no API key yet: put one into ${paths.envFile}; it is picked up at once`);
+    logger.info('then, in another terminal: aipassd status (in a clone: npx aipassd status)');
+  }
+
+  const ending = await lifetime.ended;
+  const reason = describeEnding(ending);
+  if (ending.kind === 'failure') logger.error('stopping after a failure that nobody expected', { error: ending.error });
+  else logger.info(`stopping on ${ending.signal}`);
+  notifier.stopping(reason);
+  lifetime.limitStop(() => endRun(EXIT_SOFTWARE, `${reason}; the stop did not end`));
+  try {
+    await daemon.stop();
+  } catch (error) {
+    process.stderr.write(
+      `aipassd: the stop was not orderly: ${error instanceof Error ? error.message : 'unknown reason'}\n`,
+    );
+    endRun(EXIT_SOFTWARE, `${reason}; the stop was not orderly`);
+    return EXIT_SOFTWARE;
+  }
+  endRun(lifetime.exitCode, reason);
+  return lifetime.exitCode;
+}
+
+/** Names why the daemon ends, without a message that could hold a secret. */
+function describeEnding(ending: Ending): string {
+  if (ending.kind === 'signal') return ending.signal;
+  return `a failure that nobody expected (${ending.error instanceof Error ? ending.error.name : typeof ending.error}); the log has more`;
+}
+
+function reportStartFailure(error: unknown, notifier: ServiceNotifier): AipassError {
+  const failure = error instanceof AipassError ? error : new AipassError('INTERNAL', `cannot start: ${String(error)}`);
+  notifier.status(failure.message);
+  process.stderr.write(`aipassd: ${failure.message} [${failure.code}]\n`);
+  if (failure.hint !== undefined) process.stderr.write(`  → ${failure.hint}\n`);
+  return failure;
+}

@@ -1,0 +1,55 @@
+/**
+ * What a new configuration changes, and which of it takes effect without a restart. Pure.
+ */
+
+import { isDeepStrictEqual } from 'node:util';
+import type { Config } from '../base/config-schema.ts';
+
+/** Lists the settings that differ, by name: those that take effect at once, and those that need a restart. */
+export interface ConfigChange {
+  readonly applied: readonly string[];
+  readonly needRestart: readonly string[];
+}
+
+/** Lists what is read at each use, or applied by the daemon when it changes; everything else needs a restart. */
+const APPLIED: ReadonlySet<string> = new Set([
+  '$schema',
+  'access',
+  'audit',
+  'limits.frameBytes',
+  'limits.inFlight',
+  'limits.perUser',
+  'limits.requestsPerSecond',
+  'providers',
+]);
+
+/** Lists the sections whose settings are compared one by one. */
+const COMPARED_DEEPER: ReadonlySet<string> = new Set(['limits', 'log', 'schedules', 'usage']);
+
+/** Compares two configurations. */
+export function compareConfigs(before: Config, after: Config): ConfigChange {
+  const changed = [...differences(before, after, '')].toSorted();
+  return {
+    applied: changed.filter((name) => APPLIED.has(name)),
+    needRestart: changed.filter((name) => !APPLIED.has(name)),
+  };
+}
+
+function* differences(before: object, after: object, prefix: string): Generator<string> {
+  for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
+    const old: unknown = Reflect.get(before, name);
+    const now: unknown = Reflect.get(after, name);
+    if (isDeepStrictEqual(old, now)) continue;
+    if (
+      COMPARED_DEEPER.has(name) &&
+      typeof old === 'object' &&
+      old !== null &&
+      typeof now === 'object' &&
+      now !== null
+    ) {
+      yield* differences(old, now, `${name}.`);
+    } else {
+      yield `${prefix}${name}`;
+    }
+  }
+}

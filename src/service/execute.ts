@@ -1,0 +1,159 @@
+/**
+ * Carries out a plan, step by step, and reports each: what it did, and what was so already. Stops at the first failure.
+ */
+
+import { spawn } from 'node:child_process';
+import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { plainText } from '../base/plain-text.ts';
+import type { Step } from './plan.ts';
+
+/** Is what became of a step. */
+export interface Done {
+  readonly kind: 'did' | 'unchanged' | 'said';
+  readonly text: string;
+}
+
+/** Runs a program and resolves with how it ended. */
+export type RunProgram = (
+  argv: readonly string[],
+) => Promise<{ readonly code: number | null; readonly stderr: string }>;
+
+/** Is how long one program of a plan may take: longer than a unit's TimeoutStartSec and TimeoutStopSec together. */
+const PROGRAM_LIMIT_MS = 60_000;
+
+/**
+ * Carries out the steps in order, yielding what became of each as soon as it is known.
+ *
+ * @throws AipassError FORBIDDEN where rights are missing, NOT_FOUND where a program is, INTERNAL where one fails.
+ */
+export async function* executePlan(steps: readonly Step[], run: RunProgram = runProgram): AsyncGenerator<Done> {
+  let changed = false;
+  for (const step of steps) {
+    const done = await executeStep(step, changed, run);
+    if (done === null) continue;
+    if (done.kind === 'did' && (step.kind === 'write' || step.kind === 'remove')) changed = true;
+    yield done;
+  }
+}
+
+/** Says what a step would do, in the words of a shell where there are any. */
+export function describeStep(step: Step): string {
+  switch (step.kind) {
+    case 'folder':
+      return `mkdir -p -m ${step.mode.toString(8)} ${step.path}`;
+    case 'write':
+      return `write ${step.path}${step.keep === true ? ' (where there is none)' : ''}`;
+    case 'remove':
+      return `rm ${step.path}${step.text === undefined ? '' : ' (where it is unchanged)'}`;
+    case 'run':
+      return `${step.argv.join(' ')}${step.when === undefined ? '' : ` (where a file was ${step.when})`}`;
+    case 'say':
+      return step.text;
+  }
+}
+
+async function executeStep(step: Step, changed: boolean, run: RunProgram): Promise<Done | null> {
+  switch (step.kind) {
+    case 'say':
+      return { kind: 'said', text: step.text };
+    case 'folder':
+      return withRights(step.path, () => makeFolder(step.path, step.mode));
+    case 'write':
+      return withRights(step.path, () => writeText(step));
+    case 'remove':
+      return withRights(step.path, () => removeText(step));
+    case 'run':
+      if (step.when !== undefined && (step.when === 'changed') !== changed) return null;
+      return runStep(step.argv, step.tolerate ?? false, run);
+  }
+}
+
+async function makeFolder(path: string, mode: number): Promise<Done> {
+  const made = await mkdir(path, { recursive: true, mode });
+  return made === undefined
+    ? { kind: 'unchanged', text: `${path} is there` }
+    : { kind: 'did', text: `made ${path}, mode ${mode.toString(8)}` };
+}
+
+async function writeText(step: Extract<Step, { kind: 'write' }>): Promise<Done> {
+  const present = await readText(step.path);
+  if (present === step.text || (present !== null && step.keep === true)) {
+    return { kind: 'unchanged', text: `${step.path} is there${present === step.text ? ', as it should be' : ''}` };
+  }
+  const temporary = `${step.path}.${process.pid}.tmp`;
+  try {
+    await writeFile(temporary, step.text, { mode: step.mode, flag: 'wx' });
+    // The daemon's umask is strict, and a service manager must be able to read its own files.
+    await chmod(temporary, step.mode);
+    await rename(temporary, step.path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+  return { kind: 'did', text: `${present === null ? 'wrote' : 'changed'} ${step.path}` };
+}
+
+async function removeText(step: Extract<Step, { kind: 'remove' }>): Promise<Done> {
+  const present = await readText(step.path);
+  if (present === null) return { kind: 'unchanged', text: `${step.path} is not there` };
+  if (step.text !== undefined && present !== step.text) {
+    return { kind: 'unchanged', text: `kept ${step.path}, which was edited` };
+  }
+  await rm(step.path);
+  return { kind: 'did', text: `removed ${step.path}` };
+}
+
+async function runStep(argv: readonly string[], tolerate: boolean, run: RunProgram): Promise<Done> {
+  const { code, stderr } = await run(argv);
+  if (code === 0) return { kind: 'did', text: `ran ${argv.join(' ')}` };
+  const reason = plainText(stderr, 300) || `exit status ${code ?? 'none'}`;
+  if (tolerate) return { kind: 'unchanged', text: `${argv.join(' ')}: ${reason}` };
+  throw new AipassError('INTERNAL', `${argv.join(' ')} failed: ${reason}`, {
+    hint: `run it by hand; ${argv[0] === 'launchctl' ? 'launchctl print and the log' : 'systemctl status and journalctl'} say more`,
+  });
+}
+
+/** Reads a file, or returns null where there is none. A symbolic link is followed for reading and replaced by writing. */
+async function readText(path: string): Promise<string | null> {
+  try {
+    const { size } = await stat(path);
+    // What is larger than any of our files is not ours: it is different, whatever it says.
+    return size > 1024 * 1024 ? '' : await readFile(path, 'utf8');
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+async function withRights(path: string, act: () => Promise<Done>): Promise<Done> {
+  try {
+    return await act();
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code !== 'EACCES' && code !== 'EPERM' && code !== 'EROFS') throw error;
+    throw new AipassError('FORBIDDEN', `may not change ${path}: ${code}`, {
+      hint: 'a service for the whole machine is installed by root: sudo aipassd install --system',
+      cause: error,
+    });
+  }
+}
+
+function runProgram(argv: readonly string[]): Promise<{ code: number | null; stderr: string }> {
+  const [program = '', ...args] = argv;
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: PROGRAM_LIMIT_MS });
+    let stderr = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      if (stderr.length < 4096) stderr += text;
+    });
+    child.once('error', (error) => {
+      reject(
+        new AipassError('NOT_FOUND', `cannot run ${program}: ${systemErrorCode(error) ?? 'unknown reason'}`, {
+          hint: `aipassd install needs ${program}; without it, run "aipassd run" from whatever starts your programs`,
+          cause: error,
+        }),
+      );
+    });
+    child.once('close', (code) => resolve({ code, stderr }));
+  });
+}

@@ -1,0 +1,122 @@
+/**
+ * What an installation on this machine is made from: this Node, this package, this user's paths.
+ */
+
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, isAbsolute, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { AipassError } from '../base/errors.ts';
+import { resolvePaths, type Paths } from '../base/paths.ts';
+import type { InstallFacts } from './plan.ts';
+import { printPlist, printUnit, type ServiceFacts } from './unit-text.ts';
+
+/** Is the folder of this package, two above this file in `src` and in `dist` alike. */
+const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
+
+/** Is where the host-wide daemon keeps things; systemd/system/aipassd.service says the same. */
+export const SYSTEM_PATHS = resolvePaths({
+  home: '/var/lib/aipassd',
+  platform: 'linux',
+  env: {
+    AIPASSD_CONFIG: '/etc/aipassd/config.jsonc',
+    AIPASSD_SECRETS_DIR: '/var/lib/aipassd/secrets',
+    AIPASSD_STATE_DIR: '/var/lib/aipassd/state',
+    AIPASSD_RUNTIME_DIR: '/run/aipassd',
+  },
+});
+
+/** Says for whom the service is. */
+export interface InstallRequest {
+  readonly system: boolean;
+  /** Is the user's own paths, as this process resolves them. */
+  readonly paths: Paths;
+}
+
+/**
+ * Collects what an installation is made from.
+ *
+ * @throws AipassError BAD_REQUEST for a service that this system has not, or that could not reach its program.
+ */
+export function describeInstallation({ system, paths }: InstallRequest): InstallFacts {
+  const scope = process.platform === 'darwin' ? 'launchd' : system ? 'systemd-system' : 'systemd-user';
+  if (system && scope !== 'systemd-system') {
+    throw new AipassError('BAD_REQUEST', 'on macOS aipassd runs as the agent of a user', {
+      hint: 'aipassd install, without --system',
+    });
+  }
+  const command = [process.execPath, join(PACKAGE, 'dist', 'cli.js')];
+  if (system) assertReachable(command);
+  const home = homedir();
+  const used = system ? SYSTEM_PATHS : paths;
+  const service: ServiceFacts = {
+    command,
+    environment: system ? {} : movedPaths(paths, home),
+    writable: system ? [] : movedFolders(paths, home),
+  };
+  return {
+    scope,
+    home,
+    uid: process.getuid?.() ?? 0,
+    text: printService(scope, service, home),
+    folders: system ? [] : [paths.secretsRoot, paths.secrets, paths.state],
+    configHome: configHome(home),
+    logFile: used.log,
+  };
+}
+
+function printService(scope: InstallFacts['scope'], service: ServiceFacts, home: string): string {
+  switch (scope) {
+    case 'systemd-user':
+      return printUnit(readTemplate('systemd', 'aipassd.service'), service);
+    case 'systemd-system':
+      return printUnit(readTemplate('systemd', 'system', 'aipassd.service'), service);
+    case 'launchd':
+      return printPlist(readTemplate('launchd', 'com.aipassd.daemon.plist'), service, home);
+  }
+}
+
+function readTemplate(...path: string[]): string {
+  return readFileSync(join(PACKAGE, ...path), 'utf8');
+}
+
+/** Returns the variables that a service manager must set, because this shell has other paths than it would have. */
+function movedPaths(paths: Paths, home: string): Record<string, string> {
+  const usual = usualPaths(home);
+  return {
+    ...(paths.secretsRoot === usual.secretsRoot ? {} : { AIPASSD_SECRETS_DIR: paths.secretsRoot }),
+    ...(paths.config === usual.config ? {} : { AIPASSD_CONFIG: paths.config }),
+    ...(paths.state === usual.state ? {} : { AIPASSD_STATE_DIR: paths.state }),
+    ...(paths.runtime === usual.runtime ? {} : { AIPASSD_RUNTIME_DIR: paths.runtime }),
+  };
+}
+
+function movedFolders(paths: Paths, home: string): string[] {
+  const usual = usualPaths(home);
+  const pairs = [
+    [paths.secretsRoot, usual.secretsRoot],
+    [paths.state, usual.state],
+    [paths.runtime, usual.runtime],
+  ] as const;
+  return pairs.filter(([now, before]) => now !== before).map(([now]) => now);
+}
+
+/** Returns the paths that a service manager's own environment gives. */
+function usualPaths(home: string): Paths {
+  const runtime = process.env['XDG_RUNTIME_DIR'] ?? `/run/user/${process.getuid?.() ?? 0}`;
+  return resolvePaths({ home, env: { XDG_RUNTIME_DIR: runtime } });
+}
+
+function configHome(home: string): string {
+  const set = process.env['XDG_CONFIG_HOME'];
+  return set !== undefined && isAbsolute(set) ? set : join(home, '.config');
+}
+
+/** Refuses a program in a home: the host-wide unit sees none (ProtectHome=), and nobody's home should rule it. */
+function assertReachable(command: readonly string[]): void {
+  const hidden = command.find((path) => /^\/(?:home|root|run\/user)\//.test(path));
+  if (hidden === undefined) return;
+  throw new AipassError('BAD_REQUEST', `a service for the whole machine cannot run from a home: ${dirname(hidden)}`, {
+    hint: 'install Node and aipassd for the machine (npm install -g aipassd as root), and run that one',
+  });
+}

@@ -1,0 +1,66 @@
+/**
+ * Tells the service manager how the daemon is, in the words of sd_notify(3), and feeds its watchdog.
+ *
+ * Without a service manager, or without libsystemd, every call does nothing. The watchdog is fed by a timer of the event
+ * loop: a loop that stands still does not feed it, and is started again.
+ */
+
+import type { Clock } from '../base/clock.ts';
+import { notifySystemd } from '../base/native.ts';
+
+/** Sends one text to the service manager; false where none took it. */
+export type SendNotice = (text: string) => boolean;
+
+/** Reports the states of a daemon to its service manager. */
+export class ServiceNotifier {
+  readonly #send: SendNotice;
+
+  constructor(send: SendNotice = notifySystemd) {
+    this.#send = send;
+  }
+
+  /** Says that the daemon listens with its secrets loaded; also ends a reload. */
+  ready(status: string): void {
+    this.#send(`READY=1\nSTATUS=${oneLine(status)}`);
+  }
+
+  /** Says that the daemon reads its configuration anew; `ready` follows. */
+  reloading(): void {
+    this.#send('RELOADING=1\nSTATUS=reloading');
+  }
+
+  /** Says that the daemon stops. */
+  stopping(status: string): void {
+    this.#send(`STOPPING=1\nSTATUS=${oneLine(status)}`);
+  }
+
+  /** Shows one line in `systemctl status`. */
+  status(status: string): void {
+    this.#send(`STATUS=${oneLine(status)}`);
+  }
+
+  /** Feeds the watchdog every `everyMs` until the returned function is called. */
+  feedWatchdog(clock: Clock, everyMs: number): () => void {
+    let cancel: (() => void) | undefined;
+    const feed = () => {
+      this.#send('WATCHDOG=1');
+      cancel = clock.after(everyMs, feed);
+    };
+    feed();
+    return () => cancel?.();
+  }
+}
+
+/** Returns how often to feed the watchdog, in milliseconds: thrice in the time it waits; null where none watches this process. */
+export function watchdogInterval(env: Readonly<Record<string, string | undefined>>, pid: number): number | null {
+  const microseconds = Number(env['WATCHDOG_USEC']);
+  if (!Number.isSafeInteger(microseconds) || microseconds <= 0) return null;
+  const watched = env['WATCHDOG_PID'];
+  if (watched !== undefined && watched !== String(pid)) return null;
+  return Math.max(1, Math.floor(microseconds / 3000));
+}
+
+/** Keeps a text from adding assignments of its own. */
+function oneLine(text: string): string {
+  return text.replaceAll(/[\r\n]+/g, ' ');
+}

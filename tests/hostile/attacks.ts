@@ -1,0 +1,237 @@
+/**
+ * What hostile, broken and unlucky clients do to a socket. Each attack lasts a few seconds, tidies up after itself, and
+ * says in a few words what the daemon did.
+ */
+
+import type { Socket } from 'node:net';
+import { FRAME_END, HELLO, closedWithin, connectTo, frame, pause, write } from './wire.ts';
+
+/** Is what an attack works with: the socket, and a request that the daemon answers. */
+export interface Target {
+  readonly socket: string;
+  readonly op: string;
+  readonly params: unknown;
+}
+
+/** Is one attack. */
+export interface Attack {
+  readonly name: string;
+  run(target: Target): Promise<string>;
+}
+
+const closedText = (closed: number, all: number): string => `closed ${closed} of ${all}`;
+
+/** Opens many connections, a few hundred at a time, because a listening socket's queue is short. */
+async function connectMany(path: string, count: number): Promise<Socket[]> {
+  const sockets: Socket[] = [];
+  while (sockets.length < count) {
+    const batch = Array.from({ length: Math.min(200, count - sockets.length) }, () => connectTo(path));
+    sockets.push(...(await Promise.all(batch)));
+  }
+  return sockets;
+}
+
+async function withConnections(
+  path: string,
+  count: number,
+  act: (sockets: readonly Socket[]) => Promise<string>,
+): Promise<string> {
+  const sockets = await connectMany(path, count);
+  try {
+    return await act(sockets);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+}
+
+/** Is how long an attack that is over at once is repeated, so that it is felt. */
+const LASTING_MS = 4000;
+
+/** Sends one text on a fresh connection, again and again, and reports whether the daemon ended the last one. */
+function sendOnce(name: string, text: (target: Target) => string | Buffer, waitMs = 300): Attack {
+  return {
+    name,
+    async run(target) {
+      const payload = text(target);
+      const until = performance.now() + LASTING_MS;
+      for (let times = 1; ; times += 1) {
+        const effect = await withConnections(target.socket, 1, ([socket]) => sendAndWatch(socket, payload, waitMs));
+        if (performance.now() > until) return `${effect} (${times} times)`;
+      }
+    },
+  };
+}
+
+async function sendAndWatch(socket: Socket | undefined, payload: string | Buffer, waitMs: number): Promise<string> {
+  if (!socket) return 'not let in';
+  let answer = '';
+  socket.on('data', (chunk: Buffer) => {
+    if (answer.length < 65_536) answer += chunk.toString('latin1');
+  });
+  await Promise.race([write(socket, payload), closedWithin(socket, 10_000)]);
+  const closed = await closedWithin(socket, waitMs);
+  const code = /"code":"([A-Z_]+)"/.exec(answer)?.[1];
+  return `${code === undefined ? 'no error' : code}, ${closed ? 'closed' : 'kept open'}`;
+}
+
+/** Lists names that mean something to JavaScript, to event emitters or to node-ipc. */
+const RESERVED = [
+  'error',
+  'connect',
+  'disconnect',
+  'close',
+  'data',
+  'end',
+  'drain',
+  'start',
+  'socket.disconnected',
+  'destroy',
+  'newListener',
+  'removeListener',
+  '__proto__',
+  'constructor',
+  'prototype',
+  'toString',
+  'hasOwnProperty',
+  'then',
+  '',
+  '*',
+];
+
+/** Lists every attack. */
+export const ATTACKS: readonly Attack[] = [
+  {
+    name: 'half a frame',
+    run: ({ socket }) =>
+      withConnections(socket, 50, async (sockets) => {
+        await Promise.all(sockets.map((one) => write(one, HELLO + '{"type":"request","data":{"id":1,"op":')));
+        const closed = await Promise.all(sockets.map((one) => (one.resume(), closedWithin(one, 13_000))));
+        return closedText(closed.filter(Boolean).length, sockets.length);
+      }),
+  },
+  {
+    name: 'one byte a second',
+    run: ({ socket, op, params }) =>
+      withConnections(socket, 50, async (sockets) => {
+        const text = HELLO + frame('request', { id: 1, op, params });
+        let closed = 0;
+        for (const one of sockets) one.resume().once('close', () => (closed += 1));
+        for (let at = 0; at < 13 && closed < sockets.length; at += 1) {
+          for (const one of sockets) void write(one, text.charAt(at));
+          await pause(1000);
+        }
+        return closedText(closed, sockets.length);
+      }),
+  },
+  {
+    name: 'silence',
+    run: ({ socket }) =>
+      withConnections(socket, 200, async (sockets) => {
+        await pause(3000);
+        return closedText(sockets.filter((one) => one.destroyed).length, sockets.length);
+      }),
+  },
+  sendOnce('garbage', () => Buffer.from(Array.from({ length: 1_000_000 }, (_, at) => (at * 7919) & 0xff))),
+  sendOnce('garbage that ends', () => `not json${FRAME_END}`.repeat(1000)),
+  sendOnce('64 MB in one frame', ({ op }) =>
+    Buffer.from(
+      `${HELLO}{"type":"request","data":{"id":1,"op":"${op}","params":{"x":"${'x'.repeat(64 * 1024 * 1024)}"}}}${FRAME_END}`,
+    ),
+  ),
+  sendOnce(
+    'JSON a million deep',
+    ({ op }) =>
+      `${HELLO}{"type":"request","data":{"id":1,"op":"${op}","params":${'['.repeat(1_000_000)}${']'.repeat(1_000_000)}}}${FRAME_END}`,
+  ),
+  sendOnce('__proto__ everywhere', ({ op }) =>
+    [
+      HELLO,
+      `{"type":"request","__proto__":{"polluted":1},"data":{"id":1,"op":"${op}","params":{"__proto__":{"polluted":1}}}}${FRAME_END}`,
+      `{"type":"request","data":{"__proto__":{"id":2,"op":"${op}"},"constructor":{"prototype":{"polluted":1}}}}${FRAME_END}`,
+      frame('request', { id: '__proto__', op: '__proto__', params: {} }),
+      frame('request', { id: 'constructor', op: 'constructor', params: {} }),
+    ].join(''),
+  ),
+  sendOnce('reserved event names', () =>
+    [
+      HELLO,
+      ...RESERVED.flatMap((name) => [frame(name, {}), frame(name, null), frame([name], name)]),
+      frame(7, 7),
+      frame(null, null),
+    ].join(''),
+  ),
+  {
+    name: '2,000 idle connections',
+    run: ({ socket }) =>
+      withConnections(socket, 2000, async (sockets) => {
+        for (const one of sockets) void write(one, HELLO);
+        await pause(3000);
+        return `${sockets.filter((one) => !one.destroyed).length} held`;
+      }),
+  },
+  {
+    name: 'connect and vanish, 10,000 times',
+    run: async ({ socket }) => {
+      for (let round = 0; round < 100; round += 1) {
+        for (const one of await connectMany(socket, 100)) {
+          if (round % 2 === 0) one.write(HELLO);
+          one.destroy();
+        }
+      }
+      return 'done';
+    },
+  },
+  {
+    name: 'replies that are never read',
+    run: ({ socket, op, params }) =>
+      withConnections(socket, 20, async (sockets) => {
+        for (const one of sockets) {
+          one.pause();
+          const batch = Array.from({ length: 20_000 }, (_, id) => frame('request', { id, op, params })).join('');
+          void write(one, HELLO + batch);
+        }
+        await pause(4000);
+        return `${sockets.filter((one) => one.writableLength > 0).length} of ${sockets.length} held back`;
+      }),
+  },
+  {
+    name: 'the same id again and again',
+    run: ({ socket, op, params }) =>
+      withConnections(socket, 1, async ([one]) => {
+        if (!one) return 'not let in';
+        let replies = 0;
+        one.on('data', (chunk: Buffer) => (replies += chunk.toString('latin1').split(FRAME_END).length - 1));
+        await write(one, HELLO + frame('request', { id: 1, op, params }).repeat(5000));
+        await pause(2000);
+        return `${replies - 1} answers to 5000`;
+      }),
+  },
+  {
+    name: 'a storm of cancels',
+    run: ({ socket, op, params }) =>
+      withConnections(socket, 5, async (sockets) => {
+        for (const one of sockets) {
+          one.resume();
+          const storm = Array.from(
+            { length: 10_000 },
+            (_, id) => frame('request', { id, op, params }) + frame('cancel', { id }) + frame('cancel', { id: -id }),
+          );
+          void write(one, HELLO + storm.join(''));
+        }
+        await pause(4000);
+        return closedText(sockets.filter((one) => one.destroyed).length, sockets.length);
+      }),
+  },
+  {
+    name: '100,000 requests in one go, none read',
+    run: ({ socket, op, params }) =>
+      withConnections(socket, 1, async ([one]) => {
+        if (!one) return 'not let in';
+        one.pause();
+        const batch = Array.from({ length: 100_000 }, (_, id) => frame('request', { id, op, params })).join('');
+        void write(one, HELLO + batch);
+        await pause(5000);
+        return one.destroyed ? 'closed' : `${Math.round(one.writableLength / 1024)} kB held back`;
+      }),
+  },
+];

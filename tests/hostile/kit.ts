@@ -1,0 +1,127 @@
+/**
+ * Runs attacks on a socket, one after the other, while a good client measures what it notices, and judges.
+ *
+ * Passed is an attack during which the good client's p99 stays within 10 ms (or thrice its quiet p99), every one of its
+ * requests is answered, and after which the daemon's memory is back within 20 % inside a minute.
+ */
+
+import { fork, type ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { ATTACKS, type Target } from './attacks.ts';
+import type { Measured } from './good-client.ts';
+import { pause } from './wire.ts';
+
+/** Is how an attack went. */
+export interface AttackReport {
+  readonly name: string;
+  /** Is what the daemon did to the attacker. */
+  readonly effect: string;
+  readonly good: Measured;
+  readonly p99LimitMs: number;
+  /** Is resident memory in MB: before, the most right after, and when it was looked at last; null where the pid is unknown. */
+  readonly memory: { readonly before: number; readonly after: number; readonly settled: number } | null;
+  readonly problems: readonly string[];
+}
+
+/** Says how the kit runs. */
+export interface KitOptions extends Target {
+  /** Runs only the attacks whose name contains this. */
+  readonly only?: string;
+  /** Is how long memory may take to come back, in milliseconds. */
+  readonly settleMs?: number;
+  readonly onReport?: (report: AttackReport) => void;
+}
+
+const P99_LIMIT_MS = 10;
+const QUIET_FACTOR = 3;
+const MEMORY_FACTOR = 1.2;
+const QUIET_MS = 3000;
+const SETTLE_MS = 60_000;
+
+/** Runs the attacks and returns how each went. */
+export async function runKit(options: KitOptions): Promise<AttackReport[]> {
+  const good = fork(fileURLToPath(new URL('good-client.ts', import.meta.url)), [
+    options.socket,
+    options.op,
+    JSON.stringify(options.params),
+  ]);
+  try {
+    const reports: AttackReport[] = [];
+    await pause(QUIET_MS / 2);
+    // What a fresh daemon needs for its first requests is not the attacks' doing.
+    await measure(good);
+    for (const attack of ATTACKS.filter((one) => one.name.includes(options.only ?? ''))) {
+      await pause(QUIET_MS);
+      const quiet = await measure(good);
+      const before = residentMb(quiet.pid);
+      const effect = await attack.run(options);
+      const during = await measure(good);
+      const after = residentMb(quiet.pid);
+      // A busy client keeps V8 from tidying up: what stays is asked of a daemon at rest.
+      good.send('rest');
+      const settled = await settle(quiet.pid, before, options.settleMs ?? SETTLE_MS);
+      good.send('work');
+      const p99LimitMs = Math.max(P99_LIMIT_MS, QUIET_FACTOR * quiet.p99);
+      const memory = before === null || after === null || settled === null ? null : { before, after, settled };
+      const report = {
+        name: attack.name,
+        effect,
+        good: during,
+        p99LimitMs,
+        memory,
+        problems: judge(during, p99LimitMs, memory),
+      };
+      reports.push(report);
+      options.onReport?.(report);
+    }
+    return reports;
+  } finally {
+    good.kill('SIGKILL');
+  }
+}
+
+/** Lists what an attack must not do and did. */
+function judge(good: Measured, p99LimitMs: number, memory: AttackReport['memory']): string[] {
+  const problems: string[] = [];
+  if (!good.connected) problems.push('the good client was thrown out');
+  if (good.refused > 0) problems.push(`${good.refused} requests of the good client were refused`);
+  if (good.asked - good.answered - good.refused > 1) problems.push('answers to the good client were lost');
+  if (good.answered === 0) problems.push('the good client got no answer');
+  if (good.p99 > p99LimitMs) problems.push(`p99 ${good.p99.toFixed(1)} ms, over ${p99LimitMs.toFixed(1)} ms`);
+  if (memory !== null && memory.settled > memory.before * MEMORY_FACTOR) {
+    problems.push(`memory stays at ${memory.settled} MB, from ${memory.before} MB`);
+  }
+  return problems;
+}
+
+/** Waits until memory is back, or the time is over, and returns what it is then. */
+async function settle(pid: number | null, before: number | null, limitMs: number): Promise<number | null> {
+  const deadline = performance.now() + limitMs;
+  for (;;) {
+    const now = residentMb(pid);
+    if (before === null || now === null || now <= before * MEMORY_FACTOR || performance.now() > deadline) return now;
+    await pause(500);
+  }
+}
+
+function measure(good: ChildProcess): Promise<Measured> {
+  return new Promise((resolve, reject) => {
+    good.once('exit', () => reject(new Error('the good client ended')));
+    good.once('message', (measured: Measured) => {
+      good.removeAllListeners('exit');
+      resolve(measured);
+    });
+    good.send('measure');
+  });
+}
+
+/** Reads a process's resident memory in MB; null where there is no /proc or no such process. */
+export function residentMb(pid: number | null): number | null {
+  try {
+    const kilobytes = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+    return kilobytes === undefined ? null : Math.round(Number(kilobytes) / 1024);
+  } catch {
+    return null;
+  }
+}

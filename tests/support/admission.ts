@@ -1,0 +1,32 @@
+/**
+ * Gates and admissions for tests that are about something else: everybody comes in and may do everything.
+ */
+
+import { systemClock } from '../../src/base/clock.ts';
+import { Gate, type Admission } from '../../src/callers/gate.ts';
+import { ALL_RIGHTS } from '../../src/callers/rights.ts';
+import { UserLimits } from '../../src/callers/user-limits.ts';
+
+/** Is what one user may hold in tests that are not about it: more than any of them asks for. */
+export const WIDE_LIMITS = {
+  connections: 65_536,
+  inFlight: 1_000_000,
+  waitingBytes: 2 ** 32,
+  requestsPerSecond: undefined,
+};
+
+/** Admits with every right, and keeps no books. */
+export const OPEN_ADMISSION: Admission = {
+  rights: ALL_RIGHTS,
+  identify: () => null,
+  beginRequest: () => ({ kind: 'admitted' }),
+  endRequest: () => {},
+  wait: () => true,
+  leave: () => {},
+};
+
+/** Makes a gate that lets in this process's own user, as the kernel names it. */
+export function openGate(): Gate {
+  const policy = { ownUid: process.getuid?.() ?? 0, grants: [] };
+  return new Gate({ policy: () => policy, limits: new UserLimits(WIDE_LIMITS, systemClock), onStranger: () => {} });
+}

@@ -1,0 +1,192 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { openAudit, type AuditJournal } from '../../../src/audit/journal.ts';
+import { readTexts } from '../../../src/audit/lines.ts';
+import { parseLine, type AuditEntry } from '../../../src/audit/record.ts';
+import { verifyAudit } from '../../../src/audit/verify.ts';
+import { systemClock, type Clock } from '../../../src/base/clock.ts';
+
+const entry = (credential: string): AuditEntry => ({
+  caller: { uid: 1000, pid: 42, startedAt: 7, executable: '/usr/bin/node', name: 'flow' },
+  operation: 'key.get',
+  credential,
+  outcome: 'released',
+});
+
+let folder: string;
+let path: string;
+const open: AuditJournal[] = [];
+
+/** Is a clock that shows what the test sets. */
+class SetClock implements Clock {
+  wall = 1_000;
+  now = () => this.wall;
+  monotonic = () => this.wall;
+  after = (delayMs: number, callback: () => void) => systemClock.after(delayMs, callback);
+}
+
+const openJournal = (clock: Clock = systemClock): AuditJournal => {
+  const journal = openAudit(path, clock);
+  open.push(journal);
+  return journal;
+};
+const flush = () => open.forEach((journal) => journal.flush());
+const texts = () => {
+  flush();
+  return readFileSync(path, 'utf8').split('\n').slice(0, -1);
+};
+const verify = () => {
+  flush();
+  return verifyAudit(readTexts(path));
+};
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'aipassd-audit-'));
+  path = join(folder, 'audit.jsonl');
+});
+
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((journal) => journal.close()));
+  rmSync(folder, { recursive: true });
+});
+
+it('a record is in the file after the flush, in a file that only its owner reads', () => {
+  const journal = openJournal();
+  journal.record(entry('openrouter/OPENROUTER_API_KEY'));
+  expect(parseLine(texts()[0] ?? '')).toMatchObject({ seq: 1, credential: 'openrouter/OPENROUTER_API_KEY' });
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+});
+
+it('a chain goes on over a restart and is intact', async () => {
+  openJournal().record(entry('a'));
+  await open.splice(0)[0]?.close();
+  const journal = openJournal();
+  journal.record(entry('b'));
+  expect(await verify()).toEqual({ kind: 'intact', records: 2, last: journal.last });
+});
+
+it('a changed, a removed and an added line are each found', async () => {
+  const journal = openJournal();
+  for (const id of ['a', 'b', 'c']) journal.record(entry(id));
+  const lines = texts();
+  const [first = '', second = '', third = ''] = lines;
+  expect(await verifyAudit([first, second.replace('"b"', '"x"'), third])).toMatchObject({ kind: 'broken', line: 3 });
+  expect(await verifyAudit([first, third])).toMatchObject({ kind: 'broken', line: 2 });
+  expect(await verifyAudit([second, third])).toMatchObject({ kind: 'broken', line: 1 });
+  expect(await verifyAudit([first, first, second, third])).toMatchObject({ kind: 'broken', line: 2 });
+  expect(await verifyAudit([first, 'garbage'])).toMatchObject({ kind: 'broken', line: 2 });
+});
+
+it('a line that a crash cut short is taken out, and the chain says so', async () => {
+  openJournal().record(entry('a'));
+  await open.splice(0)[0]?.close();
+  appendFileSync(path, '{"seq":2,"at":17');
+  const journal = openJournal();
+  journal.record(entry('b'));
+  expect(texts().map((line) => parseLine(line))).toMatchObject([
+    { credential: 'a' },
+    { operation: 'audit.repair' },
+    { credential: 'b' },
+  ]);
+  expect(await verify()).toMatchObject({ kind: 'intact', records: 3 });
+});
+
+it('a prune takes away what is old and leaves a chain that verifies, however often', async () => {
+  const clock = new SetClock();
+  const journal = openJournal(clock);
+  for (const wall of [1_000, 2_000, 3_000]) {
+    clock.wall = wall;
+    journal.record(entry(`at-${wall}`));
+  }
+  expect(await journal.prune({ before: 2_500, maxBytes: Number.MAX_SAFE_INTEGER })).toBe(2);
+  journal.record(entry('later'));
+  expect(texts().map((line) => parseLine(line))).toMatchObject([
+    { anchor: { seq: 2 } },
+    { credential: 'at-3000' },
+    { operation: 'audit.prune' },
+    { credential: 'later' },
+  ]);
+  expect(await verify()).toMatchObject({ kind: 'intact', records: 3 });
+
+  clock.wall = 9_000;
+  expect(await journal.prune({ before: 8_000, maxBytes: Number.MAX_SAFE_INTEGER })).toBe(3);
+  expect(await verify()).toMatchObject({ kind: 'intact', records: 1 });
+  expect(await journal.prune({ before: 8_000, maxBytes: Number.MAX_SAFE_INTEGER })).toBe(0);
+});
+
+it('an anchor that was made up is found', async () => {
+  const journal = openJournal();
+  for (const id of ['a', 'b', 'c']) journal.record(entry(id));
+  const [, second = '', third = ''] = texts();
+  const previous = parseLine(second);
+  const hash = previous !== null && 'previous' in previous ? previous.previous : '';
+  const forged = JSON.stringify({ anchor: { seq: 1, hash } });
+  expect(await verifyAudit([forged, second, third])).toMatchObject({ kind: 'broken', line: 1 });
+});
+
+it('an audit that is too long loses its oldest lines first', async () => {
+  const journal = openJournal();
+  for (let at = 0; at < 1000; at += 1) journal.record(entry(`key-${at}`));
+  journal.flush();
+  const before = statSync(path).size;
+  await journal.prune({ before: 0, maxBytes: before - 1 });
+  expect(statSync(path).size).toBeLessThanOrEqual(before / 2 + 1024);
+  expect(await verify()).toMatchObject({ kind: 'intact' });
+  expect(texts().at(-2)).toContain('key-999');
+});
+
+it('lines that are written while a prune runs are all kept', async () => {
+  const clock = new SetClock();
+  const journal = openJournal(clock);
+  for (let at = 0; at < 2000; at += 1) journal.record(entry(`old-${at}`));
+  clock.wall = 5_000;
+  const pruning = journal.prune({ before: 4_000, maxBytes: Number.MAX_SAFE_INTEGER });
+  for (let at = 0; at < 500; at += 1) {
+    journal.record(entry(`new-${at}`));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(await pruning).toBe(2000);
+  expect(texts().filter((line) => line.includes('"new-'))).toHaveLength(500);
+  expect(await verify()).toMatchObject({ kind: 'intact' });
+});
+
+it('a file that was taken away is made anew, and the gap is found', async () => {
+  const journal = openJournal();
+  journal.record(entry('a'));
+  journal.flush();
+  unlinkSync(path);
+  journal.check();
+  journal.record(entry('b'));
+  expect(texts()).toHaveLength(2);
+  expect(await verify()).toMatchObject({ kind: 'broken', line: 1 });
+});
+
+it('a file whose end is no record is kept as it is, and the check names the place', async () => {
+  writeFileSync(path, 'not a record\nhalf');
+  openJournal().record(entry('a'));
+  expect(texts().slice(0, 2)).toEqual(['not a record', 'half']);
+  expect(await verify()).toMatchObject({ kind: 'broken', line: 1 });
+});
+
+it('a stranger cannot forge a line or hide one by the name it gives itself', async () => {
+  const journal = openJournal();
+  const caller = {
+    uid: 1,
+    pid: 2,
+    startedAt: 3,
+    executable: null,
+    name: `a\n{"seq":9}\u2028\u202e${'x'.repeat(10_000)}`,
+  };
+  journal.record({ ...entry('a'), caller });
+  expect(texts()).toHaveLength(1);
+  expect((texts()[0] ?? '').length).toBeLessThan(2_000);
+  expect(await verify()).toMatchObject({ kind: 'intact', records: 1 });
+});
+
+it('nothing is recorded after the close', async () => {
+  const journal = openJournal();
+  await journal.close();
+  expect(() => journal.record(entry('a'))).toThrow(expect.objectContaining({ code: 'INTERNAL' }));
+});

@@ -1,0 +1,53 @@
+import { expect, it } from 'vitest';
+import { UserLimits } from '../../../src/callers/user-limits.ts';
+
+const clockAt = { ms: 0 };
+const clock = { now: () => clockAt.ms, monotonic: () => clockAt.ms, after: () => () => {} };
+const limits = { connections: 2, inFlight: 3, waitingBytes: 100, requestsPerSecond: undefined };
+
+it('one user over a limit takes nothing from another', () => {
+  const books = new UserLimits(limits, clock);
+  expect([books.connect(1), books.connect(1), books.connect(1), books.connect(2)]).toEqual([true, true, false, true]);
+  books.disconnect(1);
+  expect(books.connect(1)).toBe(true);
+});
+
+it('a request over the limit is refused until another ends', () => {
+  const books = new UserLimits(limits, clock);
+  for (let at = 0; at < 3; at += 1) expect(books.beginRequest(1).kind).toBe('admitted');
+  expect(books.beginRequest(1)).toMatchObject({ kind: 'refused', limit: 'inFlight' });
+  books.endRequest(1);
+  expect(books.beginRequest(1).kind).toBe('admitted');
+});
+
+it('requests a second are limited, and the refusal says how long to wait', () => {
+  const books = new UserLimits({ ...limits, inFlight: 100, requestsPerSecond: 2 }, clock);
+  books.connect(1);
+  const once = () => {
+    const admission = books.beginRequest(1);
+    if (admission.kind === 'admitted') books.endRequest(1);
+    return admission;
+  };
+  expect([once().kind, once().kind]).toEqual(['admitted', 'admitted']);
+  expect(once()).toEqual({ kind: 'refused', limit: 'requestsPerSecond', retryAfterMs: 500 });
+  clockAt.ms += 500;
+  expect(once().kind).toBe('admitted');
+});
+
+it('bytes that wait are counted over all connections of a user', () => {
+  const books = new UserLimits(limits, clock);
+  expect(books.wait(1, 60)).toBe(true);
+  expect(books.wait(1, 60)).toBe(false);
+  expect(books.wait(1, -60)).toBe(true);
+});
+
+it('a user of whom nothing is held is forgotten', () => {
+  const books = new UserLimits(limits, clock);
+  books.connect(1);
+  books.beginRequest(1);
+  books.wait(1, 10);
+  books.endRequest(1);
+  books.wait(1, -10);
+  books.disconnect(1);
+  expect(books.users).toBe(0);
+});

@@ -1,0 +1,123 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { describeStep, executePlan, type Done } from '../../../src/service/execute.ts';
+import { planInstall, planUninstall, servicePath, type InstallFacts } from '../../../src/service/plan.ts';
+
+let home: string;
+let facts: InstallFacts;
+/** Collects the programs that plans ran. */
+let ran: string[];
+let fails: (command: string) => boolean;
+
+const run = (argv: readonly string[]) => {
+  const command = argv.join(' ');
+  ran.push(command);
+  return Promise.resolve(fails(command) ? { code: 5, stderr: 'Unit not loaded.\n' } : { code: 0, stderr: '' });
+};
+
+async function execute(steps: ReturnType<typeof planInstall>): Promise<Done[]> {
+  ran = [];
+  const done: Done[] = [];
+  for await (const step of executePlan(steps, run)) done.push(step);
+  return done;
+}
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'aipassd-install-'));
+  ran = [];
+  fails = () => false;
+  facts = {
+    scope: 'systemd-user',
+    home,
+    uid: 1000,
+    text: '[Service]\n',
+    folders: [join(home, '.secrets'), join(home, '.local', 'state', 'aipassd')],
+    configHome: join(home, '.config'),
+    logFile: join(home, 'log'),
+  };
+});
+
+afterEach(() => rmSync(home, { recursive: true }));
+
+it('an installation writes the unit, makes its folders, and enables and starts it', async () => {
+  const done = await execute(planInstall(facts));
+  const unit = join(home, '.config', 'systemd', 'user', 'aipassd.service');
+  expect(readFileSync(unit, 'utf8')).toBe('[Service]\n');
+  expect(statSync(unit).mode & 0o777).toBe(0o644);
+  expect(statSync(join(home, '.secrets')).mode & 0o777).toBe(0o700);
+  expect(ran).toEqual([
+    'systemctl --user daemon-reload',
+    'systemctl --user enable aipassd.service',
+    'systemctl --user restart aipassd.service',
+  ]);
+  expect(done).toContainEqual({ kind: 'did', text: `wrote ${unit}` });
+  expect(done.at(-1)).toMatchObject({ kind: 'said', text: expect.stringContaining('journalctl --user -u aipassd') });
+});
+
+it('a second installation changes nothing and restarts nothing', async () => {
+  await execute(planInstall(facts));
+  const done = await execute(planInstall(facts));
+  expect(ran).toEqual(['systemctl --user enable aipassd.service', 'systemctl --user start aipassd.service']);
+  expect(done.filter((step) => step.kind === 'did').map((step) => step.text)).toEqual(
+    ran.map((command) => `ran ${command}`),
+  );
+});
+
+it('a changed unit is written again and the daemon restarted', async () => {
+  await execute(planInstall(facts));
+  const done = await execute(planInstall({ ...facts, text: '[Service]\nType=notify\n' }));
+  expect(done).toContainEqual({ kind: 'did', text: `changed ${servicePath(facts)}` });
+  expect(ran).toContain('systemctl --user restart aipassd.service');
+});
+
+it('removing takes the unit back and keeps what people put there, also when done twice', async () => {
+  await execute(planInstall(facts));
+  writeFileSync(join(home, '.secrets', 'mine'), 'x');
+  await execute(planUninstall(facts));
+  expect(ran[0]).toBe('systemctl --user disable --now aipassd.service');
+  expect(existsSync(servicePath(facts))).toBe(false);
+  expect(existsSync(join(home, '.secrets', 'mine'))).toBe(true);
+  fails = (command) => command.includes('disable') || command.includes('reset-failed');
+  const again = await execute(planUninstall(facts));
+  expect(again.filter((step) => step.kind === 'did')).toEqual([]);
+});
+
+it('a program that fails ends the installation with what it said', async () => {
+  fails = (command) => command.includes('enable');
+  await expect(execute(planInstall(facts))).rejects.toMatchObject({
+    code: 'INTERNAL',
+    message: 'systemctl --user enable aipassd.service failed: Unit not loaded.',
+  });
+});
+
+it('a configuration that was edited is kept, and the one that was written goes', async () => {
+  const path = join(home, 'config.jsonc');
+  const write = { kind: 'write', path, text: 'ours', mode: 0o644, keep: true } as const;
+  const remove = { kind: 'remove', path, text: 'ours' } as const;
+  await execute([write]);
+  writeFileSync(path, 'edited');
+  expect(await execute([write, remove])).toMatchObject([{ kind: 'unchanged' }, { kind: 'unchanged' }]);
+  writeFileSync(path, 'ours');
+  expect(await execute([remove])).toEqual([{ kind: 'did', text: `removed ${path}` }]);
+});
+
+it('the plan for a whole machine makes its user before the unit that runs as it', () => {
+  const steps = planInstall({ ...facts, scope: 'systemd-system' }).map(describeStep);
+  expect(steps.indexOf('systemd-sysusers /etc/sysusers.d/aipassd.conf')).toBeLessThan(
+    steps.indexOf('systemctl restart aipassd.service (where a file was changed)'),
+  );
+});
+
+it('launchd is told to forget an agent before it takes a changed one', async () => {
+  const agent = { ...facts, scope: 'launchd' as const };
+  await execute(planInstall(agent));
+  expect(ran.map((command) => command.split(' ').slice(0, 2).join(' '))).toEqual([
+    'launchctl bootout',
+    'launchctl bootstrap',
+    'launchctl enable',
+    'launchctl kickstart',
+  ]);
+  expect(existsSync(join(home, 'Library', 'LaunchAgents', 'com.aipassd.daemon.plist'))).toBe(true);
+});
