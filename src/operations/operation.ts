@@ -10,10 +10,14 @@ import type { OperationName, Operations } from '../protocol/operations.ts';
 /** Is what a handler knows of the request besides its parameters. */
 export interface OperationContext {
   readonly caller: Caller;
-  /** Aborts when the caller cancels, goes away, or the daemon stops. */
+  /** Aborts when the caller cancels, goes away, or the daemon stops; its reason is an AipassError. */
   readonly signal: AbortSignal;
+  /** Aborts when the caller's connection closes: what was lent to it ends then, also after the reply. */
+  readonly closed: AbortSignal;
   /** Sends one chunk; the promise, where there is one, resolves when the caller has room for the next. */
   readonly emit: (chunk: unknown) => Promise<void> | void;
+  /** Sends an event to the caller, also after the reply. */
+  readonly notify: (event: string, data: unknown) => void;
 }
 
 /** Is one thing that can be asked for. */
@@ -38,6 +42,5 @@ export interface AnyOperation {
 
 /** Defines an operation; exists so that its parameters and result are checked against protocol/operations.ts. */
 export function defineOperation<Name extends OperationName>(operation: Operation<Name>): AnyOperation {
-  // The dispatcher hands a handler only what its own schema returned.
   return operation;
 }

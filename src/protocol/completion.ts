@@ -2,8 +2,8 @@
  * A chat completion as callers ask for it and as they get it. Parameters are OpenAI's, result names are ours.
  */
 
-/** Is OpenAI's chat parameters in full, and ours; anything that is not named here is passed on to the provider as it is. */
-export interface CompletionParams {
+/** Is the parameters that aipassd itself looks at. */
+export interface KnownCompletionParams {
   /** Is the model to ask. Mandatory: there is no default model. */
   readonly model: string;
   readonly messages: readonly ChatMessage[];
@@ -11,10 +11,12 @@ export interface CompletionParams {
   readonly provider?: string | undefined;
   /** Tells whether deltas are wanted as chunks. */
   readonly stream?: boolean | undefined;
-  /** Is merged into the body as it is, for names that collide with ours (OpenRouter's own `provider`). */
+  /** Is merged into the body as it is, for names that collide with ours (OpenRouter's own `provider`). Never passed on itself. */
   readonly extraBody?: Readonly<Record<string, unknown>> | undefined;
-  readonly [parameter: string]: unknown;
 }
+
+/** Is OpenAI's chat parameters in full, and ours; what is not named here is passed on to the provider as it is. */
+export type CompletionParams = KnownCompletionParams & { readonly [parameter: string]: unknown };
 
 /** Is one message of a chat; content is text or OpenAI's list of parts. */
 export interface ChatMessage {

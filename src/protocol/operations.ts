@@ -4,6 +4,7 @@
  * The daemon checks parameters against schemas of its own (operations/); here are only the shapes.
  */
 
+import type { EventName } from './events.ts';
 import type { CompletionParams, CompletionResult } from './completion.ts';
 import type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from './provider.ts';
 import type { Status } from './status.ts';
@@ -31,10 +32,21 @@ export interface Operations {
   'provider.models': { params: { provider?: string | undefined }; result: { provider: string; models: ModelInfo[] } };
   /** Has a provider complete a chat. With `stream`, deltas come as chunks before the result. */
   'completion.create': { params: CompletionParams; result: CompletionResult };
+  /** Has events sent on this connection until it closes: the named ones, or all. */
+  'event.subscribe': {
+    params: { events?: readonly EventName[] | undefined };
+    result: { events: readonly EventName[] };
+  };
 }
 
 /** Names one operation. */
 export type OperationName = keyof Operations;
+
+/**
+ * Lists the operations that may have had effects when their answer is lost: repeating one may pay twice. All others
+ * only read, and may be repeated.
+ */
+export const OPERATIONS_WITH_EFFECTS: ReadonlySet<OperationName> = new Set(['completion.create']);
 
 /** Is a released key. `keyId` is the name of its variable in `.env`. */
 export interface KeyValue {

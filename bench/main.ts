@@ -1,0 +1,22 @@
+/**
+ * `npm run bench [-- section …]`: measures, and prints ratios between things that were measured in turns within one run,
+ * because machines differ and are shared. Exits 0 whatever the figures: they are for reading.
+ */
+
+import { benchProcess } from './process.ts';
+import { benchSocket } from './socket.ts';
+
+const SECTIONS: Readonly<Record<string, () => Promise<void>>> = {
+  socket: benchSocket,
+  process: benchProcess,
+};
+
+const wanted = process.argv.slice(2);
+for (const name of wanted) {
+  if (!Object.hasOwn(SECTIONS, name))
+    throw new Error(`no section "${name}"; there are: ${Object.keys(SECTIONS).join(', ')}`);
+}
+console.log(`Node ${process.versions.node}, ${process.platform} ${process.arch}`);
+for (const [name, run] of Object.entries(SECTIONS)) {
+  if (wanted.length === 0 || wanted.includes(name)) await run();
+}

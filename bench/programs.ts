@@ -1,0 +1,89 @@
+/**
+ * Starts and stops the programs that are measured: the built daemon on a temporary home, and the reference servers.
+ * Each is a process of its own, so that none profits from sharing one with the measuring.
+ */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Is the built command line. */
+export const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
+
+/** Is a key of the right shape that is worth nothing. */
+export const BENCH_KEY = `sk-or-v1-${'0123456789abcdef'.repeat(4)}`;
+
+/** Is a temporary home and the environment that leads there. */
+export interface Home {
+  readonly env: Record<string, string | undefined>;
+  readonly socket: string;
+  remove(): void;
+}
+
+/** Makes a temporary home with one key. */
+export function makeHome(config: object = {}): Home {
+  const root = mkdtempSync(join(tmpdir(), 'aip-'));
+  const secrets = join(root, 's');
+  mkdirSync(join(secrets, 'aipass'), { recursive: true, mode: 0o700 });
+  mkdirSync(join(root, 'st'), { mode: 0o700 });
+  writeFileSync(join(secrets, 'aipass', '.env'), `OPENROUTER_API_KEY=${BENCH_KEY}\n`, { mode: 0o600 });
+  writeFileSync(join(root, 'config.jsonc'), JSON.stringify(config));
+  return {
+    env: {
+      ...process.env,
+      AIPASSD_SECRETS_DIR: secrets,
+      AIPASSD_CONFIG: join(root, 'config.jsonc'),
+      AIPASSD_STATE_DIR: join(root, 'st'),
+      AIPASSD_RUNTIME_DIR: join(root, 'r'),
+    },
+    socket: join(root, 'r', 'aipassd.sock'),
+    remove: () => rmSync(root, { recursive: true, force: true }),
+  };
+}
+
+/** Is a running program. */
+export interface Running {
+  readonly pid: number;
+  /** Is the milliseconds from spawn to the word that says it is ready. */
+  readonly readyMs: number;
+  stop(): Promise<void>;
+}
+
+/** Starts a Node program and waits until its stdout holds a word. */
+export async function start(args: readonly string[], word: string, env = process.env): Promise<Running> {
+  const began = performance.now();
+  const child: ChildProcess = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const { pid, stdout } = child;
+  if (pid === undefined || stdout === null) throw new Error('the program did not start');
+  let text = '';
+  await new Promise<void>((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`${args.join(' ')} ended with ${code}: ${text}`)));
+    stdout.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      if (text.includes(word)) resolve();
+    });
+  });
+  const readyMs = performance.now() - began;
+  return {
+    pid,
+    readyMs,
+    stop: async () => {
+      const gone = once(child, 'exit');
+      child.kill('SIGTERM');
+      await gone;
+    },
+  };
+}
+
+/** Starts the daemon on a home. */
+export function startDaemon(home: Home): Promise<Running> {
+  return start([CLI, 'run'], 'is ready', home.env);
+}
+
+/** Starts one of the reference servers on a socket path. */
+export function startServer(name: 'echo' | 'lines', path: string): Promise<Running> {
+  return start([fileURLToPath(new URL(`servers/${name}.ts`, import.meta.url)), path, BENCH_KEY], 'ready');
+}

@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+/**
+ * The entry of the command line. Checks the version of Node before it loads anything that an older one cannot read.
+ */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import * as nodeModule from 'node:module';
+import { resolvePaths } from './base/paths.ts';
+
+/** Is the oldest Node that runs aipassd, as in package.json `engines`. */
+const OLDEST_NODE = [22, 22] as const;
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
+  process.stderr.write(
+    `aipassd needs Node ${OLDEST_NODE.join('.')} or newer, and this is Node ${process.versions.node}: install a newer one (in a clone, npm start and npx aipassd bring their own)\n`,
+  );
+  process.exitCode = 1;
+} else {
+  // Compiled code is kept in our own state folder: the default place is one that other users can write to.
+  const { state } = resolvePaths();
+  if (existsSync(state)) nodeModule.enableCompileCache(join(state, 'compile-cache'));
+  const { main } = await import('./cli/main.ts');
+  process.exitCode = await main(process.argv.slice(2), async () => {
+    const { runDaemon } = await import('./daemon.ts');
+    // Connections that providers keep open must not hold up the end.
+    process.exit(await runDaemon());
+  });
+}

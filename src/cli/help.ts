@@ -1,0 +1,24 @@
+/**
+ * What `--help` says, made from the verbs themselves.
+ */
+
+import type { Output } from './output.ts';
+import type { Verb } from './verb.ts';
+
+/** Explains the program. */
+export function printGeneralHelp(verbs: readonly Verb[], out: Output): void {
+  out.line('aipassd: holds your API keys and tokens, and lends them and LLM completions to local programs.', '');
+  out.line('usage: aipassd [verb] [words] [options]', '');
+  out.table(
+    [['(nothing)', 'tell what is there'], ...verbs.map((verb) => [`${verb.name} ${verb.usage}`.trim(), verb.summary])],
+    '  ',
+  );
+  out.line('', 'aipassd <verb> --help explains a verb. --version prints the version.');
+  out.line('exit codes: 0 done, 1 not understood, 2 refused or failed, 3 the daemon is not running');
+}
+
+/** Explains one verb. */
+export function printVerbHelp(verb: Verb, out: Output): void {
+  out.line(`usage: aipassd ${verb.name} ${verb.usage}`.trimEnd(), '', verb.summary);
+  if (verb.details) out.line('', ...verb.details.map((line) => `  ${line}`));
+}

@@ -1,0 +1,137 @@
+/**
+ * From words to a verb to an exit code: 0 done (also with warnings), 1 not understood, 2 understood but refused or
+ * failed, 3 the daemon is not running. A help flag anywhere only explains.
+ */
+
+import { parseArgs } from 'node:util';
+import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { plainText } from '../base/plain-text.ts';
+import { resolvePaths } from '../base/paths.ts';
+import { readVersion } from '../base/version.ts';
+import type { Aipass } from '../client/aipass.ts';
+import { connect } from '../client/index.ts';
+import { printGeneralHelp, printVerbHelp } from './help.ts';
+import { Output } from './output.ts';
+import { UsageError } from './usage-error.ts';
+import type { Arguments, Verb, VerbContext } from './verb.ts';
+import { introspect } from './verbs/introspect.ts';
+import { VERBS } from './verbs/index.ts';
+
+/** Is the exit code of a program that Ctrl-C ended, as shells give it. */
+const EXIT_INTERRUPTED = 130;
+
+/** Runs one command and returns the exit code. */
+export async function main(argv: readonly string[], runDaemon: () => Promise<number>): Promise<number> {
+  const out = new Output(process.stdout, process.stderr, process.env);
+  // A reader that has seen enough (`| head`) is no error.
+  process.stdout.on('error', (error) => {
+    if (systemErrorCode(error) === 'EPIPE') process.exit(0);
+  });
+
+  const [word, ...rest] = argv;
+  const verb = VERBS.find((one) => one.name === word);
+  if (word === 'help' || beforeSeparator(argv).some((one) => one === '--help' || one === '-h')) {
+    const topic = verb ?? VERBS.find((one) => one.name === rest[0]);
+    if (topic) printVerbHelp(topic, out);
+    else printGeneralHelp(VERBS, out);
+    return 0;
+  }
+  if (word === '--version' || word === '-V') {
+    out.line(`aipassd ${readVersion()}`);
+    return 0;
+  }
+  if (word !== undefined && !verb) return refuseWord(word, out);
+
+  let args: Arguments;
+  try {
+    args = parse(verb, rest);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    out.error(error instanceof UsageError ? error : new UsageError(reason, `see: aipassd ${word ?? ''} --help`));
+    return 1;
+  }
+  return runVerb(verb, args, out, runDaemon);
+}
+
+async function runVerb(
+  verb: Verb | undefined,
+  args: Arguments,
+  out: Output,
+  runDaemon: () => Promise<number>,
+): Promise<number> {
+  const interrupt = new AbortController();
+  const onInterrupt = (): void => interrupt.abort();
+  if (verb?.name !== 'run') process.once('SIGINT', onInterrupt);
+  let connected: Aipass | undefined;
+  const paths = resolvePaths();
+  const context: VerbContext = {
+    out,
+    paths,
+    version: readVersion(),
+    signal: interrupt.signal,
+    runDaemon,
+    readStdin,
+    connect: async () => {
+      connected = await connect({ caller: 'cli', socket: paths.socket });
+      return connected;
+    },
+  };
+  try {
+    return await (verb ? verb.run(args, context) : introspect(context));
+  } catch (error) {
+    if (interrupt.signal.aborted) return EXIT_INTERRUPTED;
+    const failure = error instanceof AipassError ? error : new AipassError('INTERNAL', String(error));
+    out.error(failure);
+    return failure.code === 'DAEMON_UNREACHABLE' ? 3 : failure instanceof UsageError ? 1 : 2;
+  } finally {
+    process.off('SIGINT', onInterrupt);
+    await connected?.close();
+  }
+}
+
+async function refuseWord(word: string, out: Output): Promise<number> {
+  const { nearest } = await import('../base/nearest.ts');
+  const near = nearest(
+    word,
+    VERBS.map((one) => one.name),
+  );
+  out.error(
+    new AipassError('BAD_REQUEST', `unknown command: ${plainText(word, 64)}`, {
+      hint: near === undefined ? 'see: aipassd --help' : `did you mean "aipassd ${near}"? See: aipassd --help`,
+    }),
+  );
+  return 1;
+}
+
+function parse(verb: Verb | undefined, words: readonly string[]): Arguments {
+  const { values, positionals } = parseArgs({
+    args: [...words],
+    options: verb?.options ?? {},
+    allowPositionals: true,
+    strict: true,
+  });
+  if (verb && positionals.length > verb.maxPositionals) {
+    throw new UsageError(
+      `too many words after "${verb.name}": ${plainText(positionals.slice(verb.maxPositionals).join(' '), 80)}`,
+      `usage: aipassd ${verb.name} ${verb.usage}`,
+    );
+  }
+  return {
+    positionals,
+    text: (name) => {
+      const value = values[name];
+      return typeof value === 'string' ? value : undefined;
+    },
+    flag: (name) => values[name] === true,
+  };
+}
+
+function beforeSeparator(argv: readonly string[]): readonly string[] {
+  const separator = argv.indexOf('--');
+  return separator === -1 ? argv : argv.slice(0, separator);
+}
+
+async function readStdin(): Promise<string> {
+  const { text } = await import('node:stream/consumers');
+  return text(process.stdin);
+}

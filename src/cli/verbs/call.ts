@@ -1,0 +1,69 @@
+/**
+ * `aipassd call`: one completion from the command line.
+ */
+
+import { UsageError } from '../usage-error.ts';
+import { JSON_OPTION, type Verb } from '../verb.ts';
+
+const USAGE = '"prompt" --model M [--stream] [--system S] [--provider P] [--json]';
+
+/** Has a model answer a prompt. */
+export const call: Verb = {
+  name: 'call',
+  usage: USAGE,
+  summary: 'have a model answer a prompt; "-" reads the prompt from stdin',
+  details: [
+    '--model M     the model; there is no default (aipassd models lists them)',
+    '--stream      print the answer as it comes',
+    '--system S    a system message',
+    '--provider P  the provider; the default one without it',
+    '--json        print the whole result as a document',
+  ],
+  options: {
+    ...JSON_OPTION,
+    model: { type: 'string', short: 'm' },
+    stream: { type: 'boolean' },
+    system: { type: 'string' },
+    provider: { type: 'string' },
+  },
+  maxPositionals: 1,
+  async run(args, { out, connect, readStdin, signal }) {
+    const usage = `usage: aipassd call ${USAGE}`;
+    const [word] = args.positionals;
+    if (word === undefined) throw new UsageError('a prompt is needed, or "-" to read it from stdin', usage);
+    const model = args.text('model');
+    if (model === undefined)
+      throw new UsageError('a model is needed: there is no default', `${usage}; see: aipassd models`);
+    const prompt = word === '-' ? await readStdin() : word;
+    if (prompt.trim() === '') throw new UsageError('the prompt is empty', usage);
+
+    const system = args.text('system');
+    const aipass = await connect();
+    const params = {
+      model,
+      provider: args.text('provider'),
+      messages: [
+        ...(system === undefined ? [] : [{ role: 'system', content: system }]),
+        { role: 'user', content: prompt },
+      ],
+      signal,
+    };
+    if (args.flag('stream') && !args.flag('json')) {
+      const stream = aipass.stream(params);
+      let last = '';
+      for await (const { content } of stream) {
+        if (content === undefined || content === '') continue;
+        out.text(content);
+        last = content;
+      }
+      if (!last.endsWith('\n')) out.line('');
+      return 0;
+    }
+    const result = await aipass.complete(params);
+    if (args.flag('json')) out.json(result);
+    else if (result.content !== null) out.text(result.content.endsWith('\n') ? result.content : `${result.content}\n`);
+    else if (result.toolCalls.length > 0) out.json(result.toolCalls);
+    else out.warn(`the model gave no text (finish reason: ${result.finishReason ?? 'none'})`, result.refusal);
+    return 0;
+  },
+};

@@ -1,0 +1,45 @@
+/**
+ * The thin client library of aipassd: `import { connect } from 'aipassd'`. Knows the wire and the paths, nothing of the
+ * daemon, and loads `node:` modules only, so that importing it costs next to nothing.
+ */
+
+import { resolvePaths } from '../base/paths.ts';
+import { readVersion } from '../base/version.ts';
+import { Aipass } from './aipass.ts';
+
+export { AipassError, ERROR_CODES, type ErrorCode } from '../base/errors.ts';
+export type {
+  ChatMessage,
+  CompletionDelta,
+  CompletionParams,
+  CompletionResult,
+  CompletionUsage,
+  ToolCall,
+  ToolCallDelta,
+} from '../protocol/completion.ts';
+export type { EventName, Events } from '../protocol/events.ts';
+export type { KeyValue, OperationName, Operations, SecretInfo } from '../protocol/operations.ts';
+export type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from '../protocol/provider.ts';
+export type { Status } from '../protocol/status.ts';
+export type { Warning } from '../base/warning.ts';
+export type { CallOptions } from './session.ts';
+export type { CompletionStream } from './completion-stream.ts';
+export { Aipass, type CompleteParams } from './aipass.ts';
+
+/** Says where the daemon is and who asks; both may be left out. */
+export interface ConnectOptions {
+  /** Is what this program calls itself, for the daemon's records. */
+  readonly caller?: string | undefined;
+  /** Is the daemon's socket; without it, the one of this user's daemon. */
+  readonly socket?: string | undefined;
+}
+
+/**
+ * Connects to this user's daemon.
+ *
+ * @throws AipassError DAEMON_UNREACHABLE with what to do, VERSION_MISMATCH, or FORBIDDEN.
+ */
+export function connect(options: ConnectOptions = {}): Promise<Aipass> {
+  const socket = options.socket ?? resolvePaths().socket;
+  return new Aipass({ socket, caller: options.caller, client: `aipassd-node/${readVersion()}` }).open();
+}

@@ -1,0 +1,228 @@
+/**
+ * Requests and answers over a line that may be lost and made again.
+ *
+ * A request that was pending when its line closed fails: with DAEMON_UNREACHABLE where repeating it is safe, with
+ * CANCELLED where it may have had effects. The next request opens a new line.
+ */
+
+import { AipassError } from '../base/errors.ts';
+import type { OperationName, Operations } from '../protocol/operations.ts';
+import { PROTOCOL_VERSION } from '../protocol/limits.ts';
+import { cancelled, lostAnswer, readError } from './failures.ts';
+import { Line } from './line.ts';
+
+/** Goes with every call. */
+export interface CallOptions {
+  /** Cancels the call when it aborts. */
+  readonly signal?: AbortSignal | undefined;
+  /** Is the longest wait for the result, in milliseconds; without it there is none but the daemon's own. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Says where the daemon is and who asks. */
+export interface SessionOptions {
+  readonly socket: string;
+  readonly caller: string | undefined;
+  /** Is `name/version` of this library. */
+  readonly client: string;
+  readonly onEvent: (event: string, data: unknown) => void;
+  /** Is called when a line is lost that nobody meant to close. */
+  readonly onLost: () => void;
+}
+
+interface Pending {
+  readonly op: OperationName;
+  readonly frameLength: number;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: AipassError) => void;
+  readonly onChunk: ((data: unknown) => void) | undefined;
+}
+
+/** Is how long a daemon may take to say welcome. */
+const WELCOME_LIMIT_MS = 10_000;
+
+/** Talks to the daemon. */
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #pending = new Map<number, Pending>();
+  #nextId = 1;
+  #line: Line | undefined;
+  #welcome: PromiseWithResolvers<void> | undefined;
+  #refusal: AipassError | undefined;
+  #held = false;
+  #closed = false;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Opens a line and waits until the daemon said welcome.
+   *
+   * @throws AipassError DAEMON_UNREACHABLE, VERSION_MISMATCH or FORBIDDEN.
+   */
+  async open(): Promise<void> {
+    this.#ensureLine();
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => {
+        const error = new AipassError(
+          'DAEMON_UNREACHABLE',
+          `the daemon did not answer within ${WELCOME_LIMIT_MS / 1000} s`,
+          {
+            hint: 'see its log; restart it if it hangs',
+          },
+        );
+        this.#line?.destroy(error);
+        reject(error);
+      }, WELCOME_LIMIT_MS);
+    });
+    try {
+      await Promise.race([this.#welcome?.promise, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Keeps the process alive for events even when no answer is awaited. */
+  hold(): void {
+    this.#held = true;
+    this.#line?.hold(true);
+  }
+
+  /** Asks for an operation. Rejects with an AipassError only. */
+  request<Name extends OperationName>(
+    op: Name,
+    params: Operations[Name]['params'],
+    options: CallOptions & { readonly onChunk?: (data: unknown) => void } = {},
+  ): Promise<Operations[Name]['result']> {
+    const { signal, timeoutMs, onChunk } = options;
+    if (this.#closed)
+      return Promise.reject(new AipassError('BAD_REQUEST', 'this connection was closed', { hint: 'connect() again' }));
+    if (signal?.aborted) return Promise.reject(cancelled(signal));
+
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      let timer: NodeJS.Timeout | undefined;
+      const onAbort = (): void => giveUp(signal ? cancelled(signal) : undefined);
+      const finish = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', onAbort);
+        this.#pending.delete(id);
+        if (this.#pending.size === 0 && !this.#held) this.#line?.hold(false);
+      };
+      const giveUp = (error: AipassError | undefined): void => {
+        if (!this.#pending.has(id)) return;
+        finish();
+        this.#line?.send({ type: 'cancel', data: { id } });
+        reject(error ?? new AipassError('CANCELLED', 'the call was cancelled'));
+      };
+
+      const line = this.#ensureLine();
+      let frameLength: number;
+      try {
+        frameLength = line.send({ type: 'request', data: { id, op, params } });
+      } catch (error) {
+        reject(
+          new AipassError('BAD_REQUEST', `the parameters of ${op} cannot be sent as JSON`, {
+            hint: 'pass plain values only',
+            cause: error,
+          }),
+        );
+        return;
+      }
+      this.#pending.set(id, {
+        op,
+        frameLength,
+        onChunk,
+        resolve: (result) => {
+          finish();
+          // The daemon is of this protocol version, and so its result has this shape.
+          resolve(result as Operations[Name]['result']);
+        },
+        reject: (error) => {
+          finish();
+          reject(error);
+        },
+      });
+      line.hold(true);
+      signal?.addEventListener('abort', onAbort, { once: true });
+      if (timeoutMs !== undefined) {
+        timer = setTimeout(
+          () =>
+            giveUp(new AipassError('TIMED_OUT', `${op} took longer than ${timeoutMs} ms`, { hint: 'raise timeoutMs' })),
+          timeoutMs,
+        );
+      }
+    });
+  }
+
+  /** Closes the line; what is pending fails. */
+  close(): void {
+    this.#closed = true;
+    const line = this.#line;
+    this.#line = undefined;
+    line?.end();
+    this.#failPending(() => new AipassError('CANCELLED', 'the connection was closed by its owner'));
+  }
+
+  #ensureLine(): Line {
+    if (this.#line) return this.#line;
+    const welcome = Promise.withResolvers<void>();
+    // A caller that does not open() learns of a failure from its request.
+    welcome.promise.catch(() => {});
+    this.#welcome = welcome;
+    this.#refusal = undefined;
+    const line: Line = new Line(this.#options.socket, {
+      onMessage: (type, data) => this.#receive(type, data, welcome),
+      onClose: (reason) => this.#lost(line, reason, welcome),
+    });
+    this.#line = line;
+    const { caller, client } = this.#options;
+    line.send({
+      type: 'hello',
+      data: { protocol: PROTOCOL_VERSION, client, ...(caller === undefined ? {} : { caller }) },
+    });
+    line.hold(this.#held);
+    return line;
+  }
+
+  #receive(type: string, data: unknown, welcome: PromiseWithResolvers<void>): void {
+    if (type === 'welcome') return welcome.resolve();
+    if (typeof data !== 'object' || data === null) return;
+    if (type === 'event' && 'event' in data && 'data' in data)
+      return this.#options.onEvent(String(data.event), data.data);
+
+    const pending = 'id' in data && typeof data.id === 'number' ? this.#pending.get(data.id) : undefined;
+    if (type === 'reply' && 'result' in data) pending?.resolve(data.result);
+    else if (type === 'chunk' && 'data' in data) pending?.onChunk?.(data.data);
+    else if (type === 'error' && 'error' in data) {
+      const error = readError(data.error);
+      if (pending) pending.reject(error);
+      else if (!('id' in data)) this.#refusal = error;
+    }
+  }
+
+  #lost(line: Line, reason: AipassError | undefined, welcome: PromiseWithResolvers<void>): void {
+    const refusal = reason ?? this.#refusal;
+    welcome.reject(
+      refusal ??
+        new AipassError('DAEMON_UNREACHABLE', 'the daemon closed the connection', {
+          hint: 'it may have too many connections: see aipassd status',
+        }),
+    );
+    if (this.#line !== line) return;
+    this.#line = undefined;
+    // A frame over the daemon's limit is refused without an id: the longest one in flight must be it.
+    const longest = Math.max(...[...this.#pending.values()].map((one) => one.frameLength));
+    this.#failPending((pending) => {
+      const isMeant = refusal !== undefined && (refusal.code !== 'BAD_REQUEST' || pending.frameLength === longest);
+      return isMeant ? refusal : lostAnswer(pending.op);
+    });
+    if (!this.#closed) this.#options.onLost();
+  }
+
+  #failPending(error: (pending: Pending) => AipassError): void {
+    for (const pending of this.#pending.values()) pending.reject(error(pending));
+  }
+}

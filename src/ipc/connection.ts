@@ -1,0 +1,214 @@
+/**
+ * One connection's conversation: hello and welcome, requests in flight, cancels, replies. Knows nothing of sockets
+ * (peer.ts) nor of what an operation does (operations/).
+ *
+ * Every request gets exactly one reply or error. When the connection closes, everything it had in flight is aborted.
+ */
+
+import { AipassError } from '../base/errors.ts';
+import { plainText } from '../base/plain-text.ts';
+import type { Caller } from '../callers/caller.ts';
+import type { Right } from '../callers/rights.ts';
+import type { Dispatch } from '../operations/dispatcher.ts';
+import type { DaemonMessage, RequestId, Welcome } from '../protocol/messages.ts';
+import { MAX_CALLER_LENGTH, PROTOCOL_VERSION } from '../protocol/limits.ts';
+
+/** Is the longest request id that is accepted, in characters. */
+const MAX_ID_LENGTH = 256;
+
+/** Is what a connection needs of its socket. */
+export interface Wire {
+  send(message: DaemonMessage): void;
+  ready(): Promise<void>;
+  end(): void;
+}
+
+/** Is what a connection needs of the daemon. */
+export interface ConnectionOptions {
+  readonly wire: Wire;
+  readonly dispatch: Dispatch;
+  readonly welcome: Welcome;
+  readonly rights: ReadonlySet<Right>;
+  /** Is how many requests may be in flight at once. */
+  readonly maxInFlight: number;
+}
+
+/** Holds one conversation. */
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #inFlight = new Map<RequestId, AbortController>();
+  readonly #closed = new AbortController();
+  #caller: Caller;
+  #greeted = false;
+  #idle: (() => void) | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    this.#caller = { name: null, client: null, rights: options.rights };
+  }
+
+  /** Returns how many requests have no answer yet. */
+  get inFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  /** Takes one message. Never throws: what is wrong with it is answered. */
+  receive(type: string, data: unknown): void {
+    if (this.#closed.signal.aborted) return;
+    if (type === 'request') this.#request(data);
+    else if (type === 'cancel') this.#cancel(data);
+    else if (type === 'hello') this.#hello(data);
+    else
+      this.#refuse(
+        new AipassError('BAD_REQUEST', `unknown message type "${plainText(type, 40)}"`, {
+          hint: 'send hello, request or cancel',
+        }),
+      );
+  }
+
+  /** Ends the conversation after telling why. */
+  fail(error: AipassError): void {
+    this.#refuse(error);
+    this.#options.wire.end();
+    this.close();
+  }
+
+  /** Aborts everything in flight; the peer is gone, so nothing is answered any more. */
+  close(): void {
+    if (this.#closed.signal.aborted) return;
+    const gone = new AipassError('CANCELLED', 'the client went away');
+    this.#closed.abort(gone);
+    for (const request of this.#inFlight.values()) request.abort(gone);
+    this.#inFlight.clear();
+    this.#idle?.();
+  }
+
+  /** Resolves when nothing is in flight, so that the connection can end without losing an answer. */
+  async idle(): Promise<void> {
+    if (this.#inFlight.size === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#idle = resolve;
+    });
+  }
+
+  /** Aborts what is in flight with an error that its caller gets to see. */
+  abortAll(reason: AipassError): void {
+    for (const request of this.#inFlight.values()) request.abort(reason);
+  }
+
+  #hello(data: unknown): void {
+    const hello = isRecord(data) ? data : {};
+    const protocol = hello['protocol'];
+    if (protocol !== PROTOCOL_VERSION) {
+      const theirs = typeof protocol === 'number' ? `protocol ${protocol}` : 'no protocol number';
+      this.fail(
+        new AipassError(
+          'VERSION_MISMATCH',
+          `the client speaks ${theirs}, this daemon (${this.#options.welcome.version}) speaks protocol ${PROTOCOL_VERSION}`,
+          {
+            hint: 'update the client or restart the daemon, so that both are of the same version',
+          },
+        ),
+      );
+      return;
+    }
+    if (this.#greeted) {
+      this.#refuse(new AipassError('BAD_REQUEST', 'hello was said already', { hint: 'say hello once, first' }));
+      return;
+    }
+    this.#greeted = true;
+    this.#caller = { ...this.#caller, name: label(hello['caller']), client: label(hello['client']) };
+    this.#options.wire.send({ type: 'welcome', data: this.#options.welcome });
+  }
+
+  #request(data: unknown): void {
+    if (!isRecord(data) || !isRequestId(data['id']) || typeof data['op'] !== 'string') {
+      this.#refuse(
+        new AipassError('BAD_REQUEST', 'a request needs an id (text or number) and the name of an operation as "op"', {
+          hint: 'send {"id": 1, "op": "status.get", "params": {}}',
+        }),
+      );
+      return;
+    }
+    const id = data['id'];
+    if (this.#inFlight.has(id)) {
+      // Without the id: with it, the client would take this for the answer to its first request.
+      this.#refuse(
+        new AipassError('BAD_REQUEST', 'this request id is in flight already', {
+          hint: 'give each request an id of its own',
+        }),
+      );
+      return;
+    }
+    if (this.#inFlight.size >= this.#options.maxInFlight) {
+      this.#answerError(
+        id,
+        new AipassError(
+          'BAD_REQUEST',
+          `more than ${this.#options.maxInFlight} requests are in flight on this connection`,
+          { hint: 'wait for replies before sending more, or raise limits.inFlight', retryAfterMs: 100 },
+        ),
+      );
+      return;
+    }
+    this.#run(id, data['op'], data['params']);
+  }
+
+  #run(id: RequestId, op: string, params: unknown): void {
+    const abort = new AbortController();
+    const context = {
+      caller: this.#caller,
+      signal: abort.signal,
+      closed: this.#closed.signal,
+      emit: (chunk: unknown): Promise<void> | void => {
+        if (this.#inFlight.get(id) !== abort) return;
+        this.#options.wire.send({ type: 'chunk', data: { id, data: chunk } });
+        return this.#options.wire.ready();
+      },
+      notify: (event: string, payload: unknown): void => {
+        this.#options.wire.send({ type: 'event', data: { event, data: payload } });
+      },
+    };
+    this.#inFlight.set(id, abort);
+    // Most operations answer at once: they get no promise, and so no turn of the event loop.
+    const outcome = this.#options.dispatch(op, params, context);
+    if (outcome instanceof Promise) void outcome.then((settled) => this.#settle(id, abort, settled));
+    else this.#settle(id, abort, outcome);
+  }
+
+  #settle(id: RequestId, abort: AbortController, outcome: Awaited<ReturnType<Dispatch>>): void {
+    // Cancelled and answered, or the connection is gone: this result is nobody's.
+    if (this.#inFlight.get(id) !== abort) return;
+    this.#inFlight.delete(id);
+    if (outcome.kind === 'failed') this.#answerError(id, outcome.error);
+    else this.#options.wire.send({ type: 'reply', data: { id, result: outcome.result } });
+    if (this.#inFlight.size === 0) this.#idle?.();
+  }
+
+  #cancel(data: unknown): void {
+    const id = isRecord(data) ? data['id'] : undefined;
+    const request = isRequestId(id) ? this.#inFlight.get(id) : undefined;
+    // A cancel may cross its reply on the way: one for a request that is not in flight is no mistake.
+    request?.abort(new AipassError('CANCELLED', 'the client cancelled the request'));
+  }
+
+  #answerError(id: RequestId, error: AipassError): void {
+    this.#options.wire.send({ type: 'error', data: { id, error: error.toWire() } });
+  }
+
+  #refuse(error: AipassError): void {
+    this.#options.wire.send({ type: 'error', data: { error: error.toWire() } });
+  }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isRequestId(id: unknown): id is RequestId {
+  return typeof id === 'string' ? id.length <= MAX_ID_LENGTH : typeof id === 'number' && Number.isFinite(id);
+}
+
+function label(value: unknown): string | null {
+  return typeof value === 'string' && value.trim() !== '' ? plainText(value, MAX_CALLER_LENGTH) : null;
+}

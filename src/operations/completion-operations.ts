@@ -1,0 +1,19 @@
+/**
+ * `completion.create`: has a provider complete a chat, with deltas as chunks when they are wanted.
+ */
+
+import type { Completer } from '../completions/completer.ts';
+import { completionParams } from '../completions/params.ts';
+import { defineOperation, type AnyOperation } from './operation.ts';
+
+/** Makes the operation over the completer. */
+export function completionOperations(completer: Completer): AnyOperation[] {
+  return [
+    defineOperation<'completion.create'>({
+      name: 'completion.create',
+      right: 'use',
+      schema: completionParams,
+      handle: (params, { signal, emit }) => completer.complete(params, { signal, onDelta: emit }),
+    }),
+  ];
+}

@@ -1,0 +1,87 @@
+/**
+ * The way of every request through the table: name → right → schema → handler → outcome. Both doors use it.
+ *
+ * No request can end the daemon: whatever a handler throws becomes an outcome here.
+ */
+
+import type { z } from 'zod';
+import { AipassError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import { nearest } from '../base/nearest.ts';
+import { plainText } from '../base/plain-text.ts';
+import type { AnyOperation, OperationContext } from './operation.ts';
+
+/** Is how a request ended. */
+export type DispatchOutcome =
+  { readonly kind: 'done'; readonly result: unknown } | { readonly kind: 'failed'; readonly error: AipassError };
+
+/** Runs one request; answers without a promise where the handler did. Never throws or rejects. */
+export type Dispatch = (
+  op: string,
+  params: unknown,
+  context: OperationContext,
+) => DispatchOutcome | Promise<DispatchOutcome>;
+
+/** Is the most problems of one request's parameters that are named. */
+const MAX_ISSUES = 5;
+
+/**
+ * Makes the dispatcher of a table.
+ *
+ * @throws Error when two operations have the same name.
+ */
+export function createDispatcher(operations: readonly AnyOperation[], logger: Logger): Dispatch {
+  const table = new Map<string, AnyOperation>();
+  for (const operation of operations) {
+    if (table.has(operation.name)) throw new Error(`two operations are called ${operation.name}`);
+    table.set(operation.name, operation);
+  }
+
+  const fail = (op: string, error: unknown, context: OperationContext): DispatchOutcome => {
+    // Whatever an aborted handler throws, the reason of the abort is the answer.
+    const reason: unknown = context.signal.aborted ? context.signal.reason : error;
+    if (reason instanceof AipassError) return { kind: 'failed', error: reason };
+    logger.error(`the operation ${op} failed`, { error: reason });
+    return {
+      kind: 'failed',
+      error: new AipassError('INTERNAL', `the operation ${op} failed`, { hint: 'the log of the daemon has more' }),
+    };
+  };
+
+  return (op, params, context) => {
+    try {
+      const operation = table.get(op);
+      if (!operation) throw unknownOperation(op, table.keys());
+      if (!context.caller.rights.has(operation.right)) {
+        throw new AipassError('FORBIDDEN', `${op} needs the right "${operation.right}"`, {
+          hint: 'ask the owner of this daemon for it',
+        });
+      }
+      const parsed = operation.schema.safeParse(params ?? {});
+      if (!parsed.success) throw badParameters(op, parsed.error);
+      const result = operation.handle(parsed.data, context);
+      if (!(result instanceof Promise)) return { kind: 'done', result };
+      return result.then(
+        (value: unknown): DispatchOutcome => ({ kind: 'done', result: value }),
+        (error: unknown) => fail(op, error, context),
+      );
+    } catch (error) {
+      return fail(op, error, context);
+    }
+  };
+}
+
+function unknownOperation(op: string, known: Iterable<string>): AipassError {
+  const near = nearest(plainText(op, 64), known);
+  return new AipassError('BAD_REQUEST', `unknown operation "${plainText(op, 64)}"`, {
+    hint: near === undefined ? 'see the README for the operations' : `did you mean "${near}"?`,
+  });
+}
+
+function badParameters(op: string, error: z.ZodError): AipassError {
+  const problems = error.issues.slice(0, MAX_ISSUES).map((issue) => {
+    const place = issue.path.map(String).join('.');
+    return plainText(place === '' ? issue.message : `"${place}": ${issue.message}`, 200);
+  });
+  return new AipassError('BAD_REQUEST', `${op}: ${problems.join('; ')}`, { hint: `correct the parameters of ${op}` });
+}

@@ -1,0 +1,86 @@
+/**
+ * From the name of a provider to its keys, and to the reason why there is none.
+ */
+
+import { AipassError } from '../base/errors.ts';
+import { nearest } from '../base/nearest.ts';
+import { plainText } from '../base/plain-text.ts';
+import type { Paths } from '../base/paths.ts';
+import type { ApiKey } from '../credentials/api-keys.ts';
+import type { Vault } from '../credentials/vault.ts';
+import type { Providers } from '../providers/registry.ts';
+
+/** Is what the look-up needs. */
+export interface KeyLookupOptions {
+  readonly vault: Vault;
+  readonly providers: Providers;
+  readonly paths: Paths;
+  readonly defaultProvider: string;
+}
+
+/** Finds keys by provider. */
+export class KeyLookup {
+  readonly #options: KeyLookupOptions;
+
+  constructor(options: KeyLookupOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Returns the name of the provider that is meant: the default one where none is named.
+   *
+   * @throws AipassError NOT_FOUND for a name that neither the registry nor the vault knows.
+   */
+  resolve(provider: string | undefined): string {
+    const name = provider ?? this.#options.defaultProvider;
+    const { providers, vault } = this.#options;
+    if (
+      providers.find(name) ||
+      vault.keys(name).length > 0 ||
+      vault.placeholders().some((one) => one.provider === name)
+    ) {
+      return name;
+    }
+    const shown = plainText(name, 64);
+    const near = nearest(shown, [...providers.names(), ...vault.keys().map((key) => key.provider)]);
+    throw new AipassError('NOT_FOUND', `unknown provider "${shown}"`, {
+      hint: near === undefined ? 'see: aipassd list-providers' : `did you mean "${near}"?`,
+    });
+  }
+
+  /**
+   * Returns the named key, or the provider's first one.
+   *
+   * @throws AipassError NOT_FOUND with the reason and what to do.
+   */
+  key(provider: string | undefined, keyId?: string): ApiKey {
+    const name = this.resolve(provider);
+    const keys = this.#options.vault.keys(name);
+    const key = keyId === undefined ? keys[0] : keys.find((one) => one.keyId === keyId);
+    if (key) return key;
+    if (keyId === undefined || keys.length === 0) throw this.whyNone(name);
+    throw new AipassError('NOT_FOUND', `${name} has no key "${plainText(keyId, 64)}"`, {
+      hint: `its keys are: ${keys.map((one) => one.keyId).join(', ')}`,
+    });
+  }
+
+  /** Returns the error that says why a provider has no key, and how to give it one. */
+  whyNone(provider: string): AipassError {
+    const { vault, providers, paths } = this.#options;
+    const variable = `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
+    const placeholder = vault.placeholders().find((one) => one.provider === provider);
+    if (placeholder) {
+      return new AipassError('NOT_FOUND', `${placeholder.keyId} still holds the template's placeholder`, {
+        hint: `put the real key into ${paths.envFile}`,
+      });
+    }
+    if (providers.find(provider)?.needsKey === false) {
+      return new AipassError('NOT_FOUND', `${provider} has no key, and needs none`, {
+        hint: `to give it one, add ${variable}=… to ${paths.envFile}`,
+      });
+    }
+    return new AipassError('NOT_FOUND', `no API key for ${provider}`, {
+      hint: `add ${variable}=… to ${paths.envFile} (aipassd init makes the file)`,
+    });
+  }
+}

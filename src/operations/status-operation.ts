@@ -1,0 +1,60 @@
+/**
+ * `status.get`: how the daemon is, at a glance.
+ */
+
+import { z } from 'zod';
+import type { Clock } from '../base/clock.ts';
+import type { Paths } from '../base/paths.ts';
+import type { Warning } from '../base/warning.ts';
+import type { Vault } from '../credentials/vault.ts';
+import type { Providers } from '../providers/registry.ts';
+import { PROTOCOL_VERSION } from '../protocol/limits.ts';
+import { describeProviders } from './key-operations.ts';
+import { defineOperation, type AnyOperation } from './operation.ts';
+
+/** Is what the status is made of. */
+export interface StatusOptions {
+  readonly version: string;
+  readonly paths: Paths;
+  readonly logFile: string | null;
+  readonly defaultProvider: string;
+  readonly clock: Clock;
+  /** Is when the daemon started, in epoch milliseconds. */
+  readonly startedAt: number;
+  readonly vault: Vault;
+  readonly providers: Providers;
+  /** Counts what the doors have open. */
+  readonly load: () => { readonly connections: number; readonly requestsInFlight: number };
+  /** Lists what other parts have to warn of. */
+  readonly warnings: () => readonly Warning[];
+}
+
+/** Makes the operation. */
+export function statusOperation(options: StatusOptions): AnyOperation[] {
+  const { paths, vault, providers, clock } = options;
+  return [
+    defineOperation<'status.get'>({
+      name: 'status.get',
+      right: 'see',
+      schema: z.strictObject({}),
+      handle() {
+        const described = describeProviders(vault, providers);
+        return {
+          version: options.version,
+          protocol: PROTOCOL_VERSION,
+          pid: process.pid,
+          node: process.versions.node,
+          startedAt: options.startedAt,
+          uptimeMs: Math.max(0, clock.now() - options.startedAt),
+          socket: paths.socket,
+          ...options.load(),
+          paths: { secrets: paths.secrets, config: paths.config, state: paths.state, log: options.logFile },
+          defaultProvider: options.defaultProvider,
+          providers: described.filter((one) => one.keys.length > 0 || (!one.needsKey && one.source !== 'built-in')),
+          secrets: { count: vault.secretNames().length },
+          warnings: [...options.warnings(), ...vault.warnings()],
+        };
+      },
+    }),
+  ];
+}

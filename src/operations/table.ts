@@ -1,0 +1,30 @@
+/**
+ * The one table of all that can be asked. A new operation is declared in protocol/operations.ts, written in a file of
+ * this folder, and listed here.
+ */
+
+import type { EventHub } from '../base/event-hub.ts';
+import type { Completer } from '../completions/completer.ts';
+import { completionOperations } from './completion-operations.ts';
+import { eventOperations } from './event-operations.ts';
+import { keyOperations, type KeyOperationsOptions } from './key-operations.ts';
+import type { AnyOperation } from './operation.ts';
+import { secretOperations } from './secret-operations.ts';
+import { statusOperation, type StatusOptions } from './status-operation.ts';
+
+/** Is what the operations work on. */
+export interface TableOptions extends KeyOperationsOptions, StatusOptions {
+  readonly completer: Completer;
+  readonly events: EventHub;
+}
+
+/** Makes every operation. */
+export function createOperations(options: TableOptions): AnyOperation[] {
+  return [
+    ...statusOperation(options),
+    ...keyOperations(options),
+    ...secretOperations(options.vault),
+    ...completionOperations(options.completer),
+    ...eventOperations(options.events),
+  ];
+}

@@ -1,0 +1,66 @@
+/**
+ * A home of its own for one test: every path that aipassd reads or writes lies inside a fresh folder.
+ *
+ * The folder's path is short, because a Unix socket's path may have at most 107 bytes (103 on macOS).
+ */
+
+import { mkdtempSync, realpathSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { resolvePaths, type Paths } from '../../src/base/paths.ts';
+
+/** Is how long the system's temporary folder may be before /tmp is taken instead, in bytes. */
+const MAX_TMPDIR_BYTES = 60;
+
+/** Is a temporary home. `await using` removes it at the end of the test; elsewhere call `remove()`. */
+export interface TempHome extends AsyncDisposable {
+  /** Is the folder itself, mode 0700. */
+  readonly path: string;
+  /** Is the whole environment for a program that lives here: PATH, HOME and our four variables, nothing of the developer's own. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Holds every path, as daemon and client derive them from `env`. */
+  readonly paths: Paths;
+  /** Writes `.env` with the given variables, and makes its folders; modes 0600 and 0700. */
+  writeKeys(variables: Readonly<Record<string, string>>): Promise<void>;
+  /** Writes `config.jsonc`. */
+  writeConfig(config: unknown): Promise<void>;
+  /** Makes the folder of the sockets, as the daemon does before it listens. */
+  makeRuntime(): Promise<void>;
+  /** Removes everything; a second call does nothing. */
+  remove(): Promise<void>;
+}
+
+/** Makes a temporary home. Nothing but the folder itself exists in it at first. */
+export function makeTempHome(): TempHome {
+  const base = Buffer.byteLength(tmpdir()) <= MAX_TMPDIR_BYTES ? tmpdir() : '/tmp';
+  const path = realpathSync(mkdtempSync(join(base, 'aip-')));
+  const env = {
+    PATH: [dirname(process.execPath), process.env['PATH'] ?? '/usr/bin:/bin'].join(delimiter),
+    HOME: path,
+    AIPASSD_SECRETS_DIR: join(path, '.secrets'),
+    AIPASSD_CONFIG: join(path, 'config.jsonc'),
+    AIPASSD_STATE_DIR: join(path, 'state'),
+    AIPASSD_RUNTIME_DIR: join(path, 'run'),
+  };
+  const paths = resolvePaths({ env, home: path });
+  const remove = (): Promise<void> => rm(path, { recursive: true, force: true, maxRetries: 5 });
+  return {
+    path,
+    env,
+    paths,
+    async writeKeys(variables) {
+      await mkdir(paths.secrets, { recursive: true, mode: 0o700 });
+      const lines = Object.entries(variables).map(([name, value]) => `${name}=${value}\n`);
+      await writeFile(paths.envFile, lines.join(''), { mode: 0o600 });
+    },
+    async writeConfig(config) {
+      await writeFile(paths.config, JSON.stringify(config), { mode: 0o600 });
+    },
+    async makeRuntime() {
+      await mkdir(paths.runtime, { recursive: true, mode: 0o700 });
+    },
+    remove,
+    [Symbol.asyncDispose]: remove,
+  };
+}
