@@ -73,7 +73,9 @@ export function planRange(request: RangeRequest): RangePlan {
   const start = Math.max(request.since, request.daysSince, 0);
   const since = Math.floor(start / finest(start)) * finest(start);
   const until =
-    request.until === null ? null : Math.max(since, Math.ceil(request.until / finest(request.until)) * finest(request.until));
+    request.until === null
+      ? null
+      : Math.max(since, Math.ceil(request.until / finest(request.until)) * finest(request.until));
 
   const buckets: BucketRange[] = [];
   const edges: { from: number; to: number }[] = [];

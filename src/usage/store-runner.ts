@@ -108,7 +108,7 @@ export class StoreRunner {
   }
 
   async #drain(): Promise<void> {
-    for (let more = true; more && !this.#closed; ) {
+    for (let more = true; more && !this.#closed;) {
       more = await this.#inTurn(() => this.#step());
       await nextTurn();
     }

@@ -78,6 +78,8 @@ export class StoreThread {
       }
       const id = ++this.#lastId;
       this.#pending.set(id, { resolve, reject });
+      // The thread keeps the process alive only while somebody waits for it.
+      this.#worker.ref();
       this.#say({ kind: 'call', id, name, params });
     });
   }
@@ -108,6 +110,7 @@ export class StoreThread {
     }
     const pending = this.#pending.get(message.id);
     this.#pending.delete(message.id);
+    if (this.#pending.size === 0 && !this.#closed) this.#worker?.unref();
     if (message.kind === 'error') pending?.reject(AipassError.fromWire(message.error));
     else pending?.resolve(message.result as never);
   }

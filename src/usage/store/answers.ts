@@ -65,13 +65,18 @@ export async function answer(db: UsageDb, names: Names, query: UsageQuery, now: 
     return text(kind === 'all' ? caller : group);
   };
   const groups = [...sums].map(([group, each]): UsageGroup => ({ name: nameOf(group), figures: each.figures() }));
-  groups.sort((a, b) => b.figures.requests - a.figures.requests || b.figures.releases - a.figures.releases);
+  groups.sort(byRequests);
   return {
     ...head,
     total: totalOf(rows),
     groups: by === undefined ? [] : groups.slice(0, limit),
     more: by !== undefined && groups.length > limit,
   };
+}
+
+function byRequests(a: UsageGroup, b: UsageGroup): number {
+  const difference = b.figures.requests - a.figures.requests || b.figures.releases - a.figures.releases;
+  return difference || (a.name ?? '\uffff').localeCompare(b.name ?? '\uffff');
 }
 
 /** Widens the range to whole buckets where it is to be cut into them. */

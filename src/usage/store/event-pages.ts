@@ -46,7 +46,12 @@ export async function readEvents(
 
 /** Returns the event of a generation, or null. */
 export async function readGeneration(db: UsageDb, names: Names, generation: string): Promise<RecordedEvent | null> {
-  const row = await db.selectFrom('events').selectAll().where('generation', '=', generation).limit(1).executeTakeFirst();
+  const row = await db
+    .selectFrom('events')
+    .selectAll()
+    .where('generation', '=', generation)
+    .limit(1)
+    .executeTakeFirst();
   return row ? recordedEvent(row, await names.texts(db, idsOf(row))) : null;
 }
 

@@ -33,7 +33,12 @@ const HINTS: Record<FailureReason, string> = {
 export function databaseFailure(error: unknown): DatabaseFailure {
   const code = systemErrorCode(error) ?? (error instanceof AipassError ? error.code : 'unknown');
   const reason = reasonOf(code);
-  return { reason, code, hint: HINTS[reason], refusesData: /^(?:22|23)...$|^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG)/.test(code) };
+  return {
+    reason,
+    code,
+    hint: HINTS[reason],
+    refusesData: /^(?:22|23)...$|^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG)/.test(code),
+  };
 }
 
 /** Turns a failed use of the database into what a caller is told. */
@@ -51,7 +56,8 @@ function reasonOf(code: string): FailureReason {
   if (code === 'VERSION_MISMATCH') return 'newer';
   if (/^SQLITE_(?:BUSY|LOCKED)/.test(code) || code === '55P03') return 'locked';
   if (/^SQLITE_FULL/.test(code) || code === 'ENOSPC' || code === '53100') return 'full';
-  if (/^SQLITE_(?:READONLY|CANTOPEN|PERM|AUTH)/.test(code) || /^(?:EACCES|EROFS|EPERM|25006)$/.test(code)) return 'read-only';
+  if (/^SQLITE_(?:READONLY|CANTOPEN|PERM|AUTH)/.test(code) || /^(?:EACCES|EROFS|EPERM|25006)$/.test(code))
+    return 'read-only';
   if (/^SQLITE_(?:CORRUPT|NOTADB)/.test(code) || /^XX00[12]$/.test(code)) return 'corrupt';
   if (/^(?:28...|42501|3D000)$/.test(code)) return 'refused';
   if (/^(?:08...|57...|53300|E(?:CONN|TIMEDOUT|NOTFOUND|AI_AGAIN|HOST|NET|PIPE).*)$/.test(code)) return 'away';

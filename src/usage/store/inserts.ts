@@ -96,6 +96,9 @@ function placeholders<Column extends string>(columns: readonly Column[], rows: n
 
 function addedUp(table: 'totals' | 'sessions') {
   return Object.fromEntries(
-    SUM_COLUMNS.map((column) => [column, sql<number>`${sql.ref(`${table}.${column}`)} + ${sql.ref(`excluded.${column}`)}`]),
+    SUM_COLUMNS.map((column) => [
+      column,
+      sql<number>`${sql.ref(`${table}.${column}`)} + ${sql.ref(`excluded.${column}`)}`,
+    ]),
   );
 }

@@ -6,7 +6,14 @@
 import { AipassError } from '../../base/errors.ts';
 import { SUM_COLUMNS, type SumColumn } from '../totals.ts';
 import type { UsageTables } from './schema.ts';
-import { Migrator, sql, type ColumnBuilderCallback, type CreateTableBuilder, type Kysely, type Migration } from './query-builder.ts';
+import {
+  Migrator,
+  sql,
+  type ColumnBuilderCallback,
+  type CreateTableBuilder,
+  type Kysely,
+  type Migration,
+} from './query-builder.ts';
 
 /** Names the two kinds of database. */
 export type DialectName = 'sqlite' | 'postgres';
@@ -73,7 +80,9 @@ async function createTables(db: Kysely<UsageTables>, dialect: DialectName): Prom
     .modifyEnd(ending)
     .execute();
   // A generation counts once.
-  await sql`create unique index events_generation on events (generation, provider) where generation is not null`.execute(db);
+  await sql`create unique index events_generation on events (generation, provider) where generation is not null`.execute(
+    db,
+  );
   await sql`create index events_key on events (key, status, at)`.execute(db);
   // Failures are few and looked for; successes are found by time.
   await sql`create index events_failed on events (status, at) where status <> 1`.execute(db);

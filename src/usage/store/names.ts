@@ -32,7 +32,9 @@ export class Names {
         // In one order everywhere, so that daemons which share a database do not wait for each other in a circle.
         .values(slice.sort().map((text) => ({ text, day })))
         .onConflict((conflict) =>
-          conflict.column('text').doUpdateSet({ day: sql`case when excluded.day > names.day then excluded.day else names.day end` }),
+          conflict
+            .column('text')
+            .doUpdateSet({ day: sql`case when excluded.day > names.day then excluded.day else names.day end` }),
         )
         .returning(['id', 'text'])
         .execute();

@@ -17,7 +17,8 @@ export async function countRecent(
   now: number,
 ): Promise<RecentCount> {
   const since = Math.max(0, now - query.seconds * 1000);
-  const statuses = query.status === undefined ? (Object.keys(EVENT_STATUSES) as (keyof typeof EVENT_STATUSES)[]) : [query.status];
+  const statuses =
+    query.status === undefined ? (Object.keys(EVENT_STATUSES) as (keyof typeof EVENT_STATUSES)[]) : [query.status];
   const byStatus = { success: 0, failed: 0, reach_limit: 0 };
   const byKey = new Map<string | null, number>();
   if (query.keyId === undefined) for (const keyId of keyIds) byKey.set(keyId, 0);

@@ -34,12 +34,7 @@ export async function sumByBucket(db: UsageDb, view: TotalsView, range: BucketRa
   return readSums(db, 'bucket', view, range);
 }
 
-async function readSums(
-  db: UsageDb,
-  by: 'value' | 'bucket',
-  view: TotalsView,
-  range: BucketRange,
-): Promise<SumsRow[]> {
+async function readSums(db: UsageDb, by: 'value' | 'bucket', view: TotalsView, range: BucketRange): Promise<SumsRow[]> {
   const place = `${by} ${view.status === null}`;
   const texts = textsOf.get(db) ?? new Map<string, string>();
   textsOf.set(db, texts);

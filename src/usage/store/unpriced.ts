@@ -37,7 +37,10 @@ export async function listUnpriced(
     .orderBy('at', 'desc')
     .limit(MAX_LISTED)
     .execute();
-  const text = await names.texts(db, rows.flatMap((row) => [row.key, row.model]));
+  const text = await names.texts(
+    db,
+    rows.flatMap((row) => [row.key, row.model]),
+  );
   return rows.flatMap((row) =>
     row.generation === null
       ? []

@@ -34,7 +34,10 @@ export interface StoreCalls {
   recent: { params: { query: RecentQuery; keyIds: readonly string[]; now: number }; result: RecentCount };
   unpriced: { params: { since: number; provider: string }; result: readonly UnpricedGeneration[] };
   prunable: { params: { before: number }; result: number };
-  import: { params: { fingerprint: string; events: readonly UsageEvent[]; report: ImportReport }; result: ImportReport };
+  import: {
+    params: { fingerprint: string; events: readonly UsageEvent[]; report: ImportReport };
+    result: ImportReport;
+  };
   bytes: { params: Record<string, never>; result: number };
 }
 
@@ -66,18 +69,19 @@ export class UsageStore {
     return pruneSteps(this.#connection, cutoffs);
   }
 
-  readonly calls: { [Name in keyof StoreCalls]: (params: StoreCalls[Name]['params']) => Promise<StoreCalls[Name]['result']> } =
-    {
-      answer: ({ query, now }) => answer(this.#connection.db, this.#names, query, now),
-      session: ({ id }) => answerSession(this.#connection.db, this.#names, id),
-      events: ({ query, order }) => readEvents(this.#connection.db, this.#names, query, order),
-      generation: ({ id }) => readGeneration(this.#connection.db, this.#names, id),
-      recent: ({ query, keyIds, now }) => countRecent(this.#connection.db, this.#names, query, keyIds, now),
-      unpriced: ({ since, provider }) => listUnpriced(this.#connection.db, this.#names, since, provider),
-      prunable: ({ before }) => countPrunable(this.#connection, before),
-      import: (params) => this.#importOnce(params),
-      bytes: () => this.#connection.bytes(),
-    };
+  readonly calls: {
+    [Name in keyof StoreCalls]: (params: StoreCalls[Name]['params']) => Promise<StoreCalls[Name]['result']>;
+  } = {
+    answer: ({ query, now }) => answer(this.#connection.db, this.#names, query, now),
+    session: ({ id }) => answerSession(this.#connection.db, this.#names, id),
+    events: ({ query, order }) => readEvents(this.#connection.db, this.#names, query, order),
+    generation: ({ id }) => readGeneration(this.#connection.db, this.#names, id),
+    recent: ({ query, keyIds, now }) => countRecent(this.#connection.db, this.#names, query, keyIds, now),
+    unpriced: ({ since, provider }) => listUnpriced(this.#connection.db, this.#names, since, provider),
+    prunable: ({ before }) => countPrunable(this.#connection, before),
+    import: (params) => this.#importOnce(params),
+    bytes: () => this.#connection.bytes(),
+  };
 
   close(): Promise<void> {
     return this.#connection.close();

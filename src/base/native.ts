@@ -1,0 +1,147 @@
+/**
+ * The few system calls that Node does not offer. Owns the koffi package, which is loaded at the first call.
+ *
+ * Every function answers null or false where koffi, the library or the call is missing, and never throws: aipassd runs
+ * without them, and whoever needs an answer for a decision refuses where there is none.
+ */
+
+import { createRequire } from 'node:module';
+import type * as Koffi from 'koffi';
+
+/** Is the peer of a Unix socket as the kernel knows it; `pid` is null where the system does not tell. */
+export interface PeerCredentials {
+  readonly uid: number;
+  readonly gid: number;
+  readonly pid: number | null;
+}
+
+/** Is `struct ucred` of `SO_PEERCRED` (unix(7)): pid, uid, gid. */
+const SOL_SOCKET = 1;
+const SO_PEERCRED = 17;
+const UCRED_BYTES = 12;
+
+/** Names the option that gives a peer's supplementary groups (Linux 4.13 and newer). */
+const SO_PEERGROUPS = 59;
+/** Is `NGROUPS_MAX` of Linux. */
+const MAX_GROUPS = 65_536;
+
+/** Is `sys/un.h` of macOS: options of `SOL_LOCAL`. */
+const SOL_LOCAL = 0;
+const LOCAL_PEERCRED = 1;
+const LOCAL_PEERPID = 2;
+/** Is `struct xucred`: version, uid, a count padded to 4 bytes, and 16 groups. */
+const XUCRED_BYTES = 76;
+
+const PR_GET_DUMPABLE = 3;
+const PR_SET_DUMPABLE = 4;
+const RLIMIT_CORE = 4;
+
+/** Returns who is at the other end of a connected Unix socket, by its file descriptor, or null where that cannot be known. */
+export function peerCredentials(fd: number): PeerCredentials | null {
+  if (process.platform === 'darwin') return peerCredentialsOfMacOs(fd);
+  const ucred = socketOption(fd, SOL_SOCKET, SO_PEERCRED, UCRED_BYTES);
+  if (ucred?.length !== UCRED_BYTES) return null;
+  const pid = ucred.readInt32LE(0);
+  return { uid: ucred.readUInt32LE(4), gid: ucred.readUInt32LE(8), pid: pid > 0 ? pid : null };
+}
+
+/** Returns the supplementary groups of a peer as they were when it connected, or null where that cannot be known. */
+export function peerGroups(fd: number): readonly number[] | null {
+  if (process.platform === 'darwin') {
+    const xucred = socketOption(fd, SOL_LOCAL, LOCAL_PEERCRED, XUCRED_BYTES);
+    if (xucred?.length !== XUCRED_BYTES) return null;
+    return Array.from({ length: Math.min(16, xucred.readUInt16LE(8)) }, (_, at) => xucred.readUInt32LE(12 + at * 4));
+  }
+  const groups = socketOption(fd, SOL_SOCKET, SO_PEERGROUPS, MAX_GROUPS * 4);
+  return groups && Array.from({ length: groups.length / 4 }, (_, at) => groups.readUInt32LE(at * 4));
+}
+
+/** Tells the service manager something, in the format of sd_notify(3); false where none listens or libsystemd is missing. */
+export function notifySystemd(text: string): boolean {
+  if (!process.env['NOTIFY_SOCKET']) return false;
+  return call(systemdCalls, (systemd) => systemd.notify(0, text) > 0) ?? false;
+}
+
+/**
+ * Makes this process unreadable to debuggers of its own user and keeps it from leaving a core file. Returns whether
+ * that holds now; a limit that the service manager set already is as good as ours.
+ */
+export function forbidDumps(): boolean {
+  if (process.platform !== 'linux') return call(coreLimitCall, limitCore) ?? false;
+  // A service manager's system-call filter may refuse setrlimit: it then brings LimitCORE=0 of its own.
+  call(coreLimitCall, limitCore);
+  return (
+    call(
+      dumpableCall,
+      (prctl) => prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) === 0 && prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) === 0,
+    ) ?? false
+  );
+}
+
+function peerCredentialsOfMacOs(fd: number): PeerCredentials | null {
+  const uid = new Uint32Array(1);
+  const gid = new Uint32Array(1);
+  const found = call(peerIdCall, (getpeereid) => getpeereid(fd, uid, gid) === 0);
+  if (found !== true) return null;
+  const pid = socketOption(fd, SOL_LOCAL, LOCAL_PEERPID, 4)?.readInt32LE(0) ?? 0;
+  return { uid: uid[0] ?? 0, gid: gid[0] ?? 0, pid: pid > 0 ? pid : null };
+}
+
+function socketOption(fd: number, level: number, option: number, maxBytes: number): Buffer | null {
+  if (!Number.isInteger(fd) || fd < 0) return null;
+  const value = Buffer.alloc(maxBytes);
+  const length = [maxBytes];
+  const done = call(socketOptionCall, (getsockopt) => getsockopt(fd, level, option, value, length) === 0);
+  return done === true ? value.subarray(0, length[0]) : null;
+}
+
+function limitCore(setrlimit: (resource: number, limit: { cur: number; max: number }) => number): boolean {
+  return setrlimit(RLIMIT_CORE, { cur: 0, max: 0 }) === 0;
+}
+
+/** Runs a native call, or returns null where it cannot be made at all. */
+function call<Native, Result>(open: () => Native, use: (native: Native) => Result): Result | null {
+  try {
+    return use(open());
+  } catch {
+    return null;
+  }
+}
+
+/** Makes a value once; a failure is remembered, because looking for a missing library again finds nothing. */
+function once<Value>(make: () => Value): () => Value {
+  let made: { value: Value } | { error: unknown } | undefined;
+  return () => {
+    if (!made) {
+      try {
+        made = { value: make() };
+      } catch (error) {
+        made = { error };
+      }
+    }
+    if ('error' in made) throw made.error;
+    return made.value;
+  };
+}
+
+const koffi = once((): typeof Koffi => createRequire(import.meta.url)('koffi'));
+/** Is this process itself: its C library's functions are among its symbols, whatever that library is called. */
+const processSymbols = once(() => koffi().load(null));
+
+const socketOptionCall = once(
+  (): ((fd: number, level: number, option: number, value: Buffer, length: number[]) => number) =>
+    processSymbols().func('int getsockopt(int, int, int, _Out_ uint8_t *, _Inout_ uint32_t *)'),
+);
+const peerIdCall = once((): ((fd: number, uid: Uint32Array, gid: Uint32Array) => number) =>
+  processSymbols().func('int getpeereid(int, _Out_ uint32_t *, _Out_ uint32_t *)'),
+);
+const dumpableCall = once((): ((option: number, a: number, b: number, c: number, d: number) => number) =>
+  processSymbols().func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)'),
+);
+const coreLimitCall = once((): ((resource: number, limit: { cur: number; max: number }) => number) => {
+  koffi().struct('aipassd_rlimit', { cur: 'uint64_t', max: 'uint64_t' });
+  return processSymbols().func('int setrlimit(int, const aipassd_rlimit *)');
+});
+const systemdCalls = once((): { notify: (unset: number, text: string) => number } => ({
+  notify: koffi().load('libsystemd.so.0').func('int sd_notify(int, const char *)'),
+}));

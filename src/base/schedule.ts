@@ -1,0 +1,94 @@
+/**
+ * Runs a job at the times that a cron pattern names, on the injected clock. Owns the croner package.
+ *
+ * croner only says when; the waiting is ours, in steps of at most 30 s, so that a machine that slept runs what it missed
+ * once, soon after it wakes. A job never overlaps itself, and one that fails is logged and runs again at its next time.
+ */
+
+import { Cron } from 'croner';
+import type { Clock } from './clock.ts';
+import { AipassError } from './errors.ts';
+import type { Logger } from './logger.ts';
+
+/** Is the longest wait without a look at the wall clock, in milliseconds: timers stand still while a machine sleeps. */
+const MAX_STEP_MS = 30_000;
+
+/** Says what a schedule needs besides its pattern and its job. */
+export interface ScheduleOptions {
+  /** Names the job in the log. */
+  readonly name: string;
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+/**
+ * Starts a schedule; the returned function ends it and resolves when a job that is running has ended.
+ *
+ * @throws AipassError BAD_REQUEST when the pattern is none, or names no time that will ever come.
+ */
+export function startSchedule(
+  pattern: string,
+  job: () => Promise<void> | void,
+  options: ScheduleOptions,
+): () => Promise<void> {
+  const { name, logger, clock } = options;
+  const cron = parsePattern(pattern, name);
+  let next = nextRun(cron, clock.now());
+  if (next === null) throw new AipassError('BAD_REQUEST', `the schedule of ${name} never comes: "${pattern}"`);
+  let lastLook = clock.now();
+  let running: Promise<void> | undefined;
+  let cancel: (() => void) | undefined;
+  let stopped = false;
+
+  const run = async (): Promise<void> => {
+    try {
+      await job();
+    } catch (error) {
+      logger.error(`the job ${name} failed`, { error });
+    } finally {
+      running = undefined;
+    }
+  };
+
+  const look = (): void => {
+    if (stopped) return;
+    const now = clock.now();
+    if (next !== null && now >= next) {
+      if (running === undefined) running = run();
+      else logger.warn(`the job ${name} still runs and was not started again`);
+      next = nextRun(cron, now);
+    } else if (now < lastLook) {
+      // The wall clock was set back: the old time may be an hour too far away.
+      next = nextRun(cron, now);
+    }
+    lastLook = now;
+    cancel = clock.after(Math.min(MAX_STEP_MS, Math.max(1, (next ?? now + MAX_STEP_MS) - now)), look);
+  };
+  look();
+
+  return async () => {
+    stopped = true;
+    cancel?.();
+    await running;
+  };
+}
+
+/** Throws AipassError BAD_REQUEST when a text is no cron pattern; `name` says whose it is. */
+export function assertPattern(pattern: string, name: string): void {
+  parsePattern(pattern, name);
+}
+
+function parsePattern(pattern: string, name: string): Cron {
+  try {
+    return new Cron(pattern, { paused: true });
+  } catch (error) {
+    throw new AipassError('BAD_REQUEST', `the schedule of ${name} is no cron pattern: "${pattern}"`, {
+      hint: 'write five fields such as "*/5 * * * *" (minute, hour, day, month, weekday)',
+      cause: error,
+    });
+  }
+}
+
+function nextRun(cron: Cron, after: number): number | null {
+  return cron.nextRun(new Date(after))?.getTime() ?? null;
+}
