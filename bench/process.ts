@@ -29,7 +29,7 @@ async function startsAndMemory(): Promise<Figure[]> {
   const memory: { bare: number[]; ours: number[] } = { bare: [], ours: [] };
   try {
     for (let round = 0; round < STARTS; round += 1) {
-      const node = await start(['-e', BARE_NODE], 'ready');
+      const node = await start(['-e', BARE_NODE], { word: 'ready' });
       const daemon = await startDaemon(home);
       times.bare.push(node.readyMs);
       times.ours.push(daemon.readyMs);

@@ -6,8 +6,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 /** Is the built command line. */
@@ -52,19 +54,29 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-/** Starts a Node program and waits until its stdout holds a word. */
-export async function start(args: readonly string[], word: string, env = process.env): Promise<Running> {
+/** Is how often a socket is tried while its server starts, in milliseconds. */
+const TRY_MS = 2;
+
+/** Starts a Node program; it is ready when its stdout holds the word, or when it accepts connections on the socket. */
+export async function start(
+  args: readonly string[],
+  ready: { readonly word: string } | { readonly socket: string },
+  env = process.env,
+): Promise<Running> {
   const began = performance.now();
   const child: ChildProcess = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const { pid, stdout } = child;
   if (pid === undefined || stdout === null) throw new Error('the program did not start');
   let text = '';
+  let isReady: (() => void) | undefined;
+  stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+    if ('word' in ready && text.includes(ready.word)) isReady?.();
+  });
   await new Promise<void>((resolve, reject) => {
+    isReady = resolve;
     child.once('exit', (code) => reject(new Error(`${args.join(' ')} ended with ${code}: ${text}`)));
-    stdout.on('data', (chunk: Buffer) => {
-      text += chunk.toString();
-      if (text.includes(word)) resolve();
-    });
+    if ('socket' in ready) void untilAccepting(ready.socket).then(resolve);
   });
   const readyMs = performance.now() - began;
   return {
@@ -78,12 +90,25 @@ export async function start(args: readonly string[], word: string, env = process
   };
 }
 
+async function untilAccepting(path: string): Promise<void> {
+  for (;;) {
+    const socket = createConnection(path);
+    const isAccepted = await new Promise<boolean>((resolve) => {
+      socket.once('connect', () => resolve(true));
+      socket.once('error', () => resolve(false));
+    });
+    socket.destroy();
+    if (isAccepted) return;
+    await delay(TRY_MS);
+  }
+}
+
 /** Starts the daemon on a home. */
 export function startDaemon(home: Home): Promise<Running> {
-  return start([CLI, 'run'], 'is ready', home.env);
+  return start([CLI, 'run'], { socket: home.socket }, home.env);
 }
 
 /** Starts one of the reference servers on a socket path. */
 export function startServer(name: 'echo' | 'lines', path: string): Promise<Running> {
-  return start([fileURLToPath(new URL(`servers/${name}.ts`, import.meta.url)), path, BENCH_KEY], 'ready');
+  return start([fileURLToPath(new URL(`servers/${name}.ts`, import.meta.url)), path, BENCH_KEY], { word: 'ready' });
 }

@@ -21,10 +21,15 @@ if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1
   // Compiled code is kept in our own state folder: the default place is one that other users can write to.
   const { state } = resolvePaths();
   if (existsSync(state)) nodeModule.enableCompileCache(join(state, 'compile-cache'));
+  const argv = process.argv.slice(2);
+  // The daemon needs nothing of the command line, whose loading its start would pay for.
+  if (argv.length === 1 && argv[0] === 'run') await runDaemon();
   const { main } = await import('./cli/main.ts');
-  process.exitCode = await main(process.argv.slice(2), async () => {
-    const { runDaemon } = await import('./daemon.ts');
-    // Connections that providers keep open must not hold up the end.
-    process.exit(await runDaemon());
-  });
+  process.exitCode = await main(argv, runDaemon);
+}
+
+async function runDaemon(): Promise<never> {
+  const daemon = await import('./daemon.ts');
+  // Connections that providers keep open must not hold up the end.
+  process.exit(await daemon.runDaemon());
 }

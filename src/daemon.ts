@@ -16,6 +16,7 @@ import { resolvePaths, type Paths } from './base/paths.ts';
 import { Redactor } from './base/redactor.ts';
 import { Releasers } from './base/releasers.ts';
 import { readVersion } from './base/version.ts';
+import type { Warning } from './base/warning.ts';
 import { Completer } from './completions/completer.ts';
 import { initEnvFile } from './credentials/template.ts';
 import { Vault } from './credentials/vault.ts';
@@ -113,13 +114,14 @@ async function openDaemon(paths: Paths, releasers: Releasers): Promise<Daemon> {
         completer,
         events,
         load: () => ({ connections: server.connections, requestsInFlight: server.requestsInFlight }),
-        warnings: () => configWarnings(config, paths),
+        warnings: () => [...keyWarnings(vault, paths), ...configWarnings(config, paths)],
       }),
       logger,
     ),
   });
   await server.start();
   releasers.add('the socket', () => server.stop(STOP_GRACE_MS));
+  void logger.open();
   logger.info(`aipassd ${version} is ready on ${paths.socket}`, { pid: process.pid, node: process.versions.node });
   return { logger, hasKeys: () => vault.keys().length > 0, stop: () => releasers.release() };
 }
@@ -178,8 +180,20 @@ function reportStartFailure(error: unknown): number {
   return 2;
 }
 
+/** Says so when there is nothing to lend. */
+function keyWarnings(vault: Vault, paths: Paths): Warning[] {
+  if (vault.keys().length > 0) return [];
+  return [
+    {
+      subject: paths.envFile,
+      problem: 'no API key is set',
+      hint: `put one into the file, as OPENROUTER_API_KEY=…; it is picked up at once`,
+    },
+  ];
+}
+
 /** Lists settings that are legal but unwise. */
-function configWarnings(config: Config, paths: Paths): { subject: string; problem: string; hint: string }[] {
+function configWarnings(config: Config, paths: Paths): Warning[] {
   return Object.entries(config.providers).flatMap(([name, { baseUrl }]) => {
     if (baseUrl === undefined) return [];
     const { protocol, hostname } = new URL(baseUrl);

@@ -66,7 +66,9 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
       return `unknown setting "${path.map(String).join('.')}"${known === undefined ? '' : `, did you mean "${known}"?`}`;
     });
   }
-  return [`"${place}": ${issue.message}`];
+  // What is wrong with a name stands one level deeper; the issue itself only says that it is.
+  const problems = issue.code === 'invalid_key' ? issue.issues : [issue];
+  return problems.map(({ message }) => `"${place}": ${message}`);
 }
 
 /** Lists the settings that may stand at a place, by walking the schema along the path. */

@@ -5,6 +5,8 @@
  * The wire carries code, message, hint and retryAfterMs: never a cause, never a stack, never a secret.
  */
 
+import { inspect, type InspectOptions } from 'node:util';
+
 /** Maps each error code to what it means and what a caller may do about it. */
 export const ERROR_CODES = {
   /** The request itself is wrong (unknown operation, bad parameter, garbage frame). Repeating it unchanged is useless. */
@@ -67,8 +69,12 @@ export class AipassError extends Error {
     this.code = code;
     this.hint = details.hint;
     this.retryAfterMs = details.retryAfterMs;
-    // Printing an error prints its cause, and a foreign cause can hold a secret: it stays reachable, but is not shown.
-    if (details.cause !== undefined) Object.defineProperty(this, 'cause', { enumerable: false });
+  }
+
+  /** Prints the error without its cause, which can hold a foreign secret: it stays reachable, but is not shown. */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    const { stack, name, message, cause: _cause, ...facts } = this;
+    return `${stack ?? `${name}: ${message}`} ${inspect(facts, options)}`;
   }
 
   /** Returns the part of this error that may leave the process. */

@@ -10,12 +10,10 @@ import { resolvePaths } from '../base/paths.ts';
 import { readVersion } from '../base/version.ts';
 import type { Aipass } from '../client/aipass.ts';
 import { connect } from '../client/index.ts';
-import { printGeneralHelp, printVerbHelp } from './help.ts';
 import { Output } from './output.ts';
 import { UsageError } from './usage-error.ts';
 import type { Arguments, Verb, VerbContext } from './verb.ts';
-import { introspect } from './verbs/introspect.ts';
-import { VERBS } from './verbs/index.ts';
+import { loadVerb, loadVerbs, VERB_NAMES } from './verbs/index.ts';
 
 /** Is the exit code of a program that Ctrl-C ended, as shells give it. */
 const EXIT_INTERRUPTED = 130;
@@ -29,11 +27,12 @@ export async function main(argv: readonly string[], runDaemon: () => Promise<num
   });
 
   const [word, ...rest] = argv;
-  const verb = VERBS.find((one) => one.name === word);
+  const verb = await loadVerb(word);
   if (word === 'help' || beforeSeparator(argv).some((one) => one === '--help' || one === '-h')) {
-    const topic = verb ?? VERBS.find((one) => one.name === rest[0]);
+    const { printGeneralHelp, printVerbHelp } = await import('./help.ts');
+    const topic = verb ?? (await loadVerb(rest[0]));
     if (topic) printVerbHelp(topic, out);
-    else printGeneralHelp(VERBS, out);
+    else printGeneralHelp(await loadVerbs(), out);
     return 0;
   }
   if (word === '--version' || word === '-V') {
@@ -77,7 +76,9 @@ async function runVerb(
     },
   };
   try {
-    return await (verb ? verb.run(args, context) : introspect(context));
+    if (verb) return await verb.run(args, context);
+    const { introspect } = await import('./verbs/introspect.ts');
+    return await introspect(context);
   } catch (error) {
     if (interrupt.signal.aborted) return EXIT_INTERRUPTED;
     const failure = error instanceof AipassError ? error : new AipassError('INTERNAL', String(error));
@@ -91,10 +92,7 @@ async function runVerb(
 
 async function refuseWord(word: string, out: Output): Promise<number> {
   const { nearest } = await import('../base/nearest.ts');
-  const near = nearest(
-    word,
-    VERBS.map((one) => one.name),
-  );
+  const near = nearest(word, VERB_NAMES);
   out.error(
     new AipassError('BAD_REQUEST', `unknown command: ${plainText(word, 64)}`, {
       hint: near === undefined ? 'see: aipassd --help' : `did you mean "aipassd ${near}"? See: aipassd --help`,

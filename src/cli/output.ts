@@ -12,7 +12,7 @@ type Style = Parameters<typeof styleText>[0];
 /** Matches the control characters that have no place on a terminal; tabs and line ends have one. */
 const TERMINAL_CONTROLS = /(?![\t\n])\p{Cc}/gu;
 
-/** Is how wide a cell of a table may get. */
+/** Is how wide a cell of a table may get, unless the table says otherwise. */
 const MAX_CELL = 60;
 
 /** Is the part of a stream that output needs. */
@@ -53,9 +53,9 @@ export class Output {
     this.#stdout.write(`${JSON.stringify(value, null, 2)}\n`);
   }
 
-  /** Prints rows in columns; headings are optional. */
-  table(rows: readonly (readonly string[])[], indent = ''): void {
-    const cells = rows.map((row) => row.map((cell) => plainText(cell, MAX_CELL)));
+  /** Prints rows in columns; a cell longer than the limit, in characters, is cut. */
+  table(rows: readonly (readonly string[])[], indent = '', maxCell = MAX_CELL): void {
+    const cells = rows.map((row) => row.map((cell) => plainText(cell, maxCell)));
     const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
     for (const row of cells) {
       const padded = row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)));

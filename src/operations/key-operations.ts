@@ -132,11 +132,14 @@ async function askProvider(key: ApiKey, providers: Providers, signal: AbortSigna
       detail: `nothing is known of ${key.provider}; describe it under "providers" in the configuration`,
     };
   }
-  return { ...info, ...judge(provider, await checkKey(provider, key.value, signal)) };
+  return { ...info, ...describeVerdict(provider, await checkKey(provider, key.value, signal)) };
 }
 
 /** Says what a check found. Without an endpoint for it nobody was asked; with one, "unknown" is a failure of the asking. */
-function judge(provider: Provider, check: KeyCheckResult): Pick<KeyVerdict, 'verdict' | 'checked' | 'detail'> {
+function describeVerdict(
+  provider: Provider,
+  check: KeyCheckResult,
+): Pick<KeyVerdict, 'verdict' | 'checked' | 'detail'> {
   switch (check.kind) {
     case 'valid':
       return { verdict: 'valid', checked: 'online', detail: `${provider.name} accepts it` };

@@ -2,7 +2,7 @@
  * The simplest pool: always the provider's first key.
  */
 
-import { AipassError } from '../base/errors.ts';
+import type { AipassError } from '../base/errors.ts';
 import type { Secret } from '../base/secret.ts';
 import type { KeyLease, KeySource, LeaseRequest } from './lease.ts';
 

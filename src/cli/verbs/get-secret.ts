@@ -4,7 +4,6 @@
 
 import { resolve } from 'node:path';
 import { AipassError } from '../../base/errors.ts';
-import { writeSecretFile } from '../../credentials/atomic-write.ts';
 import { UsageError } from '../usage-error.ts';
 import { JSON_OPTION, type Verb } from '../verb.ts';
 
@@ -49,6 +48,7 @@ export const getSecret: Verb = {
     const asDocument = args.flag('json');
     const { value } = await aipass.request('secret.get', { name, json: asDocument });
     const text = asDocument || typeof value !== 'string' ? `${JSON.stringify(value, null, 2)}\n` : value;
+    const { writeSecretFile } = await import('../../credentials/atomic-write.ts');
     await writeSecretFile(resolve(file), text);
     out.line(`Wrote ${name} to ${file}`);
     return 0;

@@ -1,29 +1,31 @@
 /**
- * All verbs, in the order in which help lists them.
+ * All verbs, in the order in which help lists them. Each is loaded when it is needed: one command needs one of them.
  */
 
 import type { Verb } from '../verb.ts';
-import { call } from './call.ts';
-import { getKey } from './get-key.ts';
-import { getSecret } from './get-secret.ts';
-import { init } from './init.ts';
-import { listProviders } from './list-providers.ts';
-import { models } from './models.ts';
-import { run } from './run.ts';
-import { status } from './status.ts';
-import { testConnection } from './test-connection.ts';
-import { validate } from './validate.ts';
 
-/** Lists every verb. */
-export const VERBS: readonly Verb[] = [
-  run,
-  init,
-  status,
-  getKey,
-  getSecret,
-  validate,
-  testConnection,
-  models,
-  call,
-  listProviders,
-];
+const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
+  run: async () => (await import('./run.ts')).run,
+  init: async () => (await import('./init.ts')).init,
+  status: async () => (await import('./status.ts')).status,
+  'get-key': async () => (await import('./get-key.ts')).getKey,
+  'get-secret': async () => (await import('./get-secret.ts')).getSecret,
+  validate: async () => (await import('./validate.ts')).validate,
+  test: async () => (await import('./test-connection.ts')).testConnection,
+  models: async () => (await import('./models.ts')).models,
+  call: async () => (await import('./call.ts')).call,
+  'list-providers': async () => (await import('./list-providers.ts')).listProviders,
+};
+
+/** Lists the names of all verbs. */
+export const VERB_NAMES: readonly string[] = Object.keys(LOADERS);
+
+/** Loads the verb of that name, or returns undefined where there is none. */
+export async function loadVerb(name: string | undefined): Promise<Verb | undefined> {
+  return name !== undefined && Object.hasOwn(LOADERS, name) ? LOADERS[name]?.() : undefined;
+}
+
+/** Loads every verb, for help. */
+export function loadVerbs(): Promise<Verb[]> {
+  return Promise.all(Object.values(LOADERS).map((load) => load()));
+}

@@ -2,7 +2,6 @@
  * `aipassd init`: makes the file for the keys. Works without a daemon.
  */
 
-import { initEnvFile } from '../../credentials/template.ts';
 import type { Verb } from '../verb.ts';
 
 /** Makes `.env` from the template where there is none. */
@@ -13,6 +12,7 @@ export const init: Verb = {
   options: {},
   maxPositionals: 0,
   async run(_args, { out, paths }) {
+    const { initEnvFile } = await import('../../credentials/template.ts');
     const made = (await initEnvFile(paths.envFile)) === 'created';
     out.line(
       made ? `Environment template created at ${paths.envFile}` : `Environment file already exists at ${paths.envFile}`,

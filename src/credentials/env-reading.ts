@@ -1,0 +1,59 @@
+/**
+ * What is held of `.env` after its text changed: its good lines, and the last good value of whatever its bad lines hide.
+ */
+
+import { Secret } from '../base/secret.ts';
+import type { Warning } from '../base/warning.ts';
+import type { ApiKeys } from './api-keys.ts';
+import { apiKeysOf } from './api-keys.ts';
+import type { EnvProblem } from './env-file.ts';
+import { parseEnvFile } from './env-file.ts';
+
+/** Maps the names of variables to their values. */
+export type Variables = ReadonlyMap<string, Secret>;
+
+/** Bounds how many lines of one file are reported one by one. */
+const MAX_REPORTED_LINES = 10;
+
+/** Merges the text of `.env` with what was held of it before. */
+export function mergeEnv(
+  path: string,
+  text: string,
+  before: Variables,
+  knownProviders: readonly string[],
+): { readonly held: Variables; readonly faults: readonly Warning[] } {
+  const { entries, problems } = parseEnvFile(text);
+  const held = new Map([...entries].map(([name, value]) => [name, new Secret(value)]));
+
+  const malformed = problems.filter((problem) => problem.malformed);
+  const hidden = new Set(malformed.map((problem) => problem.name));
+  for (const [name, value] of before) {
+    // A line that cannot be read may have been meant for any name that is missing now.
+    if (hidden.has(name) || (malformed.length > 0 && !held.has(name))) held.set(name, value);
+  }
+
+  const faults = lineWarnings(path, problems);
+  for (const problem of readKeys(held, knownProviders).problems) {
+    faults.push({ subject: path, problem: `${problem.keyId} ${problem.problem}`, hint: problem.hint });
+    const last = before.get(problem.keyId);
+    if (problem.unusable && last) held.set(problem.keyId, last);
+  }
+  return { held, faults };
+}
+
+/** Finds the keys among held variables. */
+export function readKeys(variables: Variables, knownProviders: readonly string[]): ApiKeys {
+  return apiKeysOf(new Map([...variables].map(([name, value]) => [name, value.reveal()])), knownProviders);
+}
+
+function lineWarnings(path: string, problems: readonly EnvProblem[]): Warning[] {
+  const warnings = problems.slice(0, MAX_REPORTED_LINES).map(({ line, problem }) => ({
+    subject: path,
+    problem: `line ${line} ${problem}`,
+    hint: `mend line ${line}`,
+  }));
+  const left = problems.length - warnings.length;
+  if (left > 0)
+    warnings.push({ subject: path, problem: `${left} more lines are wrong`, hint: 'mend the lines above first' });
+  return warnings;
+}

@@ -1,0 +1,87 @@
+/**
+ * Where each assignment of a `.env` text begins and ends, and which lines are none. Pure, and linear in the text.
+ *
+ * The grammar is dotenv's own, applied to one assignment at a time: dotenv itself, given a whole file, is quadratic in
+ * blank lines and silent about what it skips. A problem never quotes the text it is about.
+ */
+
+/** Is one piece of a `.env` text: the text of an assignment, or what is wrong with it. Lines count from 1. */
+export type EnvPiece =
+  | { readonly kind: 'assignment'; readonly line: number; readonly name: string; readonly text: string }
+  | { readonly kind: 'problem'; readonly line: number; readonly name?: string; readonly problem: string };
+
+/** Matches the start of an assignment: white space, an optional `export`, a name, and `=` or a colon with white space. */
+const HEAD = /^\s*(?:export\s+)?([\w.-]+)(?:\s*=|:\s)/;
+
+/** Matches a line that says nothing: white space, or a comment. */
+const SILENT = /^\s*(?:#|$)/;
+
+/** Matches what may follow a closing quote up to the end of its line. */
+const AFTER_QUOTE = /[^\S\n]*(?:#|\n|$)/y;
+
+/** Matches line ends that no editor shows, and at which dotenv starts a new assignment. */
+const HIDDEN_LINE_END = /[\u2028\u2029]/;
+
+/** Matches an assignment inside a quoted value: it was meant to be one of its own, and an unclosed quote swallowed it. */
+const SWALLOWED = /\n\s*(?:export\s+)?[A-Z][A-Z0-9_]*=/;
+
+/** Yields the assignments and the problems of a text whose line ends are `\n`, in order. Comments and blank lines yield nothing. */
+export function* scanEnv(text: string): Generator<EnvPiece> {
+  let line = 1;
+  for (let at = 0; at < text.length;) {
+    const end = lineEnd(text, at);
+    const piece = readPiece(text, at, end, line);
+    const taken = piece?.kind === 'assignment' ? piece.text : text.slice(at, end);
+    if (piece) yield piece;
+    at += taken.length + 1;
+    line += taken.split('\n').length;
+  }
+}
+
+function readPiece(text: string, at: number, end: number, line: number): EnvPiece | undefined {
+  const first = text.slice(at, end);
+  if (HIDDEN_LINE_END.test(first)) return { kind: 'problem', line, problem: 'holds an invisible line separator' };
+  if (SILENT.test(first)) return undefined;
+
+  const head = HEAD.exec(first);
+  const name = head?.[1];
+  if (!head || name === undefined) {
+    return { kind: 'problem', line, problem: 'is no assignment, no comment and not blank' };
+  }
+  const valueAt = at + head[0].length + leadingSpace(first.slice(head[0].length));
+  const quote = text[valueAt];
+  if (valueAt >= end || (quote !== "'" && quote !== '"' && quote !== '`')) {
+    return { kind: 'assignment', line, name, text: first };
+  }
+
+  const closing = closingQuote(text, valueAt, quote);
+  if (closing === undefined) {
+    return { kind: 'problem', line, name, problem: 'opens a quote that is not closed at the end of the value' };
+  }
+  const whole = text.slice(at, lineEnd(text, closing));
+  if (SWALLOWED.test(whole) || HIDDEN_LINE_END.test(whole)) {
+    return { kind: 'problem', line, name, problem: 'opens a quote that is closed only after further assignments' };
+  }
+  return { kind: 'assignment', line, name, text: whole };
+}
+
+/** Finds the quote that ends a value: the first that no backslash precedes or else the last that one does, with nothing but a comment after it. */
+function closingQuote(text: string, opening: number, quote: string): number | undefined {
+  let escaped: number | undefined;
+  for (let at = text.indexOf(quote, opening + 1); at !== -1; at = text.indexOf(quote, at + 1)) {
+    AFTER_QUOTE.lastIndex = at + 1;
+    const closes = AFTER_QUOTE.test(text);
+    if (text[at - 1] !== '\\') return closes ? at : escaped;
+    if (closes) escaped = at;
+  }
+  return escaped;
+}
+
+function lineEnd(text: string, from: number): number {
+  const at = text.indexOf('\n', from);
+  return at === -1 ? text.length : at;
+}
+
+function leadingSpace(text: string): number {
+  return text.length - text.trimStart().length;
+}

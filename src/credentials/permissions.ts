@@ -1,0 +1,88 @@
+/**
+ * Who else can get at a secrets file or folder, and the command that mends it. Pure: judges what `stat` said.
+ *
+ * Readable by others is reported; writable by others, or owned by another user (who can write it), is reported and the
+ * file is refused. Folders are only reported: what strangers put into one is refused as their file.
+ */
+
+import { plainText } from '../base/plain-text.ts';
+import type { Warning } from '../base/warning.ts';
+
+/** Holds what `stat` says of access. */
+export interface AccessFacts {
+  readonly mode: number;
+  readonly uid: number;
+}
+
+/** Is the judgement: what to report, and whether the content may be used. */
+export interface AccessVerdict {
+  readonly warnings: readonly Warning[];
+  readonly refused: boolean;
+}
+
+const OTHERS_READ = 0o044;
+const OTHERS_WRITE = 0o022;
+const ROOT = 0;
+
+/** Is the longest path that Linux takes. */
+const MAX_PATH_LENGTH = 4096;
+
+/** Returns the user as whom this process opens files, or undefined on a system without users. */
+export function currentUser(): number | undefined {
+  return process.geteuid?.();
+}
+
+/** Judges the mode and the owner of a file or folder for a user; without a user the owner is not judged. */
+export function judgeAccess(
+  path: string,
+  kind: 'file' | 'folder',
+  facts: AccessFacts,
+  user: number | undefined,
+): AccessVerdict {
+  const readable = (facts.mode & OTHERS_READ) !== 0;
+  const writable = (facts.mode & OTHERS_WRITE) !== 0;
+  const foreign = user !== undefined && facts.uid !== user && facts.uid !== ROOT;
+  if (!readable && !writable && !foreign) return { warnings: [], refused: false };
+
+  const refused = kind === 'file' && (writable || foreign);
+  const faults: string[] = [];
+  if (readable || writable) {
+    const ways = [readable ? 'read' : '', writable ? 'write' : ''].filter((way) => way !== '');
+    faults.push(`other users can ${ways.join(' and ')} this ${kind}`);
+  }
+  if (foreign) faults.push(`this ${kind} belongs to another user (uid ${facts.uid})`);
+  const problem = `${faults.join('; ')}${refused ? '; what it holds is not used' : ''}`;
+  return {
+    warnings: [{ subject: plainText(path, MAX_PATH_LENGTH), problem, hint: accessHint(path, kind, facts, user) }],
+    refused,
+  };
+}
+
+/** Returns the command that gives a file or folder to the user alone. */
+export function accessHint(
+  path: string,
+  kind: 'file' | 'folder',
+  facts: AccessFacts,
+  user: number | undefined,
+): string {
+  const quoted = shellQuote(path);
+  const commands: string[] = [];
+  const chmod = `chmod ${kind === 'file' ? '600' : '700'} ${quoted}`;
+  if (user !== undefined && facts.uid !== user) {
+    commands.push(`${user === ROOT ? '' : 'sudo '}chown ${user} ${quoted}`);
+    if ((facts.mode & (OTHERS_READ | OTHERS_WRITE)) !== 0) commands.push(chmod);
+  } else {
+    commands.push(chmod);
+  }
+  return commands.join(' && ');
+}
+
+/** Returns a path on one line as a shell reads it back: bare where that is safe, else quoted (POSIX.1-2024, section 2.2). */
+export function shellQuote(path: string): string {
+  if (/^[\w@%+=:,./-]+$/.test(path)) return path;
+  if (!/\p{C}/u.test(path)) return `'${path.replaceAll("'", `'\\''`)}'`;
+  const escaped = path.replaceAll(/[\\'\p{C}]/gu, (letter) =>
+    [...Buffer.from(letter)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join(''),
+  );
+  return `$'${escaped}'`;
+}

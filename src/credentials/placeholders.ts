@@ -1,0 +1,23 @@
+/**
+ * Which values stand for "put your key here" and so count as not set: those of our template, of AIPass's templates
+ * (`sk-or-v1-your-key-here`, `sk-your-openai-key-here`, `your-key-here`), and what people usually write.
+ */
+
+/** Is longer than any placeholder; a longer value is not compared. */
+const MAX_PLACEHOLDER_LENGTH = 100;
+
+const PLACEHOLDERS: readonly RegExp[] = [
+  /^$/,
+  /^<.*>$/,
+  /^(?:change|replace)[-_ ]?me$/i,
+  /^(?:[a-z0-9]+[-_])*x{3,}[.…]*$/i,
+  /^(?:[a-z0-9]+[-_])*(?:\.{3,}|…)$/i,
+  /^(?:[a-z0-9]+[-_])*your[-_ ](?:.*[-_ ])?(?:here|key|token)$/i,
+  /^(?:todo|none|null|placeholder)$/i,
+];
+
+/** Tells whether a value is a placeholder for a key. */
+export function isPlaceholder(value: string): boolean {
+  const text = value.trim();
+  return text.length <= MAX_PLACEHOLDER_LENGTH && PLACEHOLDERS.some((placeholder) => placeholder.test(text));
+}

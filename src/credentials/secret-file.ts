@@ -1,0 +1,108 @@
+/**
+ * Reads one secrets file safely: a regular file of bounded size that others cannot change, as stable UTF-8 text.
+ *
+ * Never waits on a FIFO or a device, and judges the target of a symbolic link. A problem never quotes the content.
+ */
+
+import type { BigIntStats } from 'node:fs';
+import { constants } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
+import { systemErrorCode } from '../base/errors.ts';
+import type { Warning } from '../base/warning.ts';
+import { accessHint, currentUser, judgeAccess } from './permissions.ts';
+
+/** Is what came of reading a secrets file. */
+export type SecretFileOutcome =
+  /** The text is whole; the warnings are of what should be mended all the same. */
+  | { readonly kind: 'read'; readonly text: string; readonly warnings: readonly Warning[] }
+  /** There is no such file. */
+  | { readonly kind: 'missing' }
+  /** Others may have changed it. */
+  | { readonly kind: 'refused'; readonly warnings: readonly Warning[] }
+  /** It cannot be read, or is no text. */
+  | { readonly kind: 'broken'; readonly warnings: readonly Warning[] };
+
+/** Is the largest secrets file: a hundred times the largest service-account key, and small enough to read at once. */
+export const MAX_SECRET_BYTES = 1024 * 1024;
+
+/** Bounds how often a file is read again that changes while it is read. */
+const MAX_ATTEMPTS = 5;
+
+/** Reads a secrets file for a user; everything that can go wrong is an outcome. */
+export async function readSecretFile(path: string, user = currentUser()): Promise<SecretFileOutcome> {
+  const broken = (problem: string, hint: string): SecretFileOutcome => ({
+    kind: 'broken',
+    warnings: [{ subject: path, problem, hint }],
+  });
+  let facts: BigIntStats | undefined;
+  try {
+    // Looked at before it is opened, because opening a device can have effects.
+    facts = await stat(path, { bigint: true });
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      if (!facts.isFile()) return broken('is no regular file', 'put a plain text file in its place');
+      const look = await readOnce(path);
+      facts = look.before;
+      const access = judgeAccess(path, 'file', { mode: Number(facts.mode), uid: Number(facts.uid) }, user);
+      if (access.refused) return { kind: 'refused', warnings: access.warnings };
+      if (facts.size > MAX_SECRET_BYTES) {
+        return broken(`is larger than ${MAX_SECRET_BYTES} bytes`, 'move it out of the secrets folder');
+      }
+      if (!look.bytes) continue;
+      const text = decode(look.bytes);
+      if (text === undefined) return broken('is not UTF-8 text', 'save it as UTF-8 text');
+      return { kind: 'read', text, warnings: access.warnings };
+    }
+    return broken('changes all the time while it is read', 'find out which program keeps writing it');
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing' };
+    if (code === undefined) throw error;
+    const hint =
+      facts && code === 'EACCES'
+        ? accessHint(path, 'file', { mode: Number(facts.mode), uid: Number(facts.uid) }, user)
+        : 'see that the daemon can read it';
+    return broken(`cannot be read (${code})`, hint);
+  }
+}
+
+/** Opens and reads the file once; there are no bytes where it is nothing to read or changed meanwhile. */
+async function readOnce(path: string): Promise<{ readonly before: BigIntStats; readonly bytes?: Buffer }> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  try {
+    const before = await file.stat({ bigint: true });
+    if (!before.isFile() || before.size > MAX_SECRET_BYTES) return { before };
+    const bytes = await readUpTo(file, Number(before.size) + 1);
+    const after = await file.stat({ bigint: true });
+    return isSame(before, after) && bytes.length === Number(before.size) ? { before, bytes } : { before };
+  } finally {
+    await file.close();
+  }
+}
+
+async function readUpTo(file: FileHandle, limit: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(limit);
+  let length = 0;
+  while (length < limit) {
+    const { bytesRead } = await file.read(buffer, length, limit - length, length);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return buffer.subarray(0, length);
+}
+
+function isSame(a: BigIntStats, b: BigIntStats): boolean {
+  return (
+    a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs && a.mode === b.mode && a.uid === b.uid
+  );
+}
+
+/** Returns the text without its byte order mark, or undefined where the bytes are not UTF-8 or hold a NUL. */
+function decode(bytes: Buffer): string | undefined {
+  if (bytes.includes(0)) return undefined;
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}

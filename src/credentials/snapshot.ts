@@ -1,0 +1,116 @@
+/**
+ * Everything the vault holds at one moment, and how one look at the disk makes the next of it.
+ */
+
+import type { Paths } from '../base/paths.ts';
+import type { Warning } from '../base/warning.ts';
+import type { ApiKey, KeyName } from './api-keys.ts';
+import { sayVariable } from './env-file.ts';
+import { mergeEnv, readKeys } from './env-reading.ts';
+import type { Variables } from './env-reading.ts';
+import type { Doubts } from './glance.ts';
+import { Glance } from './glance.ts';
+import { leavesOf, parseJson } from './opaque-secret.ts';
+import type { StoredFiles } from './opaque-store.ts';
+import { isJsonFile, secretNameOf } from './opaque-store.ts';
+import { judgeFolder, readStore } from './store-folder.ts';
+
+/** Is what the vault holds. Never changes; the next look makes another. */
+export interface Snapshot {
+  readonly variables: Variables;
+  readonly keys: ReadonlyMap<string, readonly ApiKey[]>;
+  readonly placeholders: readonly KeyName[];
+  readonly files: StoredFiles;
+  readonly warnings: readonly Warning[];
+  readonly doubts: Doubts;
+}
+
+/** Names what differs between two snapshots: variables, and secrets as `<provider>/<slug>`. */
+export interface Difference {
+  readonly added: readonly string[];
+  readonly changed: readonly string[];
+  readonly removed: readonly string[];
+}
+
+/** Holds nothing. */
+export const EMPTY_SNAPSHOT: Snapshot = {
+  variables: new Map(),
+  keys: new Map(),
+  placeholders: [],
+  files: new Map(),
+  warnings: [],
+  doubts: new Map(),
+};
+
+/** Says where and when to look; `trusting` believes at once that a file is gone or empty. */
+export interface SnapshotRequest {
+  readonly paths: Pick<Paths, 'secretsRoot' | 'secrets' | 'envFile'>;
+  readonly knownProviders: readonly string[];
+  readonly monotonicMs: number;
+  readonly trusting: boolean;
+}
+
+/** Looks at the disk and returns what is held from now on, given what was held before. */
+export async function takeSnapshot(request: SnapshotRequest, before: Snapshot): Promise<Snapshot> {
+  const { paths, knownProviders, monotonicMs, trusting } = request;
+  const glance = new Glance({ monotonicMs, doubts: before.doubts, trusting });
+
+  const held = before.variables.size > 0 ? before.variables : undefined;
+  const variables =
+    (await glance.read(paths.envFile, held, {
+      doubtEmpty: true,
+      parse: (text) => mergeEnv(paths.envFile, text, before.variables, knownProviders),
+    })) ?? EMPTY_SNAPSHOT.variables;
+  await judgeFolder(paths.secretsRoot, glance);
+  const files = await readStore(paths.secrets, paths.envFile, before.files, glance);
+
+  const { keys, placeholders } = readKeys(variables, knownProviders);
+  return {
+    variables,
+    keys: Map.groupBy(keys, (key) => key.provider),
+    placeholders,
+    files,
+    warnings: glance.warnings,
+    doubts: glance.doubts,
+  };
+}
+
+/** Compares two snapshots and names what differs, never a value. */
+export function differenceOf(before: Snapshot, after: Snapshot): Difference {
+  const variables = compareHeld(before.variables, after.variables, sayVariable);
+  const files = compareHeld(before.files, after.files, secretNameOf);
+  return {
+    added: [...variables.added, ...files.added],
+    changed: [...variables.changed, ...files.changed],
+    removed: [...variables.removed, ...files.removed],
+  };
+}
+
+/** Lists every value in a snapshot that must not show up in a text. The names of providers occur as values, and are none. */
+export function valuesOf(snapshot: Snapshot, knownProviders: readonly string[]): string[] {
+  const values = new Set<string>();
+  const add = (text: string): void => {
+    values.add(text.trim());
+    for (const line of text.split('\n')) values.add(line.trim());
+  };
+  const placeholders = new Set(snapshot.placeholders.map((key) => key.keyId));
+  for (const [name, value] of snapshot.variables) if (!placeholders.has(name)) add(value.reveal());
+  for (const [file, content] of snapshot.files) {
+    const parsed = isJsonFile(file) ? parseJson(content.reveal()) : undefined;
+    const leaves = parsed?.kind === 'document' ? leavesOf(parsed.document) : [content.reveal()];
+    for (const leaf of leaves ?? []) add(leaf);
+  }
+  for (const name of ['', ...knownProviders]) values.delete(name);
+  return [...values];
+}
+
+function compareHeld(before: Variables, after: Variables, nameOf: (key: string) => string): Difference {
+  const named = (names: readonly string[]): string[] => [...new Set(names.map(nameOf))];
+  return {
+    added: named([...after.keys()].filter((name) => !before.has(name))),
+    changed: named(
+      [...after].filter(([name, value]) => before.get(name)?.equals(value) === false).map(([name]) => name),
+    ),
+    removed: named([...before.keys()].filter((name) => !after.has(name))),
+  };
+}

@@ -1,0 +1,164 @@
+/**
+ * Reads the secrets folder: which files are opaque secrets, what is held of them now, and what others could get at.
+ *
+ * Opaque secrets lie in the folders of providers, one level deep. Files beside `.env` (Google's, and whatever else people
+ * keep there) are not served, but their modes are judged all the same, and so are those of the reserved folder.
+ */
+
+import type { Dirent } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemErrorCode } from '../base/errors.ts';
+import { Secret } from '../base/secret.ts';
+import type { Glance } from './glance.ts';
+import { parseJson } from './opaque-secret.ts';
+import type { StoredFiles } from './opaque-store.ts';
+import { isJsonFile } from './opaque-store.ts';
+import { currentUser, judgeAccess, shellQuote } from './permissions.ts';
+import { isSegment, OAUTH_FOLDER } from './secret-name.ts';
+
+/** Bounds how many opaque secrets are read: more are not secrets, but something that was put there by mistake. */
+const MAX_FILES = 4096;
+
+/** Bounds how many files are open at once. */
+const FILES_AT_ONCE = 16;
+
+/** Is what a folder holds; `unreadable` says nothing of its content. */
+type FolderOutcome =
+  | { readonly kind: 'listed'; readonly files: readonly string[]; readonly folders: readonly string[] }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'unreadable' };
+
+/** Reads every opaque secret and returns what is held from now on. Adds to the look what is wrong with any file or folder. */
+export async function readStore(
+  folder: string,
+  envFile: string,
+  held: StoredFiles,
+  glance: Glance,
+): Promise<StoredFiles> {
+  const top = await listFolder(folder, glance);
+  if (top.kind === 'unreadable') return held;
+  const wanted = new Set(held.keys());
+  const unreadable = new Set<string>();
+
+  if (top.kind === 'listed') {
+    await judgeFiles(
+      top.files.map((file) => join(folder, file)).filter((path) => path !== envFile),
+      glance,
+    );
+    for (const provider of top.folders.filter(isSegment)) {
+      const inner = await listFolder(join(folder, provider), glance);
+      if (inner.kind === 'unreadable') unreadable.add(provider);
+      if (inner.kind !== 'listed') continue;
+      if (provider === OAUTH_FOLDER) {
+        const paths = inner.files.map((file) => join(folder, provider, file));
+        await judgeFiles(paths, glance);
+      } else {
+        for (const file of inner.files.filter(isSegment)) wanted.add(`${provider}/${file}`);
+      }
+    }
+  }
+  if (wanted.size > MAX_FILES) {
+    const problem = `holds ${wanted.size} files, of which ${MAX_FILES} are read`;
+    glance.addFaults([{ subject: folder, problem, hint: 'move what is no secret out of it' }]);
+  }
+  return readFiles(folder, [...wanted].slice(0, MAX_FILES), held, unreadable, glance);
+}
+
+/** Judges the mode and owner of a folder that is not read itself; a missing one is no fault. */
+export async function judgeFolder(path: string, glance: Glance): Promise<void> {
+  await judgePath(path, 'folder', glance);
+}
+
+async function readFiles(
+  folder: string,
+  files: readonly string[],
+  held: StoredFiles,
+  unreadable: ReadonlySet<string>,
+  glance: Glance,
+): Promise<StoredFiles> {
+  const next = new Map<string, Secret>();
+  for (let at = 0; at < files.length; at += FILES_AT_ONCE) {
+    const some = files.slice(at, at + FILES_AT_ONCE);
+    const contents = await Promise.all(
+      some.map((file) => {
+        const before = held.get(file);
+        const provider = file.slice(0, file.indexOf('/'));
+        return unreadable.has(provider) ? Promise.resolve(before) : readFile(join(folder, file), before, glance);
+      }),
+    );
+    for (const [index, content] of contents.entries()) {
+      const file = some[index];
+      if (content && file !== undefined) next.set(file, content);
+    }
+  }
+  return next;
+}
+
+function readFile(path: string, before: Secret | undefined, glance: Glance): Promise<Secret | undefined> {
+  const json = isJsonFile(path);
+  return glance.read(path, before, {
+    doubtEmpty: !json,
+    parse: (text) => {
+      if (json && parseJson(text).kind === 'broken') {
+        return {
+          faults: [{ subject: path, problem: 'is not valid JSON', hint: 'mend it, or drop .json from its name' }],
+        };
+      }
+      // An unchanged content stays the same object, so that comparing two looks is cheap.
+      return { held: before?.reveal() === text ? before : new Secret(text), faults: [] };
+    },
+  });
+}
+
+async function listFolder(path: string, glance: Glance): Promise<FolderOutcome> {
+  let entries: Dirent[];
+  try {
+    entries = await readdir(path, { withFileTypes: true });
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'ENOENT') return { kind: 'missing' };
+    if (code === 'ENOTDIR') {
+      glance.addFaults([{ subject: path, problem: 'is no folder', hint: 'put a folder in its place' }]);
+      return { kind: 'missing' };
+    }
+    const problem = `this folder cannot be read (${code ?? 'unknown error'})`;
+    glance.addFaults([{ subject: path, problem, hint: `chmod 700 ${shellQuote(path)}` }]);
+    return { kind: 'unreadable' };
+  }
+  await judgePath(path, 'folder', glance);
+  const files: string[] = [];
+  const folders: string[] = [];
+  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+    const kind = entry.isSymbolicLink() ? await kindOfTarget(join(path, entry.name)) : kindOf(entry);
+    if (kind === 'file') files.push(entry.name);
+    if (kind === 'folder') folders.push(entry.name);
+  }
+  return { kind: 'listed', files, folders };
+}
+
+async function kindOfTarget(path: string): Promise<'file' | 'folder' | undefined> {
+  try {
+    return kindOf(await stat(path));
+  } catch {
+    // A dangling link is no file.
+    return undefined;
+  }
+}
+
+function kindOf(entry: Pick<Dirent, 'isFile' | 'isDirectory'>): 'file' | 'folder' | undefined {
+  if (entry.isFile()) return 'file';
+  return entry.isDirectory() ? 'folder' : undefined;
+}
+
+async function judgeFiles(paths: readonly string[], glance: Glance): Promise<void> {
+  for (const path of paths.slice(0, MAX_FILES)) await judgePath(path, 'file', glance);
+}
+
+async function judgePath(path: string, kind: 'file' | 'folder', glance: Glance): Promise<void> {
+  try {
+    glance.addNotes(judgeAccess(path, kind, await stat(path), currentUser()).warnings);
+  } catch {
+    // Gone since it was listed, or out of reach: then nothing of it is used either.
+  }
+}

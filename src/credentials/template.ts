@@ -1,0 +1,56 @@
+/**
+ * The `.env` that a new user starts with. Its active lines are AIPass's own placeholders, so that both programs read it
+ * as "not set yet".
+ */
+
+import { lstat } from 'node:fs/promises';
+import { systemErrorCode } from '../base/errors.ts';
+import { createSecretFile } from './atomic-write.ts';
+
+/** Is the text of a new `.env`. */
+export const ENV_TEMPLATE = `# API keys for aipassd. Only you may read this file (mode 0600).
+#
+# One line for one key: <PROVIDER>_API_KEY=value. A saved change is in use at once; nothing needs a restart.
+# Several keys of one provider make a pool, which is used in turns:
+#   OPENROUTER_API_KEY=first key
+#   OPENROUTER_API_KEY_2=second key
+#   OPENROUTER_API_KEY_3=third key
+# Any other provider works the same way. A value such as the two below counts as not set.
+
+OPENROUTER_API_KEY=sk-or-v1-your-key-here
+OPENAI_API_KEY=sk-your-openai-key-here
+
+# ANTHROPIC_API_KEY=<your key>
+# GOOGLE_API_KEY=<your key>
+# GROQ_API_KEY=<your key>
+# MISTRAL_API_KEY=<your key>
+# XAI_API_KEY=<your key>
+# DEEPSEEK_API_KEY=<your key>
+# CEREBRAS_API_KEY=<your key>
+# TOGETHER_API_KEY=<your key>
+# FIREWORKS_API_KEY=<your key>
+# COHERE_API_KEY=<your key>
+# PERPLEXITY_API_KEY=<your key>
+# MOONSHOT_API_KEY=<your key>
+`;
+
+/** Makes a `.env` from the template; one that is there already, even a dangling link, is left alone. */
+export async function initEnvFile(path: string): Promise<'created' | 'exists'> {
+  try {
+    await createSecretFile(path, ENV_TEMPLATE);
+    return 'created';
+  } catch (error) {
+    if (systemErrorCode(error) === 'EEXIST' && (await isThere(path))) return 'exists';
+    throw error;
+  }
+}
+
+/** Tells a taken name from a file that stands where the folder should be: both fail with EEXIST. */
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * Holds the user's API keys and opaque secrets, and keeps them as the disk has them.
+ *
+ * One read at a time, its result swapped in at once; a change during a read causes another. Whatever a read finds wrong is
+ * a warning, and what was held of that file stays in use. Values leave as `Secret` or through readSecret(); the log gets names.
+ */
+
+import type { Clock } from '../base/clock.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Paths } from '../base/paths.ts';
+import type { Redactor } from '../base/redactor.ts';
+import type { Release } from '../base/releasers.ts';
+import { Releasers } from '../base/releasers.ts';
+import type { Warning } from '../base/warning.ts';
+import type { SecretInfo } from '../protocol/operations.ts';
+import type { ApiKey, KeyName } from './api-keys.ts';
+import { SECOND_LOOK_MS } from './glance.ts';
+import { listSecrets, readStored } from './opaque-store.ts';
+import { QuietTimer } from './quiet-timer.ts';
+import { differenceOf, EMPTY_SNAPSHOT, takeSnapshot, valuesOf } from './snapshot.ts';
+import type { Snapshot } from './snapshot.ts';
+import { watchSecrets } from './watcher.ts';
+
+/** Is what the vault works with. */
+export interface VaultParts {
+  readonly paths: Paths;
+  /** Lists the names that the prefixes of variables are mapped onto. */
+  readonly knownProviders: readonly string[];
+  readonly redactor: Redactor;
+  readonly clock: Clock;
+  readonly logger: Pick<Logger, 'info' | 'warn'>;
+}
+
+/** Waits for an editor to finish, and for no more than a third of the 500 ms in which a change must be served. */
+const CHANGE_TIMES = { quietMs: 40, limitMs: 150 };
+
+/** Bounds how long a change stays unseen that no watcher told of (a network file system, a lost event), in milliseconds. */
+const SAFETY_READ_MS = 30_000;
+
+/** Holds keys and secrets. */
+export class Vault {
+  readonly #parts: VaultParts;
+  readonly #listeners = new Set<(names: readonly string[]) => void>();
+  #snapshot: Snapshot = EMPTY_SNAPSHOT;
+  #lastRead: Promise<void> = Promise.resolve();
+  #readWaits = false;
+  #changes: QuietTimer | undefined;
+  #cancelSecondLook: (() => void) | undefined;
+  #cancelSafetyRead: (() => void) | undefined;
+  #watchProblem: Warning | undefined;
+
+  constructor(parts: VaultParts) {
+    this.#parts = parts;
+  }
+
+  /** Reads everything, and believes what it sees. */
+  load(): Promise<void> {
+    return this.#read(true);
+  }
+
+  /** Loads, then follows the disk until released. The watcher is soon ready, but not yet when this resolves. */
+  async start(): Promise<Release> {
+    const { clock, logger, paths } = this.#parts;
+    await this.load();
+    const releasers = new Releasers();
+    releasers.add('the last read', () => this.#lastRead);
+
+    const changes = new QuietTimer(clock, CHANGE_TIMES, () => this.#readSoon());
+    this.#changes = changes;
+    const awaitSafetyRead = (): void => {
+      this.#cancelSafetyRead = clock.after(SAFETY_READ_MS, () => {
+        this.changed();
+        awaitSafetyRead();
+      });
+    };
+    awaitSafetyRead();
+    releasers.add('the timers of the vault', () => {
+      this.#cancelSafetyRead?.();
+      this.#changes = undefined;
+      changes.stop();
+      this.#cancelSecondLook?.();
+      this.#cancelSecondLook = undefined;
+    });
+
+    // Nobody waits for the watcher: what changes before it is ready is seen by the read that follows it.
+    const watching = watchSecrets({
+      root: paths.secretsRoot,
+      folder: paths.secrets,
+      onChange: () => this.changed(),
+      onProblem: (problem) => {
+        this.#watchProblem = problem;
+        logger.warn(problem.problem, { subject: problem.subject, hint: problem.hint });
+      },
+    });
+    releasers.add('the watcher of the secrets', async () => {
+      const stopWatching = await watching;
+      await stopWatching();
+    });
+    void watching.then(() => this.changed());
+    return () => releasers.release();
+  }
+
+  /** Notes that something may have changed; everything is read again after a quiet moment. Does nothing unless started. */
+  changed(): void {
+    this.#changes?.poke();
+  }
+
+  /** Returns the keys of one provider, in the order of their numbers, or all keys. */
+  keys(provider?: string): readonly ApiKey[] {
+    if (provider === undefined) return [...this.#snapshot.keys.values()].flat();
+    return this.#snapshot.keys.get(provider) ?? [];
+  }
+
+  /** Returns the names of keys whose value only stands for one. */
+  placeholders(): readonly KeyName[] {
+    return this.#snapshot.placeholders;
+  }
+
+  /** Describes the opaque secrets of one provider, or all. */
+  secretNames(provider?: string): SecretInfo[] {
+    return listSecrets(this.#snapshot.files, provider);
+  }
+
+  /**
+   * Returns an opaque secret as text or, with `json`, as a document that the caller may change.
+   *
+   * @throws AipassError BAD_REQUEST where the name is none, NOT_FOUND where nothing is held under it.
+   */
+  readSecret(name: string, json: boolean): unknown {
+    return readStored(this.#snapshot.files, name, json);
+  }
+
+  /** Lists what is wrong: what keeps content from being used first. */
+  warnings(): readonly Warning[] {
+    const { warnings } = this.#snapshot;
+    return this.#watchProblem ? [...warnings, this.#watchProblem] : warnings;
+  }
+
+  /** Calls back after each read that changed something, with the names of what changed; the returned function takes that back. */
+  onChange(listener: (names: readonly string[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Reads again, unless a read that has not begun yet will see the same. */
+  #readSoon(): void {
+    if (this.#readWaits) return;
+    this.#readWaits = true;
+    this.#read(false).catch(() => {});
+  }
+
+  /** Reads after every read that was asked for before. */
+  #read(trusting: boolean): Promise<void> {
+    const read = this.#lastRead.then(() => {
+      if (!trusting) this.#readWaits = false;
+      return this.#readNow(trusting);
+    });
+    this.#lastRead = read.catch((error: unknown) => {
+      this.#parts.logger.warn('reading the secrets failed', { error });
+    });
+    return read;
+  }
+
+  async #readNow(trusting: boolean): Promise<void> {
+    const { paths, knownProviders, clock, redactor, logger } = this.#parts;
+    const before = this.#snapshot;
+    const after = await takeSnapshot({ paths, knownProviders, monotonicMs: clock.monotonic(), trusting }, before);
+
+    const difference = differenceOf(before, after);
+    const names = Object.values(difference).flat();
+    // A value that was just replaced is still on its way through running requests.
+    if (names.length > 0) redactor.learn([...valuesOf(after, knownProviders), ...valuesOf(before, knownProviders)]);
+    this.#snapshot = after;
+    this.#lookTwice(after);
+
+    if (names.length > 0) logger.info('the secrets changed', { ...difference });
+    const known = new Set(before.warnings.map(printWarning));
+    for (const warning of after.warnings.filter((candidate) => !known.has(printWarning(candidate)))) {
+      logger.warn(`${warning.subject}: ${warning.problem}`, { hint: warning.hint });
+    }
+    if (names.length > 0) this.#tell(names);
+  }
+
+  #lookTwice(snapshot: Snapshot): void {
+    this.#cancelSecondLook?.();
+    this.#cancelSecondLook = undefined;
+    if (snapshot.doubts.size === 0 || !this.#changes) return;
+    this.#cancelSecondLook = this.#parts.clock.after(SECOND_LOOK_MS, () => this.#readSoon());
+  }
+
+  #tell(names: readonly string[]): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(names);
+      } catch (error) {
+        this.#parts.logger.warn('a listener of the vault failed', { error });
+      }
+    }
+  }
+}
+
+function printWarning(warning: Warning): string {
+  return `${warning.subject}\n${warning.problem}`;
+}

@@ -1,0 +1,148 @@
+/**
+ * The providers that are known without configuration.
+ *
+ * Every path is relative to the base URL, so that moving the base (to a proxy, to a test server) moves all of a
+ * provider's addresses with it, and a key is never sent to a host that its user has replaced. Sources are the providers'
+ * own documents unless a comment says otherwise; all of it is a default that configuration overrides.
+ */
+
+import type { KeyShape } from './provider.ts';
+
+/** Is what the catalogue says of a provider; what it leaves out is usual. */
+export interface CatalogueEntry {
+  readonly baseUrl: string;
+  /** Is `authorization` where it is left out. */
+  readonly authHeader?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Is true where it is left out. */
+  readonly needsKey?: boolean;
+  readonly keyShape?: KeyShape;
+  /** Is `./models` where it is left out, null where there is no list. */
+  readonly modelsPath?: string | null;
+  readonly modelsArePublic?: boolean;
+  readonly models?: readonly string[];
+  readonly keyCheck: KeyCheckEntry | null;
+  /** Is true where it is left out. */
+  readonly streamUsageOption?: boolean;
+}
+
+/** Is a key check as the catalogue writes it. */
+export interface KeyCheckEntry {
+  readonly path: string;
+  readonly method?: 'GET' | 'POST';
+  readonly invalidStatuses?: readonly number[];
+  readonly mustBeTrue?: readonly string[];
+  readonly mustNotBeTrue?: readonly string[];
+}
+
+/** Is the check of a provider that shows its models only to a key. A 403 is no verdict: it may be a key of narrow rights, or a country. */
+const MODELS_NEED_A_KEY: KeyCheckEntry = { path: './models' };
+
+/** Maps each built-in provider to what is known of it. */
+export const CATALOGUE: Readonly<Record<string, CatalogueEntry>> = {
+  openrouter: {
+    baseUrl: 'https://openrouter.ai/api/v1',
+    // How OpenRouter names the program that asks, in its statistics.
+    headers: { 'http-referer': 'https://aipass.local', 'x-title': 'aipassd' },
+    keyShape: { prefix: 'sk-or-v1-', minLength: 40 },
+    modelsArePublic: true,
+    keyCheck: { path: './key' },
+  },
+  openai: {
+    baseUrl: 'https://api.openai.com/v1',
+    keyShape: { prefix: 'sk-', minLength: 40 },
+    keyCheck: MODELS_NEED_A_KEY,
+  },
+  anthropic: {
+    baseUrl: 'https://api.anthropic.com/v1',
+    authHeader: 'x-api-key',
+    headers: { 'anthropic-version': '2023-06-01' },
+    keyShape: { prefix: 'sk-ant-', minLength: 40 },
+    // Without it a page has 20 models; 1000 is the most that is allowed.
+    modelsPath: './models?limit=1000',
+    keyCheck: MODELS_NEED_A_KEY,
+  },
+  google: {
+    baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
+    keyShape: { prefix: 'AIza', minLength: 39 },
+    // A wrong key is answered with 400 INVALID_ARGUMENT, API_KEY_INVALID.
+    keyCheck: { path: './models', invalidStatuses: [400, 401] },
+  },
+  groq: {
+    baseUrl: 'https://api.groq.com/openai/v1',
+    keyShape: { prefix: 'gsk_', minLength: 40 },
+    keyCheck: MODELS_NEED_A_KEY,
+  },
+  mistral: {
+    baseUrl: 'https://api.mistral.ai/v1',
+    keyShape: { minLength: 32 },
+    keyCheck: MODELS_NEED_A_KEY,
+    // 422 extra_forbidden; the last chunk has the usage anyway.
+    streamUsageOption: false,
+  },
+  xai: {
+    baseUrl: 'https://api.x.ai/v1',
+    keyShape: { prefix: 'xai-', minLength: 40 },
+    // A wrong key is answered with 400.
+    keyCheck: {
+      path: './api-key',
+      invalidStatuses: [400, 401],
+      mustNotBeTrue: ['api_key_blocked', 'api_key_disabled', 'team_blocked'],
+    },
+  },
+  deepseek: {
+    baseUrl: 'https://api.deepseek.com',
+    keyShape: { prefix: 'sk-', minLength: 32 },
+    keyCheck: { path: './user/balance' },
+  },
+  cerebras: {
+    baseUrl: 'https://api.cerebras.ai/v1',
+    keyShape: { prefix: 'csk-', minLength: 20 },
+    keyCheck: MODELS_NEED_A_KEY,
+    // Not among its documented parameters; the last chunk has the usage anyway.
+    streamUsageOption: false,
+  },
+  together: {
+    baseUrl: 'https://api.together.xyz/v1',
+    keyShape: { minLength: 40 },
+    keyCheck: MODELS_NEED_A_KEY,
+    // Not among its documented parameters; the last chunk has the usage anyway.
+    streamUsageOption: false,
+  },
+  fireworks: {
+    baseUrl: 'https://api.fireworks.ai/inference/v1',
+    keyShape: { prefix: 'fw_', minLength: 16 },
+    keyCheck: MODELS_NEED_A_KEY,
+    // Not among its documented parameters; the last chunk has the usage anyway.
+    streamUsageOption: false,
+  },
+  cohere: {
+    baseUrl: 'https://api.cohere.ai/compatibility/v1',
+    keyShape: { minLength: 40 },
+    // The compatibility endpoints list no models; Cohere's own do, a thousand at most.
+    modelsPath: '/v1/models?page_size=1000&endpoint=chat',
+    keyCheck: { path: '/v1/check-api-key', method: 'POST', mustBeTrue: ['valid'] },
+    // Refused as an unknown field.
+    streamUsageOption: false,
+  },
+  perplexity: {
+    baseUrl: 'https://api.perplexity.ai',
+    keyShape: { prefix: 'pplx-', minLength: 40 },
+    modelsPath: null,
+    models: ['sonar', 'sonar-pro', 'sonar-reasoning-pro', 'sonar-deep-research'],
+    keyCheck: null,
+    // Not among its documented parameters; the chunks have the usage anyway.
+    streamUsageOption: false,
+  },
+  moonshot: {
+    baseUrl: 'https://api.moonshot.ai/v1',
+    keyShape: { prefix: 'sk-', minLength: 32 },
+    keyCheck: { path: './users/me/balance' },
+  },
+  ollama: {
+    baseUrl: 'http://127.0.0.1:11434/v1',
+    needsKey: false,
+    modelsArePublic: true,
+    keyCheck: null,
+  },
+};

@@ -1,0 +1,96 @@
+/**
+ * What may be told of a provider's error document. Such a document can echo a key or a prompt, so that only known fields
+ * pass: its message, its code and its type, made plain, redacted, and cut.
+ */
+
+import { plainText } from '../base/plain-text.ts';
+import { Redactor } from '../base/redactor.ts';
+import type { Secret } from '../base/secret.ts';
+
+/** Is the longest reason that is told, in characters. */
+const MAX_REASON = 300;
+
+/** Is how much of a message is looked at; more than is told, so that a key at the cut is still recognised. */
+const MAX_READ = 4096;
+
+/** Masks secrets in a text. */
+export type Redact = (text: string) => string;
+
+/** Returns a masking that knows the key in use besides what the given redactor knows. */
+export function redactWith(key: Secret | null, redactor?: Redactor): Redact {
+  const own = new Redactor();
+  if (key !== null) own.learn([key.reveal()]);
+  return (text) => {
+    const masked = own.redact(text);
+    return redactor ? redactor.redact(masked) : masked;
+  };
+}
+
+/**
+ * Returns the reason that an error document gives, safe to be shown, or undefined where it gives none.
+ *
+ * Read are the shapes of OpenAI (`error.message`, `.code`, `.type`), Google (the same in a list, with `.status`), Mistral
+ * and Cohere (`message` on top), FastAPI (`detail`), Ollama and xAI (`error` is a text).
+ */
+export function safeReason(document: unknown, redact: Redact): string | undefined {
+  const { message, codes } = readError(document);
+  const [code] = codes;
+  const parts = [message, code !== undefined && message?.includes(code) !== true ? `(${code})` : undefined];
+  const text = parts.filter((part) => part !== undefined).join(' ');
+  return text === '' ? undefined : plainText(redact(plainText(text, MAX_READ)), MAX_REASON);
+}
+
+/** Is what is known of an error document; `codes` are its code, status and type as far as they are texts, in this order. */
+export interface ReadError {
+  readonly message?: string;
+  readonly codes: readonly string[];
+  /** Is the HTTP status that the document itself names. */
+  readonly status?: number;
+}
+
+/** Reads the known fields of an error document, unredacted: for decisions, never for display. */
+export function readError(document: unknown): ReadError {
+  const outer = Array.isArray(document) ? toFields(document[0]) : toFields(document);
+  const inner = toFields(outer['error']);
+  const message = firstText(
+    inner['message'],
+    outer['error'],
+    outer['message'],
+    outer['detail'],
+    firstDetail(outer['detail']),
+    firstDetail(toFields(outer['message'])['detail']),
+  );
+  const codes = [inner['code'], inner['status'], inner['type'], outer['code'], outer['type']].filter(isText);
+  const status = [inner['code'], inner['status'], outer['code'], outer['status']]
+    .map(readStatus)
+    .find((one) => one !== undefined);
+  return {
+    ...(message === undefined ? {} : { message }),
+    codes,
+    ...(status === undefined ? {} : { status }),
+  };
+}
+
+/** Views any value as a record of unknown fields; what is no object has none. */
+export function toFields(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? { ...value } : {};
+}
+
+function firstText(...values: readonly unknown[]): string | undefined {
+  return values.find(isText);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.trim() !== '';
+}
+
+/** Returns the first message of pydantic's list of problems. */
+function firstDetail(detail: unknown): unknown {
+  return Array.isArray(detail) ? toFields(detail[0])['msg'] : undefined;
+}
+
+/** Returns a HTTP status of failure, which some write as a text. */
+function readStatus(value: unknown): number | undefined {
+  if (typeof value !== 'number' && typeof value !== 'string') return undefined;
+  return /^[45]\d\d$/.test(String(value)) ? Number(value) : undefined;
+}

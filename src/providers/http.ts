@@ -1,0 +1,86 @@
+/**
+ * Asks a provider for a JSON document, with a bound on time and size: model lists and key checks, not completions.
+ */
+
+import { systemClock, type Clock } from '../base/clock.ts';
+import type { Secret } from '../base/secret.ts';
+import { isSendable } from './key-shape.ts';
+import { ExchangeFailure, openExchange, type HttpAnswer } from './http-exchange.ts';
+import { requestHeaders, type Provider } from './provider.ts';
+import { describeFailedExchange } from './refusal.ts';
+
+/** Is the longest document that is read, in bytes: the largest model list is a twentieth of it. */
+const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024;
+
+/** Is the longest that one such request may take as a whole, in milliseconds: somebody waits at a terminal. */
+const MAX_TOTAL_MS = 30_000;
+
+/** Is an answer; `body` is undefined where it is no JSON. */
+export interface JsonAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: unknown;
+}
+
+/**
+ * Sends one request with the provider's headers and the key, and returns its answer whatever the status.
+ *
+ * @throws AipassError PROVIDER_UNAVAILABLE, TIMED_OUT or CANCELLED where there is no answer, BAD_REQUEST for a key that
+ * no header can carry.
+ */
+export async function askJson(
+  provider: Provider,
+  key: Secret | null,
+  request: { readonly method: 'GET' | 'POST'; readonly url: string },
+  signal: AbortSignal,
+  clock: Clock = systemClock,
+): Promise<JsonAnswer> {
+  const totalMs = Math.min(provider.timeoutMs, MAX_TOTAL_MS);
+  const deadline = new AbortController();
+  const stop = clock.after(totalMs, () => deadline.abort());
+  try {
+    if (key !== null && !isSendable(key)) {
+      throw new ExchangeFailure('unsendable', 'the key holds a character that no header can carry');
+    }
+    const answer = await openExchange(
+      { ...request, headers: requestHeaders(provider, key), ...(request.method === 'POST' ? { body: '' } : {}) },
+      { waitMs: totalMs, maxBytes: MAX_DOCUMENT_BYTES },
+      { clock, signal: AbortSignal.any([signal, deadline.signal]) },
+    );
+    return { status: answer.status, headers: answer.headers, body: parseJson(await readAll(answer)) };
+  } catch (error) {
+    if (!(error instanceof ExchangeFailure)) throw error;
+    throw describeFailedExchange(
+      deadline.signal.aborted && !signal.aborted
+        ? new ExchangeFailure('timeout', `no whole answer within ${totalMs} ms`)
+        : error,
+      provider.name,
+    );
+  } finally {
+    stop();
+  }
+}
+
+/** Returns the whole body as text. @throws ExchangeFailure also for a body longer than `maxBytes`, which closes the connection. */
+export async function readAll(answer: HttpAnswer, maxBytes = MAX_DOCUMENT_BYTES): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for (let chunk = await answer.read(); chunk !== undefined; chunk = await answer.read()) {
+    bytes += chunk.byteLength;
+    if (bytes > maxBytes) {
+      answer.close();
+      throw new ExchangeFailure('garbage', `more than ${maxBytes} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return new TextDecoder().decode(Buffer.concat(chunks));
+}
+
+/** Returns the document, or undefined for a text that is no JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * Asks a provider whether a key is good, by an endpoint that costs nothing.
+ *
+ * A refusal that does not speak of the key, and a success that anybody gets, prove nothing: then the verdict is
+ * `unknown`.
+ */
+
+import { systemClock, type Clock } from '../base/clock.ts';
+import { AipassError } from '../base/errors.ts';
+import type { Secret } from '../base/secret.ts';
+import { redactWith, toFields } from './error-reason.ts';
+import { askJson, type JsonAnswer } from './http.ts';
+import type { KeyCheck, Provider } from './provider.ts';
+import { describeRefusal } from './refusal.ts';
+
+/** Is a provider's word on a key; reasons are plain text without the key. */
+export type KeyCheckResult =
+  | { readonly kind: 'valid' }
+  | { readonly kind: 'invalid'; readonly status: number; readonly reason: string }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+/**
+ * Asks the provider about a key.
+ *
+ * @throws AipassError CANCELLED when the signal aborts; no other failure is thrown, it makes the verdict `unknown`.
+ */
+export async function checkKey(
+  provider: Provider,
+  key: Secret,
+  signal: AbortSignal,
+  clock: Clock = systemClock,
+): Promise<KeyCheckResult> {
+  const check = provider.keyCheck;
+  if (check === null) return unknown(`${provider.name} has no free endpoint that proves a key`);
+  try {
+    const answer = await askJson(provider, key, check, signal, clock);
+    return judgeKeyAnswer(
+      answer,
+      check,
+      (refusal) =>
+        describeRefusal(refusal, {
+          provider: provider.name,
+          keyId: null,
+          redact: redactWith(key),
+          now: clock.now(),
+        }).message,
+    );
+  } catch (error) {
+    if (!(error instanceof AipassError) || error.code === 'CANCELLED') throw error;
+    return unknown(error.message);
+  }
+}
+
+/** Judges the answer to a key check; `describe` words a refusal. */
+export function judgeKeyAnswer(
+  answer: JsonAnswer,
+  check: KeyCheck,
+  describe: (answer: JsonAnswer) => string,
+): KeyCheckResult {
+  const { status, body } = answer;
+  if (check.invalidStatuses.includes(status)) return { kind: 'invalid', status, reason: describe(answer) };
+  if (status < 200 || status > 299) return unknown(describe(answer));
+  // A portal of a hotel's network answers 200 with a page to whatever it is asked.
+  if (typeof body !== 'object' || body === null) return unknown('the answer is no JSON document');
+  const fields = toFields(body);
+  const denied =
+    check.mustBeTrue.find((field) => fields[field] !== true) ??
+    check.mustNotBeTrue.find((field) => fields[field] === true);
+  return denied === undefined
+    ? { kind: 'valid' }
+    : { kind: 'invalid', status, reason: `the provider says "${denied}": ${String(fields[denied] === true)}` };
+}
+
+function unknown(reason: string): KeyCheckResult {
+  return { kind: 'unknown', reason };
+}

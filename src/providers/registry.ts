@@ -1,0 +1,168 @@
+/**
+ * The providers of this daemon: the catalogue with the configuration laid over it.
+ *
+ * A name that merely has a key in the vault is not in here: nobody knows where to send it.
+ */
+
+import type { Config, ProviderConfig } from '../base/config-schema.ts';
+import { AipassError } from '../base/errors.ts';
+import { nearest } from '../base/nearest.ts';
+import { plainText } from '../base/plain-text.ts';
+import { CATALOGUE, type CatalogueEntry, type KeyCheckEntry } from './catalogue.ts';
+import { DEFAULT_TIMEOUT_MS, type KeyCheck, type Provider } from './provider.ts';
+
+/** Knows the providers. */
+export interface Providers {
+  /** Returns the provider of that name. @throws AipassError NOT_FOUND that names the nearest known one. */
+  get(name: string): Provider;
+  /** Returns the provider of that name, or undefined. */
+  find(name: string): Provider | undefined;
+  /** Returns the names, built-in ones first. */
+  names(): readonly string[];
+  list(): readonly Provider[];
+}
+
+/** Lists headers that belong to the connection (RFC 9110, 7.6.1) or to how a body is packed: set by hand they break the request. */
+const TRANSPORT_HEADERS = new Set([
+  'accept-encoding',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'expect',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** Is what is taken for granted of a provider that only the configuration knows. */
+const UNKNOWN_ENTRY: Omit<CatalogueEntry, 'baseUrl'> = { keyShape: { minLength: 10 }, keyCheck: null };
+
+/**
+ * Makes the registry.
+ *
+ * @throws AipassError BAD_REQUEST for a provider without a base URL, a base URL with a query, or a header that would
+ * break the request.
+ */
+export function createProviders(config: Pick<Config, 'providers'>): Providers {
+  const providers = new Map<string, Provider>();
+  for (const [name, entry] of Object.entries(CATALOGUE)) {
+    const changes = Object.hasOwn(config.providers, name) ? config.providers[name] : undefined;
+    providers.set(name, buildProvider(name, entry, changes, changes ? 'overridden' : 'built-in'));
+  }
+  for (const [name, changes] of Object.entries(config.providers)) {
+    if (providers.has(name)) continue;
+    if (changes.baseUrl === undefined) throw withoutBaseUrl(name);
+    const entry = { ...UNKNOWN_ENTRY, baseUrl: changes.baseUrl };
+    providers.set(name, buildProvider(name, entry, changes, 'configured'));
+  }
+  return {
+    get(name) {
+      const provider = providers.get(name);
+      if (provider) return provider;
+      throw unknownProvider(name, providers.keys());
+    },
+    find: (name) => providers.get(name),
+    names: () => [...providers.keys()],
+    list: () => [...providers.values()],
+  };
+}
+
+function buildProvider(
+  name: string,
+  entry: CatalogueEntry,
+  changes: ProviderConfig | undefined,
+  source: Provider['source'],
+): Provider {
+  const baseUrl = checkBaseUrl(name, changes?.baseUrl ?? entry.baseUrl);
+  const modelsPath = entry.modelsPath === undefined ? './models' : entry.modelsPath;
+  return {
+    name,
+    source,
+    baseUrl,
+    authHeader: (changes?.authHeader ?? entry.authHeader ?? 'authorization').toLowerCase(),
+    headers: { ...entry.headers, ...readHeaders(name, changes?.headers) },
+    needsKey: changes?.needsKey ?? entry.needsKey ?? true,
+    keyShape: readKeyShape(entry, changes),
+    modelsUrl: changes?.modelsUrl === undefined ? resolvePath(baseUrl, modelsPath) : changes.modelsUrl,
+    modelsArePublic: entry.modelsArePublic ?? false,
+    models: changes?.models ?? entry.models ?? [],
+    keyCheck: changes?.keyCheck === undefined ? buildKeyCheck(baseUrl, entry.keyCheck) : readKeyCheck(changes.keyCheck),
+    streamUsageOption: entry.streamUsageOption ?? true,
+    timeoutMs: changes?.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+  };
+}
+
+function checkBaseUrl(name: string, baseUrl: string): string {
+  const { search, hash } = new URL(baseUrl);
+  if (search !== '' || hash !== '') {
+    throw new AipassError('BAD_REQUEST', `the base URL of provider "${name}" has a query or a fragment`, {
+      hint: `in the configuration, cut "providers.${name}.baseUrl" before the "?" or "#"; a fixed value goes into "headers"`,
+    });
+  }
+  return baseUrl.replace(/\/+$/, '');
+}
+
+function readHeaders(name: string, headers: ProviderConfig['headers']): Record<string, string> {
+  const lower: Record<string, string> = {};
+  for (const [header, value] of Object.entries(headers ?? {})) {
+    if (TRANSPORT_HEADERS.has(header.toLowerCase())) {
+      throw new AipassError('BAD_REQUEST', `the header "${header}" of provider "${name}" belongs to the connection`, {
+        hint: `remove it from "providers.${name}.headers" in the configuration`,
+      });
+    }
+    lower[header.toLowerCase()] = value;
+  }
+  return lower;
+}
+
+function readKeyShape(entry: CatalogueEntry, changes: ProviderConfig | undefined): Provider['keyShape'] {
+  const shape = changes?.keyShape;
+  if (!shape) return entry.keyShape ?? {};
+  return {
+    ...(shape.prefix === undefined ? {} : { prefix: shape.prefix }),
+    ...(shape.minLength === undefined ? {} : { minLength: shape.minLength }),
+  };
+}
+
+function resolvePath(baseUrl: string, path: string | null): string | null {
+  return path === null ? null : new URL(path, `${baseUrl}/`).href;
+}
+
+function buildKeyCheck(baseUrl: string, entry: KeyCheckEntry | null): KeyCheck | null {
+  if (entry === null) return null;
+  return {
+    method: entry.method ?? 'GET',
+    url: new URL(entry.path, `${baseUrl}/`).href,
+    invalidStatuses: entry.invalidStatuses ?? [401],
+    mustBeTrue: entry.mustBeTrue ?? [],
+    mustNotBeTrue: entry.mustNotBeTrue ?? [],
+  };
+}
+
+function readKeyCheck(check: Pick<KeyCheck, 'method' | 'url'> | null): KeyCheck | null {
+  return check === null ? null : { ...check, invalidStatuses: [401], mustBeTrue: [], mustNotBeTrue: [] };
+}
+
+function withoutBaseUrl(name: string): AipassError {
+  const near = nearest(name, Object.keys(CATALOGUE));
+  return new AipassError('BAD_REQUEST', `the configured provider "${name}" has no baseUrl`, {
+    hint:
+      near === undefined
+        ? `add "providers.${name}.baseUrl" to the configuration: where its OpenAI-compatible endpoints begin`
+        : `did you mean "${near}"? A new provider needs "providers.${name}.baseUrl"`,
+  });
+}
+
+function unknownProvider(name: string, known: Iterable<string>): AipassError {
+  const shown = plainText(name, 64);
+  const near = nearest(shown, known);
+  return new AipassError('NOT_FOUND', `unknown provider "${shown}"`, {
+    hint:
+      near === undefined
+        ? 'see: aipassd list-providers, or describe it under "providers" in the configuration'
+        : `did you mean "${near}"?`,
+  });
+}

@@ -1,0 +1,76 @@
+import { describe, expect, it } from 'vitest';
+import { Redactor } from '../../../src/base/redactor.ts';
+
+function knowing(...values: string[]): Redactor {
+  const redactor = new Redactor();
+  redactor.learn(values);
+  return redactor;
+}
+
+describe('Redactor', () => {
+  it('masks a known value wherever it stands', () => {
+    expect(knowing('plain-words-42').redact('a=plain-words-42, b="plain-words-42"')).toBe('a=[secret], b="[secret]"');
+  });
+
+  it('masks the longer of two values of which one begins the other', () => {
+    expect(knowing('secret-1', 'secret-1-extended').redact('x secret-1-extended y')).toBe('x [secret] y');
+  });
+
+  it('masks a value as JSON spells it', () => {
+    const value = 'pa"ss\\wo\nrd';
+    const line = JSON.stringify({ text: `it is ${value}.` });
+    expect(knowing(value).redact(line)).toBe('{"text":"it is [secret]."}');
+  });
+
+  it('masks a piece of a known value that is long enough to be told apart', () => {
+    const redacted = knowing('abcdEFGH1234ijklMNOP5678').redact('the key that ends with 1234ijklMNOP5678 is wrong');
+    expect(redacted).toBe('the key that ends with [secret] is wrong');
+  });
+
+  it('leaves short pieces and words alone', () => {
+    expect(knowing('abcdEFGH1234ijkl').redact('abcd and ijkl')).toBe('abcd and ijkl');
+  });
+
+  it('does not learn values that occur in every text', () => {
+    expect(knowing('true', '', 'abc12').redact('this is true, abc12')).toBe('this is true, abc12');
+  });
+
+  it('does not take the words of a long document for secrets', () => {
+    const document = `${'x '.repeat(3000)}configuration-directory`;
+    expect(knowing(document).redact('see configuration-directory')).toBe('see configuration-directory');
+    expect(knowing(document).redact(`<${document}>`)).toBe('<[secret]>');
+  });
+
+  it('forgets values that are no longer held', () => {
+    const redactor = knowing('first-value');
+    redactor.learn(['second-value']);
+    expect(redactor.redact('first-value second-value')).toBe('first-value [secret]');
+  });
+
+  it('takes a value for text, not for a pattern', () => {
+    expect(knowing('a.c$&d(e').redact('a.c$&d(e abcXXd')).toBe('[secret] abcXXd');
+  });
+
+  it.each([
+    'sk-or-v1-0123456789abcdef',
+    'sk-ant-api03-abcdefgh',
+    'AIzaSyA0123456789abcdefghij',
+    'gsk_0123456789abcdefGH',
+    'xai-0123456789abcdefGH',
+    'pplx-0123456789abcdefGH',
+    'csk-0123456789abcdefGH',
+    'fw_0123456789abcd',
+    'tgp_v1_0123456789abcd',
+    'ya29.a0AfH6SMBx-y_z.1',
+    '1//0abcdefghijklmnopqrstuvwx',
+    'ghp_0123456789abcdefghijABCD',
+    'Bearer abcdefgh12345678',
+  ])('masks what has the shape of a credential, known or not: %s', (key) => {
+    expect(new Redactor().redact(`it is ${key}, and more`)).toBe('it is [secret], and more');
+  });
+
+  it('leaves ordinary text as it is', () => {
+    const text = 'task-list of /home/ann/.secrets/aipass/.env: 3 keys, HTTP 401, model openai/gpt-5-mini';
+    expect(knowing('something-else').redact(text)).toBe(text);
+  });
+});

@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+import { AipassError } from '../../../src/base/errors.ts';
+import { Output } from '../../../src/cli/output.ts';
+
+function setUp(options: { isTTY?: boolean; env?: Record<string, string> } = {}) {
+  const written = { out: '', err: '' };
+  const stdout = {
+    isTTY: options.isTTY ?? false,
+    write: (text: string) => {
+      written.out += text;
+    },
+  };
+  const stderr = {
+    isTTY: options.isTTY ?? false,
+    write: (text: string) => {
+      written.err += text;
+    },
+  };
+  return { out: new Output(stdout, stderr, options.env ?? {}), written };
+}
+
+describe('output', () => {
+  it('puts results on stdout', () => {
+    const { out, written } = setUp();
+    out.line('a', 'b');
+    out.json({ c: [1] });
+    expect(written).toStrictEqual({ out: 'a\nb\n{\n  "c": [\n    1\n  ]\n}\n', err: '' });
+  });
+
+  it('puts errors, warnings and hints on stderr', () => {
+    const { out, written } = setUp();
+    out.error(new AipassError('POOL_EXHAUSTED', 'no key is free', { hint: 'wait', retryAfterMs: 1200 }));
+    out.warn('the file is open to others', 'chmod 600 f');
+    out.warnings([{ subject: 's', problem: 'p', hint: 'h' }]);
+    expect(written.out).toBe('');
+    expect(written.err).toBe(
+      [
+        'aipassd: no key is free [POOL_EXHAUSTED]',
+        '  → wait',
+        '  → try again in 2 s',
+        'warning: the file is open to others',
+        '  → chmod 600 f',
+        'warning: s: p',
+        '  → h',
+        '',
+      ].join('\n'),
+    );
+  });
+
+  it('keeps the text of an error from controlling the terminal', () => {
+    const { out, written } = setUp({ isTTY: true });
+    out.error(new AipassError('INTERNAL', 'a\u001b[2Jb\nc', { hint: 'd\u0007e' }));
+    expect(written.err).toBe('aipassd: a [2Jb c [INTERNAL]\n  → d e\n');
+  });
+
+  it("prints a model's text as it is into a file, and without control characters on a terminal", () => {
+    const text = 'a\tb\n\u001b[31mred\u001b[0m\r\u0007\u009b2J';
+    const piped = setUp();
+    piped.out.text(text);
+    expect(piped.written.out).toBe(text);
+    const terminal = setUp({ isTTY: true });
+    terminal.out.text(text);
+    expect(terminal.written.out).toBe('a\tb\n[31mred[0m2J');
+  });
+
+  it('aligns columns, and cuts what is too wide', () => {
+    const { out, written } = setUp();
+    out.table(
+      [
+        ['Model', 'Context', 'Price'],
+        ['a/model', '8k', 'free'],
+        ['x'.repeat(80), '128k', ''],
+      ],
+      '  ',
+    );
+    const lines = written.out.split('\n');
+    expect(lines[0]).toBe(`  Model${' '.repeat(57)}Context  Price`);
+    expect(lines[1]).toBe(`  a/model${' '.repeat(55)}8k       free`);
+    expect(lines[2]).toBe(`  ${'x'.repeat(59)}…  128k`);
+  });
+
+  it('keeps a cell on its line', () => {
+    const { out, written } = setUp({ isTTY: true });
+    out.table([['a\nb\u001b[2J', 'c']]);
+    expect(written.out).toBe('a b [2J  c\n');
+  });
+
+  it('prints no rows as nothing', () => {
+    const { out, written } = setUp();
+    out.table([]);
+    expect(written.out).toBe('');
+  });
+
+  it('colours on a terminal', () => {
+    const { out } = setUp({ isTTY: true });
+    expect(out.style('green', 'ok')).toBe('\u001b[32mok\u001b[39m');
+    expect(out.isTerminal).toBe(true);
+  });
+
+  it.each([
+    ['into a pipe', {}],
+    ['where NO_COLOR is set', { isTTY: true, env: { NO_COLOR: '1' } }],
+    ['on a dumb terminal', { isTTY: true, env: { TERM: 'dumb' } }],
+  ])('does not colour %s', (_where, options) => {
+    expect(setUp(options).out.style('green', 'ok')).toBe('ok');
+  });
+});

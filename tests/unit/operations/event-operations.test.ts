@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import { EventHub } from '../../../src/base/event-hub.ts';
+import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
+import { createDispatcher } from '../../../src/operations/dispatcher.ts';
+import { eventOperations } from '../../../src/operations/event-operations.ts';
+import { recordingLogger } from '../../support/recording-logger.ts';
+
+function setUp() {
+  const hub = new EventHub();
+  const dispatch = createDispatcher(eventOperations(hub), recordingLogger());
+  const connect = () => {
+    const closed = new AbortController();
+    const heard: unknown[] = [];
+    const subscribe = async (params: unknown) =>
+      await dispatch('event.subscribe', params, {
+        caller: { name: null, client: null, rights: ALL_RIGHTS },
+        signal: new AbortController().signal,
+        closed: closed.signal,
+        emit: () => {},
+        notify: (event, data) => heard.push([event, data]),
+      });
+    return { closed, heard, subscribe };
+  };
+  return { hub, connect };
+}
+
+describe('event.subscribe', () => {
+  it('sends every event where none is named, and tells which', async () => {
+    const { hub, connect } = setUp();
+    const { subscribe, heard } = connect();
+    expect(await subscribe({})).toStrictEqual({ kind: 'done', result: { events: ['secrets-changed'] } });
+    hub.publish('secrets-changed', { names: ['A'] });
+    expect(heard).toStrictEqual([['secrets-changed', { names: ['A'] }]]);
+  });
+
+  it('sends the named events only', async () => {
+    const { hub, connect } = setUp();
+    const { subscribe, heard } = connect();
+    expect(await subscribe({ events: [] })).toStrictEqual({ kind: 'done', result: { events: [] } });
+    hub.publish('secrets-changed', {});
+    hub.publish('something-else', {});
+    expect(heard).toStrictEqual([]);
+  });
+
+  it('widens the first subscription by the second, and sends nothing twice', async () => {
+    const { hub, connect } = setUp();
+    const { subscribe, heard } = connect();
+    await subscribe({ events: [] });
+    await subscribe({ events: ['secrets-changed'] });
+    expect(await subscribe({ events: ['secrets-changed'] })).toStrictEqual({
+      kind: 'done',
+      result: { events: ['secrets-changed'] },
+    });
+    hub.publish('secrets-changed', {});
+    expect(heard).toHaveLength(1);
+  });
+
+  it('ends with the connection, and with no other', async () => {
+    const { hub, connect } = setUp();
+    const first = connect();
+    const second = connect();
+    await first.subscribe({});
+    await second.subscribe({});
+    first.closed.abort();
+    hub.publish('secrets-changed', {});
+    expect(first.heard).toStrictEqual([]);
+    expect(second.heard).toHaveLength(1);
+  });
+
+  it('refuses an event that it does not know', async () => {
+    const { subscribe } = setUp().connect();
+    expect(await subscribe({ events: ['moon-full'] })).toMatchObject({
+      kind: 'failed',
+      error: { code: 'BAD_REQUEST' },
+    });
+  });
+});
