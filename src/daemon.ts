@@ -15,6 +15,7 @@ import { openLogger, type Logger } from './base/logger.ts';
 import { resolvePaths, type Paths } from './base/paths.ts';
 import { Redactor } from './base/redactor.ts';
 import { Releasers } from './base/releasers.ts';
+import { startSchedule } from './base/schedule.ts';
 import { readVersion } from './base/version.ts';
 import type { Warning } from './base/warning.ts';
 import { Completer } from './completions/completer.ts';
@@ -28,6 +29,9 @@ import { createOperations } from './operations/table.ts';
 import { FirstKey } from './pools/first-key.ts';
 import { PROTOCOL_VERSION } from './protocol/limits.ts';
 import { createProviders } from './providers/registry.ts';
+import type { RawEvent } from './usage/event.ts';
+import { untoldOf } from './usage/generation-tracker.ts';
+import { createUsage, openTracker } from './usage-parts.ts';
 
 /** Is how long requests in flight may go on after the signal to stop. */
 const STOP_GRACE_MS = 10_000;
@@ -86,7 +90,23 @@ async function openDaemon(paths: Paths, releasers: Releasers): Promise<Daemon> {
     needsKey: (provider) => providers.get(provider).needsKey,
     whyNone: (provider) => lookup.whyNone(provider),
   });
-  const completer = new Completer({ providers, keys, redactor, clock, defaultProvider });
+  const usage = createUsage(config, paths, clock, logger);
+  const { retentionDays, totalsRetentionDays } = config.usage;
+  const prune = async (): Promise<void> => {
+    logger.info('usage was pruned', { ...(await usage.prune(retentionDays, totalsRetentionDays)) });
+  };
+  releasers.add('the pruning', startSchedule(config.schedules.prune, prune, { name: 'usage.prune', logger, clock }));
+  usage.start();
+  // Closed before the pruning is waited for, which ends it: what is left is pruned another day.
+  releasers.add('the usage', () => usage.close());
+  const tracker = openTracker({ usage, vault, providers, lookup, clock, logger });
+  releasers.add('the generation tracker', () => tracker.close());
+  const record = (event: RawEvent): void => {
+    usage.record(event);
+    const untold = untoldOf(event);
+    if (untold) tracker.track(untold);
+  };
+  const completer = new Completer({ providers, keys, redactor, clock, defaultProvider, record });
   releasers.add(
     'the news of the vault',
     vault.onChange((names) => events.publish('secrets-changed', { names })),
@@ -113,6 +133,9 @@ async function openDaemon(paths: Paths, releasers: Releasers): Promise<Daemon> {
         lookup,
         completer,
         events,
+        usage,
+        record,
+        retention: { days: retentionDays, totalsDays: totalsRetentionDays },
         load: () => ({ connections: server.connections, requestsInFlight: server.requestsInFlight }),
         warnings: () => [...keyWarnings(vault, paths), ...configWarnings(config, paths)],
       }),

@@ -2,6 +2,7 @@
  * Who is asking: what the program calls itself, and what the kernel says of it.
  */
 
+import type { PeerIdentity } from './identity.ts';
 import type { Right } from './rights.ts';
 
 /** Is the program at the other end of a connection. A declared name is a label for people, not proof of anything. */
@@ -11,4 +12,8 @@ export interface Caller {
   /** Is its client library as `name/version`, or null. */
   readonly client: string | null;
   readonly rights: ReadonlySet<Right>;
+  /** Is what the kernel says of it, or null where that cannot be known. */
+  readonly peer: PeerIdentity | null;
+  /** Is its session: what it said in its hello, or a name of the connection's own. */
+  readonly session: string;
 }

@@ -13,6 +13,16 @@ import type { EventName, Events } from '../protocol/events.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import type { KeyVerdict, ModelInfo } from '../protocol/provider.ts';
 import type { Status } from '../protocol/status.ts';
+import type {
+  EventPage,
+  EventQuery,
+  ImportReport,
+  PruneReport,
+  RecentCount,
+  RecentQuery,
+  UsageAnswer,
+  UsageQuery,
+} from '../protocol/usage.ts';
 import { CompletionStream } from './completion-stream.ts';
 import { Session, type CallOptions } from './session.ts';
 
@@ -36,6 +46,11 @@ export class Aipass implements AsyncDisposable {
       onEvent: (event, data) => this.#emit(event, data),
       onLost: () => this.#scheduleResubscribe(),
     });
+  }
+
+  /** Names this client's session, under which its calls are recorded. */
+  get sessionId(): string {
+    return this.#session.id;
   }
 
   /** Connects now; without it the first call does. Throws DAEMON_UNREACHABLE, VERSION_MISMATCH or FORBIDDEN. */
@@ -117,6 +132,54 @@ export class Aipass implements AsyncDisposable {
   /** Tells how the daemon is. */
   status(options?: CallOptions): Promise<Status> {
     return this.#session.request('status.get', {}, options);
+  }
+
+  /** Sums who used what over a range of time; in groups with `by`. */
+  stats(query: UsageQuery = {}, options?: CallOptions): Promise<UsageAnswer> {
+    return this.#session.request('usage.stats', query, options);
+  }
+
+  /** Sums one session: this run of the daemon, or the named one of a client (see `sessionId`). */
+  session(id?: string, options?: CallOptions): Promise<Operations['usage.session']['result']> {
+    return this.#session.request('usage.session', { id }, options);
+  }
+
+  /** Lists recorded events, newest first; `next` of a page asks for the one after it. */
+  usageEvents(query: EventQuery = {}, options?: CallOptions): Promise<EventPage> {
+    return this.#session.request('usage.events', query, options);
+  }
+
+  /** Counts the calls of the last seconds by status and by key; keys that had none are listed with 0. */
+  recentUsage(query: RecentQuery, options?: CallOptions): Promise<RecentCount> {
+    return this.#session.request('usage.recent', query, options);
+  }
+
+  /** Fetches a generation's record from OpenRouter and keeps it. Throws PROVIDER_UNAVAILABLE while it is not ready. */
+  track(
+    generationId: string,
+    options: CallOptions & { readonly caller?: string | undefined } = {},
+  ): Promise<Operations['usage.track']['result']> {
+    const { caller, ...call } = options;
+    return this.#session.request('usage.track', { generationId, caller }, call);
+  }
+
+  /** Sends recorded events as text to `receive`, piece by piece, oldest first. */
+  exportUsage(
+    query: Operations['usage.export']['params'],
+    receive: (text: string) => void,
+    options?: CallOptions,
+  ): Promise<Operations['usage.export']['result']> {
+    return this.#session.request('usage.export', query, { ...options, onChunk: (data) => receive(String(data)) });
+  }
+
+  /** Deletes events older than a number of days; without it, as configured. */
+  prune(params: Operations['usage.prune']['params'] = {}, options?: CallOptions): Promise<PruneReport> {
+    return this.#session.request('usage.prune', params, options);
+  }
+
+  /** Takes over AIPass's usage file, given as its text. */
+  importUsage(text: string, options?: CallOptions): Promise<ImportReport> {
+    return this.#session.request('usage.import', { text }, options);
   }
 
   /** Listens to an event, through restarts of the daemon too; the returned function takes that back. Keeps the process alive. */

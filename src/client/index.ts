@@ -21,6 +21,23 @@ export type { EventName, Events } from '../protocol/events.ts';
 export type { KeyValue, OperationName, Operations, SecretInfo } from '../protocol/operations.ts';
 export type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from '../protocol/provider.ts';
 export type { Status } from '../protocol/status.ts';
+export type {
+  EventPage,
+  EventQuery,
+  ImportReport,
+  PruneReport,
+  RecentCount,
+  RecentQuery,
+  RecordedEvent,
+  SessionUsage,
+  UsageAnswer,
+  UsageFigures,
+  UsageGroup,
+  UsageGrouping,
+  UsageQuery,
+  UsageStatus,
+  UsageStatusReport,
+} from '../protocol/usage.ts';
 export type { Warning } from '../base/warning.ts';
 export type { CallOptions } from './session.ts';
 export type { CompletionStream } from './completion-stream.ts';

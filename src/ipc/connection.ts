@@ -5,9 +5,11 @@
  * Every request gets exactly one reply or error. When the connection closes, everything it had in flight is aborted.
  */
 
+import { randomUUID } from 'node:crypto';
 import { AipassError } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Caller } from '../callers/caller.ts';
+import type { PeerIdentity } from '../callers/identity.ts';
 import type { Right } from '../callers/rights.ts';
 import type { Dispatch } from '../operations/dispatcher.ts';
 import type { DaemonMessage, RequestId, Welcome } from '../protocol/messages.ts';
@@ -29,6 +31,8 @@ export interface ConnectionOptions {
   readonly dispatch: Dispatch;
   readonly welcome: Welcome;
   readonly rights: ReadonlySet<Right>;
+  /** Is what the kernel says of the peer, or null where that cannot be known. */
+  readonly peer: PeerIdentity | null;
   /** Is how many requests may be in flight at once. */
   readonly maxInFlight: number;
 }
@@ -44,7 +48,8 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-    this.#caller = { name: null, client: null, rights: options.rights };
+    const { rights, peer } = options;
+    this.#caller = { name: null, client: null, rights, peer, session: `connection-${randomUUID()}` };
   }
 
   /** Returns how many requests have no answer yet. */
@@ -117,7 +122,12 @@ export class Connection {
       return;
     }
     this.#greeted = true;
-    this.#caller = { ...this.#caller, name: label(hello['caller']), client: label(hello['client']) };
+    this.#caller = {
+      ...this.#caller,
+      name: label(hello['caller']),
+      client: label(hello['client']),
+      session: label(hello['session']) ?? this.#caller.session,
+    };
     this.#options.wire.send({ type: 'welcome', data: this.#options.welcome });
   }
 

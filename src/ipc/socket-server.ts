@@ -10,6 +10,7 @@ import { IPCModule, type IpcSocket } from 'node-ipc';
 import { dirname } from 'node:path';
 import { AipassError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import { identifyPeer } from '../callers/identity.ts';
 import { FrameError, parseEnvelope, printFrame, readFrames, type PartialFrame } from '../protocol/frames.ts';
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { Peer } from './peer.ts';
@@ -24,7 +25,7 @@ const SWEEP_MS = 1000;
 const MAX_PATH_BYTES = process.platform === 'darwin' ? 103 : 107;
 
 /** Says how the socket is served. */
-export interface SocketServerOptions extends Omit<ConnectionOptions, 'wire'> {
+export interface SocketServerOptions extends Omit<ConnectionOptions, 'wire' | 'peer'> {
   readonly path: string;
   readonly frameBytes: number;
   readonly maxConnections: number;
@@ -139,7 +140,8 @@ export class SocketServer {
 
   #open(socket: IpcSocket): void {
     const peer = new Peer(socket);
-    const line: Line = { peer, connection: new Connection({ ...this.#options, wire: peer }), partial: undefined };
+    const connection = new Connection({ ...this.#options, wire: peer, peer: identifyPeer(descriptorOf(socket)) });
+    const line: Line = { peer, connection, partial: undefined };
     this.#lines.set(socket, line);
     socket.ipcBuffer = line;
   }
@@ -215,4 +217,11 @@ async function within(ms: number, promise: Promise<unknown>): Promise<void> {
     }),
   ]);
   clearTimeout(timer);
+}
+
+/** Returns a socket's file descriptor, which Node keeps to itself; -1 where there is none any more. */
+function descriptorOf(socket: IpcSocket): number {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  const fd: unknown = typeof handle === 'object' && handle !== null && 'fd' in handle ? handle.fd : undefined;
+  return typeof fd === 'number' ? fd : -1;
 }

@@ -13,8 +13,10 @@ import { fetchModels } from '../providers/models.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { KeyInfo, KeyVerdict, ProviderInfo } from '../protocol/provider.ts';
+import { eventCaller } from './event-caller.ts';
 import type { KeyLookup } from './key-lookup.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
+import { recordRelease, type RecordEvent } from './record-release.ts';
 
 /** Is how many keys are checked with their provider at once. */
 const CHECKS_AT_ONCE = 4;
@@ -28,6 +30,7 @@ export interface KeyOperationsOptions {
   readonly providers: Providers;
   readonly lookup: KeyLookup;
   readonly defaultProvider: string;
+  readonly record: RecordEvent;
 }
 
 /** Makes the operations. */
@@ -48,9 +51,17 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
       name: 'key.get',
       right: 'reveal',
       schema: z.strictObject({ provider: providerName, keyId }),
-      handle(params) {
-        const key = lookup.key(params.provider, params.keyId);
-        return { provider: key.provider, keyId: key.keyId, key: key.value.reveal() };
+      handle(params, { caller }) {
+        const asked = { provider: params.provider ?? options.defaultProvider, keyId: params.keyId };
+        let found: ApiKey | undefined;
+        return recordRelease(
+          (event) => options.record({ ...event, ...(found && { provider: found.provider, keyId: found.keyId }) }),
+          { ...eventCaller(caller), operation: 'key.get', ...asked },
+          () => {
+            found = lookup.key(params.provider, params.keyId);
+            return { provider: found.provider, keyId: found.keyId, key: found.value.reveal() };
+          },
+        );
       },
     }),
     defineOperation<'provider.list'>({

@@ -9,6 +9,7 @@ import type { Warning } from '../base/warning.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Providers } from '../providers/registry.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
+import type { Usage } from '../usage/usage.ts';
 import { describeProviders } from './key-operations.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 
@@ -25,6 +26,8 @@ export interface StatusOptions {
   readonly providers: Providers;
   /** Counts what the doors have open. */
   readonly load: () => { readonly connections: number; readonly requestsInFlight: number };
+  /** Tells how the recording of usage is. */
+  readonly usage: Usage;
   /** Lists what other parts have to warn of. */
   readonly warnings: () => readonly Warning[];
 }
@@ -52,7 +55,8 @@ export function statusOperation(options: StatusOptions): AnyOperation[] {
           defaultProvider: options.defaultProvider,
           providers: described.filter((one) => one.keys.length > 0 || (!one.needsKey && one.source !== 'built-in')),
           secrets: { count: vault.secretNames().length },
-          warnings: [...options.warnings(), ...vault.warnings()],
+          usage: options.usage.status(),
+          warnings: [...options.warnings(), ...options.usage.warnings(), ...vault.warnings()],
         };
       },
     }),

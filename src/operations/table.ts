@@ -11,9 +11,10 @@ import { keyOperations, type KeyOperationsOptions } from './key-operations.ts';
 import type { AnyOperation } from './operation.ts';
 import { secretOperations } from './secret-operations.ts';
 import { statusOperation, type StatusOptions } from './status-operation.ts';
+import { usageOperations, type UsageOperationsOptions } from './usage-operations.ts';
 
 /** Is what the operations work on. */
-export interface TableOptions extends KeyOperationsOptions, StatusOptions {
+export interface TableOptions extends KeyOperationsOptions, StatusOptions, UsageOperationsOptions {
   readonly completer: Completer;
   readonly events: EventHub;
 }
@@ -23,7 +24,8 @@ export function createOperations(options: TableOptions): AnyOperation[] {
   return [
     ...statusOperation(options),
     ...keyOperations(options),
-    ...secretOperations(options.vault),
+    ...secretOperations(options.vault, options.record),
+    ...usageOperations(options),
     ...completionOperations(options.completer),
     ...eventOperations(options.events),
   ];

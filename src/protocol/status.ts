@@ -4,6 +4,7 @@
 
 import type { Warning } from '../base/warning.ts';
 import type { ProviderInfo } from './provider.ts';
+import type { UsageStatusReport } from './usage.ts';
 
 /** Is the daemon's own account of itself. Times are epoch milliseconds. Holds no secret. */
 export interface Status {
@@ -26,6 +27,7 @@ export interface Status {
   /** Lists the providers that have a key, and those that need none and are configured. */
   readonly providers: readonly ProviderInfo[];
   readonly secrets: { readonly count: number };
+  readonly usage: UsageStatusReport;
   /** Lists what is wrong, worst first. */
   readonly warnings: readonly Warning[];
 }

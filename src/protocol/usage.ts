@@ -70,6 +70,13 @@ export interface UsageAnswer {
   readonly more: boolean;
 }
 
+/** Is the sums of one session of a client, or of one run of the daemon. */
+export interface SessionUsage {
+  readonly firstAt: number;
+  readonly lastAt: number;
+  readonly figures: UsageFigures;
+}
+
 /** Is one recorded event. */
 export interface RecordedEvent {
   readonly id: string;

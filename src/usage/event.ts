@@ -113,6 +113,20 @@ export function isCall(event: Pick<UsageEvent, 'operation'>): boolean {
 
 const RELEASES: ReadonlySet<string> = new Set(['key.get', 'token.get', 'secret.get']);
 
+/** Is the operation under which what a provider says of a generation is recorded. */
+export const TRACK_OPERATION = 'usage.track';
+
+/** Is the operation under which what AIPass had recorded is recorded. */
+export const IMPORT_OPERATION = 'usage.import';
+
+/** Tells whether an event only tells of a generation that some call brought about, and is not that call itself. */
+export function isTelling(operation: string): boolean {
+  return operation === TRACK_OPERATION || operation === IMPORT_OPERATION;
+}
+
+/** Is what an event says of its caller. */
+export type EventCaller = Pick<RawEvent, 'caller' | 'uid' | 'pid' | 'executable' | 'session'>;
+
 /** Returns plain text of bounded length with whole characters only (a database refuses half a surrogate pair), or null for nothing. */
 function text(value: unknown, maxLength: number): string | null {
   if (typeof value !== 'string') return null;

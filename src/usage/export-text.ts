@@ -1,10 +1,8 @@
 /**
- * Prints events as CSV (RFC 4180) or as JSON lines. Pure.
- *
- * A text that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, "CSV Injection"): callers and
- * models name themselves, and whoever opens an export must not run what they wrote.
+ * Prints events as CSV or as JSON lines. Pure.
  */
 
+import { csvLine } from '../protocol/csv.ts';
 import type { RecordedEvent } from '../protocol/usage.ts';
 
 /** Lists the columns of an export, in their order. */
@@ -49,16 +47,4 @@ export function exportLine(event: RecordedEvent, format: ExportFormat): string {
   const at = new Date(event.at).toISOString();
   if (format === 'jsonl') return `${JSON.stringify({ ...event, at })}\n`;
   return csvLine(COLUMNS.map((column) => (column === 'at' ? at : event[column])));
-}
-
-/** Prints one line of CSV; null is an empty cell. */
-export function csvLine(cells: readonly (string | number | null)[]): string {
-  return `${cells.map(csvCell).join(',')}\r\n`;
-}
-
-function csvCell(value: string | number | null): string {
-  if (value === null) return '';
-  if (typeof value === 'number') return String(value);
-  const text = /^[=+\-@\t\r\n]/.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -8,7 +8,7 @@
 
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
-import type { RawEvent } from './event.ts';
+import { isTelling, TRACK_OPERATION, type RawEvent } from './event.ts';
 import type { GenerationOutcome } from './generation.ts';
 import { costFromPrices, type TokenPrices } from './micro-dollars.ts';
 
@@ -17,9 +17,6 @@ const WAITS_MS = [1000, 2000, 4000, 8000, 16_000] as const;
 
 /** Bounds the generations that are waited for; beyond it only the price list helps. */
 const MAX_PENDING = 1000;
-
-/** Is the operation under which a record of a generation is told; as its completion is known, nothing new is counted. */
-export const TRACK_OPERATION = 'usage.track';
 
 /** Is a completion whose tokens or cost are not known in full. */
 export interface Untold {
@@ -30,6 +27,22 @@ export interface Untold {
   readonly generationId: string | null;
   readonly promptTokens: number | null;
   readonly completionTokens: number | null;
+}
+
+/** Returns what is not known of a call whose generation can be asked for, or null where nothing is missing. */
+export function untoldOf(event: RawEvent): Untold | null {
+  const { provider, generationId, operation } = event;
+  if (isTelling(operation) || typeof provider !== 'string' || typeof generationId !== 'string') return null;
+  if (typeof event.costMicros === 'number' && typeof event.promptTokens === 'number') return null;
+  return {
+    caller: event.caller ?? null,
+    provider,
+    keyId: event.keyId ?? null,
+    model: event.model ?? null,
+    generationId,
+    promptTokens: event.promptTokens ?? null,
+    completionTokens: event.completionTokens ?? null,
+  };
 }
 
 /** Is what the tracker needs of the rest. */
@@ -90,7 +103,7 @@ export class GenerationTracker {
   }
 
   async #ask(place: string, untold: Untold & { readonly generationId: string }, attempt: number): Promise<void> {
-    const outcome = await this.#options.ask(untold, this.#stop.signal);
+    const outcome = await this.#askOnce(untold);
     if (this.#stop.signal.aborted) return;
     if (outcome?.kind === 'found') {
       this.#pending.delete(place);
@@ -99,11 +112,22 @@ export class GenerationTracker {
     else await this.#end(place, untold);
   }
 
+  /** Returns null where there is nobody to ask: another provider, or a key that is gone. */
+  async #askOnce(untold: Untold & { readonly generationId: string }): Promise<GenerationOutcome | null> {
+    try {
+      return await this.#options.ask(untold, this.#stop.signal);
+    } catch {
+      return null;
+    }
+  }
+
   /** Falls back to the price list: the tokens are known from the answer, or nothing is. */
   async #end(place: string, untold: Untold & { readonly generationId: string }): Promise<void> {
     try {
       const { provider, model, promptTokens, completionTokens } = untold;
-      const prices = model === null ? null : await this.#options.prices(provider, model, this.#stop.signal);
+      const isCounted = promptTokens !== null && completionTokens !== null;
+      const prices =
+        model === null || !isCounted ? null : await this.#options.prices(provider, model, this.#stop.signal);
       const costMicros = prices && costFromPrices(promptTokens, completionTokens, prices);
       if (this.#stop.signal.aborted || costMicros === null) return;
       this.#options.record(trackedEvent(untold, { costMicros }, 'prices'));

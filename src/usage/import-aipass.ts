@@ -9,11 +9,8 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
 import type { ImportReport } from '../protocol/usage.ts';
-import { normaliseEvent, type UsageEvent } from './event.ts';
+import { IMPORT_OPERATION, normaliseEvent, type UsageEvent } from './event.ts';
 import { microDollars } from './micro-dollars.ts';
-
-/** Is what an imported event has for an operation, and for the run that recorded it. */
-const IMPORT_OPERATION = 'usage.import';
 
 const number = z.number().nullish().catch(null);
 const generationSchema = z.object({

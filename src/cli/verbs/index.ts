@@ -14,6 +14,13 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   test: async () => (await import('./test-connection.ts')).testConnection,
   models: async () => (await import('./models.ts')).models,
   call: async () => (await import('./call.ts')).call,
+  stats: async () => (await import('./stats.ts')).stats,
+  session: async () => (await import('./session.ts')).session,
+  'caller-usage': async () => (await import('./caller-usage.ts')).callerUsage,
+  track: async () => (await import('./track.ts')).track,
+  cleanup: async () => (await import('./cleanup.ts')).cleanup,
+  export: async () => (await import('./export.ts')).exportUsage,
+  import: async () => (await import('./import.ts')).importUsage,
   'list-providers': async () => (await import('./list-providers.ts')).listProviders,
 };
 

@@ -3,6 +3,7 @@
  */
 
 import type { ProviderInfo } from '../../protocol/provider.ts';
+import type { UsageStatusReport } from '../../protocol/usage.ts';
 import type { Output } from '../output.ts';
 import { JSON_OPTION, type Verb } from '../verb.ts';
 
@@ -26,6 +27,7 @@ export const status: Verb = {
       `  secrets  ${now.paths.secrets} (${now.secrets.count} opaque)`,
       `  log      ${now.paths.log ?? 'none'}`,
       `  load     ${now.connections} connections, ${now.requestsInFlight} requests in flight`,
+      `  usage    ${now.usage.kind}, ${printUsageState(now.usage)}`,
       '',
       out.style('bold', 'Providers'),
     );
@@ -48,6 +50,11 @@ function printProvider(provider: ProviderInfo, defaultProvider: string, out: Out
     ]),
     '    ',
   );
+}
+
+/** Prints how the recording of usage is. */
+function printUsageState({ database, queued, queuedBytes }: UsageStatusReport): string {
+  return queued ? `${database}: events are queued on disk (${queuedBytes} bytes)` : database;
 }
 
 /** Prints a duration with its two largest units. */

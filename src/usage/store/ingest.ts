@@ -77,40 +77,48 @@ export class Ingest {
     const day = events.reduce((latest, event) => Math.max(latest, bucketOf(event.at, DAY)), 0);
     const id = await this.#names.ids(db, events.flatMap(textsOf).concat(OTHERS), day);
 
-    const inserted = await this.#events.run(
-      db,
-      events.map((event) => eventRow(event, id)),
-    );
-    const fresh = new Set(inserted.map((row) => `${row.at},${row.id}`));
     const totals = new TotalsFold();
     const sessions = new SessionsFold();
-    const known: UsageEvent[] = [];
-    for (const event of events) {
-      if (!fresh.delete(`${event.at},${event.id}`)) {
-        known.push(event);
-        continue;
-      }
-      const sums = contribution(event);
-      const day = bucketOf(event.at, DAY);
-      totals.add(
-        event.at,
-        event.status,
-        {
-          caller: id(this.#bounded('caller', event.caller, day)),
-          model: id(this.#bounded('model', event.model, day)),
-          provider: id(event.provider),
-          key: id(event.keyId),
-        },
-        sums,
+    const insert = async (rows: readonly UsageEvent[]): Promise<UsageEvent[]> => {
+      const inserted = await this.#events.run(
+        db,
+        rows.map((event) => eventRow(event, id)),
       );
-      sessions.add(event, id(event.session), id(event.caller), sums);
-      sessions.add(event, id(event.run), 0, sums);
+      const fresh = new Set(inserted.map((row) => `${row.at},${row.id}`));
+      const known: UsageEvent[] = [];
+      for (const event of rows) {
+        if (fresh.delete(`${event.at},${event.id}`)) this.#count(event, id, totals, sessions);
+        else known.push(event);
+      }
+      return known;
+    };
+    const known = await insert(events);
+    const calls: UsageEvent[] = [];
+    for (const event of known) {
+      const merge = await fillIn(db, event, id(event.provider), totals, sessions);
+      // Without its id: the first call of that id has it.
+      if (merge === 'another-call') calls.push({ ...event, generationId: null });
     }
-    for (const event of known) await fillIn(db, event, id(event.provider), totals, sessions);
+    const repeated = await insert(calls);
 
     await this.#totals.run(db, totals.rows());
     await this.#sessions.run(db, sessions.rows());
-    return { added: events.length - known.length, known: known.length };
+    const told = known.length - calls.length + repeated.length;
+    return { added: events.length - told, known: told };
+  }
+
+  #count(event: UsageEvent, id: (text: string | null) => number, totals: TotalsFold, sessions: SessionsFold): void {
+    const sums = contribution(event);
+    const day = bucketOf(event.at, DAY);
+    const ids = {
+      caller: id(this.#bounded('caller', event.caller, day)),
+      model: id(this.#bounded('model', event.model, day)),
+      provider: id(event.provider),
+      key: id(event.keyId),
+    };
+    totals.add(event.at, event.status, ids, sums);
+    sessions.add(event, id(event.session), id(event.caller), sums);
+    sessions.add(event, id(event.run), 0, sums);
   }
 
   #bounded(kind: string, name: string | null, day: number): string | null {

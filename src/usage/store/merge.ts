@@ -3,20 +3,28 @@
  * not know (tokens, cost), in the event and in the totals that it was counted in.
  */
 
-import { COST_SOURCES, EVENT_STATUSES, type EventStatus, type UsageEvent } from '../event.ts';
+import { COST_SOURCES, EVENT_STATUSES, isTelling, type EventStatus, type UsageEvent } from '../event.ts';
 import type { SessionsFold } from '../session-totals.ts';
 import { contribution, type Measured, type TotalsFold } from '../totals.ts';
 import type { EventsTable, UsageDb } from './schema.ts';
 
-/** Fills an event in from another telling of its generation; does nothing where there is nothing to fill in. */
+/** Says what an event turned out to be whose generation, or whose very self, is in the database already. */
+export type Merge = 'known' | 'another-call';
+
+/**
+ * Fills the event that is there in from another telling of its generation.
+ *
+ * Two calls of one generation id are two calls all the same, and nothing is done: some providers repeat their ids
+ * (Ollama numbers its answers from 0 to 999), and no call may vanish for that.
+ */
 export async function fillIn(
   db: UsageDb,
   event: UsageEvent,
   provider: number,
   totals: TotalsFold,
   sessions: SessionsFold,
-): Promise<void> {
-  if (event.generationId === null) return;
+): Promise<Merge> {
+  if (event.generationId === null) return 'known';
   const row = await db
     .selectFrom('events')
     .innerJoin('names', 'names.id', 'events.operation')
@@ -26,7 +34,8 @@ export async function fillIn(
     .where('provider', '=', provider)
     .executeTakeFirst();
   // The event itself, told twice.
-  if (!row || (row.at === event.at && row.id === event.id)) return;
+  if (!row || (row.at === event.at && row.id === event.id)) return 'known';
+  if (!isTelling(event.operation) && !isTelling(row.operation_name)) return 'another-call';
 
   const filled = {
     prompt_tokens: row.prompt_tokens ?? event.promptTokens,
@@ -42,13 +51,14 @@ export async function fillIn(
   const before = contribution(measured(row, row.operation_name));
   const after = contribution(measured({ ...row, ...filled }, row.operation_name));
   const added = after.map((sum, i) => sum - (before[i] ?? 0));
-  if (added.every((sum) => sum === 0)) return;
+  if (added.every((sum) => sum === 0)) return 'known';
 
   await db.updateTable('events').set(filled).where('at', '=', row.at).where('id', '=', row.id).execute();
   const status = statusName(row.status);
   totals.add(row.at, status, { caller: row.caller, model: row.model, provider: row.provider, key: row.key }, added);
   sessions.add({ at: row.at, status }, row.session, row.caller, added);
   sessions.add({ at: row.at, status }, row.run, 0, added);
+  return 'known';
 }
 
 /** Returns the name of a status's number; a number that is none counts as a failure. */

@@ -2,7 +2,7 @@
  * Answers by session: the sessions that were active in a range, latest first, each in full.
  */
 
-import type { UsageAnswer, UsageFigures } from '../../protocol/usage.ts';
+import type { SessionUsage, UsageAnswer } from '../../protocol/usage.ts';
 import type { RangePlan } from '../grains.ts';
 import { FigureSums } from './figures.ts';
 import type { Names } from './names.ts';
@@ -43,15 +43,8 @@ export async function answerSessions(
   };
 }
 
-/** Is the sums of one session or run, and when it was active; null for one that nobody knows. */
-export interface SessionFigures {
-  readonly firstAt: number;
-  readonly lastAt: number;
-  readonly figures: UsageFigures;
-}
-
-/** Returns one session of a client, or one run of a daemon. */
-export async function answerSession(db: UsageDb, names: Names, session: string): Promise<SessionFigures | null> {
+/** Returns one session of a client, or one run of a daemon; null for one that nobody knows. */
+export async function answerSession(db: UsageDb, names: Names, session: string): Promise<SessionUsage | null> {
   const id = await names.find(db, session);
   if (id === null) return null;
   const rows = await db.selectFrom('sessions').selectAll().where('session', '=', id).execute();

@@ -14,7 +14,8 @@ export interface UnpricedGeneration {
   readonly generationId: string;
   readonly keyId: string | null;
   readonly model: string | null;
-  readonly at: number;
+  readonly promptTokens: number | null;
+  readonly completionTokens: number | null;
 }
 
 /** Lists a provider's generations since a time whose cost is unknown, newest first. */
@@ -28,7 +29,7 @@ export async function listUnpriced(
   if (id === null) return [];
   const rows = await db
     .selectFrom('events')
-    .select(['at', 'generation', 'key', 'model'])
+    .select(['generation', 'key', 'model', 'prompt_tokens', 'completion_tokens'])
     .where('at', '>=', since)
     .where('provider', '=', id)
     .where('generation', 'is not', null)
@@ -44,6 +45,14 @@ export async function listUnpriced(
   return rows.flatMap((row) =>
     row.generation === null
       ? []
-      : [{ generationId: row.generation, keyId: text(row.key), model: text(row.model), at: row.at }],
+      : [
+          {
+            generationId: row.generation,
+            keyId: text(row.key),
+            model: text(row.model),
+            promptTokens: row.prompt_tokens,
+            completionTokens: row.completion_tokens,
+          },
+        ],
   );
 }

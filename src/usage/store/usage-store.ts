@@ -9,6 +9,7 @@ import type {
   RecentCount,
   RecentQuery,
   RecordedEvent,
+  SessionUsage,
   UsageAnswer,
   UsageQuery,
 } from '../../protocol/usage.ts';
@@ -22,13 +23,13 @@ import { Names } from './names.ts';
 import { readNote, writeNote } from './notes.ts';
 import { countPrunable, pruneSteps, type PruneCutoffs, type PruneStep } from './prune.ts';
 import { countRecent } from './recent.ts';
-import { answerSession, type SessionFigures } from './session-answers.ts';
+import { answerSession } from './session-answers.ts';
 import { listUnpriced, type UnpricedGeneration } from './unpriced.ts';
 
 /** Maps each call that the main thread can make to its parameters and its result. All but `prune` are one short turn. */
 export interface StoreCalls {
   answer: { params: { query: UsageQuery; now: number }; result: UsageAnswer };
-  session: { params: { id: string }; result: SessionFigures | null };
+  session: { params: { id: string }; result: SessionUsage | null };
   events: { params: { query: EventQuery; order: 'asc' | 'desc' }; result: EventPage };
   generation: { params: { id: string }; result: RecordedEvent | null };
   recent: { params: { query: RecentQuery; keyIds: readonly string[]; now: number }; result: RecentCount };

@@ -46,6 +46,7 @@ function setUp(maxInFlight = 4) {
     dispatch,
     welcome: WELCOME,
     rights: ALL_RIGHTS,
+    peer: null,
     maxInFlight,
   });
   const call = (index: number): Call => {

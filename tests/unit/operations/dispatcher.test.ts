@@ -9,7 +9,7 @@ import { recordingLogger } from '../../support/recording-logger.ts';
 
 function contextWith(rights: Iterable<Right> = ALL_RIGHTS, signal = new AbortController().signal): OperationContext {
   return {
-    caller: { name: 'test', client: null, rights: new Set(rights) },
+    caller: { name: 'test', client: null, peer: null, session: 'session-1', rights: new Set(rights) },
     signal,
     closed: new AbortController().signal,
     emit: () => {},
