@@ -7,7 +7,7 @@
  */
 
 import { EVENT_STATUSES, isCall, type UsageEvent } from './event.ts';
-import { ALL_GRAINS, bucketOf, type Grain } from './grains.ts';
+import { ALL_GRAINS, bucketOf, GRAINS, MINUTE, type Grain } from './grains.ts';
 import { LATENCY_BUCKETS, latencyBucket } from './latency-histogram.ts';
 
 /** Maps what totals are kept by to its number in the totals table. */
@@ -102,7 +102,7 @@ export interface TotalRow {
   readonly bucket: number;
   readonly value: number;
   readonly status: number;
-  readonly sums: Sums;
+  readonly sums: readonly number[];
 }
 
 /** Names, by their ids, what an event is counted under. */
@@ -115,48 +115,56 @@ export interface Dimensions {
 
 /** Collects what a batch of events adds, one row for each place it adds to. */
 export class TotalsFold {
-  readonly #rows = new Map<string, TotalRow>();
+  readonly #minutes = new RowFold();
 
   add(at: number, status: keyof typeof EVENT_STATUSES, ids: Dimensions, sums: readonly number[]): void {
-    const code = EVENT_STATUSES[status];
     const { caller } = ids;
-    for (const grain of ALL_GRAINS) {
-      const bucket = bucketOf(at, grain);
-      this.#addRow(grain, TOTAL_KINDS.caller, 0, bucket, caller, code, sums);
-      for (const who of [0, caller]) {
-        this.#addRow(grain, TOTAL_KINDS.all, who, bucket, 0, code, sums);
-        this.#addRow(grain, TOTAL_KINDS.model, who, bucket, ids.model, code, sums);
-        this.#addRow(grain, TOTAL_KINDS.provider, who, bucket, ids.provider, code, sums);
-        this.#addRow(grain, TOTAL_KINDS.key, who, bucket, ids.key, code, sums);
-      }
+    const place = { grain: MINUTE, bucket: bucketOf(at, MINUTE), status: EVENT_STATUSES[status] };
+    this.#minutes.add({ ...place, kind: TOTAL_KINDS.caller, caller: 0, value: caller, sums });
+    for (const who of [0, caller]) {
+      this.#minutes.add({ ...place, kind: TOTAL_KINDS.all, caller: who, value: 0, sums });
+      this.#minutes.add({ ...place, kind: TOTAL_KINDS.model, caller: who, value: ids.model, sums });
+      this.#minutes.add({ ...place, kind: TOTAL_KINDS.provider, caller: who, value: ids.provider, sums });
+      this.#minutes.add({ ...place, kind: TOTAL_KINDS.key, caller: who, value: ids.key, sums });
     }
   }
 
   /** Returns the rows in the order of the table's key: daemons that share a database then never wait for each other in a circle. */
   rows(): readonly TotalRow[] {
-    return [...this.#rows.values()].sort(
-      (a, b) =>
-        a.grain - b.grain ||
-        a.kind - b.kind ||
-        a.caller - b.caller ||
-        a.bucket - b.bucket ||
-        a.value - b.value ||
-        a.status - b.status,
-    );
+    // Each grain from the one below it: there are far fewer rows than events.
+    const folds = [this.#minutes];
+    for (const grain of ALL_GRAINS.slice(1)) {
+      const fold = new RowFold();
+      const step = GRAINS[grain].ms / (GRAINS[grain - 1]?.ms ?? 1);
+      for (const row of folds.at(-1)?.rows() ?? []) fold.add({ ...row, grain, bucket: Math.floor(row.bucket / step) });
+      folds.push(fold);
+    }
+    return folds
+      .flatMap((fold) => [...fold.rows()])
+      .sort(
+        (a, b) =>
+          a.grain - b.grain ||
+          a.kind - b.kind ||
+          a.caller - b.caller ||
+          a.bucket - b.bucket ||
+          a.value - b.value ||
+          a.status - b.status,
+      );
+  }
+}
+
+/** Adds up rows of the same place within one grain. */
+class RowFold {
+  readonly #rows = new Map<string, TotalRow & { readonly sums: Sums }>();
+
+  add(row: TotalRow): void {
+    const key = `${row.kind},${row.caller},${row.bucket},${row.value},${row.status}`;
+    const known = this.#rows.get(key);
+    if (known) addSums(known.sums, row.sums);
+    else this.#rows.set(key, { ...row, sums: [...row.sums] });
   }
 
-  #addRow(
-    grain: Grain,
-    kind: number,
-    caller: number,
-    bucket: number,
-    value: number,
-    status: number,
-    sums: readonly number[],
-  ): void {
-    const key = `${grain},${kind},${caller},${bucket},${value},${status}`;
-    const row = this.#rows.get(key);
-    if (row) addSums(row.sums, sums);
-    else this.#rows.set(key, { grain, kind, caller, bucket, value, status, sums: [...sums] });
+  rows(): Iterable<TotalRow> {
+    return this.#rows.values();
   }
 }

@@ -31,7 +31,8 @@ export const exportUsage: Verb = {
   maxPositionals: 0,
   async run(args, { out, connect, signal }) {
     const now = Date.now();
-    if (args.flag('csv') && args.flag('jsonl')) throw new UsageError('--csv and --jsonl exclude each other', 'leave one of them out');
+    if (args.flag('csv') && args.flag('jsonl'))
+      throw new UsageError('--csv and --jsonl exclude each other', 'leave one of them out');
     const status = USAGE_STATUSES.find((one) => one === args.text('status'));
     if (status === undefined && args.text('status') !== undefined) {
       throw new UsageError('--status is none of these', `write one of: ${USAGE_STATUSES.join(', ')}`);

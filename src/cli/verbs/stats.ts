@@ -90,6 +90,7 @@ function oneOf<Word extends string>(
 function readLimit(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const limit = Number(text);
-  if (!/^\d+$/.test(text) || limit < 1 || limit > 750) throw new UsageError('--limit is no number from 1 to 750', 'leave it out for 100');
+  if (!/^\d+$/.test(text) || limit < 1 || limit > 750)
+    throw new UsageError('--limit is no number from 1 to 750', 'leave it out for 100');
   return limit;
 }

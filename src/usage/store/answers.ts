@@ -52,7 +52,7 @@ export async function answer(db: UsageDb, names: Names, query: UsageQuery, now: 
   }
   if (grain !== null) {
     const total = totalOf(await readPlan(db, plan, everything, horizons));
-    return { ...head, total, ...(await answerByTime(db, grain, plan, everything, limit, now, horizons.hoursSince)) };
+    return { ...head, total, ...(await answerByTime(db, grain, plan, everything, limit, now, horizons)) };
   }
 
   // The calls of one caller are kept as such; by caller are kept those of all.
@@ -100,11 +100,11 @@ async function answerByTime(
   view: TotalsView,
   limit: number,
   now: number,
-  hoursSince: number,
+  horizons: Horizons,
 ): Promise<Pick<UsageAnswer, 'groups' | 'more'>> {
   const end = plan.until ?? Math.max(now, plan.since) + 1;
   const last = bucketOf(end - 1, grain);
-  const first = bucketOf(grain === HOUR ? Math.max(plan.since, hoursSince) : plan.since, grain);
+  const first = bucketOf(grain === HOUR ? Math.max(plan.since, horizons.hoursSince) : plan.since, grain);
   const from = Math.max(first, last - limit + 1);
   const rows = await sumByBucket(db, view, { grain, from, to: last + 1 });
   const sums = groupRows(rows, (row) => row.name);
@@ -112,8 +112,8 @@ async function answerByTime(
     .sort(([a], [b]) => a - b)
     .map(([bucket, each]) => ({ name: timeName(bucket, grain), figures: each.figures() }));
   // Before the first one that fits there is more only if anything happened then.
-  const before = { grain: DAY, from: bucketOf(plan.since, DAY), to: bucketOf(bucketStart(from, grain), DAY) } as const;
-  const more = from > first && (await sumTotals(db, view, before)).length > 0;
+  const earlier = planRange({ since: plan.since, until: bucketStart(from, grain), ...horizons });
+  const more = from > first && (await readPlan(db, earlier, view, horizons)).length > 0;
   return { groups, more };
 }
 

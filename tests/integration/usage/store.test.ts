@@ -50,7 +50,13 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
   it('answers the sums of what was recorded, by everything it can be grouped by', async () => {
     await write(
       usageEvent(),
-      usageEvent({ model: 'acme/small', caller: 'prax', session: 'session-2', keyId: 'OPENROUTER_API_KEY_2' }),
+      usageEvent({
+        model: 'acme/small',
+        caller: 'prax',
+        session: 'session-2',
+        at: NOW - 501,
+        keyId: 'OPENROUTER_API_KEY_2',
+      }),
       usageEvent({
         status: 'failed',
         errorCode: 'PROVIDER_REJECTED',
@@ -148,6 +154,7 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     const later = usageEvent({
       generationId: 'gen-1',
       caller: 'manual',
+      operation: 'usage.track',
       costMicros: 700,
       costSource: 'generation',
       latencyMs: 5,
@@ -166,6 +173,18 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     expect((await store.calls.session({ id: 'session-1' }))?.figures.costMicros).toBe(700);
     // The same id of another provider is another generation.
     expect(await write(usageEvent({ generationId: 'gen-1', provider: 'openai' }))).toEqual({ added: 1, known: 0 });
+  });
+
+  it('counts two calls whose provider gave them the same id as two', async () => {
+    const answered = () => usageEvent({ generationId: 'chatcmpl-7' });
+    expect(await write(answered(), answered())).toEqual({ added: 2, known: 0 });
+    expect(await write(answered())).toEqual({ added: 1, known: 0 });
+    expect((await ask({})).total.requests).toBe(3);
+  });
+
+  it('counts a generation once that was tracked before its call was known', async () => {
+    await write(usageEvent({ generationId: 'gen-1', operation: 'usage.track' }));
+    expect(await write(usageEvent({ generationId: 'gen-1' }))).toEqual({ added: 0, known: 1 });
   });
 
   it('records releases of credentials without counting them as requests', async () => {
@@ -336,7 +355,7 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     const params = {
       fingerprint: 'abc',
       report,
-      events: [usageEvent({ generationId: 'gen-a' }), usageEvent({ generationId: 'gen-b' })],
+      events: ['gen-a', 'gen-b'].map((generationId) => usageEvent({ operation: 'usage.import', generationId })),
     };
     expect(await store.calls.import(params)).toMatchObject({ repeated: false, added: 1, known: 1 });
     expect(await store.calls.import(params)).toMatchObject({ repeated: true, added: 0 });
