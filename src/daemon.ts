@@ -139,7 +139,7 @@ async function openDaemon(paths: Paths, releasers: Releasers): Promise<Daemon> {
         load: () => ({ connections: server.connections, requestsInFlight: server.requestsInFlight }),
         warnings: () => [...keyWarnings(vault, paths), ...configWarnings(config, paths)],
       }),
-      logger,
+      { logger, redactor },
     ),
   });
   await server.start();

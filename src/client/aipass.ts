@@ -13,18 +13,10 @@ import type { EventName, Events } from '../protocol/events.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import type { KeyVerdict, ModelInfo } from '../protocol/provider.ts';
 import type { Status } from '../protocol/status.ts';
-import type {
-  EventPage,
-  EventQuery,
-  ImportReport,
-  PruneReport,
-  RecentCount,
-  RecentQuery,
-  UsageAnswer,
-  UsageQuery,
-} from '../protocol/usage.ts';
+import type { UsageAnswer, UsageQuery } from '../protocol/usage.ts';
 import { CompletionStream } from './completion-stream.ts';
 import { Session, type CallOptions } from './session.ts';
+import { UsageCalls } from './usage-calls.ts';
 
 /** Is the parameters of a completion, and of its call. */
 export type CompleteParams = Omit<KnownCompletionParams, 'stream'> &
@@ -36,6 +28,8 @@ const RESUBSCRIBE_MS = [250, 30_000] as const;
 /** Asks the daemon. Made by connect(); safe for any number of calls at once. Every failure is an AipassError. */
 export class Aipass implements AsyncDisposable {
   readonly #session: Session;
+  /** Asks for more about usage than its sums. */
+  readonly usage: UsageCalls;
   readonly #listeners = new Map<string, Set<(data: never) => void>>();
   #resubscribeMs: number = RESUBSCRIBE_MS[0];
   #resubscribe: NodeJS.Timeout | undefined;
@@ -46,6 +40,7 @@ export class Aipass implements AsyncDisposable {
       onEvent: (event, data) => this.#emit(event, data),
       onLost: () => this.#scheduleResubscribe(),
     });
+    this.usage = new UsageCalls(this.#session);
   }
 
   /** Names this client's session, under which its calls are recorded. */
@@ -139,57 +134,20 @@ export class Aipass implements AsyncDisposable {
     return this.#session.request('usage.stats', query, options);
   }
 
-  /** Sums one session: this run of the daemon, or the named one of a client (see `sessionId`). */
-  session(id?: string, options?: CallOptions): Promise<Operations['usage.session']['result']> {
-    return this.#session.request('usage.session', { id }, options);
-  }
-
-  /** Lists recorded events, newest first; `next` of a page asks for the one after it. */
-  usageEvents(query: EventQuery = {}, options?: CallOptions): Promise<EventPage> {
-    return this.#session.request('usage.events', query, options);
-  }
-
-  /** Counts the calls of the last seconds by status and by key; keys that had none are listed with 0. */
-  recentUsage(query: RecentQuery, options?: CallOptions): Promise<RecentCount> {
-    return this.#session.request('usage.recent', query, options);
-  }
-
-  /** Fetches a generation's record from OpenRouter and keeps it. Throws PROVIDER_UNAVAILABLE while it is not ready. */
-  track(
-    generationId: string,
-    options: CallOptions & { readonly caller?: string | undefined } = {},
-  ): Promise<Operations['usage.track']['result']> {
-    const { caller, ...call } = options;
-    return this.#session.request('usage.track', { generationId, caller }, call);
-  }
-
-  /** Sends recorded events as text to `receive`, piece by piece, oldest first. */
-  exportUsage(
-    query: Operations['usage.export']['params'],
-    receive: (text: string) => void,
-    options?: CallOptions,
-  ): Promise<Operations['usage.export']['result']> {
-    return this.#session.request('usage.export', query, { ...options, onChunk: (data) => receive(String(data)) });
-  }
-
-  /** Deletes events older than a number of days; without it, as configured. */
-  prune(params: Operations['usage.prune']['params'] = {}, options?: CallOptions): Promise<PruneReport> {
-    return this.#session.request('usage.prune', params, options);
-  }
-
-  /** Takes over AIPass's usage file, given as its text. */
-  importUsage(text: string, options?: CallOptions): Promise<ImportReport> {
-    return this.#session.request('usage.import', { text }, options);
-  }
-
-  /** Listens to an event, through restarts of the daemon too; the returned function takes that back. Keeps the process alive. */
+  /** Listens to an event, through restarts of the daemon too; the returned function takes that back. Keeps the process alive until then. */
   on<Name extends EventName>(event: Name, listener: (data: Events[Name]) => void): () => void {
     const set = this.#listeners.get(event) ?? new Set();
     this.#listeners.set(event, set);
     set.add(listener);
-    this.#session.hold();
+    this.#session.hold(true);
     this.#subscribe();
-    return () => set.delete(listener);
+    return () => {
+      set.delete(listener);
+      if (set.size === 0 && this.#listeners.get(event) === set) this.#listeners.delete(event);
+      if (this.#listeners.size > 0) return;
+      clearTimeout(this.#resubscribe);
+      this.#session.hold(false);
+    };
   }
 
   /** Closes the connection; calls under way fail with CANCELLED. */
@@ -205,7 +163,16 @@ export class Aipass implements AsyncDisposable {
   }
 
   #emit(event: string, data: unknown): void {
-    for (const listener of this.#listeners.get(event) ?? []) listener(data as never);
+    for (const listener of this.#listeners.get(event) ?? []) {
+      try {
+        listener(data as never);
+      } catch (error) {
+        // As with any emitter, the failure is the program's; but the line and the other listeners are not to suffer.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
   }
 
   #subscribe(): void {

@@ -40,6 +40,7 @@ export type {
 } from '../protocol/usage.ts';
 export type { Warning } from '../base/warning.ts';
 export type { CallOptions } from './session.ts';
+export type { UsageCalls } from './usage-calls.ts';
 export type { CompletionStream } from './completion-stream.ts';
 export { Aipass, type CompleteParams } from './aipass.ts';
 

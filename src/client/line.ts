@@ -27,7 +27,7 @@ export class Line {
   constructor(path: string, listener: LineListener) {
     this.#path = path;
     this.#listener = listener;
-    this.#socket = createConnection(path);
+    this.#socket = createConnection({ path });
     this.#socket.setEncoding('utf8');
     this.#socket.on('data', (chunk: string) => this.#read(chunk));
     this.#socket.on('error', (error) => {

@@ -42,6 +42,9 @@ interface Pending {
 /** Is how long a daemon may take to say welcome. */
 const WELCOME_LIMIT_MS = 10_000;
 
+/** Is the longest delay that a timer takes: it turns a longer one, Infinity included, into no delay at all. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** Talks to the daemon. */
 export class Session {
   /** Names the session in the daemon's records; it outlives a lost line. */
@@ -87,10 +90,10 @@ export class Session {
     }
   }
 
-  /** Keeps the process alive for events even when no answer is awaited. */
-  hold(): void {
-    this.#held = true;
-    this.#line?.hold(true);
+  /** Keeps the process alive for events even when no answer is awaited, or no longer. */
+  hold(isHeld: boolean): void {
+    this.#held = isHeld;
+    if (this.#pending.size === 0) this.#line?.hold(isHeld);
   }
 
   /** Asks for an operation. Rejects with an AipassError only. */
@@ -154,7 +157,7 @@ export class Session {
         timer = setTimeout(
           () =>
             giveUp(new AipassError('TIMED_OUT', `${op} took longer than ${timeoutMs} ms`, { hint: 'raise timeoutMs' })),
-          timeoutMs,
+          Math.min(timeoutMs, MAX_TIMER_MS),
         );
       }
     });
@@ -217,7 +220,8 @@ export class Session {
     if (this.#line !== line) return;
     this.#line = undefined;
     // A frame over the daemon's limit is refused without an id: the longest one in flight must be it.
-    const longest = Math.max(...[...this.#pending.values()].map((one) => one.frameLength));
+    let longest = 0;
+    for (const { frameLength } of this.#pending.values()) longest = Math.max(longest, frameLength);
     this.#failPending((pending) => {
       const isMeant = refusal !== undefined && (refusal.code !== 'BAD_REQUEST' || pending.frameLength === longest);
       return isMeant ? refusal : lostAnswer(pending.op);

@@ -6,7 +6,7 @@
  */
 
 import type { CompletionDelta, CompletionResult, CompletionUsage } from '../protocol/completion.ts';
-import { toFields } from '../providers/error-reason.ts';
+import { readText, toFields } from '../providers/json-fields.ts';
 import { ErrorInAnswer, GarbageAnswer } from './failure.ts';
 import { ToolCallAssembly } from './tool-calls.ts';
 import { readUsage } from './usage-counts.ts';
@@ -118,8 +118,4 @@ function readContent(content: unknown): { readonly text: string | undefined; rea
   const text = parts.map((part) => readText(part['text'])).join('');
   const thought = parts.map((part) => readContent(part['thinking']).text ?? '').join('');
   return { text, thought };
-}
-
-function readText(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }

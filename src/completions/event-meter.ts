@@ -9,7 +9,7 @@
 import { ExchangeFailure } from '../providers/http-exchange.ts';
 
 /** Is the longest event, in bytes: a picture in an answer fits, a stream without an end does not. */
-export const MAX_EVENT_BYTES = 16 * 1024 * 1024;
+const MAX_EVENT_BYTES = 16 * 1024 * 1024;
 
 const LF = 0x0a;
 const CR = 0x0d;

@@ -2,7 +2,7 @@
  * From the caller's parameters to the body that the provider gets. Pure.
  */
 
-import { toFields } from '../providers/error-reason.ts';
+import { toFields } from '../providers/json-fields.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { CompletionParams } from '../protocol/completion.ts';
 

@@ -7,8 +7,9 @@
 
 import type { Clock } from '../base/clock.ts';
 import type { Secret } from '../base/secret.ts';
-import { parseJson, readAll } from '../providers/http.ts';
+import { readAll } from '../providers/http.ts';
 import { ExchangeFailure, openExchange, type HttpAnswer } from '../providers/http-exchange.ts';
+import { parseJson } from '../providers/json-fields.ts';
 import { isSendable } from '../providers/key-shape.ts';
 import { requestHeaders, type Provider } from '../providers/provider.ts';
 import { EventMeter } from './event-meter.ts';

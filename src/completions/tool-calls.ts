@@ -5,7 +5,7 @@
  * id with a name begins a new call. Our own numbers are dense and in order of appearance.
  */
 
-import { toFields } from '../providers/error-reason.ts';
+import { readText, toFields } from '../providers/json-fields.ts';
 import type { ToolCall, ToolCallDelta } from '../protocol/completion.ts';
 
 interface OpenCall {
@@ -75,10 +75,6 @@ export class ToolCallAssembly {
   #open(): number {
     return this.#calls.push({ id: '', name: '', arguments: '' }) - 1;
   }
-}
-
-function readText(value: unknown): string {
-  return typeof value === 'string' ? value : '';
 }
 
 /** Returns the arguments as text; some local servers send them parsed. */

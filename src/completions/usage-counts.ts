@@ -4,7 +4,7 @@
  * A count that is missing or makes no sense is left out, and never taken for zero: a bill depends on it.
  */
 
-import { toFields } from '../providers/error-reason.ts';
+import { toFields } from '../providers/json-fields.ts';
 import type { CompletionUsage } from '../protocol/completion.ts';
 
 /**

@@ -20,7 +20,7 @@ export interface ApiKey extends KeyName {
 }
 
 /** Is something wrong with the value of a variable. */
-export interface KeyProblem {
+interface KeyProblem {
   readonly keyId: string;
   readonly problem: string;
   readonly hint: string;
@@ -36,7 +36,7 @@ export interface ApiKeys {
 }
 
 /** Maps prefixes that name a provider differently from us: Google's own documentation calls its variable `GEMINI_API_KEY`. */
-export const PROVIDER_ALIASES: ReadonlyMap<string, string> = new Map([['gemini', 'google']]);
+const PROVIDER_ALIASES: ReadonlyMap<string, string> = new Map([['gemini', 'google']]);
 
 const VARIABLE = /^([A-Z0-9][A-Z0-9_]*?)_API_KEY(?:_(\d{1,9}))?$/i;
 

@@ -19,6 +19,7 @@ import { listSecrets, readStored } from './opaque-store.ts';
 import { QuietTimer } from './quiet-timer.ts';
 import { differenceOf, EMPTY_SNAPSHOT, takeSnapshot, valuesOf } from './snapshot.ts';
 import type { Snapshot } from './snapshot.ts';
+import type { SecretsWatch } from './watcher.ts';
 import { watchSecrets } from './watcher.ts';
 
 /** Is what the vault works with. */
@@ -47,6 +48,7 @@ export class Vault {
   #changes: QuietTimer | undefined;
   #cancelSecondLook: (() => void) | undefined;
   #cancelSafetyRead: (() => void) | undefined;
+  #watch: SecretsWatch | undefined;
   #watchProblem: Warning | undefined;
 
   constructor(parts: VaultParts) {
@@ -75,6 +77,7 @@ export class Vault {
     };
     awaitSafetyRead();
     releasers.add('the timers of the vault', () => {
+      this.#watch = undefined;
       this.#cancelSafetyRead?.();
       this.#changes = undefined;
       changes.stop();
@@ -93,10 +96,13 @@ export class Vault {
       },
     });
     releasers.add('the watcher of the secrets', async () => {
-      const stopWatching = await watching;
-      await stopWatching();
+      const watch = await watching;
+      await watch.stop();
     });
-    void watching.then(() => this.changed());
+    void watching.then((watch) => {
+      this.#watch = watch;
+      this.changed();
+    });
     return () => releasers.release();
   }
 
@@ -172,6 +178,7 @@ export class Vault {
     if (names.length > 0) redactor.learn([...valuesOf(after, knownProviders), ...valuesOf(before, knownProviders)]);
     this.#snapshot = after;
     this.#lookTwice(after);
+    void this.#watch?.verify();
 
     if (names.length > 0) logger.info('the secrets changed', { ...difference });
     const known = new Set(before.warnings.map(printWarning));

@@ -3,14 +3,16 @@
  *
  * Watches `~/.secrets` itself, of everything in it only `aipass`, and that two levels deep; also before either exists, and
  * after either was replaced. Says that something happened, never what: the vault looks for itself.
+ *
+ * chokidar 6 can lose a folder that is deleted or replaced while it scans, and for good. So the folders are compared with those
+ * that were there when the watcher was opened, and where they differ another is opened.
  */
 
-import type { FSWatcher } from 'chokidar';
-import { watch } from 'chokidar';
+import type { FSWatcher, watch } from 'chokidar';
 import { join, relative, sep } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
-import type { Release } from '../base/releasers.ts';
 import type { Warning } from '../base/warning.ts';
+import { readFootprint } from './footprint.ts';
 
 /** Says what to watch and whom to tell. */
 export interface WatchOptions {
@@ -25,62 +27,102 @@ export interface WatchOptions {
   readonly open?: typeof watch;
 }
 
+/** Is a watch that has begun. */
+export interface SecretsWatch {
+  /** Watches anew if a folder is not the one any more that is watched; resolves when that is settled, and never rejects. */
+  verify(): Promise<void>;
+  /** Ends the watch. */
+  stop(): Promise<void>;
+}
+
 /** Is how often files are looked at when the system cannot notify, in milliseconds: a change must be served within 500 ms. */
 const POLLING_INTERVAL_MS = 200;
 
 /** Reaches from `~/.secrets` over `aipass` to the files in its folders. */
 const DEPTH = 2;
 
-/** Starts to watch; resolves when every later change will be told. The returned function ends it. */
-export async function watchSecrets(options: WatchOptions): Promise<Release> {
-  const watching = new SecretsWatcher(options);
-  await watching.start();
-  return () => watching.stop();
+/** Starts to watch; resolves when every later change will be told. */
+export async function watchSecrets(options: WatchOptions): Promise<SecretsWatch> {
+  const watcher = new SecretsWatcher(options);
+  await watcher.verify();
+  return watcher;
 }
 
-class SecretsWatcher {
+class SecretsWatcher implements SecretsWatch {
   readonly #options: WatchOptions;
+  #backend: 'auto' | 'polling' = 'auto';
   #current: FSWatcher | undefined;
+  /** Identifies the folders as they were when the current watcher was opened. */
+  #footprint: string | undefined;
+  #verifying: Promise<void> | undefined;
   #stopped = false;
-  #closing: Promise<void> = Promise.resolve();
 
   constructor(options: WatchOptions) {
     this.#options = options;
   }
 
-  async start(): Promise<void> {
-    const failure = await this.#open('auto');
-    if (failure !== undefined) await this.#poll(failure);
+  verify(): Promise<void> {
+    this.#verifying ??= this.#settle().finally(() => {
+      this.#verifying = undefined;
+    });
+    return this.#verifying;
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#close();
-    await this.#closing;
+    await this.#verifying;
+    await this.#close();
+  }
+
+  /** Opens watchers until one was ready before any folder changed. */
+  async #settle(): Promise<void> {
+    const { root, folder, onChange } = this.#options;
+    for (;;) {
+      const footprint = await readFootprint(root, folder);
+      if (this.#stopped || (this.#current && footprint === this.#footprint)) return;
+      const first = this.#footprint === undefined;
+      // Closed before the next is opened, which would else share its handles on folders that are gone.
+      await this.#close();
+      this.#footprint = footprint;
+      const failure = await this.#open();
+      if (failure !== undefined) {
+        await this.#close();
+        // Polling has no further fallback; the vault reads everything now and then in any case.
+        if (this.#backend === 'polling') return;
+        this.#fallBack(failure);
+      }
+      // Nobody told of what happened between the two.
+      if (!first) onChange();
+    }
   }
 
   /** Opens a watcher and resolves when it is ready, or with the error that ended it before. */
-  #open(backend: 'auto' | 'polling'): Promise<unknown> {
+  async #open(): Promise<unknown> {
+    const { root, folder } = this.#options;
+    try {
+      // Loaded only now, because the daemon answers before it watches.
+      const open = this.#options.open ?? (await import('chokidar')).watch;
+      this.#current = open(root, {
+        backend: this.#backend,
+        depth: DEPTH,
+        ignored: (path) => path !== root && !isIn(folder, path),
+        ignoreInitial: true,
+        // The vault waits for quiet itself, and a lent key must not be late.
+        atomic: false,
+        persistent: false,
+        pollingInterval: POLLING_INTERVAL_MS,
+        pollingBinaryInterval: POLLING_INTERVAL_MS,
+      });
+      return await this.#attach(this.#current);
+    } catch (error) {
+      return error ?? new Error('no watcher');
+    }
+  }
+
+  #attach(watcher: FSWatcher): Promise<unknown> {
     const { root, folder, onChange } = this.#options;
+    const backend = this.#backend;
     return new Promise((resolve) => {
-      let watcher: FSWatcher;
-      try {
-        watcher = (this.#options.open ?? watch)(root, {
-          backend,
-          depth: DEPTH,
-          ignored: (path) => path !== root && !isIn(folder, path),
-          ignoreInitial: true,
-          // The vault waits for quiet itself, and a lent key must not be late.
-          atomic: false,
-          persistent: false,
-          pollingInterval: POLLING_INTERVAL_MS,
-          pollingBinaryInterval: POLLING_INTERVAL_MS,
-        });
-      } catch (error) {
-        resolve(error ?? new Error('no watcher'));
-        return;
-      }
-      this.#current = watcher;
       let ready = false;
       watcher.on('all', onChange);
       // Raw events tell of what has no event of its own: a changed mode, and a second write within the same clock tick.
@@ -92,18 +134,25 @@ class SecretsWatcher {
         resolve(undefined);
       });
       watcher.on('error', (error) => {
-        // Polling has no further fallback; what it cannot reach, the vault names itself.
+        // What polling cannot reach, the vault names itself.
         if (backend === 'polling' || this.#current !== watcher) return;
-        this.#close();
-        if (ready) void this.#poll(error);
+        if (ready) void this.#replace(error);
         else resolve(error);
       });
     });
   }
 
-  async #poll(cause: unknown): Promise<void> {
-    if (this.#stopped) return;
-    const code = systemErrorCode(cause);
+  async #replace(failure: unknown): Promise<void> {
+    const closed = this.#close();
+    this.#fallBack(failure);
+    await closed;
+    await this.verify();
+  }
+
+  #fallBack(failure: unknown): void {
+    if (this.#backend === 'polling') return;
+    this.#backend = 'polling';
+    const code = systemErrorCode(failure);
     this.#options.onProblem({
       subject: this.#options.folder,
       problem: `the system does not tell of changes (${code ?? 'unknown error'}), so files are looked at again and again`,
@@ -112,16 +161,13 @@ class SecretsWatcher {
           ? 'raise fs.inotify.max_user_watches and fs.inotify.max_user_instances, then restart aipassd'
           : 'see that the folder can be read, then restart aipassd',
     });
-    await this.#open('polling');
-    // Something may have changed between the two watchers.
-    if (!this.#stopped) this.#options.onChange();
   }
 
-  #close(): void {
+  async #close(): Promise<void> {
     const watcher = this.#current;
     this.#current = undefined;
-    if (!watcher) return;
-    this.#closing = Promise.allSettled([this.#closing, watcher.close()]).then(() => {});
+    // A handle that cannot be closed is no reason not to go on.
+    await watcher?.close().catch(() => {});
   }
 }
 

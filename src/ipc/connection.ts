@@ -191,7 +191,7 @@ export class Connection {
     if (this.#inFlight.get(id) !== abort) return;
     this.#inFlight.delete(id);
     if (outcome.kind === 'failed') this.#answerError(id, outcome.error);
-    else this.#options.wire.send({ type: 'reply', data: { id, result: outcome.result } });
+    else this.#answer(id, outcome.result);
     if (this.#inFlight.size === 0) this.#idle?.();
   }
 
@@ -200,6 +200,18 @@ export class Connection {
     const request = isRequestId(id) ? this.#inFlight.get(id) : undefined;
     // A cancel may cross its reply on the way: one for a request that is not in flight is no mistake.
     request?.abort(new AipassError('CANCELLED', 'the client cancelled the request'));
+  }
+
+  #answer(id: RequestId, result: unknown): void {
+    try {
+      this.#options.wire.send({ type: 'reply', data: { id, result } });
+    } catch {
+      // Nested too deep, or never meant for JSON: that concerns this request, not the connection or the daemon.
+      this.#answerError(
+        id,
+        new AipassError('INTERNAL', 'the result cannot be printed as JSON', { hint: 'report it; it is a defect' }),
+      );
+    }
   }
 
   #answerError(id: RequestId, error: AipassError): void {

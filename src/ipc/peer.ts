@@ -10,13 +10,14 @@ import type { DaemonMessage } from '../protocol/messages.ts';
 /** Is how much may wait for a peer before reading from it pauses: enough to keep a fast reader busy. */
 const HIGH_WATER_BYTES = 1024 * 1024;
 
-/** Is how long a peer may take to read the error that ends its connection. */
+/** Is how long a peer may take nothing of what it was sent before the end, and how long it may then take to end its side. */
 const FAREWELL_LIMIT_MS = 1000;
 
 /** Sends messages to one peer. */
 export class Peer {
   readonly #socket: Socket;
   #waiting = '';
+  #room: Promise<void> | undefined;
   #resumedAt = 0;
   #ending = false;
 
@@ -44,34 +45,50 @@ export class Peer {
     if (this.isEnding) return;
     if (this.#waiting === '') process.nextTick(this.#flush);
     this.#waiting += printFrame(message.type, message.data);
-    if (this.#socket.writableLength + this.#waiting.length > HIGH_WATER_BYTES) this.#pause();
+    if (this.#isFull) this.#pause();
   }
 
   /** Resolves when the peer has room for more, or is gone. */
   async ready(): Promise<void> {
-    while (!this.isEnding && this.#socket.writableLength + this.#waiting.length > HIGH_WATER_BYTES) {
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          this.#socket.off('drain', done);
-          this.#socket.off('close', done);
-          resolve();
-        };
-        this.#socket.on('drain', done);
-        this.#socket.on('close', done);
-      });
-    }
+    // All who wait share one wait: each with listeners of its own would be a thousand listeners.
+    while (!this.isEnding && this.#isFull) await (this.#room ??= this.#drained());
   }
 
-  /** Sends what waits, ends the connection, and destroys it when the peer does not take the end. */
+  /** Sends what waits, ends the connection, and destroys it when the peer does not take part in that. */
   end(): void {
     if (this.isEnding) return;
     this.#flush();
     this.#ending = true;
+    const destroy = (): void => {
+      this.#socket.destroy();
+    };
+    // Until everything is taken nothing is read; a peer that takes nothing for so long has gone to sleep.
     this.#socket.pause();
-    this.#socket.end();
-    const limit = setTimeout(() => this.#socket.destroy(), FAREWELL_LIMIT_MS);
-    limit.unref();
-    this.#socket.once('close', () => clearTimeout(limit));
+    this.#socket.setTimeout(FAREWELL_LIMIT_MS, destroy);
+    this.#socket.end(() => {
+      // Then what still comes is read and dropped: only who reads learns that the peer has ended its side, too.
+      this.#socket.resume();
+      const limit = setTimeout(destroy, FAREWELL_LIMIT_MS);
+      limit.unref();
+      this.#socket.once('close', () => clearTimeout(limit));
+    });
+  }
+
+  get #isFull(): boolean {
+    return this.#socket.writableLength + this.#waiting.length > HIGH_WATER_BYTES;
+  }
+
+  #drained(): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        this.#socket.off('drain', done);
+        this.#socket.off('close', done);
+        this.#room = undefined;
+        resolve();
+      };
+      this.#socket.on('drain', done);
+      this.#socket.on('close', done);
+    });
   }
 
   readonly #flush = (): void => {

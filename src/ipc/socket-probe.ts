@@ -31,7 +31,7 @@ export async function probeSocket(path: string): Promise<SocketProbe> {
     throw error;
   }
   return new Promise((resolve) => {
-    const socket = createConnection(path);
+    const socket = createConnection({ path });
     let partial: PartialFrame | undefined;
     const finish = (probe: SocketProbe): void => {
       socket.destroy();

@@ -15,10 +15,10 @@ import { FrameError, parseEnvelope, printFrame, readFrames, type PartialFrame } 
 import { Connection, type ConnectionOptions } from './connection.ts';
 import { Peer } from './peer.ts';
 
-/** Is how long a peer may take to finish a frame that it began. */
+/** Is how long a peer may take to finish a frame that it began, unless the options say otherwise. */
 const UNFINISHED_FRAME_MS = 10_000;
 
-/** Is how often unfinished frames are looked for. */
+/** Is how often unfinished frames are looked for, at least; a shorter limit has them looked for ten times in it. */
 const SWEEP_MS = 1000;
 
 /** Is the bound on one path: `sun_path` holds 108 bytes on Linux and 104 on macOS, the final NUL included. */
@@ -29,6 +29,8 @@ export interface SocketServerOptions extends Omit<ConnectionOptions, 'wire' | 'p
   readonly path: string;
   readonly frameBytes: number;
   readonly maxConnections: number;
+  /** Is how long a peer may take to finish a frame that it began, in milliseconds; 10 s without it. */
+  readonly unfinishedFrameMs?: number;
   readonly logger: Logger;
 }
 
@@ -98,30 +100,36 @@ export class SocketServer {
       ipc.server.on('error', (error: Error) => {
         // After the start these are single peers' resets; they also arrive as 'close'.
         if (listening) this.#options.logger.debug('a connection failed', { reason: error.message });
-        else reject(new AipassError('INTERNAL', `cannot listen on ${path}: ${error.message}`, { cause: error }));
+        else reject(cannotListen(path, error));
       });
-      for (const type of ['hello', 'request', 'cancel', 'unknown']) {
+      for (const type of ['hello', 'request', 'cancel']) {
         ipc.server.on(type, (data: unknown, socket: IpcSocket) => this.#receive(type, data, socket));
       }
       // The mode of the socket is set by the umask while it is bound: a chmod afterwards would come too late.
       const umask = process.umask(0o177);
       try {
         ipc.server.start();
+      } catch (error) {
+        reject(cannotListen(path, error));
       } finally {
         process.umask(umask);
       }
     });
-    this.#sweep = setInterval(() => this.#dropUnfinished(), SWEEP_MS);
+    this.#sweep = setInterval(() => this.#dropUnfinished(), Math.min(SWEEP_MS, this.#unfinishedFrameMs / 10));
     this.#sweep.unref();
   }
 
-  /** Stops accepting, waits up to `graceMs` for requests in flight, aborts those that remain, and closes every connection. */
+  /**
+   * Stops accepting, waits up to `graceMs` for requests in flight, aborts those that remain, and closes every connection
+   * once its peer has taken its answers.
+   */
   async stop(graceMs: number): Promise<void> {
     clearInterval(this.#sweep);
     const server = this.#ipc?.server.server;
     if (!this.#ipc || !server) return;
     server.close();
 
+    const deadline = performance.now() + graceMs;
     const connections = [...this.#lines.values()].map((line) => line.connection);
     const allIdle = Promise.all(connections.map((connection) => connection.idle()));
     await within(graceMs, allIdle);
@@ -134,7 +142,7 @@ export class SocketServer {
 
     const closed = [...this.#lines.keys()].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
     for (const line of this.#lines.values()) line.peer.end();
-    await within(ABORT_MS, Promise.all(closed));
+    await within(Math.max(deadline - performance.now(), ABORT_MS), Promise.all(closed));
     this.#ipc.server.stop();
   }
 
@@ -187,12 +195,16 @@ export class SocketServer {
     return new AipassError('INTERNAL', 'the daemon failed to read this message', { hint: 'the log has more' });
   }
 
+  get #unfinishedFrameMs(): number {
+    return this.#options.unfinishedFrameMs ?? UNFINISHED_FRAME_MS;
+  }
+
   #dropUnfinished(): void {
-    const limit = performance.now() - UNFINISHED_FRAME_MS;
+    const limit = performance.now() - this.#unfinishedFrameMs;
     for (const { peer, connection, partial } of this.#lines.values()) {
       if (partial === undefined || peer.isPaused || Math.max(partial.since, peer.resumedAt) > limit) continue;
       connection.fail(
-        new AipassError('TIMED_OUT', `a frame was not finished within ${UNFINISHED_FRAME_MS / 1000} s`, {
+        new AipassError('TIMED_OUT', `a frame was not finished within ${this.#unfinishedFrameMs / 1000} s`, {
           hint: 'send whole frames',
         }),
       );
@@ -202,6 +214,14 @@ export class SocketServer {
 
 /** Is how long aborted requests and closing connections may take before the daemon goes on without them. */
 const ABORT_MS = 1000;
+
+function cannotListen(path: string, error: unknown): AipassError {
+  const reason = error instanceof Error ? error.message : String(error);
+  return new AipassError('INTERNAL', `cannot listen on ${path}: ${reason}`, {
+    hint: `look at ${dirname(path)}: it must be a folder of your own`,
+    cause: error,
+  });
+}
 
 function isLine(kept: unknown): kept is Line {
   return typeof kept === 'object' && kept !== null && 'connection' in kept;

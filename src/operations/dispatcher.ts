@@ -9,6 +9,7 @@ import { AipassError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { nearest } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
+import type { Redactor } from '../base/redactor.ts';
 import type { AnyOperation, OperationContext } from './operation.ts';
 
 /** Is how a request ended. */
@@ -22,6 +23,13 @@ export type Dispatch = (
   context: OperationContext,
 ) => DispatchOutcome | Promise<DispatchOutcome>;
 
+/** Is what a dispatcher needs besides the table. */
+export interface DispatcherParts {
+  readonly logger: Logger;
+  /** Has the last word on every error that leaves: a caller may have put a key where a name belongs. */
+  readonly redactor: Redactor;
+}
+
 /** Is the most problems of one request's parameters that are named. */
 const MAX_ISSUES = 5;
 
@@ -30,7 +38,7 @@ const MAX_ISSUES = 5;
  *
  * @throws Error when two operations have the same name.
  */
-export function createDispatcher(operations: readonly AnyOperation[], logger: Logger): Dispatch {
+export function createDispatcher(operations: readonly AnyOperation[], { logger, redactor }: DispatcherParts): Dispatch {
   const table = new Map<string, AnyOperation>();
   for (const operation of operations) {
     if (table.has(operation.name)) throw new Error(`two operations are called ${operation.name}`);
@@ -40,7 +48,7 @@ export function createDispatcher(operations: readonly AnyOperation[], logger: Lo
   const fail = (op: string, error: unknown, context: OperationContext): DispatchOutcome => {
     // Whatever an aborted handler throws, the reason of the abort is the answer.
     const reason: unknown = context.signal.aborted ? context.signal.reason : error;
-    if (reason instanceof AipassError) return { kind: 'failed', error: reason };
+    if (reason instanceof AipassError) return { kind: 'failed', error: redactError(reason, redactor) };
     logger.error(`the operation ${op} failed`, { error: reason });
     return {
       kind: 'failed',
@@ -69,6 +77,13 @@ export function createDispatcher(operations: readonly AnyOperation[], logger: Lo
       return fail(op, error, context);
     }
   };
+}
+
+function redactError(error: AipassError, redactor: Redactor): AipassError {
+  const message = redactor.redact(error.message);
+  const hint = error.hint === undefined ? undefined : redactor.redact(error.hint);
+  if (message === error.message && hint === error.hint) return error;
+  return new AipassError(error.code, message, { hint, retryAfterMs: error.retryAfterMs });
 }
 
 function unknownOperation(op: string, known: Iterable<string>): AipassError {

@@ -6,6 +6,7 @@
 import { plainText } from '../base/plain-text.ts';
 import { Redactor } from '../base/redactor.ts';
 import type { Secret } from '../base/secret.ts';
+import { toFields } from './json-fields.ts';
 
 /** Is the longest reason that is told, in characters. */
 const MAX_REASON = 300;
@@ -69,11 +70,6 @@ export function readError(document: unknown): ReadError {
     codes,
     ...(status === undefined ? {} : { status }),
   };
-}
-
-/** Views any value as a record of unknown fields; what is no object has none. */
-export function toFields(value: unknown): Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null ? { ...value } : {};
 }
 
 function firstText(...values: readonly unknown[]): string | undefined {

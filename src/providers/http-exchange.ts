@@ -99,6 +99,15 @@ export function openExchange(request: HttpRequest, limits: HttpLimits, control: 
       settle();
       reject(describeFailure(error));
     });
+    // Without a listener Node closes such a connection and tells nobody.
+    outgoing.once('upgrade', (_response, socket) => {
+      socket.destroy();
+      fail(new ExchangeFailure('garbage', 'a switch to another protocol'));
+    });
+    outgoing.once('close', () => {
+      settle();
+      reject(new ExchangeFailure('network', 'closed without an answer'));
+    });
     outgoing.once('response', (response) => {
       settle();
       const encoding = response.headers['content-encoding'];

@@ -4,6 +4,7 @@
 
 import { systemClock, type Clock } from '../base/clock.ts';
 import type { Secret } from '../base/secret.ts';
+import { parseJson } from './json-fields.ts';
 import { isSendable } from './key-shape.ts';
 import { ExchangeFailure, openExchange, type HttpAnswer } from './http-exchange.ts';
 import { requestHeaders, type Provider } from './provider.ts';
@@ -74,13 +75,4 @@ export async function readAll(answer: HttpAnswer, maxBytes = MAX_DOCUMENT_BYTES)
     chunks.push(chunk);
   }
   return new TextDecoder().decode(Buffer.concat(chunks));
-}
-
-/** Returns the document, or undefined for a text that is no JSON. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -8,8 +8,9 @@
 import { systemClock, type Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import type { Secret } from '../base/secret.ts';
-import { redactWith, toFields } from './error-reason.ts';
+import { redactWith } from './error-reason.ts';
 import { askJson, type JsonAnswer } from './http.ts';
+import { toFields } from './json-fields.ts';
 import type { KeyCheck, Provider } from './provider.ts';
 import { describeRefusal } from './refusal.ts';
 

@@ -8,7 +8,7 @@
 
 import { plainText } from '../base/plain-text.ts';
 import type { ModelInfo } from '../protocol/provider.ts';
-import { toFields } from './error-reason.ts';
+import { toFields } from './json-fields.ts';
 
 /** Is one page: its models, and how to ask for the next. */
 export interface ModelPage {

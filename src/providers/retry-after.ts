@@ -23,8 +23,8 @@ export function readRetryAfter(headers: Readonly<Record<string, string>>, now: n
 function readSecondsOrDate(value: string | undefined, now: number): number | undefined {
   const seconds = readNumber(value, 1000);
   if (seconds !== undefined || value === undefined) return seconds;
-  // Without this, Date.parse takes "-5" and "7 apples" for dates.
-  if (!/^[A-Z][a-z]{2,8},? /.test(value.trim())) return undefined;
+  // Without this, Date.parse takes "-5" and "7 apples" for dates, and a date without a zone for local time.
+  if (!/^[A-Z][a-z]{2,8}, .+ GMT$/.test(value.trim())) return undefined;
   const date = Date.parse(value);
   return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }

@@ -37,7 +37,7 @@ export type HeaderFields = Readonly<Record<string, string>>;
 export type Replier = (request: LoopbackRequest) => Reply;
 
 /** Is a request as it arrived. */
-export interface LoopbackRequest {
+interface LoopbackRequest {
   readonly method: string;
   /** Is path and query. */
   readonly path: string;
@@ -57,7 +57,7 @@ export interface LoopbackRequest {
 }
 
 /** Sends the pieces of a stream; each promise resolves when the piece is handed to the connection. */
-export interface LoopbackStream {
+interface LoopbackStream {
   /** Sends one event, as JSON. */
   push(event: unknown): Promise<void>;
   /** Sends a comment line, as OpenRouter does while it waits. */
@@ -91,6 +91,8 @@ export interface LoopbackProvider extends AsyncDisposable {
   nextRequest(): Promise<LoopbackRequest>;
   /** Returns the number of open connections. */
   connections(): number;
+  /** Returns the number of connections that were ever made. */
+  connectionsEver(): number;
   close(): Promise<void>;
 }
 
@@ -140,7 +142,7 @@ export function refusalOf(status: number, message: string, headers: HeaderFields
 }
 
 /** Is the usage that completions report. */
-export const USAGE = {
+const USAGE = {
   prompt_tokens: 5,
   completion_tokens: 2,
   total_tokens: 7,
@@ -149,7 +151,7 @@ export const USAGE = {
 } as const;
 
 /** Is the model list. */
-export const MODELS = { object: 'list', data: [{ id: 'test/small' }, { id: 'test/large' }] } as const;
+const MODELS = { object: 'list', data: [{ id: 'test/small' }, { id: 'test/large' }] } as const;
 
 function envelope(object: string): Record<string, unknown> {
   return { id: 'gen-test-1', object, created: 1_700_000_000, model: 'test/small' };
@@ -177,6 +179,7 @@ class Loopback implements LoopbackProvider {
   #reply: Reply | Replier;
   #keys: ReadonlySet<string> | undefined;
   #given = 0;
+  #accepted = 0;
 
   constructor(reply: Reply | Replier) {
     this.#reply = reply;
@@ -184,6 +187,7 @@ class Loopback implements LoopbackProvider {
 
   async listen(): Promise<void> {
     this.#server.on('connection', (socket: Socket) => {
+      this.#accepted += 1;
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
@@ -234,6 +238,10 @@ class Loopback implements LoopbackProvider {
 
   connections(): number {
     return this.#sockets.size;
+  }
+
+  connectionsEver(): number {
+    return this.#accepted;
   }
 
   async close(): Promise<void> {

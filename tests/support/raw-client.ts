@@ -28,7 +28,7 @@ export class RawClient implements AsyncDisposable {
   /** Holds every message received so far, in order. */
   readonly messages: RawMessage[] = [];
   readonly #socket: Socket;
-  #text = '';
+  #unfinished: string[] = [];
   #isClosed = false;
 
   private constructor(socket: Socket) {
@@ -131,11 +131,13 @@ export class RawClient implements AsyncDisposable {
   }
 
   #read(chunk: string): void {
-    const frames = (this.#text + chunk).split(FRAME_END);
-    this.#text = frames.pop() ?? '';
-    for (const frame of frames) {
-      const message: RawMessage = JSON.parse(frame);
+    const pieces = chunk.split(FRAME_END);
+    const rest = pieces.pop() ?? '';
+    for (const piece of pieces) {
+      const message: RawMessage = JSON.parse(this.#unfinished.join('') + piece);
+      this.#unfinished = [];
       this.messages.push(message);
     }
+    this.#unfinished.push(rest);
   }
 }

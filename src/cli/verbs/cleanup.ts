@@ -27,7 +27,7 @@ export const cleanup: Verb = {
     const dryRun = args.flag('dry-run');
     if (days === 0 && !dryRun && !args.flag('yes')) await confirm(signal);
     const aipass = await connect();
-    const report = await aipass.prune({ days, dryRun }, { signal });
+    const report = await aipass.usage.prune({ days, dryRun }, { signal });
     if (args.flag('json')) {
       out.json(report);
       return 0;

@@ -5,12 +5,12 @@
 import { USAGE_STATUSES } from '../../protocol/usage.ts';
 import { parseTime } from '../time-range.ts';
 import { UsageError } from '../usage-error.ts';
-import type { Verb } from '../verb.ts';
+import { JSON_OPTION, type Verb } from '../verb.ts';
 
 /** Exports usage events. */
 export const exportUsage: Verb = {
   name: 'export',
-  usage: '[--since T] [--until T] [--key K] [--status S] [--csv | --jsonl]',
+  usage: '[--since T] [--until T] [--key K] [--status S] [--csv | --json]',
   summary: 'print recorded usage events, oldest first, as CSV or as JSON lines',
   details: [
     '--since T   from then (see stats); all that is there without it',
@@ -18,21 +18,21 @@ export const exportUsage: Verb = {
     '--key K     only calls with this key, by the name of its variable',
     `--status S  only calls that ended so: ${USAGE_STATUSES.join(', ')}`,
     '--csv       one line of CSV for each event, with a heading (the default)',
-    '--jsonl     one JSON document on each line',
+    '--json      one JSON document on each line',
   ],
   options: {
+    ...JSON_OPTION,
     since: { type: 'string' },
     until: { type: 'string' },
     key: { type: 'string' },
     status: { type: 'string' },
     csv: { type: 'boolean' },
-    jsonl: { type: 'boolean' },
   },
   maxPositionals: 0,
   async run(args, { out, connect, signal }) {
     const now = Date.now();
-    if (args.flag('csv') && args.flag('jsonl'))
-      throw new UsageError('--csv and --jsonl exclude each other', 'leave one of them out');
+    if (args.flag('csv') && args.flag('json'))
+      throw new UsageError('--csv and --json exclude each other', 'leave one of them out');
     const status = USAGE_STATUSES.find((one) => one === args.text('status'));
     if (status === undefined && args.text('status') !== undefined) {
       throw new UsageError('--status is none of these', `write one of: ${USAGE_STATUSES.join(', ')}`);
@@ -42,10 +42,10 @@ export const exportUsage: Verb = {
       until: parseTime(args.text('until'), '--until', now),
       keyId: args.text('key'),
       status,
-      format: args.flag('jsonl') ? ('jsonl' as const) : ('csv' as const),
+      format: args.flag('json') ? ('jsonl' as const) : ('csv' as const),
     };
     const aipass = await connect();
-    await aipass.exportUsage(query, (text) => out.text(text), { signal });
+    await aipass.usage.export(query, (text) => out.text(text), { signal });
     return 0;
   },
 };

@@ -21,7 +21,7 @@ export const importUsage: Verb = {
     if (path === undefined) throw new UsageError('a file is needed', 'usage: aipassd import <usage_tracker_data.json>');
     const text = await read(path);
     const aipass = await connect();
-    const report = await aipass.importUsage(text, { signal });
+    const report = await aipass.usage.import(text, { signal });
     if (args.flag('json')) {
       out.json(report);
       return 0;

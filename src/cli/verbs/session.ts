@@ -18,7 +18,7 @@ export const session: Verb = {
   maxPositionals: 0,
   async run(args, { out, connect, signal }) {
     const aipass = await connect();
-    const answer = await aipass.session(args.text('id'), { signal });
+    const answer = await aipass.usage.session(args.text('id'), { signal });
     if (args.flag('json')) {
       out.json(answer);
       return 0;

@@ -23,7 +23,7 @@ export const track: Verb = {
       throw new UsageError('Generation ID required', 'usage: aipassd track <generation id> [caller]');
     }
     const aipass = await connect();
-    const { event, counted } = await aipass.track(generationId, { caller, signal });
+    const { event, counted } = await aipass.usage.track(generationId, { caller, signal });
     if (args.flag('json')) {
       out.json({ event, counted });
       return 0;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Redactor } from '../../../src/base/redactor.ts';
 import { EventHub } from '../../../src/base/event-hub.ts';
 import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
 import { createDispatcher } from '../../../src/operations/dispatcher.ts';
@@ -7,7 +8,7 @@ import { recordingLogger } from '../../support/recording-logger.ts';
 
 function setUp() {
   const hub = new EventHub();
-  const dispatch = createDispatcher(eventOperations(hub), recordingLogger());
+  const dispatch = createDispatcher(eventOperations(hub), { logger: recordingLogger(), redactor: new Redactor() });
   const connect = () => {
     const closed = new AbortController();
     const heard: unknown[] = [];

@@ -1,0 +1,35 @@
+import { chmod } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { expect, it } from 'vitest';
+import { startClientProgram } from '../../support/client-program.ts';
+import { startTestServer } from '../../support/test-server.ts';
+
+/** Is "nobody" on Linux, and nobody's on macOS. */
+const OTHER_UID = 65_534;
+
+it('another user gets FORBIDDEN from the socket itself, and what to do', async () => {
+  await using test = await startTestServer();
+  // The folders let everybody pass, so that nothing but the socket's own mode refuses.
+  await chmod(test.home.path, 0o711);
+  await chmod(dirname(test.socket), 0o711);
+  const isRoot = process.getuid?.() === 0;
+  // Only root can become another user; anybody else can be refused by a socket that lets nobody in.
+  if (!isRoot) await chmod(test.socket, 0);
+  const become = `process.setgroups([]); process.setgid(${OTHER_UID}); process.setuid(${OTHER_UID});`;
+  await using program = startClientProgram(
+    test.socket,
+    `
+      ${isRoot ? become : ''}
+      const failure = await connect({ socket }).catch((error) => error);
+      console.log(JSON.stringify({ uid: process.getuid(), code: failure.code, hint: failure.hint }));
+    `,
+  );
+  const { stdout, stderr } = await program.result();
+  expect(stderr).toBe('');
+  expect(JSON.parse(stdout)).toStrictEqual({
+    uid: isRoot ? OTHER_UID : process.getuid?.(),
+    code: 'FORBIDDEN',
+    hint: 'run as the user whose daemon it is, or start your own: aipassd run',
+  });
+  expect(test.contexts).toHaveLength(0);
+});

@@ -1,0 +1,147 @@
+import { describe, expect, test } from 'vitest';
+import { chunkOf, type Reply } from '../../support/loopback-provider.ts';
+import { until } from '../../support/until.ts';
+import { startFixture } from './completer-fixture.ts';
+import { HandClock } from './hand-clock.ts';
+
+const EVENTS = { 'content-type': 'text/event-stream' };
+
+describe('a stream', () => {
+  test('whose first event is an error fails, though the status was 200', async () => {
+    await using fixture = await startFixture();
+    fixture.upstream.queue({ kind: 'events', events: [{ error: { message: 'Rate limited upstream', code: 429 } }] });
+    const error = await fixture.failure({ stream: true });
+    expect(error).toMatchObject({
+      code: 'PROVIDER_UNAVAILABLE',
+      message: 'openrouter answered 429: Rate limited upstream',
+    });
+    expect(fixture.settled).toMatchObject([{ kind: 'refused', status: 429 }]);
+  });
+
+  test.each([
+    [
+      'as OpenRouter sends it',
+      { ...chunkOf({ content: '' }, 'error'), error: { message: 'boom', code: 'server_error' } },
+      'answered 500: boom',
+    ],
+    [
+      'in the choice',
+      { choices: [{ delta: {}, finish_reason: 'error', error: { message: 'boom', code: 502 } }] },
+      'answered 502: boom',
+    ],
+    ['as the reason alone', chunkOf({}, 'error'), 'answered 200 with an error: the answer broke off'],
+  ])('that breaks off with an error %s fails after its deltas', async (_name, event, words) => {
+    await using fixture = await startFixture();
+    fixture.upstream.queue({ kind: 'events', events: [chunkOf({ content: 'half' }), event] });
+    const deltas: unknown[] = [];
+    const error = await fixture.failure({ stream: true }, { onDelta: (delta) => void deltas.push(delta) });
+    expect(deltas).toEqual([{ content: 'half' }]);
+    expect(error.code).toBe('PROVIDER_UNAVAILABLE');
+    expect(error.message).toContain(words);
+  });
+
+  const halves: [string, Reply, string][] = [
+    [
+      'without a reason and a mark',
+      { kind: 'events', events: [chunkOf({ content: 'half' })], done: false },
+      'a stream that ended early',
+    ],
+    [
+      'with a broken connection',
+      { kind: 'events', events: [chunkOf({ content: 'half' })], cut: true },
+      'broke the connection off',
+    ],
+    [
+      'in the middle of an event',
+      { kind: 'text', body: 'data: {"choices":[{"del', headers: EVENTS },
+      'JSON that cannot be read',
+    ],
+    ['before it began', { kind: 'text', body: ': hello\n\n', headers: EVENTS }, 'an answer that holds no choice'],
+    [
+      'with an event that is no object',
+      { kind: 'text', body: 'data: null\n\n', headers: EVENTS },
+      'JSON that is no completion',
+    ],
+    [
+      'with choices that are none',
+      { kind: 'text', body: 'data: {"choices":[null,7]}\n\n', headers: EVENTS },
+      'answered with',
+    ],
+  ];
+  test.each(halves)('that ends %s is PROVIDER_UNAVAILABLE', async (_what, reply, words) => {
+    await using fixture = await startFixture();
+    fixture.upstream.queue(reply);
+    const error = await fixture.failure({ stream: true });
+    expect(error.code).toBe('PROVIDER_UNAVAILABLE');
+    expect(error.message).toContain(words);
+  });
+
+  test('may take as long as it likes while bytes come, comments too; a gap is TIMED_OUT', async () => {
+    const clock = new HandClock();
+    await using fixture = await startFixture({ clock, config: { timeoutMs: 5000 } });
+    fixture.upstream.queue({ kind: 'paced' });
+    const deltas: unknown[] = [];
+    const failing = fixture.failure({ stream: true }, { onDelta: (delta) => void deltas.push(delta) });
+    const { stream, closedByClient } = await fixture.upstream.nextRequest();
+    for (let round = 1; round <= 3; round += 1) {
+      await stream.comment('keep-alive');
+      await stream.push(chunkOf({ content: 'x' }));
+      await until('a delta', () => deltas.length === round);
+      await until('the wait for the next byte', () => clock.running === 1);
+      clock.advance(4999);
+    }
+    clock.advance(1);
+    expect(await failing).toMatchObject({ code: 'TIMED_OUT', message: 'openrouter sent no next byte within 5000 ms' });
+    await closedByClient;
+  });
+
+  test('is not timed while its receiver takes its time', async () => {
+    const clock = new HandClock();
+    await using fixture = await startFixture({ clock, config: { timeoutMs: 5000 } });
+    fixture.upstream.queue({ kind: 'paced' });
+    let open: (() => void) | undefined;
+    const running = fixture.ask(
+      { stream: true },
+      {
+        onDelta: () =>
+          new Promise((resolve) => {
+            open = resolve;
+          }),
+      },
+    );
+    const { stream } = await fixture.upstream.nextRequest();
+    await stream.push(chunkOf({ content: 'x' }));
+    await until('the delta', () => open !== undefined);
+    expect(clock.running).toBe(0);
+    clock.advance(3_600_000);
+    open?.();
+    await until('the wait for the next byte', () => clock.running === 1);
+    await stream.push(chunkOf({}, 'stop'));
+    await stream.done();
+    expect((await running).content).toBe('x');
+  });
+
+  test('that is a web page without an end is given up at once', async () => {
+    await using fixture = await startFixture();
+    fixture.upstream.queue({ kind: 'stall', after: 'head', type: 'text/html; charset=utf-8' });
+    const error = await fixture.failure({ stream: true });
+    expect(error.message).toBe('openrouter answered with a web page');
+    await (
+      await fixture.upstream.nextRequest()
+    ).closedByClient;
+  });
+
+  test('with an event without an end is given up', async () => {
+    await using fixture = await startFixture();
+    fixture.upstream.queue({ kind: 'paced' });
+    const failing = fixture.failure({ stream: true });
+    const { stream, closedByClient } = await fixture.upstream.nextRequest();
+    // The connection closes under it.
+    stream.raw(`data: ${'x'.repeat(17 * 1024 * 1024)}`).catch(() => {});
+    expect(await failing).toMatchObject({
+      code: 'PROVIDER_UNAVAILABLE',
+      message: 'openrouter answered with a stream event of more than 16777216 bytes',
+    });
+    await closedByClient;
+  });
+});

@@ -1,0 +1,148 @@
+/**
+ * What is broken, refused or unreadable on disk never takes away what the vault held, and is named with what to do.
+ */
+
+import { chmod, mkdir, unlink, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { AipassError } from '../../../src/base/errors.ts';
+import { until } from '../../support/until.ts';
+import { startVault, type WatchedVault } from './watched-vault.ts';
+
+const TWO_KEYS = 'OPENROUTER_API_KEY=sk-or-v1-first\nOPENAI_API_KEY=sk-second\n';
+
+async function startWithSecrets(): Promise<WatchedVault> {
+  return startVault(async ({ root, folder, envFile }) => {
+    await mkdir(join(folder, 'telegram'), { recursive: true });
+    for (const path of [root, folder, join(folder, 'telegram')]) await chmod(path, 0o700);
+    await writeFile(envFile, TWO_KEYS, { mode: 0o600 });
+    await writeFile(join(folder, 'telegram', 'bot.json'), '{"bot_token":"123:first-token"}', { mode: 0o600 });
+    await writeFile(join(folder, 'telegram', 'raw'), ' raw-secret\n', { mode: 0o600 });
+  });
+}
+
+async function warns(it: WatchedVault, part: string): Promise<void> {
+  await until(`a warning says ${part}`, () =>
+    it.vault.warnings().some((warning) => `${warning.subject}: ${warning.problem}: ${warning.hint}`.includes(part)),
+  );
+}
+
+async function isQuiet(it: WatchedVault): Promise<void> {
+  await until('nothing is wrong any more', () => it.vault.warnings().length === 0);
+}
+
+describe('a broken .env', () => {
+  test('with a malformed line gives its good lines, and keeps what its bad lines may hide until it is mended', async () => {
+    await using it = await startWithSecrets();
+    await it.write('.env', 'OPENROUTER_API_KEY="sk-or-v1-cut\nGROQ_API_KEY=gsk_new\n');
+    await it.serves('groq', ['gsk_new']);
+    await warns(it, 'line 1 opens a quote');
+    await it.serves('openrouter', ['sk-or-v1-first']);
+    await it.serves('openai', ['sk-second']);
+
+    await it.write('.env', 'GROQ_API_KEY=gsk_new\n');
+    await isQuiet(it);
+    expect(it.vault.keys().map((key) => key.keyId)).toEqual(['GROQ_API_KEY']);
+  });
+
+  test.each([
+    ['bytes that are no text', Buffer.from([0x4f, 0xff, 0xfe]), 'is not UTF-8'],
+    ['a NUL', Buffer.from('OPENAI_API_KEY=sk\0x\n'), 'is not UTF-8'],
+    ['more than a mebibyte', Buffer.alloc(1024 * 1024 + 1, 'A=1\n'), 'is larger than'],
+  ])('with %s is named, and its last good keys stay', async (_what, bytes, problem) => {
+    await using it = await startWithSecrets();
+    await writeFile(it.envFile, bytes);
+    await warns(it, problem);
+    expect(it.vault.keys().map((key) => key.value.reveal())).toEqual(['sk-second', 'sk-or-v1-first']);
+    await it.write('.env', TWO_KEYS);
+    await isQuiet(it);
+  });
+
+  test('with a value that no header carries keeps the last good one', async () => {
+    await using it = await startWithSecrets();
+    await it.write('.env', 'OPENROUTER_API_KEY=“sk-or-v1-first”\nOPENAI_API_KEY=sk-newer\n');
+    await warns(it, 'OPENROUTER_API_KEY holds');
+    await it.serves('openai', ['sk-newer']);
+    await it.serves('openrouter', ['sk-or-v1-first']);
+  });
+
+  test('that became a FIFO is named and does not hold up anything', async () => {
+    await using it = await startWithSecrets();
+    await unlink(it.envFile);
+    execFileSync('sh', ['-c', 'mkfifo "$0"', it.envFile]);
+    await warns(it, 'is no regular file');
+    await it.write('telegram/later', 'served-all-the-same');
+    await until('a later secret is served', () => it.vault.secretNames('telegram').length === 3);
+  });
+
+  test('that others may write is refused, named with its chmod, and its last good keys stay', async () => {
+    await using it = await startWithSecrets();
+    await writeFile(it.envFile, 'OPENROUTER_API_KEY=sk-or-v1-planted\n');
+    await chmod(it.envFile, 0o622);
+    await warns(it, `chmod 600 ${it.envFile}`);
+    await chmod(it.envFile, 0o600);
+    await it.serves('openrouter', ['sk-or-v1-planted']);
+  });
+});
+
+describe('permissions', () => {
+  test('what others can read is served, and named with the chmod that mends it', async () => {
+    await using it = await startWithSecrets();
+    const secret = join(it.folder, 'telegram', 'bot.json');
+    const google = join(it.folder, 'google_creds.json');
+    await writeFile(google, '{}');
+    for (const path of [it.envFile, secret, google]) await chmod(path, 0o644);
+    await chmod(it.root, 0o755);
+    for (const path of [it.envFile, secret, google]) await warns(it, `chmod 600 ${path}`);
+    await warns(it, `chmod 700 ${it.root}`);
+    await it.serves('openai', ['sk-second']);
+    expect(it.vault.readSecret('telegram/bot', false)).toBe('123:first-token');
+  });
+});
+
+describe('opaque secrets', () => {
+  test('are followed, and a deleted one is gone', async () => {
+    await using it = await startWithSecrets();
+    expect(it.vault.secretNames()).toEqual([
+      { name: 'telegram/bot', format: 'json', chars: 15 },
+      { name: 'telegram/raw', format: 'text', chars: 10 },
+    ]);
+    await it.write('telegram/bot.json', '{"bot_token":"123:second-token"}');
+    await until('the new token', () => it.vault.readSecret('telegram/bot', false) === '123:second-token');
+    await unlink(join(it.folder, 'telegram', 'bot.json'));
+    await until('the token is gone', () => it.vault.secretNames('telegram').length === 1);
+    expect(() => it.vault.readSecret('telegram/bot', false)).toThrow(AipassError);
+  });
+
+  test('keep their last good content while their JSON is broken', async () => {
+    await using it = await startWithSecrets();
+    await it.write('telegram/bot.json', '{"bot_token": "123:cu');
+    await warns(it, 'is not valid JSON');
+    expect(it.vault.readSecret('telegram/bot', true)).toEqual({ bot_token: '123:first-token' });
+  });
+
+  test('are not the OAuth accounts, and not what lies beside the folders', async () => {
+    await using it = await startWithSecrets();
+    await it.write('oauth/google.json', '{"refresh_token":"1//never-served"}');
+    await it.write('google_client_secret.json', '{}');
+    await it.write('telegram/.hidden', 'x');
+    await it.write('telegram/__pycache__/x', 'x');
+    await it.write('telegram/last', 'read after the others');
+    await until('the last one is read', () => it.vault.secretNames().length === 3);
+    expect(it.vault.secretNames().map(({ name }) => name)).toEqual(['telegram/bot', 'telegram/last', 'telegram/raw']);
+  });
+});
+
+test('no value shows up in the log, in a warning or in the vault itself, and the redactor knows every one', async () => {
+  await using it = await startWithSecrets();
+  const canaries = ['sk-or-v1-first', 'sk-second', '123:first-token', 'raw-secret', 'canary-with-a-bad-quote'];
+  await it.write('.env', `${TWO_KEYS}GROQ_API_KEY='canary-with-a-bad-quote\n`);
+  await warns(it, 'line 3');
+  await it.write('telegram/bot.json', '{"bot_token": 123:first-token');
+  await warns(it, 'is not valid JSON');
+  const shown = [it.log.join('\n'), JSON.stringify(it.vault.warnings()), inspect(it.vault, { depth: 9 })].join('\n');
+  for (const canary of canaries) expect(shown).not.toContain(canary);
+  for (const canary of canaries.slice(0, 4)) expect(it.redactor.redact(`said ${canary}!`)).toBe('said [secret]!');
+});

@@ -1,0 +1,127 @@
+import { describe, expect, it } from 'vitest';
+import { RawClient } from '../../support/raw-client.ts';
+import { startTestServer } from '../../support/test-server.ts';
+import { until } from '../../support/until.ts';
+
+const ASK = '{"type":"request","data":{"id":1,"op":"status.get","params":{}}}';
+
+describe('the limit on a frame', () => {
+  it('lets a frame of exactly that length pass', async () => {
+    const frame = ASK.replace('{}}}', `{"pad":"${'x'.repeat(4096)}"}}}`);
+    await using test = await startTestServer({ frameBytes: frame.length });
+    await using client = await RawClient.open(test.socket);
+    client.sendText(`${frame}\f`);
+    expect(await client.next('reply')).toMatchObject({ data: { id: 1 } });
+  });
+
+  it('ends the connection of who exceeds it, after an error that says so', async () => {
+    await using test = await startTestServer({ frameBytes: 4096 });
+    await using client = await RawClient.greet(test.socket);
+    client.sendText(`${'x'.repeat(4097)}\f`);
+    expect((await client.next('error')).data.error).toMatchObject({
+      code: 'BAD_REQUEST',
+      message: expect.stringContaining('4096 bytes'),
+    });
+    await client.closed();
+    await until('it is gone', () => test.server.connections === 0);
+  });
+
+  it('does not wait for the end of a frame that is too long already', async () => {
+    await using test = await startTestServer({ frameBytes: 64 * 1024 });
+    await using client = await RawClient.greet(test.socket);
+    client.sendText('x'.repeat(64 * 1024 + 1));
+    expect((await client.next('error')).data.error?.code).toBe('BAD_REQUEST');
+    await client.closed();
+  });
+
+  it('reaches the peer even while that is still sending many times as much', async () => {
+    await using test = await startTestServer({ frameBytes: 1024 * 1024 });
+    await using other = await RawClient.greet(test.socket);
+    await using client = await RawClient.greet(test.socket);
+    client.sendText('x'.repeat(64 * 1024 * 1024));
+    expect((await client.next('error')).data.error?.code).toBe('BAD_REQUEST');
+    expect(await other.ask(1, 'status.get', {})).toMatchObject({ type: 'reply' });
+    await client.closed();
+  });
+
+  it('is counted in bytes of UTF-8, wherever the chunks are cut', async () => {
+    await using test = await startTestServer({ frameBytes: 4096 });
+    await using client = await RawClient.greet(test.socket);
+    client.sendText('世'.repeat(1366));
+    expect((await client.next('error')).data.error?.code).toBe('BAD_REQUEST');
+  });
+});
+
+describe('the limit on the time for a frame', () => {
+  it('ends the connection of who begins a frame and does not end it', async () => {
+    await using test = await startTestServer({ unfinishedFrameMs: 50 });
+    await using other = await RawClient.greet(test.socket);
+    await using client = await RawClient.greet(test.socket);
+    client.sendText('{"type":"request","data":');
+    expect((await client.next('error')).data.error).toMatchObject({
+      code: 'TIMED_OUT',
+      message: expect.stringContaining('0.05 s'),
+    });
+    await client.closed();
+    expect(await other.ask(1, 'status.get', {})).toMatchObject({ type: 'reply' });
+  });
+
+  it('counts from the beginning of the frame: a byte now and then does not prolong it', async () => {
+    await using test = await startTestServer({ unfinishedFrameMs: 100 });
+    await using client = await RawClient.greet(test.socket);
+    client.sendText('{');
+    await until('the connection ends', () => {
+      if (!client.isClosed) client.sendText(' ');
+      return client.messages.some((message) => message.data.error?.code === 'TIMED_OUT');
+    });
+  });
+
+  it('is no limit on who sends nothing, or waits for an answer', async () => {
+    await using test = await startTestServer({ unfinishedFrameMs: 20 });
+    await using idle = await RawClient.greet(test.socket);
+    await using waiting = await RawClient.greet(test.socket);
+    await using dawdler = await RawClient.greet(test.socket);
+    waiting.request(1, 'secret.list', { late: true });
+    dawdler.sendText('{');
+    // The dawdler's end shows that unfinished frames were looked for.
+    await dawdler.closed();
+    test.finish();
+    expect(await waiting.next('reply')).toMatchObject({ data: { result: { late: true } } });
+    expect(await idle.ask(1, 'status.get', {})).toMatchObject({ type: 'reply' });
+  });
+});
+
+describe('the limit on connections', () => {
+  it('refuses one too many, and has room again when one leaves', async () => {
+    await using test = await startTestServer({ maxConnections: 2 });
+    await using first = await RawClient.greet(test.socket);
+    const second = await RawClient.greet(test.socket);
+    await using third = await RawClient.open(test.socket);
+    third.send('hello', { protocol: 1 });
+    await third.closed();
+    expect(third.messages).toStrictEqual([]);
+    expect(await first.ask(1, 'status.get', {})).toMatchObject({ type: 'reply' });
+    second.destroy();
+    await until('the second is gone', () => test.server.connections === 1);
+    await using fourth = await RawClient.greet(test.socket);
+    expect(await fourth.ask(1, 'status.get', {})).toMatchObject({ type: 'reply' });
+  });
+});
+
+describe('the limit on requests in flight', () => {
+  it('refuses one too many with its id, and the others get their answers', async () => {
+    await using test = await startTestServer({ maxInFlight: 3 });
+    await using client = await RawClient.greet(test.socket);
+    await using other = await RawClient.greet(test.socket);
+    for (const id of [1, 2, 3, 4]) client.request(id, 'secret.list', { id });
+    const { data } = await client.next('error');
+    expect(data.id).toBe(4);
+    expect(data.error?.code).toBe('BAD_REQUEST');
+    expect(test.server.requestsInFlight).toBe(3);
+    expect(await other.ask(1, 'status.get', {})).toMatchObject({ type: 'reply' });
+    test.finish();
+    for (const id of [1, 2, 3]) await client.next((message) => message.type === 'reply' && message.data.id === id);
+    expect(test.server.requestsInFlight).toBe(0);
+    expect(await client.ask(5, 'status.get', {})).toMatchObject({ type: 'reply' });
+  });
+});

@@ -1,0 +1,139 @@
+import { createServer, type Server } from 'node:net';
+import { once } from 'node:events';
+import { describe, expect, test } from 'vitest';
+import { systemClock } from '../../../src/base/clock.ts';
+import { readAll } from '../../../src/providers/http.ts';
+import { ExchangeFailure, openExchange, type HttpAnswer } from '../../../src/providers/http-exchange.ts';
+import { startLoopbackProvider } from '../../support/loopback-provider.ts';
+import { until } from '../../support/until.ts';
+
+const LIMITS = { waitMs: 10_000, maxBytes: 1024 * 1024 };
+
+function open(
+  url: string,
+  options: { signal?: AbortSignal; limits?: Partial<typeof LIMITS>; headers?: Record<string, string> } = {},
+): Promise<HttpAnswer> {
+  return openExchange(
+    { method: 'POST', url, headers: options.headers ?? {}, body: '{}' },
+    { ...LIMITS, ...options.limits },
+    { clock: systemClock, signal: options.signal ?? new AbortController().signal },
+  );
+}
+
+async function failureOf(work: Promise<unknown>): Promise<ExchangeFailure> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof ExchangeFailure) return error;
+    throw error;
+  }
+  throw new Error('the exchange did not fail');
+}
+
+/** Starts a server that answers every connection with the same bytes. */
+async function serveBytes(bytes: string): Promise<AsyncDisposable & { readonly url: string }> {
+  const server: Server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.resume().end(bytes);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' ? address?.port : undefined;
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+describe('an exchange', () => {
+  test('returns status, headers in lower case without cookies, and the body', async () => {
+    await using upstream = await startLoopbackProvider({
+      reply: { kind: 'json', status: 418, body: { a: 1 }, headers: { 'X-One': '1', 'Set-Cookie': 'x=1' } },
+    });
+    const answer = await open(`${upstream.baseUrl}/chat/completions`);
+    expect(answer.status).toBe(418);
+    expect(answer.headers).toMatchObject({ 'x-one': '1', 'content-type': 'application/json' });
+    expect(answer.headers).not.toHaveProperty('set-cookie');
+    expect(await readAll(answer)).toBe('{"a":1}');
+    expect(await answer.read()).toBeUndefined();
+  });
+
+  test('uses its connection again', async () => {
+    await using upstream = await startLoopbackProvider();
+    for (let round = 0; round < 5; round += 1) await readAll(await open(`${upstream.baseUrl}/chat/completions`));
+    expect(upstream.connections()).toBe(1);
+  });
+
+  test('that is not read to its end is closed by close()', async () => {
+    await using upstream = await startLoopbackProvider({ reply: { kind: 'paced' } });
+    const answer = await open(`${upstream.baseUrl}/chat/completions`);
+    const { closedByClient } = await upstream.nextRequest();
+    answer.close();
+    await closedByClient;
+    expect((await failureOf(answer.read())).kind).toBe('aborted');
+  });
+
+  test('that does not end is closed by finish(), soon', async () => {
+    await using upstream = await startLoopbackProvider({ reply: { kind: 'paced' } });
+    const answer = await open(`${upstream.baseUrl}/chat/completions`);
+    const { stream, closedByClient } = await upstream.nextRequest();
+    stream.raw('x'.repeat(4 * 1024 * 1024)).catch(() => {});
+    await answer.finish();
+    await closedByClient;
+  });
+
+  test('is not begun with a signal that has aborted', async () => {
+    await using upstream = await startLoopbackProvider();
+    const failure = await failureOf(open(`${upstream.baseUrl}/chat/completions`, { signal: AbortSignal.abort() }));
+    expect(failure.kind).toBe('aborted');
+    expect(upstream.connections()).toBe(0);
+  });
+
+  test('is ended by its signal while it is read', async () => {
+    await using upstream = await startLoopbackProvider({ reply: { kind: 'paced' } });
+    const controller = new AbortController();
+    const answer = await open(`${upstream.baseUrl}/chat/completions`, { signal: controller.signal });
+    const failing = failureOf(answer.read());
+    controller.abort();
+    expect((await failing).kind).toBe('aborted');
+    await (
+      await upstream.nextRequest()
+    ).closedByClient;
+  });
+
+  test('fails where the body is longer than it may be', async () => {
+    await using upstream = await startLoopbackProvider({ reply: { kind: 'text', body: 'x'.repeat(2000) } });
+    const answer = await open(`${upstream.baseUrl}/chat/completions`, { limits: { maxBytes: 1000 } });
+    expect(await failureOf(readAll(answer))).toMatchObject({ kind: 'garbage', detail: 'more than 1000 bytes' });
+    await until('the connection is closed', () => upstream.connections() === 0);
+  });
+
+  test('fails where a header cannot be sent, without quoting it', async () => {
+    const failure = await failureOf(open('http://127.0.0.1:9/', { headers: { 'x-api-key': 'canary\nkey' } }));
+    expect(failure.kind).toBe('unsendable');
+    expect(`${failure.message} ${String(failure.cause)}`).not.toContain('canary');
+  });
+
+  test.each([
+    ['is not HTTP', 'SSH-2.0-OpenSSH_9.2\r\n', 'garbage'],
+    ['ends within its headers', 'HTTP/1.1 200 OK\r\nContent-Le', 'network'],
+    ['ends before its length', 'HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort', 'network'],
+    ['ends within a chunk', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nshort', 'network'],
+    ['has a length twice', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx', 'garbage'],
+    ['is nothing', '', 'network'],
+    ['switches protocols', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n', 'garbage'],
+  ])('fails where the answer %s', async (_what, bytes, kind) => {
+    await using server = await serveBytes(bytes);
+    const failure = await failureOf(open(server.url).then((answer) => readAll(answer)));
+    expect(failure.kind).toBe(kind);
+  });
+
+  test('takes a body that ends with its connection', async () => {
+    await using server = await serveBytes('HTTP/1.0 200 OK\r\n\r\nall of it');
+    expect(await readAll(await open(server.url))).toBe('all of it');
+  });
+});

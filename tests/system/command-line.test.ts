@@ -1,0 +1,221 @@
+import { readFileSync, statSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { refusalOf, startLoopbackProvider, streamOf } from '../support/loopback-provider.ts';
+import { runCli } from '../support/run-cli.ts';
+import { makeTempHome } from '../support/temp-home.ts';
+import { until } from '../support/until.ts';
+import { LOCAL_KEY, OPENROUTER_KEY, Running } from './running.ts';
+
+const MASKED = 'sk-or-****cdef';
+
+describe('the command line with a daemon', () => {
+  it('introspects alone, with the daemon up or down, and ends with 0', async () => {
+    await using running = await Running.start();
+    const up = await running.cli([]);
+    expect(up.code).toBe(0);
+    expect(up.stdout).toContain(`running, pid ${running.daemon.pid}`);
+    expect(up.stdout).toContain('local (1)');
+    await running.daemon.stop();
+    const down = await running.cli([]);
+    expect(down.code).toBe(0);
+    expect(down.stdout).toContain('not running');
+    expect(down.stdout).toContain('aipassd run');
+  });
+
+  it('shows the status at a glance, and as a document', async () => {
+    await using running = await Running.start();
+    const { stdout, code } = await running.cli(['status']);
+    expect(code).toBe(0);
+    for (const part of [`pid ${running.daemon.pid}`, running.home.paths.socket, 'openrouter', MASKED, 'ready']) {
+      expect(stdout).toContain(part);
+    }
+    const document: unknown = JSON.parse((await running.cli(['status', '--json'])).stdout);
+    expect(document).toMatchObject({ pid: running.daemon.pid, defaultProvider: 'local', warnings: [] });
+  });
+
+  it('masks a key unless told to reveal it', async () => {
+    await using running = await Running.start();
+    const masked = await running.cli(['get-key', 'openrouter']);
+    expect(masked.stdout).toContain(MASKED);
+    expect(masked.stdout).not.toContain(OPENROUTER_KEY);
+    expect((await running.cli(['get-key', 'openrouter', '--reveal'])).stdout).toBe(`${OPENROUTER_KEY}\n`);
+    const asJson: unknown = JSON.parse((await running.cli(['get-key', '--json'])).stdout);
+    expect(asJson).toMatchObject({ provider: 'local', keyId: 'LOCAL_API_KEY', state: 'ready' });
+  });
+
+  it('says whether a secret is there, writes it for its user alone, and never prints it', async () => {
+    await using running = await Running.start();
+    const folder = join(running.home.paths.secrets, 'telegram');
+    await mkdir(folder, { mode: 0o700 });
+    await writeFile(join(folder, 'bot.json'), '{"bot_token":"tg-0123456789"}', { mode: 0o600 });
+    await until(
+      'it is listed',
+      async () => (await running.cli(['get-secret', 'telegram', '--list'])).stdout === 'bot\n',
+    );
+    expect((await running.cli(['get-secret', '--list'])).stdout).toBe('telegram/bot\n');
+    expect((await running.cli(['get-secret', 'telegram/bot'])).stdout).toBe('telegram/bot: set (13 chars)\n');
+
+    const file = join(running.home.path, 'out');
+    await writeFile(file, 'lax', { mode: 0o644 });
+    const written = await running.cli(['get-secret', 'telegram/bot', '--out', file]);
+    expect(written).toMatchObject({ code: 0, stdout: `Wrote telegram/bot to ${file}\n` });
+    expect(readFileSync(file, 'utf8')).toBe('tg-0123456789');
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    await running.cli(['get-secret', 'telegram/bot', '--out', file, '--json']);
+    expect(readFileSync(file, 'utf8')).toBe('{\n  "bot_token": "tg-0123456789"\n}\n');
+
+    const missing = await running.cli(['get-secret', 'telegram/none']);
+    expect(missing).toMatchObject({ code: 2, stdout: '' });
+    expect((await running.cli(['get-secret', 'nonsense'])).code).toBe(1);
+  });
+
+  it('validates offline by shape, and online by the word of the provider, whose no is exit code 2', async () => {
+    await using running = await Running.start({ local: { keyCheck: { url: 'http://127.0.0.1:9/' } } });
+    expect(await running.cli(['validate', 'openrouter'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('valid'),
+    });
+    const unreachable = await running.cli(['validate', '--online']);
+    expect(unreachable).toMatchObject({ code: 2, stdout: expect.stringContaining('unknown') });
+  });
+
+  it('asks the key check of the configuration', async () => {
+    await using provider = await startLoopbackProvider();
+    await using running = await Running.start({ local: { keyCheck: { url: `${provider.baseUrl}/key` } } });
+    provider.route('/v1/key', { kind: 'json', body: { data: { label: 'x' } } });
+    expect(await running.cli(['validate', '--online'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('local accepts it'),
+    });
+    expect(provider.requests.at(-1)?.key).toBe(LOCAL_KEY);
+    provider.route('/v1/key', refusalOf(401, `no such key: ${LOCAL_KEY}`));
+    const refused = await running.cli(['validate', '--online']);
+    expect(refused).toMatchObject({ code: 2, stdout: expect.stringContaining('invalid') });
+    expect(refused.stdout).not.toContain(LOCAL_KEY);
+    expect((await running.cli(['test'])).code).toBe(2);
+  });
+
+  it('lists models, ten unless all are wanted', async () => {
+    await using running = await Running.start();
+    const models = Array.from({ length: 12 }, (_, index) => ({
+      id: `m-${index}`,
+      context_length: index === 0 ? 1_048_576 : 8192,
+      pricing: { prompt: index === 1 ? '0' : '0.000001', completion: index === 1 ? '0' : '0.000002' },
+    }));
+    running.provider.route('/v1/models', { kind: 'json', body: { data: models } });
+    const ten = await running.cli(['models']);
+    expect(ten.stdout).toContain('m-0    1M       $0.000001  $0.000002');
+    expect(ten.stdout).toContain('m-1    8k       free       free');
+    expect(ten.stdout).toContain('Showing 10 of 12');
+    expect((await running.cli(['models', '--all'])).stdout).toContain('m-11');
+    expect(JSON.parse((await running.cli(['models', 'local', '--json'])).stdout)).toHaveLength(12);
+    expect((await running.cli(['test'])).stdout).toContain('12 models available');
+  });
+
+  it('calls a model: whole, streamed, from stdin, with a system message, as a document', async () => {
+    await using running = await Running.start();
+    running.provider.answerWith(streamOf(['po', 'ng']));
+    expect(await running.cli(['call', 'ping', '--model', 'm', '--stream'])).toMatchObject({
+      code: 0,
+      stdout: 'pong\n',
+    });
+    running.provider.answerWith({
+      kind: 'json',
+      body: {
+        id: 'g',
+        model: 'm',
+        choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'pong' } }],
+      },
+    });
+    const piped = await running.cli(['call', '-', '-m', 'm', '--system', 'be brief'], { stdin: 'ping\n' });
+    expect(piped).toMatchObject({ code: 0, stdout: 'pong\n' });
+    expect(running.provider.requests.at(-1)?.body).toMatchObject({
+      messages: [
+        { role: 'system', content: 'be brief' },
+        { role: 'user', content: 'ping\n' },
+      ],
+    });
+    const document: unknown = JSON.parse((await running.cli(['call', 'ping', '-m', 'm', '--json'])).stdout);
+    expect(document).toMatchObject({ content: 'pong', usage: null, keyId: 'LOCAL_API_KEY' });
+  });
+
+  it('ends with 2 and the reason when a provider refuses', async () => {
+    await using running = await Running.start();
+    running.provider.answerWith(refusalOf(401, `bad key ${LOCAL_KEY}`));
+    const { code, stdout, stderr } = await running.cli(['call', 'ping', '--model', 'm']);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain('answered 401');
+    expect(stderr).not.toContain(LOCAL_KEY);
+  });
+
+  it('lists the providers', async () => {
+    await using running = await Running.start();
+    const { stdout } = await running.cli(['list-providers']);
+    expect(stdout).toMatch(/- local \(default\) +1 key/);
+    expect(stdout).toMatch(/- ollama +needs no key/);
+  });
+});
+
+describe('the command line without a daemon', () => {
+  it.each([
+    ['status'],
+    ['get-key'],
+    ['get-secret', 'a/b'],
+    ['validate'],
+    ['test'],
+    ['models'],
+    ['call', 'x', '--model', 'm'],
+    ['list-providers'],
+  ])('%s ends with 3 and says how to start one', async (...args) => {
+    await using home = makeTempHome();
+    const { code, stdout, stderr } = await runCli(home, args);
+    expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+    expect(stderr).toContain('aipassd run');
+  });
+
+  it.each([
+    [['nonsense'], 'unknown command'],
+    [['statsu'], 'did you mean "aipassd status"'],
+    [['status', '--nonsense'], '--nonsense'],
+    [['status', 'too', 'many'], 'too many words'],
+    [['call'], 'a prompt is needed'],
+    [['call', 'x'], 'there is no default'],
+    [['call', '  ', '--model', 'm'], 'the prompt is empty'],
+  ])('%j is not understood: exit code 1 and what to do', async (args, message) => {
+    await using home = makeTempHome();
+    const { code, stdout, stderr } = await runCli(home, args);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toContain(message);
+    expect(stderr).toContain('→');
+  });
+
+  it.each([
+    ['--help'],
+    ['-h'],
+    ['help'],
+    ['run', '--help'],
+    ['call', 'x', '-h'],
+    ['help', 'status'],
+    ['nonsense', '--help'],
+  ])('%s only explains, and ends with 0', async (...args) => {
+    await using home = makeTempHome();
+    const { code, stdout, stderr } = await runCli(home, args);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('usage: aipassd');
+  });
+
+  it('prints its version', async () => {
+    await using home = makeTempHome();
+    expect((await runCli(home, ['--version'])).stdout).toMatch(/^aipassd \d+\.\d+\.\d+\n$/);
+  });
+
+  it('makes the file for the keys once, and never overwrites it', async () => {
+    await using home = makeTempHome();
+    expect((await runCli(home, ['init'])).stdout).toContain(`created at ${home.paths.envFile}`);
+    await writeFile(home.paths.envFile, 'MINE=1\n');
+    expect((await runCli(home, ['init'])).stdout).toContain('already exists');
+    expect(readFileSync(home.paths.envFile, 'utf8')).toBe('MINE=1\n');
+  });
+});

@@ -1,0 +1,115 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { DaemonProcess } from '../support/daemon-process.ts';
+import { RawClient } from '../support/raw-client.ts';
+import { runCli } from '../support/run-cli.ts';
+import { makeTempHome } from '../support/temp-home.ts';
+import { until } from '../support/until.ts';
+import { Running } from './running.ts';
+
+describe('the life of the daemon', () => {
+  it('starts on an empty home, makes what it needs for its user alone, and says what to do next', async () => {
+    await using home = makeTempHome();
+    await using daemon = await DaemonProcess.start(home);
+    await until('it says what to do', () => daemon.stdout.includes('then, in another terminal'));
+    expect(daemon.stdout).toContain(`put one into ${home.paths.envFile}`);
+    expect(readFileSync(home.paths.envFile, 'utf8')).toContain('OPENROUTER_API_KEY=');
+    expect(mode(home.paths.envFile)).toBe('600');
+    expect(mode(home.paths.socket)).toBe('600');
+    for (const folder of [home.paths.secrets, home.paths.runtime, home.paths.state]) expect(mode(folder)).toBe('700');
+    await until('the log file is there', () => existsSync(home.paths.log));
+    expect(mode(home.paths.log)).toBe('600');
+    await daemon.stop();
+  });
+
+  it.each(['SIGTERM', 'SIGINT'] as const)('ends with 0 on %s, and leaves neither socket nor lock', async (signal) => {
+    await using home = makeTempHome();
+    await using daemon = await DaemonProcess.start(home);
+    await daemon.stop(signal);
+    expect(existsSync(home.paths.socket)).toBe(false);
+    expect(existsSync(home.paths.lock)).toBe(false);
+    expect(readFileSync(home.paths.log, 'utf8')).toContain(`stopping on ${signal}`);
+  });
+
+  it('lets a completion in flight finish before it stops, and takes no new connection meanwhile', async () => {
+    await using running = await Running.start();
+    running.provider.answerWith({ kind: 'paced' });
+    const aipass = await running.connect();
+    const stream = aipass.stream({ model: 'm', messages: [{ role: 'user', content: 'go on' }] });
+    const request = await running.provider.nextRequest();
+    running.daemon.signal('SIGTERM');
+    await until('it stops', () => running.daemon.stdout.includes('stopping on SIGTERM'));
+    await until('the socket is closed', async () => (await runCli(running.home, ['status'])).code === 3);
+    await request.stream.push({
+      id: 'gen-1',
+      model: 'm',
+      choices: [{ index: 0, delta: { content: 'done after all' }, finish_reason: 'stop' }],
+    });
+    await request.stream.done();
+    expect((await stream.result).content).toBe('done after all');
+    expect((await running.daemon.ended()).code).toBe(0);
+  });
+
+  it('refuses a second daemon on the same socket with exit code 2 and the pid of the first', async () => {
+    await using home = makeTempHome();
+    await using daemon = await DaemonProcess.start(home);
+    const second = await runCli(home, ['run']);
+    expect(second.code).toBe(2);
+    expect(second.stderr).toContain('ALREADY_RUNNING');
+    expect(second.stderr).toContain(String(daemon.pid));
+    await using client = await RawClient.greet(home.paths.socket);
+    expect((await client.ask(1, 'status.get')).type).toBe('reply');
+  });
+
+  it('lets exactly one of several daemons started at once serve', async () => {
+    await using home = makeTempHome();
+    const starts = await Promise.allSettled(Array.from({ length: 4 }, () => DaemonProcess.start(home)));
+    const alive = starts.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
+    try {
+      expect(alive).toHaveLength(1);
+      const reasons = starts.flatMap((start) => (start.status === 'rejected' ? [String(start.reason)] : []));
+      for (const reason of reasons) expect(reason).toContain('ALREADY_RUNNING');
+    } finally {
+      for (const daemon of alive) await daemon.kill();
+    }
+  });
+
+  it('replaces the stale socket and lock of a killed daemon', async () => {
+    await using home = makeTempHome();
+    const killed = await DaemonProcess.start(home);
+    await killed.kill();
+    expect(existsSync(home.paths.socket)).toBe(true);
+    await using daemon = await DaemonProcess.start(home);
+    await using client = await RawClient.greet(home.paths.socket);
+    const welcome = await client.next('welcome');
+    expect(welcome.data.pid).toBe(daemon.pid);
+  });
+
+  it('refuses a wrong configuration with exit code 2 and names the setting that was meant', async () => {
+    await using home = makeTempHome();
+    await home.writeConfig({ defaultProvidr: 'openai' });
+    const { code, stderr } = await runCli(home, ['run']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('did you mean "defaultProvider"');
+  });
+
+  it('is refused by an older Node with one clear line and exit code 1', async () => {
+    await using home = makeTempHome();
+    const pretend = join(home.path, 'pretend.mjs');
+    await writeFile(
+      pretend,
+      'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } });',
+    );
+    const { code, stdout, stderr } = await runCli(home, ['status'], { env: { NODE_OPTIONS: `--import=${pretend}` } });
+    expect(code).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+    expect(stderr).toContain('aipassd needs Node 22.22 or newer, and this is Node 20.20.2');
+  });
+});
+
+function mode(path: string): string {
+  return (statSync(path).mode & 0o777).toString(8);
+}

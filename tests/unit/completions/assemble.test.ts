@@ -1,0 +1,196 @@
+import { describe, expect, test } from 'vitest';
+import type { CompletionDelta } from '../../../src/protocol/completion.ts';
+import { Assembly, type AssembledCompletion } from '../../../src/completions/assemble.ts';
+import { ErrorInAnswer, GarbageAnswer } from '../../../src/completions/failure.ts';
+
+const chunk = (delta: unknown, finish: string | null = null, more: object = {}): unknown => ({
+  id: 'gen-1',
+  model: 'a/b',
+  choices: [{ index: 0, delta, finish_reason: finish }],
+  ...more,
+});
+
+function fold(chunks: readonly unknown[], sawEnd = true): { result: AssembledCompletion; deltas: CompletionDelta[] } {
+  const assembly = new Assembly();
+  const deltas = chunks.map((one) => assembly.addChunk(one)).filter((delta) => delta !== undefined);
+  return { result: assembly.finish('asked/for', sawEnd), deltas };
+}
+
+function foldWhole(document: unknown): AssembledCompletion {
+  const assembly = new Assembly();
+  assembly.addWhole(document);
+  return assembly.finish('asked/for', true);
+}
+
+describe('a stream', () => {
+  test('gives its content piece by piece and as a whole, with id, model and reason', () => {
+    const { result, deltas } = fold([
+      chunk({ role: 'assistant', content: '' }),
+      chunk({ content: 'Hel' }),
+      chunk({ content: 'lo' }),
+      chunk({}, 'stop'),
+    ]);
+    expect(deltas).toEqual([{ content: 'Hel' }, { content: 'lo' }]);
+    expect(result).toEqual({
+      content: 'Hello',
+      toolCalls: [],
+      id: 'gen-1',
+      model: 'a/b',
+      finishReason: 'stop',
+      usage: null,
+    });
+  });
+
+  test('has its usage in a chunk without choices, as OpenAI sends it', () => {
+    const usage = { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 };
+    const { result } = fold([chunk({ content: 'x' }, 'stop'), { id: 'gen-1', choices: [], usage }]);
+    expect(result.usage).toEqual({ promptTokens: 1, completionTokens: 2, totalTokens: 3 });
+  });
+
+  test('has its usage in a chunk with choices and a second reason for the end, as OpenRouter sends it', () => {
+    const { result } = fold([
+      chunk({ content: 'x' }, 'stop'),
+      chunk({ content: '' }, 'stop', { usage: { total_tokens: 3, cost: 0.5 } }),
+    ]);
+    expect(result).toMatchObject({ content: 'x', finishReason: 'stop', usage: { totalTokens: 3, costUsd: 0.5 } });
+  });
+
+  test('keeps a usage when later chunks have none', () => {
+    const { result } = fold([chunk({}, null, { usage: { total_tokens: 3 } }), chunk({}, 'stop', { usage: null })]);
+    expect(result.usage).toEqual({ totalTokens: 3 });
+  });
+
+  test('gives reasoning under both names, once where both hold the same', () => {
+    const { result, deltas } = fold([
+      chunk({ reasoning: 'a', reasoning_content: 'a' }),
+      chunk({ reasoning_content: 'b' }),
+      chunk({ content: 'x' }, 'stop'),
+    ]);
+    expect(deltas).toEqual([{ reasoning: 'a' }, { reasoning: 'b' }, { content: 'x' }]);
+    expect(result.reasoning).toBe('ab');
+  });
+
+  test('gives a refusal and no content', () => {
+    const { result, deltas } = fold([chunk({ refusal: 'I may ' }), chunk({ refusal: 'not.' }, 'stop')]);
+    expect(deltas).toEqual([{ refusal: 'I may ' }, { refusal: 'not.' }]);
+    expect(result).toMatchObject({ content: null, refusal: 'I may not.' });
+  });
+
+  test('gives tool calls and no content', () => {
+    const piece = { index: 0, id: 'c', function: { name: 'f', arguments: '{}' } };
+    const { result, deltas } = fold([
+      chunk({ role: 'assistant', content: null, tool_calls: [piece] }),
+      chunk({}, 'tool_calls'),
+    ]);
+    expect(deltas).toEqual([{ toolCalls: [{ index: 0, id: 'c', name: 'f', arguments: '{}' }] }]);
+    expect(result).toMatchObject({
+      content: null,
+      finishReason: 'tool_calls',
+      toolCalls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }],
+    });
+  });
+
+  test('may have content in parts, thoughts among them', () => {
+    const { result } = fold([
+      chunk({ content: [{ type: 'thinking', thinking: [{ type: 'text', text: 'hm' }] }] }),
+      chunk({ content: [{ type: 'text', text: 'yes' }] }, 'stop'),
+    ]);
+    expect(result).toMatchObject({ content: 'yes', reasoning: 'hm' });
+  });
+
+  test('ignores all choices but the first', () => {
+    const { result } = fold([
+      {
+        choices: [
+          { index: 1, delta: { content: 'B' } },
+          { index: 0, delta: { content: 'A' }, finish_reason: 'stop' },
+        ],
+      },
+    ]);
+    expect(result.content).toBe('A');
+  });
+
+  test('without a model is said to come from the one that was asked for', () => {
+    expect(fold([{ choices: [{ delta: { content: 'x' }, finish_reason: 'stop' }] }]).result).toMatchObject({
+      id: '',
+      model: 'asked/for',
+    });
+  });
+
+  test('ends well with a reason or with the mark, and badly with neither', () => {
+    expect(fold([chunk({ content: 'x' }, 'stop')], false).result.finishReason).toBe('stop');
+    expect(fold([chunk({ content: 'x' })], true).result.finishReason).toBeNull();
+    expect(() => fold([chunk({ content: 'x' })], false)).toThrow(new GarbageAnswer('a stream that ended early'));
+  });
+
+  test('without any choice is no answer', () => {
+    expect(() => fold([])).toThrow(GarbageAnswer);
+    expect(() => fold([{ choices: [] }, { choices: 'x' }, {}])).toThrow(GarbageAnswer);
+  });
+
+  test.each([null, 7, 'text'])('with the event %j is garbage', (event) => {
+    expect(() => fold([event])).toThrow(GarbageAnswer);
+  });
+
+  test.each([
+    ['in the event', { error: { message: 'no' } }, { message: 'no' }],
+    ['beside choices', chunk({ content: '' }, 'error', { error: { code: 502 } }), { code: 502 }],
+    ['in the choice', { choices: [{ delta: {}, error: { code: 429 } }] }, { code: 429 }],
+    ['as the reason alone', chunk({}, 'error'), 'the answer broke off with the finish reason "error"'],
+  ])('with an error %s fails', (_name, event, error) => {
+    expect(() => fold([chunk({ content: 'x' }), event])).toThrow(
+      expect.objectContaining({ name: 'ErrorInAnswer', error }),
+    );
+  });
+
+  test('with an error field that is empty goes on', () => {
+    expect(fold([chunk({ content: 'x' }, 'stop', { error: null })]).result.content).toBe('x');
+  });
+});
+
+describe('a whole answer', () => {
+  test('gives everything at once', () => {
+    const result = foldWhole({
+      id: 'gen-2',
+      model: 'a/b',
+      choices: [
+        {
+          index: 0,
+          message: {
+            role: 'assistant',
+            content: 'Hello',
+            reasoning: 'hm',
+            tool_calls: [
+              { id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } },
+              { id: 'b', type: 'function', function: { name: 'f', arguments: '[]' } },
+            ],
+          },
+          finish_reason: 'tool_calls',
+        },
+      ],
+      usage: { total_tokens: 3 },
+    });
+    expect(result).toEqual({
+      content: 'Hello',
+      reasoning: 'hm',
+      toolCalls: [
+        { id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } },
+        { id: 'b', type: 'function', function: { name: 'f', arguments: '[]' } },
+      ],
+      id: 'gen-2',
+      model: 'a/b',
+      finishReason: 'tool_calls',
+      usage: { totalTokens: 3 },
+    });
+  });
+
+  test('with an error instead of choices fails', () => {
+    expect(() => foldWhole({ error: { message: 'no' } })).toThrow(ErrorInAnswer);
+  });
+
+  test('of any other shape is garbage', () => {
+    for (const document of [{}, [], { choices: {} }, { choices: [null] }.choices]) {
+      expect(() => foldWhole(document)).toThrow(GarbageAnswer);
+    }
+  });
+});

@@ -1,0 +1,86 @@
+import { describe, expect, test } from 'vitest';
+import { AipassError } from '../../../src/base/errors.ts';
+import { judgeFailure } from '../../../src/completions/judge.ts';
+import { ExchangeFailure } from '../../../src/providers/http-exchange.ts';
+
+const context = { provider: 'openrouter', keyId: 'OPENROUTER_API_KEY', redact: (text: string) => text, now: 0 };
+
+function judgeInside(error: unknown): ReturnType<typeof judgeFailure> {
+  return judgeFailure({ kind: 'error-inside', error, headers: {} }, context);
+}
+
+describe('a refusal', () => {
+  test.each([400, 401, 402, 403, 404, 409, 413, 422])('with %i is refused, and the key learns all of it', (status) => {
+    const failure = {
+      kind: 'refusal',
+      status,
+      headers: { 'retry-after': '3' },
+      body: { error: { message: 'no' } },
+    } as const;
+    const verdict = judgeFailure(failure, context);
+    expect(verdict.kind).toBe('refused');
+    expect(verdict.error.code).toBe('PROVIDER_REJECTED');
+    expect(verdict.settlement).toEqual({ kind: 'refused', status, headers: failure.headers, body: failure.body });
+  });
+
+  test.each([408, 429, 500, 503])('with %i is unavailable, and the key learns all of it', (status) => {
+    const verdict = judgeFailure(
+      { kind: 'refusal', status, headers: { 'retry-after': '3' }, body: undefined },
+      context,
+    );
+    expect(verdict.kind).toBe('unavailable');
+    expect(verdict.error).toMatchObject({ code: 'PROVIDER_UNAVAILABLE', retryAfterMs: 3000 });
+    expect(verdict.settlement).toMatchObject({ kind: 'refused', status });
+  });
+
+  test('by a redirect is refused, but says nothing of the key', () => {
+    const verdict = judgeFailure({ kind: 'refusal', status: 308, headers: {}, body: undefined }, context);
+    expect(verdict.kind).toBe('refused');
+    expect(verdict.settlement).toEqual({ kind: 'unavailable', reason: 'garbage' });
+  });
+});
+
+describe('an error inside a 200', () => {
+  test.each([
+    [{ message: 'x', code: 402 }, 402, 'PROVIDER_REJECTED'],
+    [{ message: 'x', code: 429 }, 429, 'PROVIDER_UNAVAILABLE'],
+    [{ message: 'x', code: '403' }, 403, 'PROVIDER_REJECTED'],
+    [{ message: 'x', type: 'overloaded_error' }, 529, 'PROVIDER_UNAVAILABLE'],
+    [{ message: 'x', type: 'invalid_request_error', code: 'strange' }, 400, 'PROVIDER_REJECTED'],
+    [{ message: 'x', code: 'rate_limit_exceeded' }, 429, 'PROVIDER_UNAVAILABLE'],
+    [{ message: 'x', code: 'constructor' }, 200, 'PROVIDER_UNAVAILABLE'],
+    ['x', 200, 'PROVIDER_UNAVAILABLE'],
+  ])('%j stands for %i', (error, status, code) => {
+    const verdict = judgeInside(error);
+    expect(verdict.error.code).toBe(code);
+    expect(verdict.error.message).toContain('x');
+    expect(verdict.settlement).toEqual({ kind: 'refused', status, headers: {}, body: { error } });
+  });
+});
+
+describe('no answer', () => {
+  test.each([
+    ['timeout', 'timed-out', 'TIMED_OUT', { kind: 'unavailable', reason: 'timeout' }],
+    ['network', 'unavailable', 'PROVIDER_UNAVAILABLE', { kind: 'unavailable', reason: 'network' }],
+    ['garbage', 'unavailable', 'PROVIDER_UNAVAILABLE', { kind: 'unavailable', reason: 'garbage' }],
+    ['unsendable', 'refused', 'BAD_REQUEST', { kind: 'unavailable', reason: 'garbage' }],
+    ['aborted', 'cancelled', 'CANCELLED', { kind: 'cancelled' }],
+  ] as const)('by %s is %s', (exchange, kind, code, settlement) => {
+    const verdict = judgeFailure({ kind: 'exchange', failure: new ExchangeFailure(exchange, 'x') }, context);
+    expect(verdict).toMatchObject({ kind, error: { code }, settlement });
+  });
+
+  test('but garbage is unavailable', () => {
+    const verdict = judgeFailure({ kind: 'garbage', what: 'a web page' }, context);
+    expect(verdict.error.message).toBe('openrouter answered with a web page');
+    expect(verdict.settlement).toEqual({ kind: 'unavailable', reason: 'garbage' });
+  });
+});
+
+test('a cancellation gives the reason of whoever cancelled, where it is one of ours', () => {
+  const reason = new AipassError('CANCELLED', 'the daemon stops');
+  expect(judgeFailure({ kind: 'cancelled', reason }, context).error).toBe(reason);
+  const other = judgeFailure({ kind: 'cancelled', reason: new Error('sk-hidden-12345678') }, context);
+  expect(other).toMatchObject({ kind: 'cancelled', error: { code: 'CANCELLED' }, settlement: { kind: 'cancelled' } });
+  expect(other.error.message).not.toContain('hidden');
+});

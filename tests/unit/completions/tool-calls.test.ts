@@ -1,0 +1,90 @@
+import { describe, expect, test } from 'vitest';
+import { ToolCallAssembly } from '../../../src/completions/tool-calls.ts';
+
+function assemble(...chunks: readonly unknown[][]): { deltas: unknown[]; calls: unknown[] } {
+  const assembly = new ToolCallAssembly();
+  const deltas = chunks.flatMap((pieces) => assembly.add(pieces));
+  return { deltas, calls: assembly.finish() };
+}
+
+const call = (id: string, name: string, text: string): unknown => ({
+  id,
+  type: 'function',
+  function: { name, arguments: text },
+});
+
+function namedPiece(text: string): unknown[] {
+  return [{ index: 0, id: 'a', function: { name: 'f', arguments: text } }];
+}
+
+describe('streamed tool calls', () => {
+  test('are put together from OpenAI pieces, two calls interleaved', () => {
+    const { deltas, calls } = assemble(
+      [{ index: 0, id: 'a', type: 'function', function: { name: 'f', arguments: '' } }],
+      [{ index: 1, id: 'b', function: { name: 'g', arguments: '{' } }],
+      [
+        { index: 0, function: { arguments: '{"x":' } },
+        { index: 1, function: { arguments: '}' } },
+      ],
+      [{ index: 0, function: { arguments: '1}' } }],
+    );
+    expect(calls).toEqual([call('a', 'f', '{"x":1}'), call('b', 'g', '{}')]);
+    expect(deltas).toEqual([
+      { index: 0, id: 'a', name: 'f' },
+      { index: 1, id: 'b', name: 'g', arguments: '{' },
+      { index: 0, arguments: '{"x":' },
+      { index: 1, arguments: '}' },
+      { index: 0, arguments: '1}' },
+    ]);
+  });
+
+  test('are told apart by id where all have the same number', () => {
+    const { calls } = assemble(
+      [{ index: 0, id: 'a', function: { name: 'f', arguments: '{}' } }],
+      [{ index: 0, id: 'b', function: { name: 'f', arguments: '{"y":2}' } }],
+    );
+    expect(calls).toEqual([call('a', 'f', '{}'), call('b', 'f', '{"y":2}')]);
+  });
+
+  test('are one where id and name are repeated in every piece', () => {
+    expect(assemble(namedPiece('{'), namedPiece('}')).calls).toEqual([call('a', 'f', '{}')]);
+  });
+
+  test('without a number go by id, else to the last one', () => {
+    const { calls } = assemble(
+      [{ id: 'a', function: { name: 'f', arguments: '{' } }],
+      [{ function: { arguments: '}' } }],
+      [{ id: 'b', function: { name: 'g', arguments: '[]' } }],
+      [{ id: 'a', function: { arguments: ' ' } }],
+    );
+    expect(calls).toEqual([call('a', 'f', '{} '), call('b', 'g', '[]')]);
+  });
+
+  test('with wild numbers stay dense', () => {
+    const { deltas, calls } = assemble([{ index: 1e9, id: 'a', function: { name: 'f', arguments: '{}' } }]);
+    expect(calls).toHaveLength(1);
+    expect(deltas).toEqual([{ index: 0, id: 'a', name: 'f', arguments: '{}' }]);
+  });
+});
+
+describe('whole tool calls', () => {
+  test('of custom tools keep their free text', () => {
+    expect(assemble([{ id: 'a', type: 'custom', custom: { name: 'sh', input: 'ls -l' } }]).calls).toEqual([
+      call('a', 'sh', 'ls -l'),
+    ]);
+  });
+
+  test('with parsed arguments get their text back', () => {
+    expect(assemble([{ id: 'a', function: { name: 'f', arguments: { x: 1 } } }]).calls).toEqual([
+      call('a', 'f', '{"x":1}'),
+    ]);
+  });
+
+  test('without an id get one, because the answer has to name it', () => {
+    expect(assemble([{ function: { name: 'f', arguments: '{}' } }]).calls).toEqual([call('call_0', 'f', '{}')]);
+  });
+
+  test('survive pieces of any type', () => {
+    expect(() => assemble([null, 7, 'x', [], { function: 7 }, { index: -1, id: 7 }])).not.toThrow();
+  });
+});

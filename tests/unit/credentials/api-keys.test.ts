@@ -1,0 +1,135 @@
+import { expect, test } from 'vitest';
+import { apiKeysOf } from '../../../src/credentials/api-keys.ts';
+import { isPlaceholder } from '../../../src/credentials/placeholders.ts';
+import { parseEnvFile } from '../../../src/credentials/env-file.ts';
+import { ENV_TEMPLATE } from '../../../src/credentials/template.ts';
+
+const KNOWN = ['openrouter', 'openai', 'google', 'my-proxy'];
+
+const read = (variables: Record<string, string>) => apiKeysOf(new Map(Object.entries(variables)), KNOWN);
+const names = (variables: Record<string, string>): string[] =>
+  read(variables).keys.map(({ provider, keyId }) => `${provider} ${keyId}`);
+
+test('keys are sorted by provider and by the number of their variable, not by its letters', () => {
+  expect(
+    names({
+      OPENROUTER_API_KEY_10: 'sk-j',
+      OPENROUTER_API_KEY_2: 'sk-b',
+      OPENAI_API_KEY: 'sk-x',
+      OPENROUTER_API_KEY: 'sk-a',
+      OPENROUTER_API_KEY_1: 'sk-1',
+      SOMETHING_ELSE: 'no key',
+      OPENROUTER_API_KEY_OLD: 'no key either',
+    }),
+  ).toEqual([
+    'openai OPENAI_API_KEY',
+    'openrouter OPENROUTER_API_KEY',
+    'openrouter OPENROUTER_API_KEY_1',
+    'openrouter OPENROUTER_API_KEY_2',
+    'openrouter OPENROUTER_API_KEY_10',
+  ]);
+});
+
+test('a prefix becomes the known provider of that name, a documented alias, or a provider of its own', () => {
+  expect(
+    names({ MY_PROXY_API_KEY: 'a-1', COINGECKO_API_KEY: 'CG-1', GEMINI_API_KEY: 'AIza-1', GOOGLE_API_KEY: 'AIza-2' }),
+  ).toEqual([
+    'coingecko COINGECKO_API_KEY',
+    'google GOOGLE_API_KEY',
+    'google GEMINI_API_KEY',
+    'my-proxy MY_PROXY_API_KEY',
+  ]);
+  expect(apiKeysOf(new Map([['GEMINI_API_KEY', 'k']]), ['gemini']).keys[0]?.provider).toBe('gemini');
+});
+
+test('a placeholder is no key, but is told of', () => {
+  expect(read({ OPENAI_API_KEY: 'sk-your-openai-key-here', COHERE_API_KEY: '' })).toEqual({
+    keys: [],
+    placeholders: [
+      { provider: 'openai', keyId: 'OPENAI_API_KEY' },
+      { provider: 'cohere', keyId: 'COHERE_API_KEY' },
+    ],
+    problems: [],
+  });
+});
+
+test.each([
+  '',
+  '<your key>',
+  'changeme',
+  'CHANGE-ME',
+  'xxx',
+  'xxxxxxxx',
+  'sk-xxxxxxxxxx',
+  'sk-or-v1-xxxx…',
+  'sk-...',
+  'TODO',
+  'sk-or-v1-your-key-here',
+  'sk-your-openai-key-here',
+  'your-key-here',
+  'YOUR_API_KEY',
+  'your-secret-token-here',
+])('%j is a placeholder', (value) => {
+  expect(isPlaceholder(value)).toBe(true);
+});
+
+test.each([
+  'sk-or-v1-0a1b2c3d',
+  'xx',
+  'sk-proj-AbCxxxD',
+  'gsk_yourself',
+  'xai-abc',
+  '0123456789abcdef',
+  'hereyour-key',
+])('%j is no placeholder', (value) => {
+  expect(isPlaceholder(value)).toBe(false);
+});
+
+test('all that our own template sets are placeholders, and it has nothing malformed', () => {
+  const { entries, problems } = parseEnvFile(ENV_TEMPLATE);
+  expect(problems).toEqual([]);
+  expect(apiKeysOf(entries, KNOWN)).toMatchObject({ keys: [], problems: [] });
+  expect([...entries.keys()]).toEqual(['OPENROUTER_API_KEY', 'OPENAI_API_KEY']);
+  const uncommented = ENV_TEMPLATE.replaceAll('# ', '')
+    .split('\n')
+    .filter((line) => /^\w+=</.test(line));
+  expect(uncommented).toHaveLength(12);
+  for (const line of uncommented) expect(isPlaceholder(line.slice(line.indexOf('=') + 1))).toBe(true);
+});
+
+test.each(['two words', 'line\nbreak', 'tab\there', 'bell\u0007', '“sk-quoted”', 'ключ', 'del\u007f'])(
+  '%j is a problem that names the variable and not the value, and no key',
+  (value) => {
+    const { keys, problems } = read({ OPENAI_API_KEY: value });
+    expect(keys).toEqual([]);
+    expect(problems).toMatchObject([{ keyId: 'OPENAI_API_KEY', unusable: true }]);
+    expect(JSON.stringify(problems)).not.toContain(value);
+  },
+);
+
+test('white space around a quoted value does not count', () => {
+  expect(read({ OPENAI_API_KEY: ' sk-1 ' }).keys[0]?.value.reveal()).toBe('sk-1');
+});
+
+test('a variable in small letters is told of', () => {
+  expect(read({ openai_api_key: 'sk-1' }).problems).toMatchObject([
+    { keyId: 'openai_api_key', hint: 'call it OPENAI_API_KEY', unusable: true },
+  ]);
+});
+
+test('two variables with the same value are named, and both are keys', () => {
+  const { keys, problems } = read({
+    OPENAI_API_KEY: 'sk-same',
+    OPENAI_API_KEY_2: 'sk-same',
+    OPENAI_API_KEY_3: 'sk-other',
+  });
+  expect(keys).toHaveLength(3);
+  expect(problems).toEqual([
+    {
+      keyId: 'OPENAI_API_KEY',
+      problem: 'holds the same key as OPENAI_API_KEY_2',
+      hint: 'keep one of OPENAI_API_KEY, OPENAI_API_KEY_2',
+      unusable: false,
+    },
+  ]);
+});

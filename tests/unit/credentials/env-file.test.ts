@@ -1,0 +1,99 @@
+import { expect, test } from 'vitest';
+import { parseEnvFile } from '../../../src/credentials/env-file.ts';
+
+const read = (text: string): Record<string, string> => Object.fromEntries(parseEnvFile(text).entries);
+const problems = (text: string): string[] =>
+  parseEnvFile(text).problems.map(({ line, problem }) => `${line} ${problem}`);
+
+test('quotes, export, comments, colons and blank lines are read as dotenv reads them', () => {
+  const text = [
+    '# a comment',
+    '',
+    'PLAIN=sk-plain # a comment',
+    'export EXPORTED = spaced ',
+    `SINGLE='single # no comment' # a comment`,
+    'DOUBLE="two\\nlines"',
+    'BACKTICK=`it\'s "both"`',
+    'YAML: colon',
+    'EMPTY=',
+    'JSON={"a": 1}',
+    '  INDENTED=yes',
+  ].join('\n');
+  expect(problems(text)).toEqual([]);
+  expect(read(text)).toEqual({
+    PLAIN: 'sk-plain',
+    EXPORTED: 'spaced',
+    SINGLE: 'single # no comment',
+    DOUBLE: 'two\nlines',
+    BACKTICK: `it's "both"`,
+    YAML: 'colon',
+    EMPTY: '',
+    JSON: '{"a": 1}',
+    INDENTED: 'yes',
+  });
+});
+
+test('a byte order mark and line ends of Windows and old Macs are tolerated', () => {
+  expect(read('\uFEFFA=1\r\nB="2"\r\n\r\n# c\r\nC=3\rD=4')).toEqual({ A: '1', B: '2', C: '3', D: '4' });
+  expect(problems('\uFEFFA=1\r\nB="2"\r\n\r\n# c\r\nC=3\rD=4')).toEqual([]);
+});
+
+test('a value in quotes may span lines, and the lines after it are counted right', () => {
+  const text = `PEM="-----BEGIN-----\nabc=\n-----END-----" # yes\nnonsense\nA='x\\'y'`;
+  expect(read(text)).toEqual({ PEM: '-----BEGIN-----\nabc=\n-----END-----', A: "x\\'y" });
+  expect(problems(text)).toEqual(['4 is no assignment, no comment and not blank']);
+});
+
+test('good lines are taken beside bad ones, and a bad line names its variable where it has one', () => {
+  const text = 'A=1\nno assignment\nB="open\nC=3\nD="a" b\n=x\n__proto__=1\nE=5';
+  expect(read(text)).toEqual({ A: '1', C: '3', E: '5' });
+  expect(parseEnvFile(text).problems.map(({ line, name, malformed }) => [line, name, malformed])).toEqual([
+    [2, undefined, true],
+    [3, 'B', true],
+    [5, 'D', true],
+    [6, undefined, true],
+    [7, undefined, true],
+  ]);
+});
+
+test('a quote that is closed only by a later variable swallows nothing unnoticed', () => {
+  expect(problems('A="open\nB_KEY=2\nC="')).toEqual([
+    '1 opens a quote that is closed only after further assignments',
+    '3 opens a quote that is not closed at the end of the value',
+  ]);
+  expect(read('A="open\nB_KEY=2\nC="')).toEqual({ B_KEY: '2' });
+});
+
+test('of a name that is set twice the last value counts, and the second line is named', () => {
+  expect(read('A=1\nB=2\nA=3')).toEqual({ A: '3', B: '2' });
+  expect(parseEnvFile('A=1\nB=2\nA=3').problems).toEqual([
+    { line: 3, problem: 'sets A again (first in line 1); this one counts', malformed: false },
+  ]);
+});
+
+test('a bare key that ends like an assignment is not taken for a name that may be said', () => {
+  expect(problems('c2VjcmV0LWtleQ==\nc2VjcmV0LWtleQ==')).toEqual([
+    '2 sets an oddly named variable again (first in line 1); this one counts',
+  ]);
+});
+
+test('an invisible line separator is named', () => {
+  expect(problems('A=1\u2028B=2\nC="x\u2029\ny"')).toEqual([
+    '1 holds an invisible line separator',
+    '2 holds an invisible line separator',
+    '3 is no assignment, no comment and not blank',
+  ]);
+});
+
+test.each([
+  ['blank lines', '\n'.repeat(1_000_000)],
+  ['one long value', `A="${'x'.repeat(1_000_000)}"`],
+  ['lines that open a quote', `A='b\n`.repeat(150_000)],
+  ['a quote full of escaped quotes', `A='${"\\'".repeat(450_000)}`],
+  ['white space', `A=${' '.repeat(1_000_000)}x`],
+  ['words without an assignment', 'export '.repeat(140_000)],
+])('a mebibyte of %s is read within a second', (_what, text) => {
+  const start = performance.now();
+  parseEnvFile(text);
+  expect(performance.now() - start).toBeLessThan(1000);
+});
