@@ -6,11 +6,12 @@
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import pg from 'pg';
+import { Client } from 'pg';
+import { z } from 'zod';
 
 /** Is the number of the user nobody, on Linux and macOS alike near enough: any that is not root's does. */
 const NOBODY = 65_534;
@@ -78,7 +79,7 @@ export async function startEmbeddedPostgres(): Promise<EmbeddedPostgres> {
     createDatabase: async () => {
       const address = `postgres://postgres@127.0.0.1:${port}`;
       const name = `usage_${++databases}`;
-      const client = new pg.Client({ connectionString: `${address}/postgres` });
+      const client = new Client({ connectionString: `${address}/postgres` });
       await client.connect();
       await client.query(`create database ${name}`);
       await client.end();
@@ -101,9 +102,8 @@ function copyBinaries(folder: string): string {
   const source = join(dirname(dirname(entry)), 'native');
   const target = join(folder, 'native');
   cpSync(source, target, { recursive: true });
-  const links: unknown = JSON.parse(readFileSync(join(target, 'pg-symlinks.json'), 'utf8'));
-  if (!Array.isArray(links)) return target;
-  for (const link of links as { source: string; target: string }[]) {
+  const links = z.array(z.object({ source: z.string(), target: z.string() }));
+  for (const link of links.parse(JSON.parse(readFileSync(join(target, 'pg-symlinks.json'), 'utf8')))) {
     rmSync(join(folder, link.target), { force: true });
     symlinkSync(basename(link.source), join(folder, link.target));
   }
@@ -115,9 +115,10 @@ async function freePort(): Promise<number> {
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
   });
-  const { port } = server.address() as AddressInfo;
+  const address = server.address();
+  if (typeof address !== 'object' || address === null) throw new Error('there is no free port');
   await new Promise<void>((resolve) => {
     server.close(() => resolve());
   });
-  return port;
+  return address.port;
 }

@@ -56,7 +56,7 @@ async function confirm(signal: AbortSignal): Promise<void> {
   const refusal = new AipassError('BAD_REQUEST', 'this would delete every usage event', {
     hint: 'add --yes if that is meant, or --dry-run to count them',
   });
-  if (process.stdin.isTTY !== true) throw refusal;
+  if (!process.stdin.isTTY) throw refusal;
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await terminal.question('Delete every usage event? Type yes: ', { signal });

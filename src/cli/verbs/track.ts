@@ -28,7 +28,6 @@ export const track: Verb = {
       out.json({ event, counted });
       return 0;
     }
-    const count = (tokens: number | null): string => (tokens === null ? 'unknown' : String(tokens));
     const cost = event.costMicros === null ? 'cost unknown' : printCost(event.costMicros);
     out.line(
       `Tracked: ${count(event.promptTokens)} prompt + ${count(event.completionTokens)} completion tokens, ${cost}`,
@@ -37,3 +36,7 @@ export const track: Verb = {
     return 0;
   },
 };
+
+function count(tokens: number | null): string {
+  return tokens === null ? 'unknown' : String(tokens);
+}

@@ -55,7 +55,7 @@ export function asDatabaseError(error: unknown): AipassError {
 function reasonOf(code: string): FailureReason {
   if (code === 'VERSION_MISMATCH') return 'newer';
   if (/^SQLITE_(?:BUSY|LOCKED)/.test(code) || code === '55P03') return 'locked';
-  if (/^SQLITE_FULL/.test(code) || code === 'ENOSPC' || code === '53100') return 'full';
+  if (code.startsWith('SQLITE_FULL') || code === 'ENOSPC' || code === '53100') return 'full';
   if (/^SQLITE_(?:READONLY|CANTOPEN|PERM|AUTH)/.test(code) || /^(?:EACCES|EROFS|EPERM|25006)$/.test(code))
     return 'read-only';
   if (/^SQLITE_(?:CORRUPT|NOTADB)/.test(code) || /^XX00[12]$/.test(code)) return 'corrupt';

@@ -46,7 +46,8 @@ export function insertEvents(): BulkInsert<EventsTable, InsertedEvent> {
     (db, rows) =>
       db
         .insertInto('events')
-        .values(placeholders(EVENT_COLUMNS, rows))
+        .columns(EVENT_COLUMNS)
+        .expression(placeholders(EVENT_COLUMNS, rows))
         .onConflict((conflict) => conflict.doNothing())
         .returning(['at', 'id']),
     (row) => EVENT_COLUMNS.map((column) => row[column]),
@@ -61,7 +62,8 @@ export function addTotals(): BulkInsert<TotalRow> {
     (db, rows) =>
       db
         .insertInto('totals')
-        .values(placeholders([...TOTAL_KEY, ...SUM_COLUMNS], rows))
+        .columns([...TOTAL_KEY, ...SUM_COLUMNS])
+        .expression(placeholders([...TOTAL_KEY, ...SUM_COLUMNS], rows))
         .onConflict((conflict) => conflict.columns([...TOTAL_KEY]).doUpdateSet(addedUp('totals'))),
     (row) => [row.grain, row.kind, row.caller, row.bucket, row.value, row.status, ...row.sums],
   );
@@ -74,7 +76,8 @@ export function addSessions(): BulkInsert<SessionRow> {
     (db, rows) =>
       db
         .insertInto('sessions')
-        .values(placeholders([...columns, ...SUM_COLUMNS], rows))
+        .columns([...columns, ...SUM_COLUMNS])
+        .expression(placeholders([...columns, ...SUM_COLUMNS], rows))
         .onConflict((conflict) =>
           conflict.columns(['session', 'status']).doUpdateSet({
             ...addedUp('sessions'),
@@ -86,12 +89,10 @@ export function addSessions(): BulkInsert<SessionRow> {
   );
 }
 
-/** Makes rows whose values only hold a place. */
-function placeholders<Column extends string>(columns: readonly Column[], rows: number): Record<Column, never>[] {
-  return Array.from(
-    { length: rows },
-    () => Object.fromEntries(columns.map((column) => [column, 0])) as Record<Column, never>,
-  );
+/** Writes as many rows of parameters as are wanted; their values only hold a place. */
+function placeholders(columns: readonly string[], rows: number) {
+  const row = sql`(${sql.join(columns.map(() => 0))})`;
+  return sql`values ${sql.join(Array.from({ length: rows }, () => row))}`;
 }
 
 function addedUp(table: 'totals' | 'sessions') {

@@ -47,11 +47,11 @@ function migrations(dialect: DialectName): Record<string, Migration> {
   return { '0001_usage': { up: (db) => createTables(db, dialect) } };
 }
 
+const notNull: ColumnBuilderCallback = (column) => column.notNull();
+
 async function createTables(db: Kysely<UsageTables>, dialect: DialectName): Promise<void> {
   // Rows are found by their key alone, so SQLite keeps no second tree of row numbers.
   const ending = dialect === 'sqlite' ? sql`without rowid` : sql``;
-
-  const notNull: ColumnBuilderCallback = (column) => column.notNull();
 
   await db.schema
     .createTable('names')
@@ -131,7 +131,7 @@ async function createTables(db: Kysely<UsageTables>, dialect: DialectName): Prom
 function addSums<Table extends string, Column extends string>(
   table: CreateTableBuilder<Table, Column>,
 ): CreateTableBuilder<Table, Column | SumColumn> {
-  return addColumns(table, SUM_COLUMNS, 'bigint', (column) => column.notNull());
+  return addColumns(table, SUM_COLUMNS, 'bigint', notNull);
 }
 
 function addColumns<Table extends string, Column extends string, Added extends string>(

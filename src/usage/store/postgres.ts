@@ -4,7 +4,7 @@
  * A server that is away fails fast: events queue in the journal meanwhile.
  */
 
-import pg from 'pg';
+import { Pool, types } from 'pg';
 import { assertKnownSchema, migrate, MIGRATION_TABLE } from './migrations.ts';
 import type { StoreConnection } from './connection.ts';
 import type { UsageTables } from './schema.ts';
@@ -17,11 +17,11 @@ const STATEMENT_LIMIT_MS = 30_000;
 const CONNECTIONS = 2;
 
 /** Names the types whose values come as text but are safe numbers here: counts and sums below 2^53. */
-const NUMBER_TYPES: ReadonlySet<number> = new Set([pg.types.builtins.INT8, pg.types.builtins.NUMERIC]);
+const NUMBER_TYPES: ReadonlySet<number> = new Set([types.builtins.INT8, types.builtins.NUMERIC]);
 
 /** Connects to `postgres://…` and brings the tables up to date. */
 export async function openPostgres(url: string): Promise<StoreConnection> {
-  const pool = new pg.Pool({
+  const pool = new Pool({
     connectionString: url,
     max: CONNECTIONS,
     connectionTimeoutMillis: CONNECT_LIMIT_MS,
@@ -29,8 +29,8 @@ export async function openPostgres(url: string): Promise<StoreConnection> {
     query_timeout: STATEMENT_LIMIT_MS + 1000,
     application_name: 'aipassd',
     types: {
-      getTypeParser: (type: number, format?: 'text' | 'binary') =>
-        NUMBER_TYPES.has(type) ? Number : pg.types.getTypeParser(type, format),
+      getTypeParser: (type: Parameters<typeof types.getTypeParser>[0], format?: 'text' | 'binary') =>
+        NUMBER_TYPES.has(type) ? Number : types.getTypeParser(type, format),
     },
   });
   // An idle connection that the server ends is replaced at the next query; unheard, the event would end the thread.

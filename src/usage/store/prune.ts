@@ -28,7 +28,7 @@ export async function countPrunable({ db }: StoreConnection, before: number): Pr
     .select(sql<number>`count(*)`.as('count'))
     .where('at', '<', before)
     .executeTakeFirstOrThrow();
-  return Number(row.count);
+  return row.count;
 }
 
 /** Prunes slice by slice; whoever iterates decides when the next one comes. */

@@ -2,8 +2,7 @@
  * Counts the calls of the last seconds, by status and by key: apipool's questions.
  */
 
-import type { RecentCount, RecentQuery } from '../../protocol/usage.ts';
-import { EVENT_STATUSES } from '../event.ts';
+import { USAGE_STATUSES, type RecentCount, type RecentQuery } from '../../protocol/usage.ts';
 import { answer } from './answers.ts';
 import type { Names } from './names.ts';
 import type { UsageDb } from './schema.ts';
@@ -17,8 +16,7 @@ export async function countRecent(
   now: number,
 ): Promise<RecentCount> {
   const since = Math.max(0, now - query.seconds * 1000);
-  const statuses =
-    query.status === undefined ? (Object.keys(EVENT_STATUSES) as (keyof typeof EVENT_STATUSES)[]) : [query.status];
+  const statuses = query.status === undefined ? USAGE_STATUSES : [query.status];
   const byStatus = { success: 0, failed: 0, reach_limit: 0 };
   const byKey = new Map<string | null, number>();
   if (query.keyId === undefined) for (const keyId of keyIds) byKey.set(keyId, 0);

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { normaliseEvent, type RawEvent } from '../../../src/usage/event.ts';
+import { normaliseEvent } from '../../../src/usage/event.ts';
 
 const recorder = { now: 1000, id: 7, run: 'run-1' };
 const normalise = (fields: object) =>
-  normaliseEvent({ operation: 'completion.create', status: 'success', ...fields } as RawEvent, recorder);
+  normaliseEvent({ operation: 'completion.create', status: 'success', ...fields }, recorder);
 
 describe('an event', () => {
   it('has a time, an identity and a caller even where nobody says them', () => {
