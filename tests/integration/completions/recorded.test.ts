@@ -53,11 +53,11 @@ it('a refused completion is recorded: a limit as a limit, anything else as a fai
 it('a stream that its caller ends half way is recorded with what had come by then', async () => {
   await using fixture = await startFixture();
   const cancel = new AbortController();
-  fixture.upstream.queue({
-    kind: 'events',
-    events: [{ ...chunkOf({ content: 'half' }), id: 'gen-half' }, chunkOf({ content: 'more' })],
-  });
-  await fixture.failure({ stream: true }, { signal: cancel.signal, onDelta: () => cancel.abort() });
+  fixture.upstream.queue({ kind: 'paced' });
+  const failing = fixture.failure({ stream: true }, { signal: cancel.signal, onDelta: () => cancel.abort() });
+  const request = await fixture.upstream.nextRequest();
+  await request.stream.push({ ...chunkOf({ content: 'half' }), id: 'gen-half' });
+  await failing;
   expect(fixture.recorded).toMatchObject([{ status: 'failed', errorCode: 'CANCELLED', generationId: 'gen-half' }]);
 });
 
