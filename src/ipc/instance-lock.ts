@@ -3,18 +3,19 @@
  * Linux, by that process's start time, so that a pid used again is not mistaken for it. A live socket wins over every
  * lock: it is asked first.
  *
- * A lock whose holder is dead is taken over by renaming it away: only one of several starters can do that, and one that
- * finds it renamed the wrong lock puts it back.
+ * A lock is made by linking, which only one of several starters can do. The lock of a dead holder is replaced in one
+ * step, and only by who holds the lock on doing that: a second lock, named after the content of the first. So it never
+ * is absent for a moment in which a third starter could make one of its own.
  */
 
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { link, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Release } from '../base/releasers.ts';
 import { probeSocket } from './socket-probe.ts';
 
-/** Bounds the attempts to take a lock over from dead holders, so that a defect cannot become a loop. */
+/** Bounds the attempts to take one lock, so that a defect cannot become a loop. */
 const MAX_ATTEMPTS = 20;
 
 /**
@@ -24,20 +25,37 @@ const MAX_ATTEMPTS = 20;
  * @throws AipassError ALREADY_RUNNING with the other daemon's pid.
  */
 export async function takeInstance(paths: Pick<Paths, 'lock' | 'socket'>): Promise<Release> {
+  await refuseLiveSocket(paths.socket);
   const mine = `${process.pid} ${(await readStartTime(process.pid)) ?? '-'} ${randomUUID()}\n`;
+  const holder = await takeLock(paths.lock, mine);
+  if (holder !== undefined) throw alreadyRunning(holder.split(' ')[0]);
+  await removeStaleSocket(paths.socket);
+  return () => releaseLock(paths.lock, mine);
+}
+
+/** Takes a lock, from a dead holder too; returns the content of a living holder's, or undefined once it is ours. */
+async function takeLock(path: string, mine: string): Promise<string | undefined> {
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt += 1) {
-    await refuseLiveSocket(paths.socket);
-    if (await createLock(paths.lock, mine)) {
-      await removeStaleSocket(paths.socket);
-      return () => releaseLock(paths.lock, mine);
-    }
-    const holder = await readIfThere(paths.lock);
+    if (await createLock(path, mine)) return undefined;
+    const holder = await readIfThere(path);
     if (holder === undefined) continue;
-    if (await isAlive(holder)) throw alreadyRunning(holder.split(' ')[0]);
-    await removeDeadLock(paths.lock, holder);
+    if (await isAlive(holder)) return holder;
+
+    const right = `${path}.${createHash('sha256').update(holder).digest('hex').slice(0, 16)}`;
+    const other = await takeLock(right, mine);
+    if (other !== undefined) return other;
+    try {
+      // The dead holder's lock may be long replaced: then this right was given up before, and made anew by us.
+      if ((await readIfThere(path)) === holder) {
+        await replaceLock(path, mine);
+        return undefined;
+      }
+    } finally {
+      await unlink(right);
+    }
   }
-  throw new AipassError('INTERNAL', `cannot take the lock ${paths.lock}`, {
-    hint: `if no aipassd runs, remove it: rm ${paths.lock}`,
+  throw new AipassError('INTERNAL', `cannot take the lock ${path}`, {
+    hint: `if no aipassd runs, remove it: rm ${path}*`,
   });
 }
 
@@ -82,17 +100,10 @@ async function createLock(path: string, content: string): Promise<boolean> {
   }
 }
 
-async function removeDeadLock(path: string, content: string): Promise<void> {
-  const aside = `${path}.${randomUUID()}`;
-  try {
-    await rename(path, aside);
-  } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return;
-    throw error;
-  }
-  // Somebody else may have been faster, and this be the lock of a living daemon: it goes back.
-  if ((await readIfThere(aside)) !== content) await link(aside, path).catch(() => {});
-  await unlink(aside);
+async function replaceLock(path: string, content: string): Promise<void> {
+  const draft = `${path}.${randomUUID()}`;
+  await writeFile(draft, content, { flag: 'wx', mode: 0o600 });
+  await rename(draft, path);
 }
 
 async function releaseLock(path: string, mine: string): Promise<void> {

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { describe, expect, it, vi } from 'vitest';
 import { AipassError, connect, type Aipass } from '../../../src/client/index.ts';
 import { answering, FakeDaemon, startFakeDaemon, welcomeOnly, type FakeLine } from '../../support/fake-daemon.ts';
-import { runProgram } from '../../support/run-program.ts';
+import { leaveStaleSocket } from '../../support/stale-socket.ts';
 import { makeTempHome } from '../../support/temp-home.ts';
 import { startTestServer } from '../../support/test-server.ts';
 import { until } from '../../support/until.ts';
@@ -30,9 +30,7 @@ describe('connect', () => {
   it('fails the same way where the socket is what a killed daemon left', async () => {
     await using home = makeTempHome();
     await home.makeRuntime();
-    const listen = `require('node:net').createServer().listen(${JSON.stringify(home.paths.socket)}, () => process.kill(process.pid, 'SIGKILL'))`;
-    const { signal } = await runProgram(process.execPath, ['-e', listen]);
-    expect(signal).toBe('SIGKILL');
+    await leaveStaleSocket(home.paths.socket);
     await expect(connect({ socket: home.paths.socket })).rejects.toMatchObject({ code: 'DAEMON_UNREACHABLE' });
   });
 
