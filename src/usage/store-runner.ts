@@ -21,7 +21,7 @@ import { UsageStore, type StoreCalls } from './store/usage-store.ts';
 const BATCH_EVENTS = 256;
 
 /** Bounds how long a question waits for events that came before it. */
-const CATCH_UP_MS = 50;
+const CATCH_UP_MS = 1000;
 
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 30_000;
@@ -120,12 +120,15 @@ export class StoreRunner {
     try {
       const store = await this.#opened();
       const batch = readJournal(this.#options.journalFolder, this.#position, BATCH_EVENTS);
-      if (batch.end === this.#position) return false;
+      if (batch.end === this.#position) {
+        this.#works();
+        return false;
+      }
       await this.#write(store, batch);
       this.#damaged += batch.damaged;
       if (batch.end.segment !== this.#position.segment) deleteReadSegments(this.#options.journalFolder, batch.end);
       this.#position = batch.end;
-      this.#report();
+      this.#works();
       return true;
     } catch (error) {
       await this.#failed(error);
@@ -161,20 +164,18 @@ export class StoreRunner {
     const store = new UsageStore(await openConnection(this.#options.database));
     this.#position = await store.position(this.#journal);
     this.#store = store;
-    this.#failure = null;
-    this.#retryMs = FIRST_RETRY_MS;
-    this.#report();
     return store;
   }
 
   /** Returns the store after the events that wait, as far as they can be brought in quickly. */
   async #caughtUp(): Promise<UsageStore> {
     const started = this.#options.clock.monotonic();
-    const store = await this.#openedOrFailed();
+    // A database that takes nothing may still be read.
+    if (this.#failure) return this.#openedOrFailed();
     while (await this.#step()) {
       if (this.#options.clock.monotonic() - started > CATCH_UP_MS) break;
     }
-    return this.#store ?? store;
+    return this.#openedOrFailed();
   }
 
   async #openedOrFailed(): Promise<UsageStore> {
@@ -184,6 +185,13 @@ export class StoreRunner {
       await this.#failed(error);
       throw error;
     }
+  }
+
+  /** Notes that the database takes what it is given, or would if there were anything. */
+  #works(): void {
+    this.#failure = null;
+    this.#retryMs = FIRST_RETRY_MS;
+    this.#report();
   }
 
   async #failed(error: unknown): Promise<void> {

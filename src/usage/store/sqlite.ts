@@ -68,6 +68,11 @@ function takenSteps(path: string): string[] {
   }
 }
 
+const NO_CHANGES = { changes: 0, lastInsertRowid: 0 };
+
+/** Is a statement that has no rows. */
+const NOTHING = { reader: false, all: () => [], iterate: () => [].values() };
+
 /** Keeps prepared statements by their text: preparing the widest takes longer than running it. */
 function cachingStatements(file: Database.Database): SqliteDatabase {
   const statements = new Map<string, Database.Statement>();
@@ -78,6 +83,8 @@ function cachingStatements(file: Database.Database): SqliteDatabase {
       if (known) return known;
       if (statements.size >= MAX_STATEMENTS) statements.clear();
       const statement = file.prepare(sql);
+      // After a full disk SQLite has rolled back by itself, and a second rollback would hide why.
+      if (sql === 'rollback') return { ...NOTHING, run: () => (file.inTransaction ? statement.run() : NO_CHANGES) };
       statements.set(sql, statement);
       return statement;
     },
