@@ -1,0 +1,80 @@
+/**
+ * Imports point one way (see ARCHITECTURE.md). Each entry names what a folder may import besides itself and outside
+ * packages; everything else is forbidden. Type imports count.
+ */
+
+/** Maps a folder to the folders it may import. */
+const MAY_IMPORT = {
+  base: [],
+  protocol: ['base'],
+  credentials: ['base', 'protocol'],
+  providers: ['base', 'protocol'],
+  pools: ['base', 'protocol', 'providers'],
+  callers: ['base', 'protocol'],
+  usage: ['base', 'protocol'],
+  completions: ['base', 'protocol', 'providers', 'pools', 'usage'],
+  operations: ['base', 'protocol', 'credentials', 'providers', 'pools', 'callers', 'completions', 'usage'],
+  ipc: ['base', 'protocol', 'callers', 'operations'],
+  client: ['base', 'protocol'],
+  cli: ['base', 'protocol', 'client'],
+};
+
+/** Lists single files that may import more than their folder, with the reason. */
+const EXCEPTIONS = {
+  // Write files where no daemon can: before it first runs, and into a place of the user's choice.
+  cli: '^src/credentials/(template|atomic-write)\\.ts$',
+};
+
+const oneWay = Object.entries(MAY_IMPORT).map(([folder, allowed]) => ({
+  name: `${folder}-imports`,
+  comment: `src/${folder} may import ${allowed.join(', ') || 'nothing of ours'}`,
+  severity: 'error',
+  from: { path: `^src/${folder}/` },
+  to: {
+    path: '^src/',
+    pathNot: [`^src/(${[folder, ...allowed].join('|')})/`, ...(EXCEPTIONS[folder] ? [EXCEPTIONS[folder]] : [])],
+  },
+}));
+
+export default {
+  forbidden: [
+    ...oneWay,
+    {
+      name: 'known-folders',
+      comment: 'a new folder of src needs an entry in MAY_IMPORT',
+      severity: 'error',
+      from: { path: '^src/[^/]+/', pathNot: `^src/(${Object.keys(MAY_IMPORT).join('|')})/` },
+      to: {},
+    },
+    {
+      name: 'daemon-is-the-root',
+      comment: 'nobody imports the composition roots, but cli.ts, which starts the daemon',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/cli\\.ts$' },
+      to: { path: '^src/(daemon|cli)\\.ts$' },
+    },
+    {
+      name: 'daemon-is-no-client',
+      comment: 'the daemon uses neither its own client nor the command line',
+      severity: 'error',
+      from: { path: '^src/daemon\\.ts$' },
+      to: { path: '^src/(client|cli)' },
+    },
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    {
+      name: 'no-development-packages',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], pathNot: '^node_modules/@types/' },
+    },
+  ],
+  options: {
+    tsPreCompilationDeps: true,
+    // The default one does not see `export type … from`.
+    parser: 'swc',
+    tsConfig: { fileName: 'tsconfig.json' },
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+  },
+};

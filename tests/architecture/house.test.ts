@@ -1,0 +1,38 @@
+import { z } from 'zod';
+import { describe, expect, it } from 'vitest';
+import { configSchema } from '../../src/base/config-schema.ts';
+import { readSources, readText } from './sources.ts';
+
+describe('the house rules', () => {
+  const sources = readSources('src');
+
+  it('every source file begins by saying what it owns', () => {
+    for (const { path, text } of sources) expect(text.replace(/^#!.*\n/, ''), path).toMatch(/^\/\*\*/);
+  });
+
+  it('no source file is longer than 250 lines', () => {
+    const long = sources.filter(({ text }) => text.trimEnd().split('\n').length > 250).map(({ path }) => path);
+    expect(long).toEqual([]);
+  });
+
+  it('no source file hides behind a name that says nothing', () => {
+    const vague = sources
+      .filter(({ path }) => /\/(utils?|helpers?|types|common|manager|service)\.ts$/.test(path))
+      .map(({ path }) => path);
+    expect(vague).toEqual([]);
+  });
+
+  it('no check is switched off in the sources', () => {
+    const off = sources
+      .filter(({ text }) => /@ts-(ignore|nocheck|expect-error)|oxlint-disable|\bas any\b/.test(text))
+      .map(({ path }) => path);
+    expect(off).toEqual([]);
+  });
+
+  it('config.schema.json is the schema of the configuration (npm run schema writes it anew)', () => {
+    const document: Record<string, unknown> = JSON.parse(readText('config.schema.json'));
+    const { title, ...schema } = document;
+    expect(title).toBe('aipassd configuration');
+    expect(schema).toEqual(JSON.parse(JSON.stringify(z.toJSONSchema(configSchema, { io: 'input' }))));
+  });
+});

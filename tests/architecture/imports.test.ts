@@ -1,0 +1,107 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { readSources, readText, ROOT } from './sources.ts';
+
+interface Cruise {
+  readonly summary: {
+    readonly totalCruised: number;
+    readonly violations: readonly { readonly rule: { readonly name: string } }[];
+  };
+}
+
+function cruise(folder: string): Cruise {
+  const tool = join(ROOT, 'node_modules/.bin/depcruise');
+  const { stdout } = spawnSync(
+    process.execPath,
+    [tool, '--config', '.dependency-cruiser.js', '--output-type', 'json', 'src'],
+    {
+      cwd: folder,
+      encoding: 'utf8',
+      maxBuffer: 64 * 1024 * 1024,
+    },
+  );
+  const result: Cruise = JSON.parse(stdout);
+  return result;
+}
+
+describe('import directions', () => {
+  it('point one way everywhere, types included, without a cycle', () => {
+    const { summary } = cruise(ROOT);
+    expect(summary.totalCruised).toBeGreaterThan(100);
+    expect(summary.violations).toEqual([]);
+  });
+
+  it('are looked at: a type import against the direction and a cycle are found', () => {
+    const folder = mkdtempSync(join(process.env['TMPDIR'] ?? '/tmp', 'aipc-'));
+    try {
+      mkdirSync(join(folder, 'src/base'), { recursive: true });
+      mkdirSync(join(folder, 'src/credentials'));
+      for (const name of ['.dependency-cruiser.js', 'tsconfig.json', 'package.json'])
+        writeFileSync(join(folder, name), readText(name));
+      symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+      writeFileSync(
+        join(folder, 'src/base/wrong.ts'),
+        "import type { Held } from '../credentials/held.ts';\nexport type Wrong = Held;\n",
+      );
+      writeFileSync(
+        join(folder, 'src/credentials/held.ts'),
+        "import type { Wrong } from '../base/wrong.ts';\nexport type Held = Wrong | 1;\n",
+      );
+      mkdirSync(join(folder, 'src/client'));
+      writeFileSync(join(folder, 'src/client/index.ts'), "export type { Held } from '../credentials/held.ts';\n");
+      const rules = cruise(folder).summary.violations.map((violation) => violation.rule.name);
+      expect(new Set(rules)).toEqual(new Set(['base-imports', 'client-imports', 'no-cycles']));
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+});
+
+describe('outside packages', () => {
+  const manifest: { readonly dependencies: Record<string, string>; readonly devDependencies: Record<string, string> } =
+    JSON.parse(readText('package.json'));
+  const owners = new Map<string, string[]>();
+  for (const { path, imports } of readSources('src')) {
+    for (const name of imports) {
+      if (name.startsWith('.') || name.startsWith('node:')) continue;
+      const packageName = name.split('/', name.startsWith('@') ? 2 : 1).join('/');
+      owners.set(packageName, [...(owners.get(packageName) ?? []), path]);
+    }
+  }
+
+  it('each have one owner file; only schemas stand where they are used', () => {
+    const shared = [...owners].filter(([name, files]) => name !== 'zod' && new Set(files).size > 1);
+    expect(shared).toEqual([]);
+  });
+
+  it('are exact versions, each used, owned and explained in ARCHITECTURE.md', () => {
+    const architecture = readText('ARCHITECTURE.md');
+    for (const [name, version] of Object.entries(manifest.dependencies)) {
+      expect(version, name).toMatch(/^\d+\.\d+\.\d+$/);
+      expect(owners.get(name)?.length, `${name} has an owner`).toBeGreaterThan(0);
+      expect(architecture, `${name} is explained`).toContain(name);
+    }
+    for (const [name, version] of Object.entries(manifest.devDependencies))
+      expect(version, name).toMatch(/^\d+\.\d+\.\d+/);
+  });
+});
+
+describe('the client library', () => {
+  it('loads nothing but its own files and node: modules', () => {
+    const script = `
+      import { registerHooks } from 'node:module';
+      registerHooks({ load(url, context, next) { console.log(url); return next(url, context); } });
+      await import(${JSON.stringify(pathToFileURL(join(ROOT, 'dist/client/index.js')).href)});`;
+    const { stdout, status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' });
+    expect(status).toBe(0);
+    const loaded = stdout.trim().split('\n');
+    const ours = pathToFileURL(join(ROOT, 'dist/')).href;
+    const own = loaded.filter((url) => url.startsWith(ours)).map((url) => url.slice(ours.length));
+    expect(own.length).toBeGreaterThan(5);
+    expect(loaded.filter((url) => !url.startsWith(ours) && !url.startsWith('node:'))).toEqual([]);
+    expect(own.filter((path) => !/^(client|protocol|base)\//.test(path))).toEqual([]);
+  });
+});

@@ -1,0 +1,37 @@
+/**
+ * Reads the project's own sources, for tests about them.
+ */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Is the folder of the project. */
+export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Is one source file and what it imports, types included. */
+export interface Source {
+  /** Is the path from the project's folder. */
+  readonly path: string;
+  readonly text: string;
+  readonly imports: readonly string[];
+}
+
+/** Matches the module of every static and dynamic import and re-export. */
+const IMPORT = /(?:\bfrom\s+|\bimport\s*\(\s*|^import\s+)['"]([^'"]+)['"]/gm;
+
+/** Reads all files below a folder whose name ends as given. */
+export function readSources(folder: string, ending = '.ts'): Source[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith(ending))
+    .toSorted()
+    .map((name) => {
+      const text = readFileSync(join(ROOT, folder, name), 'utf8');
+      return { path: join(folder, name), text, imports: [...text.matchAll(IMPORT)].map((match) => match[1] ?? '') };
+    });
+}
+
+/** Reads a document of the project. */
+export function readText(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8');
+}
