@@ -123,6 +123,12 @@ async function measurePrune(usage: Usage, database: string, size: number): Promi
   const count = Math.min(size, 1_000_000);
   const before = statSync(database).size;
   const days = ((size - count) / size) * (SPAN_MS / DAY);
+  // What the machine itself does to an idle thread: on a busy one, most of what follows.
+  const idle = watchStalls();
+  await new Promise((resolve) => {
+    setTimeout(resolve, 3000);
+  });
+  console.log(`  longest stall of the idle main thread ${idle().toFixed(1)} ms`);
   const stall = watchStalls();
   const started = performance.now();
   const report = await usage.prune(days, 400);

@@ -23,7 +23,12 @@ import { Usage } from './usage/usage.ts';
 const RESUME_MS = 10 * 60_000;
 
 /** Makes the recording of usage, not yet started: beside the state, or where the configuration says. */
-export function createUsage(config: Config, paths: Paths, clock: Clock, logger: Logger): Usage {
+export function createUsage(
+  config: { readonly usage: Pick<Config['usage'], 'database'> },
+  paths: Paths,
+  clock: Clock,
+  logger: Logger,
+): Usage {
   const { database = 'usage.db' } = config.usage;
   return new Usage({
     database: isPostgresUrl(database) ? database : resolve(paths.state, database),

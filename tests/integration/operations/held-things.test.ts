@@ -15,6 +15,8 @@ import { KeyLookup } from '../../../src/operations/key-lookup.ts';
 import { keyOperations } from '../../../src/operations/key-operations.ts';
 import { secretOperations } from '../../../src/operations/secret-operations.ts';
 import { statusOperation } from '../../../src/operations/status-operation.ts';
+import { createUsage } from '../../../src/usage-parts.ts';
+import type { RawEvent } from '../../../src/usage/event.ts';
 import { createProviders } from '../../../src/providers/registry.ts';
 import { refusalOf, startLoopbackProvider } from '../../support/loopback-provider.ts';
 import { recordingLogger } from '../../support/recording-logger.ts';
