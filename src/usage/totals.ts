@@ -12,7 +12,6 @@ import { LATENCY_BUCKETS, latencyBucket } from './latency-histogram.ts';
 
 /** Maps what totals are kept by to its number in the totals table. */
 export const TOTAL_KINDS = { all: 0, caller: 1, model: 2, provider: 3, key: 4 } as const;
-export type TotalKind = keyof typeof TOTAL_KINDS;
 
 /** Lists the columns that are summed, in the order in which the sums are kept. */
 export const SUM_COLUMNS = [
