@@ -74,6 +74,7 @@ async function measure(title: string, database: string, folder: string, size: nu
     journalFolder: join(folder, 'queue'),
     clock: systemClock,
     logger: silent,
+    redact: (text) => text,
     randomId,
   });
   usage.start();

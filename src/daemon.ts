@@ -90,7 +90,7 @@ async function openDaemon(paths: Paths, releasers: Releasers): Promise<Daemon> {
     needsKey: (provider) => providers.get(provider).needsKey,
     whyNone: (provider) => lookup.whyNone(provider),
   });
-  const usage = createUsage(config, paths, clock, logger);
+  const usage = createUsage(config, paths, clock, logger, redactor);
   const { retentionDays, totalsRetentionDays } = config.usage;
   const prune = async (): Promise<void> => {
     logger.info('usage was pruned', { ...(await usage.prune(retentionDays, totalsRetentionDays)) });

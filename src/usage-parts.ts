@@ -8,6 +8,7 @@ import type { Clock } from './base/clock.ts';
 import type { Config } from './base/config-schema.ts';
 import type { Logger } from './base/logger.ts';
 import type { Paths } from './base/paths.ts';
+import type { Redactor } from './base/redactor.ts';
 import type { Vault } from './credentials/vault.ts';
 import type { KeyLookup } from './operations/key-lookup.ts';
 import { GENERATION_PROVIDER } from './operations/usage-operations.ts';
@@ -28,6 +29,7 @@ export function createUsage(
   paths: Paths,
   clock: Clock,
   logger: Logger,
+  redactor: Redactor,
 ): Usage {
   const { database = 'usage.db' } = config.usage;
   return new Usage({
@@ -35,6 +37,7 @@ export function createUsage(
     journalFolder: join(paths.state, 'usage-queue'),
     clock,
     logger,
+    redact: (text) => redactor.redact(text),
     randomId: () => randomBytes(6).readUIntBE(0, 6),
   });
 }

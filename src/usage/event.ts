@@ -74,8 +74,18 @@ const MAX_TIME = 8_640_000_000_000_000;
 /** Is the caller of a program that does not say who it is. */
 export const UNNAMED_CALLER = 'unknown';
 
-/** Bounds a raw event; `now` stands in for a time that is none, and `id` and `run` are the recorder's. */
-export function normaliseEvent(raw: RawEvent, recorder: { now: number; id: number; run: string }): UsageEvent {
+/** Is what the recorder adds to an event, and how it keeps secrets out: a program may name itself, or a model, by one. */
+export interface EventRecorder {
+  /** Stands in for a time that is none. */
+  readonly now: number;
+  readonly id: number;
+  readonly run: string;
+  readonly redact?: (text: string) => string;
+}
+
+/** Bounds a raw event. */
+export function normaliseEvent(raw: RawEvent, recorder: EventRecorder): UsageEvent {
+  const text = (value: unknown, maxLength: number): string | null => boundText(value, maxLength, recorder.redact);
   const costMicros = count(raw.costMicros, MAX_COST_MICROS);
   return {
     at: count(raw.at, MAX_TIME) ?? recorder.now,
@@ -128,9 +138,11 @@ export function isTelling(operation: string): boolean {
 export type EventCaller = Pick<RawEvent, 'caller' | 'uid' | 'pid' | 'executable' | 'session'>;
 
 /** Returns plain text of bounded length with whole characters only (a database refuses half a surrogate pair), or null for nothing. */
-function text(value: unknown, maxLength: number): string | null {
+function boundText(value: unknown, maxLength: number, redact: EventRecorder['redact']): string | null {
   if (typeof value !== 'string') return null;
-  return plainText(value.toWellFormed(), maxLength).toWellFormed() || null;
+  // Before it is cut: a piece of a secret is harder to tell than the whole.
+  const bounded = value.slice(0, maxLength * 4).toWellFormed();
+  return plainText(redact ? redact(bounded) : bounded, maxLength).toWellFormed() || null;
 }
 
 /** Returns a whole number from 0 to a bound, or null: a negative or absurd count is not a count. */

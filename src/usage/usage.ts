@@ -25,6 +25,8 @@ export interface UsageOptions {
   readonly journalFolder: string;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Masks secrets in a text. */
+  readonly redact: (text: string) => string;
   /** Returns a whole number from 0 to before 2^48, at random. */
   readonly randomId: () => number;
 }
@@ -53,8 +55,8 @@ export class Usage {
 
   /** Records one event. Never throws, never waits for the database. */
   record(raw: RawEvent): void {
-    const { clock, randomId } = this.#options;
-    const event = normaliseEvent(raw, { now: clock.now(), id: randomId(), run: this.run });
+    const { clock, randomId, redact } = this.#options;
+    const event = normaliseEvent(raw, { now: clock.now(), id: randomId(), run: this.run, redact });
     this.#journal.append(JSON.stringify(event));
   }
 

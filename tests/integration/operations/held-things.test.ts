@@ -66,7 +66,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
         startedAt: 1000,
         vault,
         providers,
-        usage: createUsage({ usage: {} }, paths, clock, logger),
+        usage: createUsage({ usage: {} }, paths, clock, logger, redactor),
         load: () => ({ connections: 2, requestsInFlight: 1 }),
         warnings: () => [{ subject: 'first', problem: 'p', hint: 'h' }],
       }),

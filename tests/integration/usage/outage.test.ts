@@ -29,6 +29,7 @@ function open(database = join(folder, 'usage.db')): Usage {
     journalFolder: join(folder, 'queue'),
     clock: systemClock,
     logger: recordingLogger(),
+    redact: (text) => text,
     randomId: () => ++id,
   });
   opened.push(usage);

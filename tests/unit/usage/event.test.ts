@@ -33,6 +33,15 @@ describe('an event', () => {
     });
   });
 
+  it('names nothing by a secret, not even by one that is cut', () => {
+    const redact = (text: string): string => text.replaceAll('S'.repeat(300), '[secret]');
+    const event = normaliseEvent(
+      { operation: 'completion.create', status: 'failed', model: 'S'.repeat(300), caller: `me ${'S'.repeat(300)}` },
+      { ...recorder, redact },
+    );
+    expect(event).toMatchObject({ model: '[secret]', caller: 'me [secret]' });
+  });
+
   it('rounds durations, and takes negative ones for unknown', () => {
     expect(normalise({ latencyMs: 12.6, firstTokenMs: -3 })).toMatchObject({ latencyMs: 13, firstTokenMs: null });
   });
