@@ -5,6 +5,8 @@ const recorder = { now: 1000, id: 7, run: 'run-1' };
 const normalise = (fields: object) =>
   normaliseEvent({ operation: 'completion.create', status: 'success', ...fields }, recorder);
 
+const redact = (text: string): string => text.replaceAll('S'.repeat(300), '[secret]');
+
 describe('an event', () => {
   it('has a time, an identity and a caller even where nobody says them', () => {
     expect(normalise({})).toMatchObject({ at: 1000, id: 7, run: 'run-1', caller: 'unknown', model: null });
@@ -34,7 +36,6 @@ describe('an event', () => {
   });
 
   it('names nothing by a secret, not even by one that is cut', () => {
-    const redact = (text: string): string => text.replaceAll('S'.repeat(300), '[secret]');
     const event = normaliseEvent(
       { operation: 'completion.create', status: 'failed', model: 'S'.repeat(300), caller: `me ${'S'.repeat(300)}` },
       { ...recorder, redact },
