@@ -17,6 +17,9 @@ const MAX_LINE_BYTES = 64 * 1024;
 
 const END_OF_LINE = 0x0a;
 
+/** Is read into again and again: the journal is looked at before every question, and a new buffer each time would keep the garbage collector busy. */
+const chunk = Buffer.alloc(CHUNK_BYTES);
+
 /** Is one step through the journal: the events, where they end, and how many lines on the way were none. */
 export interface JournalBatch {
   readonly events: readonly UsageEvent[];
@@ -76,8 +79,7 @@ function readChunk(path: string, offset: number): Buffer {
     throw error;
   }
   try {
-    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
-    return buffer.subarray(0, readSync(fd, buffer, 0, CHUNK_BYTES, offset));
+    return chunk.subarray(0, readSync(fd, chunk, 0, CHUNK_BYTES, offset));
   } finally {
     closeSync(fd);
   }
