@@ -13,7 +13,8 @@ const MAY_IMPORT = {
   pools: ['base', 'protocol', 'providers'],
   callers: ['base', 'protocol'],
   audit: ['base'],
-  completions: ['base', 'protocol', 'providers', 'pools'],
+  usage: ['base', 'protocol'],
+  completions: ['base', 'protocol', 'providers', 'pools', 'usage'],
   operations: [
     'base',
     'protocol',
@@ -23,6 +24,7 @@ const MAY_IMPORT = {
     'pools',
     'callers',
     'completions',
+    'usage',
     'audit',
   ],
   ipc: ['base', 'protocol', 'callers', 'operations'],

@@ -7,15 +7,17 @@ import { benchPools } from './pools.ts';
 import { benchProcess } from './process.ts';
 import { benchSocket } from './socket.ts';
 import { benchTokens } from './tokens.ts';
+import { benchUsage, USAGE_FLAGS } from './usage.ts';
 
 const SECTIONS: Readonly<Record<string, () => Promise<void>>> = {
   socket: benchSocket,
   process: benchProcess,
   pools: benchPools,
   tokens: benchTokens,
+  usage: benchUsage,
 };
 
-const wanted = process.argv.slice(2);
+const wanted = process.argv.slice(2).filter((word) => !USAGE_FLAGS.includes(word));
 for (const name of wanted) {
   if (!Object.hasOwn(SECTIONS, name))
     throw new Error(`no section "${name}"; there are: ${Object.keys(SECTIONS).join(', ')}`);

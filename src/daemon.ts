@@ -41,6 +41,8 @@ import { PROTOCOL_VERSION } from './protocol/limits.ts';
 import { startRefreshing } from './refreshers/start.ts';
 import { createReloadableProviders } from './providers/reloadable.ts';
 import { ConfigKeeper } from './service/config-keeper.ts';
+import { createProviders } from './providers/registry.ts';
+import { startUsage } from './usage-parts.ts';
 
 /** Is how long requests in flight may go on after the signal to stop. */
 const STOP_GRACE_MS = 10_000;
@@ -131,6 +133,17 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
     logger,
   });
   releasers.add('the pools', release);
+  const { usage, record, retention } = startUsage({
+    config,
+    paths,
+    vault,
+    providers,
+    lookup,
+    redactor,
+    clock,
+    logger,
+    releasers,
+  });
   const completer = new Completer({
     providers,
     keys: pools,
@@ -139,6 +152,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
     defaultProvider,
     retry: { attempts: 3, backoff: RETRY_BACKOFF, chance: Math.random },
     fallbacks: config.fallbacks,
+    record,
   });
   releasers.add(
     'the news of the vault',
@@ -200,6 +214,9 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
         accounts,
         consents,
         worker,
+        usage,
+        record,
+        retention,
         load: () => ({ connections: server.connections, requestsInFlight: server.requestsInFlight }),
         lastRun,
         auditEnd: () => journal.last,

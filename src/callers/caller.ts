@@ -14,4 +14,6 @@ export interface Caller {
   readonly rights: ReadonlySet<Right>;
   /** Is what the kernel says of its process, or null where it cannot be asked. */
   readonly peer: PeerIdentity | null;
+  /** Is its session: what it said in its hello, or a name of the connection's own. */
+  readonly session: string;
 }

@@ -15,33 +15,40 @@ import type { OperationName, Operations } from '../protocol/operations.ts';
 import type { PoolCheckProgress, PoolExplanation, PoolInfo } from '../protocol/pool.ts';
 import type { KeyVerdict, ModelInfo } from '../protocol/provider.ts';
 import type { Status } from '../protocol/status.ts';
+import type { UsageAnswer, UsageQuery } from '../protocol/usage.ts';
 import { CompletionStream } from './completion-stream.ts';
 import type { ClientFactory, PooledOptions } from './pooled-caller.ts';
 import { createPooled, type Pooled } from './pooled.ts';
 import { GoogleShortcuts, openGoogleService, type GoogleOptions } from './google-services.ts';
 import { Session, type CallOptions } from './session.ts';
+import { Subscriptions } from './subscriptions.ts';
+import { UsageCalls } from './usage-calls.ts';
 
 /** Is the parameters of a completion, and of its call. */
 export type CompleteParams = Omit<KnownCompletionParams, 'stream'> &
   CallOptions & { readonly [parameter: string]: unknown };
 
-/** Is how long after a lost connection events are waited for again; doubles up to the second number. Milliseconds. */
-const RESUBSCRIBE_MS = [250, 30_000] as const;
-
 /** Asks the daemon. Made by connect(); safe for any number of calls at once. Every failure is an AipassError. */
 export class Aipass extends GoogleShortcuts implements AsyncDisposable {
   readonly #session: Session;
-  readonly #listeners = new Map<string, Set<(data: never) => void>>();
-  #resubscribeMs: number = RESUBSCRIBE_MS[0];
-  #resubscribe: NodeJS.Timeout | undefined;
+  /** Asks for more about usage than its sums. */
+  readonly usage: UsageCalls;
+  readonly #subscriptions: Subscriptions;
 
   constructor(options: { readonly socket: string; readonly caller: string | undefined; readonly client: string }) {
     super();
     this.#session = new Session({
       ...options,
-      onEvent: (event, data) => this.#emit(event, data),
-      onLost: () => this.#scheduleResubscribe(),
+      onEvent: (event, data) => this.#subscriptions.emit(event, data),
+      onLost: () => this.#subscriptions.renew(),
     });
+    this.#subscriptions = new Subscriptions(this.#session);
+    this.usage = new UsageCalls(this.#session);
+  }
+
+  /** Names this client's session, under which its calls are recorded. */
+  get sessionId(): string {
+    return this.#session.id;
   }
 
   /** Connects now; without it the first call does. Throws DAEMON_UNREACHABLE, VERSION_MISMATCH or FORBIDDEN. */
@@ -183,62 +190,25 @@ export class Aipass extends GoogleShortcuts implements AsyncDisposable {
     return this.#session.request('status.get', {}, options);
   }
 
+  /** Sums who used what over a range of time; in groups with `by`. */
+  stats(query: UsageQuery = {}, options?: CallOptions): Promise<UsageAnswer> {
+    return this.#session.request('usage.stats', query, options);
+  }
+
   /** Listens to an event, through restarts of the daemon too; the returned function takes that back. Keeps the process alive until then. */
   on<Name extends EventName>(event: Name, listener: (data: Events[Name]) => void): () => void {
-    const set = this.#listeners.get(event) ?? new Set();
-    this.#listeners.set(event, set);
-    set.add(listener);
-    this.#session.hold(true);
-    this.#subscribe();
-    return () => {
-      set.delete(listener);
-      if (set.size === 0 && this.#listeners.get(event) === set) this.#listeners.delete(event);
-      if (this.#listeners.size > 0) return;
-      clearTimeout(this.#resubscribe);
-      this.#session.hold(false);
-    };
+    return this.#subscriptions.on(event, listener);
   }
 
   /** Closes the connection; calls under way fail with CANCELLED. */
   async close(): Promise<void> {
-    clearTimeout(this.#resubscribe);
-    this.#listeners.clear();
+    this.#subscriptions.close();
     this.#session.close();
     await Promise.resolve();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  #emit(event: string, data: unknown): void {
-    for (const listener of this.#listeners.get(event) ?? []) {
-      try {
-        listener(data as never);
-      } catch (error) {
-        // As with any emitter, the failure is the program's; but the line and the other listeners are not to suffer.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
-  }
-
-  #subscribe(): void {
-    const events = [...this.#listeners.keys()] as EventName[];
-    this.#session.request('event.subscribe', { events }).then(
-      () => {
-        this.#resubscribeMs = RESUBSCRIBE_MS[0];
-      },
-      () => this.#scheduleResubscribe(),
-    );
-  }
-
-  #scheduleResubscribe(): void {
-    if (this.#listeners.size === 0) return;
-    clearTimeout(this.#resubscribe);
-    this.#resubscribe = setTimeout(() => this.#subscribe(), this.#resubscribeMs);
-    this.#resubscribeMs = Math.min(this.#resubscribeMs * 2, RESUBSCRIBE_MS[1]);
   }
 }
 

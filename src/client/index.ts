@@ -34,8 +34,26 @@ export type { PooledOptions } from './pooled-caller.ts';
 export type { Pooled } from './pooled.ts';
 export type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from '../protocol/provider.ts';
 export type { Status } from '../protocol/status.ts';
+export type {
+  EventPage,
+  EventQuery,
+  ImportReport,
+  PruneReport,
+  RecentCount,
+  RecentQuery,
+  RecordedEvent,
+  SessionUsage,
+  UsageAnswer,
+  UsageFigures,
+  UsageGroup,
+  UsageGrouping,
+  UsageQuery,
+  UsageStatus,
+  UsageStatusReport,
+} from '../protocol/usage.ts';
 export type { Warning } from '../base/warning.ts';
 export type { CallOptions } from './session.ts';
+export type { UsageCalls } from './usage-calls.ts';
 export type { CompletionStream } from './completion-stream.ts';
 export type { GoogleOptions, OpenService } from './google-services.ts';
 export { withRetry, type Attempt, type RetryOptions } from './with-retry.ts';

@@ -5,6 +5,7 @@
  * CANCELLED where it may have had effects. The next request opens a new line.
  */
 
+import { randomUUID } from 'node:crypto';
 import { AipassError } from '../base/errors.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
@@ -46,6 +47,8 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Talks to the daemon. */
 export class Session {
+  /** Names the session in the daemon's records; it outlives a lost line. */
+  readonly id = `client-${randomUUID()}`;
   readonly #options: SessionOptions;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
@@ -184,7 +187,7 @@ export class Session {
     const { caller, client } = this.#options;
     line.send({
       type: 'hello',
-      data: { protocol: PROTOCOL_VERSION, client, ...(caller === undefined ? {} : { caller }) },
+      data: { protocol: PROTOCOL_VERSION, client, session: this.id, ...(caller === undefined ? {} : { caller }) },
     });
     line.hold(this.#held);
     return line;

@@ -26,6 +26,11 @@ export class Assembly {
   #usage: CompletionUsage | null = null;
   #hasChoice = false;
 
+  /** Returns what is known of the answer so far, whether it will be finished or not. */
+  get seen(): { readonly id: string | null; readonly model: string | null; readonly usage: CompletionUsage | null } {
+    return { id: this.#id || null, model: this.#model || null, usage: this.#usage };
+  }
+
   /** Tells whether the answer gave a reason for its end: all of its content is there then. */
   get isFinished(): boolean {
     return this.#finishReason !== null;

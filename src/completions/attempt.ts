@@ -16,7 +16,7 @@ import { Assembly, type AssembledCompletion } from './assemble.ts';
 import { ErrorInAnswer, GarbageAnswer, ReceiverFailure, type AttemptFailure } from './failure.ts';
 import { judgeFailure } from './judge.ts';
 import { requestChat, type ChatAnswer } from './openai-client.ts';
-import type { CompletionOutcome } from './outcome.ts';
+import type { AttemptTrace, CompletionOutcome } from './outcome.ts';
 import { buildRequestBody } from './request-body.ts';
 import { StallGuard } from './stall-guard.ts';
 
@@ -40,21 +40,32 @@ export async function attemptCompletion(options: AttemptOptions): Promise<Comple
   const { provider, lease, params, signal, clock } = options;
   const stream = params.stream === true;
   const guard = new StallGuard({ provider, key: lease.value, stream, clock, signal });
+  const assembly = new Assembly();
+  const startedAt = clock.monotonic();
+  let firstTokenMs: number | null = null;
   let begun = false;
   const deliver = async (delta: CompletionDelta | undefined): Promise<void> => {
+    if (stream && delta) firstTokenMs ??= clock.monotonic() - startedAt;
     if (!stream || !delta || !options.onDelta) return;
     begun = true;
     await hand(delta, options.onDelta, signal);
   };
 
+  const trace = (): AttemptTrace => {
+    const { id, model, usage } = assembly.seen;
+    const latencyMs = clock.monotonic() - startedAt;
+    return { latencyMs, firstTokenMs, httpStatus: guard.answer?.status ?? null, generationId: id, model, usage };
+  };
+
   try {
     const body = buildRequestBody(params, provider);
     const answer = await requestChat({ baseUrl: provider.baseUrl, body, stream, fetch: guard.fetch });
-    const completion = await collect(answer, params.model, guard, deliver);
+    const completion = await collect(assembly, answer, params.model, guard, deliver);
     return {
       kind: 'succeeded',
       result: { ...completion, provider: provider.name, keyId: lease.keyId },
       settlement: settlementFor(completion, guard),
+      trace: trace(),
     };
   } catch (error) {
     guard.close();
@@ -66,17 +77,17 @@ export async function attemptCompletion(options: AttemptOptions): Promise<Comple
       redact: redactWith(lease.value, options.redactor),
       now: clock.now(),
     };
-    return { ...judgeFailure(failure, context), begun };
+    return { ...judgeFailure(failure, context), begun, trace: trace() };
   }
 }
 
 async function collect(
+  assembly: Assembly,
   answer: ChatAnswer,
   model: string,
   guard: StallGuard,
   deliver: (delta: CompletionDelta | undefined) => Promise<void>,
 ): Promise<AssembledCompletion> {
-  const assembly = new Assembly();
   if (answer.kind === 'whole') {
     await deliver(assembly.addWhole(answer.document));
     return assembly.finish(model, true);

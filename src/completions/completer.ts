@@ -14,7 +14,9 @@ import type { KeyLease, KeySource, LeaseOutcome } from '../pools/lease.ts';
 import type { CompletionFallback, CompletionParams, CompletionResult } from '../protocol/completion.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
+import type { EventCaller, RawEvent } from '../usage/event.ts';
 import { attemptCompletion, type DeltaReceiver } from './attempt.ts';
+import { attemptEvent, unaskedEvent } from './completion-event.ts';
 import { nextStep } from './next-step.ts';
 import type { CompletionOutcome, FailedCompletion } from './outcome.ts';
 import { routesOf, type Route } from './route.ts';
@@ -39,6 +41,8 @@ export interface CompleterOptions {
   readonly retry?: RetryPolicy;
   /** Lists whom to ask where a request names no fallbacks. */
   readonly fallbacks?: readonly CompletionFallback[];
+  /** Keeps what happened; has it on disk when it returns, which is before the caller has its answer. */
+  readonly record: (event: RawEvent) => void;
 }
 
 /** Is how one completion is controlled. */
@@ -47,6 +51,8 @@ export interface CompleteControl {
   readonly signal: AbortSignal;
   /** Receives the deltas of a streamed completion; a promise holds the next one back. */
   readonly onDelta?: DeltaReceiver | undefined;
+  /** Is who asks, for the records; without it nobody is named. */
+  readonly caller?: EventCaller | undefined;
 }
 
 /** Is the end of one route; `isFinal` tells that no other route may be tried. */
@@ -87,7 +93,7 @@ export class Completer {
   }
 
   async #tryRoute(route: Route, params: CompletionParams, control: CompleteControl): Promise<RouteEnd> {
-    const { providers, clock, retry } = this.#options;
+    const { providers, clock, retry, record } = this.#options;
     const tried = new Set<string>();
     let last: FailedCompletion | undefined;
     let failures = 0;
@@ -112,6 +118,11 @@ export class Completer {
       }
     } catch (error) {
       if (!(error instanceof AipassError)) throw error;
+      // What was asked and refused is recorded with its attempt.
+      if (!last) {
+        const { caller = {} } = control;
+        record(unaskedEvent({ caller, provider: route.provider, keyId: null, model: route.model }, error));
+      }
       return {
         kind: 'failed',
         error: last ? joinErrors(error, last.error) : error,
@@ -147,11 +158,13 @@ export class Completer {
     params: CompletionParams,
     control: CompleteControl,
   ): Promise<CompletionOutcome> {
-    const { redactor, clock } = this.#options;
+    const { redactor, clock, record } = this.#options;
     let settlement: LeaseOutcome = { kind: 'cancelled' };
     try {
-      const outcome = await attemptCompletion({ provider, lease, params, ...control, redactor, clock });
+      const { caller = {}, ...rest } = control;
+      const outcome = await attemptCompletion({ provider, lease, params, ...rest, redactor, clock });
       settlement = outcome.settlement;
+      record(attemptEvent({ caller, provider: provider.name, keyId: lease.keyId, model: params.model }, outcome));
       return outcome;
     } finally {
       lease.settle(settlement);

@@ -5,6 +5,7 @@
  * Every request gets exactly one reply or error. When the connection closes, everything it had in flight is aborted.
  */
 
+import { randomUUID } from 'node:crypto';
 import { AipassError } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Caller } from '../callers/caller.ts';
@@ -124,7 +125,13 @@ export class Connection {
       return;
     }
     this.#greeted = true;
-    this.#caller = { ...this.#whoAsks(), name: label(hello['caller']), client: label(hello['client']) };
+    const caller = this.#whoAsks();
+    this.#caller = {
+      ...caller,
+      name: label(hello['caller']),
+      client: label(hello['client']),
+      session: label(hello['session']) ?? caller.session,
+    };
     this.#options.wire.send({ type: 'welcome', data: this.#options.welcome });
   }
 
@@ -170,7 +177,13 @@ export class Connection {
   /** Returns who is at the other end; the kernel is asked at the first message, because many come and go without one. */
   #whoAsks(): Caller {
     const { admission } = this.#options;
-    return (this.#caller ??= { name: null, client: null, rights: admission.rights, peer: admission.identify() });
+    return (this.#caller ??= {
+      name: null,
+      client: null,
+      rights: admission.rights,
+      peer: admission.identify(),
+      session: `connection-${randomUUID()}`,
+    });
   }
 
   #run(id: RequestId, op: string, params: unknown): void {

@@ -4,6 +4,7 @@
 
 import type { Completer } from '../completions/completer.ts';
 import { completionParams } from '../completions/params.ts';
+import { eventCaller } from './event-caller.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 
 /** Makes the operation over the completer. */
@@ -13,7 +14,8 @@ export function completionOperations(completer: Completer): AnyOperation[] {
       name: 'completion.create',
       right: 'use',
       schema: completionParams,
-      handle: (params, { signal, emit }) => completer.complete(params, { signal, onDelta: emit }),
+      handle: (params, { caller, signal, emit }) =>
+        completer.complete(params, { caller: eventCaller(caller), signal, onDelta: emit }),
     }),
   ];
 }

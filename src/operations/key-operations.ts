@@ -9,10 +9,12 @@ import type { Pools } from '../pools/pools.ts';
 import { fetchModels } from '../providers/models.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { KeyVerdict } from '../protocol/provider.ts';
+import { eventCaller } from './event-caller.ts';
 import type { KeyChecks } from './key-checks.ts';
 import { describeKey, describeProviders } from './key-info.ts';
 import type { KeyLookup } from './key-lookup.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
+import { recordRelease, type RecordEvent } from './record-release.ts';
 
 const providerName = z.string().min(1).max(64).optional();
 const keyId = z.string().min(1).max(128).optional();
@@ -25,6 +27,7 @@ export interface KeyOperationsOptions {
   readonly pools: Pools;
   readonly checks: KeyChecks;
   readonly defaultProvider: string;
+  readonly record: RecordEvent;
 }
 
 /** Makes the operations. */
@@ -59,10 +62,18 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
         credential: (params, result) =>
           `${result?.provider ?? params.provider ?? options.defaultProvider}/${result?.keyId ?? params.keyId ?? ''}`,
       },
-      handle(params) {
-        // A key that is named is meant, whatever state it is in.
-        const key = params.keyId === undefined ? usableKey(params.provider) : lookup.key(params.provider, params.keyId);
-        return { provider: key.provider, keyId: key.keyId, key: key.value.reveal() };
+      handle(params, { caller }) {
+        const asked = { provider: params.provider ?? options.defaultProvider, keyId: params.keyId };
+        let found: ApiKey | undefined;
+        return recordRelease(
+          (event) => options.record({ ...event, ...(found && { provider: found.provider, keyId: found.keyId }) }),
+          { ...eventCaller(caller), operation: 'key.get', ...asked },
+          () => {
+            // A key that is named is meant, whatever state it is in.
+            found = params.keyId === undefined ? usableKey(params.provider) : lookup.key(params.provider, params.keyId);
+            return { provider: found.provider, keyId: found.keyId, key: found.value.reveal() };
+          },
+        );
       },
     }),
     defineOperation<'provider.list'>({

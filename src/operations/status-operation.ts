@@ -12,6 +12,7 @@ import type { Providers } from '../providers/registry.ts';
 import type { Accounts } from '../refreshers/accounts.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
 import { describeProviders } from './key-info.ts';
+import type { Usage } from '../usage/usage.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 
 /** Is what the status is made of. */
@@ -33,6 +34,8 @@ export interface StatusOptions {
   readonly lastRun: string | null;
   /** Is the last line of the audit. */
   readonly auditEnd: () => { readonly seq: number; readonly hash: string };
+  /** Tells how the recording of usage is. */
+  readonly usage: Usage;
   /** Lists what other parts have to warn of. */
   readonly warnings: () => readonly Warning[];
 }
@@ -65,7 +68,13 @@ export function statusOperation(options: StatusOptions): AnyOperation[] {
           accounts,
           audit: options.auditEnd(),
           lastRun: options.lastRun,
-          warnings: [...options.warnings(), ...vault.warnings(), ...options.accounts.warnings()],
+          usage: options.usage.status(),
+          warnings: [
+            ...options.warnings(),
+            ...options.usage.warnings(),
+            ...vault.warnings(),
+            ...options.accounts.warnings(),
+          ],
         };
       },
     }),

@@ -13,9 +13,11 @@ import type { AnyOperation } from './operation.ts';
 import { poolOperations } from './pool-operations.ts';
 import { secretOperations } from './secret-operations.ts';
 import { statusOperation, type StatusOptions } from './status-operation.ts';
+import { usageOperations, type UsageOperationsOptions } from './usage-operations.ts';
 
 /** Is what the operations work on. */
-export interface TableOptions extends KeyOperationsOptions, Omit<StatusOptions, 'accounts'>, OauthOperationsOptions {
+export interface TableOptions
+  extends KeyOperationsOptions, Omit<StatusOptions, 'accounts'>, OauthOperationsOptions, UsageOperationsOptions {
   readonly completer: Completer;
   readonly events: EventHub;
 }
@@ -26,8 +28,9 @@ export function createOperations(options: TableOptions): AnyOperation[] {
     ...statusOperation(options),
     ...keyOperations(options),
     ...poolOperations(options),
-    ...secretOperations(options.vault),
     ...oauthOperations(options),
+    ...secretOperations(options.vault, options.record),
+    ...usageOperations(options),
     ...completionOperations(options.completer),
     ...eventOperations(options.events),
   ];

@@ -30,6 +30,8 @@ export interface Hello {
   readonly protocol: number;
   readonly caller?: string;
   readonly client?: string;
+  /** Names the client's session across its connections, for the records of usage. */
+  readonly session?: string;
 }
 
 /** Answers a hello. */

@@ -10,6 +10,18 @@ import type { PoolExplanation, PoolInfo, PoolLease, PoolLeaseParams, PoolSettleP
 import type { AccountStatus, ConsentParams, ConsentResult, RefreshResult, TokenParams, TokenValue } from './oauth.ts';
 import type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from './provider.ts';
 import type { Status } from './status.ts';
+import type {
+  EventPage,
+  EventQuery,
+  ImportReport,
+  PruneReport,
+  RecentCount,
+  RecentQuery,
+  RecordedEvent,
+  SessionUsage,
+  UsageAnswer,
+  UsageQuery,
+} from './usage.ts';
 
 /** Maps the name of each operation to its parameters and its result. */
 export interface Operations {
@@ -59,6 +71,28 @@ export interface Operations {
   'oauth.redirect': { params: { flow: string; url: string }; result: { accepted: true } };
   /** Ends an account's grant at its provider and deletes its tokens here. */
   'oauth.revoke': { params: { name: string }; result: { name: string; atProvider: boolean } };
+  /** Sums who used what over a range of time, in groups where that is asked for. */
+  'usage.stats': { params: UsageQuery; result: UsageAnswer };
+  /** Sums one session: the daemon's own run, or the named one of a client. */
+  'usage.session': { params: { id?: string | undefined }; result: { id: string; session: SessionUsage | null } };
+  /** Lists recorded events, newest first, in pages. */
+  'usage.events': { params: EventQuery; result: EventPage };
+  /** Counts the calls of the last seconds by status and by key; keys that had none are listed with 0. */
+  'usage.recent': { params: RecentQuery; result: RecentCount };
+  /** Fetches a generation's record from the provider and keeps it; `counted` is false for one that was known. */
+  'usage.track': {
+    params: { generationId: string; caller?: string | undefined };
+    result: { event: RecordedEvent; counted: boolean };
+  };
+  /** Sends recorded events as text, oldest first, as chunks before the result. */
+  'usage.export': {
+    params: Pick<EventQuery, 'since' | 'until' | 'keyId' | 'status'> & { format: 'csv' | 'jsonl' };
+    result: { events: number };
+  };
+  /** Deletes events older than a number of days, and totals past their retention; without `days`, as configured. */
+  'usage.prune': { params: { days?: number | undefined; dryRun?: boolean | undefined }; result: PruneReport };
+  /** Takes over AIPass's usage file, given as its text; the same file does nothing a second time. */
+  'usage.import': { params: { text: string }; result: ImportReport };
   /** Has events sent on this connection until it closes: the named ones, or all. */
   'event.subscribe': {
     params: { events?: readonly EventName[] | undefined };

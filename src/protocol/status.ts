@@ -6,6 +6,7 @@ import type { Warning } from '../base/warning.ts';
 import type { PoolInfo } from './pool.ts';
 import type { AccountStatus } from './oauth.ts';
 import type { ProviderInfo } from './provider.ts';
+import type { UsageStatusReport } from './usage.ts';
 
 /** Is the daemon's own account of itself. Times are epoch milliseconds. Holds no secret. */
 export interface Status {
@@ -36,6 +37,7 @@ export interface Status {
   readonly audit: { readonly seq: number; readonly hash: string };
   /** Says how the run before this one ended, or null where nothing is known of one. */
   readonly lastRun: string | null;
+  readonly usage: UsageStatusReport;
   /** Lists what is wrong, worst first. */
   readonly warnings: readonly Warning[];
 }

@@ -177,7 +177,7 @@ describe('the command line without a daemon', () => {
 
   it.each([
     [['nonsense'], 'unknown command'],
-    [['statsu'], 'did you mean "aipassd status"'],
+    [['sttatus'], 'did you mean "aipassd status"'],
     [['status', '--nonsense'], '--nonsense'],
     [['status', 'too', 'many'], 'too many words'],
     [['call'], 'a prompt is needed'],

@@ -6,6 +6,7 @@ import { AipassError } from '../../base/errors.ts';
 import type { PoolInfo, PoolKeyInfo } from '../../protocol/pool.ts';
 import type { KeyInfo, ProviderInfo } from '../../protocol/provider.ts';
 import type { Status } from '../../protocol/status.ts';
+import type { UsageStatusReport } from '../../protocol/usage.ts';
 import { printDuration } from '../duration.ts';
 import type { Output } from '../output.ts';
 import { printWindow } from '../window.ts';
@@ -30,6 +31,7 @@ export const status: Verb = {
       `  secrets  ${now.paths.secrets} (${now.secrets.count} opaque)`,
       `  log      ${now.paths.log ?? 'none'}`,
       `  load     ${now.connections} connections, ${now.requestsInFlight} requests in flight`,
+      `  usage    ${now.usage.kind}, ${printUsageState(now.usage)}`,
       '',
       out.style('bold', 'Providers'),
     );
@@ -78,4 +80,9 @@ function printProvider(provider: ProviderInfo, pool: PoolInfo | undefined, defau
 function describeState(key: KeyInfo, pooled: PoolKeyInfo | undefined): string {
   if (pooled && pooled.state !== 'ready') return `${pooled.state}: ${pooled.reason ?? ''}`;
   return key.state + (key.reason === undefined ? '' : `: ${key.reason}`);
+}
+
+/** Prints how the recording of usage is. */
+function printUsageState({ database, queued, queuedBytes }: UsageStatusReport): string {
+  return queued ? `${database}: events are queued on disk (${queuedBytes} bytes)` : database;
 }

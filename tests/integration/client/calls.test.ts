@@ -16,7 +16,10 @@ describe('connect', () => {
     const aipass = await connect({ socket: test.socket, caller: 'flow' });
     await aipass.close();
     expect(test.daemon.received).toStrictEqual([
-      { type: 'hello', data: { protocol: 1, client: `aipassd-node/${readVersion()}`, caller: 'flow' } },
+      {
+        type: 'hello',
+        data: { protocol: 1, client: `aipassd-node/${readVersion()}`, session: aipass.sessionId, caller: 'flow' },
+      },
     ]);
   });
 

@@ -12,6 +12,7 @@ import type { DeltaReceiver } from '../../../src/completions/attempt.ts';
 import type { LeaseOutcome } from '../../../src/pools/lease.ts';
 import type { CompletionDelta, CompletionResult } from '../../../src/protocol/completion.ts';
 import { createProviders } from '../../../src/providers/registry.ts';
+import type { RawEvent } from '../../../src/usage/event.ts';
 import { startLoopbackProvider, type LoopbackProvider } from '../../support/loopback-provider.ts';
 
 /** Is the key of the fixture; it may show up at the provider only. */
@@ -21,6 +22,8 @@ export const CANARY = `sk-or-v1-${'canary0123456789'.repeat(4)}`;
 export interface Fixture extends AsyncDisposable {
   readonly upstream: LoopbackProvider;
   readonly completer: Completer;
+  /** Lists what was recorded, in order. */
+  readonly recorded: RawEvent[];
   /** Lists what leases were settled with, in order. */
   readonly settled: LeaseOutcome[];
   readonly redactor: Redactor;
@@ -44,6 +47,7 @@ export async function startFixture(
 ): Promise<Fixture> {
   const upstream = await startLoopbackProvider();
   const settled: LeaseOutcome[] = [];
+  const recorded: RawEvent[] = [];
   const redactor = new Redactor();
   const key = options.key === undefined ? CANARY : options.key;
   const completer = new Completer({
@@ -62,6 +66,7 @@ export async function startFixture(
     redactor,
     clock: options.clock ?? systemClock,
     defaultProvider: 'openrouter',
+    record: (event) => recorded.push(event),
   });
   const ask: Fixture['ask'] = (params = {}, control = {}) =>
     completer.complete(
@@ -72,6 +77,7 @@ export async function startFixture(
     upstream,
     completer,
     settled,
+    recorded,
     redactor,
     ask,
     async stream(params = {}) {

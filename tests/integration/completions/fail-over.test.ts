@@ -50,6 +50,7 @@ async function start(count: number, settings: KeySettings = {}, baseUrl?: string
     clock: systemClock,
     defaultProvider: 'acme',
     retry: { attempts: 3, backoff: { firstMs: 1, maxMs: 2 }, chance: () => 0 },
+    record: () => {},
   });
   const ask: FailOver['ask'] = (params = {}, signal = new AbortController().signal) =>
     completer.complete({ model: 'm', messages: [{ role: 'user', content: 'ping' }], ...params }, { signal });

@@ -18,6 +18,8 @@ import { keyOperations } from '../../../src/operations/key-operations.ts';
 import { openPools } from '../../../src/operations/open-pools.ts';
 import { secretOperations } from '../../../src/operations/secret-operations.ts';
 import { statusOperation } from '../../../src/operations/status-operation.ts';
+import { createUsage } from '../../../src/usage-parts.ts';
+import type { RawEvent } from '../../../src/usage/event.ts';
 import { createProviders } from '../../../src/providers/registry.ts';
 import { refusalOf, startLoopbackProvider } from '../../support/loopback-provider.ts';
 import { recordingLogger } from '../../support/recording-logger.ts';
@@ -57,10 +59,12 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
   const events = new EventHub();
   const surroundings = { config: parsed, paths, vault, providers, lookup, state, events, clock, logger };
   const { pools, checks, release } = openPools(surroundings);
+  const recorded: RawEvent[] = [];
+  const record = (event: RawEvent): void => void recorded.push(event);
   const dispatch = createDispatcher(
     [
-      ...keyOperations({ vault, providers, lookup, pools, checks, defaultProvider }),
-      ...secretOperations(vault),
+      ...keyOperations({ vault, providers, lookup, pools, checks, defaultProvider, record }),
+      ...secretOperations(vault, record),
       ...statusOperation({
         version: '1.2.3',
         paths,
@@ -71,6 +75,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
         vault,
         providers,
         pools,
+        usage: createUsage({ usage: {} }, paths, clock, logger, redactor),
         accounts: { statuses: () => Promise.resolve([]), warnings: () => [] },
         load: () => ({ connections: 2, requestsInFlight: 1 }),
         lastRun: null,
@@ -85,7 +90,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
     /** Asks, and returns the result or the error as the wire would carry it. */
     async ask(op: string, params: unknown = {}, rights: ReadonlySet<Right> = ALL_RIGHTS): Promise<unknown> {
       const outcome: DispatchOutcome = await dispatch(op, params, {
-        caller: { name: 'test', client: null, rights, peer: null },
+        caller: { name: 'test', client: null, rights, peer: null, session: 'session-1' },
         signal: new AbortController().signal,
         closed: new AbortController().signal,
         emit: () => {},

@@ -10,7 +10,7 @@ import { recordingLogger } from '../../support/recording-logger.ts';
 
 function contextWith(rights: Iterable<Right> = ALL_RIGHTS, signal = new AbortController().signal): OperationContext {
   return {
-    caller: { name: 'test', client: null, rights: new Set(rights), peer: null },
+    caller: { name: 'test', client: null, rights: new Set(rights), peer: null, session: 'session-1' },
     signal,
     closed: new AbortController().signal,
     emit: () => {},

@@ -19,7 +19,7 @@ function setUp() {
     const heard: unknown[] = [];
     const subscribe = async (params: unknown) =>
       await dispatch('event.subscribe', params, {
-        caller: { name: null, client: null, rights: ALL_RIGHTS, peer: null },
+        caller: { name: null, client: null, rights: ALL_RIGHTS, peer: null, session: 'session-1' },
         signal: new AbortController().signal,
         closed: closed.signal,
         emit: () => {},

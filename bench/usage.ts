@@ -1,0 +1,235 @@
+/**
+ * Measures usage: recording, answering and pruning at 10,000, 1,000,000 and (with --10m) 10,000,000 events in SQLite,
+ * and at 10,000 in PostgreSQL beside it. Events are made on the fly: 34 days, 20 callers, 12 models, 3 providers, 6 keys.
+ *
+ * Each question is asked 20 times before it is measured 500 times, so that the figures are those of a daemon that runs.
+ * What a caller waits for is `record`; answers are measured through the usage thread, as the daemon asks.
+ */
+
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../src/base/clock.ts';
+import type { Logger } from '../src/base/logger.ts';
+import { USAGE_GROUPINGS, type UsageQuery } from '../src/protocol/usage.ts';
+import { normaliseEvent, type RawEvent } from '../src/usage/event.ts';
+import { JOURNAL_START } from '../src/usage/segments.ts';
+import { openConnection } from '../src/usage/store/open.ts';
+import { UsageStore } from '../src/usage/store/usage-store.ts';
+import { Usage } from '../src/usage/usage.ts';
+import { startEmbeddedPostgres } from '../tests/support/embedded-postgres.ts';
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const SPAN_MS = 34 * DAY;
+const BATCH = 5000;
+const WARM_UP = 20;
+
+const silent: Logger = {
+  error: noop,
+  warn: console.error,
+  info: noop,
+  debug: noop,
+  open: () => Promise.resolve(),
+  close: () => Promise.resolve(),
+};
+
+function noop(): void {}
+
+/** Lists the flags that are this benchmark's: ten million events take about a quarter of an hour. */
+export const USAGE_FLAGS: readonly string[] = ['--10m'];
+
+/** Runs the whole benchmark. */
+export async function benchUsage(): Promise<void> {
+  const flags = new Set(process.argv.slice(2));
+  const sizes = flags.has('--10m') ? [10_000_000] : [10_000, 1_000_000];
+  for (const size of sizes) {
+    const folder = mkdtempSync(join(tmpdir(), 'aip-bench-'));
+    try {
+      await measure(`SQLite, ${size.toLocaleString('en')} events`, join(folder, 'usage.db'), folder, size, true);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+  if (flags.has('--10m')) return;
+  const server = await startEmbeddedPostgres();
+  const folder = mkdtempSync(join(tmpdir(), 'aip-bench-'));
+  try {
+    await measure('PostgreSQL, 10,000 events', await server.createDatabase(), folder, 10_000, false);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+    await server.stop();
+  }
+}
+
+async function measure(title: string, database: string, folder: string, size: number, isFile: boolean): Promise<void> {
+  console.log(`\n${title}`);
+  const now = Date.now();
+  const filling = performance.now();
+  await fill(database, size, now);
+  const seconds = (performance.now() - filling) / 1000;
+  console.log(`  written to the database: ${Math.round(size / seconds).toLocaleString('en')} events/s`);
+  if (isFile) console.log(`  bytes per event: ${Math.round(statSync(database).size / size)}`);
+
+  const usage = new Usage({
+    database,
+    journalFolder: join(folder, 'queue'),
+    clock: systemClock,
+    logger: silent,
+    redact: (text) => text,
+    randomId,
+  });
+  usage.start();
+  await usage.ask('bytes', {});
+  await tidy(usage, now);
+  if (isFile)
+    console.log(`  bytes per event with old minutes and hours pruned: ${Math.round(statSync(database).size / size)}`);
+
+  print(
+    'record',
+    sample(5000, () => usage.record(rawEvent(1, now))),
+  );
+  await usage.ask('bytes', {});
+  for (const [name, since] of [
+    ['hour', now - HOUR],
+    ['30 days', now - 30 * DAY],
+    ['all time', 0],
+  ] as const) {
+    const queries: UsageQuery[] = [{ since }, ...USAGE_GROUPINGS.map((by) => ({ since, by }))];
+    queries.push({ since, by: 'model', caller: 'caller-3' }, { since, by: 'key', status: 'failed' });
+    for (const query of queries) {
+      const what = [query.by ?? 'sum', query.caller && 'one caller', query.status].filter(Boolean).join(', ');
+      print(`answer, ${name}, ${what}`, await sampleAsync(500, () => usage.ask('answer', { query, now: Date.now() })));
+    }
+    const recent = { query: { seconds: Math.ceil((now - since) / 1000) }, keyIds: ['KEY_0'], now };
+    print(`counts by key and status, ${name}`, await sampleAsync(500, () => usage.ask('recent', recent)));
+    for (const filter of [
+      {},
+      { keyId: 'KEY_2' },
+      { status: 'reach_limit' as const },
+      { keyId: 'KEY_1', status: 'failed' as const },
+    ]) {
+      const query = { since, limit: 50, ...filter };
+      const what = Object.keys(filter).join(' and ') || 'all';
+      print(
+        `page of 50 events, ${name}, ${what}`,
+        await sampleAsync(500, () => usage.ask('events', { query, order: 'desc' })),
+      );
+    }
+  }
+  if (isFile) await measurePrune(usage, database, size);
+  await usage.close();
+}
+
+/** Prunes up to a million of the oldest events, and watches the main thread meanwhile. */
+async function measurePrune(usage: Usage, database: string, size: number): Promise<void> {
+  const count = Math.min(size, 1_000_000);
+  const before = statSync(database).size;
+  const days = ((size - count) / size) * (SPAN_MS / DAY);
+  // What the machine itself does to an idle thread: on a busy one, most of what follows.
+  const idle = watchStalls();
+  await new Promise((resolve) => {
+    setTimeout(resolve, 3000);
+  });
+  console.log(`  longest stall of the idle main thread ${idle().toFixed(1)} ms`);
+  const stall = watchStalls();
+  const started = performance.now();
+  const report = await usage.prune(days, 400);
+  const seconds = (performance.now() - started) / 1000;
+  console.log(
+    `  pruned ${report.events.toLocaleString('en')} events in ${seconds.toFixed(1)} s, longest stall of the main thread ` +
+      `${stall().toFixed(1)} ms, file ${megabytes(before)} -> ${megabytes(statSync(database).size)}`,
+  );
+}
+
+/** Deletes what a daily prune would have deleted on the way: minutes and hours that are old, but no events. */
+async function tidy(usage: Usage, now: number): Promise<void> {
+  await usage.ask('prune', { events: 0, totals: now - 400 * DAY, now });
+}
+
+async function fill(database: string, size: number, now: number): Promise<void> {
+  const store = new UsageStore(await openConnection(database));
+  for (let start = 0; start < size; start += BATCH) {
+    const events = Array.from({ length: Math.min(BATCH, size - start) }, (_, i) => {
+      const at = now - SPAN_MS + Math.floor(((start + i) / size) * SPAN_MS);
+      return normaliseEvent(rawEvent(start + i, at), { now: at, id: randomId(), run: `run-${Math.floor(at / DAY)}` });
+    });
+    await store.write({ events, journal: null, end: JOURNAL_START });
+  }
+  await store.close();
+}
+
+function rawEvent(i: number, at: number): RawEvent {
+  const pick = (count: number, salt: number): number =>
+    Math.floor(((Math.sin(i * 12.9898 + salt) * 43_758.5453) % 1) * count + count) % count;
+  const failed = i % 50 === 0;
+  return {
+    at,
+    operation: 'completion.create',
+    caller: `caller-${pick(20, 1)}`,
+    uid: 1000,
+    pid: 1000 + pick(300, 2),
+    executable: `/usr/bin/program-${pick(20, 1)}`,
+    session: `session-${Math.floor(i / 200)}-${pick(8, 3)}`,
+    provider: `provider-${pick(3, 4)}`,
+    keyId: `KEY_${pick(6, 5)}`,
+    model: `vendor/model-${pick(12, 6)}`,
+    status: failed ? (i % 500 === 0 ? 'reach_limit' : 'failed') : 'success',
+    errorCode: failed ? 'PROVIDER_UNAVAILABLE' : null,
+    httpStatus: failed ? 502 : 200,
+    promptTokens: failed ? null : pick(4000, 7),
+    completionTokens: failed ? null : pick(1000, 8),
+    cachedTokens: failed ? null : 0,
+    costMicros: failed ? null : pick(20_000, 9),
+    latencyMs: 200 + pick(8000, 10),
+    firstTokenMs: 100 + pick(500, 11),
+    generationId: failed ? null : `gen-${Math.floor(at / 1000)}-${randomId().toString(36)}`,
+  };
+}
+
+function randomId(): number {
+  return Math.floor(Math.random() * 2 ** 48);
+}
+
+function sample(times: number, run: () => void): number[] {
+  return Array.from({ length: times }, () => {
+    const started = performance.now();
+    run();
+    return performance.now() - started;
+  });
+}
+
+async function sampleAsync(times: number, run: () => Promise<unknown>): Promise<number[]> {
+  const taken: number[] = [];
+  for (let i = -WARM_UP; i < times; i++) {
+    const started = performance.now();
+    await run();
+    if (i >= 0) taken.push(performance.now() - started);
+  }
+  return taken;
+}
+
+/** Watches the event loop of this thread; the returned function ends it and tells the longest stall in milliseconds. */
+function watchStalls(): () => number {
+  let longest = 0;
+  let last = performance.now();
+  const timer = setInterval(() => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last - 1);
+    last = now;
+  }, 1);
+  return () => {
+    clearInterval(timer);
+    return longest;
+  };
+}
+
+function print(what: string, taken: number[]): void {
+  taken.sort((a, b) => a - b);
+  const at = (share: number): string => `${(taken[Math.floor(taken.length * share)] ?? 0).toFixed(3)} ms`;
+  console.log(`  ${what.padEnd(52)} p50 ${at(0.5)}, p99 ${at(0.99)}`);
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1_000_000).toFixed(1)} MB`;
+}

@@ -1,0 +1,75 @@
+/**
+ * Listening to the daemon's events, through its restarts too: after a lost line the subscription is made again.
+ */
+
+import type { EventName, Events } from '../protocol/events.ts';
+import type { Session } from './session.ts';
+
+/** Is how long after a lost connection events are waited for again; doubles up to the second number. Milliseconds. */
+const RESUBSCRIBE_MS = [250, 30_000] as const;
+
+/** Holds a client's listeners. */
+export class Subscriptions {
+  readonly #session: Session;
+  readonly #listeners = new Map<string, Set<(data: never) => void>>();
+  #resubscribeMs: number = RESUBSCRIBE_MS[0];
+  #resubscribe: NodeJS.Timeout | undefined;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** Adds a listener; the returned function takes that back. Keeps the process alive until then. */
+  on<Name extends EventName>(event: Name, listener: (data: Events[Name]) => void): () => void {
+    const set = this.#listeners.get(event) ?? new Set();
+    this.#listeners.set(event, set);
+    set.add(listener);
+    this.#session.hold(true);
+    this.#subscribe();
+    return () => {
+      set.delete(listener);
+      if (set.size === 0 && this.#listeners.get(event) === set) this.#listeners.delete(event);
+      if (this.#listeners.size > 0) return;
+      clearTimeout(this.#resubscribe);
+      this.#session.hold(false);
+    };
+  }
+
+  /** Tells the listeners of an event; one that throws disturbs neither the line nor the others. */
+  emit(event: string, data: unknown): void {
+    for (const listener of this.#listeners.get(event) ?? []) {
+      try {
+        listener(data as never);
+      } catch (error) {
+        // As with any emitter, the failure is the program's; but the line and the other listeners are not to suffer.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+
+  /** Subscribes again after a while; for a line that was lost. */
+  renew(): void {
+    if (this.#listeners.size === 0) return;
+    clearTimeout(this.#resubscribe);
+    this.#resubscribe = setTimeout(() => this.#subscribe(), this.#resubscribeMs);
+    this.#resubscribeMs = Math.min(this.#resubscribeMs * 2, RESUBSCRIBE_MS[1]);
+  }
+
+  /** Forgets every listener. */
+  close(): void {
+    clearTimeout(this.#resubscribe);
+    this.#listeners.clear();
+  }
+
+  #subscribe(): void {
+    const events = [...this.#listeners.keys()] as EventName[];
+    this.#session.request('event.subscribe', { events }).then(
+      () => {
+        this.#resubscribeMs = RESUBSCRIBE_MS[0];
+      },
+      () => this.renew(),
+    );
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * `usage.*`: who used what, as sums, events, counts and exports; tracking, pruning and importing.
+ */
+
+import { z } from 'zod';
+import { AipassError } from '../base/errors.ts';
+import type { Clock } from '../base/clock.ts';
+import type { Caller } from '../callers/caller.ts';
+import type { Vault } from '../credentials/vault.ts';
+import type { Providers } from '../providers/registry.ts';
+import { USAGE_GROUPINGS, USAGE_STATUSES } from '../protocol/usage.ts';
+import { exportHead, exportLine } from '../usage/export-text.ts';
+import { askGeneration } from '../usage/generation.ts';
+import { trackedEvent } from '../usage/generation-tracker.ts';
+import { readAipassUsage } from '../usage/import-aipass.ts';
+import type { Usage } from '../usage/usage.ts';
+import { eventCaller } from './event-caller.ts';
+import type { KeyLookup } from './key-lookup.ts';
+import { defineOperation, type AnyOperation } from './operation.ts';
+
+/** Is the provider whose generations can be asked for. */
+export const GENERATION_PROVIDER = 'openrouter';
+
+const time = z.int().min(0).max(8_640_000_000_000_000).optional();
+const name = z.string().min(1).max(256);
+const status = z.enum(USAGE_STATUSES).optional();
+const days = z.int().min(0).max(36_500);
+
+/** Is what these operations need. */
+export interface UsageOperationsOptions {
+  readonly usage: Usage;
+  readonly vault: Vault;
+  readonly providers: Providers;
+  readonly lookup: KeyLookup;
+  readonly clock: Clock;
+  readonly retention: { readonly days: number; readonly totalsDays: number };
+}
+
+/** Makes the operations. */
+export function usageOperations(options: UsageOperationsOptions): AnyOperation[] {
+  const { usage, vault, clock, retention } = options;
+  return [
+    defineOperation<'usage.stats'>({
+      name: 'usage.stats',
+      right: 'see',
+      schema: z.strictObject({
+        since: time,
+        until: time,
+        by: z.enum(USAGE_GROUPINGS).optional(),
+        caller: name.optional(),
+        status,
+        limit: z.int().min(1).max(750).optional(),
+      }),
+      handle: (query) => usage.ask('answer', { query, now: clock.now() }),
+    }),
+    defineOperation<'usage.session'>({
+      name: 'usage.session',
+      right: 'see',
+      schema: z.strictObject({ id: name.optional() }),
+      async handle({ id = usage.run }) {
+        return { id, session: await usage.ask('session', { id }) };
+      },
+    }),
+    defineOperation<'usage.events'>({
+      name: 'usage.events',
+      right: 'see',
+      schema: z.strictObject({
+        since: time,
+        until: time,
+        keyId: name.optional(),
+        status,
+        limit: z.int().min(1).max(500).optional(),
+        after: z.string().max(64).optional(),
+      }),
+      handle: (query) => usage.ask('events', { query, order: 'desc' }),
+    }),
+    defineOperation<'usage.recent'>({
+      name: 'usage.recent',
+      right: 'see',
+      schema: z.strictObject({ seconds: z.number().positive().max(3.2e9), keyId: name.optional(), status }),
+      handle: (query) => usage.ask('recent', { query, keyIds: vault.keys().map((key) => key.keyId), now: clock.now() }),
+    }),
+    defineOperation<'usage.track'>({
+      name: 'usage.track',
+      right: 'use',
+      schema: z.strictObject({ generationId: name, caller: name.optional() }),
+      handle: (params, { caller, signal }) => track(options, params, caller, signal),
+    }),
+    defineOperation<'usage.export'>({
+      name: 'usage.export',
+      right: 'see',
+      schema: z.strictObject({
+        since: time,
+        until: time,
+        keyId: name.optional(),
+        status,
+        format: z.enum(['csv', 'jsonl']),
+      }),
+      async handle({ format, ...query }, { emit, signal }) {
+        let events = 0;
+        const head = exportHead(format);
+        if (head !== '') await emit(head);
+        for await (const page of usage.export(query)) {
+          signal.throwIfAborted();
+          await emit(page.map((event) => exportLine(event, format)).join(''));
+          events += page.length;
+        }
+        return { events };
+      },
+    }),
+    defineOperation<'usage.prune'>({
+      name: 'usage.prune',
+      right: 'admin',
+      schema: z.strictObject({ days: days.optional(), dryRun: z.boolean().optional() }),
+      handle: (params) => usage.prune(params.days ?? retention.days, retention.totalsDays, params.dryRun === true),
+    }),
+    defineOperation<'usage.import'>({
+      name: 'usage.import',
+      right: 'admin',
+      schema: z.strictObject({ text: z.string().max(64 * 1024 * 1024) }),
+      handle: ({ text }) => usage.ask('import', readAipassUsage(text)),
+    }),
+  ];
+}
+
+/** Fetches a generation's record and keeps it; one that a completion brought about is filled in and counted once. */
+async function track(
+  { usage, providers, lookup }: UsageOperationsOptions,
+  params: { readonly generationId: string; readonly caller?: string | undefined },
+  caller: Caller,
+  signal: AbortSignal,
+) {
+  const { generationId } = params;
+  const provider = providers.get(GENERATION_PROVIDER);
+  const known = await usage.ask('generation', { id: generationId });
+  const key = lookup.key(
+    GENERATION_PROVIDER,
+    known?.provider === GENERATION_PROVIDER ? (known.keyId ?? undefined) : undefined,
+  );
+  const outcome = await askGeneration({ baseUrl: provider.baseUrl, key: key.value, generationId, signal });
+  switch (outcome.kind) {
+    case 'found':
+      break;
+    case 'not-ready':
+      throw new AipassError('PROVIDER_UNAVAILABLE', `the generation cannot be told yet: ${outcome.reason}`, {
+        hint: 'a record appears some seconds after its answer: check the id, and try again',
+        retryAfterMs: 2000,
+      });
+    case 'refused':
+      throw new AipassError('PROVIDER_REJECTED', `${GENERATION_PROVIDER} refused with status ${outcome.status}`, {
+        hint: 'check the id, and that it was made with a key of this account',
+      });
+  }
+  const subject = {
+    caller: params.caller ?? 'manual',
+    provider: provider.name,
+    keyId: key.keyId,
+    model: null,
+    generationId,
+  };
+  const { at: _, ...record } = outcome.record;
+  usage.record({ ...eventCaller(caller), ...trackedEvent(subject, record, 'generation') });
+  const event = await usage.ask('generation', { id: generationId });
+  if (!event)
+    throw new AipassError('INTERNAL', 'the generation was recorded and is not there yet', { hint: 'try again' });
+  return { event, counted: known === null };
+}

@@ -1,0 +1,118 @@
+/**
+ * The part of the composition root that concerns usage: where it is kept, and who is asked what a call cost.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { join, resolve } from 'node:path';
+import type { Clock } from './base/clock.ts';
+import type { Config } from './base/config-schema.ts';
+import type { Logger } from './base/logger.ts';
+import type { Paths } from './base/paths.ts';
+import type { Redactor } from './base/redactor.ts';
+import type { Releasers } from './base/releasers.ts';
+import { startSchedule } from './base/schedule.ts';
+import type { Vault } from './credentials/vault.ts';
+import type { KeyLookup } from './operations/key-lookup.ts';
+import { GENERATION_PROVIDER } from './operations/usage-operations.ts';
+import { fetchModels } from './providers/models.ts';
+import type { Providers } from './providers/registry.ts';
+import type { RawEvent } from './usage/event.ts';
+import { askGeneration } from './usage/generation.ts';
+import { GenerationTracker, untoldOf } from './usage/generation-tracker.ts';
+import { PriceBook } from './usage/prices.ts';
+import { isPostgresUrl } from './usage/store/open.ts';
+import { Usage } from './usage/usage.ts';
+
+/** Is how far back a new daemon asks for what one before it did not live to hear. */
+const RESUME_MS = 10 * 60_000;
+
+/** Makes the recording of usage, not yet started: beside the state, or where the configuration says. */
+export function createUsage(
+  config: { readonly usage: Pick<Config['usage'], 'database'> },
+  paths: Paths,
+  clock: Clock,
+  logger: Logger,
+  redactor: Redactor,
+): Usage {
+  const { database = 'usage.db' } = config.usage;
+  return new Usage({
+    database: isPostgresUrl(database) ? database : resolve(paths.state, database),
+    journalFolder: join(paths.state, 'usage-queue'),
+    clock,
+    logger,
+    redact: (text) => redactor.redact(text),
+    randomId: () => randomBytes(6).readUIntBE(0, 6),
+  });
+}
+
+/** Is what the tracker is made of. */
+interface TrackerParts {
+  readonly usage: Usage;
+  readonly vault: Vault;
+  readonly providers: Providers;
+  readonly lookup: KeyLookup;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Is what the recording of usage works with. */
+interface UsageSurroundings extends Omit<TrackerParts, 'usage'> {
+  readonly config: Config;
+  readonly paths: Paths;
+  readonly redactor: Redactor;
+  readonly releasers: Releasers;
+}
+
+/** Starts recording, pruning and looking up costs; all of it ends with the releasers. */
+export function startUsage({ config, paths, redactor, releasers, ...parts }: UsageSurroundings): {
+  readonly usage: Usage;
+  readonly record: (event: RawEvent) => void;
+  readonly retention: { readonly days: number; readonly totalsDays: number };
+} {
+  const { clock, logger } = parts;
+  const usage = createUsage(config, paths, clock, logger, redactor);
+  const { retentionDays: days, totalsRetentionDays: totalsDays } = config.usage;
+  const prune = async (): Promise<void> => {
+    logger.info('usage was pruned', { ...(await usage.prune(days, totalsDays)) });
+  };
+  releasers.add('the pruning', startSchedule(config.schedules.prune, prune, { name: 'usage.prune', logger, clock }));
+  usage.start();
+  // Closed before the pruning is waited for, which ends it: what is left is pruned another day.
+  releasers.add('the usage', () => usage.close());
+  const tracker = openTracker({ usage, ...parts });
+  releasers.add('the generation tracker', () => tracker.close());
+  const record = (event: RawEvent): void => {
+    usage.record(event);
+    const untold = untoldOf(event);
+    if (untold) tracker.track(untold);
+  };
+  return { usage, record, retention: { days, totalsDays } };
+}
+
+/** Opens the tracker, and lets it go on with what the last daemon did not live to hear. */
+function openTracker({ usage, vault, providers, lookup, clock, logger }: TrackerParts): GenerationTracker {
+  const prices = new PriceBook((name, signal) => {
+    const provider = providers.get(name);
+    return fetchModels(provider, vault.keys(name)[0]?.value ?? null, signal);
+  }, clock);
+  const tracker = new GenerationTracker({
+    clock,
+    logger,
+    ask: ({ provider, keyId, generationId }, signal) => {
+      if (provider !== GENERATION_PROVIDER) return null;
+      const key = lookup.key(provider, keyId ?? undefined).value;
+      return askGeneration({ baseUrl: providers.get(provider).baseUrl, key, generationId, signal });
+    },
+    prices: (provider, model, signal) => prices.prices(provider, model, signal),
+    record: (event) => usage.record(event),
+  });
+  usage.ask('unpriced', { since: clock.now() - RESUME_MS, provider: GENERATION_PROVIDER }).then(
+    (generations) => {
+      for (const generation of generations) {
+        tracker.track({ ...generation, caller: null, provider: GENERATION_PROVIDER });
+      }
+    },
+    () => logger.debug('generations without a cost were not looked up: the usage database does not work'),
+  );
+  return tracker;
+}

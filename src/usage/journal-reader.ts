@@ -1,0 +1,110 @@
+/**
+ * The other end of the journal: hands out its events in order, from where the database says it left off.
+ *
+ * A line that is no event (half written when the power went, or damaged) is counted and passed over.
+ */
+
+import { closeSync, openSync, readSync, rmSync } from 'node:fs';
+import { systemErrorCode } from '../base/errors.ts';
+import { EVENT_STATUSES, type UsageEvent } from './event.ts';
+import { listSegments, segmentPath, type JournalPosition } from './segments.ts';
+
+/** Is how much of a segment is read at once. */
+const CHUNK_BYTES = 256 * 1024;
+
+/** Is longer than any event; more without an end of line is damage. */
+const MAX_LINE_BYTES = 64 * 1024;
+
+const END_OF_LINE = 0x0a;
+
+/** Is read into again and again: the journal is looked at before every question, and a new buffer each time would keep the garbage collector busy. */
+const chunk = Buffer.alloc(CHUNK_BYTES);
+
+/** Is one step through the journal: the events, where they end, and how many lines on the way were none. */
+export interface JournalBatch {
+  readonly events: readonly UsageEvent[];
+  readonly end: JournalPosition;
+  readonly damaged: number;
+}
+
+/** Reads up to `limit` events after a position; an empty batch whose end is the position means there is nothing new. */
+export function readJournal(folder: string, position: JournalPosition, limit: number): JournalBatch {
+  const segments = listSegments(folder).filter((segment) => segment >= position.segment);
+  for (const segment of segments) {
+    const offset = segment === position.segment ? position.offset : 0;
+    const isNewest = segment === segments.at(-1);
+    const batch = readSegment(folder, { segment, offset }, limit, isNewest);
+    if (batch.end.offset > offset) return batch;
+    // A finished segment is at its end: on to the next one.
+  }
+  return { events: [], end: position, damaged: 0 };
+}
+
+/** Deletes the segments before the one that is being read. */
+export function deleteReadSegments(folder: string, position: JournalPosition): void {
+  for (const segment of listSegments(folder)) {
+    if (segment < position.segment) rmSync(segmentPath(folder, segment), { force: true });
+  }
+}
+
+function readSegment(folder: string, from: JournalPosition, limit: number, isNewest: boolean): JournalBatch {
+  const bytes = readChunk(segmentPath(folder, from.segment), from.offset);
+  const events: UsageEvent[] = [];
+  let damaged = 0;
+  let start = 0;
+  for (
+    let end = bytes.indexOf(END_OF_LINE);
+    end !== -1 && events.length < limit;
+    end = bytes.indexOf(END_OF_LINE, start)
+  ) {
+    const event = parseEvent(bytes.toString('utf8', start, end));
+    if (event) events.push(event);
+    else damaged++;
+    start = end + 1;
+  }
+  // Without an end of line: still being written in the newest segment, never going to be finished in an older one.
+  if (start === 0 && bytes.length > 0 && (!isNewest || bytes.length > MAX_LINE_BYTES)) {
+    start = bytes.length;
+    damaged++;
+  }
+  return { events, end: { segment: from.segment, offset: from.offset + start }, damaged };
+}
+
+function readChunk(path: string, offset: number): Buffer {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return Buffer.alloc(0);
+    throw error;
+  }
+  try {
+    return chunk.subarray(0, readSync(fd, chunk, 0, CHUNK_BYTES, offset));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Reads one line. Events were bounded before they were written, so that only damage has to be told from them. */
+function parseEvent(line: string): UsageEvent | null {
+  try {
+    const value: unknown = JSON.parse(line);
+    return isEvent(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+function isEvent(value: unknown): value is UsageEvent {
+  if (typeof value !== 'object' || value === null) return false;
+  const fields: Partial<Record<keyof UsageEvent, unknown>> = value;
+  return (
+    Number.isSafeInteger(fields.at) &&
+    Number.isSafeInteger(fields.id) &&
+    typeof fields.caller === 'string' &&
+    typeof fields.run === 'string' &&
+    typeof fields.operation === 'string' &&
+    typeof fields.status === 'string' &&
+    Object.hasOwn(EVENT_STATUSES, fields.status)
+  );
+}

@@ -1,0 +1,135 @@
+/**
+ * The durable queue in front of the database: every event is a line in a file before its reply is sent.
+ *
+ * One write(2) without waiting for the disk: 5 to 10 µs, and the kernel keeps the line when this process is killed. The
+ * disk itself is told once a second, so a power cut costs at most a second. Where the file cannot be written either,
+ * events wait in memory, bounded, and are written as soon as that works again.
+ */
+
+import { closeSync, fdatasync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import type { Clock } from '../base/clock.ts';
+import { systemErrorCode } from '../base/errors.ts';
+import { listSegments, openJournalFolder, segmentPath, type JournalPosition } from './segments.ts';
+
+/** Is when a new segment is begun, so that what the database has can be deleted. */
+const SEGMENT_BYTES = 4 * 1024 * 1024;
+
+const SYNC_EVERY_MS = 1000;
+const RETRY_EVERY_MS = 1000;
+
+/** Is how many events wait in memory when no file takes them: about 50 MB. */
+const MAX_WAITING = 100_000;
+
+/** Is what the journal has to say about itself. */
+export interface JournalState {
+  /** Counts the events that no file has taken yet. */
+  readonly waitingInMemory: number;
+  /** Counts the events given up because memory was full too. */
+  readonly lost: number;
+  /** Is the system's reason why the file cannot be written, or null. */
+  readonly failure: string | null;
+}
+
+/** Appends lines to the newest segment. */
+export class Journal {
+  readonly #folder: string;
+  readonly #clock: Clock;
+  readonly #appended: (end: JournalPosition) => void;
+  #file: { readonly fd: number; readonly segment: number; size: number } | undefined;
+  #nextSegment = 0;
+  #waiting: Buffer[] = [];
+  #lost = 0;
+  #failure: string | null = null;
+  #cancelRetry: (() => void) | undefined;
+  #cancelSync: (() => void) | undefined;
+  #closed = false;
+
+  /** `appended` is told how far the journal reaches after each write. */
+  constructor(folder: string, clock: Clock, appended: (end: JournalPosition) => void) {
+    this.#folder = folder;
+    this.#clock = clock;
+    this.#appended = appended;
+  }
+
+  /** Writes one event's JSON as a line. Never throws: what cannot be written waits. */
+  append(json: string): void {
+    const line = Buffer.from(`${json}\n`);
+    if (this.#waiting.length >= MAX_WAITING) {
+      this.#lost++;
+      return;
+    }
+    if (this.#waiting.length > 0 || !this.#write(line)) {
+      this.#waiting.push(line);
+      this.#retryLater();
+    }
+  }
+
+  state(): JournalState {
+    return { waitingInMemory: this.#waiting.length, lost: this.#lost, failure: this.#failure };
+  }
+
+  /** Writes what waits, as far as that works, and closes the file. */
+  close(): void {
+    this.#closed = true;
+    this.#cancelRetry?.();
+    this.#cancelSync?.();
+    this.#writeWaiting();
+    if (this.#file) closeSync(this.#file.fd);
+    this.#file = undefined;
+  }
+
+  #write(line: Buffer): boolean {
+    try {
+      const file = this.#openFile();
+      const written = writeSync(file.fd, line);
+      if (written < line.length) {
+        // A disk that is just full takes half a line: it must not stay, or the next one would be glued to it.
+        ftruncateSync(file.fd, file.size);
+        this.#failure = 'ENOSPC';
+        return false;
+      }
+      file.size += written;
+      this.#failure = null;
+      this.#appended({ segment: file.segment, offset: file.size });
+      this.#syncLater(file.fd);
+      return true;
+    } catch (error) {
+      this.#failure = systemErrorCode(error) ?? 'unknown reason';
+      return false;
+    }
+  }
+
+  /** Returns the segment to write to; each run of the daemon begins its own, after all that are there. */
+  #openFile(): { readonly fd: number; readonly segment: number; size: number } {
+    if (this.#file && this.#file.size < SEGMENT_BYTES) return this.#file;
+    openJournalFolder(this.#folder);
+    const segment = Math.max(this.#nextSegment, (listSegments(this.#folder).at(-1) ?? 0) + 1);
+    const fd = openSync(segmentPath(this.#folder, segment), 'ax', 0o600);
+    if (this.#file) closeSync(this.#file.fd);
+    this.#nextSegment = segment + 1;
+    this.#file = { fd, segment, size: 0 };
+    return this.#file;
+  }
+
+  #retryLater(): void {
+    if (this.#closed) return;
+    this.#cancelRetry ??= this.#clock.after(RETRY_EVERY_MS, () => {
+      this.#cancelRetry = undefined;
+      this.#writeWaiting();
+      if (this.#waiting.length > 0) this.#retryLater();
+    });
+  }
+
+  #writeWaiting(): void {
+    const failed = this.#waiting.findIndex((line) => !this.#write(line));
+    this.#waiting = failed === -1 ? [] : this.#waiting.slice(failed);
+  }
+
+  #syncLater(fd: number): void {
+    this.#cancelSync ??= this.#clock.after(SYNC_EVERY_MS, () => {
+      this.#cancelSync = undefined;
+      // A segment closed meanwhile fails with EBADF, which costs nothing that matters: the kernel writes it on its own.
+      fdatasync(fd, () => {});
+    });
+  }
+}

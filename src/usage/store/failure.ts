@@ -1,0 +1,65 @@
+/**
+ * Why the database does not work, told from the codes of SQLite and PostgreSQL, with what mends it. Pure.
+ *
+ * Messages of the drivers are not passed on: they can quote rows, and a connection address with its password.
+ */
+
+import { AipassError, systemErrorCode } from '../../base/errors.ts';
+
+/** Names why the database does not take events. */
+export type FailureReason = 'locked' | 'full' | 'read-only' | 'corrupt' | 'away' | 'refused' | 'newer' | 'broken';
+
+/** Is a failure of the database: why, what mends it, and whether the data itself was refused. */
+export interface DatabaseFailure {
+  readonly reason: FailureReason;
+  readonly code: string;
+  readonly hint: string;
+  /** Tells whether the database works but refused this data; the same data will be refused again. */
+  readonly refusesData: boolean;
+}
+
+const HINTS: Record<FailureReason, string> = {
+  locked: 'end the program that holds the usage database open for writing',
+  full: 'make room on the disk of the usage database',
+  'read-only': 'let this user write the usage database and its folder',
+  corrupt: 'stop the daemon, move the usage database aside (a new one is made) or restore a copy of it',
+  away: 'start PostgreSQL, or check the address in usage.database',
+  refused: 'check user, password and rights in usage.database',
+  newer: 'install the newer aipassd again, or set usage.database to another place',
+  broken: 'look into the log for the code of the failure',
+};
+
+/** Tells what a failed use of the database means. */
+export function databaseFailure(error: unknown): DatabaseFailure {
+  const code = systemErrorCode(error) ?? (error instanceof AipassError ? error.code : 'unknown');
+  const reason = reasonOf(code);
+  return {
+    reason,
+    code,
+    hint: HINTS[reason],
+    refusesData: /^(?:22|23)...$|^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG)/.test(code),
+  };
+}
+
+/** Turns a failed use of the database into what a caller is told. */
+export function asDatabaseError(error: unknown): AipassError {
+  if (error instanceof AipassError) return error;
+  const failure = databaseFailure(error);
+  return new AipassError('INTERNAL', `the usage database cannot be used now: ${failure.reason} (${failure.code})`, {
+    hint: `${failure.hint}; what happens meanwhile is queued and not lost`,
+    cause: error,
+  });
+}
+
+/** Reads SQLite's result codes (sqlite.org/rescode.html), PostgreSQL's SQLSTATEs (appendix A) and Node's system codes. */
+function reasonOf(code: string): FailureReason {
+  if (code === 'VERSION_MISMATCH') return 'newer';
+  if (/^SQLITE_(?:BUSY|LOCKED)/.test(code) || code === '55P03') return 'locked';
+  if (code.startsWith('SQLITE_FULL') || code === 'ENOSPC' || code === '53100') return 'full';
+  if (/^SQLITE_(?:READONLY|CANTOPEN|PERM|AUTH)/.test(code) || /^(?:EACCES|EROFS|EPERM|25006)$/.test(code))
+    return 'read-only';
+  if (/^SQLITE_(?:CORRUPT|NOTADB)/.test(code) || /^XX00[12]$/.test(code)) return 'corrupt';
+  if (/^(?:28...|42501|3D000)$/.test(code)) return 'refused';
+  if (/^(?:08...|57...|53300|E(?:CONN|TIMEDOUT|NOTFOUND|AI_AGAIN|HOST|NET|PIPE).*)$/.test(code)) return 'away';
+  return 'broken';
+}

@@ -1,0 +1,191 @@
+/**
+ * Takes events from the journal into the database: a batch, the totals it adds to and how far the journal was read are
+ * one transaction, so that an event counts exactly once however often the process is killed in between.
+ *
+ * A second event of the same generation counts nothing: it only fills in what the first did not know.
+ */
+
+import { COST_SOURCES, EVENT_STATUSES, type UsageEvent } from '../event.ts';
+import { bucketOf, DAY } from '../grains.ts';
+import { isBefore, JOURNAL_START, type JournalPosition } from '../segments.ts';
+import { SessionsFold } from '../session-totals.ts';
+import { contribution, TotalsFold } from '../totals.ts';
+import type { StoreConnection } from './connection.ts';
+import { addSessions, addTotals, insertEvents } from './inserts.ts';
+import { fillIn } from './merge.ts';
+import type { Names } from './names.ts';
+import type { EventsTable, UsageDb } from './schema.ts';
+
+/** Bounds the callers and the models that totals are kept for, each day: a program that makes up names must not make a row of each. The rest are counted together. */
+const MAX_NAMES_A_DAY = 1000;
+
+/** Is the name under which the rest is counted. */
+export const OTHERS = '(others)';
+
+/** Is a batch and where in which journal it ends; imported events come from no journal. */
+export interface IngestBatch {
+  readonly events: readonly UsageEvent[];
+  readonly journal: string | null;
+  readonly end: JournalPosition;
+}
+
+/** Says what became of a batch. */
+export interface IngestReport {
+  readonly added: number;
+  /** Counts the events whose generation, or whose very self, was there already. */
+  readonly known: number;
+}
+
+/** Writes batches of events. */
+export class Ingest {
+  readonly #connection: StoreConnection;
+  readonly #names: Names;
+  readonly #events = insertEvents();
+  readonly #totals = addTotals();
+  readonly #sessions = addSessions();
+  readonly #seen = new Map<string, Set<string>>();
+
+  constructor(connection: StoreConnection, names: Names) {
+    this.#connection = connection;
+    this.#names = names;
+  }
+
+  /** Returns how far a journal was read. */
+  async position(journal: string): Promise<JournalPosition> {
+    return readPosition(this.#connection.db, journal);
+  }
+
+  /** Writes one batch, or nothing of it. */
+  async write(batch: IngestBatch): Promise<IngestReport> {
+    try {
+      return await this.#connection.db.transaction().execute(async (db) => {
+        if (batch.journal !== null) {
+          const stored = await readPosition(db, batch.journal);
+          if (!isBefore(stored, batch.end)) return { added: 0, known: batch.events.length };
+          await writePosition(db, batch.journal, batch.end);
+        }
+        return this.#writeEvents(db, batch.events);
+      });
+    } catch (error) {
+      this.#names.forget();
+      throw error;
+    }
+  }
+
+  async #writeEvents(db: UsageDb, events: readonly UsageEvent[]): Promise<IngestReport> {
+    if (events.length === 0) return { added: 0, known: 0 };
+    const day = events.reduce((latest, event) => Math.max(latest, bucketOf(event.at, DAY)), 0);
+    const id = await this.#names.ids(db, events.flatMap(textsOf).concat(OTHERS), day);
+
+    const totals = new TotalsFold();
+    const sessions = new SessionsFold();
+    const insert = async (rows: readonly UsageEvent[]): Promise<UsageEvent[]> => {
+      const inserted = await this.#events.run(
+        db,
+        rows.map((event) => eventRow(event, id)),
+      );
+      const fresh = new Set(inserted.map((row) => `${row.at},${row.id}`));
+      const known: UsageEvent[] = [];
+      for (const event of rows) {
+        if (fresh.delete(`${event.at},${event.id}`)) this.#count(event, id, totals, sessions);
+        else known.push(event);
+      }
+      return known;
+    };
+    const known = await insert(events);
+    const calls: UsageEvent[] = [];
+    for (const event of known) {
+      const merge = await fillIn(db, event, id(event.provider), totals, sessions);
+      // Without its id: the first call of that id has it.
+      if (merge === 'another-call') calls.push({ ...event, generationId: null });
+    }
+    const repeated = await insert(calls);
+
+    await this.#totals.run(db, totals.rows());
+    await this.#sessions.run(db, sessions.rows());
+    const told = known.length - calls.length + repeated.length;
+    return { added: events.length - told, known: told };
+  }
+
+  #count(event: UsageEvent, id: (text: string | null) => number, totals: TotalsFold, sessions: SessionsFold): void {
+    const sums = contribution(event);
+    const day = bucketOf(event.at, DAY);
+    const ids = {
+      caller: id(this.#bounded('caller', event.caller, day)),
+      model: id(this.#bounded('model', event.model, day)),
+      provider: id(event.provider),
+      key: id(event.keyId),
+    };
+    totals.add(event.at, event.status, ids, sums);
+    sessions.add(event, id(event.session), id(event.caller), sums);
+    sessions.add(event, id(event.run), 0, sums);
+  }
+
+  #bounded(kind: string, name: string | null, day: number): string | null {
+    if (name === null) return null;
+    const place = `${kind} ${day}`;
+    let seen = this.#seen.get(place);
+    if (!seen) {
+      // A few days at a time: late events are rare, and days that are over need no room.
+      if (this.#seen.size >= 16) this.#seen.clear();
+      seen = new Set();
+      this.#seen.set(place, seen);
+    }
+    if (seen.size >= MAX_NAMES_A_DAY && !seen.has(name)) return OTHERS;
+    seen.add(name);
+    return name;
+  }
+}
+
+function textsOf(event: UsageEvent): (string | null)[] {
+  const { caller, executable, session, run, provider, keyId, account, operation, model, errorCode } = event;
+  return [caller, executable, session, run, provider, keyId, account, operation, model, errorCode];
+}
+
+function eventRow(event: UsageEvent, id: (text: string | null) => number): EventsTable {
+  return {
+    at: event.at,
+    id: event.id,
+    caller: id(event.caller),
+    uid: event.uid,
+    pid: event.pid,
+    executable: id(event.executable),
+    session: id(event.session),
+    run: id(event.run),
+    provider: id(event.provider),
+    key: id(event.keyId),
+    account: id(event.account),
+    operation: id(event.operation),
+    model: id(event.model),
+    status: EVENT_STATUSES[event.status],
+    error_code: id(event.errorCode),
+    http_status: event.httpStatus,
+    prompt_tokens: event.promptTokens,
+    completion_tokens: event.completionTokens,
+    cached_tokens: event.cachedTokens,
+    reasoning_tokens: event.reasoningTokens,
+    cost_micros: event.costMicros,
+    cost_source: event.costSource === null ? null : COST_SOURCES.indexOf(event.costSource),
+    latency_ms: event.latencyMs,
+    first_token_ms: event.firstTokenMs,
+    generation: event.generationId,
+  };
+}
+
+async function readPosition(db: UsageDb, journal: string): Promise<JournalPosition> {
+  const row = await db
+    .selectFrom('positions')
+    .select(['segment', 'byte_offset'])
+    .where('journal', '=', journal)
+    .executeTakeFirst();
+  return row ? { segment: row.segment, offset: row.byte_offset } : JOURNAL_START;
+}
+
+async function writePosition(db: UsageDb, journal: string, end: JournalPosition): Promise<void> {
+  const place = { segment: end.segment, byte_offset: end.offset };
+  await db
+    .insertInto('positions')
+    .values({ journal, ...place })
+    .onConflict((conflict) => conflict.column('journal').doUpdateSet(place))
+    .execute();
+}

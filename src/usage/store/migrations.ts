@@ -1,0 +1,146 @@
+/**
+ * Makes and changes the tables. Each step has a name that never changes; a database that knows a name which is not
+ * here is newer than this program, and is left alone.
+ */
+
+import { AipassError } from '../../base/errors.ts';
+import { SUM_COLUMNS, type SumColumn } from '../totals.ts';
+import type { UsageTables } from './schema.ts';
+import {
+  Migrator,
+  sql,
+  type ColumnBuilderCallback,
+  type CreateTableBuilder,
+  type Kysely,
+  type Migration,
+} from './query-builder.ts';
+
+/** Names the two kinds of database. */
+export type DialectName = 'sqlite' | 'postgres';
+
+/** Is Kysely's table of the steps that were taken. */
+export const MIGRATION_TABLE = 'kysely_migration';
+
+/**
+ * Refuses a database whose steps this program does not all know.
+ *
+ * @throws AipassError VERSION_MISMATCH; nothing was changed.
+ */
+export function assertKnownSchema(taken: readonly string[]): void {
+  const known = Object.keys(migrations('sqlite'));
+  const unknown = taken.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  throw new AipassError('VERSION_MISMATCH', 'the usage database was made by a newer aipassd', {
+    hint: 'install that version again, or set usage.database to another place; the database was not touched',
+  });
+}
+
+/** Brings the tables up to date. Daemons that share a database take turns. */
+export async function migrate(db: Kysely<UsageTables>, dialect: DialectName): Promise<void> {
+  const steps = migrations(dialect);
+  const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(steps) } });
+  const { error } = await migrator.migrateToLatest();
+  if (error !== undefined) throw error;
+}
+
+function migrations(dialect: DialectName): Record<string, Migration> {
+  return { '0001_usage': { up: (db) => createTables(db, dialect) } };
+}
+
+const notNull: ColumnBuilderCallback = (column) => column.notNull();
+
+async function createTables(db: Kysely<UsageTables>, dialect: DialectName): Promise<void> {
+  // Rows are found by their key alone, so SQLite keeps no second tree of row numbers.
+  const ending = dialect === 'sqlite' ? sql`without rowid` : sql``;
+
+  await db.schema
+    .createTable('names')
+    .addColumn('id', 'integer', (column) =>
+      dialect === 'sqlite' ? column.primaryKey().autoIncrement() : column.primaryKey().generatedByDefaultAsIdentity(),
+    )
+    .addColumn('text', 'text', (column) => column.notNull().unique())
+    .addColumn('day', 'integer', notNull)
+    .execute();
+
+  const times = db.schema.createTable('events').addColumn('at', 'bigint', notNull).addColumn('id', 'bigint', notNull);
+  const texts = addColumns(
+    times,
+    ['caller', 'executable', 'session', 'run', 'provider', 'key', 'account', 'operation', 'model', 'error_code'],
+    'integer',
+    notNull,
+  );
+  const numbers = addColumns(
+    texts.addColumn('status', 'integer', notNull),
+    ['pid', 'http_status', 'cost_source', 'prompt_tokens', 'completion_tokens', 'cached_tokens', 'reasoning_tokens'],
+    'integer',
+  );
+  await addColumns(numbers, ['uid', 'cost_micros', 'latency_ms', 'first_token_ms'], 'bigint')
+    .addColumn('generation', 'text')
+    .addPrimaryKeyConstraint('events_pk', ['at', 'id'])
+    .modifyEnd(ending)
+    .execute();
+  // A generation counts once.
+  await sql`create unique index events_generation on events (generation, provider) where generation is not null`.execute(
+    db,
+  );
+  await sql`create index events_key on events (key, status, at)`.execute(db);
+  // Failures are few and looked for; successes are found by time.
+  await sql`create index events_failed on events (status, at) where status <> 1`.execute(db);
+
+  await addSums(
+    db.schema
+      .createTable('totals')
+      .addColumn('grain', 'smallint', notNull)
+      .addColumn('kind', 'smallint', notNull)
+      .addColumn('caller', 'integer', notNull)
+      .addColumn('bucket', 'integer', notNull)
+      .addColumn('value', 'integer', notNull)
+      .addColumn('status', 'smallint', notNull),
+  )
+    .addPrimaryKeyConstraint('totals_pk', ['grain', 'kind', 'caller', 'bucket', 'value', 'status'])
+    .modifyEnd(ending)
+    .execute();
+
+  await addSums(
+    db.schema
+      .createTable('sessions')
+      .addColumn('session', 'integer', notNull)
+      .addColumn('status', 'smallint', notNull)
+      .addColumn('caller', 'integer', notNull)
+      .addColumn('first_at', 'bigint', notNull)
+      .addColumn('last_at', 'bigint', notNull),
+  )
+    .addPrimaryKeyConstraint('sessions_pk', ['session', 'status'])
+    .modifyEnd(ending)
+    .execute();
+  await sql`create index sessions_last on sessions (last_at)`.execute(db);
+
+  await db.schema
+    .createTable('positions')
+    .addColumn('journal', 'text', (column) => column.primaryKey())
+    .addColumn('segment', 'bigint', notNull)
+    .addColumn('byte_offset', 'bigint', notNull)
+    .execute();
+  await db.schema
+    .createTable('notes')
+    .addColumn('name', 'text', (column) => column.primaryKey())
+    .addColumn('value', 'text', notNull)
+    .execute();
+}
+
+function addSums<Table extends string, Column extends string>(
+  table: CreateTableBuilder<Table, Column>,
+): CreateTableBuilder<Table, Column | SumColumn> {
+  return addColumns(table, SUM_COLUMNS, 'bigint', notNull);
+}
+
+function addColumns<Table extends string, Column extends string, Added extends string>(
+  table: CreateTableBuilder<Table, Column>,
+  names: readonly Added[],
+  type: 'integer' | 'bigint',
+  build?: ColumnBuilderCallback,
+): CreateTableBuilder<Table, Column | Added> {
+  let builder: CreateTableBuilder<Table, Column | Added> = table;
+  for (const name of names) builder = builder.addColumn(name, type, build);
+  return builder;
+}

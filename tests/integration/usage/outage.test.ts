@@ -1,0 +1,206 @@
+import Database from 'better-sqlite3';
+import { chmodSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync, readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/base/clock.ts';
+import { segmentPath } from '../../../src/usage/segments.ts';
+import { Usage } from '../../../src/usage/usage.ts';
+import { startEmbeddedPostgres } from '../../support/embedded-postgres.ts';
+import { recordingLogger } from '../../support/recording-logger.ts';
+import { until } from '../../support/until.ts';
+
+let folder: string;
+let opened: Usage[];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'aip-outage-'));
+  opened = [];
+});
+afterEach(async () => {
+  for (const usage of opened) await usage.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function open(database = join(folder, 'usage.db')): Usage {
+  let id = opened.length * 1_000_000;
+  const usage = new Usage({
+    database,
+    journalFolder: join(folder, 'queue'),
+    clock: systemClock,
+    logger: recordingLogger(),
+    redact: (text) => text,
+    randomId: () => ++id,
+  });
+  opened.push(usage);
+  usage.start();
+  return usage;
+}
+
+function record(usage: Usage, times: number): void {
+  for (let i = 0; i < times; i++) {
+    usage.record({ operation: 'completion.create', status: 'success', provider: 'p', caller: 'c', costMicros: 1 });
+  }
+}
+
+async function requests(usage: Usage): Promise<number> {
+  return (await usage.ask('answer', { query: {}, now: Date.now() })).total.requests;
+}
+
+describe('recording usage', () => {
+  it('has what was recorded in the next answer', async () => {
+    const usage = open();
+    record(usage, 200);
+    expect(await requests(usage)).toBe(200);
+    expect(usage.status()).toMatchObject({ database: 'ready', kind: 'sqlite', queued: false, queuedBytes: 0, lost: 0 });
+    expect(usage.warnings()).toEqual([]);
+  });
+
+  it('loses and repeats nothing when a run ends without its database having been told', async () => {
+    const first = open(join(folder, 'no-such-folder-yet', '\0', 'usage.db'));
+    record(first, 300);
+    await first.close();
+    const second = open();
+    record(second, 5);
+    expect(await requests(second)).toBe(305);
+    await second.close();
+    const third = open();
+    record(third, 1);
+    expect(await requests(third)).toBe(306);
+    // What the database has is not kept twice: only the segment that was written last is there.
+    expect(readdirSync(join(folder, 'queue')).filter((name) => name.endsWith('.jsonl'))).toHaveLength(1);
+  });
+
+  it('queues while another process holds the database locked, says so, and brings everything in afterwards', async () => {
+    const usage = open();
+    expect(await requests(usage)).toBe(0);
+    const other = new Database(join(folder, 'usage.db'));
+    other.exec('begin immediate');
+    record(usage, 500);
+    await until('the lock is noticed', () => usage.status().database === 'locked');
+    expect(usage.status().queuedBytes).toBeGreaterThan(500);
+    expect(usage.warnings()[0]).toMatchObject({ subject: 'usage', hint: expect.stringContaining('end the program') });
+    const started = performance.now();
+    record(usage, 500);
+    expect(performance.now() - started).toBeLessThan(1000);
+    other.exec('rollback');
+    other.close();
+    await until('the queue is empty', () => usage.status().database === 'ready' && usage.status().queuedBytes === 0);
+    expect(await requests(usage)).toBe(1000);
+  });
+
+  it('queues while the database takes nothing, and repeats nothing that it took in part', async () => {
+    const usage = open();
+    await requests(usage);
+    await usage.close();
+    const file = new Database(join(folder, 'usage.db'));
+    file.exec(`create trigger refusal before insert on positions begin select raise(abort, 'refused'); end`);
+    file.close();
+    const again = open();
+    record(again, 50);
+    await until('the failure is noticed', () => again.status().queued);
+    expect(again.status().lost).toBe(0);
+    const mended = new Database(join(folder, 'usage.db'));
+    mended.exec('drop trigger refusal');
+    mended.close();
+    await until('the queue is empty', () => again.status().queuedBytes === 0, 15_000);
+    expect(await requests(again)).toBe(50);
+  });
+
+  it('queues while the database is corrupt, and fills a new one when it is moved aside', async () => {
+    writeFileSync(join(folder, 'usage.db'), 'this is no database, however long one looks at it. '.repeat(200));
+    const usage = open();
+    record(usage, 100);
+    await until('the corruption is noticed', () => usage.status().database === 'corrupt');
+    expect(usage.warnings()[0]?.hint).toContain('move the usage database aside');
+    await expect(requests(usage)).rejects.toMatchObject({ code: 'INTERNAL' });
+    renameSync(join(folder, 'usage.db'), join(folder, 'corrupt.db'));
+    await until('the queue is empty', () => usage.status().database === 'ready' && usage.status().queuedBytes === 0);
+    expect(await requests(usage)).toBe(100);
+  });
+
+  it('leaves a database of a newer version untouched, and queues', async () => {
+    const first = open();
+    record(first, 3);
+    expect(await requests(first)).toBe(3);
+    await first.close();
+    const path = join(folder, 'usage.db');
+    const file = new Database(path);
+    file.exec(`insert into kysely_migration (name, timestamp) values ('0099_later', 'x')`);
+    file.pragma('wal_checkpoint(truncate)');
+    file.pragma('journal_mode = delete');
+    file.close();
+    const before = readFileSync(path);
+    const usage = open();
+    record(usage, 2);
+    await until('the version is noticed', () => usage.status().database === 'newer');
+    await expect(requests(usage)).rejects.toMatchObject({ code: 'VERSION_MISMATCH' });
+    await usage.close();
+    expect(readFileSync(path).equals(before)).toBe(true);
+  });
+
+  it('keeps events in memory while the queue cannot be written, and writes them when it can', async () => {
+    writeFileSync(join(folder, 'queue'), 'a file where the folder should be');
+    const usage = open();
+    record(usage, 20);
+    expect(usage.status()).toMatchObject({ waitingInMemory: 20, lost: 0, queued: true });
+    expect(usage.warnings().some((warning) => warning.problem.includes('wait in memory'))).toBe(true);
+    rmSync(join(folder, 'queue'));
+    await until('memory is empty', () => usage.status().waitingInMemory === 0);
+    expect(await requests(usage)).toBe(20);
+  });
+
+  it('passes over lines of the queue that are no events, and says how many', async () => {
+    const first = open(join(folder, 'x', '\0'));
+    record(first, 2);
+    await first.close();
+    const segment = segmentPath(join(folder, 'queue'), 1);
+    const lines = readFileSync(segment, 'utf8');
+    const text = `garbage\n\0\0\0\n{"at":1}\n${lines}${lines.slice(0, 40)}`;
+    chmodSync(segment, 0o600);
+    writeFileSync(segment, text);
+    const usage = open();
+    record(usage, 1);
+    await until('all of it is read', () => usage.status().queuedBytes === 0 && usage.status().damaged === 4);
+    expect(await requests(usage)).toBe(3);
+    expect(usage.warnings().some((warning) => warning.problem.includes('4 lines'))).toBe(true);
+  });
+
+  it('queues while PostgreSQL is away, and brings everything in once when it is back', async () => {
+    const server = await startEmbeddedPostgres();
+    try {
+      const usage = open(await server.createDatabase());
+      record(usage, 10);
+      expect(await requests(usage)).toBe(10);
+      await server.crash();
+      record(usage, 200);
+      await until('the absence is noticed', () => usage.status().database === 'away');
+      record(usage, 200);
+      await expect(requests(usage)).rejects.toMatchObject({ code: 'INTERNAL' });
+      await server.start();
+      await until(
+        'the queue is empty',
+        () => usage.status().database === 'ready' && usage.status().queuedBytes === 0,
+        20_000,
+      );
+      expect(await requests(usage)).toBe(410);
+      await usage.close();
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it('prunes and exports while events come in', async () => {
+    const usage = open();
+    record(usage, 1200);
+    const dry = await usage.prune(0, 400, true);
+    expect(dry).toMatchObject({ events: 1200, dryRun: true });
+    const exported: number[] = [];
+    for await (const page of usage.export({})) exported.push(page.length);
+    expect(exported).toEqual([500, 500, 200]);
+    const pruning = usage.prune(0, 400);
+    record(usage, 10);
+    expect((await pruning).events).toBeGreaterThanOrEqual(1200);
+    expect(await requests(usage)).toBe(1210);
+  });
+});

@@ -1,0 +1,375 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import type { UsageQuery } from '../../../src/protocol/usage.ts';
+import type { UsageEvent } from '../../../src/usage/event.ts';
+import { JOURNAL_START } from '../../../src/usage/segments.ts';
+import { openConnection } from '../../../src/usage/store/open.ts';
+import { sql } from '../../../src/usage/store/query-builder.ts';
+import type { StoreConnection } from '../../../src/usage/store/connection.ts';
+import { UsageStore } from '../../../src/usage/store/usage-store.ts';
+import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../support/embedded-postgres.ts';
+import { usageEvent } from '../../support/usage-events.ts';
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+const NOW = Date.UTC(2026, 10, 20, 12, 30, 15, 500);
+
+/** Runs one suite on both kinds of database. */
+describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) => {
+  let server: EmbeddedPostgres | undefined;
+  let folder: string;
+  let connection: StoreConnection;
+  let store: UsageStore;
+  let address: string;
+
+  beforeAll(async () => {
+    if (kind === 'postgres') server = await startEmbeddedPostgres();
+  });
+  afterAll(async () => {
+    await server?.stop();
+  });
+  beforeEach(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'aip-usage-'));
+    address = server ? await server.createDatabase() : join(folder, 'usage.db');
+    connection = await openConnection(address);
+    store = new UsageStore(connection);
+  });
+  afterEach(async () => {
+    await store.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const write = (...events: UsageEvent[]) => store.write({ events, journal: null, end: JOURNAL_START });
+  const ask = (query: UsageQuery, now = NOW) => store.calls.answer({ query, now });
+  const groupsBy = async (query: UsageQuery) =>
+    (await ask(query)).groups.map((group) => [group.name, group.figures.requests]);
+
+  it('answers the sums of what was recorded, by everything it can be grouped by', async () => {
+    await write(
+      usageEvent(),
+      usageEvent({
+        model: 'acme/small',
+        caller: 'prax',
+        session: 'session-2',
+        at: NOW - 501,
+        keyId: 'OPENROUTER_API_KEY_2',
+      }),
+      usageEvent({
+        status: 'failed',
+        errorCode: 'PROVIDER_REJECTED',
+        promptTokens: null,
+        completionTokens: null,
+        costMicros: null,
+      }),
+      usageEvent({ status: 'reach_limit', at: NOW - 3 * HOUR, provider: 'openai', keyId: null, latencyMs: null }),
+    );
+    const { total } = await ask({});
+    expect(total).toMatchObject({
+      requests: 4,
+      succeeded: 2,
+      failed: 1,
+      limitReached: 1,
+      errorRate: 0.5,
+      costMicros: 4500,
+      costKnownFor: 3,
+      tokens: { prompt: 300, completion: 60, knownFor: 3 },
+    });
+    expect(total.latencyMs?.mean).toBe(800);
+    expect(total.latencyMs?.p50).toBeGreaterThan(600);
+    expect(total.latencyMs?.p99).toBeLessThan(1016);
+    expect(await groupsBy({ by: 'caller' })).toEqual([
+      ['flow', 3],
+      ['prax', 1],
+    ]);
+    expect(await groupsBy({ by: 'model' })).toEqual([
+      ['acme/large', 3],
+      ['acme/small', 1],
+    ]);
+    expect(await groupsBy({ by: 'provider' })).toEqual([
+      ['openrouter', 3],
+      ['openai', 1],
+    ]);
+    expect(await groupsBy({ by: 'key' })).toEqual([
+      ['OPENROUTER_API_KEY', 2],
+      ['OPENROUTER_API_KEY_2', 1],
+      [null, 1],
+    ]);
+    expect(await groupsBy({ by: 'status' })).toEqual([
+      ['success', 2],
+      ['failed', 1],
+      ['reach_limit', 1],
+    ]);
+    expect(await groupsBy({ by: 'day' })).toEqual([['2026-11-20', 4]]);
+    expect(await groupsBy({ by: 'hour' })).toEqual([
+      ['2026-11-20T09:00Z', 1],
+      ['2026-11-20T12:00Z', 3],
+    ]);
+    expect(await groupsBy({ by: 'session' })).toEqual([
+      ['session-1', 3],
+      ['session-2', 1],
+    ]);
+    expect(await groupsBy({ by: 'model', caller: 'prax' })).toEqual([['acme/small', 1]]);
+    expect(await groupsBy({ by: 'caller', caller: 'flow', status: 'failed' })).toEqual([['flow', 1]]);
+    expect(await groupsBy({ by: 'session', caller: 'prax' })).toEqual([['session-2', 1]]);
+    expect((await ask({ caller: 'nobody' })).total.requests).toBe(0);
+    expect((await ask({ by: 'caller', limit: 1 })).more).toBe(true);
+    expect((await ask({ by: 'hour', limit: 2 })).more).toBe(true);
+  });
+
+  it('tells unknown tokens and costs from none', async () => {
+    await write(
+      usageEvent({ costMicros: 0, promptTokens: 0, completionTokens: 0 }),
+      usageEvent({ costMicros: null, promptTokens: null, completionTokens: null }),
+    );
+    expect((await ask({})).total).toMatchObject({ costMicros: 0, costKnownFor: 1, tokens: { knownFor: 1 } });
+    const page = await store.calls.events({ query: {}, order: 'asc' });
+    expect(page.events.map((event) => [event.costMicros, event.promptTokens])).toEqual([
+      [0, 0],
+      [null, null],
+    ]);
+  });
+
+  it('counts an event once, however often it is written', async () => {
+    const event = usageEvent();
+    expect(await write(event, event)).toEqual({ added: 1, known: 1 });
+    expect(await write(event)).toEqual({ added: 0, known: 1 });
+    expect((await ask({})).total.requests).toBe(1);
+  });
+
+  it('takes a batch of the journal once, by its position', async () => {
+    const batch = { events: [usageEvent()], journal: 'j', end: { segment: 3, offset: 100 } };
+    expect(await store.write(batch)).toEqual({ added: 1, known: 0 });
+    await connection.db.deleteFrom('events').execute();
+    expect(await store.write(batch)).toEqual({ added: 0, known: 1 });
+    expect(await store.position('j')).toEqual({ segment: 3, offset: 100 });
+    expect(await store.position('another')).toEqual(JOURNAL_START);
+  });
+
+  it('counts a generation once, and lets a second telling fill in what the first did not know', async () => {
+    const first = usageEvent({ generationId: 'gen-1', costMicros: null, promptTokens: null, completionTokens: null });
+    await write(first);
+    const later = usageEvent({
+      generationId: 'gen-1',
+      caller: 'manual',
+      operation: 'usage.track',
+      costMicros: 700,
+      costSource: 'generation',
+      latencyMs: 5,
+    });
+    expect(await write(later, later)).toEqual({ added: 0, known: 2 });
+    const { total, groups } = await ask({ by: 'caller' });
+    expect(total).toMatchObject({
+      requests: 1,
+      costMicros: 700,
+      costKnownFor: 1,
+      tokens: { prompt: 100, knownFor: 1 },
+    });
+    expect(total.latencyMs?.mean).toBe(800);
+    expect(groups.map((group) => group.name)).toEqual(['flow']);
+    expect(await store.calls.generation({ id: 'gen-1' })).toMatchObject({ costMicros: 700, costSource: 'generation' });
+    expect((await store.calls.session({ id: 'session-1' }))?.figures.costMicros).toBe(700);
+    // The same id of another provider is another generation.
+    expect(await write(usageEvent({ generationId: 'gen-1', provider: 'openai' }))).toEqual({ added: 1, known: 0 });
+  });
+
+  it('counts two calls whose provider gave them the same id as two', async () => {
+    const [first, second, third] = [1, 2, 3].map(() => usageEvent({ generationId: 'chatcmpl-7' }));
+    if (!first || !second || !third) throw new Error('three events were made');
+    expect(await write(first, second)).toEqual({ added: 2, known: 0 });
+    expect(await write(third)).toEqual({ added: 1, known: 0 });
+    expect((await ask({})).total.requests).toBe(3);
+  });
+
+  it('counts a generation once that was tracked before its call was known', async () => {
+    await write(usageEvent({ generationId: 'gen-1', operation: 'usage.track' }));
+    expect(await write(usageEvent({ generationId: 'gen-1' }))).toEqual({ added: 0, known: 1 });
+  });
+
+  it('records releases of credentials without counting them as requests', async () => {
+    await write(usageEvent({ operation: 'key.get', model: null, latencyMs: 1 }));
+    expect((await ask({})).total).toMatchObject({
+      requests: 0,
+      releases: 1,
+      errorRate: null,
+      costMicros: 0,
+      latencyMs: null,
+    });
+  });
+
+  it('keeps the sums of a run and of a session', async () => {
+    await write(usageEvent(), usageEvent({ at: NOW - DAY, session: null }));
+    expect(await store.calls.session({ id: 'run-1' })).toMatchObject({ firstAt: NOW - DAY, figures: { requests: 2 } });
+    expect(await store.calls.session({ id: 'session-1' })).toMatchObject({ figures: { requests: 1 } });
+    expect(await store.calls.session({ id: 'no such session' })).toBeNull();
+  });
+
+  it('sums exactly the range that was asked for, to the millisecond', async () => {
+    const times = [0, 1, 500, 59_999, MINUTE, HOUR, 25 * HOUR, 40 * DAY].map((before) => NOW - before);
+    await write(...times.map((at) => usageEvent({ at })));
+    for (const since of [...times, NOW - 2, NOW - 41 * DAY]) {
+      for (const until of [undefined, NOW, NOW - 500, NOW - HOUR + 1, NOW - 25 * HOUR]) {
+        if (until !== undefined && until < since) continue;
+        const expected = times.filter((at) => at >= since && (until === undefined || at < until)).length;
+        expect((await ask({ since, until })).total.requests).toBe(expected);
+      }
+    }
+  });
+
+  it('lists events by time, status and key in pages that miss and repeat nothing', async () => {
+    const events = Array.from({ length: 25 }, (_, i) =>
+      usageEvent({
+        at: NOW - Math.floor(i / 2),
+        keyId: i % 3 === 0 ? 'A' : 'B',
+        status: i % 5 === 0 ? 'failed' : 'success',
+      }),
+    );
+    await write(...events);
+    const collect = async (query: object): Promise<string[]> => {
+      const ids: string[] = [];
+      for (let after: string | undefined; ;) {
+        const page = await store.calls.events({ query: { ...query, limit: 4, after }, order: 'desc' });
+        ids.push(...page.events.map((event) => event.id));
+        if (page.next === null) return ids;
+        after = page.next;
+      }
+    };
+    const expected = (keep: (event: UsageEvent) => boolean): string[] =>
+      events
+        .filter(keep)
+        .sort((a, b) => b.at - a.at || b.id - a.id)
+        .map((event) => `${event.at}-${event.id}`);
+    expect(await collect({})).toEqual(expected(() => true));
+    expect(await collect({ keyId: 'A' })).toEqual(expected((event) => event.keyId === 'A'));
+    expect(await collect({ status: 'failed' })).toEqual(expected((event) => event.status === 'failed'));
+    expect(await collect({ keyId: 'B', status: 'failed', since: NOW - 8 })).toEqual(
+      expected((event) => event.keyId === 'B' && event.status === 'failed' && event.at >= NOW - 8),
+    );
+    expect(await collect({ keyId: 'C' })).toEqual([]);
+    await expect(
+      store.calls.events({ query: { after: "1'; drop table events" }, order: 'desc' }),
+    ).rejects.toMatchObject({
+      code: 'BAD_REQUEST',
+    });
+  });
+
+  it('counts the calls of the last seconds by status and by key, keys without any as 0', async () => {
+    await write(
+      usageEvent({ at: NOW - 4000, keyId: 'A' }),
+      usageEvent({ at: NOW - 5001, keyId: 'A' }),
+      usageEvent({ at: NOW - 1, keyId: 'B', status: 'reach_limit' }),
+      usageEvent({ at: NOW - 1, keyId: 'B', operation: 'key.get' }),
+    );
+    expect(await store.calls.recent({ query: { seconds: 5 }, keyIds: ['A', 'B', 'C'], now: NOW })).toEqual({
+      total: 2,
+      byStatus: { success: 1, failed: 0, reach_limit: 1 },
+      byKey: [
+        { keyId: 'A', requests: 1 },
+        { keyId: 'B', requests: 1 },
+        { keyId: 'C', requests: 0 },
+      ],
+    });
+    const one = { query: { seconds: 5, keyId: 'B', status: 'success' as const }, keyIds: [], now: NOW };
+    expect((await store.calls.recent(one)).total).toBe(0);
+  });
+
+  it('prunes events and keeps their totals, then totals past their own retention', async () => {
+    const old = NOW - 40 * DAY;
+    await write(
+      ...Array.from({ length: 1200 }, (_, i) => usageEvent({ at: old + i })),
+      usageEvent({ at: NOW - HOUR }),
+      usageEvent({ at: NOW - 500 * DAY }),
+    );
+    expect(await store.calls.prunable({ before: NOW - 30 * DAY })).toBe(1201);
+    const deleted = { events: 0, totals: 0, other: 0 };
+    const cutoffs = { events: NOW - 30 * DAY, totals: NOW - 400 * DAY, now: NOW };
+    for await (const step of store.pruneSteps(cutoffs)) deleted[step.kind] += step.deleted;
+    expect(deleted.events).toBe(1201);
+    expect(deleted.totals).toBeGreaterThan(0);
+    expect((await store.calls.events({ query: {}, order: 'asc' })).events).toHaveLength(1);
+    expect((await ask({})).total.requests).toBe(1201);
+    expect((await ask({ since: old, until: old + 10 })).total.requests).toBe(1200);
+    expect((await ask({ by: 'day' })).groups.map((group) => group.name)).toEqual(['2026-10-11', '2026-11-20']);
+    expect((await ask({ since: NOW - 2 * HOUR })).total.requests).toBe(1);
+  });
+
+  it('is consistent after a prune that was interrupted', async () => {
+    await write(...Array.from({ length: 1100 }, (_, i) => usageEvent({ at: NOW - 40 * DAY + i })), usageEvent());
+    const steps = store.pruneSteps({ events: NOW - 30 * DAY, totals: NOW - 400 * DAY, now: NOW });
+    await steps.next();
+    await store.close();
+    connection = await openConnection(address);
+    store = new UsageStore(connection);
+    expect((await ask({})).total.requests).toBe(1101);
+    expect((await store.calls.events({ query: { limit: 500 }, order: 'asc' })).events).toHaveLength(500);
+    for await (const _ of store.pruneSteps({ events: NOW - 30 * DAY, totals: NOW - 400 * DAY, now: NOW }));
+    expect((await store.calls.events({ query: { limit: 500 }, order: 'asc' })).events).toHaveLength(1);
+    expect((await ask({})).total.requests).toBe(1101);
+  });
+
+  it('prunes everything and counts on', async () => {
+    await write(usageEvent(), usageEvent({ at: NOW - 1 }));
+    for await (const _ of store.pruneSteps({ events: NOW + 1, totals: NOW - 400 * DAY, now: NOW }));
+    expect((await store.calls.events({ query: {}, order: 'asc' })).events).toEqual([]);
+    await write(usageEvent({ at: NOW + 5 }));
+    expect((await ask({ since: NOW - HOUR })).total.requests).toBe(3);
+    expect((await ask({})).total.requests).toBe(3);
+  });
+
+  it('keeps texts that look like SQL, and events out of the order of time', async () => {
+    const caller = `x'); drop table events; --`;
+    await write(
+      usageEvent({ caller }),
+      usageEvent({ at: NOW - 400 * DAY }),
+      usageEvent({ at: 0 }),
+      usageEvent({ at: NOW + 9 * DAY }),
+    );
+    expect((await ask({ by: 'caller', caller })).groups[0]).toMatchObject({ name: caller, figures: { requests: 1 } });
+    expect((await ask({})).total.requests).toBe(4);
+  });
+
+  it('counts callers beyond a thousand a day together', async () => {
+    await write(...Array.from({ length: 1005 }, (_, i) => usageEvent({ caller: `made-up-${i}` })));
+    const { groups, total } = await ask({ by: 'caller', limit: 1 });
+    expect(total.requests).toBe(1005);
+    expect(groups).toMatchObject([{ name: '(others)', figures: { requests: 5 } }]);
+  });
+
+  it('refuses a database of a newer version and leaves it as it is', async () => {
+    await sql`insert into kysely_migration (name, timestamp) values ('0099_later', 'x')`.execute(connection.db);
+    await expect(openConnection(address)).rejects.toMatchObject({ code: 'VERSION_MISMATCH' });
+    await expect(openConnection(address)).rejects.toHaveProperty('hint', expect.stringContaining('not touched'));
+  });
+
+  it('imports a file once', async () => {
+    const report = {
+      repeated: false,
+      generations: 2,
+      added: 0,
+      known: 0,
+      unreadable: 0,
+      unaccounted: { requests: 0, costMicros: 0, tokens: 0 },
+    };
+    await write(usageEvent({ generationId: 'gen-a' }));
+    const params = {
+      fingerprint: 'abc',
+      report,
+      events: ['gen-a', 'gen-b'].map((generationId) => usageEvent({ operation: 'usage.import', generationId })),
+    };
+    expect(await store.calls.import(params)).toMatchObject({ repeated: false, added: 1, known: 1 });
+    expect(await store.calls.import(params)).toMatchObject({ repeated: true, added: 0 });
+    expect((await ask({})).total.requests).toBe(2);
+  });
+
+  it('lists generations whose cost nobody told', async () => {
+    await write(
+      usageEvent({ generationId: 'gen-1', costMicros: null }),
+      usageEvent({ generationId: 'gen-2' }),
+      usageEvent({ generationId: 'gen-3', costMicros: null, status: 'failed' }),
+    );
+    const unpriced = await store.calls.unpriced({ since: NOW - DAY, provider: 'openrouter' });
+    expect(unpriced.map((generation) => generation.generationId)).toEqual(['gen-1']);
+  });
+});

@@ -1,0 +1,146 @@
+import { describe, expect, it } from 'vitest';
+import type { Clock } from '../../../src/base/clock.ts';
+import type { RawEvent } from '../../../src/usage/event.ts';
+import { judgeGeneration, type GenerationOutcome } from '../../../src/usage/generation.ts';
+import { GenerationTracker, untoldOf, type Untold } from '../../../src/usage/generation-tracker.ts';
+import { recordingLogger } from '../../support/recording-logger.ts';
+import { until } from '../../support/until.ts';
+
+const body = (fields: object): string => JSON.stringify({ data: fields });
+
+describe("a generation's record", () => {
+  it('gives tokens as the model counts them, cost and times', () => {
+    const text = body({
+      total_cost: 0.002,
+      tokens_prompt: 9,
+      native_tokens_prompt: 12,
+      tokens_completion: 3,
+      native_tokens_cached: 4,
+      native_tokens_reasoning: 1,
+      generation_time: 700,
+      latency: 200,
+      model: 'm',
+      created_at: '2026-11-20T00:00:00Z',
+    });
+    expect(judgeGeneration(200, text)).toEqual({
+      kind: 'found',
+      record: {
+        at: Date.UTC(2026, 10, 20),
+        model: 'm',
+        promptTokens: 12,
+        completionTokens: 3,
+        cachedTokens: 4,
+        reasoningTokens: 1,
+        costMicros: 2000,
+        latencyMs: 700,
+        firstTokenMs: 200,
+      },
+    });
+  });
+
+  it('is asked for again after 404, 429 and 5xx, and after an answer that is none', () => {
+    for (const status of [404, 408, 425, 429, 500, 503]) expect(judgeGeneration(status, '').kind).toBe('not-ready');
+    for (const text of ['', 'x', '{}', '{"data":7}']) expect(judgeGeneration(200, text).kind).toBe('not-ready');
+  });
+
+  it('is given up when the provider refuses', () => {
+    expect(judgeGeneration(401, '')).toEqual({ kind: 'refused', status: 401 });
+  });
+
+  it('takes nonsense for unknown', () => {
+    expect(judgeGeneration(200, body({ total_cost: 'free', tokens_prompt: 'many', created_at: 'then' }))).toMatchObject(
+      {
+        record: { costMicros: null, promptTokens: null },
+      },
+    );
+  });
+});
+
+/** Runs what is due at once and remembers for how long it would have waited. */
+class EagerClock implements Clock {
+  readonly waits: number[] = [];
+  now = (): number => 0;
+  monotonic = (): number => 0;
+  after = (delayMs: number, callback: () => void): (() => void) => {
+    this.waits.push(delayMs);
+    queueMicrotask(callback);
+    return () => {};
+  };
+}
+
+const untold: Untold = {
+  caller: 'flow',
+  provider: 'openrouter',
+  keyId: 'K',
+  model: 'm',
+  generationId: 'gen-1',
+  promptTokens: 100,
+  completionTokens: 10,
+};
+
+function track(outcomes: (GenerationOutcome | null)[], prices: { prompt: string; completion: string } | null) {
+  const clock = new EagerClock();
+  const events: RawEvent[] = [];
+  const tracker = new GenerationTracker({
+    clock,
+    logger: recordingLogger(),
+    ask: () => {
+      const outcome = outcomes.shift() ?? null;
+      return outcome && Promise.resolve(outcome);
+    },
+    prices: () => Promise.resolve(prices),
+    record: (event) => events.push(event),
+  });
+  tracker.track(untold);
+  tracker.track(untold);
+  return { clock, events, tracker };
+}
+
+describe('the tracker', () => {
+  const notReady: GenerationOutcome = { kind: 'not-ready', reason: 'x' };
+
+  it('asks after 1, 2 and 4 s until the record is ready, once for each generation, and records it', async () => {
+    const { clock, events, tracker } = track([notReady, notReady, { kind: 'found', record: { costMicros: 5 } }], null);
+    await until('it is recorded', () => events.length === 1);
+    expect(clock.waits).toEqual([1000, 2000, 4000]);
+    expect(events[0]).toMatchObject({
+      operation: 'usage.track',
+      generationId: 'gen-1',
+      costMicros: 5,
+      costSource: 'generation',
+      caller: 'flow',
+    });
+    expect(tracker.pending).toBe(0);
+  });
+
+  it('falls back to the price list after 16 s', async () => {
+    const { clock, events } = track(
+      Array.from({ length: 5 }, () => notReady),
+      { prompt: '0.000001', completion: '0.00001' },
+    );
+    await until('it is recorded', () => events.length === 1);
+    expect(clock.waits).toEqual([1000, 2000, 4000, 8000, 16_000]);
+    expect(events[0]).toMatchObject({ costMicros: 200, costSource: 'prices' });
+  });
+
+  it('leaves a cost unknown that nobody tells', async () => {
+    const { events, tracker } = track([{ kind: 'refused', status: 401 }], null);
+    await until('it has given up', () => tracker.pending === 0);
+    expect(events).toEqual([]);
+  });
+
+  it('has nothing to do for a call that is known in full, or that it recorded itself', () => {
+    const event: RawEvent = {
+      operation: 'completion.create',
+      status: 'success',
+      provider: 'p',
+      generationId: 'g',
+      promptTokens: 1,
+      costMicros: 0,
+    };
+    expect(untoldOf(event)).toBeNull();
+    expect(untoldOf({ ...event, costMicros: null, operation: 'usage.track' })).toBeNull();
+    expect(untoldOf({ ...event, costMicros: null, generationId: null })).toBeNull();
+    expect(untoldOf({ ...event, costMicros: null })).toMatchObject({ generationId: 'g' });
+  });
+});
