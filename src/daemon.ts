@@ -35,13 +35,12 @@ import { KeyLookup } from './operations/key-lookup.ts';
 import { openPools } from './operations/open-pools.ts';
 import { recordRequests } from './operations/request-audit.ts';
 import { configWarnings, keyWarnings } from './operations/standing-warnings.ts';
-import { tellStranger } from './operations/stranger-audit.ts';
+import { tellLostSocket, tellReload, tellStranger } from './operations/daemon-audit.ts';
 import { createOperations } from './operations/table.ts';
 import { PROTOCOL_VERSION } from './protocol/limits.ts';
 import { startRefreshing } from './refreshers/start.ts';
 import { createReloadableProviders } from './providers/reloadable.ts';
 import { ConfigKeeper } from './service/config-keeper.ts';
-import { createProviders } from './providers/registry.ts';
 import { startUsage } from './usage-parts.ts';
 
 /** Is how long requests in flight may go on after the signal to stop. */
@@ -105,11 +104,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
       access.replace(next.access);
       limits.change(userLimits(next));
     },
-    onReload: (outcome) => {
-      const detail = outcome.kind === 'reloaded' ? `applied ${outcome.applied.join(', ')}` : outcome.kind;
-      const result = outcome.kind === 'kept' ? 'failed' : 'changed';
-      journal.record({ caller: null, operation: 'config.reload', credential: null, outcome: result, detail });
-    },
+    onReload: tellReload(journal),
   });
   const vault = new Vault({ paths, knownProviders: providers.names(), redactor, clock, logger });
   if ((await initEnvFile(paths.envFile)) === 'created') logger.info(`made ${paths.envFile} from the template`);
@@ -118,32 +113,13 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
   const { defaultProvider } = config;
   const events = new EventHub();
   const lookup = new KeyLookup({ vault, providers, paths, defaultProvider });
+  const surroundings = { config, paths, vault, providers, lookup, clock, logger };
   const state = new StateStore({ path: join(paths.state, 'state.json'), clock, logger });
   await state.open();
   releasers.add('the state', () => state.flush());
-  const { pools, checks, release } = openPools({
-    config,
-    paths,
-    vault,
-    providers,
-    lookup,
-    state,
-    events,
-    clock,
-    logger,
-  });
+  const { pools, checks, release } = openPools({ ...surroundings, state, events });
   releasers.add('the pools', release);
-  const { usage, record, retention } = startUsage({
-    config,
-    paths,
-    vault,
-    providers,
-    lookup,
-    redactor,
-    clock,
-    logger,
-    releasers,
-  });
+  const { usage, record, retention } = startUsage({ ...surroundings, redactor, releasers });
   const completer = new Completer({
     providers,
     keys: pools,
@@ -239,8 +215,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
     clock,
     logger,
     restart: () => server.restart(),
-    onLost: (detail) =>
-      journal.record({ caller: null, operation: 'socket.restart', credential: null, outcome: 'changed', detail }),
+    onLost: tellLostSocket(journal),
   });
   releasers.add('the guard of the socket', guard.start());
   releasers.add('the watch over the configuration', keeper.watch());

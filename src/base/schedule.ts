@@ -73,11 +73,6 @@ export function startSchedule(
   };
 }
 
-/** Throws AipassError BAD_REQUEST when a text is no cron pattern; `name` says whose it is. */
-export function assertPattern(pattern: string, name: string): void {
-  parsePattern(pattern, name);
-}
-
 function parsePattern(pattern: string, name: string): Cron {
   try {
     return new Cron(pattern, { paused: true });

@@ -12,11 +12,9 @@ import type { Caller } from '../callers/caller.ts';
 import type { Admission } from '../callers/gate.ts';
 import type { Dispatch } from '../operations/dispatcher.ts';
 import type { DaemonMessage, RequestId, Welcome } from '../protocol/messages.ts';
+import { isRecord, isRequestId, label } from './message-fields.ts';
 import { overUserLimit } from './refusals.ts';
-import { MAX_CALLER_LENGTH, PROTOCOL_VERSION } from '../protocol/limits.ts';
-
-/** Is the longest request id that is accepted, in characters. */
-const MAX_ID_LENGTH = 256;
+import { PROTOCOL_VERSION } from '../protocol/limits.ts';
 
 /** Is what a connection needs of its socket. */
 export interface Wire {
@@ -248,16 +246,4 @@ export class Connection {
   #refuse(error: AipassError): void {
     this.#options.wire.send({ type: 'error', data: { error: error.toWire() } });
   }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function isRequestId(id: unknown): id is RequestId {
-  return typeof id === 'string' ? id.length <= MAX_ID_LENGTH : typeof id === 'number' && Number.isFinite(id);
-}
-
-function label(value: unknown): string | null {
-  return typeof value === 'string' && value.trim() !== '' ? plainText(value, MAX_CALLER_LENGTH) : null;
 }
