@@ -144,7 +144,8 @@ export class Completer {
       return keys.lease({ provider, model, exclude: tried });
     } catch (error) {
       if (!keys.acquire) throw error;
-      // Whoever was tried rests now; when its rest is over, it may serve again.
+      // Whoever was tried rests now; when its rest is over, which may be already, it may serve again.
+      if (params.maxWaitMs !== undefined && params.maxWaitMs > 0) tried.clear();
       const wait = { maxWaitMs: params.maxWaitMs, spentMs: clock.monotonic() - start, signal };
       const lease = await keys.acquire({ provider, model, exclude: tried }, wait);
       tried.clear();

@@ -40,13 +40,13 @@ export class HeldLeases {
     return leaseId;
   }
 
-  /** Settles a lease of a connection; returns false for one that it does not hold (any more). */
-  settle(leaseId: string, closed: AbortSignal, outcome: LeaseOutcome): boolean {
+  /** Settles a lease of a connection and returns it, or undefined where the connection does not hold it (any more). */
+  settle(leaseId: string, closed: AbortSignal, outcome: LeaseOutcome): KeyLease | undefined {
     const leases = this.#byConnection.get(closed);
     const lease = leases?.get(leaseId);
-    if (!leases || !lease) return false;
+    if (!leases || !lease) return undefined;
     leases.delete(leaseId);
     lease.settle(outcome);
-    return true;
+    return lease;
   }
 }

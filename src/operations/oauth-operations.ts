@@ -11,7 +11,9 @@ import type { Accounts } from '../refreshers/accounts.ts';
 import { CONSENT_LIMIT_MS, type Consents } from '../refreshers/consents.ts';
 import type { RefreshOutcome } from '../refreshers/outcome.ts';
 import type { TokenWorker } from '../refreshers/worker-process.ts';
+import { eventCaller } from './event-caller.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
+import { recordRelease, type RecordEvent } from './record-release.ts';
 
 /** Is the validity that a token has at least when nobody asks for more, in seconds. */
 const MIN_VALID_S = 60;
@@ -24,6 +26,7 @@ export interface OauthOperationsOptions {
   readonly accounts: Accounts;
   readonly consents: Consents;
   readonly worker: TokenWorker;
+  readonly record: RecordEvent;
 }
 
 const name = z.string().min(1).max(200);
@@ -38,21 +41,22 @@ const scopes = z
   .max(200);
 
 /** Makes the operations. */
-export function oauthOperations({ accounts, consents, worker }: OauthOperationsOptions): AnyOperation[] {
+export function oauthOperations({ accounts, consents, worker, record }: OauthOperationsOptions): AnyOperation[] {
   return [
     defineOperation<'token.get'>({
       name: 'token.get',
       right: 'reveal',
+      audit: { outcome: 'released', credential: (params) => params.name },
       schema: z.strictObject({
         name,
         minValidSeconds: z.number().min(0).max(MAX_MIN_VALID_S).optional(),
         scopes: scopes.optional(),
       }),
-      handle: (params) =>
-        accounts.token(params.name, {
-          minValidMs: (params.minValidSeconds ?? MIN_VALID_S) * 1000,
-          scopes: params.scopes ?? [],
-        }),
+      handle(params, { caller }) {
+        const wanted = { minValidMs: (params.minValidSeconds ?? MIN_VALID_S) * 1000, scopes: params.scopes ?? [] };
+        const released = { ...eventCaller(caller), operation: 'token.get', provider: params.name, keyId: params.name };
+        return recordRelease(record, released, () => accounts.token(params.name, wanted));
+      },
     }),
     defineOperation<'oauth.list'>({
       name: 'oauth.list',
@@ -63,6 +67,7 @@ export function oauthOperations({ accounts, consents, worker }: OauthOperationsO
     defineOperation<'oauth.refresh'>({
       name: 'oauth.refresh',
       right: 'use',
+      audit: { outcome: 'changed', credential: (params) => params.name ?? null },
       schema: z.strictObject({ name: name.optional() }),
       handle: async (params) => ({
         results: (await accounts.refresh(params.name)).map((one) => describeRefresh(one.name, one.outcome)),
@@ -71,6 +76,7 @@ export function oauthOperations({ accounts, consents, worker }: OauthOperationsO
     defineOperation<'oauth.reauth'>({
       name: 'oauth.reauth',
       right: 'admin',
+      audit: { outcome: 'changed', credential: (params) => params.name },
       schema: z.strictObject({
         name,
         scopes: scopes.optional(),
@@ -103,6 +109,7 @@ export function oauthOperations({ accounts, consents, worker }: OauthOperationsO
     defineOperation<'oauth.revoke'>({
       name: 'oauth.revoke',
       right: 'admin',
+      audit: { outcome: 'changed', credential: (params) => params.name },
       schema: z.strictObject({ name }),
       async handle(params) {
         const keeper = await accounts.find(params.name);

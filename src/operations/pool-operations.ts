@@ -7,10 +7,13 @@ import type { Vault } from '../credentials/vault.ts';
 import { outcomeOf } from '../pools/reported-outcome.ts';
 import type { Pools } from '../pools/pools.ts';
 import type { PoolCheckProgress } from '../protocol/pool.ts';
+import { eventCaller } from './event-caller.ts';
 import { HeldLeases } from './held-leases.ts';
 import type { KeyChecks } from './key-checks.ts';
 import type { KeyLookup } from './key-lookup.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
+import { pooledCall } from './pooled-call.ts';
+import type { RecordEvent } from './record-release.ts';
 
 /** Is what these operations need. */
 export interface PoolOperationsOptions {
@@ -18,6 +21,7 @@ export interface PoolOperationsOptions {
   readonly lookup: KeyLookup;
   readonly pools: Pools;
   readonly checks: KeyChecks;
+  readonly record: RecordEvent;
 }
 
 const provider = z.string().min(1).max(64).optional();
@@ -29,7 +33,7 @@ const headerFields = z
   .refine((headers) => Object.keys(headers).length <= 256, 'holds more than 256 fields');
 
 /** Makes the operations. */
-export function poolOperations({ vault, lookup, pools, checks }: PoolOperationsOptions): AnyOperation[] {
+export function poolOperations({ vault, lookup, pools, checks, record }: PoolOperationsOptions): AnyOperation[] {
   const held = new HeldLeases();
   const providersWithKeys = (): string[] => [...new Set(vault.keys().map((key) => key.provider))];
 
@@ -67,6 +71,10 @@ export function poolOperations({ vault, lookup, pools, checks }: PoolOperationsO
     defineOperation<'pool.lease'>({
       name: 'pool.lease',
       right: 'reveal',
+      audit: {
+        outcome: 'released',
+        credential: (params, result) => `${result?.provider ?? params.provider ?? ''}/${result?.keyId ?? ''}`,
+      },
       schema: z.strictObject({
         provider,
         model,
@@ -100,7 +108,11 @@ export function poolOperations({ vault, lookup, pools, checks }: PoolOperationsO
         tokens: z.int().min(0).optional(),
         costUsd: z.number().min(0).optional(),
       }),
-      handle: (report, { closed }) => ({ settled: held.settle(report.leaseId, closed, outcomeOf(report)) }),
+      handle(report, { caller, closed }) {
+        const lease = held.settle(report.leaseId, closed, outcomeOf(report));
+        if (lease) record({ ...eventCaller(caller), ...pooledCall(lease, report) });
+        return { settled: lease !== undefined };
+      },
     }),
   ];
 }

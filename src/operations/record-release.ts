@@ -8,18 +8,25 @@ import type { RawEvent } from '../usage/event.ts';
 /** Keeps an event; see usage/usage.ts. */
 export type RecordEvent = (event: RawEvent) => void;
 
-/** Hands out a credential and records it, with how that ended. Throws what `release` throws. */
+/** Hands out a credential, at once or later, and records it with how that ended. Fails as `release` does. */
 export function recordRelease<Result>(
   record: RecordEvent,
   event: Omit<RawEvent, 'status'>,
-  release: () => Result,
-): Result {
-  try {
-    const result = release();
+  release: () => Promise<Result> | Result,
+): Promise<Result> | Result {
+  const released = (result: Result): Result => {
     record({ ...event, status: 'success' });
     return result;
-  } catch (error) {
+  };
+  const failed = (error: unknown): never => {
     record({ ...event, status: 'failed', errorCode: error instanceof AipassError ? error.code : 'INTERNAL' });
     throw error;
+  };
+  let result: Promise<Result> | Result;
+  try {
+    result = release();
+  } catch (error) {
+    return failed(error);
   }
+  return result instanceof Promise ? result.then(released, failed) : released(result);
 }

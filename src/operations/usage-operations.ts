@@ -111,12 +111,14 @@ export function usageOperations(options: UsageOperationsOptions): AnyOperation[]
     defineOperation<'usage.prune'>({
       name: 'usage.prune',
       right: 'admin',
+      audit: { outcome: 'changed', credential: () => null },
       schema: z.strictObject({ days: days.optional(), dryRun: z.boolean().optional() }),
       handle: (params) => usage.prune(params.days ?? retention.days, retention.totalsDays, params.dryRun === true),
     }),
     defineOperation<'usage.import'>({
       name: 'usage.import',
       right: 'admin',
+      audit: { outcome: 'changed', credential: () => null },
       schema: z.strictObject({ text: z.string().max(64 * 1024 * 1024) }),
       handle: ({ text }) => usage.ask('import', readAipassUsage(text)),
     }),
