@@ -169,7 +169,10 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
       onStranger: quietStrangers(clock, tellStranger(journal, logger)),
     }),
     servesOthers: () => access.servesOthers,
-    beforeWrite: () => journal.flush(),
+    beforeWrite: () => {
+      journal.flush();
+      usage.flush();
+    },
     welcome: { protocol: PROTOCOL_VERSION, version, pid: process.pid },
     logger,
     dispatch: createDispatcher(

@@ -5,7 +5,6 @@
  * CANCELLED where it may have had effects. The next request opens a new line.
  */
 
-import { randomUUID } from 'node:crypto';
 import { AipassError } from '../base/errors.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
@@ -48,7 +47,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 /** Talks to the daemon. */
 export class Session {
   /** Names the session in the daemon's records; it outlives a lost line. */
-  readonly id = `client-${randomUUID()}`;
+  readonly id = `client-${process.pid}-${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}`;
   readonly #options: SessionOptions;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;

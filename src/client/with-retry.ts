@@ -5,8 +5,8 @@
  * broke seldom broke alone; and the call is handed an agent of its own for libraries that take one.
  */
 
-import { Agent as HttpAgent, globalAgent as httpAgent } from 'node:http';
-import { Agent as HttpsAgent, globalAgent as httpsAgent } from 'node:https';
+import type { Agent as HttpAgent } from 'node:http';
+import type { Agent as HttpsAgent } from 'node:https';
 import { AipassError } from '../base/errors.ts';
 
 /** Is one try, as the call sees it. */
@@ -48,7 +48,7 @@ export async function withRetry<T>(work: (attempt: Attempt) => Promise<T>, optio
     const agents =
       number === 1
         ? undefined
-        : { https: new HttpsAgent({ keepAlive: false }), http: new HttpAgent({ keepAlive: false }) };
+        : { https: new (https().Agent)({ keepAlive: false }), http: new (http().Agent)({ keepAlive: false }) };
     try {
       return await work({ number, httpsAgent: agents?.https, httpAgent: agents?.http });
     } catch (error) {
@@ -125,8 +125,17 @@ function retryAfter(error: object, now: number): number | undefined {
 }
 
 /** Closes the connections that nobody uses now, and only those: calls under way keep theirs. */
+/** Not by import: that loads every lazy export too (WebSocket, and fetch with it), whenever the client is loaded. */
+function http(): typeof import('node:http') {
+  return process.getBuiltinModule('node:http');
+}
+
+function https(): typeof import('node:https') {
+  return process.getBuiltinModule('node:https');
+}
+
 function closeIdle(): void {
-  for (const agent of [httpAgent, httpsAgent]) {
+  for (const agent of [http().globalAgent, https().globalAgent]) {
     for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy();
   }
 }

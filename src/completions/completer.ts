@@ -41,7 +41,7 @@ export interface CompleterOptions {
   readonly retry?: RetryPolicy;
   /** Lists whom to ask where a request names no fallbacks. */
   readonly fallbacks?: readonly CompletionFallback[];
-  /** Keeps what happened; has it on disk when it returns, which is before the caller has its answer. */
+  /** Keeps what happened; it is on disk before the caller has its answer. */
   readonly record: (event: RawEvent) => void;
 }
 

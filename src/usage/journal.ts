@@ -1,7 +1,7 @@
 /**
  * The durable queue in front of the database: every event is a line in a file before its reply is sent.
  *
- * One write(2) without waiting for the disk: 5 to 10 µs, and the kernel keeps the line when this process is killed. The
+ * One write(2) for the events of a tick, without waiting for the disk: the kernel keeps them when this process is killed. The
  * disk itself is told once a second, so a power cut costs at most a second. Where the file cannot be written either,
  * events wait in memory, bounded, and are written as soon as that works again.
  */
@@ -37,6 +37,7 @@ export class Journal {
   readonly #appended: (end: JournalPosition) => void;
   #file: { readonly fd: number; readonly segment: number; size: number } | undefined;
   #nextSegment = 0;
+  #batch: string[] = [];
   #waiting: Buffer[] = [];
   #lost = 0;
   #failure: string | null = null;
@@ -51,25 +52,40 @@ export class Journal {
     this.#appended = appended;
   }
 
-  /** Writes one event's JSON as a line. Never throws: what cannot be written waits. */
+  /** Takes one event's JSON; it is a line in the file after the next flush(), which comes at the end of this tick at the latest. */
   append(json: string): void {
-    const line = Buffer.from(`${json}\n`);
+    if (this.#batch.length === 0) process.nextTick(() => this.flush());
+    this.#batch.push(`${json}\n`);
+  }
+
+  /** Writes the lines taken since the last flush, in one write. Never throws: what cannot be written waits. */
+  flush(): void {
+    if (this.#batch.length === 0) return;
+    const lines = this.#batch;
+    this.#batch = [];
+    // Where the file is out of order, lines wait one by one: each fits where little room is left.
+    if (this.#waiting.length > 0 || !this.#write(Buffer.from(lines.join('')))) {
+      for (const line of lines) this.#keep(line);
+    }
+  }
+
+  #keep(text: string): void {
     if (this.#waiting.length >= MAX_WAITING) {
       this.#lost++;
       return;
     }
-    if (this.#waiting.length > 0 || !this.#write(line)) {
-      this.#waiting.push(line);
-      this.#retryLater();
-    }
+    this.#waiting.push(Buffer.from(text));
+    this.#retryLater();
   }
 
   state(): JournalState {
+    this.flush();
     return { waitingInMemory: this.#waiting.length, lost: this.#lost, failure: this.#failure };
   }
 
   /** Writes what waits, as far as that works, and closes the file. */
   close(): void {
+    this.flush();
     this.#closed = true;
     this.#cancelRetry?.();
     this.#cancelSync?.();

@@ -60,6 +60,11 @@ export class Usage {
     this.#journal.append(JSON.stringify(event));
   }
 
+  /** Has on disk what was recorded so far: before a reply leaves, so that no completion is answered and forgotten. */
+  flush(): void {
+    this.#journal.flush();
+  }
+
   /** Asks the store; rejects with a hint while the database does not work. */
   ask<Name extends keyof ThreadCalls>(
     name: Name,
