@@ -71,7 +71,13 @@ export function openLogSink(options: LogSinkOptions): LogSink {
 
   return {
     write({ level, message, fields, at }) {
-      log.log(level, message, { timestamp: new Date(at).toISOString(), ...(fields === undefined ? {} : { fields }) });
+      const line = { timestamp: new Date(at).toISOString(), ...(fields === undefined ? {} : { fields }) };
+      try {
+        log.log(level, message, line);
+      } catch {
+        // winston throws where its file could not be opened; whoever wrote the line must not suffer for it.
+        if (file) log.remove(file);
+      }
     },
     close: () =>
       new Promise((resolve) => {

@@ -23,8 +23,13 @@ export async function main(argv: readonly string[], runDaemon: () => Promise<num
   const out = new Output(process.stdout, process.stderr, process.env);
   // A reader that has seen enough (`| head`) is no error.
   process.stdout.on('error', (error) => {
-    if (systemErrorCode(error) === 'EPIPE') process.exit(0);
+    const code = systemErrorCode(error);
+    if (code === 'EPIPE') process.exit(0);
+    out.error(new AipassError('INTERNAL', `cannot write the output: ${code ?? 'unknown reason'}`));
+    process.exit(2);
   });
+  // Nobody is left to tell.
+  process.stderr.on('error', () => {});
 
   const [word, ...rest] = argv;
   const verb = await loadVerb(word);

@@ -30,7 +30,7 @@ export class Subscriptions {
       set.delete(listener);
       if (set.size === 0 && this.#listeners.get(event) === set) this.#listeners.delete(event);
       if (this.#listeners.size > 0) return;
-      clearTimeout(this.#resubscribe);
+      this.#stopRenewing();
       this.#session.hold(false);
     };
   }
@@ -51,16 +51,24 @@ export class Subscriptions {
 
   /** Subscribes again after a while; for a line that was lost. */
   renew(): void {
-    if (this.#listeners.size === 0) return;
-    clearTimeout(this.#resubscribe);
-    this.#resubscribe = setTimeout(() => this.#subscribe(), this.#resubscribeMs);
+    // A lost line is told of twice, as lost and by the request that failed with it.
+    if (this.#listeners.size === 0 || this.#resubscribe) return;
+    this.#resubscribe = setTimeout(() => {
+      this.#resubscribe = undefined;
+      this.#subscribe();
+    }, this.#resubscribeMs);
     this.#resubscribeMs = Math.min(this.#resubscribeMs * 2, RESUBSCRIBE_MS[1]);
   }
 
   /** Forgets every listener. */
   close(): void {
-    clearTimeout(this.#resubscribe);
+    this.#stopRenewing();
     this.#listeners.clear();
+  }
+
+  #stopRenewing(): void {
+    clearTimeout(this.#resubscribe);
+    this.#resubscribe = undefined;
   }
 
   #subscribe(): void {

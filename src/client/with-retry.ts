@@ -5,8 +5,8 @@
  * broke seldom broke alone; and the call is handed an agent of its own for libraries that take one.
  */
 
-import type { Agent as HttpAgent } from 'node:http';
-import type { Agent as HttpsAgent } from 'node:https';
+import type * as Http from 'node:http';
+import type * as Https from 'node:https';
 import { AipassError } from '../base/errors.ts';
 
 /** Is one try, as the call sees it. */
@@ -14,8 +14,8 @@ export interface Attempt {
   /** Begins at 1. */
   readonly number: number;
   /** Is a fresh agent for `https:` and one for `http:`, from the second try on; undefined in the first. */
-  readonly httpsAgent: HttpsAgent | undefined;
-  readonly httpAgent: HttpAgent | undefined;
+  readonly httpsAgent: Https.Agent | undefined;
+  readonly httpAgent: Http.Agent | undefined;
 }
 
 /** Says how often and how fast to try; each has a default. */
@@ -126,11 +126,11 @@ function retryAfter(error: object, now: number): number | undefined {
 
 /** Closes the connections that nobody uses now, and only those: calls under way keep theirs. */
 /** Not by import: that loads every lazy export too (WebSocket, and fetch with it), whenever the client is loaded. */
-function http(): typeof import('node:http') {
+function http(): typeof Http {
   return process.getBuiltinModule('node:http');
 }
 
-function https(): typeof import('node:https') {
+function https(): typeof Https {
   return process.getBuiltinModule('node:https');
 }
 

@@ -119,15 +119,26 @@ async function isAlive(holder: string): Promise<boolean> {
   } catch (error) {
     if (systemErrorCode(error) !== 'EPERM') return false;
   }
+  if (await isDefunct(pid)) return false;
   const started = await readStartTime(pid);
   return started === undefined || startTime === '-' || started === startTime;
 }
 
+/** Tells whether a process has ended and only waits for its parent to notice (state Z or X, field 3 of /proc/pid/stat). */
+async function isDefunct(pid: number): Promise<boolean> {
+  const state = (await readStat(pid))?.[0];
+  return state === 'Z' || state === 'X';
+}
+
 /** Reads when a process started, in clock ticks since boot (field 22 of /proc/pid/stat, proc(5)); undefined where there is no /proc. */
 async function readStartTime(pid: number): Promise<string | undefined> {
+  return (await readStat(pid))?.[19];
+}
+
+async function readStat(pid: number): Promise<string[] | undefined> {
   const stat = await readIfThere(`/proc/${pid}/stat`);
   // The second field is the program's name in parentheses, and may hold anything: count from the last one.
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

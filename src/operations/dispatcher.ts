@@ -43,6 +43,9 @@ export interface DispatcherParts {
   readonly audit: RecordRequest;
 }
 
+/** Is the most elements that a list or an object among the parameters may have. */
+const MAX_ELEMENTS = 20_000;
+
 /** Is the most problems of one request's parameters that are named. */
 const MAX_ISSUES = 5;
 
@@ -95,6 +98,7 @@ export function createDispatcher(operations: readonly AnyOperation[], parts: Dis
           hint: 'ask the owner of this daemon for it',
         });
       }
+      assertModest(op, params);
       const parsed = operation.schema.safeParse(params ?? {});
       if (!parsed.success) throw badParameters(op, parsed.error);
       known = parsed.data;
@@ -122,6 +126,19 @@ function unknownOperation(op: string, known: Iterable<string>): AipassError {
   return new AipassError('BAD_REQUEST', `unknown operation "${plainText(op, 64)}"`, {
     hint: near === undefined ? 'see the README for the operations' : `did you mean "${near}"?`,
   });
+}
+
+/** Refuses what no request needs: a schema names every element that is wrong, and millions of them would hold up everybody. */
+function assertModest(op: string, params: unknown): void {
+  const fields: readonly unknown[] = typeof params === 'object' && params !== null ? Object.values(params) : [];
+  for (const field of [params, ...fields.slice(0, MAX_ELEMENTS)]) {
+    if (typeof field !== 'object' || field === null) continue;
+    const size = Array.isArray(field) ? field.length : Object.keys(field).length;
+    if (size <= MAX_ELEMENTS) continue;
+    throw new AipassError('BAD_REQUEST', `${op}: a parameter has more than ${MAX_ELEMENTS} elements`, {
+      hint: 'send fewer',
+    });
+  }
 }
 
 function badParameters(op: string, error: z.ZodError): AipassError {

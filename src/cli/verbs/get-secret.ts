@@ -35,8 +35,9 @@ export const getSecret: Verb = {
         `usage: aipassd get-secret ${USAGE}`,
       );
     }
-    const aipass = await connect();
     const file = args.text('out');
+    if (file !== undefined) await assertOrdinary(file);
+    const aipass = await connect();
     if (file === undefined) {
       const { secrets } = await aipass.request('secret.list', { provider: name.slice(0, name.indexOf('/')) });
       const found = secrets.find((one) => one.name === name);
@@ -54,3 +55,15 @@ export const getSecret: Verb = {
     return 0;
   },
 };
+
+/** Refuses a target that is no ordinary file: a device or a pipe would be replaced by one. */
+async function assertOrdinary(file: string): Promise<void> {
+  const path = resolve(file);
+  const { stat } = await import('node:fs/promises');
+  const found = await stat(path).catch(() => null);
+  if (file !== '' && !/^\/(dev|proc)\//.test(path) && (found === null || found.isFile())) return;
+  throw new UsageError(
+    `--out needs the path of a file, and "${file}" is none`,
+    'give the path of a new or an ordinary file',
+  );
+}

@@ -55,10 +55,7 @@ export async function* pruneSteps(connection: StoreConnection, cutoffs: PruneCut
     { grain: BLOCK, before: horizons.daysSince + GRAINS[BLOCK].ms - 1 },
   ] as const;
   for (const { grain, before } of limits) {
-    const key = sql.raw('grain, kind, caller, bucket, value, status');
-    const deleteTotals = sql`delete from totals where (${key}) in (select ${key} from totals
-      where grain = ${grain} and bucket < ${bucketOf(before, grain)} limit ${sql.lit(SLICE_ROWS)})`;
-    yield* repeat(connection, 'totals', deleteTotals);
+    yield* pruneTotals(connection, grain, bucketOf(before, grain));
   }
 
   const deleteSessions = sql`delete from sessions where (session, status) in
@@ -71,6 +68,31 @@ export async function* pruneSteps(connection: StoreConnection, cutoffs: PruneCut
   yield* repeat(connection, 'other', deleteNames);
 
   while (await connection.shrink()) yield { kind: 'other', deleted: 0 };
+}
+
+/**
+ * Deletes the totals of one grain before a bucket, one view after the other: within a view they are a run of neighbours,
+ * while a search over all of them would pass what is kept again in every slice.
+ */
+async function* pruneTotals(connection: StoreConnection, grain: number, before: number): AsyncGenerator<PruneStep> {
+  const key = sql.raw('grain, kind, caller, bucket, value, status');
+  for (let view = { kind: -1, caller: -1 }; ;) {
+    const next = await connection.db
+      .selectFrom('totals')
+      .select(['kind', 'caller'])
+      .where('grain', '=', grain)
+      .where((where) => where(where.refTuple('kind', 'caller'), '>', where.tuple(view.kind, view.caller)))
+      .orderBy('kind')
+      .orderBy('caller')
+      .limit(1)
+      .executeTakeFirst();
+    if (!next) return;
+    view = next;
+    const deleteTotals = sql`delete from totals where (${key}) in (select ${key} from totals
+      where grain = ${grain} and kind = ${view.kind} and caller = ${view.caller} and bucket < ${before}
+      limit ${sql.lit(SLICE_ROWS)})`;
+    yield* repeat(connection, 'totals', deleteTotals);
+  }
 }
 
 async function* repeat(
