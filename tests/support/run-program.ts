@@ -3,7 +3,7 @@
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { afterAll } from 'vitest';
+import { afterTests } from './after-tests.ts';
 
 /** Says how a program is started. */
 export interface ProgramOptions {
@@ -32,7 +32,7 @@ const running = new Set<ChildProcess>();
 const killAll = (): void => {
   for (const child of running) child.kill('SIGKILL');
 };
-afterAll(killAll);
+await afterTests(killAll);
 process.on('exit', killAll);
 
 /** Is a running program. `await using` kills it at the end of the test. */

@@ -8,15 +8,15 @@ import { mkdtempSync, realpathSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
-import { afterAll } from 'vitest';
 import { resolvePaths, type Paths } from '../../src/base/paths.ts';
+import { afterTests } from './after-tests.ts';
 
 /** Is how long the system's temporary folder may be before /tmp is taken instead, in bytes. */
 const MAX_TMPDIR_BYTES = 60;
 
 /** Holds the homes that are not removed yet, for the case that a test fails before it can see to that. */
 const homes = new Set<string>();
-afterAll(async () => {
+await afterTests(async () => {
   for (const path of homes) await rm(path, { recursive: true, force: true, maxRetries: 5 });
 });
 
