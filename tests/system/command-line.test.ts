@@ -66,6 +66,9 @@ describe('the command line with a daemon', () => {
     await running.cli(['get-secret', 'telegram/bot', '--out', file, '--json']);
     expect(readFileSync(file, 'utf8')).toBe('{\n  "bot_token": "tg-0123456789"\n}\n');
 
+    for (const target of ['/dev/null', '/proc/self/fd/1', folder, '']) {
+      expect((await running.cli(['get-secret', 'telegram/bot', '--out', target])).code).toBe(1);
+    }
     const missing = await running.cli(['get-secret', 'telegram/none']);
     expect(missing).toMatchObject({ code: 2, stdout: '' });
     expect((await running.cli(['get-secret', 'nonsense'])).code).toBe(1);

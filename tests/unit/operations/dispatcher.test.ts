@@ -54,6 +54,22 @@ describe('the dispatcher', () => {
     expect(dispatch('status.get', { x: 1 }, contextWith())).not.toBeInstanceOf(Promise);
   });
 
+  it.each([
+    ['a list', { list: Array.from({ length: 20_001 }, () => 0) }],
+    ['an object', { list: Object.fromEntries(Array.from({ length: 20_001 }, (_, index) => [`k${index}`, 0])) }],
+  ])('refuses %s of more elements than any request needs, before its schema looks at each', async (_name, params) => {
+    let looked = 0;
+    const element = z.unknown().refine(() => {
+      looked += 1;
+      return false;
+    });
+    const schema = z.strictObject({ list: z.union([z.array(element), z.record(z.string(), element)]) });
+    const { dispatch } = dispatching(operation({ schema }));
+    const error = await failure(dispatch('status.get', params, contextWith()));
+    expect(error).toMatchObject({ code: 'BAD_REQUEST', message: expect.stringContaining('20000 elements') });
+    expect(looked).toBe(0);
+  });
+
   it('answers later where the handler does', async () => {
     const { dispatch } = dispatching(operation({ handle: () => Promise.resolve(7) }));
     await expect(dispatch('status.get', {}, contextWith())).resolves.toStrictEqual({ kind: 'done', result: 7 });
