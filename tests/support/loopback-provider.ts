@@ -191,6 +191,8 @@ class Loopback implements LoopbackProvider {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
+    // Node's 5 s would close an idle connection just as a slow machine sends the next request on it.
+    this.#server.keepAliveTimeout = 120_000;
     this.#server.listen(0, '127.0.0.1');
     await once(this.#server, 'listening');
     this.#routes.set('/v1/models', { kind: 'json', body: MODELS });
