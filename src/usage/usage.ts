@@ -65,11 +65,12 @@ export class Usage {
     this.#journal.flush();
   }
 
-  /** Asks the store; rejects with a hint while the database does not work. */
+  /** Asks the store, which has heard of everything recorded before; rejects with a hint while the database does not work. */
   ask<Name extends keyof ThreadCalls>(
     name: Name,
     params: ThreadCalls[Name]['params'],
   ): Promise<ThreadCalls[Name]['result']> {
+    this.#journal.flush();
     return this.#thread.call(name, params);
   }
 

@@ -106,6 +106,7 @@ describe('the usage of a daemon', () => {
     const data = { total_cost: 0.25, native_tokens_prompt: 7, native_tokens_completion: 2, model: 'acme/huge' };
     provider.route('/v1/generation', { kind: 'json', body: { data } });
     const first = await runCli(home, ['track', 'gen-elsewhere', 'by-hand']);
+    expect(first.stderr).toBe('');
     expect(first.stdout).toContain('Tracked: 7 prompt + 2 completion tokens, $0.250000');
     const again = await runCli(home, ['track', 'gen-elsewhere']);
     expect(again.stdout).toContain('counted once');

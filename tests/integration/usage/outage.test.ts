@@ -54,6 +54,11 @@ describe('recording usage', () => {
     expect(await requests(usage)).toBe(200);
     expect(usage.status()).toMatchObject({ database: 'ready', kind: 'sqlite', queued: false, queuedBytes: 0, lost: 0 });
     expect(usage.warnings()).toEqual([]);
+    // The thread is awake now, and answers faster than a tick ends.
+    for (let more = 1; more <= 20; more++) {
+      record(usage, 1);
+      expect(await requests(usage)).toBe(200 + more);
+    }
   });
 
   it('loses and repeats nothing when a run ends without its database having been told', async () => {
