@@ -2,7 +2,7 @@
  * The part of the composition root that concerns usage: where it is kept, and who is asked what a call cost.
  */
 
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import type { Clock } from './base/clock.ts';
 import type { Config } from './base/config-schema.ts';
@@ -19,12 +19,16 @@ import type { Providers } from './providers/registry.ts';
 import type { RawEvent } from './usage/event.ts';
 import { askGeneration } from './usage/generation.ts';
 import { GenerationTracker, untoldOf } from './usage/generation-tracker.ts';
+import { Mark } from './usage/mark.ts';
 import { PriceBook } from './usage/prices.ts';
 import { isPostgresUrl } from './usage/store/open.ts';
 import { Usage } from './usage/usage.ts';
 
 /** Is how far back a new daemon asks for what one before it did not live to hear. */
 const RESUME_MS = 10 * 60_000;
+
+/** Is the length of an event's id. */
+const ID_BYTES = 6;
 
 /** Makes the recording of usage, not yet started: beside the state, or where the configuration says. */
 export function createUsage(
@@ -41,8 +45,22 @@ export function createUsage(
     clock,
     logger,
     redact: (text) => redactor.redact(text),
-    randomId: () => randomBytes(6).readUIntBE(0, 6),
+    randomId: createRandomIds(),
   });
+}
+
+/** Returns a source of 48 random bits; random bytes cost little only when many are drawn at once. */
+function createRandomIds(): () => number {
+  const bytes = Buffer.alloc(ID_BYTES * 512);
+  let used = bytes.length;
+  return () => {
+    if (used === bytes.length) {
+      randomFillSync(bytes);
+      used = 0;
+    }
+    used += ID_BYTES;
+    return bytes.readUIntBE(used - ID_BYTES, ID_BYTES);
+  };
 }
 
 /** Is what the tracker is made of. */
@@ -51,6 +69,7 @@ interface TrackerParts {
   readonly vault: Vault;
   readonly providers: Providers;
   readonly lookup: KeyLookup;
+  readonly paths: Paths;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -58,19 +77,18 @@ interface TrackerParts {
 /** Is what the recording of usage works with. */
 interface UsageSurroundings extends Omit<TrackerParts, 'usage'> {
   readonly config: Config;
-  readonly paths: Paths;
   readonly redactor: Redactor;
   readonly releasers: Releasers;
 }
 
 /** Starts recording, pruning and looking up costs; all of it ends with the releasers. */
-export function startUsage({ config, paths, redactor, releasers, ...parts }: UsageSurroundings): {
+export function startUsage({ config, redactor, releasers, ...parts }: UsageSurroundings): {
   readonly usage: Usage;
   readonly record: (event: RawEvent) => void;
   readonly retention: { readonly days: number; readonly totalsDays: number };
 } {
   const { clock, logger } = parts;
-  const usage = createUsage(config, paths, clock, logger, redactor);
+  const usage = createUsage(config, parts.paths, clock, logger, redactor);
   const { retentionDays: days, totalsRetentionDays: totalsDays } = config.usage;
   const prune = async (): Promise<void> => {
     logger.info('usage was pruned', { ...(await usage.prune(days, totalsDays)) });
@@ -89,8 +107,9 @@ export function startUsage({ config, paths, redactor, releasers, ...parts }: Usa
   return { usage, record, retention: { days, totalsDays } };
 }
 
-/** Opens the tracker, and lets it go on with what the last daemon did not live to hear. */
-function openTracker({ usage, vault, providers, lookup, clock, logger }: TrackerParts): GenerationTracker {
+/** Opens the tracker, and lets it go on with what the last daemon did not live to hear; the mark tells whether there is any. */
+function openTracker({ usage, vault, providers, lookup, paths, clock, logger }: TrackerParts): GenerationTracker {
+  const mark = new Mark(join(paths.state, 'unpriced'));
   const prices = new PriceBook((name, signal) => {
     const provider = providers.get(name);
     return fetchModels(provider, vault.keys(name)[0]?.value ?? null, signal);
@@ -105,9 +124,12 @@ function openTracker({ usage, vault, providers, lookup, clock, logger }: Tracker
     },
     prices: (provider, model, signal) => prices.prices(provider, model, signal),
     record: (event) => usage.record(event),
+    onWaiting: (isWaiting) => mark.set(isWaiting),
   });
+  if (!mark.isSet()) return tracker;
   usage.ask('unpriced', { since: clock.now() - RESUME_MS, provider: GENERATION_PROVIDER }).then(
     (generations) => {
+      if (generations.length === 0) mark.set(false);
       for (const generation of generations) {
         tracker.track({ ...generation, caller: null, provider: GENERATION_PROVIDER });
       }

@@ -24,6 +24,7 @@ import { promisify } from 'node:util';
 import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import type { Warning } from '../base/warning.ts';
+import { LineBuffer } from './line-buffer.ts';
 import { findCut, type PruneRule } from './prune.ts';
 import {
   PRUNE_OPERATION,
@@ -87,11 +88,9 @@ class FileJournal implements AuditJournal {
   readonly #clock: Clock;
   #fd: number | null;
   #last: ChainPlace;
-  /** Is what was chained but is not in the file yet. */
-  #waiting: string[] = [];
-  #waitingBytes = 0;
-  /** Is what remains of a write that the disk took only in part. */
-  #partial: Buffer | null = null;
+  /** Holds what was chained but is not in the file yet. */
+  readonly #waiting = new LineBuffer();
+  #willFlush = false;
   #failure: string | null = null;
   #pruning = false;
 
@@ -107,28 +106,26 @@ class FileJournal implements AuditJournal {
   }
 
   record(entry: AuditEntry): void {
-    if (this.#fd === null || this.#waitingBytes > MAX_WAITING_BYTES) {
+    if (this.#fd === null || this.#waiting.waiting > MAX_WAITING_BYTES) {
       throw new AipassError('INTERNAL', `the audit takes no lines: ${this.#failure ?? 'it is closed'}`, {
         hint: `make room or mend ${this.#path}; what cannot be recorded is not done`,
       });
     }
-    if (this.#waiting.length === 0) process.nextTick(() => this.flush());
+    if (!this.#willFlush) {
+      this.#willFlush = true;
+      process.nextTick(this.#flushAtLast);
+    }
     this.#append(printRecord(entry, this.#clock.now(), this.#last));
   }
 
   flush(): void {
-    if (this.#fd === null || (this.#waiting.length === 0 && this.#partial === null)) return;
-    const lines = Buffer.from(this.#waiting.join(''));
-    let bytes = this.#partial === null ? lines : Buffer.concat([this.#partial, lines]);
-    this.#waiting = [];
+    if (this.#fd === null || this.#waiting.waiting === 0) return;
     try {
-      while (bytes.length > 0) bytes = bytes.subarray(writeSync(this.#fd, bytes));
+      this.#waiting.writeTo(this.#fd);
       this.#failure = null;
     } catch (error) {
       this.#failure = systemErrorCode(error) ?? 'unknown reason';
     }
-    this.#partial = bytes.length > 0 ? bytes : null;
-    this.#waitingBytes = bytes.length;
   }
 
   warning(): Warning | null {
@@ -184,10 +181,13 @@ class FileJournal implements AuditJournal {
     }
   }
 
+  readonly #flushAtLast = (): void => {
+    this.#willFlush = false;
+    this.flush();
+  };
+
   #append(line: string): void {
-    this.#last = { seq: this.#last.seq + 1, hash: hashLine(line) };
-    this.#waiting.push(`${line}\n`);
-    this.#waitingBytes += line.length + 1;
+    this.#last = { seq: this.#last.seq + 1, hash: hashLine(this.#waiting.add(line)) };
   }
 
   async #pruneOnce(fd: number, rule: PruneRule): Promise<number> {
@@ -215,7 +215,7 @@ class FileJournal implements AuditJournal {
       if (this.#fd !== fd) return 0;
       this.flush();
       const rest = fstatSync(fd).size - copied;
-      if (rest < 0 || this.#partial !== null) return 0;
+      if (rest < 0 || this.#waiting.waiting > 0) return 0;
       if (rest > 0) writeSync(copy.fd, readStretch(fd, copied, rest));
       const detail = printPlace(cut.place);
       const line = printRecord(

@@ -58,30 +58,18 @@ export const PRUNE_OPERATION = 'audit.prune';
 
 const MAX_TEXT = 512;
 
-/** Returns the hash of one line, given without its end. */
-export function hashLine(line: string): string {
+/** Returns the hash of one line, given without its end; text is hashed as UTF-8. */
+export function hashLine(line: string | Uint8Array): string {
   return hash('sha256', line);
 }
 
 /** Prints an entry as the line that follows `after`, without its end. */
 export function printRecord(entry: AuditEntry, at: number, after: ChainPlace): string {
-  const { caller } = entry;
-  return JSON.stringify({
-    seq: after.seq + 1,
-    at,
-    caller: caller && {
-      uid: caller.uid,
-      pid: caller.pid,
-      startedAt: caller.startedAt,
-      executable: plain(caller.executable),
-      name: plain(caller.name),
-    },
-    operation: plain(entry.operation),
-    credential: plain(entry.credential),
-    outcome: entry.outcome,
-    ...(entry.detail === undefined ? {} : { detail: plain(entry.detail) }),
-    previous: after.hash,
-  });
+  // By hand: a caller comes again and again, and printing it anew would be most of the work.
+  const caller = entry.caller === null ? 'null' : printCaller(entry.caller);
+  const detail = entry.detail === undefined ? '' : `,"detail":${printText(entry.detail)}`;
+  const what = `"operation":${printText(entry.operation)},"credential":${printText(entry.credential)}`;
+  return `{"seq":${after.seq + 1},"at":${at},"caller":${caller},${what},"outcome":"${entry.outcome}"${detail},"previous":"${after.hash}"}`;
 }
 
 /** Prints the anchor that stands for everything up to a place. */
@@ -103,6 +91,33 @@ export function parseLine(line: string): AuditRecord | AuditAnchor | null {
     return null;
   }
   return isAnchor(value) || isRecord(value) ? value : null;
+}
+
+const printedCallers = new WeakMap<AuditCaller, string>();
+
+function printCaller(caller: AuditCaller): string {
+  let printed = printedCallers.get(caller);
+  if (printed === undefined) {
+    const { uid, pid, startedAt, executable, name } = caller;
+    printed = JSON.stringify({ uid, pid, startedAt, executable: plain(executable), name: plain(name) });
+    printedCallers.set(caller, printed);
+  }
+  return printed;
+}
+
+/** Remembers how texts are printed: names of operations and credentials are few. */
+const printedTexts = new Map<string, string>();
+const MAX_PRINTED = 1000;
+
+function printText(text: string | null): string {
+  if (text === null) return 'null';
+  let printed = printedTexts.get(text);
+  if (printed === undefined) {
+    printed = JSON.stringify(plain(text));
+    if (printedTexts.size >= MAX_PRINTED) printedTexts.clear();
+    printedTexts.set(text, printed);
+  }
+  return printed;
 }
 
 function plain(text: string | null): string | null {

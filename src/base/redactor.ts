@@ -21,9 +21,14 @@ const KEY_SHAPES =
 /** Matches one run of characters that keys are made of, at least as long as the shortest part worth masking. */
 const KEY_RUN = new RegExp(`[A-Za-z0-9_.~+/=-]{${MIN_PART_LENGTH},}`, 'g');
 
+/** Bounds what is remembered of texts that came through unchanged: names of callers, keys and models come again and again. */
+const MAX_HARMLESS = 1000;
+const MAX_HARMLESS_LENGTH = 256;
+
 /** Masks known values and key-shaped runs in text. */
 export class Redactor {
   readonly #bySource = new Map<string, ReadonlySet<string>>();
+  readonly #harmless = new Set<string>();
   #values: readonly string[] = [];
 
   /** Replaces the set of values that one source has to mask; short ones are dropped, long ones are tried first. */
@@ -38,10 +43,21 @@ export class Redactor {
     this.#bySource.set(source, known);
     const all = new Set([...this.#bySource.values()].flatMap((one) => [...one]));
     this.#values = [...all].toSorted((a, b) => b.length - a.length);
+    this.#harmless.clear();
   }
 
   /** Returns the text with every known value, every piece of one, and every key-shaped run replaced by a placeholder. */
   redact(text: string): string {
+    if (this.#harmless.has(text)) return text;
+    const result = this.#mask(text);
+    if (result === text && text.length <= MAX_HARMLESS_LENGTH) {
+      if (this.#harmless.size >= MAX_HARMLESS) this.#harmless.clear();
+      this.#harmless.add(text);
+    }
+    return result;
+  }
+
+  #mask(text: string): string {
     let result = text;
     for (const value of this.#values) {
       if (result.includes(value)) result = result.replaceAll(value, SECRET_PLACEHOLDER);

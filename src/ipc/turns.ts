@@ -8,7 +8,7 @@
 import type { Line } from './line.ts';
 
 /** Is how many frames of one chunk are dealt with at once: what a client that does many things at a time has in flight. */
-export const AT_ONCE = 32;
+export const AT_ONCE = 64;
 
 /** Is how long the turns of one pass through the loop may take, in milliseconds. */
 const PASS_MS = 3;

@@ -64,15 +64,16 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
       },
       handle(params, { caller }) {
         const asked = { provider: params.provider ?? options.defaultProvider, keyId: params.keyId };
-        let found: ApiKey | undefined;
         return recordRelease(
-          (event) => options.record({ ...event, ...(found && { provider: found.provider, keyId: found.keyId }) }),
+          options.record,
           { ...eventCaller(caller), operation: 'key.get', ...asked },
           () => {
             // A key that is named is meant, whatever state it is in.
-            found = params.keyId === undefined ? usableKey(params.provider) : lookup.key(params.provider, params.keyId);
+            const found =
+              params.keyId === undefined ? usableKey(params.provider) : lookup.key(params.provider, params.keyId);
             return { provider: found.provider, keyId: found.keyId, key: found.value.reveal() };
           },
+          ({ provider, keyId: id }) => ({ provider, keyId: id }),
         );
       },
     }),

@@ -8,14 +8,15 @@ import type { RawEvent } from '../usage/event.ts';
 /** Keeps an event; see usage/usage.ts. */
 export type RecordEvent = (event: RawEvent) => void;
 
-/** Hands out a credential, at once or later, and records it with how that ended. Fails as `release` does. */
+/** Hands out a credential, at once or later, and records it with how that ended; `told` is what the result adds. Fails as `release` does. */
 export function recordRelease<Result>(
   record: RecordEvent,
   event: Omit<RawEvent, 'status'>,
   release: () => Promise<Result> | Result,
+  told?: (result: Result) => Pick<RawEvent, 'provider' | 'keyId'>,
 ): Promise<Result> | Result {
   const released = (result: Result): Result => {
-    record({ ...event, status: 'success' });
+    record({ ...event, ...told?.(result), status: 'success' });
     return result;
   };
   const failed = (error: unknown): never => {

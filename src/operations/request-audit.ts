@@ -11,6 +11,16 @@ import type { DispatchOutcome, RecordRequest } from './dispatcher.ts';
 
 /** Makes the recorder over a journal. */
 export function recordRequests(journal: Pick<AuditJournal, 'record'>, redactor: Redactor): RecordRequest {
+  const described = new WeakMap<Caller, AuditCaller>();
+  /** Returns the caller as it was described before, unless its name has become a secret since. */
+  const describe = (caller: Caller): AuditCaller => {
+    const name = caller.name === null ? null : redactor.redact(caller.name);
+    const known = described.get(caller);
+    if (known?.name === name) return known;
+    const fresh = describeCaller(caller, name);
+    described.set(caller, fresh);
+    return fresh;
+  };
   return (operation, params, { caller }, outcome) => {
     const refused = outcome.kind === 'failed' && outcome.error.code === 'FORBIDDEN';
     const { audit } = operation;
@@ -24,7 +34,7 @@ export function recordRequests(journal: Pick<AuditJournal, 'record'>, redactor: 
     // A caller may have put a key where a name belongs.
     const credential = named === null ? null : redactor.redact(named);
     journal.record({
-      caller: describeCaller(caller, redactor),
+      caller: describe(caller),
       operation: operation.name,
       credential,
       outcome: auditOutcome(audit?.outcome, refused, outcome),
@@ -42,12 +52,12 @@ function auditOutcome(
   return outcome.kind === 'done' && whenDone !== undefined ? whenDone : 'failed';
 }
 
-function describeCaller({ peer, name }: Caller, redactor: Redactor): AuditCaller {
+function describeCaller({ peer }: Caller, name: string | null): AuditCaller {
   return {
     uid: peer?.uid ?? null,
     pid: peer?.pid ?? null,
     startedAt: peer?.startedAt ?? null,
     executable: peer?.executable ?? null,
-    name: name === null ? null : redactor.redact(name),
+    name,
   };
 }

@@ -161,7 +161,7 @@ export interface ImportReport {
 
 /** Is how the recording of usage is. */
 export interface UsageStatusReport {
-  /** Is `ready`, `opening`, or why the database does not take events now; they queue on disk meanwhile. */
+  /** Is `ready`, `opening`, `asleep` (closed because nothing was recorded or asked for a while), or why the database does not take events now; they queue on disk meanwhile. */
   readonly database: string;
   readonly kind: 'sqlite' | 'postgres';
   readonly queued: boolean;

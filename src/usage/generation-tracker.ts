@@ -57,6 +57,8 @@ export interface TrackerOptions {
   /** Returns what a model costs, or null where nobody says. */
   readonly prices: (provider: string, model: string, signal: AbortSignal) => Promise<TokenPrices | null>;
   readonly record: (event: RawEvent) => void;
+  /** Is told when the first generation is waited for, and when none is any more; not at the end of the daemon. */
+  readonly onWaiting: (isWaiting: boolean) => void;
 }
 
 /** Waits for the records of generations. */
@@ -80,6 +82,7 @@ export class GenerationTracker {
     if (generationId === null || this.#stop.signal.aborted) return;
     const place = `${untold.provider} ${generationId}`;
     if (this.#pending.has(place) || this.#pending.size >= MAX_PENDING) return;
+    if (this.#pending.size === 0) this.#options.onWaiting(true);
     this.#attempt(place, { ...untold, generationId }, 0);
   }
 
@@ -106,8 +109,8 @@ export class GenerationTracker {
     const outcome = await this.#askOnce(untold);
     if (this.#stop.signal.aborted) return;
     if (outcome?.kind === 'found') {
-      this.#pending.delete(place);
       this.#options.record(trackedEvent(untold, outcome.record, 'generation'));
+      this.#forget(place);
     } else if (outcome?.kind === 'not-ready') this.#attempt(place, untold, attempt + 1);
     else await this.#end(place, untold);
   }
@@ -134,8 +137,12 @@ export class GenerationTracker {
     } catch (error) {
       this.#options.logger.debug('the price list was not to be had', { error });
     } finally {
-      this.#pending.delete(place);
+      this.#forget(place);
     }
+  }
+
+  #forget(place: string): void {
+    if (this.#pending.delete(place) && this.#pending.size === 0) this.#options.onWaiting(false);
   }
 }
 

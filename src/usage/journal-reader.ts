@@ -4,10 +4,11 @@
  * A line that is no event (half written when the power went, or damaged) is counted and passed over.
  */
 
-import { closeSync, openSync, readSync, rmSync } from 'node:fs';
+import { closeSync, openSync, readSync, rmSync, truncateSync } from 'node:fs';
 import { systemErrorCode } from '../base/errors.ts';
-import { EVENT_STATUSES, type UsageEvent } from './event.ts';
-import { listSegments, segmentPath, type JournalPosition } from './segments.ts';
+import type { UsageEvent } from './event.ts';
+import { parseEvents } from './journal-lines.ts';
+import { listSegments, segmentBytes, segmentPath, type JournalPosition } from './segments.ts';
 
 /** Is how much of a segment is read at once. */
 const CHUNK_BYTES = 256 * 1024;
@@ -27,7 +28,7 @@ export interface JournalBatch {
   readonly damaged: number;
 }
 
-/** Reads up to `limit` events after a position; an empty batch whose end is the position means there is nothing new. */
+/** Reads some `limit` events after a position, whole lines of them; an empty batch whose end is the position means there is nothing new. */
 export function readJournal(folder: string, position: JournalPosition, limit: number): JournalBatch {
   const segments = listSegments(folder).filter((segment) => segment >= position.segment);
   for (const segment of segments) {
@@ -47,6 +48,11 @@ export function deleteReadSegments(folder: string, position: JournalPosition): v
   }
 }
 
+/** Empties the segment that was read to its end; its number stays, so that the next one has a higher one. */
+export function emptyReadSegment(folder: string, position: JournalPosition): void {
+  if (segmentBytes(folder, position.segment) === position.offset) truncateSync(segmentPath(folder, position.segment));
+}
+
 function readSegment(folder: string, from: JournalPosition, limit: number, isNewest: boolean): JournalBatch {
   const bytes = readChunk(segmentPath(folder, from.segment), from.offset);
   const events: UsageEvent[] = [];
@@ -57,8 +63,8 @@ function readSegment(folder: string, from: JournalPosition, limit: number, isNew
     end !== -1 && events.length < limit;
     end = bytes.indexOf(END_OF_LINE, start)
   ) {
-    const event = parseEvent(bytes.toString('utf8', start, end));
-    if (event) events.push(event);
+    const found = parseEvents(bytes.toString('utf8', start, end));
+    if (found) events.push(...found);
     else damaged++;
     start = end + 1;
   }
@@ -83,28 +89,4 @@ function readChunk(path: string, offset: number): Buffer {
   } finally {
     closeSync(fd);
   }
-}
-
-/** Reads one line. Events were bounded before they were written, so that only damage has to be told from them. */
-function parseEvent(line: string): UsageEvent | null {
-  try {
-    const value: unknown = JSON.parse(line);
-    return isEvent(value) ? value : null;
-  } catch {
-    return null;
-  }
-}
-
-function isEvent(value: unknown): value is UsageEvent {
-  if (typeof value !== 'object' || value === null) return false;
-  const fields: Partial<Record<keyof UsageEvent, unknown>> = value;
-  return (
-    Number.isSafeInteger(fields.at) &&
-    Number.isSafeInteger(fields.id) &&
-    typeof fields.caller === 'string' &&
-    typeof fields.run === 'string' &&
-    typeof fields.operation === 'string' &&
-    typeof fields.status === 'string' &&
-    Object.hasOwn(EVENT_STATUSES, fields.status)
-  );
 }

@@ -5,7 +5,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 
@@ -28,13 +28,13 @@ export function segmentPath(folder: string, segment: number): string {
   return join(folder, `${String(segment).padStart(10, '0')}.jsonl`);
 }
 
-/** Lists the numbers of the segments that are there, lowest first; none for a folder that is not. */
+/** Lists the numbers of the segments that are there, lowest first; none for a folder that is not there, or is none. */
 export function listSegments(folder: string): number[] {
   let names: string[];
   try {
     names = readdirSync(folder);
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return [];
+    if (['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return [];
     throw error;
   }
   return names
@@ -43,6 +43,11 @@ export function listSegments(folder: string): number[] {
       return number === undefined ? [] : [Number(number)];
     })
     .sort((a, b) => a - b);
+}
+
+/** Returns the length of a segment in bytes; 0 for one that is not there. */
+export function segmentBytes(folder: string, segment: number): number {
+  return statSync(segmentPath(folder, segment), { throwIfNoEntry: false })?.size ?? 0;
 }
 
 /**

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import type { UsageEvent } from './event.ts';
-import { deleteReadSegments, readJournal, type JournalBatch } from './journal-reader.ts';
+import { deleteReadSegments, emptyReadSegment, readJournal, type JournalBatch } from './journal-reader.ts';
 import { JOURNAL_START, openJournalFolder, type JournalPosition } from './segments.ts';
 import type { PruneCutoffs } from './store/prune.ts';
 import { databaseFailure, type DatabaseFailure } from './store/failure.ts';
@@ -92,13 +92,14 @@ export class StoreRunner {
     }
   }
 
-  /** Brings in what it can at once, and closes the database. */
-  async close(): Promise<void> {
+  /** Brings in what it can at once, and closes the database; `last` tells that nobody writes the journal any more. */
+  async close(last: boolean): Promise<void> {
     this.#cancelRetry?.();
     await this.#inTurn(async () => {
       this.#closed = true;
       try {
         if (!this.#failure) await this.#caughtUp();
+        if (last) emptyReadSegment(this.#options.journalFolder, this.#position);
       } catch {
         // It stays in the journal for the next run.
       }

@@ -1,5 +1,6 @@
 /**
- * The main thread's end of the usage thread: starts it, asks it, and starts it again when it fell.
+ * The main thread's end of the usage thread: starts it when there is something to do, asks it, starts it again when it
+ * fell, and lets it go when nothing was recorded or asked for a while: it holds some 25 MB.
  */
 
 import { Worker } from 'node:worker_threads';
@@ -12,11 +13,18 @@ import type { FromThread, ThreadCalls, ThreadData, ToThread } from './thread-mes
 
 const RESTART_AFTER_MS = 1000;
 
+/** Is how long the thread stays with nothing to do. */
+const RETIRE_AFTER_MS = 60_000;
+
+/** Is how long the journal may grow before the thread is told: a commit for many events costs little more than for one. */
+const WAKE_AFTER_MS = 50;
+
 /** Bounds the wait for the thread to bring in the last events; the rest stays in the journal. */
 const CLOSE_LIMIT_MS = 5000;
 
 /** Is a call that waits for its answer. */
 interface PendingCall {
+  readonly message: ToThread;
   readonly resolve: (result: never) => void;
   readonly reject: (error: AipassError) => void;
 }
@@ -31,6 +39,11 @@ export class StoreThread {
   #lastId = 0;
   #wakeSent = false;
   #closed = false;
+  /** Tells that the thread was told to go, and hears nothing any more. */
+  #retiring = false;
+  /** Tells that the thread fell, and when it is started again is settled. */
+  #fell = false;
+  #usedAt = 0;
   #state: RunnerState = { failure: null, open: false, position: JOURNAL_START, damaged: 0 };
 
   constructor(data: ThreadData, clock: Clock, logger: Logger) {
@@ -39,30 +52,26 @@ export class StoreThread {
     this.#logger = logger;
   }
 
-  start(): void {
-    if (this.#closed) return;
-    // Run from the sources, as the tests do, the thread's file is a .ts too.
-    const file = import.meta.url.endsWith('.ts') ? './thread-main.ts' : './thread-main.js';
-    const worker = new Worker(new URL(file, import.meta.url), { workerData: this.#data, name: 'usage' });
-    this.#worker = worker;
-    worker.on('message', (message: FromThread) => this.#heard(message));
-    worker.on('error', (error) => this.#logger.error('the usage thread failed', { error }));
-    worker.on('exit', () => this.#ended(worker));
-    worker.unref();
-  }
-
   /** Returns how the database was when it last changed. */
   get state(): RunnerState {
     return this.#state;
   }
 
-  /** Tells the thread that the journal has grown; many in one turn of the event loop are one message. */
+  /** Tells whether there is no thread because there is nothing to do. */
+  get isAsleep(): boolean {
+    return this.#worker === undefined && !this.#fell;
+  }
+
+  /** Tells the thread that the journal has grown; who asks it something need not. */
   wake(): void {
     if (this.#wakeSent) return;
     this.#wakeSent = true;
-    setImmediate(() => {
+    this.#clock.after(WAKE_AFTER_MS, () => {
       this.#wakeSent = false;
-      this.#say({ kind: 'wake' });
+      // One that starts begins with the journal by itself, and one that fell will.
+      if (!this.#worker) this.#start();
+      else if (this.#retiring) this.wake();
+      else this.#say({ kind: 'wake' });
     });
   }
 
@@ -72,15 +81,17 @@ export class StoreThread {
     params: ThreadCalls[Name]['params'],
   ): Promise<ThreadCalls[Name]['result']> {
     return new Promise((resolve, reject) => {
-      if (!this.#worker) {
+      if (this.#closed || this.#fell) {
         reject(threadGone());
         return;
       }
       const id = ++this.#lastId;
-      this.#pending.set(id, { resolve, reject });
+      const message: ToThread = { kind: 'call', id, name, params };
+      this.#pending.set(id, { message, resolve, reject });
+      if (!this.#worker) this.#start();
+      else if (!this.#retiring) this.#say(message);
       // The thread keeps the process alive only while somebody waits for it.
-      this.#worker.ref();
-      this.#say({ kind: 'call', id, name, params });
+      this.#worker?.ref();
     });
   }
 
@@ -93,14 +104,45 @@ export class StoreThread {
       worker.once('exit', () => resolve());
     });
     worker.ref();
-    this.#say({ kind: 'close' });
+    this.#say({ kind: 'close', last: true });
     const limit = setTimeout(() => void worker.terminate(), CLOSE_LIMIT_MS);
     await ended;
     clearTimeout(limit);
   }
 
+  #start(): void {
+    if (this.#closed || this.#worker || this.#fell) return;
+    // Run from the sources, as the tests do, the thread's file is a .ts too.
+    const file = import.meta.url.endsWith('.ts') ? './thread-main.ts' : './thread-main.js';
+    const worker = new Worker(new URL(file, import.meta.url), { workerData: this.#data, name: 'usage' });
+    this.#worker = worker;
+    this.#retiring = false;
+    worker.on('message', (message: FromThread) => this.#heard(message));
+    worker.on('error', (error) => this.#logger.error('the usage thread failed', { error }));
+    worker.on('exit', () => this.#ended(worker));
+    worker.unref();
+    this.#usedAt = this.#clock.monotonic();
+    this.#retireLater();
+    for (const { message } of this.#pending.values()) this.#say(message);
+  }
+
   #say(message: ToThread): void {
+    this.#usedAt = this.#clock.monotonic();
     this.#worker?.postMessage(message);
+  }
+
+  #retireLater(): void {
+    this.#clock.after(RETIRE_AFTER_MS, () => {
+      if (!this.#worker || this.#closed || this.#retiring) return;
+      // One whose database does not work tries again by itself, and tells when it does.
+      const isBusy = this.#pending.size > 0 || this.#wakeSent || this.#state.failure !== null;
+      if (isBusy || this.#clock.monotonic() - this.#usedAt < RETIRE_AFTER_MS) {
+        this.#retireLater();
+        return;
+      }
+      this.#retiring = true;
+      this.#say({ kind: 'close', last: false });
+    });
   }
 
   #heard(message: FromThread): void {
@@ -131,9 +173,16 @@ export class StoreThread {
   #ended(worker: Worker): void {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
-    for (const { reject } of this.#pending.values()) reject(threadGone());
-    this.#pending.clear();
-    if (!this.#closed) this.#clock.after(RESTART_AFTER_MS, () => this.start());
+    this.#state = { ...this.#state, open: false };
+    if (this.#closed || !this.#retiring) {
+      for (const { reject } of this.#pending.values()) reject(threadGone());
+      this.#pending.clear();
+      this.#fell = true;
+      this.#clock.after(RESTART_AFTER_MS, () => {
+        this.#fell = false;
+        this.#start();
+      });
+    } else if (this.#pending.size > 0) this.#start();
   }
 }
 

@@ -18,11 +18,11 @@ export type ThreadCalls = StoreCalls & {
   prune: { params: PruneCutoffs; result: { events: number; totals: number } };
 };
 
-/** Is what the main thread says: there is more in the journal, do this, end. */
+/** Is what the main thread says: there is more in the journal, do this, end. After the `last` end nobody writes the journal any more. */
 export type ToThread =
   | { readonly kind: 'wake' }
   | { readonly kind: 'call'; readonly id: number; readonly name: keyof ThreadCalls; readonly params: unknown }
-  | { readonly kind: 'close' };
+  | { readonly kind: 'close'; readonly last: boolean };
 
 /** Is what the usage thread says: how it is, and what became of a call. */
 export type FromThread =

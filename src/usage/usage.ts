@@ -1,19 +1,21 @@
 /**
  * Who used what: records every call, and answers questions about them. What the rest of the daemon knows of usage.
  *
- * `record` returns when the event is in the journal, in microseconds, whatever the database does: an event whose reply
- * was sent survives the death of the process. Answers come from the usage thread.
+ * `record` takes microseconds, whatever the database does. A call is in the journal before its reply is sent, and so
+ * survives the death of the process; the release of a credential follows within some milliseconds. Answers come from
+ * the usage thread.
  */
 
 import { randomUUID } from 'node:crypto';
-import { statSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Warning } from '../base/warning.ts';
 import type { EventPage, EventQuery, PruneReport, UsageStatusReport } from '../protocol/usage.ts';
-import { normaliseEvent, type RawEvent } from './event.ts';
+import { isCall, normaliseEvent, type RawEvent } from './event.ts';
 import { Journal } from './journal.ts';
-import { listSegments, segmentPath } from './segments.ts';
+import { printEvents, type Moment } from './journal-lines.ts';
+import { WaitingReleases } from './waiting-releases.ts';
+import { listSegments, segmentBytes } from './segments.ts';
 import { isPostgresUrl } from './store/open.ts';
 import { StoreThread } from './store-thread.ts';
 import type { ThreadCalls } from './thread-messages.ts';
@@ -40,24 +42,26 @@ export class Usage {
   readonly #options: UsageOptions;
   readonly #thread: StoreThread;
   readonly #journal: Journal;
+  readonly #releases: WaitingReleases;
 
   constructor(options: UsageOptions) {
     const { database, journalFolder, clock, logger } = options;
     this.#options = options;
     this.#thread = new StoreThread({ database, journalFolder }, clock, logger);
     this.#journal = new Journal(journalFolder, clock, () => this.#thread.wake());
+    this.#releases = new WaitingReleases(options, (raw, again) => this.#append(raw, again));
   }
 
-  /** Starts the usage thread; returns at once, however the database is. */
+  /** Has the database take what an earlier run left in the journal; returns at once, however the database is. */
   start(): void {
-    this.#thread.start();
+    const { journalFolder } = this.#options;
+    if (listSegments(journalFolder).some((segment) => segmentBytes(journalFolder, segment) > 0)) this.#thread.wake();
   }
 
   /** Records one event. Never throws, never waits for the database. */
   record(raw: RawEvent): void {
-    const { clock, randomId, redact } = this.#options;
-    const event = normaliseEvent(raw, { now: clock.now(), id: randomId(), run: this.run, redact });
-    this.#journal.append(JSON.stringify(event));
+    if (isCall(raw)) this.#append(raw);
+    else this.#releases.add(raw);
   }
 
   /** Has on disk what was recorded so far: before a reply leaves, so that no completion is answered and forgotten. */
@@ -70,6 +74,7 @@ export class Usage {
     name: Name,
     params: ThreadCalls[Name]['params'],
   ): Promise<ThreadCalls[Name]['result']> {
+    this.#releases.flush();
     this.#journal.flush();
     return this.#thread.call(name, params);
   }
@@ -101,10 +106,11 @@ export class Usage {
 
   /** Tells how the recording is. */
   status(): UsageStatusReport {
+    this.#releases.flush();
     const { failure, open, damaged, position } = this.#thread.state;
     const journal = this.#journal.state();
     return {
-      database: failure?.reason ?? (open ? 'ready' : 'opening'),
+      database: failure?.reason ?? (this.#thread.isAsleep ? 'asleep' : open ? 'ready' : 'opening'),
       kind: isPostgresUrl(this.#options.database) ? 'postgres' : 'sqlite',
       queued: failure !== null || journal.waitingInMemory > 0,
       queuedBytes: this.#bytesAfter(position),
@@ -134,16 +140,24 @@ export class Usage {
 
   /** Ends the recording; what the database has not taken stays in the journal for the next run. */
   async close(): Promise<void> {
+    this.#releases.flush();
     this.#journal.close();
     await this.#thread.close();
+  }
+
+  #append(raw: RawEvent, again: readonly Moment[] = []): void {
+    const { clock, randomId, redact } = this.#options;
+    const event = normaliseEvent(raw, { now: clock.now(), id: randomId(), run: this.run, redact });
+    this.#journal.append(printEvents(event, again));
   }
 
   #bytesAfter(position: { readonly segment: number; readonly offset: number }): number {
     try {
       return listSegments(this.#options.journalFolder)
         .filter((segment) => segment >= position.segment)
-        .map((segment) => statSync(segmentPath(this.#options.journalFolder, segment)).size)
-        .reduce((sum, bytes) => sum + bytes, -position.offset);
+        .map((segment) => ({ segment, bytes: segmentBytes(this.#options.journalFolder, segment) }))
+        .map(({ segment, bytes }) => (segment === position.segment ? Math.max(0, bytes - position.offset) : bytes))
+        .reduce((sum, bytes) => sum + bytes, 0);
     } catch {
       return 0;
     }

@@ -84,5 +84,6 @@ function describeState(key: KeyInfo, pooled: PoolKeyInfo | undefined): string {
 
 /** Prints how the recording of usage is. */
 function printUsageState({ database, queued, queuedBytes }: UsageStatusReport): string {
+  if (database === 'asleep') return 'asleep until something is recorded or asked';
   return queued ? `${database}: events are queued on disk (${queuedBytes} bytes)` : database;
 }

@@ -3,10 +3,11 @@ import { chmodSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { systemClock } from '../../../src/base/clock.ts';
+import { systemClock, type Clock } from '../../../src/base/clock.ts';
 import { segmentPath } from '../../../src/usage/segments.ts';
 import { Usage } from '../../../src/usage/usage.ts';
 import { startEmbeddedPostgres } from '../../support/embedded-postgres.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 import { recordingLogger } from '../../support/recording-logger.ts';
 import { until } from '../../support/until.ts';
 
@@ -22,12 +23,12 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-function open(database = join(folder, 'usage.db')): Usage {
+function open(database = join(folder, 'usage.db'), clock: Clock = systemClock): Usage {
   let id = opened.length * 1_000_000;
   const usage = new Usage({
     database,
     journalFolder: join(folder, 'queue'),
-    clock: systemClock,
+    clock,
     logger: recordingLogger(),
     redact: (text) => text,
     randomId: () => ++id,
@@ -59,6 +60,45 @@ describe('recording usage', () => {
       record(usage, 1);
       expect(await requests(usage)).toBe(200 + more);
     }
+  });
+
+  it('lets the thread go when there was nothing to do for a minute, and loses nothing by it', async () => {
+    const clock = new ManualClock(Date.now());
+    const usage = open(undefined, clock);
+    expect(usage.status().database).toBe('asleep');
+    record(usage, 3);
+    expect(await requests(usage)).toBe(3);
+    expect(usage.status().database).toBe('ready');
+    clock.advance(59_000);
+    record(usage, 1);
+    clock.advance(59_000);
+    expect(usage.status().database).toBe('ready');
+    clock.advance(120_000);
+    // Recorded and asked while the thread is about to go: both wait for the next.
+    record(usage, 2);
+    usage.flush();
+    clock.advance(1000);
+    expect(await requests(usage)).toBe(6);
+    clock.advance(120_000);
+    await until('it sleeps', () => usage.status().database === 'asleep');
+    record(usage, 1);
+    usage.flush();
+    clock.advance(1000);
+    await until('the event is brought in', () => usage.status().queuedBytes === 0);
+    expect(await requests(usage)).toBe(7);
+  });
+
+  it('sleeps where an earlier run left nothing to do', async () => {
+    const first = open();
+    record(first, 2);
+    expect(await requests(first)).toBe(2);
+    await first.close();
+    const clock = new ManualClock(Date.now());
+    const second = open(undefined, clock);
+    clock.advance(1000);
+    expect(second.status()).toMatchObject({ database: 'asleep', queuedBytes: 0 });
+    record(second, 1);
+    expect(await requests(second)).toBe(3);
   });
 
   it('loses and repeats nothing when a run ends without its database having been told', async () => {

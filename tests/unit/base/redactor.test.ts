@@ -47,6 +47,13 @@ describe('Redactor', () => {
     expect(redactor.redact('first-value second-value')).toBe('first-value [secret]');
   });
 
+  it('masks a text that passed before its value was learnt', () => {
+    const redactor = knowing('first-value');
+    expect(redactor.redact('my-own-name')).toBe('my-own-name');
+    redactor.learn(['my-own-name']);
+    expect(redactor.redact('my-own-name')).toBe('[secret]');
+  });
+
   it('takes a value for text, not for a pattern', () => {
     expect(knowing('a.c$&d(e').redact('a.c$&d(e abcXXd')).toBe('[secret] abcXXd');
   });

@@ -81,6 +81,7 @@ const untold: Untold = {
 function track(outcomes: (GenerationOutcome | null)[], prices: { prompt: string; completion: string } | null) {
   const clock = new EagerClock();
   const events: RawEvent[] = [];
+  const waiting: boolean[] = [];
   const tracker = new GenerationTracker({
     clock,
     logger: recordingLogger(),
@@ -90,17 +91,21 @@ function track(outcomes: (GenerationOutcome | null)[], prices: { prompt: string;
     },
     prices: () => Promise.resolve(prices),
     record: (event) => events.push(event),
+    onWaiting: (isWaiting) => waiting.push(isWaiting),
   });
   tracker.track(untold);
   tracker.track(untold);
-  return { clock, events, tracker };
+  return { clock, events, tracker, waiting };
 }
 
 describe('the tracker', () => {
   const notReady: GenerationOutcome = { kind: 'not-ready', reason: 'x' };
 
   it('asks after 1, 2 and 4 s until the record is ready, once for each generation, and records it', async () => {
-    const { clock, events, tracker } = track([notReady, notReady, { kind: 'found', record: { costMicros: 5 } }], null);
+    const { clock, events, tracker, waiting } = track(
+      [notReady, notReady, { kind: 'found', record: { costMicros: 5 } }],
+      null,
+    );
     await until('it is recorded', () => events.length === 1);
     expect(clock.waits).toEqual([1000, 2000, 4000]);
     expect(events[0]).toMatchObject({
@@ -111,6 +116,7 @@ describe('the tracker', () => {
       caller: 'flow',
     });
     expect(tracker.pending).toBe(0);
+    expect(waiting).toEqual([true, false]);
   });
 
   it('falls back to the price list after 16 s', async () => {
@@ -124,9 +130,10 @@ describe('the tracker', () => {
   });
 
   it('leaves a cost unknown that nobody tells', async () => {
-    const { events, tracker } = track([{ kind: 'refused', status: 401 }], null);
+    const { events, tracker, waiting } = track([{ kind: 'refused', status: 401 }], null);
     await until('it has given up', () => tracker.pending === 0);
     expect(events).toEqual([]);
+    expect(waiting).toEqual([true, false]);
   });
 
   it('has nothing to do for a call that is known in full, or that it recorded itself', () => {

@@ -1,0 +1,52 @@
+/**
+ * Lines on their way to a file, as bytes: encoded once, so that hashing and writing need not do it again.
+ */
+
+import { writeSync } from 'node:fs';
+
+/** Is the room for the lines of one tick: some 200 of them. More room is made when it is needed. */
+const ROOM_BYTES = 64 * 1024;
+
+/** Is the most bytes of UTF-8 that one unit of a JavaScript string takes. */
+const MAX_BYTES_PER_UNIT = 3;
+
+const END_OF_LINE = 0x0a;
+
+/** Holds lines until a file takes them. */
+export class LineBuffer {
+  #bytes = Buffer.allocUnsafe(ROOM_BYTES);
+  /** Is where what no file has taken begins, and ends. */
+  #from = 0;
+  #to = 0;
+
+  /** Returns how many bytes wait. */
+  get waiting(): number {
+    return this.#to - this.#from;
+  }
+
+  /** Adds a line, given without its end, and returns its bytes, likewise; they are good until the next call. */
+  add(line: string): Uint8Array {
+    this.#makeRoom(line.length * MAX_BYTES_PER_UNIT + 1);
+    const start = this.#to;
+    const end = start + this.#bytes.write(line, start);
+    this.#bytes[end] = END_OF_LINE;
+    this.#to = end + 1;
+    return this.#bytes.subarray(start, end);
+  }
+
+  /** Writes what waits to the end of a file. Throws as `writeSync` does; what was not written then still waits. */
+  writeTo(fd: number): void {
+    // A disk that is just full takes a part.
+    while (this.#from < this.#to) this.#from += writeSync(fd, this.#bytes, this.#from, this.#to - this.#from);
+    this.#from = 0;
+    this.#to = 0;
+    if (this.#bytes.length > ROOM_BYTES) this.#bytes = Buffer.allocUnsafe(ROOM_BYTES);
+  }
+
+  #makeRoom(bytes: number): void {
+    if (this.#to + bytes <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#to + bytes));
+    this.#bytes.copy(larger, this.#from, this.#from, this.#to);
+    this.#bytes = larger;
+  }
+}

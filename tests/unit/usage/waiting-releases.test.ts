@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest';
+import type { RawEvent } from '../../../src/usage/event.ts';
+import { parseEvents, printEvents, type Moment } from '../../../src/usage/journal-lines.ts';
+import { WaitingReleases } from '../../../src/usage/waiting-releases.ts';
+import { usageEvent } from '../../support/usage-events.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+
+const release: RawEvent = { operation: 'key.get', status: 'success', pid: 1, session: 's', keyId: 'K', provider: 'p' };
+
+function waiting() {
+  const clock = new ManualClock(1000);
+  const lines: { release: RawEvent; again: readonly Moment[] }[] = [];
+  let id = 0;
+  const releases = new WaitingReleases({ clock, randomId: () => ++id }, (one, again) =>
+    lines.push({ release: one, again }),
+  );
+  return { clock, lines, releases };
+}
+
+describe('releases that wait', () => {
+  it('share a line with those that differ in their moment alone', () => {
+    const { clock, lines, releases } = waiting();
+    releases.add(release);
+    clock.advance(5);
+    releases.add({ ...release });
+    releases.add({ ...release, keyId: 'L' });
+    releases.add({ ...release, keyId: 'L', status: 'failed', errorCode: 'NOT_FOUND' });
+    releases.add(release);
+    expect(lines).toEqual([]);
+    clock.advance(15);
+    expect(lines).toEqual([
+      { release: { ...release, at: 1000 }, again: [[1005, 1]] },
+      { release: { ...release, keyId: 'L', at: 1005 }, again: [] },
+      { release: { ...release, keyId: 'L', status: 'failed', errorCode: 'NOT_FOUND', at: 1005 }, again: [] },
+      { release: { ...release, at: 1005 }, again: [] },
+    ]);
+    expect(clock.waits).toEqual([]);
+  });
+
+  it('wait no longer when they are many', () => {
+    const { lines, releases } = waiting();
+    for (let i = 0; i < 600; i++) releases.add(release);
+    expect(lines.map(({ again }) => again.length + 1)).toEqual([256, 256]);
+    releases.flush();
+    expect(lines.map(({ again }) => again.length + 1)).toEqual([256, 256, 88]);
+  });
+});
+
+describe('a line of the journal', () => {
+  const event = usageEvent({ operation: 'key.get' });
+
+  it('holds every moment of what happened again', () => {
+    const again: Moment[] = [
+      [event.at + 1, 7],
+      [event.at + 1, 8],
+    ];
+    expect(parseEvents(printEvents(event, []))).toEqual([event]);
+    expect(parseEvents(printEvents(event, again))).toEqual([
+      event,
+      { ...event, at: event.at + 1, id: 7 },
+      { ...event, at: event.at + 1, id: 8 },
+    ]);
+  });
+
+  it.each(['', '{', '[]', 'null', '{"at":1}'])('is damaged where it reads %j', (line) => {
+    expect(parseEvents(line)).toBeNull();
+  });
+
+  it.each([[{ again: 5 }], [{ again: [5] }], [{ again: [[1]] }], [{ again: [[1, 'x']] }], [{ again: [[1, 0.5]] }]])(
+    'is damaged where it holds %j',
+    (damage) => {
+      expect(parseEvents(JSON.stringify({ ...event, ...damage }))).toBeNull();
+    },
+  );
+});
