@@ -10,7 +10,7 @@ import { AccountRecord } from './account-record.ts';
 import { accountStatus, whyReauth, type Grant } from './account-state.ts';
 import type { HeldToken } from './held-token.ts';
 import type { RefreshOutcome } from './outcome.ts';
-import { accountSignature, readAccount } from './read-account.ts';
+import { accountStamp, readAccount } from './read-account.ts';
 import { assertScopes, whyNoToken } from './token-refusal.ts';
 import type { JobAccount, WorkerReport } from './worker/job.ts';
 import { waitAtMost } from './wait-at-most.ts';
@@ -62,20 +62,20 @@ export class AccountKeeper {
   /** Reads the account's file again and takes over what it says. */
   async reload(): Promise<void> {
     const read = ++this.#reads;
-    const signature = await accountSignature(this.#parts.account.file);
+    const stamp = await accountStamp(this.#parts.account);
     const reading = await readAccount(this.name, this.#parts.account.file);
     // A slower, older look must not undo a newer one.
     if (read < this.#applied) return;
     this.#applied = read;
-    this.#seen = signature;
+    this.#seen = stamp;
     const before = this.#record.held;
-    this.#record.apply(reading);
+    this.#record.apply(reading, stamp);
     if (this.#record.held !== before) this.#parts.onToken();
   }
 
-  /** Reads the account's file again if it is not the one that was read last. */
+  /** Reads the account's file again if it, or the file of its client, is not the one that was read last. */
   async look(): Promise<void> {
-    if ((await accountSignature(this.#parts.account.file)) !== this.#seen) await this.reload();
+    if ((await accountStamp(this.#parts.account)) !== this.#seen) await this.reload();
   }
 
   /** Returns the held token where it is good for a caller without special wishes; looks at nothing but memory. */
@@ -91,7 +91,8 @@ export class AccountKeeper {
    * @throws AipassError NOT_FOUND, REAUTH_REQUIRED, UNSAFE_PERMISSIONS or PROVIDER_UNAVAILABLE, each with what to do.
    */
   async token(request: TokenRequest): Promise<HeldToken> {
-    if (!this.#record.isWell()) await this.reload();
+    // What fails may have been mended by hand a moment ago.
+    if (!this.#record.isWell() || this.#record.gate.failures > 0) await this.reload();
     assertScopes(this.#parts.account, this.#record, request.scopes);
     if (this.#record.held?.suffices(request.minValidMs) === true) return this.#record.held;
     if (this.#flight !== undefined || this.#record.mayTry()) {

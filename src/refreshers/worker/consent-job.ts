@@ -13,8 +13,9 @@ import type { ConsentChannel } from './consent-channel.ts';
 import { consentByDevice } from './device-consent.ts';
 import type { GrantAnswer } from './granted.ts';
 import type { WorkerJob, WorkerReport } from './job.ts';
+import type { Unusable } from './judge.ts';
 import { explainWriteFailure, reserveRoom } from './save-tokens.ts';
-import { openTokenClient, type TokenClient, type Unusable, type WorkerTools } from './token-client.ts';
+import { openTokenClient, type TokenClient, type WorkerTools } from './token-client.ts';
 
 /** Is how long the lock of a refresh in flight is waited for, in milliseconds. */
 const LOCK_WAIT_MS = 90_000;

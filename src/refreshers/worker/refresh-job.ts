@@ -10,9 +10,9 @@ import { acquireLock, lockPath, type AccountLock } from '../account-lock.ts';
 import { printWithTokens, tokenTag, type AccountDocument, type GrantedTokens } from '../account-document.ts';
 import { parseAccountName } from '../account-name.ts';
 import type { RefreshOutcome } from '../outcome.ts';
-import { readAccount } from '../read-account.ts';
+import { accountStamp, readAccount } from '../read-account.ts';
 import { missingScopes } from '../scopes.ts';
-import type { MintedToken, WorkerJob } from './job.ts';
+import type { JobAccount, MintedToken, WorkerJob } from './job.ts';
 import { explainWriteFailure, reserveRoom, type Reservation } from './save-tokens.ts';
 import { openTokenClient, renew, serviceAccountScopes, type TokenClient, type WorkerTools } from './token-client.ts';
 
@@ -60,6 +60,7 @@ async function refreshLocked(
   tools: WorkerTools,
   room: Reservation,
 ): Promise<RefreshResult> {
+  const stamp = await accountStamp(job.account);
   const token = await openTokenClient(job.account, tools);
   if (token.kind === 'unusable') return { outcome: token };
   if (token.document === null || token.basis !== job.basis || tokenTag(token.document) !== job.tag) {
@@ -67,7 +68,7 @@ async function refreshLocked(
   }
   let answer = await renew(token);
   if (answer.kind === 'rejected') {
-    if (await changedSoon(job)) return { outcome: { kind: 'superseded' } };
+    if (await changedSoon(job.account, stamp)) return { outcome: { kind: 'superseded' } };
     answer = await renew(token);
   }
   if (answer.kind !== 'granted') return { outcome: answer };
@@ -76,12 +77,11 @@ async function refreshLocked(
   return { outcome: await save(token, token.document, answer.tokens, obtainedAt, room) };
 }
 
-/** Tells whether the grant in the file changes within the next moments. */
-async function changedSoon(job: Extract<WorkerJob, { kind: 'refresh' }>): Promise<boolean> {
+/** Tells whether the account's files change within the next moments. */
+async function changedSoon(account: JobAccount, stamp: string): Promise<boolean> {
   for (const wait of REREAD_MS) {
     await sleep(wait);
-    const reading = await readAccount(job.account.name, job.account.file);
-    if (reading.kind === 'missing' || (reading.kind === 'read' && reading.basis !== job.basis)) return true;
+    if ((await accountStamp(account)) !== stamp) return true;
   }
   return false;
 }
