@@ -14,7 +14,7 @@ import { accountStamp, readAccount } from './read-account.ts';
 import { assertScopes, whyNoToken } from './token-refusal.ts';
 import type { JobAccount, WorkerReport } from './worker/job.ts';
 import { waitAtMost } from './wait-at-most.ts';
-import type { TokenWorker } from './worker-process.ts';
+import type { ReportListener, TokenWorker } from './worker-process.ts';
 
 /** Is what a keeper works with. */
 export interface KeeperParts {
@@ -48,6 +48,8 @@ export class AccountKeeper {
   readonly #parts: KeeperParts;
   readonly #record: AccountRecord;
   #flight: Promise<RefreshOutcome> | undefined;
+  /** Tells that the worker under way holds tokens that it cannot write. */
+  #unsaved = false;
   #reads = 0;
   #applied = 0;
   #seen: string | undefined;
@@ -110,11 +112,18 @@ export class AccountKeeper {
     return this.#record.isWell();
   }
 
-  /** Renews the token now, whatever its age. Everybody who asks meanwhile gets the same outcome. */
+  /**
+   * Renews the token now, whatever its age. Everybody who asks meanwhile gets the same outcome. While a worker still holds
+   * tokens that it cannot write, that is `unsaved` at once, and no other refresh begins.
+   */
   refresh(): Promise<RefreshOutcome> {
-    this.#flight ??= this.#run().finally(() => {
+    if (this.#flight !== undefined) return this.#flight;
+    const { promise: told, resolve: tell } = Promise.withResolvers<RefreshOutcome>();
+    const whole = this.#run(tell).finally(() => {
       this.#flight = undefined;
+      this.#unsaved = false;
     });
+    this.#flight = Promise.race([told, whole]);
     return this.#flight;
   }
 
@@ -136,7 +145,7 @@ export class AccountKeeper {
   }
 
   status(): AccountStatus {
-    return accountStatus(this.#record.view(this.#flight !== undefined));
+    return accountStatus(this.#record.view(this.#flight !== undefined && !this.#unsaved));
   }
 
   /** Lists what is wrong with the account's file; its mode and owner are the vault's to judge. */
@@ -175,7 +184,7 @@ export class AccountKeeper {
     this.#record.gate.stop();
   }
 
-  async #run(): Promise<RefreshOutcome> {
+  async #run(tell: (outcome: RefreshOutcome) => void): Promise<RefreshOutcome> {
     const before = this.#record.held;
     let outcome: RefreshOutcome = { kind: 'superseded' };
     let grant: Grant | null = null;
@@ -185,24 +194,32 @@ export class AccountKeeper {
       grant = this.#record.grant;
       // Another program, or a worker that outlived an earlier daemon, has brought what was wanted.
       if (held !== before && held !== null && !held.isDue() && this.#record.isWell()) break;
-      outcome = await this.#exchange(grant);
+      outcome = await this.#exchange(grant, tell);
     }
-    const settled = outcome;
-    this.#record.record(settled, grant, () => {
+    this.#settle(outcome, grant);
+    return outcome;
+  }
+
+  #settle(outcome: RefreshOutcome, grant: Grant | null): void {
+    this.#record.record(outcome, grant, () => {
       // Nobody waits for it here; what it brings is in the state.
       this.refresh().catch(() => {});
     });
-    this.#parts.onOutcome(this, settled);
-    return settled;
+    this.#parts.onOutcome(this, outcome);
   }
 
-  async #exchange(grant: Grant | null): Promise<RefreshOutcome> {
+  async #exchange(grant: Grant | null, tell: (outcome: RefreshOutcome) => void): Promise<RefreshOutcome> {
     const { problem } = this.#record;
     if (problem !== null) return { kind: 'unusable', reason: problem.problem, remedy: problem.hint };
     if (grant === null || !grant.renewable) {
       return { kind: 'unusable', ...whyReauth({ ...this.#record.view(false), rejection: null }) };
     }
-    const report = await this.#runWorker(grant);
+    const report = await this.#runWorker(grant, (outcome) => {
+      if (outcome.kind !== 'unsaved' || this.#unsaved) return;
+      this.#unsaved = true;
+      this.#settle(outcome, grant);
+      tell(outcome);
+    });
     await this.reload();
     if (report.kind !== 'outcome') {
       const reason = report.kind === 'refused' ? report.error.message : 'the worker gave no outcome';
@@ -215,10 +232,10 @@ export class AccountKeeper {
     return report.outcome;
   }
 
-  async #runWorker(grant: Grant): Promise<WorkerReport> {
+  async #runWorker(grant: Grant, onReport: ReportListener): Promise<WorkerReport> {
     try {
       const { account, worker } = this.#parts;
-      return await worker.run({ kind: 'refresh', account, basis: grant.basis, tag: grant.tag });
+      return await worker.run({ kind: 'refresh', account, basis: grant.basis, tag: grant.tag }, undefined, onReport);
     } catch (error) {
       const reason = error instanceof Error ? error.message : 'no worker could be started';
       return { kind: 'outcome', outcome: { kind: 'transient', cause: 'server', reason } };

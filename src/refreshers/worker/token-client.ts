@@ -8,6 +8,7 @@ import { Redactor } from '../../base/redactor.ts';
 import type { Secret } from '../../base/secret.ts';
 import { GOOGLE, parseAccountName } from '../account-name.ts';
 import type { AccountDocument } from '../account-document.ts';
+import type { RefreshOutcome } from '../outcome.ts';
 import { mergeSettings, type ProviderSettings } from '../provider-settings.ts';
 import { readAccount, readClient, type ClientIdentity } from '../read-account.ts';
 import { reauthArguments } from '../remedy.ts';
@@ -21,6 +22,8 @@ import type { OauthClient } from './oauth-grants.ts';
 export interface WorkerTools {
   readonly clock: Clock;
   readonly fetch: typeof fetch;
+  /** Is told at once of tokens that were granted and cannot be written yet; the worker goes on trying. */
+  readonly onUnsaved?: (outcome: RefreshOutcome) => void;
 }
 
 /** Is the scope of a service account whose file names none: all that the account itself may do. */
