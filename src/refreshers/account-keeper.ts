@@ -6,6 +6,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountStatus } from '../protocol/oauth.ts';
+import type { AccountMemory } from './account-memory.ts';
 import { AccountRecord } from './account-record.ts';
 import { accountStatus, whyReauth, type Grant } from './account-state.ts';
 import type { HeldToken } from './held-token.ts';
@@ -23,6 +24,7 @@ export interface KeeperParts {
   /** Returns a number in [0, 1). */
   readonly random: () => number;
   readonly worker: TokenWorker;
+  readonly memory: AccountMemory | undefined;
   /** Is told of every outcome, after the state has changed. */
   readonly onOutcome: (keeper: AccountKeeper, outcome: RefreshOutcome) => void;
   /** Is told when a new access token is held. */
@@ -59,7 +61,11 @@ export class AccountKeeper {
     this.name = account.name;
     this.#parts = parts;
     this.#record = new AccountRecord({ name: account.name, settings: account.settings, clock, random });
+    if (parts.memory !== undefined) this.#record.recall(parts.memory);
   }
+
+  /** Returns what is worth remembering over a restart, or null. */
+  readonly remember = (): AccountMemory | null => this.#record.remember();
 
   /** Reads the account's file again and takes over what it says. */
   async reload(): Promise<void> {

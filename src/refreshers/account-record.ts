@@ -7,6 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import { Secret } from '../base/secret.ts';
 import type { Warning } from '../base/warning.ts';
 import { tokenTag, type AccountDocument } from './account-document.ts';
+import { settingsStamp, type AccountMemory } from './account-memory.ts';
 import { grantOf, isConsentable, type AccountView, type Grant, type LastOutcome } from './account-state.ts';
 import { MAX_BACKOFF_MS } from './backoff.ts';
 import { HeldToken } from './held-token.ts';
@@ -187,8 +188,24 @@ export class AccountRecord {
       this.#held?.facts.expiresAt !== expiresAt ||
       before.scopes.join(' ') !== scopes.join(' ')
     ) {
-      this.#hold({ accessToken, tokenType, scopes, expiresAt, obtainedAt });
+      // Google's forms do not say when a token was obtained; one that came while we looked was obtained now.
+      const seenAt = before !== null && before.tag !== grant.tag ? this.#parts.clock.now() : null;
+      this.#hold({ accessToken, tokenType, scopes, expiresAt, obtainedAt: obtainedAt ?? seenAt });
     }
+  }
+
+  /** Returns what is worth remembering over a restart, or null. Only a consent ends what is remembered as refused. */
+  remember(): AccountMemory | null {
+    if (this.#last === null) return null;
+    const isLasting = this.#rejection !== null && this.#grant !== null && isConsentable(this.#grant);
+    const settings = settingsStamp(this.#parts.settings);
+    return { last: this.#last, rejection: isLasting && this.#rejection ? { ...this.#rejection, settings } : null };
+  }
+
+  /** Takes over what was remembered; the next reading forgets a refusal of files that changed meanwhile. */
+  recall({ last, rejection }: AccountMemory): void {
+    this.#last = last;
+    if (rejection?.settings === settingsStamp(this.#parts.settings)) this.#rejection = rejection;
   }
 
   /** Holds a token that no file has. */

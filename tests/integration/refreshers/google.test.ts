@@ -207,6 +207,27 @@ describe('a Google account', () => {
   });
 });
 
+it('a token of Google that lives for five minutes is renewed at half of its life, not at every look', async () => {
+  await using endpoint = await TokenEndpoint.start();
+  await using files = new AccountFiles();
+  await files.write('google_creds.json', pythonForm(endpoint.url));
+  const { accounts, clock } = makeAccounts(files);
+  endpoint.reply = (_form, count) => ({ body: { access_token: `ya29.${count}`, expires_in: 300, scope: DRIVE } });
+  await token(accounts, 'google');
+
+  clock.advance(60_000);
+  await accounts.tick();
+  await token(accounts, 'google', 600_000);
+  clock.advance(60_000);
+  await accounts.tick();
+
+  // The second was for a caller who wanted more validity than the first had left.
+  expect(endpoint.requests).toHaveLength(2);
+  clock.advance(100_000);
+  await accounts.tick();
+  expect(endpoint.requests).toHaveLength(3);
+});
+
 it('the device flow of Google, which calls its address verification_url and answers 428 until the user is done', async () => {
   await using endpoint = await TokenEndpoint.start();
   await using files = new AccountFiles();
