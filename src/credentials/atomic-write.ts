@@ -5,12 +5,18 @@
  */
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import { link, mkdir, open, realpath, rename, rm, unlink, type FileHandle } from 'node:fs/promises';
+import { link, lstat, mkdir, open, readdir, realpath, rename, rm, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
+
+/** Matches the names of temporary files of ours, and of those that become an account's lock. */
+const TEMPORARY = /^\.(?:aipassd-[0-9a-f-]{36}\.tmp|.+\.lock\.[0-9a-f-]{36})$/;
+
+/** Is the age at which a temporary file is nobody's any more, in milliseconds (a day): a worker lives two hours at most. */
+const ABANDONED_MS = 86_400_000;
 
 /**
  * Replaces a secrets file, or makes it; missing folders are made with mode 0700. A symbolic link stays: its target is replaced.
@@ -80,6 +86,7 @@ export interface ReservedFile {
 export async function reserveSecretFile(path: string, bytes: number): Promise<ReservedFile> {
   await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
   const target = await targetOf(path);
+  await removeAbandoned(dirname(target));
   const temporary = temporaryIn(dirname(target), randomUUID);
   const release = (): Promise<void> => rm(temporary, { force: true });
   const file = await open(temporary, 'wx', FILE_MODE);
@@ -100,6 +107,16 @@ export async function reserveSecretFile(path: string, bytes: number): Promise<Re
       await syncFolder(dirname(target));
     },
   };
+}
+
+/** Removes temporary files whose process died: they take room, and can hold a secret that nobody renews or revokes. */
+async function removeAbandoned(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!TEMPORARY.test(name)) continue;
+    const path = join(folder, name);
+    const facts = await lstat(path).catch(() => undefined);
+    if (facts?.isFile() === true && Date.now() - facts.mtimeMs > ABANDONED_MS) await rm(path, { force: true });
+  }
 }
 
 /** Writes a file from its beginning, ends it there, waits for the disk, and closes it. */

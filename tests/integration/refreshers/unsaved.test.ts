@@ -3,7 +3,7 @@
  * mended.
  */
 
-import { mkdir, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, rmdir, utimes, writeFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
 import { AccountFiles, makeAccounts, token, type Bench, type Document } from '../../support/account-files.ts';
 import type { InProcessWorker } from '../../support/in-process-worker.ts';
@@ -114,4 +114,22 @@ it('a file that another program is half through writing wins over what was grant
 
   await expect(asked).resolves.toMatchObject({ accessToken: 'access-theirs' });
   expect(await files.read(FILE)).toEqual(theirs);
+});
+
+it('what a worker left that was killed is removed by a later one, after a day and not before', async () => {
+  await using endpoint = await TokenEndpoint.start();
+  await using files = new AccountFiles();
+  const { accounts, clock } = makeAccounts(files);
+  await files.write(FILE, account(endpoint.url, clock.now()));
+  const id = '01234567-89ab-cdef-0123-456789abcdef';
+  const dead = [`.aipassd-${id}.tmp`, `.test.json.lock.${id}`];
+  const young = `.aipassd-${id.replace('0', 'f')}.tmp`;
+  for (const name of [...dead, young, '.aipassd-mine.tmp']) await files.write(`oauth/${name}`, 'refresh-lost');
+  const before = Date.now() / 1000 - 90_000;
+  for (const name of [...dead, '.aipassd-mine.tmp']) await utimes(files.path(`oauth/${name}`), before, before);
+  endpoint.reply = () => ({ body: { access_token: 'access-1', expires_in: 3600 } });
+
+  await accounts.refresh('test');
+
+  expect(await files.list('oauth')).toEqual(['.aipassd-mine.tmp', young, 'test.json'].toSorted());
 });
