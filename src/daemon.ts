@@ -143,6 +143,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
     logger,
     redactor,
     releasers,
+    state,
     publish: (event, data) => events.publish(event, data),
   });
   releasers.add(

@@ -4,13 +4,19 @@
  * Temporary file in the same folder, mode 0600, fsync, rename, fsync of the folder. A reader sees the old text or the new one.
  */
 
-import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, realpath, rename, unlink } from 'node:fs/promises';
+import { randomBytes, randomUUID } from 'node:crypto';
+import { link, lstat, mkdir, open, readdir, realpath, rename, rm, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
+
+/** Matches the names of temporary files of ours, and of those that become an account's lock. */
+const TEMPORARY = /^\.(?:aipassd-[0-9a-f-]{36}\.tmp|.+\.lock\.[0-9a-f-]{36})$/;
+
+/** Is the age at which a temporary file is nobody's any more, in milliseconds (a day): a worker lives two hours at most. */
+const ABANDONED_MS = 86_400_000;
 
 /**
  * Replaces a secrets file, or makes it; missing folders are made with mode 0700. A symbolic link stays: its target is replaced.
@@ -52,24 +58,84 @@ async function throughTemporary(
   putInPlace: (temporary: string) => Promise<void>,
 ): Promise<void> {
   const folder = dirname(path);
-  // The dot keeps it out of the store's listing.
-  const temporary = join(folder, `.aipassd-${randomName()}.tmp`);
+  const temporary = temporaryIn(folder, randomName);
   const file = await open(temporary, 'wx', FILE_MODE);
   try {
-    try {
-      // The umask may have taken bits from the mode.
-      await file.chmod(FILE_MODE);
-      await file.writeFile(text, 'utf8');
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await fill(file, text);
     await putInPlace(temporary);
   } catch (error) {
     await unlink(temporary).catch(() => {});
     throw error;
   }
   await syncFolder(folder);
+}
+
+/** Is a temporary file whose room on the disk is taken already. */
+export interface ReservedFile {
+  /** Puts a text in place of the secrets file, through the room that was kept. Throws the system's error. */
+  write(text: string): Promise<void>;
+  /** Gives the room back; nothing to do after a write. */
+  release(): Promise<void>;
+}
+
+/**
+ * Proves that a secrets file can be written, and keeps room for `bytes` beside it. A symbolic link stays.
+ *
+ * @throws the system's error; no temporary file stays.
+ */
+export async function reserveSecretFile(path: string, bytes: number): Promise<ReservedFile> {
+  await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
+  const target = await targetOf(path);
+  await removeAbandoned(dirname(target));
+  const temporary = temporaryIn(dirname(target), randomUUID);
+  const release = (): Promise<void> => rm(temporary, { force: true });
+  const file = await open(temporary, 'wx', FILE_MODE);
+  try {
+    // Random bytes take room also where zeros are stored as holes or are compressed.
+    await fill(file, randomBytes(bytes));
+  } catch (error) {
+    await release();
+    throw error;
+  }
+  return {
+    release,
+    async write(text) {
+      // Overwritten where it is, not made anew: what was kept is never free for others in between.
+      const kept = await open(temporary, 'r+');
+      await fill(kept, text);
+      await rename(temporary, target);
+      await syncFolder(dirname(target));
+    },
+  };
+}
+
+/** Removes temporary files whose process died: they take room, and can hold a secret that nobody renews or revokes. */
+async function removeAbandoned(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!TEMPORARY.test(name)) continue;
+    const path = join(folder, name);
+    const facts = await lstat(path).catch(() => undefined);
+    if (facts?.isFile() === true && Date.now() - facts.mtimeMs > ABANDONED_MS) await rm(path, { force: true });
+  }
+}
+
+/** Writes a file from its beginning, ends it there, waits for the disk, and closes it. */
+async function fill(file: FileHandle, content: string | Uint8Array): Promise<void> {
+  try {
+    // The umask may have taken bits from the mode.
+    await file.chmod(FILE_MODE);
+    const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content;
+    await file.writeFile(bytes);
+    await file.truncate(bytes.length);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+function temporaryIn(folder: string, randomName: () => string): string {
+  // The dot keeps it out of the store's listing.
+  return join(folder, `.aipassd-${randomName()}.tmp`);
 }
 
 async function targetOf(path: string): Promise<string> {

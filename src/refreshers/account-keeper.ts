@@ -6,15 +6,16 @@
 import type { Clock } from '../base/clock.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountStatus } from '../protocol/oauth.ts';
+import type { AccountMemory } from './account-memory.ts';
 import { AccountRecord } from './account-record.ts';
 import { accountStatus, whyReauth, type Grant } from './account-state.ts';
 import type { HeldToken } from './held-token.ts';
 import type { RefreshOutcome } from './outcome.ts';
-import { accountSignature, readAccount } from './read-account.ts';
+import { accountStamp, readAccount } from './read-account.ts';
 import { assertScopes, whyNoToken } from './token-refusal.ts';
 import type { JobAccount, WorkerReport } from './worker/job.ts';
 import { waitAtMost } from './wait-at-most.ts';
-import type { TokenWorker } from './worker-process.ts';
+import type { ReportListener, TokenWorker } from './worker-process.ts';
 
 /** Is what a keeper works with. */
 export interface KeeperParts {
@@ -23,6 +24,7 @@ export interface KeeperParts {
   /** Returns a number in [0, 1). */
   readonly random: () => number;
   readonly worker: TokenWorker;
+  readonly memory: AccountMemory | undefined;
   /** Is told of every outcome, after the state has changed. */
   readonly onOutcome: (keeper: AccountKeeper, outcome: RefreshOutcome) => void;
   /** Is told when a new access token is held. */
@@ -48,6 +50,8 @@ export class AccountKeeper {
   readonly #parts: KeeperParts;
   readonly #record: AccountRecord;
   #flight: Promise<RefreshOutcome> | undefined;
+  /** Tells that the worker under way holds tokens that it cannot write. */
+  #unsaved = false;
   #reads = 0;
   #applied = 0;
   #seen: string | undefined;
@@ -57,25 +61,29 @@ export class AccountKeeper {
     this.name = account.name;
     this.#parts = parts;
     this.#record = new AccountRecord({ name: account.name, settings: account.settings, clock, random });
+    if (parts.memory !== undefined) this.#record.recall(parts.memory);
   }
+
+  /** Returns what is worth remembering over a restart, or null. */
+  readonly remember = (): AccountMemory | null => this.#record.remember();
 
   /** Reads the account's file again and takes over what it says. */
   async reload(): Promise<void> {
     const read = ++this.#reads;
-    const signature = await accountSignature(this.#parts.account.file);
+    const stamp = await accountStamp(this.#parts.account);
     const reading = await readAccount(this.name, this.#parts.account.file);
     // A slower, older look must not undo a newer one.
     if (read < this.#applied) return;
     this.#applied = read;
-    this.#seen = signature;
+    this.#seen = stamp;
     const before = this.#record.held;
-    this.#record.apply(reading);
+    this.#record.apply(reading, stamp);
     if (this.#record.held !== before) this.#parts.onToken();
   }
 
-  /** Reads the account's file again if it is not the one that was read last. */
+  /** Reads the account's file again if it, or the file of its client, is not the one that was read last. */
   async look(): Promise<void> {
-    if ((await accountSignature(this.#parts.account.file)) !== this.#seen) await this.reload();
+    if ((await accountStamp(this.#parts.account)) !== this.#seen) await this.reload();
   }
 
   /** Returns the held token where it is good for a caller without special wishes; looks at nothing but memory. */
@@ -91,7 +99,8 @@ export class AccountKeeper {
    * @throws AipassError NOT_FOUND, REAUTH_REQUIRED, UNSAFE_PERMISSIONS or PROVIDER_UNAVAILABLE, each with what to do.
    */
   async token(request: TokenRequest): Promise<HeldToken> {
-    if (!this.#record.isWell()) await this.reload();
+    // What fails may have been mended by hand a moment ago.
+    if (!this.#record.isWell() || this.#record.gate.failures > 0) await this.reload();
     assertScopes(this.#parts.account, this.#record, request.scopes);
     if (this.#record.held?.suffices(request.minValidMs) === true) return this.#record.held;
     if (this.#flight !== undefined || this.#record.mayTry()) {
@@ -109,11 +118,18 @@ export class AccountKeeper {
     return this.#record.isWell();
   }
 
-  /** Renews the token now, whatever its age. Everybody who asks meanwhile gets the same outcome. */
+  /**
+   * Renews the token now, whatever its age. Everybody who asks meanwhile gets the same outcome. While a worker still holds
+   * tokens that it cannot write, that is `unsaved` at once, and no other refresh begins.
+   */
   refresh(): Promise<RefreshOutcome> {
-    this.#flight ??= this.#run().finally(() => {
+    if (this.#flight !== undefined) return this.#flight;
+    const { promise: told, resolve: tell } = Promise.withResolvers<RefreshOutcome>();
+    const whole = this.#run(tell).finally(() => {
       this.#flight = undefined;
+      this.#unsaved = false;
     });
+    this.#flight = Promise.race([told, whole]);
     return this.#flight;
   }
 
@@ -135,7 +151,7 @@ export class AccountKeeper {
   }
 
   status(): AccountStatus {
-    return accountStatus(this.#record.view(this.#flight !== undefined));
+    return accountStatus(this.#record.view(this.#flight !== undefined && !this.#unsaved));
   }
 
   /** Lists what is wrong with the account's file; its mode and owner are the vault's to judge. */
@@ -174,7 +190,7 @@ export class AccountKeeper {
     this.#record.gate.stop();
   }
 
-  async #run(): Promise<RefreshOutcome> {
+  async #run(tell: (outcome: RefreshOutcome) => void): Promise<RefreshOutcome> {
     const before = this.#record.held;
     let outcome: RefreshOutcome = { kind: 'superseded' };
     let grant: Grant | null = null;
@@ -184,24 +200,32 @@ export class AccountKeeper {
       grant = this.#record.grant;
       // Another program, or a worker that outlived an earlier daemon, has brought what was wanted.
       if (held !== before && held !== null && !held.isDue() && this.#record.isWell()) break;
-      outcome = await this.#exchange(grant);
+      outcome = await this.#exchange(grant, tell);
     }
-    const settled = outcome;
-    this.#record.record(settled, grant, () => {
+    this.#settle(outcome, grant);
+    return outcome;
+  }
+
+  #settle(outcome: RefreshOutcome, grant: Grant | null): void {
+    this.#record.record(outcome, grant, () => {
       // Nobody waits for it here; what it brings is in the state.
       this.refresh().catch(() => {});
     });
-    this.#parts.onOutcome(this, settled);
-    return settled;
+    this.#parts.onOutcome(this, outcome);
   }
 
-  async #exchange(grant: Grant | null): Promise<RefreshOutcome> {
+  async #exchange(grant: Grant | null, tell: (outcome: RefreshOutcome) => void): Promise<RefreshOutcome> {
     const { problem } = this.#record;
     if (problem !== null) return { kind: 'unusable', reason: problem.problem, remedy: problem.hint };
     if (grant === null || !grant.renewable) {
       return { kind: 'unusable', ...whyReauth({ ...this.#record.view(false), rejection: null }) };
     }
-    const report = await this.#runWorker(grant);
+    const report = await this.#runWorker(grant, (outcome) => {
+      if (outcome.kind !== 'unsaved' || this.#unsaved) return;
+      this.#unsaved = true;
+      this.#settle(outcome, grant);
+      tell(outcome);
+    });
     await this.reload();
     if (report.kind !== 'outcome') {
       const reason = report.kind === 'refused' ? report.error.message : 'the worker gave no outcome';
@@ -214,10 +238,10 @@ export class AccountKeeper {
     return report.outcome;
   }
 
-  async #runWorker(grant: Grant): Promise<WorkerReport> {
+  async #runWorker(grant: Grant, onReport: ReportListener): Promise<WorkerReport> {
     try {
       const { account, worker } = this.#parts;
-      return await worker.run({ kind: 'refresh', account, basis: grant.basis, tag: grant.tag });
+      return await worker.run({ kind: 'refresh', account, basis: grant.basis, tag: grant.tag }, undefined, onReport);
     } catch (error) {
       const reason = error instanceof Error ? error.message : 'no worker could be started';
       return { kind: 'outcome', outcome: { kind: 'transient', cause: 'server', reason } };

@@ -7,7 +7,9 @@ import type { Clock } from '../base/clock.ts';
 import { Secret } from '../base/secret.ts';
 import type { Warning } from '../base/warning.ts';
 import { tokenTag, type AccountDocument } from './account-document.ts';
-import { grantOf, type AccountView, type Grant, type LastOutcome } from './account-state.ts';
+import { settingsStamp, type AccountMemory } from './account-memory.ts';
+import { grantOf, isConsentable, type AccountView, type Grant, type LastOutcome } from './account-state.ts';
+import { MAX_BACKOFF_MS } from './backoff.ts';
 import { HeldToken } from './held-token.ts';
 import type { RefreshOutcome } from './outcome.ts';
 import { mergeSettings, type ProviderSettings } from './provider-settings.ts';
@@ -28,10 +30,9 @@ export interface RecordParts {
 /** Is why the file cannot be used; `unsafe` tells that others could have changed it. */
 export type FileProblem = Warning & { readonly unsafe: boolean };
 
-/** Is a refusal, and of which grant and token. */
+/** Is a refusal, and of which state of the files. */
 interface Rejection {
-  readonly basis: string;
-  readonly tag: string;
+  readonly stamp: string;
   readonly reason: string;
   readonly remedy: string;
 }
@@ -125,9 +126,10 @@ export class AccountRecord {
       case 'rejected':
         this.gate.reset();
         // A file that changed while the answer travelled has a new chance.
-        if (grant !== null && this.#grant?.basis === grant.basis) {
-          this.#rejection = { basis: grant.basis, tag: grant.tag, reason: outcome.reason, remedy: outcome.remedy };
-        }
+        if (grant === null || this.#grant?.stamp !== grant.stamp) break;
+        this.#rejection = { stamp: grant.stamp, reason: outcome.reason, remedy: outcome.remedy };
+        // Nobody consents for these, and a refusal may be a wrong clock's fault: nothing of theirs is used up by asking again.
+        if (!isConsentable(grant)) this.gate.fail(MAX_BACKOFF_MS, retry);
         break;
       case 'transient':
         this.#cause = outcome.cause;
@@ -142,8 +144,8 @@ export class AccountRecord {
     }
   }
 
-  /** Takes over what the file says now. */
-  apply(reading: AccountReading): void {
+  /** Takes over what the file says now; `stamp` names this state of the files (see accountStamp). */
+  apply(reading: AccountReading, stamp: string): void {
     switch (reading.kind) {
       case 'missing':
         this.#grant = null;
@@ -158,21 +160,23 @@ export class AccountRecord {
         return;
       case 'read':
         this.#problem = null;
-        this.#adopt(reading.document, reading.basis);
+        this.#adopt(reading.document, reading.basis, stamp);
         return;
     }
   }
 
-  #adopt(document: AccountDocument, basis: string): void {
+  #adopt(document: AccountDocument, basis: string, stamp: string): void {
     const settings = mergeSettings(document.settings, this.#parts.settings);
     const before = this.#grant;
-    const grant = grantOf(document, settings, basis, tokenTag(document));
+    const grant = grantOf(document, settings, { basis, tag: tokenTag(document), stamp });
     this.#grant = grant;
-    // A consent can bring the same refresh token, alive again: then the access token is another.
-    if (this.#rejection !== null && (this.#rejection.basis !== basis || this.#rejection.tag !== grant.tag)) {
+    // Whatever was changed by hand, a client's secret or an endpoint too, deserves a try.
+    if (this.#rejection !== null && this.#rejection.stamp !== stamp) {
       this.#rejection = null;
+      this.gate.reset();
     }
     if (before !== null && before.basis !== basis) this.gate.reset();
+    if (before !== null && before.stamp !== stamp && this.#cause === 'local') this.gate.reset();
     if (grant.kind === 'service-account') {
       if (before?.basis !== basis) this.#held = null;
       return;
@@ -184,8 +188,24 @@ export class AccountRecord {
       this.#held?.facts.expiresAt !== expiresAt ||
       before.scopes.join(' ') !== scopes.join(' ')
     ) {
-      this.#hold({ accessToken, tokenType, scopes, expiresAt, obtainedAt });
+      // Google's forms do not say when a token was obtained; one that came while we looked was obtained now.
+      const seenAt = before !== null && before.tag !== grant.tag ? this.#parts.clock.now() : null;
+      this.#hold({ accessToken, tokenType, scopes, expiresAt, obtainedAt: obtainedAt ?? seenAt });
     }
+  }
+
+  /** Returns what is worth remembering over a restart, or null. Only a consent ends what is remembered as refused. */
+  remember(): AccountMemory | null {
+    if (this.#last === null) return null;
+    const isLasting = this.#rejection !== null && this.#grant !== null && isConsentable(this.#grant);
+    const settings = settingsStamp(this.#parts.settings);
+    return { last: this.#last, rejection: isLasting && this.#rejection ? { ...this.#rejection, settings } : null };
+  }
+
+  /** Takes over what was remembered; the next reading forgets a refusal of files that changed meanwhile. */
+  recall({ last, rejection }: AccountMemory): void {
+    this.#last = last;
+    if (rejection?.settings === settingsStamp(this.#parts.settings)) this.#rejection = rejection;
   }
 
   /** Holds a token that no file has. */

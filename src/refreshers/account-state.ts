@@ -14,6 +14,8 @@ export interface Grant {
   readonly kind: AccountStatus['kind'];
   readonly basis: string;
   readonly tag: string;
+  /** Names the state of the files that it was read from; see accountStamp. */
+  readonly stamp: string;
   readonly scopes: readonly string[];
   /** Tells whether a new token can be had without the user. */
   readonly renewable: boolean;
@@ -42,7 +44,11 @@ export interface AccountView {
 }
 
 /** Reads the grant out of an account's document. */
-export function grantOf(document: AccountDocument, settings: ProviderSettings, basis: string, tag: string): Grant {
+export function grantOf(
+  document: AccountDocument,
+  settings: ProviderSettings,
+  names: Pick<Grant, 'basis' | 'tag' | 'stamp'>,
+): Grant {
   const service = document.form === 'service-account';
   const clientCredentials = settings.clientCredentials === true && document.refreshToken === null;
   const kind = service
@@ -54,11 +60,15 @@ export function grantOf(document: AccountDocument, settings: ProviderSettings, b
         : 'google';
   return {
     kind,
-    basis,
-    tag,
+    ...names,
     scopes: document.scopes,
     renewable: service || clientCredentials || document.refreshToken !== null,
   };
+}
+
+/** Tells whether a user can consent to the grant anew. */
+export function isConsentable({ kind }: Grant): boolean {
+  return kind !== 'service-account' && kind !== 'client-credentials';
 }
 
 /** Names the state that an account is in. Nothing is remembered: each look decides anew. */
@@ -97,7 +107,8 @@ export function accountStatus(view: AccountView): AccountStatus {
 }
 
 function nextRefresh(view: AccountView, state: AccountState): number | null {
-  if (state === 'reauth-required' || view.grant?.renewable !== true || view.problem !== null) return null;
+  if (view.grant?.renewable !== true || view.problem !== null) return null;
+  if (state === 'reauth-required') return view.retryAt;
   return view.retryAt ?? view.held?.dueAt ?? null;
 }
 

@@ -11,6 +11,7 @@ import { mapBounded } from '../base/map-bounded.ts';
 import { nearest } from '../base/nearest.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountStatus, TokenValue } from '../protocol/oauth.ts';
+import type { AccountMemory } from './account-memory.ts';
 import { AccountKeeper, type TokenRequest } from './account-keeper.ts';
 import {
   accountPlace,
@@ -37,6 +38,8 @@ export interface AccountsParts {
   /** Returns a number in [0, 1). */
   readonly random: () => number;
   readonly worker: TokenWorker;
+  /** Is what was remembered of each account when the daemon ended last. */
+  readonly memories?: ReadonlyMap<string, AccountMemory>;
   readonly onOutcome: (keeper: AccountKeeper, outcome: RefreshOutcome) => void;
   /** Is told when the set of held tokens changed. */
   readonly onTokens: () => void;
@@ -142,6 +145,12 @@ export class Accounts {
     return [...this.#keepers.values()].map((keeper) => keeper.status()).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** Returns what is worth remembering of each account over a restart. */
+  remember(): Readonly<Record<string, AccountMemory>> {
+    const memories = [...this.#keepers].map(([name, keeper]) => [name, keeper.remember()] as const);
+    return Object.fromEntries(memories.flatMap(([name, memory]) => (memory === null ? [] : [[name, memory]])));
+  }
+
   /** Lists what is wrong with the accounts' files. */
   warnings(): Warning[] {
     return [...this.#keepers.values()].flatMap((keeper) => keeper.warnings());
@@ -187,6 +196,7 @@ export class Accounts {
       worker,
       onOutcome,
       onToken: onTokens,
+      memory: this.#parts.memories?.get(name),
     });
     this.#keepers.set(name, keeper);
     return keeper;

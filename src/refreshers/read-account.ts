@@ -46,8 +46,16 @@ export async function readAccount(name: string, file: string): Promise<AccountRe
   }
 }
 
-/** Returns a text that changes with every change of a file or its mode. */
-export async function accountSignature(file: string): Promise<string> {
+/** Returns a text that changes with every change of an account's file, or of the file of its client, or of their modes. Is no secret. */
+export async function accountStamp(files: {
+  readonly file: string;
+  readonly clientFile: string | null;
+}): Promise<string> {
+  const own = await fileStamp(files.file);
+  return files.clientFile === null ? own : `${own}, ${await fileStamp(files.clientFile)}`;
+}
+
+async function fileStamp(file: string): Promise<string> {
   try {
     const { ino, size, mtimeNs, ctimeNs } = await stat(file, { bigint: true });
     return [ino, size, mtimeNs, ctimeNs].join(' ');

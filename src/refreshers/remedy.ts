@@ -15,11 +15,23 @@ export interface Explanation {
 /** Is the longest piece of a provider's own words that is passed on, in characters. */
 const MAX_QUOTE = 200;
 
+/** Is whose grant was refused. */
+export interface RefusedGrant {
+  readonly account: string;
+  /** Tells whether a user can consent anew. */
+  readonly consentable: boolean;
+}
+
 /** Explains a refusal of an account's grant; `description` must have gone through a redactor already. */
-export function explainRefusal(account: string, error: string, description: string | undefined): Explanation {
+export function explainRefusal(
+  { account, consentable }: RefusedGrant,
+  error: string,
+  description: string | undefined,
+): Explanation {
+  const said = description === undefined ? '' : ` ("${plainText(description, MAX_QUOTE)}")`;
+  if (!consentable) return explainOwnRefusal(account, error, said);
   const reauth = `run: aipassd reauth ${reauthArguments(account)}`;
   const google = parseAccountName(account)?.provider === GOOGLE;
-  const said = description === undefined ? '' : ` ("${plainText(description, MAX_QUOTE)}")`;
   switch (error) {
     case 'invalid_grant':
       return {
@@ -46,6 +58,20 @@ export function explainRefusal(account: string, error: string, description: stri
     default:
       return { reason: `the provider refused: ${error}${said}`, remedy: reauth };
   }
+}
+
+/** Explains the refusal of a service account, or of a client on its own behalf: there is nobody who could consent. */
+function explainOwnRefusal(account: string, error: string, said: string): Explanation {
+  const again = `it is tried again every few minutes, and at once by: aipassd refresh ${account}`;
+  return error === 'invalid_grant'
+    ? {
+        reason: `the provider refused the key: ${error}${said}. Usual causes: this machine's clock is wrong, or the key or its account was disabled or deleted`,
+        remedy: `check this machine's clock, then the account and its keys at the provider's console; ${again}`,
+      }
+    : {
+        reason: `the provider refused: ${error}${said}`,
+        remedy: `check id, secret and scopes in the account's file against the provider's console; ${again}`,
+      };
 }
 
 /** Prints an account as arguments of `aipassd reauth`. */

@@ -8,6 +8,8 @@ import type { Config } from '../base/config-schema.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Redactor } from '../base/redactor.ts';
 import type { Releasers } from '../base/releasers.ts';
+import type { StateStore } from '../base/state-store.ts';
+import { parseMemories } from './account-memory.ts';
 import { Accounts } from './accounts.ts';
 import { Consents } from './consents.ts';
 import { Hooks } from './hook.ts';
@@ -26,6 +28,7 @@ export interface RefreshingParts {
   readonly logger: Logger;
   readonly redactor: Redactor;
   readonly releasers: Releasers;
+  readonly state: Pick<StateStore, 'section' | 'bind' | 'changed'>;
   readonly publish: (event: Notice['kind'], notice: Omit<Notice, 'kind'>) => void;
 }
 
@@ -57,7 +60,9 @@ export async function startRefreshing(parts: RefreshingParts): Promise<Refreshin
     clock,
     random: Math.random,
     worker,
+    memories: parseMemories(parts.state.section('accounts')),
     onOutcome: (keeper, outcome) => {
+      parts.state.changed();
       const reason = 'reason' in outcome ? outcome.reason : undefined;
       const loud = outcome.kind === 'unsaved' || outcome.kind === 'rejected';
       logger[loud ? 'error' : outcome.kind === 'transient' ? 'warn' : 'info'](`${keeper.name}: ${outcome.kind}`, {
@@ -67,6 +72,7 @@ export async function startRefreshing(parts: RefreshingParts): Promise<Refreshin
     },
     onTokens: () => redactor.learn(accounts.secrets(), 'accounts'),
   });
+  parts.state.bind('accounts', () => accounts.remember());
   releasers.add('the accounts', () => accounts.stop());
   await accounts.scan();
   const tick = async (): Promise<void> => {

@@ -7,6 +7,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { ConsentPrompt } from '../protocol/oauth.ts';
+import type { RefreshOutcome } from './outcome.ts';
 import type { WorkerJob, WorkerReport } from './worker/job.ts';
 
 /** Is the live side of a job: what the worker asks of the user, and what the user answers. */
@@ -18,10 +19,16 @@ export interface JobConversation {
   readonly signal: AbortSignal;
 }
 
+/** Is told of an outcome while its worker still lives. */
+export type ReportListener = (outcome: RefreshOutcome) => void;
+
 /** Does jobs that talk to OAuth providers. */
 export interface TokenWorker {
-  /** Does one job and resolves with its last report. Rejects only when no worker could be started, or one died without a word. */
-  run(job: WorkerJob, conversation?: JobConversation): Promise<WorkerReport>;
+  /**
+   * Does one job and resolves with its last report. `onReport` is told of each outcome as it is reported: of tokens that
+   * cannot be written yet long before the end. Rejects only when no worker could be started, or one died without a word.
+   */
+  run(job: WorkerJob, conversation?: JobConversation, onReport?: ReportListener): Promise<WorkerReport>;
 }
 
 /** Names the variables that a worker may inherit: how to reach the network, and nothing that could hold a secret of ours. */
@@ -50,8 +57,8 @@ const ENTRY = fileURLToPath(
 export class WorkerProcess implements TokenWorker {
   readonly #running = new Set<Promise<unknown>>();
 
-  run(job: WorkerJob, conversation?: JobConversation): Promise<WorkerReport> {
-    const running = runWorker(job, conversation);
+  run(job: WorkerJob, conversation?: JobConversation, onReport?: ReportListener): Promise<WorkerReport> {
+    const running = runWorker(job, conversation, onReport);
     this.#running.add(running);
     const forget = (): void => {
       this.#running.delete(running);
@@ -71,7 +78,11 @@ export class WorkerProcess implements TokenWorker {
   }
 }
 
-function runWorker(job: WorkerJob, conversation: JobConversation | undefined): Promise<WorkerReport> {
+function runWorker(
+  job: WorkerJob,
+  conversation: JobConversation | undefined,
+  onReport: ReportListener | undefined,
+): Promise<WorkerReport> {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ENTRY], {
     detached: true,
     cwd: '/',
@@ -87,6 +98,7 @@ function runWorker(job: WorkerJob, conversation: JobConversation | undefined): P
       const report = parseReport(line);
       if (report?.kind === 'prompt') conversation?.onPrompt(report.prompt);
       else last = report ?? last;
+      if (report?.kind === 'outcome') onReport?.(report.outcome);
     });
     const end = (): void => {
       stdin.end();

@@ -8,7 +8,7 @@ import { runConsent } from '../../src/refreshers/worker/consent-job.ts';
 import type { WorkerJob, WorkerReport } from '../../src/refreshers/worker/job.ts';
 import { refreshAccount } from '../../src/refreshers/worker/refresh-job.ts';
 import { revokeAccount } from '../../src/refreshers/worker/revoke-job.ts';
-import type { JobConversation, TokenWorker } from '../../src/refreshers/worker-process.ts';
+import type { JobConversation, ReportListener, TokenWorker } from '../../src/refreshers/worker-process.ts';
 
 /** Is a worker without a process. */
 export class InProcessWorker implements TokenWorker {
@@ -22,9 +22,9 @@ export class InProcessWorker implements TokenWorker {
     this.#clock = clock;
   }
 
-  async run(job: WorkerJob, conversation?: JobConversation): Promise<WorkerReport> {
+  async run(job: WorkerJob, conversation?: JobConversation, onReport?: ReportListener): Promise<WorkerReport> {
     this.jobs.push(job);
-    const tools = { clock: this.#clock, fetch: this.fetch };
+    const tools = { clock: this.#clock, fetch: this.fetch, ...(onReport === undefined ? {} : { onUnsaved: onReport }) };
     try {
       if (job.kind === 'refresh') return { kind: 'outcome', ...(await refreshAccount(job, tools)) };
       if (job.kind === 'revoke') return await revokeAccount(job, tools);

@@ -132,6 +132,36 @@ describe('the daemon with an OAuth account', () => {
   });
 });
 
+it('a refusal outlives the daemon, so that a restart neither repeats it at the provider nor forgets the reason', async () => {
+  await using endpoint = await TokenEndpoint.start();
+  await using home = makeTempHome();
+  endpoint.reply = () => ({ status: 400, body: { error: 'invalid_grant' } });
+  const path = await writeAccount(home, 'google_creds.json', googleDocument(endpoint.url, DRIVE));
+  {
+    await using first = await DaemonProcess.start(home);
+    expect(first.isRunning).toBe(true);
+    const state = await until('the state', async () => {
+      const text = await readFile(join(home.paths.state, 'state.json'), 'utf8').catch(() => '');
+      return text.includes('invalid_grant') && text;
+    });
+    expect(state).not.toContain('1//r');
+  }
+  expect(endpoint.requests).toHaveLength(2);
+
+  await using second = await DaemonProcess.start(home);
+  expect(second.isRunning).toBe(true);
+  await using aipass = await connect({ socket: home.paths.socket });
+  expect((await aipass.status()).accounts).toMatchObject([
+    { state: 'reauth-required', lastOutcome: { kind: 'rejected', reason: expect.stringContaining('invalid_grant') } },
+  ]);
+  await expect(aipass.token('google')).rejects.toMatchObject({ code: 'REAUTH_REQUIRED' });
+  expect(endpoint.requests).toHaveLength(2);
+
+  endpoint.reply = () => ({ body: { access_token: 'ya29.new', expires_in: 3600, scope: DRIVE } });
+  await writeFile(path, JSON.stringify({ ...googleDocument(endpoint.url, DRIVE), refresh_token: '1//new' }));
+  await expect(aipass.token('google')).resolves.toMatchObject({ accessToken: 'ya29.new' });
+});
+
 describe('a service of googleapis', () => {
   it('works with tokens from the daemon, also after one expired and over a connection that broke', async () => {
     await using endpoint = await TokenEndpoint.start();

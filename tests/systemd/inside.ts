@@ -110,6 +110,34 @@ export function exposure(printed: string): number {
   return Number(/exposure level for \S+: ([\d.]+)/.exec(printed)?.[1] ?? 'NaN');
 }
 
+/** Is a token endpoint that has granted a new token at once, and answers when it is let. */
+export interface SlowTokens {
+  readonly url: string;
+  /** Counts the requests so far. */
+  readonly count: () => number;
+  readonly release: () => void;
+}
+
+/** Serves rotated tokens on loopback; every answer waits for its release. */
+export async function startSlowTokens(): Promise<SlowTokens> {
+  let count = 0;
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const server = createServer((request, response) => {
+    request.resume();
+    count += 1;
+    const body = { access_token: `access-${count}`, refresh_token: `refresh-${count}`, expires_in: 3600 };
+    void released.then(() => response.setHeader('content-type', 'application/json').end(JSON.stringify(body)));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  server.unref();
+  const address = server.address();
+  return {
+    url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/token`,
+    count: () => count,
+    release,
+  };
+}
+
 /** Serves completions on loopback that take `ms` to answer; returns its base URL. */
 export async function startSlowProvider(ms: number): Promise<string> {
   const server = createServer((request, response) => {

@@ -16,6 +16,7 @@ import {
   show,
   startAs,
   startSlowProvider,
+  startSlowTokens,
   tell,
 } from './inside.ts';
 
@@ -105,6 +106,25 @@ runAs(alice, {}, 'systemctl', '--user', 'daemon-reload');
 runAs(alice, {}, 'systemctl', '--user', 'restart', UNIT);
 // Stopped, the process is alive and its loop stands still: nothing but the watchdog notices.
 tell('stalled loop', await restartedAfter('STOP', 15_000));
+
+// The watchdog kills the daemon while a rotated token is on its way to a worker.
+const slow = await startSlowTokens();
+mkdirSync(`${secrets}/oauth`, { mode: 0o700 });
+const slowFile = `${secrets}/oauth/slow.json`;
+const slowAccount = { token_endpoint: slow.url, client_id: 'app', refresh_token: 'refresh-0' };
+writeFileSync(slowFile, JSON.stringify(slowAccount), { mode: 0o600 });
+must('chown', '-R', 'alice:alice', `${secrets}/oauth`);
+const refreshing = startAs(alice, [NODE, CLI, 'refresh', 'slow'], { stdio: 'ignore' });
+await holds(() => slow.count() > 0);
+await restartedAfter('STOP', 15_000);
+refreshing.kill();
+slow.release();
+const isSaved = await holds(() => readFileSync(slowFile, 'utf8').includes('refresh-1'), 10_000);
+tell('rotation under the watchdog', {
+  isSaved,
+  token: aipassd(alice, {}, 'token', 'slow').stdout.trim(),
+  asked: slow.count(),
+});
 
 // A stop with a completion in flight.
 const call = startAs(alice, [NODE, CLI, 'call', 'hello', '--model', 'm'], { stdio: ['ignore', 'pipe', 'pipe'] });

@@ -71,6 +71,10 @@ describe('the user unit, in a real systemd', () => {
     expect(found.get('stalled loop')).toEqual({ restarted: true, key: true });
   });
 
+  it('loses no rotated refresh token when the watchdog kills it in the middle of an exchange', () => {
+    expect(found.get('rotation under the watchdog')).toEqual({ isSaved: true, token: 'access-1', asked: 1 });
+  });
+
   it('stops cleanly within its time, and lets a completion in flight finish', () => {
     expect(found.get('stop')).toMatchObject({ callCode: 0, ActiveState: 'inactive', Result: 'success' });
     expect(JSON.stringify(found.get('stop'))).toContain('slow and sure');

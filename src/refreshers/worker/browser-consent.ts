@@ -5,9 +5,10 @@
 
 import { AipassError } from '../../base/errors.ts';
 import type { Secret } from '../../base/secret.ts';
-import { isLoopbackHost } from '../parse-settings.ts';
+import { isLoopbackHost, isSafeEndpoint } from '../parse-settings.ts';
 import type { ConsentChannel } from './consent-channel.ts';
 import type { GrantAnswer } from './granted.ts';
+import type { Failure, Unusable } from './judge.ts';
 import { openLoopback, type Loopback } from './loopback.ts';
 import {
   createPending,
@@ -26,7 +27,7 @@ export async function consentByBrowser(
   scopes: readonly string[],
   port: number,
   channel: ConsentChannel,
-): Promise<GrantAnswer> {
+): Promise<GrantAnswer | Unusable> {
   const fixed = token.settings.redirectUri === undefined ? undefined : parseRedirectUri(token.settings.redirectUri);
   const listens = fixed === undefined || (fixed.protocol === 'http:' && isLoopbackHost(fixed.hostname));
   const path = fixed?.pathname ?? REDIRECT_PATH;
@@ -68,7 +69,7 @@ async function openFlow(
   token: TokenClient,
   scopes: readonly string[],
   pending: PendingAuthorization,
-): Promise<Flow | Exclude<GrantAnswer, { kind: 'granted' }>> {
+): Promise<Flow | Failure | Unusable> {
   if (token.google) {
     const { googleAuthorizationUrl, googleCodeGrant } = await import('./google-grants.ts');
     const client = { ...token, ...token.client };
@@ -81,8 +82,9 @@ async function openFlow(
   }
   const client = await openOauthClient(token);
   if (client.kind !== 'client') return client;
-  if (client.server.authorization_endpoint === undefined || client.server.token_endpoint === undefined) {
-    throw new AipassError('BAD_REQUEST', `no authorization endpoint is known for ${token.account.name}`, {
+  // The browser is sent there: not to a program or a file of this machine.
+  if (!isSafeEndpoint(client.server.authorization_endpoint ?? '')) {
+    throw new AipassError('BAD_REQUEST', `no authorization endpoint with https is known for ${token.account.name}`, {
       hint: `write "issuer", or "authorization_endpoint" and "token_endpoint", into ${token.account.file}`,
     });
   }

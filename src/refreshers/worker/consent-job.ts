@@ -7,17 +7,19 @@ import { AipassError, type ErrorCode } from '../../base/errors.ts';
 import { acquireLock, lockPath } from '../account-lock.ts';
 import { emptyDocument, printWithTokens, withoutTokens, type GrantedTokens } from '../account-document.ts';
 import { parseAccountName } from '../account-name.ts';
+import { writeSecretFile } from '../../credentials/atomic-write.ts';
 import { expandScopes, missingScopes } from '../scopes.ts';
 import { consentByBrowser } from './browser-consent.ts';
 import type { ConsentChannel } from './consent-channel.ts';
 import { consentByDevice } from './device-consent.ts';
 import type { GrantAnswer } from './granted.ts';
 import type { WorkerJob, WorkerReport } from './job.ts';
+import type { Unusable } from './judge.ts';
 import { explainWriteFailure, reserveRoom } from './save-tokens.ts';
-import { openTokenClient, type TokenClient, type Unusable, type WorkerTools } from './token-client.ts';
+import { openTokenClient, type TokenClient, type WorkerTools } from './token-client.ts';
 
-/** Is how long the lock of a refresh in flight is waited for, in milliseconds. */
-const LOCK_WAIT_MS = 90_000;
+/** Is how long the lock of a refresh in flight is waited for, in milliseconds: longer than one can take, because the user has consented by then. */
+const LOCK_WAIT_MS = 5 * 60_000;
 
 /** Does a consent job. @throws AipassError with what went wrong and what to do. */
 export async function runConsent(
@@ -38,6 +40,7 @@ export async function runConsent(
       'name them: --scopes drive.file,calendar.readonly',
     );
   }
+  await proveWritable(account.file, tools);
   const answer = request.device
     ? await consentByDevice(token, scopes, tools, channel)
     : await consentByBrowser(token, scopes, request.port, channel);
@@ -50,6 +53,16 @@ export async function runConsent(
     refusedScopes: tokens.scopes === undefined ? [] : missingScopes(provider, tokens.scopes, scopes),
     renewable: tokens.refreshToken !== undefined,
   };
+}
+
+/** Proves that the tokens will have a place, before the user is asked for anything. */
+async function proveWritable(file: string, tools: WorkerTools): Promise<void> {
+  try {
+    await (await reserveRoom(file, tools.clock)).release();
+  } catch (error) {
+    const { reason, remedy } = explainWriteFailure(file, error);
+    throw new AipassError('INTERNAL', reason, { hint: `${remedy}, then start again`, cause: error });
+  }
 }
 
 function assertConsentable(token: TokenClient): void {
@@ -122,12 +135,7 @@ async function save(
     const before = current.kind === 'ready' ? current.document : token.document;
     const base = emptyDocument(token.google, token.client, token.settings.tokenEndpoint);
     const kept = before === null ? base : withoutTokens({ ...before, raw: { ...before.raw, ...ownClient(token) } });
-    const room = await reserveRoom(file);
-    try {
-      await room.write(file, printWithTokens({ ...kept, scopes: asked }, tokens, tools.clock.now()));
-    } finally {
-      await room.release();
-    }
+    await writeSecretFile(file, printWithTokens({ ...kept, scopes: asked }, tokens, tools.clock.now()));
   } catch (error) {
     throw unwritable(file, error);
   } finally {

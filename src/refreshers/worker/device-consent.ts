@@ -8,6 +8,7 @@ import { AipassError } from '../../base/errors.ts';
 import { plainText } from '../../base/plain-text.ts';
 import type { ConsentChannel } from './consent-channel.ts';
 import type { GrantAnswer } from './granted.ts';
+import type { Unusable } from './judge.ts';
 import { openOauthClient, type TokenClient, type WorkerTools } from './token-client.ts';
 
 /** Is what `slow_down` adds to the interval, in seconds (RFC 8628 §3.5); a failed request is treated the same. */
@@ -26,7 +27,7 @@ export async function consentByDevice(
   scopes: readonly string[],
   tools: WorkerTools,
   channel: ConsentChannel,
-): Promise<GrantAnswer> {
+): Promise<GrantAnswer | Unusable> {
   const client = await openOauthClient(token.google ? withGoogleEndpoints(token) : token);
   if (client.kind !== 'client') return client;
   if (client.server.device_authorization_endpoint === undefined) {

@@ -7,6 +7,7 @@
 
 import { isSafeEndpoint } from '../parse-settings.ts';
 import { isJsonObject, type JsonObject } from '../json-fields.ts';
+import { normalizeDeviceAnswer } from './device-start.ts';
 import type { AnswerFacts } from './judge.ts';
 import { normalizeTokenAnswer, spokenError } from './token-answer.ts';
 
@@ -72,7 +73,7 @@ export class ExchangeFetch {
     if (tokens !== undefined) return Response.json(tokens, { status: 200, headers });
     const spoken = spokenError(document);
     if (spoken !== undefined) return Response.json({ error: spoken.code }, { status: 400, headers });
-    return Response.json(document, { status: 200, headers });
+    return Response.json(normalizeDeviceAnswer(document), { status: 200, headers });
   }
 
   #fail(reason: string): never {

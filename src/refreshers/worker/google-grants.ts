@@ -10,8 +10,8 @@ import { CodeChallengeMethod, JWT, OAuth2Client } from 'google-auth-library';
 import type { Secret } from '../../base/secret.ts';
 import type { ProviderSettings } from '../provider-settings.ts';
 import type { ExchangeFetch } from './exchange-fetch.ts';
-import { grantAnswer, type GrantAnswer, type Judging } from './granted.ts';
-import { judgeFailure, type Failure } from './judge.ts';
+import { grantAnswer, type GrantAnswer } from './granted.ts';
+import { judgeFailure, type Failure, type Judging } from './judge.ts';
 
 /** Is the token endpoint that google-auth-library has built in for service accounts, and the default for all. */
 const GOOGLE_TOKEN_URL = 'https://oauth2.googleapis.com/token';
@@ -95,7 +95,7 @@ export async function revokeGoogle(client: GoogleClient, token: Secret): Promise
     await library.revokeToken(token.reveal());
     return null;
   } catch {
-    return judgeFailure(client.judging.account, client.exchange.facts, client.judging.redactor);
+    return judgeFailure(client.judging, client.exchange.facts);
   }
 }
 

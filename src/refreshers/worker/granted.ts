@@ -3,27 +3,19 @@
  * library's error, whose fields can hold tokens, gets past them.
  */
 
-import type { Redactor } from '../../base/redactor.ts';
 import { Secret } from '../../base/secret.ts';
 import type { GrantedTokens } from '../account-document.ts';
 import { splitScopes } from '../json-fields.ts';
-import { judgeFailure, type AnswerFacts, type Failure } from './judge.ts';
+import { judgeFailure, type AnswerFacts, type Failure, type Judging } from './judge.ts';
 import { normalizeTokenAnswer } from './token-answer.ts';
 
 /** Is how a request for tokens ended. */
 export type GrantAnswer = { readonly kind: 'granted'; readonly tokens: GrantedTokens } | Failure;
 
-/** Says what is needed to judge an exchange besides its facts. */
-export interface Judging {
-  readonly account: string;
-  readonly redactor: Redactor;
-  readonly nestedAnswer?: string | undefined;
-}
-
 /** Returns the tokens of an answer, or what its lack of them means. */
 export function grantAnswer(facts: AnswerFacts, judging: Judging): GrantAnswer {
   const tokens = grantedTokens(facts, judging.nestedAnswer);
-  return tokens === undefined ? judgeFailure(judging.account, facts, judging.redactor) : { kind: 'granted', tokens };
+  return tokens === undefined ? judgeFailure(judging, facts) : { kind: 'granted', tokens };
 }
 
 function grantedTokens(facts: AnswerFacts, nested: string | undefined): GrantedTokens | undefined {

@@ -11,6 +11,7 @@ import { AipassError } from '../../base/errors.ts';
 import { systemClock } from '../../base/clock.ts';
 import type { ConsentChannel } from './consent-channel.ts';
 import { runConsent } from './consent-job.ts';
+import { LATE_LIMIT_MS } from './save-tokens.ts';
 import type { WorkerJob, WorkerReport } from './job.ts';
 import { refreshAccount } from './refresh-job.ts';
 import { revokeAccount } from './revoke-job.ts';
@@ -19,7 +20,16 @@ import type { WorkerTools } from './token-client.ts';
 /** Bounds a worker's life beyond what its waits add up to, in milliseconds. */
 const LIFE_LIMIT_MS = 8 * 60_000;
 
-const tools: WorkerTools = { clock: systemClock, fetch };
+const tools: WorkerTools = {
+  clock: systemClock,
+  fetch,
+  // Said at once, so that it is loud; what becomes of it is the last report.
+  onUnsaved: (outcome) => {
+    clearTimeout(lifeLimit);
+    lifeLimit = setTimeout(() => process.exit(1), LIFE_LIMIT_MS + LATE_LIMIT_MS);
+    process.stdout.write(`${JSON.stringify({ kind: 'outcome', outcome })}\n`);
+  },
+};
 
 process.umask(0o077);
 // A service manager that stops the whole group asks first: what has begun comes to its end within its own limits.
@@ -30,6 +40,7 @@ const lines = createInterface({ input: process.stdin });
 const ended = new AbortController();
 let pasted: ((address: string) => void) | undefined;
 let started = false;
+let lifeLimit: NodeJS.Timeout | undefined;
 
 lines.on('line', (line) => {
   if (started) {
@@ -54,7 +65,7 @@ async function work(job: WorkerJob): Promise<void> {
 
 async function run(job: WorkerJob): Promise<WorkerReport> {
   const consentMs = job.kind === 'consent' ? job.request.timeoutMs : 0;
-  setTimeout(() => process.exit(1), LIFE_LIMIT_MS + consentMs);
+  lifeLimit = setTimeout(() => process.exit(1), LIFE_LIMIT_MS + consentMs);
   try {
     if (job.kind === 'refresh') return { kind: 'outcome', ...(await refreshAccount(job, tools)) };
     if (job.kind === 'revoke') return await revokeAccount(job, tools);

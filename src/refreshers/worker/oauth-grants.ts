@@ -9,9 +9,10 @@ import * as oauth from 'oauth4webapi';
 import { Secret } from '../../base/secret.ts';
 import type { ProviderSettings } from '../provider-settings.ts';
 import type { ExchangeFetch } from './exchange-fetch.ts';
+import type { DeviceStart } from './device-start.ts';
 import type { PendingAuthorization } from './pending-authorization.ts';
-import { grantAnswer, type GrantAnswer, type Judging } from './granted.ts';
-import { judgeFailure, type Failure } from './judge.ts';
+import { grantAnswer, type GrantAnswer } from './granted.ts';
+import { judgeFailure, type Failure, type Judging, type Unusable } from './judge.ts';
 
 /** Is one client at one provider, ready to be talked to. */
 export interface OauthClient {
@@ -23,22 +24,12 @@ export interface OauthClient {
   readonly judging: Judging;
 }
 
-/** Is the start of a device flow (RFC 8628 §3.2). */
-export interface DeviceStart {
-  readonly deviceCode: Secret;
-  readonly userCode: string;
-  readonly verificationUri: string;
-  readonly verificationUriComplete?: string;
-  readonly expiresInS: number;
-  readonly intervalS: number;
-}
-
 /** Finds a provider's endpoints: those that are set, and for the rest what its issuer publishes (OpenID Connect discovery, then RFC 8414). */
 export async function findServer(
   settings: ProviderSettings,
   exchange: ExchangeFetch,
   judging: Judging,
-): Promise<{ readonly kind: 'found'; readonly server: oauth.AuthorizationServer } | Failure> {
+): Promise<{ readonly kind: 'found'; readonly server: oauth.AuthorizationServer } | Failure | Unusable> {
   const known = {
     ...(settings.authorizationEndpoint === undefined ? {} : { authorization_endpoint: settings.authorizationEndpoint }),
     ...(settings.tokenEndpoint === undefined ? {} : { token_endpoint: settings.tokenEndpoint }),
@@ -61,7 +52,15 @@ export async function findServer(
       if (exchange.facts.kind === 'none') break;
     }
   }
-  const failure = judgeFailure(judging.account, exchange.facts, judging.redactor);
+  const { facts } = exchange;
+  if (facts.kind === 'answer' && facts.status === 200 && facts.document !== null) {
+    return {
+      kind: 'unusable',
+      reason: `${settings.issuer} publishes the endpoints of another issuer, or none`,
+      remedy: 'write "issuer" exactly as the provider names itself, or "token_endpoint" in its place',
+    };
+  }
+  const failure = judgeFailure(judging, facts);
   // A missing document is no refusal of the account's grant.
   return failure.kind === 'transient'
     ? failure
@@ -161,7 +160,7 @@ export async function beginDevice(client: OauthClient, scopes: readonly string[]
       intervalS: answer.interval ?? 5,
     };
   } catch {
-    return judgeFailure(client.judging.account, client.exchange.facts, client.judging.redactor);
+    return judgeFailure(client.judging, client.exchange.facts);
   }
 }
 
@@ -184,7 +183,7 @@ export async function revokeGrant(client: OauthClient, token: Secret, hint: stri
     await oauth.processRevocationResponse(response);
     return null;
   } catch {
-    return judgeFailure(client.judging.account, client.exchange.facts, client.judging.redactor);
+    return judgeFailure(client.judging, client.exchange.facts);
   }
 }
 

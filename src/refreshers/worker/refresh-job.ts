@@ -6,14 +6,15 @@
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '../../base/clock.ts';
 import { acquireLock, lockPath, type AccountLock } from '../account-lock.ts';
 import { printWithTokens, tokenTag, type AccountDocument, type GrantedTokens } from '../account-document.ts';
 import { parseAccountName } from '../account-name.ts';
 import type { RefreshOutcome } from '../outcome.ts';
-import { readAccount } from '../read-account.ts';
+import { accountStamp, readAccount, type AccountReading } from '../read-account.ts';
 import { missingScopes } from '../scopes.ts';
-import type { MintedToken, WorkerJob } from './job.ts';
-import { explainWriteFailure, reserveRoom, type Reservation } from './save-tokens.ts';
+import type { JobAccount, MintedToken, WorkerJob } from './job.ts';
+import { explainWriteFailure, pause, reserveRoom, type Reservation } from './save-tokens.ts';
 import { openTokenClient, renew, serviceAccountScopes, type TokenClient, type WorkerTools } from './token-client.ts';
 
 /** Is how long a worker waits for its predecessor's lock, in milliseconds: longer than that one can wait for its answers. */
@@ -40,7 +41,7 @@ export async function refreshAccount(
   try {
     try {
       lock = await acquireLock(lockPath(file), LOCK_WAIT_MS);
-      if (lock !== undefined) room = await reserveRoom(file);
+      if (lock !== undefined) room = await reserveRoom(file, tools.clock);
     } catch (error) {
       return { outcome: { kind: 'unusable', ...explainWriteFailure(file, error) } };
     }
@@ -60,6 +61,7 @@ async function refreshLocked(
   tools: WorkerTools,
   room: Reservation,
 ): Promise<RefreshResult> {
+  const stamp = await accountStamp(job.account);
   const token = await openTokenClient(job.account, tools);
   if (token.kind === 'unusable') return { outcome: token };
   if (token.document === null || token.basis !== job.basis || tokenTag(token.document) !== job.tag) {
@@ -67,21 +69,20 @@ async function refreshLocked(
   }
   let answer = await renew(token);
   if (answer.kind === 'rejected') {
-    if (await changedSoon(job)) return { outcome: { kind: 'superseded' } };
+    if (await changedSoon(job.account, stamp)) return { outcome: { kind: 'superseded' } };
     answer = await renew(token);
   }
   if (answer.kind !== 'granted') return { outcome: answer };
   const obtainedAt = tools.clock.now();
   if (token.document.form === 'service-account') return mint(token, answer.tokens, obtainedAt);
-  return { outcome: await save(token, token.document, answer.tokens, obtainedAt, room) };
+  return { outcome: await save(token, token.document, answer.tokens, { obtainedAt, room, tools }) };
 }
 
-/** Tells whether the grant in the file changes within the next moments. */
-async function changedSoon(job: Extract<WorkerJob, { kind: 'refresh' }>): Promise<boolean> {
+/** Tells whether the account's files change within the next moments. */
+async function changedSoon(account: JobAccount, stamp: string): Promise<boolean> {
   for (const wait of REREAD_MS) {
     await sleep(wait);
-    const reading = await readAccount(job.account.name, job.account.file);
-    if (reading.kind === 'missing' || (reading.kind === 'read' && reading.basis !== job.basis)) return true;
+    if ((await accountStamp(account)) !== stamp) return true;
   }
   return false;
 }
@@ -101,25 +102,31 @@ const EXPIRED_AT_BIRTH: RefreshOutcome = {
   reason: 'the provider gave a token that has expired already',
 };
 
+interface Saving {
+  /** Is when the tokens were granted, in epoch milliseconds. */
+  readonly obtainedAt: number;
+  readonly room: Reservation;
+  readonly tools: WorkerTools;
+}
+
 async function save(
   token: TokenClient,
   before: AccountDocument,
   tokens: GrantedTokens,
-  now: number,
-  room: Reservation,
+  { obtainedAt, room, tools }: Saving,
 ): Promise<RefreshOutcome> {
   const { file, name } = token.account;
-  const current = await readAccount(name, file);
-  if (current.kind === 'missing' || (current.kind === 'read' && current.basis !== token.basis)) {
-    return { kind: 'superseded' };
-  }
-  // A file that became unreadable holds no grant that could win; the new tokens mend it.
-  const document = current.kind === 'read' ? current.document : before;
+  const print = async (): Promise<string | undefined> => {
+    const current = await readWhole(name, file, tools.clock);
+    if (current.kind === 'missing' || (current.kind === 'read' && current.basis !== token.basis)) return undefined;
+    // A file that stays unreadable holds no grant that could win; the new tokens mend it.
+    return printWithTokens(current.kind === 'read' ? current.document : before, tokens, obtainedAt);
+  };
   try {
-    await room.write(file, printWithTokens(document, tokens, now));
+    const isWritten = await room.write(print, (error) => tools.onUnsaved?.(unsaved(file, error)));
+    if (!isWritten) return { kind: 'superseded' };
   } catch (error) {
-    const { reason, remedy } = explainWriteFailure(file, error);
-    return { kind: 'unsaved', reason: `a new token was granted, but ${reason}`, remedy };
+    return unsaved(file, error);
   }
   if (tokens.expiresIn === 0) return EXPIRED_AT_BIRTH;
   const provider = parseAccountName(name)?.provider ?? name;
@@ -128,4 +135,19 @@ async function save(
     rotated: tokens.refreshToken !== undefined && before.refreshToken?.equals(tokens.refreshToken) !== true,
     lostScopes: tokens.scopes === undefined ? [] : missingScopes(provider, tokens.scopes, before.scopes),
   };
+}
+
+/** Reads an account, a few times where it cannot be used: other programs write their files in place, and may be half through. */
+async function readWhole(name: string, file: string, clock: Clock): Promise<AccountReading> {
+  for (const wait of REREAD_MS) {
+    const reading = await readAccount(name, file);
+    if (reading.kind !== 'unusable' || reading.unsafe) return reading;
+    await pause(clock, wait);
+  }
+  return await readAccount(name, file);
+}
+
+function unsaved(file: string, error: unknown): RefreshOutcome {
+  const { reason, remedy } = explainWriteFailure(file, error);
+  return { kind: 'unsaved', reason: `a new token was granted, but ${reason}`, remedy };
 }

@@ -60,17 +60,18 @@ async function revokeAtProvider(token: TokenClient, hint: 'access_token' | 'refr
   if (given === null || given === undefined) return false;
   if (token.google) {
     const { revokeGoogle } = await import('./google-grants.ts');
-    return judge(await revokeGoogle({ ...token, ...token.client }, given));
+    return judge(token, await revokeGoogle({ ...token, ...token.client }, given));
   }
   const client = await openOauthClient(token);
-  if (client.kind !== 'client') return judge(client);
+  if (client.kind === 'unusable') return false;
+  if (client.kind !== 'client') return judge(token, client);
   if (client.server.revocation_endpoint === undefined) return false;
   const { revokeGrant } = await import('./oauth-grants.ts');
-  return judge(await revokeGrant(client, given, hint));
+  return judge(token, await revokeGrant(client, given, hint));
 }
 
-/** A token that the provider does not know is as good as revoked (RFC 7009 §2.2). */
-function judge(failure: Failure | null): boolean {
+/** A token that the provider does not know is as good as revoked (RFC 7009 §2.2); any other refusal leaves the grant alive, so nothing is deleted. */
+function judge({ account }: TokenClient, failure: Failure | null): boolean {
   if (failure === null) return true;
   if (failure.kind === 'transient') {
     throw new AipassError('PROVIDER_UNAVAILABLE', `${failure.reason}; nothing was revoked`, {
@@ -78,5 +79,9 @@ function judge(failure: Failure | null): boolean {
       retryAfterMs: failure.retryAfterMs,
     });
   }
-  return failure.error === 'invalid_token' || failure.error === 'invalid_grant';
+  if (failure.error === 'unsupported_token_type') return false;
+  if (failure.error === 'invalid_token' || failure.error === 'invalid_grant') return true;
+  throw new AipassError('PROVIDER_REJECTED', `the provider refused: ${failure.error}; nothing was revoked`, {
+    hint: `check client_id and client_secret, or end the access in your account settings there and delete ${account.file}`,
+  });
 }

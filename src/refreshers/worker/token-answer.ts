@@ -14,7 +14,7 @@ const TOKEN = /^[\x20-\x7e]{1,65536}$/;
 /** Matches an error code that may be repeated to people (RFC 6749 §5.2, shorter). */
 const ERROR_CODE = /^[A-Za-z0-9_.:-]{1,64}$/;
 
-/** Names the errors of a 200 answer that ask for patience rather than refuse; the first three are RFC 6749's and 8628's, the others Slack's. */
+/** Names the errors that ask for patience rather than refuse: RFC 6749's and 8628's, Slack's, and what others call their limits. */
 const PATIENCE = new Set([
   'temporarily_unavailable',
   'server_error',
@@ -25,7 +25,14 @@ const PATIENCE = new Set([
   'fatal_error',
   'request_timeout',
   'service_unavailable',
+  'rate_limit_exceeded',
+  'request_limit_exceeded',
+  'too_many_requests',
+  'internal_failure',
 ]);
+
+/** Stands for an error that is no code. */
+export const UNKNOWN_ERROR = 'unknown_error';
 
 /** Is the error that a document speaks of: RFC 6749's `error`, or what some providers have instead. */
 export interface SpokenError {
@@ -40,7 +47,7 @@ export function spokenError(document: JsonObject): SpokenError | undefined {
   const value = document['error'];
   const inner = isJsonObject(value) ? (value['code'] ?? value['status'] ?? value['type']) : value;
   if (value === undefined || value === null || value === false || value === '') return undefined;
-  const code = typeof inner === 'string' && ERROR_CODE.test(inner) ? inner : 'unknown_error';
+  const code = typeof inner === 'string' && ERROR_CODE.test(inner) ? inner : UNKNOWN_ERROR;
   const description = document['error_description'];
   return {
     code,

@@ -8,19 +8,22 @@ import { Redactor } from '../../base/redactor.ts';
 import type { Secret } from '../../base/secret.ts';
 import { GOOGLE, parseAccountName } from '../account-name.ts';
 import type { AccountDocument } from '../account-document.ts';
+import type { RefreshOutcome } from '../outcome.ts';
 import { mergeSettings, type ProviderSettings } from '../provider-settings.ts';
 import { readAccount, readClient, type ClientIdentity } from '../read-account.ts';
 import { reauthArguments } from '../remedy.ts';
 import { ExchangeFetch } from './exchange-fetch.ts';
-import type { GrantAnswer, Judging } from './granted.ts';
+import type { GrantAnswer } from './granted.ts';
 import type { JobAccount } from './job.ts';
-import type { Failure } from './judge.ts';
+import type { Failure, Judging, Unusable } from './judge.ts';
 import type { OauthClient } from './oauth-grants.ts';
 
 /** Says with what a worker works; tests inject a clock and a fetch. */
 export interface WorkerTools {
   readonly clock: Clock;
   readonly fetch: typeof fetch;
+  /** Is told at once of tokens that were granted and cannot be written yet; the worker goes on trying. */
+  readonly onUnsaved?: (outcome: RefreshOutcome) => void;
 }
 
 /** Is the scope of a service account whose file names none: all that the account itself may do. */
@@ -37,13 +40,6 @@ export interface TokenClient {
   readonly settings: ProviderSettings;
   readonly exchange: ExchangeFetch;
   readonly judging: Judging;
-}
-
-/** Is why an account cannot talk to its provider as it is. */
-export interface Unusable {
-  readonly kind: 'unusable';
-  readonly reason: string;
-  readonly remedy: string;
 }
 
 /** Reads an account's files and prepares for an exchange, or with `forConsent` for asking its user. */
@@ -73,7 +69,8 @@ export async function openTokenClient(
   }
   const redactor = new Redactor();
   redactor.learn(secretsOf(document, client));
-  const judging = { account: account.name, redactor, nestedAnswer: settings.nestedAnswer };
+  const consentable = document?.form !== 'service-account' && settings.clientCredentials !== true;
+  const judging = { account: account.name, consentable, redactor, nestedAnswer: settings.nestedAnswer };
   const exchange = new ExchangeFetch({
     fetch: tools.fetch,
     now: () => tools.clock.now(),
@@ -95,10 +92,17 @@ export async function openTokenClient(
 /** Makes the generic client of an account; finds its endpoints first. */
 export async function openOauthClient(
   token: TokenClient,
-): Promise<({ readonly kind: 'client' } & OauthClient) | Failure> {
+): Promise<({ readonly kind: 'client' } & OauthClient) | Failure | Unusable> {
   const { findServer } = await import('./oauth-grants.ts');
   const found = await findServer(token.settings, token.exchange, token.judging);
   if (found.kind !== 'found') return found;
+  if (found.server.token_endpoint === undefined) {
+    return {
+      kind: 'unusable',
+      reason: `no token endpoint is known for ${token.account.name}`,
+      remedy: `write "issuer", or "token_endpoint", into ${token.account.file}`,
+    };
+  }
   return {
     kind: 'client',
     server: found.server,

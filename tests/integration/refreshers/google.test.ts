@@ -7,6 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { Consents } from '../../../src/refreshers/consents.ts';
 import { AccountFiles, makeAccounts, token, type Document } from '../../support/account-files.ts';
 import { TokenEndpoint } from '../../support/token-endpoint.ts';
+import { until } from '../../support/until.ts';
 
 const DRIVE = 'https://www.googleapis.com/auth/drive.file';
 
@@ -204,4 +205,62 @@ describe('a Google account', () => {
       expiry: '2026-03-01T13:00:00Z',
     });
   });
+});
+
+it('a token of Google that lives for five minutes is renewed at half of its life, not at every look', async () => {
+  await using endpoint = await TokenEndpoint.start();
+  await using files = new AccountFiles();
+  await files.write('google_creds.json', pythonForm(endpoint.url));
+  const { accounts, clock } = makeAccounts(files);
+  endpoint.reply = (_form, count) => ({ body: { access_token: `ya29.${count}`, expires_in: 300, scope: DRIVE } });
+  await token(accounts, 'google');
+
+  clock.advance(60_000);
+  await accounts.tick();
+  await token(accounts, 'google', 600_000);
+  clock.advance(60_000);
+  await accounts.tick();
+
+  // The second was for a caller who wanted more validity than the first had left.
+  expect(endpoint.requests).toHaveLength(2);
+  clock.advance(100_000);
+  await accounts.tick();
+  expect(endpoint.requests).toHaveLength(3);
+});
+
+it('the device flow of Google, which calls its address verification_url and answers 428 until the user is done', async () => {
+  await using endpoint = await TokenEndpoint.start();
+  await using files = new AccountFiles();
+  await files.write('google_client_secret.json', { installed: { client_id: 'id.apps', client_secret: 'GOCSPX-s' } });
+  const config = { google: { deviceEndpoint: endpoint.url, tokenEndpoint: endpoint.url } };
+  const { accounts, clock, worker } = makeAccounts(files, { config });
+  const start = { device_code: 'dev', user_code: 'ABC-DEF', verification_url: 'https://www.google.com/device' };
+  endpoint.reply = (form, count) => {
+    if (!form.has('grant_type')) return { body: { ...start, expires_in: 1800, interval: 5 } };
+    if (count === 2) return { status: 428, body: { error: 'authorization_pending' } };
+    if (count === 3) return { status: 403, body: { error: 'slow_down' } };
+    return { body: { access_token: 'ya29.dev', refresh_token: '1//dev', expires_in: 3599, scope: DRIVE } };
+  };
+  const prompts: unknown[] = [];
+  let isDone = false;
+
+  const consented = new Consents(worker)
+    .run(
+      accounts.describe({ provider: 'google', account: 'default' }),
+      { device: true, port: 0, timeoutMs: 1_000_000, scopes: ['drive.file'] },
+      (_id, prompt) => prompts.push(prompt),
+      new AbortController().signal,
+    )
+    .finally(() => {
+      isDone = true;
+    });
+  consented.catch(() => {});
+  await until('the consent', () => {
+    clock.advance(5_000);
+    return isDone;
+  });
+
+  await expect(consented).resolves.toMatchObject({ scopes: [DRIVE], renewable: true });
+  expect(prompts).toMatchObject([{ verificationUri: 'https://www.google.com/device', userCode: 'ABC-DEF' }]);
+  expect(await files.read('google_creds.json')).toMatchObject({ token: 'ya29.dev', refresh_token: '1//dev' });
 });

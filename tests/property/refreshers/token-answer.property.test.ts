@@ -48,7 +48,7 @@ describe('any answer of a token endpoint', () => {
               clientSecret: null,
               settings: {},
               exchange,
-              judging: { account: 'test', redactor: new Redactor() },
+              judging: { account: 'test', consentable: true, redactor: new Redactor() },
             },
             new Secret('refresh'),
           );
@@ -77,9 +77,8 @@ describe('any answer of a token endpoint', () => {
           redactor.learn([secret]);
           const document = { error: 'invalid_grant', error_description: `bad token ${secret}!` };
           const failure = judgeFailure(
-            'test',
+            { account: 'test', consentable: true, redactor },
             { kind: 'answer', status: 400, document, retryAfterMs: undefined },
-            redactor,
           );
           expect(JSON.stringify(failure)).not.toContain(secret);
         },
