@@ -70,7 +70,8 @@ function judgeRefusal(
       sentence: facts.noCredit ? noCredit({}, {}, now) : rateLimit(provider, model, facts, headers, now),
     };
   }
-  if (status >= 500 || status === 408) return { kind: 'provider-failed' };
+  // An error inside a 200 that does not say whose fault it is, is the provider's: it had taken the request on.
+  if (status < 300 || status >= 500 || status === 408) return { kind: 'provider-failed' };
   return { kind: 'unblamed' };
 }
 

@@ -8,6 +8,7 @@ import { Pools } from '../../../src/pools/pools.ts';
 import type { CompletionResult } from '../../../src/protocol/completion.ts';
 import { createProviders } from '../../../src/providers/registry.ts';
 import {
+  chunkOf,
   completionOf,
   refusalOf,
   startLoopbackProvider,
@@ -144,6 +145,13 @@ describe('a failing provider', () => {
     over.upstream.queue(refusalOf(status, 'no'), { kind: 'reset' });
     expect((await over.ask()).content).toBe('pong');
     expect(over.pools.describe('acme').keys.map(({ state }) => state)).toEqual(['ready', 'ready']);
+  });
+
+  test('is asked again when its stream ends with the reason "error" before it gave anything', async () => {
+    await using failOver = await start(1);
+    failOver.upstream.queue({ kind: 'events', events: [chunkOf({}, 'error')] });
+    expect((await failOver.ask({ stream: true })).content).toBe('pong');
+    expect(failOver.asked()).toEqual([1, 1]);
   });
 
   test('is given up after three times, and left alone after five', async () => {
