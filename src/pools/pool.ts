@@ -27,6 +27,11 @@ interface Held {
   readonly quotaWindows: readonly number[];
 }
 
+/** Tells whether the provider said anything. */
+function wasAnswered({ kind }: LeaseOutcome): boolean {
+  return kind === 'succeeded' || kind === 'refused';
+}
+
 /** Is the pool of one provider. */
 export class Pool {
   readonly parts: PoolParts;
@@ -154,7 +159,7 @@ export class Pool {
     const verdict = judge(outcome, provider, model, now);
     this.rests.breaker.cycle.giveBack(number);
     if (verdict.kind === 'provider-failed') this.rests.providerFailed(number, now);
-    else if (outcome.kind !== 'cancelled' && this.rests.breaker.answer()) this.rests.emitRestored(null);
+    else if (wasAnswered(outcome) && this.rests.breaker.answer()) this.rests.emitRestored(null);
     if (key) {
       if (outcome.kind === 'succeeded') {
         key.noteLatency(outcome.latencyMs ?? this.parts.clock.monotonic() - held.startedAt);

@@ -8,7 +8,7 @@ import { Agenda } from './agenda.ts';
 import { Breaker } from './breaker.ts';
 import type { KeyAccount, PoolKey } from './pool-key.ts';
 import type { CheckVerdict, PoolParts } from './pool-parts.ts';
-import { restInfo } from './recovery.ts';
+import { describeQuarantine, restInfo } from './recovery.ts';
 import { RestCycle, type Rest } from './rest-cycle.ts';
 import { FORGET_MODEL_MS, RestingModels } from './resting-models.ts';
 import type { Roster } from './roster.ts';
@@ -123,6 +123,8 @@ export class Rests {
     const { account } = key;
     const { chance } = this.#parts;
     let rest: Rest | null;
+    // One model too many to remember must not put all others to rest.
+    if (sentence.reason === 'no-access' && !this.#models.mayRest(model ?? '')) return;
     if (sentence.scope === 'account-model' && model !== undefined && this.#models.mayRest(model)) {
       const cycle = account.models.get(model) ?? new RestCycle();
       rest = cycle.strike(number, this.#owner.newest(), 'key-model', sentence, now, chance, model);
@@ -147,7 +149,7 @@ export class Rests {
     if (key.quarantine !== null || key.removed) return;
     key.quarantine = { since: now, status, revision: key.revision };
     this.#owner.refresh(key);
-    const reason = `the provider refuses it with status ${status}`;
+    const reason = describeQuarantine(status);
     this.#parts.emit({ kind: 'key-quarantined', provider: this.#parts.provider, keyId: key.keyId, reason });
   }
 
