@@ -77,6 +77,11 @@ function open(keys: readonly string[], bad: Readonly<Record<string, number>> = {
   return { coins: createPooled('coins', factory, options, lender), leases, settled, built };
 }
 
+/** Is a rule of a caller who expects every error to have a response. */
+function stumble(): never {
+  throw new TypeError("Cannot read properties of undefined (reading 'status')");
+}
+
 describe('a pooled client', () => {
   test('is used at any depth, each call with its own key, each client built once', async () => {
     const { coins, built, settled } = open(['a', 'b']);
@@ -214,9 +219,6 @@ describe('a pooled client', () => {
   });
 
   test('gives the key back, and tells the real error, where a rule of its caller stumbles over it', async () => {
-    const stumble = (): never => {
-      throw new TypeError("Cannot read properties of undefined (reading 'status')");
-    };
     const { coins, settled } = open(['a'], {}, { isLimit: stumble, isDead: stumble });
     await expect(coins.fail(new Error('the real one'))).rejects.toThrow('the real one');
     expect(settled).toMatchObject([{ leaseId: 'lease 1', outcome: 'failed' }]);
