@@ -38,6 +38,9 @@ export type ClientFactory<Client> = (key: string) => Client | Promise<Client>;
 /** Is how many clients are kept; of more keys than that, the longest unused has its client built anew. */
 const MAX_CLIENTS = 1000;
 
+/** Is the longest time that a report tells of, in milliseconds: the daemon refuses more, and the key would stay leased. */
+const MAX_REPORTED_MS = 86_400_000;
+
 /** Makes the calls. */
 export class PooledCaller {
   readonly #provider: string;
@@ -135,13 +138,15 @@ export class PooledCaller {
   /** Reports how a call went, without making its caller wait; returns what was reported. */
   #settle(lease: PoolLease, start: number, failed: { readonly error: unknown } | undefined): ReportedOutcome {
     const outcome = failed ? this.#judge(failed.error) : 'succeeded';
-    const retryAfterMs = failed && outcome === 'limited' ? this.#options.retryAfterMs?.(failed.error) : undefined;
+    const retryAfterMs = failed && outcome === 'limited' ? this.#waitOf(failed.error) : undefined;
     const report: PoolSettleParams = {
       leaseId: lease.leaseId,
       outcome,
-      latencyMs: Math.max(0, performance.now() - start),
-      ...(failed ? { status: statusOf(failed.error) } : {}),
-      ...(retryAfterMs !== undefined && retryAfterMs > 0 ? { retryAfterMs } : {}),
+      latencyMs: Math.min(MAX_REPORTED_MS, Math.max(0, performance.now() - start)),
+      ...(failed ? { status: asked(statusOf, failed.error) } : {}),
+      ...(retryAfterMs !== undefined && retryAfterMs > 0
+        ? { retryAfterMs: Math.min(MAX_REPORTED_MS, retryAfterMs) }
+        : {}),
     };
     // A daemon that is gone has taken the key back already.
     this.#lender.settle(report).catch(() => {});
@@ -150,10 +155,24 @@ export class PooledCaller {
 
   #judge(error: unknown): ReportedOutcome {
     const { isLimit, isDead } = this.#options;
-    const status = statusOf(error);
-    if (isDead ? isDead(error) : status === 401 || status === 403) return 'rejected';
-    if (isLimit ? isLimit(error) : status === 429 || status === 402) return 'limited';
+    const status = asked(statusOf, error);
+    if (isDead ? asked(isDead, error) === true : status === 401 || status === 403) return 'rejected';
+    if (isLimit ? asked(isLimit, error) === true : status === 429 || status === 402) return 'limited';
     return status !== undefined && status >= 500 ? 'unavailable' : 'failed';
+  }
+
+  #waitOf(error: unknown): number | undefined {
+    const { retryAfterMs } = this.#options;
+    return retryAfterMs && asked(retryAfterMs, error);
+  }
+}
+
+/** Asks a rule of the caller's; one that stumbles over an error says nothing of it, so that the error is told all the same. */
+function asked<Answer>(rule: (error: unknown) => Answer, error: unknown): Answer | undefined {
+  try {
+    return rule(error);
+  } catch {
+    return undefined;
   }
 }
 

@@ -83,6 +83,8 @@ function settlementFor(failure: ExchangeFailure): LeaseOutcome {
       return { kind: 'unavailable', reason: 'network' };
     case 'aborted':
       return { kind: 'cancelled' };
+    case 'unsendable-key':
+      return { kind: 'unsendable' };
     case 'garbage':
     case 'unsendable':
       break;

@@ -5,7 +5,6 @@
  * is not repeated. Nothing is repeated once the caller has seen part of an answer.
  */
 
-import type { LeaseOutcome } from '../pools/lease.ts';
 import { judge } from '../pools/verdict.ts';
 import type { FailedCompletion } from './outcome.ts';
 
@@ -15,16 +14,13 @@ export type NextStep = 'another-key' | 'again' | 'another-route' | 'give-up';
 /** Says what comes after a failure of a key at a provider; `now` is wall time in epoch milliseconds. */
 export function nextStep(failed: FailedCompletion, provider: string, model: string, now: number): NextStep {
   if (failed.begun || failed.kind === 'cancelled') return 'give-up';
-  // A key or a configuration that cannot be sent fails for good, and another provider has its own.
-  if (failed.error.code === 'BAD_REQUEST') return 'another-route';
   const verdict = judge(failed.settlement, provider, model, now);
   if (verdict.kind === 'limited' || verdict.kind === 'rejected') return 'another-key';
+  // A configuration with which nothing can be sent fails for good, and another provider has its own.
+  if (failed.error.code === 'BAD_REQUEST') return 'another-route';
   // A time limit took so long that asking again would double the wait; somebody else may be faster.
   if (failed.kind === 'timed-out') return 'another-route';
-  return verdict.kind === 'provider-failed' && isWorthRepeating(failed.settlement) ? 'again' : 'give-up';
-}
-
-/** Tells whether the same request may get an answer a moment later: not behind a redirect, nor where it was cut short by us. */
-function isWorthRepeating(settlement: LeaseOutcome): boolean {
-  return settlement.kind === 'refused' || settlement.kind === 'unavailable';
+  if (verdict.kind !== 'provider-failed') return 'give-up';
+  // Behind a redirect there is no answer a moment later either.
+  return failed.kind === 'unavailable' ? 'again' : 'another-route';
 }

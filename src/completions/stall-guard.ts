@@ -85,7 +85,7 @@ export class StallGuard {
     const { provider, key, stream, clock, signal } = this.#options;
     if (typeof body !== 'string') throw new TypeError('the body of a chat request is a text');
     if (key !== null && !isSendable(key)) {
-      throw new ExchangeFailure('unsendable', 'the key holds a character that no header can carry');
+      throw new ExchangeFailure('unsendable-key', 'the key holds a character that no header can carry');
     }
     const answer = await openExchange(
       { method: 'POST', url, headers: { ...requestHeaders(provider, key), 'content-type': 'application/json' }, body },

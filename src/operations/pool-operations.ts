@@ -3,8 +3,10 @@
  */
 
 import { z } from 'zod';
+import type { Secret } from '../base/secret.ts';
 import type { Vault } from '../credentials/vault.ts';
 import { outcomeOf } from '../pools/reported-outcome.ts';
+import type { KeyLease } from '../pools/lease.ts';
 import type { Pools } from '../pools/pools.ts';
 import type { PoolCheckProgress } from '../protocol/pool.ts';
 import { eventCaller } from './event-caller.ts';
@@ -12,7 +14,7 @@ import { HeldLeases } from './held-leases.ts';
 import type { KeyChecks } from './key-checks.ts';
 import type { KeyLookup } from './key-lookup.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
-import { pooledCall } from './pooled-call.ts';
+import { keylessCall, lostCall, pooledCall } from './pooled-call.ts';
 import type { RecordEvent } from './record-release.ts';
 
 /** Is what these operations need. */
@@ -81,17 +83,28 @@ export function poolOperations({ vault, lookup, pools, checks, record }: PoolOpe
         exclude: z.array(keyId).max(10_000).optional(),
         maxWaitMs: z.int().min(0).max(3_600_000).optional(),
       }),
-      async handle({ exclude, maxWaitMs, ...params }, { signal, closed }) {
-        const name = lookup.resolve(params.provider);
-        const request = { provider: name, model: params.model, exclude: new Set(exclude) };
-        const lease = await pools.acquire(request, { maxWaitMs, signal });
-        // A provider that needs no key has none to lend.
-        if (lease.keyId === null || lease.value === null) {
+      async handle({ exclude, maxWaitMs, model: asked, ...params }, { caller, signal, closed }) {
+        const who = eventCaller(caller);
+        const lend = async (): Promise<KeyLease & { readonly keyId: string; readonly value: Secret }> => {
+          const name = lookup.resolve(params.provider);
+          const request = { provider: name, model: asked, exclude: new Set(exclude) };
+          const lease = await pools.acquire(request, { maxWaitMs, signal });
+          const { keyId: id, value } = lease;
+          // A provider that needs no key has none to lend; and nobody would settle what is lent to a request that is over.
+          if (id !== null && value !== null && !signal.aborted) return { ...lease, keyId: id, value };
           lease.settle({ kind: 'cancelled' });
-          throw lookup.whyNone(name);
-        }
-        const leaseId = held.hold(lease, closed);
-        return { leaseId, provider: name, keyId: lease.keyId, key: lease.value.reveal() };
+          throw signal.aborted ? signal.reason : lookup.whyNone(name);
+        };
+        const lease = await lend().catch((error: unknown) => {
+          // A call that goes on from key to key was recorded with each of them.
+          const subject = { provider: params.provider ?? null, keyId: null, model: asked };
+          if (!exclude?.length) record({ ...who, ...keylessCall(subject, error) });
+          throw error;
+        });
+        const subject = { provider: lease.provider, keyId: lease.keyId, model: asked };
+        const onLost = (): void => record({ ...who, ...lostCall(subject) });
+        const leaseId = held.hold({ lease, subject, onLost }, closed);
+        return { leaseId, provider: lease.provider, keyId: lease.keyId, key: lease.value.reveal() };
       },
     }),
     defineOperation<'pool.settle'>({
@@ -109,9 +122,9 @@ export function poolOperations({ vault, lookup, pools, checks, record }: PoolOpe
         costUsd: z.number().min(0).optional(),
       }),
       handle(report, { caller, closed }) {
-        const lease = held.settle(report.leaseId, closed, outcomeOf(report));
-        if (lease) record({ ...eventCaller(caller), ...pooledCall(lease, report) });
-        return { settled: lease !== undefined };
+        const lent = held.settle(report.leaseId, closed, outcomeOf(report));
+        if (lent) record({ ...eventCaller(caller), ...pooledCall(lent.subject, report) });
+        return { settled: lent !== undefined };
       },
     }),
   ];

@@ -2,25 +2,46 @@
  * Says of a call that a program made with a leased key what is recorded of it. Pure.
  */
 
-import type { KeyLease } from '../pools/lease.ts';
+import { AipassError } from '../base/errors.ts';
 import type { PoolSettleParams } from '../protocol/pool.ts';
 import type { EventStatus, RawEvent } from '../usage/event.ts';
 import { microDollars } from '../usage/micro-dollars.ts';
 
+/** Is the operation under which calls with leased keys are recorded. */
+const POOLED_CALL = 'pool.call';
+
+/** Is what was called: with which key, where one was leased, and for which model, where the caller named one. */
+export interface PooledSubject {
+  readonly provider: string | null;
+  readonly keyId: string | null;
+  readonly model: string | undefined;
+}
+
 /** Returns the event of a settled lease, without its caller. */
 export function pooledCall(
-  lease: Pick<KeyLease, 'provider' | 'keyId'>,
+  subject: PooledSubject,
   report: Omit<PoolSettleParams, 'leaseId' | 'headers' | 'body'>,
 ): RawEvent {
   return {
-    operation: 'pool.call',
-    provider: lease.provider,
-    keyId: lease.keyId,
+    ...subject,
+    operation: POOLED_CALL,
     status: statusOf(report.outcome),
     httpStatus: report.status,
     latencyMs: report.latencyMs,
     costMicros: report.costUsd === undefined ? null : microDollars(report.costUsd),
   };
+}
+
+/** Returns the event of a lease whose client was gone before it said how the call went, without its caller. */
+export function lostCall(subject: PooledSubject): RawEvent {
+  return { ...subject, operation: POOLED_CALL, status: 'failed', errorCode: 'CANCELLED' };
+}
+
+/** Returns the event of a call for which no key could be leased, without its caller. */
+export function keylessCall(subject: PooledSubject, error: unknown): RawEvent {
+  const errorCode = error instanceof AipassError ? error.code : 'INTERNAL';
+  const status = errorCode === 'POOL_EXHAUSTED' ? 'reach_limit' : 'failed';
+  return { ...subject, operation: POOLED_CALL, status, errorCode };
 }
 
 /** Names a report's outcome as apipool does: a key at its limit is told from every other failure. */

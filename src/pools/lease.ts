@@ -24,6 +24,8 @@ export type LeaseOutcome =
     }
   /** No usable answer: the network, a time limit, or an answer that is none. */
   | { readonly kind: 'unavailable'; readonly reason: 'network' | 'timeout' | 'garbage' }
+  /** Nobody was asked, because the key holds a character that no header can carry. */
+  | { readonly kind: 'unsendable' }
   /** The caller ended it; nothing is known of the key. */
   | { readonly kind: 'cancelled' };
 

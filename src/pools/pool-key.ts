@@ -132,6 +132,13 @@ export class PoolKey implements Ranked {
     return this.day >= Math.floor(now / DAY_MS) ? this.dayUses : 0;
   }
 
+  /** Moves its rest in time after the wall clock was set back; its day becomes the one that it is now. */
+  shift(ms: number, now: number): void {
+    this.cycle.shift(ms);
+    // Else those that were used in the day that has not come would be served last until it has.
+    this.day = Math.min(this.day, Math.floor(now / DAY_MS));
+  }
+
   /** Counts a settled lease. */
   giveBack(): void {
     this.inFlight = Math.max(0, this.inFlight - 1);

@@ -8,7 +8,7 @@ import type { PoolEvent, PoolStrategy } from '../protocol/pool.ts';
 import type { Chance } from './backoff.ts';
 
 /** Is the judgement of a check of one key. */
-export type CheckVerdict = 'valid' | 'invalid' | 'no-credit' | 'unknown';
+export type CheckVerdict = 'valid' | 'invalid' | 'unknown';
 
 /** Is what a pool is given by those who own it. */
 export interface PoolParts {

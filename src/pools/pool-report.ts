@@ -4,12 +4,14 @@
 
 import { maskKey } from '../base/secret.ts';
 import type { PoolExplanation, PoolInfo, PoolKeyInfo, PoolStrategy } from '../protocol/pool.ts';
-import { poolExhausted } from './pool-errors.ts';
+import { BUSY_RETRY_MS, poolExhausted } from './pool-errors.ts';
 import type { PoolKey } from './pool-key.ts';
 import type { Pool } from './pool.ts';
 import { describeRecovery, describeRest, recoveryOf, restInfo, restsOf } from './recovery.ts';
 import type { Duplicate } from './roster.ts';
 import { orderOf } from './strategy.ts';
+
+const PROVIDER_PROBED = 'the provider failed several times in a row; one call tries just now whether it serves again';
 
 /** Lists the keys of a pool with their state; `waiting` is how many callers wait for one. */
 export function describePool(pool: Pool, waiting: number): PoolInfo {
@@ -52,8 +54,9 @@ export function describeKey(key: PoolKey, now: number): PoolKeyInfo {
 export function explainPool(pool: Pool, model: string | undefined): PoolExplanation {
   const now = pool.advance();
   const { provider, strategy } = pool.parts;
-  const { phase, rest } = pool.rests.breaker.cycle;
-  const blocked = phase === 'resting' && rest ? `the provider ${describeRest(rest)}` : null;
+  const { phase, rest, free } = pool.rests.breaker.cycle;
+  const isResting = phase === 'resting' && rest !== null;
+  const blocked = free ? null : isResting ? `the provider ${describeRest(rest)}` : PROVIDER_PROBED;
   const next = blocked === null ? pool.next(model) : undefined;
   const keys = [...pool.roster.keys.values()]
     .map((key) => ({ key, recovery: recoveryOf(key, { model }, now) }))
@@ -77,7 +80,8 @@ export function explainPool(pool: Pool, model: string | undefined): PoolExplanat
     model: model ?? null,
     strategy,
     next: next?.keyId ?? null,
-    retryAfterMs: (blocked !== null && rest ? Math.max(1, rest.until - now) : empty?.retryAfterMs) ?? null,
+    retryAfterMs:
+      (blocked === null ? empty?.retryAfterMs : isResting ? Math.max(1, rest.until - now) : BUSY_RETRY_MS) ?? null,
     keys: [...keys, ...duplicates],
   };
 }

@@ -12,7 +12,7 @@ const amount = z.number().min(0);
 
 const rest = z.object({
   scope: z.enum(['key-model', 'key', 'account', 'provider']),
-  reason: z.enum(['rate-limit', 'daily-limit', 'no-credit', 'busy-budget', 'quota', 'failing']),
+  reason: z.enum(['rate-limit', 'daily-limit', 'no-credit', 'busy-budget', 'no-access', 'quota', 'failing']),
   source: z.enum(['header', 'body', 'quota', 'default']),
   since: time,
   until: time,

@@ -27,6 +27,11 @@ interface Held {
   readonly quotaWindows: readonly number[];
 }
 
+/** Tells whether the provider said anything. */
+function wasAnswered({ kind }: LeaseOutcome): boolean {
+  return kind === 'succeeded' || kind === 'refused';
+}
+
 /** Is the pool of one provider. */
 export class Pool {
   readonly parts: PoolParts;
@@ -81,7 +86,7 @@ export class Pool {
     if (!this.rests.breaker.cycle.free) throw providerResting(this.parts.provider, this.rests.breaker.cycle, now);
     if (this.roster.keys.size === 0) return this.#take(null, model, now);
     const key = this.next(model, exclude);
-    if (!key) throw this.#exhausted(model, now);
+    if (!key) throw this.#exhausted(model, now, exclude !== undefined && this.next(model) !== undefined);
     // A probe does not show yet that the pool serves again.
     if (key.cycle.phase === 'awake' && key.account.cycle.phase === 'awake') this.#isExhausted = false;
     return this.#take(key, model, now);
@@ -122,19 +127,14 @@ export class Pool {
     this.#leases += 1;
     const number = this.#leases;
     let quotaWindows: readonly number[] = [];
-    this.rests.breaker.cycle.take(number);
+    const isProbe = this.rests.take(key, model, number, now);
     if (key) {
       this.#turn = key.turn;
       key.count(number, now);
       key.turn = nextTurn(this.parts.strategy, key, this.parts.chance);
       quotaWindows = key.account.takeCall(now);
-      key.cycle.take(number);
-      const changes = [
-        key.account.cycle.take(number),
-        model !== undefined && key.account.models.get(model)?.take(number) === true,
-        this.rests.meter(key.account, key.keyId, now),
-      ];
-      if (changes.includes(true)) this.#refreshAccount(key.account);
+      const isMetered = this.rests.meter(key.account, key.keyId, now);
+      if (isProbe || isMetered) this.#refreshAccount(key.account);
       else this.#refresh(key);
       this.parts.onChange();
     }
@@ -159,7 +159,7 @@ export class Pool {
     const verdict = judge(outcome, provider, model, now);
     this.rests.breaker.cycle.giveBack(number);
     if (verdict.kind === 'provider-failed') this.rests.providerFailed(number, now);
-    else if (outcome.kind !== 'cancelled' && this.rests.breaker.answer()) this.rests.emitRestored(null);
+    else if (wasAnswered(outcome) && this.rests.breaker.answer()) this.rests.emitRestored(null);
     if (key) {
       if (outcome.kind === 'succeeded') {
         key.noteLatency(outcome.latencyMs ?? this.parts.clock.monotonic() - held.startedAt);
@@ -231,7 +231,7 @@ export class Pool {
   }
 
   /** Says that no key is free. Looking at every key takes its time, so a moment later the same is said again. */
-  #exhausted(model: string | undefined, now: number): AipassError {
+  #exhausted(model: string | undefined, now: number, isForOthers: boolean): AipassError {
     const { provider, emit } = this.parts;
     const last = this.#refusal;
     const isSame = last?.version === this.#version && last.model === model && now >= last.at && now - last.at < 1000;
@@ -240,7 +240,8 @@ export class Pool {
       : { error: poolExhausted(provider, this.roster.keys.values(), model, now), at: now };
     if (!isSame) this.#refusal = { error, at, model, version: this.#version };
     const retryAfterMs = error.retryAfterMs && Math.max(1, error.retryAfterMs - (now - at));
-    if (!this.#isExhausted) {
+    // Who tried a key already does not get it, which says nothing of the pool.
+    if (!this.#isExhausted && !isForOthers) {
       this.#isExhausted = true;
       emit({ kind: 'pool-exhausted', provider, model: model ?? null, retryAfterMs: retryAfterMs ?? null });
     }

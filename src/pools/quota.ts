@@ -76,11 +76,11 @@ export class QuotaMeter {
     if (this.#window.start === windowStart) this.#used.calls = Math.max(0, this.#used.calls - 1);
   }
 
-  /** Counts what a call used; what is no number above zero counts nothing. */
+  /** Counts what a call used; what is no number above zero, or absurd, counts nothing. */
   add(tokens: number | undefined, dollars: number | undefined, now: number): void {
     this.#roll(now);
-    this.#used.tokens += amount(tokens);
-    this.#used.dollars += amount(dollars);
+    this.#used.tokens += believable(tokens, MAX_TOKENS);
+    this.#used.dollars += believable(dollars, MAX_DOLLARS);
   }
 
   /** Describes each limit of this quota. */
@@ -130,6 +130,10 @@ export function mergeQuotas(settings: Iterable<QuotaSetting>): QuotaSetting[] {
   return [...merged.values()];
 }
 
+/** Is the most that one call is believed to use; more is nonsense, and would use up a quota at once. */
+const MAX_TOKENS = 100_000_000;
+const MAX_DOLLARS = 10_000;
+
 /** Names a quota by its window, of which an account has one each. */
 export function quotaId({ per, zone }: QuotaSetting): string {
   return `${per} ${zone}`;
@@ -137,6 +141,11 @@ export function quotaId({ per, zone }: QuotaSetting): string {
 
 function lower(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined ? b : b === undefined ? a : Math.min(a, b);
+}
+
+function believable(value: number | undefined, max: number): number {
+  const used = amount(value);
+  return used <= max ? used : 0;
 }
 
 function amount(value: number | undefined): number {

@@ -18,6 +18,7 @@ const REASONS: Readonly<Record<RestReason, string>> = {
   'daily-limit': 'its day is used up',
   'no-credit': 'no credit',
   'busy-budget': 'too many calls at once',
+  'no-access': 'it may not use the model',
   quota: 'its configured quota is used up',
   failing: 'the provider fails',
 };
@@ -47,12 +48,17 @@ export function describeRecovery(key: PoolKey, { state, at }: Recovery, now: num
     return rest ? describeRest(rest) : 'rests';
   }
   const words: Readonly<Record<Exclude<Recovery['state'], 'ready' | 'resting'>, string>> = {
-    quarantined: `refused with status ${key.quarantine?.status ?? 401}: out until its file changes or a check passes`,
+    quarantined: `${describeQuarantine(key.quarantine?.status ?? 401)}: out until its file changes or a check passes`,
     'not-allowed': `is only for ${[...(key.models ?? [])].join(', ')}`,
     'half-open': `${at === null ? 'one call tries just now' : 'the next call tries'} whether it serves again`,
     busy: `has ${key.inFlight} calls in flight, which is its cap`,
   };
   return words[state];
+}
+
+/** Says in words why a key is quarantined; the status is 0 where nobody was asked. */
+export function describeQuarantine(status: number): string {
+  return status === 0 ? 'holds a character that no header can carry' : `refused with status ${status}`;
 }
 
 /** Lists every rest under way that a key is part of. */

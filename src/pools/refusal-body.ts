@@ -21,6 +21,8 @@ export interface RefusalFacts {
   readonly badKey?: true;
   /** Tells that what was asked is refused, whatever the status says (moderation). */
   readonly badRequest?: true;
+  /** Tells that the key may not use the model that was asked for, whatever else it may. */
+  readonly noAccess?: true;
   /** Is OpenRouter's kind of a 402. */
   readonly creditLimit?: 'in-flight' | 'key' | 'account';
 }
@@ -51,10 +53,14 @@ export function readRefusal(provider: string, body: unknown): RefusalFacts {
   }
 }
 
-/** Reads what OpenAI and those that copy its errors say; `insufficient_quota` is money, though its status is 429. */
+/**
+ * Reads what OpenAI and those that copy its errors say; `insufficient_quota` is money, though its status is 429. A 403
+ * with `model_not_found` (OpenAI) or `model_permission_blocked_…` (Groq) is about the model, and not about the key.
+ */
 function readCommon(error: Fields): RefusalFacts {
   const hasName = (name: string): boolean => error['code'] === name || error['type'] === name;
-  return hasName('insufficient_quota') || hasName('billing_hard_limit_reached') ? { noCredit: true } : {};
+  if (hasName('insufficient_quota') || hasName('billing_hard_limit_reached')) return { noCredit: true };
+  return mentions(error['code'], /^model_(?:not_found|permission_)/) ? { noAccess: true } : {};
 }
 
 /** Reads OpenRouter's metadata (openrouter.ai/docs, errors and limits). */

@@ -29,7 +29,7 @@ export class RestCycle {
   #strikes = 0;
   /** Is the newest lease when the last rest began: leases up to it know nothing of what came after. */
   #since = 0;
-  #probe: number | null = null;
+  #probe: { readonly lease: number; readonly until: number } | null = null;
 
   get phase(): 'awake' | 'resting' | 'half-open' {
     return this.#phase;
@@ -49,23 +49,23 @@ export class RestCycle {
     return this.#phase === 'awake' || (this.#phase === 'half-open' && this.#probe === null);
   }
 
-  /** Notes that a lease was taken; half open, it is the probe. Returns whether that changed `free`. */
-  take(lease: number): boolean {
+  /** Notes that a lease was taken; half open, it is the probe until a wall time. Returns whether that changed `free`. */
+  take(lease: number, until: number): boolean {
     if (this.#phase !== 'half-open') return false;
-    this.#probe = lease;
+    this.#probe = { lease, until };
     return true;
   }
 
   /** Notes that a lease was given back. Returns whether that changed `free`. */
   giveBack(lease: number): boolean {
-    if (this.#probe !== lease) return false;
+    if (this.#probe?.lease !== lease) return false;
     this.#probe = null;
     return true;
   }
 
   /** Tells whether a lease began before the last rest, so that its failure is the one already counted. */
   isLate(lease: number): boolean {
-    return this.#strikes > 0 && lease <= this.#since;
+    return lease <= this.#since;
   }
 
   /**
@@ -103,8 +103,15 @@ export class RestCycle {
     return this.#rest;
   }
 
-  /** Ends the rest when its time has come; the next call is the probe. Returns whether it did. */
+  /**
+   * Ends the rest when its time has come: the next call is the probe. So is it when the probe under way took too long; it
+   * may never come back. Returns whether anything changed.
+   */
   wake(now: number): boolean {
+    if (this.#probe && this.#probe.until <= now) {
+      this.#probe = null;
+      return true;
+    }
     if (this.#phase !== 'resting' || !this.#rest || this.#rest.until > now) return false;
     this.#phase = 'half-open';
     return true;
@@ -141,6 +148,7 @@ export class RestCycle {
   shift(ms: number): void {
     const rest = this.#rest;
     if (rest) this.#rest = { ...rest, since: rest.since + ms, until: rest.until + ms, bound: rest.bound + ms };
+    if (this.#probe) this.#probe = { ...this.#probe, until: this.#probe.until + ms };
   }
 
   /** Returns what has to outlive a restart, or null when awake. */
@@ -148,10 +156,16 @@ export class RestCycle {
     return this.#rest && { rest: this.#rest, strikes: this.#strikes };
   }
 
-  /** Takes up what was saved; an end further away than `maxMs` was written under another clock, and is cut. */
+  /** Takes up what was saved; of a rest that has more left than it ever had, the clock was set back, and it begins anew. */
   restore(saved: SavedCycle, now: number, maxMs: number): void {
-    const until = Math.min(saved.rest.until, now + maxMs);
-    this.#rest = { ...saved.rest, since: Math.min(saved.rest.since, now), until, bound: now + maxMs };
+    const { since, until: savedUntil, bound } = saved.rest;
+    const until = Math.min(savedUntil, now + Math.min(maxMs, savedUntil - since));
+    this.#rest = {
+      ...saved.rest,
+      since: Math.min(since, now),
+      until,
+      bound: Math.max(until, Math.min(bound, now + maxMs)),
+    };
     this.#strikes = saved.strikes;
     this.#phase = 'resting';
     this.wake(now);

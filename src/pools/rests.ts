@@ -8,16 +8,20 @@ import { Agenda } from './agenda.ts';
 import { Breaker } from './breaker.ts';
 import type { KeyAccount, PoolKey } from './pool-key.ts';
 import type { CheckVerdict, PoolParts } from './pool-parts.ts';
-import { restInfo } from './recovery.ts';
+import { describeQuarantine, restInfo } from './recovery.ts';
 import { RestCycle, type Rest } from './rest-cycle.ts';
+import { FORGET_MODEL_MS, RestingModels } from './resting-models.ts';
 import type { Roster } from './roster.ts';
-import { NO_CREDIT_REST_MS, type Sentence } from './verdict.ts';
-
-/** Is how many models may rest on their own in one pool; above it a limit of one more is taken for the account's. */
-const MAX_RESTING_MODELS = 64;
+import type { Sentence } from './verdict.ts';
 
 /** Is how long a key whose rest ends with a check waits for it, in milliseconds. */
 const CHECK_WAIT_MS = 60_000;
+
+/**
+ * Is how long a probe keeps all other calls away, in milliseconds: whoever holds it may never say how it went, and one
+ * call a minute is no herd.
+ */
+const PROBE_LIMIT_MS = 60_000;
 
 /** Is what rests, when its turn on the agenda comes. */
 type Resting =
@@ -35,16 +39,6 @@ export interface RestOwner {
   readonly dropLane: (model: string) => void;
 }
 
-/** Is the sentence of a check that found no credit. */
-const NO_CREDIT: Sentence = {
-  scope: 'account',
-  reason: 'no-credit',
-  source: 'body',
-  restMs: NO_CREDIT_REST_MS,
-  boundMs: NO_CREDIT_REST_MS,
-  thenCheck: true,
-};
-
 /** Keeps the rests of one pool. */
 export class Rests {
   readonly breaker = new Breaker();
@@ -52,12 +46,13 @@ export class Rests {
   readonly #roster: Roster;
   readonly #owner: RestOwner;
   readonly #agenda: Agenda<Resting>;
-  readonly #restingModels = new Map<string, Set<KeyAccount>>();
+  readonly #models: RestingModels;
 
   constructor(parts: PoolParts, roster: Roster, owner: RestOwner) {
     this.#parts = parts;
     this.#roster = roster;
     this.#owner = owner;
+    this.#models = new RestingModels(owner.dropLane);
     this.#agenda = new Agenda(parts.clock, {
       due: (resting, now) => this.#wake(resting, now),
       setBack: (ms) => this.#setBack(ms),
@@ -71,7 +66,7 @@ export class Rests {
 
   /** Tells whether a model rests with some account. */
   hasModel(model: string): boolean {
-    return this.#restingModels.has(model);
+    return this.#models.has(model);
   }
 
   /** Takes back every timer. */
@@ -93,9 +88,22 @@ export class Rests {
       this.#owner.refreshAccount(key.account);
       if (wasOut && key.serves) this.emitRestored(key.keyId);
     }
-    if (verdict === 'no-credit' && key.account.cycle.phase !== 'awake') {
-      this.rest(key, undefined, NO_CREDIT, this.#owner.newest() + 1, now);
-    }
+  }
+
+  /** Notes that a lease was taken, which may be a probe. Returns whether that changed what the account of its key serves. */
+  take(key: PoolKey | null, model: string | undefined, number: number, now: number): boolean {
+    const until = now + PROBE_LIMIT_MS;
+    const probes = (cycle: RestCycle | undefined, resting: Resting): boolean => {
+      if (cycle?.take(number, until) !== true) return false;
+      this.#agenda.add(until, resting);
+      return true;
+    };
+    probes(this.breaker.cycle, { kind: 'provider' });
+    if (!key) return false;
+    const { account } = key;
+    probes(key.cycle, { kind: 'key', key });
+    const shared = probes(account.cycle, { kind: 'account', account });
+    return (model !== undefined && probes(account.models.get(model), { kind: 'model', account, model })) || shared;
   }
 
   /** Clears what a success of a lease clears. */
@@ -104,7 +112,7 @@ export class Rests {
     const shared = key.account.cycle.succeed(number);
     const resting = model === undefined ? undefined : key.account.models.get(model);
     const ofModel = resting?.succeed(number) ?? false;
-    if (model !== undefined && resting?.phase === 'awake') this.#forgetModel(key.account, model);
+    if (model !== undefined && resting?.phase === 'awake') this.#models.forget(key.account, model);
     if (!own && !shared && !ofModel) return;
     this.#owner.refreshAccount(key.account);
     this.emitRestored(key.keyId);
@@ -115,10 +123,12 @@ export class Rests {
     const { account } = key;
     const { chance } = this.#parts;
     let rest: Rest | null;
-    if (sentence.scope === 'account-model' && model !== undefined && this.#mayRest(account, model)) {
+    // One model too many to remember must not put all others to rest.
+    if (sentence.reason === 'no-access' && !this.#models.mayRest(model ?? '')) return;
+    if (sentence.scope === 'account-model' && model !== undefined && this.#models.mayRest(model)) {
       const cycle = account.models.get(model) ?? new RestCycle();
       rest = cycle.strike(number, this.#owner.newest(), 'key-model', sentence, now, chance, model);
-      this.#rememberModel(account, model, cycle);
+      this.#models.remember(account, model, cycle);
       if (rest) this.#agenda.add(rest.until, { kind: 'model', account, model });
     } else if (sentence.scope === 'key') {
       if (key.removed) return;
@@ -139,7 +149,7 @@ export class Rests {
     if (key.quarantine !== null || key.removed) return;
     key.quarantine = { since: now, status, revision: key.revision };
     this.#owner.refresh(key);
-    const reason = `the provider refuses it with status ${status}`;
+    const reason = describeQuarantine(status);
     this.#parts.emit({ kind: 'key-quarantined', provider: this.#parts.provider, keyId: key.keyId, reason });
   }
 
@@ -164,7 +174,7 @@ export class Rests {
         this.#wakeCycle(resting.account.cycle, resting, resting.account.keys, now);
         break;
       case 'model':
-        resting.account.models.get(resting.model)?.wake(now);
+        this.#wakeModel(resting, now);
         break;
       case 'quota':
         this.meter(resting.account, null, now);
@@ -173,6 +183,11 @@ export class Rests {
     if (resting.kind === 'key') this.#owner.refresh(resting.key);
     else if (resting.kind !== 'provider') this.#owner.refreshAccount(resting.account);
     this.#parts.onFree();
+  }
+
+  #wakeModel(resting: Extract<Resting, { kind: 'model' }>, now: number): void {
+    const nextAt = this.#models.wake(resting.account, resting.model, now);
+    if (nextAt !== undefined) this.#agenda.add(nextAt, resting);
   }
 
   #wakeCycle(cycle: RestCycle, resting: Resting, keys: Iterable<PoolKey>, now: number): void {
@@ -208,38 +223,24 @@ export class Rests {
     if (key.cycle.rest) this.#agenda.add(key.cycle.rest.until, { kind: 'key', key });
     if (account.cycle.rest) this.#agenda.add(account.cycle.rest.until, { kind: 'account', account });
     for (const [model, cycle] of account.models) {
-      this.#rememberModel(account, model, cycle);
-      this.#agenda.add(cycle.rest?.until ?? now, { kind: 'model', account, model });
+      this.#models.remember(account, model, cycle);
+      const end = cycle.rest?.until ?? now;
+      this.#agenda.add(cycle.phase === 'resting' ? end : end + FORGET_MODEL_MS, { kind: 'model', account, model });
     }
     const until = account.spentUntil(now);
     if (until !== null) this.#agenda.add(until, { kind: 'quota', account });
     account.meter(now);
   }
 
-  #mayRest(account: KeyAccount, model: string): boolean {
-    return account.models.has(model) || this.#restingModels.has(model) || this.#restingModels.size < MAX_RESTING_MODELS;
-  }
-
-  #rememberModel(account: KeyAccount, model: string, cycle: RestCycle): void {
-    account.models.set(model, cycle);
-    const accounts = this.#restingModels.get(model) ?? new Set();
-    this.#restingModels.set(model, accounts.add(account));
-  }
-
-  #forgetModel(account: KeyAccount, model: string): void {
-    account.models.delete(model);
-    const accounts = this.#restingModels.get(model);
-    accounts?.delete(account);
-    if (accounts?.size !== 0) return;
-    this.#restingModels.delete(model);
-    this.#owner.dropLane(model);
-  }
-
   /** Moves every rest, after the wall clock was set back: else a rest of minutes would last until the clock is there again. */
   #setBack(ms: number): void {
     this.breaker.cycle.shift(ms);
     for (const account of this.#roster.accounts.values()) account.shift(ms);
-    for (const key of this.#roster.keys.values()) key.cycle.shift(ms);
+    const now = this.#parts.clock.now();
+    for (const key of this.#roster.keys.values()) {
+      key.shift(ms, now);
+      this.#owner.refresh(key);
+    }
   }
 
   /** Tells that a key, or with null the provider, serves again. */

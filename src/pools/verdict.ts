@@ -43,16 +43,27 @@ export type Verdict =
   /** The provider failed, whichever key was used. */
   | { readonly kind: 'provider-failed' }
   | { readonly kind: 'limited'; readonly sentence: Sentence }
-  /** The key is not accepted: it waits for its file to change or for a check. */
+  /** The key is not accepted: it waits for its file to change or for a check. The status is 0 where it cannot even be sent. */
   | { readonly kind: 'rejected'; readonly status: number };
 
 /** Judges an outcome; `model` is what was asked for, `now` wall time in epoch milliseconds. */
 export function judge(outcome: LeaseOutcome, provider: string, model: string | undefined, now: number): Verdict {
   if (outcome.kind === 'succeeded') return { kind: 'served' };
+  if (outcome.kind === 'unsendable') return { kind: 'rejected', status: 0 };
   if (outcome.kind === 'cancelled') return { kind: 'unblamed' };
   if (outcome.kind === 'unavailable') return { kind: 'provider-failed' };
   return judgeRefusal(outcome, provider, model, now);
 }
+
+/** Is the sentence of a key that may not use one model: its other models, and keys of other rights, are as good as before. */
+const NO_ACCESS: Sentence = {
+  scope: 'account-model',
+  reason: 'no-access',
+  source: 'body',
+  restMs: MAX_REST_MS,
+  boundMs: MAX_REST_MS,
+  thenCheck: false,
+};
 
 function judgeRefusal(
   { status, headers, body }: Extract<LeaseOutcome, { kind: 'refused' }>,
@@ -62,6 +73,9 @@ function judgeRefusal(
 ): Verdict {
   const facts = readRefusal(provider, body);
   if (status === 401 || (facts.badKey && status >= 400 && status < 500)) return { kind: 'rejected', status };
+  if (status === 403 && facts.noAccess) {
+    return model === undefined ? { kind: 'unblamed' } : { kind: 'limited', sentence: NO_ACCESS };
+  }
   if (status === 403) return facts.badRequest ? { kind: 'unblamed' } : { kind: 'rejected', status };
   if (status === 402) return { kind: 'limited', sentence: noCredit(facts, headers, now) };
   if (status === 429) {
@@ -70,7 +84,8 @@ function judgeRefusal(
       sentence: facts.noCredit ? noCredit({}, {}, now) : rateLimit(provider, model, facts, headers, now),
     };
   }
-  if (status >= 500 || status === 408) return { kind: 'provider-failed' };
+  // An error inside a 200 that does not say whose fault it is, is the provider's: it had taken the request on.
+  if (status < 300 || status >= 500 || status === 408) return { kind: 'provider-failed' };
   return { kind: 'unblamed' };
 }
 

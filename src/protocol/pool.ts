@@ -12,7 +12,7 @@ export type PoolStrategy = 'least-used' | 'round-robin' | 'random' | 'weighted' 
 export type RestScope = 'key-model' | 'key' | 'account' | 'provider';
 
 /** Names why something rests. */
-export type RestReason = 'rate-limit' | 'daily-limit' | 'no-credit' | 'busy-budget' | 'quota' | 'failing';
+export type RestReason = 'rate-limit' | 'daily-limit' | 'no-credit' | 'busy-budget' | 'no-access' | 'quota' | 'failing';
 
 /** Names who said how long: a header, the error body, our own count of a quota, or nobody. */
 export type RestSource = 'header' | 'body' | 'quota' | 'default';

@@ -46,7 +46,7 @@ export interface HttpAnswer {
 /** Says how an exchange failed; `detail` is plain text of ours, with nothing of the provider's in it; of garbage it completes "answered with". */
 export class ExchangeFailure extends Error {
   override readonly name = 'ExchangeFailure';
-  readonly kind: 'timeout' | 'network' | 'garbage' | 'aborted' | 'unsendable';
+  readonly kind: 'timeout' | 'network' | 'garbage' | 'aborted' | 'unsendable' | 'unsendable-key';
   readonly detail: string;
 
   constructor(kind: ExchangeFailure['kind'], detail: string, cause?: unknown) {

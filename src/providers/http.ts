@@ -41,7 +41,7 @@ export async function askJson(
   const stop = clock.after(totalMs, () => deadline.abort());
   try {
     if (key !== null && !isSendable(key)) {
-      throw new ExchangeFailure('unsendable', 'the key holds a character that no header can carry');
+      throw new ExchangeFailure('unsendable-key', 'the key holds a character that no header can carry');
     }
     const answer = await openExchange(
       { ...request, headers: requestHeaders(provider, key), ...(request.method === 'POST' ? { body: '' } : {}) },

@@ -66,6 +66,7 @@ export function describeFailedExchange(failure: ExchangeFailure, provider: strin
     case 'garbage':
       return describeGarbage(failure.detail, provider);
     case 'unsendable':
+    case 'unsendable-key':
       return new AipassError('BAD_REQUEST', `${provider}: ${failure.detail}`, {
         hint: `check "providers.${provider}" in the configuration, and the key for blanks and quotes`,
         cause: failure,

@@ -184,6 +184,29 @@ test('keys lent to other programs are theirs until they say how it went, or are 
   expect((await waiting).keyId).toBe(second.keyId);
 });
 
+test('a call with a lent key is recorded however it ends, also where its client is gone or found no key', async () => {
+  await using running = await startPool(1, { maxInFlight: 1 });
+  const [one, other, last] = [await running.connect('one'), await running.connect('other'), await running.connect()];
+  await one.request('pool.lease', { provider: 'local', model: 'm-1' });
+  await expect(other.request('pool.lease', { provider: 'local' })).rejects.toMatchObject({ code: 'POOL_EXHAUSTED' });
+  await one.close();
+  const { leaseId } = await other.request('pool.lease', { provider: 'local', maxWaitMs: 10_000 });
+  await other.request('pool.settle', { leaseId, outcome: 'succeeded' });
+  const { events } = await last.usage.events({});
+  expect(events.toReversed()).toMatchObject([
+    { operation: 'pool.call', caller: 'other', keyId: null, status: 'reach_limit', errorCode: 'POOL_EXHAUSTED' },
+    {
+      operation: 'pool.call',
+      caller: 'one',
+      keyId: 'LOCAL_API_KEY',
+      model: 'm-1',
+      status: 'failed',
+      errorCode: 'CANCELLED',
+    },
+    { operation: 'pool.call', caller: 'other', keyId: 'LOCAL_API_KEY', status: 'success', errorCode: null },
+  ]);
+});
+
 test('a pooled client rotates keys through the daemon', async () => {
   await using running = await startPool(2);
   const aipass = await running.connect();

@@ -8,6 +8,7 @@ import { Pools } from '../../../src/pools/pools.ts';
 import type { CompletionResult } from '../../../src/protocol/completion.ts';
 import { createProviders } from '../../../src/providers/registry.ts';
 import {
+  chunkOf,
   completionOf,
   refusalOf,
   startLoopbackProvider,
@@ -28,9 +29,16 @@ interface FailOver extends AsyncDisposable {
 }
 
 /** Starts one with a number of keys. */
-async function start(count: number, settings: KeySettings = {}, baseUrl?: string): Promise<FailOver> {
+async function start(
+  count: number,
+  settings: KeySettings = {},
+  baseUrl?: string,
+  firstKey?: string,
+): Promise<FailOver> {
   const upstream = await startLoopbackProvider();
-  const keys = Array.from({ length: count }, (_, index) => entry(index + 1, settings));
+  const keys = Array.from({ length: count }, (_, index) =>
+    entry(index + 1, settings, 'r1', index === 0 ? firstKey : undefined),
+  );
   const pools = new Pools({
     clock: systemClock,
     chance: () => 0,
@@ -95,6 +103,28 @@ describe('a tired key', () => {
     expect(over.asked()).toEqual([1, 2, 3, 2]);
   });
 
+  test('that cannot even be sent is taken out, and blames neither the provider nor a key that can', async () => {
+    await using failOver = await start(2, {}, undefined, 'sk-“quoted”');
+    for (let call = 0; call < 6; call += 1) expect((await failOver.ask()).content).toBe('pong');
+    expect(new Set(failOver.asked())).toEqual(new Set([2]));
+    expect(failOver.pools.describe('acme').keys[0]).toMatchObject({
+      state: 'quarantined',
+      reason: 'holds a character that no header can carry: out until its file changes or a check passes',
+    });
+    await using alone = await start(1, {}, undefined, 'sk-“quoted”');
+    for (let call = 0; call < 6; call += 1) expect((await alone.failure()).code).not.toBe('PROVIDER_UNAVAILABLE');
+  });
+
+  test('that may not use a model gives way for that model only', async () => {
+    await using failOver = await start(2);
+    const error = { message: 'Project `p` does not have access to model `m`', code: 'model_not_found' };
+    failOver.upstream.queue({ kind: 'json', status: 403, body: { error } });
+    expect((await failOver.ask()).keyId).toBe(keyId(2));
+    for (let call = 0; call < 3; call += 1) expect((await failOver.ask()).keyId).toBe(keyId(2));
+    expect(failOver.pools.explain('acme', 'm').keys[1]?.why).toContain('it may not use the model');
+    expect((await failOver.ask({ model: 'another' })).keyId).toBe(keyId(1));
+  });
+
   test('is one of all: every one is tried once, then the caller hears when the first is back', async () => {
     await using over = await start(5);
     over.upstream.answerWith(({ key }) => refusalOf(429, 'no', { 'retry-after': String(100 + Number(key?.at(-1))) }));
@@ -144,6 +174,20 @@ describe('a failing provider', () => {
     over.upstream.queue(refusalOf(status, 'no'), { kind: 'reset' });
     expect((await over.ask()).content).toBe('pong');
     expect(over.pools.describe('acme').keys.map(({ state }) => state)).toEqual(['ready', 'ready']);
+  });
+
+  test('is asked again when its stream ends with the reason "error" before it gave anything', async () => {
+    await using failOver = await start(1);
+    failOver.upstream.queue({ kind: 'events', events: [chunkOf({}, 'error')] });
+    expect((await failOver.ask({ stream: true })).content).toBe('pong');
+    expect(failOver.asked()).toEqual([1, 1]);
+  });
+
+  test('that redirects is asked once, and gives way to a fallback', async () => {
+    await using failOver = await start(1);
+    failOver.upstream.queue({ kind: 'text', status: 302, headers: { location: 'https://127.0.0.1:9/' }, body: '' });
+    expect(await failOver.ask({ fallbacks: [{ provider: 'spare' }] })).toMatchObject({ provider: 'spare' });
+    expect(failOver.asked()).toHaveLength(2);
   });
 
   test('is given up after three times, and left alone after five', async () => {

@@ -77,6 +77,11 @@ function open(keys: readonly string[], bad: Readonly<Record<string, number>> = {
   return { coins: createPooled('coins', factory, options, lender), leases, settled, built };
 }
 
+/** Is a rule of a caller who expects every error to have a response. */
+function stumble(): never {
+  throw new TypeError("Cannot read properties of undefined (reading 'status')");
+}
+
 describe('a pooled client', () => {
   test('is used at any depth, each call with its own key, each client built once', async () => {
     const { coins, built, settled } = open(['a', 'b']);
@@ -211,6 +216,22 @@ describe('a pooled client', () => {
     await expect(call).rejects.toMatchObject({ code: 'CANCELLED' });
     resolve();
     await expect.poll(() => settled).toMatchObject([{ leaseId: 'late', outcome: 'failed' }]);
+  });
+
+  test('gives the key back, and tells the real error, where a rule of its caller stumbles over it', async () => {
+    const { coins, settled } = open(['a'], {}, { isLimit: stumble, isDead: stumble });
+    await expect(coins.fail(new Error('the real one'))).rejects.toThrow('the real one');
+    expect(settled).toMatchObject([{ leaseId: 'lease 1', outcome: 'failed' }]);
+
+    const limited = open(['a'], {}, { isLimit: () => true, retryAfterMs: stumble });
+    await expect(limited.coins.fail(new Error('quota'))).rejects.toThrow('quota');
+    expect(limited.settled).toMatchObject([{ leaseId: 'lease 1', outcome: 'limited' }]);
+  });
+
+  test('reports no wait that the daemon would refuse, because the key would stay leased', async () => {
+    const { coins, settled } = open(['a'], {}, { isLimit: () => true, retryAfterMs: () => Number.POSITIVE_INFINITY });
+    await expect(coins.fail(new Error('quota'))).rejects.toThrow('quota');
+    expect(settled).toMatchObject([{ outcome: 'limited', retryAfterMs: 86_400_000 }]);
   });
 
   test('builds the client again after building it failed', async () => {

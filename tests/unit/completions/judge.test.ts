@@ -64,6 +64,7 @@ describe('no answer', () => {
     ['network', 'unavailable', 'PROVIDER_UNAVAILABLE', { kind: 'unavailable', reason: 'network' }],
     ['garbage', 'unavailable', 'PROVIDER_UNAVAILABLE', { kind: 'unavailable', reason: 'garbage' }],
     ['unsendable', 'refused', 'BAD_REQUEST', { kind: 'unavailable', reason: 'garbage' }],
+    ['unsendable-key', 'refused', 'BAD_REQUEST', { kind: 'unsendable' }],
     ['aborted', 'cancelled', 'CANCELLED', { kind: 'cancelled' }],
   ] as const)('by %s is %s', (exchange, kind, code, settlement) => {
     const verdict = judgeFailure({ kind: 'exchange', failure: new ExchangeFailure(exchange, 'x') }, context);

@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
 import type { KeyLease } from '../../../src/pools/lease.ts';
 import { parseSavedPools } from '../../../src/pools/pool-state.ts';
+import { describePool, explainPool } from '../../../src/pools/pool-report.ts';
 import type { Pool } from '../../../src/pools/pool.ts';
+import { MovedClock } from '../../support/moved-clock.ts';
 import { entries, entry, keyId, openPool, refused, SUCCEEDED } from '../../support/pool-fixture.ts';
 
 /** Leases and settles with a success; returns the key that served. */
@@ -217,11 +219,12 @@ describe('a key without credit', () => {
     expect(use(pool)).toBe(keyId(1));
   });
 
-  test('rests another hour when the check finds none either', () => {
+  test('rests another hour when the call after the check finds none either', () => {
     const { pool, clock } = openPool(entries(1), { requestCheck: () => {} });
     fail(pool, refused(402));
     clock.advance(3_600_000);
-    pool.checked(keyId(1), 'r1', 'no-credit', 402);
+    pool.checked(keyId(1), 'r1', 'valid', 200);
+    fail(pool, refused(402));
     expect(leaseError(pool)).toMatchObject({ retryAfterMs: 3_600_000 });
   });
 
@@ -359,7 +362,109 @@ describe('keys that come and go', () => {
   });
 });
 
+describe('a probe that never comes back', () => {
+  test('keeps other calls away for a minute, and then gives way to one more', () => {
+    const { pool, clock } = openPool(entries(1));
+    fail(pool, refused(429, { 'retry-after': '1' }));
+    clock.advance(1000);
+    const lost = pool.lease();
+    clock.advance(59_999);
+    expect(leaseError(pool).code).toBe('POOL_EXHAUSTED');
+    clock.advance(1);
+    const second = pool.lease();
+    expect(leaseError(pool).code).toBe('POOL_EXHAUSTED');
+    // What comes back late changes nothing for the probe that took its place.
+    lost.settle({ kind: 'cancelled' });
+    expect(leaseError(pool).code).toBe('POOL_EXHAUSTED');
+    second.settle(SUCCEEDED);
+    expect(pool.roster.keys.get(keyId(1))?.inFlight).toBe(0);
+    expect(use(pool)).toBe(keyId(1));
+  });
+
+  test('of one model, or of the provider, gives way as well', () => {
+    const { pool, clock } = openPool(entries(1), { provider: 'mistral' });
+    fail(pool, refused(429, { 'retry-after': '1' }), 'large');
+    clock.advance(1000);
+    pool.lease({ model: 'large' });
+    clock.advance(60_000);
+    expect(use(pool, 'large')).toBe(keyId(1));
+
+    for (let failures = 0; failures < 5; failures += 1) fail(pool, refused(500));
+    clock.advance(30_000);
+    pool.lease();
+    expect(explainPool(pool, undefined)).toMatchObject({ next: null, retryAfterMs: 1000 });
+    expect(leaseError(pool)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE', retryAfterMs: 1000 });
+    clock.advance(60_000);
+    expect(explainPool(pool, undefined)).toMatchObject({ next: keyId(1) });
+    expect(use(pool)).toBe(keyId(1));
+  });
+});
+
+test('absurd counts of a client or a provider use up no quota', () => {
+  const { pool } = openPool(entries(1, { quotas: [{ tokens: 1000, dollars: 5, per: 'day', zone: 'UTC' }] }));
+  for (const used of [Number.MAX_SAFE_INTEGER, Number.NaN, -1, Number.POSITIVE_INFINITY]) {
+    pool.lease().settle({ kind: 'succeeded', tokens: used, costUsd: used });
+  }
+  pool.lease().settle({ kind: 'succeeded', tokens: 999, costUsd: 4 });
+  expect(describePool(pool, 0).keys[0]?.quotas).toMatchObject([{ used: 999 }, { used: 4 }]);
+  expect(use(pool)).toBe(keyId(1));
+});
+
+describe('a model that rested once', () => {
+  test('is forgotten when nobody asks for it, so that others may rest on their own', () => {
+    const { pool, clock } = openPool(entries(1), { provider: 'mistral' });
+    for (let model = 0; model < 64; model += 1) fail(pool, refused(429, { 'retry-after': '1' }), `model ${model}`);
+    clock.advance(3_601_000);
+    fail(pool, refused(429, { 'retry-after': '60' }), 'another');
+    expect(leaseError(pool, 'another').code).toBe('POOL_EXHAUSTED');
+    expect(use(pool, 'large')).toBe(keyId(1));
+  });
+
+  test('is forgotten after a restart too', () => {
+    const keys = entries(1);
+    const { pool } = openPool(keys, { provider: 'mistral' });
+    for (let model = 0; model < 64; model += 1) fail(pool, refused(429, { 'retry-after': '1' }), `model ${model}`);
+    const later = new MovedClock('2026-06-15T12:00:30Z');
+    const { pool: again } = openPool(keys, { provider: 'mistral', clock: later }, pool.save());
+    later.advance(3_600_000);
+    fail(again, refused(429, { 'retry-after': '60' }), 'another');
+    expect(use(again, 'large')).toBe(keyId(1));
+  });
+});
+
+describe('a call that names the keys that it tried', () => {
+  test('does not make the others believe that the pool is exhausted', () => {
+    const { pool, events } = openPool(entries(1));
+    expect(() => pool.lease({ exclude: new Set([keyId(1)]) })).toThrow('was tried already');
+    expect(events).toEqual([]);
+    expect(use(pool)).toBe(keyId(1));
+  });
+});
+
+describe('a limit that is told of late', () => {
+  test('does not count again after the key has proved that it serves', () => {
+    const { pool, clock } = openPool(entries(1));
+    const [first, late] = [pool.lease(), pool.lease()];
+    first.settle(refused(429));
+    clock.advance(1000);
+    use(pool);
+    late.settle(refused(429));
+    expect(use(pool)).toBe(keyId(1));
+  });
+});
+
 describe('a clock that jumps', () => {
+  test('forward and back leaves no key to be served last for all that time', () => {
+    const { pool, clock } = openPool(entries(2));
+    use(pool);
+    clock.jump(365 * 86_400_000);
+    use(pool);
+    clock.jump(-365 * 86_400_000);
+    const served = Array.from({ length: 20 }, () => use(pool));
+    expect(served.filter((id) => id === keyId(2)).length).toBeGreaterThanOrEqual(9);
+    expect(served.filter((id) => id === keyId(1)).length).toBeGreaterThanOrEqual(9);
+  });
+
   test('backward does not make a rest longer', () => {
     const { pool, clock } = openPool(entries(1));
     fail(pool, refused(429, { 'retry-after': '10' }));
@@ -387,6 +492,19 @@ describe('a clock that jumps', () => {
 });
 
 describe('a restart', () => {
+  test('under a clock that was set back makes no rest longer than it was', () => {
+    const keys = entries(1);
+    const { pool } = openPool(keys);
+    fail(pool, refused(429, { 'retry-after': '5' }));
+    const earlier = new MovedClock('2026-06-15T02:00:00Z');
+    const { pool: again } = openPool(keys, { clock: earlier }, pool.save());
+    expect(leaseError(again)).toMatchObject({ retryAfterMs: 5000 });
+    const [rest] = describePool(again, 0).keys[0]?.rests ?? [];
+    expect(rest).toMatchObject({ until: earlier.now() + 5000 });
+    earlier.advance(5000);
+    expect(use(again)).toBe(keyId(1));
+  });
+
   test('keeps rests, quarantines, quotas and uses', () => {
     const quotas = [{ calls: 2, per: 'day', zone: 'UTC' }] as const;
     const keys = [entry(1), entry(2), entry(3, { quotas }), entry(4)];

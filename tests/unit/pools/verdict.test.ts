@@ -56,6 +56,12 @@ describe('who is blamed', () => {
     expect(verdict(refused(400, {}, { error: 'model is wrong' }), 'xai')).toEqual({ kind: 'unblamed' });
   });
 
+  test('by an error inside a 200 that does not say more is the provider', () => {
+    expect(verdict(refused(200, {}, { error: 'the answer broke off' }), 'openrouter')).toEqual({
+      kind: 'provider-failed',
+    });
+  });
+
   test('by a moderated prompt (OpenRouter 403) is nobody', () => {
     const body = { error: { code: 403, metadata: { reasons: ['violence'], flagged_input: '…' } } };
     expect(verdict(refused(403, {}, body), 'openrouter')).toEqual({ kind: 'unblamed' });
