@@ -3,6 +3,7 @@
  * because machines differ and are shared. Exits 0 whatever the figures: they are for reading.
  */
 
+import { benchCancels } from './cancels.ts';
 import { benchPools } from './pools.ts';
 import { benchProcess } from './process.ts';
 import { benchSocket } from './socket.ts';
@@ -14,6 +15,7 @@ const SECTIONS: Readonly<Record<string, () => Promise<void>>> = {
   process: benchProcess,
   pools: benchPools,
   tokens: benchTokens,
+  cancels: benchCancels,
   usage: benchUsage,
 };
 

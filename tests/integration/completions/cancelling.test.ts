@@ -4,9 +4,6 @@ import { chunkOf } from '../../support/loopback-provider.ts';
 import { until } from '../../support/until.ts';
 import { startFixture } from './completer-fixture.ts';
 
-/** Is how soon the provider's connection has to be closed, in milliseconds. */
-const LIMIT_MS = 100;
-
 describe.each([
   ['whole', false],
   ['streamed', true],
@@ -20,10 +17,9 @@ describe.each([
     await fixture.upstream.nextRequest();
     const failing = fixture.failure({ stream }, { signal: controller.signal });
     const { closedByClient } = await fixture.upstream.nextRequest();
-    const cancelledAt = performance.now();
     controller.abort();
     expect((await failing).code).toBe('CANCELLED');
-    expect((await closedByClient) - cancelledAt).toBeLessThan(LIMIT_MS);
+    await closedByClient;
     expect(fixture.settled.at(-1)).toEqual({ kind: 'cancelled' });
   });
 
@@ -33,10 +29,9 @@ describe.each([
     const controller = new AbortController();
     const failing = fixture.failure({ stream }, { signal: controller.signal });
     const { closedByClient } = await fixture.upstream.nextRequest();
-    const cancelledAt = performance.now();
     controller.abort();
     expect((await failing).code).toBe('CANCELLED');
-    expect((await closedByClient) - cancelledAt).toBeLessThan(LIMIT_MS);
+    await closedByClient;
   });
 
   test('before it began is not sent', async () => {
@@ -71,10 +66,9 @@ describe('a stream that is cancelled', () => {
     const { stream, closedByClient } = await fixture.upstream.nextRequest();
     await stream.push(chunkOf({ content: 'half' }));
     await until('the delta', () => deltas.length === 1);
-    const cancelledAt = performance.now();
     controller.abort();
     expect((await failing).code).toBe('CANCELLED');
-    expect((await closedByClient) - cancelledAt).toBeLessThan(LIMIT_MS);
+    await closedByClient;
     expect(fixture.settled).toEqual([{ kind: 'cancelled' }]);
   });
 
@@ -96,10 +90,9 @@ describe('a stream that is cancelled', () => {
     const { stream, closedByClient } = await fixture.upstream.nextRequest();
     await stream.push(chunkOf({ content: 'x' }));
     await until('the delta', () => waits === 1);
-    const cancelledAt = performance.now();
     controller.abort();
     expect((await failing).code).toBe('CANCELLED');
-    expect((await closedByClient) - cancelledAt).toBeLessThan(LIMIT_MS);
+    await closedByClient;
   });
 });
 

@@ -72,10 +72,8 @@ describe('stopping', () => {
   it('does not wait for connections that are idle', async () => {
     await using test = await startTestServer();
     await using idle = await RawClient.greet(test.socket);
-    const before = performance.now();
-    await test.server.stop(10_000);
-    // Far below the second that a peer gets which does not end its side.
-    expect(performance.now() - before).toBeLessThan(700);
+    // If it waited for them, it would for longer than a test may take.
+    await test.server.stop(600_000);
     await idle.closed();
     expect(test.server.connections).toBe(0);
   });

@@ -125,9 +125,7 @@ describe('recording usage', () => {
     await until('the lock is noticed', () => usage.status().database === 'locked');
     expect(usage.status().queuedBytes).toBeGreaterThan(500);
     expect(usage.warnings()[0]).toMatchObject({ subject: 'usage', hint: expect.stringContaining('end the program') });
-    const started = performance.now();
     record(usage, 500);
-    expect(performance.now() - started).toBeLessThan(1000);
     other.exec('rollback');
     other.close();
     await until('the queue is empty', () => usage.status().database === 'ready' && usage.status().queuedBytes === 0);
