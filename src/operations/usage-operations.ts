@@ -7,10 +7,11 @@ import { AipassError } from '../base/errors.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Vault } from '../credentials/vault.ts';
+import { fetchGeneration } from '../providers/generation.ts';
 import type { Providers } from '../providers/registry.ts';
 import { USAGE_GROUPINGS, USAGE_STATUSES } from '../protocol/usage.ts';
 import { exportHead, exportLine } from '../usage/export-text.ts';
-import { askGeneration } from '../usage/generation.ts';
+import { judgeGeneration } from '../usage/generation.ts';
 import { trackedEvent } from '../usage/generation-tracker.ts';
 import { readAipassUsage } from '../usage/import-aipass.ts';
 import type { Usage } from '../usage/usage.ts';
@@ -127,7 +128,7 @@ export function usageOperations(options: UsageOperationsOptions): AnyOperation[]
 
 /** Fetches a generation's record and keeps it; one that a completion brought about is filled in and counted once. */
 async function track(
-  { usage, providers, lookup }: UsageOperationsOptions,
+  { usage, providers, lookup, clock }: UsageOperationsOptions,
   params: { readonly generationId: string; readonly caller?: string | undefined },
   caller: Caller,
   signal: AbortSignal,
@@ -139,7 +140,7 @@ async function track(
     GENERATION_PROVIDER,
     known?.provider === GENERATION_PROVIDER ? (known.keyId ?? undefined) : undefined,
   );
-  const outcome = await askGeneration({ baseUrl: provider.baseUrl, key: key.value, generationId, signal });
+  const outcome = judgeGeneration(await fetchGeneration(provider, key.value, generationId, signal, clock));
   switch (outcome.kind) {
     case 'found':
       break;
