@@ -64,7 +64,10 @@ export async function answer(db: UsageDb, names: Names, query: UsageQuery, now: 
     if (by === 'status') return statusName(group);
     return text(kind === 'all' ? caller : group);
   };
-  const groups = [...sums].map(([group, each]): UsageGroup => ({ name: nameOf(group), figures: each.figures() }));
+  const groups = [...sums]
+    .map(([group, each]): UsageGroup => ({ name: nameOf(group), figures: each.figures() }))
+    // What happened only in buckets that were taken away again did not happen in the range.
+    .filter(({ figures }) => isUsed(figures));
   groups.sort(byRequests);
   return {
     ...head,
@@ -72,6 +75,10 @@ export async function answer(db: UsageDb, names: Names, query: UsageQuery, now: 
     groups: by === undefined ? [] : groups.slice(0, limit),
     more: by !== undefined && groups.length > limit,
   };
+}
+
+function isUsed({ requests, releases }: UsageFigures): boolean {
+  return requests + releases > 0;
 }
 
 function byRequests(a: UsageGroup, b: UsageGroup): number {
@@ -88,7 +95,10 @@ function wholeBuckets(query: UsageQuery, grain: Grain | null): { since: number; 
 
 async function readPlan(db: UsageDb, plan: RangePlan, view: TotalsView, horizons: Horizons): Promise<SumsRow[]> {
   const rows: SumsRow[] = [];
-  for (const range of plan.buckets) rows.push(...(await sumTotals(db, view, range)));
+  for (const range of plan.buckets) {
+    const found = await sumTotals(db, view, range);
+    rows.push(...(range.sign === 1 ? found : found.map((row) => ({ ...row, sums: row.sums.map((sum) => -sum) }))));
+  }
   for (const edge of plan.edges) rows.push(...(await sumEdge(db, view, edge, horizons.eventsSince)));
   return rows;
 }
@@ -113,7 +123,7 @@ async function answerByTime(
     .map(([bucket, each]) => ({ name: timeName(bucket, grain), figures: each.figures() }));
   // Before the first one that fits there is more only if anything happened then.
   const earlier = planRange({ since: plan.since, until: bucketStart(from, grain), ...horizons });
-  const more = from > first && (await readPlan(db, earlier, view, horizons)).length > 0;
+  const more = from > first && isUsed(totalOf(await readPlan(db, earlier, view, horizons)));
   return { groups, more };
 }
 

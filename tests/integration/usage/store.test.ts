@@ -218,6 +218,27 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     }
   });
 
+  it('has no group for what happened only beside the range, wherever in a day or a block it begins', async () => {
+    const block = 32 * DAY;
+    const start = Math.floor((NOW - 40 * DAY) / block) * block;
+    await write(
+      usageEvent({ at: start, model: 'before' }),
+      usageEvent({ at: start + 20 * DAY + 20 * HOUR + 50 * MINUTE, model: 'inside' }),
+      usageEvent({ at: start + block + 5 * HOUR, model: 'after' }),
+    );
+    for (const since of [start + 1, start + 3 * HOUR, start + 5 * MINUTE, start + 2 * DAY + HOUR + MINUTE + 1]) {
+      expect(await groupsBy({ since, until: start + block, by: 'model' })).toEqual([['inside', 1]]);
+      expect((await groupsBy({ since, by: 'model' })).toSorted()).toEqual([
+        ['after', 1],
+        ['inside', 1],
+      ]);
+      // By the hour, a range begins with a whole one.
+      if (since < start + HOUR) continue;
+      const query = { since, until: start + 20 * DAY + 21 * HOUR, by: 'hour', limit: 1 } as const;
+      expect(await ask(query)).toMatchObject({ groups: [{ figures: { requests: 1 } }], more: false });
+    }
+  });
+
   it('lists events by time, status and key in pages that miss and repeat nothing', async () => {
     const events = Array.from({ length: 25 }, (_, i) =>
       usageEvent({
