@@ -41,7 +41,7 @@ export async function answer(db: UsageDb, names: Names, query: UsageQuery, now: 
   const status = query.status === undefined ? null : EVENT_STATUSES[query.status];
   const limit = Math.min(query.limit ?? DEFAULT_GROUPS, MAX_GROUPS);
   const grain = by === undefined ? null : (TIME_GRAINS.get(by) ?? null);
-  const horizons = await readHorizons(db);
+  const horizons = await readHorizons(db, now);
   const plan = planRange({ ...wholeBuckets(query, grain), ...horizons });
   const head = { since: plan.since, until: plan.until };
   const everything: TotalsView = { kind: TOTAL_KINDS.all, caller, status };

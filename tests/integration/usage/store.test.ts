@@ -339,6 +339,24 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     expect((await ask({})).total.requests).toBe(3);
   });
 
+  it.each([
+    ['months', 100 * DAY],
+    ['decades', 70 * 365 * DAY],
+  ])('counts on after a prune by a clock that was %s ahead', async (_, ahead) => {
+    const prune = async (now: number): Promise<void> => {
+      for await (const __ of store.pruneSteps({ events: now - 30 * DAY, totals: now - 400 * DAY, now }));
+    };
+    await write(usageEvent({ at: NOW - DAY }));
+    await prune(NOW + ahead);
+    await write(usageEvent({ at: NOW }), usageEvent({ at: NOW - DAY }));
+    expect((await ask({ since: NOW - HOUR })).total.requests).toBe(1);
+    await prune(NOW + HOUR);
+    const later = NOW + 3 * DAY;
+    await write(usageEvent({ at: later - HOUR }), usageEvent({ at: later }));
+    expect((await ask({ since: later - MINUTE }, later)).total.requests).toBe(1);
+    expect((await ask({ since: NOW - HOUR }, later)).total.requests).toBe(3);
+  });
+
   it('keeps texts that look like SQL, and events out of the order of time', async () => {
     const caller = `x'); drop table events; --`;
     await write(
