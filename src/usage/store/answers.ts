@@ -20,9 +20,6 @@ import { sumByBucket, sumTotals, type SumsRow, type TotalsView } from './sums-qu
 /** Is how many groups an answer has where the query does not say. */
 const DEFAULT_GROUPS = 100;
 
-/** Is how many an answer can have: as many as there are hours in a month. */
-const MAX_GROUPS = 750;
-
 /** Is the id of a caller that no event has. */
 const NOBODY = -1;
 
@@ -39,7 +36,7 @@ export async function answer(db: UsageDb, names: Names, query: UsageQuery, now: 
   }
   const caller = query.caller === undefined ? 0 : ((await names.find(db, query.caller)) ?? NOBODY);
   const status = query.status === undefined ? null : EVENT_STATUSES[query.status];
-  const limit = Math.min(query.limit ?? DEFAULT_GROUPS, MAX_GROUPS);
+  const limit = query.limit ?? DEFAULT_GROUPS;
   const grain = by === undefined ? null : (TIME_GRAINS.get(by) ?? null);
   const horizons = await readHorizons(db, now);
   const plan = planRange({ ...wholeBuckets(query, grain), ...horizons });

@@ -183,6 +183,21 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     expect((await ask({})).total.requests).toBe(3);
   });
 
+  it('fills in the last call of an id that its provider repeats, not the first', async () => {
+    const call = () => usageEvent({ generationId: 'chatcmpl-7', costMicros: null });
+    const priced = (costMicros: number) =>
+      usageEvent({ generationId: 'chatcmpl-7', operation: 'usage.track', costMicros, costSource: 'prices' });
+    const [first, second, third] = [call(), call(), call()];
+    await write(first);
+    expect(await write(priced(5), second, priced(7), third)).toEqual({ added: 2, known: 2 });
+    expect((await ask({})).total).toMatchObject({ requests: 3, costMicros: 12, costKnownFor: 2 });
+    expect(await write(priced(11))).toEqual({ added: 0, known: 1 });
+    expect((await ask({})).total).toMatchObject({ requests: 3, costMicros: 23, costKnownFor: 3 });
+    // Written again, as after a crash, they neither count again nor take the id back.
+    expect(await write(first, second)).toEqual({ added: 0, known: 2 });
+    expect(await store.calls.generation({ id: 'chatcmpl-7' })).toMatchObject({ id: `${third.at}-${third.id}` });
+  });
+
   it('counts a generation once that was tracked before its call was known', async () => {
     await write(usageEvent({ generationId: 'gen-1', operation: 'usage.track' }));
     expect(await write(usageEvent({ generationId: 'gen-1' }))).toEqual({ added: 0, known: 1 });
@@ -294,6 +309,13 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     });
     const one = { query: { seconds: 5, keyId: 'B', status: 'success' as const }, keyIds: [], now: NOW };
     expect((await store.calls.recent(one)).total).toBe(0);
+  });
+
+  it('counts the calls of the last seconds of more keys than an answer lists', async () => {
+    await write(...Array.from({ length: 900 }, (_, i) => usageEvent({ keyId: `KEY_${i}`, at: NOW - 1 })));
+    const recent = await store.calls.recent({ query: { seconds: 5 }, keyIds: [], now: NOW });
+    expect(recent.total).toBe(900);
+    expect(recent.byKey).toHaveLength(900);
   });
 
   it('prunes events and keeps their totals, then totals past their own retention', async () => {
@@ -409,6 +431,6 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
       usageEvent({ generationId: 'gen-3', costMicros: null, status: 'failed' }),
     );
     const unpriced = await store.calls.unpriced({ since: NOW - DAY, provider: 'openrouter' });
-    expect(unpriced.map((generation) => generation.generationId)).toEqual(['gen-1']);
+    expect(unpriced.map((generation) => generation.generationId).toSorted()).toEqual(['gen-1', 'gen-3']);
   });
 });
