@@ -97,11 +97,11 @@ export function planRange(request: RangeRequest): RangePlan {
   for (const grain of [MINUTE, HOUR, DAY] as const) {
     const larger = GRAINS[grain + 1]?.ms ?? 1;
     const next = ceilTo(left, larger);
-    const start = next - larger;
+    const before = next - larger;
     // The larger bucket is there whole unless pruning has reached into it, which only happens to blocks.
-    if (left - start < next - left && floorTo(end, larger) >= next && start >= request.daysSince) {
-      add(grain, start, left, -1);
-      left = start;
+    if (left - before < next - left && floorTo(end, larger) >= next && before >= request.daysSince) {
+      add(grain, before, left, -1);
+      left = before;
       continue;
     }
     const stop = Math.min(next, floorTo(end, GRAINS[grain].ms));

@@ -184,10 +184,12 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
   });
 
   it('fills in the last call of an id that its provider repeats, not the first', async () => {
-    const call = () => usageEvent({ generationId: 'chatcmpl-7', costMicros: null });
+    const generationId = 'chatcmpl-7';
     const priced = (costMicros: number) =>
-      usageEvent({ generationId: 'chatcmpl-7', operation: 'usage.track', costMicros, costSource: 'prices' });
-    const [first, second, third] = [call(), call(), call()];
+      usageEvent({ generationId, operation: 'usage.track', costMicros, costSource: 'prices' });
+    const first = usageEvent({ generationId, costMicros: null });
+    const second = usageEvent({ generationId, costMicros: null });
+    const third = usageEvent({ generationId, costMicros: null });
     await write(first);
     expect(await write(priced(5), second, priced(7), third)).toEqual({ added: 2, known: 2 });
     expect((await ask({})).total).toMatchObject({ requests: 3, costMicros: 12, costKnownFor: 2 });
@@ -243,7 +245,8 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     );
     for (const since of [start + 1, start + 3 * HOUR, start + 5 * MINUTE, start + 2 * DAY + HOUR + MINUTE + 1]) {
       expect(await groupsBy({ since, until: start + block, by: 'model' })).toEqual([['inside', 1]]);
-      expect((await groupsBy({ since, by: 'model' })).toSorted()).toEqual([
+      // Equally many are in the order of their names.
+      expect(await groupsBy({ since, by: 'model' })).toEqual([
         ['after', 1],
         ['inside', 1],
       ]);
@@ -364,9 +367,9 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
   it.each([
     ['months', 100 * DAY],
     ['decades', 70 * 365 * DAY],
-  ])('counts on after a prune by a clock that was %s ahead', async (_, ahead) => {
+  ])('counts on after a prune by a clock that was %s ahead', async (_name, ahead) => {
     const prune = async (now: number): Promise<void> => {
-      for await (const __ of store.pruneSteps({ events: now - 30 * DAY, totals: now - 400 * DAY, now }));
+      for await (const _ of store.pruneSteps({ events: now - 30 * DAY, totals: now - 400 * DAY, now }));
     };
     await write(usageEvent({ at: NOW - DAY }));
     await prune(NOW + ahead);
