@@ -14,10 +14,11 @@ import { startSchedule } from './base/schedule.ts';
 import type { Vault } from './credentials/vault.ts';
 import type { KeyLookup } from './operations/key-lookup.ts';
 import { GENERATION_PROVIDER } from './operations/usage-operations.ts';
+import { fetchGeneration } from './providers/generation.ts';
 import { fetchModels } from './providers/models.ts';
 import type { Providers } from './providers/registry.ts';
 import type { RawEvent } from './usage/event.ts';
-import { askGeneration } from './usage/generation.ts';
+import { judgeGeneration } from './usage/generation.ts';
 import { GenerationTracker, untoldOf } from './usage/generation-tracker.ts';
 import { Mark } from './usage/mark.ts';
 import { PriceBook } from './usage/prices.ts';
@@ -120,7 +121,7 @@ function openTracker({ usage, vault, providers, lookup, paths, clock, logger }: 
     ask: ({ provider, keyId, generationId }, signal) => {
       if (provider !== GENERATION_PROVIDER) return null;
       const key = lookup.key(provider, keyId ?? undefined).value;
-      return askGeneration({ baseUrl: providers.get(provider).baseUrl, key, generationId, signal });
+      return fetchGeneration(providers.get(provider), key, generationId, signal, clock).then(judgeGeneration);
     },
     prices: (provider, model, signal) => prices.prices(provider, model, signal),
     record: (event) => usage.record(event),

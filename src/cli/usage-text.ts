@@ -73,6 +73,10 @@ export function figureCells(name: string | null, figures: UsageFigures): (string
     latencyMs?.p50 ?? null,
     latencyMs?.p90 ?? null,
     latencyMs?.p99 ?? null,
+    latencyMs?.mean ?? null,
+    figures.firstTokenMs,
+    figures.errorRate,
+    figures.releases,
   ];
 }
 
@@ -93,6 +97,10 @@ export const FIGURE_COLUMNS = [
   'latencyP50Ms',
   'latencyP90Ms',
   'latencyP99Ms',
+  'latencyMeanMs',
+  'firstTokenMs',
+  'errorRate',
+  'releases',
 ] as const;
 
 function unknownPart(requests: number, knownFor: number): string {

@@ -4,13 +4,17 @@
 
 import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
+import { plainText } from '../base/plain-text.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Vault } from '../credentials/vault.ts';
+import { fetchGeneration } from '../providers/generation.ts';
 import type { Providers } from '../providers/registry.ts';
+import { MAX_CALLER_LENGTH } from '../protocol/limits.ts';
 import { USAGE_GROUPINGS, USAGE_STATUSES } from '../protocol/usage.ts';
+import { MAX_NAME_LENGTH } from '../usage/event.ts';
 import { exportHead, exportLine } from '../usage/export-text.ts';
-import { askGeneration } from '../usage/generation.ts';
+import { judgeGeneration } from '../usage/generation.ts';
 import { trackedEvent } from '../usage/generation-tracker.ts';
 import { readAipassUsage } from '../usage/import-aipass.ts';
 import type { Usage } from '../usage/usage.ts';
@@ -21,8 +25,22 @@ import { defineOperation, type AnyOperation } from './operation.ts';
 /** Is the provider whose generations can be asked for. */
 export const GENERATION_PROVIDER = 'openrouter';
 
+/** Is how many groups can be asked for: as many as there are hours in a month. */
+const MAX_GROUPS = 750;
+
 const time = z.int().min(0).max(8_640_000_000_000_000).optional();
-const name = z.string().min(1).max(256);
+
+// Names are looked for as they are kept: in plain text of bounded length (see usage/event.ts).
+const name = z
+  .string()
+  .min(1)
+  .max(MAX_NAME_LENGTH)
+  .transform((text) => plainText(text, MAX_NAME_LENGTH));
+const callerName = z
+  .string()
+  .min(1)
+  .max(65_536)
+  .transform((text) => plainText(text, MAX_CALLER_LENGTH));
 const status = z.enum(USAGE_STATUSES).optional();
 const days = z.int().min(0).max(36_500);
 
@@ -47,9 +65,9 @@ export function usageOperations(options: UsageOperationsOptions): AnyOperation[]
         since: time,
         until: time,
         by: z.enum(USAGE_GROUPINGS).optional(),
-        caller: name.optional(),
+        caller: callerName.optional(),
         status,
-        limit: z.int().min(1).max(750).optional(),
+        limit: z.int().min(1).max(MAX_GROUPS).optional(),
       }),
       handle: (query) => usage.ask('answer', { query, now: clock.now() }),
     }),
@@ -83,7 +101,7 @@ export function usageOperations(options: UsageOperationsOptions): AnyOperation[]
     defineOperation<'usage.track'>({
       name: 'usage.track',
       right: 'use',
-      schema: z.strictObject({ generationId: name, caller: name.optional() }),
+      schema: z.strictObject({ generationId: name, caller: callerName.optional() }),
       handle: (params, { caller, signal }) => track(options, params, caller, signal),
     }),
     defineOperation<'usage.export'>({
@@ -127,7 +145,7 @@ export function usageOperations(options: UsageOperationsOptions): AnyOperation[]
 
 /** Fetches a generation's record and keeps it; one that a completion brought about is filled in and counted once. */
 async function track(
-  { usage, providers, lookup }: UsageOperationsOptions,
+  { usage, providers, lookup, clock }: UsageOperationsOptions,
   params: { readonly generationId: string; readonly caller?: string | undefined },
   caller: Caller,
   signal: AbortSignal,
@@ -139,7 +157,7 @@ async function track(
     GENERATION_PROVIDER,
     known?.provider === GENERATION_PROVIDER ? (known.keyId ?? undefined) : undefined,
   );
-  const outcome = await askGeneration({ baseUrl: provider.baseUrl, key: key.value, generationId, signal });
+  const outcome = judgeGeneration(await fetchGeneration(provider, key.value, generationId, signal, clock));
   switch (outcome.kind) {
     case 'found':
       break;

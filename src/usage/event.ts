@@ -65,7 +65,9 @@ export const MAX_TOKENS = 100_000_000;
 /** Is the longest call that is believed: a week. */
 const MAX_DURATION_MS = 7 * 24 * 3_600_000;
 
-const MAX_NAME_LENGTH = 200;
+/** Is the longest name that is kept, in characters; the end of a longer one is cut off. */
+export const MAX_NAME_LENGTH = 200;
+
 const MAX_PATH_LENGTH = 1024;
 
 /** Is the last moment that JavaScript's Date can tell, in epoch milliseconds. */

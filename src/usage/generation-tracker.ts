@@ -7,6 +7,7 @@
  */
 
 import type { Clock } from '../base/clock.ts';
+import { AipassError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { isTelling, TRACK_OPERATION, type RawEvent } from './event.ts';
 import type { GenerationOutcome } from './generation.ts';
@@ -49,7 +50,7 @@ export function untoldOf(event: RawEvent): Untold | null {
 export interface TrackerOptions {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Asks the provider for a generation's record, or returns null where it keeps none. */
+  /** Asks the provider for a generation's record, or returns null where it keeps none. Rejects where there is no answer. */
   readonly ask: (
     untold: Pick<Untold, 'provider' | 'keyId'> & { readonly generationId: string },
     signal: AbortSignal,
@@ -119,8 +120,10 @@ export class GenerationTracker {
   async #askOnce(untold: Untold & { readonly generationId: string }): Promise<GenerationOutcome | null> {
     try {
       return await this.#options.ask(untold, this.#stop.signal);
-    } catch {
-      return null;
+    } catch (error) {
+      const mayPass =
+        error instanceof AipassError && (error.code === 'PROVIDER_UNAVAILABLE' || error.code === 'TIMED_OUT');
+      return mayPass ? { kind: 'not-ready', reason: error.message } : null;
     }
   }
 

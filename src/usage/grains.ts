@@ -2,8 +2,8 @@
  * The sizes of time that totals are kept in, and how a range is put together from them. Pure. All of it is UTC, so
  * that daemons in different places can share one history.
  *
- * A range takes the largest buckets that fit: "all time" reads blocks of 32 days, "the last hour" minutes. Small
- * buckets are pruned earlier than large ones; a range that begins or ends inside a pruned one is widened to the next
+ * A range takes the largest buckets that fit: "all time" reads blocks of 32 days, "the last hour" minutes. Where it
+ * begins late in a larger bucket that takes fewer: all of that, and less the small ones before it. Small buckets are pruned earlier than large ones; a range that begins or ends inside a pruned one is widened to the next
  * larger, and the answer says so.
  */
 
@@ -35,9 +35,14 @@ export interface BucketRange {
   readonly to: number;
 }
 
+/** Is a run of buckets in a plan: to be added (1), or taken away from what others hold too much (-1). */
+export interface PlannedRange extends BucketRange {
+  readonly sign: 1 | -1;
+}
+
 /** Is a range put together: the buckets to sum, the parts of minutes to read event by event, and what it covers in all. */
 export interface RangePlan {
-  readonly buckets: readonly BucketRange[];
+  readonly buckets: readonly PlannedRange[];
   readonly edges: readonly { readonly from: number; readonly to: number }[];
   readonly since: number;
   /** Is the end, or null for a range without one. */
@@ -77,10 +82,10 @@ export function planRange(request: RangeRequest): RangePlan {
       ? null
       : Math.max(since, Math.ceil(request.until / finest(request.until)) * finest(request.until));
 
-  const buckets: BucketRange[] = [];
+  const buckets: PlannedRange[] = [];
   const edges: { from: number; to: number }[] = [];
-  const add = (grain: Grain, from: number, to: number): void => {
-    if (to > from) buckets.push({ grain, from: from / GRAINS[grain].ms, to: to / GRAINS[grain].ms });
+  const add = (grain: Grain, from: number, to: number, sign: 1 | -1 = 1): void => {
+    if (to > from) buckets.push({ grain, from: from / GRAINS[grain].ms, to: to / GRAINS[grain].ms, sign });
   };
 
   // Upwards from the left: each grain up to where the next larger one begins.
@@ -90,7 +95,15 @@ export function planRange(request: RangeRequest): RangePlan {
   if (minuteUp > left) edges.push({ from: left, to: minuteUp });
   left = minuteUp;
   for (const grain of [MINUTE, HOUR, DAY] as const) {
-    const next = ceilTo(left, GRAINS[grain + 1]?.ms ?? 1);
+    const larger = GRAINS[grain + 1]?.ms ?? 1;
+    const next = ceilTo(left, larger);
+    const before = next - larger;
+    // The larger bucket is there whole unless pruning has reached into it, which only happens to blocks.
+    if (left - before < next - left && floorTo(end, larger) >= next && before >= request.daysSince) {
+      add(grain, before, left, -1);
+      left = before;
+      continue;
+    }
     const stop = Math.min(next, floorTo(end, GRAINS[grain].ms));
     if (stop <= left) continue;
     add(grain, left, stop);
@@ -98,7 +111,7 @@ export function planRange(request: RangeRequest): RangePlan {
   }
   // Downwards to the right end: what is left of the largest, then of each smaller.
   if (until === null) {
-    buckets.push({ grain: BLOCK, from: bucketOf(left, BLOCK), to: MAX_BUCKET });
+    buckets.push({ grain: BLOCK, from: bucketOf(left, BLOCK), to: MAX_BUCKET, sign: 1 });
     return { buckets, edges, since, until };
   }
   for (const grain of [BLOCK, DAY, HOUR, MINUTE] as const) {

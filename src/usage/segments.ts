@@ -5,7 +5,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 
@@ -50,17 +50,33 @@ export function segmentBytes(folder: string, segment: number): number {
   return statSync(segmentPath(folder, segment), { throwIfNoEntry: false })?.size ?? 0;
 }
 
-/**
- * Makes the folder, mode 0700, and returns the journal's name, making it up the first time. The database remembers
- * under this name how far the journal was read, so that daemons which share one do not mistake each other's.
- */
-export function openJournalFolder(folder: string): string {
+/** Makes the folder, mode 0700. */
+export function openJournalFolder(folder: string): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+}
+
+/**
+ * Returns the journal's name, making it up the first time. The database remembers under this name how far the journal
+ * was read, so that daemons which share one do not mistake each other's. Only the usage thread asks for it.
+ */
+export function journalName(folder: string): string {
   const path = join(folder, 'name');
+  let name = '';
   try {
-    writeFileSync(path, randomUUID(), { flag: 'wx', mode: 0o600 });
+    name = readFileSync(path, 'utf8').trim();
   } catch (error) {
-    if (systemErrorCode(error) !== 'EEXIST') throw error;
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
   }
-  return readFileSync(path, 'utf8').trim();
+  // An empty one is what a full disk leaves: two daemons of that name would skip each other's events.
+  return name === '' ? renameJournal(folder) : name;
+}
+
+/** Gives the journal a new name, under which nothing of it was read, and returns it. */
+export function renameJournal(folder: string): string {
+  openJournalFolder(folder);
+  const name = randomUUID();
+  const draft = join(folder, 'name.new');
+  writeFileSync(draft, name, { mode: 0o600 });
+  renameSync(draft, join(folder, 'name'));
+  return name;
 }

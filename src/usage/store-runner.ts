@@ -11,7 +11,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import type { UsageEvent } from './event.ts';
 import { deleteReadSegments, emptyReadSegment, readJournal, type JournalBatch } from './journal-reader.ts';
-import { JOURNAL_START, openJournalFolder, type JournalPosition } from './segments.ts';
+import { journalName, JOURNAL_START, listSegments, renameJournal, type JournalPosition } from './segments.ts';
 import type { PruneCutoffs } from './store/prune.ts';
 import { databaseFailure, type DatabaseFailure } from './store/failure.ts';
 import { openConnection } from './store/open.ts';
@@ -161,9 +161,15 @@ export class StoreRunner {
 
   async #opened(): Promise<UsageStore> {
     if (this.#store) return this.#store;
-    this.#journal = openJournalFolder(this.#options.journalFolder);
-    const store = new UsageStore(await openConnection(this.#options.database));
+    const { database, journalFolder } = this.#options;
+    this.#journal = journalName(journalFolder);
+    const store = new UsageStore(await openConnection(database));
     this.#position = await store.position(this.#journal);
+    // Segments are deleted only below the position: if all are below it, the folder was emptied and counts from 1 again.
+    if ((listSegments(journalFolder).at(-1) ?? 0) < this.#position.segment) {
+      this.#journal = renameJournal(journalFolder);
+      this.#position = JOURNAL_START;
+    }
     this.#store = store;
     return store;
   }

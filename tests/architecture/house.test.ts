@@ -22,6 +22,13 @@ describe('the house rules', () => {
     expect(vague).toEqual([]);
   });
 
+  it("nothing calls Node's own fetch: providers are asked by http-exchange.ts, and fetch loads a client of 8 MB", () => {
+    const calls = sources
+      .filter(({ text }) => /(?<![\w.#])fetch\(|globalThis\.fetch/.test(text))
+      .map(({ path }) => path);
+    expect(calls).toEqual([]);
+  });
+
   it('no check is switched off in the sources', () => {
     const off = sources
       .filter(({ text }) => /@ts-(ignore|nocheck|expect-error)|oxlint-disable|\bas any\b/.test(text))

@@ -74,7 +74,10 @@ describe('the usage of a daemon', () => {
     const wrong = await runCli(home, ['stats', '--by', 'moon']);
     expect(wrong.code).toBe(1);
     expect(wrong.stderr).toContain('write one of: caller');
-    expect((await runCli(home, ['stats', '--since', 'yesterday'])).code).toBe(1);
+    for (const time of ['yesterday', '2026-02-30', '2026-11-31T10:00Z', '2026-13-01', '2026-11-21T25:00Z', '-1d']) {
+      expect((await runCli(home, ['stats', `--since=${time}`])).code).toBe(1);
+    }
+    expect((await runCli(home, ['stats', '--since', '2024-02-29T23:59+01:00'])).code).toBe(0);
   });
 
   it('is told for a run, a session and a caller', async () => {
@@ -90,6 +93,18 @@ describe('the usage of a daemon', () => {
     const nobody = await runCli(home, ['caller-usage', 'nobody']);
     expect(nobody.code).toBe(0);
     expect(nobody.stderr).toContain('No usage data found for caller: nobody');
+  });
+
+  it('is found by the name that a caller gives itself, however long or odd', async () => {
+    const long = `x\u0007'); drop table events; -- ${'y'.repeat(10_000)}`;
+    await using odd = await connect({ caller: long, socket: home.paths.socket });
+    await odd.key();
+    expect((await odd.stats({ caller: long })).total.releases).toBe(1);
+    const { groups } = await odd.stats({ by: 'caller' });
+    const shown = groups.map(({ name }) => name).find((name) => name?.includes('drop table'));
+    expect(shown).toMatch(/^x '\); drop table events; -- y+…$/);
+    expect((await runCli(home, ['caller-usage', long])).stdout).toMatch(/Credentials handed out:\s+1/);
+    await expect(odd.usage.session('x\0'.repeat(60))).resolves.toMatchObject({ session: null });
   });
 
   it('counts the last seconds by key, and lists keys that had no call', async () => {

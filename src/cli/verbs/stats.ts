@@ -15,7 +15,7 @@ export const stats: Verb = {
   usage: '[--since T] [--until T] [--by G] [--caller C] [--status S] [--limit N] [--json | --csv]',
   summary: 'show who used what: requests, cost, tokens, errors, latency',
   details: [
-    '--since T   from then: 2026-11-21 (UTC), 2026-11-21T10:00Z, or 30m, 12h, 7d, 4w ago; all time without it',
+    '--since T   from then: 2026-11-21 (UTC), 2026-11-21T10:00Z (local time without Z), or 30m, 12h, 7d, 4w ago; all time without it',
     '--until T   to before then; now without it',
     `--by G      in groups: ${USAGE_GROUPINGS.join(', ')}`,
     '--caller C  only what this caller used',

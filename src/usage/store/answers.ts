@@ -20,9 +20,6 @@ import { sumByBucket, sumTotals, type SumsRow, type TotalsView } from './sums-qu
 /** Is how many groups an answer has where the query does not say. */
 const DEFAULT_GROUPS = 100;
 
-/** Is how many an answer can have: as many as there are hours in a month. */
-const MAX_GROUPS = 750;
-
 /** Is the id of a caller that no event has. */
 const NOBODY = -1;
 
@@ -39,9 +36,9 @@ export async function answer(db: UsageDb, names: Names, query: UsageQuery, now: 
   }
   const caller = query.caller === undefined ? 0 : ((await names.find(db, query.caller)) ?? NOBODY);
   const status = query.status === undefined ? null : EVENT_STATUSES[query.status];
-  const limit = Math.min(query.limit ?? DEFAULT_GROUPS, MAX_GROUPS);
+  const limit = query.limit ?? DEFAULT_GROUPS;
   const grain = by === undefined ? null : (TIME_GRAINS.get(by) ?? null);
-  const horizons = await readHorizons(db);
+  const horizons = await readHorizons(db, now);
   const plan = planRange({ ...wholeBuckets(query, grain), ...horizons });
   const head = { since: plan.since, until: plan.until };
   const everything: TotalsView = { kind: TOTAL_KINDS.all, caller, status };
@@ -64,7 +61,10 @@ export async function answer(db: UsageDb, names: Names, query: UsageQuery, now: 
     if (by === 'status') return statusName(group);
     return text(kind === 'all' ? caller : group);
   };
-  const groups = [...sums].map(([group, each]): UsageGroup => ({ name: nameOf(group), figures: each.figures() }));
+  const groups = [...sums]
+    .map(([group, each]): UsageGroup => ({ name: nameOf(group), figures: each.figures() }))
+    // What happened only in buckets that were taken away again did not happen in the range.
+    .filter(({ figures }) => isUsed(figures));
   groups.sort(byRequests);
   return {
     ...head,
@@ -72,6 +72,10 @@ export async function answer(db: UsageDb, names: Names, query: UsageQuery, now: 
     groups: by === undefined ? [] : groups.slice(0, limit),
     more: by !== undefined && groups.length > limit,
   };
+}
+
+function isUsed({ requests, releases }: UsageFigures): boolean {
+  return requests + releases > 0;
 }
 
 function byRequests(a: UsageGroup, b: UsageGroup): number {
@@ -88,7 +92,10 @@ function wholeBuckets(query: UsageQuery, grain: Grain | null): { since: number; 
 
 async function readPlan(db: UsageDb, plan: RangePlan, view: TotalsView, horizons: Horizons): Promise<SumsRow[]> {
   const rows: SumsRow[] = [];
-  for (const range of plan.buckets) rows.push(...(await sumTotals(db, view, range)));
+  for (const range of plan.buckets) {
+    const found = await sumTotals(db, view, range);
+    rows.push(...(range.sign === 1 ? found : found.map((row) => ({ ...row, sums: row.sums.map((sum) => -sum) }))));
+  }
   for (const edge of plan.edges) rows.push(...(await sumEdge(db, view, edge, horizons.eventsSince)));
   return rows;
 }
@@ -113,7 +120,7 @@ async function answerByTime(
     .map(([bucket, each]) => ({ name: timeName(bucket, grain), figures: each.figures() }));
   // Before the first one that fits there is more only if anything happened then.
   const earlier = planRange({ since: plan.since, until: bucketStart(from, grain), ...horizons });
-  const more = from > first && (await readPlan(db, earlier, view, horizons)).length > 0;
+  const more = from > first && isUsed(totalOf(await readPlan(db, earlier, view, horizons)));
   return { groups, more };
 }
 

@@ -37,7 +37,8 @@ export function databaseFailure(error: unknown): DatabaseFailure {
     reason,
     code,
     hint: HINTS[reason],
-    refusesData: /^(?:22|23)...$|^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG)/.test(code),
+    // 23505: two daemons wrote the same id at once, and the second try finds what the first one wrote.
+    refusesData: /^(?:22|23(?!505))...$|^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG)/.test(code),
   };
 }
 

@@ -2,7 +2,7 @@
  * Takes events from the journal into the database: a batch, the totals it adds to and how far the journal was read are
  * one transaction, so that an event counts exactly once however often the process is killed in between.
  *
- * A second event of the same generation counts nothing: it only fills in what the first did not know.
+ * A second telling of the same generation counts nothing: it only fills in what its call did not know.
  */
 
 import { COST_SOURCES, EVENT_STATUSES, type UsageEvent } from '../event.ts';
@@ -12,7 +12,7 @@ import { SessionsFold } from '../session-totals.ts';
 import { contribution, TotalsFold } from '../totals.ts';
 import type { StoreConnection } from './connection.ts';
 import { addSessions, addTotals, insertEvents } from './inserts.ts';
-import { fillIn } from './merge.ts';
+import { fillIn, passOn } from './merge.ts';
 import type { Names } from './names.ts';
 import type { EventsTable, UsageDb } from './schema.ts';
 
@@ -93,17 +93,17 @@ export class Ingest {
       return known;
     };
     const known = await insert(events);
-    const calls: UsageEvent[] = [];
+    let told = 0;
+    // One by one: an id belongs to the last call that had it, and what is told of it next is told of that call.
     for (const event of known) {
       const merge = await fillIn(db, event, id(event.provider), totals, sessions);
-      // Without its id: the first call of that id has it.
-      if (merge === 'another-call') calls.push({ ...event, generationId: null });
+      const isNew = merge === 'another-call' && (await insert([{ ...event, generationId: null }])).length === 0;
+      if (isNew) await passOn(db, event, id(event.provider));
+      else told++;
     }
-    const repeated = await insert(calls);
 
     await this.#totals.run(db, totals.rows());
     await this.#sessions.run(db, sessions.rows());
-    const told = known.length - calls.length + repeated.length;
     return { added: events.length - told, known: told };
   }
 

@@ -14,8 +14,8 @@ export type Merge = 'known' | 'another-call';
 /**
  * Fills the event that is there in from another telling of its generation.
  *
- * Two calls of one generation id are two calls all the same, and nothing is done: some providers repeat their ids
- * (Ollama numbers its answers from 0 to 999), and no call may vanish for that.
+ * Two calls of one generation id are two calls all the same, and nothing is done here: some providers repeat their ids
+ * (Ollama numbers its answers from 0 to 999), and no call may vanish for that. What is told of the id is the last one's.
  */
 export async function fillIn(
   db: UsageDb,
@@ -59,6 +59,18 @@ export async function fillIn(
   sessions.add({ at: row.at, status }, row.session, row.caller, added);
   sessions.add({ at: row.at, status }, row.run, 0, added);
   return 'known';
+}
+
+/** Gives the id of a generation to another call than the one that has it: one that is in the database, without an id. */
+export async function passOn(db: UsageDb, call: UsageEvent, provider: number): Promise<void> {
+  const { at, id, generationId: generation } = call;
+  const events = db.updateTable('events');
+  await events
+    .set({ generation: null })
+    .where('generation', '=', generation)
+    .where('provider', '=', provider)
+    .execute();
+  await events.set({ generation }).where('at', '=', at).where('id', '=', id).execute();
 }
 
 /** Returns the name of a status's number; a number that is none counts as a failure. */

@@ -2,6 +2,7 @@
  * Reads and writes what the database remembers besides usage: how far it was pruned, and which files were imported.
  */
 
+import { DAY, GRAINS, HOUR } from '../grains.ts';
 import type { UsageDb } from './schema.ts';
 
 /** Is the time before which events, minutes, hours and days were pruned; 0 where nothing was. */
@@ -14,8 +15,40 @@ export interface Horizons {
 
 const HORIZONS = ['eventsSince', 'minutesSince', 'hoursSince', 'daysSince'] as const;
 
-/** Reads how far was pruned. */
-export async function readHorizons(db: UsageDb): Promise<Horizons> {
+const NOTHING_PRUNED: Horizons = { eventsSince: 0, minutesSince: 0, hoursSince: 0, daysSince: 0 };
+
+/** Is what each horizon is a multiple of, so that no larger bucket is told in part: see prune.ts. */
+const STEPS_MS: Horizons = {
+  eventsSince: 1,
+  minutesSince: GRAINS[HOUR].ms,
+  hoursSince: GRAINS[DAY].ms,
+  daysSince: GRAINS[DAY].ms,
+};
+
+/**
+ * Reads how far was pruned. Where even days were pruned up to a time that is yet to come, the clock was wrong then, and
+ * nothing is left of what was there: what is there now came later, and is whole.
+ */
+export async function readHorizons(db: UsageDb, now: number): Promise<Horizons> {
+  const noted = await readNoted(db);
+  return noted.daysSince > now ? NOTHING_PRUNED : noted;
+}
+
+/**
+ * Notes how far is pruned; what was pruned stays pruned when a clock goes back. Where it was pruned too far because the
+ * clock had been ahead, what came since is whole, and from the next bucket on it is told as finely as ever.
+ */
+export async function writeHorizons(db: UsageDb, horizons: Horizons, now: number): Promise<void> {
+  const noted = await readNoted(db);
+  const isAllGone = noted.daysSince > now;
+  for (const name of HORIZONS) {
+    const known = isAllGone ? 0 : Math.min(noted[name], Math.ceil(now / STEPS_MS[name]) * STEPS_MS[name]);
+    const horizon = Math.max(known, horizons[name]);
+    if (horizon !== noted[name]) await writeNote(db, name, String(horizon));
+  }
+}
+
+async function readNoted(db: UsageDb): Promise<Horizons> {
   const rows = await db.selectFrom('notes').selectAll().where('name', 'in', HORIZONS).execute();
   const horizon = (name: string): number => Number(rows.find((row) => row.name === name)?.value ?? 0);
   return {
@@ -24,14 +57,6 @@ export async function readHorizons(db: UsageDb): Promise<Horizons> {
     hoursSince: horizon('hoursSince'),
     daysSince: horizon('daysSince'),
   };
-}
-
-/** Notes how far is pruned; what was pruned stays pruned when a clock goes back. */
-export async function writeHorizons(db: UsageDb, horizons: Horizons): Promise<void> {
-  const noted = await readHorizons(db);
-  for (const name of HORIZONS) {
-    if (horizons[name] > noted[name]) await writeNote(db, name, String(horizons[name]));
-  }
 }
 
 /** Reads one note, or null. */

@@ -41,7 +41,7 @@ export async function* pruneSteps(connection: StoreConnection, cutoffs: PruneCut
     hoursSince: floorTo(cutoffs.now - HOURS_KEPT_MS, GRAINS[DAY].ms),
     daysSince: floorTo(cutoffs.totals, GRAINS[DAY].ms),
   };
-  await writeHorizons(db, horizons);
+  await writeHorizons(db, horizons, cutoffs.now);
 
   const deleteEvents = sql`delete from events where (at, id) in
     (select at, id from events where at < ${cutoffs.events} order by at, id limit ${sql.lit(SLICE_ROWS)})`;

@@ -1,8 +1,7 @@
 /**
- * Finds generations whose cost nobody told yet, so that a daemon that was killed while it waited for them asks again.
+ * Finds generations whose cost nobody told yet, broken off ones too (what was generated is paid for), so that a daemon that was killed while it waited for them asks again.
  */
 
-import { EVENT_STATUSES } from '../event.ts';
 import type { Names } from './names.ts';
 import type { UsageDb } from './schema.ts';
 
@@ -34,7 +33,6 @@ export async function listUnpriced(
     .where('provider', '=', id)
     .where('generation', 'is not', null)
     .where('cost_micros', 'is', null)
-    .where('status', '=', EVENT_STATUSES.success)
     .orderBy('at', 'desc')
     .limit(MAX_LISTED)
     .execute();

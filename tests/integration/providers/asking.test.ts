@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { ProviderConfig } from '../../../src/base/config-schema.ts';
 import { AipassError } from '../../../src/base/errors.ts';
 import { Secret } from '../../../src/base/secret.ts';
+import { fetchGeneration } from '../../../src/providers/generation.ts';
 import { checkKey } from '../../../src/providers/key-check.ts';
 import { fetchModels } from '../../../src/providers/models.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
@@ -179,5 +180,27 @@ describe('fetching models', () => {
     expect(error.message).toContain(words);
     expect(error.message).not.toContain('canary');
     expect(error.hint).toBeTruthy();
+  });
+});
+
+describe("asking for a generation's record", () => {
+  test('sends its id, the key and the configured headers to the address of the provider', async () => {
+    await using upstream = await startLoopbackProvider();
+    upstream.route('/v1/generation', { kind: 'json', body: { data: { total_cost: 1 } } });
+    const provider = moved(upstream, 'openrouter', { headers: { 'x-title': 'mine' } });
+    const answer = await fetchGeneration(provider, KEY, 'gen-1&id=2/../é', never);
+    expect(answer).toMatchObject({ status: 200, body: { data: { total_cost: 1 } } });
+    const [request] = upstream.requests;
+    expect(new URL(request?.path ?? '', upstream.baseUrl).searchParams.getAll('id')).toEqual(['gen-1&id=2/../é']);
+    expect(request?.headers).toMatchObject({ authorization: `Bearer ${KEY.reveal()}`, 'x-title': 'mine' });
+  });
+
+  test('follows no redirect with the key', async () => {
+    await using elsewhere = await startLoopbackProvider();
+    await using upstream = await startLoopbackProvider();
+    const headers = { location: `${elsewhere.baseUrl}/generation` };
+    upstream.route('/v1/generation', { kind: 'json', status: 302, headers, body: {} });
+    expect((await fetchGeneration(moved(upstream, 'openrouter'), KEY, 'gen-1', never)).status).toBe(302);
+    expect(elsewhere.requests).toEqual([]);
   });
 });

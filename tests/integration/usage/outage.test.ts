@@ -1,5 +1,14 @@
 import Database from 'better-sqlite3';
-import { chmodSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync, readFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+  readFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -114,6 +123,35 @@ describe('recording usage', () => {
     expect(await requests(third)).toBe(306);
     // What the database has is not kept twice: only the segment that was written last is there.
     expect(readdirSync(join(folder, 'queue')).filter((name) => name.endsWith('.jsonl'))).toHaveLength(1);
+  });
+
+  it('takes what is recorded after somebody emptied the folder of the queue', async () => {
+    const first = open(join(folder, 'x', '\0'));
+    record(first, 1);
+    await first.close();
+    const second = open();
+    record(second, 1);
+    expect(await requests(second)).toBe(2);
+    await second.close();
+    for (const name of readdirSync(join(folder, 'queue')).filter((one) => one.endsWith('.jsonl'))) {
+      rmSync(join(folder, 'queue', name));
+    }
+    const third = open();
+    record(third, 3);
+    expect(await requests(third)).toBe(5);
+    await third.close();
+    const fourth = open();
+    record(fourth, 1);
+    expect(await requests(fourth)).toBe(6);
+  });
+
+  it('makes up a name for a queue whose name a full disk left empty', async () => {
+    mkdirSync(join(folder, 'queue'));
+    writeFileSync(join(folder, 'queue', 'name'), '');
+    const usage = open();
+    record(usage, 1);
+    expect(await requests(usage)).toBe(1);
+    expect(readFileSync(join(folder, 'queue', 'name'), 'utf8')).toMatch(/^[0-9a-f-]{36}$/);
   });
 
   it('queues while another process holds the database locked, says so, and brings everything in afterwards', async () => {

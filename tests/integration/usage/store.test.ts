@@ -183,6 +183,23 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     expect((await ask({})).total.requests).toBe(3);
   });
 
+  it('fills in the last call of an id that its provider repeats, not the first', async () => {
+    const generationId = 'chatcmpl-7';
+    const priced = (costMicros: number) =>
+      usageEvent({ generationId, operation: 'usage.track', costMicros, costSource: 'prices' });
+    const first = usageEvent({ generationId, costMicros: null });
+    const second = usageEvent({ generationId, costMicros: null });
+    const third = usageEvent({ generationId, costMicros: null });
+    await write(first);
+    expect(await write(priced(5), second, priced(7), third)).toEqual({ added: 2, known: 2 });
+    expect((await ask({})).total).toMatchObject({ requests: 3, costMicros: 12, costKnownFor: 2 });
+    expect(await write(priced(11))).toEqual({ added: 0, known: 1 });
+    expect((await ask({})).total).toMatchObject({ requests: 3, costMicros: 23, costKnownFor: 3 });
+    // Written again, as after a crash, they neither count again nor take the id back.
+    expect(await write(first, second)).toEqual({ added: 0, known: 2 });
+    expect(await store.calls.generation({ id: 'chatcmpl-7' })).toMatchObject({ id: `${third.at}-${third.id}` });
+  });
+
   it('counts a generation once that was tracked before its call was known', async () => {
     await write(usageEvent({ generationId: 'gen-1', operation: 'usage.track' }));
     expect(await write(usageEvent({ generationId: 'gen-1' }))).toEqual({ added: 0, known: 1 });
@@ -215,6 +232,28 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
         const expected = times.filter((at) => at >= since && (until === undefined || at < until)).length;
         expect((await ask({ since, until })).total.requests).toBe(expected);
       }
+    }
+  });
+
+  it('has no group for what happened only beside the range, wherever in a day or a block it begins', async () => {
+    const block = 32 * DAY;
+    const start = Math.floor((NOW - 40 * DAY) / block) * block;
+    await write(
+      usageEvent({ at: start, model: 'before' }),
+      usageEvent({ at: start + 20 * DAY + 20 * HOUR + 50 * MINUTE, model: 'inside' }),
+      usageEvent({ at: start + block + 5 * HOUR, model: 'after' }),
+    );
+    for (const since of [start + 1, start + 3 * HOUR, start + 5 * MINUTE, start + 2 * DAY + HOUR + MINUTE + 1]) {
+      expect(await groupsBy({ since, until: start + block, by: 'model' })).toEqual([['inside', 1]]);
+      // Equally many are in the order of their names.
+      expect(await groupsBy({ since, by: 'model' })).toEqual([
+        ['after', 1],
+        ['inside', 1],
+      ]);
+      // By the hour, a range begins with a whole one.
+      if (since < start + HOUR) continue;
+      const query = { since, until: start + 20 * DAY + 21 * HOUR, by: 'hour', limit: 1 } as const;
+      expect(await ask(query)).toMatchObject({ groups: [{ figures: { requests: 1 } }], more: false });
     }
   });
 
@@ -275,6 +314,13 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     expect((await store.calls.recent(one)).total).toBe(0);
   });
 
+  it('counts the calls of the last seconds of more keys than an answer lists', async () => {
+    await write(...Array.from({ length: 900 }, (_, i) => usageEvent({ keyId: `KEY_${i}`, at: NOW - 1 })));
+    const recent = await store.calls.recent({ query: { seconds: 5 }, keyIds: [], now: NOW });
+    expect(recent.total).toBe(900);
+    expect(recent.byKey).toHaveLength(900);
+  });
+
   it('prunes events and keeps their totals, then totals past their own retention', async () => {
     const old = NOW - 40 * DAY;
     await write(
@@ -316,6 +362,24 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     await write(usageEvent({ at: NOW + 5 }));
     expect((await ask({ since: NOW - HOUR })).total.requests).toBe(3);
     expect((await ask({})).total.requests).toBe(3);
+  });
+
+  it.each([
+    ['months', 100 * DAY],
+    ['decades', 70 * 365 * DAY],
+  ])('counts on after a prune by a clock that was %s ahead', async (_name, ahead) => {
+    const prune = async (now: number): Promise<void> => {
+      for await (const _ of store.pruneSteps({ events: now - 30 * DAY, totals: now - 400 * DAY, now }));
+    };
+    await write(usageEvent({ at: NOW - DAY }));
+    await prune(NOW + ahead);
+    await write(usageEvent({ at: NOW }), usageEvent({ at: NOW - DAY }));
+    expect((await ask({ since: NOW - HOUR })).total.requests).toBe(1);
+    await prune(NOW + HOUR);
+    const later = NOW + 3 * DAY;
+    await write(usageEvent({ at: later - HOUR }), usageEvent({ at: later }));
+    expect((await ask({ since: later - MINUTE }, later)).total.requests).toBe(1);
+    expect((await ask({ since: NOW - HOUR }, later)).total.requests).toBe(3);
   });
 
   it('keeps texts that look like SQL, and events out of the order of time', async () => {
@@ -370,6 +434,6 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
       usageEvent({ generationId: 'gen-3', costMicros: null, status: 'failed' }),
     );
     const unpriced = await store.calls.unpriced({ since: NOW - DAY, provider: 'openrouter' });
-    expect(unpriced.map((generation) => generation.generationId)).toEqual(['gen-1']);
+    expect(unpriced.map((generation) => generation.generationId).toSorted()).toEqual(['gen-1', 'gen-3']);
   });
 });

@@ -25,9 +25,9 @@ it('a range is put together from buckets and edges that cover each of its moment
           ...more.map((offset) => since + offset),
         ]) {
           if (at < 0) continue;
-          const inBuckets = plan.buckets.filter(
-            ({ grain, from, to }) => bucketOf(at, grain) >= from && bucketOf(at, grain) < to,
-          ).length;
+          const inBuckets = plan.buckets
+            .filter(({ grain, from, to }) => bucketOf(at, grain) >= from && bucketOf(at, grain) < to)
+            .reduce((sum, { sign }) => sum + sign, 0);
           const inEdges = plan.edges.filter(({ from, to }) => at >= from && at < to).length;
           expect(inBuckets + inEdges).toBe(at >= since && (until === null || at < until) ? 1 : 0);
         }
@@ -49,6 +49,20 @@ it('a range whose small buckets are pruned is widened to those that are there, a
         expect(from * GRAINS[grain].ms).toBeGreaterThanOrEqual(kept);
       }
       expect(plan.edges.every((edge) => edge.from >= hours)).toBe(true);
+    }),
+  );
+});
+
+it('a range is put together from at most half the buckets of each size that a larger one holds, and of pruned blocks none', () => {
+  fc.assert(
+    fc.property(time, fc.nat(500 * DAY), (since, pruned) => {
+      const daysSince = Math.max(0, Math.floor((since - pruned) / DAY) * DAY);
+      const plan = planRange({ since, until: null, minutesSince: 0, hoursSince: 0, daysSince });
+      for (const { grain, from, to } of plan.buckets) {
+        expect(from * GRAINS[grain].ms).toBeGreaterThanOrEqual(daysSince);
+        const most = since - daysSince >= GRAINS[3].ms ? [30, 12, 16][grain] : undefined;
+        expect(to - from).toBeLessThanOrEqual(most ?? Infinity);
+      }
     }),
   );
 });

@@ -26,10 +26,10 @@ it('tells why a database does not work from the codes of SQLite, PostgreSQL and 
 });
 
 it('puts aside only what the database refuses for what it holds', () => {
-  for (const code of ['22021', '23505', 'SQLITE_CONSTRAINT_NOTNULL', 'SQLITE_TOOBIG']) {
+  for (const code of ['22021', '23502', 'SQLITE_CONSTRAINT_NOTNULL', 'SQLITE_TOOBIG']) {
     expect(databaseFailure(failed(code)).refusesData).toBe(true);
   }
-  for (const code of ['SQLITE_FULL', 'SQLITE_IOERR', '57P01', '40001']) {
+  for (const code of ['SQLITE_FULL', 'SQLITE_IOERR', '57P01', '40001', '23505']) {
     expect(databaseFailure(failed(code)).refusesData).toBe(false);
   }
 });

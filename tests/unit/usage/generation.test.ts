@@ -1,16 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../../src/base/clock.ts';
+import { AipassError } from '../../../src/base/errors.ts';
 import type { RawEvent } from '../../../src/usage/event.ts';
 import { judgeGeneration, type GenerationOutcome } from '../../../src/usage/generation.ts';
 import { GenerationTracker, untoldOf, type Untold } from '../../../src/usage/generation-tracker.ts';
 import { recordingLogger } from '../../support/recording-logger.ts';
 import { until } from '../../support/until.ts';
 
-const body = (fields: object): string => JSON.stringify({ data: fields });
+const record = (data: object) => ({ status: 200, body: { data } });
 
 describe("a generation's record", () => {
   it('gives tokens as the model counts them, cost and times', () => {
-    const text = body({
+    const answer = record({
       total_cost: 0.002,
       tokens_prompt: 9,
       native_tokens_prompt: 12,
@@ -22,7 +23,7 @@ describe("a generation's record", () => {
       model: 'm',
       created_at: '2026-11-20T00:00:00Z',
     });
-    expect(judgeGeneration(200, text)).toEqual({
+    expect(judgeGeneration(answer)).toEqual({
       kind: 'found',
       record: {
         at: Date.UTC(2026, 10, 20),
@@ -39,20 +40,20 @@ describe("a generation's record", () => {
   });
 
   it('is asked for again after 404, 429 and 5xx, and after an answer that is none', () => {
-    for (const status of [404, 408, 425, 429, 500, 503]) expect(judgeGeneration(status, '').kind).toBe('not-ready');
-    for (const text of ['', 'x', '{}', '{"data":7}']) expect(judgeGeneration(200, text).kind).toBe('not-ready');
+    for (const status of [404, 408, 425, 429, 500, 503])
+      expect(judgeGeneration({ status, body: undefined }).kind).toBe('not-ready');
+    for (const body of [undefined, 'x', {}, { data: 7 }])
+      expect(judgeGeneration({ status: 200, body }).kind).toBe('not-ready');
   });
 
   it('is given up when the provider refuses', () => {
-    expect(judgeGeneration(401, '')).toEqual({ kind: 'refused', status: 401 });
+    expect(judgeGeneration({ status: 401, body: {} })).toEqual({ kind: 'refused', status: 401 });
   });
 
   it('takes nonsense for unknown', () => {
-    expect(judgeGeneration(200, body({ total_cost: 'free', tokens_prompt: 'many', created_at: 'then' }))).toMatchObject(
-      {
-        record: { costMicros: null, promptTokens: null },
-      },
-    );
+    expect(judgeGeneration(record({ total_cost: 'free', tokens_prompt: 'many', created_at: 'then' }))).toMatchObject({
+      record: { costMicros: null, promptTokens: null },
+    });
   });
 });
 
@@ -78,7 +79,10 @@ const untold: Untold = {
   completionTokens: 10,
 };
 
-function track(outcomes: (GenerationOutcome | null)[], prices: { prompt: string; completion: string } | null) {
+function track(
+  outcomes: (GenerationOutcome | AipassError | null)[],
+  prices: { prompt: string; completion: string } | null,
+) {
   const clock = new EagerClock();
   const events: RawEvent[] = [];
   const waiting: boolean[] = [];
@@ -87,7 +91,7 @@ function track(outcomes: (GenerationOutcome | null)[], prices: { prompt: string;
     logger: recordingLogger(),
     ask: () => {
       const outcome = outcomes.shift() ?? null;
-      return outcome && Promise.resolve(outcome);
+      return outcome instanceof AipassError ? Promise.reject(outcome) : outcome && Promise.resolve(outcome);
     },
     prices: () => Promise.resolve(prices),
     record: (event) => events.push(event),
@@ -127,6 +131,18 @@ describe('the tracker', () => {
     await until('it is recorded', () => events.length === 1);
     expect(clock.waits).toEqual([1000, 2000, 4000, 8000, 16_000]);
     expect(events[0]).toMatchObject({ costMicros: 200, costSource: 'prices' });
+  });
+
+  it('asks again where the provider could not be reached, and not where asking is no use', async () => {
+    const away = new AipassError('PROVIDER_UNAVAILABLE', 'away');
+    const late = new AipassError('TIMED_OUT', 'late');
+    const found: GenerationOutcome = { kind: 'found', record: { costMicros: 5 } };
+    const reached = track([away, late, found], null);
+    await until('it is recorded', () => reached.events.length === 1);
+    expect(reached.clock.waits).toEqual([1000, 2000, 4000]);
+    const useless = track([new AipassError('BAD_REQUEST', 'no header can carry this key'), found], null);
+    await until('it has given up', () => useless.tracker.pending === 0);
+    expect(useless.clock.waits).toEqual([1000]);
   });
 
   it('leaves a cost unknown that nobody tells', async () => {
