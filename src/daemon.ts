@@ -104,7 +104,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
       access.replace(next.access);
       limits.change(userLimits(next));
     },
-    onReload: tellReload(journal),
+    onReload: tellReload(journal, logger),
   });
   const vault = new Vault({ paths, knownProviders: providers.names(), redactor, clock, logger });
   if ((await initEnvFile(paths.envFile)) === 'created') logger.info(`made ${paths.envFile} from the template`);
@@ -218,7 +218,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
     clock,
     logger,
     restart: () => server.restart(),
-    onLost: tellLostSocket(journal),
+    onLost: tellLostSocket(journal, logger),
   });
   releasers.add('the guard of the socket', guard.start());
   releasers.add('the watch over the configuration', keeper.watch());

@@ -172,7 +172,9 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
     run: async (text) => {
       const lines = text.split('\n');
       for (const line of lines) parseLine(line);
-      assert.ok(['intact', 'broken'].includes((await verifyAudit(lines)).kind));
+      assert.ok(
+        ['intact', 'broken'].includes((await verifyAudit(lines.map((line) => ({ text: line, ended: true })))).kind),
+      );
     },
   },
   {
