@@ -28,7 +28,7 @@ import { Completer } from './completions/completer.ts';
 import { initEnvFile } from './credentials/template.ts';
 import { Vault } from './credentials/vault.ts';
 import { SocketGuard } from './ipc/socket-guard.ts';
-import { takeInstance } from './ipc/instance-lock.ts';
+import { takeInstance, takeState } from './ipc/instance-lock.ts';
 import { SocketServer } from './ipc/socket-server.ts';
 import { createDispatcher } from './operations/dispatcher.ts';
 import { KeyLookup } from './operations/key-lookup.ts';
@@ -81,6 +81,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
   await mkdir(paths.state, { recursive: true, mode: 0o700 });
   await mkdir(paths.runtime, { recursive: true, mode: 0o700 });
   releasers.add('the instance lock', await takeInstance(paths));
+  releasers.add('the lock of the state', await takeState(paths));
 
   const clock = systemClock;
   const version = readVersion();

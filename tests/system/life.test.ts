@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -74,6 +74,22 @@ describe('the life of the daemon', () => {
     } finally {
       for (const daemon of alive) await daemon.kill();
     }
+  });
+
+  it("refuses a second daemon on the same state, wherever its socket would be, also when the first one's folder is gone", async () => {
+    await using home = makeTempHome();
+    await using daemon = await DaemonProcess.start(home);
+    const elsewhere = await runCli(home, ['run'], { env: { AIPASSD_RUNTIME_DIR: join(home.path, 'elsewhere') } });
+    rmSync(home.paths.runtime, { recursive: true });
+    for (const second of [elsewhere, await runCli(home, ['run'])]) {
+      expect(second.code).toBe(2);
+      expect(second.stderr).toContain('ALREADY_RUNNING');
+      expect(second.stderr).toContain(`kill ${daemon.pid}`);
+    }
+    await daemon.kill();
+    await using next = await DaemonProcess.start(home);
+    await next.stop();
+    expect(readdirSync(home.paths.state)).not.toContain('state.lock');
   });
 
   it('replaces the stale socket and lock of a killed daemon', async () => {
