@@ -107,15 +107,15 @@ describe.runIf(process.getuid?.() === 0)('other users of a daemon that serves th
       `
         const aipass = await connect({ socket, caller: 'losing' });
         const first = await outcome(aipass.key('local'));
-        let then = first;
-        while (then === first) then = await outcome(aipass.key('local'));
-        console.log(JSON.stringify({ first, then, see: await outcome(aipass.status()) }));
+        let last = first;
+        while (last === first) last = await outcome(aipass.key('local'));
+        console.log(JSON.stringify({ first, last, see: await outcome(aipass.status()) }));
         await aipass.close();
       `,
     );
     await until('it has the key', () => readFileSync(running.home.paths.audit, 'utf8').includes('"losing"'));
     await reloadTo({});
-    expect(await losing).toEqual({ first: LOCAL_KEY, then: 'FORBIDDEN', see: 'FORBIDDEN' });
+    expect(await losing).toEqual({ first: LOCAL_KEY, last: 'FORBIDDEN', see: 'FORBIDDEN' });
     expect(lstatSync(running.home.paths.socket).mode & 0o777).toBe(0o600);
   });
 });

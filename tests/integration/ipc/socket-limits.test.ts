@@ -9,6 +9,13 @@ import { until } from '../../support/until.ts';
 
 const ASK = '{"type":"request","data":{"id":1,"op":"status.get","params":{}}}';
 
+/** Makes a gate whose users may have so many bytes waiting. */
+function narrow(waitingBytes: number): { limits: UserLimits; gate: Gate } {
+  const policy = { ownUid: process.getuid?.() ?? 0, grants: [] };
+  const limits = new UserLimits({ ...WIDE_LIMITS, waitingBytes }, systemClock);
+  return { limits, gate: new Gate({ policy: () => policy, limits, onStranger: () => {} }) };
+}
+
 describe('the limit on a frame', () => {
   it('lets a frame of exactly that length pass', async () => {
     const frame = ASK.replace('{}}}', `{"pad":"${'x'.repeat(4096)}"}}}`);
@@ -155,12 +162,6 @@ describe('the limit on silence', () => {
 });
 
 describe('the limit on the bytes that wait for one user', () => {
-  const narrow = (waitingBytes: number) => {
-    const policy = { ownUid: process.getuid?.() ?? 0, grants: [] };
-    const limits = new UserLimits({ ...WIDE_LIMITS, waitingBytes }, systemClock);
-    return { limits, gate: new Gate({ policy: () => policy, limits, onStranger: () => {} }) };
-  };
-
   it('counts unfinished frames over all connections, ends who goes over it, and forgets what is gone', async () => {
     const { gate, limits } = narrow(256 * 1024);
     await using test = await startTestServer({ gate });
