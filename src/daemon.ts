@@ -10,11 +10,10 @@ import { startAuditUpkeep } from './audit/upkeep.ts';
 import { AccessKeeper } from './callers/access-keeper.ts';
 import { Gate } from './callers/gate.ts';
 import { quietStrangers } from './callers/stranger-log.ts';
-import { UserLimits, type UserLimitValues } from './callers/user-limits.ts';
+import { UserLimits, userLimits } from './callers/user-limits.ts';
 import { systemClock } from './base/clock.ts';
 import { captureConsole } from './base/console-capture.ts';
 import { readConfig } from './base/config.ts';
-import type { Config } from './base/config-schema.ts';
 import { EventHub } from './base/event-hub.ts';
 import { openLogger, type Logger } from './base/logger.ts';
 import { startMemoryTidy } from './base/memory-tidy.ts';
@@ -28,7 +27,8 @@ import { Completer } from './completions/completer.ts';
 import { initEnvFile } from './credentials/template.ts';
 import { Vault } from './credentials/vault.ts';
 import { SocketGuard } from './ipc/socket-guard.ts';
-import { takeInstance } from './ipc/instance-lock.ts';
+import { changeSocketMode } from './ipc/socket-path.ts';
+import { takeInstance, takeState } from './ipc/instance-lock.ts';
 import { SocketServer } from './ipc/socket-server.ts';
 import { createDispatcher } from './operations/dispatcher.ts';
 import { KeyLookup } from './operations/key-lookup.ts';
@@ -81,6 +81,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
   await mkdir(paths.state, { recursive: true, mode: 0o700 });
   await mkdir(paths.runtime, { recursive: true, mode: 0o700 });
   releasers.add('the instance lock', await takeInstance(paths));
+  releasers.add('the lock of the state', await takeState(paths));
 
   const clock = systemClock;
   const version = readVersion();
@@ -104,9 +105,15 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
       access.replace(next.access);
       limits.change(userLimits(next));
     },
-    onReload: tellReload(journal),
+    onReload: (outcome) => {
+      tellReload(journal, logger)(outcome);
+      if (outcome.kind !== 'reloaded') return;
+      vault.providersChanged();
+      pools.keysChanged();
+      changeSocketMode(paths.socket, access.servesOthers);
+    },
   });
-  const vault = new Vault({ paths, knownProviders: providers.names(), redactor, clock, logger });
+  const vault = new Vault({ paths, knownProviders: () => providers.names(), redactor, clock, logger });
   if ((await initEnvFile(paths.envFile)) === 'created') logger.info(`made ${paths.envFile} from the template`);
   releasers.add('the vault', await vault.start());
 
@@ -117,7 +124,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
   const state = new StateStore({ path: join(paths.state, 'state.json'), clock, logger });
   await state.open();
   releasers.add('the state', () => state.flush());
-  const { pools, checks, release } = openPools({ ...surroundings, state, events });
+  const { pools, checks, release } = openPools({ ...surroundings, config: () => keeper.current, state, events });
   releasers.add('the pools', release);
   const { usage, record, retention } = startUsage({ ...surroundings, redactor, releasers });
   const completer = new Completer({
@@ -219,7 +226,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
     clock,
     logger,
     restart: () => server.restart(),
-    onLost: tellLostSocket(journal),
+    onLost: tellLostSocket(journal, logger),
   });
   releasers.add('the guard of the socket', guard.start());
   releasers.add('the watch over the configuration', keeper.watch());
@@ -239,8 +246,4 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
     reload: () => keeper.reload(),
     stop: () => releasers.release(),
   };
-}
-
-function userLimits({ limits }: Config): UserLimitValues {
-  return { ...limits.perUser, requestsPerSecond: limits.requestsPerSecond };
 }

@@ -63,7 +63,9 @@ export async function runDaemon(): Promise<number> {
   const reason = describeEnding(ending);
   if (ending.kind === 'failure') logger.error('stopping after a failure that nobody expected', { error: ending.error });
   else logger.info(`stopping on ${ending.signal}`);
+  lifetime.onLateFailure = (error) => logger.error('another failure while stopping', { error });
   notifier.stopping(reason);
+  writeRunRecord(runPath, { ...run, stopping: { at: Date.now(), reason }, end: null });
   lifetime.limitStop(() => endRun(EXIT_SOFTWARE, `${reason}; the stop did not end`));
   try {
     await daemon.stop();

@@ -15,7 +15,6 @@ import {
   mkdirSync,
   openSync,
   renameSync,
-  statSync,
   writeSync,
 } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
@@ -35,7 +34,7 @@ import {
   type AuditEntry,
   type ChainPlace,
 } from './record.ts';
-import { readStretch, readTail } from './tail.ts';
+import { leadsTo, readStretch, readTail, writeAll } from './tail.ts';
 
 /** Is how many bytes of lines may wait for a disk that takes none: some 50,000 lines. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
@@ -57,11 +56,15 @@ export interface AuditJournal {
   readonly last: ChainPlace;
   /** Returns what keeps lines out of the file, or null. */
   warning(): Warning | null;
-  /** Looks whether the path still leads to the file, and goes on in a new one where it does not. */
+  /** Looks whether the path still leads to the file, and goes on in a new one where it does not; lines wait until it can. */
   check(): void;
   /** Takes away lines that the rule does not keep, and returns how many. One prune at a time. */
   prune(rule: PruneRule): Promise<number>;
-  /** Writes what waits, makes it durable, and closes. */
+  /**
+   * Writes what waits, makes it durable, and closes.
+   *
+   * @throws AipassError INTERNAL where lines could not be written and are lost now.
+   */
   close(): Promise<void>;
 }
 
@@ -93,6 +96,8 @@ class FileJournal implements AuditJournal {
   #willFlush = false;
   #failure: string | null = null;
   #pruning = false;
+  /** Tells that the path leads to no file of ours and none could be made: lines wait, and do not go into the lost one. */
+  #isLost = false;
 
   constructor(path: string, clock: Clock, fd: number, last: ChainPlace) {
     this.#path = path;
@@ -119,7 +124,7 @@ class FileJournal implements AuditJournal {
   }
 
   flush(): void {
-    if (this.#fd === null || this.#waiting.waiting === 0) return;
+    if (this.#fd === null || this.#isLost || this.#waiting.waiting === 0) return;
     try {
       this.#waiting.writeTo(this.#fd);
       this.#failure = null;
@@ -139,24 +144,24 @@ class FileJournal implements AuditJournal {
 
   check(): void {
     if (this.#fd === null || this.#pruning) return;
-    let inode: number | null = null;
+    if (leadsTo(this.#path, this.#fd)) return;
+    let reopened: number;
     try {
-      inode = statSync(this.#path).ino;
+      mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
+      reopened = openSync(this.#path, 'a+', 0o600);
     } catch (error) {
-      if (systemErrorCode(error) !== 'ENOENT') return;
+      this.#isLost = true;
+      this.#failure = systemErrorCode(error) ?? 'unknown reason';
+      return;
     }
-    if (inode === fstatSync(this.#fd).ino) return;
-    const reopened = openSync(this.#path, 'a+', 0o600);
     closeSync(this.#fd);
     this.#fd = reopened;
-    // The chain goes on where it was: the gap before this line is what a check must find.
-    this.record({
-      caller: null,
-      operation: 'audit.repair',
-      credential: null,
-      outcome: 'changed',
-      detail: 'the file was taken away: earlier lines are missing',
-    });
+    this.#isLost = false;
+    // The chain goes on where it was: the gap before these lines is what a check must find. Past the bound, too.
+    const detail = 'the file was taken away: earlier lines are missing';
+    const entry = { caller: null, operation: 'audit.repair', credential: null, outcome: 'changed', detail } as const;
+    this.#append(printRecord(entry, this.#clock.now(), this.#last));
+    this.flush();
   }
 
   async prune(rule: PruneRule): Promise<number> {
@@ -171,14 +176,19 @@ class FileJournal implements AuditJournal {
 
   async close(): Promise<void> {
     if (this.#fd === null) return;
+    if (this.#isLost) this.check();
     this.flush();
     const fd = this.#fd;
     this.#fd = null;
     try {
-      await promisify(fsync)(fd);
+      if (this.#waiting.waiting === 0) await promisify(fsync)(fd);
     } finally {
       closeSync(fd);
     }
+    const lost = this.#waiting.waiting;
+    if (lost === 0) return;
+    const problem = `the last ${lost} bytes of the audit are lost: ${this.#failure}`;
+    throw new AipassError('INTERNAL', problem, { hint: `make room or mend ${this.#path}` });
   }
 
   readonly #flushAtLast = (): void => {
@@ -216,14 +226,14 @@ class FileJournal implements AuditJournal {
       this.flush();
       const rest = fstatSync(fd).size - copied;
       if (rest < 0 || this.#waiting.waiting > 0) return 0;
-      if (rest > 0) writeSync(copy.fd, readStretch(fd, copied, rest));
+      if (rest > 0) writeAll(copy.fd, readStretch(fd, copied, rest));
       const detail = printPlace(cut.place);
       const line = printRecord(
         { caller: null, operation: PRUNE_OPERATION, credential: null, outcome: 'changed', detail },
         this.#clock.now(),
         this.#last,
       );
-      writeSync(copy.fd, `${line}\n`);
+      writeAll(copy.fd, Buffer.from(`${line}\n`));
       const reopened = openSync(copyPath, 'a+', 0o600);
       renameSync(copyPath, this.#path);
       kept = true;

@@ -23,6 +23,7 @@ export interface PruneCut {
 
 /** Finds the cut in a file of `size` bytes, or null where nothing is to go. */
 export async function findCut(path: string, size: number, rule: PruneRule): Promise<PruneCut | null> {
+  if (size === 0) return null;
   // Half, so that a full file is not rewritten for every line that follows.
   const mustReach = size > rule.maxBytes ? size - Math.floor(rule.maxBytes / 2) : 0;
   let cut: PruneCut | null = null;

@@ -1,8 +1,10 @@
 /**
- * Finds where a chain goes on: the last whole line of an audit, and what a crash left half-written after it.
+ * Finds where a chain goes on: the last whole line of an audit, and what a crash left half-written after it. And what else
+ * the journal asks of its file.
  */
 
-import { fstatSync, readSync } from 'node:fs';
+import { fstatSync, readSync, statSync, writeSync } from 'node:fs';
+import { systemErrorCode } from '../base/errors.ts';
 import { CHAIN_START, hashLine, parseLine, type ChainPlace } from './record.ts';
 
 /** Is where the next line goes: after `place`, at byte `end`; `torn` bytes of an unfinished line follow it. */
@@ -40,4 +42,18 @@ export function readTail(fd: number): AuditTail {
 export function readStretch(fd: number, offset: number, bytes: number): Buffer {
   const buffer = Buffer.alloc(bytes);
   return buffer.subarray(0, readSync(fd, buffer, 0, bytes, offset));
+}
+
+/** Writes all of it: a disk that is nearly full takes a part, and says so only at the next write. */
+export function writeAll(fd: number, bytes: Buffer): void {
+  for (let rest = bytes; rest.length > 0;) rest = rest.subarray(writeSync(fd, rest));
+}
+
+/** Tells whether a path leads to the open file; also yes where that cannot be looked at. */
+export function leadsTo(path: string, fd: number): boolean {
+  try {
+    return statSync(path).ino === fstatSync(fd).ino;
+  } catch (error) {
+    return systemErrorCode(error) !== 'ENOENT' && systemErrorCode(error) !== 'ENOTDIR';
+  }
 }

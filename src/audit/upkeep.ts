@@ -1,5 +1,6 @@
 /**
  * Keeps the audit in order while the daemon runs: the file is looked at every minute, and pruned at the start and every hour.
+ * What keeps lines out of the file goes into the log when it begins, and when it ends.
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -24,10 +25,16 @@ export function startAuditUpkeep(
   logger: Logger,
 ): () => void {
   let rounds = 0;
+  let failing = false;
   let cancel: (() => void) | undefined;
   const round = (): void => {
     cancel = clock.after(CHECK_MS, round);
     journal.check();
+    journal.flush();
+    const warning = journal.warning();
+    if (warning !== null && !failing) logger.error(warning.problem, { path: warning.subject, hint: warning.hint });
+    if (warning === null && failing) logger.info('the audit is written again');
+    failing = warning !== null;
     if (rounds % CHECKS_PER_PRUNE === 0) void prune();
     rounds += 1;
   };

@@ -6,24 +6,33 @@
  * write the file did not write all of it anew.
  */
 
+import type { PlacedLine } from './lines.ts';
 import { CHAIN_START, PRUNE_OPERATION, hashLine, parseLine, printPlace, type ChainPlace } from './record.ts';
 
-/** Is what a check found; `line` counts from 1. */
+/** Is what a check found; `line` counts from 1. `cutShort` tells that half a line follows the last one, as a crash leaves it. */
 export type VerifyOutcome =
-  | { readonly kind: 'intact'; readonly records: number; readonly last: ChainPlace }
+  | { readonly kind: 'intact'; readonly records: number; readonly last: ChainPlace; readonly cutShort: boolean }
   | { readonly kind: 'broken'; readonly line: number; readonly problem: string };
 
-/** Checks all lines of an audit, given without their ends; the line at `expected`, where it is given, must be among them. */
+type Verifiable = Pick<PlacedLine, 'text' | 'ended'>;
+
+/** Checks all lines of an audit; the line at `expected`, where it is given, must be among them. */
 export async function verifyAudit(
-  lines: AsyncIterable<string> | Iterable<string>,
+  lines: AsyncIterable<Verifiable> | Iterable<Verifiable>,
   expected?: ChainPlace,
 ): Promise<VerifyOutcome> {
   let last = CHAIN_START;
   let number = 0;
   let records = 0;
+  let cutShort = false;
   /** Is what a later prune line must name, where the file begins with an anchor. */
   let unproven: string | undefined;
-  for await (const line of lines) {
+  for await (const { text: line, ended } of lines) {
+    // Only the last line can be without an end, and nothing was released on its account.
+    if (!ended) {
+      cutShort = true;
+      break;
+    }
     number += 1;
     const broken = (problem: string): VerifyOutcome => ({ kind: 'broken', line: number, problem });
     const parsed = parseLine(line);
@@ -48,5 +57,5 @@ export async function verifyAudit(
   if (unproven !== undefined) {
     return { kind: 'broken', line: 1, problem: 'is an anchor that no prune of the chain accounts for' };
   }
-  return { kind: 'intact', records, last };
+  return { kind: 'intact', records, last, cutShort };
 }

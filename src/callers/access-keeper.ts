@@ -30,7 +30,7 @@ export class AccessKeeper {
     return this.#resolved.warnings;
   }
 
-  /** Puts another configuration to use, for connections that come from now on. */
+  /** Puts another configuration to use, for connections that are open, too. */
   replace(access: Config['access']): void {
     this.#resolved = resolveAccess(access, readAccounts(), this.#ownUid);
   }

@@ -14,6 +14,7 @@ import type { RequestAdmission, UserLimits } from './user-limits.ts';
 
 /** Is what a connection may do, and the books it is kept in. */
 export interface Admission {
+  /** Is what it may do by the policy in use now; none where that does not know its user any more. */
   readonly rights: ReadonlySet<Right>;
   /** Returns what the kernel says of the peer; looked up when first asked, because most of it costs. */
   identify(): PeerIdentity | null;
@@ -32,6 +33,8 @@ export interface GateOptions {
   /** Is told of each peer that is turned away for who it is. */
   readonly onStranger: (uid: number, pid: number | null) => void;
 }
+
+const NO_RIGHTS: ReadonlySet<Right> = new Set();
 
 /** Stands in the books for users that the kernel does not name. */
 const UNKNOWN_UID = -1;
@@ -53,11 +56,14 @@ export class Gate {
     const { policy, limits, onStranger } = this.#options;
     const peer = peerCredentials(fd);
     const uid = peer?.uid ?? UNKNOWN_UID;
-    let rights: ReadonlySet<Right> | null = ALL_RIGHTS;
-    if (peer !== null) {
-      // Groups matter only to those whom their uid alone does not let in.
-      rights = rightsOf({ uid, groups: [] }, policy());
-      if (rights !== ALL_RIGHTS) rights = rightsOf({ uid, groups: [peer.gid, ...(peerGroups(fd) ?? [])] }, policy());
+    let judgedBy = policy();
+    let groups: readonly number[] = [];
+    const judge = () => (peer === null ? ALL_RIGHTS : rightsOf({ uid, groups }, judgedBy));
+    let rights = judge();
+    if (peer !== null && rights !== ALL_RIGHTS) {
+      // Groups matter only to those whom their uid alone does not give every right.
+      groups = [peer.gid, ...(peerGroups(fd) ?? [])];
+      rights = judge();
     }
     if (rights === null) {
       onStranger(uid, peer?.pid ?? null);
@@ -73,7 +79,13 @@ export class Gate {
     }
     let identity: PeerIdentity | null | undefined = peer === null ? null : undefined;
     return {
-      rights,
+      get rights() {
+        if (judgedBy !== policy()) {
+          judgedBy = policy();
+          rights = judge();
+        }
+        return rights ?? NO_RIGHTS;
+      },
       identify: () => {
         if (identity === undefined) identity = peer && { ...peer, ...describeProcess(peer.pid) };
         return identity;

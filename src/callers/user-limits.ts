@@ -6,6 +6,7 @@
  */
 
 import type { Clock } from '../base/clock.ts';
+import type { Config } from '../base/config-schema.ts';
 
 /** Is how much one user may hold. */
 export interface UserLimitValues {
@@ -14,6 +15,11 @@ export interface UserLimitValues {
   readonly waitingBytes: number;
   /** Is how many requests a second a user may begin, a second's worth of them at once; undefined for any number. */
   readonly requestsPerSecond: number | undefined;
+}
+
+/** Takes the limits of one user from a configuration. */
+export function userLimits({ limits }: Pick<Config, 'limits'>): UserLimitValues {
+  return { ...limits.perUser, requestsPerSecond: limits.requestsPerSecond };
 }
 
 /** Says whether a request may begin, and if not, which limit it met and how long to wait, in milliseconds. */

@@ -75,6 +75,12 @@ export async function takeSnapshot(request: SnapshotRequest, before: Snapshot): 
   };
 }
 
+/** Returns the same content with its keys mapped onto other providers. */
+export function regroup(snapshot: Snapshot, knownProviders: readonly string[]): Snapshot {
+  const { keys, placeholders } = readKeys(snapshot.variables, knownProviders);
+  return { ...snapshot, keys: Map.groupBy(keys, (key) => key.provider), placeholders };
+}
+
 /** Compares two snapshots and names what differs, never a value. */
 export function differenceOf(before: Snapshot, after: Snapshot): Difference {
   const variables = compareHeld(before.variables, after.variables, sayVariable);

@@ -17,7 +17,7 @@ import type { ApiKey, KeyName } from './api-keys.ts';
 import { SECOND_LOOK_MS } from './glance.ts';
 import { listSecrets, readStored } from './opaque-store.ts';
 import { QuietTimer } from './quiet-timer.ts';
-import { differenceOf, EMPTY_SNAPSHOT, takeSnapshot, valuesOf } from './snapshot.ts';
+import { differenceOf, EMPTY_SNAPSHOT, regroup, takeSnapshot, valuesOf } from './snapshot.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { SecretsWatch } from './watcher.ts';
 import { watchSecrets } from './watcher.ts';
@@ -25,8 +25,8 @@ import { watchSecrets } from './watcher.ts';
 /** Is what the vault works with. */
 export interface VaultParts {
   readonly paths: Paths;
-  /** Lists the names that the prefixes of variables are mapped onto. */
-  readonly knownProviders: readonly string[];
+  /** Lists the names that the prefixes of variables are mapped onto; may change, see `providersChanged`. */
+  readonly knownProviders: () => readonly string[];
   readonly redactor: Redactor;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
@@ -112,6 +112,11 @@ export class Vault {
     this.#changes?.poke();
   }
 
+  /** Maps the keys that are held onto the providers that are known now; tells no listener, because no value changed. */
+  providersChanged(): void {
+    this.#snapshot = regroup(this.#snapshot, this.#parts.knownProviders());
+  }
+
   /** Returns the keys of one provider, in the order of their numbers, or all keys. */
   keys(provider?: string): readonly ApiKey[] {
     if (provider === undefined) return [...this.#snapshot.keys.values()].flat();
@@ -175,7 +180,8 @@ export class Vault {
   }
 
   async #readNow(trusting: boolean): Promise<void> {
-    const { paths, knownProviders, clock, redactor, logger } = this.#parts;
+    const { paths, clock, redactor, logger } = this.#parts;
+    const knownProviders = this.#parts.knownProviders();
     const before = this.#snapshot;
     const after = await takeSnapshot({ paths, knownProviders, monotonicMs: clock.monotonic(), trusting }, before);
 

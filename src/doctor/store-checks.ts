@@ -5,7 +5,7 @@
 import { open } from 'node:fs/promises';
 import { readConfig } from '../base/config.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
-import { readTexts } from '../audit/lines.ts';
+import { readLines } from '../audit/lines.ts';
 import { verifyAudit } from '../audit/verify.ts';
 import { findingsOf, type Finding } from './finding.ts';
 
@@ -51,9 +51,11 @@ export async function checkDatabase(path: string): Promise<Finding> {
 export async function checkAudit(path: string): Promise<Finding> {
   const { ok, problem } = findingsOf('audit');
   try {
-    const outcome = await verifyAudit(readTexts(path));
+    const outcome = await verifyAudit(readLines(path));
     return outcome.kind === 'intact'
-      ? ok(`the audit is intact: ${outcome.records} lines`)
+      ? ok(
+          `the audit is intact: ${outcome.records} lines${outcome.cutShort ? ', and half a line that a crash left' : ''}`,
+        )
       : problem(
           `line ${outcome.line} of ${path} ${outcome.problem}`,
           `somebody changed the audit: look at it, then move it away`,

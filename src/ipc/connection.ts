@@ -175,13 +175,12 @@ export class Connection {
   /** Returns who is at the other end; the kernel is asked at the first message, because many come and go without one. */
   #whoAsks(): Caller {
     const { admission } = this.#options;
-    return (this.#caller ??= {
-      name: null,
-      client: null,
-      rights: admission.rights,
-      peer: admission.identify(),
-      session: `connection-${randomUUID()}`,
-    });
+    const { rights } = admission;
+    const known = this.#caller;
+    // Rights change with the configuration while a connection is open.
+    if (known) return known.rights === rights ? known : (this.#caller = { ...known, rights });
+    const session = `connection-${randomUUID()}`;
+    return (this.#caller = { name: null, client: null, rights, peer: admission.identify(), session });
   }
 
   #run(id: RequestId, op: string, params: unknown): void {
@@ -196,6 +195,7 @@ export class Connection {
         return this.#options.wire.ready();
       },
       notify: (event: string, payload: unknown): void => {
+        if (!this.#options.admission.rights.has('see')) return;
         this.#options.wire.send({ type: 'event', data: { event, data: payload } });
       },
     };

@@ -1,5 +1,5 @@
 /**
- * One daemon per socket. Whoever holds `aipassd.lock` may replace the socket; the lock names its holder by pid and, on
+ * One daemon per socket, and one per state folder: two with sockets of their own would break each other's audit. Whoever holds `aipassd.lock` may replace the socket; the lock names its holder by pid and, on
  * Linux, by that process's start time, so that a pid used again is not mistaken for it. A live socket wins over every
  * lock: it is asked first.
  *
@@ -9,6 +9,7 @@
  */
 
 import { createHash, randomUUID } from 'node:crypto';
+import { join } from 'node:path';
 import { link, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
@@ -26,11 +27,38 @@ const MAX_ATTEMPTS = 20;
  */
 export async function takeInstance(paths: Pick<Paths, 'lock' | 'socket'>): Promise<Release> {
   await refuseLiveSocket(paths.socket);
-  const mine = `${process.pid} ${(await readStartTime(process.pid)) ?? '-'} ${randomUUID()}\n`;
+  const mine = await describeOurselves();
   const holder = await takeLock(paths.lock, mine);
   if (holder !== undefined) throw alreadyRunning(holder.split(' ')[0]);
   await removeStaleSocket(paths.socket);
   return () => releaseLock(paths.lock, mine);
+}
+
+/**
+ * Takes the state folder, which exists, for this daemon alone, wherever its socket is.
+ *
+ * @returns the function that gives it back.
+ * @throws AipassError ALREADY_RUNNING with the other daemon's pid.
+ */
+export async function takeState({ state }: Pick<Paths, 'state'>): Promise<Release> {
+  const lock = join(state, 'state.lock');
+  const mine = await describeOurselves();
+  const holder = await takeLock(lock, mine);
+  const [pid] = holder?.split(' ') ?? [];
+  if (pid !== undefined) {
+    throw new AipassError(
+      'ALREADY_RUNNING',
+      `aipassd is running already with pid ${pid}, on another socket: ${state} is its`,
+      {
+        hint: `ask it with its own AIPASSD_RUNTIME_DIR or XDG_RUNTIME_DIR; to stop it: kill ${pid}`,
+      },
+    );
+  }
+  return () => releaseLock(lock, mine);
+}
+
+async function describeOurselves(): Promise<string> {
+  return `${process.pid} ${(await readStartTime(process.pid)) ?? '-'} ${randomUUID()}\n`;
 }
 
 /** Takes a lock, from a dead holder too; returns the content of a living holder's, or undefined once it is ours. */

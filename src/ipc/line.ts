@@ -49,6 +49,24 @@ export function unbookWaiting(line: Line): void {
   line.bookedBytes = 0;
 }
 
+/**
+ * Books what waits for all lines, and takes the largest of those users out of the books who have too much waiting, until they
+ * have not: these lines are to be ended. A line of the same user for which little waits goes on.
+ */
+export function unbookLargest(lines: Iterable<Line>): Line[] {
+  const booked = [...lines].filter((line) => !line.peer.isEnding);
+  for (const line of booked) bookWaiting(line);
+  const over = booked.filter((line) => !line.admission.wait(0));
+  // Each one that is taken out may bring its user back within the limit.
+  return over
+    .toSorted((a, b) => b.bookedBytes - a.bookedBytes)
+    .filter((line) => {
+      if (line.admission.wait(0)) return false;
+      unbookWaiting(line);
+      return true;
+    });
+}
+
 /** Returns why a line is to be ended now, or null. */
 export function overdue(line: Line, now: number, limits: LineLimits): AipassError | null {
   const { partial, peer, connection } = line;

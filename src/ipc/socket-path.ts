@@ -2,6 +2,7 @@
  * What a socket's path may be, and why it may not be bound.
  */
 
+import { chmodSync, lstatSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { AipassError } from '../base/errors.ts';
 
@@ -24,4 +25,13 @@ export function cannotListen(path: string, error: unknown): AipassError {
     hint: `look at ${dirname(path)}: it must be a folder of your own`,
     cause: error,
   });
+}
+
+/** Opens a socket to others or shuts it, after it was bound; where it is gone, the guard makes one with the right mode. */
+export function changeSocketMode(path: string, servesOthers: boolean): void {
+  try {
+    if (lstatSync(path).isSocket()) chmodSync(path, servesOthers ? 0o666 : 0o600);
+  } catch {
+    // Whom the mode lets through, the gate judges all the same.
+  }
 }

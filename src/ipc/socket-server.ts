@@ -14,7 +14,7 @@ import { socketDescriptor } from '../base/native.ts';
 import type { Admission } from '../callers/gate.ts';
 import { FrameError, parseEnvelope, printFrame, readFrames } from '../protocol/frames.ts';
 import { Connection } from './connection.ts';
-import { bookWaiting, overdue, unbookWaiting, lineLimits, type Line } from './line.ts';
+import { bookWaiting, overdue, unbookLargest, unbookWaiting, lineLimits, type Line } from './line.ts';
 import { Peer } from './peer.ts';
 import { assertSocketPath, cannotListen } from './socket-path.ts';
 import type { SocketServerOptions } from './socket-options.ts';
@@ -234,11 +234,11 @@ export class SocketServer {
 
   #dropOverdue(): void {
     const limits = lineLimits(this.#options);
-    const now = performance.now();
     for (const line of this.#lines.values()) {
-      const error = overdue(line, now, limits) ?? (bookWaiting(line) ? null : tooMuchWaiting());
+      const error = overdue(line, performance.now(), limits);
       if (error !== null) line.connection.fail(error);
     }
+    for (const line of unbookLargest(this.#lines.values())) line.connection.fail(tooMuchWaiting());
   }
 }
 

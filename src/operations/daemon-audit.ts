@@ -3,6 +3,7 @@
  */
 
 import type { AuditJournal } from '../audit/journal.ts';
+import type { AuditEntry } from '../audit/record.ts';
 import type { Logger } from '../base/logger.ts';
 import { describeProcess } from '../callers/identity.ts';
 
@@ -15,7 +16,7 @@ export function tellStranger(
     const caller = { uid, pid, ...describeProcess(pid), name: null };
     const detail = more === 0 ? 'FORBIDDEN' : `FORBIDDEN, and ${more} times before`;
     logger.warn('turned a stranger away', { uid, pid, more });
-    journal.record({ caller, operation: 'connect', credential: null, outcome: 'refused', detail });
+    note(journal, logger, { caller, operation: 'connect', credential: null, outcome: 'refused', detail });
   };
 }
 
@@ -24,16 +25,25 @@ type Reload =
   { readonly kind: 'reloaded'; readonly applied: readonly string[] } | { readonly kind: 'kept' | 'unchanged' };
 
 /** Returns what to do when the configuration was read anew. */
-export function tellReload(journal: AuditJournal): (outcome: Reload) => void {
+export function tellReload(journal: AuditJournal, logger: Logger): (outcome: Reload) => void {
   return (outcome) => {
     const detail = outcome.kind === 'reloaded' ? `applied ${outcome.applied.join(', ')}` : outcome.kind;
     const result = outcome.kind === 'kept' ? 'failed' : 'changed';
-    journal.record({ caller: null, operation: 'config.reload', credential: null, outcome: result, detail });
+    note(journal, logger, { caller: null, operation: 'config.reload', credential: null, outcome: result, detail });
   };
 }
 
 /** Returns what to do when the socket's path no longer led to us. */
-export function tellLostSocket(journal: AuditJournal): (detail: string) => void {
+export function tellLostSocket(journal: AuditJournal, logger: Logger): (detail: string) => void {
   return (detail) =>
-    journal.record({ caller: null, operation: 'socket.restart', credential: null, outcome: 'changed', detail });
+    note(journal, logger, { caller: null, operation: 'socket.restart', credential: null, outcome: 'changed', detail });
+}
+
+/** Records what happened already: where the audit takes no more lines, the log has it, and the daemon goes on. */
+function note(journal: AuditJournal, logger: Logger, entry: AuditEntry): void {
+  try {
+    journal.record(entry);
+  } catch (error) {
+    logger.error('this is missing in the audit', { ...entry, error });
+  }
 }

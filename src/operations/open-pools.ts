@@ -21,7 +21,8 @@ import type { KeyLookup } from './key-lookup.ts';
 
 /** Is what the pools are joined to. */
 export interface PoolSurroundings {
-  readonly config: Config;
+  /** Returns the configuration in use. */
+  readonly config: () => Config;
   readonly paths: Paths;
   readonly vault: Vault;
   readonly providers: Providers;
@@ -52,11 +53,11 @@ export function openPools(surroundings: PoolSurroundings): OpenPools {
     settingsOf: (name) => {
       // A key of a provider that nobody described is lent all the same.
       const needsKey = vault.keys(name).length > 0 || providers.get(name).needsKey;
-      return { ...settingsOf(config, name)?.pool, needsKey: providers.find(name)?.needsKey ?? needsKey };
+      return { ...settingsOf(config(), name)?.pool, needsKey: providers.find(name)?.needsKey ?? needsKey };
     },
     keysOf: (name) => {
       const revision = revisionOf(paths.envFile);
-      const settings = settingsOf(config, name)?.keys ?? {};
+      const settings = settingsOf(config(), name)?.keys ?? {};
       return vault.keys(name).map(({ keyId, value }) => ({
         keyId,
         value,
@@ -76,7 +77,7 @@ export function openPools(surroundings: PoolSurroundings): OpenPools {
   const checks = new KeyChecks({ vault, providers, pools, logger });
   state.bind('pools', () => pools.save());
   const stopListening = vault.onChange(() => pools.keysChanged());
-  const stopSchedule = startSchedule(config.schedules.check, () => checks.checkAll(ending.signal), {
+  const stopSchedule = startSchedule(config().schedules.check, () => checks.checkAll(ending.signal), {
     name: 'check of the keys',
     logger,
     clock,

@@ -20,19 +20,25 @@ const APPLIED: ReadonlySet<string> = new Set([
   'limits.inFlight',
   'limits.perUser',
   'limits.requestsPerSecond',
-  'providers',
 ]);
 
-/** Lists the sections whose settings are compared one by one. */
-const COMPARED_DEEPER: ReadonlySet<string> = new Set(['limits', 'log', 'schedules', 'usage']);
+/** Matches what is fixed when the pool of a provider is made. */
+const FIXED_OF_PROVIDER = /^providers\.[^.]+\.pool$/;
+
+/** Matches the sections whose settings are compared one by one: a provider, too, so that it is named. */
+const COMPARED_DEEPER = /^(?:limits|log|schedules|usage|providers(?:\.[^.]+)?)$/;
 
 /** Compares two configurations. */
 export function compareConfigs(before: Config, after: Config): ConfigChange {
   const changed = [...differences(before, after, '')].toSorted();
   return {
-    applied: changed.filter((name) => APPLIED.has(name)),
-    needRestart: changed.filter((name) => !APPLIED.has(name)),
+    applied: changed.filter(isApplied),
+    needRestart: changed.filter((name) => !isApplied(name)),
   };
+}
+
+function isApplied(name: string): boolean {
+  return APPLIED.has(name) || (name.startsWith('providers.') && !FIXED_OF_PROVIDER.test(name));
 }
 
 function* differences(before: object, after: object, prefix: string): Generator<string> {
@@ -41,13 +47,13 @@ function* differences(before: object, after: object, prefix: string): Generator<
     const now: unknown = Reflect.get(after, name);
     if (isDeepStrictEqual(old, now)) continue;
     if (
-      COMPARED_DEEPER.has(name) &&
+      COMPARED_DEEPER.test(`${prefix}${name}`) &&
       typeof old === 'object' &&
       old !== null &&
       typeof now === 'object' &&
       now !== null
     ) {
-      yield* differences(old, now, `${name}.`);
+      yield* differences(old, now, `${prefix}${name}.`);
     } else {
       yield `${prefix}${name}`;
     }

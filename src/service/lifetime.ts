@@ -22,7 +22,10 @@ export class Lifetime {
   /** Resolves with the first reason to end. */
   readonly ended: Promise<Ending>;
   readonly #onReload: () => void;
+  /** Is told of each failure that comes while the first reason to end is being dealt with. */
+  onLateFailure: (error: unknown) => void = () => {};
   #ending: Ending | undefined;
+  #failed = false;
   readonly #resolve: (ending: Ending) => void;
 
   /** Stores what to do on SIGHUP; `watch` begins. */
@@ -44,9 +47,9 @@ export class Lifetime {
     void this.ended.then(() => clearInterval(keepAlive));
   }
 
-  /** Returns the exit code that the reason to end calls for. */
+  /** Returns the exit code: that of a failure where there was one, be it during the stop. */
   get exitCode(): number {
-    return this.#ending?.kind === 'failure' ? EXIT_SOFTWARE : 0;
+    return this.#failed ? EXIT_SOFTWARE : 0;
   }
 
   /** Makes sure that the process ends even where the stop hangs; `say` is told when it did. */
@@ -59,13 +62,15 @@ export class Lifetime {
   }
 
   #end(ending: Ending): void {
+    if (ending.kind === 'failure') this.#failed = true;
     if (this.#ending === undefined) {
       this.#ending = ending;
       this.#resolve(ending);
     } else if (ending.kind === 'signal') {
       // A second signal means now.
       process.exit(this.exitCode);
+    } else {
+      this.onLateFailure(ending.error);
     }
-    // A second failure, while the first one is being dealt with, changes nothing.
   }
 }

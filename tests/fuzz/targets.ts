@@ -8,11 +8,14 @@ import { parseLine } from '../../src/audit/record.ts';
 import { verifyAudit } from '../../src/audit/verify.ts';
 import { parseConfig } from '../../src/base/config.ts';
 import { AipassError } from '../../src/base/errors.ts';
+import { Secret } from '../../src/base/secret.ts';
 import { resolveAccess } from '../../src/callers/access.ts';
 import { configSchema } from '../../src/base/config-schema.ts';
 import { apiKeysOf } from '../../src/credentials/api-keys.ts';
 import { parseEnvFile } from '../../src/credentials/env-file.ts';
 import { leavesOf, parseJson, textOf } from '../../src/credentials/opaque-secret.ts';
+import { accountBasis, parseAccount, parseClient, printWithTokens } from '../../src/refreshers/account-document.ts';
+import { FieldError } from '../../src/refreshers/json-fields.ts';
 import { FrameError, parseEnvelope, printFrame, readFrames, type PartialFrame } from '../../src/protocol/frames.ts';
 import { isDeeperThan } from '../../src/protocol/json-depth.ts';
 
@@ -55,6 +58,56 @@ function cut(chunks: readonly string[]): (string | null)[] {
     frames.push(null);
   }
   return frames;
+}
+
+const ACCOUNT_FIELDS = [
+  '"token":"',
+  '"access_token":"',
+  '"refresh_token":"',
+  '"client_id":"',
+  '"client_secret":"',
+  '"expiry":"2026-01-01T00:00:00Z"',
+  '"expiry_date":1e15',
+  '"expires_at":',
+  '"scopes":["a"]',
+  '"scope":"a b"',
+  '"type":"service_account"',
+  '"type":"authorized_user"',
+  '"private_key":"-----BEGIN',
+  '"token_endpoint":"https://a/"',
+  '"token_uri":"http://a/"',
+  '"installed":{',
+  '"web":{',
+  'ya29.secret-canary',
+];
+
+/** Reads a file of an account; it is refused in words of ours that quote nothing of it, or can be written again with new tokens. */
+function checkAccount(text: string, google: boolean): void {
+  let document: ReturnType<typeof parseAccount>;
+  try {
+    document = parseAccount(text, google);
+  } catch (error) {
+    assertFieldError(error);
+    return;
+  }
+  assert.equal(typeof accountBasis(document), 'string');
+  // A service account has no tokens of its own in its file.
+  if (document.form === 'service-account') return;
+  const tokens = {
+    accessToken: new Secret('new-access'),
+    refreshToken: new Secret('new-refresh'),
+    tokenType: 'Bearer',
+    expiresIn: 3600,
+  };
+  const again = parseAccount(printWithTokens(document, tokens, 1_700_000_000_000), google);
+  assert.equal(again.accessToken?.reveal(), 'new-access');
+  assert.equal(again.refreshToken?.reveal(), 'new-refresh');
+  for (const name of Object.keys(document.raw)) assert.ok(Object.hasOwn(again.raw, name), `${name} was lost`);
+}
+
+function assertFieldError(error: unknown): void {
+  assert.ok(error instanceof FieldError, `threw ${String(error)}`);
+  assert.ok(!error.message.includes('canary'), 'the message must not quote a value');
 }
 
 /** Lists every reader that is fuzzed. */
@@ -149,6 +202,28 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
     },
   },
   {
+    name: 'google-account',
+    pieces: [...JSON_PIECES, ...ACCOUNT_FIELDS],
+    run: (text) => checkAccount(text, true),
+  },
+  {
+    name: 'oauth-account',
+    pieces: [...JSON_PIECES, ...ACCOUNT_FIELDS],
+    run: (text) => checkAccount(text, false),
+  },
+  {
+    name: 'client-file',
+    pieces: [...JSON_PIECES, ...ACCOUNT_FIELDS],
+    run: (text) => {
+      try {
+        assert.equal(typeof parseClient(text).clientId, 'string');
+      } catch (error) {
+        if (error instanceof assert.AssertionError) throw error;
+        assertFieldError(error);
+      }
+    },
+  },
+  {
     name: 'configuration',
     pieces: [...JSON_PIECES, '//', '/*', '*/', '"limits"', '"providers"', '"access"', '"inFlight"', '8', '"https://a"'],
     run: (text) => {
@@ -172,7 +247,9 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
     run: async (text) => {
       const lines = text.split('\n');
       for (const line of lines) parseLine(line);
-      assert.ok(['intact', 'broken'].includes((await verifyAudit(lines)).kind));
+      assert.ok(
+        ['intact', 'broken'].includes((await verifyAudit(lines.map((line) => ({ text: line, ended: true })))).kind),
+      );
     },
   },
   {

@@ -1,23 +1,39 @@
 /**
  * `npm run soak [-- SECONDS]`: ten minutes of mixed load by 50 clients on the built daemon, while its files change, its
- * configuration is reloaded and its provider fails at random.
+ * configuration is reloaded, its OAuth tokens are refreshed and its provider fails at random.
  *
- * Passed when no error came that the plan did not put there, file descriptors stay flat, and memory, which is sampled after
- * a warm-up of a fifth of the time, grows by less than 1 MB an hour or than the samples scatter.
+ * Every now and then the load pauses and the daemon is measured at rest: what it holds while it works is mostly what V8 has
+ * not collected yet. Passed when no error came that the plan did not put there, tokens were renewed and none refused, as many
+ * files are open at each rest and no more sockets than there are peers, and neither the heap after a collection nor the resident memory at rest grows, after
+ * a warm-up, by more than 1 MB an hour or than the samples scatter.
  */
 
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Aipass } from '../../src/client/index.ts';
 import { AipassError } from '../../src/base/errors.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { completionOf, startLoopbackProvider, type Reply } from '../support/loopback-provider.ts';
+import { CLIENT, OauthServer } from '../support/oauth-server.ts';
 import { makeTempHome } from '../support/temp-home.ts';
+import { until as waitFor } from '../support/until.ts';
 import { judgeSlope } from './slope.ts';
 
 const CLIENTS = 50;
 const seconds = Number(process.argv[2] ?? 600);
 const WARM_UP = 0.2;
+/** Is how often a token is renewed by being asked for with more time than it lives. */
+const RENEW_EVERY_MS = 2000;
+/** Is how many times the daemon is measured at rest. */
+const RESTS = Math.max(8, Math.min(40, Math.round(seconds / 15)));
+/** Is how many files may differ between two rests: a log that was rotated, a worker that ends. */
+const FILE_SCATTER = 3;
+/** Is how many sockets there may be: one for each client, one that is kept open to the provider for each, and a few of our own. */
+const MAX_SOCKETS = 2 * CLIENTS + 10;
+/** Is how long a run must be for its memory to be judged: in less, what is only filled once looks like growth. */
+const JUDGED_SECONDS = 300;
 
 /** Lists the errors that the plan puts there: a provider that fails, and a secret that is not there. */
 const PLANNED: ReadonlySet<string> = new Set([
@@ -47,11 +63,27 @@ const config = (inFlight: number) => ({
   limits: { inFlight },
 });
 await home.writeConfig(config(1000));
-await using daemon = await DaemonProcess.start(home);
+await using oauth = await OauthServer.start({ lifetimeS: 600 });
+await mkdir(join(home.paths.secrets, 'oauth'), { recursive: true, mode: 0o700 });
+const account = {
+  token_endpoint: `${oauth.issuer}/token`,
+  token_endpoint_auth_method: 'client_secret_post',
+  client_id: CLIENT.id,
+  client_secret: CLIENT.secret,
+  scopes: ['read', 'write'],
+  refresh_token: await oauth.grant(),
+};
+await writeFile(join(home.paths.secrets, 'oauth', 'test.json'), JSON.stringify(account), { mode: 0o600 });
+const probe = new URL('heap-probe.mjs', import.meta.url);
+await using daemon = await DaemonProcess.start(home, { NODE_OPTIONS: `--import=${probe.href}` });
 
 const until = performance.now() + seconds * 1000;
 const counts = new Map<string, number>();
 const unplanned: string[] = [];
+
+/** Is there while the load pauses; who works waits for it. */
+let pause: PromiseWithResolvers<void> | undefined;
+let working = 0;
 
 function count(what: string): void {
   counts.set(what, (counts.get(what) ?? 0) + 1);
@@ -59,11 +91,14 @@ function count(what: string): void {
 
 async function work(aipass: Aipass, at: number): Promise<void> {
   for (let round = at; performance.now() < until; round += 1) {
+    await pause?.promise;
+    working += 1;
     try {
       if (round % 10 === 0)
         await aipass.complete({ provider: 'openrouter', model: 'm', messages: [{ role: 'user', content: 'x' }] });
       else if (round % 10 === 1) await aipass.secret('no/such');
       else if (round % 10 === 2) await aipass.status();
+      else if (round % 10 === 3) await aipass.token('test');
       else await aipass.key('openrouter');
       count('answered');
     } catch (error) {
@@ -71,7 +106,17 @@ async function work(aipass: Aipass, at: number): Promise<void> {
       count(code);
       if (!PLANNED.has(code)) unplanned.push(String(error));
     }
+    working -= 1;
     await sleep(5 + ((round * 7) % 20));
+  }
+}
+
+async function renew(aipass: Aipass): Promise<void> {
+  while (performance.now() < until) {
+    await pause?.promise;
+    const { results } = await aipass.request('oauth.refresh', { name: 'test' });
+    for (const { outcome } of results) count(`token ${outcome}`);
+    await sleep(RENEW_EVERY_MS);
   }
 }
 
@@ -84,38 +129,91 @@ async function disturb(): Promise<void> {
   }
 }
 
-const samples: { readonly at: number; readonly mb: number; readonly fds: number }[] = [];
+interface Sample {
+  readonly at: number;
+  readonly heapMb: number;
+  readonly residentMb: number;
+  readonly files: number;
+  readonly sockets: number;
+}
+const samples: Sample[] = [];
+
+/** Counts the open descriptors of a process. */
+function descriptors(folder: string): { readonly files: number; readonly sockets: number } {
+  const targets = readdirSync(folder).map((name) => {
+    try {
+      return readlinkSync(`${folder}/${name}`);
+    } catch {
+      return 'closed';
+    }
+  });
+  const sockets = targets.filter((target) => target.startsWith('socket:')).length;
+  return { sockets, files: targets.filter((target) => target !== 'closed').length - sockets };
+}
+
+/** Pauses the load now and then, and measures what the daemon holds when it has collected its garbage. */
 async function sample(): Promise<void> {
   const begun = performance.now();
-  while (performance.now() < until) {
-    await sleep(Math.min(5000, seconds * 20));
+  for (let rest = 1; rest <= RESTS; rest += 1) {
+    await sleep(Math.max(0, begun + (rest * seconds * 1000) / (RESTS + 1) - performance.now()));
+    pause = Promise.withResolvers();
+    await waitFor('the load rests', () => working === 0, 60_000);
+    const lines = () => daemon.stderr.split('\n').filter((line) => line.startsWith('heap '));
+    const before = lines().length;
+    daemon.signal('SIGUSR2');
+    await waitFor('the heap is measured', () => lines().length > before, 30_000);
     const at = performance.now() - begun;
-    if (at < seconds * 1000 * WARM_UP || performance.now() > until) continue;
-    const mb = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${daemon.pid}/status`, 'utf8'))?.[1]) / 1024;
-    samples.push({ at, mb, fds: readdirSync(`/proc/${daemon.pid}/fd`).length });
+    const heapMb = Number(lines().at(-1)?.split(' ')[1]) / 1024 ** 2;
+    const residentMb = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${daemon.pid}/status`, 'utf8'))?.[1]) / 1024;
+    const open = descriptors(`/proc/${daemon.pid}/fd`);
+    if (at >= seconds * 1000 * WARM_UP) samples.push({ at, heapMb, residentMb, ...open });
+    pause.resolve();
+    pause = undefined;
   }
 }
 
 const clients = await Promise.all(
   Array.from({ length: CLIENTS }, (_, at) => connect({ caller: `soak-${at}`, socket: home.paths.socket })),
 );
-await Promise.all([...clients.map(work), disturb(), sample()]);
+const [renewer = await connect({ socket: home.paths.socket })] = clients;
+await Promise.all([...clients.map(work), renew(renewer), disturb(), sample()]);
 await Promise.all(clients.map((aipass) => aipass.close()));
 const { code } = await daemon.stop();
 
-const memory = judgeSlope(samples.map(({ at, mb }) => ({ x: at / 3_600_000, y: mb })));
-const fds = samples.map((one) => one.fds);
+const slopeOf = (read: (one: Sample) => number) =>
+  judgeSlope(samples.map((one) => ({ x: one.at / 3_600_000, y: read(one) })));
+const heap = slopeOf((one) => one.heapMb);
+const resident = slopeOf((one) => one.residentMb);
+const grows = [
+  ['the heap', heap],
+  ['resident memory', resident],
+] as const;
+const files = samples.map((one) => one.files);
+const [fewest, most] = [Math.min(...files), Math.max(...files)];
+const sockets = Math.max(...samples.map((one) => one.sockets));
+const renewed = counts.get('token refreshed') ?? 0;
+const show = (read: (one: Sample) => number) =>
+  samples
+    .map((one) => read(one).toFixed(1))
+    .filter((_, at, all) => at === 0 || at === all.length - 1)
+    .join(' → ');
 const problems = [
   ...unplanned.slice(0, 5).map((error) => `not planned: ${error}`),
-  ...(memory.grows ? [`memory grows by ${memory.slope.toFixed(1)} ± ${memory.error.toFixed(1)} MB an hour`] : []),
-  ...(Math.max(...fds) - Math.min(...fds) > CLIENTS
-    ? [`file descriptors from ${Math.min(...fds)} to ${Math.max(...fds)}`]
-    : []),
+  ...grows.flatMap(([what, { slope, error, grows: does }]) =>
+    does && seconds >= JUDGED_SECONDS
+      ? [`${what} at rest grows by ${slope.toFixed(1)} ± ${error.toFixed(1)} MB an hour`]
+      : [],
+  ),
+  ...(most - fewest > FILE_SCATTER ? [`open files at rest from ${fewest} to ${most}`] : []),
+  ...(sockets > MAX_SOCKETS ? [`${sockets} sockets at rest`] : []),
+  ...(renewed === 0 || oauth.refusals > 0 ? [`${renewed} tokens renewed, ${oauth.refusals} refused`] : []),
   ...(code === 0 ? [] : [`the daemon ended with ${code}`]),
 ];
 process.stdout.write(
   `${seconds} s, ${CLIENTS} clients: ${[...counts].map(([what, times]) => `${what} ${times}`).join(', ')}\n` +
-    `memory ${samples[0]?.mb.toFixed(0)} → ${samples.at(-1)?.mb.toFixed(0)} MB, slope ${memory.slope.toFixed(1)} ± ${memory.error.toFixed(1)} MB/h; descriptors ${Math.min(...fds)} to ${Math.max(...fds)}\n`,
+    `at rest, ${samples.length} times: heap ${show((one) => one.heapMb)} MB, slope ${heap.slope.toFixed(1)} ± ${heap.error.toFixed(1)} MB/h; ` +
+    `resident ${show((one) => one.residentMb)} MB, slope ${resident.slope.toFixed(1)} ± ${resident.error.toFixed(1)} MB/h; ` +
+    `files ${fewest} to ${most}, sockets at most ${sockets}${seconds < JUDGED_SECONDS ? '; too short to judge memory' : ''}\n`,
 );
 for (const problem of problems) process.stdout.write(`FELL  ${problem}\n`);
 process.exitCode = problems.length === 0 ? 0 : 1;

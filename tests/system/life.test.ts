@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -7,7 +7,7 @@ import { RawClient } from '../support/raw-client.ts';
 import { runCli } from '../support/run-cli.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 import { until } from '../support/until.ts';
-import { Running } from './running.ts';
+import { OPENROUTER_KEY, Running } from './running.ts';
 
 describe('the life of the daemon', () => {
   it('starts on an empty home, makes what it needs for its user alone, and says what to do next', async () => {
@@ -52,6 +52,48 @@ describe('the life of the daemon', () => {
     expect((await running.daemon.ended()).code).toBe(0);
   });
 
+  it('says while it stops that it does, and afterwards that it was killed where it was', async () => {
+    await using running = await Running.start();
+    running.provider.answerWith({ kind: 'paced' });
+    const aipass = await running.connect();
+    const stream = aipass.stream({ model: 'm', messages: [{ role: 'user', content: 'go on' }] });
+    void stream.result.catch(() => {});
+    await running.provider.nextRequest();
+    running.daemon.signal('SIGTERM');
+    await until('the socket is closed', () => !existsSync(running.home.paths.socket));
+    const status = await runCli(running.home, ['status']);
+    expect(status.code).toBe(3);
+    expect(status.stderr).toContain(`(pid ${running.daemon.pid}) is stopping (SIGTERM)`);
+    expect(status.stderr).not.toContain('killed');
+    await running.daemon.kill();
+    expect((await runCli(running.home, ['status'])).stderr).toContain('was killed while it stopped (SIGTERM)');
+  });
+
+  it.each([
+    ['an exception', (error: string) => `throw ${error}`],
+    ['a rejection', (error: string) => `void Promise.reject(${error})`],
+  ])('ends in good order with 70 on %s that nobody expected, and without the secret in it', async (_name, fail) => {
+    await using home = makeTempHome();
+    await home.writeKeys({ OPENROUTER_API_KEY: OPENROUTER_KEY });
+    const preload = join(home.path, 'preload.mjs');
+    const error = `Object.assign(new TypeError('it held ${OPENROUTER_KEY}'), { key: '${OPENROUTER_KEY}' })`;
+    await writeFile(preload, `process.on('SIGUSR2', () => { ${fail(error)}; });`);
+    await using daemon = await DaemonProcess.start(home, { NODE_OPTIONS: `--import=${preload}` });
+    await using client = await RawClient.greet(home.paths.socket);
+    daemon.signal('SIGUSR2');
+    const ended = await daemon.ended();
+    expect(ended.code).toBe(70);
+    await client.closed();
+    expect(existsSync(home.paths.socket) || existsSync(home.paths.lock)).toBe(false);
+    const log = readFileSync(home.paths.log, 'utf8');
+    expect(log).toContain('stopping after a failure that nobody expected');
+    expect(log).toContain('it held ');
+    const status = await runCli(home, ['status']);
+    expect(status.stderr).toContain('with 70: a failure that nobody expected (TypeError)');
+    const record = readFileSync(join(home.paths.state, 'last-run.json'), 'utf8');
+    expect([ended.stdout, ended.stderr, log, status.stderr, record].join('\n')).not.toContain(OPENROUTER_KEY);
+  });
+
   it('refuses a second daemon on the same socket with exit code 2 and the pid of the first', async () => {
     await using home = makeTempHome();
     await using daemon = await DaemonProcess.start(home);
@@ -74,6 +116,22 @@ describe('the life of the daemon', () => {
     } finally {
       for (const daemon of alive) await daemon.kill();
     }
+  });
+
+  it("refuses a second daemon on the same state, wherever its socket would be, also when the first one's folder is gone", async () => {
+    await using home = makeTempHome();
+    await using daemon = await DaemonProcess.start(home);
+    const elsewhere = await runCli(home, ['run'], { env: { AIPASSD_RUNTIME_DIR: join(home.path, 'elsewhere') } });
+    rmSync(home.paths.runtime, { recursive: true });
+    for (const second of [elsewhere, await runCli(home, ['run'])]) {
+      expect(second.code).toBe(2);
+      expect(second.stderr).toContain('ALREADY_RUNNING');
+      expect(second.stderr).toContain(`kill ${daemon.pid}`);
+    }
+    await daemon.kill();
+    await using next = await DaemonProcess.start(home);
+    await next.stop();
+    expect(readdirSync(home.paths.state)).not.toContain('state.lock');
   });
 
   it('replaces the stale socket and lock of a killed daemon', async () => {

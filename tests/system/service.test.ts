@@ -43,6 +43,26 @@ it('a configuration that changes is taken up, and a wrong one leaves the one in 
   await daemon.stop();
 });
 
+it('a provider, its keys and their settings are taken up from a configuration that changes, without a restart', async () => {
+  await using home = makeTempHome();
+  await home.writeKeys({ MY_LLM_API_KEY: 'first-canary-0123456789', MY_LLM_API_KEY_2: 'second-canary-0123456789' });
+  await using daemon = await DaemonProcess.start(home);
+  expect(await runCli(home, ['get-key', 'my-llm', '--reveal'])).toMatchObject({ code: 2 });
+  const provider = { baseUrl: 'http://127.0.0.1:9/v1', pool: { strategy: 'priority' } };
+  const reloadTo = async (keys: object, name: string): Promise<void> => {
+    await home.writeConfig({ providers: { 'my-llm': { ...provider, keys } } });
+    daemon.signal('SIGHUP');
+    await until('it is reloaded', () => daemon.stdout.includes(`"applied":["${name}"]`));
+  };
+  const first = async () => JSON.parse((await runCli(home, ['pool', 'my-llm', '--json'])).stdout);
+  await reloadTo({ MY_LLM_API_KEY_2: { priority: 0 }, MY_LLM_API_KEY: { priority: 5 } }, 'providers.my-llm');
+  expect((await runCli(home, ['get-key', 'my-llm', '--reveal'])).code).toBe(0);
+  expect(JSON.stringify(await first())).toContain('"priority"');
+  await reloadTo({ MY_LLM_API_KEY_2: { account: 'team-b' } }, 'providers.my-llm.keys');
+  expect(JSON.stringify(await first())).toContain('team-b');
+  await daemon.stop();
+});
+
 it('status names how the last run ended, by a signal or by none', async () => {
   await using home = makeTempHome();
   await using first = await DaemonProcess.start(home);

@@ -4,7 +4,7 @@
  */
 
 import { AipassError } from '../../base/errors.ts';
-import { readTexts } from '../../audit/lines.ts';
+import { readLines, readTexts } from '../../audit/lines.ts';
 import { parseLine, type AuditRecord } from '../../audit/record.ts';
 import { verifyAudit } from '../../audit/verify.ts';
 import { UsageError } from '../usage-error.ts';
@@ -73,10 +73,11 @@ function describe(record: AuditRecord): string[] {
 async function verify({ paths, out, connect }: VerbContext, json: boolean): Promise<number> {
   // The daemon is asked first: what it writes while the file is read comes after its answer.
   const end = await daemonsEnd(connect);
-  const outcome = await verifyAudit(readTexts(paths.audit), end);
+  const outcome = await verifyAudit(readLines(paths.audit), end);
   if (json) out.json({ ...outcome, comparedWithDaemon: end !== undefined });
   else if (outcome.kind === 'intact') {
     out.line(`the audit is intact: ${outcome.records} lines, the last is number ${outcome.last.seq}`);
+    if (outcome.cutShort) out.warn('half a line follows, as a crash leaves it; the daemon takes it out when it starts');
     if (end === undefined) out.warn('no daemon runs that could say whether lines are missing at the end');
   }
   if (outcome.kind === 'intact') return 0;

@@ -42,7 +42,7 @@ export async function startVault(
   };
   const vault = new Vault({
     paths: home.paths,
-    knownProviders: ['openrouter', 'openai', 'google'],
+    knownProviders: () => ['openrouter', 'openai', 'google'],
     redactor,
     clock: systemClock,
     logger: { info: note, warn: note },

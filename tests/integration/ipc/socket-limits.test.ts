@@ -1,9 +1,20 @@
 import { describe, expect, it } from 'vitest';
+import { systemClock } from '../../../src/base/clock.ts';
+import { Gate } from '../../../src/callers/gate.ts';
+import { UserLimits } from '../../../src/callers/user-limits.ts';
+import { WIDE_LIMITS } from '../../support/admission.ts';
 import { RawClient } from '../../support/raw-client.ts';
 import { startTestServer } from '../../support/test-server.ts';
 import { until } from '../../support/until.ts';
 
 const ASK = '{"type":"request","data":{"id":1,"op":"status.get","params":{}}}';
+
+/** Makes a gate whose users may have so many bytes waiting. */
+function narrow(waitingBytes: number): { limits: UserLimits; gate: Gate } {
+  const policy = { ownUid: process.getuid?.() ?? 0, grants: [] };
+  const limits = new UserLimits({ ...WIDE_LIMITS, waitingBytes }, systemClock);
+  return { limits, gate: new Gate({ policy: () => policy, limits, onStranger: () => {} }) };
+}
 
 describe('the limit on a frame', () => {
   it('lets a frame of exactly that length pass', async () => {
@@ -123,5 +134,60 @@ describe('the limit on requests in flight', () => {
     for (const id of [1, 2, 3]) await client.next((message) => message.type === 'reply' && message.data.id === id);
     expect(test.server.requestsInFlight).toBe(0);
     expect(await client.ask(5, 'status.get', {})).toMatchObject({ type: 'reply' });
+  });
+});
+
+describe('the limit on silence', () => {
+  it('ends who asks for nothing, hello or not, and nobody who waits for an answer or asks now and then', async () => {
+    await using test = await startTestServer({ idleMs: 200 });
+    await using waiting = await RawClient.greet(test.socket);
+    waiting.request(1, 'secret.list', { late: true });
+    await using lively = await RawClient.greet(test.socket);
+    await using mute = await RawClient.open(test.socket);
+    await using idle = await RawClient.greet(test.socket);
+    let id = 0;
+    await until('the idle ones are gone', async () => {
+      id += 1;
+      await lively.ask(id, 'status.get');
+      return idle.isClosed && mute.isClosed;
+    });
+    expect((await idle.next('error')).data.error).toMatchObject({
+      code: 'TIMED_OUT',
+      hint: expect.stringContaining('connect again'),
+    });
+    test.finish();
+    expect(await waiting.next('reply')).toMatchObject({ data: { id: 1 } });
+    expect(test.server.connections).toBeGreaterThanOrEqual(1);
+  });
+});
+
+describe('the limit on the bytes that wait for one user', () => {
+  it('counts unfinished frames over all connections, ends who goes over it, and forgets what is gone', async () => {
+    const { gate, limits } = narrow(256 * 1024);
+    await using test = await startTestServer({ gate });
+    await using good = await RawClient.greet(test.socket);
+    const halves = await Promise.all(Array.from({ length: 8 }, () => RawClient.greet(test.socket)));
+    for (const half of halves) half.sendText('x'.repeat(60 * 1024));
+    await until('one too many is ended', () => halves.some((half) => half.isClosed));
+    const ended = halves.find((half) => half.isClosed);
+    expect((await ended?.next('error'))?.data.error).toMatchObject({
+      code: 'BAD_REQUEST',
+      hint: expect.stringContaining('limits.perUser.waitingBytes'),
+    });
+    expect(await good.ask(1, 'status.get', {})).toMatchObject({ type: 'reply' });
+    for (const half of halves) half.destroy();
+    good.destroy();
+    await until('nothing is held', () => limits.users === 0);
+  });
+
+  it('counts replies that are not read', async () => {
+    const { gate } = narrow(512 * 1024);
+    await using test = await startTestServer({ gate });
+    await using good = await RawClient.greet(test.socket);
+    await using lazy = await RawClient.greet(test.socket);
+    lazy.pause();
+    lazy.request(1, 'completion.create', { count: 100, size: 256 * 1024 });
+    await until('it is ended', () => test.server.connections === 1);
+    expect(await good.ask(1, 'status.get', {})).toMatchObject({ type: 'reply' });
   });
 });

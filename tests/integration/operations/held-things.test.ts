@@ -52,12 +52,12 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
   const logger = recordingLogger();
   const redactor = new Redactor();
   const clock = { ...systemClock, now: () => 5000 };
-  const vault = new Vault({ paths, knownProviders: providers.names(), redactor, clock, logger });
+  const vault = new Vault({ paths, knownProviders: () => providers.names(), redactor, clock, logger });
   await vault.load();
   const lookup = new KeyLookup({ vault, providers, paths, defaultProvider });
   const state = new StateStore({ path: join(home.path, 'state.json'), clock, logger });
   const events = new EventHub();
-  const surroundings = { config: parsed, paths, vault, providers, lookup, state, events, clock, logger };
+  const surroundings = { config: () => parsed, paths, vault, providers, lookup, state, events, clock, logger };
   const { pools, checks, release } = openPools(surroundings);
   const recorded: RawEvent[] = [];
   const record = (event: RawEvent): void => void recorded.push(event);

@@ -1,12 +1,24 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { openAudit, type AuditJournal } from '../../../src/audit/journal.ts';
-import { readTexts } from '../../../src/audit/lines.ts';
+import { startAuditUpkeep } from '../../../src/audit/upkeep.ts';
+import { readLines } from '../../../src/audit/lines.ts';
 import { parseLine, type AuditEntry } from '../../../src/audit/record.ts';
 import { verifyAudit } from '../../../src/audit/verify.ts';
 import { systemClock, type Clock } from '../../../src/base/clock.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+import { recordingLogger } from '../../support/recording-logger.ts';
 
 const entry = (credential: string): AuditEntry => ({
   caller: { uid: 1000, pid: 42, startedAt: 7, executable: '/usr/bin/node', name: 'flow' },
@@ -37,9 +49,10 @@ const texts = () => {
   flush();
   return readFileSync(path, 'utf8').split('\n').slice(0, -1);
 };
+const whole = (lines: readonly string[]) => lines.map((text) => ({ text, ended: true }));
 const verify = () => {
   flush();
-  return verifyAudit(readTexts(path));
+  return verifyAudit(readLines(path));
 };
 
 beforeEach(() => {
@@ -64,7 +77,7 @@ it('a chain goes on over a restart and is intact', async () => {
   await open.splice(0)[0]?.close();
   const journal = openJournal();
   journal.record(entry('b'));
-  expect(await verify()).toEqual({ kind: 'intact', records: 2, last: journal.last });
+  expect(await verify()).toEqual({ kind: 'intact', records: 2, last: journal.last, cutShort: false });
 });
 
 it('a changed, a removed and an added line are each found', async () => {
@@ -72,11 +85,14 @@ it('a changed, a removed and an added line are each found', async () => {
   for (const id of ['a', 'b', 'c']) journal.record(entry(id));
   const lines = texts();
   const [first = '', second = '', third = ''] = lines;
-  expect(await verifyAudit([first, second.replace('"b"', '"x"'), third])).toMatchObject({ kind: 'broken', line: 3 });
-  expect(await verifyAudit([first, third])).toMatchObject({ kind: 'broken', line: 2 });
-  expect(await verifyAudit([second, third])).toMatchObject({ kind: 'broken', line: 1 });
-  expect(await verifyAudit([first, first, second, third])).toMatchObject({ kind: 'broken', line: 2 });
-  expect(await verifyAudit([first, 'garbage'])).toMatchObject({ kind: 'broken', line: 2 });
+  expect(await verifyAudit(whole([first, second.replace('"b"', '"x"'), third]))).toMatchObject({
+    kind: 'broken',
+    line: 3,
+  });
+  expect(await verifyAudit(whole([first, third]))).toMatchObject({ kind: 'broken', line: 2 });
+  expect(await verifyAudit(whole([second, third]))).toMatchObject({ kind: 'broken', line: 1 });
+  expect(await verifyAudit(whole([first, first, second, third]))).toMatchObject({ kind: 'broken', line: 2 });
+  expect(await verifyAudit(whole([first, 'garbage']))).toMatchObject({ kind: 'broken', line: 2 });
 });
 
 it('a line that a crash cut short is taken out, and the chain says so', async () => {
@@ -123,7 +139,7 @@ it('an anchor that was made up is found', async () => {
   const previous = parseLine(second);
   const hash = previous !== null && 'previous' in previous ? previous.previous : '';
   const forged = JSON.stringify({ anchor: { seq: 1, hash } });
-  expect(await verifyAudit([forged, second, third])).toMatchObject({ kind: 'broken', line: 1 });
+  expect(await verifyAudit(whole([forged, second, third]))).toMatchObject({ kind: 'broken', line: 1 });
 });
 
 it('an audit that is too long loses its oldest lines first', async () => {
@@ -189,4 +205,85 @@ it('nothing is recorded after the close', async () => {
   const journal = openJournal();
   await journal.close();
   expect(() => journal.record(entry('a'))).toThrow(expect.objectContaining({ code: 'INTERNAL' }));
+});
+
+it('half a line at the end is told apart from a line that was changed', async () => {
+  const journal = openJournal();
+  journal.record(entry('a'));
+  flush();
+  appendFileSync(path, '{"seq":2,"at":17');
+  expect(await verify()).toMatchObject({ kind: 'intact', records: 1, cutShort: true });
+  // Where the daemon wrote that line in whole, something took its end away.
+  expect(await verifyAudit(readLines(path), { seq: 2, hash: '0'.repeat(64) })).toMatchObject({ kind: 'broken' });
+});
+
+it('an id of any length or with control characters stays one line of bounded length', async () => {
+  const journal = openJournal();
+  journal.record({ ...entry(`\u0000\r\n\u001b[2J${'k'.repeat(100_000)}`), detail: '\n{"seq":2}' });
+  expect(texts()).toHaveLength(1);
+  expect((texts()[0] ?? '').length).toBeLessThan(2_000);
+  expect(texts()[0]).not.toMatch(/\p{Cc}/u);
+  expect(await verify()).toMatchObject({ kind: 'intact', records: 1 });
+});
+
+it('a folder that was taken away is made anew, and what was recorded meanwhile is in it', async () => {
+  path = join(folder, 'state', 'audit.jsonl');
+  const journal = openJournal();
+  journal.record(entry('a'));
+  flush();
+  rmSync(join(folder, 'state'), { recursive: true });
+  // In the way of the folder: nothing can be made, and nobody may be told that all is well.
+  writeFileSync(join(folder, 'state'), '');
+  journal.check();
+  journal.record(entry('b'));
+  flush();
+  expect(journal.warning()?.problem).toContain('cannot be written');
+  unlinkSync(join(folder, 'state'));
+  journal.check();
+  expect(journal.warning()).toBeNull();
+  expect(texts().map((line) => parseLine(line))).toMatchObject([{ credential: 'b' }, { operation: 'audit.repair' }]);
+});
+
+it.runIf(process.platform === 'linux')(
+  'a full disk is told of, holds lines back up to a bound, and takes them in order once it has room',
+  async () => {
+    symlinkSync('/dev/full', path);
+    const journal = openJournal();
+    const logger = recordingLogger();
+    const clock = new ManualClock();
+    const stop = startAuditUpkeep(journal, () => ({ retentionDays: 1, maxBytes: 2 ** 30 }), clock, logger);
+    journal.record(entry('first'));
+    clock.advance(60_000);
+    expect(journal.warning()?.problem).toContain('ENOSPC');
+    expect(JSON.stringify(logger.lines)).toContain('ENOSPC');
+
+    const long = { ...entry('x'.repeat(512)), detail: 'x'.repeat(512) };
+    let recorded = 1;
+    const fill = (): void => {
+      for (; recorded < 100_000; recorded += 1) journal.record(long);
+    };
+    expect(fill).toThrow(
+      expect.objectContaining({ code: 'INTERNAL', message: expect.stringContaining('takes no lines') }),
+    );
+    expect(recorded).toBeGreaterThan(1000);
+
+    // The prune of the first round is over.
+    await new Promise(setImmediate);
+    unlinkSync(path);
+    clock.advance(60_000);
+    stop();
+    expect(journal.warning()).toBeNull();
+    // The repair is noted although the lines were over the bound.
+    expect(await verify()).toMatchObject({ kind: 'intact', records: recorded + 1 });
+  },
+);
+
+it.runIf(process.platform === 'linux')('lines that are lost at the close are told of', async () => {
+  symlinkSync('/dev/full', path);
+  const journal = openAudit(path, systemClock);
+  journal.record(entry('a'));
+  await expect(journal.close()).rejects.toMatchObject({
+    code: 'INTERNAL',
+    message: expect.stringMatching(/lost: ENOSPC/),
+  });
 });

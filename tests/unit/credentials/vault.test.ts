@@ -25,7 +25,7 @@ function makeSetting(): Setting {
   };
   const vault = new Vault({
     paths: home.paths,
-    knownProviders: ['openrouter', 'openai'],
+    knownProviders: () => ['openrouter', 'openai'],
     redactor,
     clock,
     logger: { info: note, warn: note },

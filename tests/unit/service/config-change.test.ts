@@ -16,3 +16,18 @@ it('settings that differ are named, with those that need a restart apart', () =>
 it('the same configuration written otherwise is no change', () => {
   expect(compareConfigs(config({}), config({ limits: {} }))).toEqual({ applied: [], needRestart: [] });
 });
+
+it('of a provider all is taken up but what its pool was made with, and each setting is named', () => {
+  const local = { baseUrl: 'http://127.0.0.1:1' };
+  const before = config({ providers: { local, other: local } });
+  const after = config({
+    providers: {
+      local: { ...local, timeoutMs: 5, pool: { strategy: 'random' }, keys: { LOCAL_API_KEY: { weight: 2 } } },
+      added: local,
+    },
+  });
+  expect(compareConfigs(before, after)).toEqual({
+    applied: ['providers.added', 'providers.local.keys', 'providers.local.timeoutMs', 'providers.other'],
+    needRestart: ['providers.local.pool'],
+  });
+});

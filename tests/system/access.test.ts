@@ -1,0 +1,122 @@
+import { chmodSync, lstatSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startClientProgram } from '../support/client-program.ts';
+import { completionOf } from '../support/loopback-provider.ts';
+import { until } from '../support/until.ts';
+import { LOCAL_KEY, Running } from './running.ts';
+
+/** Are users that no machine has: the configuration names them by number. */
+const REVEALER = 54_001;
+const ADMIN = 54_002;
+const MEMBER = 54_003;
+const STRANGER = 54_004;
+const GROUP = 54_100;
+
+const ACCESS = { use: { groups: [GROUP] }, reveal: { users: [REVEALER] }, admin: { users: [ADMIN] } };
+
+/** Starts a daemon that serves others; its folders let them through, as those of the host-wide service do. */
+async function start(access: object): Promise<Running> {
+  const running = await Running.start({ access });
+  running.provider.answerWith(completionOf('ok'));
+  openFolders(running);
+  return running;
+}
+
+function openFolders({ home }: Running): void {
+  for (const folder of [home.path, dirname(home.paths.socket)]) chmodSync(folder, 0o711);
+}
+
+/** Runs a client as another user, and returns what it printed as JSON. */
+async function runAs(running: Running, uid: number, groups: readonly number[], code: string): Promise<unknown> {
+  const become = `process.setgroups(${JSON.stringify(groups)}); process.setgid(${uid}); process.setuid(${uid});`;
+  await using program = startClientProgram(
+    running.home.paths.socket,
+    `
+      ${become}
+      const outcome = (promise) => promise.then((value) => value ?? 'done', (error) => error.code);
+      ${code}
+    `,
+  );
+  const { stdout, stderr } = await program.result();
+  expect(stderr).toBe('');
+  return JSON.parse(stdout);
+}
+
+const ASK_ALL = `
+  const aipass = await connect({ socket, caller: 'other' }).catch((error) => error);
+  console.log(JSON.stringify(aipass instanceof Error ? aipass.code : {
+    see: (await outcome(aipass.status())).pid ? 'done' : 'no',
+    use: await outcome(aipass.complete({ model: 'm', messages: [{ role: 'user', content: 'x' }] }).then((answer) => answer.content)),
+    reveal: await outcome(aipass.key('local')),
+    admin: await outcome(aipass.request('usage.prune', { days: 30, dryRun: true }).then(() => 'done')),
+  }));
+  if (!(aipass instanceof Error)) await aipass.close();
+`;
+
+describe.runIf(process.getuid?.() === 0)('other users of a daemon that serves them', () => {
+  let shared: Running;
+  beforeAll(async () => {
+    shared = await start(ACCESS);
+  });
+  afterAll(() => shared[Symbol.asyncDispose]());
+
+  it.each([
+    ['a user listed for reveal gets values and no more', REVEALER, [], { reveal: LOCAL_KEY }],
+    ['a user listed for admin changes things and sees no value', ADMIN, [], { admin: 'done' }],
+    ['a member of a group listed for use uses what it does not see', MEMBER, [GROUP], { use: 'ok' }],
+    ['a member listed for reveal too may do both', REVEALER, [GROUP], { use: 'ok', reveal: LOCAL_KEY }],
+  ])('%s', async (_name, uid, groups, granted) => {
+    const refused = { see: 'done', use: 'FORBIDDEN', reveal: 'FORBIDDEN', admin: 'FORBIDDEN' };
+    expect(await runAs(shared, uid, groups, ASK_ALL)).toEqual({ ...refused, ...granted });
+  });
+
+  it('a stranger is turned away by its uid, though the socket is open to all', async () => {
+    expect(lstatSync(shared.home.paths.socket).mode & 0o777).toBe(0o666);
+    expect(await runAs(shared, STRANGER, [STRANGER], ASK_ALL)).toBe('FORBIDDEN');
+  });
+
+  it('each refusal and release is in the audit with the uid that the kernel tells', async () => {
+    await runAs(shared, REVEALER, [], ASK_ALL);
+    const lines = readFileSync(shared.home.paths.audit, 'utf8').trim().split('\n');
+    const told = lines.map((line) => {
+      const { caller, operation, outcome } = JSON.parse(line);
+      return `${caller?.uid} ${operation} ${outcome}`;
+    });
+    expect(told).toContain(`${REVEALER} key.get released`);
+    expect(told).toContain(`${REVEALER} completion.create refused`);
+    expect(told).toContain(`${REVEALER} usage.prune refused`);
+  });
+
+  it('rights that are taken away end for connections that are open, and those that are given open the socket', async () => {
+    await using running = await start({});
+    const mode = () => lstatSync(running.home.paths.socket).mode & 0o777;
+    expect(mode()).toBe(0o600);
+    const reloadTo = async (access: object): Promise<void> => {
+      const config = JSON.parse(readFileSync(running.home.paths.config, 'utf8'));
+      const before = running.daemon.stdout.split('"applied":["access"]').length;
+      await running.home.writeConfig({ ...config, access });
+      await until('it is reloaded', () => running.daemon.stdout.split('"applied":["access"]').length > before);
+    };
+    await reloadTo(ACCESS);
+    await until('the socket is open to others', () => mode() === 0o666);
+
+    const losing = runAs(
+      running,
+      REVEALER,
+      [],
+      `
+        const aipass = await connect({ socket, caller: 'losing' });
+        const first = await outcome(aipass.key('local'));
+        let last = first;
+        while (last === first) last = await outcome(aipass.key('local'));
+        console.log(JSON.stringify({ first, last, see: await outcome(aipass.status()) }));
+        await aipass.close();
+      `,
+    );
+    await until('it has the key', () => readFileSync(running.home.paths.audit, 'utf8').includes('"losing"'));
+    await reloadTo({});
+    expect(await losing).toEqual({ first: LOCAL_KEY, last: 'FORBIDDEN', see: 'FORBIDDEN' });
+    await until('the socket is shut to others', () => mode() === 0o600);
+  });
+});
