@@ -29,6 +29,7 @@ import { initEnvFile } from './credentials/template.ts';
 import { Vault } from './credentials/vault.ts';
 import { SocketGuard } from './ipc/socket-guard.ts';
 import { takeInstance } from './ipc/instance-lock.ts';
+import { makeRuntimeFolder } from './ipc/runtime-folder.ts';
 import { SocketServer } from './ipc/socket-server.ts';
 import { createDispatcher } from './operations/dispatcher.ts';
 import { KeyLookup } from './operations/key-lookup.ts';
@@ -79,7 +80,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
   const config = readConfig(paths.config);
   const access = new AccessKeeper(config.access, process.getuid?.() ?? 0);
   await mkdir(paths.state, { recursive: true, mode: 0o700 });
-  await mkdir(paths.runtime, { recursive: true, mode: 0o700 });
+  makeRuntimeFolder(paths.runtime, access.servesOthers);
   releasers.add('the instance lock', await takeInstance(paths));
 
   const clock = systemClock;

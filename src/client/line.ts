@@ -5,7 +5,7 @@
 import { createConnection, type Socket } from 'node:net';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { parseEnvelope, printFrame, readFrames, type PartialFrame } from '../protocol/frames.ts';
-import { CLIENT_FRAME_BYTES } from '../protocol/limits.ts';
+import { MAX_ANSWER_BYTES } from '../protocol/limits.ts';
 import type { ClientMessage } from '../protocol/messages.ts';
 
 /** Hears what a line has to say. */
@@ -72,7 +72,7 @@ export class Line {
 
   #read(chunk: string): void {
     try {
-      this.#partial = readFrames(this.#partial, chunk, CLIENT_FRAME_BYTES, (frame) => {
+      this.#partial = readFrames(this.#partial, chunk, MAX_ANSWER_BYTES, (frame) => {
         const { type, data } = parseEnvelope(frame);
         this.#listener.onMessage(type, data);
       });
