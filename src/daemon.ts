@@ -25,7 +25,7 @@ import { StateStore } from './base/state-store.ts';
 import { startSchedule } from './base/schedule.ts';
 import { readVersion } from './base/version.ts';
 import { Completer } from './completions/completer.ts';
-import { initEnvFile } from './credentials/template.ts';
+import { offerEnvFile } from './credentials/template.ts';
 import { Vault } from './credentials/vault.ts';
 import { SocketGuard } from './ipc/socket-guard.ts';
 import { takeInstance } from './ipc/instance-lock.ts';
@@ -108,7 +108,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
     onReload: tellReload(journal),
   });
   const vault = new Vault({ paths, knownProviders: providers.names(), redactor, clock, logger });
-  if ((await initEnvFile(paths.envFile)) === 'created') logger.info(`made ${paths.envFile} from the template`);
+  const templateWarnings = await offerEnvFile(paths.envFile, logger);
   releasers.add('the vault', await vault.start());
 
   const { defaultProvider } = config;
@@ -204,7 +204,8 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
           ...keyWarnings(vault, paths),
           ...keeper.warnings(),
           ...access.warnings(),
-          ...[journal.warning()].filter((warning) => warning !== null),
+          ...[journal.warning(), logger.warning()].filter((warning) => warning !== null),
+          ...templateWarnings(),
           ...configWarnings(keeper.current, paths),
           ...state.warnings,
         ],

@@ -7,7 +7,8 @@
  */
 
 import { lstatSync, mkdirSync, type Stats } from 'node:fs';
-import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { AipassError } from '../base/errors.ts';
+import { describeFailure } from '../base/system-failure.ts';
 
 const FOLDER_MODE = 0o700;
 const OTHERS_WRITE = 0o022;
@@ -25,10 +26,7 @@ export function makeRuntimeFolder(path: string, servesOthers: boolean): void {
     mkdirSync(path, { recursive: true, mode: FOLDER_MODE });
     facts = lstatSync(path);
   } catch (error) {
-    throw new AipassError('INTERNAL', `cannot make the folder ${path}: ${systemErrorCode(error) ?? 'unknown reason'}`, {
-      hint: `make it by hand, or set AIPASSD_RUNTIME_DIR to a folder of your own, for daemon and clients alike`,
-      cause: error,
-    });
+    throw describeFailure('cannot make the folder of the socket', error, path);
   }
   const problem = describeProblem(facts, servesOthers);
   if (problem === undefined) return;
