@@ -133,17 +133,16 @@ function openFile(path: string, onError: (error: unknown) => void): winston.tran
 /** Returns the calls that a write stream makes, with their errors told. */
 function reportingFs(onError: (error: unknown) => void): object {
   const reporting =
-    (call: (...args: unknown[]) => void) =>
+    (call: (...args: never[]) => void) =>
     (...args: unknown[]): void => {
       const done = args.pop();
-      call(...args, (error: unknown, ...results: unknown[]) => {
+      const report = (error: unknown, ...results: unknown[]): void => {
         if (error) onError(error);
-        if (typeof done === 'function') done(error, ...results);
-      });
+        if (typeof done === 'function') Reflect.apply(done, undefined, [error, ...results]);
+      };
+      Reflect.apply(call, undefined, [...args, report]);
     };
-  // Node's own overloads say no more than that the last argument is a callback.
-  const calls = { open, write, writev } as unknown as Record<'open' | 'write' | 'writev', (...args: unknown[]) => void>;
-  return { open: reporting(calls.open), write: reporting(calls.write), writev: reporting(calls.writev), close };
+  return { open: reporting(open), write: reporting(write), writev: reporting(writev), close };
 }
 
 function printReadable(info: winston.Logform.TransformableInfo): string {

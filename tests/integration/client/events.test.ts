@@ -20,6 +20,11 @@ function subscribing() {
   return { answer, publish, subscriptions: () => lines.length };
 }
 
+/** Resolves when the client waits for its next try, while the clock stands still. */
+async function nextPause(): Promise<void> {
+  while (vi.getTimerCount() === 0) await new Promise(setImmediate);
+}
+
 describe('an event', () => {
   it('reaches every listener until it leaves', async () => {
     const { answer, publish, subscriptions } = subscribing();
@@ -66,7 +71,7 @@ describe('an event', () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
       await test.daemon.stop();
-      while (vi.getTimerCount() === 0) await new Promise(setImmediate);
+      await nextPause();
       await test.daemon.start();
       expect(await aipass.request('key.list', {})).toStrictEqual({ keys: [] });
       expect(await aipass.request('key.list', {})).toStrictEqual({ keys: [] });
@@ -88,9 +93,6 @@ describe('an event', () => {
     aipass.on('secrets-changed', () => {});
     await until('it is subscribed', () => subscriptions() === 1);
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    const nextPause = async (): Promise<void> => {
-      while (vi.getTimerCount() === 0) await new Promise(setImmediate);
-    };
     try {
       await test.daemon.stop();
       for (const pauseMs of [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000]) {

@@ -102,42 +102,42 @@ describe('connect', () => {
   });
 });
 
+/** Starts a daemon in a process of its own, stops it, and connects until the system takes no more. */
+async function startFull(socket: string) {
+  const listen = `
+    const server = require('node:net').createServer((socket) => {
+      socket.on('error', () => {});
+      socket.on('data', (text) => {
+        if (!String(text).includes('hello')) return;
+        socket.write(JSON.stringify({ type: 'welcome', data: { protocol: 1, version: '1.2.3', pid: 1 } }) + '\\f');
+      });
+    });
+    server.listen({ path: ${JSON.stringify(socket)}, backlog: 1 }, () => console.log('up'));
+  `;
+  const program = new Program(process.execPath, ['--eval', listen]);
+  await until('it listens', () => program.stdout === 'up\n');
+  program.signal('SIGSTOP');
+  const waiting: Socket[] = [];
+  let isFull = false;
+  while (!isFull) {
+    const one = createConnection({ path: socket });
+    isFull = await new Promise<boolean>((resolve) => {
+      one.on('connect', () => resolve(false));
+      one.on('error', (error) => resolve('code' in error && error.code === 'EAGAIN'));
+    });
+    waiting.push(one);
+  }
+  return {
+    goOn: () => program.signal('SIGCONT'),
+    async [Symbol.asyncDispose]() {
+      for (const one of waiting) one.destroy();
+      await program[Symbol.asyncDispose]();
+    },
+  };
+}
+
 // Only Linux says EAGAIN; macOS refuses.
 describe.runIf(process.platform === 'linux')('a daemon whose queue of new connections is full', () => {
-  /** Starts a daemon in a process of its own, stops it, and connects until the system takes no more. */
-  async function startFull(socket: string) {
-    const listen = `
-      const server = require('node:net').createServer((socket) => {
-        socket.on('error', () => {});
-        socket.on('data', (text) => {
-          if (!String(text).includes('hello')) return;
-          socket.write(JSON.stringify({ type: 'welcome', data: { protocol: 1, version: '1.2.3', pid: 1 } }) + '\\f');
-        });
-      });
-      server.listen({ path: ${JSON.stringify(socket)}, backlog: 1 }, () => console.log('up'));
-    `;
-    const program = new Program(process.execPath, ['--eval', listen]);
-    await until('it listens', () => program.stdout === 'up\n');
-    program.signal('SIGSTOP');
-    const waiting: Socket[] = [];
-    let isFull = false;
-    while (!isFull) {
-      const one = createConnection({ path: socket });
-      isFull = await new Promise<boolean>((resolve) => {
-        one.on('connect', () => resolve(false));
-        one.on('error', (error) => resolve('code' in error && error.code === 'EAGAIN'));
-      });
-      waiting.push(one);
-    }
-    return {
-      goOn: () => program.signal('SIGCONT'),
-      async [Symbol.asyncDispose]() {
-        for (const one of waiting) one.destroy();
-        await program[Symbol.asyncDispose]();
-      },
-    };
-  }
-
   it('is tried again until it takes up the connection', async () => {
     await using home = makeTempHome();
     await home.makeRuntime();
@@ -155,7 +155,7 @@ describe.runIf(process.platform === 'linux')('a daemon whose queue of new connec
   it('is given up when the time is over', async () => {
     await using home = makeTempHome();
     await home.makeRuntime();
-    await using _daemon = await startFull(home.paths.socket);
+    await using daemon = await startFull(home.paths.socket);
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
       const failure = connect({ socket: home.paths.socket }).catch((error: unknown) => error);
@@ -166,6 +166,7 @@ describe.runIf(process.platform === 'linux')('a daemon whose queue of new connec
       expect(vi.getTimerCount()).toBe(0);
     } finally {
       vi.useRealTimers();
+      daemon.goOn();
     }
   });
 });
