@@ -31,6 +31,7 @@ const silent: Logger = {
   info: noop,
   debug: noop,
   open: () => Promise.resolve(),
+  warning: () => null,
   close: () => Promise.resolve(),
 };
 

@@ -3,7 +3,7 @@
  * The entry of the command line. Checks the version of Node before it loads anything that an older one cannot read.
  */
 
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as nodeModule from 'node:module';
 import { resolvePaths } from './base/paths.ts';
@@ -18,9 +18,10 @@ if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1
   );
   process.exitCode = 1;
 } else {
-  // Compiled code is kept in our own state folder: the default place is one that other users can write to.
-  const { state } = resolvePaths();
-  if (existsSync(state)) nodeModule.enableCompileCache(join(state, 'compile-cache'));
+  // Whatever this program makes is for its user alone.
+  process.umask(0o077);
+  const cache = compileCacheFolder();
+  if (cache !== undefined) nodeModule.enableCompileCache(cache);
   const argv = process.argv.slice(2);
   // The daemon needs nothing of the command line, whose loading its start would pay for.
   if (argv.length === 1 && argv[0] === 'run') await runDaemon();
@@ -32,4 +33,19 @@ async function runDaemon(): Promise<never> {
   const daemon = await import('./run.ts');
   // Connections that providers keep open must not hold up the end.
   process.exit(await daemon.runDaemon());
+}
+
+/**
+ * Returns where compiled code is kept: in our own state folder, because the default place is one that other users can
+ * write to. Undefined where there is no such folder, or where others could put code of theirs there.
+ */
+function compileCacheFolder(): string | undefined {
+  try {
+    const { state } = resolvePaths();
+    const { mode, uid } = statSync(state);
+    return uid === process.geteuid?.() && (mode & 0o077) === 0 ? join(state, 'compile-cache') : undefined;
+  } catch {
+    // Whoever needs the folder says what is wrong with it.
+    return undefined;
+  }
 }

@@ -3,32 +3,27 @@
  * made and wired; nothing starts at import.
  */
 
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openAudit } from './audit/journal.ts';
 import { startAuditUpkeep } from './audit/upkeep.ts';
 import { AccessKeeper } from './callers/access-keeper.ts';
 import { Gate } from './callers/gate.ts';
 import { quietStrangers } from './callers/stranger-log.ts';
 import { UserLimits, userLimits } from './callers/user-limits.ts';
 import { systemClock } from './base/clock.ts';
-import { captureConsole } from './base/console-capture.ts';
 import { readConfig } from './base/config.ts';
 import { EventHub } from './base/event-hub.ts';
-import { openLogger, type Logger } from './base/logger.ts';
+import type { Logger } from './base/logger.ts';
 import { startMemoryTidy } from './base/memory-tidy.ts';
 import type { Paths } from './base/paths.ts';
-import { Redactor } from './base/redactor.ts';
 import { Releasers } from './base/releasers.ts';
 import { StateStore } from './base/state-store.ts';
 import { startSchedule } from './base/schedule.ts';
 import { readVersion } from './base/version.ts';
 import { Completer } from './completions/completer.ts';
-import { initEnvFile } from './credentials/template.ts';
+import { offerEnvFile } from './credentials/template.ts';
 import { Vault } from './credentials/vault.ts';
 import { SocketGuard } from './ipc/socket-guard.ts';
 import { changeSocketMode } from './ipc/socket-path.ts';
-import { takeInstance, takeState } from './ipc/instance-lock.ts';
 import { SocketServer } from './ipc/socket-server.ts';
 import { createDispatcher } from './operations/dispatcher.ts';
 import { KeyLookup } from './operations/key-lookup.ts';
@@ -41,6 +36,7 @@ import { PROTOCOL_VERSION } from './protocol/limits.ts';
 import { startRefreshing } from './refreshers/start.ts';
 import { createReloadableProviders } from './providers/reloadable.ts';
 import { ConfigKeeper } from './service/config-keeper.ts';
+import { openRun } from './run-parts.ts';
 import { startUsage } from './usage-parts.ts';
 
 /** Is how long requests in flight may go on after the signal to stop. */
@@ -78,21 +74,10 @@ export async function startDaemon(paths: Paths, lastRun: string | null = null): 
 async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | null): Promise<Daemon> {
   const config = readConfig(paths.config);
   const access = new AccessKeeper(config.access, process.getuid?.() ?? 0);
-  await mkdir(paths.state, { recursive: true, mode: 0o700 });
-  await mkdir(paths.runtime, { recursive: true, mode: 0o700 });
-  releasers.add('the instance lock', await takeInstance(paths));
-  releasers.add('the lock of the state', await takeState(paths));
-
   const clock = systemClock;
   const version = readVersion();
-  const redactor = new Redactor();
-  const logFile = config.log.file === undefined ? paths.log : config.log.file;
-  const logger = openLogger({ level: config.log.level, file: logFile, stdout: true, redactor });
-  releasers.add('the log', () => logger.close());
-  releasers.add('the console', captureConsole(logger));
+  const { redactor, logFile, logger, journal } = await openRun({ config, access, paths, clock, releasers });
 
-  const journal = openAudit(paths.audit, clock);
-  releasers.add('the audit', () => journal.close());
   const limits = new UserLimits(userLimits(config), clock);
   const providers = createReloadableProviders(config);
   const keeper = new ConfigKeeper({
@@ -114,7 +99,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
     },
   });
   const vault = new Vault({ paths, knownProviders: () => providers.names(), redactor, clock, logger });
-  if ((await initEnvFile(paths.envFile)) === 'created') logger.info(`made ${paths.envFile} from the template`);
+  const templateWarnings = await offerEnvFile(paths.envFile, logger);
   releasers.add('the vault', await vault.start());
 
   const { defaultProvider } = config;
@@ -211,7 +196,8 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
           ...keyWarnings(vault, paths),
           ...keeper.warnings(),
           ...access.warnings(),
-          ...[journal.warning()].filter((warning) => warning !== null),
+          ...[journal.warning(), logger.warning()].filter((warning) => warning !== null),
+          ...templateWarnings(),
           ...configWarnings(keeper.current, paths),
           ...state.warnings,
         ],

@@ -6,9 +6,10 @@
  */
 
 import { systemClock } from './base/clock.ts';
-import { AipassError } from './base/errors.ts';
+import type { AipassError } from './base/errors.ts';
 import { forbidDumps } from './base/native.ts';
-import { resolvePaths } from './base/paths.ts';
+import { resolvePaths, type Paths } from './base/paths.ts';
+import { describeFailure } from './base/system-failure.ts';
 import { startDaemon, type Daemon } from './daemon.ts';
 import { describeRun, readRunRecord, runRecordPath, writeRunRecord } from './service/last-exit.ts';
 import { EXIT_SOFTWARE, Lifetime, type Ending } from './service/lifetime.ts';
@@ -34,7 +35,13 @@ export async function runDaemon(): Promise<number> {
   });
   lifetime.watch();
 
-  const paths = resolvePaths();
+  let paths: Paths;
+  try {
+    paths = resolvePaths();
+  } catch (error) {
+    reportStartFailure(error, notifier);
+    return EXIT_START_FAILED;
+  }
   const runPath = runRecordPath(paths.state);
   const lastRun = readRunRecord(runPath);
   const run = { pid: process.pid, startedAt: Date.now() };
@@ -87,7 +94,7 @@ function describeEnding(ending: Ending): string {
 }
 
 function reportStartFailure(error: unknown, notifier: ServiceNotifier): AipassError {
-  const failure = error instanceof AipassError ? error : new AipassError('INTERNAL', `cannot start: ${String(error)}`);
+  const failure = describeFailure('cannot start', error);
   notifier.status(failure.message);
   process.stderr.write(`aipassd: ${failure.message} [${failure.code}]\n`);
   if (failure.hint !== undefined) process.stderr.write(`  → ${failure.hint}\n`);

@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { AipassError, systemErrorCode } from './errors.ts';
 import { configSchema, type Config } from './config-schema.ts';
 import { nearest } from './nearest.ts';
+import { describeFailure } from './system-failure.ts';
 
 /**
  * Reads the configuration; a file that does not exist is an empty one.
@@ -22,16 +23,10 @@ export function readConfig(path: string): Config {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return configSchema.parse({});
-    throw new AipassError(
-      'BAD_REQUEST',
-      `cannot read the configuration ${path}: ${systemErrorCode(error) ?? 'unknown reason'}`,
-      {
-        hint: `make it readable: chmod 600 ${path}`,
-        cause: error,
-      },
-    );
+    throw describeFailure('cannot read the configuration', error, path);
   }
-  return parseConfig(text, path);
+  // Some editors begin a file with a byte order mark.
+  return parseConfig(text.replace(/^\u{FEFF}/u, ''), path);
 }
 
 /** Parses the text of a configuration; `path` is for messages. Throws as readConfig does. */

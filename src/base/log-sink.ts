@@ -2,15 +2,18 @@
  * Where log lines go: JSON lines into a rotating file, readable lines to stdout. Owns the winston package.
  *
  * Nothing is written before the redactor has seen the finished line, so that a secret that slipped into a message is
- * masked even there. Losing the terminal, or a full disk, never ends the daemon.
+ * masked even there. Losing the terminal, or a full disk, never ends the daemon: a file that
+ * fails is given up, and is a warning of its own.
  */
 
-import { mkdirSync } from 'node:fs';
+import { close, closeSync, mkdirSync, open, openSync, write, writev } from 'node:fs';
 import { dirname } from 'node:path';
 import winston from 'winston';
-import { systemErrorCode } from './errors.ts';
+import type { AipassError } from './errors.ts';
 import type { LogLevel, LogLine } from './log-line.ts';
 import type { Redactor } from './redactor.ts';
+import { describeFailure } from './system-failure.ts';
+import type { Warning } from './warning.ts';
 
 /** Says where lines go. */
 export interface LogSinkOptions {
@@ -25,6 +28,8 @@ export interface LogSinkOptions {
 /** Writes lines. */
 export interface LogSink {
   write(line: LogLine): void;
+  /** Says why the file is not written, or null while nothing is wrong. */
+  warning(): Warning | null;
   /** Writes what is waiting and closes the file. */
   close(): Promise<void>;
 }
@@ -46,11 +51,22 @@ export function openLogSink(options: LogSinkOptions): LogSink {
   });
   const transports: winston.transport[] = [];
   let file: winston.transport | undefined;
-  let failure: string | undefined;
+  let failure: AipassError | undefined;
+  const fail = (error: unknown): void => {
+    if (failure !== undefined) return;
+    const problem = describeFailure('the log file is not written', error, options.file ?? undefined);
+    failure = problem;
+    if (!file) return;
+    // Else it would keep every line that it cannot write.
+    log.remove(file);
+    file = undefined;
+    log.silent = !options.stdout;
+    tellFailure(problem);
+  };
   try {
-    if (options.file !== null) file = openFile(options.file);
+    if (options.file !== null) file = openFile(options.file, (error) => fail(error));
   } catch (error) {
-    failure = systemErrorCode(error) ?? String(error);
+    fail(error);
   }
   if (file) {
     file.format = winston.format.combine(winston.format.json({ replacer: describeError }), redacted());
@@ -64,21 +80,30 @@ export function openLogSink(options: LogSinkOptions): LogSink {
   const log = winston.createLogger({ level: options.level, transports, silent, exitOnError: false });
   // A transport that fails (disk full, file gone) must not become an unhandled 'error' event.
   log.on('error', () => {});
-  for (const transport of transports) transport.on('error', () => {});
-  if (failure !== undefined) {
-    log.warn(`cannot write the log file ${options.file}: ${failure}`, { timestamp: new Date().toISOString() });
-  }
+  for (const transport of transports) transport.on('error', transport === file ? fail : () => {});
+  const tellFailure = ({ message }: AipassError): void => {
+    log.warn(message, { timestamp: new Date().toISOString() });
+  };
+  if (failure !== undefined) tellFailure(failure);
 
   return {
     write({ level, message, fields, at }) {
       const line = { timestamp: new Date(at).toISOString(), ...(fields === undefined ? {} : { fields }) };
       try {
         log.log(level, message, line);
-      } catch {
-        // winston throws where its file could not be opened; whoever wrote the line must not suffer for it.
-        if (file) log.remove(file);
+      } catch (error) {
+        // Whoever wrote the line must not suffer for it.
+        fail(error);
       }
     },
+    warning: () =>
+      failure === undefined || options.file === null
+        ? null
+        : {
+            subject: options.file,
+            problem: failure.message,
+            hint: `${failure.hint === undefined ? '' : `${failure.hint}; `}then restart the daemon, or set log.file`,
+          },
     close: () =>
       new Promise((resolve) => {
         const limit = setTimeout(resolve, CLOSE_LIMIT_MS);
@@ -91,16 +116,33 @@ export function openLogSink(options: LogSinkOptions): LogSink {
   };
 }
 
-/** Opens the file; throws the system's error where its folder cannot be made. */
-function openFile(path: string): winston.transport {
+/** Opens the file; throws the system's error where it cannot be opened. What fails later is told to `onError`. */
+function openFile(path: string, onError: (error: unknown) => void): winston.transport {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  closeSync(openSync(path, 'a', 0o600));
   return new winston.transports.File({
     filename: path,
     maxsize: MAX_FILE_BYTES,
     maxFiles: MAX_FILES,
     tailable: true,
-    options: { flags: 'a', mode: 0o600 },
+    // winston drops what its stream says of a full disk; it is heard below that stream.
+    options: { flags: 'a', mode: 0o600, fs: reportingFs(onError) },
   });
+}
+
+/** Returns the calls that a write stream makes, with their errors told. */
+function reportingFs(onError: (error: unknown) => void): object {
+  const reporting =
+    (call: (...args: never[]) => void) =>
+    (...args: unknown[]): void => {
+      const done = args.pop();
+      const report = (error: unknown, ...results: unknown[]): void => {
+        if (error) onError(error);
+        if (typeof done === 'function') Reflect.apply(done, undefined, [error, ...results]);
+      };
+      Reflect.apply(call, undefined, [...args, report]);
+    };
+  return { open: reporting(open), write: reporting(write), writev: reporting(writev), close };
 }
 
 function printReadable(info: winston.Logform.TransformableInfo): string {

@@ -5,6 +5,7 @@
 
 import type { LogFields, LogLevel, LogLine } from './log-line.ts';
 import type { LogSink, LogSinkOptions } from './log-sink.ts';
+import type { Warning } from './warning.ts';
 
 export type { LogFields } from './log-line.ts';
 
@@ -14,6 +15,8 @@ export interface Logger {
   warn(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
   debug(message: string, fields?: LogFields): void;
+  /** Says why the log file is not written, or null while nothing is wrong. */
+  warning(): Warning | null;
   /** Opens the sink and writes what was kept. Calling it again changes nothing. */
   open(): Promise<void>;
   /** Opens the sink if need be, writes what is waiting and closes it. */
@@ -48,6 +51,7 @@ export function openLogger(options: LogSinkOptions): Logger {
     warn: write('warn'),
     info: write('info'),
     debug: write('debug'),
+    warning: () => sink?.warning() ?? null,
     open: async () => {
       await openOnce();
     },

@@ -6,6 +6,7 @@
 
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
+import { AipassError } from './errors.ts';
 
 /** Holds every path that aipassd reads or writes. All are absolute. */
 export interface Paths {
@@ -38,10 +39,14 @@ export interface PathSources {
   readonly platform?: NodeJS.Platform;
 }
 
-/** Derives all paths from the environment. A relative XDG variable is ignored, as its specification demands. */
+/**
+ * Derives all paths from the environment. A relative XDG variable is ignored, as its specification demands.
+ *
+ * @throws AipassError BAD_REQUEST where a path lies in the home folder and this user has none.
+ */
 export function resolvePaths(sources: PathSources = {}): Paths {
   const env = sources.env ?? process.env;
-  const home = sources.home ?? homedir();
+  const inHome = (...parts: readonly string[]): string => join(sources.home ?? homeFolder(), ...parts);
   const mac = (sources.platform ?? process.platform) === 'darwin';
 
   const override = (name: string): string | undefined => {
@@ -53,15 +58,15 @@ export function resolvePaths(sources: PathSources = {}): Paths {
     return value && isAbsolute(value) ? value : undefined;
   };
 
-  const secretsRoot = override('AIPASSD_SECRETS_DIR') ?? join(home, '.secrets');
+  const secretsRoot = override('AIPASSD_SECRETS_DIR') ?? inHome('.secrets');
   const secrets = join(secretsRoot, 'aipass');
   const config =
-    override('AIPASSD_CONFIG') ?? join(xdg('XDG_CONFIG_HOME') ?? join(home, '.config'), 'aipassd', 'config.jsonc');
+    override('AIPASSD_CONFIG') ?? join(xdg('XDG_CONFIG_HOME') ?? inHome('.config'), 'aipassd', 'config.jsonc');
   const state =
     override('AIPASSD_STATE_DIR') ??
     (mac
-      ? join(home, 'Library', 'Application Support', 'aipassd')
-      : join(xdg('XDG_STATE_HOME') ?? join(home, '.local', 'state'), 'aipassd'));
+      ? inHome('Library', 'Application Support', 'aipassd')
+      : join(xdg('XDG_STATE_HOME') ?? inHome('.local', 'state'), 'aipassd'));
   const xdgRuntime = mac ? undefined : xdg('XDG_RUNTIME_DIR');
   const runtime = override('AIPASSD_RUNTIME_DIR') ?? (xdgRuntime ? join(xdgRuntime, 'aipassd') : join(state, 'run'));
 
@@ -77,4 +82,20 @@ export function resolvePaths(sources: PathSources = {}): Paths {
     log: join(state, 'logs', 'aipassd.log'),
     audit: join(state, 'audit.jsonl'),
   };
+}
+
+function homeFolder(): string {
+  let home: string | undefined;
+  let cause: unknown;
+  try {
+    home = homedir();
+  } catch (error) {
+    // There is neither HOME nor an entry in the list of users, as for the user of many a container.
+    cause = error;
+  }
+  if (home !== undefined && isAbsolute(home)) return home;
+  throw new AipassError('BAD_REQUEST', 'this user has no home folder, or HOME is no absolute path', {
+    hint: 'set HOME; or set AIPASSD_SECRETS_DIR, AIPASSD_CONFIG, AIPASSD_STATE_DIR and AIPASSD_RUNTIME_DIR',
+    cause,
+  });
 }

@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
 import { resolvePaths } from '../base/paths.ts';
+import { describeFailure } from '../base/system-failure.ts';
 import { readVersion } from '../base/version.ts';
 import type { Aipass } from '../client/aipass.ts';
 import { connect } from '../client/index.ts';
@@ -31,7 +32,8 @@ export async function main(argv: readonly string[], runDaemon: () => Promise<num
   // Nobody is left to tell.
   process.stderr.on('error', () => {});
 
-  const [word, ...rest] = argv;
+  // Bare, with the option of every verb that reads, asks for the same as a document.
+  const [word, ...rest] = argv[0] === '--json' ? ['status', ...argv] : argv;
   const verb = await loadVerb(word);
   if (word === 'help' || beforeSeparator(argv).some((one) => one === '--help' || one === '-h')) {
     const { printGeneralHelp, printVerbHelp } = await import('./help.ts');
@@ -67,27 +69,27 @@ async function runVerb(
   const onInterrupt = (): void => interrupt.abort();
   if (verb?.name !== 'run') process.once('SIGINT', onInterrupt);
   let connected: Aipass | undefined;
-  const paths = resolvePaths();
-  const context: VerbContext = {
-    out,
-    paths,
-    version: readVersion(),
-    signal: interrupt.signal,
-    runDaemon,
-    readStdin,
-    loadVerbs,
-    connect: async () => {
-      connected = await connect({ caller: 'cli', socket: paths.socket });
-      return connected;
-    },
-  };
   try {
+    const paths = resolvePaths();
+    const context: VerbContext = {
+      out,
+      paths,
+      version: readVersion(),
+      signal: interrupt.signal,
+      runDaemon,
+      readStdin: () => readStdin(interrupt.signal),
+      loadVerbs,
+      connect: async () => {
+        connected = await connect({ caller: 'cli', socket: paths.socket });
+        return connected;
+      },
+    };
     if (verb) return await verb.run(args, context);
     const { introspect } = await import('./verbs/introspect.ts');
     return await introspect(context);
   } catch (error) {
     if (interrupt.signal.aborted) return EXIT_INTERRUPTED;
-    const failure = error instanceof AipassError ? error : new AipassError('INTERNAL', String(error));
+    const failure = describeFailure(`aipassd ${verb?.name ?? ''}`.trimEnd(), error);
     out.error(failure);
     return failure.code === 'DAEMON_UNREACHABLE' ? 3 : failure instanceof UsageError ? 1 : 2;
   } finally {
@@ -135,7 +137,8 @@ function beforeSeparator(argv: readonly string[]): readonly string[] {
   return separator === -1 ? argv : argv.slice(0, separator);
 }
 
-async function readStdin(): Promise<string> {
-  const { text } = await import('node:stream/consumers');
-  return text(process.stdin);
+/** Reads until the end of the input, or until Ctrl-C, with which it rejects. */
+async function readStdin(signal: AbortSignal): Promise<string> {
+  const [{ text }, { addAbortSignal }] = await Promise.all([import('node:stream/consumers'), import('node:stream')]);
+  return text(addAbortSignal(signal, process.stdin));
 }

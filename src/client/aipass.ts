@@ -16,6 +16,7 @@ import type { PoolCheckProgress, PoolExplanation, PoolInfo } from '../protocol/p
 import type { KeyVerdict, ModelInfo } from '../protocol/provider.ts';
 import type { Status } from '../protocol/status.ts';
 import type { UsageAnswer, UsageQuery } from '../protocol/usage.ts';
+import { assertCallOptions, assertConnectOptions, fieldsOf } from './arguments.ts';
 import { CompletionStream } from './completion-stream.ts';
 import type { ClientFactory, PooledOptions } from './pooled-caller.ts';
 import { createPooled, type Pooled } from './pooled.ts';
@@ -37,9 +38,11 @@ export class Aipass extends GoogleShortcuts implements AsyncDisposable {
 
   constructor(options: { readonly socket: string; readonly caller: string | undefined; readonly client: string }) {
     super();
+    assertConnectOptions(options);
     this.#session = new Session({
       ...options,
       onEvent: (event, data) => this.#subscriptions.emit(event, data),
+      onOpen: () => this.#subscriptions.renewNow(),
       onLost: () => this.#subscriptions.renew(),
     });
     this.#subscriptions = new Subscriptions(this.#session);
@@ -107,19 +110,17 @@ export class Aipass extends GoogleShortcuts implements AsyncDisposable {
    * @throws AipassError PROVIDER_REJECTED, PROVIDER_UNAVAILABLE, TIMED_OUT, NOT_FOUND, CANCELLED.
    */
   async complete(params: CompleteParams, options: CallOptions = {}): Promise<CompletionResult> {
+    const chat = chatOf(params);
     const { signal, timeoutMs } = params;
-    return this.#session.request(
-      'completion.create',
-      { ...chatOf(params), stream: false },
-      { signal, timeoutMs, ...options },
-    );
+    return this.#session.request('completion.create', { ...chat, stream: false }, { signal, timeoutMs, ...options });
   }
 
   /** Has a provider complete a chat, and yields the deltas as they come. */
   stream(params: CompleteParams, options: CallOptions = {}): CompletionStream {
-    const { signal, timeoutMs } = params;
     const chat = chatOf(params);
+    const { signal, timeoutMs } = params;
     const call = { signal, timeoutMs, ...options };
+    assertCallOptions(call);
     return new CompletionStream((onDelta, left) =>
       this.#session.request(
         'completion.create',
@@ -214,6 +215,7 @@ export class Aipass extends GoogleShortcuts implements AsyncDisposable {
 
 /** Checks at the door what would be an unclear error behind it. */
 function chatOf(params: CompleteParams): CompletionParams {
+  fieldsOf(params, 'the parameters of a completion');
   const { signal: _signal, timeoutMs: _timeoutMs, ...chat } = params;
   if (typeof chat.model !== 'string' || chat.model === '') {
     throw new AipassError('BAD_REQUEST', 'a completion needs a model: there is no default', {

@@ -2,7 +2,7 @@
  * A streamed completion: iterate it for the deltas, await `result` for the whole.
  */
 
-import type { AipassError } from '../base/errors.ts';
+import { AipassError } from '../base/errors.ts';
 import type { CompletionDelta, CompletionResult } from '../protocol/completion.ts';
 
 /** Starts the request: hands deltas on, and aborts with the signal. */
@@ -19,6 +19,7 @@ export class CompletionStream implements AsyncIterable<CompletionDelta> {
   readonly #queue: CompletionDelta[] = [];
   #ended: { readonly error: AipassError | undefined } | undefined;
   #wake: (() => void) | undefined;
+  #isRead = false;
 
   constructor(start: StartStream) {
     this.result = start((delta) => {
@@ -37,6 +38,12 @@ export class CompletionStream implements AsyncIterable<CompletionDelta> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<CompletionDelta, void, void> {
+    if (this.#isRead) {
+      throw new AipassError('BAD_REQUEST', 'this stream is being read already', {
+        hint: 'read it in one loop, and hand the deltas on from there',
+      });
+    }
+    this.#isRead = true;
     try {
       for (;;) {
         for (let delta = this.#queue.shift(); delta !== undefined; delta = this.#queue.shift()) yield delta;
@@ -49,6 +56,7 @@ export class CompletionStream implements AsyncIterable<CompletionDelta> {
         });
       }
     } finally {
+      this.#isRead = false;
       if (!this.#ended) this.cancel();
     }
   }

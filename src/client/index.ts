@@ -6,6 +6,7 @@
 import { resolvePaths } from '../base/paths.ts';
 import { readVersion } from '../base/version.ts';
 import { Aipass } from './aipass.ts';
+import { assertConnectOptions } from './arguments.ts';
 
 export { AipassError, ERROR_CODES, type ErrorCode } from '../base/errors.ts';
 export type {
@@ -70,9 +71,10 @@ export interface ConnectOptions {
 /**
  * Connects to this user's daemon.
  *
- * @throws AipassError DAEMON_UNREACHABLE with what to do, VERSION_MISMATCH, or FORBIDDEN.
+ * @throws AipassError DAEMON_UNREACHABLE with what to do, VERSION_MISMATCH, FORBIDDEN, or BAD_REQUEST for options that are none.
  */
-export function connect(options: ConnectOptions = {}): Promise<Aipass> {
+export async function connect(options: ConnectOptions = {}): Promise<Aipass> {
+  assertConnectOptions(options);
   const socket = options.socket ?? resolvePaths().socket;
   return new Aipass({ socket, caller: options.caller, client: `aipassd-node/${readVersion()}` }).open();
 }

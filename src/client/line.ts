@@ -1,12 +1,21 @@
 /**
- * One open connection to the daemon: writes frames, reads frames, and says once why it ended.
+ * One connection to the daemon: writes frames, reads frames, and says once why it ended.
+ *
+ * A daemon whose queue of new connections is full for a moment is tried again, and what was to be sent waits so long.
  */
 
 import { createConnection, type Socket } from 'node:net';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { parseEnvelope, printFrame, readFrames, type PartialFrame } from '../protocol/frames.ts';
-import { CLIENT_FRAME_BYTES } from '../protocol/limits.ts';
+import { MAX_ANSWER_BYTES } from '../protocol/limits.ts';
 import type { ClientMessage } from '../protocol/messages.ts';
+import { describeConnectFailure } from './connect-failure.ts';
+
+/** Is how long a daemon with a full queue is tried again: as long as it may take to say welcome. Milliseconds. */
+const CONNECT_LIMIT_MS = 10_000;
+
+/** Is the pause between two tries, in milliseconds: a living daemon takes up a whole queue in less. */
+const TRY_AGAIN_MS = 25;
 
 /** Hears what a line has to say. */
 export interface LineListener {
@@ -18,8 +27,13 @@ export interface LineListener {
 /** Is one connection. */
 export class Line {
   readonly #path: string;
-  readonly #socket: Socket;
   readonly #listener: LineListener;
+  readonly #since = performance.now();
+  #socket: Socket;
+  #again: NodeJS.Timeout | undefined;
+  #isOpen = false;
+  #isEnding = false;
+  #isHeld = true;
   #partial: PartialFrame | undefined;
   #waiting = '';
   #reason: AipassError | undefined;
@@ -27,13 +41,7 @@ export class Line {
   constructor(path: string, listener: LineListener) {
     this.#path = path;
     this.#listener = listener;
-    this.#socket = createConnection({ path });
-    this.#socket.setEncoding('utf8');
-    this.#socket.on('data', (chunk: string) => this.#read(chunk));
-    this.#socket.on('error', (error) => {
-      this.#reason ??= this.#explain(error);
-    });
-    this.#socket.on('close', () => this.#listener.onClose(this.#reason));
+    this.#socket = this.#connect();
   }
 
   /** Sends one message; messages of one tick leave in one write. Returns the characters of its frame. */
@@ -46,33 +54,79 @@ export class Line {
 
   /** Keeps the process alive while an answer is awaited, and only then. */
   hold(isHeld: boolean): void {
-    if (isHeld) this.#socket.ref();
-    else this.#socket.unref();
+    this.#isHeld = isHeld;
+    for (const one of [this.#socket, this.#again]) {
+      if (isHeld) one?.ref();
+      else one?.unref();
+    }
   }
 
   /** Ends the connection, after what was sent. */
   end(): void {
-    this.#flush();
+    this.#isEnding = true;
+    clearTimeout(this.#again);
+    this.#write();
     this.#socket.end();
     // The daemon ends its side at once; a dead one never does.
-    this.#socket.unref();
+    this.hold(false);
   }
 
   /** Ends the connection now. */
   destroy(reason: AipassError): void {
     this.#reason ??= reason;
-    this.#socket.destroy();
+    this.#isEnding = true;
+    if (this.#again) {
+      clearTimeout(this.#again);
+      this.#again = undefined;
+      process.nextTick(() => this.#listener.onClose(this.#reason));
+    } else this.#socket.destroy();
+  }
+
+  #connect(): Socket {
+    const socket = createConnection({ path: this.#path });
+    if (!this.#isHeld) socket.unref();
+    let failure: Error | undefined;
+    socket.setEncoding('utf8');
+    socket.on('connect', () => {
+      this.#isOpen = true;
+      this.#write();
+    });
+    socket.on('data', (chunk: string) => this.#read(chunk));
+    socket.on('error', (error) => {
+      failure = error;
+    });
+    socket.on('close', () => {
+      const isFull = !this.#isOpen && systemErrorCode(failure) === 'EAGAIN';
+      if (isFull && !this.#isEnding && performance.now() - this.#since < CONNECT_LIMIT_MS) this.#tryAgain();
+      else {
+        this.#reason ??= failure && describeConnectFailure(this.#path, failure);
+        this.#listener.onClose(this.#reason);
+      }
+    });
+    return socket;
+  }
+
+  #tryAgain(): void {
+    this.#again = setTimeout(() => {
+      this.#again = undefined;
+      this.#socket = this.#connect();
+    }, TRY_AGAIN_MS);
+    if (!this.#isHeld) this.#again.unref();
   }
 
   readonly #flush = (): void => {
+    if (this.#isOpen) this.#write();
+  };
+
+  #write(): void {
     const text = this.#waiting;
     this.#waiting = '';
     if (text !== '' && this.#socket.writable) this.#socket.write(text);
-  };
+  }
 
   #read(chunk: string): void {
     try {
-      this.#partial = readFrames(this.#partial, chunk, CLIENT_FRAME_BYTES, (frame) => {
+      this.#partial = readFrames(this.#partial, chunk, MAX_ANSWER_BYTES, (frame) => {
         const { type, data } = parseEnvelope(frame);
         this.#listener.onMessage(type, data);
       });
@@ -83,31 +137,6 @@ export class Line {
           cause: error,
         }),
       );
-    }
-  }
-
-  #explain(error: Error): AipassError | undefined {
-    switch (systemErrorCode(error)) {
-      case 'ENOENT':
-      case 'ECONNREFUSED':
-        return new AipassError('DAEMON_UNREACHABLE', `aipassd is not running (no daemon answers on ${this.#path})`, {
-          hint: 'start it: aipassd run',
-          cause: error,
-        });
-      case 'EACCES':
-      case 'EPERM':
-        return new AipassError('FORBIDDEN', `the socket ${this.#path} belongs to another user`, {
-          hint: 'run as the user whose daemon it is, or start your own: aipassd run',
-          cause: error,
-        });
-      case 'EINVAL':
-      case 'ENAMETOOLONG':
-        return new AipassError('BAD_REQUEST', `the socket's path is too long: ${this.#path}`, {
-          hint: 'set AIPASSD_RUNTIME_DIR to a folder with a shorter path, for daemon and clients alike',
-          cause: error,
-        });
-      default:
-        return undefined;
     }
   }
 }

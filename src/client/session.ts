@@ -8,6 +8,7 @@
 import { AipassError } from '../base/errors.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
+import { assertCallOptions } from './arguments.ts';
 import { cancelled, lostAnswer, readError } from './failures.ts';
 import { Line } from './line.ts';
 
@@ -26,6 +27,8 @@ export interface SessionOptions {
   /** Is `name/version` of this library. */
   readonly client: string;
   readonly onEvent: (event: string, data: unknown) => void;
+  /** Is called when the daemon said welcome on a new line. */
+  readonly onOpen: () => void;
   /** Is called when a line is lost that nobody meant to close. */
   readonly onLost: () => void;
 }
@@ -101,6 +104,11 @@ export class Session {
     params: Operations[Name]['params'],
     options: CallOptions & { readonly onChunk?: (data: unknown) => void } = {},
   ): Promise<Operations[Name]['result']> {
+    try {
+      assertCallOptions(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const { signal, timeoutMs, onChunk } = options;
     if (this.#closed)
       return Promise.reject(new AipassError('BAD_REQUEST', 'this connection was closed', { hint: 'connect() again' }));
@@ -193,7 +201,10 @@ export class Session {
   }
 
   #receive(type: string, data: unknown, welcome: PromiseWithResolvers<void>): void {
-    if (type === 'welcome') return welcome.resolve();
+    if (type === 'welcome') {
+      welcome.resolve();
+      return this.#options.onOpen();
+    }
     if (typeof data !== 'object' || data === null) return;
     if (type === 'event' && 'event' in data && 'data' in data)
       return this.#options.onEvent(String(data.event), data.data);

@@ -3,8 +3,12 @@
  * as "not set yet".
  */
 
+import { existsSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { systemErrorCode } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import { describeFailure } from '../base/system-failure.ts';
+import type { Warning } from '../base/warning.ts';
 import { createSecretFile } from './atomic-write.ts';
 
 /** Is the text of a new `.env`. */
@@ -42,6 +46,22 @@ export async function initEnvFile(path: string): Promise<'created' | 'exists'> {
   } catch (error) {
     if (systemErrorCode(error) === 'EEXIST' && (await isThere(path))) return 'exists';
     throw error;
+  }
+}
+
+/**
+ * Makes a `.env` from the template where there is none; that it cannot be made is no reason not to start.
+ *
+ * @returns what to warn of as long as there is none.
+ */
+export async function offerEnvFile(path: string, logger: Pick<Logger, 'info' | 'warn'>): Promise<() => Warning[]> {
+  try {
+    if ((await initEnvFile(path)) === 'created') logger.info(`made ${path} from the template`);
+    return () => [];
+  } catch (error) {
+    const { message, hint } = describeFailure('the file for the keys cannot be made', error, path);
+    logger.warn(message);
+    return () => (existsSync(path) ? [] : [{ subject: path, problem: message, hint: hint ?? 'aipassd init' }]);
   }
 }
 

@@ -13,11 +13,12 @@ import type { Admission } from '../callers/gate.ts';
 import type { Dispatch } from '../operations/dispatcher.ts';
 import type { DaemonMessage, RequestId, Welcome } from '../protocol/messages.ts';
 import { isRecord, isRequestId, label } from './message-fields.ts';
-import { overUserLimit } from './refusals.ts';
+import { overUserLimit, unsendableAnswer } from './refusals.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
 
 /** Is what a connection needs of its socket. */
 export interface Wire {
+  /** Throws for what JSON cannot print, and BAD_REQUEST for an answer that no client would take. */
   send(message: DaemonMessage): void;
   ready(): Promise<void>;
   end(): void;
@@ -230,12 +231,9 @@ export class Connection {
   #answer(id: RequestId, result: unknown): void {
     try {
       this.#options.wire.send({ type: 'reply', data: { id, result } });
-    } catch {
-      // Nested too deep, or never meant for JSON: that concerns this request, not the connection or the daemon.
-      this.#answerError(
-        id,
-        new AipassError('INTERNAL', 'the result cannot be printed as JSON', { hint: 'report it; it is a defect' }),
-      );
+    } catch (error) {
+      // That concerns this request, not the connection or the daemon.
+      this.#answerError(id, unsendableAnswer(error));
     }
   }
 

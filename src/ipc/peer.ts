@@ -4,8 +4,10 @@
  */
 
 import type { Socket } from 'node:net';
-import { printFrame } from '../protocol/frames.ts';
+import { isLongerThan, printFrame } from '../protocol/frames.ts';
+import { MAX_ANSWER_BYTES } from '../protocol/limits.ts';
 import type { DaemonMessage } from '../protocol/messages.ts';
+import { answerTooLong } from './refusals.ts';
 
 /** Is how much may wait for a peer before reading from it pauses: enough to keep a fast reader busy. */
 const HIGH_WATER_BYTES = 1024 * 1024;
@@ -67,11 +69,13 @@ export class Peer {
     return this.#ending || this.#socket.destroyed;
   }
 
-  /** Sends one message; what is sent after the end is dropped. */
+  /** Sends one message; what is sent after the end is dropped. @throws AipassError BAD_REQUEST for one that no client takes. */
   send(message: DaemonMessage): void {
     if (this.isEnding) return;
+    const frame = printFrame(message.type, message.data);
+    if (isLongerThan(frame, MAX_ANSWER_BYTES)) throw answerTooLong();
     if (this.#waiting === '') process.nextTick(this.#flush);
-    this.#waiting += printFrame(message.type, message.data);
+    this.#waiting += frame;
     if (this.isFull) this.#pause();
   }
 

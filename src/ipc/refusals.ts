@@ -1,9 +1,33 @@
 /**
- * How the door words what it refuses for the sake of a user's limits.
+ * How the door words what it refuses: frames, what is over a user's limits, and answers that cannot be sent.
  */
 
 import { AipassError } from '../base/errors.ts';
 import type { RequestAdmission } from '../callers/user-limits.ts';
+import type { FrameError } from '../protocol/frames.ts';
+import { MAX_ANSWER_BYTES } from '../protocol/limits.ts';
+
+/** Returns the error for a frame that was refused. */
+export function badFrame({ message, isTooLong }: FrameError): AipassError {
+  return new AipassError('BAD_REQUEST', message, {
+    hint: isTooLong
+      ? 'shorten it, or raise limits.frameBytes'
+      : 'send node-ipc frames: {"type":…,"data":…} and a form feed',
+  });
+}
+
+/** Returns the error for an answer that no client would take: it fails its own request, and leaves the line as it is. */
+export function answerTooLong(): AipassError {
+  return new AipassError('BAD_REQUEST', `the answer is longer than the limit of ${MAX_ANSWER_BYTES} bytes`, {
+    hint: 'ask for less at once; for a completion, set max_tokens',
+  });
+}
+
+/** Returns the error for an answer that could not be sent: nested too deep, or never meant for JSON. */
+export function unsendableAnswer(error: unknown): AipassError {
+  if (error instanceof AipassError) return error;
+  return new AipassError('INTERNAL', 'the result cannot be printed as JSON', { hint: 'report it; it is a defect' });
+}
 
 /** Returns the error for a request over one of its user's limits. */
 export function overUserLimit(refused: Extract<RequestAdmission, { kind: 'refused' }>): AipassError {

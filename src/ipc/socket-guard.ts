@@ -3,8 +3,7 @@
  * and made anew, so that a socket nobody can find, or that somebody else answers on, does not last.
  */
 
-import { lstatSync, mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { lstatSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
@@ -46,8 +45,6 @@ export class SocketGuard {
     const problem = found === undefined ? 'the socket was removed' : 'another socket took the place of ours';
     const { path, logger, restart, onLost } = this.#options;
     try {
-      // Made here: under the umask of a socket a folder could not be entered.
-      mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
       await restart();
       this.#ours = this.#identity();
       logger.error(`${problem}; it was made anew`, { path });

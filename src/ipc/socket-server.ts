@@ -16,9 +16,10 @@ import { FrameError, parseEnvelope, printFrame, readFrames } from '../protocol/f
 import { Connection } from './connection.ts';
 import { bookWaiting, overdue, unbookLargest, unbookWaiting, lineLimits, type Line } from './line.ts';
 import { Peer } from './peer.ts';
+import { makeRuntimeFolder } from './runtime-folder.ts';
 import { assertSocketPath, cannotListen } from './socket-path.ts';
 import type { SocketServerOptions } from './socket-options.ts';
-import { tooMuchWaiting } from './refusals.ts';
+import { badFrame, tooMuchWaiting } from './refusals.ts';
 import { AT_ONCE, Turns } from './turns.ts';
 
 /** Is how often lines are looked at that may have lasted too long, at least; a shorter limit has them looked at ten times in it. */
@@ -52,7 +53,8 @@ export class SocketServer {
    * Listens; the socket is made with mode 0600, or 0666 where others are served too. The path must be free: see
    * instance-lock.ts.
    *
-   * @throws AipassError BAD_REQUEST when the path is too long for a socket, INTERNAL when it cannot be bound.
+   * @throws AipassError BAD_REQUEST when the path is too long for a socket, UNSAFE_PERMISSIONS for a folder that
+   * is not ours alone, INTERNAL when it cannot be bound.
    */
   async start(): Promise<void> {
     const { path } = this.#options;
@@ -74,12 +76,14 @@ export class SocketServer {
   }
 
   async #listen(): Promise<void> {
-    const { path } = this.#options;
+    const { path, servesOthers } = this.#options;
+    // Before the umask of the socket, which would make a folder that nobody can enter.
+    makeRuntimeFolder(dirname(path), servesOthers());
     const ipc = new IPCModule();
     Object.assign(ipc.config, {
       parser: { encoding: 'utf8', encode: printFrame, read: this.#read },
-      socketRoot: dirname(path),
-      secureSocketRoot: true,
+      // The folder is judged and made by us: node-ipc would change the mode of one that others share.
+      secureSocketRoot: false,
       unlink: false,
       silent: true,
       maxConnections: this.#options.maxConnections,
@@ -105,7 +109,7 @@ export class SocketServer {
         ipc.server.on(type, (data: unknown, socket: IpcSocket) => this.#receive(type, data, socket));
       }
       // The mode of the socket is set by the umask while it is bound: a chmod afterwards would come too late.
-      const umask = process.umask(this.#options.servesOthers() ? 0o111 : 0o177);
+      const umask = process.umask(servesOthers() ? 0o111 : 0o177);
       try {
         ipc.server.start();
       } catch (error) {
@@ -223,11 +227,7 @@ export class SocketServer {
 
   #describe(error: unknown): AipassError {
     if (error instanceof AipassError) return error;
-    if (error instanceof FrameError) {
-      return new AipassError('BAD_REQUEST', error.message, {
-        hint: 'send node-ipc frames: {"type":…,"data":…} and a form feed',
-      });
-    }
+    if (error instanceof FrameError) return badFrame(error);
     this.#options.logger.error('reading from a connection failed', { error });
     return new AipassError('INTERNAL', 'the daemon failed to read this message', { hint: 'the log has more' });
   }

@@ -106,7 +106,8 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
         const [usable] = pools.usable(provider.name);
         const key = vault.keys(provider.name).find(({ keyId: id }) => id === usable)?.value ?? null;
         if (key === null && provider.needsKey && !provider.modelsArePublic) throw pools.whyNone(provider.name);
-        return { provider: provider.name, models: await fetchModels(provider, key, signal) };
+        const models = await fetchModels(provider, key, signal);
+        return { provider: provider.name, asked: provider.modelsUrl !== null, models };
       },
     }),
   ];

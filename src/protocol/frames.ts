@@ -11,6 +11,13 @@ import { FRAME_END } from './limits.ts';
 /** Says why a frame was refused; the connection it came from cannot be trusted to be in step any more. */
 export class FrameError extends Error {
   override readonly name = 'FrameError';
+  /** Tells whether nothing but its length is wrong with the frame. */
+  readonly isTooLong: boolean;
+
+  constructor(message: string, isTooLong = false) {
+    super(message);
+    this.isTooLong = isTooLong;
+  }
 }
 
 /** Is an envelope before anything is known of its content. */
@@ -82,7 +89,13 @@ export function readFrames(
 }
 
 function assertFits(bytes: number, maxBytes: number): void {
-  if (bytes > maxBytes) throw new FrameError(`a frame is longer than the limit of ${maxBytes} bytes`);
+  if (bytes > maxBytes) throw new FrameError(`a frame is longer than the limit of ${maxBytes} bytes`, true);
+}
+
+/** Tells whether a printed frame, without its end, is longer than `maxBytes` of UTF-8. */
+export function isLongerThan(frame: string, maxBytes: number): boolean {
+  // As above: short frames need no exact count.
+  return frame.length * 3 > maxBytes && Buffer.byteLength(frame) - FRAME_END.length > maxBytes;
 }
 
 /**

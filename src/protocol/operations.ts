@@ -42,8 +42,11 @@ export interface Operations {
     params: { provider?: string | undefined; keyId?: string | undefined; online?: boolean | undefined };
     result: { provider: string; keys: KeyVerdict[] };
   };
-  /** Asks a provider for its models. */
-  'provider.models': { params: { provider?: string | undefined }; result: { provider: string; models: ModelInfo[] } };
+  /** Asks a provider for its models; `asked` is false where it has no list, and these are what is known of it here. */
+  'provider.models': {
+    params: { provider?: string | undefined };
+    result: { provider: string; asked: boolean; models: ModelInfo[] };
+  };
   /** Has a provider complete a chat. With `stream`, deltas come as chunks before the result. */
   'completion.create': { params: CompletionParams; result: CompletionResult };
   /** Describes the pool of one provider, or of each that has keys. */

@@ -17,6 +17,8 @@ export interface HttpRequest {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** Is false where no connection of an earlier request may be used. */
+  readonly mayReuse?: boolean;
 }
 
 /** Bounds an answer: `waitMs` is the longest wait for its first byte and between two, `maxBytes` the longest body. */
@@ -56,6 +58,9 @@ export class ExchangeFailure extends Error {
   }
 }
 
+/** Says that a connection of an earlier request was closed by the other side just as it was used again: nothing came back. */
+export class LostKeptConnection extends ExchangeFailure {}
+
 /** Bounds what is still read of an answer that nobody needs any more: longer ones are cheaper to cut. */
 const FINISH_BYTES = 64 * 1024;
 const FINISH_MS = 1000;
@@ -94,10 +99,16 @@ export function openExchange(request: HttpRequest, limits: HttpLimits, control: 
       disarm();
       control.signal.removeEventListener('abort', abort);
     };
+    let bytesBefore = 0;
+    outgoing.once('socket', (socket) => {
+      bytesBefore = socket.bytesRead;
+    });
     // Stays for good: a connection can break after the answer began, and an unheard 'error' ends the process.
     outgoing.on('error', (error) => {
       settle();
-      reject(describeFailure(error));
+      const isLost = outgoing.reusedSocket && outgoing.socket?.bytesRead === bytesBefore;
+      const reason = describeFailure(error);
+      reject(isLost && reason.detail === 'ECONNRESET' ? new LostKeptConnection('network', reason.detail) : reason);
     });
     // Without a listener Node closes such a connection and tells nobody.
     outgoing.once('upgrade', (_response, socket) => {
@@ -125,9 +136,10 @@ function prepare(request: HttpRequest): ClientRequest {
   const target = new URL(request.url);
   // Not by import: that loads every lazy export too (WebSocket, and fetch with it), at start-up, for 30 ms and 8 MB.
   const { request: send } = process.getBuiltinModule(target.protocol === 'https:' ? 'node:https' : 'node:http');
-  const { method, body } = request;
+  const { method, body, mayReuse } = request;
   const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
-  return send(target, { method, headers: { ...request.headers, ...length } });
+  const agent = mayReuse === false ? { agent: false as const } : {};
+  return send(target, { method, headers: { ...request.headers, ...length }, ...agent });
 }
 
 /** Is an answer under way. Waiting is only timed while somebody reads: a slow reader is not the provider's fault. */

@@ -6,7 +6,7 @@ import { systemClock, type Clock } from '../base/clock.ts';
 import type { Secret } from '../base/secret.ts';
 import { parseJson } from './json-fields.ts';
 import { isSendable } from './key-shape.ts';
-import { ExchangeFailure, openExchange, type HttpAnswer } from './http-exchange.ts';
+import { ExchangeFailure, LostKeptConnection, openExchange, type HttpAnswer } from './http-exchange.ts';
 import { requestHeaders, type Provider } from './provider.ts';
 import { describeFailedExchange } from './refusal.ts';
 
@@ -43,11 +43,18 @@ export async function askJson(
     if (key !== null && !isSendable(key)) {
       throw new ExchangeFailure('unsendable-key', 'the key holds a character that no header can carry');
     }
-    const answer = await openExchange(
-      { ...request, headers: requestHeaders(provider, key), ...(request.method === 'POST' ? { body: '' } : {}) },
-      { waitMs: totalMs, maxBytes: MAX_DOCUMENT_BYTES },
-      { clock, signal: AbortSignal.any([signal, deadline.signal]) },
-    );
+    const full = {
+      ...request,
+      headers: requestHeaders(provider, key),
+      ...(request.method === 'POST' ? { body: '' } : {}),
+    };
+    const limits = { waitMs: totalMs, maxBytes: MAX_DOCUMENT_BYTES };
+    const control = { clock, signal: AbortSignal.any([signal, deadline.signal]) };
+    const answer = await openExchange(full, limits, control).catch((error: unknown) => {
+      // A GET may be repeated (RFC 9110, 9.2.2); a POST may have been carried out.
+      if (!(error instanceof LostKeptConnection) || request.method !== 'GET') throw error;
+      return openExchange({ ...full, mayReuse: false }, limits, control);
+    });
     return { status: answer.status, headers: answer.headers, body: parseJson(await readAll(answer)) };
   } catch (error) {
     if (!(error instanceof ExchangeFailure)) throw error;

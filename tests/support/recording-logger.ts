@@ -24,6 +24,7 @@ export function recordingLogger(): RecordingLogger {
     warn: record('warn'),
     info: record('info'),
     debug: record('debug'),
+    warning: () => null,
     open: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };

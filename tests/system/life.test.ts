@@ -1,10 +1,11 @@
 import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { RawClient } from '../support/raw-client.ts';
-import { runCli } from '../support/run-cli.ts';
+import { CLI_PATH, runCli } from '../support/run-cli.ts';
+import { runProgram } from '../support/run-program.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 import { until } from '../support/until.ts';
 import { OPENROUTER_KEY, Running } from './running.ts';
@@ -144,6 +145,38 @@ describe('the life of the daemon', () => {
     const welcome = await client.next('welcome');
     expect(welcome.data.pid).toBe(daemon.pid);
   });
+
+  it('refuses a folder for its socket that others use, and leaves it as it was', async () => {
+    await using home = makeTempHome();
+    await mkdir(home.paths.runtime);
+    await chmod(home.paths.runtime, 0o1777);
+    const { code, stdout, stderr } = await runCli(home, ['run']);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain('[UNSAFE_PERMISSIONS]');
+    expect(stderr).toContain('set AIPASSD_RUNTIME_DIR to a folder of your own');
+    expect(mode(home.paths.runtime)).toBe('777');
+    expect(readdirSync(home.paths.runtime)).toEqual([]);
+  });
+
+  it.runIf(process.getuid?.() === 0)(
+    'lets those whom the configuration names through the folder that its unit made',
+    async () => {
+      await using home = makeTempHome();
+      await home.writeConfig({ access: { use: { users: [65_534] } } });
+      await chmod(home.path, 0o711);
+      await mkdir(home.paths.runtime);
+      await chmod(home.paths.runtime, 0o711);
+      await using daemon = await DaemonProcess.start(home);
+      const other = await runProgram(process.execPath, [CLI_PATH, 'status', '--json'], {
+        env: home.env,
+        cwd: '/',
+        uid: 65_534,
+        gid: 65_534,
+      });
+      expect(other.stderr).toBe('');
+      expect(JSON.parse(other.stdout)).toMatchObject({ pid: daemon.pid });
+    },
+  );
 
   it('refuses a wrong configuration with exit code 2 and names the setting that was meant', async () => {
     await using home = makeTempHome();

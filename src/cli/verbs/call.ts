@@ -2,6 +2,8 @@
  * `aipassd call`: one completion from the command line.
  */
 
+import type { CompletionResult } from '../../protocol/completion.ts';
+import type { Output } from '../output.ts';
 import { UsageError } from '../usage-error.ts';
 import { JSON_OPTION, type Verb } from '../verb.ts';
 
@@ -50,20 +52,27 @@ export const call: Verb = {
     };
     if (args.flag('stream') && !args.flag('json')) {
       const stream = aipass.stream(params);
-      let last = '';
-      for await (const { content } of stream) {
-        if (content === undefined || content === '') continue;
-        out.text(content);
-        last = content;
-      }
-      if (!last.endsWith('\n')) out.line('');
+      for await (const { content } of stream) out.text(content ?? '');
+      const result = await stream.result;
+      if (result.content && !result.content.endsWith('\n')) out.line('');
+      showRest(result, out);
       return 0;
     }
     const result = await aipass.complete(params);
-    if (args.flag('json')) out.json(result);
-    else if (result.content !== null) out.text(result.content.endsWith('\n') ? result.content : `${result.content}\n`);
-    else if (result.toolCalls.length > 0) out.json(result.toolCalls);
-    else out.warn(`the model gave no text (finish reason: ${result.finishReason ?? 'none'})`, result.refusal);
+    if (args.flag('json')) {
+      out.json(result);
+      return 0;
+    }
+    if (result.content) out.text(result.content.endsWith('\n') ? result.content : `${result.content}\n`);
+    showRest(result, out);
     return 0;
   },
 };
+
+/** Prints what an answer holds besides text: tool calls as a document, a refusal and the lack of all as a warning. */
+function showRest({ content, toolCalls, refusal, finishReason }: CompletionResult, out: Output): void {
+  if (toolCalls.length > 0) out.json(toolCalls);
+  if (refusal !== undefined) out.warn('the model refused', refusal);
+  else if (!content && toolCalls.length === 0)
+    out.warn(`the model gave no text (finish reason: ${finishReason ?? 'none'})`);
+}

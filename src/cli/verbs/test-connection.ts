@@ -3,6 +3,9 @@
  */
 
 import { AipassError } from '../../base/errors.ts';
+import type { Aipass } from '../../client/aipass.ts';
+import type { Operations } from '../../protocol/operations.ts';
+import type { KeyVerdict } from '../../protocol/provider.ts';
 import { JSON_OPTION, type Verb } from '../verb.ts';
 
 /** Tests the way to a provider. */
@@ -25,10 +28,39 @@ export const testConnection: Verb = {
         hint: `replace ${verdict.keyId} in the .env file`,
       });
     }
-    const models = await aipass.models(name, { signal });
-    const proof = verdict?.verdict === 'valid' ? 'the key is accepted' : (verdict?.detail ?? 'it needs no key');
-    if (args.flag('json')) out.json({ provider: name, models: models.length, key: verdict ?? null });
-    else out.line(`Connection successful: ${name} answers, ${models.length} models available; ${proof}`);
+    const isAccepted = verdict?.verdict === 'valid';
+    const { asked, models } = await askModels(aipass, name, signal);
+    const wasTested = isAccepted || asked;
+    if (args.flag('json')) out.json({ provider: name, tested: wasTested, models: models.length, key: verdict ?? null });
+    if (!wasTested) throw notTested(name, verdict, models[0]?.id);
+    const proof = isAccepted ? 'the key is accepted' : (verdict?.detail ?? 'it needs no key');
+    const list = asked ? `${models.length} models available; ` : '';
+    if (!args.flag('json')) out.line(`Connection successful: ${name} answers, ${list}${proof}`);
     return 0;
   },
 };
+
+/** Asks for the models; that a provider has no list, and none is known, is no failure of the way to it. */
+async function askModels(
+  aipass: Aipass,
+  provider: string,
+  signal: AbortSignal,
+): Promise<Pick<Operations['provider.models']['result'], 'asked' | 'models'>> {
+  try {
+    return await aipass.request('provider.models', { provider }, { signal });
+  } catch (error) {
+    if (!(error instanceof AipassError) || error.code !== 'NOT_FOUND') throw error;
+    return { asked: false, models: [] };
+  }
+}
+
+/** Returns the error for a provider that answered nothing that was asked, because there was nothing to ask or no answer. */
+function notTested(name: string, verdict: KeyVerdict | undefined, model = 'M'): AipassError {
+  const reason =
+    verdict?.checked === 'online'
+      ? verdict.detail
+      : `${verdict?.detail ?? 'it needs no key'}, and it has no list of models to ask for`;
+  return new AipassError('NOT_FOUND', `${name} was not tested: ${reason}`, {
+    hint: `a small completion tells: aipassd call ping --provider ${name} --model ${model}`,
+  });
+}

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { connect } from '../../../src/client/index.ts';
 import { startClientProgram } from '../../support/client-program.ts';
 import { startFakeDaemon, welcomeOnly, type Answer, type FakeLine } from '../../support/fake-daemon.ts';
@@ -18,6 +18,11 @@ function subscribing() {
     lines.at(-1)?.send('event', { event: 'secrets-changed', data: { names } });
   };
   return { answer, publish, subscriptions: () => lines.length };
+}
+
+/** Resolves when the client waits for its next try, while the clock stands still. */
+async function nextPause(): Promise<void> {
+  while (vi.getTimerCount() === 0) await new Promise(setImmediate);
 }
 
 describe('an event', () => {
@@ -53,6 +58,57 @@ describe('an event', () => {
     await until('it is subscribed again', () => subscriptions() === 2);
     publish(['A']);
     await until('it arrives', () => heard.length === 1);
+  });
+
+  it('reaches them again as soon as a call has opened a new line, however long the pause was to be', async () => {
+    const { answer, publish, subscriptions } = subscribing();
+    await using test = await startFakeDaemon(answer);
+    await using aipass = await connect({ socket: test.socket });
+    const heard: unknown[] = [];
+    aipass.on('secrets-changed', (data) => heard.push(data));
+    await until('it is subscribed', () => subscriptions() === 1);
+    // The clock stands still, so that nothing but the call opens the line.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      await test.daemon.stop();
+      await nextPause();
+      await test.daemon.start();
+      expect(await aipass.request('key.list', {})).toStrictEqual({ keys: [] });
+      expect(await aipass.request('key.list', {})).toStrictEqual({ keys: [] });
+      expect(subscriptions()).toBe(2);
+      expect(vi.getTimerCount()).toBe(0);
+      publish(['A']);
+      while (heard.length === 0) await new Promise(setImmediate);
+    } finally {
+      vi.useRealTimers();
+    }
+    expect(heard).toStrictEqual([{ names: ['A'] }]);
+    expect(test.daemon.accepted).toBe(2);
+  });
+
+  it('is waited for through a long outage, with ever longer pauses', async () => {
+    const { answer, subscriptions } = subscribing();
+    await using test = await startFakeDaemon(answer);
+    await using aipass = await connect({ socket: test.socket });
+    aipass.on('secrets-changed', () => {});
+    await until('it is subscribed', () => subscriptions() === 1);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      await test.daemon.stop();
+      for (const pauseMs of [250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000]) {
+        await nextPause();
+        vi.advanceTimersByTime(pauseMs - 1);
+        expect(vi.getTimerCount()).toBe(1);
+        vi.advanceTimersByTime(1);
+        expect(vi.getTimerCount()).toBe(0);
+      }
+      await nextPause();
+      await test.daemon.start();
+      vi.advanceTimersByTime(30_000);
+      while (subscriptions() < 2) await new Promise(setImmediate);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('whose listener throws reaches the others, and costs the program nothing but that exception', async () => {

@@ -1,7 +1,9 @@
 import { writeFileSync } from 'node:fs';
+import { createConnection, type Socket } from 'node:net';
 import { describe, expect, it, vi } from 'vitest';
 import { AipassError, connect, type Aipass } from '../../../src/client/index.ts';
 import { answering, FakeDaemon, startFakeDaemon, welcomeOnly, type FakeLine } from '../../support/fake-daemon.ts';
+import { Program } from '../../support/run-program.ts';
 import { leaveStaleSocket } from '../../support/stale-socket.ts';
 import { makeTempHome } from '../../support/temp-home.ts';
 import { startTestServer } from '../../support/test-server.ts';
@@ -97,6 +99,75 @@ describe('connect', () => {
       vi.useRealTimers();
     }
     await until('the line is closed', () => test.daemon.connections === 0);
+  });
+});
+
+/** Starts a daemon in a process of its own, stops it, and connects until the system takes no more. */
+async function startFull(socket: string) {
+  const listen = `
+    const server = require('node:net').createServer((socket) => {
+      socket.on('error', () => {});
+      socket.on('data', (text) => {
+        if (!String(text).includes('hello')) return;
+        socket.write(JSON.stringify({ type: 'welcome', data: { protocol: 1, version: '1.2.3', pid: 1 } }) + '\\f');
+      });
+    });
+    server.listen({ path: ${JSON.stringify(socket)}, backlog: 1 }, () => console.log('up'));
+  `;
+  const program = new Program(process.execPath, ['--eval', listen]);
+  await until('it listens', () => program.stdout === 'up\n');
+  program.signal('SIGSTOP');
+  const waiting: Socket[] = [];
+  let isFull = false;
+  while (!isFull) {
+    const one = createConnection({ path: socket });
+    isFull = await new Promise<boolean>((resolve) => {
+      one.on('connect', () => resolve(false));
+      one.on('error', (error) => resolve('code' in error && error.code === 'EAGAIN'));
+    });
+    waiting.push(one);
+  }
+  return {
+    goOn: () => program.signal('SIGCONT'),
+    async [Symbol.asyncDispose]() {
+      for (const one of waiting) one.destroy();
+      await program[Symbol.asyncDispose]();
+    },
+  };
+}
+
+// Only Linux says EAGAIN; macOS refuses.
+describe.runIf(process.platform === 'linux')('a daemon whose queue of new connections is full', () => {
+  it('is tried again until it takes up the connection', async () => {
+    await using home = makeTempHome();
+    await home.makeRuntime();
+    await using daemon = await startFull(home.paths.socket);
+    const opening = connect({ socket: home.paths.socket });
+    let hasEnded = false;
+    opening.finally(() => (hasEnded = true)).catch(() => {});
+    for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
+    expect(hasEnded).toBe(false);
+    daemon.goOn();
+    const aipass = await opening;
+    await aipass.close();
+  });
+
+  it('is given up when the time is over', async () => {
+    await using home = makeTempHome();
+    await home.makeRuntime();
+    await using daemon = await startFull(home.paths.socket);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      const failure = connect({ socket: home.paths.socket }).catch((error: unknown) => error);
+      while (vi.getTimerCount() < 2) await new Promise(setImmediate);
+      vi.advanceTimersByTime(10_000);
+      expect(await failure).toMatchObject({ code: 'DAEMON_UNREACHABLE', hint: expect.any(String) });
+      for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+      daemon.goOn();
+    }
   });
 });
 

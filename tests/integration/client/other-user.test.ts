@@ -33,3 +33,27 @@ it('another user gets FORBIDDEN from the socket itself, and what to do', async (
   });
   expect(test.contexts).toHaveLength(0);
 });
+
+it('another user whom a folder keeps out is told which one', async () => {
+  await using test = await startTestServer();
+  const isRoot = process.getuid?.() === 0;
+  await chmod(test.home.path, 0o711);
+  const closed = dirname(test.socket);
+  if (!isRoot) await chmod(closed, 0);
+  const become = `process.setgroups([]); process.setgid(${OTHER_UID}); process.setuid(${OTHER_UID});`;
+  await using program = startClientProgram(
+    test.socket,
+    `
+      ${isRoot ? become : ''}
+      const failure = await connect({ socket }).catch((error) => error);
+      console.log(JSON.stringify({ code: failure.code, message: failure.message, hint: failure.hint }));
+    `,
+  );
+  const { stdout } = await program.result();
+  if (!isRoot) await chmod(closed, 0o700);
+  expect(JSON.parse(stdout)).toMatchObject({
+    code: 'FORBIDDEN',
+    message: `this user may not enter the folder ${closed}, in which the socket ${test.socket} is`,
+    hint: expect.stringContaining(`ls -ld ${closed}`),
+  });
+});

@@ -86,6 +86,22 @@ describe('the place of the daemon', () => {
     expect(await outcome(home.paths)).toBe(process.platform === 'linux' ? 'taken' : 'ALREADY_RUNNING');
   });
 
+  it.runIf(process.platform === 'linux')(
+    'is taken over from a holder that has ended and that nobody has waited for',
+    async () => {
+      await using home = await homeWithRuntime();
+      // The shell becomes a program that never asks how its child ended.
+      await using parent = new Program('/bin/sh', ['-c', 'sleep 60 & echo $!; exec sleep 60']);
+      const pid = Number(await until('the child began', () => parent.stdout.trim()));
+      const stat = (): string[] => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+      await until('the shell is gone', () => readFileSync(`/proc/${parent.pid}/comm`, 'utf8') === 'sleep\n');
+      process.kill(pid, 'SIGKILL');
+      await until('the child is a zombie', () => stat()[0] === 'Z');
+      await writeFile(home.paths.lock, `${pid} ${stat()[19]} 0\n`);
+      expect(await outcome(home.paths)).toBe('taken');
+    },
+  );
+
   it('is refused where the start time is not known, but the pid lives', async () => {
     await using home = await homeWithRuntime();
     await writeFile(home.paths.lock, `${process.pid} - some-id\n`);

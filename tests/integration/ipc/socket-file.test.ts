@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { chmod, mkdir, symlink } from 'node:fs/promises';
+import { chmod, chown, mkdir, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { makeTempHome } from '../../support/temp-home.ts';
@@ -17,14 +17,56 @@ describe('the socket', () => {
     }
   });
 
-  it('shuts its folder to others', async () => {
+  it.each([
+    ['that others can write to', 0o777, false],
+    ['that others can write to, though others are served', 0o1777, true],
+    ['that others can read', 0o755, false],
+  ])('is refused in a folder %s, which stays as it was', async (_what, mode, servesOthers) => {
     await using home = makeTempHome();
     const runtime = join(home.path, 'open');
     await mkdir(runtime);
-    await chmod(runtime, 0o755);
-    await using test = await startTestServer({ path: join(runtime, 's.sock') });
+    await chmod(runtime, mode);
+    const starting = startTestServer({ path: join(runtime, 's.sock'), servesOthers: () => servesOthers });
+    await expect(starting).rejects.toMatchObject({
+      code: 'UNSAFE_PERMISSIONS',
+      message: expect.stringContaining(runtime),
+      hint: expect.stringContaining('AIPASSD_RUNTIME_DIR'),
+    });
+    expect(statSync(runtime).mode & 0o7777).toBe(mode);
+  });
+
+  it.runIf(process.getuid?.() === 0)('is refused in a folder of another user', async () => {
+    await using home = makeTempHome();
+    const runtime = join(home.path, 'theirs');
+    await mkdir(runtime, { mode: 0o700 });
+    await chown(runtime, 65_534, 65_534);
+    const starting = startTestServer({ path: join(runtime, 's.sock') });
+    await expect(starting).rejects.toMatchObject({
+      code: 'UNSAFE_PERMISSIONS',
+      message: expect.stringContaining('belongs to another user (uid 65534)'),
+    });
+  });
+
+  it.each([
+    [0o711, false, 0o600],
+    [0o755, true, 0o666],
+  ])('is served in a folder of mode %o, which stays as it was', async (mode, servesOthers, socketMode) => {
+    await using home = makeTempHome();
+    const runtime = join(home.path, 'passed');
+    await mkdir(runtime);
+    await chmod(runtime, mode);
+    await using test = await startTestServer({ path: join(runtime, 's.sock'), servesOthers: () => servesOthers });
     expect(test.server.connections).toBe(0);
-    expect(statSync(runtime).mode & 0o777).toBe(0o700);
+    expect(statSync(runtime).mode & 0o777).toBe(mode);
+    expect(statSync(join(runtime, 's.sock')).mode & 0o777).toBe(socketMode);
+  });
+
+  it('is made anew with its folder, for its owner only', async () => {
+    await using test = await startTestServer();
+    await rm(test.home.paths.runtime, { recursive: true });
+    await test.server.restart();
+    expect(statSync(test.home.paths.runtime).mode & 0o777).toBe(0o700);
+    expect(statSync(test.socket).mode & 0o777).toBe(0o600);
   });
 
   it('is refused where its path is too long for one, with what to do', async () => {
@@ -49,8 +91,8 @@ describe('the socket', () => {
     await home.makeRuntime();
     await symlink(dirname(home.paths.socket), link);
     await expect(startTestServer({ path: join(link, 's.sock') })).rejects.toMatchObject({
-      code: 'INTERNAL',
-      hint: expect.stringContaining(link),
+      code: 'UNSAFE_PERMISSIONS',
+      message: expect.stringContaining(link),
     });
   });
 });

@@ -32,6 +32,7 @@ describe('the limit on a frame', () => {
     expect((await client.next('error')).data.error).toMatchObject({
       code: 'BAD_REQUEST',
       message: expect.stringContaining('4096 bytes'),
+      hint: 'shorten it, or raise limits.frameBytes',
     });
     await client.closed();
     await until('it is gone', () => test.server.connections === 0);

@@ -1,13 +1,17 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import type { ProviderConfig } from '../../../src/base/config-schema.ts';
 import { AipassError } from '../../../src/base/errors.ts';
 import { Secret } from '../../../src/base/secret.ts';
 import { fetchGeneration } from '../../../src/providers/generation.ts';
+import { askJson } from '../../../src/providers/http.ts';
 import { checkKey } from '../../../src/providers/key-check.ts';
 import { fetchModels } from '../../../src/providers/models.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import { createProviders } from '../../../src/providers/registry.ts';
 import { refusalOf, startLoopbackProvider, type LoopbackProvider } from '../../support/loopback-provider.ts';
+import { portOf } from '../../support/port-of.ts';
 import { HandClock } from '../completions/hand-clock.ts';
 
 const KEY = new Secret('sk-or-v1-canary0123456789canary0123456789');
@@ -27,6 +31,60 @@ async function errorOf(work: Promise<unknown>): Promise<AipassError> {
   }
   throw new Error('nothing was thrown');
 }
+
+/** Answers the first request of a connection; resets the connection at its second, after `begin` of an answer. */
+async function resetsKeptConnections(begin = '') {
+  const requests: string[] = [];
+  const server = createServer((socket) => {
+    let served = 0;
+    socket.on('error', () => {});
+    socket.on('data', (text) => {
+      requests.push(String(text).split(' ', 1)[0] ?? '');
+      served += 1;
+      if (served === 1) socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}');
+      else if (begin === '') socket.resetAndDestroy();
+      else socket.write(begin, () => socket.resetAndDestroy());
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${portOf(server)}/`,
+    requests,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+describe('a connection that was kept, and is reset when it is used again', () => {
+  const provider = createProviders({ providers: {} }).get('ollama');
+
+  test('costs a GET nothing: it is asked again on a new one', async () => {
+    await using server = await resetsKeptConnections();
+    const ask = () => askJson(provider, null, { method: 'GET', url: server.url }, never);
+    await ask();
+    expect(await ask()).toMatchObject({ status: 200, body: {} });
+    expect(server.requests).toEqual(['GET', 'GET', 'GET']);
+  });
+
+  test('fails a POST, which may have been carried out', async () => {
+    await using server = await resetsKeptConnections();
+    const ask = (method: 'GET' | 'POST') => askJson(provider, null, { method, url: server.url }, never);
+    await ask('GET');
+    expect((await errorOf(ask('POST'))).code).toBe('PROVIDER_UNAVAILABLE');
+    expect(server.requests).toEqual(['GET', 'POST']);
+  });
+
+  test('fails a GET, too, once a byte of its answer has come', async () => {
+    await using server = await resetsKeptConnections('HTTP/1.1 20');
+    const ask = () => askJson(provider, null, { method: 'GET', url: server.url }, never);
+    await ask();
+    expect((await errorOf(ask())).code).toBe('PROVIDER_UNAVAILABLE');
+    expect(server.requests).toEqual(['GET', 'GET']);
+  });
+});
 
 describe('checking a key', () => {
   test('of openrouter asks GET /key with the key, and never the public model list', async () => {

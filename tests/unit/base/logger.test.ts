@@ -201,7 +201,11 @@ describe('a log that cannot be written', () => {
     logger.info('still here');
     await logger.close();
     expect(written.join('')).toContain('still here');
-    expect(written.join('')).toContain('cannot write the log file');
+    expect(written.join('')).toContain('the log file is not written');
+    expect(logger.warning()).toMatchObject({
+      subject: join(home.paths.state, 'logs', 'aipassd.log'),
+      problem: expect.stringContaining('a file stands where a folder should be (ENOTDIR)'),
+    });
   });
 
   it('ends nothing where the file itself cannot be opened', async () => {
@@ -216,6 +220,46 @@ describe('a log that cannot be written', () => {
     await logger.close();
     expect(written.join('')).toContain('one');
     expect(written.join('')).toContain('two');
+    expect(logger.warning()).toMatchObject({
+      problem: expect.stringContaining('is a folder, where a file should be (EISDIR)'),
+      hint: expect.stringMatching(/mv .*; then restart the daemon/),
+    });
+  });
+
+  // A device that is always full: Linux has it, and it refuses root too.
+  it.runIf(existsSync('/dev/full'))('ends nothing where the disk is full, and says so once', async () => {
+    const written = captureStdout();
+    const logger = openLogger(optionsFor('/dev/full', { stdout: true }));
+    logger.info('one');
+    await logger.open();
+    await until('it is noticed', () => logger.warning() !== null);
+    logger.info('two');
+    await logger.close();
+    expect(logger.warning()?.problem).toContain('/dev/full finds no room on its disk (ENOSPC)');
+    expect(written.join('')).toMatch(/one.*\n.*not written.*\n.*two/);
+  });
+
+  it('ends nothing where even printing a line fails', async () => {
+    await using home = makeTempHome();
+    const redactor = new Redactor();
+    const logger = openLogger(optionsFor(home.paths.log, { redactor }));
+    await logger.open();
+    vi.spyOn(redactor, 'redact').mockImplementation(() => {
+      throw new Error('a defect');
+    });
+    expect(() => logger.error('it failed')).not.toThrow();
+    expect(logger.warning()).toMatchObject({ subject: home.paths.log, problem: expect.stringContaining('a defect') });
+    await logger.close();
+  });
+
+  it('is no warning while it is written', async () => {
+    await using home = makeTempHome();
+    const logger = openLogger(optionsFor(home.paths.log));
+    expect(logger.warning()).toBeNull();
+    await logger.open();
+    logger.info('one');
+    await logger.close();
+    expect(logger.warning()).toBeNull();
   });
 
   it('may be no log at all', async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { printGeneralHelp, printVerbHelp } from '../../../src/cli/help.ts';
 import { Output } from '../../../src/cli/output.ts';
@@ -41,6 +42,28 @@ describe('help', () => {
   it('has no line that ends in a space', () => {
     for (const verb of VERBS) expect(printed((out) => printVerbHelp(verb, out))).not.toMatch(/ $/m);
     expect(printed((out) => printGeneralHelp(VERBS, out))).not.toMatch(/ $/m);
+  });
+});
+
+describe('the table of commands in the README', () => {
+  const rows = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+    .split('\n')
+    .flatMap((line) => /^\| `aipassd ([a-z-]+)(.*?)` *\|/.exec(line) ?? []);
+  const table = Array.from({ length: rows.length / 3 }, (_, row) => ({
+    name: rows[row * 3 + 1] ?? '',
+    words: rows[row * 3 + 2] ?? '',
+  }));
+
+  it('has every verb, and none that is not there', () => {
+    expect([...new Set(table.map(({ name }) => name))].toSorted()).toStrictEqual(VERB_NAMES.toSorted());
+  });
+
+  it('names no option that its verb does not take', () => {
+    for (const { name, words } of table) {
+      const verb = VERBS.find((one) => one.name === name);
+      const options = Object.keys(verb?.options ?? {});
+      for (const [, option = ''] of words.matchAll(/--([a-z-]+)/g)) expect(options, `of ${name}`).toContain(option);
+    }
   });
 });
 

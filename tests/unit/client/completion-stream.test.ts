@@ -74,6 +74,16 @@ describe('CompletionStream', () => {
     expect(contents).toStrictEqual(['a']);
   });
 
+  it('refuses a second loop while a first one reads, which goes on', async () => {
+    const { stream, push, resolve } = setUp();
+    const first = collect(stream);
+    await new Promise(setImmediate);
+    await expect(collect(stream)).rejects.toMatchObject({ code: 'BAD_REQUEST', hint: expect.any(String) });
+    push('a');
+    resolve();
+    expect(await first).toStrictEqual(['a']);
+  });
+
   it('is cancelled by leaving the loop early', async () => {
     const { stream, push, isCancelled } = setUp();
     push('a');

@@ -1,0 +1,73 @@
+/**
+ * What a failure of the file system means to people: one place that maps the system's codes to ours, and to what to do.
+ */
+
+import { AipassError, systemErrorCode, type ErrorCode } from './errors.ts';
+
+interface Meaning {
+  readonly code: ErrorCode;
+  /** Completes the path. */
+  readonly reason: string;
+  readonly hint: (path: string) => string;
+}
+
+const NOT_PERMITTED: Meaning = {
+  code: 'FORBIDDEN',
+  reason: 'is not for this user',
+  hint: (path) => `look at whose it is, and at the folders above it: ls -ld ${path}`,
+};
+const NO_ROOM: Meaning = {
+  code: 'INTERNAL',
+  reason: 'finds no room on its disk',
+  hint: (path) => `make room, then try again: df -h ${path}`,
+};
+const IN_THE_WAY: Meaning = {
+  code: 'BAD_REQUEST',
+  reason: 'cannot be: a file stands where a folder should be',
+  hint: (path) => `look at it and at the folders above it, and move the file away: ls -ld ${path}`,
+};
+
+/** Maps the codes of errno(3) that a wrong, foreign or full disk gives. */
+const MEANINGS: Readonly<Record<string, Meaning>> = {
+  EACCES: NOT_PERMITTED,
+  EPERM: NOT_PERMITTED,
+  EROFS: {
+    code: 'FORBIDDEN',
+    reason: 'is on a disk that cannot be written to',
+    hint: (path) => `mount it for writing, or choose another folder; see it with: findmnt -T ${path}`,
+  },
+  ENOSPC: NO_ROOM,
+  EDQUOT: NO_ROOM,
+  EISDIR: {
+    code: 'BAD_REQUEST',
+    reason: 'is a folder, where a file should be',
+    hint: (path) => `look at it, and move it away: mv ${path} ${path}.old`,
+  },
+  ENOTDIR: IN_THE_WAY,
+  EEXIST: IN_THE_WAY,
+};
+
+/**
+ * Returns the error for whatever was thrown: an AipassError as it is, a failure of the file system with the path, the
+ * reason and what to do, anything else as INTERNAL.
+ *
+ * @param what says what failed, as the beginning of the message.
+ * @param path is the place concerned, where the failure itself may not name it.
+ */
+export function describeFailure(what: string, error: unknown, path?: string): AipassError {
+  if (error instanceof AipassError) return error;
+  const code = systemErrorCode(error);
+  const meaning = code !== undefined && Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : undefined;
+  if (!meaning) return new AipassError('INTERNAL', `${what}: ${code ?? String(error)}`, { cause: error });
+  const named: unknown = error instanceof Error && 'path' in error ? error.path : undefined;
+  const place = typeof named === 'string' ? named : path;
+  return new AipassError(meaning.code, `${what}: ${place ?? 'a path'} ${meaning.reason} (${code})`, {
+    hint: meaning.hint(shellWord(place ?? '.')),
+    cause: error,
+  });
+}
+
+/** Quotes a path for a hint that people paste into a shell. */
+function shellWord(path: string): string {
+  return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}

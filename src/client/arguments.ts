@@ -1,0 +1,48 @@
+/**
+ * Looks at what programs without types pass, before anything is begun that a wrong value would leave behind.
+ */
+
+import { AipassError } from '../base/errors.ts';
+
+/** Throws BAD_REQUEST for options of a call that cannot be kept. */
+export function assertCallOptions(options: unknown): void {
+  const { signal, timeoutMs } = fieldsOf(options, 'the options of a call');
+  if (signal !== undefined && signal !== null && !isSignal(signal)) {
+    throw wrong('"signal" is no AbortSignal', 'pass controller.signal, or AbortSignal.timeout(ms)');
+  }
+  if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
+    throw wrong('"timeoutMs" is no number of milliseconds', 'pass a number, 0 or more');
+  }
+}
+
+/** Throws BAD_REQUEST for options that no connection can be made with. */
+export function assertConnectOptions(options: unknown): void {
+  const fields = fieldsOf(options, 'the options of connect');
+  for (const name of ['caller', 'socket']) {
+    const value = fields[name];
+    if (value === undefined || (typeof value === 'string' && (value !== '' || name === 'caller'))) continue;
+    throw wrong(`"${name}" is no text`, name === 'caller' ? "pass a name: { caller: 'my-script' }" : 'pass a path');
+  }
+}
+
+/** Returns the fields of an object. @throws AipassError BAD_REQUEST for anything else. */
+export function fieldsOf(value: unknown, what: string): Readonly<Record<string, unknown>> {
+  if (typeof value === 'object' && value !== null) return value as Readonly<Record<string, unknown>>;
+  throw wrong(`${what} must be an object`, 'pass { … }');
+}
+
+/** Tells whether a value is an AbortSignal, of another realm or package too. */
+function isSignal(value: unknown): boolean {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'aborted' in value &&
+    typeof value.aborted === 'boolean' &&
+    'addEventListener' in value &&
+    typeof value.addEventListener === 'function'
+  );
+}
+
+function wrong(message: string, hint: string): AipassError {
+  return new AipassError('BAD_REQUEST', message, { hint });
+}
