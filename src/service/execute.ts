@@ -71,6 +71,8 @@ async function executeStep(step: Step, changed: boolean, run: RunProgram): Promi
 
 async function makeFolder(path: string, mode: number): Promise<Done> {
   const made = await mkdir(path, { recursive: true, mode });
+  // This program's umask is strict, and the service's own user must get to what is inside.
+  if (made !== undefined) await chmod(path, mode);
   return made === undefined
     ? { kind: 'unchanged', text: `${path} is there` }
     : { kind: 'did', text: `made ${path}, mode ${mode.toString(8)}` };
@@ -84,7 +86,7 @@ async function writeText(step: Extract<Step, { kind: 'write' }>): Promise<Done> 
   const temporary = `${step.path}.${process.pid}.tmp`;
   try {
     await writeFile(temporary, step.text, { mode: step.mode, flag: 'wx' });
-    // The daemon's umask is strict, and a service manager must be able to read its own files.
+    // As above: a service manager must be able to read its own files.
     await chmod(temporary, step.mode);
     await rename(temporary, step.path);
   } finally {

@@ -103,6 +103,17 @@ it('a configuration that was edited is kept, and the one that was written goes',
   expect(await execute([remove])).toEqual([{ kind: 'did', text: `removed ${path}` }]);
 });
 
+it('a folder has the mode it was planned with, whatever the umask of this program', async () => {
+  const path = join(home, 'etc', 'aipassd');
+  const before = process.umask(0o077);
+  try {
+    await execute([{ kind: 'folder', path, mode: 0o755 }]);
+  } finally {
+    process.umask(before);
+  }
+  expect(statSync(path).mode & 0o777).toBe(0o755);
+});
+
 it('the plan for a whole machine makes its user before the unit that runs as it', () => {
   const steps = planInstall({ ...facts, scope: 'systemd-system' }).map(describeStep);
   expect(steps.indexOf('systemd-sysusers /etc/sysusers.d/aipassd.conf')).toBeLessThan(
