@@ -37,7 +37,7 @@ export type HeaderFields = Readonly<Record<string, string>>;
 export type Replier = (request: LoopbackRequest) => Reply;
 
 /** Is a request as it arrived. */
-interface LoopbackRequest {
+export interface LoopbackRequest {
   readonly method: string;
   /** Is path and query. */
   readonly path: string;
