@@ -24,7 +24,7 @@ await afterTests(async () => {
 export interface TempHome extends AsyncDisposable {
   /** Is the folder itself, mode 0700. */
   readonly path: string;
-  /** Is the whole environment for a program that lives here: PATH, HOME and our four variables, nothing of the developer's own. */
+  /** Is the whole environment for a program that lives here: PATH, HOME, our four variables and where compiled code is shared, nothing of the developer's own. */
   readonly env: Readonly<Record<string, string>>;
   /** Holds every path, as daemon and client derive them from `env`. */
   readonly paths: Paths;
@@ -42,6 +42,7 @@ export interface TempHome extends AsyncDisposable {
 export function makeTempHome(): TempHome {
   const base = Buffer.byteLength(tmpdir()) <= MAX_TMPDIR_BYTES ? tmpdir() : '/tmp';
   const path = realpathSync(mkdtempSync(join(base, 'aip-')));
+  const compiled = process.env['TEST_COMPILE_CACHE'];
   const env = {
     PATH: [dirname(process.execPath), process.env['PATH'] ?? '/usr/bin:/bin'].join(delimiter),
     HOME: path,
@@ -49,6 +50,7 @@ export function makeTempHome(): TempHome {
     AIPASSD_CONFIG: join(path, 'config.jsonc'),
     AIPASSD_STATE_DIR: join(path, 'state'),
     AIPASSD_RUNTIME_DIR: join(path, 'run'),
+    ...(compiled === undefined ? {} : { NODE_COMPILE_CACHE: compiled }),
   };
   const paths = resolvePaths({ env, home: path });
   homes.add(path);

@@ -8,10 +8,11 @@
 import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
+import { systemErrorCode } from '../../base/errors.ts';
 import { assertKnownSchema, migrate, MIGRATION_TABLE } from './migrations.ts';
 import type { StoreConnection } from './connection.ts';
 import type { UsageTables } from './schema.ts';
-import { Kysely, SqliteDialect, type SqliteDatabase } from './query-builder.ts';
+import { Kysely, SqliteAdapter, SqliteDialect, type SqliteDatabase } from './query-builder.ts';
 
 /** Is how long one statement waits for another process's lock; events queue meanwhile, so a short wait does. */
 const LOCK_WAIT_MS = 200;
@@ -35,7 +36,7 @@ export async function openSqlite(path: string): Promise<StoreConnection> {
     file.pragma('journal_mode = wal');
     file.pragma('synchronous = full');
     file.pragma('cache_size = -32000');
-    const db = new Kysely<UsageTables>({ dialect: new SqliteDialect({ database: cachingStatements(file) }) });
+    const db = new Kysely<UsageTables>({ dialect: new WholeStepsDialect({ database: cachingStatements(file) }) });
     await migrate(db, 'sqlite');
     return {
       db,
@@ -55,10 +56,36 @@ export async function openSqlite(path: string): Promise<StoreConnection> {
   }
 }
 
+/**
+ * Takes each migration as a whole or not at all: Kysely runs them outside a transaction on SQLite, though SQLite can have
+ * one, and a daemon killed half way would leave tables that the next one can neither use nor make.
+ */
+class WholeStepsDialect extends SqliteDialect {
+  override createAdapter(): SqliteAdapter {
+    return new WholeStepsAdapter();
+  }
+}
+
+class WholeStepsAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true;
+  }
+}
+
 /** Reads which migrations a file has, without changing it. */
 function takenSteps(path: string): string[] {
   if (statSync(path).size === 0) return [];
-  const file = new Database(path, { readonly: true, timeout: LOCK_WAIT_MS });
+  try {
+    return readSteps(path, true);
+  } catch (error) {
+    // A writer was killed before its first switch to write-ahead logging: SQLite takes back what it left half done.
+    if (systemErrorCode(error) === 'SQLITE_READONLY_ROLLBACK') return readSteps(path, false);
+    throw error;
+  }
+}
+
+function readSteps(path: string, readonly: boolean): string[] {
+  const file = new Database(path, { readonly, timeout: LOCK_WAIT_MS });
   try {
     const table = file.prepare('select 1 from sqlite_master where name = ?').get(MIGRATION_TABLE);
     if (table === undefined) return [];

@@ -407,6 +407,17 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     await expect(openConnection(address)).rejects.toHaveProperty('hint', expect.stringContaining('not touched'));
   });
 
+  it('makes all of its tables or none, so that a start that broke off half way is followed by one that works', async () => {
+    // The last table is in the way of a new start, which fails after it made the others.
+    for (const table of ['names', 'events', 'totals', 'sessions', 'positions', 'kysely_migration']) {
+      await sql`drop table ${sql.table(table)}`.execute(connection.db);
+    }
+    await expect(openConnection(address)).rejects.toThrow('notes');
+    await sql`drop table notes`.execute(connection.db);
+    const opened = await openConnection(address);
+    await opened.close();
+  });
+
   it('imports a file once', async () => {
     const report = {
       repeated: false,

@@ -1,0 +1,44 @@
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openConnection } from '../../../src/usage/store/open.ts';
+import { sql } from '../../../src/usage/store/query-builder.ts';
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'aip-sqlite-'));
+});
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Leaves a file as a writer does that is killed in the middle of a transaction, its rollback journal beside it. */
+function leaveHalfWritten(path: string): void {
+  const writing = join(folder, 'writing.db');
+  const file = new Database(writing);
+  file.exec('create table half (text text)');
+  // A cache of a few pages makes SQLite write before the end of the transaction.
+  file.pragma('cache_size = 1');
+  file.exec('begin');
+  const insert = file.prepare('insert into half values (?)');
+  for (let row = 0; row < 100; row += 1) insert.run('x'.repeat(1000));
+  for (const ending of ['', '-journal']) copyFileSync(`${writing}${ending}`, `${path}${ending}`);
+  file.exec('rollback');
+  file.close();
+}
+
+describe('the SQLite file', () => {
+  it('is taken up where its last writer was killed before write-ahead logging, and what was half written is undone', async () => {
+    const path = join(folder, 'usage.db');
+    leaveHalfWritten(path);
+    expect(existsSync(`${path}-journal`)).toBe(true);
+    const opened = await openConnection(path);
+    expect((await sql<{ count: number }>`select count(*) as count from half`.execute(opened.db)).rows).toEqual([
+      { count: 0 },
+    ]);
+    expect((await sql`select * from positions`.execute(opened.db)).rows).toEqual([]);
+    await opened.close();
+  });
+});
