@@ -11,6 +11,7 @@ import { pause } from '../base/pause.ts';
 import type { Redactor } from '../base/redactor.ts';
 import { backoffMs, type Backoff, type Chance } from '../pools/backoff.ts';
 import type { KeyLease, KeySource, LeaseOutcome } from '../pools/lease.ts';
+import { askedWaitMs } from '../pools/verdict.ts';
 import type { CompletionFallback, CompletionParams, CompletionResult } from '../protocol/completion.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
@@ -109,7 +110,8 @@ export class Completer {
         if (step === 'another-key' && lease.keyId !== null) tried.add(lease.keyId);
         else if (step === 'again') {
           failures += 1;
-          const waitMs = retry ? backoffMs(retry.backoff, failures, retry.chance) : 0;
+          const ownMs = retry ? backoffMs(retry.backoff, failures, retry.chance) : 0;
+          const waitMs = Math.max(ownMs, askedWaitMs(outcome.settlement, clock.now()));
           const isLate = clock.monotonic() - start + waitMs > provider.timeoutMs;
           if (!retry || failures >= retry.attempts || isLate)
             return { kind: 'failed', error: outcome.error, isFinal: false };

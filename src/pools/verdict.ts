@@ -76,6 +76,8 @@ function judgeRefusal(
   if (status === 403 && facts.noAccess) {
     return model === undefined ? { kind: 'unblamed' } : { kind: 'limited', sentence: NO_ACCESS };
   }
+  // A page for people is from something in between (a firewall, a proxy), which knows nothing of the key.
+  if (status === 403 && isPage(headers)) return { kind: 'provider-failed' };
   if (status === 403) return facts.badRequest ? { kind: 'unblamed' } : { kind: 'rejected', status };
   if (status === 402) return { kind: 'limited', sentence: noCredit(facts, headers, now) };
   if (status === 429) {
@@ -87,6 +89,15 @@ function judgeRefusal(
   // An error inside a 200 that does not say whose fault it is, is the provider's: it had taken the request on.
   if (status < 300 || status >= 500 || status === 408) return { kind: 'provider-failed' };
   return { kind: 'unblamed' };
+}
+
+function isPage(headers: Readonly<Record<string, string>>): boolean {
+  return /^\s*(?:text\/html|application\/xhtml)/i.test(headers['content-type'] ?? '');
+}
+
+/** Returns the wait that a refusal asks for in its headers, in milliseconds, or 0; `now` is wall time in epoch milliseconds. */
+export function askedWaitMs(outcome: LeaseOutcome, now: number): number {
+  return outcome.kind === 'refused' ? (retryAfter(outcome.headers, now)?.waitMs ?? 0) : 0;
 }
 
 /** Sentences a 402; OpenRouter tells a full in-flight budget, which passes, from a key's own limit and an empty account. */

@@ -206,6 +206,20 @@ describe('a failing provider', () => {
     expect(over.asked()).toHaveLength(5);
   });
 
+  test('that asks for more time than a request has is not asked again, and gives way to a fallback', async () => {
+    await using over = await start(1);
+    over.upstream.queue({ kind: 'json', status: 503, headers: { 'retry-after': '3600' }, body: {} });
+    expect(await over.ask({ fallbacks: [{ provider: 'spare' }] })).toMatchObject({ provider: 'spare' });
+    expect(over.asked()).toHaveLength(2);
+  });
+
+  test('that asks for a moment is asked again after it', async () => {
+    await using over = await start(1);
+    over.upstream.queue({ kind: 'json', status: 503, headers: { 'retry-after-ms': '20' }, body: {} });
+    expect((await over.ask()).content).toBe('pong');
+    expect(over.asked()).toHaveLength(2);
+  });
+
   test('gives way to a fallback, of which each is asked once', async () => {
     await using over = await start(1, {}, 'http://127.0.0.1:9/v1');
     const result = await over.ask({ fallbacks: [{ model: 'm' }, { provider: 'spare' }] });

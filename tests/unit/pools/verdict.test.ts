@@ -34,6 +34,11 @@ describe('who is blamed', () => {
     expect(verdict(refused(status))).toEqual({ kind: 'rejected', status });
   });
 
+  test('by a 403 that is a page for people is who put it there, not the key', () => {
+    expect(verdict(refused(403, { 'content-type': 'text/html; charset=UTF-8' }))).toEqual({ kind: 'provider-failed' });
+    expect(verdict(refused(403, { 'content-type': 'application/json' }))).toEqual({ kind: 'rejected', status: 403 });
+  });
+
   test('by a call that its caller ended is nobody', () => {
     expect(verdict({ kind: 'cancelled' })).toEqual({ kind: 'unblamed' });
   });
