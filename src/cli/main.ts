@@ -79,8 +79,8 @@ async function runVerb(
       runDaemon,
       readStdin: () => readStdin(interrupt.signal),
       loadVerbs,
-      connect: async () => {
-        connected = await connect({ caller: 'cli', socket: paths.socket });
+      connect: async (socket = paths.socket) => {
+        connected = await connect({ caller: 'cli', socket });
         return connected;
       },
     };

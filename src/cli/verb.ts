@@ -24,8 +24,8 @@ export interface VerbContext {
   readonly out: Output;
   readonly paths: Paths;
   readonly version: string;
-  /** Connects to the daemon; throws DAEMON_UNREACHABLE, which ends the program with 3. */
-  readonly connect: () => Promise<Aipass>;
+  /** Connects to the daemon, by default this user's; throws DAEMON_UNREACHABLE, which ends the program with 3. */
+  readonly connect: (socket?: string) => Promise<Aipass>;
   /** Runs the daemon in this process until it is told to stop. */
   readonly runDaemon: () => Promise<number>;
   /** Loads every verb there is. */

@@ -32,16 +32,22 @@ export async function checkDaemon(
       ),
     );
   }
+  const fresh = status.accounts.filter(({ action }) => action === null);
+  if (fresh.length > 0) {
+    const tokens = fresh.map(({ name, state }) => `${name} is ${state}`).join(', ');
+    findings.push(findingsOf('tokens').ok(tokens));
+  }
   for (const { subject, problem: text, hint } of status.warnings) findings.push(warning(`${subject}: ${text}`, hint));
   return { status, findings };
 }
 
-/** Checks that the service's unit or plist is what this version writes. */
-export async function checkUnit(path: string, expected: string): Promise<Finding> {
+/** Checks that the service's unit or plist is what this version writes; null expects no more than that it is there. */
+export async function checkUnit(path: string, expected: string | null, install: string): Promise<Finding> {
   const { ok, warning } = findingsOf('unit');
   const text = await readFile(path, 'utf8').catch(() => null);
-  if (text === null) return warning(`${path} is not there: the daemon does not start by itself`, 'aipassd install');
+  if (text === null) return warning(`${path} is not there: the daemon does not start by itself`, install);
+  if (expected === null) return ok(`${path} is there`);
   return text === expected
     ? ok(`${path} is what this version writes`)
-    : warning(`${path} is not what this version writes for this Node and this package`, 'aipassd install');
+    : warning(`${path} is not what this version writes for this Node and this package`, install);
 }

@@ -14,6 +14,8 @@ export interface PathRule {
   readonly forbidden: number;
   /** Is what to do where it is missing; without one a missing path is as it should be. */
   readonly whenMissing?: string;
+  /** Tells that root may own it as well, who may write everything anyway. */
+  readonly rootMayOwn?: true;
 }
 
 /** Quotes a path for a hint that people paste into a shell. */
@@ -39,7 +41,7 @@ export async function checkPath(rule: PathRule, uid: number): Promise<Finding> {
   }
   const is = found.isDirectory() ? 'folder' : found.isFile() ? 'file' : found.isSocket() ? 'socket' : 'other';
   if (is !== rule.kind) return problem(`${rule.path} is no ${rule.kind}`, `look at it: ls -ld ${word}`);
-  if (found.uid !== uid)
+  if (found.uid !== uid && !(rule.rootMayOwn && found.uid === 0))
     return problem(`${rule.path} belongs to uid ${found.uid}, not ${uid}`, `sudo chown ${uid} ${word}`);
   if ((found.mode & rule.forbidden) !== 0) {
     const mode = (found.mode & 0o777).toString(8).padStart(4, '0');
@@ -49,6 +51,12 @@ export async function checkPath(rule: PathRule, uid: number): Promise<Finding> {
     );
   }
   return ok(`${rule.path}: mode ${(found.mode & 0o777).toString(8).padStart(4, '0')}, owner ${found.uid}`);
+}
+
+/** Returns whose a path is, or null where there is none to be seen. */
+export async function ownerOf(path: string): Promise<number | null> {
+  const found = await stat(path).catch(() => null);
+  return found?.uid ?? null;
 }
 
 async function isDanglingLink(path: string): Promise<boolean> {

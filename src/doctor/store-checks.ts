@@ -9,15 +9,19 @@ import { readLines } from '../audit/lines.ts';
 import { verifyAudit } from '../audit/verify.ts';
 import { findingsOf, type Finding } from './finding.ts';
 
-/** Checks that the configuration can be used. */
-export function checkConfig(path: string): Finding {
+/** Checks that the configuration can be used, and tells whether it lets other users ask. */
+export function checkConfig(path: string): { readonly finding: Finding; readonly servesOthers: boolean } {
   const { ok, problem } = findingsOf('configuration');
   try {
-    readConfig(path);
-    return ok(`${path} is in order`);
+    const { access } = readConfig(path);
+    return {
+      finding: ok(`${path} is in order`),
+      servesOthers: Object.values(access).some((list) => list.users.length + list.groups.length > 0),
+    };
   } catch (error) {
     const hint = error instanceof AipassError ? error.hint : undefined;
-    return problem(error instanceof Error ? error.message : String(error), hint ?? `look at ${path}`);
+    const message = error instanceof Error ? error.message : String(error);
+    return { finding: problem(message, hint ?? `look at ${path}`), servesOthers: false };
   }
 }
 

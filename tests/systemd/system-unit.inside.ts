@@ -39,6 +39,8 @@ const ask = (user: User) => ({
 tell('member', ask(member));
 tell('trusted', ask(trusted));
 tell('stranger', ask(stranger));
+tell('doctor', root('doctor', '--system', '--offline', '--json'));
+tell("member's doctor", aipassd(member, SYSTEM, 'doctor', '--offline', '--json'));
 tell('files', run('setpriv', '--reuid', 'member', '--regid', 'member', '--init-groups', 'ls', '/var/lib/aipassd').code);
 tell('audit', run('cat', '/var/lib/aipassd/state/audit.jsonl').stdout);
 tell('score', exposure(run('systemd-analyze', 'security', '--no-pager', UNIT).stdout));

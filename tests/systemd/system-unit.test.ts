@@ -36,6 +36,17 @@ describe('the host-wide unit, in a real systemd', () => {
     expect(found.get('files')).not.toBe(0);
   });
 
+  it('is looked at by a doctor that finds nothing to mend, and sends nobody to change whose files they are', () => {
+    expect(found.get('doctor')).toMatchObject({ code: 0, stderr: '' });
+    const { findings } = JSON.parse(String(Reflect.get(Object(found.get('doctor')), 'stdout')));
+    for (const check of ['files', 'unit', 'daemon', 'configuration']) {
+      expect(findings).toContainEqual(expect.objectContaining({ check, verdict: 'ok' }));
+    }
+    expect(findings).not.toContainEqual(expect.objectContaining({ verdict: 'problem' }));
+    expect(found.get("member's doctor")).toMatchObject({ code: 0, stdout: expect.stringContaining('doctor --system') });
+    expect(JSON.stringify(found.get("member's doctor"))).not.toContain('chown');
+  });
+
   it('puts what it released and what it refused into the audit, by uid, and no secret', () => {
     const audit = String(found.get('audit'));
     expect(audit).toMatch(/"operation":"key\.get".*"outcome":"released"/);

@@ -2,10 +2,13 @@
  * `aipassd doctor`: what is wrong with this machine, and how to mend it. Changes nothing.
  */
 
+import { AipassError } from '../../base/errors.ts';
 import { peersAreKnown } from '../../base/native.ts';
+import type { Paths } from '../../base/paths.ts';
 import { runChecks } from '../../doctor/checks.ts';
+import { ownerOf } from '../../doctor/file-checks.ts';
 import type { Finding } from '../../doctor/finding.ts';
-import { describeInstallation } from '../../service/installation.ts';
+import { describeInstallation, SYSTEM_PATHS } from '../../service/installation.ts';
 import { describeRun, readRunRecord, runRecordPath } from '../../service/last-exit.ts';
 import { servicePath } from '../../service/plan.ts';
 import type { Output } from '../output.ts';
@@ -14,22 +17,29 @@ import { JSON_OPTION, type Verb } from '../verb.ts';
 /** Runs every check. */
 export const doctor: Verb = {
   name: 'doctor',
-  usage: '[--offline] [--json]',
+  usage: '[--system] [--offline] [--json]',
   summary: 'check paths, modes, service, clock, disk, providers and daemon, and say how to mend what is wrong',
-  details: ['--offline  ask no provider', 'Ends with 2 when something must be mended.'],
-  options: { ...JSON_OPTION, offline: { type: 'boolean' } },
+  details: [
+    '--system   look at the daemon of the whole machine (as root)',
+    '--offline  ask no provider',
+    'Ends with 2 when something must be mended.',
+  ],
+  options: { ...JSON_OPTION, offline: { type: 'boolean' }, system: { type: 'boolean' } },
   maxPositionals: 0,
-  async run(args, { out, paths, connect }) {
-    const installation = describeInstallation({ system: false, paths });
+  async run(args, { out, paths: own, connect }) {
+    const system = args.flag('system');
+    const ownUid = process.getuid?.() ?? 0;
+    const paths = system ? SYSTEM_PATHS : own;
     const last = readRunRecord(runRecordPath(paths.state));
     const checks = runChecks({
       paths,
-      uid: process.getuid?.() ?? 0,
+      uid: system ? await systemUid(ownUid) : ownUid,
       nodeVersion: process.versions.node,
       nativeWorks: peersAreKnown(),
-      unit: { path: servicePath(installation), text: installation.text },
+      unit: system ? SYSTEM_UNIT : ownUnit(own),
+      installCommand: system ? 'sudo aipassd install --system' : 'aipassd install',
       lastRun: last && describeRun(last),
-      askStatus: async () => (await connect()).status(),
+      askStatus: async () => (await connect(paths.socket)).status(),
       online: !args.flag('offline'),
     });
     const findings: Finding[] = [];
@@ -43,6 +53,28 @@ export const doctor: Verb = {
     return problems === 0 ? 0 : 2;
   },
 };
+
+/** Is judged by its being there: it names the Node and the package that installed it, which may be others than these. */
+const SYSTEM_UNIT = { path: '/etc/systemd/system/aipassd.service', text: null };
+
+function ownUnit(paths: Paths): { readonly path: string; readonly text: string } {
+  const installation = describeInstallation({ system: false, paths });
+  return { path: servicePath(installation), text: installation.text };
+}
+
+/** Returns the user of the daemon of the whole machine, whose folder only root may look into. */
+async function systemUid(ownUid: number): Promise<number> {
+  const uid = await ownerOf(SYSTEM_PATHS.state);
+  if (uid !== null) return uid;
+  if (ownUid === 0) {
+    throw new AipassError('NOT_FOUND', `there is no daemon of the whole machine: ${SYSTEM_PATHS.state} is not there`, {
+      hint: 'sudo aipassd install --system',
+    });
+  }
+  throw new AipassError('FORBIDDEN', 'only root sees the files of the daemon of the whole machine', {
+    hint: 'sudo aipassd doctor --system',
+  });
+}
 
 const MARKS = { ok: ['green', 'ok     '], warning: ['yellow', 'warning'], problem: ['red', 'problem'] } as const;
 
