@@ -22,6 +22,7 @@ import { readVersion } from './base/version.ts';
 import { Completer } from './completions/completer.ts';
 import { offerEnvFile } from './credentials/template.ts';
 import { Vault } from './credentials/vault.ts';
+import { closedWay } from './ipc/runtime-folder.ts';
 import { SocketGuard } from './ipc/socket-guard.ts';
 import { changeSocketMode } from './ipc/socket-path.ts';
 import { SocketServer } from './ipc/socket-server.ts';
@@ -196,6 +197,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
           ...keyWarnings(vault, paths),
           ...keeper.warnings(),
           ...access.warnings(),
+          ...closedWay(paths.runtime, access.servesOthers),
           ...[journal.warning(), logger.warning()].filter((warning) => warning !== null),
           ...templateWarnings(),
           ...configWarnings(keeper.current, paths),

@@ -7,12 +7,15 @@
  */
 
 import { lstatSync, mkdirSync, type Stats } from 'node:fs';
+import { dirname } from 'node:path';
 import { AipassError } from '../base/errors.ts';
 import { describeFailure } from '../base/system-failure.ts';
+import type { Warning } from '../base/warning.ts';
 
 const FOLDER_MODE = 0o700;
 const OTHERS_WRITE = 0o022;
 const OTHERS_READ = 0o044;
+const OTHERS_PASS = 0o011;
 
 /**
  * Makes the folder, mode 0700, where there is none.
@@ -44,4 +47,22 @@ function describeProblem(facts: Stats, servesOthers: boolean): string | undefine
   if ((facts.mode & OTHERS_WRITE) !== 0) return `can be written to by other users (mode ${mode})`;
   if (!servesOthers && (facts.mode & OTHERS_READ) !== 0) return `can be read by other users (mode ${mode})`;
   return undefined;
+}
+
+/** Says which folder on the way to the socket lets no other user through, where other users are to be served. */
+export function closedWay(folder: string, servesOthers: boolean): Warning[] {
+  if (!servesOthers) return [];
+  for (let path = folder; ; path = dirname(path)) {
+    const mode = lstatSync(path, { throwIfNoEntry: false })?.mode;
+    if (mode !== undefined && (mode & OTHERS_PASS) === 0) {
+      return [
+        {
+          subject: path,
+          problem: 'access lets other users ask, and they cannot get through this folder to the socket',
+          hint: `chmod 711 ${path}, or one daemon for the whole machine: sudo aipassd install --system`,
+        },
+      ];
+    }
+    if (path === dirname(path)) return [];
+  }
 }

@@ -88,6 +88,20 @@ describe.runIf(process.getuid?.() === 0)('other users of a daemon that serves th
     expect(told).toContain(`${REVEALER} usage.prune refused`);
   });
 
+  it('says which folder keeps others from a daemon that is to serve them', async () => {
+    await using running = await Running.start({ access: ACCESS });
+    const aipass = await running.connect();
+    const shut = async (): Promise<string[]> =>
+      (await aipass.status()).warnings
+        .filter(({ problem }) => problem.includes('cannot get through'))
+        .map(({ subject }) => subject);
+    expect(await shut()).toEqual([running.home.paths.runtime]);
+    chmodSync(running.home.paths.runtime, 0o711);
+    expect(await shut()).toEqual([running.home.path]);
+    openFolders(running);
+    expect(await shut()).toEqual([]);
+  });
+
   it('rights that are taken away end for connections that are open, and those that are given open the socket', async () => {
     await using running = await start({});
     const mode = () => lstatSync(running.home.paths.socket).mode & 0o777;
