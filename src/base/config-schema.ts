@@ -178,7 +178,9 @@ export const configSchema = z.strictObject({
             .int()
             .min(1024 * 1024)
             .default(256 * 1024 * 1024)
-            .describe('bytes of unfinished frames and of replies that were not read'),
+            .describe(
+              'bytes of unfinished frames and of replies that were not read; requests in flight may hold as many again',
+            ),
         })
         .prefault({}),
     })

@@ -18,8 +18,9 @@ export interface Admission {
   readonly rights: ReadonlySet<Right>;
   /** Returns what the kernel says of the peer; looked up when first asked, because most of it costs. */
   identify(): PeerIdentity | null;
-  beginRequest(): RequestAdmission;
-  endRequest(): void;
+  /** Counts a request that begins with a frame of that length; each admitted one is ended with the same length. */
+  beginRequest(length: number): RequestAdmission;
+  endRequest(length: number): void;
   /** Adds to, or takes from, the bytes that wait for this user; false where there are too many now. */
   wait(bytes: number): boolean;
   /** Takes the connection out of the books. */
@@ -90,8 +91,8 @@ export class Gate {
         if (identity === undefined) identity = peer && { ...peer, ...describeProcess(peer.pid) };
         return identity;
       },
-      beginRequest: () => limits.beginRequest(uid),
-      endRequest: () => limits.endRequest(uid),
+      beginRequest: (length) => limits.beginRequest(uid, length),
+      endRequest: (length) => limits.endRequest(uid, length),
       wait: (bytes) => limits.wait(uid, bytes),
       leave: () => limits.disconnect(uid),
     };

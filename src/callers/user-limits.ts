@@ -1,6 +1,6 @@
 /**
  * What one user may hold of the daemon at a time, over all of that user's connections: connections, requests in flight,
- * requests a second, bytes waiting. Counts only; what to do with one who is over a limit is the door's decision.
+ * requests a second, bytes waiting, and as many bytes again of requests in flight. Counts only; what to do with one who is over a limit is the door's decision.
  *
  * A user of whom nothing is held is forgotten, so that the books never outgrow the connections.
  */
@@ -25,7 +25,11 @@ export function userLimits({ limits }: Pick<Config, 'limits'>): UserLimitValues 
 /** Says whether a request may begin, and if not, which limit it met and how long to wait, in milliseconds. */
 export type RequestAdmission =
   | { readonly kind: 'admitted' }
-  | { readonly kind: 'refused'; readonly limit: 'inFlight' | 'requestsPerSecond'; readonly retryAfterMs: number };
+  | {
+      readonly kind: 'refused';
+      readonly limit: 'inFlight' | 'requestsPerSecond' | 'waitingBytes';
+      readonly retryAfterMs: number;
+    };
 
 /** Is the wait that is advised where the end of a request cannot be foreseen. */
 const IN_FLIGHT_RETRY_MS = 100;
@@ -34,6 +38,7 @@ interface Holding {
   connections: number;
   inFlight: number;
   waitingBytes: number;
+  requestBytes: number;
   tokens: number;
   refilledAt: number;
 }
@@ -70,11 +75,15 @@ export class UserLimits {
     this.#forget(uid, holding);
   }
 
-  /** Counts a request that begins; each admitted one is ended by `endRequest`, exactly once. */
-  beginRequest(uid: number): RequestAdmission {
+  /** Counts a request of so many bytes that begins; each admitted one is ended by `endRequest`, exactly once. */
+  beginRequest(uid: number, bytes: number): RequestAdmission {
     const holding = this.#holdings.get(uid) ?? this.#begin(uid);
     if (holding.inFlight >= this.#limits.inFlight) {
       return { kind: 'refused', limit: 'inFlight', retryAfterMs: IN_FLIGHT_RETRY_MS };
+    }
+    // One alone may be as large as a frame may be.
+    if (holding.inFlight > 0 && holding.requestBytes + bytes > this.#limits.waitingBytes) {
+      return { kind: 'refused', limit: 'waitingBytes', retryAfterMs: IN_FLIGHT_RETRY_MS };
     }
     const rate = this.#limits.requestsPerSecond;
     if (rate !== undefined) {
@@ -91,14 +100,16 @@ export class UserLimits {
       holding.tokens -= 1;
     }
     holding.inFlight += 1;
+    holding.requestBytes += bytes;
     return { kind: 'admitted' };
   }
 
   /** Takes back what `beginRequest` counted. */
-  endRequest(uid: number): void {
+  endRequest(uid: number, bytes: number): void {
     const holding = this.#holdings.get(uid);
     if (!holding) return;
     holding.inFlight -= 1;
+    holding.requestBytes -= bytes;
     this.#forget(uid, holding);
   }
 
@@ -121,6 +132,7 @@ export class UserLimits {
       connections: 0,
       inFlight: 0,
       waitingBytes: 0,
+      requestBytes: 0,
       tokens: this.#limits.requestsPerSecond ?? 0,
       refilledAt: this.#clock.monotonic(),
     };

@@ -12,6 +12,7 @@ import type { Caller } from '../callers/caller.ts';
 import type { Admission } from '../callers/gate.ts';
 import type { Dispatch } from '../operations/dispatcher.ts';
 import type { DaemonMessage, RequestId, Welcome } from '../protocol/messages.ts';
+import { InFlight } from './in-flight.ts';
 import { isRecord, isRequestId, label } from './message-fields.ts';
 import { overUserLimit, unsendableAnswer } from './refusals.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
@@ -37,7 +38,7 @@ export interface ConnectionOptions {
 /** Holds one conversation. */
 export class Connection {
   readonly #options: ConnectionOptions;
-  readonly #inFlight = new Map<RequestId, AbortController>();
+  readonly #inFlight = new Map<RequestId, InFlight>();
   readonly #closed = new AbortController();
   #caller: Caller | undefined;
   #greeted = false;
@@ -58,10 +59,10 @@ export class Connection {
     return this.#inFlight.size === 0 && !this.#subscribed;
   }
 
-  /** Takes one message. Never throws: what is wrong with it is answered. */
-  receive(type: string, data: unknown): void {
+  /** Takes one message of a frame of that length. Never throws: what is wrong with it is answered. */
+  receive(type: string, data: unknown, length = 0): void {
     if (this.#closed.signal.aborted) return;
-    if (type === 'request') this.#request(data);
+    if (type === 'request') this.#request(data, length);
     else if (type === 'cancel') this.#cancel(data);
     else if (type === 'hello') this.#hello(data);
     else
@@ -85,7 +86,7 @@ export class Connection {
     const gone = new AipassError('CANCELLED', 'the client went away');
     this.#closed.abort(gone);
     for (const request of this.#inFlight.values()) request.abort(gone);
-    for (const id of this.#inFlight.keys()) this.#forget(id);
+    for (const [id, request] of this.#inFlight) this.#forget(id, request);
     this.#options.admission.leave();
     this.#idle?.();
   }
@@ -134,7 +135,7 @@ export class Connection {
     this.#options.wire.send({ type: 'welcome', data: this.#options.welcome });
   }
 
-  #request(data: unknown): void {
+  #request(data: unknown, length: number): void {
     if (!isRecord(data) || !isRequestId(data['id']) || typeof data['op'] !== 'string') {
       this.#refuse(
         new AipassError('BAD_REQUEST', 'a request needs an id (text or number) and the name of an operation as "op"', {
@@ -164,13 +165,13 @@ export class Connection {
       );
       return;
     }
-    const admission = this.#options.admission.beginRequest();
+    const admission = this.#options.admission.beginRequest(length);
     if (admission.kind === 'refused') {
       this.#answerError(id, overUserLimit(admission));
       return;
     }
     if (data['op'] === 'event.subscribe') this.#subscribed = true;
-    this.#run(id, data['op'], data['params']);
+    this.#run(id, data['op'], data['params'], length);
   }
 
   /** Returns who is at the other end; the kernel is asked at the first message, because many come and go without one. */
@@ -184,8 +185,8 @@ export class Connection {
     return (this.#caller = { name: null, client: null, rights, peer: admission.identify(), session });
   }
 
-  #run(id: RequestId, op: string, params: unknown): void {
-    const abort = new AbortController();
+  #run(id: RequestId, op: string, params: unknown, length: number): void {
+    const abort = new InFlight(length);
     const context = {
       caller: this.#whoAsks(),
       signal: abort.signal,
@@ -207,18 +208,18 @@ export class Connection {
     else this.#settle(id, abort, outcome);
   }
 
-  #settle(id: RequestId, abort: AbortController, outcome: Awaited<ReturnType<Dispatch>>): void {
+  #settle(id: RequestId, abort: InFlight, outcome: Awaited<ReturnType<Dispatch>>): void {
     // Cancelled and answered, or the connection is gone: this result is nobody's.
     if (this.#inFlight.get(id) !== abort) return;
-    this.#forget(id);
+    this.#forget(id, abort);
     if (outcome.kind === 'failed') this.#answerError(id, outcome.error);
     else this.#answer(id, outcome.result);
     if (this.#inFlight.size === 0) this.#idle?.();
   }
 
-  #forget(id: RequestId): void {
+  #forget(id: RequestId, request: InFlight): void {
     this.#inFlight.delete(id);
-    this.#options.admission.endRequest();
+    this.#options.admission.endRequest(request.length);
   }
 
   #cancel(data: unknown): void {

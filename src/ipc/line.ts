@@ -17,6 +17,8 @@ export interface Line {
   partial: PartialFrame | undefined;
   /** Holds frames that wait for their turn. */
   readonly backlog: string[];
+  /** Is the length of the frame that is being handled, in UTF-16 units. */
+  frameLength: number;
   activeAt: number;
   /** Is how many bytes the books of its user hold for this line. */
   bookedBytes: number;

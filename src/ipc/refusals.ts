@@ -4,11 +4,19 @@
 
 import { AipassError } from '../base/errors.ts';
 import type { RequestAdmission } from '../callers/user-limits.ts';
-import type { FrameError } from '../protocol/frames.ts';
+import type { Logger } from '../base/logger.ts';
+import { FrameError } from '../protocol/frames.ts';
 import { MAX_ANSWER_BYTES } from '../protocol/limits.ts';
 
-/** Returns the error for a frame that was refused. */
-export function badFrame({ message, isTooLong }: FrameError): AipassError {
+/** Returns the error for a message that could not be read, or a connection that is not let in; what nobody expected is logged. */
+export function describeReadFailure(error: unknown, logger: Logger): AipassError {
+  if (error instanceof AipassError) return error;
+  if (error instanceof FrameError) return badFrame(error);
+  logger.error('reading from a connection failed', { error });
+  return new AipassError('INTERNAL', 'the daemon failed to read this message', { hint: 'the log has more' });
+}
+
+function badFrame({ message, isTooLong }: FrameError): AipassError {
   return new AipassError('BAD_REQUEST', message, {
     hint: isTooLong
       ? 'shorten it, or raise limits.frameBytes'
@@ -29,18 +37,23 @@ export function unsendableAnswer(error: unknown): AipassError {
   return new AipassError('INTERNAL', 'the result cannot be printed as JSON', { hint: 'report it; it is a defect' });
 }
 
+/** Says what of a user's limits a request is over, and what to do. */
+const OVER_LIMIT = {
+  inFlight: {
+    problem: 'this user has too many requests in flight',
+    hint: 'wait for replies before sending more, or raise limits.perUser.inFlight',
+  },
+  requestsPerSecond: { problem: 'this user asks too often', hint: 'ask less often, or raise limits.requestsPerSecond' },
+  waitingBytes: {
+    problem: "this user's requests in flight are too large together",
+    hint: 'wait for replies before sending more, or raise limits.perUser.waitingBytes',
+  },
+} as const;
+
 /** Returns the error for a request over one of its user's limits. */
-export function overUserLimit(refused: Extract<RequestAdmission, { kind: 'refused' }>): AipassError {
-  const { limit, retryAfterMs } = refused;
-  return limit === 'inFlight'
-    ? new AipassError('BAD_REQUEST', 'this user has too many requests in flight', {
-        hint: 'wait for replies before sending more, or raise limits.perUser.inFlight',
-        retryAfterMs,
-      })
-    : new AipassError('BAD_REQUEST', 'this user asks too often', {
-        hint: 'ask less often, or raise limits.requestsPerSecond',
-        retryAfterMs,
-      });
+export function overUserLimit({ limit, retryAfterMs }: Extract<RequestAdmission, { kind: 'refused' }>): AipassError {
+  const { problem, hint } = OVER_LIMIT[limit];
+  return new AipassError('BAD_REQUEST', problem, { hint, retryAfterMs });
 }
 
 /** Returns the error for a line that makes too much wait for its user. */

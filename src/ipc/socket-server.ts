@@ -12,15 +12,15 @@ import { AipassError } from '../base/errors.ts';
 import { within } from '../base/within.ts';
 import { socketDescriptor } from '../base/native.ts';
 import type { Admission } from '../callers/gate.ts';
-import { FrameError, parseEnvelope, printFrame, readFrames } from '../protocol/frames.ts';
+import { printFrame } from '../protocol/frames.ts';
 import { Connection } from './connection.ts';
-import { bookWaiting, overdue, unbookLargest, unbookWaiting, lineLimits, type Line } from './line.ts';
+import { FrameReader } from './frame-reader.ts';
+import { overdue, unbookLargest, unbookWaiting, lineLimits, type Line } from './line.ts';
 import { Peer } from './peer.ts';
 import { makeRuntimeFolder } from './runtime-folder.ts';
 import { assertSocketPath, cannotListen } from './socket-path.ts';
 import type { SocketServerOptions } from './socket-options.ts';
-import { badFrame, tooMuchWaiting } from './refusals.ts';
-import { AT_ONCE, Turns } from './turns.ts';
+import { describeReadFailure, tooMuchWaiting } from './refusals.ts';
 
 /** Is how often lines are looked at that may have lasted too long, at least; a shorter limit has them looked at ten times in it. */
 const SWEEP_MS = 1000;
@@ -29,12 +29,13 @@ const SWEEP_MS = 1000;
 export class SocketServer {
   readonly #options: SocketServerOptions;
   readonly #lines = new Map<IpcSocket, Line>();
-  readonly #turns = new Turns((line, frame) => this.#handleLater(line, frame));
+  readonly #reader: FrameReader;
   #ipc: IPCModule | undefined;
   #sweep: NodeJS.Timeout | undefined;
 
   constructor(options: SocketServerOptions) {
     this.#options = options;
+    this.#reader = new FrameReader(options);
   }
 
   /** Returns how many peers are connected. */
@@ -81,7 +82,7 @@ export class SocketServer {
     makeRuntimeFolder(dirname(path), servesOthers());
     const ipc = new IPCModule();
     Object.assign(ipc.config, {
-      parser: { encoding: 'utf8', encode: printFrame, read: this.#read },
+      parser: { encoding: 'utf8', encode: printFrame, read: this.#reader.read },
       // The folder is judged and made by us: node-ipc would change the mode of one that others share.
       secureSocketRoot: false,
       unlink: false,
@@ -153,7 +154,7 @@ export class SocketServer {
     try {
       admission = this.#options.gate.admit(socketDescriptor(socket));
     } catch (error) {
-      peer.send({ type: 'error', data: { error: this.#describe(error).toWire() } });
+      peer.send({ type: 'error', data: { error: describeReadFailure(error, this.#options.logger).toWire() } });
       peer.end();
       return;
     }
@@ -164,6 +165,7 @@ export class SocketServer {
       admission,
       partial: undefined,
       backlog: [],
+      frameLength: 0,
       activeAt: performance.now(),
       bookedBytes: 0,
     };
@@ -180,56 +182,8 @@ export class SocketServer {
   }
 
   #receive(type: string, data: unknown, socket: IpcSocket): void {
-    this.#lines.get(socket)?.connection.receive(type, data);
-  }
-
-  /** Is the parser's reading half: node-ipc calls it with what `#open` left in `ipcBuffer`. Must not throw. */
-  readonly #read = (
-    kept: unknown,
-    chunk: string,
-    receive: (message: { type: string; data: unknown }) => void,
-  ): unknown => {
-    if (!isLine(kept) || kept.peer.isEnding) return kept;
-    kept.activeAt = performance.now();
-    try {
-      const before = kept.partial;
-      let handled = 0;
-      kept.partial = readFrames(before, chunk, this.#options.frameBytes, (frame) => {
-        if (kept.peer.isEnding) return;
-        handled += 1;
-        if (handled > AT_ONCE || kept.backlog.length > 0) {
-          kept.backlog.push(frame);
-          return;
-        }
-        const { type, data } = parseEnvelope(frame);
-        // Only these three names may reach node-ipc's dispatcher, which has events of its own by the same way.
-        if (type === 'hello' || type === 'request' || type === 'cancel') receive({ type, data });
-        else kept.connection.receive(type, data);
-      });
-      if (kept.backlog.length > 0) this.#turns.add(kept);
-      // Frames that come whole wait for nothing: only what stays unfinished is booked.
-      if ((before !== undefined || kept.partial !== undefined) && !bookWaiting(kept)) throw tooMuchWaiting();
-    } catch (error) {
-      kept.partial = undefined;
-      kept.connection.fail(this.#describe(error));
-    }
-    return kept;
-  };
-
-  #handleLater(line: Line, frame: string): void {
-    try {
-      const { type, data } = parseEnvelope(frame);
-      line.connection.receive(type, data);
-    } catch (error) {
-      line.connection.fail(this.#describe(error));
-    }
-  }
-
-  #describe(error: unknown): AipassError {
-    if (error instanceof AipassError) return error;
-    if (error instanceof FrameError) return badFrame(error);
-    this.#options.logger.error('reading from a connection failed', { error });
-    return new AipassError('INTERNAL', 'the daemon failed to read this message', { hint: 'the log has more' });
+    const line = this.#lines.get(socket);
+    line?.connection.receive(type, data, line.frameLength);
   }
 
   #dropOverdue(): void {
@@ -244,7 +198,3 @@ export class SocketServer {
 
 /** Is how long aborted requests and closing connections may take before the daemon goes on without them. */
 const ABORT_MS = 1000;
-
-function isLine(kept: unknown): kept is Line {
-  return typeof kept === 'object' && kept !== null && 'connection' in kept;
-}

@@ -191,4 +191,27 @@ describe('the limit on the bytes that wait for one user', () => {
     await until('it is ended', () => test.server.connections === 1);
     expect(await good.ask(1, 'status.get', {})).toMatchObject({ type: 'reply' });
   });
+
+  it('refuses a request that makes those in flight too large together, on whichever connection, until one ends', async () => {
+    const { gate, limits } = narrow(256 * 1024);
+    await using test = await startTestServer({ gate });
+    const first = await RawClient.greet(test.socket);
+    const second = await RawClient.greet(test.socket);
+    const pad = 'x'.repeat(150 * 1024);
+    first.request(1, 'secret.list', { pad });
+    await until('it is in flight', () => test.contexts.length === 1);
+    expect((await second.ask(2, 'status.get', { pad })).data).toMatchObject({
+      id: 2,
+      error: { code: 'BAD_REQUEST', retryAfterMs: 100, hint: expect.stringContaining('limits.perUser.waitingBytes') },
+    });
+    expect(await second.ask(3, 'status.get', {})).toMatchObject({ type: 'reply' });
+    test.finish();
+    await first.next('reply');
+    expect(await second.ask(4, 'status.get', { pad })).toMatchObject({ type: 'reply' });
+    second.request(5, 'secret.list', { pad });
+    await until('it is in flight', () => test.server.requestsInFlight === 1);
+    first.destroy();
+    second.destroy();
+    await until('nothing is held', () => limits.users === 0);
+  });
 });

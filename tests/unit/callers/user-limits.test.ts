@@ -14,24 +14,34 @@ it('one user over a limit takes nothing from another', () => {
 
 it('a request over the limit is refused until another ends', () => {
   const books = new UserLimits(limits, clock);
-  for (let at = 0; at < 3; at += 1) expect(books.beginRequest(1).kind).toBe('admitted');
-  expect(books.beginRequest(1)).toMatchObject({ kind: 'refused', limit: 'inFlight' });
-  books.endRequest(1);
-  expect(books.beginRequest(1).kind).toBe('admitted');
+  for (let at = 0; at < 3; at += 1) expect(books.beginRequest(1, 10).kind).toBe('admitted');
+  expect(books.beginRequest(1, 10)).toMatchObject({ kind: 'refused', limit: 'inFlight' });
+  books.endRequest(1, 10);
+  expect(books.beginRequest(1, 10).kind).toBe('admitted');
 });
 
 it('requests a second are limited, and the refusal says how long to wait', () => {
   const books = new UserLimits({ ...limits, inFlight: 100, requestsPerSecond: 2 }, clock);
   books.connect(1);
   const once = () => {
-    const admission = books.beginRequest(1);
-    if (admission.kind === 'admitted') books.endRequest(1);
+    const admission = books.beginRequest(1, 10);
+    if (admission.kind === 'admitted') books.endRequest(1, 10);
     return admission;
   };
   expect([once().kind, once().kind]).toEqual(['admitted', 'admitted']);
   expect(once()).toEqual({ kind: 'refused', limit: 'requestsPerSecond', retryAfterMs: 500 });
   clockAt.ms += 500;
   expect(once().kind).toBe('admitted');
+});
+
+it('requests in flight hold only so much together, but one of any size may be', () => {
+  const books = new UserLimits(limits, clock);
+  expect(books.beginRequest(1, 500).kind).toBe('admitted');
+  expect(books.beginRequest(1, 10)).toMatchObject({ kind: 'refused', limit: 'waitingBytes' });
+  expect(books.beginRequest(2, 60).kind).toBe('admitted');
+  books.endRequest(1, 500);
+  expect([books.beginRequest(1, 60).kind, books.beginRequest(1, 40).kind]).toEqual(['admitted', 'admitted']);
+  expect(books.beginRequest(1, 1)).toMatchObject({ kind: 'refused', limit: 'waitingBytes' });
 });
 
 it('bytes that wait are counted over all connections of a user', () => {
@@ -44,9 +54,9 @@ it('bytes that wait are counted over all connections of a user', () => {
 it('a user of whom nothing is held is forgotten', () => {
   const books = new UserLimits(limits, clock);
   books.connect(1);
-  books.beginRequest(1);
+  books.beginRequest(1, 10);
   books.wait(1, 10);
-  books.endRequest(1);
+  books.endRequest(1, 10);
   books.wait(1, -10);
   books.disconnect(1);
   expect(books.users).toBe(0);
