@@ -8,10 +8,15 @@ import type { TokenPrices } from './micro-dollars.ts';
 
 const REMEMBERED_MS = 3_600_000;
 
-/** Is a provider's price list, or the attempt to get it; a failed one is remembered as empty. */
+/** Is how long a provider that did not say is left alone: it may have been away for a moment. */
+const FAILED_MS = 60_000;
+
+type Prices = ReadonlyMap<string, TokenPrices>;
+
+/** Is a provider's price list, or the attempt to get it, and until when it serves, on the monotonic clock. */
 interface PriceList {
-  readonly since: number;
-  readonly prices: Promise<ReadonlyMap<string, TokenPrices>>;
+  until: number;
+  readonly prices: Promise<Prices>;
 }
 
 /** Knows prices. */
@@ -29,23 +34,30 @@ export class PriceBook {
   async prices(provider: string, model: string, signal: AbortSignal): Promise<TokenPrices | null> {
     const now = this.#clock.monotonic();
     let list = this.#lists.get(provider);
-    if (!list || now - list.since > REMEMBERED_MS) {
-      list = { since: now, prices: this.#read(provider, signal) };
+    if (!list || now > list.until) {
+      list = this.#ask(provider, signal, now);
       this.#lists.set(provider, list);
     }
     return (await list.prices).get(model) ?? null;
   }
 
-  async #read(provider: string, signal: AbortSignal): Promise<ReadonlyMap<string, TokenPrices>> {
-    try {
-      const models = await this.#fetchModels(provider, signal);
-      return new Map(
-        models.flatMap(({ id, promptPrice: prompt, completionPrice: completion }) =>
-          prompt === undefined && completion === undefined ? [] : [[id, { prompt, completion }]],
-        ),
-      );
-    } catch {
-      return new Map();
-    }
+  #ask(provider: string, signal: AbortSignal, now: number): PriceList {
+    const list: PriceList = {
+      until: now + REMEMBERED_MS,
+      prices: this.#read(provider, signal).catch(() => {
+        list.until = now + FAILED_MS;
+        return new Map();
+      }),
+    };
+    return list;
+  }
+
+  async #read(provider: string, signal: AbortSignal): Promise<Prices> {
+    const models = await this.#fetchModels(provider, signal);
+    return new Map(
+      models.flatMap(({ id, promptPrice: prompt, completionPrice: completion }) =>
+        prompt === undefined && completion === undefined ? [] : [[id, { prompt, completion }]],
+      ),
+    );
   }
 }
