@@ -12,11 +12,11 @@ interface Timer {
 /** Is time as a test has it. */
 export class ManualClock implements Clock {
   #wall: number;
-  #monotonic = 1_000;
+  #monotonic = 1000;
   readonly #timers = new Set<Timer>();
 
-  constructor(wall = Date.parse('2026-03-01T12:00:00Z')) {
-    this.#wall = wall;
+  constructor(wall: number | string = '2026-03-01T12:00:00Z') {
+    this.#wall = typeof wall === 'number' ? wall : Date.parse(wall);
   }
 
   now(): number {
@@ -44,7 +44,8 @@ export class ManualClock implements Clock {
     for (;;) {
       const next = [...this.#timers].filter((timer) => timer.at <= end).toSorted((a, b) => a.at - b.at)[0];
       if (next === undefined) break;
-      this.#move(next.at - this.#monotonic);
+      // A callback may have set a timer for a moment that is over.
+      this.#move(Math.max(0, next.at - this.#monotonic));
       this.#timers.delete(next);
       next.callback();
     }

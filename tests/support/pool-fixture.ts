@@ -10,7 +10,7 @@ import type { PoolParts } from '../../src/pools/pool-parts.ts';
 import { Pool } from '../../src/pools/pool.ts';
 import type { SavedPool } from '../../src/pools/roster.ts';
 import type { PoolEvent } from '../../src/protocol/pool.ts';
-import { MovedClock } from './moved-clock.ts';
+import { ManualClock } from './manual-clock.ts';
 
 /** Returns a key of the provider, the first of which is 1. */
 export function entry(
@@ -37,8 +37,8 @@ export function openPool(
   keys: readonly KeyEntry[],
   parts: Partial<PoolParts> = {},
   saved: SavedPool = { keys: {}, accounts: {} },
-): { pool: Pool; clock: MovedClock; events: PoolEvent[] } {
-  const clock = new MovedClock();
+): { pool: Pool; clock: ManualClock; events: PoolEvent[] } {
+  const clock = new ManualClock('2026-06-15T12:00:00Z');
   const events: PoolEvent[] = [];
   const pool = new Pool(
     {

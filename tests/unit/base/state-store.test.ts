@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { StateStore } from '../../../src/base/state-store.ts';
-import { MovedClock } from '../../support/moved-clock.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 let folder: string;
 let path: string;
@@ -28,7 +28,7 @@ afterEach(() => {
 });
 
 /** Opens the store on the test's file. */
-async function open(clock = new MovedClock()): Promise<StateStore> {
+async function open(clock = new ManualClock('2026-06-15T12:00:00Z')): Promise<StateStore> {
   const store = new StateStore({ path, clock, logger: { warn: () => {} } });
   await store.open();
   return store;
@@ -55,7 +55,7 @@ test('sections that nobody binds in this run survive it', async () => {
 });
 
 test('many changes are one write, of what holds when it is made', async () => {
-  const clock = new MovedClock();
+  const clock = new ManualClock('2026-06-15T12:00:00Z');
   const store = await open(clock);
   let writes = 0;
   store.bind('pools', () => {

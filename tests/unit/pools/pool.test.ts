@@ -4,7 +4,7 @@ import type { KeyLease } from '../../../src/pools/lease.ts';
 import { parseSavedPools } from '../../../src/pools/pool-state.ts';
 import { describePool, explainPool } from '../../../src/pools/pool-report.ts';
 import type { Pool } from '../../../src/pools/pool.ts';
-import { MovedClock } from '../../support/moved-clock.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 import { entries, entry, keyId, openPool, refused, SUCCEEDED } from '../../support/pool-fixture.ts';
 
 /** Leases and settles with a success; returns the key that served. */
@@ -424,7 +424,7 @@ describe('a model that rested once', () => {
     const keys = entries(1);
     const { pool } = openPool(keys, { provider: 'mistral' });
     for (let model = 0; model < 64; model += 1) fail(pool, refused(429, { 'retry-after': '1' }), `model ${model}`);
-    const later = new MovedClock('2026-06-15T12:00:30Z');
+    const later = new ManualClock('2026-06-15T12:00:30Z');
     const { pool: again } = openPool(keys, { provider: 'mistral', clock: later }, pool.save());
     later.advance(3_600_000);
     fail(again, refused(429, { 'retry-after': '60' }), 'another');
@@ -496,7 +496,7 @@ describe('a restart', () => {
     const keys = entries(1);
     const { pool } = openPool(keys);
     fail(pool, refused(429, { 'retry-after': '5' }));
-    const earlier = new MovedClock('2026-06-15T02:00:00Z');
+    const earlier = new ManualClock('2026-06-15T02:00:00Z');
     const { pool: again } = openPool(keys, { clock: earlier }, pool.save());
     expect(leaseError(again)).toMatchObject({ retryAfterMs: 5000 });
     const [rest] = describePool(again, 0).keys[0]?.rests ?? [];
