@@ -8,15 +8,21 @@
 import type { CompletionDelta, CompletionResult, CompletionUsage } from '../protocol/completion.ts';
 import { readText, toFields } from '../providers/json-fields.ts';
 import { ErrorInAnswer, GarbageAnswer } from './failure.ts';
+import { JoinedFields } from './joined-fields.ts';
 import { ToolCallAssembly } from './tool-calls.ts';
 import { readUsage } from './usage-counts.ts';
 
 /** Is a result before it is known who is told of it. */
 export type AssembledCompletion = Omit<CompletionResult, 'provider' | 'keyId'>;
 
+/** Names the fields of a message that have a place of their own in a result. */
+const PLACED = ['role', 'content', 'reasoning', 'reasoning_content', 'refusal', 'tool_calls'];
+
 /** Collects one answer. */
 export class Assembly {
   readonly #tools = new ToolCallAssembly();
+  readonly #logprobs = new JoinedFields();
+  readonly #extra = new JoinedFields(PLACED);
   #content: string | null = null;
   #reasoning = '';
   #refusal = '';
@@ -59,11 +65,15 @@ export class Assembly {
   finish(requestedModel: string, sawEnd: boolean): AssembledCompletion {
     if (!this.#hasChoice) throw new GarbageAnswer('an answer that holds no choice');
     if (this.#finishReason === null && !sawEnd) throw new GarbageAnswer('a stream that ended early');
+    const logprobs = this.#logprobs.finish();
+    const extra = this.#extra.finish();
     return {
       content: this.#content,
       toolCalls: this.#tools.finish(),
       ...(this.#reasoning === '' ? {} : { reasoning: this.#reasoning }),
       ...(this.#refusal === '' ? {} : { refusal: this.#refusal }),
+      ...(logprobs && { logprobs }),
+      ...(extra && { extra }),
       id: this.#id,
       model: this.#model === '' ? requestedModel : this.#model,
       finishReason: this.#finishReason,
@@ -88,14 +98,18 @@ export class Assembly {
       throw new ErrorInAnswer(choice['error'] || 'the answer broke off with the finish reason "error"');
     }
     this.#finishReason = readText(choice['finish_reason']) || this.#finishReason;
-    return this.#addMessage(toFields(choice[part]));
+    return this.#addMessage(toFields(choice[part]), this.#logprobs.add(toFields(choice['logprobs'])));
   }
 
-  #addMessage(message: Readonly<Record<string, unknown>>): CompletionDelta | undefined {
+  #addMessage(
+    message: Readonly<Record<string, unknown>>,
+    logprobs: CompletionDelta['logprobs'],
+  ): CompletionDelta | undefined {
     const { text, thought } = readContent(message['content']);
     const reasoning = readText(message['reasoning']) || readText(message['reasoning_content']) || thought;
     const refusal = readText(message['refusal']);
     const toolCalls = Array.isArray(message['tool_calls']) ? this.#tools.add(message['tool_calls']) : [];
+    const extra = this.#extra.add(message);
 
     if (text !== undefined) this.#content = (this.#content ?? '') + text;
     this.#reasoning += reasoning;
@@ -105,6 +119,8 @@ export class Assembly {
       ...(reasoning === '' ? {} : { reasoning }),
       ...(refusal === '' ? {} : { refusal }),
       ...(toolCalls.length === 0 ? {} : { toolCalls }),
+      ...(logprobs && { logprobs }),
+      ...(extra && { extra }),
     };
     return Object.keys(delta).length === 0 ? undefined : delta;
   }

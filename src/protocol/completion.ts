@@ -39,6 +39,8 @@ export interface CompletionDelta {
   readonly reasoning?: string;
   readonly refusal?: string;
   readonly toolCalls?: readonly ToolCallDelta[];
+  readonly logprobs?: Readonly<Record<string, unknown>>;
+  readonly extra?: Readonly<Record<string, unknown>>;
 }
 
 /** Is one piece of a tool call; pieces of the same `index` belong together. */
@@ -56,6 +58,13 @@ export interface CompletionResult {
   readonly toolCalls: readonly ToolCall[];
   readonly reasoning?: string;
   readonly refusal?: string;
+  /** Is OpenAI's `logprobs` (lists `content` and `refusal`) where they were asked for. */
+  readonly logprobs?: Readonly<Record<string, unknown>>;
+  /**
+   * Holds what else the provider put into the message, by its own names: `annotations`, `images`, `reasoning_details`.
+   * Lists that came in pieces are joined; of anything else the last piece is there.
+   */
+  readonly extra?: Readonly<Record<string, unknown>>;
   /** Is the provider's id of this generation. */
   readonly id: string;
   /** Is the model that answered, as the provider names it. */

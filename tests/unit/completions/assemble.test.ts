@@ -148,6 +148,46 @@ describe('a stream', () => {
   });
 });
 
+const citation = (url: string): unknown => ({ type: 'url_citation', url_citation: { url } });
+const token = (text: string): unknown => ({ token: text, logprob: -0.5, bytes: null, top_logprobs: [] });
+const likelyPiece = (text: string): unknown => ({
+  choices: [{ index: 0, delta: { content: text }, logprobs: { content: [token(text)], refusal: null } }],
+});
+
+describe('what a message holds beside the known', () => {
+  test('is joined from the pieces of a stream, and is in the delta that it came with', () => {
+    const { result, deltas } = fold([
+      chunk({ role: 'assistant', content: 'a', annotations: [citation('one')], function_call: null, images: [] }),
+      chunk({ content: 'b', annotations: [citation('two'), citation('three')], signature: 'first' }),
+      chunk({ signature: 'second' }, 'stop'),
+    ]);
+    const extra = { annotations: ['one', 'two', 'three'].map(citation), signature: 'second' };
+    expect(result).toMatchObject({ content: 'ab', extra });
+    expect(deltas).toEqual([
+      { content: 'a', extra: { annotations: [citation('one')] } },
+      { content: 'b', extra: { annotations: [citation('two'), citation('three')], signature: 'first' } },
+      { extra: { signature: 'second' } },
+    ]);
+  });
+
+  test('and the probabilities of its tokens are there, whole or in pieces', () => {
+    const { result, deltas } = fold([likelyPiece('a'), likelyPiece('b')]);
+    expect(deltas[1]).toEqual({ content: 'b', logprobs: { content: [token('b')] } });
+    expect(result).toMatchObject({ content: 'ab', logprobs: { content: [token('a'), token('b')] } });
+    const logprobs = { content: [token('x')], refusal: null };
+    const whole = foldWhole({ choices: [{ message: { content: 'x' }, logprobs, finish_reason: 'stop' }] });
+    expect(whole).toMatchObject({ content: 'x', logprobs: { content: [token('x')] } });
+    expect(foldWhole({ choices: [{ message: { content: 'x' }, logprobs: null }] })).not.toHaveProperty('logprobs');
+  });
+
+  test('is only data, whatever its name', () => {
+    const message: unknown = JSON.parse('{"content":"x","__proto__":{"polluted":true},"constructor":{"a":1}}');
+    const { extra } = foldWhole({ choices: [{ message, finish_reason: 'stop' }] });
+    expect(Object.keys(extra ?? {}).toSorted()).toEqual(['__proto__', 'constructor']);
+    expect(Reflect.get({}, 'polluted')).toBeUndefined();
+  });
+});
+
 describe('a whole answer', () => {
   test('gives everything at once', () => {
     const result = foldWhole({
