@@ -5,7 +5,7 @@
  * Every now and then the load pauses and the daemon is measured at rest: what it holds while it works is mostly what V8 has
  * not collected yet. Passed when no error came that the plan did not put there, tokens were renewed and none refused, as many
  * files are open at each rest and no more sockets than there are peers, and neither the heap after a collection nor the resident memory at rest grows, after
- * a warm-up, by more than 1 MB an hour or than the samples scatter.
+ * a warm-up, by more than 1 MB an hour or than the samples scatter. The heap is judged without what V8 compiled (see heap-probe.mjs).
  */
 
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
@@ -132,6 +132,7 @@ async function disturb(): Promise<void> {
 interface Sample {
   readonly at: number;
   readonly heapMb: number;
+  readonly compiledMb: number;
   readonly residentMb: number;
   readonly files: number;
   readonly sockets: number;
@@ -163,10 +164,13 @@ async function sample(): Promise<void> {
     daemon.signal('SIGUSR2');
     await waitFor('the heap is measured', () => lines().length > before, 30_000);
     const at = performance.now() - begun;
-    const heapMb = Number(lines().at(-1)?.split(' ')[1]) / 1024 ** 2;
+    const [heapMb = Number.NaN, compiledMb = Number.NaN] = (lines().at(-1) ?? '')
+      .split(' ')
+      .slice(1)
+      .map((bytes) => Number(bytes) / 1024 ** 2);
     const residentMb = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${daemon.pid}/status`, 'utf8'))?.[1]) / 1024;
     const open = descriptors(`/proc/${daemon.pid}/fd`);
-    if (at >= seconds * 1000 * WARM_UP) samples.push({ at, heapMb, residentMb, ...open });
+    if (at >= seconds * 1000 * WARM_UP) samples.push({ at, heapMb, compiledMb, residentMb, ...open });
     pause.resolve();
     pause = undefined;
   }
@@ -212,6 +216,7 @@ const problems = [
 process.stdout.write(
   `${seconds} s, ${CLIENTS} clients: ${[...counts].map(([what, times]) => `${what} ${times}`).join(', ')}\n` +
     `at rest, ${samples.length} times: heap ${show((one) => one.heapMb)} MB, slope ${heap.slope.toFixed(1)} ± ${heap.error.toFixed(1)} MB/h; ` +
+    `compiled code ${show((one) => one.compiledMb)} MB; ` +
     `resident ${show((one) => one.residentMb)} MB, slope ${resident.slope.toFixed(1)} ± ${resident.error.toFixed(1)} MB/h; ` +
     `files ${fewest} to ${most}, sockets at most ${sockets}${seconds < JUDGED_SECONDS ? '; too short to judge memory' : ''}\n`,
 );
