@@ -87,7 +87,6 @@ export class Connection {
     this.#closed.abort(gone);
     for (const request of this.#inFlight.values()) request.abort(gone);
     for (const [id, request] of this.#inFlight) this.#forget(id, request);
-    this.#options.admission.leave();
     this.#idle?.();
   }
 

@@ -25,11 +25,16 @@ import { describeReadFailure, tooMuchWaiting } from './refusals.ts';
 /** Is how often lines are looked at that may have lasted too long, at least; a shorter limit has them looked at ten times in it. */
 const SWEEP_MS = 1000;
 
+/** Is how many at a time are told why they are turned away: each of them takes a place until it has gone. */
+const MAX_FAREWELLS = 64;
+
 /** Serves one Unix socket. */
 export class SocketServer {
   readonly #options: SocketServerOptions;
   readonly #lines = new Map<IpcSocket, Line>();
   readonly #reader: FrameReader;
+  /** Counts those who were turned away and are not gone yet. */
+  #farewells = 0;
   #ipc: IPCModule | undefined;
   #sweep: NodeJS.Timeout | undefined;
 
@@ -154,6 +159,14 @@ export class SocketServer {
     try {
       admission = this.#options.gate.admit(socketDescriptor(socket));
     } catch (error) {
+      this.#farewells += 1;
+      socket.once('close', () => {
+        this.#farewells -= 1;
+      });
+      if (this.#farewells > MAX_FAREWELLS) {
+        socket.destroy();
+        return;
+      }
       peer.send({ type: 'error', data: { error: describeReadFailure(error, this.#options.logger).toWire() } });
       peer.end();
       return;
@@ -179,6 +192,8 @@ export class SocketServer {
     this.#lines.delete(socket);
     unbookWaiting(line);
     line.connection.close();
+    // Not when it is told to go: until its socket is closed it takes one of the places that there are for all.
+    line.admission.leave();
   }
 
   #receive(type: string, data: unknown, socket: IpcSocket): void {

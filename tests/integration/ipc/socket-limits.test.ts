@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
 import { Gate } from '../../../src/callers/gate.ts';
@@ -9,10 +10,10 @@ import { until } from '../../support/until.ts';
 
 const ASK = '{"type":"request","data":{"id":1,"op":"status.get","params":{}}}';
 
-/** Makes a gate whose users may have so many bytes waiting. */
-function narrow(waitingBytes: number): { limits: UserLimits; gate: Gate } {
+/** Makes a gate whose users may have so many bytes waiting, and so many connections. */
+function narrow(waitingBytes: number, connections = WIDE_LIMITS.connections): { limits: UserLimits; gate: Gate } {
   const policy = { ownUid: process.getuid?.() ?? 0, grants: [] };
-  const limits = new UserLimits({ ...WIDE_LIMITS, waitingBytes }, systemClock);
+  const limits = new UserLimits({ ...WIDE_LIMITS, waitingBytes, connections }, systemClock);
   return { limits, gate: new Gate({ policy: () => policy, limits, onStranger: () => {} }) };
 }
 
@@ -159,6 +160,40 @@ describe('the limit on silence', () => {
     test.finish();
     expect(await waiting.next('reply')).toMatchObject({ data: { id: 1 } });
     expect(test.server.connections).toBeGreaterThanOrEqual(1);
+  });
+});
+
+describe('the limit on the connections of one user', () => {
+  it('counts one that is being ended until its socket is closed, because it takes a place until then', async () => {
+    const { gate, limits } = narrow(1024 * 1024, 1);
+    await using test = await startTestServer({ gate });
+    const bad = await RawClient.greet(test.socket);
+    bad.pause();
+    bad.sendText('no frame\f');
+    await using next = await RawClient.open(test.socket);
+    expect((await next.next('error')).data.error).toMatchObject({ code: 'BAD_REQUEST', retryAfterMs: 1000 });
+    bad.destroy();
+    await until('nothing is held', () => limits.users === 0);
+  });
+
+  it('takes leave of 64 at once, and of more without a word', async () => {
+    const { gate } = narrow(1024 * 1024, 0);
+    await using test = await startTestServer({ gate });
+    const heard: string[] = [];
+    let ended = 0;
+    // Who is allowed to stay half open does not go when it is told to.
+    const sockets = Array.from({ length: 100 }, () => {
+      const socket = connect({ path: test.socket, allowHalfOpen: true });
+      socket.on('data', (bytes) => heard.push(bytes.toString()));
+      socket.on('error', () => {});
+      return socket.once('end', () => {
+        ended += 1;
+      });
+    });
+    await until('all are told to go', () => ended === 100);
+    expect(heard).toHaveLength(64);
+    expect(heard.every((text) => text.includes('too many connections'))).toBe(true);
+    for (const socket of sockets) socket.destroy();
   });
 });
 
