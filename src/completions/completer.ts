@@ -56,10 +56,10 @@ export interface CompleteControl {
   readonly caller?: EventCaller | undefined;
 }
 
-/** Is the end of one route; `isFinal` tells that no other route may be tried. */
+/** Is the end of one route; `isFinal` tells that no other route may be tried, `wasAsked` that its provider heard of it. */
 type RouteEnd =
   | { readonly kind: 'succeeded'; readonly result: CompletionResult }
-  | { readonly kind: 'failed'; readonly error: AipassError; readonly isFinal: boolean };
+  | { readonly kind: 'failed'; readonly error: AipassError; readonly isFinal: boolean; readonly wasAsked: boolean };
 
 /** Completes chats. */
 export class Completer {
@@ -77,24 +77,31 @@ export class Completer {
    * too, the error of the first route.
    */
   async complete(params: CompletionParams, control: CompleteControl): Promise<CompletionResult> {
-    const { defaultProvider, fallbacks } = this.#options;
-    const [first, ...others] = routesOf(params, defaultProvider, fallbacks ?? []);
-    const end = await this.#tryRoute(first, params, control);
-    if (end.kind === 'succeeded') return end.result;
-    if (!end.isFinal) {
-      for (const route of others) {
-        const other = await this.#tryRoute(route, params, control);
-        if (other.kind === 'succeeded') return other.result;
-        if (control.signal.aborted) throw other.error;
-        // What was begun cannot be taken back: its end is the caller's.
-        if (other.isFinal) throw other.error;
-      }
+    const { defaultProvider, fallbacks, record } = this.#options;
+    const routes = routesOf(params, defaultProvider, fallbacks ?? []);
+    let first: Extract<RouteEnd, { kind: 'failed' }> | undefined;
+    let wasAsked = false;
+    let error: AipassError | undefined;
+    for (const route of routes) {
+      const end = await this.#tryRoute(route, params, control);
+      if (end.kind === 'succeeded') return end.result;
+      first ??= end;
+      wasAsked ||= end.wasAsked;
+      // What was begun, or ended by its caller, is the caller's to know; else the first route says why.
+      error = end.isFinal || control.signal.aborted ? end.error : first.error;
+      if (end.isFinal || control.signal.aborted) break;
     }
-    throw end.error;
+    if (!first || !error) throw new TypeError('a completion has a route');
+    if (!wasAsked) {
+      const { caller = {} } = control;
+      const [{ provider, model }] = routes;
+      record(unaskedEvent({ caller, provider, keyId: null, model }, first.error));
+    }
+    throw error;
   }
 
   async #tryRoute(route: Route, params: CompletionParams, control: CompleteControl): Promise<RouteEnd> {
-    const { providers, clock, retry, record } = this.#options;
+    const { providers, clock, retry } = this.#options;
     const tried = new Set<string>();
     let last: FailedCompletion | undefined;
     let failures = 0;
@@ -114,21 +121,17 @@ export class Completer {
           const waitMs = Math.max(ownMs, askedWaitMs(outcome.settlement, clock.now()));
           const isLate = clock.monotonic() - start + waitMs > provider.timeoutMs;
           if (!retry || failures >= retry.attempts || isLate)
-            return { kind: 'failed', error: outcome.error, isFinal: false };
+            return { kind: 'failed', error: outcome.error, isFinal: false, wasAsked: true };
           await pause(waitMs, clock, control.signal);
-        } else return { kind: 'failed', error: outcome.error, isFinal: step === 'give-up' };
+        } else return { kind: 'failed', error: outcome.error, isFinal: step === 'give-up', wasAsked: true };
       }
     } catch (error) {
       if (!(error instanceof AipassError)) throw error;
-      // What was asked and refused is recorded with its attempt.
-      if (!last) {
-        const { caller = {} } = control;
-        record(unaskedEvent({ caller, provider: route.provider, keyId: null, model: route.model }, error));
-      }
       return {
         kind: 'failed',
         error: last ? joinErrors(error, last.error) : error,
         isFinal: error.code === 'CANCELLED',
+        wasAsked: last !== undefined,
       };
     }
   }

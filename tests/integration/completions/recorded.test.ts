@@ -68,3 +68,14 @@ it('a completion that no provider could be asked for is recorded too', async () 
     { status: 'failed', errorCode: 'NOT_FOUND', provider: 'nobody', keyId: null },
   ]);
 });
+
+it('a provider that was not asked is recorded only where none was', async () => {
+  await using fixture = await startFixture();
+  fixture.upstream.queue(refusalOf(402, 'no credit'));
+  await fixture.failure({ fallbacks: [{ provider: 'nobody' }] });
+  expect(fixture.recorded).toMatchObject([{ httpStatus: 402, provider: 'openrouter' }]);
+  await fixture.ask({ provider: 'nobody', fallbacks: [{ provider: 'openrouter' }] });
+  expect(fixture.recorded.slice(1)).toMatchObject([{ status: 'success', provider: 'openrouter' }]);
+  await fixture.failure({ provider: 'nobody', fallbacks: [{ provider: 'nobody-else' }] });
+  expect(fixture.recorded.slice(2)).toMatchObject([{ errorCode: 'NOT_FOUND', provider: 'nobody' }]);
+});
