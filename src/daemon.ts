@@ -10,7 +10,6 @@ import { Gate } from './callers/gate.ts';
 import { quietStrangers } from './callers/stranger-log.ts';
 import { UserLimits, userLimits } from './callers/user-limits.ts';
 import { systemClock } from './base/clock.ts';
-import { readConfig } from './base/config.ts';
 import { EventHub } from './base/event-hub.ts';
 import type { Logger } from './base/logger.ts';
 import { startMemoryTidy } from './base/memory-tidy.ts';
@@ -36,6 +35,7 @@ import { createOperations } from './operations/table.ts';
 import { PROTOCOL_VERSION } from './protocol/limits.ts';
 import { startRefreshing } from './refreshers/start.ts';
 import { createReloadableProviders } from './providers/reloadable.ts';
+import { readUsableConfig } from './providers/usable-config.ts';
 import { ConfigKeeper } from './service/config-keeper.ts';
 import { openRun } from './run-parts.ts';
 import { startUsage } from './usage-parts.ts';
@@ -73,9 +73,9 @@ export async function startDaemon(paths: Paths, lastRun: string | null = null): 
 }
 
 async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | null): Promise<Daemon> {
-  const config = readConfig(paths.config);
-  const access = new AccessKeeper(config.access, process.getuid?.() ?? 0);
   const clock = systemClock;
+  const config = readUsableConfig(paths.config, clock);
+  const access = new AccessKeeper(config.access, process.getuid?.() ?? 0);
   const version = readVersion();
   const { redactor, logFile, logger, journal } = await openRun({ config, access, paths, clock, releasers });
 
@@ -83,6 +83,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
   const providers = createReloadableProviders(config);
   const keeper = new ConfigKeeper({
     path: paths.config,
+    read: () => readUsableConfig(paths.config, clock),
     initial: config,
     clock,
     logger,

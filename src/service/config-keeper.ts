@@ -5,7 +5,6 @@
 
 import { statSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
-import { readConfig } from '../base/config.ts';
 import type { Config } from '../base/config-schema.ts';
 import { AipassError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
@@ -24,6 +23,8 @@ export type ReloadOutcome =
 /** Says what a keeper works with. */
 export interface ConfigKeeperOptions {
   readonly path: string;
+  /** Reads the file; throws what is wrong with it, whatever of it would keep a daemon from starting. */
+  readonly read: () => Config;
   readonly initial: Config;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -100,7 +101,7 @@ export class ConfigKeeper {
   #reload(): ReloadOutcome {
     this.#seen = this.#fingerprint();
     try {
-      const next = readConfig(this.#options.path);
+      const next = this.#options.read();
       this.#options.apply(next);
       const change = compareConfigs(this.#current, next);
       this.#current = next;
