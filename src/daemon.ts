@@ -29,6 +29,7 @@ import { createDispatcher } from './operations/dispatcher.ts';
 import { KeyLookup } from './operations/key-lookup.ts';
 import { openPools } from './operations/open-pools.ts';
 import { recordRequests } from './operations/request-audit.ts';
+import { referenceWarnings } from './operations/reference-warnings.ts';
 import { configWarnings, keyWarnings } from './operations/standing-warnings.ts';
 import { tellLostSocket, tellReload, tellStranger } from './operations/daemon-audit.ts';
 import { createOperations } from './operations/table.ts';
@@ -201,6 +202,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
           ...closedWay(paths.runtime, access.servesOthers),
           ...[journal.warning(), logger.warning()].filter((warning) => warning !== null),
           ...templateWarnings(),
+          ...referenceWarnings(keeper.current, { vault, providers, lookup, paths }),
           ...configWarnings(keeper.current, paths),
           ...state.warnings,
         ],

@@ -15,6 +15,7 @@ import { askedWaitMs } from '../pools/verdict.ts';
 import type { CompletionFallback, CompletionParams, CompletionResult } from '../protocol/completion.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
+import { unknownProvider } from '../providers/unknown-provider.ts';
 import type { EventCaller, RawEvent } from '../usage/event.ts';
 import { attemptCompletion, type DeltaReceiver } from './attempt.ts';
 import { attemptEvent, unaskedEvent } from './completion-event.ts';
@@ -94,12 +95,13 @@ export class Completer {
   }
 
   async #tryRoute(route: Route, params: CompletionParams, control: CompleteControl): Promise<RouteEnd> {
-    const { providers, clock, retry, record } = this.#options;
+    const { providers, clock, retry, record, defaultProvider } = this.#options;
     const tried = new Set<string>();
     let last: FailedCompletion | undefined;
     let failures = 0;
     try {
-      const provider = providers.get(route.provider);
+      const provider = providers.find(route.provider);
+      if (!provider) throw unknownProvider(route.provider, providers.names(), defaultProvider);
       const start = clock.monotonic();
       for (;;) {
         const lease = await this.#lease(route, params, tried, start, control.signal);
