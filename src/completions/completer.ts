@@ -85,7 +85,7 @@ export class Completer {
     if (!end.isFinal) {
       for (const route of others) {
         const other = await this.#tryRoute(route, params, control);
-        if (other.kind === 'succeeded') return other.result;
+        if (other.kind === 'succeeded') return { ...other.result, fallback: route };
         if (control.signal.aborted) throw other.error;
         // What was begun cannot be taken back: its end is the caller's.
         if (other.isFinal) throw other.error;
