@@ -38,6 +38,7 @@ import { startRefreshing } from './refreshers/start.ts';
 import { createReloadableProviders } from './providers/reloadable.ts';
 import { readUsableConfig } from './providers/usable-config.ts';
 import { ConfigKeeper } from './service/config-keeper.ts';
+import { restartHint } from './service/restart-hint.ts';
 import { openRun } from './run-parts.ts';
 import { startUsage } from './usage-parts.ts';
 
@@ -76,7 +77,9 @@ export async function startDaemon(paths: Paths, lastRun: string | null = null): 
 async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | null): Promise<Daemon> {
   const clock = systemClock;
   const config = readUsableConfig(paths.config, clock);
-  const access = new AccessKeeper(config.access, process.getuid?.() ?? 0);
+  const uid = process.getuid?.() ?? 0;
+  const access = new AccessKeeper(config.access, uid);
+  const restart = restartHint({ env: process.env, pid: process.pid, uid });
   const version = readVersion();
   const { redactor, logFile, logger, journal } = await openRun({ config, access, paths, clock, releasers });
 
@@ -86,6 +89,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
     path: paths.config,
     read: () => readUsableConfig(paths.config, clock),
     initial: config,
+    restart,
     clock,
     logger,
     apply: (next) => {
@@ -193,6 +197,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
         record,
         retention,
         load: () => ({ connections: server.connections, requestsInFlight: server.requestsInFlight }),
+        restart,
         lastRun,
         auditEnd: () => journal.last,
         warnings: () => [

@@ -78,6 +78,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
         usage: createUsage({ usage: {} }, paths, clock, logger, redactor),
         accounts: { statuses: () => Promise.resolve([]), warnings: () => [] },
         load: () => ({ connections: 2, requestsInFlight: 1 }),
+        restart: 'r',
         lastRun: null,
         auditEnd: () => ({ seq: 0, hash: '' }),
         warnings: () => [{ subject: 'first', problem: 'p', hint: 'h' }],

@@ -24,7 +24,7 @@ function openKeeper(): { readonly keeper: ConfigKeeper; readonly applied: Config
   const logger = recordingLogger();
   return {
     applied,
-    keeper: new ConfigKeeper({ path, read, initial: read(), clock, logger, apply, onReload: () => {} }),
+    keeper: new ConfigKeeper({ path, read, initial: read(), restart: 'R', clock, logger, apply, onReload: () => {} }),
   };
 }
 
@@ -58,4 +58,11 @@ describe.each([
 it('the problem of a schedule names the setting and the file', async () => {
   await home.writeConfig({ schedules: { check: 'every day' } });
   expect(checkConfig(home.paths.config).finding.text).toContain(`"schedules.check" in ${home.paths.config}`);
+});
+
+it('a setting that needs a restart is a warning that says how this daemon is restarted', async () => {
+  const { keeper } = openKeeper();
+  await home.writeConfig({ log: { level: 'debug' } });
+  expect(keeper.reload()).toMatchObject({ kind: 'reloaded', needRestart: ['log.level'] });
+  expect(keeper.warnings()).toMatchObject([{ hint: 'restart the daemon: R' }]);
 });
