@@ -18,6 +18,11 @@ export interface KeyLookupOptions {
   readonly defaultProvider: string;
 }
 
+/** Returns the name of the variable that a provider's first key goes into. */
+export function variableOf(provider: string): string {
+  return `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
+}
+
 /** Finds keys by provider. */
 export class KeyLookup {
   readonly #options: KeyLookupOptions;
@@ -67,7 +72,7 @@ export class KeyLookup {
   /** Returns the error that says why a provider has no key, and how to give it one. */
   whyNone(provider: string): AipassError {
     const { vault, providers, paths } = this.#options;
-    const variable = `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
+    const variable = variableOf(provider);
     const placeholder = vault.placeholders().find((one) => one.provider === provider);
     if (placeholder) {
       return new AipassError('NOT_FOUND', `${placeholder.keyId} still holds the template's placeholder`, {

@@ -9,9 +9,10 @@ import type { Config } from '../base/config-schema.ts';
 import { nearest } from '../base/nearest.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Warning } from '../base/warning.ts';
+import { apiKeysOf } from '../credentials/api-keys.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Providers } from '../providers/registry.ts';
-import type { KeyLookup } from './key-lookup.ts';
+import { variableOf, type KeyLookup } from './key-lookup.ts';
 
 /** Is where names are looked up. */
 export interface KnownNames {
@@ -58,24 +59,33 @@ function* fallbackWarnings({ fallbacks }: Config, known: KnownNames): Generator<
   }
 }
 
-function* variableWarnings(config: Config, { vault, paths }: KnownNames): Generator<Warning> {
+function* variableWarnings(config: Config, { vault, providers, paths }: KnownNames): Generator<Warning> {
   const placeholders = new Set(vault.placeholders().map(({ keyId }) => keyId));
   for (const [name, { keys = {} }] of Object.entries(config.providers)) {
     const held = vault.keys(name).map(({ keyId }) => keyId);
     for (const variable of Object.keys(keys)) {
       // One that waits for its value is there.
       if (held.includes(variable) || placeholders.has(variable)) continue;
-      const other = vault.keys().find(({ keyId }) => keyId === variable)?.provider;
-      yield {
-        subject: `providers.${name}.keys.${variable}`,
-        problem: other === undefined ? `${paths.envFile} has no such key` : `this is a key of ${other}`,
-        hint:
-          other === undefined
-            ? `${meant(variable, held)}correct it in ${paths.config}, or add ${variable}=… to ${paths.envFile}`
-            : `move it to "providers.${other}.keys" in ${paths.config}`,
-      };
+      const subject = `providers.${name}.keys.${variable}`;
+      const correct = `${meant(variable, held)}correct it in ${paths.config}`;
+      const owner = providerOf(variable, providers.names());
+      if (owner === name) {
+        const hint = `${correct}, or add ${variable}=… to ${paths.envFile}`;
+        yield { subject, problem: `${paths.envFile} has no such key`, hint };
+      } else if (owner === undefined) {
+        const problem = `no key of ${name} has such a name: they are called ${variableOf(name)}, ${variableOf(name)}_2, …`;
+        yield { subject, problem, hint: correct };
+      } else {
+        const hint = `move it to "providers.${owner}.keys" in ${paths.config}`;
+        yield { subject, problem: `this is a key of ${owner}`, hint };
+      }
     }
   }
+}
+
+/** Returns the provider that a variable of that name would be a key of, if any. */
+function providerOf(variable: string, known: readonly string[]): string | undefined {
+  return apiKeysOf(new Map([[variable, '']]), known).placeholders[0]?.provider;
 }
 
 function meant(name: string, known: Iterable<string>): string {

@@ -87,7 +87,11 @@ describe('a name in the configuration', () => {
   it('of a variable that .env has not, or that belongs to another provider, is a warning', async () => {
     const settings = { weight: 2 };
     const { warnings, paths } = await judge(
-      { providers: { openrouter: { keys: { OPENROUTER_API_KEY_22: settings, GROQ_API_KEY: settings } } } },
+      {
+        providers: {
+          openrouter: { keys: { OPENROUTER_API_KEY_22: settings, GROQ_API_KEY: settings, NOSUCH: settings } },
+        },
+      },
       { OPENROUTER_API_KEY_2: KEY, GROQ_API_KEY: `gsk_${'0123456789abcdef'.repeat(3)}` },
     );
     expect(warnings).toEqual([
@@ -100,6 +104,11 @@ describe('a name in the configuration', () => {
         subject: 'providers.openrouter.keys.GROQ_API_KEY',
         problem: 'this is a key of groq',
         hint: `move it to "providers.groq.keys" in ${paths.config}`,
+      },
+      {
+        subject: 'providers.openrouter.keys.NOSUCH',
+        problem: expect.stringContaining('they are called OPENROUTER_API_KEY, OPENROUTER_API_KEY_2, …'),
+        hint: `correct it in ${paths.config}`,
       },
     ]);
   });
