@@ -30,7 +30,8 @@ const MAY_IMPORT = {
   ipc: ['base', 'protocol', 'callers', 'operations'],
   client: ['base', 'protocol'],
   service: ['base'],
-  doctor: ['base', 'protocol', 'audit'],
+  // doctor judges a configuration as the daemon does, and that includes the providers made from it.
+  doctor: ['base', 'protocol', 'audit', 'providers'],
   // install, doctor and audit must work where no daemon runs.
   cli: ['base', 'protocol', 'client', 'service', 'doctor', 'audit'],
 };

@@ -10,7 +10,6 @@ import { Gate } from './callers/gate.ts';
 import { quietStrangers } from './callers/stranger-log.ts';
 import { UserLimits, userLimits } from './callers/user-limits.ts';
 import { systemClock } from './base/clock.ts';
-import { readConfig } from './base/config.ts';
 import { EventHub } from './base/event-hub.ts';
 import type { Logger } from './base/logger.ts';
 import { startMemoryTidy } from './base/memory-tidy.ts';
@@ -30,13 +29,16 @@ import { createDispatcher } from './operations/dispatcher.ts';
 import { KeyLookup } from './operations/key-lookup.ts';
 import { openPools } from './operations/open-pools.ts';
 import { recordRequests } from './operations/request-audit.ts';
+import { referenceWarnings } from './operations/reference-warnings.ts';
 import { configWarnings, keyWarnings } from './operations/standing-warnings.ts';
 import { tellLostSocket, tellReload, tellStranger } from './operations/daemon-audit.ts';
 import { createOperations } from './operations/table.ts';
 import { PROTOCOL_VERSION } from './protocol/limits.ts';
 import { startRefreshing } from './refreshers/start.ts';
 import { createReloadableProviders } from './providers/reloadable.ts';
+import { readUsableConfig } from './providers/usable-config.ts';
 import { ConfigKeeper } from './service/config-keeper.ts';
+import { restartHint } from './service/restart-hint.ts';
 import { openRun } from './run-parts.ts';
 import { startUsage } from './usage-parts.ts';
 
@@ -73,9 +75,11 @@ export async function startDaemon(paths: Paths, lastRun: string | null = null): 
 }
 
 async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | null): Promise<Daemon> {
-  const config = readConfig(paths.config);
-  const access = new AccessKeeper(config.access, process.getuid?.() ?? 0);
   const clock = systemClock;
+  const config = readUsableConfig(paths.config, clock);
+  const uid = process.getuid?.() ?? 0;
+  const access = new AccessKeeper(config.access, uid);
+  const restart = restartHint({ env: process.env, pid: process.pid, uid });
   const version = readVersion();
   const { redactor, logFile, logger, journal } = await openRun({ config, access, paths, clock, releasers });
 
@@ -83,7 +87,9 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
   const providers = createReloadableProviders(config);
   const keeper = new ConfigKeeper({
     path: paths.config,
+    read: () => readUsableConfig(paths.config, clock),
     initial: config,
+    restart,
     clock,
     logger,
     apply: (next) => {
@@ -191,6 +197,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
         record,
         retention,
         load: () => ({ connections: server.connections, requestsInFlight: server.requestsInFlight }),
+        restart,
         lastRun,
         auditEnd: () => journal.last,
         warnings: () => [
@@ -200,6 +207,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
           ...closedWay(paths.runtime, access.servesOthers),
           ...[journal.warning(), logger.warning()].filter((warning) => warning !== null),
           ...templateWarnings(),
+          ...referenceWarnings(keeper.current, { vault, providers, lookup, paths }),
           ...configWarnings(keeper.current, paths),
           ...state.warnings,
         ],

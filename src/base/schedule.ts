@@ -32,9 +32,8 @@ export function startSchedule(
   options: ScheduleOptions,
 ): () => Promise<void> {
   const { name, logger, clock } = options;
-  const cron = parsePattern(pattern, name);
-  let next = nextRun(cron, clock.now());
-  if (next === null) throw new AipassError('BAD_REQUEST', `the schedule of ${name} never comes: "${pattern}"`);
+  const { cron, first } = readPattern(pattern, `the schedule of ${name}`, clock.now());
+  let next: number | null = first;
   let lastLook = clock.now();
   let running: Promise<void> | undefined;
   let cancel: (() => void) | undefined;
@@ -73,15 +72,22 @@ export function startSchedule(
   };
 }
 
-function parsePattern(pattern: string, name: string): Cron {
+/** Refuses what startSchedule would refuse; `what` names the pattern in the message, `now` is epoch milliseconds. */
+export function assertSchedule(pattern: string, what: string, now: number): void {
+  readPattern(pattern, what, now);
+}
+
+function readPattern(pattern: string, what: string, now: number): { readonly cron: Cron; readonly first: number } {
+  const hint = 'write five fields such as "*/5 * * * *" (minute, hour, day, month, weekday)';
+  let cron: Cron;
   try {
-    return new Cron(pattern, { paused: true });
+    cron = new Cron(pattern, { paused: true });
   } catch (error) {
-    throw new AipassError('BAD_REQUEST', `the schedule of ${name} is no cron pattern: "${pattern}"`, {
-      hint: 'write five fields such as "*/5 * * * *" (minute, hour, day, month, weekday)',
-      cause: error,
-    });
+    throw new AipassError('BAD_REQUEST', `${what} is no cron pattern: "${pattern}"`, { hint, cause: error });
   }
+  const first = nextRun(cron, now);
+  if (first === null) throw new AipassError('BAD_REQUEST', `${what} never comes: "${pattern}"`, { hint });
+  return { cron, first };
 }
 
 function nextRun(cron: Cron, after: number): number | null {

@@ -77,6 +77,11 @@ export class Output {
     this.#stderr.write(`\r\x1b[K[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${done}/${total}`);
   }
 
+  /** Prints what people should know besides the result, and need not mend. */
+  note(text: string): void {
+    this.#stderr.write(`${plainText(text, 2000)}\n`);
+  }
+
   /** Prints a warning with its hint. */
   warn(problem: string, hint?: string): void {
     this.#stderr.write(`warning: ${problem}\n`);

@@ -15,6 +15,7 @@ import { askedWaitMs } from '../pools/verdict.ts';
 import type { CompletionFallback, CompletionParams, CompletionResult } from '../protocol/completion.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
+import { unknownProvider } from '../providers/unknown-provider.ts';
 import type { EventCaller, RawEvent } from '../usage/event.ts';
 import { attemptCompletion, type DeltaReceiver } from './attempt.ts';
 import { attemptEvent, unaskedEvent } from './completion-event.ts';
@@ -78,35 +79,34 @@ export class Completer {
    */
   async complete(params: CompletionParams, control: CompleteControl): Promise<CompletionResult> {
     const { defaultProvider, fallbacks, record } = this.#options;
-    const routes = routesOf(params, defaultProvider, fallbacks ?? []);
-    let first: Extract<RouteEnd, { kind: 'failed' }> | undefined;
-    let wasAsked = false;
-    let error: AipassError | undefined;
-    for (const route of routes) {
-      const end = await this.#tryRoute(route, params, control);
-      if (end.kind === 'succeeded') return end.result;
-      first ??= end;
-      wasAsked ||= end.wasAsked;
-      // What was begun, or ended by its caller, is the caller's to know; else the first route says why.
-      error = end.isFinal || control.signal.aborted ? end.error : first.error;
-      if (end.isFinal || control.signal.aborted) break;
+    const [first, ...others] = routesOf(params, defaultProvider, fallbacks ?? []);
+    const end = await this.#tryRoute(first, params, control);
+    if (end.kind === 'succeeded') return end.result;
+    let { error, wasAsked } = end;
+    for (const route of end.isFinal ? [] : others) {
+      const other = await this.#tryRoute(route, params, control);
+      if (other.kind === 'succeeded') return { ...other.result, fallback: route };
+      wasAsked ||= other.wasAsked;
+      if (!control.signal.aborted && !other.isFinal) continue;
+      // What was begun cannot be taken back: its end is the caller's.
+      error = other.error;
+      break;
     }
-    if (!first || !error) throw new TypeError('a completion has a route');
     if (!wasAsked) {
       const { caller = {} } = control;
-      const [{ provider, model }] = routes;
-      record(unaskedEvent({ caller, provider, keyId: null, model }, first.error));
+      record(unaskedEvent({ caller, provider: first.provider, keyId: null, model: first.model }, end.error));
     }
     throw error;
   }
 
   async #tryRoute(route: Route, params: CompletionParams, control: CompleteControl): Promise<RouteEnd> {
-    const { providers, clock, retry } = this.#options;
+    const { providers, clock, retry, defaultProvider } = this.#options;
     const tried = new Set<string>();
     let last: FailedCompletion | undefined;
     let failures = 0;
     try {
-      const provider = providers.get(route.provider);
+      const provider = providers.find(route.provider);
+      if (!provider) throw unknownProvider(route.provider, providers.names(), defaultProvider);
       const start = clock.monotonic();
       for (;;) {
         const lease = await this.#lease(route, params, tried, start, control.signal);

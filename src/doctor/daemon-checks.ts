@@ -28,7 +28,7 @@ export async function checkDaemon(
     findings.push(
       warning(
         `it is version ${status.version}, installed is ${installed}`,
-        'restart it: systemctl --user restart aipassd',
+        status.restart === undefined ? 'restart it' : `restart it: ${status.restart}`,
       ),
     );
   }

@@ -3,17 +3,18 @@
  */
 
 import { open } from 'node:fs/promises';
-import { readConfig } from '../base/config.ts';
+import { systemClock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { readLines } from '../audit/lines.ts';
 import { verifyAudit } from '../audit/verify.ts';
+import { readUsableConfig } from '../providers/usable-config.ts';
 import { findingsOf, type Finding } from './finding.ts';
 
 /** Checks that the configuration can be used, and tells whether it lets other users ask. */
 export function checkConfig(path: string): { readonly finding: Finding; readonly servesOthers: boolean } {
   const { ok, problem } = findingsOf('configuration');
   try {
-    const { access } = readConfig(path);
+    const { access } = readUsableConfig(path, systemClock);
     return {
       finding: ok(`${path} is in order`),
       servesOthers: Object.values(access).some((list) => list.users.length + list.groups.length > 0),

@@ -3,12 +3,12 @@
  */
 
 import { AipassError } from '../base/errors.ts';
-import { nearest } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Paths } from '../base/paths.ts';
 import type { ApiKey } from '../credentials/api-keys.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Providers } from '../providers/registry.ts';
+import { unknownProvider } from '../providers/unknown-provider.ts';
 
 /** Is what the look-up needs. */
 export interface KeyLookupOptions {
@@ -16,6 +16,11 @@ export interface KeyLookupOptions {
   readonly providers: Providers;
   readonly paths: Paths;
   readonly defaultProvider: string;
+}
+
+/** Returns the name of the variable that a provider's first key goes into. */
+export function variableOf(provider: string): string {
+  return `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
 }
 
 /** Finds keys by provider. */
@@ -32,20 +37,20 @@ export class KeyLookup {
    * @throws AipassError NOT_FOUND for a name that neither the registry nor the vault knows.
    */
   resolve(provider: string | undefined): string {
-    const name = provider ?? this.#options.defaultProvider;
+    const { providers, vault, defaultProvider } = this.#options;
+    const name = provider ?? defaultProvider;
+    if (this.isKnown(name)) return name;
+    throw unknownProvider(name, [...providers.names(), ...vault.keys().map((key) => key.provider)], defaultProvider);
+  }
+
+  /** Tells whether the registry or the vault knows a provider of that name. */
+  isKnown(name: string): boolean {
     const { providers, vault } = this.#options;
-    if (
-      providers.find(name) ||
+    return (
+      providers.find(name) !== undefined ||
       vault.keys(name).length > 0 ||
       vault.placeholders().some((one) => one.provider === name)
-    ) {
-      return name;
-    }
-    const shown = plainText(name, 64);
-    const near = nearest(shown, [...providers.names(), ...vault.keys().map((key) => key.provider)]);
-    throw new AipassError('NOT_FOUND', `unknown provider "${shown}"`, {
-      hint: near === undefined ? 'see: aipassd list-providers' : `did you mean "${near}"?`,
-    });
+    );
   }
 
   /**
@@ -67,7 +72,7 @@ export class KeyLookup {
   /** Returns the error that says why a provider has no key, and how to give it one. */
   whyNone(provider: string): AipassError {
     const { vault, providers, paths } = this.#options;
-    const variable = `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
+    const variable = variableOf(provider);
     const placeholder = vault.placeholders().find((one) => one.provider === provider);
     if (placeholder) {
       return new AipassError('NOT_FOUND', `${placeholder.keyId} still holds the template's placeholder`, {

@@ -30,6 +30,8 @@ export interface StatusOptions {
   readonly accounts: Pick<Accounts, 'statuses' | 'warnings'>;
   /** Counts what the doors have open. */
   readonly load: () => { readonly connections: number; readonly requestsInFlight: number };
+  /** Is what restarts this daemon. */
+  readonly restart: string;
   /** Says how the run before this one ended, where that is known. */
   readonly lastRun: string | null;
   /** Is the last line of the audit. */
@@ -67,6 +69,7 @@ export function statusOperation(options: StatusOptions): AnyOperation[] {
           secrets: { count: vault.secretNames().length },
           accounts,
           audit: options.auditEnd(),
+          restart: options.restart,
           lastRun: options.lastRun,
           usage: options.usage.status(),
           warnings: [

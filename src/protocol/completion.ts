@@ -76,6 +76,8 @@ export interface CompletionResult {
   readonly provider: string;
   /** Is the key that paid, by the name of its variable; null for a provider that needs none. */
   readonly keyId: string | null;
+  /** Is the fallback that answered, as it was named; absent where whom the request asked for did. */
+  readonly fallback?: { readonly provider: string; readonly model: string };
 }
 
 /** Is one finished tool call; `arguments` is the JSON text that the model wrote, unparsed. */

@@ -35,6 +35,8 @@ export interface Status {
   readonly accounts: readonly AccountStatus[];
   /** Is the last line of the audit, by number and SHA-256: lines missing at the end of the file show against it. */
   readonly audit: { readonly seq: number; readonly hash: string };
+  /** Is what restarts this daemon, a command where there is one; absent where the daemon is older than the field. */
+  readonly restart?: string;
   /** Says how the run before this one ended, or null where nothing is known of one. */
   readonly lastRun: string | null;
   readonly usage: UsageStatusReport;

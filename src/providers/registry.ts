@@ -7,9 +7,9 @@
 import type { Config, ProviderConfig } from '../base/config-schema.ts';
 import { AipassError } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
-import { plainText } from '../base/plain-text.ts';
 import { CATALOGUE, type CatalogueEntry, type KeyCheckEntry } from './catalogue.ts';
 import { DEFAULT_TIMEOUT_MS, type KeyCheck, type Provider } from './provider.ts';
+import { unknownProvider } from './unknown-provider.ts';
 
 /** Knows the providers. */
 export interface Providers {
@@ -153,16 +153,5 @@ function withoutBaseUrl(name: string): AipassError {
       near === undefined
         ? `add "providers.${name}.baseUrl" to the configuration: where its OpenAI-compatible endpoints begin`
         : `did you mean "${near}"? A new provider needs "providers.${name}.baseUrl"`,
-  });
-}
-
-function unknownProvider(name: string, known: Iterable<string>): AipassError {
-  const shown = plainText(name, 64);
-  const near = nearest(shown, known);
-  return new AipassError('NOT_FOUND', `unknown provider "${shown}"`, {
-    hint:
-      near === undefined
-        ? 'see: aipassd list-providers, or describe it under "providers" in the configuration'
-        : `did you mean "${near}"?`,
   });
 }

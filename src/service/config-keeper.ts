@@ -5,7 +5,6 @@
 
 import { statSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
-import { readConfig } from '../base/config.ts';
 import type { Config } from '../base/config-schema.ts';
 import { AipassError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
@@ -24,7 +23,11 @@ export type ReloadOutcome =
 /** Says what a keeper works with. */
 export interface ConfigKeeperOptions {
   readonly path: string;
+  /** Reads the file; throws what is wrong with it, whatever of it would keep a daemon from starting. */
+  readonly read: () => Config;
   readonly initial: Config;
+  /** Is what restarts this daemon, for hints. */
+  readonly restart: string;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Puts a configuration to use; throws what keeps it from being used, and has changed nothing then. */
@@ -84,7 +87,7 @@ export class ConfigKeeper {
 
   /** Lists what is wrong with the file, and what waits for a restart. */
   warnings(): Warning[] {
-    const { path } = this.#options;
+    const { path, restart } = this.#options;
     const warnings: Warning[] = [];
     if (this.#failure !== null) {
       const problem = `${this.#failure.message}; the configuration from before stays in use`;
@@ -92,7 +95,7 @@ export class ConfigKeeper {
     }
     if (this.#pending.length > 0) {
       const problem = `these settings changed and need a restart: ${this.#pending.join(', ')}`;
-      warnings.push({ subject: path, problem, hint: 'restart the daemon: systemctl --user restart aipassd' });
+      warnings.push({ subject: path, problem, hint: `restart the daemon: ${restart}` });
     }
     return warnings;
   }
@@ -100,7 +103,7 @@ export class ConfigKeeper {
   #reload(): ReloadOutcome {
     this.#seen = this.#fingerprint();
     try {
-      const next = readConfig(this.#options.path);
+      const next = this.#options.read();
       this.#options.apply(next);
       const change = compareConfigs(this.#current, next);
       this.#current = next;

@@ -25,7 +25,8 @@ const PROGRAM_LIMIT_MS = 60_000;
 /**
  * Carries out the steps in order, yielding what became of each as soon as it is known.
  *
- * @throws AipassError FORBIDDEN where rights are missing, NOT_FOUND where a program is, INTERNAL where one fails.
+ * @throws AipassError FORBIDDEN where rights are missing, NOT_FOUND where a program or what the plan needs is, INTERNAL
+ * where a program fails.
  */
 export async function* executePlan(steps: readonly Step[], run: RunProgram = runProgram): AsyncGenerator<Done> {
   let changed = false;
@@ -48,6 +49,8 @@ export function describeStep(step: Step): string {
       return `rm ${step.path}${step.text === undefined ? '' : ' (where it is unchanged)'}`;
     case 'run':
       return `${step.argv.join(' ')}${step.when === undefined ? '' : ` (where a file was ${step.when})`}`;
+    case 'need':
+      return `${step.argv.join(' ')} (where it fails, nothing is done)`;
     case 'say':
       return step.text;
   }
@@ -57,6 +60,8 @@ async function executeStep(step: Step, changed: boolean, run: RunProgram): Promi
   switch (step.kind) {
     case 'say':
       return { kind: 'said', text: step.text };
+    case 'need':
+      return assertNeed(step, run);
     case 'folder':
       return withRights(step.path, () => makeFolder(step.path, step.mode));
     case 'write':
@@ -106,13 +111,24 @@ async function removeText(step: Extract<Step, { kind: 'remove' }>): Promise<Done
 }
 
 async function runStep(argv: readonly string[], tolerate: boolean, run: RunProgram): Promise<Done> {
-  const { code, stderr } = await run(argv);
-  if (code === 0) return { kind: 'did', text: `ran ${argv.join(' ')}` };
-  const reason = plainText(stderr, 300) || `exit status ${code ?? 'none'}`;
+  const ended = await run(argv);
+  if (ended.code === 0) return { kind: 'did', text: `ran ${argv.join(' ')}` };
+  const reason = reasonOf(ended);
   if (tolerate) return { kind: 'unchanged', text: `${argv.join(' ')}: ${reason}` };
   throw new AipassError('INTERNAL', `${argv.join(' ')} failed: ${reason}`, {
     hint: `run it by hand; ${argv[0] === 'launchctl' ? 'launchctl print and the log' : 'systemctl status and journalctl'} say more`,
   });
+}
+
+async function assertNeed(step: Extract<Step, { kind: 'need' }>, run: RunProgram): Promise<null> {
+  const ended = await run(step.argv);
+  if (ended.code === 0) return null;
+  throw new AipassError('NOT_FOUND', `${step.problem}: ${reasonOf(ended)}`, { hint: step.hint });
+}
+
+/** Returns why a program failed, in its own words where it had any. */
+function reasonOf({ code, stderr }: Awaited<ReturnType<RunProgram>>): string {
+  return plainText(stderr, 300) || `exit status ${code ?? 'none'}`;
 }
 
 /** Reads a file, or returns null where there is none. A symbolic link is followed for reading and replaced by writing. */

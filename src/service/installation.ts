@@ -3,7 +3,7 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
+import { homedir, userInfo } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AipassError } from '../base/errors.ts';
@@ -48,6 +48,7 @@ export function describeInstallation({ system, paths }: InstallRequest): Install
   const command = [process.execPath, join(PACKAGE, 'dist', 'cli.js')];
   if (system) assertReachable(command);
   const home = homedir();
+  const uid = process.getuid?.() ?? 0;
   const used = system ? SYSTEM_PATHS : paths;
   const service: ServiceFacts = {
     command,
@@ -57,12 +58,22 @@ export function describeInstallation({ system, paths }: InstallRequest): Install
   return {
     scope,
     home,
-    uid: process.getuid?.() ?? 0,
+    uid,
+    user: userName(uid),
     text: printService(scope, service, home),
     folders: system ? [] : [paths.secretsRoot, paths.secrets, paths.state],
     configHome: configHome(home),
     logFile: used.log,
   };
+}
+
+/** Returns the name of this process's user; one without an entry in the list of users goes by the number. */
+function userName(uid: number): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(uid);
+  }
 }
 
 function printService(scope: InstallFacts['scope'], service: ServiceFacts, home: string): string {

@@ -31,6 +31,8 @@ export type Step =
       readonly tolerate?: boolean;
       readonly when?: 'changed' | 'unchanged';
     }
+  /** Runs a program that changes nothing; where it fails, nothing of what follows can be done, and `problem` says why. */
+  | { readonly kind: 'need'; readonly argv: readonly string[]; readonly problem: string; readonly hint: string }
   /** Says something that is so, or left to people. */
   | { readonly kind: 'say'; readonly text: string };
 
@@ -39,6 +41,8 @@ export interface InstallFacts {
   readonly scope: 'systemd-user' | 'systemd-system' | 'launchd';
   readonly home: string;
   readonly uid: number;
+  /** Is the user's name, or the number where it has none. */
+  readonly user: string;
   /** Is the unit or the plist, filled in. */
   readonly text: string;
   /** Lists the user's folders that the service writes. */
@@ -87,9 +91,16 @@ export function planInstall(facts: InstallFacts): readonly Step[] {
   ];
   switch (facts.scope) {
     case 'systemd-user':
-      return [...own, ...write, ...startUnit(['systemctl', '--user']), logs(facts, 'journalctl --user -u aipassd')];
+      return [
+        needUserManager(facts),
+        ...own,
+        ...write,
+        ...startUnit(['systemctl', '--user']),
+        logs(facts, 'journalctl --user -u aipassd'),
+      ];
     case 'systemd-system':
       return [
+        NEED_SYSTEMD,
         { kind: 'folder', path: dirname(SYSUSERS_FILE), mode: 0o755 },
         { kind: 'write', path: SYSUSERS_FILE, text: SYSTEM_USER, mode: 0o644 },
         { kind: 'run', argv: ['systemd-sysusers', SYSUSERS_FILE] },
@@ -140,6 +151,25 @@ export function planUninstall(facts: InstallFacts): readonly Step[] {
       ];
   }
 }
+
+/** Comes before anything is written: without a manager to start it, an installation would be half of one. */
+function needUserManager({ uid, user }: InstallFacts): Step {
+  return {
+    kind: 'need',
+    argv: ['systemctl', '--user', 'show-environment'],
+    problem: `there is no session of ${user} here, and so no service manager`,
+    hint:
+      `log in as ${user} (su and sudo open no session), or: sudo loginctl enable-linger ${user} and ` +
+      `export XDG_RUNTIME_DIR=/run/user/${uid}; without a service manager: aipassd run`,
+  };
+}
+
+const NEED_SYSTEMD: Step = {
+  kind: 'need',
+  argv: ['systemctl', 'show-environment'],
+  problem: 'systemd does not answer for this machine',
+  hint: 'where another program starts services, have it start "aipassd run"',
+};
 
 function startUnit(systemctl: readonly string[]): Step[] {
   return [

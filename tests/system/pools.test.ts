@@ -147,8 +147,8 @@ test('a stream that fails before its first byte goes on with the next key, one t
   expect(running.provider.requests.map(({ key }) => key)).toEqual(['lk-pool-value-1', 'lk-pool-value-2']);
 });
 
-test('a request falls back to another model, and to another provider', async () => {
-  await using running = await startPool(1);
+test('a request falls back to another model, and to another provider; the command line says who answered', async () => {
+  await using running = await Running.start({ fallbacks: [{ provider: 'groq', model: 'x' }, { model: 'm-2' }] });
   const aipass = await running.connect();
   running.provider.answerWith(({ body }) =>
     JSON.stringify(body).includes('"m-1"') ? refusalOf(503, 'overloaded') : completionOf('from the other one'),
@@ -156,6 +156,11 @@ test('a request falls back to another model, and to another provider', async () 
   const result = await aipass.complete({ ...CHAT, fallbacks: [{ provider: 'nobody', model: 'x' }, 'm-2'] });
   expect(result.content).toBe('from the other one');
   expect(running.provider.requests.at(-1)?.body).not.toHaveProperty('fallbacks');
+
+  const note = 'answered by local, model m-2 (a fallback)\n';
+  const called = { code: 0, stdout: 'from the other one\n', stderr: note };
+  expect(await running.cli(['call', 'hello', '-m', 'm-1'])).toMatchObject(called);
+  expect(await running.cli(['call', 'hello', '-m', 'm-1', '--stream'])).toMatchObject(called);
 });
 
 test('a caller may wait for a key', async () => {

@@ -39,6 +39,7 @@ const ask = (user: User) => ({
 tell('member', ask(member));
 tell('trusted', ask(trusted));
 tell('stranger', ask(stranger));
+tell('status', root('status', '--json').stdout);
 tell('doctor', root('doctor', '--system', '--offline', '--json'));
 tell("member's doctor", aipassd(member, SYSTEM, 'doctor', '--offline', '--json'));
 tell('files', run('setpriv', '--reuid', 'member', '--regid', 'member', '--init-groups', 'ls', '/var/lib/aipassd').code);

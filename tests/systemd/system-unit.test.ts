@@ -19,6 +19,10 @@ describe('the host-wide unit, in a real systemd', () => {
     expect(found.get('install again')).not.toContain('changed');
   });
 
+  it('knows that it is restarted as a service of the machine', () => {
+    expect(String(found.get('status'))).toContain('"restart": "sudo systemctl restart aipassd"');
+  });
+
   it('takes new rights at a reload', () => {
     expect(found.get('reload')).toBe(0);
   });

@@ -2,7 +2,7 @@
  * Runs inside the booted systemd: installs aipassd as a user does, and finds out what becomes of it.
  */
 
-import { chmodSync, chownSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import {
   CLI,
   NODE,
@@ -41,6 +41,10 @@ tell(
   'print changes nothing',
   printed.code === 0 && printed.stdout.includes('ExecStart=') && show(UNIT, alice)['ActiveState'] === 'inactive',
 );
+
+const noSession = aipassd(alice, { XDG_RUNTIME_DIR: '/nowhere' }, 'install');
+const unitFolder = `${alice.home}/.config/systemd`;
+tell('install without a session', { ...noSession, isWritten: existsSync(unitFolder) });
 
 const installed = aipassd(alice, {}, 'install');
 tell('install', { code: installed.code, stdout: installed.stdout, stderr: installed.stderr });

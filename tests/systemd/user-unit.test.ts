@@ -62,9 +62,18 @@ describe('the user unit, in a real systemd', () => {
     expect(JSON.stringify(found.get('wrong configuration'))).toContain('limitz');
   });
 
+  it('is not begun where its user has no session, with a hint how to get one', () => {
+    expect(found.get('install without a session')).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('loginctl enable-linger alice'),
+      isWritten: false,
+    });
+  });
+
   it('is started again after SIGKILL, and knows how the run before ended', () => {
     expect(found.get('SIGKILL')).toEqual({ restarted: true, key: true });
     expect(String(found.get('last run'))).toContain('was killed');
+    expect(String(found.get('last run'))).toContain('"restart": "systemctl --user restart aipassd"');
   });
 
   it('is started again by the watchdog after its event loop stood still', () => {

@@ -61,6 +61,7 @@ export const call: Verb = {
     const result = await aipass.complete(params);
     if (args.flag('json')) {
       out.json(result);
+      noteFallback(result, out);
       return 0;
     }
     if (result.content) out.text(result.content.endsWith('\n') ? result.content : `${result.content}\n`);
@@ -69,8 +70,15 @@ export const call: Verb = {
   },
 };
 
+/** Says who answered, where that is not who was asked. */
+function noteFallback({ fallback }: CompletionResult, out: Output): void {
+  if (fallback) out.note(`answered by ${fallback.provider}, model ${fallback.model} (a fallback)`);
+}
+
 /** Prints what an answer holds besides text: tool calls as a document, a refusal and the lack of all as a warning. */
-function showRest({ content, toolCalls, refusal, finishReason }: CompletionResult, out: Output): void {
+function showRest(result: CompletionResult, out: Output): void {
+  noteFallback(result, out);
+  const { content, toolCalls, refusal, finishReason } = result;
   if (toolCalls.length > 0) out.json(toolCalls);
   if (refusal !== undefined) out.warn('the model refused', refusal);
   else if (!content && toolCalls.length === 0)

@@ -217,6 +217,15 @@ describe('a request', () => {
     expect(fixture.upstream.requests).toEqual([]);
   });
 
+  test('to a default provider that is unknown says where its name comes from', async () => {
+    await using fixture = await startFixture({ defaultProvider: 'opnrouter' });
+    expect(await fixture.failure()).toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('"defaultProvider" in the configuration'),
+      hint: expect.stringContaining('did you mean "openrouter"?'),
+    });
+  });
+
   test('with a key that no header can carry is not sent', async () => {
     await using fixture = await startFixture({ key: 'sk-or-v1-“quoted”' });
     const error = await fixture.failure();

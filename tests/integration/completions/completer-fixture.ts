@@ -43,7 +43,12 @@ export interface Fixture extends AsyncDisposable {
 
 /** Starts one; `openrouter` is where the loopback provider stands, described further by `config`. */
 export async function startFixture(
-  options: { readonly config?: Partial<ProviderConfig>; readonly clock?: Clock; readonly key?: string | null } = {},
+  options: {
+    readonly config?: Partial<ProviderConfig>;
+    readonly clock?: Clock;
+    readonly key?: string | null;
+    readonly defaultProvider?: string;
+  } = {},
 ): Promise<Fixture> {
   const upstream = await startLoopbackProvider();
   const settled: LeaseOutcome[] = [];
@@ -65,7 +70,7 @@ export async function startFixture(
     },
     redactor,
     clock: options.clock ?? systemClock,
-    defaultProvider: 'openrouter',
+    defaultProvider: options.defaultProvider ?? 'openrouter',
     record: (event) => recorded.push(event),
   });
   const ask: Fixture['ask'] = (params = {}, control = {}) =>

@@ -88,7 +88,9 @@ describe('a tired key', () => {
   test.each([401, 402, 403, 429])('that is refused with %i gives way to the next one at once', async (status) => {
     await using over = await start(3);
     over.upstream.answerWith(refusing([1, 2], refusalOf(status, 'no', { 'retry-after': '60' })));
-    expect((await over.ask()).keyId).toBe(keyId(3));
+    const result = await over.ask({ fallbacks: ['another'] });
+    expect(result.keyId).toBe(keyId(3));
+    expect(result).not.toHaveProperty('fallback');
     expect(over.asked()).toEqual([1, 2, 3]);
     expect((await over.ask()).keyId).toBe(keyId(3));
   });
@@ -223,7 +225,7 @@ describe('a failing provider', () => {
   test('gives way to a fallback, of which each is asked once', async () => {
     await using over = await start(1, {}, 'http://127.0.0.1:9/v1');
     const result = await over.ask({ fallbacks: [{ model: 'm' }, { provider: 'spare' }] });
-    expect(result).toMatchObject({ content: 'pong', provider: 'spare' });
+    expect(result).toMatchObject({ content: 'pong', provider: 'spare', fallback: { provider: 'spare', model: 'm' } });
     expect(over.asked()).toHaveLength(1);
   });
 });

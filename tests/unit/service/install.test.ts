@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -32,6 +32,7 @@ beforeEach(() => {
     scope: 'systemd-user',
     home,
     uid: 1000,
+    user: 'alice',
     text: '[Service]\n',
     folders: [join(home, '.secrets'), join(home, '.local', 'state', 'aipassd')],
     configHome: join(home, '.config'),
@@ -48,6 +49,7 @@ it('an installation writes the unit, makes its folders, and enables and starts i
   expect(statSync(unit).mode & 0o777).toBe(0o644);
   expect(statSync(join(home, '.secrets')).mode & 0o777).toBe(0o700);
   expect(ran).toEqual([
+    'systemctl --user show-environment',
     'systemctl --user daemon-reload',
     'systemctl --user enable aipassd.service',
     'systemctl --user restart aipassd.service',
@@ -59,9 +61,11 @@ it('an installation writes the unit, makes its folders, and enables and starts i
 it('a second installation changes nothing and restarts nothing', async () => {
   await execute(planInstall(facts));
   const done = await execute(planInstall(facts));
-  expect(ran).toEqual(['systemctl --user enable aipassd.service', 'systemctl --user start aipassd.service']);
+  const [asked, ...changing] = ran;
+  expect(asked).toBe('systemctl --user show-environment');
+  expect(changing).toEqual(['systemctl --user enable aipassd.service', 'systemctl --user start aipassd.service']);
   expect(done.filter((step) => step.kind === 'did').map((step) => step.text)).toEqual(
-    ran.map((command) => `ran ${command}`),
+    changing.map((command) => `ran ${command}`),
   );
 });
 
@@ -82,6 +86,26 @@ it('removing takes the unit back and keeps what people put there, also when done
   fails = (command) => command.includes('disable') || command.includes('reset-failed');
   const again = await execute(planUninstall(facts));
   expect(again.filter((step) => step.kind === 'did')).toEqual([]);
+});
+
+it('where the user has no session, an installation writes nothing, and says how to get one', async () => {
+  fails = (command) => command.startsWith('systemctl --user');
+  await expect(execute(planInstall(facts))).rejects.toMatchObject({
+    code: 'NOT_FOUND',
+    message: 'there is no session of alice here, and so no service manager: Unit not loaded.',
+    hint: expect.stringMatching(/log in as alice .*loginctl enable-linger alice .*aipassd run/),
+  });
+  expect(readdirSync(home)).toEqual([]);
+});
+
+it('where systemd does not run the machine, an installation for all of it begins nothing', async () => {
+  fails = (command) => command === 'systemctl show-environment';
+  const plan = planInstall({ ...facts, scope: 'systemd-system' });
+  await expect(execute(plan)).rejects.toMatchObject({
+    code: 'NOT_FOUND',
+    hint: expect.stringContaining('aipassd run'),
+  });
+  expect(ran).toEqual(['systemctl show-environment']);
 });
 
 it('a program that fails ends the installation with what it said', async () => {
