@@ -7,6 +7,7 @@
 
 import { AipassError } from '../base/errors.ts';
 import type { PoolLease, PoolLeaseParams, PoolSettleParams, ReportedOutcome } from '../protocol/pool.ts';
+import { createDeferred } from './deferred.ts';
 import { cancelled } from './failures.ts';
 import { isAsyncIterable, watchIteration } from './watched-iteration.ts';
 
@@ -87,7 +88,7 @@ export class PooledCaller {
     if (signal?.aborted) throw cancelled(signal);
     const leasing = this.#lender.lease({ provider: this.#provider, model, maxWaitMs, exclude: [...exclude] });
     if (!signal) return leasing;
-    const { promise, reject } = Promise.withResolvers<never>();
+    const { promise, reject } = createDeferred<never>();
     const onAbort = (): void => {
       reject(cancelled(signal));
       leasing.then(
