@@ -32,7 +32,7 @@ export type {
   QuotaInfo,
   RestInfo,
 } from '../protocol/pool.ts';
-export type { PooledOptions } from './pooled-caller.ts';
+export type { PooledOptions, ThrownError } from './pooled-caller.ts';
 export type { Pooled } from './pooled.ts';
 export type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from '../protocol/provider.ts';
 export type { Status } from '../protocol/status.ts';

@@ -18,6 +18,9 @@ export interface KeyLookupOptions {
   readonly defaultProvider: string;
 }
 
+/** Matches a name that a variable of `.env` can give a key to. */
+const KEYED_NAME = /^[a-z0-9][a-z0-9_-]*$/;
+
 /** Finds keys by provider. */
 export class KeyLookup {
   readonly #options: KeyLookupOptions;
@@ -43,9 +46,16 @@ export class KeyLookup {
     }
     const shown = plainText(name, 64);
     const near = nearest(shown, [...providers.names(), ...vault.keys().map((key) => key.provider)]);
-    throw new AipassError('NOT_FOUND', `unknown provider "${shown}"`, {
-      hint: near === undefined ? 'see: aipassd list-providers' : `did you mean "${near}"?`,
-    });
+    // The vault takes keys of any name, so one that is no slip of the finger only lacks its key.
+    const give = KEYED_NAME.test(name) ? this.#giveKey(name) : undefined;
+    const known = 'see: aipassd list-providers';
+    const hint =
+      near === undefined
+        ? give === undefined
+          ? known
+          : `any name may have a key: ${give}; for those that are built in ${known}`
+        : `did you mean "${near}"?${give === undefined ? '' : ` Else ${give}`}`;
+    throw new AipassError('NOT_FOUND', `unknown provider "${shown}"`, { hint });
   }
 
   /**
@@ -67,7 +77,6 @@ export class KeyLookup {
   /** Returns the error that says why a provider has no key, and how to give it one. */
   whyNone(provider: string): AipassError {
     const { vault, providers, paths } = this.#options;
-    const variable = `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
     const placeholder = vault.placeholders().find((one) => one.provider === provider);
     if (placeholder) {
       return new AipassError('NOT_FOUND', `${placeholder.keyId} still holds the template's placeholder`, {
@@ -76,11 +85,15 @@ export class KeyLookup {
     }
     if (providers.find(provider)?.needsKey === false) {
       return new AipassError('NOT_FOUND', `${provider} has no key, and needs none`, {
-        hint: `to give it one, add ${variable}=… to ${paths.envFile}`,
+        hint: `to give it one, ${this.#giveKey(provider)}`,
       });
     }
     return new AipassError('NOT_FOUND', `no API key for ${provider}`, {
-      hint: `add ${variable}=… to ${paths.envFile} (aipassd init makes the file)`,
+      hint: `${this.#giveKey(provider)} (aipassd init makes the file)`,
     });
+  }
+
+  #giveKey(provider: string): string {
+    return `add ${provider.toUpperCase().replaceAll('-', '_')}_API_KEY=… to ${this.#options.paths.envFile}`;
   }
 }
