@@ -18,15 +18,12 @@ export function printFigures(figures: UsageFigures, words: { readonly prefix: st
   const { tokens, latencyMs } = figures;
   const rows = [
     [`${words.prefix} Requests:`, String(figures.requests)],
-    [`${words.prefix} Cost:`, printCost(figures.costMicros) + unknownPart(figures.requests, figures.costKnownFor)],
+    [`${words.prefix} Cost:`, partlyKnown(printCost(figures.costMicros), figures.requests, figures.costKnownFor)],
     [
       `${words.prefix} Tokens:`,
-      String(tokens.prompt + tokens.completion) + unknownPart(figures.requests, tokens.knownFor),
+      partlyKnown(String(tokens.prompt + tokens.completion), figures.requests, tokens.knownFor),
     ],
-    [
-      '  by kind:',
-      `prompt ${tokens.prompt}, completion ${tokens.completion}, cached ${tokens.cached}, reasoning ${tokens.reasoning}`,
-    ],
+    ...(figures.requests > 0 && tokens.knownFor === 0 ? [] : [['  by kind:', printKinds(tokens)]]),
     ['Errors:', `${figures.failed} failed, ${figures.limitReached} at a limit (${printShare(figures.errorRate)})`],
     ['Latency:', latencyMs ? `p50 ${latencyMs.p50} ms, p90 ${latencyMs.p90} ms, p99 ${latencyMs.p99} ms` : 'unknown'],
   ];
@@ -43,9 +40,9 @@ export function printGroups(answer: UsageAnswer, by: string, out: Output): void 
     name ?? '(none)',
     String(figures.requests),
     printShare(figures.errorRate),
-    printCost(figures.costMicros),
-    String(figures.tokens.prompt),
-    String(figures.tokens.completion),
+    figures.costKnownFor === 0 ? '-' : printCost(figures.costMicros),
+    figures.tokens.knownFor === 0 ? '-' : String(figures.tokens.prompt),
+    figures.tokens.knownFor === 0 ? '-' : String(figures.tokens.completion),
     figures.latencyMs ? String(figures.latencyMs.p50) : '-',
     figures.latencyMs ? String(figures.latencyMs.p99) : '-',
     ...(out.isTerminal ? ['█'.repeat(Math.ceil((figures.requests / most) * BAR_WIDTH))] : []),
@@ -103,8 +100,14 @@ export const FIGURE_COLUMNS = [
   'releases',
 ] as const;
 
-function unknownPart(requests: number, knownFor: number): string {
-  return knownFor < requests ? ` (unknown for ${requests - knownFor})` : '';
+/** Returns a sum with the number of calls that it knows nothing of; a sum of none is no number. */
+function partlyKnown(sum: string, requests: number, knownFor: number): string {
+  if (knownFor >= requests) return sum;
+  return knownFor === 0 ? 'unknown' : `${sum} (unknown for ${requests - knownFor})`;
+}
+
+function printKinds({ prompt, completion, cached, reasoning }: UsageFigures['tokens']): string {
+  return `prompt ${prompt}, completion ${completion}, cached ${cached}, reasoning ${reasoning}`;
 }
 
 function printShare(share: number | null): string {

@@ -54,6 +54,9 @@ const FITTING: Readonly<Record<string, RegExp>> = {
   youtube: /\/auth\/youtube(?:\.|$)/,
 };
 
+/** Loads it: googleapis is CommonJS, and one service alone loads ten times faster than all of them. */
+const load = createRequire(import.meta.url);
+
 /** Is how long a token must be valid for one request, in seconds. */
 const MIN_VALID_S = 60;
 
@@ -86,27 +89,35 @@ export function openGoogleService(
 }
 
 function loadService(service: string): ServiceModule {
-  const unknown = new AipassError('NOT_FOUND', `googleapis knows no service "${service}"`, {
-    hint: 'see https://github.com/googleapis/google-api-nodejs-client for the names',
-  });
-  if (!SERVICE.test(service)) throw unknown;
-  // googleapis is CommonJS; one service alone loads ten times faster than all of them.
-  const load = createRequire(import.meta.url);
-  try {
-    load.resolve('googleapis/package.json');
-  } catch (error) {
-    throw new AipassError('NOT_FOUND', 'the package googleapis is not installed here', {
-      hint: 'npm install googleapis',
-      cause: error,
-    });
+  const found = findService(service);
+  if (found.kind === 'none') throw found.error;
+  return load(found.path) as ServiceModule;
+}
+
+/** Looks for the module of a service, and says why there is none. */
+function findService(
+  service: string,
+): { readonly kind: 'found'; readonly path: string } | { readonly kind: 'none'; readonly error: AipassError } {
+  if (SERVICE.test(service)) {
+    try {
+      load.resolve('googleapis/package.json');
+    } catch (cause) {
+      const details = { hint: 'npm install googleapis', cause };
+      return {
+        kind: 'none',
+        error: new AipassError('NOT_FOUND', 'the package googleapis is not installed here', details),
+      };
+    }
+    const path = `googleapis/build/src/apis/${service}/index.js`;
+    try {
+      load.resolve(path);
+      return { kind: 'found', path };
+    } catch {
+      // It is told below.
+    }
   }
-  const path = `googleapis/build/src/apis/${service}/index.js`;
-  try {
-    load.resolve(path);
-  } catch {
-    throw unknown;
-  }
-  return load(path) as ServiceModule;
+  const hint = 'see https://github.com/googleapis/google-api-nodejs-client for the names';
+  return { kind: 'none', error: new AipassError('NOT_FOUND', `googleapis knows no service "${service}"`, { hint }) };
 }
 
 /** Chooses the highest stable version, else the highest of all. */
@@ -159,11 +170,31 @@ export abstract class GoogleShortcuts {
         get(target, name, receiver: unknown) {
           if (Reflect.has(target, name)) return Reflect.get(target, name, receiver);
           if (typeof name !== 'string' || !SERVICE.test(name) || NO_SERVICE.test(name)) return undefined;
-          return (version?: string, options?: GoogleOptions) =>
-            (receiver as GoogleShortcuts).google(name, version, options);
+          const client = receiver as GoogleShortcuts;
+          return async (version?: string, options?: GoogleOptions) => {
+            const found = Object.hasOwn(FITTING, name) ? undefined : findService(name);
+            if (found?.kind === 'none') throw await noMethod(client, name, found.error);
+            return client.google(name, version, options);
+          };
         },
       },
     );
     Object.setPrototypeOf(GoogleShortcuts.prototype, services);
   }
+}
+
+/** Returns the error for a name that is neither a method nor a service: most likely a misspelt method. */
+async function noMethod(client: GoogleShortcuts, name: string, reason: AipassError): Promise<AipassError> {
+  const methods: string[] = [];
+  for (let holder: unknown = client; holder instanceof GoogleShortcuts; holder = Object.getPrototypeOf(holder)) {
+    methods.push(...Object.getOwnPropertyNames(holder).filter((method) => method !== 'constructor'));
+  }
+  // Not before it is needed: it brings a package, which loading the client must not.
+  const { nearest } = await import('../base/nearest.ts');
+  const near = nearest(name, [...methods, ...Object.keys(FITTING)]);
+  const meant = near === undefined ? '' : `did you mean "${near}"? `;
+  return new AipassError('NOT_FOUND', `aipass has no method "${name}", and ${reason.message}`, {
+    hint: `${meant}For a service of Google: ${reason.hint ?? ''}`,
+    cause: reason,
+  });
 }

@@ -7,6 +7,7 @@ import { resolvePaths } from '../base/paths.ts';
 import { readVersion } from '../base/version.ts';
 import { Aipass } from './aipass.ts';
 import { assertConnectOptions } from './arguments.ts';
+import { assertNodeVersion } from './node-version.ts';
 
 export { AipassError, ERROR_CODES, type ErrorCode } from '../base/errors.ts';
 export type {
@@ -31,7 +32,7 @@ export type {
   QuotaInfo,
   RestInfo,
 } from '../protocol/pool.ts';
-export type { PooledOptions } from './pooled-caller.ts';
+export type { PooledOptions, ThrownError } from './pooled-caller.ts';
 export type { Pooled } from './pooled.ts';
 export type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from '../protocol/provider.ts';
 export type { Status } from '../protocol/status.ts';
@@ -71,9 +72,11 @@ export interface ConnectOptions {
 /**
  * Connects to this user's daemon.
  *
- * @throws AipassError DAEMON_UNREACHABLE with what to do, VERSION_MISMATCH, FORBIDDEN, or BAD_REQUEST for options that are none.
+ * @throws AipassError DAEMON_UNREACHABLE with what to do, VERSION_MISMATCH, FORBIDDEN, or BAD_REQUEST for options that are none
+ * and for a Node that is too old.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Aipass> {
+  assertNodeVersion();
   assertConnectOptions(options);
   const socket = options.socket ?? resolvePaths().socket;
   return new Aipass({ socket, caller: options.caller, client: `aipassd-node/${readVersion()}` }).open();

@@ -7,17 +7,28 @@
 
 import { AipassError } from '../base/errors.ts';
 import type { PoolLease, PoolLeaseParams, PoolSettleParams, ReportedOutcome } from '../protocol/pool.ts';
+import { createDeferred } from './deferred.ts';
 import { cancelled } from './failures.ts';
 import { isAsyncIterable, watchIteration } from './watched-iteration.ts';
 
-/** Says what the errors of the real client mean. Each gets whatever was thrown. */
+/** Is whatever the real client threw, with the fields that the errors of most clients have; nobody knows what is in them. */
+export interface ThrownError {
+  readonly name?: unknown;
+  readonly message?: unknown;
+  readonly code?: unknown;
+  readonly status?: unknown;
+  readonly statusCode?: unknown;
+  readonly response?: unknown;
+}
+
+/** Says what the errors of the real client mean. A rule that stumbles over an error says nothing of it. */
 export interface PooledOptions {
   /** Tells that the key met a limit: the call is repeated with another key. Without it, an error with status 429 or 402. */
-  readonly isLimit?: (error: unknown) => boolean;
+  readonly isLimit?: (error: ThrownError) => boolean;
   /** Tells that the key is not accepted: the call is repeated with another key. Without it, status 401 or 403. */
-  readonly isDead?: (error: unknown) => boolean;
+  readonly isDead?: (error: ThrownError) => boolean;
   /** Returns how long the limit lasts, in milliseconds, where the error says so. */
-  readonly retryAfterMs?: (error: unknown) => number | undefined;
+  readonly retryAfterMs?: (error: ThrownError) => number | undefined;
   /** Is the model that the calls are for, where the keys of the pool have allow-lists. */
   readonly model?: string;
   /** Is how long a call waits where no key is free, in milliseconds. */
@@ -87,7 +98,7 @@ export class PooledCaller {
     if (signal?.aborted) throw cancelled(signal);
     const leasing = this.#lender.lease({ provider: this.#provider, model, maxWaitMs, exclude: [...exclude] });
     if (!signal) return leasing;
-    const { promise, reject } = Promise.withResolvers<never>();
+    const { promise, reject } = createDeferred<never>();
     const onAbort = (): void => {
       reject(cancelled(signal));
       leasing.then(
@@ -168,9 +179,10 @@ export class PooledCaller {
 }
 
 /** Asks a rule of the caller's; one that stumbles over an error says nothing of it, so that the error is told all the same. */
-function asked<Answer>(rule: (error: unknown) => Answer, error: unknown): Answer | undefined {
+function asked<Answer>(rule: (error: ThrownError) => Answer, error: unknown): Answer | undefined {
   try {
-    return rule(error);
+    // The rule takes every field for unknown, and one that reads a field of null stumbles.
+    return rule(error as ThrownError);
   } catch {
     return undefined;
   }

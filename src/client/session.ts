@@ -9,6 +9,7 @@ import { AipassError } from '../base/errors.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
 import { assertCallOptions } from './arguments.ts';
+import { createDeferred, type Deferred } from './deferred.ts';
 import { cancelled, lostAnswer, readError } from './failures.ts';
 import { Line } from './line.ts';
 
@@ -55,7 +56,7 @@ export class Session {
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
   #line: Line | undefined;
-  #welcome: PromiseWithResolvers<void> | undefined;
+  #welcome: Deferred<void> | undefined;
   #refusal: AipassError | undefined;
   #held = false;
   #closed = false;
@@ -181,7 +182,7 @@ export class Session {
 
   #ensureLine(): Line {
     if (this.#line) return this.#line;
-    const welcome = Promise.withResolvers<void>();
+    const welcome = createDeferred<void>();
     // A caller that does not open() learns of a failure from its request.
     welcome.promise.catch(() => {});
     this.#welcome = welcome;
@@ -200,7 +201,7 @@ export class Session {
     return line;
   }
 
-  #receive(type: string, data: unknown, welcome: PromiseWithResolvers<void>): void {
+  #receive(type: string, data: unknown, welcome: Deferred<void>): void {
     if (type === 'welcome') {
       welcome.resolve();
       return this.#options.onOpen();
@@ -219,7 +220,7 @@ export class Session {
     }
   }
 
-  #lost(line: Line, reason: AipassError | undefined, welcome: PromiseWithResolvers<void>): void {
+  #lost(line: Line, reason: AipassError | undefined, welcome: Deferred<void>): void {
     const refusal = reason ?? this.#refusal;
     welcome.reject(
       refusal ??

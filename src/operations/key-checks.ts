@@ -74,7 +74,10 @@ export class KeyChecks {
     if (revision !== undefined && result.kind !== 'unknown') {
       pools.checked(key.provider, key.keyId, revision, result.kind, result.kind === 'invalid' ? result.status : 200);
     }
-    return { ...info, ...describeVerdict(provider, result) };
+    const verdict = describeVerdict(provider, result);
+    const isOut = provider.keyCheck === null && pools.isQuarantined(key.provider, key.keyId);
+    const detail = isOut ? `${verdict.detail}; it was refused, and is out until .env is saved again` : verdict.detail;
+    return { ...info, ...verdict, detail };
   }
 }
 

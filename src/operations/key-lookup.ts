@@ -23,6 +23,9 @@ export function variableOf(provider: string): string {
   return `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
 }
 
+/** Matches a name that a variable of `.env` can give a key to. */
+const KEYED_NAME = /^[a-z0-9][a-z0-9_-]*$/;
+
 /** Finds keys by provider. */
 export class KeyLookup {
   readonly #options: KeyLookupOptions;
@@ -40,7 +43,10 @@ export class KeyLookup {
     const { providers, vault, defaultProvider } = this.#options;
     const name = provider ?? defaultProvider;
     if (this.isKnown(name)) return name;
-    throw unknownProvider(name, [...providers.names(), ...vault.keys().map((key) => key.provider)], defaultProvider);
+    // The vault takes keys of any name, so one that is no slip of the finger only lacks its key.
+    const give = KEYED_NAME.test(name) ? this.#giveKey(name) : undefined;
+    const known = [...providers.names(), ...vault.keys().map((key) => key.provider)];
+    throw unknownProvider(name, known, defaultProvider, give);
   }
 
   /** Tells whether the registry or the vault knows a provider of that name. */
@@ -72,7 +78,6 @@ export class KeyLookup {
   /** Returns the error that says why a provider has no key, and how to give it one. */
   whyNone(provider: string): AipassError {
     const { vault, providers, paths } = this.#options;
-    const variable = variableOf(provider);
     const placeholder = vault.placeholders().find((one) => one.provider === provider);
     if (placeholder) {
       return new AipassError('NOT_FOUND', `${placeholder.keyId} still holds the template's placeholder`, {
@@ -81,11 +86,15 @@ export class KeyLookup {
     }
     if (providers.find(provider)?.needsKey === false) {
       return new AipassError('NOT_FOUND', `${provider} has no key, and needs none`, {
-        hint: `to give it one, add ${variable}=… to ${paths.envFile}`,
+        hint: `to give it one, ${this.#giveKey(provider)}`,
       });
     }
     return new AipassError('NOT_FOUND', `no API key for ${provider}`, {
-      hint: `add ${variable}=… to ${paths.envFile} (aipassd init makes the file)`,
+      hint: `${this.#giveKey(provider)} (aipassd init makes the file)`,
     });
+  }
+
+  #giveKey(provider: string): string {
+    return `add ${variableOf(provider)}=… to ${this.#options.paths.envFile}`;
   }
 }

@@ -57,12 +57,14 @@ export function openPools(surroundings: PoolSurroundings): OpenPools {
     },
     keysOf: (name) => {
       const revision = revisionOf(paths.envFile);
+      const uncheckable = providers.find(name)?.keyCheck === null;
       const settings = settingsOf(config(), name)?.keys ?? {};
       return vault.keys(name).map(({ keyId, value }) => ({
         keyId,
         value,
         revision,
         settings: Object.hasOwn(settings, keyId) ? settings[keyId] : undefined,
+        uncheckable,
       }));
     },
     whyNone: (name) => lookup.whyNone(name),
@@ -76,7 +78,15 @@ export function openPools(surroundings: PoolSurroundings): OpenPools {
   });
   const checks = new KeyChecks({ vault, providers, pools, logger });
   state.bind('pools', () => pools.save());
+  let seen = revisionOf(paths.envFile);
   const stopListening = vault.onChange(() => pools.keysChanged());
+  // A key that its provider has taken back into favour is the same as before: to save the file again is to say so.
+  const stopLooking = vault.onLook(() => {
+    const revision = revisionOf(paths.envFile);
+    if (revision === seen) return;
+    seen = revision;
+    pools.keysChanged();
+  });
   const stopSchedule = startSchedule(config().schedules.check, () => checks.checkAll(ending.signal), {
     name: 'check of the keys',
     logger,
@@ -88,6 +98,7 @@ export function openPools(surroundings: PoolSurroundings): OpenPools {
     release: async () => {
       ending.abort();
       stopListening();
+      stopLooking();
       await stopSchedule();
       pools.stop();
     },

@@ -54,10 +54,13 @@ export function poolExhausted(
   );
   const more = outs.length > named.length ? `; and ${outs.length - named.length} more` : '';
   const asked = model === undefined ? '' : ` for ${plainText(model, MAX_MODEL_LENGTH)}`;
+  const mend = outs.every(({ key }) => key.uncheckable)
+    ? 'replace the keys in .env: they are tried again when it is saved'
+    : `mend the keys, then run aipassd pool ${provider} --check`;
   return new AipassError('POOL_EXHAUSTED', `no key of ${provider} is free${asked}: ${named.join('; ')}${more}`, {
     hint: Number.isFinite(retryAfterMs)
       ? `wait, give maxWaitMs, or add a key; aipassd pool explain ${provider} says more`
-      : `mend the keys, then run aipassd pool ${provider} --check`,
+      : mend,
     retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : undefined,
   });
 }

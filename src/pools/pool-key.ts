@@ -27,6 +27,8 @@ export interface KeyEntry {
   /** Changes whenever the key's file does; a quarantine ends with it. Holds nothing of the value. */
   readonly revision: string;
   readonly settings?: KeySettings | undefined;
+  /** Tells that nobody can be asked about it without a paid call, so that no check ends its quarantine. */
+  readonly uncheckable?: boolean | undefined;
 }
 
 /** Is why a key is not used until its file changes or a check passes. */
@@ -69,6 +71,7 @@ export class PoolKey implements Ranked {
   account: KeyAccount;
   value: Secret;
   revision: string;
+  uncheckable: boolean;
   quarantine: Quarantine | null = null;
   /** Tells that it left the pool, maybe while it was leased. */
   removed = false;
@@ -93,6 +96,7 @@ export class PoolKey implements Ranked {
     this.account = account;
     this.value = entry.value;
     this.revision = entry.revision;
+    this.uncheckable = entry.uncheckable === true;
   }
 
   /** Tells whether its calls in flight are at their cap. */

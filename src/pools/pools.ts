@@ -112,6 +112,11 @@ export class Pools implements KeySource {
     return this.#of(provider).pool.roster.keys.get(keyId)?.revision;
   }
 
+  /** Tells whether a key is out because its provider refused it. */
+  isQuarantined(provider: string, keyId: string): boolean {
+    return (this.#of(provider).pool.roster.keys.get(keyId)?.quarantine ?? null) !== null;
+  }
+
   /** Returns the error that says why no key of a provider can be had: there is none, or all are out. */
   whyNone(provider: string): AipassError {
     const { pool } = this.#of(provider);

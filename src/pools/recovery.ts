@@ -48,12 +48,19 @@ export function describeRecovery(key: PoolKey, { state, at }: Recovery, now: num
     return rest ? describeRest(rest) : 'rests';
   }
   const words: Readonly<Record<Exclude<Recovery['state'], 'ready' | 'resting'>, string>> = {
-    quarantined: `${describeQuarantine(key.quarantine?.status ?? 401)}: out until its file changes or a check passes`,
+    quarantined: `${describeQuarantine(key.quarantine?.status ?? 401)}: ${wayBack(key)}`,
     'not-allowed': `is only for ${[...(key.models ?? [])].join(', ')}`,
     'half-open': `${at === null ? 'one call tries just now' : 'the next call tries'} whether it serves again`,
     busy: `has ${key.inFlight} calls in flight, which is its cap`,
   };
   return words[state];
+}
+
+/** Says what ends a key's quarantine. */
+function wayBack({ uncheckable }: PoolKey): string {
+  return uncheckable
+    ? 'out until you change it in .env, or save that file again: its provider has no free check'
+    : 'out until its file changes or a check passes';
 }
 
 /** Says in words why a key is quarantined; the status is 0 where nobody was asked. */

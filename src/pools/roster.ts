@@ -59,6 +59,7 @@ export class Roster {
     const added: PoolKey[] = [];
     for (const entry of distinct.values()) {
       const known = this.keys.get(entry.keyId);
+      if (known) known.uncheckable = entry.uncheckable === true;
       if (!known) added.push(this.#add(entry, strategy, chance));
       else if (known.revision !== entry.revision) {
         known.revision = entry.revision;

@@ -6,8 +6,16 @@ import { AipassError } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
 
-/** Returns the error; `known` are the names it may have been meant for, `defaultProvider` is the configuration's. */
-export function unknownProvider(name: string, known: Iterable<string>, defaultProvider?: string): AipassError {
+/**
+ * Returns the error; `known` are the names it may have been meant for, `defaultProvider` is the configuration's, and
+ * `give` says how this name is given a key, where that is possible.
+ */
+export function unknownProvider(
+  name: string,
+  known: Iterable<string>,
+  defaultProvider?: string,
+  give?: string,
+): AipassError {
   const shown = plainText(name, 64);
   const near = nearest(shown, known);
   if (name === defaultProvider) {
@@ -20,10 +28,12 @@ export function unknownProvider(name: string, known: Iterable<string>, defaultPr
       },
     );
   }
+  const unheardOf =
+    give === undefined
+      ? 'see: aipassd list-providers, or describe it under "providers" in the configuration'
+      : `any name may have a key: ${give}; for those that are built in see: aipassd list-providers`;
+  const mistyped = `did you mean "${near}"?${give === undefined ? '' : ` Else ${give}`}`;
   return new AipassError('NOT_FOUND', `unknown provider "${shown}"`, {
-    hint:
-      near === undefined
-        ? 'see: aipassd list-providers, or describe it under "providers" in the configuration'
-        : `did you mean "${near}"?`,
+    hint: near === undefined ? unheardOf : mistyped,
   });
 }

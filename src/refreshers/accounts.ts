@@ -8,7 +8,6 @@ import type { Config } from '../base/config-schema.ts';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import { mapBounded } from '../base/map-bounded.ts';
-import { nearest } from '../base/nearest.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountStatus, TokenValue } from '../protocol/oauth.ts';
 import type { AccountMemory } from './account-memory.ts';
@@ -25,7 +24,7 @@ import type { HeldToken } from './held-token.ts';
 import type { RefreshOutcome } from './outcome.ts';
 import { PRESETS } from './presets.ts';
 import { mergeSettings } from './provider-settings.ts';
-import { reauthArguments } from './remedy.ts';
+import { unknownAccount, type AccountWant } from './unknown-account.ts';
 import type { JobAccount } from './worker/job.ts';
 import type { TokenWorker } from './worker-process.ts';
 
@@ -98,7 +97,7 @@ export class Accounts {
   }
 
   /** Returns an account's keeper. @throws AipassError BAD_REQUEST for what is no name, NOT_FOUND where there is no such account. */
-  async find(name: string): Promise<AccountKeeper> {
+  async find(name: string, want: AccountWant = 'existing'): Promise<AccountKeeper> {
     if (parseAccountName(name) === undefined) {
       throw new AipassError('BAD_REQUEST', 'that is no name of an account', {
         hint: 'a name is a provider such as "google", or a provider and an account such as "google.work"',
@@ -107,9 +106,7 @@ export class Accounts {
     if (!this.#keepers.has(name)) await this.scan();
     const keeper = this.#keepers.get(name);
     if (keeper !== undefined) return keeper;
-    const close = nearest(name, this.#keepers.keys());
-    const hint = `run: aipassd reauth ${reauthArguments(name)}${close === undefined ? '' : ` (or did you mean "${close}"?)`}`;
-    throw new AipassError('NOT_FOUND', `there is no OAuth account ${name}`, { hint });
+    throw unknownAccount(name, want, [...this.#keepers.keys()], Object.keys(this.#parts.config));
   }
 
   /** Says everything about an account that a worker needs; the account need not exist yet. */
@@ -182,7 +179,7 @@ export class Accounts {
   }
 
   async #renewed(name: string, request: TokenRequest): Promise<TokenValue> {
-    const keeper = await this.find(name);
+    const keeper = await this.find(name, 'token');
     return tokenValue(await keeper.token(request));
   }
 

@@ -1,6 +1,6 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { refusalOf, startLoopbackProvider, streamOf } from '../support/loopback-provider.ts';
 import { runCli } from '../support/run-cli.ts';
@@ -59,16 +59,26 @@ describe('the command line with a daemon', () => {
 
     const file = join(running.home.path, 'out');
     await writeFile(file, 'lax', { mode: 0o644 });
-    const written = await running.cli(['get-secret', 'telegram/bot', '--out', file]);
+    const refused = await running.cli(['get-secret', 'telegram/bot', '--out', file]);
+    expect(refused).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('add --force') });
+    expect(readFileSync(file, 'utf8')).toBe('lax');
+    const written = await running.cli(['get-secret', 'telegram/bot', '--out', file, '--force']);
     expect(written).toMatchObject({ code: 0, stdout: `Wrote telegram/bot to ${file}\n` });
     expect(readFileSync(file, 'utf8')).toBe('tg-0123456789');
     expect(statSync(file).mode & 0o777).toBe(0o600);
-    await running.cli(['get-secret', 'telegram/bot', '--out', file, '--json']);
-    expect(readFileSync(file, 'utf8')).toBe('{\n  "bot_token": "tg-0123456789"\n}\n');
+    const fresh = join(running.home.path, 'fresh');
+    await running.cli(['get-secret', 'telegram/bot', '--out', fresh, '--json']);
+    expect(readFileSync(fresh, 'utf8')).toBe('{\n  "bot_token": "tg-0123456789"\n}\n');
 
     for (const target of ['/dev/null', '/proc/self/fd/1', folder, '']) {
       expect((await running.cli(['get-secret', 'telegram/bot', '--out', target])).code).toBe(1);
     }
+    const nowhere = join(running.home.path, 'no', 'such', 'out');
+    expect(await running.cli(['get-secret', 'telegram/bot', '--out', nowhere])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining(`there is no folder ${dirname(nowhere)}`),
+    });
+    expect(existsSync(join(running.home.path, 'no'))).toBe(false);
     const missing = await running.cli(['get-secret', 'telegram/none']);
     expect(missing).toMatchObject({ code: 2, stdout: '' });
     expect((await running.cli(['get-secret', 'nonsense'])).code).toBe(1);

@@ -64,11 +64,18 @@ describe('the daemon with an OAuth account', () => {
     const status = await runCli(home, ['status']);
     expect(status.stdout).toMatch(/Accounts\n {2}test {2}fresh {2}oauth\n {4}expires {2}in 59 min/);
     expect(await runCli(home, ['validate', 'test', '--online'])).toMatchObject({ code: 0 });
+    await home.writeKeys({ TEST_API_KEY: 'a-key-of-the-same-name' });
+    const both = await until('the key too', async () => {
+      const { stdout } = await runCli(home, ['validate', 'test']);
+      return stdout.includes('TEST_API_KEY') && stdout;
+    });
+    expect(both).toMatch(/^test {2}valid: fresh.*\ntest {2}TEST_API_KEY {2}a-key-\*{4}name {2}valid: /);
     expect((await runCli(home, ['revoke', 'test'])).stdout).toContain('the provider has ended the grant');
     const gone = await runCli(home, ['token', 'test']);
     expect(gone).toMatchObject({ code: 2, stdout: '' });
     expect(gone.stderr).toContain('REAUTH_REQUIRED');
     expect(await runCli(home, ['validate', 'test'])).toMatchObject({ code: 2 });
+    expect((await runCli(home, ['reauth', 'gogle'])).stderr).toContain('did you mean "google"? Else write ');
     expect((await runCli(home, ['token', 'tset'])).stderr).toContain('did you mean "test"?');
     expect((await runCli(home, ['validate', 'google'])).stderr).toContain('no Google account yet');
   });

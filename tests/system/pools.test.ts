@@ -2,6 +2,7 @@
  * Pools from end to end: ten keys feel like one, across a restart, and everybody sees why one does not serve.
  */
 
+import { utimes } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import type { Aipass, Events } from '../../src/client/index.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
@@ -131,6 +132,15 @@ test('a key that is not accepted is out for everybody until its file changes, al
   expect((await aipass.status()).pools.find(({ provider }) => provider === 'local')?.keys[0]).toMatchObject({
     state: 'quarantined',
   });
+
+  // The provider has no free check: saving the file as it is has the key tried again, by one call.
+  const checked = await running.cli(['pool', 'local', '--check']);
+  expect(checked.stdout).toMatch(/LOCAL_API_KEY .*it was refused, and is out until \.env is saved again/);
+  const later = new Date(Date.now() + 5000);
+  await utimes(running.home.paths.envFile, later, later);
+  await until('the key may be tried', async () => JSON.stringify(await states()) === '["half-open","ready"]');
+  for (let call = 0; call < 4; call += 1) expect((await aipass.complete(CHAT)).keyId).toBe('LOCAL_API_KEY_2');
+  expect(await states()).toEqual(['quarantined', 'ready']);
 
   await running.home.writeKeys({ LOCAL_API_KEY: 'lk-pool-value-3', LOCAL_API_KEY_2: 'lk-pool-value-2' });
   await until('the new key serves', async () => (await aipass.complete(CHAT)).keyId === 'LOCAL_API_KEY');

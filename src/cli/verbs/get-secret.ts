@@ -2,12 +2,12 @@
  * `aipassd get-secret`: says whether an opaque secret is there, or writes it into a file. Never prints a value.
  */
 
-import { resolve } from 'node:path';
-import { AipassError } from '../../base/errors.ts';
+import { dirname, resolve } from 'node:path';
+import { AipassError, systemErrorCode } from '../../base/errors.ts';
 import { UsageError } from '../usage-error.ts';
 import { JSON_OPTION, type Verb } from '../verb.ts';
 
-const USAGE = '<provider/slug> [--out FILE] [--json] | [provider] --list [--json]';
+const USAGE = '<provider/slug> [--out FILE [--force]] [--json] | [provider] --list [--json]';
 
 /** Looks an opaque secret up. */
 export const getSecret: Verb = {
@@ -15,11 +15,12 @@ export const getSecret: Verb = {
   usage: USAGE,
   summary: 'say whether an opaque secret is there, or write it into a file; never prints a value',
   details: [
-    '--out FILE  write the value into FILE (mode 0600)',
+    '--out FILE  write the value into FILE (mode 0600), a new file in a folder that is there',
+    '--force     with --out: replace FILE where it is there already',
     '--json      with --out: write the whole document; without: print what is known of it as JSON',
     '--list      list the secrets, of one provider or of all',
   ],
-  options: { ...JSON_OPTION, out: { type: 'string' }, list: { type: 'boolean' } },
+  options: { ...JSON_OPTION, out: { type: 'string' }, force: { type: 'boolean' }, list: { type: 'boolean' } },
   maxPositionals: 1,
   async run(args, { out, connect }) {
     const [name] = args.positionals;
@@ -36,7 +37,8 @@ export const getSecret: Verb = {
       );
     }
     const file = args.text('out');
-    if (file !== undefined) await assertOrdinary(file);
+    const force = args.flag('force');
+    if (file !== undefined) await assertWritable(file, force);
     const aipass = await connect();
     if (file === undefined) {
       const { secrets } = await aipass.request('secret.list', { provider: name.slice(0, name.indexOf('/')) });
@@ -49,21 +51,40 @@ export const getSecret: Verb = {
     const asDocument = args.flag('json');
     const { value } = await aipass.request('secret.get', { name, json: asDocument });
     const text = asDocument || typeof value !== 'string' ? `${JSON.stringify(value, null, 2)}\n` : value;
-    const { writeSecretFile } = await import('../../credentials/atomic-write.ts');
-    await writeSecretFile(resolve(file), text);
+    const { createSecretFile, writeSecretFile } = await import('../../credentials/atomic-write.ts');
+    if (force) await writeSecretFile(resolve(file), text);
+    else {
+      await createSecretFile(resolve(file), text).catch((error: unknown) => {
+        throw systemErrorCode(error) === 'EEXIST' ? isThere(file) : error;
+      });
+    }
     out.line(`Wrote ${name} to ${file}`);
     return 0;
   },
 };
 
-/** Refuses a target that is no ordinary file: a device or a pipe would be replaced by one. */
-async function assertOrdinary(file: string): Promise<void> {
+/**
+ * Refuses a target that is no ordinary file, because a device or a pipe would be replaced by one; a file that is there,
+ * unless it is to be replaced; and one in a folder that is missing, which is more likely misspelt than meant.
+ */
+async function assertWritable(file: string, force: boolean): Promise<void> {
   const path = resolve(file);
-  const { stat } = await import('node:fs/promises');
+  const { lstat, stat } = await import('node:fs/promises');
   const found = await stat(path).catch(() => null);
-  if (file !== '' && !/^\/(dev|proc)\//.test(path) && (found === null || found.isFile())) return;
-  throw new UsageError(
-    `--out needs the path of a file, and "${file}" is none`,
-    'give the path of a new or an ordinary file',
-  );
+  if (file === '' || /^\/(dev|proc)\//.test(path) || (found !== null && !found.isFile())) {
+    throw new UsageError(
+      `--out needs the path of a file, and "${file}" is none`,
+      'give the path of a new or an ordinary file',
+    );
+  }
+  if (!force && (await lstat(path).catch(() => null)) !== null) throw isThere(file);
+  const folder = await stat(dirname(path)).catch(() => null);
+  if (folder?.isDirectory() === true) return;
+  throw new AipassError('NOT_FOUND', `there is no folder ${dirname(path)}`, { hint: 'make it, or give another path' });
+}
+
+function isThere(file: string): AipassError {
+  return new AipassError('BAD_REQUEST', `${file} is there already, and was left as it is`, {
+    hint: 'add --force to replace it, or give another path',
+  });
 }

@@ -43,9 +43,12 @@ export function printVerdicts(verdicts: readonly AccountVerdict[], out: Output):
 
 function judgeOffline(account: AccountStatus): AccountVerdict {
   const { name, state, action, lastOutcome } = account;
-  const usable = state !== 'reauth-required' && state !== 'unusable' && state !== 'failing';
-  const detail = usable
-    ? `${state}, ${account.scopes.length} scopes; --online renews its token as a proof`
-    : `${state}${lastOutcome?.reason === null || lastOutcome === null ? '' : `: ${lastOutcome.reason}`}`;
-  return { name, verdict: usable ? 'valid' : 'invalid', detail, action };
+  // That its provider could not be reached says nothing of the account.
+  const verdict =
+    state === 'reauth-required' || state === 'unusable' ? 'invalid' : state === 'failing' ? 'unknown' : 'valid';
+  const detail =
+    verdict === 'valid'
+      ? `${state}, ${account.scopes.length} scopes; --online renews its token as a proof`
+      : `${state}${lastOutcome?.reason === null || lastOutcome === null ? '' : `: ${lastOutcome.reason}`}`;
+  return { name, verdict, detail, action };
 }

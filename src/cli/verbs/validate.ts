@@ -1,21 +1,23 @@
 /**
- * `aipassd validate`: judges a provider's keys, by their shape or by the provider's word.
+ * `aipassd validate`: judges a provider's keys, by their shape or by the provider's word, and the OAuth accounts of that name.
  */
 
 import { AipassError } from '../../base/errors.ts';
 import type { Aipass } from '../../client/aipass.ts';
 import type { AccountStatus } from '../../protocol/oauth.ts';
+import type { KeyVerdict } from '../../protocol/provider.ts';
+import type { Output } from '../output.ts';
 import { JSON_OPTION, type Verb } from '../verb.ts';
 import { judgeAccounts, printVerdicts } from './validate-account.ts';
 
-/** Is the word that means accounts first, and the keys of the provider of that name where there is no account. */
+/** Is the word that people mean an account by where there is neither a key nor an account of that name. */
 const GOOGLE = 'google';
 
-/** Judges keys; ends with 2 when one is invalid, or when the provider was asked and gave no verdict. */
+/** Judges the keys and the accounts of a name; ends with 2 when one is invalid, or when the provider was asked and gave no verdict. */
 export const validate: Verb = {
   name: 'validate',
   usage: '[provider|account] [--online] [--json]',
-  summary: "judge a provider's keys, or an OAuth account; with --online, ask the provider",
+  summary: "judge a provider's keys, and OAuth accounts of that name; with --online, ask the provider",
   details: ['--online  ask the provider (free of charge)', '--json    print a document'],
   options: { ...JSON_OPTION, online: { type: 'boolean' } },
   maxPositionals: 1,
@@ -23,32 +25,35 @@ export const validate: Verb = {
     const aipass = await connect();
     const [word] = args.positionals;
     const accounts = await accountsOf(aipass, word);
-    if (accounts.length > 0) {
-      const verdicts = await judgeAccounts(aipass, accounts, args.flag('online'));
-      if (args.flag('json')) out.json(verdicts);
-      else printVerdicts(verdicts, out);
-      return verdicts.every((one) => one.verdict === 'valid') ? 0 : 2;
-    }
-    if (word === GOOGLE && (await hasNoKeys(aipass))) {
+    const hasKeys = word === undefined || (accounts.length === 0 && word !== GOOGLE) || (await hasKeysOf(aipass, word));
+    if (accounts.length === 0 && !hasKeys) {
       throw new AipassError('NOT_FOUND', 'there is no Google account yet', {
         hint: 'run: aipassd reauth google --scopes drive.file',
       });
     }
-    const keys = await aipass.validate(args.positionals[0], { online: args.flag('online'), signal });
-    if (args.flag('json')) out.json(keys);
+    const online = args.flag('online');
+    const judged = accounts.length === 0 ? [] : await judgeAccounts(aipass, accounts, online);
+    const keys = hasKeys ? await aipass.validate(word, { online, signal }) : [];
+    if (args.flag('json')) out.json([...judged, ...keys]);
     else {
-      const colours = { valid: 'green', suspect: 'yellow', invalid: 'red', unknown: 'yellow' } as const;
-      for (const key of keys) {
-        out.line(
-          `${key.provider}  ${key.keyId}  ${key.masked}  ${out.style(colours[key.verdict], key.verdict)}: ${key.detail}`,
-        );
-      }
+      printVerdicts(judged, out);
+      printKeys(keys, out);
     }
-    return keys.some((key) => key.verdict === 'invalid' || (key.verdict === 'unknown' && key.checked === 'online'))
-      ? 2
-      : 0;
+    return judged.some(({ verdict }) => verdict !== 'valid') || keys.some(isBad) ? 2 : 0;
   },
 };
+
+/** Tells whether a provider said no, or was asked and said nothing. */
+function isBad({ verdict, checked }: KeyVerdict): boolean {
+  return verdict === 'invalid' || (verdict === 'unknown' && checked === 'online');
+}
+
+function printKeys(keys: readonly KeyVerdict[], out: Output): void {
+  const colours = { valid: 'green', suspect: 'yellow', invalid: 'red', unknown: 'yellow' } as const;
+  for (const { provider, keyId, masked, verdict, detail } of keys) {
+    out.line(`${provider}  ${keyId}  ${masked}  ${out.style(colours[verdict], verdict)}: ${detail}`);
+  }
+}
 
 /** Lists the OAuth accounts that a word means: the one of that name, or all of that provider. */
 async function accountsOf(aipass: Aipass, word: string | undefined): Promise<readonly AccountStatus[]> {
@@ -57,7 +62,7 @@ async function accountsOf(aipass: Aipass, word: string | undefined): Promise<rea
   return accounts.filter(({ name }) => name === word || name.startsWith(`${word}.`));
 }
 
-async function hasNoKeys(aipass: Aipass): Promise<boolean> {
+async function hasKeysOf(aipass: Aipass, provider: string): Promise<boolean> {
   const { keys } = await aipass.request('key.list', {});
-  return keys.every(({ provider }) => provider !== GOOGLE);
+  return keys.some((key) => key.provider === provider);
 }

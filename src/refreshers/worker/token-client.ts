@@ -12,6 +12,7 @@ import type { RefreshOutcome } from '../outcome.ts';
 import { mergeSettings, type ProviderSettings } from '../provider-settings.ts';
 import { readAccount, readClient, type ClientIdentity } from '../read-account.ts';
 import { reauthArguments } from '../remedy.ts';
+import { nearProvider } from '../unknown-account.ts';
 import { ExchangeFetch } from './exchange-fetch.ts';
 import type { GrantAnswer } from './granted.ts';
 import type { JobAccount } from './job.ts';
@@ -59,12 +60,15 @@ export async function openTokenClient(
   const newClient = forConsent && google ? await readClient(null, account.clientFile) : undefined;
   const client = newClient ?? (await readClient(document, account.clientFile)) ?? configuredClient(settings);
   if (client === undefined) {
+    const isNew = document === null && settings.tokenEndpoint === undefined && settings.issuer === undefined;
+    const near = isNew ? nearProvider(account.name) : undefined;
+    const meant = near === undefined ? '' : `did you mean "${near}"? Else `;
     return {
       kind: 'unusable',
       reason: `there is no client_id for ${account.name}`,
       remedy: google
         ? `create an OAuth client of type "Desktop app" in Google's console and save its file as ${account.clientFile ?? 'google_client_secret.json'}`
-        : `write {"client_id": "…", "client_secret": "…"} into ${account.clientFile ?? account.file} (mode 600)`,
+        : `${meant}write {"client_id": "…", "client_secret": "…"} into ${account.clientFile ?? account.file} (mode 600)`,
     };
   }
   const redactor = new Redactor();

@@ -159,9 +159,14 @@ describe('key.get', () => {
     expect(await test.ask('key.get', { provider: 'grok' })).toStrictEqual({
       code: 'NOT_FOUND',
       message: 'unknown provider "grok"',
-      hint: 'did you mean "groq"?',
+      hint: `did you mean "groq"? Else add GROK_API_KEY=… to ${envFile}`,
     });
-    expect(await test.ask('key.get', { provider: 'zzzzzzzz' })).toMatchObject({
+    expect(await test.ask('key.get', { provider: 'coingecko' })).toStrictEqual({
+      code: 'NOT_FOUND',
+      message: 'unknown provider "coingecko"',
+      hint: `any name may have a key: add COINGECKO_API_KEY=… to ${envFile}; for those that are built in see: aipassd list-providers`,
+    });
+    expect(await test.ask('key.get', { provider: 'zzz zzzzzzzz' })).toMatchObject({
       hint: expect.stringContaining('see: aipassd list-providers'),
     });
   });

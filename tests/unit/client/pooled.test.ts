@@ -147,6 +147,13 @@ describe('a pooled client', () => {
     },
   );
 
+  test('takes rules that read the fields of an error as they are, without looking what was thrown', async () => {
+    const { coins, settled } = open(['a', 'b'], { a: 418 }, { isLimit: (e) => e.status === 418 });
+    expect(await coins.echo(1)).toBe(1);
+    await expect(coins.fail(null)).rejects.toBeNull();
+    expect(settled.map(({ outcome }) => outcome)).toEqual(['limited', 'succeeded', 'failed']);
+  });
+
   test('holds the key of an iterable until it was read', async () => {
     const { coins, settled } = open(['a']);
     const seen: string[] = [];

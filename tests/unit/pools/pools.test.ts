@@ -140,6 +140,16 @@ test.each([null, 'text', [], { acme: 7 }, { acme: { keys: { ACME_API_KEY: { uses
 );
 
 describe('explaining a pool', () => {
+  test('says of a refused key that nobody can check for free what brings it back', () => {
+    const { pools } = openPools([{ ...entry(1), uncheckable: true }]);
+    pools.lease({ provider: 'acme' }).settle(refused(401));
+    const way = 'out until you change it in .env, or save that file again: its provider has no free check';
+    expect(pools.explain('acme').keys[0]?.why).toBe(`refused with status 401: ${way}`);
+    expect(() => pools.lease({ provider: 'acme' })).toThrow(
+      expect.objectContaining({ hint: 'replace the keys in .env: they are tried again when it is saved' }),
+    );
+  });
+
   test('names the key that serves next and why each other one would not, and changes nothing', () => {
     const { pools } = openPools([
       entry(1),

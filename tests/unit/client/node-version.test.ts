@@ -1,0 +1,16 @@
+import { expect, it } from 'vitest';
+import { assertNodeVersion } from '../../../src/client/node-version.ts';
+
+it('an older Node than the client runs on is refused by name, with what to do', () => {
+  for (const version of ['18.20.8', '20.15.1']) {
+    expect(() => assertNodeVersion(version)).toThrow(
+      expect.objectContaining({
+        name: 'AipassError',
+        code: 'BAD_REQUEST',
+        message: `the client of aipassd needs Node 20.16 or newer, and this is Node ${version}`,
+      }),
+    );
+  }
+  for (const version of ['20.16.0', '22.3.0', '24.21.0', undefined])
+    expect(() => assertNodeVersion(version)).not.toThrow();
+});
