@@ -3,7 +3,6 @@
  * failed, 3 the daemon is not running. A help flag anywhere only explains.
  */
 
-import { parseArgs } from 'node:util';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
 import { resolvePaths } from '../base/paths.ts';
@@ -12,6 +11,7 @@ import { readVersion } from '../base/version.ts';
 import type { Aipass } from '../client/aipass.ts';
 import { connect } from '../client/index.ts';
 import { Output } from './output.ts';
+import { parseWords } from './parse-words.ts';
 import { UsageError } from './usage-error.ts';
 import type { Arguments, Verb, VerbContext } from './verb.ts';
 import { loadVerb, loadVerbs, VERB_NAMES } from './verbs/index.ts';
@@ -37,7 +37,9 @@ export async function main(argv: readonly string[], runDaemon: () => Promise<num
   const verb = await loadVerb(word);
   if (word === 'help' || beforeSeparator(argv).some((one) => one === '--help' || one === '-h')) {
     const { printGeneralHelp, printVerbHelp } = await import('./help.ts');
-    const topic = verb ?? (await loadVerb(rest[0]));
+    const [wanted] = rest;
+    const topic = verb ?? (await loadVerb(wanted));
+    if (word === 'help' && wanted !== undefined && !wanted.startsWith('-') && !topic) return refuseWord(wanted, out);
     if (topic) printVerbHelp(topic, out);
     else printGeneralHelp(await loadVerbs(), out);
     return 0;
@@ -50,10 +52,10 @@ export async function main(argv: readonly string[], runDaemon: () => Promise<num
 
   let args: Arguments;
   try {
-    args = parse(verb, rest);
+    args = await parseWords(verb, rest);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    out.error(error instanceof UsageError ? error : new UsageError(reason, `see: aipassd ${word ?? ''} --help`));
+    if (!(error instanceof UsageError)) throw error;
+    out.error(error);
     return 1;
   }
   return runVerb(verb, args, out, runDaemon);
@@ -107,29 +109,6 @@ async function refuseWord(word: string, out: Output): Promise<number> {
     }),
   );
   return 1;
-}
-
-function parse(verb: Verb | undefined, words: readonly string[]): Arguments {
-  const { values, positionals } = parseArgs({
-    args: [...words],
-    options: verb?.options ?? {},
-    allowPositionals: true,
-    strict: true,
-  });
-  if (verb && positionals.length > verb.maxPositionals) {
-    throw new UsageError(
-      `too many words after "${verb.name}": ${plainText(positionals.slice(verb.maxPositionals).join(' '), 80)}`,
-      `usage: aipassd ${verb.name} ${verb.usage}`,
-    );
-  }
-  return {
-    positionals,
-    text: (name) => {
-      const value = values[name];
-      return typeof value === 'string' ? value : undefined;
-    },
-    flag: (name) => values[name] === true,
-  };
 }
 
 function beforeSeparator(argv: readonly string[]): readonly string[] {

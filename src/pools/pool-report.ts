@@ -82,6 +82,7 @@ export function explainPool(pool: Pool, model: string | undefined): PoolExplanat
     next: next?.keyId ?? null,
     retryAfterMs:
       (blocked === null ? empty?.retryAfterMs : isResting ? Math.max(1, rest.until - now) : BUSY_RETRY_MS) ?? null,
+    keyless: keys.length === 0 && !pool.parts.needsKey,
     keys: [...keys, ...duplicates],
   };
 }

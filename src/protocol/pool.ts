@@ -108,6 +108,8 @@ export interface PoolExplanation {
   readonly next: string | null;
   /** Is how long until the first key is free, where none is and that is known. */
   readonly retryAfterMs: number | null;
+  /** Tells that calls go without a key: the provider needs none, and has none. */
+  readonly keyless: boolean;
   readonly keys: readonly { readonly keyId: string; readonly eligible: boolean; readonly why: string }[];
 }
 

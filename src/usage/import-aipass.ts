@@ -27,6 +27,7 @@ const generationSchema = z.object({
 });
 const totalSchema = z.object({ requests: number, cost: number, tokens: number });
 const fileSchema = z.object({
+  module_name: z.unknown().optional(),
   data: z
     .object({
       generation_tracking: z.record(z.string(), z.unknown()).nullish().catch(null),
@@ -46,7 +47,7 @@ export interface AipassUsage {
 /**
  * Reads the file's text.
  *
- * @throws AipassError BAD_REQUEST when it is not JSON or no object.
+ * @throws AipassError BAD_REQUEST when it is not JSON, no object, or nothing of AIPass's.
  */
 export function readAipassUsage(text: string): AipassUsage {
   const parsed = fileSchema.safeParse(parseJson(text));
@@ -55,7 +56,13 @@ export function readAipassUsage(text: string): AipassUsage {
       hint: 'pass the path of usage_tracker_data.json',
     });
   }
-  const generations = Object.entries(parsed.data.data?.generation_tracking ?? {});
+  const { module_name: module, data } = parsed.data;
+  if (module === undefined && !data?.generation_tracking && !data?.daily_totals) {
+    throw new AipassError('BAD_REQUEST', 'this is no AIPass usage file: nothing that AIPass writes is in it', {
+      hint: 'pass the path of usage_tracker_data.json',
+    });
+  }
+  const generations = Object.entries(data?.generation_tracking ?? {});
   const events = generations.flatMap(([id, value], index) => readGeneration(id, value, index));
   return {
     fingerprint: createHash('sha256').update(text).digest('hex'),
@@ -66,7 +73,7 @@ export function readAipassUsage(text: string): AipassUsage {
       added: 0,
       known: 0,
       unreadable: generations.length - events.length,
-      unaccounted: unaccounted(parsed.data.data?.daily_totals ?? {}, events),
+      unaccounted: unaccounted(data?.daily_totals ?? {}, events),
     },
   };
 }

@@ -168,6 +168,13 @@ describe('the command line with a daemon', () => {
     const { stdout } = await running.cli(['list-providers']);
     expect(stdout).toMatch(/- local \(default\) +1 key/);
     expect(stdout).toMatch(/- ollama +needs no key/);
+    expect(await running.cli(['pool', 'explain', 'ollama'])).toMatchObject({
+      code: 0,
+      stdout: 'ollama: needs no key, and calls go without one\n',
+    });
+    expect((await running.cli(['audit', '--credential', 'nix'])).stdout).toBe(
+      'nothing of nix was released or changed\n',
+    );
   });
 });
 
@@ -191,6 +198,7 @@ describe('the command line without a daemon', () => {
   it.each([
     [['nonsense'], 'unknown command'],
     [['sttatus'], 'did you mean "aipassd status"'],
+    [['help', 'sttats'], 'did you mean "aipassd stats"'],
     [['status', '--nonsense'], '--nonsense'],
     [['status', 'too', 'many'], 'too many words'],
     [['call'], 'a prompt is needed'],

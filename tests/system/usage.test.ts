@@ -160,6 +160,7 @@ describe('the usage of a daemon', () => {
       total: { requests: 1, costMicros: 500_000 },
     });
     expect((await runCli(home, ['import', join(home.path, 'nowhere.json')])).code).toBe(2);
+    expect(await runCli(home, ['import', join(home.path, 'config.jsonc')])).toMatchObject({ code: 2, stdout: '' });
   });
 
   it('shows in the status where it is kept', async () => {
@@ -169,8 +170,8 @@ describe('the usage of a daemon', () => {
   });
 
   it('is cleaned up by hand: counted, asked for, then gone, with the totals kept', async () => {
-    expect((await runCli(home, ['cleanup', '30', '--dry-run'])).stdout).toContain('Would clean up 1 entries');
-    expect((await runCli(home, ['cleanup', '30'])).stdout).toContain('Cleaned up 1 entries older than 30 days');
+    expect((await runCli(home, ['cleanup', '30', '--dry-run'])).stdout).toContain('Would clean up 1 entry');
+    expect((await runCli(home, ['cleanup', '30'])).stdout).toContain('Cleaned up 1 entry older than 30 days');
     expect((await runCli(home, ['cleanup'])).stdout).toContain('Nothing to clean');
     const asked = await runCli(home, ['cleanup', '0']);
     expect(asked).toMatchObject({ code: 2 });

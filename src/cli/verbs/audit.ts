@@ -4,6 +4,7 @@
  */
 
 import { AipassError } from '../../base/errors.ts';
+import { plainText } from '../../base/plain-text.ts';
 import { readLines, readTexts } from '../../audit/lines.ts';
 import { parseLine, type AuditRecord } from '../../audit/record.ts';
 import { verifyAudit } from '../../audit/verify.ts';
@@ -36,11 +37,17 @@ export const audit: Verb = {
       throw new UsageError('--last takes a number', 'try: aipassd audit --last 20');
     const records = await readRecords(context.paths.audit, args.text('credential'), last);
     if (args.flag('json')) context.out.json({ records });
-    else if (records.length === 0) context.out.line('nothing was released or changed yet');
+    else if (records.length === 0) context.out.line(nothing(args.text('credential')));
     else context.out.table(records.map(describe));
     return 0;
   },
 };
+
+function nothing(credential: string | undefined): string {
+  return credential === undefined
+    ? 'nothing was released or changed yet'
+    : `nothing of ${plainText(credential, 128)} was released or changed`;
+}
 
 async function readRecords(path: string, credential: string | undefined, last: number): Promise<AuditRecord[]> {
   let records: AuditRecord[] = [];

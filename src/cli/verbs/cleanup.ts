@@ -4,6 +4,7 @@
 
 import { createInterface } from 'node:readline/promises';
 import { AipassError } from '../../base/errors.ts';
+import { counted } from '../counted.ts';
 import { UsageError } from '../usage-error.ts';
 import { JSON_OPTION, type Verb } from '../verb.ts';
 
@@ -32,12 +33,13 @@ export const cleanup: Verb = {
       out.json(report);
       return 0;
     }
-    const age = days === undefined ? 'older than the retention' : `older than ${days} days`;
+    const age = days === undefined ? 'older than the retention' : `older than ${counted(days, 'day')}`;
+    const entries = counted(report.events, 'entry', 'entries');
     if (report.events === 0) out.line(`Nothing to clean: no entries ${age}`);
-    else if (dryRun) out.line(`Would clean up ${report.events} entries ${age}`);
+    else if (dryRun) out.line(`Would clean up ${entries} ${age}`);
     else {
       const bytes = `the database went from ${report.bytesBefore} to ${report.bytesAfter} bytes`;
-      out.line(`Cleaned up ${report.events} entries ${age}; ${bytes}`);
+      out.line(`Cleaned up ${entries} ${age}; ${bytes}`);
     }
     return 0;
   },

@@ -3,7 +3,7 @@
  * key would serve next.
  */
 
-import type { PoolInfo, PoolKeyInfo, QuotaInfo } from '../../protocol/pool.ts';
+import type { PoolExplanation, PoolInfo, PoolKeyInfo, QuotaInfo } from '../../protocol/pool.ts';
 import { printDuration } from '../duration.ts';
 import type { Output } from '../output.ts';
 import { UsageError } from '../usage-error.ts';
@@ -71,21 +71,31 @@ async function explain(provider: string | undefined, args: Arguments, { out, con
   const model = args.text('model');
   const aipass = await connect();
   const explanation = await aipass.explainPool(provider, model === undefined ? {} : { model });
-  if (args.flag('json')) {
-    out.json(explanation);
-    return explanation.next === null ? 2 : 0;
-  }
-  const { next, retryAfterMs, strategy, keys } = explanation;
+  const serves = explanation.next !== null || (explanation.keyless && explanation.retryAfterMs === null);
+  if (args.flag('json')) out.json(explanation);
+  else printExplanation(explanation, out);
+  return serves ? 0 : 2;
+}
+
+function printExplanation(
+  { provider, strategy, next, retryAfterMs, keyless, keys }: PoolExplanation,
+  out: Output,
+): void {
   const back = retryAfterMs === null ? '' : `, the first is back in ${printDuration(retryAfterMs)}`;
+  if (keyless) {
+    const rests =
+      retryAfterMs === null ? '' : `, but is left alone for ${printDuration(retryAfterMs)}, because it failed`;
+    out.line(`${provider}: needs no key, and calls go without one${rests}`);
+    return;
+  }
   out.line(
-    `${explanation.provider} (${strategy}): ${next === null ? `no key is free${back}` : `${out.style('green', next)} serves next`}`,
+    `${provider} (${strategy}): ${next === null ? `no key is free${back}` : `${out.style('green', next)} serves next`}`,
   );
   out.table(
     keys.map((key) => [key.keyId, key.eligible ? 'free' : 'out', key.why]),
     '  ',
     200,
   );
-  return next === null ? 2 : 0;
 }
 
 function printPool({ provider, strategy, rest, waiting, keys }: PoolInfo, out: Output): void {

@@ -7,6 +7,7 @@ import type { PoolInfo, PoolKeyInfo } from '../../protocol/pool.ts';
 import type { KeyInfo, ProviderInfo } from '../../protocol/provider.ts';
 import type { Status } from '../../protocol/status.ts';
 import type { UsageStatusReport } from '../../protocol/usage.ts';
+import { counted } from '../counted.ts';
 import { printDuration } from '../duration.ts';
 import type { Output } from '../output.ts';
 import { printWindow } from '../window.ts';
@@ -30,7 +31,7 @@ export const status: Verb = {
       `  socket   ${now.socket}`,
       `  secrets  ${now.paths.secrets} (${now.secrets.count} opaque)`,
       `  log      ${now.paths.log ?? 'none'}`,
-      `  load     ${now.connections} connections, ${now.requestsInFlight} requests in flight`,
+      `  load     ${counted(now.connections, 'connection')}, ${counted(now.requestsInFlight, 'request')} in flight`,
       `  usage    ${now.usage.kind}, ${printUsageState(now.usage)}`,
       '',
       out.style('bold', 'Providers'),

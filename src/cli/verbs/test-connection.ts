@@ -6,6 +6,7 @@ import { AipassError } from '../../base/errors.ts';
 import type { Aipass } from '../../client/aipass.ts';
 import type { Operations } from '../../protocol/operations.ts';
 import type { KeyVerdict } from '../../protocol/provider.ts';
+import { counted } from '../counted.ts';
 import { JSON_OPTION, type Verb } from '../verb.ts';
 
 /** Tests the way to a provider. */
@@ -34,7 +35,7 @@ export const testConnection: Verb = {
     if (args.flag('json')) out.json({ provider: name, tested: wasTested, models: models.length, key: verdict ?? null });
     if (!wasTested) throw notTested(name, verdict, models[0]?.id);
     const proof = isAccepted ? 'the key is accepted' : (verdict?.detail ?? 'it needs no key');
-    const list = asked ? `${models.length} models available; ` : '';
+    const list = asked ? `${counted(models.length, 'model')} available; ` : '';
     if (!args.flag('json')) out.line(`Connection successful: ${name} answers, ${list}${proof}`);
     return 0;
   },

@@ -4,6 +4,7 @@
 
 import type { Aipass } from '../../client/aipass.ts';
 import type { AccountStatus } from '../../protocol/oauth.ts';
+import { counted } from '../counted.ts';
 import type { Output } from '../output.ts';
 
 /** Is the judgement of one account. */
@@ -48,7 +49,7 @@ function judgeOffline(account: AccountStatus): AccountVerdict {
     state === 'reauth-required' || state === 'unusable' ? 'invalid' : state === 'failing' ? 'unknown' : 'valid';
   const detail =
     verdict === 'valid'
-      ? `${state}, ${account.scopes.length} scopes; --online renews its token as a proof`
+      ? `${state}, ${counted(account.scopes.length, 'scope')}; --online renews its token as a proof`
       : `${state}${lastOutcome?.reason === null || lastOutcome === null ? '' : `: ${lastOutcome.reason}`}`;
   return { name, verdict, detail, action };
 }

@@ -140,6 +140,17 @@ test.each([null, 'text', [], { acme: 7 }, { acme: { keys: { ACME_API_KEY: { uses
 );
 
 describe('explaining a pool', () => {
+  test('says that calls go without a key where the provider needs none and has none', () => {
+    expect(openPools([], { settingsOf: () => ({ needsKey: false }) }).pools.explain('acme')).toMatchObject({
+      next: null,
+      keyless: true,
+    });
+    expect(openPools([entry(1)], { settingsOf: () => ({ needsKey: false }) }).pools.explain('acme')).toMatchObject({
+      keyless: false,
+    });
+    expect(openPools([]).pools.explain('acme')).toMatchObject({ next: null, keyless: false });
+  });
+
   test('says of a refused key that nobody can check for free what brings it back', () => {
     const { pools } = openPools([{ ...entry(1), uncheckable: true }]);
     pools.lease({ provider: 'acme' }).settle(refused(401));

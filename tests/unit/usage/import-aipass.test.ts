@@ -44,11 +44,12 @@ describe("AIPass's usage file", () => {
 
   it('may hold its template only', () => {
     for (const text of [
-      '{}',
-      '{"data":{}}',
-      '{"data":null}',
       '{"module_name":"usage_tracker","created":"x"}',
-      '{"data":[]}',
+      '{"module_name":"usage_tracker","data":{}}',
+      '{"module_name":"usage_tracker","data":null}',
+      '{"module_name":"usage_tracker","data":[]}',
+      '{"data":{"generation_tracking":{}}}',
+      '{"data":{"daily_totals":{}}}',
     ]) {
       expect(readAipassUsage(text)).toMatchObject({ events: [], report: { generations: 0, unreadable: 0 } });
     }
@@ -80,7 +81,8 @@ describe("AIPass's usage file", () => {
     expect(readAipassUsage(file(data)).report.unaccounted).toEqual({ requests: 3, costMicros: 487_700, tokens: 85 });
   });
 
-  it('is refused when it is no JSON or no object', () => {
-    for (const text of ['', 'x', '[]', '7']) expect(() => readAipassUsage(text)).toThrow('no AIPass usage file');
+  it('is refused when it is no JSON, no object, or holds nothing that AIPass writes', () => {
+    for (const text of ['', 'x', '[]', '7', '{}', '{"data":{}}', '{"data":{"items":[1]}}', '{"name":"x"}'])
+      expect(() => readAipassUsage(text)).toThrow('no AIPass usage file');
   });
 });
