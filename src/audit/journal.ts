@@ -144,7 +144,12 @@ class FileJournal implements AuditJournal {
 
   check(): void {
     if (this.#fd === null || this.#pruning) return;
-    if (leadsTo(this.#path, this.#fd)) return;
+    if (leadsTo(this.#path, this.#fd)) {
+      // It was away for a moment, and is back where it was.
+      if (this.#isLost) this.#failure = null;
+      this.#isLost = false;
+      return;
+    }
     let reopened: number;
     try {
       mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
