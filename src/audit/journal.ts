@@ -149,6 +149,7 @@ class FileJournal implements AuditJournal {
     closeSync(this.#fd);
     this.#fd = reopened;
     this.#isLost = false;
+    this.#waiting.rewind();
     // The chain goes on where it was: the gap before these lines is what a check must find. Past the bound, too.
     const detail = 'the file was taken away: earlier lines are missing';
     const entry = { caller: null, operation: 'audit.repair', credential: null, outcome: 'changed', detail } as const;
