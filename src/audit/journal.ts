@@ -6,17 +6,7 @@
  * file takes no lines (a full disk), they wait in memory and requests go on, up to a bound; past it nothing is released.
  */
 
-import {
-  closeSync,
-  createReadStream,
-  fstatSync,
-  fsync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fstatSync, fsync, ftruncateSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
@@ -24,7 +14,7 @@ import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import type { Warning } from '../base/warning.ts';
 import { LineBuffer } from './line-buffer.ts';
-import { findCut, type PruneRule } from './prune.ts';
+import { copyMost, findCut, type PruneRule } from './prune.ts';
 import {
   PRUNE_OPERATION,
   hashLine,
@@ -38,9 +28,6 @@ import { leadsTo, readStretch, readTail, writeAll } from './tail.ts';
 
 /** Is how many bytes of lines may wait for a disk that takes none: some 50,000 lines. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
-
-/** Is how much a prune copies in one go while nothing else runs: a few hundred microseconds' worth. */
-const SMALL_BYTES = 256 * 1024;
 
 /** Keeps the audit of one daemon. */
 export interface AuditJournal {
@@ -144,7 +131,12 @@ class FileJournal implements AuditJournal {
 
   check(): void {
     if (this.#fd === null || this.#pruning) return;
-    if (leadsTo(this.#path, this.#fd)) return;
+    if (leadsTo(this.#path, this.#fd)) {
+      // It was away for a moment, and is back where it was.
+      if (this.#isLost) this.#failure = null;
+      this.#isLost = false;
+      return;
+    }
     let reopened: number;
     try {
       mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
@@ -157,6 +149,7 @@ class FileJournal implements AuditJournal {
     closeSync(this.#fd);
     this.#fd = reopened;
     this.#isLost = false;
+    this.#waiting.rewind();
     // The chain goes on where it was: the gap before these lines is what a check must find. Past the bound, too.
     const detail = 'the file was taken away: earlier lines are missing';
     const entry = { caller: null, operation: 'audit.repair', credential: null, outcome: 'changed', detail } as const;
@@ -211,15 +204,7 @@ class FileJournal implements AuditJournal {
     let kept = false;
     try {
       await copy.write(`${printAnchor(cut.place)}\n`);
-      let copied = cut.offset;
-      // What is appended meanwhile is copied in further rounds, until the rest is small enough to copy at once.
-      for (let end = size; end - copied > 0 && (copied === cut.offset || end - copied > SMALL_BYTES);) {
-        for await (const chunk of createReadStream(this.#path, { start: copied, end: end - 1 })) {
-          if (chunk instanceof Buffer) await copy.writeFile(chunk);
-        }
-        copied = end;
-        end = fstatSync(fd).size;
-      }
+      const copied = await copyMost({ path: this.#path, fd }, copy, cut.offset);
       await copy.sync();
       // From here to the rename nothing waits, so that no line can get into the old file any more.
       if (this.#fd !== fd) return 0;

@@ -43,10 +43,15 @@ export class LineBuffer {
     if (this.#bytes.length > ROOM_BYTES) this.#bytes = Buffer.allocUnsafe(ROOM_BYTES);
   }
 
+  /** Has a line that a file took in part wait as a whole again: the next file is another one. */
+  rewind(): void {
+    if (this.#from > 0) this.#from = this.#bytes.lastIndexOf(END_OF_LINE, this.#from - 1) + 1;
+  }
+
   #makeRoom(bytes: number): void {
     if (this.#to + bytes <= this.#bytes.length) return;
     const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#to + bytes));
-    this.#bytes.copy(larger, this.#from, this.#from, this.#to);
+    this.#bytes.copy(larger, 0, 0, this.#to);
     this.#bytes = larger;
   }
 }

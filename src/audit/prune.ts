@@ -1,8 +1,10 @@
 /**
  * Decides where a pruned audit begins: after the last line that is too old, or far enough in that the file is half as long
- * as it may be. Deciding only reads; the journal makes the change.
+ * as it may be. Deciding only reads; the journal makes the change, and has most of what stays copied here.
  */
 
+import { createReadStream, fstatSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
 import { readLines } from './lines.ts';
 import { hashLine, parseLine, type ChainPlace } from './record.ts';
 
@@ -42,4 +44,24 @@ export async function findCut(path: string, size: number, rule: PruneRule): Prom
     cut = { offset: line.end, place: { seq: parsed.seq, hash: hashLine(line.text) }, records };
   }
   return cut;
+}
+
+/** Is how much is left to be copied in one go while nothing else runs: a few hundred microseconds' worth. */
+const SMALL_BYTES = 256 * 1024;
+
+/** Copies an open audit from an offset on, but for a small rest of what is appended meanwhile; returns where that begins. */
+export async function copyMost(
+  audit: { readonly path: string; readonly fd: number },
+  copy: FileHandle,
+  from: number,
+): Promise<number> {
+  let copied = from;
+  for (let end = fstatSync(audit.fd).size; end > copied && (copied === from || end - copied > SMALL_BYTES);) {
+    for await (const chunk of createReadStream(audit.path, { start: copied, end: end - 1 })) {
+      if (chunk instanceof Buffer) await copy.writeFile(chunk);
+    }
+    copied = end;
+    end = fstatSync(audit.fd).size;
+  }
+  return copied;
 }

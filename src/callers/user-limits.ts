@@ -2,7 +2,8 @@
  * What one user may hold of the daemon at a time, over all of that user's connections: connections, requests in flight,
  * requests a second, bytes waiting, and as many bytes again of requests in flight. Counts only; what to do with one who is over a limit is the door's decision.
  *
- * A user of whom nothing is held is forgotten, so that the books never outgrow the connections.
+ * A user of whom nothing is held is forgotten, so that the books never outgrow the connections; but not before what was
+ * asked within the last second counts no more, or whoever connects anew for each request would have no limit.
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -87,9 +88,7 @@ export class UserLimits {
     }
     const rate = this.#limits.requestsPerSecond;
     if (rate !== undefined) {
-      const now = this.#clock.monotonic();
-      holding.tokens = Math.min(rate, holding.tokens + ((now - holding.refilledAt) / 1000) * rate);
-      holding.refilledAt = now;
+      this.#refill(holding, rate);
       if (holding.tokens < 1) {
         return {
           kind: 'refused',
@@ -122,12 +121,14 @@ export class UserLimits {
     return within;
   }
 
-  /** Returns how many users hold something. */
+  /** Returns how many users hold something, or did within the last second. */
   get users(): number {
     return this.#holdings.size;
   }
 
   #begin(uid: number): Holding {
+    // Nothing else looks at those who had asked too much when they left.
+    for (const [other, held] of this.#holdings) this.#forget(other, held);
     const holding: Holding = {
       connections: 0,
       inFlight: 0,
@@ -140,7 +141,17 @@ export class UserLimits {
     return holding;
   }
 
+  /** Gives back the requests that the time since the last look allows. */
+  #refill(holding: Holding, rate: number): void {
+    const now = this.#clock.monotonic();
+    holding.tokens = Math.min(rate, holding.tokens + ((now - holding.refilledAt) / 1000) * rate);
+    holding.refilledAt = now;
+  }
+
   #forget(uid: number, holding: Holding): void {
-    if (holding.connections <= 0 && holding.inFlight <= 0 && holding.waitingBytes <= 0) this.#holdings.delete(uid);
+    if (holding.connections > 0 || holding.inFlight > 0 || holding.waitingBytes > 0) return;
+    const rate = this.#limits.requestsPerSecond;
+    if (rate !== undefined) this.#refill(holding, rate);
+    if (rate === undefined || holding.tokens >= rate) this.#holdings.delete(uid);
   }
 }

@@ -49,7 +49,7 @@ async function* checkOwn({ paths, uid, unit, installCommand }: DoctorFacts): Asy
   for (const rule of pathRules(paths, config.servesOthers)) yield await checkPath(rule, uid);
   yield await checkFreeSpace(paths.state);
   yield config.finding;
-  yield await checkDatabase(join(paths.state, 'usage.db'));
+  yield await checkDatabase(paths.state, config.database);
   yield await checkAudit(paths.audit);
   yield await checkUnit(unit.path, unit.text, installCommand);
 }
@@ -61,6 +61,7 @@ function foreignFiles(socket: string, owner: number): Finding {
 
 const OTHERS = 0o077;
 const OTHERS_WRITE = 0o022;
+const OTHERS_READ = 0o044;
 
 function pathRules(paths: Paths, servesOthers: boolean): PathRule[] {
   return [
@@ -72,7 +73,8 @@ function pathRules(paths: Paths, servesOthers: boolean): PathRule[] {
     { path: paths.config, kind: 'file', forbidden: OTHERS_WRITE, rootMayOwn: true },
     { path: paths.state, kind: 'folder', forbidden: OTHERS, whenMissing: 'start the daemon once: aipassd run' },
     { path: paths.audit, kind: 'file', forbidden: OTHERS },
-    { path: paths.runtime, kind: 'folder', forbidden: OTHERS_WRITE },
+    // As the daemon judges it: to pass through it harms nobody.
+    { path: paths.runtime, kind: 'folder', forbidden: servesOthers ? OTHERS_WRITE : OTHERS_READ | OTHERS_WRITE },
     {
       path: paths.socket,
       kind: 'socket',

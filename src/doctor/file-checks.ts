@@ -44,13 +44,14 @@ export async function checkPath(rule: PathRule, uid: number): Promise<Finding> {
   if (found.uid !== uid && !(rule.rootMayOwn && found.uid === 0))
     return problem(`${rule.path} belongs to uid ${found.uid}, not ${uid}`, `sudo chown ${uid} ${word}`);
   if ((found.mode & rule.forbidden) !== 0) {
-    const mode = (found.mode & 0o777).toString(8).padStart(4, '0');
-    return problem(
-      `${rule.path} lets others in: mode ${mode}`,
-      `chmod ${rule.kind === 'folder' ? '700' : '600'} ${word}`,
-    );
+    const allowed = (found.mode & 0o777 & ~rule.forbidden).toString(8).padStart(3, '0');
+    return problem(`${rule.path} lets others in: mode ${printMode(found.mode)}`, `chmod ${allowed} ${word}`);
   }
-  return ok(`${rule.path}: mode ${(found.mode & 0o777).toString(8).padStart(4, '0')}, owner ${found.uid}`);
+  return ok(`${rule.path}: mode ${printMode(found.mode)}, owner ${found.uid}`);
+}
+
+function printMode(mode: number): string {
+  return (mode & 0o777).toString(8).padStart(4, '0');
 }
 
 /** Returns whose a path is, or null where there is none to be seen. */

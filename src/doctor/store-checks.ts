@@ -3,6 +3,7 @@
  */
 
 import { open } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { readLines } from '../audit/lines.ts';
@@ -10,28 +11,35 @@ import { verifyAudit } from '../audit/verify.ts';
 import { readUsableConfig } from '../providers/usable-config.ts';
 import { findingsOf, type Finding } from './finding.ts';
 
-/** Checks that the configuration can be used, and tells whether it lets other users ask. */
-export function checkConfig(path: string): { readonly finding: Finding; readonly servesOthers: boolean } {
+/** Checks that the configuration can be used, and tells what it says of the rest: whether other users may ask, and which database is used. */
+export function checkConfig(path: string): {
+  readonly finding: Finding;
+  readonly servesOthers: boolean;
+  readonly database: string | undefined;
+} {
   const { ok, problem } = findingsOf('configuration');
   try {
-    const { access } = readUsableConfig(path, systemClock);
+    const { access, usage } = readUsableConfig(path, systemClock);
     return {
       finding: ok(`${path} is in order`),
       servesOthers: Object.values(access).some((list) => list.users.length + list.groups.length > 0),
+      database: usage.database,
     };
   } catch (error) {
     const hint = error instanceof AipassError ? error.hint : undefined;
     const message = error instanceof Error ? error.message : String(error);
-    return { finding: problem(message, hint ?? `look at ${path}`), servesOthers: false };
+    return { finding: problem(message, hint ?? `look at ${path}`), servesOthers: false, database: undefined };
   }
 }
 
 /** Begins every SQLite database (https://sqlite.org/fileformat2.html, section 1.3). */
 const SQLITE_MAGIC = 'SQLite format 3\0';
 
-/** Checks that the usage database, where there is one, is a database. */
-export async function checkDatabase(path: string): Promise<Finding> {
+/** Checks that the usage database, where there is one, is a database; `setting` is what the configuration says of it. */
+export async function checkDatabase(stateFolder: string, setting = 'usage.db'): Promise<Finding> {
   const { ok, problem } = findingsOf('database');
+  if (/^postgres(?:ql)?:\/\//i.test(setting)) return ok('usage is kept in PostgreSQL: the daemon tells how that is');
+  const path = resolve(stateFolder, setting);
   try {
     const file = await open(path, 'r');
     try {

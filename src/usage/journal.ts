@@ -6,9 +6,9 @@
  * events wait in memory, bounded, and are written as soon as that works again.
  */
 
-import { closeSync, fdatasync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fdatasync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
-import { systemErrorCode } from '../base/errors.ts';
+import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { listSegments, openJournalFolder, segmentPath, type JournalPosition } from './segments.ts';
 
 /** Is when a new segment is begun, so that what the database has can be deleted. */
@@ -17,8 +17,14 @@ const SEGMENT_BYTES = 4 * 1024 * 1024;
 const SYNC_EVERY_MS = 1000;
 const RETRY_EVERY_MS = 1000;
 
-/** Is how many events wait in memory when no file takes them: about 50 MB. */
-const MAX_WAITING = 100_000;
+/** Bounds what waits in memory when no file takes it: some 100,000 calls, or millions of releases. */
+const MAX_WAITING_BYTES = 50 * 1024 * 1024;
+
+/** Is a line, and how many events it tells of. */
+interface Line<Text> {
+  readonly text: Text;
+  readonly events: number;
+}
 
 /** Is what the journal has to say about itself. */
 export interface JournalState {
@@ -37,8 +43,9 @@ export class Journal {
   readonly #appended: (end: JournalPosition) => void;
   #file: { readonly fd: number; readonly segment: number; size: number } | undefined;
   #nextSegment = 0;
-  #batch: string[] = [];
-  #waiting: Buffer[] = [];
+  #batch: Line<string>[] = [];
+  #waiting: Line<Buffer>[] = [];
+  #waitingBytes = 0;
   #lost = 0;
   #failure: string | null = null;
   #cancelRetry: (() => void) | undefined;
@@ -52,10 +59,10 @@ export class Journal {
     this.#appended = appended;
   }
 
-  /** Takes one event's JSON; it is a line in the file after the next flush(), which comes at the end of this tick at the latest. */
-  append(json: string): void {
+  /** Takes one line of JSON, which tells of so many events; it is a line in the file after the next flush(), which comes at the end of this tick at the latest. */
+  append(json: string, events = 1): void {
     if (this.#batch.length === 0) process.nextTick(() => this.flush());
-    this.#batch.push(`${json}\n`);
+    this.#batch.push({ text: `${json}\n`, events });
   }
 
   /** Writes the lines taken since the last flush, in one write. Never throws: what cannot be written waits. */
@@ -64,26 +71,32 @@ export class Journal {
     const lines = this.#batch;
     this.#batch = [];
     // Where the file is out of order, lines wait one by one: each fits where little room is left.
-    if (this.#waiting.length > 0 || !this.#write(Buffer.from(lines.join('')))) {
+    if (this.#waiting.length > 0 || !this.#write(Buffer.from(lines.map(({ text }) => text).join('')))) {
       for (const line of lines) this.#keep(line);
     }
   }
 
-  #keep(text: string): void {
-    if (this.#waiting.length >= MAX_WAITING) {
-      this.#lost++;
+  #keep(line: Line<string>): void {
+    const text = Buffer.from(line.text);
+    if (this.#waitingBytes + text.length > MAX_WAITING_BYTES) {
+      this.#lost += line.events;
       return;
     }
-    this.#waiting.push(Buffer.from(text));
+    this.#waiting.push({ text, events: line.events });
+    this.#waitingBytes += text.length;
     this.#retryLater();
   }
 
   state(): JournalState {
     this.flush();
-    return { waitingInMemory: this.#waiting.length, lost: this.#lost, failure: this.#failure };
+    return { waitingInMemory: this.#waitingEvents(), lost: this.#lost, failure: this.#failure };
   }
 
-  /** Writes what waits, as far as that works, and closes the file. */
+  /**
+   * Writes what waits, and closes the file.
+   *
+   * @throws AipassError INTERNAL where events could not be written and are lost now.
+   */
   close(): void {
     this.flush();
     this.#closed = true;
@@ -92,6 +105,17 @@ export class Journal {
     this.#writeWaiting();
     if (this.#file) closeSync(this.#file.fd);
     this.#file = undefined;
+    const lost = this.#waitingEvents();
+    if (lost === 0) return;
+    this.#waiting = [];
+    this.#lost += lost;
+    throw new AipassError('INTERNAL', `the last ${lost} usage events are lost: ${this.#failure}`, {
+      hint: `make room on the disk, or mend ${this.#folder}`,
+    });
+  }
+
+  #waitingEvents(): number {
+    return this.#waiting.reduce((sum, { events }) => sum + events, 0);
   }
 
   #write(line: Buffer): boolean {
@@ -137,8 +161,9 @@ export class Journal {
   }
 
   #writeWaiting(): void {
-    const failed = this.#waiting.findIndex((line) => !this.#write(line));
+    const failed = this.#waiting.findIndex(({ text }) => !this.#write(text));
     this.#waiting = failed === -1 ? [] : this.#waiting.slice(failed);
+    this.#waitingBytes = this.#waiting.reduce((sum, { text }) => sum + text.length, 0);
   }
 
   #syncLater(fd: number): void {
@@ -146,6 +171,14 @@ export class Journal {
       this.#cancelSync = undefined;
       // A segment closed meanwhile fails with EBADF, which costs nothing that matters: the kernel writes it on its own.
       fdatasync(fd, () => {});
+      this.#leaveRemoved();
     });
+  }
+
+  /** Lets go of a segment that somebody removed: nobody would ever read what is written to it. */
+  #leaveRemoved(): void {
+    if (!this.#file || fstatSync(this.#file.fd).nlink > 0) return;
+    closeSync(this.#file.fd);
+    this.#file = undefined;
   }
 }

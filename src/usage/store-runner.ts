@@ -96,13 +96,14 @@ export class StoreRunner {
   async close(last: boolean): Promise<void> {
     this.#cancelRetry?.();
     await this.#inTurn(async () => {
-      this.#closed = true;
       try {
         if (!this.#failure) await this.#caughtUp();
         if (last) emptyReadSegment(this.#options.journalFolder, this.#position);
       } catch {
         // It stays in the journal for the next run.
       }
+      this.#closed = true;
+      this.#cancelRetry?.();
       await this.#store?.close();
       this.#store = undefined;
     });
@@ -177,8 +178,8 @@ export class StoreRunner {
   /** Returns the store after the events that wait, as far as they can be brought in quickly. */
   async #caughtUp(): Promise<UsageStore> {
     const started = this.#options.clock.monotonic();
-    // A database that takes nothing may still be read.
-    if (this.#failure) return this.#openedOrFailed();
+    // It may work again before the next try is due. A database that takes nothing may still be read.
+    if (this.#failure && !(await this.#step())) return this.#openedOrFailed();
     while (await this.#step()) {
       if (this.#options.clock.monotonic() - started > CATCH_UP_MS) break;
     }
@@ -199,6 +200,11 @@ export class StoreRunner {
     this.#failure = null;
     this.#retryMs = FIRST_RETRY_MS;
     this.#report();
+    if (!this.#cancelRetry) return;
+    // A question found out before the retry did, and may leave events to be brought in.
+    this.#cancelRetry();
+    this.#cancelRetry = undefined;
+    this.wake();
   }
 
   async #failed(error: unknown): Promise<void> {
@@ -211,8 +217,9 @@ export class StoreRunner {
       // A database that fails may fail to close.
     }
     this.#report();
-    if (this.#closed) return;
-    this.#cancelRetry ??= this.#options.clock.after(this.#retryMs, () => {
+    // Questions that fail meanwhile are no retries, and put the next one off no further.
+    if (this.#closed || this.#cancelRetry) return;
+    this.#cancelRetry = this.#options.clock.after(this.#retryMs, () => {
       this.#cancelRetry = undefined;
       this.wake();
     });

@@ -43,7 +43,10 @@ export class StoreThread {
   #retiring = false;
   /** Tells that the thread fell, and when it is started again is settled. */
   #fell = false;
+  /** Tells that the system allowed no thread when one was last to be started. */
+  #isRefused = false;
   #usedAt = 0;
+  #cancelRetire: (() => void) | undefined;
   #state: RunnerState = { failure: null, open: false, position: JOURNAL_START, damaged: 0 };
 
   constructor(data: ThreadData, clock: Clock, logger: Logger) {
@@ -112,18 +115,35 @@ export class StoreThread {
 
   #start(): void {
     if (this.#closed || this.#worker || this.#fell) return;
-    // Run from the sources, as the tests do, the thread's file is a .ts too.
-    const file = import.meta.url.endsWith('.ts') ? './thread-main.ts' : './thread-main.js';
-    const worker = new Worker(new URL(file, import.meta.url), { workerData: this.#data, name: 'usage' });
+    const worker = this.#newWorker();
+    if (!worker) {
+      this.#restartLater();
+      return;
+    }
     this.#worker = worker;
+    this.#isRefused = false;
     this.#retiring = false;
     worker.on('message', (message: FromThread) => this.#heard(message));
     worker.on('error', (error) => this.#logger.error('the usage thread failed', { error }));
     worker.on('exit', () => this.#ended(worker));
-    worker.unref();
+    if (this.#pending.size === 0) worker.unref();
     this.#usedAt = this.#clock.monotonic();
     this.#retireLater();
     for (const { message } of this.#pending.values()) this.#say(message);
+  }
+
+  /** Returns a new thread, or nothing where the system allows no more of them at the moment. */
+  #newWorker(): Worker | undefined {
+    // Run from the sources, as the tests do, the thread's file is a .ts too.
+    const file = import.meta.url.endsWith('.ts') ? './thread-main.ts' : './thread-main.js';
+    try {
+      return new Worker(new URL(file, import.meta.url), { workerData: this.#data, name: 'usage' });
+    } catch (error) {
+      // Once: it is tried every second.
+      if (!this.#isRefused) this.#logger.error('the usage thread cannot be started', { error });
+      this.#isRefused = true;
+      return undefined;
+    }
   }
 
   #say(message: ToThread): void {
@@ -132,7 +152,9 @@ export class StoreThread {
   }
 
   #retireLater(): void {
-    this.#clock.after(RETIRE_AFTER_MS, () => {
+    // One that is left over from a thread that fell.
+    this.#cancelRetire?.();
+    this.#cancelRetire = this.#clock.after(RETIRE_AFTER_MS, () => {
       if (!this.#worker || this.#closed || this.#retiring) return;
       // One whose database does not work tries again by itself, and tells when it does.
       const isBusy = this.#pending.size > 0 || this.#wakeSent || this.#state.failure !== null;
@@ -174,15 +196,18 @@ export class StoreThread {
     if (this.#worker !== worker) return;
     this.#worker = undefined;
     this.#state = { ...this.#state, open: false };
-    if (this.#closed || !this.#retiring) {
-      for (const { reject } of this.#pending.values()) reject(threadGone());
-      this.#pending.clear();
-      this.#fell = true;
-      this.#clock.after(RESTART_AFTER_MS, () => {
-        this.#fell = false;
-        this.#start();
-      });
-    } else if (this.#pending.size > 0) this.#start();
+    if (this.#closed || !this.#retiring) this.#restartLater();
+    else if (this.#pending.size > 0) this.#start();
+  }
+
+  #restartLater(): void {
+    for (const { reject } of this.#pending.values()) reject(threadGone());
+    this.#pending.clear();
+    this.#fell = true;
+    this.#clock.after(RESTART_AFTER_MS, () => {
+      this.#fell = false;
+      this.#start();
+    });
   }
 }
 

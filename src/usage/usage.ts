@@ -138,17 +138,24 @@ export class Usage {
     return warnings;
   }
 
-  /** Ends the recording; what the database has not taken stays in the journal for the next run. */
+  /**
+   * Ends the recording; what the database has not taken stays in the journal for the next run.
+   *
+   * @throws AipassError INTERNAL where the journal could not be written either, and events are lost now.
+   */
   async close(): Promise<void> {
     this.#releases.flush();
-    this.#journal.close();
-    await this.#thread.close();
+    try {
+      this.#journal.close();
+    } finally {
+      await this.#thread.close();
+    }
   }
 
   #append(raw: RawEvent, again: readonly Moment[] = []): void {
     const { clock, randomId, redact } = this.#options;
     const event = normaliseEvent(raw, { now: clock.now(), id: randomId(), run: this.run, redact });
-    this.#journal.append(printEvents(event, again));
+    this.#journal.append(printEvents(event, again), 1 + again.length);
   }
 
   #bytesAfter(position: { readonly segment: number; readonly offset: number }): number {

@@ -9,18 +9,13 @@ import { COST_SOURCES, EVENT_STATUSES, type UsageEvent } from '../event.ts';
 import { bucketOf, DAY } from '../grains.ts';
 import { isBefore, JOURNAL_START, type JournalPosition } from '../segments.ts';
 import { SessionsFold } from '../session-totals.ts';
-import { contribution, TotalsFold } from '../totals.ts';
+import { contribution, TotalsFold, type Dimensions } from '../totals.ts';
 import type { StoreConnection } from './connection.ts';
+import { DailyNames, OTHERS } from './daily-names.ts';
 import { addSessions, addTotals, insertEvents } from './inserts.ts';
 import { fillIn, passOn } from './merge.ts';
 import type { Names } from './names.ts';
 import type { EventsTable, UsageDb } from './schema.ts';
-
-/** Bounds the callers and the models that totals are kept for, each day: a program that makes up names must not make a row of each. The rest are counted together. */
-const MAX_NAMES_A_DAY = 1000;
-
-/** Is the name under which the rest is counted. */
-export const OTHERS = '(others)';
 
 /** Is a batch and where in which journal it ends; imported events come from no journal. */
 export interface IngestBatch {
@@ -43,7 +38,7 @@ export class Ingest {
   readonly #events = insertEvents();
   readonly #totals = addTotals();
   readonly #sessions = addSessions();
-  readonly #seen = new Map<string, Set<string>>();
+  readonly #dailyNames = new DailyNames();
 
   constructor(connection: StoreConnection, names: Names) {
     this.#connection = connection;
@@ -67,7 +62,7 @@ export class Ingest {
         return this.#writeEvents(db, batch.events);
       });
     } catch (error) {
-      this.#names.forget();
+      this.forget();
       throw error;
     }
   }
@@ -76,9 +71,20 @@ export class Ingest {
     if (events.length === 0) return { added: 0, known: 0 };
     const day = events.reduce((latest, event) => Math.max(latest, bucketOf(event.at, DAY)), 0);
     const id = await this.#names.ids(db, events.flatMap(textsOf).concat(OTHERS), day);
+    this.#dailyNames.trim();
 
     const totals = new TotalsFold();
     const sessions = new SessionsFold();
+    const counted = (at: number, ids: Dimensions): Promise<Dimensions> =>
+      this.#dailyNames.counted(db, at, ids, id(OTHERS));
+    const count = async (event: UsageEvent): Promise<void> => {
+      const sums = contribution(event);
+      const ids = { caller: id(event.caller), model: id(event.model) };
+      const all = { ...ids, provider: id(event.provider), key: id(event.keyId) };
+      totals.add(event.at, event.status, await counted(event.at, all), sums);
+      sessions.add(event, id(event.session), ids.caller, sums);
+      sessions.add(event, id(event.run), 0, sums);
+    };
     const insert = async (rows: readonly UsageEvent[]): Promise<UsageEvent[]> => {
       const inserted = await this.#events.run(
         db,
@@ -87,7 +93,7 @@ export class Ingest {
       const fresh = new Set(inserted.map((row) => `${row.at},${row.id}`));
       const known: UsageEvent[] = [];
       for (const event of rows) {
-        if (fresh.delete(`${event.at},${event.id}`)) this.#count(event, id, totals, sessions);
+        if (fresh.delete(`${event.at},${event.id}`)) await count(event);
         else known.push(event);
       }
       return known;
@@ -96,7 +102,7 @@ export class Ingest {
     let told = 0;
     // One by one: an id belongs to the last call that had it, and what is told of it next is told of that call.
     for (const event of known) {
-      const merge = await fillIn(db, event, id(event.provider), totals, sessions);
+      const merge = await fillIn(db, event, id(event.provider), { totals, sessions, counted });
       const isNew = merge === 'another-call' && (await insert([{ ...event, generationId: null }])).length === 0;
       if (isNew) await passOn(db, event, id(event.provider));
       else told++;
@@ -107,33 +113,10 @@ export class Ingest {
     return { added: events.length - told, known: told };
   }
 
-  #count(event: UsageEvent, id: (text: string | null) => number, totals: TotalsFold, sessions: SessionsFold): void {
-    const sums = contribution(event);
-    const day = bucketOf(event.at, DAY);
-    const ids = {
-      caller: id(this.#bounded('caller', event.caller, day)),
-      model: id(this.#bounded('model', event.model, day)),
-      provider: id(event.provider),
-      key: id(event.keyId),
-    };
-    totals.add(event.at, event.status, ids, sums);
-    sessions.add(event, id(event.session), id(event.caller), sums);
-    sessions.add(event, id(event.run), 0, sums);
-  }
-
-  #bounded(kind: string, name: string | null, day: number): string | null {
-    if (name === null) return null;
-    const place = `${kind} ${day}`;
-    let seen = this.#seen.get(place);
-    if (!seen) {
-      // A few days at a time: late events are rare, and days that are over need no room.
-      if (this.#seen.size >= 16) this.#seen.clear();
-      seen = new Set();
-      this.#seen.set(place, seen);
-    }
-    if (seen.size >= MAX_NAMES_A_DAY && !seen.has(name)) return OTHERS;
-    seen.add(name);
-    return name;
+  /** Drops what is known of names: a transaction that failed, or a prune, made it untrue. */
+  forget(): void {
+    this.#names.forget();
+    this.#dailyNames.forget();
   }
 }
 

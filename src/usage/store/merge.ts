@@ -5,8 +5,15 @@
 
 import { COST_SOURCES, EVENT_STATUSES, isTelling, type EventStatus, type UsageEvent } from '../event.ts';
 import type { SessionsFold } from '../session-totals.ts';
-import { contribution, type Measured, type TotalsFold } from '../totals.ts';
+import { contribution, type Dimensions, type Measured, type TotalsFold } from '../totals.ts';
 import type { EventsTable, UsageDb } from './schema.ts';
+
+/** Is where a batch is counted, and under what its events were: names beyond those of a day are counted together. */
+interface Folds {
+  readonly totals: TotalsFold;
+  readonly sessions: SessionsFold;
+  readonly counted: (at: number, ids: Dimensions) => Promise<Dimensions>;
+}
 
 /** Says what an event turned out to be whose generation, or whose very self, is in the database already. */
 export type Merge = 'known' | 'another-call';
@@ -21,8 +28,7 @@ export async function fillIn(
   db: UsageDb,
   event: UsageEvent,
   provider: number,
-  totals: TotalsFold,
-  sessions: SessionsFold,
+  { totals, sessions, counted }: Folds,
 ): Promise<Merge> {
   if (event.generationId === null) return 'known';
   const row = await db
@@ -55,7 +61,8 @@ export async function fillIn(
 
   await db.updateTable('events').set(filled).where('at', '=', row.at).where('id', '=', row.id).execute();
   const status = statusName(row.status);
-  totals.add(row.at, status, { caller: row.caller, model: row.model, provider: row.provider, key: row.key }, added);
+  const { caller, model, key } = row;
+  totals.add(row.at, status, await counted(row.at, { caller, model, provider: row.provider, key }), added);
   sessions.add({ at: row.at, status }, row.session, row.caller, added);
   sessions.add({ at: row.at, status }, row.run, 0, added);
   return 'known';

@@ -42,10 +42,13 @@ export async function openSqlite(path: string): Promise<StoreConnection> {
       db,
       dialect: 'sqlite',
       shrink: () => {
+        const freeBefore = Number(file.pragma('freelist_count', { simple: true }));
         file.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
         const freePages = Number(file.pragma('freelist_count', { simple: true }));
-        if (freePages === 0) file.pragma('wal_checkpoint(truncate)');
-        return Promise.resolve(freePages > 0);
+        // A file restored from a dump has no incremental vacuum: it reuses its room, and gives none back.
+        const isMore = freePages > 0 && freePages < freeBefore;
+        if (!isMore) file.pragma('wal_checkpoint(truncate)');
+        return Promise.resolve(isMore);
       },
       bytes: () => Promise.resolve(statSync(path).size),
       close: () => db.destroy(),

@@ -66,7 +66,7 @@ export class UsageStore {
 
   pruneSteps(cutoffs: PruneCutoffs): AsyncGenerator<PruneStep> {
     // Pruned names must not be handed out from the copy.
-    this.#names.forget();
+    this.#ingest.forget();
     return pruneSteps(this.#connection, cutoffs);
   }
 

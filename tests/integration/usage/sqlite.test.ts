@@ -41,4 +41,21 @@ describe('the SQLite file', () => {
     expect((await sql`select * from positions`.execute(opened.db)).rows).toEqual([]);
     await opened.close();
   });
+
+  it('gives no room back where it was restored without the means to, and says that it is done', async () => {
+    const path = join(folder, 'usage.db');
+    await (await openConnection(path)).close();
+    const file = new Database(path);
+    file.pragma('journal_mode = delete');
+    file.pragma('auto_vacuum = none');
+    file.exec('vacuum; begin; create table filler (text text)');
+    const insert = file.prepare('insert into filler values (?)');
+    for (let row = 0; row < 100; row += 1) insert.run('x'.repeat(4096));
+    file.exec('delete from filler; commit');
+    expect(file.pragma('freelist_count', { simple: true })).toBeGreaterThan(50);
+    file.close();
+    const opened = await openConnection(path);
+    expect(await opened.shrink()).toBe(false);
+    await opened.close();
+  });
 });

@@ -401,6 +401,23 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     expect(groups).toMatchObject([{ name: '(others)', figures: { requests: 5 } }]);
   });
 
+  it('keeps to a thousand models a day however often it is opened, and fills a call in where it was counted', async () => {
+    await write(...Array.from({ length: 1000 }, (_, i) => usageEvent({ model: `model-${i}`, costMicros: 0 })));
+    await store.close();
+    connection = await openConnection(address);
+    store = new UsageStore(connection);
+    const late = { model: 'late', generationId: 'gen-late' };
+    await write(usageEvent({ ...late, costMicros: null }), usageEvent({ model: 'model-7', costMicros: 0 }));
+    await write(usageEvent({ ...late, operation: 'usage.track', costMicros: 777 }));
+    const { groups, total } = await ask({ by: 'model', limit: 2000 });
+    expect(total.costMicros).toBe(777);
+    expect(groups).toHaveLength(1001);
+    expect(groups[0]).toMatchObject({ name: 'model-7', figures: { requests: 2 } });
+    expect(groups.find((group) => group.name === '(others)')).toMatchObject({
+      figures: { requests: 1, costMicros: 777 },
+    });
+  });
+
   it('refuses a database of a newer version and leaves it as it is', async () => {
     await sql`insert into kysely_migration (name, timestamp) values ('0099_later', 'x')`.execute(connection.db);
     await expect(openConnection(address)).rejects.toMatchObject({ code: 'VERSION_MISMATCH' });

@@ -1,7 +1,9 @@
 import {
   appendFileSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -242,6 +244,22 @@ it('a folder that was taken away is made anew, and what was recorded meanwhile i
   journal.check();
   expect(journal.warning()).toBeNull();
   expect(texts().map((line) => parseLine(line))).toMatchObject([{ credential: 'b' }, { operation: 'audit.repair' }]);
+});
+
+it('a file that was away for a moment is written on when it is back', async () => {
+  const journal = openJournal();
+  journal.record(entry('a'));
+  flush();
+  renameSync(path, `${path}.away`);
+  mkdirSync(path);
+  journal.check();
+  journal.record(entry('b'));
+  expect(journal.warning()?.problem).toContain('cannot be written');
+  rmSync(path, { recursive: true });
+  renameSync(`${path}.away`, path);
+  journal.check();
+  expect(journal.warning()).toBeNull();
+  expect(await verify()).toMatchObject({ kind: 'intact', records: 2 });
 });
 
 it.runIf(process.platform === 'linux')(

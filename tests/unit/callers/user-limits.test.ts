@@ -61,3 +61,33 @@ it('a user of whom nothing is held is forgotten', () => {
   books.disconnect(1);
   expect(books.users).toBe(0);
 });
+
+it('requests a second are limited for who connects anew for each request, too', () => {
+  const books = new UserLimits({ ...limits, requestsPerSecond: 2 }, clock);
+  const once = () => {
+    books.connect(1);
+    const admission = books.beginRequest(1, 10);
+    if (admission.kind === 'admitted') books.endRequest(1, 10);
+    books.disconnect(1);
+    return admission.kind;
+  };
+  expect([once(), once(), once()]).toEqual(['admitted', 'admitted', 'refused']);
+  clockAt.ms += 500;
+  expect([once(), once()]).toEqual(['admitted', 'refused']);
+});
+
+it('what a user asked for is forgotten once it counts no more', () => {
+  const books = new UserLimits({ ...limits, requestsPerSecond: 2 }, clock);
+  for (let uid = 1; uid <= 10; uid += 1) {
+    books.connect(uid);
+    books.beginRequest(uid, 10);
+    books.endRequest(uid, 10);
+    books.disconnect(uid);
+  }
+  expect(books.users).toBe(10);
+  clockAt.ms += 500;
+  books.connect(11);
+  expect(books.users).toBe(1);
+  books.disconnect(11);
+  expect(books.users).toBe(0);
+});

@@ -1,0 +1,62 @@
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { AipassError } from '../../../src/base/errors.ts';
+import { runChecks } from '../../../src/doctor/checks.ts';
+import type { Finding } from '../../../src/doctor/finding.ts';
+import { makeTempHome, type TempHome } from '../../support/temp-home.ts';
+
+/** Runs every check of a home without a daemon, and returns what one check, or all, found of a text. */
+async function findingsAbout({ paths }: TempHome, text: string): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  const checks = runChecks({
+    paths,
+    uid: process.getuid?.() ?? 0,
+    nodeVersion: process.versions.node,
+    nativeWorks: true,
+    unit: { path: '/nowhere', text: null },
+    installCommand: 'aipassd install',
+    lastRun: null,
+    askStatus: () => Promise.reject(new AipassError('DAEMON_UNREACHABLE', 'no daemon')),
+    online: false,
+  });
+  for await (const finding of checks) if (finding.text.includes(text) || finding.check === text) findings.push(finding);
+  return findings;
+}
+
+it("the socket's folder is judged as the daemon judges it: others may read it only where they are served", async () => {
+  await using home = makeTempHome();
+  const { runtime } = home.paths;
+  mkdirSync(runtime);
+  chmodSync(runtime, 0o755);
+  expect(await findingsAbout(home, `${runtime} `)).toMatchObject([
+    { verdict: 'problem', hint: `chmod 711 ${runtime}` },
+  ]);
+  await home.writeConfig({ access: { use: { users: [12345] } } });
+  expect(await findingsAbout(home, `${runtime}:`)).toMatchObject([{ verdict: 'ok' }]);
+});
+
+it('a mode is mended without shutting out who must get through', async () => {
+  await using home = makeTempHome();
+  const { runtime } = home.paths;
+  await home.writeConfig({ access: { use: { users: [12345] } } });
+  mkdirSync(runtime);
+  chmodSync(runtime, 0o733);
+  expect(await findingsAbout(home, `${runtime} `)).toMatchObject([
+    { verdict: 'problem', hint: `chmod 711 ${runtime}` },
+  ]);
+});
+
+it('the database that the configuration names is the one that is looked at', async () => {
+  await using home = makeTempHome();
+  mkdirSync(home.paths.state, { mode: 0o700 });
+  await home.writeConfig({ usage: { database: 'my.db' } });
+  writeFileSync(join(home.paths.state, 'my.db'), 'this is no database');
+  expect(await findingsAbout(home, 'database')).toMatchObject([
+    { verdict: 'problem', text: expect.stringContaining('my.db is no SQLite database') },
+  ]);
+  await home.writeConfig({ usage: { database: 'postgres://name:password@host/usage' } });
+  expect(await findingsAbout(home, 'database')).toMatchObject([
+    { verdict: 'ok', text: expect.not.stringContaining('password') },
+  ]);
+});

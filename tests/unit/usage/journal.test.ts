@@ -1,0 +1,58 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { Journal } from '../../../src/usage/journal.ts';
+import { segmentPath } from '../../../src/usage/segments.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+
+let home: string;
+let folder: string;
+let clock: ManualClock;
+let journal: Journal;
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), 'aip-journal-'));
+  folder = join(home, 'queue');
+  clock = new ManualClock();
+  journal = new Journal(folder, clock, () => {});
+});
+afterEach(() => rmSync(home, { recursive: true }));
+
+it('what waits in memory is bounded by its bytes, and counted by its events', () => {
+  writeFileSync(folder, 'a file where the folder should be');
+  const line = 'x'.repeat(1024 * 1024 - 1);
+  for (let i = 0; i < 60; i += 1) journal.append(line, 256);
+  expect(journal.state()).toEqual({ waitingInMemory: 50 * 256, lost: 10 * 256, failure: 'EEXIST' });
+  unlinkSync(folder);
+  clock.advance(1000);
+  expect(journal.state()).toEqual({ waitingInMemory: 0, lost: 10 * 256, failure: null });
+  journal.close();
+});
+
+it('what no file took until the close is told of as lost, once', () => {
+  writeFileSync(folder, 'a file where the folder should be');
+  journal.append('{}');
+  journal.append('{}', 3);
+  expect(() => journal.close()).toThrow(
+    expect.objectContaining({ code: 'INTERNAL', message: 'the last 4 usage events are lost: EEXIST' }),
+  );
+  journal.close();
+  expect(journal.state()).toMatchObject({ waitingInMemory: 0, lost: 4 });
+});
+
+it('a segment that somebody removed is followed by another within a second', () => {
+  const append = (text: string): void => {
+    journal.append(text);
+    journal.flush();
+  };
+  append('first');
+  unlinkSync(segmentPath(folder, 1));
+  clock.advance(1000);
+  append('second');
+  expect(readdirSync(folder)).toEqual(['0000000002.jsonl']);
+  clock.advance(1000);
+  append('third');
+  expect(readFileSync(segmentPath(folder, 2), 'utf8')).toBe('second\nthird\n');
+  journal.close();
+});
