@@ -22,6 +22,9 @@ const WAKE_AFTER_MS = 50;
 /** Bounds the wait for the thread to bring in the last events; the rest stays in the journal. */
 const CLOSE_LIMIT_MS = 5000;
 
+/** Is how much garbage V8 lets the thread make before it looks for it: by default that is some 50 MB of a daemon that is small. */
+const YOUNG_MB = 6;
+
 /** Is a call that waits for its answer. */
 interface PendingCall {
   readonly message: ToThread;
@@ -137,7 +140,11 @@ export class StoreThread {
     // Run from the sources, as the tests do, the thread's file is a .ts too.
     const file = import.meta.url.endsWith('.ts') ? './thread-main.ts' : './thread-main.js';
     try {
-      return new Worker(new URL(file, import.meta.url), { workerData: this.#data, name: 'usage' });
+      return new Worker(new URL(file, import.meta.url), {
+        workerData: this.#data,
+        name: 'usage',
+        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+      });
     } catch (error) {
       // Once: it is tried every second.
       if (!this.#isRefused) this.#logger.error('the usage thread cannot be started', { error });

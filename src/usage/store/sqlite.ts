@@ -20,6 +20,9 @@ const LOCK_WAIT_MS = 200;
 /** Bounds the prepared statements that are kept; the store has some sixty. */
 const MAX_STATEMENTS = 200;
 
+/** Is how much of the file SQLite keeps in the memory of the daemon; the system's own cache has the rest. */
+const CACHE_KB = 8000;
+
 /** Is how many free pages are given back to the disk in one step: some 2 MB, a few milliseconds. */
 const VACUUM_PAGES = 500;
 
@@ -35,7 +38,7 @@ export async function openSqlite(path: string): Promise<StoreConnection> {
     file.pragma('auto_vacuum = incremental');
     file.pragma('journal_mode = wal');
     file.pragma('synchronous = full');
-    file.pragma('cache_size = -32000');
+    file.pragma(`cache_size = -${CACHE_KB}`);
     const db = new Kysely<UsageTables>({ dialect: new WholeStepsDialect({ database: cachingStatements(file) }) });
     await migrate(db, 'sqlite');
     return {
