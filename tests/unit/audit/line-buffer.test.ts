@@ -9,7 +9,7 @@ it('a line that one file took in part is written to the next one as a whole', ()
   const folder = mkdtempSync(join(tmpdir(), 'aip-lines-'));
   // A pipe that nobody reads takes a part, as a disk does that is just full.
   const pipe = join(folder, 'pipe');
-  execFileSync('mkfifo', [pipe]);
+  execFileSync('sh', ['-c', 'mkfifo "$0"', pipe]);
   const full = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
   const lines = new LineBuffer();
   for (let i = 0; i < 200; i += 1) lines.add(`${i} ${'x'.repeat(1000)}`);
