@@ -16,12 +16,18 @@ export function frame(type: unknown, data: unknown): string {
 /** Prints the frame that opens a conversation. */
 export const HELLO = frame('hello', { protocol: 1, client: 'hostile/1', caller: 'hostile' });
 
+/** Is how long a client waits that found the queue of those who want in full, in milliseconds. */
+const RETRY_MS = 10;
+
 /** Connects; resolves when the daemon accepted, or at once with a closed socket when it did not. */
 export function connectTo(path: string): Promise<Socket> {
   return new Promise((resolve) => {
     const socket = createConnection(path);
-    // A hostile client does not care how it is thrown out.
-    socket.on('error', () => resolve(socket));
+    // A hostile client does not care how it is thrown out, but it wants to get in: a full queue is asked again.
+    socket.on('error', (error) => {
+      if ('code' in error && error.code === 'EAGAIN') setTimeout(() => resolve(connectTo(path)), RETRY_MS);
+      else resolve(socket);
+    });
     socket.once('connect', () => resolve(socket));
   });
 }
