@@ -59,7 +59,7 @@ export class PartialFrame {
 /**
  * Takes one chunk and hands each frame that it completes to `receive`; returns what is left unfinished.
  *
- * @throws FrameError when a frame, finished or not, is longer than `maxBytes` of UTF-8.
+ * @throws FrameError when a frame, finished or not, is longer than `maxBytes` of UTF-8, or begins nested too deep.
  */
 export function readFrames(
   partial: PartialFrame | undefined,
@@ -83,9 +83,19 @@ export function readFrames(
 
   const tail = start === 0 ? chunk : chunk.slice(start);
   if (rest) rest.append(tail);
-  else rest = new PartialFrame(tail, performance.now());
+  else {
+    // What is too deep at its beginning need not be waited for.
+    assertShallow(tail);
+    rest = new PartialFrame(tail, performance.now());
+  }
   assertFits(rest.bytes, maxBytes);
   return rest;
+}
+
+function assertShallow(text: string): void {
+  if (isDeeperThan(text, MAX_JSON_DEPTH)) {
+    throw new FrameError(`a frame is nested deeper than ${MAX_JSON_DEPTH} levels`);
+  }
 }
 
 function assertFits(bytes: number, maxBytes: number): void {
@@ -104,8 +114,7 @@ export function isLongerThan(frame: string, maxBytes: number): boolean {
  * @throws FrameError when it is no JSON object with a text as `type`. The message never quotes the frame.
  */
 export function parseEnvelope(frame: string): Envelope {
-  if (isDeeperThan(frame, MAX_JSON_DEPTH))
-    throw new FrameError(`a frame is nested deeper than ${MAX_JSON_DEPTH} levels`);
+  assertShallow(frame);
   let value: unknown;
   try {
     value = JSON.parse(frame);

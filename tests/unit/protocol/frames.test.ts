@@ -75,6 +75,14 @@ describe('readFrames', () => {
     expect(feed([`${'x'.repeat(LIMIT)}\f`.repeat(5)]).frames).toHaveLength(5);
   });
 
+  it('refuses a frame that begins nested too deep, without waiting for its end', () => {
+    const beginning = `{"type":"request","data":${'['.repeat(1000)}`;
+    expect(() => feed([beginning], 1_000_000)).toThrow('nested deeper than 500 levels');
+    expect(() => feed([beginning], 1_000_000)).toThrow(FrameError);
+    expect(feed([`{"data":"${'['.repeat(1000)}`], 1_000_000).rest?.bytes).toBe(1009);
+    expect(feed([`{"data":[${'[],'.repeat(1000)}`], 1_000_000).rest?.bytes).toBe(3009);
+  });
+
   it('remembers when the unfinished frame began, however many pieces follow', () => {
     const before = performance.now();
     const begun = feed(['a\fb']).rest;
