@@ -1,6 +1,6 @@
 /**
  * The reading half of the parser that node-ipc is given: frames out of chunks, in turns where many come at once, and
- * every failure contained.
+ * every failure contained. What node-ipc dispatches comes back here, on its way to its connection.
  */
 
 import type { Logger } from '../base/logger.ts';
@@ -8,6 +8,9 @@ import { parseEnvelope, readFrames } from '../protocol/frames.ts';
 import { bookWaiting, type Line } from './line.ts';
 import { describeReadFailure, tooMuchWaiting } from './refusals.ts';
 import { AT_ONCE, Turns } from './turns.ts';
+
+/** Names the types that may reach node-ipc's dispatcher, which has events of its own by the same way. */
+export const PASSED_ON: readonly string[] = ['hello', 'request', 'cancel'];
 
 /** Says how frames are read. */
 export interface FrameReaderOptions {
@@ -45,8 +48,7 @@ export class FrameReader {
         }
         const { type, data } = parseEnvelope(frame);
         kept.frameLength = frame.length;
-        // Only these three names may reach node-ipc's dispatcher, which has events of its own by the same way.
-        if (type === 'hello' || type === 'request' || type === 'cancel') receive({ type, data });
+        if (PASSED_ON.includes(type)) receive({ type, data });
         else kept.connection.receive(type, data, frame.length);
       });
       if (kept.backlog.length > 0) this.#turns.add(kept);
@@ -58,6 +60,13 @@ export class FrameReader {
     }
     return kept;
   };
+
+  /** Returns the listener for what node-ipc's dispatcher gets of one type. */
+  deliver(type: string): (data: unknown, socket: { readonly ipcBuffer?: unknown }) => void {
+    return (data, { ipcBuffer: line }) => {
+      if (isLine(line)) line.connection.receive(type, data, line.frameLength);
+    };
+  }
 
   #handleLater(line: Line, frame: string): void {
     try {

@@ -14,7 +14,7 @@ import { socketDescriptor } from '../base/native.ts';
 import type { Admission } from '../callers/gate.ts';
 import { printFrame } from '../protocol/frames.ts';
 import { Connection } from './connection.ts';
-import { FrameReader } from './frame-reader.ts';
+import { FrameReader, PASSED_ON } from './frame-reader.ts';
 import { overdue, unbookLargest, unbookWaiting, lineLimits, type Line } from './line.ts';
 import { Peer } from './peer.ts';
 import { makeRuntimeFolder } from './runtime-folder.ts';
@@ -111,9 +111,7 @@ export class SocketServer {
         if (listening) this.#options.logger.debug('a connection failed', { reason: error.message });
         else reject(cannotListen(path, error));
       });
-      for (const type of ['hello', 'request', 'cancel']) {
-        ipc.server.on(type, (data: unknown, socket: IpcSocket) => this.#receive(type, data, socket));
-      }
+      for (const type of PASSED_ON) ipc.server.on(type, this.#reader.deliver(type));
       // The mode of the socket is set by the umask while it is bound: a chmod afterwards would come too late.
       const umask = process.umask(servesOthers() ? 0o111 : 0o177);
       try {
@@ -194,11 +192,6 @@ export class SocketServer {
     line.connection.close();
     // Not when it is told to go: until its socket is closed it takes one of the places that there are for all.
     line.admission.leave();
-  }
-
-  #receive(type: string, data: unknown, socket: IpcSocket): void {
-    const line = this.#lines.get(socket);
-    line?.connection.receive(type, data, line.frameLength);
   }
 
   #dropOverdue(): void {
