@@ -6,13 +6,10 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as nodeModule from 'node:module';
+import { isNodeAtLeast, OLDEST_NODE } from './base/node-version.ts';
 import { resolvePaths } from './base/paths.ts';
 
-/** Is the oldest Node that runs aipassd, as in package.json `engines`. */
-const OLDEST_NODE = [22, 22] as const;
-
-const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
+if (!isNodeAtLeast(process.versions.node, OLDEST_NODE)) {
   process.stderr.write(
     `aipassd needs Node ${OLDEST_NODE.join('.')} or newer, and this is Node ${process.versions.node}: install a newer one (in a clone, npm start and npx aipassd bring their own)\n`,
   );

@@ -3,6 +3,7 @@
  */
 
 import { AipassError, systemErrorCode, type ErrorCode } from './errors.ts';
+import { shellWord } from './shell-word.ts';
 
 interface Meaning {
   readonly code: ErrorCode;
@@ -65,9 +66,4 @@ export function describeFailure(what: string, error: unknown, path?: string): Ai
     hint: meaning.hint(shellWord(place ?? '.')),
     cause: error,
   });
-}
-
-/** Quotes a path for a hint that people paste into a shell. */
-function shellWord(path: string): string {
-  return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

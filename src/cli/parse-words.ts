@@ -34,19 +34,19 @@ async function parse(
   try {
     return parseArgs({ args: [...words], options: verb?.options ?? {}, allowPositionals: true, strict: true });
   } catch (error) {
-    const see = `see: aipassd ${verb?.name ?? ''} --help`;
+    const help = `aipassd ${verb?.name ?? ''} --help`;
     const reason = error instanceof Error ? error.message : String(error);
     const [, unknown] = /^Unknown option '([^']+)'/.exec(reason) ?? [];
     if (systemErrorCode(error) !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION' || unknown === undefined) {
-      throw new UsageError(reason, see);
+      throw new UsageError(reason, `see: ${help}`);
     }
     const { nearest } = await import('../base/nearest.ts');
     const near = unknown.startsWith('--') ? nearest(unknown.slice(2), Object.keys(verb?.options ?? {})) : undefined;
     throw new UsageError(
       `unknown option: ${plainText(unknown, 64)}`,
       near === undefined
-        ? `${see}; a word that begins with "-" goes after "--"`
-        : `did you mean "--${near}"? S${see.slice(1)}`,
+        ? `see: ${help}; a word that begins with "-" goes after "--"`
+        : `did you mean "--${near}"? See: ${help}`,
     );
   }
 }

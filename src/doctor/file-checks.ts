@@ -4,6 +4,7 @@
 
 import { lstat, stat, statfs } from 'node:fs/promises';
 import { systemErrorCode } from '../base/errors.ts';
+import { shellWord } from '../base/shell-word.ts';
 import { findingsOf, type Finding } from './finding.ts';
 
 /** Is a path to look at. */
@@ -16,11 +17,6 @@ export interface PathRule {
   readonly whenMissing?: string;
   /** Tells that root may own it as well, who may write everything anyway. */
   readonly rootMayOwn?: true;
-}
-
-/** Quotes a path for a hint that people paste into a shell. */
-function shellWord(path: string): string {
-  return /^[\w./@:+-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 /** Checks that a path is what it should be, belongs to the user, and lets nobody else in. */

@@ -2,18 +2,13 @@
  * Checks what aipassd stands on: Node, the native calls, and the clock.
  */
 
+import { isNodeAtLeast, OLDEST_NODE } from '../base/node-version.ts';
 import { findingsOf, type Finding } from './finding.ts';
-
-/** Is the oldest Node that runs aipassd; package.json's `engines` says the same. */
-const OLDEST_NODE = [22, 22] as const;
 
 /** Judges a Node version such as `24.21.0`. */
 export function judgeNode(version: string): Finding {
   const { ok, problem } = findingsOf('node');
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  const [oldestMajor, oldestMinor] = OLDEST_NODE;
-  const fits = major > oldestMajor || (major === oldestMajor && minor >= oldestMinor);
-  return fits
+  return isNodeAtLeast(version, OLDEST_NODE)
     ? ok(`Node ${version}`)
     : problem(
         `Node ${version} is older than ${OLDEST_NODE.join('.')}`,

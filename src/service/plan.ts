@@ -69,13 +69,16 @@ export const SYSTEM_CONFIG = `{
 `;
 const SYSTEM_CONFIG_FILE = '/etc/aipassd/config.jsonc';
 
+/** Is where the unit of the whole machine is written. */
+export const SYSTEM_UNIT_FILE = `/etc/systemd/system/${UNIT_NAME}`;
+
 /** Returns where the unit or plist is written. */
 export function servicePath(facts: Pick<InstallFacts, 'scope' | 'home' | 'configHome'>): string {
   switch (facts.scope) {
     case 'systemd-user':
       return join(facts.configHome, 'systemd', 'user', UNIT_NAME);
     case 'systemd-system':
-      return `/etc/systemd/system/${UNIT_NAME}`;
+      return SYSTEM_UNIT_FILE;
     case 'launchd':
       return join(facts.home, 'Library', 'LaunchAgents', `${PLIST_LABEL}.plist`);
   }

@@ -9,14 +9,13 @@
  */
 
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type Aipass } from '../../src/client/index.ts';
 import { AipassError } from '../../src/base/errors.ts';
+import { saveGrantedAccount } from '../support/account-files.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { completionOf, startLoopbackProvider, type Reply } from '../support/loopback-provider.ts';
-import { CLIENT, OauthServer } from '../support/oauth-server.ts';
+import { OauthServer } from '../support/oauth-server.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 import { until as waitFor } from '../support/until.ts';
 import { judgeSlope } from './slope.ts';
@@ -64,16 +63,7 @@ const config = (inFlight: number) => ({
 });
 await home.writeConfig(config(1000));
 await using oauth = await OauthServer.start({ lifetimeS: 600 });
-await mkdir(join(home.paths.secrets, 'oauth'), { recursive: true, mode: 0o700 });
-const account = {
-  token_endpoint: `${oauth.issuer}/token`,
-  token_endpoint_auth_method: 'client_secret_post',
-  client_id: CLIENT.id,
-  client_secret: CLIENT.secret,
-  scopes: ['read', 'write'],
-  refresh_token: await oauth.grant(),
-};
-await writeFile(join(home.paths.secrets, 'oauth', 'test.json'), JSON.stringify(account), { mode: 0o600 });
+await saveGrantedAccount(home.paths.secrets, oauth);
 const probe = new URL('heap-probe.mjs', import.meta.url);
 await using daemon = await DaemonProcess.start(home, { NODE_OPTIONS: `--import=${probe.href}` });
 

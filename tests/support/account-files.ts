@@ -11,7 +11,7 @@ import type { AccountKeeper } from '../../src/refreshers/account-keeper.ts';
 import type { RefreshOutcome } from '../../src/refreshers/outcome.ts';
 import type { TokenWorker } from '../../src/refreshers/worker-process.ts';
 import { ManualClock } from './manual-clock.ts';
-import { CLIENT } from './oauth-server.ts';
+import { CLIENT, type OauthServer } from './oauth-server.ts';
 import { InProcessWorker } from './in-process-worker.ts';
 
 /** Is a JSON document as tests look into it. */
@@ -59,6 +59,16 @@ export function oauthDocument(issuer: string, fields: Document = {}): Document {
     scopes: ['read', 'write'],
     ...fields,
   };
+}
+
+/** Writes an account that a test server granted into a secrets folder, and returns its file. */
+export async function saveGrantedAccount(secrets: string, server: OauthServer): Promise<string> {
+  const file = join(secrets, 'oauth', 'test.json');
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  const { issuer, ...account } = oauthDocument(server.issuer, { refresh_token: await server.grant() });
+  // An endpoint of its own needs no discovery.
+  await writeFile(file, JSON.stringify({ token_endpoint: `${String(issuer)}/token`, ...account }), { mode: 0o600 });
+  return file;
 }
 
 /** Is a set of accounts on a clock that the test moves. */

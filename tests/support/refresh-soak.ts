@@ -3,12 +3,12 @@
  * refresh token is used twice, and tells whether the account ever came to harm.
  */
 
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { AipassError } from '../../src/base/errors.ts';
 import { connect } from '../../src/client/index.ts';
+import { saveGrantedAccount } from './account-files.ts';
 import { DaemonProcess } from './daemon-process.ts';
-import { CLIENT, OauthServer } from './oauth-server.ts';
+import { OauthServer } from './oauth-server.ts';
 import { makeTempHome } from './temp-home.ts';
 import { until } from './until.ts';
 
@@ -43,17 +43,7 @@ export async function soakRefresh(options: SoakOptions): Promise<SoakReport> {
   const { random } = options;
   await using server = await OauthServer.start();
   await using home = makeTempHome();
-  const file = join(home.paths.secrets, 'oauth', 'test.json');
-  await mkdir(join(home.paths.secrets, 'oauth'), { recursive: true, mode: 0o700 });
-  const account = {
-    token_endpoint: `${server.issuer}/token`,
-    token_endpoint_auth_method: 'client_secret_post',
-    client_id: CLIENT.id,
-    client_secret: CLIENT.secret,
-    scopes: ['read', 'write'],
-    refresh_token: await server.grant(),
-  };
-  await writeFile(file, JSON.stringify(account), { mode: 0o600 });
+  const file = await saveGrantedAccount(home.paths.secrets, server);
 
   let daemon = await DaemonProcess.start(home);
   let kills = 0;

@@ -10,7 +10,7 @@ import { ownerOf } from '../../doctor/file-checks.ts';
 import type { Finding } from '../../doctor/finding.ts';
 import { describeInstallation, SYSTEM_PATHS } from '../../service/installation.ts';
 import { describeRun, readRunRecord, runRecordPath } from '../../service/last-exit.ts';
-import { servicePath } from '../../service/plan.ts';
+import { servicePath, SYSTEM_UNIT_FILE } from '../../service/plan.ts';
 import type { Output } from '../output.ts';
 import { JSON_OPTION, type Verb } from '../verb.ts';
 
@@ -55,7 +55,7 @@ export const doctor: Verb = {
 };
 
 /** Is judged by its being there: it names the Node and the package that installed it, which may be others than these. */
-const SYSTEM_UNIT = { path: '/etc/systemd/system/aipassd.service', text: null };
+const SYSTEM_UNIT = { path: SYSTEM_UNIT_FILE, text: null };
 
 function ownUnit(paths: Paths): { readonly path: string; readonly text: string } {
   const installation = describeInstallation({ system: false, paths });
