@@ -7,6 +7,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import type { LoopbackProvider, Reply } from '../support/loopback-provider.ts';
+import { readEnvironmentOf } from '../support/process-environment.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { until } from '../support/until.ts';
 import { LOCAL_KEY, OPENROUTER_KEY, Running } from '../system/running.ts';
@@ -60,10 +61,7 @@ it('no secret shows up in any output, log, state file, command line or environme
     }
   }
   outputs.push(await badRequests(home.paths.socket));
-  outputs.push(
-    readFileSync(`/proc/${daemon.pid}/cmdline`, 'utf8'),
-    readFileSync(`/proc/${daemon.pid}/environ`, 'utf8'),
-  );
+  outputs.push(readFileSync(`/proc/${daemon.pid}/cmdline`, 'utf8'), readEnvironmentOf(daemon.pid));
 
   await daemon.stop();
   outputs.push(daemon.stdout, daemon.stderr, ...filesUnder(home.paths.state), ...filesUnder(home.paths.runtime));

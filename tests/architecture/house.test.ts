@@ -10,11 +10,6 @@ describe('the house rules', () => {
     for (const { path, text } of sources) expect(text.replace(/^#!.*\n/, ''), path).toMatch(/^\/\*\*/);
   });
 
-  it('no source file is longer than 250 lines', () => {
-    const long = sources.filter(({ text }) => text.trimEnd().split('\n').length > 250).map(({ path }) => path);
-    expect(long).toEqual([]);
-  });
-
   it('no source file hides behind a name that says nothing', () => {
     const vague = sources
       .filter(({ path }) => /\/(utils?|helpers?|types|common|manager|service)\.ts$/.test(path))

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { identifyProcess } from '../../src/refreshers/process-identity.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
+import { readEnvironmentOf } from '../support/process-environment.ts';
 import { runCli } from '../support/run-cli.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 import { TokenEndpoint } from '../support/token-endpoint.ts';
@@ -24,11 +25,21 @@ function workerStarts(): string[] {
       try {
         const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
         if (!command.includes('refreshers/worker/main')) return [];
-        return [command + readFileSync(`/proc/${pid}/environ`, 'utf8')];
+        return [command, readEnvironmentIfAllowed(pid)];
       } catch {
         return [];
       }
     });
+}
+
+/** Returns the environment of a worker; only root may read it once the worker is not dumpable. */
+function readEnvironmentIfAllowed(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8');
+  } catch (error) {
+    if (process.getuid?.() === 0) throw error;
+    return '';
+  }
 }
 
 it.runIf(process.platform === 'linux')(
@@ -72,10 +83,7 @@ it.runIf(process.platform === 'linux')(
       const { stdout, stderr } = await runCli(home, command);
       outputs.push(stdout, stderr);
     }
-    outputs.push(
-      readFileSync(`/proc/${daemon.pid}/cmdline`, 'utf8'),
-      readFileSync(`/proc/${daemon.pid}/environ`, 'utf8'),
-    );
+    outputs.push(readFileSync(`/proc/${daemon.pid}/cmdline`, 'utf8'), readEnvironmentOf(daemon.pid));
     await daemon.stop();
     outputs.push(daemon.stdout, daemon.stderr, readFileSync(home.paths.log, 'utf8'));
 
