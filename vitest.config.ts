@@ -11,6 +11,8 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 30_000,
     restoreMocks: true,
+    // `npm run coverage`: what runs in this process; the daemon as a process is not counted.
+    coverage: { provider: 'v8', include: ['src/**/*.ts'], reporter: ['text-summary', 'html'] },
     projects: [
       // What starts nothing of its own shares a worker from file to file, which saves a third of its time.
       { extends: true, test: { name: 'pure', include: ['tests/{unit,property}/**/*.test.ts'], isolate: false } },

@@ -1,0 +1,11 @@
+/**
+ * Gets a provider's API key. Usage: node examples/key.ts [provider]
+ *
+ * Prefer `complete()` or the HTTP gateway where you can: then no key enters your program.
+ */
+
+import { connect } from 'aipassd';
+
+await using aipass = await connect({ caller: 'example-key' });
+const key = await aipass.key(process.argv[2]);
+console.log(`the key has ${key.length} characters and ends with ${key.slice(-4)}`);
