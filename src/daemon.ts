@@ -5,9 +5,9 @@
 
 import { join } from 'node:path';
 import { startAuditUpkeep } from './audit/upkeep.ts';
-import { AccessKeeper } from './callers/access-keeper.ts';
+import { AccessPolicy } from './callers/access-policy.ts';
 import { Gate } from './callers/gate.ts';
-import { quietStrangers } from './callers/stranger-log.ts';
+import { limitRejections } from './callers/rejection-log.ts';
 import { UserLimits, userLimits } from './callers/user-limits.ts';
 import { systemClock } from './base/clock.ts';
 import { EventHub } from './base/event-hub.ts';
@@ -21,7 +21,7 @@ import { readVersion } from './base/version.ts';
 import { Completer } from './completions/completer.ts';
 import { offerEnvFile } from './credentials/template.ts';
 import { Vault } from './credentials/vault.ts';
-import { closedWay } from './ipc/runtime-folder.ts';
+import { blockedPathWarnings } from './ipc/runtime-folder.ts';
 import { SocketGuard } from './ipc/socket-guard.ts';
 import { changeSocketMode } from './ipc/socket-path.ts';
 import { SocketServer } from './ipc/socket-server.ts';
@@ -31,7 +31,7 @@ import { openPools } from './operations/open-pools.ts';
 import { recordRequests } from './operations/request-audit.ts';
 import { referenceWarnings } from './operations/reference-warnings.ts';
 import { configWarnings, keyWarnings } from './operations/standing-warnings.ts';
-import { tellLostSocket, tellReload, tellStranger } from './operations/daemon-audit.ts';
+import { recordLostSocket, recordReload, recordRejection } from './operations/daemon-audit.ts';
 import { createOperations } from './operations/table.ts';
 import { PROTOCOL_VERSION } from './protocol/limits.ts';
 import { startRefreshing } from './refreshers/start.ts';
@@ -78,7 +78,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
   const clock = systemClock;
   const config = readUsableConfig(paths.config, clock);
   const uid = process.getuid?.() ?? 0;
-  const access = new AccessKeeper(config.access, uid);
+  const access = new AccessPolicy(config.access, uid);
   const restart = restartHint({ env: process.env, pid: process.pid, uid });
   const version = readVersion();
   const { redactor, logFile, logger, journal } = await openRun({ config, access, paths, clock, releasers });
@@ -98,7 +98,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
       limits.change(userLimits(next));
     },
     onReload: (outcome) => {
-      tellReload(journal, logger)(outcome);
+      recordReload(journal, logger)(outcome);
       if (outcome.kind !== 'reloaded') return;
       vault.providersChanged();
       pools.keysChanged();
@@ -147,7 +147,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
   });
   releasers.add(
     'the looks of the vault',
-    vault.onLook(() => accounts.look()),
+    vault.onRescan(() => accounts.look()),
   );
   releasers.add(
     'the refresh schedule',
@@ -164,9 +164,9 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
       return keeper.current.limits.inFlight;
     },
     gate: new Gate({
-      policy: () => access.policy,
+      grants: () => access.grants,
       limits,
-      onStranger: quietStrangers(clock, tellStranger(journal, logger)),
+      onRejected: limitRejections(clock, recordRejection(journal, logger)),
     }),
     servesOthers: () => access.servesOthers,
     beforeWrite: () => {
@@ -204,7 +204,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
           ...keyWarnings(vault, paths),
           ...keeper.warnings(),
           ...access.warnings(),
-          ...closedWay(paths.runtime, access.servesOthers),
+          ...blockedPathWarnings(paths.runtime, access.servesOthers),
           ...[journal.warning(), logger.warning()].filter((warning) => warning !== null),
           ...templateWarnings(),
           ...referenceWarnings(keeper.current, { vault, providers, lookup, paths }),
@@ -222,7 +222,7 @@ async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | 
     clock,
     logger,
     restart: () => server.restart(),
-    onLost: tellLostSocket(journal, logger),
+    onLost: recordLostSocket(journal, logger),
   });
   releasers.add('the guard of the socket', guard.start());
   releasers.add('the watch over the configuration', keeper.watch());

@@ -11,14 +11,14 @@ import { openLogger, type Logger } from './base/logger.ts';
 import type { Paths } from './base/paths.ts';
 import { Redactor } from './base/redactor.ts';
 import type { Releasers } from './base/releasers.ts';
-import type { AccessKeeper } from './callers/access-keeper.ts';
+import type { AccessPolicy } from './callers/access-policy.ts';
 import { takeInstance, takeState } from './ipc/instance-lock.ts';
 import { makeRuntimeFolder } from './ipc/runtime-folder.ts';
 
 /** Is what a run begins from. */
 interface RunSurroundings {
   readonly config: Pick<Config, 'log'>;
-  readonly access: Pick<AccessKeeper, 'servesOthers'>;
+  readonly access: Pick<AccessPolicy, 'servesOthers'>;
   readonly paths: Paths;
   readonly clock: Clock;
   readonly releasers: Releasers;

@@ -1,22 +1,23 @@
 /**
- * Who may ask, decided from what the kernel says of a peer. Pure: the policy is resolved once per configuration.
+ * The rights of a peer, from the user that the kernel reports. Pure: names are resolved once per
+ * configuration.
  *
- * The daemon's own user and root may do everything; everybody else only what `access` grants them, and where it grants
- * nothing they are refused, whatever the modes of socket and folder say.
+ * The daemon's own user and root may do everything. Other users may do what `access` grants them; without
+ * a grant they are rejected, whatever the modes of socket and folder allow.
  */
 
 import type { Config } from '../base/config-schema.ts';
 import type { Warning } from '../base/warning.ts';
 import { ALL_RIGHTS, type Right } from './rights.ts';
 
-/** Is what the kernel says of the user behind a peer; `groups` holds its primary and supplementary ones. */
+/** The user behind a peer as the kernel reports it; `groups` holds the primary and supplementary groups. */
 export interface PeerUser {
   readonly uid: number;
   readonly groups: readonly number[];
 }
 
-/** Holds the ids that each right was granted to. */
-export interface AccessPolicy {
+/** The ids that each right was granted to. */
+export interface AccessGrants {
   readonly ownUid: number;
   readonly grants: readonly {
     readonly rights: readonly Right[];
@@ -25,25 +26,25 @@ export interface AccessPolicy {
   }[];
 }
 
-/** Is the texts of `/etc/passwd` and `/etc/group`, which names are looked up in. */
+/** Texts of `/etc/passwd` and `/etc/group`, which resolve names. */
 export interface Accounts {
   readonly passwd: string;
   readonly group: string;
 }
 
-/** Maps each list of the configuration to the rights it grants: who may do something may also see what there is. */
+/** The rights that each list of the configuration grants; every list also grants `see`. */
 const GRANTED = {
   use: ['see', 'use'],
   reveal: ['see', 'reveal'],
   admin: ['see', 'admin'],
 } as const satisfies Record<keyof Config['access'], readonly Right[]>;
 
-/** Resolves the names of the configuration to ids; a name that nobody has grants nothing and is a warning. */
+/** Resolves the names of the configuration to ids. An unknown name grants nothing and causes a warning. */
 export function resolveAccess(
   access: Config['access'],
   accounts: Accounts,
   ownUid: number,
-): { readonly policy: AccessPolicy; readonly warnings: readonly Warning[] } {
+): { readonly grants: AccessGrants; readonly warnings: readonly Warning[] } {
   const users = idsByName(accounts.passwd);
   const groups = idsByName(accounts.group);
   const warnings: Warning[] = [];
@@ -55,7 +56,7 @@ export function resolveAccess(
       else {
         warnings.push({
           subject: place,
-          problem: `this machine has no "${entry}"`,
+          problem: `this machine has no user or group "${entry}"`,
           hint: `correct ${place} in the configuration, or give the number`,
         });
       }
@@ -68,11 +69,11 @@ export function resolveAccess(
     uids: resolve(`access.${list}.users`, access[list].users, users),
     gids: resolve(`access.${list}.groups`, access[list].groups, groups),
   }));
-  return { policy: { ownUid, grants }, warnings };
+  return { grants: { ownUid, grants }, warnings };
 }
 
-/** Returns what a peer may do, or null for one who may not even ask. */
-export function rightsOf(peer: PeerUser, policy: AccessPolicy): ReadonlySet<Right> | null {
+/** Returns the rights of a peer, or null for a peer that may not ask at all. */
+export function rightsOf(peer: PeerUser, policy: AccessGrants): ReadonlySet<Right> | null {
   if (peer.uid === policy.ownUid || peer.uid === 0) return ALL_RIGHTS;
   const rights = new Set<Right>();
   for (const grant of policy.grants) {
@@ -82,12 +83,12 @@ export function rightsOf(peer: PeerUser, policy: AccessPolicy): ReadonlySet<Righ
   return rights.size === 0 ? null : rights;
 }
 
-/** Tells whether anybody but the daemon's own user and root may ask, so that the socket must let others through. */
-export function servesOthers(policy: AccessPolicy): boolean {
+/** Returns whether users other than the daemon's own and root may ask, so that the socket must be open to them. */
+export function servesOthers(policy: AccessGrants): boolean {
   return policy.grants.some((grant) => grant.uids.size > 0 || grant.gids.size > 0);
 }
 
-/** Reads `name:password:id:…` lines, which passwd(5) and group(5) share; a line of another shape is passed over. */
+/** Reads `name:password:id:…` lines, which passwd(5) and group(5) share; skips lines of another shape. */
 function idsByName(text: string): ReadonlyMap<string, number> {
   const ids = new Map<string, number>();
   for (const line of text.split('\n')) {

@@ -1,19 +1,19 @@
 /**
- * Who is asking: what the program calls itself, and what the kernel says of it.
+ * The caller of a request: the name that it gave, and the identity that the kernel reports.
  */
 
 import type { PeerIdentity } from './identity.ts';
 import type { Right } from './rights.ts';
 
-/** Is the program at the other end of a connection. A declared name is a label for people, not proof of anything. */
+/** The program at the other end of a connection. Its declared name is a label for people and proves nothing. */
 export interface Caller {
-  /** Is what it calls itself, plain text, or null where it says nothing. */
+  /** Declared name, as plain text, or null. */
   readonly name: string | null;
-  /** Is its client library as `name/version`, or null. */
+  /** Client library as `name/version`, or null. */
   readonly client: string | null;
   readonly rights: ReadonlySet<Right>;
-  /** Is what the kernel says of its process, or null where it cannot be asked. */
+  /** Identity that the kernel reports, or null where the kernel cannot be asked. */
   readonly peer: PeerIdentity | null;
-  /** Is its session: what it said in its hello, or a name of the connection's own. */
+  /** Session name of its hello, or a name made for the connection. */
   readonly session: string;
 }

@@ -1,46 +1,46 @@
 /**
- * Lets connections in, or not: whom the kernel names, the policy judges, and the books of the user have room for.
+ * Admission of connections: by the user that the kernel reports, the access policy, and the user's limits.
  *
- * Where the kernel cannot be asked (no koffi), the modes of socket and folder are all there is: the daemon then keeps
- * the socket to itself, and whoever gets through is its own user or root.
+ * Where the kernel cannot be asked (no koffi), only the modes of socket and folder protect the daemon. It
+ * then keeps the socket to its own user, so that a peer is that user or root.
  */
 
 import { AipassError } from '../base/errors.ts';
 import { peerCredentials, peerGroups } from '../base/native.ts';
-import { rightsOf, type AccessPolicy } from './access.ts';
+import { rightsOf, type AccessGrants } from './access.ts';
 import { describeProcess, type PeerIdentity } from './identity.ts';
 import { ALL_RIGHTS, type Right } from './rights.ts';
 import type { RequestAdmission, UserLimits } from './user-limits.ts';
 
-/** Is what a connection may do, and the books it is kept in. */
+/** The rights of an admitted connection, and its share of the user's limits. */
 export interface Admission {
-  /** Is what it may do by the policy in use now; none where that does not know its user any more. */
+  /** Rights by the policy in use now; empty if that grants the user nothing any more. */
   readonly rights: ReadonlySet<Right>;
-  /** Returns what the kernel says of the peer; looked up when first asked, because most of it costs. */
+  /** Returns the identity that the kernel reports; determined at the first call, because it is expensive. */
   identify(): PeerIdentity | null;
-  /** Counts a request that begins with a frame of that length; each admitted one is ended with the same length. */
+  /** Counts a request whose frame has that length; an admitted request is ended with the same length. */
   beginRequest(length: number): RequestAdmission;
   endRequest(length: number): void;
-  /** Adds to, or takes from, the bytes that wait for this user; false where there are too many now. */
+  /** Adds to (or subtracts from) the bytes that wait for this user; false if they exceed the limit. */
   wait(bytes: number): boolean;
-  /** Takes the connection out of the books. */
+  /** Removes the connection from the counts. */
   leave(): void;
 }
 
-/** Says what a gate judges by. */
+/** What a gate needs. */
 export interface GateOptions {
-  readonly policy: () => AccessPolicy;
+  readonly grants: () => AccessGrants;
   readonly limits: UserLimits;
-  /** Is told of each peer that is turned away for who it is. */
-  readonly onStranger: (uid: number, pid: number | null) => void;
+  /** Called for each peer that is rejected as an unauthorized user. */
+  readonly onRejected: (uid: number, pid: number | null) => void;
 }
 
 const NO_RIGHTS: ReadonlySet<Right> = new Set();
 
-/** Stands in the books for users that the kernel does not name. */
+/** Uid under which peers are counted that the kernel does not identify. */
 const UNKNOWN_UID = -1;
 
-/** Admits connections by their file descriptor. */
+/** Admits or rejects connections by their file descriptor. */
 export class Gate {
   readonly #options: GateOptions;
 
@@ -49,25 +49,25 @@ export class Gate {
   }
 
   /**
-   * Judges a new connection.
+   * Checks a new connection.
    *
-   * @throws AipassError FORBIDDEN for a peer that may not ask, BAD_REQUEST for one too many of a user's connections.
+   * @throws AipassError FORBIDDEN for an unauthorized user, BAD_REQUEST for one connection too many.
    */
   admit(fd: number): Admission {
-    const { policy, limits, onStranger } = this.#options;
+    const { grants, limits, onRejected } = this.#options;
     const peer = peerCredentials(fd);
     const uid = peer?.uid ?? UNKNOWN_UID;
-    let judgedBy = policy();
+    let usedGrants = grants();
     let groups: readonly number[] = [];
-    const judge = () => (peer === null ? ALL_RIGHTS : rightsOf({ uid, groups }, judgedBy));
-    let rights = judge();
+    const currentRights = () => (peer === null ? ALL_RIGHTS : rightsOf({ uid, groups }, usedGrants));
+    let rights = currentRights();
     if (peer !== null && rights !== ALL_RIGHTS) {
-      // Groups matter only to those whom their uid alone does not give every right.
+      // Groups matter only to users whose uid alone does not grant every right.
       groups = [peer.gid, ...(peerGroups(fd) ?? [])];
-      rights = judge();
+      rights = currentRights();
     }
     if (rights === null) {
-      onStranger(uid, peer?.pid ?? null);
+      onRejected(uid, peer?.pid ?? null);
       throw new AipassError('FORBIDDEN', `this daemon does not serve uid ${uid}`, {
         hint: "ask as the daemon's own user, or have its owner list you under access in the configuration",
       });
@@ -81,9 +81,9 @@ export class Gate {
     let identity: PeerIdentity | null | undefined = peer === null ? null : undefined;
     return {
       get rights() {
-        if (judgedBy !== policy()) {
-          judgedBy = policy();
-          rights = judge();
+        if (usedGrants !== grants()) {
+          usedGrants = grants();
+          rights = currentRights();
         }
         return rights ?? NO_RIGHTS;
       },

@@ -1,22 +1,22 @@
 /**
- * What the kernel says of the process at the other end of a Unix socket: its user, its pid, and, to tell two processes
- * of one pid apart, when it started and what it runs.
+ * Identity of the process at the other end of a Unix socket: its user and pid, as the kernel reports them,
+ * and its start time and executable, which distinguish two processes with one pid.
  *
- * The user is proof. The executable is a description: any program of the same user can run any other. It is null where
- * the daemon may not look, as in the user namespace of the hardened user unit.
+ * The user is proof. The executable is a description: any program of the same user can run any other. It is
+ * null where the daemon may not read it, as in the user namespace of the hardened user unit.
  */
 
 import { readFileSync, readlinkSync } from 'node:fs';
 import type { PeerCredentials } from '../base/native.ts';
 
-/** Is a peer as the kernel knows it. */
+/** A peer's identity. */
 export interface PeerIdentity extends PeerCredentials {
-  /** Is when the process started, in clock ticks since boot, or null where the system does not tell. */
+  /** Start time of the process, in clock ticks since boot, or null where it is unknown. */
   readonly startedAt: number | null;
   readonly executable: string | null;
 }
 
-/** Describes a process by its pid; one that has ended, or whose pid was given away meanwhile, is not described. */
+/** Describes a process by its pid; the fields are null if it has ended or its pid was reused meanwhile. */
 export function describeProcess(pid: number | null): Pick<PeerIdentity, 'startedAt' | 'executable'> {
   const startedAt = startTime(pid);
   if (pid === null || startedAt === null) return { startedAt: null, executable: null };

@@ -1,9 +1,9 @@
 /**
- * What a caller may do. Checked in the operations table, before a handler runs.
+ * The rights of callers. The dispatcher checks them before a handler runs, and again before a value leaves.
  */
 
-/** Names a right: see metadata, use a credential through the daemon, reveal its value, change things. */
+/** One right: see metadata, use a credential through the daemon, reveal its value, or change things. */
 export type Right = 'see' | 'use' | 'reveal' | 'admin';
 
-/** Holds every right: what the daemon's own user has. The socket's mode keeps everybody else out. */
+/** All rights: those of the daemon's own user and of root. */
 export const ALL_RIGHTS: ReadonlySet<Right> = new Set(['see', 'use', 'reveal', 'admin']);

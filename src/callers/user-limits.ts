@@ -1,29 +1,30 @@
 /**
- * What one user may hold of the daemon at a time, over all of that user's connections: connections, requests in flight,
- * requests a second, bytes waiting, and as many bytes again of requests in flight. Counts only; what to do with one who is over a limit is the door's decision.
+ * Limits of one user over all of that user's connections: connections, requests in flight, requests per
+ * second, waiting bytes, and as many bytes again of requests in flight. This file only counts; the caller
+ * decides what happens to a user over a limit.
  *
- * A user of whom nothing is held is forgotten, so that the books never outgrow the connections; but not before what was
- * asked within the last second counts no more, or whoever connects anew for each request would have no limit.
+ * A user with nothing open is forgotten, so that the counts never outgrow the connections. But not before
+ * the requests of the last second are over, or a user who reconnects for each request would have no limit.
  */
 
 import type { Clock } from '../base/clock.ts';
 import type { Config } from '../base/config-schema.ts';
 
-/** Is how much one user may hold. */
+/** The limits of one user. */
 export interface UserLimitValues {
   readonly connections: number;
   readonly inFlight: number;
   readonly waitingBytes: number;
-  /** Is how many requests a second a user may begin, a second's worth of them at once; undefined for any number. */
+  /** Requests per second, of which one second's worth may come at once; undefined for no limit. */
   readonly requestsPerSecond: number | undefined;
 }
 
-/** Takes the limits of one user from a configuration. */
+/** Returns the limits of one user from a configuration. */
 export function userLimits({ limits }: Pick<Config, 'limits'>): UserLimitValues {
   return { ...limits.perUser, requestsPerSecond: limits.requestsPerSecond };
 }
 
-/** Says whether a request may begin, and if not, which limit it met and how long to wait, in milliseconds. */
+/** Whether a request may begin; if not, the limit that it exceeds and the time to wait, in milliseconds. */
 export type RequestAdmission =
   | { readonly kind: 'admitted' }
   | {
@@ -32,7 +33,7 @@ export type RequestAdmission =
       readonly retryAfterMs: number;
     };
 
-/** Is the wait that is advised where the end of a request cannot be foreseen. */
+/** Advised wait until a request in flight may have ended, in milliseconds. */
 const IN_FLIGHT_RETRY_MS = 100;
 
 interface Holding {
@@ -44,7 +45,7 @@ interface Holding {
   refilledAt: number;
 }
 
-/** Keeps the books of what each user holds. */
+/** Counts of all users. */
 export class UserLimits {
   #limits: UserLimitValues;
   readonly #clock: Clock;
@@ -55,12 +56,12 @@ export class UserLimits {
     this.#clock = clock;
   }
 
-  /** Replaces the limits; what is held already stays held. */
+  /** Replaces the limits; nothing that is open is closed. */
   change(limits: UserLimitValues): void {
     this.#limits = limits;
   }
 
-  /** Counts a new connection; false, and not counted, where the user has as many as one may. */
+  /** Counts a new connection; returns false, and does not count it, at the limit. */
   connect(uid: number): boolean {
     const holding = this.#holdings.get(uid) ?? this.#begin(uid);
     if (holding.connections >= this.#limits.connections) return false;
@@ -68,7 +69,7 @@ export class UserLimits {
     return true;
   }
 
-  /** Takes back what `connect` counted. */
+  /** Reverses `connect`. */
   disconnect(uid: number): void {
     const holding = this.#holdings.get(uid);
     if (!holding) return;
@@ -76,13 +77,13 @@ export class UserLimits {
     this.#forget(uid, holding);
   }
 
-  /** Counts a request of so many bytes that begins; each admitted one is ended by `endRequest`, exactly once. */
+  /** Counts a request of that many bytes; each admitted request is ended by `endRequest` exactly once. */
   beginRequest(uid: number, bytes: number): RequestAdmission {
     const holding = this.#holdings.get(uid) ?? this.#begin(uid);
     if (holding.inFlight >= this.#limits.inFlight) {
       return { kind: 'refused', limit: 'inFlight', retryAfterMs: IN_FLIGHT_RETRY_MS };
     }
-    // One alone may be as large as a frame may be.
+    // A single request may be as large as a frame.
     if (holding.inFlight > 0 && holding.requestBytes + bytes > this.#limits.waitingBytes) {
       return { kind: 'refused', limit: 'waitingBytes', retryAfterMs: IN_FLIGHT_RETRY_MS };
     }
@@ -103,7 +104,7 @@ export class UserLimits {
     return { kind: 'admitted' };
   }
 
-  /** Takes back what `beginRequest` counted. */
+  /** Reverses `beginRequest`. */
   endRequest(uid: number, bytes: number): void {
     const holding = this.#holdings.get(uid);
     if (!holding) return;
@@ -112,7 +113,7 @@ export class UserLimits {
     this.#forget(uid, holding);
   }
 
-  /** Adds to, or with a negative number takes from, the bytes that wait for a user; false where they are over the limit now. */
+  /** Adds to (or with a negative number subtracts from) a user's waiting bytes; false if they exceed the limit. */
   wait(uid: number, bytes: number): boolean {
     const holding = this.#holdings.get(uid) ?? this.#begin(uid);
     holding.waitingBytes += bytes;
@@ -121,13 +122,13 @@ export class UserLimits {
     return within;
   }
 
-  /** Returns how many users hold something, or did within the last second. */
+  /** Number of users with something open now or within the last second. */
   get users(): number {
     return this.#holdings.size;
   }
 
   #begin(uid: number): Holding {
-    // Nothing else looks at those who had asked too much when they left.
+    // Users who left while they were over their rate are checked nowhere else.
     for (const [other, held] of this.#holdings) this.#forget(other, held);
     const holding: Holding = {
       connections: 0,
@@ -141,7 +142,7 @@ export class UserLimits {
     return holding;
   }
 
-  /** Gives back the requests that the time since the last look allows. */
+  /** Adds the requests that the time since the last refill allows. */
   #refill(holding: Holding, rate: number): void {
     const now = this.#clock.monotonic();
     holding.tokens = Math.min(rate, holding.tokens + ((now - holding.refilledAt) / 1000) * rate);

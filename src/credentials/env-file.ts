@@ -50,7 +50,7 @@ export function parseEnvFile(text: string): EnvFile {
     }
     const before = setAt.get(name);
     if (before !== undefined) {
-      const problem = `sets ${sayVariable(name)} again (first in line ${before}); this one counts`;
+      const problem = `sets ${printableName(name)} again (first in line ${before}); this one counts`;
       problems.push({ line, problem, malformed: false });
     }
     setAt.set(name, before ?? line);
@@ -63,7 +63,7 @@ export function parseEnvFile(text: string): EnvFile {
 const USUAL_NAME = /^[A-Z][A-Z0-9_]{0,63}$/;
 
 /** Returns the name of a variable for a log or a warning; an unusual one stays unsaid, for a key that ends in `=` looks like one. */
-export function sayVariable(name: string): string {
+export function printableName(name: string): string {
   return USUAL_NAME.test(name) ? name : 'an oddly named variable';
 }
 

@@ -15,7 +15,7 @@ export interface AccessFacts {
 }
 
 /** Is the judgement: what to report, and whether the content may be used. */
-export interface AccessVerdict {
+export interface AccessOutcome {
   readonly warnings: readonly Warning[];
   readonly refused: boolean;
 }
@@ -33,12 +33,12 @@ export function currentUser(): number | undefined {
 }
 
 /** Judges the mode and the owner of a file or folder for a user; without a user the owner is not judged. */
-export function judgeAccess(
+export function classifyAccess(
   path: string,
   kind: 'file' | 'folder',
   facts: AccessFacts,
   user: number | undefined,
-): AccessVerdict {
+): AccessOutcome {
   const readable = (facts.mode & OTHERS_READ) !== 0;
   const writable = (facts.mode & OTHERS_WRITE) !== 0;
   const foreign = user !== undefined && facts.uid !== user && facts.uid !== ROOT;

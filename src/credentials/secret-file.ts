@@ -10,7 +10,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { open, stat } from 'node:fs/promises';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Warning } from '../base/warning.ts';
-import { accessHint, currentUser, judgeAccess } from './permissions.ts';
+import { accessHint, currentUser, classifyAccess } from './permissions.ts';
 
 /** Is what came of reading a secrets file. */
 export type SecretFileOutcome =
@@ -43,7 +43,7 @@ export async function readSecretFile(path: string, user = currentUser()): Promis
       if (!facts.isFile()) return broken('is no regular file', 'put a plain text file in its place');
       const look = await readOnce(path);
       facts = look.before;
-      const access = judgeAccess(path, 'file', { mode: Number(facts.mode), uid: Number(facts.uid) }, user);
+      const access = classifyAccess(path, 'file', { mode: Number(facts.mode), uid: Number(facts.uid) }, user);
       if (access.refused) return { kind: 'refused', warnings: access.warnings };
       if (facts.size > MAX_SECRET_BYTES) {
         return broken(`is larger than ${MAX_SECRET_BYTES} bytes`, 'move it out of the secrets folder');

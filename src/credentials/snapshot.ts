@@ -5,15 +5,15 @@
 import type { Paths } from '../base/paths.ts';
 import type { Warning } from '../base/warning.ts';
 import type { ApiKey, KeyName } from './api-keys.ts';
-import { sayVariable } from './env-file.ts';
+import { printableName } from './env-file.ts';
 import { mergeEnv, readKeys } from './env-reading.ts';
 import type { Variables } from './env-reading.ts';
-import type { Doubts } from './glance.ts';
-import { Glance } from './glance.ts';
+import type { PendingRemovals } from './folder-scan.ts';
+import { FolderScan } from './folder-scan.ts';
 import { leavesOf, parseJson } from './opaque-secret.ts';
 import type { StoredFiles } from './opaque-store.ts';
 import { isJsonFile, secretNameOf } from './opaque-store.ts';
-import { judgeFolder, readStore } from './store-folder.ts';
+import { checkFolder, readStore } from './store-folder.ts';
 
 /** Is what the vault holds. Never changes; the next look makes another. */
 export interface Snapshot {
@@ -22,7 +22,7 @@ export interface Snapshot {
   readonly placeholders: readonly KeyName[];
   readonly files: StoredFiles;
   readonly warnings: readonly Warning[];
-  readonly doubts: Doubts;
+  readonly pendingRemovals: PendingRemovals;
 }
 
 /** Names what differs between two snapshots: variables, and secrets as `<provider>/<slug>`. */
@@ -39,7 +39,7 @@ export const EMPTY_SNAPSHOT: Snapshot = {
   placeholders: [],
   files: new Map(),
   warnings: [],
-  doubts: new Map(),
+  pendingRemovals: new Map(),
 };
 
 /** Says where and when to look; `trusting` believes at once that a file is gone or empty. */
@@ -53,16 +53,16 @@ export interface SnapshotRequest {
 /** Looks at the disk and returns what is held from now on, given what was held before. */
 export async function takeSnapshot(request: SnapshotRequest, before: Snapshot): Promise<Snapshot> {
   const { paths, knownProviders, monotonicMs, trusting } = request;
-  const glance = new Glance({ monotonicMs, doubts: before.doubts, trusting });
+  const scan = new FolderScan({ monotonicMs, pendingRemovals: before.pendingRemovals, trusting });
 
   const held = before.variables.size > 0 ? before.variables : undefined;
   const variables =
-    (await glance.read(paths.envFile, held, {
-      doubtEmpty: true,
+    (await scan.read(paths.envFile, held, {
+      recheckEmpty: true,
       parse: (text) => mergeEnv(paths.envFile, text, before.variables, knownProviders),
     })) ?? EMPTY_SNAPSHOT.variables;
-  await judgeFolder(paths.secretsRoot, glance);
-  const files = await readStore(paths.secrets, paths.envFile, before.files, glance);
+  await checkFolder(paths.secretsRoot, scan);
+  const files = await readStore(paths.secrets, paths.envFile, before.files, scan);
 
   const { keys, placeholders } = readKeys(variables, knownProviders);
   return {
@@ -70,8 +70,8 @@ export async function takeSnapshot(request: SnapshotRequest, before: Snapshot): 
     keys: Map.groupBy(keys, (key) => key.provider),
     placeholders,
     files,
-    warnings: glance.warnings,
-    doubts: glance.doubts,
+    warnings: scan.warnings,
+    pendingRemovals: scan.pendingRemovals,
   };
 }
 
@@ -83,7 +83,7 @@ export function regroup(snapshot: Snapshot, knownProviders: readonly string[]): 
 
 /** Compares two snapshots and names what differs, never a value. */
 export function differenceOf(before: Snapshot, after: Snapshot): Difference {
-  const variables = compareHeld(before.variables, after.variables, sayVariable);
+  const variables = compareHeld(before.variables, after.variables, printableName);
   const files = compareHeld(before.files, after.files, secretNameOf);
   return {
     added: [...variables.added, ...files.added],

@@ -10,11 +10,11 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 import { Secret } from '../base/secret.ts';
-import type { Glance } from './glance.ts';
+import type { FolderScan } from './folder-scan.ts';
 import { parseJson } from './opaque-secret.ts';
 import type { StoredFiles } from './opaque-store.ts';
 import { isJsonFile } from './opaque-store.ts';
-import { currentUser, judgeAccess, shellQuote } from './permissions.ts';
+import { currentUser, classifyAccess, shellQuote } from './permissions.ts';
 import { isSegment, OAUTH_FOLDER } from './secret-name.ts';
 
 /** Bounds how many opaque secrets are read: more are not secrets, but something that was put there by mistake. */
@@ -34,25 +34,25 @@ export async function readStore(
   folder: string,
   envFile: string,
   held: StoredFiles,
-  glance: Glance,
+  scan: FolderScan,
 ): Promise<StoredFiles> {
-  const top = await listFolder(folder, glance);
+  const top = await listFolder(folder, scan);
   if (top.kind === 'unreadable') return held;
   const wanted = new Set(held.keys());
   const unreadable = new Set<string>();
 
   if (top.kind === 'listed') {
-    await judgeFiles(
+    await checkFiles(
       top.files.map((file) => join(folder, file)).filter((path) => path !== envFile),
-      glance,
+      scan,
     );
     for (const provider of top.folders.filter(isSegment)) {
-      const inner = await listFolder(join(folder, provider), glance);
+      const inner = await listFolder(join(folder, provider), scan);
       if (inner.kind === 'unreadable') unreadable.add(provider);
       if (inner.kind !== 'listed') continue;
       if (provider === OAUTH_FOLDER) {
         const paths = inner.files.map((file) => join(folder, provider, file));
-        await judgeFiles(paths, glance);
+        await checkFiles(paths, scan);
       } else {
         for (const file of inner.files.filter(isSegment)) wanted.add(`${provider}/${file}`);
       }
@@ -60,14 +60,14 @@ export async function readStore(
   }
   if (wanted.size > MAX_FILES) {
     const problem = `holds ${wanted.size} files, of which ${MAX_FILES} are read`;
-    glance.addFaults([{ subject: folder, problem, hint: 'move what is no secret out of it' }]);
+    scan.addFaults([{ subject: folder, problem, hint: 'move what is no secret out of it' }]);
   }
-  return readFiles(folder, [...wanted].slice(0, MAX_FILES), held, unreadable, glance);
+  return readFiles(folder, [...wanted].slice(0, MAX_FILES), held, unreadable, scan);
 }
 
 /** Judges the mode and owner of a folder that is not read itself; a missing one is no fault. */
-export async function judgeFolder(path: string, glance: Glance): Promise<void> {
-  await judgePath(path, 'folder', glance);
+export async function checkFolder(path: string, scan: FolderScan): Promise<void> {
+  await checkPath(path, 'folder', scan);
 }
 
 async function readFiles(
@@ -75,7 +75,7 @@ async function readFiles(
   files: readonly string[],
   held: StoredFiles,
   unreadable: ReadonlySet<string>,
-  glance: Glance,
+  scan: FolderScan,
 ): Promise<StoredFiles> {
   const next = new Map<string, Secret>();
   for (let at = 0; at < files.length; at += FILES_AT_ONCE) {
@@ -84,7 +84,7 @@ async function readFiles(
       some.map((file) => {
         const before = held.get(file);
         const provider = file.slice(0, file.indexOf('/'));
-        return unreadable.has(provider) ? Promise.resolve(before) : readFile(join(folder, file), before, glance);
+        return unreadable.has(provider) ? Promise.resolve(before) : readFile(join(folder, file), before, scan);
       }),
     );
     for (const [index, content] of contents.entries()) {
@@ -95,10 +95,10 @@ async function readFiles(
   return next;
 }
 
-function readFile(path: string, before: Secret | undefined, glance: Glance): Promise<Secret | undefined> {
+function readFile(path: string, before: Secret | undefined, scan: FolderScan): Promise<Secret | undefined> {
   const json = isJsonFile(path);
-  return glance.read(path, before, {
-    doubtEmpty: !json,
+  return scan.read(path, before, {
+    recheckEmpty: !json,
     parse: (text) => {
       if (json && parseJson(text).kind === 'broken') {
         return {
@@ -111,7 +111,7 @@ function readFile(path: string, before: Secret | undefined, glance: Glance): Pro
   });
 }
 
-async function listFolder(path: string, glance: Glance): Promise<FolderOutcome> {
+async function listFolder(path: string, scan: FolderScan): Promise<FolderOutcome> {
   let entries: Dirent[];
   try {
     entries = await readdir(path, { withFileTypes: true });
@@ -119,14 +119,14 @@ async function listFolder(path: string, glance: Glance): Promise<FolderOutcome> 
     const code = systemErrorCode(error);
     if (code === 'ENOENT') return { kind: 'missing' };
     if (code === 'ENOTDIR') {
-      glance.addFaults([{ subject: path, problem: 'is no folder', hint: 'put a folder in its place' }]);
+      scan.addFaults([{ subject: path, problem: 'is no folder', hint: 'put a folder in its place' }]);
       return { kind: 'missing' };
     }
     const problem = `this folder cannot be read (${code ?? 'unknown error'})`;
-    glance.addFaults([{ subject: path, problem, hint: `chmod 700 ${shellQuote(path)}` }]);
+    scan.addFaults([{ subject: path, problem, hint: `chmod 700 ${shellQuote(path)}` }]);
     return { kind: 'unreadable' };
   }
-  await judgePath(path, 'folder', glance);
+  await checkPath(path, 'folder', scan);
   const files: string[] = [];
   const folders: string[] = [];
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
@@ -151,13 +151,13 @@ function kindOf(entry: Pick<Dirent, 'isFile' | 'isDirectory'>): 'file' | 'folder
   return entry.isDirectory() ? 'folder' : undefined;
 }
 
-async function judgeFiles(paths: readonly string[], glance: Glance): Promise<void> {
-  for (const path of paths.slice(0, MAX_FILES)) await judgePath(path, 'file', glance);
+async function checkFiles(paths: readonly string[], scan: FolderScan): Promise<void> {
+  for (const path of paths.slice(0, MAX_FILES)) await checkPath(path, 'file', scan);
 }
 
-async function judgePath(path: string, kind: 'file' | 'folder', glance: Glance): Promise<void> {
+async function checkPath(path: string, kind: 'file' | 'folder', scan: FolderScan): Promise<void> {
   try {
-    glance.addNotes(judgeAccess(path, kind, await stat(path), currentUser()).warnings);
+    scan.addNotes(classifyAccess(path, kind, await stat(path), currentUser()).warnings);
   } catch {
     // Gone since it was listed, or out of reach: then nothing of it is used either.
   }

@@ -14,16 +14,16 @@ import { Releasers } from '../base/releasers.ts';
 import type { Warning } from '../base/warning.ts';
 import type { SecretInfo } from '../protocol/operations.ts';
 import type { ApiKey, KeyName } from './api-keys.ts';
-import { SECOND_LOOK_MS } from './glance.ts';
+import { RECHECK_MS } from './folder-scan.ts';
 import { listSecrets, readStored } from './opaque-store.ts';
-import { QuietTimer } from './quiet-timer.ts';
+import { Debouncer } from './debouncer.ts';
 import { differenceOf, EMPTY_SNAPSHOT, regroup, takeSnapshot, valuesOf } from './snapshot.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { SecretsWatch } from './watcher.ts';
 import { watchSecrets } from './watcher.ts';
 
 /** Is what the vault works with. */
-export interface VaultParts {
+export interface VaultDeps {
   readonly paths: Paths;
   /** Lists the names that the prefixes of variables are mapped onto; may change, see `providersChanged`. */
   readonly knownProviders: () => readonly string[];
@@ -40,20 +40,20 @@ const SAFETY_READ_MS = 30_000;
 
 /** Holds keys and secrets. */
 export class Vault {
-  readonly #parts: VaultParts;
+  readonly #deps: VaultDeps;
   readonly #listeners = new Set<(names: readonly string[]) => void>();
-  readonly #lookers = new Set<() => void>();
+  readonly #rescanListeners = new Set<() => void>();
   #snapshot: Snapshot = EMPTY_SNAPSHOT;
   #lastRead: Promise<void> = Promise.resolve();
   #readWaits = false;
-  #changes: QuietTimer | undefined;
-  #cancelSecondLook: (() => void) | undefined;
+  #changes: Debouncer | undefined;
+  #cancelRecheck: (() => void) | undefined;
   #cancelSafetyRead: (() => void) | undefined;
   #watch: SecretsWatch | undefined;
   #watchProblem: Warning | undefined;
 
-  constructor(parts: VaultParts) {
-    this.#parts = parts;
+  constructor(deps: VaultDeps) {
+    this.#deps = deps;
   }
 
   /** Reads everything, and believes what it sees. */
@@ -63,12 +63,12 @@ export class Vault {
 
   /** Loads, then follows the disk until released. The watcher is soon ready, but not yet when this resolves. */
   async start(): Promise<Release> {
-    const { clock, logger, paths } = this.#parts;
+    const { clock, logger, paths } = this.#deps;
     await this.load();
     const releasers = new Releasers();
     releasers.add('the last read', () => this.#lastRead);
 
-    const changes = new QuietTimer(clock, CHANGE_TIMES, () => this.#readSoon());
+    const changes = new Debouncer(clock, CHANGE_TIMES, () => this.#readSoon());
     this.#changes = changes;
     const awaitSafetyRead = (): void => {
       this.#cancelSafetyRead = clock.after(SAFETY_READ_MS, () => {
@@ -82,8 +82,8 @@ export class Vault {
       this.#cancelSafetyRead?.();
       this.#changes = undefined;
       changes.stop();
-      this.#cancelSecondLook?.();
-      this.#cancelSecondLook = undefined;
+      this.#cancelRecheck?.();
+      this.#cancelRecheck = undefined;
     });
 
     // Nobody waits for the watcher: what changes before it is ready is seen by the read that follows it.
@@ -109,12 +109,12 @@ export class Vault {
 
   /** Notes that something may have changed; everything is read again after a quiet moment. Does nothing unless started. */
   changed(): void {
-    this.#changes?.poke();
+    this.#changes?.trigger();
   }
 
   /** Maps the keys that are held onto the providers that are known now; tells no listener, because no value changed. */
   providersChanged(): void {
-    this.#snapshot = regroup(this.#snapshot, this.#parts.knownProviders());
+    this.#snapshot = regroup(this.#snapshot, this.#deps.knownProviders());
   }
 
   /** Returns the keys of one provider, in the order of their numbers, or all keys. */
@@ -155,9 +155,9 @@ export class Vault {
   }
 
   /** Calls back whenever the folder may have changed, also in files that the vault does not hold; the returned function takes that back. */
-  onLook(listener: () => void): () => void {
-    this.#lookers.add(listener);
-    return () => this.#lookers.delete(listener);
+  onRescan(listener: () => void): () => void {
+    this.#rescanListeners.add(listener);
+    return () => this.#rescanListeners.delete(listener);
   }
 
   /** Reads again, unless a read that has not begun yet will see the same. */
@@ -174,14 +174,14 @@ export class Vault {
       return this.#readNow(trusting);
     });
     this.#lastRead = read.catch((error: unknown) => {
-      this.#parts.logger.warn('reading the secrets failed', { error });
+      this.#deps.logger.warn('reading the secrets failed', { error });
     });
     return read;
   }
 
   async #readNow(trusting: boolean): Promise<void> {
-    const { paths, clock, redactor, logger } = this.#parts;
-    const knownProviders = this.#parts.knownProviders();
+    const { paths, clock, redactor, logger } = this.#deps;
+    const knownProviders = this.#deps.knownProviders();
     const before = this.#snapshot;
     const after = await takeSnapshot({ paths, knownProviders, monotonicMs: clock.monotonic(), trusting }, before);
 
@@ -190,7 +190,7 @@ export class Vault {
     // A value that was just replaced is still on its way through running requests.
     if (names.length > 0) redactor.learn([...valuesOf(after, knownProviders), ...valuesOf(before, knownProviders)]);
     this.#snapshot = after;
-    this.#lookTwice(after);
+    this.#scheduleRecheck(after);
     void this.#watch?.verify();
 
     if (names.length > 0) logger.info('the secrets changed', { ...difference });
@@ -198,23 +198,23 @@ export class Vault {
     for (const warning of after.warnings.filter((candidate) => !known.has(printWarning(candidate)))) {
       logger.warn(`${warning.subject}: ${warning.problem}`, { hint: warning.hint });
     }
-    if (names.length > 0) this.#tell(names);
-    for (const look of this.#lookers) look();
+    if (names.length > 0) this.#notify(names);
+    for (const look of this.#rescanListeners) look();
   }
 
-  #lookTwice(snapshot: Snapshot): void {
-    this.#cancelSecondLook?.();
-    this.#cancelSecondLook = undefined;
-    if (snapshot.doubts.size === 0 || !this.#changes) return;
-    this.#cancelSecondLook = this.#parts.clock.after(SECOND_LOOK_MS, () => this.#readSoon());
+  #scheduleRecheck(snapshot: Snapshot): void {
+    this.#cancelRecheck?.();
+    this.#cancelRecheck = undefined;
+    if (snapshot.pendingRemovals.size === 0 || !this.#changes) return;
+    this.#cancelRecheck = this.#deps.clock.after(RECHECK_MS, () => this.#readSoon());
   }
 
-  #tell(names: readonly string[]): void {
+  #notify(names: readonly string[]): void {
     for (const listener of this.#listeners) {
       try {
         listener(names);
       } catch (error) {
-        this.#parts.logger.warn('a listener of the vault failed', { error });
+        this.#deps.logger.warn('a listener of the vault failed', { error });
       }
     }
   }

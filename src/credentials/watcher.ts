@@ -12,7 +12,7 @@ import type { FSWatcher, watch } from 'chokidar';
 import { join, relative, sep } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Warning } from '../base/warning.ts';
-import { readFootprint } from './footprint.ts';
+import { readFolderSignature } from './folder-signature.ts';
 
 /** Says what to watch and whom to tell. */
 export interface WatchOptions {
@@ -53,7 +53,7 @@ class SecretsWatcher implements SecretsWatch {
   #backend: 'auto' | 'polling' = 'auto';
   #current: FSWatcher | undefined;
   /** Identifies the folders as they were when the current watcher was opened. */
-  #footprint: string | undefined;
+  #signature: string | undefined;
   #verifying: Promise<void> | undefined;
   #stopped = false;
 
@@ -78,12 +78,12 @@ class SecretsWatcher implements SecretsWatch {
   async #settle(): Promise<void> {
     const { root, folder, onChange } = this.#options;
     for (;;) {
-      const footprint = await readFootprint(root, folder);
-      if (this.#stopped || (this.#current && footprint === this.#footprint)) return;
-      const first = this.#footprint === undefined;
+      const signature = await readFolderSignature(root, folder);
+      if (this.#stopped || (this.#current && signature === this.#signature)) return;
+      const first = this.#signature === undefined;
       // Closed before the next is opened, which would else share its handles on folders that are gone.
       await this.#close();
-      this.#footprint = footprint;
+      this.#signature = signature;
       const failure = await this.#open();
       if (failure !== undefined) {
         await this.#close();

@@ -1,8 +1,9 @@
 /**
- * One connection's conversation: hello and welcome, requests in flight, cancels, replies. Knows nothing of sockets
- * (peer.ts) nor of what an operation does (operations/).
+ * The protocol of one connection: hello and welcome, requests in flight, cancels, replies. Sockets are
+ * peer.ts's concern, the work of an operation is that of operations/.
  *
- * Every request gets exactly one reply or error. When the connection closes, everything it had in flight is aborted.
+ * Every request gets exactly one reply or error. When the connection closes, its requests in flight are
+ * aborted.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -12,33 +13,45 @@ import type { Caller } from '../callers/caller.ts';
 import type { Admission } from '../callers/gate.ts';
 import type { Dispatch } from '../operations/dispatcher.ts';
 import type { DaemonMessage, RequestId, Welcome } from '../protocol/messages.ts';
-import { InFlight } from './in-flight.ts';
-import { isRecord, isRequestId, label } from './message-fields.ts';
 import { overUserLimit, unsendableAnswer } from './refusals.ts';
-import { PROTOCOL_VERSION } from '../protocol/limits.ts';
+import { MAX_CALLER_LENGTH, PROTOCOL_VERSION } from '../protocol/limits.ts';
 
-/** Is what a connection needs of its socket. */
+/** The sending side of a socket, as a connection uses it. */
 export interface Wire {
-  /** Throws for what JSON cannot print, and BAD_REQUEST for an answer that no client would take. */
+  /** Throws for a value that JSON cannot print, and BAD_REQUEST for an answer over the clients' limit. */
   send(message: DaemonMessage): void;
   ready(): Promise<void>;
   end(): void;
 }
 
-/** Is what a connection needs of the daemon. */
+/** What a connection needs of the daemon. */
 export interface ConnectionOptions {
   readonly wire: Wire;
   readonly dispatch: Dispatch;
   readonly welcome: Welcome;
   readonly admission: Admission;
-  /** Is how many requests may be in flight at once. */
+  /** Maximum number of requests in flight on this connection. */
   readonly maxInFlight: number;
 }
 
-/** Holds one conversation. */
+/** Maximum length of a request id, in characters. */
+const MAX_ID_LENGTH = 256;
+
+/** A request without an answer. */
+class PendingRequest extends AbortController {
+  /** Length of its frame, in UTF-16 units, which counts against its user's limit. */
+  readonly length: number;
+
+  constructor(length: number) {
+    super();
+    this.length = length;
+  }
+}
+
+/** Protocol state of one connection. */
 export class Connection {
   readonly #options: ConnectionOptions;
-  readonly #inFlight = new Map<RequestId, InFlight>();
+  readonly #inFlight = new Map<RequestId, PendingRequest>();
   readonly #closed = new AbortController();
   #caller: Caller | undefined;
   #greeted = false;
@@ -49,17 +62,17 @@ export class Connection {
     this.#options = options;
   }
 
-  /** Returns how many requests have no answer yet. */
+  /** Number of requests without an answer. */
   get inFlight(): number {
     return this.#inFlight.size;
   }
 
-  /** Tells whether it waits for nothing: no answer, and no event that it subscribed to. */
+  /** Whether the peer waits for nothing: no answer, and no event that it subscribed to. */
   get isIdle(): boolean {
     return this.#inFlight.size === 0 && !this.#subscribed;
   }
 
-  /** Takes one message of a frame of that length. Never throws: what is wrong with it is answered. */
+  /** Handles one message of a frame of that length. Never throws: a wrong message is answered with an error. */
   receive(type: string, data: unknown, length = 0): void {
     if (this.#closed.signal.aborted) return;
     if (type === 'request') this.#request(data, length);
@@ -73,24 +86,24 @@ export class Connection {
       );
   }
 
-  /** Ends the conversation after telling why. */
+  /** Sends an error and closes the connection. */
   fail(error: AipassError): void {
     this.#refuse(error);
     this.#options.wire.end();
     this.close();
   }
 
-  /** Aborts everything in flight; the peer is gone, so nothing is answered any more. */
+  /** Aborts all requests in flight. The peer is gone, so nothing is answered. */
   close(): void {
     if (this.#closed.signal.aborted) return;
-    const gone = new AipassError('CANCELLED', 'the client went away');
+    const gone = new AipassError('CANCELLED', 'the client closed the connection');
     this.#closed.abort(gone);
     for (const request of this.#inFlight.values()) request.abort(gone);
     for (const [id, request] of this.#inFlight) this.#forget(id, request);
     this.#idle?.();
   }
 
-  /** Resolves when nothing is in flight, so that the connection can end without losing an answer. */
+  /** Resolves when no request is in flight, so that closing loses no answer. */
   async idle(): Promise<void> {
     if (this.#inFlight.size === 0) return;
     await new Promise<void>((resolve) => {
@@ -98,7 +111,7 @@ export class Connection {
     });
   }
 
-  /** Aborts what is in flight with an error that its caller gets to see. */
+  /** Aborts all requests in flight with an error that the caller receives. */
   abortAll(reason: AipassError): void {
     for (const request of this.#inFlight.values()) request.abort(reason);
   }
@@ -120,11 +133,13 @@ export class Connection {
       return;
     }
     if (this.#greeted) {
-      this.#refuse(new AipassError('BAD_REQUEST', 'hello was said already', { hint: 'say hello once, first' }));
+      this.#refuse(
+        new AipassError('BAD_REQUEST', 'hello was sent already', { hint: 'send hello once, as the first message' }),
+      );
       return;
     }
     this.#greeted = true;
-    const caller = this.#whoAsks();
+    const caller = this.#identifyCaller();
     this.#caller = {
       ...caller,
       name: label(hello['caller']),
@@ -173,8 +188,8 @@ export class Connection {
     this.#run(id, data['op'], data['params'], length);
   }
 
-  /** Returns who is at the other end; the kernel is asked at the first message, because many come and go without one. */
-  #whoAsks(): Caller {
+  /** Returns the caller. The kernel is asked at the first message, because many peers connect and send none. */
+  #identifyCaller(): Caller {
     const { admission } = this.#options;
     const { rights } = admission;
     const known = this.#caller;
@@ -185,9 +200,9 @@ export class Connection {
   }
 
   #run(id: RequestId, op: string, params: unknown, length: number): void {
-    const abort = new InFlight(length);
+    const abort = new PendingRequest(length);
     const context = {
-      caller: this.#whoAsks(),
+      caller: this.#identifyCaller(),
       signal: abort.signal,
       closed: this.#closed.signal,
       emit: (chunk: unknown): Promise<void> | void => {
@@ -201,14 +216,14 @@ export class Connection {
       },
     };
     this.#inFlight.set(id, abort);
-    // Most operations answer at once: they get no promise, and so no turn of the event loop.
+    // Most operations answer at once and return no promise: that saves a turn of the event loop.
     const outcome = this.#options.dispatch(op, params, context);
     if (outcome instanceof Promise) void outcome.then((settled) => this.#settle(id, abort, settled));
     else this.#settle(id, abort, outcome);
   }
 
-  #settle(id: RequestId, abort: InFlight, outcome: Awaited<ReturnType<Dispatch>>): void {
-    // Cancelled and answered, or the connection is gone: this result is nobody's.
+  #settle(id: RequestId, abort: PendingRequest, outcome: Awaited<ReturnType<Dispatch>>): void {
+    // The request was cancelled and answered, or the connection is closed.
     if (this.#inFlight.get(id) !== abort) return;
     this.#forget(id, abort);
     if (outcome.kind === 'failed') this.#answerError(id, outcome.error);
@@ -216,7 +231,7 @@ export class Connection {
     if (this.#inFlight.size === 0) this.#idle?.();
   }
 
-  #forget(id: RequestId, request: InFlight): void {
+  #forget(id: RequestId, request: PendingRequest): void {
     this.#inFlight.delete(id);
     this.#options.admission.endRequest(request.length);
   }
@@ -224,7 +239,7 @@ export class Connection {
   #cancel(data: unknown): void {
     const id = isRecord(data) ? data['id'] : undefined;
     const request = isRequestId(id) ? this.#inFlight.get(id) : undefined;
-    // A cancel may cross its reply on the way: one for a request that is not in flight is no mistake.
+    // A cancel may cross its reply on the way, so an unknown id is not an error.
     request?.abort(new AipassError('CANCELLED', 'the client cancelled the request'));
   }
 
@@ -232,7 +247,7 @@ export class Connection {
     try {
       this.#options.wire.send({ type: 'reply', data: { id, result } });
     } catch (error) {
-      // That concerns this request, not the connection or the daemon.
+      // The failure concerns this request only.
       this.#answerError(id, unsendableAnswer(error));
     }
   }
@@ -244,4 +259,17 @@ export class Connection {
   #refuse(error: AipassError): void {
     this.#options.wire.send({ type: 'error', data: { error: error.toWire() } });
   }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isRequestId(id: unknown): id is RequestId {
+  return typeof id === 'string' ? id.length <= MAX_ID_LENGTH : typeof id === 'number' && Number.isFinite(id);
+}
+
+/** Returns a name that a peer gave itself, as plain text of bounded length, or null without one. */
+function label(value: unknown): string | null {
+  return typeof value === 'string' && value.trim() !== '' ? plainText(value, MAX_CALLER_LENGTH) : null;
 }

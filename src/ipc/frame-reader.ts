@@ -1,40 +1,40 @@
 /**
- * The reading half of the parser that node-ipc is given: frames out of chunks, in turns where many come at once, and
- * every failure contained. What node-ipc dispatches comes back here, on its way to its connection.
+ * The reading half of the parser that node-ipc gets: cuts chunks into frames, queues frames that arrive
+ * in bulk, and contains every failure. What node-ipc dispatches comes back here and goes to its connection.
  */
 
 import type { Logger } from '../base/logger.ts';
 import { parseEnvelope, readFrames } from '../protocol/frames.ts';
-import { bookWaiting, type Line } from './line.ts';
+import { countWaiting, type SocketState } from './socket-state.ts';
 import { describeReadFailure, tooMuchWaiting } from './refusals.ts';
-import { AT_ONCE, Turns } from './turns.ts';
+import { AT_ONCE, FairQueue } from './fair-queue.ts';
 
-/** Names the types that may reach node-ipc's dispatcher, which has events of its own by the same way. */
+/** Message types that may reach node-ipc's dispatcher; its own events use the same emitter. */
 export const PASSED_ON: readonly string[] = ['hello', 'request', 'cancel'];
 
-/** Says how frames are read. */
+/** What a frame reader needs. */
 export interface FrameReaderOptions {
-  /** Is how long a frame may be. */
+  /** Maximum length of a frame, in UTF-8 bytes. */
   readonly frameBytes: number;
   readonly logger: Logger;
 }
 
-/** Reads the frames of all lines. */
+/** Reads the frames of all sockets. */
 export class FrameReader {
   readonly #options: FrameReaderOptions;
-  readonly #turns = new Turns((line, frame) => this.#handleLater(line, frame));
+  readonly #queue = new FairQueue((state, frame) => this.#handleLater(state, frame));
 
   constructor(options: FrameReaderOptions) {
     this.#options = options;
   }
 
-  /** Reads a chunk; node-ipc calls it with what the server left in `ipcBuffer`, and keeps what it returns. Never throws. */
+  /** Reads a chunk. node-ipc passes what is in `ipcBuffer` and stores what is returned. Never throws. */
   readonly read = (
     kept: unknown,
     chunk: string,
     receive: (message: { type: string; data: unknown }) => void,
   ): unknown => {
-    if (!isLine(kept) || kept.peer.isEnding) return kept;
+    if (!isSocketState(kept) || kept.peer.isEnding) return kept;
     kept.activeAt = performance.now();
     try {
       const before = kept.partial;
@@ -51,9 +51,9 @@ export class FrameReader {
         if (PASSED_ON.includes(type)) receive({ type, data });
         else kept.connection.receive(type, data, frame.length);
       });
-      if (kept.backlog.length > 0) this.#turns.add(kept);
-      // Frames that come whole wait for nothing: only what stays unfinished is booked.
-      if ((before !== undefined || kept.partial !== undefined) && !bookWaiting(kept)) throw tooMuchWaiting();
+      if (kept.backlog.length > 0) this.#queue.add(kept);
+      // Whole frames wait for nothing: only an unfinished one is counted.
+      if ((before !== undefined || kept.partial !== undefined) && !countWaiting(kept)) throw tooMuchWaiting();
     } catch (error) {
       kept.partial = undefined;
       kept.connection.fail(describeReadFailure(error, this.#options.logger));
@@ -61,23 +61,23 @@ export class FrameReader {
     return kept;
   };
 
-  /** Returns the listener for what node-ipc's dispatcher gets of one type. */
+  /** Returns node-ipc's listener for messages of one type. */
   deliver(type: string): (data: unknown, socket: { readonly ipcBuffer?: unknown }) => void {
-    return (data, { ipcBuffer: line }) => {
-      if (isLine(line)) line.connection.receive(type, data, line.frameLength);
+    return (data, { ipcBuffer: state }) => {
+      if (isSocketState(state)) state.connection.receive(type, data, state.frameLength);
     };
   }
 
-  #handleLater(line: Line, frame: string): void {
+  #handleLater(state: SocketState, frame: string): void {
     try {
       const { type, data } = parseEnvelope(frame);
-      line.connection.receive(type, data, frame.length);
+      state.connection.receive(type, data, frame.length);
     } catch (error) {
-      line.connection.fail(describeReadFailure(error, this.#options.logger));
+      state.connection.fail(describeReadFailure(error, this.#options.logger));
     }
   }
 }
 
-function isLine(kept: unknown): kept is Line {
+function isSocketState(kept: unknown): kept is SocketState {
   return typeof kept === 'object' && kept !== null && 'connection' in kept;
 }

@@ -1,11 +1,11 @@
 /**
- * One daemon per socket, and one per state folder: two with sockets of their own would break each other's audit. Whoever holds `aipassd.lock` may replace the socket; the lock names its holder by pid and, on
- * Linux, by that process's start time, so that a pid used again is not mistaken for it. A live socket wins over every
- * lock: it is asked first.
+ * One daemon per socket, and one per state folder: two daemons would break each other's audit. The holder
+ * of `aipassd.lock` may replace the socket. The lock names its holder by pid and, on Linux, by start time,
+ * so that a reused pid is not mistaken for it. A live socket outranks every lock: it is probed first.
  *
- * A lock is made by linking, which only one of several starters can do. The lock of a dead holder is replaced in one
- * step, and only by who holds the lock on doing that: a second lock, named after the content of the first. So it never
- * is absent for a moment in which a third starter could make one of its own.
+ * A lock is made by linking, which succeeds for one of several starters only. The lock of a dead holder is
+ * replaced in one step, by the process that holds a second lock named after the content of the first. So
+ * the lock is never absent, and a third starter can't make one of its own in between.
  */
 
 import { createHash, randomUUID } from 'node:crypto';
@@ -16,7 +16,7 @@ import type { Paths } from '../base/paths.ts';
 import type { Release } from '../base/releasers.ts';
 import { probeSocket } from './socket-probe.ts';
 
-/** Bounds the attempts to take one lock, so that a defect cannot become a loop. */
+/** Maximum number of attempts to take one lock. */
 const MAX_ATTEMPTS = 20;
 
 /**
@@ -48,7 +48,7 @@ export async function takeState({ state }: Pick<Paths, 'state'>): Promise<Releas
   if (pid !== undefined) {
     throw new AipassError(
       'ALREADY_RUNNING',
-      `aipassd is running already with pid ${pid}, on another socket: ${state} is its`,
+      `aipassd is running already with pid ${pid}, on another socket: it uses ${state}`,
       {
         hint: `ask it with its own AIPASSD_RUNTIME_DIR or XDG_RUNTIME_DIR; to stop it: kill ${pid}`,
       },
@@ -91,8 +91,8 @@ async function refuseLiveSocket(path: string): Promise<void> {
   const probe = await probeSocket(path);
   if (probe.kind === 'alive') throw alreadyRunning(probe.pid);
   if (probe.kind === 'not-a-socket') {
-    throw new AipassError('INTERNAL', `${path} is in the way: it is no socket`, {
-      hint: `look at it, and move it away: mv ${path} ${path}.old`,
+    throw new AipassError('INTERNAL', `${path} is in the way: it is not a socket`, {
+      hint: `check it, then move it away: mv ${path} ${path}.old`,
     });
   }
 }
@@ -152,7 +152,7 @@ async function isAlive(holder: string): Promise<boolean> {
   return started === undefined || startTime === '-' || started === startTime;
 }
 
-/** Tells whether a process has ended and only waits for its parent to notice (state Z or X, field 3 of /proc/pid/stat). */
+/** Returns whether a process has ended but was not reaped yet (state Z or X, field 3 of /proc/pid/stat). */
 async function isDefunct(pid: number): Promise<boolean> {
   const state = (await readStat(pid))?.[0];
   return state === 'Z' || state === 'X';

@@ -2,7 +2,7 @@
 declare module 'node-ipc' {
   import type { Server as NetServer, Socket } from 'node:net';
 
-  /** Is a parser of one's own: `remainder` is whatever was last kept in `socket.ipcBuffer`. */
+  /** A custom parser. `remainder` is the value last stored in `socket.ipcBuffer`. */
   export interface FrameParser {
     readonly encoding: 'utf8';
     encode(type: string, data: unknown): string;

@@ -1,6 +1,6 @@
 /**
- * The sending half of one connection. Replies of one tick leave in one write, and a peer that does not read what it
- * asked for is not read from either, until it has taken what waits for it.
+ * The sending half of one connection. Replies of one tick leave in one write. While a peer does not read
+ * its replies, the daemon does not read its requests.
  */
 
 import type { Socket } from 'node:net';
@@ -9,13 +9,13 @@ import { MAX_ANSWER_BYTES } from '../protocol/limits.ts';
 import type { DaemonMessage } from '../protocol/messages.ts';
 import { answerTooLong } from './refusals.ts';
 
-/** Is how much may wait for a peer before reading from it pauses: enough to keep a fast reader busy. */
+/** Bytes that may wait for a peer before reading from it pauses: enough to keep a fast reader busy. */
 const HIGH_WATER_BYTES = 1024 * 1024;
 
-/** Is how long a peer may take nothing of what it was sent before the end, and how long it may then take to end its side. */
-const FAREWELL_LIMIT_MS = 1000;
+/** Time in which a closing peer must read something, and then must close its side, in milliseconds. */
+const CLOSE_LIMIT_MS = 1000;
 
-/** Sends messages to one peer. */
+/** Sender of messages to one peer. */
 export class Peer {
   readonly #socket: Socket;
   readonly #beforeWrite: () => void;
@@ -26,50 +26,50 @@ export class Peer {
   #waitsForRoom = false;
   #ending = false;
 
-  /** Calls `beforeWrite` before each write, so that what must be on disk before a reply is. */
+  /** `beforeWrite` runs before each write, so that records are on disk before the reply leaves. */
   constructor(socket: Socket, beforeWrite: () => void) {
     this.#socket = socket;
     this.#beforeWrite = beforeWrite;
   }
 
-  /** Returns the bytes that wait for the peer to take them. */
+  /** Bytes that the peer has not read yet. */
   get waitingBytes(): number {
     return this.#socket.writableLength + this.#waiting.length;
   }
 
-  /** Tells whether reading is paused until the peer has taken what waits for it. */
+  /** Whether reading from the peer is paused. */
   get isPaused(): boolean {
     return this.#socket.isPaused();
   }
 
-  /** Tells whether so much waits for the peer that it must take some first. */
+  /** Whether the peer must read some of its replies before more are produced. */
   get isFull(): boolean {
     return this.waitingBytes > HIGH_WATER_BYTES;
   }
 
-  /** Reads nothing more until `release`. */
+  /** Pauses reading until `release`. */
   hold(): void {
     this.#held = true;
     this.#socket.pause();
   }
 
-  /** Reads again, once the peer has taken what waits for it. */
+  /** Resumes reading, once the peer has read its replies. */
   release(): void {
     this.#held = false;
     if (!this.#waitsForRoom) this.#resume();
   }
 
-  /** Returns when reading last resumed, on the monotonic clock in milliseconds. */
+  /** Time when reading last resumed, on the monotonic clock, in milliseconds. */
   get resumedAt(): number {
     return this.#resumedAt;
   }
 
-  /** Tells whether the connection is closed or about to be. */
+  /** Whether the connection is closed or about to be. */
   get isEnding(): boolean {
     return this.#ending || this.#socket.destroyed;
   }
 
-  /** Sends one message; what is sent after the end is dropped. @throws AipassError BAD_REQUEST for one that no client takes. */
+  /** Sends one message; drops it after the end. @throws AipassError BAD_REQUEST for one over the clients' limit. */
   send(message: DaemonMessage): void {
     if (this.isEnding) return;
     const frame = printFrame(message.type, message.data);
@@ -79,13 +79,13 @@ export class Peer {
     if (this.isFull) this.#pause();
   }
 
-  /** Resolves when the peer has room for more, or is gone. */
+  /** Resolves when the peer can take more, or is gone. */
   async ready(): Promise<void> {
-    // All who wait share one wait: each with listeners of its own would be a thousand listeners.
+    // All callers share one wait: a thousand requests in flight must not add a thousand listeners.
     while (!this.isEnding && this.isFull) await (this.#room ??= this.#drained());
   }
 
-  /** Sends what waits, ends the connection, and destroys it when the peer does not take part in that. */
+  /** Sends what waits, ends the connection, and destroys it if the peer does not follow. */
   end(): void {
     if (this.isEnding) return;
     this.#flush();
@@ -93,13 +93,13 @@ export class Peer {
     const destroy = (): void => {
       this.#socket.destroy();
     };
-    // Until everything is taken nothing is read; a peer that takes nothing for so long has gone to sleep.
+    // Nothing is read until the peer has read everything; one that reads nothing for so long is stopped.
     this.#socket.pause();
-    this.#socket.setTimeout(FAREWELL_LIMIT_MS, destroy);
+    this.#socket.setTimeout(CLOSE_LIMIT_MS, destroy);
     this.#socket.end(() => {
-      // Then what still comes is read and dropped: only who reads learns that the peer has ended its side, too.
+      // What still arrives is read and dropped: without reading, the end of the peer's side stays unseen.
       this.#socket.resume();
-      const limit = setTimeout(destroy, FAREWELL_LIMIT_MS);
+      const limit = setTimeout(destroy, CLOSE_LIMIT_MS);
       limit.unref();
       this.#socket.once('close', () => clearTimeout(limit));
     });

@@ -1,5 +1,5 @@
 /**
- * How the door words what it refuses: frames, what is over a user's limits, and answers that cannot be sent.
+ * Errors of the socket endpoint: unreadable frames, exceeded limits of a user, answers that cannot be sent.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -8,7 +8,7 @@ import type { Logger } from '../base/logger.ts';
 import { FrameError } from '../protocol/frames.ts';
 import { MAX_ANSWER_BYTES } from '../protocol/limits.ts';
 
-/** Returns the error for a message that could not be read, or a connection that is not let in; what nobody expected is logged. */
+/** Returns the error for a message that could not be read or a rejected connection; logs an unexpected one. */
 export function describeReadFailure(error: unknown, logger: Logger): AipassError {
   if (error instanceof AipassError) return error;
   if (error instanceof FrameError) return badFrame(error);
@@ -24,26 +24,31 @@ function badFrame({ message, isTooLong }: FrameError): AipassError {
   });
 }
 
-/** Returns the error for an answer that no client would take: it fails its own request, and leaves the line as it is. */
+/** Returns the error for an answer over the clients' limit. It fails its own request; the connection stays open. */
 export function answerTooLong(): AipassError {
   return new AipassError('BAD_REQUEST', `the answer is longer than the limit of ${MAX_ANSWER_BYTES} bytes`, {
     hint: 'ask for less at once; for a completion, set max_tokens',
   });
 }
 
-/** Returns the error for an answer that could not be sent: nested too deep, or never meant for JSON. */
+/** Returns the error for an answer that could not be sent: nested too deep, or not JSON. */
 export function unsendableAnswer(error: unknown): AipassError {
   if (error instanceof AipassError) return error;
-  return new AipassError('INTERNAL', 'the result cannot be printed as JSON', { hint: 'report it; it is a defect' });
+  return new AipassError('INTERNAL', 'the result cannot be printed as JSON', {
+    hint: 'this is a defect: please report it',
+  });
 }
 
-/** Says what of a user's limits a request is over, and what to do. */
+/** Problem and hint for each limit of a user. */
 const OVER_LIMIT = {
   inFlight: {
     problem: 'this user has too many requests in flight',
     hint: 'wait for replies before sending more, or raise limits.perUser.inFlight',
   },
-  requestsPerSecond: { problem: 'this user asks too often', hint: 'ask less often, or raise limits.requestsPerSecond' },
+  requestsPerSecond: {
+    problem: 'this user sends too many requests per second',
+    hint: 'send fewer, or raise limits.requestsPerSecond',
+  },
   waitingBytes: {
     problem: "this user's requests in flight are too large together",
     hint: 'wait for replies before sending more, or raise limits.perUser.waitingBytes',
@@ -56,7 +61,7 @@ export function overUserLimit({ limit, retryAfterMs }: Extract<RequestAdmission,
   return new AipassError('BAD_REQUEST', problem, { hint, retryAfterMs });
 }
 
-/** Returns the error for a line that makes too much wait for its user. */
+/** Returns the error for a socket that makes its user exceed the limit of waiting bytes. */
 export function tooMuchWaiting(): AipassError {
   return new AipassError('BAD_REQUEST', 'too many bytes wait for this user', {
     hint: 'read replies and finish frames before sending more, or raise limits.perUser.waitingBytes',

@@ -1,9 +1,9 @@
 /**
- * The folder of the sockets: made for us alone, and never changed where somebody else made it. A folder that is shared,
- * such as /tmp, has other users in it, whom a change of its mode would shut out.
+ * The folder of the sockets. It is made with mode 0700; the mode of an existing folder is never changed,
+ * because others may use a shared one, such as /tmp.
  *
- * Whoever may write to it could put a socket of their own in our place. Passing through it harms nobody, because the
- * socket itself says who may connect; so a folder with mode 0711, as the host-wide unit makes it, is as good as 0700.
+ * A user who may write to the folder could replace our socket. Passing through it is harmless, because the
+ * socket decides who may connect: mode 0711, which the host-wide unit sets, is as safe as 0700.
  */
 
 import { lstatSync, mkdirSync, type Stats } from 'node:fs';
@@ -18,10 +18,10 @@ const OTHERS_READ = 0o044;
 const OTHERS_PASS = 0o011;
 
 /**
- * Makes the folder, mode 0700, where there is none.
+ * Makes the folder with mode 0700 if it is missing.
  *
- * @throws AipassError UNSAFE_PERMISSIONS for one that belongs to somebody else, or that lets others in: to write in any
- * case, to read unless others are served.
+ * @throws AipassError UNSAFE_PERMISSIONS if it belongs to another user, or if others may write to it or,
+ * unless others are served, read it.
  */
 export function makeRuntimeFolder(path: string, servesOthers: boolean): void {
   let facts: Stats;
@@ -39,8 +39,8 @@ export function makeRuntimeFolder(path: string, servesOthers: boolean): void {
 }
 
 function describeProblem(facts: Stats, servesOthers: boolean): string | undefined {
-  // Of a link, the target may be right today and another one tomorrow.
-  if (!facts.isDirectory()) return 'is a link and no folder';
+  // The target of a link may change later.
+  if (!facts.isDirectory()) return 'is a link, not a folder';
   const us = process.geteuid?.();
   if (us !== undefined && facts.uid !== us) return `belongs to another user (uid ${facts.uid})`;
   const mode = (facts.mode & 0o7777).toString(8).padStart(4, '0');
@@ -49,8 +49,8 @@ function describeProblem(facts: Stats, servesOthers: boolean): string | undefine
   return undefined;
 }
 
-/** Says which folder on the way to the socket lets no other user through, where other users are to be served. */
-export function closedWay(folder: string, servesOthers: boolean): Warning[] {
+/** Returns a warning for the folder that keeps other users from the socket although they are to be served. */
+export function blockedPathWarnings(folder: string, servesOthers: boolean): Warning[] {
   if (!servesOthers) return [];
   for (let path = folder; ; path = dirname(path)) {
     const mode = lstatSync(path, { throwIfNoEntry: false })?.mode;

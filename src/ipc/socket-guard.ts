@@ -1,6 +1,6 @@
 /**
- * Looks every minute whether the socket's path still leads to our socket. One that was removed or replaced is reported
- * and made anew, so that a socket nobody can find, or that somebody else answers on, does not last.
+ * Checks every second that the socket's path still leads to our socket. A socket that was removed or
+ * replaced is reported and made anew, so that clients find the daemon again within two seconds.
  */
 
 import { lstatSync } from 'node:fs';
@@ -8,20 +8,21 @@ import type { Clock } from '../base/clock.ts';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 
-const LOOK_MS = 60_000;
+/** Time between two checks, in milliseconds: one `lstat` costs some microseconds. */
+const CHECK_MS = 1000;
 
-/** Says what a guard watches. */
+/** What a guard needs. */
 export interface SocketGuardOptions {
   readonly path: string;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Makes the socket anew. */
   readonly restart: () => Promise<void>;
-  /** Is told of each socket that was lost, after it was made anew. */
+  /** Called for each lost socket, after it was made anew. */
   readonly onLost: (problem: string) => void;
 }
 
-/** Watches one socket, which exists when the guard starts. */
+/** Guard of one socket, which exists when the guard starts. */
 export class SocketGuard {
   readonly #options: SocketGuardOptions;
   #ours: string | undefined;
@@ -31,15 +32,15 @@ export class SocketGuard {
     this.#options = options;
   }
 
-  /** Starts looking; the returned function ends that. */
+  /** Starts checking; the returned function stops it. */
   start(): () => void {
     this.#ours = this.#identity();
     this.#schedule();
     return () => this.#cancel?.();
   }
 
-  /** Looks now, and makes the socket anew where it is not ours. */
-  async look(): Promise<void> {
+  /** Checks now, and makes the socket anew if it is not ours. */
+  async check(): Promise<void> {
     const found = this.#identity();
     if (found === this.#ours) return;
     const problem = found === undefined ? 'the socket was removed' : 'another socket took the place of ours';
@@ -55,13 +56,13 @@ export class SocketGuard {
   }
 
   #schedule(): void {
-    this.#cancel = this.#options.clock.after(LOOK_MS, () => {
+    this.#cancel = this.#options.clock.after(CHECK_MS, () => {
       this.#schedule();
-      void this.look();
+      void this.check();
     });
   }
 
-  /** Returns what tells one socket from another at the same path, or undefined where there is none. */
+  /** Returns what distinguishes two sockets at the same path, or undefined without one. */
   #identity(): string | undefined {
     try {
       const { dev, ino, birthtimeMs } = lstatSync(this.#options.path);

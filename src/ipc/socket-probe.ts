@@ -1,5 +1,5 @@
 /**
- * Asks a socket whether a daemon lives behind it.
+ * Finds out whether a daemon answers on a socket.
  */
 
 import { createConnection } from 'node:net';
@@ -8,21 +8,21 @@ import { systemErrorCode } from '../base/errors.ts';
 import { parseEnvelope, printFrame, readFrames, type PartialFrame } from '../protocol/frames.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
 
-/** Is what was found at a socket's path. */
+/** Result of a probe. */
 export type SocketProbe =
   | { readonly kind: 'absent' }
   | { readonly kind: 'stale' }
-  /** Somebody accepts; the pid is known where it said welcome. */
+  /** A process accepts connections; the pid is known if it sent a welcome. */
   | { readonly kind: 'alive'; readonly pid?: number }
   | { readonly kind: 'not-a-socket' };
 
-/** Is how long a living daemon may take to say welcome; one that is slower is alive all the same. */
+/** Time to wait for the welcome, in milliseconds; a slower daemon counts as alive. */
 const WELCOME_LIMIT_MS = 2000;
 
-/** Bounds the answer of whoever it is. */
+/** Maximum length of the answer, which may come from any program. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 
-/** Looks at the path and, if it is a socket, says hello. */
+/** Checks the path and, if it is a socket, sends a hello. */
 export async function probeSocket(path: string): Promise<SocketProbe> {
   try {
     if (!(await lstat(path)).isSocket()) return { kind: 'not-a-socket' };

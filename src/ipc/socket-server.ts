@@ -1,9 +1,10 @@
 /**
- * The Unix-socket door. The only file that imports node-ipc (see SECURITY.md), and the only one that knows its traps:
- * its dispatcher throws on a type that is no text, an exception of a handler would end the process, its own parsers
- * are quadratic in the size of a frame, and its message timer is never restarted.
+ * The Unix-socket endpoint, and the only file that imports node-ipc (see SECURITY.md). It works around
+ * these faults of node-ipc: its dispatcher throws on a type that is not a text, an exception of a handler
+ * would end the process, its own parsers are quadratic in the size of a frame, and its message timer is
+ * never restarted.
  *
- * So it gets a parser of ours, which contains every failure and hands it three types of messages only.
+ * So node-ipc gets our parser, which contains every failure and passes on three types of messages only.
  */
 
 import { IPCModule, type IpcSocket } from 'node-ipc';
@@ -11,30 +12,50 @@ import { dirname } from 'node:path';
 import { AipassError } from '../base/errors.ts';
 import { within } from '../base/within.ts';
 import { socketDescriptor } from '../base/native.ts';
-import type { Admission } from '../callers/gate.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Admission, Gate } from '../callers/gate.ts';
 import { printFrame } from '../protocol/frames.ts';
-import { Connection } from './connection.ts';
+import { Connection, type ConnectionOptions } from './connection.ts';
 import { FrameReader, PASSED_ON } from './frame-reader.ts';
-import { overdue, unbookLargest, unbookWaiting, lineLimits, type Line } from './line.ts';
+import { overdue, uncountLargest, uncountWaiting, socketTimeouts, type SocketState } from './socket-state.ts';
 import { Peer } from './peer.ts';
 import { makeRuntimeFolder } from './runtime-folder.ts';
 import { assertSocketPath, cannotListen } from './socket-path.ts';
-import type { SocketServerOptions } from './socket-options.ts';
 import { describeReadFailure, tooMuchWaiting } from './refusals.ts';
 
-/** Is how often lines are looked at that may have lasted too long, at least; a shorter limit has them looked at ten times in it. */
+/** Longest time between two checks for overdue sockets, in milliseconds; a shorter limit is checked ten times. */
 const SWEEP_MS = 1000;
 
-/** Is how many at a time are told why they are turned away: each of them takes a place until it has gone. */
-const MAX_FAREWELLS = 64;
+/** Time that aborted requests and closing connections get during a stop, in milliseconds. */
+const ABORT_MS = 1000;
 
-/** Serves one Unix socket. */
+/** Number of rejected peers that get an error at a time: each takes one of the connections until it is closed. */
+const MAX_REJECTIONS = 64;
+
+/** How the socket is served. */
+export interface SocketServerOptions extends Omit<ConnectionOptions, 'wire' | 'admission'> {
+  readonly path: string;
+  readonly frameBytes: number;
+  readonly maxConnections: number;
+  readonly gate: Gate;
+  /** Returns whether users other than the daemon's own may connect; the gate checks each of them. */
+  readonly servesOthers: () => boolean;
+  /** Called before replies leave. */
+  readonly beforeWrite: () => void;
+  /** Time in which a peer must finish a frame that it began, in milliseconds (default 10 s). */
+  readonly unfinishedFrameMs?: number;
+  /** Time after which a silent connection is closed, in milliseconds (default one hour). */
+  readonly idleMs?: number;
+  readonly logger: Logger;
+}
+
+/** Server of one Unix socket. */
 export class SocketServer {
   readonly #options: SocketServerOptions;
-  readonly #lines = new Map<IpcSocket, Line>();
+  readonly #sockets = new Map<IpcSocket, SocketState>();
   readonly #reader: FrameReader;
-  /** Counts those who were turned away and are not gone yet. */
-  #farewells = 0;
+  /** Number of rejected peers that are not closed yet. */
+  #rejections = 0;
   #ipc: IPCModule | undefined;
   #sweep: NodeJS.Timeout | undefined;
 
@@ -43,20 +64,20 @@ export class SocketServer {
     this.#reader = new FrameReader(options);
   }
 
-  /** Returns how many peers are connected. */
+  /** Number of connected peers. */
   get connections(): number {
-    return this.#lines.size;
+    return this.#sockets.size;
   }
 
-  /** Returns how many requests of all connections have no answer yet. */
+  /** Number of requests without an answer, of all connections. */
   get requestsInFlight(): number {
     let sum = 0;
-    for (const line of this.#lines.values()) sum += line.connection.inFlight;
+    for (const state of this.#sockets.values()) sum += state.connection.inFlight;
     return sum;
   }
 
   /**
-   * Listens; the socket is made with mode 0600, or 0666 where others are served too. The path must be free: see
+   * Listens. The socket gets mode 0600, or 0666 if others are served too. The path must be free: see
    * instance-lock.ts.
    *
    * @throws AipassError BAD_REQUEST when the path is too long for a socket, UNSAFE_PERMISSIONS for a folder that
@@ -67,28 +88,28 @@ export class SocketServer {
     assertSocketPath(path);
     await this.#listen();
     this.#sweep = setInterval(
-      () => this.#dropOverdue(),
-      Math.min(SWEEP_MS, lineLimits(this.#options).unfinishedMs / 10),
+      () => this.#closeOverdue(),
+      Math.min(SWEEP_MS, socketTimeouts(this.#options).unfinishedMs / 10),
     );
     this.#sweep.unref();
   }
 
-  /** Listens anew on the same path, whatever is there now. Connections that are open go on. */
+  /** Listens anew on the same path, whatever is there now. Open connections stay open. */
   async restart(): Promise<void> {
     const server = this.#ipc?.server.server;
-    // Closing removes what stands at the path, ours or not: it must go before a new socket can be made.
+    // Closing removes whatever is at the path, which must be free before a new socket can be made.
     if (server) server.close();
     await this.#listen();
   }
 
   async #listen(): Promise<void> {
     const { path, servesOthers } = this.#options;
-    // Before the umask of the socket, which would make a folder that nobody can enter.
+    // Before the umask of the socket, with which the folder could not be entered.
     makeRuntimeFolder(dirname(path), servesOthers());
     const ipc = new IPCModule();
     Object.assign(ipc.config, {
       parser: { encoding: 'utf8', encode: printFrame, read: this.#reader.read },
-      // The folder is judged and made by us: node-ipc would change the mode of one that others share.
+      // We check and make the folder ourselves: node-ipc would change the mode of a shared one.
       secureSocketRoot: false,
       unlink: false,
       silent: true,
@@ -107,12 +128,12 @@ export class SocketServer {
       ipc.server.on('connect', (socket: IpcSocket) => this.#open(socket));
       ipc.server.on('close', (socket: IpcSocket) => this.#close(socket));
       ipc.server.on('error', (error: Error) => {
-        // After the start these are single peers' resets; they also arrive as 'close'.
+        // After the start these are resets of single peers, which also arrive as 'close'.
         if (listening) this.#options.logger.debug('a connection failed', { reason: error.message });
         else reject(cannotListen(path, error));
       });
       for (const type of PASSED_ON) ipc.server.on(type, this.#reader.deliver(type));
-      // The mode of the socket is set by the umask while it is bound: a chmod afterwards would come too late.
+      // The umask sets the mode of the socket while it is bound: a chmod would come too late.
       const umask = process.umask(servesOthers() ? 0o111 : 0o177);
       try {
         ipc.server.start();
@@ -135,7 +156,7 @@ export class SocketServer {
     server.close();
 
     const deadline = performance.now() + graceMs;
-    const connections = [...this.#lines.values()].map((line) => line.connection);
+    const connections = [...this.#sockets.values()].map((state) => state.connection);
     const allIdle = Promise.all(connections.map((connection) => connection.idle()));
     await within(graceMs, allIdle);
     for (const connection of connections) {
@@ -145,8 +166,8 @@ export class SocketServer {
     }
     await within(ABORT_MS, allIdle);
 
-    const closed = [...this.#lines.keys()].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
-    for (const line of this.#lines.values()) line.peer.end();
+    const closed = [...this.#sockets.keys()].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
+    for (const state of this.#sockets.values()) state.peer.end();
     await within(Math.max(deadline - performance.now(), ABORT_MS), Promise.all(closed));
     this.#ipc.server.stop();
   }
@@ -157,11 +178,11 @@ export class SocketServer {
     try {
       admission = this.#options.gate.admit(socketDescriptor(socket));
     } catch (error) {
-      this.#farewells += 1;
+      this.#rejections += 1;
       socket.once('close', () => {
-        this.#farewells -= 1;
+        this.#rejections -= 1;
       });
-      if (this.#farewells > MAX_FAREWELLS) {
+      if (this.#rejections > MAX_REJECTIONS) {
         socket.destroy();
         return;
       }
@@ -170,7 +191,7 @@ export class SocketServer {
       return;
     }
     const connection = new Connection({ ...this.#options, wire: peer, admission });
-    const line: Line = {
+    const state: SocketState = {
       peer,
       connection,
       admission,
@@ -178,31 +199,28 @@ export class SocketServer {
       backlog: [],
       frameLength: 0,
       activeAt: performance.now(),
-      bookedBytes: 0,
+      countedBytes: 0,
     };
-    this.#lines.set(socket, line);
-    socket.ipcBuffer = line;
+    this.#sockets.set(socket, state);
+    socket.ipcBuffer = state;
   }
 
   #close(socket: IpcSocket): void {
-    const line = this.#lines.get(socket);
-    if (!line) return;
-    this.#lines.delete(socket);
-    unbookWaiting(line);
-    line.connection.close();
-    // Not when it is told to go: until its socket is closed it takes one of the places that there are for all.
-    line.admission.leave();
+    const state = this.#sockets.get(socket);
+    if (!state) return;
+    this.#sockets.delete(socket);
+    uncountWaiting(state);
+    state.connection.close();
+    // Not earlier: until its socket is closed it takes one of the connections that all users share.
+    state.admission.leave();
   }
 
-  #dropOverdue(): void {
-    const limits = lineLimits(this.#options);
-    for (const line of this.#lines.values()) {
-      const error = overdue(line, performance.now(), limits);
-      if (error !== null) line.connection.fail(error);
+  #closeOverdue(): void {
+    const limits = socketTimeouts(this.#options);
+    for (const state of this.#sockets.values()) {
+      const error = overdue(state, performance.now(), limits);
+      if (error !== null) state.connection.fail(error);
     }
-    for (const line of unbookLargest(this.#lines.values())) line.connection.fail(tooMuchWaiting());
+    for (const state of uncountLargest(this.#sockets.values())) state.connection.fail(tooMuchWaiting());
   }
 }
-
-/** Is how long aborted requests and closing connections may take before the daemon goes on without them. */
-const ABORT_MS = 1000;

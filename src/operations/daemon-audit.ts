@@ -8,7 +8,7 @@ import type { Logger } from '../base/logger.ts';
 import { describeProcess } from '../callers/identity.ts';
 
 /** Returns what to do about those who were turned away. */
-export function tellStranger(
+export function recordRejection(
   journal: AuditJournal,
   logger: Logger,
 ): (uid: number, pid: number | null, more: number) => void {
@@ -25,7 +25,7 @@ type Reload =
   { readonly kind: 'reloaded'; readonly applied: readonly string[] } | { readonly kind: 'kept' | 'unchanged' };
 
 /** Returns what to do when the configuration was read anew. */
-export function tellReload(journal: AuditJournal, logger: Logger): (outcome: Reload) => void {
+export function recordReload(journal: AuditJournal, logger: Logger): (outcome: Reload) => void {
   return (outcome) => {
     const detail = outcome.kind === 'reloaded' ? `applied ${outcome.applied.join(', ')}` : outcome.kind;
     const result = outcome.kind === 'kept' ? 'failed' : 'changed';
@@ -34,7 +34,7 @@ export function tellReload(journal: AuditJournal, logger: Logger): (outcome: Rel
 }
 
 /** Returns what to do when the socket's path no longer led to us. */
-export function tellLostSocket(journal: AuditJournal, logger: Logger): (detail: string) => void {
+export function recordLostSocket(journal: AuditJournal, logger: Logger): (detail: string) => void {
   return (detail) =>
     note(journal, logger, { caller: null, operation: 'socket.restart', credential: null, outcome: 'changed', detail });
 }

@@ -81,7 +81,7 @@ export function openPools(surroundings: PoolSurroundings): OpenPools {
   let seen = revisionOf(paths.envFile);
   const stopListening = vault.onChange(() => pools.keysChanged());
   // A key that its provider has taken back into favour is the same as before: to save the file again is to say so.
-  const stopLooking = vault.onLook(() => {
+  const stopLooking = vault.onRescan(() => {
     const revision = revisionOf(paths.envFile);
     if (revision === seen) return;
     seen = revision;

@@ -13,7 +13,7 @@
 
 import { z } from 'zod';
 import { Redactor } from '../../src/base/redactor.ts';
-import type { SocketServerOptions } from '../../src/ipc/socket-options.ts';
+import type { SocketServerOptions } from '../../src/ipc/socket-server.ts';
 import { SocketServer } from '../../src/ipc/socket-server.ts';
 import { createDispatcher } from '../../src/operations/dispatcher.ts';
 import type { AnyOperation, OperationContext } from '../../src/operations/operation.ts';

@@ -14,7 +14,7 @@ const ASK = '{"type":"request","data":{"id":1,"op":"status.get","params":{}}}';
 function narrow(waitingBytes: number, connections = WIDE_LIMITS.connections): { limits: UserLimits; gate: Gate } {
   const policy = { ownUid: process.getuid?.() ?? 0, grants: [] };
   const limits = new UserLimits({ ...WIDE_LIMITS, waitingBytes, connections }, systemClock);
-  return { limits, gate: new Gate({ policy: () => policy, limits, onStranger: () => {} }) };
+  return { limits, gate: new Gate({ grants: () => policy, limits, onRejected: () => {} }) };
 }
 
 describe('the limit on a frame', () => {

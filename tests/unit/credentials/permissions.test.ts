@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { judgeAccess, shellQuote } from '../../../src/credentials/permissions.ts';
+import { classifyAccess, shellQuote } from '../../../src/credentials/permissions.ts';
 
 const ME = 1000;
 
 function judge(mode: number, uid = ME, kind: 'file' | 'folder' = 'file') {
-  const { warnings, refused } = judgeAccess('/home/me/.secrets/x', kind, { mode, uid }, ME);
+  const { warnings, refused } = classifyAccess('/home/me/.secrets/x', kind, { mode, uid }, ME);
   return { refused, problem: warnings[0]?.problem, hint: warnings[0]?.hint };
 }
 
@@ -41,7 +41,7 @@ test('a file of another user is refused', () => {
 });
 
 test('root needs no sudo', () => {
-  const { warnings } = judgeAccess('/root/x', 'file', { mode: 0o600, uid: 1001 }, 0);
+  const { warnings } = classifyAccess('/root/x', 'file', { mode: 0o600, uid: 1001 }, 0);
   expect(warnings[0]?.hint).toBe('chown 0 /root/x');
 });
 
@@ -59,7 +59,7 @@ test('a folder is reported, and never refused', () => {
 });
 
 test('without users the owner is not judged', () => {
-  expect(judgeAccess('/x', 'file', { mode: 0o600, uid: 5 }, undefined)).toEqual({ warnings: [], refused: false });
+  expect(classifyAccess('/x', 'file', { mode: 0o600, uid: 5 }, undefined)).toEqual({ warnings: [], refused: false });
 });
 
 test.each(['/plain/path', '/with space', "/it's", '/a"b$c`d', '/new\nline', "/tab\t'\\x", '/umläut'])(

@@ -1,14 +1,14 @@
 /**
- * Holds the access policy in use, with the names of the configuration looked up in the machine's account files.
+ * The access policy in use, with the names of the configuration resolved by the machine's account files.
  */
 
 import { readFileSync } from 'node:fs';
 import type { Config } from '../base/config-schema.ts';
 import type { Warning } from '../base/warning.ts';
-import { resolveAccess, servesOthers, type AccessPolicy } from './access.ts';
+import { resolveAccess, servesOthers, type AccessGrants } from './access.ts';
 
-/** Holds the policy in use. */
-export class AccessKeeper {
+/** The policy in use; a reload of the configuration replaces it. */
+export class AccessPolicy {
   readonly #ownUid: number;
   #resolved: ReturnType<typeof resolveAccess>;
 
@@ -17,26 +17,26 @@ export class AccessKeeper {
     this.#resolved = resolveAccess(access, readAccounts(), ownUid);
   }
 
-  get policy(): AccessPolicy {
-    return this.#resolved.policy;
+  get grants(): AccessGrants {
+    return this.#resolved.grants;
   }
 
-  /** Tells whether anybody but the daemon's own user and root may ask. */
+  /** Whether users other than the daemon's own and root may ask. */
   get servesOthers(): boolean {
-    return servesOthers(this.#resolved.policy);
+    return servesOthers(this.#resolved.grants);
   }
 
   warnings(): readonly Warning[] {
     return this.#resolved.warnings;
   }
 
-  /** Puts another configuration to use, for connections that are open, too. */
+  /** Applies another configuration, also to open connections. */
   replace(access: Config['access']): void {
     this.#resolved = resolveAccess(access, readAccounts(), this.#ownUid);
   }
 }
 
-/** Reads the account files; users and groups of a directory service are not in them, and are named by number. */
+/** Reads the account files. Users and groups of a directory service are not in them and are configured by number. */
 function readAccounts(): { passwd: string; group: string } {
   return { passwd: readText('/etc/passwd'), group: readText('/etc/group') };
 }

@@ -5,27 +5,27 @@
 import type { Clock } from '../base/clock.ts';
 
 /** Says how long to wait, in milliseconds. */
-export interface QuietTimes {
+export interface DebounceTimes {
   readonly quietMs: number;
   readonly limitMs: number;
 }
 
 /** Calls back once for each burst of pokes. */
-export class QuietTimer {
+export class Debouncer {
   readonly #clock: Clock;
-  readonly #times: QuietTimes;
+  readonly #times: DebounceTimes;
   readonly #callback: () => void;
   #firstAt: number | undefined;
   #cancel: (() => void) | undefined;
 
-  constructor(clock: Clock, times: QuietTimes, callback: () => void) {
+  constructor(clock: Clock, times: DebounceTimes, callback: () => void) {
     this.#clock = clock;
     this.#times = times;
     this.#callback = callback;
   }
 
   /** Notes an event. */
-  poke(): void {
+  trigger(): void {
     const now = this.#clock.monotonic();
     this.#firstAt ??= now;
     this.#cancel?.();

@@ -1,20 +1,20 @@
 import { expect, test } from 'vitest';
-import { QuietTimer } from '../../../src/credentials/quiet-timer.ts';
+import { Debouncer } from '../../../src/credentials/debouncer.ts';
 import { ManualClock } from './manual-clock.ts';
 
 function start() {
   const clock = new ManualClock();
   const calls: number[] = [];
   const begin = clock.monotonic();
-  const timer = new QuietTimer(clock, { quietMs: 40, limitMs: 150 }, () => calls.push(clock.monotonic() - begin));
+  const timer = new Debouncer(clock, { quietMs: 40, limitMs: 150 }, () => calls.push(clock.monotonic() - begin));
   return { clock, calls, timer };
 }
 
 test('a burst is one call, after a quiet moment', () => {
   const { clock, calls, timer } = start();
-  timer.poke();
+  timer.trigger();
   clock.move(30);
-  timer.poke();
+  timer.trigger();
   clock.move(39);
   expect(calls).toEqual([]);
   clock.move(1);
@@ -26,7 +26,7 @@ test('a burst is one call, after a quiet moment', () => {
 test('events without end are called for at the limit, again and again', () => {
   const { clock, calls, timer } = start();
   for (let at = 0; at < 400; at += 10) {
-    timer.poke();
+    timer.trigger();
     clock.move(10);
   }
   expect(calls).toEqual([150, 300]);
@@ -34,11 +34,11 @@ test('events without end are called for at the limit, again and again', () => {
 
 test('a stopped timer forgets what it noted', () => {
   const { clock, calls, timer } = start();
-  timer.poke();
+  timer.trigger();
   timer.stop();
   clock.move(1000);
   expect(calls).toEqual([]);
-  timer.poke();
+  timer.trigger();
   clock.move(40);
   expect(calls).toEqual([1040]);
 });

@@ -6,7 +6,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Identifies `root`, `folder` and the folders in `folder`; symbolic links are followed. Files do not count. */
-export async function readFootprint(root: string, folder: string): Promise<string> {
+export async function readFolderSignature(root: string, folder: string): Promise<string> {
   const names = await readdir(folder, { withFileTypes: true }).catch(() => []);
   const inner = names
     .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())

@@ -1,0 +1,89 @@
+/**
+ * State of one socket of the server, and the rules by which the server closes sockets: an unfinished
+ * frame, no request for a long time, or more waiting bytes than one user may have.
+ */
+
+import { AipassError } from '../base/errors.ts';
+import type { Admission } from '../callers/gate.ts';
+import type { PartialFrame } from '../protocol/frames.ts';
+import type { Connection } from './connection.ts';
+import type { Peer } from './peer.ts';
+
+/** State of one socket. Times are on the monotonic clock, in milliseconds. */
+export interface SocketState {
+  readonly peer: Peer;
+  readonly connection: Connection;
+  readonly admission: Admission;
+  partial: PartialFrame | undefined;
+  /** Frames that wait in the fair queue. */
+  readonly backlog: string[];
+  /** Length of the frame that is being handled, in UTF-16 units. */
+  frameLength: number;
+  activeAt: number;
+  /** Bytes that count against the user's limit because of this socket. */
+  countedBytes: number;
+}
+
+/** Time limits of a connection, in milliseconds. */
+export interface SocketTimeouts {
+  /** Time in which a peer must finish a frame that it began. */
+  readonly unfinishedMs: number;
+  /** Time after which a connection without requests in flight and without a subscription is closed. */
+  readonly idleMs: number;
+}
+
+/** Returns the time limits; the defaults suit a slow machine and a program that asks rarely. */
+export function socketTimeouts(options: {
+  readonly unfinishedFrameMs?: number;
+  readonly idleMs?: number;
+}): SocketTimeouts {
+  return { unfinishedMs: options.unfinishedFrameMs ?? 10_000, idleMs: options.idleMs ?? 3_600_000 };
+}
+
+/** Counts the bytes that wait for a socket; false if its user now has more waiting than is allowed. */
+export function countWaiting(socket: SocketState): boolean {
+  const bytes = (socket.partial?.bytes ?? 0) + socket.peer.waitingBytes;
+  const change = bytes - socket.countedBytes;
+  socket.countedBytes = bytes;
+  return socket.admission.wait(change);
+}
+
+/** Removes the count of a socket that is closed. */
+export function uncountWaiting(socket: SocketState): void {
+  socket.admission.wait(-socket.countedBytes);
+  socket.countedBytes = 0;
+}
+
+/**
+ * Counts the bytes that wait for all sockets and returns the sockets to close: of each user over the
+ * limit the largest ones, until the rest fits. Smaller sockets of the same user stay open.
+ */
+export function uncountLargest(sockets: Iterable<SocketState>): SocketState[] {
+  const counted = [...sockets].filter((socket) => !socket.peer.isEnding);
+  for (const socket of counted) countWaiting(socket);
+  const over = counted.filter((socket) => !socket.admission.wait(0));
+  // Each one that is removed may bring its user back within the limit.
+  return over
+    .toSorted((a, b) => b.countedBytes - a.countedBytes)
+    .filter((socket) => {
+      if (socket.admission.wait(0)) return false;
+      uncountWaiting(socket);
+      return true;
+    });
+}
+
+/** Returns the error with which a socket is to be closed now, or null. */
+export function overdue(socket: SocketState, now: number, limits: SocketTimeouts): AipassError | null {
+  const { partial, peer, connection } = socket;
+  if (partial !== undefined && !peer.isPaused && Math.max(partial.since, peer.resumedAt) <= now - limits.unfinishedMs) {
+    return new AipassError('TIMED_OUT', `a frame was not finished within ${limits.unfinishedMs / 1000} s`, {
+      hint: 'send whole frames',
+    });
+  }
+  if (connection.isIdle && socket.activeAt <= now - limits.idleMs) {
+    return new AipassError('TIMED_OUT', `nothing was asked for ${Math.round(limits.idleMs / 60_000)} minutes`, {
+      hint: 'connect again; aipassd clients do so by themselves',
+    });
+  }
+  return null;
+}
