@@ -1,194 +1,255 @@
 /**
- * What may stand in `config.jsonc`. Owns the shape and the defaults; reading the file is config.ts's.
+ * The shape and the defaults of `config.jsonc`. config.ts reads the file.
  *
- * No file is needed: the defaults of an empty one are complete. `config.schema.json` is made from this schema.
+ * No file is needed: the defaults of an empty one are complete. `config.schema.json` and docs/configuration.md are
+ * generated from this schema, so every setting has a description.
  */
 
 import { z } from 'zod';
 import { isTimeZone } from './time-window.ts';
 
-/** Matches a provider's name: lower-case, so that it maps to one variable name (`MY-LLM` and `my_llm` are both `MY_LLM_API_KEY`). */
+/** Pattern of a provider's name. Lower case, so that each name maps to one variable: `my-llm` to `MY_LLM_API_KEY`. */
 export const PROVIDER_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
-/** Is a base URL: http or https, and no user name or password in it, which would end up in logs. */
+/** An http or https URL without user name and password, which would reach logs. */
 const httpUrl = z.url({ protocol: /^https?$/ }).refine((url) => !/^[a-z]+:\/\/[^/]*@/i.test(url), {
   message: 'must not hold a user name or password',
 });
 
-/** Is a HTTP header name with its value, both as RFC 9110 allows them. */
+/** HTTP header names and values as RFC 9110 §5 allows them. */
 const headers = z.record(z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/), z.string().regex(/^[\t\x20-\x7e]*$/));
 
 const milliseconds = z.int().min(1).max(3_600_000);
 const days = z.int().min(1).max(36_500);
 const url = httpUrl;
 const cron = z.string().min(9).max(128);
-/** Is a program and its arguments; no shell reads it. */
+/** A program and its arguments. No shell parses it. */
 const command = z.array(z.string().min(1)).min(1);
 
 const quota = z.strictObject({
-  calls: z.int().positive().optional(),
-  tokens: z.int().positive().optional(),
-  dollars: z.number().positive().optional(),
-  per: z.enum(['minute', 'hour', 'day', 'month']),
+  calls: z.int().positive().optional().describe('Calls allowed in each period.'),
+  tokens: z.int().positive().optional().describe('Tokens allowed in each period, as the provider counts them.'),
+  dollars: z.number().positive().optional().describe('US dollars allowed in each period, as far as costs are known.'),
+  per: z.enum(['minute', 'hour', 'day', 'month']).describe('The period, aligned to the clock of `zone`.'),
   zone: z
     .string()
-    .refine(isTimeZone, 'is no IANA time zone such as "Europe/Berlin"')
+    .refine(isTimeZone, 'is not an IANA time zone such as "Europe/Berlin"')
     .default('UTC')
-    .describe('IANA time zone in which a day or month begins'),
+    .describe('IANA time zone in which a day or a month begins.'),
 });
 
 const key = z.strictObject({
-  account: z.string().min(1).optional().describe('keys of one account share its limits'),
-  weight: z.number().positive().max(1000).optional(),
-  priority: z.int().min(0).max(1000).optional(),
-  models: z.array(z.string().min(1)).optional().describe('the models this key may be used for; all without it'),
-  maxInFlight: z.int().positive().optional(),
-  quotas: z.array(quota).optional(),
+  account: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Name of the billing account. Keys of one account share its limits and cool down together.'),
+  weight: z
+    .number()
+    .positive()
+    .max(1000)
+    .optional()
+    .describe('Share of the calls with the strategy `weighted`. Default 1.'),
+  priority: z
+    .int()
+    .min(0)
+    .max(1000)
+    .optional()
+    .describe('Order with the strategy `priority`: the lowest number serves first. Default 0.'),
+  models: z
+    .array(z.string().min(1))
+    .optional()
+    .describe('Models that this key may be used for. All of them without this list.'),
+  maxInFlight: z.int().positive().optional().describe('Most calls in flight with this key.'),
+  quotas: z.array(quota).optional().describe('Limits of your own for this key. A key over one of them is not used.'),
 });
 
 const provider = z.strictObject({
-  baseUrl: url.optional().describe('where the OpenAI-compatible endpoints begin'),
+  baseUrl: url.optional().describe('Base URL of the OpenAI-compatible endpoints, such as https://api.example.org/v1.'),
   authHeader: z
     .string()
     .regex(/^[A-Za-z0-9-]+$/)
     .optional()
-    .describe('the header the key goes into; "authorization" is sent as "Bearer <key>", any other holds the key alone'),
-  needsKey: z.boolean().optional().describe('false for a local provider that answers without one'),
-  headers: headers.optional().describe('sent with every request to this provider'),
-  keyShape: z
-    .strictObject({ prefix: z.string().optional(), minLength: z.int().positive().optional() })
+    .describe('Header that carries the key. `authorization` is sent as `Bearer <key>`, any other holds the key alone.'),
+  needsKey: z.boolean().optional().describe('Set to false for a local provider that needs no key.'),
+  headers: headers
     .optional()
-    .describe('what its keys look like; a key of another shape is reported, and lent all the same'),
-  modelsUrl: url.nullable().optional().describe('where it lists its models; null where it lists none'),
-  models: z.array(z.string().min(1)).optional().describe('its models, where it has no endpoint that lists them'),
+    .describe('Headers that are sent with every request to this provider. Treated as secrets.'),
+  keyShape: z
+    .strictObject({
+      prefix: z.string().optional().describe('Text that every key begins with.'),
+      minLength: z.int().positive().optional().describe('Least length of a key, in characters.'),
+    })
+    .optional()
+    .describe('What keys of this provider look like. A key of another shape is reported as suspect.'),
+  modelsUrl: url.nullable().optional().describe('URL of the list of models. Null if the provider has none.'),
+  models: z.array(z.string().min(1)).optional().describe('Names of its models, for a provider without a list.'),
   keyCheck: z
-    .strictObject({ method: z.enum(['GET', 'POST']).default('GET'), url })
+    .strictObject({
+      method: z.enum(['GET', 'POST']).default('GET').describe('HTTP method of the check.'),
+      url: url.describe('URL that answers 2xx for a good key and 401 or 403 for a bad one.'),
+    })
     .nullable()
     .optional()
-    .describe('a free endpoint that proves a key; null where there is none'),
+    .describe('A free endpoint that proves a key. Null if there is none.'),
   timeoutMs: milliseconds
     .optional()
-    .describe('the longest wait for the first byte of an answer, and between two bytes'),
+    .describe('Longest wait for the first byte of an answer and between two bytes, in milliseconds.'),
   pool: z
     .strictObject({
-      strategy: z.enum(['least-used', 'round-robin', 'random', 'weighted', 'priority']).optional(),
-      maxWaitMs: milliseconds.optional(),
+      strategy: z
+        .enum(['least-used', 'round-robin', 'random', 'weighted', 'priority'])
+        .optional()
+        .describe('Which of the usable keys serves next. Default `least-used`.'),
+      maxWaitMs: milliseconds
+        .optional()
+        .describe('How long a request waits for a key when none is free, in milliseconds. Default: it fails at once.'),
     })
-    .optional(),
-  keys: z.record(z.string().regex(/^[A-Z0-9_]+$/, 'is no variable name such as OPENROUTER_API_KEY_2'), key).optional(),
+    .optional()
+    .describe('How the keys of this provider are shared out.'),
+  keys: z
+    .record(z.string().regex(/^[A-Z0-9_]+$/, 'is not a variable name such as OPENROUTER_API_KEY_2'), key)
+    .optional()
+    .describe('Settings of single keys, by the name of their variable in `.env`.'),
 });
 
 const oauth = z.strictObject({
-  issuer: url.optional(),
-  authorizationEndpoint: url.optional(),
-  tokenEndpoint: url.optional(),
-  deviceEndpoint: url.optional(),
-  revocationEndpoint: url.optional(),
-  clientId: z.string().min(1).optional(),
-  scopes: z.array(z.string().min(1)).optional(),
+  issuer: url.optional().describe('Issuer that publishes its endpoints (OpenID Connect discovery or RFC 8414).'),
+  authorizationEndpoint: url.optional().describe('Authorization endpoint (RFC 6749 §3.1).'),
+  tokenEndpoint: url.optional().describe('Token endpoint (RFC 6749 §3.2).'),
+  deviceEndpoint: url.optional().describe('Device authorization endpoint (RFC 8628 §3.1).'),
+  revocationEndpoint: url.optional().describe('Revocation endpoint (RFC 7009).'),
+  clientId: z.string().min(1).optional().describe('Client identifier.'),
+  scopes: z.array(z.string().min(1)).optional().describe('Scopes that a consent asks for.'),
 });
 
-/** Lists people by user name or uid, and groups by name or gid. */
+/** Users by name or uid, and groups by name or gid. */
 const people = z
   .strictObject({
-    users: z.array(z.union([z.string().min(1), z.int().min(0)])).default([]),
-    groups: z.array(z.union([z.string().min(1), z.int().min(0)])).default([]),
+    users: z
+      .array(z.union([z.string().min(1), z.int().min(0)]))
+      .default([])
+      .describe('User names or uids.'),
+    groups: z
+      .array(z.union([z.string().min(1), z.int().min(0)]))
+      .default([])
+      .describe('Group names or gids.'),
   })
   .prefault({});
 
-const name = z.string().regex(PROVIDER_NAME, 'is no name: lower-case letters, digits, "-" and "_", up to 63');
+const name = z.string().regex(PROVIDER_NAME, 'is not a name: use lower-case letters, digits, "-" and "_", at most 63');
 
-/** Is the whole configuration. */
+/** The whole configuration. */
 export const configSchema = z.strictObject({
-  $schema: z.string().optional(),
-  defaultProvider: name.default('openrouter'),
-  providers: z.record(name, provider).default({}),
+  $schema: z.string().optional().describe('Path or URL of config.schema.json, for editors.'),
+  defaultProvider: name.default('openrouter').describe('Provider that serves requests which name none.'),
+  providers: z.record(name, provider).default({}).describe('Settings of providers, and providers of your own.'),
   fallbacks: z
-    .array(z.strictObject({ provider: name.optional(), model: z.string().min(1).optional() }))
+    .array(
+      z.strictObject({
+        provider: name.optional().describe('Provider to ask. Default: the one of the request.'),
+        model: z.string().min(1).optional().describe('Model to ask for. Default: the one of the request.'),
+      }),
+    )
     .max(16)
     .default([])
-    .describe('whom a completion asks, in this order, when its provider or its keys fail; a request may name others'),
-  oauth: z.record(name, oauth).default({}),
+    .describe('What a completion tries, in this order, when its provider or its keys fail. A request may name others.'),
+  oauth: z.record(name, oauth).default({}).describe('OAuth providers and clients, by account. The account file wins.'),
   schedules: z
     .strictObject({
-      refresh: cron.default('* * * * *'),
-      prune: cron.default('17 4 * * *'),
-      check: cron.default('*/30 * * * *'),
+      refresh: cron.default('* * * * *').describe('When OAuth tokens that are due are refreshed.'),
+      prune: cron.default('17 4 * * *').describe('When usage past its retention is deleted.'),
+      check: cron.default('*/30 * * * *').describe('When keys that providers refused are checked again.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Cron patterns, in local time.'),
   usage: z
     .strictObject({
-      database: z.string().min(1).optional(),
-      retentionDays: days.default(30),
-      totalsRetentionDays: days.default(400),
+      database: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('A postgres:// URL, or the path of a SQLite file. Default: usage.db in the state folder.'),
+      retentionDays: days.default(30).describe('Days for which single events are kept.'),
+      totalsRetentionDays: days.default(400).describe('Days for which totals are kept.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Recording of who used what.'),
   hooks: z
     .strictObject({
-      onReauthRequired: command.optional(),
-      onRefreshed: command.optional(),
-      onRefreshFailing: command.optional(),
+      onReauthRequired: command.optional().describe('Runs when an account needs the consent of its user.'),
+      onRefreshed: command.optional().describe('Runs when a token was refreshed.'),
+      onRefreshFailing: command.optional().describe('Runs when refreshes keep failing.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Commands for events of OAuth accounts: a program and its arguments, without a shell.'),
   log: z
     .strictObject({
-      level: z.enum(['error', 'warn', 'info', 'debug']).default('info'),
-      file: z.string().min(1).nullable().optional().describe('null writes no file'),
+      level: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('Least severity that is logged.'),
+      file: z
+        .string()
+        .min(1)
+        .nullable()
+        .optional()
+        .describe('Path of the log. Null writes no file. Default: logs/aipassd.log in the state folder.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('The log.'),
   access: z
     .strictObject({
-      use: people.describe('may see what there is and use credentials through the daemon'),
-      reveal: people.describe('may have the values of credentials'),
-      admin: people.describe('may change things: reauth, revoke, prune, reload'),
+      use: people.describe('May see what there is and use credentials through the daemon.'),
+      reveal: people.describe('May be given the values of credentials.'),
+      admin: people.describe('May change things: consent, revoke, prune, reload, edit credentials.'),
     })
     .prefault({})
     .describe(
-      "who may ask besides the daemon's own user and root, who may do everything; for a daemon that serves a whole machine",
+      "Rights of users other than the daemon's own and root, who may do everything. For a daemon that serves a machine.",
     ),
   audit: z
     .strictObject({
-      retentionDays: days.default(365),
+      retentionDays: days.default(365).describe('Days for which entries are kept.'),
       maxBytes: z
         .int()
         .min(1024 * 1024)
         .default(256 * 1024 * 1024)
-        .describe('a longer audit loses its oldest lines before their time'),
+        .describe('Size in bytes above which the oldest entries are removed early.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('The record of releases, changes and refusals.'),
   limits: z
     .strictObject({
       frameBytes: z
         .int()
         .min(1024)
         .max(512 * 1024 * 1024)
-        .default(32 * 1024 * 1024),
-      connections: z.int().min(1).max(65_536).default(4096),
-      inFlight: z.int().min(1).max(65_536).default(1024).describe('requests in flight on one connection'),
+        .default(32 * 1024 * 1024)
+        .describe('Longest frame, in bytes.'),
+      connections: z.int().min(1).max(65_536).default(4096).describe('Most connections at once.'),
+      inFlight: z.int().min(1).max(65_536).default(1024).describe('Most requests in flight on one connection.'),
       requestsPerSecond: z
         .int()
         .min(1)
         .optional()
-        .describe('of one user over all connections; more are refused with the time to wait'),
+        .describe('Most requests a second of one user over all connections. More are refused with the time to wait.'),
       perUser: z
         .strictObject({
-          connections: z.int().min(1).max(65_536).default(3072),
-          inFlight: z.int().min(1).max(1_000_000).default(16_384),
+          connections: z.int().min(1).max(65_536).default(3072).describe('Most connections of one user.'),
+          inFlight: z.int().min(1).max(1_000_000).default(16_384).describe('Most requests in flight of one user.'),
           waitingBytes: z
             .int()
             .min(1024 * 1024)
             .default(256 * 1024 * 1024)
-            .describe(
-              'bytes of unfinished frames and of replies that were not read; requests in flight may hold as many again',
-            ),
+            .describe('Most bytes of unfinished frames and unread replies of one user.'),
         })
-        .prefault({}),
+        .prefault({})
+        .describe('Limits of one user over all connections.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('Bounds that keep one program from starving the others.'),
 });
 
-/** Is the configuration with its defaults filled in. */
+/** The configuration with its defaults filled in. */
 export type Config = z.output<typeof configSchema>;
 
-/** Is what the configuration says of one provider. */
+/** Settings of one provider. */
 export type ProviderConfig = z.output<typeof provider>;

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { describe, expect, it } from 'vitest';
 import { configSchema } from '../../src/base/config-schema.ts';
+import { listSettings, printReference, type SettingSchema } from '../../scripts/config-reference.ts';
 import { readSources, readText } from './sources.ts';
 
 describe('the house rules', () => {
@@ -37,4 +38,17 @@ describe('the house rules', () => {
     expect(title).toBe('aipassd configuration');
     expect(schema).toEqual(JSON.parse(JSON.stringify(z.toJSONSchema(configSchema, { io: 'input' }))));
   });
+
+  it('docs/configuration.md describes every setting (npm run schema writes it anew)', () => {
+    const schema: SettingSchema = JSON.parse(JSON.stringify(z.toJSONSchema(configSchema, { io: 'input' })));
+    const settings = listSettings(schema);
+    expect(settings.length).toBeGreaterThan(50);
+    for (const { path, schema: setting } of settings) expect(setting.description, path).toMatch(/^[A-Z].*[.]$/s);
+    expect(collapse(readText('docs/configuration.md'))).toContain(collapse(printReference(schema)));
+  });
 });
+
+/** Removes what Prettier adds when it aligns tables. */
+function collapse(markdown: string): string {
+  return markdown.replaceAll(/ +/g, ' ').replaceAll(/-{3,}/g, '---').replaceAll('\\', '');
+}

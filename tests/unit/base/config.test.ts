@@ -171,8 +171,8 @@ describe('a wrong configuration', () => {
   });
 
   it('says what a name must be like', () => {
-    expect(refusal('{"providers":{"My LLM":{}}}').message).toContain('is no name: lower-case letters');
-    expect(refusal('{"providers":{"a":{"keys":{"my key":{}}}}}').message).toContain('is no variable name');
+    expect(refusal('{"providers":{"My LLM":{}}}').message).toContain('is not a name');
+    expect(refusal('{"providers":{"a":{"keys":{"my key":{}}}}}').message).toContain('is not a variable name');
   });
 
   it('is refused when the file is there and cannot be read', async () => {
