@@ -6,7 +6,7 @@
 export type NodeVersion = readonly [major: number, minor: number];
 
 /** Is the oldest Node that runs the daemon and the command line; package.json's `engines` says the same. */
-export const OLDEST_NODE: NodeVersion = [22, 22];
+export const OLDEST_NODE: NodeVersion = [24, 0];
 
 /** Tells whether a version such as `24.21.0` is as new as another, or newer. */
 export function isNodeAtLeast(version: string, [oldestMajor, oldestMinor]: NodeVersion): boolean {

@@ -3,7 +3,7 @@
  */
 
 import { AipassError, systemErrorCode, type ErrorCode } from './errors.ts';
-import { shellWord } from './shell-word.ts';
+import { shellQuote } from './shell-quote.ts';
 
 interface Meaning {
   readonly code: ErrorCode;
@@ -63,7 +63,7 @@ export function describeFailure(what: string, error: unknown, path?: string): Ai
   const named: unknown = error instanceof Error && 'path' in error ? error.path : undefined;
   const place = typeof named === 'string' ? named : path;
   return new AipassError(meaning.code, `${what}: ${place ?? 'a path'} ${meaning.reason} (${code})`, {
-    hint: meaning.hint(shellWord(place ?? '.')),
+    hint: meaning.hint(shellQuote(place ?? '.')),
     cause: error,
   });
 }

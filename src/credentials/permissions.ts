@@ -6,6 +6,7 @@
  */
 
 import { plainText } from '../base/plain-text.ts';
+import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
 
 /** Holds what `stat` says of access. */
@@ -75,14 +76,4 @@ export function accessHint(
     commands.push(chmod);
   }
   return commands.join(' && ');
-}
-
-/** Returns a path on one line as a shell reads it back: bare where that is safe, else quoted (POSIX.1-2024, section 2.2). */
-export function shellQuote(path: string): string {
-  if (/^[\w@%+=:,./-]+$/.test(path)) return path;
-  if (!/\p{C}/u.test(path)) return `'${path.replaceAll("'", `'\\''`)}'`;
-  const escaped = path.replaceAll(/[\\'\p{C}]/gu, (letter) =>
-    [...Buffer.from(letter)].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join(''),
-  );
-  return `$'${escaped}'`;
 }

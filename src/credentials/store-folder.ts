@@ -10,11 +10,12 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 import { Secret } from '../base/secret.ts';
+import { shellQuote } from '../base/shell-quote.ts';
 import type { FolderScan } from './folder-scan.ts';
 import { parseJson } from './opaque-secret.ts';
 import type { StoredFiles } from './opaque-store.ts';
 import { isJsonFile } from './opaque-store.ts';
-import { currentUser, classifyAccess, shellQuote } from './permissions.ts';
+import { currentUser, classifyAccess } from './permissions.ts';
 import { isSegment, OAUTH_FOLDER } from './secret-name.ts';
 
 /** Bounds how many opaque secrets are read: more are not secrets, but something that was put there by mistake. */

@@ -9,7 +9,7 @@ import { systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { describeFailure } from '../base/system-failure.ts';
 import type { Warning } from '../base/warning.ts';
-import { createSecretFile } from './atomic-write.ts';
+import { createFileAtomic } from '../base/atomic-write.ts';
 
 /** Is the text of a new `.env`. */
 export const ENV_TEMPLATE = `# API keys for aipassd. Only you may read this file (mode 0600).
@@ -41,7 +41,7 @@ OPENAI_API_KEY=sk-your-openai-key-here
 /** Makes a `.env` from the template; one that is there already, even a dangling link, is left alone. */
 export async function initEnvFile(path: string): Promise<'created' | 'exists'> {
   try {
-    await createSecretFile(path, ENV_TEMPLATE);
+    await createFileAtomic(path, ENV_TEMPLATE);
     return 'created';
   } catch (error) {
     if (systemErrorCode(error) === 'EEXIST' && (await isThere(path))) return 'exists';

@@ -4,7 +4,7 @@
 
 import { lstat, stat, statfs } from 'node:fs/promises';
 import { systemErrorCode } from '../base/errors.ts';
-import { shellWord } from '../base/shell-word.ts';
+import { shellQuote } from '../base/shell-quote.ts';
 import { findingsOf, type Finding } from './finding.ts';
 
 /** Is a path to look at. */
@@ -22,7 +22,7 @@ export interface PathRule {
 /** Checks that a path is what it should be, belongs to the user, and lets nobody else in. */
 export async function checkPath(rule: PathRule, uid: number): Promise<Finding> {
   const { ok, warning, problem } = findingsOf('files');
-  const word = shellWord(rule.path);
+  const word = shellQuote(rule.path);
   let found: Awaited<ReturnType<typeof stat>>;
   try {
     found = await stat(rule.path);

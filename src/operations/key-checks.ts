@@ -3,7 +3,7 @@
  * begins it.
  */
 
-import { mapBounded } from '../base/map-bounded.ts';
+import { mapConcurrently } from '../base/map-concurrently.ts';
 import type { Logger } from '../base/logger.ts';
 import type { ApiKey } from '../credentials/api-keys.ts';
 import type { Vault } from '../credentials/vault.ts';
@@ -39,7 +39,7 @@ export class KeyChecks {
     signal: AbortSignal,
     onVerdict: (verdict: KeyVerdict) => Promise<void> | void = () => {},
   ): Promise<KeyVerdict[]> {
-    return mapBounded(keys, CHECKS_AT_ONCE, async (key) => {
+    return mapConcurrently(keys, CHECKS_AT_ONCE, async (key) => {
       const verdict = await this.#ask(key, signal);
       await onVerdict(verdict);
       return verdict;

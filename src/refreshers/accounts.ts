@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Config } from '../base/config-schema.ts';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
-import { mapBounded } from '../base/map-bounded.ts';
+import { mapConcurrently } from '../base/map-concurrently.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountStatus, TokenValue } from '../protocol/oauth.ts';
 import type { AccountMemory } from './account-memory.ts';
@@ -76,7 +76,7 @@ export class Accounts {
       this.#keepers.delete(name);
     }
     const fresh = [...found].filter((name) => !this.#keepers.has(name)).map((name) => this.#add(name));
-    await mapBounded(fresh, LOOKS_AT_ONCE, (keeper) => keeper.look());
+    await mapConcurrently(fresh, LOOKS_AT_ONCE, (keeper) => keeper.look());
     if (fresh.length > 0) this.#parts.onTokens();
   }
 
@@ -121,14 +121,14 @@ export class Accounts {
   async tick(): Promise<void> {
     if ((await folderTimes(this.#parts.secrets)) !== this.#folders) await this.scan();
     const waiting = [...this.#keepers.values()].filter((keeper) => keeper.needsAttention());
-    await mapBounded(waiting, MAX_REFRESHES, (keeper) => keeper.attend());
+    await mapConcurrently(waiting, MAX_REFRESHES, (keeper) => keeper.attend());
   }
 
   /** Renews all accounts, or the named one, now. */
   async refresh(name?: string): Promise<{ readonly name: string; readonly outcome: RefreshOutcome }[]> {
     await this.scan();
     const keepers = name === undefined ? [...this.#keepers.values()] : [await this.find(name)];
-    return await mapBounded(keepers, MAX_REFRESHES, async (keeper) => ({
+    return await mapConcurrently(keepers, MAX_REFRESHES, async (keeper) => ({
       name: keeper.name,
       outcome: await keeper.refresh(),
     }));
@@ -169,7 +169,7 @@ export class Accounts {
       while (this.#lookWanted) {
         this.#lookWanted = false;
         await this.scan();
-        await mapBounded([...this.#keepers.values()], LOOKS_AT_ONCE, (keeper) => keeper.look());
+        await mapConcurrently([...this.#keepers.values()], LOOKS_AT_ONCE, (keeper) => keeper.look());
       }
     } catch {
       // What could not be read now is read at the next tick.

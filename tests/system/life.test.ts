@@ -197,7 +197,7 @@ describe('the life of the daemon', () => {
     expect(code).toBe(1);
     expect(stdout).toBe('');
     expect(stderr.trim().split('\n')).toHaveLength(1);
-    expect(stderr).toContain('aipassd needs Node 22.22 or newer, and this is Node 20.20.2');
+    expect(stderr).toContain('aipassd needs Node 24.0 or newer, and this is Node 20.20.2');
   });
 });
 

@@ -6,7 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { identifyProcess } from '../../src/refreshers/process-identity.ts';
+import { identifyProcess } from '../../src/base/process-identity.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { readEnvironmentOf } from '../support/process-environment.ts';
 import { runCli } from '../support/run-cli.ts';

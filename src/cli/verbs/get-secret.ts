@@ -51,10 +51,10 @@ export const getSecret: Verb = {
     const asDocument = args.flag('json');
     const { value } = await aipass.request('secret.get', { name, json: asDocument });
     const text = asDocument || typeof value !== 'string' ? `${JSON.stringify(value, null, 2)}\n` : value;
-    const { createSecretFile, writeSecretFile } = await import('../../credentials/atomic-write.ts');
-    if (force) await writeSecretFile(resolve(file), text);
+    const { createFileAtomic, writeFileAtomic } = await import('../../base/atomic-write.ts');
+    if (force) await writeFileAtomic(resolve(file), text);
     else {
-      await createSecretFile(resolve(file), text).catch((error: unknown) => {
+      await createFileAtomic(resolve(file), text).catch((error: unknown) => {
         throw systemErrorCode(error) === 'EEXIST' ? isThere(file) : error;
       });
     }

@@ -7,7 +7,7 @@ import { AipassError, type ErrorCode } from '../../base/errors.ts';
 import { acquireLock, lockPath } from '../account-lock.ts';
 import { emptyDocument, printWithTokens, withoutTokens, type GrantedTokens } from '../account-document.ts';
 import { parseAccountName } from '../account-name.ts';
-import { writeSecretFile } from '../../credentials/atomic-write.ts';
+import { writeFileAtomic } from '../../base/atomic-write.ts';
 import { expandScopes, missingScopes } from '../scopes.ts';
 import { consentByBrowser } from './browser-consent.ts';
 import type { ConsentChannel } from './consent-channel.ts';
@@ -135,7 +135,7 @@ async function save(
     const before = current.kind === 'ready' ? current.document : token.document;
     const base = emptyDocument(token.google, token.client, token.settings.tokenEndpoint);
     const kept = before === null ? base : withoutTokens({ ...before, raw: { ...before.raw, ...ownClient(token) } });
-    await writeSecretFile(file, printWithTokens({ ...kept, scopes: asked }, tokens, tools.clock.now()));
+    await writeFileAtomic(file, printWithTokens({ ...kept, scopes: asked }, tokens, tools.clock.now()));
   } catch (error) {
     throw unwritable(file, error);
   } finally {

@@ -7,7 +7,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../base/clock.ts';
-import { acquireLock, lockPath, type AccountLock } from '../account-lock.ts';
+import type { FileLock } from '../../base/file-lock.ts';
+import { acquireLock, lockPath } from '../account-lock.ts';
 import { printWithTokens, tokenTag, type AccountDocument, type GrantedTokens } from '../account-document.ts';
 import { parseAccountName } from '../account-name.ts';
 import type { RefreshOutcome } from '../outcome.ts';
@@ -36,7 +37,7 @@ export async function refreshAccount(
   tools: WorkerTools,
 ): Promise<RefreshResult> {
   const { file } = job.account;
-  let lock: AccountLock | undefined;
+  let lock: FileLock | undefined;
   let room: Reservation | undefined;
   try {
     try {

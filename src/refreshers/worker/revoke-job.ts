@@ -6,7 +6,7 @@
 import { AipassError } from '../../base/errors.ts';
 import { acquireLock, lockPath } from '../account-lock.ts';
 import { printDocument, withoutTokens } from '../account-document.ts';
-import { writeSecretFile } from '../../credentials/atomic-write.ts';
+import { writeFileAtomic } from '../../base/atomic-write.ts';
 import type { WorkerJob, WorkerReport } from './job.ts';
 import type { Failure } from './judge.ts';
 import { explainWriteFailure } from './save-tokens.ts';
@@ -50,7 +50,7 @@ async function revoke(token: TokenClient): Promise<boolean> {
   const given = document.refreshToken ?? document.accessToken;
   if (given === null) throw new AipassError('NOT_FOUND', `${account.name} holds no token`);
   const atProvider = await revokeAtProvider(token, document.refreshToken === null ? 'access_token' : 'refresh_token');
-  await writeSecretFile(account.file, printDocument(withoutTokens(document)));
+  await writeFileAtomic(account.file, printDocument(withoutTokens(document)));
   return atProvider;
 }
 

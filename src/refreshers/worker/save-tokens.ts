@@ -5,7 +5,7 @@
 import { dirname } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { systemErrorCode } from '../../base/errors.ts';
-import { reserveSecretFile, writeSecretFile } from '../../credentials/atomic-write.ts';
+import { reserveFile, writeFileAtomic } from '../../base/atomic-write.ts';
 
 /** Is what is set aside before an exchange, in bytes: more than any account's file needs. */
 const RESERVED_BYTES = 64 * 1024;
@@ -36,7 +36,7 @@ export interface Reservation {
  * @throws the system's error.
  */
 export async function reserveRoom(file: string, clock: Clock): Promise<Reservation> {
-  const room = await reserveSecretFile(file, RESERVED_BYTES);
+  const room = await reserveFile(file, RESERVED_BYTES);
   return {
     release: () => room.release(),
     async write(print, onFailure) {
@@ -45,7 +45,7 @@ export async function reserveRoom(file: string, clock: Clock): Promise<Reservati
         const text = await print();
         if (text === undefined) return false;
         try {
-          await (tries === 1 ? room.write(text) : writeSecretFile(file, text));
+          await (tries === 1 ? room.write(text) : writeFileAtomic(file, text));
           return true;
         } catch (error) {
           if (tries === WRITE_RETRY_MS.length + 1) onFailure(error);

@@ -25,6 +25,11 @@ function outcome(paths: Paths): Promise<string> {
   );
 }
 
+/** Returns the content of a lock file. */
+function lockOf(pid: number, started: string | null, nonce = 'some-id'): string {
+  return `${JSON.stringify({ pid, started, nonce })}\n`;
+}
+
 /** Lists what is in the folder of the sockets. */
 function leftIn({ lock }: Paths): string[] {
   return readdirSync(dirname(lock));
@@ -40,7 +45,10 @@ describe('the place of the daemon', () => {
   it('is taken by a lock that names its holder, for its owner only, and given back', async () => {
     await using home = await homeWithRuntime();
     const release = await takeInstance(home.paths);
-    expect(readFileSync(home.paths.lock, 'utf8')).toMatch(new RegExp(`^${process.pid} (\\d+|-) [0-9a-f-]{36}\n$`));
+    expect(JSON.parse(readFileSync(home.paths.lock, 'utf8'))).toMatchObject({
+      pid: process.pid,
+      nonce: expect.any(String),
+    });
     expect(statSync(home.paths.lock).mode & 0o777).toBe(0o600);
     expect(leftIn(home.paths)).toStrictEqual(['aipassd.lock']);
     await release();
@@ -71,9 +79,9 @@ describe('the place of the daemon', () => {
 
   it('is taken over from a dead holder', async () => {
     await using home = await homeWithRuntime();
-    await writeFile(home.paths.lock, `${await pidOfTheDead()} 12345 some-id\n`);
+    await writeFile(home.paths.lock, lockOf(await pidOfTheDead(), '12345'));
     const release = await takeInstance(home.paths);
-    expect(readFileSync(home.paths.lock, 'utf8')).toMatch(new RegExp(`^${process.pid} `));
+    expect(JSON.parse(readFileSync(home.paths.lock, 'utf8'))).toMatchObject({ pid: process.pid });
     expect(leftIn(home.paths)).toStrictEqual(['aipassd.lock']);
     await release();
     expect(leftIn(home.paths)).toStrictEqual([]);
@@ -81,9 +89,8 @@ describe('the place of the daemon', () => {
 
   it("is taken over where the holder's pid is another program's by now, as its start time shows", async () => {
     await using home = await homeWithRuntime();
-    await writeFile(home.paths.lock, `${process.pid} 1 some-id\n`);
-    // macOS has no /proc: there a living pid is believed.
-    expect(await outcome(home.paths)).toBe(process.platform === 'linux' ? 'taken' : 'ALREADY_RUNNING');
+    await writeFile(home.paths.lock, lockOf(process.pid, 'boot:1'));
+    expect(await outcome(home.paths)).toBe('taken');
   });
 
   it.runIf(process.platform === 'linux')(
@@ -97,34 +104,40 @@ describe('the place of the daemon', () => {
       await until('the shell is gone', () => readFileSync(`/proc/${parent.pid}/comm`, 'utf8') === 'sleep\n');
       process.kill(pid, 'SIGKILL');
       await until('the child is a zombie', () => stat()[0] === 'Z');
-      await writeFile(home.paths.lock, `${pid} ${stat()[19]} 0\n`);
+      await writeFile(home.paths.lock, lockOf(pid, null));
       expect(await outcome(home.paths)).toBe('taken');
     },
   );
 
   it('is refused where the start time is not known, but the pid lives', async () => {
     await using home = await homeWithRuntime();
-    await writeFile(home.paths.lock, `${process.pid} - some-id\n`);
+    await writeFile(home.paths.lock, lockOf(process.pid, null));
     expect(await outcome(home.paths)).toBe('ALREADY_RUNNING');
   });
 
-  it.each(['', '\n', 'garbage', '0 1 x\n', '-1 1 x\n', '99999999999999999999 1 x\n', '\u0000\u0000\u0000'])(
-    'is taken over from a lock that names nobody: %j',
-    async (content) => {
-      await using home = await homeWithRuntime();
-      await writeFile(home.paths.lock, content);
-      expect(await outcome(home.paths)).toBe('taken');
-      expect(leftIn(home.paths)).toStrictEqual(['aipassd.lock']);
-    },
-  );
+  it.each([
+    '',
+    '\n',
+    'garbage',
+    lockOf(0, '1'),
+    lockOf(-1, '1'),
+    lockOf(2 ** 70, '1'),
+    '{"pid":1}',
+    '\u0000\u0000\u0000',
+  ])('is taken over from a lock that names nobody: %j', async (content) => {
+    await using home = await homeWithRuntime();
+    await writeFile(home.paths.lock, content);
+    expect(await outcome(home.paths)).toBe('taken');
+    expect(leftIn(home.paths)).toStrictEqual(['aipassd.lock']);
+  });
 
   it('is taken over even where a starter died while it was taking it over', async () => {
     await using home = await homeWithRuntime();
-    const dead = `${await pidOfTheDead()} 12345 some-id\n`;
+    const dead = lockOf(await pidOfTheDead(), '12345');
     await writeFile(home.paths.lock, dead);
     // What the dead starter leaves is the lock on the replacement, named after the content of the lock.
     const right = createHash('sha256').update(dead).digest('hex').slice(0, 16);
-    await writeFile(`${home.paths.lock}.${right}`, `${await pidOfTheDead()} 6789 other-id\n`);
+    await writeFile(`${home.paths.lock}.${right}`, lockOf(await pidOfTheDead(), '6789', 'other-id'));
     expect(await outcome(home.paths)).toBe('taken');
     expect(leftIn(home.paths)).toStrictEqual(['aipassd.lock']);
   });
@@ -133,7 +146,7 @@ describe('the place of the daemon', () => {
     const ROUNDS = 60;
     const STARTERS = 6;
     await using home = await homeWithRuntime();
-    const dead = `${await pidOfTheDead()} 12345 some-id\n`;
+    const dead = lockOf(await pidOfTheDead(), '12345');
     const start = `
       import { existsSync } from 'node:fs';
       import { takeInstance } from ${JSON.stringify(new URL('../../../src/ipc/instance-lock.ts', import.meta.url).href)};

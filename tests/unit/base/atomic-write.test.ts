@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFi
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createSecretFile, writeSecretFile } from '../../../src/credentials/atomic-write.ts';
+import { createFileAtomic, writeFileAtomic } from '../../../src/base/atomic-write.ts';
 import { ENV_TEMPLATE, initEnvFile } from '../../../src/credentials/template.ts';
 
 let folder = '';
@@ -19,8 +19,8 @@ test('a written file has mode 0600, its new folders 0700, and nothing else is le
   const path = join(folder, 'a', 'b', 'secret');
   const umask = process.umask(0);
   try {
-    await writeSecretFile(path, 'one');
-    await writeSecretFile(path, 'two');
+    await writeFileAtomic(path, 'one');
+    await writeFileAtomic(path, 'two');
   } finally {
     process.umask(umask);
   }
@@ -38,7 +38,7 @@ test('a strict umask takes nothing from the mode, and an open old file is closed
   await writeFile(path, 'old', { mode: 0o644 });
   const umask = process.umask(0o777);
   try {
-    await writeSecretFile(path, 'new');
+    await writeFileAtomic(path, 'new');
   } finally {
     process.umask(umask);
   }
@@ -49,21 +49,21 @@ test('a symbolic link stays, and its target is replaced', async () => {
   await mkdir(join(folder, 'real'));
   await writeFile(join(folder, 'real', 'file'), 'old');
   await symlink('real/file', join(folder, 'link'));
-  await writeSecretFile(join(folder, 'link'), 'new');
+  await writeFileAtomic(join(folder, 'link'), 'new');
   expect(await readlink(join(folder, 'link'))).toBe('real/file');
   expect(await readFile(join(folder, 'real', 'file'), 'utf8')).toBe('new');
 });
 
 test('a failed write leaves the old file and no temporary one', async () => {
   await mkdir(join(folder, 'taken', 'by a folder'), { recursive: true });
-  await expect(writeSecretFile(join(folder, 'taken'), 'x')).rejects.toThrow('EISDIR');
-  await expect(createSecretFile(join(folder, 'taken'), 'x')).rejects.toThrow('EEXIST');
+  await expect(writeFileAtomic(join(folder, 'taken'), 'x')).rejects.toThrow('EISDIR');
+  await expect(createFileAtomic(join(folder, 'taken'), 'x')).rejects.toThrow('EEXIST');
   expect(await readdir(folder)).toEqual(['taken']);
 });
 
 test('a temporary name that is taken is never written to', async () => {
   await writeFile(join(folder, '.aipassd-taken.tmp'), 'of somebody else');
-  await expect(writeSecretFile(join(folder, 'secret'), 'x', () => 'taken')).rejects.toThrow('EEXIST');
+  await expect(writeFileAtomic(join(folder, 'secret'), 'x', { randomName: () => 'taken' })).rejects.toThrow('EEXIST');
   expect(await readFile(join(folder, '.aipassd-taken.tmp'), 'utf8')).toBe('of somebody else');
 });
 

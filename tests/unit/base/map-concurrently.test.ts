@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { mapBounded } from '../../../src/base/map-bounded.ts';
+import { mapConcurrently } from '../../../src/base/map-concurrently.ts';
 
-describe('mapBounded', () => {
+describe('mapConcurrently', () => {
   it('keeps the order of the items, whichever ends first', async () => {
-    const doubled = await mapBounded([3, 1, 2], 3, async (n) => {
+    const doubled = await mapConcurrently([3, 1, 2], 3, async (n) => {
       for (let turn = 0; turn < n; turn += 1) await new Promise(setImmediate);
       return n * 2;
     });
@@ -13,7 +13,7 @@ describe('mapBounded', () => {
   it('never works on more items at once than allowed, and always on as many while there are some', async () => {
     let now = 0;
     const seen: number[] = [];
-    await mapBounded(Array.from({ length: 20 }), 4, async () => {
+    await mapConcurrently(Array.from({ length: 20 }), 4, async () => {
       now += 1;
       seen.push(now);
       await new Promise(setImmediate);
@@ -24,12 +24,12 @@ describe('mapBounded', () => {
   });
 
   it('does nothing for no items', async () => {
-    await expect(mapBounded([], 4, () => Promise.reject(new Error('never called')))).resolves.toStrictEqual([]);
+    await expect(mapConcurrently([], 4, () => Promise.reject(new Error('never called')))).resolves.toStrictEqual([]);
   });
 
   it('rejects with the first failure and begins no further item', async () => {
     const begun: number[] = [];
-    const failing = mapBounded([1, 2, 3, 4, 5, 6], 2, async (n) => {
+    const failing = mapConcurrently([1, 2, 3, 4, 5, 6], 2, async (n) => {
       begun.push(n);
       await new Promise(setImmediate);
       if (n === 1) throw new Error('the first');

@@ -1,11 +1,11 @@
 /**
- * Works on many things, a few at a time.
+ * Maps many items through an async function, a few at a time.
  */
 
-/** Maps items through an async function, at most `atOnce` at the same time; results keep the items' order. Rejects with the first failure, and begins nothing after it. */
-export async function mapBounded<In, Out>(
+/** Maps items with at most `limit` calls at once; results keep the items' order. Rejects with the first failure, and starts nothing after it. */
+export async function mapConcurrently<In, Out>(
   items: readonly In[],
-  atOnce: number,
+  limit: number,
   work: (item: In) => Promise<Out> | Out,
 ): Promise<Out[]> {
   const results: Out[] = [];
@@ -22,6 +22,6 @@ export async function mapBounded<In, Out>(
       throw error;
     }
   };
-  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
   return results;
 }

@@ -1,0 +1,186 @@
+/**
+ * The only way in which a file that matters is written: whole, and on the disk before anyone relies on it.
+ *
+ * Temporary file in the same folder, fsync, rename, fsync of the folder. A reader sees the old content or the new one.
+ * Files are made for their owner alone (0600, folders 0700) unless a mode is given.
+ */
+
+import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { link, lstat, mkdir, open, readdir, realpath, rename, rm, unlink, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { systemErrorCode } from './errors.ts';
+
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+
+/** Matches the temporary files of this file, and those of file-lock.ts beside an account's lock. */
+const TEMPORARY = /^\.(?:aipassd-[0-9a-f-]{36}\.tmp|.+\.lock\.[0-9a-f-]{16,36})$/;
+
+/** Age at which no living process needs a temporary file any more, in milliseconds (a day): a worker lives two hours at most. */
+const ABANDONED_MS = 86_400_000;
+
+/** Settings of one write. */
+export interface AtomicWriteOptions {
+  /** Mode of the file whatever the umask is; 0600 by default. */
+  readonly mode?: number;
+  /** Source of unique names for the temporary file; randomUUID by default. */
+  readonly randomName?: () => string;
+}
+
+/**
+ * Replaces a file, or makes it; missing folders are made with mode 0700. A symbolic link stays: its target is replaced.
+ *
+ * @throws the system's error; the old file is then untouched and no temporary file stays.
+ */
+export async function writeFileAtomic(
+  path: string,
+  content: string | Uint8Array,
+  options: AtomicWriteOptions = {},
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
+  const target = await targetOf(path);
+  await throughTemporary(target, content, options, (temporary) => rename(temporary, target));
+}
+
+/**
+ * Makes a file and never overwrites one; missing folders are made with mode 0700.
+ *
+ * @throws the system's error, `EEXIST` where something has that name already.
+ */
+export async function createFileAtomic(
+  path: string,
+  content: string | Uint8Array,
+  options: AtomicWriteOptions = {},
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
+  // A link fails where the name is taken; a rename would replace what is there.
+  await throughTemporary(path, content, options, async (temporary) => {
+    await link(temporary, path);
+    await unlink(temporary);
+  });
+}
+
+/**
+ * Replaces a small file at once, for places that cannot wait. A crash of the machine may leave the old content, never
+ * half of the new one. Throws the system's error; no temporary file stays.
+ */
+export function writeFileAtomicSync(path: string, content: string, { mode = FILE_MODE }: { mode?: number } = {}): void {
+  mkdirSync(dirname(path), { recursive: true, mode: FOLDER_MODE });
+  const temporary = temporaryIn(dirname(path), randomUUID);
+  try {
+    writeFileSync(temporary, content, { mode, flag: 'wx', flush: true });
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Temporary file whose room on the disk is taken already. */
+export interface ReservedFile {
+  /** Puts a text in place of the file, through the room that was kept. Throws the system's error. */
+  write(text: string): Promise<void>;
+  /** Gives the room back; does nothing after a write. */
+  release(): Promise<void>;
+}
+
+/**
+ * Proves that a file can be written, and keeps room for `bytes` beside it. A symbolic link stays.
+ *
+ * @throws the system's error; no temporary file stays.
+ */
+export async function reserveFile(path: string, bytes: number): Promise<ReservedFile> {
+  await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
+  const target = await targetOf(path);
+  await removeAbandoned(dirname(target));
+  const temporary = temporaryIn(dirname(target), randomUUID);
+  const release = (): Promise<void> => rm(temporary, { force: true });
+  const file = await open(temporary, 'wx', FILE_MODE);
+  try {
+    // Random bytes take room also where zeros are stored as holes or are compressed.
+    await fill(file, randomBytes(bytes), FILE_MODE);
+  } catch (error) {
+    await release();
+    throw error;
+  }
+  return {
+    release,
+    async write(text) {
+      // Overwritten where it is, not made anew: what was kept is never free for others in between.
+      const kept = await open(temporary, 'r+');
+      await fill(kept, text, FILE_MODE);
+      await rename(temporary, target);
+      await syncFolder(dirname(target));
+    },
+  };
+}
+
+/** Removes temporary files in a folder whose process died: they take room, and can hold a secret that is never renewed or revoked. */
+export async function removeAbandoned(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (!TEMPORARY.test(name)) continue;
+    const path = join(folder, name);
+    const facts = await lstat(path).catch(() => undefined);
+    if (facts?.isFile() === true && Date.now() - facts.mtimeMs > ABANDONED_MS) await rm(path, { force: true });
+  }
+}
+
+async function throughTemporary(
+  path: string,
+  content: string | Uint8Array,
+  { mode = FILE_MODE, randomName = randomUUID }: AtomicWriteOptions,
+  putInPlace: (temporary: string) => Promise<void>,
+): Promise<void> {
+  const folder = dirname(path);
+  const temporary = temporaryIn(folder, randomName);
+  const file = await open(temporary, 'wx', mode);
+  try {
+    await fill(file, content, mode);
+    await putInPlace(temporary);
+  } catch (error) {
+    await unlink(temporary).catch(() => {});
+    throw error;
+  }
+  await syncFolder(folder);
+}
+
+/** Writes a file from its beginning, ends it there, waits for the disk, and closes it. */
+async function fill(file: FileHandle, content: string | Uint8Array, mode: number): Promise<void> {
+  try {
+    // The umask may have taken bits from the mode.
+    await file.chmod(mode);
+    const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content;
+    await file.writeFile(bytes);
+    await file.truncate(bytes.length);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+function temporaryIn(folder: string, randomName: () => string): string {
+  // The dot keeps it out of listings of secrets.
+  return join(folder, `.aipassd-${randomName()}.tmp`);
+}
+
+async function targetOf(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return path;
+    throw error;
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } catch (error) {
+    // Some file systems cannot sync a folder; the file itself is on the disk.
+    if (systemErrorCode(error) !== 'EINVAL' && systemErrorCode(error) !== 'ENOTSUP') throw error;
+  } finally {
+    await handle.close();
+  }
+}

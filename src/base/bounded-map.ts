@@ -1,0 +1,62 @@
+/**
+ * A map of bounded size that forgets what was used longest ago. Runs on Node 20.16 for the client.
+ */
+
+/** Map that keeps at most a number of entries. */
+export class BoundedMap<Key, Value extends string | number | boolean | object> {
+  readonly #entries = new Map<Key, Value>();
+  readonly #maxSize: number;
+  readonly #onEvict: (value: Value, key: Key) => void;
+
+  /** Makes an empty map of at most `maxSize` entries; `onEvict` is called with each entry that is pushed out. */
+  constructor(maxSize: number, onEvict: (value: Value, key: Key) => void = () => {}) {
+    this.#maxSize = maxSize;
+    this.#onEvict = onEvict;
+  }
+
+  /** Number of entries. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Returns the value of a key, which counts as a use of it. */
+  get(key: Key): Value | undefined {
+    const value = this.#entries.get(key);
+    if (value === undefined) return undefined;
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+    return value;
+  }
+
+  /** Returns whether a key has a value, which does not count as a use. */
+  has(key: Key): boolean {
+    return this.#entries.has(key);
+  }
+
+  /** Sets the value of a key, and evicts the entry that was used longest ago where there are too many. */
+  set(key: Key, value: Value): void {
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+    if (this.#entries.size <= this.#maxSize) return;
+    for (const [oldest, evicted] of this.#entries) {
+      this.#entries.delete(oldest);
+      this.#onEvict(evicted, oldest);
+      return;
+    }
+  }
+
+  /** Removes a key without calling onEvict; returns whether it was there. */
+  delete(key: Key): boolean {
+    return this.#entries.delete(key);
+  }
+
+  /** Removes all entries without calling onEvict. */
+  clear(): void {
+    this.#entries.clear();
+  }
+
+  /** Iterates over the entries, those used longest ago first. */
+  [Symbol.iterator](): IterableIterator<[Key, Value]> {
+    return this.#entries[Symbol.iterator]();
+  }
+}

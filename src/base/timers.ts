@@ -1,0 +1,61 @@
+/**
+ * Timers on the injected clock: one that fires at a wall time, and one that repeats.
+ *
+ * A timer stands still while a machine sleeps, so no wait is longer than 30 s without reading the wall clock again.
+ */
+
+import type { Clock } from './clock.ts';
+
+/** Longest wait without reading the wall clock again, in milliseconds. */
+export const MAX_STEP_MS = 30_000;
+
+/** Calls back once when the wall clock has reached a time in epoch milliseconds, never at once; the returned function cancels that. */
+export function wakeAt(clock: Pick<Clock, 'now' | 'after'>, time: number, callback: () => void): () => void {
+  let cancel: () => void;
+  const step = (): void => {
+    cancel = clock.after(Math.min(MAX_STEP_MS, Math.max(1, time - clock.now())), () => {
+      if (clock.now() >= time) callback();
+      else step();
+    });
+  };
+  step();
+  return () => cancel();
+}
+
+/**
+ * Does some work every `everyMs` milliseconds, counted from the end of the work before: it never overlaps itself. A
+ * failure of the work is a defect: it is thrown as unhandled, and the work is repeated all the same.
+ *
+ * @returns the function that ends the repetition; it resolves when work that is under way has ended.
+ */
+export function repeat(
+  clock: Pick<Clock, 'after'>,
+  everyMs: number,
+  work: () => Promise<void> | void,
+): () => Promise<void> {
+  let cancel: (() => void) | undefined;
+  let isStopped = false;
+  let running: Promise<void> | undefined;
+  const schedule = (): void => {
+    running = undefined;
+    if (!isStopped) cancel = clock.after(everyMs, run);
+  };
+  const run = (): void => {
+    let isUnderWay = false;
+    try {
+      const result = work();
+      if (result instanceof Promise) {
+        isUnderWay = true;
+        running = result.finally(schedule);
+      }
+    } finally {
+      if (!isUnderWay) schedule();
+    }
+  };
+  schedule();
+  return async () => {
+    isStopped = true;
+    cancel?.();
+    await running?.catch(() => {});
+  };
+}
