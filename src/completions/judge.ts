@@ -80,6 +80,7 @@ function settlementFor(failure: ExchangeFailure): LeaseOutcome {
     case 'timeout':
       return { kind: 'unavailable', reason: 'timeout' };
     case 'network':
+    case 'unreachable':
       return { kind: 'unavailable', reason: 'network' };
     case 'aborted':
       return { kind: 'cancelled' };

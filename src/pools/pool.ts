@@ -9,7 +9,7 @@
 import { AipassError } from '../base/errors.ts';
 import { Lanes } from './lanes.ts';
 import type { KeyLease, LeaseOutcome, LeaseRequest } from './lease.ts';
-import { readWindows } from './limit-windows.ts';
+import { readWindows } from '../providers/limit-windows.ts';
 import type { KeyAccount, KeyEntry, PoolKey } from './pool-key.ts';
 import { poolExhausted, providerResting } from './pool-errors.ts';
 import type { CheckVerdict, PoolParts } from './pool-parts.ts';

@@ -3,7 +3,7 @@
  * body is a stranger's: it can be anything, of any depth, and can echo a key. Nothing of its text is passed on.
  */
 
-import { parseProtobufDuration } from './reset-formats.ts';
+import { parseProtobufDuration } from '../providers/reset-formats.ts';
 
 /** Is what an error body said, as far as it matters to a key; absent fields were not there. */
 export interface RefusalFacts {

@@ -7,9 +7,9 @@
 
 import type { RestReason, RestSource } from '../protocol/pool.ts';
 import type { LeaseOutcome } from './lease.ts';
-import { refusedWait } from './limit-windows.ts';
+import { refusedWait } from '../providers/limit-windows.ts';
 import { readRefusal, type RefusalFacts } from './refusal-body.ts';
-import { parseRetryAfter } from './reset-formats.ts';
+import { parseRetryAfter } from '../providers/reset-formats.ts';
 
 /** Is the longest rest from a header or a body: a provider that says 18 days is asked again after an hour. */
 export const MAX_REST_MS = 3_600_000;

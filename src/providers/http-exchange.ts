@@ -48,7 +48,8 @@ export interface HttpAnswer {
 /** Says how an exchange failed; `detail` is plain text of ours, with nothing of the provider's in it; of garbage it completes "answered with". */
 export class ExchangeFailure extends Error {
   override readonly name = 'ExchangeFailure';
-  readonly kind: 'timeout' | 'network' | 'garbage' | 'aborted' | 'unsendable' | 'unsendable-key';
+  /** `unreachable` where no connection came about, `network` where one broke. */
+  readonly kind: 'timeout' | 'unreachable' | 'network' | 'garbage' | 'aborted' | 'unsendable' | 'unsendable-key';
   readonly detail: string;
 
   constructor(kind: ExchangeFailure['kind'], detail: string, cause?: unknown) {
@@ -100,14 +101,19 @@ export function openExchange(request: HttpRequest, limits: HttpLimits, control: 
       control.signal.removeEventListener('abort', abort);
     };
     let bytesBefore = 0;
+    let isConnected = false;
     outgoing.once('socket', (socket) => {
       bytesBefore = socket.bytesRead;
+      isConnected = outgoing.reusedSocket;
+      socket.once(outgoing.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
+        isConnected = true;
+      });
     });
     // Stays for good: a connection can break after the answer began, and an unheard 'error' ends the process.
     outgoing.on('error', (error) => {
       settle();
       const isLost = outgoing.reusedSocket && outgoing.socket?.bytesRead === bytesBefore;
-      const reason = describeFailure(error);
+      const reason = describeFailure(error, isConnected);
       reject(isLost && reason.detail === 'ECONNRESET' ? new LostKeptConnection('network', reason.detail) : reason);
     });
     // Without a listener Node closes such a connection and tells nobody.
@@ -229,11 +235,11 @@ function readHeaders(response: IncomingMessage): Record<string, string> {
   return headers;
 }
 
-function describeFailure(error: unknown): ExchangeFailure {
+function describeFailure(error: unknown, isConnected = true): ExchangeFailure {
   const code = systemErrorCode(error) ?? 'no reason given';
   return code.startsWith('HPE_')
     ? new ExchangeFailure('garbage', `something that is not HTTP (${code})`, error)
-    : new ExchangeFailure('network', code, error);
+    : new ExchangeFailure(isConnected ? 'network' : 'unreachable', code, error);
 }
 
 function waitDetail(what: string, limits: HttpLimits): string {

@@ -55,6 +55,7 @@ export function describeFailedExchange(failure: ExchangeFailure, provider: strin
         cause: failure,
       });
     case 'network':
+    case 'unreachable':
       return new AipassError(
         'PROVIDER_UNAVAILABLE',
         `${provider} ${describeNetwork(failure.detail)} (${failure.detail})`,

@@ -5,7 +5,7 @@ import {
   parseProtobufDuration,
   parseReset,
   parseRetryAfter,
-} from '../../../src/pools/reset-formats.ts';
+} from '../../../src/providers/reset-formats.ts';
 
 const NOW = Date.parse('2026-06-15T12:00:00Z');
 

@@ -71,6 +71,45 @@ export function parseProtobufDuration(text: string): number | null {
   return text.length <= MAX_TEXT && PROTOBUF_DURATION.test(text) ? believable(Number(text.slice(0, -1)) * 1000) : null;
 }
 
+/** Range of numbers that are epoch seconds where seconds from now are expected: from 2001 to 5138. */
+const EPOCH_SECONDS = /^\d{10,11}$/;
+
+/**
+ * Returns the wait that `retry-after-ms` (Azure, OpenAI), `Retry-After` or `x-ratelimit-reset-after` asks for, in
+ * milliseconds; zero, negative and past values count as absent.
+ *
+ * `Retry-After` is read as RFC 9110 has it, and besides as providers write it: with a fraction, as epoch seconds, or as
+ * `60s`.
+ */
+export function readAskedWait(headers: Readonly<Record<string, string>>, now: number): number | undefined {
+  const precise = headers['retry-after-ms']?.trim() ?? '';
+  if (/^\d{1,12}(?:\.\d+)?$/.test(precise) && Number(precise) > 0) return Math.ceil(Number(precise));
+  const text = (headers['retry-after'] ?? '').trim();
+  const wait = EPOCH_SECONDS.test(text)
+    ? PARSERS['epoch-seconds'](text, now)
+    : (parseRetryAfter(text, now, headers['date']) ?? parseGoDuration(text));
+  return wait ?? parseReset(headers['x-ratelimit-reset-after'] ?? '', 'seconds', now) ?? undefined;
+}
+
+/**
+ * Returns the wait of the IETF's `RateLimit` headers in milliseconds: `RateLimit: "default";r=0;t=44`
+ * (draft-ietf-httpapi-ratelimit-headers-08 and later), `RateLimit: limit=100, remaining=0, reset=44` (07), or
+ * `RateLimit-Reset` beside `RateLimit-Remaining` (06 and earlier). Among several limits only the used-up ones count.
+ */
+export function readIetfWait(headers: Readonly<Record<string, string>>): number | undefined {
+  const field = (headers['ratelimit'] ?? '').slice(0, 1000);
+  const items = /\bremaining=/.test(field) ? [field] : field.split(',');
+  const waits = items.flatMap((item) => {
+    const remaining = /(?:;\s*r|\bremaining)=(\d{1,15})\b/.exec(item)?.[1];
+    const reset = /(?:;\s*t|\breset)=(\d{1,10})\b/.exec(item)?.[1];
+    return reset === undefined || (remaining !== undefined && Number(remaining) > 0) ? [] : [Number(reset)];
+  });
+  const old = (headers['ratelimit-reset'] ?? '').trim();
+  const left = (headers['ratelimit-remaining'] ?? '0').trim();
+  if (waits.length === 0 && /^\d{1,10}$/.test(old) && Number(left) === 0) waits.push(Number(old));
+  return waits.length === 0 ? undefined : (believable(Math.max(...waits) * 1000) ?? undefined);
+}
+
 /**
  * Reads a `Retry-After` of seconds or an HTTP date (RFC 9110 §10.2.3, §5.6.7); a date is measured against the answer's
  * own `Date` where it has one, so that a wrong clock on either side does not matter.

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readWindows, refusedWait } from '../../../src/pools/limit-windows.ts';
+import { readWindows, refusedWait } from '../../../src/providers/limit-windows.ts';
 
 const NOW = Date.parse('2026-06-15T12:00:10Z');
 

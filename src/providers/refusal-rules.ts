@@ -1,0 +1,180 @@
+/**
+ * Refusals whose wording decides what they mean, as data: one row per wording, each with its source.
+ *
+ * A provider's message can quote the caller's own words. A message pattern is therefore anchored at the start, and each
+ * row names the statuses that it holds for. The first row that matches decides; without one the status does.
+ */
+
+import type { Blame, FailureReason } from './classify-failure.ts';
+
+/** One wording of a refusal and its meaning. */
+export interface RefusalRule {
+  /** Names of the providers that word it so; absent where the code is understood from any provider. */
+  readonly providers?: readonly string[];
+  /** Statuses that the rule holds for; absent for every 4xx. */
+  readonly statuses?: readonly number[];
+  /** Pattern of one of the codes: `code`, `type` or `status` of the error, or `reason` of a Google error detail. */
+  readonly code?: RegExp;
+  /** Pattern of the message, anchored at its start. */
+  readonly message?: RegExp;
+  readonly reason: FailureReason;
+  /** Blame, where it differs from the usual one of the reason. */
+  readonly blame?: Blame;
+  readonly source: string;
+}
+
+/** The rules, in the order in which they are tried. */
+export const REFUSAL_RULES: readonly RefusalRule[] = [
+  {
+    providers: ['anthropic'],
+    statuses: [400, 403],
+    message: /^Your credit balance is too low/i,
+    reason: 'no-credit',
+    source: 'https://github.com/Wei-Shaw/sub2api/issues/1586',
+  },
+  {
+    providers: ['anthropic'],
+    statuses: [400, 403],
+    message: /^You have reached your specified (?:workspace )?API usage limits/i,
+    reason: 'no-credit',
+    source: 'Anthropic documentation: spend limits',
+  },
+  {
+    providers: ['anthropic'],
+    statuses: [400, 401, 403],
+    message: /^This organization has been disabled/i,
+    reason: 'account-blocked',
+    source: 'https://github.com/Wei-Shaw/sub2api/issues/1586',
+  },
+  {
+    code: /^(?:insufficient_quota|billing_hard_limit_reached|billing_not_active)$/,
+    reason: 'no-credit',
+    source: 'OpenAI documentation: error codes',
+  },
+  {
+    code: /^(?:account_deactivated|organization_restricted)$/,
+    reason: 'account-blocked',
+    source: 'OpenAI and Groq documentation: error codes',
+  },
+  {
+    // OpenAI's and Groq's names; other models of the key are as good as before.
+    statuses: [403],
+    code: /^model_(?:not_found|permission_)/,
+    reason: 'no-access',
+    source: 'OpenAI and Groq documentation: error codes',
+  },
+  {
+    providers: ['openrouter'],
+    statuses: [402],
+    message: /^(?:This request requires more credits|Prompt tokens limit exceeded)|^You requested up to .*can only afford/i,
+    reason: 'unaffordable',
+    source: 'OpenRouter, as seen in answers of 2026',
+  },
+  {
+    providers: ['openrouter'],
+    statuses: [403],
+    message: /^Key limit exceeded/i,
+    reason: 'no-credit',
+    blame: 'key',
+    source: 'OpenRouter documentation: limits of a key',
+  },
+  {
+    // The status is that of the provider behind OpenRouter, which never saw this key.
+    providers: ['openrouter'],
+    statuses: [401, 403],
+    message: /^Provider returned error/i,
+    reason: 'unexplained',
+    source: 'OpenRouter documentation: errors',
+  },
+  {
+    providers: ['google'],
+    statuses: [400, 401, 403],
+    code: /^API_KEY_(?:INVALID|SERVICE_BLOCKED|HTTP_REFERRER_BLOCKED|IP_ADDRESS_BLOCKED)$/,
+    reason: 'invalid-key',
+    source: 'google/api/error_reason.proto',
+  },
+  {
+    providers: ['google'],
+    statuses: [403],
+    message: /^Your API key was reported as leaked/i,
+    reason: 'invalid-key',
+    source: 'Gemini API, as seen in answers of 2026',
+  },
+  {
+    providers: ['google'],
+    code: /^BILLING_DISABLED$/,
+    reason: 'no-credit',
+    source: 'google/api/error_reason.proto',
+  },
+  {
+    providers: ['google'],
+    code: /^(?:SERVICE_DISABLED|CONSUMER_SUSPENDED|CONSUMER_INVALID)$/,
+    reason: 'account-blocked',
+    source: 'google/api/error_reason.proto',
+  },
+  {
+    // Accounts with billing may serve there, those without may not.
+    providers: ['google'],
+    statuses: [400],
+    message: /^User location is not supported/i,
+    reason: 'no-access',
+    source: 'Gemini API documentation: troubleshooting',
+  },
+  {
+    providers: ['xai'],
+    statuses: [400],
+    message: /^(?:Incorrect|Invalid) API key/i,
+    reason: 'invalid-key',
+    source: 'xAI documentation: error codes',
+  },
+  {
+    providers: ['xai'],
+    statuses: [403, 429],
+    message: /^Your (?:newly created )?team\b.{0,200}\b(?:credits?|spending limit)\b/i,
+    reason: 'no-credit',
+    source: 'xAI, as seen in answers of 2026',
+  },
+  {
+    code: /^exceeded_current_quota_error$/,
+    reason: 'no-credit',
+    source: 'https://github.com/MoonshotAI/kimi-code/pull/1857',
+  },
+  {
+    providers: ['zhipu', 'zai', 'bigmodel'],
+    code: /^1113$/,
+    reason: 'no-credit',
+    source: 'https://github.com/continuedev/continue/issues/11443',
+  },
+  {
+    providers: ['zhipu', 'zai', 'bigmodel'],
+    code: /^1112$/,
+    reason: 'account-blocked',
+    source: 'Zhipu documentation: error codes',
+  },
+  {
+    providers: ['fireworks'],
+    statuses: [403, 412, 429],
+    message: /^Account \S{1,128} is suspended/i,
+    reason: 'no-credit',
+    source: 'Fireworks, as seen in answers of 2026',
+  },
+  {
+    providers: ['cohere'],
+    statuses: [429],
+    message: /^You are using a Trial key, which is limited to \d+ API calls \/ month/i,
+    reason: 'no-credit',
+    source: 'Cohere documentation: rate limits',
+  },
+  {
+    statuses: [400, 403, 429],
+    code: /^Arrearage$/,
+    reason: 'no-credit',
+    source: 'Alibaba Model Studio documentation: error codes',
+  },
+  {
+    statuses: [403, 429],
+    message: /^Insufficient (?:account )?(?:balance|credits?|funds)\b/i,
+    reason: 'no-credit',
+    source: 'https://github.com/continuedev/continue/issues/11443',
+  },
+];
