@@ -64,20 +64,43 @@ const key = z.strictObject({
   quotas: z.array(quota).optional().describe('Limits of your own for this key. A key over one of them is not used.'),
 });
 
+const authHeader = z
+  .string()
+  .regex(/^[A-Za-z0-9-]+$/)
+  .optional();
+
+/** Endpoint of a provider in one dialect; what is left out is the catalogue's, or usual for the dialect. */
+const dialect = z.strictObject({
+  baseUrl: url
+    .optional()
+    .describe('Address that clients of this dialect take as their base URL, such as https://api.anthropic.com.'),
+  authHeader: authHeader.describe('Header that carries the key in this dialect.'),
+  headers: headers.optional().describe('Headers that are sent with every request in this dialect. Treated as secrets.'),
+});
+
 const provider = z.strictObject({
   baseUrl: url.optional().describe('Base URL of the OpenAI-compatible endpoints, such as https://api.example.org/v1.'),
-  authHeader: z
-    .string()
-    .regex(/^[A-Za-z0-9-]+$/)
+  authHeader: authHeader.describe(
+    'Header that carries the key. `authorization` is sent as `Bearer <key>`, any other holds the key alone.',
+  ),
+  dialects: z
+    .strictObject({
+      openai: dialect.optional().describe('OpenAI: chat, responses, embeddings, images, audio. Default: `baseUrl`.'),
+      anthropic: dialect.optional().describe('Anthropic: messages.'),
+      gemini: dialect.optional().describe('Gemini: generateContent.'),
+    })
     .optional()
-    .describe('Header that carries the key. `authorization` is sent as `Bearer <key>`, any other holds the key alone.'),
+    .describe('Endpoints of the provider by dialect, for programs that use it through the HTTP gateway.'),
   needsKey: z.boolean().optional().describe('Set to false for a local provider that needs no key.'),
   headers: headers
     .optional()
     .describe('Headers that are sent with every request to this provider. Treated as secrets.'),
   keyShape: z
     .strictObject({
-      prefix: z.string().optional().describe('Text that every key begins with.'),
+      prefix: z
+        .union([z.string(), z.array(z.string()).min(1)])
+        .optional()
+        .describe('Text that every key begins with, or a list of which each key begins with one.'),
       minLength: z.int().positive().optional().describe('Least length of a key, in characters.'),
     })
     .optional()
@@ -92,6 +115,10 @@ const provider = z.strictObject({
     .nullable()
     .optional()
     .describe('A free endpoint that proves a key. Null if there is none.'),
+  streamUsageOption: z
+    .boolean()
+    .optional()
+    .describe('Set to false for a provider that refuses `stream_options`. Streams do not ask for their usage then.'),
   timeoutMs: milliseconds
     .optional()
     .describe('Longest wait for the first byte of an answer and between two bytes, in milliseconds.'),

@@ -6,11 +6,13 @@
  * own documents unless a comment says otherwise; all of it is a default that configuration overrides.
  */
 
-import type { KeyShape } from './provider.ts';
+import type { Dialect, KeyShape } from './provider.ts';
 
-/** Is what the catalogue says of a provider; what it leaves out is usual. */
+/** What the catalogue says of a provider; what it leaves out is usual. */
 export interface CatalogueEntry {
   readonly baseUrl: string;
+  /** Dialects besides `openai`. */
+  readonly dialects?: Readonly<Partial<Record<Exclude<Dialect, 'openai'>, DialectEntry>>>;
   /** Is `authorization` where it is left out. */
   readonly authHeader?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -24,6 +26,13 @@ export interface CatalogueEntry {
   readonly keyCheck: KeyCheckEntry | null;
   /** Is true where it is left out. */
   readonly streamUsageOption?: boolean;
+}
+
+/** A dialect as the catalogue writes it; the path is relative to the base URL. */
+export interface DialectEntry {
+  readonly path: string;
+  /** The dialect's own header where it is left out. */
+  readonly authHeader?: string;
 }
 
 /** Is a key check as the catalogue writes it. */
@@ -44,33 +53,37 @@ export const CATALOGUE: Readonly<Record<string, CatalogueEntry>> = {
     baseUrl: 'https://openrouter.ai/api/v1',
     // How OpenRouter names the program that asks, in its statistics.
     headers: { 'http-referer': 'https://aipass.local', 'x-title': 'aipassd' },
-    keyShape: { prefix: 'sk-or-v1-', minLength: 40 },
+    keyShape: { prefixes: ['sk-or-v1-'], minLength: 40 },
     modelsArePublic: true,
     keyCheck: { path: './key' },
+    // OpenRouter documentation: Anthropic's SDK with https://openrouter.ai/api as its base URL.
+    dialects: { anthropic: { path: '..', authHeader: 'authorization' } },
   },
   openai: {
     baseUrl: 'https://api.openai.com/v1',
-    keyShape: { prefix: 'sk-', minLength: 40 },
+    keyShape: { prefixes: ['sk-'], minLength: 40 },
     keyCheck: MODELS_NEED_A_KEY,
   },
   anthropic: {
     baseUrl: 'https://api.anthropic.com/v1',
     authHeader: 'x-api-key',
     headers: { 'anthropic-version': '2023-06-01' },
-    keyShape: { prefix: 'sk-ant-', minLength: 40 },
+    keyShape: { prefixes: ['sk-ant-'], minLength: 40 },
     // Without it a page has 20 models; 1000 is the most that is allowed.
     modelsPath: './models?limit=1000',
     keyCheck: MODELS_NEED_A_KEY,
+    dialects: { anthropic: { path: '..' } },
   },
   google: {
     baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
-    keyShape: { prefix: 'AIza', minLength: 39 },
+    keyShape: { prefixes: ['AIza', 'AQ.'], minLength: 39 },
     // A wrong key is answered with 400 INVALID_ARGUMENT, API_KEY_INVALID.
     keyCheck: { path: './models', invalidStatuses: [400, 401] },
+    dialects: { gemini: { path: '../..' } },
   },
   groq: {
     baseUrl: 'https://api.groq.com/openai/v1',
-    keyShape: { prefix: 'gsk_', minLength: 40 },
+    keyShape: { prefixes: ['gsk_'], minLength: 40 },
     keyCheck: MODELS_NEED_A_KEY,
   },
   mistral: {
@@ -82,7 +95,7 @@ export const CATALOGUE: Readonly<Record<string, CatalogueEntry>> = {
   },
   xai: {
     baseUrl: 'https://api.x.ai/v1',
-    keyShape: { prefix: 'xai-', minLength: 40 },
+    keyShape: { prefixes: ['xai-'], minLength: 40 },
     // A wrong key is answered with 400.
     keyCheck: {
       path: './api-key',
@@ -92,12 +105,14 @@ export const CATALOGUE: Readonly<Record<string, CatalogueEntry>> = {
   },
   deepseek: {
     baseUrl: 'https://api.deepseek.com',
-    keyShape: { prefix: 'sk-', minLength: 32 },
+    keyShape: { prefixes: ['sk-'], minLength: 32 },
     keyCheck: { path: './user/balance' },
+    // DeepSeek documentation: Anthropic API.
+    dialects: { anthropic: { path: './anthropic' } },
   },
   cerebras: {
     baseUrl: 'https://api.cerebras.ai/v1',
-    keyShape: { prefix: 'csk-', minLength: 20 },
+    keyShape: { prefixes: ['csk-'], minLength: 20 },
     keyCheck: MODELS_NEED_A_KEY,
     // Not among its documented parameters; the last chunk has the usage anyway.
     streamUsageOption: false,
@@ -111,7 +126,7 @@ export const CATALOGUE: Readonly<Record<string, CatalogueEntry>> = {
   },
   fireworks: {
     baseUrl: 'https://api.fireworks.ai/inference/v1',
-    keyShape: { prefix: 'fw_', minLength: 16 },
+    keyShape: { prefixes: ['fw_'], minLength: 16 },
     keyCheck: MODELS_NEED_A_KEY,
     // Not among its documented parameters; the last chunk has the usage anyway.
     streamUsageOption: false,
@@ -127,7 +142,7 @@ export const CATALOGUE: Readonly<Record<string, CatalogueEntry>> = {
   },
   perplexity: {
     baseUrl: 'https://api.perplexity.ai',
-    keyShape: { prefix: 'pplx-', minLength: 40 },
+    keyShape: { prefixes: ['pplx-'], minLength: 40 },
     modelsPath: null,
     models: ['sonar', 'sonar-pro', 'sonar-reasoning-pro', 'sonar-deep-research'],
     keyCheck: null,
@@ -136,8 +151,10 @@ export const CATALOGUE: Readonly<Record<string, CatalogueEntry>> = {
   },
   moonshot: {
     baseUrl: 'https://api.moonshot.ai/v1',
-    keyShape: { prefix: 'sk-', minLength: 32 },
+    keyShape: { prefixes: ['sk-'], minLength: 32 },
     keyCheck: { path: './users/me/balance' },
+    // Moonshot documentation: use in Claude Code.
+    dialects: { anthropic: { path: '../anthropic', authHeader: 'authorization' } },
   },
   ollama: {
     baseUrl: 'http://127.0.0.1:11434/v1',

@@ -16,10 +16,11 @@ const SENDABLE = /^[\x21-\x7e]*$/;
 /** Judges a key against what the provider's keys usually look like. Prefixes and lengths are in the catalogue. */
 export function judgeKeyShape(provider: Pick<Provider, 'name' | 'keyShape'>, key: Secret): KeyShapeVerdict {
   const value = key.reveal();
-  const { prefix, minLength } = provider.keyShape;
+  const { prefixes, minLength } = provider.keyShape;
   if (!SENDABLE.test(value)) return suspect('it holds a blank or a character that no key has');
-  if (prefix !== undefined && !value.startsWith(prefix)) {
-    return suspect(`keys of ${provider.name} begin with "${prefix}", this one does not`);
+  if (prefixes !== undefined && !prefixes.some((prefix) => value.startsWith(prefix))) {
+    const usual = prefixes.map((prefix) => `"${prefix}"`).join(' or ');
+    return suspect(`keys of ${provider.name} begin with ${usual}, this one does not`);
   }
   if (minLength !== undefined && value.length < minLength) {
     return suspect(`keys of ${provider.name} have at least ${minLength} characters, this one has ${value.length}`);

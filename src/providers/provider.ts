@@ -7,6 +7,25 @@
 
 import type { Secret } from '../base/secret.ts';
 
+/**
+ * Shape of requests and answers: `openai` (chat, responses, embeddings, images, audio), `anthropic` (messages), `gemini`
+ * (generateContent).
+ */
+export type Dialect = 'openai' | 'anthropic' | 'gemini';
+
+/** Where and how a provider is asked in one dialect. */
+export interface DialectEndpoint {
+  /**
+   * Address that a client of the dialect takes as its base URL: `…/v1` for `openai` (`/chat/completions` follows), the
+   * part before `/v1/messages` for `anthropic`, the part before `/v1beta/models/…` for `gemini`.
+   */
+  readonly baseUrl: string;
+  /** Header that the key goes into, lower-case: `authorization` holds `Bearer <key>`, any other the key alone. */
+  readonly authHeader: string;
+  /** Headers sent with every request of the dialect, besides those of the provider; names lower-case. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 /** Describes one provider. */
 export interface Provider {
   readonly name: string;
@@ -18,6 +37,8 @@ export interface Provider {
   readonly authHeader: string;
   /** Holds what is sent with every request. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Endpoint of each dialect that the provider speaks; `openai` is where completions go. */
+  readonly dialects: { readonly openai: DialectEndpoint } & Readonly<Partial<Record<Dialect, DialectEndpoint>>>;
   readonly needsKey: boolean;
   /** Is what its keys usually look like: a hint, no law. */
   readonly keyShape: KeyShape;
@@ -37,7 +58,8 @@ export interface Provider {
 
 /** Is what keys usually look like; lengths are in characters, the prefix included. */
 export interface KeyShape {
-  readonly prefix?: string;
+  /** Prefixes of which a key has one; absent where keys have none in common. */
+  readonly prefixes?: readonly string[];
   readonly minLength?: number;
 }
 
@@ -62,15 +84,20 @@ export const DEFAULT_TIMEOUT_MS = 120_000;
  * The compression that HTTP libraries offer by default is not asked for, so that bytes arrive when they are sent and an
  * answer cannot grow beyond its limit by being unpacked.
  */
-export function requestHeaders(provider: Provider, key: Secret | null): Record<string, string> {
+export function requestHeaders(
+  provider: Pick<Provider, 'headers' | 'dialects'>,
+  key: Secret | null,
+  dialect: DialectEndpoint = provider.dialects.openai,
+): Record<string, string> {
   const headers: Record<string, string> = {
     accept: 'application/json',
     'accept-encoding': 'identity',
     'user-agent': 'aipassd',
     ...provider.headers,
+    ...dialect.headers,
   };
   if (key !== null) {
-    headers[provider.authHeader] = provider.authHeader === 'authorization' ? `Bearer ${key.reveal()}` : key.reveal();
+    headers[dialect.authHeader] = dialect.authHeader === 'authorization' ? `Bearer ${key.reveal()}` : key.reveal();
   }
   return headers;
 }

@@ -8,7 +8,7 @@ import type { Config, ProviderConfig } from '../base/config-schema.ts';
 import { AipassError } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
 import { CATALOGUE, type CatalogueEntry, type KeyCheckEntry } from './catalogue.ts';
-import { DEFAULT_TIMEOUT_MS, type KeyCheck, type Provider } from './provider.ts';
+import { DEFAULT_TIMEOUT_MS, type Dialect, type DialectEndpoint, type KeyCheck, type Provider } from './provider.ts';
 import { unknownProvider } from './unknown-provider.ts';
 
 /** Knows the providers. */
@@ -78,20 +78,55 @@ function buildProvider(
 ): Provider {
   const baseUrl = checkBaseUrl(name, changes?.baseUrl ?? entry.baseUrl);
   const modelsPath = entry.modelsPath === undefined ? './models' : entry.modelsPath;
+  const authHeader = (changes?.authHeader ?? entry.authHeader ?? 'authorization').toLowerCase();
   return {
     name,
     source,
     baseUrl,
-    authHeader: (changes?.authHeader ?? entry.authHeader ?? 'authorization').toLowerCase(),
+    authHeader,
     headers: { ...entry.headers, ...readHeaders(name, changes?.headers) },
+    dialects: buildDialects(name, baseUrl, authHeader, entry, changes),
     needsKey: changes?.needsKey ?? entry.needsKey ?? true,
     keyShape: readKeyShape(entry, changes),
     modelsUrl: changes?.modelsUrl === undefined ? resolvePath(baseUrl, modelsPath) : changes.modelsUrl,
     modelsArePublic: entry.modelsArePublic ?? false,
     models: changes?.models ?? entry.models ?? [],
     keyCheck: changes?.keyCheck === undefined ? buildKeyCheck(baseUrl, entry.keyCheck) : readKeyCheck(changes.keyCheck),
-    streamUsageOption: entry.streamUsageOption ?? true,
+    streamUsageOption: changes?.streamUsageOption ?? entry.streamUsageOption ?? true,
     timeoutMs: changes?.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+  };
+}
+
+/** Header that clients of a dialect put the key into. */
+const AUTH_HEADERS: Readonly<Record<Dialect, string>> = {
+  openai: 'authorization',
+  anthropic: 'x-api-key',
+  gemini: 'x-goog-api-key',
+};
+
+function buildDialects(
+  name: string,
+  baseUrl: string,
+  authHeader: string,
+  entry: CatalogueEntry,
+  changes: ProviderConfig | undefined,
+): Provider['dialects'] {
+  const build = (dialect: Dialect): DialectEndpoint | undefined => {
+    const set = changes?.dialects?.[dialect];
+    const builtIn = dialect === 'openai' ? { path: '.', authHeader } : entry.dialects?.[dialect];
+    const url = set?.baseUrl ?? (builtIn && new URL(builtIn.path, `${baseUrl}/`).href);
+    if (url === undefined) return undefined;
+    return {
+      baseUrl: checkBaseUrl(name, url),
+      authHeader: (set?.authHeader ?? builtIn?.authHeader ?? AUTH_HEADERS[dialect]).toLowerCase(),
+      headers: readHeaders(name, set?.headers),
+    };
+  };
+  const [openai, anthropic, gemini] = [build('openai'), build('anthropic'), build('gemini')];
+  return {
+    openai: openai ?? { baseUrl, authHeader, headers: {} },
+    ...(anthropic ? { anthropic } : {}),
+    ...(gemini ? { gemini } : {}),
   };
 }
 
@@ -122,7 +157,9 @@ function readKeyShape(entry: CatalogueEntry, changes: ProviderConfig | undefined
   const shape = changes?.keyShape;
   if (!shape) return entry.keyShape ?? {};
   return {
-    ...(shape.prefix === undefined ? {} : { prefix: shape.prefix }),
+    ...(shape.prefix === undefined
+      ? {}
+      : { prefixes: typeof shape.prefix === 'string' ? [shape.prefix] : shape.prefix }),
     ...(shape.minLength === undefined ? {} : { minLength: shape.minLength }),
   };
 }

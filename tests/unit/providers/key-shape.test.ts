@@ -14,6 +14,7 @@ test.each([
   ['openai', `sk-proj-${'A'.repeat(120)}`],
   ['anthropic', `sk-ant-api03-${'a'.repeat(93)}AA`],
   ['google', `AIza${'B'.repeat(35)}`],
+  ['google', `AQ.Ab8${'B'.repeat(47)}`],
   ['ollama', 'anything'],
 ])('a usual key of %s is valid', (provider, key) => {
   expect(judge(provider, key)).toEqual({ kind: 'valid' });

@@ -111,8 +111,9 @@ describe('the configuration', () => {
       baseUrl: 'https://api.openai.com/v1',
       authHeader: 'api-key',
       headers: { 'x-team': 'a' },
+      dialects: { openai: { baseUrl: 'https://api.openai.com/v1', authHeader: 'api-key', headers: {} } },
       needsKey: false,
-      keyShape: { prefix: 'k-', minLength: 3 },
+      keyShape: { prefixes: ['k-'], minLength: 3 },
       modelsUrl: null,
       modelsArePublic: false,
       models: ['one'],
@@ -197,4 +198,51 @@ describe('looking up', () => {
     expect(providersOf().find('constructor')).toBeUndefined();
     expect(providersOf().find('__proto__')).toBeUndefined();
   });
+});
+
+describe('the dialects', () => {
+  test('of the built-in providers begin where their own clients expect it', () => {
+    const providers = providersOf();
+    expect(providers.get('google').dialects).toEqual({
+      openai: {
+        baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
+        authHeader: 'authorization',
+        headers: {},
+      },
+      gemini: { baseUrl: 'https://generativelanguage.googleapis.com', authHeader: 'x-goog-api-key', headers: {} },
+    });
+    expect(providers.get('anthropic').dialects.anthropic).toMatchObject({
+      baseUrl: 'https://api.anthropic.com',
+      authHeader: 'x-api-key',
+    });
+    expect(providers.get('openrouter').dialects.anthropic).toMatchObject({
+      baseUrl: 'https://openrouter.ai/api',
+      authHeader: 'authorization',
+    });
+    expect(providers.get('groq').dialects.anthropic).toBeUndefined();
+  });
+
+  test('move with the base URL, so that a key never goes to the host that was replaced', () => {
+    const providers = providersOf({ google: { baseUrl: 'http://127.0.0.1:9/v1beta/openai' } });
+    expect(providers.get('google').dialects.gemini?.baseUrl).toBe('http://127.0.0.1:9');
+  });
+
+  test('can be configured for any provider', () => {
+    const anthropic = { baseUrl: 'https://llm.example/anthropic/', headers: { 'X-Team': 'a' } };
+    const { dialects } = providersOf({ lab: { baseUrl: 'https://llm.example/v1', dialects: { anthropic } } }).get(
+      'lab',
+    );
+    expect(dialects.anthropic).toEqual({
+      baseUrl: 'https://llm.example/anthropic',
+      authHeader: 'x-api-key',
+      headers: { 'x-team': 'a' },
+    });
+    expect(dialects.openai.baseUrl).toBe('https://llm.example/v1');
+  });
+});
+
+test('a provider that refuses stream_options can be configured', () => {
+  const providers = providersOf({ lab: { baseUrl: 'https://llm.example/v1', streamUsageOption: false } });
+  expect(providers.get('lab').streamUsageOption).toBe(false);
+  expect(providersOf({ openai: { streamUsageOption: false } }).get('openai').streamUsageOption).toBe(false);
 });
