@@ -9,7 +9,7 @@ import type { RestReason, RestSource } from '../protocol/pool.ts';
 import type { LeaseOutcome } from './lease.ts';
 import { refusedWait } from '../providers/limit-windows.ts';
 import { readRefusal, type RefusalFacts } from './refusal-body.ts';
-import { parseRetryAfter } from '../providers/reset-formats.ts';
+import { readAskedWait } from '../providers/reset-formats.ts';
 
 /** Is the longest rest from a header or a body: a provider that says 18 days is asked again after an hour. */
 export const MAX_REST_MS = 3_600_000;
@@ -165,12 +165,9 @@ function resetWait(
   return inBody ? { ...inBody, daily: inBody.daily || facts.daily === true, source: 'body' } : null;
 }
 
-/** Reads `retry-after-ms` (Azure, OpenAI) or `Retry-After`; zero, negative and past values say nothing. */
 function retryAfter(headers: Readonly<Record<string, string>>, now: number): Wait | null {
-  const precise = headers['retry-after-ms']?.trim() ?? '';
-  const precisely = /^\d{1,12}(?:\.\d+)?$/.test(precise) ? Math.ceil(Number(precise)) : 0;
-  const waitMs = precisely > 0 ? precisely : parseRetryAfter(headers['retry-after'] ?? '', now, headers['date']);
-  return waitMs === null ? null : { waitMs, source: 'header', daily: false };
+  const waitMs = readAskedWait(headers, now);
+  return waitMs === undefined ? null : { waitMs, source: 'header', daily: false };
 }
 
 function bodyWait(facts: RefusalFacts): Wait | null {

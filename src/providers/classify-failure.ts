@@ -11,8 +11,10 @@ import { readError, type ReadError } from './error-reason.ts';
 import type { ExchangeFailure } from './http-exchange.ts';
 import { refusedWait } from './limit-windows.ts';
 import { readRefusalFacts, type RefusalFacts } from './refusal-facts.ts';
-import { REFUSAL_RULES } from './refusal-rules.ts';
+import { REFUSAL_RULES, type Blame, type FailureReason } from './refusal-rules.ts';
 import { readAskedWait, readIetfWait } from './reset-formats.ts';
+
+export type { Blame, FailureReason } from './refusal-rules.ts';
 
 /** Longest cooldown that a header or a body may ask for: a key whose provider says 18 days is tried again after an hour. */
 export const MAX_COOLDOWN_MS = 3_600_000;
@@ -22,40 +24,6 @@ export const MAX_DAILY_COOLDOWN_MS = 86_400_000;
 
 /** Cooldown of an account without credit, after which its key is checked before the next call. */
 export const NO_CREDIT_COOLDOWN_MS = 3_600_000;
-
-/**
- * What a failure is blamed on. `model` is the model for the billing account of the key, `account` all keys of that
- * account, `provider` the provider whichever key is used.
- */
-export type Blame = 'request' | 'model' | 'key' | 'account' | 'provider';
-
-/** Meaning of a failure. */
-export type FailureReason =
-  // Limits: what is blamed cools down.
-  | 'rate-limit'
-  | 'daily-limit'
-  | 'no-credit'
-  | 'busy-budget'
-  | 'no-access'
-  | 'account-blocked'
-  // The key is out until its file changes or a check passes.
-  | 'invalid-key'
-  | 'unsendable-key'
-  // The request is refused, and nobody else concerned.
-  | 'bad-request'
-  | 'unaffordable'
-  /** A refusal whose cause is unknown: the key is checked, and another key may be asked, but no third. */
-  | 'unexplained'
-  | 'misconfigured'
-  | 'cancelled'
-  // The provider failed, whichever key was used.
-  | 'server-error'
-  | 'timeout'
-  | 'network'
-  | 'unreachable'
-  | 'garbage'
-  | 'redirect'
-  | 'blocked-on-the-way';
 
 /**
  * What to try next: `stop` where nobody would do better, `another-key` (the same request with the next key), `again`
@@ -339,10 +307,7 @@ function headerOrBody(askedMs: number | undefined, { waitMs }: { readonly waitMs
   return waitMs === undefined ? null : { waitMs, source: 'body', daily: false };
 }
 
-function boundedWait(
-  wait: Wait | null,
-  boundMs: number,
-): Pick<FailureClass, 'cooldownMs' | 'boundMs' | 'source'> {
+function boundedWait(wait: Wait | null, boundMs: number): Pick<FailureClass, 'cooldownMs' | 'boundMs' | 'source'> {
   return {
     cooldownMs: wait === null ? null : Math.min(wait.waitMs, boundMs),
     boundMs,

@@ -64,7 +64,10 @@ function readCommon(error: Fields, message: string): RefusalFacts {
 
 /** Reads "try again in 20s", "in 1m30.5s" (OpenAI, Groq) and "in 12 seconds" (Azure, others). */
 function readWaitInWords(text: string): number | null {
-  const match = /\b(?:try again|retry(?: again)?|wait) (?:in|after|for) (\d{1,6} ?(?:seconds?|minutes?)|\d[\d.hms]{0,20})\b/i.exec(text);
+  const match =
+    /\b(?:try again|retry(?: again)?|wait) (?:in|after|for) (\d{1,6} ?(?:seconds?|minutes?)|\d[\d.hms]{0,20})\b/i.exec(
+      text,
+    );
   const said = match?.[1]?.toLowerCase();
   if (said === undefined) return null;
   const [amount = '', unit = ''] = said.split(/(?<=\d) ?(?=second|minute)/);
@@ -105,7 +108,9 @@ function readGoogle(error: Fields): Partial<RefusalFacts> {
   const delay = details.map((detail) => detail['retryDelay']).find((value) => typeof value === 'string');
   const waitMs = delay === undefined ? null : parseProtobufDuration(delay);
   const violations = details.flatMap((detail) => listOf(detail['violations']));
-  const isDaily = violations.some(({ quotaId }) => typeof quotaId === 'string' && /PerDay/.test(quotaId.slice(0, MAX_TEXT)));
+  const isDaily = violations.some(
+    ({ quotaId }) => typeof quotaId === 'string' && /PerDay/.test(quotaId.slice(0, MAX_TEXT)),
+  );
   const isPerModel = violations.some(
     (violation) =>
       toFields(violation['quotaDimensions'])['model'] !== undefined || typeof violation['model'] === 'string',

@@ -5,7 +5,39 @@
  * row names the statuses that it holds for. The first row that matches decides; without one the status does.
  */
 
-import type { Blame, FailureReason } from './classify-failure.ts';
+/**
+ * What a failure is blamed on. `model` is the model for the billing account of the key, `account` all keys of that
+ * account, `provider` the provider whichever key is used.
+ */
+export type Blame = 'request' | 'model' | 'key' | 'account' | 'provider';
+
+/** Meaning of a failure. */
+export type FailureReason =
+  // Limits: what is blamed cools down.
+  | 'rate-limit'
+  | 'daily-limit'
+  | 'no-credit'
+  | 'busy-budget'
+  | 'no-access'
+  | 'account-blocked'
+  // The key is out until its file changes or a check passes.
+  | 'invalid-key'
+  | 'unsendable-key'
+  // The request is refused, and nobody else concerned.
+  | 'bad-request'
+  | 'unaffordable'
+  /** A refusal whose cause is unknown: the key is checked, and another key may be asked, but no third. */
+  | 'unexplained'
+  | 'misconfigured'
+  | 'cancelled'
+  // The provider failed, whichever key was used.
+  | 'server-error'
+  | 'timeout'
+  | 'network'
+  | 'unreachable'
+  | 'garbage'
+  | 'redirect'
+  | 'blocked-on-the-way';
 
 /** One wording of a refusal and its meaning. */
 export interface RefusalRule {
@@ -66,7 +98,8 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
   {
     providers: ['openrouter'],
     statuses: [402],
-    message: /^(?:This request requires more credits|Prompt tokens limit exceeded)|^You requested up to .*can only afford/i,
+    message:
+      /^(?:This request requires more credits|Prompt tokens limit exceeded)|^You requested up to .*can only afford/i,
     reason: 'unaffordable',
     source: 'OpenRouter, as seen in answers of 2026',
   },

@@ -6,6 +6,8 @@
  * negative, past, in another format, or further away than any real window.
  */
 
+import { parseHttpDate, parseRetryAfter, parseRetryAfterMs } from '../base/retry-after.ts';
+
 /** Names a format: `any` is for providers of which nothing is known, `epoch-or-duration` for those that were seen with both. */
 export type ResetFormat =
   'go-duration' | 'seconds' | 'rfc3339' | 'epoch-seconds' | 'epoch-milliseconds' | 'epoch-or-duration' | 'any';
@@ -32,8 +34,6 @@ const DECIMAL = /^\d+(?:\.\d+)?$/;
 const INTEGER = /^\d+$/;
 const RFC3339 = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:[Zz]|[+-]\d{2}:\d{2})$/;
 const PROTOBUF_DURATION = /^\d+(?:\.\d{1,9})?s$/;
-const HTTP_DATE = /^[A-Za-z]{3,9}, \d{2}[ -][A-Za-z]{3}[ -]\d{2,4} \d{2}:\d{2}:\d{2} GMT$/;
-const ASCTIME_DATE = /^[A-Za-z]{3} [A-Za-z]{3} [ \d]\d \d{2}:\d{2}:\d{2} \d{4}$/;
 
 /** Reads a reset header's value; `now` is wall time in epoch milliseconds. */
 export function parseReset(text: string, format: ResetFormat, now: number): number | null {
@@ -82,13 +82,16 @@ const EPOCH_SECONDS = /^\d{10,11}$/;
  * `60s`.
  */
 export function readAskedWait(headers: Readonly<Record<string, string>>, now: number): number | undefined {
-  const precise = headers['retry-after-ms']?.trim() ?? '';
-  if (/^\d{1,12}(?:\.\d+)?$/.test(precise) && Number(precise) > 0) return Math.ceil(Number(precise));
   const text = (headers['retry-after'] ?? '').trim();
-  const wait = EPOCH_SECONDS.test(text)
-    ? PARSERS['epoch-seconds'](text, now)
-    : (parseRetryAfter(text, now, headers['date']) ?? parseGoDuration(text));
-  return wait ?? parseReset(headers['x-ratelimit-reset-after'] ?? '', 'seconds', now) ?? undefined;
+  // Measured against the answer's own clock, so that a wrong one on either side does not matter.
+  const sentAt = parseHttpDate(headers['date']?.trim() ?? '', now) ?? now;
+  const waits = [
+    parseRetryAfterMs(headers['retry-after-ms']),
+    EPOCH_SECONDS.test(text) ? PARSERS['epoch-seconds'](text, now) : parseRetryAfter(text, sentAt),
+    parseGoDuration(text),
+    parseReset(headers['x-ratelimit-reset-after'] ?? '', 'seconds', now),
+  ];
+  return waits.find((wait) => typeof wait === 'number' && wait > 0) ?? undefined;
 }
 
 /**
@@ -108,34 +111,6 @@ export function readIetfWait(headers: Readonly<Record<string, string>>): number 
   const left = (headers['ratelimit-remaining'] ?? '0').trim();
   if (waits.length === 0 && /^\d{1,10}$/.test(old) && Number(left) === 0) waits.push(Number(old));
   return waits.length === 0 ? undefined : (believable(Math.max(...waits) * 1000) ?? undefined);
-}
-
-/**
- * Reads a `Retry-After` of seconds or an HTTP date (RFC 9110 §10.2.3, §5.6.7); a date is measured against the answer's
- * own `Date` where it has one, so that a wrong clock on either side does not matter.
- */
-export function parseRetryAfter(text: string, now: number, dateHeader?: string): number | null {
-  const value = text.trim();
-  if (value === '' || value.length > MAX_TEXT) return null;
-  if (DECIMAL.test(value)) return positive(Number(value) * 1000);
-  const date = parseHttpDate(value);
-  if (date === null) return null;
-  return positive(date - (dateHeader === undefined ? now : (parseHttpDate(dateHeader.trim()) ?? now)));
-}
-
-function parseHttpDate(text: string): number | null {
-  if (text.length > MAX_TEXT) return null;
-  const date = HTTP_DATE.test(text)
-    ? Date.parse(text)
-    : ASCTIME_DATE.test(text)
-      ? Date.parse(`${text} GMT`)
-      : Number.NaN;
-  return Number.isNaN(date) ? null : date;
-}
-
-/** Passes any wait above zero: a `Retry-After` of 18 days is understood, and bounded by the rules of rests. */
-function positive(ms: number): number | null {
-  return ms > 0 && Number.isFinite(ms) ? Math.ceil(ms) : null;
 }
 
 function believable(ms: number): number | null {

@@ -127,7 +127,12 @@ describe('an account without money, or one that is blocked', () => {
     ['openai', 429, 'You exceeded your current quota', { code: 'insufficient_quota' }],
     ['openai', 401, 'Your account is not active', { code: 'billing_not_active' }],
     ['openai', 400, 'Billing hard limit has been reached', { code: 'billing_hard_limit_reached' }],
-    ['moonshot', 429, 'Your account is suspended due to insufficient balance', { type: 'exceeded_current_quota_error' }],
+    [
+      'moonshot',
+      429,
+      'Your account is suspended due to insufficient balance',
+      { type: 'exceeded_current_quota_error' },
+    ],
     ['zhipu', 429, 'Insufficient balance or no resource package. Please recharge.', { code: '1113' }],
     ['acme', 429, 'Insufficient balance or no resource package. Please recharge.', { code: '1113' }],
     ['deepseek', 402, 'Insufficient Balance', { code: 'invalid_request_error' }],
@@ -205,7 +210,11 @@ describe('a 429', () => {
     [{ message: 'x', resets_in_seconds: 972 }, 972_000],
     [{ message: 'x', retry_after: 12.3 }, 12_300],
   ])('reads the wait in the body %j', (error, cooldownMs) => {
-    expect(classify(429, {}, { error }, 'acme')).toMatchObject({ cooldownMs, source: 'body', retryAfterMs: cooldownMs });
+    expect(classify(429, {}, { error }, 'acme')).toMatchObject({
+      cooldownMs,
+      source: 'body',
+      retryAfterMs: cooldownMs,
+    });
   });
 
   test('cools down for retry-after-ms, which is more exact', () => {
@@ -275,9 +284,11 @@ describe('a 429', () => {
   test('of Gemini for a day cools down to midnight in California, whatever seconds stand beside it', () => {
     const violations = [{ quotaId: 'GenerateRequestsPerDayPerProject' }];
     const untilMidnight = Date.parse('2026-06-16T07:00:00Z') - NOW;
-    expect(
-      classify(429, {}, { error: { details: [{ violations }, { retryDelay: '3s' }] } }, 'google'),
-    ).toMatchObject({ cooldownMs: untilMidnight, reason: 'daily-limit', blame: 'account' });
+    expect(classify(429, {}, { error: { details: [{ violations }, { retryDelay: '3s' }] } }, 'google')).toMatchObject({
+      cooldownMs: untilMidnight,
+      reason: 'daily-limit',
+      blame: 'account',
+    });
     expect(
       classify(429, {}, { error: { details: [{ violations }, { retryDelay: '20000s' }] } }, 'google'),
     ).toMatchObject({ cooldownMs: 20_000_000, reason: 'daily-limit' });
