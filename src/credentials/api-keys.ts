@@ -1,49 +1,49 @@
 /**
- * Which variables of `.env` are API keys, of which provider, and in which order. Pure.
+ * Finds the API keys among the variables of `.env`: their providers and their order. Pure.
  *
- * `<PROVIDER>_API_KEY` is a key; `<PROVIDER>_API_KEY_2`, `_3`, … are further keys of the same pool. Any provider is
- * possible: a name nobody knows is a provider of its own. A problem names variables, never values.
+ * `<PROVIDER>_API_KEY` is a key; `<PROVIDER>_API_KEY_2`, `_3`, … are further keys of the same pool. An unknown
+ * name makes a provider of its own. A problem names variables, never values.
  */
 
 import { Secret } from '../base/secret.ts';
 import { isPlaceholder } from './placeholders.ts';
 
-/** Names a key: its provider and its variable in `.env`, which is no secret. */
+/** Name of a key: its provider and its variable in `.env`. Names are not secret. */
 export interface KeyName {
   readonly provider: string;
   readonly keyId: string;
 }
 
-/** Is one API key. */
+/** One API key. */
 export interface ApiKey extends KeyName {
   readonly value: Secret;
 }
 
-/** Is something wrong with the value of a variable. */
+/** A problem with the value of a variable. */
 interface KeyProblem {
   readonly keyId: string;
   readonly problem: string;
   readonly hint: string;
-  /** Tells that the variable gives no key. */
+  /** Whether the variable gives no key because of it. */
   readonly unusable: boolean;
 }
 
-/** Is what the variables say of keys: by provider, and within one provider in the order of their numbers. */
+/** The keys among the variables, sorted by provider and then by number. */
 export interface ApiKeys {
   readonly keys: readonly ApiKey[];
   readonly placeholders: readonly KeyName[];
   readonly problems: readonly KeyProblem[];
 }
 
-/** Maps prefixes that name a provider differently from us: Google's own documentation calls its variable `GEMINI_API_KEY`. */
+/** Prefixes that differ from our provider names: Google's documentation uses `GEMINI_API_KEY`. */
 const PROVIDER_ALIASES: ReadonlyMap<string, string> = new Map([['gemini', 'google']]);
 
 const VARIABLE = /^([A-Z0-9][A-Z0-9_]*?)_API_KEY(?:_(\d{1,9}))?$/i;
 
-/** Matches a value that an HTTP header carries as it is: visible ASCII (RFC 9110, section 5.5, without white space). */
+/** A value that an HTTP header carries unchanged: visible ASCII (RFC 9110, section 5.5, without white space). */
 const HEADER_VALUE = /^[\x21-\x7e]+$/;
 
-/** Finds the keys among variables. `knownProviders` are the names that prefixes are mapped onto. */
+/** Finds the keys among variables. Prefixes are mapped onto the names in `knownProviders`. */
 export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: readonly string[]): ApiKeys {
   const known = new Map(knownProviders.map((name) => [name.toLowerCase().replaceAll('-', '_'), name]));
   const found: (ApiKey & { readonly order: number; readonly aliased: boolean })[] = [];

@@ -1,16 +1,16 @@
 /**
- * Turns a burst of events into one call: after a quiet moment, and never later than a limit after the first of them.
+ * Debounces events: one call after a quiet moment, at the latest a fixed time after the first event.
  */
 
 import type { Clock } from '../base/clock.ts';
 
-/** Says how long to wait, in milliseconds. */
+/** Waiting times, in milliseconds. */
 export interface DebounceTimes {
   readonly quietMs: number;
   readonly limitMs: number;
 }
 
-/** Calls back once for each burst of pokes. */
+/** Debouncer with an upper limit. */
 export class Debouncer {
   readonly #clock: Clock;
   readonly #times: DebounceTimes;
@@ -24,7 +24,7 @@ export class Debouncer {
     this.#callback = callback;
   }
 
-  /** Notes an event. */
+  /** Reports an event. */
   trigger(): void {
     const now = this.#clock.monotonic();
     this.#firstAt ??= now;
@@ -36,7 +36,7 @@ export class Debouncer {
     });
   }
 
-  /** Forgets the events that were not called for yet. */
+  /** Drops pending events. */
   stop(): void {
     this.#cancel?.();
     this.#cancel = undefined;

@@ -7,25 +7,25 @@
 import { parse } from 'dotenv';
 import { scanEnv } from './env-scan.ts';
 
-/** Is one thing that is wrong in a `.env` text. */
+/** One problem in a `.env` text. */
 export interface EnvProblem {
-  /** Counts from 1. */
+  /** Line number, from 1. */
   readonly line: number;
-  /** Completes the sentence "line N …". */
+  /** Predicate of "line N …". */
   readonly problem: string;
-  /** Tells that the line could not be read, so that names may be missing which the writer meant to be there. */
+  /** Whether the line could not be read, so that names may be missing that the writer meant to set. */
   readonly malformed: boolean;
-  /** Is the name that the malformed line was to set, where that much is clear. */
+  /** Name that the malformed line was meant to set, where it can be read. */
   readonly name?: string;
 }
 
-/** Is what a `.env` text says. */
+/** Content of a `.env` text. */
 export interface EnvFile {
   readonly entries: ReadonlyMap<string, string>;
   readonly problems: readonly EnvProblem[];
 }
 
-/** Reads a `.env` text: quotes, `export` and comments as dotenv reads them; of a name that is set twice the last value counts. */
+/** Parses a `.env` text: quotes, `export` and comments as in dotenv. If a name is set twice, the last value counts. */
 export function parseEnvFile(text: string): EnvFile {
   const entries = new Map<string, string>();
   const problems: EnvProblem[] = [];
@@ -59,12 +59,12 @@ export function parseEnvFile(text: string): EnvFile {
   return { entries, problems };
 }
 
-/** Matches what people call a variable, and neither a key in base64 nor one in mixed case. */
+/** Usual names of variables; a key in base64 or in mixed case does not match. */
 const USUAL_NAME = /^[A-Z][A-Z0-9_]{0,63}$/;
 
-/** Returns the name of a variable for a log or a warning; an unusual one stays unsaid, for a key that ends in `=` looks like one. */
+/** Returns the name of a variable for a log or a warning; hides an unusual one, because a key that ends in `=` looks like a name. */
 export function printableName(name: string): string {
-  return USUAL_NAME.test(name) ? name : 'an oddly named variable';
+  return USUAL_NAME.test(name) ? name : 'a variable with an unusual name';
 }
 
 function withPlainLineEnds(text: string): string {

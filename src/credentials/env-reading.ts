@@ -1,5 +1,5 @@
 /**
- * What is held of `.env` after its text changed: its good lines, and the last good value of whatever its bad lines hide.
+ * Merges a changed `.env` with what was held: its good lines, and the last good values that its bad lines hide.
  */
 
 import { Secret } from '../base/secret.ts';
@@ -9,10 +9,10 @@ import { apiKeysOf } from './api-keys.ts';
 import type { EnvProblem } from './env-file.ts';
 import { parseEnvFile } from './env-file.ts';
 
-/** Maps the names of variables to their values. */
+/** Values of variables by name. */
 export type Variables = ReadonlyMap<string, Secret>;
 
-/** Bounds how many lines of one file are reported one by one. */
+/** Maximum number of lines of one file that are reported one by one. */
 const MAX_REPORTED_LINES = 10;
 
 /** Merges the text of `.env` with what was held of it before. */
@@ -28,7 +28,7 @@ export function mergeEnv(
   const malformed = problems.filter((problem) => problem.malformed);
   const hidden = new Set(malformed.map((problem) => problem.name));
   for (const [name, value] of before) {
-    // A line that cannot be read may have been meant for any name that is missing now.
+    // An unreadable line may have been meant to set any name that is missing now.
     if (hidden.has(name) || (malformed.length > 0 && !held.has(name))) held.set(name, value);
   }
 
@@ -50,10 +50,10 @@ function lineWarnings(path: string, problems: readonly EnvProblem[]): Warning[] 
   const warnings = problems.slice(0, MAX_REPORTED_LINES).map(({ line, problem }) => ({
     subject: path,
     problem: `line ${line} ${problem}`,
-    hint: `mend line ${line}`,
+    hint: `fix line ${line}`,
   }));
   const left = problems.length - warnings.length;
   if (left > 0)
-    warnings.push({ subject: path, problem: `${left} more lines are wrong`, hint: 'mend the lines above first' });
+    warnings.push({ subject: path, problem: `${left} more lines are wrong`, hint: 'fix the lines above first' });
   return warnings;
 }

@@ -1,31 +1,31 @@
 /**
- * Where each assignment of a `.env` text begins and ends, and which lines are none. Pure, and linear in the text.
+ * Splits a `.env` text into assignments and unreadable lines. Pure, and linear in the length of the text.
  *
  * The grammar is dotenv's own, applied to one assignment at a time: dotenv itself, given a whole file, is quadratic in
  * blank lines and silent about what it skips. A problem never quotes the text it is about.
  */
 
-/** Is one piece of a `.env` text: the text of an assignment, or what is wrong with it. Lines count from 1. */
+/** One piece of a `.env` text: an assignment or a problem. Lines count from 1. */
 export type EnvPiece =
   | { readonly kind: 'assignment'; readonly line: number; readonly name: string; readonly text: string }
   | { readonly kind: 'problem'; readonly line: number; readonly name?: string; readonly problem: string };
 
-/** Matches the start of an assignment: white space, an optional `export`, a name, and `=` or a colon with white space. */
+/** Start of an assignment: white space, an optional `export`, a name, and `=` or a colon with white space. */
 const HEAD = /^\s*(?:export\s+)?([\w.-]+)(?:\s*=|:\s)/;
 
-/** Matches a line that says nothing: white space, or a comment. */
+/** A blank line or a comment. */
 const SILENT = /^\s*(?:#|$)/;
 
-/** Matches what may follow a closing quote up to the end of its line. */
+/** Text that may follow a closing quote on its line. */
 const AFTER_QUOTE = /[^\S\n]*(?:#|\n|$)/y;
 
-/** Matches line ends that no editor shows, and at which dotenv starts a new assignment. */
+/** Line ends that no editor shows and at which dotenv starts a new assignment. */
 const HIDDEN_LINE_END = /[\u2028\u2029]/;
 
-/** Matches an assignment inside a quoted value: it was meant to be one of its own, and an unclosed quote swallowed it. */
+/** An assignment inside a quoted value, which an unclosed quote swallowed. */
 const SWALLOWED = /\n\s*(?:export\s+)?[A-Z][A-Z0-9_]*=/;
 
-/** Yields the assignments and the problems of a text whose line ends are `\n`, in order. Comments and blank lines yield nothing. */
+/** Yields the assignments and problems of a text with `\n` line ends, in order; skips comments and blank lines. */
 export function* scanEnv(text: string): Generator<EnvPiece> {
   let line = 1;
   for (let at = 0; at < text.length;) {
@@ -46,7 +46,7 @@ function readPiece(text: string, at: number, end: number, line: number): EnvPiec
   const head = HEAD.exec(first);
   const name = head?.[1];
   if (!head || name === undefined) {
-    return { kind: 'problem', line, problem: 'is no assignment, no comment and not blank' };
+    return { kind: 'problem', line, problem: 'is neither an assignment nor a comment' };
   }
   const valueAt = at + head[0].length + leadingSpace(first.slice(head[0].length));
   const quote = text[valueAt];
@@ -65,7 +65,7 @@ function readPiece(text: string, at: number, end: number, line: number): EnvPiec
   return { kind: 'assignment', line, name, text: whole };
 }
 
-/** Finds the quote that ends a value: the first that no backslash precedes or else the last that one does, with nothing but a comment after it. */
+/** Finds the closing quote: the first without a backslash before it, else the last with one, followed by nothing but a comment. */
 function closingQuote(text: string, opening: number, quote: string): number | undefined {
   let escaped: number | undefined;
   for (let at = text.indexOf(quote, opening + 1); at !== -1; at = text.indexOf(quote, at + 1)) {

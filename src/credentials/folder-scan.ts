@@ -1,37 +1,37 @@
 /**
- * One look at the secrets folder: what it found wrong, and what it does not believe yet.
+ * One scan of the secrets folder: its problems, and the removals that a second scan must confirm.
  *
- * A file that is suddenly gone or empty is often an editor at work (truncate and write, delete and create), so what was
- * held of it stays until a second look, 200 ms later, says the same. A file that is broken or refused never takes away
- * what was held.
+ * An editor that saves often truncates or deletes a file first. So a file that is suddenly gone or empty
+ * keeps its held content until a scan 200 ms later finds the same. A broken or refused file never removes
+ * what is held.
  */
 
 import type { Warning } from '../base/warning.ts';
 import { readSecretFile } from './secret-file.ts';
 
-/** Is how long a vanished or emptied file must stay so to be believed, in milliseconds: longer than an editor takes to save. */
+/** Time after which a removal or an empty file is accepted, in milliseconds: longer than an editor takes to save. */
 export const RECHECK_MS = 200;
 
-/** Maps the path of a file to the monotonic time at which it was first seen gone or empty. */
+/** Files that were found gone or empty: path → monotonic time of the first such scan. */
 export type PendingRemovals = ReadonlyMap<string, number>;
 
-/** Says what a look starts from. */
+/** What a scan starts from. */
 export interface ScanOptions {
   readonly monotonicMs: number;
   readonly pendingRemovals: PendingRemovals;
-  /** Tells to believe at once that a file is gone or empty. */
+  /** Accept at once that a file is gone or empty. */
   readonly trusting: boolean;
 }
 
-/** Says how to make something of a file's text. */
+/** How the text of a file becomes held content. */
 export interface Reading<Held> {
-  /** Makes the new content of a text; undefined means that the text is broken and `fault` says why. */
+  /** Parses a text; without `held` the text is broken and `faults` give the reasons. */
   readonly parse: (text: string) => { readonly held?: Held | undefined; readonly faults: readonly Warning[] };
-  /** Tells whether an empty text is worth a second look before it is believed. */
+  /** Whether an empty text must be confirmed by a second scan. */
   readonly recheckEmpty: boolean;
 }
 
-/** Collects what one look found. */
+/** Results of one scan. */
 export class FolderScan {
   readonly #start: ScanOptions;
   readonly #pendingRemovals = new Map<string, number>();
@@ -42,27 +42,27 @@ export class FolderScan {
     this.#start = start;
   }
 
-  /** Lists what was not believed. */
+  /** Removals that wait for confirmation. */
   get pendingRemovals(): PendingRemovals {
     return this.#pendingRemovals;
   }
 
-  /** Lists what is wrong: first what keeps content from being used, then what should be mended all the same. */
+  /** Problems: first those that keep content from being used, then the others. */
   get warnings(): readonly Warning[] {
     return [...this.#faults, ...this.#notes];
   }
 
-  /** Adds what keeps content from being used. */
+  /** Adds problems that keep content from being used. */
   addFaults(warnings: readonly Warning[]): void {
     this.#faults.push(...warnings);
   }
 
-  /** Adds what should be mended, though everything is used. */
+  /** Adds problems that do not keep content from being used. */
   addNotes(warnings: readonly Warning[]): void {
     this.#notes.push(...warnings);
   }
 
-  /** Reads a file and returns what is held of it from now on; undefined means nothing. */
+  /** Reads a file and returns what is held of it from now on, or undefined. */
   async read<Held>(path: string, held: Held | undefined, reading: Reading<Held>): Promise<Held | undefined> {
     const outcome = await readSecretFile(path);
     if (outcome.kind === 'missing') return held !== undefined && this.#isPending(path) ? held : undefined;

@@ -1,11 +1,11 @@
 /**
- * Which folders lie behind the paths of the secrets right now: a text that changes when one appears, goes or is replaced.
+ * Signature of the folders behind the secrets' paths: a text that changes when one appears, goes or is replaced.
  */
 
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Identifies `root`, `folder` and the folders in `folder`; symbolic links are followed. Files do not count. */
+/** Returns the signature of `root`, `folder` and the folders in `folder`; follows symbolic links, ignores files. */
 export async function readFolderSignature(root: string, folder: string): Promise<string> {
   const names = await readdir(folder, { withFileTypes: true }).catch(() => []);
   const inner = names

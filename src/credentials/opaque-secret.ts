@@ -1,17 +1,17 @@
 /**
- * What the content of an opaque secret means: as text, as a document, and which values in it are secret. Pure.
+ * Interprets the content of an opaque secret: its text, its document, and the secret values in it. Pure.
  *
- * The text of a JSON object is its token, as in AIPass: the first of a list of names that it has. Parse errors of JSON
- * quote the text, so none leaves this file.
+ * The text of a JSON object is its token, as in AIPass: the first field of a list that it has. JSON parse
+ * errors quote the text, so they never leave this file.
  */
 
-/** Is what a JSON text holds, or that it holds none. */
+/** A parsed JSON text, or the fact that it is broken. */
 export type JsonOutcome = { readonly kind: 'document'; readonly document: unknown } | { readonly kind: 'broken' };
 
-/** Lists the names under which a JSON object holds its one important value, first match first. */
+/** Fields that hold the one important value of a JSON object, in order of preference. */
 const TEXT_FIELDS = ['bot_token', 'api_key', 'token', 'secret', 'password', 'key'];
 
-/** Bounds the nesting of a document: none that a person wrote comes near, and printing one recurses. */
+/** Maximum nesting of a document: printing recurses, and no hand-written document comes near. */
 const MAX_DEPTH = 200;
 
 /** Parses a JSON text; one that is nested deeper than 200 levels counts as broken. */
@@ -33,7 +33,7 @@ export function textOf(document: unknown): string {
   return plainTextOf(document);
 }
 
-/** Returns every string in a JSON document, or undefined where it is nested too deeply. Names of fields are no secrets. */
+/** Returns every string in a JSON document, or undefined if it is nested too deeply. Field names are not secret. */
 export function leavesOf(document: unknown): readonly string[] | undefined {
   const leaves: string[] = [];
   const waiting: { readonly value: unknown; readonly depth: number }[] = [{ value: document, depth: 0 }];

@@ -1,8 +1,8 @@
 /**
- * The opaque secrets that are held: `<provider>/<slug>.json` or `<provider>/<slug>`, served as text or as a document.
+ * The held opaque secrets: `<provider>/<slug>.json` or `<provider>/<slug>`, served as text or as a document.
  *
- * Looks into memory only, so that no name can lead out of the store. Semantics are AIPass's: `.json` first, then the
- * raw file, trimmed. Reading the folders is store-folder.ts.
+ * Reads memory only, so that no name can lead out of the store. As in AIPass, `.json` comes first, then the
+ * raw file, trimmed. store-folder.ts reads the folders.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -11,7 +11,7 @@ import type { SecretInfo } from '../protocol/operations.ts';
 import { parseJson, textOf } from './opaque-secret.ts';
 import { parseSecretName } from './secret-name.ts';
 
-/** Maps `<provider>/<file name>` to the content of the file. What ends in `.json` is valid JSON. */
+/** Content by `<provider>/<file name>`. A file that ends in `.json` holds valid JSON. */
 export type StoredFiles = ReadonlyMap<string, Secret>;
 
 const JSON_SUFFIX = '.json';
@@ -32,7 +32,7 @@ export function listSecrets(files: StoredFiles, provider?: string): SecretInfo[]
 /**
  * Returns a secret as text or, with `json`, as a document of its own (a raw file gives its text).
  *
- * @throws AipassError BAD_REQUEST where the name is none, NOT_FOUND where nothing is held under it.
+ * @throws AipassError BAD_REQUEST for an invalid name, NOT_FOUND if nothing is held under it.
  */
 export function readStored(files: StoredFiles, name: string, json: boolean): unknown {
   const { provider, slug } = parseSecretName(name);
@@ -50,7 +50,7 @@ export function secretNameOf(file: string): string {
   return isJsonFile(file) ? file.slice(0, -JSON_SUFFIX.length) : file;
 }
 
-/** Tells whether a file is to hold JSON. */
+/** Returns whether a file should hold JSON. */
 export function isJsonFile(file: string): boolean {
   return file.endsWith(JSON_SUFFIX) && !file.endsWith(`/${JSON_SUFFIX}`);
 }
@@ -65,7 +65,7 @@ function asDocument(files: StoredFiles, name: string): unknown {
   return document ? document.value : files.get(name)?.reveal().trim();
 }
 
-/** Parses anew for each caller, who may change what it gets. */
+/** Parses anew for each caller, who may change the result. */
 function documentOf(files: StoredFiles, name: string): { readonly value: unknown } | undefined {
   const content = files.get(`${name}${JSON_SUFFIX}`);
   const parsed = content && parseJson(content.reveal());

@@ -1,5 +1,5 @@
 /**
- * Who else can get at a secrets file or folder, and the command that mends it. Pure: judges what `stat` said.
+ * Who else can get at a secrets file or folder, and the command that fixes it. Pure: classifies the result of `stat`.
  *
  * Readable by others is reported; writable by others, or owned by another user (who can write it), is reported and the
  * file is refused. Folders are only reported: what strangers put into one is refused as their file.
@@ -9,13 +9,13 @@ import { plainText } from '../base/plain-text.ts';
 import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
 
-/** Holds what `stat` says of access. */
+/** The fields of `stat` that decide access. */
 export interface AccessFacts {
   readonly mode: number;
   readonly uid: number;
 }
 
-/** Is the judgement: what to report, and whether the content may be used. */
+/** What to report, and whether the content must not be used. */
 export interface AccessOutcome {
   readonly warnings: readonly Warning[];
   readonly refused: boolean;
@@ -25,7 +25,7 @@ const OTHERS_READ = 0o044;
 const OTHERS_WRITE = 0o022;
 const ROOT = 0;
 
-/** Is the longest path that Linux takes. */
+/** Maximum length of a path on Linux. */
 const MAX_PATH_LENGTH = 4096;
 
 /** Returns the user as whom this process opens files, or undefined on a system without users. */
@@ -33,7 +33,7 @@ export function currentUser(): number | undefined {
   return process.geteuid?.();
 }
 
-/** Judges the mode and the owner of a file or folder for a user; without a user the owner is not judged. */
+/** Checks the mode and the owner of a file or folder for a user; without a user only the mode. */
 export function classifyAccess(
   path: string,
   kind: 'file' | 'folder',

@@ -1,9 +1,9 @@
 /**
- * Which values stand for "put your key here" and so count as not set: those of our template, of AIPass's templates
+ * Values that stand for "put your key here" and count as not set: those of our template, of AIPass's templates
  * (`sk-or-v1-your-key-here`, `sk-your-openai-key-here`, `your-key-here`), and what people usually write.
  */
 
-/** Is longer than any placeholder; a longer value is not compared. */
+/** Maximum length of a placeholder; a longer value is not compared. */
 const MAX_PLACEHOLDER_LENGTH = 100;
 
 const PLACEHOLDERS: readonly RegExp[] = [
@@ -16,7 +16,7 @@ const PLACEHOLDERS: readonly RegExp[] = [
   /^(?:todo|none|null|placeholder)$/i,
 ];
 
-/** Tells whether a value is a placeholder for a key. */
+/** Returns whether a value is a placeholder for a key. */
 export function isPlaceholder(value: string): boolean {
   const text = value.trim();
   return text.length <= MAX_PLACEHOLDER_LENGTH && PLACEHOLDERS.some((placeholder) => placeholder.test(text));

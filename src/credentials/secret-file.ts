@@ -1,7 +1,7 @@
 /**
  * Reads one secrets file safely: a regular file of bounded size that others cannot change, as stable UTF-8 text.
  *
- * Never waits on a FIFO or a device, and judges the target of a symbolic link. A problem never quotes the content.
+ * Never waits on a FIFO or a device. A problem never quotes the content.
  */
 
 import type { BigIntStats } from 'node:fs';
@@ -12,24 +12,24 @@ import { systemErrorCode } from '../base/errors.ts';
 import type { Warning } from '../base/warning.ts';
 import { accessHint, currentUser, classifyAccess } from './permissions.ts';
 
-/** Is what came of reading a secrets file. */
+/** Result of reading a secrets file. */
 export type SecretFileOutcome =
-  /** The text is whole; the warnings are of what should be mended all the same. */
+  /** The text is whole; the warnings are problems that do not keep it from being used. */
   | { readonly kind: 'read'; readonly text: string; readonly warnings: readonly Warning[] }
   /** There is no such file. */
   | { readonly kind: 'missing' }
   /** Others may have changed it. */
   | { readonly kind: 'refused'; readonly warnings: readonly Warning[] }
-  /** It cannot be read, or is no text. */
+  /** It cannot be read, or is not text. */
   | { readonly kind: 'broken'; readonly warnings: readonly Warning[] };
 
-/** Is the largest secrets file: a hundred times the largest service-account key, and small enough to read at once. */
+/** Maximum size of a secrets file: a hundred times a service-account key, and small enough to read at once. */
 export const MAX_SECRET_BYTES = 1024 * 1024;
 
-/** Bounds how often a file is read again that changes while it is read. */
+/** Maximum number of attempts to read a file that keeps changing. */
 const MAX_ATTEMPTS = 5;
 
-/** Reads a secrets file for a user; everything that can go wrong is an outcome. */
+/** Reads a secrets file for a user; every failure is an outcome. */
 export async function readSecretFile(path: string, user = currentUser()): Promise<SecretFileOutcome> {
   const broken = (problem: string, hint: string): SecretFileOutcome => ({
     kind: 'broken',
@@ -37,19 +37,19 @@ export async function readSecretFile(path: string, user = currentUser()): Promis
   });
   let facts: BigIntStats | undefined;
   try {
-    // Looked at before it is opened, because opening a device can have effects.
+    // Checked before it is opened, because opening a device can have effects.
     facts = await stat(path, { bigint: true });
-    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-      if (!facts.isFile()) return broken('is no regular file', 'put a plain text file in its place');
-      const look = await readOnce(path);
-      facts = look.before;
+    for (let tries = 0; tries < MAX_ATTEMPTS; tries++) {
+      if (!facts.isFile()) return broken('is not a regular file', 'put a plain text file in its place');
+      const attempt = await readOnce(path);
+      facts = attempt.before;
       const access = classifyAccess(path, 'file', { mode: Number(facts.mode), uid: Number(facts.uid) }, user);
       if (access.refused) return { kind: 'refused', warnings: access.warnings };
       if (facts.size > MAX_SECRET_BYTES) {
         return broken(`is larger than ${MAX_SECRET_BYTES} bytes`, 'move it out of the secrets folder');
       }
-      if (!look.bytes) continue;
-      const text = decode(look.bytes);
+      if (!attempt.bytes) continue;
+      const text = decode(attempt.bytes);
       if (text === undefined) return broken('is not UTF-8 text', 'save it as UTF-8 text');
       return { kind: 'read', text, warnings: access.warnings };
     }
@@ -61,12 +61,12 @@ export async function readSecretFile(path: string, user = currentUser()): Promis
     const hint =
       facts && code === 'EACCES'
         ? accessHint(path, 'file', { mode: Number(facts.mode), uid: Number(facts.uid) }, user)
-        : 'see that the daemon can read it';
+        : 'make it readable for the daemon';
     return broken(`cannot be read (${code})`, hint);
   }
 }
 
-/** Opens and reads the file once; there are no bytes where it is nothing to read or changed meanwhile. */
+/** Opens and reads the file once; without bytes if it can't be read or changed meanwhile. */
 async function readOnce(path: string): Promise<{ readonly before: BigIntStats; readonly bytes?: Buffer }> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   try {
@@ -97,7 +97,7 @@ function isSame(a: BigIntStats, b: BigIntStats): boolean {
   );
 }
 
-/** Returns the text without its byte order mark, or undefined where the bytes are not UTF-8 or hold a NUL. */
+/** Returns the text without its byte order mark, or undefined if the bytes are not UTF-8 or hold a NUL. */
 function decode(bytes: Buffer): string | undefined {
   if (bytes.includes(0)) return undefined;
   try {

@@ -1,5 +1,5 @@
 /**
- * Everything the vault holds at one moment, and how one look at the disk makes the next of it.
+ * Everything that the vault holds at one moment, and the scan of the disk that makes the next snapshot.
  */
 
 import type { Paths } from '../base/paths.ts';
@@ -15,7 +15,7 @@ import type { StoredFiles } from './opaque-store.ts';
 import { isJsonFile, secretNameOf } from './opaque-store.ts';
 import { checkFolder, readStore } from './store-folder.ts';
 
-/** Is what the vault holds. Never changes; the next look makes another. */
+/** Content of the vault. Immutable; the next scan makes another. */
 export interface Snapshot {
   readonly variables: Variables;
   readonly keys: ReadonlyMap<string, readonly ApiKey[]>;
@@ -25,14 +25,14 @@ export interface Snapshot {
   readonly pendingRemovals: PendingRemovals;
 }
 
-/** Names what differs between two snapshots: variables, and secrets as `<provider>/<slug>`. */
+/** Names that differ between two snapshots: variables, and secrets as `<provider>/<slug>`. */
 export interface Difference {
   readonly added: readonly string[];
   readonly changed: readonly string[];
   readonly removed: readonly string[];
 }
 
-/** Holds nothing. */
+/** The empty snapshot. */
 export const EMPTY_SNAPSHOT: Snapshot = {
   variables: new Map(),
   keys: new Map(),
@@ -42,7 +42,7 @@ export const EMPTY_SNAPSHOT: Snapshot = {
   pendingRemovals: new Map(),
 };
 
-/** Says where and when to look; `trusting` believes at once that a file is gone or empty. */
+/** Where and when to scan; `trusting` accepts at once that a file is gone or empty. */
 export interface SnapshotRequest {
   readonly paths: Pick<Paths, 'secretsRoot' | 'secrets' | 'envFile'>;
   readonly knownProviders: readonly string[];
@@ -50,7 +50,7 @@ export interface SnapshotRequest {
   readonly trusting: boolean;
 }
 
-/** Looks at the disk and returns what is held from now on, given what was held before. */
+/** Scans the disk and returns what is held from now on, given what was held before. */
 export async function takeSnapshot(request: SnapshotRequest, before: Snapshot): Promise<Snapshot> {
   const { paths, knownProviders, monotonicMs, trusting } = request;
   const scan = new FolderScan({ monotonicMs, pendingRemovals: before.pendingRemovals, trusting });
@@ -81,7 +81,7 @@ export function regroup(snapshot: Snapshot, knownProviders: readonly string[]): 
   return { ...snapshot, keys: Map.groupBy(keys, (key) => key.provider), placeholders };
 }
 
-/** Compares two snapshots and names what differs, never a value. */
+/** Compares two snapshots; returns names, never values. */
 export function differenceOf(before: Snapshot, after: Snapshot): Difference {
   const variables = compareHeld(before.variables, after.variables, printableName);
   const files = compareHeld(before.files, after.files, secretNameOf);
@@ -92,7 +92,7 @@ export function differenceOf(before: Snapshot, after: Snapshot): Difference {
   };
 }
 
-/** Lists every value in a snapshot that must not show up in a text. The names of providers occur as values, and are none. */
+/** Returns every value that must not appear in a text. Names of providers occur as values and are not secret. */
 export function valuesOf(snapshot: Snapshot, knownProviders: readonly string[]): string[] {
   const values = new Set<string>();
   const add = (text: string): void => {

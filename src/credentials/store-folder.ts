@@ -1,8 +1,8 @@
 /**
- * Reads the secrets folder: which files are opaque secrets, what is held of them now, and what others could get at.
+ * Reads the secrets folder: the opaque secrets, and the files and folders that others can reach.
  *
- * Opaque secrets lie in the folders of providers, one level deep. Files beside `.env` (Google's, and whatever else people
- * keep there) are not served, but their modes are judged all the same, and so are those of the reserved folder.
+ * Opaque secrets lie in the folders of providers, one level deep. Files beside `.env` (Google's and others)
+ * and those of the reserved folder are not served, but their modes are checked.
  */
 
 import type { Dirent } from 'node:fs';
@@ -18,19 +18,19 @@ import { isJsonFile } from './opaque-store.ts';
 import { currentUser, classifyAccess } from './permissions.ts';
 import { isSegment, OAUTH_FOLDER } from './secret-name.ts';
 
-/** Bounds how many opaque secrets are read: more are not secrets, but something that was put there by mistake. */
+/** Maximum number of opaque secrets: more were put there by mistake. */
 const MAX_FILES = 4096;
 
-/** Bounds how many files are open at once. */
+/** Number of files that are open at once. */
 const FILES_AT_ONCE = 16;
 
-/** Is what a folder holds; `unreadable` says nothing of its content. */
+/** Content of a folder; `unreadable` means that it is unknown. */
 type FolderOutcome =
   | { readonly kind: 'listed'; readonly files: readonly string[]; readonly folders: readonly string[] }
   | { readonly kind: 'missing' }
   | { readonly kind: 'unreadable' };
 
-/** Reads every opaque secret and returns what is held from now on. Adds to the look what is wrong with any file or folder. */
+/** Reads every opaque secret and returns what is held from now on. Adds problems to the scan. */
 export async function readStore(
   folder: string,
   envFile: string,
@@ -61,12 +61,12 @@ export async function readStore(
   }
   if (wanted.size > MAX_FILES) {
     const problem = `holds ${wanted.size} files, of which ${MAX_FILES} are read`;
-    scan.addFaults([{ subject: folder, problem, hint: 'move what is no secret out of it' }]);
+    scan.addFaults([{ subject: folder, problem, hint: 'move other files out of it' }]);
   }
   return readFiles(folder, [...wanted].slice(0, MAX_FILES), held, unreadable, scan);
 }
 
-/** Judges the mode and owner of a folder that is not read itself; a missing one is no fault. */
+/** Checks the mode and owner of a folder that is not read itself; a missing one is fine. */
 export async function checkFolder(path: string, scan: FolderScan): Promise<void> {
   await checkPath(path, 'folder', scan);
 }
@@ -103,10 +103,10 @@ function readFile(path: string, before: Secret | undefined, scan: FolderScan): P
     parse: (text) => {
       if (json && parseJson(text).kind === 'broken') {
         return {
-          faults: [{ subject: path, problem: 'is not valid JSON', hint: 'mend it, or drop .json from its name' }],
+          faults: [{ subject: path, problem: 'is not valid JSON', hint: 'fix it, or drop .json from its name' }],
         };
       }
-      // An unchanged content stays the same object, so that comparing two looks is cheap.
+      // An unchanged content stays the same object, so that comparing two scans is cheap.
       return { held: before?.reveal() === text ? before : new Secret(text), faults: [] };
     },
   });
@@ -120,7 +120,7 @@ async function listFolder(path: string, scan: FolderScan): Promise<FolderOutcome
     const code = systemErrorCode(error);
     if (code === 'ENOENT') return { kind: 'missing' };
     if (code === 'ENOTDIR') {
-      scan.addFaults([{ subject: path, problem: 'is no folder', hint: 'put a folder in its place' }]);
+      scan.addFaults([{ subject: path, problem: 'is not a folder', hint: 'put a folder in its place' }]);
       return { kind: 'missing' };
     }
     const problem = `this folder cannot be read (${code ?? 'unknown error'})`;
@@ -142,7 +142,7 @@ async function kindOfTarget(path: string): Promise<'file' | 'folder' | undefined
   try {
     return kindOf(await stat(path));
   } catch {
-    // A dangling link is no file.
+    // A dangling link is not a file.
     return undefined;
   }
 }
@@ -160,6 +160,6 @@ async function checkPath(path: string, kind: 'file' | 'folder', scan: FolderScan
   try {
     scan.addNotes(classifyAccess(path, kind, await stat(path), currentUser()).warnings);
   } catch {
-    // Gone since it was listed, or out of reach: then nothing of it is used either.
+    // Gone since it was listed, or unreachable: then it is not used either.
   }
 }

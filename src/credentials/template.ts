@@ -1,6 +1,6 @@
 /**
- * The `.env` that a new user starts with. Its active lines are AIPass's own placeholders, so that both programs read it
- * as "not set yet".
+ * The `.env` that a new user starts with. Its active lines are AIPass's placeholders, so that both programs
+ * read them as "not set yet".
  */
 
 import { existsSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { describeFailure } from '../base/system-failure.ts';
 import type { Warning } from '../base/warning.ts';
 import { createFileAtomic } from '../base/atomic-write.ts';
 
-/** Is the text of a new `.env`. */
+/** Text of a new `.env`. */
 export const ENV_TEMPLATE = `# API keys for aipassd. Only you may read this file (mode 0600).
 #
 # One line for one key: <PROVIDER>_API_KEY=value. A saved change is in use at once; nothing needs a restart.
@@ -38,7 +38,7 @@ OPENAI_API_KEY=sk-your-openai-key-here
 # MOONSHOT_API_KEY=<your key>
 `;
 
-/** Makes a `.env` from the template; one that is there already, even a dangling link, is left alone. */
+/** Makes a `.env` from the template; leaves an existing one alone, even a dangling link. */
 export async function initEnvFile(path: string): Promise<'created' | 'exists'> {
   try {
     await createFileAtomic(path, ENV_TEMPLATE);
@@ -50,9 +50,9 @@ export async function initEnvFile(path: string): Promise<'created' | 'exists'> {
 }
 
 /**
- * Makes a `.env` from the template where there is none; that it cannot be made is no reason not to start.
+ * Makes a `.env` from the template if there is none; a failure does not keep the daemon from starting.
  *
- * @returns what to warn of as long as there is none.
+ * @returns the warnings as long as the file is missing.
  */
 export async function offerEnvFile(path: string, logger: Pick<Logger, 'info' | 'warn'>): Promise<() => Warning[]> {
   try {
@@ -65,7 +65,7 @@ export async function offerEnvFile(path: string, logger: Pick<Logger, 'info' | '
   }
 }
 
-/** Tells a taken name from a file that stands where the folder should be: both fail with EEXIST. */
+/** Distinguishes a taken name from a file in place of the folder: both fail with EEXIST. */
 async function isThere(path: string): Promise<boolean> {
   try {
     await lstat(path);

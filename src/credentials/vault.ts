@@ -1,8 +1,9 @@
 /**
- * Holds the user's API keys and opaque secrets, and keeps them as the disk has them.
+ * Holds the user's API keys and opaque secrets, and keeps them in step with the disk.
  *
- * One read at a time, its result swapped in at once; a change during a read causes another. Whatever a read finds wrong is
- * a warning, and what was held of that file stays in use. Values leave as `Secret` or through readSecret(); the log gets names.
+ * One read runs at a time and its result is swapped in at once; a change during a read causes another. A
+ * problem becomes a warning, and the last good content of that file stays in use. Values leave as `Secret`
+ * or through readSecret(); the log gets names.
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -22,23 +23,23 @@ import type { Snapshot } from './snapshot.ts';
 import type { SecretsWatch } from './watcher.ts';
 import { watchSecrets } from './watcher.ts';
 
-/** Is what the vault works with. */
+/** What the vault needs. */
 export interface VaultDeps {
   readonly paths: Paths;
-  /** Lists the names that the prefixes of variables are mapped onto; may change, see `providersChanged`. */
+  /** Names that the prefixes of variables are mapped onto; may change, see `providersChanged`. */
   readonly knownProviders: () => readonly string[];
   readonly redactor: Redactor;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
 }
 
-/** Waits for an editor to finish, and for no more than a third of the 500 ms in which a change must be served. */
+/** Waiting times for an editor to finish; the limit is a third of the 500 ms in which a change must be served. */
 const CHANGE_TIMES = { quietMs: 40, limitMs: 150 };
 
-/** Bounds how long a change stays unseen that no watcher told of (a network file system, a lost event), in milliseconds. */
+/** Time between two reads without an event, in milliseconds: a network file system may send none. */
 const SAFETY_READ_MS = 30_000;
 
-/** Holds keys and secrets. */
+/** Keys and secrets in memory. */
 export class Vault {
   readonly #deps: VaultDeps;
   readonly #listeners = new Set<(names: readonly string[]) => void>();
@@ -56,7 +57,7 @@ export class Vault {
     this.#deps = deps;
   }
 
-  /** Reads everything, and believes what it sees. */
+  /** Reads everything and accepts removals at once. */
   load(): Promise<void> {
     return this.#read(true);
   }
@@ -86,7 +87,7 @@ export class Vault {
       this.#cancelRecheck = undefined;
     });
 
-    // Nobody waits for the watcher: what changes before it is ready is seen by the read that follows it.
+    // Not awaited: a change before the watcher is ready is found by the read that follows.
     const watching = watchSecrets({
       root: paths.secretsRoot,
       folder: paths.secrets,
@@ -107,12 +108,12 @@ export class Vault {
     return () => releasers.release();
   }
 
-  /** Notes that something may have changed; everything is read again after a quiet moment. Does nothing unless started. */
+  /** Reports a possible change: everything is read again after a quiet moment. Does nothing unless started. */
   changed(): void {
     this.#changes?.trigger();
   }
 
-  /** Maps the keys that are held onto the providers that are known now; tells no listener, because no value changed. */
+  /** Maps the held keys onto the providers that are known now. Listeners are not called: no value changed. */
   providersChanged(): void {
     this.#snapshot = regroup(this.#snapshot, this.#deps.knownProviders());
   }
@@ -123,7 +124,7 @@ export class Vault {
     return this.#snapshot.keys.get(provider) ?? [];
   }
 
-  /** Returns the names of keys whose value only stands for one. */
+  /** Returns the names of keys whose value is a placeholder. */
   placeholders(): readonly KeyName[] {
     return this.#snapshot.placeholders;
   }
@@ -136,38 +137,38 @@ export class Vault {
   /**
    * Returns an opaque secret as text or, with `json`, as a document that the caller may change.
    *
-   * @throws AipassError BAD_REQUEST where the name is none, NOT_FOUND where nothing is held under it.
+   * @throws AipassError BAD_REQUEST for an invalid name, NOT_FOUND if nothing is held under it.
    */
   readSecret(name: string, json: boolean): unknown {
     return readStored(this.#snapshot.files, name, json);
   }
 
-  /** Lists what is wrong: what keeps content from being used first. */
+  /** Returns the problems, those that keep content from being used first. */
   warnings(): readonly Warning[] {
     const { warnings } = this.#snapshot;
     return this.#watchProblem ? [...warnings, this.#watchProblem] : warnings;
   }
 
-  /** Calls back after each read that changed something, with the names of what changed; the returned function takes that back. */
+  /** Calls back after each read that changed something, with the changed names; returns the unsubscribe function. */
   onChange(listener: (names: readonly string[]) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Calls back whenever the folder may have changed, also in files that the vault does not hold; the returned function takes that back. */
+  /** Calls back after each rescan, also for files that the vault does not hold; returns the unsubscribe function. */
   onRescan(listener: () => void): () => void {
     this.#rescanListeners.add(listener);
     return () => this.#rescanListeners.delete(listener);
   }
 
-  /** Reads again, unless a read that has not begun yet will see the same. */
+  /** Reads again, unless a read is waiting to begin. */
   #readSoon(): void {
     if (this.#readWaits) return;
     this.#readWaits = true;
     this.#read(false).catch(() => {});
   }
 
-  /** Reads after every read that was asked for before. */
+  /** Reads after all earlier reads. */
   #read(trusting: boolean): Promise<void> {
     const read = this.#lastRead.then(() => {
       if (!trusting) this.#readWaits = false;
@@ -187,7 +188,7 @@ export class Vault {
 
     const difference = differenceOf(before, after);
     const names = Object.values(difference).flat();
-    // A value that was just replaced is still on its way through running requests.
+    // Running requests may still use a value that was just replaced.
     if (names.length > 0) redactor.learn([...valuesOf(after, knownProviders), ...valuesOf(before, knownProviders)]);
     this.#snapshot = after;
     this.#scheduleRecheck(after);
@@ -199,7 +200,7 @@ export class Vault {
       logger.warn(`${warning.subject}: ${warning.problem}`, { hint: warning.hint });
     }
     if (names.length > 0) this.#notify(names);
-    for (const look of this.#rescanListeners) look();
+    for (const listener of this.#rescanListeners) listener();
   }
 
   #scheduleRecheck(snapshot: Snapshot): void {

@@ -1,11 +1,11 @@
 /**
- * Tells when something in the secrets folder may have changed. Owns the chokidar package.
+ * Watches the secrets folder for changes. Owns the chokidar package.
  *
- * Watches `~/.secrets` itself, of everything in it only `aipass`, and that two levels deep; also before either exists, and
- * after either was replaced. Says that something happened, never what: the vault looks for itself.
+ * Watches `~/.secrets` and in it only `aipass`, two levels deep, also before either exists and after either
+ * was replaced. Reports that something happened, not what: the vault reads everything again.
  *
- * chokidar 6 can lose a folder that is deleted or replaced while it scans, and for good. So the folders are compared with those
- * that were there when the watcher was opened, and where they differ another is opened.
+ * chokidar 6 can lose a folder for good that is deleted or replaced while it scans. So the folders are
+ * compared with those at the time when the watcher was opened; if they differ, another watcher is opened.
  */
 
 import type { FSWatcher, watch } from 'chokidar';
@@ -14,34 +14,34 @@ import { systemErrorCode } from '../base/errors.ts';
 import type { Warning } from '../base/warning.ts';
 import { readFolderSignature } from './folder-signature.ts';
 
-/** Says what to watch and whom to tell. */
+/** What to watch, and whom to notify. */
 export interface WatchOptions {
-  /** Is `~/.secrets`. */
+  /** `~/.secrets`. */
   readonly root: string;
-  /** Is `~/.secrets/aipass`, a folder in `root`. */
+  /** `~/.secrets/aipass`, a folder in `root`. */
   readonly folder: string;
   readonly onChange: () => void;
-  /** Is told once, when changes are found late because the system's notifications fail. */
+  /** Called once, if the system's notifications fail and changes are found late. */
   readonly onProblem: (problem: Warning) => void;
-  /** Opens the watcher; tests hand in one that fails. */
+  /** Opens the watcher; tests pass one that fails. */
   readonly open?: typeof watch;
 }
 
-/** Is a watch that has begun. */
+/** A started watch. */
 export interface SecretsWatch {
-  /** Watches anew if a folder is not the one any more that is watched; resolves when that is settled, and never rejects. */
+  /** Opens another watcher if a watched folder was replaced; resolves when that is done, never rejects. */
   verify(): Promise<void>;
-  /** Ends the watch. */
+  /** Stops the watch. */
   stop(): Promise<void>;
 }
 
-/** Is how often files are looked at when the system cannot notify, in milliseconds: a change must be served within 500 ms. */
+/** Polling interval if the system cannot notify, in milliseconds: a change must be served within 500 ms. */
 const POLLING_INTERVAL_MS = 200;
 
-/** Reaches from `~/.secrets` over `aipass` to the files in its folders. */
+/** Depth of the watch: from `~/.secrets` over `aipass` to the files in its folders. */
 const DEPTH = 2;
 
-/** Starts to watch; resolves when every later change will be told. */
+/** Starts to watch; resolves when every later change will be reported. */
 export async function watchSecrets(options: WatchOptions): Promise<SecretsWatch> {
   const watcher = new SecretsWatcher(options);
   await watcher.verify();
@@ -52,7 +52,7 @@ class SecretsWatcher implements SecretsWatch {
   readonly #options: WatchOptions;
   #backend: 'auto' | 'polling' = 'auto';
   #current: FSWatcher | undefined;
-  /** Identifies the folders as they were when the current watcher was opened. */
+  /** Signature of the folders when the current watcher was opened. */
   #signature: string | undefined;
   #verifying: Promise<void> | undefined;
   #stopped = false;
@@ -87,11 +87,11 @@ class SecretsWatcher implements SecretsWatch {
       const failure = await this.#open();
       if (failure !== undefined) {
         await this.#close();
-        // Polling has no further fallback; the vault reads everything now and then in any case.
+        // Polling has no further fallback; the vault reads everything every 30 s in any case.
         if (this.#backend === 'polling') return;
         this.#fallBack(failure);
       }
-      // Nobody told of what happened between the two.
+      // Changes between the two watchers were not reported.
       if (!first) onChange();
     }
   }
@@ -134,7 +134,7 @@ class SecretsWatcher implements SecretsWatch {
         resolve(undefined);
       });
       watcher.on('error', (error) => {
-        // What polling cannot reach, the vault names itself.
+        // The vault reports what polling cannot reach.
         if (backend === 'polling' || this.#current !== watcher) return;
         if (ready) void this.#replace(error);
         else resolve(error);
@@ -155,23 +155,23 @@ class SecretsWatcher implements SecretsWatch {
     const code = systemErrorCode(failure);
     this.#options.onProblem({
       subject: this.#options.folder,
-      problem: `the system does not tell of changes (${code ?? 'unknown error'}), so files are looked at again and again`,
+      problem: `the system does not report changes (${code ?? 'unknown error'}), so the files are polled`,
       hint:
         code === 'ENOSPC' || code === 'EMFILE'
           ? 'raise fs.inotify.max_user_watches and fs.inotify.max_user_instances, then restart aipassd'
-          : 'see that the folder can be read, then restart aipassd',
+          : 'make the folder readable, then restart aipassd',
     });
   }
 
   async #close(): Promise<void> {
     const watcher = this.#current;
     this.#current = undefined;
-    // A handle that cannot be closed is no reason not to go on.
+    // A handle that cannot be closed must not stop the watch.
     await watcher?.close().catch(() => {});
   }
 }
 
-/** Tells whether a raw event is about the secrets: while a folder is missing, chokidar watches the one above it too. */
+/** Returns whether a raw event is about the secrets: chokidar also watches the parent of a missing folder. */
 function isAbout(root: string, folder: string, details: unknown, name: string | null): boolean {
   if (typeof details !== 'object' || details === null || !('watchedPath' in details)) return true;
   if (typeof details.watchedPath !== 'string') return true;

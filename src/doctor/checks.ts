@@ -1,5 +1,5 @@
 /**
- * All checks, in the order in which `aipassd doctor` shows them: from what everything stands on to what stands on it.
+ * All checks of `aipassd doctor`, in order: foundations first.
  */
 
 import { join } from 'node:path';
@@ -12,39 +12,38 @@ import { judgeNative, judgeNode } from './machine-checks.ts';
 import { checkProviders } from './network-checks.ts';
 import { checkAudit, checkConfig, checkDatabase } from './store-checks.ts';
 
-/** Is what the checks look at. */
-export interface DoctorFacts {
+/** What the checks need. */
+export interface DoctorDeps {
   readonly paths: Paths;
-  /** Is the user whose daemon and files are looked at. */
+  /** User whose daemon and files are checked. */
   readonly uid: number;
   readonly nodeVersion: string;
   readonly nativeWorks: boolean;
-  /** Is where the service's unit or plist belongs and what stands in it, null where only its being there can be judged. */
+  /** Path and expected text of the service's unit or plist; without a text only its presence is checked. */
   readonly unit: { readonly path: string; readonly text: string | null };
-  /** Installs the service. */
+  /** Command that installs the service. */
   readonly installCommand: string;
   readonly lastRun: string | null;
   readonly askStatus: () => Promise<Status>;
-  /** Tells whether providers may be asked for anything. */
+  /** Whether the checks may contact providers. */
   readonly online: boolean;
 }
 
-/** Runs every check, and yields what each finds as soon as it is known. */
-export async function* runChecks(facts: DoctorFacts): AsyncGenerator<Finding> {
-  const { paths } = facts;
-  yield judgeNode(facts.nodeVersion);
-  yield judgeNative(facts.nativeWorks);
+/** Runs every check and yields its findings. */
+export async function* runChecks(deps: DoctorDeps): AsyncGenerator<Finding> {
+  const { paths } = deps;
+  yield judgeNode(deps.nodeVersion);
+  yield judgeNative(deps.nativeWorks);
   const owner = await ownerOf(paths.socket);
-  if (owner === null || owner === facts.uid) yield* checkOwn(facts);
+  if (owner === null || owner === deps.uid) yield* checkOwn(deps);
   else yield foreignFiles(paths.socket, owner);
-  const { status, findings } = await checkDaemon(facts.askStatus, facts.lastRun);
+  const { status, findings } = await checkDaemon(deps.askStatus, deps.lastRun);
   yield* findings;
-  if (facts.online && status !== null)
-    yield* await checkProviders(status.providers.filter((one) => one.baseUrl !== ''));
+  if (deps.online && status !== null) yield* await checkProviders(status.providers.filter((one) => one.baseUrl !== ''));
 }
 
-/** Looks at what belongs to the daemon's own user. */
-async function* checkOwn({ paths, uid, unit, installCommand }: DoctorFacts): AsyncGenerator<Finding> {
+/** Checks the files of the daemon's own user. */
+async function* checkOwn({ paths, uid, unit, installCommand }: DoctorDeps): AsyncGenerator<Finding> {
   const config = checkConfig(paths.config);
   for (const rule of pathRules(paths, config.servesOthers)) yield await checkPath(rule, uid);
   yield await checkFreeSpace(paths.state);
@@ -55,7 +54,7 @@ async function* checkOwn({ paths, uid, unit, installCommand }: DoctorFacts): Asy
 }
 
 function foreignFiles(socket: string, owner: number): Finding {
-  const text = `the daemon behind ${socket} is that of uid ${owner}, who checks its files with a doctor of its own`;
+  const text = `the daemon behind ${socket} is that of uid ${owner}, who can check its files with: aipassd doctor`;
   return findingsOf('files').ok(`${text}; for the daemon of a whole machine: sudo aipassd doctor --system`);
 }
 
@@ -73,12 +72,12 @@ function pathRules(paths: Paths, servesOthers: boolean): PathRule[] {
     { path: paths.config, kind: 'file', forbidden: OTHERS_WRITE, rootMayOwn: true },
     { path: paths.state, kind: 'folder', forbidden: OTHERS, whenMissing: 'start the daemon once: aipassd run' },
     { path: paths.audit, kind: 'file', forbidden: OTHERS },
-    // As the daemon judges it: to pass through it harms nobody.
+    // The daemon's rule: passing through is harmless.
     { path: paths.runtime, kind: 'folder', forbidden: servesOthers ? OTHERS_WRITE : OTHERS_READ | OTHERS_WRITE },
     {
       path: paths.socket,
       kind: 'socket',
-      // Who may ask is then judged by what the kernel says of each peer.
+      // The kernel then identifies each peer.
       forbidden: servesOthers ? 0 : OTHERS,
       whenMissing: 'start the daemon: aipassd install, or aipassd run',
     },

@@ -1,5 +1,5 @@
 /**
- * Checks the daemon itself: whether it answers, whether it is of this version, and what it warns of.
+ * Checks the daemon: that it answers, its version, and its warnings.
  */
 
 import { readFile } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { readVersion } from '../base/version.ts';
 import type { Status } from '../protocol/status.ts';
 import { findingsOf, type Finding } from './finding.ts';
 
-/** Asks the daemon how it is; `lastRun` says how the last one ended, for one that does not run. */
+/** Asks the daemon for its status; `lastRun` explains why it does not run. */
 export async function checkDaemon(
   ask: () => Promise<Status>,
   lastRun: string | null,
@@ -41,7 +41,7 @@ export async function checkDaemon(
   return { status, findings };
 }
 
-/** Checks that the service's unit or plist is what this version writes; null expects no more than that it is there. */
+/** Checks that the service's unit or plist is what this version writes; with null, that it exists. */
 export async function checkUnit(path: string, expected: string | null, install: string): Promise<Finding> {
   const { ok, warning } = findingsOf('unit');
   const text = await readFile(path, 'utf8').catch(() => null);

@@ -1,5 +1,5 @@
 /**
- * Checks paths on disk: that they exist, whose they are, and whom they let in.
+ * Checks paths on disk: existence, owner and mode.
  */
 
 import { lstat, stat, statfs } from 'node:fs/promises';
@@ -7,19 +7,19 @@ import { systemErrorCode } from '../base/errors.ts';
 import { shellQuote } from '../base/shell-quote.ts';
 import { findingsOf, type Finding } from './finding.ts';
 
-/** Is a path to look at. */
+/** A path to check. */
 export interface PathRule {
   readonly path: string;
   readonly kind: 'folder' | 'file' | 'socket';
-  /** Holds the mode bits that must not be set. */
+  /** Mode bits that must not be set. */
   readonly forbidden: number;
-  /** Is what to do where it is missing; without one a missing path is as it should be. */
+  /** Action for a missing path; without one the path may be missing. */
   readonly whenMissing?: string;
-  /** Tells that root may own it as well, who may write everything anyway. */
+  /** Whether root may own it as well. */
   readonly rootMayOwn?: true;
 }
 
-/** Checks that a path is what it should be, belongs to the user, and lets nobody else in. */
+/** Checks the kind, owner and mode of a path. */
 export async function checkPath(rule: PathRule, uid: number): Promise<Finding> {
   const { ok, warning, problem } = findingsOf('files');
   const word = shellQuote(rule.path);
@@ -29,14 +29,14 @@ export async function checkPath(rule: PathRule, uid: number): Promise<Finding> {
   } catch (error) {
     const code = systemErrorCode(error);
     if (code !== 'ENOENT')
-      return problem(`${rule.path} cannot be looked at: ${code ?? 'unknown reason'}`, `ls -ld ${word}`);
+      return problem(`${rule.path} cannot be checked: ${code ?? 'unknown reason'}`, `ls -ld ${word}`);
     if (await isDanglingLink(rule.path)) return problem(`${rule.path} is a link to nothing`, `rm ${word}`);
     return rule.whenMissing === undefined
       ? ok(`${rule.path} is not there, which is fine`)
       : warning(`${rule.path} is not there`, rule.whenMissing);
   }
   const is = found.isDirectory() ? 'folder' : found.isFile() ? 'file' : found.isSocket() ? 'socket' : 'other';
-  if (is !== rule.kind) return problem(`${rule.path} is no ${rule.kind}`, `look at it: ls -ld ${word}`);
+  if (is !== rule.kind) return problem(`${rule.path} is not a ${rule.kind}`, `check it: ls -ld ${word}`);
   if (found.uid !== uid && !(rule.rootMayOwn && found.uid === 0))
     return problem(`${rule.path} belongs to uid ${found.uid}, not ${uid}`, `sudo chown ${uid} ${word}`);
   if ((found.mode & rule.forbidden) !== 0) {
@@ -50,7 +50,7 @@ function printMode(mode: number): string {
   return (mode & 0o777).toString(8).padStart(4, '0');
 }
 
-/** Returns whose a path is, or null where there is none to be seen. */
+/** Returns the owner of a path, or null if it can't be read. */
 export async function ownerOf(path: string): Promise<number | null> {
   const found = await stat(path).catch(() => null);
   return found?.uid ?? null;
@@ -64,11 +64,11 @@ async function isDanglingLink(path: string): Promise<boolean> {
   }
 }
 
-/** Is where a full disk is near: below it the log, the audit and the usage of a busy day may not fit. */
+/** Free space below which the log, the audit and the usage of a busy day may not fit. */
 const WARN_FREE_BYTES = 1024 ** 3;
 const LEAST_FREE_BYTES = 100 * 1024 ** 2;
 
-/** Judges the room on a disk. */
+/** Classifies the free space of a disk. */
 export function judgeFreeSpace(path: string, freeBytes: number): Finding {
   const { ok, warning, problem } = findingsOf('disk');
   const text = `${Math.floor(freeBytes / 1024 ** 2)} MB free for ${path}`;
@@ -77,14 +77,14 @@ export function judgeFreeSpace(path: string, freeBytes: number): Finding {
   return freeBytes < WARN_FREE_BYTES ? warning(text, hint) : ok(text);
 }
 
-/** Checks the room on the disk that holds a folder. */
+/** Checks the free space of the disk that holds a folder. */
 export async function checkFreeSpace(path: string): Promise<Finding> {
   try {
     const disk = await statfs(path);
     return judgeFreeSpace(path, disk.bavail * disk.bsize);
   } catch (error) {
     return findingsOf('disk').warning(
-      `cannot tell the room on the disk of ${path}: ${systemErrorCode(error) ?? 'unknown reason'}`,
+      `cannot read the free space of the disk of ${path}: ${systemErrorCode(error) ?? 'unknown reason'}`,
       'start the daemon once: it makes the folder',
     );
   }

@@ -1,26 +1,25 @@
 /**
- * What a check of this machine finds, and how to mend it. `aipassd doctor` runs the checks of checks.ts in order.
- *
- * A check looks and judges; it changes nothing, throws nothing, and no finding holds a secret.
+ * Findings of the checks that `aipassd doctor` runs (checks.ts). A check changes nothing and throws nothing,
+ * and no finding holds a secret.
  */
 
-/** Is one result of a check: as it should be, worth knowing, or to be mended. */
+/** One result of a check. */
 export interface Finding {
   readonly check: string;
   readonly verdict: 'ok' | 'warning' | 'problem';
   readonly text: string;
-  /** Is an action, usually a command to run; there is one for all but `ok`. */
+  /** Action, usually a command; present unless the verdict is `ok`. */
   readonly hint?: string;
 }
 
-/** Makes the findings of one check, whose name they all carry. */
+/** Factory of the findings of one check. */
 export interface Findings {
   readonly ok: (text: string) => Finding;
   readonly warning: (text: string, hint: string) => Finding;
   readonly problem: (text: string, hint: string) => Finding;
 }
 
-/** Returns a maker of findings for a check. */
+/** Returns the factory for a check. */
 export function findingsOf(check: string): Findings {
   return {
     ok: (text) => ({ check, verdict: 'ok', text }),

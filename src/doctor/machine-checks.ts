@@ -1,11 +1,11 @@
 /**
- * Checks what aipassd stands on: Node, the native calls, and the clock.
+ * Checks Node, the native calls, and the clock.
  */
 
 import { isNodeAtLeast, OLDEST_NODE } from '../base/node-version.ts';
 import { findingsOf, type Finding } from './finding.ts';
 
-/** Judges a Node version such as `24.21.0`. */
+/** Checks a Node version such as `24.21.0`. */
 export function judgeNode(version: string): Finding {
   const { ok, problem } = findingsOf('node');
   return isNodeAtLeast(version, OLDEST_NODE)
@@ -16,26 +16,26 @@ export function judgeNode(version: string): Finding {
       );
 }
 
-/** Judges whether the native calls work: without them no peer can be told apart, and others than the own user are refused. */
+/** Checks the native calls: without them peers cannot be identified, and other users are rejected. */
 export function judgeNative(works: boolean): Finding {
   const { ok, warning } = findingsOf('native');
   return works
-    ? ok('the kernel tells who asks')
+    ? ok('the kernel identifies callers')
     : warning(
-        'koffi does not load, so that the kernel cannot be asked who asks',
+        'koffi does not load, so the kernel cannot identify callers',
         'npm ls koffi, then install the package again',
       );
 }
 
-/** Is how far a clock may be off: Google refuses assertions that are more than some minutes off, and tokens live for an hour. */
+/** Allowed clock skew: Google refuses assertions that are some minutes off, and tokens live for an hour. */
 const WARN_SKEW_MS = 30_000;
 const MAX_SKEW_MS = 300_000;
 
-/** Judges the clock against the `Date` that a server sent, which tells whole seconds; `tripMs` is how long the answer took. */
+/** Compares the clock with the `Date` of a server, which has whole seconds; `tripMs` is the duration of the request. */
 export function judgeClock(ownMs: number, serverDate: string, tripMs: number): Finding {
   const { ok, warning, problem } = findingsOf('clock');
   const serverMs = Date.parse(serverDate);
-  if (Number.isNaN(serverMs)) return ok('no server told the time');
+  if (Number.isNaN(serverMs)) return ok('no server sent its time');
   const offMs = Math.max(0, Math.abs(ownMs - serverMs) - tripMs - 1000);
   const text = `the clock is ${Math.round(offMs / 1000)} s off a server's`;
   const hint = 'set the clock: timedatectl set-ntp true (Linux), System Settings > Date & Time (macOS)';

@@ -1,21 +1,21 @@
 /**
- * Checks that providers can be reached: any answer of HTTP counts, because the check sends no key.
+ * Checks that providers can be reached: any HTTP answer counts, because the check sends no key.
  */
 
 import { systemErrorCode } from '../base/errors.ts';
 import { findingsOf, type Finding } from './finding.ts';
 import { judgeClock } from './machine-checks.ts';
 
-/** Is how long a provider may take to answer. */
+/** Time limit of one request, in milliseconds. */
 const REACH_LIMIT_MS = 5000;
 
-/** Names a provider and where it is. */
+/** A provider and its address. */
 export interface ReachTarget {
   readonly name: string;
   readonly baseUrl: string;
 }
 
-/** Asks each provider for anything at all, and compares the clock with the first time that one tells. */
+/** Sends a request to each provider, and compares the clock with the first date in an answer. */
 export async function checkProviders(targets: readonly ReachTarget[], send: typeof fetch = fetch): Promise<Finding[]> {
   const results = await Promise.all(targets.map((target) => reach(target, send)));
   const clock = results.find((result) => result.clock !== undefined)?.clock;
@@ -43,7 +43,7 @@ async function reach(target: ReachTarget, send: typeof fetch): Promise<{ finding
   }
 }
 
-/** Names why a fetch failed without its message, which could quote what was sent. */
+/** Returns why a fetch failed, without its message, which could quote the request. */
 function reason(error: unknown): string {
   if (error instanceof Error && error.name === 'TimeoutError') return `no answer within ${REACH_LIMIT_MS / 1000} s`;
   const cause = error instanceof Error ? error.cause : undefined;

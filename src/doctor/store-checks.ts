@@ -1,5 +1,5 @@
 /**
- * Checks what the daemon keeps: the configuration, the usage database and the audit.
+ * Checks the configuration, the usage database and the audit.
  */
 
 import { open } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { verifyAudit } from '../audit/verify.ts';
 import { readUsableConfig } from '../providers/usable-config.ts';
 import { findingsOf, type Finding } from './finding.ts';
 
-/** Checks that the configuration can be used, and tells what it says of the rest: whether other users may ask, and which database is used. */
+/** Checks the configuration; returns whether other users may ask, and the database, which other checks need. */
 export function checkConfig(path: string): {
   readonly finding: Finding;
   readonly servesOthers: boolean;
@@ -28,17 +28,17 @@ export function checkConfig(path: string): {
   } catch (error) {
     const hint = error instanceof AipassError ? error.hint : undefined;
     const message = error instanceof Error ? error.message : String(error);
-    return { finding: problem(message, hint ?? `look at ${path}`), servesOthers: false, database: undefined };
+    return { finding: problem(message, hint ?? `edit ${path}`), servesOthers: false, database: undefined };
   }
 }
 
-/** Begins every SQLite database (https://sqlite.org/fileformat2.html, section 1.3). */
+/** First bytes of a SQLite database (https://sqlite.org/fileformat2.html, section 1.3). */
 const SQLITE_MAGIC = 'SQLite format 3\0';
 
-/** Checks that the usage database, where there is one, is a database; `setting` is what the configuration says of it. */
+/** Checks the format of the usage database, if there is one; `setting` comes from the configuration. */
 export async function checkDatabase(stateFolder: string, setting = 'usage.db'): Promise<Finding> {
   const { ok, problem } = findingsOf('database');
-  if (/^postgres(?:ql)?:\/\//i.test(setting)) return ok('usage is kept in PostgreSQL: the daemon tells how that is');
+  if (/^postgres(?:ql)?:\/\//i.test(setting)) return ok("usage is kept in PostgreSQL: see the daemon's status");
   const path = resolve(stateFolder, setting);
   try {
     const file = await open(path, 'r');
@@ -47,7 +47,7 @@ export async function checkDatabase(stateFolder: string, setting = 'usage.db'): 
       // A new database has no bytes until its first table.
       if (bytesRead === 0 || buffer.toString('latin1') === SQLITE_MAGIC) return ok(`${path} is a database`);
       return problem(
-        `${path} is no SQLite database`,
+        `${path} is not a SQLite database`,
         `move it away and start the daemon again: mv ${path} ${path}.broken`,
       );
     } finally {
@@ -71,7 +71,7 @@ export async function checkAudit(path: string): Promise<Finding> {
         )
       : problem(
           `line ${outcome.line} of ${path} ${outcome.problem}`,
-          `somebody changed the audit: look at it, then move it away`,
+          `the audit was changed: examine it, then move it away`,
         );
   } catch (error) {
     return problem(`${path} cannot be read: ${systemErrorCode(error) ?? 'unknown reason'}`, `chmod 600 ${path}`);

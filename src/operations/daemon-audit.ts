@@ -1,5 +1,5 @@
 /**
- * Puts what happens to the daemon without a request into the audit: strangers turned away, reloads, a socket that was lost.
+ * Audits events that no request causes: rejected peers, reloads, a lost socket.
  */
 
 import type { AuditJournal } from '../audit/journal.ts';
@@ -7,7 +7,7 @@ import type { AuditEntry } from '../audit/record.ts';
 import type { Logger } from '../base/logger.ts';
 import { describeProcess } from '../callers/identity.ts';
 
-/** Returns what to do about those who were turned away. */
+/** Returns the recorder of rejected peers. */
 export function recordRejection(
   journal: AuditJournal,
   logger: Logger,
@@ -15,16 +15,16 @@ export function recordRejection(
   return (uid: number, pid: number | null, more: number): void => {
     const caller = { uid, pid, ...describeProcess(pid), name: null };
     const detail = more === 0 ? 'FORBIDDEN' : `FORBIDDEN, and ${more} times before`;
-    logger.warn('turned a stranger away', { uid, pid, more });
+    logger.warn('rejected a connection from an unauthorized user', { uid, pid, more });
     note(journal, logger, { caller, operation: 'connect', credential: null, outcome: 'refused', detail });
   };
 }
 
-/** Is how a reload of the configuration ended: what of it was applied, or that the old one was kept. */
+/** Outcome of a reload: the applied settings, or the fact that the old configuration was kept. */
 type Reload =
   { readonly kind: 'reloaded'; readonly applied: readonly string[] } | { readonly kind: 'kept' | 'unchanged' };
 
-/** Returns what to do when the configuration was read anew. */
+/** Returns the recorder of reloads. */
 export function recordReload(journal: AuditJournal, logger: Logger): (outcome: Reload) => void {
   return (outcome) => {
     const detail = outcome.kind === 'reloaded' ? `applied ${outcome.applied.join(', ')}` : outcome.kind;
@@ -33,17 +33,17 @@ export function recordReload(journal: AuditJournal, logger: Logger): (outcome: R
   };
 }
 
-/** Returns what to do when the socket's path no longer led to us. */
+/** Returns the recorder of lost sockets. */
 export function recordLostSocket(journal: AuditJournal, logger: Logger): (detail: string) => void {
   return (detail) =>
     note(journal, logger, { caller: null, operation: 'socket.restart', credential: null, outcome: 'changed', detail });
 }
 
-/** Records what happened already: where the audit takes no more lines, the log has it, and the daemon goes on. */
+/** Records an event that happened already: if the audit can't be written, it goes into the log. */
 function note(journal: AuditJournal, logger: Logger, entry: AuditEntry): void {
   try {
     journal.record(entry);
   } catch (error) {
-    logger.error('this is missing in the audit', { ...entry, error });
+    logger.error('an event is missing in the audit', { ...entry, error });
   }
 }

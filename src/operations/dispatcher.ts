@@ -1,7 +1,7 @@
 /**
- * The way of every request through the table: name → right → schema → handler → outcome. Both doors use it.
+ * Dispatches every request: name → right → schema → handler → outcome.
  *
- * No request can end the daemon: whatever a handler throws becomes an outcome here.
+ * No request can end the daemon: an exception of a handler becomes an outcome here.
  */
 
 import type { z } from 'zod';
@@ -12,11 +12,11 @@ import { plainText } from '../base/plain-text.ts';
 import type { Redactor } from '../base/redactor.ts';
 import type { AnyOperation, OperationContext } from './operation.ts';
 
-/** Is how a request ended. */
+/** Outcome of a request. */
 export type DispatchOutcome =
   { readonly kind: 'done'; readonly result: unknown } | { readonly kind: 'failed'; readonly error: AipassError };
 
-/** Runs one request; answers without a promise where the handler did. Never throws or rejects. */
+/** Runs one request; returns no promise if the handler returned none. Never throws or rejects. */
 export type Dispatch = (
   op: string,
   params: unknown,
@@ -24,9 +24,9 @@ export type Dispatch = (
 ) => DispatchOutcome | Promise<DispatchOutcome>;
 
 /**
- * Records how a request ended; `params` is undefined where they were not understood.
+ * Records the outcome of a request; `params` is undefined if they are invalid.
  *
- * @throws AipassError INTERNAL where the audit takes no more lines.
+ * @throws AipassError INTERNAL if the audit cannot be written.
  */
 export type RecordRequest = (
   operation: AnyOperation,
@@ -35,27 +35,27 @@ export type RecordRequest = (
   outcome: DispatchOutcome,
 ) => void;
 
-/** Is what a dispatcher needs besides the table. */
-export interface DispatcherParts {
+/** What a dispatcher needs besides the operations. */
+export interface DispatcherDeps {
   readonly logger: Logger;
   /** Has the last word on every error that leaves: a caller may have put a key where a name belongs. */
   readonly redactor: Redactor;
   readonly audit: RecordRequest;
 }
 
-/** Is the most elements that a list or an object among the parameters may have. */
+/** Maximum number of elements of a list or an object among the parameters. */
 const MAX_ELEMENTS = 20_000;
 
-/** Is the most problems of one request's parameters that are named. */
+/** Maximum number of problems that one error lists. */
 const MAX_ISSUES = 5;
 
 /**
- * Makes the dispatcher of a table.
+ * Makes the dispatcher of a list of operations.
  *
  * @throws Error when two operations have the same name.
  */
-export function createDispatcher(operations: readonly AnyOperation[], parts: DispatcherParts): Dispatch {
-  const { logger, redactor, audit } = parts;
+export function createDispatcher(operations: readonly AnyOperation[], deps: DispatcherDeps): Dispatch {
+  const { logger, redactor, audit } = deps;
   const table = new Map<string, AnyOperation>();
   for (const operation of operations) {
     if (table.has(operation.name)) throw new Error(`two operations are called ${operation.name}`);
@@ -63,17 +63,17 @@ export function createDispatcher(operations: readonly AnyOperation[], parts: Dis
   }
 
   const fail = (op: string, error: unknown, context: OperationContext): DispatchOutcome => {
-    // Whatever an aborted handler throws, the reason of the abort is the answer.
+    // The answer to an aborted request is the reason of the abort.
     const reason: unknown = context.signal.aborted ? context.signal.reason : error;
     if (reason instanceof AipassError) return { kind: 'failed', error: redactError(reason, redactor) };
     logger.error(`the operation ${op} failed`, { error: reason });
     return {
       kind: 'failed',
-      error: new AipassError('INTERNAL', `the operation ${op} failed`, { hint: 'the log of the daemon has more' }),
+      error: new AipassError('INTERNAL', `the operation ${op} failed`, { hint: 'see the log of the daemon' }),
     };
   };
 
-  /** Puts the end of a request into the audit; what cannot be put there did not happen, as far as its caller can tell. */
+  /** Audits an outcome. If that fails, the request fails: nothing leaves unaudited. */
   const audited = (
     operation: AnyOperation,
     params: unknown,
@@ -98,7 +98,7 @@ export function createDispatcher(operations: readonly AnyOperation[], parts: Dis
           hint: 'ask the owner of this daemon for it',
         });
       }
-      assertModest(op, params);
+      assertBounded(op, params);
       const parsed = operation.schema.safeParse(params ?? {});
       if (!parsed.success) throw badParameters(op, parsed.error);
       known = parsed.data;
@@ -128,8 +128,8 @@ function unknownOperation(op: string, known: Iterable<string>): AipassError {
   });
 }
 
-/** Refuses what no request needs: a schema names every element that is wrong, and millions of them would hold up everybody. */
-function assertModest(op: string, params: unknown): void {
+/** Rejects huge parameters: a schema lists every wrong element, and millions of them would block the event loop. */
+function assertBounded(op: string, params: unknown): void {
   const fields: readonly unknown[] = typeof params === 'object' && params !== null ? Object.values(params) : [];
   for (const field of [params, ...fields.slice(0, MAX_ELEMENTS)]) {
     if (typeof field !== 'object' || field === null) continue;

@@ -9,7 +9,7 @@ import { judgeKeyShape } from '../providers/key-shape.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { KeyInfo, ProviderInfo } from '../protocol/provider.ts';
 
-/** Describes a key for display: masked, and judged by its shape. */
+/** Describes a key for display: masked, with a check of its shape. */
 export function describeKey(key: ApiKey, providers: Providers): KeyInfo {
   const base = { provider: key.provider, keyId: key.keyId, masked: maskKey(key.value) };
   const provider = providers.find(key.provider);
@@ -17,7 +17,7 @@ export function describeKey(key: ApiKey, providers: Providers): KeyInfo {
   return shape.kind === 'valid' ? { ...base, state: 'ready' } : { ...base, state: 'suspect', reason: shape.reason };
 }
 
-/** Describes every provider that is known, or has a key all the same. */
+/** Describes every provider that is registered or has a key. */
 export function describeProviders(vault: Vault, providers: Providers): ProviderInfo[] {
   const known = providers.list().map((provider): ProviderInfo => ({
     name: provider.name,
@@ -26,9 +26,9 @@ export function describeProviders(vault: Vault, providers: Providers): ProviderI
     needsKey: provider.needsKey,
     keys: vault.keys(provider.name).map((key) => describeKey(key, providers)),
   }));
-  const strangers = new Set(vault.keys().map((key) => key.provider));
-  for (const provider of known) strangers.delete(provider.name);
-  const unknown = [...strangers].toSorted().map((name): ProviderInfo => ({
+  const unregistered = new Set(vault.keys().map((key) => key.provider));
+  for (const provider of known) unregistered.delete(provider.name);
+  const unknown = [...unregistered].toSorted().map((name): ProviderInfo => ({
     name,
     baseUrl: '',
     source: 'unknown',

@@ -1,5 +1,5 @@
 /**
- * From the name of a provider to its keys, and to the reason why there is none.
+ * Finds keys by the name of their provider, and explains why there is none.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -10,7 +10,7 @@ import type { Vault } from '../credentials/vault.ts';
 import type { Providers } from '../providers/registry.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
 
-/** Is what the look-up needs. */
+/** What the lookup needs. */
 export interface KeyLookupOptions {
   readonly vault: Vault;
   readonly providers: Providers;
@@ -23,7 +23,7 @@ export function variableOf(provider: string): string {
   return `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
 }
 
-/** Matches a name that a variable of `.env` can give a key to. */
+/** A name that a variable of `.env` can give a key to. */
 const KEYED_NAME = /^[a-z0-9][a-z0-9_-]*$/;
 
 /** Finds keys by provider. */
@@ -35,21 +35,21 @@ export class KeyLookup {
   }
 
   /**
-   * Returns the name of the provider that is meant: the default one where none is named.
+   * Returns the name of the requested provider, or of the default one.
    *
-   * @throws AipassError NOT_FOUND for a name that neither the registry nor the vault knows.
+   * @throws AipassError NOT_FOUND for a name that is in neither the registry nor the vault.
    */
   resolve(provider: string | undefined): string {
     const { providers, vault, defaultProvider } = this.#options;
     const name = provider ?? defaultProvider;
     if (this.isKnown(name)) return name;
-    // The vault takes keys of any name, so one that is no slip of the finger only lacks its key.
-    const give = KEYED_NAME.test(name) ? this.#giveKey(name) : undefined;
+    // The vault takes keys of any name: an unknown name may only lack its key.
+    const addHint = KEYED_NAME.test(name) ? this.#addKeyHint(name) : undefined;
     const known = [...providers.names(), ...vault.keys().map((key) => key.provider)];
-    throw unknownProvider(name, known, defaultProvider, give);
+    throw unknownProvider(name, known, defaultProvider, addHint);
   }
 
-  /** Tells whether the registry or the vault knows a provider of that name. */
+  /** Returns whether the registry or the vault knows a provider of that name. */
   isKnown(name: string): boolean {
     const { providers, vault } = this.#options;
     return (
@@ -75,7 +75,7 @@ export class KeyLookup {
     });
   }
 
-  /** Returns the error that says why a provider has no key, and how to give it one. */
+  /** Returns the error that explains why a provider has no key, and how to add one. */
   whyNone(provider: string): AipassError {
     const { vault, providers, paths } = this.#options;
     const placeholder = vault.placeholders().find((one) => one.provider === provider);
@@ -86,15 +86,15 @@ export class KeyLookup {
     }
     if (providers.find(provider)?.needsKey === false) {
       return new AipassError('NOT_FOUND', `${provider} has no key, and needs none`, {
-        hint: `to give it one, ${this.#giveKey(provider)}`,
+        hint: `to use one anyway, ${this.#addKeyHint(provider)}`,
       });
     }
     return new AipassError('NOT_FOUND', `no API key for ${provider}`, {
-      hint: `${this.#giveKey(provider)} (aipassd init makes the file)`,
+      hint: `${this.#addKeyHint(provider)} (aipassd init makes the file)`,
     });
   }
 
-  #giveKey(provider: string): string {
+  #addKeyHint(provider: string): string {
     return `add ${variableOf(provider)}=… to ${this.#options.paths.envFile}`;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * `key.*` and `provider.*`: what keys there are, what they are worth, and their values.
+ * `key.*` and `provider.*`: lists, checks and releases keys.
  */
 
 import { z } from 'zod';
@@ -19,7 +19,7 @@ import { recordRelease, type RecordEvent } from './record-release.ts';
 const providerName = z.string().min(1).max(64).optional();
 const keyId = z.string().min(1).max(128).optional();
 
-/** Is what these operations need. */
+/** What these operations need. */
 export interface KeyOperationsOptions {
   readonly vault: Vault;
   readonly providers: Providers;
@@ -34,7 +34,7 @@ export interface KeyOperationsOptions {
 export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
   const { vault, providers, lookup, pools, checks } = options;
 
-  /** Returns the first key that neither rests nor is quarantined. */
+  /** Returns the first key that is neither cooling down nor quarantined. */
   const usableKey = (name: string | undefined): ApiKey => {
     const first = lookup.key(name);
     const usable = new Set(pools.usable(first.provider));
@@ -68,7 +68,7 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
           options.record,
           { ...eventCaller(caller), operation: 'key.get', ...asked },
           () => {
-            // A key that is named is meant, whatever state it is in.
+            // A named key is released in any state.
             const found =
               params.keyId === undefined ? usableKey(params.provider) : lookup.key(params.provider, params.keyId);
             return { provider: found.provider, keyId: found.keyId, key: found.value.reveal() };

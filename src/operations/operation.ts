@@ -1,5 +1,5 @@
 /**
- * What an operation is: a name, a schema, a right and a handler. The table of them all is table.ts.
+ * Definition of an operation: a name, a schema, a right and a handler. table.ts lists them all.
  */
 
 import type { z } from 'zod';
@@ -7,34 +7,34 @@ import type { Caller } from '../callers/caller.ts';
 import type { Right } from '../callers/rights.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 
-/** Is what a handler knows of the request besides its parameters. */
+/** What a handler gets besides the parameters. */
 export interface OperationContext {
   readonly caller: Caller;
-  /** Aborts when the caller cancels, goes away, or the daemon stops; its reason is an AipassError. */
+  /** Aborts when the caller cancels, disconnects or loses the right, or the daemon stops; the reason is an AipassError. */
   readonly signal: AbortSignal;
-  /** Aborts when the caller's connection closes: what was lent to it ends then, also after the reply. */
+  /** Aborts when the caller's connection closes, also after the reply: leases end then. */
   readonly closed: AbortSignal;
-  /** Sends one chunk; the promise, where there is one, resolves when the caller has room for the next. */
+  /** Sends one chunk; a returned promise resolves when the caller can take the next. */
   readonly emit: (chunk: unknown) => Promise<void> | void;
   /** Sends an event to the caller, also after the reply. */
   readonly notify: (event: string, data: unknown) => void;
 }
 
-/** Says what the audit says of an operation. */
+/** How an operation is audited. */
 export interface OperationAudit<Params, Result> {
-  /** Is what happens when it succeeds: a value leaves the daemon, or something changes. */
+  /** Effect of a success: a value leaves the daemon, or something changes. */
   readonly outcome: 'released' | 'changed';
-  /** Names the credential concerned; the result is undefined where there is none. */
+  /** Returns the name of the credential; the result is undefined after a failure. */
   credential(params: Params, result: Result | undefined): string | null;
 }
 
-/** Is one thing that can be asked for. */
+/** One operation. */
 export interface Operation<Name extends OperationName = OperationName> {
   readonly name: Name;
-  /** Is checked before the handler runs, and before the parameters are looked at. */
+  /** Required right; checked before the parameters and the handler, and again before an asynchronous result leaves. */
   readonly right: Right;
   readonly schema: z.ZodType<Operations[Name]['params']>;
-  /** Is there for each operation that releases a value or changes something; of the others only refusals are audited. */
+  /** Present for each operation that releases a value or changes something; of the others only refusals are audited. */
   readonly audit?: OperationAudit<Operations[Name]['params'], Operations[Name]['result']>;
   handle(
     params: Operations[Name]['params'],
@@ -42,7 +42,7 @@ export interface Operation<Name extends OperationName = OperationName> {
   ): Promise<Operations[Name]['result']> | Operations[Name]['result'];
 }
 
-/** Is an operation whose types the table no longer tells apart; the schema still guards its handler. */
+/** An operation without its parameter types; its schema guards the handler. */
 export interface AnyOperation {
   readonly name: OperationName;
   readonly right: Right;
@@ -51,7 +51,7 @@ export interface AnyOperation {
   handle(params: unknown, context: OperationContext): unknown;
 }
 
-/** Defines an operation; exists so that its parameters and result are checked against protocol/operations.ts. */
+/** Returns the operation; checks the types of its parameters and result against protocol/operations.ts. */
 export function defineOperation<Name extends OperationName>(operation: Operation<Name>): AnyOperation {
   return operation;
 }

@@ -1,6 +1,6 @@
 /**
- * Which requests are put into the audit, and as what: every release of a value, every change, whether it succeeded or
- * not, and every refusal for want of a right. Reading what there is leaves no line.
+ * Audits requests: every release of a value and every change, successful or not, and every refusal for
+ * want of a right. Other reads are not audited.
  */
 
 import type { AuditJournal } from '../audit/journal.ts';
@@ -12,7 +12,7 @@ import type { DispatchOutcome, RecordRequest } from './dispatcher.ts';
 /** Makes the recorder over a journal. */
 export function recordRequests(journal: Pick<AuditJournal, 'record'>, redactor: Redactor): RecordRequest {
   const described = new WeakMap<Caller, AuditCaller>();
-  /** Returns the caller as it was described before, unless its name has become a secret since. */
+  /** Returns the earlier description of the caller, unless its name has become a secret since. */
   const describe = (caller: Caller): AuditCaller => {
     const name = caller.name === null ? null : redactor.redact(caller.name);
     const known = described.get(caller);
@@ -25,7 +25,7 @@ export function recordRequests(journal: Pick<AuditJournal, 'record'>, redactor: 
     const refused = outcome.kind === 'failed' && outcome.error.code === 'FORBIDDEN';
     const { audit } = operation;
     if (!audit && !refused) return;
-    // Parameters that were not understood name nothing, and nothing was done with them.
+    // Invalid parameters name nothing, and nothing was done.
     if (params === undefined && !refused) return;
     const named =
       params === undefined

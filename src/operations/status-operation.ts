@@ -1,5 +1,5 @@
 /**
- * `status.get`: how the daemon is, at a glance.
+ * `status.get`: the state of the daemon.
  */
 
 import { z } from 'zod';
@@ -15,30 +15,29 @@ import { describeProviders } from './key-info.ts';
 import type { Usage } from '../usage/usage.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 
-/** Is what the status is made of. */
+/** What the status is made of. */
 export interface StatusOptions {
   readonly version: string;
   readonly paths: Paths;
   readonly logFile: string | null;
   readonly defaultProvider: string;
   readonly clock: Clock;
-  /** Is when the daemon started, in epoch milliseconds. */
+  /** Start time of the daemon, in epoch milliseconds. */
   readonly startedAt: number;
   readonly vault: Vault;
   readonly providers: Providers;
   readonly pools: Pools;
   readonly accounts: Pick<Accounts, 'statuses' | 'warnings'>;
-  /** Counts what the doors have open. */
+  /** Returns the number of open connections and requests. */
   readonly load: () => { readonly connections: number; readonly requestsInFlight: number };
-  /** Is what restarts this daemon. */
+  /** Command that restarts this daemon. */
   readonly restart: string;
-  /** Says how the run before this one ended, where that is known. */
+  /** How the previous run ended, or null if unknown. */
   readonly lastRun: string | null;
-  /** Is the last line of the audit. */
+  /** Returns number and hash of the last audit entry. */
   readonly auditEnd: () => { readonly seq: number; readonly hash: string };
-  /** Tells how the recording of usage is. */
   readonly usage: Usage;
-  /** Lists what other parts have to warn of. */
+  /** Returns the warnings of other parts. */
   readonly warnings: () => readonly Warning[];
 }
 

@@ -1,5 +1,5 @@
 /**
- * The one table of all that can be asked. A new operation is declared in protocol/operations.ts, written in a file of
+ * The table of all operations. A new operation is declared in protocol/operations.ts, written in a file of
  * this folder, and listed here.
  */
 
@@ -15,7 +15,7 @@ import { secretOperations } from './secret-operations.ts';
 import { statusOperation, type StatusOptions } from './status-operation.ts';
 import { usageOperations, type UsageOperationsOptions } from './usage-operations.ts';
 
-/** Is what the operations work on. */
+/** What the operations need. */
 export interface TableOptions
   extends KeyOperationsOptions, Omit<StatusOptions, 'accounts'>, OauthOperationsOptions, UsageOperationsOptions {
   readonly completer: Completer;

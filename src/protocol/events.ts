@@ -1,10 +1,10 @@
 /**
- * What a client can subscribe to with `event.subscribe`.
+ * The events of `event.subscribe`.
  */
 
 import type { PoolEvent } from './pool.ts';
 
-/** Is the data of one kind of event of a pool. */
+/** Data of one kind of pool event. */
 type OfPool<Kind extends PoolEvent['kind']> = Extract<PoolEvent, { readonly kind: Kind }>;
 
 /** Maps the name of each event to its data. */
@@ -27,17 +27,17 @@ export interface Events {
   'refresh-failing': AccountNotice;
 }
 
-/** Is what is told of an account. */
+/** Data of an event of an OAuth account. */
 export interface AccountNotice {
   readonly account: string;
-  /** Is when, in epoch milliseconds. */
+  /** Time, in epoch milliseconds. */
   readonly at: number;
   readonly reason: string | null;
-  /** Is what its user should do, or null. */
+  /** Action that its user should take, or null. */
   readonly action: string | null;
 }
 
-/** Names one event. */
+/** Name of an event. */
 export type EventName = keyof Events;
 
 /** Lists every event. */

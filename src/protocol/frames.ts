@@ -8,10 +8,10 @@
 import { MAX_JSON_DEPTH, isDeeperThan } from './json-depth.ts';
 import { FRAME_END } from './limits.ts';
 
-/** Says why a frame was refused; the connection it came from cannot be trusted to be in step any more. */
+/** Error of a refused frame. Its connection may be out of step and must be closed. */
 export class FrameError extends Error {
   override readonly name = 'FrameError';
-  /** Tells whether nothing but its length is wrong with the frame. */
+  /** Whether the frame is only too long. */
   readonly isTooLong: boolean;
 
   constructor(message: string, isTooLong = false) {
@@ -20,17 +20,17 @@ export class FrameError extends Error {
   }
 }
 
-/** Is an envelope before anything is known of its content. */
+/** An envelope with unchecked content. */
 export interface Envelope {
   readonly type: string;
   readonly data: unknown;
 }
 
-/** Holds the chunks of a frame whose end has not arrived. */
+/** Chunks of a frame whose end has not arrived. */
 export class PartialFrame {
   readonly #chunks: string[];
   #bytes: number;
-  /** Is when the frame began, on the monotonic clock, in milliseconds. */
+  /** Time when the frame began, on the monotonic clock, in milliseconds. */
   readonly since: number;
 
   constructor(first: string, since: number) {
@@ -39,7 +39,7 @@ export class PartialFrame {
     this.since = since;
   }
 
-  /** Returns the UTF-8 bytes received so far. */
+  /** UTF-8 bytes received so far. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -84,7 +84,7 @@ export function readFrames(
   const tail = start === 0 ? chunk : chunk.slice(start);
   if (rest) rest.append(tail);
   else {
-    // What is too deep at its beginning need not be waited for.
+    // A frame that is too deep at its beginning is refused at once.
     assertShallow(tail);
     rest = new PartialFrame(tail, performance.now());
   }
@@ -102,7 +102,7 @@ function assertFits(bytes: number, maxBytes: number): void {
   if (bytes > maxBytes) throw new FrameError(`a frame is longer than the limit of ${maxBytes} bytes`, true);
 }
 
-/** Tells whether a printed frame, without its end, is longer than `maxBytes` of UTF-8. */
+/** Returns whether a printed frame, without its end, is longer than `maxBytes` of UTF-8. */
 export function isLongerThan(frame: string, maxBytes: number): boolean {
   // As above: short frames need no exact count.
   return frame.length * 3 > maxBytes && Buffer.byteLength(frame) - FRAME_END.length > maxBytes;
@@ -111,7 +111,7 @@ export function isLongerThan(frame: string, maxBytes: number): boolean {
 /**
  * Reads one frame as an envelope.
  *
- * @throws FrameError when it is no JSON object with a text as `type`. The message never quotes the frame.
+ * @throws FrameError if it is not a JSON object with a text as `type`. The message never quotes the frame.
  */
 export function parseEnvelope(frame: string): Envelope {
   assertShallow(frame);

@@ -3,7 +3,7 @@
  * which nobody else is served.
  */
 
-/** Is the deepest nesting that is parsed: far deeper than any tool schema, and parsed in well under a millisecond. */
+/** Maximum nesting: far deeper than any tool schema, and parsed in well under a millisecond. */
 export const MAX_JSON_DEPTH = 500;
 
 const QUOTE = 0x22;
@@ -13,7 +13,7 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACKET = 0x5d;
 const CLOSE_BRACE = 0x7d;
 
-/** Tells whether arrays and objects are nested deeper than a limit. Text that is no JSON may be judged either way. */
+/** Returns whether arrays and objects are nested deeper than a limit. The result for invalid JSON is undefined. */
 export function isDeeperThan(text: string, maxDepth: number): boolean {
   // Most texts are long because of a long string, or hold few brackets at all: neither is read letter by letter.
   if (text.length <= maxDepth * 2 || !hasMoreOpenings(text, maxDepth)) return false;

@@ -1,5 +1,5 @@
 /**
- * What travels on the socket: node-ipc envelopes `{"type": …, "data": …}`, each followed by a form feed.
+ * Messages on the socket: node-ipc envelopes `{"type": …, "data": …}`, each followed by a form feed.
  *
  * The client says `hello` first and may go on without waiting for `welcome`; its ids name its requests, many of which
  * may be in flight. Every request is answered by exactly one `reply` or `error`; `chunk`s of a streaming operation
@@ -8,13 +8,13 @@
 
 import type { WireError } from '../base/errors.ts';
 
-/** Is what a client may send. */
+/** A message of a client. */
 export type ClientMessage =
   | { readonly type: 'hello'; readonly data: Hello }
   | { readonly type: 'request'; readonly data: Request }
   | { readonly type: 'cancel'; readonly data: { readonly id: RequestId } };
 
-/** Is what the daemon may send. */
+/** A message of the daemon. */
 export type DaemonMessage =
   | { readonly type: 'welcome'; readonly data: Welcome }
   | { readonly type: 'reply'; readonly data: { readonly id: RequestId; readonly result: unknown } }
@@ -22,26 +22,26 @@ export type DaemonMessage =
   | { readonly type: 'error'; readonly data: { readonly id?: RequestId; readonly error: WireError } }
   | { readonly type: 'event'; readonly data: { readonly event: string; readonly data: unknown } };
 
-/** Names a request; chosen by the client, unique among its requests in flight. */
+/** Id of a request: chosen by the client, unique among its requests in flight. */
 export type RequestId = string | number;
 
-/** Opens a connection: the protocol, what the caller calls itself, and the client library as `name/version`. */
+/** First message of a connection: the protocol, the caller's name, and the client library as `name/version`. */
 export interface Hello {
   readonly protocol: number;
   readonly caller?: string;
   readonly client?: string;
-  /** Names the client's session across its connections, for the records of usage. */
+  /** Name of the client's session across its connections, for usage records. */
   readonly session?: string;
 }
 
-/** Answers a hello. */
+/** Answer to a hello. */
 export interface Welcome {
   readonly protocol: number;
   readonly version: string;
   readonly pid: number;
 }
 
-/** Asks for one operation. */
+/** Request for one operation. */
 export interface Request {
   readonly id: RequestId;
   readonly op: string;

@@ -1,7 +1,6 @@
 /**
- * What can be asked for: the parameters and the result of every operation, as client and daemon both know them.
- *
- * The daemon checks parameters against schemas of its own (operations/); here are only the shapes.
+ * Parameters and result of every operation, shared by client and daemon. The daemon checks parameters
+ * against the schemas in operations/.
  */
 
 import type { EventName } from './events.ts';
@@ -23,13 +22,13 @@ import type {
   UsageQuery,
 } from './usage.ts';
 
-/** Maps the name of each operation to its parameters and its result. */
+/** Parameters and result by the name of the operation. */
 export interface Operations {
-  /** Tells how the daemon is. */
+  /** Returns the state of the daemon. */
   'status.get': { params: Record<string, never>; result: Status };
   /** Lists the keys of one provider or of all, masked. */
   'key.list': { params: { provider?: string | undefined }; result: { keys: KeyInfo[] } };
-  /** Releases the value of a provider's key: the named one, or the first that is usable. */
+  /** Releases the value of a provider's key: the named one, or the first usable one. */
   'key.get': { params: { provider?: string | undefined; keyId?: string | undefined }; result: KeyValue };
   /** Lists the opaque secrets of one provider or of all, without their values. */
   'secret.list': { params: { provider?: string | undefined }; result: { secrets: SecretInfo[] } };
@@ -37,40 +36,40 @@ export interface Operations {
   'secret.get': { params: { name: string; json?: boolean | undefined }; result: { name: string; value: unknown } };
   /** Lists the providers that are known. */
   'provider.list': { params: Record<string, never>; result: { defaultProvider: string; providers: ProviderInfo[] } };
-  /** Judges a provider's keys by their shape and, with `online`, by asking the provider. */
+  /** Checks a provider's keys by their shape and, with `online`, by a request to the provider. */
   'provider.validate': {
     params: { provider?: string | undefined; keyId?: string | undefined; online?: boolean | undefined };
     result: { provider: string; keys: KeyVerdict[] };
   };
-  /** Asks a provider for its models; `asked` is false where it has no list, and these are what is known of it here. */
+  /** Fetches a provider's models; `asked` is false if it has no list and the models come from the configuration. */
   'provider.models': {
     params: { provider?: string | undefined };
     result: { provider: string; asked: boolean; models: ModelInfo[] };
   };
-  /** Has a provider complete a chat. With `stream`, deltas come as chunks before the result. */
+  /** Completes a chat. With `stream`, deltas come as chunks before the result. */
   'completion.create': { params: CompletionParams; result: CompletionResult };
   /** Describes the pool of one provider, or of each that has keys. */
   'pool.list': { params: { provider?: string | undefined }; result: { pools: PoolInfo[] } };
-  /** Says which key of a provider would serve next, and why each other one would not; calls nobody. */
+  /** Returns the key of a provider that would serve next, and why each other key would not. */
   'pool.explain': {
     params: { provider?: string | undefined; model?: string | undefined };
     result: PoolExplanation;
   };
-  /** Asks providers about every key of one pool, or of all; verdicts come as chunks (PoolCheckProgress) before the result. */
+  /** Checks every key of one pool, or of all, with its provider; results come as chunks (PoolCheckProgress) first. */
   'pool.check': { params: { provider?: string | undefined }; result: { keys: KeyVerdict[] } };
-  /** Lends a key for one call; settle it, or it is given back when the connection closes. */
+  /** Leases a key for one call until it is settled or the connection closes. */
   'pool.lease': { params: PoolLeaseParams; result: PoolLease };
-  /** Gives a lease of this connection back with its outcome; `settled` is false for one that is not known (any more). */
+  /** Returns a lease of this connection with its outcome; `settled` is false for an unknown or ended lease. */
   'pool.settle': { params: PoolSettleParams; result: { settled: boolean } };
-  /** Releases an OAuth account's access token, renewed first where it is not good for as long as is asked. */
+  /** Releases an OAuth account's access token, renewed first if it expires too soon. */
   'token.get': { params: TokenParams; result: TokenValue };
   /** Lists the OAuth accounts. */
   'oauth.list': { params: Record<string, never>; result: { accounts: AccountStatus[] } };
   /** Renews one account's token, or all, now. */
   'oauth.refresh': { params: { name?: string | undefined }; result: { results: RefreshResult[] } };
-  /** Has the user consent anew; what the user has to do comes as chunks. */
+  /** Starts a new consent; instructions for the user come as chunks. */
   'oauth.reauth': { params: ConsentParams; result: ConsentResult };
-  /** Passes on the address that a browser elsewhere ended up at, to the consent named by `flow`. */
+  /** Passes the redirect address of a browser on another machine to the consent named by `flow`. */
   'oauth.redirect': { params: { flow: string; url: string }; result: { accepted: true } };
   /** Ends an account's grant at its provider and deletes its tokens here. */
   'oauth.revoke': { params: { name: string }; result: { name: string; atProvider: boolean } };
@@ -96,19 +95,19 @@ export interface Operations {
   'usage.prune': { params: { days?: number | undefined; dryRun?: boolean | undefined }; result: PruneReport };
   /** Takes over AIPass's usage file, given as its text; the same file does nothing a second time. */
   'usage.import': { params: { text: string }; result: ImportReport };
-  /** Has events sent on this connection until it closes: the named ones, or all. */
+  /** Sends events on this connection until it closes: the named ones, or all. */
   'event.subscribe': {
     params: { events?: readonly EventName[] | undefined };
     result: { events: readonly EventName[] };
   };
 }
 
-/** Names one operation. */
+/** Name of an operation. */
 export type OperationName = keyof Operations;
 
 /**
- * Lists the operations that may have had effects when their answer is lost: repeating one may pay twice. All others
- * only read, and may be repeated.
+ * Operations that may have had effects when their answer is lost: repeating one may pay twice. The others
+ * only read and may be repeated.
  */
 export const OPERATIONS_WITH_EFFECTS: ReadonlySet<OperationName> = new Set([
   'completion.create',
@@ -118,14 +117,14 @@ export const OPERATIONS_WITH_EFFECTS: ReadonlySet<OperationName> = new Set([
   'oauth.revoke',
 ]);
 
-/** Is a released key. `keyId` is the name of its variable in `.env`. */
+/** A released key. `keyId` is the name of its variable in `.env`. */
 export interface KeyValue {
   readonly provider: string;
   readonly keyId: string;
   readonly key: string;
 }
 
-/** Describes an opaque secret: `<provider>/<slug>`, how it is stored, and the length of its text in characters. */
+/** Description of an opaque secret: `<provider>/<slug>`, its format, and the length of its text in characters. */
 export interface SecretInfo {
   readonly name: string;
   readonly format: 'json' | 'text';

@@ -1,5 +1,5 @@
 /**
- * How the daemon is, at a glance: the result of `status.get`.
+ * The state of the daemon: the result of `status.get`.
  */
 
 import type { Warning } from '../base/warning.ts';
@@ -8,7 +8,7 @@ import type { AccountStatus } from './oauth.ts';
 import type { ProviderInfo } from './provider.ts';
 import type { UsageStatusReport } from './usage.ts';
 
-/** Is the daemon's own account of itself. Times are epoch milliseconds. Holds no secret. */
+/** State of the daemon. Times are epoch milliseconds. Holds no secret. */
 export interface Status {
   readonly version: string;
   readonly protocol: number;
@@ -26,20 +26,20 @@ export interface Status {
     readonly log: string | null;
   };
   readonly defaultProvider: string;
-  /** Lists the providers that have a key, and those that need none and are configured. */
+  /** Providers that have a key, and configured ones that need none. */
   readonly providers: readonly ProviderInfo[];
   /** Describes the pool of each provider that has a key: states, rests, windows, quotas. */
   readonly pools: readonly PoolInfo[];
   readonly secrets: { readonly count: number };
-  /** Lists the OAuth accounts. */
+  /** The OAuth accounts. */
   readonly accounts: readonly AccountStatus[];
-  /** Is the last line of the audit, by number and SHA-256: lines missing at the end of the file show against it. */
+  /** Number and SHA-256 of the last audit entry: proves whether lines are missing at the end of the file. */
   readonly audit: { readonly seq: number; readonly hash: string };
-  /** Is what restarts this daemon, a command where there is one; absent where the daemon is older than the field. */
+  /** How to restart this daemon, a command if there is one; absent for an older daemon. */
   readonly restart?: string;
-  /** Says how the run before this one ended, or null where nothing is known of one. */
+  /** How the previous run ended, or null if unknown. */
   readonly lastRun: string | null;
   readonly usage: UsageStatusReport;
-  /** Lists what is wrong, worst first. */
+  /** Problems, worst first. */
   readonly warnings: readonly Warning[];
 }

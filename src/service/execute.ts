@@ -1,5 +1,5 @@
 /**
- * Carries out a plan, step by step, and reports each: what it did, and what was so already. Stops at the first failure.
+ * Executes a plan step by step and reports each step. Stops at the first failure.
  */
 
 import { spawn } from 'node:child_process';
@@ -8,25 +8,25 @@ import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Step } from './plan.ts';
 
-/** Is what became of a step. */
+/** Result of a step. */
 export interface Done {
-  readonly kind: 'did' | 'unchanged' | 'said';
+  readonly kind: 'did' | 'unchanged' | 'note';
   readonly text: string;
 }
 
-/** Runs a program and resolves with how it ended. */
+/** Runs a program and resolves with its exit code and error output. */
 export type RunProgram = (
   argv: readonly string[],
 ) => Promise<{ readonly code: number | null; readonly stderr: string }>;
 
-/** Is how long one program of a plan may take: longer than a unit's TimeoutStartSec and TimeoutStopSec together. */
+/** Time limit of one program, in milliseconds: longer than a unit's TimeoutStartSec plus TimeoutStopSec. */
 const PROGRAM_LIMIT_MS = 60_000;
 
 /**
- * Carries out the steps in order, yielding what became of each as soon as it is known.
+ * Executes the steps in order and yields the result of each.
  *
- * @throws AipassError FORBIDDEN where rights are missing, NOT_FOUND where a program or what the plan needs is, INTERNAL
- * where a program fails.
+ * @throws AipassError FORBIDDEN for missing rights, NOT_FOUND for a missing program or prerequisite, INTERNAL
+ * if a program fails.
  */
 export async function* executePlan(steps: readonly Step[], run: RunProgram = runProgram): AsyncGenerator<Done> {
   let changed = false;
@@ -38,30 +38,30 @@ export async function* executePlan(steps: readonly Step[], run: RunProgram = run
   }
 }
 
-/** Says what a step would do, in the words of a shell where there are any. */
+/** Describes a step, as a shell command where there is one. */
 export function describeStep(step: Step): string {
   switch (step.kind) {
     case 'folder':
       return `mkdir -p -m ${step.mode.toString(8)} ${step.path}`;
     case 'write':
-      return `write ${step.path}${step.keep === true ? ' (where there is none)' : ''}`;
+      return `write ${step.path}${step.keep === true ? ' (unless it exists)' : ''}`;
     case 'remove':
-      return `rm ${step.path}${step.text === undefined ? '' : ' (where it is unchanged)'}`;
+      return `rm ${step.path}${step.text === undefined ? '' : ' (unless it was edited)'}`;
     case 'run':
-      return `${step.argv.join(' ')}${step.when === undefined ? '' : ` (where a file was ${step.when})`}`;
-    case 'need':
-      return `${step.argv.join(' ')} (where it fails, nothing is done)`;
-    case 'say':
+      return `${step.argv.join(' ')}${step.when === undefined ? '' : ` (if a file was ${step.when})`}`;
+    case 'require':
+      return `${step.argv.join(' ')} (if it fails, nothing is done)`;
+    case 'note':
       return step.text;
   }
 }
 
 async function executeStep(step: Step, changed: boolean, run: RunProgram): Promise<Done | null> {
   switch (step.kind) {
-    case 'say':
-      return { kind: 'said', text: step.text };
-    case 'need':
-      return assertNeed(step, run);
+    case 'note':
+      return { kind: 'note', text: step.text };
+    case 'require':
+      return assertRequirement(step, run);
     case 'folder':
       return withRights(step.path, () => makeFolder(step.path, step.mode));
     case 'write':
@@ -76,7 +76,7 @@ async function executeStep(step: Step, changed: boolean, run: RunProgram): Promi
 
 async function makeFolder(path: string, mode: number): Promise<Done> {
   const made = await mkdir(path, { recursive: true, mode });
-  // This program's umask is strict, and the service's own user must get to what is inside.
+  // This program's umask is strict, and the service's own user must be able to enter.
   if (made !== undefined) await chmod(path, mode);
   return made === undefined
     ? { kind: 'unchanged', text: `${path} is there` }
@@ -91,7 +91,7 @@ async function writeText(step: Extract<Step, { kind: 'write' }>): Promise<Done> 
   const temporary = `${step.path}.${process.pid}.tmp`;
   try {
     await writeFile(temporary, step.text, { mode: step.mode, flag: 'wx' });
-    // As above: a service manager must be able to read its own files.
+    // As above: a service manager must be able to read its files.
     await chmod(temporary, step.mode);
     await rename(temporary, step.path);
   } finally {
@@ -116,26 +116,26 @@ async function runStep(argv: readonly string[], tolerate: boolean, run: RunProgr
   const reason = reasonOf(ended);
   if (tolerate) return { kind: 'unchanged', text: `${argv.join(' ')}: ${reason}` };
   throw new AipassError('INTERNAL', `${argv.join(' ')} failed: ${reason}`, {
-    hint: `run it by hand; ${argv[0] === 'launchctl' ? 'launchctl print and the log' : 'systemctl status and journalctl'} say more`,
+    hint: `run it by hand; ${argv[0] === 'launchctl' ? 'launchctl print and the log' : 'systemctl status and journalctl'} show more`,
   });
 }
 
-async function assertNeed(step: Extract<Step, { kind: 'need' }>, run: RunProgram): Promise<null> {
+async function assertRequirement(step: Extract<Step, { kind: 'require' }>, run: RunProgram): Promise<null> {
   const ended = await run(step.argv);
   if (ended.code === 0) return null;
   throw new AipassError('NOT_FOUND', `${step.problem}: ${reasonOf(ended)}`, { hint: step.hint });
 }
 
-/** Returns why a program failed, in its own words where it had any. */
+/** Returns why a program failed: its error output or its exit status. */
 function reasonOf({ code, stderr }: Awaited<ReturnType<RunProgram>>): string {
   return plainText(stderr, 300) || `exit status ${code ?? 'none'}`;
 }
 
-/** Reads a file, or returns null where there is none. A symbolic link is followed for reading and replaced by writing. */
+/** Reads a file, or returns null if it is missing. A symbolic link is followed for reading and replaced by writing. */
 async function readText(path: string): Promise<string | null> {
   try {
     const { size } = await stat(path);
-    // What is larger than any of our files is not ours: it is different, whatever it says.
+    // A file larger than any of ours is different in any case.
     return size > 1024 * 1024 ? '' : await readFile(path, 'utf8');
   } catch (error) {
     if (systemErrorCode(error) === 'ENOENT') return null;

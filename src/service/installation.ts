@@ -1,5 +1,5 @@
 /**
- * What an installation on this machine is made from: this Node, this package, this user's paths.
+ * Facts of an installation on this machine: this Node, this package, this user's paths.
  */
 
 import { readFileSync } from 'node:fs';
@@ -11,10 +11,10 @@ import { resolvePaths, type Paths } from '../base/paths.ts';
 import type { InstallFacts } from './plan.ts';
 import { printPlist, printUnit, type ServiceFacts } from './unit-text.ts';
 
-/** Is the folder of this package, two above this file in `src` and in `dist` alike. */
+/** Folder of this package, two above this file in `src` and in `dist` alike. */
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
 
-/** Is where the host-wide daemon keeps things; systemd/system/aipassd.service says the same. */
+/** Paths of the host-wide daemon, the same as in systemd/system/aipassd.service. */
 export const SYSTEM_PATHS = resolvePaths({
   home: '/var/lib/aipassd',
   platform: 'linux',
@@ -26,17 +26,17 @@ export const SYSTEM_PATHS = resolvePaths({
   },
 });
 
-/** Says for whom the service is. */
+/** Options of an installation. */
 export interface InstallRequest {
   readonly system: boolean;
-  /** Is the user's own paths, as this process resolves them. */
+  /** The user's own paths, as this process resolves them. */
   readonly paths: Paths;
 }
 
 /**
- * Collects what an installation is made from.
+ * Collects the facts of an installation.
  *
- * @throws AipassError BAD_REQUEST for a service that this system has not, or that could not reach its program.
+ * @throws AipassError BAD_REQUEST for a service that this system does not have, or that can't reach its program.
  */
 export function describeInstallation({ system, paths }: InstallRequest): InstallFacts {
   const scope = process.platform === 'darwin' ? 'launchd' : system ? 'systemd-system' : 'systemd-user';
@@ -67,7 +67,7 @@ export function describeInstallation({ system, paths }: InstallRequest): Install
   };
 }
 
-/** Returns the name of this process's user; one without an entry in the list of users goes by the number. */
+/** Returns the name of this process's user, or the number of one without an entry in the list of users. */
 function userName(uid: number): string {
   try {
     return userInfo().username;
@@ -91,7 +91,7 @@ function readTemplate(...path: string[]): string {
   return readFileSync(join(PACKAGE, ...path), 'utf8');
 }
 
-/** Returns the variables that a service manager must set, because this shell has other paths than it would have. */
+/** Returns the variables that a service manager must set, because its paths would differ from this shell's. */
 function movedPaths(paths: Paths, home: string): Record<string, string> {
   const usual = usualPaths(home);
   return {
@@ -112,7 +112,7 @@ function movedFolders(paths: Paths, home: string): string[] {
   return pairs.filter(([now, before]) => now !== before).map(([now]) => now);
 }
 
-/** Returns the paths that a service manager's own environment gives. */
+/** Returns the paths that result from a service manager's environment. */
 function usualPaths(home: string): Paths {
   const runtime = process.env['XDG_RUNTIME_DIR'] ?? `/run/user/${process.getuid?.() ?? 0}`;
   return resolvePaths({ home, env: { XDG_RUNTIME_DIR: runtime } });

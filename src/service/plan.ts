@@ -1,17 +1,16 @@
 /**
- * What installing and uninstalling the service does, as a list of steps that can be shown before they are done.
+ * Plans the installation and removal of the service as a list of steps that can be shown first.
  *
- * Pure: a plan is made from facts alone. Doing it is execute.ts's, which passes over what is so already, so that a plan
- * can be carried out any number of times.
+ * Pure. execute.ts executes a plan and skips what is done already, so that it can be executed repeatedly.
  */
 
 import { dirname, join } from 'node:path';
 
-/** Is one thing to do. */
+/** One step of a plan. */
 export type Step =
-  /** Makes a folder where there is none; one that exists keeps its mode. */
+  /** Makes a missing folder; an existing one keeps its mode. */
   | { readonly kind: 'folder'; readonly path: string; readonly mode: number }
-  /** Writes a file whose text is another, or with `keep` only where there is none. */
+  /** Writes a file unless it has this text; with `keep`, unless it exists. */
   | {
       readonly kind: 'write';
       readonly path: string;
@@ -19,11 +18,11 @@ export type Step =
       readonly mode: number;
       readonly keep?: boolean;
     }
-  /** Removes a file, where it has this text or none is given. */
+  /** Removes a file; with `text`, unless it was edited. */
   | { readonly kind: 'remove'; readonly path: string; readonly text?: string }
   /**
-   * Runs a program: always, or only where an earlier step changed a file, or only where none did. With `tolerate` its
-   * failure is none (nothing to stop, nothing to disable).
+   * Runs a program: always, or only if an earlier step changed a file (or did not). With `tolerate` a
+   * failure is not an error (nothing to stop, nothing to disable).
    */
   | {
       readonly kind: 'run';
@@ -31,23 +30,23 @@ export type Step =
       readonly tolerate?: boolean;
       readonly when?: 'changed' | 'unchanged';
     }
-  /** Runs a program that changes nothing; where it fails, nothing of what follows can be done, and `problem` says why. */
-  | { readonly kind: 'need'; readonly argv: readonly string[]; readonly problem: string; readonly hint: string }
-  /** Says something that is so, or left to people. */
-  | { readonly kind: 'say'; readonly text: string };
+  /** Runs a program that changes nothing. If it fails, the plan fails with `problem`. */
+  | { readonly kind: 'require'; readonly argv: readonly string[]; readonly problem: string; readonly hint: string }
+  /** A note for the user. */
+  | { readonly kind: 'note'; readonly text: string };
 
-/** Is what a plan is made from. */
+/** Facts from which a plan is made. */
 export interface InstallFacts {
   readonly scope: 'systemd-user' | 'systemd-system' | 'launchd';
   readonly home: string;
   readonly uid: number;
-  /** Is the user's name, or the number where it has none. */
+  /** The user's name, or the number of one without a name. */
   readonly user: string;
-  /** Is the unit or the plist, filled in. */
+  /** Text of the unit or plist. */
   readonly text: string;
-  /** Lists the user's folders that the service writes. */
+  /** The user's folders that the service writes. */
   readonly folders: readonly string[];
-  /** Is `$XDG_CONFIG_HOME` or its default. */
+  /** `$XDG_CONFIG_HOME` or its default. */
   readonly configHome: string;
   readonly logFile: string;
 }
@@ -55,11 +54,11 @@ export interface InstallFacts {
 export const UNIT_NAME = 'aipassd.service';
 export const PLIST_LABEL = 'com.aipassd.daemon';
 
-/** Is the user of the host-wide daemon, as sysusers.d(5) writes it. */
+/** User of the host-wide daemon, in the format of sysusers.d(5). */
 export const SYSTEM_USER = 'u aipassd - "aipassd, keeper of credentials" /var/lib/aipassd\n';
 const SYSUSERS_FILE = '/etc/sysusers.d/aipassd.conf';
 
-/** Is the first configuration of a host-wide daemon: members of the group may use credentials, and see no value. */
+/** First configuration of a host-wide daemon: members of the group may use credentials but see no value. */
 export const SYSTEM_CONFIG = `{
   // Who may ask this daemon, besides its own user and root. See "access" in config.schema.json.
   "access": {
@@ -69,10 +68,10 @@ export const SYSTEM_CONFIG = `{
 `;
 const SYSTEM_CONFIG_FILE = '/etc/aipassd/config.jsonc';
 
-/** Is where the unit of the whole machine is written. */
+/** Path of the host-wide unit. */
 export const SYSTEM_UNIT_FILE = `/etc/systemd/system/${UNIT_NAME}`;
 
-/** Returns where the unit or plist is written. */
+/** Returns the path of the unit or plist. */
 export function servicePath(facts: Pick<InstallFacts, 'scope' | 'home' | 'configHome'>): string {
   switch (facts.scope) {
     case 'systemd-user':
@@ -84,7 +83,7 @@ export function servicePath(facts: Pick<InstallFacts, 'scope' | 'home' | 'config
   }
 }
 
-/** Plans an installation that ends with the service running. */
+/** Plans an installation, after which the service runs. */
 export function planInstall(facts: InstallFacts): readonly Step[] {
   const path = servicePath(facts);
   const own = facts.folders.map((folder): Step => ({ kind: 'folder', path: folder, mode: 0o700 }));
@@ -111,9 +110,9 @@ export function planInstall(facts: InstallFacts): readonly Step[] {
         { kind: 'write', path: SYSTEM_CONFIG_FILE, text: SYSTEM_CONFIG, mode: 0o644, keep: true },
         ...write,
         ...startUnit(['systemctl']),
-        { kind: 'say', text: 'its secrets go into /var/lib/aipassd/secrets/aipass (owner aipassd, files 0600)' },
+        { kind: 'note', text: 'its secrets go into /var/lib/aipassd/secrets/aipass (owner aipassd, files 0600)' },
         {
-          kind: 'say',
+          kind: 'note',
           text: 'let people use it: usermod -aG aipassd NAME; they ask with AIPASSD_RUNTIME_DIR=/run/aipassd',
         },
         logs(facts, 'journalctl -u aipassd'),
@@ -122,7 +121,7 @@ export function planInstall(facts: InstallFacts): readonly Step[] {
       return [
         ...own,
         ...write,
-        // A loaded agent keeps the plist it was loaded with: one that changed is taken out first.
+        // A loaded agent keeps its plist: it is unloaded first if the file changed.
         { kind: 'run', argv: ['launchctl', 'bootout', launchTarget(facts)], tolerate: true, when: 'changed' },
         { kind: 'run', argv: ['launchctl', 'bootstrap', `gui/${facts.uid}`, path], tolerate: true },
         { kind: 'run', argv: ['launchctl', 'enable', launchTarget(facts)] },
@@ -132,7 +131,7 @@ export function planInstall(facts: InstallFacts): readonly Step[] {
   }
 }
 
-/** Plans the removal of everything an installation made but what people put there: secrets, state and configuration. */
+/** Plans the removal of an installation; secrets, state and an edited configuration stay. */
 export function planUninstall(facts: InstallFacts): readonly Step[] {
   const path = servicePath(facts);
   switch (facts.scope) {
@@ -143,7 +142,7 @@ export function planUninstall(facts: InstallFacts): readonly Step[] {
         ...stopUnit(['systemctl'], path),
         { kind: 'remove', path: SYSUSERS_FILE },
         { kind: 'remove', path: SYSTEM_CONFIG_FILE, text: SYSTEM_CONFIG },
-        // A user that still owns files is not taken away: its number could be given to somebody else.
+        // A user that owns files is not removed: its number could be given to another user.
         kept(['/var/lib/aipassd (secrets, state), the user aipassd that owns it']),
       ];
     case 'launchd':
@@ -155,12 +154,12 @@ export function planUninstall(facts: InstallFacts): readonly Step[] {
   }
 }
 
-/** Comes before anything is written: without a manager to start it, an installation would be half of one. */
+/** First step: without a service manager an installation would stop halfway. */
 function needUserManager({ uid, user }: InstallFacts): Step {
   return {
-    kind: 'need',
+    kind: 'require',
     argv: ['systemctl', '--user', 'show-environment'],
-    problem: `there is no session of ${user} here, and so no service manager`,
+    problem: `${user} has no session here, and so no service manager`,
     hint:
       `log in as ${user} (su and sudo open no session), or: sudo loginctl enable-linger ${user} and ` +
       `export XDG_RUNTIME_DIR=/run/user/${uid}; without a service manager: aipassd run`,
@@ -168,7 +167,7 @@ function needUserManager({ uid, user }: InstallFacts): Step {
 }
 
 const NEED_SYSTEMD: Step = {
-  kind: 'need',
+  kind: 'require',
   argv: ['systemctl', 'show-environment'],
   problem: 'systemd does not answer for this machine',
   hint: 'where another program starts services, have it start "aipassd run"',
@@ -178,7 +177,7 @@ function startUnit(systemctl: readonly string[]): Step[] {
   return [
     { kind: 'run', argv: [...systemctl, 'daemon-reload'], when: 'changed' },
     { kind: 'run', argv: [...systemctl, 'enable', UNIT_NAME] },
-    // With Type=notify both wait until the daemon says that it is ready.
+    // With Type=notify both wait until the daemon is ready.
     { kind: 'run', argv: [...systemctl, 'restart', UNIT_NAME], when: 'changed' },
     { kind: 'run', argv: [...systemctl, 'start', UNIT_NAME], when: 'unchanged' },
   ];
@@ -198,9 +197,9 @@ function launchTarget(facts: InstallFacts): string {
 }
 
 function logs(facts: InstallFacts, journal: string | null): Step {
-  return { kind: 'say', text: `its log: ${facts.logFile}${journal === null ? '' : `, and ${journal}`}` };
+  return { kind: 'note', text: `its log: ${facts.logFile}${journal === null ? '' : `, and ${journal}`}` };
 }
 
 function kept(what: readonly string[]): Step {
-  return { kind: 'say', text: `kept: ${what.join(', ')}` };
+  return { kind: 'note', text: `kept: ${what.join(', ')}` };
 }

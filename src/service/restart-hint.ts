@@ -1,20 +1,20 @@
 /**
- * How this daemon is restarted, judged from the environment it was started with: by systemd, by launchd, or by hand.
+ * How to restart this daemon, derived from its environment: by systemd, by launchd, or by hand.
  */
 
 import { PLIST_LABEL } from './plan.ts';
 
-/** Is what tells who started the daemon. */
-export interface Start {
+/** Facts that identify what started the daemon. */
+export interface StartFacts {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly pid: number;
   readonly uid: number;
 }
 
-/** Returns what restarts the daemon: a command where a service manager started it. */
-export function restartHint(start: Start): string {
+/** Returns how to restart the daemon: a command if a service manager started it. */
+export function restartHint(start: StartFacts): string {
   if (isUnit(start)) {
-    // systemd.exec(5): only the manager of a user tells its own pid.
+    // systemd.exec(5): only a user's manager passes its own pid.
     return start.env['MANAGERPID'] === undefined
       ? 'sudo systemctl restart aipassd'
       : 'systemctl --user restart aipassd';
@@ -25,10 +25,10 @@ export function restartHint(start: Start): string {
 }
 
 /**
- * Tells whether systemd started this very process. A terminal that is a unit itself hands INVOCATION_ID on to all that is
- * started in it; SYSTEMD_EXEC_PID (systemd 248 and newer) tells whose it is.
+ * Returns whether systemd started this very process. A terminal that is a unit passes INVOCATION_ID on to
+ * its children; SYSTEMD_EXEC_PID (systemd 248 and newer) identifies its owner.
  */
-function isUnit({ env, pid }: Start): boolean {
+function isUnit({ env, pid }: StartFacts): boolean {
   if (env['NOTIFY_SOCKET'] !== undefined) return true;
   const executed = env['SYSTEMD_EXEC_PID'];
   return env['INVOCATION_ID'] !== undefined && (executed === undefined || executed === String(pid));

@@ -1,22 +1,21 @@
 /**
- * Fills in the unit files and the plist of this package: the same files that a reader finds in `systemd/` and `launchd/`,
- * with this machine's absolute paths. Pure: texts in, text out.
+ * Fills this machine's absolute paths into the unit files and the plist of `systemd/` and `launchd/`. Pure.
  */
 
-/** Is what the installed service runs and knows. All paths are absolute. */
+/** What the installed service runs. All paths are absolute. */
 export interface ServiceFacts {
-  /** Is the program and its arguments, without `run`: Node and `dist/cli.js`. */
+  /** Program and arguments without `run`: Node and `dist/cli.js`. */
   readonly command: readonly string[];
-  /** Is set for the service, by name. */
+  /** Environment variables of the service. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Lists what it must be able to write besides the template's own folders. */
+  /** Folders that it must be able to write besides those of the template. */
   readonly writable: readonly string[];
 }
 
-/** Is the line of the template that names the program. */
+/** Line of the template with the program. */
 const UNIT_COMMAND = 'ExecStart=/usr/bin/aipassd run';
 
-/** Prints a unit from its template. Throws when the template has no line to fill in. */
+/** Prints a unit from its template. Throws if the template has no line to fill in. */
 export function printUnit(template: string, facts: ServiceFacts): string {
   if (!template.includes(`\n${UNIT_COMMAND}\n`)) throw new Error(`the unit template has no line "${UNIT_COMMAND}"`);
   const added = [
@@ -39,7 +38,7 @@ function quoteArgument(word: string): string {
   return quoteWord(word).replaceAll('$', '$$$$');
 }
 
-/** Is what the plist template runs, and the home in which its log is. */
+/** Program and home of the plist template. */
 const PLIST_COMMAND = '<string>/usr/local/bin/aipassd</string>';
 const PLIST_ENVIRONMENT = '<dict/>';
 const PLIST_HOME = '/Users/you/';
@@ -64,7 +63,7 @@ function escapeXml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
-/** Refuses what no path or variable can be written with in either format. */
+/** Rejects control characters, which neither format can quote. */
 function assertPlain(text: string): void {
   if (/\p{Cc}/u.test(text)) throw new Error('a path or variable of the service holds a control character');
 }

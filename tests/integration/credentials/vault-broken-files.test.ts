@@ -72,7 +72,7 @@ describe('a broken .env', () => {
     await using it = await startWithSecrets();
     await unlink(it.envFile);
     execFileSync('sh', ['-c', 'mkfifo "$0"', it.envFile]);
-    await warns(it, 'is no regular file');
+    await warns(it, 'is not a regular file');
     await it.write('telegram/later', 'served-all-the-same');
     await until('a later secret is served', () => it.vault.secretNames('telegram').length === 3);
   });

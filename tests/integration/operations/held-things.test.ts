@@ -149,7 +149,7 @@ describe('key.get', () => {
     expect(await test.ask('key.get', { provider: 'my-llm' })).toStrictEqual({
       code: 'NOT_FOUND',
       message: 'my-llm has no key, and needs none',
-      hint: `to give it one, add MY_LLM_API_KEY=… to ${envFile}`,
+      hint: `to use one anyway, add MY_LLM_API_KEY=… to ${envFile}`,
     });
     expect(await test.ask('key.get', { provider: 'groq', keyId: 'GROQ_API_KEY_9' })).toStrictEqual({
       code: 'NOT_FOUND',

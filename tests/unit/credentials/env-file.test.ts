@@ -41,7 +41,7 @@ test('a byte order mark and line ends of Windows and old Macs are tolerated', ()
 test('a value in quotes may span lines, and the lines after it are counted right', () => {
   const text = `PEM="-----BEGIN-----\nabc=\n-----END-----" # yes\nnonsense\nA='x\\'y'`;
   expect(read(text)).toEqual({ PEM: '-----BEGIN-----\nabc=\n-----END-----', A: "x\\'y" });
-  expect(problems(text)).toEqual(['4 is no assignment, no comment and not blank']);
+  expect(problems(text)).toEqual(['4 is neither an assignment nor a comment']);
 });
 
 test('good lines are taken beside bad ones, and a bad line names its variable where it has one', () => {
@@ -73,7 +73,7 @@ test('of a name that is set twice the last value counts, and the second line is 
 
 test('a bare key that ends like an assignment is not taken for a name that may be said', () => {
   expect(problems('c2VjcmV0LWtleQ==\nc2VjcmV0LWtleQ==')).toEqual([
-    '2 sets an oddly named variable again (first in line 1); this one counts',
+    '2 sets a variable with an unusual name again (first in line 1); this one counts',
   ]);
 });
 
@@ -81,7 +81,7 @@ test('an invisible line separator is named', () => {
   expect(problems('A=1\u2028B=2\nC="x\u2029\ny"')).toEqual([
     '1 holds an invisible line separator',
     '2 holds an invisible line separator',
-    '3 is no assignment, no comment and not blank',
+    '3 is neither an assignment nor a comment',
   ]);
 });
 

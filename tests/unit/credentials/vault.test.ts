@@ -76,7 +76,7 @@ test('changes are logged by name, once, and a warning when it is new', async () 
   await it.vault.load();
   expect(it.log).toEqual([
     'the secrets changed {"added":["OPENAI_API_KEY","GROQ_API_KEY"],"changed":[],"removed":[]}',
-    expect.stringContaining('line 3 is no assignment'),
+    expect.stringContaining('line 3 is neither an assignment'),
     'the secrets changed {"added":["XAI_API_KEY"],"changed":["OPENAI_API_KEY"],"removed":["GROQ_API_KEY"]}',
   ]);
 });

@@ -53,7 +53,7 @@ it('the database that the configuration names is the one that is looked at', asy
   await home.writeConfig({ usage: { database: 'my.db' } });
   writeFileSync(join(home.paths.state, 'my.db'), 'this is no database');
   expect(await findingsAbout(home, 'database')).toMatchObject([
-    { verdict: 'problem', text: expect.stringContaining('my.db is no SQLite database') },
+    { verdict: 'problem', text: expect.stringContaining('my.db is not a SQLite database') },
   ]);
   await home.writeConfig({ usage: { database: 'postgres://name:password@host/usage' } });
   expect(await findingsAbout(home, 'database')).toMatchObject([

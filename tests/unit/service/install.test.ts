@@ -55,7 +55,7 @@ it('an installation writes the unit, makes its folders, and enables and starts i
     'systemctl --user restart aipassd.service',
   ]);
   expect(done).toContainEqual({ kind: 'did', text: `wrote ${unit}` });
-  expect(done.at(-1)).toMatchObject({ kind: 'said', text: expect.stringContaining('journalctl --user -u aipassd') });
+  expect(done.at(-1)).toMatchObject({ kind: 'note', text: expect.stringContaining('journalctl --user -u aipassd') });
 });
 
 it('a second installation changes nothing and restarts nothing', async () => {
@@ -92,7 +92,7 @@ it('where the user has no session, an installation writes nothing, and says how 
   fails = (command) => command.startsWith('systemctl --user');
   await expect(execute(planInstall(facts))).rejects.toMatchObject({
     code: 'NOT_FOUND',
-    message: 'there is no session of alice here, and so no service manager: Unit not loaded.',
+    message: 'alice has no session here, and so no service manager: Unit not loaded.',
     hint: expect.stringMatching(/log in as alice .*loginctl enable-linger alice .*aipassd run/),
   });
   expect(readdirSync(home)).toEqual([]);
@@ -141,7 +141,7 @@ it('a folder has the mode it was planned with, whatever the umask of this progra
 it('the plan for a whole machine makes its user before the unit that runs as it', () => {
   const steps = planInstall({ ...facts, scope: 'systemd-system' }).map(describeStep);
   expect(steps.indexOf('systemd-sysusers /etc/sysusers.d/aipassd.conf')).toBeLessThan(
-    steps.indexOf('systemctl restart aipassd.service (where a file was changed)'),
+    steps.indexOf('systemctl restart aipassd.service (if a file was changed)'),
   );
 });
 
