@@ -1,245 +1,220 @@
 /**
- * The composition root: configuration → parts → listen → wait for a signal → release. The only place where parts are
- * made and wired; nothing starts at import.
+ * The composition root, read top-down: runtime → secrets → pools → usage → completions → accounts → endpoints. Each folder
+ * opens its own part and defers its closer on the stack, which closes in reverse. Nothing starts at import.
  */
 
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { startAuditUpkeep } from './audit/upkeep.ts';
-import { AccessPolicy } from './callers/access-policy.ts';
-import { Gate } from './callers/gate.ts';
-import { limitRejections } from './callers/rejection-log.ts';
-import { UserLimits, userLimits } from './callers/user-limits.ts';
+import type { AuditJournal } from './audit/journal.ts';
+import { openAudit } from './audit/open.ts';
 import { systemClock } from './base/clock.ts';
+import { captureConsole } from './base/console-capture.ts';
+import { closeAll, defer } from './base/dispose.ts';
 import { EventHub } from './base/event-hub.ts';
-import type { Logger } from './base/logger.ts';
+import { LoadMeter } from './base/load.ts';
+import { openLogger, type Logger } from './base/logger.ts';
 import { startMemoryTidy } from './base/memory-tidy.ts';
 import type { Paths } from './base/paths.ts';
-import { Releasers } from './base/releasers.ts';
+import { Redactor } from './base/redactor.ts';
+import type { Runtime } from './base/runtime.ts';
 import { StateStore } from './base/state-store.ts';
-import { startSchedule } from './base/schedule.ts';
 import { readVersion } from './base/version.ts';
+import { Warnings } from './base/warnings.ts';
+import { AccessPolicy } from './callers/access-policy.ts';
+import { openGate } from './callers/open.ts';
 import { Completer } from './completions/completer.ts';
-import { offerEnvFile } from './credentials/template.ts';
-import { Vault } from './credentials/vault.ts';
-import { blockedPathWarnings } from './ipc/runtime-folder.ts';
-import { SocketGuard } from './ipc/socket-guard.ts';
-import { changeSocketMode } from './ipc/socket-path.ts';
-import { SocketServer } from './ipc/socket-server.ts';
+import { openVault } from './credentials/open.ts';
+import { takeInstance, takeState } from './ipc/instance-lock.ts';
+import { openSocket } from './ipc/open.ts';
+import { makeRuntimeFolder } from './ipc/runtime-folder.ts';
+import { recordLostSocket, recordRejection, recordReload } from './operations/daemon-audit.ts';
 import { createDispatcher } from './operations/dispatcher.ts';
+import { openKeyChecks } from './operations/key-checks.ts';
 import { KeyLookup } from './operations/key-lookup.ts';
-import { openPools } from './operations/open-pools.ts';
-import { recordRequests } from './operations/request-audit.ts';
 import { referenceWarnings } from './operations/reference-warnings.ts';
+import { recordRequests } from './operations/request-audit.ts';
 import { configWarnings, keyWarnings } from './operations/standing-warnings.ts';
-import { recordLostSocket, recordReload, recordRejection } from './operations/daemon-audit.ts';
 import { createOperations } from './operations/table.ts';
-import { PROTOCOL_VERSION } from './protocol/limits.ts';
-import { startRefreshing } from './refreshers/start.ts';
-import { createReloadableProviders } from './providers/reloadable.ts';
+import { costSources } from './operations/usage-sources.ts';
+import { openPools } from './pools/open.ts';
+import { openProviders } from './providers/open.ts';
 import { readUsableConfig } from './providers/usable-config.ts';
-import { ConfigKeeper } from './service/config-keeper.ts';
+import { openAccounts } from './refreshers/open.ts';
+import { ConfigReloader } from './service/config-reloader.ts';
 import { restartHint } from './service/restart-hint.ts';
-import { openRun } from './run-parts.ts';
-import { startUsage } from './usage-parts.ts';
+import { openUsage } from './usage/open.ts';
 
-/** Is how long requests in flight may go on after the signal to stop. */
-const STOP_GRACE_MS = 10_000;
-
-/** Is the pause before a failing provider is asked again within one request, in milliseconds. */
+/** Back-off before a failing provider is tried again within one request, in milliseconds. */
 const RETRY_BACKOFF = { firstMs: 250, maxMs: 4000 };
 
-/** Is a running daemon. */
+/** A running daemon. */
 export interface Daemon {
   readonly logger: Logger;
-  /** Tells whether the vault holds any key. */
+  /** Returns whether the vault holds any key. */
   readonly hasKeys: () => boolean;
-  /** Reads the configuration anew; one that is wrong changes nothing. */
+  /** Reads the configuration again; one that is not valid changes nothing. */
   reload(): void;
-  /** Lets requests in flight finish, then releases everything in reverse order. */
+  /** Lets requests in flight finish, then closes everything in reverse order. A second call returns the first one's promise. */
   stop(): Promise<void>;
 }
 
 /**
  * Starts the daemon; it listens, with the secrets loaded, when the promise resolves.
  *
- * @throws AipassError when the configuration is wrong, another daemon runs, or the socket cannot be made.
+ * @throws AipassError when the configuration is not valid, another daemon runs, or the socket cannot be made.
  */
 export async function startDaemon(paths: Paths, lastRun: string | null = null): Promise<Daemon> {
-  const releasers = new Releasers();
+  const stack = new AsyncDisposableStack();
   try {
-    return await openDaemon(paths, releasers, lastRun);
+    return await openDaemon(paths, lastRun, stack);
   } catch (error) {
-    await releasers.release();
+    // What kept the daemon from starting matters, and not what failed while it gave up.
+    await closeAll(stack).catch(() => {});
     throw error;
   }
 }
 
-async function openDaemon(paths: Paths, releasers: Releasers, lastRun: string | null): Promise<Daemon> {
-  const clock = systemClock;
-  const config = readUsableConfig(paths.config, clock);
-  const uid = process.getuid?.() ?? 0;
-  const access = new AccessPolicy(config.access, uid);
-  const restart = restartHint({ env: process.env, pid: process.pid, uid });
-  const version = readVersion();
-  const { redactor, logFile, logger, journal } = await openRun({ config, access, paths, clock, releasers });
+async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisposableStack): Promise<Daemon> {
+  const { runtime, reloader, access, restart, logFile, journal } = await openRuntime(paths, stack);
+  const { clock, random, logger, redactor, warnings } = runtime;
+  const startedAt = clock.now();
+  const { defaultProvider, fallbacks } = reloader.current;
 
-  const limits = new UserLimits(userLimits(config), clock);
-  const providers = createReloadableProviders(config);
-  const keeper = new ConfigKeeper({
-    path: paths.config,
-    read: () => readUsableConfig(paths.config, clock),
-    initial: config,
-    restart,
-    clock,
-    logger,
-    apply: (next) => {
-      providers.replace(next);
-      access.replace(next.access);
-      limits.change(userLimits(next));
-    },
-    onReload: (outcome) => {
-      recordReload(journal, logger)(outcome);
-      if (outcome.kind !== 'reloaded') return;
-      vault.providersChanged();
-      pools.keysChanged();
-      changeSocketMode(paths.socket, access.servesOthers);
-    },
-  });
-  const vault = new Vault({ paths, knownProviders: () => providers.names(), redactor, clock, logger });
-  const templateWarnings = await offerEnvFile(paths.envFile, logger);
-  releasers.add('the vault', await vault.start());
-
-  const { defaultProvider } = config;
-  const events = new EventHub();
+  const providers = openProviders(runtime, stack);
+  const gate = openGate(runtime, access, recordRejection(journal, logger), stack);
+  const vault = await openVault(runtime, () => providers.names(), stack);
   const lookup = new KeyLookup({ vault, providers, paths, defaultProvider });
-  const surroundings = { config, paths, vault, providers, lookup, clock, logger };
-  const state = new StateStore({ path: join(paths.state, 'state.json'), clock, logger });
-  await state.open();
-  releasers.add('the state', () => state.flush());
-  const { pools, checks, release } = openPools({ ...surroundings, config: () => keeper.current, state, events });
-  releasers.add('the pools', release);
-  const { usage, record, retention } = startUsage({ ...surroundings, redactor, releasers });
+  warnings.register(() => keyWarnings(vault, paths));
+  warnings.register(() => referenceWarnings(reloader.current, { vault, providers, lookup, paths }));
+
+  const { pools, onCheckNeeded } = openPools(
+    runtime,
+    { vault, providers, whyNone: (name) => lookup.whyNone(name) },
+    stack,
+  );
+  const checks = openKeyChecks(runtime, { vault, providers, pools, onCheckNeeded }, stack);
+  const { usage, record, retention } = openUsage(runtime, costSources(vault, providers, lookup, clock), stack);
   const completer = new Completer({
     providers,
     keys: pools,
     redactor,
     clock,
     defaultProvider,
-    retry: { attempts: 3, backoff: RETRY_BACKOFF, chance: Math.random },
-    fallbacks: config.fallbacks,
+    retry: { attempts: 3, backoff: RETRY_BACKOFF, chance: random },
+    fallbacks,
     record,
   });
-  releasers.add(
-    'the news of the vault',
-    vault.onChange((names) => events.publish('secrets-changed', { names })),
+  const { accounts, consents, worker } = await openAccounts(
+    runtime,
+    { onRescan: (listener) => vault.onRescan(listener) },
+    stack,
   );
 
-  const { accounts, consents, worker, tick } = await startRefreshing({
-    secrets: paths.secrets,
-    oauth: config.oauth,
-    hooks: config.hooks,
-    clock,
-    logger,
-    redactor,
-    releasers,
-    state,
-    publish: (event, data) => events.publish(event, data),
+  const operations = createOperations({
+    ...runtime,
+    startedAt,
+    logFile,
+    defaultProvider,
+    vault,
+    providers,
+    lookup,
+    pools,
+    checks,
+    completer,
+    accounts,
+    consents,
+    worker,
+    usage,
+    record,
+    retention,
+    restart,
+    lastRun,
+    auditEnd: () => journal.last,
   });
-  releasers.add(
-    'the looks of the vault',
-    vault.onRescan(() => accounts.look()),
-  );
-  releasers.add(
-    'the refresh schedule',
-    startSchedule(config.schedules.refresh, tick, { name: 'refresh', logger, clock }),
-  );
+  const dispatch = createDispatcher(operations, { logger, redactor, audit: recordRequests(journal, redactor) });
+  const beforeReply = (): void => {
+    journal.flush();
+    usage.flush();
+  };
+  await openSocket(runtime, { gate, access, dispatch, beforeReply, onLost: recordLostSocket(journal, logger) }, stack);
 
-  const server = new SocketServer({
-    path: paths.socket,
-    get frameBytes() {
-      return keeper.current.limits.frameBytes;
-    },
-    maxConnections: config.limits.connections,
-    get maxInFlight() {
-      return keeper.current.limits.inFlight;
-    },
-    gate: new Gate({
-      grants: () => access.grants,
-      limits,
-      onRejected: limitRejections(clock, recordRejection(journal, logger)),
-    }),
-    servesOthers: () => access.servesOthers,
-    beforeWrite: () => {
-      journal.flush();
-      usage.flush();
-    },
-    welcome: { protocol: PROTOCOL_VERSION, version, pid: process.pid },
-    logger,
-    dispatch: createDispatcher(
-      createOperations({
-        version,
-        paths,
-        logFile,
-        defaultProvider,
-        clock,
-        startedAt: clock.now(),
-        vault,
-        providers,
-        lookup,
-        pools,
-        checks,
-        completer,
-        events,
-        accounts,
-        consents,
-        worker,
-        usage,
-        record,
-        retention,
-        load: () => ({ connections: server.connections, requestsInFlight: server.requestsInFlight }),
-        restart,
-        lastRun,
-        auditEnd: () => journal.last,
-        warnings: () => [
-          ...keyWarnings(vault, paths),
-          ...keeper.warnings(),
-          ...access.warnings(),
-          ...blockedPathWarnings(paths.runtime, access.servesOthers),
-          ...[journal.warning(), logger.warning()].filter((warning) => warning !== null),
-          ...templateWarnings(),
-          ...referenceWarnings(keeper.current, { vault, providers, lookup, paths }),
-          ...configWarnings(keeper.current, paths),
-          ...state.warnings,
-        ],
-      }),
-      { logger, redactor, audit: recordRequests(journal, redactor) },
-    ),
-  });
-  await server.start();
-  releasers.add('the socket', () => server.stop(STOP_GRACE_MS));
-  const guard = new SocketGuard({
-    path: paths.socket,
-    clock,
-    logger,
-    restart: () => server.restart(),
-    onLost: recordLostSocket(journal, logger),
-  });
-  releasers.add('the guard of the socket', guard.start());
-  releasers.add('the watch over the configuration', keeper.watch());
-  releasers.add(
-    'the upkeep of the audit',
-    startAuditUpkeep(journal, () => keeper.current.audit, clock, logger),
-  );
-  releasers.add(
+  defer(stack, 'the watch over the configuration', reloader.watch());
+  defer(
+    stack,
     'the memory tidy',
-    startMemoryTidy(clock, () => server.requestsInFlight === 0),
+    startMemoryTidy(clock, () => runtime.load.total().requestsInFlight === 0),
   );
   void logger.open();
-  logger.info(`aipassd ${version} is ready on ${paths.socket}`, { pid: process.pid, node: process.versions.node });
+  logger.info(`aipassd ${runtime.version} is ready on ${paths.socket}`, {
+    pid: process.pid,
+    node: process.versions.node,
+  });
+  let stopping: Promise<void> | undefined;
   return {
     logger,
     hasKeys: () => vault.keys().length > 0,
-    reload: () => keeper.reload(),
-    stop: () => releasers.release(),
+    reload: () => reloader.reload(),
+    stop: () => (stopping ??= closeAll(stack)),
   };
+}
+
+/** What every run begins with. */
+interface OpenRuntime {
+  readonly runtime: Runtime;
+  readonly reloader: ConfigReloader;
+  readonly access: AccessPolicy;
+  readonly journal: AuditJournal;
+  /** Path of the log file, or null where the log goes to stdout alone. */
+  readonly logFile: string | null;
+  /** Command that restarts this daemon. */
+  readonly restart: string;
+}
+
+/**
+ * Reads the configuration, takes the place of this user's daemon, and opens log, state and audit.
+ *
+ * @throws AipassError when another daemon runs, or a folder cannot be made or is not ours alone.
+ */
+async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<OpenRuntime> {
+  const clock = systemClock;
+  const read = () => readUsableConfig(paths.config, clock);
+  const initial = read();
+  const uid = process.getuid?.() ?? 0;
+  const access = new AccessPolicy(initial.access, uid);
+  await mkdir(paths.state, { recursive: true, mode: 0o700 });
+  makeRuntimeFolder(paths.runtime, access.servesOthers);
+  defer(stack, 'the instance lock', await takeInstance(paths));
+  defer(stack, 'the lock of the state', await takeState(paths));
+
+  const redactor = new Redactor();
+  const logFile = initial.log.file === undefined ? paths.log : initial.log.file;
+  const logger = openLogger({ level: initial.log.level, file: logFile, stdout: true, redactor });
+  defer(stack, 'the log', () => logger.close());
+  defer(stack, 'the console', captureConsole(logger));
+  const state = new StateStore({ path: join(paths.state, 'state.json'), clock, logger });
+  await state.open();
+  defer(stack, 'the state', () => state.flush());
+
+  const restart = restartHint({ env: process.env, pid: process.pid, uid });
+  const reloader = new ConfigReloader({ path: paths.config, read, initial, restart, clock, logger });
+  const runtime: Runtime = {
+    version: readVersion(),
+    paths,
+    config: reloader,
+    clock,
+    random: Math.random,
+    logger,
+    redactor,
+    events: new EventHub(),
+    state,
+    warnings: new Warnings(),
+    load: new LoadMeter(),
+  };
+  runtime.warnings.register(() => reloader.warnings());
+  runtime.warnings.register(() => configWarnings(reloader.current, paths));
+  runtime.warnings.register(() => [logger.warning()].filter((warning) => warning !== null));
+  runtime.warnings.register(() => state.warnings);
+  const journal = openAudit(runtime, stack);
+  defer(stack, 'the record of reloads', reloader.onReload(recordReload(journal, logger)));
+  return { runtime, reloader, access, journal, logFile, restart };
 }

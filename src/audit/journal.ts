@@ -55,8 +55,8 @@ export interface AuditJournal {
   close(): Promise<void>;
 }
 
-/** Opens the audit, or begins one. A line that a crash cut short is taken out, and a line of the chain says so. */
-export function openAudit(path: string, clock: Clock): AuditJournal {
+/** Opens the audit, or begins one. A line that a crash cut short is taken out, and an entry of the chain records that. */
+export function openJournal(path: string, clock: Clock): AuditJournal {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const fd = openSync(path, 'a+', 0o600);
   const tail = readTail(fd);

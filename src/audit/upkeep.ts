@@ -5,6 +5,7 @@
 
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
+import { repeat } from '../base/timers.ts';
 import type { AuditJournal } from './journal.ts';
 
 const CHECK_MS = 60_000;
@@ -17,36 +18,36 @@ export interface AuditRetention {
   readonly maxBytes: number;
 }
 
-/** Starts the upkeep; the returned function ends it. */
+/** Starts the upkeep; the returned function ends it and waits for a prune that is under way. */
 export function startAuditUpkeep(
   journal: AuditJournal,
   retention: () => AuditRetention,
   clock: Clock,
   logger: Logger,
-): () => void {
+): () => Promise<void> {
   let rounds = 0;
   let failing = false;
-  let cancel: (() => void) | undefined;
-  const round = (): void => {
-    cancel = clock.after(CHECK_MS, round);
+  const check = (): void => {
     journal.check();
     journal.flush();
     const warning = journal.warning();
     if (warning !== null && !failing) logger.error(warning.problem, { path: warning.subject, hint: warning.hint });
     if (warning === null && failing) logger.info('the audit is written again');
     failing = warning !== null;
-    if (rounds % CHECKS_PER_PRUNE === 0) void prune();
-    rounds += 1;
   };
   const prune = async (): Promise<void> => {
     const { retentionDays, maxBytes } = retention();
     try {
       const gone = await journal.prune({ before: clock.now() - retentionDays * DAY_MS, maxBytes });
-      if (gone > 0) logger.info('pruned the audit', { lines: gone });
+      if (gone > 0) logger.info('pruned the audit', { entries: gone });
     } catch (error) {
       logger.error('pruning the audit failed', { error });
     }
   };
-  cancel = clock.after(CHECK_MS, round);
-  return () => cancel?.();
+  return repeat(clock, CHECK_MS, () => {
+    check();
+    const isDue = rounds % CHECKS_PER_PRUNE === 0;
+    rounds += 1;
+    return isDue ? prune() : undefined;
+  });
 }

@@ -7,6 +7,7 @@ import type { Random } from './backoff.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config-schema.ts';
 import type { EventHub } from './event-hub.ts';
+import type { LoadMeter } from './load.ts';
 import type { Logger } from './logger.ts';
 import type { Paths } from './paths.ts';
 import type { Redactor } from './redactor.ts';
@@ -36,4 +37,5 @@ export interface Runtime {
   readonly events: EventHub;
   readonly state: Pick<StateStore, 'section' | 'bind' | 'changed'>;
   readonly warnings: Warnings;
+  readonly load: LoadMeter;
 }

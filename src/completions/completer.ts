@@ -7,7 +7,7 @@
 
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
-import { pause } from '../base/pause.ts';
+import { delay } from '../base/timeout.ts';
 import type { Redactor } from '../base/redactor.ts';
 import { backoffMs, type Backoff, type Chance } from '../pools/backoff.ts';
 import type { KeyLease, KeySource, LeaseOutcome } from '../pools/lease.ts';
@@ -122,7 +122,7 @@ export class Completer {
           const isLate = clock.monotonic() - start + waitMs > provider.timeoutMs;
           if (!retry || failures >= retry.attempts || isLate)
             return { kind: 'failed', error: outcome.error, isFinal: false, wasAsked: true };
-          await pause(waitMs, clock, control.signal);
+          await delay(clock, waitMs, control.signal);
         } else return { kind: 'failed', error: outcome.error, isFinal: step === 'give-up', wasAsked: true };
       }
     } catch (error) {

@@ -10,8 +10,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Redactor } from '../base/redactor.ts';
-import type { Release } from '../base/releasers.ts';
-import { Releasers } from '../base/releasers.ts';
+import { closeAll, defer } from '../base/dispose.ts';
 import type { Warning } from '../base/warning.ts';
 import type { SecretInfo } from '../protocol/operations.ts';
 import type { ApiKey, KeyName } from './api-keys.ts';
@@ -63,11 +62,11 @@ export class Vault {
   }
 
   /** Loads, then follows the disk until released. The watcher is soon ready, but not yet when this resolves. */
-  async start(): Promise<Release> {
+  async start(): Promise<() => Promise<void>> {
     const { clock, logger, paths } = this.#deps;
     await this.load();
-    const releasers = new Releasers();
-    releasers.add('the last read', () => this.#lastRead);
+    const stack = new AsyncDisposableStack();
+    defer(stack, 'the last read', () => this.#lastRead);
 
     const changes = new Debouncer(clock, CHANGE_TIMES, () => this.#readSoon());
     this.#changes = changes;
@@ -78,7 +77,7 @@ export class Vault {
       });
     };
     awaitSafetyRead();
-    releasers.add('the timers of the vault', () => {
+    defer(stack, 'the timers of the vault', () => {
       this.#watch = undefined;
       this.#cancelSafetyRead?.();
       this.#changes = undefined;
@@ -97,7 +96,7 @@ export class Vault {
         logger.warn(problem.problem, { subject: problem.subject, hint: problem.hint });
       },
     });
-    releasers.add('the watcher of the secrets', async () => {
+    defer(stack, 'the watcher of the secrets', async () => {
       const watch = await watching;
       await watch.stop();
     });
@@ -105,7 +104,7 @@ export class Vault {
       this.#watch = watch;
       this.changed();
     });
-    return () => releasers.release();
+    return () => closeAll(stack);
   }
 
   /** Reports a possible change: everything is read again after a quiet moment. Does nothing unless started. */

@@ -10,7 +10,6 @@ import { join } from 'node:path';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { tryFileLock } from '../base/file-lock.ts';
 import type { Paths } from '../base/paths.ts';
-import type { Release } from '../base/releasers.ts';
 import { probeSocket } from './socket-probe.ts';
 
 /**
@@ -19,7 +18,7 @@ import { probeSocket } from './socket-probe.ts';
  * @returns the function that gives the place back.
  * @throws AipassError ALREADY_RUNNING with the other daemon's pid.
  */
-export async function takeInstance(paths: Pick<Paths, 'lock' | 'socket'>): Promise<Release> {
+export async function takeInstance(paths: Pick<Paths, 'lock' | 'socket'>): Promise<() => Promise<void>> {
   await refuseLiveSocket(paths.socket);
   const outcome = await tryFileLock(paths.lock);
   if (outcome.kind === 'held') throw alreadyRunning(outcome.holder.pid);
@@ -33,7 +32,7 @@ export async function takeInstance(paths: Pick<Paths, 'lock' | 'socket'>): Promi
  * @returns the function that gives it back.
  * @throws AipassError ALREADY_RUNNING with the other daemon's pid.
  */
-export async function takeState({ state }: Pick<Paths, 'state'>): Promise<Release> {
+export async function takeState({ state }: Pick<Paths, 'state'>): Promise<() => Promise<void>> {
   const lock = join(state, 'state.lock');
   const outcome = await tryFileLock(lock);
   if (outcome.kind === 'held') {

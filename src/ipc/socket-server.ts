@@ -9,8 +9,9 @@
 
 import { IPCModule, type IpcSocket } from 'node-ipc';
 import { dirname } from 'node:path';
+import { foregroundClock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
-import { within } from '../base/within.ts';
+import { withTimeout } from '../base/timeout.ts';
 import { socketDescriptor } from '../base/native.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Admission, Gate } from '../callers/gate.ts';
@@ -158,17 +159,17 @@ export class SocketServer {
     const deadline = performance.now() + graceMs;
     const connections = [...this.#sockets.values()].map((state) => state.connection);
     const allIdle = Promise.all(connections.map((connection) => connection.idle()));
-    await within(graceMs, allIdle);
+    await wait(graceMs, allIdle);
     for (const connection of connections) {
       connection.abortAll(
         new AipassError('CANCELLED', 'the daemon is stopping', { hint: 'try again once it is back' }),
       );
     }
-    await within(ABORT_MS, allIdle);
+    await wait(ABORT_MS, allIdle);
 
     const closed = [...this.#sockets.keys()].map((socket) => new Promise((resolve) => socket.once('close', resolve)));
     for (const state of this.#sockets.values()) state.peer.end();
-    await within(Math.max(deadline - performance.now(), ABORT_MS), Promise.all(closed));
+    await wait(Math.max(deadline - performance.now(), ABORT_MS), Promise.all(closed));
     this.#ipc.server.stop();
   }
 
@@ -223,4 +224,9 @@ export class SocketServer {
     }
     for (const state of uncountLargest(this.#sockets.values())) state.connection.fail(tooMuchWaiting());
   }
+}
+
+/** Waits for work, but no longer than a limit in milliseconds. */
+async function wait(limitMs: number, work: Promise<unknown>): Promise<void> {
+  await withTimeout(foregroundClock, limitMs, work, () => {});
 }

@@ -3,10 +3,14 @@
  * begins it.
  */
 
-import { mapConcurrently } from '../base/map-concurrently.ts';
+import { defer } from '../base/dispose.ts';
 import type { Logger } from '../base/logger.ts';
+import { mapConcurrently } from '../base/map-concurrently.ts';
+import type { Runtime } from '../base/runtime.ts';
+import { startSchedule } from '../base/schedule.ts';
 import type { ApiKey } from '../credentials/api-keys.ts';
 import type { Vault } from '../credentials/vault.ts';
+import type { OpenPools } from '../pools/open.ts';
 import type { Pools } from '../pools/pools.ts';
 import { checkKey, type KeyCheckResult } from '../providers/key-check.ts';
 import type { Provider } from '../providers/provider.ts';
@@ -23,6 +27,33 @@ export interface KeyChecksOptions {
   readonly providers: Providers;
   readonly pools: Pools;
   readonly logger: Pick<Logger, 'info'>;
+}
+
+/** Opens the checks: on their schedule, and when a pool asks for one. Throws AipassError BAD_REQUEST for a pattern that is not valid. */
+export function openKeyChecks(
+  { config, clock, logger }: Runtime,
+  { vault, providers, pools, onCheckNeeded }: Omit<KeyChecksOptions, 'logger'> & Pick<OpenPools, 'onCheckNeeded'>,
+  stack: AsyncDisposableStack,
+): KeyChecks {
+  const checks = new KeyChecks({ vault, providers, pools, logger });
+  const ending = new AbortController();
+  onCheckNeeded((provider, keyId) => {
+    const keys = vault.keys(provider).filter((key) => key.keyId === keyId);
+    // What the provider says reaches the pool; that it could not be asked leaves the key to its next call.
+    checks.check(keys, ending.signal).catch((error: unknown) => {
+      if (!ending.signal.aborted) logger.warn(`checking ${keyId} failed`, { error });
+    });
+  });
+  const stopSchedule = startSchedule(config.current.schedules.check, () => checks.checkAll(ending.signal), {
+    name: 'check of the keys',
+    logger,
+    clock,
+  });
+  defer(stack, 'the checks of the keys', () => {
+    ending.abort();
+    return stopSchedule();
+  });
+  return checks;
 }
 
 /** Checks keys online. */

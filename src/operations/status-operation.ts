@@ -5,7 +5,8 @@
 import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import type { Paths } from '../base/paths.ts';
-import type { Warning } from '../base/warning.ts';
+import type { LoadMeter } from '../base/load.ts';
+import type { Warnings } from '../base/warnings.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Pools } from '../pools/pools.ts';
 import type { Providers } from '../providers/registry.ts';
@@ -27,9 +28,8 @@ export interface StatusOptions {
   readonly vault: Vault;
   readonly providers: Providers;
   readonly pools: Pools;
-  readonly accounts: Pick<Accounts, 'statuses' | 'warnings'>;
-  /** Returns the number of open connections and requests. */
-  readonly load: () => { readonly connections: number; readonly requestsInFlight: number };
+  readonly accounts: Pick<Accounts, 'statuses'>;
+  readonly load: Pick<LoadMeter, 'total'>;
   /** Command that restarts this daemon. */
   readonly restart: string;
   /** How the previous run ended, or null if unknown. */
@@ -37,8 +37,7 @@ export interface StatusOptions {
   /** Returns number and hash of the last audit entry. */
   readonly auditEnd: () => { readonly seq: number; readonly hash: string };
   readonly usage: Usage;
-  /** Returns the warnings of other parts. */
-  readonly warnings: () => readonly Warning[];
+  readonly warnings: Pick<Warnings, 'list'>;
 }
 
 /** Makes the operation. */
@@ -60,7 +59,7 @@ export function statusOperation(options: StatusOptions): AnyOperation[] {
           startedAt: options.startedAt,
           uptimeMs: Math.max(0, clock.now() - options.startedAt),
           socket: paths.socket,
-          ...options.load(),
+          ...options.load.total(),
           paths: { secrets: paths.secrets, config: paths.config, state: paths.state, log: options.logFile },
           defaultProvider: options.defaultProvider,
           providers: described.filter((one) => one.keys.length > 0 || (!one.needsKey && one.source !== 'built-in')),
@@ -71,12 +70,7 @@ export function statusOperation(options: StatusOptions): AnyOperation[] {
           restart: options.restart,
           lastRun: options.lastRun,
           usage: options.usage.status(),
-          warnings: [
-            ...options.warnings(),
-            ...options.usage.warnings(),
-            ...vault.warnings(),
-            ...options.accounts.warnings(),
-          ],
+          warnings: options.warnings.list(),
         };
       },
     }),

@@ -6,24 +6,21 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
-import { parseConfig } from '../../../src/base/config.ts';
-import { EventHub } from '../../../src/base/event-hub.ts';
-import { Redactor } from '../../../src/base/redactor.ts';
-import { StateStore } from '../../../src/base/state-store.ts';
 import { ALL_RIGHTS, type Right } from '../../../src/callers/rights.ts';
-import { Vault } from '../../../src/credentials/vault.ts';
+import { openVault } from '../../../src/credentials/open.ts';
 import { createDispatcher, type DispatchOutcome } from '../../../src/operations/dispatcher.ts';
+import { openKeyChecks } from '../../../src/operations/key-checks.ts';
 import { KeyLookup } from '../../../src/operations/key-lookup.ts';
 import { keyOperations } from '../../../src/operations/key-operations.ts';
-import { openPools } from '../../../src/operations/open-pools.ts';
 import { secretOperations } from '../../../src/operations/secret-operations.ts';
 import { statusOperation } from '../../../src/operations/status-operation.ts';
-import { createUsage } from '../../../src/usage-parts.ts';
+import { openPools } from '../../../src/pools/open.ts';
+import { openProviders } from '../../../src/providers/open.ts';
 import type { RawEvent } from '../../../src/usage/event.ts';
-import { createProviders } from '../../../src/providers/registry.ts';
+import { createUsage } from '../../../src/usage/open.ts';
 import { refusalOf, startLoopbackProvider } from '../../support/loopback-provider.ts';
-import { recordingLogger } from '../../support/recording-logger.ts';
 import { makeTempHome, type TempHome } from '../../support/temp-home.ts';
+import { testRuntime } from '../../support/test-runtime.ts';
 
 const GROQ_KEY = `gsk_${'0123456789abcdef'.repeat(3)}`;
 const GROQ_KEY_2 = `gsk_${'fedcba9876543210'.repeat(3)}`;
@@ -46,19 +43,21 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
   await home.writeKeys(keys);
   await prepare?.(home);
   const { paths } = home;
-  const parsed = parseConfig(JSON.stringify(config), 'c');
-  const { defaultProvider } = parsed;
-  const providers = createProviders(parsed);
-  const logger = recordingLogger();
-  const redactor = new Redactor();
-  const clock = { ...systemClock, now: () => 5000 };
-  const vault = new Vault({ paths, knownProviders: () => providers.names(), redactor, clock, logger });
-  await vault.load();
+  const runtime = testRuntime(home, { config, clock: { ...systemClock, now: () => 5000 } });
+  const { logger, redactor } = runtime;
+  const { defaultProvider } = runtime.config.current;
+  const stack = new AsyncDisposableStack();
+  runtime.load.register(() => ({ connections: 2, requestsInFlight: 1 }));
+  runtime.warnings.register(() => [{ subject: 'first', problem: 'p', hint: 'h' }]);
+  const providers = openProviders(runtime, stack);
+  const vault = await openVault(runtime, () => providers.names(), stack);
   const lookup = new KeyLookup({ vault, providers, paths, defaultProvider });
-  const state = new StateStore({ path: join(home.path, 'state.json'), clock, logger });
-  const events = new EventHub();
-  const surroundings = { config: () => parsed, paths, vault, providers, lookup, state, events, clock, logger };
-  const { pools, checks, release } = openPools(surroundings);
+  const { pools, onCheckNeeded } = openPools(
+    runtime,
+    { vault, providers, whyNone: (name) => lookup.whyNone(name) },
+    stack,
+  );
+  const checks = openKeyChecks(runtime, { vault, providers, pools, onCheckNeeded }, stack);
   const recorded: RawEvent[] = [];
   const record = (event: RawEvent): void => void recorded.push(event);
   const dispatch = createDispatcher(
@@ -66,22 +65,18 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
       ...keyOperations({ vault, providers, lookup, pools, checks, defaultProvider, record }),
       ...secretOperations(vault, record),
       ...statusOperation({
-        version: '1.2.3',
-        paths,
+        ...runtime,
         logFile: null,
         defaultProvider,
-        clock,
         startedAt: 1000,
         vault,
         providers,
         pools,
-        usage: createUsage({ usage: {} }, paths, clock, logger, redactor),
-        accounts: { statuses: () => Promise.resolve([]), warnings: () => [] },
-        load: () => ({ connections: 2, requestsInFlight: 1 }),
+        usage: createUsage(runtime),
+        accounts: { statuses: () => Promise.resolve([]) },
         restart: 'r',
         lastRun: null,
         auditEnd: () => ({ seq: 0, hash: '' }),
-        warnings: () => [{ subject: 'first', problem: 'p', hint: 'h' }],
       }),
     ],
     { logger, redactor, audit: () => {} },
@@ -100,7 +95,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
       return outcome.kind === 'done' ? outcome.result : outcome.error.toWire();
     },
     [Symbol.asyncDispose]: async () => {
-      await release();
+      await stack.disposeAsync();
       await home.remove();
     },
   };

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { openAudit, type AuditJournal } from '../../../src/audit/journal.ts';
+import { openJournal as openAt, type AuditJournal } from '../../../src/audit/journal.ts';
 import { startAuditUpkeep } from '../../../src/audit/upkeep.ts';
 import { readLines } from '../../../src/audit/lines.ts';
 import { parseLine, type AuditEntry } from '../../../src/audit/record.ts';
@@ -33,7 +33,7 @@ let folder: string;
 let path: string;
 const open: AuditJournal[] = [];
 
-/** Is a clock that shows what the test sets. */
+/** Clock that shows what the test sets. */
 class SetClock implements Clock {
   wall = 1_000;
   now = () => this.wall;
@@ -42,7 +42,7 @@ class SetClock implements Clock {
 }
 
 const openJournal = (clock: Clock = systemClock): AuditJournal => {
-  const journal = openAudit(path, clock);
+  const journal = openAt(path, clock);
   open.push(journal);
   return journal;
 };
@@ -289,7 +289,7 @@ it.runIf(process.platform === 'linux')(
     await new Promise(setImmediate);
     unlinkSync(path);
     clock.advance(60_000);
-    stop();
+    await stop();
     expect(journal.warning()).toBeNull();
     // The repair is noted although the lines were over the bound.
     expect(await verify()).toMatchObject({ kind: 'intact', records: recorded + 1 });
@@ -298,7 +298,7 @@ it.runIf(process.platform === 'linux')(
 
 it.runIf(process.platform === 'linux')('lines that are lost at the close are told of', async () => {
   symlinkSync('/dev/full', path);
-  const journal = openAudit(path, systemClock);
+  const journal = openAt(path, systemClock);
   journal.record(entry('a'));
   await expect(journal.close()).rejects.toMatchObject({
     code: 'INTERNAL',

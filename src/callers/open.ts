@@ -1,0 +1,27 @@
+/**
+ * Opens the admission of callers: who may connect, with which rights and limits. Follows the configuration.
+ */
+
+import { defer } from '../base/dispose.ts';
+import type { Runtime } from '../base/runtime.ts';
+import type { AccessPolicy } from './access-policy.ts';
+import { Gate } from './gate.ts';
+import { limitRejections } from './rejection-log.ts';
+import { UserLimits, userLimits } from './user-limits.ts';
+
+/** Opens the gate; `onRejected` is called for unauthorized peers, at most once a second for each user. */
+export function openGate(
+  { config, clock, warnings }: Runtime,
+  access: AccessPolicy,
+  onRejected: Parameters<typeof limitRejections>[1],
+  stack: AsyncDisposableStack,
+): Gate {
+  const limits = new UserLimits(userLimits(config.current), clock);
+  const stopFollowing = config.onChange((next) => {
+    access.replace(next.access);
+    limits.change(userLimits(next));
+  });
+  defer(stack, 'the access policy', stopFollowing);
+  warnings.register(() => access.warnings());
+  return new Gate({ grants: () => access.grants, limits, onRejected: limitRejections(clock, onRejected) });
+}

@@ -1,0 +1,59 @@
+/**
+ * Opens the Unix-socket endpoint and guards its path.
+ */
+
+import { defer } from '../base/dispose.ts';
+import type { Runtime } from '../base/runtime.ts';
+import type { AccessPolicy } from '../callers/access-policy.ts';
+import type { Gate } from '../callers/gate.ts';
+import { PROTOCOL_VERSION } from '../protocol/limits.ts';
+import { blockedPathWarnings } from './runtime-folder.ts';
+import { SocketGuard } from './socket-guard.ts';
+import { changeSocketMode } from './socket-path.ts';
+import { SocketServer, type SocketServerOptions } from './socket-server.ts';
+
+/** Grace period for requests in flight on shutdown, in milliseconds. */
+const STOP_GRACE_MS = 10_000;
+
+/** What the endpoint is wired with. */
+export interface SocketDeps extends Pick<SocketServerOptions, 'dispatch'> {
+  readonly gate: Gate;
+  readonly access: Pick<AccessPolicy, 'servesOthers'>;
+  /** Called before replies leave. */
+  readonly beforeReply: () => void;
+  /** Called when the socket was lost and made anew. */
+  readonly onLost: (problem: string) => void;
+}
+
+/** Listens until the stack is closed; requests in flight then get a grace period. Throws as SocketServer.start does. */
+export async function openSocket(
+  { config, paths, version, clock, logger, warnings, load }: Runtime,
+  { gate, access, dispatch, beforeReply, onLost }: SocketDeps,
+  stack: AsyncDisposableStack,
+): Promise<void> {
+  const servesOthers = (): boolean => access.servesOthers;
+  const server = new SocketServer({
+    path: paths.socket,
+    get frameBytes() {
+      return config.current.limits.frameBytes;
+    },
+    maxConnections: config.current.limits.connections,
+    get maxInFlight() {
+      return config.current.limits.inFlight;
+    },
+    gate,
+    servesOthers,
+    beforeWrite: beforeReply,
+    welcome: { protocol: PROTOCOL_VERSION, version, pid: process.pid },
+    logger,
+    dispatch,
+  });
+  await server.start();
+  defer(stack, 'the socket', () => server.stop(STOP_GRACE_MS));
+  load.register(() => ({ connections: server.connections, requestsInFlight: server.requestsInFlight }));
+  warnings.register(() => blockedPathWarnings(paths.runtime, access.servesOthers));
+  const guard = new SocketGuard({ path: paths.socket, clock, logger, restart: () => server.restart(), onLost });
+  defer(stack, 'the guard of the socket', guard.start());
+  const stopFollowing = config.onChange(() => changeSocketMode(paths.socket, access.servesOthers));
+  defer(stack, 'the mode of the socket', stopFollowing);
+}

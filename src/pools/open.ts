@@ -1,0 +1,110 @@
+/**
+ * Opens the pools: keys from the vault, settings from the configuration, memory in the state file, events to the
+ * subscribers.
+ */
+
+import type { AipassError } from '../base/errors.ts';
+import type { Config } from '../base/config-schema.ts';
+import { defer } from '../base/dispose.ts';
+import { readFileSignatureSync } from '../base/file-signature.ts';
+import type { Runtime } from '../base/runtime.ts';
+import type { Secret } from '../base/secret.ts';
+import type { PoolEvent } from '../protocol/pool.ts';
+import type { Providers } from '../providers/registry.ts';
+import { Pools } from './pools.ts';
+
+/** Keys as the vault holds them. */
+export interface KeySource {
+  /** Returns the keys of one provider. */
+  keys(provider: string): readonly { readonly keyId: string; readonly value: Secret }[];
+  /** Calls back after each change of keys; the returned function ends that. */
+  onChange(listener: () => void): () => void;
+  /** Calls back whenever the file of the keys may have been saved; the returned function ends that. */
+  onRescan(listener: () => void): () => void;
+}
+
+/** What the pools are wired with. */
+export interface PoolsDeps {
+  readonly vault: KeySource;
+  readonly providers: Providers;
+  /** Returns the error that explains why a provider has no key. */
+  readonly whyNone: (provider: string) => AipassError;
+}
+
+/** The pools at work. */
+export interface OpenPools {
+  readonly pools: Pools;
+  /** Sets who checks a key that a pool has doubts about. */
+  readonly onCheckNeeded: (check: (provider: string, keyId: string) => void) => void;
+}
+
+/** Opens the pools; they follow the keys and the configuration until the stack is closed. */
+export function openPools(
+  { config, paths, state, events, clock, random, logger }: Runtime,
+  { vault, providers, whyNone }: PoolsDeps,
+  stack: AsyncDisposableStack,
+): OpenPools {
+  let check: ((provider: string, keyId: string) => void) | undefined;
+  const pools = new Pools({
+    clock,
+    chance: random,
+    emit: ({ kind, ...data }: PoolEvent) => {
+      if (kind === 'key-quarantined' || kind === 'pool-exhausted') logger.warn(kind, data);
+      else logger.info(kind, data);
+      events.publish(kind, { kind, ...data });
+    },
+    onChange: () => state.changed(),
+    saved: state.section('pools'),
+    settingsOf: (name) => {
+      // A key of a provider that nobody described is lent all the same.
+      const needsKey = vault.keys(name).length > 0 || providers.get(name).needsKey;
+      return { ...settingsOf(config.current, name)?.pool, needsKey: providers.find(name)?.needsKey ?? needsKey };
+    },
+    keysOf: (name) => {
+      // The vault still lends the last good values of a file that is gone.
+      const revision = readFileSignatureSync(paths.envFile);
+      const uncheckable = providers.find(name)?.keyCheck === null;
+      const settings = settingsOf(config.current, name)?.keys ?? {};
+      return vault.keys(name).map(({ keyId, value }) => ({
+        keyId,
+        value,
+        revision,
+        settings: Object.hasOwn(settings, keyId) ? settings[keyId] : undefined,
+        uncheckable,
+      }));
+    },
+    whyNone,
+    requestCheck: (provider, keyId) => check?.(provider, keyId),
+  });
+  state.bind('pools', () => pools.save());
+  defer(stack, 'the pools', () => pools.stop());
+  defer(
+    stack,
+    'the keys of the pools',
+    vault.onChange(() => pools.keysChanged()),
+  );
+  let seen = readFileSignatureSync(paths.envFile);
+  // A key that its provider accepts again is the same as before: saving the file again is how its user reports that.
+  const stopFollowing = vault.onRescan(() => {
+    const signature = readFileSignatureSync(paths.envFile);
+    if (signature === seen) return;
+    seen = signature;
+    pools.keysChanged();
+  });
+  defer(stack, 'the file of the keys', stopFollowing);
+  defer(
+    stack,
+    'the settings of the pools',
+    config.onChange(() => pools.keysChanged()),
+  );
+  return {
+    pools,
+    onCheckNeeded: (listener) => {
+      check = listener;
+    },
+  };
+}
+
+function settingsOf(config: Config, provider: string): Config['providers'][string] | undefined {
+  return Object.hasOwn(config.providers, provider) ? config.providers[provider] : undefined;
+}

@@ -1,0 +1,144 @@
+/**
+ * Holds the configuration in use and replaces it on demand, or when its file changes. A file that is not valid changes
+ * nothing: the configuration in use stays, and `status` reports the problem.
+ *
+ * A reload is an event: each part listens where it is made, and is called in the order in which the parts were made.
+ */
+
+import type { Clock } from '../base/clock.ts';
+import type { Config } from '../base/config-schema.ts';
+import { AipassError } from '../base/errors.ts';
+import { readFileSignatureSync } from '../base/file-signature.ts';
+import type { Logger } from '../base/logger.ts';
+import type { ConfigSource } from '../base/runtime.ts';
+import { repeat } from '../base/timers.ts';
+import type { Warning } from '../base/warning.ts';
+import { compareConfigs, type ConfigChange } from './config-change.ts';
+
+/** Interval between two checks of the file, in milliseconds. */
+const POLL_MS = 2000;
+
+/** Result of a reload. */
+export type ReloadOutcome =
+  | { readonly kind: 'unchanged' }
+  | ({ readonly kind: 'reloaded' } & ConfigChange)
+  | { readonly kind: 'kept'; readonly error: AipassError };
+
+/** What a reloader is wired with. */
+export interface ConfigReloaderDeps {
+  readonly path: string;
+  /** Reads the file; throws for everything that would keep a daemon from starting. */
+  readonly read: () => Config;
+  readonly initial: Config;
+  /** Command that restarts this daemon, for hints. */
+  readonly restart: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The configuration in use, and its reloads. */
+export class ConfigReloader implements ConfigSource {
+  readonly #deps: ConfigReloaderDeps;
+  readonly #changeListeners = new Set<(next: Config, before: Config) => void>();
+  readonly #outcomeListeners = new Set<(outcome: ReloadOutcome) => void>();
+  #current: Config;
+  #seen: string | undefined;
+  #failure: AipassError | null = null;
+  /** Settings that changed since the start and wait for a restart. */
+  #pending: readonly string[] = [];
+
+  constructor(deps: ConfigReloaderDeps) {
+    this.#deps = deps;
+    this.#current = deps.initial;
+  }
+
+  get current(): Config {
+    return this.#current;
+  }
+
+  onChange(listener: (next: Config, before: Config) => void): () => void {
+    this.#changeListeners.add(listener);
+    return () => {
+      this.#changeListeners.delete(listener);
+    };
+  }
+
+  /** Calls back with the outcome of each reload, after the parts heard of a change; the returned function ends that. */
+  onReload(listener: (outcome: ReloadOutcome) => void): () => void {
+    this.#outcomeListeners.add(listener);
+    return () => {
+      this.#outcomeListeners.delete(listener);
+    };
+  }
+
+  /** Reads the file again and puts it to use. Logs the outcome. */
+  reload(): ReloadOutcome {
+    const outcome = this.#reload();
+    const { logger } = this.#deps;
+    if (outcome.kind === 'kept') {
+      logger.error(`the configuration in use stays: ${outcome.error.message}`);
+    } else if (outcome.kind === 'reloaded') {
+      logger.info('the configuration was reloaded', { applied: outcome.applied, needRestart: outcome.needRestart });
+    } else {
+      logger.info('the configuration was read again and is the same');
+    }
+    for (const listener of this.#outcomeListeners) listener(outcome);
+    return outcome;
+  }
+
+  /** Polls the file every two seconds and reloads it when it changed; the returned function ends that. */
+  watch(): () => Promise<void> {
+    const { clock, path } = this.#deps;
+    this.#seen = readFileSignatureSync(path);
+    return repeat(clock, POLL_MS, () => {
+      if (readFileSignatureSync(path) !== this.#seen) this.reload();
+    });
+  }
+
+  /** Returns what is wrong with the file, and what waits for a restart. */
+  warnings(): Warning[] {
+    const { path, restart } = this.#deps;
+    const warnings: Warning[] = [];
+    if (this.#failure !== null) {
+      const problem = `${this.#failure.message}; the configuration from before stays in use`;
+      warnings.push({ subject: path, problem, hint: this.#failure.hint ?? `edit ${path}` });
+    }
+    if (this.#pending.length > 0) {
+      const problem = `these settings changed and need a restart: ${this.#pending.join(', ')}`;
+      warnings.push({ subject: path, problem, hint: `restart the daemon: ${restart}` });
+    }
+    return warnings;
+  }
+
+  #reload(): ReloadOutcome {
+    const { path, read, initial } = this.#deps;
+    this.#seen = readFileSignatureSync(path);
+    let next: Config;
+    try {
+      next = read();
+    } catch (error) {
+      const failure = error instanceof AipassError ? error : new AipassError('INTERNAL', String(error));
+      this.#failure = failure;
+      return { kind: 'kept', error: failure };
+    }
+    const before = this.#current;
+    const change = compareConfigs(before, next);
+    this.#failure = null;
+    this.#pending = compareConfigs(initial, next).needRestart;
+    if (change.applied.length + change.needRestart.length === 0) return { kind: 'unchanged' };
+    this.#current = next;
+    this.#tell(next, before);
+    return { kind: 'reloaded', ...change };
+  }
+
+  /** Calls every listener; a failing one is a defect of its own and keeps no other from hearing of the change. */
+  #tell(next: Config, before: Config): void {
+    for (const listener of this.#changeListeners) {
+      try {
+        listener(next, before);
+      } catch (error) {
+        this.#deps.logger.error('a part failed to apply the new configuration', { error });
+      }
+    }
+  }
+}

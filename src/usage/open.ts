@@ -1,0 +1,135 @@
+/**
+ * Opens the recording of usage: where it is kept, when it is pruned, and who is asked what a call cost.
+ */
+
+import { randomFillSync } from 'node:crypto';
+import { join, resolve } from 'node:path';
+import { defer } from '../base/dispose.ts';
+import type { Runtime } from '../base/runtime.ts';
+import { startSchedule } from '../base/schedule.ts';
+import type { ModelInfo } from '../protocol/provider.ts';
+import type { RawEvent } from './event.ts';
+import { judgeGeneration } from './generation.ts';
+import { GenerationTracker, untoldOf } from './generation-tracker.ts';
+import { Mark } from './mark.ts';
+import { PriceBook } from './prices.ts';
+import { isPostgresUrl } from './store/open.ts';
+import { Usage } from './usage.ts';
+
+/** How far back a new daemon asks for costs that the one before it did not live to hear. */
+const RESUME_MS = 10 * 60_000;
+
+/** Length of an event's id. */
+const ID_BYTES = 6;
+
+/** Whom usage asks what a call cost. */
+export interface CostSources {
+  /** The provider that keeps records of generations. */
+  readonly generationProvider: string;
+  /** Asks that provider for one record. */
+  readonly fetchGeneration: (
+    keyId: string | null,
+    generationId: string,
+    signal: AbortSignal,
+  ) => Promise<Parameters<typeof judgeGeneration>[0]>;
+  /** Asks a provider for its models and their prices. */
+  readonly fetchModels: (provider: string, signal: AbortSignal) => Promise<readonly ModelInfo[]>;
+}
+
+/** The recording of usage at work. */
+export interface OpenUsage {
+  readonly usage: Usage;
+  /** Records an event, and looks up what its answer did not tell of its cost. */
+  readonly record: (event: RawEvent) => void;
+  readonly retention: { readonly days: number; readonly totalsDays: number };
+}
+
+/** Makes the recording of usage, not yet started: beside the state, or where the configuration says. */
+export function createUsage({
+  config,
+  paths,
+  clock,
+  logger,
+  redactor,
+}: Pick<Runtime, 'config' | 'paths' | 'clock' | 'logger' | 'redactor'>): Usage {
+  const { database = 'usage.db' } = config.current.usage;
+  return new Usage({
+    database: isPostgresUrl(database) ? database : resolve(paths.state, database),
+    journalFolder: join(paths.state, 'usage-queue'),
+    clock,
+    logger,
+    redact: (text) => redactor.redact(text),
+    randomId: createRandomIds(),
+  });
+}
+
+/** Starts recording, pruning and looking up costs; all of it ends with the stack. */
+export function openUsage(runtime: Runtime, sources: CostSources, stack: AsyncDisposableStack): OpenUsage {
+  const { config, clock, logger, warnings } = runtime;
+  const usage = createUsage(runtime);
+  const { retentionDays: days, totalsRetentionDays: totalsDays } = config.current.usage;
+  const prune = async (): Promise<void> => {
+    logger.info('usage was pruned', { ...(await usage.prune(days, totalsDays)) });
+  };
+  defer(
+    stack,
+    'the pruning',
+    startSchedule(config.current.schedules.prune, prune, { name: 'usage.prune', logger, clock }),
+  );
+  usage.start();
+  // Closed before the pruning is waited for, which ends it: what is left is pruned another day.
+  defer(stack, 'the usage', () => usage.close());
+  warnings.register(() => usage.warnings());
+  const tracker = openTracker(usage, sources, runtime);
+  defer(stack, 'the generation tracker', () => tracker.close());
+  const record = (event: RawEvent): void => {
+    usage.record(event);
+    const untold = untoldOf(event);
+    if (untold) tracker.track(untold);
+  };
+  return { usage, record, retention: { days, totalsDays } };
+}
+
+/** Returns a source of 48 random bits; random bytes cost little only when many are drawn at once. */
+function createRandomIds(): () => number {
+  const bytes = Buffer.alloc(ID_BYTES * 512);
+  let used = bytes.length;
+  return () => {
+    if (used === bytes.length) {
+      randomFillSync(bytes);
+      used = 0;
+    }
+    used += ID_BYTES;
+    return bytes.readUIntBE(used - ID_BYTES, ID_BYTES);
+  };
+}
+
+/** Opens the tracker, which goes on with what the last daemon did not live to hear; the mark tells whether there is any. */
+function openTracker(
+  usage: Usage,
+  { generationProvider, fetchGeneration, fetchModels }: CostSources,
+  { paths, clock, logger }: Runtime,
+): GenerationTracker {
+  const mark = new Mark(join(paths.state, 'unpriced'));
+  const prices = new PriceBook(fetchModels, clock);
+  const tracker = new GenerationTracker({
+    clock,
+    logger,
+    ask: ({ provider, keyId, generationId }, signal) =>
+      provider === generationProvider ? fetchGeneration(keyId, generationId, signal).then(judgeGeneration) : null,
+    prices: (provider, model, signal) => prices.prices(provider, model, signal),
+    record: (event) => usage.record(event),
+    onWaiting: (isWaiting) => mark.set(isWaiting),
+  });
+  if (!mark.isSet()) return tracker;
+  usage.ask('unpriced', { since: clock.now() - RESUME_MS, provider: generationProvider }).then(
+    (generations) => {
+      if (generations.length === 0) mark.set(false);
+      for (const generation of generations) {
+        tracker.track({ ...generation, caller: null, provider: generationProvider });
+      }
+    },
+    () => logger.debug('generations without a cost were not looked up: the usage database does not work'),
+  );
+  return tracker;
+}
