@@ -1,0 +1,57 @@
+/**
+ * The user behind a TCP connection from this machine, as the kernel's table of connections has it (proc(5), Linux).
+ *
+ * `SO_PEERCRED` says nothing about TCP. A connection that its client has closed stays in the table with uid 0 and inode
+ * 0, so that only an established one (state 01) with an inode proves a user.
+ */
+
+import { readFileSync } from 'node:fs';
+
+/** Address and port of one end of an IPv4 connection. */
+export interface TcpEnd {
+  readonly address: string;
+  readonly port: number;
+}
+
+const TABLE = '/proc/self/net/tcp';
+const ESTABLISHED = '01';
+
+/** Longest line of the table, in characters. */
+const LINE_LENGTH = 256;
+
+/** Returns the uid that owns the other end of an established loopback connection, or null where that is not proved. */
+export function tcpPeerUid(peer: TcpEnd, own: TcpEnd, readTable: () => string = readSystemTable): number | null {
+  const ends = `${endOf(peer)} ${endOf(own)} `;
+  let table: string;
+  try {
+    table = readTable();
+  } catch {
+    return null;
+  }
+  const at = table.indexOf(ends);
+  if (at === -1) return null;
+  // After the addresses: state, queues, timer, retransmits, uid, timeout, inode.
+  const fields = table.slice(at + ends.length, at + ends.length + LINE_LENGTH).split('\n', 1)[0]?.trim().split(/\s+/);
+  const [state, , , , uid, , inode] = fields ?? [];
+  if (state !== ESTABLISHED || inode === undefined || inode === '0' || uid === undefined || !/^\d+$/.test(uid)) return null;
+  return Number(uid);
+}
+
+/** Returns whether this system has such a table. */
+export function hasTcpTable(): boolean {
+  try {
+    return readSystemTable().includes('local_address');
+  } catch {
+    return false;
+  }
+}
+
+function readSystemTable(): string {
+  return readFileSync(TABLE, 'latin1');
+}
+
+/** Formats an end as the table has it: the address as a little-endian number, the port big-endian, both hexadecimal. */
+function endOf({ address, port }: TcpEnd): string {
+  const bytes = address.split('.').map(Number).reverse();
+  return `${Buffer.from(bytes).toString('hex').toUpperCase()}:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+}

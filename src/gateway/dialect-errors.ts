@@ -1,0 +1,120 @@
+/**
+ * Errors of the gateway itself, in the shape that clients of a dialect parse. What a provider answers is passed on as it
+ * is and never comes through here.
+ */
+
+import type { AipassError, ErrorCode } from '../base/errors.ts';
+import type { Dialect } from './target.ts';
+
+/** Complete answer to a request. */
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** Shape of the body: a dialect, or `aipassd` for the management API. */
+export type ErrorShape = Dialect | 'aipassd';
+
+const STATUS_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
+  BAD_REQUEST: 400,
+  NOT_FOUND: 404,
+  FORBIDDEN: 403,
+  REAUTH_REQUIRED: 403,
+  POOL_EXHAUSTED: 429,
+  PROVIDER_REJECTED: 502,
+  PROVIDER_UNAVAILABLE: 503,
+  TIMED_OUT: 504,
+  CANCELLED: 503,
+};
+
+/** Types of `error.type` by status, for Anthropic (docs.claude.com/en/api/errors). */
+const ANTHROPIC_TYPE: Readonly<Record<number, string>> = {
+  400: 'invalid_request_error',
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  408: 'timeout_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  504: 'timeout_error',
+  529: 'overloaded_error',
+};
+
+/** Types of `error.type` by status, for OpenAI. */
+const OPENAI_TYPE: Readonly<Record<number, string>> = {
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  429: 'rate_limit_error',
+};
+
+/** Values of `error.status` by status, for Google (google.rpc.Code). */
+const GOOGLE_STATUS: Readonly<Record<number, string>> = {
+  400: 'INVALID_ARGUMENT',
+  401: 'UNAUTHENTICATED',
+  403: 'PERMISSION_DENIED',
+  404: 'NOT_FOUND',
+  408: 'DEADLINE_EXCEEDED',
+  409: 'ABORTED',
+  413: 'INVALID_ARGUMENT',
+  421: 'INVALID_ARGUMENT',
+  426: 'INVALID_ARGUMENT',
+  429: 'RESOURCE_EXHAUSTED',
+  501: 'UNIMPLEMENTED',
+  503: 'UNAVAILABLE',
+  504: 'DEADLINE_EXCEEDED',
+};
+
+/** Returns the status that stands for an error's code. */
+export function statusOf(error: AipassError): number {
+  // A request over a limit of its user is the only bad request that is worth repeating.
+  if (error.code === 'BAD_REQUEST' && error.retryAfterMs !== undefined) return 429;
+  return STATUS_OF[error.code] ?? 500;
+}
+
+/** Formats an error; `status` is given where the code alone does not decide it. */
+export function formatError(error: AipassError, shape: ErrorShape, status: number = statusOf(error)): ErrorAnswer {
+  const body = JSON.stringify(bodyOf(error, shape, status));
+  return {
+    status,
+    headers: {
+      'content-type': 'application/json',
+      'content-length': String(Buffer.byteLength(body)),
+      'x-content-type-options': 'nosniff',
+      ...retryHeaders(error),
+    },
+    body,
+  };
+}
+
+/**
+ * Returns the headers that tell clients when to ask again. An exhausted pool has tried every key already: the SDKs of
+ * OpenAI and Anthropic would repeat the call at once without `x-should-retry: false`.
+ */
+function retryHeaders(error: AipassError): Record<string, string> {
+  const headers: Record<string, string> = {};
+  if (error.retryAfterMs !== undefined) headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)));
+  if (error.code === 'POOL_EXHAUSTED') headers['x-should-retry'] = 'false';
+  return headers;
+}
+
+function bodyOf(error: AipassError, shape: ErrorShape, status: number): unknown {
+  const message = error.hint === undefined ? error.message : `${error.message} (${error.hint})`;
+  switch (shape) {
+    case 'openai': {
+      const type = OPENAI_TYPE[status] ?? (status < 500 ? 'invalid_request_error' : 'server_error');
+      return { error: { message, type, param: null, code: error.code.toLowerCase() } };
+    }
+    case 'anthropic': {
+      const type = ANTHROPIC_TYPE[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error');
+      return { type: 'error', error: { type, message } };
+    }
+    case 'gemini': {
+      const name = GOOGLE_STATUS[status] ?? (status < 500 ? 'FAILED_PRECONDITION' : 'INTERNAL');
+      return { error: { code: status, message, status: name } };
+    }
+    case 'aipassd':
+      return { error: error.toWire() };
+  }
+}

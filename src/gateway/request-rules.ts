@@ -1,0 +1,91 @@
+/**
+ * Rules that every request has to keep before anybody asks what it is for. They exist against web pages and DNS
+ * rebinding on loopback, and against requests that two programs could read differently.
+ */
+
+import type { IncomingMessage } from 'node:http';
+import type { ErrorCode } from '../base/errors.ts';
+import { keysInQuery } from './target.ts';
+
+/** Answer to a request that breaks a rule. */
+export interface RuleViolation {
+  readonly status: number;
+  readonly code: ErrorCode;
+  readonly problem: string;
+  readonly hint: string;
+}
+
+/** Methods that are neither passed on nor answered. */
+const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'OPTIONS']);
+
+/** Header fields that may hold a client's token, each with how it is read. */
+const TOKEN_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key'] as const;
+
+/** Fields of which a second one would be read by one program and not by another. */
+const SINGLE_FIELDS: ReadonlySet<string> = new Set([
+  ...TOKEN_HEADERS,
+  'host',
+  'content-length',
+  'content-type',
+  'content-encoding',
+  'transfer-encoding',
+]);
+
+/** Most header fields of a request. */
+export const MAX_HEADER_FIELDS = 128;
+
+/** Checks a request. `port` is the port of the loopback listener, or null on a Unix socket, where Host means nothing. */
+export function findViolation(request: IncomingMessage, port: number | null): RuleViolation | undefined {
+  const { headers, method = '' } = request;
+  if (port !== null && !isOwnHost(headers.host, port)) {
+    return violation(421, 'FORBIDDEN', 'the Host of the request is not this listener', `send Host: 127.0.0.1:${port}`);
+  }
+  if (headers.origin !== undefined) {
+    return violation(403, 'FORBIDDEN', 'the request comes from a web page', 'call the gateway from a program, without Origin');
+  }
+  const site = headers['sec-fetch-site'];
+  if (site !== undefined && site !== 'none') {
+    return violation(403, 'FORBIDDEN', 'the request comes from a web page', 'call the gateway from a program, without Sec-Fetch-Site');
+  }
+  if (REFUSED_METHODS.has(method)) {
+    return violation(405, 'BAD_REQUEST', `the method ${method} is not served`, 'use GET, HEAD, POST, PUT, PATCH or DELETE');
+  }
+  const repeated = findRepeated(request.rawHeaders);
+  if (repeated !== undefined) {
+    return violation(400, 'BAD_REQUEST', `the header field ${repeated} is there twice`, 'send it once');
+  }
+  return undefined;
+}
+
+/** Collects the different tokens that a request presents, wherever clients put one. */
+export function presentedTokens({ headers, url = '' }: Pick<IncomingMessage, 'headers' | 'url'>): readonly string[] {
+  const tokens = new Set<string>(keysInQuery(url));
+  for (const name of TOKEN_HEADERS) {
+    const value = headers[name];
+    if (typeof value !== 'string') continue;
+    const token = name === 'authorization' ? value.replace(/^Bearer +/i, '') : value;
+    tokens.add(token.trim());
+  }
+  tokens.delete('');
+  return [...tokens];
+}
+
+function isOwnHost(host: string | undefined, port: number): boolean {
+  const name = host?.toLowerCase();
+  return name === `127.0.0.1:${port}` || name === `localhost:${port}` || name === `[::1]:${port}`;
+}
+
+function findRepeated(rawHeaders: readonly string[]): string | undefined {
+  const seen = new Set<string>();
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at]?.toLowerCase() ?? '';
+    if (!SINGLE_FIELDS.has(name)) continue;
+    if (seen.has(name)) return name;
+    seen.add(name);
+  }
+  return undefined;
+}
+
+function violation(status: number, code: ErrorCode, problem: string, hint: string): RuleViolation {
+  return { status, code, problem, hint };
+}

@@ -1,0 +1,200 @@
+/**
+ * What a request asks for, read from its request line and headers. Pure: nothing is sent, nobody is asked.
+ *
+ * A target is refused, never repaired, where it could mean one address to us and another to a provider: absolute form,
+ * a second host (`//host`), dot segments in any encoding, backslashes, control characters.
+ */
+
+import type { IncomingHttpHeaders } from 'node:http';
+
+/** API family that a path belongs to: it decides the base URL, the authentication header and the shape of errors. */
+export type Dialect = 'openai' | 'anthropic' | 'gemini';
+
+/** Request for a provider. */
+export interface ForwardTarget {
+  readonly kind: 'forward';
+  readonly provider: string;
+  readonly dialect: Dialect;
+  /** Path below the base URL of the dialect, with a slash in front: `/chat/completions`, `/v1beta/models/m:generateContent`. */
+  readonly path: string;
+  /** Query with its `?`, without `key=`, otherwise byte for byte; empty where there is none. */
+  readonly query: string;
+}
+
+/** Everything that a request can ask for. */
+export type Target =
+  | ForwardTarget
+  | { readonly kind: 'management'; readonly path: string; readonly query: string }
+  | { readonly kind: 'metrics' | 'health' | 'readiness' | 'root' }
+  | { readonly kind: 'malformed'; readonly problem: string }
+  | { readonly kind: 'unknown'; readonly name: string };
+
+/** Names that decide a target. */
+export interface TargetOptions {
+  /** Returns the OpenAI-compatible base URL of a provider, or undefined for a name that is not a provider. */
+  readonly baseUrlOf: (name: string) => string | undefined;
+  readonly defaultProvider: string;
+}
+
+/** Providers of the dialects that a path without a provider selects. */
+const ANTHROPIC = 'anthropic';
+const GOOGLE = 'google';
+
+/** Longest request target that is read, in characters. */
+const MAX_TARGET_LENGTH = 16 * 1024;
+
+/** Number of times that a segment is decoded while it is searched for dot segments: clients and servers may each decode. */
+const MAX_DECODINGS = 4;
+
+/** Parses the target of a request. */
+export function parseTarget(url: string, headers: IncomingHttpHeaders, options: TargetOptions): Target {
+  const problem = findProblem(url);
+  if (problem !== undefined) return { kind: 'malformed', problem };
+  const { segments, query } = splitTarget(url);
+  const [first, ...rest] = segments;
+  if (first === undefined) return { kind: 'root' };
+  if (segments.length === 1) {
+    if (first === 'metrics') return { kind: 'metrics' };
+    if (first === 'healthz') return { kind: 'health' };
+    if (first === 'readyz') return { kind: 'readiness' };
+  }
+  if (first === 'api' && rest[0] === 'v1') return { kind: 'management', path: `/${rest.slice(1).join('/')}`, query };
+
+  const forward = (provider: string, tail: readonly string[]): ForwardTarget => {
+    const dialect = chooseDialect(tail, headers);
+    return { kind: 'forward', provider, dialect, path: pathOf(tail, dialect, options.baseUrlOf(provider)), query };
+  };
+  if (isVersion(first)) return forward(providerOfDialect(segments, headers, options), segments);
+  if (options.baseUrlOf(first) !== undefined) return forward(first, rest);
+  // The AI SDK appends `/messages` to a base URL that other clients extend by `/v1/messages`.
+  if (first === 'messages' || (first === 'models' && isAnthropic(headers))) return forward(ANTHROPIC, segments);
+  return { kind: 'unknown', name: decode(first) };
+}
+
+/** Returns the dialect in which an error about a request is worded, whatever is wrong with the request. */
+export function dialectOf(url: string, headers: IncomingHttpHeaders): Dialect {
+  const { segments } = splitTarget(url);
+  const hasProvider = !isVersion(segments[0] ?? '') && segments[0] !== 'messages';
+  return chooseDialect(hasProvider ? segments.slice(1) : segments, headers);
+}
+
+/** Returns the values of `key=` in a query. */
+export function keysInQuery(url: string): string[] {
+  const at = url.indexOf('?');
+  if (at === -1) return [];
+  return url
+    .slice(at + 1)
+    .split('&')
+    .filter(isKeyParameter)
+    .map((parameter) => decode(parameter.slice(parameter.indexOf('=') + 1)));
+}
+
+function findProblem(url: string): string | undefined {
+  if (url.length > MAX_TARGET_LENGTH) return `the target is longer than ${MAX_TARGET_LENGTH} characters`;
+  if (!url.startsWith('/')) return 'the target is not a path';
+  if (url.startsWith('//')) return 'the target names a host';
+  if (/[\\#]|\p{Cc}|[^\x21-\x7e]/u.test(url)) return 'the target holds a character that no path may hold';
+  const path = url.split('?', 1)[0] ?? '';
+  for (const segment of path.split('/')) {
+    const problem = findSegmentProblem(segment);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+function findSegmentProblem(segment: string): string | undefined {
+  let text = segment;
+  for (let round = 0; round < MAX_DECODINGS; round += 1) {
+    if (text.split(/[/\\]/).some((part) => part === '.' || part === '..')) return 'the path has a dot segment';
+    if (/\p{Cc}/u.test(text)) return 'the path holds a control character';
+    let decoded: string;
+    try {
+      decoded = decodeURIComponent(text);
+    } catch {
+      return round === 0 ? 'the path is not percent-encoded as RFC 3986 has it' : undefined;
+    }
+    if (decoded === text) return undefined;
+    text = decoded;
+  }
+  return 'the path is encoded too many times';
+}
+
+/** Splits a target into the segments of its path, empty ones left out, and its query without `key=`. */
+function splitTarget(url: string): { readonly segments: readonly string[]; readonly query: string } {
+  const at = url.indexOf('?');
+  const path = at === -1 ? url : url.slice(0, at);
+  const segments = path.split('/').filter((segment) => segment !== '');
+  if (at === -1) return { segments, query: '' };
+  const kept = url
+    .slice(at + 1)
+    .split('&')
+    .filter((parameter) => !isKeyParameter(parameter));
+  const query = kept.join('&');
+  return { segments, query: query === '' ? '' : `?${query}` };
+}
+
+function isKeyParameter(parameter: string): boolean {
+  return decode(parameter.split('=', 1)[0] ?? '') === 'key';
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/**
+ * Returns the path below the base URL of a dialect. Clients disagree on how much of it belongs to the base URL, so
+ * `/v1/messages`, `/messages` and `/v1/v1/messages` are one path. Gemini's base URL has no version: the path keeps it.
+ */
+function pathOf(tail: readonly string[], dialect: Dialect, baseUrl: string | undefined): string {
+  if (dialect === 'gemini') {
+    const hasVersion = tail.some((segment, at) => at < 2 && isVersion(segment));
+    return `/${[...(hasVersion ? [] : ['v1beta']), ...tail].join('/')}`;
+  }
+  const base = baseUrl === undefined ? [] : new URL(baseUrl).pathname.split('/').filter((segment) => segment !== '');
+  const own = base.findIndex((_, from) => base.slice(from).every((segment, at) => segment === tail[at]));
+  const below = own === -1 ? tail : tail.slice(base.length - own);
+  const from = below.findIndex((segment) => segment !== 'v1');
+  return from === -1 ? '/' : `/${below.slice(from).join('/')}`;
+}
+
+function providerOfDialect(
+  segments: readonly string[],
+  headers: IncomingHttpHeaders,
+  options: TargetOptions,
+): string {
+  switch (chooseDialect(segments, headers)) {
+    case 'anthropic':
+      return ANTHROPIC;
+    case 'gemini':
+      return GOOGLE;
+    case 'openai':
+      return segments[0] === 'v1beta' ? GOOGLE : options.defaultProvider;
+  }
+}
+
+/** Chooses the dialect: the headers that only one family of clients sends decide, then the path. */
+function chooseDialect(tail: readonly string[], headers: IncomingHttpHeaders): Dialect {
+  // Google's OpenAI-compatible endpoints are below its native version.
+  if (tail[0] === 'openai' || (isVersion(tail[0] ?? '') && tail[1] === 'openai')) return 'openai';
+  if (isAnthropic(headers)) return 'anthropic';
+  if (headers['x-goog-api-key'] !== undefined) return 'gemini';
+  const [first, second, third] = tail;
+  if (first === 'v1beta' || first === 'v1alpha' || (first === 'upload' && second?.startsWith('v1') === true)) {
+    return 'gemini';
+  }
+  if (/^[^:]+:[A-Za-z]+$/.test(tail.at(-1) ?? '') && tail.includes('models')) return 'gemini';
+  const resource = first === 'v1' ? (second === 'v1' ? third : second) : first;
+  return resource === 'messages' ? 'anthropic' : 'openai';
+}
+
+function isAnthropic(headers: IncomingHttpHeaders): boolean {
+  return headers['anthropic-version'] !== undefined;
+}
+
+function isVersion(segment: string): boolean {
+  return segment === 'v1' || segment === 'v1beta' || segment === 'v1alpha';
+}

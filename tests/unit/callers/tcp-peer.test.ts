@@ -1,0 +1,62 @@
+import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { expect, it } from 'vitest';
+import { hasTcpTable, tcpPeerUid } from '../../../src/callers/tcp-peer.ts';
+import { until } from '../../support/until.ts';
+
+const HEAD = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n';
+const line = (state: string, uid: number, inode: number): string =>
+  `   0: 0100007F:C350 0100007F:1F90 ${state} 00000000:00000000 00:00000000 00000000  ${uid}        0 ${inode} 1 0000000000000000\n`;
+const CLIENT = { address: '127.0.0.1', port: 50_000 };
+const OWN = { address: '127.0.0.1', port: 8080 };
+const lookUp = (...lines: readonly string[]) => tcpPeerUid(CLIENT, OWN, () => HEAD + lines.join(''));
+
+it('names the user of an established connection', () => {
+  expect(lookUp(line('01', 1001, 4711))).toBe(1001);
+  expect(lookUp(line('01', 0, 4711))).toBe(0);
+});
+
+it.each([
+  ['a connection in TIME_WAIT', line('06', 0, 0)],
+  ['a peer that closed its end', line('05', 0, 0)],
+  ['a closing peer with its inode', line('08', 1001, 4711)],
+  ['an established connection without an inode', line('01', 0, 0)],
+  ['a line that is cut off', line('01', 1001, 4711).slice(0, 50)],
+  ['an empty table', ''],
+])('%s proves nobody, least of all root', (_name, table) => {
+  expect(lookUp(table)).toBeNull();
+});
+
+it('the other direction of the same connection is not the peer', () => {
+  expect(tcpPeerUid(OWN, CLIENT, () => HEAD + line('01', 1001, 4711))).toBeNull();
+});
+
+it('a table that cannot be read proves nobody', () => {
+  expect(
+    tcpPeerUid(CLIENT, OWN, () => {
+      throw new Error('EACCES');
+    }),
+  ).toBeNull();
+});
+
+it.runIf(process.platform === 'linux')('a real peer is named while it is connected, and not after it closed', async () => {
+  expect(hasTcpTable()).toBe(true);
+  const server = createServer({ allowHalfOpen: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const accepted = once(server, 'connection') as Promise<[Socket]>;
+  const client = createConnection({ port, host: '127.0.0.1' });
+  const [socket] = await accepted;
+  const uid = () =>
+    tcpPeerUid(
+      { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
+      { address: socket.localAddress ?? '', port: socket.localPort ?? 0 },
+    );
+  await until('it is established', () => uid() !== null);
+  expect(uid()).toBe(process.getuid?.());
+  client.destroy();
+  await until('it is closed', () => uid() === null);
+  socket.destroy();
+  server.close();
+});
