@@ -6,7 +6,7 @@
  */
 
 import { AipassError } from '../base/errors.ts';
-import { peerCredentials, peerGroups } from '../base/native.ts';
+import { peerCredentials, peerGroups, type PeerCredentials } from '../base/native.ts';
 import { rightsOf, type AccessGrants } from './access.ts';
 import { describeProcess, type PeerIdentity } from './identity.ts';
 import { ALL_RIGHTS, type Right } from './rights.ts';
@@ -40,6 +40,9 @@ const NO_RIGHTS: ReadonlySet<Right> = new Set();
 /** Uid under which peers are counted that the kernel does not identify. */
 const UNKNOWN_UID = -1;
 
+/** Gid of users whose groups are not known: `(gid_t) -1`, which no group has. */
+const NO_GID = 0xffff_ffff;
+
 /** Admits or rejects connections by their file descriptor. */
 export class Gate {
   readonly #options: GateOptions;
@@ -49,13 +52,27 @@ export class Gate {
   }
 
   /**
-   * Checks a new connection.
+   * Checks a new connection of a Unix socket by its file descriptor.
    *
    * @throws AipassError FORBIDDEN for an unauthorized user, BAD_REQUEST for one connection too many.
    */
   admit(fd: number): Admission {
-    const { grants, limits, onRejected } = this.#options;
     const peer = peerCredentials(fd);
+    return this.#admit(peer, () => (peer === null ? [] : [peer.gid, ...(peerGroups(fd) ?? [])]));
+  }
+
+  /**
+   * Checks a connection whose user the kernel reports in another way than by `SO_PEERCRED` (TCP). Rights that groups
+   * give are missing, because the kernel does not report the groups.
+   *
+   * @throws AipassError as `admit` does.
+   */
+  admitUser(uid: number): Admission {
+    return this.#admit({ uid, gid: NO_GID, pid: null }, () => []);
+  }
+
+  #admit(peer: PeerCredentials | null, findGroups: () => readonly number[]): Admission {
+    const { grants, limits, onRejected } = this.#options;
     const uid = peer?.uid ?? UNKNOWN_UID;
     let usedGrants = grants();
     let groups: readonly number[] = [];
@@ -63,7 +80,7 @@ export class Gate {
     let rights = currentRights();
     if (peer !== null && rights !== ALL_RIGHTS) {
       // Groups matter only to users whose uid alone does not grant every right.
-      groups = [peer.gid, ...(peerGroups(fd) ?? [])];
+      groups = findGroups();
       rights = currentRights();
     }
     if (rights === null) {

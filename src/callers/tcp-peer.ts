@@ -31,9 +31,14 @@ export function tcpPeerUid(peer: TcpEnd, own: TcpEnd, readTable: () => string = 
   const at = table.indexOf(ends);
   if (at === -1) return null;
   // After the addresses: state, queues, timer, retransmits, uid, timeout, inode.
-  const fields = table.slice(at + ends.length, at + ends.length + LINE_LENGTH).split('\n', 1)[0]?.trim().split(/\s+/);
+  const fields = table
+    .slice(at + ends.length, at + ends.length + LINE_LENGTH)
+    .split('\n', 1)[0]
+    ?.trim()
+    .split(/\s+/);
   const [state, , , , uid, , inode] = fields ?? [];
-  if (state !== ESTABLISHED || inode === undefined || inode === '0' || uid === undefined || !/^\d+$/.test(uid)) return null;
+  if (state !== ESTABLISHED || inode === undefined || inode === '0' || uid === undefined || !/^\d+$/.test(uid))
+    return null;
   return Number(uid);
 }
 
@@ -52,6 +57,6 @@ function readSystemTable(): string {
 
 /** Formats an end as the table has it: the address as a little-endian number, the port big-endian, both hexadecimal. */
 function endOf({ address, port }: TcpEnd): string {
-  const bytes = address.split('.').map(Number).reverse();
+  const bytes = address.split('.').map(Number).toReversed();
   return `${Buffer.from(bytes).toString('hex').toUpperCase()}:${port.toString(16).toUpperCase().padStart(4, '0')}`;
 }

@@ -94,7 +94,8 @@ export function formatError(error: AipassError, shape: ErrorShape, status: numbe
  */
 function retryHeaders(error: AipassError): Record<string, string> {
   const headers: Record<string, string> = {};
-  if (error.retryAfterMs !== undefined) headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)));
+  if (error.retryAfterMs !== undefined)
+    headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)));
   if (error.code === 'POOL_EXHAUSTED') headers['x-should-retry'] = 'false';
   return headers;
 }

@@ -41,14 +41,29 @@ export function findViolation(request: IncomingMessage, port: number | null): Ru
     return violation(421, 'FORBIDDEN', 'the Host of the request is not this listener', `send Host: 127.0.0.1:${port}`);
   }
   if (headers.origin !== undefined) {
-    return violation(403, 'FORBIDDEN', 'the request comes from a web page', 'call the gateway from a program, without Origin');
+    return violation(
+      403,
+      'FORBIDDEN',
+      'the request comes from a web page',
+      'call the gateway from a program, without Origin',
+    );
   }
   const site = headers['sec-fetch-site'];
   if (site !== undefined && site !== 'none') {
-    return violation(403, 'FORBIDDEN', 'the request comes from a web page', 'call the gateway from a program, without Sec-Fetch-Site');
+    return violation(
+      403,
+      'FORBIDDEN',
+      'the request comes from a web page',
+      'call the gateway from a program, without Sec-Fetch-Site',
+    );
   }
   if (REFUSED_METHODS.has(method)) {
-    return violation(405, 'BAD_REQUEST', `the method ${method} is not served`, 'use GET, HEAD, POST, PUT, PATCH or DELETE');
+    return violation(
+      405,
+      'BAD_REQUEST',
+      `the method ${method} is not served`,
+      'use GET, HEAD, POST, PUT, PATCH or DELETE',
+    );
   }
   const repeated = findRepeated(request.rawHeaders);
   if (repeated !== undefined) {

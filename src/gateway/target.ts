@@ -161,11 +161,7 @@ function pathOf(tail: readonly string[], dialect: Dialect, baseUrl: string | und
   return from === -1 ? '/' : `/${below.slice(from).join('/')}`;
 }
 
-function providerOfDialect(
-  segments: readonly string[],
-  headers: IncomingHttpHeaders,
-  options: TargetOptions,
-): string {
+function providerOfDialect(segments: readonly string[], headers: IncomingHttpHeaders, options: TargetOptions): string {
   switch (chooseDialect(segments, headers)) {
     case 'anthropic':
       return ANTHROPIC;

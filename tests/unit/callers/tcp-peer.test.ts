@@ -1,7 +1,8 @@
-import { createConnection, createServer, type AddressInfo, type Socket } from 'node:net';
 import { once } from 'node:events';
+import { createConnection, createServer, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import { hasTcpTable, tcpPeerUid } from '../../../src/callers/tcp-peer.ts';
+import { portOf } from '../../support/port-of.ts';
 import { until } from '../../support/until.ts';
 
 const HEAD = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n';
@@ -39,24 +40,27 @@ it('a table that cannot be read proves nobody', () => {
   ).toBeNull();
 });
 
-it.runIf(process.platform === 'linux')('a real peer is named while it is connected, and not after it closed', async () => {
-  expect(hasTcpTable()).toBe(true);
-  const server = createServer({ allowHalfOpen: true });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  const accepted = once(server, 'connection') as Promise<[Socket]>;
-  const client = createConnection({ port, host: '127.0.0.1' });
-  const [socket] = await accepted;
-  const uid = () =>
-    tcpPeerUid(
-      { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
-      { address: socket.localAddress ?? '', port: socket.localPort ?? 0 },
-    );
-  await until('it is established', () => uid() !== null);
-  expect(uid()).toBe(process.getuid?.());
-  client.destroy();
-  await until('it is closed', () => uid() === null);
-  socket.destroy();
-  server.close();
-});
+it.runIf(process.platform === 'linux')(
+  'a real peer is named while it is connected, and not after it closed',
+  async () => {
+    expect(hasTcpTable()).toBe(true);
+    const server = createServer({ allowHalfOpen: true });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const port = portOf(server);
+    const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+    const client = createConnection({ port, host: '127.0.0.1' });
+    const socket = await accepted;
+    const uid = () =>
+      tcpPeerUid(
+        { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
+        { address: socket.localAddress ?? '', port: socket.localPort ?? 0 },
+      );
+    await until('it is established', () => uid() !== null);
+    expect(uid()).toBe(process.getuid?.());
+    client.destroy();
+    await until('it is closed', () => uid() === null);
+    socket.destroy();
+    server.close();
+  },
+);

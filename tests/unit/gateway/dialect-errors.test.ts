@@ -9,7 +9,11 @@ it('an exhausted pool is a 429 with its recovery, which no SDK repeats, in every
   for (const shape of ['openai', 'anthropic', 'gemini'] as const) {
     const { status, headers } = formatError(exhausted, shape);
     expect(status).toBe(429);
-    expect(headers).toMatchObject({ 'retry-after': '2', 'x-should-retry': 'false', 'content-type': 'application/json' });
+    expect(headers).toMatchObject({
+      'retry-after': '2',
+      'x-should-retry': 'false',
+      'content-type': 'application/json',
+    });
   }
   expect(parsed(exhausted, 'openai').error).toMatchObject({ type: 'rate_limit_error', code: 'pool_exhausted' });
   expect(parsed(exhausted, 'anthropic')).toMatchObject({ type: 'error', error: { type: 'rate_limit_error' } });

@@ -42,7 +42,11 @@ describe('the path of a request', () => {
     ['/v1/models', {}, 'openrouter openai /models'],
     ['/v1beta/models/m:generateContent', {}, 'google gemini /v1beta/models/m:generateContent'],
     ['/v1beta/openai/chat/completions', {}, 'google openai /chat/completions'],
-    ['/google/v1beta/models/m:streamGenerateContent?alt=sse', {}, 'google gemini /v1beta/models/m:streamGenerateContent?alt=sse'],
+    [
+      '/google/v1beta/models/m:streamGenerateContent?alt=sse',
+      {},
+      'google gemini /v1beta/models/m:streamGenerateContent?alt=sse',
+    ],
     ['/google/models/m:generateContent', {}, 'google gemini /v1beta/models/m:generateContent'],
     ['/google/v1/models', GOOGLE_KEY, 'google gemini /v1/models'],
     ['/google/v1beta/openai/chat/completions', {}, 'google openai /chat/completions'],

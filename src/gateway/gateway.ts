@@ -1,0 +1,452 @@
+/**
+ * The HTTP gateway: programs that were not written for aipassd send requests in their provider's dialect, and get the
+ * provider's answer. Served on `gateway.sock` always, and on loopback while something needs it.
+ *
+ * Order of the checks: rules of HTTP, who asks, the right, the limits of the user, and only then the body.
+ */
+
+import { randomUUID } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { AipassError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import { socketDescriptor } from '../base/native.ts';
+import type { Redactor } from '../base/redactor.ts';
+import type { Caller } from '../callers/caller.ts';
+import type { Admission, Gate } from '../callers/gate.ts';
+import type { Right } from '../callers/rights.ts';
+import { tcpPeerUid } from '../callers/tcp-peer.ts';
+import type { Dispatch } from '../operations/dispatcher.ts';
+import { eventCaller } from '../operations/event-caller.ts';
+import type { AccessTokens, TokenGrant } from './access-tokens.ts';
+import { callerName, sessionOf } from './caller-label.ts';
+import { formatError, statusOf, type ErrorShape } from './dialect-errors.ts';
+import type { Forward } from './forward.ts';
+import { HttpEndpoint, type EndpointTimeouts, type HttpExchange } from './http-endpoint.ts';
+import { hasBody, readBody } from './request-body.ts';
+import { findViolation, MAX_HEADER_FIELDS, presentedTokens } from './request-rules.ts';
+import { dialectOf, parseTarget, type ForwardTarget, type TargetOptions } from './target.ts';
+
+/** Answer of the gateway itself that is not an error. */
+export interface GatewayAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** Request to the management API. */
+export interface ManagementRequest {
+  readonly method: string;
+  /** Path below `/api/v1`, and the query with its `?`. */
+  readonly path: string;
+  readonly query: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer | undefined;
+  /** Runs an operation in the name of the caller. */
+  readonly call: (operation: string, params: unknown) => ReturnType<Dispatch>;
+}
+
+/** What the gateway is made of. */
+export interface GatewayDeps {
+  readonly gate: Gate;
+  readonly tokens: AccessTokens;
+  readonly targets: TargetOptions;
+  readonly maxBodyBytes: () => number;
+  readonly maxConnections: number;
+  readonly forward: Forward;
+  readonly dispatch: Dispatch;
+  readonly manage: (request: ManagementRequest) => Promise<GatewayAnswer>;
+  readonly metrics: () => Promise<GatewayAnswer>;
+  readonly isReady: () => boolean;
+  /** Records a refusal for want of a right. Throws AipassError INTERNAL where the audit takes no more entries. */
+  readonly recordRefusal: (operation: string, caller: Caller, credential: string | null) => void;
+  /** Puts what was recorded on disk; called before an answer is complete. */
+  readonly beforeEnd: () => void;
+  readonly redactor: Redactor;
+  readonly logger: Logger;
+  readonly timeouts?: Partial<EndpointTimeouts>;
+  /** Returns the user behind a loopback connection, or null where the kernel does not prove one. */
+  readonly peerUid?: (socket: Socket) => number | null;
+}
+
+/** Who sends a request, and what it may do. */
+interface Asker {
+  readonly admission: Admission;
+  /** Caller with the rights that it had when the request arrived. */
+  readonly caller: Caller;
+  /** Returns the rights by the configuration in use now. */
+  readonly rights: () => ReadonlySet<Right>;
+  /** Providers that may be called, or null for all. */
+  readonly providers: ReadonlySet<string> | null;
+}
+
+/** Operation under which calls are checked and recorded. */
+export const FORWARD_OPERATION = 'provider.forward';
+
+/** Longest time that a client may take for bytes that wait for it, in milliseconds. */
+const STALLED_READER_MS = 600_000;
+
+/** Connections on loopback that have not presented a token yet, at most: the oldest one gives way to a new one. */
+const MAX_UNKNOWN_CONNECTIONS = 256;
+
+/** Refusal of a request, with its status where the error's code does not decide it. */
+class Refusal extends Error {
+  readonly error: AipassError;
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(error: AipassError, status = statusOf(error), headers: Readonly<Record<string, string>> = {}) {
+    super(error.message);
+    this.error = error;
+    this.status = status;
+    this.headers = headers;
+  }
+}
+
+/** HTTP gateway on one address: create one per listener. */
+export class Gateway {
+  readonly endpoint: HttpEndpoint;
+  readonly #deps: GatewayDeps;
+  readonly #isLoopback: boolean;
+  readonly #admissions = new Map<Socket, Admission>();
+  /** Loopback connections without a valid token so far, oldest first. */
+  readonly #unknown = new Set<Socket>();
+
+  constructor(kind: 'socket' | 'loopback', deps: GatewayDeps) {
+    this.#deps = deps;
+    this.#isLoopback = kind === 'loopback';
+    this.endpoint = new HttpEndpoint({
+      onConnection: (socket) => this.#open(socket),
+      onClose: (socket) => this.#close(socket),
+      handle: (exchange) => this.#handle(exchange),
+      maxConnections: deps.maxConnections,
+      logger: deps.logger,
+      ...(deps.timeouts === undefined ? {} : { timeouts: deps.timeouts }),
+    });
+  }
+
+  #open(socket: Socket): void {
+    if (!this.#isLoopback) {
+      this.#admissions.set(socket, this.#deps.gate.admit(socketDescriptor(socket)));
+      return;
+    }
+    this.#unknown.add(socket);
+    const [oldest] = this.#unknown;
+    if (this.#unknown.size > MAX_UNKNOWN_CONNECTIONS && oldest !== undefined) {
+      this.#unknown.delete(oldest);
+      oldest.destroy();
+    }
+  }
+
+  #close(socket: Socket): void {
+    this.#unknown.delete(socket);
+    this.#admissions.get(socket)?.leave();
+    this.#admissions.delete(socket);
+  }
+
+  /** Answers one request. Never rejects. */
+  async #handle(exchange: HttpExchange): Promise<void> {
+    const { request, response } = exchange;
+    const url = request.url ?? '';
+    const shape: ErrorShape = url.startsWith('/api/') ? 'aipassd' : dialectOf(url, request.headers);
+    try {
+      await this.#answer(exchange);
+    } catch (error) {
+      this.#fail(response, error, shape);
+    }
+  }
+
+  async #answer(exchange: HttpExchange): Promise<void> {
+    const { request, response } = exchange;
+    const violation = findViolation(request, this.#isLoopback ? this.endpoint.port : null);
+    if (violation !== undefined) {
+      const { code, problem, hint, status } = violation;
+      throw new Refusal(new AipassError(code, problem, { hint }), status);
+    }
+    if (request.rawHeaders.length > MAX_HEADER_FIELDS * 2) {
+      const hint = 'send fewer';
+      throw new Refusal(new AipassError('BAD_REQUEST', 'the request has too many header fields', { hint }), 431);
+    }
+    const target = parseTarget(request.url ?? '', request.headers, this.#deps.targets);
+    // Claude Code asks this before anything else, without its token; the answer holds nothing.
+    if (target.kind === 'root' && request.method === 'HEAD') {
+      response.writeHead(200).end();
+      return;
+    }
+    const asker = this.#identify(exchange);
+    switch (target.kind) {
+      case 'malformed':
+        throw new AipassError('BAD_REQUEST', target.problem, { hint: 'send the path of an endpoint' });
+      case 'unknown':
+        throw new AipassError('NOT_FOUND', `no provider is called "${target.name.slice(0, 64)}"`, {
+          hint: 'begin the path with a provider: /openai/v1/…; aipassd list-providers lists them',
+        });
+      case 'root':
+        sendText(response, 200, 'text/plain; charset=utf-8', 'aipassd gateway\n');
+        return;
+      case 'health':
+        sendText(response, 200, 'text/plain; charset=utf-8', 'ok\n');
+        return;
+      case 'readiness':
+        if (this.#deps.isReady()) sendText(response, 200, 'text/plain; charset=utf-8', 'ok\n');
+        else throw new AipassError('CANCELLED', 'the daemon is stopping', { hint: 'try again once it is back' });
+        return;
+      case 'metrics':
+        this.#demand(asker, 'see', 'gateway.metrics', null);
+        send(response, await this.#deps.metrics());
+        return;
+      case 'management':
+        await this.#counted(exchange, asker, (body) =>
+          this.#manage(exchange, asker, { path: target.path, query: target.query, body }),
+        );
+        return;
+      case 'forward':
+        this.#assertMayCall(asker, target.provider);
+        await this.#counted(exchange, asker, (body) => this.#forward(exchange, asker, target, body));
+    }
+  }
+
+  /** Returns who sends a request. */
+  #identify({ request, socket }: HttpExchange): Asker {
+    const known = this.#admissions.get(socket);
+    if (!this.#isLoopback) {
+      if (known === undefined) throw new AipassError('CANCELLED', 'the client went away');
+      return this.#asker(request.headers, known, null);
+    }
+    const grant = this.#findGrant(request);
+    const admission = known ?? this.#admitPeer(socket);
+    const uid = admission.identify()?.uid;
+    if (uid !== grant.uid && uid !== 0) {
+      throw new AipassError('FORBIDDEN', 'this token belongs to another user', { hint: 'use a token of your own' });
+    }
+    return this.#asker(request.headers, admission, grant);
+  }
+
+  #asker(headers: HttpExchange['request']['headers'], admission: Admission, grant: TokenGrant | null): Asker {
+    const rights = (): ReadonlySet<Right> =>
+      grant === null ? admission.rights : new Set([...grant.rights].filter((right) => admission.rights.has(right)));
+    const session = sessionOf(headers) ?? grant?.session ?? `gateway-${randomUUID()}`;
+    return {
+      admission,
+      rights,
+      caller: { ...callerName(headers, grant?.name), rights: rights(), peer: admission.identify(), session },
+      providers: grant?.providers ?? null,
+    };
+  }
+
+  #findGrant(request: HttpExchange['request']): TokenGrant {
+    const [token, other] = presentedTokens(request);
+    const hint = 'run the program with: aipassd exec -- program; or use the Unix socket, which needs no token';
+    const challenge = { 'www-authenticate': 'Bearer realm="aipassd"' };
+    if (token === undefined) {
+      throw new Refusal(new AipassError('FORBIDDEN', 'this listener needs a token', { hint }), 401, challenge);
+    }
+    if (other !== undefined) {
+      const problem = 'the request presents two different tokens';
+      throw new Refusal(new AipassError('BAD_REQUEST', problem, { hint: 'send one' }), 400);
+    }
+    const grant = this.#deps.tokens.find(token);
+    if (grant === undefined) {
+      throw new Refusal(new AipassError('FORBIDDEN', 'this token is not valid (any more)', { hint }), 401, challenge);
+    }
+    return grant;
+  }
+
+  /** Admits a loopback connection by its user. The kernel is asked after the token was checked: it costs milliseconds. */
+  #admitPeer(socket: Socket): Admission {
+    const uid = (this.#deps.peerUid ?? peerUidOf)(socket);
+    if (uid === null) {
+      throw new AipassError('FORBIDDEN', 'the system does not tell whose connection this is', {
+        hint: 'keep the connection open until the answer arrived, or use the Unix socket',
+      });
+    }
+    // Its close was handled already: nobody would remove it from the counts.
+    if (socket.destroyed) throw new AipassError('CANCELLED', 'the client went away');
+    const admission = this.#deps.gate.admitUser(uid);
+    this.#unknown.delete(socket);
+    this.#admissions.set(socket, admission);
+    return admission;
+  }
+
+  #assertMayCall(asker: Asker, provider: string): void {
+    this.#demand(asker, 'use', FORWARD_OPERATION, provider);
+    if (asker.providers !== null && !asker.providers.has(provider)) {
+      throw new AipassError('FORBIDDEN', `this token is not for ${provider}`, {
+        hint: `name it: aipassd exec --provider ${provider} -- program`,
+      });
+    }
+  }
+
+  #demand({ caller, rights }: Asker, right: Right, operation: string, credential: string | null): void {
+    if (rights().has(right)) return;
+    this.#deps.recordRefusal(operation, caller, credential);
+    throw new AipassError('FORBIDDEN', `${operation} needs the right "${right}"`, {
+      hint: 'ask the owner of this daemon for it',
+    });
+  }
+
+  /** Runs a request within the limits of its user, with its body read. */
+  async #counted(
+    { request, response, expectsContinue }: HttpExchange,
+    { admission }: Asker,
+    run: (body: Buffer | undefined) => Promise<void>,
+  ): Promise<void> {
+    const announced = Math.min(Number(request.headers['content-length'] ?? 0) || 0, this.#deps.maxBodyBytes());
+    const begun = admission.beginRequest(announced);
+    if (begun.kind === 'refused') {
+      throw new AipassError('BAD_REQUEST', OVER_LIMIT[begun.limit], {
+        hint: 'wait for answers before sending more, or raise limits.perUser',
+        retryAfterMs: begun.retryAfterMs,
+      });
+    }
+    let waiting = 0;
+    try {
+      let body: Buffer | undefined;
+      if (hasBody(request)) {
+        if (expectsContinue) response.writeContinue();
+        const outcome = await readBody(request, {
+          maxBytes: this.#deps.maxBodyBytes(),
+          wait: (bytes) => admission.wait(bytes),
+        });
+        if (outcome.kind === 'lost') return;
+        if (outcome.kind === 'refused') throw new Refusal(outcome.error, outcome.status);
+        body = outcome.body;
+        waiting = body.length;
+      }
+      await run(body);
+    } finally {
+      if (waiting > 0) admission.wait(-waiting);
+      admission.endRequest(announced);
+    }
+  }
+
+  async #forward(
+    { request, response, signal }: HttpExchange,
+    asker: Asker,
+    { provider, dialect, path, query }: ForwardTarget,
+    body: Buffer | undefined,
+  ): Promise<void> {
+    const { method = 'GET', rawHeaders } = request;
+    await this.#deps.forward(
+      { provider, dialect, method, path, query, rawHeaders, body },
+      {
+        caller: eventCaller(asker.caller),
+        signal,
+        answer: {
+          head: (status, headers) => {
+            // Rights change with the configuration while a provider thinks.
+            this.#assertMayCall(asker, provider);
+            response.writeHead(status, headers);
+            response.flushHeaders();
+          },
+          write: (bytes) => (response.write(bytes) ? undefined : whenWritable(response, signal)),
+        },
+      },
+    );
+    this.#deps.beforeEnd();
+    response.end();
+  }
+
+  async #manage(
+    { request, response, signal }: HttpExchange,
+    { caller }: Asker,
+    { path, query, body }: Pick<ManagementRequest, 'path' | 'query' | 'body'>,
+  ): Promise<void> {
+    const context = { caller, signal, closed: signal, emit: () => {}, notify: () => {} };
+    const headers = Object.fromEntries(
+      Object.entries(request.headers).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
+    );
+    const call: ManagementRequest['call'] = (operation, params) => this.#deps.dispatch(operation, params, context);
+    const answer = await this.#deps.manage({ method: request.method ?? 'GET', path, query, headers, body, call });
+    this.#deps.beforeEnd();
+    send(response, answer);
+  }
+
+  #refusalOf(thrown: unknown): Refusal {
+    if (thrown instanceof Refusal) return thrown;
+    if (thrown instanceof AipassError) return new Refusal(thrown);
+    this.#deps.logger.error('a request to the gateway failed', { error: thrown });
+    return new Refusal(DEFECT);
+  }
+
+  /** Answers with an error, or breaks an answer that has begun: a client must not take it for complete. */
+  #fail(response: ServerResponse, thrown: unknown, shape: ErrorShape): void {
+    const { redactor, logger, beforeEnd } = this.#deps;
+    if (response.destroyed) return;
+    if (response.headersSent) {
+      response.destroy();
+      return;
+    }
+    const refusal = this.#refusalOf(thrown);
+    const { code, message, hint, retryAfterMs } = refusal.error;
+    const error = new AipassError(code, redactor.redact(message), {
+      hint: hint === undefined ? undefined : redactor.redact(hint),
+      retryAfterMs,
+    });
+    const { status, headers, body } = formatError(error, shape, refusal.status);
+    try {
+      beforeEnd();
+    } catch (failure) {
+      logger.error('an answer of the gateway leaves before it is recorded', { error: failure });
+    }
+    // What is left of the request is not read: the connection cannot serve another one.
+    const isUnread = !response.req.complete;
+    response.writeHead(status, { ...headers, ...refusal.headers, ...(isUnread ? { connection: 'close' } : {}) });
+    response.end(response.req.method === 'HEAD' ? undefined : body);
+  }
+}
+
+const DEFECT = new AipassError('INTERNAL', 'the request failed', { hint: 'the log of the daemon has more' });
+
+const OVER_LIMIT = {
+  inFlight: 'this user has too many requests in flight',
+  requestsPerSecond: 'this user asks too often',
+  waitingBytes: "this user's requests in flight are too large together",
+} as const;
+
+function peerUidOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): number | null {
+  if (remoteAddress === undefined || remotePort === undefined) return null;
+  if (localAddress === undefined || localPort === undefined) return null;
+  return tcpPeerUid({ address: remoteAddress, port: remotePort }, { address: localAddress, port: localPort });
+}
+
+/** Resolves when a client has taken the bytes that wait for it. Rejects when it goes away, or takes none for too long. */
+function whenWritable(response: ServerResponse, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (): void => {
+      clearTimeout(timer);
+      response.off('drain', onDrain);
+      signal.removeEventListener('abort', onAbort);
+    };
+    const onDrain = (): void => {
+      settle();
+      resolve();
+    };
+    const onAbort = (): void => {
+      settle();
+      reject(signal.reason instanceof Error ? signal.reason : new AipassError('CANCELLED', 'the client went away'));
+    };
+    const timer = setTimeout(() => {
+      settle();
+      response.destroy();
+      reject(new AipassError('TIMED_OUT', 'the client does not read its answer'));
+    }, STALLED_READER_MS);
+    timer.unref();
+    response.once('drain', onDrain);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+  });
+}
+
+function sendText(response: ServerResponse, status: number, type: string, body: string): void {
+  send(response, { status, headers: { 'content-type': type, 'cache-control': 'no-store' }, body });
+}
+
+function send(response: ServerResponse, { status, headers, body }: GatewayAnswer): void {
+  response.writeHead(status, {
+    ...headers,
+    'x-content-type-options': 'nosniff',
+    'content-length': String(Buffer.byteLength(body)),
+  });
+  response.end(response.req.method === 'HEAD' ? undefined : body);
+}

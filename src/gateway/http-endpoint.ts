@@ -1,0 +1,270 @@
+/**
+ * One listener of the gateway: a node:http server on a Unix socket or on loopback, with its connections, time limits and
+ * stop. What a request asks for is decided elsewhere (gateway.ts).
+ *
+ * A connection is closed when it is silent: before its first request, between two requests, and in the middle of one.
+ */
+
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, ListenOptions, Socket } from 'node:net';
+import { AipassError, systemErrorCode } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import { formatError } from './dialect-errors.ts';
+
+/** Longest header section of a request, in bytes. */
+const MAX_HEADER_BYTES = 64 * 1024;
+
+/** Time in which the header section of a request has to arrive, the first one counted from the connection. */
+const HEADERS_MS = 20_000;
+
+/** Time in which a whole request has to arrive: an upload of the largest body over a slow link. */
+const REQUEST_MS = 600_000;
+
+/** Time that a connection stays open between two requests. Longer than the pools of clients keep theirs. */
+const KEEP_ALIVE_MS = 75_000;
+
+/** Interval in which Node checks these limits. */
+const CHECK_MS = 2000;
+
+/** Time that a rejected connection gets to read why. */
+const FAREWELL_MS = 500;
+
+/** Time that aborted requests get during a stop. */
+const ABORT_MS = 1000;
+
+/** Time limits of an endpoint, in milliseconds; tests shorten them. */
+export interface EndpointTimeouts {
+  readonly headersMs: number;
+  readonly keepAliveMs: number;
+  readonly checkMs: number;
+}
+
+/** One request with its answer. */
+export interface HttpExchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly socket: Socket;
+  /** Aborts when the client goes away or the daemon stops; its reason is an AipassError. */
+  readonly signal: AbortSignal;
+  /** Whether the client waits for `100 Continue` before it sends the body. */
+  readonly expectsContinue: boolean;
+}
+
+/** What an endpoint needs. */
+export interface HttpEndpointDeps {
+  /** Called for each new connection, before anything is read from it. Throws an AipassError to reject it. */
+  readonly onConnection: (socket: Socket) => void;
+  /** Called when an accepted connection is closed. */
+  readonly onClose: (socket: Socket) => void;
+  /** Answers one request; never rejects. */
+  readonly handle: (exchange: HttpExchange) => Promise<void>;
+  readonly maxConnections: number;
+  readonly logger: Logger;
+  readonly timeouts?: Partial<EndpointTimeouts>;
+}
+
+/** Request that has no complete answer yet. */
+interface InFlightRequest {
+  readonly abort: AbortController;
+  readonly closed: Promise<unknown>;
+}
+
+/** HTTP server on one address. */
+export class HttpEndpoint {
+  readonly #deps: HttpEndpointDeps;
+  readonly #sockets = new Set<Socket>();
+  readonly #inFlight = new Set<InFlightRequest>();
+  #server: Server | undefined;
+
+  constructor(deps: HttpEndpointDeps) {
+    this.#deps = deps;
+  }
+
+  /** Number of accepted connections. */
+  get connections(): number {
+    return this.#sockets.size;
+  }
+
+  /** Number of requests without a complete answer. */
+  get requestsInFlight(): number {
+    return this.#inFlight.size;
+  }
+
+  /** Port of a TCP listener, or null where it listens on a path or not at all. */
+  get port(): number | null {
+    const address = this.#server?.address();
+    return typeof address === 'object' && address !== null ? address.port : null;
+  }
+
+  /** Listens. Rejects with the system's error where the address cannot be bound. */
+  async listen(options: ListenOptions): Promise<AddressInfo | string | null> {
+    const server = this.#createServer();
+    server.listen(options);
+    await once(server, 'listening');
+    this.#server = server;
+    return server.address();
+  }
+
+  /** Stops accepting on the current address and listens anew. Open connections go on. */
+  async relisten(options: ListenOptions): Promise<void> {
+    this.#server?.close();
+    await this.listen(options);
+  }
+
+  /**
+   * Stops accepting, waits up to `graceMs` for requests in flight, aborts the others, and closes every connection.
+   */
+  async stop(graceMs: number): Promise<void> {
+    const server = this.#server;
+    if (server === undefined) return;
+    this.#server = undefined;
+    server.close();
+    server.closeIdleConnections();
+    const ended = Promise.all([...this.#inFlight].map((request) => request.closed));
+    await settledWithin(ended, graceMs);
+    for (const { abort } of this.#inFlight) {
+      abort.abort(new AipassError('CANCELLED', 'the daemon is stopping', { hint: 'try again once it is back' }));
+    }
+    await settledWithin(ended, ABORT_MS);
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #createServer(): Server {
+    const { headersMs = HEADERS_MS, keepAliveMs = KEEP_ALIVE_MS, checkMs = CHECK_MS } = this.#deps.timeouts ?? {};
+    const server = createServer({
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headersTimeout: headersMs,
+      requestTimeout: Math.max(REQUEST_MS, headersMs),
+      keepAliveTimeout: keepAliveMs,
+      connectionsCheckingInterval: checkMs,
+      insecureHTTPParser: false,
+      noDelay: true,
+    });
+    // A number here would drop the fields above it unread; the size bounds them already.
+    server.maxHeadersCount = 0;
+    server.maxConnections = this.#deps.maxConnections;
+    server.on('connection', (socket) => this.#accept(socket));
+    server.on('request', (request, response) => this.#receive(request, response, false));
+    server.on('checkContinue', (request, response) => this.#receive(request, response, true));
+    server.on('checkExpectation', (request, response) => this.#receive(request, response, false));
+    server.on('upgrade', (_request, socket: Socket) => refuseOnSocket(socket, UPGRADE_REFUSED));
+    server.on('connect', (_request, socket: Socket) => refuseOnSocket(socket, CONNECT_REFUSED));
+    server.on('clientError', (error, socket: Socket) => this.#refuseGarbage(error, socket));
+    server.on('error', (error) =>
+      this.#deps.logger.debug('a listener of the gateway failed', { reason: error.message }),
+    );
+    return server;
+  }
+
+  #accept(socket: Socket): void {
+    // A reset of a client that is gone is not an event.
+    socket.on('error', () => {});
+    try {
+      this.#deps.onConnection(socket);
+    } catch (error) {
+      refuseOnSocket(socket, error instanceof AipassError ? error : INTERNAL);
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      this.#deps.onClose(socket);
+    });
+  }
+
+  #receive(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
+    const { socket } = request;
+    // A connection that was rejected may have sent requests meanwhile.
+    if (!this.#sockets.has(socket)) return;
+    const abort = new AbortController();
+    const inFlight = { abort, closed: once(response, 'close') };
+    this.#inFlight.add(inFlight);
+    response.once('close', () => {
+      this.#inFlight.delete(inFlight);
+      if (!response.writableFinished) abort.abort(new AipassError('CANCELLED', 'the client went away'));
+    });
+    response.on('error', () => {});
+    void this.#deps.handle({ request, response, socket, signal: abort.signal, expectsContinue });
+  }
+
+  #refuseGarbage(error: Error, socket: Socket): void {
+    if (!socket.writable || hasAnswerUnderWay(socket)) {
+      socket.destroy();
+      return;
+    }
+    switch (systemErrorCode(error)) {
+      case 'HPE_HEADER_OVERFLOW':
+        refuseOnSocket(socket, HEADERS_TOO_LONG, 431);
+        return;
+      case 'ERR_HTTP_REQUEST_TIMEOUT':
+        // Node ends idle connections this way too: one that sent nothing gets nothing.
+        if (socket.bytesRead === 0) socket.destroy();
+        else refuseOnSocket(socket, REQUEST_TOO_SLOW, 408);
+        return;
+      case 'ECONNRESET':
+        socket.destroy();
+        return;
+      default:
+        refuseOnSocket(socket, MALFORMED);
+    }
+  }
+}
+
+const UPGRADE_REFUSED = new AipassError('BAD_REQUEST', 'the gateway does not switch protocols', {
+  hint: 'use HTTP requests and server-sent events',
+});
+const CONNECT_REFUSED = new AipassError('BAD_REQUEST', 'the gateway is not a proxy', {
+  hint: 'set it as the base URL of a client, and NO_PROXY=127.0.0.1,localhost',
+});
+const INTERNAL = new AipassError('INTERNAL', 'the daemon failed to accept this connection', { hint: 'see its log' });
+const MALFORMED = new AipassError('BAD_REQUEST', 'this is not an HTTP request', { hint: 'send HTTP/1.1' });
+const HEADERS_TOO_LONG = new AipassError('BAD_REQUEST', `the headers are longer than ${MAX_HEADER_BYTES} bytes`, {
+  hint: 'send fewer or shorter ones',
+});
+const REQUEST_TOO_SLOW = new AipassError('TIMED_OUT', 'the request did not arrive in time', { hint: 'send it faster' });
+
+/** Answers on a connection outside of any request, and closes it. */
+function refuseOnSocket(socket: Socket, error: AipassError, status = statusOnSocket(error)): void {
+  const { headers, body } = formatError(error, 'openai', status);
+  const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const upgrade = status === 426 ? 'upgrade: HTTP/1.1\r\n' : '';
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_TEXT[status] ?? 'Error'}\r\n${upgrade}${fields.join('')}connection: close\r\n\r\n${body}`,
+  );
+  const timer = setTimeout(() => socket.destroy(), FAREWELL_MS);
+  timer.unref();
+  socket.once('close', () => clearTimeout(timer));
+}
+
+function statusOnSocket(error: AipassError): number {
+  if (error === UPGRADE_REFUSED) return 426;
+  if (error === CONNECT_REFUSED) return 405;
+  if (error === INTERNAL) return 500;
+  return error.code === 'FORBIDDEN' ? 403 : error.retryAfterMs === undefined ? 400 : 429;
+}
+
+const STATUS_TEXT: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  403: 'Forbidden',
+  405: 'Method Not Allowed',
+  408: 'Request Timeout',
+  426: 'Upgrade Required',
+  429: 'Too Many Requests',
+  431: 'Request Header Fields Too Large',
+  500: 'Internal Server Error',
+};
+
+/** Returns whether the headers of an answer have left already, after which nothing else may be written. */
+function hasAnswerUnderWay(socket: Socket): boolean {
+  const message: unknown = Reflect.get(socket, '_httpMessage');
+  return typeof message === 'object' && message !== null && Reflect.get(message, '_headerSent') === true;
+}
+
+/** Waits for a promise, at most so long; whether it came does not matter. */
+async function settledWithin(promise: Promise<unknown>, ms: number): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  await Promise.race([promise.catch(() => {}), late]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,188 @@
+/**
+ * Both listeners of the gateway and what keeps the second one open: `gateway.sock` always, loopback only while the
+ * configuration or a run of `aipassd exec` needs it.
+ */
+
+import { lstat, unlink } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { peersAreKnown } from '../base/native.ts';
+import { hasTcpTable } from '../callers/tcp-peer.ts';
+import { AccessTokens, type TokenGrant } from './access-tokens.ts';
+import { Gateway, type GatewayDeps } from './gateway.ts';
+
+/** What both listeners are made of. */
+export interface OpenGatewayDeps extends Omit<GatewayDeps, 'tokens'> {
+  /** Path of the Unix socket. */
+  readonly path: string;
+  /** Returns whether users other than the daemon's own may connect. */
+  readonly servesOthers: () => boolean;
+  /** Configured port of the loopback listener, or undefined where only runs open it. */
+  readonly port: number | undefined;
+  /** Returns whether the kernel tells whose a loopback connection is. */
+  readonly knowsPeers?: () => boolean;
+}
+
+/** Access of one run of a program. */
+export interface GatewayRun {
+  readonly port: number;
+  readonly token: string;
+  /** Ends the access, and the listener with it where nothing else needs it. */
+  readonly close: () => void;
+}
+
+/** Both listeners. */
+export class GatewayListeners {
+  readonly tokens = new AccessTokens();
+  readonly #deps: OpenGatewayDeps;
+  readonly #socket: Gateway;
+  #loopback: Gateway | undefined;
+  #opening: Promise<Gateway> | undefined;
+  #runs = 0;
+  #isStopping = false;
+
+  constructor(deps: OpenGatewayDeps) {
+    this.#deps = deps;
+    this.#socket = new Gateway('socket', { ...deps, tokens: this.tokens });
+  }
+
+  /** Number of connections of both listeners. */
+  get connections(): number {
+    return this.#socket.endpoint.connections + (this.#loopback?.endpoint.connections ?? 0);
+  }
+
+  /** Number of requests without a complete answer, of both listeners. */
+  get requestsInFlight(): number {
+    return this.#socket.endpoint.requestsInFlight + (this.#loopback?.endpoint.requestsInFlight ?? 0);
+  }
+
+  /** Port of the loopback listener, or null while it is closed. */
+  get port(): number | null {
+    return this.#loopback?.endpoint.port ?? null;
+  }
+
+  /**
+   * Listens on the socket, and on loopback where a port is configured. The caller holds the lock of the instance, so that
+   * a socket at the path is nobody's.
+   *
+   * @throws AipassError INTERNAL where an address cannot be bound, UNSUPPORTED where loopback is not safe here.
+   */
+  async start(): Promise<void> {
+    await this.#listenOnPath((options) => this.#socket.endpoint.listen(options));
+    if (this.#deps.port !== undefined) await this.#openLoopback();
+  }
+
+  /** Makes the socket anew at its path. Open connections go on. */
+  async restart(): Promise<void> {
+    await this.#listenOnPath((options) => this.#socket.endpoint.relisten(options));
+  }
+
+  /**
+   * Gives one run of a program access over loopback.
+   *
+   * @throws AipassError UNSUPPORTED where loopback is not safe here, INTERNAL where no port can be bound.
+   */
+  async openRun(grant: TokenGrant): Promise<GatewayRun> {
+    this.#runs += 1;
+    try {
+      const { port } = (await this.#openLoopback()).endpoint;
+      const issued = this.tokens.issue(grant);
+      if (port === null || issued === undefined) throw new AipassError('BAD_REQUEST', 'too many programs run already');
+      let isOpen = true;
+      return {
+        port,
+        token: issued.token,
+        close: () => {
+          if (!isOpen) return;
+          isOpen = false;
+          issued.revoke();
+          this.#endRun();
+        },
+      };
+    } catch (error) {
+      this.#endRun();
+      throw error;
+    }
+  }
+
+  /** Lets requests in flight finish for so long, aborts the others, and closes both listeners. */
+  async stop(graceMs: number): Promise<void> {
+    this.#isStopping = true;
+    await Promise.all([this.#socket.endpoint.stop(graceMs), this.#loopback?.endpoint.stop(graceMs)]);
+  }
+
+  #endRun(): void {
+    this.#runs -= 1;
+    if (this.#runs > 0 || this.#deps.port !== undefined || this.#isStopping) return;
+    const closing = this.#loopback;
+    this.#loopback = undefined;
+    this.#opening = undefined;
+    void closing?.endpoint.stop(0);
+  }
+
+  #openLoopback(): Promise<Gateway> {
+    this.#opening ??= this.#listenOnLoopback();
+    return this.#opening;
+  }
+
+  async #listenOnLoopback(): Promise<Gateway> {
+    assertPeersKnown(this.#deps.knowsPeers ?? (() => peersAreKnown() && hasTcpTable()));
+    const loopback = new Gateway('loopback', { ...this.#deps, tokens: this.tokens });
+    const { port = 0 } = this.#deps;
+    try {
+      await loopback.endpoint.listen({ host: '127.0.0.1', port });
+    } catch (error) {
+      this.#opening = undefined;
+      throw new AipassError(
+        'INTERNAL',
+        `cannot listen on 127.0.0.1:${port}: ${systemErrorCode(error) ?? 'unknown reason'}`,
+        {
+          hint: 'choose another gateway.port in the configuration',
+          cause: error,
+        },
+      );
+    }
+    this.#loopback = loopback;
+    return loopback;
+  }
+
+  async #listenOnPath(
+    listen: (options: { path: string }) => Promise<AddressInfo | string | null | void>,
+  ): Promise<void> {
+    const { path, servesOthers } = this.#deps;
+    await removeStaleSocket(path);
+    // The mode of the socket is set by the umask while it is bound: a chmod afterwards would come too late.
+    const umask = process.umask(servesOthers() ? 0o111 : 0o177);
+    let listening: Promise<unknown>;
+    try {
+      listening = listen({ path });
+    } finally {
+      process.umask(umask);
+    }
+    try {
+      await listening;
+    } catch (error) {
+      throw new AipassError('INTERNAL', `cannot listen on ${path}: ${systemErrorCode(error) ?? 'unknown reason'}`, {
+        hint: `check the folder of ${path}: it must be a folder of your own`,
+        cause: error,
+      });
+    }
+  }
+}
+
+/** Throws where the kernel would not tell who is behind a loopback connection: any user of the machine reaches it. */
+function assertPeersKnown(knowsPeers: () => boolean): void {
+  if (knowsPeers()) return;
+  throw new AipassError('FORBIDDEN', 'the system does not tell whose a loopback connection is', {
+    hint: 'use the Unix socket: gateway.sock; on Linux, install the package koffi for loopback',
+  });
+}
+
+/** Removes a socket that an earlier daemon left; anything else at the path stays, and fails the start. */
+async function removeStaleSocket(path: string): Promise<void> {
+  try {
+    if ((await lstat(path)).isSocket()) await unlink(path);
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+  }
+}

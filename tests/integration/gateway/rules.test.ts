@@ -1,0 +1,279 @@
+import { lstatSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { AipassError } from '../../../src/base/errors.ts';
+import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
+import type { GatewayRun } from '../../../src/gateway/open-gateway.ts';
+import { OWN_GRANT, OWN_UID, readAll, startTestGateway, type TestGateway } from '../../support/test-gateway.ts';
+import { until } from '../../support/until.ts';
+
+let gateway: TestGateway;
+let run: GatewayRun;
+beforeAll(async () => {
+  gateway = await startTestGateway();
+  run = await gateway.listeners.openRun(OWN_GRANT);
+});
+afterAll(async () => {
+  run.close();
+  await gateway[Symbol.asyncDispose]();
+});
+
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+
+describe('the socket', () => {
+  it('has mode 0600, and takes the kernel’s word for who asks: no token', async () => {
+    expect(lstatSync(gateway.path).mode & 0o777).toBe(0o600);
+    expect(await gateway.ask('/local/v1/models', { headers: { host: 'anything' } })).toMatchObject({
+      status: 200,
+      body: '"pong"',
+    });
+    expect(gateway.calls.at(-1)?.control.caller).toMatchObject({ uid: OWN_UID, pid: process.pid });
+  });
+
+  it('answers health without a right, and its root with nothing', async () => {
+    expect((await gateway.ask('/healthz')).status).toBe(200);
+    expect((await gateway.ask('/readyz')).status).toBe(200);
+    expect(await gateway.ask('/', { method: 'HEAD' })).toMatchObject({ status: 200, body: '' });
+  });
+
+  it.each([
+    ['a request of a web page', { origin: 'http://localhost' }, 403],
+    ['a request of a page of the same site', { 'sec-fetch-site': 'same-origin' }, 403],
+    ['a request that a browser made from a page', { 'sec-fetch-site': 'cross-site' }, 403],
+    ['an address that was typed into a browser', { 'sec-fetch-site': 'none' }, 200],
+    ["the mode that Node's fetch states", { 'sec-fetch-mode': 'cors' }, 200],
+  ])('%s (%j) gets %i', async (_name, headers, status) => {
+    const reply = await gateway.ask('/local/v1/models', { headers });
+    expect(reply.status).toBe(status);
+    expect(Object.keys(reply.headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
+  });
+
+  it.each(['OPTIONS', 'TRACE'])('%s is refused', async (method) => {
+    expect((await gateway.ask('/local/v1/models', { method })).status).toBe(405);
+  });
+
+  it('a request for another protocol gets 426, and its connection ends', async () => {
+    const socket = gateway.connect();
+    const all = readAll(socket);
+    socket.write('GET /v1/responses HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    expect(await all).toMatch(/^HTTP\/1\.1 426 Upgrade Required\r\n/);
+  });
+
+  it.each([
+    'GET http://evil.example/v1/models HTTP/1.1\r\nHost: x\r\n\r\n',
+    'GET //evil.example/v1/models HTTP/1.1\r\nHost: x\r\n\r\n',
+    'GET /local/../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n',
+    'GET /local/%2e%2e/x HTTP/1.1\r\nHost: x\r\n\r\n',
+    'GET /local/x HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n',
+    'GET /local/x HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n',
+    'GET /local/x HTTP/1.1\r\n\r\n',
+    'POST /local/x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    'POST /local/x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc',
+    'not http at all\r\n\r\n',
+  ])('a request that could be read in two ways is refused: %j', async (text) => {
+    const before = gateway.calls.length;
+    const socket = gateway.connect();
+    const all = readAll(socket);
+    socket.end(text);
+    expect(await all).toMatch(/^HTTP\/1\.1 400 /);
+    expect(gateway.calls.length).toBe(before);
+  });
+
+  it('a request smuggled behind another one is checked as every other', async () => {
+    const before = gateway.calls.length;
+    const socket = gateway.connect();
+    const all = readAll(socket);
+    socket.end(
+      'POST /local/a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi' +
+        'GET /local/b HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\n\r\n',
+    );
+    const answers = await all;
+    expect([...answers.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(['200', '403']);
+    expect(gateway.calls.slice(before).map(({ request }) => request.path)).toEqual(['/a']);
+  });
+
+  it('headers of a megabyte get 431, and too many of them as well', async () => {
+    const socket = gateway.connect();
+    const all = readAll(socket);
+    socket.write(`GET /local/x HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(1024 * 1024)}\r\n\r\n`);
+    expect(await all).toMatch(/^HTTP\/1\.1 431 /);
+    const headers = Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`x-${at}`, 'y']));
+    expect((await gateway.ask('/local/x', { headers })).status).toBe(431);
+  });
+
+  it('a body over the limit is refused before it is read, and while it is read', async () => {
+    const reply = await gateway.ask('/local/x', { method: 'POST', body: Buffer.alloc(1024 * 1024 + 1) });
+    expect(reply.status).toBe(413);
+    const socket = gateway.connect();
+    const all = readAll(socket);
+    socket.write('POST /local/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n');
+    const chunk = `10000\r\n${'a'.repeat(65_536)}\r\n`;
+    for (let at = 0; at < 17; at += 1) socket.write(chunk);
+    expect(await all).toMatch(/^HTTP\/1\.1 413 /);
+  });
+
+  it('a body that ends early reaches nobody', async () => {
+    const before = gateway.calls.length;
+    const socket = gateway.connect();
+    const all = readAll(socket);
+    socket.end('POST /local/x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf');
+    await all;
+    await until('its request is forgotten', () => gateway.listeners.requestsInFlight === 0);
+    expect(gateway.calls.length).toBe(before);
+  });
+
+  it('the body goes on as it came, chunked or not, when the client was told to continue', async () => {
+    const body = Buffer.from([0, 255, 13, 10, 0]);
+    await gateway.ask('/local/v1/audio', { method: 'POST', body, headers: { expect: '100-continue' } });
+    expect(gateway.calls.at(-1)?.request.body).toEqual(body);
+    await gateway.ask('/local/v1/audio', { method: 'POST', body, headers: { 'transfer-encoding': 'chunked' } });
+    expect(gateway.calls.at(-1)?.request.body).toEqual(body);
+    await gateway.ask('/local/v1/models/m', { method: 'DELETE' });
+    expect(gateway.calls.at(-1)?.request).toMatchObject({ method: 'DELETE', body: undefined, path: '/models/m' });
+  });
+
+  it('the caller is the product of the User-Agent, and the session what the client names', async () => {
+    await gateway.ask('/v1/messages', {
+      headers: {
+        'user-agent': 'claude-cli/2.1.197 (external, sdk-cli)',
+        'x-claude-code-session-id': 'abc',
+        'anthropic-version': '2023-06-01',
+      },
+    });
+    expect(gateway.calls.at(-1)?.control.caller).toMatchObject({ caller: 'claude-cli', session: 'abc' });
+    await gateway.ask('/local/v1/models', { headers: { 'user-agent': 'OpenAI/Python 3.57.0', 'session-id': 's1' } });
+    expect(gateway.calls.at(-1)?.control.caller).toMatchObject({ caller: 'OpenAI/Python', session: 's1' });
+  });
+
+  it('an unknown provider is named in an error of the dialect', async () => {
+    const reply = await gateway.ask('/nobody/v1/messages', { headers: { 'anthropic-version': '2023-06-01' } });
+    expect(reply.status).toBe(404);
+    expect(JSON.parse(reply.body)).toMatchObject({ type: 'error', error: { type: 'not_found_error' } });
+  });
+});
+
+describe('loopback', () => {
+  it('a token in any place where clients put one serves, from the user that it belongs to', async () => {
+    const places: readonly (readonly [string, Record<string, string>])[] = [
+      ['/local/v1/models', bearer(run.token)],
+      ['/local/v1/models', { 'x-api-key': run.token }],
+      ['/local/v1/models', { 'x-goog-api-key': run.token }],
+      [`/local/v1/models?key=${run.token}`, {}],
+      ['/local/v1/models', { ...bearer(run.token), 'x-api-key': run.token }],
+    ];
+    for (const [url, headers] of places) {
+      expect(await gateway.ask(url, { port: run.port, headers })).toMatchObject({ status: 200, body: '"pong"' });
+      expect(gateway.calls.at(-1)?.request.query).toBe('');
+    }
+    expect(gateway.calls.at(-1)?.control.caller).toMatchObject({ caller: 'run', session: 'run-session', uid: OWN_UID });
+  });
+
+  it.each([
+    ['no token', '/local/v1/models', {}, 401],
+    ['a wrong token', '/local/v1/models', bearer('aip-wrong'), 401],
+    ['an empty token', '/local/v1/models', { authorization: 'Bearer ' }, 401],
+    ['a token in a header that nobody reads', '/local/v1/models', { 'x-token': 'x' }, 401],
+    ['two different tokens', '/local/v1/models?key=other', bearer('one'), 400],
+    ['health without a token', '/healthz', {}, 401],
+    ['metrics without a token', '/metrics', {}, 401],
+    ['the management API without a token', '/api/v1/status', {}, 401],
+  ])('%s is refused', async (_name, url, headers, status) => {
+    const before = gateway.calls.length;
+    expect((await gateway.ask(url, { port: run.port, headers })).status).toBe(status);
+    expect(gateway.calls.length).toBe(before);
+  });
+
+  it('the right token beside a wrong one is refused', async () => {
+    const headers = { ...bearer(run.token), 'x-api-key': 'other' };
+    expect((await gateway.ask('/local/v1/models', { port: run.port, headers })).status).toBe(400);
+  });
+
+  it.each([
+    ['the name of a page', 'evil.example', 421],
+    ['the name of a page with our port', 'evil.example:PORT', 421],
+    ['another port', '127.0.0.1:1', 421],
+    ['no port', '127.0.0.1', 421],
+    ['localhost', 'localhost:PORT', 200],
+    ['the loopback address of IPv6', '[::1]:PORT', 200],
+    ['capitals', 'LocalHost:PORT', 200],
+  ])('a Host with %s gets %s', async (_name, host, status) => {
+    const headers = { ...bearer(run.token), host: host.replace('PORT', String(run.port)) };
+    expect((await gateway.ask('/local/v1/models', { port: run.port, headers })).status).toBe(status);
+  });
+
+  it("Claude Code's first question needs no token, and tells nothing", async () => {
+    expect(await gateway.ask('/', { method: 'HEAD', port: run.port })).toMatchObject({ status: 200, body: '' });
+  });
+
+  it('a token of another user is refused, whoever presents it', async () => {
+    const other = await gateway.listeners.openRun({ ...OWN_GRANT, uid: OWN_UID + 1 });
+    const reply = await gateway.ask('/local/v1/models', { port: other.port, headers: bearer(other.token) });
+    expect(reply.status).toBe(OWN_UID === 0 ? 200 : 403);
+    other.close();
+  });
+
+  it('a token gives no more than its own rights and providers', async () => {
+    const narrow = await gateway.listeners.openRun({
+      ...OWN_GRANT,
+      rights: new Set(['use']),
+      providers: new Set(['anthropic']),
+    });
+    const ask = async (url: string) =>
+      (await gateway.ask(url, { port: narrow.port, headers: bearer(narrow.token) })).status;
+    expect([await ask('/anthropic/v1/models'), await ask('/local/v1/models'), await ask('/metrics')]).toEqual([200, 403, 403]);
+    expect(gateway.refusals.at(-1)).toMatchObject({ operation: 'gateway.metrics', caller: { name: 'run' } });
+    narrow.close();
+  });
+
+  it('a token ends with its run, and the listener with the last run', async () => {
+    await using other = await startTestGateway();
+    const [first, second] = [await other.listeners.openRun(OWN_GRANT), await other.listeners.openRun(OWN_GRANT)];
+    expect(first.port).toBe(second.port);
+    first.close();
+    const ask = (token: string) => other.ask('/local/v1/models', { port: first.port, headers: bearer(token) });
+    expect((await ask(first.token)).status).toBe(401);
+    expect((await ask(second.token)).status).toBe(200);
+    second.close();
+    second.close();
+    await expect(ask(second.token)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    expect(other.listeners.port).toBeNull();
+  });
+});
+
+describe('peers on loopback', () => {
+  const refusing = async (peerUid: () => number | null) => {
+    await using other = await startTestGateway({ peerUid });
+    const opened = await other.listeners.openRun(OWN_GRANT);
+    const reply = await other.ask('/local/v1/models', { port: opened.port, headers: bearer(opened.token) });
+    return reply.status;
+  };
+
+  it('a connection whose user the kernel does not prove is refused', async () => {
+    expect(await refusing(() => null)).toBe(403);
+  });
+
+  it('a user who may not ask is refused, with a valid token too', async () => {
+    expect(await refusing(() => 54_321)).toBe(403);
+  });
+
+  it('loopback is not opened where the kernel cannot be asked', async () => {
+    await using other = await startTestGateway({ knowsPeers: () => false });
+    await expect(other.listeners.openRun(OWN_GRANT)).rejects.toBeInstanceOf(AipassError);
+    expect(other.listeners.port).toBeNull();
+    await expect(startTestGateway({ knowsPeers: () => false, port: 0 })).rejects.toBeInstanceOf(AipassError);
+  });
+
+  it('an answer does not begin for a caller that lost its right meanwhile', async () => {
+    const rights = new Set(ALL_RIGHTS);
+    await using other = await startTestGateway({
+      forward: (_request, { answer }) => {
+        rights.delete('use');
+        answer.head(200, {});
+        return Promise.resolve();
+      },
+    });
+    const opened = await other.listeners.openRun({ ...OWN_GRANT, rights });
+    const reply = await other.ask('/local/v1/models', { port: opened.port, headers: bearer(opened.token) });
+    expect(reply.status).toBe(403);
+    expect(other.refusals).toMatchObject([{ operation: 'provider.forward' }]);
+  });
+});
