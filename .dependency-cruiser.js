@@ -28,7 +28,7 @@ const MAY_IMPORT = {
     'audit',
   ],
   ipc: ['base', 'protocol', 'callers', 'operations'],
-  gateway: ['base', 'protocol', 'callers', 'operations', 'usage'],
+  gateway: ['base', 'protocol', 'callers', 'providers', 'completions', 'operations', 'usage'],
   client: ['base', 'protocol'],
   service: ['base'],
   // doctor judges a configuration as the daemon does, and that includes the providers made from it.

@@ -4,7 +4,7 @@
  */
 
 import type { AipassError, ErrorCode } from '../base/errors.ts';
-import type { Dialect } from './target.ts';
+import type { Dialect } from '../providers/provider.ts';
 
 /** Complete answer to a request. */
 export interface ErrorAnswer {

@@ -2,9 +2,10 @@
  * What the gateway needs of the forwarder: one call to a provider, its answer written as it arrives.
  */
 
-import type { OutgoingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { AipassError } from '../base/errors.ts';
+import type { Dialect } from '../providers/provider.ts';
 import type { EventCaller } from '../usage/event.ts';
-import type { Dialect } from './target.ts';
 
 /** Request as the client sent it. */
 export interface ForwardRequest {
@@ -15,29 +16,28 @@ export interface ForwardRequest {
   readonly path: string;
   /** Query with its `?`, or empty. */
   readonly query: string;
-  /** Header fields of the client as they came, names and values in turn. */
-  readonly rawHeaders: readonly string[];
-  readonly body: Buffer | undefined;
+  readonly headers: Readonly<IncomingHttpHeaders>;
+  readonly body: Buffer | null;
+  readonly caller: EventCaller;
 }
 
 /** Where an answer goes. */
-export interface AnswerSink {
-  /** Begins the answer. Throws FORBIDDEN where the caller has lost its right meanwhile. */
-  head(status: number, headers: OutgoingHttpHeaders): void;
+export interface ForwardSink {
+  /** Begins the answer. */
+  head(status: number, headers: Readonly<Record<string, string>>): void;
   /** Sends bytes; a promise holds the next ones back. */
-  write(bytes: Uint8Array): Promise<void> | void;
+  write(bytes: Buffer): Promise<void> | void;
+  /** Ends a whole answer. */
+  end(): void;
+  /** Ends an answer that broke off: the client must not take it for a whole one. */
+  abort(): void;
 }
 
-/** How one call is controlled. */
-export interface ForwardControl {
-  readonly caller: EventCaller;
-  /** Ends the call, and the provider's connection with it; its reason is an AipassError. */
-  readonly signal: AbortSignal;
-  readonly answer: AnswerSink;
-}
+/** End of a call. */
+export type ForwardOutcome =
+  | { readonly kind: 'answered' }
+  /** Where `begun`, the client has a part of the answer; else the error is to be sent. */
+  | { readonly kind: 'failed'; readonly error: AipassError; readonly begun: boolean };
 
-/**
- * Calls a provider. Resolves when the whole answer was written; rejects with an AipassError, before `head` where nothing
- * was answered, after it where the answer broke off.
- */
-export type Forward = (request: ForwardRequest, control: ForwardControl) => Promise<void>;
+/** Calls a provider. The signal ends the call, and the provider's connection with it; its reason is an AipassError. */
+export type Forward = (request: ForwardRequest, sink: ForwardSink, signal: AbortSignal) => Promise<ForwardOutcome>;

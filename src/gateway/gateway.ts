@@ -21,7 +21,7 @@ import { eventCaller } from '../operations/event-caller.ts';
 import type { AccessTokens, TokenGrant } from './access-tokens.ts';
 import { callerName, sessionOf } from './caller-label.ts';
 import { formatError, statusOf, type ErrorShape } from './dialect-errors.ts';
-import type { Forward } from './forward.ts';
+import type { Forward, ForwardSink } from './forward.ts';
 import { HttpEndpoint, type EndpointTimeouts, type HttpExchange } from './http-endpoint.ts';
 import { hasBody, readBody } from './request-body.ts';
 import { findViolation, MAX_HEADER_FIELDS, presentedTokens } from './request-rules.ts';
@@ -41,7 +41,7 @@ export interface ManagementRequest {
   readonly path: string;
   readonly query: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: Buffer | undefined;
+  readonly body: Buffer | null;
   /** Runs an operation in the name of the caller. */
   readonly call: (operation: string, params: unknown) => ReturnType<Dispatch>;
 }
@@ -85,6 +85,9 @@ export const FORWARD_OPERATION = 'provider.forward';
 
 /** Longest time that a client may take for bytes that wait for it, in milliseconds. */
 const STALLED_READER_MS = 600_000;
+
+/** Time that the written part of a broken answer gets to leave. */
+const BREAK_MS = 1000;
 
 /** Connections on loopback that have not presented a token yet, at most: the oldest one gives way to a new one. */
 const MAX_UNKNOWN_CONNECTIONS = 256;
@@ -289,7 +292,7 @@ export class Gateway {
   async #counted(
     { request, response, expectsContinue }: HttpExchange,
     { admission }: Asker,
-    run: (body: Buffer | undefined) => Promise<void>,
+    run: (body: Buffer | null) => Promise<void>,
   ): Promise<void> {
     const announced = Math.min(Number(request.headers['content-length'] ?? 0) || 0, this.#deps.maxBodyBytes());
     const begun = admission.beginRequest(announced);
@@ -301,7 +304,7 @@ export class Gateway {
     }
     let waiting = 0;
     try {
-      let body: Buffer | undefined;
+      let body: Buffer | null = null;
       if (hasBody(request)) {
         if (expectsContinue) response.writeContinue();
         const outcome = await readBody(request, {
@@ -324,27 +327,28 @@ export class Gateway {
     { request, response, signal }: HttpExchange,
     asker: Asker,
     { provider, dialect, path, query }: ForwardTarget,
-    body: Buffer | undefined,
+    body: Buffer | null,
   ): Promise<void> {
-    const { method = 'GET', rawHeaders } = request;
-    await this.#deps.forward(
-      { provider, dialect, method, path, query, rawHeaders, body },
-      {
-        caller: eventCaller(asker.caller),
-        signal,
-        answer: {
-          head: (status, headers) => {
-            // Rights change with the configuration while a provider thinks.
-            this.#assertMayCall(asker, provider);
-            response.writeHead(status, headers);
-            response.flushHeaders();
-          },
-          write: (bytes) => (response.write(bytes) ? undefined : whenWritable(response, signal)),
-        },
+    const { method = 'GET', headers } = request;
+    const sink: ForwardSink = {
+      head: (status, answered) => {
+        // Rights change with the configuration while a provider thinks.
+        this.#assertMayCall(asker, provider);
+        response.writeHead(status, answered);
       },
+      write: (bytes) => (response.write(bytes) ? undefined : whenWritable(response, signal)),
+      end: () => {
+        this.#deps.beforeEnd();
+        response.end();
+      },
+      abort: () => breakOff(response),
+    };
+    const outcome = await this.#deps.forward(
+      { provider, dialect, method, path, query, headers, body, caller: eventCaller(asker.caller) },
+      sink,
+      signal,
     );
-    this.#deps.beforeEnd();
-    response.end();
+    if (outcome.kind === 'failed') throw outcome.error;
   }
 
   async #manage(
@@ -374,7 +378,7 @@ export class Gateway {
     const { redactor, logger, beforeEnd } = this.#deps;
     if (response.destroyed) return;
     if (response.headersSent) {
-      response.destroy();
+      breakOff(response);
       return;
     }
     const refusal = this.#refusalOf(thrown);
@@ -436,6 +440,16 @@ function whenWritable(response: ServerResponse, signal: AbortSignal): Promise<vo
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
   });
+}
+
+/** Ends a connection in the middle of an answer, after what was written of it. */
+function breakOff(response: ServerResponse): void {
+  const { socket } = response;
+  if (socket === null) return;
+  setImmediate(() => socket.destroySoon());
+  const timer = setTimeout(() => socket.destroy(), BREAK_MS);
+  timer.unref();
+  socket.once('close', () => clearTimeout(timer));
 }
 
 function sendText(response: ServerResponse, status: number, type: string, body: string): void {

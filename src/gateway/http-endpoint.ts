@@ -30,6 +30,9 @@ const CHECK_MS = 2000;
 /** Time that a rejected connection gets to read why. */
 const FAREWELL_MS = 500;
 
+/** Connections that wait to be accepted: the kernel lowers it to its own bound. */
+const BACKLOG = 4096;
+
 /** Time that aborted requests get during a stop. */
 const ABORT_MS = 1000;
 
@@ -100,7 +103,7 @@ export class HttpEndpoint {
   /** Listens. Rejects with the system's error where the address cannot be bound. */
   async listen(options: ListenOptions): Promise<AddressInfo | string | null> {
     const server = this.#createServer();
-    server.listen(options);
+    server.listen({ backlog: BACKLOG, ...options });
     await once(server, 'listening');
     this.#server = server;
     return server.address();

@@ -6,16 +6,14 @@
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
-
-/** API family that a path belongs to: it decides the base URL, the authentication header and the shape of errors. */
-export type Dialect = 'openai' | 'anthropic' | 'gemini';
+import type { Dialect, Provider } from '../providers/provider.ts';
 
 /** Request for a provider. */
 export interface ForwardTarget {
   readonly kind: 'forward';
   readonly provider: string;
   readonly dialect: Dialect;
-  /** Path below the base URL of the dialect, with a slash in front: `/chat/completions`, `/v1beta/models/m:generateContent`. */
+  /** Path below the base URL of the dialect: `/chat/completions`, `/v1/messages`, `/v1beta/models/m:generateContent`. */
   readonly path: string;
   /** Query with its `?`, without `key=`, otherwise byte for byte; empty where there is none. */
   readonly query: string;
@@ -31,8 +29,8 @@ export type Target =
 
 /** Names that decide a target. */
 export interface TargetOptions {
-  /** Returns the OpenAI-compatible base URL of a provider, or undefined for a name that is not a provider. */
-  readonly baseUrlOf: (name: string) => string | undefined;
+  /** Returns the endpoints of a provider by dialect, or undefined for a name that is not a provider. */
+  readonly dialectsOf: (name: string) => Provider['dialects'] | undefined;
   readonly defaultProvider: string;
 }
 
@@ -61,11 +59,14 @@ export function parseTarget(url: string, headers: IncomingHttpHeaders, options: 
   if (first === 'api' && rest[0] === 'v1') return { kind: 'management', path: `/${rest.slice(1).join('/')}`, query };
 
   const forward = (provider: string, tail: readonly string[]): ForwardTarget => {
-    const dialect = chooseDialect(tail, headers);
-    return { kind: 'forward', provider, dialect, path: pathOf(tail, dialect, options.baseUrlOf(provider)), query };
+    const endpoints = options.dialectsOf(provider);
+    const wanted = chooseDialect(tail, headers);
+    // A provider may serve a path of another dialect below its only base URL.
+    const dialect = endpoints !== undefined && endpoints[wanted] === undefined ? 'openai' : wanted;
+    return { kind: 'forward', provider, dialect, path: pathOf(tail, dialect, endpoints?.[dialect]?.baseUrl), query };
   };
   if (isVersion(first)) return forward(providerOfDialect(segments, headers, options), segments);
-  if (options.baseUrlOf(first) !== undefined) return forward(first, rest);
+  if (options.dialectsOf(first) !== undefined) return forward(first, rest);
   // The AI SDK appends `/messages` to a base URL that other clients extend by `/v1/messages`.
   if (first === 'messages' || (first === 'models' && isAnthropic(headers))) return forward(ANTHROPIC, segments);
   return { kind: 'unknown', name: decode(first) };
@@ -146,8 +147,8 @@ function decode(text: string): string {
 }
 
 /**
- * Returns the path below the base URL of a dialect. Clients disagree on how much of it belongs to the base URL, so
- * `/v1/messages`, `/messages` and `/v1/v1/messages` are one path. Gemini's base URL has no version: the path keeps it.
+ * Returns the path below the base URL of a dialect. Clients disagree on how much of it belongs to their base URL, so
+ * `/v1/messages`, `/messages` and `/v1/v1/messages` are one path.
  */
 function pathOf(tail: readonly string[], dialect: Dialect, baseUrl: string | undefined): string {
   if (dialect === 'gemini') {
@@ -158,7 +159,8 @@ function pathOf(tail: readonly string[], dialect: Dialect, baseUrl: string | und
   const own = base.findIndex((_, from) => base.slice(from).every((segment, at) => segment === tail[at]));
   const below = own === -1 ? tail : tail.slice(base.length - own);
   const from = below.findIndex((segment) => segment !== 'v1');
-  return from === -1 ? '/' : `/${below.slice(from).join('/')}`;
+  const resource = from === -1 ? [] : below.slice(from);
+  return `/${[...(dialect === 'anthropic' ? ['v1'] : []), ...resource].join('/')}`;
 }
 
 function providerOfDialect(segments: readonly string[], headers: IncomingHttpHeaders, options: TargetOptions): string {

@@ -6,24 +6,22 @@ import { request as sendRequest, type IncomingMessage, type OutgoingHttpHeaders 
 import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { systemClock } from '../../src/base/clock.ts';
+import { configSchema } from '../../src/base/config-schema.ts';
 import { Redactor } from '../../src/base/redactor.ts';
 import type { Caller } from '../../src/callers/caller.ts';
 import { Gate } from '../../src/callers/gate.ts';
 import { ALL_RIGHTS } from '../../src/callers/rights.ts';
 import { UserLimits, type UserLimitValues } from '../../src/callers/user-limits.ts';
 import type { TokenGrant } from '../../src/gateway/access-tokens.ts';
-import type { Forward, ForwardControl, ForwardRequest } from '../../src/gateway/forward.ts';
+import type { Forward, ForwardRequest } from '../../src/gateway/forward.ts';
 import { GatewayListeners, type OpenGatewayDeps } from '../../src/gateway/open-gateway.ts';
+import { createProviders } from '../../src/providers/registry.ts';
 import { WIDE_LIMITS } from './admission.ts';
 import { recordingLogger, type RecordingLogger } from './recording-logger.ts';
 import { makeTempHome } from './temp-home.ts';
 
 /** Providers of the test gateway; "local" is the default one. */
-const BASES: Readonly<Record<string, string>> = {
-  local: 'http://127.0.0.1:1/v1',
-  anthropic: 'http://127.0.0.1:1/v1',
-  google: 'http://127.0.0.1:1/v1beta/openai',
-};
+const PROVIDERS = createProviders(configSchema.parse({ providers: { local: { baseUrl: 'http://127.0.0.1:1/v1' } } }));
 
 /** This process's own user. */
 export const OWN_UID = process.getuid?.() ?? 0;
@@ -36,12 +34,6 @@ export const OWN_GRANT: TokenGrant = {
   rights: ALL_RIGHTS,
   providers: null,
 };
-
-/** Call that reached the forwarder. */
-export interface ForwardedCall {
-  readonly request: ForwardRequest;
-  readonly control: ForwardControl;
-}
 
 /** Answer of a request. */
 export interface HttpReply {
@@ -65,7 +57,8 @@ export interface TestGateway extends AsyncDisposable {
   readonly listeners: GatewayListeners;
   readonly path: string;
   readonly logger: RecordingLogger;
-  readonly calls: readonly ForwardedCall[];
+  /** Requests that reached the forwarder. */
+  readonly calls: readonly ForwardRequest[];
   readonly refusals: readonly { readonly operation: string; readonly caller: Caller }[];
   /** Sends one request and reads the whole answer. */
   ask(url: string, request?: TestRequest): Promise<HttpReply>;
@@ -79,10 +72,11 @@ export interface TestGatewayOptions extends Partial<OpenGatewayDeps> {
 }
 
 /** Answers every call with "pong". */
-export const answerPong: Forward = (_request, { answer }) => {
-  answer.head(200, { 'content-type': 'application/json' });
-  void answer.write(Buffer.from('"pong"'));
-  return Promise.resolve();
+export const answerPong: Forward = (_request, sink) => {
+  sink.head(200, { 'content-type': 'application/json' });
+  void sink.write(Buffer.from('"pong"'));
+  sink.end();
+  return Promise.resolve({ kind: 'answered' });
 };
 
 /** Starts a gateway. */
@@ -91,7 +85,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   await home.makeRuntime();
   const path = join(home.paths.runtime, 'gateway.sock');
   const logger = recordingLogger();
-  const calls: ForwardedCall[] = [];
+  const calls: ForwardRequest[] = [];
   const refusals: { operation: string; caller: Caller }[] = [];
   const { limits, forward = answerPong, ...deps } = options;
   const grants = { ownUid: OWN_UID, grants: [] };
@@ -104,7 +98,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       limits: new UserLimits({ ...WIDE_LIMITS, ...limits }, systemClock),
       onRejected: () => {},
     }),
-    targets: { baseUrlOf: (name) => BASES[name], defaultProvider: 'local' },
+    targets: { dialectsOf: (name) => PROVIDERS.find(name)?.dialects, defaultProvider: 'local' },
     maxBodyBytes: () => 1024 * 1024,
     maxConnections: 4096,
     dispatch: (operation, params) => ({ kind: 'done', result: { operation, params } }),
@@ -120,9 +114,9 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     redactor: new Redactor(),
     logger,
     ...deps,
-    forward: (request, control) => {
-      calls.push({ request, control });
-      return forward(request, control);
+    forward: (request, sink, signal) => {
+      calls.push(request);
+      return forward(request, sink, signal);
     },
   });
   await listeners.start();
@@ -133,7 +127,8 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     calls,
     refusals,
     ask: (url, request = {}) => ask(path, url, request),
-    connect: (port) => (port === undefined ? createConnection({ path }) : createConnection({ port, host: '127.0.0.1' })),
+    connect: (port) =>
+      port === undefined ? createConnection({ path }) : createConnection({ port, host: '127.0.0.1' }),
     async [Symbol.asyncDispose]() {
       await listeners.stop(0);
       await home.remove();

@@ -1,17 +1,15 @@
 import { describe, expect, it } from 'vitest';
+import { configSchema } from '../../../src/base/config-schema.ts';
 import { dialectOf, keysInQuery, parseTarget, type Target } from '../../../src/gateway/target.ts';
+import { createProviders } from '../../../src/providers/registry.ts';
 
-const BASES: Readonly<Record<string, string>> = {
-  openai: 'https://api.openai.com/v1',
-  anthropic: 'https://api.anthropic.com/v1',
-  google: 'https://generativelanguage.googleapis.com/v1beta/openai',
-  openrouter: 'https://openrouter.ai/api/v1',
-  deepseek: 'https://api.deepseek.com',
-  groq: 'https://api.groq.com/openai/v1',
-};
+const PROVIDERS = createProviders(configSchema.parse({}));
 
 const parse = (url: string, headers: Readonly<Record<string, string>> = {}): Target =>
-  parseTarget(url, headers, { baseUrlOf: (name) => BASES[name], defaultProvider: 'openrouter' });
+  parseTarget(url, headers, {
+    dialectsOf: (name) => PROVIDERS.find(name)?.dialects,
+    defaultProvider: 'openrouter',
+  });
 
 /** Returns a target in short: `provider dialect path?query`, or its kind. */
 function short(target: Target): string {
@@ -37,7 +35,10 @@ describe('the path of a request', () => {
     ['/deepseek/v1/chat/completions', {}, 'deepseek openai /chat/completions'],
     ['/openai//v1//models', {}, 'openai openai /models'],
     ['/v1/chat/completions', {}, 'openrouter openai /chat/completions'],
-    ['/v1/models', VERSION, 'anthropic anthropic /models'],
+    ['/v1/models', VERSION, 'anthropic anthropic /v1/models'],
+    ['/openrouter/api/v1/messages', VERSION, 'openrouter anthropic /v1/messages'],
+    ['/deepseek/anthropic/v1/messages', VERSION, 'deepseek anthropic /v1/messages'],
+    ['/groq/v1/messages', VERSION, 'groq openai /messages'],
     ['/v1/models', GOOGLE_KEY, 'google gemini /v1/models'],
     ['/v1/models', {}, 'openrouter openai /models'],
     ['/v1beta/models/m:generateContent', {}, 'google gemini /v1beta/models/m:generateContent'],
@@ -66,11 +67,11 @@ describe('the path of a request', () => {
 
   it.each(['/anthropic/v1/messages', '/anthropic/messages', '/anthropic/v1/v1/messages'])(
     "takes every spelling of Anthropic's base URL: %s",
-    (url) => expect(short(parse(url, VERSION))).toBe('anthropic anthropic /messages'),
+    (url) => expect(short(parse(url, VERSION))).toBe('anthropic anthropic /v1/messages'),
   );
 
   it.each(['/v1/messages', '/messages', '/v1/v1/messages'])('takes them without a provider too: %s', (url) => {
-    expect(short(parse(url, VERSION))).toBe('anthropic anthropic /messages');
+    expect(short(parse(url, VERSION))).toBe('anthropic anthropic /v1/messages');
   });
 
   it.each([

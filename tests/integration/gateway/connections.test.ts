@@ -1,0 +1,191 @@
+import { once } from 'node:events';
+import { request as sendRequest, type IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { expect, it } from 'vitest';
+import { AipassError } from '../../../src/base/errors.ts';
+import type { Forward } from '../../../src/gateway/forward.ts';
+import { answerPong, OWN_GRANT, readAll, startTestGateway, type TestGateway } from '../../support/test-gateway.ts';
+import { until } from '../../support/until.ts';
+
+const MEGABYTE = Buffer.alloc(1024 * 1024, 'a');
+const HANGING: Forward = (_request, _sink, signal) =>
+  new Promise((resolve) => {
+    signal.addEventListener('abort', () => {
+      const error: unknown = signal.reason;
+      if (error instanceof AipassError) resolve({ kind: 'failed', error, begun: false });
+    });
+  });
+
+/** Begins a request over the socket, and resolves with the head of its answer. */
+function begin(gateway: TestGateway, path = '/local/v1/x'): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const request = sendRequest({ socketPath: gateway.path, path, agent: false }, resolve);
+    request.on('error', reject);
+    request.end();
+  });
+}
+
+it('a slow reader of 200 MB holds the provider back, and gets all of it', async () => {
+  let written = 0;
+  await using gateway = await startTestGateway({
+    forward: async (_request, sink) => {
+      sink.head(200, { 'content-type': 'application/octet-stream' });
+      for (let at = 0; at < 200; at += 1) {
+        await sink.write(MEGABYTE);
+        written += 1;
+      }
+      sink.end();
+      return { kind: 'answered' };
+    },
+  });
+  const answer = await begin(gateway);
+  // Nothing is read yet: what is written now is what the two sockets hold.
+  await new Promise((resolve) => {
+    setImmediate(resolve);
+  });
+  expect(written).toBeLessThan(4);
+  let bytes = 0;
+  answer.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+  });
+  await once(answer, 'end');
+  expect(bytes).toBe(200 * MEGABYTE.length);
+});
+
+it('a client that goes away ends the call within 50 ms', async () => {
+  const aborted: unknown[] = [];
+  let endedAt = 0;
+  await using gateway = await startTestGateway({
+    forward: (request, sink, signal) => {
+      signal.addEventListener('abort', () => {
+        aborted.push(signal.reason);
+        endedAt = performance.now();
+      });
+      return HANGING(request, sink, signal);
+    },
+  });
+  const socket = gateway.connect();
+  socket.write('GET /local/v1/x HTTP/1.1\r\nHost: x\r\n\r\n');
+  await until('the call is under way', () => gateway.calls.length === 1);
+  const left = performance.now();
+  socket.destroy();
+  await until('it is aborted', () => endedAt > 0);
+  expect(endedAt - left).toBeLessThan(50);
+  expect(aborted).toMatchObject([{ code: 'CANCELLED' }]);
+});
+
+it('an answer that breaks off never comes to a clean end', async () => {
+  await using gateway = await startTestGateway({
+    forward: async (_request, sink) => {
+      sink.head(200, { 'content-type': 'text/event-stream' });
+      await sink.write(Buffer.from('data: half\n\n'));
+      sink.abort();
+      return { kind: 'failed', error: new AipassError('PROVIDER_UNAVAILABLE', 'cut'), begun: true };
+    },
+  });
+  const reply = await gateway.ask('/local/v1/chat/completions', { method: 'POST', body: '{}' });
+  expect(reply).toMatchObject({ status: 200, body: 'data: half\n\n', isComplete: false });
+});
+
+it('a failure before the answer began is an error of the dialect', async () => {
+  const error = new AipassError('POOL_EXHAUSTED', 'all keys cool down', { retryAfterMs: 30_000 });
+  await using gateway = await startTestGateway({
+    forward: () => Promise.resolve({ kind: 'failed', error, begun: false }),
+  });
+  const reply = await gateway.ask('/anthropic/v1/messages', { method: 'POST', body: '{}' });
+  expect(reply).toMatchObject({ status: 429, headers: { 'retry-after': '30', 'x-should-retry': 'false' } });
+  expect(JSON.parse(reply.body)).toMatchObject({ type: 'error', error: { type: 'rate_limit_error' } });
+});
+
+it('a defect fails its own request only, and is logged', async () => {
+  await using gateway = await startTestGateway({ forward: () => Promise.reject(new TypeError('nobody expects this')) });
+  const reply = await gateway.ask('/local/v1/x');
+  expect(reply.status).toBe(500);
+  expect(reply.body).not.toContain('nobody expects this');
+  expect(gateway.logger.lines).toMatchObject([{ level: 'error' }]);
+  expect((await gateway.ask('/healthz')).status).toBe(200);
+});
+
+it('2,000 idle connections harm nobody, and end by themselves', async () => {
+  await using gateway = await startTestGateway({ timeouts: { headersMs: 3000, checkMs: 100 } });
+  const sockets: Socket[] = [];
+  for (let at = 0; at < 2000; at += 1) {
+    const socket = gateway.connect();
+    socket.on('error', () => {});
+    socket.resume();
+    sockets.push(socket);
+    if (at % 200 === 199) await until('they are accepted', () => gateway.listeners.connections > at);
+  }
+  expect(await gateway.ask('/local/v1/models')).toMatchObject({ status: 200 });
+  await until('they are closed', () => gateway.listeners.connections === 0, 20_000);
+  for (const socket of sockets) socket.destroy();
+});
+
+it('a kept connection ends when nothing more is asked on it', async () => {
+  await using gateway = await startTestGateway({ timeouts: { keepAliveMs: 50, checkMs: 50 } });
+  const socket = gateway.connect();
+  const all = readAll(socket);
+  socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n');
+  expect(await all).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+it('strangers on loopback cannot take the place of whoever has a token', async () => {
+  await using gateway = await startTestGateway();
+  const run = await gateway.listeners.openRun(OWN_GRANT);
+  const strangers = Array.from({ length: 400 }, () => gateway.connect(run.port));
+  for (const socket of strangers) socket.on('error', () => {});
+  await until('the first ones gave way', () => strangers.filter((socket) => socket.closed).length >= 144);
+  const headers = { authorization: `Bearer ${run.token}` };
+  expect(await gateway.ask('/local/v1/models', { port: run.port, headers })).toMatchObject({ status: 200 });
+  for (const socket of strangers) socket.destroy();
+});
+
+it('a user over the limit of connections or requests is told to wait', async () => {
+  await using gateway = await startTestGateway({ limits: { connections: 2, inFlight: 1 }, forward: HANGING });
+  const [first, second] = [gateway.connect(), gateway.connect()];
+  first.write('GET /local/v1/x HTTP/1.1\r\nHost: x\r\n\r\n');
+  await until('one call is under way', () => gateway.calls.length === 1);
+  const answer = once(second, 'data');
+  second.write('GET /local/v1/x HTTP/1.1\r\nHost: x\r\n\r\n');
+  expect(String((await answer)[0])).toMatch(/^HTTP\/1\.1 429 [\s\S]*retry-after: 1\r\n/);
+  const third = gateway.connect();
+  expect(await readAll(third)).toMatch(/^HTTP\/1\.1 429 /);
+  for (const socket of [first, second]) socket.destroy();
+  await until('their places are free', () => gateway.listeners.connections === 0);
+  const fourth = gateway.connect();
+  fourth.write('GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  expect(await readAll(fourth)).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+it('what waits for one user is bounded over all of its requests', async () => {
+  await using gateway = await startTestGateway({ limits: { waitingBytes: 1000 } });
+  const reply = await gateway.ask('/local/v1/x', {
+    method: 'POST',
+    body: Buffer.alloc(2000),
+    headers: { 'transfer-encoding': 'chunked' },
+  });
+  expect(reply.status).toBe(429);
+  expect((await gateway.ask('/local/v1/x', { method: 'POST', body: Buffer.alloc(500) })).status).toBe(200);
+});
+
+it('a stop lets a request finish, and a request that does not is told why', async () => {
+  let finish = (): void => {};
+  await using gateway = await startTestGateway({
+    forward: async (request, sink, signal) => {
+      if (request.path === '/hangs') return HANGING(request, sink, signal);
+      await new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      return answerPong(request, sink, signal);
+    },
+  });
+  const finishing = gateway.ask('/local/v1/ends');
+  const hanging = gateway.ask('/local/v1/hangs');
+  await until('both are under way', () => gateway.calls.length === 2);
+  const stopped = gateway.listeners.stop(200);
+  finish();
+  expect(await finishing).toMatchObject({ status: 200, body: '"pong"' });
+  expect(await hanging).toMatchObject({ status: 503 });
+  await stopped;
+  await expect(gateway.ask('/healthz')).rejects.toMatchObject({ code: 'ENOENT' });
+});
