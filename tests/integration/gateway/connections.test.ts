@@ -169,13 +169,11 @@ it('what waits for one user is bounded over all of its requests', async () => {
 });
 
 it('a stop lets a request finish, and a request that does not is told why', async () => {
-  let finish = (): void => {};
+  const finished = Promise.withResolvers<void>();
   await using gateway = await startTestGateway({
     forward: async (request, sink, signal) => {
       if (request.path === '/hangs') return HANGING(request, sink, signal);
-      await new Promise<void>((resolve) => {
-        finish = resolve;
-      });
+      await finished.promise;
       return answerPong(request, sink, signal);
     },
   });
@@ -183,7 +181,7 @@ it('a stop lets a request finish, and a request that does not is told why', asyn
   const hanging = gateway.ask('/local/v1/hangs');
   await until('both are under way', () => gateway.calls.length === 2);
   const stopped = gateway.listeners.stop(200);
-  finish();
+  finished.resolve();
   expect(await finishing).toMatchObject({ status: 200, body: '"pong"' });
   expect(await hanging).toMatchObject({ status: 503 });
   await stopped;
