@@ -2,34 +2,56 @@ import { z } from 'zod';
 import { describe, expect, it } from 'vitest';
 import { configSchema } from '../../src/base/config-schema.ts';
 import { listSettings, printReference, type SettingSchema } from '../../scripts/config-reference.ts';
+import {
+  CLEAN,
+  globalFetch,
+  isNoInStrings,
+  missingHeaders,
+  stringsOf,
+  suppressions,
+  vagueNames,
+  weakDocstrings,
+} from './rules.ts';
 import { readSources, readText } from './sources.ts';
+
+/** Files that use Node's own fetch, and why they may. */
+const MAY_FETCH: ReadonlyMap<string, string> = new Map([
+  ['src/doctor/network-checks.ts', 'asks whether an address answers at all; no key leaves'],
+  ['src/refreshers/worker/main.ts', 'a process of its own that lives for one exchange; oauth4webapi wants a fetch'],
+]);
+
+/** Returns a list of one source. */
+function source(text: string, path = 'src/base/bad.ts'): { readonly path: string; readonly text: string }[] {
+  return [{ path, text }];
+}
 
 describe('the house rules', () => {
   const sources = readSources('src');
+  const clean = sources.filter(({ path }) => CLEAN.some((place) => path.startsWith(place)));
 
-  it('every source file begins by saying what it owns', () => {
-    for (const { path, text } of sources) expect(text.replace(/^#!.*\n/, ''), path).toMatch(/^\/\*\*/);
+  it('every source file begins with what it owns', () => {
+    expect(missingHeaders(sources)).toEqual([]);
   });
 
-  it('no source file hides behind a name that says nothing', () => {
-    const vague = sources
-      .filter(({ path }) => /\/(utils?|helpers?|types|common|manager|service)\.ts$/.test(path))
-      .map(({ path }) => path);
-    expect(vague).toEqual([]);
+  it('no source file has a name that means nothing', () => {
+    expect(vagueNames(sources)).toEqual([]);
   });
 
-  it("nothing calls Node's own fetch: providers are asked by http-exchange.ts, and fetch loads a client of 8 MB", () => {
-    const calls = sources
-      .filter(({ text }) => /(?<![\w.#])fetch\(|globalThis\.fetch/.test(text))
-      .map(({ path }) => path);
-    expect(calls).toEqual([]);
+  it('a docstring is a noun phrase, or begins with what a function does', () => {
+    expect(weakDocstrings(clean)).toEqual([]);
+  });
+
+  it('a message says "is not a", never "is no"', () => {
+    expect(isNoInStrings(clean)).toEqual([]);
+  });
+
+  it("Node's own fetch, which loads a client of 8 MB, is used where it is allowed, and there only", () => {
+    const files = new Set(globalFetch(sources).map((place) => place.split(':')[0]));
+    expect([...files]).toEqual([...MAY_FETCH.keys()]);
   });
 
   it('no check is switched off in the sources', () => {
-    const off = sources
-      .filter(({ text }) => /@ts-(ignore|nocheck|expect-error)|oxlint-disable|\bas any\b/.test(text))
-      .map(({ path }) => path);
-    expect(off).toEqual([]);
+    expect(suppressions(sources)).toEqual([]);
   });
 
   it('config.schema.json is the schema of the configuration (npm run schema writes it anew)', () => {
@@ -45,6 +67,80 @@ describe('the house rules', () => {
     expect(settings.length).toBeGreaterThan(50);
     for (const { path, schema: setting } of settings) expect(setting.description, path).toMatch(/^[A-Z].*[.]$/s);
     expect(collapse(readText('docs/configuration.md'))).toContain(collapse(printReference(schema)));
+  });
+});
+
+describe('the search for broken house rules can fail', () => {
+  it.each([
+    '/** Is how long it waits. */',
+    '/** Says whether it works. */',
+    '/** Tells one from another. */',
+    '/** Has a text written. */',
+    '/**\n * Knows prices.\n */',
+    '  /** Names the thing. */',
+  ])('for a weak docstring: %j', (text) => {
+    expect(weakDocstrings(source(text))).toHaveLength(1);
+    expect(weakDocstrings(source('/** Isolates a thing. */\n/** Returns whether it is so. */'))).toEqual([]);
+  });
+
+  it.each([
+    "throw new Error('--since is no time');",
+    'const text = `${name} is no name: x`;',
+    'const text = "it is no text";',
+    'const text = `a ${b ? `c is no d` : "e"} f`;',
+    'const shape = /[\'"`]/; throw new Error("it is no text");',
+  ])('for "is no" in a message: %j', (text) => {
+    expect(isNoInStrings(source(text))).toHaveLength(1);
+  });
+
+  it.each([
+    "// it is no text, and it's a comment",
+    '/* is no text */',
+    "const text = 'there is no key';",
+    "const text = 'it is no longer used';",
+    "const text = 'is not a time';",
+  ])('but not for English or a comment: %j', (text) => {
+    expect(isNoInStrings(source(text))).toEqual([]);
+  });
+
+  it.each([
+    'await fetch(url);',
+    'run({ fetch });',
+    'run({ clock, fetch, });',
+    'const send = globalThis.fetch;',
+    'function run(send: typeof fetch = fetch) {}',
+    'const send = fetch;',
+  ])("for a use of Node's own fetch: %j", (text) => {
+    expect(globalFetch(source(text))).toHaveLength(1);
+  });
+
+  it.each([
+    'interface A { readonly fetch: typeof fetch; }',
+    'await this.#options.fetch(url);',
+    'run({ fetch: tools.fetch });',
+    '// fetch(url)',
+    "const text = 'fetch(url)';",
+    'await fetchModels(provider);',
+  ])('but not for another thing of that name: %j', (text) => {
+    expect(globalFetch(source(text))).toEqual([]);
+  });
+
+  it.each(['// @ts-expect-error', '// oxlint-disable-next-line', 'const a = b as any;', '// @ts-ignore'])(
+    'for a check that is switched off: %j',
+    (text) => {
+      expect(suppressions(source(text))).toHaveLength(1);
+    },
+  );
+
+  it('for a file without a header, and for a name that means nothing', () => {
+    expect(missingHeaders(source('import x from "y";'))).toEqual(['src/base/bad.ts']);
+    expect(missingHeaders(source('#!/usr/bin/env node\n/** Owns it. */'))).toEqual([]);
+    expect(vagueNames(source('', 'src/base/utils.ts'))).toEqual(['src/base/utils.ts']);
+  });
+
+  it('strings are told from comments, regular expressions and the expressions of templates', () => {
+    const text = "const a = /'/; // it's\nconst b = 'b'; /* \"x\" */ const c = `d${f('e')}g`;";
+    expect(stringsOf(text)).toEqual(['b', 'e', 'd${}g']);
   });
 });
 

@@ -1,0 +1,128 @@
+/**
+ * The house rules that search the sources, as functions over a list of sources, so that a bad source can prove that the
+ * search can fail. Each returns the places that break its rule, as "path: what".
+ */
+
+import type { Source } from './sources.ts';
+
+/**
+ * Folders whose words are clean already: what is in them may never get worse. A folder is added once its docstrings and
+ * messages keep the rules; when all of `src` is here, the list goes.
+ */
+export const CLEAN: readonly string[] = ['src/callers/', 'src/daemon.ts', 'src/doctor/', 'src/ipc/'];
+
+type Rule = (sources: readonly Pick<Source, 'path' | 'text'>[]) => string[];
+
+/** Finds docstrings that begin as no API documentation does; see CONTRIBUTING.md. */
+export const weakDocstrings: Rule = (sources) =>
+  find(sources, ({ text }) => text.matchAll(/\/\*\*[\s*]*(?:Is|Says|Tells|Has|Knows|Names)\b.*/g));
+
+/** Finds "is no X" in strings; "there is no" and "is no longer" are English. */
+export const isNoInStrings: Rule = (sources) =>
+  find(sources, ({ text }) =>
+    stringsOf(text).flatMap((literal) => [...literal.matchAll(/(?<!\bthere )\bis no (?!longer\b).*/gi)]),
+  );
+
+/** Finds uses of Node's own `fetch` as a value; types, and functions and properties of that name, are not uses of it. */
+export const globalFetch: Rule = (sources) =>
+  find(sources, ({ text }) =>
+    withoutTexts(text).matchAll(/(?:(?<!\btypeof\s)(?<![\w.#$])fetch\s*(?=[(,;)}\]])|\bglobalThis\.fetch\b).*/g),
+  );
+
+/** Finds checks that are switched off. */
+export const suppressions: Rule = (sources) =>
+  find(sources, ({ text }) => text.matchAll(/@ts-(?:ignore|nocheck|expect-error)|oxlint-disable|\bas any\b/g));
+
+/** Finds files that do not begin with what they own. */
+export const missingHeaders: Rule = (sources) =>
+  sources.filter(({ text }) => !text.replace(/^#!.*\n/, '').startsWith('/**')).map(({ path }) => path);
+
+/** Finds files behind names that mean nothing. */
+export const vagueNames: Rule = (sources) =>
+  sources
+    .filter(({ path }) => /\/(?:utils?|helpers?|types|common|manager|service)\.ts$/.test(path))
+    .map(({ path }) => path);
+
+function find(
+  sources: Parameters<Rule>[0],
+  search: (source: Parameters<Rule>[0][number]) => Iterable<RegExpMatchArray>,
+): string[] {
+  return sources.flatMap((source) => [...search(source)].map(([match]) => `${source.path}: ${match.trim()}`));
+}
+
+/** Returns the string literals of a source, and the fixed parts of its templates. */
+export function stringsOf(text: string): string[] {
+  return [...tokens(text)].filter(({ kind }) => kind === 'string').map((token) => token.text);
+}
+
+/** Returns a source without its comments and strings. */
+function withoutTexts(text: string): string {
+  return [...tokens(text)].map((token) => (token.kind === 'code' ? token.text : ' ')).join('');
+}
+
+interface Token {
+  readonly kind: 'code' | 'string' | 'comment';
+  readonly text: string;
+}
+
+/** Matches a comment, a regular expression where one can stand, a string, or the beginning of a template. */
+const LEXEME =
+  /\/\*[\s\S]*?\*\/|\/\/.*|(?<=(?:^|[(,=:[!&|?{};+>]|\breturn)\s*)\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/[dgimsuvy]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`/g;
+
+/** Splits a source into code, strings and comments; good enough for sources that Prettier has formatted. */
+function* tokens(text: string): Generator<Token> {
+  let at = 0;
+  const lexeme = new RegExp(LEXEME.source, 'g');
+  for (let match = lexeme.exec(text); match; match = lexeme.exec(text)) {
+    yield { kind: 'code', text: text.slice(at, match.index) };
+    const [found] = match;
+    if (found === '`') {
+      const end = templateEnd(text, match.index + 1);
+      yield* templateTokens(text.slice(match.index + 1, end - 1));
+      lexeme.lastIndex = end;
+    } else if (found.startsWith('/*') || found.startsWith('//')) yield { kind: 'comment', text: found };
+    else if (found.startsWith('/')) yield { kind: 'code', text: 'regExp' };
+    else yield { kind: 'string', text: found.slice(1, -1) };
+    at = lexeme.lastIndex;
+  }
+  yield { kind: 'code', text: text.slice(at) };
+}
+
+/** Yields a template as one string, with its expressions as code beside it. */
+function* templateTokens(content: string): Generator<Token> {
+  let fixed = '';
+  for (let at = 0; at < content.length; at += 1) {
+    if (content.startsWith('${', at)) {
+      const end = expressionEnd(content, at + 2);
+      yield* tokens(content.slice(at + 2, end - 1));
+      fixed += '${}';
+      at = end - 1;
+    } else {
+      fixed += content[at];
+    }
+  }
+  yield { kind: 'string', text: fixed };
+}
+
+/** Returns the index after the end of a template whose content begins at `from`. */
+function templateEnd(text: string, from: number): number {
+  for (let at = from; at < text.length; at += 1) {
+    if (text[at] === '\\') at += 1;
+    else if (text[at] === '`') return at + 1;
+    else if (text.startsWith('${', at)) at = expressionEnd(text, at + 2) - 1;
+  }
+  return text.length;
+}
+
+/** Returns the index after the brace that closes an expression of a template. */
+function expressionEnd(text: string, from: number): number {
+  let depth = 1;
+  for (let at = from; at < text.length; at += 1) {
+    const letter = text[at];
+    if (letter === '`') at = templateEnd(text, at + 1) - 1;
+    else if (letter === "'" || letter === '"') at = text.indexOf(letter, at + 1);
+    else if (letter === '{') depth += 1;
+    else if (letter === '}' && --depth === 0) return at + 1;
+  }
+  return text.length;
+}
