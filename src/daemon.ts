@@ -131,7 +131,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     lastRun,
     auditEnd: () => journal.last,
   });
-  const dispatch = createDispatcher(operations, { logger, redactor, audit: recordRequests(journal, redactor) });
+  const dispatch = createDispatcher(operations, { logger, audit: recordRequests(journal) });
   const beforeReply = (): void => {
     journal.flush();
     usage.flush();

@@ -25,6 +25,14 @@ const KEY_RUN = new RegExp(`[A-Za-z0-9_.~+/=-]{${MIN_PART_LENGTH},}`, 'g');
 const MAX_HARMLESS = 1000;
 const MAX_HARMLESS_LENGTH = 256;
 
+/**
+ * Masks what has the shape of a credential, and knows no value. For text that a caller sent: what comes back
+ * depends on that text alone, so that it tells nothing about the values that are held.
+ */
+export function maskKeyShapes(text: string): string {
+  return text.replace(KEY_SHAPES, SECRET_PLACEHOLDER);
+}
+
 /** Masks known values and key-shaped runs in text. */
 export class Redactor {
   readonly #bySource = new Map<string, ReadonlySet<string>>();
@@ -46,10 +54,16 @@ export class Redactor {
     this.#harmless.clear();
   }
 
-  /** Returns the text with every known value, every piece of one, and every key-shaped run replaced by a placeholder. */
-  redact(text: string): string {
+  /**
+   * Returns the text with every known value, every piece of one, and every key-shaped run replaced by a placeholder.
+   *
+   * `sentByCaller` is what the reader of the result sent before: a value or piece that occurs in it stays, because a
+   * mask would confirm the reader's guess. Key-shaped runs are masked in any case.
+   */
+  redact(text: string, sentByCaller?: string): string {
+    if (sentByCaller !== undefined) return this.#mask(text, sentByCaller);
     if (this.#harmless.has(text)) return text;
-    const result = this.#mask(text);
+    const result = this.#mask(text, '');
     if (result === text && text.length <= MAX_HARMLESS_LENGTH) {
       if (this.#harmless.size >= MAX_HARMLESS) this.#harmless.clear();
       this.#harmless.add(text);
@@ -57,13 +71,17 @@ export class Redactor {
     return result;
   }
 
-  #mask(text: string): string {
+  #mask(text: string, sentByCaller: string): string {
     let result = text;
     for (const value of this.#values) {
-      if (result.includes(value)) result = result.replaceAll(value, SECRET_PLACEHOLDER);
+      if (result.includes(value) && !sentByCaller.includes(value)) {
+        result = result.replaceAll(value, SECRET_PLACEHOLDER);
+      }
     }
-    result = result.replace(KEY_RUN, (run) => (this.#isPart(run) ? SECRET_PLACEHOLDER : run));
-    return result.replace(KEY_SHAPES, SECRET_PLACEHOLDER);
+    result = result.replace(KEY_RUN, (run) =>
+      this.#isPart(run) && !sentByCaller.includes(run) ? SECRET_PLACEHOLDER : run,
+    );
+    return maskKeyShapes(result);
   }
 
   #isPart(run: string): boolean {

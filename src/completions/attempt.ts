@@ -74,7 +74,7 @@ export async function attemptCompletion(options: AttemptOptions): Promise<Comple
     const context = {
       provider: provider.name,
       keyId: lease.keyId,
-      redact: redactWith(lease.value, options.redactor),
+      redact: redactWith(lease.value, options.redactor, () => JSON.stringify(params)),
       now: clock.now(),
     };
     return { ...judgeFailure(failure, context), begun, trace: trace() };

@@ -11,7 +11,7 @@ import type { Socket } from 'node:net';
 import { AipassError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { socketDescriptor } from '../base/native.ts';
-import type { Redactor } from '../base/redactor.ts';
+import { maskKeyShapes } from '../base/redactor.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Admission, Gate } from '../callers/gate.ts';
 import type { Right } from '../callers/rights.ts';
@@ -62,7 +62,6 @@ export interface GatewayDeps {
   readonly recordRefusal: (operation: string, caller: Caller, credential: string | null) => void;
   /** Puts what was recorded on disk; called before an answer is complete. */
   readonly beforeEnd: () => void;
-  readonly redactor: Redactor;
   readonly logger: Logger;
   readonly timeouts?: Partial<EndpointTimeouts>;
   /** Returns the user behind a loopback connection, or null where the kernel does not prove one. */
@@ -375,7 +374,7 @@ export class Gateway {
 
   /** Answers with an error, or breaks an answer that has begun: a client must not take it for complete. */
   #fail(response: ServerResponse, thrown: unknown, shape: ErrorShape): void {
-    const { redactor, logger, beforeEnd } = this.#deps;
+    const { logger, beforeEnd } = this.#deps;
     if (response.destroyed) return;
     if (response.headersSent) {
       breakOff(response);
@@ -383,8 +382,8 @@ export class Gateway {
     }
     const refusal = this.#refusalOf(thrown);
     const { code, message, hint, retryAfterMs } = refusal.error;
-    const error = new AipassError(code, redactor.redact(message), {
-      hint: hint === undefined ? undefined : redactor.redact(hint),
+    const error = new AipassError(code, maskKeyShapes(message), {
+      hint: hint === undefined ? undefined : maskKeyShapes(hint),
       retryAfterMs,
     });
     const { status, headers, body } = formatError(error, shape, refusal.status);

@@ -9,7 +9,7 @@ import { AipassError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { nearest } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
-import type { Redactor } from '../base/redactor.ts';
+import { maskKeyShapes } from '../base/redactor.ts';
 import type { AnyOperation, OperationContext } from './operation.ts';
 
 /** Outcome of a request. */
@@ -38,8 +38,6 @@ export type RecordRequest = (
 /** What a dispatcher needs besides the operations. */
 export interface DispatcherDeps {
   readonly logger: Logger;
-  /** Has the last word on every error that leaves: a caller may have put a key where a name belongs. */
-  readonly redactor: Redactor;
   readonly audit: RecordRequest;
 }
 
@@ -55,7 +53,7 @@ const MAX_ISSUES = 5;
  * @throws Error when two operations have the same name.
  */
 export function createDispatcher(operations: readonly AnyOperation[], deps: DispatcherDeps): Dispatch {
-  const { logger, redactor, audit } = deps;
+  const { logger, audit } = deps;
   const table = new Map<string, AnyOperation>();
   for (const operation of operations) {
     if (table.has(operation.name)) throw new Error(`two operations are called ${operation.name}`);
@@ -65,7 +63,7 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
   const fail = (op: string, error: unknown, context: OperationContext): DispatchOutcome => {
     // The answer to an aborted request is the reason of the abort.
     const reason: unknown = context.signal.aborted ? context.signal.reason : error;
-    if (reason instanceof AipassError) return { kind: 'failed', error: redactError(reason, redactor) };
+    if (reason instanceof AipassError) return { kind: 'failed', error: maskError(reason) };
     logger.error(`the operation ${op} failed`, { error: reason });
     return {
       kind: 'failed',
@@ -114,9 +112,14 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
   };
 }
 
-function redactError(error: AipassError, redactor: Redactor): AipassError {
-  const message = redactor.redact(error.message);
-  const hint = error.hint === undefined ? undefined : redactor.redact(error.hint);
+/**
+ * Masks key-shaped text in an error, which may quote a key that the caller put where a name belongs. Held
+ * values are not consulted: a mask would tell the caller that a guess is part of a secret. Texts of
+ * providers are redacted where they are read.
+ */
+function maskError(error: AipassError): AipassError {
+  const message = maskKeyShapes(error.message);
+  const hint = error.hint === undefined ? undefined : maskKeyShapes(error.hint);
   if (message === error.message && hint === error.hint) return error;
   return new AipassError(error.code, message, { hint, retryAfterMs: error.retryAfterMs });
 }

@@ -1,25 +1,24 @@
 /**
  * Audits requests: every release of a value and every change, successful or not, and every refusal for
  * want of a right. Other reads are not audited.
+ *
+ * Names that callers sent are masked by shape only: `status` shows the hash of the last entry, from which a
+ * mask by value could be told.
  */
 
 import type { AuditJournal } from '../audit/journal.ts';
 import type { AuditCaller, AuditOutcome } from '../audit/record.ts';
-import type { Redactor } from '../base/redactor.ts';
+import { maskKeyShapes } from '../base/redactor.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { DispatchOutcome, RecordRequest } from './dispatcher.ts';
 
 /** Makes the recorder over a journal. */
-export function recordRequests(journal: Pick<AuditJournal, 'record'>, redactor: Redactor): RecordRequest {
+export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordRequest {
   const described = new WeakMap<Caller, AuditCaller>();
-  /** Returns the earlier description of the caller, unless its name has become a secret since. */
   const describe = (caller: Caller): AuditCaller => {
-    const name = caller.name === null ? null : redactor.redact(caller.name);
-    const known = described.get(caller);
-    if (known?.name === name) return known;
-    const fresh = describeCaller(caller, name);
-    described.set(caller, fresh);
-    return fresh;
+    const known = described.get(caller) ?? describeCaller(caller);
+    described.set(caller, known);
+    return known;
   };
   return (operation, params, { caller }, outcome) => {
     const refused = outcome.kind === 'failed' && outcome.error.code === 'FORBIDDEN';
@@ -32,7 +31,7 @@ export function recordRequests(journal: Pick<AuditJournal, 'record'>, redactor: 
         ? null
         : (audit?.credential(params, outcome.kind === 'done' ? outcome.result : undefined) ?? null);
     // A caller may have put a key where a name belongs.
-    const credential = named === null ? null : redactor.redact(named);
+    const credential = named === null ? null : maskKeyShapes(named);
     journal.record({
       caller: describe(caller),
       operation: operation.name,
@@ -52,12 +51,12 @@ function auditOutcome(
   return outcome.kind === 'done' && whenDone !== undefined ? whenDone : 'failed';
 }
 
-function describeCaller({ peer }: Caller, name: string | null): AuditCaller {
+function describeCaller({ peer, name }: Caller): AuditCaller {
   return {
     uid: peer?.uid ?? null,
     pid: peer?.pid ?? null,
     startedAt: peer?.startedAt ?? null,
     executable: peer?.executable ?? null,
-    name,
+    name: name === null ? null : maskKeyShapes(name),
   };
 }

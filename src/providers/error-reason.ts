@@ -17,13 +17,17 @@ const MAX_READ = 4096;
 /** Masks secrets in a text. */
 export type Redact = (text: string) => string;
 
-/** Returns a masking that knows the key in use besides what the given redactor knows. */
-export function redactWith(key: Secret | null, redactor?: Redactor): Redact {
+/**
+ * Returns a masking that knows the key in use besides what the given redactor knows. `sentByCaller` returns what the
+ * caller had the provider read: an error that quotes it must not tell whether it is part of a secret.
+ */
+export function redactWith(key: Secret | null, redactor?: Redactor, sentByCaller?: () => string): Redact {
   const own = new Redactor();
   if (key !== null) own.learn([key.reveal()]);
   return (text) => {
-    const masked = own.redact(text);
-    return redactor ? redactor.redact(masked) : masked;
+    const sent = sentByCaller?.();
+    const masked = own.redact(text, sent);
+    return redactor ? redactor.redact(masked, sent) : masked;
   };
 }
 

@@ -82,6 +82,7 @@ export interface EventRecorder {
   readonly now: number;
   readonly id: number;
   readonly run: string;
+  /** Masks key-shaped text. Must not depend on held values: callers read their own words in answers about usage. */
   readonly redact?: (text: string) => string;
 }
 

@@ -5,6 +5,7 @@
 import { randomFillSync } from 'node:crypto';
 import { join, resolve } from 'node:path';
 import { defer } from '../base/dispose.ts';
+import { maskKeyShapes } from '../base/redactor.ts';
 import type { Runtime } from '../base/runtime.ts';
 import { startSchedule } from '../base/schedule.ts';
 import type { ModelInfo } from '../protocol/provider.ts';
@@ -50,15 +51,14 @@ export function createUsage({
   paths,
   clock,
   logger,
-  redactor,
-}: Pick<Runtime, 'config' | 'paths' | 'clock' | 'logger' | 'redactor'>): Usage {
+}: Pick<Runtime, 'config' | 'paths' | 'clock' | 'logger'>): Usage {
   const { database = 'usage.db' } = config.current.usage;
   return new Usage({
     database: isPostgresUrl(database) ? database : resolve(paths.state, database),
     journalFolder: join(paths.state, 'usage-queue'),
     clock,
     logger,
-    redact: (text) => redactor.redact(text),
+    redact: maskKeyShapes,
     randomId: createRandomIds(),
   });
 }

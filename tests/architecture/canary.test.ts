@@ -126,16 +126,20 @@ function badReplies(): Reply[] {
   ];
 }
 
+/** Sends a key wherever a name belongs. It is masked by its shape alone: see tests/system/no-oracle.test.ts. */
 async function badRequests(socket: string): Promise<string> {
-  await using client = await RawClient.greet(socket, { caller: LOCAL_KEY });
+  await using client = await RawClient.greet(socket, { caller: OPENROUTER_KEY });
   const wrong: (readonly [string, unknown])[] = [
-    [LOCAL_KEY, {}],
-    ['key.get', { provider: LOCAL_KEY }],
-    ['key.get', { provider: 'local', keyId: LOCAL_KEY }],
-    ['secret.get', { name: RAW_SECRET }],
-    ['completion.create', { model: 'm', messages: LOCAL_KEY }],
-    ['completion.create', { model: 'm', provider: LOCAL_KEY, messages: [{ role: 'user', content: LOCAL_KEY }] }],
-    [LOCAL_KEY, LOCAL_KEY],
+    [OPENROUTER_KEY, {}],
+    ['key.get', { provider: OPENROUTER_KEY }],
+    ['key.get', { provider: 'local', keyId: OPENROUTER_KEY }],
+    ['secret.get', { name: `vault/${OPENROUTER_KEY}` }],
+    ['completion.create', { model: 'm', messages: OPENROUTER_KEY }],
+    [
+      'completion.create',
+      { model: 'm', provider: OPENROUTER_KEY, messages: [{ role: 'user', content: OPENROUTER_KEY }] },
+    ],
+    [OPENROUTER_KEY, OPENROUTER_KEY],
   ];
   for (const [id, [op, params]] of wrong.entries()) client.request(id, op, params);
   await until('all are answered', () => client.messages.length > wrong.length);

@@ -7,7 +7,6 @@ import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { systemClock } from '../../src/base/clock.ts';
 import { configSchema } from '../../src/base/config-schema.ts';
-import { Redactor } from '../../src/base/redactor.ts';
 import type { Caller } from '../../src/callers/caller.ts';
 import { Gate } from '../../src/callers/gate.ts';
 import { ALL_RIGHTS } from '../../src/callers/rights.ts';
@@ -111,7 +110,6 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     isReady: () => true,
     recordRefusal: (operation, caller) => void refusals.push({ operation, caller }),
     beforeEnd: () => {},
-    redactor: new Redactor(),
     logger,
     ...deps,
     forward: (request, sink, signal) => {

@@ -12,7 +12,6 @@
  */
 
 import { z } from 'zod';
-import { Redactor } from '../../src/base/redactor.ts';
 import type { SocketServerOptions } from '../../src/ipc/socket-server.ts';
 import { SocketServer } from '../../src/ipc/socket-server.ts';
 import { createDispatcher } from '../../src/operations/dispatcher.ts';
@@ -104,7 +103,7 @@ export async function startTestServer(options: Partial<SocketServerOptions> = {}
     beforeWrite: () => {},
     welcome: { protocol: 1, version: '1.2.3', pid: process.pid },
     logger,
-    dispatch: createDispatcher(operations, { logger, redactor: new Redactor(), audit: () => {} }),
+    dispatch: createDispatcher(operations, { logger, audit: () => {} }),
     ...options,
   });
   await server.start().catch(async (error: unknown) => {

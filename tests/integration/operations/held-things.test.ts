@@ -44,7 +44,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
   await prepare?.(home);
   const { paths } = home;
   const runtime = testRuntime(home, { config, clock: { ...systemClock, now: () => 5000 } });
-  const { logger, redactor } = runtime;
+  const { logger } = runtime;
   const { defaultProvider } = runtime.config.current;
   const stack = new AsyncDisposableStack();
   runtime.load.register(() => ({ connections: 2, requestsInFlight: 1 }));
@@ -79,7 +79,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
         auditEnd: () => ({ seq: 0, hash: '' }),
       }),
     ],
-    { logger, redactor, audit: () => {} },
+    { logger, audit: () => {} },
   );
   return {
     home,

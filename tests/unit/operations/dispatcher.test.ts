@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { Redactor } from '../../../src/base/redactor.ts';
 import { AipassError } from '../../../src/base/errors.ts';
 import type { LogFields } from '../../../src/base/log-line.ts';
 import { ALL_RIGHTS, type Right } from '../../../src/callers/rights.ts';
@@ -25,7 +24,7 @@ function operation(changes: Partial<AnyOperation>): AnyOperation {
 function dispatching(...operations: AnyOperation[]): { dispatch: Dispatch; lines: readonly LogFields[] } {
   const logger = recordingLogger();
   return {
-    dispatch: createDispatcher(operations, { logger, redactor: new Redactor(), audit: () => {} }),
+    dispatch: createDispatcher(operations, { logger, audit: () => {} }),
     lines: logger.lines,
   };
 }

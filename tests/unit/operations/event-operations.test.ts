@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { Redactor } from '../../../src/base/redactor.ts';
 import { EventHub } from '../../../src/base/event-hub.ts';
 import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
 import { createDispatcher } from '../../../src/operations/dispatcher.ts';
@@ -11,7 +10,6 @@ function setUp() {
   const hub = new EventHub();
   const dispatch = createDispatcher(eventOperations(hub), {
     logger: recordingLogger(),
-    redactor: new Redactor(),
     audit: () => {},
   });
   const connect = () => {
