@@ -232,6 +232,16 @@ export const configSchema = z.strictObject({
     .describe(
       "Rights of users other than the daemon's own and root, who may do everything. For a daemon that serves a machine.",
     ),
+  organizations: z
+    .record(
+      name,
+      z.strictObject({
+        members: people.describe('May see and use the keys of this organization, through the daemon only.'),
+        admins: people.describe('May change its keys, besides what members may.'),
+      }),
+    )
+    .default({})
+    .describe('Organizations with keys of their own, by slug. `default` are the keys of the daemon itself.'),
   audit: z
     .strictObject({
       retentionDays: days.default(365).describe('Days for which entries are kept.'),

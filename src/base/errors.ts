@@ -27,6 +27,10 @@ export const ERROR_CODES = {
   TIMED_OUT: 'a time limit passed',
   /** The request was under way and was ended: by its caller, by a lost connection or by a stop. It may have had effects. */
   CANCELLED: 'the request was ended before its result',
+  /** The change contradicts what is there: a duplicate, or somebody else's change at the same moment. */
+  CONFLICT: 'the change contradicts what is there',
+  /** The provider or the kind of thing is not supported. */
+  UNSUPPORTED: 'this is not supported',
   /** A secrets file or folder lets others in. */
   UNSAFE_PERMISSIONS: 'a file lets others in',
   /** Client and daemon speak different protocol versions. */

@@ -19,11 +19,7 @@ export interface PeerUser {
 /** The ids that each right was granted to. */
 export interface AccessGrants {
   readonly ownUid: number;
-  readonly grants: readonly {
-    readonly rights: readonly Right[];
-    readonly uids: ReadonlySet<number>;
-    readonly gids: ReadonlySet<number>;
-  }[];
+  readonly grants: readonly (PeopleIds & { readonly rights: readonly Right[] })[];
 }
 
 /** Texts of `/etc/passwd` and `/etc/group`, which resolve names. */
@@ -45,31 +41,52 @@ export function resolveAccess(
   accounts: Accounts,
   ownUid: number,
 ): { readonly grants: AccessGrants; readonly warnings: readonly Warning[] } {
-  const users = idsByName(accounts.passwd);
-  const groups = idsByName(accounts.group);
   const warnings: Warning[] = [];
-  const resolve = (place: string, entries: readonly (string | number)[], known: ReadonlyMap<string, number>) => {
+  const lists = ['use', 'reveal', 'admin'] as const;
+  const grants = lists.map((list) => ({
+    rights: GRANTED[list],
+    ...resolvePeople(`access.${list}`, access[list], accounts, warnings),
+  }));
+  return { grants: { ownUid, grants }, warnings };
+}
+
+/** User ids and group ids of one list of the configuration. */
+export interface PeopleIds {
+  readonly uids: ReadonlySet<number>;
+  readonly gids: ReadonlySet<number>;
+}
+
+/** Resolves the users and groups of one list; adds a warning for each name that this machine does not have. */
+export function resolvePeople(
+  place: string,
+  people: Config['access']['use'],
+  accounts: Accounts,
+  warnings: Warning[],
+): PeopleIds {
+  const resolve = (kind: 'users' | 'groups', known: ReadonlyMap<string, number>): ReadonlySet<number> => {
     const ids = new Set<number>();
-    for (const entry of entries) {
+    for (const entry of people[kind]) {
       const id = typeof entry === 'number' ? entry : known.get(entry);
       if (id !== undefined) ids.add(id);
       else {
         warnings.push({
-          subject: place,
+          subject: `${place}.${kind}`,
           problem: `this machine has no user or group "${entry}"`,
-          hint: `correct ${place} in the configuration, or give the number`,
+          hint: `correct ${place}.${kind} in the configuration, or give the number`,
         });
       }
     }
     return ids;
   };
-  const lists = ['use', 'reveal', 'admin'] as const;
-  const grants = lists.map((list) => ({
-    rights: GRANTED[list],
-    uids: resolve(`access.${list}.users`, access[list].users, users),
-    gids: resolve(`access.${list}.groups`, access[list].groups, groups),
-  }));
-  return { grants: { ownUid, grants }, warnings };
+  return {
+    uids: resolve('users', idsByName(accounts.passwd)),
+    gids: resolve('groups', idsByName(accounts.group)),
+  };
+}
+
+/** Returns whether a peer is one of these people. */
+export function isAmong(peer: PeerUser, { uids, gids }: PeopleIds): boolean {
+  return uids.has(peer.uid) || peer.groups.some((gid) => gids.has(gid));
 }
 
 /** Returns the rights of a peer, or null for a peer that may not ask at all. */
@@ -77,7 +94,7 @@ export function rightsOf(peer: PeerUser, policy: AccessGrants): ReadonlySet<Righ
   if (peer.uid === policy.ownUid || peer.uid === 0) return ALL_RIGHTS;
   const rights = new Set<Right>();
   for (const grant of policy.grants) {
-    if (!grant.uids.has(peer.uid) && !peer.groups.some((gid) => grant.gids.has(gid))) continue;
+    if (!isAmong(peer, grant)) continue;
     for (const right of grant.rights) rights.add(right);
   }
   return rights.size === 0 ? null : rights;

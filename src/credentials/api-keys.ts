@@ -43,6 +43,11 @@ const VARIABLE = /^([A-Z0-9][A-Z0-9_]*?)_API_KEY(?:_(\d{1,9}))?$/i;
 /** A value that an HTTP header carries unchanged: visible ASCII (RFC 9110, section 5.5, without white space). */
 const HEADER_VALUE = /^[\x21-\x7e]+$/;
 
+/** Returns the name of the variable that a provider's first key goes into. */
+export function variableOf(provider: string): string {
+  return `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
+}
+
 /** Finds the keys among variables. Prefixes are mapped onto the names in `knownProviders`. */
 export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: readonly string[]): ApiKeys {
   const known = new Map(knownProviders.map((name) => [name.toLowerCase().replaceAll('-', '_'), name]));

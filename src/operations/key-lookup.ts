@@ -5,7 +5,7 @@
 import { AipassError } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Paths } from '../base/paths.ts';
-import type { ApiKey } from '../credentials/api-keys.ts';
+import { variableOf, type ApiKey } from '../credentials/api-keys.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Providers } from '../providers/registry.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
@@ -16,11 +16,6 @@ export interface KeyLookupOptions {
   readonly providers: Providers;
   readonly paths: Paths;
   readonly defaultProvider: string;
-}
-
-/** Returns the name of the variable that a provider's first key goes into. */
-export function variableOf(provider: string): string {
-  return `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
 }
 
 /** A name that a variable of `.env` can give a key to. */

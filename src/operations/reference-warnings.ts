@@ -5,6 +5,7 @@
  * None of it keeps a daemon from starting: a key may be put in later, and is taken up at once.
  */
 
+import { variableOf } from '../credentials/api-keys.ts';
 import type { Config } from '../base/config-schema.ts';
 import { nearest } from '../base/nearest.ts';
 import type { Paths } from '../base/paths.ts';
@@ -12,7 +13,7 @@ import type { Warning } from '../base/warning.ts';
 import { apiKeysOf } from '../credentials/api-keys.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Providers } from '../providers/registry.ts';
-import { variableOf, type KeyLookup } from './key-lookup.ts';
+import type { KeyLookup } from './key-lookup.ts';
 
 /** Is where names are looked up. */
 export interface KnownNames {

@@ -18,6 +18,7 @@ const DEFAULTS = {
     reveal: { users: [], groups: [] },
     admin: { users: [], groups: [] },
   },
+  organizations: {},
   audit: { retentionDays: 365, maxBytes: 268_435_456 },
   limits: {
     frameBytes: 33_554_432,

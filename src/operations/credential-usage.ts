@@ -1,0 +1,270 @@
+/**
+ * Asks a provider how a credential is: is its key accepted, which models it may use, and how much of its limits is left.
+ *
+ * The free endpoints are asked (model list, key check). Their answers rarely carry limits, so what real traffic taught
+ * the pool fills the gaps, with its age. A paid sample is taken only on request. The key goes to the credential's own
+ * base URL and nowhere else. What is unknown is null, never 0.
+ */
+
+import { AipassError } from '../base/errors.ts';
+import type { Clock } from '../base/clock.ts';
+import { readField, readNumber, readString, toRecord } from '../base/json.ts';
+import type { Secret } from '../base/secret.ts';
+import { readWindows } from '../providers/limit-windows.ts';
+import type { LimitUnit, LimitWindow } from '../protocol/pool.ts';
+import type {
+  CredentialCredits,
+  CredentialUsage,
+  NamedUsageWindow,
+  TokenUsageWindow,
+  UsageWindow,
+} from '../protocol/credential.ts';
+import { askJson, type JsonAnswer } from '../providers/http.ts';
+import { readModelPage } from '../providers/model-list.ts';
+import type { Provider } from '../providers/provider.ts';
+
+/** What is asked about. */
+export interface UsageSubject {
+  readonly accountKey: string;
+  /** The provider, with the credential's base URL in its addresses. */
+  readonly provider: Provider;
+  readonly key: Secret | null;
+  /** Windows that earlier traffic with this key taught the pool. */
+  readonly seenWindows: readonly LimitWindow[];
+}
+
+/** Result of asking: the report, and what the pool should learn of it. */
+export interface UsageFinding {
+  readonly usage: CredentialUsage;
+  /** Status with which the provider refused the key, or null. */
+  readonly refusedStatus: number | null;
+  readonly accepted: boolean;
+}
+
+/** A paid sample: one completion of one token. */
+export interface UsageSample {
+  readonly model: string;
+  readonly inputTokens: number | null;
+  readonly outputTokens: number | null;
+  readonly latencyMs: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Takes a paid sample with the cheapest of these models. */
+export type TakeSample = (
+  subject: UsageSubject,
+  models: readonly string[],
+  signal: AbortSignal,
+) => Promise<UsageSample>;
+
+/** Header names that speak of limits, in any provider's spelling. */
+const LIMIT_HEADER = /rate-?limit|token-?limit|call-limit|^retry-after/;
+
+/**
+ * Returns the provider with every address moved below another base URL, for a credential that has one.
+ * An endpoint outside the provider's own base URL keeps its path on the new origin.
+ */
+export function withBaseUrl(provider: Provider, baseUrl: string | null): Provider {
+  if (baseUrl === null) return provider;
+  const base = baseUrl.replace(/\/+$/, '');
+  const move = (url: string): string => {
+    if (url.startsWith(provider.baseUrl)) return base + url.slice(provider.baseUrl.length);
+    const { pathname, search } = new URL(url);
+    return new URL(pathname + search, base).href;
+  };
+  return {
+    ...provider,
+    baseUrl: base,
+    modelsUrl: provider.modelsUrl === null ? null : move(provider.modelsUrl),
+    keyCheck: provider.keyCheck === null ? null : { ...provider.keyCheck, url: move(provider.keyCheck.url) },
+  };
+}
+
+/**
+ * Asks the provider. A refusal or a failure is part of the report; only an aborted signal throws.
+ *
+ * @throws AipassError CANCELLED when the signal aborts.
+ */
+export async function fetchCredentialUsage(
+  subject: UsageSubject,
+  { clock, signal, takeSample }: { clock: Clock; signal: AbortSignal; takeSample?: TakeSample | undefined },
+): Promise<UsageFinding> {
+  const { provider, key } = subject;
+  const found: Findings = {
+    answers: [],
+    models: null,
+    error: null,
+    refusedStatus: null,
+    accepted: false,
+    sample: null,
+  };
+  if (key === null && provider.needsKey) found.error = 'no api key';
+  else {
+    const { keyCheck, modelsUrl } = provider;
+    if (keyCheck !== null) await ask(found, keyCheck, subject, { clock, signal, provesKey: true });
+    if (modelsUrl !== null && found.refusedStatus === null) {
+      const provesKey = keyCheck === null && !provider.modelsArePublic;
+      const answer = await ask(found, { method: 'GET', url: modelsUrl }, subject, { clock, signal, provesKey });
+      const page = answer && isOk(answer.status) ? readModelPage(answer.body) : undefined;
+      if (page) found.models = page.models.map(({ id }) => id);
+    }
+    if (keyCheck === null && modelsUrl === null)
+      found.error = `${provider.name} has no free endpoint that proves a key`;
+    if (takeSample && found.refusedStatus === null) await sample(found, subject, takeSample, signal);
+  }
+  return { usage: describe(found, subject, clock.now()), refusedStatus: found.refusedStatus, accepted: found.accepted };
+}
+
+/** What has been found so far. */
+interface Findings {
+  answers: JsonAnswer[];
+  models: readonly string[] | null;
+  error: string | null;
+  refusedStatus: number | null;
+  accepted: boolean;
+  sample: UsageSample | null;
+}
+
+async function ask(
+  found: Findings,
+  request: { readonly method: 'GET' | 'POST'; readonly url: string },
+  { provider, key }: UsageSubject,
+  { clock, signal, provesKey }: { clock: Clock; signal: AbortSignal; provesKey: boolean },
+): Promise<JsonAnswer | undefined> {
+  try {
+    const answer = await askJson(provider, key, request, signal, clock);
+    found.answers.push(answer);
+    if (isOk(answer.status)) {
+      const denied = provider.keyCheck?.url === request.url ? deniedField(provider, answer.body) : undefined;
+      if (denied === undefined) found.accepted ||= provesKey || provider.keyCheck === null;
+      else {
+        found.refusedStatus = answer.status;
+        found.error = `the key is not accepted (the provider says "${denied}")`;
+      }
+    } else if (isRefusalOfKey(answer.status, provider)) {
+      found.refusedStatus = answer.status;
+      found.error = `the key is not accepted (${answer.status})`;
+    } else found.error ??= `the provider answered ${answer.status}`;
+    return answer;
+  } catch (error) {
+    if (!(error instanceof AipassError) || error.code === 'CANCELLED') throw error;
+    found.error ??= error.message;
+    return undefined;
+  }
+}
+
+async function sample(found: Findings, subject: UsageSubject, take: TakeSample, signal: AbortSignal): Promise<void> {
+  const models = found.models ?? subject.provider.models;
+  try {
+    found.sample = await take(subject, models, signal);
+    found.accepted = true;
+  } catch (error) {
+    if (!(error instanceof AipassError) || error.code === 'CANCELLED') throw error;
+    found.error ??= error.message;
+  }
+}
+
+function isOk(status: number): boolean {
+  return status >= 200 && status <= 299;
+}
+
+function isRefusalOfKey(status: number, { keyCheck }: Provider): boolean {
+  return status === 401 || status === 403 || keyCheck?.invalidStatuses.includes(status) === true;
+}
+
+function deniedField({ keyCheck }: Provider, body: unknown): string | undefined {
+  return (
+    keyCheck?.mustBeTrue.find((field) => readField(body, field) !== true) ??
+    keyCheck?.mustNotBeTrue.find((field) => readField(body, field) === true)
+  );
+}
+
+function describe(found: Findings, { accountKey, provider, seenWindows }: UsageSubject, now: number): CredentialUsage {
+  const headers = [...found.answers.map((answer) => answer.headers), ...(found.sample ? [found.sample.headers] : [])];
+  const fresh = headers.flatMap((one) => [...readWindows(provider.name, one, now)]);
+  const windows = [...fresh, ...seenWindows.filter(({ name }) => !fresh.some((window) => window.name === name))];
+  const limitHeaders = headers.flatMap((one) => Object.keys(one)).filter((name) => LIMIT_HEADER.test(name));
+  return {
+    provider: provider.name,
+    account_key: accountKey,
+    checked_at: new Date(now).toISOString(),
+    reachable: found.accepted && found.refusedStatus === null,
+    error: found.accepted && found.refusedStatus === null ? null : found.error,
+    tokens: tokenWindow(windows, 'tokens', now),
+    input_tokens: tokenWindow(windows, 'input-tokens', now),
+    output_tokens: tokenWindow(windows, 'output-tokens', now),
+    requests: requestWindow(windows, now),
+    windows: windows.map((window) => namedWindow(window, now)),
+    credits: found.answers.map((answer) => readCredits(answer.body)).find((credits) => credits !== null) ?? null,
+    models: found.models ?? (provider.models.length > 0 ? provider.models : null),
+    sample_model: found.sample?.model ?? null,
+    sample_input_tokens: found.sample?.inputTokens ?? null,
+    sample_output_tokens: found.sample?.outputTokens ?? null,
+    sample_latency_ms: found.sample?.latencyMs ?? null,
+    debug_rate_limit_headers: limitHeaders.length === 0 ? null : [...new Set(limitHeaders)].toSorted(),
+  };
+}
+
+/** Returns the share of a limit that is left, 0 to 1; 1 where that is unknown. */
+function shareLeft({ limit, remaining }: LimitWindow): number {
+  return limit === null || remaining === null || limit === 0 ? 1 : remaining / limit;
+}
+
+/** Returns the window of a unit with the smallest share left, because that one will stop the calls first. */
+function tightest(windows: readonly LimitWindow[], unit: LimitUnit): LimitWindow | undefined {
+  return windows.filter((window) => window.unit === unit).toSorted((a, b) => shareLeft(a) - shareLeft(b))[0];
+}
+
+function tokenWindow(windows: readonly LimitWindow[], unit: LimitUnit, now: number): TokenUsageWindow | null {
+  const window = tightest(windows, unit);
+  return window ? describeWindow(window, now) : null;
+}
+
+function requestWindow(windows: readonly LimitWindow[], now: number): UsageWindow | null {
+  const window = tightest(windows, 'requests');
+  if (!window) return null;
+  const { limit, remaining, reset_at, reset_in_ms } = describeWindow(window, now);
+  return { limit, remaining, reset_at, reset_in_ms };
+}
+
+function namedWindow(window: LimitWindow, now: number): NamedUsageWindow {
+  const { name, unit, per, seenAt } = window;
+  return { name, unit, per, ...describeWindow(window, now), seen_at: new Date(seenAt).toISOString() };
+}
+
+function describeWindow({ limit, remaining, used, percent, resetAt }: LimitWindow, now: number): TokenUsageWindow {
+  // A window that has been reset since it was seen says nothing about what is left now.
+  const isPast = resetAt !== null && resetAt <= now;
+  return {
+    limit,
+    remaining: isPast ? null : remaining,
+    used: isPast ? null : used,
+    pct_used: isPast ? null : percent,
+    reset_at: resetAt === null || isPast ? null : new Date(resetAt).toISOString(),
+    reset_in_ms: resetAt === null || isPast ? null : resetAt - now,
+  };
+}
+
+/**
+ * Returns the money that a key check tells of: OpenRouter's `GET /key`, DeepSeek's `GET /user/balance`, Moonshot's
+ * `GET /users/me/balance`. Null for any other document.
+ */
+export function readCredits(body: unknown): CredentialCredits | null {
+  const data = toRecord(readField(body, 'data'));
+  if ('limit_remaining' in data) {
+    return {
+      limit: readNumber(data, 'limit') ?? null,
+      remaining: readNumber(data, 'limit_remaining') ?? null,
+      used: readNumber(data, 'usage') ?? null,
+      currency: 'USD',
+    };
+  }
+  if ('available_balance' in data) {
+    return { limit: null, remaining: readNumber(data, 'available_balance') ?? null, used: null, currency: 'CNY' };
+  }
+  const balances = readField(body, 'balance_infos');
+  const [balance]: unknown[] = Array.isArray(balances) ? balances : [];
+  const total = readString(balance, 'total_balance');
+  if (total === undefined || !/^-?\d+(?:\.\d+)?$/.test(total)) return null;
+  return { limit: null, remaining: Number(total), used: null, currency: readString(balance, 'currency') ?? 'CNY' };
+}

@@ -1,0 +1,507 @@
+/**
+ * The provider credentials of one organization: their records, their keys in `.env`, and what providers say of them.
+ *
+ * A key is only ever written by the EnvWriter and only ever read from the vault. Duplicates are decided under the
+ * writer's lock. What changes a record drops what was cached about it.
+ */
+
+import { once } from 'node:events';
+import { AipassError } from '../base/errors.ts';
+import { BoundedMap } from '../base/bounded-map.ts';
+import type { Clock } from '../base/clock.ts';
+import { Secret } from '../base/secret.ts';
+import { removeVariable, setVariable } from '../credentials/env-edit.ts';
+import { freeVariable, type EnvWriter } from '../credentials/env-writer.ts';
+import type { CredentialRecord, CredentialRecords, RecordChange } from '../credentials/credential-records.ts';
+import { isPlaceholder } from '../credentials/placeholders.ts';
+import type { Vault } from '../credentials/vault.ts';
+import type { Pools } from '../pools/pools.ts';
+import type {
+  Credential,
+  CredentialCreateParams,
+  CredentialListParams,
+  CredentialTestParams,
+  CredentialUpdateParams,
+  CredentialUsage,
+} from '../protocol/credential.ts';
+import type { LimitWindow } from '../protocol/pool.ts';
+import { checkCredentialUrl } from '../providers/credential-url.ts';
+import type { Provider } from '../providers/provider.ts';
+import type { Providers } from '../providers/registry.ts';
+import { fetchCredentialUsage, withBaseUrl, type TakeSample, type UsageFinding } from './credential-usage.ts';
+
+/** How long a usage report is served again, in milliseconds, and how long one about a failure. */
+const USAGE_CACHE_MS = 60_000;
+const FAILURE_CACHE_MS = 10_000;
+
+/** Least time between two forced reports of one credential, in milliseconds. */
+const REFRESH_EVERY_MS = 5000;
+
+/** How long a repeated creation returns the first result, in milliseconds. */
+const IDEMPOTENCY_MS = 86_400_000;
+
+/** Bounds of what is remembered. */
+const MAX_REMEMBERED = 1000;
+
+/** Shortest and longest key that is saved, in characters. Shorter ones would be shown by their last four. */
+const MIN_KEY_LENGTH = 8;
+const MAX_KEY_LENGTH = 4096;
+
+/** What the credentials of one organization are wired with. */
+export interface ProviderCredentialsDeps {
+  readonly organizationId: string;
+  readonly records: CredentialRecords;
+  readonly writer: EnvWriter;
+  readonly vault: Vault;
+  readonly providers: Providers;
+  readonly pools: Pick<Pools, 'checked' | 'revisionOf' | 'keysChanged'>;
+  /** Returns the limits that earlier traffic with a key taught its pool. */
+  readonly seenWindows: (provider: string, keyId: string) => readonly LimitWindow[];
+  readonly clock: Clock;
+  /** Hosts with private addresses that a base URL may name all the same. */
+  readonly allowedHosts: () => readonly string[];
+  readonly takeSample: TakeSample;
+  /** Told of every change, with the names of the fields that changed. */
+  readonly onChange: (
+    credential: Credential,
+    change: 'created' | 'updated' | 'deleted',
+    fields: readonly string[],
+  ) => void;
+}
+
+interface CachedUsage {
+  readonly revision: number;
+  readonly key: Secret | null;
+  readonly until: number;
+  readonly usage: CredentialUsage;
+}
+
+/** A creation with an Idempotency-Key: its parameters without the key, and the id that it made. */
+interface RememberedCreation {
+  readonly at: number;
+  readonly params: string;
+  readonly id: Promise<string>;
+}
+
+/** Serves the provider credentials of one organization. */
+export class ProviderCredentials {
+  readonly #deps: ProviderCredentialsDeps;
+  readonly #cache = new BoundedMap<string, CachedUsage>(MAX_REMEMBERED);
+  readonly #flights = new Map<string, Promise<CredentialUsage>>();
+  readonly #forcedAt = new BoundedMap<string, number>(MAX_REMEMBERED);
+  readonly #created = new BoundedMap<string, RememberedCreation>(MAX_REMEMBERED);
+
+  constructor(deps: ProviderCredentialsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Lists credentials by provider and account key. */
+  list({ provider, active, limit, after }: CredentialListParams): Credential[] {
+    const all = this.#deps.records.list();
+    const start = after === undefined ? 0 : all.findIndex(({ id }) => id === after.toLowerCase()) + 1;
+    if (after !== undefined && start === 0) throw notFound();
+    const wanted = all
+      .slice(start)
+      .filter(
+        (record) =>
+          (provider === undefined || record.provider === provider) &&
+          (active === undefined || record.active === active),
+      );
+    return wanted.slice(0, limit ?? wanted.length).map((record) => this.#describe(record));
+  }
+
+  /** Returns one credential. Throws NOT_FOUND. */
+  get(id: string): Credential {
+    return this.#describe(this.#record(id));
+  }
+
+  /**
+   * Creates a credential, with or without a key.
+   *
+   * @throws AipassError UNSUPPORTED for an unknown provider, CONFLICT for a duplicate, BAD_REQUEST for bad fields.
+   */
+  async create({ idempotency_key: repeatKey, ...fields }: CredentialCreateParams): Promise<Credential> {
+    if (repeatKey === undefined) return this.#create(fields);
+    const now = this.#deps.clock.now();
+    const params = JSON.stringify({ ...fields, api_key: undefined });
+    const earlier = this.#created.get(repeatKey);
+    if (earlier && now - earlier.at < IDEMPOTENCY_MS) {
+      if (earlier.params === params) return this.get(await earlier.id);
+      throw new AipassError('CONFLICT', 'this Idempotency-Key was used for another request', {
+        hint: 'choose another key',
+      });
+    }
+    const creation = this.#create(fields);
+    const id = creation.then((credential) => credential.id);
+    // A creation that failed may be tried again.
+    id.catch(() => this.#created.delete(repeatKey));
+    this.#created.set(repeatKey, { at: now, params, id });
+    return creation;
+  }
+
+  async #create(params: Omit<CredentialCreateParams, 'idempotency_key'>): Promise<Credential> {
+    const provider = this.#supported(params.provider);
+    const accountKey = checkAccountKey(params.account_key);
+    const apiKey = checkApiKey(params.api_key);
+    const displayName = checkDisplayName(params.display_name) ?? '';
+    const record = {
+      provider: provider.name,
+      accountKey,
+      displayName: displayName === '' ? accountKey : displayName,
+      baseUrl: this.#checkBaseUrl(params.base_url),
+      active: params.active ?? true,
+    };
+    const created =
+      apiKey === null
+        ? this.#deps.records.create({ ...record, keyId: null })
+        : await this.#createWithKey(record, apiKey);
+    return this.#changed(created, 'created', Object.keys(params));
+  }
+
+  /**
+   * Changes a credential. Its revision and its time of change move with every call.
+   *
+   * @throws AipassError NOT_FOUND, CONFLICT for another revision, BAD_REQUEST for bad fields.
+   */
+  async update({ id, if_revision: revision, ...params }: CredentialUpdateParams): Promise<Credential> {
+    const record = this.#record(id);
+    assertRevision(record, revision);
+    const apiKey = params.api_key === '' ? '' : checkApiKey(params.api_key);
+    const displayName = checkDisplayName(params.display_name);
+    const change: RecordChange = {
+      ...(displayName === null ? {} : { displayName: displayName === '' ? record.accountKey : displayName }),
+      ...(params.base_url === null || params.base_url === undefined
+        ? {}
+        : { baseUrl: this.#checkBaseUrl(params.base_url) }),
+      ...(params.active === null || params.active === undefined ? {} : { active: params.active }),
+    };
+    const movesKey = change.baseUrl !== undefined && change.baseUrl !== record.baseUrl;
+    if (movesKey && apiKey === null && this.#keyOf(record) !== null) {
+      // Whoever may change an address but not see the key could send the key to himself.
+      throw new AipassError('BAD_REQUEST', 'base_url: a new address needs the key along', {
+        hint: 'send api_key together with base_url',
+      });
+    }
+    const fields = [...Object.keys(change), ...(apiKey === null ? [] : ['api_key'])];
+    const updated =
+      apiKey === null
+        ? this.#deps.records.update(record.id, change)
+        : await this.#setKey(record, apiKey, change, revision);
+    return this.#changed(updated, 'updated', fields);
+  }
+
+  /** Replaces the key after the provider accepted the new one; on any failure the old key stays. */
+  async rotate(id: string, apiKey: string, signal: AbortSignal): Promise<Credential> {
+    const record = this.#record(id);
+    const next = checkApiKey(apiKey);
+    if (next === null)
+      throw new AipassError('BAD_REQUEST', 'api_key: the new key is missing', { hint: 'send api_key' });
+    const provider = this.#supported(record.provider);
+    const { usage, refusedStatus } = await this.#ask(provider, record, new Secret(next), signal);
+    if (refusedStatus !== null) {
+      throw new AipassError('PROVIDER_REJECTED', `${record.provider} does not accept the new key (${refusedStatus})`, {
+        hint: 'the old key stays; copy the new one again',
+      });
+    }
+    const isProvable = provider.keyCheck !== null || (provider.modelsUrl !== null && !provider.modelsArePublic);
+    if (!usage.reachable && isProvable) {
+      throw new AipassError('PROVIDER_UNAVAILABLE', `the new key cannot be tested: ${usage.error ?? 'no answer'}`, {
+        hint: 'the old key stays; try again later',
+      });
+    }
+    return this.#changed(await this.#setKey(record, next, {}), 'updated', ['api_key']);
+  }
+
+  /** Removes the record and its variable. Throws NOT_FOUND. */
+  async delete(id: string): Promise<void> {
+    const record = this.#record(id);
+    const described = this.#describe(record);
+    const { keyId } = record;
+    if (keyId !== null) {
+      await this.#deps.writer.change((text) => ({ edit: removeVariable(text, keyId), result: undefined }));
+    }
+    this.#deps.records.remove(record.id);
+    this.#forget(record.id);
+    this.#deps.onChange(described, 'deleted', []);
+  }
+
+  /** Asks the provider about a credential that is not saved; changes and caches nothing. */
+  async test(params: CredentialTestParams, signal: AbortSignal): Promise<CredentialUsage> {
+    const provider = this.#supported(params.provider);
+    const accountKey = (params.account_key ?? '').trim();
+    const apiKey = checkApiKey(params.api_key, 1);
+    const subject = {
+      accountKey: accountKey === '' ? 'test' : accountKey,
+      provider: withBaseUrl(provider, this.#checkBaseUrl(params.base_url)),
+      key: apiKey === null ? null : new Secret(apiKey),
+      seenWindows: [],
+    };
+    // Where no free endpoint proves a key, only a paid call can.
+    const isProvable = provider.keyCheck !== null || (provider.modelsUrl !== null && !provider.modelsArePublic);
+    const takeSample = isProvable ? undefined : this.#deps.takeSample;
+    const { usage } = await fetchCredentialUsage(subject, { clock: this.#deps.clock, signal, takeSample });
+    return usage;
+  }
+
+  /**
+   * Returns what the provider says of a credential: from a cache of 60 s (10 s for failures), one request for all who ask
+   * at once. `refresh` asks anew, at most every 5 s. `sample` takes a paid sample and is never answered from the cache.
+   */
+  async usage(
+    id: string,
+    { refresh = false, sample = false }: { readonly refresh?: boolean; readonly sample?: boolean },
+    signal: AbortSignal,
+  ): Promise<CredentialUsage> {
+    const record = this.#record(id);
+    const key = this.#keyOf(record);
+    const cached = this.#cache.get(record.id);
+    const now = this.#deps.clock.now();
+    const isFresh = cached && cached.until > now && cached.revision === record.revision && isSameKey(cached.key, key);
+    if (isFresh && !refresh && !sample) return cached.usage;
+    const flight = this.#flights.get(record.id);
+    if (flight && !sample) return withSignal(flight, signal);
+    if (refresh) this.#limitRefresh(record.id, now);
+    const asking = this.#fetch(record, key, sample);
+    if (!sample) {
+      this.#flights.set(record.id, asking);
+      void asking.catch(() => {}).finally(() => this.#flights.delete(record.id));
+    }
+    return withSignal(asking, signal);
+  }
+
+  /** Gives keys that appeared in `.env` their records. */
+  sync(): void {
+    this.#deps.records.sync(this.#deps.vault.keys());
+  }
+
+  async #fetch(record: CredentialRecord, key: Secret | null, sample: boolean): Promise<CredentialUsage> {
+    const { clock, pools, takeSample } = this.#deps;
+    const provider = this.#supported(record.provider);
+    const revision = record.keyId === null ? undefined : pools.revisionOf(record.provider, record.keyId);
+    const finding = await this.#ask(
+      provider,
+      record,
+      key,
+      new AbortController().signal,
+      sample ? takeSample : undefined,
+    );
+    const { usage, refusedStatus, accepted } = finding;
+    if (record.keyId !== null && revision !== undefined && (accepted || refusedStatus !== null)) {
+      const verdict = refusedStatus === null ? 'valid' : 'invalid';
+      pools.checked(record.provider, record.keyId, revision, verdict, refusedStatus ?? 200);
+    }
+    const until = clock.now() + (usage.reachable ? USAGE_CACHE_MS : FAILURE_CACHE_MS);
+    // A credential that changed meanwhile is another one: its readers ask again.
+    this.#cache.set(record.id, { revision: record.revision, key, until, usage });
+    return usage;
+  }
+
+  #ask(
+    provider: Provider,
+    record: CredentialRecord,
+    key: Secret | null,
+    signal: AbortSignal,
+    takeSample?: TakeSample,
+  ): Promise<UsageFinding> {
+    const { keyId } = record;
+    const subject = {
+      accountKey: record.accountKey,
+      provider: withBaseUrl(provider, record.baseUrl),
+      key,
+      seenWindows: keyId === null ? [] : this.#deps.seenWindows(record.provider, keyId),
+    };
+    return fetchCredentialUsage(subject, { clock: this.#deps.clock, signal, takeSample });
+  }
+
+  #limitRefresh(id: string, now: number): void {
+    const before = this.#forcedAt.get(id);
+    if (before !== undefined && now - before < REFRESH_EVERY_MS) {
+      const retryAfterMs = REFRESH_EVERY_MS - (now - before);
+      throw new AipassError('BAD_REQUEST', 'refresh: this credential was refreshed a moment ago', {
+        hint: `try again in ${Math.ceil(retryAfterMs / 1000)} s, or leave out refresh`,
+        retryAfterMs,
+      });
+    }
+    this.#forcedAt.set(id, now);
+  }
+
+  async #createWithKey(
+    fields: Omit<Parameters<CredentialRecords['create']>[0], 'keyId'>,
+    apiKey: string,
+  ): Promise<CredentialRecord> {
+    const { records, writer } = this.#deps;
+    let record: CredentialRecord | undefined;
+    try {
+      return await writer.change((text) => {
+        records.assertFree(fields.provider, fields.accountKey);
+        const keyId = freeVariable(text, fields.provider, records.variables());
+        const edit = setVariable(text, keyId, apiKey);
+        // The record is there before the vault finds the key, which would make one of its own.
+        if (edit.kind === 'edited') record = records.create({ ...fields, keyId });
+        return {
+          edit,
+          get result() {
+            return requireRecord(record);
+          },
+        };
+      });
+    } catch (error) {
+      if (record) records.remove(record.id);
+      throw error;
+    }
+  }
+
+  /** Sets a key, or removes it with ''. */
+  async #setKey(
+    record: CredentialRecord,
+    apiKey: string,
+    change: RecordChange,
+    revision?: number,
+  ): Promise<CredentialRecord> {
+    const { records, writer } = this.#deps;
+    return await writer
+      .change((text) => {
+        const current = this.#record(record.id);
+        assertRevision(current, revision);
+        const keyId =
+          current.keyId ?? (apiKey === '' ? null : freeVariable(text, record.provider, records.variables()));
+        if (keyId === null) return { edit: { kind: 'edited', text }, result: null };
+        return { edit: apiKey === '' ? removeVariable(text, keyId) : setVariable(text, keyId, apiKey), result: keyId };
+      })
+      .then((keyId) => {
+        this.#dropDerived(record, keyId);
+        return records.update(record.id, { ...change, ...(keyId === null ? {} : { keyId }) });
+      });
+  }
+
+  /** Removes the record that the vault's reload made for a variable that now belongs to another record. */
+  #dropDerived(record: CredentialRecord, keyId: string | null): void {
+    const derived = keyId === null ? undefined : this.#deps.records.findByKeyId(keyId);
+    if (derived && derived.id !== record.id) this.#deps.records.remove(derived.id);
+  }
+
+  #changed(record: CredentialRecord, change: 'created' | 'updated', fields: readonly string[]): Credential {
+    this.#forget(record.id);
+    this.#deps.pools.keysChanged();
+    const credential = this.#describe(record);
+    this.#deps.onChange(credential, change, fields);
+    return credential;
+  }
+
+  #forget(id: string): void {
+    this.#cache.delete(id);
+    this.#forcedAt.delete(id);
+  }
+
+  #record(id: string): CredentialRecord {
+    const record = this.#deps.records.find(id);
+    if (!record) throw notFound();
+    return record;
+  }
+
+  #keyOf(record: CredentialRecord): Secret | null {
+    const key = this.#deps.vault.keys(record.provider).find(({ keyId }) => keyId === record.keyId);
+    return key?.value ?? null;
+  }
+
+  #supported(name: string): Provider {
+    const { providers } = this.#deps;
+    const provider = providers.find(name);
+    if (provider) return provider;
+    const known = [...providers.names()].toSorted().map((one) => `'${one}'`);
+    throw new AipassError('UNSUPPORTED', `Unsupported provider '${name}'. Supported: [${known.join(', ')}]`, {
+      hint: 'describe a provider of your own under "providers" in the configuration',
+    });
+  }
+
+  #checkBaseUrl(baseUrl: string | null | undefined): string | null {
+    const text = (baseUrl ?? '').trim();
+    return text === '' ? null : checkCredentialUrl(text, this.#deps.allowedHosts());
+  }
+
+  #describe(record: CredentialRecord): Credential {
+    const key = this.#keyOf(record);
+    const value = key?.reveal() ?? '';
+    return {
+      id: record.id,
+      organization_id: this.#deps.organizationId,
+      provider: record.provider,
+      account_key: record.accountKey,
+      display_name: record.displayName,
+      api_key_last_four: value.length >= 4 ? value.slice(-4) : null,
+      has_api_key: key !== null,
+      base_url: record.baseUrl,
+      active: record.active,
+      created_at: new Date(record.createdAt).toISOString(),
+      updated_at: new Date(record.updatedAt).toISOString(),
+      revision: record.revision,
+      key_id: record.keyId,
+    };
+  }
+}
+
+/** Returns the error for a credential that is absent or belongs to another organization: both look the same. */
+export function notFound(): AipassError {
+  return new AipassError('NOT_FOUND', 'Not Found', { hint: 'aipassd credential list shows what there is' });
+}
+
+function requireRecord(record: CredentialRecord | undefined): CredentialRecord {
+  if (!record) throw new AipassError('CONFLICT', 'the credential was not created');
+  return record;
+}
+
+function assertRevision(record: CredentialRecord, revision: number | undefined): void {
+  if (revision === undefined || revision === record.revision) return;
+  throw new AipassError('CONFLICT', `the credential changed meanwhile (its revision is ${record.revision})`, {
+    hint: 'read it again, then repeat the change',
+  });
+}
+
+/** Returns the account key without blanks around it, in composed form. Throws BAD_REQUEST. */
+function checkAccountKey(text: string): string {
+  const accountKey = text.normalize('NFC').trim();
+  if (accountKey !== '' && accountKey.length <= 128 && !/\p{Cc}/u.test(accountKey)) return accountKey;
+  throw new AipassError('BAD_REQUEST', 'account_key: needs 1 to 128 printable characters', { hint: 'choose a name' });
+}
+
+function checkDisplayName(text: string | null | undefined): string | null {
+  if (text === null || text === undefined) return null;
+  if (text.length <= 256 && !/\p{Cc}/u.test(text)) return text.trim();
+  throw new AipassError('BAD_REQUEST', 'display_name: needs at most 256 printable characters', {
+    hint: 'choose a shorter name',
+  });
+}
+
+function badKey(problem: string): AipassError {
+  return new AipassError('BAD_REQUEST', `api_key: ${problem}`, { hint: "copy the key again from the provider's page" });
+}
+
+/** Returns the key, or null where none was given. Throws BAD_REQUEST without quoting it. */
+export function checkApiKey(text: string | null | undefined, minLength = MIN_KEY_LENGTH): string | null {
+  const key = (text ?? '').trim();
+  if (key === '') return null;
+  if (!/^[\x21-\x7e]+$/.test(key)) throw badKey('holds a blank, a control character or a letter outside ASCII');
+  if (isPlaceholder(key)) throw badKey('is a placeholder, not a key');
+  if (key.length < minLength) throw badKey(`has fewer than ${minLength} characters`);
+  if (key.length > MAX_KEY_LENGTH) throw badKey(`has more than ${MAX_KEY_LENGTH} characters`);
+  return key;
+}
+
+function isSameKey(a: Secret | null, b: Secret | null): boolean {
+  return a === null || b === null ? a === b : a.equals(b);
+}
+
+/** Rejects when the signal aborts; what is under way goes on for others. */
+async function withSignal<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const ended = new AbortController();
+  const aborted = once(signal, 'abort', { signal: ended.signal }).then(() => signal.throwIfAborted());
+  // Ending the wait for the abort rejects it; nobody is interested then.
+  aborted.catch(() => {});
+  try {
+    signal.throwIfAborted();
+    await Promise.race([promise, aborted]);
+    return await promise;
+  } finally {
+    ended.abort();
+  }
+}

@@ -1,0 +1,79 @@
+/**
+ * Where the key of a credential may be sent: https anywhere in public, or http on this machine.
+ *
+ * A key must not reach a service of the local network because somebody wrote its address into a credential, so private
+ * and link-local addresses need to be allowed by the configuration. Only literal addresses can be judged here; names are
+ * judged again by the address that they resolve to, when a connection is made.
+ */
+
+import { BlockList, isIP } from 'node:net';
+import { AipassError } from '../base/errors.ts';
+
+/** Addresses that are not public (RFC 1918, 3927, 4193, 4291, 6598 and the like). Loopback is judged apart. */
+const PRIVATE = new BlockList();
+for (const [net, bits] of [
+  ['0.0.0.0', 8],
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['169.254.0.0', 16],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+  ['224.0.0.0', 4],
+  ['240.0.0.0', 4],
+] as const)
+  PRIVATE.addSubnet(net, bits, 'ipv4');
+for (const [net, bits] of [
+  ['::', 128],
+  ['64:ff9b::', 96],
+  ['fc00::', 7],
+  ['fe80::', 10],
+  ['ff00::', 8],
+] as const)
+  PRIVATE.addSubnet(net, bits, 'ipv6');
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
+
+/** Kind of an address: `loopback`, `private` or `public`. */
+export function addressKind(address: string): 'loopback' | 'private' | 'public' {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  const plain = mapped ?? address;
+  const family = isIP(plain) === 6 ? 'ipv6' : 'ipv4';
+  if (LOOPBACK.check(plain, family)) return 'loopback';
+  return PRIVATE.check(plain, family) ? 'private' : 'public';
+}
+
+/**
+ * Returns a base URL without a slash at its end.
+ *
+ * @throws AipassError BAD_REQUEST for what is not an absolute URL, for a user name, a query or a fragment in it, for http
+ * elsewhere than on this machine, and for a private address that `allowedHosts` does not list.
+ */
+export function checkCredentialUrl(text: string, allowedHosts: readonly string[]): string {
+  if (!URL.canParse(text)) throw badUrl('is not a URL', 'begin with https://');
+  const url = new URL(text);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  if (url.username !== '' || url.password !== '') throw badUrl('holds a user name or password', 'remove it');
+  if (url.search !== '' || url.hash !== '' || /[?#]/.test(text)) {
+    throw badUrl('holds a query or a fragment', 'cut it before the "?" or "#"');
+  }
+  const kind = isIP(host) === 0 ? (isLocalName(host) ? 'loopback' : 'public') : addressKind(host);
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && kind === 'loopback')) {
+    throw badUrl('needs https', 'only an address of this machine may use http');
+  }
+  if (kind === 'private' && !allowedHosts.includes(host)) {
+    throw badUrl(`${host} is an address of a private network`, 'list it in network.allowedHosts of the configuration');
+  }
+  return url.href.replace(/\/+$/, '');
+}
+
+function badUrl(problem: string, hint: string): AipassError {
+  return new AipassError('BAD_REQUEST', `base_url: ${problem}`, { hint });
+}
+
+function isLocalName(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost');
+}
