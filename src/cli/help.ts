@@ -1,28 +1,62 @@
 /**
- * What `--help` says, made from the verbs themselves.
+ * The text of `--help`, made from the verbs and their tables.
  */
 
+import type { Parameter } from './options.ts';
 import type { Output } from './output.ts';
 import type { Verb } from './verb.ts';
 
-/** Is more than any summary has. */
-const MAX_SUMMARY = 200;
-
-/** Explains the program. */
+/** Prints what the program is for and lists the verbs. */
 export function printGeneralHelp(verbs: readonly Verb[], out: Output): void {
-  out.line('aipassd: holds your API keys and tokens, and lends them and LLM completions to local programs.', '');
-  out.line('usage: aipassd [verb] [words] [options]', '');
-  out.table(
-    [['(nothing)', 'tell what is there'], ...verbs.map((verb) => [verb.name, verb.summary])],
-    '  ',
-    MAX_SUMMARY,
-  );
-  out.line('', 'aipassd <verb> --help explains a verb. --version prints the version.');
-  out.line('exit codes: 0 done, 1 not understood, 2 refused or failed, 3 the daemon is not running');
+  out.paragraph('aipassd holds your API keys and OAuth tokens, and lends them and LLM completions to local programs.');
+  out.line('', 'usage: aipassd [verb] [words] [options]', '');
+  const rows = verbs.filter((verb) => verb.isHidden !== true).map((verb) => [verb.name, verb.summary] as const);
+  out.table([['(nothing)', 'show version, socket, daemon and providers'], ...rows], { indent: 2, wrapLast: true });
+  out.line('');
+  out.paragraph('aipassd <verb> --help explains a verb. --version prints the version.');
+  out.paragraph('Exit codes: 0 done, 1 not understood, 2 refused or failed, 3 the daemon is not running.');
 }
 
-/** Explains one verb. */
+/** Prints the usage, the words and the options of a verb. */
 export function printVerbHelp(verb: Verb, out: Output): void {
-  out.line(`usage: aipassd ${verb.name} ${verb.usage}`.trimEnd(), '', verb.summary);
-  if (verb.details) out.line('', ...verb.details.map((line) => `  ${line}`));
+  out.paragraph(`usage: ${usageLine(verb)}`, 7);
+  out.line('');
+  out.paragraph(verb.summary);
+  const rows = Object.entries(verb.parameters).map(([name, parameter]) => [`${shortOf(parameter)}${synopsis(name, parameter)}`, parameter.help]);
+  if (rows.length > 0) {
+    out.line('');
+    out.table(rows, { indent: 2, wrapLast: true });
+  }
+  if (verb.details) {
+    out.line('');
+    for (const line of verb.details) out.paragraph(line);
+  }
+}
+
+/** Returns the line that shows how a verb is written, without `usage:`. */
+export function usageLine(verb: Verb): string {
+  const entries = Object.entries(verb.parameters);
+  const isWord = ([, { kind }]: (typeof entries)[number]): boolean => kind === 'word' || kind === 'rest';
+  const words = entries.filter(isWord).map(([name, parameter]) => synopsis(name, parameter));
+  const options = entries.filter((entry) => !isWord(entry)).map(([name, option]) => `[${synopsis(name, option)}]`);
+  const rest = entries.some(([, { kind }]) => kind === 'rest');
+  const parts = rest ? [...options, '--', ...words] : [...words, ...options];
+  return ['aipassd', verb.name, ...parts].filter(Boolean).join(' ');
+}
+
+function shortOf(parameter: Parameter): string {
+  return parameter.kind === 'value' && parameter.short !== undefined ? `-${parameter.short}, ` : '';
+}
+
+function synopsis(name: string, parameter: Parameter): string {
+  switch (parameter.kind) {
+    case 'flag':
+      return `--${name}`;
+    case 'value':
+      return `--${name} ${parameter.placeholder}`;
+    case 'word':
+      return parameter.isRequired ? `<${name}>` : `[${name}]`;
+    case 'rest':
+      return parameter.isRequired ? `<${name} …>` : `[${name} …]`;
+  }
 }

@@ -1,6 +1,6 @@
 /**
- * From words to a verb to an exit code: 0 done (also with warnings), 1 not understood, 2 understood but refused or
- * failed, 3 the daemon is not running. A help flag anywhere only explains.
+ * From words to a verb to an exit code: 0 done (also with warnings), 1 not understood, 2 understood but refused or failed,
+ * 3 the daemon is not running. A help flag anywhere only explains. Options may stand before the verb.
  */
 
 import { AipassError, systemErrorCode } from '../base/errors.ts';
@@ -11,65 +11,113 @@ import { readVersion } from '../base/version.ts';
 import type { Aipass } from '../client/aipass.ts';
 import { connect } from '../client/index.ts';
 import { Output } from './output.ts';
-import { parseWords } from './parse-words.ts';
 import { UsageError } from './usage-error.ts';
-import type { Arguments, Verb, VerbContext } from './verb.ts';
+import type { Verb, VerbContext } from './verb.ts';
 import { loadVerb, loadVerbs, VERB_NAMES } from './verbs/index.ts';
 
-/** Is the exit code of a program that Ctrl-C ended, as shells give it. */
+/** Exit code of a program that Ctrl-C ended, as shells give it. */
 const EXIT_INTERRUPTED = 130;
+
+const HELP_FLAGS: ReadonlySet<string> = new Set(['--help', '-h']);
+const VERSION_FLAGS: ReadonlySet<string> = new Set(['--version', '-V', '-v']);
 
 /** Runs one command and returns the exit code. */
 export async function main(argv: readonly string[], runDaemon: () => Promise<number>): Promise<number> {
   const out = new Output(process.stdout, process.stderr, process.env);
-  // A reader that has seen enough (`| head`) is no error.
+  // A reader that has read enough (`| head`) is not an error.
   process.stdout.on('error', (error) => {
     const code = systemErrorCode(error);
     if (code === 'EPIPE') process.exit(0);
     out.error(new AipassError('INTERNAL', `cannot write the output: ${code ?? 'unknown reason'}`));
     process.exit(2);
   });
-  // Nobody is left to tell.
+  // An error that cannot be written has nowhere else to go.
   process.stderr.on('error', () => {});
 
-  // Bare, with the option of every verb that reads, asks for the same as a document.
-  const [word, ...rest] = argv[0] === '--json' ? ['status', ...argv] : argv;
-  const verb = await loadVerb(word);
-  if (word === 'help' || beforeSeparator(argv).some((one) => one === '--help' || one === '-h')) {
-    const { printGeneralHelp, printVerbHelp } = await import('./help.ts');
-    const [wanted] = rest;
-    const topic = verb ?? (await loadVerb(wanted));
-    if (word === 'help' && wanted !== undefined && !wanted.startsWith('-') && !topic) return refuseWord(wanted, out);
-    if (topic) printVerbHelp(topic, out);
-    else printGeneralHelp(await loadVerbs(), out);
-    return 0;
-  }
-  if (word === '--version' || word === '-V') {
-    out.line(`aipassd ${readVersion()}`);
-    return 0;
-  }
-  if (word !== undefined && !verb) return refuseWord(word, out);
-
-  let args: Arguments;
+  const { words, options } = splitOptions(argv);
+  const asJson = options.includes('--json');
   try {
-    args = await parseWords(verb, rest);
+    const command = await findCommand(words);
+    if (options.some((one) => HELP_FLAGS.has(one)) || words[0] === 'help') {
+      return await explain(words[0] === 'help' ? words.slice(1) : words, out);
+    }
+    if (command.kind === 'version' || (words.length === 0 && options.some((one) => VERSION_FLAGS.has(one)))) {
+      out.line(`aipassd ${readVersion()}`);
+      return 0;
+    }
+    if (command.kind === 'unknown') throw await unknownCommand(command.word);
+    const { parseWords } = await import('./parse-words.ts');
+    const verb = command.kind === 'none' && asJson ? await loadVerb('status') : command.verb;
+    const used = verb ?? (await import('./verbs/introspect.ts')).introspect;
+    const given = [...command.before, ...argvWithout(argv, command.taken)];
+    return await runVerb(used, await parseWords(used, given), out, asJson, runDaemon);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    out.error(error);
+    out.error(error, asJson);
     return 1;
   }
-  return runVerb(verb, args, out, runDaemon);
+}
+
+/** Splits the words from the options before `--`; the value of an option counts as a word here. */
+function splitOptions(argv: readonly string[]): { readonly words: string[]; readonly options: string[] } {
+  const separator = argv.indexOf('--');
+  const before = separator === -1 ? argv : argv.slice(0, separator);
+  const isOption = (one: string): boolean => one.startsWith('-') && one !== '-';
+  return { words: before.filter((one) => !isOption(one)), options: before.filter(isOption) };
+}
+
+/** The command that words mean. `taken` words are its name; `before` goes in front of what follows it. */
+type Command =
+  | { readonly kind: 'verb'; readonly verb: Verb; readonly taken: number; readonly before: readonly string[] }
+  | { readonly kind: 'none'; readonly verb: undefined; readonly taken: number; readonly before: readonly string[] }
+  | { readonly kind: 'version' }
+  | { readonly kind: 'unknown'; readonly word: string };
+
+async function findCommand(words: readonly string[]): Promise<Command> {
+  const [first, second] = words;
+  if (first === undefined) return { kind: 'none', verb: undefined, taken: 0, before: [] };
+  const pair = second === undefined ? undefined : await loadVerb(`${first} ${second}`);
+  if (pair) return { kind: 'verb', verb: pair, taken: 2, before: [] };
+  const verb = await loadVerb(first);
+  if (verb) return { kind: 'verb', verb, taken: 1, before: [] };
+  const { aliasOf } = await import('./aliases.ts');
+  const meant = aliasOf(first);
+  if (meant === undefined) return { kind: 'unknown', word: first };
+  if (meant[0] === '--version') return { kind: 'version' };
+  if (meant.length === 0) return { kind: 'none', verb: undefined, taken: 1, before: [] };
+  const found = await findCommand(meant.filter((one) => !one.startsWith('-')));
+  return found.kind === 'verb' ? { ...found, taken: 1, before: meant.filter((one) => one.startsWith('-')) } : found;
+}
+
+/** Returns the arguments without the first words, which are the name of the command. */
+function argvWithout(argv: readonly string[], count: number): string[] {
+  let left = count;
+  return argv.filter((one) => {
+    if (left === 0 || (one.startsWith('-') && one !== '-')) return true;
+    left--;
+    return false;
+  });
+}
+
+async function explain(words: readonly string[], out: Output): Promise<number> {
+  const { printGeneralHelp, printVerbHelp } = await import('./help.ts');
+  const command = await findCommand(words);
+  if (command.kind === 'verb') printVerbHelp(command.verb, out);
+  else if (command.kind === 'unknown' && process.argv[2] === 'help') throw await unknownCommand(command.word);
+  else printGeneralHelp(await loadVerbs(), out);
+  return 0;
 }
 
 async function runVerb(
-  verb: Verb | undefined,
-  args: Arguments,
+  verb: Verb,
+  values: Readonly<Record<string, unknown>>,
   out: Output,
+  asJson: boolean,
   runDaemon: () => Promise<number>,
 ): Promise<number> {
   const interrupt = new AbortController();
   const onInterrupt = (): void => interrupt.abort();
-  if (verb?.name !== 'run') process.once('SIGINT', onInterrupt);
+  if (verb.name !== 'run') process.once('SIGINT', onInterrupt);
   let connected: Aipass | undefined;
   try {
     const paths = resolvePaths();
@@ -86,13 +134,12 @@ async function runVerb(
         return connected;
       },
     };
-    if (verb) return await verb.run(args, context);
-    const { introspect } = await import('./verbs/introspect.ts');
-    return await introspect(context);
+    // The values were parsed by the table of this very verb.
+    return await verb.run(values as never, context);
   } catch (error) {
     if (interrupt.signal.aborted) return EXIT_INTERRUPTED;
-    const failure = describeFailure(`aipassd ${verb?.name ?? ''}`.trimEnd(), error);
-    out.error(failure);
+    const failure = describeFailure(`aipassd ${verb.name}`.trimEnd(), error);
+    out.error(failure, asJson);
     return failure.code === 'DAEMON_UNREACHABLE' ? 3 : failure instanceof UsageError ? 1 : 2;
   } finally {
     process.off('SIGINT', onInterrupt);
@@ -100,20 +147,13 @@ async function runVerb(
   }
 }
 
-async function refuseWord(word: string, out: Output): Promise<number> {
-  const { nearest } = await import('../base/nearest.ts');
+async function unknownCommand(word: string): Promise<UsageError> {
+  const [{ nearest }, { pointerOf }] = await Promise.all([import('../base/nearest.ts'), import('./aliases.ts')]);
   const near = nearest(word, VERB_NAMES);
-  out.error(
-    new AipassError('BAD_REQUEST', `unknown command: ${plainText(word, 64)}`, {
-      hint: near === undefined ? 'see: aipassd --help' : `did you mean "aipassd ${near}"? See: aipassd --help`,
-    }),
-  );
-  return 1;
-}
-
-function beforeSeparator(argv: readonly string[]): readonly string[] {
-  const separator = argv.indexOf('--');
-  return separator === -1 ? argv : argv.slice(0, separator);
+  const hint =
+    pointerOf(word, resolvePaths()) ??
+    (near === undefined ? 'see: aipassd --help' : `did you mean "aipassd ${near}"? See: aipassd --help`);
+  return new UsageError(`unknown command: ${plainText(word, 64)}`, hint);
 }
 
 /** Reads until the end of the input, or until Ctrl-C, with which it rejects. */

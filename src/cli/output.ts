@@ -1,27 +1,49 @@
 /**
- * How the command line speaks: lines on stdout and stderr, colour on a terminal only, strangers' text made harmless.
+ * What the command line prints: results on stdout, errors and notes on stderr, colour on a terminal only, foreign text
+ * without control characters. Text that is longer than the terminal is wide is wrapped at its spaces.
  */
 
 import { styleText } from 'node:util';
 import type { AipassError } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
-import type { Warning } from '../base/warning.ts';
+import { cutText, padText, textWidth, wrapText } from './text-width.ts';
 
 type Style = Parameters<typeof styleText>[0];
 
-/** Matches the control characters that have no place on a terminal; tabs and line ends have one. */
+/** Matches control characters other than tabs and line ends. */
 const TERMINAL_CONTROLS = /(?![\t\n])\p{Cc}/gu;
 
-/** Is how wide a cell of a table may get, unless the table says otherwise. */
+/** Maximum width of a table's cell, in columns, unless the table sets another. */
 const MAX_CELL = 60;
 
-/** Is how wide a progress bar is, in characters. */
+/** Width of a progress bar, in columns. */
 const BAR_WIDTH = 30;
 
-/** Is the part of a stream that output needs. */
+/** Narrowest last column that is wrapped; a narrower one makes the columns before it be cut. */
+const MIN_WRAPPED = 24;
+
+/** Narrowest width to which a column is cut. */
+const MIN_CUT = 8;
+
+/** Matches a hint that is a command to copy, which must stay on one line. */
+const COMMAND =
+  /^(?:run: |see: |start it: )?(?:sudo|chmod|chown|aipassd|systemctl|launchctl|ls|df|mv|npm|export|findmnt) /;
+
+/** The part of a stream that output needs. */
 export interface OutputStream {
   write(text: string): unknown;
   readonly isTTY?: boolean;
+  readonly columns?: number;
+}
+
+/** How a table is laid out. */
+export interface TableOptions {
+  /** Spaces before each row. */
+  readonly indent?: number;
+  /** Maximum width of a cell, in columns. */
+  readonly maxCell?: number;
+  /** Whether the last column is wrapped instead of cut. */
+  readonly wrapLast?: boolean;
 }
 
 /** Writes to the two streams of the program. */
@@ -29,44 +51,91 @@ export class Output {
   readonly #stdout: OutputStream;
   readonly #stderr: OutputStream;
   readonly #colour: boolean;
+  readonly #env: Readonly<Record<string, string | undefined>>;
+  #hasPrinted = false;
 
   constructor(stdout: OutputStream, stderr: OutputStream, env: Readonly<Record<string, string | undefined>>) {
     this.#stdout = stdout;
     this.#stderr = stderr;
+    this.#env = env;
     this.#colour = stdout.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
   }
 
-  /** Tells whether stdout is a terminal. */
+  /** Whether stdout is a terminal. */
   get isTerminal(): boolean {
     return this.#stdout.isTTY === true;
   }
 
-  /** Prints lines of result. */
-  line(...lines: readonly string[]): void {
-    for (const line of lines) this.#stdout.write(`${line}\n`);
+  /** Width of the output in columns: `COLUMNS`, else that of the terminal; without limit in a pipe or a file. */
+  get columns(): number {
+    const set = Number(this.#env['COLUMNS']);
+    if (Number.isInteger(set) && set >= 20) return set;
+    return (this.isTerminal ? this.#stdout.columns : undefined) ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Prints a piece of text as it is, but for what would control a terminal. */
+  /** Whether anything was printed to stdout. */
+  get hasPrinted(): boolean {
+    return this.#hasPrinted;
+  }
+
+  /** Prints lines of result. */
+  line(...lines: readonly string[]): void {
+    for (const line of lines) this.#print(`${line}\n`);
+  }
+
+  /** Prints a text, wrapped; its further lines are indented by `hang` more spaces than the first. */
+  paragraph(text: string, hang = 0, indent = 0): void {
+    const [first = '', ...more] = wrapText(text, this.columns - indent - hang);
+    this.line(`${' '.repeat(indent)}${first}`, ...more.map((line) => `${' '.repeat(indent + hang)}${line}`));
+  }
+
+  /** Prints a problem with what to do about it, as a result. */
+  todo(mark: string, problem: string, hint: string | undefined): void {
+    this.paragraph(`${mark}${plainText(problem, 2000)}`, textWidth(mark));
+    if (hint === undefined) return;
+    const indent = ' '.repeat(textWidth(mark));
+    this.line(...this.#hintLines(hint).map((line) => `${indent}${line}`));
+  }
+
+  /** Prints a text as it is, without what would control a terminal. */
   text(text: string): void {
-    this.#stdout.write(this.isTerminal ? text.replace(TERMINAL_CONTROLS, '') : text);
+    this.#print(this.isTerminal ? text.replace(TERMINAL_CONTROLS, '') : text);
   }
 
   /** Prints a document. */
   json(value: unknown): void {
-    this.#stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+    this.#print(`${JSON.stringify(value, null, 2)}\n`);
   }
 
-  /** Prints rows in columns; a cell longer than the limit, in characters, is cut. */
-  table(rows: readonly (readonly string[])[], indent = '', maxCell = MAX_CELL): void {
-    const cells = rows.map((row) => row.map((cell) => plainText(cell, maxCell)));
-    const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  /** Prints rows in aligned columns. A cell is cut to its maximum, and further where the terminal is narrow. */
+  table(
+    rows: readonly (readonly string[])[],
+    { indent = 0, maxCell = MAX_CELL, wrapLast = false }: TableOptions = {},
+  ): void {
+    const last = Math.max(0, ...rows.map((row) => row.length)) - 1;
+    const cells = rows.map((row) =>
+      row.map((cell, column) =>
+        wrapLast && column === last ? plainText(cell, 4000) : cutText(plainText(cell, maxCell * 2), maxCell),
+      ),
+    );
+    const widths = Array.from({ length: last + 1 }, (_, column) =>
+      Math.max(0, ...cells.map((row) => textWidth(row[column] ?? ''))),
+    );
+    fitWidths(widths, this.columns - indent, wrapLast);
     for (const row of cells) {
-      const padded = row.map((cell, column) => (column === row.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)));
-      this.line(`${indent}${padded.join('  ')}`.trimEnd());
+      const lines = wrapLast && row.length - 1 === last ? wrapText(row[last] ?? '', widths[last] ?? 0) : [];
+      const printed = row.map((cell, column) => {
+        const width = widths[column] ?? 0;
+        const shown = lines.length > 0 && column === last ? (lines[0] ?? '') : cutText(cell, width);
+        return column === row.length - 1 ? shown : padText(shown, width);
+      });
+      this.line(`${' '.repeat(indent)}${printed.join('  ')}`.trimEnd());
+      const hang = indent + widths.slice(0, last).reduce((sum, width) => sum + width + 2, 0);
+      for (const line of lines.slice(1)) this.line(`${' '.repeat(hang)}${line}`);
     }
   }
 
-  /** Draws how far something is, on a terminal only; done, it is wiped away. Lines in between push it down. */
+  /** Draws progress, on a terminal only, and wipes it away when it is done. Lines in between push it down. */
   progress(done: number, total: number): void {
     if (!this.isTerminal || this.#stderr.isTTY !== true) return;
     if (done >= total) {
@@ -77,36 +146,71 @@ export class Output {
     this.#stderr.write(`\r\x1b[K[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${done}/${total}`);
   }
 
-  /** Prints what people should know besides the result, and need not mend. */
+  /** Prints on stderr what people should know besides the result. */
   note(text: string): void {
-    this.#stderr.write(`${plainText(text, 2000)}\n`);
+    this.#complain(plainText(text, 2000));
   }
 
   /** Prints a warning with its hint. */
   warn(problem: string, hint?: string): void {
-    this.#stderr.write(`warning: ${problem}\n`);
+    this.#complain(`warning: ${plainText(problem, 2000)}`);
     if (hint !== undefined) this.hint(hint);
   }
 
-  /** Prints the warnings of a status. */
-  warnings(warnings: readonly Warning[]): void {
-    for (const { subject, problem, hint } of warnings) this.warn(`${subject}: ${problem}`, hint);
-  }
-
-  /** Prints an error with its hint. */
-  error(error: AipassError): void {
-    this.#stderr.write(`aipassd: ${plainText(error.message, 2000)} [${error.code}]\n`);
+  /** Prints an error with its hint on stderr. With `--json`, prints it as a document on stdout too. */
+  error(error: AipassError, asJson = false): void {
+    this.#complain(`aipassd: ${plainText(error.message, 2000)} [${error.code}]`);
     if (error.hint !== undefined) this.hint(error.hint);
     if (error.retryAfterMs !== undefined) this.hint(`try again in ${Math.ceil(error.retryAfterMs / 1000)} s`);
+    // A document that was begun must not be followed by a second one.
+    if (asJson && !this.#hasPrinted) this.json({ error: error.toWire() });
   }
 
-  /** Prints what to do next. */
+  /** Prints on stderr what to do next. */
   hint(hint: string): void {
-    this.#stderr.write(`  → ${plainText(hint, 2000)}\n`);
+    for (const line of this.#hintLines(hint)) this.#stderr.write(`  ${line}\n`);
   }
 
-  /** Colours text for stdout, where that is a terminal. */
+  /** Colours a text for stdout, where that is a terminal. */
   style(style: Style, text: string): string {
     return this.#colour ? styleText(style, text, { validateStream: false }) : text;
+  }
+
+  #print(text: string): void {
+    this.#hasPrinted = true;
+    this.#stdout.write(text);
+  }
+
+  #complain(text: string): void {
+    for (const [index, line] of wrapText(text, this.#stderrColumns - 2).entries()) {
+      this.#stderr.write(`${index === 0 ? '' : '  '}${line}\n`);
+    }
+  }
+
+  #hintLines(hint: string): string[] {
+    const plain = plainText(hint, 2000);
+    const lines = COMMAND.test(plain) ? [plain] : wrapText(plain, this.columns - 6);
+    return lines.map((line, index) => `${index === 0 ? '→ ' : '  '}${line}`);
+  }
+
+  get #stderrColumns(): number {
+    return this.#stderr.isTTY === true || this.#env['COLUMNS'] !== undefined ? this.columns : Number.POSITIVE_INFINITY;
+  }
+}
+
+/** Narrows the columns of a table to the width of the output: the last one where it is wrapped, then the widest others. */
+function fitWidths(widths: number[], available: number, wrapLast: boolean): void {
+  const last = widths.length - 1;
+  const excess = (): number => widths.reduce((sum, width) => sum + width, 0) + 2 * last - available;
+  if (wrapLast && last > 0 && excess() > 0) {
+    widths[last] = Math.max(Math.min(MIN_WRAPPED, widths[last] ?? 0), (widths[last] ?? 0) - excess());
+  }
+  const cuttable = wrapLast ? widths.slice(0, last) : widths;
+  while (excess() > 0) {
+    const widest = Math.max(...cuttable);
+    if (widest <= MIN_CUT) return;
+    const column = cuttable.indexOf(widest);
+    cuttable[column] = widest - 1;
+    widths[column] = widest - 1;
   }
 }

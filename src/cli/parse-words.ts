@@ -1,52 +1,110 @@
 /**
- * From the words after a verb to its arguments. Node's own texts are replaced where they do not say what to write instead.
+ * Parses the words after a verb by the verb's table.
  */
 
 import { parseArgs } from 'node:util';
-import { systemErrorCode } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
+import type { Parameter } from './options.ts';
 import { UsageError } from './usage-error.ts';
-import type { Arguments, Verb } from './verb.ts';
+import { usageLine } from './help.ts';
+import type { Verb } from './verb.ts';
 
-/** Reads the words of a verb. @throws UsageError for words that it does not take. */
-export async function parseWords(verb: Verb | undefined, words: readonly string[]): Promise<Arguments> {
-  const { values, positionals } = await parse(verb, words);
-  if (verb && positionals.length > verb.maxPositionals) {
-    throw new UsageError(
-      `too many words after "${verb.name}": ${plainText(positionals.slice(verb.maxPositionals).join(' '), 80)}`,
-      `usage: aipassd ${verb.name} ${verb.usage}`,
-    );
+type Tokens = NonNullable<ReturnType<typeof parseArgs>['tokens']>;
+type OptionToken = Extract<Tokens[number], { kind: 'option' }>;
+
+/** Parses the words of a verb. Returns a value for each entry of its table. @throws UsageError for words that it does not take. */
+export async function parseWords(verb: Verb, words: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
+  const { positionals, tokens } = parseArgs({
+    args: [...words],
+    options: Object.fromEntries(
+      Object.entries(verb.parameters).flatMap(([name, parameter]) => optionConfig(name, parameter)),
+    ),
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  });
+  const values: Record<string, unknown> = {};
+  for (const [name, parameter] of Object.entries(verb.parameters)) {
+    if (parameter.kind === 'flag') values[name] = false;
+    if (parameter.kind === 'rest') values[name] = [];
   }
-  return {
-    positionals,
-    text: (name) => {
-      const value = values[name];
-      return typeof value === 'string' ? value : undefined;
-    },
-    flag: (name) => values[name] === true,
-  };
+  for (const token of tokens) if (token.kind === 'option') values[token.name] = await readOption(verb, token);
+  refuseExcluded(verb, values);
+  readPositionals(verb, positionals, values);
+  return values;
 }
 
-async function parse(
-  verb: Verb | undefined,
-  words: readonly string[],
-): Promise<{ readonly values: Readonly<Record<string, unknown>>; readonly positionals: string[] }> {
-  try {
-    return parseArgs({ args: [...words], options: verb?.options ?? {}, allowPositionals: true, strict: true });
-  } catch (error) {
-    const help = `aipassd ${verb?.name ?? ''} --help`;
-    const reason = error instanceof Error ? error.message : String(error);
-    const [, unknown] = /^Unknown option '([^']+)'/.exec(reason) ?? [];
-    if (systemErrorCode(error) !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION' || unknown === undefined) {
-      throw new UsageError(reason, `see: ${help}`);
-    }
-    const { nearest } = await import('../base/nearest.ts');
-    const near = unknown.startsWith('--') ? nearest(unknown.slice(2), Object.keys(verb?.options ?? {})) : undefined;
+function optionConfig(
+  name: string,
+  parameter: Parameter,
+): [string, { type: 'boolean' | 'string'; short?: string }][] {
+  if (parameter.kind === 'flag') return [[name, { type: 'boolean' }]];
+  if (parameter.kind !== 'value') return [];
+  return [[name, { type: 'string', ...(parameter.short === undefined ? {} : { short: parameter.short }) }]];
+}
+
+async function readOption(verb: Verb, token: OptionToken): Promise<unknown> {
+  const parameter = Object.hasOwn(verb.parameters, token.name) ? verb.parameters[token.name] : undefined;
+  const help = `see: aipassd ${verb.name} --help`;
+  if (parameter?.kind === 'flag') {
+    if (token.value === undefined) return true;
+    throw new UsageError(`--${token.name}: takes no value (got "${plainText(token.value, 64)}")`, help);
+  }
+  if (parameter?.kind !== 'value') throw await unknownOption(verb, token.rawName);
+  const { value } = token;
+  if (value === undefined) throw new UsageError(`--${token.name}: the value is missing`, `usage: ${usageLine(verb)}`);
+  if (token.inlineValue === false && /^-./.test(value)) {
     throw new UsageError(
-      `unknown option: ${plainText(unknown, 64)}`,
-      near === undefined
-        ? `see: ${help}; a word that begins with "-" goes after "--"`
-        : `did you mean "--${near}"? See: ${help}`,
+      `--${token.name}: the value is missing`,
+      `write --${token.name}=${plainText(value, 64)} if that is meant`,
     );
   }
+  return parameter.parse(value, `--${token.name}`);
+}
+
+async function unknownOption(verb: Verb, rawName: string): Promise<UsageError> {
+  const { nearest } = await import('../base/nearest.ts');
+  const options = Object.entries(verb.parameters).filter(([, { kind }]) => kind === 'flag' || kind === 'value');
+  const near = rawName.startsWith('--')
+    ? nearest(
+        rawName.slice(2),
+        options.map(([name]) => name),
+      )
+    : undefined;
+  const help = `aipassd ${verb.name} --help`;
+  return new UsageError(
+    `unknown option: ${plainText(rawName, 64)}`,
+    near === undefined
+      ? `see: ${help}; a word that begins with "-" goes after "--"`
+      : `did you mean "--${near}"? See: ${help}`,
+  );
+}
+
+function refuseExcluded(verb: Verb, values: Readonly<Record<string, unknown>>): void {
+  for (const [name, parameter] of Object.entries(verb.parameters)) {
+    if (parameter.kind !== 'flag' || values[name] !== true) continue;
+    const other = parameter.excludes?.find((one) => values[one] === true);
+    if (other !== undefined) {
+      throw new UsageError(`--${name} and --${other} exclude each other`, 'leave one of them out');
+    }
+  }
+}
+
+function readPositionals(verb: Verb, positionals: readonly string[], values: Record<string, unknown>): void {
+  let next = 0;
+  for (const [name, parameter] of Object.entries(verb.parameters)) {
+    if (parameter.kind !== 'word' && parameter.kind !== 'rest') continue;
+    const given = positionals[next];
+    if (given === undefined) {
+      if (!parameter.isRequired) continue;
+      throw new UsageError(`${verb.name}: <${name}> is missing`, `usage: ${usageLine(verb)}`);
+    }
+    values[name] = parameter.kind === 'rest' ? positionals.slice(next) : parameter.parse(given, `<${name}>`);
+    next = parameter.kind === 'rest' ? positionals.length : next + 1;
+  }
+  if (next >= positionals.length) return;
+  throw new UsageError(
+    `too many words after "${verb.name}": ${plainText(positionals.slice(next).join(' '), 80)}`,
+    `usage: ${usageLine(verb)}`,
+  );
 }

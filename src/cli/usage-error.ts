@@ -1,10 +1,10 @@
 /**
- * The error of words that were not understood; the program ends with 1.
+ * The error for a command line that is not understood; the program exits with 1.
  */
 
 import { AipassError } from '../base/errors.ts';
 
-/** Says that the words were not understood, and how they should be. */
+/** A command line that is not understood. The hint shows how to write it. */
 export class UsageError extends AipassError {
   constructor(message: string, hint: string) {
     super('BAD_REQUEST', message, { hint });

@@ -1,34 +1,25 @@
 /**
- * What a verb of the command line is, and what it gets to work with.
+ * What a verb of the command line is, and what it works with.
  *
- * The rules: results on stdout; errors, warnings and hints on stderr; colour on a terminal only; `--json` on every
- * verb that reads. A verb returns its exit code: 0 done, 2 refused or failed; the rest is main.ts's.
+ * Rules: results on stdout; errors, warnings and hints on stderr; colour on a terminal only; `--json` on every verb that
+ * reads. A verb returns its exit code: 0 done, 2 refused or failed. main.ts decides the other codes.
  */
 
-import type { ParseArgsConfig } from 'node:util';
 import type { Paths } from '../base/paths.ts';
 import type { Aipass } from '../client/aipass.ts';
+import type { Parameters, ValuesOf } from './options.ts';
 import type { Output } from './output.ts';
 
-/** Holds the parsed words of one command. */
-export interface Arguments {
-  readonly positionals: readonly string[];
-  /** Returns a text option. */
-  text(name: string): string | undefined;
-  /** Tells whether a flag is set. */
-  flag(name: string): boolean;
-}
-
-/** Is what verbs work with. */
+/** What verbs work with. */
 export interface VerbContext {
   readonly out: Output;
   readonly paths: Paths;
   readonly version: string;
-  /** Connects to the daemon, by default this user's; throws DAEMON_UNREACHABLE, which ends the program with 3. */
+  /** Connects to the daemon, by default this user's. @throws AipassError DAEMON_UNREACHABLE, which exits with 3. */
   readonly connect: (socket?: string) => Promise<Aipass>;
-  /** Runs the daemon in this process until it is told to stop. */
+  /** Runs the daemon in this process until a signal stops it. */
   readonly runDaemon: () => Promise<number>;
-  /** Loads every verb there is. */
+  /** Loads every verb. */
   readonly loadVerbs: () => Promise<readonly Verb[]>;
   /** Reads standard input to its end. */
   readonly readStdin: () => Promise<string>;
@@ -36,18 +27,24 @@ export interface VerbContext {
   readonly signal: AbortSignal;
 }
 
-/** Is one verb. */
-export interface Verb {
+/** Description of a verb. A name of two words (`pool explain`) is a part of the verb of the first word. */
+export interface VerbSpec<Table extends Parameters> {
   readonly name: string;
-  /** Is the words that follow it, as help shows them. */
-  readonly usage: string;
   readonly summary: string;
-  /** Explains each option, one line each. */
+  /** Further lines of help. */
   readonly details?: readonly string[];
-  readonly options: NonNullable<ParseArgsConfig['options']>;
-  readonly maxPositionals: number;
-  run(args: Arguments, context: VerbContext): Promise<number>;
+  readonly parameters: Table;
+  /** Whether help does not list it. */
+  readonly isHidden?: boolean;
+  run(values: ValuesOf<Table>, context: VerbContext): Promise<number>;
 }
 
-/** Is the option of every verb that reads. */
-export const JSON_OPTION = { json: { type: 'boolean' } } as const;
+/** One verb. Its values are of the shape that its own table gives; only run-verb calls it. */
+export interface Verb extends Omit<VerbSpec<Parameters>, 'run'> {
+  readonly run: (values: never, context: VerbContext) => Promise<number>;
+}
+
+/** Types a verb by its table. */
+export function defineVerb<const Table extends Parameters>(spec: VerbSpec<Table>): Verb {
+  return spec;
+}

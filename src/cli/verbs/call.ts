@@ -4,79 +4,65 @@
 
 import type { CompletionResult } from '../../protocol/completion.ts';
 import type { Output } from '../output.ts';
+import { flag, JSON_FLAG, requiredWord, text } from '../options.ts';
 import { UsageError } from '../usage-error.ts';
-import { JSON_OPTION, type Verb } from '../verb.ts';
-
-const USAGE = '"prompt" --model M [--stream] [--system S] [--provider P] [--json]';
+import { defineVerb } from '../verb.ts';
 
 /** Has a model answer a prompt. */
-export const call: Verb = {
+export const call = defineVerb({
   name: 'call',
-  usage: USAGE,
   summary: 'have a model answer a prompt; "-" reads the prompt from stdin',
-  details: [
-    '--model M     the model; there is no default (aipassd models lists them)',
-    '--stream      print the answer as it comes',
-    '--system S    a system message',
-    '--provider P  the provider; the default one without it',
-    '--json        print the whole result as a document',
-  ],
-  options: {
-    ...JSON_OPTION,
-    model: { type: 'string', short: 'm' },
-    stream: { type: 'boolean' },
-    system: { type: 'string' },
-    provider: { type: 'string' },
+  parameters: {
+    prompt: requiredWord('the prompt, or "-" to read it from stdin'),
+    model: text('M', 'the model; there is no default (aipassd models lists them)', { short: 'm' }),
+    stream: flag('print the answer as it comes'),
+    system: text('S', 'a system message'),
+    provider: text('P', 'the provider; the default one without it', { completion: 'providers' }),
+    json: JSON_FLAG,
   },
-  maxPositionals: 1,
-  async run(args, { out, connect, readStdin, signal }) {
-    const usage = `usage: aipassd call ${USAGE}`;
-    const [word] = args.positionals;
-    if (word === undefined) throw new UsageError('a prompt is needed, or "-" to read it from stdin', usage);
-    const model = args.text('model');
-    if (model === undefined)
-      throw new UsageError('a model is needed: there is no default', `${usage}; see: aipassd models`);
+  async run({ prompt: word, model, stream: streamed, system, provider, json }, { out, connect, readStdin, signal }) {
+    if (model === undefined) {
+      throw new UsageError('--model is missing: there is no default model', 'aipassd models lists the models');
+    }
     const prompt = word === '-' ? await readStdin() : word;
-    if (prompt.trim() === '') throw new UsageError('the prompt is empty', usage);
-
-    const system = args.text('system');
+    if (prompt.trim() === '') throw new UsageError('the prompt is empty', 'write a prompt, or "-" to read it from stdin');
     const aipass = await connect();
     const params = {
       model,
-      provider: args.text('provider'),
+      provider,
       messages: [
         ...(system === undefined ? [] : [{ role: 'system', content: system }]),
         { role: 'user', content: prompt },
       ],
       signal,
     };
-    if (args.flag('stream') && !args.flag('json')) {
+    if (streamed && !json) {
       const stream = aipass.stream(params);
       for await (const { content } of stream) out.text(content ?? '');
       const result = await stream.result;
       if (result.content && !result.content.endsWith('\n')) out.line('');
-      showRest(result, out);
+      showOther(result, out);
       return 0;
     }
     const result = await aipass.complete(params);
-    if (args.flag('json')) {
+    if (json) {
       out.json(result);
       noteFallback(result, out);
       return 0;
     }
     if (result.content) out.text(result.content.endsWith('\n') ? result.content : `${result.content}\n`);
-    showRest(result, out);
+    showOther(result, out);
     return 0;
   },
-};
+});
 
-/** Says who answered, where that is not who was asked. */
+/** Prints who answered, where that is not who was asked. */
 function noteFallback({ fallback }: CompletionResult, out: Output): void {
   if (fallback) out.note(`answered by ${fallback.provider}, model ${fallback.model} (a fallback)`);
 }
 
-/** Prints what an answer holds besides text: tool calls as a document, a refusal and the lack of all as a warning. */
-function showRest(result: CompletionResult, out: Output): void {
+/** Prints what an answer holds besides text: tool calls as a document, a refusal or an empty answer as a warning. */
+function showOther(result: CompletionResult, out: Output): void {
   noteFallback(result, out);
   const { content, toolCalls, refusal, finishReason } = result;
   if (toolCalls.length > 0) out.json(toolCalls);

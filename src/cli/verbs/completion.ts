@@ -1,72 +1,179 @@
 /**
- * `aipassd completion <shell>`: a script that completes verbs and their options, made from the verbs themselves.
+ * `aipassd completion`: a script that completes verbs, their options and the values that their tables name. What only the
+ * daemon knows (providers, accounts, callers, secrets) the script asks for with `aipassd completion names`.
  */
 
-import { UsageError } from '../usage-error.ts';
-import type { Verb } from '../verb.ts';
+import { AipassError } from '../../base/errors.ts';
+import type { Aipass } from '../../client/aipass.ts';
+import { choiceWord, type Completion, type NameKind, type Parameter } from '../options.ts';
+import { defineVerb, type Verb } from '../verb.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
 
+/** Longest wait for the daemon while somebody types, in milliseconds. */
+const NAMES_LIMIT_MS = 2000;
+
 /** Prints a completion script. */
-export const completion: Verb = {
+export const completion = defineVerb({
   name: 'completion',
-  usage: `<${SHELLS.join('|')}>`,
   summary: 'print a completion script for a shell',
   details: [
-    'bash  aipassd completion bash > ~/.local/share/bash-completion/completions/aipassd',
-    'zsh   aipassd completion zsh > a folder of $fpath, as _aipassd',
-    'fish  aipassd completion fish > ~/.config/fish/completions/aipassd.fish',
+    'bash: aipassd completion bash > ~/.local/share/bash-completion/completions/aipassd',
+    'zsh: aipassd completion zsh > _aipassd, in a folder of $fpath',
+    'fish: aipassd completion fish > ~/.config/fish/completions/aipassd.fish',
   ],
-  options: {},
-  maxPositionals: 1,
-  async run({ positionals: [name] }, { out, loadVerbs }) {
-    const shell = SHELLS.find((one) => one === name);
-    if (shell === undefined) throw new UsageError('name a shell', `aipassd completion ${SHELLS.join('|')}`);
-    out.line(PRINTERS[shell](await loadVerbs()));
+  parameters: { shell: choiceWord(SHELLS, 'the shell') },
+  async run({ shell }, { out, loadVerbs }) {
+    out.line(PRINTERS[shell](groupVerbs(await loadVerbs())));
     return 0;
   },
+});
+
+const KINDS: readonly NameKind[] = ['providers', 'accounts', 'callers', 'secrets'];
+
+const NAME_KINDS: Readonly<Record<NameKind, (aipass: Aipass) => Promise<readonly string[]>>> = {
+  providers: async (aipass) => (await aipass.request('provider.list', {})).providers.map((one) => one.name),
+  accounts: async (aipass) => (await aipass.request('oauth.list', {})).accounts.map((one) => one.name),
+  callers: async (aipass) => (await aipass.stats({ by: 'caller' })).groups.flatMap((one) => one.name ?? []),
+  secrets: async (aipass) => (await aipass.request('secret.list', {})).secrets.map((one) => one.name),
 };
 
-const PRINTERS: Readonly<Record<Shell, (verbs: readonly Verb[]) => string>> = {
-  bash: (verbs) => `_aipassd() {
-  local word=\${COMP_WORDS[COMP_CWORD]}
+/** Prints names that the daemon knows, one on each line; prints nothing where it does not answer. */
+export const completionNames = defineVerb({
+  name: 'completion names',
+  summary: 'print the names that a completion script offers',
+  isHidden: true,
+  parameters: { kind: choiceWord(KINDS, 'what to name') },
+  async run({ kind }, { out, connect, signal }) {
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(NAMES_LIMIT_MS)]);
+    const late = new Promise<readonly string[]>((resolve) => {
+      limit.addEventListener('abort', () => resolve([]), { once: true });
+    });
+    try {
+      const names = await Promise.race([connect().then(NAME_KINDS[kind]), late]);
+      out.line(...names.filter((name) => /^[\w./@+-]+$/.test(name)));
+    } catch (error) {
+      // A shell has no use for the reason.
+      if (!(error instanceof AipassError)) throw error;
+    }
+    return 0;
+  },
+});
+
+/** What follows the first word of a command. */
+interface Group {
+  readonly name: string;
+  readonly summary: string;
+  /** Second words that make another verb, such as `explain` of `pool`. */
+  readonly words: readonly string[];
+  readonly options: readonly string[];
+  /** What may stand for the words of the verb. */
+  readonly operands: readonly Completion[];
+  /** What may stand for the value of an option, by the option as it is written. */
+  readonly values: ReadonlyMap<string, Completion>;
+}
+
+/** Joins the verbs that begin with the same word. */
+function groupVerbs(verbs: readonly Verb[]): Group[] {
+  const shown = verbs.filter((verb) => verb.isHidden !== true);
+  return shown
+    .filter((verb) => !verb.name.includes(' '))
+    .map((verb) => {
+      const parts = shown.filter((one) => one.name === verb.name || one.name.startsWith(`${verb.name} `));
+      const entries = parts.flatMap((one) => Object.entries(one.parameters));
+      return {
+        name: verb.name,
+        summary: verb.summary,
+        words: parts.flatMap((one) => one.name.split(' ').slice(1)),
+        options: [...new Set([...entries.filter(isOption).map(([name]) => `--${name}`), '--help'])],
+        operands: [...new Set(entries.flatMap(([, parameter]) => (parameter.kind === 'word' ? completionOf(parameter) : [])))],
+        values: new Map(
+          entries.flatMap(([name, parameter]) =>
+            parameter.kind === 'value' ? completionOf(parameter).map((one) => [`--${name}`, one] as const) : [],
+          ),
+        ),
+      };
+    });
+}
+
+function isOption([, { kind }]: readonly [string, Parameter]): boolean {
+  return kind === 'flag' || kind === 'value';
+}
+
+function completionOf(parameter: Parameter): Completion[] {
+  return 'completion' in parameter && parameter.completion !== undefined ? [parameter.completion] : [];
+}
+
+const PRINTERS: Readonly<Record<Shell, (groups: readonly Group[]) => string>> = {
+  bash: (groups) => `_aipassd_words() { COMPREPLY+=($(compgen -W "$1" -- "$word")); }
+_aipassd_names() { COMPREPLY+=($(compgen -W "$(aipassd completion names "$1" 2>/dev/null)" -- "$word")); }
+_aipassd_files() { COMPREPLY+=($(compgen -f -- "$word")); }
+_aipassd() {
+  local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]}
+  COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "${verbs.map((verb) => verb.name).join(' ')} --help --version" -- "$word"))
+    _aipassd_words "${groups.map((group) => group.name).join(' ')} --help --version"
     return
   fi
+  case "\${COMP_WORDS[1]} $before" in
+${groups.flatMap((group) => [...group.values].map(([option, what]) => `    "${group.name} ${option}") ${bashCall(what)}; return ;;`)).join('\n')}
+  esac
   case \${COMP_WORDS[1]} in
-${verbs.map((verb) => `    ${verb.name}) COMPREPLY=($(compgen -W "${optionsOf(verb).join(' ')}" -- "$word")) ;;`).join('\n')}
+${groups.map((group) => `    ${group.name}) ${[bashCall([...group.words, ...group.options]), ...group.operands.map(bashCall)].join('; ')} ;;`).join('\n')}
   esac
 }
 complete -F _aipassd aipassd`,
 
-  zsh: (verbs) => `#compdef aipassd
+  zsh: (groups) => `#compdef aipassd
+_aipassd_names() { compadd -- \${(f)"$(aipassd completion names $1 2>/dev/null)"} }
 if (( CURRENT == 2 )); then
   local -a verbs=(
-${verbs.map((verb) => `    ${quote(`${verb.name}:${verb.summary}`)}`).join('\n')}
+${groups.map((group) => `    ${quote(`${group.name}:${group.summary}`)}`).join('\n')}
   )
   _describe verb verbs
   return
 fi
+case "$words[2] $words[CURRENT-1]" in
+${groups.flatMap((group) => [...group.values].map(([option, what]) => `  ${quote(`${group.name} ${option}`)}) ${zshCall(what)}; return ;;`)).join('\n')}
+esac
 case $words[2] in
-${verbs.map((verb) => `  ${verb.name}) compadd -- ${optionsOf(verb).join(' ')} ;;`).join('\n')}
+${groups.map((group) => `  ${group.name}) ${[zshCall([...group.words, ...group.options]), ...group.operands.map(zshCall)].join('; ')} ;;`).join('\n')}
 esac`,
 
-  fish: (verbs) =>
+  fish: (groups) =>
     [
       'complete -c aipassd -f',
-      ...verbs.map((verb) => `complete -c aipassd -n __fish_use_subcommand -a ${verb.name} -d ${quote(verb.summary)}`),
-      ...verbs.flatMap((verb) =>
-        optionsOf(verb).map(
-          (option) => `complete -c aipassd -n '__fish_seen_subcommand_from ${verb.name}' -l ${option.slice(2)}`,
-        ),
+      ...groups.map(
+        (group) => `complete -c aipassd -n __fish_use_subcommand -a ${group.name} -d ${quote(group.summary)}`,
       ),
+      ...groups.flatMap((group) => {
+        const after = `complete -c aipassd -n '__fish_seen_subcommand_from ${group.name}'`;
+        return [
+          ...group.options.map((option) => {
+            const what = group.values.get(option);
+            return `${after} -l ${option.slice(2)}${what === undefined ? '' : fishValue(what, ' -r')}`;
+          }),
+          ...group.words.map((word) => `${after} -a ${word}`),
+          ...group.operands.map((what) => `${after}${fishValue(what, '')}`),
+        ];
+      }),
     ].join('\n'),
 };
 
-function optionsOf(verb: Verb): string[] {
-  return [...Object.keys(verb.options), 'help'].map((name) => `--${name}`);
+function bashCall(what: Completion): string {
+  if (what === 'files') return '_aipassd_files';
+  return typeof what === 'string' ? `_aipassd_names ${what}` : `_aipassd_words "${what.join(' ')}"`;
+}
+
+function zshCall(what: Completion): string {
+  if (what === 'files') return '_files';
+  return typeof what === 'string' ? `_aipassd_names ${what}` : `compadd -- ${what.join(' ')}`;
+}
+
+function fishValue(what: Completion, required: string): string {
+  if (what === 'files') return `${required} -F`;
+  return `${required} -a ${typeof what === 'string' ? `'(aipassd completion names ${what} 2>/dev/null)'` : `'${what.join(' ')}'`}`;
 }
 
 /** Quotes a text for zsh and fish; none of ours holds a backslash. */

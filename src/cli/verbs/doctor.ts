@@ -1,5 +1,5 @@
 /**
- * `aipassd doctor`: what is wrong with this machine, and how to mend it. Changes nothing.
+ * `aipassd doctor`: what is wrong with this machine, and how to fix it. Changes nothing.
  */
 
 import { AipassError } from '../../base/errors.ts';
@@ -11,26 +11,29 @@ import type { Finding } from '../../doctor/finding.ts';
 import { describeInstallation, SYSTEM_PATHS } from '../../service/installation.ts';
 import { describeRun, readRunRecord, runRecordPath } from '../../service/last-exit.ts';
 import { servicePath, SYSTEM_UNIT_FILE } from '../../service/plan.ts';
+import type { Status } from '../../protocol/status.ts';
+import { formatCount } from '../format.ts';
+import { flag, JSON_FLAG } from '../options.ts';
 import type { Output } from '../output.ts';
-import { JSON_OPTION, type Verb } from '../verb.ts';
+import { todoOf } from '../todo.ts';
+import { defineVerb } from '../verb.ts';
 
 /** Runs every check. */
-export const doctor: Verb = {
+export const doctor = defineVerb({
   name: 'doctor',
-  usage: '[--system] [--offline] [--json]',
-  summary: 'check paths, modes, service, clock, disk, providers and daemon, and say how to mend what is wrong',
-  details: [
-    '--system   look at the daemon of the whole machine (as root)',
-    '--offline  ask no provider',
-    'Ends with 2 when something must be mended.',
-  ],
-  options: { ...JSON_OPTION, offline: { type: 'boolean' }, system: { type: 'boolean' } },
-  maxPositionals: 0,
-  async run(args, { out, paths: own, connect }) {
-    const system = args.flag('system');
+  summary: 'check paths, modes, service, clock, disk, providers and daemon, and show how to fix problems',
+  details: ['Ends with 2 when there is a problem.'],
+  parameters: {
+    system: flag('check the daemon of the whole machine (as root)'),
+    offline: flag('ask no provider'),
+    all: flag('show what is in order, too'),
+    json: JSON_FLAG,
+  },
+  async run({ system, offline, all, json }, { out, paths: own, connect }) {
     const ownUid = process.getuid?.() ?? 0;
     const paths = system ? SYSTEM_PATHS : own;
     const last = readRunRecord(runRecordPath(paths.state));
+    const asked: { status?: Status } = {};
     const checks = runChecks({
       paths,
       uid: system ? await systemUid(ownUid) : ownUid,
@@ -39,22 +42,41 @@ export const doctor: Verb = {
       unit: system ? SYSTEM_UNIT : ownUnit(own),
       installCommand: system ? 'sudo aipassd install --system' : 'aipassd install',
       lastRun: last && describeRun(last),
-      askStatus: async () => (await connect(paths.socket)).status(),
-      online: !args.flag('offline'),
+      askStatus: async () => {
+        // What the daemon warns of is printed with what else is to be done about it.
+        asked.status = await (await connect(paths.socket)).status();
+        return { ...asked.status, warnings: [] };
+      },
+      online: !offline,
     });
     const findings: Finding[] = [];
-    for await (const finding of checks) {
+    const add = (finding: Finding): void => {
       findings.push(finding);
-      if (!args.flag('json')) print(finding, out);
+      if (!json && (all || finding.verdict !== 'ok')) print(finding, out);
+    };
+    for await (const finding of checks) add(finding);
+    for (const { verdict, problem, hint } of asked.status === undefined ? [] : todoOf(asked.status)) {
+      add({ check: 'daemon', verdict, text: problem, hint });
     }
-    const problems = findings.filter((finding) => finding.verdict === 'problem').length;
-    if (args.flag('json')) out.json({ findings });
-    else out.line('', problems === 0 ? 'nothing must be mended' : `to mend: ${problems}`);
+    const count = (verdict: Finding['verdict']): number => findings.filter((one) => one.verdict === verdict).length;
+    const [problems, warnings] = [count('problem'), count('warning')];
+    if (json) out.json({ findings });
+    else {
+      if (problems + warnings > 0 && !all) out.line('');
+      out.line(summarize(problems, warnings, count('ok')));
+    }
     return problems === 0 ? 0 : 2;
   },
-};
+});
 
-/** Is judged by its being there: it names the Node and the package that installed it, which may be others than these. */
+/** Returns the last line: what was found, or that nothing was. */
+function summarize(problems: number, warnings: number, fine: number): string {
+  const checks = `${formatCount(fine, 'check')} passed`;
+  if (problems + warnings === 0) return `No problems found; ${checks}.`;
+  return `${formatCount(problems, 'problem')}, ${formatCount(warnings, 'warning')}; ${checks}.`;
+}
+
+/** The unit of the whole machine, of which only the existence is checked: it was written for the Node and the package that installed it. */
 const SYSTEM_UNIT = { path: SYSTEM_UNIT_FILE, text: null };
 
 function ownUnit(paths: Paths): { readonly path: string; readonly text: string } {
@@ -80,6 +102,5 @@ const MARKS = { ok: ['green', 'ok     '], warning: ['yellow', 'warning'], proble
 
 function print({ check, verdict, text, hint }: Finding, out: Output): void {
   const [colour, mark] = MARKS[verdict];
-  out.line(`${out.style(colour, mark)}  ${check.padEnd(13)}  ${text}`);
-  if (hint !== undefined) out.line(`                         → ${hint}`);
+  out.todo(`${out.style(colour, mark)}  ${check.padEnd(13)}  `, text, hint);
 }

@@ -1,32 +1,30 @@
 /**
- * `aipassd import <file>`: takes over the usage that AIPass recorded.
+ * `aipassd import`: takes over the usage that AIPass recorded.
  */
 
 import { readFile } from 'node:fs/promises';
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
-import { UsageError } from '../usage-error.ts';
-import { printCost } from '../usage-text.ts';
-import { JSON_OPTION, type Verb } from '../verb.ts';
+import { JSON_FLAG, requiredWord } from '../options.ts';
+import { formatCost } from '../usage-text.ts';
+import { defineVerb } from '../verb.ts';
 
 /** Imports AIPass's usage file. */
-export const importUsage: Verb = {
+export const importUsage = defineVerb({
   name: 'import',
-  usage: '<usage_tracker_data.json> [--json]',
   summary: "take over AIPass's usage file, once",
-  details: ['--json  print the report as a document'],
-  options: JSON_OPTION,
-  maxPositionals: 1,
-  async run(args, { out, connect, signal }) {
-    const [path] = args.positionals;
-    if (path === undefined) throw new UsageError('a file is needed', 'usage: aipassd import <usage_tracker_data.json>');
-    const text = await read(path);
+  parameters: {
+    file: requiredWord("AIPass's api_json/usage_tracker_data.json", 'files'),
+    json: JSON_FLAG,
+  },
+  async run({ file, json }, { out, connect, signal }) {
+    const text = await read(file);
     const aipass = await connect();
     const report = await aipass.usage.import(text, { signal });
-    if (args.flag('json')) {
+    if (json) {
       out.json(report);
       return 0;
     }
-    if (report.repeated) out.line('This file was imported before; nothing was done.');
+    if (report.repeated) out.line('This file was imported before; nothing was changed.');
     else {
       out.line(
         `Imported ${report.added} of ${report.generations} generations`,
@@ -36,19 +34,19 @@ export const importUsage: Verb = {
     const { requests, costMicros, tokens } = report.unaccounted;
     if (requests + costMicros + tokens > 0) {
       out.warn(
-        `the daily totals of the file hold ${requests} more requests, ${printCost(costMicros)} and ${tokens} tokens`,
-        'they do not say whose they were, and are not imported: keep the file',
+        `the daily totals of the file hold ${requests} more requests, ${formatCost(costMicros)} and ${tokens} tokens`,
+        'the file does not name their callers, so they are not imported: keep the file',
       );
     }
     return 0;
   },
-};
+});
 
 async function read(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw new AipassError('NOT_FOUND', `cannot read ${path}: ${systemErrorCode(error) ?? 'unknown reason'}`, {
+    throw new AipassError('NOT_FOUND', `cannot read ${path} (${systemErrorCode(error) ?? 'unknown reason'})`, {
       hint: 'AIPass keeps it as api_json/usage_tracker_data.json in its own folder',
     });
   }

@@ -19,25 +19,28 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   models: async () => (await import('./models.ts')).models,
   call: async () => (await import('./call.ts')).call,
   pool: async () => (await import('./pool.ts')).pool,
+  'pool explain': async () => (await import('./pool.ts')).poolExplain,
   stats: async () => (await import('./stats.ts')).stats,
   session: async () => (await import('./session.ts')).session,
-  'caller-usage': async () => (await import('./caller-usage.ts')).callerUsage,
+  'caller-usage': async () => (await import('./stats.ts')).callerUsage,
   track: async () => (await import('./track.ts')).track,
   cleanup: async () => (await import('./cleanup.ts')).cleanup,
   export: async () => (await import('./export.ts')).exportUsage,
   import: async () => (await import('./import.ts')).importUsage,
   'list-providers': async () => (await import('./list-providers.ts')).listProviders,
   audit: async () => (await import('./audit.ts')).audit,
+  logs: async () => (await import('./logs.ts')).logs,
   doctor: async () => (await import('./doctor.ts')).doctor,
   install: async () => (await import('./install.ts')).install,
   uninstall: async () => (await import('./install.ts')).uninstall,
   completion: async () => (await import('./completion.ts')).completion,
+  'completion names': async () => (await import('./completion.ts')).completionNames,
 };
 
-/** Lists the names of all verbs. */
+/** Names of all verbs. */
 export const VERB_NAMES: readonly string[] = Object.keys(LOADERS);
 
-/** Loads the verb of that name, or returns undefined where there is none. */
+/** Loads the verb of a name, or returns undefined where there is none. */
 export async function loadVerb(name: string | undefined): Promise<Verb | undefined> {
   return name !== undefined && Object.hasOwn(LOADERS, name) ? LOADERS[name]?.() : undefined;
 }

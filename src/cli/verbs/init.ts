@@ -2,22 +2,18 @@
  * `aipassd init`: makes the file for the keys. Works without a daemon.
  */
 
-import type { Verb } from '../verb.ts';
+import { defineVerb } from '../verb.ts';
 
 /** Makes `.env` from the template where there is none. */
-export const init: Verb = {
+export const init = defineVerb({
   name: 'init',
-  usage: '',
   summary: 'make the file that holds the API keys, where there is none',
-  options: {},
-  maxPositionals: 0,
-  async run(_args, { out, paths }) {
+  parameters: {},
+  async run(_values, { out, paths }) {
     const { initEnvFile } = await import('../../credentials/template.ts');
-    const made = (await initEnvFile(paths.envFile)) === 'created';
-    out.line(
-      made ? `Environment template created at ${paths.envFile}` : `Environment file already exists at ${paths.envFile}`,
-    );
+    const isNew = (await initEnvFile(paths.envFile)) === 'created';
+    out.line(isNew ? `Created ${paths.envFile}` : `${paths.envFile} already exists, and was left as it is`);
     out.line('Put your keys into it; a running daemon picks them up at once.');
     return 0;
   },
-};
+});

@@ -1,5 +1,5 @@
 /**
- * `aipassd install` and `aipassd uninstall`: has the service manager run the daemon, and takes that back.
+ * `aipassd install` and `aipassd uninstall`: make the service manager run the daemon, and undo that.
  */
 
 import type { Paths } from '../../base/paths.ts';
@@ -7,56 +7,49 @@ import { describeStep, executePlan } from '../../service/execute.ts';
 import { SYSTEM_PATHS, describeInstallation } from '../../service/installation.ts';
 import { planInstall, planUninstall, servicePath, type Step } from '../../service/plan.ts';
 import type { Output } from '../output.ts';
-import type { Arguments, Verb, VerbContext } from '../verb.ts';
+import { flag } from '../options.ts';
 import { waitUntilReady } from '../ready.ts';
-
-const OPTIONS = { system: { type: 'boolean' }, print: { type: 'boolean' } } as const;
+import { defineVerb } from '../verb.ts';
 
 /** Installs and starts the service. */
-export const install: Verb = {
+export const install = defineVerb({
   name: 'install',
-  usage: '[--system] [--print]',
   summary: 'have systemd or launchd run the daemon, now and from now on',
-  details: [
-    '--system  one daemon for the whole machine, as a user of its own (systemd, as root)',
-    '--print   show what would be written and done, and change nothing',
-  ],
-  options: OPTIONS,
-  maxPositionals: 0,
-  async run(args, { out, paths }) {
-    const facts = describeInstallation({ system: args.flag('system'), paths });
+  parameters: {
+    system: flag('one daemon for the whole machine, as a user of its own (systemd, as root)'),
+    print: flag('show what would be written and done, and change nothing'),
+  },
+  async run({ system, print }, { out, paths }) {
+    const facts = describeInstallation({ system, paths });
     const plan = planInstall(facts);
-    if (args.flag('print')) {
+    if (print) {
       out.line(`# ${servicePath(facts)}`, facts.text.trimEnd(), '', '# what would be done');
       printPlan(plan, out);
       return 0;
     }
     await carryOut(plan, out);
-    const used: Paths = args.flag('system') ? SYSTEM_PATHS : paths;
+    const used: Paths = system ? SYSTEM_PATHS : paths;
     const status = await waitUntilReady(used.socket);
     out.line(`aipassd ${status.version} is ready, pid ${status.pid}, on ${used.socket}`);
     return 0;
   },
-};
+});
 
 /** Stops and removes the service. */
-export const uninstall: Verb = {
+export const uninstall = defineVerb({
   name: 'uninstall',
-  usage: '[--system] [--print]',
-  summary: 'stop the service and take back what install wrote; secrets and state stay',
-  details: [
-    '--system  the one of the whole machine (as root)',
-    '--print   show what would be done, and change nothing',
-  ],
-  options: OPTIONS,
-  maxPositionals: 0,
-  async run(args: Arguments, { out, paths }: VerbContext) {
-    const plan = planUninstall(describeInstallation({ system: args.flag('system'), paths }));
-    if (args.flag('print')) printPlan(plan, out);
+  summary: 'stop the service and remove what install wrote; secrets and state stay',
+  parameters: {
+    system: flag('the one of the whole machine (as root)'),
+    print: flag('show what would be done, and change nothing'),
+  },
+  async run({ system, print }, { out, paths }) {
+    const plan = planUninstall(describeInstallation({ system, paths }));
+    if (print) printPlan(plan, out);
     else await carryOut(plan, out);
     return 0;
   },
-};
+});
 
 function printPlan(plan: readonly Step[], out: Output): void {
   for (const step of plan) out.line(describeStep(step));

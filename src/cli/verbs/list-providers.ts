@@ -1,19 +1,19 @@
 /**
- * `aipassd list-providers`: what can be asked, and for what there are keys.
+ * `aipassd list-providers`: the known providers, and how many keys each has.
  */
 
-import { JSON_OPTION, type Verb } from '../verb.ts';
+import { formatCount } from '../format.ts';
+import { JSON_FLAG } from '../options.ts';
+import { defineVerb } from '../verb.ts';
 
 /** Lists providers. */
-export const listProviders: Verb = {
+export const listProviders = defineVerb({
   name: 'list-providers',
-  usage: '[--json]',
-  summary: 'list the providers that are known, and how many keys each has',
-  options: JSON_OPTION,
-  maxPositionals: 0,
-  async run(args, { out, connect }) {
+  summary: 'list the known providers, and how many keys each has',
+  parameters: { json: JSON_FLAG },
+  async run({ json }, { out, connect }) {
     const { defaultProvider, providers } = await (await connect()).request('provider.list', {});
-    if (args.flag('json')) {
+    if (json) {
       out.json({ defaultProvider, providers });
       return 0;
     }
@@ -21,15 +21,11 @@ export const listProviders: Verb = {
     out.table(
       providers.map((one) => [
         `- ${one.name}${one.name === defaultProvider ? ' (default)' : ''}`,
-        one.keys.length > 0
-          ? `${one.keys.length} ${one.keys.length === 1 ? 'key' : 'keys'}`
-          : one.needsKey
-            ? 'no key'
-            : 'needs no key',
+        one.keys.length > 0 ? formatCount(one.keys.length, 'key') : one.needsKey ? 'no key' : 'needs no key',
         one.baseUrl,
       ]),
-      '  ',
+      { indent: 2 },
     );
     return 0;
   },
-};
+});

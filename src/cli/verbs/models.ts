@@ -3,54 +3,58 @@
  */
 
 import type { ModelInfo } from '../../protocol/provider.ts';
-import { JSON_OPTION, type Verb } from '../verb.ts';
+import { flag, JSON_FLAG, word } from '../options.ts';
+import { defineVerb } from '../verb.ts';
 
-/** Is how many models are shown without `--all`. */
+/** Number of models that are shown without `--all`. */
 const SHOWN = 10;
 
 /** Lists models. */
-export const models: Verb = {
+export const models = defineVerb({
   name: 'models',
-  usage: '[provider] [--all] [--json]',
-  summary: "list a provider's models, with context and prices where it tells them",
-  details: [`--all   all of them, not only the first ${SHOWN}`, '--json  print all of them as a document'],
-  options: { ...JSON_OPTION, all: { type: 'boolean' } },
-  maxPositionals: 1,
-  async run(args, { out, connect, signal }) {
+  summary: "list a provider's models, with context and prices where it publishes them",
+  parameters: {
+    provider: word('the provider; the default one without it', 'providers'),
+    all: flag(`show all of them, not only the first ${SHOWN}`),
+    json: JSON_FLAG,
+  },
+  async run({ provider: name, all, json }, { out, connect, signal }) {
     const aipass = await connect();
-    const { provider, models: found } = await aipass.request(
-      'provider.models',
-      { provider: args.positionals[0] },
-      { signal },
-    );
-    if (args.flag('json')) {
+    const { provider, models: found } = await aipass.request('provider.models', { provider: name }, { signal });
+    if (json) {
       out.json(found);
       return 0;
     }
-    out.line(`${provider}: ${found.length} models`);
-    const shown = args.flag('all') ? found : found.slice(0, SHOWN);
-    if (shown.length > 0) out.table([['Model', 'Context', '$/prompt', '$/compl'], ...shown.map(describe)]);
+    out.line(`${provider}: ${found.length} models; prices in US dollars for a million tokens`);
+    const shown = all ? found : found.slice(0, SHOWN);
+    if (shown.length > 0) out.table([['Model', 'Context', 'Prompt', 'Completion'], ...shown.map(describe)]);
     if (shown.length < found.length) out.line(`Showing ${shown.length} of ${found.length}: --all for the full list`);
     return 0;
   },
-};
+});
 
 function describe(model: ModelInfo): string[] {
   return [
     model.id,
-    printContext(model.contextLength),
-    printPrice(model.promptPrice),
-    printPrice(model.completionPrice),
+    formatContext(model.contextLength),
+    formatPrice(model.promptPrice),
+    formatPrice(model.completionPrice),
   ];
 }
 
-function printContext(tokens: number | undefined): string {
+function formatContext(tokens: number | undefined): string {
   if (tokens === undefined) return '-';
   if (tokens >= 1_000_000) return `${Math.floor(tokens / 1_000_000)}M`;
   return tokens >= 1000 ? `${Math.floor(tokens / 1000)}k` : String(tokens);
 }
 
-function printPrice(price: string | undefined): string {
+/** Formats the price of one token as that of a million: `0.00000025` is `$0.25`. */
+function formatPrice(price: string | undefined): string {
   if (price === undefined) return '-';
-  return Number(price) === 0 ? 'free' : `$${price}`;
+  const million = Number(price) * 1_000_000;
+  // Some providers publish a negative price for "varies".
+  if (!Number.isFinite(million) || million < 0) return '-';
+  if (million === 0) return 'free';
+  const digits = million.toFixed(4).replace(/0{1,2}$/, '');
+  return `$${million < 0.0001 ? million.toPrecision(2) : digits}`;
 }

@@ -1,5 +1,5 @@
 /**
- * `aipassd reauth`: has the user consent anew, in a browser here, in one elsewhere, or by a device code.
+ * `aipassd reauth`: asks the user for consent, in a browser here, in one elsewhere, or by a device code.
  */
 
 import { spawn } from 'node:child_process';
@@ -7,57 +7,44 @@ import { createInterface } from 'node:readline';
 import { plainText } from '../../base/plain-text.ts';
 import type { Aipass } from '../../client/aipass.ts';
 import type { ConsentChunk } from '../../protocol/oauth.ts';
-import { UsageError } from '../usage-error.ts';
+import { flag, integer, JSON_FLAG, text } from '../options.ts';
 import type { Output } from '../output.ts';
-import { JSON_OPTION, type Verb } from '../verb.ts';
-import { ACCOUNT_DETAIL, ACCOUNT_OPTION, accountOf, scopesOf } from './account-option.ts';
-
-const USAGE = '<name> [--account A] [--scopes S,…] [--device] [--no-browser] [--port N] [--timeout S] [--json]';
+import { defineVerb } from '../verb.ts';
+import { ACCOUNT, fullName, splitScopes } from './account-option.ts';
 
 /** Asks for consent; what was there before stays in use until the new consent is given. */
-export const reauth: Verb = {
+export const reauth = defineVerb({
   name: 'reauth',
-  usage: USAGE,
   summary: 'consent to an OAuth account, for the first time or anew',
-  details: [
-    ACCOUNT_DETAIL,
-    '--scopes S,…  what to ask for; without it what the account has (for Google, "drive.file" is enough of a name)',
-    '--device      show a code to enter on any device',
-    '--no-browser  open no browser; paste the address that yours ends up at',
-    '--port N      the port of 127.0.0.1 that the browser comes back to',
-    '--timeout S   how long to wait, in seconds (600 without it)',
-    '--json        print the result as a document',
-  ],
-  options: {
-    ...JSON_OPTION,
-    ...ACCOUNT_OPTION,
-    scopes: { type: 'string' },
-    device: { type: 'boolean' },
-    'no-browser': { type: 'boolean' },
-    port: { type: 'string' },
-    timeout: { type: 'string' },
+  parameters: {
+    ...ACCOUNT,
+    scopes: text('S,…', 'scopes to ask for; without it what the account has (Google: "drive.file" is enough of a name)'),
+    device: flag('show a code to enter on any device'),
+    'no-browser': flag('open no browser; paste the address that yours ends up at'),
+    port: integer('N', [0, 65_535], 'port of 127.0.0.1 that the browser comes back to'),
+    timeout: integer('S', [0, 3600], 'maximum wait in seconds (600 without it)'),
+    json: JSON_FLAG,
   },
-  maxPositionals: 1,
-  async run(args, { out, connect, signal }) {
-    const name = accountOf(args, `reauth ${USAGE}`);
-    const port = numberOf(args.text('port'), 'port', 65_535);
-    const timeoutSeconds = numberOf(args.text('timeout'), 'timeout', 3600);
+  async run(values, { out, connect, signal }) {
+    const { json, device, port, timeout: timeoutSeconds } = values;
+    const name = fullName(values.name, values.account);
+    const scopes = splitScopes(values.scopes);
     const aipass = await connect();
     let stopReading: (() => void) | undefined;
     try {
       const result = await aipass.request(
         'oauth.reauth',
-        { name, scopes: scopesOf(args), device: args.flag('device'), port, timeoutSeconds },
+        { name, scopes, device, port, timeoutSeconds },
         {
           signal,
           onChunk: (chunk) => {
             if (!isChunk(chunk)) return;
-            showPrompt(chunk, out, !args.flag('no-browser'));
+            showPrompt(chunk, out, !values['no-browser']);
             if (chunk.prompt.kind === 'browser') stopReading = readPasted(aipass, chunk.flow, out);
           },
         },
       );
-      if (args.flag('json')) out.json(result);
+      if (json) out.json(result);
       else {
         out.line(`${result.name}: consented`, `  scopes  ${result.scopes.join(' ') || 'none named'}`);
         if (result.refusedScopes.length > 0) {
@@ -72,9 +59,9 @@ export const reauth: Verb = {
       stopReading?.();
     }
   },
-};
+});
 
-/** Says on stderr what to do, so that stdout has nothing but the result. */
+/** Prints on stderr what to do, so that stdout has nothing but the result. */
 function showPrompt({ prompt }: ConsentChunk, out: Output, mayOpen: boolean): void {
   if (prompt.kind === 'device') {
     out.hint(`open  ${prompt.verificationUriComplete ?? prompt.verificationUri}`);
@@ -97,7 +84,7 @@ function readPasted(aipass: Aipass, flow: string, out: Output): () => void {
   lines.on('line', (line) => {
     const url = line.trim();
     if (url === '') return;
-    // What is wrong with it ends the consent itself, and is said there.
+    // A wrong address ends the consent itself, which reports why.
     aipass.request('oauth.redirect', { flow, url }).catch(() => out.hint('the consent is over'));
   });
   return () => {
@@ -115,12 +102,6 @@ function openBrowser(url: string): boolean {
   child.on('error', () => {});
   child.unref();
   return true;
-}
-
-function numberOf(text: string | undefined, name: string, most: number): number | undefined {
-  if (text === undefined) return undefined;
-  if (/^\d{1,5}$/.test(text) && Number(text) <= most) return Number(text);
-  throw new UsageError(`--${name} is a number up to ${most}`, `usage: aipassd reauth ${USAGE}`);
 }
 
 function isChunk(value: unknown): value is ConsentChunk {

@@ -2,24 +2,20 @@
  * `aipassd refresh`: renews one account's token, or all, now.
  */
 
-import { JSON_OPTION, type Verb } from '../verb.ts';
-import { ACCOUNT_DETAIL, ACCOUNT_OPTION, accountOf } from './account-option.ts';
-
-const USAGE = '[name] [--account A] [--json]';
+import { JSON_FLAG } from '../options.ts';
+import { defineVerb } from '../verb.ts';
+import { ACCOUNT_OR_ALL, fullName } from './account-option.ts';
 
 /** Renews tokens; ends with 2 when one could not be renewed. */
-export const refresh: Verb = {
+export const refresh = defineVerb({
   name: 'refresh',
-  usage: USAGE,
   summary: "renew one OAuth account's token, or all, now",
-  details: [ACCOUNT_DETAIL, '--json       print a document'],
-  options: { ...JSON_OPTION, ...ACCOUNT_OPTION },
-  maxPositionals: 1,
-  async run(args, { out, connect, signal }) {
-    const name = args.positionals.length === 0 ? undefined : accountOf(args, `refresh ${USAGE}`);
+  parameters: { ...ACCOUNT_OR_ALL, json: JSON_FLAG },
+  async run({ name, account, json }, { out, connect, signal }) {
     const aipass = await connect();
-    const { results } = await aipass.request('oauth.refresh', { name }, { signal });
-    if (args.flag('json')) out.json(results);
+    const params = name === undefined ? {} : { name: fullName(name, account) };
+    const { results } = await aipass.request('oauth.refresh', params, { signal });
+    if (json) out.json(results);
     else {
       for (const one of results) {
         out.line(`${one.name}  ${one.outcome}${one.reason === null ? '' : `: ${one.reason}`}`);
@@ -29,4 +25,4 @@ export const refresh: Verb = {
     }
     return results.every((one) => one.outcome === 'refreshed' || one.outcome === 'superseded') ? 0 : 2;
   },
-};
+});

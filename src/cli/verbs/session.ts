@@ -2,24 +2,23 @@
  * `aipassd session`: what this run of the daemon was used for, or one session of a client.
  */
 
+import { formatLocalTime } from '../format.ts';
+import { JSON_FLAG, text } from '../options.ts';
 import { printFigures } from '../usage-text.ts';
-import { JSON_OPTION, type Verb } from '../verb.ts';
+import { defineVerb } from '../verb.ts';
 
 /** Shows the sums of a session. */
-export const session: Verb = {
+export const session = defineVerb({
   name: 'session',
-  usage: '[--id ID] [--json]',
   summary: "show what was used since the daemon started, or in a client's session",
-  details: [
-    '--id ID  the session of a client, as stats --by session lists them',
-    '--json   print the answer as a document',
-  ],
-  options: { ...JSON_OPTION, id: { type: 'string' } },
-  maxPositionals: 0,
-  async run(args, { out, connect, signal }) {
+  parameters: {
+    id: text('ID', 'the session of a client, as stats --by session lists them'),
+    json: JSON_FLAG,
+  },
+  async run({ id, json }, { out, connect, signal }) {
     const aipass = await connect();
-    const answer = await aipass.usage.session(args.text('id'), { signal });
-    if (args.flag('json')) {
+    const answer = await aipass.usage.session(id, { signal });
+    if (json) {
       out.json(answer);
       return 0;
     }
@@ -28,8 +27,8 @@ export const session: Verb = {
       return 0;
     }
     const { figures, firstAt, lastAt } = answer.session;
-    printFigures(figures, { prefix: 'Session' }, out);
-    out.line(`From ${new Date(firstAt).toISOString()} to ${new Date(lastAt).toISOString()} (${answer.id})`);
+    printFigures(figures, 'Session', out);
+    out.line(`From ${formatLocalTime(firstAt)} to ${formatLocalTime(lastAt)} (${answer.id})`);
     return 0;
   },
-};
+});

@@ -1,90 +1,194 @@
 /**
- * `aipassd status`: the daemon at a glance, with what is wrong and what to do.
+ * `aipassd status`: what is to be done, then one line for each provider and account, then where things are.
  */
 
+import { homedir } from 'node:os';
 import { AipassError } from '../../base/errors.ts';
-import type { PoolInfo, PoolKeyInfo } from '../../protocol/pool.ts';
+import { serviceCommands } from '../../base/start-command.ts';
+import type { AccountState, AccountStatus } from '../../protocol/oauth.ts';
+import type { PoolInfo, PoolKeyInfo, PoolKeyState } from '../../protocol/pool.ts';
 import type { KeyInfo, ProviderInfo } from '../../protocol/provider.ts';
 import type { Status } from '../../protocol/status.ts';
 import type { UsageStatusReport } from '../../protocol/usage.ts';
-import { counted } from '../counted.ts';
-import { printDuration } from '../duration.ts';
+import { formatBytes, formatCount, formatDuration, formatRelative } from '../format.ts';
+import { flag, JSON_FLAG } from '../options.ts';
 import type { Output } from '../output.ts';
-import { printWindow } from '../window.ts';
-import { JSON_OPTION, type Verb, type VerbContext } from '../verb.ts';
+import { todoOf, type Todo } from '../todo.ts';
+import { defineVerb, type VerbContext } from '../verb.ts';
 
-/** Shows how the daemon is. */
-export const status: Verb = {
+/** Shows the state of the daemon. */
+export const status = defineVerb({
   name: 'status',
-  usage: '[--json]',
-  summary: 'show how the daemon is: version, providers, keys (masked), warnings and what to do',
-  options: JSON_OPTION,
-  maxPositionals: 0,
-  async run(args, { out, connect, paths }) {
-    const now = await askStatus(connect, paths.state);
-    if (args.flag('json')) {
+  summary: 'show what is to be done, the providers and their keys (masked), the accounts and the daemon',
+  parameters: { all: flag('show every key, not only one line for each provider'), json: JSON_FLAG },
+  async run({ all, json }, context) {
+    const { out } = context;
+    const now = await askStatus(context);
+    if (json) {
       out.json(now);
       return 0;
     }
-    out.line(
-      `${out.style('bold', `aipassd ${now.version}`)}  ${out.style('green', 'running')}  pid ${now.pid}  up ${printDuration(now.uptimeMs)}`,
-      `  socket   ${now.socket}`,
-      `  secrets  ${now.paths.secrets} (${now.secrets.count} opaque)`,
-      `  log      ${now.paths.log ?? 'none'}`,
-      `  load     ${counted(now.connections, 'connection')}, ${counted(now.requestsInFlight, 'request')} in flight`,
-      `  usage    ${now.usage.kind}, ${printUsageState(now.usage)}`,
-      '',
-      out.style('bold', 'Providers'),
-    );
-    for (const provider of now.providers) {
-      const pool = now.pools.find((one) => one.provider === provider.name);
-      printProvider(provider, pool, now.defaultProvider, out);
-    }
+    const todos = todoOf(now);
+    printHeadline(now, todos, out);
+    out.line('', out.style('bold', 'Providers'));
     if (now.providers.length === 0) out.line('  none has a key yet');
-    if (now.accounts.length > 0) {
-      const { printAccounts } = await import('./status-accounts.ts');
-      printAccounts(now.accounts, Date.now(), out);
-    }
-    out.warnings(now.warnings);
+    if (all) for (const provider of now.providers) printKeys(provider, poolOf(now, provider), now.defaultProvider, out);
+    else out.table(now.providers.map((provider) => providerRow(provider, now)), { indent: 2, wrapLast: true });
+    if (now.accounts.length > 0) printAccounts(now.accounts, all, Date.now(), out);
+    printDaemon(now, out);
     return 0;
   },
-};
+});
 
-/** Asks the daemon; where none runs, the error says how the last run ended. */
-async function askStatus(connect: VerbContext['connect'], stateFolder: string): Promise<Status> {
+/** Asks the daemon; where none runs, the error has how the last run ended. */
+async function askStatus({ connect, paths }: VerbContext): Promise<Status> {
   try {
     return await (await connect()).status();
   } catch (error) {
     if (!(error instanceof AipassError) || error.code !== 'DAEMON_UNREACHABLE') throw error;
     const { describeRun, readRunRecord, runRecordPath } = await import('../../service/last-exit.ts');
-    const last = readRunRecord(runRecordPath(stateFolder));
+    const last = readRunRecord(runRecordPath(paths.state));
     if (last === null) throw error;
-    throw new AipassError(error.code, `${error.message}; ${describeRun(last)}`, { hint: error.hint, cause: error });
+    const { start } = serviceCommands(paths.socket);
+    const hasFailed = last.end !== null && last.end.code !== 0;
+    throw new AipassError(error.code, `${error.message}; ${describeRun(last)}`, {
+      hint: hasFailed ? `fix what ended the last run, then start it: ${start}` : error.hint,
+      cause: error,
+    });
   }
 }
 
-function printProvider(provider: ProviderInfo, pool: PoolInfo | undefined, defaultProvider: string, out: Output): void {
-  const isDefault = provider.name === defaultProvider ? '  (default)' : '';
-  const without = provider.keys.length === 0 ? '  needs no key' : '';
-  out.line(`  ${out.style('cyan', provider.name)}${isDefault}${without}`);
+function printHeadline(now: Status, todos: readonly Todo[], out: Output): void {
+  const colour = todos.length === 0 ? 'green' : todos.some((todo) => todo.verdict === 'problem') ? 'red' : 'yellow';
+  const work = todos.length === 0 ? 'nothing to do' : `${formatCount(todos.length, 'thing')} to do`;
+  out.line(`${out.style(colour, '●')} ${out.style('bold', `aipassd ${now.version}`)} is running, ${work}`);
+  for (const [index, { problem, hint }] of todos.entries()) {
+    out.todo(`${String(index + 1).padStart(String(todos.length).length + 2)}. `, problem, hint);
+  }
+}
+
+function poolOf({ pools }: Status, { name }: ProviderInfo): PoolInfo | undefined {
+  return pools.find((pool) => pool.provider === name);
+}
+
+/** Words for the states of a key, in the order in which they are listed. */
+const KEY_STATES: Readonly<Record<PoolKeyState, string>> = {
+  ready: 'ready',
+  busy: 'busy',
+  'half-open': 'being tried again',
+  resting: 'cooling down',
+  quarantined: 'rejected',
+  duplicate: 'duplicate',
+};
+
+/** Returns the line of a provider: `50 keys: 48 ready, 1 rejected, 1 cooling down (ready in 2 min)`. */
+function providerRow(provider: ProviderInfo, now: Status): readonly string[] {
+  const name = `${provider.name}${provider.name === now.defaultProvider ? ' (default)' : ''}`;
+  if (provider.keys.length === 0) return [name, 'needs no key'];
+  const pool = poolOf(now, provider);
+  const keys = pool?.keys ?? [];
+  const today = keys.reduce((sum, key) => sum + key.usesToday, 0);
+  const calls = today === 0 ? '' : `; ${formatCount(today, 'call')} today`;
+  const [only] = provider.keys;
+  if (provider.keys.length === 1 && only) {
+    const state = keys[0] === undefined ? 'ready' : describeStates(keys).replace(/^1 /, '');
+    return [name, `1 key: ${state}, ${only.masked}${calls}`];
+  }
+  return [name, `${formatCount(provider.keys.length, 'key')}: ${describeStates(keys)}${calls}`];
+}
+
+function describeStates(keys: readonly PoolKeyInfo[]): string {
+  const parts: string[] = [];
+  for (const [state, words] of Object.entries(KEY_STATES)) {
+    const such = keys.filter((key) => key.state === state);
+    if (such.length === 0) continue;
+    const waits = such.flatMap((key) => key.restLeftMs ?? []);
+    const soonest = waits.length === 0 ? '' : ` (ready in ${formatDuration(Math.min(...waits))})`;
+    parts.push(`${such.length} ${words}${soonest}`);
+  }
+  return parts.join(', ');
+}
+
+/** Prints every key of a provider, those that are not ready first. */
+function printKeys(provider: ProviderInfo, pool: PoolInfo | undefined, defaultProvider: string, out: Output): void {
+  const suffix = provider.name === defaultProvider ? ' (default)' : '';
+  out.line(`  ${out.style('cyan', provider.name)}${suffix}${provider.keys.length === 0 ? '  needs no key' : ''}`);
+  const rows = provider.keys.map((key) => ({ key, pooled: pool?.keys.find((one) => one.keyId === key.keyId) }));
+  const isReady = ({ pooled }: (typeof rows)[number]): boolean => pooled === undefined || pooled.state === 'ready';
   out.table(
-    provider.keys.map((key) => {
-      const pooled = pool?.keys.find((one) => one.keyId === key.keyId);
-      return [key.keyId, key.masked, describeState(key, pooled), (pooled?.windows ?? []).map(printWindow).join('; ')];
-    }),
-    '    ',
-    160,
+    rows
+      .toSorted((a, b) => Number(isReady(a)) - Number(isReady(b)))
+      .map(({ key, pooled }) => [key.keyId, key.masked, describeKey(key, pooled)]),
+    { indent: 4, wrapLast: true },
   );
 }
 
-/** Says how a key is: why the pool does not lend it, or else what is odd about its shape. */
-function describeState(key: KeyInfo, pooled: PoolKeyInfo | undefined): string {
-  if (pooled && pooled.state !== 'ready') return `${pooled.state}: ${pooled.reason ?? ''}`;
-  return key.state + (key.reason === undefined ? '' : `: ${key.reason}`);
+/** Describes why a key is not ready, or else what is odd about its shape. */
+function describeKey(key: KeyInfo, pooled: PoolKeyInfo | undefined): string {
+  if (pooled && pooled.state !== 'ready') {
+    return `${KEY_STATES[pooled.state]}${pooled.reason === null ? '' : `: ${pooled.reason}`}`;
+  }
+  return `${key.state}${key.reason === undefined ? '' : `: ${key.reason}`}`;
 }
 
-/** Prints how the recording of usage is. */
-function printUsageState({ database, queued, queuedBytes }: UsageStatusReport): string {
+const ACCOUNT_COLOURS: Readonly<Record<AccountState, 'green' | 'yellow' | 'red'>> = {
+  fresh: 'green',
+  due: 'green',
+  refreshing: 'green',
+  stale: 'yellow',
+  failing: 'red',
+  'reauth-required': 'red',
+  unusable: 'red',
+};
+
+/** Prints a line for each account; with `all`, its refreshes and scopes too. */
+function printAccounts(accounts: readonly AccountStatus[], all: boolean, now: number, out: Output): void {
+  out.line('', out.style('bold', 'Accounts'));
+  for (const account of accounts) {
+    const { name, state, kind, expiresAt, nextRefreshAt, scopes, lastOutcome } = account;
+    const expiry =
+      expiresAt === null
+        ? ''
+        : `, ${expiresAt >= now ? 'expires' : 'expired'} ${formatRelative(expiresAt, now)}`;
+    out.line(`  ${out.style('cyan', name)}  ${out.style(ACCOUNT_COLOURS[state], state)}${expiry}  (${kind})`);
+    if (!all) continue;
+    const rows = [
+      ['refresh', nextRefreshAt === null ? 'none planned' : formatRelative(nextRefreshAt, now)],
+      ['scopes', scopes.join(' ') || 'none named'],
+    ];
+    if (lastOutcome !== null) {
+      const reason = lastOutcome.reason === null ? '' : `: ${lastOutcome.reason}`;
+      rows.push(['last', `${lastOutcome.kind} ${formatRelative(lastOutcome.at, now)}${reason}`]);
+    }
+    out.table(rows, { indent: 4, wrapLast: true });
+  }
+}
+
+/** Prints where the daemon's things are, and its load without the command that asks. */
+function printDaemon(now: Status, out: Output): void {
+  const connections = Math.max(0, now.connections - 1);
+  const requests = Math.max(0, now.requestsInFlight - 1);
+  out.line('', out.style('bold', 'Daemon'));
+  out.table(
+    [
+      ['process', `pid ${now.pid}, up ${formatDuration(now.uptimeMs)}`],
+      ['clients', `${formatCount(connections, 'connection')}, ${formatCount(requests, 'request')} in flight`],
+      ['socket', shortPath(now.socket)],
+      ['secrets', `${shortPath(now.paths.secrets)} (${formatCount(now.secrets.count, 'opaque secret')})`],
+      ['log', now.paths.log === null ? 'none' : shortPath(now.paths.log)],
+      ['usage', `${now.usage.kind}, ${formatUsageState(now.usage)}`],
+    ],
+    { indent: 2, wrapLast: true },
+  );
+}
+
+/** Shortens a path in the home folder as shells do. */
+function shortPath(path: string): string {
+  const home = homedir();
+  return home !== '/' && path.startsWith(`${home}/`) ? `~${path.slice(home.length)}` : path;
+}
+
+function formatUsageState({ database, queued, queuedBytes }: UsageStatusReport): string {
   if (database === 'asleep') return 'asleep until something is recorded or asked';
-  return queued ? `${database}: events are queued on disk (${queuedBytes} bytes)` : database;
+  return queued ? `${database}: events are queued on disk (${formatBytes(queuedBytes)})` : database;
 }

@@ -6,42 +6,41 @@ import { AipassError } from '../../base/errors.ts';
 import type { Aipass } from '../../client/aipass.ts';
 import type { Operations } from '../../protocol/operations.ts';
 import type { KeyVerdict } from '../../protocol/provider.ts';
-import { counted } from '../counted.ts';
-import { JSON_OPTION, type Verb } from '../verb.ts';
+import { formatCount } from '../format.ts';
+import { JSON_FLAG, word } from '../options.ts';
+import { defineVerb } from '../verb.ts';
 
 /** Tests the way to a provider. */
-export const testConnection: Verb = {
+export const testConnection = defineVerb({
   name: 'test',
-  usage: '[provider] [--json]',
   summary: 'ask a provider whether it answers and accepts the key',
-  options: JSON_OPTION,
-  maxPositionals: 1,
-  async run(args, { out, connect, signal }) {
+  parameters: { provider: word('the provider; the default one without it', 'providers'), json: JSON_FLAG },
+  async run({ provider: wanted, json }, { out, connect, signal }) {
     const aipass = await connect();
     const { defaultProvider, providers } = await aipass.request('provider.list', {});
-    const name = args.positionals[0] ?? defaultProvider;
+    const name = wanted ?? defaultProvider;
     const provider = providers.find((one) => one.name === name);
     const isKeyless = provider !== undefined && !provider.needsKey && provider.keys.length === 0;
 
     const [verdict] = isKeyless ? [] : await aipass.validate(name, { online: true, signal });
     if (verdict?.verdict === 'invalid') {
       throw new AipassError('PROVIDER_REJECTED', `${name} does not accept ${verdict.keyId}: ${verdict.detail}`, {
-        hint: `replace ${verdict.keyId} in the .env file`,
+        hint: `put a new key into the .env file, as ${verdict.keyId}`,
       });
     }
     const isAccepted = verdict?.verdict === 'valid';
     const { asked, models } = await askModels(aipass, name, signal);
     const wasTested = isAccepted || asked;
-    if (args.flag('json')) out.json({ provider: name, tested: wasTested, models: models.length, key: verdict ?? null });
+    if (json) out.json({ provider: name, tested: wasTested, models: models.length, key: verdict ?? null });
     if (!wasTested) throw notTested(name, verdict, models[0]?.id);
     const proof = isAccepted ? 'the key is accepted' : (verdict?.detail ?? 'it needs no key');
-    const list = asked ? `${counted(models.length, 'model')} available; ` : '';
-    if (!args.flag('json')) out.line(`Connection successful: ${name} answers, ${list}${proof}`);
+    const list = asked ? `${formatCount(models.length, 'model')} available; ` : '';
+    if (!json) out.line(`Connection successful: ${name} answers, ${list}${proof}`);
     return 0;
   },
-};
+});
 
-/** Asks for the models; that a provider has no list, and none is known, is no failure of the way to it. */
+/** Asks for the models. A provider without a list, of which none is known, has not failed the test. */
 async function askModels(
   aipass: Aipass,
   provider: string,
@@ -62,6 +61,6 @@ function notTested(name: string, verdict: KeyVerdict | undefined, model = 'M'): 
       ? verdict.detail
       : `${verdict?.detail ?? 'it needs no key'}, and it has no list of models to ask for`;
   return new AipassError('NOT_FOUND', `${name} was not tested: ${reason}`, {
-    hint: `a small completion tells: aipassd call ping --provider ${name} --model ${model}`,
+    hint: `test it with a small completion: aipassd call ping --provider ${name} --model ${model}`,
   });
 }

@@ -2,40 +2,30 @@
  * `aipassd token`: prints an OAuth account's access token, fresh.
  */
 
-import { UsageError } from '../usage-error.ts';
-import { JSON_OPTION, type Verb } from '../verb.ts';
-import { ACCOUNT_DETAIL, ACCOUNT_OPTION, accountOf, scopesOf } from './account-option.ts';
-
-const USAGE = '<name> [--account A] [--min-valid S] [--scopes S,…] [--json]';
+import { integer, JSON_FLAG, text } from '../options.ts';
+import { defineVerb } from '../verb.ts';
+import { ACCOUNT, fullName, splitScopes } from './account-option.ts';
 
 /** Prints a token. */
-export const token: Verb = {
+export const token = defineVerb({
   name: 'token',
-  usage: USAGE,
   summary: "print an OAuth account's access token, renewed where it is about to expire",
-  details: [
-    ACCOUNT_DETAIL,
-    '--min-valid S  how long it must still be valid, in seconds (60 without it)',
-    '--scopes S,…   the scopes that it must have',
-    '--json         print token, expiry, type and scopes as a document',
-  ],
-  options: { ...JSON_OPTION, ...ACCOUNT_OPTION, 'min-valid': { type: 'string' }, scopes: { type: 'string' } },
-  maxPositionals: 1,
-  async run(args, { out, connect, signal }) {
-    const name = accountOf(args, `token ${USAGE}`);
-    const scopes = scopesOf(args);
-    const minValid = args.text('min-valid');
-    if (minValid !== undefined && !/^\d{1,6}$/.test(minValid)) {
-      throw new UsageError('--min-valid is a number of seconds', `usage: aipassd token ${USAGE}`);
-    }
+  parameters: {
+    ...ACCOUNT,
+    'min-valid': integer('S', [0, 999_999], 'minimum remaining validity in seconds (60 without it)'),
+    scopes: text('S,…', 'scopes that the token must have'),
+    json: JSON_FLAG,
+  },
+  async run({ name, account, 'min-valid': minValidSeconds, scopes, json }, { out, connect, signal }) {
+    const wanted = splitScopes(scopes);
     const aipass = await connect();
-    const value = await aipass.token(name, {
+    const value = await aipass.token(fullName(name, account), {
       signal,
-      ...(minValid === undefined ? {} : { minValidSeconds: Number(minValid) }),
-      ...(scopes === undefined ? {} : { scopes }),
+      ...(minValidSeconds === undefined ? {} : { minValidSeconds }),
+      ...(wanted === undefined ? {} : { scopes: wanted }),
     });
-    if (args.flag('json')) out.json(value);
+    if (json) out.json(value);
     else out.line(value.accessToken);
     return 0;
   },
-};
+});

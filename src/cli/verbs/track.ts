@@ -1,42 +1,31 @@
 /**
- * `aipassd track <generation id> [caller]`: fetches what a generation took from the provider, and records it.
+ * `aipassd track`: fetches the tokens and cost of a generation from its provider, and records them.
  */
 
-import { UsageError } from '../usage-error.ts';
-import { printCost } from '../usage-text.ts';
-import { JSON_OPTION, type Verb } from '../verb.ts';
+import { JSON_FLAG, requiredWord, word } from '../options.ts';
+import { formatCost } from '../usage-text.ts';
+import { defineVerb } from '../verb.ts';
 
 /** Tracks a generation. */
-export const track: Verb = {
+export const track = defineVerb({
   name: 'track',
-  usage: '<generation id> [caller] [--json]',
   summary: "fetch a generation's tokens and cost from OpenRouter and record them; a known one counts once",
-  details: [
-    'caller  whose it is, where no completion of this daemon says so ("manual" without it)',
-    '--json  print the event',
-  ],
-  options: JSON_OPTION,
-  maxPositionals: 2,
-  async run(args, { out, connect, signal }) {
-    const [generationId, caller] = args.positionals;
-    if (generationId === undefined) {
-      throw new UsageError('Generation ID required', 'usage: aipassd track <generation id> [caller]');
-    }
+  parameters: {
+    'generation id': requiredWord('id that OpenRouter gave the completion, such as gen-1764…'),
+    caller: word('whose it is, where no completion of this daemon tells ("manual" without it)', 'callers'),
+    json: JSON_FLAG,
+  },
+  async run({ 'generation id': generationId, caller, json }, { out, connect, signal }) {
     const aipass = await connect();
     const { event, counted } = await aipass.usage.track(generationId, { caller, signal });
-    if (args.flag('json')) {
+    if (json) {
       out.json({ event, counted });
       return 0;
     }
-    const cost = event.costMicros === null ? 'cost unknown' : printCost(event.costMicros);
-    out.line(
-      `Tracked: ${count(event.promptTokens)} prompt + ${count(event.completionTokens)} completion tokens, ${cost}`,
-    );
-    if (!counted) out.line('It was known already, and is counted once.');
+    const cost = event.costMicros === null ? 'cost unknown' : formatCost(event.costMicros);
+    const [prompt, completion] = [event.promptTokens, event.completionTokens].map((tokens) => tokens ?? 'unknown');
+    out.line(`Tracked: ${prompt} prompt + ${completion} completion tokens, ${cost}`);
+    if (!counted) out.line('It was recorded already, and is counted once.');
     return 0;
   },
-};
-
-function count(tokens: number | null): string {
-  return tokens === null ? 'unknown' : String(tokens);
-}
+});

@@ -4,10 +4,9 @@
 
 import type { Aipass } from '../../client/aipass.ts';
 import type { AccountStatus } from '../../protocol/oauth.ts';
-import { counted } from '../counted.ts';
-import type { Output } from '../output.ts';
+import { formatCount } from '../format.ts';
 
-/** Is the judgement of one account. */
+/** Judgement of one account. */
 export interface AccountVerdict {
   readonly name: string;
   readonly verdict: 'valid' | 'invalid' | 'unknown';
@@ -33,23 +32,14 @@ export async function judgeAccounts(
   return verdicts;
 }
 
-/** Prints verdicts, and what to do. */
-export function printVerdicts(verdicts: readonly AccountVerdict[], out: Output): void {
-  const colours = { valid: 'green', invalid: 'red', unknown: 'yellow' } as const;
-  for (const { name, verdict, detail, action } of verdicts) {
-    out.line(`${name}  ${out.style(colours[verdict], verdict)}: ${detail}`);
-    if (action !== null) out.hint(action);
-  }
-}
-
 function judgeOffline(account: AccountStatus): AccountVerdict {
   const { name, state, action, lastOutcome } = account;
-  // That its provider could not be reached says nothing of the account.
+  // An unreachable provider proves nothing about the account.
   const verdict =
     state === 'reauth-required' || state === 'unusable' ? 'invalid' : state === 'failing' ? 'unknown' : 'valid';
   const detail =
     verdict === 'valid'
-      ? `${state}, ${counted(account.scopes.length, 'scope')}; --online renews its token as a proof`
+      ? `${state}, ${formatCount(account.scopes.length, 'scope')}; --online renews its token as a proof`
       : `${state}${lastOutcome?.reason === null || lastOutcome === null ? '' : `: ${lastOutcome.reason}`}`;
   return { name, verdict, detail, action };
 }

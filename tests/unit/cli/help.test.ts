@@ -1,12 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { printGeneralHelp, printVerbHelp } from '../../../src/cli/help.ts';
+import { printGeneralHelp, printVerbHelp, usageLine } from '../../../src/cli/help.ts';
+import { textWidth } from '../../../src/cli/text-width.ts';
 import { Output } from '../../../src/cli/output.ts';
 import { loadVerb, loadVerbs, VERB_NAMES } from '../../../src/cli/verbs/index.ts';
 
 const VERBS = await loadVerbs();
 
-function printed(print: (out: Output) => void): string {
+function printed(print: (out: Output) => void, env: Record<string, string> = {}): string {
   let text = '';
   const stream = {
     write: (piece: string) => {
@@ -18,25 +19,41 @@ function printed(print: (out: Output) => void): string {
       throw new Error('help is no error');
     },
   };
-  print(new Output(stream, nowhere, {}));
+  print(new Output(stream, nowhere, env));
   return text;
 }
 
 describe('help', () => {
   it('lists every verb with what it does, and the exit codes', () => {
     const text = printed((out) => printGeneralHelp(VERBS, out));
-    for (const verb of VERBS) {
+    for (const verb of VERBS.filter((one) => one.isHidden !== true)) {
       expect(text).toContain(`\n  ${verb.name}`);
       expect(text).toContain(verb.summary);
     }
-    expect(text).toContain('exit codes: 0 done, 1 not understood, 2 refused or failed, 3 the daemon is not running');
+    expect(text).toContain('0 done, 1 not understood, 2 refused or failed, 3 the daemon is not running');
   });
 
   it.each(VERBS.map((verb) => [verb.name, verb] as const))('explains %s with all of its options', (name, verb) => {
     const text = printed((out) => printVerbHelp(verb, out));
     expect(text).toContain(`usage: aipassd ${name}`);
     expect(text).toContain(verb.summary);
-    for (const option of Object.keys(verb.options)) expect(text).toContain(`--${option}`);
+    for (const [parameter, { kind, help }] of Object.entries(verb.parameters)) {
+      expect(text).toContain(kind === 'flag' || kind === 'value' ? `--${parameter}` : parameter);
+      expect(text).toContain(help);
+    }
+  });
+
+  it('fits a terminal of 60 columns', () => {
+    for (const verb of VERBS) {
+      const lines = printed((out) => printVerbHelp(verb, out), { COLUMNS: '60' }).split('\n');
+      // A path has no space at which it could be wrapped.
+      for (const line of lines.filter((one) => !one.includes('/'))) {
+        expect(textWidth(line), line).toBeLessThanOrEqual(60);
+      }
+    }
+    for (const line of printed((out) => printGeneralHelp(VERBS, out), { COLUMNS: '60' }).split('\n')) {
+      expect(textWidth(line), line).toBeLessThanOrEqual(60);
+    }
   });
 
   it('has no line that ends in a space', () => {
@@ -55,13 +72,14 @@ describe('the table of commands in the README', () => {
   }));
 
   it('has every verb, and none that is not there', () => {
-    expect([...new Set(table.map(({ name }) => name))].toSorted()).toStrictEqual(VERB_NAMES.toSorted());
+    const first = VERB_NAMES.map((name) => name.split(' ')[0] ?? '');
+    expect([...new Set(table.map(({ name }) => name))].toSorted()).toStrictEqual([...new Set(first)].toSorted());
   });
 
   it('names no option that its verb does not take', () => {
     for (const { name, words } of table) {
-      const verb = VERBS.find((one) => one.name === name);
-      const options = Object.keys(verb?.options ?? {});
+      const verbs = VERBS.filter((one) => one.name === name || one.name.startsWith(`${name} `));
+      const options = verbs.flatMap((verb) => Object.keys(verb.parameters));
       for (const [, option = ''] of words.matchAll(/--([a-z-]+)/g)) expect(options, `of ${name}`).toContain(option);
     }
   });
@@ -79,8 +97,13 @@ describe('the verbs', () => {
     }
   });
 
+  it('have a usage line that is made from their tables', () => {
+    expect(VERBS.map(usageLine)).toContain('aipassd get-key [provider] [--reveal] [--json]');
+    expect(VERBS.map(usageLine)).toContain('aipassd pool explain <provider> [--model M] [--json]');
+  });
+
   it('that read take --json', () => {
-    const without = VERBS.filter((verb) => !('json' in verb.options)).map((verb) => verb.name);
-    expect(without).toStrictEqual(['run', 'init', 'install', 'uninstall', 'completion']);
+    const without = VERBS.filter((verb) => !('json' in verb.parameters)).map((verb) => verb.name);
+    expect(without).toStrictEqual(['run', 'init', 'install', 'uninstall', 'completion', 'completion names']);
   });
 });

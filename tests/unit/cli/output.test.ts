@@ -31,7 +31,6 @@ describe('output', () => {
     const { out, written } = setUp();
     out.error(new AipassError('POOL_EXHAUSTED', 'no key is free', { hint: 'wait', retryAfterMs: 1200 }));
     out.warn('the file is open to others', 'chmod 600 f');
-    out.warnings([{ subject: 's', problem: 'p', hint: 'h' }]);
     expect(written.out).toBe('');
     expect(written.err).toBe(
       [
@@ -40,8 +39,6 @@ describe('output', () => {
         '  → try again in 2 s',
         'warning: the file is open to others',
         '  → chmod 600 f',
-        'warning: s: p',
-        '  → h',
         '',
       ].join('\n'),
     );
@@ -71,12 +68,44 @@ describe('output', () => {
         ['a/model', '8k', 'free'],
         ['x'.repeat(80), '128k', ''],
       ],
-      '  ',
+      { indent: 2 },
     );
     const lines = written.out.split('\n');
     expect(lines[0]).toBe(`  Model${' '.repeat(57)}Context  Price`);
     expect(lines[1]).toBe(`  a/model${' '.repeat(55)}8k       free`);
     expect(lines[2]).toBe(`  ${'x'.repeat(59)}…  128k`);
+  });
+
+  it('aligns wide characters by the columns that they take', () => {
+    const { out, written } = setUp();
+    out.table([
+      ['名前', '1'],
+      ['ascii', '2'],
+      ['e\u0301a👩‍👩‍👧', '3'],
+    ]);
+    expect(written.out).toBe('名前   1\nascii  2\ne\u0301a👩‍👩‍👧   3\n');
+  });
+
+  it('cuts and wraps what does not fit the width of the terminal', () => {
+    const { out, written } = setUp({ env: { COLUMNS: '40' } });
+    out.table([['n'.repeat(30), 'one two three four five six seven']], { wrapLast: true });
+    out.paragraph('a warning that is longer than the terminal is wide', 2);
+    for (const line of written.out.split('\n')) expect(line.length).toBeLessThanOrEqual(40);
+    expect(written.out.replaceAll(/\s+/g, ' ')).toBe(
+      `${'n'.repeat(13)}… one two three four five six seven a warning that is longer than the terminal is wide `,
+    );
+  });
+
+  it('prints a failure as a document too, unless a result was begun', () => {
+    const failure = new AipassError('NOT_FOUND', 'no key', { hint: 'add one' });
+    const first = setUp();
+    first.out.error(failure, true);
+    expect(JSON.parse(first.written.out)).toEqual({ error: { code: 'NOT_FOUND', message: 'no key', hint: 'add one' } });
+    expect(first.written.err).toContain('no key [NOT_FOUND]');
+    const second = setUp();
+    second.out.text('{"line":1}\n');
+    second.out.error(failure, true);
+    expect(second.written.out).toBe('{"line":1}\n');
   });
 
   it('keeps a cell on its line', () => {

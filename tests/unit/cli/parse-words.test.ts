@@ -1,16 +1,24 @@
 import { describe, expect, it } from 'vitest';
-import { counted } from '../../../src/cli/counted.ts';
+import { formatCount, formatRelative } from '../../../src/cli/format.ts';
+import { flag, parseTime, restWords } from '../../../src/cli/options.ts';
 import { parseWords } from '../../../src/cli/parse-words.ts';
+import { defineVerb, type Verb } from '../../../src/cli/verb.ts';
 import { loadVerb } from '../../../src/cli/verbs/index.ts';
 
-const STATS = await loadVerb('stats');
+async function verb(name: string): Promise<Verb> {
+  const found = await loadVerb(name);
+  if (!found) throw new Error(`there is no verb ${name}`);
+  return found;
+}
+
+const STATS = await verb('stats');
 
 describe('the words of a verb', () => {
   it.each([
     ['--snice', 'did you mean "--since"? See: aipassd stats --help'],
     ['--nothing-like-it', 'see: aipassd stats --help; a word that begins with "-" goes after "--"'],
     ['-x', 'see: aipassd stats --help; a word that begins with "-" goes after "--"'],
-  ])('with an unknown option %s are told what is wrong and what is near', async (option, hint) => {
+  ])('with an unknown option %s are rejected with what is near', async (option, hint) => {
     await expect(parseWords(STATS, [option])).rejects.toMatchObject({
       code: 'BAD_REQUEST',
       message: `unknown option: ${option}`,
@@ -18,22 +26,69 @@ describe('the words of a verb', () => {
     });
   });
 
-  it('give options and positionals', async () => {
-    const args = await parseWords(STATS, ['--since', '7d', '--json']);
-    expect([args.text('since'), args.flag('json'), args.flag('csv'), args.positionals]).toEqual([
-      '7d',
-      true,
-      false,
-      [],
+  it('give a value for each entry of the table', async () => {
+    expect(await parseWords(STATS, ['--by', 'model', '--limit=5', '--json'])).toEqual({
+      by: 'model',
+      limit: 5,
+      json: true,
+      csv: false,
+    });
+    expect(await parseWords(await verb('get-key'), ['openrouter'])).toEqual({
+      provider: 'openrouter',
+      reveal: false,
+      json: false,
+    });
+  });
+
+  it.each([
+    [['--since'], '--since: the value is missing'],
+    [['--since', '--json'], '--since: the value is missing'],
+    [['--json=yes'], '--json: takes no value (got "yes")'],
+    [['--by', 'weather'], '--by: unknown value (got "weather")'],
+    [['--limit', '0'], '--limit: not a whole number from 1 to 750 (got "0")'],
+    [['--since', '2026-02-30'], '--since: invalid time (got "2026-02-30")'],
+    [['--csv', '--json'], '--csv and --json exclude each other'],
+    [['too'], 'too many words after "stats": too'],
+  ])('%j are rejected with the value and what to write', async (words, message) => {
+    await expect(parseWords(STATS, words)).rejects.toMatchObject({ message, hint: expect.stringMatching(/./) });
+  });
+
+  it('must have those that the verb needs', async () => {
+    await expect(parseWords(await verb('pool explain'), [])).rejects.toMatchObject({
+      message: 'pool explain: <provider> is missing',
+      hint: 'usage: aipassd pool explain <provider> [--model M] [--json]',
+    });
+  });
+
+  it('can end with any number of words, which may look like options after --', async () => {
+    const parameters = { quiet: flag('print less'), program: restWords('the program', true) };
+    const exec = defineVerb({ name: 'exec', summary: '', parameters, run: () => Promise.resolve(0) });
+    expect(await parseWords(exec, ['--quiet', '--', 'ls', '-l'])).toEqual({ quiet: true, program: ['ls', '-l'] });
+    await expect(parseWords(exec, [])).rejects.toMatchObject({ hint: 'usage: aipassd exec [--quiet] -- <program …>' });
+  });
+});
+
+describe('a time', () => {
+  const now = Date.parse('2026-11-28T12:00:00Z');
+
+  it('is a local date, a moment, or so long ago', () => {
+    expect(parseTime('2026-11-21', '--since', now)).toBe(new Date(2026, 10, 21).getTime());
+    expect(parseTime('2026-11-21T10:00', '--since', now)).toBe(new Date(2026, 10, 21, 10).getTime());
+    expect(parseTime('2026-11-21T10:00Z', '--since', now)).toBe(Date.parse('2026-11-21T10:00:00Z'));
+    expect(parseTime('90m', '--since', now)).toBe(now - 5_400_000);
+  });
+
+  it('is printed by how far it is', () => {
+    expect([formatRelative(now + 120_000, now), formatRelative(now - 3_725_000, now)]).toEqual([
+      'in 2 min',
+      '1 h 2 min ago',
     ]);
-    await expect(parseWords(STATS, ['--since'])).rejects.toMatchObject({ hint: 'see: aipassd stats --help' });
-    await expect(parseWords(STATS, ['too'])).rejects.toThrow('too many words after "stats": too');
   });
 });
 
 describe('a counted thing', () => {
   it('is singular where it is one', () => {
-    expect([counted(0, 'day'), counted(1, 'day'), counted(2, 'entry', 'entries')]).toEqual([
+    expect([formatCount(0, 'day'), formatCount(1, 'day'), formatCount(2, 'entry', 'entries')]).toEqual([
       '0 days',
       '1 day',
       '2 entries',

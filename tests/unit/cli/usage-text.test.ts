@@ -26,7 +26,7 @@ function written(print: (out: Output) => void): string {
 
 describe('usage on a terminal', () => {
   it('says of calls whose cost and tokens nobody told that they are unknown', () => {
-    const text = written((out) => printFigures(ONE_FAILED, { prefix: 'Total' }, out));
+    const text = written((out) => printFigures(ONE_FAILED, 'Total', out));
     expect(text).toMatch(/^Total Cost: +unknown$/m);
     expect(text).toMatch(/^Total Tokens: +unknown$/m);
     expect(text).not.toMatch(/prompt 0|\$0/);
@@ -35,7 +35,7 @@ describe('usage on a terminal', () => {
   it('counts those that are unknown beside a sum that is known in part', () => {
     const tokens = { ...ONE_FAILED.tokens, prompt: 5, completion: 2, knownFor: 1 };
     const figures = { ...ONE_FAILED, succeeded: 1, failed: 2, tokens, costMicros: 0, costKnownFor: 3 };
-    const text = written((out) => printFigures(figures, { prefix: 'Total' }, out));
+    const text = written((out) => printFigures(figures, 'Total', out));
     expect(text).toMatch(/^Total Cost: +\$0\.000000$/m);
     expect(text).toMatch(/^Total Tokens: +7 \(unknown for 2\)$/m);
     expect(text).toMatch(/prompt 5, completion 2/);

@@ -1,0 +1,73 @@
+/**
+ * The commands that start, stop and restart this user's daemon, judged by whether a service of it is installed. Loads
+ * `node:` modules only, because the client's errors show them.
+ */
+
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+
+/** Name of the systemd unit. */
+export const UNIT_NAME = 'aipassd.service';
+
+/** Label of the launchd agent. */
+export const PLIST_LABEL = 'com.aipassd.daemon';
+
+/** Place of the unit of the whole machine. */
+export const SYSTEM_UNIT_FILE = `/etc/systemd/system/${UNIT_NAME}`;
+
+/** Socket of the daemon of the whole machine. */
+const SYSTEM_SOCKET = '/run/aipassd/aipassd.sock';
+
+/** What people type to control the daemon; null for what only the terminal that runs it can do. */
+export interface ServiceCommands {
+  readonly start: string;
+  readonly stop: string | null;
+  readonly restart: string | null;
+}
+
+/** What the commands are judged by; the defaults are this process's own. */
+export interface ServiceSources {
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly home?: string;
+  readonly platform?: NodeJS.Platform;
+  readonly exists?: (path: string) => boolean;
+}
+
+/** Returns the commands for the daemon behind a socket. */
+export function serviceCommands(socket: string, sources: ServiceSources = {}): ServiceCommands {
+  const { env = process.env, platform = process.platform, exists = existsSync } = sources;
+  if (platform === 'darwin') {
+    const plist = join(sources.home ?? homeFolder(), 'Library', 'LaunchAgents', `${PLIST_LABEL}.plist`);
+    if (!exists(plist)) return BY_HAND;
+    const service = `gui/${process.getuid?.() ?? 0}/${PLIST_LABEL}`;
+    return {
+      start: `launchctl kickstart ${service}`,
+      stop: `launchctl bootout ${service}`,
+      restart: `launchctl kickstart -k ${service}`,
+    };
+  }
+  if (socket === SYSTEM_SOCKET) return exists(SYSTEM_UNIT_FILE) ? unitCommands('sudo systemctl') : BY_HAND;
+  const set = env['XDG_CONFIG_HOME'];
+  const configHome = set !== undefined && isAbsolute(set) ? set : join(sources.home ?? homeFolder(), '.config');
+  return exists(join(configHome, 'systemd', 'user', UNIT_NAME)) ? unitCommands('systemctl --user') : BY_HAND;
+}
+
+const BY_HAND: ServiceCommands = { start: 'aipassd run', stop: null, restart: null };
+
+function unitCommands(systemctl: string): ServiceCommands {
+  return {
+    start: `${systemctl} start aipassd`,
+    stop: `${systemctl} stop aipassd`,
+    restart: `${systemctl} restart aipassd`,
+  };
+}
+
+function homeFolder(): string {
+  try {
+    return homedir();
+  } catch {
+    // A user without a home has no unit in it.
+    return '/';
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Words that people type out of habit, and the command that they mean here. A verb of the same name always goes first.
+ */
+
+import type { Paths } from '../base/paths.ts';
+import { serviceCommands } from '../base/start-command.ts';
+
+/** Words that stand for a command, with the words of that command. */
+const ALIASES: Readonly<Record<string, readonly string[]>> = {
+  accounts: ['status', '--all'],
+  ask: ['call'],
+  auth: ['reauth'],
+  chat: ['call'],
+  check: ['doctor'],
+  complete: ['call'],
+  completions: ['completion'],
+  daemon: ['run'],
+  diagnose: ['doctor'],
+  explain: ['pool', 'explain'],
+  health: ['doctor'],
+  history: ['audit'],
+  info: ['status'],
+  key: ['get-key'],
+  keys: ['pool'],
+  list: ['list-providers'],
+  log: ['logs'],
+  login: ['reauth'],
+  logout: ['revoke'],
+  ls: ['list-providers'],
+  pools: ['pool'],
+  prompt: ['call'],
+  providers: ['list-providers'],
+  prune: ['cleanup'],
+  ps: ['status'],
+  renew: ['refresh'],
+  secret: ['get-secret'],
+  secrets: ['get-secret', '--list'],
+  serve: ['run'],
+  setup: ['init'],
+  usage: ['stats'],
+  verify: ['validate'],
+  version: ['--version'],
+  whoami: [],
+};
+
+/** Returns the words of the command that a word stands for, or undefined. */
+export function aliasOf(word: string): readonly string[] | undefined {
+  return Object.hasOwn(ALIASES, word) ? ALIASES[word] : undefined;
+}
+
+/** Returns what to do instead of a command that does not exist here, or undefined for a word without a known meaning. */
+export function pointerOf(word: string, paths: Paths): string | undefined {
+  const { start, stop, restart } = serviceCommands(paths.socket);
+  switch (word) {
+    case 'start':
+    case 'up':
+      return start === 'aipassd run' ? 'run: aipassd run; or have it run from now on: aipassd install' : `run: ${start}`;
+    case 'stop':
+    case 'down':
+    case 'kill':
+      return stop === null ? 'press Ctrl-C where aipassd runs, or send its process (aipassd status) SIGTERM' : `run: ${stop}`;
+    case 'restart':
+    case 'reload':
+      return restart === null
+        ? 'press Ctrl-C where aipassd runs and start it again; a changed configuration is read without that'
+        : `run: ${restart}; a changed configuration is read without that`;
+    case 'enable':
+      return 'run: aipassd install';
+    case 'disable':
+      return 'run: aipassd uninstall';
+    case 'add':
+    case 'set':
+    case 'set-key':
+    case 'add-key':
+    case 'put':
+    case 'new':
+      return `write the key into ${paths.envFile}, as <PROVIDER>_API_KEY=…; aipassd init makes the file`;
+    case 'rm':
+    case 'remove':
+    case 'delete':
+    case 'unset':
+      return `remove the key's line from ${paths.envFile}; end an account with: aipassd revoke <name>`;
+    case 'edit':
+    case 'env':
+      return `edit ${paths.envFile}; a running daemon reads it at once`;
+    case 'config':
+    case 'configure':
+    case 'settings':
+      return `edit ${paths.config}; a running daemon reads it at once, and aipassd doctor checks it`;
+    case 'get':
+    case 'show':
+    case 'read':
+      return 'see: aipassd get-key [provider], aipassd get-secret <provider>/<slug>, aipassd token <account>';
+    case 'update':
+    case 'upgrade':
+      return 'install the new version as you installed this one, then restart the daemon';
+    default:
+      return undefined;
+  }
+}

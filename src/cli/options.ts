@@ -1,0 +1,214 @@
+/**
+ * The words and options of a verb. Each entry holds what help prints, how its value is parsed and checked, and what a
+ * shell completes, so that help, parser and completion scripts are derived from one table.
+ */
+
+import { plainText } from '../base/plain-text.ts';
+import { UsageError } from './usage-error.ts';
+
+/** Kind of names that a completion script asks the daemon for. */
+export type NameKind = 'providers' | 'accounts' | 'callers' | 'secrets';
+
+/** What may stand for a value: fixed words, names that the daemon knows, or files. */
+export type Completion = readonly string[] | NameKind | 'files';
+
+/** An option without a value. */
+export interface FlagOption {
+  readonly kind: 'flag';
+  readonly help: string;
+  /** Other flags of the verb that must not be given with this one. */
+  readonly excludes?: readonly string[];
+}
+
+/** An option with a value. */
+export interface ValueOption<Value> {
+  readonly kind: 'value';
+  readonly help: string;
+  /** Placeholder in help, such as `N`. */
+  readonly placeholder: string;
+  readonly short?: string;
+  readonly completion?: Completion;
+  /** Parses the value. @throws UsageError for one that is not valid. */
+  readonly parse: (text: string, name: string) => Value;
+}
+
+/** A word at a fixed place after the verb. */
+export interface WordArgument<Value> {
+  readonly kind: 'word';
+  readonly help: string;
+  readonly isRequired: boolean;
+  readonly completion?: Completion;
+  readonly parse: (text: string, name: string) => Value;
+}
+
+/** All words from this place on. */
+export interface RestArgument {
+  readonly kind: 'rest';
+  readonly help: string;
+  readonly isRequired: boolean;
+}
+
+/** One entry of a verb's table. Words take their places in the order of the table. */
+export type Parameter = FlagOption | ValueOption<unknown> | WordArgument<unknown> | RestArgument;
+
+/** The table of a verb, by name. */
+export type Parameters = Readonly<Record<string, Parameter>>;
+
+/** What a verb gets for its table. */
+export type ValuesOf<Table extends Parameters> = {
+  readonly [Name in keyof Table]: Table[Name] extends FlagOption
+    ? boolean
+    : Table[Name] extends RestArgument
+      ? readonly string[]
+      : Table[Name] extends { readonly isRequired: true; readonly parse: (...args: never) => infer Value }
+        ? Value
+        : Table[Name] extends { readonly parse: (...args: never) => infer Value }
+          ? Value | undefined
+          : never;
+};
+
+/** Describes an option without a value. */
+export function flag(help: string, excludes?: readonly string[]): FlagOption {
+  return { kind: 'flag', help, ...(excludes === undefined ? {} : { excludes }) };
+}
+
+/** Describes an option whose value is taken as it is. */
+export function text(
+  placeholder: string,
+  help: string,
+  more: { readonly short?: string; readonly completion?: Completion } = {},
+): ValueOption<string> {
+  return { kind: 'value', placeholder, help, parse: (value) => value, ...more };
+}
+
+/** Describes an option that takes one of some words. */
+export function choice<Word extends string>(
+  placeholder: string,
+  words: readonly Word[],
+  help: string,
+): ValueOption<Word> {
+  return {
+    kind: 'value',
+    placeholder,
+    help: `${help}: ${words.join(', ')}`,
+    completion: words,
+    parse: (value, name) => oneOf(words, value, name),
+  };
+}
+
+/** Describes an option that takes a whole number. */
+export function integer(
+  placeholder: string,
+  [least, most]: readonly [least: number, most: number],
+  help: string,
+): ValueOption<number> {
+  return { kind: 'value', placeholder, help, parse: (value, name) => parseInteger(value, name, least, most) };
+}
+
+/** Describes an option that takes a moment; the value is epoch milliseconds. */
+export function time(help: string): ValueOption<number> {
+  return { kind: 'value', placeholder: 'T', help, parse: (value, name) => parseTime(value, name, Date.now()) };
+}
+
+/** Describes a word that may be left out. */
+export function word(help: string, completion?: Completion): WordArgument<string> & { readonly isRequired: false } {
+  return { ...anyWord(help, completion), isRequired: false };
+}
+
+/** Describes a word that must be there. */
+export function requiredWord(
+  help: string,
+  completion?: Completion,
+): WordArgument<string> & { readonly isRequired: true } {
+  return { ...anyWord(help, completion), isRequired: true };
+}
+
+/** Describes a word that is a whole number, and may be left out. */
+export function integerWord(
+  help: string,
+  [least, most]: readonly [least: number, most: number],
+): WordArgument<number> & { readonly isRequired: false } {
+  return {
+    kind: 'word',
+    help,
+    isRequired: false,
+    parse: (value, name) => parseInteger(value, name, least, most),
+  };
+}
+
+/** Describes a word that is one of some words, and must be there. */
+export function choiceWord<Word extends string>(
+  words: readonly Word[],
+  help: string,
+): WordArgument<Word> & { readonly isRequired: true } {
+  return {
+    kind: 'word',
+    help: `${help}: ${words.join(', ')}`,
+    isRequired: true,
+    completion: words,
+    parse: (value, name) => oneOf(words, value, name),
+  };
+}
+
+/** Describes all words from this place on, such as a program and its arguments after `--`. */
+export function restWords(help: string, isRequired = false): RestArgument {
+  return { kind: 'rest', help, isRequired };
+}
+
+/** Option of every verb that reads. */
+export const JSON_FLAG = flag('print the result as a JSON document');
+
+/** Options of a verb that is about a range of time. */
+export const TIME_RANGE = {
+  since: time('from this time: 2026-11-21, 2026-11-21T10:00 (local time), or 30m, 12h, 7d, 4w ago'),
+  until: time('to before this time; now without it'),
+} as const;
+
+function anyWord(help: string, completion: Completion | undefined): Omit<WordArgument<string>, 'isRequired'> {
+  return { kind: 'word', help, parse: (value) => value, ...(completion === undefined ? {} : { completion }) };
+}
+
+function oneOf<Word extends string>(words: readonly Word[], value: string, name: string): Word {
+  const found = words.find((one) => one === value);
+  if (found !== undefined) return found;
+  throw new UsageError(`${name}: unknown value (got ${quoted(value)})`, `write one of: ${words.join(', ')}`);
+}
+
+function parseInteger(value: string, name: string, least: number, most: number): number {
+  const number = Number(value);
+  if (/^\d{1,15}$/.test(value) && number >= least && number <= most) return number;
+  throw new UsageError(
+    `${name}: not a whole number from ${least} to ${most} (got ${quoted(value)})`,
+    `write a number from ${least} to ${most}`,
+  );
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+
+/**
+ * Parses `2026-11-21` and `2026-11-21T10:00` (both local time), `2026-11-21T10:00:00Z`, or `30s`, `15m`, `12h`, `7d`, `4w`
+ * before `now`, to epoch milliseconds.
+ *
+ * @throws UsageError for any other text.
+ */
+export function parseTime(value: string, name: string, now: number): number {
+  const [, count, unit] = /^(\d{1,6})([smhdw])$/.exec(value) ?? [];
+  if (count !== undefined && unit !== undefined) return Math.max(0, now - Number(count) * (UNITS_MS[unit] ?? 0));
+  const [, date, clock] = /^(\d{4}-\d{2}-\d{2})(T[\d:.]+(?:Z|[+-]\d{2}:\d{2})?)?$/.exec(value) ?? [];
+  // Date takes a date without a time for UTC, and the 30th of February for the 2nd of March.
+  const at = date !== undefined && isDay(date) ? Date.parse(`${date}${clock ?? 'T00:00'}`) : Number.NaN;
+  if (!Number.isNaN(at) && at >= 0) return at;
+  throw new UsageError(
+    `${name}: invalid time (got ${quoted(value)})`,
+    'write 2026-11-21, 2026-11-21T10:00Z, or 30m, 12h, 7d, 4w for so long ago',
+  );
+}
+
+function isDay(date: string): boolean {
+  const at = Date.parse(date);
+  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(date);
+}
+
+function quoted(value: string): string {
+  return `"${plainText(value, 64)}"`;
+}

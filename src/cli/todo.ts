@@ -1,0 +1,83 @@
+/**
+ * What a person has to do about a daemon, from its status: its warnings, rejected and suspicious keys, and OAuth accounts.
+ */
+
+import { join } from 'node:path';
+import type { PoolKeyInfo } from '../protocol/pool.ts';
+import type { Status } from '../protocol/status.ts';
+
+/** One thing to do. A problem keeps something from working, a warning does not. */
+export interface Todo {
+  readonly verdict: 'problem' | 'warning';
+  readonly problem: string;
+  readonly hint: string;
+}
+
+/** Lists what is to be done, problems first. */
+export function todoOf(status: Status): Todo[] {
+  const todos = [...keyTodos(status), ...accountTodos(status), ...warningTodos(status)];
+  return todos.toSorted((a, b) => Number(a.verdict === 'warning') - Number(b.verdict === 'warning'));
+}
+
+function keyTodos({ pools, providers, paths }: Status): Todo[] {
+  const envFile = join(paths.secrets, '.env');
+  return pools.flatMap(({ provider, keys }) =>
+    keys.flatMap((key): Todo[] => {
+      const subject = `${key.keyId} of ${provider}`;
+      if (key.state === 'quarantined') {
+        return [
+          {
+            verdict: 'problem',
+            problem: `${subject} is rejected by its provider${key.reason === null ? '' : `: ${key.reason}`}`,
+            hint: `put a new key into ${envFile}, as ${key.keyId}; or check it again: aipassd pool ${provider} --check`,
+          },
+        ];
+      }
+      if (lacksCredit(key)) {
+        return [
+          {
+            verdict: 'problem',
+            problem: `${subject} has no credit`,
+            hint: `add credit to its account at ${provider}; then: aipassd pool ${provider} --check`,
+          },
+        ];
+      }
+      const info = providers.find((one) => one.name === provider)?.keys.find((one) => one.keyId === key.keyId);
+      if (info?.state !== 'suspect') return [];
+      return [
+        {
+          verdict: 'warning',
+          problem: `${subject} does not look like a key of ${provider}${info.reason === undefined ? '' : `: ${info.reason}`}`,
+          hint: `see: aipassd validate ${provider} --online`,
+        },
+      ];
+    }),
+  );
+}
+
+function lacksCredit({ rests }: PoolKeyInfo): boolean {
+  return rests.some(({ reason }) => reason === 'no-credit');
+}
+
+function accountTodos({ accounts }: Status): Todo[] {
+  return accounts.flatMap(({ name, state, action, lastOutcome }): Todo[] => {
+    if (action === null) return [];
+    const reason = lastOutcome?.reason ?? null;
+    return [
+      {
+        verdict: state === 'stale' ? 'warning' : 'problem',
+        problem: `account ${name} is ${state}${reason === null ? '' : `: ${reason}`}`,
+        hint: action,
+      },
+    ];
+  });
+}
+
+function warningTodos({ warnings }: Status): Todo[] {
+  return warnings.map(({ subject, problem, hint }) => ({
+    verdict: 'warning',
+    // Some problems begin with the path that they are about.
+    problem: problem.startsWith(subject) ? problem : `${subject}: ${problem}`,
+    hint,
+  }));
+}
