@@ -54,11 +54,15 @@ export function pointerOf(word: string, paths: Paths): string | undefined {
   switch (word) {
     case 'start':
     case 'up':
-      return start === 'aipassd run' ? 'run: aipassd run; or have it run from now on: aipassd install' : `run: ${start}`;
+      return start === 'aipassd run'
+        ? 'run: aipassd run; or have it run from now on: aipassd install'
+        : `run: ${start}`;
     case 'stop':
     case 'down':
     case 'kill':
-      return stop === null ? 'press Ctrl-C where aipassd runs, or send its process (aipassd status) SIGTERM' : `run: ${stop}`;
+      return stop === null
+        ? 'press Ctrl-C where aipassd runs, or send its process (aipassd status) SIGTERM'
+        : `run: ${stop}`;
     case 'restart':
     case 'reload':
       return restart === null

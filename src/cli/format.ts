@@ -33,9 +33,12 @@ export function formatRelative(at: number, now: number): string {
 /** Formats a moment in local time, to the second: `2026-11-28 14:03:09`. */
 export function formatLocalTime(at: number): string {
   const date = new Date(at);
-  const two = (value: number): string => String(value).padStart(2, '0');
   const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+function two(value: number): string {
+  return String(value).padStart(2, '0');
 }
 
 /** Formats a number of bytes: `96 KiB`. */

@@ -22,7 +22,10 @@ export function printVerbHelp(verb: Verb, out: Output): void {
   out.paragraph(`usage: ${usageLine(verb)}`, 7);
   out.line('');
   out.paragraph(verb.summary);
-  const rows = Object.entries(verb.parameters).map(([name, parameter]) => [`${shortOf(parameter)}${synopsis(name, parameter)}`, parameter.help]);
+  const rows = Object.entries(verb.parameters).map(([name, parameter]) => [
+    `${shortOf(parameter)}${synopsis(name, parameter)}`,
+    parameter.help,
+  ]);
   if (rows.length > 0) {
     out.line('');
     out.table(rows, { indent: 2, wrapLast: true });

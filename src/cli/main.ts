@@ -62,8 +62,11 @@ export async function main(argv: readonly string[], runDaemon: () => Promise<num
 function splitOptions(argv: readonly string[]): { readonly words: string[]; readonly options: string[] } {
   const separator = argv.indexOf('--');
   const before = separator === -1 ? argv : argv.slice(0, separator);
-  const isOption = (one: string): boolean => one.startsWith('-') && one !== '-';
   return { words: before.filter((one) => !isOption(one)), options: before.filter(isOption) };
+}
+
+function isOption(one: string): boolean {
+  return one.startsWith('-') && one !== '-';
 }
 
 /** The command that words mean. `taken` words are its name; `before` goes in front of what follows it. */
@@ -93,7 +96,7 @@ async function findCommand(words: readonly string[]): Promise<Command> {
 function argvWithout(argv: readonly string[], count: number): string[] {
   let left = count;
   return argv.filter((one) => {
-    if (left === 0 || (one.startsWith('-') && one !== '-')) return true;
+    if (left === 0 || isOption(one)) return true;
     left--;
     return false;
   });
@@ -134,8 +137,7 @@ async function runVerb(
         return connected;
       },
     };
-    // The values were parsed by the table of this very verb.
-    return await verb.run(values as never, context);
+    return await verb.run(values, context);
   } catch (error) {
     if (interrupt.signal.aborted) return EXIT_INTERRUPTED;
     const failure = describeFailure(`aipassd ${verb.name}`.trimEnd(), error);

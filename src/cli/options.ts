@@ -73,7 +73,7 @@ export function flag(help: string, excludes?: readonly string[]): FlagOption {
 }
 
 /** Describes an option whose value is taken as it is. */
-export function text(
+export function textOption(
   placeholder: string,
   help: string,
   more: { readonly short?: string; readonly completion?: Completion } = {},
@@ -111,7 +111,10 @@ export function time(help: string): ValueOption<number> {
 }
 
 /** Describes a word that may be left out. */
-export function word(help: string, completion?: Completion): WordArgument<string> & { readonly isRequired: false } {
+export function optionalWord(
+  help: string,
+  completion?: Completion,
+): WordArgument<string> & { readonly isRequired: false } {
   return { ...anyWord(help, completion), isRequired: false };
 }
 

@@ -34,10 +34,7 @@ export async function parseWords(verb: Verb, words: readonly string[]): Promise<
   return values;
 }
 
-function optionConfig(
-  name: string,
-  parameter: Parameter,
-): [string, { type: 'boolean' | 'string'; short?: string }][] {
+function optionConfig(name: string, parameter: Parameter): [string, { type: 'boolean' | 'string'; short?: string }][] {
   if (parameter.kind === 'flag') return [[name, { type: 'boolean' }]];
   if (parameter.kind !== 'value') return [];
   return [[name, { type: 'string', ...(parameter.short === undefined ? {} : { short: parameter.short }) }]];
@@ -53,7 +50,7 @@ async function readOption(verb: Verb, token: OptionToken): Promise<unknown> {
   if (parameter?.kind !== 'value') throw await unknownOption(verb, token.rawName);
   const { value } = token;
   if (value === undefined) throw new UsageError(`--${token.name}: the value is missing`, `usage: ${usageLine(verb)}`);
-  if (token.inlineValue === false && /^-./.test(value)) {
+  if (!token.inlineValue && /^-./.test(value)) {
     throw new UsageError(
       `--${token.name}: the value is missing`,
       `write --${token.name}=${plainText(value, 64)} if that is meant`,

@@ -54,14 +54,14 @@ export function cutText(text: string, width: number): string {
 export function wrapText(text: string, width: number): string[] {
   if (textWidth(text) <= width) return [text];
   const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(' ')) {
-    const longer = line === '' ? word : `${line} ${word}`;
-    if (line !== '' && textWidth(longer) > width) {
+  const [first = '', ...words] = text.trimStart().split(' ');
+  let line = text.slice(0, text.length - text.trimStart().length) + first;
+  for (const word of words) {
+    const longer = `${line} ${word}`;
+    if (textWidth(longer) > width) {
       lines.push(line);
       line = word;
     } else line = longer;
   }
-  lines.push(line);
-  return lines;
+  return [...lines, line];
 }

@@ -39,9 +39,9 @@ export interface VerbSpec<Table extends Parameters> {
   run(values: ValuesOf<Table>, context: VerbContext): Promise<number>;
 }
 
-/** One verb. Its values are of the shape that its own table gives; only run-verb calls it. */
+/** One verb. Its values are those that parseWords() returns for its own table. */
 export interface Verb extends Omit<VerbSpec<Parameters>, 'run'> {
-  readonly run: (values: never, context: VerbContext) => Promise<number>;
+  run(values: Readonly<Record<string, unknown>>, context: VerbContext): Promise<number>;
 }
 
 /** Types a verb by its table. */

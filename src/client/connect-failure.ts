@@ -5,6 +5,7 @@
 import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { serviceCommands } from '../base/start-command.ts';
 
 /** Returns the error for what the system said of a socket, or undefined where it said nothing that helps. */
 export function describeConnectFailure(path: string, error: Error): AipassError | undefined {
@@ -12,7 +13,7 @@ export function describeConnectFailure(path: string, error: Error): AipassError 
     case 'ENOENT':
     case 'ECONNREFUSED':
       return new AipassError('DAEMON_UNREACHABLE', `aipassd is not running (no daemon answers on ${path})`, {
-        hint: 'start it: aipassd run',
+        hint: `start it: ${serviceCommands(path).start}`,
         cause: error,
       });
     case 'EAGAIN':

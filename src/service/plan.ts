@@ -5,6 +5,7 @@
  */
 
 import { dirname, join } from 'node:path';
+import { PLIST_LABEL, SYSTEM_UNIT_FILE, UNIT_NAME } from '../base/start-command.ts';
 
 /** One step of a plan. */
 export type Step =
@@ -51,9 +52,6 @@ export interface InstallFacts {
   readonly logFile: string;
 }
 
-export const UNIT_NAME = 'aipassd.service';
-export const PLIST_LABEL = 'com.aipassd.daemon';
-
 /** User of the host-wide daemon, in the format of sysusers.d(5). */
 export const SYSTEM_USER = 'u aipassd - "aipassd, keeper of credentials" /var/lib/aipassd\n';
 const SYSUSERS_FILE = '/etc/sysusers.d/aipassd.conf';
@@ -67,9 +65,6 @@ export const SYSTEM_CONFIG = `{
 }
 `;
 const SYSTEM_CONFIG_FILE = '/etc/aipassd/config.jsonc';
-
-/** Path of the host-wide unit. */
-export const SYSTEM_UNIT_FILE = `/etc/systemd/system/${UNIT_NAME}`;
 
 /** Returns the path of the unit or plist. */
 export function servicePath(facts: Pick<InstallFacts, 'scope' | 'home' | 'configHome'>): string {

@@ -2,7 +2,7 @@
  * How to restart this daemon, derived from its environment: by systemd, by launchd, or by hand.
  */
 
-import { PLIST_LABEL } from './plan.ts';
+import { PLIST_LABEL } from '../base/start-command.ts';
 
 /** Facts that identify what started the daemon. */
 export interface StartFacts {

@@ -219,9 +219,9 @@ describe('the start of the daemon', () => {
     await using home = makeTempHome();
     await writeFile(join(home.path, '.secrets'), '');
     await using daemon = await DaemonProcess.start(home);
-    const { code, stderr } = await runCli(home, ['status']);
+    const { code, stdout } = await runCli(home, ['status']);
     expect(code).toBe(0);
-    expect(stderr).toContain('the file for the keys cannot be made');
+    expect(stdout).toContain('the file for the keys cannot be made');
     await daemon.stop();
   });
 
@@ -229,8 +229,8 @@ describe('the start of the daemon', () => {
     await using home = makeTempHome();
     await mkdir(home.paths.log, { recursive: true });
     await using daemon = await DaemonProcess.start(home);
-    const { stderr } = await runCli(home, ['status']);
-    expect(stderr).toContain(`${home.paths.log}: the log file is not written: ${home.paths.log} is a folder`);
+    const { stdout } = await runCli(home, ['status']);
+    expect(stdout).toContain(`${home.paths.log}: the log file is not written: ${home.paths.log} is a folder`);
     await daemon.stop();
   });
 

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { refusalOf, startLoopbackProvider, streamOf } from '../support/loopback-provider.ts';
 import { runCli } from '../support/run-cli.ts';
+import { runProgram } from '../support/run-program.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 import { until } from '../support/until.ts';
 import { LOCAL_KEY, OPENROUTER_KEY, Running } from './running.ts';
@@ -33,6 +34,45 @@ describe('the command line with a daemon', () => {
     }
     const document: unknown = JSON.parse((await running.cli(['status', '--json'])).stdout);
     expect(document).toMatchObject({ pid: running.daemon.pid, defaultProvider: 'local', warnings: [] });
+  });
+
+  it('begins the status with what is to be done, and fits 60 columns', async () => {
+    await using running = await Running.start();
+    running.provider.answerWith(refusalOf(401, 'no such key'));
+    expect((await running.cli(['call', 'ping', '-m', 'm'])).code).toBe(2);
+    const { stdout } = await running.cli(['status'], { env: { COLUMNS: '60' } });
+    const [headline, first] = stdout.split('\n');
+    expect(headline).toMatch(/^● aipassd \S+ is running, 1 thing to do$/);
+    expect(first).toMatch(/^  1\. LOCAL_API_KEY of local is rejected by its/);
+    expect(stdout).toContain('local (default)  1 key: rejected');
+    for (const line of stdout.split('\n').filter((one) => !one.includes('/'))) {
+      expect(line.length, line).toBeLessThanOrEqual(60);
+    }
+    const doctor = await running.cli(['doctor', '--offline']);
+    expect(doctor).toMatchObject({
+      code: 2,
+      stdout: expect.stringMatching(/1 problem, \d+ warnings?; \d+ checks passed/),
+    });
+    expect(doctor.stdout).toContain('LOCAL_API_KEY of local is rejected');
+  });
+
+  it('shows the log, and completes what only the daemon knows', async () => {
+    await using running = await Running.start();
+    expect((await running.cli(['logs', '--last', '5'])).stdout).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d info/m);
+    expect((await running.cli(['completion', 'names', 'providers'])).stdout.split('\n')).toContain('local');
+    const script = (await running.cli(['completion', 'bash'])).stdout;
+    const program = `${script}
+COMP_WORDS=(aipassd stats --by mo) COMP_CWORD=3; _aipassd; echo "\${COMPREPLY[@]}"
+COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
+    expect((await runProgram('bash', ['-c', program], { env: running.home.env })).stdout).toBe('model\nexplain\n');
+  });
+
+  it('takes the words of habit for commands', async () => {
+    await using running = await Running.start();
+    expect((await running.cli(['list'])).stdout).toContain('local (default)');
+    expect((await running.cli(['--json', 'providers'])).stdout).toContain('"defaultProvider": "local"');
+    expect((await running.cli(['whoami'])).stdout).toContain(`running, pid ${running.daemon.pid}`);
+    expect((await running.cli(['usage'])).stderr).toContain('No usage data available');
   });
 
   it('masks a key unless told to reveal it', async () => {
@@ -119,8 +159,8 @@ describe('the command line with a daemon', () => {
     }));
     running.provider.route('/v1/models', { kind: 'json', body: { data: models } });
     const ten = await running.cli(['models']);
-    expect(ten.stdout).toContain('m-0    1M       $0.000001  $0.000002');
-    expect(ten.stdout).toContain('m-1    8k       free       free');
+    expect(ten.stdout).toContain('m-0    1M       $1.00   $2.00');
+    expect(ten.stdout).toContain('m-1    8k       free    free');
     expect(ten.stdout).toContain('Showing 10 of 12');
     expect((await running.cli(['models', '--all'])).stdout).toContain('m-11');
     expect(JSON.parse((await running.cli(['models', 'local', '--json'])).stdout)).toHaveLength(12);
@@ -201,7 +241,7 @@ describe('the command line without a daemon', () => {
     [['help', 'sttats'], 'did you mean "aipassd stats"'],
     [['status', '--nonsense'], '--nonsense'],
     [['status', 'too', 'many'], 'too many words'],
-    [['call'], 'a prompt is needed'],
+    [['call'], '<prompt> is missing'],
     [['call', 'x'], 'there is no default'],
     [['call', '  ', '--model', 'm'], 'the prompt is empty'],
   ])('%j is not understood: exit code 1 and what to do', async (args, message) => {
@@ -227,14 +267,50 @@ describe('the command line without a daemon', () => {
     expect(stdout).toContain('usage: aipassd');
   });
 
-  it('prints its version', async () => {
+  it.each([['--version'], ['-V'], ['-v'], ['version']])('prints its version for %s', async (word) => {
     await using home = makeTempHome();
-    expect((await runCli(home, ['--version'])).stdout).toMatch(/^aipassd \d+\.\d+\.\d+\n$/);
+    expect((await runCli(home, [word])).stdout).toMatch(/^aipassd \d+\.\d+\.\d+\n$/);
+  });
+
+  it.each([
+    ['stop', 'SIGTERM'],
+    ['restart', 'Ctrl-C'],
+    ['start', 'aipassd install'],
+    ['add', '_API_KEY=…'],
+    ['config', 'config.jsonc'],
+    ['get', 'get-key'],
+  ])('points from %s to what exists here', async (word, hint) => {
+    await using home = makeTempHome();
+    const { code, stderr } = await runCli(home, [word]);
+    expect(code).toBe(1);
+    expect(stderr).toContain(hint);
+  });
+
+  it('names the unit where the daemon is a service', async () => {
+    await using home = makeTempHome();
+    const units = join(home.path, '.config', 'systemd', 'user');
+    await mkdir(units, { recursive: true });
+    await writeFile(join(units, 'aipassd.service'), '');
+    expect((await runCli(home, ['status'])).stderr).toContain('→ start it: systemctl --user start aipassd');
+    expect((await runCli(home, ['stop'])).stderr).toContain('→ run: systemctl --user stop aipassd');
+    expect((await runCli(home, [])).stdout).toContain('systemctl --user start aipassd');
+  });
+
+  it('reports a failure as a document for --json, wherever that stands', async () => {
+    await using home = makeTempHome();
+    for (const args of [['status', '--json'], ['--json', 'status'], ['--json']]) {
+      const { code, stdout } = await runCli(home, args);
+      expect(code).toBe(3);
+      expect(JSON.parse(stdout)).toMatchObject({ error: { code: 'DAEMON_UNREACHABLE', hint: expect.any(String) } });
+    }
+    const misspelt = await runCli(home, ['--json', 'sttatus']);
+    expect(misspelt.code).toBe(1);
+    expect(JSON.parse(misspelt.stdout)).toMatchObject({ error: { code: 'BAD_REQUEST' } });
   });
 
   it('makes the file for the keys once, and never overwrites it', async () => {
     await using home = makeTempHome();
-    expect((await runCli(home, ['init'])).stdout).toContain(`created at ${home.paths.envFile}`);
+    expect((await runCli(home, ['init'])).stdout).toContain(`Created ${home.paths.envFile}`);
     await writeFile(home.paths.envFile, 'MINE=1\n');
     expect((await runCli(home, ['init'])).stdout).toContain('already exists');
     expect(readFileSync(home.paths.envFile, 'utf8')).toBe('MINE=1\n');

@@ -39,7 +39,7 @@ it('a configuration that changes is taken up, and a wrong one leaves the one in 
   await until('it is refused', () => daemon.stdout.includes('the configuration in use stays'));
   const status = await runCli(home, ['status']);
   expect(status).toMatchObject({ code: 0 });
-  expect(status.stderr).toContain('did you mean "limits"?');
+  expect(status.stdout).toContain('did you mean "limits"?');
   await daemon.stop();
 });
 

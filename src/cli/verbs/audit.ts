@@ -9,7 +9,7 @@ import { readLines, readTexts } from '../../audit/lines.ts';
 import { parseLine, type AuditRecord } from '../../audit/record.ts';
 import { verifyAudit } from '../../audit/verify.ts';
 import { formatLocalTime } from '../format.ts';
-import { flag, integer, JSON_FLAG, text } from '../options.ts';
+import { flag, integer, JSON_FLAG, textOption } from '../options.ts';
 import { defineVerb, type VerbContext } from '../verb.ts';
 
 /** Number of entries that are shown without `--last`. */
@@ -21,7 +21,7 @@ export const audit = defineVerb({
   summary: 'show who got which credential and what was changed; check that the record is intact',
   parameters: {
     last: integer('N', [0, 1_000_000_000], `show the last N entries (${DEFAULT_ENTRIES}); 0 for all`),
-    credential: text('ID', 'only entries of this credential, such as openrouter/OPENROUTER_API_KEY'),
+    credential: textOption('ID', 'only entries of this credential, such as openrouter/OPENROUTER_API_KEY'),
     verify: flag('check the chain, entry by entry, and its end against the running daemon'),
     json: JSON_FLAG,
   },
@@ -76,7 +76,8 @@ async function verifyChain({ paths, out, connect }: VerbContext, json: boolean):
   if (json) out.json({ ...outcome, comparedWithDaemon: end !== undefined });
   else if (outcome.kind === 'intact') {
     out.line(`the audit is intact: ${outcome.records} entries, the last is number ${outcome.last.seq}`);
-    if (outcome.cutShort) out.warn('an unfinished entry follows, as a crash leaves it; the daemon removes it when it starts');
+    if (outcome.cutShort)
+      out.warn('an unfinished entry follows, as a crash leaves it; the daemon removes it when it starts');
     if (end === undefined) out.warn('no daemon runs, so entries that are missing at the end cannot be detected');
   }
   if (outcome.kind === 'intact') return 0;

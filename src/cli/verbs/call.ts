@@ -4,7 +4,7 @@
 
 import type { CompletionResult } from '../../protocol/completion.ts';
 import type { Output } from '../output.ts';
-import { flag, JSON_FLAG, requiredWord, text } from '../options.ts';
+import { flag, JSON_FLAG, requiredWord, textOption } from '../options.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
 
@@ -14,10 +14,10 @@ export const call = defineVerb({
   summary: 'have a model answer a prompt; "-" reads the prompt from stdin',
   parameters: {
     prompt: requiredWord('the prompt, or "-" to read it from stdin'),
-    model: text('M', 'the model; there is no default (aipassd models lists them)', { short: 'm' }),
+    model: textOption('M', 'the model; there is no default (aipassd models lists them)', { short: 'm' }),
     stream: flag('print the answer as it comes'),
-    system: text('S', 'a system message'),
-    provider: text('P', 'the provider; the default one without it', { completion: 'providers' }),
+    system: textOption('S', 'a system message'),
+    provider: textOption('P', 'the provider; the default one without it', { completion: 'providers' }),
     json: JSON_FLAG,
   },
   async run({ prompt: word, model, stream: streamed, system, provider, json }, { out, connect, readStdin, signal }) {
@@ -25,7 +25,8 @@ export const call = defineVerb({
       throw new UsageError('--model is missing: there is no default model', 'aipassd models lists the models');
     }
     const prompt = word === '-' ? await readStdin() : word;
-    if (prompt.trim() === '') throw new UsageError('the prompt is empty', 'write a prompt, or "-" to read it from stdin');
+    if (prompt.trim() === '')
+      throw new UsageError('the prompt is empty', 'write a prompt, or "-" to read it from stdin');
     const aipass = await connect();
     const params = {
       model,

@@ -87,7 +87,9 @@ function groupVerbs(verbs: readonly Verb[]): Group[] {
         summary: verb.summary,
         words: parts.flatMap((one) => one.name.split(' ').slice(1)),
         options: [...new Set([...entries.filter(isOption).map(([name]) => `--${name}`), '--help'])],
-        operands: [...new Set(entries.flatMap(([, parameter]) => (parameter.kind === 'word' ? completionOf(parameter) : [])))],
+        operands: [
+          ...new Set(entries.flatMap(([, parameter]) => (parameter.kind === 'word' ? completionOf(parameter) : []))),
+        ],
         values: new Map(
           entries.flatMap(([name, parameter]) =>
             parameter.kind === 'value' ? completionOf(parameter).map((one) => [`--${name}`, one] as const) : [],

@@ -5,12 +5,13 @@
 import { AipassError } from '../../base/errors.ts';
 import { peersAreKnown } from '../../base/native.ts';
 import type { Paths } from '../../base/paths.ts';
+import { SYSTEM_UNIT_FILE } from '../../base/start-command.ts';
 import { runChecks } from '../../doctor/checks.ts';
 import { ownerOf } from '../../doctor/file-checks.ts';
 import type { Finding } from '../../doctor/finding.ts';
 import { describeInstallation, SYSTEM_PATHS } from '../../service/installation.ts';
 import { describeRun, readRunRecord, runRecordPath } from '../../service/last-exit.ts';
-import { servicePath, SYSTEM_UNIT_FILE } from '../../service/plan.ts';
+import { servicePath } from '../../service/plan.ts';
 import type { Status } from '../../protocol/status.ts';
 import { formatCount } from '../format.ts';
 import { flag, JSON_FLAG } from '../options.ts';

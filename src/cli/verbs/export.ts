@@ -3,7 +3,7 @@
  */
 
 import { USAGE_STATUSES } from '../../protocol/usage.ts';
-import { choice, flag, text, TIME_RANGE } from '../options.ts';
+import { choice, flag, textOption, TIME_RANGE } from '../options.ts';
 import { defineVerb } from '../verb.ts';
 
 /** Exports usage events. */
@@ -12,7 +12,7 @@ export const exportUsage = defineVerb({
   summary: 'print recorded usage events, oldest first, as CSV or as JSON lines',
   parameters: {
     ...TIME_RANGE,
-    key: text('K', 'only calls with this key, by the name of its variable'),
+    key: textOption('K', 'only calls with this key, by the name of its variable'),
     status: choice('S', USAGE_STATUSES, 'only calls that ended so'),
     csv: flag('one line of CSV for each event, with a heading (the default)', ['json']),
     json: flag('one JSON document on each line'),

@@ -2,7 +2,7 @@
  * `aipassd get-key`: shows a provider's key masked, or prints it.
  */
 
-import { flag, JSON_FLAG, word } from '../options.ts';
+import { flag, JSON_FLAG, optionalWord } from '../options.ts';
 import { defineVerb } from '../verb.ts';
 
 /** Shows or reveals a key. */
@@ -10,7 +10,7 @@ export const getKey = defineVerb({
   name: 'get-key',
   summary: "show a provider's API key, masked; print it with --reveal",
   parameters: {
-    provider: word('the provider; the default one without it', 'providers'),
+    provider: optionalWord('the provider; the default one without it', 'providers'),
     reveal: flag('print the key itself on stdout, and nothing else'),
     json: JSON_FLAG,
   },

@@ -4,7 +4,7 @@
 
 import { dirname, resolve } from 'node:path';
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
-import { flag, JSON_FLAG, text, word } from '../options.ts';
+import { flag, textOption, optionalWord } from '../options.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
 
@@ -13,8 +13,10 @@ export const getSecret = defineVerb({
   name: 'get-secret',
   summary: 'report whether an opaque secret is there, or write it into a file; never prints a value',
   parameters: {
-    name: word('<provider>/<slug>; with --list a provider, or nothing for all', 'secrets'),
-    out: text('FILE', 'write the value into FILE (mode 0600), a new file in an existing folder', { completion: 'files' }),
+    name: optionalWord('<provider>/<slug>; with --list a provider, or nothing for all', 'secrets'),
+    out: textOption('FILE', 'write the value into FILE (mode 0600), a new file in an existing folder', {
+      completion: 'files',
+    }),
     force: flag('with --out: replace FILE where it exists'),
     list: flag('list the secrets, of one provider or of all'),
     json: flag('with --out: write the whole document; else print what is known of it as JSON'),
@@ -23,7 +25,8 @@ export const getSecret = defineVerb({
     if (list) {
       const { secrets } = await (await connect()).request('secret.list', { provider: name });
       if (json) out.json(secrets);
-      else if (secrets.length === 0) out.note(name === undefined ? 'there is no secret yet' : `there is no secret of ${name}`);
+      else if (secrets.length === 0)
+        out.note(name === undefined ? 'there is no secret yet' : `there is no secret of ${name}`);
       else out.line(...secrets.map((one) => (name === undefined ? one.name : one.name.slice(name.length + 1))));
       return 0;
     }
@@ -44,8 +47,11 @@ export const getSecret = defineVerb({
       return 0;
     }
     const { value } = await aipass.request('secret.get', { name, json });
-    const text = json || typeof value !== 'string' ? `${JSON.stringify(value, null, 2)}
-` : value;
+    const text =
+      json || typeof value !== 'string'
+        ? `${JSON.stringify(value, null, 2)}
+`
+        : value;
     const { createFileAtomic, writeFileAtomic } = await import('../../base/atomic-write.ts');
     if (force) await writeFileAtomic(resolve(file), text);
     else {

@@ -5,9 +5,10 @@
 import { open, stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
+import { parseJsonObject } from '../../base/json.ts';
 import { plainText } from '../../base/plain-text.ts';
 import { formatLocalTime } from '../format.ts';
-import { flag, integer, JSON_FLAG } from '../options.ts';
+import { flag, integer } from '../options.ts';
 import type { Output } from '../output.ts';
 import { defineVerb, type VerbContext } from '../verb.ts';
 
@@ -34,7 +35,8 @@ export const logs = defineVerb({
     const path = await logPath(context);
     let { text, end } = await readFrom(path, null);
     for (const line of text.split('\n').filter(Boolean).slice(-last)) printLine(line, json, out);
-    while (follow && !signal.aborted) {
+    if (!follow) return 0;
+    while (!signal.aborted) {
       await delay(FOLLOW_MS, undefined, { signal });
       ({ text, end } = await readFrom(path, end));
       for (const line of text.split('\n').filter(Boolean)) printLine(line, json, out);
@@ -83,15 +85,12 @@ function printLine(line: string, json: boolean, out: Output): void {
     out.text(`${line}\n`);
     return;
   }
-  let entry: unknown;
-  try {
-    entry = JSON.parse(line);
-  } catch {
+  const entry = parseJsonObject(line);
+  if (!entry) {
     out.line(plainText(line, 4000));
     return;
   }
-  if (typeof entry !== 'object' || entry === null) return;
-  const { timestamp, level, message, fields } = entry as Readonly<Record<string, unknown>>;
+  const { timestamp, level, message, fields } = entry;
   const at = Date.parse(String(timestamp));
   const colour = COLOURS[String(level)];
   const word = String(level).padEnd(5);

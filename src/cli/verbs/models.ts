@@ -3,7 +3,7 @@
  */
 
 import type { ModelInfo } from '../../protocol/provider.ts';
-import { flag, JSON_FLAG, word } from '../options.ts';
+import { flag, JSON_FLAG, optionalWord } from '../options.ts';
 import { defineVerb } from '../verb.ts';
 
 /** Number of models that are shown without `--all`. */
@@ -14,7 +14,7 @@ export const models = defineVerb({
   name: 'models',
   summary: "list a provider's models, with context and prices where it publishes them",
   parameters: {
-    provider: word('the provider; the default one without it', 'providers'),
+    provider: optionalWord('the provider; the default one without it', 'providers'),
     all: flag(`show all of them, not only the first ${SHOWN}`),
     json: JSON_FLAG,
   },

@@ -5,7 +5,7 @@
 
 import type { LimitWindow, PoolExplanation, PoolInfo, PoolKeyInfo, QuotaInfo } from '../../protocol/pool.ts';
 import { formatDuration, formatRelative } from '../format.ts';
-import { flag, JSON_FLAG, requiredWord, text, word } from '../options.ts';
+import { flag, JSON_FLAG, requiredWord, textOption, optionalWord } from '../options.ts';
 import type { Output } from '../output.ts';
 import { isBadKey, keySubject, printVerdict } from '../verdict-text.ts';
 import { defineVerb, type VerbContext } from '../verb.ts';
@@ -15,7 +15,7 @@ export const pool = defineVerb({
   name: 'pool',
   summary: 'show the keys of the pools: state, cooldown left, uses, limits',
   parameters: {
-    provider: word('one provider; all without it', 'providers'),
+    provider: optionalWord('one provider; all without it', 'providers'),
     check: flag('ask the provider about every key first (free of charge)'),
     json: JSON_FLAG,
   },
@@ -36,7 +36,7 @@ export const poolExplain = defineVerb({
   summary: 'show which key would serve next, and why each other one would not',
   parameters: {
     provider: requiredWord('the provider', 'providers'),
-    model: text('M', 'explain for this model', { short: 'm' }),
+    model: textOption('M', 'explain for this model', { short: 'm' }),
     json: JSON_FLAG,
   },
   async run({ provider, model, json }, { out, connect }) {
@@ -71,8 +71,7 @@ function printExplanation(
 ): void {
   const back = retryAfterMs === null ? '' : `, the first is back in ${formatDuration(retryAfterMs)}`;
   if (keyless) {
-    const rests =
-      retryAfterMs === null ? '' : `; it failed, and is asked again in ${formatDuration(retryAfterMs)}`;
+    const rests = retryAfterMs === null ? '' : `; it failed, and is asked again in ${formatDuration(retryAfterMs)}`;
     out.line(`${provider}: needs no key, and calls go without one${rests}`);
     return;
   }
@@ -87,7 +86,8 @@ function printExplanation(
 
 function printPool({ provider, strategy, rest, waiting, keys }: PoolInfo, out: Output): void {
   const waits = waiting === 0 ? '' : `, ${waiting} waiting`;
-  const resting = rest === null ? '' : `, cooling down because it failed, ready ${formatRelative(rest.until, Date.now())}`;
+  const resting =
+    rest === null ? '' : `, cooling down because it failed, ready ${formatRelative(rest.until, Date.now())}`;
   out.line(out.style('bold', `${provider}  (${strategy}${waits}${resting})`));
   out.table(keys.map(describeRow), { indent: 2, wrapLast: true });
 }

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { plainText } from '../../base/plain-text.ts';
 import type { Aipass } from '../../client/aipass.ts';
 import type { ConsentChunk } from '../../protocol/oauth.ts';
-import { flag, integer, JSON_FLAG, text } from '../options.ts';
+import { flag, integer, JSON_FLAG, textOption } from '../options.ts';
 import type { Output } from '../output.ts';
 import { defineVerb } from '../verb.ts';
 import { ACCOUNT, fullName, splitScopes } from './account-option.ts';
@@ -18,7 +18,10 @@ export const reauth = defineVerb({
   summary: 'consent to an OAuth account, for the first time or anew',
   parameters: {
     ...ACCOUNT,
-    scopes: text('S,…', 'scopes to ask for; without it what the account has (Google: "drive.file" is enough of a name)'),
+    scopes: textOption(
+      'S,…',
+      'scopes to ask for; without it what the account has (Google: "drive.file" is enough of a name)',
+    ),
     device: flag('show a code to enter on any device'),
     'no-browser': flag('open no browser; paste the address that yours ends up at'),
     port: integer('N', [0, 65_535], 'port of 127.0.0.1 that the browser comes back to'),

@@ -3,7 +3,7 @@
  */
 
 import { formatLocalTime } from '../format.ts';
-import { JSON_FLAG, text } from '../options.ts';
+import { JSON_FLAG, textOption } from '../options.ts';
 import { printFigures } from '../usage-text.ts';
 import { defineVerb } from '../verb.ts';
 
@@ -12,7 +12,7 @@ export const session = defineVerb({
   name: 'session',
   summary: "show what was used since the daemon started, or in a client's session",
   parameters: {
-    id: text('ID', 'the session of a client, as stats --by session lists them'),
+    id: textOption('ID', 'the session of a client, as stats --by session lists them'),
     json: JSON_FLAG,
   },
   async run({ id, json }, { out, connect, signal }) {

@@ -4,7 +4,7 @@
 
 import { csvLine } from '../../protocol/csv.ts';
 import { USAGE_GROUPINGS, USAGE_STATUSES, type UsageQuery } from '../../protocol/usage.ts';
-import { choice, flag, integer, JSON_FLAG, requiredWord, text, TIME_RANGE } from '../options.ts';
+import { choice, flag, integer, JSON_FLAG, requiredWord, textOption, TIME_RANGE } from '../options.ts';
 import { FIGURE_COLUMNS, figureCells, printUsage } from '../usage-text.ts';
 import { defineVerb, type VerbContext } from '../verb.ts';
 
@@ -18,7 +18,7 @@ export const stats = defineVerb({
   parameters: {
     ...TIME_RANGE,
     by: choice('G', USAGE_GROUPINGS, 'in groups'),
-    caller: text('C', 'only what this caller used', { completion: 'callers' }),
+    caller: textOption('C', 'only what this caller used', { completion: 'callers' }),
     status: choice('S', USAGE_STATUSES, 'only calls that ended so'),
     limit: integer('N', [1, 750], 'maximum number of groups (100 without it, 750 at most)'),
     json: JSON_FLAG,

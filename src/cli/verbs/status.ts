@@ -33,7 +33,11 @@ export const status = defineVerb({
     out.line('', out.style('bold', 'Providers'));
     if (now.providers.length === 0) out.line('  none has a key yet');
     if (all) for (const provider of now.providers) printKeys(provider, poolOf(now, provider), now.defaultProvider, out);
-    else out.table(now.providers.map((provider) => providerRow(provider, now)), { indent: 2, wrapLast: true });
+    else
+      out.table(
+        now.providers.map((provider) => providerRow(provider, now)),
+        { indent: 2, wrapLast: true },
+      );
     if (now.accounts.length > 0) printAccounts(now.accounts, all, Date.now(), out);
     printDaemon(now, out);
     return 0;
@@ -147,9 +151,7 @@ function printAccounts(accounts: readonly AccountStatus[], all: boolean, now: nu
   for (const account of accounts) {
     const { name, state, kind, expiresAt, nextRefreshAt, scopes, lastOutcome } = account;
     const expiry =
-      expiresAt === null
-        ? ''
-        : `, ${expiresAt >= now ? 'expires' : 'expired'} ${formatRelative(expiresAt, now)}`;
+      expiresAt === null ? '' : `, ${expiresAt >= now ? 'expires' : 'expired'} ${formatRelative(expiresAt, now)}`;
     out.line(`  ${out.style('cyan', name)}  ${out.style(ACCOUNT_COLOURS[state], state)}${expiry}  (${kind})`);
     if (!all) continue;
     const rows = [
@@ -173,7 +175,7 @@ function printDaemon(now: Status, out: Output): void {
     [
       ['process', `pid ${now.pid}, up ${formatDuration(now.uptimeMs)}`],
       ['clients', `${formatCount(connections, 'connection')}, ${formatCount(requests, 'request')} in flight`],
-      ['socket', shortPath(now.socket)],
+      ['socket', now.socket],
       ['secrets', `${shortPath(now.paths.secrets)} (${formatCount(now.secrets.count, 'opaque secret')})`],
       ['log', now.paths.log === null ? 'none' : shortPath(now.paths.log)],
       ['usage', `${now.usage.kind}, ${formatUsageState(now.usage)}`],

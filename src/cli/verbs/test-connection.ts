@@ -7,14 +7,14 @@ import type { Aipass } from '../../client/aipass.ts';
 import type { Operations } from '../../protocol/operations.ts';
 import type { KeyVerdict } from '../../protocol/provider.ts';
 import { formatCount } from '../format.ts';
-import { JSON_FLAG, word } from '../options.ts';
+import { JSON_FLAG, optionalWord } from '../options.ts';
 import { defineVerb } from '../verb.ts';
 
 /** Tests the way to a provider. */
 export const testConnection = defineVerb({
   name: 'test',
   summary: 'ask a provider whether it answers and accepts the key',
-  parameters: { provider: word('the provider; the default one without it', 'providers'), json: JSON_FLAG },
+  parameters: { provider: optionalWord('the provider; the default one without it', 'providers'), json: JSON_FLAG },
   async run({ provider: wanted, json }, { out, connect, signal }) {
     const aipass = await connect();
     const { defaultProvider, providers } = await aipass.request('provider.list', {});

@@ -2,7 +2,7 @@
  * `aipassd token`: prints an OAuth account's access token, fresh.
  */
 
-import { integer, JSON_FLAG, text } from '../options.ts';
+import { integer, JSON_FLAG, textOption } from '../options.ts';
 import { defineVerb } from '../verb.ts';
 import { ACCOUNT, fullName, splitScopes } from './account-option.ts';
 
@@ -13,7 +13,7 @@ export const token = defineVerb({
   parameters: {
     ...ACCOUNT,
     'min-valid': integer('S', [0, 999_999], 'minimum remaining validity in seconds (60 without it)'),
-    scopes: text('S,…', 'scopes that the token must have'),
+    scopes: textOption('S,…', 'scopes that the token must have'),
     json: JSON_FLAG,
   },
   async run({ name, account, 'min-valid': minValidSeconds, scopes, json }, { out, connect, signal }) {

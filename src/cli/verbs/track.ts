@@ -2,7 +2,7 @@
  * `aipassd track`: fetches the tokens and cost of a generation from its provider, and records them.
  */
 
-import { JSON_FLAG, requiredWord, word } from '../options.ts';
+import { JSON_FLAG, requiredWord, optionalWord } from '../options.ts';
 import { formatCost } from '../usage-text.ts';
 import { defineVerb } from '../verb.ts';
 
@@ -12,7 +12,7 @@ export const track = defineVerb({
   summary: "fetch a generation's tokens and cost from OpenRouter and record them; a known one counts once",
   parameters: {
     'generation id': requiredWord('id that OpenRouter gave the completion, such as gen-1764…'),
-    caller: word('whose it is, where no completion of this daemon tells ("manual" without it)', 'callers'),
+    caller: optionalWord('whose it is, where no completion of this daemon tells ("manual" without it)', 'callers'),
     json: JSON_FLAG,
   },
   async run({ 'generation id': generationId, caller, json }, { out, connect, signal }) {

@@ -5,7 +5,7 @@
 import { AipassError } from '../../base/errors.ts';
 import type { Aipass } from '../../client/aipass.ts';
 import type { AccountStatus } from '../../protocol/oauth.ts';
-import { flag, JSON_FLAG, word } from '../options.ts';
+import { flag, JSON_FLAG, optionalWord } from '../options.ts';
 import { isBadKey, keySubject, printVerdict } from '../verdict-text.ts';
 import { defineVerb } from '../verb.ts';
 import { judgeAccounts } from './validate-account.ts';
@@ -18,7 +18,7 @@ export const validate = defineVerb({
   name: 'validate',
   summary: "check a provider's keys, and OAuth accounts of that name; with --online, ask the provider",
   parameters: {
-    provider: word('a provider or an account; the default provider without it', 'providers'),
+    provider: optionalWord('a provider or an account; the default provider without it', 'providers'),
     online: flag('ask the provider (free of charge)'),
     json: JSON_FLAG,
   },
