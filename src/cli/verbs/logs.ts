@@ -64,10 +64,8 @@ async function readFrom(path: string, from: number | null): Promise<{ readonly t
   try {
     const { size } = await stat(path);
     const start = from === null ? Math.max(0, size - MAX_TAIL_BYTES) : size < from ? 0 : from;
-    await using file = await open(path);
-    const bytes = Buffer.alloc(size - start);
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, start);
-    const whole = bytes.subarray(0, bytesRead).lastIndexOf(0x0a) + 1;
+    const bytes = await readBytes(path, start, size - start);
+    const whole = bytes.lastIndexOf(0x0a) + 1;
     return { text: bytes.toString('utf8', 0, whole), end: start + whole };
   } catch (error) {
     const code = systemErrorCode(error);
@@ -75,6 +73,17 @@ async function readFrom(path: string, from: number | null): Promise<{ readonly t
     throw code === 'ENOENT'
       ? new AipassError('NOT_FOUND', `there is no log yet: ${path}`, { hint: 'start the daemon: aipassd run' })
       : error;
+  }
+}
+
+async function readBytes(path: string, start: number, length: number): Promise<Buffer> {
+  const file = await open(path);
+  try {
+    const bytes = Buffer.alloc(length);
+    const { bytesRead } = await file.read(bytes, 0, length, start);
+    return bytes.subarray(0, bytesRead);
+  } finally {
+    await file.close();
   }
 }
 
