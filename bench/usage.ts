@@ -3,17 +3,18 @@
  * and at 10,000 in PostgreSQL beside it. Events are made on the fly: 34 days, 20 callers, 12 models, 3 providers, 6 keys.
  *
  * Each question is asked 20 times before it is measured 500 times, so that the figures are those of a daemon that runs.
- * What a caller waits for is `record`; answers are measured through the usage thread, as the daemon asks.
+ * What a caller waits for is `record`; answers are measured through the usage thread, as the daemon asks. What an event
+ * costs is CPU time of the main thread and of the usage thread at a steady 750 completions a second.
  */
 
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../src/base/clock.ts';
 import type { Logger } from '../src/base/logger.ts';
 import { USAGE_GROUPINGS, type UsageQuery } from '../src/protocol/usage.ts';
 import { normaliseEvent, type RawEvent } from '../src/usage/event.ts';
-import { JOURNAL_START } from '../src/usage/segments.ts';
+import { JOURNAL_START } from '../src/usage/journal.ts';
 import { openConnection } from '../src/usage/store/open.ts';
 import { UsageStore } from '../src/usage/store/usage-store.ts';
 import { Usage } from '../src/usage/usage.ts';
@@ -24,6 +25,8 @@ const DAY = 24 * HOUR;
 const SPAN_MS = 34 * DAY;
 const BATCH = 5000;
 const WARM_UP = 20;
+const STEADY_RATE = 750;
+const STEADY_EVENTS = 6000;
 
 const silent: Logger = {
   error: noop,
@@ -81,7 +84,7 @@ async function measure(title: string, database: string, folder: string, size: nu
     randomId,
   });
   usage.start();
-  await usage.ask('bytes', {});
+  await usage.ask('bytes');
   await tidy(usage, now);
   if (isFile)
     console.log(`  bytes per event with old minutes and hours pruned: ${Math.round(statSync(database).size / size)}`);
@@ -90,7 +93,9 @@ async function measure(title: string, database: string, folder: string, size: nu
     'record',
     sample(5000, () => usage.record(rawEvent(1, now))),
   );
-  await usage.ask('bytes', {});
+  await usage.ask('bytes');
+  await measureCost(usage, 'each of its own id', () => randomId().toString(36));
+  await measureCost(usage, 'ids that repeat', (i) => `chatcmpl-${i % 1000}`);
   for (const [name, since] of [
     ['hour', now - HOUR],
     ['30 days', now - 30 * DAY],
@@ -100,10 +105,13 @@ async function measure(title: string, database: string, folder: string, size: nu
     queries.push({ since, by: 'model', caller: 'caller-3' }, { since, by: 'key', status: 'failed' });
     for (const query of queries) {
       const what = [query.by ?? 'sum', query.caller && 'one caller', query.status].filter(Boolean).join(', ');
-      print(`answer, ${name}, ${what}`, await sampleAsync(500, () => usage.ask('answer', { query, now: Date.now() })));
+      print(`answer, ${name}, ${what}`, await sampleAsync(500, () => usage.ask('answer', query, Date.now())));
     }
-    const recent = { query: { seconds: Math.ceil((now - since) / 1000) }, keyIds: ['KEY_0'], now };
-    print(`counts by key and status, ${name}`, await sampleAsync(500, () => usage.ask('recent', recent)));
+    const recent = { seconds: Math.ceil((now - since) / 1000) };
+    print(
+      `counts by key and status, ${name}`,
+      await sampleAsync(500, () => usage.ask('recent', recent, ['KEY_0'], now)),
+    );
     for (const filter of [
       {},
       { keyId: 'KEY_2' },
@@ -112,14 +120,52 @@ async function measure(title: string, database: string, folder: string, size: nu
     ]) {
       const query = { since, limit: 50, ...filter };
       const what = Object.keys(filter).join(' and ') || 'all';
-      print(
-        `page of 50 events, ${name}, ${what}`,
-        await sampleAsync(500, () => usage.ask('events', { query, order: 'desc' })),
-      );
+      print(`page of 50 events, ${name}, ${what}`, await sampleAsync(500, () => usage.ask('events', query, 'desc')));
     }
   }
   if (isFile) await measurePrune(usage, database, size);
   await usage.close();
+}
+
+/** Records completions at a steady rate, each flushed as before its reply, and prints the CPU time of both threads for one. */
+async function measureCost(usage: Usage, what: string, generationId: (i: number) => string): Promise<void> {
+  const [mainBefore, threadBefore] = [process.threadCpuUsage(), usageThreadMicros()];
+  const started = performance.now();
+  let count = 0;
+  while (count < STEADY_EVENTS) {
+    for (; count < STEADY_EVENTS && count < ((performance.now() - started) / 1000) * STEADY_RATE; count++) {
+      usage.record({ ...rawEvent(count, Date.now()), generationId: generationId(count) });
+      usage.flush();
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, 5);
+    });
+  }
+  const main = process.threadCpuUsage(mainBefore);
+  await usage.ask('bytes');
+  const threadAfter = usageThreadMicros();
+  const mainMicros = ((main.user + main.system) / count).toFixed(0);
+  const threadMicros =
+    threadBefore === null || threadAfter === null ? 'unknown' : ((threadAfter - threadBefore) / count).toFixed(0);
+  console.log(
+    `  CPU per event at ${STEADY_RATE}/s, ${what}: main thread ${mainMicros} µs, usage thread ${threadMicros} µs`,
+  );
+}
+
+/** Returns the CPU time that the thread named "usage" has had, in microseconds; null where the system does not list threads. */
+function usageThreadMicros(): number | null {
+  try {
+    for (const id of readdirSync('/proc/self/task')) {
+      const stat = readFileSync(`/proc/self/task/${id}/stat`, 'utf8');
+      if (!stat.slice(0, stat.lastIndexOf(')')).endsWith('(usage')) continue;
+      const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      // utime and stime, in ticks of 10 ms.
+      return (Number(fields[11]) + Number(fields[12])) * 10_000;
+    }
+  } catch {
+    // Not Linux.
+  }
+  return null;
 }
 
 /** Prunes up to a million of the oldest events, and watches the main thread meanwhile. */
@@ -210,7 +256,7 @@ async function sampleAsync(times: number, run: () => Promise<unknown>): Promise<
   return taken;
 }
 
-/** Watches the event loop of this thread; the returned function ends it and tells the longest stall in milliseconds. */
+/** Watches the event loop of this thread; the returned function ends it and returns the longest stall in milliseconds. */
 function watchStalls(): () => number {
   let longest = 0;
   let last = performance.now();

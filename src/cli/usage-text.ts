@@ -21,7 +21,7 @@ export function formatCost(micros: number): string {
 export function printFigures(figures: UsageFigures, title: string, out: Output): void {
   const { tokens, latencyMs } = figures;
   const rows = [
-    [`${title} Requests:`, String(figures.requests)],
+    [`${title} Requests:`, formatRequests(figures)],
     [`${title} Cost:`, partlyKnown(formatCost(figures.costMicros), figures.requests, figures.costKnownFor)],
     [`${title} Tokens:`, partlyKnown(String(tokens.prompt + tokens.completion), figures.requests, tokens.knownFor)],
     ...(figures.requests > 0 && tokens.knownFor === 0 ? [] : [['- by kind:', formatKinds(tokens)]]),
@@ -86,6 +86,7 @@ const FIGURE_CELLS: Readonly<Record<string, (figures: UsageFigures) => number | 
   promptTokens: ({ tokens }) => tokens.prompt,
   completionTokens: ({ tokens }) => tokens.completion,
   cachedTokens: ({ tokens }) => tokens.cached,
+  cacheWriteTokens: ({ tokens }) => tokens.cacheWrite,
   reasoningTokens: ({ tokens }) => tokens.reasoning,
   tokensKnownFor: ({ tokens }) => tokens.knownFor,
   latencyP50Ms: ({ latencyMs }) => latencyMs?.p50 ?? null,
@@ -95,6 +96,7 @@ const FIGURE_CELLS: Readonly<Record<string, (figures: UsageFigures) => number | 
   firstTokenMs: (figures) => figures.firstTokenMs,
   errorRate: (figures) => figures.errorRate,
   releases: (figures) => figures.releases,
+  attempts: (figures) => figures.attempts,
 };
 
 /** Heading of the CSV of groups. */
@@ -105,14 +107,20 @@ export function figureCells(name: string | null, figures: UsageFigures): (string
   return [name, ...Object.values(FIGURE_CELLS).map((cell) => cell(figures))];
 }
 
+/** Returns the number of requests, with that of the attempts where calls were tried again. */
+function formatRequests({ requests, attempts }: UsageFigures): string {
+  return attempts > requests ? `${requests} (${attempts} attempts)` : String(requests);
+}
+
 /** Returns a sum with the number of calls whose part is unknown; a sum of unknown parts only is unknown. */
 function partlyKnown(sum: string, requests: number, knownFor: number): string {
   if (knownFor >= requests) return sum;
   return knownFor === 0 ? 'unknown' : `${sum} (unknown for ${requests - knownFor})`;
 }
 
-function formatKinds({ prompt, completion, cached, reasoning }: UsageFigures['tokens']): string {
-  return `prompt ${prompt}, completion ${completion}, cached ${cached}, reasoning ${reasoning}`;
+function formatKinds({ prompt, completion, cached, cacheWrite, reasoning }: UsageFigures['tokens']): string {
+  const written = cacheWrite > 0 ? `, written to caches ${cacheWrite}` : '';
+  return `prompt ${prompt}, completion ${completion}, cached ${cached}${written}, reasoning ${reasoning}`;
 }
 
 function formatShare(share: number | null): string {

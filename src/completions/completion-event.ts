@@ -4,7 +4,8 @@
 
 import type { AipassError } from '../base/errors.ts';
 import type { LeaseOutcome } from '../pools/lease.ts';
-import type { EventCaller, EventStatus, RawEvent } from '../usage/event.ts';
+import type { UsageStatus } from '../protocol/usage.ts';
+import type { EventCaller, RawEvent } from '../usage/event.ts';
 import { microDollars } from '../usage/micro-dollars.ts';
 import type { AttemptTrace, CompletionOutcome } from './outcome.ts';
 
@@ -44,7 +45,7 @@ export function unaskedEvent(subject: AttemptSubject, error: AipassError): RawEv
 }
 
 /** Tells a key whose limit is reached (429 too many requests, 402 no credit left) from any other failure, as apipool does. */
-function statusOf(settlement: LeaseOutcome): EventStatus {
+function statusOf(settlement: LeaseOutcome): UsageStatus {
   if (settlement.kind === 'succeeded') return 'success';
   return settlement.kind === 'refused' && (settlement.status === 429 || settlement.status === 402)
     ? 'reach_limit'

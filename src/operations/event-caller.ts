@@ -1,11 +1,11 @@
 /**
- * Says of a caller what is recorded of it.
+ * The part of an event that describes its caller.
  */
 
 import type { Caller } from '../callers/caller.ts';
 import type { EventCaller } from '../usage/event.ts';
 
-/** Returns the part of an event that tells who asked: what it calls itself, and what the kernel says of it. */
+/** Returns what is recorded of a caller: what it calls itself, and what the kernel reports of it. */
 export function eventCaller(caller: Caller): EventCaller {
   return {
     caller: caller.name ?? undefined,

@@ -4,7 +4,8 @@
 
 import { AipassError } from '../base/errors.ts';
 import type { PoolSettleParams } from '../protocol/pool.ts';
-import type { EventStatus, RawEvent } from '../usage/event.ts';
+import type { UsageStatus } from '../protocol/usage.ts';
+import type { RawEvent } from '../usage/event.ts';
 import { microDollars } from '../usage/micro-dollars.ts';
 
 /** Is the operation under which calls with leased keys are recorded. */
@@ -45,7 +46,7 @@ export function keylessCall(subject: PooledSubject, error: unknown): RawEvent {
 }
 
 /** Names a report's outcome as apipool does: a key at its limit is told from every other failure. */
-function statusOf(outcome: PoolSettleParams['outcome']): EventStatus {
+function statusOf(outcome: PoolSettleParams['outcome']): UsageStatus {
   if (outcome === 'succeeded') return 'success';
   return outcome === 'limited' ? 'reach_limit' : 'failed';
 }

@@ -1,22 +1,22 @@
 /**
- * Records that a credential was handed out, or that somebody asked for one in vain.
+ * Records that a credential was handed out, or that the request for it failed.
  */
 
 import { AipassError } from '../base/errors.ts';
 import type { RawEvent } from '../usage/event.ts';
 
-/** Keeps an event; see usage/usage.ts. */
+/** Records an event; see usage/usage.ts. */
 export type RecordEvent = (event: RawEvent) => void;
 
-/** Hands out a credential, at once or later, and records it with how that ended; `told` is what the result adds. Fails as `release` does. */
+/** Hands out a credential, at once or later, and records the outcome; `details` returns what the result adds. Fails as `release` does. */
 export function recordRelease<Result>(
   record: RecordEvent,
   event: Omit<RawEvent, 'status'>,
   release: () => Promise<Result> | Result,
-  told?: (result: Result) => Pick<RawEvent, 'provider' | 'keyId'>,
+  details?: (result: Result) => Pick<RawEvent, 'provider' | 'keyId'>,
 ): Promise<Result> | Result {
   const released = (result: Result): Result => {
-    record({ ...event, ...told?.(result), status: 'success' });
+    record({ ...event, ...details?.(result), status: 'success' });
     return result;
   };
   const failed = (error: unknown): never => {

@@ -11,26 +11,24 @@ import type { Vault } from '../credentials/vault.ts';
 import { fetchGeneration } from '../providers/generation.ts';
 import type { Providers } from '../providers/registry.ts';
 import { MAX_CALLER_LENGTH } from '../protocol/limits.ts';
-import { USAGE_GROUPINGS, USAGE_STATUSES } from '../protocol/usage.ts';
-import { MAX_NAME_LENGTH } from '../usage/event.ts';
+import { MAX_NAME_LENGTH, USAGE_GROUPINGS, USAGE_STATUSES } from '../protocol/usage.ts';
 import { exportHead, exportLine } from '../usage/export-text.ts';
-import { judgeGeneration } from '../usage/generation.ts';
-import { trackedEvent } from '../usage/generation-tracker.ts';
+import { classifyGeneration, reportEvent } from '../usage/generations.ts';
 import { readAipassUsage } from '../usage/import-aipass.ts';
 import type { Usage } from '../usage/usage.ts';
 import { eventCaller } from './event-caller.ts';
 import type { KeyLookup } from './key-lookup.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 
-/** Is the provider whose generations can be asked for. */
+/** Provider whose generations can be asked for. */
 export const GENERATION_PROVIDER = 'openrouter';
 
-/** Is how many groups can be asked for: as many as there are hours in a month. */
+/** Maximum number of groups: as many as there are hours in a month. */
 const MAX_GROUPS = 750;
 
 const time = z.int().min(0).max(8_640_000_000_000_000).optional();
 
-// Names are looked for as they are kept: in plain text of bounded length (see usage/event.ts).
+// Names are searched as they are kept: as plain text of bounded length (see usage/event.ts).
 const name = z
   .string()
   .min(1)
@@ -44,7 +42,7 @@ const callerName = z
 const status = z.enum(USAGE_STATUSES).optional();
 const days = z.int().min(0).max(36_500);
 
-/** Is what these operations need. */
+/** What these operations need. */
 export interface UsageOperationsOptions {
   readonly usage: Usage;
   readonly vault: Vault;
@@ -54,7 +52,7 @@ export interface UsageOperationsOptions {
   readonly retention: { readonly days: number; readonly totalsDays: number };
 }
 
-/** Makes the operations. */
+/** Creates the operations. */
 export function usageOperations(options: UsageOperationsOptions): AnyOperation[] {
   const { usage, vault, clock, retention } = options;
   return [
@@ -69,14 +67,14 @@ export function usageOperations(options: UsageOperationsOptions): AnyOperation[]
         status,
         limit: z.int().min(1).max(MAX_GROUPS).optional(),
       }),
-      handle: (query) => usage.ask('answer', { query, now: clock.now() }),
+      handle: (query) => usage.ask('answer', query, clock.now()),
     }),
     defineOperation<'usage.session'>({
       name: 'usage.session',
       right: 'see',
       schema: z.strictObject({ id: name.optional() }),
       async handle({ id = usage.run }) {
-        return { id, session: await usage.ask('session', { id }) };
+        return { id, session: await usage.ask('session', id) };
       },
     }),
     defineOperation<'usage.events'>({
@@ -90,13 +88,24 @@ export function usageOperations(options: UsageOperationsOptions): AnyOperation[]
         limit: z.int().min(1).max(500).optional(),
         after: z.string().max(64).optional(),
       }),
-      handle: (query) => usage.ask('events', { query, order: 'desc' }),
+      handle: (query) => usage.ask('events', query, 'desc'),
     }),
     defineOperation<'usage.recent'>({
       name: 'usage.recent',
       right: 'see',
-      schema: z.strictObject({ seconds: z.number().positive().max(3.2e9), keyId: name.optional(), status }),
-      handle: (query) => usage.ask('recent', { query, keyIds: vault.keys().map((key) => key.keyId), now: clock.now() }),
+      schema: z.strictObject({
+        seconds: z.number().positive().max(3.2e9),
+        provider: name.optional(),
+        keyId: name.optional(),
+        status,
+      }),
+      handle: (query) =>
+        usage.ask(
+          'recent',
+          query,
+          vault.keys(query.provider).map((key) => key.keyId),
+          clock.now(),
+        ),
     }),
     defineOperation<'usage.track'>({
       name: 'usage.track',
@@ -143,7 +152,7 @@ export function usageOperations(options: UsageOperationsOptions): AnyOperation[]
   ];
 }
 
-/** Fetches a generation's record and keeps it; one that a completion brought about is filled in and counted once. */
+/** Fetches a generation's record and keeps it; the event of a completion is filled in and counted once. */
 async function track(
   { usage, providers, lookup, clock }: UsageOperationsOptions,
   params: { readonly generationId: string; readonly caller?: string | undefined },
@@ -152,17 +161,17 @@ async function track(
 ) {
   const { generationId } = params;
   const provider = providers.get(GENERATION_PROVIDER);
-  const known = await usage.ask('generation', { id: generationId });
+  const known = await usage.ask('generation', generationId);
   const key = lookup.key(
     GENERATION_PROVIDER,
     known?.provider === GENERATION_PROVIDER ? (known.keyId ?? undefined) : undefined,
   );
-  const outcome = judgeGeneration(await fetchGeneration(provider, key.value, generationId, signal, clock));
+  const outcome = classifyGeneration(await fetchGeneration(provider, key.value, generationId, signal, clock));
   switch (outcome.kind) {
     case 'found':
       break;
     case 'not-ready':
-      throw new AipassError('PROVIDER_UNAVAILABLE', `the generation cannot be told yet: ${outcome.reason}`, {
+      throw new AipassError('PROVIDER_UNAVAILABLE', `the generation is not available yet: ${outcome.reason}`, {
         hint: 'a record appears some seconds after its answer: check the id, and try again',
         retryAfterMs: 2000,
       });
@@ -179,9 +188,11 @@ async function track(
     generationId,
   };
   const { at: _, ...record } = outcome.record;
-  usage.record({ ...eventCaller(caller), ...trackedEvent(subject, record, 'generation') });
-  const event = await usage.ask('generation', { id: generationId });
+  usage.record({ ...eventCaller(caller), ...reportEvent(subject, record, 'generation') });
+  const event = await usage.ask('generation', generationId);
   if (!event)
-    throw new AipassError('INTERNAL', 'the generation was recorded and is not there yet', { hint: 'try again' });
+    throw new AipassError('INTERNAL', 'the generation was recorded but is not in the database yet', {
+      hint: 'try again',
+    });
   return { event, counted: known === null };
 }

@@ -3,47 +3,178 @@
  * and hours are UTC. Null is unknown, which is not zero.
  */
 
-/** Lists what usage can be grouped by. */
-export const USAGE_GROUPINGS = ['caller', 'model', 'provider', 'key', 'status', 'day', 'hour', 'session'] as const;
-export type UsageGrouping = (typeof USAGE_GROUPINGS)[number];
+import { MAX_CALLER_LENGTH } from './limits.ts';
 
-/** Lists how a call can have ended: answered, failed, refused because the key's limit was reached (apipool's 1, 5, 9). */
+/** Ways a call can have ended: answered, failed, or refused because the key's limit was reached (apipool's 1, 5, 9). */
 export const USAGE_STATUSES = ['success', 'failed', 'reach_limit'] as const;
 export type UsageStatus = (typeof USAGE_STATUSES)[number];
 
-/** Asks for sums over a range of time; without `until` up to now. */
+/** Sources of a cost: the answer itself, OpenRouter's generation record, the price list, or AIPass's file. */
+export const COST_SOURCES = ['response', 'generation', 'prices', 'import'] as const;
+export type CostSource = (typeof COST_SOURCES)[number];
+
+/** Organization of events that name none: the daemon's own keys. */
+export const DEFAULT_ORGANIZATION = 'default';
+
+/** Maximum length of a recorded name, in characters; the end of a longer one is cut off. */
+export const MAX_NAME_LENGTH = 200;
+
+/** Most tokens that one call is believed to have used. */
+const MAX_TOKENS = 100_000_000;
+
+/** Most expensive call that is believed, in micro-dollars (10,000 dollars). */
+export const MAX_COST_MICROS = 10_000_000_000;
+
+/** Longest call that is believed: a week, in milliseconds. */
+const MAX_DURATION_MS = 7 * 24 * 3_600_000;
+
+/** Last moment that JavaScript's Date can represent, in epoch milliseconds. */
+const MAX_TIME = 8_640_000_000_000_000;
+
+/** One column of a recorded event. */
+export interface EventColumn {
+  /**
+   * How values are bounded, typed and stored. A `name` is plain text that repeats: the database holds its number in the
+   * dictionary. A `text` is stored as it is. A `flag` is true or false. All other kinds are whole numbers.
+   */
+  readonly kind: 'id' | 'time' | 'name' | 'text' | 'count' | 'duration' | 'flag' | 'status' | 'cost-source';
+  /** Name of the column in the database. */
+  readonly column: string;
+  /** Maximum length of a text in characters, or greatest number that is believed. */
+  readonly max: number;
+  /** Value of a name that an event does not give; without it the name is null. */
+  readonly missing?: string;
+  /** Marks a name whose `missing` value is stored as number 0, so that rows from before the column have it too. */
+  readonly isZero?: true;
+}
+
+/**
+ * The columns of a recorded event, in the order of an export. Type, bounds, insert, select, page, merge and export
+ * derive from this table: a new column is one entry here and one migration in usage/store/migrations.ts.
+ */
+export const EVENT_COLUMNS = {
+  /** Tells events of one millisecond apart: 48 random bits. Together with `at` the identity of an event. */
+  id: { kind: 'id', column: 'id', max: 2 ** 48 },
+  at: { kind: 'time', column: 'at', max: MAX_TIME },
+  /** Name that the caller gave itself. */
+  caller: { kind: 'name', column: 'caller', max: MAX_CALLER_LENGTH, missing: 'unknown' },
+  /** User, process and program of the caller, by the kernel's word. */
+  uid: { kind: 'count', column: 'uid', max: 0xffff_ffff },
+  pid: { kind: 'count', column: 'pid', max: 0x7fff_ffff },
+  executable: { kind: 'name', column: 'executable', max: 1024 },
+  /** Session of the client, as the client named it. */
+  session: { kind: 'name', column: 'session', max: MAX_NAME_LENGTH },
+  /** Run of the daemon that recorded the event. */
+  run: { kind: 'name', column: 'run', max: MAX_NAME_LENGTH, missing: 'unknown' },
+  provider: { kind: 'name', column: 'provider', max: MAX_NAME_LENGTH },
+  keyId: { kind: 'name', column: 'key', max: MAX_NAME_LENGTH },
+  /** Account at the provider that pays for the key. */
+  billingAccount: { kind: 'name', column: 'account', max: MAX_NAME_LENGTH },
+  operation: { kind: 'name', column: 'operation', max: MAX_NAME_LENGTH, missing: 'unknown' },
+  /** Model that answered, or else the one that was asked for. */
+  model: { kind: 'name', column: 'model', max: MAX_NAME_LENGTH },
+  status: { kind: 'status', column: 'status', max: 9 },
+  errorCode: { kind: 'name', column: 'error_code', max: MAX_NAME_LENGTH },
+  httpStatus: { kind: 'count', column: 'http_status', max: 999 },
+  promptTokens: { kind: 'count', column: 'prompt_tokens', max: MAX_TOKENS },
+  completionTokens: { kind: 'count', column: 'completion_tokens', max: MAX_TOKENS },
+  cachedTokens: { kind: 'count', column: 'cached_tokens', max: MAX_TOKENS },
+  reasoningTokens: { kind: 'count', column: 'reasoning_tokens', max: MAX_TOKENS },
+  costMicros: { kind: 'count', column: 'cost_micros', max: MAX_COST_MICROS },
+  costSource: { kind: 'cost-source', column: 'cost_source', max: COST_SOURCES.length },
+  latencyMs: { kind: 'duration', column: 'latency_ms', max: MAX_DURATION_MS },
+  firstTokenMs: { kind: 'duration', column: 'first_token_ms', max: MAX_DURATION_MS },
+  generationId: { kind: 'text', column: 'generation', max: MAX_NAME_LENGTH },
+  /** Prompt tokens that the provider wrote to its cache. */
+  cacheWriteTokens: { kind: 'count', column: 'cache_write_tokens', max: MAX_TOKENS },
+  /** Organization whose key was used. */
+  organization: {
+    kind: 'name',
+    column: 'organization',
+    max: MAX_NAME_LENGTH,
+    missing: DEFAULT_ORGANIZATION,
+    isZero: true,
+  },
+  /** True for an attempt that another attempt of the same request followed. */
+  retried: { kind: 'flag', column: 'retried', max: 1 },
+} as const satisfies Readonly<Record<string, EventColumn>>;
+
+/** Names of the fields of an event. */
+export type EventField = keyof typeof EVENT_COLUMNS;
+
+/** Type of a column's values. */
+export type EventValue<Column extends EventColumn> = Column['kind'] extends 'id' | 'time'
+  ? number
+  : Column['kind'] extends 'status'
+    ? UsageStatus
+    : Column['kind'] extends 'cost-source'
+      ? CostSource | null
+      : Column['kind'] extends 'flag'
+        ? boolean
+        : Column['kind'] extends 'name' | 'text'
+          ? Column extends { readonly missing: string }
+            ? string
+            : string | null
+          : number | null;
+
+/** One recorded event, as it is answered and exported; a name is null too where it was pruned. */
+export type RecordedEvent = { readonly id: string } & {
+  readonly [Field in Exclude<EventField, 'id'>]: (typeof EVENT_COLUMNS)[Field]['kind'] extends 'name'
+    ? string | null
+    : EventValue<(typeof EVENT_COLUMNS)[Field]>;
+};
+
+/** Things that usage can be grouped by. */
+export const USAGE_GROUPINGS = [
+  'caller',
+  'model',
+  'provider',
+  'key',
+  'organization',
+  'status',
+  'day',
+  'hour',
+  'session',
+] as const;
+export type UsageGrouping = (typeof USAGE_GROUPINGS)[number];
+
+/** Question for sums over a range of time; without `until` up to now. */
 export interface UsageQuery {
   readonly since?: number | undefined;
   readonly until?: number | undefined;
   readonly by?: UsageGrouping | undefined;
   readonly caller?: string | undefined;
   readonly status?: UsageStatus | undefined;
-  /** Is the most groups that are wanted. */
+  /** Maximum number of groups. */
   readonly limit?: number | undefined;
 }
 
-/** Is the sums of some calls. */
+/** Sums of some calls. */
 export interface UsageFigures {
+  /** Number of calls, each with all of its attempts counted once and by the end of the last one. */
   readonly requests: number;
   readonly succeeded: number;
   readonly failed: number;
   readonly limitReached: number;
-  /** Is the share of the calls that did not succeed, or null where there were none. */
+  /** Number of times that a provider was asked: more than `requests` where a call was tried again. */
+  readonly attempts: number;
+  /** Share of the requests that did not succeed, or null where there were none. */
   readonly errorRate: number | null;
-  /** Counts the credentials that were handed out; they are no requests. */
+  /** Number of credentials that were handed out; they are not requests. */
   readonly releases: number;
   readonly tokens: {
     readonly prompt: number;
     readonly completion: number;
     readonly cached: number;
+    readonly cacheWrite: number;
     readonly reasoning: number;
-    /** Counts the calls whose tokens are known. */
+    /** Number of calls whose tokens are known. */
     readonly knownFor: number;
   };
   readonly costMicros: number;
-  /** Counts the calls whose cost is known. */
+  /** Number of calls whose cost is known. */
   readonly costKnownFor: number;
-  /** Is null where nothing was measured; percentiles are off by 27 % at most. */
+  /** Latency of the attempts, or null where none was measured; percentiles are off by 27 % at most. */
   readonly latencyMs: {
     readonly mean: number;
     readonly p50: number;
@@ -53,91 +184,63 @@ export interface UsageFigures {
   readonly firstTokenMs: number | null;
 }
 
-/** Is the figures of one group: its name (a day as `2026-11-21`, an hour as `2026-11-21T04:00Z`), null for calls that have none. */
+/** Figures of one group: its name (a day as `2026-11-21`, an hour as `2026-11-21T04:00Z`), null for calls without one. */
 export interface UsageGroup {
   readonly name: string | null;
   readonly figures: UsageFigures;
 }
 
-/** Answers a query. The range is the one that was summed: its ends can be widened to whole hours or days where finer sums are pruned. */
+/** Answer to a query. Its range is the one that was summed, widened to whole hours or days where finer sums are pruned. */
 export interface UsageAnswer {
   readonly since: number;
   readonly until: number | null;
   readonly total: UsageFigures;
-  /** Is ordered by requests, most first; times are ordered by time, sessions by their last call. */
+  /** Groups by requests, most first; times are in the order of time, sessions in that of their last call. */
   readonly groups: readonly UsageGroup[];
-  /** Tells whether there are more groups than these. */
+  /** True if there are more groups than these. */
   readonly more: boolean;
 }
 
-/** Is the sums of one session of a client, or of one run of the daemon. */
+/** Sums of one session of a client, or of one run of the daemon. */
 export interface SessionUsage {
   readonly firstAt: number;
   readonly lastAt: number;
   readonly figures: UsageFigures;
 }
 
-/** Is one recorded event. */
-export interface RecordedEvent {
-  readonly id: string;
-  readonly at: number;
-  readonly caller: string | null;
-  readonly uid: number | null;
-  readonly pid: number | null;
-  readonly executable: string | null;
-  readonly session: string | null;
-  readonly run: string | null;
-  readonly provider: string | null;
-  readonly keyId: string | null;
-  readonly account: string | null;
-  readonly operation: string | null;
-  readonly model: string | null;
-  readonly status: UsageStatus;
-  readonly errorCode: string | null;
-  readonly httpStatus: number | null;
-  readonly promptTokens: number | null;
-  readonly completionTokens: number | null;
-  readonly cachedTokens: number | null;
-  readonly reasoningTokens: number | null;
-  readonly costMicros: number | null;
-  readonly costSource: 'response' | 'generation' | 'prices' | 'import' | null;
-  readonly latencyMs: number | null;
-  readonly firstTokenMs: number | null;
-  readonly generationId: string | null;
-}
-
-/** Asks for recorded events, newest first. */
+/** Question for recorded events, newest first. */
 export interface EventQuery {
   readonly since?: number | undefined;
   readonly until?: number | undefined;
   readonly keyId?: string | undefined;
   readonly status?: UsageStatus | undefined;
   readonly limit?: number | undefined;
-  /** Is `next` of the page before. */
+  /** The `next` of the page before. */
   readonly after?: string | undefined;
 }
 
-/** Is one page of events; `next` asks for the one after it and is null at the end. */
+/** One page of events; `next` asks for the one after it and is null at the end. */
 export interface EventPage {
   readonly events: readonly RecordedEvent[];
   readonly next: string | null;
 }
 
-/** Asks how many calls finished in the last seconds. */
+/** Question for the number of attempts that ended in the last seconds. */
 export interface RecentQuery {
   readonly seconds: number;
+  readonly provider?: string | undefined;
   readonly keyId?: string | undefined;
   readonly status?: UsageStatus | undefined;
 }
 
-/** Counts calls: in all, by status and by key. */
+/** Numbers of attempts: in all, by status and by key. */
 export interface RecentCount {
   readonly total: number;
   readonly byStatus: Readonly<Record<UsageStatus, number>>;
   readonly byKey: readonly { readonly keyId: string | null; readonly requests: number }[];
 }
 
-/** Says what a pruning deleted, or would delete. */
+/** What a pruning deleted, or would delete. */
 export interface PruneReport {
   readonly events: number;
   readonly totals: number;
@@ -146,31 +249,43 @@ export interface PruneReport {
   readonly bytesAfter: number;
 }
 
-/** Says what an import of AIPass's usage file did. */
+/** Sums of AIPass's own counters. */
+export interface AipassTotals {
+  readonly requests: number;
+  readonly costMicros: number;
+  readonly tokens: number;
+}
+
+/** What an import of AIPass's usage file did. */
 export interface ImportReport {
-  /** Tells that this very file was imported before; nothing was done. */
+  /** True if this very file was imported before; then nothing was done. */
   readonly repeated: boolean;
   readonly generations: number;
   readonly added: number;
   readonly known: number;
-  /** Counts the generations that could not be read (no time, no numbers). */
+  /** Number of generations that could not be read (no time, no numbers). */
   readonly unreadable: number;
-  /** Is what the file's own totals hold beyond its generations; it does not say whose it was, so it is told and not imported. */
-  readonly unaccounted: { readonly requests: number; readonly costMicros: number; readonly tokens: number };
+  /** What the file's totals per caller held beyond its generations; it was added to the totals. */
+  readonly carried: AipassTotals & { readonly callers: number };
+  /** What the file's daily totals hold beyond both; it is reported only, because the file does not say whose it was. */
+  readonly unaccounted: AipassTotals;
 }
 
-/** Is how the recording of usage is. */
+/** State of the recording of usage. */
 export interface UsageStatusReport {
-  /** Is `ready`, `opening`, `asleep` (closed because nothing was recorded or asked for a while), or why the database does not take events now; they queue on disk meanwhile. */
+  /**
+   * `ready`, `opening`, `asleep` (closed because nothing was recorded or asked for a while), or the reason why the
+   * database does not take events now; they queue on disk meanwhile.
+   */
   readonly database: string;
   readonly kind: 'sqlite' | 'postgres';
   readonly queued: boolean;
-  /** Is how much of the queue the database has not taken yet, in bytes. */
+  /** Size of the part of the queue that the database has not taken yet, in bytes. */
   readonly queuedBytes: number;
-  /** Counts what is only in memory because the disk takes nothing. */
+  /** Number of events that are only in memory because the disk takes nothing. */
   readonly waitingInMemory: number;
-  /** Counts what was given up, because memory was full too. */
+  /** Number of events that were given up because memory was full too. */
   readonly lost: number;
-  /** Counts what was in the queue and could not be read, or was refused by the database. */
+  /** Number of lines of the queue that could not be read, or that the database refused. */
   readonly damaged: number;
 }

@@ -1,65 +1,143 @@
 /**
  * The durable queue in front of the database: every event is a line in a file before its reply is sent.
  *
- * One write(2) for the events of a tick, without waiting for the disk: the kernel keeps them when this process is killed. The
- * disk itself is told once a second, so a power cut costs at most a second. Where the file cannot be written either,
+ * The main thread writes (`Journal`), the usage thread reads (`readJournal`). The queue is a folder of segments,
+ * `<number>.jsonl`, numbered upwards; only the newest one grows, and one whose events are all in the database is deleted.
+ * The events of a tick are one write(2), without waiting for the disk: the kernel keeps them when this process is
+ * killed. The disk is synced once a second, so a power cut costs at most a second. Where the file cannot be written,
  * events wait in memory, bounded, and are written as soon as that works again.
  */
 
-import { closeSync, fdatasync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import {
+  closeSync,
+  fdatasync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
-import { listSegments, openJournalFolder, segmentPath, type JournalPosition } from './segments.ts';
+import { readFileIdentitySync } from '../base/file-signature.ts';
+import { parseJson, readField } from '../base/json.ts';
+import { readEvent, type UsageEvent } from './event.ts';
 
-/** Is when a new segment is begun, so that what the database has can be deleted. */
+/** Size at which a new segment is begun, so that what the database has can be deleted. */
 const SEGMENT_BYTES = 4 * 1024 * 1024;
 
 const SYNC_EVERY_MS = 1000;
 const RETRY_EVERY_MS = 1000;
 
-/** Bounds what waits in memory when no file takes it: some 100,000 calls, or millions of releases. */
+/** Maximum size of what waits in memory when no file takes it: some 100,000 calls, or millions of releases. */
 const MAX_WAITING_BYTES = 50 * 1024 * 1024;
 
-/** Is a line, and how many events it tells of. */
+/** Size of the piece of a segment that is read at once. */
+const CHUNK_BYTES = 256 * 1024;
+
+/** Maximum length of a line. A longer one is damage. */
+const MAX_LINE_BYTES = 64 * 1024;
+
+const END_OF_LINE = 0x0a;
+
+/** How far a journal was read: a segment and a number of bytes of it. */
+export interface JournalPosition {
+  readonly segment: number;
+  readonly offset: number;
+}
+
+/** Position before the first segment. */
+export const JOURNAL_START: JournalPosition = { segment: 0, offset: 0 };
+
+/** Returns whether the first position is before the second. */
+export function isBefore(a: JournalPosition, b: JournalPosition): boolean {
+  return a.segment < b.segment || (a.segment === b.segment && a.offset < b.offset);
+}
+
+/** When an event happened again, in epoch milliseconds, and the id of that event. */
+export type Moment = readonly [at: number, id: number];
+
+/** Prints one line, without its end: an event, and the moments at which exactly the same happened again. */
+export function printEvents(event: UsageEvent, again: readonly Moment[]): string {
+  return JSON.stringify(again.length === 0 ? event : { ...event, again });
+}
+
+/** Parses one line; null is damage. Events were bounded before they were written, so only their shape is checked. */
+export function parseEvents(line: string): UsageEvent[] | null {
+  const value = parseJson(line);
+  const event = readEvent(value);
+  if (event === null) return null;
+  const again = readField(value, 'again');
+  if (again === undefined) return [event];
+  if (!Array.isArray(again) || !again.every(isMoment)) return null;
+  return [event, ...again.map(([at, id]) => ({ ...event, at, id }))];
+}
+
+function isMoment(value: unknown): value is Moment {
+  return Array.isArray(value) && value.length === 2 && value.every(Number.isSafeInteger);
+}
+
+/** A line, and the number of events in it. */
 interface Line<Text> {
   readonly text: Text;
   readonly events: number;
 }
 
-/** Is what the journal has to say about itself. */
+/** State of the journal's writing. */
 export interface JournalState {
-  /** Counts the events that no file has taken yet. */
+  /** Number of events that no file has taken yet. */
   readonly waitingInMemory: number;
-  /** Counts the events given up because memory was full too. */
+  /** Number of events given up because memory was full too. */
   readonly lost: number;
-  /** Is the system's reason why the file cannot be written, or null. */
+  /** The system's reason why the file cannot be written, or null. */
   readonly failure: string | null;
+  /** True if the file that was written to was removed, or moved away, since the start. */
+  readonly removed: boolean;
+}
+
+/** The segment that is written to. */
+interface OpenSegment {
+  readonly fd: number;
+  readonly segment: number;
+  readonly path: string;
+  readonly identity: string;
+  size: number;
 }
 
 /** Appends lines to the newest segment. */
 export class Journal {
   readonly #folder: string;
   readonly #clock: Clock;
-  readonly #appended: (end: JournalPosition) => void;
-  #file: { readonly fd: number; readonly segment: number; size: number } | undefined;
+  readonly #appended: (events: number) => void;
+  #file: OpenSegment | undefined;
   #nextSegment = 0;
   #batch: Line<string>[] = [];
   #waiting: Line<Buffer>[] = [];
   #waitingBytes = 0;
   #lost = 0;
   #failure: string | null = null;
+  #removed = false;
   #cancelRetry: (() => void) | undefined;
   #cancelSync: (() => void) | undefined;
   #closed = false;
 
-  /** `appended` is told how far the journal reaches after each write. */
-  constructor(folder: string, clock: Clock, appended: (end: JournalPosition) => void) {
+  /** `appended` is called after each write with the number of events in it. */
+  constructor(folder: string, clock: Clock, appended: (events: number) => void) {
     this.#folder = folder;
     this.#clock = clock;
     this.#appended = appended;
   }
 
-  /** Takes one line of JSON, which tells of so many events; it is a line in the file after the next flush(), which comes at the end of this tick at the latest. */
+  /** Takes one line of JSON with a number of events; it is in the file after the next flush(), which comes at the end of this tick at the latest. */
   append(json: string, events = 1): void {
     if (this.#batch.length === 0) process.nextTick(() => this.flush());
     this.#batch.push({ text: `${json}\n`, events });
@@ -70,26 +148,23 @@ export class Journal {
     if (this.#batch.length === 0) return;
     const lines = this.#batch;
     this.#batch = [];
-    // Where the file is out of order, lines wait one by one: each fits where little room is left.
-    if (this.#waiting.length > 0 || !this.#write(Buffer.from(lines.map(({ text }) => text).join('')))) {
-      for (const line of lines) this.#keep(line);
+    this.#takeBackRemoved();
+    const events = lines.reduce((sum, line) => sum + line.events, 0);
+    const text = Buffer.from(lines.map((line) => line.text).join(''));
+    // Where the file cannot be written, lines wait one by one: each fits where little room is left.
+    if (this.#waiting.length > 0 || !this.#write({ text, events })) {
+      for (const line of lines) this.#keep({ text: Buffer.from(line.text), events: line.events });
     }
-  }
-
-  #keep(line: Line<string>): void {
-    const text = Buffer.from(line.text);
-    if (this.#waitingBytes + text.length > MAX_WAITING_BYTES) {
-      this.#lost += line.events;
-      return;
-    }
-    this.#waiting.push({ text, events: line.events });
-    this.#waitingBytes += text.length;
-    this.#retryLater();
   }
 
   state(): JournalState {
     this.flush();
-    return { waitingInMemory: this.#waitingEvents(), lost: this.#lost, failure: this.#failure };
+    return {
+      waitingInMemory: this.#waitingEvents(),
+      lost: this.#lost,
+      failure: this.#failure,
+      removed: this.#removed,
+    };
   }
 
   /**
@@ -102,6 +177,7 @@ export class Journal {
     this.#closed = true;
     this.#cancelRetry?.();
     this.#cancelSync?.();
+    this.#takeBackRemoved();
     this.#writeWaiting();
     if (this.#file) closeSync(this.#file.fd);
     this.#file = undefined;
@@ -110,19 +186,29 @@ export class Journal {
     this.#waiting = [];
     this.#lost += lost;
     throw new AipassError('INTERNAL', `the last ${lost} usage events are lost: ${this.#failure}`, {
-      hint: `make room on the disk, or mend ${this.#folder}`,
+      hint: `make room on the disk, or fix ${this.#folder}`,
     });
+  }
+
+  #keep(line: Line<Buffer>): void {
+    if (this.#waitingBytes + line.text.length > MAX_WAITING_BYTES) {
+      this.#lost += line.events;
+      return;
+    }
+    this.#waiting.push(line);
+    this.#waitingBytes += line.text.length;
+    this.#retryLater();
   }
 
   #waitingEvents(): number {
     return this.#waiting.reduce((sum, { events }) => sum + events, 0);
   }
 
-  #write(line: Buffer): boolean {
+  #write({ text, events }: Line<Buffer>): boolean {
     try {
       const file = this.#openFile();
-      const written = writeSync(file.fd, line);
-      if (written < line.length) {
+      const written = writeSync(file.fd, text);
+      if (written < text.length) {
         // A disk that is just full takes half a line: it must not stay, or the next one would be glued to it.
         ftruncateSync(file.fd, file.size);
         this.#failure = 'ENOSPC';
@@ -130,7 +216,7 @@ export class Journal {
       }
       file.size += written;
       this.#failure = null;
-      this.#appended({ segment: file.segment, offset: file.size });
+      this.#appended(events);
       this.#syncLater(file.fd);
       return true;
     } catch (error) {
@@ -140,15 +226,33 @@ export class Journal {
   }
 
   /** Returns the segment to write to; each run of the daemon begins its own, after all that are there. */
-  #openFile(): { readonly fd: number; readonly segment: number; size: number } {
+  #openFile(): OpenSegment {
     if (this.#file && this.#file.size < SEGMENT_BYTES) return this.#file;
     openJournalFolder(this.#folder);
     const segment = Math.max(this.#nextSegment, (listSegments(this.#folder).at(-1) ?? 0) + 1);
-    const fd = openSync(segmentPath(this.#folder, segment), 'ax', 0o600);
+    const path = segmentPath(this.#folder, segment);
+    const fd = openSync(path, 'ax+', 0o600);
     if (this.#file) closeSync(this.#file.fd);
     this.#nextSegment = segment + 1;
-    this.#file = { fd, segment, size: 0 };
+    this.#file = { fd, segment, path, identity: readFileIdentitySync(path), size: 0 };
     return this.#file;
+  }
+
+  /**
+   * Leaves a segment that was removed or moved away, because nobody would read what is written to it, and writes its
+   * lines anew: the database may not have them yet, and takes no event twice.
+   */
+  #takeBackRemoved(): void {
+    const file = this.#file;
+    if (!file || readFileIdentitySync(file.path) === file.identity) return;
+    this.#removed = true;
+    this.#file = undefined;
+    const bytes = Buffer.alloc(file.size);
+    const text = bytes.subarray(0, readSync(file.fd, bytes, 0, file.size, 0));
+    closeSync(file.fd);
+    if (text.length === 0) return;
+    const lines = { text, events: text.filter((byte) => byte === END_OF_LINE).length };
+    if (!this.#write(lines)) this.#keep(lines);
   }
 
   #retryLater(): void {
@@ -161,7 +265,7 @@ export class Journal {
   }
 
   #writeWaiting(): void {
-    const failed = this.#waiting.findIndex(({ text }) => !this.#write(text));
+    const failed = this.#waiting.findIndex((line) => !this.#write(line));
     this.#waiting = failed === -1 ? [] : this.#waiting.slice(failed);
     this.#waitingBytes = this.#waiting.reduce((sum, { text }) => sum + text.length, 0);
   }
@@ -171,14 +275,151 @@ export class Journal {
       this.#cancelSync = undefined;
       // A segment closed meanwhile fails with EBADF, which costs nothing that matters: the kernel writes it on its own.
       fdatasync(fd, () => {});
-      this.#leaveRemoved();
+      this.#takeBackRemoved();
     });
   }
+}
 
-  /** Lets go of a segment that somebody removed: nobody would ever read what is written to it. */
-  #leaveRemoved(): void {
-    if (!this.#file || fstatSync(this.#file.fd).nlink > 0) return;
-    closeSync(this.#file.fd);
-    this.#file = undefined;
+/** One step through the journal: the events, where they end, and the number of damaged lines on the way. */
+export interface JournalBatch {
+  readonly events: readonly UsageEvent[];
+  readonly end: JournalPosition;
+  readonly damaged: number;
+}
+
+/** Buffer that every read uses: the journal is read before every question, and new buffers would keep the garbage collector busy. */
+const chunk = Buffer.alloc(CHUNK_BYTES);
+
+/**
+ * Reads about `limit` events after a position, whole lines of them; an empty batch whose end is the position means that
+ * there is nothing new. A line that is not an event (half written when the power went, or damaged) is counted and skipped.
+ */
+export function readJournal(folder: string, position: JournalPosition, limit: number): JournalBatch {
+  const segments = listSegments(folder).filter((segment) => segment >= position.segment);
+  for (const segment of segments) {
+    const offset = segment === position.segment ? position.offset : 0;
+    const isNewest = segment === segments.at(-1);
+    const batch = readSegment(folder, { segment, offset }, limit, isNewest);
+    if (batch.end.offset > offset) return batch;
+    // The end of a finished segment: continue with the next one.
   }
+  return { events: [], end: position, damaged: 0 };
+}
+
+/** Returns the size of what follows a position, in bytes; 0 where the folder cannot be read. */
+export function journalBytesAfter(folder: string, position: JournalPosition): number {
+  try {
+    return listSegments(folder)
+      .filter((segment) => segment >= position.segment)
+      .map((segment) => segmentBytes(folder, segment) - (segment === position.segment ? position.offset : 0))
+      .reduce((sum, bytes) => sum + Math.max(0, bytes), 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** Deletes the segments before the one that is being read. */
+export function deleteReadSegments(folder: string, position: JournalPosition): void {
+  for (const segment of listSegments(folder)) {
+    if (segment < position.segment) rmSync(segmentPath(folder, segment), { force: true });
+  }
+}
+
+/** Empties the segment that was read to its end; its number stays, so that the next one has a higher one. */
+export function emptyReadSegment(folder: string, position: JournalPosition): void {
+  if (segmentBytes(folder, position.segment) === position.offset) truncateSync(segmentPath(folder, position.segment));
+}
+
+function readSegment(folder: string, from: JournalPosition, limit: number, isNewest: boolean): JournalBatch {
+  const bytes = readChunk(segmentPath(folder, from.segment), from.offset);
+  const events: UsageEvent[] = [];
+  let damaged = 0;
+  let start = 0;
+  for (
+    let end = bytes.indexOf(END_OF_LINE);
+    end !== -1 && events.length < limit;
+    end = bytes.indexOf(END_OF_LINE, start)
+  ) {
+    const found = parseEvents(bytes.toString('utf8', start, end));
+    if (found) events.push(...found);
+    else damaged++;
+    start = end + 1;
+  }
+  // Without an end of line: still being written in the newest segment, never to be finished in an older one.
+  if (start === 0 && bytes.length > 0 && (!isNewest || bytes.length > MAX_LINE_BYTES)) {
+    start = bytes.length;
+    damaged++;
+  }
+  return { events, end: { segment: from.segment, offset: from.offset + start }, damaged };
+}
+
+function readChunk(path: string, offset: number): Buffer {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return Buffer.alloc(0);
+    throw error;
+  }
+  try {
+    return chunk.subarray(0, readSync(fd, chunk, 0, CHUNK_BYTES, offset));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Returns the path of a segment. */
+export function segmentPath(folder: string, segment: number): string {
+  return join(folder, `${String(segment).padStart(10, '0')}.jsonl`);
+}
+
+/** Lists the numbers of the segments, lowest first; none where the folder is missing or not a folder. */
+export function listSegments(folder: string): number[] {
+  let names: string[];
+  try {
+    names = readdirSync(folder);
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(systemErrorCode(error) ?? '')) return [];
+    throw error;
+  }
+  return names
+    .flatMap((name) => {
+      const number = /^(\d{10})\.jsonl$/.exec(name)?.[1];
+      return number === undefined ? [] : [Number(number)];
+    })
+    .sort((a, b) => a - b);
+}
+
+function segmentBytes(folder: string, segment: number): number {
+  return statSync(segmentPath(folder, segment), { throwIfNoEntry: false })?.size ?? 0;
+}
+
+function openJournalFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+}
+
+/**
+ * Returns the journal's name, making it up the first time. The database remembers under this name how far the journal
+ * was read, so that daemons which share one do not mistake each other's. Only the usage thread asks for it.
+ */
+export function journalName(folder: string): string {
+  const path = join(folder, 'name');
+  let name = '';
+  try {
+    name = readFileSync(path, 'utf8').trim();
+  } catch (error) {
+    if (systemErrorCode(error) !== 'ENOENT') throw error;
+  }
+  // An empty one is what a full disk leaves: two daemons of that name would skip each other's events.
+  return name === '' ? renameJournal(folder) : name;
+}
+
+/** Gives the journal a new name, under which nothing of it was read, and returns it. */
+export function renameJournal(folder: string): string {
+  openJournalFolder(folder);
+  const name = randomUUID();
+  const draft = join(folder, 'name.new');
+  writeFileSync(draft, name, { mode: 0o600 });
+  renameSync(draft, join(folder, 'name'));
+  return name;
 }

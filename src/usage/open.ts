@@ -10,20 +10,17 @@ import type { Runtime } from '../base/runtime.ts';
 import { startSchedule } from '../base/schedule.ts';
 import type { ModelInfo } from '../protocol/provider.ts';
 import type { RawEvent } from './event.ts';
-import { judgeGeneration } from './generation.ts';
-import { GenerationTracker, untoldOf } from './generation-tracker.ts';
-import { Mark } from './mark.ts';
-import { PriceBook } from './prices.ts';
+import { classifyGeneration, GenerationTracker, isFlagSet, PriceBook, setFlag, unpricedCall } from './generations.ts';
 import { isPostgresUrl } from './store/open.ts';
 import { Usage } from './usage.ts';
 
-/** How far back a new daemon asks for costs that the one before it did not live to hear. */
+/** How far back a new daemon asks for costs that the one before it was still waiting for. */
 const RESUME_MS = 10 * 60_000;
 
 /** Length of an event's id. */
 const ID_BYTES = 6;
 
-/** Whom usage asks what a call cost. */
+/** Sources that usage asks what a call cost. */
 export interface CostSources {
   /** The provider that keeps records of generations. */
   readonly generationProvider: string;
@@ -32,7 +29,7 @@ export interface CostSources {
     keyId: string | null,
     generationId: string,
     signal: AbortSignal,
-  ) => Promise<Parameters<typeof judgeGeneration>[0]>;
+  ) => Promise<Parameters<typeof classifyGeneration>[0]>;
   /** Asks a provider for its models and their prices. */
   readonly fetchModels: (provider: string, signal: AbortSignal) => Promise<readonly ModelInfo[]>;
 }
@@ -40,7 +37,7 @@ export interface CostSources {
 /** The recording of usage at work. */
 export interface OpenUsage {
   readonly usage: Usage;
-  /** Records an event, and looks up what its answer did not tell of its cost. */
+  /** Records an event, and looks up its cost if the answer did not have it. */
   readonly record: (event: RawEvent) => void;
   readonly retention: { readonly days: number; readonly totalsDays: number };
 }
@@ -84,8 +81,8 @@ export function openUsage(runtime: Runtime, sources: CostSources, stack: AsyncDi
   defer(stack, 'the generation tracker', () => tracker.close());
   const record = (event: RawEvent): void => {
     usage.record(event);
-    const untold = untoldOf(event);
-    if (untold) tracker.track(untold);
+    const unpriced = unpricedCall(event);
+    if (unpriced) tracker.track(unpriced);
   };
   return { usage, record, retention: { days, totalsDays } };
 }
@@ -104,27 +101,27 @@ function createRandomIds(): () => number {
   };
 }
 
-/** Opens the tracker, which goes on with what the last daemon did not live to hear; the mark tells whether there is any. */
+/** Opens the tracker, which goes on with what the last daemon was still waiting for; a flag file says whether there is any. */
 function openTracker(
   usage: Usage,
   { generationProvider, fetchGeneration, fetchModels }: CostSources,
   { paths, clock, logger }: Runtime,
 ): GenerationTracker {
-  const mark = new Mark(join(paths.state, 'unpriced'));
+  const flag = join(paths.state, 'unpriced');
   const prices = new PriceBook(fetchModels, clock);
   const tracker = new GenerationTracker({
     clock,
     logger,
     ask: ({ provider, keyId, generationId }, signal) =>
-      provider === generationProvider ? fetchGeneration(keyId, generationId, signal).then(judgeGeneration) : null,
+      provider === generationProvider ? fetchGeneration(keyId, generationId, signal).then(classifyGeneration) : null,
     prices: (provider, model, signal) => prices.prices(provider, model, signal),
     record: (event) => usage.record(event),
-    onWaiting: (isWaiting) => mark.set(isWaiting),
+    onWaiting: (isWaiting) => setFlag(flag, isWaiting),
   });
-  if (!mark.isSet()) return tracker;
-  usage.ask('unpriced', { since: clock.now() - RESUME_MS, provider: generationProvider }).then(
+  if (!isFlagSet(flag)) return tracker;
+  usage.ask('unpriced', clock.now() - RESUME_MS, generationProvider).then(
     (generations) => {
-      if (generations.length === 0) mark.set(false);
+      if (generations.length === 0) setFlag(flag, false);
       for (const generation of generations) {
         tracker.track({ ...generation, caller: null, provider: generationProvider });
       }

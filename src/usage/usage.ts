@@ -1,5 +1,5 @@
 /**
- * Who used what: records every call, and answers questions about them. What the rest of the daemon knows of usage.
+ * Who used what: records every call, and answers questions about them. The rest of the daemon knows no more of usage.
  *
  * `record` takes microseconds, whatever the database does. A call is in the journal before its reply is sent, and so
  * survives the death of the process; the release of a credential follows within some milliseconds. Answers come from
@@ -11,18 +11,16 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Warning } from '../base/warning.ts';
 import type { EventPage, EventQuery, PruneReport, UsageStatusReport } from '../protocol/usage.ts';
+import { UsageCounters, type ProviderCounters } from './counters.ts';
 import { isCall, normaliseEvent, type RawEvent } from './event.ts';
-import { Journal } from './journal.ts';
-import { printEvents, type Moment } from './journal-lines.ts';
-import { WaitingReleases } from './waiting-releases.ts';
-import { listSegments, segmentBytes } from './segments.ts';
+import { Journal, journalBytesAfter, JOURNAL_START, printEvents, type Moment } from './journal.ts';
+import { ReleaseBatcher } from './release-batcher.ts';
 import { isPostgresUrl } from './store/open.ts';
-import { StoreThread } from './store-thread.ts';
-import type { ThreadCalls } from './thread-messages.ts';
+import { UsageThread, type UsageCalls } from './thread.ts';
 
-/** Is where usage is kept and what it depends on. */
-export interface UsageOptions {
-  /** Is the path of a SQLite file or a `postgres://` address. */
+/** Where usage is kept, and what its recording depends on. */
+export interface UsageDeps {
+  /** Path of a SQLite file or a `postgres://` address. */
   readonly database: string;
   readonly journalFolder: string;
   readonly clock: Clock;
@@ -33,108 +31,169 @@ export interface UsageOptions {
   readonly randomId: () => number;
 }
 
+/** What metrics are made of: counters of this run, and the state of the journal. */
+export interface UsageSnapshot {
+  readonly providers: readonly ProviderCounters[];
+  /** Numbers of credentials that were handed out, or asked for in vain, by operation. */
+  readonly releases: Readonly<Record<string, number>>;
+  readonly journal: {
+    /** Size of the part of the journal that the database has not taken yet, in bytes. */
+    readonly bytes: number;
+    /** Age of the oldest event that the database has not taken yet, in milliseconds; 0 where it has all. */
+    readonly lagMs: number;
+    readonly waitingInMemory: number;
+    readonly lost: number;
+    readonly damaged: number;
+  };
+  /** True while the database takes events. */
+  readonly databaseWorks: boolean;
+}
+
 const DAY_MS = 86_400_000;
 
 /** Records usage and answers for it. */
 export class Usage {
-  /** Names this run of the daemon; its own session has this id. */
+  /** Id of this run of the daemon, and of the daemon's own session. */
   readonly run = `run-${randomUUID()}`;
-  readonly #options: UsageOptions;
-  readonly #thread: StoreThread;
+  readonly #deps: UsageDeps;
+  readonly #thread: UsageThread;
   readonly #journal: Journal;
-  readonly #releases: WaitingReleases;
+  readonly #releases: ReleaseBatcher;
+  readonly #counters = new UsageCounters();
+  /** When the oldest event was recorded that the database had not taken when it was last known to have all. */
+  #waitingSince = 0;
 
-  constructor(options: UsageOptions) {
-    const { database, journalFolder, clock, logger } = options;
-    this.#options = options;
-    this.#thread = new StoreThread({ database, journalFolder }, clock, logger);
-    this.#journal = new Journal(journalFolder, clock, () => this.#thread.wake());
-    this.#releases = new WaitingReleases(options, (raw, again) => this.#append(raw, again));
+  constructor(deps: UsageDeps) {
+    const { database, journalFolder, clock, logger } = deps;
+    this.#deps = deps;
+    this.#thread = new UsageThread({ database, journalFolder }, clock, logger);
+    this.#journal = new Journal(journalFolder, clock, (events) => this.#thread.recorded(events));
+    this.#releases = new ReleaseBatcher(deps, (raw, again) => this.#append(raw, again));
   }
 
-  /** Has the database take what an earlier run left in the journal; returns at once, however the database is. */
+  /** Has the database take in what an earlier run left in the journal; returns at once, whatever the state of the database. */
   start(): void {
-    const { journalFolder } = this.#options;
-    if (listSegments(journalFolder).some((segment) => segmentBytes(journalFolder, segment) > 0)) this.#thread.wake();
+    if (journalBytesAfter(this.#deps.journalFolder, JOURNAL_START) > 0) this.#thread.recorded(0);
   }
 
   /** Records one event. Never throws, never waits for the database. */
   record(raw: RawEvent): void {
+    this.#counters.add(raw);
     if (isCall(raw)) this.#append(raw);
     else this.#releases.add(raw);
   }
 
-  /** Has on disk what was recorded so far: before a reply leaves, so that no completion is answered and forgotten. */
+  /** Writes recorded calls to the journal. Called before a reply is sent, so that every answered completion is recorded. */
   flush(): void {
     this.#journal.flush();
   }
 
-  /** Asks the store, which has heard of everything recorded before; rejects with a hint while the database does not work. */
-  ask<Name extends keyof ThreadCalls>(
+  /**
+   * Asks the store, which has everything that was recorded before.
+   *
+   * @throws AipassError INTERNAL with a hint while the database does not work.
+   */
+  ask<Name extends keyof UsageCalls>(
     name: Name,
-    params: ThreadCalls[Name]['params'],
-  ): Promise<ThreadCalls[Name]['result']> {
+    ...args: Parameters<UsageCalls[Name]>
+  ): Promise<Awaited<ReturnType<UsageCalls[Name]>>> {
     this.#releases.flush();
     this.#journal.flush();
-    return this.#thread.call(name, params);
+    return this.#thread.call(name, ...args);
   }
 
   /** Deletes events and totals past their retention, in days; `dryRun` only counts the events. */
   async prune(retentionDays: number, totalsRetentionDays: number, dryRun = false): Promise<PruneReport> {
-    const now = this.#options.clock.now();
-    // 0 days: also what happened in this very millisecond.
+    const now = this.#deps.clock.now();
+    // 0 days include this very millisecond.
     const before = now - retentionDays * DAY_MS + (retentionDays === 0 ? 1 : 0);
-    const bytesBefore = await this.ask('bytes', {});
+    const bytesBefore = await this.ask('bytes');
     if (dryRun) {
-      const events = await this.ask('prunable', { before });
+      const events = await this.ask('prunable', before);
       return { events, totals: 0, dryRun, bytesBefore, bytesAfter: bytesBefore };
     }
     const deleted = await this.ask('prune', { events: before, totals: now - totalsRetentionDays * DAY_MS, now });
-    return { ...deleted, dryRun, bytesBefore, bytesAfter: await this.ask('bytes', {}) };
+    return { ...deleted, dryRun, bytesBefore, bytesAfter: await this.ask('bytes') };
   }
 
-  /** Goes through events page by page, oldest first, without holding more than one page. */
+  /** Yields events page by page, oldest first, without holding more than one page. */
   async *export(query: Pick<EventQuery, 'since' | 'until' | 'keyId' | 'status'>): AsyncGenerator<EventPage['events']> {
     let after: string | undefined;
     for (;;) {
-      const page: EventPage = await this.ask('events', { query: { ...query, limit: 500, after }, order: 'asc' });
+      const page: EventPage = await this.ask('events', { ...query, limit: 500, after }, 'asc');
       if (page.events.length > 0) yield page.events;
       if (page.next === null) return;
       after = page.next;
     }
   }
 
-  /** Tells how the recording is. */
+  /** Returns the state of the recording. */
   status(): UsageStatusReport {
     this.#releases.flush();
-    const { failure, open, damaged, position } = this.#thread.state;
+    const { failure, open, damaged } = this.#thread.database;
     const journal = this.#journal.state();
     return {
       database: failure?.reason ?? (this.#thread.isAsleep ? 'asleep' : open ? 'ready' : 'opening'),
-      kind: isPostgresUrl(this.#options.database) ? 'postgres' : 'sqlite',
+      kind: isPostgresUrl(this.#deps.database) ? 'postgres' : 'sqlite',
       queued: failure !== null || journal.waitingInMemory > 0,
-      queuedBytes: this.#bytesAfter(position),
+      queuedBytes: this.#queuedBytes(),
       waitingInMemory: journal.waitingInMemory,
       lost: journal.lost,
       damaged,
     };
   }
 
-  /** Lists what is wrong with the recording, for `status`. */
+  /** Returns counters of this run and the state of the journal. */
+  snapshot(): UsageSnapshot {
+    const { failure, damaged } = this.#thread.database;
+    const { waitingInMemory, lost } = this.#journal.state();
+    const bytes = this.#queuedBytes();
+    return {
+      providers: this.#counters.providers(),
+      releases: this.#counters.releases(),
+      journal: {
+        bytes,
+        lagMs: bytes === 0 ? 0 : Math.max(0, this.#deps.clock.now() - this.#waitingSince),
+        waitingInMemory,
+        lost,
+        damaged,
+      },
+      databaseWorks: failure === null,
+    };
+  }
+
+  /** Returns the problems of the recording, for `status`. */
   warnings(): Warning[] {
     const warnings: Warning[] = [];
-    const { failure, damaged } = this.#thread.state;
-    const { waitingInMemory, lost, failure: journalFailure } = this.#journal.state();
+    const { failure, damaged, replaced } = this.#thread.database;
+    const { waitingInMemory, lost, removed, failure: journalFailure } = this.#journal.state();
+    const { database, journalFolder } = this.#deps;
     const warn = (problem: string, hint: string): void => void warnings.push({ subject: 'usage', problem, hint });
-    if (lost > 0) warn(`${lost} usage events were lost: disk and memory took no more`, 'make room on the disk');
+    if (lost > 0) warn(`${lost} usage events were lost: disk and memory were full`, 'make room on the disk');
     if (failure) warn(`the usage database does not work (${failure.reason}); events are queued on disk`, failure.hint);
+    if (replaced === 'removed') {
+      warn(
+        `${database} was removed while the daemon ran; a new usage database was made`,
+        'stop the daemon before you move the usage database; restore a copy of it if you need the history',
+      );
+    }
+    if (replaced === 'empty') {
+      warn(
+        `${database} was empty (0 bytes): its history is gone, and a new usage database was made`,
+        'restore a copy of the usage database if you have one, and check the disk for room and errors',
+      );
+    }
+    if (removed) {
+      warn(
+        `the usage queue ${journalFolder} was removed while the daemon ran; it was made anew`,
+        'stop the daemon before you move or clean its state folder',
+      );
+    }
     if (waitingInMemory > 0) {
       const problem = `${waitingInMemory} usage events wait in memory: the queue cannot be written (${journalFailure ?? ''})`;
       warn(problem, 'make room on the disk, or let this user write the state folder');
     }
-    if (damaged > 0) {
-      warn(`${damaged} lines of the usage queue were no events`, `look at ${this.#options.journalFolder}`);
-    }
+    if (damaged > 0) warn(`${damaged} lines of the usage queue are damaged`, `see ${journalFolder}`);
     return warnings;
   }
 
@@ -153,20 +212,14 @@ export class Usage {
   }
 
   #append(raw: RawEvent, again: readonly Moment[] = []): void {
-    const { clock, randomId, redact } = this.#options;
-    const event = normaliseEvent(raw, { now: clock.now(), id: randomId(), run: this.run, redact });
+    const { clock, randomId, redact } = this.#deps;
+    const now = clock.now();
+    if (this.#waitingSince <= this.#thread.database.drainedAt) this.#waitingSince = now;
+    const event = normaliseEvent(raw, { now, id: randomId(), run: this.run, redact });
     this.#journal.append(printEvents(event, again), 1 + again.length);
   }
 
-  #bytesAfter(position: { readonly segment: number; readonly offset: number }): number {
-    try {
-      return listSegments(this.#options.journalFolder)
-        .filter((segment) => segment >= position.segment)
-        .map((segment) => ({ segment, bytes: segmentBytes(this.#options.journalFolder, segment) }))
-        .map(({ segment, bytes }) => (segment === position.segment ? Math.max(0, bytes - position.offset) : bytes))
-        .reduce((sum, bytes) => sum + bytes, 0);
-    } catch {
-      return 0;
-    }
+  #queuedBytes(): number {
+    return journalBytesAfter(this.#deps.journalFolder, this.#thread.database.position);
   }
 }

@@ -4,6 +4,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
+import { formatCount } from '../format.ts';
 import { JSON_FLAG, requiredWord } from '../options.ts';
 import { formatCost } from '../usage-text.ts';
 import { defineVerb } from '../verb.ts';
@@ -29,6 +30,13 @@ export const importUsage = defineVerb({
       out.line(
         `Imported ${report.added} of ${report.generations} generations`,
         `  known already: ${report.known}, unreadable: ${report.unreadable}`,
+      );
+    }
+    const { carried } = report;
+    if (carried.callers > 0) {
+      out.line(
+        `  totals of ${formatCount(carried.callers, 'caller')} beyond them: ${formatCount(carried.requests, 'request')}, ` +
+          `${formatCost(carried.costMicros)}, ${formatCount(carried.tokens, 'token')}`,
       );
     }
     const { requests, costMicros, tokens } = report.unaccounted;

@@ -1,44 +1,48 @@
 /**
  * Bounds the callers and the models that totals are kept for, each day: a program that makes up names must not make a row
- * of each. The rest are counted together.
+ * of each. The names beyond the bound are counted together.
  *
- * The totals themselves tell which names have rows of their own, so that the bound holds however often the usage thread
+ * The totals themselves show which names have rows of their own, so that the bound holds however often the usage thread
  * comes and goes.
  */
 
-import { bucketOf, DAY } from '../grains.ts';
-import { TOTAL_KINDS, type Dimensions } from '../totals.ts';
-import type { UsageDb } from './schema.ts';
+import { Statement, type Executor } from './database.ts';
+import { bucketOf, DAY } from './resolutions.ts';
+import { TOTAL_KINDS, type Dimensions } from './totals.ts';
 
 const MAX_NAMES_A_DAY = 1000;
 
-/** Bounds the copies: late events are rare, and days that are over need no room. */
+/** Maximum number of sets in the copy: late events are rare, and past days need no room. */
 const MAX_COPIES = 16;
 
-/** Is the name under which the rest is counted. */
+/** Name under which the names beyond the bound are counted. */
 export const OTHERS = '(others)';
 
-/** Knows which names are counted on their own, by their ids. */
+const readValues = new Statement<{ readonly value: number }>((db) =>
+  db
+    .selectFrom('totals')
+    .select('value')
+    .distinct()
+    .where('resolution', '=', 0)
+    .where('kind', '=', 0)
+    .where('caller', '=', 0)
+    .where('bucket', '=', 0),
+);
+
+/** The names of each day that are counted on their own, by their ids. */
 export class DailyNames {
   readonly #seen = new Map<string, Set<number>>();
 
   /** Returns what an event of that moment is counted under; `others` is the id of OTHERS. */
-  async counted(db: UsageDb, at: number, ids: Dimensions, others: number): Promise<Dimensions> {
+  counted(executor: Executor, at: number, ids: Dimensions, others: number): Promise<Dimensions> | Dimensions {
     const day = bucketOf(at, DAY);
-    const bounded = async (kind: 'caller' | 'model'): Promise<number> => {
-      const id = ids[kind];
-      if (id === 0 || id === others) return id;
-      const place = `${kind} ${day}`;
-      const seen = this.#seen.get(place) ?? (await readNames(db, TOTAL_KINDS[kind], day, others));
-      this.#seen.set(place, seen);
-      if (seen.size >= MAX_NAMES_A_DAY && !seen.has(id)) return others;
-      seen.add(id);
-      return id;
-    };
-    return { ...ids, caller: await bounded('caller'), model: await bounded('model') };
+    const callers = this.#seen.get(`caller ${day}`);
+    const models = this.#seen.get(`model ${day}`);
+    if (callers && models) return bounded(ids, callers, models, others);
+    return this.#read(executor, day, others).then((seen) => bounded(ids, seen.callers, seen.models, others));
   }
 
-  /** Drops copies where there are many; between batches only, because the totals do not tell of what a batch has seen. */
+  /** Drops copies where there are many; between batches only, because the totals do not show what a batch has seen. */
   trim(): void {
     if (this.#seen.size > MAX_COPIES) this.#seen.clear();
   }
@@ -47,17 +51,31 @@ export class DailyNames {
   forget(): void {
     this.#seen.clear();
   }
+
+  async #read(
+    executor: Executor,
+    day: number,
+    others: number,
+  ): Promise<{ readonly callers: Set<number>; readonly models: Set<number> }> {
+    const read = async (kind: 'caller' | 'model'): Promise<Set<number>> => {
+      const rows = await executor.run(readValues, [DAY, TOTAL_KINDS[kind], 0, day]);
+      const names = new Set(rows.map(({ value }) => value).filter((id) => id !== 0 && id !== others));
+      this.#seen.set(`${kind} ${day}`, names);
+      return names;
+    };
+    return { callers: await read('caller'), models: await read('model') };
+  }
 }
 
-async function readNames(db: UsageDb, kind: number, day: number, others: number): Promise<Set<number>> {
-  const rows = await db
-    .selectFrom('totals')
-    .select('value')
-    .distinct()
-    .where('grain', '=', DAY)
-    .where('kind', '=', kind)
-    .where('caller', '=', 0)
-    .where('bucket', '=', day)
-    .execute();
-  return new Set(rows.map(({ value }) => value).filter((id) => id !== 0 && id !== others));
+function bounded(ids: Dimensions, callers: Set<number>, models: Set<number>, others: number): Dimensions {
+  const caller = boundedId(ids.caller, callers, others);
+  const model = boundedId(ids.model, models, others);
+  return caller === ids.caller && model === ids.model ? ids : { ...ids, caller, model };
+}
+
+function boundedId(id: number, seen: Set<number>, others: number): number {
+  if (id === 0 || id === others || seen.has(id)) return id;
+  if (seen.size >= MAX_NAMES_A_DAY) return others;
+  seen.add(id);
+  return id;
 }

@@ -1,43 +1,45 @@
 /**
- * Reads events themselves, a page at a time: newest first for people, oldest first for exports.
+ * Reads events themselves: a page at a time (newest first for people, oldest first for exports), by generation, and
+ * those whose cost is still unknown.
  */
 
 import { AipassError } from '../../base/errors.ts';
 import type { EventPage, EventQuery, RecordedEvent } from '../../protocol/usage.ts';
-import { COST_SOURCES, EVENT_STATUSES } from '../event.ts';
-import { statusName } from './merge.ts';
-import type { Names } from './names.ts';
-import { sql } from './query-builder.ts';
-import type { EventsTable, UsageDb } from './schema.ts';
+import type { AnswerDeps } from './answers.ts';
+import { sql, type EventsTable, type Executor } from './database.ts';
+import { nameIdsOf, recordedEvent } from './event-rows.ts';
+import { STATUS_CODES } from './sums.ts';
 
 const DEFAULT_EVENTS = 100;
 
-/** Bounds a page: some 200 kB of JSON, a few milliseconds. */
+/** Maximum number of events in a page: some 200 kB of JSON, a few milliseconds. */
 const MAX_EVENTS = 500;
+
+/** Maximum number of generations without a cost that are listed; older ones stay unknown. */
+const MAX_UNPRICED = 200;
 
 /** Reads one page, newest first or, for exports, oldest first. */
 export async function readEvents(
-  db: UsageDb,
-  names: Names,
+  { executor, names }: AnswerDeps,
   query: EventQuery,
-  order: 'desc' | 'asc' = 'desc',
+  order: 'desc' | 'asc',
 ): Promise<EventPage> {
   const limit = Math.min(query.limit ?? DEFAULT_EVENTS, MAX_EVENTS);
-  const key = query.keyId === undefined ? null : await names.find(db, query.keyId);
+  const key = query.keyId === undefined ? null : await names.find(executor, query.keyId);
   if (query.keyId !== undefined && key === null) return { events: [], next: null };
 
   // Events of a key stand in its index by status and time: each status is a run of neighbours, and the newest of the runs are the page.
-  const statuses = query.status === undefined && key !== null ? Object.values(EVENT_STATUSES) : [null];
+  const statuses = query.status === undefined && key !== null ? Object.values(STATUS_CODES) : [null];
   const rows: EventsTable[] = [];
   for (const each of statuses) {
-    const status = each ?? (query.status === undefined ? null : EVENT_STATUSES[query.status]);
-    rows.push(...(await readRun(db, query, order, { key, status, limit: limit + 1 })));
+    const status = each ?? (query.status === undefined ? null : STATUS_CODES[query.status]);
+    rows.push(...(await readRun(executor, query, order, { key, status, limit: limit + 1 })));
   }
   rows.sort((a, b) => (a.at - b.at || a.id - b.id) * (order === 'asc' ? 1 : -1));
 
   const page = rows.slice(0, limit);
   const last = page.at(-1);
-  const text = await names.texts(db, page.flatMap(idsOf));
+  const text = await names.texts(executor, page.flatMap(nameIdsOf));
   return {
     events: page.map((row) => recordedEvent(row, text)),
     next: rows.length > limit && last ? `${last.at}-${last.id}` : null,
@@ -45,18 +47,54 @@ export async function readEvents(
 }
 
 /** Returns the event of a generation, or null. */
-export async function readGeneration(db: UsageDb, names: Names, generation: string): Promise<RecordedEvent | null> {
-  const row = await db
+export async function readGeneration(
+  { executor, names }: AnswerDeps,
+  generation: string,
+): Promise<RecordedEvent | null> {
+  const row = await executor.db
     .selectFrom('events')
     .selectAll()
     .where('generation', '=', generation)
     .limit(1)
     .executeTakeFirst();
-  return row ? recordedEvent(row, await names.texts(db, idsOf(row))) : null;
+  return row ? recordedEvent(row, await names.texts(executor, nameIdsOf(row))) : null;
+}
+
+/** A generation without a cost, and the key that paid for it. */
+export type UnpricedGeneration = Pick<RecordedEvent, 'keyId' | 'model' | 'promptTokens' | 'completionTokens'> & {
+  readonly generationId: string;
+};
+
+/**
+ * Lists a provider's generations since a time whose cost is unknown, newest first: a daemon that was killed while it
+ * waited for them asks again. Those of failed calls are among them, because what was generated is paid for.
+ */
+export async function listUnpriced(
+  { executor, names }: AnswerDeps,
+  since: number,
+  provider: string,
+): Promise<UnpricedGeneration[]> {
+  const id = await names.find(executor, provider);
+  if (id === null) return [];
+  const rows = await executor.db
+    .selectFrom('events')
+    .selectAll()
+    .where('at', '>=', since)
+    .where('provider', '=', id)
+    .where('generation', 'is not', null)
+    .where('cost_micros', 'is', null)
+    .orderBy('at', 'desc')
+    .limit(MAX_UNPRICED)
+    .execute();
+  const text = await names.texts(executor, rows.flatMap(nameIdsOf));
+  return rows.flatMap((row) => {
+    const { generationId, keyId, model, promptTokens, completionTokens } = recordedEvent(row, text);
+    return generationId === null ? [] : [{ generationId, keyId, model, promptTokens, completionTokens }];
+  });
 }
 
 async function readRun(
-  db: UsageDb,
+  { db }: Executor,
   query: EventQuery,
   order: 'desc' | 'asc',
   run: { readonly key: number | null; readonly status: number | null; readonly limit: number },
@@ -66,8 +104,8 @@ async function readRun(
   if (query.until !== undefined) rows = rows.where('at', '<', query.until);
   if (run.key !== null) rows = rows.where('key', '=', run.key);
   if (run.status !== null) rows = rows.where('status', '=', run.status);
-  // Says literally what the index of failures says, so that SQLite sees that it may use it.
-  if (run.status !== null && run.status !== EVENT_STATUSES.success) rows = rows.where(sql<boolean>`status <> 1`);
+  // Repeats the condition of the index of failures word for word, so that SQLite sees that it may use the index.
+  if (run.status !== null && run.status !== STATUS_CODES.success) rows = rows.where(sql<boolean>`status <> 1`);
   if (query.after !== undefined) {
     const { at, id } = parseCursor(query.after);
     rows = rows.where((where) =>
@@ -82,44 +120,9 @@ async function readRun(
 function parseCursor(after: string): { at: number; id: number } {
   const [, at, id] = /^(\d{1,16})-(\d{1,16})$/.exec(after) ?? [];
   if (at === undefined || id === undefined) {
-    throw new AipassError('BAD_REQUEST', '"after" is no place in the list of events', {
+    throw new AipassError('BAD_REQUEST', `after: not a position in the list of events (got "${after}")`, {
       hint: 'pass "next" of the page before',
     });
   }
   return { at: Number(at), id: Number(id) };
-}
-
-function idsOf(row: EventsTable): number[] {
-  const { caller, executable, session, run, provider, key, account, operation, model, error_code: error } = row;
-  return [caller, executable, session, run, provider, key, account, operation, model, error];
-}
-
-function recordedEvent(row: EventsTable, text: (id: number) => string | null): RecordedEvent {
-  return {
-    id: `${row.at}-${row.id}`,
-    at: row.at,
-    caller: text(row.caller),
-    uid: row.uid,
-    pid: row.pid,
-    executable: text(row.executable),
-    session: text(row.session),
-    run: text(row.run),
-    provider: text(row.provider),
-    keyId: text(row.key),
-    account: text(row.account),
-    operation: text(row.operation),
-    model: text(row.model),
-    status: statusName(row.status),
-    errorCode: text(row.error_code),
-    httpStatus: row.http_status,
-    promptTokens: row.prompt_tokens,
-    completionTokens: row.completion_tokens,
-    cachedTokens: row.cached_tokens,
-    reasoningTokens: row.reasoning_tokens,
-    costMicros: row.cost_micros,
-    costSource: row.cost_source === null ? null : (COST_SOURCES[row.cost_source] ?? null),
-    latencyMs: row.latency_ms,
-    firstTokenMs: row.first_token_ms,
-    generationId: row.generation,
-  };
 }

@@ -1,20 +1,20 @@
 /**
- * Why the database does not work, told from the codes of SQLite and PostgreSQL, with what mends it. Pure.
+ * Classifies failures of the database by the codes of SQLite and PostgreSQL, with what to do about them. Pure.
  *
  * Messages of the drivers are not passed on: they can quote rows, and a connection address with its password.
  */
 
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
 
-/** Names why the database does not take events. */
+/** Reasons why the database does not take events. */
 export type FailureReason = 'locked' | 'full' | 'read-only' | 'corrupt' | 'away' | 'refused' | 'newer' | 'broken';
 
-/** Is a failure of the database: why, what mends it, and whether the data itself was refused. */
+/** A failure of the database. */
 export interface DatabaseFailure {
   readonly reason: FailureReason;
   readonly code: string;
   readonly hint: string;
-  /** Tells whether the database works but refused this data; the same data will be refused again. */
+  /** True if the database works but refused this data; the same data will be refused again. */
   readonly refusesData: boolean;
 }
 
@@ -26,10 +26,10 @@ const HINTS: Record<FailureReason, string> = {
   away: 'start PostgreSQL, or check the address in usage.database',
   refused: 'check user, password and rights in usage.database',
   newer: 'install the newer aipassd again, or set usage.database to another place',
-  broken: 'look into the log for the code of the failure',
+  broken: 'see the log for the code of the failure',
 };
 
-/** Tells what a failed use of the database means. */
+/** Classifies a failed use of the database. */
 export function databaseFailure(error: unknown): DatabaseFailure {
   const code = systemErrorCode(error) ?? (error instanceof AipassError ? error.code : 'unknown');
   const reason = reasonOf(code);
@@ -42,17 +42,17 @@ export function databaseFailure(error: unknown): DatabaseFailure {
   };
 }
 
-/** Turns a failed use of the database into what a caller is told. */
+/** Converts a failed use of the database to the error of a caller. */
 export function asDatabaseError(error: unknown): AipassError {
   if (error instanceof AipassError) return error;
   const failure = databaseFailure(error);
   return new AipassError('INTERNAL', `the usage database cannot be used now: ${failure.reason} (${failure.code})`, {
-    hint: `${failure.hint}; what happens meanwhile is queued and not lost`,
+    hint: `${failure.hint}; events are queued meanwhile and not lost`,
     cause: error,
   });
 }
 
-/** Reads SQLite's result codes (sqlite.org/rescode.html), PostgreSQL's SQLSTATEs (appendix A) and Node's system codes. */
+/** Classifies SQLite's result codes (sqlite.org/rescode.html), PostgreSQL's SQLSTATEs (appendix A) and Node's system codes. */
 function reasonOf(code: string): FailureReason {
   if (code === 'VERSION_MISMATCH') return 'newer';
   if (/^SQLITE_(?:BUSY|LOCKED)/.test(code) || code === '55P03') return 'locked';

@@ -2,42 +2,162 @@
  * Takes events from the journal into the database: a batch, the totals it adds to and how far the journal was read are
  * one transaction, so that an event counts exactly once however often the process is killed in between.
  *
- * A second telling of the same generation counts nothing: it only fills in what its call did not know.
+ * A generation counts once. The first event of it stands; a later report on it only fills in what that event did not
+ * know (tokens, cost), in the event and in the totals that it was counted in. Two calls with one generation id are two
+ * calls all the same: some providers repeat their ids (Ollama numbers its answers from 0 to 999). An id then belongs to
+ * the last call that had it, and later reports are on that one.
  */
 
-import { COST_SOURCES, EVENT_STATUSES, type UsageEvent } from '../event.ts';
-import { bucketOf, DAY } from '../grains.ts';
-import { isBefore, JOURNAL_START, type JournalPosition } from '../segments.ts';
-import { SessionsFold } from '../session-totals.ts';
-import { contribution, TotalsFold, type Dimensions } from '../totals.ts';
-import type { StoreConnection } from './connection.ts';
+import { isReport, type UsageEvent } from '../event.ts';
+import { isBefore, JOURNAL_START, type JournalPosition } from '../journal.ts';
 import { DailyNames, OTHERS } from './daily-names.ts';
-import { addSessions, addTotals, insertEvents } from './inserts.ts';
-import { fillIn, passOn } from './merge.ts';
+import {
+  BulkInsert,
+  sql,
+  Statement,
+  type EventsTable,
+  type Executor,
+  type SqlValue,
+  type StoreConnection,
+} from './database.ts';
+import {
+  EVENT_ROW_COLUMNS,
+  eventValues,
+  FILLABLE_COLUMNS,
+  fillRow,
+  measured,
+  textsOf,
+  type NamedRow,
+} from './event-rows.ts';
 import type { Names } from './names.ts';
-import type { EventsTable, UsageDb } from './schema.ts';
+import { bucketOf, DAY } from './resolutions.ts';
+import { contribution, noSums, STATUS_CODES, SUM_COLUMNS } from './sums.ts';
+import { SessionsFold, TotalsFold, type Dimensions, type SessionRow, type TotalRow } from './totals.ts';
 
-/** Is a batch and where in which journal it ends; imported events come from no journal. */
+/** A batch and where in which journal it ends; imported events come from no journal. */
 export interface IngestBatch {
   readonly events: readonly UsageEvent[];
   readonly journal: string | null;
   readonly end: JournalPosition;
 }
 
-/** Says what became of a batch. */
+/** What became of a batch. */
 export interface IngestReport {
   readonly added: number;
-  /** Counts the events whose generation, or whose very self, was there already. */
+  /** Number of events whose generation, or whose very self, was there already. */
   readonly known: number;
 }
+
+/** Sums that no event stands for, such as those of an import: what they add to and when. */
+export interface CarriedSums {
+  readonly totals: readonly {
+    readonly at: number;
+    readonly caller: string;
+    readonly model: string | null;
+    readonly provider: string | null;
+    readonly sums: readonly number[];
+  }[];
+  readonly sessions: readonly {
+    readonly name: string;
+    readonly caller: string;
+    readonly firstAt: number;
+    readonly lastAt: number;
+    readonly sums: readonly number[];
+  }[];
+}
+
+const insertEvents = new BulkInsert<readonly SqlValue[], Pick<EventsTable, 'at' | 'id'>>(
+  (db, rows) =>
+    db
+      .insertInto('events')
+      .columns(EVENT_ROW_COLUMNS)
+      .expression(placeholders(EVENT_ROW_COLUMNS, rows))
+      // One with the identity or the generation of another is passed over.
+      .onConflict((conflict) => conflict.doNothing())
+      .returning(['at', 'id']),
+  (values) => values,
+);
+
+const TOTAL_KEY = ['resolution', 'kind', 'caller', 'bucket', 'value', 'status'] as const;
+
+const addTotals = new BulkInsert<TotalRow>(
+  (db, rows) =>
+    db
+      .insertInto('totals')
+      .columns([...TOTAL_KEY, ...SUM_COLUMNS])
+      .expression(placeholders([...TOTAL_KEY, ...SUM_COLUMNS], rows))
+      .onConflict((conflict) => conflict.columns([...TOTAL_KEY]).doUpdateSet(addedUp('totals'))),
+  (row) => [row.resolution, row.kind, row.caller, row.bucket, row.value, row.status, ...row.sums],
+);
+
+const SESSION_COLUMNS = ['session', 'status', 'caller', 'first_at', 'last_at'] as const;
+
+const addSessions = new BulkInsert<SessionRow>(
+  (db, rows) =>
+    db
+      .insertInto('sessions')
+      .columns([...SESSION_COLUMNS, ...SUM_COLUMNS])
+      .expression(placeholders([...SESSION_COLUMNS, ...SUM_COLUMNS], rows))
+      .onConflict((conflict) =>
+        conflict.columns(['session', 'status']).doUpdateSet({
+          ...addedUp('sessions'),
+          first_at: sql<number>`case when excluded.first_at < sessions.first_at then excluded.first_at else sessions.first_at end`,
+          last_at: sql<number>`case when excluded.last_at > sessions.last_at then excluded.last_at else sessions.last_at end`,
+        }),
+      ),
+  (row) => [row.session, row.status, row.caller, row.firstAt, row.lastAt, ...row.sums],
+);
+
+const readPosition = new Statement<{ readonly segment: number; readonly byte_offset: number }>((db) =>
+  db.selectFrom('positions').select(['segment', 'byte_offset']).where('journal', '=', ''),
+);
+
+const writePosition = new Statement((db) =>
+  db
+    .insertInto('positions')
+    .values({ journal: '', segment: 0, byte_offset: 0 })
+    .onConflict((conflict) =>
+      conflict.column('journal').doUpdateSet({
+        segment: sql<number>`excluded.segment`,
+        byte_offset: sql<number>`excluded.byte_offset`,
+      }),
+    ),
+);
+
+const findGeneration = new Statement<NamedRow>((db) =>
+  db
+    .selectFrom('events')
+    .innerJoin('names', 'names.id', 'events.operation')
+    .selectAll('events')
+    .select('names.text as operation_name')
+    .where('generation', '=', '')
+    .where('provider', '=', 0),
+);
+
+const fillEvent = new Statement((db) =>
+  db
+    .updateTable('events')
+    .set(Object.fromEntries(FILLABLE_COLUMNS.map((column) => [column, 0])))
+    .where('at', '=', 0)
+    .where('id', '=', 0),
+);
+
+const takeGeneration = new Statement((db) =>
+  db
+    .updateTable('events')
+    .set({ generation: sql<null>`null` })
+    .where('generation', '=', '')
+    .where('provider', '=', 0),
+);
+
+const giveGeneration = new Statement((db) =>
+  db.updateTable('events').set({ generation: '' }).where('at', '=', 0).where('id', '=', 0),
+);
 
 /** Writes batches of events. */
 export class Ingest {
   readonly #connection: StoreConnection;
   readonly #names: Names;
-  readonly #events = insertEvents();
-  readonly #totals = addTotals();
-  readonly #sessions = addSessions();
   readonly #dailyNames = new DailyNames();
 
   constructor(connection: StoreConnection, names: Names) {
@@ -47,70 +167,35 @@ export class Ingest {
 
   /** Returns how far a journal was read. */
   async position(journal: string): Promise<JournalPosition> {
-    return readPosition(this.#connection.db, journal);
+    return storedPosition(this.#connection, journal);
   }
 
   /** Writes one batch, or nothing of it. */
-  async write(batch: IngestBatch): Promise<IngestReport> {
-    try {
-      return await this.#connection.db.transaction().execute(async (db) => {
-        if (batch.journal !== null) {
-          const stored = await readPosition(db, batch.journal);
-          if (!isBefore(stored, batch.end)) return { added: 0, known: batch.events.length };
-          await writePosition(db, batch.journal, batch.end);
-        }
-        return this.#writeEvents(db, batch.events);
-      });
-    } catch (error) {
-      this.forget();
-      throw error;
-    }
+  write(batch: IngestBatch): Promise<IngestReport> {
+    return this.#transaction(async (executor) => {
+      if (batch.journal !== null) {
+        const stored = await storedPosition(executor, batch.journal);
+        if (!isBefore(stored, batch.end)) return { added: 0, known: batch.events.length };
+        await executor.run(writePosition, [batch.journal, batch.end.segment, batch.end.offset]);
+      }
+      if (batch.events.length === 0) return { added: 0, known: 0 };
+      const known = await new BatchWriter(executor, this.#names, this.#dailyNames).write(batch.events);
+      return { added: batch.events.length - known.length, known: known.length };
+    });
   }
 
-  async #writeEvents(db: UsageDb, events: readonly UsageEvent[]): Promise<IngestReport> {
-    if (events.length === 0) return { added: 0, known: 0 };
-    const day = events.reduce((latest, event) => Math.max(latest, bucketOf(event.at, DAY)), 0);
-    const id = await this.#names.ids(db, events.flatMap(textsOf).concat(OTHERS), day);
-    this.#dailyNames.trim();
+  /** Writes events that come from no journal, or none of them; returns those that were known. */
+  writeImported(events: readonly UsageEvent[]): Promise<readonly UsageEvent[]> {
+    return this.#transaction((executor) => new BatchWriter(executor, this.#names, this.#dailyNames).write(events));
+  }
 
-    const totals = new TotalsFold();
-    const sessions = new SessionsFold();
-    const counted = (at: number, ids: Dimensions): Promise<Dimensions> =>
-      this.#dailyNames.counted(db, at, ids, id(OTHERS));
-    const count = async (event: UsageEvent): Promise<void> => {
-      const sums = contribution(event);
-      const ids = { caller: id(event.caller), model: id(event.model) };
-      const all = { ...ids, provider: id(event.provider), key: id(event.keyId) };
-      totals.add(event.at, event.status, await counted(event.at, all), sums);
-      sessions.add(event, id(event.session), ids.caller, sums);
-      sessions.add(event, id(event.run), 0, sums);
-    };
-    const insert = async (rows: readonly UsageEvent[]): Promise<UsageEvent[]> => {
-      const inserted = await this.#events.run(
-        db,
-        rows.map((event) => eventRow(event, id)),
-      );
-      const fresh = new Set(inserted.map((row) => `${row.at},${row.id}`));
-      const known: UsageEvent[] = [];
-      for (const event of rows) {
-        if (fresh.delete(`${event.at},${event.id}`)) await count(event);
-        else known.push(event);
-      }
-      return known;
-    };
-    const known = await insert(events);
-    let told = 0;
-    // One by one: an id belongs to the last call that had it, and what is told of it next is told of that call.
-    for (const event of known) {
-      const merge = await fillIn(db, event, id(event.provider), { totals, sessions, counted });
-      const isNew = merge === 'another-call' && (await insert([{ ...event, generationId: null }])).length === 0;
-      if (isNew) await passOn(db, event, id(event.provider));
-      else told++;
-    }
-
-    await this.#totals.run(db, totals.rows());
-    await this.#sessions.run(db, sessions.rows());
-    return { added: events.length - told, known: told };
+  /** Adds sums without events, and runs `then` in the same transaction. */
+  carry(carried: CarriedSums, then: (executor: Executor) => Promise<void>): Promise<void> {
+    return this.#transaction(async (executor) => {
+      const writer = new BatchWriter(executor, this.#names, this.#dailyNames);
+      await writer.carry(carried);
+      await then(executor);
+    });
   }
 
   /** Drops what is known of names: a transaction that failed, or a prune, made it untrue. */
@@ -118,57 +203,152 @@ export class Ingest {
     this.#names.forget();
     this.#dailyNames.forget();
   }
+
+  async #transaction<T>(work: (executor: Executor) => Promise<T>): Promise<T> {
+    try {
+      this.#dailyNames.trim();
+      return await this.#connection.transaction(work);
+    } catch (error) {
+      this.forget();
+      throw error;
+    }
+  }
 }
 
-function textsOf(event: UsageEvent): (string | null)[] {
-  const { caller, executable, session, run, provider, keyId, account, operation, model, errorCode } = event;
-  return [caller, executable, session, run, provider, keyId, account, operation, model, errorCode];
+/** Writes one batch within a transaction. */
+class BatchWriter {
+  readonly #executor: Executor;
+  readonly #names: Names;
+  readonly #dailyNames: DailyNames;
+  readonly #totals = new TotalsFold();
+  readonly #sessions = new SessionsFold();
+  #id: (text: string | null) => number = () => 0;
+
+  constructor(executor: Executor, names: Names, dailyNames: DailyNames) {
+    this.#executor = executor;
+    this.#names = names;
+    this.#dailyNames = dailyNames;
+  }
+
+  /** Writes events; returns those that were known. */
+  async write(events: readonly UsageEvent[]): Promise<UsageEvent[]> {
+    const texts = new Set<string | null>([OTHERS]);
+    let latest = 0;
+    for (const event of events) {
+      for (const text of textsOf(event)) texts.add(text);
+      latest = Math.max(latest, event.at);
+    }
+    this.#id = await this.#names.ids(this.#executor, texts, bucketOf(latest, DAY));
+
+    const known: UsageEvent[] = [];
+    // One by one: a report that follows its call in the batch is on that call.
+    for (const event of await this.#insert(events)) if (await this.#isKnown(event)) known.push(event);
+    await this.#writeSums();
+    return known;
+  }
+
+  async carry({ totals, sessions }: CarriedSums): Promise<void> {
+    const texts = new Set<string | null>([OTHERS]);
+    for (const { caller, model, provider } of totals) texts.add(caller).add(model).add(provider);
+    for (const { name, caller } of sessions) texts.add(name).add(caller);
+    const latest = [...totals.map(({ at }) => at), ...sessions.map(({ lastAt }) => lastAt)];
+    this.#id = await this.#names.ids(this.#executor, texts, bucketOf(Math.max(0, ...latest), DAY));
+    for (const { name, caller, firstAt, lastAt, sums } of sessions) {
+      const place = [STATUS_CODES.success, this.#id(name), this.#id(caller)] as const;
+      this.#sessions.addSums(firstAt, ...place, sums);
+      this.#sessions.addSums(lastAt, ...place, noSums());
+    }
+    for (const { at, caller, model, provider, sums } of totals) {
+      const ids = { caller: this.#id(caller), model: this.#id(model), provider: this.#id(provider) };
+      const dimensions = await this.#counted(at, { ...ids, key: 0, organization: 0 });
+      this.#totals.addSums(at, STATUS_CODES.success, dimensions, sums);
+    }
+    await this.#writeSums();
+  }
+
+  /** Inserts events and counts those that are new; returns the others. */
+  async #insert(events: readonly UsageEvent[]): Promise<UsageEvent[]> {
+    const rows = events.map((event) => eventValues(event, this.#id));
+    const fresh = new Set((await insertEvents.run(this.#executor, rows)).map(({ at, id }) => `${at},${id}`));
+    const others: UsageEvent[] = [];
+    for (const event of events) {
+      if (fresh.delete(`${event.at},${event.id}`)) await this.#count(event);
+      else others.push(event);
+    }
+    return others;
+  }
+
+  async #count(event: UsageEvent): Promise<void> {
+    const { at } = event;
+    const status = STATUS_CODES[event.status];
+    const id = this.#id;
+    const caller = id(event.caller);
+    const ids = { caller, model: id(event.model), provider: id(event.provider), key: id(event.keyId) };
+    const dimensions = await this.#counted(at, { ...ids, organization: id(event.organization) });
+    this.#totals.addEvent(at, status, dimensions, event);
+    this.#sessions.addEvent(at, status, id(event.session), caller, event);
+    this.#sessions.addEvent(at, status, id(event.run), 0, event);
+  }
+
+  /** Returns whether an event that could not be inserted was there already, after it filled in what it knows better. */
+  async #isKnown(event: UsageEvent): Promise<boolean> {
+    const { generationId } = event;
+    if (generationId === null) return true;
+    const provider = this.#id(event.provider);
+    const [row] = await this.#executor.run(findGeneration, [generationId, provider]);
+    // The event itself, written a second time.
+    if (!row || (row.at === event.at && row.id === event.id)) return true;
+    if (isReport(event.operation) || isReport(row.operation_name)) {
+      await this.#fill(row, event);
+      return true;
+    }
+    if ((await this.#insert([{ ...event, generationId: null }])).length > 0) return true;
+    await this.#executor.run(takeGeneration, [generationId, provider]);
+    await this.#executor.run(giveGeneration, [generationId, event.at, event.id]);
+    return false;
+  }
+
+  async #fill(row: NamedRow, report: UsageEvent): Promise<void> {
+    const { filled, values } = fillRow(row, report);
+    const before = contribution(measured(row));
+    const after = contribution(measured(filled));
+    const added = after.map((sum, i) => sum - (before[i] ?? 0));
+    if (added.every((sum) => sum === 0)) return;
+    await this.#executor.run(fillEvent, [...values, row.at, row.id]);
+    const { at, status, caller, model, provider, key, organization } = row;
+    const dimensions = await this.#counted(at, { caller, model, provider, key, organization });
+    this.#totals.addSums(at, status, dimensions, added);
+    this.#sessions.addSums(at, status, row.session, caller, added);
+    this.#sessions.addSums(at, status, row.run, 0, added);
+  }
+
+  /** Returns what an event is counted under: names beyond those of a day are counted together. */
+  #counted(at: number, ids: Dimensions): Promise<Dimensions> | Dimensions {
+    return this.#dailyNames.counted(this.#executor, at, ids, this.#id(OTHERS));
+  }
+
+  async #writeSums(): Promise<void> {
+    await addTotals.run(this.#executor, this.#totals.rows());
+    await addSessions.run(this.#executor, this.#sessions.rows());
+  }
 }
 
-function eventRow(event: UsageEvent, id: (text: string | null) => number): EventsTable {
-  return {
-    at: event.at,
-    id: event.id,
-    caller: id(event.caller),
-    uid: event.uid,
-    pid: event.pid,
-    executable: id(event.executable),
-    session: id(event.session),
-    run: id(event.run),
-    provider: id(event.provider),
-    key: id(event.keyId),
-    account: id(event.account),
-    operation: id(event.operation),
-    model: id(event.model),
-    status: EVENT_STATUSES[event.status],
-    error_code: id(event.errorCode),
-    http_status: event.httpStatus,
-    prompt_tokens: event.promptTokens,
-    completion_tokens: event.completionTokens,
-    cached_tokens: event.cachedTokens,
-    reasoning_tokens: event.reasoningTokens,
-    cost_micros: event.costMicros,
-    cost_source: event.costSource === null ? null : COST_SOURCES.indexOf(event.costSource),
-    latency_ms: event.latencyMs,
-    first_token_ms: event.firstTokenMs,
-    generation: event.generationId,
-  };
-}
-
-async function readPosition(db: UsageDb, journal: string): Promise<JournalPosition> {
-  const row = await db
-    .selectFrom('positions')
-    .select(['segment', 'byte_offset'])
-    .where('journal', '=', journal)
-    .executeTakeFirst();
+async function storedPosition(executor: Executor, journal: string): Promise<JournalPosition> {
+  const [row] = await executor.run(readPosition, [journal]);
   return row ? { segment: row.segment, offset: row.byte_offset } : JOURNAL_START;
 }
 
-async function writePosition(db: UsageDb, journal: string, end: JournalPosition): Promise<void> {
-  const place = { segment: end.segment, byte_offset: end.offset };
-  await db
-    .insertInto('positions')
-    .values({ journal, ...place })
-    .onConflict((conflict) => conflict.column('journal').doUpdateSet(place))
-    .execute();
+/** Returns as many rows of parameters as are wanted; their values only hold a place. */
+function placeholders(columns: readonly string[], rows: number) {
+  const row = sql`(${sql.join(columns.map(() => 0))})`;
+  return sql`values ${sql.join(Array.from({ length: rows }, () => row))}`;
+}
+
+function addedUp(table: 'totals' | 'sessions') {
+  return Object.fromEntries(
+    SUM_COLUMNS.map((column) => [
+      column,
+      sql<number>`${sql.ref(`${table}.${column}`)} + ${sql.ref(`excluded.${column}`)}`,
+    ]),
+  );
 }

@@ -1,28 +1,25 @@
 /**
- * Makes and changes the tables. Each step has a name that never changes; a database that knows a name which is not
- * here is newer than this program, and is left alone.
+ * Makes and changes the tables. Each step has a name and a content that never change, which is why steps spell their
+ * columns out; a database that knows a name which is not here is newer than this program, and is left alone.
  */
 
 import { AipassError } from '../../base/errors.ts';
-import { SUM_COLUMNS, type SumColumn } from '../totals.ts';
-import type { UsageTables } from './schema.ts';
 import {
   Migrator,
   sql,
   type ColumnBuilderCallback,
   type CreateTableBuilder,
+  type DialectName,
   type Kysely,
   type Migration,
-} from './query-builder.ts';
+  type UsageTables,
+} from './database.ts';
 
-/** Names the two kinds of database. */
-export type DialectName = 'sqlite' | 'postgres';
-
-/** Is Kysely's table of the steps that were taken. */
+/** Kysely's table of the migrations that were made. */
 export const MIGRATION_TABLE = 'kysely_migration';
 
 /**
- * Refuses a database whose steps this program does not all know.
+ * Rejects a database that has steps which this program does not know.
  *
  * @throws AipassError VERSION_MISMATCH; nothing was changed.
  */
@@ -44,8 +41,29 @@ export async function migrate(db: Kysely<UsageTables>, dialect: DialectName): Pr
 }
 
 function migrations(dialect: DialectName): Record<string, Migration> {
-  return { '0001_usage': { up: (db) => createTables(db, dialect) } };
+  return {
+    '0001_usage': { up: (db) => createTables(db, dialect) },
+    '0002_attempts_cache_writes_organizations': { up: addAttemptsCacheWritesAndOrganizations },
+  };
 }
+
+/** The sums of 0001. */
+const FIRST_SUMS = [
+  'requests',
+  'releases',
+  'prompt_tokens',
+  'completion_tokens',
+  'cached_tokens',
+  'reasoning_tokens',
+  'tokens_known',
+  'cost_micros',
+  'cost_known',
+  'latency_ms',
+  'latency_known',
+  'first_token_ms',
+  'first_token_known',
+  ...Array.from({ length: 24 }, (_, bucket): `l${number}` => `l${bucket}`),
+] as const;
 
 const notNull: ColumnBuilderCallback = (column) => column.notNull();
 
@@ -130,8 +148,27 @@ async function createTables(db: Kysely<UsageTables>, dialect: DialectName): Prom
 
 function addSums<Table extends string, Column extends string>(
   table: CreateTableBuilder<Table, Column>,
-): CreateTableBuilder<Table, Column | SumColumn> {
-  return addColumns(table, SUM_COLUMNS, 'bigint', notNull);
+): CreateTableBuilder<Table, Column | (typeof FIRST_SUMS)[number]> {
+  return addColumns(table, FIRST_SUMS, 'bigint', notNull);
+}
+
+/** Every call of before was one attempt, wrote unknown amounts to caches, and used the default organization's keys. */
+async function addAttemptsCacheWritesAndOrganizations(db: Kysely<UsageTables>): Promise<void> {
+  const statements = [
+    'alter table totals rename column grain to resolution',
+    'alter table events add column cache_write_tokens integer',
+    'alter table events add column organization integer not null default 0',
+    'alter table events add column retried smallint not null default 0',
+    ...['totals', 'sessions'].flatMap((table) => [
+      `alter table ${table} add column attempts bigint not null default 0`,
+      `alter table ${table} add column cache_write_tokens bigint not null default 0`,
+      `update ${table} set attempts = requests`,
+    ]),
+    // Kind 5 is "by organization", value 0 the default one; kind 0 is "all", for any caller and for each.
+    `insert into totals (resolution, kind, caller, bucket, value, status, attempts, ${FIRST_SUMS.join(', ')})
+      select resolution, 5, caller, bucket, 0, status, attempts, ${FIRST_SUMS.join(', ')} from totals where kind = 0`,
+  ];
+  for (const statement of statements) await sql.raw(statement).execute(db);
 }
 
 function addColumns<Table extends string, Column extends string, Added extends string>(

@@ -2,14 +2,37 @@
  * The dictionary: each text that repeats has a number in the database, and a copy of it here.
  */
 
-import { sql } from './query-builder.ts';
-import type { UsageDb } from './schema.ts';
+import { BulkInsert, sql, Statement, type Executor } from './database.ts';
 
-/** Bounds the copy; what falls out is read again. */
+/** Maximum size of the copy; evicted names are read again. */
 const MAX_CACHED = 50_000;
 
-/** Bounds the parameters of one statement. */
+/** Maximum number of parameters of one query. */
 const SLICE = 500;
+
+interface NameRow {
+  readonly id: number;
+  readonly text: string;
+  readonly day: number;
+}
+
+const insertNames = new BulkInsert<{ readonly text: string; readonly day: number }, NameRow>(
+  (db, rows) =>
+    db
+      .insertInto('names')
+      .values(Array.from({ length: rows }, () => ({ text: '', day: 0 })))
+      .onConflict((conflict) =>
+        conflict
+          .column('text')
+          .doUpdateSet({ day: sql`case when excluded.day > names.day then excluded.day else names.day end` }),
+      )
+      .returning(['id', 'text', 'day']),
+  ({ text, day }) => [text, day],
+);
+
+const findName = new Statement<NameRow>((db) =>
+  db.selectFrom('names').select(['id', 'text', 'day']).where('text', '=', ''),
+);
 
 /** Turns texts into numbers and back. Number 0 is no text. */
 export class Names {
@@ -21,49 +44,41 @@ export class Names {
    *
    * When the transaction it runs in fails, `forget` must be called: numbers that were made up in it are not there.
    */
-  async ids(db: UsageDb, texts: Iterable<string | null>, day: number): Promise<(text: string | null) => number> {
+  async ids(executor: Executor, texts: Iterable<string | null>, day: number): Promise<(text: string | null) => number> {
     // Only between calls: in the middle of one, numbers just read would be lost.
     if (this.#texts.size > MAX_CACHED) this.forget();
-    const wanted = [...new Set(texts)].filter((text) => text !== null);
-    const stale = wanted.filter((text) => (this.#ids.get(text)?.day ?? -1) < day);
-    for (const slice of slices(stale)) {
-      const rows = await db
-        .insertInto('names')
-        // In one order everywhere, so that daemons which share a database do not wait for each other in a circle.
-        .values(slice.sort().map((text) => ({ text, day })))
-        .onConflict((conflict) =>
-          conflict
-            .column('text')
-            .doUpdateSet({ day: sql`case when excluded.day > names.day then excluded.day else names.day end` }),
-        )
-        .returning(['id', 'text'])
-        .execute();
-      for (const row of rows) this.#remember(row.id, row.text, day);
+    const stale = new Set<string>();
+    for (const text of texts) if (text !== null && (this.#ids.get(text)?.day ?? -1) < day) stale.add(text);
+    if (stale.size > 0) {
+      // In one order everywhere, so that daemons which share a database do not wait for each other in a circle.
+      const rows = [...stale].sort().map((text) => ({ text, day }));
+      for (const row of await insertNames.run(executor, rows)) this.#remember(row.id, row.text, day);
     }
     return (text) => (text === null ? 0 : (this.#ids.get(text)?.id ?? 0));
   }
 
   /** Returns the number of a text, or null where no event has it. */
-  async find(db: UsageDb, text: string): Promise<number | null> {
+  async find(executor: Executor, text: string): Promise<number | null> {
     const known = this.#ids.get(text);
     if (known) return known.id;
-    const row = await db.selectFrom('names').select(['id', 'day']).where('text', '=', text).executeTakeFirst();
+    const [row] = await executor.run(findName, [text]);
     if (!row) return null;
     this.#remember(row.id, text, row.day);
     return row.id;
   }
 
   /** Returns the text of each number; one whose text was pruned is null, as 0 is. */
-  async texts(db: UsageDb, ids: Iterable<number>): Promise<(id: number) => string | null> {
+  async texts(executor: Executor, ids: Iterable<number>): Promise<(id: number) => string | null> {
     const found = new Map<number, string>();
     const missing: number[] = [];
     for (const id of new Set(ids)) {
-      const known = this.#texts.get(id);
-      if (known !== undefined) found.set(id, known);
-      else if (id !== 0) missing.push(id);
+      const text = this.#texts.get(id);
+      if (text !== undefined) found.set(id, text);
+      else if (id > 0) missing.push(id);
     }
-    for (const slice of slices(missing)) {
-      const rows = await db.selectFrom('names').select(['id', 'text']).where('id', 'in', slice).execute();
+    for (let start = 0; start < missing.length; start += SLICE) {
+      const slice = missing.slice(start, start + SLICE);
+      const rows = await executor.db.selectFrom('names').select(['id', 'text']).where('id', 'in', slice).execute();
       for (const row of rows) {
         found.set(row.id, row.text);
         this.#texts.set(row.id, row.text);
@@ -82,8 +97,4 @@ export class Names {
     this.#ids.set(text, { id, day });
     this.#texts.set(id, text);
   }
-}
-
-function slices<T>(items: readonly T[]): T[][] {
-  return Array.from({ length: Math.ceil(items.length / SLICE) }, (_, i) => items.slice(i * SLICE, (i + 1) * SLICE));
 }

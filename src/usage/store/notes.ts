@@ -2,10 +2,10 @@
  * Reads and writes what the database remembers besides usage: how far it was pruned, and which files were imported.
  */
 
-import { DAY, GRAINS, HOUR } from '../grains.ts';
-import type { UsageDb } from './schema.ts';
+import { Statement, sql, type Executor } from './database.ts';
+import { DAY, HOUR, RESOLUTIONS } from './resolutions.ts';
 
-/** Is the time before which events, minutes, hours and days were pruned; 0 where nothing was. */
+/** Times before which events, minutes, hours and days were pruned; 0 where nothing was. */
 export interface Horizons {
   readonly eventsSince: number;
   readonly minutesSince: number;
@@ -17,39 +17,54 @@ const HORIZONS = ['eventsSince', 'minutesSince', 'hoursSince', 'daysSince'] as c
 
 const NOTHING_PRUNED: Horizons = { eventsSince: 0, minutesSince: 0, hoursSince: 0, daysSince: 0 };
 
-/** Is what each horizon is a multiple of, so that no larger bucket is told in part: see prune.ts. */
+/** Step of each horizon, so that no larger bucket is answered in part: see prune.ts. */
 const STEPS_MS: Horizons = {
   eventsSince: 1,
-  minutesSince: GRAINS[HOUR].ms,
-  hoursSince: GRAINS[DAY].ms,
-  daysSince: GRAINS[DAY].ms,
+  minutesSince: RESOLUTIONS[HOUR].ms,
+  hoursSince: RESOLUTIONS[DAY].ms,
+  daysSince: RESOLUTIONS[DAY].ms,
 };
 
 /**
  * Reads how far was pruned. Where even days were pruned up to a time that is yet to come, the clock was wrong then, and
  * nothing is left of what was there: what is there now came later, and is whole.
  */
-export async function readHorizons(db: UsageDb, now: number): Promise<Horizons> {
-  const noted = await readNoted(db);
+export async function readHorizons(executor: Executor, now: number): Promise<Horizons> {
+  const noted = await readNoted(executor);
   return noted.daysSince > now ? NOTHING_PRUNED : noted;
 }
 
 /**
  * Notes how far is pruned; what was pruned stays pruned when a clock goes back. Where it was pruned too far because the
- * clock had been ahead, what came since is whole, and from the next bucket on it is told as finely as ever.
+ * clock had been ahead, what came since is whole, and from the next bucket on it is answered as finely as ever.
  */
-export async function writeHorizons(db: UsageDb, horizons: Horizons, now: number): Promise<void> {
-  const noted = await readNoted(db);
+export async function writeHorizons(executor: Executor, horizons: Horizons, now: number): Promise<void> {
+  const noted = await readNoted(executor);
   const isAllGone = noted.daysSince > now;
   for (const name of HORIZONS) {
     const known = isAllGone ? 0 : Math.min(noted[name], Math.ceil(now / STEPS_MS[name]) * STEPS_MS[name]);
     const horizon = Math.max(known, horizons[name]);
-    if (horizon !== noted[name]) await writeNote(db, name, String(horizon));
+    if (horizon !== noted[name]) await writeNote(executor, name, String(horizon));
   }
 }
 
-async function readNoted(db: UsageDb): Promise<Horizons> {
-  const rows = await db.selectFrom('notes').selectAll().where('name', 'in', HORIZONS).execute();
+const selectNotes = new Statement<{ readonly name: string; readonly value: string }>((db) =>
+  db.selectFrom('notes').selectAll().where('name', 'in', HORIZONS),
+);
+
+const selectNote = new Statement<{ readonly value: string }>((db) =>
+  db.selectFrom('notes').select('value').where('name', '=', ''),
+);
+
+const upsertNote = new Statement((db) =>
+  db
+    .insertInto('notes')
+    .values({ name: '', value: '' })
+    .onConflict((conflict) => conflict.column('name').doUpdateSet({ value: sql<string>`excluded.value` })),
+);
+
+async function readNoted(executor: Executor): Promise<Horizons> {
+  const rows = await executor.run(selectNotes, HORIZONS);
   const horizon = (name: string): number => Number(rows.find((row) => row.name === name)?.value ?? 0);
   return {
     eventsSince: horizon('eventsSince'),
@@ -60,16 +75,11 @@ async function readNoted(db: UsageDb): Promise<Horizons> {
 }
 
 /** Reads one note, or null. */
-export async function readNote(db: UsageDb, name: string): Promise<string | null> {
-  const row = await db.selectFrom('notes').select('value').where('name', '=', name).executeTakeFirst();
-  return row?.value ?? null;
+export async function readNote(executor: Executor, name: string): Promise<string | null> {
+  return (await executor.run(selectNote, [name]))[0]?.value ?? null;
 }
 
 /** Writes one note over what it was. */
-export async function writeNote(db: UsageDb, name: string, value: string): Promise<void> {
-  await db
-    .insertInto('notes')
-    .values({ name, value })
-    .onConflict((conflict) => conflict.column('name').doUpdateSet({ value }))
-    .execute();
+export async function writeNote(executor: Executor, name: string, value: string): Promise<void> {
+  await executor.run(upsertNote, [name, value]);
 }

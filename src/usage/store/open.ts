@@ -2,9 +2,9 @@
  * Chooses the kind of database from the configuration.
  */
 
-import type { StoreConnection } from './connection.ts';
+import type { StoreConnection } from './database.ts';
 
-/** Tells whether a setting of `usage.database` names a PostgreSQL server; anything else is the path of a file. */
+/** Returns whether a setting of `usage.database` is the address of a PostgreSQL server; anything else is the path of a file. */
 export function isPostgresUrl(database: string): boolean {
   return /^postgres(?:ql)?:\/\//i.test(database);
 }

@@ -6,9 +6,18 @@
 
 import { Pool, types } from 'pg';
 import { assertKnownSchema, migrate, MIGRATION_TABLE } from './migrations.ts';
-import type { StoreConnection } from './connection.ts';
-import type { UsageTables } from './schema.ts';
-import { Kysely, PostgresDialect, sql } from './query-builder.ts';
+import {
+  CompiledQuery,
+  Kysely,
+  PostgresDialect,
+  sql,
+  type Executor,
+  type SqlValue,
+  type Statement,
+  type StoreConnection,
+  type UsageDb,
+  type UsageTables,
+} from './database.ts';
 
 const CONNECT_LIMIT_MS = 5000;
 const STATEMENT_LIMIT_MS = 30_000;
@@ -16,7 +25,7 @@ const STATEMENT_LIMIT_MS = 30_000;
 /** The store asks one thing at a time; the second connection is the migrator's. */
 const CONNECTIONS = 2;
 
-/** Names the types whose values come as text but are safe numbers here: counts and sums below 2^53. */
+/** Types whose values come as text but are safe numbers here: counts and sums below 2^53. */
 const NUMBER_TYPES: ReadonlySet<number> = new Set([types.builtins.INT8, types.builtins.NUMERIC]);
 
 /** Connects to `postgres://…` and brings the tables up to date. */
@@ -33,7 +42,7 @@ export async function openPostgres(url: string): Promise<StoreConnection> {
         NUMBER_TYPES.has(type) ? Number : types.getTypeParser(type, format),
     },
   });
-  // An idle connection that the server ends is replaced at the next query; unheard, the event would end the thread.
+  // An idle connection that the server ends is replaced at the next query; without a listener the event ends the thread.
   pool.on('error', () => {});
   const db = new Kysely<UsageTables>({ dialect: new PostgresDialect({ pool }) });
   try {
@@ -43,9 +52,21 @@ export async function openPostgres(url: string): Promise<StoreConnection> {
     await db.destroy();
     throw error;
   }
+  const texts = new Map<Statement<unknown>, string>();
+  const executorOf = (target: UsageDb): Executor => ({
+    db: target,
+    async run<Row>(statement: Statement<Row>, values: readonly SqlValue[]): Promise<Row[]> {
+      const text = texts.get(statement) ?? statement.build(db).compile().sql;
+      texts.set(statement, text);
+      return (await target.executeQuery<Row>(CompiledQuery.raw(text, [...values]))).rows;
+    },
+  });
   return {
-    db,
+    ...executorOf(db),
     dialect: 'postgres',
+    found: 'database',
+    transaction: (work) => db.transaction().execute((transaction) => work(executorOf(transaction))),
+    isGone: () => false,
     // PostgreSQL's autovacuum reuses the room by itself.
     shrink: () => Promise.resolve(false),
     bytes: async () => {

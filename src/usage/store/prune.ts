@@ -3,22 +3,31 @@
  * interrupted the database is consistent, because each slice is a transaction and what is pruned is noted before it.
  */
 
-import { bucketOf, BLOCK, DAY, GRAINS, HOUR, HOURS_KEPT_MS, MINUTE, MINUTES_KEPT_MS } from '../grains.ts';
-import type { StoreConnection } from './connection.ts';
+import { sql, type StoreConnection } from './database.ts';
 import { writeHorizons, type Horizons } from './notes.ts';
-import { sql } from './query-builder.ts';
+import {
+  BLOCK,
+  bucketOf,
+  DAY,
+  HOUR,
+  HOURS_KEPT_MS,
+  MINUTE,
+  MINUTES_KEPT_MS,
+  RESOLUTIONS,
+  type Resolution,
+} from './resolutions.ts';
 
-/** Is how many rows a slice deletes: some 5 ms. */
+/** Number of rows that a slice deletes: some 5 ms. */
 const SLICE_ROWS = 500;
 
-/** Says up to when each kind of row is to go; both are epoch milliseconds. */
+/** Times before which each kind of row is deleted, and now, in epoch milliseconds. */
 export interface PruneCutoffs {
   readonly events: number;
   readonly totals: number;
   readonly now: number;
 }
 
-/** Is what is deleted next: how many rows a step deleted, and of what. */
+/** Number of rows that a step deleted, and of what. */
 export type PruneStep = { readonly kind: 'events' | 'totals' | 'other'; readonly deleted: number };
 
 /** Counts the events that a pruning would delete. */
@@ -31,37 +40,36 @@ export async function countPrunable({ db }: StoreConnection, before: number): Pr
   return row.count;
 }
 
-/** Prunes slice by slice; whoever iterates decides when the next one comes. */
+/** Prunes slice by slice; the iterating code decides when the next one comes. */
 export async function* pruneSteps(connection: StoreConnection, cutoffs: PruneCutoffs): AsyncGenerator<PruneStep> {
-  const { db } = connection;
-  // Whole buckets, so that no answer is made of half a one; and noted first, so that none is made of one half deleted.
+  // Only whole buckets are deleted, and the cutoffs are noted first, so that no answer is made of a partial bucket.
   const horizons: Horizons = {
     eventsSince: cutoffs.events,
-    minutesSince: floorTo(cutoffs.now - MINUTES_KEPT_MS, GRAINS[HOUR].ms),
-    hoursSince: floorTo(cutoffs.now - HOURS_KEPT_MS, GRAINS[DAY].ms),
-    daysSince: floorTo(cutoffs.totals, GRAINS[DAY].ms),
+    minutesSince: floorTo(cutoffs.now - MINUTES_KEPT_MS, RESOLUTIONS[HOUR].ms),
+    hoursSince: floorTo(cutoffs.now - HOURS_KEPT_MS, RESOLUTIONS[DAY].ms),
+    daysSince: floorTo(cutoffs.totals, RESOLUTIONS[DAY].ms),
   };
-  await writeHorizons(db, horizons, cutoffs.now);
+  await writeHorizons(connection, horizons, cutoffs.now);
 
   const deleteEvents = sql`delete from events where (at, id) in
     (select at, id from events where at < ${cutoffs.events} order by at, id limit ${sql.lit(SLICE_ROWS)})`;
   yield* repeat(connection, 'events', deleteEvents);
 
   const limits = [
-    { grain: MINUTE, before: horizons.minutesSince },
-    { grain: HOUR, before: horizons.hoursSince },
-    { grain: DAY, before: horizons.daysSince },
-    // A block that has begun to go is gone: its remaining days answer for it.
-    { grain: BLOCK, before: horizons.daysSince + GRAINS[BLOCK].ms - 1 },
+    { resolution: MINUTE, before: horizons.minutesSince },
+    { resolution: HOUR, before: horizons.hoursSince },
+    { resolution: DAY, before: horizons.daysSince },
+    // A block goes as soon as one of its days goes: the days that remain answer for it.
+    { resolution: BLOCK, before: horizons.daysSince + RESOLUTIONS[BLOCK].ms - 1 },
   ] as const;
-  for (const { grain, before } of limits) {
-    yield* pruneTotals(connection, grain, bucketOf(before, grain));
+  for (const { resolution, before } of limits) {
+    yield* pruneTotals(connection, resolution, bucketOf(before, resolution));
   }
 
   const deleteSessions = sql`delete from sessions where (session, status) in
     (select session, status from sessions where last_at < ${horizons.hoursSince} limit ${sql.lit(SLICE_ROWS)})`;
   yield* repeat(connection, 'other', deleteSessions);
-  // A text that nothing has used for longer than anything is kept stands in no row any more.
+  // No row refers to a text that was last used before everything that is kept.
   const lastDay = bucketOf(Math.min(cutoffs.events, horizons.hoursSince, horizons.daysSince), DAY) - 1;
   const deleteNames = sql`delete from names where id in
     (select id from names where day < ${lastDay} limit ${sql.lit(SLICE_ROWS)})`;
@@ -71,16 +79,20 @@ export async function* pruneSteps(connection: StoreConnection, cutoffs: PruneCut
 }
 
 /**
- * Deletes the totals of one grain before a bucket, one view after the other: within a view they are a run of neighbours,
+ * Deletes the totals of one resolution before a bucket, one view after the other: within a view they are a run of neighbours,
  * while a search over all of them would pass what is kept again in every slice.
  */
-async function* pruneTotals(connection: StoreConnection, grain: number, before: number): AsyncGenerator<PruneStep> {
-  const key = sql.raw('grain, kind, caller, bucket, value, status');
+async function* pruneTotals(
+  connection: StoreConnection,
+  resolution: Resolution,
+  before: number,
+): AsyncGenerator<PruneStep> {
+  const key = sql.raw('resolution, kind, caller, bucket, value, status');
   for (let view = { kind: -1, caller: -1 }; ;) {
     const next = await connection.db
       .selectFrom('totals')
       .select(['kind', 'caller'])
-      .where('grain', '=', grain)
+      .where('resolution', '=', resolution)
       .where((where) => where(where.refTuple('kind', 'caller'), '>', where.tuple(view.kind, view.caller)))
       .orderBy('kind')
       .orderBy('caller')
@@ -89,7 +101,7 @@ async function* pruneTotals(connection: StoreConnection, grain: number, before: 
     if (!next) return;
     view = next;
     const deleteTotals = sql`delete from totals where (${key}) in (select ${key} from totals
-      where grain = ${grain} and kind = ${view.kind} and caller = ${view.caller} and bucket < ${before}
+      where resolution = ${resolution} and kind = ${view.kind} and caller = ${view.caller} and bucket < ${before}
       limit ${sql.lit(SLICE_ROWS)})`;
     yield* repeat(connection, 'totals', deleteTotals);
   }

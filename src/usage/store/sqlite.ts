@@ -9,26 +9,37 @@ import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { systemErrorCode } from '../../base/errors.ts';
+import { readFileIdentitySync } from '../../base/file-signature.ts';
+import {
+  Kysely,
+  SqliteAdapter,
+  SqliteDialect,
+  type Executor,
+  type SqliteDatabase,
+  type SqlValue,
+  type Statement,
+  type StoreConnection,
+  type UsageDb,
+  type UsageTables,
+} from './database.ts';
 import { assertKnownSchema, migrate, MIGRATION_TABLE } from './migrations.ts';
-import type { StoreConnection } from './connection.ts';
-import type { UsageTables } from './schema.ts';
-import { Kysely, SqliteAdapter, SqliteDialect, type SqliteDatabase } from './query-builder.ts';
 
-/** Is how long one statement waits for another process's lock; events queue meanwhile, so a short wait does. */
+/** Maximum wait of one statement for another process's lock, in milliseconds; events queue meanwhile, so it is short. */
 const LOCK_WAIT_MS = 200;
 
-/** Bounds the prepared statements that are kept; the store has some sixty. */
+/** Maximum number of kysely's own queries that are kept prepared. */
 const MAX_STATEMENTS = 200;
 
-/** Is how much of the file SQLite keeps in the memory of the daemon; the system's own cache has the rest. */
+/** Size of SQLite's own cache in the memory of the daemon; the system's cache has the whole file. */
 const CACHE_KB = 8000;
 
-/** Is how many free pages are given back to the disk in one step: some 2 MB, a few milliseconds. */
+/** Number of free pages that one step gives back to the disk: some 2 MB, a few milliseconds. */
 const VACUUM_PAGES = 500;
 
 /** Opens the file, making it (mode 0600) where there is none, and brings its tables up to date. */
 export async function openSqlite(path: string): Promise<StoreConnection> {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const found = findDatabase(path);
   // SQLite would make the file by the umask alone; its side files take the mode of this one.
   closeSync(openSync(path, 'a', 0o600));
   assertKnownSchema(takenSteps(path));
@@ -41,9 +52,14 @@ export async function openSqlite(path: string): Promise<StoreConnection> {
     file.pragma(`cache_size = -${CACHE_KB}`);
     const db = new Kysely<UsageTables>({ dialect: new WholeStepsDialect({ database: cachingStatements(file) }) });
     await migrate(db, 'sqlite');
+    const executor = executorOn(file, db);
+    const opened = readFileIdentitySync(path);
     return {
-      db,
+      ...executor,
       dialect: 'sqlite',
+      found,
+      transaction: (work) => inTransaction(file, () => work(executor)),
+      isGone: () => readFileIdentitySync(path) !== opened,
       shrink: () => {
         const freeBefore = Number(file.pragma('freelist_count', { simple: true }));
         file.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
@@ -62,8 +78,45 @@ export async function openSqlite(path: string): Promise<StoreConnection> {
   }
 }
 
+function findDatabase(path: string): StoreConnection['found'] {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (!stats) return 'nothing';
+  return stats.size === 0 ? 'empty' : 'database';
+}
+
+/** Runs statements without kysely: each is prepared once. */
+function executorOn(file: Database.Database, db: UsageDb): Executor {
+  const prepared = new Map<Statement<unknown>, Database.Statement<SqlValue[]>>();
+  return {
+    db,
+    run<Row>(statement: Statement<Row>, values: readonly SqlValue[]): Promise<Row[]> {
+      let known = prepared.get(statement);
+      if (!known) {
+        known = file.prepare<SqlValue[]>(statement.build(db).compile().sql);
+        prepared.set(statement, known);
+      }
+      if (known.reader) return Promise.resolve(known.all(...values) as Row[]);
+      known.run(...values);
+      return Promise.resolve([]);
+    },
+  };
+}
+
+async function inTransaction<T>(file: Database.Database, work: () => Promise<T>): Promise<T> {
+  file.exec('begin immediate');
+  try {
+    const result = await work();
+    file.exec('commit');
+    return result;
+  } catch (error) {
+    // After a full disk SQLite has rolled back by itself, and a second rollback would hide why.
+    if (file.inTransaction) file.exec('rollback');
+    throw error;
+  }
+}
+
 /**
- * Takes each migration as a whole or not at all: Kysely runs them outside a transaction on SQLite, though SQLite can have
+ * Makes each migration as a whole or not at all: Kysely runs them outside a transaction on SQLite, though SQLite can have
  * one, and a daemon killed half way would leave tables that the next one can neither use nor make.
  */
 class WholeStepsDialect extends SqliteDialect {
@@ -78,7 +131,7 @@ class WholeStepsAdapter extends SqliteAdapter {
   }
 }
 
-/** Reads which migrations a file has, without changing it. */
+/** Returns the migrations that a file has, without changing it. */
 function takenSteps(path: string): string[] {
   if (statSync(path).size === 0) return [];
   try {
@@ -103,10 +156,10 @@ function readSteps(path: string, readonly: boolean): string[] {
 
 const NO_CHANGES = { changes: 0, lastInsertRowid: 0 };
 
-/** Is a statement that has no rows. */
+/** Parts of a statement that has no rows. */
 const NOTHING = { reader: false, all: () => [], iterate: () => [].values() };
 
-/** Keeps prepared statements by their text: preparing the widest takes longer than running it. */
+/** Keeps kysely's prepared statements by their text. */
 function cachingStatements(file: Database.Database): SqliteDatabase {
   const statements = new Map<string, Database.Statement>();
   return {

@@ -1,5 +1,5 @@
 /**
- * Everything that can be done with an open usage database, by name: what the usage thread serves.
+ * An open usage database. Its public methods are what the rest of the daemon can ask for; see ../thread.ts.
  */
 
 import type {
@@ -13,47 +13,71 @@ import type {
   UsageAnswer,
   UsageQuery,
 } from '../../protocol/usage.ts';
-import type { UsageEvent } from '../event.ts';
-import { JOURNAL_START, type JournalPosition } from '../segments.ts';
-import { answer } from './answers.ts';
-import type { StoreConnection } from './connection.ts';
-import { readEvents, readGeneration } from './event-pages.ts';
+import type { AipassUsage } from '../import-aipass.ts';
+import type { JournalPosition } from '../journal.ts';
+import { answer, answerSession, countRecent, type AnswerDeps } from './answers.ts';
+import type { StoreConnection } from './database.ts';
+import { listUnpriced, readEvents, readGeneration, type UnpricedGeneration } from './event-pages.ts';
+import { importAipass } from './import.ts';
 import { Ingest, type IngestBatch, type IngestReport } from './ingest.ts';
 import { Names } from './names.ts';
-import { readNote, writeNote } from './notes.ts';
 import { countPrunable, pruneSteps, type PruneCutoffs, type PruneStep } from './prune.ts';
-import { countRecent } from './recent.ts';
-import { answerSession } from './session-answers.ts';
-import { listUnpriced, type UnpricedGeneration } from './unpriced.ts';
 
-/** Maps each call that the main thread can make to its parameters and its result. All but `prune` are one short turn. */
-export interface StoreCalls {
-  answer: { params: { query: UsageQuery; now: number }; result: UsageAnswer };
-  session: { params: { id: string }; result: SessionUsage | null };
-  events: { params: { query: EventQuery; order: 'asc' | 'desc' }; result: EventPage };
-  generation: { params: { id: string }; result: RecordedEvent | null };
-  recent: { params: { query: RecentQuery; keyIds: readonly string[]; now: number }; result: RecentCount };
-  unpriced: { params: { since: number; provider: string }; result: readonly UnpricedGeneration[] };
-  prunable: { params: { before: number }; result: number };
-  import: {
-    params: { fingerprint: string; events: readonly UsageEvent[]; report: ImportReport };
-    result: ImportReport;
-  };
-  bytes: { params: Record<string, never>; result: number };
-}
-
-/** Is how many imported events are written at once. */
-const IMPORT_SLICE = 500;
-
-/** Does what is asked of one open database. Its callers take turns: one thing at a time. */
+/** Answers and changes one open database. Its callers take turns: one call at a time. */
 export class UsageStore {
   readonly #connection: StoreConnection;
-  readonly #names = new Names();
+  readonly #deps: AnswerDeps;
   readonly #ingest: Ingest;
 
   constructor(connection: StoreConnection) {
+    const names = new Names();
     this.#connection = connection;
-    this.#ingest = new Ingest(connection, this.#names);
+    this.#deps = { executor: connection, names };
+    this.#ingest = new Ingest(connection, names);
+  }
+
+  /** Returns whether the database's file was removed or replaced since it was opened. */
+  isGone(): boolean {
+    return this.#connection.isGone();
+  }
+
+  answer(query: UsageQuery, now: number): Promise<UsageAnswer> {
+    return answer(this.#deps, query, now);
+  }
+
+  session(id: string): Promise<SessionUsage | null> {
+    return answerSession(this.#deps, id);
+  }
+
+  events(query: EventQuery, order: 'asc' | 'desc'): Promise<EventPage> {
+    return readEvents(this.#deps, query, order);
+  }
+
+  generation(id: string): Promise<RecordedEvent | null> {
+    return readGeneration(this.#deps, id);
+  }
+
+  /** Counts the attempts of the last seconds; `keyIds` are those of the provider, or of all. */
+  recent(query: RecentQuery, keyIds: readonly string[], now: number): Promise<RecentCount> {
+    return countRecent(this.#deps, query, keyIds, now);
+  }
+
+  unpriced(since: number, provider: string): Promise<readonly UnpricedGeneration[]> {
+    return listUnpriced(this.#deps, since, provider);
+  }
+
+  /** Returns the number of events that a pruning would delete. */
+  prunable(before: number): Promise<number> {
+    return countPrunable(this.#connection, before);
+  }
+
+  bytes(): Promise<number> {
+    return this.#connection.bytes();
+  }
+
+  /** Imports AIPass's usage once. A file that has grown since adds what is new in it. */
+  import(usage: AipassUsage): Promise<ImportReport> {
+    return importAipass(this.#connection, this.#ingest, usage);
   }
 
   position(journal: string): Promise<JournalPosition> {
@@ -70,37 +94,7 @@ export class UsageStore {
     return pruneSteps(this.#connection, cutoffs);
   }
 
-  readonly calls: {
-    [Name in keyof StoreCalls]: (params: StoreCalls[Name]['params']) => Promise<StoreCalls[Name]['result']>;
-  } = {
-    answer: ({ query, now }) => answer(this.#connection.db, this.#names, query, now),
-    session: ({ id }) => answerSession(this.#connection.db, this.#names, id),
-    events: ({ query, order }) => readEvents(this.#connection.db, this.#names, query, order),
-    generation: ({ id }) => readGeneration(this.#connection.db, this.#names, id),
-    recent: ({ query, keyIds, now }) => countRecent(this.#connection.db, this.#names, query, keyIds, now),
-    unpriced: ({ since, provider }) => listUnpriced(this.#connection.db, this.#names, since, provider),
-    prunable: ({ before }) => countPrunable(this.#connection, before),
-    import: (params) => this.#importOnce(params),
-    bytes: () => this.#connection.bytes(),
-  };
-
   close(): Promise<void> {
     return this.#connection.close();
-  }
-
-  async #importOnce({ fingerprint, events, report }: StoreCalls['import']['params']): Promise<ImportReport> {
-    const note = `import ${fingerprint}`;
-    if ((await readNote(this.#connection.db, note)) !== null) return { ...report, repeated: true, added: 0 };
-    let added = 0;
-    let known = 0;
-    for (let start = 0; start < events.length; start += IMPORT_SLICE) {
-      const slice = events.slice(start, start + IMPORT_SLICE);
-      const written = await this.write({ events: slice, journal: null, end: JOURNAL_START });
-      added += written.added;
-      known += written.known;
-    }
-    // Last: an interrupted import is done again, and the generations that it brought are known then.
-    await writeNote(this.#connection.db, note, String(added));
-    return { ...report, added, known };
   }
 }

@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock, type Clock } from '../../../src/base/clock.ts';
-import { segmentPath } from '../../../src/usage/segments.ts';
+import { segmentPath } from '../../../src/usage/journal.ts';
 import { Usage } from '../../../src/usage/usage.ts';
 import { startEmbeddedPostgres } from '../../support/embedded-postgres.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
@@ -54,7 +54,7 @@ function record(usage: Usage, times: number): void {
 }
 
 async function requests(usage: Usage): Promise<number> {
-  return (await usage.ask('answer', { query: {}, now: Date.now() })).total.requests;
+  return (await usage.ask('answer', {}, Date.now())).total.requests;
 }
 
 describe('recording usage', () => {

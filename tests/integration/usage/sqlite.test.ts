@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openConnection } from '../../../src/usage/store/open.ts';
-import { sql } from '../../../src/usage/store/query-builder.ts';
+import { sql } from '../../../src/usage/store/database.ts';
 
 let folder: string;
 

@@ -4,10 +4,9 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { UsageQuery } from '../../../src/protocol/usage.ts';
 import type { UsageEvent } from '../../../src/usage/event.ts';
-import { JOURNAL_START } from '../../../src/usage/segments.ts';
+import { JOURNAL_START } from '../../../src/usage/journal.ts';
 import { openConnection } from '../../../src/usage/store/open.ts';
-import { sql } from '../../../src/usage/store/query-builder.ts';
-import type { StoreConnection } from '../../../src/usage/store/connection.ts';
+import { sql, type StoreConnection } from '../../../src/usage/store/database.ts';
 import { UsageStore } from '../../../src/usage/store/usage-store.ts';
 import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../support/embedded-postgres.ts';
 import { usageEvent } from '../../support/usage-events.ts';
@@ -43,7 +42,7 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
   });
 
   const write = (...events: UsageEvent[]) => store.write({ events, journal: null, end: JOURNAL_START });
-  const ask = (query: UsageQuery, now = NOW) => store.calls.answer({ query, now });
+  const ask = (query: UsageQuery, now = NOW) => store.answer(query, now);
   const groupsBy = async (query: UsageQuery) =>
     (await ask(query)).groups.map((group) => [group.name, group.figures.requests]);
 
@@ -125,7 +124,7 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
       usageEvent({ costMicros: null, promptTokens: null, completionTokens: null }),
     );
     expect((await ask({})).total).toMatchObject({ costMicros: 0, costKnownFor: 1, tokens: { knownFor: 1 } });
-    const page = await store.calls.events({ query: {}, order: 'asc' });
+    const page = await store.events({}, 'asc');
     expect(page.events.map((event) => [event.costMicros, event.promptTokens])).toEqual([
       [0, 0],
       [null, null],
@@ -148,7 +147,7 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     expect(await store.position('another')).toEqual(JOURNAL_START);
   });
 
-  it('counts a generation once, and lets a second telling fill in what the first did not know', async () => {
+  it('counts a generation once, and lets a later report fill in what the first event did not know', async () => {
     const first = usageEvent({ generationId: 'gen-1', costMicros: null, promptTokens: null, completionTokens: null });
     await write(first);
     const later = usageEvent({
@@ -169,8 +168,8 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     });
     expect(total.latencyMs?.mean).toBe(800);
     expect(groups.map((group) => group.name)).toEqual(['flow']);
-    expect(await store.calls.generation({ id: 'gen-1' })).toMatchObject({ costMicros: 700, costSource: 'generation' });
-    expect((await store.calls.session({ id: 'session-1' }))?.figures.costMicros).toBe(700);
+    expect(await store.generation('gen-1')).toMatchObject({ costMicros: 700, costSource: 'generation' });
+    expect((await store.session('session-1'))?.figures.costMicros).toBe(700);
     // The same id of another provider is another generation.
     expect(await write(usageEvent({ generationId: 'gen-1', provider: 'openai' }))).toEqual({ added: 1, known: 0 });
   });
@@ -197,7 +196,7 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     expect((await ask({})).total).toMatchObject({ requests: 3, costMicros: 23, costKnownFor: 3 });
     // Written again, as after a crash, they neither count again nor take the id back.
     expect(await write(first, second)).toEqual({ added: 0, known: 2 });
-    expect(await store.calls.generation({ id: 'chatcmpl-7' })).toMatchObject({ id: `${third.at}-${third.id}` });
+    expect(await store.generation('chatcmpl-7')).toMatchObject({ id: `${third.at}-${third.id}` });
   });
 
   it('counts a generation once that was tracked before its call was known', async () => {
@@ -218,9 +217,9 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
 
   it('keeps the sums of a run and of a session', async () => {
     await write(usageEvent(), usageEvent({ at: NOW - DAY, session: null }));
-    expect(await store.calls.session({ id: 'run-1' })).toMatchObject({ firstAt: NOW - DAY, figures: { requests: 2 } });
-    expect(await store.calls.session({ id: 'session-1' })).toMatchObject({ figures: { requests: 1 } });
-    expect(await store.calls.session({ id: 'no such session' })).toBeNull();
+    expect(await store.session('run-1')).toMatchObject({ firstAt: NOW - DAY, figures: { requests: 2 } });
+    expect(await store.session('session-1')).toMatchObject({ figures: { requests: 1 } });
+    expect(await store.session('no such session')).toBeNull();
   });
 
   it('sums exactly the range that was asked for, to the millisecond', async () => {
@@ -269,7 +268,7 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     const collect = async (query: object): Promise<string[]> => {
       const ids: string[] = [];
       for (let after: string | undefined; ;) {
-        const page = await store.calls.events({ query: { ...query, limit: 4, after }, order: 'desc' });
+        const page = await store.events({ ...query, limit: 4, after }, 'desc');
         ids.push(...page.events.map((event) => event.id));
         if (page.next === null) return ids;
         after = page.next;
@@ -287,9 +286,7 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
       expected((event) => event.keyId === 'B' && event.status === 'failed' && event.at >= NOW - 8),
     );
     expect(await collect({ keyId: 'C' })).toEqual([]);
-    await expect(
-      store.calls.events({ query: { after: "1'; drop table events" }, order: 'desc' }),
-    ).rejects.toMatchObject({
+    await expect(store.events({ after: "1'; drop table events" }, 'desc')).rejects.toMatchObject({
       code: 'BAD_REQUEST',
     });
   });
@@ -301,7 +298,7 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
       usageEvent({ at: NOW - 1, keyId: 'B', status: 'reach_limit' }),
       usageEvent({ at: NOW - 1, keyId: 'B', operation: 'key.get' }),
     );
-    expect(await store.calls.recent({ query: { seconds: 5 }, keyIds: ['A', 'B', 'C'], now: NOW })).toEqual({
+    expect(await store.recent({ seconds: 5 }, ['A', 'B', 'C'], NOW)).toEqual({
       total: 2,
       byStatus: { success: 1, failed: 0, reach_limit: 1 },
       byKey: [
@@ -310,13 +307,12 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
         { keyId: 'C', requests: 0 },
       ],
     });
-    const one = { query: { seconds: 5, keyId: 'B', status: 'success' as const }, keyIds: [], now: NOW };
-    expect((await store.calls.recent(one)).total).toBe(0);
+    expect((await store.recent({ seconds: 5, keyId: 'B', status: 'success' }, [], NOW)).total).toBe(0);
   });
 
   it('counts the calls of the last seconds of more keys than an answer lists', async () => {
     await write(...Array.from({ length: 900 }, (_, i) => usageEvent({ keyId: `KEY_${i}`, at: NOW - 1 })));
-    const recent = await store.calls.recent({ query: { seconds: 5 }, keyIds: [], now: NOW });
+    const recent = await store.recent({ seconds: 5 }, [], NOW);
     expect(recent.total).toBe(900);
     expect(recent.byKey).toHaveLength(900);
   });
@@ -328,13 +324,13 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
       usageEvent({ at: NOW - HOUR }),
       usageEvent({ at: NOW - 500 * DAY }),
     );
-    expect(await store.calls.prunable({ before: NOW - 30 * DAY })).toBe(1201);
+    expect(await store.prunable(NOW - 30 * DAY)).toBe(1201);
     const deleted = { events: 0, totals: 0, other: 0 };
     const cutoffs = { events: NOW - 30 * DAY, totals: NOW - 400 * DAY, now: NOW };
     for await (const step of store.pruneSteps(cutoffs)) deleted[step.kind] += step.deleted;
     expect(deleted.events).toBe(1201);
     expect(deleted.totals).toBeGreaterThan(0);
-    expect((await store.calls.events({ query: {}, order: 'asc' })).events).toHaveLength(1);
+    expect((await store.events({}, 'asc')).events).toHaveLength(1);
     expect((await ask({})).total.requests).toBe(1201);
     expect((await ask({ since: old, until: old + 10 })).total.requests).toBe(1200);
     expect((await ask({ by: 'day' })).groups.map((group) => group.name)).toEqual(['2026-10-11', '2026-11-20']);
@@ -349,16 +345,16 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     connection = await openConnection(address);
     store = new UsageStore(connection);
     expect((await ask({})).total.requests).toBe(1101);
-    expect((await store.calls.events({ query: { limit: 500 }, order: 'asc' })).events).toHaveLength(500);
+    expect((await store.events({ limit: 500 }, 'asc')).events).toHaveLength(500);
     for await (const _ of store.pruneSteps({ events: NOW - 30 * DAY, totals: NOW - 400 * DAY, now: NOW }));
-    expect((await store.calls.events({ query: { limit: 500 }, order: 'asc' })).events).toHaveLength(1);
+    expect((await store.events({ limit: 500 }, 'asc')).events).toHaveLength(1);
     expect((await ask({})).total.requests).toBe(1101);
   });
 
   it('prunes everything and counts on', async () => {
     await write(usageEvent(), usageEvent({ at: NOW - 1 }));
     for await (const _ of store.pruneSteps({ events: NOW + 1, totals: NOW - 400 * DAY, now: NOW }));
-    expect((await store.calls.events({ query: {}, order: 'asc' })).events).toEqual([]);
+    expect((await store.events({}, 'asc')).events).toEqual([]);
     await write(usageEvent({ at: NOW + 5 }));
     expect((await ask({ since: NOW - HOUR })).total.requests).toBe(3);
     expect((await ask({})).total.requests).toBe(3);
@@ -442,26 +438,29 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
       added: 0,
       known: 0,
       unreadable: 0,
+      carried: { requests: 0, costMicros: 0, tokens: 0, callers: 0 },
       unaccounted: { requests: 0, costMicros: 0, tokens: 0 },
     };
     await write(usageEvent({ generationId: 'gen-a' }));
     const params = {
       fingerprint: 'abc',
       report,
+      callers: [],
+      session: null,
       events: ['gen-a', 'gen-b'].map((generationId) => usageEvent({ operation: 'usage.import', generationId })),
     };
-    expect(await store.calls.import(params)).toMatchObject({ repeated: false, added: 1, known: 1 });
-    expect(await store.calls.import(params)).toMatchObject({ repeated: true, added: 0 });
+    expect(await store.import(params)).toMatchObject({ repeated: false, added: 1, known: 1 });
+    expect(await store.import(params)).toMatchObject({ repeated: true, added: 0 });
     expect((await ask({})).total.requests).toBe(2);
   });
 
-  it('lists generations whose cost nobody told', async () => {
+  it('lists generations whose cost is unknown', async () => {
     await write(
       usageEvent({ generationId: 'gen-1', costMicros: null }),
       usageEvent({ generationId: 'gen-2' }),
       usageEvent({ generationId: 'gen-3', costMicros: null, status: 'failed' }),
     );
-    const unpriced = await store.calls.unpriced({ since: NOW - DAY, provider: 'openrouter' });
+    const unpriced = await store.unpriced(NOW - DAY, 'openrouter');
     expect(unpriced.map((generation) => generation.generationId).toSorted()).toEqual(['gen-1', 'gen-3']);
   });
 });

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { ALL_GRAINS, bucketOf, GRAINS, planRange } from '../../../src/usage/grains.ts';
-import { LATENCY_BUCKETS, latencyBucket, latencyPercentile } from '../../../src/usage/latency-histogram.ts';
+import { ALL_RESOLUTIONS, bucketOf, planRange, RESOLUTIONS } from '../../../src/usage/store/resolutions.ts';
+import { LATENCY_BUCKETS, latencyBucket, latencyPercentile } from '../../../src/usage/store/sums.ts';
 import { csvLine } from '../../../src/protocol/csv.ts';
 
 const time = fc.integer({ min: 0, max: 4_000_000_000_000 });
@@ -26,7 +26,7 @@ it('a range is put together from buckets and edges that cover each of its moment
         ]) {
           if (at < 0) continue;
           const inBuckets = plan.buckets
-            .filter(({ grain, from, to }) => bucketOf(at, grain) >= from && bucketOf(at, grain) < to)
+            .filter(({ resolution, from, to }) => bucketOf(at, resolution) >= from && bucketOf(at, resolution) < to)
             .reduce((sum, { sign }) => sum + sign, 0);
           const inEdges = plan.edges.filter(({ from, to }) => at >= from && at < to).length;
           expect(inBuckets + inEdges).toBe(at >= since && (until === null || at < until) ? 1 : 0);
@@ -39,14 +39,14 @@ it('a range is put together from buckets and edges that cover each of its moment
 it('a range whose small buckets are pruned is widened to those that are there, and says so', () => {
   fc.assert(
     fc.property(time, fc.nat(500 * DAY), time, fc.nat(40 * DAY), (since, length, minutesSince, older) => {
-      const hours = Math.floor(minutesSince / GRAINS[1].ms) * GRAINS[1].ms;
+      const hours = Math.floor(minutesSince / RESOLUTIONS[1].ms) * RESOLUTIONS[1].ms;
       const days = Math.floor(Math.max(0, hours - older) / DAY) * DAY;
       const plan = planRange({ since, until: since + length, minutesSince: hours, hoursSince: days, daysSince: 0 });
       expect(plan.since).toBeLessThanOrEqual(since);
       expect(plan.until).toBeGreaterThanOrEqual(since + length);
-      for (const { grain, from } of plan.buckets) {
-        const kept = [hours, days, 0, 0][grain] ?? 0;
-        expect(from * GRAINS[grain].ms).toBeGreaterThanOrEqual(kept);
+      for (const { resolution, from } of plan.buckets) {
+        const kept = [hours, days, 0, 0][resolution] ?? 0;
+        expect(from * RESOLUTIONS[resolution].ms).toBeGreaterThanOrEqual(kept);
       }
       expect(plan.edges.every((edge) => edge.from >= hours)).toBe(true);
     }),
@@ -58,17 +58,18 @@ it('a range is put together from at most half the buckets of each size that a la
     fc.property(time, fc.nat(500 * DAY), (since, pruned) => {
       const daysSince = Math.max(0, Math.floor((since - pruned) / DAY) * DAY);
       const plan = planRange({ since, until: null, minutesSince: 0, hoursSince: 0, daysSince });
-      for (const { grain, from, to } of plan.buckets) {
-        expect(from * GRAINS[grain].ms).toBeGreaterThanOrEqual(daysSince);
-        const most = since - daysSince >= GRAINS[3].ms ? [30, 12, 16][grain] : undefined;
+      for (const { resolution, from, to } of plan.buckets) {
+        expect(from * RESOLUTIONS[resolution].ms).toBeGreaterThanOrEqual(daysSince);
+        const most = since - daysSince >= RESOLUTIONS[3].ms ? [30, 12, 16][resolution] : undefined;
         expect(to - from).toBeLessThanOrEqual(most ?? Infinity);
       }
     }),
   );
 });
 
-it('buckets of a larger grain begin where buckets of each smaller one do', () => {
-  for (const grain of ALL_GRAINS.slice(1)) expect(GRAINS[grain].ms % (GRAINS[grain - 1]?.ms ?? 1)).toBe(0);
+it('buckets of a larger resolution begin where buckets of each smaller one do', () => {
+  for (const resolution of ALL_RESOLUTIONS.slice(1))
+    expect(RESOLUTIONS[resolution].ms % (RESOLUTIONS[resolution - 1]?.ms ?? 1)).toBe(0);
 });
 
 it('a percentile is off by 27 % at most, from 16 ms to nine minutes', () => {

@@ -81,8 +81,8 @@ describe("AIPass's usage file", () => {
     expect(readAipassUsage(file(data)).report.unaccounted).toEqual({ requests: 3, costMicros: 487_700, tokens: 85 });
   });
 
-  it('is refused when it is no JSON, no object, or holds nothing that AIPass writes', () => {
+  it('is rejected when it is not JSON, not an object, or has nothing that AIPass writes', () => {
     for (const text of ['', 'x', '[]', '7', '{}', '{"data":{}}', '{"data":{"items":[1]}}', '{"name":"x"}'])
-      expect(() => readAipassUsage(text)).toThrow('no AIPass usage file');
+      expect(() => readAipassUsage(text)).toThrow(expect.objectContaining({ code: 'BAD_REQUEST' }));
   });
 });

@@ -1,9 +1,8 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { Journal } from '../../../src/usage/journal.ts';
-import { segmentPath } from '../../../src/usage/segments.ts';
+import { Journal, segmentPath } from '../../../src/usage/journal.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
 let home: string;
@@ -23,10 +22,10 @@ it('what waits in memory is bounded by its bytes, and counted by its events', ()
   writeFileSync(folder, 'a file where the folder should be');
   const line = 'x'.repeat(1024 * 1024 - 1);
   for (let i = 0; i < 60; i += 1) journal.append(line, 256);
-  expect(journal.state()).toEqual({ waitingInMemory: 50 * 256, lost: 10 * 256, failure: 'EEXIST' });
+  expect(journal.state()).toEqual({ waitingInMemory: 50 * 256, lost: 10 * 256, failure: 'EEXIST', removed: false });
   unlinkSync(folder);
   clock.advance(1000);
-  expect(journal.state()).toEqual({ waitingInMemory: 0, lost: 10 * 256, failure: null });
+  expect(journal.state()).toEqual({ waitingInMemory: 0, lost: 10 * 256, failure: null, removed: false });
   journal.close();
 });
 
@@ -41,18 +40,27 @@ it('what no file took until the close is told of as lost, once', () => {
   expect(journal.state()).toMatchObject({ waitingInMemory: 0, lost: 4 });
 });
 
-it('a segment that somebody removed is followed by another within a second', () => {
-  const append = (text: string): void => {
-    journal.append(text);
-    journal.flush();
-  };
+function append(text: string): void {
+  journal.append(text);
+  journal.flush();
+}
+
+it('a segment that was removed is written anew before the next line, and nothing of it is lost', () => {
   append('first');
   unlinkSync(segmentPath(folder, 1));
-  clock.advance(1000);
   append('second');
-  expect(readdirSync(folder)).toEqual(['0000000002.jsonl']);
-  clock.advance(1000);
   append('third');
-  expect(readFileSync(segmentPath(folder, 2), 'utf8')).toBe('second\nthird\n');
+  expect(readdirSync(folder)).toEqual(['0000000002.jsonl']);
+  expect(readFileSync(segmentPath(folder, 2), 'utf8')).toBe('first\nsecond\nthird\n');
+  expect(journal.state().removed).toBe(true);
+  journal.close();
+});
+
+it('a folder that was moved away is made anew within a second, though nothing is recorded', () => {
+  append('first');
+  renameSync(folder, join(home, 'elsewhere'));
+  expect(journal.state().removed).toBe(false);
+  clock.advance(1000);
+  expect(readFileSync(segmentPath(folder, 2), 'utf8')).toBe('first\n');
   journal.close();
 });

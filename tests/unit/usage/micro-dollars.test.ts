@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { costFromPrices, microDollars, printDollars } from '../../../src/usage/micro-dollars.ts';
+import { costFromPrices, microDollars } from '../../../src/usage/micro-dollars.ts';
 
 describe('money', () => {
   it('becomes whole micro-dollars', () => {
@@ -34,10 +34,5 @@ describe('money', () => {
     expect(costFromPrices(null, 500, prices)).toBeNull();
     expect(costFromPrices(1000, 500, { prompt: '0.000001' })).toBeNull();
     expect(costFromPrices(1000, 500, { prompt: '-1', completion: '-1' })).toBeNull();
-  });
-
-  it('is printed as dollars with six decimals', () => {
-    expect(printDollars(1_234_567)).toBe('$1.234567');
-    expect(printDollars(0)).toBe('$0.000000');
   });
 });

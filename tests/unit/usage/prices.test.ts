@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { PriceBook } from '../../../src/usage/prices.ts';
+import { PriceBook } from '../../../src/usage/generations.ts';
 
 const MINUTE = 60_000;
 const clockAt = { ms: 0 };

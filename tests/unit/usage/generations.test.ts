@@ -2,8 +2,13 @@ import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../../src/base/clock.ts';
 import { AipassError } from '../../../src/base/errors.ts';
 import type { RawEvent } from '../../../src/usage/event.ts';
-import { judgeGeneration, type GenerationOutcome } from '../../../src/usage/generation.ts';
-import { GenerationTracker, untoldOf, type Untold } from '../../../src/usage/generation-tracker.ts';
+import {
+  classifyGeneration,
+  GenerationTracker,
+  unpricedCall,
+  type GenerationOutcome,
+  type UnpricedCall,
+} from '../../../src/usage/generations.ts';
 import { recordingLogger } from '../../support/recording-logger.ts';
 import { until } from '../../support/until.ts';
 
@@ -23,7 +28,7 @@ describe("a generation's record", () => {
       model: 'm',
       created_at: '2026-11-20T00:00:00Z',
     });
-    expect(judgeGeneration(answer)).toEqual({
+    expect(classifyGeneration(answer)).toEqual({
       kind: 'found',
       record: {
         at: Date.UTC(2026, 10, 20),
@@ -41,19 +46,21 @@ describe("a generation's record", () => {
 
   it('is asked for again after 404, 429 and 5xx, and after an answer that is none', () => {
     for (const status of [404, 408, 425, 429, 500, 503])
-      expect(judgeGeneration({ status, body: undefined }).kind).toBe('not-ready');
+      expect(classifyGeneration({ status, body: undefined }).kind).toBe('not-ready');
     for (const body of [undefined, 'x', {}, { data: 7 }])
-      expect(judgeGeneration({ status: 200, body }).kind).toBe('not-ready');
+      expect(classifyGeneration({ status: 200, body }).kind).toBe('not-ready');
   });
 
   it('is given up when the provider refuses', () => {
-    expect(judgeGeneration({ status: 401, body: {} })).toEqual({ kind: 'refused', status: 401 });
+    expect(classifyGeneration({ status: 401, body: {} })).toEqual({ kind: 'refused', status: 401 });
   });
 
   it('takes nonsense for unknown', () => {
-    expect(judgeGeneration(record({ total_cost: 'free', tokens_prompt: 'many', created_at: 'then' }))).toMatchObject({
-      record: { costMicros: null, promptTokens: null },
-    });
+    expect(classifyGeneration(record({ total_cost: 'free', tokens_prompt: 'many', created_at: 'then' }))).toMatchObject(
+      {
+        record: { costMicros: null, promptTokens: null },
+      },
+    );
   });
 });
 
@@ -69,7 +76,7 @@ class EagerClock implements Clock {
   };
 }
 
-const untold: Untold = {
+const untold: UnpricedCall = {
   caller: 'flow',
   provider: 'openrouter',
   keyId: 'K',
@@ -161,9 +168,9 @@ describe('the tracker', () => {
       promptTokens: 1,
       costMicros: 0,
     };
-    expect(untoldOf(event)).toBeNull();
-    expect(untoldOf({ ...event, costMicros: null, operation: 'usage.track' })).toBeNull();
-    expect(untoldOf({ ...event, costMicros: null, generationId: null })).toBeNull();
-    expect(untoldOf({ ...event, costMicros: null })).toMatchObject({ generationId: 'g' });
+    expect(unpricedCall(event)).toBeNull();
+    expect(unpricedCall({ ...event, costMicros: null, operation: 'usage.track' })).toBeNull();
+    expect(unpricedCall({ ...event, costMicros: null, generationId: null })).toBeNull();
+    expect(unpricedCall({ ...event, costMicros: null })).toMatchObject({ generationId: 'g' });
   });
 });

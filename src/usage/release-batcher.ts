@@ -1,30 +1,31 @@
 /**
- * Releases of credentials that wait some milliseconds to be recorded, so that those of one program in a hurry share a
- * line: such a program asks for the same key thousands of times a second, and only the moments differ.
+ * Releases of credentials wait some milliseconds to be recorded, so that those of one program in a hurry share a line:
+ * such a program asks for the same key thousands of times a second, and only the moments differ.
  *
- * A release can wait because its line in the audit is written before its reply leaves; a call's event cannot.
+ * A release can wait because its entry in the audit is written before its reply leaves; a call's event cannot.
  */
 
 import type { Clock } from '../base/clock.ts';
-import type { RawEvent } from './event.ts';
-import type { Moment } from './journal-lines.ts';
+import type { EventField } from '../protocol/usage.ts';
+import { COLUMNS, type RawEvent } from './event.ts';
+import type { Moment } from './journal.ts';
 
 const WAIT_MS = 20;
 
-/** Is how many releases share one line at most, and how many wait at most. */
+/** Maximum number of releases that share one line, and that wait. */
 const MAX_WAITING = 256;
 
 /** Takes a release, and the further moments at which the same was released. */
 type Append = (release: RawEvent, again: readonly Moment[]) => void;
 
-/** Is one line to be. */
+/** The releases of one line. */
 interface Group {
   readonly release: RawEvent;
   readonly again: Moment[];
 }
 
-/** Gathers releases, and hands them on in order. */
-export class WaitingReleases {
+/** Gathers releases, and passes them on in order. */
+export class ReleaseBatcher {
   readonly #clock: Clock;
   readonly #randomId: () => number;
   readonly #append: Append;
@@ -48,7 +49,7 @@ export class WaitingReleases {
     else if (this.#count >= MAX_WAITING) this.flush();
   }
 
-  /** Hands on what waits. */
+  /** Passes on what waits. */
   flush(): void {
     const groups = this.#groups;
     this.#groups = [];
@@ -57,19 +58,14 @@ export class WaitingReleases {
   }
 }
 
-/** Tells whether two releases differ in their moment alone. What a release has no value for is not compared. */
+type ReleaseField = Exclude<EventField, 'id' | 'run' | 'at'>;
+
+/** Fields in which two releases may differ. */
+const COMPARED = COLUMNS.map(({ field }) => field).filter(
+  (field): field is ReleaseField => !['id', 'run', 'at'].includes(field),
+);
+
+/** Returns whether two releases differ in their moment alone. */
 function isSame(one: RawEvent, other: RawEvent): boolean {
-  return (
-    one.pid === other.pid &&
-    one.session === other.session &&
-    one.keyId === other.keyId &&
-    one.provider === other.provider &&
-    one.account === other.account &&
-    one.operation === other.operation &&
-    one.status === other.status &&
-    one.errorCode === other.errorCode &&
-    one.caller === other.caller &&
-    one.uid === other.uid &&
-    one.executable === other.executable
-  );
+  return COMPARED.every((field) => one[field] === other[field]);
 }

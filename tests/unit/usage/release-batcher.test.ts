@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RawEvent } from '../../../src/usage/event.ts';
-import { parseEvents, printEvents, type Moment } from '../../../src/usage/journal-lines.ts';
-import { WaitingReleases } from '../../../src/usage/waiting-releases.ts';
+import { parseEvents, printEvents, type Moment } from '../../../src/usage/journal.ts';
+import { ReleaseBatcher } from '../../../src/usage/release-batcher.ts';
 import { usageEvent } from '../../support/usage-events.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
@@ -11,7 +11,7 @@ function waiting() {
   const clock = new ManualClock(1000);
   const lines: { release: RawEvent; again: readonly Moment[] }[] = [];
   let id = 0;
-  const releases = new WaitingReleases({ clock, randomId: () => ++id }, (one, again) =>
+  const releases = new ReleaseBatcher({ clock, randomId: () => ++id }, (one, again) =>
     lines.push({ release: one, again }),
   );
   return { clock, lines, releases };

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { StoreThread } from '../../../src/usage/store-thread.ts';
+import { UsageThread } from '../../../src/usage/thread.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { recordingLogger } from '../../support/recording-logger.ts';
 
@@ -19,11 +19,11 @@ it('a thread that the system does not allow is started later, and ends nothing',
       return isAllowed ? null : () => {};
     },
   };
-  const thread = new StoreThread(data, clock, logger);
+  const thread = new UsageThread(data, clock, logger);
   // In a timer, where nobody could catch it.
-  thread.wake();
-  clock.advance(50);
-  await expect(thread.call('bytes', {})).rejects.toMatchObject({ code: 'INTERNAL' });
+  thread.recorded(1);
+  clock.advance(250);
+  await expect(thread.call('bytes')).rejects.toMatchObject({ code: 'INTERNAL' });
   clock.advance(3000);
   expect(thread.isAsleep).toBe(false);
   expect(logger.lines).toMatchObject([{ level: 'error', message: 'the usage thread cannot be started' }]);
@@ -32,7 +32,7 @@ it('a thread that the system does not allow is started later, and ends nothing',
 
   isAllowed = true;
   clock.advance(1000);
-  expect(await thread.call('bytes', {})).toBeGreaterThan(0);
+  expect(await thread.call('bytes')).toBeGreaterThan(0);
   await thread.close();
   rmSync(folder, { recursive: true, force: true });
 });

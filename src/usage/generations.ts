@@ -1,0 +1,312 @@
+/**
+ * Finds out, after the reply was sent, what a completion cost whose answer did not say: from OpenRouter's record of the
+ * generation, asked for after 1, 2, 4, 8 and 16 s; else from the price list; else it stays unknown.
+ *
+ * What is found is recorded as a report on the same generation, which counts once. A flag file says that some are waited
+ * for, so that a daemon that follows a killed one asks the database which.
+ *
+ * Source: openrouter.ai/docs/api-reference/get-a-generation. The record appears some seconds after the answer; until
+ * then the provider answers 404.
+ */
+
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { z } from 'zod';
+import type { Clock } from '../base/clock.ts';
+import { AipassError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import type { ModelInfo } from '../protocol/provider.ts';
+import { isReport, TRACK_OPERATION, type RawEvent } from './event.ts';
+import { costFromPrices, microDollars, type TokenPrices } from './micro-dollars.ts';
+
+/** Delays before the attempts, in milliseconds. */
+const WAITS_MS = [1000, 2000, 4000, 8000, 16_000] as const;
+
+/** Maximum number of generations that are waited for; beyond it only the database knows of them. */
+const MAX_PENDING = 1000;
+
+/** A completion whose tokens or cost are not known in full. */
+export interface UnpricedCall {
+  readonly caller: string | null;
+  readonly provider: string;
+  readonly keyId: string | null;
+  readonly model: string | null;
+  readonly generationId: string | null;
+  readonly promptTokens: number | null;
+  readonly completionTokens: number | null;
+}
+
+/** Returns a call whose tokens or cost can be asked for, or null where nothing is missing. */
+export function unpricedCall(event: RawEvent): UnpricedCall | null {
+  const { provider, generationId, operation } = event;
+  if (isReport(operation) || typeof provider !== 'string' || typeof generationId !== 'string') return null;
+  if (typeof event.costMicros === 'number' && typeof event.promptTokens === 'number') return null;
+  return {
+    caller: event.caller ?? null,
+    provider,
+    keyId: event.keyId ?? null,
+    model: event.model ?? null,
+    generationId,
+    promptTokens: event.promptTokens ?? null,
+    completionTokens: event.completionTokens ?? null,
+  };
+}
+
+/** What the tracker is wired to. */
+export interface TrackerDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Asks the provider for a generation's record, or returns null where it keeps none. Rejects where there is no answer. */
+  readonly ask: (
+    call: Pick<UnpricedCall, 'provider' | 'keyId'> & { readonly generationId: string },
+    signal: AbortSignal,
+  ) => Promise<GenerationOutcome> | null;
+  /** Returns what a model costs, or null where that is unknown. */
+  readonly prices: (provider: string, model: string, signal: AbortSignal) => Promise<TokenPrices | null>;
+  readonly record: (event: RawEvent) => void;
+  /** Called when the first generation is waited for, and when none is any more; not when the daemon stops. */
+  readonly onWaiting: (isWaiting: boolean) => void;
+}
+
+/** Waits for the records of generations. */
+export class GenerationTracker {
+  readonly #deps: TrackerDeps;
+  readonly #pending = new Map<string, () => void>();
+  readonly #stop = new AbortController();
+
+  constructor(deps: TrackerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Number of generations that are waited for. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** Begins to ask; returns at once. A generation that is waited for already is not waited for twice. */
+  track(call: UnpricedCall): void {
+    const { generationId } = call;
+    if (generationId === null || this.#stop.signal.aborted) return;
+    const place = `${call.provider} ${generationId}`;
+    if (this.#pending.has(place) || this.#pending.size >= MAX_PENDING) return;
+    if (this.#pending.size === 0) this.#deps.onWaiting(true);
+    this.#attempt(place, { ...call, generationId }, 0);
+  }
+
+  /** Ends all waiting. */
+  close(): void {
+    this.#stop.abort();
+    for (const cancel of this.#pending.values()) cancel();
+    this.#pending.clear();
+  }
+
+  #attempt(place: string, call: UnpricedCall & { readonly generationId: string }, attempt: number): void {
+    const wait = WAITS_MS[attempt];
+    if (wait === undefined) {
+      void this.#end(place, call);
+      return;
+    }
+    const cancel = this.#deps.clock.after(wait, () => {
+      void this.#ask(place, call, attempt);
+    });
+    this.#pending.set(place, cancel);
+  }
+
+  async #ask(place: string, call: UnpricedCall & { readonly generationId: string }, attempt: number): Promise<void> {
+    const outcome = await this.#askOnce(call);
+    if (this.#stop.signal.aborted) return;
+    if (outcome?.kind === 'found') {
+      this.#deps.record(reportEvent(call, outcome.record, 'generation'));
+      this.#forget(place);
+    } else if (outcome?.kind === 'not-ready') this.#attempt(place, call, attempt + 1);
+    else await this.#end(place, call);
+  }
+
+  /** Returns null where nobody can be asked: another provider, or a key that is gone. */
+  async #askOnce(call: UnpricedCall & { readonly generationId: string }): Promise<GenerationOutcome | null> {
+    try {
+      return await this.#deps.ask(call, this.#stop.signal);
+    } catch (error) {
+      const mayPass =
+        error instanceof AipassError && (error.code === 'PROVIDER_UNAVAILABLE' || error.code === 'TIMED_OUT');
+      return mayPass ? { kind: 'not-ready', reason: error.message } : null;
+    }
+  }
+
+  /** Falls back to the price list, which needs the tokens of the answer. */
+  async #end(place: string, call: UnpricedCall & { readonly generationId: string }): Promise<void> {
+    try {
+      const { provider, model, promptTokens, completionTokens } = call;
+      const isCounted = promptTokens !== null && completionTokens !== null;
+      const prices = model === null || !isCounted ? null : await this.#deps.prices(provider, model, this.#stop.signal);
+      const costMicros = prices && costFromPrices(promptTokens, completionTokens, prices);
+      if (this.#stop.signal.aborted || costMicros === null) return;
+      this.#deps.record(reportEvent(call, { costMicros }, 'prices'));
+    } catch (error) {
+      this.#deps.logger.debug('could not fetch the price list', { error });
+    } finally {
+      this.#forget(place);
+    }
+  }
+
+  #forget(place: string): void {
+    if (this.#pending.delete(place) && this.#pending.size === 0) this.#deps.onWaiting(false);
+  }
+}
+
+/** Returns a record of a generation as an event that reports on it. */
+export function reportEvent(
+  call: Pick<UnpricedCall, 'caller' | 'provider' | 'keyId' | 'model'> & { readonly generationId: string },
+  record: Partial<RawEvent>,
+  costSource: 'generation' | 'prices',
+): RawEvent {
+  return {
+    caller: call.caller ?? undefined,
+    provider: call.provider,
+    keyId: call.keyId,
+    operation: TRACK_OPERATION,
+    status: 'success',
+    ...record,
+    model: record.model ?? call.model,
+    costSource,
+    generationId: call.generationId,
+  };
+}
+
+/** Outcome of asking for a generation. */
+export type GenerationOutcome =
+  | { readonly kind: 'found'; readonly record: GenerationRecord }
+  /** The provider does not know it yet, or is unavailable. Asking again may help. */
+  | { readonly kind: 'not-ready'; readonly reason: string }
+  /** The provider refused. Asking again is useless. */
+  | { readonly kind: 'refused'; readonly status: number };
+
+/** The part of a generation's record that is kept. */
+export type GenerationRecord = Pick<
+  RawEvent,
+  | 'at'
+  | 'model'
+  | 'promptTokens'
+  | 'completionTokens'
+  | 'cachedTokens'
+  | 'reasoningTokens'
+  | 'costMicros'
+  | 'latencyMs'
+  | 'firstTokenMs'
+>;
+
+const count = z.number().nullish().catch(null);
+const recordSchema = z.object({
+  data: z.object({
+    created_at: z.string().nullish().catch(null),
+    model: z.string().nullish().catch(null),
+    total_cost: z.union([z.number(), z.string()]).nullish().catch(null),
+    tokens_prompt: count,
+    tokens_completion: count,
+    native_tokens_prompt: count,
+    native_tokens_completion: count,
+    native_tokens_cached: count,
+    native_tokens_reasoning: count,
+    generation_time: count,
+    latency: count,
+  }),
+});
+
+/** Classifies an answer, its body parsed as JSON; a transient status (404 while the record is made, 408, 425, 429, 5xx) is "not ready". */
+export function classifyGeneration(answer: { readonly status: number; readonly body: unknown }): GenerationOutcome {
+  const { status, body } = answer;
+  if (status === 404 || status === 408 || status === 425 || status === 429 || status >= 500) {
+    return { kind: 'not-ready', reason: `the provider answered with status ${status}` };
+  }
+  if (status >= 300) return { kind: 'refused', status };
+  const parsed = recordSchema.safeParse(body);
+  if (!parsed.success)
+    return { kind: 'not-ready', reason: 'the provider answered with something that is not a record' };
+  const { data } = parsed.data;
+  const createdAt = Date.parse(data.created_at ?? '');
+  return {
+    kind: 'found',
+    record: {
+      ...(Number.isNaN(createdAt) ? {} : { at: createdAt }),
+      model: data.model ?? null,
+      // What the model's own tokenizer counted is what is billed.
+      promptTokens: data.native_tokens_prompt ?? data.tokens_prompt ?? null,
+      completionTokens: data.native_tokens_completion ?? data.tokens_completion ?? null,
+      cachedTokens: data.native_tokens_cached ?? null,
+      reasoningTokens: data.native_tokens_reasoning ?? null,
+      costMicros: microDollars(data.total_cost),
+      latencyMs: data.generation_time ?? null,
+      firstTokenMs: data.latency ?? null,
+    },
+  };
+}
+
+const REMEMBERED_MS = 3_600_000;
+
+/** How long a provider that failed is not asked again: it may have been unavailable for a moment. */
+const FAILED_MS = 60_000;
+
+type Prices = ReadonlyMap<string, TokenPrices>;
+
+/** A provider's price list, or the attempt to get it, and until when it is used, on the monotonic clock. */
+interface PriceList {
+  until: number;
+  readonly prices: Promise<Prices>;
+}
+
+/** Prices of models, as the providers' models endpoints list them: asked for when needed, and remembered for an hour. */
+export class PriceBook {
+  readonly #fetchModels: (provider: string, signal: AbortSignal) => Promise<readonly ModelInfo[]>;
+  readonly #clock: Clock;
+  readonly #lists = new Map<string, PriceList>();
+
+  constructor(fetchModels: (provider: string, signal: AbortSignal) => Promise<readonly ModelInfo[]>, clock: Clock) {
+    this.#fetchModels = fetchModels;
+    this.#clock = clock;
+  }
+
+  /** Returns what a token of a model costs, or null where the provider does not list it, or cannot be asked. */
+  async prices(provider: string, model: string, signal: AbortSignal): Promise<TokenPrices | null> {
+    const now = this.#clock.monotonic();
+    let list = this.#lists.get(provider);
+    if (!list || now > list.until) {
+      list = this.#ask(provider, signal, now);
+      this.#lists.set(provider, list);
+    }
+    return (await list.prices).get(model) ?? null;
+  }
+
+  #ask(provider: string, signal: AbortSignal, now: number): PriceList {
+    const list: PriceList = {
+      until: now + REMEMBERED_MS,
+      prices: this.#read(provider, signal).catch(() => {
+        list.until = now + FAILED_MS;
+        return new Map();
+      }),
+    };
+    return list;
+  }
+
+  async #read(provider: string, signal: AbortSignal): Promise<Prices> {
+    const models = await this.#fetchModels(provider, signal);
+    return new Map(
+      models.flatMap(({ id, promptPrice: prompt, completionPrice: completion }) =>
+        prompt === undefined && completion === undefined ? [] : [[id, { prompt, completion }]],
+      ),
+    );
+  }
+}
+
+/** Returns whether the flag file says that generations were waited for. */
+export function isFlagSet(path: string): boolean {
+  return existsSync(path);
+}
+
+/** Makes or removes the flag file; where the disk takes nothing it stays as it is. */
+export function setFlag(path: string, isSet: boolean): void {
+  try {
+    if (isSet) writeFileSync(path, '', { mode: 0o600 });
+    else rmSync(path, { force: true });
+  } catch {
+    // The daemon reports elsewhere that its state cannot be written.
+  }
+}

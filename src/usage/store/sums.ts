@@ -1,0 +1,201 @@
+/**
+ * The columns that are summed: how an event adds to them, and what they mean to people. Pure.
+ *
+ * Latencies are counts in fixed buckets, so that percentiles of ten million calls are sums of a few rows. Bucket 0 holds
+ * what took under 16 ms; each further bucket is wider by the factor 1.6; the last holds what took over nine minutes. A
+ * percentile is reported as the middle of its bucket, and so is off by 27 % at most from 16 ms on.
+ */
+
+import type { UsageFigures, UsageStatus } from '../../protocol/usage.ts';
+import { isCall, type UsageEvent } from '../event.ts';
+
+/** Maps each status to its number, which is apipool's. */
+export const STATUS_CODES = { success: 1, failed: 5, reach_limit: 9 } as const satisfies Record<UsageStatus, number>;
+
+/** Returns the name of a status's number; an unknown number counts as a failure. */
+export function statusName(code: number): UsageStatus {
+  if (code === STATUS_CODES.success) return 'success';
+  return code === STATUS_CODES.reach_limit ? 'reach_limit' : 'failed';
+}
+
+/** Number of latency buckets. */
+export const LATENCY_BUCKETS = 24;
+
+const FIRST_BOUND_MS = 16;
+const GROWTH = 1.6;
+const LOG_GROWTH = Math.log(GROWTH);
+
+const COUNTED = [
+  'requests',
+  'attempts',
+  'releases',
+  'prompt_tokens',
+  'completion_tokens',
+  'cached_tokens',
+  'cache_write_tokens',
+  'reasoning_tokens',
+  'tokens_known',
+  'cost_micros',
+  'cost_known',
+  'latency_ms',
+  'latency_known',
+  'first_token_ms',
+  'first_token_known',
+] as const;
+
+/** The columns that are summed, in the order in which sums are kept. */
+export const SUM_COLUMNS = [
+  ...COUNTED,
+  ...Array.from({ length: LATENCY_BUCKETS }, (_, bucket): `l${number}` => `l${bucket}`),
+] as const;
+export type SumColumn = (typeof SUM_COLUMNS)[number];
+
+/** One number for each of SUM_COLUMNS. */
+export type Sums = number[];
+
+const INDEX = Object.fromEntries(COUNTED.map((column, index) => [column, index])) as Record<
+  (typeof COUNTED)[number],
+  number
+>;
+const FIRST_LATENCY = COUNTED.length;
+
+/** Returns sums that are all zero. */
+export function noSums(): Sums {
+  return Array.from({ length: SUM_COLUMNS.length }, () => 0);
+}
+
+/** Adds the second to the first. */
+export function addSums(into: Sums, more: readonly number[]): void {
+  for (let i = 0; i < into.length; i++) into[i] = (into[i] ?? 0) + (more[i] ?? 0);
+}
+
+/** Adds an amount to one sum. */
+export function addTo(sums: Sums, column: (typeof COUNTED)[number], amount: number): void {
+  sums[INDEX[column]] = (sums[INDEX[column]] ?? 0) + amount;
+}
+
+/** The fields of an event that are counted. */
+export type Measured = Pick<
+  UsageEvent,
+  | 'operation'
+  | 'retried'
+  | 'promptTokens'
+  | 'completionTokens'
+  | 'cachedTokens'
+  | 'cacheWriteTokens'
+  | 'reasoningTokens'
+  | 'costMicros'
+  | 'latencyMs'
+  | 'firstTokenMs'
+>;
+
+/** Adds one event. The release of a credential is counted as one, and as nothing else. */
+export function addEvent(sums: Sums, event: Measured): void {
+  if (!isCall(event)) {
+    addTo(sums, 'releases', 1);
+    return;
+  }
+  addTo(sums, 'requests', event.retried ? 0 : 1);
+  addTo(sums, 'attempts', 1);
+  addTo(sums, 'prompt_tokens', event.promptTokens ?? 0);
+  addTo(sums, 'completion_tokens', event.completionTokens ?? 0);
+  addTo(sums, 'cached_tokens', event.cachedTokens ?? 0);
+  addTo(sums, 'cache_write_tokens', event.cacheWriteTokens ?? 0);
+  addTo(sums, 'reasoning_tokens', event.reasoningTokens ?? 0);
+  addTo(sums, 'tokens_known', event.promptTokens === null && event.completionTokens === null ? 0 : 1);
+  addTo(sums, 'cost_micros', event.costMicros ?? 0);
+  addTo(sums, 'cost_known', event.costMicros === null ? 0 : 1);
+  addTo(sums, 'latency_ms', event.latencyMs ?? 0);
+  addTo(sums, 'latency_known', event.latencyMs === null ? 0 : 1);
+  addTo(sums, 'first_token_ms', event.firstTokenMs ?? 0);
+  addTo(sums, 'first_token_known', event.firstTokenMs === null ? 0 : 1);
+  if (event.latencyMs !== null) {
+    const bucket = FIRST_LATENCY + latencyBucket(event.latencyMs);
+    sums[bucket] = (sums[bucket] ?? 0) + 1;
+  }
+}
+
+/** Returns the sums of one event. */
+export function contribution(event: Measured): Sums {
+  const sums = noSums();
+  addEvent(sums, event);
+  return sums;
+}
+
+/** Returns the sums of a row of the database, in their order. */
+export function sumsOf(row: Readonly<Record<string, unknown>>): Sums {
+  return SUM_COLUMNS.map((column) => Number(row[column] ?? 0));
+}
+
+/** The sums of one group, status by status, and the figures that people see. */
+export class FigureSums {
+  readonly #all: Sums = noSums();
+  #succeeded = 0;
+  #limitReached = 0;
+
+  add(status: number, sums: readonly number[]): void {
+    addSums(this.#all, sums);
+    const requests = sums[INDEX.requests] ?? 0;
+    if (status === STATUS_CODES.success) this.#succeeded += requests;
+    if (status === STATUS_CODES.reach_limit) this.#limitReached += requests;
+  }
+
+  figures(): UsageFigures {
+    const sum = (column: (typeof COUNTED)[number]): number => this.#all[INDEX[column]] ?? 0;
+    const mean = (column: 'latency_ms' | 'first_token_ms', known: 'latency_known' | 'first_token_known') =>
+      sum(known) === 0 ? null : Math.round(sum(column) / sum(known));
+    const requests = sum('requests');
+    const failed = requests - this.#succeeded - this.#limitReached;
+    const latency = mean('latency_ms', 'latency_known');
+    const counts = this.#all.slice(FIRST_LATENCY);
+    const percentile = (share: number): number => latencyPercentile(counts, share) ?? 0;
+    return {
+      requests,
+      succeeded: this.#succeeded,
+      failed,
+      limitReached: this.#limitReached,
+      attempts: sum('attempts'),
+      errorRate: requests === 0 ? null : (requests - this.#succeeded) / requests,
+      releases: sum('releases'),
+      tokens: {
+        prompt: sum('prompt_tokens'),
+        completion: sum('completion_tokens'),
+        cached: sum('cached_tokens'),
+        cacheWrite: sum('cache_write_tokens'),
+        reasoning: sum('reasoning_tokens'),
+        knownFor: sum('tokens_known'),
+      },
+      costMicros: sum('cost_micros'),
+      costKnownFor: sum('cost_known'),
+      latencyMs:
+        latency === null ? null : { mean: latency, p50: percentile(0.5), p90: percentile(0.9), p99: percentile(0.99) },
+      firstTokenMs: mean('first_token_ms', 'first_token_known'),
+    };
+  }
+}
+
+/** Returns the bucket of a latency in milliseconds. */
+export function latencyBucket(latencyMs: number): number {
+  if (latencyMs < FIRST_BOUND_MS) return 0;
+  const bucket = 1 + Math.floor(Math.log(latencyMs / FIRST_BOUND_MS) / LOG_GROWTH);
+  return Math.min(bucket, LATENCY_BUCKETS - 1);
+}
+
+/** Returns the latency in milliseconds that a share (0 to 1) of the calls stayed within, or null where none was measured. */
+export function latencyPercentile(counts: readonly number[], share: number): number | null {
+  const total = counts.reduce((sum, n) => sum + n, 0);
+  if (total === 0) return null;
+  let rank = share * total;
+  for (const [bucket, n] of counts.entries()) {
+    if (rank <= n && n > 0) return Math.round(middle(bucket));
+    rank -= n;
+  }
+  return Math.round(middle(LATENCY_BUCKETS - 1));
+}
+
+/** Returns the geometric middle of a bucket; of the last one, which has no upper end, the lower bound. */
+function middle(bucket: number): number {
+  if (bucket === 0) return FIRST_BOUND_MS / 2;
+  const lowerBound = FIRST_BOUND_MS * GROWTH ** (bucket - 1);
+  return bucket === LATENCY_BUCKETS - 1 ? lowerBound : lowerBound * Math.sqrt(GROWTH);
+}

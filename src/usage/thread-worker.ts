@@ -1,0 +1,59 @@
+/**
+ * The usage thread's end of the messages in thread.ts. It is a thread because commits wait for the disk, and the main
+ * thread must not.
+ */
+
+import { readlinkSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
+import { basename } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+import { systemClock, type Clock } from '../base/clock.ts';
+import { StoreKeeper } from './store-keeper.ts';
+import { asDatabaseError } from './store/failure.ts';
+import type { FromThread, ThreadData, ToThread } from './thread.ts';
+
+/** A clock whose timers keep this thread alive while it waits to try again. */
+const threadClock: Clock = {
+  ...systemClock,
+  after: (delayMs, callback) => {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Lowers the priority of this thread, and of no other of the process. Linux only, where threads have numbers of their own. */
+function lowerPriority(): void {
+  try {
+    setPriority(Number(basename(readlinkSync('/proc/thread-self'))), constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // It then runs at the priority of the others.
+  }
+}
+
+function runThread(port: NonNullable<typeof parentPort>, data: ThreadData): void {
+  const post = (message: FromThread): void => port.postMessage(message);
+  const keeper = new StoreKeeper({ ...data, clock: threadClock, report: (state) => post({ kind: 'state', state }) });
+  const answerCall = async ({ id, name, args }: Extract<ToThread, { kind: 'call' }>): Promise<void> => {
+    try {
+      // The main thread's types check the arguments; nobody else talks to this thread.
+      const result =
+        name === 'prune'
+          ? await keeper.prune(...(args as Parameters<StoreKeeper['prune']>))
+          : await keeper.call((store) =>
+              (store[name] as (...args: readonly unknown[]) => Promise<unknown>).apply(store, [...args]),
+            );
+      post({ kind: 'result', id, result });
+    } catch (error) {
+      post({ kind: 'error', id, error: asDatabaseError(error).toWire() });
+    }
+  };
+  port.on('message', (message: ToThread) => {
+    if (message.kind === 'wake') keeper.wake();
+    else if (message.kind === 'call') void answerCall(message);
+    else void keeper.close(message.last).finally(() => port.close());
+  });
+  lowerPriority();
+  keeper.wake();
+}
+
+if (parentPort) runThread(parentPort, workerData as ThreadData);

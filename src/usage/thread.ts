@@ -1,0 +1,321 @@
+/**
+ * The main thread's end of the usage thread (thread-worker.ts): starts it when there is something to do, asks it, starts
+ * it again when it crashed, and stops it when nothing was recorded or asked for a while, because it holds some 25 MB.
+ *
+ * A question takes two hops: `call` here posts it, and the worker calls the method of that name of the open store.
+ */
+
+import { Worker } from 'node:worker_threads';
+import type { Clock } from '../base/clock.ts';
+import { AipassError, type WireError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import { JOURNAL_START, type JournalPosition } from './journal.ts';
+import type { DatabaseFailure } from './store/failure.ts';
+import type { PruneCutoffs } from './store/prune.ts';
+import type { UsageStore } from './store/usage-store.ts';
+
+const RESTART_AFTER_MS = 1000;
+
+/** How long the thread stays with nothing to do. */
+const IDLE_MS = 60_000;
+
+/**
+ * Age and number at which recorded events are taken into the database as one batch: a commit for many events costs
+ * little more than for one, and the journal is as durable. A question has the rest taken in first.
+ */
+const BATCH_AGE_MS = 250;
+const BATCH_EVENTS = 500;
+
+/** Limit of the wait for the thread to take in the last events; the others stay in the journal. */
+const CLOSE_LIMIT_MS = 5000;
+
+/** Size at which V8 collects the thread's new garbage: its default is some 50 MB of a daemon that is small. */
+const YOUNG_MB = 6;
+
+/** What can be asked: the store's own methods, and pruning, which gives others their turn in between. */
+export type UsageCalls = Pick<
+  UsageStore,
+  'answer' | 'session' | 'events' | 'generation' | 'recent' | 'unpriced' | 'prunable' | 'bytes' | 'import'
+> & {
+  readonly prune: (cutoffs: PruneCutoffs) => Promise<{ readonly events: number; readonly totals: number }>;
+};
+
+/** What the thread is started with. */
+export interface ThreadData {
+  /** Path of a SQLite file or a `postgres://` address. */
+  readonly database: string;
+  readonly journalFolder: string;
+  /** True if this run has had the database open before: then a missing file was removed meanwhile. */
+  readonly wasOpen: boolean;
+}
+
+/** State of the database, and how far the journal was taken into it. */
+export interface DatabaseState {
+  readonly failure: DatabaseFailure | null;
+  readonly open: boolean;
+  readonly position: JournalPosition;
+  /** Number of journal lines that could not be read, or that the database refused. */
+  readonly damaged: number;
+  /** When the journal was last taken in to its end, in epoch milliseconds. */
+  readonly drainedAt: number;
+  /** Why a new database was made in the place of another one, or null: its file was removed or empty. */
+  readonly replaced: 'removed' | 'empty' | null;
+}
+
+/** Messages to the thread: there is more in the journal, do this, end. After the `last` end nobody writes the journal any more. */
+export type ToThread =
+  | { readonly kind: 'wake' }
+  | { readonly kind: 'call'; readonly id: number; readonly name: keyof UsageCalls; readonly args: readonly unknown[] }
+  | { readonly kind: 'close'; readonly last: boolean };
+
+/** Messages from the thread: the state of the database, and the outcomes of calls. */
+export type FromThread =
+  | { readonly kind: 'state'; readonly state: DatabaseState }
+  | { readonly kind: 'result'; readonly id: number; readonly result: unknown }
+  | { readonly kind: 'error'; readonly id: number; readonly error: WireError };
+
+/** A call that waits for its answer. */
+interface PendingCall {
+  readonly message: ToThread;
+  readonly resolve: (result: never) => void;
+  readonly reject: (error: AipassError) => void;
+}
+
+/**
+ * State of the thread. `asleep` is without a thread because there is nothing to do; `stopping` was told to end, and is
+ * followed by another thread if something comes in; `crashed` waits to be started again.
+ */
+type State =
+  | { readonly kind: 'asleep' | 'crashed' }
+  | { readonly kind: 'running' | 'stopping' | 'closing'; readonly worker: Worker }
+  | { readonly kind: 'closed' };
+
+/** The usage thread, as the main thread has it. */
+export class UsageThread {
+  readonly #data: Omit<ThreadData, 'wasOpen'>;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #pending = new Map<number, PendingCall>();
+  #state: State = { kind: 'asleep' };
+  #lastId = 0;
+  /** Number of events that the thread was not told of, and what takes back the timer that will tell it. */
+  #unannounced = 0;
+  #cancelAnnounce: (() => void) | undefined;
+  #cancelIdle: (() => void) | undefined;
+  #usedAt = 0;
+  /** True if the system allowed no thread when one was last to be started. */
+  #isRefused = false;
+  #wasOpen = false;
+  #database: DatabaseState = {
+    failure: null,
+    open: false,
+    position: JOURNAL_START,
+    damaged: 0,
+    drainedAt: 0,
+    replaced: null,
+  };
+
+  constructor(data: Omit<ThreadData, 'wasOpen'>, clock: Clock, logger: Logger) {
+    this.#data = data;
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  /** State of the database when it last changed. */
+  get database(): DatabaseState {
+    return this.#database;
+  }
+
+  /** True while there is no thread because there is nothing to do. */
+  get isAsleep(): boolean {
+    return this.#state.kind === 'asleep';
+  }
+
+  /** Notes that the journal has grown by a number of events: they are taken in by number or age. */
+  recorded(events: number): void {
+    this.#unannounced += events;
+    if (this.#unannounced >= BATCH_EVENTS && this.#state.kind === 'running') {
+      this.#announce();
+      return;
+    }
+    this.#cancelAnnounce ??= this.#clock.after(BATCH_AGE_MS, () => this.#announce());
+  }
+
+  /** Calls one method of the store. Rejects with INTERNAL and a hint while the database does not work. */
+  call<Name extends keyof UsageCalls>(
+    name: Name,
+    ...args: Parameters<UsageCalls[Name]>
+  ): Promise<Awaited<ReturnType<UsageCalls[Name]>>> {
+    return new Promise((resolve, reject) => {
+      const state = this.#state;
+      if (state.kind === 'crashed' || state.kind === 'closing' || state.kind === 'closed') {
+        reject(threadGone());
+        return;
+      }
+      const message: ToThread = { kind: 'call', id: ++this.#lastId, name, args };
+      this.#pending.set(message.id, { message, resolve, reject });
+      if (state.kind === 'asleep') this.#start();
+      else if (state.kind === 'running') this.#post(state.worker, message);
+      // The thread keeps the process alive only while somebody waits for it.
+      if ('worker' in this.#state) this.#state.worker.ref();
+    });
+  }
+
+  /** Lets the thread take in what it can, and ends it. */
+  async close(): Promise<void> {
+    const state = this.#state;
+    this.#cancelAnnounce?.();
+    if (!('worker' in state)) {
+      this.#state = { kind: 'closed' };
+      return;
+    }
+    const { worker } = state;
+    this.#state = { kind: 'closing', worker };
+    const ended = new Promise<void>((resolve) => {
+      worker.once('exit', () => resolve());
+    });
+    worker.ref();
+    this.#post(worker, { kind: 'close', last: true });
+    const limit = setTimeout(() => void worker.terminate(), CLOSE_LIMIT_MS);
+    await ended;
+    clearTimeout(limit);
+  }
+
+  #announce(): void {
+    this.#cancelAnnounce?.();
+    this.#cancelAnnounce = undefined;
+    this.#unannounced = 0;
+    // A thread that starts reads the journal by itself.
+    if (this.#state.kind === 'asleep') this.#start();
+    else if (this.#state.kind === 'running') this.#post(this.#state.worker, { kind: 'wake' });
+    else if (this.#state.kind === 'stopping') this.recorded(0);
+  }
+
+  #start(): void {
+    const worker = this.#newWorker();
+    if (!worker) {
+      this.#crashed();
+      return;
+    }
+    this.#isRefused = false;
+    this.#state = { kind: 'running', worker };
+    worker.on('message', (message: FromThread) => this.#received(message));
+    worker.on('error', (error) => this.#logger.error('the usage thread failed', { error }));
+    worker.on('exit', () => this.#ended());
+    if (this.#pending.size === 0) worker.unref();
+    this.#usedAt = this.#clock.monotonic();
+    this.#stopWhenIdle();
+    for (const { message } of this.#pending.values()) this.#post(worker, message);
+  }
+
+  /** Returns a new thread, or nothing where the system allows no more of them at the moment. */
+  #newWorker(): Worker | undefined {
+    // Run from the sources, as the tests do, the thread's file is a .ts too.
+    const file = import.meta.url.endsWith('.ts') ? './thread-worker.ts' : './thread-worker.js';
+    try {
+      return new Worker(new URL(file, import.meta.url), {
+        workerData: { ...this.#data, wasOpen: this.#wasOpen } satisfies ThreadData,
+        name: 'usage',
+        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
+      });
+    } catch (error) {
+      // Logged once: it is tried every second.
+      if (!this.#isRefused) this.#logger.error('the usage thread cannot be started', { error });
+      this.#isRefused = true;
+      return undefined;
+    }
+  }
+
+  #post(worker: Worker, message: ToThread): void {
+    this.#usedAt = this.#clock.monotonic();
+    worker.postMessage(message, []);
+  }
+
+  #stopWhenIdle(): void {
+    this.#cancelIdle?.();
+    this.#cancelIdle = this.#clock.after(IDLE_MS, () => {
+      if (this.#state.kind !== 'running') return;
+      // One whose database does not work tries again by itself, and reports when it works.
+      const isBusy = this.#pending.size > 0 || this.#cancelAnnounce !== undefined || this.#database.failure !== null;
+      if (isBusy || this.#clock.monotonic() - this.#usedAt < IDLE_MS) {
+        this.#stopWhenIdle();
+        return;
+      }
+      const { worker } = this.#state;
+      this.#state = { kind: 'stopping', worker };
+      this.#post(worker, { kind: 'close', last: false });
+    });
+  }
+
+  #received(message: FromThread): void {
+    if (message.kind === 'state') {
+      this.#noteDatabase(message.state);
+      return;
+    }
+    const pending = this.#pending.get(message.id);
+    this.#pending.delete(message.id);
+    if (this.#pending.size === 0 && this.#state.kind === 'running') this.#state.worker.unref();
+    if (message.kind === 'error') pending?.reject(AipassError.fromWire(message.error));
+    else pending?.resolve(message.result as never);
+  }
+
+  #noteDatabase(state: DatabaseState): void {
+    const before = this.#database;
+    this.#database = { ...state, replaced: state.replaced ?? before.replaced };
+    this.#wasOpen ||= state.open;
+    const { failure } = state;
+    if (failure && failure.code !== before.failure?.code) {
+      this.#logger.warn(`the usage database does not work: ${failure.reason}; events are queued`, {
+        code: failure.code,
+        hint: failure.hint,
+      });
+    } else if (!failure && before.failure) this.#logger.info('the usage database works again');
+    if (state.replaced !== null && before.replaced === null) {
+      this.#logger.warn('a new usage database was made', { was: state.replaced });
+    }
+    if (state.damaged > before.damaged) {
+      this.#logger.debug('lines of the usage queue are damaged', { damaged: state.damaged });
+    }
+  }
+
+  #ended(): void {
+    this.#database = { ...this.#database, open: false };
+    switch (this.#state.kind) {
+      case 'stopping':
+        this.#state = { kind: 'asleep' };
+        if (this.#pending.size > 0) this.#start();
+        return;
+      case 'closing':
+        this.#state = { kind: 'closed' };
+        this.#rejectPending();
+        return;
+      case 'running':
+        this.#crashed();
+        return;
+      case 'asleep':
+      case 'crashed':
+      case 'closed':
+    }
+  }
+
+  #crashed(): void {
+    this.#cancelIdle?.();
+    this.#state = { kind: 'crashed' };
+    this.#rejectPending();
+    this.#clock.after(RESTART_AFTER_MS, () => {
+      if (this.#state.kind === 'crashed') this.#start();
+    });
+  }
+
+  #rejectPending(): void {
+    for (const { reject } of this.#pending.values()) reject(threadGone());
+    this.#pending.clear();
+  }
+}
+
+function threadGone(): AipassError {
+  return new AipassError('INTERNAL', 'the usage database is being opened again', {
+    hint: 'try again in a second; events are queued meanwhile and not lost',
+    retryAfterMs: RESTART_AFTER_MS,
+  });
+}
