@@ -92,7 +92,10 @@ export interface CompletionUsage {
   readonly promptTokens?: number;
   readonly completionTokens?: number;
   readonly totalTokens?: number;
+  /** Prompt tokens that came from the provider's cache. */
   readonly cachedTokens?: number;
+  /** Prompt tokens that were written to the provider's cache. */
+  readonly cacheWriteTokens?: number;
   readonly reasoningTokens?: number;
   /** Is what it cost, in US dollars, where the provider says so. */
   readonly costUsd?: number;

@@ -1,0 +1,322 @@
+/**
+ * What differs between the dialects of providers, as data: which path is which kind of request, where an answer says
+ * what it used, how it says that it failed, and how our own errors are worded. Pure.
+ *
+ * Bytes pass unchanged, so nothing here translates one dialect into another.
+ */
+
+import type { AipassError, ErrorCode } from '../base/errors.ts';
+import type { CompletionUsage } from '../protocol/completion.ts';
+import { toFields } from '../providers/json-fields.ts';
+
+/** The dialects. */
+export type Dialect = 'openai' | 'anthropic' | 'gemini';
+
+/** The kinds of request whose answers are read for usage; the answers of `other` are not. */
+export type RequestKind =
+  'chat' | 'responses' | 'messages' | 'generate' | 'embeddings' | 'images' | 'audio' | 'other';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/** Patterns of paths, tried in order, for requests with a body. */
+const KIND_OF_PATH: Readonly<Record<Dialect, readonly (readonly [RegExp, RequestKind])[]>> = {
+  openai: [
+    [/\/(?:chat\/)?completions$/, 'chat'],
+    [/\/responses(?:\/compact)?$/, 'responses'],
+    [/\/embeddings$/, 'embeddings'],
+    [/\/images\/[a-z]+$/, 'images'],
+    [/\/audio\/[a-z]+$/, 'audio'],
+  ],
+  anthropic: [[/\/messages$/, 'messages']],
+  gemini: [
+    [/:(?:generateContent|streamGenerateContent)$/, 'generate'],
+    [/:(?:embedContent|batchEmbedContents)$/, 'embeddings'],
+  ],
+};
+
+/** Returns the kind of a request by its path, without the query. */
+export function kindOf(dialect: Dialect, method: string, path: string): RequestKind {
+  if (method !== 'POST') return 'other';
+  const bare = path.replace(/\/+$/, '');
+  return KIND_OF_PATH[dialect].find(([pattern]) => pattern.test(bare))?.[1] ?? 'other';
+}
+
+/** Places of a count in a usage document, tried in order; a dot leads into a member. */
+type Places = readonly string[];
+
+/** Where a dialect writes its counts. Each count is the first place that holds one; `promptParts` and `completionParts` are added up. */
+interface UsageTable {
+  readonly promptParts: readonly Places[];
+  readonly completionParts: readonly Places[];
+  readonly total: Places;
+  readonly cached: Places;
+  readonly cacheWrite: Places;
+  readonly reasoning: Places;
+  readonly cost: Places;
+}
+
+/**
+ * OpenAI's names in chat (`prompt_tokens`), Responses, images and audio (`input_tokens`), and what others made of them:
+ * DeepSeek and Moonshot name the cached part on their own, OpenRouter gives dollars, Perplexity a document of dollars.
+ * Prompt tokens include the cached ones and those written to the cache.
+ */
+const OPENAI_USAGE: UsageTable = {
+  promptParts: [['prompt_tokens', 'input_tokens']],
+  completionParts: [['completion_tokens', 'output_tokens']],
+  total: ['total_tokens'],
+  cached: [
+    'prompt_tokens_details.cached_tokens',
+    'input_tokens_details.cached_tokens',
+    'prompt_cache_hit_tokens',
+    'cached_tokens',
+    'cache_read_input_tokens',
+  ],
+  cacheWrite: [
+    'prompt_tokens_details.cache_write_tokens',
+    'input_tokens_details.cache_write_tokens',
+    'cache_creation_input_tokens',
+  ],
+  reasoning: [
+    'completion_tokens_details.reasoning_tokens',
+    'output_tokens_details.reasoning_tokens',
+    'reasoning_tokens',
+  ],
+  cost: ['cost', 'cost.total_cost'],
+};
+
+/** Anthropic counts what comes from the cache and what is written to it beside `input_tokens`, and not in it. */
+const ANTHROPIC_USAGE: UsageTable = {
+  promptParts: [['input_tokens'], ['cache_creation_input_tokens'], ['cache_read_input_tokens']],
+  completionParts: [['output_tokens']],
+  total: [],
+  cached: ['cache_read_input_tokens'],
+  cacheWrite: ['cache_creation_input_tokens'],
+  reasoning: [],
+  cost: [],
+};
+
+/** Gemini counts thoughts beside the candidates, and the prompt with its cached part. */
+const GEMINI_USAGE: UsageTable = {
+  promptParts: [['promptTokenCount'], ['toolUsePromptTokenCount']],
+  completionParts: [['candidatesTokenCount'], ['thoughtsTokenCount']],
+  total: ['totalTokenCount'],
+  cached: ['cachedContentTokenCount'],
+  cacheWrite: [],
+  reasoning: ['thoughtsTokenCount'],
+  cost: [],
+};
+
+const USAGE_TABLES: Readonly<Record<Dialect, UsageTable>> = {
+  openai: OPENAI_USAGE,
+  anthropic: ANTHROPIC_USAGE,
+  gemini: GEMINI_USAGE,
+};
+
+/**
+ * Returns the counts of a usage document. A count that is missing or makes no sense is left out, and never taken for
+ * zero: a bill depends on it. Counts written as text are read.
+ */
+export function readUsage(dialect: Dialect, usage: Fields): CompletionUsage {
+  const table = USAGE_TABLES[dialect];
+  const promptTokens = sum(usage, table.promptParts);
+  const completionTokens = sum(usage, table.completionParts);
+  const totalTokens =
+    first(usage, table.total, toCount) ??
+    (dialect === 'anthropic' && promptTokens !== undefined && completionTokens !== undefined
+      ? promptTokens + completionTokens
+      : undefined);
+  return {
+    ...optional('promptTokens', promptTokens),
+    ...optional('completionTokens', completionTokens),
+    ...optional('totalTokens', totalTokens),
+    ...optional('cachedTokens', first(usage, table.cached, toCount)),
+    ...optional('cacheWriteTokens', first(usage, table.cacheWrite, toCount)),
+    ...optional('reasoningTokens', first(usage, table.reasoning, toCount)),
+    ...optional('costUsd', first(usage, table.cost, toAmount)),
+  };
+}
+
+function optional<Name extends keyof CompletionUsage>(name: Name, value: number | undefined): CompletionUsage {
+  return value === undefined ? {} : { [name]: value };
+}
+
+function sum(usage: Fields, parts: readonly Places[]): number | undefined {
+  const counts = parts.map((places) => first(usage, places, toCount)).filter((count) => count !== undefined);
+  return counts.length === 0 ? undefined : counts.reduce((total, count) => total + count, 0);
+}
+
+function first(usage: Fields, places: Places, read: (value: unknown) => number | undefined): number | undefined {
+  for (const place of places) {
+    const [outer = '', inner] = place.split('.');
+    const value = inner === undefined ? usage[outer] : toFields(usage[outer])[inner];
+    const count = read(value);
+    if (count !== undefined) return count;
+  }
+  return undefined;
+}
+
+function toCount(value: unknown): number | undefined {
+  const count = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value;
+  return typeof count === 'number' && Number.isSafeInteger(count) && count >= 0 ? count : undefined;
+}
+
+function toAmount(value: unknown): number | undefined {
+  const amount = typeof value === 'string' && /^\d{1,15}(?:\.\d{1,18})?$/.test(value) ? Number(value) : value;
+  return typeof amount === 'number' && Number.isFinite(amount) && amount >= 0 ? amount : undefined;
+}
+
+/** The members of a document in which something of interest stands, at its top. */
+export const DOCUMENT_MEMBERS = [
+  'id',
+  'model',
+  'usage',
+  'usageMetadata',
+  'modelVersion',
+  'responseId',
+  'error',
+  'type',
+] as const;
+
+/** Collects what the documents of one answer (a whole one, or the events of a stream) say of it. */
+export class AnswerFacts {
+  readonly #dialect: Dialect;
+  #id = '';
+  #model = '';
+  #usage: Record<string, unknown> | undefined;
+
+  constructor(dialect: Dialect) {
+    this.#dialect = dialect;
+  }
+
+  /** The id of the generation, the model that answered and what was used, as far as they were seen. */
+  get seen(): { readonly id: string | null; readonly model: string | null; readonly usage: CompletionUsage | null } {
+    return {
+      id: this.#id || null,
+      model: this.#model || null,
+      usage: this.#usage ? readUsage(this.#dialect, this.#usage) : null,
+    };
+  }
+
+  /** Takes one document. */
+  add(document: Fields): void {
+    if (this.#dialect === 'gemini') {
+      this.#name(document['responseId'], document['modelVersion']);
+      this.#addUsage(document['usageMetadata']);
+      return;
+    }
+    // Anthropic's message_start and the events of Responses hold the answer in a member.
+    const inner = toFields(document['message'] ?? document['response']);
+    this.#name(document['id'] ?? inner['id'], document['model'] ?? inner['model']);
+    const choices = document['choices'];
+    const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
+    for (const usage of [
+      document['usage'],
+      inner['usage'],
+      // Moonshot writes it into the choice, Groq under a name of its own.
+      choice === undefined ? undefined : toFields(choice)['usage'],
+      document['x_groq'] === undefined ? undefined : toFields(document['x_groq'])['usage'],
+    ]) {
+      this.#addUsage(usage);
+    }
+  }
+
+  #name(id: unknown, model: unknown): void {
+    if (typeof id === 'string') this.#id ||= id;
+    if (typeof model === 'string') this.#model ||= model;
+  }
+
+  /** Lays later counts over earlier ones: they count up. One of zeros alone says nothing, and replaces nothing. */
+  #addUsage(usage: unknown): void {
+    if (typeof usage !== 'object' || usage === null || Array.isArray(usage)) return;
+    const known = Object.entries(usage).filter(([, value]) => value !== null && value !== undefined);
+    if (known.length === 0 && this.#usage) return;
+    if (this.#usage && known.every(([, value]) => isZero(value))) return;
+    this.#usage = { ...this.#usage, ...Object.fromEntries(known) };
+  }
+}
+
+function isZero(value: unknown): boolean {
+  if (typeof value === 'object' && value !== null) return Object.values(value).every(isZero);
+  return value === 0 || value === '0' || typeof value === 'boolean' || value === null || value === '';
+}
+
+/** Returns what an event or a whole answer with a good status says of its failure, or undefined where it did not fail. */
+export function errorIn(document: Fields): unknown {
+  const { error, type } = document;
+  if (isTold(error)) return error;
+  if (type === 'error') return document;
+  if (type === 'response.failed') {
+    const told = toFields(document['response'])['error'];
+    return isTold(told) ? told : 'the answer failed';
+  }
+  const choices = document['choices'];
+  if (!Array.isArray(choices)) return undefined;
+  for (const choice of choices) {
+    const fields = toFields(choice);
+    if (isTold(fields['error'])) return fields['error'];
+    if (fields['finish_reason'] === 'error') return 'the answer broke off with the finish reason "error"';
+  }
+  return undefined;
+}
+
+/** An empty error is none: some servers send one with each good answer. */
+function isTold(error: unknown): boolean {
+  if (typeof error === 'object' && error !== null) return Object.keys(error).length > 0;
+  return typeof error === 'string' ? error !== '' : error === true;
+}
+
+/** An error of ours as an HTTP answer. */
+export interface WordedError {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** The status of each error code, with the type or status that Anthropic and Google give it. */
+const WORDS_OF_CODE: Readonly<
+  Record<string, readonly [status: number, openai: string, anthropic: string, gemini: string]>
+> = {
+  BAD_REQUEST: [400, 'invalid_request_error', 'invalid_request_error', 'INVALID_ARGUMENT'],
+  NOT_FOUND: [404, 'invalid_request_error', 'not_found_error', 'NOT_FOUND'],
+  FORBIDDEN: [403, 'permission_error', 'permission_error', 'PERMISSION_DENIED'],
+  UNSAFE_PERMISSIONS: [403, 'permission_error', 'permission_error', 'PERMISSION_DENIED'],
+  POOL_EXHAUSTED: [429, 'rate_limit_error', 'rate_limit_error', 'RESOURCE_EXHAUSTED'],
+  REAUTH_REQUIRED: [503, 'server_error', 'api_error', 'UNAVAILABLE'],
+  PROVIDER_REJECTED: [502, 'server_error', 'api_error', 'UNAVAILABLE'],
+  PROVIDER_UNAVAILABLE: [503, 'server_error', 'overloaded_error', 'UNAVAILABLE'],
+  TIMED_OUT: [504, 'server_error', 'timeout_error', 'DEADLINE_EXCEEDED'],
+  CANCELLED: [503, 'server_error', 'api_error', 'CANCELLED'],
+  CONFLICT: [409, 'invalid_request_error', 'invalid_request_error', 'ABORTED'],
+  UNSUPPORTED: [501, 'invalid_request_error', 'invalid_request_error', 'UNIMPLEMENTED'],
+} satisfies Partial<Record<ErrorCode | 'CONFLICT' | 'UNSUPPORTED', readonly [number, string, string, string]>>;
+
+const OTHER_WORDS = [500, 'server_error', 'api_error', 'INTERNAL'] as const;
+
+/**
+ * Words an error of ours as the providers of a dialect would, hint included.
+ *
+ * An exhausted pool is 429 with the earliest recovery and `x-should-retry: false`, because the SDKs of OpenAI and
+ * Anthropic would else ask again at once; whatever a repetition cannot change says so too.
+ *
+ * @param status replaces the usual status of the error's code (a refused upgrade is 426).
+ */
+export function errorBody(dialect: Dialect, error: AipassError, status?: number): WordedError {
+  const [usual, openai, anthropic, gemini] = WORDS_OF_CODE[error.code] ?? OTHER_WORDS;
+  const sent = status ?? usual;
+  const message = error.hint === undefined ? error.message : `${error.message} (${error.hint})`;
+  const document = {
+    openai: { error: { message, type: openai, param: null, code: error.code.toLowerCase() } },
+    anthropic: { type: 'error', error: { type: anthropic, message } },
+    gemini: { error: { code: sent, message, status: gemini } },
+  }[dialect];
+  const mayRepeat = sent >= 500 && error.code !== 'PROVIDER_REJECTED' && error.code !== 'REAUTH_REQUIRED';
+  return {
+    status: sent,
+    headers: {
+      'content-type': 'application/json; charset=utf-8',
+      ...(error.retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(error.retryAfterMs / 1000)) }),
+      ...(mayRepeat ? {} : { 'x-should-retry': 'false' }),
+    },
+    body: JSON.stringify(document),
+  };
+}

@@ -1,0 +1,136 @@
+/**
+ * What the forwarder is asked, and what it gives back: the contract with the HTTP gateway (`ForwardRequest`,
+ * `ForwardSink`, `ForwardOutcome`) and with those who read an answer themselves (`AnswerConsumer`).
+ *
+ * What was chosen:
+ * - The body is one buffer, because it is kept for the next key anyway; whoever reads it from a socket bounds it.
+ * - The sink is called with a head, bytes and one of `end` or `abort`, and never with an error: an error before the head
+ *   comes back as the outcome, for the gateway to word in the dialect of the path (`errorBody` in dialects.ts).
+ * - A refusal that is about the request itself (400, 404, 422) or a provider's own failure is passed on as the provider
+ *   worded it, with secrets masked. One that is about our keys (401, 402, 403, 429) is never: it would tell the client
+ *   that its own credential is wrong.
+ */
+
+import type { IncomingHttpHeaders } from 'node:http';
+import type { AipassError } from '../base/errors.ts';
+import type { LeaseOutcome } from '../pools/lease.ts';
+import type { CompletionUsage } from '../protocol/completion.ts';
+import type { HttpRequest } from '../providers/http-exchange.ts';
+import type { EventCaller } from '../usage/event.ts';
+import type { Dialect } from './dialects.ts';
+
+/** A client's request as it came, to be sent with another key. */
+export interface ForwardRequest {
+  readonly provider: string;
+  readonly dialect: Dialect;
+  readonly method: string;
+  /** The path below the provider's base URL, validated, beginning with `/`. */
+  readonly path: string;
+  /** Empty, or the query from its `?` on, as it was written. */
+  readonly query: string;
+  /** The client's header fields by lower-case name; credentials and the connection's own are taken out here. */
+  readonly headers: Readonly<IncomingHttpHeaders>;
+  readonly body: Buffer | null;
+  /** Who asks, with the session, for the records. */
+  readonly caller: EventCaller;
+  /** The organisation whose keys are used. */
+  readonly organization?: string | undefined;
+  /** Other providers of the same dialect, asked in this order with the same bytes. */
+  readonly fallbacks?: readonly string[] | undefined;
+  /** How long to wait for a key where none is free, in milliseconds; without it the provider's setting. */
+  readonly maxWaitMs?: number | undefined;
+}
+
+/** The client's side of an answer. */
+export interface ForwardSink {
+  /** Takes the head; comes once, before all else. */
+  head(status: number, headers: Readonly<Record<string, string>>): void;
+  /** Takes bytes; a promise holds the next ones back until it resolves. */
+  write(bytes: Buffer): Promise<void> | void;
+  /** Ends a whole answer. */
+  end(): void;
+  /** Ends an answer that broke off: the client must not take it for a whole one. */
+  abort(): void;
+}
+
+/** The end of a forwarded request. */
+export type ForwardOutcome =
+  /** An answer of the provider was passed on, with the status that it had. */
+  | { readonly kind: 'answered'; readonly status: number; readonly provider: string; readonly keyId: string | null }
+  /** There was none. Where `begun`, the client has part of one and the sink was aborted; else the error is to be worded. */
+  | { readonly kind: 'failed'; readonly error: AipassError; readonly begun: boolean };
+
+/** Reads one answer. What it throws from `head`, `take` and `finish` is judged as a failure of the attempt. */
+export interface AnswerConsumer {
+  /** Whether the caller was given a part of the answer: then nothing may be repeated. */
+  readonly begun: boolean;
+  /** What was seen of the answer. */
+  readonly seen: { readonly id: string | null; readonly model: string | null; readonly usage: CompletionUsage | null };
+  /** How often content came; keep-alives are none. */
+  readonly contents: number;
+  /** Whether all of the content is there: a connection that breaks behind it costs nothing. */
+  readonly isWhole: boolean;
+  /** Whether nothing that may still come is of interest. */
+  readonly isDone: boolean;
+  head(status: number, headers: Readonly<Record<string, string>>): void;
+  take(chunk: Buffer): Promise<void> | void;
+  /** Checks, after the last byte, that the answer is whole. */
+  finish(): void;
+  /** Ends a good answer, after it was recorded. */
+  close?(): Promise<void>;
+  /** Ends an answer that failed after it had begun, after that was recorded. */
+  break?(): Promise<void>;
+  /** Passes nothing more on: the caller is gone, and the answer is read for its usage alone. */
+  cut(): void;
+}
+
+/** A request to one provider, made for that provider. */
+export interface PlannedRequest {
+  /** The request without its key. */
+  readonly request: HttpRequest;
+  /** The field that the key goes into. */
+  readonly authHeader: string;
+  readonly isStreamed: boolean;
+  /** Bounds the answer, in bytes. */
+  readonly maxBytes: number;
+  readonly createConsumer: () => AnswerConsumer;
+}
+
+/** The end of one attempt. `settlement` is what the lease is to be settled with. */
+export type AttemptOutcome =
+  | {
+      readonly kind: 'succeeded';
+      readonly consumer: AnswerConsumer;
+      readonly status: number;
+      readonly settlement: LeaseOutcome;
+      readonly trace: AttemptTrace;
+    }
+  | FailedAttempt;
+
+/** What was seen of an attempt, however it ended: of one that broke off, what had come by then. Null is unknown. */
+export interface AttemptTrace {
+  readonly latencyMs: number;
+  /** The time to the first content of a streamed answer. */
+  readonly firstTokenMs: number | null;
+  readonly httpStatus: number | null;
+  readonly generationId: string | null;
+  readonly model: string | null;
+  readonly usage: CompletionUsage | null;
+}
+
+/** The end of an attempt without an answer. */
+export interface FailedAttempt {
+  /** `refused` where a repetition is useless, `unavailable` where it is not. */
+  readonly kind: 'refused' | 'unavailable' | 'timed-out' | 'cancelled';
+  readonly error: AipassError;
+  readonly settlement: LeaseOutcome;
+  /** Whether the caller was given any part of the answer: then a second attempt would repeat it. */
+  readonly begun: boolean;
+  /** The refusal as the provider worded it, where it may be passed on. */
+  readonly refusal?: {
+    readonly status: number;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body: Buffer;
+  };
+  readonly trace: AttemptTrace;
+}
