@@ -22,7 +22,7 @@ import { readVersion } from './base/version.ts';
 import { Warnings } from './base/warnings.ts';
 import { AccessPolicy } from './callers/access-policy.ts';
 import { openGate } from './callers/open.ts';
-import { Completer } from './completions/completer.ts';
+import { openCompletions } from './completions/open.ts';
 import { openVault } from './credentials/open.ts';
 import { takeInstance, takeState } from './ipc/instance-lock.ts';
 import { openSocket } from './ipc/open.ts';
@@ -43,9 +43,6 @@ import { openAccounts } from './refreshers/open.ts';
 import { ConfigReloader } from './service/config-reloader.ts';
 import { restartHint } from './service/restart-hint.ts';
 import { openUsage } from './usage/open.ts';
-
-/** Back-off before a failing provider is tried again within one request, in milliseconds. */
-const RETRY_BACKOFF = { firstMs: 250, maxMs: 4000 };
 
 /** A running daemon. */
 export interface Daemon {
@@ -76,9 +73,9 @@ export async function startDaemon(paths: Paths, lastRun: string | null = null): 
 
 async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisposableStack): Promise<Daemon> {
   const { runtime, reloader, access, restart, logFile, journal } = await openRuntime(paths, stack);
-  const { clock, random, logger, redactor, warnings } = runtime;
+  const { clock, logger, warnings } = runtime;
   const startedAt = clock.now();
-  const { defaultProvider, fallbacks } = reloader.current;
+  const { defaultProvider } = reloader.current;
 
   const providers = openProviders(runtime, stack);
   const gate = openGate(runtime, access, recordRejection(journal, logger), stack);
@@ -94,16 +91,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   );
   const checks = openKeyChecks(runtime, { vault, providers, pools, onCheckNeeded }, stack);
   const { usage, record, retention } = openUsage(runtime, costSources(vault, providers, lookup, clock), stack);
-  const completer = new Completer({
-    providers,
-    keys: pools,
-    redactor,
-    clock,
-    defaultProvider,
-    retry: { attempts: 3, backoff: RETRY_BACKOFF, chance: random },
-    fallbacks,
-    record,
-  });
+  const { completer } = openCompletions(runtime, { providers, keys: pools, record });
   const { accounts, consents, worker } = await openAccounts(
     runtime,
     { onRescan: (listener) => vault.onRescan(listener) },

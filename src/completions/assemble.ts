@@ -1,43 +1,55 @@
 /**
- * Folds the chunks of a streamed answer, or one whole answer, into a result. Pure.
+ * Folds the chunks of a streamed chat, or one whole answer, into a result. Pure.
  *
- * Only the first choice counts: params.ts lets nobody ask for more. Providers differ in where they put usage and
- * reasoning; what is not known is skipped.
+ * Nothing of an answer is lost: a field that is not known here comes through under its own name, at the place where the
+ * provider put it (the answer, the choice, the message, a tool call), streamed and in the result. Only what must be
+ * joined is joined: see `joinValue`.
+ *
+ * Only the first choice counts: params.ts lets nobody ask for more.
  */
 
-import type { CompletionDelta, CompletionResult, CompletionUsage } from '../protocol/completion.ts';
-import { readText, toFields } from '../providers/json-fields.ts';
+import { parseJson, toRecord, type JsonObject } from '../base/json.ts';
+import type {
+  CompletionDelta,
+  CompletionResult,
+  CompletionUsage,
+  CustomToolCall,
+  FunctionToolCall,
+  ToolCall,
+  ToolCallDelta,
+} from '../protocol/completion.ts';
+import { AnswerFacts, errorIn } from './dialects.ts';
 import { ErrorInAnswer, GarbageAnswer } from './failure.ts';
-import { JoinedFields } from './joined-fields.ts';
-import { ToolCallAssembly } from './tool-calls.ts';
-import { readUsage } from './usage-counts.ts';
 
-/** Is a result before it is known who is told of it. */
+/** A result before provider and key are added. */
 export type AssembledCompletion = Omit<CompletionResult, 'provider' | 'keyId'>;
 
-/** Names the fields of a message that have a place of their own in a result. */
-const PLACED = ['role', 'content', 'reasoning', 'reasoning_content', 'refusal', 'tool_calls'];
+/** Fields of an answer or a chunk that have a place of their own in a result, or say nothing of it. */
+const KNOWN_OF_ANSWER = new Set(['id', 'object', 'created', 'model', 'choices', 'usage', 'x_groq', 'error']);
+const KNOWN_OF_CHOICE = new Set(['index', 'delta', 'message', 'finish_reason', 'logprobs', 'usage', 'error']);
+const KNOWN_OF_MESSAGE = new Set(['role', 'content', 'reasoning', 'reasoning_content', 'refusal', 'tool_calls']);
+const KNOWN_OF_CALL = new Set(['index', 'id', 'type', 'function', 'custom']);
 
 /** Collects one answer. */
 export class Assembly {
+  readonly #facts = new AnswerFacts('openai');
   readonly #tools = new ToolCallAssembly();
-  readonly #logprobs = new JoinedFields();
-  readonly #extra = new JoinedFields(PLACED);
+  readonly #answer = new UnknownFields(KNOWN_OF_ANSWER, 'latest');
+  readonly #choice = new UnknownFields(KNOWN_OF_CHOICE, 'latest');
+  readonly #message = new UnknownFields(KNOWN_OF_MESSAGE, 'joined');
+  readonly #logprobs = new UnknownFields(new Set(), 'joined');
   #content: string | null = null;
   #reasoning = '';
   #refusal = '';
-  #id = '';
-  #model = '';
   #finishReason: string | null = null;
-  #usage: CompletionUsage | null = null;
   #hasChoice = false;
 
-  /** Returns what is known of the answer so far, whether it will be finished or not. */
+  /** What is known of the answer so far, whether it will be finished or not. */
   get seen(): { readonly id: string | null; readonly model: string | null; readonly usage: CompletionUsage | null } {
-    return { id: this.#id || null, model: this.#model || null, usage: this.#usage };
+    return this.#facts.seen;
   }
 
-  /** Tells whether the answer gave a reason for its end: all of its content is there then. */
+  /** Whether the answer gave a reason for its end: all of its content is there then. */
   get isFinished(): boolean {
     return this.#finishReason !== null;
   }
@@ -45,7 +57,7 @@ export class Assembly {
   /**
    * Takes one chunk and returns what is new in it, or undefined where that is nothing.
    *
-   * @throws ErrorInAnswer for a chunk that holds an error, GarbageAnswer for one that is no object.
+   * @throws ErrorInAnswer for a chunk that holds an error, GarbageAnswer for one that is not an object.
    */
   addChunk(chunk: unknown): CompletionDelta | undefined {
     return this.#add(chunk, 'delta');
@@ -59,14 +71,17 @@ export class Assembly {
   /**
    * Returns the result.
    *
-   * @param sawEnd tells whether the answer ended with the mark for it (`[DONE]`).
+   * @param sawEnd whether the answer ended with the mark for it (`[DONE]`).
    * @throws GarbageAnswer where there was no choice at all, or neither a reason for the end nor the mark for it.
    */
   finish(requestedModel: string, sawEnd: boolean): AssembledCompletion {
     if (!this.#hasChoice) throw new GarbageAnswer('an answer that holds no choice');
     if (this.#finishReason === null && !sawEnd) throw new GarbageAnswer('a stream that ended early');
+    const { id, model, usage } = this.#facts.seen;
     const logprobs = this.#logprobs.finish();
-    const extra = this.#extra.finish();
+    const extra = this.#message.finish();
+    const choiceExtra = this.#choice.finish();
+    const answerExtra = this.#answer.finish();
     return {
       content: this.#content,
       toolCalls: this.#tools.finish(),
@@ -74,47 +89,50 @@ export class Assembly {
       ...(this.#refusal === '' ? {} : { refusal: this.#refusal }),
       ...(logprobs && { logprobs }),
       ...(extra && { extra }),
-      id: this.#id,
-      model: this.#model === '' ? requestedModel : this.#model,
+      ...(choiceExtra && { choiceExtra }),
+      ...(answerExtra && { answerExtra }),
+      id: id ?? '',
+      model: model ?? requestedModel,
       finishReason: this.#finishReason,
-      usage: this.#usage,
+      usage,
     };
   }
 
   #add(document: unknown, part: 'delta' | 'message'): CompletionDelta | undefined {
-    if (typeof document !== 'object' || document === null) throw new GarbageAnswer('JSON that is no completion');
-    const fields = toFields(document);
-    if (fields['error']) throw new ErrorInAnswer(fields['error']);
-    const choices = Array.isArray(fields['choices']) ? fields['choices'].map(toFields) : [];
+    if (typeof document !== 'object' || document === null) throw new GarbageAnswer('JSON that is not a completion');
+    const fields = toRecord(document);
+    const error = errorIn(fields);
+    if (error !== undefined) throw new ErrorInAnswer(error);
+    this.#facts.add(fields);
+    const choices = Array.isArray(fields['choices']) ? fields['choices'].map(toRecord) : [];
     const choice = choices.find((one) => (one['index'] ?? 0) === 0);
-    this.#id ||= readText(fields['id']);
-    this.#model ||= readText(fields['model']);
-    // A later usage replaces an earlier one: providers that send several count up.
-    this.#usage = readUsage(fields, choice ?? {}) ?? this.#usage;
-    if (!choice) return undefined;
+    const answerExtra = this.#answer.add(fields);
+    if (!choice) return answerExtra && { answerExtra };
 
     this.#hasChoice = true;
-    if (choice['error'] || choice['finish_reason'] === 'error') {
-      throw new ErrorInAnswer(choice['error'] || 'the answer broke off with the finish reason "error"');
-    }
     this.#finishReason = readText(choice['finish_reason']) || this.#finishReason;
-    return this.#addMessage(toFields(choice[part]), this.#logprobs.add(toFields(choice['logprobs'])));
+    const choiceExtra = this.#choice.add(choice);
+    // Some servers send a message where a delta belongs, or the other way round.
+    const message = toRecord(choice[part] ?? choice[part === 'delta' ? 'message' : 'delta']);
+    const delta: CompletionDelta = {
+      ...this.#addMessage(message, this.#logprobs.add(toRecord(choice['logprobs']))),
+      ...(choiceExtra && { choiceExtra }),
+      ...(answerExtra && { answerExtra }),
+    };
+    return Object.keys(delta).length === 0 ? undefined : delta;
   }
 
-  #addMessage(
-    message: Readonly<Record<string, unknown>>,
-    logprobs: CompletionDelta['logprobs'],
-  ): CompletionDelta | undefined {
+  #addMessage(message: JsonObject, logprobs: CompletionDelta['logprobs']): CompletionDelta {
     const { text, thought } = readContent(message['content']);
     const reasoning = readText(message['reasoning']) || readText(message['reasoning_content']) || thought;
     const refusal = readText(message['refusal']);
     const toolCalls = Array.isArray(message['tool_calls']) ? this.#tools.add(message['tool_calls']) : [];
-    const extra = this.#extra.add(message);
+    const extra = this.#message.add(message);
 
     if (text !== undefined) this.#content = (this.#content ?? '') + text;
     this.#reasoning += reasoning;
     this.#refusal += refusal;
-    const delta: CompletionDelta = {
+    return {
       ...(text === undefined || text === '' ? {} : { content: text }),
       ...(reasoning === '' ? {} : { reasoning }),
       ...(refusal === '' ? {} : { refusal }),
@@ -122,7 +140,6 @@ export class Assembly {
       ...(logprobs && { logprobs }),
       ...(extra && { extra }),
     };
-    return Object.keys(delta).length === 0 ? undefined : delta;
   }
 }
 
@@ -130,8 +147,211 @@ export class Assembly {
 function readContent(content: unknown): { readonly text: string | undefined; readonly thought: string } {
   if (typeof content === 'string') return { text: content, thought: '' };
   if (!Array.isArray(content)) return { text: undefined, thought: '' };
-  const parts = content.map(toFields);
+  const parts = content.map(toRecord);
   const text = parts.map((part) => readText(part['text'])).join('');
   const thought = parts.map((part) => readContent(part['thinking']).text ?? '').join('');
   return { text, thought };
+}
+
+/**
+ * Collects the fields of one place that are not known. Those of a message come in pieces and are joined; those of the
+ * answer and of the choice come whole, in every chunk anew, and the latest counts.
+ */
+class UnknownFields {
+  readonly #known: ReadonlySet<string>;
+  readonly #rule: 'joined' | 'latest';
+  readonly #collected = new Map<string, unknown>();
+  readonly #printed = new Map<string, string>();
+
+  constructor(known: ReadonlySet<string>, rule: 'joined' | 'latest') {
+    this.#known = known;
+    this.#rule = rule;
+  }
+
+  /** Takes one piece, and returns what is new in it, or undefined where that is nothing. */
+  add(piece: JsonObject): JsonObject | undefined {
+    let found: [string, unknown][] | undefined;
+    for (const name of Object.keys(piece)) {
+      const value = piece[name];
+      if (this.#known.has(name) || isNothing(value)) continue;
+      if (this.#rule === 'joined') this.#collected.set(name, joinValue(name, this.#collected.get(name), value));
+      else {
+        const printed = JSON.stringify(value);
+        if (this.#printed.get(name) === printed) continue;
+        this.#printed.set(name, printed);
+        this.#collected.set(name, value);
+      }
+      (found ??= []).push([name, value]);
+    }
+    return found && Object.fromEntries(found);
+  }
+
+  /** Returns all of it, or undefined where there was nothing. */
+  finish(): JsonObject | undefined {
+    return this.#collected.size === 0 ? undefined : Object.fromEntries(this.#collected);
+  }
+}
+
+/** Names of texts that are not pieces: each one replaces the one before it. */
+const WHOLE_TEXTS = new Set(['id', 'type', 'role', 'format', 'object', 'status', 'mime_type', 'url', 'title']);
+
+/**
+ * Joins a piece of a field to what came before it: texts grow (but for names of things, WHOLE_TEXTS), lists grow, items
+ * with the same `index` are one item, objects are joined field by field, and of anything else the last one counts. Null,
+ * and an empty list or text, say nothing.
+ */
+function joinValue(name: string, before: unknown, piece: unknown): unknown {
+  if (before === undefined || before === null) return Array.isArray(piece) ? joinItems([], piece) : piece;
+  if (isNothing(piece)) return before;
+  if (typeof piece === 'string' && typeof before === 'string') return WHOLE_TEXTS.has(name) ? piece : before + piece;
+  if (Array.isArray(piece)) return Array.isArray(before) ? joinItems(before, piece) : piece;
+  if (typeof piece === 'object' && typeof before === 'object' && piece !== null && !Array.isArray(before)) {
+    const joined = new Map<string, unknown>(Object.entries(before));
+    for (const [field, value] of Object.entries(piece)) joined.set(field, joinValue(field, joined.get(field), value));
+    return Object.fromEntries(joined);
+  }
+  return piece;
+}
+
+function joinItems(before: readonly unknown[], pieces: readonly unknown[]): unknown[] {
+  const joined = [...before];
+  for (const piece of pieces) {
+    const index = toRecord(piece)['index'];
+    const at = typeof index === 'number' ? joined.findIndex((item) => toRecord(item)['index'] === index) : -1;
+    if (at === -1) joined.push(piece);
+    else joined[at] = joinValue('', joined[at], piece);
+  }
+  return joined;
+}
+
+function isNothing(value: unknown): boolean {
+  return value === null || value === undefined || value === '' || (Array.isArray(value) && value.length === 0);
+}
+
+function readText(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+/** A tool call under way. */
+interface OpenCall {
+  id: string;
+  /** `function`, or `custom` for OpenAI's tools that take free text, or what else the provider says. */
+  type: string;
+  name: string;
+  text: string;
+  /** Fields that are not known, of the call and of its function. */
+  readonly extra: UnknownFields;
+  readonly innerExtra: UnknownFields;
+}
+
+const KNOWN_OF_FUNCTION = new Set(['name', 'arguments', 'input']);
+
+/**
+ * Puts tool calls together from their pieces, streamed or whole.
+ *
+ * OpenAI numbers the calls with `index`. Others leave it out, or send every call of one answer as number 0: then a new
+ * id with a name begins a new call, and so does a name after arguments that are complete. Our own numbers are dense and
+ * in order of appearance.
+ */
+export class ToolCallAssembly {
+  readonly #calls: OpenCall[] = [];
+  readonly #slotOfIndex = new Map<number, number>();
+
+  /** Takes the pieces of one chunk and returns what is new in them. */
+  add(pieces: readonly unknown[]): ToolCallDelta[] {
+    return pieces.map((piece) => this.#addPiece(toRecord(piece)));
+  }
+
+  /** Returns the finished calls. A provider without ids gets some: the answer to a call has to name it. */
+  finish(): ToolCall[] {
+    return this.#calls.map((call, slot): ToolCall => {
+      const id = call.id === '' ? `call_${slot}` : call.id;
+      const inner = call.innerExtra.finish();
+      const extra = call.extra.finish();
+      if (call.type === 'custom') {
+        const custom: CustomToolCall['custom'] = { name: call.name, input: call.text, ...inner };
+        return { id, type: 'custom', custom, ...extra };
+      }
+      const named: FunctionToolCall['function'] = { name: call.name, arguments: call.text, ...inner };
+      return { id, type: 'function', function: named, ...extra };
+    });
+  }
+
+  #addPiece(piece: JsonObject): ToolCallDelta {
+    const called = toRecord(piece['function'] ?? piece['custom']);
+    const id = readText(piece['id']);
+    const name = readText(called['name']);
+    const text = readArguments(called['arguments'] ?? called['input']);
+
+    const slot = this.#slotFor(piece['index'], id, name);
+    const call = this.#calls[slot];
+    if (!call) return { index: slot };
+    const isNew = call.name === '' && call.text === '' && call.id === '';
+    const newId = id !== '' && call.id === '';
+    if (newId) call.id = id;
+    if (isNew && (piece['type'] === 'custom' || piece['custom'] !== undefined)) call.type = 'custom';
+    const newName = nextOfName(call, name);
+    call.name += newName;
+    call.text += text;
+    const extra = call.extra.add(piece);
+    const innerExtra = call.innerExtra.add(called);
+    return {
+      index: slot,
+      ...(newId ? { id } : {}),
+      ...(isNew && call.type === 'custom' ? { type: 'custom' as const } : {}),
+      ...(newName === '' ? {} : { name: newName }),
+      ...(text === '' ? {} : { arguments: text }),
+      ...(innerExtra && { [call.type === 'custom' ? 'custom' : 'function']: innerExtra }),
+      ...extra,
+    };
+  }
+
+  #slotFor(index: unknown, id: string, name: string): number {
+    if (typeof index !== 'number') {
+      const known = id === '' ? -1 : this.#calls.findIndex((call) => call.id === id);
+      if (known !== -1) return known;
+      const last = this.#calls.length - 1;
+      return last === -1 || id !== '' || name !== '' ? this.#open() : last;
+    }
+    const slot = this.#slotOfIndex.get(index);
+    const open = slot === undefined ? undefined : this.#calls[slot];
+    if (slot !== undefined && open && !beginsAnother(open, id, name)) return slot;
+    const fresh = this.#open();
+    this.#slotOfIndex.set(index, fresh);
+    return fresh;
+  }
+
+  #open(): number {
+    return (
+      this.#calls.push({
+        id: '',
+        type: 'function',
+        name: '',
+        text: '',
+        extra: new UnknownFields(KNOWN_OF_CALL, 'joined'),
+        innerExtra: new UnknownFields(KNOWN_OF_FUNCTION, 'joined'),
+      }) - 1
+    );
+  }
+}
+
+/** Returns whether a piece under the number of an open call is the first of another one. */
+function beginsAnother(open: OpenCall, id: string, name: string): boolean {
+  if (name === '') return false;
+  if (id !== '' && open.id !== '') return open.id !== id;
+  // Without ids: whole calls, one after the other, all with the same number.
+  return id === '' && open.text !== '' && typeof parseJson(open.text) === 'object';
+}
+
+/** Returns what a piece adds to a name: some providers send it in pieces, some again with each piece, some as it grows. */
+function nextOfName(call: OpenCall, name: string): string {
+  if (name === call.name || name === '') return '';
+  if (name.startsWith(call.name)) return name.slice(call.name.length);
+  return call.text === '' ? name : '';
+}
+
+/** Returns the arguments as text; some local servers send them parsed. */
+function readArguments(value: unknown): string {
+  if (typeof value === 'object' && value !== null) return JSON.stringify(value);
+  return readText(value);
 }

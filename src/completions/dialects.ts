@@ -7,14 +7,11 @@
 
 import type { AipassError, ErrorCode } from '../base/errors.ts';
 import type { CompletionUsage } from '../protocol/completion.ts';
-import { toFields } from '../providers/json-fields.ts';
-
-/** The dialects. */
-export type Dialect = 'openai' | 'anthropic' | 'gemini';
+import type { Dialect } from '../providers/provider.ts';
+import { toRecord } from '../base/json.ts';
 
 /** The kinds of request whose answers are read for usage; the answers of `other` are not. */
-export type RequestKind =
-  'chat' | 'responses' | 'messages' | 'generate' | 'embeddings' | 'images' | 'audio' | 'other';
+export type RequestKind = 'chat' | 'responses' | 'messages' | 'generate' | 'embeddings' | 'images' | 'audio' | 'other';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -136,7 +133,7 @@ export function readUsage(dialect: Dialect, usage: Fields): CompletionUsage {
   };
 }
 
-function optional<Name extends keyof CompletionUsage>(name: Name, value: number | undefined): CompletionUsage {
+function optional(name: keyof CompletionUsage, value: number | undefined): CompletionUsage {
   return value === undefined ? {} : { [name]: value };
 }
 
@@ -148,7 +145,7 @@ function sum(usage: Fields, parts: readonly Places[]): number | undefined {
 function first(usage: Fields, places: Places, read: (value: unknown) => number | undefined): number | undefined {
   for (const place of places) {
     const [outer = '', inner] = place.split('.');
-    const value = inner === undefined ? usage[outer] : toFields(usage[outer])[inner];
+    const value = inner === undefined ? usage[outer] : toRecord(usage[outer])[inner];
     const count = read(value);
     if (count !== undefined) return count;
   }
@@ -205,7 +202,7 @@ export class AnswerFacts {
       return;
     }
     // Anthropic's message_start and the events of Responses hold the answer in a member.
-    const inner = toFields(document['message'] ?? document['response']);
+    const inner = toRecord(document['message'] ?? document['response']);
     this.#name(document['id'] ?? inner['id'], document['model'] ?? inner['model']);
     const choices = document['choices'];
     const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
@@ -213,8 +210,8 @@ export class AnswerFacts {
       document['usage'],
       inner['usage'],
       // Moonshot writes it into the choice, Groq under a name of its own.
-      choice === undefined ? undefined : toFields(choice)['usage'],
-      document['x_groq'] === undefined ? undefined : toFields(document['x_groq'])['usage'],
+      choice === undefined ? undefined : toRecord(choice)['usage'],
+      document['x_groq'] === undefined ? undefined : toRecord(document['x_groq'])['usage'],
     ]) {
       this.#addUsage(usage);
     }
@@ -246,13 +243,13 @@ export function errorIn(document: Fields): unknown {
   if (isTold(error)) return error;
   if (type === 'error') return document;
   if (type === 'response.failed') {
-    const told = toFields(document['response'])['error'];
+    const told = toRecord(document['response'])['error'];
     return isTold(told) ? told : 'the answer failed';
   }
   const choices = document['choices'];
   if (!Array.isArray(choices)) return undefined;
   for (const choice of choices) {
-    const fields = toFields(choice);
+    const fields = toRecord(choice);
     if (isTold(fields['error'])) return fields['error'];
     if (fields['finish_reason'] === 'error') return 'the answer broke off with the finish reason "error"';
   }

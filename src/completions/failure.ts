@@ -1,13 +1,18 @@
 /**
- * How an attempt can fail: the kinds, and the exceptions that carry them from where they are found to where they are
- * judged.
+ * How an attempt can fail, and what that means: the error that the caller gets, what the key is settled with, and the
+ * classification that decides what is tried next. Pure.
  */
 
+import { AipassError } from '../base/errors.ts';
+import type { LeaseOutcome } from '../pools/lease.ts';
+import { classifyFailure, statusInside, type FailureClass } from '../providers/classify-failure.ts';
+import { readError } from '../providers/error-reason.ts';
 import type { ExchangeFailure } from '../providers/http-exchange.ts';
+import { describeFailedExchange, describeGarbage, describeRefusal, type RefusalContext } from '../providers/refusal.ts';
 
-/** Is a failure of an attempt. Bodies and errors are the provider's own, unredacted: only judge.ts may word them. */
+/** A failure of an attempt. Bodies and errors are the provider's own, unredacted: only this file may word them. */
 export type AttemptFailure =
-  /** The answer was a refusal by its status, which is 300 or more. */
+  /** The answer was a refusal by its status. */
   | {
       readonly kind: 'refusal';
       readonly status: number;
@@ -15,27 +20,23 @@ export type AttemptFailure =
       readonly body: unknown;
     }
   /** The answer began as a success and held an error. */
-  | {
-      readonly kind: 'error-inside';
-      readonly error: unknown;
-      readonly headers: Readonly<Record<string, string>>;
-    }
+  | { readonly kind: 'error-inside'; readonly error: unknown; readonly headers: Readonly<Record<string, string>> }
   /** There was no whole answer. */
   | { readonly kind: 'exchange'; readonly failure: ExchangeFailure }
   /** The answer made no sense; `what` is our own words for it. */
   | { readonly kind: 'garbage'; readonly what: string }
-  /** The caller ended it, or its receiver of deltas failed. */
+  /** The caller ended it, or its receiver failed. */
   | { readonly kind: 'cancelled'; readonly reason: unknown };
 
-/** Carries an answer that makes no sense; the message completes "answered with" and quotes nothing of it. */
+/** An answer that makes no sense; the message completes "answered with" and quotes nothing of it. */
 export class GarbageAnswer extends Error {
   override readonly name = 'GarbageAnswer';
 }
 
-/** Carries an error that stood inside an answer with status 200. */
+/** An error that stood inside an answer with a good status. */
 export class ErrorInAnswer extends Error {
   override readonly name = 'ErrorInAnswer';
-  /** Is what stood under `error`. */
+  /** What stood under `error`. */
   readonly error: unknown;
 
   constructor(error: unknown) {
@@ -44,7 +45,86 @@ export class ErrorInAnswer extends Error {
   }
 }
 
-/** Carries a failure of the caller's own receiver of deltas, which is nobody else's fault. */
+/** A failure of the caller's own receiver, which is nobody else's fault. */
 export class ReceiverFailure extends Error {
   override readonly name = 'ReceiverFailure';
+}
+
+/** What a failure means. */
+export interface JudgedFailure {
+  readonly error: AipassError;
+  readonly settlement: LeaseOutcome;
+  readonly failure: FailureClass;
+}
+
+/** Judges a failure. The message never holds more of the provider's text than refusal.ts lets through. */
+export function judgeFailure(failure: AttemptFailure, context: RefusalContext): JudgedFailure {
+  const { provider, now } = context;
+  switch (failure.kind) {
+    case 'refusal':
+    case 'error-inside': {
+      const refusal = failure.kind === 'refusal' ? failure : readErrorInside(failure);
+      const { status, headers, body } = refusal;
+      return {
+        error: describeRefusal(refusal, context),
+        // A redirect says something of the address and nothing of the key.
+        settlement:
+          status >= 300 && status < 400
+            ? { kind: 'unavailable', reason: 'garbage' }
+            : { kind: 'refused', status, headers, body },
+        failure: classifyFailure(provider, { status, headers, body }, now),
+      };
+    }
+    case 'exchange':
+      return {
+        error: describeFailedExchange(failure.failure, provider),
+        settlement: settlementFor(failure.failure),
+        failure: classifyFailure(provider, { transport: failure.failure.kind }, now),
+      };
+    case 'garbage':
+      return {
+        error: describeGarbage(failure.what, provider),
+        settlement: { kind: 'unavailable', reason: 'garbage' },
+        failure: classifyFailure(provider, { transport: 'garbage' }, now),
+      };
+    case 'cancelled':
+      break;
+  }
+  return {
+    error: cancellation(failure.reason, provider),
+    settlement: { kind: 'cancelled' },
+    failure: classifyFailure(provider, { transport: 'aborted' }, now),
+  };
+}
+
+function readErrorInside({ error, headers }: Extract<AttemptFailure, { kind: 'error-inside' }>): {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: unknown;
+} {
+  const body = { error };
+  return { status: statusInside(readError(body)), headers, body };
+}
+
+function settlementFor(failure: ExchangeFailure): LeaseOutcome {
+  switch (failure.kind) {
+    case 'timeout':
+      return { kind: 'unavailable', reason: 'timeout' };
+    case 'network':
+    case 'unreachable':
+      return { kind: 'unavailable', reason: 'network' };
+    case 'aborted':
+      return { kind: 'cancelled' };
+    case 'unsendable-key':
+      return { kind: 'unsendable' };
+    case 'garbage':
+    case 'unsendable':
+      break;
+  }
+  return { kind: 'unavailable', reason: 'garbage' };
+}
+
+function cancellation(reason: unknown, provider: string): AipassError {
+  if (reason instanceof AipassError) return reason;
+  return new AipassError('CANCELLED', `the request to ${provider} was ended by its caller`, { cause: reason });
 }

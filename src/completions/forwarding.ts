@@ -15,9 +15,10 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { AipassError } from '../base/errors.ts';
 import type { LeaseOutcome } from '../pools/lease.ts';
 import type { CompletionUsage } from '../protocol/completion.ts';
+import type { FailureClass } from '../providers/classify-failure.ts';
 import type { HttpRequest } from '../providers/http-exchange.ts';
 import type { EventCaller } from '../usage/event.ts';
-import type { Dialect } from './dialects.ts';
+import type { Dialect } from '../providers/provider.ts';
 
 /** A client's request as it came, to be sent with another key. */
 export interface ForwardRequest {
@@ -120,8 +121,8 @@ export interface AttemptTrace {
 
 /** The end of an attempt without an answer. */
 export interface FailedAttempt {
-  /** `refused` where a repetition is useless, `unavailable` where it is not. */
-  readonly kind: 'refused' | 'unavailable' | 'timed-out' | 'cancelled';
+  readonly kind: 'failed';
+  readonly failure: FailureClass;
   readonly error: AipassError;
   readonly settlement: LeaseOutcome;
   /** Whether the caller was given any part of the answer: then a second attempt would repeat it. */

@@ -5,14 +5,15 @@
 
 import { z } from 'zod';
 import type { CompletionParams } from '../protocol/completion.ts';
+import { MAX_CALLER_LENGTH } from '../protocol/limits.ts';
 
 /** Completes "model" in a message. */
 const NO_DEFAULT_MODEL = 'is mandatory, there is no default model; for example {"model": "openai/gpt-5-mini", …}';
 
-/** Lists what `extraBody` may not set: it would contradict what was checked here. */
-const RESERVED = ['model', 'messages', 'stream'] as const;
+/** What `extraBody` may not set: it would contradict what was checked here. */
+const RESERVED = ['model', 'messages', 'stream', 'n'] as const;
 
-/** Is how many others one request may name: each may take its time. */
+/** The most others that one request may name: each may take its time. */
 const MAX_FALLBACKS = 16;
 
 const message = z.looseObject({
@@ -25,7 +26,10 @@ const fallback = z.union([
   named,
   z
     .strictObject({ provider: named.optional(), model: named.optional() })
-    .refine(({ provider, model }) => provider !== undefined || model !== undefined, 'names neither model nor provider'),
+    .refine(
+      ({ provider, model }) => provider !== undefined || model !== undefined,
+      'has neither a model nor a provider',
+    ),
 ]);
 
 const extraBody = z.record(z.string(), z.unknown()).superRefine((body, context) => {
@@ -34,7 +38,7 @@ const extraBody = z.record(z.string(), z.unknown()).superRefine((body, context) 
   }
 });
 
-/** Is the schema of completion parameters. */
+/** Schema of completion parameters. */
 export const completionParams: z.ZodType<CompletionParams> = z.looseObject({
   model: z.string({ error: NO_DEFAULT_MODEL }).regex(/\S/, NO_DEFAULT_MODEL),
   messages: z
@@ -47,6 +51,8 @@ export const completionParams: z.ZodType<CompletionParams> = z.looseObject({
     .transform((stream) => stream ?? undefined),
   fallbacks: z.array(fallback).max(MAX_FALLBACKS).optional(),
   maxWaitMs: z.int().min(0).max(3_600_000).optional(),
+  caller: z.string().min(1).max(MAX_CALLER_LENGTH).optional(),
+  session: z.string().min(1).max(MAX_CALLER_LENGTH).optional(),
   extraBody: extraBody.optional(),
   // A result holds one answer; paying for several and dropping all but one would be worse than a refusal.
   n: z.literal(1, { error: 'has to be 1: ask again for another answer' }).nullish(),

@@ -4,7 +4,7 @@
 
 import type { CompletionFallback, CompletionParams } from '../protocol/completion.ts';
 
-/** Is one provider and model to ask. */
+/** One provider and model to ask. */
 export interface Route {
   readonly provider: string;
   readonly model: string;

@@ -2,94 +2,130 @@
  * A chat completion as callers ask for it and as they get it. Parameters are OpenAI's, result names are ours.
  */
 
-/** Is the parameters that aipassd itself looks at. */
+/** Parameters that aipassd itself reads. */
 export interface KnownCompletionParams {
-  /** Is the model to ask. Mandatory: there is no default model. */
+  /** Model to ask. Mandatory: there is no default model. */
   readonly model: string;
   readonly messages: readonly ChatMessage[];
-  /** Is the provider to ask; without it the configured default. Never passed on. */
+  /** Provider to ask; without it the configured default. Never passed on. */
   readonly provider?: string | undefined;
-  /** Tells whether deltas are wanted as chunks. */
+  /** Whether deltas are wanted as chunks. */
   readonly stream?: boolean | undefined;
-  /** Lists whom to ask when the provider or its keys fail, in this order; without it the configured list. Never passed on. */
+  /** Whom to ask when the provider or its keys fail, in this order; without it the configured list. Never passed on. */
   readonly fallbacks?: readonly CompletionFallback[] | undefined;
-  /** Is how long to wait for a key where none is free, in milliseconds; without it the provider's setting. Never passed on. */
+  /** How long to wait for a key where none is free, in milliseconds; without it the provider's setting. Never passed on. */
   readonly maxWaitMs?: number | undefined;
-  /** Is merged into the body as it is, for names that collide with ours (OpenRouter's own `provider`). Never passed on itself. */
+  /** Name under which the call is recorded; without it the one that the connection gave. Never passed on. */
+  readonly caller?: string | undefined;
+  /** Session under which the call is recorded; without it the connection's. Never passed on. */
+  readonly session?: string | undefined;
+  /** Merged into the body as it is, for names that collide with ours (OpenRouter's own `provider`). Never passed on itself. */
   readonly extraBody?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** Is another model, or another provider, or both; a text is a model of the same provider. What is left out stays as it was asked for. */
+/** Another model, or another provider, or both; a text is a model of the same provider. What is left out stays as it was asked for. */
 export type CompletionFallback =
   string | { readonly provider?: string | undefined; readonly model?: string | undefined };
 
-/** Is OpenAI's chat parameters in full, and ours; what is not named here is passed on to the provider as it is. */
+/** OpenAI's chat parameters in full, and ours; what is not named here is passed on to the provider as it is. */
 export type CompletionParams = KnownCompletionParams & { readonly [parameter: string]: unknown };
 
-/** Is one message of a chat; content is text or OpenAI's list of parts. */
+/** One message of a chat; content is text or OpenAI's list of parts. */
 export interface ChatMessage {
   readonly role: string;
   readonly content?: string | readonly unknown[] | null | undefined;
   readonly [field: string]: unknown;
 }
 
-/** Is one piece of a streamed completion. */
+/** Fields by the provider's own names. */
+export type ProviderFields = Readonly<Record<string, unknown>>;
+
+/** One piece of a streamed completion. */
 export interface CompletionDelta {
   readonly content?: string;
   readonly reasoning?: string;
   readonly refusal?: string;
   readonly toolCalls?: readonly ToolCallDelta[];
-  readonly logprobs?: Readonly<Record<string, unknown>>;
-  readonly extra?: Readonly<Record<string, unknown>>;
+  readonly logprobs?: ProviderFields;
+  /** Other fields of the delta. */
+  readonly extra?: ProviderFields;
+  /** Other fields of the choice, where they are new or changed. */
+  readonly choiceExtra?: ProviderFields;
+  /** Other fields of the chunk, where they are new or changed. */
+  readonly answerExtra?: ProviderFields;
 }
 
-/** Is one piece of a tool call; pieces of the same `index` belong together. */
+/** One piece of a tool call; pieces of the same `index` belong together. Other fields of the piece stand beside these, as the provider named them. */
 export interface ToolCallDelta {
   readonly index: number;
   readonly id?: string;
+  /** `custom` in the first piece of a call of a custom tool. */
+  readonly type?: string;
+  /** Next piece of the name; nearly always all of it. */
   readonly name?: string;
+  /** Next piece of the arguments, or of a custom tool's input. */
   readonly arguments?: string;
+  readonly [field: string]: unknown;
 }
 
-/** Is a finished completion. */
+/** A finished completion. */
 export interface CompletionResult {
-  /** Is the text of the answer, or null where there is none (a tool call, a refusal). */
+  /** Text of the answer, or null where there is none (a tool call, a refusal). */
   readonly content: string | null;
+  /** Tool calls as OpenAI has them: a message with `tool_calls` set to this list is the next turn. */
   readonly toolCalls: readonly ToolCall[];
   readonly reasoning?: string;
   readonly refusal?: string;
-  /** Is OpenAI's `logprobs` (lists `content` and `refusal`) where they were asked for. */
-  readonly logprobs?: Readonly<Record<string, unknown>>;
+  /** OpenAI's `logprobs` (lists `content` and `refusal`) where they were asked for. */
+  readonly logprobs?: ProviderFields;
   /**
-   * Holds what else the provider put into the message, by its own names: `annotations`, `images`, `reasoning_details`.
-   * Lists that came in pieces are joined; of anything else the last piece is there.
+   * Other fields of the message, by the provider's names: `annotations`, `images`, `audio`, `reasoning_details`. What came
+   * in pieces is joined: texts and lists grow, items with the same `index` are one item, objects are joined by field.
    */
-  readonly extra?: Readonly<Record<string, unknown>>;
-  /** Is the provider's id of this generation. */
+  readonly extra?: ProviderFields;
+  /** Other fields of the choice: `native_finish_reason`, `content_filter_results`. The latest of each. */
+  readonly choiceExtra?: ProviderFields;
+  /** Other fields of the answer: `citations`, `system_fingerprint`, `service_tier`, OpenRouter's `provider`. The latest of each. */
+  readonly answerExtra?: ProviderFields;
+  /** The provider's id of this generation. */
   readonly id: string;
-  /** Is the model that answered, as the provider names it. */
+  /** Model that answered, as the provider names it. */
   readonly model: string;
-  /** Is why the answer ended (`stop`, `length`, `tool_calls`, `content_filter`, …). */
+  /** Why the answer ended (`stop`, `length`, `tool_calls`, `content_filter`, …). */
   readonly finishReason: string | null;
-  /** Is null where the provider gave none, which is not the same as zero. */
+  /** Null where the provider gave none, which is not the same as zero. */
   readonly usage: CompletionUsage | null;
   readonly provider: string;
-  /** Is the key that paid, by the name of its variable; null for a provider that needs none. */
+  /** Key that paid, by the name of its variable; null for a provider that needs none. */
   readonly keyId: string | null;
-  /** Is the fallback that answered, as it was named; absent where whom the request asked for did. */
+  /** Fallback that answered, as it was named; absent where whom the request asked for did. */
   readonly fallback?: { readonly provider: string; readonly model: string };
 }
 
-/** Is one finished tool call; `arguments` is the JSON text that the model wrote, unparsed. */
-export interface ToolCall {
+/** A finished tool call, with whatever else the provider put into it (Google's `extra_content`). */
+export type ToolCall = FunctionToolCall | CustomToolCall;
+
+/** A call of a function; `arguments` is the JSON text that the model wrote, unparsed. */
+export interface FunctionToolCall {
   readonly id: string;
   readonly type: 'function';
-  readonly function: { readonly name: string; readonly arguments: string };
+  readonly function: { readonly name: string; readonly arguments: string; readonly [field: string]: unknown };
+  readonly [field: string]: unknown;
 }
 
-/** Counts what a completion used; a count that the provider did not give is absent. */
+/** A call of one of OpenAI's custom tools, whose input is free text. */
+export interface CustomToolCall {
+  readonly id: string;
+  readonly type: 'custom';
+  readonly custom: { readonly name: string; readonly input: string; readonly [field: string]: unknown };
+  readonly [field: string]: unknown;
+}
+
+/** Counts of what a completion used; a count that the provider did not give is absent. */
 export interface CompletionUsage {
+  /** All tokens of the prompt: those from the cache and those written to it are among them. */
   readonly promptTokens?: number;
+  /** All tokens of the answer, reasoning included. */
   readonly completionTokens?: number;
   readonly totalTokens?: number;
   /** Prompt tokens that came from the provider's cache. */
@@ -97,6 +133,6 @@ export interface CompletionUsage {
   /** Prompt tokens that were written to the provider's cache. */
   readonly cacheWriteTokens?: number;
   readonly reasoningTokens?: number;
-  /** Is what it cost, in US dollars, where the provider says so. */
+  /** Cost in US dollars, where the provider gives one. */
   readonly costUsd?: number;
 }

@@ -3,75 +3,121 @@
  * here.
  *
  * It is node:http and not fetch, because fetch has limits of its own (300 s to the headers and between bytes) that only
- * its own package could move. No redirect is followed, nothing is retried, and an abort destroys the connection at once,
- * whatever state it is in.
+ * its own package could change. No redirect is followed, and an abort destroys the connection at once, whatever state
+ * it is in. One thing is repeated: a request on a kept connection that the other side had closed (see `openExchange`).
  */
 
-import type { ClientRequest, IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
 import type { Clock } from '../base/clock.ts';
 import { systemErrorCode } from '../base/errors.ts';
 
-/** Is what is sent. */
+/** A request to be sent. */
 export interface HttpRequest {
-  readonly method: 'GET' | 'POST';
+  readonly method: string;
   readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
-  /** Is false where no connection of an earlier request may be used. */
-  readonly mayReuse?: boolean;
+  /** Header fields by lower-case name; the content length is added. */
+  readonly headers: Readonly<OutgoingHttpHeaders>;
+  readonly body?: string | Uint8Array | undefined;
 }
 
-/** Bounds an answer: `waitMs` is the longest wait for its first byte and between two, `maxBytes` the longest body. */
+/** Bounds of an answer: `waitMs` for the wait for its first byte and between two, `maxBytes` for its body. */
 export interface HttpLimits {
   readonly waitMs: number;
   readonly maxBytes: number;
 }
 
-/** Is where time comes from, and what ends the request early. */
+/** The source of time, and the signal that ends the request early. */
 export interface HttpControl {
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
-/** Is an answer whose headers have arrived; names of headers are lower-case, cookies are left out. */
+/** Takes the next bytes of a body; a promise holds the following ones back until it resolves. */
+export type TakeChunk = (chunk: Buffer) => Promise<void> | void;
+
+/** How a body is read. */
+export interface ReadOptions {
+  /**
+   * Whether nothing more is wanted. Then reading resolves before the end: the connection has a moment more to end by
+   * itself, so that it can serve the next request, and is closed otherwise.
+   */
+  readonly isDone?: () => boolean;
+  /** How often content came so far; bytes that only keep the connection alive are none. Without it every byte is content. */
+  readonly contents?: () => number;
+  /** The longest wait for content, in milliseconds. */
+  readonly contentWaitMs?: number;
+}
+
+/** An answer whose headers have arrived; names of headers are lower-case, cookies are left out. */
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** Returns the next bytes of the body, or undefined after the last. Throws ExchangeFailure. */
-  read(): Promise<Uint8Array | undefined>;
+  /**
+   * Reads the body to its end, once. Waiting is timed only while nobody holds the bytes back.
+   *
+   * @throws ExchangeFailure where it breaks off, and whatever `take` throws, which closes the connection.
+   */
+  each(take: TakeChunk, options?: ReadOptions): Promise<void>;
   /** Closes the connection; nothing can be read any more. */
   close(): void;
-  /** Gives the connection a moment to end by itself, so that it can serve the next request; else closes it. */
-  finish(): Promise<void>;
 }
 
-/** Says how an exchange failed; `detail` is plain text of ours, with nothing of the provider's in it; of garbage it completes "answered with". */
+/** The kinds of failure of an exchange. */
+export type ExchangeFailureKind =
+  | 'timeout'
+  /** No connection came about. */
+  | 'unreachable'
+  /** A connection broke. */
+  | 'network'
+  | 'garbage'
+  | 'aborted'
+  | 'unsendable'
+  | 'unsendable-key';
+
+/** A failed exchange; `detail` is plain text of ours, with nothing of the provider's in it; of garbage it completes "answered with". */
 export class ExchangeFailure extends Error {
   override readonly name = 'ExchangeFailure';
-  /** `unreachable` where no connection came about, `network` where one broke. */
-  readonly kind: 'timeout' | 'unreachable' | 'network' | 'garbage' | 'aborted' | 'unsendable' | 'unsendable-key';
+  readonly kind: ExchangeFailureKind;
   readonly detail: string;
 
-  constructor(kind: ExchangeFailure['kind'], detail: string, cause?: unknown) {
+  constructor(kind: ExchangeFailureKind, detail: string, cause?: unknown) {
     super(`${kind}: ${detail}`, cause === undefined ? undefined : { cause });
     this.kind = kind;
     this.detail = detail;
   }
 }
 
-/** Says that a connection of an earlier request was closed by the other side just as it was used again: nothing came back. */
-export class LostKeptConnection extends ExchangeFailure {}
+/** Bounds of what is still read of an answer that is done: longer ones are cheaper to cut. */
+const REMAINDER_BYTES = 64 * 1024;
+const REMAINDER_MS = 1000;
 
-/** Bounds what is still read of an answer that nobody needs any more: longer ones are cheaper to cut. */
-const FINISH_BYTES = 64 * 1024;
-const FINISH_MS = 1000;
+/** The failure of a kept connection that the other side closed just as it was used again: not a byte came back. */
+class LostKeptConnection extends ExchangeFailure {}
 
 /**
  * Sends a request and returns its answer when the headers are there.
  *
- * @throws ExchangeFailure where there is no answer, and from `read` where it breaks off.
+ * A kept connection that is lost without one byte of answer was closed before the request reached anybody: the request
+ * is sent once more, on a new connection (as Node's documentation of `request.reusedSocket` advises). Other kept
+ * connections to the same host are as old, and are closed.
+ *
+ * @throws ExchangeFailure where there is no answer.
  */
-export function openExchange(request: HttpRequest, limits: HttpLimits, control: HttpControl): Promise<HttpAnswer> {
+export async function openExchange(
+  request: HttpRequest,
+  limits: HttpLimits,
+  control: HttpControl,
+): Promise<HttpAnswer> {
+  try {
+    return await send(request, limits, control, true);
+  } catch (error) {
+    if (!(error instanceof LostKeptConnection) || control.signal.aborted) throw error;
+    return await send(request, limits, control, false);
+  }
+}
+
+function send(request: HttpRequest, limits: HttpLimits, control: HttpControl, mayReuse: boolean): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     if (control.signal.aborted) {
       reject(new ExchangeFailure('aborted', 'ended before it was sent'));
@@ -79,7 +125,7 @@ export function openExchange(request: HttpRequest, limits: HttpLimits, control: 
     }
     let outgoing: ClientRequest;
     try {
-      outgoing = prepare(request);
+      outgoing = prepare(request, mayReuse);
     } catch (error) {
       reject(
         new ExchangeFailure('unsendable', `the request cannot be sent (${systemErrorCode(error) ?? 'invalid'})`, error),
@@ -92,7 +138,7 @@ export function openExchange(request: HttpRequest, limits: HttpLimits, control: 
       outgoing.destroy(reason);
     };
     const disarm = control.clock.after(limits.waitMs, () =>
-      fail(new ExchangeFailure('timeout', waitDetail('first byte', limits))),
+      fail(new ExchangeFailure('timeout', waitDetail('first byte', limits.waitMs))),
     );
     const abort = (): void => fail(new ExchangeFailure('aborted', 'ended by its caller'));
     control.signal.addEventListener('abort', abort, { once: true });
@@ -105,6 +151,7 @@ export function openExchange(request: HttpRequest, limits: HttpLimits, control: 
     outgoing.once('socket', (socket) => {
       bytesBefore = socket.bytesRead;
       isConnected = outgoing.reusedSocket;
+      if (isConnected) return;
       socket.once(outgoing.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
         isConnected = true;
       });
@@ -112,11 +159,16 @@ export function openExchange(request: HttpRequest, limits: HttpLimits, control: 
     // Stays for good: a connection can break after the answer began, and an unheard 'error' ends the process.
     outgoing.on('error', (error) => {
       settle();
-      const isLost = outgoing.reusedSocket && outgoing.socket?.bytesRead === bytesBefore;
       const reason = describeFailure(error, isConnected);
-      reject(isLost && reason.detail === 'ECONNRESET' ? new LostKeptConnection('network', reason.detail) : reason);
+      const isLost = outgoing.reusedSocket && outgoing.socket?.bytesRead === bytesBefore;
+      if (!isLost || (reason.detail !== 'ECONNRESET' && reason.detail !== 'EPIPE')) {
+        reject(reason);
+        return;
+      }
+      closeKept(outgoing);
+      reject(new LostKeptConnection('network', reason.detail));
     });
-    // Without a listener Node closes such a connection and tells nobody.
+    // Without a listener Node closes such a connection and reports nothing.
     outgoing.once('upgrade', (_response, socket) => {
       socket.destroy();
       fail(new ExchangeFailure('garbage', 'a switch to another protocol'));
@@ -127,103 +179,228 @@ export function openExchange(request: HttpRequest, limits: HttpLimits, control: 
     });
     outgoing.once('response', (response) => {
       settle();
-      const encoding = response.headers['content-encoding'];
-      if (encoding !== undefined && encoding !== 'identity') {
-        fail(new ExchangeFailure('garbage', 'compressed bytes, although nobody asked for them'));
-        return;
+      // Without a listener an error of the connection would end the process before somebody reads.
+      response.on('error', ignore);
+      try {
+        resolve(new Answer(response, limits, control, request.method === 'HEAD'));
+      } catch (error) {
+        fail(error instanceof ExchangeFailure ? error : describeFailure(error));
       }
-      resolve(new Answer(response, limits, control));
     });
     outgoing.end(request.body);
   });
 }
 
-function prepare(request: HttpRequest): ClientRequest {
-  const target = new URL(request.url);
+function prepare({ method, url, headers, body }: HttpRequest, mayReuse: boolean): ClientRequest {
+  const target = new URL(url);
   // Not by import: that loads every lazy export too (WebSocket, and fetch with it), at start-up, for 30 ms and 8 MB.
-  const { request: send } = process.getBuiltinModule(target.protocol === 'https:' ? 'node:https' : 'node:http');
-  const { method, body, mayReuse } = request;
-  const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) };
-  const agent = mayReuse === false ? { agent: false as const } : {};
-  return send(target, { method, headers: { ...request.headers, ...length }, ...agent });
+  const { request } = process.getBuiltinModule(target.protocol === 'https:' ? 'node:https' : 'node:http');
+  const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
+  const agent = mayReuse ? {} : { agent: false as const };
+  return request(target, { method, headers: { ...headers, ...length }, ...agent });
 }
 
-/** Is an answer under way. Waiting is only timed while somebody reads: a slow reader is not the provider's fault. */
+/** Closes the idle connections to the host of a request. */
+function closeKept(outgoing: ClientRequest): void {
+  const { globalAgent } = process.getBuiltinModule(outgoing.protocol === 'https:' ? 'node:https' : 'node:http');
+  for (const [name, sockets] of Object.entries(globalAgent.freeSockets)) {
+    if (!name.startsWith(`${outgoing.host}:`)) continue;
+    for (const socket of sockets ?? []) socket.destroy();
+  }
+}
+
+/** An answer under way. */
 class Answer implements HttpAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly #response: IncomingMessage;
-  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #body: Readable;
   readonly #limits: HttpLimits;
   readonly #control: HttpControl;
   readonly #abort: () => void;
   #failure: ExchangeFailure | undefined;
-  #bytes = 0;
+  #onFailure: ((failure: ExchangeFailure) => void) | undefined;
 
-  constructor(response: IncomingMessage, limits: HttpLimits, control: HttpControl) {
+  constructor(response: IncomingMessage, limits: HttpLimits, control: HttpControl, isHead: boolean) {
     this.status = response.statusCode ?? 0;
     this.headers = readHeaders(response);
     this.#response = response;
-    this.#chunks = response[Symbol.asyncIterator]();
     this.#limits = limits;
     this.#control = control;
+    this.#body = isHead ? response : unpack(response, this.headers);
+    if (this.#body !== response) this.headers = withoutPacking(this.headers);
     this.#abort = () => this.#fail(new ExchangeFailure('aborted', 'ended by its caller'));
-    response.on('error', () => {});
     control.signal.addEventListener('abort', this.#abort, { once: true });
   }
 
-  async read(): Promise<Uint8Array | undefined> {
-    if (this.#failure) throw this.#failure;
-    const disarm = this.#control.clock.after(this.#limits.waitMs, () =>
-      this.#fail(new ExchangeFailure('timeout', waitDetail('next byte', this.#limits))),
-    );
-    try {
-      const next = await this.#chunks.next();
-      if (this.#failure) throw this.#failure;
-      if (next.done === true) {
+  each(take: TakeChunk, options: ReadOptions = {}): Promise<void> {
+    const { isDone = () => false, contents = () => 0, contentWaitMs = Number.POSITIVE_INFINITY } = options;
+    const { clock } = this.#control;
+    const { waitMs, maxBytes } = this.#limits;
+    const body = this.#body;
+    return new Promise((resolve, reject) => {
+      let bytes = 0;
+      let lastAt = clock.monotonic();
+      let contentAt = lastAt;
+      let contentsBefore = contents();
+      let disarm: (() => void) | undefined;
+      const stopTimer = (): void => {
+        disarm?.();
+        disarm = undefined;
+      };
+      // One timer for the whole answer, moved on when it fires: most answers have many chunks in one wait.
+      const watch = (leftMs: number): void => {
+        disarm = clock.after(leftMs, () => {
+          const now = clock.monotonic();
+          const byteMs = lastAt + waitMs - now;
+          const contentMs = contentAt + contentWaitMs - now;
+          if (byteMs <= 0) fail(new ExchangeFailure('timeout', waitDetail('next byte', waitMs)));
+          else if (contentMs <= 0) fail(new ExchangeFailure('timeout', waitDetail('content', contentWaitMs)));
+          else watch(Math.min(byteMs, contentMs));
+        });
+      };
+      const end = (): void => {
+        stopTimer();
         this.#release();
-        return undefined;
+        body.off('data', onData);
+        body.off('end', onEnd);
+        body.off('error', onError);
+        body.off('close', onClose);
+        this.#onFailure = undefined;
+      };
+      const fail = (error: unknown): void => {
+        end();
+        this.close();
+        reject(error);
+      };
+      const onData = (chunk: Buffer): void => {
+        lastAt = clock.monotonic();
+        bytes += chunk.byteLength;
+        if (bytes > maxBytes) {
+          fail(new ExchangeFailure('garbage', `more than ${maxBytes} bytes`));
+          return;
+        }
+        let room: Promise<void> | void;
+        try {
+          room = take(chunk);
+        } catch (error) {
+          fail(error);
+          return;
+        }
+        if (contents() !== contentsBefore) {
+          contentsBefore = contents();
+          contentAt = lastAt;
+        }
+        if (!room) {
+          if (isDone()) leave();
+          return;
+        }
+        body.pause();
+        stopTimer();
+        room.then(() => {
+          if (this.#failure) return;
+          if (isDone()) {
+            leave();
+            return;
+          }
+          lastAt = clock.monotonic();
+          contentAt = lastAt;
+          watch(Math.min(waitMs, contentWaitMs));
+          body.resume();
+        }, fail);
+      };
+      const onEnd = (): void => {
+        end();
+        resolve();
+      };
+      const leave = (): void => {
+        end();
+        this.#readRemainder();
+        resolve();
+      };
+      const onError = (error: unknown): void => fail(this.#failure ?? this.#describe(error));
+      const onClose = (): void => fail(this.#failure ?? new ExchangeFailure('network', 'ECONNRESET'));
+      this.#onFailure = fail;
+      if (this.#failure) {
+        fail(this.#failure);
+        return;
       }
-      this.#bytes += next.value.byteLength;
-      if (this.#bytes > this.#limits.maxBytes) {
-        throw new ExchangeFailure('garbage', `more than ${this.#limits.maxBytes} bytes`);
-      }
-      return next.value;
-    } catch (error) {
-      this.#fail(error instanceof ExchangeFailure ? error : describeFailure(error));
-      throw this.#failure ?? error;
-    } finally {
-      disarm();
-    }
+      body.on('data', onData);
+      body.once('end', onEnd);
+      body.once('error', onError);
+      body.once('close', onClose);
+      watch(Math.min(waitMs, contentWaitMs));
+    });
   }
 
   close(): void {
     this.#fail(new ExchangeFailure('aborted', 'closed'));
   }
 
-  async finish(): Promise<void> {
-    const disarm = this.#control.clock.after(FINISH_MS, () => this.close());
-    try {
-      const enough = this.#bytes + FINISH_BYTES;
-      while ((await this.read()) !== undefined) {
-        if (this.#bytes > enough) this.close();
-      }
-    } catch {
-      // Whatever went wrong, the connection is closed, and the answer was complete.
-    } finally {
-      disarm();
-    }
+  #readRemainder(): void {
+    let bytes = 0;
+    const disarm = this.#control.clock.after(REMAINDER_MS, () => this.close());
+    this.#body.on('data', (chunk: Buffer) => {
+      bytes += chunk.byteLength;
+      if (bytes > REMAINDER_BYTES) this.close();
+    });
+    this.#body.once('close', disarm);
+    this.#body.on('error', ignore);
+    this.#body.resume();
+  }
+
+  #describe(error: unknown): ExchangeFailure {
+    if (error instanceof ExchangeFailure) return error;
+    const failure = describeFailure(error);
+    return this.#body === this.#response || failure.detail === 'ECONNRESET'
+      ? failure
+      : new ExchangeFailure('garbage', 'a compressed body that cannot be read', error);
   }
 
   #fail(failure: ExchangeFailure): void {
-    this.#failure ??= failure;
+    if (this.#failure) return;
+    this.#failure = failure;
     this.#release();
-    this.#response.destroy(failure);
+    this.#response.destroy();
+    if (this.#body !== this.#response) this.#body.destroy();
+    this.#onFailure?.(failure);
   }
 
   #release(): void {
     this.#control.signal.removeEventListener('abort', this.#abort);
   }
+}
+
+/**
+ * Returns the body as it was before it was packed. We ask for identity, and some gateways pack all the same.
+ *
+ * @throws ExchangeFailure for a packing that is not known.
+ */
+function unpack(response: IncomingMessage, headers: Readonly<Record<string, string>>): Readable {
+  const packing = headers['content-encoding']?.trim().toLowerCase();
+  if (packing === undefined || packing === '' || packing === 'identity') return response;
+  const zlib = process.getBuiltinModule('node:zlib');
+  const unpackers: Readonly<Record<string, () => ReturnType<typeof zlib.createGunzip>>> = {
+    gzip: zlib.createGunzip,
+    'x-gzip': zlib.createGunzip,
+    deflate: zlib.createInflate,
+    br: zlib.createBrotliDecompress,
+    zstd: zlib.createZstdDecompress,
+  };
+  const create = Object.hasOwn(unpackers, packing) ? unpackers[packing] : undefined;
+  if (!create)
+    throw new ExchangeFailure('garbage', 'a body compressed in an unknown way, although nobody asked for it');
+  const unpacked = create();
+  response.on('error', (error) => unpacked.destroy(error));
+  response.once('close', () => {
+    if (!response.complete) unpacked.destroy(new ExchangeFailure('network', 'ECONNRESET'));
+  });
+  return response.pipe(unpacked);
+}
+
+function withoutPacking(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const { 'content-encoding': _packing, 'content-length': _length, ...others } = headers;
+  return others;
 }
 
 function readHeaders(response: IncomingMessage): Record<string, string> {
@@ -242,6 +419,8 @@ function describeFailure(error: unknown, isConnected = true): ExchangeFailure {
     : new ExchangeFailure(isConnected ? 'network' : 'unreachable', code, error);
 }
 
-function waitDetail(what: string, limits: HttpLimits): string {
-  return `no ${what} within ${limits.waitMs} ms`;
+function waitDetail(what: string, waitMs: number): string {
+  return `no ${what} within ${waitMs} ms`;
 }
+
+function ignore(): void {}

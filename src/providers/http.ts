@@ -6,7 +6,7 @@ import { systemClock, type Clock } from '../base/clock.ts';
 import type { Secret } from '../base/secret.ts';
 import { parseJson } from './json-fields.ts';
 import { isSendable } from './key-shape.ts';
-import { ExchangeFailure, LostKeptConnection, openExchange, type HttpAnswer } from './http-exchange.ts';
+import { ExchangeFailure, openExchange, type HttpAnswer } from './http-exchange.ts';
 import { requestHeaders, type Provider } from './provider.ts';
 import { describeFailedExchange } from './refusal.ts';
 
@@ -50,11 +50,7 @@ export async function askJson(
     };
     const limits = { waitMs: totalMs, maxBytes: MAX_DOCUMENT_BYTES };
     const control = { clock, signal: AbortSignal.any([signal, deadline.signal]) };
-    const answer = await openExchange(full, limits, control).catch((error: unknown) => {
-      // A GET may be repeated (RFC 9110, 9.2.2); a POST may have been carried out.
-      if (!(error instanceof LostKeptConnection) || request.method !== 'GET') throw error;
-      return openExchange({ ...full, mayReuse: false }, limits, control);
-    });
+    const answer = await openExchange(full, limits, control);
     return { status: answer.status, headers: answer.headers, body: parseJson(await readAll(answer)) };
   } catch (error) {
     if (!(error instanceof ExchangeFailure)) throw error;
@@ -71,15 +67,17 @@ export async function askJson(
 
 /** Returns the whole body as text. @throws ExchangeFailure also for a body longer than `maxBytes`, which closes the connection. */
 export async function readAll(answer: HttpAnswer, maxBytes = MAX_DOCUMENT_BYTES): Promise<string> {
-  const chunks: Uint8Array[] = [];
+  return new TextDecoder().decode(await readBytes(answer, maxBytes));
+}
+
+/** Returns the whole body. @throws ExchangeFailure also for a body longer than `maxBytes`, which closes the connection. */
+export async function readBytes(answer: HttpAnswer, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
   let bytes = 0;
-  for (let chunk = await answer.read(); chunk !== undefined; chunk = await answer.read()) {
+  await answer.each((chunk) => {
     bytes += chunk.byteLength;
-    if (bytes > maxBytes) {
-      answer.close();
-      throw new ExchangeFailure('garbage', `more than ${maxBytes} bytes`);
-    }
+    if (bytes > maxBytes) throw new ExchangeFailure('garbage', `more than ${maxBytes} bytes`);
     chunks.push(chunk);
-  }
-  return new TextDecoder().decode(Buffer.concat(chunks));
+  });
+  return Buffer.concat(chunks, bytes);
 }

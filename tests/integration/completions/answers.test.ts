@@ -67,7 +67,7 @@ describe('a completion', () => {
     };
     await fixture.ask({ ...params, provider: 'openrouter', extraBody: { provider: { order: ['x'] } } });
     const [request] = fixture.upstream.requests;
-    expect(request?.body).toEqual({ model: 'test/small', ...params, provider: { order: ['x'] } });
+    expect(request?.body).toEqual({ model: 'test/small', ...params, stream: false, provider: { order: ['x'] } });
     expect(request?.path).toBe('/v1/chat/completions');
     expect(request?.method).toBe('POST');
   });

@@ -6,6 +6,10 @@ import { HandClock } from './hand-clock.ts';
 
 const EVENTS = { 'content-type': 'text/event-stream' };
 
+function half(content: string): string {
+  return `data: ${JSON.stringify(chunkOf({ content }))}\n\n`;
+}
+
 describe('a stream', () => {
   test('whose first event is an error fails, though the status was 200', async () => {
     await using fixture = await startFixture();
@@ -58,9 +62,9 @@ describe('a stream', () => {
     ],
     ['before it began', { kind: 'text', body: ': hello\n\n', headers: EVENTS }, 'an answer that holds no choice'],
     [
-      'with an event that is no object',
+      'with an event that is not an object',
       { kind: 'text', body: 'data: null\n\n', headers: EVENTS },
-      'JSON that is no completion',
+      'an answer that holds no choice',
     ],
     [
       'with choices that are none',
@@ -123,12 +127,12 @@ describe('a stream', () => {
 
   test('that is a web page without an end is given up at once', async () => {
     await using fixture = await startFixture();
-    fixture.upstream.queue({ kind: 'stall', after: 'head', type: 'text/html; charset=utf-8' });
-    const error = await fixture.failure({ stream: true });
-    expect(error.message).toBe('openrouter answered with a web page');
-    await (
-      await fixture.upstream.nextRequest()
-    ).closedByClient;
+    fixture.upstream.queue({ kind: 'paced' });
+    const failing = fixture.failure({ stream: true });
+    const { stream, closedByClient } = await fixture.upstream.nextRequest();
+    await stream.raw('\n<!doctype html>');
+    expect((await failing).message).toBe('openrouter answered with a web page');
+    await closedByClient;
   });
 
   test('with an event without an end is given up', async () => {
@@ -143,5 +147,52 @@ describe('a stream', () => {
       message: 'openrouter answered with a stream event of more than 16777216 bytes',
     });
     await closedByClient;
+  });
+
+  test('without content ends by its time limit, whatever keeps its connection alive', async () => {
+    const clock = new HandClock();
+    await using fixture = await startFixture({ clock, config: { timeoutMs: 5000 } });
+    fixture.upstream.queue({ kind: 'paced' });
+    const deltas: unknown[] = [];
+    const failing = fixture.failure({ stream: true }, { onDelta: (delta) => void deltas.push(delta) });
+    const { stream, closedByClient } = await fixture.upstream.nextRequest();
+    await stream.push(chunkOf({ content: 'x' }));
+    await until('the delta', () => deltas.length === 1);
+    const keepAlives = [': ping\n\n', 'data:\n\n', 'data: null\n\n', 'event: ping\ndata: {}\n\n', '\n\n'];
+    for (const keepAlive of keepAlives) {
+      await stream.raw(keepAlive);
+      await stream.push(chunkOf({ content: '' }));
+      // Another request and its answer: by then the bytes above have arrived.
+      await fixture.ask();
+      clock.advance(2900);
+    }
+    clock.advance(600);
+    expect(await failing).toMatchObject({
+      code: 'TIMED_OUT',
+      message: 'openrouter sent no content within 15000 ms',
+    });
+    await closedByClient;
+  });
+
+  test.each([
+    'data:\n\n',
+    'data: \n\n',
+    'data:\r\n\r\n',
+    ': ping\n\n',
+    'event: ping\n\n',
+    'id: 9\n\n',
+    'retry: 1000\n\n',
+    'event: ping\ndata:\n\n',
+    'event: ping\ndata: {}\n\n',
+    'data: : OPENROUTER PROCESSING\n\n',
+    'data: null\n\n',
+    'data: ping\n\n',
+    'data: {"choices":[]}\n\n',
+    'data: {"id":"x","choices":null,"error":{}}\n\n',
+  ])('goes on after the keep-alive %j', async (keepAlive) => {
+    await using fixture = await startFixture();
+    const end = `data: ${JSON.stringify(chunkOf({}, 'stop'))}\n\ndata: [DONE] \n\n`;
+    fixture.upstream.queue({ kind: 'text', body: half('a') + keepAlive + half('b') + end, headers: EVENTS });
+    expect((await fixture.stream()).result.content).toBe('ab');
   });
 });

@@ -8,7 +8,8 @@ import { AipassError } from '../../../src/base/errors.ts';
 import { Redactor } from '../../../src/base/redactor.ts';
 import { Secret } from '../../../src/base/secret.ts';
 import { Completer } from '../../../src/completions/completer.ts';
-import type { DeltaReceiver } from '../../../src/completions/attempt.ts';
+import { Forwarder } from '../../../src/completions/forwarder.ts';
+import type { DeltaReceiver } from '../../../src/completions/chat-reader.ts';
 import type { LeaseOutcome } from '../../../src/pools/lease.ts';
 import type { CompletionDelta, CompletionResult } from '../../../src/protocol/completion.ts';
 import { createProviders } from '../../../src/providers/registry.ts';
@@ -55,7 +56,8 @@ export async function startFixture(
   const recorded: RawEvent[] = [];
   const redactor = new Redactor();
   const key = options.key === undefined ? CANARY : options.key;
-  const completer = new Completer({
+  const defaultProvider = options.defaultProvider ?? 'openrouter';
+  const forwarder = new Forwarder({
     providers: createProviders({ providers: { openrouter: { baseUrl: upstream.baseUrl, ...options.config } } }),
     keys: {
       lease: ({ provider, exclude }) => {
@@ -70,9 +72,10 @@ export async function startFixture(
     },
     redactor,
     clock: options.clock ?? systemClock,
-    defaultProvider: options.defaultProvider ?? 'openrouter',
+    defaultProvider,
     record: (event) => recorded.push(event),
   });
+  const completer = new Completer({ forwarder, defaultProvider });
   const ask: Fixture['ask'] = (params = {}, control = {}) =>
     completer.complete(
       { model: 'test/small', messages: [{ role: 'user', content: 'ping' }], ...params },

@@ -151,7 +151,7 @@ describe.each([
 
 test('an answer that is longer than 64 MiB is given up', async () => {
   await using fixture = await startFixture();
-  fixture.upstream.queue({ kind: 'text', body: ' '.repeat(65 * 1024 * 1024), headers: JSON_TYPE });
+  fixture.upstream.queue({ kind: 'text', body: `{"x":"${' '.repeat(65 * 1024 * 1024)}`, headers: JSON_TYPE });
   const error = await fixture.failure();
   expect(error).toMatchObject({
     code: 'PROVIDER_UNAVAILABLE',

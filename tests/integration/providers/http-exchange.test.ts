@@ -59,7 +59,6 @@ describe('an exchange', () => {
     expect(answer.headers).toMatchObject({ 'x-one': '1', 'content-type': 'application/json' });
     expect(answer.headers).not.toHaveProperty('set-cookie');
     expect(await readAll(answer)).toBe('{"a":1}');
-    expect(await answer.read()).toBeUndefined();
   });
 
   test('uses its connection again', async () => {
@@ -74,15 +73,22 @@ describe('an exchange', () => {
     const { closedByClient } = await upstream.nextRequest();
     answer.close();
     await closedByClient;
-    expect((await failureOf(answer.read())).kind).toBe('aborted');
+    expect((await failureOf(readAll(answer))).kind).toBe('aborted');
   });
 
-  test('that does not end is closed by finish(), soon', async () => {
+  test('of which nothing more is wanted resolves at once, and is closed where it does not end soon', async () => {
     await using upstream = await startLoopbackProvider({ reply: { kind: 'paced' } });
     const answer = await open(`${upstream.baseUrl}/chat/completions`);
     const { stream, closedByClient } = await upstream.nextRequest();
+    await stream.raw('enough');
+    let isDone = false;
+    await answer.each(
+      () => {
+        isDone = true;
+      },
+      { isDone: () => isDone },
+    );
     stream.raw('x'.repeat(4 * 1024 * 1024)).catch(() => {});
-    await answer.finish();
     await closedByClient;
   });
 
@@ -97,7 +103,7 @@ describe('an exchange', () => {
     await using upstream = await startLoopbackProvider({ reply: { kind: 'paced' } });
     const controller = new AbortController();
     const answer = await open(`${upstream.baseUrl}/chat/completions`, { signal: controller.signal });
-    const failing = failureOf(answer.read());
+    const failing = failureOf(readAll(answer));
     controller.abort();
     expect((await failing).kind).toBe('aborted');
     await (

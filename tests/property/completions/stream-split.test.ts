@@ -1,8 +1,7 @@
 import * as fc from 'fast-check';
 import { test, expect } from 'vitest';
-import { Assembly, type AssembledCompletion } from '../../../src/completions/assemble.ts';
-import { EventMeter } from '../../../src/completions/event-meter.ts';
-import { requestChat } from '../../../src/completions/openai-client.ts';
+import type { AssembledCompletion } from '../../../src/completions/assemble.ts';
+import { ChatReader } from '../../../src/completions/chat-reader.ts';
 import type { CompletionDelta } from '../../../src/protocol/completion.ts';
 
 interface Collected {
@@ -11,33 +10,14 @@ interface Collected {
   readonly sawEnd: boolean;
 }
 
-/** Runs bytes, cut as given, through the SDK's parser, the meter and the assembly. */
+/** Reads bytes, cut as given, as an answer. */
 async function collect(pieces: readonly Uint8Array[]): Promise<Collected> {
-  const meter = new EventMeter();
-  const body = new ReadableStream<Uint8Array>({
-    start(controller) {
-      for (const piece of pieces) {
-        meter.count(piece);
-        controller.enqueue(piece);
-      }
-      meter.end();
-      controller.close();
-    },
-  });
-  const answer = await requestChat({
-    baseUrl: 'http://127.0.0.1:9/v1',
-    body: {},
-    stream: true,
-    fetch: () => Promise.resolve(new Response(body, { headers: { 'content-type': 'text/event-stream' } })),
-  });
-  if (answer.kind !== 'stream') throw new Error('a stream was expected');
-  const assembly = new Assembly();
   const deltas: CompletionDelta[] = [];
-  for await (const chunk of answer.chunks) {
-    const delta = assembly.addChunk(chunk);
-    if (delta) deltas.push(delta);
-  }
-  return { deltas, result: assembly.finish('m', meter.done), sawEnd: meter.done };
+  const reader = new ChatReader({ model: 'm', onDelta: (delta) => void deltas.push(delta) });
+  for (const piece of pieces) await reader.take(Buffer.from(piece));
+  reader.finish();
+  await reader.close();
+  return { deltas, result: reader.result, sawEnd: reader.isDone };
 }
 
 function cut(bytes: Uint8Array, offsets: readonly number[]): Uint8Array[] {

@@ -158,14 +158,14 @@ describe('what a message holds beside the known', () => {
   test('is joined from the pieces of a stream, and is in the delta that it came with', () => {
     const { result, deltas } = fold([
       chunk({ role: 'assistant', content: 'a', annotations: [citation('one')], function_call: null, images: [] }),
-      chunk({ content: 'b', annotations: [citation('two'), citation('three')], signature: 'first' }),
+      chunk({ content: 'b', annotations: [citation('two'), citation('three')], signature: 'first ' }),
       chunk({ signature: 'second' }, 'stop'),
     ]);
-    const extra = { annotations: ['one', 'two', 'three'].map(citation), signature: 'second' };
+    const extra = { annotations: ['one', 'two', 'three'].map(citation), signature: 'first second' };
     expect(result).toMatchObject({ content: 'ab', extra });
     expect(deltas).toEqual([
       { content: 'a', extra: { annotations: [citation('one')] } },
-      { content: 'b', extra: { annotations: [citation('two'), citation('three')], signature: 'first' } },
+      { content: 'b', extra: { annotations: [citation('two'), citation('three')], signature: 'first ' } },
       { extra: { signature: 'second' } },
     ]);
   });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { buildRequestBody } from '../../../src/completions/request-body.ts';
+import { buildRequestBody, printBody } from '../../../src/completions/request-body.ts';
 
 const params = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
 const takesOption = { streamUsageOption: true };
@@ -7,10 +7,10 @@ const refusesOption = { streamUsageOption: false };
 
 test('our own parameters stay here, all others go along', () => {
   const body = buildRequestBody(
-    { ...params, provider: 'openai', stream: false, temperature: 1, future: {} },
+    { ...params, provider: 'openai', caller: 'flow', session: 's', maxWaitMs: 1, temperature: 1, future: {} },
     takesOption,
   );
-  expect(body).toEqual({ ...params, temperature: 1, future: {} });
+  expect(body).toEqual({ ...params, stream: false, temperature: 1, future: {} });
 });
 
 test('extraBody is merged in, so that a provider can have a parameter of our name', () => {
@@ -18,7 +18,7 @@ test('extraBody is merged in, so that a provider can have a parameter of our nam
     { ...params, provider: 'openrouter', extraBody: { provider: { order: ['x'] } } },
     takesOption,
   );
-  expect(body).toEqual({ ...params, provider: { order: ['x'] } });
+  expect(body).toEqual({ ...params, stream: false, provider: { order: ['x'] } });
 });
 
 test('a stream asks for its usage where the provider takes the option', () => {
@@ -45,4 +45,12 @@ test('the parameters are left as they are', () => {
   const frozen = Object.freeze({ ...params, stream: true, extraBody: Object.freeze({ a: 1 }) });
   buildRequestBody(frozen, takesOption);
   expect(frozen).toEqual({ ...params, stream: true, extraBody: { a: 1 } });
+});
+
+test('a body never holds half of a surrogate pair, which providers refuse', () => {
+  const printed = printBody({ messages: [{ content: 'cut \ud83d' }], name: 'whole \ud83d\udc4b and \\ud83d' });
+  expect(JSON.parse(printed)).toEqual({
+    messages: [{ content: 'cut \ufffd' }],
+    name: 'whole \ud83d\udc4b and \\ud83d',
+  });
 });

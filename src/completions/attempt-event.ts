@@ -1,5 +1,5 @@
 /**
- * Says of an attempt at a completion what is recorded of it. Pure.
+ * What is recorded of an attempt. Pure.
  */
 
 import type { AipassError } from '../base/errors.ts';
@@ -7,26 +7,25 @@ import type { LeaseOutcome } from '../pools/lease.ts';
 import type { UsageStatus } from '../protocol/usage.ts';
 import type { EventCaller, RawEvent } from '../usage/event.ts';
 import { microDollars } from '../usage/micro-dollars.ts';
-import type { AttemptTrace, CompletionOutcome } from './outcome.ts';
+import type { AttemptOutcome, AttemptTrace } from './forwarding.ts';
 
-/** Is the operation under which completions are recorded. */
-const COMPLETION = 'completion.create';
-
-/** Is who asked for what, and with which key. */
+/** Who asked for what, and with which key. */
 export interface AttemptSubject {
   readonly caller: EventCaller;
+  /** The operation under which the attempt is recorded. */
+  readonly operation: string;
   readonly provider: string;
   readonly keyId: string | null;
-  /** Is the model that was asked for; the one that answered is recorded where it is known. */
-  readonly model: string;
+  /** The model that was asked for; the one that answered is recorded where it is known. */
+  readonly model: string | undefined;
 }
 
 /** Returns the event of an attempt, finished or broken off. */
-export function attemptEvent(subject: AttemptSubject, outcome: CompletionOutcome): RawEvent {
+export function attemptEvent(subject: AttemptSubject, outcome: AttemptOutcome): RawEvent {
   const failure = outcome.kind === 'succeeded' ? null : outcome.error;
   return {
     ...subject.caller,
-    operation: COMPLETION,
+    operation: subject.operation,
     provider: subject.provider,
     keyId: subject.keyId,
     status: statusOf(outcome.settlement),
@@ -37,14 +36,14 @@ export function attemptEvent(subject: AttemptSubject, outcome: CompletionOutcome
   };
 }
 
-/** Returns the event of a completion that failed before a provider was asked. */
+/** Returns the event of a request that failed before a provider was asked. */
 export function unaskedEvent(subject: AttemptSubject, error: AipassError): RawEvent {
   const status = error.code === 'POOL_EXHAUSTED' ? 'reach_limit' : 'failed';
   const { caller, ...asked } = subject;
-  return { ...caller, ...asked, operation: COMPLETION, status, errorCode: error.code };
+  return { ...caller, ...asked, status, errorCode: error.code };
 }
 
-/** Tells a key whose limit is reached (429 too many requests, 402 no credit left) from any other failure, as apipool does. */
+/** Distinguishes a key whose limit is reached (429 too many requests, 402 no credit left) from any other failure, as apipool does. */
 function statusOf(settlement: LeaseOutcome): UsageStatus {
   if (settlement.kind === 'succeeded') return 'success';
   return settlement.kind === 'refused' && (settlement.status === 429 || settlement.status === 402)

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
-import { judgeFailure } from '../../../src/completions/judge.ts';
+import { judgeFailure } from '../../../src/completions/failure.ts';
 import { ExchangeFailure } from '../../../src/providers/http-exchange.ts';
 
 const context = { provider: 'openrouter', keyId: 'OPENROUTER_API_KEY', redact: (text: string) => text, now: 0 };
@@ -18,7 +18,6 @@ describe('a refusal', () => {
       body: { error: { message: 'no' } },
     } as const;
     const verdict = judgeFailure(failure, context);
-    expect(verdict.kind).toBe('refused');
     expect(verdict.error.code).toBe('PROVIDER_REJECTED');
     expect(verdict.settlement).toEqual({ kind: 'refused', status, headers: failure.headers, body: failure.body });
   });
@@ -28,14 +27,14 @@ describe('a refusal', () => {
       { kind: 'refusal', status, headers: { 'retry-after': '3' }, body: undefined },
       context,
     );
-    expect(verdict.kind).toBe('unavailable');
+    expect(verdict.failure.transient).toBe(true);
     expect(verdict.error).toMatchObject({ code: 'PROVIDER_UNAVAILABLE', retryAfterMs: 3000 });
     expect(verdict.settlement).toMatchObject({ kind: 'refused', status });
   });
 
   test('by a redirect is refused, but says nothing of the key', () => {
     const verdict = judgeFailure({ kind: 'refusal', status: 308, headers: {}, body: undefined }, context);
-    expect(verdict.kind).toBe('refused');
+    expect(verdict.failure).toMatchObject({ reason: 'redirect', next: 'another-route' });
     expect(verdict.settlement).toEqual({ kind: 'unavailable', reason: 'garbage' });
   });
 });
@@ -60,15 +59,15 @@ describe('an error inside a 200', () => {
 
 describe('no answer', () => {
   test.each([
-    ['timeout', 'timed-out', 'TIMED_OUT', { kind: 'unavailable', reason: 'timeout' }],
-    ['network', 'unavailable', 'PROVIDER_UNAVAILABLE', { kind: 'unavailable', reason: 'network' }],
-    ['garbage', 'unavailable', 'PROVIDER_UNAVAILABLE', { kind: 'unavailable', reason: 'garbage' }],
-    ['unsendable', 'refused', 'BAD_REQUEST', { kind: 'unavailable', reason: 'garbage' }],
-    ['unsendable-key', 'refused', 'BAD_REQUEST', { kind: 'unsendable' }],
-    ['aborted', 'cancelled', 'CANCELLED', { kind: 'cancelled' }],
-  ] as const)('by %s is %s', (exchange, kind, code, settlement) => {
+    ['timeout', 'another-route', 'TIMED_OUT', { kind: 'unavailable', reason: 'timeout' }],
+    ['network', 'again', 'PROVIDER_UNAVAILABLE', { kind: 'unavailable', reason: 'network' }],
+    ['garbage', 'again', 'PROVIDER_UNAVAILABLE', { kind: 'unavailable', reason: 'garbage' }],
+    ['unsendable', 'another-route', 'BAD_REQUEST', { kind: 'unavailable', reason: 'garbage' }],
+    ['unsendable-key', 'another-key', 'BAD_REQUEST', { kind: 'unsendable' }],
+    ['aborted', 'stop', 'CANCELLED', { kind: 'cancelled' }],
+  ] as const)('by %s leads to %s', (exchange, next, code, settlement) => {
     const verdict = judgeFailure({ kind: 'exchange', failure: new ExchangeFailure(exchange, 'x') }, context);
-    expect(verdict).toMatchObject({ kind, error: { code }, settlement });
+    expect(verdict).toMatchObject({ failure: { next }, error: { code }, settlement });
   });
 
   test('but garbage is unavailable', () => {
@@ -82,6 +81,6 @@ test('a cancellation gives the reason of whoever cancelled, where it is one of o
   const reason = new AipassError('CANCELLED', 'the daemon stops');
   expect(judgeFailure({ kind: 'cancelled', reason }, context).error).toBe(reason);
   const other = judgeFailure({ kind: 'cancelled', reason: new Error('sk-hidden-12345678') }, context);
-  expect(other).toMatchObject({ kind: 'cancelled', error: { code: 'CANCELLED' }, settlement: { kind: 'cancelled' } });
+  expect(other).toMatchObject({ error: { code: 'CANCELLED' }, settlement: { kind: 'cancelled' } });
   expect(other.error.message).not.toContain('hidden');
 });

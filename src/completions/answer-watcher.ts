@@ -1,0 +1,206 @@
+/**
+ * Watches the bytes of an answer go by: what it used, whether it failed after a good status, whether its end was seen.
+ * The bytes themselves are passed on unchanged by whoever has them.
+ */
+
+import { parseJson, toRecord } from '../base/json.ts';
+import { formOf, type AnswerForm } from './answer-form.ts';
+import { AnswerFacts, DOCUMENT_MEMBERS, errorIn, type RequestKind } from './dialects.ts';
+import type { Dialect } from '../providers/provider.ts';
+import { ErrorInAnswer, GarbageAnswer } from './failure.ts';
+import { JsonScanner } from './json-scan.ts';
+import { dataOf, SseSplitter } from './sse.ts';
+
+/** The longest event that is parsed, in bytes; of a longer one (a picture) only single members are read. */
+const MAX_PARSED_BYTES = 64 * 1024;
+
+/** The kinds whose streams have a mark of their end: without it they broke off. */
+const MARKED_KINDS: ReadonlySet<RequestKind> = new Set(['chat', 'messages', 'responses']);
+
+/** How an answer is watched. */
+export interface WatchOptions {
+  readonly dialect: Dialect;
+  readonly kind: RequestKind;
+  /** Whether the event that holds nothing but the usage is taken out: it was not asked for by the client. */
+  readonly stripUsage?: boolean;
+  /** Whether the answer has a head only. */
+  readonly isHeadOnly?: boolean;
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** Watches one answer. */
+export class AnswerWatcher {
+  readonly #options: WatchOptions;
+  readonly #facts: AnswerFacts;
+  #form: AnswerForm | undefined;
+  #prefix: Buffer = NOTHING;
+  #splitter: SseSplitter | undefined;
+  #scanner: JsonScanner | undefined;
+  #kept: Buffer[] = [];
+  #sawEnd = false;
+  #isFinished = false;
+  #contents = 0;
+  #error: ErrorInAnswer | undefined;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    this.#facts = new AnswerFacts(options.dialect);
+    if (options.kind === 'other') this.#form = 'opaque';
+  }
+
+  /** What was seen of the answer so far. */
+  get seen(): AnswerFacts['seen'] {
+    return this.#facts.seen;
+  }
+
+  /** How often content came; comments and other keep-alives are none. */
+  get contents(): number {
+    return this.#contents;
+  }
+
+  /** The error that stood in an answer with a good status. */
+  get error(): ErrorInAnswer | undefined {
+    return this.#error;
+  }
+
+  /** Whether all of the content is there, though the connection may still be open. */
+  get isFinished(): boolean {
+    return this.#sawEnd || this.#isFinished;
+  }
+
+  /**
+   * Takes the next bytes and returns those that are to be passed on.
+   *
+   * @throws GarbageAnswer for a page, or for an event without an end.
+   */
+  push(chunk: Buffer): Buffer {
+    if (this.#form !== undefined) return this.#read(chunk);
+    const bytes = this.#prefix.length === 0 ? chunk : Buffer.concat([this.#prefix, chunk]);
+    const found = formOf(bytes);
+    if (found) return this.#begin(found.form, bytes);
+    const passed = this.#options.stripUsage === true ? NOTHING : chunk;
+    this.#prefix = bytes;
+    return passed;
+  }
+
+  /**
+   * Takes the end of the answer, and returns what is still to be passed on.
+   *
+   * @throws GarbageAnswer where the answer is not whole, and what `push` throws.
+   */
+  end(): Buffer {
+    const { kind, isHeadOnly } = this.#options;
+    if (isHeadOnly === true) return NOTHING;
+    if (this.#form === undefined && this.#prefix.length > 0) {
+      this.#begin(formOf(this.#prefix, true)?.form ?? 'opaque', this.#prefix);
+    }
+    this.#splitter?.end((raw) => this.#addEvent(raw));
+    if (this.#scanner && !this.#scanner.isWhole) throw new GarbageAnswer('a document that ended early');
+    if (this.#splitter && MARKED_KINDS.has(kind) && !this.isFinished) {
+      throw new GarbageAnswer('a stream that ended early');
+    }
+    return this.#takeKept();
+  }
+
+  /** Begins to read, with all bytes that came so far; those before the first meaningful one mean nothing. */
+  #begin(form: AnswerForm, bytes: Buffer): Buffer {
+    if (form === 'page') throw new GarbageAnswer('a web page');
+    this.#form = form;
+    const held = this.#prefix.length;
+    this.#prefix = NOTHING;
+    if (form === 'events') this.#splitter = new SseSplitter();
+    if (form === 'json') this.#scanner = this.#createScanner();
+    const passed = this.#read(bytes);
+    // What was held back of a stream whose usage is taken out is passed on with its events.
+    return this.#options.stripUsage === true ? passed : bytes.subarray(held);
+  }
+
+  #read(bytes: Buffer): Buffer {
+    if (this.#splitter) {
+      this.#splitter.push(bytes, (raw) => this.#addEvent(raw));
+      return this.#options.stripUsage === true ? this.#takeKept() : bytes;
+    }
+    this.#contents += 1;
+    this.#scanner?.push(bytes);
+    return bytes;
+  }
+
+  #takeKept(): Buffer {
+    const kept = this.#kept;
+    this.#kept = [];
+    const [only] = kept;
+    return kept.length === 1 && only ? only : Buffer.concat(kept);
+  }
+
+  /** Makes a scanner that hands over each member as it ends: a stream of Gemini may be one long list. */
+  #createScanner(nesting = 0): JsonScanner {
+    return new JsonScanner(
+      DOCUMENT_MEMBERS,
+      ({ name, text }) => {
+        const document = { [name]: parseJson(text) };
+        this.#facts.add(document);
+        if (name === 'error') this.#note(errorIn(document));
+      },
+      nesting,
+    );
+  }
+
+  #note(error: unknown): void {
+    if (error !== undefined) this.#error ??= new ErrorInAnswer(error);
+  }
+
+  #addEvent(raw: Buffer): void {
+    const strips = this.#options.stripUsage === true;
+    const data = dataOf(raw);
+    if (!data || data.length > MAX_PARSED_BYTES) {
+      if (strips) this.#kept.push(raw);
+      if (!data) return;
+      this.#contents += 1;
+      // Such an event of Responses holds the whole answer in a member.
+      this.#createScanner(this.#options.kind === 'responses' ? 1 : 0).push(data);
+      return;
+    }
+    const text = data.toString();
+    const value = parseJson(text);
+    if (typeof value !== 'object' || value === null) {
+      if (strips) this.#kept.push(raw);
+      if (text.trim() === '[DONE]') this.#sawEnd = true;
+      return;
+    }
+    const document = toRecord(value);
+    if (strips && !isUsageOnly(document)) this.#kept.push(raw);
+    this.#facts.add(document);
+    this.#note(errorIn(document));
+    if (this.#error || isEndMark(document)) this.#isFinished = true;
+    if (isContent(document)) this.#contents += 1;
+  }
+}
+
+/** Returns whether an event is the one that OpenAI adds for `include_usage`: the usage, and no choice. */
+function isUsageOnly({ choices, usage }: Readonly<Record<string, unknown>>): boolean {
+  return Array.isArray(choices) && choices.length === 0 && typeof usage === 'object' && usage !== null;
+}
+
+/** Returns whether an event says that all of the content was sent. */
+function isEndMark(document: Readonly<Record<string, unknown>>): boolean {
+  const { type, choices } = document;
+  if (type === 'message_stop' || type === 'response.completed' || type === 'response.incomplete') return true;
+  if (type === 'response.done' || !Array.isArray(choices)) return type === 'response.done';
+  return choices.some((choice) => typeof toRecord(choice)['finish_reason'] === 'string');
+}
+
+/** Returns whether an event carries anything of an answer: pings, and deltas without a text, keep a connection alive. */
+function isContent(document: Readonly<Record<string, unknown>>): boolean {
+  const { type, choices } = document;
+  if (type === 'ping' || type === 'keepalive' || Object.keys(document).length === 0) return false;
+  if (!Array.isArray(choices)) return true;
+  if (choices.length === 0) return typeof document['usage'] === 'object' && document['usage'] !== null;
+  return choices.some((choice) => {
+    const { delta, finish_reason: reason } = toRecord(choice);
+    if (typeof reason === 'string' || delta === undefined) return true;
+    return Object.entries(toRecord(delta)).some(
+      ([name, value]) => name !== 'role' && value !== null && value !== '' && value !== undefined,
+    );
+  });
+}

@@ -1,0 +1,153 @@
+/**
+ * From a client's request to the one that a provider gets: the same bytes with another key. Pure.
+ *
+ * Header fields of the connection, of the client's own credentials and of compression stay here; all others pass.
+ */
+
+import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
+import { parseJson, toRecord } from '../base/json.ts';
+import type { Dialect } from '../providers/provider.ts';
+import type { RequestKind } from './dialects.ts';
+import { JsonScanner, type FoundMember } from './json-scan.ts';
+
+/** Fields that belong to the connection (RFC 9110, 7.6.1) or to how the body is sent, and ours. */
+const CONNECTION_FIELDS = new Set([
+  'accept-encoding',
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'keep-alive',
+  'te',
+  'trailer',
+  'trailers',
+  'transfer-encoding',
+  'upgrade',
+  'x-organization',
+]);
+
+/** Fields in which clients send a credential: theirs is good here, and never at a provider. */
+const CREDENTIAL_FIELDS = new Set(['authorization', 'x-api-key', 'x-goog-api-key', 'api-key', 'cookie']);
+
+/** Parameters of a query in which clients send a credential. */
+const CREDENTIAL_PARAMETERS = new Set(['key', 'access_token']);
+
+/** Returns the fields of a request or an answer that are not the connection's, and of a request not a credential. */
+export function passedHeaders(headers: Readonly<IncomingHttpHeaders>): OutgoingHttpHeaders {
+  const nominated = new Set((headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase()));
+  const passed: OutgoingHttpHeaders = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || CONNECTION_FIELDS.has(name) || CREDENTIAL_FIELDS.has(name)) continue;
+    if (name.startsWith('proxy-') || name.startsWith('x-aipass-') || nominated.has(name)) continue;
+    passed[name] = value;
+  }
+  return passed;
+}
+
+/** Returns the fields of an answer that are passed on to the client. */
+export function answeredHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const nominated = new Set((headers['connection'] ?? '').split(',').map((name) => name.trim().toLowerCase()));
+  const passed: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (name !== 'content-length' && CONNECTION_FIELDS.has(name)) continue;
+    if (name.startsWith('proxy-') || name === 'set-cookie' || name === 'alt-svc' || nominated.has(name)) continue;
+    passed[name] = value;
+  }
+  return passed;
+}
+
+/** Returns a query (empty, or from its `?` on) without the parameters that hold a credential; the rest stays as it was written. */
+export function passedQuery(query: string): string {
+  if (query === '' || query === '?') return '';
+  const passed = query
+    .slice(1)
+    .split('&')
+    .filter((pair) => !CREDENTIAL_PARAMETERS.has(decode(pair.split('=')[0] ?? '').toLowerCase()));
+  return passed.length === 0 ? '' : `?${passed.join('&')}`;
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    return text;
+  }
+}
+
+/** What a request says of itself. */
+export interface RequestFacts {
+  readonly model: string | undefined;
+  readonly isStreamed: boolean;
+  /** The body to send: as it came, but for the wish for usage where `asksForUsage`. */
+  readonly body: Buffer | null;
+  /** Whether the usage was asked for on the client's behalf, and is to be taken out of the answer again. */
+  readonly asksForUsage: boolean;
+}
+
+const USAGE_WISH = '"stream_options":{"include_usage":true},';
+
+/**
+ * Reads a request's model and whether it is streamed. A streamed chat that does not ask for its usage is made to, in
+ * the bytes as they came: nothing is parsed and printed anew but that one member.
+ *
+ * @param mayAskForUsage whether the provider takes the wish.
+ */
+export function readRequest(
+  request: {
+    readonly dialect: Dialect;
+    readonly kind: RequestKind;
+    readonly path: string;
+    readonly body: Buffer | null;
+  },
+  mayAskForUsage: boolean,
+): RequestFacts {
+  const { dialect, kind, path, body } = request;
+  if (dialect === 'gemini') {
+    const model = /\/models\/([^/:]+)(?::(\w+))?/.exec(path);
+    return {
+      model: model?.[1] === undefined ? undefined : decode(model[1]),
+      isStreamed: model?.[2] === 'streamGenerateContent',
+      body,
+      asksForUsage: false,
+    };
+  }
+  if (!body || !startsLikeObject(body)) {
+    return { model: body ? modelOfForm(body) : undefined, isStreamed: false, body, asksForUsage: false };
+  }
+  const members = new Map<string, FoundMember>();
+  const scanner = new JsonScanner(['model', 'stream', 'stream_options'], (member) => members.set(member.name, member));
+  scanner.push(body);
+  const model: unknown = parseJson(members.get('model')?.text ?? '');
+  const isStreamed = members.get('stream')?.text.trim() === 'true';
+  const facts = { model: typeof model === 'string' ? model : undefined, isStreamed };
+  if (!isStreamed || kind !== 'chat' || !mayAskForUsage || !scanner.isWhole) {
+    return { ...facts, body, asksForUsage: false };
+  }
+  const options = members.get('stream_options');
+  const given: unknown = parseJson(options?.text ?? '');
+  if (toRecord(given)['include_usage'] === true) return { ...facts, body, asksForUsage: false };
+  const [start, end, text] = options
+    ? [options.start, options.end, JSON.stringify({ ...toRecord(given), include_usage: true })]
+    : [scanner.rootOpensAt + 1, scanner.rootOpensAt + 1, USAGE_WISH];
+  return {
+    ...facts,
+    body: Buffer.concat([body.subarray(0, start), Buffer.from(text), body.subarray(end)]),
+    asksForUsage: true,
+  };
+}
+
+function startsLikeObject(body: Buffer): boolean {
+  for (const byte of body.subarray(0, 64)) {
+    if (byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) continue;
+    return byte === 0x7b;
+  }
+  return false;
+}
+
+/** Returns the `model` of a multipart form, whose text fields come without a file name. */
+function modelOfForm(body: Buffer): string | undefined {
+  const at = body.indexOf('name="model"');
+  if (at === -1) return undefined;
+  const field = body.toString('latin1', at, at + 512);
+  return /^name="model"(?:\r?\n[^\r\n]+)*\r?\n\r?\n([^\r\n]{1,256})\r?\n/.exec(field)?.[1];
+}

@@ -1,0 +1,511 @@
+/**
+ * The one way to a provider: leases a key, sends the request's bytes, goes on with the next key, a little later or with
+ * another provider as long as nothing of an answer was passed on, then passes the answer, reads its usage on the side,
+ * settles the key and records what happened.
+ *
+ * Two callers: the HTTP gateway passes a client's request through (`forward`), and `completion.create` sends chats that
+ * it builds and reads itself (`exchange`).
+ *
+ * The contract is forwarding.ts. Every lease is settled exactly once, and every attempt is recorded before the client
+ * can see its end.
+ */
+
+import type { Clock } from '../base/clock.ts';
+import { AipassError } from '../base/errors.ts';
+import { delay } from '../base/timeout.ts';
+import type { Redactor } from '../base/redactor.ts';
+import { backoffMs, type Backoff, type Random } from '../base/backoff.ts';
+import type { KeyLease, KeySource, LeaseOutcome } from '../pools/lease.ts';
+import type { FailureClass } from '../providers/classify-failure.ts';
+import { redactWith } from '../providers/error-reason.ts';
+import { readBytes } from '../providers/http.ts';
+import { ExchangeFailure, openExchange, type HttpAnswer } from '../providers/http-exchange.ts';
+import { parseJson } from '../base/json.ts';
+import { isSendable } from '../providers/key-shape.ts';
+import type { Dialect, Provider } from '../providers/provider.ts';
+import type { Providers } from '../providers/registry.ts';
+import { unknownProvider } from '../providers/unknown-provider.ts';
+import type { EventCaller, RawEvent } from '../usage/event.ts';
+import { attemptEvent, unaskedEvent } from './attempt-event.ts';
+import { kindOf } from './dialects.ts';
+import { ErrorInAnswer, GarbageAnswer, judgeFailure, ReceiverFailure, type AttemptFailure } from './failure.ts';
+import { answeredHeaders, passedHeaders, passedQuery, readRequest } from './forward-request.ts';
+import type {
+  AnswerConsumer,
+  AttemptOutcome,
+  AttemptTrace,
+  FailedAttempt,
+  ForwardOutcome,
+  ForwardRequest,
+  ForwardSink,
+  PlannedRequest,
+} from './forwarding.ts';
+import { PassThrough } from './pass-through.ts';
+
+/** How often a failing provider is asked again within one request. */
+export interface RetryPolicy {
+  /** The most requests to a failing provider. */
+  readonly attempts: number;
+  readonly backoff: Backoff;
+  readonly random: Random;
+}
+
+/** What a forwarder is wired with. */
+export interface ForwarderDeps {
+  readonly providers: Providers;
+  readonly keys: KeySource;
+  readonly redactor: Redactor;
+  readonly clock: Clock;
+  /** The provider whose name comes from the configuration, for the message where it is unknown. */
+  readonly defaultProvider: string;
+  /** Absent where a failing provider is never asked again. */
+  readonly retry?: RetryPolicy | undefined;
+  /** Keeps what happened; it is on disk before the caller has its answer. */
+  readonly record: (event: RawEvent) => void;
+}
+
+/** A provider and model to ask. */
+export interface ForwardRoute {
+  readonly provider: string;
+  readonly model: string | undefined;
+  /** Plans the request; may throw an AipassError. */
+  readonly plan: (provider: Provider) => PlannedRequest;
+}
+
+/** What is wanted of an exchange. */
+export interface ExchangeJob {
+  readonly caller: EventCaller;
+  /** The operation under which it is recorded. */
+  readonly operation: string;
+  readonly routes: readonly [ForwardRoute, ...ForwardRoute[]];
+  readonly maxWaitMs?: number | undefined;
+}
+
+/** The end of an exchange: the consumer of the answer that succeeded and the key that paid, or the error. */
+export type ExchangeEnd =
+  | {
+      readonly kind: 'succeeded';
+      readonly consumer: AnswerConsumer;
+      readonly status: number;
+      readonly route: ForwardRoute;
+      readonly keyId: string | null;
+    }
+  | {
+      readonly kind: 'failed';
+      readonly error: AipassError;
+      readonly begun: boolean;
+      /** The last refusal, where it says more to the client than our own error. */
+      readonly refusal?: PassableRefusal | undefined;
+    };
+
+/** A refusal as the provider worded it, secrets masked. */
+interface PassableRefusal {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+  readonly provider: string;
+  readonly keyId: string | null;
+}
+
+/** The end of one route. */
+type RouteEnd =
+  | Extract<ExchangeEnd, { kind: 'succeeded' }>
+  | (Extract<ExchangeEnd, { kind: 'failed' }> & {
+      /** No other route may be tried. */
+      readonly isFinal: boolean;
+      /** Its provider was asked. */
+      readonly wasAsked: boolean;
+    });
+
+/** Bounds an answer that is passed through, in bytes. */
+const MAX_PASSED_BYTES = 4 * 1024 * 1024 * 1024;
+
+/** Bounds an error document, in bytes. */
+const MAX_REFUSAL_BYTES = 1024 * 1024;
+
+/** How much longer than a wait for a byte a wait for content may be: keep-alives say that the provider is at work. */
+const CONTENT_WAITS = 3;
+
+/** Forwards requests. */
+export class Forwarder {
+  readonly #deps: ForwarderDeps;
+
+  constructor(deps: ForwarderDeps) {
+    this.#deps = deps;
+  }
+
+  /** Passes a client's request through. Never rejects but for a defect. */
+  async forward(request: ForwardRequest, sink: ForwardSink, signal: AbortSignal): Promise<ForwardOutcome> {
+    const { clock, providers } = this.#deps;
+    const kind = kindOf(request.dialect, request.method, request.path);
+    const { provider: first, fallbacks = [], dialect, method } = request;
+    const known = providers.find(first);
+    const { model } = readRequest({ ...request, kind }, false);
+    const planFor = (provider: Provider): PlannedRequest => {
+      const facts = readRequest({ ...request, kind }, provider.streamUsageOption);
+      const endpoint = provider.dialects[dialect];
+      if (!endpoint) throw unspokenDialect(provider, dialect);
+      const { baseUrl, authHeader } = endpoint;
+      const headers = {
+        ...provider.headers,
+        ...endpoint.headers,
+        ...passedHeaders(request.headers),
+        'accept-encoding': 'identity',
+      };
+      return {
+        request: {
+          method,
+          url: `${baseUrl}${request.path}${passedQuery(request.query)}`,
+          headers,
+          body: facts.body ?? undefined,
+        },
+        authHeader,
+        isStreamed: facts.isStreamed,
+        maxBytes: MAX_PASSED_BYTES,
+        createConsumer: () =>
+          new PassThrough(
+            sink,
+            { dialect, kind, stripUsage: facts.asksForUsage, isHeadOnly: method === 'HEAD' },
+            clock,
+          ),
+      };
+    };
+    const routeTo = (provider: string): ForwardRoute => ({ provider, model, plan: planFor });
+    const operation = kind === 'other' ? 'provider.request' : `${kind}.create`;
+    const end = await this.exchange(
+      {
+        caller: request.caller,
+        operation,
+        routes: [routeTo(known?.name ?? first), ...fallbacks.map(routeTo)],
+        maxWaitMs: request.maxWaitMs,
+      },
+      signal,
+    );
+    if (end.kind === 'succeeded') {
+      return { kind: 'answered', status: end.status, provider: end.route.provider, keyId: end.keyId };
+    }
+    const { error, begun, refusal } = end;
+    if (begun || !refusal || signal.aborted) return { kind: 'failed', error, begun };
+    sink.head(refusal.status, refusal.headers);
+    if (method !== 'HEAD' && refusal.body.length > 0) await sink.write(refusal.body);
+    sink.end();
+    return { kind: 'answered', status: refusal.status, provider: refusal.provider, keyId: refusal.keyId };
+  }
+
+  /** Asks the routes in turn until one answers. Never rejects but for a defect. */
+  async exchange(job: ExchangeJob, signal: AbortSignal): Promise<ExchangeEnd> {
+    const [first, ...others] = job.routes;
+    const end = await this.#tryRoute(first, job, signal);
+    if (end.kind === 'succeeded') return end;
+    let shown = end;
+    let { wasAsked } = end;
+    for (const route of end.isFinal ? [] : others) {
+      const other = await this.#tryRoute(route, job, signal);
+      if (other.kind === 'succeeded') return other;
+      wasAsked ||= other.wasAsked;
+      if (!signal.aborted && !other.isFinal) continue;
+      // What was begun cannot be taken back: its end is the caller's.
+      shown = other;
+      break;
+    }
+    if (!wasAsked) {
+      const { caller, operation } = job;
+      this.#deps.record(
+        unaskedEvent({ caller, operation, provider: first.provider, keyId: null, model: first.model }, end.error),
+      );
+    }
+    return shown;
+  }
+
+  async #tryRoute(route: ForwardRoute, job: ExchangeJob, signal: AbortSignal): Promise<RouteEnd> {
+    const { providers, clock, retry, defaultProvider } = this.#deps;
+    const tried = new Set<string>();
+    let last: FailedAttempt | undefined;
+    let lastRefusal: PassableRefusal | undefined;
+    const heard = new Map<string, number>();
+    let failures = 0;
+    try {
+      const provider = providers.find(route.provider);
+      if (!provider) throw unknownProvider(route.provider, providers.names(), defaultProvider);
+      const plan = route.plan(provider);
+      const start = clock.monotonic();
+      for (;;) {
+        const lease = await this.#lease(route, job, tried, start, signal);
+        const { keyId } = lease;
+        let settlement: LeaseOutcome = { kind: 'cancelled' };
+        try {
+          const attempt = new Attempt(this.#deps, { job, route, provider, plan, lease, signal });
+          const outcome = await attempt.run();
+          settlement = outcome.settlement;
+          if (outcome.kind === 'succeeded') {
+            return { kind: 'succeeded', consumer: outcome.consumer, status: outcome.status, route, keyId };
+          }
+          last = outcome;
+          const { error, begun, failure } = outcome;
+          const refusal = outcome.refusal && { ...outcome.refusal, provider: provider.name, keyId };
+          lastRefusal = refusal;
+          // What was begun cannot be repeated, and what its caller ended is not.
+          const step = begun || failure.reason === 'cancelled' ? 'stop' : failure.next;
+          if (step === 'another-key' && keyId !== null && !isOldNews(failure, heard)) {
+            tried.add(keyId);
+            continue;
+          }
+          if (step !== 'again') {
+            return { kind: 'failed', error, begun, refusal, isFinal: step === 'stop', wasAsked: true };
+          }
+          failures += 1;
+          const ownMs = retry ? backoffMs(retry.backoff, failures, retry.random) : 0;
+          const waitMs = Math.max(ownMs, failure.retryAfterMs ?? 0);
+          const isLate = clock.monotonic() - start + waitMs > provider.timeoutMs;
+          if (!retry || failures >= retry.attempts || isLate) {
+            return { kind: 'failed', error, begun, refusal, isFinal: false, wasAsked: true };
+          }
+          // A request that fails several times in a row counts once.
+          settlement = { kind: 'cancelled' };
+          lease.settle(settlement);
+          await delay(clock, waitMs, signal);
+        } finally {
+          lease.settle(settlement);
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof AipassError)) throw error;
+      return {
+        kind: 'failed',
+        error: last ? joinErrors(error, last.error) : error,
+        begun: false,
+        // What the last key was refused with says more than that none is left, unless one will be.
+        refusal: error.retryAfterMs === undefined ? lastRefusal : undefined,
+        isFinal: error.code === 'CANCELLED',
+        wasAsked: last !== undefined,
+      };
+    }
+  }
+
+  /** Leases a key that was not tried yet; where none is left, waits for any as long as the caller has time. */
+  async #lease(
+    { provider, model }: ForwardRoute,
+    { maxWaitMs }: ExchangeJob,
+    tried: Set<string>,
+    start: number,
+    signal: AbortSignal,
+  ): Promise<KeyLease> {
+    const { keys, clock } = this.#deps;
+    try {
+      return keys.lease({ provider, model, exclude: tried });
+    } catch (error) {
+      if (!keys.acquire) throw error;
+      // Every key that was tried cools down now; when that is over, which may be already, it may serve again.
+      if (maxWaitMs !== undefined && maxWaitMs > 0) tried.clear();
+      const wait = { maxWaitMs, spentMs: clock.monotonic() - start, signal };
+      const lease = await keys.acquire({ provider, model, exclude: tried }, wait);
+      tried.clear();
+      return lease;
+    }
+  }
+}
+
+/** What one attempt is made with. */
+interface AttemptOptions {
+  readonly job: ExchangeJob;
+  readonly route: ForwardRoute;
+  readonly provider: Provider;
+  readonly plan: PlannedRequest;
+  readonly lease: KeyLease;
+  readonly signal: AbortSignal;
+}
+
+/** One request with one key. */
+class Attempt {
+  readonly #deps: ForwarderDeps;
+  readonly #options: AttemptOptions;
+  readonly #consumer: AnswerConsumer;
+  readonly #startedAt: number;
+  #answer: HttpAnswer | undefined;
+  #firstAt: number | null = null;
+
+  constructor(deps: ForwarderDeps, options: AttemptOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#consumer = options.plan.createConsumer();
+    this.#startedAt = deps.clock.monotonic();
+  }
+
+  /** Makes the attempt and records it; the lease is the caller's to settle. Never rejects but for a defect. */
+  async run(): Promise<AttemptOutcome> {
+    const consumer = this.#consumer;
+    const outcome = await this.#send();
+    this.#record(outcome);
+    if (outcome.kind === 'succeeded') await consumer.close?.();
+    else if (consumer.begun) await consumer.break?.();
+    return outcome;
+  }
+
+  async #send(): Promise<AttemptOutcome> {
+    const { plan, lease, provider, signal } = this.#options;
+    const { clock } = this.#deps;
+    const consumer = this.#consumer;
+    try {
+      if (lease.value !== null && !isSendable(lease.value)) {
+        throw new ExchangeFailure('unsendable-key', 'the key holds a character that no header can carry');
+      }
+      const { request, authHeader } = plan;
+      const headers = { ...request.headers };
+      if (lease.value !== null) {
+        const key = lease.value.reveal();
+        headers[authHeader] = authHeader === 'authorization' ? `Bearer ${key}` : key;
+      }
+      const limits = { waitMs: provider.timeoutMs, maxBytes: plan.maxBytes };
+      const answer = await openExchange({ ...request, headers }, limits, { clock, signal });
+      this.#answer = answer;
+      if (isRefusal(answer.status)) return await this.#refused(answer);
+      consumer.head(answer.status, answer.headers);
+      await this.#read(answer);
+      consumer.finish();
+      const { usage } = consumer.seen;
+      const settlement: LeaseOutcome = {
+        kind: 'succeeded',
+        headers: answer.headers,
+        ...(usage?.totalTokens === undefined ? {} : { tokens: usage.totalTokens }),
+        ...(usage?.costUsd === undefined ? {} : { costUsd: usage.costUsd }),
+      };
+      return { kind: 'succeeded', consumer, status: answer.status, settlement, trace: this.#trace() };
+    } catch (error) {
+      this.#answer?.close();
+      const failure = this.#identify(error);
+      if (!failure) throw error;
+      return this.#failed(failure);
+    }
+  }
+
+  /** Reads the answer to its end. Content has a time limit of its own: keep-alives alone do not keep a request alive for ever. */
+  async #read(answer: HttpAnswer): Promise<void> {
+    const { clock } = this.#deps;
+    const consumer = this.#consumer;
+    const take = (chunk: Buffer): Promise<void> | void => {
+      const room = consumer.take(chunk);
+      if (this.#firstAt === null && consumer.contents > 0) this.#firstAt = clock.monotonic();
+      return room;
+    };
+    const contentWaitMs = this.#options.provider.timeoutMs * CONTENT_WAITS;
+    try {
+      await answer.each(take, { isDone: () => consumer.isDone, contents: () => consumer.contents, contentWaitMs });
+    } catch (error) {
+      // All of the content is there and paid for: a connection that breaks behind it costs the usage at most.
+      const isBroken = error instanceof ExchangeFailure && (error.kind === 'network' || error.kind === 'timeout');
+      if (!consumer.isWhole || !isBroken) throw error;
+    }
+  }
+
+  async #refused(answer: HttpAnswer): Promise<FailedAttempt> {
+    const { status, headers } = answer;
+    const bytes = await readRefusal(answer);
+    const outcome = this.#failed({ kind: 'refusal', status, headers, body: parseJson(bytes.toString()) });
+    if (!isPassable(status, outcome.failure)) return outcome;
+    const text = bytes.toString();
+    const { lease } = this.#options;
+    const masked = redactWith(lease.value, this.#deps.redactor)(text);
+    const { 'content-length': _length, ...fields } = answeredHeaders(headers);
+    const refusal = { status, headers: fields, body: masked === text ? bytes : Buffer.from(masked) };
+    return { ...outcome, refusal };
+  }
+
+  #failed(failure: AttemptFailure): FailedAttempt {
+    const { provider, lease } = this.#options;
+    const { redactor, clock } = this.#deps;
+    const context = {
+      provider: provider.name,
+      keyId: lease.keyId,
+      redact: redactWith(lease.value, redactor),
+      now: clock.now(),
+    };
+    return {
+      kind: 'failed',
+      ...judgeFailure(failure, context),
+      begun: this.#consumer.begun,
+      trace: this.#trace(),
+    };
+  }
+
+  /** Returns what an exception of an attempt means, or undefined for a defect. */
+  #identify(error: unknown): AttemptFailure | undefined {
+    const { signal } = this.#options;
+    if (signal.aborted) return { kind: 'cancelled', reason: signal.reason };
+    if (error instanceof ReceiverFailure) return { kind: 'cancelled', reason: error.cause };
+    if (error instanceof ErrorInAnswer) {
+      return { kind: 'error-inside', error: error.error, headers: this.#answer?.headers ?? {} };
+    }
+    if (error instanceof ExchangeFailure) return { kind: 'exchange', failure: error };
+    if (error instanceof GarbageAnswer) return { kind: 'garbage', what: error.message };
+    return undefined;
+  }
+
+  #trace(): AttemptTrace {
+    const { id, model, usage } = this.#consumer.seen;
+    const latencyMs = this.#deps.clock.monotonic() - this.#startedAt;
+    const isTimed = this.#options.plan.isStreamed && this.#firstAt !== null;
+    const firstTokenMs = isTimed ? (this.#firstAt ?? 0) - this.#startedAt : null;
+    return { latencyMs, firstTokenMs, httpStatus: this.#answer?.status ?? null, generationId: id, model, usage };
+  }
+
+  #record(outcome: AttemptOutcome): void {
+    const { job, route, provider, lease } = this.#options;
+    const { caller, operation } = job;
+    const subject = { caller, operation, provider: provider.name, keyId: lease.keyId, model: route.model };
+    this.#deps.record(attemptEvent(subject, outcome));
+  }
+}
+
+function unspokenDialect(provider: Provider, dialect: Dialect): AipassError {
+  return new AipassError('BAD_REQUEST', `${provider.name} has no endpoint for the dialect "${dialect}"`, {
+    hint: `use a provider that has one, or set "providers.${provider.name}.dialects.${dialect}.baseUrl" in the configuration`,
+  });
+}
+
+/** How many keys are asked where each was refused in the same words. */
+const SAME_WORDS = 2;
+
+/**
+ * Returns whether a refusal that may be the request's own fault came in the same words before: then no third key is
+ * asked. Limits and refused keys are each key's own, whatever their words.
+ */
+function isOldNews({ blame, likeness }: FailureClass, heard: Map<string, number>): boolean {
+  if (blame !== 'request') return false;
+  const times = (heard.get(likeness) ?? 0) + 1;
+  heard.set(likeness, times);
+  return times >= SAME_WORDS;
+}
+
+/** Returns whether a status is no answer to the request; a redirect is one, and is never followed nor passed on. */
+function isRefusal(status: number): boolean {
+  return status < 200 || (status >= 300 && status !== 304);
+}
+
+/** Returns whether a refusal may be passed on: not a redirect, and not one that is about our keys. */
+function isPassable(status: number, { blame }: FailureClass): boolean {
+  // A client takes a 401 for a refusal of its own credential.
+  return status >= 400 && status !== 401 && (blame === 'request' || blame === 'provider' || blame === 'model');
+}
+
+/** Returns the error document, or nothing where it cannot be read: the status says enough then. */
+async function readRefusal(answer: HttpAnswer): Promise<Buffer> {
+  try {
+    return await readBytes(answer, MAX_REFUSAL_BYTES);
+  } catch (error) {
+    if (error instanceof ExchangeFailure && error.kind !== 'aborted') return Buffer.alloc(0);
+    throw error;
+  }
+}
+
+/**
+ * Returns the error of a route whose keys ran out after some were refused: that none is free and when the first will be;
+ * where nobody knows when, what the last one was refused with.
+ */
+function joinErrors(noKey: AipassError, last: AipassError): AipassError {
+  if (noKey.code === 'CANCELLED') return noKey;
+  if (noKey.retryAfterMs === undefined) return last;
+  return new AipassError(noKey.code, `${noKey.message}; the last answer: ${last.message}`, {
+    hint: last.hint ?? noKey.hint,
+    retryAfterMs: noKey.retryAfterMs,
+  });
+}

@@ -1,0 +1,20 @@
+/**
+ * Opens what asks providers: the forwarder, and chat completions on top of it.
+ */
+
+import type { Runtime } from '../base/runtime.ts';
+import { Completer } from './completer.ts';
+import { Forwarder, type ForwarderDeps } from './forwarder.ts';
+
+/** Back-off before a failing provider is asked again within one request. */
+const RETRY = { attempts: 3, backoff: { firstMs: 250, maxMs: 4000, jitter: 0.2 } } as const;
+
+/** Opens it. */
+export function openCompletions(
+  { config, clock, random, redactor }: Pick<Runtime, 'config' | 'clock' | 'random' | 'redactor'>,
+  deps: Pick<ForwarderDeps, 'providers' | 'keys' | 'record'>,
+): { readonly forwarder: Forwarder; readonly completer: Completer } {
+  const { defaultProvider, fallbacks } = config.current;
+  const forwarder = new Forwarder({ ...deps, clock, redactor, defaultProvider, retry: { ...RETRY, random } });
+  return { forwarder, completer: new Completer({ forwarder, defaultProvider, fallbacks }) };
+}

@@ -1,0 +1,131 @@
+/**
+ * Passes a provider's answer on to a client: the bytes as they came, watched for usage on the side.
+ *
+ * Nothing is passed before the first content, so that an answer that turns out to be a failure can still give way to
+ * another key; keep-alives before it are held for a few seconds at most.
+ */
+
+import type { Clock } from '../base/clock.ts';
+import { AnswerWatcher, type WatchOptions } from './answer-watcher.ts';
+import { GarbageAnswer, ReceiverFailure } from './failure.ts';
+import { answeredHeaders } from './forward-request.ts';
+import type { AnswerConsumer, ForwardSink } from './forwarding.ts';
+
+/** How long keep-alives before the first content are held back, in milliseconds: clients wait for a head, too. */
+const MAX_HOLD_MS = 5000;
+
+/** How much is held back, in bytes. */
+const MAX_HOLD_BYTES = 64 * 1024;
+
+/** Passes one answer on. */
+export class PassThrough implements AnswerConsumer {
+  readonly #sink: ForwardSink;
+  readonly #options: WatchOptions;
+  readonly #clock: Clock;
+  readonly #watcher: AnswerWatcher;
+  #status = 0;
+  #headers: Readonly<Record<string, string>> = {};
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #holdUntil = 0;
+  #begun = false;
+  #isCut = false;
+
+  constructor(sink: ForwardSink, options: WatchOptions, clock: Clock) {
+    this.#sink = sink;
+    this.#options = options;
+    this.#clock = clock;
+    this.#watcher = new AnswerWatcher(options);
+  }
+
+  get begun(): boolean {
+    return this.#begun;
+  }
+
+  get seen(): AnswerWatcher['seen'] {
+    return this.#watcher.seen;
+  }
+
+  get contents(): number {
+    return this.#watcher.contents;
+  }
+
+  get isWhole(): boolean {
+    return this.#watcher.isFinished;
+  }
+
+  // The client decides when it has seen enough.
+  readonly isDone = false;
+
+  /** Passes nothing more on, and watches on. */
+  cut(): void {
+    this.#isCut = true;
+    this.#held = [];
+  }
+
+  head(status: number, headers: Readonly<Record<string, string>>): void {
+    if (/^\s*(?:text\/html|application\/xhtml)/i.test(headers['content-type'] ?? '')) {
+      throw new GarbageAnswer('a web page');
+    }
+    this.#status = status;
+    this.#headers = answeredHeaders(headers);
+    if (this.#options.stripUsage === true) delete (this.#headers as Record<string, string>)['content-length'];
+    this.#holdUntil = this.#clock.monotonic() + MAX_HOLD_MS;
+  }
+
+  take(chunk: Buffer): Promise<void> | void {
+    const passed = this.#watcher.push(chunk);
+    if (this.#isCut) return;
+    if (this.#begun) return passed.length === 0 ? undefined : this.#write(passed);
+    if (this.#watcher.error) throw this.#watcher.error;
+    this.#held.push(passed);
+    this.#heldBytes += passed.length;
+    const mayHold = this.#heldBytes < MAX_HOLD_BYTES && this.#clock.monotonic() < this.#holdUntil;
+    if (this.#watcher.contents === 0 && mayHold) return;
+    return this.#commit();
+  }
+
+  finish(): void {
+    const rest = this.#watcher.end();
+    if (rest.length > 0) this.#held.push(rest);
+    if (this.#watcher.error) throw this.#watcher.error;
+  }
+
+  async close(): Promise<void> {
+    if (this.#isCut) return;
+    await this.#commit();
+    this.#sink.end();
+  }
+
+  /** Ends the answer of which the client has seen a part: cleanly where the provider told it of the failure, else not. */
+  async break(): Promise<void> {
+    if (this.#isCut) return;
+    if (this.#watcher.error) await this.close();
+    else this.#sink.abort();
+  }
+
+  #commit(): Promise<void> | void {
+    try {
+      if (!this.#begun) this.#sink.head(this.#status, this.#headers);
+      this.#begun = true;
+    } catch (error) {
+      throw new ReceiverFailure('the receiver of the answer failed', { cause: error });
+    }
+    const held = this.#held;
+    this.#held = [];
+    const [only] = held;
+    const bytes = held.length === 1 && only ? only : Buffer.concat(held);
+    return bytes.length === 0 ? undefined : this.#write(bytes);
+  }
+
+  #write(bytes: Buffer): Promise<void> | void {
+    try {
+      const room = this.#sink.write(bytes);
+      return room?.catch((error: unknown) => {
+        throw new ReceiverFailure('the receiver of the answer failed', { cause: error });
+      });
+    } catch (error) {
+      throw new ReceiverFailure('the receiver of the answer failed', { cause: error });
+    }
+  }
+}
