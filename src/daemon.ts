@@ -168,7 +168,7 @@ async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<O
   const read = () => readUsableConfig(paths.config, clock);
   const initial = read();
   const uid = process.getuid?.() ?? 0;
-  const access = new AccessPolicy(initial.access, uid);
+  const access = new AccessPolicy(initial, uid);
   await mkdir(paths.state, { recursive: true, mode: 0o700 });
   makeRuntimeFolder(paths.runtime, access.servesOthers);
   defer(stack, 'the instance lock', await takeInstance(paths));

@@ -6,15 +6,25 @@ import { readFileSync } from 'node:fs';
 import type { Config } from '../base/config-schema.ts';
 import type { Warning } from '../base/warning.ts';
 import { resolveAccess, servesOthers, type AccessGrants } from './access.ts';
+import { resolveOrganizations } from './organizations.ts';
+
+/** The parts of the configuration that say who may ask. */
+type AccessConfig = Pick<Config, 'access' | 'organizations'>;
+
+/** A policy with its names resolved. */
+interface ResolvedPolicy {
+  readonly grants: AccessGrants;
+  readonly warnings: readonly Warning[];
+}
 
 /** The policy in use; a reload of the configuration replaces it. */
 export class AccessPolicy {
   readonly #ownUid: number;
-  #resolved: ReturnType<typeof resolveAccess>;
+  #resolved: ResolvedPolicy;
 
-  constructor(access: Config['access'], ownUid: number) {
+  constructor(config: AccessConfig, ownUid: number) {
     this.#ownUid = ownUid;
-    this.#resolved = resolveAccess(access, readAccounts(), ownUid);
+    this.#resolved = resolve(config, ownUid);
   }
 
   get grants(): AccessGrants {
@@ -31,9 +41,19 @@ export class AccessPolicy {
   }
 
   /** Applies another configuration, also to open connections. */
-  replace(access: Config['access']): void {
-    this.#resolved = resolveAccess(access, readAccounts(), this.#ownUid);
+  replace(config: AccessConfig): void {
+    this.#resolved = resolve(config, this.#ownUid);
   }
+}
+
+function resolve(config: AccessConfig, ownUid: number): ResolvedPolicy {
+  const accounts = readAccounts();
+  const access = resolveAccess(config.access, accounts, ownUid);
+  const organizations = resolveOrganizations(config.organizations, accounts);
+  return {
+    grants: { ...access.grants, organizations: organizations.grants },
+    warnings: [...access.warnings, ...organizations.warnings],
+  };
 }
 
 /** Reads the account files. Users and groups of a directory service are not in them and are configured by number. */

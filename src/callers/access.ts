@@ -16,9 +16,10 @@ export interface PeerUser {
   readonly groups: readonly number[];
 }
 
-/** The ids that each right was granted to. */
+/** The ids that each right was granted to, and the people of each organization. */
 export interface AccessGrants {
   readonly ownUid: number;
+  readonly organizations?: ReadonlyMap<string, OrganizationPeople>;
   readonly grants: readonly (PeopleIds & { readonly rights: readonly Right[] })[];
 }
 
@@ -54,6 +55,12 @@ export function resolveAccess(
 export interface PeopleIds {
   readonly uids: ReadonlySet<number>;
   readonly gids: ReadonlySet<number>;
+}
+
+/** The people of one organization. */
+export interface OrganizationPeople {
+  readonly members: PeopleIds;
+  readonly admins: PeopleIds;
 }
 
 /** Resolves the users and groups of one list; adds a warning for each name that this machine does not have. */
@@ -102,7 +109,8 @@ export function rightsOf(peer: PeerUser, policy: AccessGrants): ReadonlySet<Righ
 
 /** Returns whether users other than the daemon's own and root may ask, so that the socket must be open to them. */
 export function servesOthers(policy: AccessGrants): boolean {
-  return policy.grants.some((grant) => grant.uids.size > 0 || grant.gids.size > 0);
+  const organizations = [...(policy.organizations?.values() ?? [])].flatMap(({ members, admins }) => [members, admins]);
+  return [...policy.grants, ...organizations].some(({ uids, gids }) => uids.size > 0 || gids.size > 0);
 }
 
 /** Reads `name:password:id:…` lines, which passwd(5) and group(5) share; skips lines of another shape. */

@@ -9,6 +9,7 @@ import { AipassError } from '../base/errors.ts';
 import { peerCredentials, peerGroups, type PeerCredentials } from '../base/native.ts';
 import { rightsOf, type AccessGrants } from './access.ts';
 import { describeProcess, type PeerIdentity } from './identity.ts';
+import { organizationRightsOf, type OrganizationRights } from './organizations.ts';
 import { ALL_RIGHTS, type Right } from './rights.ts';
 import type { RequestAdmission, UserLimits } from './user-limits.ts';
 
@@ -16,6 +17,8 @@ import type { RequestAdmission, UserLimits } from './user-limits.ts';
 export interface Admission {
   /** Rights by the policy in use now; empty if that grants the user nothing any more. */
   readonly rights: ReadonlySet<Right>;
+  /** Rights in each organization, by the policy in use now; another object after each change of the policy. */
+  readonly organizations: OrganizationRights;
   /** Returns the identity that the kernel reports; determined at the first call, because it is expensive. */
   identify(): PeerIdentity | null;
   /** Counts a request whose frame has that length; an admitted request is ended with the same length. */
@@ -33,6 +36,12 @@ export interface GateOptions {
   readonly limits: UserLimits;
   /** Called for each peer that is rejected as an unauthorized user. */
   readonly onRejected: (uid: number, pid: number | null) => void;
+}
+
+/** Rights of a peer in the default organization and in each of its organizations. */
+interface PeerRights {
+  readonly own: ReadonlySet<Right>;
+  readonly organizations: OrganizationRights;
 }
 
 const NO_RIGHTS: ReadonlySet<Right> = new Set();
@@ -76,14 +85,18 @@ export class Gate {
     const uid = peer?.uid ?? UNKNOWN_UID;
     let usedGrants = grants();
     let groups: readonly number[] = [];
-    const currentRights = () => (peer === null ? ALL_RIGHTS : rightsOf({ uid, groups }, usedGrants));
+    const currentRights = (): PeerRights => {
+      const own = peer === null ? ALL_RIGHTS : (rightsOf({ uid, groups }, usedGrants) ?? NO_RIGHTS);
+      const organizations = organizationRightsOf({ uid, groups }, own, usedGrants.organizations ?? new Map());
+      return { own, organizations };
+    };
     let rights = currentRights();
-    if (peer !== null && rights !== ALL_RIGHTS) {
+    if (peer !== null && rights.own !== ALL_RIGHTS) {
       // Groups matter only to users whose uid alone does not grant every right.
       groups = findGroups();
       rights = currentRights();
     }
-    if (rights === null) {
+    if (rights.organizations.size === 0) {
       onRejected(uid, peer?.pid ?? null);
       throw new AipassError('FORBIDDEN', `this daemon does not serve uid ${uid}`, {
         hint: "ask as the daemon's own user, or have its owner list you under access in the configuration",
@@ -96,13 +109,19 @@ export class Gate {
       });
     }
     let identity: PeerIdentity | null | undefined = peer === null ? null : undefined;
+    const rightsNow = (): PeerRights => {
+      if (usedGrants !== grants()) {
+        usedGrants = grants();
+        rights = currentRights();
+      }
+      return rights;
+    };
     return {
       get rights() {
-        if (usedGrants !== grants()) {
-          usedGrants = grants();
-          rights = currentRights();
-        }
-        return rights ?? NO_RIGHTS;
+        return rightsNow().own;
+      },
+      get organizations() {
+        return rightsNow().organizations;
       },
       identify: () => {
         if (identity === undefined) identity = peer && { ...peer, ...describeProcess(peer.pid) };

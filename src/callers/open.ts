@@ -18,7 +18,7 @@ export function openGate(
 ): Gate {
   const limits = new UserLimits(userLimits(config.current), clock);
   const stopFollowing = config.onChange((next) => {
-    access.replace(next.access);
+    access.replace(next);
     limits.change(userLimits(next));
   });
   defer(stack, 'the access policy', stopFollowing);

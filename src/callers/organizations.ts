@@ -8,7 +8,7 @@
 
 import type { Config } from '../base/config-schema.ts';
 import type { Warning } from '../base/warning.ts';
-import { isAmong, resolvePeople, type Accounts, type PeerUser, type PeopleIds } from './access.ts';
+import { isAmong, resolvePeople, type Accounts, type OrganizationPeople, type PeerUser } from './access.ts';
 import { ALL_RIGHTS, type Right } from './rights.ts';
 
 /** Slug of the organization that always exists. */
@@ -20,7 +20,7 @@ const ADMIN_RIGHTS: ReadonlySet<Right> = new Set(['see', 'use', 'admin']);
 const NO_RIGHTS: ReadonlySet<Right> = new Set();
 
 /** The people of each configured organization. */
-export type OrganizationGrants = ReadonlyMap<string, { readonly members: PeopleIds; readonly admins: PeopleIds }>;
+export type OrganizationGrants = ReadonlyMap<string, OrganizationPeople>;
 
 /** A caller's rights in each of its organizations, by slug. */
 export type OrganizationRights = ReadonlyMap<string, ReadonlySet<Right>>;

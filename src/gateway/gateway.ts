@@ -225,13 +225,22 @@ export class Gateway {
   }
 
   #asker(headers: HttpExchange['request']['headers'], admission: Admission, grant: TokenGrant | null): Asker {
-    const rights = (): ReadonlySet<Right> =>
-      grant === null ? admission.rights : new Set([...grant.rights].filter((right) => admission.rights.has(right)));
+    // A token grants at most what its user may do.
+    const within = (own: ReadonlySet<Right>): ReadonlySet<Right> =>
+      grant === null ? own : new Set([...grant.rights].filter((right) => own.has(right)));
+    const rights = (): ReadonlySet<Right> => within(admission.rights);
+    const organizations = new Map([...admission.organizations].map(([slug, own]) => [slug, within(own)]));
     const session = sessionOf(headers) ?? grant?.session ?? `gateway-${randomUUID()}`;
     return {
       admission,
       rights,
-      caller: { ...callerName(headers, grant?.name), rights: rights(), peer: admission.identify(), session },
+      caller: {
+        ...callerName(headers, grant?.name),
+        rights: rights(),
+        organizations,
+        peer: admission.identify(),
+        session,
+      },
       providers: grant?.providers ?? null,
     };
   }

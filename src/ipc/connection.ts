@@ -191,12 +191,15 @@ export class Connection {
   /** Returns the caller. The kernel is asked at the first message, because many peers connect and send none. */
   #identifyCaller(): Caller {
     const { admission } = this.#options;
-    const { rights } = admission;
+    const { rights, organizations } = admission;
     const known = this.#caller;
     // Rights change with the configuration while a connection is open.
-    if (known) return known.rights === rights ? known : (this.#caller = { ...known, rights });
+    if (known) {
+      const isCurrent = known.rights === rights && known.organizations === organizations;
+      return isCurrent ? known : (this.#caller = { ...known, rights, organizations });
+    }
     const session = `connection-${randomUUID()}`;
-    return (this.#caller = { name: null, client: null, rights, peer: admission.identify(), session });
+    return (this.#caller = { name: null, client: null, rights, organizations, peer: admission.identify(), session });
   }
 
   #run(id: RequestId, op: string, params: unknown, length: number): void {

@@ -10,7 +10,10 @@ import type { Logger } from '../base/logger.ts';
 import { nearest } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
-import type { AnyOperation, OperationContext } from './operation.ts';
+import { readString } from '../base/json.ts';
+import { DEFAULT_ORGANIZATION, scopeOf, type OrganizationScope } from '../callers/organizations.ts';
+import type { Right } from '../callers/rights.ts';
+import type { AnyOperation, RequestContext } from './operation.ts';
 
 /** Outcome of a request. */
 export type DispatchOutcome =
@@ -20,7 +23,7 @@ export type DispatchOutcome =
 export type Dispatch = (
   op: string,
   params: unknown,
-  context: OperationContext,
+  context: RequestContext,
 ) => DispatchOutcome | Promise<DispatchOutcome>;
 
 /**
@@ -31,7 +34,7 @@ export type Dispatch = (
 export type RecordRequest = (
   operation: AnyOperation,
   params: unknown,
-  context: Pick<OperationContext, 'caller'>,
+  context: Pick<RequestContext, 'caller'>,
   outcome: DispatchOutcome,
 ) => void;
 
@@ -60,7 +63,7 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
     table.set(operation.name, operation);
   }
 
-  const fail = (op: string, error: unknown, context: OperationContext): DispatchOutcome => {
+  const fail = (op: string, error: unknown, context: RequestContext): DispatchOutcome => {
     // The answer to an aborted request is the reason of the abort.
     const reason: unknown = context.signal.aborted ? context.signal.reason : error;
     if (reason instanceof AipassError) return { kind: 'failed', error: maskError(reason) };
@@ -75,7 +78,7 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
   const audited = (
     operation: AnyOperation,
     params: unknown,
-    context: OperationContext,
+    context: RequestContext,
     outcome: DispatchOutcome,
   ): DispatchOutcome => {
     try {
@@ -91,16 +94,16 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
     if (!operation) return fail(op, unknownOperation(op, table.keys()), context);
     let known: unknown;
     try {
-      if (!context.caller.rights.has(operation.right)) {
-        throw new AipassError('FORBIDDEN', `${op} needs the right "${operation.right}"`, {
-          hint: 'ask the owner of this daemon for it',
-        });
-      }
+      const { slug } = requireRight(operation, params, context, operation.right);
       assertBounded(op, params);
       const parsed = operation.schema.safeParse(params ?? {});
       if (!parsed.success) throw badParameters(op, parsed.error);
       known = parsed.data;
-      const result = operation.handle(known, context);
+      const result = operation.handle(known, {
+        ...context,
+        organization: slug,
+        requireRight: (right) => requireRight(operation, params, context, right),
+      });
       if (!(result instanceof Promise)) return audited(operation, known, context, { kind: 'done', result });
       return result.then(
         (value: unknown) => audited(operation, known, context, { kind: 'done', result: value }),
@@ -110,6 +113,28 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
       return audited(operation, known, context, fail(op, error, context));
     }
   };
+}
+
+/**
+ * Returns the organization of a request, in which the caller has the right.
+ *
+ * @throws AipassError FORBIDDEN without the right, NOT_FOUND for an organization that is not one of the caller's own.
+ */
+function requireRight(
+  { name, inOrganization }: AnyOperation,
+  params: unknown,
+  { caller }: RequestContext,
+  right: Right,
+): OrganizationScope {
+  const scope =
+    inOrganization === true
+      ? scopeOf(caller.organizations, readString(params, 'organization'))
+      : { slug: DEFAULT_ORGANIZATION, rights: caller.rights };
+  if (!scope) throw new AipassError('NOT_FOUND', 'Not Found', { hint: 'name an organization of your own, or none' });
+  if (scope.rights.has(right)) return scope;
+  throw new AipassError('FORBIDDEN', `${name} needs the right "${right}"`, {
+    hint: 'ask the owner of this daemon for it',
+  });
 }
 
 /**

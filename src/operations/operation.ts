@@ -7,8 +7,8 @@ import type { Caller } from '../callers/caller.ts';
 import type { Right } from '../callers/rights.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 
-/** What a handler gets besides the parameters. */
-export interface OperationContext {
+/** What an endpoint gives with each request. */
+export interface RequestContext {
   readonly caller: Caller;
   /** Aborts when the caller cancels, disconnects or loses the right, or the daemon stops; the reason is an AipassError. */
   readonly signal: AbortSignal;
@@ -18,6 +18,14 @@ export interface OperationContext {
   readonly emit: (chunk: unknown) => Promise<void> | void;
   /** Sends an event to the caller, also after the reply. */
   readonly notify: (event: string, data: unknown) => void;
+}
+
+/** What a handler gets besides the parameters. */
+export interface OperationContext extends RequestContext {
+  /** Organization of the request: one of the caller's own. `default` for operations that know no organizations. */
+  readonly organization: string;
+  /** Throws FORBIDDEN unless the caller has the right in that organization, now. */
+  readonly requireRight: (right: Right) => void;
 }
 
 /** How an operation is audited. */
@@ -34,6 +42,8 @@ export interface Operation<Name extends OperationName = OperationName> {
   /** Required right; checked before the parameters and the handler, and again before an asynchronous result leaves. */
   readonly right: Right;
   readonly schema: z.ZodType<Operations[Name]['params']>;
+  /** Set for an operation on the keys of an organization, which its parameter `organization` names. */
+  readonly inOrganization?: true;
   /** Present for each operation that releases a value or changes something; of the others only refusals are audited. */
   readonly audit?: OperationAudit<Operations[Name]['params'], Operations[Name]['result']>;
   handle(
@@ -47,6 +57,7 @@ export interface AnyOperation {
   readonly name: OperationName;
   readonly right: Right;
   readonly schema: z.ZodType;
+  readonly inOrganization?: true;
   readonly audit?: OperationAudit<unknown, unknown>;
   handle(params: unknown, context: OperationContext): unknown;
 }

@@ -18,6 +18,7 @@ export const WIDE_LIMITS = {
 /** Admits with every right, and keeps no books. */
 export const OPEN_ADMISSION: Admission = {
   rights: ALL_RIGHTS,
+  organizations: new Map([['default', ALL_RIGHTS]]),
   identify: () => null,
   beginRequest: () => ({ kind: 'admitted' }),
   endRequest: () => {},

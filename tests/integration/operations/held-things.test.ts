@@ -86,7 +86,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
     /** Asks, and returns the result or the error as the wire would carry it. */
     async ask(op: string, params: unknown = {}, rights: ReadonlySet<Right> = ALL_RIGHTS): Promise<unknown> {
       const outcome: DispatchOutcome = await dispatch(op, params, {
-        caller: { name: 'test', client: null, rights, peer: null, session: 'session-1' },
+        caller: { name: 'test', client: null, rights, organizations: new Map(), peer: null, session: 'session-1' },
         signal: new AbortController().signal,
         closed: new AbortController().signal,
         emit: () => {},

@@ -2,14 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
 import { Connection } from '../../../src/ipc/connection.ts';
 import type { Dispatch, DispatchOutcome } from '../../../src/operations/dispatcher.ts';
-import type { OperationContext } from '../../../src/operations/operation.ts';
+import type { RequestContext } from '../../../src/operations/operation.ts';
 import type { DaemonMessage } from '../../../src/protocol/messages.ts';
 import { OPEN_ADMISSION } from '../../support/admission.ts';
 
 interface Call {
   readonly op: string;
   readonly params: unknown;
-  readonly context: OperationContext;
+  readonly context: RequestContext;
   /** Ends the request. */
   readonly settle: (outcome: DispatchOutcome) => Promise<void>;
 }

@@ -4,12 +4,19 @@ import { AipassError } from '../../../src/base/errors.ts';
 import type { LogFields } from '../../../src/base/log-line.ts';
 import { ALL_RIGHTS, type Right } from '../../../src/callers/rights.ts';
 import { createDispatcher, type Dispatch } from '../../../src/operations/dispatcher.ts';
-import type { AnyOperation, OperationContext } from '../../../src/operations/operation.ts';
+import type { AnyOperation, RequestContext } from '../../../src/operations/operation.ts';
 import { recordingLogger } from '../../support/recording-logger.ts';
 
-function contextWith(rights: Iterable<Right> = ALL_RIGHTS, signal = new AbortController().signal): OperationContext {
+function contextWith(rights: Iterable<Right> = ALL_RIGHTS, signal = new AbortController().signal): RequestContext {
   return {
-    caller: { name: 'test', client: null, rights: new Set(rights), peer: null, session: 'session-1' },
+    caller: {
+      name: 'test',
+      client: null,
+      rights: new Set(rights),
+      organizations: new Map(),
+      peer: null,
+      session: 'session-1',
+    },
     signal,
     closed: new AbortController().signal,
     emit: () => {},
@@ -191,5 +198,44 @@ describe('the dispatcher', () => {
     abort.abort(reason);
     expect(await failure(outcome)).toBe(reason);
     expect(lines).toStrictEqual([]);
+  });
+});
+
+describe('an operation on the keys of an organization', () => {
+  const inOrganization = operation({
+    right: 'use',
+    inOrganization: true,
+    schema: z.looseObject({}),
+    handle: (_params, { organization, requireRight }) => {
+      requireRight('use');
+      return organization;
+    },
+  });
+  const organizations = new Map<string, ReadonlySet<Right>>([
+    ['acme', new Set<Right>(['see', 'use'])],
+    ['look', new Set<Right>(['see'])],
+  ]);
+
+  async function ask(params: unknown): Promise<unknown> {
+    const { dispatch } = dispatching(inOrganization);
+    const context = contextWith([]);
+    const outcome = await dispatch('status.get', params, { ...context, caller: { ...context.caller, organizations } });
+    return outcome.kind === 'done' ? outcome.result : outcome.error.code;
+  }
+
+  it('runs in the organization that it names, with the rights that the caller has there', async () => {
+    expect(await ask({ organization: 'acme' })).toBe('acme');
+    expect(await ask({ organization: 'look' })).toBe('FORBIDDEN');
+  });
+
+  it('does not tell an organization of others from one that does not exist', async () => {
+    expect([await ask({ organization: 'theirs' }), await ask({ organization: 'nowhere' })]).toEqual([
+      'NOT_FOUND',
+      'NOT_FOUND',
+    ]);
+  });
+
+  it('is refused in the default organization to who has no rights there', async () => {
+    expect(await ask({})).toBe('FORBIDDEN');
   });
 });

@@ -17,7 +17,14 @@ function setUp() {
     const heard: unknown[] = [];
     const subscribe = async (params: unknown) =>
       await dispatch('event.subscribe', params, {
-        caller: { name: null, client: null, rights: ALL_RIGHTS, peer: null, session: 'session-1' },
+        caller: {
+          name: null,
+          client: null,
+          rights: ALL_RIGHTS,
+          organizations: new Map(),
+          peer: null,
+          session: 'session-1',
+        },
         signal: new AbortController().signal,
         closed: closed.signal,
         emit: () => {},
