@@ -1,5 +1,5 @@
 /**
- * The life of the daemon as a process: started, watched over, told to reload, stopped, and its end put on record.
+ * The life of the daemon as a process: start, signals, reload, stop, and the record of its end.
  *
  * Ready means listening with the secrets loaded. A stop lets requests in flight finish, then flushes and releases in
  * reverse order; a second signal ends at once.
@@ -11,17 +11,17 @@ import { forbidDumps } from './base/native.ts';
 import { resolvePaths, type Paths } from './base/paths.ts';
 import { describeFailure } from './base/system-failure.ts';
 import { startDaemon, type Daemon } from './daemon.ts';
-import { describeRun, readRunRecord, runRecordPath, writeRunRecord } from './service/last-exit.ts';
+import { beginRun, describeRun, readRunRecord, runRecordPath, writeRunRecord } from './service/last-exit.ts';
 import { EXIT_SOFTWARE, Lifetime, type Ending } from './service/lifetime.ts';
 import { ServiceNotifier, watchdogInterval } from './service/notify.ts';
 
-/** Is the exit code of a start that failed for a reason that is known: starting again would fail the same way. */
+/** Exit code of a start that failed for a known reason: starting again would fail the same way. */
 const EXIT_START_FAILED = 2;
 
 /** Runs the daemon in the foreground until a signal, and returns the exit code. */
 export async function runDaemon(): Promise<number> {
   process.umask(0o077);
-  // Whoever read our output may be gone: that is no reason to stop.
+  // A reader of our output that is gone is not a reason to stop.
   process.stdout.on('error', () => {});
   process.stderr.on('error', () => {});
   forbidDumps();
@@ -44,7 +44,7 @@ export async function runDaemon(): Promise<number> {
   }
   const runPath = runRecordPath(paths.state);
   const lastRun = readRunRecord(runPath);
-  const run = { pid: process.pid, startedAt: Date.now() };
+  const run = beginRun(paths.socket);
   const endRun = (code: number, reason: string): void => {
     writeRunRecord(runPath, { ...run, end: { at: Date.now(), code, reason } });
   };
@@ -56,7 +56,7 @@ export async function runDaemon(): Promise<number> {
     if (failure.code !== 'ALREADY_RUNNING') endRun(EXIT_START_FAILED, failure.message);
     return EXIT_START_FAILED;
   }
-  writeRunRecord(runPath, { ...run, end: null });
+  writeRunRecord(runPath, run);
   const { logger } = daemon;
   notifier.ready(`serving on ${paths.socket}`);
   const watchdogMs = watchdogInterval(process.env, process.pid);
@@ -68,11 +68,11 @@ export async function runDaemon(): Promise<number> {
 
   const ending = await lifetime.ended;
   const reason = describeEnding(ending);
-  if (ending.kind === 'failure') logger.error('stopping after a failure that nobody expected', { error: ending.error });
+  if (ending.kind === 'failure') logger.error('stopping after an unexpected failure', { error: ending.error });
   else logger.info(`stopping on ${ending.signal}`);
   lifetime.onLateFailure = (error) => logger.error('another failure while stopping', { error });
   notifier.stopping(reason);
-  writeRunRecord(runPath, { ...run, stopping: { at: Date.now(), reason }, end: null });
+  writeRunRecord(runPath, { ...run, stopping: { at: Date.now(), reason } });
   lifetime.limitStop(() => endRun(EXIT_SOFTWARE, `${reason}; the stop did not end`));
   try {
     await daemon.stop();
@@ -87,10 +87,10 @@ export async function runDaemon(): Promise<number> {
   return lifetime.exitCode;
 }
 
-/** Names why the daemon ends, without a message that could hold a secret. */
+/** Returns why the daemon ends, without a message that could hold a secret. */
 function describeEnding(ending: Ending): string {
   if (ending.kind === 'signal') return ending.signal;
-  return `a failure that nobody expected (${ending.error instanceof Error ? ending.error.name : typeof ending.error}); the log has more`;
+  return `an unexpected failure (${ending.error instanceof Error ? ending.error.name : typeof ending.error}); the log has more`;
 }
 
 function reportStartFailure(error: unknown, notifier: ServiceNotifier): AipassError {

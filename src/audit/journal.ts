@@ -1,9 +1,9 @@
 /**
  * The append-only audit: `audit.jsonl`, mode 0600, open as long as the daemon runs.
  *
- * `flush` hands what was recorded to the operating system, where it survives the end of this process. It runs once a
- * tick by itself, and whoever sends a value out calls it before: no value leaves before its line is written. Where the
- * file takes no lines (a full disk), they wait in memory and requests go on, up to a bound; past it nothing is released.
+ * `flush` hands recorded entries to the operating system, where they survive the end of this process. It runs once a tick
+ * by itself, and is called before any reply leaves: no value leaves before its entry is written. Where the file takes no
+ * entries (a full disk), they wait in memory and requests go on, up to a bound; past it nothing is released.
  */
 
 import { closeSync, fstatSync, fsync, ftruncateSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
@@ -12,6 +12,7 @@ import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
 import { LineBuffer } from './line-buffer.ts';
 import { copyMost, findCut, type PruneRule } from './prune.ts';
@@ -26,31 +27,31 @@ import {
 } from './record.ts';
 import { leadsTo, readStretch, readTail, writeAll } from './tail.ts';
 
-/** Is how many bytes of lines may wait for a disk that takes none: some 50,000 lines. */
+/** Maximum size of entries that wait for a disk that takes none, in bytes: some 50,000 entries. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 
-/** Keeps the audit of one daemon. */
+/** The audit of one daemon. */
 export interface AuditJournal {
   /**
-   * Chains one line; it is written with the next flush.
+   * Chains one entry; it is written with the next flush.
    *
    * @throws AipassError INTERNAL when too much waits already: what is not recorded must not be done.
    */
   record(entry: AuditEntry): void;
-  /** Writes what waits; a disk that takes nothing is no error here, but a warning. */
+  /** Writes waiting entries; a disk that takes none is a warning, not an error. */
   flush(): void;
-  /** Is the last line of the chain. */
+  /** Last entry of the chain. */
   readonly last: ChainPlace;
-  /** Returns what keeps lines out of the file, or null. */
+  /** Returns the warning about a file that takes no entries, or null. */
   warning(): Warning | null;
-  /** Looks whether the path still leads to the file, and goes on in a new one where it does not; lines wait until it can. */
+  /** Checks that the path still leads to the file, and continues in a new one where it does not; entries wait until it can. */
   check(): void;
-  /** Takes away lines that the rule does not keep, and returns how many. One prune at a time. */
+  /** Removes entries that the rule does not keep, and returns how many. One prune at a time. */
   prune(rule: PruneRule): Promise<number>;
   /**
-   * Writes what waits, makes it durable, and closes.
+   * Writes waiting entries, makes them durable, and closes.
    *
-   * @throws AipassError INTERNAL where lines could not be written and are lost now.
+   * @throws AipassError INTERNAL where entries could not be written and are lost now.
    */
   close(): Promise<void>;
 }
@@ -60,7 +61,7 @@ export function openJournal(path: string, clock: Clock): AuditJournal {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const fd = openSync(path, 'a+', 0o600);
   const tail = readTail(fd);
-  // What cannot be read may be evidence: it stays, and only gets an end.
+  // What cannot be read may be evidence: it stays, and is only ended.
   if (tail.torn > 0) {
     if (tail.unreadable) writeSync(fd, '\n');
     else ftruncateSync(fd, tail.end);
@@ -68,8 +69,8 @@ export function openJournal(path: string, clock: Clock): AuditJournal {
   const journal = new FileJournal(path, clock, fd, tail.place);
   const note = (detail: string) =>
     journal.record({ caller: null, operation: 'audit.repair', credential: null, outcome: 'changed', detail });
-  if (tail.unreadable) note('the last line was unreadable: the chain begins anew after it');
-  else if (tail.torn > 0) note(`took out ${tail.torn} bytes of a line that was cut short`);
+  if (tail.unreadable) note('the last entry was unreadable: the chain begins anew after it');
+  else if (tail.torn > 0) note(`removed ${tail.torn} bytes of an entry that was cut short`);
   return journal;
 }
 
@@ -78,12 +79,12 @@ class FileJournal implements AuditJournal {
   readonly #clock: Clock;
   #fd: number | null;
   #last: ChainPlace;
-  /** Holds what was chained but is not in the file yet. */
+  /** Entries that were chained but are not in the file yet. */
   readonly #waiting = new LineBuffer();
   #willFlush = false;
   #failure: string | null = null;
   #pruning = false;
-  /** Tells that the path leads to no file of ours and none could be made: lines wait, and do not go into the lost one. */
+  /** Whether the path does not lead to our file and none could be made: entries wait, and do not go into the lost one. */
   #isLost = false;
 
   constructor(path: string, clock: Clock, fd: number, last: ChainPlace) {
@@ -99,8 +100,8 @@ class FileJournal implements AuditJournal {
 
   record(entry: AuditEntry): void {
     if (this.#fd === null || this.#waiting.waiting > MAX_WAITING_BYTES) {
-      throw new AipassError('INTERNAL', `the audit takes no lines: ${this.#failure ?? 'it is closed'}`, {
-        hint: `make room or mend ${this.#path}; what cannot be recorded is not done`,
+      throw new AipassError('INTERNAL', `the audit takes no entries: ${this.#failure ?? 'it is closed'}`, {
+        hint: `free some space, or fix ${this.#path}; what cannot be recorded is not done`,
       });
     }
     if (!this.#willFlush) {
@@ -125,14 +126,14 @@ class FileJournal implements AuditJournal {
     return {
       subject: this.#path,
       problem: `the audit cannot be written: ${this.#failure}`,
-      hint: 'make room on the disk, or mend its mode',
+      hint: `free some space on its disk, or fix it: ls -ld ${shellQuote(this.#path)}`,
     };
   }
 
   check(): void {
     if (this.#fd === null || this.#pruning) return;
     if (leadsTo(this.#path, this.#fd)) {
-      // It was away for a moment, and is back where it was.
+      // The file was away for a moment and is back.
       if (this.#isLost) this.#failure = null;
       this.#isLost = false;
       return;
@@ -150,8 +151,8 @@ class FileJournal implements AuditJournal {
     this.#fd = reopened;
     this.#isLost = false;
     this.#waiting.rewind();
-    // The chain goes on where it was: the gap before these lines is what a check must find. Past the bound, too.
-    const detail = 'the file was taken away: earlier lines are missing';
+    // The chain continues: the gap before these entries is what a check must find. Past the bound, too.
+    const detail = 'the file was removed: earlier entries are missing';
     const entry = { caller: null, operation: 'audit.repair', credential: null, outcome: 'changed', detail } as const;
     this.#append(printRecord(entry, this.#clock.now(), this.#last));
     this.flush();
@@ -169,8 +170,8 @@ class FileJournal implements AuditJournal {
 
   async close(): Promise<void> {
     if (this.#fd === null) return;
-    if (this.#isLost) this.check();
     this.flush();
+    this.check();
     const fd = this.#fd;
     this.#fd = null;
     try {
@@ -179,9 +180,11 @@ class FileJournal implements AuditJournal {
       closeSync(fd);
     }
     const lost = this.#waiting.waiting;
-    if (lost === 0) return;
-    const problem = `the last ${lost} bytes of the audit are lost: ${this.#failure}`;
-    throw new AipassError('INTERNAL', problem, { hint: `make room or mend ${this.#path}` });
+    if (lost === 0 && !this.#isLost) return;
+    const problem = this.#isLost
+      ? `entries of the audit are lost: ${this.#path} is not the file that they were written to (${this.#failure})`
+      : `the last ${lost} bytes of the audit are lost: ${this.#failure}`;
+    throw new AipassError('INTERNAL', problem, { hint: `free some space, or fix ${this.#path}` });
   }
 
   readonly #flushAtLast = (): void => {
@@ -206,7 +209,7 @@ class FileJournal implements AuditJournal {
       await copy.write(`${printAnchor(cut.place)}\n`);
       const copied = await copyMost({ path: this.#path, fd }, copy, cut.offset);
       await copy.sync();
-      // From here to the rename nothing waits, so that no line can get into the old file any more.
+      // From here to the rename nothing is awaited, so that no entry can get into the old file any more.
       if (this.#fd !== fd) return 0;
       this.flush();
       const rest = fstatSync(fd).size - copied;

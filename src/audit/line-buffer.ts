@@ -1,25 +1,25 @@
 /**
- * Lines on their way to a file, as bytes: encoded once, so that hashing and writing need not do it again.
+ * Audit entries that wait to be written, as bytes: encoded once, so that hashing and writing need not do it again.
  */
 
 import { writeSync } from 'node:fs';
 
-/** Is the room for the lines of one tick: some 200 of them. More room is made when it is needed. */
+/** Size of the buffer, in bytes: the entries of one tick, some 200. It grows when needed. */
 const ROOM_BYTES = 64 * 1024;
 
-/** Is the most bytes of UTF-8 that one unit of a JavaScript string takes. */
+/** Maximum number of bytes that one UTF-16 unit takes in UTF-8. */
 const MAX_BYTES_PER_UNIT = 3;
 
 const END_OF_LINE = 0x0a;
 
-/** Holds lines until a file takes them. */
+/** Lines that wait until a file takes them. */
 export class LineBuffer {
   #bytes = Buffer.allocUnsafe(ROOM_BYTES);
-  /** Is where what no file has taken begins, and ends. */
+  /** Beginning and end of what no file has taken. */
   #from = 0;
   #to = 0;
 
-  /** Returns how many bytes wait. */
+  /** Number of bytes that wait. */
   get waiting(): number {
     return this.#to - this.#from;
   }
@@ -34,7 +34,7 @@ export class LineBuffer {
     return this.#bytes.subarray(start, end);
   }
 
-  /** Writes what waits to the end of a file. Throws as `writeSync` does; what was not written then still waits. */
+  /** Writes waiting bytes to the end of a file. Throws as `writeSync` does; what was not written then still waits. */
   writeTo(fd: number): void {
     // A disk that is just full takes a part.
     while (this.#from < this.#to) this.#from += writeSync(fd, this.#bytes, this.#from, this.#to - this.#from);
@@ -43,7 +43,7 @@ export class LineBuffer {
     if (this.#bytes.length > ROOM_BYTES) this.#bytes = Buffer.allocUnsafe(ROOM_BYTES);
   }
 
-  /** Has a line that a file took in part wait as a whole again: the next file is another one. */
+  /** Makes a line that a file took in part wait as a whole again, because the next file is another one. */
   rewind(): void {
     if (this.#from > 0) this.#from = this.#bytes.lastIndexOf(END_OF_LINE, this.#from - 1) + 1;
   }

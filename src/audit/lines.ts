@@ -4,7 +4,7 @@
 
 import { createReadStream } from 'node:fs';
 
-/** Is a line without its end, and the offset of the byte after that end. A last line without an end has `ended` false. */
+/** A line without its end, and the offset of the byte after that end. `ended` is false for a last line without an end. */
 export interface PlacedLine {
   readonly text: string;
   readonly end: number;

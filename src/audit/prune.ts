@@ -1,6 +1,6 @@
 /**
- * Decides where a pruned audit begins: after the last line that is too old, or far enough in that the file is half as long
- * as it may be. Deciding only reads; the journal makes the change, and has most of what stays copied here.
+ * Finds where a pruned audit begins: after the last entry that is too old, or where the file is half as long as it may be.
+ * Also copies what stays; the journal replaces the file.
  */
 
 import { createReadStream, fstatSync } from 'node:fs';
@@ -8,32 +8,32 @@ import type { FileHandle } from 'node:fs/promises';
 import { readLines } from './lines.ts';
 import { hashLine, parseLine, type ChainPlace } from './record.ts';
 
-/** Says what is to be kept; `before` is epoch milliseconds. */
+/** What is kept: entries since `before` (epoch milliseconds), and at most `maxBytes`. */
 export interface PruneRule {
   readonly before: number;
   readonly maxBytes: number;
 }
 
-/** Is where the kept part begins, and what goes. */
+/** Where the kept part begins, and what is removed. */
 export interface PruneCut {
-  /** Is the offset of the first byte that stays. */
+  /** Offset of the first byte that stays. */
   readonly offset: number;
-  /** Is the last line that goes; an anchor stands for it. */
+  /** Last entry that is removed; an anchor stands for it. */
   readonly place: ChainPlace;
   readonly records: number;
 }
 
-/** Finds the cut in a file of `size` bytes, or null where nothing is to go. */
+/** Finds the cut in a file of `size` bytes, or null where nothing is to be removed. */
 export async function findCut(path: string, size: number, rule: PruneRule): Promise<PruneCut | null> {
   if (size === 0) return null;
-  // Half, so that a full file is not rewritten for every line that follows.
+  // Half, so that a full file is not rewritten for every entry that follows.
   const mustReach = size > rule.maxBytes ? size - Math.floor(rule.maxBytes / 2) : 0;
   let cut: PruneCut | null = null;
   let records = 0;
   for await (const line of readLines(path)) {
     if (!line.ended || line.end > size) break;
     const parsed = parseLine(line.text);
-    // A broken line is evidence: it and what follows stay until they are too many.
+    // A broken line is evidence: it and what follows stay until the file is too long.
     if (parsed === null) {
       if (line.end >= mustReach) break;
       continue;
@@ -46,10 +46,10 @@ export async function findCut(path: string, size: number, rule: PruneRule): Prom
   return cut;
 }
 
-/** Is how much is left to be copied in one go while nothing else runs: a few hundred microseconds' worth. */
+/** Rest that is copied at once while nothing else runs, in bytes: a few hundred microseconds' worth. */
 const SMALL_BYTES = 256 * 1024;
 
-/** Copies an open audit from an offset on, but for a small rest of what is appended meanwhile; returns where that begins. */
+/** Copies an open audit from an offset on, except for a small rest of what is appended meanwhile; returns where that begins. */
 export async function copyMost(
   audit: { readonly path: string; readonly fd: number },
   copy: FileHandle,

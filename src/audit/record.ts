@@ -1,15 +1,17 @@
 /**
- * One line of `audit.jsonl`, and how lines are chained: each carries the SHA-256 of the line before it, byte for byte.
+ * One entry (line) of `audit.jsonl`, and how entries are chained: each carries the SHA-256 of the line before it.
  *
- * A record never holds a secret: a credential is named by its id. Texts of strangers are cut and made plain.
- * After pruning the file begins with an anchor, which stands for what is gone; a later `audit.prune` line of the chain
- * names the same place, so that an anchor cannot be made up without breaking the chain.
+ * An entry never holds a secret: a credential is named by its id. Foreign texts are cut and made plain.
+ * After pruning the file begins with an anchor, which stands for what was removed; a later `audit.prune` entry of the
+ * chain names the same place, so that an anchor cannot be made up without breaking the chain.
  */
 
 import { hash } from 'node:crypto';
+import { BoundedMap } from '../base/bounded-map.ts';
+import { isRecord, parseJson } from '../base/json.ts';
 import { plainText } from '../base/plain-text.ts';
 
-/** Is who asked: what the kernel says, and what the program calls itself. `startedAt` tells two processes of one pid apart (clock ticks since boot). */
+/** The caller: what the kernel reports, and the name that the program gave itself. `startedAt` (clock ticks since boot) tells two processes of one pid apart. */
 export interface AuditCaller {
   readonly uid: number | null;
   readonly pid: number | null;
@@ -18,42 +20,42 @@ export interface AuditCaller {
   readonly name: string | null;
 }
 
-/** Is how it ended: a value left, something changed, it was refused, or it failed. */
+/** Outcome: a value left, something changed, the request was refused, or it failed. */
 export type AuditOutcome = 'released' | 'changed' | 'refused' | 'failed';
 
-/** Is what is written about one release or change. */
+/** What is recorded about one release or change. */
 export interface AuditEntry {
   readonly caller: AuditCaller | null;
   readonly operation: string;
-  /** Is the id of the credential, such as `openrouter/OPENROUTER_API_KEY_2`, or null where none is concerned. */
+  /** Id of the credential, such as `openrouter/OPENROUTER_API_KEY_2`, or null where none is concerned. */
   readonly credential: string | null;
   readonly outcome: AuditOutcome;
-  /** Is an error's code, or what changed in a few words. */
+  /** Code of an error, or what changed in a few words. */
   readonly detail?: string;
 }
 
-/** Is one line of the chain. `at` is epoch milliseconds; `previous` is the hash of the line before. */
+/** An entry as the chain has it. `at` is epoch milliseconds; `previous` is the hash of the line before. */
 export interface AuditRecord extends AuditEntry {
   readonly seq: number;
   readonly at: number;
   readonly previous: string;
 }
 
-/** Is the first line of a pruned file: the last line that is gone, by number and hash. */
+/** First line of a pruned file: number and hash of the last entry that was removed. */
 export interface AuditAnchor {
   readonly anchor: { readonly seq: number; readonly hash: string };
 }
 
-/** Names a place in the chain: a line's number and hash. */
+/** A place in the chain: number and hash of an entry. */
 export interface ChainPlace {
   readonly seq: number;
   readonly hash: string;
 }
 
-/** Is the place before the first line of all. */
+/** Place before the first entry of all. */
 export const CHAIN_START: ChainPlace = { seq: 0, hash: '0'.repeat(64) };
 
-/** Is the operation's name of the line that stands for a prune; its detail is `printPlace` of the anchor. */
+/** Operation of the entry that records a prune; its detail is `printPlace` of the anchor. */
 export const PRUNE_OPERATION = 'audit.prune';
 
 const MAX_TEXT = 512;
@@ -84,13 +86,8 @@ export function printPlace(place: ChainPlace): string {
 
 /** Reads one line, or returns null for one that is neither a record nor an anchor. */
 export function parseLine(line: string): AuditRecord | AuditAnchor | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    return null;
-  }
-  return isAnchor(value) || isRecord(value) ? value : null;
+  const value = parseJson(line);
+  return isAnchor(value) || isAuditRecord(value) ? value : null;
 }
 
 const printedCallers = new WeakMap<AuditCaller, string>();
@@ -105,16 +102,14 @@ function printCaller(caller: AuditCaller): string {
   return printed;
 }
 
-/** Remembers how texts are printed: names of operations and credentials are few. */
-const printedTexts = new Map<string, string>();
-const MAX_PRINTED = 1000;
+/** Texts as they are printed: names of operations and credentials recur. */
+const printedTexts = new BoundedMap<string, string>(1000);
 
 function printText(text: string | null): string {
   if (text === null) return 'null';
   let printed = printedTexts.get(text);
   if (printed === undefined) {
     printed = JSON.stringify(plain(text));
-    if (printedTexts.size >= MAX_PRINTED) printedTexts.clear();
     printedTexts.set(text, printed);
   }
   return printed;
@@ -124,25 +119,21 @@ function plain(text: string | null): string | null {
   return text === null ? null : plainText(text, MAX_TEXT);
 }
 
-function isFields(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
-}
-
 function isPlace(seq: unknown, lineHash: unknown): boolean {
   return typeof seq === 'number' && Number.isSafeInteger(seq) && typeof lineHash === 'string';
 }
 
 function isAnchor(value: unknown): value is AuditAnchor {
-  return isFields(value) && isFields(value['anchor']) && isPlace(value['anchor']['seq'], value['anchor']['hash']);
+  return isRecord(value) && isRecord(value['anchor']) && isPlace(value['anchor']['seq'], value['anchor']['hash']);
 }
 
-function isRecord(value: unknown): value is AuditRecord {
+function isAuditRecord(value: unknown): value is AuditRecord {
   return (
-    isFields(value) &&
+    isRecord(value) &&
     isPlace(value['seq'], value['previous']) &&
     typeof value['at'] === 'number' &&
     typeof value['operation'] === 'string' &&
     typeof value['outcome'] === 'string' &&
-    (value['caller'] === null || isFields(value['caller']))
+    (value['caller'] === null || isRecord(value['caller']))
   );
 }

@@ -1,22 +1,23 @@
 /**
- * Finds where a chain goes on: the last whole line of an audit, and what a crash left half-written after it. And what else
- * the journal asks of its file.
+ * Finds where a chain continues: the last whole entry of an audit, and what a crash left half-written after it. Also the
+ * other things that the journal does with its file.
  */
 
 import { fstatSync, readSync, statSync, writeSync } from 'node:fs';
 import { systemErrorCode } from '../base/errors.ts';
+import { identityOf } from '../base/file-signature.ts';
 import { CHAIN_START, hashLine, parseLine, type ChainPlace } from './record.ts';
 
-/** Is where the next line goes: after `place`, at byte `end`; `torn` bytes of an unfinished line follow it. */
+/** Where the next entry goes: after `place`, at byte `end`; `torn` bytes of an unfinished entry follow it. */
 export interface AuditTail {
   readonly place: ChainPlace;
   readonly end: number;
   readonly torn: number;
-  /** Tells that the last whole line is no record, so that the chain cannot go on from it. */
+  /** Whether the last whole line is not an entry, so that the chain cannot continue from it. */
   readonly unreadable: boolean;
 }
 
-/** Is longer than the longest line: every text in one is cut, at 512 characters of at most 6 bytes as JSON prints them. */
+/** Bytes that are read; more than the longest entry, whose texts are cut at 512 characters of at most 6 bytes as JSON. */
 const TAIL_BYTES = 64 * 1024;
 
 /** Reads the end of an open audit. */
@@ -44,15 +45,15 @@ export function readStretch(fd: number, offset: number, bytes: number): Buffer {
   return buffer.subarray(0, readSync(fd, buffer, 0, bytes, offset));
 }
 
-/** Writes all of it: a disk that is nearly full takes a part, and says so only at the next write. */
+/** Writes everything: a disk that is nearly full takes a part, and fails only at the next write. */
 export function writeAll(fd: number, bytes: Buffer): void {
   for (let rest = bytes; rest.length > 0;) rest = rest.subarray(writeSync(fd, rest));
 }
 
-/** Tells whether a path leads to the open file; also yes where that cannot be looked at. */
+/** Returns whether a path leads to the open file; also true where that cannot be determined. */
 export function leadsTo(path: string, fd: number): boolean {
   try {
-    return statSync(path).ino === fstatSync(fd).ino;
+    return identityOf(statSync(path, { bigint: true })) === identityOf(fstatSync(fd, { bigint: true }));
   } catch (error) {
     return systemErrorCode(error) !== 'ENOENT' && systemErrorCode(error) !== 'ENOTDIR';
   }

@@ -1,6 +1,6 @@
 /**
- * Keeps the audit in order while the daemon runs: the file is looked at every minute, and pruned at the start and every hour.
- * What keeps lines out of the file goes into the log when it begins, and when it ends.
+ * Maintains the audit while the daemon runs: the file is checked every second, and pruned after the start and every hour.
+ * A file that takes no entries is logged when that begins, and when it ends.
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -8,11 +8,14 @@ import type { Logger } from '../base/logger.ts';
 import { repeat } from '../base/timers.ts';
 import type { AuditJournal } from './journal.ts';
 
-const CHECK_MS = 60_000;
-const CHECKS_PER_PRUNE = 60;
+/** Interval between two checks of the file, in milliseconds. */
+const CHECK_MS = 1000;
+
+/** Number of checks between two prunes: an hour's. */
+const CHECKS_PER_PRUNE = 3600;
 const DAY_MS = 86_400_000;
 
-/** Is what is kept, as the configuration says. */
+/** What is kept, from the configuration. */
 export interface AuditRetention {
   readonly retentionDays: number;
   readonly maxBytes: number;

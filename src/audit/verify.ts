@@ -1,22 +1,22 @@
 /**
- * Checks the chain of an audit, line by line, without holding the file in memory.
+ * Checks the chain of an audit, entry by entry, without holding the file in memory.
  *
- * What it can prove: no line between the first and the last was changed, added or taken out. What it cannot: that no line
- * is missing at the end, unless the running daemon tells its own last line, and that whoever may
- * write the file did not write all of it anew.
+ * It proves that no entry between the first and the last was changed, added or removed. It cannot prove that none is
+ * missing at the end, unless the running daemon reports its last entry, nor that the whole file was not written anew by
+ * somebody who may write it.
  */
 
 import type { PlacedLine } from './lines.ts';
 import { CHAIN_START, PRUNE_OPERATION, hashLine, parseLine, printPlace, type ChainPlace } from './record.ts';
 
-/** Is what a check found; `line` counts from 1. `cutShort` tells that half a line follows the last one, as a crash leaves it. */
+/** Result of a check; `line` counts from 1. With `cutShort` half an entry follows the last one, as a crash leaves it. */
 export type VerifyOutcome =
   | { readonly kind: 'intact'; readonly records: number; readonly last: ChainPlace; readonly cutShort: boolean }
   | { readonly kind: 'broken'; readonly line: number; readonly problem: string };
 
 type Verifiable = Pick<PlacedLine, 'text' | 'ended'>;
 
-/** Checks all lines of an audit; the line at `expected`, where it is given, must be among them. */
+/** Checks all entries of an audit; the one at `expected`, where it is given, must be among them. */
 export async function verifyAudit(
   lines: AsyncIterable<Verifiable> | Iterable<Verifiable>,
   expected?: ChainPlace,
@@ -25,10 +25,10 @@ export async function verifyAudit(
   let number = 0;
   let records = 0;
   let cutShort = false;
-  /** Is what a later prune line must name, where the file begins with an anchor. */
+  /** Detail that a later prune entry must have, where the file begins with an anchor. */
   let unproven: string | undefined;
   for await (const { text: line, ended } of lines) {
-    // Only the last line can be without an end, and nothing was released on its account.
+    // Only the last line can be without an end, and nothing was released for it.
     if (!ended) {
       cutShort = true;
       break;
@@ -36,7 +36,7 @@ export async function verifyAudit(
     number += 1;
     const broken = (problem: string): VerifyOutcome => ({ kind: 'broken', line: number, problem });
     const parsed = parseLine(line);
-    if (parsed === null) return broken('is no record');
+    if (parsed === null) return broken('is not an audit entry');
     if ('anchor' in parsed) {
       if (number !== 1) return broken('is an anchor, which only the first line may be');
       last = parsed.anchor;

@@ -14,8 +14,8 @@ import { systemErrorCode } from './errors.ts';
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
-/** Matches the temporary files of this file, and those of file-lock.ts beside an account's lock. */
-const TEMPORARY = /^\.(?:aipassd-[0-9a-f-]{36}\.tmp|.+\.lock\.[0-9a-f-]{16,36})$/;
+/** Matches temporary files: ours, those of file-lock.ts beside an account's lock, and those of write-file-atomic. */
+const TEMPORARY = /^(?:\.aipassd-[0-9a-f-]{36}\.tmp|\..+\.lock\.[0-9a-f-]{16,36}|state\.json\.\d+)$/;
 
 /** Age at which no living process needs a temporary file any more, in milliseconds (a day): a worker lives two hours at most. */
 const ABANDONED_MS = 86_400_000;
@@ -116,13 +116,16 @@ export async function reserveFile(path: string, bytes: number): Promise<Reserved
   };
 }
 
-/** Removes temporary files in a folder whose process died: they take room, and can hold a secret that is never renewed or revoked. */
-export async function removeAbandoned(folder: string): Promise<void> {
+/**
+ * Removes temporary files in a folder that are older than an age: their process died, they take room, and can hold a secret
+ * that is never renewed or revoked.
+ */
+export async function removeAbandoned(folder: string, ageMs: number = ABANDONED_MS): Promise<void> {
   for (const name of await readdir(folder)) {
     if (!TEMPORARY.test(name)) continue;
     const path = join(folder, name);
     const facts = await lstat(path).catch(() => undefined);
-    if (facts?.isFile() === true && Date.now() - facts.mtimeMs > ABANDONED_MS) await rm(path, { force: true });
+    if (facts?.isFile() === true && Date.now() - facts.mtimeMs >= ageMs) await rm(path, { force: true });
   }
 }
 

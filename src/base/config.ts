@@ -1,7 +1,7 @@
 /**
  * Reads `config.jsonc`: JSON with comments and trailing commas, checked against the schema. Owns the jsonc-parser package.
  *
- * A file that is wrong is refused whole, with every problem named by its place; nothing of it is used.
+ * A file that is not valid is rejected as a whole, with every problem and its place; nothing of it is used.
  */
 
 import { readFileSync } from 'node:fs';
@@ -43,7 +43,7 @@ export function parseConfig(text: string, path: string): Config {
 }
 
 function broken(path: string, problems: readonly string[]): AipassError {
-  return new AipassError('BAD_REQUEST', `the configuration ${path} is wrong: ${problems.join('; ')}`, {
+  return new AipassError('BAD_REQUEST', `the configuration ${path} is not valid: ${problems.join('; ')}`, {
     hint: `edit ${path}; config.schema.json describes every setting`,
   });
 }
@@ -61,7 +61,7 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
       return `unknown setting "${path.map(String).join('.')}"${known === undefined ? '' : `, did you mean "${known}"?`}`;
     });
   }
-  // What is wrong with a name stands one level deeper; the issue itself only says that it is.
+  // The problem of a key is one level deeper.
   const problems = issue.code === 'invalid_key' ? issue.issues : [issue];
   return problems.map(({ message }) => `"${place}": ${message}`);
 }

@@ -1,27 +1,27 @@
 /**
  * The one error class of aipassd, and every code it can carry.
  *
- * A code is stable and documented here; the message is for people; the hint is an action that mends the cause.
+ * A code is stable and documented here; the message is for people; the hint is an action that fixes the cause.
  * The wire carries code, message, hint and retryAfterMs: never a cause, never a stack, never a secret.
  */
 
 import { inspect, type InspectOptions } from 'node:util';
 
-/** Maps each error code to what it means and what a caller may do about it. */
+/** Every error code with its meaning. */
 export const ERROR_CODES = {
   /** The request itself is wrong (unknown operation, bad parameter, garbage frame). Repeating it unchanged is useless. */
   BAD_REQUEST: 'the request is wrong',
-  /** What was asked for is not there: an unknown provider, no key, no such secret. */
-  NOT_FOUND: 'what was asked for is not there',
+  /** What was asked for does not exist: an unknown provider, no key, no such secret. */
+  NOT_FOUND: 'what was asked for does not exist',
   /** The caller may not do this. */
   FORBIDDEN: 'the caller may not do this',
   /** An OAuth account needs its user's consent again. */
-  REAUTH_REQUIRED: 'the account needs its user again',
-  /** No key of the pool is free; retryAfterMs tells when the first one will be. */
+  REAUTH_REQUIRED: 'the account needs the consent of its user',
+  /** No key of the pool is free; retryAfterMs is the time until the first one is. */
   POOL_EXHAUSTED: 'no key of the pool is free',
-  /** The provider answered, and refused: its status is in the message. Nobody retries it. */
-  PROVIDER_REJECTED: 'the provider refused the request',
-  /** The provider could not be reached, failed, or answered with something that is no answer. May be repeated. */
+  /** The provider rejected the request; its status is in the message. It is not retried. */
+  PROVIDER_REJECTED: 'the provider rejected the request',
+  /** The provider could not be reached, failed, or sent an answer that is not valid. May be repeated. */
   PROVIDER_UNAVAILABLE: 'the provider did not give an answer',
   /** A time limit passed: the client's own, the provider's first byte, or the gap between two bytes. */
   TIMED_OUT: 'a time limit passed',
@@ -43,17 +43,17 @@ export const ERROR_CODES = {
   INTERNAL: 'a defect of aipassd',
 } as const;
 
-/** Names one of the documented codes. */
+/** One of the documented codes. */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/** Holds what may accompany an error: an action for people, a wait in milliseconds, and a local cause that never travels. */
+/** What may accompany an error: an action for people, a wait in milliseconds, and a local cause that never leaves the process. */
 export interface ErrorDetails {
   readonly hint?: string | undefined;
   readonly retryAfterMs?: number | undefined;
   readonly cause?: unknown;
 }
 
-/** Is the error as the wire carries it. */
+/** An error as the wire carries it. */
 export interface WireError {
   readonly code: ErrorCode;
   readonly message: string;
@@ -61,7 +61,7 @@ export interface WireError {
   readonly retryAfterMs?: number;
 }
 
-/** Is every failure that aipassd reports, on both sides of the socket. */
+/** Every failure that aipassd reports, on both sides of the socket. */
 export class AipassError extends Error {
   override readonly name = 'AipassError';
   readonly code: ErrorCode;
@@ -99,7 +99,7 @@ export class AipassError extends Error {
   }
 }
 
-/** Tells whether a text is one of the documented codes. */
+/** Returns whether a text is one of the documented codes. */
 export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(ERROR_CODES, code);
 }

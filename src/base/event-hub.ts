@@ -1,18 +1,18 @@
 /**
- * Tells whoever listens what happened in the daemon. Events carry names and times, never secrets.
+ * Passes events of the daemon to its subscribers. Events carry names and times, never secrets.
  */
 
-/** Is one thing that happened. */
+/** One event: its name and what belongs to it. */
 export interface DaemonEvent {
   readonly event: string;
   readonly data: unknown;
 }
 
-/** Passes events from the parts that notice them to the connections that subscribed. */
+/** Events from the parts that publish them to the connections that subscribed. */
 export class EventHub {
   readonly #listeners = new Set<(event: DaemonEvent) => void>();
 
-  /** Tells every listener; one listener's failure is not another's. */
+  /** Calls every listener. One that throws is removed, and the others are called all the same. */
   publish(event: string, data: unknown): void {
     for (const listener of this.#listeners) {
       try {
@@ -23,7 +23,7 @@ export class EventHub {
     }
   }
 
-  /** Listens to everything; the returned function takes that back. */
+  /** Calls back with every event; the returned function ends that. */
   subscribe(listener: (event: DaemonEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

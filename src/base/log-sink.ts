@@ -1,9 +1,8 @@
 /**
  * Where log lines go: JSON lines into a rotating file, readable lines to stdout. Owns the winston package.
  *
- * Nothing is written before the redactor has seen the finished line, so that a secret that slipped into a message is
- * masked even there. Losing the terminal, or a full disk, never ends the daemon: a file that
- * fails is given up, and is a warning of its own.
+ * The redactor masks every finished line before it is written. Losing the terminal, or a full disk, never ends the daemon:
+ * a file that fails is given up and reported as a warning.
  */
 
 import { close, closeSync, mkdirSync, open, openSync, write, writev } from 'node:fs';
@@ -15,12 +14,12 @@ import type { Redactor } from './redactor.ts';
 import { describeFailure } from './system-failure.ts';
 import type { Warning } from './warning.ts';
 
-/** Says where lines go. */
+/** Where lines go. */
 export interface LogSinkOptions {
   readonly level: LogLevel;
-  /** Is the path of the file, or null for none. Its folder is made, mode 0700. */
+  /** Path of the file, or null for none. Its folder is made, mode 0700. */
   readonly file: string | null;
-  /** Tells whether readable lines go to stdout. */
+  /** Whether readable lines go to stdout. */
   readonly stdout: boolean;
   readonly redactor: Redactor;
 }
@@ -28,17 +27,17 @@ export interface LogSinkOptions {
 /** Writes lines. */
 export interface LogSink {
   write(line: LogLine): void;
-  /** Says why the file is not written, or null while nothing is wrong. */
+  /** Returns why the file is not written, or null while it is. */
   warning(): Warning | null;
   /** Writes what is waiting and closes the file. */
   close(): Promise<void>;
 }
 
-/** Is where a file is put aside: with five kept, the log takes at most 30 MB of disk. */
+/** Size at which a file is rotated: with five kept, the log takes at most 30 MB of disk. */
 const MAX_FILE_BYTES = 5 * 1024 * 1024;
 const MAX_FILES = 6;
 
-/** Bounds the wait for the last lines when the disk does not take them. */
+/** Longest wait for the last lines when the disk does not take them, in milliseconds. */
 const CLOSE_LIMIT_MS = 1000;
 
 const MESSAGE = Symbol.for('message');
@@ -61,7 +60,7 @@ export function openLogSink(options: LogSinkOptions): LogSink {
     log.remove(file);
     file = undefined;
     log.silent = !options.stdout;
-    tellFailure(problem);
+    reportFailure(problem);
   };
   try {
     if (options.file !== null) file = openFile(options.file, (error) => fail(error));
@@ -81,10 +80,10 @@ export function openLogSink(options: LogSinkOptions): LogSink {
   // A transport that fails (disk full, file gone) must not become an unhandled 'error' event.
   log.on('error', () => {});
   for (const transport of transports) transport.on('error', transport === file ? fail : () => {});
-  const tellFailure = ({ message }: AipassError): void => {
+  const reportFailure = ({ message }: AipassError): void => {
     log.warn(message, { timestamp: new Date().toISOString() });
   };
-  if (failure !== undefined) tellFailure(failure);
+  if (failure !== undefined) reportFailure(failure);
 
   return {
     write({ level, message, fields, at }) {
@@ -92,7 +91,7 @@ export function openLogSink(options: LogSinkOptions): LogSink {
       try {
         log.log(level, message, line);
       } catch (error) {
-        // Whoever wrote the line must not suffer for it.
+        // A log that fails must not become a failure of the code that logs.
         fail(error);
       }
     },
@@ -116,7 +115,7 @@ export function openLogSink(options: LogSinkOptions): LogSink {
   };
 }
 
-/** Opens the file; throws the system's error where it cannot be opened. What fails later is told to `onError`. */
+/** Opens the file; throws the system's error where it cannot be opened. Later failures are passed to `onError`. */
 function openFile(path: string, onError: (error: unknown) => void): winston.transport {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   closeSync(openSync(path, 'a', 0o600));
@@ -125,12 +124,12 @@ function openFile(path: string, onError: (error: unknown) => void): winston.tran
     maxsize: MAX_FILE_BYTES,
     maxFiles: MAX_FILES,
     tailable: true,
-    // winston drops what its stream says of a full disk; it is heard below that stream.
+    // winston drops its stream's errors about a full disk; they are caught below that stream.
     options: { flags: 'a', mode: 0o600, fs: reportingFs(onError) },
   });
 }
 
-/** Returns the calls that a write stream makes, with their errors told. */
+/** Returns the calls that a write stream makes, with their errors reported. */
 function reportingFs(onError: (error: unknown) => void): object {
   const reporting =
     (call: (...args: never[]) => void) =>
@@ -155,12 +154,12 @@ function printFields(fields: unknown): string {
   try {
     return JSON.stringify(fields, describeError);
   } catch {
-    // A loop or a BigInt: no reason to lose the line, let alone to throw at whoever wrote it.
+    // A loop or a BigInt: not a reason to lose the line, or to throw in the code that logs.
     return '{fields that JSON cannot print}';
   }
 }
 
-/** Prints an error's name, message and stack: JSON would print `{}`, and its cause can hold what nobody may read. */
+/** Prints an error's name, message and stack: JSON would print `{}`, and its cause can hold a secret. */
 function describeError(_key: string, value: unknown): unknown {
   if (!(value instanceof Error)) return value;
   return { name: value.name, message: value.message, stack: value.stack };

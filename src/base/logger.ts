@@ -1,6 +1,6 @@
 /**
- * The log as every part sees it. Lines are kept until the sink behind them (log-sink.ts, JSON lines in a file and
- * readable ones on stdout) is open, which waits until the daemon serves: loading it costs more than a start can spare.
+ * The log as every part uses it. Lines are kept until their sink is open (log-sink.ts: JSON lines in a file, readable
+ * ones on stdout). The sink is opened once the daemon serves, because loading it takes longer than the rest of a start.
  */
 
 import type { LogFields, LogLevel, LogLine } from './log-line.ts';
@@ -15,7 +15,7 @@ export interface Logger {
   warn(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
   debug(message: string, fields?: LogFields): void;
-  /** Says why the log file is not written, or null while nothing is wrong. */
+  /** Returns why the log file is not written, or null while it is. */
   warning(): Warning | null;
   /** Opens the sink and writes what was kept. Calling it again changes nothing. */
   open(): Promise<void>;
@@ -23,7 +23,7 @@ export interface Logger {
   close(): Promise<void>;
 }
 
-/** Bounds the lines kept before the sink is open; of more, the first ones tell most. */
+/** Maximum number of lines kept before the sink is open; of more, the first ones tell most. */
 const MAX_KEPT = 1000;
 
 /** Makes the log. Nothing is written before open(). */

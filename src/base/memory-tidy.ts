@@ -8,13 +8,13 @@ import { runInNewContext } from 'node:vm';
 import type { Clock } from './clock.ts';
 import { trimMemory } from './native.ts';
 
-/** Is how often it is looked whether there is something to give back. */
+/** Interval between two checks, in milliseconds. */
 const CHECK_MS = 5000;
 
-/** Is how much more than at its smallest the process may hold before it is tidied. */
+/** Growth over its smallest size that a process may have before it is collected. */
 const GROWTH = 1.15;
 
-/** Is the share of time the loop was busy below which the daemon rests. */
+/** Share of busy time of the event loop below which the daemon is idle. */
 const REST_UTILIZATION = 0.05;
 
 /** Starts looking; the returned function ends that. */

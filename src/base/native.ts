@@ -1,36 +1,36 @@
 /**
  * The few system calls that Node does not offer. Owns the koffi package, which is loaded at the first call.
  *
- * Every function answers null or false where koffi, the library or the call is missing, and never throws: aipassd runs
- * without them, and whoever needs an answer for a decision refuses where there is none.
+ * Every function returns null or false where koffi, the library or the call is missing, and never throws: aipassd runs
+ * without them, and code that decides by an answer refuses where there is none.
  */
 
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type * as Koffi from 'koffi';
 
-/** Is the peer of a Unix socket as the kernel knows it; `pid` is null where the system does not tell. */
+/** Peer of a Unix socket as the kernel knows it; `pid` is null where the system does not tell. */
 export interface PeerCredentials {
   readonly uid: number;
   readonly gid: number;
   readonly pid: number | null;
 }
 
-/** Is `struct ucred` of `SO_PEERCRED` (unix(7)): pid, uid, gid. */
+/** `struct ucred` of `SO_PEERCRED` (unix(7)): pid, uid, gid. */
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 const UCRED_BYTES = 12;
 
-/** Names the option that gives a peer's supplementary groups (Linux 4.13 and newer). */
+/** Option for a peer's supplementary groups (Linux 4.13 and newer). */
 const SO_PEERGROUPS = 59;
-/** Is `NGROUPS_MAX` of Linux. */
+/** `NGROUPS_MAX` of Linux. */
 const MAX_GROUPS = 65_536;
 
-/** Is `sys/un.h` of macOS: options of `SOL_LOCAL`. */
+/** `sys/un.h` of macOS: options of `SOL_LOCAL`. */
 const SOL_LOCAL = 0;
 const LOCAL_PEERCRED = 1;
 const LOCAL_PEERPID = 2;
-/** Is `struct xucred`: version, uid, a count padded to 4 bytes, and 16 groups. */
+/** `struct xucred`: version, uid, a count padded to 4 bytes, and 16 groups. */
 const XUCRED_BYTES = 76;
 
 const PR_GET_DUMPABLE = 3;
@@ -44,7 +44,7 @@ export function socketDescriptor(socket: Socket): number {
   return typeof fd === 'number' ? fd : -1;
 }
 
-/** Tells whether the kernel can be asked who is at the other end of a socket. */
+/** Returns whether the kernel can be asked who is at the other end of a socket. */
 export function peersAreKnown(): boolean {
   const known = process.platform === 'darwin' ? call(peerIdCall, () => true) : call(socketOptionCall, () => true);
   return known ?? false;
@@ -70,7 +70,7 @@ export function peerGroups(fd: number): readonly number[] | null {
   return groups && Array.from({ length: groups.length / 4 }, (_, at) => groups.readUInt32LE(at * 4));
 }
 
-/** Tells the service manager something, in the format of sd_notify(3); false where none listens or libsystemd is missing. */
+/** Sends a notification in the format of sd_notify(3); returns false where no service manager listens or libsystemd is missing. */
 export function notifySystemd(text: string): boolean {
   if (!process.env['NOTIFY_SOCKET']) return false;
   return call(systemdCalls, (systemd) => systemd.notify(0, text) > 0) ?? false;
@@ -144,7 +144,7 @@ function once<Value>(make: () => Value): () => Value {
 }
 
 const koffi = once((): typeof Koffi => createRequire(import.meta.url)('koffi'));
-/** Is this process itself: its C library's functions are among its symbols, whatever that library is called. */
+/** This process itself: its C library's functions are among its symbols, whatever that library is called. */
 const processSymbols = once(() => koffi().load(null));
 
 const socketOptionCall = once(

@@ -4,7 +4,7 @@
 
 import { distance } from 'fastest-levenshtein';
 
-/** Returns the nearest known name, or undefined where none is near enough to be worth naming. */
+/** Returns the nearest known name, or undefined where none is near enough to suggest. */
 export function nearest(name: string, known: Iterable<string>): string | undefined {
   const lower = name.toLowerCase();
   let best: { name: string; edits: number } | undefined;

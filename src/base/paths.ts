@@ -8,31 +8,31 @@ import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import { AipassError } from './errors.ts';
 
-/** Holds every path that aipassd reads or writes. All are absolute. */
+/** Every path that aipassd reads or writes. All are absolute. */
 export interface Paths {
-  /** Is `~/.secrets`: the folder of all secrets, ours and others'. */
+  /** `~/.secrets`: the folder of all secrets, ours and others'. */
   readonly secretsRoot: string;
-  /** Is `~/.secrets/aipass`: the folder that the vault reads. */
+  /** `~/.secrets/aipass`: the folder that the vault reads. */
   readonly secrets: string;
-  /** Is the file that holds the API keys. */
+  /** File that holds the API keys. */
   readonly envFile: string;
-  /** Is `config.jsonc`. */
+  /** `config.jsonc`. */
   readonly config: string;
-  /** Is the folder of state, database and logs. */
+  /** Folder of state, database and logs. */
   readonly state: string;
-  /** Is the folder of the sockets. */
+  /** Folder of the sockets. */
   readonly runtime: string;
-  /** Is the socket that node-ipc serves. */
+  /** Socket that node-ipc serves. */
   readonly socket: string;
-  /** Is the file that the running daemon holds; see ipc/instance-lock.ts. */
+  /** Lock that the running daemon holds; see ipc/instance-lock.ts. */
   readonly lock: string;
-  /** Is the log file (JSON lines), unless the configuration names another. */
+  /** Log file (JSON lines), unless the configuration names another. */
   readonly log: string;
-  /** Is the audit of releases and changes. */
+  /** Audit of releases and changes. */
   readonly audit: string;
 }
 
-/** Holds what the paths are derived from; the defaults are this process's own. */
+/** Sources of the paths; the defaults are this process's own. */
 export interface PathSources {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly home?: string;
@@ -94,7 +94,7 @@ function homeFolder(): string {
     cause = error;
   }
   if (home !== undefined && isAbsolute(home)) return home;
-  throw new AipassError('BAD_REQUEST', 'this user has no home folder, or HOME is no absolute path', {
+  throw new AipassError('BAD_REQUEST', 'this user has no home folder, or HOME is not an absolute path', {
     hint: 'set HOME; or set AIPASSD_SECRETS_DIR, AIPASSD_CONFIG, AIPASSD_STATE_DIR and AIPASSD_RUNTIME_DIR',
     cause,
   });

@@ -1,5 +1,5 @@
 /**
- * Keeps strangers' text short and plain before it reaches a log, an error or a terminal.
+ * Makes foreign text short and plain before it reaches a log, an error or a terminal.
  */
 
 /** Matches what would move a cursor, hide text or forge a line: C0, C1, line separators and bidirectional overrides. */

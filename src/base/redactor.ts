@@ -1,17 +1,18 @@
 /**
- * The last resort against a leaked secret: replaces every value the vault holds, and whatever has the shape of a key,
- * in a text that is about to be logged or sent. The vault tells it what to look for after each change.
+ * Last guard against a leaked secret: replaces every value that the vault holds, and whatever has the shape of a key, in a
+ * text that is about to be logged or sent. The vault passes its values after each change.
  */
 
+import { BoundedMap } from './bounded-map.ts';
 import { SECRET_PLACEHOLDER } from './secret.ts';
 
-/** Is the shortest value worth masking: shorter ones are words that occur in every text. */
+/** Minimum length of a masked value: shorter ones are words that occur in every text. */
 const MIN_MASKED_LENGTH = 6;
 
-/** Is the shortest part of a held value that is masked on its own, where a text quotes only a piece of a key. */
+/** Minimum length of a part of a value that is masked on its own, where a text quotes only a piece of a key. */
 const MIN_PART_LENGTH = 12;
 
-/** Is the longest value whose pieces are looked for: a longer one is a document, whose words may occur anywhere. */
+/** Maximum length of a value whose parts are masked: a longer one is a document, whose words may occur anywhere. */
 const MAX_PARTED_LENGTH = 4096;
 
 /** Matches what looks like a credential whoever it belongs to (shapes from public secret scanners; see providers/). */
@@ -21,7 +22,7 @@ const KEY_SHAPES =
 /** Matches one run of characters that keys are made of, at least as long as the shortest part worth masking. */
 const KEY_RUN = new RegExp(`[A-Za-z0-9_.~+/=-]{${MIN_PART_LENGTH},}`, 'g');
 
-/** Bounds what is remembered of texts that came through unchanged: names of callers, keys and models come again and again. */
+/** Number and length of remembered texts that had nothing to mask: names of callers, keys and models recur. */
 const MAX_HARMLESS = 1000;
 const MAX_HARMLESS_LENGTH = 256;
 
@@ -36,7 +37,7 @@ export function maskKeyShapes(text: string): string {
 /** Masks known values and key-shaped runs in text. */
 export class Redactor {
   readonly #bySource = new Map<string, ReadonlySet<string>>();
-  readonly #harmless = new Set<string>();
+  readonly #harmless = new BoundedMap<string, true>(MAX_HARMLESS);
   #values: readonly string[] = [];
 
   /** Replaces the set of values that one source has to mask; short ones are dropped, long ones are tried first. */
@@ -64,10 +65,7 @@ export class Redactor {
     if (sentByCaller !== undefined) return this.#mask(text, sentByCaller);
     if (this.#harmless.has(text)) return text;
     const result = this.#mask(text, '');
-    if (result === text && text.length <= MAX_HARMLESS_LENGTH) {
-      if (this.#harmless.size >= MAX_HARMLESS) this.#harmless.clear();
-      this.#harmless.add(text);
-    }
+    if (result === text && text.length <= MAX_HARMLESS_LENGTH) this.#harmless.set(text, true);
     return result;
   }
 

@@ -1,21 +1,19 @@
 /**
  * Runs a job at the times that a cron pattern names, on the injected clock. Owns the croner package.
  *
- * croner only says when; the waiting is ours, in steps of at most 30 s, so that a machine that slept runs what it missed
- * once, soon after it wakes. A job never overlaps itself, and one that fails is logged and runs again at its next time.
+ * croner computes the times; the waiting is ours, in steps of at most 30 s, so that a machine that slept runs what it
+ * missed once, soon after it wakes. A job never overlaps itself, and one that fails is logged and runs at its next time.
  */
 
 import { Cron } from 'croner';
 import type { Clock } from './clock.ts';
 import { AipassError } from './errors.ts';
 import type { Logger } from './logger.ts';
+import { MAX_STEP_MS } from './timers.ts';
 
-/** Is the longest wait without a look at the wall clock, in milliseconds: timers stand still while a machine sleeps. */
-const MAX_STEP_MS = 30_000;
-
-/** Says what a schedule needs besides its pattern and its job. */
-export interface ScheduleOptions {
-  /** Names the job in the log. */
+/** What a schedule needs besides its pattern and its job. */
+export interface ScheduleDeps {
+  /** Name of the job in the log. */
   readonly name: string;
   readonly logger: Logger;
   readonly clock: Clock;
@@ -24,17 +22,17 @@ export interface ScheduleOptions {
 /**
  * Starts a schedule; the returned function ends it and resolves when a job that is running has ended.
  *
- * @throws AipassError BAD_REQUEST when the pattern is none, or names no time that will ever come.
+ * @throws AipassError BAD_REQUEST when the pattern is not valid, or matches no time that will ever come.
  */
 export function startSchedule(
   pattern: string,
   job: () => Promise<void> | void,
-  options: ScheduleOptions,
+  deps: ScheduleDeps,
 ): () => Promise<void> {
-  const { name, logger, clock } = options;
+  const { name, logger, clock } = deps;
   const { cron, first } = readPattern(pattern, `the schedule of ${name}`, clock.now());
   let next: number | null = first;
-  let lastLook = clock.now();
+  let lastStep = clock.now();
   let running: Promise<void> | undefined;
   let cancel: (() => void) | undefined;
   let stopped = false;
@@ -49,21 +47,21 @@ export function startSchedule(
     }
   };
 
-  const look = (): void => {
+  const step = (): void => {
     if (stopped) return;
     const now = clock.now();
     if (next !== null && now >= next) {
       if (running === undefined) running = run();
       else logger.warn(`the job ${name} still runs and was not started again`);
       next = nextRun(cron, now);
-    } else if (now < lastLook) {
+    } else if (now < lastStep) {
       // The wall clock was set back: the old time may be an hour too far away.
       next = nextRun(cron, now);
     }
-    lastLook = now;
-    cancel = clock.after(Math.min(MAX_STEP_MS, Math.max(1, (next ?? now + MAX_STEP_MS) - now)), look);
+    lastStep = now;
+    cancel = clock.after(Math.min(MAX_STEP_MS, Math.max(1, (next ?? now + MAX_STEP_MS) - now)), step);
   };
-  look();
+  step();
 
   return async () => {
     stopped = true;
@@ -72,7 +70,7 @@ export function startSchedule(
   };
 }
 
-/** Refuses what startSchedule would refuse; `what` names the pattern in the message, `now` is epoch milliseconds. */
+/** Throws as startSchedule would; `what` names the pattern in the message, `now` is epoch milliseconds. */
 export function assertSchedule(pattern: string, what: string, now: number): void {
   readPattern(pattern, what, now);
 }
@@ -83,10 +81,11 @@ function readPattern(pattern: string, what: string, now: number): { readonly cro
   try {
     cron = new Cron(pattern, { paused: true });
   } catch (error) {
-    throw new AipassError('BAD_REQUEST', `${what} is no cron pattern: "${pattern}"`, { hint, cause: error });
+    throw new AipassError('BAD_REQUEST', `${what}: invalid cron pattern (got "${pattern}")`, { hint, cause: error });
   }
   const first = nextRun(cron, now);
-  if (first === null) throw new AipassError('BAD_REQUEST', `${what} never comes: "${pattern}"`, { hint });
+  if (first === null)
+    throw new AipassError('BAD_REQUEST', `${what}: this time never comes (got "${pattern}")`, { hint });
   return { cron, first };
 }
 

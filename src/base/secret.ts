@@ -1,14 +1,14 @@
 /**
- * A value that must not be seen by accident. Printing, logging, serialising or concatenating it gives a placeholder;
- * only `reveal()` gives the value, so that a search for that word finds every place where one leaves.
+ * A value that must not be shown by accident. Printing, logging, serialising or concatenating it gives a placeholder;
+ * only `reveal()` gives the value, so that a search for that word finds every place where a secret leaves.
  */
 
 import { inspect } from 'node:util';
 
-/** Is what every accidental rendering of a secret shows. */
+/** Text that stands for a secret wherever one is printed. */
 export const SECRET_PLACEHOLDER = '[secret]';
 
-/** Holds one secret text. */
+/** One secret text. */
 export class Secret {
   readonly #value: string;
 
@@ -26,7 +26,7 @@ export class Secret {
     return this.#value.length;
   }
 
-  /** Tells whether two secrets hold the same value. */
+  /** Returns whether two secrets hold the same value. */
   equals(other: Secret): boolean {
     return this.#value === other.#value;
   }

@@ -1,5 +1,5 @@
 /**
- * What a failure of the file system means to people: one place that maps the system's codes to ours, and to what to do.
+ * Maps the codes of the file system to error codes, and to messages and hints for people.
  */
 
 import { AipassError, systemErrorCode, type ErrorCode } from './errors.ts';
@@ -14,18 +14,18 @@ interface Meaning {
 
 const NOT_PERMITTED: Meaning = {
   code: 'FORBIDDEN',
-  reason: 'is not for this user',
-  hint: (path) => `look at whose it is, and at the folders above it: ls -ld ${path}`,
+  reason: 'is not accessible to this user',
+  hint: (path) => `check its owner and mode, and those of the folders above it: ls -ld ${path}`,
 };
 const NO_ROOM: Meaning = {
   code: 'INTERNAL',
-  reason: 'finds no room on its disk',
-  hint: (path) => `make room, then try again: df -h ${path}`,
+  reason: 'does not fit on its disk, which is full',
+  hint: (path) => `free some space, then try again: df -h ${path}`,
 };
 const IN_THE_WAY: Meaning = {
   code: 'BAD_REQUEST',
-  reason: 'cannot be: a file stands where a folder should be',
-  hint: (path) => `look at it and at the folders above it, and move the file away: ls -ld ${path}`,
+  reason: 'cannot be made: a file is in the place of a folder',
+  hint: (path) => `find the file among it and the folders above it, and move it away: ls -ld ${path}`,
 };
 
 /** Maps the codes of errno(3) that a wrong, foreign or full disk gives. */
@@ -34,7 +34,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EPERM: NOT_PERMITTED,
   EROFS: {
     code: 'FORBIDDEN',
-    reason: 'is on a disk that cannot be written to',
+    reason: 'is on a read-only disk',
     hint: (path) => `mount it for writing, or choose another folder; see it with: findmnt -T ${path}`,
   },
   ENOSPC: NO_ROOM,
@@ -42,7 +42,7 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   EISDIR: {
     code: 'BAD_REQUEST',
     reason: 'is a folder, where a file should be',
-    hint: (path) => `look at it, and move it away: mv ${path} ${path}.old`,
+    hint: (path) => `move it away: mv ${path} ${path}.old`,
   },
   ENOTDIR: IN_THE_WAY,
   EEXIST: IN_THE_WAY,
@@ -52,8 +52,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
  * Returns the error for whatever was thrown: an AipassError as it is, a failure of the file system with the path, the
  * reason and what to do, anything else as INTERNAL.
  *
- * @param what says what failed, as the beginning of the message.
- * @param path is the place concerned, where the failure itself may not name it.
+ * @param what beginning of the message: the action that failed.
+ * @param path the place concerned, where the failure itself may not name it.
  */
 export function describeFailure(what: string, error: unknown, path?: string): AipassError {
   if (error instanceof AipassError) return error;

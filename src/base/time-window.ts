@@ -5,10 +5,10 @@
  * come out right.
  */
 
-/** Names a calendar period. */
+/** Calendar period. */
 export type CalendarPeriod = 'minute' | 'hour' | 'day' | 'month';
 
-/** Is a span of time: its first instant, and the first one after it, in epoch milliseconds. */
+/** Span of time: its first instant, and the first one after it, in epoch milliseconds. */
 export interface TimeWindow {
   readonly start: number;
   readonly end: number;
@@ -16,7 +16,7 @@ export interface TimeWindow {
 
 const DAY_MS = 86_400_000;
 
-/** Tells whether a name is one of the IANA time zones that this machine knows. */
+/** Returns whether a name is an IANA time zone that this machine knows. */
 export function isTimeZone(zone: string): boolean {
   try {
     return Intl.DateTimeFormat('en-US', { timeZone: zone }).resolvedOptions().timeZone !== '';

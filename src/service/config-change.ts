@@ -5,13 +5,13 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../base/config-schema.ts';
 
-/** Lists the settings that differ, by name: those that take effect at once, and those that need a restart. */
+/** Settings that differ, by name: those that take effect at once, and those that need a restart. */
 export interface ConfigChange {
   readonly applied: readonly string[];
   readonly needRestart: readonly string[];
 }
 
-/** Lists what is read at each use, or applied by the daemon when it changes; everything else needs a restart. */
+/** Settings that are read at each use, or applied when they change; everything else needs a restart. */
 const APPLIED: ReadonlySet<string> = new Set([
   '$schema',
   'access',

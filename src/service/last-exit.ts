@@ -1,94 +1,127 @@
 /**
- * How the last run ended, for the one who asks why the daemon is not running: one small file in the state folder, written
- * at the start (so that a run that is killed leaves word), when it begins to stop, and at the end.
+ * The record of the last run, for people who ask why the daemon does not answer: one small file in the state folder,
+ * written at the start (so that a run that is killed leaves a record), when the run begins to stop, and at its end.
+ *
+ * A process is called dead only where no process of its pid and start time exists.
  */
 
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { systemErrorCode } from '../base/errors.ts';
+import { writeFileAtomicSync } from '../base/atomic-write.ts';
+import { parseJson, readField, readNumber, readString } from '../base/json.ts';
+import { identifyProcess, isProcessAlive } from '../base/process-identity.ts';
+import { shellQuote } from '../base/shell-quote.ts';
 
-/** Is a run and its end. Times are epoch milliseconds. */
+/** A run and its end. Times are epoch milliseconds. */
 export interface RunRecord {
   readonly pid: number;
+  /** Start of the process as the system gives it, or null; see ProcessIdentity. */
+  readonly started: string | null;
   readonly startedAt: number;
-  /** Is there once it was told to stop. */
+  /** Path of the socket that the run serves. */
+  readonly socket: string | null;
+  /** Set once the run was told to stop. */
   readonly stopping?: { readonly at: number; readonly reason: string };
-  /** Is null while the run lasts, and for ever where it was killed. */
+  /** Null while the run lasts, and for ever where it was killed. */
   readonly end: { readonly at: number; readonly code: number; readonly reason: string } | null;
 }
+
+/** Latest time that a Date can hold, in epoch milliseconds. */
+const MAX_TIME = 8.64e15;
 
 /** Returns where the record is kept. */
 export function runRecordPath(stateFolder: string): string {
   return join(stateFolder, 'last-run.json');
 }
 
-/** Writes the record; a disk that does not take it is no reason not to start or stop. */
+/** Returns the record of this process, which serves a socket from now on. */
+export function beginRun(socket: string): RunRecord {
+  const started = identifyProcess(process.pid)?.started ?? null;
+  return { pid: process.pid, started, startedAt: Date.now(), socket, end: null };
+}
+
+/** Writes the record. A disk that does not take it keeps no daemon from starting or stopping: the log has the same. */
 export function writeRunRecord(path: string, record: RunRecord): void {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    writeFileSync(`${path}.tmp`, `${JSON.stringify(record)}\n`, { mode: 0o600 });
-    renameSync(`${path}.tmp`, path);
+    writeFileAtomicSync(path, `${JSON.stringify(record)}\n`);
   } catch {
-    // The log has what happened; this file only says it sooner.
+    // The log has what happened; this file only makes it easier to find.
   }
 }
 
-/** Reads the record; null where there is none that can be understood. */
+/** Reads the record; returns null where there is none that is valid. */
 export function readRunRecord(path: string): RunRecord | null {
+  let text: string;
   try {
-    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    return isRunRecord(value) ? value : null;
+    text = readFileSync(path, 'utf8');
   } catch {
     return null;
   }
+  const value = parseJson(text);
+  const pid = readNumber(value, 'pid');
+  const startedAt = readTime(value, 'startedAt');
+  if (pid === undefined || startedAt === undefined) return null;
+  const end = readEnd(readField(value, 'end'));
+  if (end === undefined) return null;
+  const stopping = readStop(readField(value, 'stopping'));
+  return {
+    pid,
+    started: readString(value, 'started') ?? null,
+    startedAt,
+    socket: readString(value, 'socket') ?? null,
+    ...(stopping === undefined ? {} : { stopping }),
+    end,
+  };
 }
 
-/** Is how long a stop can last at most: the units' TimeoutStopSec. Past it, a process of that pid is another. */
-const LONGEST_STOP_MS = 20_000;
-
-/** Says in one line how a run ended, or that it is about to. */
+/** Describes in one line how a run ended, or what it does now. */
 export function describeRun(record: RunRecord): string {
-  const began = new Date(record.startedAt).toISOString();
-  const { stopping } = record;
-  if (record.end === null && stopping !== undefined) {
-    if (Date.now() - stopping.at <= LONGEST_STOP_MS && isAlive(record.pid)) {
-      return `the daemon (pid ${record.pid}) is stopping (${stopping.reason}): requests in flight get 10 s to finish`;
+  const { pid, startedAt, stopping, end } = record;
+  const began = new Date(startedAt).toISOString();
+  if (end !== null) {
+    return `the last run (pid ${pid}) ended at ${new Date(end.at).toISOString()} with ${end.code}: ${end.reason}`;
+  }
+  if (isProcessAlive(record)) {
+    if (stopping !== undefined) {
+      return `the daemon (pid ${pid}) is stopping (${stopping.reason}): requests in flight get 10 s to finish`;
     }
-    return `the last run (pid ${record.pid}, from ${began}) was killed while it stopped (${stopping.reason})`;
+    const where = record.socket === null ? '' : ` and serves ${record.socket}`;
+    return `the daemon (pid ${pid}, from ${began}) is running${where}`;
   }
-  if (record.end === null) return `the last run (pid ${record.pid}, from ${began}) was killed or lost its power`;
-  const { at, code, reason } = record.end;
-  return `the last run (pid ${record.pid}) ended at ${new Date(at).toISOString()} with ${code}: ${reason}`;
-}
-
-function isRunRecord(value: unknown): value is RunRecord {
-  if (typeof value !== 'object' || value === null || !('end' in value)) return false;
-  const { end } = value;
-  if (!hasNumbers(value, 'pid', 'startedAt')) return false;
-  if ('stopping' in value && !(hasNumbers(value.stopping, 'at') && hasReason(value.stopping))) return false;
-  return end === null || (hasNumbers(end, 'at', 'code') && hasReason(end));
-}
-
-function hasReason(value: unknown): boolean {
-  return typeof Reflect.get(Object(value), 'reason') === 'string';
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return systemErrorCode(error) === 'EPERM';
+  if (stopping !== undefined) {
+    return `the last run (pid ${pid}, from ${began}) was killed while it stopped (${stopping.reason})`;
   }
+  return `the last run (pid ${pid}, from ${began}) was killed or lost its power`;
 }
 
-function hasNumbers(value: unknown, ...names: readonly string[]): boolean {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    names.every((name) => {
-      const field: unknown = Reflect.get(value, name);
-      // Beyond this no Date can say it.
-      return typeof field === 'number' && Number.isFinite(field) && Math.abs(field) <= 8.64e15;
-    })
-  );
+/**
+ * Returns what to do about a daemon that does not answer on a socket although its process runs, or undefined where its
+ * process does not run: then it has to be started.
+ */
+export function hintForRun(record: RunRecord, socket: string): string | undefined {
+  if (record.end !== null || !isProcessAlive(record)) return undefined;
+  if (record.stopping !== undefined) return 'wait until it has ended, then start it again';
+  if (record.socket !== null && record.socket !== socket) {
+    return `ask it on its own socket: AIPASSD_RUNTIME_DIR=${shellQuote(dirname(record.socket))}`;
+  }
+  return `it does not answer; its socket is made again within seconds. If it still hangs then, end it: kill -9 ${record.pid}`;
+}
+
+function readEnd(value: unknown): RunRecord['end'] | undefined {
+  if (value === null) return null;
+  const at = readTime(value, 'at');
+  const code = readNumber(value, 'code');
+  const reason = readString(value, 'reason');
+  return at === undefined || code === undefined || reason === undefined ? undefined : { at, code, reason };
+}
+
+function readStop(value: unknown): RunRecord['stopping'] {
+  const at = readTime(value, 'at');
+  const reason = readString(value, 'reason');
+  return at === undefined || reason === undefined ? undefined : { at, reason };
+}
+
+function readTime(value: unknown, name: string): number | undefined {
+  const time = readNumber(value, name);
+  return time !== undefined && Math.abs(time) <= MAX_TIME ? time : undefined;
 }

@@ -1,34 +1,34 @@
 /**
- * What ends the process, and what makes it look at its configuration: signals, and failures that nobody expected.
+ * What ends the process or makes it reload its configuration: signals, and unexpected failures.
  *
- * Registered before anything starts, so that no failure ends the process the way Node would: with a stack on stderr,
- * where a secret may be, and with a code that tells a service manager nothing.
+ * Registered before anything starts, so that no failure ends the process as Node would: with a stack on stderr, where a
+ * secret may be, and with an exit code that means nothing to a service manager.
  */
 
-/** Is why the daemon ends. */
+/** Why the daemon ends. */
 export type Ending =
   { readonly kind: 'signal'; readonly signal: NodeJS.Signals } | { readonly kind: 'failure'; readonly error: unknown };
 
-/** Is the exit code after a failure nobody expected: EX_SOFTWARE of sysexits.h, so that a service manager restarts us. */
+/** Exit code after an unexpected failure: EX_SOFTWARE of sysexits.h, so that a service manager restarts the daemon. */
 export const EXIT_SOFTWARE = 70;
 
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
 
-/** Is how long an orderly stop may take in all: less than the units' TimeoutStopSec, so that we say what hangs ourselves. */
+/** Longest orderly stop, in milliseconds: less than the units' TimeoutStopSec, so that the daemon itself reports that it hangs. */
 const STOP_LIMIT_MS = 18_000;
 
-/** Watches what ends this process. */
+/** The signals and failures of this process. */
 export class Lifetime {
   /** Resolves with the first reason to end. */
   readonly ended: Promise<Ending>;
   readonly #onReload: () => void;
-  /** Is told of each failure that comes while the first reason to end is being dealt with. */
+  /** Called with each failure that follows the first reason to end. */
   onLateFailure: (error: unknown) => void = () => {};
   #ending: Ending | undefined;
   #failed = false;
   readonly #resolve: (ending: Ending) => void;
 
-  /** Stores what to do on SIGHUP; `watch` begins. */
+  /** Stores what SIGHUP does; `watch` begins. */
   constructor(onReload: () => void) {
     this.#onReload = onReload;
     const { promise, resolve } = Promise.withResolvers<Ending>();
@@ -36,7 +36,7 @@ export class Lifetime {
     this.#resolve = resolve;
   }
 
-  /** Begins to watch; from here on no signal and no failure ends the process by itself. */
+  /** Registers the listeners; from here on no signal and no failure ends the process by itself. */
   watch(): void {
     for (const signal of STOP_SIGNALS) process.on(signal, () => this.#end({ kind: 'signal', signal }));
     process.on('SIGHUP', this.#onReload);
@@ -47,15 +47,15 @@ export class Lifetime {
     void this.ended.then(() => clearInterval(keepAlive));
   }
 
-  /** Returns the exit code: that of a failure where there was one, be it during the stop. */
+  /** Exit code: that of a failure where there was one, also during the stop. */
   get exitCode(): number {
     return this.#failed ? EXIT_SOFTWARE : 0;
   }
 
-  /** Makes sure that the process ends even where the stop hangs; `say` is told when it did. */
-  limitStop(say: () => void): void {
+  /** Ends the process where the stop hangs, after calling back. */
+  limitStop(onHang: () => void): void {
     const limit = setTimeout(() => {
-      say();
+      onHang();
       process.exit(EXIT_SOFTWARE);
     }, STOP_LIMIT_MS);
     limit.unref();

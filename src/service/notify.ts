@@ -1,17 +1,18 @@
 /**
- * Tells the service manager how the daemon is, in the words of sd_notify(3), and feeds its watchdog.
+ * Reports the state of the daemon to its service manager (sd_notify(3)), and feeds its watchdog.
  *
  * Without a service manager, or without libsystemd, every call does nothing. The watchdog is fed by a timer of the event
- * loop: a loop that stands still does not feed it, and is started again.
+ * loop, so that the service manager restarts a daemon whose loop is blocked.
  */
 
 import type { Clock } from '../base/clock.ts';
 import { notifySystemd } from '../base/native.ts';
+import { repeat } from '../base/timers.ts';
 
-/** Sends one text to the service manager; false where none took it. */
+/** Sends one text to the service manager; returns false where none took it. */
 export type SendNotice = (text: string) => boolean;
 
-/** Reports the states of a daemon to its service manager. */
+/** The connection of a daemon to its service manager. */
 export class ServiceNotifier {
   readonly #send: SendNotice;
 
@@ -19,17 +20,17 @@ export class ServiceNotifier {
     this.#send = send;
   }
 
-  /** Says that the daemon listens with its secrets loaded; also ends a reload. */
+  /** Reports that the daemon listens with its secrets loaded; also ends a reload. */
   ready(status: string): void {
     this.#send(`READY=1\nSTATUS=${oneLine(status)}`);
   }
 
-  /** Says that the daemon reads its configuration anew; `ready` follows. */
+  /** Reports that the daemon reads its configuration again; `ready` follows. */
   reloading(): void {
     this.#send('RELOADING=1\nSTATUS=reloading');
   }
 
-  /** Says that the daemon stops. */
+  /** Reports that the daemon stops. */
   stopping(status: string): void {
     this.#send(`STOPPING=1\nSTATUS=${oneLine(status)}`);
   }
@@ -40,14 +41,12 @@ export class ServiceNotifier {
   }
 
   /** Feeds the watchdog every `everyMs` until the returned function is called. */
-  feedWatchdog(clock: Clock, everyMs: number): () => void {
-    let cancel: (() => void) | undefined;
-    const feed = () => {
+  feedWatchdog(clock: Clock, everyMs: number): () => Promise<void> {
+    const feed = (): void => {
       this.#send('WATCHDOG=1');
-      cancel = clock.after(everyMs, feed);
     };
     feed();
-    return () => cancel?.();
+    return repeat(clock, everyMs, feed);
   }
 }
 

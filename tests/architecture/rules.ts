@@ -9,7 +9,16 @@ import type { Source } from './sources.ts';
  * Folders whose words are clean already: what is in them may never get worse. A folder is added once its docstrings and
  * messages keep the rules; when all of `src` is here, the list goes.
  */
-export const CLEAN: readonly string[] = ['src/callers/', 'src/daemon.ts', 'src/doctor/', 'src/ipc/'];
+export const CLEAN: readonly string[] = [
+  'src/audit/',
+  'src/base/',
+  'src/callers/',
+  'src/daemon.ts',
+  'src/doctor/',
+  'src/ipc/',
+  'src/run.ts',
+  'src/service/',
+];
 
 type Rule = (sources: readonly Pick<Source, 'path' | 'text'>[]) => string[];
 

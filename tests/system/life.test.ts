@@ -87,10 +87,10 @@ describe('the life of the daemon', () => {
     await client.closed();
     expect(existsSync(home.paths.socket) || existsSync(home.paths.lock)).toBe(false);
     const log = readFileSync(home.paths.log, 'utf8');
-    expect(log).toContain('stopping after a failure that nobody expected');
+    expect(log).toContain('stopping after an unexpected failure');
     expect(log).toContain('it held ');
     const status = await runCli(home, ['status']);
-    expect(status.stderr).toContain('with 70: a failure that nobody expected (TypeError)');
+    expect(status.stderr).toContain('with 70: an unexpected failure (TypeError)');
     const record = readFileSync(join(home.paths.state, 'last-run.json'), 'utf8');
     expect([ended.stdout, ended.stderr, log, status.stderr, record].join('\n')).not.toContain(OPENROUTER_KEY);
   });

@@ -50,13 +50,15 @@ async function askStatus({ connect, paths }: VerbContext): Promise<Status> {
     return await (await connect()).status();
   } catch (error) {
     if (!(error instanceof AipassError) || error.code !== 'DAEMON_UNREACHABLE') throw error;
-    const { describeRun, readRunRecord, runRecordPath } = await import('../../service/last-exit.ts');
+    const { describeRun, hintForRun, readRunRecord, runRecordPath } = await import('../../service/last-exit.ts');
     const last = readRunRecord(runRecordPath(paths.state));
     if (last === null) throw error;
     const { start } = serviceCommands(paths.socket);
     const hasFailed = last.end !== null && last.end.code !== 0;
-    throw new AipassError(error.code, `${error.message}; ${describeRun(last)}`, {
-      hint: hasFailed ? `fix what ended the last run, then start it: ${start}` : error.hint,
+    const runHint = hintForRun(last, paths.socket);
+    const problem = runHint === undefined ? error.message : `no daemon answers on ${paths.socket}`;
+    throw new AipassError(error.code, `${problem}; ${describeRun(last)}`, {
+      hint: runHint ?? (hasFailed ? `fix what ended the last run, then start it: ${start}` : error.hint),
       cause: error,
     });
   }

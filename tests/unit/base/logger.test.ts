@@ -204,7 +204,7 @@ describe('a log that cannot be written', () => {
     expect(written.join('')).toContain('the log file is not written');
     expect(logger.warning()).toMatchObject({
       subject: join(home.paths.state, 'logs', 'aipassd.log'),
-      problem: expect.stringContaining('a file stands where a folder should be (ENOTDIR)'),
+      problem: expect.stringContaining('(ENOTDIR)'),
     });
   });
 
@@ -235,7 +235,7 @@ describe('a log that cannot be written', () => {
     await until('it is noticed', () => logger.warning() !== null);
     logger.info('two');
     await logger.close();
-    expect(logger.warning()?.problem).toContain('/dev/full finds no room on its disk (ENOSPC)');
+    expect(logger.warning()?.problem).toContain('(ENOSPC)');
     expect(written.join('')).toMatch(/one.*\n.*not written.*\n.*two/);
   });
 

@@ -78,6 +78,15 @@ test('the file is its owner’s alone, and no temporary file stays behind', asyn
   expect(readdirSync(join(folder, 'state'))).toEqual(['state.json']);
 });
 
+test('what a killed daemon left half written is removed at the next start', async () => {
+  mkdirSync(join(folder, 'state'));
+  writeFileSync(`${path}.3141592`, '{"half":');
+  writeFileSync(join(folder, 'state', '.aipassd-00000000-0000-4000-8000-000000000000.tmp'), '{');
+  writeFileSync(join(folder, 'state', 'usage.db'), '');
+  await open();
+  expect(readdirSync(join(folder, 'state'))).toEqual(['usage.db']);
+});
+
 describe('a broken file', () => {
   test.each(['', '{', '[1]', 'null', '7', '\u0000\u0000', '{"pools": 1}x'])(
     'of %j is put aside and reported',

@@ -27,8 +27,8 @@ function openReloader(): { readonly reloader: ConfigReloader; readonly applied: 
 
 describe.each([
   [{ providers: { x: {} } }, 'the configured provider "x" has no baseUrl'],
-  [{ schedules: { check: 'every day' } }, 'is no cron pattern: "every day"'],
-  [{ schedules: { prune: '0 0 30 2 *' } }, 'never comes: "0 0 30 2 *"'],
+  [{ schedules: { check: 'every day' } }, '(got "every day")'],
+  [{ schedules: { prune: '0 0 30 2 *' } }, '(got "0 0 30 2 *")'],
   [{ limitz: {} }, 'did you mean "limits"?'],
 ])('the configuration %j', (config, problem) => {
   it('keeps a daemon from starting, and doctor says so', async () => {

@@ -30,7 +30,7 @@ it('the watchdog is fed at once and then from the timer, until it is stopped', (
   const stop = new ServiceNotifier((text) => sent.push(text) > 0).feedWatchdog(clock, 5);
   due?.();
   expect(sent).toEqual(['WATCHDOG=1', 'WATCHDOG=1']);
-  stop();
+  void stop();
   expect(due).toBeUndefined();
 });
 
