@@ -3,8 +3,9 @@
  */
 
 import type { Secret } from '../base/secret.ts';
+import type { FailureClass } from '../providers/classify-failure.ts';
 
-/** Is how a call ended, for the key that paid. Header names are lower-case. */
+/** How a call ended, for the key that paid. Header names are lower-case; headers hold the provider's limits. */
 export type LeaseOutcome =
   /** The provider answered in full. */
   | {
@@ -12,57 +13,61 @@ export type LeaseOutcome =
       readonly headers?: Readonly<Record<string, string>>;
       readonly tokens?: number;
       readonly costUsd?: number;
-      /** Is how long the call took, where that is not the time from lease to settle. */
+      /** Latency of the call, where that is not the time from lease to settle. */
       readonly latencyMs?: number;
     }
-  /** The provider answered with a status of 400 or more, or with an error inside a 200; `body` is its parsed error document. */
+  /** It failed, as it was classified where it was seen. */
   | {
-      readonly kind: 'refused';
-      readonly status: number;
-      readonly headers: Readonly<Record<string, string>>;
-      readonly body: unknown;
+      readonly kind: 'failed';
+      readonly failure: FailureClass;
+      readonly headers?: Readonly<Record<string, string>>;
     }
-  /** No usable answer: the network, a time limit, or an answer that is none. */
-  | { readonly kind: 'unavailable'; readonly reason: 'network' | 'timeout' | 'garbage' }
-  /** Nobody was asked, because the key holds a character that no header can carry. */
-  | { readonly kind: 'unsendable' }
   /** The caller ended it; nothing is known of the key. */
   | { readonly kind: 'cancelled' };
 
-/** Is the right to use one key for one call. */
+/** Right to use one key for one call. */
 export interface KeyLease {
   readonly provider: string;
-  /** Is the key's id, or null where the provider needs no key and there is none. */
+  /** Id of the key, or null where the provider needs no key and there is none. */
   readonly keyId: string | null;
   readonly value: Secret | null;
   /** Gives the key back with the outcome. A second call does nothing. */
   settle(outcome: LeaseOutcome): void;
 }
 
-/** Says what a key is wanted for. */
+/** What a key is wanted for. */
 export interface LeaseRequest {
   readonly provider: string;
   readonly model?: string | undefined;
-  /** Holds the keys, by their ids, that were tried for this call already; who waits takes any again. */
+  /** Further models that the provider may answer with: the key has to be allowed for each of them. */
+  readonly models?: readonly string[] | undefined;
+  /** Ids of the keys that were tried for this call already; a request that waits takes any key again. */
   readonly exclude?: ReadonlySet<string> | undefined;
+  /**
+   * Who asks, as the kernel tells it (the uid): failures that one caller alone meets close nothing for others, and
+   * waiting callers take turns.
+   */
+  readonly caller?: string | undefined;
+  /** Identity of the request that this lease is an attempt of; its failures count once for the circuit breaker. */
+  readonly call?: object | undefined;
 }
 
-/** Says how long a caller waits for a key. */
+/** How long a caller waits for a key. */
 export interface LeaseWait {
-  /** Is the longest wait, in milliseconds; without it the provider's setting, whose default is not to wait. */
+  /** Longest wait, in milliseconds; without it the provider's setting, whose default is not to wait. */
   readonly maxWaitMs?: number | undefined;
-  /** Is how much of that time is over already, in milliseconds. */
+  /** Part of that time that is over already, in milliseconds. */
   readonly spentMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Hands out keys. */
+/** Source of keys. */
 export interface KeySource {
   /**
    * Returns a key of the provider to use for one call.
    *
    * @throws AipassError NOT_FOUND where there is no key at all, POOL_EXHAUSTED where none is free, PROVIDER_UNAVAILABLE
-   * while the provider is left alone after failing several times in a row.
+   * while the circuit breaker of the provider, or of the model, is open.
    */
   lease(request: LeaseRequest): KeyLease;
 

@@ -1,17 +1,19 @@
 /**
- * One key of a pool: its settings, its own rest or quarantine, its counters, and what the provider said of its limits.
- * What it shares with others is its account's (account.ts).
+ * The state of one key of a pool: its settings, its own cooldown or quarantine, its counters, and its limits as the
+ * provider reported them. What it shares with others belongs to its billing account.
  */
 
+import { BoundedMap } from '../base/bounded-map.ts';
 import type { Secret } from '../base/secret.ts';
 import type { LimitWindow } from '../protocol/pool.ts';
-import type { Account } from './account.ts';
-import { RestCycle, type SavedCycle } from './rest-cycle.ts';
+import type { BillingAccount } from './billing-account.ts';
+import { CircuitBreaker, type SavedBreaker } from './circuit-breaker.ts';
 import type { QuotaSetting } from './quota.ts';
 import type { Ranked } from './strategy.ts';
 
-/** Is what configuration says of a key. */
+/** Settings of a key in the configuration. */
 export interface KeySettings {
+  /** Name of its billing account. */
   readonly account?: string | undefined;
   readonly weight?: number | undefined;
   readonly priority?: number | undefined;
@@ -20,63 +22,73 @@ export interface KeySettings {
   readonly quotas?: readonly QuotaSetting[] | undefined;
 }
 
-/** Is a key as the vault holds it. */
+/** A key as the vault holds it. */
 export interface KeyEntry {
   readonly keyId: string;
   readonly value: Secret;
-  /** Changes whenever the key's file does; a quarantine ends with it. Holds nothing of the value. */
+  /** Text that changes whenever the key's file does; a quarantine ends with it. Holds nothing of the value. */
   readonly revision: string;
   readonly settings?: KeySettings | undefined;
-  /** Tells that nobody can be asked about it without a paid call, so that no check ends its quarantine. */
+  /** True where no free check can end its quarantine. */
   readonly uncheckable?: boolean | undefined;
+  /** Provider that its shape belongs to, where that is another one: the key is listed, and never used. */
+  readonly foreign?: string | undefined;
 }
 
-/** Is why a key is not used until its file changes or a check passes. */
+/** Quarantine of a key: it is not used until its file changes or a check passes. */
 export interface Quarantine {
   readonly since: number;
-  /** Is the status that the provider refused it with. */
+  /** Status with which the provider refused it; 0 where it cannot be sent at all. */
   readonly status: number;
   readonly revision: string;
 }
 
-/** Is what a key looks like on disk. */
+/** Saved form of a key. */
 export interface SavedKey {
   readonly uses: number;
   readonly day: number;
   readonly dayUses: number;
   readonly lastUsedAt: number | null;
-  readonly cycle?: SavedCycle | undefined;
+  readonly breaker?: SavedBreaker | undefined;
   readonly quarantine?: Quarantine | undefined;
 }
 
-/** Is an account of keys. */
-export type KeyAccount = Account<PoolKey>;
+/** Billing account of keys. */
+export type KeyAccount = BillingAccount<PoolKey>;
 
-/** Is how much a new latency moves the average. */
+/** Share of a new latency in the average. */
 const LATENCY_SHARE = 0.2;
+
+/** Time for which a key that was refused for an unknown reason is used last for that model, in milliseconds. */
+const DOUBT_MS = 300_000;
+
+/** Number of models for which a key is doubted; callers choose their names. */
+const MAX_DOUBTS = 64;
+
+/** Shortest time between two free checks of a key that refusals ask for, in milliseconds. */
+const CHECK_INTERVAL_MS = 60_000;
 
 const DAY_MS = 86_400_000;
 
-/** Is one key. Its fields change only through the pool that owns it. */
+/** One key. Its fields change only through the pool that owns it. */
 export class PoolKey implements Ranked {
   readonly keyId: string;
-  readonly slot: number;
   readonly settings: KeySettings;
   readonly weight: number;
   readonly priority: number;
-  /** Is the models it may serve, or null for all. */
+  /** Models it may serve, or null for all. */
   readonly models: ReadonlySet<string> | null;
-  readonly cycle = new RestCycle();
+  readonly breaker = new CircuitBreaker();
   readonly windows = new Map<string, LimitWindow>();
-  account: KeyAccount;
-  value: Secret;
+  readonly account: KeyAccount;
+  readonly value: Secret;
   revision: string;
   uncheckable: boolean;
   quarantine: Quarantine | null = null;
-  /** Tells that it left the pool, maybe while it was leased. */
-  removed = false;
-  /** Is what `serves` was when its place in the order was last looked at. */
-  served = false;
+  /** True once it left the pool, maybe while it was leased. */
+  isRemoved = false;
+  /** Whether it was free when the pool last chose. */
+  wasFree = false;
   inFlight = 0;
   day = 0;
   dayUses = 0;
@@ -85,10 +97,12 @@ export class PoolKey implements Ranked {
   turn = 0;
   lastUsedAt: number | null = null;
   latencyMs: number | null = null;
+  /** Ends of the doubts about it, by model. */
+  readonly #doubts = new BoundedMap<string, number>(MAX_DOUBTS);
+  #checkedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(entry: KeyEntry, slot: number, account: KeyAccount) {
+  constructor(entry: KeyEntry, account: KeyAccount) {
     this.keyId = entry.keyId;
-    this.slot = slot;
     this.settings = entry.settings ?? {};
     this.weight = this.settings.weight ?? 1;
     this.priority = this.settings.priority ?? 0;
@@ -99,22 +113,22 @@ export class PoolKey implements Ranked {
     this.uncheckable = entry.uncheckable === true;
   }
 
-  /** Tells whether its calls in flight are at their cap. */
+  /** True where its calls in flight are at their cap. */
   get isBusy(): boolean {
     return this.inFlight >= (this.settings.maxInFlight ?? Number.POSITIVE_INFINITY);
   }
 
-  /** Tells whether a call for any model may start now. */
-  get serves(): boolean {
-    return !this.removed && this.quarantine === null && this.cycle.free && this.account.serves && !this.isBusy;
+  /** True where a call for some model may start now. */
+  get isFree(): boolean {
+    return this.quarantine === null && this.breaker.isFree && this.account.isFree && !this.isBusy;
   }
 
-  /** Tells whether a call for this model may start now; without a model, only a key for all models may serve. */
-  servesModel(model: string | undefined): boolean {
-    return this.serves && this.allows(model) && (model === undefined || this.account.models.get(model)?.free !== false);
+  /** Returns whether a call for this model may start now, provided that the key is free. */
+  isFreeFor(model: string | undefined): boolean {
+    return this.allows(model) && (model === undefined || this.account.models.get(model)?.isFree !== false);
   }
 
-  /** Tells whether it may be used for a model at all. */
+  /** Returns whether it may be used for a model at all; without a model, only a key for all models may. */
   allows(model: string | undefined): boolean {
     return this.models === null || (model !== undefined && this.models.has(model));
   }
@@ -136,9 +150,31 @@ export class PoolKey implements Ranked {
     return this.day >= Math.floor(now / DAY_MS) ? this.dayUses : 0;
   }
 
-  /** Moves its rest in time after the wall clock was set back; its day becomes the one that it is now. */
+  /** Begins to doubt that it serves a model: other keys come first for a while. */
+  doubt(model: string | undefined, now: number): void {
+    this.#doubts.set((model ?? '').slice(0, 256), now + DOUBT_MS);
+  }
+
+  /** Ends the doubts about a model. */
+  trust(model: string | undefined): void {
+    if (this.#doubts.size > 0) this.#doubts.delete((model ?? '').slice(0, 256));
+  }
+
+  /** Returns whether other keys come first for a model. */
+  isDoubted(model: string | undefined, now: number): boolean {
+    return this.#doubts.size > 0 && (this.#doubts.get((model ?? '').slice(0, 256)) ?? 0) > now;
+  }
+
+  /** Returns whether a free check may be asked for, which counts as asking; `now` is monotonic. */
+  mayCheck(now: number): boolean {
+    if (this.uncheckable || now - this.#checkedAt < CHECK_INTERVAL_MS) return false;
+    this.#checkedAt = now;
+    return true;
+  }
+
+  /** Moves its cooldown in time after the wall clock was set back; its day becomes the one that it is now. */
   shift(ms: number, now: number): void {
-    this.cycle.shift(ms);
+    this.breaker.shift(ms);
     // Else those that were used in the day that has not come would be served last until it has.
     this.day = Math.min(this.day, Math.floor(now / DAY_MS));
   }
@@ -148,7 +184,7 @@ export class PoolKey implements Ranked {
     this.inFlight = Math.max(0, this.inFlight - 1);
   }
 
-  /** Notes how long a call took. */
+  /** Adds the latency of a call to the average. */
   noteLatency(latencyMs: number): void {
     if (!(latencyMs >= 0) || !Number.isFinite(latencyMs)) return;
     this.latencyMs =
@@ -156,25 +192,25 @@ export class PoolKey implements Ranked {
   }
 
   save(): SavedKey {
-    const cycle = this.cycle.save();
+    const breaker = this.breaker.save();
     return {
       uses: this.uses,
       day: this.day,
       dayUses: this.dayUses,
       lastUsedAt: this.lastUsedAt,
-      ...(cycle ? { cycle } : {}),
+      ...(breaker ? { breaker } : {}),
       ...(this.quarantine ? { quarantine: this.quarantine } : {}),
     };
   }
 
-  /** Takes up what was saved; a quarantine only if the file is the one it was put on for, else the next call is a probe. */
-  restore(saved: SavedKey, now: number, maxRestMs: number): void {
+  /** Restores the saved form; a quarantine only if the file is the one it was put on for, else the next call is a probe. */
+  restore(saved: SavedKey, now: number, maxCooldownMs: number): void {
     this.uses = saved.uses;
     this.day = Math.min(saved.day, Math.floor(now / DAY_MS));
     this.dayUses = saved.dayUses;
     this.lastUsedAt = saved.lastUsedAt;
-    if (saved.cycle) this.cycle.restore(saved.cycle, now, maxRestMs);
+    if (saved.breaker) this.breaker.restore(saved.breaker, now, maxCooldownMs);
     if (saved.quarantine?.revision === this.revision) this.quarantine = saved.quarantine;
-    else if (saved.quarantine) this.cycle.putOnProbation();
+    else if (saved.quarantine) this.breaker.halfOpen();
   }
 }

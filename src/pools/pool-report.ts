@@ -1,45 +1,51 @@
 /**
- * Describes a pool for people: its keys, why each rests, and which would serve next. Changes nothing and calls nobody.
+ * Descriptions of a pool: its keys, why each cools down, and which would serve next. Changes nothing and calls nobody.
  */
 
 import { maskKey } from '../base/secret.ts';
 import type { PoolExplanation, PoolInfo, PoolKeyInfo, PoolStrategy } from '../protocol/pool.ts';
-import { BUSY_RETRY_MS, poolExhausted } from './pool-errors.ts';
+import {
+  availabilityOf,
+  breakerOpen,
+  BUSY_RETRY_MS,
+  cooldownInfo,
+  cooldownsOf,
+  describeAvailability,
+  poolExhausted,
+} from './availability.ts';
+import type { UnusedKey } from './key-registry.ts';
 import type { PoolKey } from './pool-key.ts';
 import type { Pool } from './pool.ts';
-import { describeRecovery, describeRest, recoveryOf, restInfo, restsOf } from './recovery.ts';
-import type { Duplicate } from './roster.ts';
 import { orderOf } from './strategy.ts';
 
-const PROVIDER_PROBED = 'the provider failed several times in a row; one call tries just now whether it serves again';
-
-/** Lists the keys of a pool with their state; `waiting` is how many callers wait for one. */
+/** Lists the keys of a pool with their state; `waiting` is the number of callers that wait for one. */
 export function describePool(pool: Pool, waiting: number): PoolInfo {
   const now = pool.advance();
-  const { phase, rest } = pool.rests.breaker.cycle;
   return {
-    provider: pool.parts.provider,
-    strategy: pool.parts.strategy,
-    rest: phase === 'resting' && rest ? restInfo(rest) : null,
+    provider: pool.deps.provider,
+    strategy: pool.deps.strategy,
+    breaker: pool.breaker.state,
+    cooldowns: pool.breaker.cooldowns().map(cooldownInfo),
     waiting,
     keys: [
-      ...[...pool.roster.keys.values()].map((key) => describeKey(key, now)),
-      ...pool.roster.duplicates.map(describeDuplicate),
+      ...[...pool.registry.keys.values()].map((key) => describeKey(key, now)),
+      ...pool.registry.unused.map(describeUnused),
     ],
   };
 }
 
 /** Describes one key. */
 export function describeKey(key: PoolKey, now: number): PoolKeyInfo {
-  const recovery = recoveryOf(key, 'for-any', now);
+  const availability = availabilityOf(key, 'for-any', now);
+  const { state, at } = availability;
   return {
     keyId: key.keyId,
     masked: maskKey(key.value),
-    account: key.account.name,
-    state: recovery.state === 'not-allowed' ? 'ready' : recovery.state,
-    reason: describeRecovery(key, recovery, now),
-    rests: restsOf(key, now),
-    restLeftMs: recovery.state === 'resting' && recovery.at !== null ? Math.max(0, recovery.at - now) : null,
+    billingAccount: key.account.name,
+    state: state === 'not-allowed' ? 'ready' : state,
+    reason: describeAvailability(key, availability, now),
+    cooldowns: cooldownsOf(key, now),
+    cooldownLeftMs: state === 'cooling-down' && at !== null ? Math.max(0, at - now) : null,
     inFlight: key.inFlight,
     usesToday: key.usesToday(now),
     uses: key.uses,
@@ -50,40 +56,44 @@ export function describeKey(key: PoolKey, now: number): PoolKeyInfo {
   };
 }
 
-/** Says which key the next lease would get, and why each other one would not serve it. */
-export function explainPool(pool: Pool, model: string | undefined): PoolExplanation {
+/** Returns which key the next lease would get, and why each other one would not serve it. */
+export function explainPool(pool: Pool, model: string | undefined, caller?: string): PoolExplanation {
   const now = pool.advance();
-  const { provider, strategy } = pool.parts;
-  const { phase, rest, free } = pool.rests.breaker.cycle;
-  const isResting = phase === 'resting' && rest !== null;
-  const blocked = free ? null : isResting ? `the provider ${describeRest(rest)}` : PROVIDER_PROBED;
-  const next = blocked === null ? pool.next(model) : undefined;
-  const keys = [...pool.roster.keys.values()]
-    .map((key) => ({ key, recovery: recoveryOf(key, { model }, now) }))
-    .toSorted((a, b) => Number(isFree(b.recovery)) - Number(isFree(a.recovery)) || orderOf(strategy)(a.key, b.key))
-    .map(({ key, recovery }) => {
-      const eligible = blocked === null && isFree(recovery);
+  const { provider, strategy } = pool.deps;
+  const breaker = pool.breaker.blocking(model, caller);
+  const blocked = breaker && breakerOpen(provider, breaker, now);
+  const next = blocked ? undefined : pool.next({ model });
+  const keys = [...pool.registry.keys.values()]
+    .map((key) => ({ key, availability: availabilityOf(key, { model }, now) }))
+    .toSorted(
+      (a, b) => Number(isFree(b.availability)) - Number(isFree(a.availability)) || orderOf(strategy)(a.key, b.key),
+    )
+    .map(({ key, availability }) => {
+      const eligible = !blocked && isFree(availability);
+      const test = availability.state === 'half-open' ? ', as a test whether it serves again' : '';
+      const doubt = key.isDoubted(model, now) ? 'it was refused for an unknown reason; ' : '';
       const why =
         key === next
-          ? `serves next${recovery.state === 'half-open' ? ', to try whether it serves again' : ''}: ${rank(key, pool, now)}`
-          : (describeRecovery(key, recovery, now) ?? blocked ?? `comes later: ${rank(key, pool, now)}`);
+          ? `serves next${test}: ${rank(key, pool, now)}`
+          : (describeAvailability(key, availability, now) ??
+            blocked?.message ??
+            `comes later: ${doubt}${rank(key, pool, now)}`);
       return { keyId: key.keyId, eligible, why };
     });
-  const duplicates = pool.roster.duplicates.map(({ entry, of }) => ({
-    keyId: entry.keyId,
+  const unused = pool.registry.unused.map((each) => ({
+    keyId: each.entry.keyId,
     eligible: false,
-    why: `has the same value as ${of}`,
+    why: whyUnused(each),
   }));
-  const empty = keys.length > 0 && !next ? poolExhausted(provider, pool.roster.keys.values(), model, now) : undefined;
+  const empty = keys.length > 0 && !next ? poolExhausted(provider, pool.registry.keys.values(), model, now) : undefined;
   return {
     provider,
     model: model ?? null,
     strategy,
     next: next?.keyId ?? null,
-    retryAfterMs:
-      (blocked === null ? empty?.retryAfterMs : isResting ? Math.max(1, rest.until - now) : BUSY_RETRY_MS) ?? null,
-    keyless: keys.length === 0 && !pool.parts.needsKey,
-    keys: [...keys, ...duplicates],
+    retryAfterMs: (blocked ? (blocked.retryAfterMs ?? BUSY_RETRY_MS) : empty?.retryAfterMs) ?? null,
+    keyless: keys.length === 0 && !pool.deps.needsKey,
+    keys: [...keys, ...unused],
   };
 }
 
@@ -91,7 +101,7 @@ function isFree({ at, state }: { readonly at: number | null; readonly state: str
   return at !== null && (state === 'ready' || state === 'half-open');
 }
 
-/** Says in words what the strategy ranks a key by. */
+/** Returns in words what the strategy ranks a key by. */
 function rank(key: PoolKey, pool: Pool, now: number): string {
   const used = `${key.inFlight} in flight, ${key.usesToday(now)} uses today`;
   const words: Readonly<Record<PoolStrategy, string>> = {
@@ -99,20 +109,21 @@ function rank(key: PoolKey, pool: Pool, now: number): string {
     priority: `priority ${key.priority}, ${used}`,
     'round-robin': key.lastUsedAt === null ? 'never used' : `last used at ${new Date(key.lastUsedAt).toISOString()}`,
     weighted: `weight ${key.weight}, ${key.usesToday(now)} uses today`,
-    random: 'its place in this round was drawn by chance',
+    random: 'its place in this round was drawn at random',
   };
-  return words[pool.parts.strategy];
+  return words[pool.deps.strategy];
 }
 
-function describeDuplicate({ entry, of }: Duplicate): PoolKeyInfo {
+function describeUnused(unused: UnusedKey): PoolKeyInfo {
+  const { entry, kind } = unused;
   return {
     keyId: entry.keyId,
     masked: maskKey(entry.value),
-    account: entry.settings?.account ?? null,
-    state: 'duplicate',
-    reason: `has the same value as ${of}, which is used in its place`,
-    rests: [],
-    restLeftMs: null,
+    billingAccount: entry.settings?.account ?? null,
+    state: kind,
+    reason: whyUnused(unused),
+    cooldowns: [],
+    cooldownLeftMs: null,
     inFlight: 0,
     usesToday: 0,
     uses: 0,
@@ -121,4 +132,11 @@ function describeDuplicate({ entry, of }: Duplicate): PoolKeyInfo {
     windows: [],
     quotas: [],
   };
+}
+
+/** Returns in words why a key is not used. */
+export function whyUnused(unused: UnusedKey): string {
+  return unused.kind === 'duplicate'
+    ? `has the same value as ${unused.of}, which is used instead`
+    : `looks like a key of ${unused.owner} and is never sent to another provider`;
 }

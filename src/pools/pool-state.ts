@@ -1,18 +1,27 @@
 /**
- * What of a pool outlives a restart, checked when it is read back: the file is ours, but a broken or foreign one must
- * never keep the daemon from starting, so what does not fit is dropped.
+ * The saved form of the pools, checked when it is read back: the file is ours, but a broken or foreign one must never
+ * keep the daemon from starting, so what does not fit is dropped.
  */
 
 import { z } from 'zod';
-import type { SavedPool } from './roster.ts';
+import type { SavedPool } from './key-registry.ts';
 
 const time = z.number().min(0).max(8.64e15);
 const count = z.int().min(0);
 const amount = z.number().min(0);
 
-const rest = z.object({
-  scope: z.enum(['key-model', 'key', 'account', 'provider']),
-  reason: z.enum(['rate-limit', 'daily-limit', 'no-credit', 'busy-budget', 'no-access', 'quota', 'failing']),
+const cooldown = z.object({
+  scope: z.enum(['key-model', 'key', 'account', 'provider', 'provider-model']),
+  reason: z.enum([
+    'rate-limit',
+    'daily-limit',
+    'no-credit',
+    'busy-budget',
+    'no-access',
+    'account-blocked',
+    'quota',
+    'failing',
+  ]),
   source: z.enum(['header', 'body', 'quota', 'default']),
   since: time,
   until: time,
@@ -21,20 +30,20 @@ const rest = z.object({
   thenCheck: z.boolean(),
 });
 
-const cycle = z.object({ rest, strikes: count });
+const breaker = z.object({ cooldown, failures: count });
 
 const key = z.object({
   uses: count,
   day: count,
   dayUses: count,
   lastUsedAt: time.nullable(),
-  cycle: cycle.optional(),
+  breaker: breaker.optional(),
   quarantine: z.object({ since: time, status: z.int(), revision: z.string() }).optional(),
 });
 
 const account = z.object({
-  cycle: cycle.optional(),
-  models: z.record(z.string(), cycle).optional(),
+  breaker: breaker.optional(),
+  models: z.record(z.string(), breaker).optional(),
   quotas: z.record(z.string(), z.object({ start: time, calls: count, tokens: amount, dollars: amount })).optional(),
 });
 
@@ -43,7 +52,7 @@ const pools = z.record(
   z.object({ keys: z.record(z.string(), z.unknown()), accounts: z.record(z.string(), z.unknown()) }),
 );
 
-/** Reads what was saved of all pools; an entry that is not one is left out. */
+/** Parses the saved form of all pools; an entry that is not valid is left out. */
 export function parseSavedPools(document: unknown): ReadonlyMap<string, SavedPool> {
   const parsed = pools.safeParse(document);
   if (!parsed.success) return new Map();

@@ -8,17 +8,17 @@
 import { windowAt, type CalendarPeriod, type TimeWindow } from '../base/time-window.ts';
 import type { QuotaInfo } from '../protocol/pool.ts';
 
-/** Is a quota as configuration gives it; a limit that is absent is none. */
+/** A quota of the configuration; an absent limit does not limit. */
 export interface QuotaSetting {
   readonly calls?: number | undefined;
   readonly tokens?: number | undefined;
   readonly dollars?: number | undefined;
   readonly per: CalendarPeriod;
-  /** Is the IANA time zone in which a day or month begins. */
+  /** IANA time zone in which a day or month begins. */
   readonly zone: string;
 }
 
-/** Is what a meter looks like on disk. */
+/** Saved form of a meter. */
 export interface SavedQuota {
   readonly start: number;
   readonly calls: number;
@@ -26,7 +26,7 @@ export interface SavedQuota {
   readonly dollars: number;
 }
 
-/** Counts one quota in its current window. */
+/** Meter of one quota in its current window. */
 export class QuotaMeter {
   #setting: QuotaSetting;
   #window: TimeWindow = { start: 0, end: 0 };
@@ -36,12 +36,12 @@ export class QuotaMeter {
     this.#setting = setting;
   }
 
-  /** Names the meter among those of its account. */
+  /** Name of the meter among those of its account. */
   get id(): string {
     return quotaId(this.#setting);
   }
 
-  /** Is when the current window ends. */
+  /** End of the current window. */
   get end(): number {
     return this.#window.end;
   }
@@ -51,7 +51,7 @@ export class QuotaMeter {
     this.#setting = setting;
   }
 
-  /** Tells whether one of the limits is used up. */
+  /** Returns whether one of the limits is used up. */
   isSpent(now: number): boolean {
     this.#roll(now);
     const { calls, tokens, dollars } = this.#setting;
@@ -76,7 +76,7 @@ export class QuotaMeter {
     if (this.#window.start === windowStart) this.#used.calls = Math.max(0, this.#used.calls - 1);
   }
 
-  /** Counts what a call used; what is no number above zero, or absurd, counts nothing. */
+  /** Counts what a call used; an absurd value, or one that is not above zero, counts nothing. */
   add(tokens: number | undefined, dollars: number | undefined, now: number): void {
     this.#roll(now);
     this.#used.tokens += believable(tokens, MAX_TOKENS);
@@ -97,7 +97,7 @@ export class QuotaMeter {
     return { start: this.#window.start, ...this.#used };
   }
 
-  /** Takes up what was saved, if its window is not over. */
+  /** Restores the saved form, if its window is not over. */
   restore(saved: SavedQuota, now: number): void {
     this.#roll(now);
     if (saved.start < this.#window.start) return;
@@ -130,11 +130,11 @@ export function mergeQuotas(settings: Iterable<QuotaSetting>): QuotaSetting[] {
   return [...merged.values()];
 }
 
-/** Is the most that one call is believed to use; more is nonsense, and would use up a quota at once. */
+/** Most that one call is believed to use; a larger value is wrong, and would use up a quota at once. */
 const MAX_TOKENS = 100_000_000;
 const MAX_DOLLARS = 10_000;
 
-/** Names a quota by its window, of which an account has one each. */
+/** Returns the name of a quota: its window, of which an account has one each. */
 export function quotaId({ per, zone }: QuotaSetting): string {
   return `${per} ${zone}`;
 }

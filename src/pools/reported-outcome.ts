@@ -1,13 +1,29 @@
 /**
- * What a program in any language says of a call that it made with a lent key, in our own words. Pure.
+ * From the report of a program in any language on a call that it made with a lent key to a lease outcome. Pure.
  */
 
 import type { PoolSettleParams } from '../protocol/pool.ts';
+import { classifyFailure, type FailureClass, type SeenFailure } from '../providers/classify-failure.ts';
 import type { LeaseOutcome } from './lease.ts';
 
-/** Turns a report into an outcome; a status that is no refusal is not believed where the report says that there was one. */
-export function outcomeOf(report: PoolSettleParams): LeaseOutcome {
+/**
+ * Returns the outcome of a report; `now` is wall time in epoch milliseconds.
+ *
+ * A status that does not fit the outcome is not believed. A key that is reported as rejected is checked, because the
+ * daemon did not see the refusal itself.
+ */
+export function outcomeOf(report: PoolSettleParams, provider: string, now: number): LeaseOutcome {
   const headers = lowerCased(report.headers ?? {});
+  const failed = (seen: SeenFailure, change: Partial<FailureClass> = {}): LeaseOutcome => ({
+    kind: 'failed',
+    failure: { ...classifyFailure(provider, seen, now), ...change },
+    headers,
+  });
+  const refused = (status: number): SeenFailure => {
+    const { retryAfterMs, body } = report;
+    const asked = retryAfterMs === undefined ? {} : { 'retry-after-ms': String(Math.ceil(retryAfterMs)) };
+    return { status, headers: { ...headers, ...asked }, body };
+  };
   switch (report.outcome) {
     case 'succeeded':
       return {
@@ -18,23 +34,35 @@ export function outcomeOf(report: PoolSettleParams): LeaseOutcome {
         ...(report.latencyMs === undefined ? {} : { latencyMs: report.latencyMs }),
       };
     case 'limited':
-      return refusal(report.status === 402 ? 402 : 429, report, headers);
+      return limited(failed, refused, report.status);
     case 'rejected':
-      return refusal(report.status === 403 ? 403 : 401, report, headers);
+      return failed(refused(401), {
+        blame: 'key',
+        reason: 'invalid-key',
+        status: report.status === 403 ? 403 : 401,
+        check: 'now',
+      });
     case 'unavailable':
       return report.status !== undefined && report.status >= 500
-        ? refusal(report.status, report, headers)
-        : { kind: 'unavailable', reason: 'network' };
+        ? failed(refused(report.status))
+        : failed({ transport: 'network' });
     case 'failed':
       break;
   }
   return { kind: 'cancelled' };
 }
 
-function refusal(status: number, report: PoolSettleParams, headers: Readonly<Record<string, string>>): LeaseOutcome {
-  const { retryAfterMs, body } = report;
-  const told = retryAfterMs === undefined ? {} : { 'retry-after-ms': String(Math.ceil(retryAfterMs)) };
-  return { kind: 'refused', status, headers: { ...headers, ...told }, body };
+/** Classifies a limit by the words and headers of its refusal; one that reads as something else is a plain rate limit. */
+function limited(
+  failed: (seen: SeenFailure) => LeaseOutcome,
+  refused: (status: number) => SeenFailure,
+  status: number | undefined,
+): LeaseOutcome {
+  const isBelievable = status === 402 || (status !== undefined && status >= 400 && status < 500);
+  const outcome = failed(refused(isBelievable ? status : 429));
+  const isLimit = outcome.kind === 'failed' && ['model', 'key', 'account'].includes(outcome.failure.blame);
+  const isKeyOut = outcome.kind === 'failed' && outcome.failure.reason === 'invalid-key';
+  return isLimit && !isKeyOut ? outcome : failed(refused(429));
 }
 
 function lowerCased(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {

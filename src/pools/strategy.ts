@@ -1,23 +1,23 @@
 /**
- * Which of two free keys comes first, for each strategy. Every strategy is an order of keys, so that one tournament tree
- * serves them all; chance only draws the order of a round.
+ * Which of two free keys comes first, for each strategy. Every strategy is a comparison of keys, so that one scan serves
+ * them all; randomness only draws the order of a round.
  */
 
+import type { Random } from '../base/backoff.ts';
 import type { PoolStrategy } from '../protocol/pool.ts';
-import type { Chance } from './backoff.ts';
 
-/** Is what a key is ranked by. */
+/** Fields that a key is ranked by. */
 export interface Ranked {
   readonly weight: number;
-  /** Is served first the lower it is. */
+  /** The lowest is served first. */
   readonly priority: number;
   inFlight: number;
-  /** Is the UTC day that `dayUses` counts; an older day counts as no uses. */
+  /** UTC day that `dayUses` counts; an older day counts as no uses. */
   day: number;
   dayUses: number;
-  /** Is the number of its newest lease. */
+  /** Number of its newest lease. */
   lastLease: number;
-  /** Is its place in the order that `weighted` and `random` keep. */
+  /** Place in the order that `weighted` and `random` keep. */
   turn: number;
 }
 
@@ -42,21 +42,21 @@ export function orderOf(strategy: PoolStrategy): Compare {
 }
 
 /** Returns the turn of a key that has just come. */
-export function firstTurn(strategy: PoolStrategy, weight: number, chance: Chance): number {
-  return strategy === 'weighted' ? 1 / weight : strategy === 'random' ? chance() : 0;
+export function firstTurn(strategy: PoolStrategy, weight: number, random: Random): number {
+  return strategy === 'weighted' ? 1 / weight : strategy === 'random' ? random() : 0;
 }
 
 /**
  * Returns a key's turn after a call. Weighted is stride scheduling: a key of weight 3 moves a third as far as one of
- * weight 1. Random draws a place in the next round, so that every key is used once per round, in an order nobody knows.
+ * weight 1. Random draws a place in the next round, so that every key is used once per round, in a random order.
  */
-export function nextTurn(strategy: PoolStrategy, { turn, weight }: Ranked, chance: Chance): number {
-  return strategy === 'weighted' ? turn + 1 / weight : strategy === 'random' ? Math.floor(turn) + 1 + chance() : turn;
+export function nextTurn(strategy: PoolStrategy, { turn, weight }: Ranked, random: Random): number {
+  return strategy === 'weighted' ? turn + 1 / weight : strategy === 'random' ? Math.floor(turn) + 1 + random() : turn;
 }
 
-/** Returns the turn of a key that comes back while others are at `current`: it makes up for nothing that it missed. */
-export function rejoinedTurn(strategy: PoolStrategy, turn: number, current: number, chance: Chance): number {
+/** Returns the turn of a key that comes back while others are at `current`: it does not catch up on what it missed. */
+export function rejoinedTurn(strategy: PoolStrategy, turn: number, current: number, random: Random): number {
   if (strategy === 'weighted') return Math.max(turn, current);
-  if (strategy === 'random' && Math.floor(turn) < Math.floor(current)) return Math.floor(current) + chance();
+  if (strategy === 'random' && Math.floor(turn) < Math.floor(current)) return Math.floor(current) + random();
   return turn;
 }

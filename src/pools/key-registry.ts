@@ -1,56 +1,48 @@
 /**
- * Who is in a pool: its keys in their slots, their accounts, and which models are special. Owns what happens when keys
- * come, go, or change; who is next is lanes.ts's, and what a call does to a key pool.ts's.
+ * The keys of a pool and their billing accounts. Owns what happens when keys come, go, or change.
  *
- * Two keys of the same value are one key: the first by order serves, the others are listed as duplicates.
+ * Two keys of the same value are one key: the first by order serves, the others are listed as duplicates. A key whose
+ * shape belongs to another provider is listed and never used.
  */
 
-import { Account, type SavedAccount } from './account.ts';
-import type { Chance } from './backoff.ts';
+import type { Random } from '../base/backoff.ts';
+import type { PoolStrategy } from '../protocol/pool.ts';
+import { MAX_DAILY_COOLDOWN_MS } from '../providers/classify-failure.ts';
+import { BillingAccount, type SavedAccount } from './billing-account.ts';
 import { PoolKey, type KeyAccount, type KeyEntry, type SavedKey } from './pool-key.ts';
 import { firstTurn } from './strategy.ts';
-import type { PoolStrategy } from '../protocol/pool.ts';
-import { MAX_DAILY_REST_MS } from './verdict.ts';
 
-/** Is what a pool looks like on disk. */
+/** Saved form of a pool. */
 export interface SavedPool {
   readonly keys: Readonly<Record<string, SavedKey>>;
   readonly accounts: Readonly<Record<string, SavedAccount>>;
 }
 
-/** Is a key that is not used because another one holds the same value. */
-export interface Duplicate {
-  readonly entry: KeyEntry;
-  readonly of: string;
-}
+/** A key that is not used: `of` is the key that holds the same value, `foreign` the provider whose shape it has. */
+export type UnusedKey = { readonly entry: KeyEntry } & (
+  | { readonly kind: 'duplicate'; readonly of: string }
+  | { readonly kind: 'foreign'; readonly owner: string }
+);
 
-/** Is how long what is known of a key that is gone is kept, in case it comes back: a month's quota and a day. */
+/** Time for which the state of a key that is gone is kept, in case it comes back: a month's quota and a day. */
 const FORGET_AFTER_MS = 32 * 86_400_000;
 
-/** Holds the keys of one pool. */
-export class Roster {
-  readonly slots: (PoolKey | undefined)[] = [];
+/** Keys of one pool. */
+export class KeyRegistry {
   readonly keys = new Map<string, PoolKey>();
   readonly accounts = new Map<string, KeyAccount>();
-  duplicates: readonly Duplicate[] = [];
-  readonly #listedModels = new Set<string>();
-  readonly #freeSlots: number[] = [];
+  unused: readonly UnusedKey[] = [];
   readonly #gone: { keys: Map<string, SavedKey>; accounts: Map<string, SavedAccount> };
 
   constructor(saved: SavedPool) {
     this.#gone = { keys: new Map(Object.entries(saved.keys)), accounts: new Map(Object.entries(saved.accounts)) };
   }
 
-  /** Tells whether a model stands in an allow-list. */
-  isListed(model: string): boolean {
-    return this.#listedModels.has(model);
-  }
-
   /**
    * Makes the pool hold exactly these keys. A key whose value or settings changed begins anew, keeping its counters; one
    * whose file changed leaves its quarantine. Returns the keys that are new or anew.
    */
-  sync(entries: readonly KeyEntry[], strategy: PoolStrategy, now: number, chance: Chance): readonly PoolKey[] {
+  sync(entries: readonly KeyEntry[], strategy: PoolStrategy, now: number, random: Random): readonly PoolKey[] {
     const distinct = this.#distinct(entries);
     for (const [keyId, key] of this.keys) {
       const entry = distinct.get(keyId);
@@ -60,16 +52,14 @@ export class Roster {
     for (const entry of distinct.values()) {
       const known = this.keys.get(entry.keyId);
       if (known) known.uncheckable = entry.uncheckable === true;
-      if (!known) added.push(this.#add(entry, strategy, chance));
+      if (!known) added.push(this.#add(entry, strategy, random));
       else if (known.revision !== entry.revision) {
         known.revision = entry.revision;
-        if (known.quarantine) known.cycle.putOnProbation();
+        if (known.quarantine) known.breaker.halfOpen();
         known.quarantine = null;
       }
     }
-    this.#listedModels.clear();
-    for (const key of this.keys.values()) for (const model of key.models ?? []) this.#listedModels.add(model);
-    this.#settle(added, now);
+    this.#restore(added, now);
     return added;
   }
 
@@ -82,7 +72,7 @@ export class Roster {
       }
     }
     const keys = [...this.keys.values()].flatMap((key): [string, SavedKey][] =>
-      key.uses === 0 && !key.quarantine && !key.cycle.rest ? [] : [[key.keyId, key.save()]],
+      key.uses === 0 && !key.quarantine && !key.breaker.cooldown ? [] : [[key.keyId, key.save()]],
     );
     const accounts = [...this.accounts.values()].flatMap((account): [string, SavedAccount][] => {
       const saved = account.save();
@@ -98,44 +88,41 @@ export class Roster {
   #distinct(entries: readonly KeyEntry[]): ReadonlyMap<string, KeyEntry> {
     const byValue = new Map<string, string>();
     const distinct = new Map<string, KeyEntry>();
-    const duplicates: Duplicate[] = [];
+    const unused: UnusedKey[] = [];
     for (const entry of entries) {
       const first = byValue.get(entry.value.reveal());
-      if (first !== undefined) duplicates.push({ entry, of: first });
+      if (entry.foreign !== undefined) unused.push({ kind: 'foreign', entry, owner: entry.foreign });
+      else if (first !== undefined) unused.push({ kind: 'duplicate', entry, of: first });
       else if (!distinct.has(entry.keyId)) {
         byValue.set(entry.value.reveal(), entry.keyId);
         distinct.set(entry.keyId, entry);
       }
     }
-    this.duplicates = duplicates;
+    this.unused = unused;
     return distinct;
   }
 
-  #add(entry: KeyEntry, strategy: PoolStrategy, chance: Chance): PoolKey {
-    const free = this.#freeSlots.pop() ?? this.slots.length;
+  #add(entry: KeyEntry, strategy: PoolStrategy, random: Random): PoolKey {
     const account = this.#accountOf(entry);
-    const key = new PoolKey(entry, free, account);
-    key.turn = firstTurn(strategy, key.weight, chance);
-    this.slots[free] = key;
+    const key = new PoolKey(entry, account);
+    key.turn = firstTurn(strategy, key.weight, random);
     this.keys.set(key.keyId, key);
     account.keys.add(key);
     return key;
   }
 
-  /** Takes a key out, keeping what is known of it. The rests of another value are not the next one's. */
+  /** Takes a key out, keeping its state. The cooldowns of another value are not the next one's. */
   #remove(key: PoolKey, isRenewed: boolean): void {
-    key.removed = true;
+    key.isRemoved = true;
     this.keys.delete(key.keyId);
-    this.slots[key.slot] = undefined;
-    this.#freeSlots.push(key.slot);
     const saved = key.save();
-    this.#gone.keys.set(key.keyId, isRenewed ? { ...saved, cycle: undefined, quarantine: undefined } : saved);
+    this.#gone.keys.set(key.keyId, isRenewed ? { ...saved, breaker: undefined, quarantine: undefined } : saved);
     const account = key.account;
     account.keys.delete(key);
     if (account.keys.size > 0) return;
     this.accounts.delete(account.id);
-    const { quotas, ...rests } = account.save();
-    this.#gone.accounts.set(account.id, isRenewed && account.name === null ? { quotas } : { quotas, ...rests });
+    const { quotas, ...cooldowns } = account.save();
+    this.#gone.accounts.set(account.id, isRenewed && account.name === null ? { quotas } : { quotas, ...cooldowns });
   }
 
   #accountOf(entry: KeyEntry): KeyAccount {
@@ -143,27 +130,27 @@ export class Roster {
     const id = name === null ? `key ${entry.keyId}` : `account ${name}`;
     let account = this.accounts.get(id);
     if (!account) {
-      account = new Account<PoolKey>(id, name);
+      account = new BillingAccount<PoolKey>(id, name);
       this.accounts.set(id, account);
     }
     return account;
   }
 
-  /** Gives new keys and accounts their quotas, and what was saved of them. */
-  #settle(added: readonly PoolKey[], now: number): void {
+  /** Gives new keys and accounts their quotas and their saved state. */
+  #restore(added: readonly PoolKey[], now: number): void {
     for (const account of new Set(added.map((key) => key.account))) account.setQuotas();
     for (const key of added) {
       const saved = this.#gone.keys.get(key.keyId);
-      if (saved) key.restore(saved, now, MAX_DAILY_REST_MS);
+      if (saved) key.restore(saved, now, MAX_DAILY_COOLDOWN_MS);
       this.#gone.keys.delete(key.keyId);
       const savedAccount = this.#gone.accounts.get(key.account.id);
-      if (savedAccount) key.account.restore(savedAccount, now, MAX_DAILY_REST_MS);
+      if (savedAccount) key.account.restore(savedAccount, now, MAX_DAILY_COOLDOWN_MS);
       this.#gone.accounts.delete(key.account.id);
     }
   }
 }
 
-/** Tells whether a key is still the one that it was: another value or other settings make it another key. */
+/** Returns whether a key is the same as before: another value or other settings make it another key. */
 function isSame(key: PoolKey, entry: KeyEntry): boolean {
   return key.value.equals(entry.value) && JSON.stringify(key.settings) === JSON.stringify(entry.settings ?? {});
 }

@@ -1,0 +1,211 @@
+/**
+ * The circuit breakers of one provider: one for each model, one for its connection, one for the provider as a whole.
+ * Failures here are those that no key is blamed for: 5xx, time limits, broken connections.
+ *
+ * - A request counts once, however often it was tried.
+ * - Five failed requests in a row for a model open that model, for 30 s; then one call is the probe.
+ * - Five requests in a row that reach no connection open the provider.
+ * - Two models that are open at once, with no answer between, open the provider.
+ * - What one caller alone met is open for that caller alone: another caller's call goes through, and decides.
+ */
+
+import type { Random } from '../base/backoff.ts';
+import { BoundedMap } from '../base/bounded-map.ts';
+import type { BreakerState, CooldownInfo, CooldownScope } from '../protocol/pool.ts';
+import { CircuitBreaker, type Cooldown } from './circuit-breaker.ts';
+
+/** Failed requests in a row that open a breaker. */
+export const BREAKER_FAILURES = 5;
+
+/** Time for which it stays open before one call is the probe, in milliseconds. */
+export const BREAKER_COOLDOWN_MS = 30_000;
+
+/** Number of models whose failures are remembered; callers choose their names. */
+const MAX_MODELS = 256;
+
+/** Length of a model's name that tells it from others, in characters. */
+const MAX_NAME = 256;
+
+function keyOf(model: string | undefined): string {
+  return (model ?? '').slice(0, MAX_NAME);
+}
+
+/** A failure that no key is blamed for. */
+export interface ProviderFailure {
+  readonly lease: number;
+  /** Newest lease handed out. */
+  readonly newest: number;
+  readonly model: string | undefined;
+  readonly caller: string | undefined;
+  /** Identity of the request, where it may be tried more than once. */
+  readonly call: object | undefined;
+  /** True where no connection came about. */
+  readonly isUnreachable: boolean;
+}
+
+/** A breaker with the failures in a row that lead to its opening. */
+class Count {
+  readonly breaker = new CircuitBreaker();
+  readonly #callers = new Set<string>();
+  #concernsAll = false;
+  #failures = 0;
+  #calls = new WeakSet<object>();
+
+  /** Returns whether it keeps a caller away now. */
+  blocks(caller: string): boolean {
+    return !this.breaker.isFree && this.concerns(caller);
+  }
+
+  /** Returns whether what it counted holds for a caller: it met a failure itself, or several others did. */
+  concerns(caller: string): boolean {
+    return this.#concernsAll || this.#callers.has(caller);
+  }
+
+  /** Counts a failed request. Returns whether that opens the breaker. */
+  fail({ lease, call }: ProviderFailure, caller: string): boolean {
+    if (this.breaker.isStale(lease)) return false;
+    if (call) {
+      if (this.#calls.has(call)) return false;
+      this.#calls.add(call);
+    }
+    this.concern([caller]);
+    if (this.breaker.state === 'open') return false;
+    this.#failures += 1;
+    return this.breaker.state === 'half-open' || this.#failures >= BREAKER_FAILURES;
+  }
+
+  /** Makes what was counted hold for these callers, and for everybody where they are several. */
+  concern(callers: Iterable<string>): void {
+    for (const caller of callers) this.#callers.add(caller);
+    if (this.#callers.size > 1) this.concernAll();
+  }
+
+  /** Makes what was counted hold for everybody. */
+  concernAll(): void {
+    this.#concernsAll = true;
+    this.#callers.clear();
+  }
+
+  /** Makes what another one counted hold here too. */
+  concernAs(other: Count): void {
+    if (other.#concernsAll) this.concernAll();
+    else this.concern(other.#callers);
+  }
+
+  /** Forgets all failures. Returns whether the breaker was not closed. */
+  reset(): boolean {
+    const wasOpen = this.breaker.state !== 'closed';
+    this.breaker.close();
+    this.#callers.clear();
+    this.#concernsAll = false;
+    this.#failures = 0;
+    this.#calls = new WeakSet();
+    return wasOpen;
+  }
+}
+
+/** Circuit breakers of one provider. */
+export class ProviderBreaker {
+  readonly #connection = new Count();
+  readonly #whole = new Count();
+  readonly #models = new BoundedMap<string, Count>(MAX_MODELS);
+  /** Models that opened since the provider last answered for any model. */
+  readonly #openedInARow = new Set<Count>();
+
+  /** State of the provider as a whole. */
+  get state(): BreakerState {
+    const states = [this.#connection.breaker.state, this.#whole.breaker.state];
+    return states.includes('open') ? 'open' : states.includes('half-open') ? 'half-open' : 'closed';
+  }
+
+  /** Earliest time at which `wake` changes something. */
+  get dueAt(): number {
+    return Math.min(...this.#all().map(({ breaker }) => breaker.dueAt));
+  }
+
+  /** Returns the breaker that keeps a call away, or undefined where it may start. */
+  blocking(model: string | undefined, caller: string | undefined): CircuitBreaker | undefined {
+    const who = caller ?? '';
+    return [this.#connection, this.#whole, this.#models.get(keyOf(model))].find((count) => count?.blocks(who))?.breaker;
+  }
+
+  /** Lists the cooldowns under way: of the provider, then of its models. */
+  cooldowns(): readonly Cooldown[] {
+    return this.#all().flatMap(({ breaker: { state, cooldown } }) => (state === 'open' && cooldown ? [cooldown] : []));
+  }
+
+  /** Registers a lease, which is the probe of each breaker that is half-open and concerns it. */
+  take(lease: number, model: string | undefined, caller: string | undefined, now: number): void {
+    for (const count of [this.#connection, this.#whole, this.#models.get(keyOf(model))]) {
+      if (count?.concerns(caller ?? '') === true) count.breaker.take(lease, now);
+    }
+  }
+
+  /** Registers that a lease was given back. */
+  giveBack(lease: number): void {
+    for (const { breaker } of this.#all()) breaker.giveBack(lease);
+  }
+
+  /** Counts a failure. Returns the cooldowns that it began. */
+  fail(failure: ProviderFailure, now: number, random: Random): readonly CooldownInfo[] {
+    const { lease, newest, model, isUnreachable } = failure;
+    const caller = failure.caller ?? '';
+    const open = (count: Count, scope: CooldownScope): CooldownInfo[] => {
+      const cooldown = count.breaker.trip(
+        lease,
+        newest,
+        {
+          scope,
+          reason: 'failing',
+          source: 'default',
+          cooldownMs: BREAKER_COOLDOWN_MS,
+          boundMs: BREAKER_COOLDOWN_MS,
+          thenCheck: false,
+          ...(scope === 'provider-model' && model !== undefined ? { model } : {}),
+        },
+        now,
+        random,
+      );
+      return cooldown ? [cooldown] : [];
+    };
+    if (isUnreachable) {
+      // That no connection comes about is nobody's doing.
+      this.#connection.concernAll();
+      return this.#connection.fail(failure, caller) ? open(this.#connection, 'provider') : [];
+    }
+    const ofModel = this.#models.get(keyOf(model)) ?? new Count();
+    this.#models.set(keyOf(model), ofModel);
+    const begun = ofModel.fail(failure, caller) ? open(ofModel, 'provider-model') : [];
+    if (begun.length > 0) this.#openedInARow.add(ofModel);
+    const whole = this.#whole;
+    if (whole.breaker.state === 'half-open' && whole.concerns(caller)) {
+      return whole.fail(failure, caller) ? [...begun, ...open(whole, 'provider')] : begun;
+    }
+    if (whole.breaker.state !== 'closed' || begun.length === 0 || this.#openedInARow.size < 2) return begun;
+    for (const count of this.#openedInARow) whole.concernAs(count);
+    return [...begun, ...open(whole, 'provider')];
+  }
+
+  /** Registers that the provider answered for a model, whatever it said. Returns whether that closed a breaker. */
+  answer(model: string | undefined): boolean {
+    const ofModel = this.#models.get(keyOf(model));
+    this.#models.delete(keyOf(model));
+    this.#openedInARow.clear();
+    const closed = [this.#connection, this.#whole, ofModel].filter((count) => count?.reset());
+    return closed.length > 0;
+  }
+
+  /** Half-opens what is due. Returns whether anything changed. */
+  wake(now: number): boolean {
+    return this.#all().filter(({ breaker }) => breaker.wake(now)).length > 0;
+  }
+
+  /** Moves its times, after the wall clock was set back. */
+  shift(ms: number): void {
+    for (const { breaker } of this.#all()) breaker.shift(ms);
+  }
+
+  #all(): readonly Count[] {
+    return [this.#connection, this.#whole, ...[...this.#models].map(([, count]) => count)];
+  }
+}
