@@ -54,7 +54,7 @@ function makePool(keys: number): Pool {
       strategy: 'least-used',
       needsKey: true,
       clock: systemClock,
-      chance: Math.random,
+      random: Math.random,
       emit: () => {},
       onChange: () => {},
       onFree: () => {},

@@ -33,6 +33,15 @@ function keyTodos({ pools, providers, paths }: Status): Todo[] {
           },
         ];
       }
+      if (key.state === 'foreign') {
+        return [
+          {
+            verdict: 'problem',
+            problem: `${subject} ${key.reason ?? 'is a key of another provider'}`,
+            hint: `move it to its own provider's variable in ${envFile}`,
+          },
+        ];
+      }
       if (lacksCredit(key)) {
         return [
           {
@@ -55,8 +64,8 @@ function keyTodos({ pools, providers, paths }: Status): Todo[] {
   );
 }
 
-function lacksCredit({ rests }: PoolKeyInfo): boolean {
-  return rests.some(({ reason }) => reason === 'no-credit');
+function lacksCredit({ cooldowns }: PoolKeyInfo): boolean {
+  return cooldowns.some(({ reason }) => reason === 'no-credit');
 }
 
 function accountTodos({ accounts }: Status): Todo[] {

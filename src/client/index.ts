@@ -23,6 +23,7 @@ export type { AccountStatus, TokenValue } from '../protocol/oauth.ts';
 export type { AccountNotice, EventName, Events } from '../protocol/events.ts';
 export type { KeyValue, OperationName, Operations, SecretInfo } from '../protocol/operations.ts';
 export type {
+  CooldownInfo,
   LimitWindow,
   PoolCheckProgress,
   PoolEvent,
@@ -30,7 +31,6 @@ export type {
   PoolInfo,
   PoolKeyInfo,
   QuotaInfo,
-  RestInfo,
 } from '../protocol/pool.ts';
 export type { PooledOptions, ThrownError } from './pooled-caller.ts';
 export type { Pooled } from './pooled.ts';

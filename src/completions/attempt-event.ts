@@ -5,6 +5,7 @@
 import type { AipassError } from '../base/errors.ts';
 import type { LeaseOutcome } from '../pools/lease.ts';
 import type { UsageStatus } from '../protocol/usage.ts';
+import { isLimit } from '../providers/classify-failure.ts';
 import type { EventCaller, RawEvent } from '../usage/event.ts';
 import { microDollars } from '../usage/micro-dollars.ts';
 import type { AttemptOutcome, AttemptTrace } from './forwarding.ts';
@@ -32,7 +33,7 @@ export function attemptEvent(subject: AttemptSubject, outcome: AttemptOutcome): 
     errorCode: failure?.code,
     ...traced(outcome.trace),
     model: outcome.trace.model ?? subject.model,
-    ...(outcome.settlement.kind === 'refused' ? { httpStatus: outcome.settlement.status } : {}),
+    ...httpStatusOf(outcome.settlement),
   };
 }
 
@@ -43,12 +44,16 @@ export function unaskedEvent(subject: AttemptSubject, error: AipassError): RawEv
   return { ...caller, ...asked, status, errorCode: error.code };
 }
 
-/** Distinguishes a key whose limit is reached (429 too many requests, 402 no credit left) from any other failure, as apipool does. */
+/** Returns the status that an error stands for, which may differ from that of the answer around it. */
+function httpStatusOf(settlement: LeaseOutcome): Pick<RawEvent, 'httpStatus'> {
+  const status = settlement.kind === 'failed' ? settlement.failure.status : null;
+  return status === null ? {} : { httpStatus: status };
+}
+
+/** Returns `reach_limit` for a key whose limit is reached or whose credit is used up, as apipool does. */
 function statusOf(settlement: LeaseOutcome): UsageStatus {
   if (settlement.kind === 'succeeded') return 'success';
-  return settlement.kind === 'refused' && (settlement.status === 429 || settlement.status === 402)
-    ? 'reach_limit'
-    : 'failed';
+  return settlement.kind === 'failed' && isLimit(settlement.failure) ? 'reach_limit' : 'failed';
 }
 
 function traced(trace: AttemptTrace): Partial<RawEvent> {

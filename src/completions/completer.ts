@@ -61,6 +61,7 @@ export class Completer {
     let reader: ChatReader | undefined;
     const plan = (route: Route): ForwardRoute => ({
       ...route,
+      models: params.models ?? undefined,
       plan: (provider) => ({
         request: {
           method: 'POST',

@@ -67,33 +67,25 @@ export function judgeFailure(failure: AttemptFailure, context: RefusalContext): 
       const { status, headers, body } = refusal;
       return {
         error: describeRefusal(refusal, context),
-        // A redirect says something of the address and nothing of the key.
-        settlement:
-          status >= 300 && status < 400
-            ? { kind: 'unavailable', reason: 'garbage' }
-            : { kind: 'refused', status, headers, body },
-        failure: classifyFailure(provider, { status, headers, body }, now),
+        ...settled(classifyFailure(provider, { status, headers, body }, now), headers),
       };
     }
     case 'exchange':
       return {
         error: describeFailedExchange(failure.failure, provider),
-        settlement: settlementFor(failure.failure),
-        failure: classifyFailure(provider, { transport: failure.failure.kind }, now),
+        ...settled(classifyFailure(provider, { transport: failure.failure.kind }, now)),
       };
     case 'garbage':
       return {
         error: describeGarbage(failure.what, provider),
-        settlement: { kind: 'unavailable', reason: 'garbage' },
-        failure: classifyFailure(provider, { transport: 'garbage' }, now),
+        ...settled(classifyFailure(provider, { transport: 'garbage' }, now)),
       };
     case 'cancelled':
       break;
   }
   return {
     error: cancellation(failure.reason, provider),
-    settlement: { kind: 'cancelled' },
-    failure: classifyFailure(provider, { transport: 'aborted' }, now),
+    ...settled(classifyFailure(provider, { transport: 'aborted' }, now)),
   };
 }
 
@@ -106,22 +98,13 @@ function readErrorInside({ error, headers }: Extract<AttemptFailure, { kind: 'er
   return { status: statusInside(readError(body)), headers, body };
 }
 
-function settlementFor(failure: ExchangeFailure): LeaseOutcome {
-  switch (failure.kind) {
-    case 'timeout':
-      return { kind: 'unavailable', reason: 'timeout' };
-    case 'network':
-    case 'unreachable':
-      return { kind: 'unavailable', reason: 'network' };
-    case 'aborted':
-      return { kind: 'cancelled' };
-    case 'unsendable-key':
-      return { kind: 'unsendable' };
-    case 'garbage':
-    case 'unsendable':
-      break;
-  }
-  return { kind: 'unavailable', reason: 'garbage' };
+/** Returns the settlement of a class; what the caller ended tells nothing of the key. */
+function settled(
+  failure: FailureClass,
+  headers: Readonly<Record<string, string>> = {},
+): Pick<JudgedFailure, 'failure' | 'settlement'> {
+  const isCancelled = failure.reason === 'cancelled';
+  return { failure, settlement: isCancelled ? { kind: 'cancelled' } : { kind: 'failed', failure, headers } };
 }
 
 function cancellation(reason: unknown, provider: string): AipassError {

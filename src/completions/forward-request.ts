@@ -77,6 +77,8 @@ function decode(text: string): string {
 /** What a request says of itself. */
 export interface RequestFacts {
   readonly model: string | undefined;
+  /** Further models that the request lets its provider choose from (OpenRouter's `models`). */
+  readonly models?: readonly string[] | undefined;
   readonly isStreamed: boolean;
   /** The body to send: as it came, but for the wish for usage where `asksForUsage`. */
   readonly body: Buffer | null;
@@ -115,11 +117,18 @@ export function readRequest(
     return { model: body ? modelOfForm(body) : undefined, isStreamed: false, body, asksForUsage: false };
   }
   const members = new Map<string, FoundMember>();
-  const scanner = new JsonScanner(['model', 'stream', 'stream_options'], (member) => members.set(member.name, member));
+  const scanner = new JsonScanner(['model', 'models', 'stream', 'stream_options'], (member) =>
+    members.set(member.name, member),
+  );
   scanner.push(body);
   const model: unknown = parseJson(members.get('model')?.text ?? '');
   const isStreamed = members.get('stream')?.text.trim() === 'true';
-  const facts = { model: typeof model === 'string' ? model : undefined, isStreamed };
+  const models: unknown = parseJson(members.get('models')?.text ?? '');
+  const facts = {
+    model: typeof model === 'string' ? model : undefined,
+    ...(Array.isArray(models) ? { models: models.filter((one) => typeof one === 'string') } : {}),
+    isStreamed,
+  };
   if (!isStreamed || kind !== 'chat' || !mayAskForUsage || !scanner.isWhole) {
     return { ...facts, body, asksForUsage: false };
   }

@@ -68,6 +68,8 @@ export interface ForwarderDeps {
 export interface ForwardRoute {
   readonly provider: string;
   readonly model: string | undefined;
+  /** Further models that the provider may answer with (OpenRouter's `models`): the key has to be allowed for each. */
+  readonly models?: readonly string[] | undefined;
   /** Plans the request; may throw an AipassError. */
   readonly plan: (provider: Provider) => PlannedRequest;
 }
@@ -140,7 +142,7 @@ export class Forwarder {
     const kind = kindOf(request.dialect, request.method, request.path);
     const { provider: first, fallbacks = [], dialect, method } = request;
     const known = providers.find(first);
-    const { model } = readRequest({ ...request, kind }, false);
+    const { model, models } = readRequest({ ...request, kind }, false);
     const planFor = (provider: Provider): PlannedRequest => {
       const facts = readRequest({ ...request, kind }, provider.streamUsageOption);
       const endpoint = provider.dialects[dialect];
@@ -170,7 +172,7 @@ export class Forwarder {
           ),
       };
     };
-    const routeTo = (provider: string): ForwardRoute => ({ provider, model, plan: planFor });
+    const routeTo = (provider: string): ForwardRoute => ({ provider, model, models, plan: planFor });
     const operation = kind === 'other' ? 'provider.request' : `${kind}.create`;
     const end = await this.exchange(
       {
@@ -223,6 +225,7 @@ export class Forwarder {
     let last: FailedAttempt | undefined;
     let lastRefusal: PassableRefusal | undefined;
     const heard = new Map<string, number>();
+    const call = {};
     let failures = 0;
     try {
       const provider = providers.find(route.provider);
@@ -230,7 +233,7 @@ export class Forwarder {
       const plan = route.plan(provider);
       const start = clock.monotonic();
       for (;;) {
-        const lease = await this.#lease(route, job, tried, start, signal);
+        const lease = await this.#lease(route, job, { tried, start, call }, signal);
         const { keyId } = lease;
         let settlement: LeaseOutcome = { kind: 'cancelled' };
         try {
@@ -284,21 +287,22 @@ export class Forwarder {
 
   /** Leases a key that was not tried yet; where none is left, waits for any as long as the caller has time. */
   async #lease(
-    { provider, model }: ForwardRoute,
-    { maxWaitMs }: ExchangeJob,
-    tried: Set<string>,
-    start: number,
+    { provider, model, models }: ForwardRoute,
+    { maxWaitMs, caller }: ExchangeJob,
+    { tried, start, call }: { readonly tried: Set<string>; readonly start: number; readonly call: object },
     signal: AbortSignal,
   ): Promise<KeyLease> {
     const { keys, clock } = this.#deps;
+    const uid = caller.uid ?? null;
+    const request = { provider, model, models, exclude: tried, call, caller: uid === null ? undefined : String(uid) };
     try {
-      return keys.lease({ provider, model, exclude: tried });
+      return keys.lease(request);
     } catch (error) {
       if (!keys.acquire) throw error;
       // Every key that was tried cools down now; when that is over, which may be already, it may serve again.
       if (maxWaitMs !== undefined && maxWaitMs > 0) tried.clear();
       const wait = { maxWaitMs, spentMs: clock.monotonic() - start, signal };
-      const lease = await keys.acquire({ provider, model, exclude: tried }, wait);
+      const lease = await keys.acquire(request, wait);
       tried.clear();
       return lease;
     }
@@ -465,6 +469,9 @@ function unspokenDialect(provider: Provider, dialect: Dialect): AipassError {
 /** How many keys are asked where each was refused in the same words. */
 const SAME_WORDS = 2;
 
+/** How many different wordings are taken for news within one request. */
+const MAX_WORDINGS = 8;
+
 /**
  * Returns whether a refusal that may be the request's own fault came in the same words before: then no third key is
  * asked. Limits and refused keys are each key's own, whatever their words.
@@ -473,7 +480,7 @@ function isOldNews({ blame, likeness }: FailureClass, heard: Map<string, number>
   if (blame !== 'request') return false;
   const times = (heard.get(likeness) ?? 0) + 1;
   heard.set(likeness, times);
-  return times >= SAME_WORDS;
+  return times >= SAME_WORDS || heard.size > MAX_WORDINGS;
 }
 
 /** Returns whether a status is no answer to the request; a redirect is one, and is never followed nor passed on. */

@@ -11,7 +11,7 @@ import { MAX_CALLER_LENGTH } from '../protocol/limits.ts';
 const NO_DEFAULT_MODEL = 'is mandatory, there is no default model; for example {"model": "openai/gpt-5-mini", …}';
 
 /** What `extraBody` may not set: it would contradict what was checked here. */
-const RESERVED = ['model', 'messages', 'stream', 'n'] as const;
+const RESERVED = ['model', 'models', 'messages', 'stream', 'n'] as const;
 
 /** The most others that one request may name: each may take its time. */
 const MAX_FALLBACKS = 16;
@@ -53,6 +53,8 @@ export const completionParams: z.ZodType<CompletionParams> = z.looseObject({
   maxWaitMs: z.int().min(0).max(3_600_000).optional(),
   caller: z.string().min(1).max(MAX_CALLER_LENGTH).optional(),
   session: z.string().min(1).max(MAX_CALLER_LENGTH).optional(),
+  // OpenRouter's own fallbacks: the key has to be allowed for each of them.
+  models: z.array(named).max(MAX_FALLBACKS).nullish(),
   extraBody: extraBody.optional(),
   // A result holds one answer; paying for several and dropping all but one would be worse than a refusal.
   n: z.literal(1, { error: 'has to be 1: ask again for another answer' }).nullish(),

@@ -8,19 +8,19 @@ import { AipassError } from '../base/errors.ts';
 import type { KeyLease, LeaseOutcome } from '../pools/lease.ts';
 import type { PooledSubject } from './pooled-call.ts';
 
-/** Is how many leases one connection may hold: a client that forgets to settle must not use up memory. */
+/** Number of leases that one connection may hold: a client that forgets to settle must not use up memory. */
 const MAX_HELD = 10_000;
 
-/** Is a key that is lent. */
+/** A key that is lent. */
 export interface LentKey {
   readonly lease: KeyLease;
-  /** Is what is recorded of the call. */
+  /** Part of the call's usage event. */
   readonly subject: PooledSubject;
-  /** Is called where the connection closed before anybody said how the call went. */
+  /** Called where the connection closed before the lease was settled. */
   readonly onLost: () => void;
 }
 
-/** Holds leases by connection; a connection is known by the signal of its end. */
+/** Leases by connection; a connection is identified by the signal of its end. */
 export class HeldLeases {
   readonly #byConnection = new WeakMap<AbortSignal, Map<string, LentKey>>();
 
@@ -53,12 +53,12 @@ export class HeldLeases {
   }
 
   /** Settles a lease of a connection and returns it, or undefined where the connection does not hold it (any more). */
-  settle(leaseId: string, closed: AbortSignal, outcome: LeaseOutcome): LentKey | undefined {
+  settle(leaseId: string, closed: AbortSignal, outcomeOf: (lease: KeyLease) => LeaseOutcome): LentKey | undefined {
     const leases = this.#byConnection.get(closed);
     const lent = leases?.get(leaseId);
     if (!leases || !lent) return undefined;
     leases.delete(leaseId);
-    lent.lease.settle(outcome);
+    lent.lease.settle(outcomeOf(lent.lease));
     return lent;
   }
 }

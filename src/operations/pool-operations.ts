@@ -3,6 +3,7 @@
  */
 
 import { z } from 'zod';
+import type { Clock } from '../base/clock.ts';
 import type { Secret } from '../base/secret.ts';
 import type { Vault } from '../credentials/vault.ts';
 import { outcomeOf } from '../pools/reported-outcome.ts';
@@ -17,13 +18,14 @@ import { defineOperation, type AnyOperation } from './operation.ts';
 import { keylessCall, lostCall, pooledCall } from './pooled-call.ts';
 import type { RecordEvent } from './record-release.ts';
 
-/** Is what these operations need. */
-export interface PoolOperationsOptions {
+/** What these operations are wired with. */
+export interface PoolOperationsDeps {
   readonly vault: Vault;
   readonly lookup: KeyLookup;
   readonly pools: Pools;
   readonly checks: KeyChecks;
   readonly record: RecordEvent;
+  readonly clock: Pick<Clock, 'now'>;
 }
 
 const provider = z.string().min(1).max(64).optional();
@@ -32,10 +34,10 @@ const keyId = z.string().min(1).max(128);
 const ms = z.number().min(0).max(86_400_000);
 const headerFields = z
   .record(z.string().max(256), z.string().max(8192))
-  .refine((headers) => Object.keys(headers).length <= 256, 'holds more than 256 fields');
+  .refine((headers) => Object.keys(headers).length <= 256, 'more than 256 fields');
 
 /** Makes the operations. */
-export function poolOperations({ vault, lookup, pools, checks, record }: PoolOperationsOptions): AnyOperation[] {
+export function poolOperations({ vault, lookup, pools, checks, record, clock }: PoolOperationsDeps): AnyOperation[] {
   const held = new HeldLeases();
   const providersWithKeys = (): string[] => [...new Set(vault.keys().map((key) => key.provider))];
 
@@ -53,7 +55,14 @@ export function poolOperations({ vault, lookup, pools, checks, record }: PoolOpe
       name: 'pool.explain',
       right: 'see',
       schema: z.strictObject({ provider, model }),
-      handle: (params) => pools.explain(lookup.resolve(params.provider), params.model),
+      handle: (params, { caller }) => {
+        const uid = caller.peer?.uid;
+        return pools.explain(
+          lookup.resolve(params.provider),
+          params.model,
+          uid === undefined ? undefined : String(uid),
+        );
+      },
     }),
     defineOperation<'pool.check'>({
       name: 'pool.check',
@@ -87,10 +96,16 @@ export function poolOperations({ vault, lookup, pools, checks, record }: PoolOpe
         const who = eventCaller(caller);
         const lend = async (): Promise<KeyLease & { readonly keyId: string; readonly value: Secret }> => {
           const name = lookup.resolve(params.provider);
-          const request = { provider: name, model: asked, exclude: new Set(exclude) };
+          const uid = caller.peer?.uid;
+          const request = {
+            provider: name,
+            model: asked,
+            exclude: new Set(exclude),
+            caller: uid === undefined ? undefined : String(uid),
+          };
           const lease = await pools.acquire(request, { maxWaitMs, signal });
           const { keyId: id, value } = lease;
-          // A provider that needs no key has none to lend; and nobody would settle what is lent to a request that is over.
+          // A provider that needs no key has none to lend; and nobody would settle a key that is lent to a request that is over.
           if (id !== null && value !== null && !signal.aborted) return { ...lease, keyId: id, value };
           lease.settle({ kind: 'cancelled' });
           throw signal.aborted ? signal.reason : lookup.whyNone(name);
@@ -122,7 +137,7 @@ export function poolOperations({ vault, lookup, pools, checks, record }: PoolOpe
         costUsd: z.number().min(0).optional(),
       }),
       handle(report, { caller, closed }) {
-        const lent = held.settle(report.leaseId, closed, outcomeOf(report));
+        const lent = held.settle(report.leaseId, closed, (lease) => outcomeOf(report, lease.provider, clock.now()));
         if (lent) record({ ...eventCaller(caller), ...pooledCall(lent.subject, report) });
         return { settled: lent !== undefined };
       },

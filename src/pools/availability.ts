@@ -63,8 +63,7 @@ export function describeAvailability(key: PoolKey, { state, at }: Availability, 
   const words: Readonly<Record<Exclude<Availability['state'], 'ready' | 'cooling-down'>, string>> = {
     quarantined: `${describeQuarantine(key.quarantine?.status ?? 401)}: ${wayBack(key)}`,
     'not-allowed': `is only for ${[...(key.models ?? [])].join(', ')}`,
-    'half-open':
-      at === null ? 'half-open: one call is in flight to test it' : 'half-open: the next call tests it',
+    'half-open': at === null ? 'half-open: one call is in flight to test it' : 'half-open: the next call tests it',
     busy: `has ${key.inFlight} calls in flight, which is its cap`,
   };
   return words[state];
@@ -102,7 +101,11 @@ export function quotaCooldown(accountName: string | null, now: number, until: nu
 /** Returns in words why something cools down and until when. */
 export function describeCooldown({ scope, reason, source, until, model }: CooldownInfo): string {
   const reach =
-    scope === 'account' ? ', with its billing account' : model === undefined ? '' : `, for ${plainText(model, MAX_MODEL_LENGTH)} only`;
+    scope === 'account'
+      ? ', with its billing account'
+      : model === undefined
+        ? ''
+        : `, for ${plainText(model, MAX_MODEL_LENGTH)} only`;
   const said = source === 'header' ? ', as the provider says' : source === 'body' ? ', as the answer says' : '';
   return `cools down until ${new Date(until).toISOString()} (${REASONS[reason]}${said}${reach})`;
 }

@@ -20,8 +20,7 @@ export interface SavedPool {
 
 /** A key that is not used: `of` is the key that holds the same value, `foreign` the provider whose shape it has. */
 export type UnusedKey = { readonly entry: KeyEntry } & (
-  | { readonly kind: 'duplicate'; readonly of: string }
-  | { readonly kind: 'foreign'; readonly owner: string }
+  { readonly kind: 'duplicate'; readonly of: string } | { readonly kind: 'foreign'; readonly owner: string }
 );
 
 /** Time for which the state of a key that is gone is kept, in case it comes back: a month's quota and a day. */

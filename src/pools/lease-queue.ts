@@ -78,7 +78,7 @@ export class LeaseQueue {
     if (this.#isServing || this.#size === 0) return;
     this.#isServing = true;
     const failed = new Set<string>();
-    for (let isServed = true; isServed; ) {
+    for (let isServed = true; isServed;) {
       isServed = false;
       for (const [caller, waiters] of this.#byCaller) {
         const waiter = firstOf(waiters, ({ model }) => !failed.has(kindOf(caller, model)));

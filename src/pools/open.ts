@@ -24,7 +24,7 @@ export interface KeySource {
 }
 
 /** What the pools are wired with. */
-export interface PoolsDeps {
+export interface OpenPoolsDeps {
   readonly vault: KeySource;
   readonly providers: Providers;
   /** Returns the error that explains why a provider has no key. */
@@ -41,13 +41,13 @@ export interface OpenPools {
 /** Opens the pools; they follow the keys and the configuration until the stack is closed. */
 export function openPools(
   { config, paths, state, events, clock, random, logger }: Runtime,
-  { vault, providers, whyNone }: PoolsDeps,
+  { vault, providers, whyNone }: OpenPoolsDeps,
   stack: AsyncDisposableStack,
 ): OpenPools {
   let check: ((provider: string, keyId: string) => void) | undefined;
   const pools = new Pools({
     clock,
-    chance: random,
+    random,
     emit: ({ kind, ...data }: PoolEvent) => {
       if (kind === 'key-quarantined' || kind === 'pool-exhausted') logger.warn(kind, data);
       else logger.info(kind, data);

@@ -14,13 +14,7 @@ import { wakeAt } from '../base/timers.ts';
 import type { CooldownReason, PoolEvent, PoolStrategy } from '../protocol/pool.ts';
 import type { FailureClass, FailureReason } from '../providers/classify-failure.ts';
 import { readWindows } from '../providers/limit-windows.ts';
-import {
-  breakerOpen,
-  cooldownInfo,
-  describeQuarantine,
-  poolExhausted,
-  quotaCooldown,
-} from './availability.ts';
+import { breakerOpen, cooldownInfo, describeQuarantine, poolExhausted, quotaCooldown } from './availability.ts';
 import type { CircuitBreaker, Cooldown, Trip } from './circuit-breaker.ts';
 import { KeyRegistry, type SavedPool } from './key-registry.ts';
 import type { KeyLease, LeaseOutcome, LeaseRequest } from './lease.ts';
@@ -121,7 +115,12 @@ export class Pool {
     if (blocking) throw breakerOpen(provider, blocking, now);
     if (isKeyless) return this.#take(null, request, now);
     const key = this.next(request);
-    if (!key) throw this.#exhausted(model, now, exclude !== undefined && this.next({ ...request, exclude: undefined }) !== undefined);
+    if (!key)
+      throw this.#exhausted(
+        model,
+        now,
+        exclude !== undefined && this.next({ ...request, exclude: undefined }) !== undefined,
+      );
     // A probe does not show yet that the pool serves again.
     if (key.breaker.state === 'closed' && key.account.breaker.state === 'closed') this.#isExhausted = false;
     return this.#take(key, request, now);
@@ -201,7 +200,7 @@ export class Pool {
       this.#meter(account, key.keyId, now);
       this.#changed();
     }
-    if (this.breaker.state !== 'closed') this.#due(this.breaker.dueAt);
+    this.#due(this.breaker.dueAt);
     const held: Held = { number, key, request, startedAt: clock.monotonic(), quotaWindows };
     let isSettled = false;
     return {
@@ -257,7 +256,12 @@ export class Pool {
     if (isAnswered && this.breaker.answer(model)) this.#emitRestored(null);
   }
 
-  #settleKey({ number, request: { model }, quotaWindows }: Held, key: PoolKey, outcome: LeaseOutcome, now: number): void {
+  #settleKey(
+    { number, request: { model }, quotaWindows }: Held,
+    key: PoolKey,
+    outcome: LeaseOutcome,
+    now: number,
+  ): void {
     if (outcome.kind === 'cancelled') return;
     if (outcome.kind === 'succeeded') {
       key.account.add(outcome.tokens, outcome.costUsd, now);
@@ -437,9 +441,10 @@ function needsCheck(reason: CooldownReason): boolean {
 
 /** Reasons of a failure that are reasons of a cooldown too. */
 const COOLDOWN_REASONS = new Map<FailureReason, CooldownReason>(
-  (['rate-limit', 'daily-limit', 'no-credit', 'busy-budget', 'no-access', 'account-blocked'] as const).map(
-    (reason) => [reason, reason],
-  ),
+  (['rate-limit', 'daily-limit', 'no-credit', 'busy-budget', 'no-access', 'account-blocked'] as const).map((reason) => [
+    reason,
+    reason,
+  ]),
 );
 
 function tripOf(failure: FailureClass, scope: Trip['scope'], model: string | undefined): Trip {

@@ -49,7 +49,7 @@ class Count {
   readonly #callers = new Set<string>();
   #concernsAll = false;
   #failures = 0;
-  #calls = new WeakSet<object>();
+  #calls: WeakSet<object> | undefined;
 
   /** Returns whether it keeps a caller away now. */
   blocks(caller: string): boolean {
@@ -65,8 +65,8 @@ class Count {
   fail({ lease, call }: ProviderFailure, caller: string): boolean {
     if (this.breaker.isStale(lease)) return false;
     if (call) {
-      if (this.#calls.has(call)) return false;
-      this.#calls.add(call);
+      if (this.#calls?.has(call) === true) return false;
+      this.#calls = (this.#calls ?? new WeakSet()).add(call);
     }
     this.concern([caller]);
     if (this.breaker.state === 'open') return false;
@@ -99,7 +99,7 @@ class Count {
     this.#callers.clear();
     this.#concernsAll = false;
     this.#failures = 0;
-    this.#calls = new WeakSet();
+    this.#calls = undefined;
     return wasOpen;
   }
 }
@@ -114,17 +114,25 @@ export class ProviderBreaker {
 
   /** State of the provider as a whole. */
   get state(): BreakerState {
-    const states = [this.#connection.breaker.state, this.#whole.breaker.state];
-    return states.includes('open') ? 'open' : states.includes('half-open') ? 'half-open' : 'closed';
+    const [connection, whole] = [this.#connection.breaker.state, this.#whole.breaker.state];
+    if (connection === 'closed') return whole;
+    return whole === 'open' ? 'open' : connection;
+  }
+
+  /** True where nothing failed since the last answer: the usual case, in which there is nothing to do. */
+  get isQuiet(): boolean {
+    return this.#models.size === 0 && this.state === 'closed';
   }
 
   /** Earliest time at which `wake` changes something. */
   get dueAt(): number {
+    if (this.isQuiet) return Number.POSITIVE_INFINITY;
     return Math.min(...this.#all().map(({ breaker }) => breaker.dueAt));
   }
 
   /** Returns the breaker that keeps a call away, or undefined where it may start. */
   blocking(model: string | undefined, caller: string | undefined): CircuitBreaker | undefined {
+    if (this.isQuiet) return undefined;
     const who = caller ?? '';
     return [this.#connection, this.#whole, this.#models.get(keyOf(model))].find((count) => count?.blocks(who))?.breaker;
   }
@@ -136,6 +144,7 @@ export class ProviderBreaker {
 
   /** Registers a lease, which is the probe of each breaker that is half-open and concerns it. */
   take(lease: number, model: string | undefined, caller: string | undefined, now: number): void {
+    if (this.isQuiet) return;
     for (const count of [this.#connection, this.#whole, this.#models.get(keyOf(model))]) {
       if (count?.concerns(caller ?? '') === true) count.breaker.take(lease, now);
     }
@@ -143,6 +152,7 @@ export class ProviderBreaker {
 
   /** Registers that a lease was given back. */
   giveBack(lease: number): void {
+    if (this.isQuiet) return;
     for (const { breaker } of this.#all()) breaker.giveBack(lease);
   }
 
@@ -188,6 +198,11 @@ export class ProviderBreaker {
 
   /** Registers that the provider answered for a model, whatever it said. Returns whether that closed a breaker. */
   answer(model: string | undefined): boolean {
+    if (this.isQuiet) {
+      // Too few failures to open anything may have been counted.
+      this.#connection.reset();
+      return false;
+    }
     const ofModel = this.#models.get(keyOf(model));
     this.#models.delete(keyOf(model));
     this.#openedInARow.clear();

@@ -7,6 +7,8 @@ export interface KnownCompletionParams {
   /** Model to ask. Mandatory: there is no default model. */
   readonly model: string;
   readonly messages: readonly ChatMessage[];
+  /** Further models that the provider may answer with (OpenRouter); the key has to be allowed for each. */
+  readonly models?: readonly string[] | null | undefined;
   /** Provider to ask; without it the configured default. Never passed on. */
   readonly provider?: string | undefined;
   /** Whether deltas are wanted as chunks. */

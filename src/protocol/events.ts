@@ -11,8 +11,8 @@ type OfPool<Kind extends PoolEvent['kind']> = Extract<PoolEvent, { readonly kind
 export interface Events {
   /** The vault read something new: the variables and secrets that appeared, changed or went, by name. */
   'secrets-changed': { readonly names: readonly string[] };
-  /** A key rests (or, without a key, the provider): why, and until when. */
-  'key-resting': OfPool<'key-resting'>;
+  /** A key cools down (or, without a key, the provider): why, and until when. */
+  'key-cooling-down': OfPool<'key-cooling-down'>;
   /** A key, or the provider, proved that it serves again. */
   'key-restored': OfPool<'key-restored'>;
   /** A provider does not accept a key; it is out until its file changes or a check passes. */
@@ -43,7 +43,7 @@ export type EventName = keyof Events;
 /** Lists every event. */
 export const EVENT_NAMES = [
   'secrets-changed',
-  'key-resting',
+  'key-cooling-down',
   'key-restored',
   'key-quarantined',
   'pool-exhausted',

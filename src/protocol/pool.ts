@@ -16,14 +16,7 @@ export type CooldownScope = 'key-model' | 'key' | 'account' | 'provider' | 'prov
 
 /** Why it cools down. */
 export type CooldownReason =
-  | 'rate-limit'
-  | 'daily-limit'
-  | 'no-credit'
-  | 'busy-budget'
-  | 'no-access'
-  | 'account-blocked'
-  | 'quota'
-  | 'failing';
+  'rate-limit' | 'daily-limit' | 'no-credit' | 'busy-budget' | 'no-access' | 'account-blocked' | 'quota' | 'failing';
 
 /** Who said how long: a header, the error body, our own count of a quota, or nobody. */
 export type CooldownSource = 'header' | 'body' | 'quota' | 'default';
@@ -77,14 +70,7 @@ export interface QuotaInfo {
  * State of a key: `half-open` serves one call, whose success makes it `ready`; `busy` is at its cap of calls in flight;
  * `quarantined` was refused by its provider; `foreign` has the shape of another provider's keys and is never sent.
  */
-export type PoolKeyState =
-  | 'ready'
-  | 'busy'
-  | 'half-open'
-  | 'cooling-down'
-  | 'quarantined'
-  | 'duplicate'
-  | 'foreign';
+export type PoolKeyState = 'ready' | 'busy' | 'half-open' | 'cooling-down' | 'quarantined' | 'duplicate' | 'foreign';
 
 /** Description of one key of a pool. */
 export interface PoolKeyInfo {

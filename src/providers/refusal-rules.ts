@@ -114,7 +114,7 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
   {
     // The status is that of the provider behind OpenRouter, which never saw this key.
     providers: ['openrouter'],
-    statuses: [401, 403],
+    statuses: [401, 402, 403],
     message: /^Provider returned error/i,
     reason: 'unexplained',
     source: 'OpenRouter documentation: errors',

@@ -1,15 +1,15 @@
 /**
- * A pool with keys, a clock that tests move and chance that tests choose.
+ * A pool with keys, a clock that tests move and randomness that tests choose.
  */
 
 import { AipassError } from '../../src/base/errors.ts';
 import { Secret } from '../../src/base/secret.ts';
 import type { LeaseOutcome } from '../../src/pools/lease.ts';
 import type { KeyEntry, KeySettings } from '../../src/pools/pool-key.ts';
-import type { PoolParts } from '../../src/pools/pool-parts.ts';
-import { Pool } from '../../src/pools/pool.ts';
-import type { SavedPool } from '../../src/pools/roster.ts';
+import type { SavedPool } from '../../src/pools/key-registry.ts';
+import { Pool, type PoolDeps } from '../../src/pools/pool.ts';
 import type { PoolEvent } from '../../src/protocol/pool.ts';
+import { classifyFailure, type SeenFailure } from '../../src/providers/classify-failure.ts';
 import { ManualClock } from './manual-clock.ts';
 
 /** Returns a key of the provider, the first of which is 1. */
@@ -35,10 +35,10 @@ export function entries(count: number, settings?: KeySettings): KeyEntry[] {
 /** Opens a pool of the provider `acme`; the events land in a list. */
 export function openPool(
   keys: readonly KeyEntry[],
-  parts: Partial<PoolParts> = {},
+  deps: Partial<PoolDeps> = {},
   saved: SavedPool = { keys: {}, accounts: {} },
 ): { pool: Pool; clock: ManualClock; events: PoolEvent[] } {
-  const clock = new ManualClock('2026-06-15T12:00:00Z');
+  const clock = new ManualClock(START);
   const events: PoolEvent[] = [];
   const pool = new Pool(
     {
@@ -46,12 +46,12 @@ export function openPool(
       strategy: 'least-used',
       needsKey: true,
       clock,
-      chance: () => 0,
+      random: () => 0,
       emit: (event) => events.push(event),
       onChange: () => {},
       onFree: () => {},
       whyNone: () => new AipassError('NOT_FOUND', 'there is no key for acme'),
-      ...parts,
+      ...deps,
     },
     saved,
   );
@@ -59,10 +59,24 @@ export function openPool(
   return { pool, clock, events };
 }
 
-/** Is a full answer. */
+/** Time at which the clocks of pools begin. */
+const START = '2026-06-15T12:00:00Z';
+
+/** A full answer. */
 export const SUCCEEDED: LeaseOutcome = { kind: 'succeeded' };
 
-/** Returns a refusal. */
-export function refused(status: number, headers: Record<string, string> = {}, body: unknown = null): LeaseOutcome {
-  return { kind: 'refused', status, headers, body };
+/** Returns the outcome of a failed call. */
+export function failed(seen: SeenFailure, provider = 'acme'): LeaseOutcome {
+  const failure = classifyFailure(provider, seen, Date.parse(START));
+  return { kind: 'failed', failure, headers: 'headers' in seen ? seen.headers : {} };
+}
+
+/** Returns the outcome of a refused call. */
+export function refused(
+  status: number,
+  headers: Record<string, string> = {},
+  body: unknown = null,
+  provider?: string,
+): LeaseOutcome {
+  return failed({ status, headers, body }, provider);
 }

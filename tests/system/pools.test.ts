@@ -101,18 +101,18 @@ describe('a limit that only the provider knows', () => {
   test('reaches no caller while one key is left, and rests each key once', async () => {
     await using running = await startPool(4);
     const aipass = await running.connect();
-    const resting: Events['key-resting'][] = [];
+    const cooling: Events['key-cooling-down'][] = [];
     const exhausted: Events['pool-exhausted'][] = [];
-    aipass.on('key-resting', (event) => resting.push(event));
+    aipass.on('key-cooling-down', (event) => cooling.push(event));
     aipass.on('pool-exhausted', (event) => exhausted.push(event));
     await aipass.status();
     const seen = new Map<string, number>();
     running.provider.answerWith(limitPerKey(25, seen));
     expect(await callAtOnce(running, 100)).toEqual([]);
     await expect(aipass.complete(CHAT)).rejects.toMatchObject({ code: 'POOL_EXHAUSTED' });
-    await until('the events are there', () => exhausted.length === 1 && resting.length === 4);
-    expect(new Set(resting.map(({ keyId }) => keyId)).size).toBe(4);
-    expect(resting[0]?.rest).toMatchObject({ reason: 'rate-limit', source: 'header' });
+    await until('the events are there', () => exhausted.length === 1 && cooling.length === 4);
+    expect(new Set(cooling.map(({ keyId }) => keyId)).size).toBe(4);
+    expect(cooling[0]?.cooldown).toMatchObject({ reason: 'rate-limit', source: 'header' });
   });
 });
 
@@ -233,7 +233,7 @@ test('a pooled client rotates keys through the daemon', async () => {
   }));
   expect([await api.ask(), await api.ask()]).toEqual(['lk-pool-value-2', 'lk-pool-value-2']);
   const keys = (await aipass.pools('local'))[0]?.keys;
-  expect(keys).toMatchObject([{ state: 'resting' }, { state: 'ready', inFlight: 0, uses: 2 }]);
+  expect(keys).toMatchObject([{ state: 'cooling-down' }, { state: 'ready', inFlight: 0, uses: 2 }]);
 });
 
 describe('aipassd pool', () => {
@@ -250,7 +250,7 @@ describe('aipassd pool', () => {
     const explained = await running.cli(['pool', 'explain', 'local', '--model', 'm-1']);
     expect(explained.stdout).toContain('LOCAL_API_KEY_2 serves next');
     const json: unknown = JSON.parse((await running.cli(['pool', '--json'])).stdout);
-    expect(json).toMatchObject([{ provider: 'local', keys: [{ state: 'resting' }, { state: 'ready' }] }]);
+    expect(json).toMatchObject([{ provider: 'local', keys: [{ state: 'cooling-down' }, { state: 'ready' }] }]);
     const checked = await running.cli(['pool', 'local', '--check']);
     expect(checked.code).toBe(2);
     expect(checked.stdout.split('\n').filter((line) => line.includes('unknown'))).toHaveLength(2);

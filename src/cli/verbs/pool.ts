@@ -71,8 +71,8 @@ function printExplanation(
 ): void {
   const back = retryAfterMs === null ? '' : `, the first is back in ${formatDuration(retryAfterMs)}`;
   if (keyless) {
-    const rests = retryAfterMs === null ? '' : `; it failed, and is asked again in ${formatDuration(retryAfterMs)}`;
-    out.line(`${provider}: needs no key, and calls go without one${rests}`);
+    const open = retryAfterMs === null ? '' : `; it failed, and is asked again in ${formatDuration(retryAfterMs)}`;
+    out.line(`${provider}: needs no key, and calls go without one${open}`);
     return;
   }
   out.line(
@@ -84,17 +84,19 @@ function printExplanation(
   );
 }
 
-function printPool({ provider, strategy, rest, waiting, keys }: PoolInfo, out: Output): void {
+function printPool({ provider, strategy, cooldowns, waiting, keys }: PoolInfo, out: Output): void {
   const waits = waiting === 0 ? '' : `, ${waiting} waiting`;
-  const resting =
-    rest === null ? '' : `, cooling down because it failed, ready ${formatRelative(rest.until, Date.now())}`;
-  out.line(out.style('bold', `${provider}  (${strategy}${waits}${resting})`));
+  const failing = cooldowns.map(
+    ({ model, until }) =>
+      `, ${model === undefined ? '' : `${model} `}cooling down because it failed, ready ${formatRelative(until, Date.now())}`,
+  );
+  out.line(out.style('bold', `${provider}  (${strategy}${waits}${failing.join('')})`));
   out.table(keys.map(describeRow), { indent: 2, wrapLast: true });
 }
 
 function describeRow(key: PoolKeyInfo): readonly string[] {
-  const account = key.account === null ? '' : `account ${key.account}`;
-  const left = key.restLeftMs === null ? '' : `${formatDuration(key.restLeftMs)} left`;
+  const account = key.billingAccount === null ? '' : `account ${key.billingAccount}`;
+  const left = key.cooldownLeftMs === null ? '' : `${formatDuration(key.cooldownLeftMs)} left`;
   const limits = [...key.quotas.map(formatQuota), ...key.windows.map(formatWindow)];
   const notes = [account, key.reason ?? '', left, ...limits].filter((note) => note !== '');
   return [key.keyId, key.masked, key.state, `${key.inFlight} in flight`, `${key.usesToday} today`, notes.join('; ')];

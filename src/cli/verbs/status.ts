@@ -82,9 +82,10 @@ const KEY_STATES: Readonly<Record<PoolKeyState, string>> = {
   ready: 'ready',
   busy: 'busy',
   'half-open': 'being tried again',
-  resting: 'cooling down',
+  'cooling-down': 'cooling down',
   quarantined: 'rejected',
   duplicate: 'duplicate',
+  foreign: "another provider's",
 };
 
 /** Returns the line of a provider: `50 keys: 48 ready, 1 rejected, 1 cooling down (ready in 2 min)`. */
@@ -108,7 +109,7 @@ function describeStates(keys: readonly PoolKeyInfo[]): string {
   for (const [state, words] of Object.entries(KEY_STATES)) {
     const such = keys.filter((key) => key.state === state);
     if (such.length === 0) continue;
-    const waits = such.flatMap((key) => key.restLeftMs ?? []);
+    const waits = such.flatMap((key) => key.cooldownLeftMs ?? []);
     const soonest = waits.length === 0 ? '' : ` (ready in ${formatDuration(Math.min(...waits))})`;
     parts.push(`${such.length} ${words}${soonest}`);
   }

@@ -19,7 +19,7 @@ describe('a stream', () => {
       code: 'PROVIDER_UNAVAILABLE',
       message: 'openrouter answered 429: Rate limited upstream',
     });
-    expect(fixture.settled).toMatchObject([{ kind: 'refused', status: 429 }]);
+    expect(fixture.settled).toMatchObject([{ kind: 'failed', failure: { status: 429 } }]);
   });
 
   test.each([

@@ -22,9 +22,9 @@ import { entry, keyId } from '../../support/pool-fixture.ts';
 interface FailOver extends AsyncDisposable {
   readonly upstream: LoopbackProvider;
   readonly pools: Pools;
-  ask(params?: Readonly<Record<string, unknown>>, signal?: AbortSignal): Promise<CompletionResult>;
+  ask(params?: Readonly<Record<string, unknown>>, signal?: AbortSignal, uid?: number): Promise<CompletionResult>;
   /** Returns the error that a chat fails with. */
-  failure(params?: Readonly<Record<string, unknown>>): Promise<AipassError>;
+  failure(params?: Readonly<Record<string, unknown>>, uid?: number): Promise<AipassError>;
   /** Lists the numbers of the keys that the provider was asked with. */
   asked(): number[];
 }
@@ -35,6 +35,7 @@ async function start(
   settings: KeySettings = {},
   baseUrl?: string,
   firstKey?: string,
+  name = 'acme',
 ): Promise<FailOver> {
   const upstream = await startLoopbackProvider();
   const keys = Array.from({ length: count }, (_, index) =>
@@ -42,7 +43,7 @@ async function start(
   );
   const pools = new Pools({
     clock: systemClock,
-    chance: () => 0,
+    random: () => 0,
     emit: () => {},
     onChange: () => {},
     saved: undefined,
@@ -52,24 +53,27 @@ async function start(
   });
   const forwarder = new Forwarder({
     providers: createProviders({
-      providers: { acme: { baseUrl: baseUrl ?? upstream.baseUrl }, spare: { baseUrl: upstream.baseUrl } },
+      providers: { [name]: { baseUrl: baseUrl ?? upstream.baseUrl }, spare: { baseUrl: upstream.baseUrl } },
     }),
     keys: pools,
     redactor: new Redactor(),
     clock: systemClock,
-    defaultProvider: 'acme',
+    defaultProvider: name,
     retry: { attempts: 3, backoff: { firstMs: 1, maxMs: 2, jitter: 0 }, random: () => 0 },
     record: () => {},
   });
-  const completer = new Completer({ forwarder, defaultProvider: 'acme' });
-  const ask: FailOver['ask'] = (params = {}, signal = new AbortController().signal) =>
-    completer.complete({ model: 'm', messages: [{ role: 'user', content: 'ping' }], ...params }, { signal });
+  const completer = new Completer({ forwarder, defaultProvider: name });
+  const ask: FailOver['ask'] = (params = {}, signal = new AbortController().signal, uid = 1000) =>
+    completer.complete(
+      { model: 'm', messages: [{ role: 'user', content: 'ping' }], ...params },
+      { signal, caller: { uid } },
+    );
   return {
     upstream,
     pools,
     ask,
-    async failure(params) {
-      const error: unknown = await ask(params).catch((failure: unknown) => failure);
+    async failure(params, uid) {
+      const error: unknown = await ask(params, undefined, uid).catch((failure: unknown) => failure);
       if (error instanceof AipassError) return error;
       throw new Error('the completion did not fail');
     },
@@ -97,11 +101,47 @@ describe('a tired key', () => {
     expect((await over.ask()).keyId).toBe(keyId(3));
   });
 
-  test('that is refused with 403 gives way once: the same words from two keys are not asked of a third', async () => {
-    await using over = await start(3);
-    over.upstream.answerWith(refusalOf(403, 'This model is not available in your region'));
-    expect(await over.failure()).toMatchObject({ code: 'PROVIDER_REJECTED' });
-    expect(over.asked()).toEqual([1, 2]);
+  test('that is refused in unknown words is followed by one more, and both serve others as before', async () => {
+    await using over = await start(5);
+    const error = { message: 'This model is not available in your region', code: 403 };
+    over.upstream.answerWith({ kind: 'json', status: 403, body: { error } });
+    expect(await over.failure({ model: 'bad' }, 1)).toMatchObject({
+      code: 'PROVIDER_REJECTED',
+      message: expect.stringContaining('not available in your region'),
+    });
+    expect(over.asked()).toHaveLength(2);
+    for (let request = 0; request < 20; request += 1) await over.failure({ model: 'bad' }, 1);
+    expect(new Set(over.pools.describe('acme').keys.map(({ state }) => state))).toEqual(new Set(['ready']));
+    over.upstream.answerWith(completionOf('pong'));
+    expect((await over.ask({ model: 'good' }, undefined, 2)).content).toBe('pong');
+    expect((await over.ask({ model: 'bad' }, undefined, 2)).content).toBe('pong');
+  });
+
+  test('that is refused in unknown words gives way to one that is not', async () => {
+    await using over = await start(2);
+    over.upstream.answerWith(refusing([1], refusalOf(403, 'Request not allowed')));
+    expect((await over.ask()).keyId).toBe(keyId(2));
+    // It is used last for that model from now on.
+    expect((await over.ask()).keyId).toBe(keyId(2));
+    expect(over.asked()).toEqual([1, 2, 2]);
+  });
+
+  test('that cannot afford one large request stays in use for small ones', async () => {
+    await using over = await start(5, {}, undefined, undefined, 'openrouter');
+    const message =
+      'This request requires more credits, or fewer max_tokens. You requested up to 65536 tokens, but can only afford 4705.';
+    over.upstream.answerWith({ kind: 'json', status: 402, body: { error: { message, code: 402 } } });
+    expect((await over.failure({ max_tokens: 65_536 }, 1)).message).toContain('can only afford');
+    expect(over.asked()).toHaveLength(2);
+    over.upstream.answerWith(completionOf('pong'));
+    expect((await over.ask({ max_tokens: 5 }, undefined, 2)).content).toBe('pong');
+  });
+
+  test('serves a request with a list of models only if it may use each of them', async () => {
+    await using over = await start(1, { models: ['m', 'cheap'] });
+    expect((await over.ask({ models: ['cheap'] })).content).toBe('pong');
+    expect((await over.failure({ models: ['cheap', 'expensive'] })).code).toBe('POOL_EXHAUSTED');
+    expect(over.asked()).toHaveLength(1);
   });
 
   test('is noticed by an error inside a 200, whole or as the first event of a stream', async () => {
@@ -199,6 +239,36 @@ describe('a failing provider', () => {
     failOver.upstream.queue({ kind: 'text', status: 302, headers: { location: 'https://127.0.0.1:9/' }, body: '' });
     expect(await failOver.ask({ fallbacks: [{ provider: 'spare' }] })).toMatchObject({ provider: 'spare' });
     expect(failOver.asked()).toHaveLength(2);
+  });
+
+  test('is given up after three times, and not asked for a model after five failed requests', async () => {
+    await using over = await start(2);
+    over.upstream.answerWith(refusalOf(503, 'no'));
+    for (let request = 1; request <= 4; request += 1) {
+      expect(await over.failure()).toMatchObject({
+        code: 'PROVIDER_UNAVAILABLE',
+        message: expect.stringContaining('503'),
+      });
+      expect(over.asked()).toHaveLength(3 * request);
+    }
+    await over.failure();
+    const asked = over.asked().length;
+    expect(await over.failure()).toMatchObject({ code: 'PROVIDER_UNAVAILABLE', retryAfterMs: expect.any(Number) });
+    expect(over.asked()).toHaveLength(asked);
+  });
+
+  test('is closed by one caller for that caller and its model only', async () => {
+    await using over = await start(2);
+    over.upstream.answerWith(refusalOf(502, 'Provider returned error'));
+    for (let request = 0; request < 10; request += 1) await over.failure({ model: 'bad' }, 1);
+    const asked = over.asked().length;
+    await over.failure({ model: 'bad' }, 1);
+    expect(over.asked()).toHaveLength(asked);
+    over.upstream.answerWith(completionOf('pong'));
+    expect((await over.ask({ model: 'good' }, undefined, 2)).content).toBe('pong');
+    expect((await over.ask({ model: 'bad' }, undefined, 2)).content).toBe('pong');
+    // What another caller's call proved holds for the first one too.
+    expect((await over.ask({ model: 'bad' }, undefined, 1)).content).toBe('pong');
   });
 
   test('that asks for more time than a request has is not asked again, and gives way to a fallback', async () => {

@@ -4,14 +4,14 @@ import { AipassError } from '../../../src/base/errors.ts';
 import type { KeyLease, LeaseOutcome } from '../../../src/pools/lease.ts';
 import type { PoolStrategy } from '../../../src/protocol/pool.ts';
 import type { Pool } from '../../../src/pools/pool.ts';
-import { recoveryOf, restsOf } from '../../../src/pools/recovery.ts';
+import { availabilityOf, cooldownsOf } from '../../../src/pools/availability.ts';
 import type { KeyEntry } from '../../../src/pools/pool-key.ts';
-import { entries, entry, openPool, refused } from '../../support/pool-fixture.ts';
+import { entries, entry, failed, openPool, refused } from '../../support/pool-fixture.ts';
 
 const strategy = fc.constantFrom<PoolStrategy>('least-used', 'round-robin', 'random', 'weighted', 'priority');
 
 /** Draws numbers in [0, 1) from a seed, the same for the same seed (mulberry32). */
-function chanceOf(seed: number): () => number {
+function randomOf(seed: number): () => number {
   let state = seed;
   return () => {
     state = (state + 0x6d2b79f5) | 0;
@@ -34,9 +34,9 @@ function tryLease(pool: Pool, model: string | undefined): KeyLease | string {
 /** Leases a key and keeps the lease; returns what is wrong with it: a key that was not free, or none though one was. */
 function wrongLease(pool: Pool, model: string | undefined, held: KeyLease[]): string | null {
   const now = pool.advance();
-  const keys = [...pool.roster.keys.values()];
+  const keys = [...pool.registry.keys.values()];
   const free = keys.filter((key) => {
-    const { at } = recoveryOf(key, { model }, now);
+    const { at } = availabilityOf(key, { model }, now);
     return at !== null && at <= now;
   });
   const lease = tryLease(pool, model);
@@ -64,7 +64,7 @@ function mixedKeys(count: number, revision: string): KeyEntry[] {
 
 /** Uses a pool of ten keys and returns the order in which they served. */
 function orderOf(seed: number): (string | null)[] {
-  const { pool } = openPool(entries(10), { strategy: 'random', chance: chanceOf(seed) });
+  const { pool } = openPool(entries(10), { strategy: 'random', random: randomOf(seed) });
   return Array.from({ length: 100 }, () => {
     const lease = pool.lease();
     lease.settle(refused(400));
@@ -74,25 +74,25 @@ function orderOf(seed: number): (string | null)[] {
 
 const outcome: fc.Arbitrary<LeaseOutcome> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('succeeded' as const), tokens: fc.nat(50) }) },
-  fc.record({
-    kind: fc.constant('refused' as const),
-    status: fc.constantFrom(400, 401, 402, 403, 404, 408, 422, 429, 429, 429, 500, 503),
-    headers: fc.oneof(
-      fc.constant({}),
-      fc
-        .constantFrom('0', '-1', '1', '30', '99999999', 'Mon, 15 Jun 2026 12:00:30 GMT', 'x')
-        .map((after) => ({ 'retry-after': after })),
-      fc.dictionary(
-        fc.constantFrom('retry-after', 'x-ratelimit-reset-requests', 'x-ratelimit-remaining-requests'),
-        fc.string(),
+  fc
+    .record({
+      status: fc.constantFrom(400, 401, 402, 403, 404, 408, 422, 429, 429, 429, 500, 503),
+      headers: fc.oneof(
+        fc.constant({}),
+        fc
+          .constantFrom('0', '-1', '1', '30', '99999999', 'Mon, 15 Jun 2026 12:00:30 GMT', 'x')
+          .map((after) => ({ 'retry-after': after })),
+        fc.dictionary(
+          fc.constantFrom('retry-after', 'x-ratelimit-reset-requests', 'x-ratelimit-remaining-requests'),
+          fc.string(),
+        ),
       ),
-    ),
-    body: fc.oneof(fc.constant(null), fc.jsonValue()),
-  }),
-  fc.record({
-    kind: fc.constant('unavailable' as const),
-    reason: fc.constantFrom('network' as const, 'timeout' as const),
-  }),
+      body: fc.oneof(fc.constant(null), fc.jsonValue()),
+    })
+    .map((seen) => failed(seen)),
+  fc
+    .constantFrom('network' as const, 'timeout' as const, 'unreachable' as const)
+    .map((transport) => failed({ transport })),
   fc.constant({ kind: 'cancelled' as const }),
 );
 
@@ -114,7 +114,7 @@ test('no key that rests, is quarantined, used up or at its cap is ever leased, a
       fc.constantFrom('acme', 'mistral'),
       fc.array(step, { maxLength: 120 }),
       (which, provider, steps) => {
-        const { pool, clock } = openPool(mixedKeys(6, 'r1'), { strategy: which, provider, chance: chanceOf(7) });
+        const { pool, clock } = openPool(mixedKeys(6, 'r1'), { strategy: which, provider, random: randomOf(7) });
         const held: KeyLease[] = [];
         for (const each of steps) {
           let wrong: string | null = null;
@@ -124,12 +124,12 @@ test('no key that rests, is quarantined, used up or at its cap is ever leased, a
           else if (each.do === 'settle') held.splice(each.which, 1)[0]?.settle(each.outcome);
           else wrong = wrongLease(pool, each.model, held);
           expect(wrong).toBeNull();
-          for (const key of pool.roster.keys.values()) {
+          for (const key of pool.registry.keys.values()) {
             expect(key.inFlight).toBeGreaterThanOrEqual(0);
             expect(key.dayUses).toBeGreaterThanOrEqual(0);
             expect(key.inFlight).toBeLessThanOrEqual(key.settings.maxInFlight ?? Number.POSITIVE_INFINITY);
             for (const { used } of key.account.describeQuotas(clock.now())) expect(used).toBeGreaterThanOrEqual(0);
-            for (const { until, bound } of restsOf(key, clock.now())) expect(until).toBeLessThanOrEqual(bound);
+            for (const { until, bound } of cooldownsOf(key, clock.now())) expect(until).toBeLessThanOrEqual(bound);
           }
         }
       },
@@ -148,19 +148,19 @@ describe('over 10,000 calls no key gets more than 1.05 times its share', () => {
           fc.integer({ min: 0, max: 50 }),
           fc.integer(),
           (count, most, seed) => {
-            const chance = chanceOf(seed);
-            const { pool, clock } = openPool(entries(count), { strategy: which, chance });
+            const random = randomOf(seed);
+            const { pool, clock } = openPool(entries(count), { strategy: which, random });
             const held: KeyLease[] = [];
             for (let call = 0; call < 10_000; call += 1) {
               held.push(pool.lease());
-              clock.advance(Math.floor(chance() * 10));
+              clock.advance(Math.floor(random() * 10));
               // Between none and `most` calls stay in flight, and end in any order.
-              const stay = Math.floor(chance() * (most + 1));
+              const stay = Math.floor(random() * (most + 1));
               while (held.length > stay)
-                held.splice(Math.floor(chance() * held.length), 1)[0]?.settle({ kind: 'succeeded' });
+                held.splice(Math.floor(random() * held.length), 1)[0]?.settle({ kind: 'succeeded' });
             }
             const most105 = (10_000 / count) * 1.05 + 1;
-            for (const key of pool.roster.keys.values()) expect(key.uses).toBeLessThanOrEqual(most105);
+            for (const key of pool.registry.keys.values()) expect(key.uses).toBeLessThanOrEqual(most105);
           },
         ),
         { numRuns: 5 },
@@ -177,7 +177,7 @@ describe('over 10,000 calls no key gets more than 1.05 times its share', () => {
     );
     for (let call = 0; call < 10_000; call += 1) pool.lease().settle({ kind: 'succeeded' });
     const sum = weights.reduce((a, b) => a + b);
-    for (const key of pool.roster.keys.values())
+    for (const key of pool.registry.keys.values())
       expect(key.uses).toBeLessThanOrEqual((10_000 * key.weight * 1.05) / sum);
   });
 });

@@ -19,7 +19,7 @@ describe('a refusal', () => {
     } as const;
     const verdict = judgeFailure(failure, context);
     expect(verdict.error.code).toBe('PROVIDER_REJECTED');
-    expect(verdict.settlement).toEqual({ kind: 'refused', status, headers: failure.headers, body: failure.body });
+    expect(verdict.settlement).toMatchObject({ kind: 'failed', failure: { status }, headers: failure.headers });
   });
 
   test.each([408, 429, 500, 503])('with %i is unavailable, and the key learns all of it', (status) => {
@@ -29,13 +29,13 @@ describe('a refusal', () => {
     );
     expect(verdict.failure.transient).toBe(true);
     expect(verdict.error).toMatchObject({ code: 'PROVIDER_UNAVAILABLE', retryAfterMs: 3000 });
-    expect(verdict.settlement).toMatchObject({ kind: 'refused', status });
+    expect(verdict.settlement).toMatchObject({ kind: 'failed', failure: { status } });
   });
 
   test('by a redirect is refused, but says nothing of the key', () => {
     const verdict = judgeFailure({ kind: 'refusal', status: 308, headers: {}, body: undefined }, context);
     expect(verdict.failure).toMatchObject({ reason: 'redirect', next: 'another-route' });
-    expect(verdict.settlement).toEqual({ kind: 'unavailable', reason: 'garbage' });
+    expect(verdict.settlement).toMatchObject({ kind: 'failed', failure: { blame: 'provider' } });
   });
 });
 
@@ -53,17 +53,17 @@ describe('an error inside a 200', () => {
     const verdict = judgeInside(error);
     expect(verdict.error.code).toBe(code);
     expect(verdict.error.message).toContain('x');
-    expect(verdict.settlement).toEqual({ kind: 'refused', status, headers: {}, body: { error } });
+    expect(verdict.settlement).toMatchObject({ kind: 'failed', failure: { status } });
   });
 });
 
 describe('no answer', () => {
   test.each([
-    ['timeout', 'another-route', 'TIMED_OUT', { kind: 'unavailable', reason: 'timeout' }],
-    ['network', 'again', 'PROVIDER_UNAVAILABLE', { kind: 'unavailable', reason: 'network' }],
-    ['garbage', 'again', 'PROVIDER_UNAVAILABLE', { kind: 'unavailable', reason: 'garbage' }],
-    ['unsendable', 'another-route', 'BAD_REQUEST', { kind: 'unavailable', reason: 'garbage' }],
-    ['unsendable-key', 'another-key', 'BAD_REQUEST', { kind: 'unsendable' }],
+    ['timeout', 'another-route', 'TIMED_OUT', { kind: 'failed', failure: { reason: 'timeout' } }],
+    ['network', 'again', 'PROVIDER_UNAVAILABLE', { kind: 'failed', failure: { reason: 'network' } }],
+    ['garbage', 'again', 'PROVIDER_UNAVAILABLE', { kind: 'failed', failure: { reason: 'garbage' } }],
+    ['unsendable', 'another-route', 'BAD_REQUEST', { kind: 'failed', failure: { blame: 'request' } }],
+    ['unsendable-key', 'another-key', 'BAD_REQUEST', { kind: 'failed', failure: { reason: 'unsendable-key' } }],
     ['aborted', 'stop', 'CANCELLED', { kind: 'cancelled' }],
   ] as const)('by %s leads to %s', (exchange, next, code, settlement) => {
     const verdict = judgeFailure({ kind: 'exchange', failure: new ExchangeFailure(exchange, 'x') }, context);
@@ -73,7 +73,7 @@ describe('no answer', () => {
   test('but garbage is unavailable', () => {
     const verdict = judgeFailure({ kind: 'garbage', what: 'a web page' }, context);
     expect(verdict.error.message).toBe('openrouter answered with a web page');
-    expect(verdict.settlement).toEqual({ kind: 'unavailable', reason: 'garbage' });
+    expect(verdict.settlement).toMatchObject({ kind: 'failed', failure: { reason: 'garbage' } });
   });
 });
 

@@ -5,7 +5,7 @@ import { parseSavedPools } from '../../../src/pools/pool-state.ts';
 import { describePool, explainPool } from '../../../src/pools/pool-report.ts';
 import type { Pool } from '../../../src/pools/pool.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
-import { entries, entry, keyId, openPool, refused, SUCCEEDED } from '../../support/pool-fixture.ts';
+import { entries, entry, failed, keyId, openPool, refused, SUCCEEDED } from '../../support/pool-fixture.ts';
 
 /** Leases and settles with a success; returns the key that served. */
 function use(pool: Pool, model?: string): string | null {
@@ -48,7 +48,7 @@ describe('two variables of one value', () => {
   test('are one key: the first serves, the other is listed as its duplicate', () => {
     const { pool } = openPool([entry(1, {}, 'r', 'same-value'), entry(2, {}, 'r', 'same-value')]);
     expect([use(pool), use(pool)]).toEqual([keyId(1), keyId(1)]);
-    expect(pool.roster.duplicates.map(({ of }) => of)).toEqual([keyId(1)]);
+    expect(pool.registry.unused).toMatchObject([{ kind: 'duplicate', of: keyId(1) }]);
   });
 });
 
@@ -65,7 +65,7 @@ describe('a limited key', () => {
     probe.settle(SUCCEEDED);
     const [a, b] = [pool.lease(), pool.lease()];
     expect([a.keyId, b.keyId]).toEqual([keyId(1), keyId(1)]);
-    expect(events.map(({ kind }) => kind)).toEqual(['key-resting', 'pool-exhausted', 'key-restored']);
+    expect(events.map(({ kind }) => kind)).toEqual(['key-cooling-down', 'pool-exhausted', 'key-restored']);
   });
 
   test('rests for 1 s doubling to 5 min where nobody says how long, and anew after a success', () => {
@@ -121,10 +121,10 @@ describe('a limited key', () => {
   });
 });
 
-describe('a rest of one model', () => {
+describe('a cooldown of one model', () => {
   test('keeps the key for other models', () => {
     const { pool, clock } = openPool(entries(1), { provider: 'mistral' });
-    fail(pool, refused(429, { 'retry-after': '30' }), 'large');
+    fail(pool, refused(429, { 'retry-after': '30' }, null, 'mistral'), 'large');
     expect(leaseError(pool, 'large')).toMatchObject({ code: 'POOL_EXHAUSTED', retryAfterMs: 30_000 });
     expect(use(pool, 'small')).toBe(keyId(1));
     expect(use(pool)).toBe(keyId(1));
@@ -135,12 +135,16 @@ describe('a rest of one model', () => {
     expect([use(pool, 'large'), use(pool, 'large')]).toEqual([keyId(1), keyId(1)]);
   });
 
-  test('of ever new models ends as a rest of the key, so that memory stays bounded', () => {
+  test('of ever new models never becomes one of the key, and memory stays bounded', () => {
     const { pool } = openPool(entries(1), { provider: 'mistral' });
-    for (let model = 0; model < 64; model += 1) fail(pool, refused(429, { 'retry-after': '30' }), `m${model}`);
+    for (let model = 0; model < 200; model += 1) {
+      fail(pool, refused(429, { 'retry-after': String(30 + model) }, null, 'mistral'), `m${model}`);
+    }
     expect(use(pool, 'other')).toBe(keyId(1));
-    fail(pool, refused(429, { 'retry-after': '30' }), 'one-more');
-    expect(leaseError(pool, 'other')).toMatchObject({ code: 'POOL_EXHAUSTED' });
+    expect(leaseError(pool, 'm199')).toMatchObject({ code: 'POOL_EXHAUSTED' });
+    expect(pool.registry.keys.get(keyId(1))?.account.models.size).toBe(64);
+    fail(pool, refused(429, {}, null, 'mistral'), 'x'.repeat(100_000));
+    expect(JSON.stringify(pool.save()).length).toBeLessThan(50_000);
   });
 });
 
@@ -186,7 +190,7 @@ describe('a quarantined key', () => {
 
   test('serves again when a check passes', () => {
     const { pool } = openPool(entries(1));
-    fail(pool, refused(403));
+    fail(pool, refused(401));
     pool.checked(keyId(1), 'r1', 'valid', 200);
     expect(use(pool)).toBe(keyId(1));
   });
@@ -236,15 +240,19 @@ describe('a key without credit', () => {
   });
 });
 
-describe('the breaker of a provider', () => {
-  test('opens after five failures in a row, tries one call after 30 s, and blames no key', () => {
+describe('the circuit breaker of a provider', () => {
+  const UNREACHABLE = failed({ transport: 'unreachable' });
+
+  test('opens after five requests in a row that reach no connection, tries one call after 30 s, and blames no key', () => {
     const { pool, clock } = openPool(entries(2));
-    for (let failures = 0; failures < 5; failures += 1) fail(pool, { kind: 'unavailable', reason: 'network' });
-    expect(leaseError(pool)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE', retryAfterMs: 30_000 });
+    for (let failures = 0; failures < 5; failures += 1) fail(pool, UNREACHABLE, `m${failures}`);
+    expect(leaseError(pool, 'any')).toMatchObject({ code: 'PROVIDER_UNAVAILABLE', retryAfterMs: 30_000 });
+    expect(describePool(pool, 0)).toMatchObject({ breaker: 'open', cooldowns: [{ scope: 'provider' }] });
     clock.advance(30_000);
     const probe = pool.lease();
     expect(leaseError(pool)).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
     probe.settle(SUCCEEDED);
+    expect(describePool(pool, 0)).toMatchObject({ breaker: 'closed', cooldowns: [] });
     expect(new Set([use(pool), use(pool)])).toEqual(new Set([keyId(1), keyId(2)]));
   });
 
@@ -259,9 +267,91 @@ describe('the breaker of a provider', () => {
   test('counts failures in a row only: any answer begins anew, even a refusal', () => {
     const { pool } = openPool(entries(1));
     for (let round = 0; round < 5; round += 1) {
-      for (let failures = 0; failures < 4; failures += 1) fail(pool, { kind: 'unavailable', reason: 'timeout' });
+      for (let failures = 0; failures < 4; failures += 1) fail(pool, failed({ transport: 'timeout' }));
+      fail(pool, refused(400));
+      for (let failures = 0; failures < 4; failures += 1) fail(pool, UNREACHABLE);
       fail(pool, refused(400));
     }
+    expect(use(pool)).toBe(keyId(1));
+  });
+
+  test('counts a request once, however often it is tried', () => {
+    const { pool } = openPool(entries(1));
+    for (let request = 0; request < 4; request += 1) {
+      const call = {};
+      for (let attempt = 0; attempt < 3; attempt += 1) pool.lease({ model: 'm', call }).settle(refused(502));
+    }
+    expect(use(pool, 'm')).toBe(keyId(1));
+  });
+
+  test('opens for a failing model only, and other models serve', () => {
+    const { pool } = openPool(entries(1));
+    for (let failures = 0; failures < 5; failures += 1) fail(pool, refused(502), 'bad');
+    expect(leaseError(pool, 'bad').message).toContain('bad at acme');
+    expect(use(pool, 'good')).toBe(keyId(1));
+    expect(describePool(pool, 0)).toMatchObject({
+      breaker: 'closed',
+      cooldowns: [{ scope: 'provider-model', model: 'bad' }],
+    });
+  });
+
+  test('opens for the provider when two models fail with no answer between', () => {
+    const { pool, clock } = openPool(entries(1));
+    for (const model of ['a', 'b']) for (let failures = 0; failures < 5; failures += 1) fail(pool, refused(502), model);
+    expect(leaseError(pool, 'c')).toMatchObject({ code: 'PROVIDER_UNAVAILABLE', retryAfterMs: 30_000 });
+    clock.advance(30_000);
+    expect(use(pool, 'c')).toBe(keyId(1));
+    expect(use(pool, 'a')).toBe(keyId(1));
+
+    const { pool: other } = openPool(entries(1));
+    for (const model of ['a', 'b']) {
+      for (let failures = 0; failures < 5; failures += 1) fail(other, refused(502), model);
+      use(other, 'good');
+    }
+    expect(use(other, 'c')).toBe(keyId(1));
+  });
+
+  test('is closed to another caller than the one that alone met all failures', () => {
+    const { pool } = openPool(entries(1));
+    const failAs = (caller: string, model: string): void => {
+      for (let failures = 0; failures < 5; failures += 1) pool.lease({ model, caller }).settle(refused(502));
+    };
+    for (const model of ['a', 'b']) failAs('1', model);
+    for (const model of ['a', 'b', 'c']) {
+      expect(() => pool.lease({ model, caller: '1' })).toThrow(AipassError);
+      pool.lease({ model, caller: '2' }).settle({ kind: 'cancelled' });
+    }
+    // Two callers that both meet failures open it for everybody.
+    pool.lease({ model: 'a', caller: '2' }).settle(refused(502));
+    expect(() => pool.lease({ model: 'a', caller: '3' })).toThrow('failed several times in a row');
+    pool.lease({ model: 'c', caller: '3' }).settle(SUCCEEDED);
+    expect(pool.lease({ model: 'c', caller: '1' }).keyId).toBe(keyId(1));
+  });
+});
+
+describe('a refusal for an unknown reason', () => {
+  const UNKNOWN = refused(403, {}, { error: { message: 'This model is not available in your region' } });
+
+  test('takes no key away: for that model it is used after the others, for other models as before', () => {
+    const { pool } = openPool(entries(2));
+    expect(fail(pool, UNKNOWN, 'm')).toBe(keyId(1));
+    expect([use(pool, 'm'), use(pool, 'm')]).toEqual([keyId(2), keyId(2)]);
+    expect([use(pool, 'x'), use(pool, 'x')]).toContain(keyId(1));
+    for (let call = 0; call < 10; call += 1) fail(pool, UNKNOWN, 'm');
+    expect(use(pool, 'm')).not.toBeNull();
+  });
+
+  test('has the key checked for free, once a minute at most, and the check decides', () => {
+    const checks: string[] = [];
+    const { pool, clock } = openPool(entries(1), { requestCheck: (id) => checks.push(id) });
+    for (let call = 0; call < 10; call += 1) fail(pool, UNKNOWN, 'm');
+    expect(checks).toEqual([keyId(1)]);
+    clock.advance(60_000);
+    fail(pool, UNKNOWN, 'm');
+    expect(checks).toHaveLength(2);
+    pool.checked(keyId(1), 'r1', 'invalid', 401);
+    expect(leaseError(pool).code).toBe('POOL_EXHAUSTED');
+    pool.checked(keyId(1), 'r1', 'valid', 200);
     expect(use(pool)).toBe(keyId(1));
   });
 });
@@ -276,7 +366,7 @@ describe('a quota', () => {
     expect(leaseError(pool)).toMatchObject({ retryAfterMs: 12 * 3_600_000 });
     clock.advance(12 * 3_600_000);
     expect(use(pool)).toBe(keyId(1));
-    expect(events.map(({ kind }) => kind)).toEqual(['key-resting', 'pool-exhausted', 'key-restored']);
+    expect(events.map(({ kind }) => kind)).toEqual(['key-cooling-down', 'pool-exhausted', 'key-restored']);
   });
 
   test('counts calls in flight', () => {
@@ -311,7 +401,7 @@ describe('a quota', () => {
     lease.settle(refused(429, { 'retry-after': '100' }));
     lease.settle(SUCCEEDED);
     expect(leaseError(pool)).toMatchObject({ retryAfterMs: 1000 });
-    expect(pool.roster.keys.get(keyId(1))).toMatchObject({ inFlight: 0, uses: 1 });
+    expect(pool.registry.keys.get(keyId(1))).toMatchObject({ inFlight: 0, uses: 1 });
   });
 });
 
@@ -377,13 +467,13 @@ describe('a probe that never comes back', () => {
     lost.settle({ kind: 'cancelled' });
     expect(leaseError(pool).code).toBe('POOL_EXHAUSTED');
     second.settle(SUCCEEDED);
-    expect(pool.roster.keys.get(keyId(1))?.inFlight).toBe(0);
+    expect(pool.registry.keys.get(keyId(1))?.inFlight).toBe(0);
     expect(use(pool)).toBe(keyId(1));
   });
 
   test('of one model, or of the provider, gives way as well', () => {
     const { pool, clock } = openPool(entries(1), { provider: 'mistral' });
-    fail(pool, refused(429, { 'retry-after': '1' }), 'large');
+    fail(pool, refused(429, { 'retry-after': '1' }, null, 'mistral'), 'large');
     clock.advance(1000);
     pool.lease({ model: 'large' });
     clock.advance(60_000);
@@ -410,24 +500,26 @@ test('absurd counts of a client or a provider use up no quota', () => {
   expect(use(pool)).toBe(keyId(1));
 });
 
-describe('a model that rested once', () => {
-  test('is forgotten when nobody asks for it, so that others may rest on their own', () => {
+describe('a model that cooled down once', () => {
+  test('gives way to others, which cool down on their own', () => {
     const { pool, clock } = openPool(entries(1), { provider: 'mistral' });
-    for (let model = 0; model < 64; model += 1) fail(pool, refused(429, { 'retry-after': '1' }), `model ${model}`);
+    for (let model = 0; model < 64; model += 1)
+      fail(pool, refused(429, { 'retry-after': '1' }, null, 'mistral'), `model ${model}`);
     clock.advance(3_601_000);
-    fail(pool, refused(429, { 'retry-after': '60' }), 'another');
+    fail(pool, refused(429, { 'retry-after': '60' }, null, 'mistral'), 'another');
     expect(leaseError(pool, 'another').code).toBe('POOL_EXHAUSTED');
     expect(use(pool, 'large')).toBe(keyId(1));
   });
 
-  test('is forgotten after a restart too', () => {
+  test('gives way after a restart too', () => {
     const keys = entries(1);
     const { pool } = openPool(keys, { provider: 'mistral' });
-    for (let model = 0; model < 64; model += 1) fail(pool, refused(429, { 'retry-after': '1' }), `model ${model}`);
+    for (let model = 0; model < 64; model += 1)
+      fail(pool, refused(429, { 'retry-after': '1' }, null, 'mistral'), `model ${model}`);
     const later = new ManualClock('2026-06-15T12:00:30Z');
     const { pool: again } = openPool(keys, { provider: 'mistral', clock: later }, pool.save());
     later.advance(3_600_000);
-    fail(again, refused(429, { 'retry-after': '60' }), 'another');
+    fail(again, refused(429, { 'retry-after': '60' }, null, 'mistral'), 'another');
     expect(use(again, 'large')).toBe(keyId(1));
   });
 });
@@ -499,7 +591,7 @@ describe('a restart', () => {
     const earlier = new ManualClock('2026-06-15T02:00:00Z');
     const { pool: again } = openPool(keys, { clock: earlier }, pool.save());
     expect(leaseError(again)).toMatchObject({ retryAfterMs: 5000 });
-    const [rest] = describePool(again, 0).keys[0]?.rests ?? [];
+    const [rest] = describePool(again, 0).keys[0]?.cooldowns ?? [];
     expect(rest).toMatchObject({ until: earlier.now() + 5000 });
     earlier.advance(5000);
     expect(use(again)).toBe(keyId(1));
@@ -513,9 +605,9 @@ describe('a restart', () => {
     fail(pool, refused(401));
     const saved = parseSavedPools(JSON.parse(JSON.stringify({ acme: pool.save() }))).get('acme');
     const again = openPool(keys, {}, saved).pool;
-    expect(again.roster.keys.get(keyId(1))?.uses).toBe(1);
+    expect(again.registry.keys.get(keyId(1))?.uses).toBe(1);
     expect(new Set([use(again), use(again), use(again), use(again)])).toEqual(new Set([keyId(3), keyId(4)]));
-    expect(again.roster.keys.get(keyId(3))?.account.isSpent).toBe(true);
+    expect(again.registry.keys.get(keyId(3))?.account.isSpent).toBe(true);
   });
 
   test('releases a quarantine whose file changed meanwhile', () => {
@@ -542,7 +634,7 @@ describe('the error of an exhausted pool', () => {
     for (let key = 20; key >= 1; key -= 1) fail(pool, refused(429, { 'retry-after': String(100 + key) }));
     const { message, retryAfterMs } = leaseError(pool);
     expect(retryAfterMs).toBe(101_000);
-    expect(message).toContain('rests until 2026-06-15T12:01:41.000Z (a rate limit, as the provider says)');
+    expect(message).toContain('cools down until 2026-06-15T12:01:41.000Z (a rate limit, as the provider says)');
     expect(message).toContain('and 10 more');
     expect(message).not.toContain('sk-test');
     expect(message.length).toBeLessThan(2000);

@@ -1,16 +1,16 @@
 import { describe, expect, test } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
 import type { KeyEntry } from '../../../src/pools/pool-key.ts';
-import { Pools, type PoolsParts } from '../../../src/pools/pools.ts';
+import { Pools, type PoolsDeps } from '../../../src/pools/pools.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { entries, entry, keyId, refused, SUCCEEDED } from '../../support/pool-fixture.ts';
 
 /** Opens the pools of one provider, `acme`, whose keys a test may change. */
-function openPools(keys: KeyEntry[], parts: Partial<PoolsParts> = {}): { pools: Pools; clock: ManualClock } {
+function openPools(keys: KeyEntry[], deps: Partial<PoolsDeps> = {}): { pools: Pools; clock: ManualClock } {
   const clock = new ManualClock('2026-06-15T12:00:00Z');
   const pools = new Pools({
     clock,
-    chance: () => 0,
+    random: () => 0,
     emit: () => {},
     onChange: () => {},
     saved: undefined,
@@ -20,7 +20,7 @@ function openPools(keys: KeyEntry[], parts: Partial<PoolsParts> = {}): { pools: 
     },
     keysOf: () => keys,
     whyNone: () => new AipassError('NOT_FOUND', 'there is no key for acme'),
-    ...parts,
+    ...deps,
   });
   return { pools, clock };
 }
@@ -34,7 +34,7 @@ describe('a caller that waits for a key', () => {
     expect((await second).keyId).toBe(keyId(1));
   });
 
-  test('gets it when the rest is over, though nobody asks meanwhile', async () => {
+  test('gets it when the cooldown is over, though nobody asks meanwhile', async () => {
     const { pools, clock } = openPools(entries(1));
     pools.lease({ provider: 'acme' }).settle(refused(429, { 'retry-after': '3' }));
     const waiting = pools.acquire({ provider: 'acme' }, { maxWaitMs: 5000 });
@@ -79,6 +79,23 @@ describe('a caller that waits for a key', () => {
     held[0]?.settle(SUCCEEDED);
     await Promise.all(waits);
     expect(order).toEqual(['b1', 'a1', 'a2']);
+  });
+
+  test('is not kept out by one with many requests: callers take turns', async () => {
+    const { pools } = openPools([entry(1, { maxInFlight: 1 })]);
+    const held = pools.lease({ provider: 'acme' });
+    const order: string[] = [];
+    const wait = async (caller: string): Promise<void> => {
+      const lease = await pools.acquire({ provider: 'acme', caller }, { maxWaitMs: 5000 });
+      order.push(caller);
+      lease.settle(SUCCEEDED);
+    };
+    const waits = [...Array.from({ length: 50 }, () => wait('greedy')), wait('modest'), wait('modest')];
+    held.settle(SUCCEEDED);
+    await Promise.all(waits);
+    expect(order.indexOf('modest')).toBeLessThan(2);
+    expect(order.lastIndexOf('modest')).toBeLessThan(5);
+    expect(order).toHaveLength(52);
   });
 
   test('may leave, and does when all stops', async () => {
@@ -129,7 +146,7 @@ test('what was saved is taken up again, of providers that were not asked for too
   const saved: unknown = JSON.parse(JSON.stringify(pools.save()));
   const { pools: idle } = openPools(entries(1), { saved });
   const { pools: again } = openPools(entries(1), { saved: JSON.parse(JSON.stringify(idle.save())) });
-  expect(() => again.lease({ provider: 'acme' })).toThrow('rests until');
+  expect(() => again.lease({ provider: 'acme' })).toThrow('cools down until');
 });
 
 test.each([null, 'text', [], { acme: 7 }, { acme: { keys: { ACME_API_KEY: { uses: -1 } }, accounts: { x: null } } }])(
@@ -174,11 +191,11 @@ describe('explaining a pool', () => {
     const explanation = pools.explain('acme', 'gpt');
     expect(explanation.next).toBe(keyId(3));
     expect(Object.fromEntries(explanation.keys.map((key) => [key.keyId, key.why]))).toEqual({
-      [keyId(1)]: 'rests until 2026-06-15T12:01:00.000Z (a rate limit, as the provider says)',
+      [keyId(1)]: 'cools down until 2026-06-15T12:01:00.000Z (a rate limit, as the provider says)',
       [keyId(2)]: 'refused with status 401: out until its file changes or a check passes',
       [keyId(3)]: 'serves next: 0 in flight, 0 uses today',
       [keyId(4)]: 'is only for only-this',
-      [keyId(5)]: `has the same value as ${keyId(1)}`,
+      [keyId(5)]: `has the same value as ${keyId(1)}, which is used instead`,
     });
     expect(pools.explain('acme', 'gpt')).toEqual(explanation);
     expect(pools.lease({ provider: 'acme', model: 'gpt' }).keyId).toBe(keyId(3));
@@ -206,9 +223,9 @@ test('describing a pool shows states, uses and windows, and no value', () => {
     quotas: [{ unit: 'calls', limit: 10, used: 1 }],
   });
   expect(info.keys[1]).toMatchObject({
-    state: 'resting',
-    restLeftMs: 60_000,
-    rests: [{ scope: 'key', source: 'header' }],
+    state: 'cooling-down',
+    cooldownLeftMs: 60_000,
+    cooldowns: [{ scope: 'key', source: 'header' }],
   });
   expect(JSON.stringify(info)).not.toContain('sk-test-value');
 });

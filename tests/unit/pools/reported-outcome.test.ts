@@ -1,41 +1,47 @@
 import { expect, test } from 'vitest';
 import { outcomeOf } from '../../../src/pools/reported-outcome.ts';
-import { judge } from '../../../src/pools/verdict.ts';
 
 const NOW = Date.parse('2026-06-15T12:00:00Z');
+const REJECTED = { blame: 'key', reason: 'invalid-key', check: 'now' };
+
+test('a report of a success, or of a failure that blames nobody, changes no key', () => {
+  expect(outcomeOf({ leaseId: 'x', outcome: 'succeeded' }, 'acme', NOW)).toEqual({ kind: 'succeeded', headers: {} });
+  for (const status of [404, 429]) {
+    expect(outcomeOf({ leaseId: 'x', outcome: 'failed', status }, 'acme', NOW)).toEqual({ kind: 'cancelled' });
+  }
+});
 
 test.each([
-  [{ outcome: 'succeeded' }, { kind: 'served' }],
-  [{ outcome: 'failed', status: 404 }, { kind: 'unblamed' }],
-  [{ outcome: 'failed', status: 429 }, { kind: 'unblamed' }],
-  [{ outcome: 'unavailable' }, { kind: 'provider-failed' }],
-  [{ outcome: 'unavailable', status: 503 }, { kind: 'provider-failed' }],
-  [{ outcome: 'rejected' }, { kind: 'rejected', status: 401 }],
+  [{ outcome: 'unavailable' }, { blame: 'provider' }],
+  [
+    { outcome: 'unavailable', status: 503 },
+    { blame: 'provider', status: 503 },
+  ],
+  [{ outcome: 'rejected' }, { ...REJECTED, status: 401 }],
   [
     { outcome: 'rejected', status: 403 },
-    { kind: 'rejected', status: 403 },
+    { ...REJECTED, status: 403 },
   ],
   [
     { outcome: 'rejected', status: 200 },
-    { kind: 'rejected', status: 401 },
+    { ...REJECTED, status: 401 },
   ],
-  [{ outcome: 'limited' }, { kind: 'limited', sentence: { restMs: null } }],
+  [{ outcome: 'limited' }, { reason: 'rate-limit', cooldownMs: null }],
   [
-    { outcome: 'limited', retryAfterMs: 1500.2 },
-    { kind: 'limited', sentence: { restMs: 1501 } },
+    { outcome: 'limited', status: 403 },
+    { reason: 'rate-limit', cooldownMs: null },
   ],
-  [
-    { outcome: 'limited', retryAfterMs: 0 },
-    { kind: 'limited', sentence: { restMs: null } },
-  ],
-  [
-    { outcome: 'limited', headers: { 'Retry-After': '7' } },
-    { kind: 'limited', sentence: { restMs: 7000 } },
-  ],
+  [{ outcome: 'limited', retryAfterMs: 1500.2 }, { cooldownMs: 1501 }],
+  [{ outcome: 'limited', retryAfterMs: 0 }, { cooldownMs: null }],
+  [{ outcome: 'limited', headers: { 'Retry-After': '7' } }, { cooldownMs: 7000 }],
   [
     { outcome: 'limited', status: 402 },
-    { kind: 'limited', sentence: { restMs: 3_600_000, thenCheck: true } },
+    { cooldownMs: 3_600_000, check: 'after-cooldown' },
   ],
-] as const)('a report of %j is judged as %j', (report, verdict) => {
-  expect(judge(outcomeOf({ leaseId: 'x', ...report }), 'acme', undefined, NOW)).toMatchObject(verdict);
+  [
+    { outcome: 'limited', status: 429, body: { error: { code: 'insufficient_quota' } } },
+    { reason: 'no-credit', cooldownMs: 3_600_000 },
+  ],
+] as const)('a report of %j is classified as %j', (report, failure) => {
+  expect(outcomeOf({ leaseId: 'x', ...report }, 'acme', NOW)).toMatchObject({ kind: 'failed', failure });
 });
