@@ -93,7 +93,7 @@ export class LeaseQueue {
 
   /** Ends every wait. */
   stop(): void {
-    for (const waiters of [...this.#byCaller.values()]) {
+    for (const waiters of this.#byCaller.values()) {
       for (const waiter of waiters) {
         waiter.leave();
         waiter.reject(cancelled());

@@ -1,28 +1,28 @@
 /**
- * What accounts are called, and where each one's file is. A name is `google`, `spotify`, or, for a further account of a
+ * Names of accounts, and the files that belong to them. A name is `google`, `spotify`, or, for a further account of a
  * provider, `google.work`: the provider, a dot, the account. Names from outside never become paths unchecked.
  */
 
 import { join } from 'node:path';
 
-/** Names one account of one provider. */
+/** Account of one provider. */
 export interface AccountName {
   readonly provider: string;
-  /** Is `default` where the provider's only account, or its first, is meant. */
+  /** `default` for the provider's only account, or its first. */
   readonly account: string;
 }
 
-/** Is the account that a bare provider name means. */
+/** Account that a bare provider name means. */
 export const DEFAULT_ACCOUNT = 'default';
 
-/** Is the provider whose files have Google's own shape and names. */
+/** Provider whose files have Google's own shape and names. */
 export const GOOGLE = 'google';
 
 const PROVIDER = /^[a-z0-9][a-z0-9_-]{0,62}$/;
-/** Allows an e-mail address, which is what people call their Google accounts. */
+/** Pattern of an account; an e-mail address fits, because people name their Google accounts so. */
 const ACCOUNT = /^[A-Za-z0-9][A-Za-z0-9_.@+-]{0,127}$/;
 
-/** Parses a printed name; returns undefined for what can be none. */
+/** Parses a name; returns undefined for what cannot be one. */
 export function parseAccountName(text: string): AccountName | undefined {
   const dot = text.indexOf('.');
   const provider = dot === -1 ? text : text.slice(0, dot);
@@ -31,20 +31,20 @@ export function parseAccountName(text: string): AccountName | undefined {
   return { provider, account };
 }
 
-/** Prints a name; the default account goes by its provider alone. */
-export function printAccountName(name: AccountName): string {
+/** Formats a name; the default account goes by its provider alone. */
+export function formatAccountName(name: AccountName): string {
   return name.account === DEFAULT_ACCOUNT ? name.provider : `${name.provider}.${name.account}`;
 }
 
-/** Says where an account's file is, and the file of the client that it belongs to. */
-export interface AccountPlace {
+/** Files of an account. */
+export interface AccountFiles {
   readonly file: string;
-  /** Is where client id and secret are looked for when the account's own file has none; null for a provider's first account outside Google. */
+  /** File with client id and secret, used when the account's own has none; null for a provider's first account outside Google. */
   readonly clientFile: string | null;
 }
 
-/** Finds the files of an account under the secrets folder. */
-export function accountPlace(secrets: string, name: AccountName): AccountPlace {
+/** Returns the files of an account under the secrets folder. */
+export function accountFiles(secrets: string, name: AccountName): AccountFiles {
   const suffix = name.account === DEFAULT_ACCOUNT ? '' : `.${name.account}`;
   if (name.provider === GOOGLE) {
     return {
@@ -59,15 +59,37 @@ export function accountPlace(secrets: string, name: AccountName): AccountPlace {
   };
 }
 
-/** Reads an account's name from the name of a file in the secrets folder; undefined for any other file. */
+/** Returns the account of a file in the secrets folder; undefined for any other file. */
 export function googleFileAccount(fileName: string): AccountName | undefined {
   const match = /^google_creds(?:\.(.+))?\.json$/.exec(fileName);
   return match === null ? undefined : parseAccountName(match[1] === undefined ? GOOGLE : `${GOOGLE}.${match[1]}`);
 }
 
-/** Reads an account's name from the name of a file in the folder `oauth`; undefined for any other file. */
+/** Returns the account of a file in the folder `oauth`; undefined for any other file. */
 export function oauthFileAccount(fileName: string): AccountName | undefined {
   if (!fileName.endsWith('.json')) return undefined;
   const name = parseAccountName(fileName.slice(0, -'.json'.length));
   return name === undefined || name.provider === GOOGLE ? undefined : name;
+}
+
+/**
+ * Names that synchronizers, editors and people give to a copy of a file; the groups give the original's name.
+ * Syncthing, Dropbox and Nextcloud, file managers, emacs and vim, and suffixes typed by hand.
+ */
+const COPIES: readonly RegExp[] = [
+  /^(.+?)\.sync-conflict-.*(\.json)$/i,
+  /^(.+?)[ _-]?\([^()]*\)(\.json)$/,
+  /^(.+?)[ _-]+(?:- )?copy(?:[ _-]?\d+)?(\.json)$/i,
+  /^(.+?)[._-]conflict(?:ed)?[^/]*(\.json)$/i,
+  /^(.+?)[._-](?:bak|old|orig|backup)[-_.\d]*(\.json)$/i,
+  /^[.#]*(.+?)(\.json)(?:[#~]+|[._-].+)$/,
+];
+
+/** Returns the name of the file that a file, by its own name, is a copy of; undefined for any other name. */
+export function originalOfCopy(fileName: string): string | undefined {
+  for (const pattern of COPIES) {
+    const [, stem, extension] = pattern.exec(fileName) ?? [];
+    if (stem !== undefined && extension !== undefined) return `${stem}${extension.toLowerCase()}`;
+  }
+  return undefined;
 }

@@ -1,203 +1,267 @@
 /**
- * All OAuth accounts of this user: finds their files, hands out their tokens, and looks after them at every tick.
+ * All OAuth accounts: those whose files are under the secrets folder, found, kept fresh and described.
+ *
+ * One grant has one refresher: of several files with the same refresh token one is refreshed, and the others are reported.
  */
 
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BoundedMap } from '../base/bounded-map.ts';
 import type { Config } from '../base/config-schema.ts';
 import type { Clock } from '../base/clock.ts';
-import { AipassError } from '../base/errors.ts';
 import { mapConcurrently } from '../base/map-concurrently.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountStatus, TokenValue } from '../protocol/oauth.ts';
-import type { AccountMemory } from './account-memory.ts';
-import { AccountKeeper, type TokenRequest } from './account-keeper.ts';
+import { Account, type AccountMemory, type TokenRequest } from './account.ts';
 import {
-  accountPlace,
+  accountFiles,
+  formatAccountName,
   googleFileAccount,
   oauthFileAccount,
+  originalOfCopy,
   parseAccountName,
-  printAccountName,
   type AccountName,
 } from './account-name.ts';
 import type { HeldToken } from './held-token.ts';
+import { explainCopyName, invalidAccountName, unknownAccount, type AccountPurpose } from './messages.ts';
 import type { RefreshOutcome } from './outcome.ts';
-import { PRESETS } from './presets.ts';
-import { mergeSettings } from './provider-settings.ts';
-import { unknownAccount, type AccountWant } from './unknown-account.ts';
+import { mergeSettings, PRESETS } from './provider-presets.ts';
 import type { JobAccount } from './worker/job.ts';
-import type { TokenWorker } from './worker-process.ts';
+import { MAX_WORKERS, type TokenWorker } from './worker-process.ts';
 
-/** Is what the accounts work with. */
-export interface AccountsParts {
-  /** Is the folder of the secrets. */
+/** What the accounts are wired with. */
+export interface AccountsDeps {
+  /** Folder of the secrets. */
   readonly secrets: string;
   readonly config: Config['oauth'];
   readonly clock: Clock;
   /** Returns a number in [0, 1). */
   readonly random: () => number;
   readonly worker: TokenWorker;
-  /** Is what was remembered of each account when the daemon ended last. */
+  /** What was remembered of each account when the daemon ended last. */
   readonly memories?: ReadonlyMap<string, AccountMemory>;
-  readonly onOutcome: (keeper: AccountKeeper, outcome: RefreshOutcome) => void;
-  /** Is told when the set of held tokens changed. */
+  readonly onOutcome: (account: Account, outcome: RefreshOutcome) => void;
+  /** Called when the set of held tokens changed. */
   readonly onTokens: () => void;
 }
 
-/** Bounds how many accounts are renewed at the same time without a caller who waits: each takes a process. */
-const MAX_REFRESHES = 8;
+/** Most files that are open at once. */
+const READS_AT_ONCE = 16;
 
-/** Bounds how many files are open at once. */
-const LOOKS_AT_ONCE = 16;
+/** Most refresh tokens whose account is remembered, spent ones included. */
+const MAX_GRANTS = 10_000;
 
-/** Keeps all accounts. */
+/** All OAuth accounts. */
 export class Accounts {
-  readonly #parts: AccountsParts;
-  readonly #keepers = new Map<string, AccountKeeper>();
+  readonly #deps: AccountsDeps;
+  readonly #accounts = new Map<string, Account>();
+  /** Account to which each refresh token belongs, by the token's tag; a copy may hold one that was spent long ago. */
+  readonly #owners = new BoundedMap<string, string>(MAX_GRANTS);
+  #copies: readonly Warning[] = [];
   #folders = '';
-  #lookWanted = false;
-  #looking = false;
+  #rescanWanted = false;
+  #rescanning = false;
 
-  constructor(parts: AccountsParts) {
-    this.#parts = parts;
+  constructor(deps: AccountsDeps) {
+    this.#deps = deps;
   }
 
   /** Finds the accounts that have a file now, and reads those that are new. Accounts whose file went are dropped. */
   async scan(): Promise<void> {
-    const { secrets } = this.#parts;
+    const { secrets } = this.#deps;
     this.#folders = await folderTimes(secrets);
+    const google = await listFolder(secrets);
+    const oauth = await listFolder(join(secrets, 'oauth'));
+    const copies = [...findCopies(secrets, google, isGoogleFile), ...findCopies(join(secrets, 'oauth'), oauth, isOauthFile)];
+    this.#copies = copies.map(({ file, original }) => ({ subject: file, ...explainCopyName(file, original) }));
+    const ignored = new Set(copies.map(({ name }) => name));
     const found = new Set([
-      ...(await listFolder(secrets)).flatMap((file) => printed(googleFileAccount(file))),
-      ...(await listFolder(join(secrets, 'oauth'))).flatMap((file) => printed(oauthFileAccount(file))),
+      ...google.filter((file) => !ignored.has(file)).flatMap((file) => formatted(googleFileAccount(file))),
+      ...oauth.filter((file) => !ignored.has(file)).flatMap((file) => formatted(oauthFileAccount(file))),
     ]);
-    for (const [name, keeper] of this.#keepers) {
+    for (const [name, account] of this.#accounts) {
       if (found.has(name)) continue;
-      keeper.stop();
-      this.#keepers.delete(name);
+      account.stop();
+      this.#accounts.delete(name);
     }
-    const fresh = [...found].filter((name) => !this.#keepers.has(name)).map((name) => this.#add(name));
-    await mapConcurrently(fresh, LOOKS_AT_ONCE, (keeper) => keeper.look());
-    if (fresh.length > 0) this.#parts.onTokens();
+    const added = [...found].filter((name) => !this.#accounts.has(name)).map((name) => this.#add(name));
+    await mapConcurrently(added, READS_AT_ONCE, (account) => account.rescan());
+    for (const account of added) this.#recallCopy(account);
+    this.#markCopies();
+    if (added.length > 0) this.#deps.onTokens();
   }
 
-  /** Reads the files again that changed: something happened in the folder. One look at a time; a change during one causes another. */
-  look(): void {
-    this.#lookWanted = true;
-    if (!this.#looking) void this.#lookAll();
+  /** Reads the files again that changed. One rescan at a time; a change during one causes another. */
+  rescan(): void {
+    this.#rescanWanted = true;
+    if (!this.#rescanning) void this.#rescanAll();
   }
 
   /**
-   * Releases an access token; in the ordinary case from memory, at once.
+   * Returns an access token; in the ordinary case from memory, at once.
    *
-   * @throws AipassError NOT_FOUND for an account that there is not, and as AccountKeeper.token does.
+   * @throws AipassError NOT_FOUND for an account that does not exist, and as Account.token does.
    */
   token(name: string, request: TokenRequest): TokenValue | Promise<TokenValue> {
-    const held = this.#keepers.get(name)?.heldFor(request);
+    const held = this.#accounts.get(name)?.heldFor(request);
     return held === undefined ? this.#renewed(name, request) : tokenValue(held);
   }
 
-  /** Returns an account's keeper. @throws AipassError BAD_REQUEST for what is no name, NOT_FOUND where there is no such account. */
-  async find(name: string, want: AccountWant = 'existing'): Promise<AccountKeeper> {
-    if (parseAccountName(name) === undefined) {
-      throw new AipassError('BAD_REQUEST', 'that is no name of an account', {
-        hint: 'a name is a provider such as "google", or a provider and an account such as "google.work"',
-      });
-    }
-    if (!this.#keepers.has(name)) await this.scan();
-    const keeper = this.#keepers.get(name);
-    if (keeper !== undefined) return keeper;
-    throw unknownAccount(name, want, [...this.#keepers.keys()], Object.keys(this.#parts.config));
+  /** Returns an account. @throws AipassError BAD_REQUEST for an invalid name, NOT_FOUND where there is no such account. */
+  async find(name: string, purpose: AccountPurpose = 'existing'): Promise<Account> {
+    if (parseAccountName(name) === undefined) throw invalidAccountName(name);
+    if (!this.#accounts.has(name)) await this.scan();
+    const account = this.#accounts.get(name);
+    if (account !== undefined) return account;
+    throw unknownAccount(name, purpose, [...this.#accounts.keys()], Object.keys(this.#deps.config));
   }
 
-  /** Says everything about an account that a worker needs; the account need not exist yet. */
+  /** Describes an account as a worker needs it; the account need not exist yet. */
   describe(name: AccountName): JobAccount {
-    const place = accountPlace(this.#parts.secrets, name);
-    const configured = Object.hasOwn(this.#parts.config, name.provider) ? this.#parts.config[name.provider] : undefined;
+    const files = accountFiles(this.#deps.secrets, name);
+    const { config } = this.#deps;
+    const configured = Object.hasOwn(config, name.provider) ? config[name.provider] : undefined;
     const preset = Object.hasOwn(PRESETS, name.provider) ? PRESETS[name.provider] : undefined;
-    return { name: printAccountName(name), ...place, settings: mergeSettings(configured, preset) };
+    return { name: formatAccountName(name), ...files, settings: mergeSettings(configured, preset) };
   }
 
-  /** Looks after every account: renews what is due, reads again what was bad. Costs next to nothing where nothing is to do. */
+  /** Attends to every account: renews what is due, reads again what was bad. Costs next to nothing where nothing is to do. */
   async tick(): Promise<void> {
-    if ((await folderTimes(this.#parts.secrets)) !== this.#folders) await this.scan();
-    const waiting = [...this.#keepers.values()].filter((keeper) => keeper.needsAttention());
-    await mapConcurrently(waiting, MAX_REFRESHES, (keeper) => keeper.attend());
+    if ((await folderTimes(this.#deps.secrets)) !== this.#folders) await this.scan();
+    const waiting = [...this.#accounts.values()].filter((account) => account.needsAttention());
+    await mapConcurrently(waiting, MAX_WORKERS, (account) => account.attend());
+    this.#markCopies();
   }
 
-  /** Renews all accounts, or the named one, now. */
-  async refresh(name?: string): Promise<{ readonly name: string; readonly outcome: RefreshOutcome }[]> {
+  /** Renews all accounts, or the named one, now; `isLimited` for callers who may force only so many refreshes. */
+  async refresh(name?: string, isLimited = false): Promise<{ readonly name: string; readonly outcome: RefreshOutcome }[]> {
     await this.scan();
-    const keepers = name === undefined ? [...this.#keepers.values()] : [await this.find(name)];
-    return await mapConcurrently(keepers, MAX_REFRESHES, async (keeper) => ({
-      name: keeper.name,
-      outcome: await keeper.refresh(),
+    const accounts = name === undefined ? [...this.#accounts.values()] : [await this.find(name)];
+    return await mapConcurrently(accounts, MAX_WORKERS, async (account) => ({
+      name: account.name,
+      outcome: await (isLimited ? account.forceRefresh() : account.refresh()),
     }));
   }
 
-  /** Describes all accounts by name; those that were unwell are read again first, so that no mended one is blamed. */
+  /** Describes all accounts by name; those that were unwell are read again first, because they may have been fixed. */
   async statuses(): Promise<AccountStatus[]> {
     await this.scan();
-    const unwell = [...this.#keepers.values()].filter((keeper) => !keeper.isWell());
-    await Promise.all(unwell.map((keeper) => keeper.reload()));
-    return [...this.#keepers.values()].map((keeper) => keeper.status()).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    const unwell = [...this.#accounts.values()].filter((account) => !account.isWell());
+    await mapConcurrently(unwell, READS_AT_ONCE, (account) => account.reload());
+    this.#markCopies();
+    return [...this.#accounts.values()]
+      .map((account) => account.status())
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   /** Returns what is worth remembering of each account over a restart. */
   remember(): Readonly<Record<string, AccountMemory>> {
-    const memories = [...this.#keepers].map(([name, keeper]) => [name, keeper.remember()] as const);
+    const memories = [...this.#accounts].map(([name, account]) => [name, account.remember()] as const);
     return Object.fromEntries(memories.flatMap(([name, memory]) => (memory === null ? [] : [[name, memory]])));
   }
 
   /** Lists what is wrong with the accounts' files. */
   warnings(): Warning[] {
-    return [...this.#keepers.values()].flatMap((keeper) => keeper.warnings());
+    return [...[...this.#accounts.values()].flatMap((account) => account.warnings()), ...this.#copies];
+  }
+
+  /** Iterates over the accounts. */
+  [Symbol.iterator](): IterableIterator<Account> {
+    return this.#accounts.values();
   }
 
   /** Lists the secrets that are held, for the redactor. */
   *secrets(): Generator<string> {
-    for (const keeper of this.#keepers.values()) yield* keeper.secrets();
+    for (const account of this.#accounts.values()) yield* account.secrets();
   }
 
-  /** Ends all waiting, looks included; what is under way comes to its end. */
+  /** Cancels all planned tries; what is under way comes to its end. */
   stop(): void {
-    for (const keeper of this.#keepers.values()) keeper.stop();
+    for (const account of this.#accounts.values()) account.stop();
   }
 
-  async #lookAll(): Promise<void> {
-    this.#looking = true;
+  async #rescanAll(): Promise<void> {
+    this.#rescanning = true;
     try {
-      while (this.#lookWanted) {
-        this.#lookWanted = false;
+      while (this.#rescanWanted) {
+        this.#rescanWanted = false;
         await this.scan();
-        await mapConcurrently([...this.#keepers.values()], LOOKS_AT_ONCE, (keeper) => keeper.look());
+        await mapConcurrently([...this.#accounts.values()], READS_AT_ONCE, (account) => account.rescan());
+        this.#markCopies();
       }
     } catch {
       // What could not be read now is read at the next tick.
     } finally {
-      this.#looking = false;
+      this.#rescanning = false;
     }
   }
 
   async #renewed(name: string, request: TokenRequest): Promise<TokenValue> {
-    const keeper = await this.find(name, 'token');
-    return tokenValue(await keeper.token(request));
+    const account = await this.find(name, 'token');
+    return tokenValue(await account.token(request));
   }
 
-  #add(name: string): AccountKeeper {
-    const { clock, random, worker, onOutcome, onTokens } = this.#parts;
+  #add(name: string): Account {
+    const { clock, random, worker, onOutcome, onTokens } = this.#deps;
     const parsed = parseAccountName(name) ?? { provider: name, account: 'default' };
-    const keeper = new AccountKeeper({
+    const account = new Account({
       account: this.describe(parsed),
       clock,
       random,
       worker,
-      onOutcome,
+      onOutcome: (changed, outcome) => {
+        this.#markCopies();
+        onOutcome(changed, outcome);
+      },
       onToken: onTokens,
-      memory: this.#parts.memories?.get(name),
+      memory: this.#deps.memories?.get(name),
     });
-    this.#keepers.set(name, keeper);
-    return keeper;
+    this.#accounts.set(name, account);
+    return account;
   }
+
+  /** Takes over that an account was a copy when the daemon ended last, if its file is still the same. */
+  #recallCopy(account: Account): void {
+    const { grantTag } = account;
+    const copyOf = this.#deps.memories?.get(account.name)?.copyOf;
+    if (grantTag !== null && copyOf?.stamp === account.signature) this.#owners.set(grantTag, copyOf.name);
+  }
+
+  /** Decides which account each refresh token belongs to: the one that held it first, of several the shortest name. */
+  #markCopies(): void {
+    const byName = [...this.#accounts.values()].toSorted(
+      (a, b) => a.name.length - b.name.length || (a.name < b.name ? -1 : 1),
+    );
+    for (const account of byName) {
+      const { grantTag } = account;
+      const owner = grantTag === null ? undefined : this.#accounts.get(this.#owners.get(grantTag) ?? '');
+      if (grantTag !== null && owner === undefined) this.#owners.set(grantTag, account.name);
+      account.setCopyOf(owner === undefined || owner === account ? null : { name: owner.name, file: owner.file });
+    }
+  }
+}
+
+function isGoogleFile(name: string): boolean {
+  return googleFileAccount(name) !== undefined;
+}
+
+function isOauthFile(name: string): boolean {
+  return oauthFileAccount(name) !== undefined;
+}
+
+/** Finds the files that are named like a copy of an account's file. A name that can be an account's own counts only beside the original. */
+function findCopies(
+  folder: string,
+  names: readonly string[],
+  isAccountFile: (name: string) => boolean,
+): { readonly name: string; readonly file: string; readonly original: string }[] {
+  const all = new Set(names);
+  return names.flatMap((name) => {
+    const original = originalOfCopy(name);
+    if (original === undefined || !isAccountFile(original)) return [];
+    if (!all.has(original) && !name.includes('.sync-conflict-')) return [];
+    return [{ name, file: join(folder, name), original: join(folder, original) }];
+  });
 }
 
 function tokenValue(held: HeldToken): TokenValue {
@@ -205,8 +269,8 @@ function tokenValue(held: HeldToken): TokenValue {
   return { accessToken: accessToken.reveal(), expiresAt, tokenType, scopes };
 }
 
-function printed(name: AccountName | undefined): string[] {
-  return name === undefined ? [] : [printAccountName(name)];
+function formatted(name: AccountName | undefined): string[] {
+  return name === undefined ? [] : [formatAccountName(name)];
 }
 
 async function listFolder(folder: string): Promise<string[]> {

@@ -1,15 +1,25 @@
 /**
- * Says when a failing account may be tried again. Either clock may open the gate: the wall clock after a sleep, the
+ * Decides when a failing account may be tried again. Either clock may open the gate: the wall clock after a sleep, the
  * monotonic one after the wall clock was set back.
  */
 
+import { backoffMs } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
-import { backoff, MIN_BACKOFF_MS } from './backoff.ts';
+import { MAX_STEP_MS } from '../base/timers.ts';
 
-/** Is the longest wait without a look at the clocks, in milliseconds: timers stand still while a machine sleeps. */
-const MAX_STEP_MS = 30_000;
+/** Shortest wait after a failure, in milliseconds. */
+const MIN_BACKOFF_MS = 2_000;
 
-/** Counts failures and waits between tries. */
+/** Longest wait that is not asked for by the server, in milliseconds. */
+export const MAX_BACKOFF_MS = 5 * 60_000;
+
+/** Longest wait that a server may ask for, in milliseconds: a day by mistake must not end a token. */
+const MAX_SERVER_WAIT_MS = 3_600_000;
+
+/** Full jitter between 2 s and a limit that doubles with each failure, from 4 s up to 5 min. */
+const BACKOFF = { firstMs: 2 * MIN_BACKOFF_MS, maxMs: MAX_BACKOFF_MS, minMs: MIN_BACKOFF_MS, jitter: 1 } as const;
+
+/** Counts failures, and waits between tries. */
 export class RetryGate {
   readonly #clock: Clock;
   readonly #random: () => number;
@@ -23,12 +33,12 @@ export class RetryGate {
     this.#random = random;
   }
 
-  /** Returns the failures since the last success. */
+  /** Number of failures since the last success. */
   get failures(): number {
     return this.#failures;
   }
 
-  /** Returns when the next try is planned, in epoch milliseconds, or null where nothing failed. */
+  /** Time of the next try, in epoch milliseconds, or null where nothing failed. */
   get nextAt(): number | null {
     return this.#failures === 0 ? null : this.#failedAt.wall + this.#waitMs;
   }
@@ -38,16 +48,17 @@ export class RetryGate {
     return this.#failures === 0 ? 0 : Math.max(0, this.#waitMs - this.#elapsed());
   }
 
-  /** Tells whether the last try is long enough ago for one more that somebody is waiting for. */
+  /** Returns whether the last try is long enough ago for one more that a caller waits for. */
   allowsUrgent(): boolean {
     return this.#failures === 0 || this.#elapsed() >= MIN_BACKOFF_MS;
   }
 
-  /** Notes a failure and calls `retry` once when the wait is over. */
+  /** Counts a failure, and calls `retry` once when the wait is over. */
   fail(retryAfterMs: number | undefined, retry: () => void): void {
     this.#failures += 1;
     this.#failedAt = { wall: this.#clock.now(), monotonic: this.#clock.monotonic() };
-    this.#waitMs = backoff(this.#failures, this.#random(), retryAfterMs);
+    const own = backoffMs(BACKOFF, this.#failures, this.#random);
+    this.#waitMs = Math.max(own, Math.min(retryAfterMs ?? 0, MAX_SERVER_WAIT_MS));
     this.#watch(retry);
   }
 
@@ -57,7 +68,7 @@ export class RetryGate {
     this.stop();
   }
 
-  /** Calls nobody back any more. */
+  /** Cancels the planned try. */
   stop(): void {
     this.#cancel?.();
     this.#cancel = undefined;
@@ -77,5 +88,32 @@ export class RetryGate {
   #elapsed(): number {
     const wall = this.#clock.now() - this.#failedAt.wall;
     return Math.max(wall, this.#clock.monotonic() - this.#failedAt.monotonic);
+  }
+}
+
+/** Most forced refreshes of one account in a row, and the time after which one more is allowed, in milliseconds. */
+const FORCED_AT_ONCE = 3;
+const FORCED_EVERY_MS = 60_000;
+
+/** Budget of refreshes that callers force before a token is due, so that none of them can use up a provider's patience. */
+export class ForcedRefreshBudget {
+  readonly #clock: Clock;
+  #left = FORCED_AT_ONCE;
+  #countedAt: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#countedAt = clock.monotonic();
+  }
+
+  /** Takes one refresh from the budget; returns whether there was one left. */
+  take(): boolean {
+    const now = this.#clock.monotonic();
+    const earned = Math.floor((now - this.#countedAt) / FORCED_EVERY_MS);
+    this.#left = Math.min(FORCED_AT_ONCE, this.#left + earned);
+    this.#countedAt += earned * FORCED_EVERY_MS;
+    if (this.#left === 0) return false;
+    this.#left -= 1;
+    return true;
   }
 }

@@ -1,22 +1,22 @@
 /**
- * What a token may do, by the names that people and providers use for it. Pure.
+ * Scopes, by the names that people and providers use for them. Pure.
  */
 
 import { GOOGLE } from './account-name.ts';
 
-/** Is where the names of Google's scopes begin (developers.google.com/identity/protocols/oauth2/scopes). */
+/** Prefix of Google's scopes (developers.google.com/identity/protocols/oauth2/scopes). */
 const GOOGLE_PREFIX = 'https://www.googleapis.com/auth/';
 
-/** Maps the OpenID names that Google answers to by others. */
+/** Google's own names for OpenID scopes. */
 const GOOGLE_ALIASES: Readonly<Record<string, string>> = {
   email: `${GOOGLE_PREFIX}userinfo.email`,
   profile: `${GOOGLE_PREFIX}userinfo.profile`,
 };
 
-/** Names scopes that ask for something other than access, so that no answer repeats them. */
-const SILENT = new Set(['openid', 'offline_access']);
+/** Scopes that ask for something other than access, so that answers need not repeat them. */
+const SILENT = new Set(['openid', 'offline_access', 'offline']);
 
-/** Writes scopes as the provider does: for Google `drive.file` is short for `https://www.googleapis.com/auth/drive.file`. */
+/** Returns scopes as the provider writes them: for Google `drive.file` is short for `https://www.googleapis.com/auth/drive.file`. */
 export function expandScopes(provider: string, scopes: readonly string[]): string[] {
   if (provider !== GOOGLE) return [...new Set(scopes)];
   const expanded = scopes.map((scope) => {
@@ -30,4 +30,9 @@ export function expandScopes(provider: string, scopes: readonly string[]): strin
 export function missingScopes(provider: string, held: readonly string[], wanted: readonly string[]): string[] {
   const have = new Set(expandScopes(provider, held));
   return expandScopes(provider, wanted).filter((scope) => !have.has(scope) && !SILENT.has(scope));
+}
+
+/** Splits a scope text at spaces and commas: RFC 6749 §3.3 has spaces, Slack, GitHub and Linear answer with commas. */
+export function splitScopes(text: string): string[] {
+  return text.split(/[\s,]+/).filter((scope) => scope !== '');
 }

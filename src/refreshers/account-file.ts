@@ -1,0 +1,498 @@
+/**
+ * Account files: the forms that other programs write, how they are read, and how new tokens are written into them.
+ *
+ * Forms: google-auth for Python, `authorized_user` of Google's libraries, the token files of googleapis' and Go's
+ * quickstarts, Google's service-account key, and our own `oauth/<name>.json`. Fields that nobody here knows survive a
+ * rewrite, in their place. Reading never fails on a field: a wrong one counts as absent. The daemon reports it beforehand,
+ * by the schema in account-schema.ts; workers read without that schema, so that they need not load its library.
+ */
+
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { readFileSignature } from '../base/file-signature.ts';
+import { isRecord, parseJson, readNumber, readString, type JsonObject } from '../base/json.ts';
+import { Secret } from '../base/secret.ts';
+import type { Warning } from '../base/warning.ts';
+import { readSecretFile } from '../credentials/secret-file.ts';
+import { GOOGLE, parseAccountName } from './account-name.ts';
+import { reauthCommand } from './messages.ts';
+import {
+  CLIENT_AUTHENTICATIONS,
+  GOOGLE_TOKEN_URL,
+  isSafeEndpoint,
+  type ClientAuthentication,
+  type ExtraParams,
+  type ProviderSettings,
+} from './provider-presets.ts';
+import { splitScopes } from './scopes.ts';
+
+/** Forms of an account file. */
+export type AccountForm = 'google-auth' | 'google-node' | 'service-account' | 'oauth';
+
+/** Parsed account file. Times are epoch milliseconds. */
+export interface AccountFile {
+  readonly form: AccountForm;
+  readonly accessToken: Secret | null;
+  readonly refreshToken: Secret | null;
+  readonly tokenType: string;
+  readonly expiresAt: number | null;
+  /** Time when the access token was obtained, where the file has it. */
+  readonly obtainedAt: number | null;
+  /** Time when the refresh token ends, where the provider announced it. */
+  readonly refreshExpiresAt: number | null;
+  /** Scopes of the access token, or those to ask for where there was no consent yet. */
+  readonly scopes: readonly string[];
+  /** Scopes that the last consent asked for; more than `scopes` where the provider granted less. */
+  readonly requestedScopes: readonly string[];
+  readonly clientId: string | null;
+  readonly clientSecret: Secret | null;
+  /** Private key of a client that signs (RFC 7523): PEM, or a JWK as JSON. */
+  readonly privateKey: Secret | null;
+  readonly settings: ProviderSettings;
+  /** Whole document, for a rewrite. */
+  readonly raw: JsonObject;
+}
+
+/** Tokens as a provider granted them; what is absent was not in the answer. */
+export interface GrantedTokens {
+  readonly accessToken: Secret;
+  readonly refreshToken?: Secret;
+  readonly tokenType: string;
+  /** Lifetime of the access token, in seconds. */
+  readonly expiresIn?: number;
+  /** Lifetime of the refresh token, in seconds; null for one that is said not to end. */
+  readonly refreshExpiresIn?: number | null;
+  readonly scopes?: readonly string[];
+}
+
+/** OAuth client as a file has it. */
+export interface ClientIdentity {
+  readonly clientId: string;
+  readonly clientSecret: Secret | null;
+  readonly privateKey: Secret | null;
+}
+
+/** Result of reading an account file. */
+export type AccountReading =
+  | { readonly kind: 'read'; readonly account: AccountFile; readonly warnings: readonly Warning[] }
+  | { readonly kind: 'missing' }
+  /** `unsafe`: others could have changed it. */
+  | { readonly kind: 'unusable'; readonly unsafe: boolean; readonly warning: Warning };
+
+/** Boundary between epoch seconds and epoch milliseconds: as seconds it is the year 5138, as milliseconds 1973. */
+const SECONDS_BELOW = 1e11;
+
+/** Fields that can hold each part of a token set, best first. */
+const ACCESS_FIELDS = ['access_token', 'token', 'accessToken'];
+const REFRESH_FIELDS = ['refresh_token', 'refreshToken'];
+const EXPIRY_FIELDS = ['expires_at', 'expiry', 'expiry_date', 'token_expiry', 'expiresAt', 'expires_on'];
+
+/** Kinds of Google's credential files that cannot be accounts. */
+const UNSUPPORTED_TYPES = new Set(['impersonated_service_account', 'external_account', 'external_account_authorized_user', 'gdch_service_account']);
+
+/**
+ * Reads an account file. `check` returns a problem of the document, or null; the daemon passes the schema here.
+ */
+export async function readAccountFile(
+  name: string,
+  path: string,
+  check: (raw: JsonObject, google: boolean) => string | null = () => null,
+): Promise<AccountReading> {
+  const outcome = await readSecretFile(path);
+  if (outcome.kind === 'missing') return outcome;
+  if (outcome.kind !== 'read') {
+    const warning = outcome.warnings[0] ?? { subject: path, problem: 'cannot be used', hint: `check ${path}` };
+    return { kind: 'unusable', unsafe: outcome.kind === 'refused', warning };
+  }
+  const google = parseAccountName(name)?.provider === GOOGLE;
+  const raw = parseJson(outcome.text);
+  const problem = isRecord(raw)
+    ? (structureProblem(raw, google) ?? check(raw, google))
+    : `it is not ${raw === undefined ? 'valid JSON (cut off, or edited by hand)' : 'a JSON object'}`;
+  if (problem === null && isRecord(raw)) {
+    return { kind: 'read', account: parseAccountFile(raw, google, await fileTime(path)), warnings: outcome.warnings };
+  }
+  const hint = `fix ${path}, or delete it and run: ${reauthCommand(name)}`;
+  return { kind: 'unusable', unsafe: false, warning: { subject: path, problem: problem ?? '', hint } };
+}
+
+/** Returns why a document cannot be an account, or null. */
+function structureProblem(raw: JsonObject, google: boolean): string | null {
+  if (!google) return null;
+  const type = readString(raw, 'type');
+  if ('installed' in raw || 'web' in raw) return 'it is a client file; save it as google_client_secret.json instead';
+  if (type !== undefined && UNSUPPORTED_TYPES.has(type)) {
+    return `a file of type "${type}" is not supported; use an authorized_user file or a service account key`;
+  }
+  if (type === 'service_account' && (!textField(raw, 'client_email') || !textField(raw, 'private_key'))) {
+    return 'a service account needs client_email and private_key';
+  }
+  return null;
+}
+
+async function fileTime(path: string): Promise<number | null> {
+  try {
+    return (await stat(path)).mtimeMs;
+  } catch {
+    return null;
+  }
+}
+
+/** Returns the signature of an account's file and of its client's file; it changes with their content, mode or owner. */
+export async function accountSignature(files: { readonly file: string; readonly clientFile: string | null }): Promise<string> {
+  const own = await readFileSignature(files.file);
+  return files.clientFile === null ? own : `${own}, ${await readFileSignature(files.clientFile)}`;
+}
+
+/** Reads the OAuth client: the account's own, else that of its client file; undefined where neither has one. */
+export async function readClient(account: AccountFile | null, clientFile: string | null): Promise<ClientIdentity | undefined> {
+  if (account !== null && account.clientId !== null) {
+    const { clientId, clientSecret, privateKey } = account;
+    return { clientId, clientSecret, privateKey };
+  }
+  if (clientFile === null) return undefined;
+  const outcome = await readSecretFile(clientFile);
+  return outcome.kind === 'read' ? parseClient(outcome.text) : undefined;
+}
+
+/** Parses the client in Google's downloaded client file (`installed` or `web`) or in another account's file. */
+export function parseClient(text: string): ClientIdentity | undefined {
+  const raw = parseJson(text);
+  const inner = isRecord(raw) ? (raw['installed'] ?? raw['web'] ?? raw) : undefined;
+  if (!isRecord(inner)) return undefined;
+  const clientId = textField(inner, 'client_id');
+  if (clientId === null) return undefined;
+  return { clientId, clientSecret: secretField(inner, ['client_secret']), privateKey: privateKeyOf(inner) };
+}
+
+/** Parses a document. `savedAt` is when its file was written; it dates an `expires_in` that nothing else dates. */
+export function parseAccountFile(raw: JsonObject, google: boolean, savedAt: number | null = null): AccountFile {
+  const type = google ? readString(raw, 'type') : undefined;
+  const tokens = tokenFieldsOf(raw);
+  const form: AccountForm = !google
+    ? 'oauth'
+    : type === 'service_account'
+      ? 'service-account'
+      : 'access_token' in tokens || 'expiry_date' in raw
+        ? 'google-node'
+        : 'google-auth';
+  if (form === 'service-account') return parseServiceAccount(raw);
+  const accessToken = secretField(tokens, ACCESS_FIELDS);
+  const obtainedAt = parseTime(tokens['obtained_at']) ?? null;
+  const scopes = scopesField(tokens) ?? scopesField(raw) ?? [];
+  return {
+    form,
+    accessToken,
+    refreshToken: secretField(tokens, REFRESH_FIELDS) ?? secretField(raw, REFRESH_FIELDS),
+    tokenType: google ? 'Bearer' : bearer(textField(tokens, 'token_type')),
+    ...lifeOf(tokens, form, accessToken, obtainedAt, savedAt),
+    refreshExpiresAt: parseTime(tokens['refresh_token_expires_at']) ?? parseTime(raw['refresh_token_expires_at']) ?? null,
+    scopes,
+    requestedScopes: listField(raw['requested_scopes']) ?? scopes,
+    clientId: textField(raw, 'client_id') ?? textField(tokens, 'client_id'),
+    clientSecret: secretField(raw, ['client_secret']) ?? secretField(tokens, ['client_secret']),
+    privateKey: google ? null : privateKeyOf(raw),
+    settings: google ? { tokenEndpoint: endpointField(raw, 'token_uri') ?? endpointField(tokens, 'token_uri') } : parseSettings(raw),
+    raw,
+  };
+}
+
+function parseServiceAccount(raw: JsonObject): AccountFile {
+  return {
+    form: 'service-account',
+    accessToken: null,
+    refreshToken: null,
+    tokenType: 'Bearer',
+    expiresAt: null,
+    obtainedAt: null,
+    refreshExpiresAt: null,
+    scopes: scopesField(raw) ?? [],
+    requestedScopes: scopesField(raw) ?? [],
+    clientId: textField(raw, 'client_email'),
+    clientSecret: secretField(raw, ['private_key']),
+    privateKey: null,
+    settings: { tokenEndpoint: endpointField(raw, 'token_uri') },
+    raw,
+  };
+}
+
+/** Returns the object that holds the tokens: the document, or the only object in it that does (`{"token": {…}}`). */
+function tokenFieldsOf(raw: JsonObject): JsonObject {
+  const name = tokenContainer(raw);
+  const inner = name === null ? undefined : raw[name];
+  return isRecord(inner) ? inner : raw;
+}
+
+function tokenContainer(raw: JsonObject): string | null {
+  const hasTokens = (value: JsonObject): boolean =>
+    [...ACCESS_FIELDS, ...REFRESH_FIELDS].some((name) => textField(value, name) !== null);
+  if (hasTokens(raw)) return null;
+  const [first, ...more] = Object.entries(raw).filter(([, value]) => isRecord(value) && hasTokens(value));
+  return first === undefined || more.length > 0 ? null : first[0];
+}
+
+/** Returns when a token ends and began, from what the file has of it: an end, a lifetime, or the token's own claim. */
+function lifeOf(
+  tokens: JsonObject,
+  form: AccountForm,
+  accessToken: Secret | null,
+  obtainedAt: number | null,
+  savedAt: number | null,
+): Pick<AccountFile, 'expiresAt' | 'obtainedAt'> {
+  const own = form === 'google-auth' ? ['expiry'] : form === 'google-node' ? ['expiry_date'] : [];
+  for (const name of [...own, ...EXPIRY_FIELDS]) {
+    const expiresAt = parseTime(tokens[name]);
+    // A file from the future was written by a clock that was wrong, and so was the time in it.
+    if (expiresAt !== undefined) return { expiresAt, obtainedAt };
+  }
+  const lifetimeS = toNumber(tokens['expires_in']);
+  const since = obtainedAt ?? savedAt;
+  if (lifetimeS !== undefined && since !== null) return { expiresAt: since + lifetimeS * 1000, obtainedAt: since };
+  const claimed = accessToken === null ? undefined : jwtTimes(accessToken.reveal());
+  return claimed === undefined ? { expiresAt: null, obtainedAt } : { ...claimed, obtainedAt: obtainedAt ?? claimed.obtainedAt };
+}
+
+/** Returns the times in a JSON Web Token's claims, unverified: only its end and its beginning are of interest here. */
+export function jwtTimes(token: string): { readonly expiresAt: number; readonly obtainedAt: number | null } | undefined {
+  const [, payload, , ...more] = token.split('.');
+  if (payload === undefined || more.length > 0 || token.split('.').length !== 3) return undefined;
+  const claims = parseJson(Buffer.from(payload, 'base64url').toString('utf8'));
+  const expiresAt = readNumber(claims, 'exp');
+  const issuedAt = readNumber(claims, 'iat');
+  if (expiresAt === undefined || expiresAt <= 0) return undefined;
+  return { expiresAt: expiresAt * 1000, obtainedAt: issuedAt === undefined ? null : issuedAt * 1000 };
+}
+
+/** Parses a time as files have it: seconds or milliseconds as number or digits, or ISO 8601 (UTC where no zone is given). */
+export function parseTime(value: unknown): number | undefined {
+  const number = toNumber(value);
+  if (number !== undefined) return number <= 0 ? undefined : number < SECONDS_BELOW ? number * 1000 : number;
+  if (typeof value !== 'string' || !/^\d{4}-\d\d-\d\d[T ]/.test(value)) return undefined;
+  const zoned = /(?:Z|[+-]\d\d:?\d\d)$/i.test(value) ? value : `${value}Z`;
+  const time = Date.parse(zoned);
+  // Go writes the year 1 for a time that is not known.
+  return Number.isNaN(time) || time <= 0 ? undefined : time;
+}
+
+function toNumber(value: unknown): number | undefined {
+  const number = typeof value === 'string' && /^-?\d+(?:\.\d+)?$/.test(value.trim()) ? Number(value) : value;
+  return typeof number === 'number' && Number.isFinite(number) ? number : undefined;
+}
+
+/** Reads the provider's settings in an `oauth/<name>.json`, by the names of RFC 8414 and RFC 7591. */
+function parseSettings(raw: JsonObject): ProviderSettings {
+  const method = readString(raw, 'token_endpoint_auth_method');
+  return {
+    issuer: endpointField(raw, 'issuer'),
+    authorizationEndpoint: endpointField(raw, 'authorization_endpoint'),
+    tokenEndpoint: endpointField(raw, 'token_endpoint'),
+    deviceEndpoint: endpointField(raw, 'device_authorization_endpoint') ?? endpointField(raw, 'device_endpoint'),
+    revocationEndpoint: endpointField(raw, 'revocation_endpoint'),
+    clientAuthentication: isAuthentication(method) ? method : undefined,
+    clientSigningAlgorithm: readString(raw, 'token_endpoint_auth_signing_alg'),
+    redirectUri: textField(raw, 'redirect_uri') ?? undefined,
+    scopes: scopesField(raw),
+    authorizationParams: paramsField(raw['authorization_params']),
+    tokenParams: paramsField(raw['token_params']),
+    commonParams: paramsField({ audience: raw['audience'], resource: raw['resource'] }),
+    clientCredentials: readString(raw, 'grant_type') === 'client_credentials' ? true : undefined,
+  };
+}
+
+function isAuthentication(value: string | undefined): value is ClientAuthentication {
+  return CLIENT_AUTHENTICATIONS.some((method) => method === value);
+}
+
+function paramsField(value: unknown): ExtraParams | undefined {
+  if (!isRecord(value)) return undefined;
+  const params: Record<string, string | readonly string[]> = {};
+  for (const [name, entry] of Object.entries(value)) {
+    if (typeof entry === 'string' && entry !== '') params[name] = entry;
+    else if (Array.isArray(entry)) params[name] = entry.filter((one): one is string => typeof one === 'string');
+  }
+  return Object.keys(params).length === 0 ? undefined : params;
+}
+
+function endpointField(raw: JsonObject, name: string): string | undefined {
+  const value = readString(raw, name);
+  return value !== undefined && isSafeEndpoint(value) ? value : undefined;
+}
+
+function textField(raw: JsonObject, name: string): string | null {
+  const value = readString(raw, name);
+  return value === undefined || value === '' ? null : value;
+}
+
+function secretField(raw: JsonObject, names: readonly string[]): Secret | null {
+  for (const name of names) {
+    const value = textField(raw, name);
+    if (value !== null) return new Secret(value);
+  }
+  return null;
+}
+
+function privateKeyOf(raw: JsonObject): Secret | null {
+  const value = raw['private_key'];
+  if (typeof value === 'string' && value !== '') return new Secret(value);
+  return isRecord(value) ? new Secret(JSON.stringify(value)) : null;
+}
+
+function scopesField(raw: JsonObject): readonly string[] | undefined {
+  return listField(raw['scopes']) ?? listField(raw['scope']);
+}
+
+function listField(value: unknown): readonly string[] | undefined {
+  if (typeof value === 'string') return splitScopes(value);
+  if (!Array.isArray(value)) return undefined;
+  return value.filter((scope): scope is string => typeof scope === 'string' && scope !== '');
+}
+
+function bearer(type: string | null): string {
+  return type === null || /^bearer$/i.test(type) ? 'Bearer' : type;
+}
+
+/** Returns a tag of the access token that is not a secret: it differs where the token does. */
+export function tokenTag(account: AccountFile): string {
+  return tagOf(account.accessToken?.reveal() ?? '');
+}
+
+/** Returns a tag of a secret, by which two holders of it can be compared without it. */
+export function tagOf(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex').slice(0, 32);
+}
+
+/** Returns a tag of what a refresh would start from; when it differs, somebody else changed the account. */
+export function accountBasis(account: AccountFile): string {
+  const source = account.refreshToken ?? account.clientSecret ?? account.privateKey;
+  return tagOf(`${account.form}\n${account.clientId ?? ''}\n${source?.reveal() ?? ''}`);
+}
+
+/** Returns how long the token of a file was granted for, in milliseconds, where the file has both ends. */
+function grantedLifetime({ expiresAt, obtainedAt }: AccountFile): number | undefined {
+  return expiresAt === null || obtainedAt === null || expiresAt <= obtainedAt ? undefined : expiresAt - obtainedAt;
+}
+
+/**
+ * Formats a file with new tokens in it, in the fields that the file already uses.
+ *
+ * An answer without a lifetime gets that of the token before. Scopes are kept where the answer has none (RFC 6749 §5.1:
+ * then they are as asked for); where it has fewer, those that were asked for are kept beside them.
+ */
+export function formatWithTokens(account: AccountFile, tokens: GrantedTokens, now: number): string {
+  const lifetimeMs = tokens.expiresIn === undefined ? grantedLifetime(account) : tokens.expiresIn * 1000;
+  const expiresAt = lifetimeMs === undefined ? undefined : now + lifetimeMs;
+  const container = tokenContainer(account.raw);
+  const inner = container === null ? undefined : account.raw[container];
+  const document: Record<string, unknown> = { ...account.raw };
+  const fields: Record<string, unknown> = isRecord(inner) ? { ...inner } : document;
+  if (container !== null) document[container] = fields;
+  const set = (name: string, value: unknown): void => {
+    if (value === undefined) delete fields[name];
+    else fields[name] = value;
+  };
+  const fieldOf = (names: readonly string[], usual: string): string => names.find((name) => name in fields) ?? usual;
+  const accessFields = account.form === 'google-auth' ? ['token', ...ACCESS_FIELDS] : ACCESS_FIELDS;
+  set(fieldOf(accessFields, account.form === 'google-auth' ? 'token' : 'access_token'), tokens.accessToken.reveal());
+  if (tokens.refreshToken !== undefined) set(fieldOf(REFRESH_FIELDS, 'refresh_token'), tokens.refreshToken.reveal());
+
+  const usualExpiry = { 'google-auth': 'expiry', 'google-node': 'expiry_date', 'service-account': 'expiry', oauth: 'expires_at' };
+  const used = EXPIRY_FIELDS.filter((name) => name in fields);
+  for (const name of used.length > 0 ? used : [usualExpiry[account.form]]) {
+    set(name, expiresAt === undefined ? undefined : formatTime(name, fields[name], expiresAt));
+  }
+  if ('expires_in' in fields) set('expires_in', lifetimeMs === undefined ? undefined : Math.round(lifetimeMs / 1000));
+  if (account.form === 'oauth') {
+    if (container === null) set('token_type', tokens.tokenType);
+    set('obtained_at', Math.floor(now / 1000));
+  } else if ('obtained_at' in fields) set('obtained_at', Math.floor(now / 1000));
+  const refreshEnd = refreshExpiry(account, tokens, now);
+  set('refresh_token_expires_at', refreshEnd === null ? undefined : Math.floor(refreshEnd / 1000));
+
+  const scopes = tokens.scopes ?? account.scopes;
+  const scopeField = fieldOf(['scopes', 'scope'], 'scopes');
+  if (scopes.length > 0) set(scopeField, typeof fields[scopeField] === 'string' ? scopes.join(' ') : scopes);
+  const isNarrower = account.requestedScopes.some((scope) => !scopes.includes(scope));
+  if ('requested_scopes' in document || isNarrower) document['requested_scopes'] = account.requestedScopes;
+  if (account.form !== 'oauth' && canBeAuthorizedUser(document)) document['type'] ??= 'authorized_user';
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+/** Formats a file whose refresh token was replaced while the access token that came with it cannot be used. */
+export function formatWithRefreshToken(account: AccountFile, refreshToken: Secret): string {
+  const container = tokenContainer(account.raw);
+  const inner = container === null ? undefined : account.raw[container];
+  const document: Record<string, unknown> = { ...account.raw };
+  const fields: Record<string, unknown> = isRecord(inner) ? { ...inner } : document;
+  if (container !== null) document[container] = fields;
+  fields[REFRESH_FIELDS.find((name) => name in fields) ?? 'refresh_token'] = refreshToken.reveal();
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+/** Google's libraries for Go, Node and Python read a file by its type; without the other fields they refuse it all the same. */
+function canBeAuthorizedUser(document: Readonly<Record<string, unknown>>): boolean {
+  return ['client_id', 'client_secret', 'refresh_token'].every((name) => typeof document[name] === 'string');
+}
+
+/** Returns when the refresh token ends, or null where that is not known: as answered, as before, or its own claim. */
+function refreshExpiry(account: AccountFile, tokens: GrantedTokens, now: number): number | null {
+  if (tokens.refreshExpiresIn === null) return null;
+  if (tokens.refreshExpiresIn !== undefined) return now + tokens.refreshExpiresIn * 1000;
+  const isRotated = tokens.refreshToken !== undefined && account.refreshToken?.equals(tokens.refreshToken) !== true;
+  if (!isRotated) return account.refreshExpiresAt;
+  return jwtTimes(tokens.refreshToken?.reveal() ?? '')?.expiresAt ?? null;
+}
+
+/** Formats a time as the field has it: ISO 8601 in whole seconds as google-auth for Python parses it, seconds, or milliseconds. */
+function formatTime(name: string, before: unknown, time: number): string | number {
+  const iso = new Date(time).toISOString().replace(/\.\d{3}Z$/, 'Z');
+  const digits = toNumber(before);
+  const isText = typeof before === 'string';
+  if ((isText && digits === undefined) || (before === undefined && (name === 'expiry' || name === 'token_expiry'))) return iso;
+  const isMilliseconds = digits === undefined || digits <= 0 ? name === 'expiry_date' || name === 'expiresAt' : digits >= SECONDS_BELOW;
+  const value = isMilliseconds ? time : Math.floor(time / 1000);
+  return isText ? String(value) : value;
+}
+
+/** Fields that hold tokens, or belong to one. */
+const TOKEN_FIELDS = new Set([
+  ...ACCESS_FIELDS,
+  ...REFRESH_FIELDS,
+  ...EXPIRY_FIELDS,
+  'expires_in',
+  'obtained_at',
+  'refresh_token_expires_at',
+]);
+
+/** Returns a file without any token, as it is after a revocation and before a consent. Scopes stay, so that the next consent asks for the same. */
+export function withoutTokens(account: AccountFile): AccountFile {
+  const strip = (object: JsonObject): JsonObject =>
+    Object.fromEntries(Object.entries(object).filter(([name]) => !TOKEN_FIELDS.has(name)));
+  const container = tokenContainer(account.raw);
+  const inner = container === null ? undefined : account.raw[container];
+  const raw = container === null ? strip(account.raw) : { ...account.raw, [container]: isRecord(inner) ? strip(inner) : {} };
+  return { ...account, accessToken: null, refreshToken: null, expiresAt: null, obtainedAt: null, refreshExpiresAt: null, raw };
+}
+
+/** Formats a file as it is. */
+export function formatAccountFile(account: AccountFile): string {
+  return `${JSON.stringify(account.raw, null, 2)}\n`;
+}
+
+/** Makes the file of an account that has none yet; Google's libraries need the client in it. */
+export function emptyAccountFile(
+  google: boolean,
+  client: Pick<ClientIdentity, 'clientId' | 'clientSecret'>,
+  tokenEndpoint: string | undefined,
+): AccountFile {
+  const raw = google
+    ? {
+        type: 'authorized_user',
+        token_uri: tokenEndpoint ?? GOOGLE_TOKEN_URL,
+        client_id: client.clientId,
+        client_secret: client.clientSecret?.reveal() ?? '',
+        universe_domain: 'googleapis.com',
+        account: '',
+      }
+    : {};
+  return parseAccountFile(raw, google);
+}

@@ -1,0 +1,69 @@
+/**
+ * Schema of account files. Only the daemon loads it: it reports every wrong field by name, before anything is sent.
+ */
+
+import { z } from 'zod';
+import type { JsonObject } from '../base/json.ts';
+import { parseTime } from './account-file.ts';
+import { CLIENT_AUTHENTICATIONS, isSafeEndpoint } from './provider-presets.ts';
+
+const text = z.string('must be a text').nullish();
+const scopes = z.union([z.string(), z.array(z.string())], 'must be a list of texts').nullish();
+const endpoint = z
+  .string('must be an https address')
+  .refine((value) => value === '' || isSafeEndpoint(value), 'must be an https address')
+  .nullish();
+const time = z
+  .union([z.number(), z.string()], 'must be a time: seconds, milliseconds, or such as 2026-01-31T12:00:00Z')
+  .refine(
+    (value) => value === '' || Number(value) <= 0 || /^0001-/.test(String(value)) || parseTime(value) !== undefined,
+    'must be a time: seconds, milliseconds, or such as 2026-01-31T12:00:00Z',
+  )
+  .nullish();
+const params = z.record(z.string(), z.union([z.string(), z.array(z.string())]), 'must map texts to texts').nullish();
+
+const tokens = {
+  access_token: text,
+  token: z.unknown(),
+  refresh_token: text,
+  token_type: text,
+  expires_at: time,
+  expiry: time,
+  expiry_date: time,
+  obtained_at: time,
+  refresh_token_expires_at: time,
+  scopes,
+  scope: scopes,
+  requested_scopes: scopes,
+  client_id: text,
+  client_secret: text,
+};
+
+const googleFile = z.looseObject({ ...tokens, token_uri: endpoint });
+
+const oauthFile = z.looseObject({
+  ...tokens,
+  issuer: endpoint,
+  authorization_endpoint: endpoint,
+  token_endpoint: endpoint,
+  device_authorization_endpoint: endpoint,
+  device_endpoint: endpoint,
+  revocation_endpoint: endpoint,
+  redirect_uri: text,
+  token_endpoint_auth_method: z
+    .enum(CLIENT_AUTHENTICATIONS, `must be ${CLIENT_AUTHENTICATIONS.slice(0, -1).join(', ')} or none`)
+    .nullish(),
+  token_endpoint_auth_signing_alg: text,
+  private_key: z.union([z.string(), z.record(z.string(), z.unknown())], 'must be a PEM text or a JWK').nullish(),
+  authorization_params: params,
+  token_params: params,
+  audience: z.union([z.string(), z.array(z.string())], 'must be a text or a list of texts').nullish(),
+  resource: z.union([z.string(), z.array(z.string())], 'must be a text or a list of texts').nullish(),
+});
+
+/** Returns what is wrong with an account's document, or null. Never quotes a value. */
+export function checkAccountFile(raw: JsonObject, google: boolean): string | null {
+  const result = (google ? googleFile : oauthFile).safeParse(raw);
+  if (result.success) return null;
+  return result.error.issues.map(({ path, message }) => `"${path.join('.')}" ${message}`).join('; ');
+}

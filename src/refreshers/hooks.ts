@@ -1,0 +1,237 @@
+/**
+ * Reports how refreshes end: an event for every change that matters, and the user's own command for it.
+ *
+ * A command is run without a shell, one at a time, within a time limit, and at most once per account in a quarter of an
+ * hour; what was held back is reported when its time comes, if it is still so. What is reported goes to the command's
+ * standard input as JSON and into a few variables; none of it is a secret.
+ */
+
+import { spawn } from 'node:child_process';
+import type { Clock } from '../base/clock.ts';
+import type { Config } from '../base/config-schema.ts';
+import type { Logger } from '../base/logger.ts';
+import type { AccountNotice } from '../protocol/events.ts';
+import type { Account } from './account.ts';
+import type { Explanation } from './messages.ts';
+import type { RefreshOutcome } from './outcome.ts';
+
+/** Kinds of alerts. */
+export type RefreshAlertKind = 'refreshed' | 'reauth-required' | 'reauth-soon' | 'refresh-failing';
+
+/** One alert. Holds no secret. */
+export interface RefreshAlert extends AccountNotice {
+  readonly kind: RefreshAlertKind;
+}
+
+/** What alerts are wired with. */
+export interface RefreshAlertsDeps {
+  readonly clock: Clock;
+  readonly hooks: Config['hooks'];
+  readonly publish: (alert: RefreshAlert) => void;
+  /** Runs one command; see HookRunner. */
+  readonly runHook: (command: readonly string[], alert: RefreshAlert) => void;
+}
+
+/** Shortest time between two commands for one account, in milliseconds. */
+const QUIET_MS = 15 * 60_000;
+
+/** Failures in a row before a failing account is reported; fewer are assumed to be transient. */
+const FAILURES_WORTH_REPORTING = 3;
+
+/** Decides what is reported, and when. */
+export class RefreshAlerts {
+  readonly #deps: RefreshAlertsDeps;
+  readonly #current = new Map<string, RefreshAlertKind>();
+  readonly #reportedAt = new Map<string, number>();
+  readonly #held = new Map<string, RefreshAlert>();
+  /** Accounts whose coming end of consent was reported. */
+  readonly #ending = new Set<string>();
+
+  constructor(deps: RefreshAlertsDeps) {
+    this.#deps = deps;
+  }
+
+  /** Reports an outcome, where it is worth it. */
+  note(account: Account, outcome: RefreshOutcome): void {
+    const kind = this.#kindOf(account, outcome);
+    if (kind === undefined) return;
+    const isRepeated = this.#current.get(account.name) === kind && kind !== 'refreshed';
+    this.#current.set(account.name, kind);
+    if (!isRepeated) this.#report(kind, account.name, kind === 'refreshed' ? null : account.explain());
+    this.noteEnding(account);
+  }
+
+  /** Reports, once, that an account's consent ends within days. */
+  noteEnding(account: Account): void {
+    const ending = account.endingConsent();
+    if (ending === null) this.#ending.delete(account.name);
+    else if (!this.#ending.has(account.name)) {
+      this.#ending.add(account.name);
+      this.#report('reauth-soon', account.name, ending);
+    }
+  }
+
+  /** Reports what was held back and is still so; called at every tick. */
+  flush(): void {
+    for (const [key, alert] of this.#held) {
+      const isStill =
+        alert.kind === 'reauth-soon' ? this.#ending.has(alert.account) : this.#current.get(alert.account) === alert.kind;
+      if (isStill) this.#runHook(alert);
+      else this.#held.delete(key);
+    }
+  }
+
+  #kindOf(account: Account, outcome: RefreshOutcome): RefreshAlertKind | undefined {
+    const state = account.state();
+    switch (outcome.kind) {
+      case 'refreshed':
+        return 'refreshed';
+      case 'kept':
+        return undefined;
+      case 'superseded':
+        this.#current.delete(account.name);
+        return undefined;
+      case 'rejected':
+        return state === 'reauth-required' ? 'reauth-required' : 'refresh-failing';
+      case 'unusable':
+        return state === 'reauth-required' ? 'reauth-required' : 'refresh-failing';
+      case 'unsaved':
+        return 'refresh-failing';
+      case 'transient':
+        return state === 'failing' || account.failures >= FAILURES_WORTH_REPORTING ? 'refresh-failing' : undefined;
+    }
+  }
+
+  #report(kind: RefreshAlertKind, account: string, why: Explanation | null): void {
+    const at = this.#deps.clock.now();
+    const alert: RefreshAlert = { kind, account, at, reason: why?.reason ?? null, action: why?.remedy ?? null };
+    this.#deps.publish(alert);
+    this.#runHook(alert);
+  }
+
+  #runHook(alert: RefreshAlert): void {
+    const command = this.#commandFor(alert.kind);
+    if (command === undefined) return;
+    const { clock, runHook } = this.#deps;
+    // The end of a consent is reported beside the outcomes of refreshes, and must not be lost between two of them.
+    const key = alert.kind === 'reauth-soon' ? `${alert.account} ends` : alert.account;
+    const last = this.#reportedAt.get(key);
+    // A monotonic reading: a clock that is set must neither silence an account nor make it chatter.
+    if (last !== undefined && clock.monotonic() - last < QUIET_MS) {
+      this.#held.set(key, alert);
+      return;
+    }
+    this.#held.delete(key);
+    this.#reportedAt.set(key, clock.monotonic());
+    runHook(command, alert);
+  }
+
+  #commandFor(kind: RefreshAlertKind): readonly string[] | undefined {
+    const { hooks } = this.#deps;
+    switch (kind) {
+      case 'refreshed':
+        return hooks.onRefreshed;
+      case 'reauth-required':
+        return hooks.onReauthRequired;
+      case 'reauth-soon':
+        return hooks.onReauthSoon ?? hooks.onReauthRequired;
+      case 'refresh-failing':
+        return hooks.onRefreshFailing;
+    }
+  }
+}
+
+/** Longest run of a command, in milliseconds. */
+const HOOK_LIMIT_MS = 30_000;
+
+/** Most commands that wait for their turn; the oldest is dropped. */
+const MAX_WAITING = 100;
+
+/** Runs commands, one after the other. */
+export class HookRunner {
+  readonly #logger: Logger;
+  readonly #limitMs: number;
+  readonly #waiting: { readonly command: readonly string[]; readonly alert: RefreshAlert }[] = [];
+  #running: Promise<void> | undefined;
+  #kill: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(logger: Logger, limitMs = HOOK_LIMIT_MS) {
+    this.#logger = logger;
+    this.#limitMs = limitMs;
+  }
+
+  /** Has a command run as soon as those before it have ended. */
+  run(command: readonly string[], alert: RefreshAlert): void {
+    if (this.#stopped) return;
+    this.#waiting.push({ command, alert });
+    if (this.#waiting.length > MAX_WAITING) this.#waiting.shift();
+    this.#running ??= this.#drain().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  /** Ends the running command, drops the waiting ones, and resolves when nothing runs any more. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#waiting.length = 0;
+    this.#kill?.();
+    await this.#running;
+  }
+
+  /** Resolves when no command runs or waits. */
+  async settle(): Promise<void> {
+    await this.#running;
+  }
+
+  async #drain(): Promise<void> {
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      await this.#runOne(next.command, next.alert);
+    }
+  }
+
+  #runOne(command: readonly string[], alert: RefreshAlert): Promise<void> {
+    const [program, ...parameters] = command;
+    if (program === undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      const child = spawn(program, parameters, {
+        // A group of its own, so that what the command started ends with it; the time limit of execFile would not do that.
+        detached: true,
+        stdio: ['pipe', 'ignore', 'ignore'],
+        env: { ...process.env, AIPASSD_EVENT: alert.kind, AIPASSD_ACCOUNT: alert.account },
+      });
+      const kill = (): void => killGroup(child.pid);
+      const limit = setTimeout(() => {
+        this.#logger.warn('a hook was ended because it ran too long', { event: alert.kind, limitMs: this.#limitMs });
+        kill();
+      }, this.#limitMs);
+      this.#kill = kill;
+      const end = (): void => {
+        clearTimeout(limit);
+        this.#kill = undefined;
+        resolve();
+      };
+      child.stdin.on('error', () => {});
+      child.stdin.end(`${JSON.stringify(alert)}\n`);
+      child.once('error', (error) => {
+        child.removeAllListeners('close');
+        this.#logger.warn('a hook could not be started', { event: alert.kind, error });
+        end();
+      });
+      child.once('close', (code, signal) => {
+        if (code !== 0) this.#logger.warn('a hook failed', { event: alert.kind, code, signal });
+        end();
+      });
+    });
+  }
+}
+
+/** Ends a process and all it started; a group that has ended already is as good. */
+function killGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Ended already.
+  }
+}

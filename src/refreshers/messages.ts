@@ -1,0 +1,263 @@
+/**
+ * What people are told of accounts, and what to do: every message of this folder that has a remedy.
+ *
+ * Nothing here decides: providers change their texts, so control flow depends on error codes alone (token-answer.ts).
+ */
+
+import { dirname } from 'node:path';
+import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { nearest } from '../base/nearest.ts';
+import { plainText } from '../base/plain-text.ts';
+import { DEFAULT_ACCOUNT, GOOGLE, parseAccountName } from './account-name.ts';
+import { PRESETS } from './provider-presets.ts';
+
+/** Reason of a failure, and the action that helps. */
+export interface Explanation {
+  readonly reason: string;
+  readonly remedy: string;
+}
+
+/** Longest quotation of a provider's own words, in characters. */
+const MAX_QUOTE = 300;
+
+/** Returns the command line that asks an account's user for consent. */
+export function reauthCommand(account: string, scopes: readonly string[] = []): string {
+  const name = parseAccountName(account);
+  const words =
+    name === undefined || name.account === DEFAULT_ACCOUNT ? account : `${name.provider} --account ${name.account}`;
+  return `aipassd reauth ${words}${scopes.length === 0 ? '' : ` --scopes ${scopes.join(',')}`}`;
+}
+
+/** Error that a provider gave: its code, and its own words, which must have gone through a redactor already. */
+export interface ProviderError {
+  readonly code: string;
+  readonly description?: string | undefined;
+}
+
+/** Formats a provider's error: the code, and its own words in quotation marks. */
+export function formatProviderError({ code, description }: ProviderError): string {
+  return description === undefined || description === '' ? code : `${code} ("${plainText(description, MAX_QUOTE)}")`;
+}
+
+/** Remedies for errors that a new consent alone cannot cure. The first whose pattern the code and the words match is used. */
+const SPECIAL: readonly {
+  readonly pattern: RegExp;
+  readonly google?: true;
+  readonly cause?: string;
+  readonly remedy: (reauth: string) => string;
+}[] = [
+  {
+    pattern: /invalid_rapt|rapt_required/,
+    google: true,
+    cause: "the organization's session control ends consents after some hours",
+    remedy: (reauth) =>
+      `${reauth}; to be asked less often, have the Workspace administrator trust the app or exempt it from Google Cloud session control`,
+  },
+  {
+    pattern: /deleted_client|disabled_client/,
+    cause: 'the OAuth client was deleted or disabled',
+    remedy: (reauth) => `create a new OAuth client at the provider's console, save it in place of the old one, then ${reauth}`,
+  },
+  {
+    pattern: /org_internal/,
+    cause: 'the app is for members of one organization only',
+    remedy: (reauth) =>
+      `consent with an account of that organization, or make the app external on its consent screen page, then ${reauth}`,
+  },
+  {
+    pattern: /admin_policy_enforced|Account restricted|AADSTS(?:90094|65001|90093|50105)|admin(?:istrator)? (?:consent|approval|must|has to)|requires admin/i,
+    cause: "the organization's administrator does not allow it",
+    remedy: (reauth) => `have the administrator of the organization allow the app and its scopes, then ${reauth}`,
+  },
+  {
+    pattern: /user account is disabled|AADSTS50057|account has been (?:deleted|disabled)/i,
+    cause: 'the user account was disabled or deleted',
+    remedy: (reauth) => `have the account restored at the provider, or consent with another: ${reauth}`,
+  },
+];
+
+function specialOf(error: ProviderError, google: boolean): (typeof SPECIAL)[number] | undefined {
+  const words = `${error.code} ${error.description ?? ''}`;
+  return SPECIAL.find((one) => (one.google !== true || google) && one.pattern.test(words));
+}
+
+const CHECK_CLIENT =
+  'check client_id and client_secret, and "token_endpoint_auth_method" (client_secret_post, client_secret_basic or none)';
+
+/** Explains the refusal of an account's grant at the token endpoint. */
+export function explainRefusal(account: string, isConsentable: boolean, error: ProviderError): Explanation {
+  const shown = formatProviderError(error);
+  if (!isConsentable) return explainOwnRefusal(account, error.code, shown);
+  const reauth = `run: ${reauthCommand(account)}`;
+  const google = parseAccountName(account)?.provider === GOOGLE;
+  const special = specialOf(error, google);
+  if (special !== undefined) {
+    return { reason: `the provider refused: ${shown}: ${special.cause ?? ''}`, remedy: special.remedy(reauth) };
+  }
+  switch (error.code) {
+    case 'invalid_grant':
+      return google
+        ? {
+            reason:
+              `Google refused the refresh token: ${shown}. Usual causes: the app is "in testing" (its tokens end ` +
+              'after seven days), six months without use, a changed password with Gmail scopes, or access withdrawn at ' +
+              'myaccount.google.com/permissions',
+            remedy: `${reauth}; if it happens every seven days, publish the app on the consent screen page of Google's console`,
+          }
+        : {
+            reason: `the provider refused the refresh token: ${shown}. It has expired, was revoked, or another program used it up`,
+            remedy: `${reauth}; make sure that no other program refreshes this account`,
+          };
+    case 'invalid_client':
+    case 'unauthorized_client':
+      return {
+        reason: `the provider does not accept the client: ${shown}`,
+        remedy: google
+          ? `check client_id and client_secret in google_client_secret.json at the provider's console, then ${reauth}`
+          : `${CHECK_CLIENT} against the provider's console, then ${reauth}`,
+      };
+    case 'invalid_scope':
+      return {
+        reason: `the provider does not grant these scopes any more: ${shown}`,
+        remedy: `${reauth} --scopes <scopes that the app may ask for>`,
+      };
+    default:
+      return { reason: `the provider refused: ${shown}`, remedy: reauth };
+  }
+}
+
+/** Explains the refusal of a service account, or of a client on its own behalf: there is nobody who could consent. */
+function explainOwnRefusal(account: string, code: string, shown: string): Explanation {
+  const again = `it is tried again every few minutes, and at once by: aipassd refresh ${account}`;
+  return code === 'invalid_grant'
+    ? {
+        reason: `the provider refused the key: ${shown}. Usual causes: this machine's clock is wrong, or the key or its account was disabled or deleted`,
+        remedy: `check this machine's clock, then the account and its keys at the provider's console; ${again}`,
+      }
+    : {
+        reason: `the provider refused: ${shown}`,
+        remedy: `check id, secret and scopes in the account's file against the provider's console; ${again}`,
+      };
+}
+
+/** Returns the action after a consent that the provider did not grant. */
+export function consentRemedy(account: string, error: ProviderError): string {
+  const again = `run: ${reauthCommand(account)}`;
+  const special = specialOf(error, parseAccountName(account)?.provider === GOOGLE);
+  if (special !== undefined) return special.remedy(again);
+  switch (error.code) {
+    case 'access_denied':
+      return 'start again and allow the access';
+    case 'invalid_client':
+    case 'unauthorized_client':
+      return `${CHECK_CLIENT}, and which flows the client may use, at the provider's console`;
+    case 'invalid_scope':
+      return 'ask for scopes that the client may have: --scopes …';
+    case 'invalid_request':
+      return "compare what was sent with the provider's words, and the client's settings at its console";
+    case 'redirect_uri_mismatch':
+      return 'register the redirect address at the provider\'s console, or write the registered one as "redirect_uri"';
+    default:
+      return 'start again';
+  }
+}
+
+/** Explains why an account has no token although nothing failed: there was no consent, or the only token has ended. */
+export function explainMissingToken(account: string, hadToken: boolean): Explanation {
+  const remedy = `run: ${reauthCommand(account)}`;
+  return hadToken
+    ? { reason: `the token of ${account} has expired, and there is no refresh token`, remedy }
+    : { reason: `nobody has consented to ${account} yet`, remedy };
+}
+
+/** Explains that the consent of an account ends at a known time, which refreshing does not move. */
+export function explainConsentEnd(account: string, endsAt: number): Explanation {
+  return {
+    reason: `the consent to ${account} ends on ${new Date(endsAt).toISOString().slice(0, 16).replace('T', ' ')} UTC, and refreshing does not extend it`,
+    remedy: `run before that: ${reauthCommand(account)}`,
+  };
+}
+
+/** Explains that a file holds the same grant as another. */
+export function explainCopy(file: string, original: string): { readonly problem: string; readonly hint: string } {
+  return {
+    problem: `is a copy of ${original}: it holds the same refresh token, and is not refreshed`,
+    hint: `delete ${file}, or keep copies outside the secrets folder`,
+  };
+}
+
+/** Explains that a file is named like a copy of another. */
+export function explainCopyName(file: string, original: string): { readonly problem: string; readonly hint: string } {
+  return {
+    problem: `is named like a copy of ${original}, and is not used`,
+    hint: `delete ${file}, or rename it if it is an account of its own`,
+  };
+}
+
+/** Error for a token that lacks wanted scopes; `held` are those that a new consent has to ask for besides. */
+export function lacksScopes(
+  account: { readonly name: string; readonly file: string },
+  isConsentable: boolean,
+  requested: readonly string[],
+  missing: readonly string[],
+): AipassError {
+  return new AipassError('REAUTH_REQUIRED', `the token of ${account.name} lacks ${missing.join(', ')}`, {
+    hint: isConsentable
+      ? `run: ${reauthCommand(account.name, [...new Set([...requested, ...missing])])}`
+      : `add them to "scopes" in ${account.file}`,
+  });
+}
+
+/** Error for a text that cannot be an account's name. */
+export function invalidAccountName(text: string): AipassError {
+  return new AipassError('BAD_REQUEST', `invalid account name (got "${plainText(text, 64)}")`, {
+    hint: 'a name is a provider such as "google", or a provider and an account such as "google.work"',
+  });
+}
+
+/** Purposes for which an account is looked up: its token, which a first consent brings, or what only an existing one has. */
+export type AccountPurpose = 'token' | 'existing';
+
+/** Error for an account that does not exist; `accounts` are those that do, `configured` the providers of the configuration. */
+export function unknownAccount(
+  name: string,
+  purpose: AccountPurpose,
+  accounts: readonly string[],
+  configured: readonly string[],
+): AipassError {
+  return new AipassError('NOT_FOUND', `there is no OAuth account ${name}`, {
+    hint: purpose === 'token' ? consentHint(name, accounts, configured) : existingHint(name, accounts),
+  });
+}
+
+/** Returns the provider that a name may be a typing error of, or undefined, also where the name is a provider's. */
+export function nearProvider(name: string, others: readonly string[] = []): string | undefined {
+  const known = [GOOGLE, ...Object.keys(PRESETS), ...others];
+  const provider = parseAccountName(name)?.provider ?? name;
+  return known.includes(provider) ? undefined : nearest(name, known);
+}
+
+function consentHint(name: string, accounts: readonly string[], configured: readonly string[]): string {
+  const near = nearest(name, accounts) ?? nearProvider(name, configured);
+  const meant = near === undefined ? '' : ` (or did you mean "${near}"?)`;
+  // Google gives a token for named scopes only; the others have some of their own.
+  const scopes = parseAccountName(name)?.provider === GOOGLE ? ['drive.file'] : [];
+  return `run: ${reauthCommand(name, scopes)}${meant}`;
+}
+
+function existingHint(name: string, accounts: readonly string[]): string {
+  const near = nearest(name, accounts);
+  if (near !== undefined) return `did you mean "${near}"?`;
+  return accounts.length === 0 ? 'there is no account yet' : 'see: aipassd status';
+}
+
+/** Explains why a file could not be written. */
+export function explainWriteFailure(file: string, error: unknown): Explanation {
+  const code = systemErrorCode(error) ?? 'unknown reason';
+  const folder = dirname(file);
+  const remedy =
+    code === 'ENOSPC' || code === 'EDQUOT'
+      ? `free space on the disk of ${folder}`
+      : `make ${folder} writable for this user`;
+  return { reason: `${file} cannot be written (${code})`, remedy };
+}
