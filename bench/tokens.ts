@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../src/base/clock.ts';
 import { Accounts } from '../src/refreshers/accounts.ts';
-import { WorkerProcess } from '../src/refreshers/worker-process.ts';
+import { WorkerProcesses } from '../src/refreshers/worker-process.ts';
 import { AIPASSD, Asker, type Dialect } from './asker.ts';
 import { median, micros, millis, printFigures, type Figure } from './numbers.ts';
 import { makeHome, startDaemon } from './programs.ts';
@@ -33,7 +33,7 @@ function writeAccount(secrets: string, name: string): void {
   const account = {
     token_endpoint: 'https://127.0.0.1:9/token',
     client_id: 'bench',
-    refresh_token: 'bench-refresh-token',
+    refresh_token: `bench-refresh-token-of-${name}`,
     access_token: 'bench-access-token-0123456789abcdef0123456789abcdef0123456789abcdef0123456789',
     scopes: ['read'],
     obtained_at: now,
@@ -82,7 +82,7 @@ async function quietTick(): Promise<Figure> {
       config: {},
       clock: systemClock,
       random: Math.random,
-      worker: new WorkerProcess(),
+      worker: new WorkerProcesses(),
       onOutcome: () => {},
       onTokens: () => {},
     });

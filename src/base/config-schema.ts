@@ -207,6 +207,11 @@ export const configSchema = z.strictObject({
       onReauthRequired: command.optional().describe('Runs when an account needs the consent of its user.'),
       onRefreshed: command.optional().describe('Runs when a token was refreshed.'),
       onRefreshFailing: command.optional().describe('Runs when refreshes keep failing.'),
+      onReauthSoon: command
+        .optional()
+        .describe(
+          'Runs days before a consent ends that refreshing does not extend; without it `onReauthRequired` does.',
+        ),
     })
     .prefault({})
     .describe('Commands for events of OAuth accounts: a program and its arguments, without a shell.'),

@@ -1,28 +1,28 @@
 /**
- * `token.get` and `oauth.*`: access tokens that are always fresh, and what their users have to do for that.
+ * Operations `token.get` and `oauth.*`: fresh access tokens, and the consents they need.
  */
 
 import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
-import { plainText } from '../base/plain-text.ts';
 import type { RefreshResult } from '../protocol/oauth.ts';
 import { parseAccountName, type AccountName } from '../refreshers/account-name.ts';
 import type { Accounts } from '../refreshers/accounts.ts';
 import { CONSENT_LIMIT_MS, type Consents } from '../refreshers/consents.ts';
+import { invalidAccountName } from '../refreshers/messages.ts';
 import type { RefreshOutcome } from '../refreshers/outcome.ts';
 import type { TokenWorker } from '../refreshers/worker-process.ts';
 import { eventCaller } from './event-caller.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 import { recordRelease, type RecordEvent } from './record-release.ts';
 
-/** Is the validity that a token has at least when nobody asks for more, in seconds. */
+/** Validity of a token when nobody asks for more, in seconds. */
 const MIN_VALID_S = 60;
 
-/** Is the longest validity that can be asked for, in seconds (a week). */
+/** Longest validity that can be asked for, in seconds (a week). */
 const MAX_MIN_VALID_S = 604_800;
 
-/** Is what these operations need. */
-export interface OauthOperationsOptions {
+/** What these operations are wired with. */
+export interface OauthOperationsDeps {
   readonly accounts: Accounts;
   readonly consents: Consents;
   readonly worker: TokenWorker;
@@ -36,12 +36,12 @@ const scopes = z
       .string()
       .min(1)
       .max(512)
-      .regex(/^[\x21-\x7e]+$/, 'is no scope'),
+      .regex(/^[\x21-\x7e]+$/, 'is not a scope'),
   )
   .max(200);
 
 /** Makes the operations. */
-export function oauthOperations({ accounts, consents, worker, record }: OauthOperationsOptions): AnyOperation[] {
+export function oauthOperations({ accounts, consents, worker, record }: OauthOperationsDeps): AnyOperation[] {
   return [
     defineOperation<'token.get'>({
       name: 'token.get',
@@ -51,9 +51,17 @@ export function oauthOperations({ accounts, consents, worker, record }: OauthOpe
         name,
         minValidSeconds: z.number().min(0).max(MAX_MIN_VALID_S).optional(),
         scopes: scopes.optional(),
+        refused: z
+          .string()
+          .regex(/^[0-9a-f]{32}$/, 'is not the tag of a token')
+          .optional(),
       }),
       handle(params, { caller }) {
-        const wanted = { minValidMs: (params.minValidSeconds ?? MIN_VALID_S) * 1000, scopes: params.scopes ?? [] };
+        const wanted = {
+          minValidMs: (params.minValidSeconds ?? MIN_VALID_S) * 1000,
+          scopes: params.scopes ?? [],
+          refused: params.refused,
+        };
         const released = { ...eventCaller(caller), operation: 'token.get', provider: params.name, keyId: params.name };
         return recordRelease(record, released, () => accounts.token(params.name, wanted));
       },
@@ -69,8 +77,10 @@ export function oauthOperations({ accounts, consents, worker, record }: OauthOpe
       right: 'use',
       audit: { outcome: 'changed', credential: (params) => params.name ?? null },
       schema: z.strictObject({ name: name.optional() }),
-      handle: async (params) => ({
-        results: (await accounts.refresh(params.name)).map((one) => describeRefresh(one.name, one.outcome)),
+      handle: async (params, { caller }) => ({
+        results: (await accounts.refresh(params.name, !caller.rights.has('admin'))).map((one) =>
+          describeRefresh(one.name, one.outcome),
+        ),
       }),
     }),
     defineOperation<'oauth.reauth'>({
@@ -112,11 +122,11 @@ export function oauthOperations({ accounts, consents, worker, record }: OauthOpe
       audit: { outcome: 'changed', credential: (params) => params.name },
       schema: z.strictObject({ name }),
       async handle(params) {
-        const keeper = await accounts.find(params.name);
-        const report = await worker.run({ kind: 'revoke', account: accounts.describe(readName(keeper.name)) });
+        const account = await accounts.find(params.name);
+        const report = await worker.run({ kind: 'revoke', account: accounts.describe(readName(account.name)) });
         if (report.kind === 'refused') throw AipassError.fromWire(report.error);
-        await keeper.reload();
-        return { name: keeper.name, atProvider: report.kind === 'revoked' && report.atProvider };
+        await account.reload();
+        return { name: account.name, atProvider: report.kind === 'revoked' && report.atProvider };
       },
     }),
   ];
@@ -125,9 +135,7 @@ export function oauthOperations({ accounts, consents, worker, record }: OauthOpe
 function readName(text: string): AccountName {
   const parsed = parseAccountName(text);
   if (parsed !== undefined) return parsed;
-  throw new AipassError('BAD_REQUEST', `"${plainText(text, 64)}" is no name of an account`, {
-    hint: 'a name is a provider such as "google", or a provider and an account such as "google.work"',
-  });
+  throw invalidAccountName(text);
 }
 
 function describeRefresh(account: string, outcome: RefreshOutcome): RefreshResult {

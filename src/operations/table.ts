@@ -8,7 +8,7 @@ import type { Completer } from '../completions/completer.ts';
 import { completionOperations } from './completion-operations.ts';
 import { eventOperations } from './event-operations.ts';
 import { keyOperations, type KeyOperationsOptions } from './key-operations.ts';
-import { oauthOperations, type OauthOperationsOptions } from './oauth-operations.ts';
+import { oauthOperations, type OauthOperationsDeps } from './oauth-operations.ts';
 import type { AnyOperation } from './operation.ts';
 import { poolOperations } from './pool-operations.ts';
 import { secretOperations } from './secret-operations.ts';
@@ -17,7 +17,7 @@ import { usageOperations, type UsageOperationsOptions } from './usage-operations
 
 /** What the operations need. */
 export interface TableOptions
-  extends KeyOperationsOptions, Omit<StatusOptions, 'accounts'>, OauthOperationsOptions, UsageOperationsOptions {
+  extends KeyOperationsOptions, Omit<StatusOptions, 'accounts'>, OauthOperationsDeps, UsageOperationsOptions {
   readonly completer: Completer;
   readonly events: EventHub;
 }

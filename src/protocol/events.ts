@@ -23,6 +23,8 @@ export interface Events {
   refreshed: AccountNotice;
   /** An OAuth account needs its user again: nothing else will help. */
   'reauth-required': AccountNotice;
+  /** The consent to an OAuth account ends within days, and refreshing does not extend it. */
+  'reauth-soon': AccountNotice;
   /** The token of an OAuth account cannot be renewed for some time now; it is tried again by itself. */
   'refresh-failing': AccountNotice;
 }
@@ -49,5 +51,6 @@ export const EVENT_NAMES = [
   'pool-exhausted',
   'refreshed',
   'reauth-required',
+  'reauth-soon',
   'refresh-failing',
 ] as const satisfies readonly EventName[];

@@ -88,7 +88,12 @@ const REFRESH_FIELDS = ['refresh_token', 'refreshToken'];
 const EXPIRY_FIELDS = ['expires_at', 'expiry', 'expiry_date', 'token_expiry', 'expiresAt', 'expires_on'];
 
 /** Kinds of Google's credential files that cannot be accounts. */
-const UNSUPPORTED_TYPES = new Set(['impersonated_service_account', 'external_account', 'external_account_authorized_user', 'gdch_service_account']);
+const UNSUPPORTED_TYPES = new Set([
+  'impersonated_service_account',
+  'external_account',
+  'external_account_authorized_user',
+  'gdch_service_account',
+]);
 
 /**
  * Reads an account file. `check` returns a problem of the document, or null; the daemon passes the schema here.
@@ -139,13 +144,19 @@ async function fileTime(path: string): Promise<number | null> {
 }
 
 /** Returns the signature of an account's file and of its client's file; it changes with their content, mode or owner. */
-export async function accountSignature(files: { readonly file: string; readonly clientFile: string | null }): Promise<string> {
+export async function accountSignature(files: {
+  readonly file: string;
+  readonly clientFile: string | null;
+}): Promise<string> {
   const own = await readFileSignature(files.file);
   return files.clientFile === null ? own : `${own}, ${await readFileSignature(files.clientFile)}`;
 }
 
 /** Reads the OAuth client: the account's own, else that of its client file; undefined where neither has one. */
-export async function readClient(account: AccountFile | null, clientFile: string | null): Promise<ClientIdentity | undefined> {
+export async function readClient(
+  account: AccountFile | null,
+  clientFile: string | null,
+): Promise<ClientIdentity | undefined> {
   if (account !== null && account.clientId !== null) {
     const { clientId, clientSecret, privateKey } = account;
     return { clientId, clientSecret, privateKey };
@@ -186,13 +197,16 @@ export function parseAccountFile(raw: JsonObject, google: boolean, savedAt: numb
     refreshToken: secretField(tokens, REFRESH_FIELDS) ?? secretField(raw, REFRESH_FIELDS),
     tokenType: google ? 'Bearer' : bearer(textField(tokens, 'token_type')),
     ...lifeOf(tokens, form, accessToken, obtainedAt, savedAt),
-    refreshExpiresAt: parseTime(tokens['refresh_token_expires_at']) ?? parseTime(raw['refresh_token_expires_at']) ?? null,
+    refreshExpiresAt:
+      parseTime(tokens['refresh_token_expires_at']) ?? parseTime(raw['refresh_token_expires_at']) ?? null,
     scopes,
     requestedScopes: listField(raw['requested_scopes']) ?? scopes,
     clientId: textField(raw, 'client_id') ?? textField(tokens, 'client_id'),
     clientSecret: secretField(raw, ['client_secret']) ?? secretField(tokens, ['client_secret']),
     privateKey: google ? null : privateKeyOf(raw),
-    settings: google ? { tokenEndpoint: endpointField(raw, 'token_uri') ?? endpointField(tokens, 'token_uri') } : parseSettings(raw),
+    settings: google
+      ? { tokenEndpoint: endpointField(raw, 'token_uri') ?? endpointField(tokens, 'token_uri') }
+      : parseSettings(raw),
     raw,
   };
 }
@@ -249,11 +263,15 @@ function lifeOf(
   const since = obtainedAt ?? savedAt;
   if (lifetimeS !== undefined && since !== null) return { expiresAt: since + lifetimeS * 1000, obtainedAt: since };
   const claimed = accessToken === null ? undefined : jwtTimes(accessToken.reveal());
-  return claimed === undefined ? { expiresAt: null, obtainedAt } : { ...claimed, obtainedAt: obtainedAt ?? claimed.obtainedAt };
+  return claimed === undefined
+    ? { expiresAt: null, obtainedAt }
+    : { ...claimed, obtainedAt: obtainedAt ?? claimed.obtainedAt };
 }
 
 /** Returns the times in a JSON Web Token's claims, unverified: only its end and its beginning are of interest here. */
-export function jwtTimes(token: string): { readonly expiresAt: number; readonly obtainedAt: number | null } | undefined {
+export function jwtTimes(
+  token: string,
+): { readonly expiresAt: number; readonly obtainedAt: number | null } | undefined {
   const [, payload, , ...more] = token.split('.');
   if (payload === undefined || more.length > 0 || token.split('.').length !== 3) return undefined;
   const claims = parseJson(Buffer.from(payload, 'base64url').toString('utf8'));
@@ -395,7 +413,12 @@ export function formatWithTokens(account: AccountFile, tokens: GrantedTokens, no
   set(fieldOf(accessFields, account.form === 'google-auth' ? 'token' : 'access_token'), tokens.accessToken.reveal());
   if (tokens.refreshToken !== undefined) set(fieldOf(REFRESH_FIELDS, 'refresh_token'), tokens.refreshToken.reveal());
 
-  const usualExpiry = { 'google-auth': 'expiry', 'google-node': 'expiry_date', 'service-account': 'expiry', oauth: 'expires_at' };
+  const usualExpiry = {
+    'google-auth': 'expiry',
+    'google-node': 'expiry_date',
+    'service-account': 'expiry',
+    oauth: 'expires_at',
+  };
   const used = EXPIRY_FIELDS.filter((name) => name in fields);
   for (const name of used.length > 0 ? used : [usualExpiry[account.form]]) {
     set(name, expiresAt === undefined ? undefined : formatTime(name, fields[name], expiresAt));
@@ -447,8 +470,10 @@ function formatTime(name: string, before: unknown, time: number): string | numbe
   const iso = new Date(time).toISOString().replace(/\.\d{3}Z$/, 'Z');
   const digits = toNumber(before);
   const isText = typeof before === 'string';
-  if ((isText && digits === undefined) || (before === undefined && (name === 'expiry' || name === 'token_expiry'))) return iso;
-  const isMilliseconds = digits === undefined || digits <= 0 ? name === 'expiry_date' || name === 'expiresAt' : digits >= SECONDS_BELOW;
+  if ((isText && digits === undefined) || (before === undefined && (name === 'expiry' || name === 'token_expiry')))
+    return iso;
+  // Node's libraries read milliseconds there, whatever was written before.
+  const isMilliseconds = name === 'expiry_date' || name === 'expiresAt' || (digits ?? 0) >= SECONDS_BELOW;
   const value = isMilliseconds ? time : Math.floor(time / 1000);
   return isText ? String(value) : value;
 }
@@ -469,8 +494,17 @@ export function withoutTokens(account: AccountFile): AccountFile {
     Object.fromEntries(Object.entries(object).filter(([name]) => !TOKEN_FIELDS.has(name)));
   const container = tokenContainer(account.raw);
   const inner = container === null ? undefined : account.raw[container];
-  const raw = container === null ? strip(account.raw) : { ...account.raw, [container]: isRecord(inner) ? strip(inner) : {} };
-  return { ...account, accessToken: null, refreshToken: null, expiresAt: null, obtainedAt: null, refreshExpiresAt: null, raw };
+  const raw =
+    container === null ? strip(account.raw) : { ...account.raw, [container]: isRecord(inner) ? strip(inner) : {} };
+  return {
+    ...account,
+    accessToken: null,
+    refreshToken: null,
+    expiresAt: null,
+    obtainedAt: null,
+    refreshExpiresAt: null,
+    raw,
+  };
 }
 
 /** Formats a file as it is. */

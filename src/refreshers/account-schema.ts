@@ -24,7 +24,6 @@ const params = z.record(z.string(), z.union([z.string(), z.array(z.string())]), 
 
 const tokens = {
   access_token: text,
-  token: z.unknown(),
   refresh_token: text,
   token_type: text,
   expires_at: time,

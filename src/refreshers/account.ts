@@ -13,7 +13,15 @@ import { Secret } from '../base/secret.ts';
 import { withTimeout } from '../base/timeout.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountState, AccountStatus } from '../protocol/oauth.ts';
-import { accountBasis, accountSignature, readAccountFile, tagOf, tokenTag, type AccountFile, type AccountReading } from './account-file.ts';
+import {
+  accountBasis,
+  accountSignature,
+  readAccountFile,
+  tagOf,
+  tokenTag,
+  type AccountFile,
+  type AccountReading,
+} from './account-file.ts';
 import { parseAccountName } from './account-name.ts';
 import { checkAccountFile } from './account-schema.ts';
 import { HeldToken } from './held-token.ts';
@@ -37,6 +45,8 @@ export interface AccountDeps {
   readonly onOutcome: (account: Account, outcome: RefreshOutcome) => void;
   /** Called when a new access token is held. */
   readonly onToken: () => void;
+  /** Called when the account's grant changed. */
+  readonly onGrant: () => void;
 }
 
 /** Token that a caller needs. */
@@ -96,6 +106,21 @@ function settingsTag(settings: ProviderSettings): string {
   return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16);
 }
 
+/** Shortest refresh token that is taken for unique, in characters: one that cannot be guessed (RFC 6749 §10.10) is longer. */
+const UNIQUE_LENGTH = 16;
+
+/** Returns the tags of a grant: of the whole document, and of its refresh token at its provider. */
+function grantTagsOf(
+  { raw, refreshToken }: AccountFile,
+  { issuer, tokenEndpoint }: ProviderSettings,
+): readonly string[] {
+  if (refreshToken === null) return [];
+  const document = tagOf(JSON.stringify(raw));
+  const token = refreshToken.reveal();
+  if (token.length < UNIQUE_LENGTH) return [document];
+  return [document, tagOf(`${tokenEndpoint ?? issuer ?? ''}\n${token}`)];
+}
+
 /** One OAuth account. */
 export class Account {
   readonly name: string;
@@ -108,7 +133,7 @@ export class Account {
   #problem: FileProblem | null = null;
   /** Account whose file holds the same refresh token, and which is the one that is refreshed. */
   #copyOf: { readonly name: string; readonly file: string } | null = null;
-  #grantTag: string | null = null;
+  #grantTags: readonly string[] = [];
   #rejection: (Explanation & { readonly stamp: string }) | null = null;
   #last: AccountStatus['lastOutcome'] = null;
   #remedy: string | null = null;
@@ -207,7 +232,8 @@ export class Account {
 
   /** Returns whether the regular tick has anything to do here; costs next to nothing. */
   needsAttention(): boolean {
-    if (this.#flight !== undefined) return false;
+    // A copy is left alone until its file, or the original's, changes.
+    if (this.#flight !== undefined || this.#copyOf !== null) return false;
     return !this.isWell() || this.#gate.failures > 0 || this.#held === null || this.#held.isDue();
   }
 
@@ -222,7 +248,8 @@ export class Account {
 
   /** Returns whether there is a token, or one can be had without the user: the file is usable, its grant not refused and not used up. */
   isWell(): boolean {
-    if (this.#file === null || this.#problem !== null || this.#copyOf !== null || this.#rejection !== null) return false;
+    if (this.#file === null || this.#problem !== null || this.#copyOf !== null || this.#rejection !== null)
+      return false;
     return this.#isRenewable() || (this.#held?.remaining() ?? 0) > 0;
   }
 
@@ -250,7 +277,7 @@ export class Account {
     if (this.#flight !== undefined && !this.#unsaved) return 'refreshing';
     if (this.#problem !== null || this.#copyOf !== null) return isValid ? 'stale' : 'unusable';
     if (this.#file === null) return 'reauth-required';
-    if (this.#rejection !== null) return this.#isConsentable() ? 'reauth-required' : isValid ? 'stale' : 'failing';
+    if (this.#rejection !== null) return this.isConsentable ? 'reauth-required' : isValid ? 'stale' : 'failing';
     if (!this.#isRenewable() && !isValid) return 'reauth-required';
     if (this.#gate.failures > 0) return isValid ? 'stale' : 'failing';
     return isValid && this.#held?.isDue() !== true ? 'fresh' : this.#isRenewable() ? 'due' : 'fresh';
@@ -285,9 +312,9 @@ export class Account {
     return this.#gate.failures;
   }
 
-  /** Tag of the refresh token, or null where there is none. */
-  get grantTag(): string | null {
-    return this.#grantTag;
+  /** Tags by which another file with the same grant is recognized; none where there is no refresh token. */
+  get grantTags(): readonly string[] {
+    return this.#grantTags;
   }
 
   /** Signature of the account's files when they were read last. */
@@ -310,7 +337,7 @@ export class Account {
     const copyOf = this.#copyOf === null ? null : { name: this.#copyOf.name, stamp: this.signature };
     if (this.#last === null && copyOf === null) return null;
     const rejection = this.#rejection;
-    const isLasting = rejection !== null && this.#file !== null && this.#isConsentable();
+    const isLasting = rejection !== null && this.#file !== null && this.isConsentable;
     const settings = settingsTag(this.#deps.account.settings);
     return { last: this.#last, rejection: isLasting ? { ...rejection, settings } : null, copyOf };
   }
@@ -333,14 +360,14 @@ export class Account {
   }
 
   /** Returns whether a user can consent anew. */
-  #isConsentable(): boolean {
+  get isConsentable(): boolean {
     const kind = this.#kind();
     return kind !== 'service-account' && kind !== 'client-credentials';
   }
 
   /** Returns whether a new token can be had without the user. */
   #isRenewable(): boolean {
-    return this.#file !== null && (this.#file.refreshToken !== null || !this.#isConsentable());
+    return this.#file !== null && (this.#file.refreshToken !== null || !this.isConsentable);
   }
 
   #isRefused({ refused }: TokenRequest): boolean {
@@ -379,7 +406,7 @@ export class Account {
     const scopes = this.#held?.facts.scopes ?? this.#file.scopes;
     const missing = missingScopes(this.#provider(), scopes, wanted);
     if (missing.length === 0) return;
-    throw lacksScopes(this.#deps.account, this.#isConsentable(), this.#file.requestedScopes, missing);
+    throw lacksScopes(this.#deps.account, this.isConsentable, this.#file.requestedScopes, missing);
   }
 
   #provider(): string {
@@ -388,7 +415,7 @@ export class Account {
 
   /** Returns the scopes that were asked for and not granted. */
   #lackingScopes(): string[] {
-    if (this.#file === null || this.#file.accessToken === null || !this.#isConsentable()) return [];
+    if (this.#file === null || this.#file.accessToken === null || !this.isConsentable) return [];
     return missingScopes(this.#provider(), this.#held?.facts.scopes ?? this.#file.scopes, this.#file.requestedScopes);
   }
 
@@ -405,7 +432,7 @@ export class Account {
     }
     if (this.#rejection !== null || this.state() === 'reauth-required') {
       const { reason, remedy } = this.#whyReauth();
-      const code = this.#isConsentable() ? 'REAUTH_REQUIRED' : 'PROVIDER_REJECTED';
+      const code = this.isConsentable ? 'REAUTH_REQUIRED' : 'PROVIDER_REJECTED';
       return new AipassError(code, `${this.name}: ${reason}`, { hint: remedy });
     }
     const reason = this.#last?.reason ?? 'its token could not be renewed yet';
@@ -447,7 +474,7 @@ export class Account {
     switch (reading.kind) {
       case 'missing':
         this.#file = null;
-        this.#grantTag = null;
+        this.#setGrant(null);
         this.#held = null;
         this.#problem = null;
         this.#rejection = null;
@@ -467,8 +494,8 @@ export class Account {
   #adopt(file: AccountFile, signature: string, signatureBefore: string | undefined): void {
     const before = this.#file;
     this.#file = file;
-    this.#grantTag = file.refreshToken === null ? null : tagOf(file.refreshToken.reveal());
     this.#settings = mergeSettings(file.settings, this.#deps.account.settings);
+    this.#setGrant(file);
     // Whatever was changed by hand, a client's secret or an endpoint too, deserves a try.
     if (this.#rejection !== null && this.#rejection.stamp !== signature) {
       this.#rejection = null;
@@ -485,7 +512,8 @@ export class Account {
       this.#held = null;
       return;
     }
-    const isSameToken = before !== null && tokenTag(before) === tokenTag(file);
+    // A provider may grant the same token again.
+    const isSameToken = before !== null && tokenTag(before) === tokenTag(file) && before.obtainedAt === file.obtainedAt;
     const isUnchanged =
       isSameToken &&
       this.#held !== null &&
@@ -508,6 +536,13 @@ export class Account {
       isNew: isNew || wasNew,
       renewable: file.refreshToken !== null,
     });
+  }
+
+  #setGrant(file: AccountFile | null): void {
+    const tags = file === null ? [] : grantTagsOf(file, this.#settings);
+    if (tags.join(' ') === this.#grantTags.join(' ')) return;
+    this.#grantTags = tags;
+    this.#deps.onGrant();
   }
 
   #hold(facts: HeldToken['facts']): void {
@@ -583,7 +618,7 @@ export class Account {
         if (start === null || this.#signature !== start.signature) break;
         this.#rejection = { stamp: start.signature, reason: outcome.reason, remedy: outcome.remedy };
         // Nobody consents for these, and a refusal may be a wrong clock's fault: nothing of theirs is used up by asking again.
-        if (!this.#isConsentable()) this.#gate.fail(MAX_BACKOFF_MS, retry);
+        if (!this.isConsentable) this.#gate.fail(MAX_BACKOFF_MS, retry);
         break;
       case 'transient':
         this.#cause = outcome.cause;
@@ -631,7 +666,10 @@ export class Account {
     if (this.#file === null || held === null || held.remaining() <= 0) {
       return { kind: 'unusable', ...explainMissingToken(this.name, held !== null && this.#file !== null) };
     }
-    const end = held.facts.expiresAt === null ? 'is not known to expire' : `is valid until ${new Date(held.facts.expiresAt).toISOString()}`;
+    const end =
+      held.facts.expiresAt === null
+        ? 'is not known to expire'
+        : `is valid until ${new Date(held.facts.expiresAt).toISOString()}`;
     return { kind: 'kept', reason: `its token ${end}, and there is no refresh token` };
   }
 

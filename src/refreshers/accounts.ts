@@ -48,15 +48,16 @@ export interface AccountsDeps {
 /** Most files that are open at once. */
 const READS_AT_ONCE = 16;
 
-/** Most refresh tokens whose account is remembered, spent ones included. */
+/** Most tags of grants whose account is remembered, those of spent refresh tokens included. */
 const MAX_GRANTS = 10_000;
 
 /** All OAuth accounts. */
 export class Accounts {
   readonly #deps: AccountsDeps;
   readonly #accounts = new Map<string, Account>();
-  /** Account to which each refresh token belongs, by the token's tag; a copy may hold one that was spent long ago. */
+  /** Account to which each grant belongs, by the grant's tags; a copy may hold a refresh token that was spent long ago. */
   readonly #owners = new BoundedMap<string, string>(MAX_GRANTS);
+  #grantsChanged = false;
   #copies: readonly Warning[] = [];
   #folders = '';
   #rescanWanted = false;
@@ -72,7 +73,10 @@ export class Accounts {
     this.#folders = await folderTimes(secrets);
     const google = await listFolder(secrets);
     const oauth = await listFolder(join(secrets, 'oauth'));
-    const copies = [...findCopies(secrets, google, isGoogleFile), ...findCopies(join(secrets, 'oauth'), oauth, isOauthFile)];
+    const copies = [
+      ...findCopies(secrets, google, isGoogleFile),
+      ...findCopies(join(secrets, 'oauth'), oauth, isOauthFile),
+    ];
     this.#copies = copies.map(({ file, original }) => ({ subject: file, ...explainCopyName(file, original) }));
     const ignored = new Set(copies.map(({ name }) => name));
     const found = new Set([
@@ -83,6 +87,7 @@ export class Accounts {
       if (found.has(name)) continue;
       account.stop();
       this.#accounts.delete(name);
+      this.#grantsChanged = true;
     }
     const added = [...found].filter((name) => !this.#accounts.has(name)).map((name) => this.#add(name));
     await mapConcurrently(added, READS_AT_ONCE, (account) => account.rescan());
@@ -134,7 +139,10 @@ export class Accounts {
   }
 
   /** Renews all accounts, or the named one, now; `isLimited` for callers who may force only so many refreshes. */
-  async refresh(name?: string, isLimited = false): Promise<{ readonly name: string; readonly outcome: RefreshOutcome }[]> {
+  async refresh(
+    name?: string,
+    isLimited = false,
+  ): Promise<{ readonly name: string; readonly outcome: RefreshOutcome }[]> {
     await this.scan();
     const accounts = name === undefined ? [...this.#accounts.values()] : [await this.find(name)];
     return await mapConcurrently(accounts, MAX_WORKERS, async (account) => ({
@@ -214,6 +222,9 @@ export class Accounts {
         onOutcome(changed, outcome);
       },
       onToken: onTokens,
+      onGrant: () => {
+        this.#grantsChanged = true;
+      },
       memory: this.#deps.memories?.get(name),
     });
     this.#accounts.set(name, account);
@@ -222,21 +233,24 @@ export class Accounts {
 
   /** Takes over that an account was a copy when the daemon ended last, if its file is still the same. */
   #recallCopy(account: Account): void {
-    const { grantTag } = account;
     const copyOf = this.#deps.memories?.get(account.name)?.copyOf;
-    if (grantTag !== null && copyOf?.stamp === account.signature) this.#owners.set(grantTag, copyOf.name);
+    if (copyOf?.stamp !== account.signature) return;
+    for (const tag of account.grantTags) this.#owners.set(tag, copyOf.name);
   }
 
-  /** Decides which account each refresh token belongs to: the one that held it first, of several the shortest name. */
+  /** Decides which account each grant belongs to: the one that held it first, of several the one with the shortest name. */
   #markCopies(): void {
+    if (!this.#grantsChanged) return;
+    this.#grantsChanged = false;
     const byName = [...this.#accounts.values()].toSorted(
       (a, b) => a.name.length - b.name.length || (a.name < b.name ? -1 : 1),
     );
     for (const account of byName) {
-      const { grantTag } = account;
-      const owner = grantTag === null ? undefined : this.#accounts.get(this.#owners.get(grantTag) ?? '');
-      if (grantTag !== null && owner === undefined) this.#owners.set(grantTag, account.name);
-      account.setCopyOf(owner === undefined || owner === account ? null : { name: owner.name, file: owner.file });
+      const owner = account.grantTags
+        .map((tag) => this.#accounts.get(this.#owners.get(tag) ?? ''))
+        .find((other) => other !== undefined && other !== account);
+      if (owner === undefined) for (const tag of account.grantTags) this.#owners.set(tag, account.name);
+      account.setCopyOf(owner === undefined ? null : { name: owner.name, file: owner.file });
     }
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The consent flows that are under way: one per account at most, each in a worker process that holds its secrets.
+ * Consent flows that are under way: one per account at most, each in a worker process that holds its secrets.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -8,10 +8,10 @@ import type { ConsentPrompt } from '../protocol/oauth.ts';
 import type { ConsentRequest, JobAccount, WorkerReport } from './worker/job.ts';
 import type { TokenWorker } from './worker-process.ts';
 
-/** Is what a finished consent brought. */
+/** Result of a consent. */
 export type Consented = Omit<Extract<WorkerReport, { kind: 'consented' }>, 'kind'>;
 
-/** Is the time that a user has, in milliseconds. */
+/** Time that a user has, in milliseconds. */
 export const CONSENT_LIMIT_MS = 10 * 60_000;
 
 interface Flow {
@@ -29,7 +29,7 @@ export class Consents {
   }
 
   /**
-   * Has a user consent. `onPrompt` is told what the user has to do, and the id by which a pasted address finds its flow.
+   * Asks a user for consent. `onPrompt` is called with what the user has to do, and the id by which a pasted address finds its flow.
    *
    * @throws AipassError BAD_REQUEST where a flow for the account is under way already, and whatever the flow ends with.
    */
@@ -52,11 +52,13 @@ export class Consents {
       const report = await this.#worker.run(
         { kind: 'consent', account, request },
         {
-          onPrompt: (prompt) => onPrompt(id, prompt),
-          onStarted: (paste) => {
-            flow.paste = paste;
+          conversation: {
+            onPrompt: (prompt) => onPrompt(id, prompt),
+            onStarted: (paste) => {
+              flow.paste = paste;
+            },
+            signal,
           },
-          signal,
         },
       );
       if (report.kind === 'refused') throw AipassError.fromWire(report.error);

@@ -75,7 +75,9 @@ export class RefreshAlerts {
   flush(): void {
     for (const [key, alert] of this.#held) {
       const isStill =
-        alert.kind === 'reauth-soon' ? this.#ending.has(alert.account) : this.#current.get(alert.account) === alert.kind;
+        alert.kind === 'reauth-soon'
+          ? this.#ending.has(alert.account)
+          : this.#current.get(alert.account) === alert.kind;
       if (isStill) this.#runHook(alert);
       else this.#held.delete(key);
     }
@@ -92,7 +94,7 @@ export class RefreshAlerts {
         this.#current.delete(account.name);
         return undefined;
       case 'rejected':
-        return state === 'reauth-required' ? 'reauth-required' : 'refresh-failing';
+        return account.isConsentable ? 'reauth-required' : 'refresh-failing';
       case 'unusable':
         return state === 'reauth-required' ? 'reauth-required' : 'refresh-failing';
       case 'unsaved':

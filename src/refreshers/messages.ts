@@ -56,7 +56,8 @@ const SPECIAL: readonly {
   {
     pattern: /deleted_client|disabled_client/,
     cause: 'the OAuth client was deleted or disabled',
-    remedy: (reauth) => `create a new OAuth client at the provider's console, save it in place of the old one, then ${reauth}`,
+    remedy: (reauth) =>
+      `create a new OAuth client at the provider's console, save it in place of the old one, then ${reauth}`,
   },
   {
     pattern: /org_internal/,
@@ -65,7 +66,8 @@ const SPECIAL: readonly {
       `consent with an account of that organization, or make the app external on its consent screen page, then ${reauth}`,
   },
   {
-    pattern: /admin_policy_enforced|Account restricted|AADSTS(?:90094|65001|90093|50105)|admin(?:istrator)? (?:consent|approval|must|has to)|requires admin/i,
+    pattern:
+      /admin_policy_enforced|Account restricted|AADSTS(?:90094|65001|90093|50105)|admin(?:istrator)? (?:consent|approval|must|has to)|requires admin/i,
     cause: "the organization's administrator does not allow it",
     remedy: (reauth) => `have the administrator of the organization allow the app and its scopes, then ${reauth}`,
   },

@@ -6,18 +6,17 @@
 import { defer } from '../base/dispose.ts';
 import type { Runtime } from '../base/runtime.ts';
 import { startSchedule } from '../base/schedule.ts';
-import { parseMemories } from './account-memory.ts';
+import { parseMemories } from './account.ts';
 import { Accounts } from './accounts.ts';
 import { Consents } from './consents.ts';
-import { Hooks } from './hook.ts';
-import { Notices } from './notices.ts';
-import { WorkerProcess, type TokenWorker } from './worker-process.ts';
+import { HookRunner, RefreshAlerts } from './hooks.ts';
+import { WorkerProcesses, type TokenWorker } from './worker-process.ts';
 
-/** How long a stop waits for exchanges in flight, in milliseconds. */
+/** Longest wait of a stop for exchanges in flight, in milliseconds. */
 const STOP_GRACE_MS = 10_000;
 
 /** What the accounts are wired with. */
-export interface AccountsDeps {
+export interface OpenAccountsDeps {
   /** Calls back whenever a file in the folder of the secrets may have changed; the returned function ends that. */
   readonly onRescan: (listener: () => void) => () => void;
 }
@@ -29,22 +28,22 @@ export interface OpenAccounts {
   readonly worker: TokenWorker;
 }
 
-/** Finds the accounts and looks after them until the stack is closed; the first time at once, because the machine may have been off for days. */
+/** Finds the accounts and keeps them fresh until the stack is closed; the first tick is at once, because the machine may have been off for days. */
 export async function openAccounts(
   { config, paths, clock, random, logger, redactor, events, state, warnings }: Runtime,
-  { onRescan }: AccountsDeps,
+  { onRescan }: OpenAccountsDeps,
   stack: AsyncDisposableStack,
 ): Promise<OpenAccounts> {
   const { oauth, hooks: commands, schedules } = config.current;
-  const worker = new WorkerProcess();
+  const worker = new WorkerProcesses();
   defer(stack, 'the workers', () => worker.settle(STOP_GRACE_MS));
-  const hooks = new Hooks(logger);
+  const hooks = new HookRunner(logger);
   defer(stack, 'the hooks', () => hooks.stop());
-  const notices = new Notices({
+  const alerts = new RefreshAlerts({
     clock,
     hooks: commands,
-    publish: ({ kind, ...notice }) => events.publish(kind, notice),
-    runHook: (command, notice) => hooks.run(command, notice),
+    publish: ({ kind, ...alert }) => events.publish(kind, alert),
+    runHook: (command, alert) => hooks.run(command, alert),
   });
   const accounts: Accounts = new Accounts({
     secrets: paths.secrets,
@@ -53,14 +52,17 @@ export async function openAccounts(
     random,
     worker,
     memories: parseMemories(state.section('accounts')),
-    onOutcome: (keeper, outcome) => {
+    onOutcome: (account, outcome) => {
       state.changed();
       const reason = 'reason' in outcome ? outcome.reason : undefined;
-      const loud = outcome.kind === 'unsaved' || outcome.kind === 'rejected';
-      logger[loud ? 'error' : outcome.kind === 'transient' ? 'warn' : 'info'](`${keeper.name}: ${outcome.kind}`, {
+      const isError = outcome.kind === 'unsaved' || outcome.kind === 'rejected';
+      logger[isError ? 'error' : outcome.kind === 'transient' ? 'warn' : 'info'](`${account.name}: ${outcome.kind}`, {
         reason,
       });
-      notices.note(keeper, outcome);
+      if (outcome.kind === 'refreshed' && outcome.lostScopes.length > 0) {
+        logger.warn(`${account.name}: the provider took scopes away`, { scopes: outcome.lostScopes });
+      }
+      alerts.note(account, outcome);
     },
     onTokens: () => redactor.learn(accounts.secrets(), 'accounts'),
   });
@@ -69,14 +71,15 @@ export async function openAccounts(
   warnings.register(() => accounts.warnings());
   await accounts.scan();
   const tick = async (): Promise<void> => {
-    notices.flush();
+    alerts.flush();
+    for (const account of accounts) alerts.noteEnding(account);
     await accounts.tick();
   };
   tick().catch((error: unknown) => logger.error('the first check of the accounts failed', { error }));
   defer(
     stack,
     'the rescans of the accounts',
-    onRescan(() => accounts.look()),
+    onRescan(() => accounts.rescan()),
   );
   defer(stack, 'the refresh schedule', startSchedule(schedules.refresh, tick, { name: 'refresh', logger, clock }));
   return { accounts, consents: new Consents(worker), worker };

@@ -18,7 +18,14 @@ export type RefreshOutcome =
       readonly retryAfterMs?: number;
     }
   /** The provider refused twice, with the file re-read in between. Only the user, or another file, changes that. */
-  | { readonly kind: 'rejected'; readonly error: string; readonly reason: string; readonly remedy: string }
+  | {
+      readonly kind: 'rejected';
+      readonly error: string;
+      /** The provider's own words, redacted. */
+      readonly description?: string;
+      readonly reason: string;
+      readonly remedy: string;
+    }
   /** The account's file changed meanwhile: the result was dropped, and the file wins. */
   | { readonly kind: 'superseded' }
   /** The provider gave a new token that could not be written: the old state stays. */

@@ -8,14 +8,15 @@ import { parseLine } from '../../src/audit/record.ts';
 import { verifyAudit } from '../../src/audit/verify.ts';
 import { parseConfig } from '../../src/base/config.ts';
 import { AipassError } from '../../src/base/errors.ts';
+import { parseJsonObject } from '../../src/base/json.ts';
 import { Secret } from '../../src/base/secret.ts';
 import { resolveAccess } from '../../src/callers/access.ts';
 import { configSchema } from '../../src/base/config-schema.ts';
 import { apiKeysOf } from '../../src/credentials/api-keys.ts';
 import { parseEnvFile } from '../../src/credentials/env-file.ts';
 import { leavesOf, parseJson, textOf } from '../../src/credentials/opaque-secret.ts';
-import { accountBasis, parseAccount, parseClient, printWithTokens } from '../../src/refreshers/account-document.ts';
-import { FieldError } from '../../src/refreshers/json-fields.ts';
+import { accountBasis, formatWithTokens, parseAccountFile, parseClient } from '../../src/refreshers/account-file.ts';
+import { checkAccountFile } from '../../src/refreshers/account-schema.ts';
 import { FrameError, parseEnvelope, printFrame, readFrames, type PartialFrame } from '../../src/protocol/frames.ts';
 import { isDeeperThan } from '../../src/protocol/json-depth.ts';
 
@@ -81,33 +82,27 @@ const ACCOUNT_FIELDS = [
   'ya29.secret-canary',
 ];
 
-/** Reads a file of an account; it is refused in words of ours that quote nothing of it, or can be written again with new tokens. */
+/** Checks a file of an account: a problem quotes nothing of it, and it can be written again with new tokens. */
 function checkAccount(text: string, google: boolean): void {
-  let document: ReturnType<typeof parseAccount>;
-  try {
-    document = parseAccount(text, google);
-  } catch (error) {
-    assertFieldError(error);
-    return;
-  }
-  assert.equal(typeof accountBasis(document), 'string');
+  const raw = parseJsonObject(text);
+  if (raw === undefined) return;
+  assert.ok(!(checkAccountFile(raw, google) ?? '').includes('canary'), 'the problem must not quote a value');
+  const account = parseAccountFile(raw, google, 0);
+  assert.equal(typeof accountBasis(account), 'string');
   // A service account has no tokens of its own in its file.
-  if (document.form === 'service-account') return;
+  if (account.form === 'service-account') return;
   const tokens = {
     accessToken: new Secret('new-access'),
     refreshToken: new Secret('new-refresh'),
     tokenType: 'Bearer',
     expiresIn: 3600,
   };
-  const again = parseAccount(printWithTokens(document, tokens, 1_700_000_000_000), google);
+  const written = parseJsonObject(formatWithTokens(account, tokens, 1_700_000_000_000));
+  assert.ok(written !== undefined);
+  const again = parseAccountFile(written, google, 0);
   assert.equal(again.accessToken?.reveal(), 'new-access');
   assert.equal(again.refreshToken?.reveal(), 'new-refresh');
-  for (const name of Object.keys(document.raw)) assert.ok(Object.hasOwn(again.raw, name), `${name} was lost`);
-}
-
-function assertFieldError(error: unknown): void {
-  assert.ok(error instanceof FieldError, `threw ${String(error)}`);
-  assert.ok(!error.message.includes('canary'), 'the message must not quote a value');
+  for (const name of Object.keys(raw)) assert.ok(Object.hasOwn(again.raw, name), `${name} was lost`);
 }
 
 /** Lists every reader that is fuzzed. */
@@ -215,12 +210,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
     name: 'client-file',
     pieces: [...JSON_PIECES, ...ACCOUNT_FIELDS],
     run: (text) => {
-      try {
-        assert.equal(typeof parseClient(text).clientId, 'string');
-      } catch (error) {
-        if (error instanceof assert.AssertionError) throw error;
-        assertFieldError(error);
-      }
+      assert.match(typeof parseClient(text)?.clientId, /string|undefined/);
     },
   },
   {

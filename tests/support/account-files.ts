@@ -6,8 +6,8 @@ import { mkdtempSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { Accounts, type AccountsParts } from '../../src/refreshers/accounts.ts';
-import type { AccountKeeper } from '../../src/refreshers/account-keeper.ts';
+import { Accounts, type AccountsDeps } from '../../src/refreshers/accounts.ts';
+import type { Account } from '../../src/refreshers/account.ts';
 import type { RefreshOutcome } from '../../src/refreshers/outcome.ts';
 import type { TokenWorker } from '../../src/refreshers/worker-process.ts';
 import { ManualClock } from './manual-clock.ts';
@@ -76,13 +76,13 @@ export interface Bench<Worker extends TokenWorker> {
   readonly accounts: Accounts;
   readonly clock: ManualClock;
   readonly worker: Worker;
-  readonly outcomes: { readonly keeper: AccountKeeper; readonly outcome: RefreshOutcome }[];
+  readonly outcomes: { readonly account: Account; readonly outcome: RefreshOutcome }[];
 }
 
 /** Makes accounts over a folder; `random` is constant, so that nothing but the clock decides. */
 export function makeAccounts(
   files: AccountFiles,
-  options: { readonly random?: number; readonly config?: AccountsParts['config'] } = {},
+  options: { readonly random?: number; readonly config?: AccountsDeps['config'] } = {},
 ): Bench<InProcessWorker> {
   const clock = new ManualClock();
   const worker = new InProcessWorker(clock);
@@ -94,16 +94,16 @@ export function makeAccountsWith<Worker extends TokenWorker>(
   files: AccountFiles,
   clock: ManualClock,
   worker: Worker,
-  options: { readonly random?: number; readonly config?: AccountsParts['config'] } = {},
+  options: { readonly random?: number; readonly config?: AccountsDeps['config'] } = {},
 ): Bench<Worker> {
-  const outcomes: { keeper: AccountKeeper; outcome: RefreshOutcome }[] = [];
+  const outcomes: { account: Account; outcome: RefreshOutcome }[] = [];
   const accounts = new Accounts({
     secrets: files.secrets,
     config: options.config ?? {},
     clock,
     random: () => options.random ?? 0.5,
     worker,
-    onOutcome: (keeper, outcome) => outcomes.push({ keeper, outcome }),
+    onOutcome: (account, outcome) => outcomes.push({ account, outcome }),
     onTokens: () => {},
   });
   return { accounts, clock, worker, outcomes };

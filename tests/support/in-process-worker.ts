@@ -4,11 +4,11 @@
 
 import type { Clock } from '../../src/base/clock.ts';
 import { AipassError } from '../../src/base/errors.ts';
-import { runConsent } from '../../src/refreshers/worker/consent-job.ts';
+import { runConsent } from '../../src/refreshers/worker/consent.ts';
 import type { WorkerJob, WorkerReport } from '../../src/refreshers/worker/job.ts';
-import { refreshAccount } from '../../src/refreshers/worker/refresh-job.ts';
-import { revokeAccount } from '../../src/refreshers/worker/revoke-job.ts';
-import type { JobConversation, ReportListener, TokenWorker } from '../../src/refreshers/worker-process.ts';
+import { refreshAccount } from '../../src/refreshers/worker/refresh.ts';
+import { revokeAccount } from '../../src/refreshers/worker/revoke.ts';
+import type { JobOptions, TokenWorker } from '../../src/refreshers/worker-process.ts';
 
 /** Is a worker without a process. */
 export class InProcessWorker implements TokenWorker {
@@ -22,13 +22,14 @@ export class InProcessWorker implements TokenWorker {
     this.#clock = clock;
   }
 
-  async run(job: WorkerJob, conversation?: JobConversation, onReport?: ReportListener): Promise<WorkerReport> {
+  async run(job: WorkerJob, { conversation, onReport, onStart }: JobOptions = {}): Promise<WorkerReport> {
     this.jobs.push(job);
-    const tools = { clock: this.#clock, fetch: this.fetch, ...(onReport === undefined ? {} : { onUnsaved: onReport }) };
+    onStart?.();
+    const deps = { clock: this.#clock, fetch: this.fetch, ...(onReport === undefined ? {} : { onUnsaved: onReport }) };
     try {
-      if (job.kind === 'refresh') return { kind: 'outcome', ...(await refreshAccount(job, tools)) };
-      if (job.kind === 'revoke') return await revokeAccount(job, tools);
-      return await runConsent(job, tools, {
+      if (job.kind === 'refresh') return { kind: 'outcome', ...(await refreshAccount(job, deps)) };
+      if (job.kind === 'revoke') return await revokeAccount(job, deps);
+      return await runConsent(job, deps, {
         prompt: (prompt) => conversation?.onPrompt(prompt),
         onPasted: (callback) => conversation?.onStarted(callback),
         signal: conversation?.signal ?? new AbortController().signal,

@@ -23,6 +23,6 @@ export const refresh = defineVerb({
       }
       if (results.length === 0) out.line('there is no OAuth account yet: aipassd reauth <name> makes one');
     }
-    return results.every((one) => one.outcome === 'refreshed' || one.outcome === 'superseded') ? 0 : 2;
+    return results.every((one) => ['refreshed', 'superseded', 'kept'].includes(one.outcome)) ? 0 : 2;
   },
 });

@@ -25,7 +25,8 @@ export async function judgeAccounts(
   for (const { name } of accounts) {
     const [result] = (await aipass.request('oauth.refresh', { name })).results;
     const renewed = result?.outcome === 'refreshed' || result?.outcome === 'superseded';
-    const verdict = renewed ? 'valid' : result?.outcome === 'transient' ? 'unknown' : 'invalid';
+    const verdict =
+      renewed || result?.outcome === 'kept' ? 'valid' : result?.outcome === 'transient' ? 'unknown' : 'invalid';
     const detail = renewed ? 'the provider renewed its token' : (result?.reason ?? 'there was no answer');
     verdicts.push({ name, verdict, detail, action: result?.action ?? null });
   }

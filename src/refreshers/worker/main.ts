@@ -1,29 +1,28 @@
 /**
- * The worker process: does one job and ends. Started by worker-process.ts in a session of its own, so that it outlives
- * the daemon: an exchange that has begun is finished, and what it brought is on disk, whatever becomes of the daemon.
+ * Worker process: does one job after the other, and ends when no more comes. Started by worker-process.ts in a session of
+ * its own, so that it outlives the daemon: an exchange that has begun is finished, and what it brought is on disk,
+ * whatever becomes of the daemon.
  *
- * One job and nothing else comes in by standard input, reports go out by standard output; losing either is no reason to
- * leave an exchange unfinished. Nothing is logged: a failure nobody foresaw says its error's name only.
+ * Jobs come in by standard input, reports go out by standard output; losing either is not a reason to leave an exchange
+ * unfinished. Nothing is logged: of a failure that nobody foresaw the error's name is reported, and nothing else.
  */
 
 import { createInterface } from 'node:readline';
 import { AipassError } from '../../base/errors.ts';
 import { systemClock } from '../../base/clock.ts';
-import type { ConsentChannel } from './consent-channel.ts';
-import { runConsent } from './consent-job.ts';
-import { LATE_LIMIT_MS } from './save-tokens.ts';
+import { isRecord, parseJson } from '../../base/json.ts';
+import type { WorkerDeps } from './client.ts';
+import type { ConsentChannel } from './consent.ts';
 import type { WorkerJob, WorkerReport } from './job.ts';
-import { refreshAccount } from './refresh-job.ts';
-import { revokeAccount } from './revoke-job.ts';
-import type { WorkerTools } from './token-client.ts';
+import { LATE_LIMIT_MS, refreshAccount } from './refresh.ts';
 
-/** Bounds a worker's life beyond what its waits add up to, in milliseconds. */
+/** Longest time for one job, in milliseconds: more than all of its waits. */
 const LIFE_LIMIT_MS = 8 * 60_000;
 
-const tools: WorkerTools = {
+const deps: WorkerDeps = {
   clock: systemClock,
   fetch,
-  // Said at once, so that it is loud; what becomes of it is the last report.
+  // Reported at once, so that it is noticed; what becomes of it is the last report.
   onUnsaved: (outcome) => {
     clearTimeout(lifeLimit);
     lifeLimit = setTimeout(() => process.exit(1), LIFE_LIMIT_MS + LATE_LIMIT_MS);
@@ -39,37 +38,44 @@ process.stdout.on('error', () => {});
 const lines = createInterface({ input: process.stdin });
 const ended = new AbortController();
 let pasted: ((address: string) => void) | undefined;
-let started = false;
+let isRunning = false;
+let isLast = false;
 let lifeLimit: NodeJS.Timeout | undefined;
 
 lines.on('line', (line) => {
-  if (started) {
-    const message: unknown = parse(line);
-    if (typeof message === 'object' && message !== null && 'redirect' in message) pasted?.(String(message.redirect));
+  const message = parseJson(line);
+  if (isRunning) {
+    if (isRecord(message) && 'redirect' in message) pasted?.(String(message['redirect']));
     return;
   }
-  started = true;
-  const job = parse(line);
-  if (!isJob(job)) process.exit(1);
-  void work(job);
+  if (!isJob(message)) process.exit(1);
+  isRunning = true;
+  void work(message);
 });
 lines.on('close', () => {
+  isLast = true;
   ended.abort(new AipassError('CANCELLED', 'the consent was ended before it was given'));
-  if (!started) process.exit(1);
+  if (!isRunning) process.exit(0);
 });
 
 async function work(job: WorkerJob): Promise<void> {
   const report = await run(job);
-  process.stdout.write(`${JSON.stringify(report)}\n`, () => process.exit(0));
+  clearTimeout(lifeLimit);
+  isRunning = false;
+  const idle: WorkerReport = { kind: 'idle' };
+  process.stdout.write(`${JSON.stringify(report)}\n${JSON.stringify(idle)}\n`, () => {
+    if (isLast && !isRunning) process.exit(0);
+  });
 }
 
 async function run(job: WorkerJob): Promise<WorkerReport> {
   const consentMs = job.kind === 'consent' ? job.request.timeoutMs : 0;
   lifeLimit = setTimeout(() => process.exit(1), LIFE_LIMIT_MS + consentMs);
   try {
-    if (job.kind === 'refresh') return { kind: 'outcome', ...(await refreshAccount(job, tools)) };
-    if (job.kind === 'revoke') return await revokeAccount(job, tools);
-    return await runConsent(job, tools, channel(consentMs));
+    if (job.kind === 'refresh') return { kind: 'outcome', ...(await refreshAccount(job, deps)) };
+    // A refresh, of which there are many, does not load what the others need.
+    if (job.kind === 'revoke') return await (await import('./revoke.ts')).revokeAccount(job, deps);
+    return await (await import('./consent.ts')).runConsent(job, deps, channel(consentMs));
   } catch (error) {
     const name = error instanceof Error ? error.name : 'unknown';
     const refusal =
@@ -93,16 +99,7 @@ function channel(timeoutMs: number): ConsentChannel {
   };
 }
 
-function parse(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Tells whether a message is a job; its fields are as worker-process.ts of this same version wrote them. */
+/** Returns whether a message is a job; its fields are as worker-process.ts of this same version wrote them. */
 function isJob(value: unknown): value is WorkerJob {
-  if (typeof value !== 'object' || value === null || !('kind' in value) || !('account' in value)) return false;
-  return value.kind === 'refresh' || value.kind === 'consent' || value.kind === 'revoke';
+  return isRecord(value) && 'account' in value && ['refresh', 'consent', 'revoke'].includes(String(value['kind']));
 }

@@ -1,20 +1,76 @@
 /**
- * Makes sense of what a token endpoint sent: pure, and prepared for anything. What passes on has the shape of RFC 6749
- * §5.1 and §5.2, whatever habits the provider has.
+ * Judges what a token endpoint sent: pure, and prepared for anything. Sending is exchange.ts's.
+ *
+ * Answers are brought into the shape of RFC 6749 §5.1, whatever habits the provider has. A refusal is what says so in the
+ * provider's own format, or comes with a status that §5.2 has for refusals; all else is a transient failure.
  */
 
-import { isJsonObject, splitScopes, type JsonObject } from '../json-fields.ts';
+import { isRecord, readField, readString, type JsonObject } from '../../base/json.ts';
+import type { Redactor } from '../../base/redactor.ts';
+import { Secret } from '../../base/secret.ts';
+import { jwtTimes, parseTime, type GrantedTokens } from '../account-file.ts';
+import { explainRefusal, formatProviderError } from '../messages.ts';
+import type { RefreshOutcome } from '../outcome.ts';
+import { splitScopes } from '../scopes.ts';
 
-/** Is the longest lifetime that is believed, in seconds (ten years). */
+/** Facts of an exchange: whether an answer came, and which. */
+export type AnswerFacts =
+  | { readonly kind: 'none'; readonly reason: string }
+  | {
+      readonly kind: 'answer';
+      readonly status: number;
+      /** Address that was asked, without its query. */
+      readonly address: string;
+      /** The answer's document, or null where it is not one. */
+      readonly document: JsonObject | null;
+      readonly retryAfterMs: number | undefined;
+      /** When it came, in epoch milliseconds. */
+      readonly at: number;
+    };
+
+/** Judgement other than success. */
+export type Failure = Extract<RefreshOutcome, { kind: 'transient' | 'rejected' }>;
+
+/** Why an account cannot talk to its provider as it is. */
+export type Unusable = Extract<RefreshOutcome, { kind: 'unusable' }>;
+
+/** Answer that granted tokens of a kind that cannot be handed out; a new refresh token in it must not be lost. */
+export interface UnfitAnswer {
+  readonly kind: 'unfit';
+  readonly reason: string;
+  readonly remedy: string;
+  readonly refreshToken: Secret | null;
+}
+
+/** Result of a request for tokens. */
+export type GrantAnswer =
+  { readonly kind: 'granted'; readonly tokens: GrantedTokens } | UnfitAnswer | Failure | Unusable;
+
+/** What is needed to judge an exchange besides its facts. */
+export interface Judging {
+  readonly account: string;
+  /** Whether a user can consent anew; a service account and a client on its own behalf have none. */
+  readonly isConsentable: boolean;
+  readonly redactor: Redactor;
+  readonly nestedAnswer?: string | undefined;
+}
+
+/** Longest lifetime that is believed, in seconds (ten years). */
 const MAX_LIFETIME_S = 315_360_000;
 
-/** Matches what a token may consist of (RFC 6749 appendix A.12: visible ASCII and space). */
-const TOKEN = /^[\x20-\x7e]{1,65536}$/;
+/** Pattern of an access token (RFC 6749 appendix A.12: visible ASCII and space); what is not one cannot be sent in a header. */
+const ACCESS_TOKEN = /^[\x20-\x7e]{1,131072}$/;
 
-/** Matches an error code that may be repeated to people (RFC 6749 §5.2, shorter). */
+/** Token types that need a proof with each request (RFC 9449, the MAC draft): a client that does not know them must not use them. */
+const UNSUPPORTED_TYPE = /^(?:dpop|mac|pop)$/i;
+
+/** Pattern of an error code that may be shown to people (RFC 6749 §5.2, shorter). */
 const ERROR_CODE = /^[A-Za-z0-9_.:-]{1,64}$/;
 
-/** Names the errors that ask for patience rather than refuse: RFC 6749's and 8628's, Slack's, and what others call their limits. */
+/** Stands for an error that has no code. */
+export const UNKNOWN_ERROR = 'unknown_error';
+
+/** Errors that ask for patience rather than refuse: RFC 6749's and 8628's, Slack's, and what others call their limits. */
 const PATIENCE = new Set([
   'temporarily_unavailable',
   'server_error',
@@ -31,57 +87,222 @@ const PATIENCE = new Set([
   'internal_failure',
 ]);
 
-/** Stands for an error that is no code. */
-export const UNKNOWN_ERROR = 'unknown_error';
+/** Codes with a meaning of their own, whatever their description has (RFC 6749 §5.2, RFC 8628 §3.5). */
+const STANDARD_CODES = new Set([
+  'invalid_request',
+  'invalid_client',
+  'invalid_grant',
+  'unauthorized_client',
+  'unsupported_grant_type',
+  'invalid_scope',
+  'authorization_pending',
+  'expired_token',
+]);
 
-/** Is the error that a document speaks of: RFC 6749's `error`, or what some providers have instead. */
+/** Words for a limit under a code that is not standard, such as Zoho's "Access Denied" and AWS's TooManyRequestsException. */
+const LIMIT_WORDS = /too.?many|rate.?(?:limit|exceeded)|limit exceeded|throttl|quota.?exceeded/i;
+
+/** Words for a passing trouble where there is no code at all. */
+const TROUBLE_WORDS = /try again (?:later|after|in)|temporar(?:y|ily)|overload/i;
+
+/** Refusals that concern the request, not the grant: request time-out, too early, too many (RFC 9110, 8470, 6585). */
+const PATIENT_STATUS = new Set([408, 425, 429]);
+
+/** Statuses of a refusal (RFC 6749 §5.2), also where its document has a shape of its own. */
+const REFUSING_STATUS = new Set([400, 401]);
+
+/** Error in a document: RFC 6749's `error`, or what some providers have instead. */
 export interface SpokenError {
   readonly code: string;
   readonly description: string | undefined;
-  /** Tells whether the error itself says that trying again helps. */
+  /** Whether the error itself announces that trying again helps. */
   readonly transient: boolean;
 }
 
-/** Returns the error inside a document, or undefined where it speaks of none. */
+/** Returns the error in a document, or undefined where there is none. */
 export function spokenError(document: JsonObject): SpokenError | undefined {
-  const value = document['error'];
-  const inner = isJsonObject(value) ? (value['code'] ?? value['status'] ?? value['type']) : value;
-  if (value === undefined || value === null || value === false || value === '') return undefined;
-  const code = typeof inner === 'string' && ERROR_CODE.test(inner) ? inner : UNKNOWN_ERROR;
-  const description = document['error_description'];
-  return {
-    code,
-    description: typeof description === 'string' ? description : undefined,
-    transient: PATIENCE.has(code.toLowerCase()),
-  };
+  const value = document['error'] ?? document['__type'] ?? document['errorCode'] ?? document['error_code'];
+  if (value === undefined || value === null || value === false || value === '' || value === 0) return undefined;
+  const inner = isRecord(value) ? (value['code'] ?? value['status'] ?? value['type']) : value;
+  const isCode = typeof inner === 'string' && ERROR_CODE.test(inner);
+  const code = isCode ? inner : UNKNOWN_ERROR;
+  const words = [
+    typeof inner === 'string' && !isCode ? inner : undefined,
+    readString(document, 'error_description') ??
+      readString(document, 'message') ??
+      readString(value, 'message') ??
+      readString(document, 'error_message') ??
+      readString(document, 'msg'),
+    readString(document, 'error_subtype'),
+  ].filter((word) => word !== undefined && word !== '');
+  const description = words.length === 0 ? undefined : words.join('; ');
+  return { code, description, transient: isTransient(code, description) };
+}
+
+function isTransient(code: string, description = ''): boolean {
+  if (PATIENCE.has(code.toLowerCase())) return true;
+  if (STANDARD_CODES.has(code)) return false;
+  const words = `${code} ${description}`;
+  return LIMIT_WORDS.test(words) || (code === UNKNOWN_ERROR && TROUBLE_WORDS.test(words));
+}
+
+/** Returns the part of a document that holds the tokens: its top, the provider's own field, or the only object that does. */
+function tokenSource(document: JsonObject, nested: string | undefined): JsonObject {
+  if (typeof document['access_token'] === 'string') return document;
+  const named = nested === undefined ? undefined : document[nested];
+  if (isRecord(named) && typeof named['access_token'] === 'string') return { ...document, ...named };
+  const [inner, ...more] = Object.values(document).filter(
+    (value): value is JsonObject => isRecord(value) && typeof value['access_token'] === 'string',
+  );
+  return inner === undefined || more.length > 0 ? document : { ...document, ...inner };
 }
 
 /**
- * Brings a token answer into the shape of RFC 6749 §5.1: tokens at the top, a number as `expires_in`, a token type, scopes
- * separated by spaces, and no ID token, which nobody here uses. Returns undefined when there is no usable access token.
+ * Brings a token answer into the shape of RFC 6749 §5.1: tokens at the top, numbers as `expires_in` and
+ * `refresh_token_expires_in` (null: said not to end), a token type, scopes separated by spaces, and no ID token, which
+ * nobody here uses. Returns undefined when there is no usable access token.
  */
-export function normalizeTokenAnswer(document: JsonObject, nested: string | undefined): JsonObject | undefined {
-  const inner = nested === undefined ? undefined : document[nested];
-  const source =
-    typeof document['access_token'] !== 'string' && isJsonObject(inner) ? { ...document, ...inner } : document;
+export function normalizeTokenAnswer(
+  document: JsonObject,
+  nested: string | undefined,
+  now: number,
+): JsonObject | undefined {
+  const source = tokenSource(document, nested);
   const accessToken = source['access_token'];
-  if (typeof accessToken !== 'string' || !TOKEN.test(accessToken)) return undefined;
+  if (typeof accessToken !== 'string' || accessProblem(source) !== undefined) return undefined;
   const refreshToken = source['refresh_token'];
-  const expiresIn = lifetimeSeconds(source['expires_in']);
-  const scope = source['scope'];
+  const expiresIn = lifetimeSeconds(source, accessToken, now);
+  const refreshExpiresIn = refreshLifetimeSeconds(source, now);
+  const { scope } = source;
   const type = source['token_type'];
   return {
     access_token: accessToken,
     token_type: typeof type === 'string' && /^bearer$/i.test(type) ? type.toLowerCase() : 'bearer',
-    ...(typeof refreshToken === 'string' && TOKEN.test(refreshToken) ? { refresh_token: refreshToken } : {}),
+    ...(typeof refreshToken === 'string' && refreshToken !== '' ? { refresh_token: refreshToken } : {}),
     ...(expiresIn === undefined ? {} : { expires_in: expiresIn }),
+    ...(refreshExpiresIn === undefined ? {} : { refresh_token_expires_in: refreshExpiresIn }),
     ...(typeof scope === 'string' ? { scope: splitScopes(scope).join(' ') } : {}),
   };
 }
 
-/** Reads a lifetime: a number of seconds, also as text; an expiry in the past is none at all (0). Anything else is not known (undefined). */
-function lifetimeSeconds(value: unknown): number | undefined {
+/** Returns why an access token in an answer cannot be handed out, or undefined. */
+function accessProblem(source: JsonObject): string | undefined {
+  const token = source['access_token'];
+  const type = source['token_type'];
+  if (typeof type === 'string' && UNSUPPORTED_TYPE.test(type.trim())) {
+    return `tokens of type ${type.trim()}, which need a proof of possession with each request, are not supported`;
+  }
+  if (typeof token !== 'string' || token === '') return 'it holds no access token';
+  if (ACCESS_TOKEN.test(token)) return undefined;
+  return token.length > 131_072
+    ? `its access token is too long (${token.length} characters)`
+    : 'its access token holds characters that a header cannot have';
+}
+
+/** Returns how long the access token lives, in whole seconds: as answered, by its end, or by its own claim. 0 for one that has expired already. */
+function lifetimeSeconds(source: JsonObject, accessToken: string, now: number): number | undefined {
+  const answered = wholeSeconds(source['expires_in']);
+  if (answered !== undefined) return answered;
+  const end = parseTime(source['expires_at']) ?? parseTime(source['expires_on']) ?? parseTime(source['expiry']);
+  if (end !== undefined) return wholeSeconds((end - now) / 1000);
+  const claims = jwtTimes(accessToken);
+  if (claims === undefined) return undefined;
+  // A clock that is behind would make the token live longer than it does.
+  return wholeSeconds((claims.expiresAt - Math.max(now, claims.obtainedAt ?? 0)) / 1000);
+}
+
+/** Returns how long the refresh token lives: Keycloak's, Google's and GitHub's, and Intuit's field. Keycloak has 0 for one that does not end. */
+function refreshLifetimeSeconds(source: JsonObject, now: number): number | null | undefined {
+  for (const name of ['refresh_expires_in', 'refresh_token_expires_in', 'x_refresh_token_expires_in']) {
+    const seconds = wholeSeconds(source[name]);
+    if (seconds !== undefined) return seconds === 0 ? null : seconds;
+  }
+  const end = parseTime(source['refresh_token_expires_at']);
+  return end === undefined ? undefined : wholeSeconds((end - now) / 1000);
+}
+
+/** Parses a number of seconds, also as text; one below zero is 0. Anything else is not known (undefined). */
+function wholeSeconds(value: unknown): number | undefined {
   const seconds = typeof value === 'string' && /^-?\d+(?:\.\d+)?$/.test(value) ? Number(value) : value;
   if (typeof seconds !== 'number' || !Number.isFinite(seconds)) return undefined;
   return Math.min(MAX_LIFETIME_S, Math.max(0, Math.floor(seconds)));
+}
+
+/** Returns the tokens of an answer, or what its lack of them means. */
+export function judgeAnswer(facts: AnswerFacts, judging: Judging): GrantAnswer {
+  if (facts.kind !== 'answer' || facts.document === null || facts.status < 200 || facts.status > 299) {
+    return judgeFailure(judging, facts);
+  }
+  const answer = normalizeTokenAnswer(facts.document, judging.nestedAnswer, facts.at);
+  if (answer !== undefined) return { kind: 'granted', tokens: grantedTokens(answer) };
+  const source = tokenSource(facts.document, judging.nestedAnswer);
+  if (typeof source['access_token'] !== 'string' && typeof source['refresh_token'] !== 'string') {
+    return judgeFailure(judging, facts);
+  }
+  const refreshToken = source['refresh_token'];
+  return {
+    kind: 'unfit',
+    reason: `the answer of ${facts.address} cannot be used: ${accessProblem(source) ?? 'it holds no access token'}`,
+    remedy: 'have the provider give bearer tokens to this client, or use a client that may have them',
+    refreshToken: typeof refreshToken === 'string' && refreshToken !== '' ? new Secret(refreshToken) : null,
+  };
+}
+
+function grantedTokens(answer: JsonObject): GrantedTokens {
+  const {
+    refresh_token: refreshToken,
+    expires_in: expiresIn,
+    refresh_token_expires_in: refreshExpiresIn,
+    scope,
+  } = answer;
+  return {
+    accessToken: new Secret(String(answer['access_token'])),
+    tokenType: 'Bearer',
+    ...(typeof refreshToken === 'string' ? { refreshToken: new Secret(refreshToken) } : {}),
+    ...(typeof expiresIn === 'number' ? { expiresIn } : {}),
+    ...(typeof refreshExpiresIn === 'number' || refreshExpiresIn === null ? { refreshExpiresIn } : {}),
+    ...(typeof scope === 'string' && scope !== '' ? { scopes: splitScopes(scope) } : {}),
+  };
+}
+
+/** Judges an exchange that brought no token. */
+export function judgeFailure(judging: Judging, facts: AnswerFacts): Failure {
+  if (facts.kind === 'none') return { kind: 'transient', cause: 'network', reason: facts.reason };
+  const { status, document, retryAfterMs, address } = facts;
+  const spoken = document === null ? undefined : spokenError(document);
+  const description = spoken?.description === undefined ? undefined : judging.redactor.redact(spoken.description);
+  const shown = spoken === undefined ? '' : `: ${formatProviderError({ code: spoken.code, description })}`;
+  const again = (cause: 'network' | 'server', reason: string): Failure => ({
+    kind: 'transient',
+    cause,
+    reason,
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+  if (status >= 500 || PATIENT_STATUS.has(status)) {
+    return again('server', `the provider answered with status ${status}${shown}`);
+  }
+  // A captive portal or a proxy, not the provider: being really online is what helps.
+  if (document === null) return again('network', `the answer of ${address} (status ${status}) is not an OAuth answer`);
+  if (spoken?.transient === true) return again('server', `the provider said${shown.replace(':', '')}`);
+  if (spoken === undefined && status < 400) {
+    return again('server', `the answer of ${address} (status ${status}) holds no access token`);
+  }
+  const isRefusal =
+    status < 400 || REFUSING_STATUS.has(status) || (spoken !== undefined && spoken.code !== UNKNOWN_ERROR);
+  if (!isRefusal) return again('server', `the answer of ${address} (status ${status}) has no OAuth error${shown}`);
+  const error = { code: spoken?.code ?? `http_${status}`, description };
+  return {
+    kind: 'rejected',
+    error: error.code,
+    ...(description === undefined ? {} : { description }),
+    ...explainRefusal(judging.account, judging.isConsentable, error),
+  };
+}
+
+/** Brings an answer from before RFC 8628 into its shape: Google has `verification_url`. */
+export function normalizeDeviceAnswer(document: JsonObject): JsonObject {
+  const address = readField(document, 'verification_url');
+  if (address === undefined) return document;
+  const { verification_url: _, ...rest } = document;
+  return { verification_uri: address, ...rest };
 }

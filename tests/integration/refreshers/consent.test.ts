@@ -2,6 +2,8 @@
  * Consent against a real OAuth server: in a browser here, in one elsewhere, by device code; and revocation.
  */
 
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
 import { Consents, type Consented } from '../../../src/refreshers/consents.ts';
@@ -9,7 +11,7 @@ import type { ConsentPrompt } from '../../../src/protocol/oauth.ts';
 import { AccountFiles, makeAccountsWith, oauthDocument, token, type Bench } from '../../support/account-files.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { OauthServer } from '../../support/oauth-server.ts';
-import { WorkerProcess } from '../../../src/refreshers/worker-process.ts';
+import { WorkerProcesses } from '../../../src/refreshers/worker-process.ts';
 
 interface Flow {
   readonly prompt: ConsentPrompt;
@@ -21,7 +23,7 @@ interface Flow {
 
 /** Starts a consent in a worker process and resolves when it says what the user has to do. */
 async function start(
-  { accounts, worker }: Bench<WorkerProcess>,
+  { accounts, worker }: Bench<WorkerProcesses>,
   request: { device?: boolean; scopes?: readonly string[]; timeoutMs?: number; port?: number } = {},
 ): Promise<Flow> {
   const consents = new Consents(worker);
@@ -37,9 +39,9 @@ async function start(
   return await promise;
 }
 
-async function bench(files: AccountFiles, server: OauthServer): Promise<Bench<WorkerProcess>> {
+async function bench(files: AccountFiles, server: OauthServer): Promise<Bench<WorkerProcesses>> {
   await files.write('oauth/test.json', oauthDocument(server.issuer, { scopes: ['read'] }));
-  const made = makeAccountsWith(files, new ManualClock(Date.now()), new WorkerProcess());
+  const made = makeAccountsWith(files, new ManualClock(Date.now()), new WorkerProcesses());
   return made;
 }
 
@@ -76,20 +78,31 @@ describe('consent in a browser', () => {
     await expect(flow.done).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 
-  it('refuses a redirect with another state, asks the provider for nothing, and keeps the old file', async () => {
+  it('goes on waiting after redirects that are not its own, and asks the provider for nothing', async () => {
     await using server = await OauthServer.start();
     await using files = new AccountFiles();
     const flow = await start(await bench(files, server));
     const before = await files.read('oauth/test.json');
-    const redirect = new URL(await server.consent(urlOf(flow.prompt)));
-    redirect.searchParams.set('state', 'somebody-elses');
-
-    const page = fetch(redirect);
-
-    await expect(flow.done).rejects.toMatchObject({ code: 'BAD_REQUEST', message: expect.stringContaining('state') });
-    expect(await (await page).text()).toContain('not the answer');
+    const own = await server.consent(urlOf(flow.prompt));
+    const redirect = new URL(own);
+    for (const [name, value] of [
+      ['state', 'of-another'],
+      ['state', ''],
+      ['error', 'access_denied'],
+    ] as const) {
+      redirect.searchParams.set(name, value);
+      expect((await fetch(redirect)).status).toBe(400);
+    }
+    expect((await fetch(own, { method: 'POST' })).status).toBe(404);
+    const silent = Array.from({ length: 200 }, () => connect({ host: '127.0.0.1', port: Number(redirect.port) }));
+    for (const socket of silent) socket.on('error', () => {});
+    await Promise.all(silent.map((socket) => once(socket, 'connect')));
     expect(server.tokenCalls).toBe(0);
     expect(await files.read('oauth/test.json')).toEqual(before);
+
+    expect((await fetch(own)).status).toBe(200);
+    expect(await flow.done).toMatchObject({ renewable: true });
+    for (const socket of silent) socket.destroy();
   });
 
   it('takes the pasted address of a browser elsewhere', async () => {
@@ -181,7 +194,7 @@ describe('client credentials', () => {
       'oauth/test.json',
       oauthDocument(server.issuer, { grant_type: 'client_credentials', scopes: ['read'] }),
     );
-    const { accounts } = makeAccountsWith(files, new ManualClock(Date.now()), new WorkerProcess());
+    const { accounts } = makeAccountsWith(files, new ManualClock(Date.now()), new WorkerProcesses());
 
     await expect(token(accounts, 'test')).resolves.toMatchObject({ scopes: ['read'] });
     expect(await accounts.statuses()).toMatchObject([{ kind: 'client-credentials', state: 'fresh' }]);
@@ -194,7 +207,7 @@ describe('revocation', () => {
     await using files = new AccountFiles();
     const refreshToken = await server.grant();
     await files.write('oauth/test.json', oauthDocument(server.issuer, { refresh_token: refreshToken, note: 'mine' }));
-    const { accounts, worker } = makeAccountsWith(files, new ManualClock(Date.now()), new WorkerProcess());
+    const { accounts, worker } = makeAccountsWith(files, new ManualClock(Date.now()), new WorkerProcesses());
     const account = accounts.describe({ provider: 'test', account: 'default' });
 
     expect(await worker.run({ kind: 'revoke', account })).toEqual({ kind: 'revoked', atProvider: true });

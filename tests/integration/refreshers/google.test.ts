@@ -40,7 +40,12 @@ describe('a Google account', () => {
     await expect(token(accounts, 'google')).resolves.toMatchObject({ accessToken: 'ya29.new', scopes: [DRIVE] });
 
     expect(await files.read('google_creds.json')).toEqual(
-      pythonForm(endpoint.url, { token: 'ya29.new', expiry: '2026-03-01T12:59:59Z', rapt_token: 'kept' }),
+      pythonForm(endpoint.url, {
+        type: 'authorized_user',
+        token: 'ya29.new',
+        expiry: '2026-03-01T12:59:59Z',
+        rapt_token: 'kept',
+      }),
     );
     expect(endpoint.requests[0]?.get('refresh_token')).toBe('1//refresh');
   });
@@ -194,6 +199,8 @@ describe('a Google account', () => {
     expect(consented.refusedScopes).toEqual(['https://www.googleapis.com/auth/calendar']);
     expect(endpoint.requests[0]?.get('code_verifier')).toMatch(/^[\w-]{43}$/);
     expect(await files.read('google_creds.json')).toEqual({
+      type: 'authorized_user',
+      requested_scopes: ['https://www.googleapis.com/auth/drive.file', 'https://www.googleapis.com/auth/calendar'],
       token: 'ya29.c',
       refresh_token: '1//c',
       token_uri: endpoint.url,

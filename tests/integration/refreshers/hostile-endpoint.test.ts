@@ -247,7 +247,7 @@ describe('odd answers that hold a token', () => {
     });
   });
 
-  it('without expires_in it is not known to expire, and is not renewed again and again', async () => {
+  it('without any lifetime it is renewed as often as a usual token, and not again and again', async () => {
     await using endpoint = await TokenEndpoint.start();
     await using files = new AccountFiles();
     await files.write('oauth/test.json', account(endpoint.url));
@@ -255,9 +255,13 @@ describe('odd answers that hold a token', () => {
     endpoint.reply = () => granted({ expires_in: undefined });
 
     await expect(token(accounts, 'test')).resolves.toMatchObject({ expiresAt: null });
-    clock.suspend(48 * HOUR);
+    await token(accounts, 'test');
     await accounts.tick();
     expect(endpoint.requests).toHaveLength(1);
+    clock.suspend(HOUR);
+    await accounts.tick();
+    await accounts.tick();
+    expect(endpoint.requests).toHaveLength(2);
   });
 
   it('an expiry in the past saves the rotated refresh token and backs off', async () => {

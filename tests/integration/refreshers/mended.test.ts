@@ -89,7 +89,7 @@ describe('a service account', () => {
     endpoint.reply = () => ({ status: 400, body: { error: 'invalid_grant', error_description: 'Invalid JWT' } });
 
     await expect(token(accounts, 'google')).rejects.toMatchObject({
-      code: 'REAUTH_REQUIRED',
+      code: 'PROVIDER_REJECTED',
       message: expect.stringContaining('clock'),
       hint: expect.not.stringContaining('reauth'),
     });

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { AccountFiles, makeAccounts, makeAccountsWith, oauthDocument, token } from '../../support/account-files.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { OauthServer } from '../../support/oauth-server.ts';
-import { WorkerProcess } from '../../../src/refreshers/worker-process.ts';
+import { WorkerProcesses } from '../../../src/refreshers/worker-process.ts';
 
 const HOUR = 3_600_000;
 
@@ -84,7 +84,7 @@ describe('an account of a server that rotates refresh tokens', () => {
     await using files = new AccountFiles();
     await files.write('oauth/test.json', oauthDocument(server.issuer, { refresh_token: await server.grant() }));
     const clock = new ManualClock(Date.now());
-    const { accounts } = makeAccountsWith(files, clock, new WorkerProcess());
+    const { accounts } = makeAccountsWith(files, clock, new WorkerProcesses());
 
     const value = await token(accounts, 'test');
 

@@ -11,6 +11,8 @@ function account(state: AccountState): AccountStatus {
     state,
     scopes: [],
     expiresAt: null,
+  missingScopes: [],
+  refreshExpiresAt: null,
     nextRefreshAt: null,
     lastOutcome,
     action: null,

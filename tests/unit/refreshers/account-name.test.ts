@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import {
-  accountPlace,
+  accountFiles,
   googleFileAccount,
   oauthFileAccount,
   parseAccountName,
-  printAccountName,
+  formatAccountName,
 } from '../../../src/refreshers/account-name.ts';
 
 describe('the name of an account', () => {
@@ -17,8 +17,8 @@ describe('the name of an account', () => {
     const name = parseAccountName(text);
     if (name === undefined) throw new Error('no name');
 
-    expect(accountPlace('/s', name)).toEqual({ file, clientFile });
-    expect(printAccountName(name)).toBe(text);
+    expect(accountFiles('/s', name)).toEqual({ file, clientFile });
+    expect(formatAccountName(name)).toBe(text);
   });
 
   it.each(['', '..', 'a/b', 'a.../b', 'a.b/c', 'a..b', 'google..', 'A', 'a b', 'a.\n'])('%j is none', (text) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { demandedValidity, refreshDue } from '../../../src/refreshers/due.ts';
+import { demandedValidity, refreshDue } from '../../../src/refreshers/held-token.ts';
 
 const MINUTE = 60_000;
 

@@ -1,6 +1,5 @@
 import { expect, it } from 'vitest';
-import { isSafeEndpoint } from '../../../src/refreshers/parse-settings.ts';
-import { PRESETS } from '../../../src/refreshers/presets.ts';
+import { isSafeEndpoint, PRESETS } from '../../../src/refreshers/provider-presets.ts';
 
 it('there is a preset for each provider that people ask for most, with the two endpoints of the code flow', () => {
   expect(Object.keys(PRESETS).toSorted()).toEqual([

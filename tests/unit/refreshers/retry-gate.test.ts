@@ -1,19 +1,24 @@
 import { describe, expect, it } from 'vitest';
-import { backoff } from '../../../src/refreshers/backoff.ts';
 import { RetryGate } from '../../../src/refreshers/retry-gate.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
+function waitAfter(failures: number, random: number, retryAfterMs?: number): number {
+  const gate = new RetryGate(new ManualClock(), () => random);
+  for (let count = 0; count < failures; count += 1) gate.fail(retryAfterMs, () => {});
+  return gate.remaining();
+}
+
 describe('the back-off', () => {
   it('grows from two seconds to five minutes with full jitter', () => {
-    expect(backoff(1, 0)).toBe(2000);
-    expect(backoff(1, 0.999_999)).toBe(4000);
-    expect(backoff(50, 0)).toBe(2000);
-    expect(backoff(50, 0.999_999_9)).toBe(300_000);
+    expect(waitAfter(1, 0.999_999)).toBe(2000);
+    expect(waitAfter(1, 0)).toBe(4000);
+    expect(waitAfter(50, 0.999_999_9)).toBe(2000);
+    expect(waitAfter(50, 0)).toBe(300_000);
   });
 
   it('is never shorter than the server asks, up to an hour', () => {
-    expect(backoff(1, 0, 120_000)).toBe(120_000);
-    expect(backoff(1, 0, 86_400_000)).toBe(3_600_000);
+    expect(waitAfter(1, 0, 120_000)).toBe(120_000);
+    expect(waitAfter(1, 0, 86_400_000)).toBe(3_600_000);
   });
 });
 

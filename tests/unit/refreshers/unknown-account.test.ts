@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { nearProvider, unknownAccount, type AccountWant } from '../../../src/refreshers/unknown-account.ts';
+import { nearProvider, unknownAccount, type AccountPurpose } from '../../../src/refreshers/messages.ts';
 
-function hintOf(name: string, want: AccountWant, accounts: readonly string[] = []): string | undefined {
-  return unknownAccount(name, want, accounts, ['acme']).hint;
+function hintOf(name: string, purpose: AccountPurpose, accounts: readonly string[] = []): string | undefined {
+  return unknownAccount(name, purpose, accounts, ['acme']).hint;
 }
 
 describe('an account that there is not', () => {

@@ -14,14 +14,14 @@ describe('a token answer', () => {
       },
     };
 
-    expect(normalizeTokenAnswer(answer, 'authed_user')).toEqual({
+    expect(normalizeTokenAnswer(answer, 'authed_user', 0)).toEqual({
       access_token: 'xoxe.1',
       refresh_token: 'xoxe-1',
       token_type: 'bearer',
       expires_in: 43_200,
       scope: 'chat:write users:read',
     });
-    expect(normalizeTokenAnswer(answer, undefined)).toBeUndefined();
+    expect(normalizeTokenAnswer(answer, undefined, 0)).toEqual(normalizeTokenAnswer(answer, 'authed_user', 0));
   });
 
   it.each([
@@ -33,11 +33,11 @@ describe('a token answer', () => {
     [null, undefined],
     [true, undefined],
   ])('with expires_in %j is read as %s', (value, seconds) => {
-    expect(normalizeTokenAnswer({ access_token: 'a', expires_in: value }, undefined)?.['expires_in']).toBe(seconds);
+    expect(normalizeTokenAnswer({ access_token: 'a', expires_in: value }, undefined, 0)?.['expires_in']).toBe(seconds);
   });
 
   it.each([[undefined], [''], [5], ['line\nbreak'], ['ümlaut'], [{}]])('with the token %j holds none', (value) => {
-    expect(normalizeTokenAnswer({ access_token: value }, undefined)).toBeUndefined();
+    expect(normalizeTokenAnswer({ access_token: value }, undefined, 0)).toBeUndefined();
   });
 });
 
@@ -52,7 +52,10 @@ describe('an error inside an answer', () => {
       { code: 'ratelimited', description: undefined, transient: true },
     ],
     [{ error: { code: 'UNAVAILABLE' } }, { code: 'UNAVAILABLE', description: undefined, transient: false }],
-    [{ error: 'a token 1//secret in it' }, { code: 'unknown_error', description: undefined, transient: false }],
+    [
+      { error: 'a token 1//secret in it' },
+      { code: 'unknown_error', description: 'a token 1//secret in it', transient: false },
+    ],
     [{ error: '' }, undefined],
     [{ access_token: 'a' }, undefined],
   ])('%j is read', (document, spoken) => {

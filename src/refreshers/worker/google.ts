@@ -2,28 +2,20 @@
  * OAuth 2 with Google. Owns the google-auth-library package.
  *
  * The library repeats failed requests by itself, keeps the old refresh token when an answer brings a new one, and its
- * errors carry request and answer: repeats are switched off, and tokens and verdicts come from the facts that
- * ExchangeFetch kept, never from the library's objects.
+ * errors carry request and answer: repeats are switched off, and tokens and judgements come from the facts that Exchange
+ * kept, never from the library's objects. Assertions of service accounts are signed here, because the library signs them
+ * for one token endpoint only.
  */
 
-import { CodeChallengeMethod, JWT, OAuth2Client } from 'google-auth-library';
+import { createSign } from 'node:crypto';
+import { CodeChallengeMethod, OAuth2Client } from 'google-auth-library';
 import type { Secret } from '../../base/secret.ts';
-import type { ProviderSettings } from '../provider-settings.ts';
-import type { ExchangeFetch } from './exchange-fetch.ts';
-import { grantAnswer, type GrantAnswer } from './granted.ts';
-import { judgeFailure, type Failure, type Judging } from './judge.ts';
+import { GOOGLE_TOKEN_URL } from '../provider-presets.ts';
+import type { GoogleClient } from './client.ts';
+import { judgeAnswer, judgeFailure, type Failure, type GrantAnswer } from './token-answer.ts';
 
-/** Is the token endpoint that google-auth-library has built in for service accounts, and the default for all. */
-const GOOGLE_TOKEN_URL = 'https://oauth2.googleapis.com/token';
-
-/** Is one client at Google, ready to be talked to. */
-export interface GoogleClient {
-  readonly clientId: string;
-  readonly clientSecret: Secret | null;
-  readonly settings: ProviderSettings;
-  readonly exchange: ExchangeFetch;
-  readonly judging: Judging;
-}
+/** Lifetime of a service account's assertion, in seconds: the longest that Google accepts. */
+const ASSERTION_LIFETIME_S = 3600;
 
 /** Renews an access token. */
 export async function refreshGoogle(client: GoogleClient, refreshToken: Secret): Promise<GrantAnswer> {
@@ -32,24 +24,43 @@ export async function refreshGoogle(client: GoogleClient, refreshToken: Secret):
   return await attempt(client, () => library.refreshAccessToken());
 }
 
-/** Mints a token for a service account from its key (RFC 7523). A key that cannot sign is refused without asking Google. */
+/**
+ * Mints a token for a service account from its key (RFC 7523). The assertion's audience is the file's `token_uri`. A key
+ * that cannot sign is refused without asking Google.
+ */
 export async function mintServiceAccountToken(client: GoogleClient, scopes: readonly string[]): Promise<GrantAnswer> {
-  const library = new JWT({
-    email: client.clientId,
-    key: client.clientSecret?.reveal() ?? '',
-    scopes: [...scopes],
-    transporterOptions: { fetchImplementation: (input, init) => client.exchange.fetch(retarget(client, input), init) },
-  });
-  forbidRepeats(library);
-  const before = client.exchange.facts;
-  const answer = await attempt(client, () => library.authorize());
-  if (client.exchange.facts !== before) return answer;
-  return {
-    kind: 'rejected',
-    error: 'invalid_key',
-    reason: 'the private_key of the service account cannot be used to sign',
-    remedy: 'create a new key for it in Google Cloud console and save it in place of this file',
+  const endpoint = client.settings.tokenEndpoint ?? GOOGLE_TOKEN_URL;
+  let assertion: string;
+  try {
+    assertion = signAssertion(client, endpoint, scopes);
+  } catch {
+    return {
+      kind: 'rejected',
+      error: 'invalid_key',
+      reason: 'the private_key of the service account cannot be used to sign',
+      remedy: 'create a new key for it in Google Cloud console and save it in place of this file',
+    };
+  }
+  const body = new URLSearchParams({ grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion });
+  return await attempt(client, () => client.exchange.fetch(endpoint, { method: 'POST', body }));
+}
+
+function signAssertion(client: GoogleClient, audience: string, scopes: readonly string[]): string {
+  const issuedAt = Math.floor(client.now() / 1000);
+  const keyId = client.file?.raw['private_key_id'];
+  const header = { alg: 'RS256', typ: 'JWT', ...(typeof keyId === 'string' ? { kid: keyId } : {}) };
+  const claims = {
+    iss: client.clientId,
+    scope: scopes.join(' '),
+    aud: audience,
+    iat: issuedAt,
+    exp: issuedAt + ASSERTION_LIFETIME_S,
   };
+  const content = [header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+  const signature = createSign('RSA-SHA256')
+    .update(content)
+    .sign(client.clientSecret?.reveal() ?? '', 'base64url');
+  return `${content}.${signature}`;
 }
 
 /** Makes the address of Google's consent page; `consent` as prompt and `offline` are what bring a refresh token every time. */
@@ -105,7 +116,7 @@ async function attempt(client: GoogleClient, send: () => Promise<unknown>): Prom
   } catch {
     // Judged by the facts below.
   }
-  return grantAnswer(client.exchange.facts, client.judging);
+  return judgeAnswer(client.exchange.facts, client.judging);
 }
 
 function createLibraryClient(client: GoogleClient): OAuth2Client {
@@ -120,21 +131,10 @@ function createLibraryClient(client: GoogleClient): OAuth2Client {
     },
     transporterOptions: { fetchImplementation: (input, init) => client.exchange.fetch(input, init) },
   });
-  forbidRepeats(library);
-  return library;
-}
-
-/** Keeps the library from sending a refresh token or a code twice: the second use of one is what providers punish. */
-function forbidRepeats(library: OAuth2Client): void {
+  // Keeps the library from sending a refresh token or a code twice: the second use of one is what providers punish.
   library.transporter.interceptors.request.add({
     resolved: (options) =>
       Promise.resolve(Object.assign(options, { retry: false, retryConfig: { retry: 0, noResponseRetries: 0 } })),
   });
-}
-
-/** Sends a service account's request where its file says; the library knows one address only. */
-function retarget(client: GoogleClient, input: string | URL | Request): string | URL | Request {
-  const { tokenEndpoint } = client.settings;
-  const url = input instanceof Request ? input.url : String(input);
-  return tokenEndpoint !== undefined && url === GOOGLE_TOKEN_URL ? tokenEndpoint : input;
+  return library;
 }

@@ -1,0 +1,318 @@
+/**
+ * Authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252): the browser comes back to a port of this machine,
+ * or, where browser and machine are apart, the user pastes the address it was sent to.
+ *
+ * Only a redirect with this consent's own state ends the wait. Whatever else arrives at the port (another page, a port
+ * scan, a stale tab, connections that send nothing) gets an error page and changes nothing.
+ */
+
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { Socket } from 'node:net';
+import { AipassError } from '../../base/errors.ts';
+import { Secret } from '../../base/secret.ts';
+import { isLoopbackHost, isSafeEndpoint } from '../provider-presets.ts';
+import type { OAuthClient } from './client.ts';
+import type { ConsentChannel } from './consent.ts';
+import type { GrantAnswer } from './token-answer.ts';
+
+/** Path of the redirect address, where the provider has none registered. */
+const REDIRECT_PATH = '/callback';
+
+/** Secret half of an authorization request: what its answer is checked with. It never leaves the worker. */
+export interface PendingAuthorization {
+  readonly redirectUri: string;
+  readonly state: string;
+  readonly verifier: Secret;
+  /** PKCE challenge, S256 (RFC 7636 §4.2). */
+  readonly challenge: string;
+}
+
+/** Judgement of a redirect, before anything of it is used. */
+export type RedirectOutcome =
+  | { readonly kind: 'code'; readonly code: Secret; readonly params: URLSearchParams }
+  | { readonly kind: 'denied'; readonly error: string; readonly description: string | undefined }
+  /** Without code and error, or with another state: not the answer to this request. */
+  | { readonly kind: 'foreign' };
+
+/** Makes a request's secret half: 256 random bits each for state and verifier. */
+export function createPending(redirectUri: string): PendingAuthorization {
+  const verifier = randomBytes(32).toString('base64url');
+  return {
+    redirectUri,
+    state: randomBytes(32).toString('base64url'),
+    verifier: new Secret(verifier),
+    challenge: createHash('sha256').update(verifier).digest('base64url'),
+  };
+}
+
+/** Judges the parameters of a redirect: the state first (RFC 6749 §10.12), then whether it brings a code or a refusal. */
+export function judgeRedirect(pending: PendingAuthorization, params: URLSearchParams): RedirectOutcome {
+  const state = Buffer.from(params.get('state') ?? '');
+  const expected = Buffer.from(pending.state);
+  if (state.length !== expected.length || !timingSafeEqual(state, expected)) return { kind: 'foreign' };
+  const code = params.get('code');
+  if (code !== null && code !== '' && !params.has('error')) return { kind: 'code', code: new Secret(code), params };
+  if (!params.has('error')) return { kind: 'foreign' };
+  const error = params.get('error') ?? '';
+  return {
+    kind: 'denied',
+    error: /^[A-Za-z0-9_.-]{1,64}$/.test(error) ? error : 'unknown_error',
+    description: params.get('error_description') ?? undefined,
+  };
+}
+
+/** Parses a redirect address that the user pasted; undefined when it is not the expected address. */
+export function parsePastedRedirect(pending: PendingAuthorization, text: string): URLSearchParams | undefined {
+  const trimmed = text.trim();
+  if (!URL.canParse(trimmed)) return undefined;
+  const url = new URL(trimmed);
+  const expected = new URL(pending.redirectUri);
+  return url.origin === expected.origin && url.pathname === expected.pathname ? url.searchParams : undefined;
+}
+
+/** Asks in a browser. @throws AipassError when a pasted redirect is not this consent's, or the time is over. */
+export async function consentByBrowser(
+  client: OAuthClient,
+  scopes: readonly string[],
+  port: number,
+  channel: ConsentChannel,
+): Promise<GrantAnswer> {
+  const listener = await openRedirectListener(client.settings.redirectUri, port);
+  try {
+    return await consentThrough(listener, client, scopes, channel);
+  } finally {
+    listener.close();
+  }
+}
+
+/** Asks in a browser whose redirect address is open already. @throws AipassError as consentByBrowser does. */
+export async function consentThrough(
+  listener: RedirectListener,
+  client: OAuthClient,
+  scopes: readonly string[],
+  channel: ConsentChannel,
+): Promise<GrantAnswer> {
+  const pending = createPending(listener.redirectUri);
+  const flow = await openFlow(client, scopes, pending);
+  if (flow.kind !== 'flow') return flow;
+  const redirect = listener.await(pending);
+  channel.prompt({
+    kind: 'browser',
+    url: flow.url,
+    redirectUri: listener.redirectUri,
+    listening: listener.isListening,
+  });
+  const outcome = await awaitRedirect(pending, redirect, channel);
+  if (outcome.kind === 'code') return await flow.exchange(outcome);
+  const description =
+    outcome.description === undefined ? undefined : client.judging.redactor.redact(outcome.description);
+  return {
+    kind: 'rejected',
+    error: outcome.error,
+    reason: outcome.error,
+    remedy: '',
+    ...(description === undefined ? {} : { description }),
+  };
+}
+
+type Answered = Exclude<RedirectOutcome, { kind: 'foreign' }>;
+
+interface Flow {
+  readonly kind: 'flow';
+  readonly url: string;
+  exchange(redirect: Extract<RedirectOutcome, { kind: 'code' }>): Promise<GrantAnswer>;
+}
+
+async function openFlow(
+  client: OAuthClient,
+  scopes: readonly string[],
+  pending: PendingAuthorization,
+): Promise<Flow | Exclude<GrantAnswer, { kind: 'granted' | 'unfit' }>> {
+  if (client.kind === 'google') {
+    const { googleAuthorizationUrl, googleCodeGrant } = await import('./google.ts');
+    const { redirectUri, state, challenge, verifier } = pending;
+    return {
+      kind: 'flow',
+      url: googleAuthorizationUrl(client, { scopes, redirectUri, state, codeChallenge: challenge }).href,
+      exchange: ({ code }) => googleCodeGrant(client, code, verifier, redirectUri),
+    };
+  }
+  const { authorizationUrl, codeGrant } = await import('./oauth.ts');
+  const page = await authorizationUrl(client, scopes, pending);
+  if (page.kind !== 'url') return page;
+  // The browser is sent there: not to a program or a file of this machine.
+  if (page.url === undefined || !isSafeEndpoint(page.url)) {
+    throw new AipassError('BAD_REQUEST', `no authorization endpoint with https is known for ${client.account.name}`, {
+      hint: `write "issuer", or "authorization_endpoint" and "token_endpoint", into ${client.account.file}`,
+    });
+  }
+  return { kind: 'flow', url: page.url, exchange: ({ params }) => codeGrant(client, pending, params) };
+}
+
+async function awaitRedirect(
+  pending: PendingAuthorization,
+  redirect: Promise<Answered>,
+  channel: ConsentChannel,
+): Promise<Answered> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answered>();
+  const end = (): void => reject(channel.signal.reason);
+  if (channel.signal.aborted) end();
+  channel.signal.addEventListener('abort', end, { once: true });
+  channel.onPasted((address) => {
+    const params = parsePastedRedirect(pending, address);
+    const outcome = params === undefined ? undefined : judgeRedirect(pending, params);
+    if (outcome !== undefined && outcome.kind !== 'foreign') resolve(outcome);
+    else reject(pasteError(pending, params !== undefined));
+  });
+  redirect.then(resolve, reject);
+  try {
+    return await promise;
+  } finally {
+    channel.signal.removeEventListener('abort', end);
+  }
+}
+
+function pasteError({ redirectUri }: PendingAuthorization, isAddress: boolean): AipassError {
+  return isAddress
+    ? new AipassError('BAD_REQUEST', 'the redirect does not belong to this consent (wrong state)', {
+        hint: 'start again, and use the newest address only',
+      })
+    : new AipassError(
+        'BAD_REQUEST',
+        `the pasted address is not the one that the browser was sent to (${redirectUri}…)`,
+        {
+          hint: 'start again, and paste the whole address from the address bar after you have consented',
+        },
+      );
+}
+
+/** Redirect address of a consent. */
+export interface RedirectListener {
+  readonly redirectUri: string;
+  /** Whether the browser comes back by itself; otherwise its last address has to be pasted. */
+  readonly isListening: boolean;
+  /** Resolves with the first redirect that answers the request. */
+  await(pending: PendingAuthorization): Promise<Answered>;
+  close(): void;
+}
+
+/** Opens the redirect address: the registered one where there is one, else a port of 127.0.0.1. @throws AipassError where it cannot. */
+export async function openRedirectListener(registered: string | undefined, port: number): Promise<RedirectListener> {
+  const fixed = registered === undefined ? undefined : parseRedirectUri(registered);
+  const path = fixed?.pathname ?? REDIRECT_PATH;
+  const isListening = fixed === undefined || (fixed.protocol === 'http:' && isLoopbackHost(fixed.hostname));
+  if (!isListening) {
+    return { redirectUri: fixed.href, isListening, await: () => new Promise(() => {}), close: () => {} };
+  }
+  const loopback = await listen(fixed === undefined || port !== 0 ? port : Number(fixed.port), path);
+  return {
+    redirectUri: `http://${fixed?.hostname ?? '127.0.0.1'}:${loopback.port}${path}`,
+    isListening,
+    await: (pending) => loopback.await((params) => judgeRedirect(pending, params)),
+    close: loopback.close,
+  };
+}
+
+async function listen(port: number, path: string): Promise<Loopback> {
+  try {
+    return await openLoopback(port, path);
+  } catch (error) {
+    throw new AipassError('BAD_REQUEST', `port ${port} of 127.0.0.1 cannot be listened on`, {
+      hint: 'name another: --port 8123 (0 takes any free one)',
+      cause: error,
+    });
+  }
+}
+
+function parseRedirectUri(text: string): URL {
+  if (URL.canParse(text)) return new URL(text);
+  throw new AipassError('BAD_REQUEST', '"redirect_uri" is not an address', {
+    hint: 'write the address that is registered for the client, such as http://127.0.0.1:8123/callback',
+  });
+}
+
+/** HTTP server on 127.0.0.1 for one redirect (RFC 8252 §7.3). */
+export interface Loopback {
+  readonly port: number;
+  /** Resolves with the first redirect that `judge` does not call foreign. */
+  await(judge: (params: URLSearchParams) => RedirectOutcome): Promise<Answered>;
+  close(): void;
+}
+
+/** Longest time for a request to arrive whole, in milliseconds. */
+const REQUEST_LIMIT_MS = 10_000;
+
+/** Most open connections; beyond them the oldest is closed, so that a browser is never kept out by ones that send nothing. */
+const MAX_CONNECTIONS = 64;
+
+/** Opens the server. @throws the system's error when the port is taken. */
+export async function openLoopback(port: number, path: string): Promise<Loopback> {
+  const { promise: redirect, resolve } = Promise.withResolvers<Answered>();
+  let judge: (params: URLSearchParams) => RedirectOutcome = () => ({ kind: 'foreign' });
+  const connections = new Set<Socket>();
+  const server = createServer((request, response) => {
+    const send = (status: number, text: string): void => {
+      response.writeHead(status, HEADERS).end(page(text));
+    };
+    const target = request.url ?? '';
+    const url = URL.canParse(target, 'http://127.0.0.1') ? new URL(target, 'http://127.0.0.1') : undefined;
+    // A page elsewhere that has its own name point here must not be able to speak for the browser.
+    const isOwnHost = /^(?:127\.0\.0\.1|localhost)(?::\d+)?$/.test(request.headers.host ?? '');
+    const isRedirect = url?.pathname === path && (url.searchParams.has('code') || url.searchParams.has('error'));
+    if (!isRedirect || !isOwnHost || request.method !== 'GET') {
+      send(404, 'There is nothing here.');
+      return;
+    }
+    const outcome = judge(url.searchParams);
+    if (outcome.kind === 'foreign') {
+      send(400, 'This is not the answer that aipassd waits for. It still waits: consent in the newest window.');
+      return;
+    }
+    send(
+      200,
+      outcome.kind === 'code'
+        ? 'Received. You can close this window and go back to the terminal.'
+        : 'The provider did not grant it. Go back to the terminal, it has the details.',
+    );
+    response.once('close', () => server.closeAllConnections());
+    server.close();
+    resolve(outcome);
+  });
+  server.requestTimeout = REQUEST_LIMIT_MS;
+  server.headersTimeout = REQUEST_LIMIT_MS;
+  server.on('connection', (socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
+    const [oldest] = connections;
+    if (connections.size > MAX_CONNECTIONS) oldest?.destroy();
+  });
+  server.listen({ host: '127.0.0.1', port, exclusive: true });
+  await once(server, 'listening');
+  const address = server.address();
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : port,
+    await(given) {
+      judge = given;
+      return redirect;
+    },
+    close() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+const HEADERS = {
+  'content-type': 'text/html; charset=utf-8',
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'",
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  connection: 'close',
+};
+
+function page(text: string): string {
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>aipassd</title><p>${text}</p></html>\n`;
+}
