@@ -237,9 +237,11 @@ function tokenFieldsOf(raw: JsonObject): JsonObject {
   return isRecord(inner) ? inner : raw;
 }
 
+function hasTokens(value: JsonObject): boolean {
+  return [...ACCESS_FIELDS, ...REFRESH_FIELDS].some((name) => textField(value, name) !== null);
+}
+
 function tokenContainer(raw: JsonObject): string | null {
-  const hasTokens = (value: JsonObject): boolean =>
-    [...ACCESS_FIELDS, ...REFRESH_FIELDS].some((name) => textField(value, name) !== null);
   if (hasTokens(raw)) return null;
   const [first, ...more] = Object.entries(raw).filter(([, value]) => isRecord(value) && hasTokens(value));
   return first === undefined || more.length > 0 ? null : first[0];
@@ -488,10 +490,12 @@ const TOKEN_FIELDS = new Set([
   'refresh_token_expires_at',
 ]);
 
+function strip(object: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(object).filter(([name]) => !TOKEN_FIELDS.has(name)));
+}
+
 /** Returns a file without any token, as it is after a revocation and before a consent. Scopes stay, so that the next consent asks for the same. */
 export function withoutTokens(account: AccountFile): AccountFile {
-  const strip = (object: JsonObject): JsonObject =>
-    Object.fromEntries(Object.entries(object).filter(([name]) => !TOKEN_FIELDS.has(name)));
   const container = tokenContainer(account.raw);
   const inner = container === null ? undefined : account.raw[container];
   const raw =

@@ -163,7 +163,7 @@ export class HookRunner {
     this.#limitMs = limitMs;
   }
 
-  /** Has a command run as soon as those before it have ended. */
+  /** Runs a command as soon as those before it have ended. */
   run(command: readonly string[], alert: RefreshAlert): void {
     if (this.#stopped) return;
     this.#waiting.push({ command, alert });

@@ -211,7 +211,7 @@ export async function openRedirectListener(registered: string | undefined, port:
     redirectUri: `http://${fixed?.hostname ?? '127.0.0.1'}:${loopback.port}${path}`,
     isListening,
     await: (pending) => loopback.await((params) => judgeRedirect(pending, params)),
-    close: loopback.close,
+    close: () => loopback.close(),
   };
 }
 
@@ -250,7 +250,7 @@ const MAX_CONNECTIONS = 64;
 /** Opens the server. @throws the system's error when the port is taken. */
 export async function openLoopback(port: number, path: string): Promise<Loopback> {
   const { promise: redirect, resolve } = Promise.withResolvers<Answered>();
-  let judge: (params: URLSearchParams) => RedirectOutcome = () => ({ kind: 'foreign' });
+  let judge: ((params: URLSearchParams) => RedirectOutcome) | undefined;
   const connections = new Set<Socket>();
   const server = createServer((request, response) => {
     const send = (status: number, text: string): void => {
@@ -265,7 +265,7 @@ export async function openLoopback(port: number, path: string): Promise<Loopback
       send(404, 'There is nothing here.');
       return;
     }
-    const outcome = judge(url.searchParams);
+    const outcome = judge?.(url.searchParams) ?? { kind: 'foreign' };
     if (outcome.kind === 'foreign') {
       send(400, 'This is not the answer that aipassd waits for. It still waits: consent in the newest window.');
       return;

@@ -1,5 +1,5 @@
 /**
- * Has a user consent, in a browser or by device code, and saves what was granted. State, PKCE verifier and device code
+ * Asks a user for consent, in a browser or by device code, and saves what was granted. State, PKCE verifier and device code
  * live in the worker and nowhere else. What was there before stays until the new tokens are on disk.
  */
 

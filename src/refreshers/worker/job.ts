@@ -23,7 +23,7 @@ export interface JobAccount {
 export type WorkerJob =
   /** Renews the access token, if grant and token are still those of `basis` and `tag` (see accountBasis, tokenTag). */
   | { readonly kind: 'refresh'; readonly account: JobAccount; readonly basis: string; readonly tag: string }
-  /** Has the user consent; the account's file need not exist. */
+  /** Asks the user for consent; the account's file need not exist. */
   | { readonly kind: 'consent'; readonly account: JobAccount; readonly request: ConsentRequest }
   /** Ends the grant at the provider and deletes the tokens from the file. */
   | { readonly kind: 'revoke'; readonly account: JobAccount };

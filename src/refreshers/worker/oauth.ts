@@ -5,7 +5,7 @@
  * exchange meant is judged by the facts that Exchange kept.
  */
 
-import { createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { createPrivateKey, type KeyObject } from 'node:crypto';
 import * as oauth from 'oauth4webapi';
 import { isRecord, parseJson, readString } from '../../base/json.ts';
 import { Secret } from '../../base/secret.ts';
@@ -385,7 +385,7 @@ async function signingKey(
   let key: KeyObject;
   try {
     key = isRecord(jwk)
-      ? createPrivateKey({ key: jwk as JsonWebKey, format: 'jwk' })
+      ? createPrivateKey({ key: jwk, format: 'jwk' })
       : createPrivateKey(privateKey.reveal());
   } catch {
     throw new UnusableKey('the "private_key" of the client cannot be read', remedy);
