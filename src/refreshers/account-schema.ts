@@ -16,7 +16,8 @@ const endpoint = z
 const time = z
   .union([z.number(), z.string()], 'must be a time: seconds, milliseconds, or such as 2026-01-31T12:00:00Z')
   .refine(
-    (value) => value === '' || Number(value) <= 0 || String(value).startsWith('0001-') || parseTime(value) !== undefined,
+    (value) =>
+      value === '' || Number(value) <= 0 || String(value).startsWith('0001-') || parseTime(value) !== undefined,
     'must be a time: seconds, milliseconds, or such as 2026-01-31T12:00:00Z',
   )
   .nullish();

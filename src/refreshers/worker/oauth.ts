@@ -384,9 +384,7 @@ async function signingKey(
   const jwk = parseJson(privateKey.reveal());
   let key: KeyObject;
   try {
-    key = isRecord(jwk)
-      ? createPrivateKey({ key: jwk, format: 'jwk' })
-      : createPrivateKey(privateKey.reveal());
+    key = isRecord(jwk) ? createPrivateKey({ key: jwk, format: 'jwk' }) : createPrivateKey(privateKey.reveal());
   } catch {
     throw new UnusableKey('the "private_key" of the client cannot be read', remedy);
   }
