@@ -254,7 +254,7 @@ export async function openLoopback(port: number, path: string): Promise<Loopback
   const connections = new Set<Socket>();
   const server = createServer((request, response) => {
     const send = (status: number, text: string): void => {
-      response.writeHead(status, HEADERS).end(page(text));
+      response.writeHead(status, HEADERS).end(pageOf(text));
     };
     const target = request.url ?? '';
     const url = URL.canParse(target, 'http://127.0.0.1') ? new URL(target, 'http://127.0.0.1') : undefined;
@@ -313,6 +313,6 @@ const HEADERS = {
   connection: 'close',
 };
 
-function page(text: string): string {
+function pageOf(text: string): string {
   return `<!doctype html><html lang="en"><meta charset="utf-8"><title>aipassd</title><p>${text}</p></html>\n`;
 }
