@@ -3,18 +3,17 @@
  * is known of its provider. Chooses the library: Google's own for Google's grants, oauth4webapi for all others.
  */
 
-import type { AuthorizationServer } from 'oauth4webapi';
 import type { Clock } from '../../base/clock.ts';
 import { Redactor } from '../../base/redactor.ts';
 import type { Secret } from '../../base/secret.ts';
 import { accountBasis, readAccountFile, readClient, type AccountFile, type ClientIdentity } from '../account-file.ts';
 import { GOOGLE, parseAccountName } from '../account-name.ts';
-import { explainMissingToken, nearProvider } from '../messages.ts';
+import { nearProvider } from '../messages.ts';
 import type { RefreshOutcome } from '../outcome.ts';
 import { GOOGLE_DEVICE_URL, GOOGLE_TOKEN_URL, mergeSettings, type ProviderSettings } from '../provider-presets.ts';
 import { Exchange } from './exchange.ts';
 import type { JobAccount } from './job.ts';
-import type { Failure, GrantAnswer, Judging, Unusable } from './token-answer.ts';
+import type { Judging, Unusable } from './token-answer.ts';
 
 /** What a worker is wired with; tests inject a clock and a fetch. */
 export interface WorkerDeps {
@@ -26,9 +25,6 @@ export interface WorkerDeps {
 
 /** Scope of a service account whose file has none: all that the account itself may do. */
 const SERVICE_ACCOUNT_SCOPES = ['https://www.googleapis.com/auth/cloud-platform'];
-
-/** Endpoints of a provider, as set and as published. */
-export type Discovery = { readonly kind: 'found'; readonly server: AuthorizationServer } | Failure | Unusable;
 
 /** What both kinds of clients have. */
 interface ClientBase extends ClientIdentity {
@@ -50,8 +46,6 @@ export interface GoogleClient extends ClientBase {
 /** Client at any provider, for oauth.ts. */
 export interface StandardClient extends ClientBase {
   readonly kind: 'standard';
-  /** Finds the provider's endpoints, once. */
-  readonly discover: () => Promise<Discovery>;
 }
 
 /** OAuth client of an account. */
@@ -88,56 +82,24 @@ export async function openClient(
     judging: { account: account.name, isConsentable, redactor, nestedAnswer },
     now: () => deps.clock.now(),
   };
-  return google ? { ...base, kind: 'google' } : asStandard(base);
-}
-
-/** Returns a client for oauth.ts; more settings win. */
-export function asStandard(base: ClientBase, settings: ProviderSettings = {}): StandardClient {
-  const merged = mergeSettings(settings, base.settings);
-  let discovery: Promise<Discovery> | undefined;
-  const discover = async (): Promise<Discovery> => {
-    const { findServer } = await import('./oauth.ts');
-    return await findServer({ ...base, settings: merged });
-  };
-  return { ...base, kind: 'standard', settings: merged, discover: () => (discovery ??= discover()) };
+  return { ...base, kind: google ? 'google' : 'standard' };
 }
 
 /** Returns Google's client for the device flow, which google-auth-library does not have. */
 export function forGoogleDevice(client: GoogleClient): StandardClient {
-  return asStandard(client, {
-    tokenEndpoint: client.settings.tokenEndpoint ?? GOOGLE_TOKEN_URL,
-    deviceEndpoint: client.settings.deviceEndpoint ?? GOOGLE_DEVICE_URL,
+  const { settings } = client;
+  const device = {
+    tokenEndpoint: settings.tokenEndpoint ?? GOOGLE_TOKEN_URL,
+    deviceEndpoint: settings.deviceEndpoint ?? GOOGLE_DEVICE_URL,
     clientAuthentication: 'client_secret_post',
-  });
-}
-
-/** Asks the provider for a new access token by the grant that the account has. */
-export async function renew(client: OAuthClient): Promise<GrantAnswer> {
-  const { file, settings } = client;
-  const refreshToken = file?.refreshToken ?? null;
-  if (client.kind === 'google') {
-    const { mintServiceAccountToken, refreshGoogle } = await import('./google.ts');
-    if (file?.form === 'service-account') return await mintServiceAccountToken(client, serviceAccountScopes(client));
-    return refreshToken === null ? missingRefreshToken(client) : await refreshGoogle(client, refreshToken);
-  }
-  const { clientCredentialsGrant, refreshGrant } = await import('./oauth.ts');
-  if (refreshToken !== null) return await refreshGrant(client, refreshToken);
-  if (settings.clientCredentials !== true) return missingRefreshToken(client);
-  return await clientCredentialsGrant(client, file?.requestedScopes ?? settings.scopes ?? []);
+  } as const;
+  return { ...client, kind: 'standard', settings: { ...settings, ...device } };
 }
 
 /** Returns the scopes of a service account's token. */
 export function serviceAccountScopes({ file, settings }: OAuthClient): readonly string[] {
   const own = file?.scopes ?? [];
   return own.length > 0 ? own : (settings.scopes ?? SERVICE_ACCOUNT_SCOPES);
-}
-
-function missingRefreshToken({ account }: OAuthClient): Unusable {
-  return {
-    kind: 'unusable',
-    reason: 'the account has no refresh token',
-    remedy: explainMissingToken(account.name, true).remedy,
-  };
 }
 
 function missingClient(

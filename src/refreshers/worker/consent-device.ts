@@ -6,7 +6,7 @@ import { AipassError } from '../../base/errors.ts';
 import { plainText } from '../../base/plain-text.ts';
 import { delay } from '../../base/timeout.ts';
 import { forGoogleDevice, type OAuthClient, type WorkerDeps } from './client.ts';
-import type { ConsentChannel } from './consent.ts';
+import type { ConsentChannel } from './job.ts';
 import type { GrantAnswer } from './token-answer.ts';
 
 /** Seconds that `slow_down` adds to the interval (RFC 8628 §3.5); a failed request is treated the same. */

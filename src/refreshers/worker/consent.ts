@@ -5,7 +5,6 @@
 
 import { writeFileAtomic } from '../../base/atomic-write.ts';
 import { AipassError, type ErrorCode } from '../../base/errors.ts';
-import type { ConsentPrompt } from '../../protocol/oauth.ts';
 import { emptyAccountFile, formatWithTokens, withoutTokens, type GrantedTokens } from '../account-file.ts';
 import { acquireLock, lockPath } from '../account-lock.ts';
 import { parseAccountName } from '../account-name.ts';
@@ -14,18 +13,9 @@ import { expandScopes, missingScopes } from '../scopes.ts';
 import { openClient, type OAuthClient, type WorkerDeps } from './client.ts';
 import { consentByBrowser } from './consent-browser.ts';
 import { consentByDevice } from './consent-device.ts';
-import type { WorkerJob, WorkerReport } from './job.ts';
+import type { ConsentChannel, WorkerJob, WorkerReport } from './job.ts';
 import { reserveRoom } from './refresh.ts';
 import type { GrantAnswer } from './token-answer.ts';
-
-/** The worker's connection to the user. */
-export interface ConsentChannel {
-  prompt(prompt: ConsentPrompt): void;
-  /** Calls back with each redirect address that the user pastes. */
-  onPasted(callback: (address: string) => void): void;
-  /** Aborts when nobody waits for the consent any more, or its time is over. */
-  readonly signal: AbortSignal;
-}
 
 /** Longest wait for the lock of a refresh in flight, in milliseconds: longer than one can take, because the user has consented by then. */
 const LOCK_WAIT_MS = 5 * 60_000;

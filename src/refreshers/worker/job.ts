@@ -58,3 +58,12 @@ export type WorkerReport =
   | { readonly kind: 'revoked'; readonly atProvider: boolean }
   | { readonly kind: 'refused'; readonly error: WireError }
   | { readonly kind: 'idle' };
+
+/** The worker's connection to the user. */
+export interface ConsentChannel {
+  prompt(prompt: ConsentPrompt): void;
+  /** Calls back with each redirect address that the user pastes. */
+  onPasted(callback: (address: string) => void): void;
+  /** Aborts when nobody waits for the consent any more, or its time is over. */
+  readonly signal: AbortSignal;
+}

@@ -12,8 +12,7 @@ import { AipassError } from '../../base/errors.ts';
 import { systemClock } from '../../base/clock.ts';
 import { isRecord, parseJson } from '../../base/json.ts';
 import type { WorkerDeps } from './client.ts';
-import type { ConsentChannel } from './consent.ts';
-import type { WorkerJob, WorkerReport } from './job.ts';
+import type { ConsentChannel, WorkerJob, WorkerReport } from './job.ts';
 import { LATE_LIMIT_MS, refreshAccount } from './refresh.ts';
 
 /** Longest time for one job, in milliseconds: more than all of its waits. */

@@ -10,9 +10,9 @@ import * as oauth from 'oauth4webapi';
 import { isRecord, parseJson, readString } from '../../base/json.ts';
 import { Secret } from '../../base/secret.ts';
 import type { ClientAuthentication, ExtraParams } from '../provider-presets.ts';
-import type { Discovery, StandardClient } from './client.ts';
-import type { PendingAuthorization } from './consent-browser.ts';
+import type { StandardClient } from './client.ts';
 import type { Exchange } from './exchange.ts';
+import type { PendingAuthorization } from './redirect.ts';
 import {
   judgeAnswer,
   judgeFailure,
@@ -22,13 +22,23 @@ import {
   type Unusable,
 } from './token-answer.ts';
 
+/** Endpoints of a provider, as set and as published. */
+export type Discovery = { readonly kind: 'found'; readonly server: oauth.AuthorizationServer } | Failure | Unusable;
+
+/** Discoveries of the clients of this process: each asks its provider once. */
+const discoveries = new WeakMap<StandardClient, Promise<Discovery>>();
+
+function discover(client: StandardClient): Promise<Discovery> {
+  const known = discoveries.get(client) ?? findServer(client);
+  discoveries.set(client, known);
+  return known;
+}
+
 /**
  * Finds a provider's endpoints: those that are set, and for the rest what its issuer publishes (OpenID Connect discovery,
  * then RFC 8414). An issuer is tried with and without a slash at its end; the name it publishes has to be the one asked for.
  */
-export async function findServer(
-  client: Pick<StandardClient, 'settings' | 'exchange' | 'judging' | 'account'>,
-): Promise<Discovery> {
+async function findServer(client: StandardClient): Promise<Discovery> {
   const { settings, exchange, account } = client;
   const known = {
     ...(settings.authorizationEndpoint === undefined ? {} : { authorization_endpoint: settings.authorizationEndpoint }),
@@ -89,7 +99,7 @@ function isDocument(facts: AnswerFacts): boolean {
 
 /** Explains why an issuer's endpoints are not known. A missing document is not a refusal of the account's grant. */
 function explainDiscovery(
-  { judging, account }: Pick<StandardClient, 'judging' | 'account'>,
+  { judging, account }: StandardClient,
   issuer: string,
   facts: AnswerFacts,
 ): Failure | Unusable {
@@ -142,7 +152,7 @@ export async function authorizationUrl(
   scopes: readonly string[],
   pending: PendingAuthorization,
 ): Promise<{ readonly kind: 'url'; readonly url: string | undefined } | Failure | Unusable> {
-  const found = await client.discover();
+  const found = await discover(client);
   if (found.kind !== 'found') return found;
   const endpoint = found.server.authorization_endpoint;
   if (endpoint === undefined || !URL.canParse(endpoint)) return { kind: 'url', url: undefined };
@@ -169,7 +179,7 @@ export async function codeGrant(
   pending: PendingAuthorization,
   redirect: URLSearchParams,
 ): Promise<GrantAnswer> {
-  const found = await client.discover();
+  const found = await discover(client);
   if (found.kind !== 'found') return found;
   const callback = new URLSearchParams(redirect);
   // Without discovery the issuer's own name is not known, so RFC 9207's parameter cannot be compared.
@@ -218,7 +228,7 @@ export async function beginDevice(
   client: StandardClient,
   scopes: readonly string[],
 ): Promise<DeviceStart | { readonly kind: 'none' } | Failure | Unusable> {
-  const found = await client.discover();
+  const found = await discover(client);
   if (found.kind !== 'found') return found;
   const { server } = found;
   if (server.device_authorization_endpoint === undefined) return { kind: 'none' };
@@ -279,7 +289,7 @@ export async function revokeGrant(
   token: Secret,
   hint: 'access_token' | 'refresh_token',
 ): Promise<Failure | { readonly kind: 'none' } | null> {
-  const found = await client.discover();
+  const found = await discover(client);
   if (found.kind === 'unusable') return { kind: 'none' };
   if (found.kind !== 'found') return found;
   const { server } = found;
@@ -316,7 +326,7 @@ interface RequestParts {
  * reason to try the other way: the grant itself is not used up by it (RFC 6749 §5.2 has the client checked first).
  */
 async function attempt(client: StandardClient, send: (parts: RequestParts) => Promise<void>): Promise<GrantAnswer> {
-  const found = await client.discover();
+  const found = await discover(client);
   if (found.kind !== 'found') return found;
   const { server } = found;
   let answer: GrantAnswer | undefined;

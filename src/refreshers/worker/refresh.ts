@@ -24,11 +24,12 @@ import {
 } from '../account-file.ts';
 import { acquireLock, lockPath } from '../account-lock.ts';
 import { parseAccountName } from '../account-name.ts';
-import { explainWriteFailure } from '../messages.ts';
+import { explainMissingToken, explainWriteFailure } from '../messages.ts';
 import type { RefreshOutcome } from '../outcome.ts';
 import { missingScopes } from '../scopes.ts';
-import { openClient, renew, serviceAccountScopes, type OAuthClient, type WorkerDeps } from './client.ts';
+import { openClient, serviceAccountScopes, type OAuthClient, type WorkerDeps } from './client.ts';
 import type { JobAccount, MintedToken, WorkerJob } from './job.ts';
+import type { GrantAnswer, Unusable } from './token-answer.ts';
 
 /** Longest wait of a worker for its predecessor's lock, in milliseconds: longer than that one can wait for its answers. */
 export const LOCK_WAIT_MS = 150_000;
@@ -109,6 +110,29 @@ async function refreshLocked(
     default:
       return { outcome: answer };
   }
+}
+
+/** Asks the provider for a new access token by the grant that the account has. */
+async function renew(client: OAuthClient): Promise<GrantAnswer> {
+  const { file, settings } = client;
+  const refreshToken = file?.refreshToken ?? null;
+  if (client.kind === 'google') {
+    const { mintServiceAccountToken, refreshGoogle } = await import('./google.ts');
+    if (file?.form === 'service-account') return await mintServiceAccountToken(client, serviceAccountScopes(client));
+    return refreshToken === null ? missingRefreshToken(client) : await refreshGoogle(client, refreshToken);
+  }
+  const { clientCredentialsGrant, refreshGrant } = await import('./oauth.ts');
+  if (refreshToken !== null) return await refreshGrant(client, refreshToken);
+  if (settings.clientCredentials !== true) return missingRefreshToken(client);
+  return await clientCredentialsGrant(client, file?.requestedScopes ?? settings.scopes ?? []);
+}
+
+function missingRefreshToken({ account }: OAuthClient): Unusable {
+  return {
+    kind: 'unusable',
+    reason: 'the account has no refresh token',
+    remedy: explainMissingToken(account.name, true).remedy,
+  };
 }
 
 /** Returns whether the account's files change within the next moments. */

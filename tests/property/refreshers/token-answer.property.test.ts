@@ -7,7 +7,6 @@ import { accountBasis, formatWithTokens, parseAccountFile } from '../../../src/r
 import { checkAccountFile } from '../../../src/refreshers/account-schema.ts';
 import { refreshDue } from '../../../src/refreshers/held-token.ts';
 import { isRecord, type JsonObject } from '../../../src/base/json.ts';
-import { asStandard } from '../../../src/refreshers/worker/client.ts';
 import { Exchange } from '../../../src/refreshers/worker/exchange.ts';
 import { refreshGrant } from '../../../src/refreshers/worker/oauth.ts';
 import { judgeFailure, normalizeTokenAnswer } from '../../../src/refreshers/worker/token-answer.ts';
@@ -44,7 +43,8 @@ describe('any answer of a token endpoint', () => {
             now: () => 0,
           });
           const answer = await refreshGrant(
-            asStandard({
+            {
+              kind: 'standard',
               account: { name: 'test', file: '/test.json', clientFile: null, settings: {} },
               file: null,
               basis: null,
@@ -55,7 +55,7 @@ describe('any answer of a token endpoint', () => {
               exchange,
               judging: { account: 'test', isConsentable: true, redactor: new Redactor() },
               now: () => 0,
-            }),
+            },
             new Secret('refresh'),
           );
           expect(answer.kind === 'granted' ? answer.tokens.accessToken.reveal() : answer.reason).toMatch(TOKEN);
