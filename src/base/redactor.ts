@@ -17,10 +17,39 @@ const MAX_PARTED_LENGTH = 4096;
 
 /** Matches what looks like a credential whoever it belongs to (shapes from public secret scanners; see providers/). */
 const KEY_SHAPES =
-  /\b(?:sk-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{20,}|gsk_[A-Za-z0-9]{16,}|xai-[A-Za-z0-9]{16,}|pplx-[A-Za-z0-9]{16,}|csk-[A-Za-z0-9]{16,}|fw_[A-Za-z0-9]{12,}|tgp_v1_[A-Za-z0-9_-]{12,}|ya29\.[A-Za-z0-9_.-]{10,}|1\/\/[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|Bearer\s+[A-Za-z0-9._~+/=-]{8,})/g;
+  /\b(?:sk-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{20,}|AQ\.[A-Za-z0-9_-]{20,}|gsk_[A-Za-z0-9]{16,}|xai-[A-Za-z0-9]{16,}|pplx-[A-Za-z0-9]{16,}|csk-[A-Za-z0-9]{16,}|fw_[A-Za-z0-9]{12,}|tgp_v1_[A-Za-z0-9_-]{12,}|ya29\.[A-Za-z0-9_.-]{10,}|1\/\/[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|hf_[A-Za-z0-9]{20,}|nvapi-[A-Za-z0-9_-]{20,}|Bearer\s+[A-Za-z0-9._~+/=-]{8,})/g;
 
 /** Matches one run of characters that keys are made of, at least as long as the shortest part worth masking. */
 const KEY_RUN = new RegExp(`[A-Za-z0-9_.~+/=-]{${MIN_PART_LENGTH},}`, 'g');
+
+/**
+ * Encodings in which a text may quote a value, each with the runs that may be one and their readings. A run is read at
+ * every offset at which the value may begin in it.
+ */
+const ENCODINGS: readonly { readonly run: RegExp; readonly decode: (run: string) => readonly string[] }[] = [
+  {
+    // Base64 and base64url.
+    run: /[A-Za-z0-9+/_-]{8,}={0,2}/g,
+    decode: (run) => [0, 1, 2, 3].map((offset) => Buffer.from(run.slice(offset), 'base64').toString('latin1')),
+  },
+  {
+    run: /[0-9A-Fa-f]{12,}/g,
+    decode: (run) => [0, 1].map((offset) => Buffer.from(run.slice(offset), 'hex').toString('latin1')),
+  },
+  {
+    // The encoding of URLs.
+    run: /[%A-Za-z0-9._~+-]{8,}/g,
+    decode: (run) =>
+      run.includes('%') ? [run.replaceAll(/%([0-9A-Fa-f]{2})/g, (_, code: string) => fromHex(code))] : [],
+  },
+];
+
+function fromHex(code: string): string {
+  return String.fromCharCode(Number.parseInt(code, 16));
+}
+
+/** Matches a run of visible characters that a decoded value consists of; what is decoded by mistake rarely has one. */
+const DECODED_RUN = new RegExp(`[\\x21-\\x7e]{${MIN_MASKED_LENGTH},}`, 'g');
 
 /** Number and length of remembered texts that had nothing to mask: names of callers, keys and models recur. */
 const MAX_HARMLESS = 1000;
@@ -56,7 +85,8 @@ export class Redactor {
   }
 
   /**
-   * Returns the text with every known value, every piece of one, and every key-shaped run replaced by a placeholder.
+   * Returns the text with every known value, every piece of one, also in base64, hex or the encoding of URLs, and every
+   * key-shaped run replaced by a placeholder.
    *
    * `sentByCaller` is what the reader of the result sent before: a value or piece that occurs in it stays, because a
    * mask would confirm the reader's guess. Key-shaped runs are masked in any case.
@@ -69,8 +99,8 @@ export class Redactor {
     return result;
   }
 
-  #mask(text: string, sentByCaller: string): string {
-    let result = text;
+  #mask(original: string, sentByCaller: string): string {
+    let result = original;
     for (const value of this.#values) {
       if (result.includes(value) && !sentByCaller.includes(value)) {
         result = result.replaceAll(value, SECRET_PLACEHOLDER);
@@ -79,7 +109,24 @@ export class Redactor {
     result = result.replace(KEY_RUN, (run) =>
       this.#isPart(run) && !sentByCaller.includes(run) ? SECRET_PLACEHOLDER : run,
     );
+    if (this.#values.length > 0) {
+      for (const { run: runs, decode } of ENCODINGS) {
+        result = result.replace(runs, (run) =>
+          !sentByCaller.includes(run) && decode(run).some((text) => this.#holds(text)) ? SECRET_PLACEHOLDER : run,
+        );
+      }
+    }
     return maskKeyShapes(result);
+  }
+
+  /** Returns whether a decoded text holds a value or a part of one. */
+  #holds(text: string): boolean {
+    const runs = text.match(DECODED_RUN) ?? [];
+    return runs.some(
+      (run) =>
+        this.#values.some((value) => run.includes(value)) ||
+        (run.match(KEY_RUN) ?? []).some((part) => this.#isPart(part)),
+    );
   }
 
   #isPart(run: string): boolean {

@@ -1,19 +1,60 @@
 /**
- * Opens the registry of providers, which follows the configuration.
+ * Opens the registry of providers, which follows the configuration, and has the secrets of the configuration masked.
  */
 
 import { defer } from '../base/dispose.ts';
+import type { Config } from '../base/config-schema.ts';
 import type { Runtime } from '../base/runtime.ts';
-import { createReloadableProviders } from './reloadable.ts';
-import type { Providers } from './registry.ts';
+import { createReloadableProviders, type Providers } from './registry.ts';
 
 /** Opens the registry; a reload replaces what it holds. Throws as createProviders does. */
-export function openProviders({ config }: Runtime, stack: AsyncDisposableStack): Providers {
+export function openProviders({ config, redactor }: Runtime, stack: AsyncDisposableStack): Providers {
   const providers = createReloadableProviders(config.current);
+  redactor.learn(configuredSecrets(config.current), 'configuration');
   defer(
     stack,
     'the registry of providers',
-    config.onChange((next) => providers.replace(next)),
+    config.onChange((next, before) => {
+      providers.replace(next);
+      // An answer may still quote the values of requests that are under way.
+      redactor.learn([...configuredSecrets(next), ...configuredSecrets(before)], 'configuration');
+    }),
   );
   return providers;
+}
+
+/** Header fields and query parameters whose values are no secrets, and are ordinary words in other texts. */
+const PUBLIC_NAMES = new Set([
+  'accept',
+  'accept-language',
+  'anthropic-beta',
+  'anthropic-version',
+  'api-version',
+  'content-type',
+  'endpoint',
+  'http-referer',
+  'limit',
+  'openai-beta',
+  'page_size',
+  'pagesize',
+  'referer',
+  'user-agent',
+  'x-title',
+]);
+
+/** Matches a value with an authentication scheme before it. */
+const SCHEME = /^(?:Bearer|Basic|Token|Key|ApiKey) +(\S+)$/i;
+
+/** Lists the values in the configuration that may be secrets: those of header fields, and of the queries of addresses. */
+export function configuredSecrets({ providers }: Pick<Config, 'providers'>): string[] {
+  return Object.values(providers).flatMap((provider) => {
+    const { dialects = {} } = provider;
+    const headers = [provider.headers, ...Object.values(dialects).map((dialect) => dialect?.headers)];
+    const queries = [provider.modelsUrl, provider.keyCheck?.url].flatMap((url) =>
+      typeof url === 'string' ? [...new URL(url).searchParams] : [],
+    );
+    return [...headers.flatMap((fields) => Object.entries(fields ?? {})), ...queries].flatMap(([name, value]) =>
+      PUBLIC_NAMES.has(name.toLowerCase()) ? [] : [value, ...(SCHEME.exec(value)?.slice(1) ?? [])],
+    );
+  });
 }

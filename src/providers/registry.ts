@@ -1,7 +1,7 @@
 /**
- * The providers of this daemon: the catalogue with the configuration laid over it.
+ * The registry of providers: the catalogue with the configuration laid over it.
  *
- * A name that merely has a key in the vault is not in here: nobody knows where to send it.
+ * A name that only has a key in the vault is not in it: where to send that key is not known.
  */
 
 import type { Config, ProviderConfig } from '../base/config-schema.ts';
@@ -11,7 +11,7 @@ import { CATALOGUE, type CatalogueEntry, type KeyCheckEntry } from './catalogue.
 import { DEFAULT_TIMEOUT_MS, type Dialect, type DialectEndpoint, type KeyCheck, type Provider } from './provider.ts';
 import { unknownProvider } from './unknown-provider.ts';
 
-/** Knows the providers. */
+/** Registry of providers. */
 export interface Providers {
   /** Returns the provider of that name. @throws AipassError NOT_FOUND that names the nearest known one. */
   get(name: string): Provider;
@@ -22,7 +22,7 @@ export interface Providers {
   list(): readonly Provider[];
 }
 
-/** Lists headers that belong to the connection (RFC 9110, 7.6.1) or to how a body is packed: set by hand they break the request. */
+/** Header fields that belong to the connection (RFC 9110, 7.6.1) or to how a body is encoded: set by hand they break the request. */
 const TRANSPORT_HEADERS = new Set([
   'accept-encoding',
   'connection',
@@ -37,11 +37,11 @@ const TRANSPORT_HEADERS = new Set([
   'upgrade',
 ]);
 
-/** Is what is taken for granted of a provider that only the configuration knows. */
+/** Defaults of a provider that only the configuration describes. */
 const UNKNOWN_ENTRY: Omit<CatalogueEntry, 'baseUrl'> = { keyShape: { minLength: 10 }, keyCheck: null };
 
 /**
- * Makes the registry.
+ * Makes a registry.
  *
  * @throws AipassError BAD_REQUEST for a provider without a base URL, a base URL with a query, or a header that would
  * break the request.
@@ -67,6 +67,26 @@ export function createProviders(config: Pick<Config, 'providers'>): Providers {
     find: (name) => providers.get(name),
     names: () => [...providers.keys()],
     list: () => [...providers.values()],
+  };
+}
+
+/** A registry whose configuration may change while others hold it. */
+export interface ReloadableProviders extends Providers {
+  /** Puts another configuration to use. Throws as createProviders does, and keeps the one in use then. */
+  replace(config: Pick<Config, 'providers'>): void;
+}
+
+/** Makes a registry that can be replaced in place. Throws as createProviders does. */
+export function createReloadableProviders(config: Pick<Config, 'providers'>): ReloadableProviders {
+  let current = createProviders(config);
+  return {
+    get: (name) => current.get(name),
+    find: (name) => current.find(name),
+    names: () => current.names(),
+    list: () => current.list(),
+    replace: (next) => {
+      current = createProviders(next);
+    },
   };
 }
 

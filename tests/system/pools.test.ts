@@ -98,7 +98,7 @@ describe('ten keys of a thousand calls a day', () => {
 });
 
 describe('a limit that only the provider knows', () => {
-  test('reaches no caller while one key is left, and rests each key once', async () => {
+  test('reaches no caller while one key is left, and cools each key down once', async () => {
     await using running = await startPool(4);
     const aipass = await running.connect();
     const cooling: Events['key-cooling-down'][] = [];
@@ -245,7 +245,7 @@ describe('aipassd pool', () => {
     const shown = await running.cli(['pool', 'local']);
     expect(shown.code).toBe(0);
     expect(shown.stdout).toMatch(
-      /LOCAL_API_KEY +lk-poo\*{4}ue-1 +resting.*rests until .*a rate limit, as the provider says.* left/,
+      /LOCAL_API_KEY +lk-poo\*{4}ue-1 +cooling-down.*cools down until .*a rate limit, as the provider says.* left/,
     );
     const explained = await running.cli(['pool', 'explain', 'local', '--model', 'm-1']);
     expect(explained.stdout).toContain('LOCAL_API_KEY_2 serves next');

@@ -27,6 +27,37 @@ describe('Redactor', () => {
     expect(redacted).toBe('the key that ends with [secret] is wrong');
   });
 
+  it.each([
+    ['base64', (text: string) => Buffer.from(text).toString('base64')],
+    ['base64url', (text: string) => Buffer.from(text).toString('base64url')],
+    ['hex', (text: string) => Buffer.from(text).toString('hex')],
+    ['upper-case hex', (text: string) => Buffer.from(text).toString('hex').toUpperCase()],
+    ['the encoding of URLs', (text: string) => encodeURIComponent(text)],
+    [
+      'the encoding of URLs, every byte',
+      (text: string) => text.replaceAll(/./g, (c) => `%${c.charCodeAt(0).toString(16)}`),
+    ],
+  ])('masks a value, and a piece of it, in %s', (_name, encode) => {
+    const secret = 'Q+x/9f3k==Zz-canary-0123456789';
+    const redactor = knowing(secret);
+    for (const before of ['', 'Bearer ', 'user:', 'x: ']) {
+      for (const quoted of [secret, secret.slice(0, 22), secret.slice(4)]) {
+        const redacted = redactor.redact(`got "${encode(`${before}${quoted}`)}", sorry`);
+        expect(redacted).toMatch(/^got ".*\[secret\].*", sorry$/);
+      }
+    }
+    for (const before of ['a', 'ab', 'abc']) expect(redactor.redact(encode(`${before}${secret}`))).toBe('[secret]');
+  });
+
+  it('masks an encoded value that stands within a longer run of the same characters', () => {
+    const secret = 'canary9f3kZzQ0123456789';
+    const redactor = knowing(secret);
+    for (const before of ['x', 'xx', 'xxx', 'xxxx']) {
+      const encoded = `${before}${Buffer.from(secret).toString('base64')}`;
+      expect(redactor.redact(encoded)).toBe('[secret]');
+    }
+  });
+
   it('leaves short pieces and words alone', () => {
     expect(knowing('abcdEFGH1234ijkl').redact('abcd and ijkl')).toBe('abcd and ijkl');
   });
