@@ -91,7 +91,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   );
   const checks = openKeyChecks(runtime, { vault, providers, pools, onCheckNeeded }, stack);
   const { usage, record, retention } = openUsage(runtime, costSources(vault, providers, lookup, clock), stack);
-  const { completer } = openCompletions(runtime, { providers, keys: pools, record });
+  const { completer } = openCompletions(runtime, { providers, keys: pools, record }, stack);
   const { accounts, consents, worker } = await openAccounts(
     runtime,
     { onRescan: (listener) => vault.onRescan(listener) },

@@ -121,7 +121,15 @@ const provider = z.strictObject({
     .describe('Set to false for a provider that refuses `stream_options`. Streams do not ask for their usage then.'),
   timeoutMs: milliseconds
     .optional()
-    .describe('Longest wait for the first byte of an answer and between two bytes, in milliseconds.'),
+    .describe(
+      'Longest wait for the first byte of an answer and between two bytes, in milliseconds. Three times as long for content: keep-alives alone do not keep a request alive.',
+    ),
+  onAbort: z
+    .enum(['cancel', 'drain'])
+    .optional()
+    .describe(
+      'What happens to an answer when its caller goes away. `cancel` (the default) ends it. `drain` reads it to its end, so that the usage is right, for a provider that bills cancelled requests in full.',
+    ),
   pool: z
     .strictObject({
       strategy: z

@@ -141,6 +141,7 @@ export class AnswerWatcher {
         const document = { [name]: parseJson(text) };
         this.#facts.add(document);
         if (name === 'error') this.#note(errorIn(document));
+        if (name === 'type' && isEndMark(document)) this.#isFinished = true;
       },
       nesting,
     );
@@ -150,6 +151,14 @@ export class AnswerWatcher {
     if (error !== undefined) this.#error ??= new ErrorInAnswer(error);
   }
 
+  /** Reads single members of a long event. */
+  #scanEvent(data: Buffer): void {
+    this.#createScanner().push(data);
+    if (this.#options.kind !== 'responses') return;
+    // The last event of Responses holds the whole answer in a member.
+    this.#createScanner(1).push(data);
+  }
+
   #addEvent(raw: Buffer): void {
     const strips = this.#options.stripUsage === true;
     const data = dataOf(raw);
@@ -157,8 +166,7 @@ export class AnswerWatcher {
       if (strips) this.#kept.push(raw);
       if (!data) return;
       this.#contents += 1;
-      // Such an event of Responses holds the whole answer in a member.
-      this.#createScanner(this.#options.kind === 'responses' ? 1 : 0).push(data);
+      this.#scanEvent(data);
       return;
     }
     const text = data.toString();

@@ -15,6 +15,8 @@ export interface AttemptSubject {
   readonly caller: EventCaller;
   /** The operation under which the attempt is recorded. */
   readonly operation: string;
+  /** The organisation whose key was used. */
+  readonly organization?: string | undefined;
   readonly provider: string;
   readonly keyId: string | null;
   /** The model that was asked for; the one that answered is recorded where it is known. */
@@ -27,9 +29,10 @@ export function attemptEvent(subject: AttemptSubject, outcome: AttemptOutcome): 
   return {
     ...subject.caller,
     operation: subject.operation,
+    organization: subject.organization,
     provider: subject.provider,
     keyId: subject.keyId,
-    status: statusOf(outcome.settlement),
+    status: outcome.kind === 'succeeded' ? 'success' : statusOf(outcome.settlement),
     errorCode: failure?.code,
     ...traced(outcome.trace),
     model: outcome.trace.model ?? subject.model,
@@ -52,7 +55,6 @@ function httpStatusOf(settlement: LeaseOutcome): Pick<RawEvent, 'httpStatus'> {
 
 /** Returns `reach_limit` for a key whose limit is reached or whose credit is used up, as apipool does. */
 function statusOf(settlement: LeaseOutcome): UsageStatus {
-  if (settlement.kind === 'succeeded') return 'success';
   return settlement.kind === 'failed' && isLimit(settlement.failure) ? 'reach_limit' : 'failed';
 }
 
@@ -66,6 +68,7 @@ function traced(trace: AttemptTrace): Partial<RawEvent> {
     promptTokens: usage?.promptTokens,
     completionTokens: usage?.completionTokens,
     cachedTokens: usage?.cachedTokens,
+    cacheWriteTokens: usage?.cacheWriteTokens,
     reasoningTokens: usage?.reasoningTokens,
     costMicros: usage?.costUsd === undefined ? null : microDollars(usage.costUsd),
   };

@@ -79,6 +79,8 @@ export interface ExchangeJob {
   readonly caller: EventCaller;
   /** The operation under which it is recorded. */
   readonly operation: string;
+  /** The organisation whose keys are used; without it the default one. */
+  readonly organization?: string | undefined;
   readonly routes: readonly [ForwardRoute, ...ForwardRoute[]];
   readonly maxWaitMs?: number | undefined;
 }
@@ -131,6 +133,7 @@ const CONTENT_WAITS = 3;
 /** Forwards requests. */
 export class Forwarder {
   readonly #deps: ForwarderDeps;
+  readonly #stopping = new AbortController();
 
   constructor(deps: ForwarderDeps) {
     this.#deps = deps;
@@ -138,10 +141,9 @@ export class Forwarder {
 
   /** Passes a client's request through. Never rejects but for a defect. */
   async forward(request: ForwardRequest, sink: ForwardSink, signal: AbortSignal): Promise<ForwardOutcome> {
-    const { clock, providers } = this.#deps;
+    const { clock } = this.#deps;
     const kind = kindOf(request.dialect, request.method, request.path);
     const { provider: first, fallbacks = [], dialect, method } = request;
-    const known = providers.find(first);
     const { model, models } = readRequest({ ...request, kind }, false);
     const planFor = (provider: Provider): PlannedRequest => {
       const facts = readRequest({ ...request, kind }, provider.streamUsageOption);
@@ -178,7 +180,8 @@ export class Forwarder {
       {
         caller: request.caller,
         operation,
-        routes: [routeTo(known?.name ?? first), ...fallbacks.map(routeTo)],
+        organization: request.organization,
+        routes: [routeTo(first), ...fallbacks.map(routeTo)],
         maxWaitMs: request.maxWaitMs,
       },
       signal,
@@ -194,15 +197,32 @@ export class Forwarder {
     return { kind: 'answered', status: refusal.status, provider: refusal.provider, keyId: refusal.keyId };
   }
 
-  /** Asks the routes in turn until one answers. Never rejects but for a defect. */
+  /**
+   * Asks the routes in turn until one answers. Never rejects but for a defect.
+   *
+   * An aborted request ends at once for its caller, also where its answer is read on for the bill.
+   */
   async exchange(job: ExchangeJob, signal: AbortSignal): Promise<ExchangeEnd> {
+    const work = this.#tryRoutes(job, signal);
+    const isDrained = job.routes.some(({ provider }) => this.#deps.providers.find(provider)?.onAbort === 'drain');
+    return isDrained ? await Promise.race([work, whenAborted(signal, job)]) : await work;
+  }
+
+  /** Ends what is read on for the bill alone. */
+  stop(): void {
+    this.#stopping.abort();
+  }
+
+  async #tryRoutes(job: ExchangeJob, signal: AbortSignal): Promise<ExchangeEnd> {
+    const { record } = this.#deps;
+    const held = new HeldEvent(record);
     const [first, ...others] = job.routes;
-    const end = await this.#tryRoute(first, job, signal);
+    const end = await this.#tryRoute(first, job, signal, held);
     if (end.kind === 'succeeded') return end;
     let shown = end;
     let { wasAsked } = end;
     for (const route of end.isFinal ? [] : others) {
-      const other = await this.#tryRoute(route, job, signal);
+      const other = await this.#tryRoute(route, job, signal, held);
       if (other.kind === 'succeeded') return other;
       wasAsked ||= other.wasAsked;
       if (!signal.aborted && !other.isFinal) continue;
@@ -210,16 +230,16 @@ export class Forwarder {
       shown = other;
       break;
     }
+    held.release(false);
     if (!wasAsked) {
-      const { caller, operation } = job;
-      this.#deps.record(
-        unaskedEvent({ caller, operation, provider: first.provider, keyId: null, model: first.model }, end.error),
-      );
+      const { caller, operation, organization } = job;
+      const { provider, model } = first;
+      record(unaskedEvent({ caller, operation, organization, provider, keyId: null, model }, end.error));
     }
     return shown;
   }
 
-  async #tryRoute(route: ForwardRoute, job: ExchangeJob, signal: AbortSignal): Promise<RouteEnd> {
+  async #tryRoute(route: ForwardRoute, job: ExchangeJob, signal: AbortSignal, held: HeldEvent): Promise<RouteEnd> {
     const { providers, clock, retry, defaultProvider } = this.#deps;
     const tried = new Set<string>();
     let last: FailedAttempt | undefined;
@@ -234,10 +254,20 @@ export class Forwarder {
       const start = clock.monotonic();
       for (;;) {
         const lease = await this.#lease(route, job, { tried, start, call }, signal);
+        held.release(true);
         const { keyId } = lease;
         let settlement: LeaseOutcome = { kind: 'cancelled' };
         try {
-          const attempt = new Attempt(this.#deps, { job, route, provider, plan, lease, signal });
+          const attempt = new Attempt(this.#deps, {
+            job,
+            route,
+            provider,
+            plan,
+            lease,
+            signal,
+            held,
+            stopping: this.#stopping.signal,
+          });
           const outcome = await attempt.run();
           settlement = outcome.settlement;
           if (outcome.kind === 'succeeded') {
@@ -263,8 +293,6 @@ export class Forwarder {
           if (!retry || failures >= retry.attempts || isLate) {
             return { kind: 'failed', error, begun, refusal, isFinal: false, wasAsked: true };
           }
-          // A request that fails several times in a row counts once.
-          settlement = { kind: 'cancelled' };
           lease.settle(settlement);
           await delay(clock, waitMs, signal);
         } finally {
@@ -317,6 +345,48 @@ interface AttemptOptions {
   readonly plan: PlannedRequest;
   readonly lease: KeyLease;
   readonly signal: AbortSignal;
+  readonly held: HeldEvent;
+  /** Aborts when the daemon stops. */
+  readonly stopping: AbortSignal;
+}
+
+/** How long an answer is read on for the bill after its caller went away, in milliseconds. */
+const MAX_DRAIN_MS = 600_000;
+
+/** The event of an attempt that failed, until it is known whether another attempt of the same request follows. */
+class HeldEvent {
+  readonly #record: (event: RawEvent) => void;
+  #event: RawEvent | undefined;
+
+  constructor(record: (event: RawEvent) => void) {
+    this.#record = record;
+  }
+
+  hold(event: RawEvent): void {
+    this.#event = event;
+  }
+
+  release(retried: boolean): void {
+    const event = this.#event;
+    this.#event = undefined;
+    if (event) this.#record(retried ? { ...event, retried } : event);
+  }
+}
+
+/** Resolves when the caller has ended the request. */
+function whenAborted(signal: AbortSignal, job: ExchangeJob): Promise<ExchangeEnd> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      const [{ provider }] = job.routes;
+      const { error } = judgeFailure(
+        { kind: 'cancelled', reason: signal.reason },
+        { provider, keyId: null, redact: String, now: 0 },
+      );
+      resolve({ kind: 'failed', error, begun: true });
+    };
+    if (signal.aborted) end();
+    else signal.addEventListener('abort', end, { once: true });
+  });
 }
 
 /** One request with one key. */
@@ -327,6 +397,12 @@ class Attempt {
   readonly #startedAt: number;
   #answer: HttpAnswer | undefined;
   #firstAt: number | null = null;
+  #isDraining = false;
+  #letGo = (): void => {};
+  /** Resolves when the caller is gone: then nobody holds bytes back any more. */
+  readonly #gone = new Promise<void>((resolve) => {
+    this.#letGo = resolve;
+  });
 
   constructor(deps: ForwarderDeps, options: AttemptOptions) {
     this.#deps = deps;
@@ -337,16 +413,53 @@ class Attempt {
 
   /** Makes the attempt and records it; the lease is the caller's to settle. Never rejects but for a defect. */
   async run(): Promise<AttemptOutcome> {
-    const consumer = this.#consumer;
-    const outcome = await this.#send();
-    this.#record(outcome);
-    if (outcome.kind === 'succeeded') await consumer.close?.();
-    else if (consumer.begun) await consumer.break?.();
-    return outcome;
+    const { provider, signal } = this.#options;
+    const outcome = await (provider.onAbort === 'drain' ? this.#sendAndDrain() : this.#send(signal));
+    const { held } = this.#options;
+    held.hold(this.#describe(outcome));
+    try {
+      if (outcome.kind === 'succeeded') {
+        held.release(false);
+        await this.#consumer.close?.();
+      } else if (outcome.begun) {
+        held.release(false);
+        await this.#consumer.break?.();
+      }
+      return outcome;
+    } catch (error) {
+      // The answer is paid for and recorded; whoever was to have it is gone.
+      if (error instanceof ReceiverFailure) return this.#failed({ kind: 'cancelled', reason: error.cause });
+      throw error;
+    }
   }
 
-  async #send(): Promise<AttemptOutcome> {
-    const { plan, lease, provider, signal } = this.#options;
+  /** Sends the request, and reads the answer on where the caller goes away: providers that bill it all the same say what. */
+  async #sendAndDrain(): Promise<AttemptOutcome> {
+    const { signal, stopping } = this.#options;
+    const ended = new AbortController();
+    let disarm: (() => void) | undefined;
+    const drain = (): void => {
+      this.#isDraining = true;
+      this.#consumer.cut();
+      this.#letGo();
+      disarm = this.#deps.clock.after(MAX_DRAIN_MS, () => ended.abort(signal.reason));
+      if (stopping.aborted) ended.abort(signal.reason);
+      else stopping.addEventListener('abort', () => ended.abort(signal.reason), { once: true, signal: ended.signal });
+    };
+    if (signal.aborted) return this.#send(signal);
+    signal.addEventListener('abort', drain, { once: true });
+    try {
+      const outcome = await this.#send(ended.signal);
+      if (!this.#isDraining || outcome.kind !== 'succeeded') return outcome;
+      return { ...this.#failed({ kind: 'cancelled', reason: signal.reason }), settlement: outcome.settlement };
+    } finally {
+      disarm?.();
+      signal.removeEventListener('abort', drain);
+    }
+  }
+
+  async #send(signal: AbortSignal): Promise<AttemptOutcome> {
+    const { plan, lease, provider } = this.#options;
     const { clock } = this.#deps;
     const consumer = this.#consumer;
     try {
@@ -389,7 +502,7 @@ class Attempt {
     const take = (chunk: Buffer): Promise<void> | void => {
       const room = consumer.take(chunk);
       if (this.#firstAt === null && consumer.contents > 0) this.#firstAt = clock.monotonic();
-      return room;
+      return room && this.#options.provider.onAbort === 'drain' ? Promise.race([room, this.#gone]) : room;
     };
     const contentWaitMs = this.#options.provider.timeoutMs * CONTENT_WAITS;
     try {
@@ -452,11 +565,18 @@ class Attempt {
     return { latencyMs, firstTokenMs, httpStatus: this.#answer?.status ?? null, generationId: id, model, usage };
   }
 
-  #record(outcome: AttemptOutcome): void {
+  #describe(outcome: AttemptOutcome): RawEvent {
     const { job, route, provider, lease } = this.#options;
-    const { caller, operation } = job;
-    const subject = { caller, operation, provider: provider.name, keyId: lease.keyId, model: route.model };
-    this.#deps.record(attemptEvent(subject, outcome));
+    const { caller, operation, organization } = job;
+    const subject = {
+      caller,
+      operation,
+      organization,
+      provider: provider.name,
+      keyId: lease.keyId,
+      model: route.model,
+    };
+    return { at: this.#deps.clock.now(), ...attemptEvent(subject, outcome) };
   }
 }
 

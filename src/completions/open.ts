@@ -2,6 +2,7 @@
  * Opens what asks providers: the forwarder, and chat completions on top of it.
  */
 
+import { defer } from '../base/dispose.ts';
 import type { Runtime } from '../base/runtime.ts';
 import { Completer } from './completer.ts';
 import { Forwarder, type ForwarderDeps } from './forwarder.ts';
@@ -13,8 +14,10 @@ const RETRY = { attempts: 3, backoff: { firstMs: 250, maxMs: 4000, jitter: 0.2 }
 export function openCompletions(
   { config, clock, random, redactor }: Pick<Runtime, 'config' | 'clock' | 'random' | 'redactor'>,
   deps: Pick<ForwarderDeps, 'providers' | 'keys' | 'record'>,
+  stack: AsyncDisposableStack,
 ): { readonly forwarder: Forwarder; readonly completer: Completer } {
   const { defaultProvider, fallbacks } = config.current;
   const forwarder = new Forwarder({ ...deps, clock, redactor, defaultProvider, retry: { ...RETRY, random } });
+  defer(stack, 'the answers that are read on for the bill', () => forwarder.stop());
   return { forwarder, completer: new Completer({ forwarder, defaultProvider, fallbacks }) };
 }

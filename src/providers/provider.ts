@@ -54,6 +54,8 @@ export interface Provider {
   readonly streamUsageOption: boolean;
   /** Bounds the wait for the first byte of an answer and between two bytes, in milliseconds. */
   readonly timeoutMs: number;
+  /** What becomes of an answer whose caller goes away: it is cancelled, or read on for the bill (`drain`). */
+  readonly onAbort: 'cancel' | 'drain';
 }
 
 /** Is what keys usually look like; lengths are in characters, the prefix included. */

@@ -114,6 +114,7 @@ function buildProvider(
     keyCheck: changes?.keyCheck === undefined ? buildKeyCheck(baseUrl, entry.keyCheck) : readKeyCheck(changes.keyCheck),
     streamUsageOption: changes?.streamUsageOption ?? entry.streamUsageOption ?? true,
     timeoutMs: changes?.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+    onAbort: changes?.onAbort ?? 'cancel',
   };
 }
 

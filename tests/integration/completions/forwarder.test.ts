@@ -1,0 +1,509 @@
+import { gzipSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import { until } from '../../support/until.ts';
+import { eventOf, events, json, keyOf, Received, startForward } from './forward-fixture.ts';
+
+const USAGE = { prompt_tokens: 11, completion_tokens: 5, total_tokens: 16 };
+const choice = (delta: object, finish: string | null = null): object => ({
+  id: 'chatcmpl-1',
+  model: 'm-2026',
+  choices: [{ index: 0, delta, finish_reason: finish }],
+});
+const STREAM =
+  eventOf(choice({ role: 'assistant', content: '' })) +
+  eventOf(choice({ content: 'Hello' })) +
+  eventOf(choice({}, 'stop'));
+const USAGE_EVENT = eventOf({ id: 'chatcmpl-1', choices: [], usage: USAGE });
+const DONE = 'data: [DONE]\n\n';
+
+describe('a forwarded request', () => {
+  test('has the pool key and no other credential, and all else as the client sent it', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith(json({ data: [] }));
+    const { outcome } = await fixture.forward({
+      method: 'DELETE',
+      path: '/files/a%2Fb',
+      query: '?limit=2&key=AIzaClient&x=%20',
+      body: null,
+      headers: {
+        authorization: 'Bearer client-token',
+        'x-api-key': 'client-token',
+        'x-goog-api-key': 'client-token',
+        cookie: 'a=client-token',
+        host: 'aipassd',
+        connection: 'keep-alive, x-hop',
+        'x-hop': '1',
+        'accept-encoding': 'gzip, br',
+        'proxy-authorization': 'Basic client-token',
+        te: 'trailers',
+        'anthropic-beta': 'a,b',
+        'openai-beta': 'c',
+        'user-agent': 'Client/1',
+        'x-stainless-retry-count': '0',
+      },
+    });
+    expect(outcome).toEqual({ kind: 'answered', status: 200, provider: 'acme', keyId: 'ACME_API_KEY_1' });
+    const [request] = fixture.arrived;
+    expect(request).toMatchObject({ method: 'DELETE', url: '/v1/files/a%2Fb?limit=2&x=%20' });
+    expect(request?.headers).toMatchObject({
+      authorization: `Bearer ${keyOf(1)}`,
+      'accept-encoding': 'identity',
+      'anthropic-beta': 'a,b',
+      'openai-beta': 'c',
+      'user-agent': 'Client/1',
+      'x-stainless-retry-count': '0',
+    });
+    expect(JSON.stringify(request?.headers)).not.toContain('client-token');
+    for (const name of ['x-hop', 'te', 'cookie', 'x-api-key', 'proxy-authorization']) {
+      expect(request?.headers).not.toHaveProperty(name);
+    }
+  });
+
+  test('goes to the endpoint of its dialect, with the key in the header of that', async () => {
+    await using fixture = await startForward();
+    await fixture.forward({ dialect: 'gemini', path: '/v1beta/models/g:generateContent' });
+    await fixture.forward({ dialect: 'anthropic', path: '/v1/messages' });
+    expect(fixture.arrived[0]).toMatchObject({ url: '/v1beta/models/g:generateContent' });
+    expect(fixture.arrived[0]?.headers).toMatchObject({ 'x-goog-api-key': keyOf(1) });
+    expect(fixture.arrived[0]?.headers).not.toHaveProperty('authorization');
+    expect(fixture.arrived[1]).toMatchObject({ url: '/v1/messages' });
+    expect(fixture.arrived[1]?.headers).toMatchObject({ 'x-api-key': keyOf(1) });
+  });
+
+  test('in a dialect that its provider does not speak is not sent', async () => {
+    await using fixture = await startForward();
+    const { outcome } = await fixture.forward({ provider: 'spare', dialect: 'gemini', path: '/v1beta/models' });
+    expect(outcome).toMatchObject({ kind: 'failed', begun: false, error: { code: 'BAD_REQUEST' } });
+    expect(fixture.arrived).toEqual([]);
+  });
+
+  test('keeps the bytes of a form, and the model in it is recorded', async () => {
+    await using fixture = await startForward();
+    const form = Buffer.concat([
+      Buffer.from('--B\r\ncontent-disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n--B\r\n'),
+      Buffer.from('content-disposition: form-data; name="file"; filename="a"\r\n\r\n'),
+      Buffer.from([0, 255, 13, 10, 128, 1]),
+      Buffer.from('\r\n--B--\r\n'),
+    ]);
+    fixture.answerWith(json({ text: 'hi', usage: { type: 'tokens', input_tokens: 14, output_tokens: 4 } }));
+    await fixture.forward({
+      path: '/audio/transcriptions',
+      headers: { 'content-type': 'multipart/form-data; boundary=B' },
+      body: form,
+    });
+    expect(fixture.arrived[0]?.body.equals(form)).toBe(true);
+    expect(fixture.arrived[0]?.headers).toMatchObject({ 'content-type': 'multipart/form-data; boundary=B' });
+    expect(fixture.recorded).toMatchObject([
+      { operation: 'audio.create', model: 'whisper-1', promptTokens: 14, completionTokens: 4 },
+    ]);
+  });
+
+  test('of HEAD is answered with a head alone', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => response.writeHead(200, { 'content-length': '10', 'x-a': 'b' }).end());
+    const { outcome, sink } = await fixture.forward({ method: 'HEAD', path: '/models', body: null });
+    expect(outcome.kind).toBe('answered');
+    expect(sink).toMatchObject({ status: 200, state: 'ended', chunks: [] });
+    expect(sink.headers).toMatchObject({ 'x-a': 'b', 'content-length': '10' });
+  });
+});
+
+describe('an answer', () => {
+  test('is passed on byte by byte, with its headers but those of the connection', async () => {
+    await using fixture = await startForward();
+    const body = Buffer.from([0xff, 0xfb, 0, 1, 2, 3]);
+    fixture.answerWith((response) => {
+      response.writeHead(201, {
+        'content-type': 'audio/mpeg',
+        'x-request-id': 'r1',
+        'set-cookie': 'a=b',
+        'alt-svc': 'h3',
+        'keep-alive': 'timeout=5',
+      });
+      response.end(body);
+    });
+    const { sink } = await fixture.forward({ path: '/audio/speech' });
+    expect(sink).toMatchObject({ status: 201, state: 'ended' });
+    expect(sink.bytes.equals(body)).toBe(true);
+    expect(sink.headers).toMatchObject({ 'content-type': 'audio/mpeg', 'x-request-id': 'r1' });
+    for (const name of ['set-cookie', 'alt-svc', 'keep-alive', 'connection', 'transfer-encoding']) {
+      expect(sink.headers).not.toHaveProperty(name);
+    }
+    expect(fixture.recorded[0]?.promptTokens).toBeUndefined();
+  });
+
+  test('that is compressed though nobody asked is passed on as it was before', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
+      response.end(gzipSync(JSON.stringify({ usage: USAGE })));
+    });
+    const { sink } = await fixture.forward();
+    expect(sink.text).toBe(JSON.stringify({ usage: USAGE }));
+    expect(sink.headers).not.toHaveProperty('content-encoding');
+    expect(fixture.recorded).toMatchObject([{ promptTokens: 11 }]);
+  });
+
+  test('with status 204 has no body', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => response.writeHead(204).end());
+    const { sink } = await fixture.forward({ method: 'DELETE', path: '/files/a', body: null });
+    expect(sink).toMatchObject({ status: 204, state: 'ended', chunks: [] });
+  });
+
+  test('comes as it is sent, and waits for a slow client', async () => {
+    await using fixture = await startForward();
+    let write: ((text: string) => boolean) | undefined;
+    let end: (() => void) | undefined;
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      write = (text) => response.write(text);
+      end = () => response.end();
+    });
+    const sink = new Received();
+    let open: (() => void) | undefined;
+    sink.room = () =>
+      new Promise<void>((resolve) => {
+        open = resolve;
+      });
+    const running = fixture.forward({ path: '/responses' }, { sink });
+    await until('the request', () => write !== undefined);
+    write?.(eventOf({ type: 'response.output_text.delta', delta: 'first' }));
+    await until('the first event', () => open !== undefined);
+    // More than all buffers between the two ends hold.
+    const flood = eventOf({ type: 'response.output_text.delta', delta: 'x'.repeat(1024 * 1024) });
+    let taken = true;
+    for (let count = 0; count < 15; count += 1) taken = write?.(flood) ?? true;
+    expect(taken).toBe(false);
+    expect(sink.chunks).toHaveLength(1);
+    sink.room = undefined;
+    open?.();
+    write?.(eventOf({ type: 'response.completed', response: { id: 'resp_1', usage: { input_tokens: 1 } } }));
+    end?.();
+    await running;
+    expect(sink.state).toBe('ended');
+    expect(sink.bytes.length).toBeGreaterThan(15 * 1024 * 1024);
+  });
+
+  test('that is a web page is never passed on as a success, nor is a redirect', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>'));
+    const page = await fixture.forward({ method: 'GET', path: '/models', body: null });
+    expect(page.outcome).toMatchObject({ kind: 'failed', begun: false, error: { code: 'PROVIDER_UNAVAILABLE' } });
+    fixture.answerWith((response) => response.writeHead(307, { location: 'http://127.0.0.1:9/' }).end());
+    const redirect = await fixture.forward();
+    expect(redirect.outcome).toMatchObject({ kind: 'failed', begun: false, error: { code: 'PROVIDER_REJECTED' } });
+    expect([page.sink.status, redirect.sink.status]).toEqual([undefined, undefined]);
+    expect(fixture.arrived).toHaveLength(2);
+  });
+});
+
+const gemini = (text: string, more: object = {}): object => ({
+  candidates: [{ content: { parts: [{ text }] } }],
+  usageMetadata: { promptTokenCount: 11, candidatesTokenCount: text.length, thoughtsTokenCount: 2, ...more },
+  modelVersion: 'gemini-2.5',
+  responseId: 'r1',
+});
+const responses = (output: string): string =>
+    eventOf({ type: 'response.created', response: { id: 'resp_1', model: 'gpt', usage: null } }, 'response.created') +
+    eventOf({ type: 'response.output_text.delta', delta: 'Hello' }, 'response.output_text.delta') +
+    eventOf({ type: 'response.completed', response: { id: 'resp_1', model: 'gpt', output, usage: { input_tokens: 11, input_tokens_details: { cached_tokens: 3 }, output_tokens: 5, output_tokens_details: { reasoning_tokens: 2 } } } }, 'response.completed'); // prettier-ignore
+
+describe('usage', () => {
+  test('of a streamed chat is asked for in the bytes as they came, and taken out of the answer again', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith(events(STREAM + USAGE_EVENT + DONE));
+    const body = '{ "stream" : true, "model": "m", "n": 1.0, "messages": [{"content":"\\u00e9"}]}';
+    const { sink } = await fixture.forward({ body: Buffer.from(body) });
+    expect(fixture.arrived[0]?.body.toString()).toBe(`{"stream_options":{"include_usage":true},${body.slice(1)}`);
+    expect(sink.text).toBe(STREAM + DONE);
+    expect(fixture.recorded).toMatchObject([
+      {
+        operation: 'chat.create',
+        status: 'success',
+        caller: 'test',
+        session: 's1',
+        model: 'm-2026',
+        generationId: 'chatcmpl-1',
+        promptTokens: 11,
+        completionTokens: 5,
+        firstTokenMs: expect.any(Number),
+      },
+    ]);
+    expect(fixture.settled).toMatchObject([{ kind: 'succeeded', tokens: 16 }]);
+  });
+
+  test.each([
+    [
+      'without the wish',
+      '{"stream":true,"stream_options":{"a":1}}',
+      '{"stream":true,"stream_options":{"a":1,"include_usage":true}}',
+    ],
+    [
+      'against it',
+      '{"stream_options":{"include_usage":false},"stream":true}',
+      '{"stream_options":{"include_usage":true},"stream":true}',
+    ],
+    ['null', '{"stream":true,"stream_options":null }', '{"stream":true,"stream_options":{"include_usage":true}}'],
+  ])('is asked for where the options of the stream are %s', async (_what, body, sent) => {
+    await using fixture = await startForward();
+    fixture.answerWith(events(STREAM + USAGE_EVENT + DONE));
+    const { sink } = await fixture.forward({ body: Buffer.from(body) });
+    expect(fixture.arrived[0]?.body.toString()).toBe(sent);
+    expect(sink.text).toBe(STREAM + DONE);
+  });
+
+  test.each([
+    ['the client asked for it', {}, '{"stream":true,"stream_options":{"include_usage":true}}'],
+    ['nothing is streamed', {}, '{"stream":false,"model":"m"}'],
+    ['the provider refuses the wish', { streamUsageOption: false }, '{"stream":true,"model":"m"}'],
+  ])('is not asked for where %s', async (_what, config, body) => {
+    await using fixture = await startForward({ config });
+    fixture.answerWith(events(`: busy\n\n${STREAM}${USAGE_EVENT}${DONE}`));
+    const { sink } = await fixture.forward({ body: Buffer.from(body) });
+    expect(fixture.arrived[0]?.body.toString()).toBe(body);
+    expect(sink.text).toBe(`: busy\n\n${STREAM}${USAGE_EVENT}${DONE}`);
+    expect(fixture.recorded).toMatchObject([{ promptTokens: 11 }]);
+  });
+
+  test('stays in an event that holds more, as at OpenRouter', async () => {
+    await using fixture = await startForward();
+    const last = eventOf({ ...choice({ content: '' }, 'stop'), usage: { ...USAGE, cost: 0.5 } });
+    fixture.answerWith(events(STREAM + last + DONE));
+    const { sink } = await fixture.forward({ body: Buffer.from('{"stream":true,"model":"m"}') });
+    expect(sink.text).toBe(STREAM + last + DONE);
+    expect(fixture.recorded).toMatchObject([{ promptTokens: 11, costMicros: 500_000 }]);
+  });
+
+  const messages =
+    eventOf({ type: 'message_start', message: { id: 'msg_1', model: 'claude', usage: { input_tokens: 11, cache_creation_input_tokens: 2, cache_read_input_tokens: 3, output_tokens: 1 } } }, 'message_start') +
+    eventOf({ type: 'ping' }, 'ping') +
+    eventOf({ type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'Hello' } }, 'content_block_delta') +
+    eventOf({ type: 'message_delta', delta: {}, usage: { output_tokens: 5 } }, 'message_delta') +
+    eventOf({ type: 'message_stop' }, 'message_stop'); // prettier-ignore
+  const counted = { promptTokens: 11, completionTokens: 5 };
+
+  test.each([
+    ['Messages, streamed', 'anthropic', '/v1/messages', messages,
+      { operation: 'messages.create', model: 'claude', generationId: 'msg_1', promptTokens: 16, completionTokens: 5, cachedTokens: 3, cacheWriteTokens: 2 }],
+    ['Messages, whole', 'anthropic', '/v1/messages', JSON.stringify({ id: 'msg_1', model: 'claude', usage: { input_tokens: 11, output_tokens: 5 } }),
+      { operation: 'messages.create', ...counted }],
+    ['Responses, streamed', 'openai', '/responses', responses('x'),
+      { operation: 'responses.create', model: 'gpt', generationId: 'resp_1', ...counted, cachedTokens: 3, reasoningTokens: 2 }],
+    ['Responses, with a long last event', 'openai', '/responses', responses('x'.repeat(300_000)),
+      { operation: 'responses.create', model: 'gpt', ...counted, cachedTokens: 3, reasoningTokens: 2 }],
+    ['Gemini, streamed as events', 'gemini', '/v1beta/models/g-1:streamGenerateContent', eventOf(gemini('He')) + eventOf(gemini('llo', { cachedContentTokenCount: 3 })),
+      { operation: 'generate.create', model: 'gemini-2.5', generationId: 'r1', ...counted, cachedTokens: 3, reasoningTokens: 2 }],
+    ['Gemini, streamed as a list', 'gemini', '/v1beta/models/g-1:streamGenerateContent', `[${JSON.stringify(gemini('He'))}\n,\r\n${JSON.stringify(gemini('llo'), null, 2)}]`,
+      { operation: 'generate.create', model: 'gemini-2.5', ...counted, reasoningTokens: 2 }],
+    ['embeddings', 'openai', '/embeddings', JSON.stringify({ data: [{ embedding: [0.1, 0.2] }], model: 'e', usage: { prompt_tokens: 4, total_tokens: 4 } }),
+      { operation: 'embeddings.create', model: 'e', promptTokens: 4 }],
+    ['images', 'openai', '/images/generations', JSON.stringify({ data: [{ b64_json: 'a'.repeat(200_000) }], usage: { input_tokens: 50, output_tokens: 50 } }),
+      { operation: 'images.create', promptTokens: 50, completionTokens: 50 }],
+  ] as const)('is read from %s, and the bytes stay as they were', async (_what, dialect, path, body, recorded) => {
+    await using fixture = await startForward();
+    const isStream = body.startsWith('event') || body.startsWith('data');
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': isStream ? 'text/event-stream' : 'application/json' });
+      response.end(body);
+    });
+    const { outcome, sink } = await fixture.forward({ dialect, path, body: Buffer.from('{}') });
+    expect(outcome.kind).toBe('answered');
+    expect(sink.text).toBe(body);
+    expect(fixture.recorded).toMatchObject([{ status: 'success', ...recorded }]);
+  }); // prettier-ignore
+
+  test('of a path that is not known is not looked for', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith(json({ usage: USAGE }));
+    await fixture.forward({ path: '/batches' });
+    expect(fixture.recorded).toMatchObject([{ operation: 'provider.request', status: 'success' }]);
+    expect(fixture.recorded[0]?.promptTokens).toBeUndefined();
+  });
+});
+
+describe('a refusal', () => {
+  test('of one key gives way to the next, with the same bytes; the client sees nothing of it', async () => {
+    await using fixture = await startForward({ keys: 2 });
+    fixture.answerWith((response, _request, count) =>
+      (count === 1 ? json({ error: { message: 'slow down' } }, 429) : json({ usage: USAGE }))(
+        response,
+        _request,
+        count,
+      ),
+    );
+    const body = Buffer.from([0x7b, 0xff, 0x7d]);
+    const { outcome, sink } = await fixture.forward({ body });
+    expect(outcome).toMatchObject({ kind: 'answered', status: 200, keyId: 'ACME_API_KEY_2' });
+    expect(sink.text).toBe(JSON.stringify({ usage: USAGE }));
+    expect(fixture.arrived.map((request) => request.body)).toEqual([body, body]);
+    expect(fixture.recorded).toMatchObject([
+      { status: 'reach_limit', httpStatus: 429, retried: true },
+      { status: 'success', promptTokens: 11 },
+    ]);
+    expect(fixture.recorded[1]).not.toHaveProperty('retried');
+  });
+
+  test('of every key is an error of ours, with the earliest recovery', async () => {
+    await using fixture = await startForward({ keys: 2 });
+    fixture.answerWith(json({ error: { message: 'slow down' } }, 429));
+    const { outcome, sink } = await fixture.forward();
+    expect(outcome).toMatchObject({
+      kind: 'failed',
+      begun: false,
+      error: { code: 'POOL_EXHAUSTED', retryAfterMs: 1000 },
+    });
+    expect(sink.status).toBeUndefined();
+    expect(fixture.recorded).toMatchObject([{ retried: true }, { status: 'reach_limit' }]);
+    expect(fixture.recorded[1]).not.toHaveProperty('retried');
+  });
+
+  test('of the request itself is passed on as it was worded, with secrets masked', async () => {
+    await using fixture = await startForward({ keys: 2 });
+    const error = { error: { message: `too long, ${keyOf(1)}`, code: 'context_length_exceeded', param: 'messages' } };
+    fixture.answerWith(json(error, 400, { 'x-request-id': 'r1' }));
+    const { outcome, sink } = await fixture.forward();
+    expect(outcome).toEqual({ kind: 'answered', status: 400, provider: 'acme', keyId: 'ACME_API_KEY_1' });
+    expect(sink).toMatchObject({ status: 400, state: 'ended' });
+    expect(sink.headers).toMatchObject({ 'x-request-id': 'r1', 'content-type': 'application/json' });
+    expect(sink.text).toContain('context_length_exceeded');
+    expect(sink.text).not.toContain('canary');
+    expect(fixture.arrived).toHaveLength(1);
+  });
+
+  test('of our key is never passed on: the client would doubt its own', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith(json({ error: { message: 'Incorrect API key' } }, 401));
+    const { outcome, sink } = await fixture.forward();
+    expect(outcome).toMatchObject({ kind: 'failed', begun: false });
+    expect(sink.status).toBeUndefined();
+  });
+
+  test('inside a good answer counts as one, as long as nothing was passed on', async () => {
+    await using fixture = await startForward({ keys: 2 });
+    fixture.answerWith((response, request, count) =>
+      (count === 1
+        ? events(`: busy\n\n${eventOf({ error: { message: 'limited', code: 429 } })}`)
+        : events(STREAM + DONE))(response, request, count),
+    );
+    const { outcome, sink } = await fixture.forward({ body: Buffer.from('{"stream":true}') });
+    expect(outcome).toMatchObject({ kind: 'answered', keyId: 'ACME_API_KEY_2' });
+    expect(sink.text).toBe(STREAM + DONE);
+  });
+
+  test('by a failing provider is asked again, and then passed on', async () => {
+    await using fixture = await startForward({ retry: true });
+    fixture.answerWith(json({ error: { message: 'boom' } }, 502));
+    const { outcome, sink } = await fixture.forward();
+    expect(outcome).toMatchObject({ kind: 'answered', status: 502 });
+    expect(sink.text).toContain('boom');
+    expect(fixture.arrived).toHaveLength(3);
+    expect(fixture.settled.filter(({ kind }) => kind === 'refused')).toHaveLength(1);
+  });
+
+  test('by one provider gives way to another of the same dialect', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith((response, request, count) =>
+      json({ usage: USAGE }, request.url.startsWith('/spare') ? 200 : 429)(response, request, count),
+    );
+    const { outcome } = await fixture.forward({ fallbacks: ['spare'] });
+    expect(outcome).toMatchObject({ kind: 'answered', status: 200, provider: 'spare' });
+  });
+});
+
+describe('a stream that breaks', () => {
+  test.each([
+    ['with its connection', true],
+    ['by ending early', false],
+  ])('%s in the middle never ends cleanly, and what was seen is recorded', async (_how, isCut) => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(eventOf({ ...choice({ content: 'half' }), usage: USAGE }), () => {
+        if (isCut) response.destroy();
+        else response.end();
+      });
+    });
+    const { outcome, sink } = await fixture.forward({ body: Buffer.from('{"stream":true}') });
+    expect(outcome).toMatchObject({ kind: 'failed', begun: true, error: { code: 'PROVIDER_UNAVAILABLE' } });
+    expect(sink).toMatchObject({ status: 200, state: 'aborted' });
+    expect(sink.text).toContain('half');
+    expect(fixture.recorded).toMatchObject([{ status: 'failed', promptTokens: 11, model: 'm-2026' }]);
+  });
+
+  test('with an error of its own is passed on to its end, and recorded as failed', async () => {
+    await using fixture = await startForward();
+    const first = eventOf({ type: 'message_start', message: { usage: { input_tokens: 3 } } }, 'message_start');
+    const last = eventOf({ type: 'error', error: { type: 'overloaded_error', message: 'x' } }, 'error');
+    const sink = new Received();
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(first);
+      void until('the first event', () => sink.chunks.length > 0).then(() => response.end(last));
+    });
+    await fixture.forward({ dialect: 'anthropic', path: '/v1/messages' }, { sink });
+    expect(sink.text).toBe(first + last);
+    expect(sink.state).toBe('ended');
+    expect(fixture.recorded).toMatchObject([{ status: 'failed', promptTokens: 3 }]);
+  });
+
+  test('behind its end has lost nothing', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(STREAM + DONE, () => response.destroy());
+    });
+    const { outcome, sink } = await fixture.forward({ body: Buffer.from('{"stream":true}') });
+    expect(outcome.kind).toBe('answered');
+    expect(sink).toMatchObject({ state: 'ended', text: STREAM + DONE });
+  });
+
+  test('that is a document is cut off, too', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => response.end('{"id":"x","choices":[{"mess'));
+    const { sink } = await fixture.forward();
+    expect(sink.state).toBe('aborted');
+  });
+});
+
+describe('a client that goes away', () => {
+  test('ends the request to the provider within 50 ms, and what was seen is recorded', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(eventOf({ ...choice({ content: 'half' }), usage: USAGE }));
+    });
+    const controller = new AbortController();
+    const sink = new Received();
+    const running = fixture.forward({ body: Buffer.from('{"stream":true}') }, { signal: controller.signal, sink });
+    await until('the first bytes', () => sink.chunks.length > 0);
+    const at = performance.now();
+    controller.abort();
+    expect(((await fixture.arrived[0]?.closed) ?? 0) - at).toBeLessThan(50);
+    expect((await running).outcome).toMatchObject({ kind: 'failed', begun: true, error: { code: 'CANCELLED' } });
+    expect(fixture.recorded).toMatchObject([{ status: 'failed', errorCode: 'CANCELLED', promptTokens: 11 }]);
+  });
+
+  test('leaves the answer to be read on for the bill where the provider is set so', async () => {
+    await using fixture = await startForward({ config: { onAbort: 'drain' } });
+    let end: (() => void) | undefined;
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(STREAM);
+      end = () => response.end(USAGE_EVENT + DONE);
+    });
+    const controller = new AbortController();
+    const sink = new Received();
+    sink.room = () => new Promise(() => {});
+    const running = fixture.forward({ body: Buffer.from('{"stream":true}') }, { signal: controller.signal, sink });
+    await until('the first bytes', () => sink.chunks.length > 0);
+    controller.abort();
+    expect((await running).outcome).toMatchObject({ kind: 'failed', begun: true, error: { code: 'CANCELLED' } });
+    expect(fixture.recorded).toEqual([]);
+    end?.();
+    await until('the record', () => fixture.recorded.length === 1);
+    expect(fixture.recorded).toMatchObject([{ errorCode: 'CANCELLED', promptTokens: 11, completionTokens: 5 }]);
+    expect(fixture.settled).toMatchObject([{ kind: 'succeeded', tokens: 16 }]);
+    expect(sink.chunks).toHaveLength(1);
+  });
+});
