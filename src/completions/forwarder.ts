@@ -13,6 +13,7 @@
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import { delay } from '../base/timeout.ts';
+import { plainText } from '../base/plain-text.ts';
 import type { Redactor } from '../base/redactor.ts';
 import { backoffMs, type Backoff, type Random } from '../base/backoff.ts';
 import type { KeyLease, KeySource, LeaseOutcome } from '../pools/lease.ts';
@@ -25,6 +26,7 @@ import { isSendable } from '../providers/key-shape.ts';
 import type { Dialect, Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
+import { DEFAULT_ORGANIZATION } from '../protocol/usage.ts';
 import type { EventCaller, RawEvent } from '../usage/event.ts';
 import { attemptEvent, unaskedEvent } from './attempt-event.ts';
 import { kindOf } from './dialects.ts';
@@ -144,6 +146,9 @@ export class Forwarder {
     const { clock } = this.#deps;
     const kind = kindOf(request.dialect, request.method, request.path);
     const { provider: first, fallbacks = [], dialect, method } = request;
+    if (request.organization !== undefined && request.organization !== DEFAULT_ORGANIZATION) {
+      return { kind: 'failed', error: withoutPool(first, request.organization), begun: false };
+    }
     const { model, models } = readRequest({ ...request, kind }, false);
     const planFor = (provider: Provider): PlannedRequest => {
       const facts = readRequest({ ...request, kind }, provider.streamUsageOption);
@@ -578,6 +583,13 @@ class Attempt {
     };
     return { at: this.#deps.clock.now(), ...attemptEvent(subject, outcome) };
   }
+}
+
+/** The keys of other organisations are kept and shown, but form no pools yet: another organisation's key never serves. */
+function withoutPool(provider: string, organization: string): AipassError {
+  return new AipassError('NOT_FOUND', `organization ${plainText(organization, 64)} has no pool for ${provider}`, {
+    hint: 'ask without the organization, or add a key to the default one',
+  });
 }
 
 function unspokenDialect(provider: Provider, dialect: Dialect): AipassError {

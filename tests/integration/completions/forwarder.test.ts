@@ -398,7 +398,7 @@ describe('a refusal', () => {
     expect(outcome).toMatchObject({ kind: 'answered', status: 502 });
     expect(sink.text).toContain('boom');
     expect(fixture.arrived).toHaveLength(3);
-    expect(fixture.settled.filter(({ kind }) => kind === 'refused')).toHaveLength(1);
+    expect(fixture.settled.filter(({ kind }) => kind === 'failed')).toHaveLength(3);
   });
 
   test('by one provider gives way to another of the same dialect', async () => {
