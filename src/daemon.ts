@@ -4,13 +4,14 @@
  */
 
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { AuditJournal } from './audit/journal.ts';
 import { openAudit } from './audit/open.ts';
 import { systemClock } from './base/clock.ts';
 import { captureConsole } from './base/console-capture.ts';
 import { closeAll, defer } from './base/dispose.ts';
 import { EventHub } from './base/event-hub.ts';
+import { assertOwnEntries, assertTrusted, commandFiles, trustWarnings } from './base/file-trust.ts';
 import { LoadMeter } from './base/load.ts';
 import { openLogger, type Logger } from './base/logger.ts';
 import { startMemoryTidy } from './base/memory-tidy.ts';
@@ -169,7 +170,11 @@ async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<O
   const initial = read();
   const uid = process.getuid?.() ?? 0;
   const access = new AccessPolicy(initial, uid);
+  // Before anything is made, in any of these places.
+  assertTrusted('the state folder', paths.state);
+  assertTrusted('the folder of the socket', dirname(paths.runtime));
   await mkdir(paths.state, { recursive: true, mode: 0o700 });
+  assertOwnEntries('the state folder', paths.state);
   makeRuntimeFolder(paths.runtime, access.servesOthers);
   defer(stack, 'the instance lock', await takeInstance(paths));
   defer(stack, 'the lock of the state', await takeState(paths));
@@ -202,6 +207,15 @@ async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<O
   runtime.warnings.register(() => configWarnings(reloader.current, paths));
   runtime.warnings.register(() => [logger.warning()].filter((warning) => warning !== null));
   runtime.warnings.register(() => state.warnings);
+  runtime.warnings.register(() =>
+    trustWarnings([
+      paths.state,
+      paths.runtime,
+      ...Object.values(reloader.current.hooks).flatMap((command) =>
+        command === undefined ? [] : commandFiles(command),
+      ),
+    ]),
+  );
   const journal = openAudit(runtime, stack);
   defer(stack, 'the record of reloads', reloader.onReload(recordReload(journal, logger)));
   return { runtime, reloader, access, journal, logFile, restart };

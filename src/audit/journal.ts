@@ -6,12 +6,23 @@
  * entries (a full disk), they wait in memory and requests go on, up to a bound; past it nothing is released.
  */
 
-import { closeSync, fstatSync, fsync, ftruncateSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { openTrusted } from '../base/file-trust.ts';
 import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
 import { LineBuffer } from './line-buffer.ts';
@@ -56,10 +67,13 @@ export interface AuditJournal {
   close(): Promise<void>;
 }
 
+/** Flags of the file: every write goes to its end, and its last line is read when it is opened. */
+const APPEND = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
+
 /** Opens the audit, or begins one. A line that a crash cut short is taken out, and an entry of the chain records that. */
 export function openJournal(path: string, clock: Clock): AuditJournal {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const fd = openSync(path, 'a+', 0o600);
+  const fd = openTrusted('the audit', path, APPEND, 0o600);
   const tail = readTail(fd);
   // What cannot be read may be evidence: it stays, and is only ended.
   if (tail.torn > 0) {
@@ -141,10 +155,10 @@ class FileJournal implements AuditJournal {
     let reopened: number;
     try {
       mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
-      reopened = openSync(this.#path, 'a+', 0o600);
+      reopened = openTrusted('the audit', this.#path, APPEND, 0o600);
     } catch (error) {
       this.#isLost = true;
-      this.#failure = systemErrorCode(error) ?? 'unknown reason';
+      this.#failure = systemErrorCode(error) ?? (error instanceof AipassError ? error.message : 'unknown reason');
       return;
     }
     closeSync(this.#fd);

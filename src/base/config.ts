@@ -4,27 +4,28 @@
  * A file that is not valid is rejected as a whole, with every problem and its place; nothing of it is used.
  */
 
-import { readFileSync } from 'node:fs';
 import { parse, printParseErrorCode, type ParseError } from 'jsonc-parser';
 import { z } from 'zod';
-import { AipassError, systemErrorCode } from './errors.ts';
+import { AipassError } from './errors.ts';
 import { configSchema, type Config } from './config-schema.ts';
+import { readTrustedFile } from './file-trust.ts';
 import { nearest } from './nearest.ts';
 import { describeFailure } from './system-failure.ts';
 
 /**
  * Reads the configuration; a file that does not exist is an empty one.
  *
- * @throws AipassError BAD_REQUEST naming every problem, or the system's reason why the file cannot be read.
+ * @throws AipassError BAD_REQUEST naming every problem, UNSAFE_PERMISSIONS for a file that others may have written, or
+ * the system's reason why it cannot be read.
  */
 export function readConfig(path: string): Config {
-  let text: string;
+  let text: string | undefined;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readTrustedFile('the configuration', path);
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return configSchema.parse({});
     throw describeFailure('cannot read the configuration', error, path);
   }
+  if (text === undefined) return configSchema.parse({});
   // Some editors begin a file with a byte order mark.
   return parseConfig(text.replace(/^\u{FEFF}/u, ''), path);
 }

@@ -5,10 +5,11 @@
  * a file that fails is given up and reported as a warning.
  */
 
-import { close, closeSync, mkdirSync, open, openSync, write, writev } from 'node:fs';
+import { close, closeSync, constants, mkdirSync, open, write, writev } from 'node:fs';
 import { dirname } from 'node:path';
 import winston from 'winston';
 import type { AipassError } from './errors.ts';
+import { openTrusted } from './file-trust.ts';
 import type { LogLevel, LogLine } from './log-line.ts';
 import type { Redactor } from './redactor.ts';
 import { describeFailure } from './system-failure.ts';
@@ -118,7 +119,7 @@ export function openLogSink(options: LogSinkOptions): LogSink {
 /** Opens the file; throws the system's error where it cannot be opened. Later failures are passed to `onError`. */
 function openFile(path: string, onError: (error: unknown) => void): winston.transport {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  closeSync(openSync(path, 'a', 0o600));
+  closeSync(openTrusted('the log', path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o600));
   return new winston.transports.File({
     filename: path,
     maxsize: MAX_FILE_BYTES,

@@ -7,6 +7,8 @@
  */
 
 import type { Warning } from '../base/warning.ts';
+import { basename, dirname } from 'node:path';
+import { checkEntry, checkTrust, currentUser, type TrustOutcome } from '../base/file-trust.ts';
 import { readSecretFile } from './secret-file.ts';
 
 /** Time after which a removal or an empty file is accepted, in milliseconds: longer than an editor takes to save. */
@@ -35,6 +37,7 @@ export interface Reading<Held> {
 export class FolderScan {
   readonly #start: ScanOptions;
   readonly #pendingRemovals = new Map<string, number>();
+  readonly #folders = new Map<string, Promise<TrustOutcome>>();
   readonly #faults: Warning[] = [];
   readonly #notes: Warning[] = [];
 
@@ -49,7 +52,9 @@ export class FolderScan {
 
   /** Problems: first those that keep content from being used, then the others. */
   get warnings(): readonly Warning[] {
-    return [...this.#faults, ...this.#notes];
+    // A folder at fault is met again on the way to each file.
+    const all = [...this.#faults, ...this.#notes];
+    return [...new Map(all.map((one) => [`${one.subject}\n${one.problem}`, one])).values()];
   }
 
   /** Adds problems that keep content from being used. */
@@ -62,9 +67,24 @@ export class FolderScan {
     this.#notes.push(...warnings);
   }
 
+  /** Checks by the rule of base/file-trust.ts that only this user and root can write a path; each folder once a scan. */
+  async check(path: string): Promise<TrustOutcome> {
+    const folder = await this.checkFolder(dirname(path));
+    return folder.kind === 'trusted' ? checkEntry(folder, basename(path)) : folder;
+  }
+
+  /** Checks a folder as `check` does. */
+  checkFolder(path: string): Promise<TrustOutcome> {
+    const known = this.#folders.get(path);
+    if (known) return known;
+    const outcome = checkTrust(path);
+    this.#folders.set(path, outcome);
+    return outcome;
+  }
+
   /** Reads a file and returns what is held of it from now on, or undefined. */
   async read<Held>(path: string, held: Held | undefined, reading: Reading<Held>): Promise<Held | undefined> {
-    const outcome = await readSecretFile(path);
+    const outcome = await readSecretFile(path, currentUser(), () => this.check(path));
     if (outcome.kind === 'missing') return held !== undefined && this.#isPending(path) ? held : undefined;
     if (outcome.kind !== 'read') {
       this.addFaults(outcome.warnings);

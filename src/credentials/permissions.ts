@@ -1,10 +1,11 @@
 /**
  * Who else can get at a secrets file or folder, and the command that fixes it. Pure: classifies the result of `stat`.
  *
- * Readable by others is reported; writable by others, or owned by another user (who can write it), is reported and the
- * file is refused. Folders are only reported: what strangers put into one is refused as their file.
+ * Readable by others is reported. What breaks the rule of base/file-trust.ts (others can write it) is
+ * reported and not used: a file, and a folder with everything in it.
  */
 
+import { entryFault } from '../base/file-trust.ts';
 import { plainText } from '../base/plain-text.ts';
 import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
@@ -23,15 +24,12 @@ export interface AccessOutcome {
 
 const OTHERS_READ = 0o044;
 const OTHERS_WRITE = 0o022;
+const FILE_TYPE = 0o170000;
+const FOLDER = 0o040000;
 const ROOT = 0;
 
 /** Maximum length of a path on Linux. */
 const MAX_PATH_LENGTH = 4096;
-
-/** Returns the user as whom this process opens files, or undefined on a system without users. */
-export function currentUser(): number | undefined {
-  return process.geteuid?.();
-}
 
 /** Checks the mode and the owner of a file or folder for a user; without a user only the mode. */
 export function classifyAccess(
@@ -45,7 +43,9 @@ export function classifyAccess(
   const foreign = user !== undefined && facts.uid !== user && facts.uid !== ROOT;
   if (!readable && !writable && !foreign) return { warnings: [], refused: false };
 
-  const refused = kind === 'file' && (writable || foreign);
+  const refused =
+    entryFault(path, { mode: (facts.mode & ~FILE_TYPE) | (kind === 'folder' ? FOLDER : 0), uid: facts.uid }, user) !==
+    null;
   const faults: string[] = [];
   if (readable || writable) {
     const ways = [readable ? 'read' : '', writable ? 'write' : ''].filter((way) => way !== '');

@@ -9,8 +9,9 @@ import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open, stat } from 'node:fs/promises';
 import { systemErrorCode } from '../base/errors.ts';
+import { checkTrust, currentUser, type TrustOutcome } from '../base/file-trust.ts';
 import type { Warning } from '../base/warning.ts';
-import { accessHint, currentUser, classifyAccess } from './permissions.ts';
+import { accessHint, classifyAccess } from './permissions.ts';
 
 /** Result of reading a secrets file. */
 export type SecretFileOutcome =
@@ -29,19 +30,31 @@ export const MAX_SECRET_BYTES = 1024 * 1024;
 /** Maximum number of attempts to read a file that keeps changing. */
 const MAX_ATTEMPTS = 5;
 
-/** Reads a secrets file for a user; every failure is an outcome. */
-export async function readSecretFile(path: string, user = currentUser()): Promise<SecretFileOutcome> {
+/** Reads a secrets file for a user; every failure is an outcome. `check` may know the folder already. */
+export async function readSecretFile(
+  path: string,
+  user = currentUser(),
+  check: () => Promise<TrustOutcome> = () => checkTrust(path, user),
+): Promise<SecretFileOutcome> {
   const broken = (problem: string, hint: string): SecretFileOutcome => ({
     kind: 'broken',
     warnings: [{ subject: path, problem, hint }],
   });
   let facts: BigIntStats | undefined;
   try {
+    const trust = await check();
+    if (trust.kind === 'missing') return { kind: 'missing' };
     // Checked before it is opened, because opening a device can have effects.
     facts = await stat(path, { bigint: true });
+    const own = classifyAccess(path, 'file', { mode: Number(facts.mode), uid: Number(facts.uid) }, user);
+    if (own.refused && facts.isFile()) return { kind: 'refused', warnings: own.warnings };
+    if (trust.kind === 'untrusted') {
+      const problem = `${trust.fault.problem}; what it leads to is not used`;
+      return { kind: 'refused', warnings: [{ ...trust.fault, problem }] };
+    }
     for (let tries = 0; tries < MAX_ATTEMPTS; tries++) {
       if (!facts.isFile()) return broken('is not a regular file', 'put a plain text file in its place');
-      const attempt = await readOnce(path);
+      const attempt = await readOnce(trust.path);
       facts = attempt.before;
       const access = classifyAccess(path, 'file', { mode: Number(facts.mode), uid: Number(facts.uid) }, user);
       if (access.refused) return { kind: 'refused', warnings: access.warnings };
@@ -68,7 +81,7 @@ export async function readSecretFile(path: string, user = currentUser()): Promis
 
 /** Opens and reads the file once; without bytes if it can't be read or changed meanwhile. */
 async function readOnce(path: string): Promise<{ readonly before: BigIntStats; readonly bytes?: Buffer }> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY);
   try {
     const before = await file.stat({ bigint: true });
     if (!before.isFile() || before.size > MAX_SECRET_BYTES) return { before };

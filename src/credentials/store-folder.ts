@@ -9,13 +9,14 @@ import type { Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
+import { currentUser } from '../base/file-trust.ts';
 import { Secret } from '../base/secret.ts';
 import { shellQuote } from '../base/shell-quote.ts';
 import type { FolderScan } from './folder-scan.ts';
 import { parseJson } from './opaque-secret.ts';
 import type { StoredFiles } from './opaque-store.ts';
 import { isJsonFile } from './opaque-store.ts';
-import { currentUser, classifyAccess } from './permissions.ts';
+import { classifyAccess } from './permissions.ts';
 import { isSegment, OAUTH_FOLDER } from './secret-name.ts';
 
 /** Maximum number of opaque secrets: more were put there by mistake. */
@@ -115,6 +116,14 @@ function readFile(path: string, before: Secret | undefined, scan: FolderScan): P
 async function listFolder(path: string, scan: FolderScan): Promise<FolderOutcome> {
   let entries: Dirent[];
   try {
+    const trust = await scan.checkFolder(path);
+    if (trust.kind === 'untrusted') {
+      // Also who can read it, where that is its own fault.
+      await checkPath(path, 'folder', scan);
+      const problem = `${trust.fault.problem}; nothing in it is used`;
+      if (trust.path !== path) scan.addFaults([{ ...trust.fault, problem }]);
+      return { kind: 'unreadable' };
+    }
     entries = await readdir(path, { withFileTypes: true });
   } catch (error) {
     const code = systemErrorCode(error);
@@ -158,7 +167,9 @@ async function checkFiles(paths: readonly string[], scan: FolderScan): Promise<v
 
 async function checkPath(path: string, kind: 'file' | 'folder', scan: FolderScan): Promise<void> {
   try {
-    scan.addNotes(classifyAccess(path, kind, await stat(path), currentUser()).warnings);
+    const { warnings, refused } = classifyAccess(path, kind, await stat(path), currentUser());
+    if (refused) scan.addFaults(warnings);
+    else scan.addNotes(warnings);
   } catch {
     // Gone since it was listed, or unreachable: then it is not used either.
   }

@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import { lstat } from 'node:fs/promises';
 import { systemErrorCode } from '../base/errors.ts';
+import { assertTrusted } from '../base/file-trust.ts';
 import type { Logger } from '../base/logger.ts';
 import { describeFailure } from '../base/system-failure.ts';
 import type { Warning } from '../base/warning.ts';
@@ -38,8 +39,14 @@ OPENAI_API_KEY=sk-your-openai-key-here
 # MOONSHOT_API_KEY=<your key>
 `;
 
-/** Makes a `.env` from the template; leaves an existing one alone, even a dangling link. */
+/**
+ * Makes a `.env` from the template; leaves an existing one alone, even a dangling link.
+ *
+ * @throws AipassError UNSAFE_PERMISSIONS in a place that others can write to, or that belongs to another user.
+ */
 export async function initEnvFile(path: string): Promise<'created' | 'exists'> {
+  // Before anything is made: in a home of somebody else it would be of no use to its owner, and in the way.
+  assertTrusted('the file for the keys', path);
   try {
     await createFileAtomic(path, ENV_TEMPLATE);
     return 'created';

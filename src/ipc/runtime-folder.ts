@@ -9,6 +9,7 @@
 import { lstatSync, mkdirSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import { AipassError } from '../base/errors.ts';
+import { assertTrusted } from '../base/file-trust.ts';
 import { describeFailure } from '../base/system-failure.ts';
 import type { Warning } from '../base/warning.ts';
 
@@ -24,6 +25,8 @@ const OTHERS_PASS = 0o011;
  * unless others are served, read it.
  */
 export function makeRuntimeFolder(path: string, servesOthers: boolean): void {
+  // Before it is made: a folder that root leaves in a user's place locks that user out.
+  assertTrusted('the folder of the socket', dirname(path));
   let facts: Stats;
   try {
     mkdirSync(path, { recursive: true, mode: FOLDER_MODE });

@@ -9,6 +9,7 @@
 import { spawn } from 'node:child_process';
 import type { Clock } from '../base/clock.ts';
 import type { Config } from '../base/config-schema.ts';
+import { commandFiles, trustWarnings } from '../base/file-trust.ts';
 import type { Logger } from '../base/logger.ts';
 import type { AccountNotice } from '../protocol/events.ts';
 import type { Account } from './account.ts';
@@ -195,6 +196,12 @@ export class HookRunner {
   #runOne(command: readonly string[], alert: RefreshAlert): Promise<void> {
     const [program, ...parameters] = command;
     if (program === undefined) return Promise.resolve();
+    const [fault] = trustWarnings(commandFiles(command));
+    if (fault) {
+      const { subject, problem, hint } = fault;
+      this.#logger.warn('a hook was not started', { event: alert.kind, subject, problem, hint });
+      return Promise.resolve();
+    }
     return new Promise((resolve) => {
       const child = spawn(program, parameters, {
         // A group of its own, so that what the command started ends with it; the time limit of execFile would not do that.

@@ -9,6 +9,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Config } from '../base/config-schema.ts';
 import { AipassError } from '../base/errors.ts';
 import { readFileSignatureSync } from '../base/file-signature.ts';
+import { trustWarnings } from '../base/file-trust.ts';
 import type { Logger } from '../base/logger.ts';
 import type { ConfigSource } from '../base/runtime.ts';
 import { repeat } from '../base/timers.ts';
@@ -89,9 +90,9 @@ export class ConfigReloader implements ConfigSource {
   /** Polls the file every two seconds and reloads it when it changed; the returned function ends that. */
   watch(): () => Promise<void> {
     const { clock, path } = this.#deps;
-    this.#seen = readFileSignatureSync(path);
+    this.#seen = readSignature(path);
     return repeat(clock, POLL_MS, () => {
-      if (readFileSignatureSync(path) !== this.#seen) this.reload();
+      if (readSignature(path) !== this.#seen) this.reload();
     });
   }
 
@@ -112,7 +113,7 @@ export class ConfigReloader implements ConfigSource {
 
   #reload(): ReloadOutcome {
     const { path, read, initial } = this.#deps;
-    this.#seen = readFileSignatureSync(path);
+    this.#seen = readSignature(path);
     let next: Config;
     try {
       next = read();
@@ -141,4 +142,12 @@ export class ConfigReloader implements ConfigSource {
       }
     }
   }
+}
+
+/** Returns a text that changes with the file, and when others get, or lose, the right to write it or a folder above. */
+function readSignature(path: string): string {
+  return [
+    readFileSignatureSync(path),
+    ...trustWarnings([path]).map(({ subject, problem }) => subject + problem),
+  ].join();
 }

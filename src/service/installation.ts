@@ -2,14 +2,18 @@
  * Facts of an installation on this machine: this Node, this package, this user's paths.
  */
 
-import { readFileSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AipassError } from '../base/errors.ts';
+import { assertTrusted, entryFault } from '../base/file-trust.ts';
 import { resolvePaths, type Paths } from '../base/paths.ts';
 import type { InstallFacts } from './plan.ts';
 import { printPlist, printUnit, type ServiceFacts } from './unit-text.ts';
+
+/** The user that may write what the host-wide service runs. */
+const ROOT = 0;
 
 /** Folder of this package, two above this file in `src` and in `dist` alike. */
 const PACKAGE = fileURLToPath(new URL('../..', import.meta.url));
@@ -46,7 +50,7 @@ export function describeInstallation({ system, paths }: InstallRequest): Install
     });
   }
   const command = [process.execPath, join(PACKAGE, 'dist', 'cli.js')];
-  if (system) assertReachable(command);
+  if (system) assertSafeProgram(command);
   const home = homedir();
   const uid = process.getuid?.() ?? 0;
   const used = system ? SYSTEM_PATHS : paths;
@@ -123,11 +127,38 @@ function configHome(home: string): string {
   return set !== undefined && isAbsolute(set) ? set : join(home, '.config');
 }
 
-/** Refuses a program in a home: the host-wide unit sees none (ProtectHome=), and nobody's home should rule it. */
-function assertReachable(command: readonly string[]): void {
+/**
+ * Rejects programs that an ordinary user may change: whoever can write Node or this package would be the user of the
+ * host-wide daemon, which holds everybody's keys. A home is rejected in any case: the unit sees none (ProtectHome=).
+ *
+ * @throws AipassError BAD_REQUEST for a program in a home, UNSAFE_PERMISSIONS for one that others may write.
+ */
+function assertSafeProgram(command: readonly string[]): void {
   const hidden = command.find((path) => /^\/(?:home|root|run\/user)\//.test(path));
-  if (hidden === undefined) return;
+  if (hidden === undefined) {
+    for (const path of command) assertTrusted('a service for the whole machine', path, ROOT);
+    assertTreeTrusted(PACKAGE);
+    return;
+  }
   throw new AipassError('BAD_REQUEST', `a service for the whole machine cannot run from a home: ${dirname(hidden)}`, {
     hint: 'install Node and aipassd for the machine (npm install -g aipassd as root), and run that one',
   });
+}
+
+/** Checks everything in a folder. A link is judged by its owner alone: what it leads to is in this package, or is not run. */
+function assertTreeTrusted(folder: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    const fault = entryFault(path, lstatSync(path), ROOT);
+    if (fault !== null) {
+      throw new AipassError(
+        'UNSAFE_PERMISSIONS',
+        `a service for the whole machine is not made from a package that others may change: ${path}: ${fault.problem}`,
+        {
+          hint: `install aipassd as root (npm install -g aipassd), or: chown -R root ${folder} && chmod -R go-w ${folder}`,
+        },
+      );
+    }
+    if (entry.isDirectory() && entry.name !== '.git') assertTreeTrusted(path);
+  }
 }

@@ -44,17 +44,17 @@ test('root needs no sudo', () => {
   expect(warnings[0]?.hint).toBe('chown 0 /root/x');
 });
 
-test('a folder is reported, and never refused', () => {
+test('a folder that others can read is reported, and one that they can write, or that is theirs, is refused', () => {
   expect(judge(0o40755, ME, 'folder')).toEqual({
     refused: false,
     problem: 'other users can read this folder',
     hint: 'chmod 700 /home/me/.secrets/x',
   });
   expect(judge(0o40777, ME, 'folder')).toMatchObject({
-    refused: false,
-    problem: 'other users can read and write this folder',
+    refused: true,
+    problem: 'other users can read and write this folder; what it holds is not used',
   });
-  expect(judge(0o40700, 1001, 'folder')).toMatchObject({ refused: false, hint: 'sudo chown 1000 /home/me/.secrets/x' });
+  expect(judge(0o40700, 1001, 'folder')).toMatchObject({ refused: true, hint: 'sudo chown 1000 /home/me/.secrets/x' });
 });
 
 test('without users the owner is not judged', () => {

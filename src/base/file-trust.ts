@@ -1,0 +1,318 @@
+/**
+ * The one rule about files that decide where keys go: whoever can write such a file owns the keys. So each folder, link
+ * and file on the whole path must belong to this process's user or to root, and nobody else may write to it. A folder
+ * with the sticky bit, such as /tmp, may be open to others: there they cannot replace what is not theirs.
+ *
+ * A link is judged by its own owner, and then its target by its whole path. After that nobody else can change what the
+ * path leads to, so that the resolved path can be opened without following links. Loads `node:` modules only.
+ */
+
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { lstat, readlink } from 'node:fs/promises';
+import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
+import { AipassError, systemErrorCode } from './errors.ts';
+import { shellQuote } from './shell-quote.ts';
+import type { Warning } from './warning.ts';
+
+/** The fields of `stat` that the rule needs. */
+export interface OwnedEntry {
+  readonly mode: number;
+  readonly uid: number;
+}
+
+/** Result of a check. `path` is resolved and absolute. */
+export type TrustOutcome =
+  | { readonly kind: 'trusted'; readonly path: string; readonly mode: number; readonly uid: number }
+  /** Everything above is trusted, and there is nothing at `path` or no way to it. */
+  | { readonly kind: 'missing'; readonly path: string }
+  | { readonly kind: 'untrusted'; readonly path: string; readonly fault: Warning };
+
+const OTHERS_WRITE = 0o022;
+const STICKY = 0o1000;
+const FILE_TYPE = 0o170000;
+const FOLDER = 0o040000;
+const LINK = 0o120000;
+const DEVICE = 0o020000;
+const ROOT = 0;
+
+/** Maximum number of links on one path, as in Linux. */
+const MAX_LINKS = 40;
+
+/** Returns the user as whom this process opens files, or undefined on a system without users. */
+export function currentUser(): number | undefined {
+  return process.geteuid?.();
+}
+
+/**
+ * Uid under which all other users appear in a user namespace that does not know root, as that of the hardened user
+ * unit. Undefined where root is known. It counts as root at the top of a path only, as long as nobody else can write.
+ */
+const OVERFLOW_USER = readOverflowUser();
+
+/**
+ * Returns what is wrong with one folder, link or file by its owner and mode, or null. Without a user only the mode is
+ * judged. With `isRootsPlace` everything above belongs to root.
+ */
+export function entryFault(
+  path: string,
+  { mode, uid }: OwnedEntry,
+  user: number | undefined = currentUser(),
+  isRootsPlace = false,
+): Warning | null {
+  const kind = kindOf(mode);
+  const quoted = shellQuote(path);
+  const isRoots = uid === ROOT || (isRootsPlace && uid === OVERFLOW_USER);
+  if (user !== undefined && uid !== user && !isRoots) {
+    const chown = `${user === ROOT ? '' : 'sudo '}chown ${kind === 'link' ? '-h ' : ''}${user} ${quoted}`;
+    const hint = user === ROOT ? `run aipassd as the user with uid ${uid}, without sudo; or: ${chown}` : chown;
+    return { subject: path, problem: `this ${kind} belongs to another user (uid ${uid})`, hint };
+  }
+  const isSticky = kind === 'folder' && (mode & STICKY) !== 0;
+  // What is written to a device (/dev/null, /dev/full) is not kept, so that nobody reads it back.
+  if (kind === 'link' || kind === 'device' || isSticky || (mode & OTHERS_WRITE) === 0) return null;
+  const shown = (mode & 0o7777).toString(8).padStart(4, '0');
+  return {
+    subject: path,
+    problem: `other users can write to this ${kind} (mode ${shown})`,
+    hint: `chmod go-w ${quoted}`,
+  };
+}
+
+/**
+ * Checks a whole path. A missing end is no fault.
+ *
+ * @throws the system's error where the path cannot be followed for another reason.
+ */
+export async function checkTrust(path: string, user: number | undefined = currentUser()): Promise<TrustOutcome> {
+  const steps = walk(resolve(path), user);
+  let step = steps.next();
+  while (step.done !== true) {
+    let answer: StepAnswer;
+    try {
+      const { path: place, wants } = step.value;
+      answer = wants === 'entry' ? await lstat(place) : await readlink(place);
+    } catch (error) {
+      answer = missingOrThrow(error);
+    }
+    step = steps.next(answer);
+  }
+  return step.value;
+}
+
+/** Checks an entry of a folder that was just found trusted, by its name: cheaper than the whole path. */
+export async function checkEntry(
+  folder: Extract<TrustOutcome, { kind: 'trusted' }>,
+  name: string,
+  user: number | undefined = currentUser(),
+): Promise<TrustOutcome> {
+  const path = join(folder.path, name);
+  try {
+    const entry = await lstat(path);
+    if (kindOf(entry.mode) === 'link') return await checkTrust(path, user);
+    const fault = entryFault(path, entry, user);
+    return fault === null
+      ? { kind: 'trusted', path, mode: entry.mode, uid: entry.uid }
+      : { kind: 'untrusted', path, fault };
+  } catch (error) {
+    missingOrThrow(error);
+    return { kind: 'missing', path };
+  }
+}
+
+/** Checks a whole path at once, for places that cannot wait. Throws as checkTrust does. */
+export function checkTrustSync(path: string, user: number | undefined = currentUser()): TrustOutcome {
+  const steps = walk(resolve(path), user);
+  let step = steps.next();
+  while (step.done !== true) {
+    let answer: StepAnswer;
+    try {
+      const { path: place, wants } = step.value;
+      answer = wants === 'entry' ? lstatSync(place) : readlinkSync(place);
+    } catch (error) {
+      answer = missingOrThrow(error);
+    }
+    step = steps.next(answer);
+  }
+  return step.value;
+}
+
+/**
+ * Checks a path that is about to be used, or made.
+ *
+ * @param what names it in the message: "the configuration".
+ * @throws AipassError UNSAFE_PERMISSIONS with the path at fault and what to do.
+ */
+export function assertTrusted(what: string, path: string, user: number | undefined = currentUser()): void {
+  const outcome = checkTrustSync(path, user);
+  if (outcome.kind === 'untrusted') throw untrusted(what, path, outcome.fault);
+}
+
+/**
+ * Checks every entry of a folder of ours, two levels deep: what somebody else left there while the folder was open to
+ * others, a link above all, would be followed or trusted.
+ *
+ * @throws AipassError UNSAFE_PERMISSIONS with the entry at fault and what to do.
+ */
+export function assertOwnEntries(what: string, folder: string): void {
+  const user = currentUser();
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    assertOwnEntry(what, path, user);
+    if (!entry.isDirectory()) continue;
+    for (const name of readdirSync(path)) assertOwnEntry(what, join(path, name), user);
+  }
+}
+
+function assertOwnEntry(what: string, path: string, user: number | undefined): void {
+  const entry = lstatSync(path, { throwIfNoEntry: false });
+  const fault = entry && entryFault(path, entry, user);
+  if (!fault) return;
+  throw new AipassError('UNSAFE_PERMISSIONS', `${what} is not used: ${fault.subject}: ${fault.problem}`, {
+    hint: `check it, then remove it: rm -r ${shellQuote(path)}; or keep it: ${fault.hint}`,
+  });
+}
+
+/**
+ * Opens a file of ours, or makes it with a mode, without following what somebody else put in its place.
+ *
+ * @throws AipassError UNSAFE_PERMISSIONS where others could have done that, else the system's error.
+ */
+export function openTrusted(what: string, path: string, flags: number, mode: number): number {
+  const outcome = checkTrustSync(path);
+  if (outcome.kind === 'untrusted') throw untrusted(what, path, outcome.fault);
+  return openSync(outcome.path, flags | constants.O_NOFOLLOW, mode);
+}
+
+/** Returns the faults of paths as warnings; what cannot be checked is reported by whoever uses it. */
+export function trustWarnings(paths: readonly string[]): Warning[] {
+  const faults = new Map<string, Warning>();
+  for (const path of paths) {
+    try {
+      const outcome = checkTrustSync(path);
+      if (outcome.kind === 'untrusted') faults.set(outcome.fault.subject, outcome.fault);
+    } catch {
+      // The one who uses it says why it cannot be read.
+    }
+  }
+  return [...faults.values()];
+}
+
+/**
+ * Returns the files that decide what a command does: its program, found as the system finds it, and each parameter that
+ * is the absolute path of something that exists.
+ */
+export function commandFiles(command: readonly string[], searchPath: string = process.env['PATH'] ?? ''): string[] {
+  const [program = '', ...parameters] = command;
+  const candidates = program.includes('/')
+    ? [resolve(program)]
+    : searchPath.split(delimiter).map((folder) => resolve(folder, program));
+  return [...candidates.filter(exists).slice(0, 1), ...parameters.filter((one) => isAbsolute(one) && exists(one))];
+}
+
+function exists(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+/**
+ * Reads a file that decides where keys go, as UTF-8 text; undefined where there is none.
+ *
+ * @throws AipassError UNSAFE_PERMISSIONS where others could have written it, else the system's error.
+ */
+export function readTrustedFile(what: string, path: string): string | undefined {
+  const outcome = checkTrustSync(path);
+  if (outcome.kind === 'missing') return undefined;
+  if (outcome.kind === 'untrusted') throw untrusted(what, path, outcome.fault);
+  const fd = openSync(outcome.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    const { mode, uid } = fstatSync(fd);
+    const fault = entryFault(outcome.path, { mode, uid }, currentUser(), uid === outcome.uid);
+    if (fault !== null) throw untrusted(what, path, fault);
+    return readFileSync(fd, 'utf8');
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function untrusted(what: string, path: string, fault: Warning): AipassError {
+  const place = fault.subject === path ? path : `${path}: ${fault.subject}`;
+  return new AipassError('UNSAFE_PERMISSIONS', `${what} is not used, ${place}: ${fault.problem}`, { hint: fault.hint });
+}
+
+interface Step {
+  readonly path: string;
+  readonly wants: 'entry' | 'target';
+}
+
+/** The answer to a step: an entry, the target of a link, or undefined where there is nothing. */
+type StepAnswer = OwnedEntry | string | undefined;
+
+/** Walks a path from the root on, following links, and judges each entry. Asks for what it needs to know step by step. */
+function* walk(path: string, user: number | undefined): Generator<Step, TrustOutcome, StepAnswer> {
+  const waiting = path.split('/').filter((part) => part !== '');
+  let at = '/';
+  let links = 0;
+  let entry = yield* readEntry(at);
+  const rootFault = entry && entryFault(at, entry, user, true);
+  if (rootFault) return { kind: 'untrusted', path: at, fault: rootFault };
+  let isRootsPlace = entry !== undefined && isRootsOwn(entry);
+  for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
+    if (part === '.') continue;
+    const place = part === '..' ? dirname(at) : join(at, part);
+    entry = yield* readEntry(place);
+    if (!entry) return { kind: 'missing', path: join(place, ...waiting) };
+    const fault = entryFault(place, entry, user, isRootsPlace);
+    if (fault) return { kind: 'untrusted', path: place, fault };
+    if (kindOf(entry.mode) !== 'link') {
+      at = place;
+      isRootsPlace &&= isRootsOwn(entry);
+      continue;
+    }
+    links += 1;
+    const target = yield { path: place, wants: 'target' };
+    if (links > MAX_LINKS) throw Object.assign(new Error(`too many links: ${path}`), { code: 'ELOOP', path });
+    if (typeof target !== 'string') return { kind: 'missing', path: place };
+    if (isAbsolute(target)) at = '/';
+    isRootsPlace &&= entry.uid === ROOT || entry.uid === OVERFLOW_USER;
+    waiting.unshift(...target.split('/').filter((piece) => piece !== ''));
+  }
+  // A link that leads back to a folder above was judged on the way down.
+  entry = yield* readEntry(at);
+  return entry ? { kind: 'trusted', path: at, mode: entry.mode, uid: entry.uid } : { kind: 'missing', path: at };
+}
+
+/** Returns whether only root can write here, so that what is in it was put there by root. */
+function isRootsOwn({ mode, uid }: OwnedEntry): boolean {
+  return (uid === ROOT || uid === OVERFLOW_USER) && (mode & OTHERS_WRITE) === 0;
+}
+
+function* readEntry(path: string): Generator<Step, OwnedEntry | undefined, StepAnswer> {
+  const answer = yield { path, wants: 'entry' };
+  return typeof answer === 'object' ? answer : undefined;
+}
+
+/** Takes a path that does not exist for missing, and every other failure for what it is. */
+function missingOrThrow(error: unknown): undefined {
+  const code = systemErrorCode(error);
+  if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+  throw error;
+}
+
+function kindOf(mode: number): 'file' | 'folder' | 'link' | 'device' {
+  const type = mode & FILE_TYPE;
+  if (type === FOLDER) return 'folder';
+  if (type === DEVICE) return 'device';
+  return type === LINK ? 'link' : 'file';
+}
+
+function readOverflowUser(): number | undefined {
+  try {
+    // Lines "inside outside length" of user_namespaces(7).
+    const knowsRoot = readFileSync('/proc/self/uid_map', 'utf8')
+      .trim()
+      .split('\n')
+      .some((line) => Number(line.trim().split(/\s+/)[0]) === ROOT);
+    return knowsRoot ? undefined : Number(readFileSync('/proc/sys/kernel/overflowuid', 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
