@@ -3,6 +3,7 @@
  * The entry of the command line. Checks the version of Node before it loads anything that an older one cannot read.
  */
 
+import './base/no-debugger.ts';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as nodeModule from 'node:module';

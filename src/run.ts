@@ -8,6 +8,7 @@
 import { systemClock } from './base/clock.ts';
 import type { AipassError } from './base/errors.ts';
 import { forbidDumps } from './base/native.ts';
+import { debuggerClosed } from './base/no-debugger.ts';
 import { resolvePaths, type Paths } from './base/paths.ts';
 import { describeFailure } from './base/system-failure.ts';
 import { startDaemon, type Daemon } from './daemon.ts';
@@ -21,6 +22,7 @@ const EXIT_START_FAILED = 2;
 /** Runs the daemon in the foreground until a signal, and returns the exit code. */
 export async function runDaemon(): Promise<number> {
   process.umask(0o077);
+  await debuggerClosed;
   // A reader of our output that is gone is not a reason to stop.
   process.stdout.on('error', () => {});
   process.stderr.on('error', () => {});
@@ -58,6 +60,7 @@ export async function runDaemon(): Promise<number> {
   }
   writeRunRecord(runPath, run);
   const { logger } = daemon;
+  lifetime.onIgnored = (signal) => logger.info(`ignored ${signal}`);
   notifier.ready(`serving on ${paths.socket}`);
   const watchdogMs = watchdogInterval(process.env, process.pid);
   if (watchdogMs !== null) notifier.feedWatchdog(systemClock, watchdogMs);

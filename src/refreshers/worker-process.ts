@@ -136,7 +136,7 @@ export class WorkerProcesses implements TokenWorker {
  * free: when it ends, or when it holds tokens that it cannot write, which can take an hour.
  */
 function startWorker(first: QueuedJob, next: () => QueuedJob | undefined, leave: () => void): void {
-  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ENTRY], {
+  const child = spawn(process.execPath, ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', ENTRY], {
     detached: true,
     cwd: '/',
     env: inheritedEnvironment(),

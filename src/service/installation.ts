@@ -49,8 +49,8 @@ export function describeInstallation({ system, paths }: InstallRequest): Install
       hint: 'aipassd install, without --system',
     });
   }
-  const command = [process.execPath, join(PACKAGE, 'dist', 'cli.js')];
-  if (system) assertSafeProgram(command);
+  const command = [process.execPath, '--disable-sigusr1', join(PACKAGE, 'dist', 'cli.js')];
+  if (system) assertSafeProgram(command.filter((word) => isAbsolute(word)));
   const home = homedir();
   const uid = process.getuid?.() ?? 0;
   const used = system ? SYSTEM_PATHS : paths;

@@ -5,6 +5,8 @@
  * secret may be, and with an exit code that means nothing to a service manager.
  */
 
+import { constants } from 'node:os';
+
 /** Why the daemon ends. */
 export type Ending =
   { readonly kind: 'signal'; readonly signal: NodeJS.Signals } | { readonly kind: 'failure'; readonly error: unknown };
@@ -12,7 +14,26 @@ export type Ending =
 /** Exit code after an unexpected failure: EX_SOFTWARE of sysexits.h, so that a service manager restarts the daemon. */
 export const EXIT_SOFTWARE = 70;
 
-const STOP_SIGNALS = ['SIGTERM', 'SIGINT'] as const;
+/**
+ * Signals that stop the daemon in good order. Of these Node handles only the first two: the others would end the process
+ * with requests in flight.
+ */
+const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGXCPU', 'SIGPWR'] as const;
+
+/**
+ * Signals that would end the process by default, and that have no meaning for it: habits of other programs (SIGUSR1 and
+ * SIGUSR2 for "reopen the log"), timers that nobody set, and SIGXFSZ, after which a write fails as on a full disk.
+ */
+const IGNORED_SIGNALS = [
+  'SIGUSR1',
+  'SIGUSR2',
+  'SIGALRM',
+  'SIGVTALRM',
+  'SIGIO',
+  'SIGPIPE',
+  'SIGSTKFLT',
+  'SIGXFSZ',
+] as const;
 
 /** Longest orderly stop, in milliseconds: less than the units' TimeoutStopSec, so that the daemon itself reports that it hangs. */
 const STOP_LIMIT_MS = 18_000;
@@ -24,6 +45,8 @@ export class Lifetime {
   readonly #onReload: () => void;
   /** Called with each failure that follows the first reason to end. */
   onLateFailure: (error: unknown) => void = () => {};
+  /** Called with each signal that is ignored. */
+  onIgnored: (signal: NodeJS.Signals) => void = () => {};
   #ending: Ending | undefined;
   #failed = false;
   readonly #resolve: (ending: Ending) => void;
@@ -38,7 +61,8 @@ export class Lifetime {
 
   /** Registers the listeners; from here on no signal and no failure ends the process by itself. */
   watch(): void {
-    for (const signal of STOP_SIGNALS) process.on(signal, () => this.#end({ kind: 'signal', signal }));
+    for (const signal of STOP_SIGNALS.filter(isKnown)) process.on(signal, () => this.#end({ kind: 'signal', signal }));
+    for (const signal of IGNORED_SIGNALS.filter(isKnown)) process.on(signal, () => this.onIgnored(signal));
     process.on('SIGHUP', this.#onReload);
     // Rejections that nobody handles arrive here too (nodejs.org, --unhandled-rejections=throw, the default).
     process.on('uncaughtException', (error) => this.#end({ kind: 'failure', error }));
@@ -73,4 +97,9 @@ export class Lifetime {
       this.onLateFailure(ending.error);
     }
   }
+}
+
+/** Returns whether this system has a signal: SIGPWR and SIGSTKFLT are Linux's. */
+function isKnown(signal: NodeJS.Signals): boolean {
+  return signal in constants.signals;
 }

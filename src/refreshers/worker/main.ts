@@ -7,6 +7,7 @@
  * unfinished. Nothing is logged: of a failure that nobody foresaw the error's name is reported, and nothing else.
  */
 
+import '../../base/no-debugger.ts';
 import { createInterface } from 'node:readline';
 import { AipassError } from '../../base/errors.ts';
 import { systemClock } from '../../base/clock.ts';
