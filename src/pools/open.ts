@@ -10,6 +10,7 @@ import { readFileSignatureSync } from '../base/file-signature.ts';
 import type { Runtime } from '../base/runtime.ts';
 import type { Secret } from '../base/secret.ts';
 import type { PoolEvent } from '../protocol/pool.ts';
+import { foreignOwnerOf } from '../providers/key-shape.ts';
 import type { Providers } from '../providers/registry.ts';
 import { Pools } from './pools.ts';
 
@@ -63,7 +64,8 @@ export function openPools(
     keysOf: (name) => {
       // The vault still lends the last good values of a file that is gone.
       const revision = readFileSignatureSync(paths.envFile);
-      const uncheckable = providers.find(name)?.keyCheck === null;
+      const provider = providers.find(name);
+      const uncheckable = provider?.keyCheck === null;
       const settings = settingsOf(config.current, name)?.keys ?? {};
       return vault.keys(name).map(({ keyId, value }) => ({
         keyId,
@@ -71,6 +73,7 @@ export function openPools(
         revision,
         settings: Object.hasOwn(settings, keyId) ? settings[keyId] : undefined,
         uncheckable,
+        foreign: provider && foreignOwnerOf(provider, value),
       }));
     },
     whyNone,

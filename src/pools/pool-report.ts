@@ -138,5 +138,5 @@ function describeUnused(unused: UnusedKey): PoolKeyInfo {
 export function whyUnused(unused: UnusedKey): string {
   return unused.kind === 'duplicate'
     ? `has the same value as ${unused.of}, which is used instead`
-    : `looks like a key of ${unused.owner} and is never sent to another provider`;
+    : `looks like a key of ${unused.owner}, and is never sent to another provider`;
 }

@@ -106,11 +106,11 @@ export class Pool {
    * breaker is open; the latter two with retryAfterMs where the first recovery is known.
    */
   lease(request: Omit<LeaseRequest, 'provider'> = {}): KeyLease {
-    const { provider, needsKey, whyNone } = this.deps;
+    const { provider, needsKey } = this.deps;
     const now = this.advance();
     const { model, exclude, caller } = request;
     const isKeyless = this.registry.keys.size === 0;
-    if (isKeyless && needsKey) throw whyNone();
+    if (isKeyless && needsKey) throw this.whyNone();
     const blocking = this.breaker.blocking(model, caller);
     if (blocking) throw breakerOpen(provider, blocking, now);
     if (isKeyless) return this.#take(null, request, now);
@@ -144,6 +144,21 @@ export class Pool {
       isBestDoubted = isDoubted;
     }
     return best;
+  }
+
+  /** Returns the error for a pool without any key that may be used. */
+  whyNone(): AipassError {
+    const { provider, whyNone } = this.deps;
+    const foreign = this.registry.unused.find(({ kind }) => kind === 'foreign');
+    if (foreign?.kind !== 'foreign') return whyNone();
+    const { entry, owner } = foreign;
+    return new AipassError(
+      'NOT_FOUND',
+      `no key of ${provider} can be used: ${entry.keyId} looks like a key of ${owner}`,
+      {
+        hint: `move it to the variable of ${owner}, and put a key of ${provider} in its place`,
+      },
+    );
   }
 
   /** Does what is due and returns wall time. */

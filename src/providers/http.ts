@@ -5,7 +5,7 @@
 import { systemClock, type Clock } from '../base/clock.ts';
 import type { Secret } from '../base/secret.ts';
 import { parseJson } from './json-fields.ts';
-import { isSendable } from './key-shape.ts';
+import { describeForeignKey, foreignOwnerOf, isSendable } from './key-shape.ts';
 import { ExchangeFailure, openExchange, type HttpAnswer } from './http-exchange.ts';
 import { requestHeaders, type Provider } from './provider.ts';
 import { describeFailedExchange } from './refusal.ts';
@@ -43,6 +43,8 @@ export async function askJson(
     if (key !== null && !isSendable(key)) {
       throw new ExchangeFailure('unsendable-key', 'the key holds a character that no header can carry');
     }
+    const owner = key === null ? undefined : foreignOwnerOf(provider, key);
+    if (owner !== undefined) throw new ExchangeFailure('unsendable-key', describeForeignKey(provider.name, owner));
     const full = {
       ...request,
       headers: requestHeaders(provider, key),

@@ -8,13 +8,14 @@
 import { systemClock, type Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import type { Secret } from '../base/secret.ts';
+import { classifyFailure } from './classify-failure.ts';
 import { redactWith } from './error-reason.ts';
 import { askJson, type JsonAnswer } from './http.ts';
 import { toFields } from './json-fields.ts';
 import type { KeyCheck, Provider } from './provider.ts';
 import { describeRefusal } from './refusal.ts';
 
-/** Is a provider's word on a key; reasons are plain text without the key. */
+/** Result of a check; reasons are plain text without the key. */
 export type KeyCheckResult =
   | { readonly kind: 'valid' }
   | { readonly kind: 'invalid'; readonly status: number; readonly reason: string }
@@ -35,6 +36,8 @@ export async function checkKey(
   if (check === null) return unknown(`${provider.name} has no free endpoint that proves a key`);
   try {
     const answer = await askJson(provider, key, check, signal, clock);
+    const isFailure = answer.status < 200 || answer.status > 299;
+    const isInvalid = isFailure && classifyFailure(provider.name, answer, clock.now()).reason === 'invalid-key';
     return judgeKeyAnswer(
       answer,
       check,
@@ -45,6 +48,7 @@ export async function checkKey(
           redact: redactWith(key),
           now: clock.now(),
         }).message,
+      isInvalid,
     );
   } catch (error) {
     if (!(error instanceof AipassError) || error.code === 'CANCELLED') throw error;
@@ -52,14 +56,15 @@ export async function checkKey(
   }
 }
 
-/** Judges the answer to a key check; `describe` words a refusal. */
+/** Judges the answer to a key check; `describe` words a refusal, `isInvalid` is true where it is known to be about the key. */
 export function judgeKeyAnswer(
   answer: JsonAnswer,
   check: KeyCheck,
   describe: (answer: JsonAnswer) => string,
+  isInvalid = false,
 ): KeyCheckResult {
   const { status, body } = answer;
-  if (check.invalidStatuses.includes(status)) return { kind: 'invalid', status, reason: describe(answer) };
+  if (check.invalidStatuses.includes(status) || isInvalid) return { kind: 'invalid', status, reason: describe(answer) };
   if (status < 200 || status > 299) return unknown(describe(answer));
   // A portal of a hotel's network answers 200 with a page to whatever it is asked.
   if (typeof body !== 'object' || body === null) return unknown('the answer is no JSON document');

@@ -1,22 +1,46 @@
 /**
- * Judges a key by its looks, offline. A verdict is a hint: a suspect key is reported and lent all the same.
+ * What can be told of a key from its characters alone, offline: whether it looks like its provider's keys, whether it
+ * belongs to another provider, and whether a header can carry it.
  *
  * No reason ever quotes the key, not even its first characters.
  */
 
 import type { Secret } from '../base/secret.ts';
+import { CATALOGUE } from './catalogue.ts';
 import type { Provider } from './provider.ts';
 
-/** Is what a key's looks say. */
+/** Verdict on the shape of a key. A suspect key is reported and lent all the same. */
 export type KeyShapeVerdict = { readonly kind: 'valid' } | { readonly kind: 'suspect'; readonly reason: string };
 
-/** Matches what a HTTP header can carry and a key ever held: visible ASCII. */
+/** Matches what an HTTP header can carry and a key ever held: visible ASCII. */
 const SENDABLE = /^[\x21-\x7e]*$/;
 
-/** Judges a key against what the provider's keys usually look like. Prefixes and lengths are in the catalogue. */
+/**
+ * Shapes that tell whose key it is, whatever variable holds it; from the detectors of gitleaks and trufflehog and the
+ * providers' documentation. A bare `sk-` is not among them: many providers have it.
+ */
+const OWNERS: readonly { readonly owner: string; readonly shape: RegExp }[] = [
+  { owner: 'openrouter', shape: /^sk-or-v\d-[0-9a-f]{32,}$/ },
+  { owner: 'anthropic', shape: /^sk-ant-(?:api|admin|oat|ort|sid)\d\d-/ },
+  { owner: 'openai', shape: /^sk-(?:proj|svcacct|admin)-[\w-]{20,}$|^sk-[A-Za-z0-9]{20}T3BlbkFJ/ },
+  { owner: 'google', shape: /^AIza[\w-]{30,}$|^AQ\.[\w-]{30,}$/ },
+  { owner: 'groq', shape: /^gsk_[A-Za-z0-9]{30,}$/ },
+  { owner: 'xai', shape: /^xai-[A-Za-z0-9]{30,}$/ },
+  { owner: 'perplexity', shape: /^pplx-[A-Za-z0-9]{30,}$/ },
+  { owner: 'cerebras', shape: /^csk-[A-Za-z0-9]{30,}$/ },
+  { owner: 'fireworks', shape: /^fw_[A-Za-z0-9]{20,}$/ },
+  { owner: 'together', shape: /^tgp_v\d_[\w-]{20,}$/ },
+  { owner: 'huggingface', shape: /^hf_[A-Za-z0-9]{30,}$/ },
+  { owner: 'nvidia', shape: /^nvapi-[\w-]{30,}$/ },
+  { owner: 'github', shape: /^gh[pousr]_[A-Za-z0-9]{30,}$|^github_pat_\w{30,}$/ },
+];
+
+/** Checks a key against the usual shape of its provider's keys, which is in the catalogue or the configuration. */
 export function judgeKeyShape(provider: Pick<Provider, 'name' | 'keyShape'>, key: Secret): KeyShapeVerdict {
   const value = key.reveal();
   const { prefixes, minLength } = provider.keyShape;
+  const owner = foreignOwnerOf(provider, key);
+  if (owner !== undefined) return suspect(describeForeignKey(provider.name, owner));
   if (!SENDABLE.test(value)) return suspect('it holds a blank or a character that no key has');
   if (prefixes !== undefined && !prefixes.some((prefix) => value.startsWith(prefix))) {
     const usual = prefixes.map((prefix) => `"${prefix}"`).join(' or ');
@@ -28,7 +52,27 @@ export function judgeKeyShape(provider: Pick<Provider, 'name' | 'keyShape'>, key
   return { kind: 'valid' };
 }
 
-/** Tells whether a key can be put into a HTTP header at all. */
+/**
+ * Returns the provider that a key belongs to by its shape, where that is another one: such a key is never sent to this
+ * provider. Undefined for a provider that is not built in (it may be a gateway that takes the keys of others), and where
+ * the configuration has a prefix for its keys that this one begins with.
+ */
+export function foreignOwnerOf(provider: Pick<Provider, 'name' | 'keyShape'>, key: Secret): string | undefined {
+  if (!Object.hasOwn(CATALOGUE, provider.name)) return undefined;
+  const value = key.reveal();
+  const { prefixes } = provider.keyShape;
+  const isConfigured = prefixes !== undefined && prefixes !== CATALOGUE[provider.name]?.keyShape?.prefixes;
+  if (isConfigured && prefixes.some((prefix) => value.startsWith(prefix))) return undefined;
+  const owner = OWNERS.find(({ shape }) => shape.test(value))?.owner;
+  return owner === provider.name ? undefined : owner;
+}
+
+/** Returns in words why a key is never sent to a provider. */
+export function describeForeignKey(provider: string, owner: string): string {
+  return `it looks like a key of ${owner}, and is never sent to ${provider}`;
+}
+
+/** Returns whether a key can be put into an HTTP header at all. */
 export function isSendable(key: Secret): boolean {
   return SENDABLE.test(key.reveal());
 }

@@ -269,7 +269,7 @@ describe('aipassd pool', () => {
     await running.daemon.stop();
     running.daemon = await DaemonProcess.start(running.home);
     running.provider.route(check.pathname, { kind: 'json', body: { ok: true } });
-    running.provider.queue(refusalOf(403, 'not yet'));
+    running.provider.queue(refusalOf(401, 'not yet'));
     const aipass = await running.connect();
     await expect(aipass.complete(CHAT)).rejects.toMatchObject({ code: 'PROVIDER_REJECTED' });
     await expect(aipass.complete(CHAT)).rejects.toMatchObject({ code: 'POOL_EXHAUSTED' });

@@ -87,6 +87,16 @@ describe('a connection that was kept, and is reset when it is used again', () =>
 });
 
 describe('checking a key', () => {
+  test('that has the shape of another provider’s keys asks nobody', async () => {
+    await using upstream = await startLoopbackProvider();
+    const key = new Secret(`sk-ant-api03-${'a'.repeat(93)}AA`);
+    expect(await checkKey(moved(upstream, 'openai'), key, never)).toMatchObject({
+      kind: 'unknown',
+      reason: expect.stringContaining('it looks like a key of anthropic'),
+    });
+    expect(upstream.requests).toEqual([]);
+  });
+
   test('of openrouter asks GET /key with the key, and never the public model list', async () => {
     await using upstream = await startLoopbackProvider();
     expect(await checkKey(moved(upstream, 'openrouter'), KEY, never)).toEqual({ kind: 'valid' });

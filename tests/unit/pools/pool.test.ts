@@ -52,6 +52,22 @@ describe('two variables of one value', () => {
   });
 });
 
+describe('a key whose shape belongs to another provider', () => {
+  const foreign = { ...entry(1), foreign: 'anthropic' };
+
+  test('is listed, and never leased', () => {
+    const { pool } = openPool([foreign, entry(2)]);
+    expect([use(pool), use(pool)]).toEqual([keyId(2), keyId(2)]);
+    expect(describePool(pool, 0).keys).toMatchObject([{ state: 'ready' }, { keyId: keyId(1), state: 'foreign' }]);
+    expect(explainPool(pool, undefined).keys[1]).toMatchObject({ keyId: keyId(1), eligible: false });
+  });
+
+  test('that is the only one is the reason why there is none', () => {
+    const error = leaseError(openPool([foreign]).pool);
+    expect(error).toMatchObject({ code: 'NOT_FOUND', message: expect.stringContaining('anthropic') });
+  });
+});
+
 describe('a limited key', () => {
   test('is not leased before its rest ends, then by one call alone, then as before', () => {
     const { pool, clock, events } = openPool(entries(1));

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import { parseConfig } from '../../../src/base/config.ts';
 import { Secret } from '../../../src/base/secret.ts';
-import { isSendable, judgeKeyShape } from '../../../src/providers/key-shape.ts';
+import { foreignOwnerOf, isSendable, judgeKeyShape } from '../../../src/providers/key-shape.ts';
 import { createProviders } from '../../../src/providers/registry.ts';
 
 const providers = createProviders({ providers: {} });
@@ -21,7 +22,7 @@ test.each([
 });
 
 test('a key with the wrong prefix is suspect, and the reason names the right one', () => {
-  expect(judge('openrouter', `sk-ant-api03-${'q'.repeat(60)}`)).toEqual({
+  expect(judge('openrouter', `sk-${'q'.repeat(60)}`)).toEqual({
     kind: 'suspect',
     reason: 'keys of openrouter begin with "sk-or-v1-", this one does not',
   });
@@ -53,4 +54,40 @@ test('no reason quotes any part of the key', () => {
     .map((verdict) => (verdict.kind === 'suspect' ? verdict.reason : ''));
   expect(reasons.filter((reason) => reason !== '').length).toBeGreaterThan(10);
   expect(reasons.join(' ')).not.toMatch(/canary|7f3a91/);
+});
+
+test.each([
+  ['openai', `sk-ant-api03-${'a'.repeat(93)}AA`, 'anthropic'],
+  ['anthropic', `sk-or-v1-${'0'.repeat(64)}`, 'openrouter'],
+  ['openrouter', `sk-proj-${'A'.repeat(120)}`, 'openai'],
+  ['deepseek', `AQ.Ab8${'B'.repeat(47)}`, 'google'],
+  ['mistral', `gsk_${'c'.repeat(52)}`, 'groq'],
+  ['openai', `ghp_${'d'.repeat(36)}`, 'github'],
+])('a key in the place of %s whose shape belongs to another provider is that one’s', (provider, key, owner) => {
+  expect(foreignOwnerOf(providers.get(provider), new Secret(key))).toBe(owner);
+  expect(judge(provider, key)).toEqual({
+    kind: 'suspect',
+    reason: `it looks like a key of ${owner}, and is never sent to ${provider}`,
+  });
+});
+
+test.each([
+  ['openai', `sk-${'a'.repeat(48)}`],
+  ['deepseek', `sk-${'a'.repeat(32)}`],
+  ['mistral', 'a'.repeat(32)],
+  ['google', `AQ.Ab8${'B'.repeat(47)}`],
+])('a usual key of %s belongs to no other provider', (provider, key) => {
+  expect(foreignOwnerOf(providers.get(provider), new Secret(key))).toBeUndefined();
+});
+
+test('a gateway of the configuration may take the keys of other providers', () => {
+  const configured = createProviders({
+    providers: parseConfig(
+      '{"providers": {"gate": {"baseUrl": "https://gate.example/v1"}, "openai": {"keyShape": {"prefix": "sk-or-"}}}}',
+      'config.jsonc',
+    ).providers,
+  });
+  const key = new Secret(`sk-or-v1-${'0'.repeat(64)}`);
+  expect(foreignOwnerOf(configured.get('gate'), key)).toBeUndefined();
+  expect(foreignOwnerOf(configured.get('openai'), key)).toBeUndefined();
 });
