@@ -1,39 +1,52 @@
 /**
- * One call of a pooled client: leases a key, calls the real client, says how it went, and goes to another key where the
- * error is the key's.
+ * One call of a pooled client: leases a key, calls the real client, reports how it went, and goes to another key where the
+ * failure is the key's.
  *
- * A call blames a key only where its caller's rules, or the HTTP status of the error, say so.
+ * A key is blamed only where its caller's rules, or the answer of the provider, blame it. What the provider sent about its
+ * limits goes along with each report, so that the cooldown is as long as the provider asks for.
  */
 
+import { BoundedMap } from '../base/bounded-map.ts';
 import { AipassError } from '../base/errors.ts';
 import type { PoolLease, PoolLeaseParams, PoolSettleParams, ReportedOutcome } from '../protocol/pool.ts';
-import { createDeferred } from './deferred.ts';
+import { errorBodyOf, limitHeadersOf, retryAfterOf, statusOf } from './answer-fields.ts';
+import { watchEventStream } from './event-stream.ts';
 import { cancelled } from './failures.ts';
+import { PooledResult } from './pooled-result.ts';
 import { isAsyncIterable, watchIteration } from './watched-iteration.ts';
 
-/** Is whatever the real client threw, with the fields that the errors of most clients have; nobody knows what is in them. */
+/** What the real client threw, with the fields that the errors of most clients have; all of them are unverified. */
 export interface ThrownError {
   readonly name?: unknown;
   readonly message?: unknown;
   readonly code?: unknown;
   readonly status?: unknown;
   readonly statusCode?: unknown;
+  readonly headers?: unknown;
   readonly response?: unknown;
 }
 
-/** Says what the errors of the real client mean. A rule that stumbles over an error says nothing of it. */
+/** Meaning of the real client's errors and results. A rule that throws gives no answer. */
 export interface PooledOptions {
-  /** Tells that the key met a limit: the call is repeated with another key. Without it, an error with status 429 or 402. */
-  readonly isLimit?: (error: ThrownError) => boolean;
-  /** Tells that the key is not accepted: the call is repeated with another key. Without it, status 401 or 403. */
-  readonly isDead?: (error: ThrownError) => boolean;
-  /** Returns how long the limit lasts, in milliseconds, where the error says so. */
+  /**
+   * Returns whether the key met a limit: the call is repeated with another key. It is asked first. Without it: status 429 or
+   * 402, and a 403 with `x-ratelimit-remaining: 0` or `retry-after`.
+   */
+  readonly isLimit?: (error: ThrownError) => boolean | Promise<boolean>;
+  /** Returns whether the key is not accepted: the call is repeated with another key. Without it, status 401 or 403. */
+  readonly isDead?: (error: ThrownError) => boolean | Promise<boolean>;
+  /**
+   * Returns whether a result, though nothing was thrown, means that the key met a limit. Without it, a fetch `Response` is
+   * judged by its status, as an error would be.
+   */
+  readonly isLimitResult?: (result: unknown) => boolean | Promise<boolean>;
+  /** Returns how long the limit lasts, in milliseconds; without it what the provider's headers and body say. */
   readonly retryAfterMs?: (error: ThrownError) => number | undefined;
-  /** Is the model that the calls are for, where the keys of the pool have allow-lists. */
+  /** Model that the calls are for, where the keys of the pool have allow-lists. */
   readonly model?: string;
-  /** Is how long a call waits where no key is free, in milliseconds. */
+  /** Maximum wait for a key where none is free, in milliseconds. */
   readonly maxWaitMs?: number;
-  /** Ends waiting for a key; a call of the real client under way is its own. */
+  /** Ends waiting for a key; a call of the real client under way is not ended. */
   readonly signal?: AbortSignal;
 }
 
@@ -46,49 +59,102 @@ export interface KeyLender {
 /** Makes the real client for a key. */
 export type ClientFactory<Client> = (key: string) => Client | Promise<Client>;
 
-/** Is how many clients are kept; of more keys than that, the longest unused has its client built anew. */
+/** Path of a property of the real client, from the client itself. */
+export type PropertyPath = readonly string[];
+
+/** Maximum number of clients that are kept; of more keys than that, the longest unused has its client built anew. */
 const MAX_CLIENTS = 1000;
 
-/** Is the longest time that a report tells of, in milliseconds: the daemon refuses more, and the key would stay leased. */
+/** Maximum time in a report, in milliseconds: the daemon rejects a longer one, and the key would stay leased. */
 const MAX_REPORTED_MS = 86_400_000;
 
-/** Makes the calls. */
+/** How a call ended, before it is reported. */
+type CallEnd =
+  { readonly kind: 'returned'; readonly value: unknown } | { readonly kind: 'threw'; readonly error: unknown };
+
+/** Makes the calls of one pooled client. */
 export class PooledCaller {
   readonly #provider: string;
   readonly #factory: ClientFactory<object>;
   readonly #options: PooledOptions;
   readonly #lender: KeyLender;
-  /** Holds clients by the value of their key, oldest use first: a key that is replaced gets a client of its own. */
-  readonly #clients = new Map<string, Promise<object>>();
+  readonly #pathOf: (value: unknown) => PropertyPath | undefined;
+  /** Clients by the value of their key: a key that is replaced gets a client of its own. */
+  readonly #clients = new BoundedMap<string, Promise<object>>(MAX_CLIENTS);
 
-  constructor(provider: string, factory: ClientFactory<object>, options: PooledOptions, lender: KeyLender) {
+  /** `pathOf` recognizes properties of this very pooled client among the arguments of a call. */
+  constructor(
+    provider: string,
+    factory: ClientFactory<object>,
+    options: PooledOptions,
+    lender: KeyLender,
+    pathOf: (value: unknown) => PropertyPath | undefined,
+  ) {
     this.#provider = provider;
     this.#factory = factory;
     this.#options = options;
     this.#lender = lender;
+    this.#pathOf = pathOf;
   }
 
-  /** Calls what stands at a path of the real client; a plain value there is the result. `before` names keys that were tried. */
-  async call(path: readonly string[], args: readonly unknown[], before: readonly string[] = []): Promise<unknown> {
+  /** Calls what stands at a path of the real client; a plain value there is the result. */
+  call(path: PropertyPath, args: readonly unknown[]): PooledResult {
+    const result = new PooledResult();
+    void this.#run(path, args, result, []);
+    return result;
+  }
+
+  /** Makes attempts until one succeeds, or fails for another reason than its key. Never rejects. */
+  async #run(
+    path: PropertyPath,
+    args: readonly unknown[],
+    result: PooledResult,
+    before: readonly string[],
+  ): Promise<void> {
     const tried = [...before];
-    let last: { readonly error: unknown } | undefined;
-    for (;;) {
-      const lease = await this.#lease(tried).catch((error: unknown) => {
-        // Keys ran out for good while this call went from one to the next: the real client's error says more.
-        throw last && error instanceof AipassError && error.retryAfterMs === undefined ? last.error : error;
-      });
-      tried.push(lease.keyId);
-      const start = performance.now();
-      try {
-        const result = await run(await this.#clientOf(lease.key), path, args);
-        const isWatched =
-          isAsyncIterable(result) && this.#watch(result, lease, start, () => this.call(path, args, tried));
-        if (!isWatched) this.#settle(lease, start, undefined);
-        return result;
-      } catch (error) {
-        if (!isKeyTrouble(this.#settle(lease, start, { error }))) throw error;
-        last = { error };
+    let last: { readonly end: CallEnd; readonly values: Values } | undefined;
+    try {
+      for (;;) {
+        const lease = await this.#lease(tried).catch((error: unknown) => {
+          if (last === undefined) throw error;
+          if (last.end.kind === 'threw') throw noOtherKey(error, last.end.error);
+          return undefined;
+        });
+        // The answer of the last key is all there is.
+        if (lease === undefined) break;
+        tried.push(lease.keyId);
+        const start = performance.now();
+        last = await this.#attempt(lease, path, args, result);
+        const { end, values } = last;
+        const outcome = await this.#judge(end);
+        if (outcome === 'succeeded') {
+          result.succeed(this.#watch(values, { lease, start, path, args, tried }));
+          return;
+        }
+        this.#settle(lease, start, end, outcome);
+        if (isKeyTrouble(outcome)) continue;
+        if (end.kind === 'threw') throw end.error;
+        break;
       }
+      result.succeed(last?.values ?? new Map());
+    } catch (error) {
+      result.fail(error);
+    }
+  }
+
+  async #attempt(
+    lease: PoolLease,
+    path: PropertyPath,
+    args: readonly unknown[],
+    result: PooledResult,
+  ): Promise<{ readonly end: CallEnd; readonly values: Values }> {
+    try {
+      const client = await this.#clientOf(lease.key);
+      const values = await result.attempt(this.#invoke(client, path, args));
+      const [value] = values.values();
+      return { end: { kind: 'returned', value }, values };
+    } catch (error) {
+      return { end: { kind: 'threw', error }, values: new Map() };
     }
   }
 
@@ -98,103 +164,196 @@ export class PooledCaller {
     if (signal?.aborted) throw cancelled(signal);
     const leasing = this.#lender.lease({ provider: this.#provider, model, maxWaitMs, exclude: [...exclude] });
     if (!signal) return leasing;
-    const { promise, reject } = createDeferred<never>();
-    const onAbort = (): void => {
-      reject(cancelled(signal));
-      leasing.then(
-        ({ leaseId }) => this.#lender.settle({ leaseId, outcome: 'failed' }).catch(() => {}),
-        () => {},
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        reject(cancelled(signal));
+        leasing.then(
+          ({ leaseId }) => this.#lender.settle({ leaseId, outcome: 'failed' }).catch(() => {}),
+          () => {},
+        );
+      };
+      signal.addEventListener('abort', onAbort, { once: true });
+      leasing.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    });
+  }
+  /** Calls what stands at a path. Properties of this pooled client among the arguments become those of the real one. */
+  #invoke(client: object, path: PropertyPath, args: readonly unknown[]): unknown {
+    const { owner, value } = walk(client, path);
+    if (typeof value === 'function')
+      return Reflect.apply(
+        value,
+        owner,
+        args.map((arg) => this.#realArgument(client, arg)),
       );
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      return await Promise.race([leasing, promise]);
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
+    if (args.length > 0) throw new TypeError(`"${path.join('.')}" of the client is not a function`);
+    return value;
   }
 
-  /** Holds the key of a result while it is read; one that fails before it gave anything is asked for again. */
-  #watch(
-    result: AsyncIterable<unknown> & object,
-    lease: PoolLease,
-    start: number,
-    repeat: () => Promise<unknown>,
-  ): boolean {
-    return watchIteration(result, {
-      onEnd: (failed) => this.#settle(lease, start, failed),
-      onFailedStart: async (error) => {
-        const again = isKeyTrouble(this.#judge(error)) ? await repeat() : undefined;
-        return isAsyncIterable(again) ? again : undefined;
-      },
-    });
+  #realArgument(client: object, argument: unknown): unknown {
+    const path = this.#pathOf(argument);
+    if (path === undefined) return argument;
+    const { owner, value } = walk(client, path);
+    if (typeof value !== 'function') return value;
+    // A paginator calls the function without its object, and reads its properties.
+    return new Proxy(value, { apply: (target, _, args: unknown[]) => Reflect.apply(target, owner, args) });
   }
 
   async #clientOf(key: string): Promise<object> {
-    const known = this.#clients.get(key);
-    const client = known ?? Promise.resolve(this.#factory(key));
-    this.#clients.delete(key);
+    const client = this.#clients.get(key) ?? Promise.resolve(this.#factory(key));
     this.#clients.set(key, client);
-    const [oldest] = this.#clients.keys();
-    if (this.#clients.size > MAX_CLIENTS && oldest !== undefined) this.#clients.delete(oldest);
     try {
       return await client;
     } catch (error) {
-      // What could not be built is built again next time.
+      // A client that could not be built is built again next time.
       if (this.#clients.get(key) === client) this.#clients.delete(key);
       throw error;
     }
   }
 
-  /** Reports how a call went, without making its caller wait; returns what was reported. */
-  #settle(lease: PoolLease, start: number, failed: { readonly error: unknown } | undefined): ReportedOutcome {
-    const outcome = failed ? this.#judge(failed.error) : 'succeeded';
-    const retryAfterMs = failed && outcome === 'limited' ? this.#waitOf(failed.error) : undefined;
+  /** Reports a success: at once, or when the program has read what it is reading. Returns what the program gets. */
+  #watch(values: Values, call: WatchedCall): Values {
+    const { lease, start } = call;
+    const shown = new Map(values);
+    const first = [...values.keys()][0];
+    const value = first === undefined ? undefined : values.get(first);
+    const onEnd = async (failed: { readonly error: unknown } | undefined): Promise<void> => {
+      const end: CallEnd = failed ? { kind: 'threw', error: failed.error } : { kind: 'returned', value };
+      this.#settle(lease, start, end, failed ? await this.#judge(end) : 'succeeded');
+    };
+    const onFailedStart = async (error: unknown): Promise<unknown> =>
+      isKeyTrouble(await this.#judge({ kind: 'threw', error })) ? this.#again(call, call.tried) : undefined;
+    const watch = {
+      onEnd: (failed: { readonly error: unknown } | undefined) => void onEnd(failed),
+      onFailedStart,
+      onUnread: () => this.#settle(lease, start, undefined, 'failed'),
+      restart: () => this.#again(call, []),
+    };
+    const stream = watchEventStream(value, watch);
+    if (first !== undefined && stream !== undefined) shown.set(first, stream);
+    else if (!isAsyncIterable(value) || !watchIteration(value, watch)) void onEnd(undefined);
+    return shown;
+  }
+
+  /** Makes a call once more. */
+  #again({ path, args }: WatchedCall, tried: readonly string[]): Promise<unknown> {
+    const result = new PooledResult();
+    void this.#run(path, args, result, tried);
+    return result.value();
+  }
+
+  /** Reports how a call ended, without making its caller wait. */
+  #settle(lease: PoolLease, start: number, end: CallEnd | undefined, outcome: ReportedOutcome): void {
     const report: PoolSettleParams = {
       leaseId: lease.leaseId,
       outcome,
       latencyMs: Math.min(MAX_REPORTED_MS, Math.max(0, performance.now() - start)),
-      ...(failed ? { status: asked(statusOf, failed.error) } : {}),
-      ...(retryAfterMs !== undefined && retryAfterMs > 0
-        ? { retryAfterMs: Math.min(MAX_REPORTED_MS, retryAfterMs) }
-        : {}),
+      ...(end === undefined ? {} : this.#describe(end, outcome)),
     };
     // A daemon that is gone has taken the key back already.
     this.#lender.settle(report).catch(() => {});
-    return outcome;
   }
 
-  #judge(error: unknown): ReportedOutcome {
-    const { isLimit, isDead } = this.#options;
-    const status = asked(statusOf, error);
-    if (isDead ? asked(isDead, error) === true : status === 401 || status === 403) return 'rejected';
-    if (isLimit ? asked(isLimit, error) === true : status === 429 || status === 402) return 'limited';
-    return status !== undefined && status >= 500 ? 'unavailable' : 'failed';
+  /** Returns what an answer says besides how it is judged. */
+  #describe(end: CallEnd, outcome: ReportedOutcome): Partial<PoolSettleParams> {
+    const answer = end.kind === 'threw' ? end.error : end.value;
+    const headers = limitHeadersOf(answer);
+    const told = Object.keys(headers).length === 0 ? {} : { headers };
+    if (outcome === 'succeeded') return told;
+    const status = statusOf(answer);
+    const body = end.kind === 'threw' ? errorBodyOf(end.error) : undefined;
+    const waitMs = outcome === 'limited' ? this.#waitOf(answer, headers) : undefined;
+    return {
+      ...told,
+      ...(status === undefined ? {} : { status }),
+      ...(body === undefined ? {} : { body }),
+      ...(waitMs !== undefined && waitMs > 0 ? { retryAfterMs: Math.min(MAX_REPORTED_MS, waitMs) } : {}),
+    };
   }
 
-  #waitOf(error: unknown): number | undefined {
+  /** Returns how long a limit lasts, where the program's rule tells, or the answer does in another place than its headers. */
+  #waitOf(answer: unknown, headers: Readonly<Record<string, string>>): number | undefined {
     const { retryAfterMs } = this.#options;
-    return retryAfterMs && asked(retryAfterMs, error);
+    if (retryAfterMs) return asked(retryAfterMs, answer);
+    return 'retry-after' in headers ? undefined : retryAfterOf(answer, Date.now());
+  }
+
+  async #judge(end: CallEnd): Promise<ReportedOutcome> {
+    const { isLimit, isDead, isLimitResult } = this.#options;
+    if (end.kind === 'returned') {
+      if (isLimitResult) return (await asked(isLimitResult, end.value)) === true ? 'limited' : 'succeeded';
+      if (!isHttpResponse(end.value) || end.value.ok) return 'succeeded';
+      const outcome = judgeStatus(end.value);
+      return outcome === 'failed' ? 'succeeded' : outcome;
+    }
+    if (isLimit && (await asked(isLimit, end.error)) === true) return 'limited';
+    if (isDead && (await asked(isDead, end.error)) === true) return 'rejected';
+    const outcome = judgeStatus(end.error);
+    // A rule that is given replaces the default of its kind.
+    return (outcome === 'limited' && isLimit) || (outcome === 'rejected' && isDead) ? 'failed' : outcome;
   }
 }
 
-/** Asks a rule of the caller's; one that stumbles over an error says nothing of it, so that the error is told all the same. */
-function asked<Answer>(rule: (error: ThrownError) => Answer, error: unknown): Answer | undefined {
+type Values = ReadonlyMap<PooledResult, unknown>;
+
+/** A call whose result is being read. */
+interface WatchedCall {
+  readonly lease: PoolLease;
+  readonly start: number;
+  readonly path: PropertyPath;
+  readonly args: readonly unknown[];
+  /** Keys that were tried for this call, its own among them. */
+  readonly tried: readonly string[];
+}
+
+/** Judges an answer by its HTTP status. A 403 is a limit where its headers say so, as GitHub's are. */
+function judgeStatus(answer: unknown): ReportedOutcome {
+  const status = statusOf(answer);
+  if (status === 429 || status === 402) return 'limited';
+  if (status === 403) {
+    const headers = limitHeadersOf(answer);
+    return headers['x-ratelimit-remaining'] === '0' || 'retry-after' in headers ? 'limited' : 'rejected';
+  }
+  if (status === 401) return 'rejected';
+  return status !== undefined && status >= 500 ? 'unavailable' : 'failed';
+}
+
+/** Returns the error where keys ran out while a call went from one to the next: the real client's own where no key will be free. */
+function noOtherKey(error: unknown, last: unknown): unknown {
+  if (!(error instanceof AipassError)) return error;
+  if (error.retryAfterMs === undefined) return last;
+  const { code, message, hint, retryAfterMs } = error;
+  return new AipassError(code, message, { hint, retryAfterMs, cause: last });
+}
+
+/** Asks a rule of the caller's; one that throws gives no answer, so that the real client's error is reported all the same. */
+function asked<Answer>(rule: (subject: ThrownError) => Answer, subject: unknown): Answer | undefined {
   try {
-    // The rule takes every field for unknown, and one that reads a field of null stumbles.
-    return rule(error as ThrownError);
+    // A rule takes every field for unknown.
+    const answer = rule(subject as ThrownError);
+    return answer instanceof Promise ? (answer.catch(() => undefined) as Answer) : answer;
   } catch {
     return undefined;
   }
 }
 
-/** Tells whether another key may do better. */
+/** Returns whether another key may do better. */
 function isKeyTrouble(outcome: ReportedOutcome): boolean {
   return outcome === 'limited' || outcome === 'rejected';
 }
 
-/** Walks a path of the real client and calls what is there, on the object that it belongs to. */
-async function run(client: object, path: readonly string[], args: readonly unknown[]): Promise<unknown> {
+/** Returns whether a value is a Response of fetch, of another package too. */
+function isHttpResponse(value: unknown): value is { readonly ok: boolean; readonly status: number } {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    typeof Reflect.get(value, 'ok') === 'boolean' &&
+    typeof Reflect.get(value, 'status') === 'number' &&
+    typeof Reflect.get(value, 'arrayBuffer') === 'function'
+  );
+}
+
+/** Walks a path of the real client. Returns what is there and the object that it belongs to. */
+function walk(client: object, path: PropertyPath): { readonly owner: unknown; readonly value: unknown } {
   let owner: unknown = undefined;
   let value: unknown = client;
   for (const [step, name] of path.entries()) {
@@ -209,18 +368,5 @@ async function run(client: object, path: readonly string[], args: readonly unkno
       throw new TypeError(`the client has no "${path.slice(0, step + 1).join('.')}"`);
     }
   }
-  if (typeof value === 'function') return Reflect.apply(value, owner, args);
-  if (args.length > 0) throw new TypeError(`"${path.join('.')}" of the client is no function`);
-  return value;
-}
-
-/** Returns the HTTP status that errors of most clients carry. */
-function statusOf(error: unknown): number | undefined {
-  if (typeof error !== 'object' || error === null) return undefined;
-  const fields: Readonly<Record<string, unknown>> = { ...error, status: Reflect.get(error, 'status') };
-  const response: unknown = fields['response'];
-  const inner: unknown =
-    typeof response === 'object' && response !== null ? Reflect.get(response, 'status') : undefined;
-  const status = [fields['status'], fields['statusCode'], inner].find((value) => Number.isInteger(value));
-  return typeof status === 'number' && status >= 100 && status <= 999 ? status : undefined;
+  return { owner, value };
 }

@@ -1,26 +1,48 @@
 /**
- * Any API's client, with the keys rotating underneath: used exactly like the real one, at any depth.
+ * Any API's client, with the keys of a pool rotating underneath: `aipass.pooled('openai', (apiKey) => new OpenAI({ apiKey }))`
+ * is used like the OpenAI client itself, at any depth.
  *
  * Nothing is leased before a call: reading a property only remembers its path. A call leases a key, builds the client for
- * it (once for each value of a key), walks the path, calls, and reports how it went. Results pass through unchanged.
+ * it (once for each value of a key), walks the path, calls, and reports how it went.
  */
 
+import { inspect } from 'node:util';
 import { AipassError } from '../base/errors.ts';
-import { PooledCaller, type ClientFactory, type KeyLender, type PooledOptions } from './pooled-caller.ts';
-import { isAsyncIterable } from './watched-iteration.ts';
+import {
+  PooledCaller,
+  type ClientFactory,
+  type KeyLender,
+  type PooledOptions,
+  type PropertyPath,
+} from './pooled-caller.ts';
 
-/** Is the answer of a call: a promise, because a key is leased first; of an iterable it can be iterated as it is, too. */
-type PooledResult<Result> = Promise<Awaited<Result>> &
-  (Awaited<Result> extends AsyncIterable<infer Item> ? AsyncIterable<Item> : unknown);
+/** A function whose own type is true through the pool: its result is awaited or iterated anyway. */
+type AsyncFunction = (...args: never[]) => PromiseLike<unknown> | AsyncIterable<unknown>;
 
-/** Is the real client as it is seen through the pool; a plain property is read by calling it. */
-export type Pooled<Client> = {
-  readonly [Name in keyof Client]: Client[Name] extends (...args: infer Args) => infer Result
-    ? (...args: Args) => PooledResult<Result>
-    : Client[Name] extends object
-      ? Pooled<Client[Name]>
-      : () => Promise<Client[Name]>;
-};
+/** The answer of a function that returns at once: a promise, because a key is leased first; an iterable can be iterated. */
+type PooledAnswer<Result> = Promise<Awaited<Result>> &
+  (Awaited<Result> extends AsyncIterable<infer Item> | Iterable<infer Item> ? AsyncIterable<Item> : unknown);
+
+/** One property of the real client as it is seen through the pool; a plain value is read by calling it. */
+type PooledProperty<Property> = Property extends AsyncFunction
+  ? Property
+  : Property extends (...args: infer Args) => infer Result
+    ? ((...args: Args) => PooledAnswer<Result>) & PooledProperties<Property>
+    : Property extends object
+      ? PooledProperties<Property>
+      : () => Promise<Property>;
+
+type PooledProperties<Client> = { readonly [Name in keyof Client]: PooledProperty<Client[Name]> };
+
+/**
+ * The real client as it is seen through the pool. Functions that return promises or async iterables keep their own types,
+ * with overloads and type parameters; a client that is a function itself keeps its call signatures.
+ */
+export type Pooled<Client> = Client extends AsyncFunction
+  ? Client & PooledProperties<Client>
+  : PooledProperty<Client> extends (...args: never[]) => unknown
+    ? PooledProperty<Client>
+    : PooledProperties<Client>;
 
 /** Makes a pooled client over a lender. */
 export function createPooled<Client extends object>(
@@ -29,50 +51,76 @@ export function createPooled<Client extends object>(
   options: PooledOptions,
   lender: KeyLender,
 ): Pooled<Client> {
-  const caller = new PooledCaller(provider, factory, options, lender);
-  return proxyOf([], caller) as Pooled<Client>;
+  const paths = new WeakMap<object, PropertyPath>();
+  const pathOf = (value: unknown): PropertyPath | undefined =>
+    typeof value === 'function' ? paths.get(value) : undefined;
+  const caller = new PooledCaller(provider, factory, options, lender, pathOf);
+  return proxyOf([], { provider, caller, paths }) as Pooled<Client>;
 }
 
-/** Is behind every pooled property: a function, because only a function's proxy can be called. */
-const CALLABLE = (): void => {};
+/** What all properties of one pooled client share. */
+interface PooledClient {
+  readonly provider: string;
+  readonly caller: PooledCaller;
+  /** Paths of the properties that were read. */
+  readonly paths: WeakMap<object, PropertyPath>;
+}
 
 /** Returns what stands for a property of the real client: any deeper property, and callable. */
-function proxyOf(path: readonly string[], caller: PooledCaller): unknown {
+function proxyOf(path: PropertyPath, client: PooledClient): unknown {
   const children = new Map<string, unknown>();
-  return new Proxy(CALLABLE, {
-    get(_, name) {
-      // Awaiting, printing or serialising a pooled client must not call the real one.
-      if (typeof name === 'symbol' || NOT_FORWARDED.has(name)) return undefined;
-      let child = children.get(name);
+  const name = `pooled ${[client.provider, ...path].join('.')}`;
+  // A function, because only a function's proxy can be called; one for each property, because it can be inspected.
+  const target = Object.assign(() => {}, { [inspect.custom]: () => `[${name}]` });
+  const local: Readonly<Record<string | symbol, unknown>> = {
+    toString: () => name,
+    toLocaleString: () => name,
+    valueOf: () => name,
+    inspect: () => `[${name}]`,
+    [Symbol.toPrimitive]: () => name,
+    [Symbol.toStringTag]: 'Pooled',
+    [inspect.custom]: () => `[${name}]`,
+  };
+  const proxy = new Proxy(target, {
+    get(_, property) {
+      if (Object.hasOwn(local, property)) return local[property];
+      // Awaiting, comparing or serialising a pooled client must not call the real one.
+      if (typeof property === 'symbol' || NOT_FORWARDED.has(property)) return undefined;
+      let child = children.get(property);
       if (child === undefined) {
-        child = proxyOf([...path, name], caller);
-        children.set(name, child);
+        child = proxyOf([...path, property], client);
+        children.set(property, child);
       }
       return child;
     },
-    apply: (_, __, args: unknown[]) => iterablePromise(caller.call(path, args)),
-    set: refuse,
-    defineProperty: refuse,
-    deleteProperty: refuse,
+    apply: (_, __, args: unknown[]) => client.caller.call(path, args).proxy,
+    set: reject,
+    defineProperty: reject,
+    deleteProperty: reject,
+    setPrototypeOf: reject,
+    preventExtensions: reject,
   });
+  client.paths.set(proxy, path);
+  return proxy;
 }
 
-/** Lists names that say something to the language: a thing with `then` is taken for a promise. */
-const NOT_FORWARDED: ReadonlySet<string> = new Set(['then', 'toJSON', 'constructor', 'prototype', '__proto__']);
+/** Names that mean something to the language and its tools: a thing with `then` is taken for a promise. */
+const NOT_FORWARDED: ReadonlySet<string> = new Set([
+  'then',
+  'toJSON',
+  'constructor',
+  'prototype',
+  '__proto__',
+  'hasOwnProperty',
+  'isPrototypeOf',
+  'propertyIsEnumerable',
+  'nodeType',
+  '$$typeof',
+  'asymmetricMatch',
+]);
 
-function refuse(): never {
+function reject(): never {
   throw new AipassError('BAD_REQUEST', 'a pooled client cannot be changed', {
     hint: 'set it up in the function that makes the client',
-  });
-}
-
-/** Makes a promise of an iterable an iterable itself, so that `for await` reads the call as it does the real client's. */
-function iterablePromise(promise: Promise<unknown>): Promise<unknown> {
-  return Object.defineProperty(promise, Symbol.asyncIterator, {
-    value: async function* () {
-      const result = await promise;
-      if (!isAsyncIterable(result)) throw new TypeError('the result of this call cannot be iterated');
-      yield* result;
-    },
   });
 }

@@ -1,20 +1,24 @@
 /**
- * Tells how the reading of an async iterable ended. The iterable stays the object that it was: only its way of being
+ * Reports how the reading of an async iterable ended. The iterable stays the object that it was: only its way of being
  * read is watched.
  */
 
-/** Is how long a result may be read before its key is given back all the same, in milliseconds: it may never be read. */
+/** Longest reading before the key is given back all the same, in milliseconds. */
 const LONGEST_READING_MS = 600_000;
 
-/** Is what happens around a reading. */
+/** What happens around a reading. */
 export interface IterationWatch {
-  /** Is called once, when the reading ends: without a failure where it was read to the end, left early, or took too long. */
+  /** Called once, when the reading ends: without a failure where it was read to the end, left early, or took too long. */
   readonly onEnd: (failed: { readonly error: unknown } | undefined) => void;
   /** Returns another iterable in place of one that failed before it gave anything, or undefined where there is none. */
-  readonly onFailedStart: (error: unknown) => Promise<AsyncIterable<unknown> | undefined>;
+  readonly onFailedStart: (error: unknown) => Promise<unknown>;
+  /** Called instead of onEnd for a generator that is not read at once: it has asked for nothing yet. */
+  readonly onUnread: () => void;
+  /** Returns another generator in place of one that is read after all. */
+  readonly restart: () => Promise<unknown>;
 }
 
-/** Tells whether a value can be read with `for await`. */
+/** Returns whether a value can be read with `for await`. */
 export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> & object {
   return (
     typeof value === 'object' &&
@@ -24,34 +28,86 @@ export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown>
   );
 }
 
-/** Watches an iterable from now on. Returns false for one that cannot be watched, because it is frozen. */
+/**
+ * Watches an iterable from now on. One that is not being read when this turn of the event loop ends counts as done, because
+ * it may be a page or a stream that is read by other means. Returns false for one that is frozen.
+ */
 export function watchIteration(source: AsyncIterable<unknown> & object, watch: IterationWatch): boolean {
   if (!Object.isExtensible(source)) return false;
-  let hasEnded = false;
+  let state: 'unread' | 'reading' | 'ended' = 'unread';
+  const limit = setTimeout(() => end(undefined), LONGEST_READING_MS);
+  limit.unref();
   const end: IterationWatch['onEnd'] = (failed) => {
-    if (hasEnded) return;
-    hasEnded = true;
+    if (state === 'ended') return;
+    state = 'ended';
     clearTimeout(limit);
     watch.onEnd(failed);
   };
-  const limit = setTimeout(() => end(undefined), LONGEST_READING_MS);
-  limit.unref();
+  const isGenerator = 'next' in source && typeof source.next === 'function';
+  setImmediate(() => {
+    if (state !== 'unread') return;
+    if (!isGenerator) return end(undefined);
+    state = 'ended';
+    clearTimeout(limit);
+    watch.onUnread();
+  });
+  /** Returns whether this reading is the watched one. */
+  const begin = (): boolean => {
+    if (state === 'ended') return false;
+    state = 'reading';
+    return true;
+  };
 
   const open = source[Symbol.asyncIterator].bind(source);
-  if ('next' in source && typeof source.next === 'function') {
+  if (isGenerator) {
     // A generator is read by its own methods as well as in a loop, and is its own iterator.
-    const watched = watchIterator(bindIterator(source, source.next), { ...watch, onEnd: end });
+    const bound = bindIterator(source, source.next);
+    let watched: Required<AsyncIterableIterator<unknown>> | undefined;
+    const reading = (): Required<AsyncIterableIterator<unknown>> => {
+      watched ??= watchIterator(begin() ? bound : restarted(watch), { ...watch, onEnd: end });
+      return watched;
+    };
     for (const name of ['next', 'return', 'throw'] as const) {
-      Object.defineProperty(source, name, { value: watched[name], configurable: true, writable: true });
+      Object.defineProperty(source, name, {
+        value: (value?: unknown) => reading()[name](value),
+        configurable: true,
+        writable: true,
+      });
     }
     return true;
   }
   Object.defineProperty(source, Symbol.asyncIterator, {
-    value: () => watchIterator(open(), { ...watch, onEnd: end }),
+    value: () => (begin() ? watchIterator(open(), { ...watch, onEnd: end }) : open()),
     configurable: true,
     writable: true,
   });
   return true;
+}
+
+/** Opens a watched reading of an iterable. */
+export function openIteration(source: object, watch: IterationWatch): AsyncIterableIterator<unknown> {
+  if (!isAsyncIterable(source)) throw new TypeError('the result of this call cannot be iterated');
+  return watchIterator(source[Symbol.asyncIterator](), watch);
+}
+
+/** Returns the iterator of another generator, which is made when it is first read. */
+function restarted(watch: IterationWatch): AsyncIterator<unknown> {
+  let fresh: Promise<AsyncIterator<unknown>> | undefined;
+  const open = async (): Promise<AsyncIterator<unknown>> => {
+    const source = await watch.restart();
+    if (!isAsyncIterable(source)) throw new TypeError('the result of this call cannot be iterated');
+    return source[Symbol.asyncIterator]();
+  };
+  return {
+    next: async (value?: unknown) => {
+      fresh ??= open();
+      return (await fresh).next(value);
+    },
+    return: async (value?: unknown) => {
+      const iterator = await fresh;
+      return (await iterator?.return?.(value)) ?? { done: true, value };
+    },
+  };
 }
 
 /** Returns the methods of a generator as they are now. */
@@ -89,7 +145,7 @@ function watchIterator(first: AsyncIterator<unknown>, watch: IterationWatch): Re
         return await step(() => iterator.next(...args));
       } catch (error) {
         const other = hasBegun ? undefined : await watch.onFailedStart(error);
-        if (!other) throw error;
+        if (!isAsyncIterable(other)) throw error;
         hasBegun = true;
         iterator = other[Symbol.asyncIterator]();
         return iterator.next(...args);

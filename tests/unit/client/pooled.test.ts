@@ -1,3 +1,6 @@
+import { Readable } from 'node:stream';
+import { setImmediate as turn } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
 import type { KeyLender, PooledOptions } from '../../../src/client/pooled-caller.ts';
@@ -38,6 +41,10 @@ class Coins {
     yield `${this.#use()} 1`;
     await Promise.resolve();
     yield `${this.#key} 2`;
+  }
+
+  now(): string[] {
+    return [this.#use(), 'now'];
   }
 
   fail(error: unknown): never {
@@ -167,14 +174,14 @@ describe('a pooled client', () => {
 
   test('gives the key back when a loop is left early', async () => {
     const { coins, settled } = open(['a']);
-    for await (const _ of await coins.pages()) break;
+    for await (const _ of coins.pages()) break;
     expect(settled).toHaveLength(1);
   });
 
   test('goes to another key when an iterable meets a limit before its first item', async () => {
     const { coins, settled } = open(['a', 'b'], { a: 429 });
     const seen: string[] = [];
-    for await (const page of await coins.pages()) seen.push(page);
+    for await (const page of coins.pages()) seen.push(page);
     expect(seen).toEqual(['b 1', 'b 2']);
     expect(settled.map(({ outcome }) => outcome)).toEqual(['limited', 'succeeded']);
   });
@@ -259,5 +266,112 @@ describe('a pooled client', () => {
     );
     await expect(coins.echo(1)).rejects.toThrow('not yet');
     expect(await coins.echo(1)).toBe(1);
+  });
+});
+
+describe('a result that can be iterated', () => {
+  test.each([
+    ['a stream of Node that is read by events', () => Readable.from(['a', 'b']), (stream: Readable) => stream.resume()],
+    [
+      'a web stream that is read by a reader',
+      () => new Blob(['ab']).stream(),
+      (stream: ReadableStream) => stream.getReader(),
+    ],
+    [
+      'a page',
+      () => ({ data: [1], async *[Symbol.asyncIterator]() {} }),
+      ({ data }: { data: number[] }) => data.length,
+    ],
+  ])('gives its key back: %s', async (_name, make, read) => {
+    const { coins, settled } = open(['a']);
+    Reflect.apply(read, undefined, [await coins.echo(make())]);
+    await turn();
+    expect(settled).toMatchObject([{ outcome: 'succeeded' }]);
+  });
+
+  test('is asked for anew where it is a generator that is read later', async () => {
+    const { coins, settled } = open(['a', 'b']);
+    const pages = coins.pages();
+    await Promise.resolve(pages);
+    await turn();
+    expect(settled).toMatchObject([{ leaseId: 'lease 1', outcome: 'failed' }]);
+    const seen: string[] = [];
+    for await (const page of pages) seen.push(page);
+    expect(seen).toEqual(['b 1', 'b 2']);
+    await expect.poll(() => settled.at(-1)).toMatchObject({ leaseId: 'lease 2', outcome: 'succeeded' });
+  });
+
+  test('may be an array or another iterable without promises', async () => {
+    const { coins } = open(['a']);
+    const seen: unknown[] = [];
+    for await (const one of coins.now()) seen.push(one);
+    expect(seen).toEqual(['a', 'now']);
+  });
+});
+
+describe('a pooled client in the hands of the language', () => {
+  test.each([
+    ['a template', (value: string) => `${value}, ${value}`.slice(0, 26), 'pooled coins.coins.markets'],
+    ['a sum', (value: string) => `x${value}`, 'xpooled coins.coins.markets'],
+    ['a list', (value: string) => [value].join(), 'pooled coins.coins.markets'],
+    ['an error', (value: string) => new Error(value).message, 'pooled coins.coins.markets'],
+    ['a key', (value: string) => Object.keys({ [value]: 1 })[0], 'pooled coins.coins.markets'],
+    ['a comparison', (value: string) => value === 'x', false],
+    ['an inspection', (value: string) => inspect({ value }), '{ value: [pooled coins.coins.markets] }'],
+    ['JSON', (value: string) => JSON.stringify({ value }), '{}'],
+  ])('calls nothing in %s', (_name, use, expected) => {
+    const { coins, leases } = open(['a']);
+    // The types would not let it: programs without types do it.
+    expect(Reflect.apply(use, undefined, [coins.coins.markets])).toBe(expected);
+    expect(leases).toEqual([]);
+  });
+
+  test('cannot be frozen or given another prototype, and shares nothing with another', () => {
+    const one = open(['a']).coins;
+    expect(() => Object.freeze(one)).toThrow('cannot be changed');
+    expect(() => {
+      Object.setPrototypeOf(one, Coins.prototype);
+    }).toThrow('cannot be changed');
+    expect(Object.isExtensible(open(['a']).coins)).toBe(true);
+  });
+});
+
+async function isTeapotSoon({ status }: { readonly status?: unknown }): Promise<boolean> {
+  await turn();
+  return status === 418;
+}
+
+describe('the rules of a pooled client', () => {
+  test('may be asynchronous', async () => {
+    const { coins, settled } = open(['a', 'b'], { a: 418 }, { isLimit: isTeapotSoon });
+    expect(await coins.echo(1)).toBe(1);
+    expect(settled).toMatchObject([{ outcome: 'limited' }, { outcome: 'succeeded' }]);
+  });
+
+  test('may find a limit in a result, which is passed on where no other key is left', async () => {
+    const options = { isLimitResult: (result: unknown) => result === 'limit' };
+    const { coins, settled } = open(['a', 'b'], {}, options);
+    expect(await coins.echo('limit')).toBe('limit');
+    expect(await coins.echo('fine')).toBe('fine');
+    expect(settled.map(({ outcome }) => outcome)).toEqual(['limited', 'limited', 'succeeded']);
+  });
+
+  test.each([
+    [{ statusCode: 429 }, 'limited', 429],
+    [{ response: { statusCode: 429 } }, 'limited', 429],
+    [{ $metadata: { httpStatusCode: 429 } }, 'limited', 429],
+    [{ code: 429 }, 'limited', 429],
+    [{ status: '429' }, 'limited', 429],
+    [{ cause: { cause: { status: 429 } } }, 'limited', 429],
+    [{ status: 403 }, 'rejected', 403],
+    [{ status: 403, response: { headers: new Headers({ 'x-ratelimit-remaining': '0' }) } }, 'limited', 403],
+    [{ code: 'slack_webapi_platform_error', data: { error: 'token_revoked' } }, 'rejected', 401],
+    [{ status: 503 }, 'unavailable', 503],
+    [{ code: 'ECONNRESET' }, 'failed', undefined],
+  ])('find the status in %j', async (fields, outcome, status) => {
+    const { coins, settled } = open(['a']);
+    const error = Object.assign(new Error('refused'), fields);
+    await expect(coins.fail(error)).rejects.toBe(error);
+    expect(settled).toMatchObject([{ outcome, ...(status === undefined ? {} : { status }) }]);
   });
 });
