@@ -236,6 +236,21 @@ test('a pooled client rotates keys through the daemon', async () => {
   expect(keys).toMatchObject([{ state: 'cooling-down' }, { state: 'ready', inFlight: 0, uses: 2 }]);
 });
 
+test('a pooled client hands on what the provider says of its limit', async () => {
+  await using running = await startPool(2);
+  const aipass = await running.connect();
+  const headers = new Headers({ 'retry-after': '120' });
+  const api = aipass.pooled('local', (key) => ({
+    ask(): string {
+      if (key === 'lk-pool-value-1') throw Object.assign(new Error('slow down'), { status: 429, headers });
+      return key;
+    },
+  }));
+  expect(await api.ask()).toBe('lk-pool-value-2');
+  const limited = (await aipass.pools('local'))[0]?.keys[0];
+  expect(limited?.cooldownLeftMs).toBeGreaterThan(110_000);
+});
+
 describe('aipassd pool', () => {
   test('shows, checks and explains, masked', async () => {
     await using running = await startPool(2, {}, { keyCheck: { url: 'http://127.0.0.1:9/check' } });
