@@ -4,7 +4,7 @@
  */
 
 import type { UsageStatus } from '../protocol/usage.ts';
-import { isCall, isReport, type RawEvent } from './event.ts';
+import { isCall, type RawEvent } from './event.ts';
 
 /** Maximum number of providers, and of error codes of one provider, that are counted on their own. */
 const MAX_NAMES = 100;
@@ -75,32 +75,38 @@ export class UsageCounters {
     }));
   }
 
+  /** Counts what a report adds to a call that was counted before. */
+  addReport(event: RawEvent): void {
+    addAmounts(bounded(this.#providers, event.provider ?? 'unknown', newCounters), event);
+  }
+
   #addCall(event: RawEvent): void {
     const growing = bounded(this.#providers, event.provider ?? 'unknown', newCounters);
-    // A report brings what its call did not know; the call itself was counted before.
-    if (!isReport(event.operation)) {
-      growing.attempts += 1;
-      if (event.retried !== true) growing.requests[event.status] += 1;
-      if (event.status !== 'success') {
-        const code = event.errorCode ?? event.status;
-        const place = growing.errors.has(code) || growing.errors.size < MAX_NAMES ? code : OTHERS;
-        growing.errors.set(place, (growing.errors.get(place) ?? 0) + 1);
-      }
-      if (typeof event.latencyMs === 'number') {
-        const latency = event.latencyMs;
-        const bucket = LATENCY_BOUNDS_MS.findIndex((bound) => latency <= bound);
-        const place = bucket === -1 ? LATENCY_BOUNDS_MS.length : bucket;
-        growing.latencySumMs += latency;
-        growing.latencyCounts[place] = (growing.latencyCounts[place] ?? 0) + 1;
-      }
+    growing.attempts += 1;
+    if (event.retried !== true) growing.requests[event.status] += 1;
+    if (event.status !== 'success') {
+      const code = event.errorCode ?? event.status;
+      const place = growing.errors.has(code) || growing.errors.size < MAX_NAMES ? code : OTHERS;
+      growing.errors.set(place, (growing.errors.get(place) ?? 0) + 1);
     }
-    growing.tokens.prompt += event.promptTokens ?? 0;
-    growing.tokens.completion += event.completionTokens ?? 0;
-    growing.tokens.cached += event.cachedTokens ?? 0;
-    growing.tokens.cacheWrite += event.cacheWriteTokens ?? 0;
-    growing.tokens.reasoning += event.reasoningTokens ?? 0;
-    growing.costMicros += event.costMicros ?? 0;
+    if (typeof event.latencyMs === 'number') {
+      const latency = event.latencyMs;
+      const bucket = LATENCY_BOUNDS_MS.findIndex((bound) => latency <= bound);
+      const place = bucket === -1 ? LATENCY_BOUNDS_MS.length : bucket;
+      growing.latencySumMs += latency;
+      growing.latencyCounts[place] = (growing.latencyCounts[place] ?? 0) + 1;
+    }
+    addAmounts(growing, event);
   }
+}
+
+function addAmounts(growing: Growing, event: RawEvent): void {
+  growing.tokens.prompt += event.promptTokens ?? 0;
+  growing.tokens.completion += event.completionTokens ?? 0;
+  growing.tokens.cached += event.cachedTokens ?? 0;
+  growing.tokens.cacheWrite += event.cacheWriteTokens ?? 0;
+  growing.tokens.reasoning += event.reasoningTokens ?? 0;
+  growing.costMicros += event.costMicros ?? 0;
 }
 
 function newCounters(): Growing {

@@ -6,6 +6,7 @@
  * The columns stand in protocol/usage.ts.
  */
 
+import { parseJsonObject } from '../base/json.ts';
 import { plainText } from '../base/plain-text.ts';
 import {
   EVENT_COLUMNS,
@@ -42,11 +43,27 @@ export const COLUMNS: readonly (EventColumn & { readonly field: EventField })[] 
   ([field, column]) => ({ ...column, field: field as EventField }),
 );
 
+/**
+ * An event of which nothing is known. Events are copies of it, because V8 keeps an object fast whose fields were there
+ * from the start; parsing makes the first one so.
+ */
+const UNKNOWN: Readonly<Partial<Record<EventField, unknown>>> =
+  parseJsonObject(
+    JSON.stringify(
+      Object.fromEntries(
+        COLUMNS.map(({ field, kind, missing }) => [field, missing ?? (kind === 'flag' ? false : null)]),
+      ),
+    ),
+  ) ?? {};
+
 /** Bounds a raw event. */
 export function normaliseEvent(raw: RawEvent, recorder: EventRecorder): UsageEvent {
   const given: Partial<Record<EventField, unknown>> = raw;
-  const event: Partial<Record<EventField, unknown>> = {};
-  for (const column of COLUMNS) event[column.field] = boundValue(column, given[column.field], recorder.redact);
+  const event: Partial<Record<EventField, unknown>> = { ...UNKNOWN };
+  for (const column of COLUMNS) {
+    const value = given[column.field];
+    if (value !== undefined && value !== null) event[column.field] = boundValue(column, value, recorder.redact);
+  }
   event.id = recorder.id;
   event.run = recorder.run;
   event.at ??= recorder.now;
@@ -55,10 +72,8 @@ export function normaliseEvent(raw: RawEvent, recorder: EventRecorder): UsageEve
   return event as UsageEvent;
 }
 
-/** Returns an event from a line of the journal, which an older version may have written; null for anything else. */
-export function readEvent(value: unknown): UsageEvent | null {
-  if (typeof value !== 'object' || value === null) return null;
-  const given: Partial<Record<EventField, unknown>> = value;
+/** Returns an event from an object of the journal, which an older version may have written; null for anything else. */
+export function readEvent(given: Partial<Record<EventField, unknown>>): UsageEvent | null {
   const isEvent =
     Number.isSafeInteger(given.at) &&
     Number.isSafeInteger(given.id) &&
@@ -67,11 +82,7 @@ export function readEvent(value: unknown): UsageEvent | null {
     typeof given.operation === 'string' &&
     isStatus(given.status);
   if (!isEvent) return null;
-  const event: Partial<Record<EventField, unknown>> = {};
-  for (const { field, kind, missing } of COLUMNS) {
-    event[field] = given[field] ?? missing ?? (kind === 'flag' ? false : null);
-  }
-  return event as UsageEvent;
+  return { ...UNKNOWN, ...given } as UsageEvent;
 }
 
 /** Returns whether an event is a call to a provider. The release of a credential is recorded too, but is not a call. */

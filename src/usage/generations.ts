@@ -33,6 +33,7 @@ export interface UnpricedCall {
   readonly generationId: string | null;
   readonly promptTokens: number | null;
   readonly completionTokens: number | null;
+  readonly costMicros: number | null;
 }
 
 /** Returns a call whose tokens or cost can be asked for, or null where nothing is missing. */
@@ -48,6 +49,7 @@ export function unpricedCall(event: RawEvent): UnpricedCall | null {
     generationId,
     promptTokens: event.promptTokens ?? null,
     completionTokens: event.completionTokens ?? null,
+    costMicros: event.costMicros ?? null,
   };
 }
 
@@ -62,6 +64,7 @@ export interface TrackerDeps {
   ) => Promise<GenerationOutcome> | null;
   /** Returns what a model costs, or null where that is unknown. */
   readonly prices: (provider: string, model: string, signal: AbortSignal) => Promise<TokenPrices | null>;
+  /** Records a report on a call, with what the call did not know. */
   readonly record: (event: RawEvent) => void;
   /** Called when the first generation is waited for, and when none is any more; not when the daemon stops. */
   readonly onWaiting: (isWaiting: boolean) => void;
@@ -115,7 +118,7 @@ export class GenerationTracker {
     const outcome = await this.#askOnce(call);
     if (this.#stop.signal.aborted) return;
     if (outcome?.kind === 'found') {
-      this.#deps.record(reportEvent(call, outcome.record, 'generation'));
+      this.#deps.record(reportEvent(call, unknownOf(call, outcome.record), 'generation'));
       this.#forget(place);
     } else if (outcome?.kind === 'not-ready') this.#attempt(place, call, attempt + 1);
     else await this.#end(place, call);
@@ -151,6 +154,17 @@ export class GenerationTracker {
   #forget(place: string): void {
     if (this.#pending.delete(place) && this.#pending.size === 0) this.#deps.onWaiting(false);
   }
+}
+
+/** Returns a record without the tokens and the cost that the call knew already. */
+function unknownOf(call: UnpricedCall, record: GenerationRecord): GenerationRecord {
+  const { promptTokens, completionTokens, cachedTokens, reasoningTokens, costMicros, ...rest } = record;
+  return {
+    ...rest,
+    ...(call.promptTokens === null ? { promptTokens, cachedTokens } : {}),
+    ...(call.completionTokens === null ? { completionTokens, reasoningTokens } : {}),
+    ...(call.costMicros === null ? { costMicros } : {}),
+  };
 }
 
 /** Returns a record of a generation as an event that reports on it. */

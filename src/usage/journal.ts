@@ -29,7 +29,7 @@ import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { readFileIdentitySync } from '../base/file-signature.ts';
-import { parseJson, readField } from '../base/json.ts';
+import { parseJsonObject } from '../base/json.ts';
 import { readEvent, type UsageEvent } from './event.ts';
 
 /** Size at which a new segment is begun, so that what the database has can be deleted. */
@@ -73,10 +73,11 @@ export function printEvents(event: UsageEvent, again: readonly Moment[]): string
 
 /** Parses one line; null is damage. Events were bounded before they were written, so only their shape is checked. */
 export function parseEvents(line: string): UsageEvent[] | null {
-  const value = parseJson(line);
-  const event = readEvent(value);
+  const value = parseJsonObject(line);
+  if (value === undefined) return null;
+  const { again, ...fields } = value;
+  const event = readEvent(fields);
   if (event === null) return null;
-  const again = readField(value, 'again');
   if (again === undefined) return [event];
   if (!Array.isArray(again) || !again.every(isMoment)) return null;
   return [event, ...again.map(([at, id]) => ({ ...event, at, id }))];
@@ -148,7 +149,6 @@ export class Journal {
     if (this.#batch.length === 0) return;
     const lines = this.#batch;
     this.#batch = [];
-    this.#takeBackRemoved();
     const events = lines.reduce((sum, line) => sum + line.events, 0);
     const text = Buffer.from(lines.map((line) => line.text).join(''));
     // Where the file cannot be written, lines wait one by one: each fits where little room is left.
@@ -159,6 +159,7 @@ export class Journal {
 
   state(): JournalState {
     this.flush();
+    this.takeBackRemoved();
     return {
       waitingInMemory: this.#waitingEvents(),
       lost: this.#lost,
@@ -177,7 +178,7 @@ export class Journal {
     this.#closed = true;
     this.#cancelRetry?.();
     this.#cancelSync?.();
-    this.#takeBackRemoved();
+    this.takeBackRemoved();
     this.#writeWaiting();
     if (this.#file) closeSync(this.#file.fd);
     this.#file = undefined;
@@ -228,6 +229,8 @@ export class Journal {
   /** Returns the segment to write to; each run of the daemon begins its own, after all that are there. */
   #openFile(): OpenSegment {
     if (this.#file && this.#file.size < SEGMENT_BYTES) return this.#file;
+    this.takeBackRemoved();
+    if (this.#file && this.#file.size < SEGMENT_BYTES) return this.#file;
     openJournalFolder(this.#folder);
     const segment = Math.max(this.#nextSegment, (listSegments(this.#folder).at(-1) ?? 0) + 1);
     const path = segmentPath(this.#folder, segment);
@@ -240,9 +243,10 @@ export class Journal {
 
   /**
    * Leaves a segment that was removed or moved away, because nobody would read what is written to it, and writes its
-   * lines anew: the database may not have them yet, and takes no event twice.
+   * lines anew: the database may not have them yet, and takes no event twice. Called once a second and
+   * before a question, because checking with each write would cost as much as the write.
    */
-  #takeBackRemoved(): void {
+  takeBackRemoved(): void {
     const file = this.#file;
     if (!file || readFileIdentitySync(file.path) === file.identity) return;
     this.#removed = true;
@@ -275,7 +279,7 @@ export class Journal {
       this.#cancelSync = undefined;
       // A segment closed meanwhile fails with EBADF, which costs nothing that matters: the kernel writes it on its own.
       fdatasync(fd, () => {});
-      this.#takeBackRemoved();
+      this.takeBackRemoved();
     });
   }
 }

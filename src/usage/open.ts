@@ -115,7 +115,7 @@ function openTracker(
     ask: ({ provider, keyId, generationId }, signal) =>
       provider === generationProvider ? fetchGeneration(keyId, generationId, signal).then(classifyGeneration) : null,
     prices: (provider, model, signal) => prices.prices(provider, model, signal),
-    record: (event) => usage.record(event),
+    record: (event) => usage.recordReport(event),
     onWaiting: (isWaiting) => setFlag(flag, isWaiting),
   });
   if (!isFlagSet(flag)) return tracker;
@@ -123,7 +123,7 @@ function openTracker(
     (generations) => {
       if (generations.length === 0) setFlag(flag, false);
       for (const generation of generations) {
-        tracker.track({ ...generation, caller: null, provider: generationProvider });
+        tracker.track({ ...generation, caller: null, provider: generationProvider, costMicros: null });
       }
     },
     () => logger.debug('generations without a cost were not looked up: the usage database does not work'),

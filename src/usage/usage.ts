@@ -12,7 +12,7 @@ import type { Logger } from '../base/logger.ts';
 import type { Warning } from '../base/warning.ts';
 import type { EventPage, EventQuery, PruneReport, UsageStatusReport } from '../protocol/usage.ts';
 import { UsageCounters, type ProviderCounters } from './counters.ts';
-import { isCall, normaliseEvent, type RawEvent } from './event.ts';
+import { isCall, isReport, normaliseEvent, type RawEvent } from './event.ts';
 import { Journal, journalBytesAfter, JOURNAL_START, printEvents, type Moment } from './journal.ts';
 import { ReleaseBatcher } from './release-batcher.ts';
 import { isPostgresUrl } from './store/open.ts';
@@ -78,9 +78,15 @@ export class Usage {
 
   /** Records one event. Never throws, never waits for the database. */
   record(raw: RawEvent): void {
-    this.#counters.add(raw);
+    if (!isReport(raw.operation)) this.#counters.add(raw);
     if (isCall(raw)) this.#append(raw);
     else this.#releases.add(raw);
+  }
+
+  /** Records a report on a call of this run, with what the call did not know. */
+  recordReport(raw: RawEvent): void {
+    this.#counters.addReport(raw);
+    this.#append(raw);
   }
 
   /** Writes recorded calls to the journal. Called before a reply is sent, so that every answered completion is recorded. */
@@ -99,6 +105,7 @@ export class Usage {
   ): Promise<Awaited<ReturnType<UsageCalls[Name]>>> {
     this.#releases.flush();
     this.#journal.flush();
+    this.#journal.takeBackRemoved();
     return this.#thread.call(name, ...args);
   }
 

@@ -124,7 +124,13 @@ export async function answer({ executor, names }: AnswerDeps, query: UsageQuery,
   }
 
   const kind = kindOf(by, caller);
-  const rows = await readPlan(executor, plan, { kind: TOTAL_KINDS[kind], caller, status }, horizons);
+  let rows = await readPlan(executor, plan, { kind: TOTAL_KINDS[kind], caller, status }, horizons);
+  if (by === 'organization') {
+    // Only the other organizations have rows: the default one is all, less those.
+    const others = rows.filter(({ name }) => name !== 0);
+    const all = await readPlan(executor, plan, everything, horizons);
+    rows = [...all, ...others, ...others.map((row) => ({ ...negated(row), name: 0 }))];
+  }
   const sums = groupRows(rows, by === 'status' ? (row) => row.status : (row) => row.name);
   const text = await names.texts(executor, [...sums.keys(), caller]);
   const nameOf = (group: number): string | null => {
@@ -239,10 +245,14 @@ async function readPlan(executor: Executor, plan: RangePlan, view: TotalsView, h
   const rows: SumsRow[] = [];
   for (const range of plan.buckets) {
     const found = await sumBuckets(executor, 'value', view, range);
-    rows.push(...(range.sign === 1 ? found : found.map((row) => ({ ...row, sums: row.sums.map((sum) => -sum) }))));
+    rows.push(...(range.sign === 1 ? found : found.map(negated)));
   }
   for (const edge of plan.edges) rows.push(...(await sumEdge(executor, view, edge, horizons.eventsSince)));
   return rows;
+}
+
+function negated(row: SumsRow): SumsRow {
+  return { ...row, sums: row.sums.map((sum) => -sum) };
 }
 
 async function sumBuckets(

@@ -101,13 +101,13 @@ export class Statement<Row = never> {
 /** Runs statements: on a connection, or in a transaction on it. */
 export interface Executor {
   readonly db: UsageDb;
+  readonly dialect: DialectName;
   /** Runs a statement and returns its rows. */
   run<Row>(statement: Statement<Row>, values: readonly SqlValue[]): Promise<Row[]>;
 }
 
 /** An open database with its tables up to date. One caller at a time. */
 export interface StoreConnection extends Executor {
-  readonly dialect: DialectName;
   /** What was at the database's place before it was opened: a file of 0 bytes is what a full disk or a failed copy leaves. */
   readonly found: 'database' | 'empty' | 'nothing';
   /** Runs `work` in a transaction, or undoes it. */
@@ -121,20 +121,24 @@ export interface StoreConnection extends Executor {
   close(): Promise<void>;
 }
 
-/** Numbers of rows that one insert statement holds, largest first; few, so that each is prepared once. The largest stays below SQLite's 32,766 parameters. */
-const SIZES = [128, 16, 1] as const;
+/**
+ * Numbers of rows that one insert statement holds, largest first; few, so that each is prepared once. SQLite runs wide
+ * statements no faster than narrow ones, while PostgreSQL has a way to go for each.
+ */
+const SIZES: Readonly<Record<DialectName, readonly number[]>> = { sqlite: [1], postgres: [128, 16, 1] };
 
-/** One kind of insert: many rows in few statements. */
+/** One kind of insert, of many rows. */
 export class BulkInsert<Row, Returned = never> {
-  readonly #statements: ReadonlyMap<number, Statement<Returned>>;
+  readonly #build: (db: UsageDb, rows: number) => { compile(): { readonly sql: string } };
   readonly #flatten: (row: Row) => readonly SqlValue[];
+  readonly #statements = new Map<number, Statement<Returned>>();
 
   /** `build` builds the statement for a number of rows; `flatten` returns a row's values in the order of its columns. */
   constructor(
     build: (db: UsageDb, rows: number) => { compile(): { readonly sql: string } },
     flatten: (row: Row) => readonly SqlValue[],
   ) {
-    this.#statements = new Map(SIZES.map((size) => [size, new Statement<Returned>((db) => build(db, size))]));
+    this.#build = build;
     this.#flatten = flatten;
   }
 
@@ -142,16 +146,19 @@ export class BulkInsert<Row, Returned = never> {
   async run(executor: Executor, rows: readonly Row[]): Promise<Returned[]> {
     const returned: Returned[] = [];
     let start = 0;
-    for (const [size, statement] of this.#statements) {
+    for (const size of SIZES[executor.dialect]) {
+      const statement = this.#statement(size);
       for (; rows.length - start >= size; start += size) {
-        const values: SqlValue[] = [];
-        for (let i = start; i < start + size; i++) {
-          const row = rows[i];
-          if (row !== undefined) for (const value of this.#flatten(row)) values.push(value);
-        }
+        const values = rows.slice(start, start + size).flatMap(this.#flatten);
         for (const row of await executor.run(statement, values)) returned.push(row);
       }
     }
     return returned;
+  }
+
+  #statement(size: number): Statement<Returned> {
+    const statement = this.#statements.get(size) ?? new Statement<Returned>((db) => this.#build(db, size));
+    this.#statements.set(size, statement);
+    return statement;
   }
 }

@@ -124,14 +124,23 @@ const writePosition = new Statement((db) =>
     ),
 );
 
-const findGeneration = new Statement<NamedRow>((db) =>
+const findGeneration = new Statement<Pick<NamedRow, 'at' | 'id' | 'operation_name'>>((db) =>
+  db
+    .selectFrom('events')
+    .innerJoin('names', 'names.id', 'events.operation')
+    .select(['at', 'events.id', 'names.text as operation_name'])
+    .where('generation', '=', '')
+    .where('provider', '=', 0),
+);
+
+const readRow = new Statement<NamedRow>((db) =>
   db
     .selectFrom('events')
     .innerJoin('names', 'names.id', 'events.operation')
     .selectAll('events')
     .select('names.text as operation_name')
-    .where('generation', '=', '')
-    .where('provider', '=', 0),
+    .where('at', '=', 0)
+    .where('events.id', '=', 0),
 );
 
 const fillEvent = new Statement((db) =>
@@ -142,15 +151,7 @@ const fillEvent = new Statement((db) =>
     .where('id', '=', 0),
 );
 
-const takeGeneration = new Statement((db) =>
-  db
-    .updateTable('events')
-    .set({ generation: sql<null>`null` })
-    .where('generation', '=', '')
-    .where('provider', '=', 0),
-);
-
-const giveGeneration = new Statement((db) =>
+const setGeneration = new Statement((db) =>
   db.updateTable('events').set({ generation: '' }).where('at', '=', 0).where('id', '=', 0),
 );
 
@@ -302,13 +303,16 @@ class BatchWriter {
       await this.#fill(row, event);
       return true;
     }
-    if ((await this.#insert([{ ...event, generationId: null }])).length > 0) return true;
-    await this.#executor.run(takeGeneration, [generationId, provider]);
-    await this.#executor.run(giveGeneration, [generationId, event.at, event.id]);
-    return false;
+    await this.#executor.run(setGeneration, [null, row.at, row.id]);
+    if ((await this.#insert([event])).length === 0) return false;
+    // Another event written a second time, from before the id came to the one that has it.
+    await this.#executor.run(setGeneration, [generationId, row.at, row.id]);
+    return true;
   }
 
-  async #fill(row: NamedRow, report: UsageEvent): Promise<void> {
+  async #fill({ at: rowAt, id }: Pick<NamedRow, 'at' | 'id'>, report: UsageEvent): Promise<void> {
+    const [row] = await this.#executor.run(readRow, [rowAt, id]);
+    if (!row) return;
     const { filled, values } = fillRow(row, report);
     const before = contribution(measured(row));
     const after = contribution(measured(filled));

@@ -164,9 +164,6 @@ async function addAttemptsCacheWritesAndOrganizations(db: Kysely<UsageTables>): 
       `alter table ${table} add column cache_write_tokens bigint not null default 0`,
       `update ${table} set attempts = requests`,
     ]),
-    // Kind 5 is "by organization", value 0 the default one; kind 0 is "all", for any caller and for each.
-    `insert into totals (resolution, kind, caller, bucket, value, status, attempts, ${FIRST_SUMS.join(', ')})
-      select resolution, 5, caller, bucket, 0, status, attempts, ${FIRST_SUMS.join(', ')} from totals where kind = 0`,
   ];
   for (const statement of statements) await sql.raw(statement).execute(db);
 }

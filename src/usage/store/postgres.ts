@@ -55,6 +55,7 @@ export async function openPostgres(url: string): Promise<StoreConnection> {
   const texts = new Map<Statement<unknown>, string>();
   const executorOf = (target: UsageDb): Executor => ({
     db: target,
+    dialect: 'postgres',
     async run<Row>(statement: Statement<Row>, values: readonly SqlValue[]): Promise<Row[]> {
       const text = texts.get(statement) ?? statement.build(db).compile().sql;
       texts.set(statement, text);
@@ -63,7 +64,6 @@ export async function openPostgres(url: string): Promise<StoreConnection> {
   });
   return {
     ...executorOf(db),
-    dialect: 'postgres',
     found: 'database',
     transaction: (work) => db.transaction().execute((transaction) => work(executorOf(transaction))),
     isGone: () => false,

@@ -56,7 +56,6 @@ export async function openSqlite(path: string): Promise<StoreConnection> {
     const opened = readFileIdentitySync(path);
     return {
       ...executor,
-      dialect: 'sqlite',
       found,
       transaction: (work) => inTransaction(file, () => work(executor)),
       isGone: () => readFileIdentitySync(path) !== opened,
@@ -89,6 +88,7 @@ function executorOn(file: Database.Database, db: UsageDb): Executor {
   const prepared = new Map<Statement<unknown>, Database.Statement<SqlValue[]>>();
   return {
     db,
+    dialect: 'sqlite',
     run<Row>(statement: Statement<Row>, values: readonly SqlValue[]): Promise<Row[]> {
       let known = prepared.get(statement);
       if (!known) {

@@ -2,8 +2,8 @@
  * Folds events into totals and sessions: the sums that every long answer is made of, and that survive the pruning of
  * events. Pure.
  *
- * Each event adds to one row per resolution and view. A view is a kind (all, by caller, model, provider, key or
- * organization) within a scope: any caller, or one. The status is in each row. So any answer, filtered by caller and
+ * Each event adds to one row per resolution and view. A view is a kind (all, by caller, model, provider, key, or
+ * organization where that is not the default one) within a scope: any caller, or one. The status is in each row. So any answer, filtered by caller and
  * status or not, is the sum of one run of neighbouring rows.
  */
 
@@ -66,6 +66,8 @@ export class TotalsFold {
         minutes.add({ ...place, kind: TOTAL_KINDS.model, caller, value: ids.model });
         minutes.add({ ...place, kind: TOTAL_KINDS.provider, caller, value: ids.provider });
         minutes.add({ ...place, kind: TOTAL_KINDS.key, caller, value: ids.key });
+        // The default organization is what the others are not; most daemons have no other.
+        if (ids.organization === 0) continue;
         minutes.add({ ...place, kind: TOTAL_KINDS.organization, caller, value: ids.organization });
       }
     }

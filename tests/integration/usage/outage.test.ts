@@ -200,6 +200,92 @@ describe('recording usage', () => {
     expect(await requests(usage)).toBe(100);
   });
 
+  it('notices that the database was removed, says so, and loses nothing that is recorded later', async () => {
+    const usage = open();
+    record(usage, 3);
+    expect(await requests(usage)).toBe(3);
+    for (const name of readdirSync(folder)) if (name.startsWith('usage.db')) rmSync(join(folder, name));
+    record(usage, 4);
+    // What the queue still has is taken in again.
+    expect(await requests(usage)).toBe(7);
+    expect(usage.warnings()).toMatchObject([{ problem: expect.stringContaining('was removed') }]);
+    await usage.close();
+    const next = open();
+    expect(await requests(next)).toBe(7);
+    expect(next.warnings()).toEqual([]);
+  });
+
+  it('notices that the database was removed while its thread slept', async () => {
+    const clock = new ManualClock(Date.now());
+    const usage = open(undefined, clock);
+    record(usage, 1);
+    expect(await requests(usage)).toBe(1);
+    clock.advance(180_000);
+    await until('it sleeps', () => usage.status().database === 'asleep');
+    for (const name of readdirSync(folder)) if (name.startsWith('usage.db')) rmSync(join(folder, name));
+    record(usage, 1);
+    expect(await requests(usage)).toBe(2);
+    expect(usage.warnings()).toMatchObject([{ problem: expect.stringContaining('was removed') }]);
+  });
+
+  it('notices that the queue was removed, says so, and loses nothing of it', async () => {
+    const usage = open();
+    record(usage, 2);
+    expect(await requests(usage)).toBe(2);
+    record(usage, 30);
+    usage.flush();
+    rmSync(join(folder, 'queue'), { recursive: true });
+    record(usage, 5);
+    await until('it is made anew', () => usage.warnings().length > 0);
+    expect(usage.warnings()).toMatchObject([{ problem: expect.stringContaining('queue') }]);
+    expect(await requests(usage)).toBe(37);
+    await usage.close();
+    expect(await requests(open())).toBe(37);
+  });
+
+  it('warns of a database of 0 bytes', async () => {
+    writeFileSync(join(folder, 'usage.db'), '');
+    const usage = open();
+    record(usage, 1);
+    expect(await requests(usage)).toBe(1);
+    expect(usage.warnings()).toMatchObject([{ problem: expect.stringContaining('0 bytes') }]);
+  });
+
+  it('counts for metrics what was recorded, whatever the database does', async () => {
+    const usage = open(join(folder, 'x', '\0'));
+    record(usage, 2);
+    usage.record({
+      operation: 'completion.create',
+      status: 'failed',
+      provider: 'p',
+      errorCode: 'TIMED_OUT',
+      retried: true,
+      latencyMs: 70,
+    });
+    usage.record({ operation: 'key.get', status: 'success', provider: 'p' });
+    usage.flush();
+    expect(usage.snapshot()).toMatchObject({
+      providers: [
+        {
+          provider: 'p',
+          requests: { success: 2, failed: 0 },
+          attempts: 3,
+          errors: { TIMED_OUT: 1 },
+          costMicros: 2,
+          latency: { sumMs: 70, counts: [0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] },
+        },
+      ],
+      releases: { 'key.get': 1 },
+    });
+    expect(usage.snapshot().journal.bytes).toBeGreaterThan(500);
+    await until('the failure is noticed', () => !usage.snapshot().databaseWorks);
+    expect(usage.snapshot().journal.lagMs).toBeGreaterThan(0);
+    const other = open();
+    expect(await requests(other)).toBe(2);
+    await until('it has all', () => other.snapshot().journal.bytes === 0);
+    expect(other.snapshot().journal.lagMs).toBe(0);
+  });
+
   it('leaves a database of a newer version untouched, and queues', async () => {
     const first = open();
     record(first, 3);

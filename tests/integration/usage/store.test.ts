@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { UsageQuery } from '../../../src/protocol/usage.ts';
 import type { UsageEvent } from '../../../src/usage/event.ts';
+import { readAipassUsage } from '../../../src/usage/import-aipass.ts';
 import { JOURNAL_START } from '../../../src/usage/journal.ts';
 import { openConnection } from '../../../src/usage/store/open.ts';
 import { sql, type StoreConnection } from '../../../src/usage/store/database.ts';
@@ -414,6 +415,77 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     });
   });
 
+  it('groups by organization, and counts what names none as the default one', async () => {
+    await write(
+      usageEvent({ organization: 'acme', at: NOW - 3 * HOUR }),
+      usageEvent({ organization: 'acme', caller: 'prax' }),
+      usageEvent({ organization: 'zeta' }),
+      usageEvent(),
+      usageEvent({ at: NOW - 1 }),
+      usageEvent({ organization: 'default', at: NOW - 40 * DAY }),
+    );
+    expect(await groupsBy({ by: 'organization' })).toEqual([
+      ['default', 3],
+      ['acme', 2],
+      ['zeta', 1],
+    ]);
+    expect(await groupsBy({ by: 'organization', since: NOW - 1 })).toEqual([['default', 1]]);
+    expect(await groupsBy({ by: 'organization', caller: 'prax' })).toEqual([['acme', 1]]);
+    expect((await ask({ by: 'organization', since: NOW - 4 * HOUR })).total.requests).toBe(5);
+    const { events } = await store.events({ limit: 1 }, 'desc');
+    expect(events).toMatchObject([{ organization: 'default' }]);
+  });
+
+  it('counts a call that was tried three times as one request with three attempts, by how the last one ended', async () => {
+    await write(
+      usageEvent({
+        keyId: 'A',
+        status: 'failed',
+        retried: true,
+        costMicros: null,
+        promptTokens: null,
+        completionTokens: null,
+      }),
+      usageEvent({ keyId: 'B', status: 'reach_limit', retried: true, costMicros: null }),
+      usageEvent({ keyId: 'C' }),
+    );
+    expect((await ask({})).total).toMatchObject({
+      requests: 1,
+      attempts: 3,
+      succeeded: 1,
+      failed: 0,
+      limitReached: 0,
+      errorRate: 0,
+      costMicros: 1500,
+    });
+    const { groups } = await ask({ by: 'key' });
+    expect(groups.map(({ name, figures }) => [name, figures.requests, figures.attempts])).toEqual([
+      ['C', 1, 1],
+      ['A', 0, 1],
+      ['B', 0, 1],
+    ]);
+    const recent = await store.recent({ seconds: 5 }, ['A', 'B', 'C'], NOW);
+    expect(recent).toMatchObject({ total: 3, byStatus: { success: 1, failed: 1, reach_limit: 1 } });
+  });
+
+  it('counts the attempts of the last seconds of one provider, those of keys that are gone among them', async () => {
+    await write(
+      usageEvent({ at: NOW - 1, keyId: 'A' }),
+      usageEvent({ at: NOW - 1, keyId: 'GONE', status: 'failed' }),
+      usageEvent({ at: NOW - 1, keyId: 'OTHER', provider: 'openai' }),
+    );
+    expect(await store.recent({ seconds: 5, provider: 'openrouter' }, ['A', 'B'], NOW)).toEqual({
+      total: 2,
+      byStatus: { success: 1, failed: 1, reach_limit: 0 },
+      byKey: [
+        { keyId: 'A', requests: 1 },
+        { keyId: null, requests: 1 },
+        { keyId: 'B', requests: 0 },
+      ],
+    });
+    expect(await store.recent({ seconds: 5, provider: 'nobody' }, [], NOW)).toMatchObject({ total: 0, byKey: [] });
+  });
+
   it('refuses a database of a newer version and leaves it as it is', async () => {
     await sql`insert into kysely_migration (name, timestamp) values ('0099_later', 'x')`.execute(connection.db);
     await expect(openConnection(address)).rejects.toMatchObject({ code: 'VERSION_MISMATCH' });
@@ -452,6 +524,60 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     expect(await store.import(params)).toMatchObject({ repeated: false, added: 1, known: 1 });
     expect(await store.import(params)).toMatchObject({ repeated: true, added: 0 });
     expect((await ask({})).total.requests).toBe(2);
+  });
+
+  it('carries what AIPass counted per caller and session beyond its generations, once, and only what is new in a later file', async () => {
+    const file = (requests: number, cost: number, generations: readonly string[]) =>
+      readAipassUsage(
+        JSON.stringify({
+          module_name: 'api_usage',
+          data: {
+            generation_tracking: Object.fromEntries(
+              generations.map((id) => [
+                id,
+                {
+                  timestamp: '2026-11-01T10:00:00',
+                  caller: 'flow',
+                  model: 'gpt-4',
+                  usage_data: { total_cost: 0.01, tokens_prompt: 10, tokens_completion: 5 },
+                },
+              ]),
+            ),
+            usage_by_caller: {
+              flow: {
+                requests,
+                total_cost: cost,
+                total_tokens: 1000,
+                models_used: { 'claude-3': 6, 'gpt-4': requests - 6 },
+                last_request: '2026-11-01T10:00:00',
+              },
+              broken: { requests: 'many' },
+            },
+            current_session: {
+              start_time: '2026-10-01T08:00:00',
+              total_requests: requests,
+              total_cost: cost,
+              total_tokens: 1000,
+            },
+          },
+        }),
+      );
+    const first = await store.import(file(10, 0.5, ['g1', 'g2', 'g3', 'g4']));
+    expect(first).toMatchObject({ added: 4, carried: { callers: 1, requests: 6, costMicros: 460_000, tokens: 940 } });
+    const flow = { requests: 10, attempts: 10, costMicros: 500_000 };
+    expect((await ask({ caller: 'flow' })).total).toMatchObject(flow);
+    expect(await groupsBy({ by: 'model', caller: 'flow' })).toEqual([
+      ['claude-3', 6],
+      ['gpt-4', 4],
+    ]);
+    // Two more calls, and the oldest generations have left the file.
+    const later = await store.import(file(12, 0.52, ['g3', 'g4', 'g5', 'g6']));
+    expect(later).toMatchObject({ added: 2, known: 2, carried: { callers: 0, requests: 0 } });
+    expect((await ask({ caller: 'flow' })).total).toMatchObject({ requests: 12, costMicros: 520_000 });
+    const { groups } = await ask({ by: 'session' });
+    expect(groups.map(({ name, figures }) => [name?.slice(0, 15), figures.requests, figures.costMicros])).toEqual([
+      ['aipass-2026-10-', 12, 520_000],
+    ]);
   });
 
   it('lists generations whose cost is unknown', async () => {

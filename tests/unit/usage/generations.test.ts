@@ -76,7 +76,7 @@ class EagerClock implements Clock {
   };
 }
 
-const untold: UnpricedCall = {
+const call: UnpricedCall = {
   caller: 'flow',
   provider: 'openrouter',
   keyId: 'K',
@@ -84,6 +84,7 @@ const untold: UnpricedCall = {
   generationId: 'gen-1',
   promptTokens: 100,
   completionTokens: 10,
+  costMicros: null,
 };
 
 function track(
@@ -104,8 +105,8 @@ function track(
     record: (event) => events.push(event),
     onWaiting: (isWaiting) => waiting.push(isWaiting),
   });
-  tracker.track(untold);
-  tracker.track(untold);
+  tracker.track(call);
+  tracker.track(call);
   return { clock, events, tracker, waiting };
 }
 
@@ -128,6 +129,15 @@ describe('the tracker', () => {
     });
     expect(tracker.pending).toBe(0);
     expect(waiting).toEqual([true, false]);
+  });
+
+  it('reports what the call did not know, and nothing else of its tokens and cost', async () => {
+    const record = { promptTokens: 99, cachedTokens: 5, completionTokens: 9, costMicros: 5, firstTokenMs: 3 };
+    const { events } = track([{ kind: 'found', record }], null);
+    await until('it is recorded', () => events.length === 1);
+    expect(events[0]).toMatchObject({ costMicros: 5, firstTokenMs: 3 });
+    expect(events[0]).not.toHaveProperty('promptTokens');
+    expect(events[0]).not.toHaveProperty('completionTokens');
   });
 
   it('falls back to the price list after 16 s', async () => {
