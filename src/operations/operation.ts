@@ -34,6 +34,8 @@ export interface OperationAudit<Params, Result> {
   readonly outcome: 'released' | 'changed';
   /** Returns the name of the credential; the result is undefined after a failure. */
   credential(params: Params, result: Result | undefined): string | null;
+  /** Returns whether a request only asks what would change; then its success is not audited. */
+  isDryRun?(params: Params): boolean;
 }
 
 /** One operation. */

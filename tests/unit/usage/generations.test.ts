@@ -132,8 +132,8 @@ describe('the tracker', () => {
   });
 
   it('reports what the call did not know, and nothing else of its tokens and cost', async () => {
-    const record = { promptTokens: 99, cachedTokens: 5, completionTokens: 9, costMicros: 5, firstTokenMs: 3 };
-    const { events } = track([{ kind: 'found', record }], null);
+    const found = { promptTokens: 99, cachedTokens: 5, completionTokens: 9, costMicros: 5, firstTokenMs: 3 };
+    const { events } = track([{ kind: 'found', record: found }], null);
     await until('it is recorded', () => events.length === 1);
     expect(events[0]).toMatchObject({ costMicros: 5, firstTokenMs: 3 });
     expect(events[0]).not.toHaveProperty('promptTokens');
