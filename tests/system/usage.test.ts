@@ -103,7 +103,7 @@ describe('the usage of a daemon', () => {
     const { groups } = await odd.stats({ by: 'caller' });
     const shown = groups.map(({ name }) => name).find((name) => name?.includes('drop table'));
     expect(shown).toMatch(/^x '\); drop table events; -- y+…$/);
-    expect((await runCli(home, ['caller-usage', long])).stdout).toMatch(/Credentials handed out:\s+1/);
+    expect((await runCli(home, ['caller-usage', long])).stdout).toMatch(/Credentials released:\s+1/);
     await expect(odd.usage.session('x\0'.repeat(60))).resolves.toMatchObject({ session: null });
   });
 
@@ -171,6 +171,7 @@ describe('the usage of a daemon', () => {
 
   it('is cleaned up by hand: counted, asked for, then gone, with the totals kept', async () => {
     expect((await runCli(home, ['cleanup', '30', '--dry-run'])).stdout).toContain('Would clean up 1 entry');
+    expect((await runCli(home, ['audit'])).stdout).not.toContain('usage.prune');
     expect((await runCli(home, ['cleanup', '30'])).stdout).toContain('Cleaned up 1 entry older than 30 days');
     expect((await runCli(home, ['cleanup'])).stdout).toContain('Nothing to clean');
     const asked = await runCli(home, ['cleanup', '0']);

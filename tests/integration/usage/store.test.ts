@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { UsageQuery } from '../../../src/protocol/usage.ts';
 import type { UsageEvent } from '../../../src/usage/event.ts';
-import { readAipassUsage } from '../../../src/usage/import-aipass.ts';
+import { readAipassUsage, type AipassUsage } from '../../../src/usage/import-aipass.ts';
 import { JOURNAL_START } from '../../../src/usage/journal.ts';
 import { openConnection } from '../../../src/usage/store/open.ts';
 import { sql, type StoreConnection } from '../../../src/usage/store/database.ts';
@@ -16,6 +16,44 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 const NOW = Date.UTC(2026, 10, 20, 12, 30, 15, 500);
+
+/** AIPass's file after so many requests of one caller, of which it still has some generations. */
+function aipassFile(requests: number, cost: number, generations: readonly string[]): AipassUsage {
+  return readAipassUsage(
+    JSON.stringify({
+      module_name: 'api_usage',
+      data: {
+        generation_tracking: Object.fromEntries(
+          generations.map((id) => [
+            id,
+            {
+              timestamp: '2026-11-01T10:00:00',
+              caller: 'flow',
+              model: 'gpt-4',
+              usage_data: { total_cost: 0.01, tokens_prompt: 10, tokens_completion: 5 },
+            },
+          ]),
+        ),
+        usage_by_caller: {
+          flow: {
+            requests,
+            total_cost: cost,
+            total_tokens: 1000,
+            models_used: { 'claude-3': 6, 'gpt-4': requests - 6 },
+            last_request: '2026-11-01T10:00:00',
+          },
+          broken: { requests: 'many' },
+        },
+        current_session: {
+          start_time: '2026-10-01T08:00:00',
+          total_requests: requests,
+          total_cost: cost,
+          total_tokens: 1000,
+        },
+      },
+    }),
+  );
+}
 
 /** Runs one suite on both kinds of database. */
 describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) => {
@@ -527,42 +565,7 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
   });
 
   it('carries what AIPass counted per caller and session beyond its generations, once, and only what is new in a later file', async () => {
-    const file = (requests: number, cost: number, generations: readonly string[]) =>
-      readAipassUsage(
-        JSON.stringify({
-          module_name: 'api_usage',
-          data: {
-            generation_tracking: Object.fromEntries(
-              generations.map((id) => [
-                id,
-                {
-                  timestamp: '2026-11-01T10:00:00',
-                  caller: 'flow',
-                  model: 'gpt-4',
-                  usage_data: { total_cost: 0.01, tokens_prompt: 10, tokens_completion: 5 },
-                },
-              ]),
-            ),
-            usage_by_caller: {
-              flow: {
-                requests,
-                total_cost: cost,
-                total_tokens: 1000,
-                models_used: { 'claude-3': 6, 'gpt-4': requests - 6 },
-                last_request: '2026-11-01T10:00:00',
-              },
-              broken: { requests: 'many' },
-            },
-            current_session: {
-              start_time: '2026-10-01T08:00:00',
-              total_requests: requests,
-              total_cost: cost,
-              total_tokens: 1000,
-            },
-          },
-        }),
-      );
-    const first = await store.import(file(10, 0.5, ['g1', 'g2', 'g3', 'g4']));
+    const first = await store.import(aipassFile(10, 0.5, ['g1', 'g2', 'g3', 'g4']));
     expect(first).toMatchObject({ added: 4, carried: { callers: 1, requests: 6, costMicros: 460_000, tokens: 940 } });
     const flow = { requests: 10, attempts: 10, costMicros: 500_000 };
     expect((await ask({ caller: 'flow' })).total).toMatchObject(flow);
@@ -571,7 +574,7 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
       ['gpt-4', 4],
     ]);
     // Two more calls, and the oldest generations have left the file.
-    const later = await store.import(file(12, 0.52, ['g3', 'g4', 'g5', 'g6']));
+    const later = await store.import(aipassFile(12, 0.52, ['g3', 'g4', 'g5', 'g6']));
     expect(later).toMatchObject({ added: 2, known: 2, carried: { callers: 0, requests: 0 } });
     expect((await ask({ caller: 'flow' })).total).toMatchObject({ requests: 12, costMicros: 520_000 });
     const { groups } = await ask({ by: 'session' });

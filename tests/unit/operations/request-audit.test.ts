@@ -1,0 +1,50 @@
+import { expect, it } from 'vitest';
+import { z } from 'zod';
+import type { AuditEntry } from '../../../src/audit/record.ts';
+import { AipassError } from '../../../src/base/errors.ts';
+import { readBoolean } from '../../../src/base/json.ts';
+import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
+import type { AnyOperation } from '../../../src/operations/operation.ts';
+import { recordRequests } from '../../../src/operations/request-audit.ts';
+
+const caller = {
+  name: 'test',
+  client: null,
+  rights: new Set(ALL_RIGHTS),
+  organizations: new Map(),
+  peer: null,
+  session: 'session-1',
+};
+const context = {
+  caller,
+  signal: new AbortController().signal,
+  closed: new AbortController().signal,
+  emit: () => {},
+  notify: () => {},
+};
+
+const prune: AnyOperation = {
+  name: 'usage.prune',
+  right: 'admin',
+  schema: z.strictObject({ dryRun: z.boolean().optional() }),
+  audit: { outcome: 'changed', credential: () => null, isDryRun: (params) => readBoolean(params, 'dryRun') === true },
+  handle: () => ({}),
+};
+
+it('a change is audited, its dry run is not, and a failure of either is', () => {
+  const entries: AuditEntry[] = [];
+  const record = recordRequests({ record: (entry) => void entries.push(entry) });
+  record(prune, { days: 30, dryRun: true }, context, { kind: 'done', result: {} });
+  expect(entries).toEqual([]);
+  record(prune, { days: 30 }, context, { kind: 'done', result: {} });
+  record(prune, { dryRun: true }, context, {
+    kind: 'failed',
+    error: new AipassError('FORBIDDEN', 'no', { hint: 'h' }),
+  });
+  record(prune, { dryRun: true }, context, { kind: 'failed', error: new AipassError('INTERNAL', 'no', { hint: 'h' }) });
+  expect(entries.map(({ operation: name, outcome }) => [name, outcome])).toEqual([
+    ['usage.prune', 'changed'],
+    ['usage.prune', 'refused'],
+    ['usage.prune', 'failed'],
+  ]);
+});
