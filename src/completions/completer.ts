@@ -71,6 +71,7 @@ export class Completer {
         },
         authHeader: provider.dialects.openai.authHeader,
         isStreamed: params.stream === true,
+        asksForUsage: params.stream === true && provider.streamUsageOption && params['stream_options'] === undefined,
         maxBytes: params.stream === true ? MAX_STREAM_BYTES : MAX_WHOLE_BYTES,
         createConsumer: () => {
           reader = new ChatReader({

@@ -136,6 +136,8 @@ const CONTENT_WAITS = 3;
 export class Forwarder {
   readonly #deps: ForwarderDeps;
   readonly #stopping = new AbortController();
+  /** Names of providers that refused `stream_options` in this run. */
+  readonly #refusingUsage = new Set<string>();
 
   constructor(deps: ForwarderDeps) {
     this.#deps = deps;
@@ -170,6 +172,7 @@ export class Forwarder {
         },
         authHeader,
         isStreamed: facts.isStreamed,
+        asksForUsage: facts.asksForUsage,
         maxBytes: MAX_PASSED_BYTES,
         createConsumer: () =>
           new PassThrough(
@@ -255,13 +258,14 @@ export class Forwarder {
     try {
       const provider = providers.find(route.provider);
       if (!provider) throw unknownProvider(route.provider, providers.names(), defaultProvider);
-      const plan = route.plan(provider);
+      let plan = this.#plan(route, provider);
       const start = clock.monotonic();
       for (;;) {
         const lease = await this.#lease(route, job, { tried, start, call }, signal);
         held.release(true);
         const { keyId } = lease;
         let settlement: LeaseOutcome = { kind: 'cancelled' };
+        let pauseMs = 0;
         try {
           const attempt = new Attempt(this.#deps, {
             job,
@@ -282,6 +286,11 @@ export class Forwarder {
           const { error, begun, failure } = outcome;
           const refusal = outcome.refusal && { ...outcome.refusal, provider: provider.name, keyId };
           lastRefusal = refusal;
+          if (plan.asksForUsage && outcome.refusesUsageOption === true && !begun) {
+            this.#refusingUsage.add(provider.name);
+            plan = this.#plan(route, provider);
+            continue;
+          }
           // What was begun cannot be repeated, and what its caller ended is not.
           const step = begun || failure.reason === 'cancelled' ? 'stop' : failure.next;
           if (step === 'another-key' && keyId !== null && !isOldNews(failure, heard)) {
@@ -298,11 +307,11 @@ export class Forwarder {
           if (!retry || failures >= retry.attempts || isLate) {
             return { kind: 'failed', error, begun, refusal, isFinal: false, wasAsked: true };
           }
-          lease.settle(settlement);
-          await delay(clock, waitMs, signal);
+          pauseMs = waitMs;
         } finally {
           lease.settle(settlement);
         }
+        await delay(clock, pauseMs, signal);
       }
     } catch (error) {
       if (!(error instanceof AipassError)) throw error;
@@ -316,6 +325,11 @@ export class Forwarder {
         wasAsked: last !== undefined,
       };
     }
+  }
+
+  /** Plans a request; a provider that refused the wish for usage in this run is not asked for it again. */
+  #plan(route: ForwardRoute, provider: Provider): PlannedRequest {
+    return route.plan(this.#refusingUsage.has(provider.name) ? { ...provider, streamUsageOption: false } : provider);
   }
 
   /** Leases a key that was not tried yet; where none is left, waits for any as long as the caller has time. */
@@ -522,9 +536,12 @@ class Attempt {
   async #refused(answer: HttpAnswer): Promise<FailedAttempt> {
     const { status, headers } = answer;
     const bytes = await readRefusal(answer);
-    const outcome = this.#failed({ kind: 'refusal', status, headers, body: parseJson(bytes.toString()) });
-    if (!isPassable(status, outcome.failure)) return outcome;
     const text = bytes.toString();
+    const outcome = {
+      ...this.#failed({ kind: 'refusal', status, headers, body: parseJson(text) }),
+      refusesUsageOption: (status === 400 || status === 422) && /stream_options|include_usage/.test(text),
+    };
+    if (!isPassable(status, outcome.failure)) return outcome;
     const { lease } = this.#options;
     const masked = redactWith(lease.value, this.#deps.redactor)(text);
     const { 'content-length': _length, ...fields } = answeredHeaders(headers);

@@ -92,6 +92,8 @@ export interface PlannedRequest {
   /** The field that the key goes into. */
   readonly authHeader: string;
   readonly isStreamed: boolean;
+  /** Whether the usage of a stream was asked for on the caller's behalf. */
+  readonly asksForUsage: boolean;
   /** Bounds the answer, in bytes. */
   readonly maxBytes: number;
   readonly createConsumer: () => AnswerConsumer;
@@ -127,6 +129,8 @@ export interface FailedAttempt {
   readonly settlement: LeaseOutcome;
   /** Whether the caller was given any part of the answer: then a second attempt would repeat it. */
   readonly begun: boolean;
+  /** Whether the refusal is about the wish for usage. */
+  readonly refusesUsageOption?: boolean;
   /** The refusal as the provider worded it, where it may be passed on. */
   readonly refusal?: {
     readonly status: number;

@@ -243,6 +243,8 @@ class Answer implements HttpAnswer {
       let lastAt = clock.monotonic();
       let contentAt = lastAt;
       let contentsBefore = contents();
+      let isHeld = false;
+      let isEnded = false;
       let disarm: (() => void) | undefined;
       const stopTimer = (): void => {
         disarm?.();
@@ -297,8 +299,14 @@ class Answer implements HttpAnswer {
         }
         body.pause();
         stopTimer();
+        isHeld = true;
         room.then(() => {
+          isHeld = false;
           if (this.#failure) return;
+          if (isEnded) {
+            onEnd();
+            return;
+          }
           if (isDone()) {
             leave();
             return;
@@ -309,7 +317,10 @@ class Answer implements HttpAnswer {
           body.resume();
         }, fail);
       };
+      // Node may report the end of an answer while it is held back.
       const onEnd = (): void => {
+        isEnded = true;
+        if (isHeld) return;
         end();
         resolve();
       };
@@ -319,7 +330,9 @@ class Answer implements HttpAnswer {
         resolve();
       };
       const onError = (error: unknown): void => fail(this.#failure ?? this.#describe(error));
-      const onClose = (): void => fail(this.#failure ?? new ExchangeFailure('network', 'ECONNRESET'));
+      const onClose = (): void => {
+        if (!isEnded) fail(this.#failure ?? new ExchangeFailure('network', 'ECONNRESET'));
+      };
       this.#onFailure = fail;
       if (this.#failure) {
         fail(this.#failure);

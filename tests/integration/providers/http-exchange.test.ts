@@ -76,6 +76,30 @@ describe('an exchange', () => {
     expect((await failureOf(readAll(answer))).kind).toBe('aborted');
   });
 
+  test('ends no sooner than whoever takes its bytes, though all of it has arrived', async () => {
+    await using upstream = await startLoopbackProvider({ reply: { kind: 'text', body: 'all of it' } });
+    const answer = await open(`${upstream.baseUrl}/chat/completions`);
+    const order: string[] = [];
+    let release: (() => void) | undefined;
+    const reading = answer
+      .each(
+        () =>
+          new Promise((resolve) => {
+            release = () => {
+              order.push('taken');
+              resolve();
+            };
+          }),
+      )
+      .then(() => order.push('ended'));
+    await until('the bytes', () => release !== undefined);
+    // Another exchange on the same loop: the end of the first one has arrived by then.
+    await readAll(await open(`${upstream.baseUrl}/chat/completions`));
+    release?.();
+    await reading;
+    expect(order).toEqual(['taken', 'ended']);
+  });
+
   test('of which nothing more is wanted resolves at once, and is closed where it does not end soon', async () => {
     await using upstream = await startLoopbackProvider({ reply: { kind: 'paced' } });
     const answer = await open(`${upstream.baseUrl}/chat/completions`);
