@@ -16,6 +16,7 @@ import type { PoolCheckProgress, PoolExplanation, PoolInfo } from '../protocol/p
 import type { KeyVerdict, ModelInfo } from '../protocol/provider.ts';
 import type { Status } from '../protocol/status.ts';
 import type { UsageAnswer, UsageQuery } from '../protocol/usage.ts';
+import { TOKEN_TAG, tokenTag } from '../protocol/token-tag.ts';
 import { assertCallOptions, assertConnectOptions, fieldsOf } from './arguments.ts';
 import { CompletionStream } from './completion-stream.ts';
 import type { ClientFactory, PooledOptions } from './pooled-caller.ts';
@@ -81,10 +82,16 @@ export class Aipass extends GoogleShortcuts implements AsyncDisposable {
    */
   token(
     name: string,
-    options: CallOptions & { readonly minValidSeconds?: number; readonly scopes?: readonly string[] } = {},
+    options: CallOptions & {
+      readonly minValidSeconds?: number;
+      readonly scopes?: readonly string[];
+      /** Access token that an API has refused with 401, or its tag (see docs/protocol): it is renewed first. Only the tag is sent. */
+      readonly refused?: string;
+    } = {},
   ): Promise<TokenValue> {
-    const { minValidSeconds, scopes, ...call } = options;
-    return this.#session.request('token.get', { name, minValidSeconds, scopes }, call);
+    const { minValidSeconds, scopes, refused: token, ...call } = options;
+    const refused = token === undefined || TOKEN_TAG.test(token) ? token : tokenTag(token);
+    return this.#session.request('token.get', { name, minValidSeconds, scopes, refused }, call);
   }
 
   /**

@@ -2,11 +2,14 @@
  * Services of Google's googleapis package whose tokens come from the daemon. Owns that package, an optional peer
  * dependency that is loaded at the first use, and of it only the one service that is asked for.
  *
- * The program never holds a refresh token: before each request the service asks the daemon, which answers from memory.
+ * The program never holds a refresh token: before each request the service asks the daemon, which answers from memory. A
+ * request whose token the API refuses (401) is repeated once, with the token that the daemon has renewed for it.
  */
 
 import { createRequire } from 'node:module';
+import { Readable } from 'node:stream';
 import { AipassError } from '../base/errors.ts';
+import { isRecord, readField } from '../base/json.ts';
 import type { TokenValue } from '../protocol/oauth.ts';
 
 /** Says which account a service works for, and with what. */
@@ -23,7 +26,7 @@ export interface GoogleOptions {
 export interface TokenSource {
   token(
     name: string,
-    options: { readonly minValidSeconds?: number; readonly scopes?: readonly string[] },
+    options: { readonly minValidSeconds?: number; readonly scopes?: readonly string[]; readonly refused?: string },
   ): Promise<TokenValue>;
 }
 
@@ -36,6 +39,14 @@ interface ServiceModule {
 /** Is the part of google-auth-library's OAuth2Client that is used here. */
 interface LibraryAuth {
   refreshHandler?: () => Promise<{ readonly access_token: string; readonly expiry_date: number }>;
+  request: (options: LibraryRequest) => Promise<unknown>;
+}
+
+/** Request of google-auth-library; its headers are set while it is sent. */
+interface LibraryRequest {
+  readonly headers?: unknown;
+  readonly data?: unknown;
+  readonly body?: unknown;
 }
 
 /** Matches names of services and versions: they become part of a module's path. */
@@ -85,7 +96,34 @@ export function openGoogleService(
     if (scopes === undefined) assertFits(service, account, token.scopes);
     return { access_token: token.accessToken, expiry_date: token.expiresAt ?? Number.MAX_SAFE_INTEGER };
   };
+  const send = auth.request.bind(auth);
+  auth.request = async (request) => {
+    try {
+      return await send(request);
+    } catch (error) {
+      const refused = refusedToken(error, request);
+      if (refused === undefined) throw error;
+      const token = await source.token(account, { minValidSeconds: MIN_VALID_S, refused });
+      if (token.accessToken === refused) throw error;
+      return await send(request);
+    }
+  };
   return Reflect.construct(Api, [{ ...options, auth }]);
+}
+
+/** Returns the token of a request that was answered with 401 and can be sent again, or undefined. */
+function refusedToken(error: unknown, { headers, data, body }: LibraryRequest): string | undefined {
+  const response = readField(error, 'response');
+  // A Response has its status on the prototype.
+  const isRefused = isRecord(response) && 'status' in response && response['status'] === 401;
+  if (!isRefused || isStream(data) || isStream(body)) return undefined;
+  const authorization = headers instanceof Headers ? headers.get('authorization') : readField(headers, 'authorization');
+  return typeof authorization === 'string' ? /^Bearer (.+)$/i.exec(authorization)?.[1] : undefined;
+}
+
+/** A stream was read while it was sent: there is nothing left of it to send again. */
+function isStream(value: unknown): boolean {
+  return value instanceof Readable || value instanceof ReadableStream;
 }
 
 function loadService(service: string): ServiceModule {

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
 import type { RefreshResult } from '../protocol/oauth.ts';
+import { TOKEN_TAG } from '../protocol/token-tag.ts';
 import { parseAccountName, type AccountName } from '../refreshers/account-name.ts';
 import type { Accounts } from '../refreshers/accounts.ts';
 import { CONSENT_LIMIT_MS, type Consents } from '../refreshers/consents.ts';
@@ -51,10 +52,7 @@ export function oauthOperations({ accounts, consents, worker, record }: OauthOpe
         name,
         minValidSeconds: z.number().min(0).max(MAX_MIN_VALID_S).optional(),
         scopes: scopes.optional(),
-        refused: z
-          .string()
-          .regex(/^[0-9a-f]{32}$/, 'is not the tag of a token')
-          .optional(),
+        refused: z.string().regex(TOKEN_TAG, 'is not the tag of a token').optional(),
       }),
       handle(params, { caller }) {
         const wanted = {

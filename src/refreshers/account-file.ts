@@ -7,12 +7,12 @@
  * by the schema in account-schema.ts; workers read without that schema, so that they need not load its library.
  */
 
-import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { readFileSignature } from '../base/file-signature.ts';
 import { isRecord, parseJson, readNumber, readString, type JsonObject } from '../base/json.ts';
 import { Secret } from '../base/secret.ts';
 import type { Warning } from '../base/warning.ts';
+import { tokenTag } from '../protocol/token-tag.ts';
 import { readSecretFile } from '../credentials/secret-file.ts';
 import { GOOGLE, parseAccountName } from './account-name.ts';
 import { reauthCommand } from './messages.ts';
@@ -36,6 +36,8 @@ export interface AccountFile {
   readonly refreshToken: Secret | null;
   readonly tokenType: string;
   readonly expiresAt: number | null;
+  /** Whether only the file's time dates the end: a copied file has a new one. */
+  readonly isGuessed: boolean;
   /** Time when the access token was obtained, where the file has it. */
   readonly obtainedAt: number | null;
   /** Time when the refresh token ends, where the provider announced it. */
@@ -137,7 +139,7 @@ function structureProblem(raw: JsonObject, google: boolean): string | null {
 
 async function fileTime(path: string): Promise<number | null> {
   try {
-    return (await stat(path)).mtimeMs;
+    return Math.floor((await stat(path)).mtimeMs);
   } catch {
     return null;
   }
@@ -189,7 +191,7 @@ export function parseAccountFile(raw: JsonObject, google: boolean, savedAt: numb
         : 'google-auth';
   if (form === 'service-account') return parseServiceAccount(raw);
   const accessToken = secretField(tokens, ACCESS_FIELDS);
-  const obtainedAt = parseTime(tokens['obtained_at']) ?? null;
+  const obtainedAt = parseTime(tokens['obtained_at'], true) ?? null;
   const scopes = scopesField(tokens) ?? scopesField(raw) ?? [];
   return {
     form,
@@ -218,6 +220,7 @@ function parseServiceAccount(raw: JsonObject): AccountFile {
     refreshToken: null,
     tokenType: 'Bearer',
     expiresAt: null,
+    isGuessed: false,
     obtainedAt: null,
     refreshExpiresAt: null,
     scopes: scopesField(raw) ?? [],
@@ -254,20 +257,21 @@ function lifeOf(
   accessToken: Secret | null,
   obtainedAt: number | null,
   savedAt: number | null,
-): Pick<AccountFile, 'expiresAt' | 'obtainedAt'> {
+): Pick<AccountFile, 'expiresAt' | 'obtainedAt' | 'isGuessed'> {
   const own = form === 'google-auth' ? ['expiry'] : form === 'google-node' ? ['expiry_date'] : [];
   for (const name of [...own, ...EXPIRY_FIELDS]) {
     const expiresAt = parseTime(tokens[name]);
     // A file from the future was written by a clock that was wrong, and so was the time in it.
-    if (expiresAt !== undefined) return { expiresAt, obtainedAt };
+    if (expiresAt !== undefined) return { expiresAt, obtainedAt, isGuessed: false };
   }
   const lifetimeS = toNumber(tokens['expires_in']);
   const since = obtainedAt ?? savedAt;
-  if (lifetimeS !== undefined && since !== null) return { expiresAt: since + lifetimeS * 1000, obtainedAt: since };
+  if (lifetimeS !== undefined && since !== null) {
+    return { expiresAt: since + lifetimeS * 1000, obtainedAt: since, isGuessed: obtainedAt === null };
+  }
   const claimed = accessToken === null ? undefined : jwtTimes(accessToken.reveal());
-  return claimed === undefined
-    ? { expiresAt: null, obtainedAt }
-    : { ...claimed, obtainedAt: obtainedAt ?? claimed.obtainedAt };
+  if (claimed === undefined) return { expiresAt: null, obtainedAt, isGuessed: false };
+  return { expiresAt: claimed.expiresAt, obtainedAt: obtainedAt ?? claimed.obtainedAt, isGuessed: false };
 }
 
 /** Returns the times in a JSON Web Token's claims, unverified: only its end and its beginning are of interest here. */
@@ -284,9 +288,10 @@ export function jwtTimes(
 }
 
 /** Parses a time as files have it: seconds or milliseconds as number or digits, or ISO 8601 (UTC where no zone is given). */
-export function parseTime(value: unknown): number | undefined {
+export function parseTime(value: unknown, mayBeBefore1970 = false): number | undefined {
   const number = toNumber(value);
-  if (number !== undefined) return number <= 0 ? undefined : number < SECONDS_BELOW ? number * 1000 : number;
+  if (number !== undefined)
+    return number <= 0 && !mayBeBefore1970 ? undefined : number < SECONDS_BELOW ? number * 1000 : number;
   if (typeof value !== 'string' || !/^\d{4}-\d\d-\d\d[T ]/.test(value)) return undefined;
   const zoned = /(?:Z|[+-]\d\d:?\d\d)$/i.test(value) ? value : `${value}Z`;
   const time = Date.parse(zoned);
@@ -371,20 +376,15 @@ function bearer(type: string | null): string {
   return type === null || /^bearer$/i.test(type) ? 'Bearer' : type;
 }
 
-/** Returns a tag of the access token that is not a secret: it differs where the token does. */
-export function tokenTag(account: AccountFile): string {
-  return tagOf(account.accessToken?.reveal() ?? '');
-}
-
-/** Returns a tag of a secret, by which two holders of it can be compared without it. */
-export function tagOf(secret: string): string {
-  return createHash('sha256').update(secret).digest('hex').slice(0, 32);
+/** Returns the tag of the access token of a file. */
+export function accessTag(account: AccountFile): string {
+  return tokenTag(account.accessToken?.reveal() ?? '');
 }
 
 /** Returns a tag of what a refresh would start from; when it differs, somebody else changed the account. */
 export function accountBasis(account: AccountFile): string {
   const source = account.refreshToken ?? account.clientSecret ?? account.privateKey;
-  return tagOf(`${account.form}\n${account.clientId ?? ''}\n${source?.reveal() ?? ''}`);
+  return tokenTag(`${account.form}\n${account.clientId ?? ''}\n${source?.reveal() ?? ''}`);
 }
 
 /** Returns how long the token of a file was granted for, in milliseconds, where the file has both ends. */

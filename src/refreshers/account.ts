@@ -13,12 +13,12 @@ import { Secret } from '../base/secret.ts';
 import { withTimeout } from '../base/timeout.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountState, AccountStatus } from '../protocol/oauth.ts';
+import { tokenTag } from '../protocol/token-tag.ts';
 import {
   accountBasis,
   accountSignature,
   readAccountFile,
-  tagOf,
-  tokenTag,
+  accessTag,
   type AccountFile,
   type AccountReading,
 } from './account-file.ts';
@@ -115,10 +115,10 @@ function grantTagsOf(
   { issuer, tokenEndpoint }: ProviderSettings,
 ): readonly string[] {
   if (refreshToken === null) return [];
-  const document = tagOf(JSON.stringify(raw));
+  const document = tokenTag(JSON.stringify(raw));
   const token = refreshToken.reveal();
   if (token.length < UNIQUE_LENGTH) return [document];
-  return [document, tagOf(`${tokenEndpoint ?? issuer ?? ''}\n${token}`)];
+  return [document, tokenTag(`${tokenEndpoint ?? issuer ?? ''}\n${token}`)];
 }
 
 /** One OAuth account. */
@@ -371,7 +371,7 @@ export class Account {
   }
 
   #isRefused({ refused }: TokenRequest): boolean {
-    return refused !== undefined && this.#held !== null && tagOf(this.#held.facts.accessToken.reveal()) === refused;
+    return refused !== undefined && this.#held !== null && tokenTag(this.#held.facts.accessToken.reveal()) === refused;
   }
 
   /** Returns whether a caller's wish may start or await a refresh: not against a refusal, and not against a server's plea. */
@@ -513,7 +513,8 @@ export class Account {
       return;
     }
     // A provider may grant the same token again.
-    const isSameToken = before !== null && tokenTag(before) === tokenTag(file) && before.obtainedAt === file.obtainedAt;
+    const isSameToken =
+      before !== null && accessTag(before) === accessTag(file) && before.obtainedAt === file.obtainedAt;
     const isUnchanged =
       isSameToken &&
       this.#held !== null &&
@@ -524,8 +525,8 @@ export class Account {
     // A token that came while the daemon ran was obtained now, where its file does not have the time.
     const isNew = before !== null && !isSameToken;
     const seenAt = isNew ? this.#deps.clock.now() : null;
-    const { accessToken, tokenType, scopes, expiresAt, obtainedAt, refreshExpiresAt } = file;
-    const wasNew = isSameToken && this.#held?.facts.isNew === true;
+    const { accessToken, tokenType, scopes, expiresAt, obtainedAt, refreshExpiresAt, isGuessed } = file;
+    const wasNew = isSameToken && this.#held?.facts.isCertain === true;
     this.#hold({
       accessToken,
       tokenType,
@@ -533,7 +534,7 @@ export class Account {
       expiresAt,
       obtainedAt: obtainedAt ?? seenAt,
       refreshExpiresAt,
-      isNew: isNew || wasNew,
+      isCertain: isNew || wasNew || (expiresAt !== null && !isGuessed),
       renewable: file.refreshToken !== null,
     });
   }
@@ -580,7 +581,7 @@ export class Account {
   #start(): Start | null {
     const file = this.#file;
     if (file === null) return null;
-    return { file, basis: accountBasis(file), tag: tokenTag(file), signature: this.#signature ?? '' };
+    return { file, basis: accountBasis(file), tag: accessTag(file), signature: this.#signature ?? '' };
   }
 
   /** Notes whether a refresh moved the end of the refresh token: one that stays is the end of the consent. */

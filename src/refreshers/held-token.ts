@@ -80,9 +80,9 @@ export interface TokenFacts {
   readonly obtainedAt: number | null;
   /** End of the refresh token beside it, or null where none is known. */
   readonly refreshExpiresAt?: number | null;
-  /** Whether this daemon saw the token being granted; otherwise a token of unknown end may be years old. */
-  readonly isNew?: boolean;
-  /** Whether a token of unknown end is renewed at all. */
+  /** Whether its end is known, or the daemon saw it being granted; otherwise it may be years old, and is renewed before it is used. */
+  readonly isCertain?: boolean;
+  /** Whether it can be renewed. */
   readonly renewable?: boolean;
 }
 
@@ -116,7 +116,8 @@ export class HeldToken {
 
   /** Returns whether it satisfies a caller that needs it for `minValidMs`. */
   suffices(minValidMs: number): boolean {
-    if (this.#life === null) return this.facts.renewable !== true || this.facts.isNew === true || !this.isDue();
+    if (isDoubtful(this.facts)) return false;
+    if (this.#life === null) return true;
     const remaining = this.remaining();
     return remaining > 0 && remaining >= demandedValidity(minValidMs, this.#life);
   }
@@ -139,15 +140,20 @@ function fromThePresent(facts: TokenFacts, now: number): TokenFacts {
 function dueTime(facts: TokenFacts, life: TokenLife | null, now: number, random: number): number | null {
   const { obtainedAt, refreshExpiresAt = null } = facts;
   const keepAlive = refreshExpiresAt === null ? null : keepAliveDue(obtainedAt ?? now, refreshExpiresAt);
+  if (isDoubtful(facts)) return now;
   const own = life === null ? unknownDue(facts, now, random) : refreshDue(life, random);
   if (own === null || keepAlive === null) return own;
   return Math.min(own, keepAlive);
 }
 
-/** A token of unknown end is renewed at once where it may be old, and as often as a usual one where it is new. */
-function unknownDue({ renewable, isNew, obtainedAt }: TokenFacts, now: number, random: number): number | null {
+/** Returns whether one refresh has to settle how old the token is. */
+function isDoubtful({ renewable, isCertain }: TokenFacts): boolean {
+  return renewable === true && isCertain === false;
+}
+
+/** Returns when a token of unknown end that was granted before our eyes is renewed: as often as a usual one. */
+function unknownDue({ renewable, obtainedAt }: TokenFacts, now: number, random: number): number | null {
   if (renewable !== true) return null;
-  if (isNew !== true) return now;
   const since = obtainedAt ?? now;
   return refreshDue({ obtainedAt: since, expiresAt: since + USUAL_LIFETIME_MS }, random);
 }

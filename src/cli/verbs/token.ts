@@ -2,6 +2,7 @@
  * `aipassd token`: prints an OAuth account's access token, fresh.
  */
 
+import { text } from 'node:stream/consumers';
 import { integer, JSON_FLAG, textOption } from '../options.ts';
 import { defineVerb } from '../verb.ts';
 import { ACCOUNT, fullName, splitScopes } from './account-option.ts';
@@ -14,15 +15,20 @@ export const token = defineVerb({
     ...ACCOUNT,
     'min-valid': integer('S', [0, 999_999], 'minimum remaining validity in seconds (60 without it)'),
     scopes: textOption('S,…', 'scopes that the token must have'),
+    refused: textOption(
+      'TAG',
+      'renew it first if it is the token of this tag, which an API refused; - reads the token from stdin',
+    ),
     json: JSON_FLAG,
   },
-  async run({ name, account, 'min-valid': minValidSeconds, scopes, json }, { out, connect, signal }) {
+  async run({ name, account, 'min-valid': minValidSeconds, scopes, refused, json }, { out, connect, signal }) {
     const wanted = splitScopes(scopes);
     const aipass = await connect();
     const value = await aipass.token(fullName(name, account), {
       signal,
       ...(minValidSeconds === undefined ? {} : { minValidSeconds }),
       ...(wanted === undefined ? {} : { scopes: wanted }),
+      ...(refused === undefined ? {} : { refused: refused === '-' ? (await text(process.stdin)).trim() : refused }),
     });
     if (json) out.json(value);
     else out.line(value.accessToken);

@@ -21,7 +21,7 @@ export interface JobAccount {
 
 /** Jobs of a worker. */
 export type WorkerJob =
-  /** Renews the access token, if grant and token are still those of `basis` and `tag` (see accountBasis, tokenTag). */
+  /** Renews the access token, if grant and token are still those of `basis` and `tag` (see accountBasis, accessTag). */
   | { readonly kind: 'refresh'; readonly account: JobAccount; readonly basis: string; readonly tag: string }
   /** Asks the user for consent; the account's file need not exist. */
   | { readonly kind: 'consent'; readonly account: JobAccount; readonly request: ConsentRequest }

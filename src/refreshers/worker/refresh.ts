@@ -17,7 +17,7 @@ import {
   formatWithRefreshToken,
   formatWithTokens,
   readAccountFile,
-  tokenTag,
+  accessTag,
   type AccountFile,
   type AccountReading,
   type GrantedTokens,
@@ -89,7 +89,7 @@ async function refreshLocked(
   const client = await openClient(job.account, deps);
   if (client.kind === 'unusable') return { outcome: client };
   const { file } = client;
-  if (file === null || client.basis !== job.basis || tokenTag(file) !== job.tag) {
+  if (file === null || client.basis !== job.basis || accessTag(file) !== job.tag) {
     return { outcome: { kind: 'superseded' } };
   }
   let answer = await renew(client);
