@@ -51,7 +51,10 @@ export const reauth = defineVerb({
       else {
         out.line(`${result.name}: consented`, `  scopes  ${result.scopes.join(' ') || 'none named'}`);
         if (result.refusedScopes.length > 0) {
-          out.warn(`not granted: ${result.refusedScopes.join(', ')}`, 'consent again, and allow all of them');
+          out.warn(
+            `not granted: ${result.refusedScopes.join(', ')}`,
+            'consent again and allow all of them: what was asked for is asked for again',
+          );
         }
         if (!result.renewable) {
           out.warn('the provider gave no refresh token', 'if its tokens expire, you will have to consent again then');

@@ -152,10 +152,14 @@ const ACCOUNT_COLOURS: Readonly<Record<AccountState, 'green' | 'yellow' | 'red'>
 function printAccounts(accounts: readonly AccountStatus[], all: boolean, now: number, out: Output): void {
   out.line('', out.style('bold', 'Accounts'));
   for (const account of accounts) {
-    const { name, state, kind, expiresAt, nextRefreshAt, scopes, lastOutcome } = account;
+    const { name, state, kind, expiresAt, refreshExpiresAt, nextRefreshAt, scopes, missingScopes, lastOutcome } =
+      account;
     const expiry =
       expiresAt === null ? '' : `, ${expiresAt >= now ? 'expires' : 'expired'} ${formatRelative(expiresAt, now)}`;
-    out.line(`  ${out.style('cyan', name)}  ${out.style(ACCOUNT_COLOURS[state], state)}${expiry}  (${kind})`);
+    const consent = refreshExpiresAt === null ? '' : `, refresh token ends ${formatRelative(refreshExpiresAt, now)}`;
+    const missing = missingScopes.length === 0 ? '' : `, not granted: ${missingScopes.join(' ')}`;
+    const words = `${out.style(ACCOUNT_COLOURS[state], state)}${expiry}${consent}${missing}`;
+    out.line(`  ${out.style('cyan', name)}  ${words}  (${kind})`);
     if (!all) continue;
     const rows = [
       ['refresh', nextRefreshAt === null ? 'none planned' : formatRelative(nextRefreshAt, now)],
