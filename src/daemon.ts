@@ -25,6 +25,8 @@ import { AccessPolicy } from './callers/access-policy.ts';
 import { openGate } from './callers/open.ts';
 import { openCompletions } from './completions/open.ts';
 import { openVault } from './credentials/open.ts';
+import { Metrics } from './gateway/metrics.ts';
+import { createGateway, openGateway } from './gateway/open.ts';
 import { takeInstance, takeState } from './ipc/instance-lock.ts';
 import { openSocket } from './ipc/open.ts';
 import { makeRuntimeFolder } from './ipc/runtime-folder.ts';
@@ -33,7 +35,7 @@ import { createDispatcher } from './operations/dispatcher.ts';
 import { openKeyChecks } from './operations/key-checks.ts';
 import { KeyLookup } from './operations/key-lookup.ts';
 import { referenceWarnings } from './operations/reference-warnings.ts';
-import { recordRequests } from './operations/request-audit.ts';
+import { recordRefusals, recordRequests } from './operations/request-audit.ts';
 import { configWarnings, keyWarnings } from './operations/standing-warnings.ts';
 import { createOperations } from './operations/table.ts';
 import { costSources } from './operations/usage-sources.ts';
@@ -43,6 +45,7 @@ import { readUsableConfig } from './providers/usable-config.ts';
 import { openAccounts } from './refreshers/open.ts';
 import { ConfigReloader } from './service/config-reloader.ts';
 import { restartHint } from './service/restart-hint.ts';
+import type { RawEvent } from './usage/event.ts';
 import { openUsage } from './usage/open.ts';
 
 /** A running daemon. */
@@ -92,15 +95,30 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   );
   const checks = openKeyChecks(runtime, { vault, providers, pools, onCheckNeeded }, stack);
   const { usage, record, retention } = openUsage(runtime, costSources(vault, providers, lookup, clock), stack);
-  const { completer } = openCompletions(runtime, { providers, keys: pools, record }, stack);
+  const metrics = new Metrics();
+  defer(stack, 'the metrics', () => metrics.close());
+  const recordCall = (event: RawEvent): void => {
+    metrics.observe(event);
+    record(event);
+  };
+  const { forwarder, completer } = openCompletions(runtime, { providers, keys: pools, record: recordCall }, stack);
   const { accounts, consents, worker } = await openAccounts(
     runtime,
     { onRescan: (listener) => vault.onRescan(listener) },
     stack,
   );
 
+  const beforeReply = (): void => {
+    journal.flush();
+    usage.flush();
+  };
+  const onLost = recordLostSocket(journal, logger);
+  const recordRefusal = recordRefusals(journal);
+  const gateway = createGateway(runtime, { gate, access, providers, forwarder, recordRefusal, beforeReply }, stack);
+
   const operations = createOperations({
     ...runtime,
+    gateway,
     startedAt,
     logFile,
     defaultProvider,
@@ -121,11 +139,8 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     auditEnd: () => journal.last,
   });
   const dispatch = createDispatcher(operations, { logger, audit: recordRequests(journal) });
-  const beforeReply = (): void => {
-    journal.flush();
-    usage.flush();
-  };
-  await openSocket(runtime, { gate, access, dispatch, beforeReply, onLost: recordLostSocket(journal, logger) }, stack);
+  await openSocket(runtime, { gate, access, dispatch, beforeReply, onLost }, stack);
+  await openGateway(runtime, gateway, { access, dispatch, metrics, onLost }, stack);
 
   defer(stack, 'the watch over the configuration', reloader.watch());
   defer(

@@ -266,6 +266,19 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('The record of releases, changes and refusals.'),
+  gateway: z
+    .strictObject({
+      port: z
+        .int()
+        .min(1)
+        .max(65_535)
+        .optional()
+        .describe(
+          'Port of 127.0.0.1 to serve, for callers with a token; without it only runs of aipassd exec open one.',
+        ),
+    })
+    .prefault({})
+    .describe('The HTTP gateway for programs that were not written for aipassd. Its Unix socket is always there.'),
   limits: z
     .strictObject({
       frameBytes: z

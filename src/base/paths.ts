@@ -24,6 +24,8 @@ export interface Paths {
   readonly runtime: string;
   /** Socket that node-ipc serves. */
   readonly socket: string;
+  /** Socket of the HTTP gateway. */
+  readonly gatewaySocket: string;
   /** Lock that the running daemon holds; see ipc/instance-lock.ts. */
   readonly lock: string;
   /** Log file (JSON lines), unless the configuration names another. */
@@ -78,6 +80,7 @@ export function resolvePaths(sources: PathSources = {}): Paths {
     state,
     runtime,
     socket: join(runtime, 'aipassd.sock'),
+    gatewaySocket: join(runtime, 'gateway.sock'),
     lock: join(runtime, 'aipassd.lock'),
     log: join(state, 'logs', 'aipassd.log'),
     audit: join(state, 'audit.jsonl'),

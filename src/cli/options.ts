@@ -29,7 +29,8 @@ export interface ValueOption<Value> {
   readonly short?: string;
   readonly completion?: Completion;
   /** Parses the value. @throws UsageError for one that is not valid. */
-  readonly parse: (text: string, name: string) => Value;
+  /** `earlier` is the value of the same option before, which the parsed one replaces. */
+  readonly parse: (text: string, name: string, earlier?: unknown) => Value;
 }
 
 /** A word at a fixed place after the verb. */
@@ -79,6 +80,21 @@ export function textOption(
   more: { readonly short?: string; readonly completion?: Completion } = {},
 ): ValueOption<string> {
   return { kind: 'value', placeholder, help, parse: (value) => value, ...more };
+}
+
+/** Describes an option that may be given several times. */
+export function textListOption(
+  placeholder: string,
+  help: string,
+  completion?: Completion,
+): ValueOption<readonly string[]> {
+  return {
+    kind: 'value',
+    placeholder,
+    help: `${help}; may be given again`,
+    parse: (value, _name, earlier) => [...(Array.isArray(earlier) ? earlier.map(String) : []), value],
+    ...(completion === undefined ? {} : { completion }),
+  };
 }
 
 /** Describes an option that takes one of some words. */

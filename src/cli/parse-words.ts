@@ -28,7 +28,9 @@ export async function parseWords(verb: Verb, words: readonly string[]): Promise<
     if (parameter.kind === 'flag') values[name] = false;
     if (parameter.kind === 'rest') values[name] = [];
   }
-  for (const token of tokens) if (token.kind === 'option') values[token.name] = await readOption(verb, token);
+  for (const token of tokens) {
+    if (token.kind === 'option') values[token.name] = await readOption(verb, token, values[token.name]);
+  }
   refuseExcluded(verb, values);
   readPositionals(verb, positionals, values);
   return values;
@@ -40,7 +42,7 @@ function optionConfig(name: string, parameter: Parameter): [string, { type: 'boo
   return [[name, { type: 'string', ...(parameter.short === undefined ? {} : { short: parameter.short }) }]];
 }
 
-async function readOption(verb: Verb, token: OptionToken): Promise<unknown> {
+async function readOption(verb: Verb, token: OptionToken, earlier: unknown): Promise<unknown> {
   const parameter = Object.hasOwn(verb.parameters, token.name) ? verb.parameters[token.name] : undefined;
   const help = `see: aipassd ${verb.name} --help`;
   if (parameter?.kind === 'flag') {
@@ -56,7 +58,7 @@ async function readOption(verb: Verb, token: OptionToken): Promise<unknown> {
       `write --${token.name}=${plainText(value, 64)} if that is meant`,
     );
   }
-  return parameter.parse(value, `--${token.name}`);
+  return parameter.parse(value, `--${token.name}`, earlier);
 }
 
 async function unknownOption(verb: Verb, rawName: string): Promise<UsageError> {

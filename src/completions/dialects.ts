@@ -1,11 +1,10 @@
 /**
  * What differs between the dialects of providers, as data: which path is which kind of request, where an answer says
- * what it used, how it says that it failed, and how our own errors are worded. Pure.
+ * what it used, and how it says that it failed. Pure.
  *
  * Bytes pass unchanged, so nothing here translates one dialect into another.
  */
 
-import type { AipassError, ErrorCode } from '../base/errors.ts';
 import type { CompletionUsage } from '../protocol/completion.ts';
 import type { Dialect } from '../providers/provider.ts';
 import { toRecord } from '../base/json.ts';
@@ -260,60 +259,4 @@ export function errorIn(document: Fields): unknown {
 function isTold(error: unknown): boolean {
   if (typeof error === 'object' && error !== null) return Object.keys(error).length > 0;
   return typeof error === 'string' ? error !== '' : error === true;
-}
-
-/** An error of ours as an HTTP answer. */
-export interface WordedError {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-}
-
-/** The status of each error code, with the type or status that Anthropic and Google give it. */
-const WORDS_OF_CODE: Readonly<
-  Record<string, readonly [status: number, openai: string, anthropic: string, gemini: string]>
-> = {
-  BAD_REQUEST: [400, 'invalid_request_error', 'invalid_request_error', 'INVALID_ARGUMENT'],
-  NOT_FOUND: [404, 'invalid_request_error', 'not_found_error', 'NOT_FOUND'],
-  FORBIDDEN: [403, 'permission_error', 'permission_error', 'PERMISSION_DENIED'],
-  UNSAFE_PERMISSIONS: [403, 'permission_error', 'permission_error', 'PERMISSION_DENIED'],
-  POOL_EXHAUSTED: [429, 'rate_limit_error', 'rate_limit_error', 'RESOURCE_EXHAUSTED'],
-  REAUTH_REQUIRED: [503, 'server_error', 'api_error', 'UNAVAILABLE'],
-  PROVIDER_REJECTED: [502, 'server_error', 'api_error', 'UNAVAILABLE'],
-  PROVIDER_UNAVAILABLE: [503, 'server_error', 'overloaded_error', 'UNAVAILABLE'],
-  TIMED_OUT: [504, 'server_error', 'timeout_error', 'DEADLINE_EXCEEDED'],
-  CANCELLED: [503, 'server_error', 'api_error', 'CANCELLED'],
-  CONFLICT: [409, 'invalid_request_error', 'invalid_request_error', 'ABORTED'],
-  UNSUPPORTED: [501, 'invalid_request_error', 'invalid_request_error', 'UNIMPLEMENTED'],
-} satisfies Partial<Record<ErrorCode | 'CONFLICT' | 'UNSUPPORTED', readonly [number, string, string, string]>>;
-
-const OTHER_WORDS = [500, 'server_error', 'api_error', 'INTERNAL'] as const;
-
-/**
- * Words an error of ours as the providers of a dialect would, hint included.
- *
- * An exhausted pool is 429 with the earliest recovery and `x-should-retry: false`, because the SDKs of OpenAI and
- * Anthropic would else ask again at once; whatever a repetition cannot change says so too.
- *
- * @param status replaces the usual status of the error's code (a refused upgrade is 426).
- */
-export function errorBody(dialect: Dialect, error: AipassError, status?: number): WordedError {
-  const [usual, openai, anthropic, gemini] = WORDS_OF_CODE[error.code] ?? OTHER_WORDS;
-  const sent = status ?? usual;
-  const message = error.hint === undefined ? error.message : `${error.message} (${error.hint})`;
-  const document = {
-    openai: { error: { message, type: openai, param: null, code: error.code.toLowerCase() } },
-    anthropic: { type: 'error', error: { type: anthropic, message } },
-    gemini: { error: { code: sent, message, status: gemini } },
-  }[dialect];
-  const mayRepeat = sent >= 500 && error.code !== 'PROVIDER_REJECTED' && error.code !== 'REAUTH_REQUIRED';
-  return {
-    status: sent,
-    headers: {
-      'content-type': 'application/json; charset=utf-8',
-      ...(error.retryAfterMs === undefined ? {} : { 'retry-after': String(Math.ceil(error.retryAfterMs / 1000)) }),
-      ...(mayRepeat ? {} : { 'x-should-retry': 'false' }),
-    },
-    body: JSON.stringify(document),
-  };
 }

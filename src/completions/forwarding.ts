@@ -5,7 +5,7 @@
  * What was chosen:
  * - The body is one buffer, because it is kept for the next key anyway; whoever reads it from a socket bounds it.
  * - The sink is called with a head, bytes and one of `end` or `abort`, and never with an error: an error before the head
- *   comes back as the outcome, for the gateway to word in the dialect of the path (`errorBody` in dialects.ts).
+ *   comes back as the outcome, for the gateway to word in the dialect of the path (gateway/dialect-errors.ts).
  * - A refusal that is about the request itself (400, 404, 422) or a provider's own failure is passed on as the provider
  *   worded it, with secrets masked. One that is about our keys (401, 402, 403, 429) is never: it would tell the client
  *   that its own credential is wrong.

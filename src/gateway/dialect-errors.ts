@@ -20,13 +20,19 @@ const STATUS_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
   BAD_REQUEST: 400,
   NOT_FOUND: 404,
   FORBIDDEN: 403,
-  REAUTH_REQUIRED: 403,
+  REAUTH_REQUIRED: 503,
+  UNSAFE_PERMISSIONS: 403,
+  CONFLICT: 409,
+  UNSUPPORTED: 501,
   POOL_EXHAUSTED: 429,
   PROVIDER_REJECTED: 502,
   PROVIDER_UNAVAILABLE: 503,
   TIMED_OUT: 504,
   CANCELLED: 503,
 };
+
+/** Errors that may not come back when the same request is sent again. */
+const REPEATABLE: ReadonlySet<ErrorCode> = new Set(['PROVIDER_UNAVAILABLE', 'TIMED_OUT', 'CANCELLED', 'INTERNAL']);
 
 /** Types of `error.type` by status, for Anthropic (docs.claude.com/en/api/errors). */
 const ANTHROPIC_TYPE: Readonly<Record<number, string>> = {
@@ -89,14 +95,16 @@ export function formatError(error: AipassError, shape: ErrorShape, status: numbe
 }
 
 /**
- * Returns the headers that tell clients when to ask again. An exhausted pool has tried every key already: the SDKs of
- * OpenAI and Anthropic would repeat the call at once without `x-should-retry: false`.
+ * Returns the headers that tell clients when to ask again. An exhausted pool has tried every key already, and other
+ * errors repeat themselves: the SDKs of OpenAI and Anthropic would call again at once without `x-should-retry: false`.
  */
 function retryHeaders(error: AipassError): Record<string, string> {
   const headers: Record<string, string> = {};
   if (error.retryAfterMs !== undefined)
     headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)));
-  if (error.code === 'POOL_EXHAUSTED') headers['x-should-retry'] = 'false';
+  const isWorthRepeating =
+    REPEATABLE.has(error.code) || (error.code === 'BAD_REQUEST' && error.retryAfterMs !== undefined);
+  if (!isWorthRepeating) headers['x-should-retry'] = 'false';
   return headers;
 }
 

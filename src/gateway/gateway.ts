@@ -16,12 +16,15 @@ import type { Caller } from '../callers/caller.ts';
 import type { Admission, Gate } from '../callers/gate.ts';
 import type { Right } from '../callers/rights.ts';
 import { tcpPeerUid } from '../callers/tcp-peer.ts';
-import type { Dispatch } from '../operations/dispatcher.ts';
+import type { Forwarder } from '../completions/forwarder.ts';
+import type { ForwardSink } from '../completions/forwarding.ts';
+import { callOperation, type Dispatch } from '../operations/dispatcher.ts';
 import { eventCaller } from '../operations/event-caller.ts';
+import type { RecordRefusal } from '../operations/request-audit.ts';
+import type { OperationName, Operations } from '../protocol/operations.ts';
 import type { AccessTokens, TokenGrant } from './access-tokens.ts';
 import { callerName, sessionOf } from './caller-label.ts';
 import { formatError, statusOf, type ErrorShape } from './dialect-errors.ts';
-import type { Forward, ForwardSink } from './forward.ts';
 import { HttpEndpoint, type EndpointTimeouts, type HttpExchange } from './http-endpoint.ts';
 import { hasBody, readBody } from './request-body.ts';
 import { findViolation, MAX_HEADER_FIELDS, presentedTokens } from './request-rules.ts';
@@ -34,6 +37,12 @@ export interface GatewayAnswer {
   readonly body: string;
 }
 
+/** Runs an operation in the name of the caller. Throws its AipassError. */
+export type CallOperation = <Name extends OperationName>(
+  name: Name,
+  params: Operations[Name]['params'],
+) => Promise<Operations[Name]['result']>;
+
 /** Request to the management API. */
 export interface ManagementRequest {
   readonly method: string;
@@ -42,8 +51,7 @@ export interface ManagementRequest {
   readonly query: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer | null;
-  /** Runs an operation in the name of the caller. */
-  readonly call: (operation: string, params: unknown) => ReturnType<Dispatch>;
+  readonly call: CallOperation;
 }
 
 /** What the gateway is made of. */
@@ -53,13 +61,12 @@ export interface GatewayDeps {
   readonly targets: TargetOptions;
   readonly maxBodyBytes: () => number;
   readonly maxConnections: number;
-  readonly forward: Forward;
+  readonly forwarder: Pick<Forwarder, 'forward'>;
   readonly dispatch: Dispatch;
   readonly manage: (request: ManagementRequest) => Promise<GatewayAnswer>;
-  readonly metrics: () => Promise<GatewayAnswer>;
-  readonly isReady: () => boolean;
-  /** Records a refusal for want of a right. Throws AipassError INTERNAL where the audit takes no more entries. */
-  readonly recordRefusal: (operation: string, caller: Caller, credential: string | null) => void;
+  /** Returns the metrics as text of Prometheus' exposition format. */
+  readonly metrics: (call: CallOperation) => Promise<GatewayAnswer>;
+  readonly recordRefusal: RecordRefusal;
   /** Puts what was recorded on disk; called before an answer is complete. */
   readonly beforeEnd: () => void;
   readonly logger: Logger;
@@ -187,15 +194,13 @@ export class Gateway {
         sendText(response, 200, 'text/plain; charset=utf-8', 'aipassd gateway\n');
         return;
       case 'health':
-        sendText(response, 200, 'text/plain; charset=utf-8', 'ok\n');
-        return;
       case 'readiness':
-        if (this.#deps.isReady()) sendText(response, 200, 'text/plain; charset=utf-8', 'ok\n');
-        else throw new AipassError('CANCELLED', 'the daemon is stopping', { hint: 'try again once it is back' });
+        // It listens once secrets are loaded, and not any more when it stops.
+        sendText(response, 200, 'text/plain; charset=utf-8', 'ok\n');
         return;
       case 'metrics':
         this.#demand(asker, 'see', 'gateway.metrics', null);
-        send(response, await this.#deps.metrics());
+        send(response, await this.#deps.metrics(this.#caller(exchange, asker)));
         return;
       case 'management':
         await this.#counted(exchange, asker, (body) =>
@@ -351,7 +356,7 @@ export class Gateway {
       },
       abort: () => breakOff(response),
     };
-    const outcome = await this.#deps.forward(
+    const outcome = await this.#deps.forwarder.forward(
       { provider, dialect, method, path, query, headers, body, caller: eventCaller(asker.caller) },
       sink,
       signal,
@@ -359,16 +364,22 @@ export class Gateway {
     if (outcome.kind === 'failed') throw outcome.error;
   }
 
+  /** Returns what runs operations in the name of who asks. */
+  #caller({ signal }: HttpExchange, { caller }: Asker): CallOperation {
+    const context = { caller, signal, closed: signal, emit: () => {}, notify: () => {} };
+    return (name, params) => callOperation(this.#deps.dispatch, name, params, context);
+  }
+
   async #manage(
-    { request, response, signal }: HttpExchange,
-    { caller }: Asker,
+    exchange: HttpExchange,
+    asker: Asker,
     { path, query, body }: Pick<ManagementRequest, 'path' | 'query' | 'body'>,
   ): Promise<void> {
-    const context = { caller, signal, closed: signal, emit: () => {}, notify: () => {} };
+    const { request, response } = exchange;
     const headers = Object.fromEntries(
       Object.entries(request.headers).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
     );
-    const call: ManagementRequest['call'] = (operation, params) => this.#deps.dispatch(operation, params, context);
+    const call = this.#caller(exchange, asker);
     const answer = await this.#deps.manage({ method: request.method ?? 'GET', path, query, headers, body, call });
     this.#deps.beforeEnd();
     send(response, answer);

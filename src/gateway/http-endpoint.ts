@@ -116,9 +116,10 @@ export class HttpEndpoint {
   }
 
   /**
-   * Stops accepting, waits up to `graceMs` for requests in flight, aborts the others, and closes every connection.
+   * Stops accepting, waits up to `graceMs` for requests in flight, aborts the others with a reason, and closes every
+   * connection.
    */
-  async stop(graceMs: number): Promise<void> {
+  async stop(graceMs: number, reason: AipassError = STOPPING): Promise<void> {
     const server = this.#server;
     if (server === undefined) return;
     this.#server = undefined;
@@ -126,9 +127,7 @@ export class HttpEndpoint {
     server.closeIdleConnections();
     const ended = Promise.all([...this.#inFlight].map((request) => request.closed));
     await settledWithin(ended, graceMs);
-    for (const { abort } of this.#inFlight) {
-      abort.abort(new AipassError('CANCELLED', 'the daemon is stopping', { hint: 'try again once it is back' }));
-    }
+    for (const { abort } of this.#inFlight) abort.abort(reason);
     await settledWithin(ended, ABORT_MS);
     for (const socket of this.#sockets) socket.destroy();
   }
@@ -214,6 +213,7 @@ export class HttpEndpoint {
   }
 }
 
+const STOPPING = new AipassError('CANCELLED', 'the daemon is stopping', { hint: 'try again once it is back' });
 const UPGRADE_REFUSED = new AipassError('BAD_REQUEST', 'the gateway does not switch protocols', {
   hint: 'use HTTP requests and server-sent events',
 });

@@ -37,6 +37,9 @@ export interface ConnectionOptions {
 /** Maximum length of a request id, in characters. */
 const MAX_ID_LENGTH = 256;
 
+/** Operations after which a silent connection is in use: it gets events, or is the lease of a run. */
+const HOLDING: ReadonlySet<string> = new Set(['event.subscribe', 'gateway.open']);
+
 /** A request without an answer. */
 class PendingRequest extends AbortController {
   /** Length of its frame, in UTF-16 units, which counts against its user's limit. */
@@ -55,7 +58,7 @@ export class Connection {
   readonly #closed = new AbortController();
   #caller: Caller | undefined;
   #greeted = false;
-  #subscribed = false;
+  #holds = false;
   #idle: (() => void) | undefined;
 
   constructor(options: ConnectionOptions) {
@@ -67,9 +70,9 @@ export class Connection {
     return this.#inFlight.size;
   }
 
-  /** Whether the peer waits for nothing: no answer, and no event that it subscribed to. */
+  /** Whether the peer waits for nothing: no answer, no event that it subscribed to, no access that ends with the connection. */
   get isIdle(): boolean {
-    return this.#inFlight.size === 0 && !this.#subscribed;
+    return this.#inFlight.size === 0 && !this.#holds;
   }
 
   /** Handles one message of a frame of that length. Never throws: a wrong message is answered with an error. */
@@ -184,7 +187,7 @@ export class Connection {
       this.#answerError(id, overUserLimit(admission));
       return;
     }
-    if (data['op'] === 'event.subscribe') this.#subscribed = true;
+    if (HOLDING.has(data['op'])) this.#holds = true;
     this.#run(id, data['op'], data['params'], length);
   }
 

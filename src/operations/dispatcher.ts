@@ -13,6 +13,7 @@ import { maskKeyShapes } from '../base/redactor.ts';
 import { readString } from '../base/json.ts';
 import { DEFAULT_ORGANIZATION, scopeOf, type OrganizationScope } from '../callers/organizations.ts';
 import type { Right } from '../callers/rights.ts';
+import type { OperationName, Operations } from '../protocol/operations.ts';
 import type { AnyOperation, RequestContext } from './operation.ts';
 
 /** Outcome of a request. */
@@ -37,6 +38,30 @@ export type RecordRequest = (
   context: Pick<RequestContext, 'caller'>,
   outcome: DispatchOutcome,
 ) => void;
+
+/**
+ * Runs an operation for another endpoint of this process.
+ *
+ * @throws AipassError as the operation failed.
+ */
+export async function callOperation<Name extends OperationName>(
+  dispatch: Dispatch,
+  name: Name,
+  params: Operations[Name]['params'],
+  context: RequestContext,
+): Promise<Operations[Name]['result']> {
+  const outcome = await dispatch(name, params, context);
+  if (outcome.kind === 'failed') throw outcome.error;
+  const { result } = outcome;
+  assertResultOf(name, result);
+  return result;
+}
+
+/** Restores the type of a result. defineOperation() checked it when the handler was written. */
+function assertResultOf<Name extends OperationName>(
+  _name: Name,
+  _result: unknown,
+): asserts _result is Operations[Name]['result'] {}
 
 /** What a dispatcher needs besides the operations. */
 export interface DispatcherDeps {

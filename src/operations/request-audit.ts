@@ -12,6 +12,22 @@ import { maskKeyShapes } from '../base/redactor.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { DispatchOutcome, RecordRequest } from './dispatcher.ts';
 
+/** Records that a caller was refused something for want of a right. Throws AipassError INTERNAL where the audit takes no more entries. */
+export type RecordRefusal = (operation: string, caller: Caller, credential: string | null) => void;
+
+/** Makes the recorder of refusals outside the table of operations. */
+export function recordRefusals(journal: Pick<AuditJournal, 'record'>): RecordRefusal {
+  return (operation, caller, credential) => {
+    journal.record({
+      caller: describeCaller(caller),
+      operation,
+      credential: credential === null ? null : maskKeyShapes(credential),
+      outcome: 'refused',
+      detail: 'FORBIDDEN',
+    });
+  };
+}
+
 /** Makes the recorder over a journal. */
 export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordRequest {
   const described = new WeakMap<Caller, AuditCaller>();

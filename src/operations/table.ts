@@ -7,6 +7,7 @@ import type { EventHub } from '../base/event-hub.ts';
 import type { Completer } from '../completions/completer.ts';
 import { completionOperations } from './completion-operations.ts';
 import { eventOperations } from './event-operations.ts';
+import { gatewayOperations, type GatewayOperationsOptions } from './gateway-operations.ts';
 import { keyOperations, type KeyOperationsOptions } from './key-operations.ts';
 import { oauthOperations, type OauthOperationsDeps } from './oauth-operations.ts';
 import type { AnyOperation } from './operation.ts';
@@ -17,7 +18,12 @@ import { usageOperations, type UsageOperationsOptions } from './usage-operations
 
 /** What the operations need. */
 export interface TableOptions
-  extends KeyOperationsOptions, Omit<StatusOptions, 'accounts'>, OauthOperationsDeps, UsageOperationsOptions {
+  extends
+    KeyOperationsOptions,
+    Omit<StatusOptions, 'accounts'>,
+    OauthOperationsDeps,
+    UsageOperationsOptions,
+    GatewayOperationsOptions {
   readonly completer: Completer;
   readonly events: EventHub;
 }
@@ -32,6 +38,7 @@ export function createOperations(options: TableOptions): AnyOperation[] {
     ...secretOperations(options.vault, options.record),
     ...usageOperations(options),
     ...completionOperations(options.completer),
+    ...gatewayOperations(options),
     ...eventOperations(options.events),
   ];
 }

@@ -5,6 +5,7 @@
 
 import type { EventName } from './events.ts';
 import type { CompletionParams, CompletionResult } from './completion.ts';
+import type { GatewayAccess, GatewayDescription, GatewayOpenParams } from './gateway.ts';
 import type { PoolExplanation, PoolInfo, PoolLease, PoolLeaseParams, PoolSettleParams } from './pool.ts';
 import type { AccountStatus, ConsentParams, ConsentResult, RefreshResult, TokenParams, TokenValue } from './oauth.ts';
 import type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from './provider.ts';
@@ -73,6 +74,10 @@ export interface Operations {
   'oauth.redirect': { params: { flow: string; url: string }; result: { accepted: true } };
   /** Ends an account's grant at its provider and deletes its tokens here. */
   'oauth.revoke': { params: { name: string }; result: { name: string; atProvider: boolean } };
+  /** Describes the access that `gateway.open` would give. */
+  'gateway.describe': { params: Pick<GatewayOpenParams, 'providers'>; result: GatewayDescription };
+  /** Gives a program access to the HTTP gateway over loopback, until this connection closes. */
+  'gateway.open': { params: GatewayOpenParams; result: GatewayAccess };
   /** Sums who used what over a range of time, in groups where that is asked for. */
   'usage.stats': { params: UsageQuery; result: UsageAnswer };
   /** Sums one session: the daemon's own run, or the named one of a client. */

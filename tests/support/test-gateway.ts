@@ -12,8 +12,9 @@ import { Gate } from '../../src/callers/gate.ts';
 import { ALL_RIGHTS } from '../../src/callers/rights.ts';
 import { UserLimits, type UserLimitValues } from '../../src/callers/user-limits.ts';
 import type { TokenGrant } from '../../src/gateway/access-tokens.ts';
-import type { Forward, ForwardRequest } from '../../src/gateway/forward.ts';
-import { GatewayListeners, type OpenGatewayDeps } from '../../src/gateway/open-gateway.ts';
+import type { Forwarder } from '../../src/completions/forwarder.ts';
+import type { ForwardOutcome, ForwardRequest } from '../../src/completions/forwarding.ts';
+import { GatewayListeners, type GatewayOperations, type ListenersDeps } from '../../src/gateway/listeners.ts';
 import { createProviders } from '../../src/providers/registry.ts';
 import { WIDE_LIMITS } from './admission.ts';
 import { recordingLogger, type RecordingLogger } from './recording-logger.ts';
@@ -66,16 +67,23 @@ export interface TestGateway extends AsyncDisposable {
 }
 
 /** Options of a test gateway. */
-export interface TestGatewayOptions extends Partial<OpenGatewayDeps> {
+/** Forwarder of a test. */
+export type Forward = Forwarder['forward'];
+
+export interface TestGatewayOptions extends Partial<ListenersDeps>, Partial<GatewayOperations> {
+  readonly forward?: Forward;
   readonly limits?: Partial<UserLimitValues>;
 }
+
+/** Outcome of a call that was answered. */
+export const ANSWERED: ForwardOutcome = { kind: 'answered', status: 200, provider: 'local', keyId: null };
 
 /** Answers every call with "pong". */
 export const answerPong: Forward = (_request, sink) => {
   sink.head(200, { 'content-type': 'application/json' });
   void sink.write(Buffer.from('"pong"'));
   sink.end();
-  return Promise.resolve({ kind: 'answered' });
+  return Promise.resolve(ANSWERED);
 };
 
 /** Starts a gateway. */
@@ -86,7 +94,15 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   const logger = recordingLogger();
   const calls: ForwardRequest[] = [];
   const refusals: { operation: string; caller: Caller }[] = [];
-  const { limits, forward = answerPong, ...deps } = options;
+  const {
+    limits,
+    forward = answerPong,
+    dispatch = (operation, params) => ({ kind: 'done', result: { operation, params } }),
+    manage = ({ path: at }) =>
+      Promise.resolve({ status: 200, headers: { 'content-type': 'application/json' }, body: at }),
+    metrics = () => Promise.resolve({ status: 200, headers: { 'content-type': 'text/plain' }, body: 'up 1\n' }),
+    ...deps
+  } = options;
   const grants = { ownUid: OWN_UID, grants: [] };
   const listeners = new GatewayListeners({
     path,
@@ -100,24 +116,18 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     targets: { dialectsOf: (name) => PROVIDERS.find(name)?.dialects, defaultProvider: 'local' },
     maxBodyBytes: () => 1024 * 1024,
     maxConnections: 4096,
-    dispatch: (operation, params) => ({ kind: 'done', result: { operation, params } }),
-    manage: async ({ path: at, call }) => ({
-      status: 200,
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(await call(at, {})),
-    }),
-    metrics: () => Promise.resolve({ status: 200, headers: { 'content-type': 'text/plain' }, body: 'up 1\n' }),
-    isReady: () => true,
     recordRefusal: (operation, caller) => void refusals.push({ operation, caller }),
     beforeEnd: () => {},
     logger,
     ...deps,
-    forward: (request, sink, signal) => {
-      calls.push(request);
-      return forward(request, sink, signal);
+    forwarder: {
+      forward: (request, sink, signal) => {
+        calls.push(request);
+        return forward(request, sink, signal);
+      },
     },
   });
-  await listeners.start();
+  await listeners.start({ dispatch, manage, metrics });
   return {
     listeners,
     path,

@@ -18,6 +18,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   test: async () => (await import('./test-connection.ts')).testConnection,
   models: async () => (await import('./models.ts')).models,
   call: async () => (await import('./call.ts')).call,
+  exec: async () => (await import('./exec.ts')).exec,
   pool: async () => (await import('./pool.ts')).pool,
   'pool explain': async () => (await import('./pool.ts')).poolExplain,
   stats: async () => (await import('./stats.ts')).stats,

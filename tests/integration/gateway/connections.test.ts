@@ -3,8 +3,15 @@ import { request as sendRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
-import type { Forward } from '../../../src/gateway/forward.ts';
-import { answerPong, OWN_GRANT, readAll, startTestGateway, type TestGateway } from '../../support/test-gateway.ts';
+import {
+  ANSWERED,
+  answerPong,
+  OWN_GRANT,
+  readAll,
+  startTestGateway,
+  type Forward,
+  type TestGateway,
+} from '../../support/test-gateway.ts';
 import { until } from '../../support/until.ts';
 
 const MEGABYTE = Buffer.alloc(1024 * 1024, 'a');
@@ -35,7 +42,7 @@ it('a slow reader of 200 MB holds the provider back, and gets all of it', async 
         written += 1;
       }
       sink.end();
-      return { kind: 'answered' };
+      return ANSWERED;
     },
   });
   const answer = await begin(gateway);

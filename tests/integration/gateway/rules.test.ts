@@ -2,7 +2,7 @@ import { lstatSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
 import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
-import type { GatewayRun } from '../../../src/gateway/open-gateway.ts';
+import type { GatewayRun } from '../../../src/gateway/listeners.ts';
 import {
   answerPong,
   OWN_GRANT,

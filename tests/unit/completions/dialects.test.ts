@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { AipassError } from '../../../src/base/errors.ts';
-import { AnswerFacts, errorBody, errorIn, kindOf, readUsage } from '../../../src/completions/dialects.ts';
+import { AnswerFacts, errorIn, kindOf, readUsage } from '../../../src/completions/dialects.ts';
 import type { Dialect } from '../../../src/providers/provider.ts';
 
 describe('the kind of a request', () => {
@@ -151,37 +150,5 @@ describe('an error inside an answer', () => {
     [{ choices: [{ finish_reason: 'stop' }] }, undefined],
   ])('%j is %j', (document, error) => {
     expect(errorIn(document)).toEqual(error);
-  });
-});
-
-describe('our own error', () => {
-  const exhausted = new AipassError('POOL_EXHAUSTED', 'no key is free', { hint: 'wait', retryAfterMs: 1500 });
-
-  test.each([
-    [
-      'openai',
-      { error: { message: 'no key is free (wait)', type: 'rate_limit_error', param: null, code: 'pool_exhausted' } },
-    ],
-    ['anthropic', { type: 'error', error: { type: 'rate_limit_error', message: 'no key is free (wait)' } }],
-    ['gemini', { error: { code: 429, message: 'no key is free (wait)', status: 'RESOURCE_EXHAUSTED' } }],
-  ] as const)('is worded as %s words its own', (dialect, body) => {
-    const worded = errorBody(dialect, exhausted);
-    expect(worded.status).toBe(429);
-    expect(worded.headers).toMatchObject({ 'retry-after': '2', 'x-should-retry': 'false' });
-    expect(JSON.parse(worded.body)).toEqual(body);
-  });
-
-  test('invites a repetition only where one may help', () => {
-    expect(errorBody('openai', new AipassError('PROVIDER_UNAVAILABLE', 'x')).headers).not.toHaveProperty(
-      'x-should-retry',
-    );
-    expect(errorBody('openai', new AipassError('PROVIDER_REJECTED', 'x')).headers).toHaveProperty(
-      'x-should-retry',
-      'false',
-    );
-  });
-
-  test('may have another status', () => {
-    expect(errorBody('openai', new AipassError('BAD_REQUEST', 'x'), 426).status).toBe(426);
   });
 });

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { AipassError } from '../../../src/base/errors.ts';
+import { AipassError, type ErrorCode } from '../../../src/base/errors.ts';
 import { formatError } from '../../../src/gateway/dialect-errors.ts';
 
 const exhausted = new AipassError('POOL_EXHAUSTED', 'no key is free', { hint: 'wait', retryAfterMs: 1500 });
@@ -34,7 +34,15 @@ it.each([
   expect(parsed(error, 'openai').error).toMatchObject({ message: 'problem (action)', code: code.toLowerCase() });
   expect(parsed(error, 'anthropic').error.type).toBe(anthropic);
   expect(parsed(error, 'gemini').error).toMatchObject({ code: status, status: google });
-  expect(formatError(error, 'openai').headers).not.toHaveProperty('x-should-retry');
+});
+
+it('only what may end in another way is left to be repeated', () => {
+  const isLeft = (code: ErrorCode, more = {}) =>
+    formatError(new AipassError(code, 'x', more), 'openai').headers['x-should-retry'] === undefined;
+  expect(isLeft('PROVIDER_UNAVAILABLE')).toBe(true);
+  expect(isLeft('PROVIDER_REJECTED')).toBe(false);
+  expect(isLeft('BAD_REQUEST')).toBe(false);
+  expect(isLeft('BAD_REQUEST', { retryAfterMs: 100 })).toBe(true);
 });
 
 it('a request over a limit of its user is a 429 that may be repeated', () => {

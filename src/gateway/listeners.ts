@@ -12,7 +12,7 @@ import { AccessTokens, type TokenGrant } from './access-tokens.ts';
 import { Gateway, type GatewayDeps } from './gateway.ts';
 
 /** What both listeners are made of. */
-export interface OpenGatewayDeps extends Omit<GatewayDeps, 'tokens'> {
+export interface ListenersDeps extends Omit<GatewayDeps, 'tokens' | keyof GatewayOperations> {
   /** Path of the Unix socket. */
   readonly path: string;
   /** Returns whether users other than the daemon's own may connect. */
@@ -22,6 +22,9 @@ export interface OpenGatewayDeps extends Omit<GatewayDeps, 'tokens'> {
   /** Returns whether the kernel tells whose a loopback connection is. */
   readonly knowsPeers?: () => boolean;
 }
+
+/** What requests other than pass-through run: made from the table of operations, which needs the listeners. */
+export type GatewayOperations = Pick<GatewayDeps, 'dispatch' | 'manage' | 'metrics'>;
 
 /** Access of one run of a program. */
 export interface GatewayRun {
@@ -34,27 +37,30 @@ export interface GatewayRun {
 /** Both listeners. */
 export class GatewayListeners {
   readonly tokens = new AccessTokens();
-  readonly #deps: OpenGatewayDeps;
-  readonly #socket: Gateway;
+  readonly #deps: ListenersDeps;
+  #operations: GatewayOperations | undefined;
+  #socket: Gateway | undefined;
   #loopback: Gateway | undefined;
   #opening: Promise<Gateway> | undefined;
   #runs = 0;
-  #isStopping = false;
+  #stopping: Promise<unknown> | undefined;
 
-  constructor(deps: OpenGatewayDeps) {
+  constructor(deps: ListenersDeps) {
     this.#deps = deps;
-    this.#socket = new Gateway('socket', { ...deps, tokens: this.tokens });
   }
 
   /** Number of connections of both listeners. */
   get connections(): number {
-    return this.#socket.endpoint.connections + (this.#loopback?.endpoint.connections ?? 0);
+    return (this.#socket?.endpoint.connections ?? 0) + (this.#loopback?.endpoint.connections ?? 0);
   }
 
   /** Number of requests without a complete answer, of both listeners. */
   get requestsInFlight(): number {
-    return this.#socket.endpoint.requestsInFlight + (this.#loopback?.endpoint.requestsInFlight ?? 0);
+    return (this.#socket?.endpoint.requestsInFlight ?? 0) + (this.#loopback?.endpoint.requestsInFlight ?? 0);
   }
+
+  /** Configured port of the loopback listener, or null. */
+  readonly configuredPort = (): number | null => this.#deps.port ?? null;
 
   /** Port of the loopback listener, or null while it is closed. */
   get port(): number | null {
@@ -67,14 +73,18 @@ export class GatewayListeners {
    *
    * @throws AipassError INTERNAL where an address cannot be bound, UNSUPPORTED where loopback is not safe here.
    */
-  async start(): Promise<void> {
-    await this.#listenOnPath((options) => this.#socket.endpoint.listen(options));
+  async start(operations: GatewayOperations): Promise<void> {
+    this.#operations = operations;
+    const socket = this.#create('socket');
+    await this.#listenOnPath((options) => socket.endpoint.listen(options));
+    this.#socket = socket;
     if (this.#deps.port !== undefined) await this.#openLoopback();
   }
 
   /** Makes the socket anew at its path. Open connections go on. */
   async restart(): Promise<void> {
-    await this.#listenOnPath((options) => this.#socket.endpoint.relisten(options));
+    const { endpoint } = this.#socket ?? {};
+    if (endpoint !== undefined) await this.#listenOnPath((options) => endpoint.relisten(options));
   }
 
   /**
@@ -105,19 +115,24 @@ export class GatewayListeners {
     }
   }
 
-  /** Lets requests in flight finish for so long, aborts the others, and closes both listeners. */
+  /** Lets requests in flight finish for so long, aborts the others, and closes both listeners. A second call waits for the first. */
   async stop(graceMs: number): Promise<void> {
-    this.#isStopping = true;
-    await Promise.all([this.#socket.endpoint.stop(graceMs), this.#loopback?.endpoint.stop(graceMs)]);
+    this.#stopping ??= Promise.all([this.#socket?.endpoint.stop(graceMs), this.#loopback?.endpoint.stop(graceMs)]);
+    await this.#stopping;
+  }
+
+  #create(kind: 'socket' | 'loopback'): Gateway {
+    if (this.#operations === undefined) throw new Error('the gateway was not started');
+    return new Gateway(kind, { ...this.#deps, ...this.#operations, tokens: this.tokens });
   }
 
   #endRun(): void {
     this.#runs -= 1;
-    if (this.#runs > 0 || this.#deps.port !== undefined || this.#isStopping) return;
+    if (this.#runs > 0 || this.#deps.port !== undefined || this.#stopping !== undefined) return;
     const closing = this.#loopback;
     this.#loopback = undefined;
     this.#opening = undefined;
-    void closing?.endpoint.stop(0);
+    void closing?.endpoint.stop(0, new AipassError('CANCELLED', 'the run of this program has ended'));
   }
 
   #openLoopback(): Promise<Gateway> {
@@ -127,7 +142,7 @@ export class GatewayListeners {
 
   async #listenOnLoopback(): Promise<Gateway> {
     assertPeersKnown(this.#deps.knowsPeers ?? (() => peersAreKnown() && hasTcpTable()));
-    const loopback = new Gateway('loopback', { ...this.#deps, tokens: this.tokens });
+    const loopback = this.#create('loopback');
     const { port = 0 } = this.#deps;
     try {
       await loopback.endpoint.listen({ host: '127.0.0.1', port });

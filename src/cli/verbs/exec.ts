@@ -1,0 +1,128 @@
+/**
+ * `aipassd exec`: runs a program that was not written for aipassd through the HTTP gateway.
+ *
+ * The connection to the daemon is the lease: the token and the listener of the run end with it, also when this process
+ * is killed. The program keeps the terminal, gets the signals, and its exit code is this command's.
+ */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { constants } from 'node:os';
+import { basename } from 'node:path';
+import { AipassError, systemErrorCode } from '../../base/errors.ts';
+import { plainText } from '../../base/plain-text.ts';
+import type { GatewayDescription } from '../../protocol/gateway.ts';
+import { buildEnvironment, environmentChanges } from '../exec-environment.ts';
+import { fileLines, PROGRAMS_WITH_FILES } from '../exec-files.ts';
+import { flag, restWords, textListOption } from '../options.ts';
+import type { Output } from '../output.ts';
+import { UsageError } from '../usage-error.ts';
+import { defineVerb } from '../verb.ts';
+
+/** Signals that end or steer a program and are sent to one process. A terminal sends SIGINT and SIGQUIT to both itself. */
+const FORWARDED: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGCONT', 'SIGWINCH'];
+const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
+
+/** Exit codes of shells for a program that cannot be run, and for one that is not there. */
+const EXIT_NOT_RUNNABLE = 126;
+const EXIT_NOT_FOUND = 127;
+
+/** Runs a program through the gateway. */
+export const exec = defineVerb({
+  name: 'exec',
+  summary: 'run a program whose LLM calls go through aipassd: no key in it, the pool behind it',
+  details: [
+    'Sets OPENAI_BASE_URL, OPENAI_API_KEY, ANTHROPIC_BASE_URL, ANTHROPIC_API_KEY, GOOGLE_GEMINI_BASE_URL, GEMINI_API_KEY and the same names for every other provider with a key, and removes real keys from the environment.',
+    'The token in them is good for this run alone. Usage is recorded under the name of the program.',
+  ],
+  parameters: {
+    provider: textListOption(
+      'P',
+      'let the program use this provider only (all that have keys without it)',
+      'providers',
+    ),
+    print: flag(
+      `show what would be set, and for ${PROGRAMS_WITH_FILES.join(', ')} the lines of its configuration file`,
+    ),
+    program: restWords('program to run, and its arguments'),
+  },
+  async run({ provider: providers, print: isPrinted, program: words }, { out, connect, signal }) {
+    const [program, ...args] = words;
+    if (isPrinted) {
+      const aipass = await connect();
+      print(program, await aipass.request('gateway.describe', { providers }, { signal }), out);
+      return 0;
+    }
+    if (program === undefined) {
+      throw new UsageError(
+        'exec: <program …> is missing',
+        'usage: aipassd exec [--provider P] -- program [argument …]',
+      );
+    }
+    const aipass = await connect();
+    const name = plainText(basename(program), 128);
+    const { port, token, routes } = await aipass.request('gateway.open', { program: name, providers }, { signal });
+    const gateway = { origin: `http://127.0.0.1:${port}`, token, routes };
+    return await runProgram(program, args, buildEnvironment(process.env, program, gateway), out);
+  },
+});
+
+/** Runs a program in this terminal and returns its exit code, by which shells also tell a signal. */
+async function runProgram(
+  program: string,
+  args: readonly string[],
+  env: Record<string, string>,
+  out: Output,
+): Promise<number> {
+  const child = spawn(program, args, { stdio: 'inherit', env });
+  const stopForwarding = forwardSignals(child);
+  try {
+    return await exitCodeOf(child);
+  } catch (error) {
+    const code = systemErrorCode(error);
+    const isMissing = code === 'ENOENT';
+    out.error(
+      new AipassError('NOT_FOUND', `cannot run ${plainText(program, 200)}: ${code ?? 'unknown reason'}`, {
+        hint: isMissing ? 'check its name and PATH' : 'check that it is a program that you may run',
+      }),
+    );
+    return isMissing ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
+  } finally {
+    stopForwarding();
+  }
+}
+
+function exitCodeOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+  });
+}
+
+/** Ignores a signal that the terminal sent to the whole foreground group: the program has its own already. */
+function ignore(): void {}
+
+/** Passes signals on to a program; the returned function ends that. */
+function forwardSignals(child: ChildProcess): () => void {
+  const isTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+  const pass = (signal: NodeJS.Signals): void => void child.kill(signal);
+  for (const signal of FORWARDED) process.on(signal, pass);
+  for (const signal of FROM_TERMINAL) process.on(signal, isTerminal ? ignore : pass);
+  return () => {
+    for (const signal of FORWARDED) process.off(signal, pass);
+    for (const signal of FROM_TERMINAL) process.off(signal, isTerminal ? ignore : pass);
+  };
+}
+
+/** Shows what a run would set, and the lines of the program's configuration file. */
+function print(program: string | undefined, { port, routes }: GatewayDescription, out: Output): void {
+  const origin = `http://127.0.0.1:${port ?? '<port>'}`;
+  const changes = environmentChanges({}, program ?? '', { origin, token: '<token>', routes });
+  for (const [name, value] of Object.entries(changes)) {
+    out.line(value === undefined ? `unset ${name}` : `export ${name}=${value}`);
+  }
+  const lines = program === undefined ? undefined : fileLines(program, origin, routes);
+  if (lines !== undefined) out.line('', `# in ${lines.file}`, ...lines.lines);
+  if (port === null) {
+    out.note('the port is another one for each run: set gateway.port in the configuration for a fixed one');
+  }
+}

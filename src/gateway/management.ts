@@ -1,0 +1,107 @@
+/**
+ * The management API below `/api/v1`, and its OpenAPI document. Owns the packages hono and @hono/zod-openapi, which are
+ * loaded with the first request: most daemons never get one.
+ *
+ * Every route is an operation of the table, run with the rights of the caller. A route is declared with its schemas, and
+ * the document is made of the declarations.
+ */
+
+import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi';
+import { AipassError } from '../base/errors.ts';
+import { formatError } from './dialect-errors.ts';
+import type { CallOperation, GatewayAnswer, ManagementRequest } from './gateway.ts';
+
+/** What handlers find in `context.env`. */
+export interface ManagementEnv {
+  readonly Bindings: { readonly call: CallOperation };
+}
+
+/** The application; further routes are added to it by `openapi(route, handler)`. */
+export type ManagementApp = OpenAPIHono<ManagementEnv>;
+
+const errorSchema = z
+  .object({
+    error: z.object({
+      code: z.string().openapi({ example: 'NOT_FOUND' }),
+      message: z.string(),
+      hint: z.string().optional().openapi({ description: 'What to do about it.' }),
+      retryAfterMs: z.number().optional(),
+    }),
+  })
+  .openapi('Error');
+
+const statusSchema = z
+  .looseObject({
+    version: z.string(),
+    pid: z.number(),
+    startedAt: z.number().openapi({ description: 'Epoch milliseconds.' }),
+    uptimeMs: z.number(),
+    connections: z.number(),
+    requestsInFlight: z.number(),
+    defaultProvider: z.string(),
+    providers: z.array(z.looseObject({ name: z.string() })),
+    pools: z.array(z.looseObject({ provider: z.string() })),
+    accounts: z.array(z.looseObject({ name: z.string(), state: z.string() })),
+    warnings: z.array(z.object({ subject: z.string(), problem: z.string(), hint: z.string() })),
+  })
+  .openapi('Status');
+
+/** Response that every route may give. */
+export const FAILED = {
+  default: { description: 'Failed.', content: { 'application/json': { schema: errorSchema } } },
+} as const;
+
+const statusRoute = createRoute({
+  method: 'get',
+  path: '/status',
+  summary: 'How the daemon is. Holds no secret. Needs the right "see".',
+  responses: {
+    200: { description: 'The status.', content: { 'application/json': { schema: statusSchema } } },
+    ...FAILED,
+  },
+});
+
+/** Creates the application. */
+export function createManagementApp(version: string): ManagementApp {
+  const app: ManagementApp = new OpenAPIHono<ManagementEnv>({
+    defaultHook: (result) => {
+      if (result.success) return;
+      const problems = result.error.issues.slice(0, 5).map(({ path, message }) => `"${path.join('.')}": ${message}`);
+      throw new AipassError('BAD_REQUEST', problems.join('; '), { hint: 'see /api/v1/openapi.json' });
+    },
+  });
+  app.openapi(statusRoute, async ({ env, json }) => {
+    // hono's types know only JSON that may be changed.
+    const status: z.infer<typeof statusSchema> = JSON.parse(JSON.stringify(await env.call('status.get', {})));
+    return json(status, 200);
+  });
+  app.doc31('/openapi.json', {
+    openapi: '3.1.0',
+    info: { title: 'aipassd management API', version },
+    servers: [{ url: '/api/v1' }],
+  });
+  app.notFound(() => {
+    throw new AipassError('NOT_FOUND', 'the management API has no such path', { hint: 'see /api/v1/openapi.json' });
+  });
+  app.onError((error) => {
+    if (!(error instanceof AipassError)) throw error;
+    const { status, headers, body } = formatError(error, 'aipassd');
+    return new Response(body, { status, headers });
+  });
+  return app;
+}
+
+/** Answers one request. */
+export async function answerManagement(app: ManagementApp, request: ManagementRequest): Promise<GatewayAnswer> {
+  const { method, path, query, headers, body, call } = request;
+  const answer = await app.fetch(
+    // The host is not part of any route.
+    new Request(`http://aipassd${path}${query}`, {
+      method,
+      headers,
+      body: body === null ? null : new Uint8Array(body),
+    }),
+    { call },
+  );
+  return { status: answer.status, headers: Object.fromEntries(answer.headers), body: await answer.text() };
+}

@@ -1,0 +1,294 @@
+/**
+ * Metrics of the daemon: what its calls to providers took, and how its parts are.
+ *
+ * Names follow OpenTelemetry's conventions for generative AI where they have one (opentelemetry.io/docs/specs/semconv/gen-ai),
+ * written as Prometheus writes them. Values of labels that a caller chooses are bounded: beyond the first ones, all others
+ * count as "other".
+ */
+
+import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import type { Status } from '../protocol/status.ts';
+import { isCall, isReport, type RawEvent } from '../usage/event.ts';
+import {
+  formatFamilies,
+  PROMETHEUS_TYPE,
+  type Family,
+  type HistogramSample,
+  type Labels,
+  type Sample,
+} from './prometheus-text.ts';
+
+/** Most values of one label that callers choose. */
+const MAX_VALUES = 100;
+
+/** Longest value of a label, in characters. */
+const MAX_VALUE_LENGTH = 64;
+
+const OTHER = 'other';
+
+/** Bounds of durations in seconds, of OpenTelemetry's `gen_ai.client.operation.duration`. */
+const DURATION_BOUNDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+
+/** Bounds of tokens, of OpenTelemetry's `gen_ai.client.token.usage`. */
+const TOKEN_BOUNDS = [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304];
+
+/** Time without a scrape after which the event loop is not watched any more: watching wakes the process. */
+const WATCH_MS = 300_000;
+
+/** Interval in which the event loop is watched, in milliseconds. */
+const WATCH_RESOLUTION_MS = 20;
+
+/** Samples of one metric by their labels. */
+class Counters {
+  readonly #values = new Map<string, { readonly labels: Labels; value: number }>();
+
+  add(labels: Labels, value: number): void {
+    const name = Object.values(labels).join('\0');
+    const known = this.#values.get(name);
+    if (known) known.value += value;
+    else this.#values.set(name, { labels, value });
+  }
+
+  get samples(): readonly Sample[] {
+    return [...this.#values.values()];
+  }
+}
+
+/** Distributions of one metric by their labels. */
+class Histograms {
+  readonly bounds: readonly number[];
+  readonly #values = new Map<string, { labels: Labels; counts: number[]; above: number; sum: number }>();
+
+  constructor(bounds: readonly number[]) {
+    this.bounds = bounds;
+  }
+
+  add(labels: Labels, value: number): void {
+    const name = Object.values(labels).join('\0');
+    let known = this.#values.get(name);
+    if (!known) {
+      known = { labels, counts: this.bounds.map(() => 0), above: 0, sum: 0 };
+      this.#values.set(name, known);
+    }
+    const at = this.bounds.findIndex((bound) => value <= bound);
+    if (at === -1) known.above += 1;
+    else known.counts[at] = (known.counts[at] ?? 0) + 1;
+    known.sum += value;
+  }
+
+  get samples(): readonly HistogramSample[] {
+    return [...this.#values.values()];
+  }
+}
+
+/** The first values of a label; every other one is `other`. */
+class BoundedValues {
+  readonly #known = new Set<string>();
+
+  bound(value: string | null | undefined): string {
+    if (value === null || value === undefined || value === '') return 'none';
+    const short = value.slice(0, MAX_VALUE_LENGTH);
+    if (!this.#known.has(short)) {
+      if (this.#known.size >= MAX_VALUES) return OTHER;
+      this.#known.add(short);
+    }
+    return short;
+  }
+}
+
+/** Collects metrics and formats them. */
+export class Metrics {
+  readonly #providers = new BoundedValues();
+  readonly #models = new BoundedValues();
+  readonly #operations = new BoundedValues();
+  readonly #errors = new BoundedValues();
+  readonly #requests = new Counters();
+  readonly #failures = new Counters();
+  readonly #cost = new Counters();
+  readonly #cachedTokens = new Counters();
+  readonly #durations = new Histograms(DURATION_BOUNDS);
+  readonly #firstChunks = new Histograms(DURATION_BOUNDS);
+  readonly #tokens = new Histograms(TOKEN_BOUNDS);
+  #loopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
+  #watchEnd: NodeJS.Timeout | undefined;
+
+  /** Counts one call to a provider, as it was recorded. */
+  readonly observe = (event: RawEvent): void => {
+    if (!isCall(event) || isReport(event.operation)) return;
+    const provider = this.#providers.bound(event.provider);
+    const operation = this.#operations.bound(event.operation);
+    const model = this.#models.bound(event.model);
+    const call = { gen_ai_operation_name: operation, gen_ai_provider_name: provider, gen_ai_request_model: model };
+    this.#requests.add({ ...call, status: event.status }, 1);
+    const error = event.status === 'success' ? {} : { error_type: this.#errors.bound(event.errorCode) };
+    if (event.status !== 'success') this.#failures.add({ gen_ai_provider_name: provider, ...error }, 1);
+    if (typeof event.latencyMs === 'number') this.#durations.add(call, event.latencyMs / 1000);
+    if (typeof event.firstTokenMs === 'number') this.#firstChunks.add(call, event.firstTokenMs / 1000);
+    if (typeof event.costMicros === 'number') {
+      this.#cost.add({ gen_ai_provider_name: provider, gen_ai_request_model: model }, event.costMicros / 1_000_000);
+    }
+    const used = { gen_ai_provider_name: provider, gen_ai_request_model: model };
+    const count = (type: string, value: number | null | undefined): void => {
+      if (typeof value === 'number') this.#tokens.add({ ...used, gen_ai_token_type: type }, value);
+    };
+    count('input', event.promptTokens);
+    count('output', event.completionTokens);
+    const countPart = (kind: string, value: number | null | undefined): void => {
+      if (typeof value === 'number' && value > 0) this.#cachedTokens.add({ ...used, kind }, value);
+    };
+    countPart('cache_read', event.cachedTokens);
+    countPart('cache_write', event.cacheWriteTokens);
+    countPart('reasoning', event.reasoningTokens);
+  };
+
+  /** Formats all metrics, with those that the status of the daemon holds. */
+  format(status: Status): { readonly type: string; readonly text: string } {
+    this.#watchLoop();
+    return {
+      type: PROMETHEUS_TYPE,
+      text: formatFamilies([...this.#calls(), ...statusFamilies(status), ...this.#process()]),
+    };
+  }
+
+  /** Ends the watch over the event loop. */
+  close(): void {
+    clearTimeout(this.#watchEnd);
+    this.#loopDelay?.disable();
+    this.#loopDelay = undefined;
+  }
+
+  *#calls(): Generator<Family> {
+    yield {
+      name: 'aipassd_requests_total',
+      help: 'Calls to providers by how they ended.',
+      type: 'counter',
+      samples: this.#requests.samples,
+    };
+    yield {
+      name: 'aipassd_errors_total',
+      help: 'Failed calls by class of error.',
+      type: 'counter',
+      samples: this.#failures.samples,
+    };
+    yield {
+      name: 'gen_ai_client_operation_duration_seconds',
+      help: 'Time from the request to the end of its answer.',
+      type: 'histogram',
+      bounds: this.#durations.bounds,
+      samples: this.#durations.samples,
+    };
+    yield {
+      name: 'gen_ai_client_operation_time_to_first_chunk_seconds',
+      help: 'Time from the request to the first content of its answer.',
+      type: 'histogram',
+      bounds: this.#firstChunks.bounds,
+      samples: this.#firstChunks.samples,
+    };
+    yield {
+      name: 'gen_ai_client_token_usage',
+      help: 'Tokens of a call. Input includes cached tokens, output includes reasoning.',
+      type: 'histogram',
+      bounds: this.#tokens.bounds,
+      samples: this.#tokens.samples,
+    };
+    yield {
+      name: 'aipassd_token_parts_total',
+      help: 'Tokens by kind, each of them also counted as input or output.',
+      type: 'counter',
+      samples: this.#cachedTokens.samples,
+    };
+    yield {
+      name: 'aipassd_cost_usd_total',
+      help: 'Known cost in dollars.',
+      type: 'counter',
+      samples: this.#cost.samples,
+    };
+  }
+
+  *#process(): Generator<Family> {
+    const { user, system } = process.cpuUsage();
+    yield one('process_cpu_seconds_total', 'CPU time of the process.', (user + system) / 1_000_000, 'counter');
+    yield one('process_resident_memory_bytes', 'Resident memory of the process.', process.memoryUsage.rss());
+    yield one('process_start_time_seconds', 'Start of the process since the epoch.', performance.timeOrigin / 1000);
+    const delay = this.#loopDelay;
+    if (delay === undefined) return;
+    yield {
+      name: 'nodejs_eventloop_lag_seconds',
+      help: 'Delay of the event loop since the last scrape.',
+      type: 'gauge',
+      samples: [
+        delaySample('0.5', delay.percentile(50)),
+        delaySample('0.99', delay.percentile(99)),
+        delaySample('1', delay.max),
+      ],
+    };
+    delay.reset();
+  }
+
+  #watchLoop(): void {
+    if (this.#loopDelay === undefined) {
+      this.#loopDelay = monitorEventLoopDelay({ resolution: WATCH_RESOLUTION_MS });
+      this.#loopDelay.enable();
+    }
+    clearTimeout(this.#watchEnd);
+    this.#watchEnd = setTimeout(() => this.close(), WATCH_MS);
+    this.#watchEnd.unref();
+  }
+}
+
+function* statusFamilies(status: Status): Generator<Family> {
+  yield {
+    name: 'aipassd_build_info',
+    help: 'Version of the daemon.',
+    type: 'gauge',
+    samples: [{ labels: { version: status.version, node: status.node }, value: 1 }],
+  };
+  yield one('aipassd_connections', 'Open connections of both endpoints.', status.connections);
+  yield one('aipassd_requests_in_flight', 'Requests without a complete answer.', status.requestsInFlight);
+  yield one('aipassd_warnings', 'Warnings that the status lists.', status.warnings.length);
+  yield {
+    name: 'aipassd_keys',
+    help: 'Keys of a provider by state.',
+    type: 'gauge',
+    samples: status.pools.flatMap(({ provider, keys }) => {
+      const counts = Map.groupBy(keys, ({ state }) => state);
+      return [...counts].map(([state, of]) => ({ labels: { provider, state }, value: of.length }));
+    }),
+  };
+  yield {
+    name: 'aipassd_oauth_accounts',
+    help: 'OAuth accounts by state.',
+    type: 'gauge',
+    samples: [...Map.groupBy(status.accounts, ({ state }) => state)].map(([state, of]) => ({
+      labels: { state },
+      value: of.length,
+    })),
+  };
+  const now = status.startedAt + status.uptimeMs;
+  yield {
+    name: 'aipassd_oauth_token_expiry_seconds',
+    help: 'Time until the access token of an account expires; negative for one that has.',
+    type: 'gauge',
+    samples: status.accounts.flatMap(({ name, expiresAt }) =>
+      expiresAt === null ? [] : [{ labels: { account: name }, value: (expiresAt - now) / 1000 }],
+    ),
+  };
+  yield one(
+    'aipassd_usage_queued_bytes',
+    'Size of the usage queue that the database has not taken.',
+    status.usage.queuedBytes,
+  );
+  yield one('aipassd_usage_waiting_events', 'Usage events that only memory holds.', status.usage.waitingInMemory);
+  yield one('aipassd_usage_lost_total', 'Usage events that were given up.', status.usage.lost, 'counter');
+  yield one('aipassd_audit_entries_total', 'Entries of the audit.', status.audit.seq, 'counter');
+}
+
+/** Returns one quantile of the delay; the histogram holds whole intervals of the watch, and nothing before the first. */
+function delaySample(quantile: string, nanoseconds: number): Sample {
+  const seconds = nanoseconds / 1e9 - WATCH_RESOLUTION_MS / 1000;
+  return { labels: { quantile }, value: Number.isFinite(seconds) && seconds > 0 && seconds < 3600 ? seconds : 0 };
+}
+
+function one(name: string, help: string, value: number, type: 'counter' | 'gauge' = 'gauge'): Family {
+  return { name, help, type, samples: [{ labels: {}, value }] };
+}

@@ -1,0 +1,99 @@
+/**
+ * Opens the HTTP gateway: listeners, guard of the socket's path, and what they are wired with.
+ */
+
+import { defer } from '../base/dispose.ts';
+import type { Runtime } from '../base/runtime.ts';
+import type { AccessPolicy } from '../callers/access-policy.ts';
+import type { Gate } from '../callers/gate.ts';
+import { SocketGuard } from '../ipc/socket-guard.ts';
+import { assertSocketPath, changeSocketMode } from '../ipc/socket-path.ts';
+import type { Dispatch } from '../operations/dispatcher.ts';
+import type { RecordRefusal } from '../operations/request-audit.ts';
+import type { Providers } from '../providers/registry.ts';
+import type { GatewayDeps } from './gateway.ts';
+import { GatewayListeners } from './listeners.ts';
+import type { Metrics } from './metrics.ts';
+
+/** Grace period for requests in flight on shutdown, in milliseconds. */
+const STOP_GRACE_MS = 10_000;
+
+/** What the gateway is wired with. */
+export interface GatewayParts {
+  readonly gate: Gate;
+  readonly access: Pick<AccessPolicy, 'servesOthers'>;
+  readonly providers: Pick<Providers, 'find'>;
+  readonly forwarder: GatewayDeps['forwarder'];
+  readonly recordRefusal: RecordRefusal;
+  /** Puts what was recorded on disk; called before an answer is complete. */
+  readonly beforeReply: () => void;
+}
+
+/** What the open listeners work with. */
+export interface OpenGatewayDeps {
+  readonly access: Pick<AccessPolicy, 'servesOthers'>;
+  readonly dispatch: Dispatch;
+  readonly metrics: Metrics;
+  /** Called when the socket was lost and made anew. */
+  readonly onLost: (problem: string) => void;
+}
+
+/**
+ * Creates the listeners, which the operations refer to; `openGateway` opens them. Closing the stack waits here for the
+ * requests in flight: `openGateway`, which is called after the first endpoint is open, begins the stop, so that both
+ * endpoints share one grace period.
+ */
+export function createGateway(runtime: Runtime, parts: GatewayParts, stack: AsyncDisposableStack): GatewayListeners {
+  const { config, paths, logger } = runtime;
+  const { access, providers, beforeReply, ...rest } = parts;
+  const { defaultProvider, gateway, limits } = config.current;
+  const listeners = new GatewayListeners({
+    ...rest,
+    path: paths.gatewaySocket,
+    port: gateway.port,
+    servesOthers: () => access.servesOthers,
+    targets: { dialectsOf: (name) => providers.find(name)?.dialects, defaultProvider },
+    maxBodyBytes: () => config.current.limits.frameBytes,
+    maxConnections: limits.connections,
+    beforeEnd: beforeReply,
+    logger,
+  });
+  defer(stack, 'the gateway', () => listeners.stop(STOP_GRACE_MS));
+  return listeners;
+}
+
+/** Listens until the stack is closed; requests in flight then get a grace period. Throws as GatewayListeners.start does. */
+export async function openGateway(
+  { config, paths, version, clock, logger, load }: Runtime,
+  listeners: GatewayListeners,
+  { access, dispatch, metrics, onLost }: OpenGatewayDeps,
+  stack: AsyncDisposableStack,
+): Promise<void> {
+  const { gatewaySocket: path } = paths;
+  assertSocketPath(path);
+  await listeners.start({
+    dispatch,
+    manage: manageLazily(version),
+    metrics: async (call) => {
+      const { type, text } = metrics.format(await call('status.get', {}));
+      return { status: 200, headers: { 'content-type': type, 'cache-control': 'no-store' }, body: text };
+    },
+  });
+  defer(stack, 'new connections to the gateway', () => void listeners.stop(STOP_GRACE_MS));
+  load.register(() => ({ connections: listeners.connections, requestsInFlight: listeners.requestsInFlight }));
+  const guard = new SocketGuard({ path, clock, logger, restart: () => listeners.restart(), onLost });
+  defer(stack, 'the guard of the gateway', guard.start());
+  const stopFollowing = config.onChange(() => changeSocketMode(path, access.servesOthers));
+  defer(stack, 'the mode of the gateway', stopFollowing);
+}
+
+/** Returns the management API, loaded and made with its first request. */
+function manageLazily(version: string): GatewayDeps['manage'] {
+  let loading: Promise<GatewayDeps['manage']> | undefined;
+  const load = async (): Promise<GatewayDeps['manage']> => {
+    const { answerManagement, createManagementApp } = await import('./management.ts');
+    const app = createManagementApp(version);
+    return (request) => answerManagement(app, request);
+  };
+  return async (request) => (await (loading ??= load()))(request);
+}

@@ -1,0 +1,123 @@
+/**
+ * `gateway.*`: access of programs to the HTTP gateway over loopback.
+ */
+
+import { z } from 'zod';
+import { AipassError } from '../base/errors.ts';
+import type { Right } from '../callers/rights.ts';
+import type { Vault } from '../credentials/vault.ts';
+import type { GatewayRoutes } from '../protocol/gateway.ts';
+import type { Dialect } from '../providers/provider.ts';
+import type { Providers } from '../providers/registry.ts';
+import { unknownProvider } from '../providers/unknown-provider.ts';
+import { defineOperation, type AnyOperation } from './operation.ts';
+
+/** What a run may do: see gateway/access-tokens.ts. */
+export interface RunGrant {
+  readonly name: string;
+  readonly session: string | null;
+  readonly uid: number;
+  readonly rights: ReadonlySet<Right>;
+  readonly providers: ReadonlySet<string> | null;
+}
+
+/** Loopback access, as the operations need it. */
+export interface RunAccess {
+  /** Configured port, or null. */
+  readonly configuredPort: () => number | null;
+  openRun(grant: RunGrant): Promise<{ readonly port: number; readonly token: string; readonly close: () => void }>;
+}
+
+/** What these operations need. */
+export interface GatewayOperationsOptions {
+  readonly vault: Vault;
+  readonly providers: Providers;
+  readonly defaultProvider: string;
+  readonly gateway: RunAccess;
+}
+
+const providerNames = z.array(z.string().min(1).max(64)).max(64).optional();
+
+/** A program calls providers, and gets no values. */
+const RUN_RIGHTS: ReadonlySet<Right> = new Set(['use']);
+
+/** Creates the operations. */
+export function gatewayOperations(options: GatewayOperationsOptions): AnyOperation[] {
+  const { gateway } = options;
+  return [
+    defineOperation<'gateway.describe'>({
+      name: 'gateway.describe',
+      right: 'see',
+      schema: z.strictObject({ providers: providerNames }),
+      handle: ({ providers }) => ({ port: gateway.configuredPort(), routes: chooseRoutes(options, providers) }),
+    }),
+    defineOperation<'gateway.open'>({
+      name: 'gateway.open',
+      right: 'use',
+      schema: z.strictObject({ program: z.string().min(1).max(128), providers: providerNames }),
+      audit: { outcome: 'changed', credential: ({ program }) => program },
+      async handle({ program, providers }, { caller, closed }) {
+        const routes = chooseRoutes(options, providers);
+        if (caller.peer === null) {
+          throw new AipassError('FORBIDDEN', 'the system does not tell who asks, and loopback is open to every user', {
+            hint: 'install the package koffi, or use the Unix socket gateway.sock',
+          });
+        }
+        const run = await gateway.openRun({
+          name: program,
+          session: caller.session,
+          uid: caller.peer.uid,
+          rights: RUN_RIGHTS,
+          providers: providers === undefined ? null : new Set(routes.providers),
+        });
+        if (closed.aborted) run.close();
+        else closed.addEventListener('abort', run.close, { once: true });
+        return { port: run.port, token: run.token, routes };
+      },
+    }),
+  ];
+}
+
+/**
+ * Chooses which provider serves which dialect.
+ *
+ * @throws AipassError NOT_FOUND for a name that is not a provider, and where no provider has a key.
+ */
+export function chooseRoutes(
+  { vault, providers, defaultProvider }: Omit<GatewayOperationsOptions, 'gateway'>,
+  named: readonly string[] | undefined,
+): GatewayRoutes {
+  const known = providers.names();
+  for (const name of named ?? []) {
+    if (providers.find(name) === undefined) throw unknownProvider(name, known, defaultProvider);
+  }
+  const isUsable = (name: string): boolean => {
+    const provider = providers.find(name);
+    if (provider === undefined) return false;
+    return (
+      vault.keys(name).length > 0 || (!provider.needsKey && (provider.source !== 'built-in' || named !== undefined))
+    );
+  };
+  const usable = (named ?? known).filter(isUsable);
+  if (usable.length === 0) {
+    const whom = named === undefined ? 'no provider' : `none of ${named.join(', ')}`;
+    throw new AipassError('NOT_FOUND', `${whom} has a key`, { hint: 'add one to .env; aipassd status shows the keys' });
+  }
+  const choose = (dialect: Dialect, preferred: readonly string[], isAnyMeant: boolean): string | null => {
+    const speaking = usable.filter((name) => providers.find(name)?.dialects[dialect] !== undefined);
+    return preferred.find((name) => speaking.includes(name)) ?? (isAnyMeant ? (speaking[0] ?? null) : null);
+  };
+  // Whoever is named first is meant; without names, the dialect's own provider, else the default one.
+  const first = named?.filter((name) => name !== 'anthropic' && name !== 'google') ?? [];
+  return {
+    openai: choose('openai', named === undefined ? ['openai', defaultProvider] : first, true),
+    anthropic: choose(
+      'anthropic',
+      ['anthropic', ...(named === undefined ? [defaultProvider] : [])],
+      named !== undefined,
+    ),
+    gemini: choose('gemini', ['google'], named !== undefined),
+    providers: usable,
+    known,
+  };
+}

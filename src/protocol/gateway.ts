@@ -1,0 +1,37 @@
+/**
+ * Access to the HTTP gateway over loopback: parameters and results of `gateway.*`.
+ */
+
+/** Parameters of `gateway.open`. */
+export interface GatewayOpenParams {
+  /** Name of the program, under which its requests are recorded. */
+  readonly program: string;
+  /** Providers that the program may use; all without it. */
+  readonly providers?: readonly string[] | undefined;
+}
+
+/** Which provider serves a program, by what the program speaks. A provider is null where there is none with a key. */
+export interface GatewayRoutes {
+  readonly openai: string | null;
+  readonly anthropic: string | null;
+  readonly gemini: string | null;
+  /** Every provider that may be used. */
+  readonly providers: readonly string[];
+  /** Names of all known providers: variables with keys of theirs are not for programs that use the gateway. */
+  readonly known: readonly string[];
+}
+
+/** Access of one run; it ends with the connection on which it was opened. */
+export interface GatewayAccess {
+  readonly port: number;
+  /** Token of the run: a secret as long as it lasts. */
+  readonly token: string;
+  readonly routes: GatewayRoutes;
+}
+
+/** What a run would get. */
+export interface GatewayDescription {
+  /** Configured port of the loopback listener, or null where each run may get another one. */
+  readonly port: number | null;
+  readonly routes: GatewayRoutes;
+}

@@ -1,0 +1,216 @@
+import { request as sendRequest, type OutgoingHttpHeaders } from 'node:http';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { completionOf, eventsOf, refusalOf } from '../support/loopback-provider.ts';
+import { CLI_PATH } from '../support/run-cli.ts';
+import { Program } from '../support/run-program.ts';
+import { until } from '../support/until.ts';
+import { LOCAL_KEY, Running } from './running.ts';
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly body: string;
+}
+
+let running: Running;
+beforeEach(async () => {
+  running = await Running.start();
+});
+afterEach(() => running[Symbol.asyncDispose]());
+
+/** Sends a request over gateway.sock, or to a port of loopback. */
+function ask(
+  path: string,
+  { port, headers = {}, body }: { port?: number; headers?: OutgoingHttpHeaders; body?: string } = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const to = port === undefined ? { socketPath: running.home.paths.gatewaySocket } : { host: '127.0.0.1', port };
+    const method = body === undefined ? 'GET' : 'POST';
+    const request = sendRequest({ ...to, path, method, headers, agent: false }, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8');
+      answer.on('data', (chunk: string) => (text += chunk));
+      answer.on('end', () => resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: text }));
+    });
+    request.on('error', reject);
+    request.end(body);
+  });
+}
+
+/** Starts `aipassd exec` with a Node program. */
+function startExec(code: string, options: readonly string[] = [], env: Record<string, string> = {}): Program {
+  const words = ['exec', ...options, '--', process.execPath, '-e', code];
+  return new Program(process.execPath, [CLI_PATH, ...words], { env: { ...running.home.env, ...env } });
+}
+
+const CHAT = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'x' }] });
+const JSON_TYPE = { 'content-type': 'application/json' };
+/** Prints the base URL and the token, and runs on. */
+const REPORT = 'console.log(process.env.OPENAI_BASE_URL, process.env.OPENAI_API_KEY); setInterval(() => {}, 1e6);';
+
+describe('the gateway of a running daemon', () => {
+  it("passes a client's bytes with the pool's key, and the provider's answer as it is", async () => {
+    running.provider.answerWith(
+      completionOf('hello', { service_tier: 'flex', usage: { prompt_tokens: 11, completion_tokens: 5 } }),
+    );
+    const body = '{"model":"m",  "messages":[], "n": 2, "unknown":{"a":[1,2]}}';
+    const headers = {
+      ...JSON_TYPE,
+      authorization: 'Bearer client',
+      'x-api-key': 'client',
+      'x-beta': 'b',
+      'user-agent': 'prog/1',
+    };
+    const answer = await ask('/local/v1/chat/completions', { body, headers });
+    expect(answer.status).toBe(200);
+    expect(JSON.parse(answer.body)).toMatchObject({ service_tier: 'flex' });
+    const [seen] = running.provider.requests;
+    expect(seen?.text).toBe(body);
+    expect(seen?.headers).toMatchObject({ authorization: `Bearer ${LOCAL_KEY}`, 'x-beta': 'b' });
+    expect(JSON.stringify(seen?.headers)).not.toContain('client');
+    const aipass = await running.connect();
+    expect(await aipass.stats({ by: 'caller' })).toMatchObject({
+      groups: [{ name: 'prog', figures: { requests: 1, tokens: { prompt: 11, completion: 5 } } }],
+    });
+  });
+
+  it('a refused key is not seen by the client', async () => {
+    await running.home.writeKeys({ LOCAL_API_KEY: LOCAL_KEY, LOCAL_API_KEY_2: `${LOCAL_KEY}-2` });
+    const aipass = await running.connect();
+    await until('both keys are there', async () => (await aipass.pools('local'))[0]?.keys.length === 2);
+    running.provider.queue(refusalOf(429, 'slow down', { 'retry-after': '30' }), {
+      kind: 'events',
+      events: eventsOf(['hi']),
+    });
+    const answer = await ask('/v1/chat/completions', {
+      body: JSON.stringify({ model: 'm', stream: true, messages: [] }),
+      headers: JSON_TYPE,
+    });
+    expect(answer.status).toBe(200);
+    expect(answer.body).toContain('"hi"');
+    expect(running.provider.requests).toHaveLength(2);
+    // The usage that was asked for on the client's behalf is taken out again.
+    expect(answer.body).not.toContain('usage');
+  });
+
+  it('an exhausted pool is a 429 that no SDK repeats', async () => {
+    running.provider.answerWith(refusalOf(429, 'slow down', { 'retry-after': '30' }));
+    const answer = await ask('/local/v1/chat/completions', { body: CHAT, headers: JSON_TYPE });
+    expect(answer).toMatchObject({ status: 429, headers: { 'x-should-retry': 'false' } });
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+  });
+
+  it('a provider that redirects or answers with a web page is not passed on', async () => {
+    running.provider.answerWith({ kind: 'text', status: 302, body: '', headers: { location: 'http://127.0.0.1:1/' } });
+    expect((await ask('/local/v1/chat/completions', { body: CHAT, headers: JSON_TYPE })).status).toBeGreaterThanOrEqual(
+      500,
+    );
+    running.provider.answerWith({ kind: 'text', body: '<html>', headers: { 'content-type': 'text/html' } });
+    expect((await ask('/local/v1/chat/completions', { body: CHAT, headers: JSON_TYPE })).status).toBeGreaterThanOrEqual(
+      500,
+    );
+  });
+
+  it('health, metrics and the management API are beside it', async () => {
+    await ask('/local/v1/chat/completions', { body: CHAT, headers: JSON_TYPE });
+    expect((await ask('/healthz')).status).toBe(200);
+    const metrics = await ask('/metrics');
+    expect(metrics.headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/);
+    expect(metrics.body).toMatch(
+      /aipassd_requests_total\{[^}]*gen_ai_provider_name="local"[^}]*status="success"\} 1\n/,
+    );
+    const status = await ask('/api/v1/status');
+    expect(JSON.parse(status.body)).toMatchObject({ pid: running.daemon.pid, defaultProvider: 'local' });
+    const document: unknown = JSON.parse((await ask('/api/v1/openapi.json')).body);
+    expect(document).toMatchObject({ openapi: '3.1.0', paths: { '/status': { get: {} } } });
+    expect(await ask('/api/v1/nothing')).toMatchObject({ status: 404, body: expect.stringContaining('"NOT_FOUND"') });
+  });
+
+  it('a lost socket is made anew', async () => {
+    const { rmSync } = await import('node:fs');
+    rmSync(running.home.paths.gatewaySocket);
+    await until('it answers again', () =>
+      ask('/healthz').then(
+        ({ status }) => status === 200,
+        () => false,
+      ),
+    );
+  });
+});
+
+describe('aipassd exec', () => {
+  it('runs a program without a key, under its own name, and with its exit code', async () => {
+    const program = startExec(
+      `
+        const { OPENAI_BASE_URL: url, OPENAI_API_KEY: token, SECRET } = process.env;
+        const headers = { authorization: 'Bearer ' + token, 'content-type': 'application/json', 'x-session-id': 'mine' };
+        fetch(url + '/chat/completions', { method: 'POST', headers, body: ${JSON.stringify(CHAT)} })
+          .then(async (answer) => console.log((await answer.json()).choices[0].message.content, process.env.LOCAL_API_KEY === token))
+          .then(() => process.exit(7));
+      `,
+      [],
+      { LOCAL_API_KEY: LOCAL_KEY },
+    );
+    const { code, stdout, stderr } = await program.result();
+    expect({ code, stdout, stderr }).toEqual({ code: 7, stdout: 'pong true\n', stderr: '' });
+    const aipass = await running.connect();
+    const { groups } = await aipass.stats({ by: 'caller' });
+    expect(groups).toMatchObject([{ name: 'node', figures: { requests: 1, tokens: { prompt: 5 } } }]);
+    expect((await aipass.usage.session('mine')).session).toMatchObject({ figures: { requests: 1 } });
+  });
+
+  it('passes a signal on, and ends as the program does', async () => {
+    const program = startExec(
+      "process.on('SIGTERM', () => process.exit(3)); console.log('up'); setInterval(() => {}, 1e6);",
+    );
+    await until('it runs', () => program.stdout.includes('up'));
+    program.signal('SIGTERM');
+    expect((await program.result()).code).toBe(3);
+    const killed = startExec("process.kill(process.pid, 'SIGKILL');");
+    expect((await killed.result()).code).toBe(137);
+  });
+
+  it('the token and the listener end with the run, also when it is killed', async () => {
+    const program = startExec(REPORT);
+    await until('it reports', () => program.stdout.includes('\n'));
+    const [baseUrl = '', token = ''] = program.stdout.trim().split(' ');
+    const port = Number(new URL(baseUrl).port);
+    const headers = { authorization: `Bearer ${token}`, ...JSON_TYPE };
+    const call = () => ask('/local/v1/chat/completions', { port, headers, body: CHAT });
+    expect((await call()).status).toBe(200);
+    expect((await ask('/local/v1/chat/completions', { port, headers: JSON_TYPE, body: CHAT })).status).toBe(401);
+    program.signal('SIGKILL');
+    await until('the listener is gone', () =>
+      call().then(
+        () => false,
+        () => true,
+      ),
+    );
+  });
+
+  it('a run for one provider reaches no other', async () => {
+    const program = startExec(REPORT, ['--provider', 'local']);
+    await until('it reports', () => program.stdout.includes('\n'));
+    const [baseUrl = '', token = ''] = program.stdout.trim().split(' ');
+    const port = Number(new URL(baseUrl).port);
+    const answer = await ask('/openrouter/v1/models', { port, headers: { authorization: `Bearer ${token}` } });
+    expect(answer.status).toBe(403);
+    program.signal('SIGTERM');
+    await program.result();
+  });
+
+  it('shows what it would set, with the lines for a configuration file', async () => {
+    const { stdout, code } = await running.cli(['exec', '--print', '--', 'codex']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('export OPENAI_BASE_URL=http://127.0.0.1:<port>/local/v1\n');
+    expect(stdout).toContain('[model_providers.aipassd]');
+    expect(stdout).not.toContain(LOCAL_KEY);
+  });
+
+  it('says what it cannot run, as shells do', async () => {
+    expect((await running.cli(['exec', '--', '/nonexistent/program'])).code).toBe(127);
+    expect((await running.cli(['exec', '--', '/etc/passwd'])).code).toBe(126);
+    expect((await running.cli(['exec'])).code).toBe(1);
+    expect(await running.cli(['exec', '--provider', 'nobody', '--', 'true'])).toMatchObject({ code: 2 });
+  });
+});
