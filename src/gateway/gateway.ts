@@ -6,7 +6,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import type { ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { AipassError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
@@ -14,6 +14,7 @@ import { socketDescriptor } from '../base/native.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Admission, Gate } from '../callers/gate.ts';
+import { DEFAULT_ORGANIZATION, scopeOf } from '../callers/organizations.ts';
 import type { Right } from '../callers/rights.ts';
 import { tcpPeerUid } from '../callers/tcp-peer.ts';
 import type { Forwarder } from '../completions/forwarder.ts';
@@ -80,14 +81,17 @@ interface Asker {
   readonly admission: Admission;
   /** Caller with the rights that it had when the request arrived. */
   readonly caller: Caller;
-  /** Returns the rights by the configuration in use now. */
-  readonly rights: () => ReadonlySet<Right>;
+  /** Returns the rights in an organization by the configuration in use now. */
+  readonly rightsIn: (organization: string) => ReadonlySet<Right>;
   /** Providers that may be called, or null for all. */
   readonly providers: ReadonlySet<string> | null;
 }
 
 /** Operation under which calls are checked and recorded. */
 export const FORWARD_OPERATION = 'provider.forward';
+
+/** Header that names an organization. */
+const ORGANIZATION_HEADER = 'x-organization';
 
 /** Longest time that a client may take for bytes that wait for it, in milliseconds. */
 const STALLED_READER_MS = 600_000;
@@ -118,6 +122,7 @@ export class Gateway {
   readonly #deps: GatewayDeps;
   readonly #isLoopback: boolean;
   readonly #admissions = new Map<Socket, Admission>();
+  readonly #sessions = new WeakMap<Admission, string>();
   /** Loopback connections without a valid token so far, oldest first. */
   readonly #unknown = new Set<Socket>();
 
@@ -207,9 +212,13 @@ export class Gateway {
           this.#manage(exchange, asker, { path: target.path, query: target.query, body }),
         );
         return;
-      case 'forward':
-        this.#assertMayCall(asker, target.provider);
-        await this.#counted(exchange, asker, (body) => this.#forward(exchange, asker, target, body));
+      case 'forward': {
+        const organization = organizationOf(asker.caller, request.headers);
+        this.#assertMayCall(asker, target.provider, organization);
+        await this.#counted(exchange, asker, (body) =>
+          this.#forward(exchange, asker, { ...target, organization }, body),
+        );
+      }
     }
   }
 
@@ -233,21 +242,31 @@ export class Gateway {
     // A token grants at most what its user may do.
     const within = (own: ReadonlySet<Right>): ReadonlySet<Right> =>
       grant === null ? own : new Set([...grant.rights].filter((right) => own.has(right)));
-    const rights = (): ReadonlySet<Right> => within(admission.rights);
+    const rightsIn = (slug: string): ReadonlySet<Right> => within(admission.organizations.get(slug) ?? NO_RIGHTS);
     const organizations = new Map([...admission.organizations].map(([slug, own]) => [slug, within(own)]));
-    const session = sessionOf(headers) ?? grant?.session ?? `gateway-${randomUUID()}`;
+    const session = sessionOf(headers) ?? grant?.session ?? this.#sessionOf(admission);
     return {
       admission,
-      rights,
+      rightsIn,
       caller: {
         ...callerName(headers, grant?.name),
-        rights: rights(),
+        rights: within(admission.rights),
         organizations,
         peer: admission.identify(),
         session,
       },
       providers: grant?.providers ?? null,
     };
+  }
+
+  /** Returns the session of a connection whose requests name none: a name of its own for each request would have no use. */
+  #sessionOf(admission: Admission): string {
+    let session = this.#sessions.get(admission);
+    if (session === undefined) {
+      session = `connection-${randomUUID()}`;
+      this.#sessions.set(admission, session);
+    }
+    return session;
   }
 
   #findGrant(request: HttpExchange['request']): TokenGrant {
@@ -284,8 +303,8 @@ export class Gateway {
     return admission;
   }
 
-  #assertMayCall(asker: Asker, provider: string): void {
-    this.#demand(asker, 'use', FORWARD_OPERATION, provider);
+  #assertMayCall(asker: Asker, provider: string, organization: string): void {
+    this.#demand(asker, 'use', FORWARD_OPERATION, provider, organization);
     if (asker.providers !== null && !asker.providers.has(provider)) {
       throw new AipassError('FORBIDDEN', `this token is not for ${provider}`, {
         hint: `name it: aipassd exec --provider ${provider} -- program`,
@@ -293,8 +312,14 @@ export class Gateway {
     }
   }
 
-  #demand({ caller, rights }: Asker, right: Right, operation: string, credential: string | null): void {
-    if (rights().has(right)) return;
+  #demand(
+    { caller, rightsIn }: Asker,
+    right: Right,
+    operation: string,
+    credential: string | null,
+    organization = DEFAULT_ORGANIZATION,
+  ): void {
+    if (rightsIn(organization).has(right)) return;
     this.#deps.recordRefusal(operation, caller, credential);
     throw new AipassError('FORBIDDEN', `${operation} needs the right "${right}"`, {
       hint: 'ask the owner of this daemon for it',
@@ -339,14 +364,14 @@ export class Gateway {
   async #forward(
     { request, response, signal }: HttpExchange,
     asker: Asker,
-    { provider, dialect, path, query }: ForwardTarget,
+    { provider, dialect, path, query, organization }: ForwardTarget & { readonly organization: string },
     body: Buffer | null,
   ): Promise<void> {
     const { method = 'GET', headers } = request;
     const sink: ForwardSink = {
       head: (status, answered) => {
         // Rights change with the configuration while a provider thinks.
-        this.#assertMayCall(asker, provider);
+        this.#assertMayCall(asker, provider, organization);
         response.writeHead(status, answered);
       },
       write: (bytes) => (response.write(bytes) ? undefined : whenWritable(response, signal)),
@@ -357,7 +382,7 @@ export class Gateway {
       abort: () => breakOff(response),
     };
     const outcome = await this.#deps.forwarder.forward(
-      { provider, dialect, method, path, query, headers, body, caller: eventCaller(asker.caller) },
+      { provider, dialect, method, path, query, headers, body, organization, caller: eventCaller(asker.caller) },
       sink,
       signal,
     );
@@ -418,6 +443,19 @@ export class Gateway {
     response.end(response.req.method === 'HEAD' ? undefined : body);
   }
 }
+
+/**
+ * Returns the organization whose keys a request is for: the one that it names, else the caller's only one, else the
+ * default one. An absent one and a foreign one are the same 404.
+ */
+function organizationOf({ organizations }: Caller, headers: IncomingHttpHeaders): string {
+  const named = headers[ORGANIZATION_HEADER];
+  const scope = scopeOf(organizations, typeof named === 'string' ? named : undefined);
+  if (scope !== undefined) return scope.slug;
+  throw new AipassError('NOT_FOUND', 'Not Found', { hint: 'name an organization of your own, or none' });
+}
+
+const NO_RIGHTS: ReadonlySet<Right> = new Set();
 
 const DEFECT = new AipassError('INTERNAL', 'the request failed', { hint: 'the log of the daemon has more' });
 
