@@ -36,9 +36,10 @@ it.each([
   expect(parsed(error, 'gemini').error).toMatchObject({ code: status, status: google });
 });
 
+const isLeft = (code: ErrorCode, more = {}): boolean =>
+  formatError(new AipassError(code, 'x', more), 'openai').headers['x-should-retry'] === undefined;
+
 it('only what may end in another way is left to be repeated', () => {
-  const isLeft = (code: ErrorCode, more = {}) =>
-    formatError(new AipassError(code, 'x', more), 'openai').headers['x-should-retry'] === undefined;
   expect(isLeft('PROVIDER_UNAVAILABLE')).toBe(true);
   expect(isLeft('PROVIDER_REJECTED')).toBe(false);
   expect(isLeft('BAD_REQUEST')).toBe(false);
