@@ -3,6 +3,7 @@
  * shell completes, so that help, parser and completion scripts are derived from one table.
  */
 
+import { MOMENT_FORMS, parseMoment } from '../base/moment.ts';
 import { plainText } from '../base/plain-text.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -123,7 +124,7 @@ export function integer(
 
 /** Describes an option that takes a moment; the value is epoch milliseconds. */
 export function time(help: string): ValueOption<number> {
-  return { kind: 'value', placeholder: 'T', help, parse: (value, name) => parseTime(value, name, Date.now()) };
+  return { kind: 'value', placeholder: 'T', help, parse: parseTime };
 }
 
 /** Describes a word that may be left out. */
@@ -202,30 +203,10 @@ function parseInteger(value: string, name: string, least: number, most: number):
   );
 }
 
-const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
-
-/**
- * Parses `2026-11-21` and `2026-11-21T10:00` (both local time), `2026-11-21T10:00:00Z`, or `30s`, `15m`, `12h`, `7d`, `4w`
- * before `now`, to epoch milliseconds.
- *
- * @throws UsageError for any other text.
- */
-export function parseTime(value: string, name: string, now: number): number {
-  const [, count, unit] = /^(\d{1,6})([smhdw])$/.exec(value) ?? [];
-  if (count !== undefined && unit !== undefined) return Math.max(0, now - Number(count) * (UNITS_MS[unit] ?? 0));
-  const [, date, clock] = /^(\d{4}-\d{2}-\d{2})(T[\d:.]+(?:Z|[+-]\d{2}:\d{2})?)?$/.exec(value) ?? [];
-  // Date takes a date without a time for UTC, and the 30th of February for the 2nd of March.
-  const at = date !== undefined && isDay(date) ? Date.parse(`${date}${clock ?? 'T00:00'}`) : Number.NaN;
-  if (!Number.isNaN(at) && at >= 0) return at;
-  throw new UsageError(
-    `${name}: invalid time (got ${quoted(value)})`,
-    'write 2026-11-21, 2026-11-21T10:00Z, or 30m, 12h, 7d, 4w for so long ago',
-  );
-}
-
-function isDay(date: string): boolean {
-  const at = Date.parse(date);
-  return !Number.isNaN(at) && new Date(at).toISOString().startsWith(date);
+function parseTime(value: string, name: string): number {
+  const at = parseMoment(value, Date.now());
+  if (at !== undefined) return at;
+  throw new UsageError(`${name}: invalid time (got ${quoted(value)})`, `write ${MOMENT_FORMS}`);
 }
 
 function quoted(value: string): string {

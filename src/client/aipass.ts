@@ -24,7 +24,7 @@ import { createPooled, type Pooled } from './pooled.ts';
 import { GoogleShortcuts, openGoogleService, type GoogleOptions } from './google-services.ts';
 import { Session, type CallOptions } from './session.ts';
 import { Subscriptions } from './subscriptions.ts';
-import { UsageCalls } from './usage-calls.ts';
+import { toQuery, UsageCalls, type WithMoments } from './usage-calls.ts';
 
 /** Is the parameters of a completion, and of its call. */
 export type CompleteParams = Omit<KnownCompletionParams, 'stream'> &
@@ -198,9 +198,9 @@ export class Aipass extends GoogleShortcuts implements AsyncDisposable {
     return this.#session.request('status.get', {}, options);
   }
 
-  /** Sums who used what over a range of time; in groups with `by`. */
-  stats(query: UsageQuery = {}, options?: CallOptions): Promise<UsageAnswer> {
-    return this.#session.request('usage.stats', query, options);
+  /** Sums who used what over a range of time, such as `{ since: '7d' }`; in groups with `by`. */
+  async stats(query: WithMoments<UsageQuery> = {}, options?: CallOptions): Promise<UsageAnswer> {
+    return this.#session.request('usage.stats', toQuery(query), options);
   }
 
   /** Listens to an event, through restarts of the daemon too; the returned function takes that back. Keeps the process alive until then. */

@@ -55,7 +55,7 @@ export type {
 } from '../protocol/usage.ts';
 export type { Warning } from '../base/warning.ts';
 export type { CallOptions } from './session.ts';
-export type { UsageCalls } from './usage-calls.ts';
+export type { Moment, UsageCalls, WithMoments } from './usage-calls.ts';
 export type { CompletionStream } from './completion-stream.ts';
 export type { GoogleOptions, OpenService } from './google-services.ts';
 export { withRetry, type Attempt, type RetryOptions } from './with-retry.ts';

@@ -2,9 +2,20 @@
  * What a client can ask about usage besides its sums: `aipass.usage`.
  */
 
+import { AipassError } from '../base/errors.ts';
+import { MOMENT_FORMS, parseMoment } from '../base/moment.ts';
 import type { Operations } from '../protocol/operations.ts';
 import type { EventPage, EventQuery, ImportReport, PruneReport, RecentCount, RecentQuery } from '../protocol/usage.ts';
 import type { CallOptions, Session } from './session.ts';
+
+/** A moment: epoch milliseconds, a Date, or a text such as `7d` (ago), `2026-11-21` (local time) or `2026-11-21T10:00Z`. */
+export type Moment = number | Date | string;
+
+/** A question whose range of time is given as moments. */
+export type WithMoments<Query> = Omit<Query, 'since' | 'until'> & {
+  readonly since?: Moment | undefined;
+  readonly until?: Moment | undefined;
+};
 
 /** Asks about usage. Every failure is an AipassError. */
 export class UsageCalls {
@@ -20,8 +31,8 @@ export class UsageCalls {
   }
 
   /** Lists recorded events, newest first; `next` of a page asks for the one after it. */
-  events(query: EventQuery = {}, options?: CallOptions): Promise<EventPage> {
-    return this.#session.request('usage.events', query, options);
+  async events(query: WithMoments<EventQuery> = {}, options?: CallOptions): Promise<EventPage> {
+    return this.#session.request('usage.events', toQuery(query), options);
   }
 
   /** Counts the calls of the last seconds by status and by key; keys that had none are listed with 0. */
@@ -39,12 +50,15 @@ export class UsageCalls {
   }
 
   /** Sends recorded events as text to `receive`, piece by piece, oldest first. */
-  export(
-    query: Operations['usage.export']['params'],
+  async export(
+    query: WithMoments<Operations['usage.export']['params']>,
     receive: (text: string) => void,
     options?: CallOptions,
   ): Promise<Operations['usage.export']['result']> {
-    return this.#session.request('usage.export', query, { ...options, onChunk: (data) => receive(String(data)) });
+    return this.#session.request('usage.export', toQuery(query), {
+      ...options,
+      onChunk: (data) => receive(String(data)),
+    });
   }
 
   /** Deletes events older than a number of days; without it, as configured. */
@@ -56,4 +70,28 @@ export class UsageCalls {
   import(text: string, options?: CallOptions): Promise<ImportReport> {
     return this.#session.request('usage.import', { text }, options);
   }
+}
+
+/**
+ * Returns a question as the daemon takes it: its moments in epoch milliseconds.
+ *
+ * @throws AipassError BAD_REQUEST for a text or a Date that is not a moment.
+ */
+export function toQuery<Query extends WithMoments<object>>(
+  query: Query,
+): Omit<Query, 'since' | 'until'> & { readonly since?: number; readonly until?: number } {
+  const { since, until, ...rest } = query;
+  return {
+    ...rest,
+    ...(since === undefined ? {} : { since: toMillis(since, 'since') }),
+    ...(until === undefined ? {} : { until: toMillis(until, 'until') }),
+  };
+}
+
+function toMillis(moment: Moment, name: string): number {
+  const at = typeof moment === 'string' ? parseMoment(moment, Date.now()) : Number(moment);
+  if (at !== undefined && !Number.isNaN(at)) return at;
+  throw new AipassError('BAD_REQUEST', `${name}: invalid time (got "${String(moment)}")`, {
+    hint: `pass epoch milliseconds, a Date, or a text: ${MOMENT_FORMS}`,
+  });
 }
