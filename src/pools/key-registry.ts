@@ -30,6 +30,8 @@ const FORGET_AFTER_MS = 32 * 86_400_000;
 export class KeyRegistry {
   readonly keys = new Map<string, PoolKey>();
   readonly accounts = new Map<string, KeyAccount>();
+  /** The keys in their order, for the scan. */
+  list: readonly PoolKey[] = [];
   unused: readonly UnusedKey[] = [];
   readonly #gone: { keys: Map<string, SavedKey>; accounts: Map<string, SavedAccount> };
 
@@ -58,6 +60,7 @@ export class KeyRegistry {
         known.quarantine = null;
       }
     }
+    this.list = [...this.keys.values()];
     this.#restore(added, now);
     return added;
   }

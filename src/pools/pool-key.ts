@@ -87,8 +87,10 @@ export class PoolKey implements Ranked {
   quarantine: Quarantine | null = null;
   /** True once it left the pool, maybe while it was leased. */
   isRemoved = false;
-  /** Whether it was free when the pool last chose. */
-  wasFree = false;
+  /** True where a call for some model may start now; the pool sets it anew after each change, so that a scan reads no more than the key. */
+  isFree = false;
+  /** True where some model is doubted. */
+  hasDoubts = false;
   inFlight = 0;
   day = 0;
   dayUses = 0;
@@ -118,14 +120,9 @@ export class PoolKey implements Ranked {
     return this.inFlight >= (this.settings.maxInFlight ?? Number.POSITIVE_INFINITY);
   }
 
-  /** True where a call for some model may start now. */
-  get isFree(): boolean {
-    return this.quarantine === null && this.breaker.isFree && this.account.isFree && !this.isBusy;
-  }
-
-  /** Returns whether a call for this model may start now, provided that the key is free. */
-  isFreeFor(model: string | undefined): boolean {
-    return this.allows(model) && (model === undefined || this.account.models.get(model)?.isFree !== false);
+  /** Returns whether a call for some model may start now. */
+  canStart(): boolean {
+    return !this.isRemoved && this.quarantine === null && this.breaker.isFree && this.account.isFree && !this.isBusy;
   }
 
   /** Returns whether it may be used for a model at all; without a model, only a key for all models may. */
@@ -153,16 +150,19 @@ export class PoolKey implements Ranked {
   /** Begins to doubt that it serves a model: other keys come first for a while. */
   doubt(model: string | undefined, now: number): void {
     this.#doubts.set((model ?? '').slice(0, 256), now + DOUBT_MS);
+    this.hasDoubts = true;
   }
 
   /** Ends the doubts about a model. */
   trust(model: string | undefined): void {
-    if (this.#doubts.size > 0) this.#doubts.delete((model ?? '').slice(0, 256));
+    if (!this.hasDoubts) return;
+    this.#doubts.delete((model ?? '').slice(0, 256));
+    this.hasDoubts = this.#doubts.size > 0;
   }
 
   /** Returns whether other keys come first for a model. */
   isDoubted(model: string | undefined, now: number): boolean {
-    return this.#doubts.size > 0 && (this.#doubts.get((model ?? '').slice(0, 256)) ?? 0) > now;
+    return this.hasDoubts && (this.#doubts.get((model ?? '').slice(0, 256)) ?? 0) > now;
   }
 
   /** Returns whether a free check may be asked for, which counts as asking; `now` is monotonic. */

@@ -2,8 +2,8 @@
  * The pool of one provider: which key serves the next call, and what the outcome of a call does to a key, its billing
  * account and its provider.
  *
- * The next key is found by one scan over all keys, with the strategy as a comparison: 0.5 µs for 100 keys, some 70 µs for
- * 10,000, against calls that take hundreds of milliseconds. Nothing here waits or asks anyone. Every entry point first
+ * The next key is found by one scan over all keys, with the strategy as a comparison, against calls that take hundreds of
+ * milliseconds (`npm run bench -- pools` has the figures for 10 to 10,000 keys). Nothing here waits or asks anyone. Every entry point first
  * does what is due, so that a cooldown is over when its time has come even if no timer ran.
  */
 
@@ -68,6 +68,8 @@ export class Pool {
   readonly registry: KeyRegistry;
   readonly breaker = new ProviderBreaker();
   readonly #order: ReturnType<typeof orderOf>;
+  /** Accounts of which a model cools down. */
+  readonly #withModels = new Set<KeyAccount>();
   #leases = 0;
   #turn = 0;
   #isExhausted = false;
@@ -95,6 +97,8 @@ export class Pool {
     this.registry.sync(entries, this.deps.strategy, now, this.deps.random);
     // Keys bring cooldowns along from the last run.
     this.#runDue(now);
+    this.#withModels.clear();
+    this.#refreshAll();
     this.#changed();
     this.deps.onFree();
   }
@@ -128,18 +132,16 @@ export class Pool {
 
   /** Returns the key that the next lease would get, or undefined: one scan over all keys. */
   next({ model, models, exclude }: Omit<LeaseRequest, 'provider'> = {}): PoolKey | undefined {
-    const { strategy, random } = this.deps;
     const now = this.#last.wall;
+    const order = this.#order;
+    const isPlain = exclude === undefined && models === undefined && this.#withModels.size === 0;
     let best: PoolKey | undefined;
     let isBestDoubted = false;
-    for (const key of this.registry.keys.values()) {
-      const isFree = key.isFree;
-      if (isFree && !key.wasFree) key.turn = rejoinedTurn(strategy, key.turn, this.#turn, random);
-      key.wasFree = isFree;
-      if (!isFree || !key.isFreeFor(model) || exclude?.has(key.keyId) === true) continue;
-      if (models !== undefined && !models.every((one) => key.allows(one))) continue;
-      const isDoubted = key.isDoubted(model, now);
-      if (best && (isDoubted === isBestDoubted ? this.#order(key, best) >= 0 : isDoubted)) continue;
+    for (const key of this.registry.list) {
+      if (!key.isFree || (key.models !== null && !key.allows(model))) continue;
+      if (!isPlain && (exclude?.has(key.keyId) === true || !isFreeFor(key, model, models))) continue;
+      const isDoubted = key.hasDoubts && key.isDoubted(model, now);
+      if (best && (isDoubted === isBestDoubted ? order(key, best) >= 0 : isDoubted)) continue;
       best = key;
       isBestDoubted = isDoubted;
     }
@@ -179,6 +181,7 @@ export class Pool {
     if (!key || key.revision !== revision) return;
     if (verdict === 'invalid') this.#quarantine(key, status, now);
     if (verdict === 'valid') this.#proved(key);
+    this.#refresh(key.account);
     this.#changed();
     this.deps.onFree();
   }
@@ -213,6 +216,7 @@ export class Pool {
       key.turn = nextTurn(strategy, key, random);
       quotaWindows = account.takeCall(now);
       this.#meter(account, key.keyId, now);
+      this.#refresh(account);
       this.#changed();
     }
     this.#due(this.breaker.dueAt);
@@ -250,6 +254,7 @@ export class Pool {
         this.#settleKey(held, key, outcome, now);
         this.#meter(key.account, key.keyId, now);
       }
+      this.#refresh(key.account);
     }
     this.#changed();
     this.deps.onFree();
@@ -336,7 +341,7 @@ export class Pool {
     if (breaker.cooldown && needsCheck(breaker.cooldown.reason)) breaker.halfOpen();
     else if (breaker.state === 'half-open') breaker.close();
     if (account.breaker.cooldown && needsCheck(account.breaker.cooldown.reason)) account.breaker.halfOpen();
-    if (wasOut && key.isFree) this.#emitRestored(key.keyId);
+    if (wasOut && key.canStart()) this.#emitRestored(key.keyId);
   }
 
   /** Does what is due by now, in one pass, and finds the next time at which something is. */
@@ -356,8 +361,25 @@ export class Pool {
     this.#dueAt = Math.min(dueAt, this.breaker.dueAt);
     this.#arm();
     if (!isChanged) return;
+    this.#refreshAll();
     this.#version += 1;
     this.deps.onFree();
+  }
+
+  #refreshAll(): void {
+    for (const account of this.registry.accounts.values()) this.#refresh(account);
+  }
+
+  /** Sets anew what the scan reads, after something of an account or of its keys changed. */
+  #refresh(account: KeyAccount): void {
+    const { strategy, random } = this.deps;
+    if (account.models.size > 0) this.#withModels.add(account);
+    else this.#withModels.delete(account);
+    for (const key of account.keys) {
+      const isFree = key.canStart();
+      if (isFree && !key.isFree) key.turn = rejoinedTurn(strategy, key.turn, this.#turn, random);
+      key.isFree = isFree;
+    }
   }
 
   /** Ends a cooldown that is over, or has its keys checked first. Returns whether anything changed. */
@@ -389,6 +411,7 @@ export class Pool {
     this.breaker.shift(ms);
     for (const account of this.registry.accounts.values()) account.shift(ms);
     for (const key of this.registry.keys.values()) key.shift(ms, now);
+    this.#refreshAll();
     this.#version += 1;
     this.#timer?.cancel();
     this.#timer = undefined;
@@ -443,6 +466,11 @@ export class Pool {
     }
     return new AipassError(error.code, error.message, { hint: error.hint, retryAfterMs });
   }
+}
+
+function isFreeFor(key: PoolKey, model: string | undefined, models: readonly string[] | undefined): boolean {
+  if (models !== undefined && !models.every((one) => key.allows(one))) return false;
+  return model === undefined || key.account.models.get(model)?.isFree !== false;
 }
 
 function breakersOf({ breaker, account }: PoolKey, model: string | undefined): readonly CircuitBreaker[] {
