@@ -15,6 +15,7 @@ import { assertOwnEntries, assertTrusted, commandFiles, trustWarnings } from './
 import { LoadMeter } from './base/load.ts';
 import { openLogger, type Logger } from './base/logger.ts';
 import { startMemoryTidy } from './base/memory-tidy.ts';
+import { openNetwork } from './base/network.ts';
 import type { Paths } from './base/paths.ts';
 import { Redactor } from './base/redactor.ts';
 import type { Runtime } from './base/runtime.ts';
@@ -203,12 +204,16 @@ async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<O
   await state.open();
   defer(stack, 'the state', () => state.flush());
 
+  const network = openNetwork(initial.network);
+  redactor.learn(network.secrets, 'network');
+
   const restart = restartHint({ env: process.env, pid: process.pid, uid });
   const reloader = new ConfigReloader({ path: paths.config, read, initial, restart, clock, logger });
   const runtime: Runtime = {
     version: readVersion(),
     paths,
     config: reloader,
+    network: network.report,
     clock,
     random: Math.random,
     logger,
@@ -222,6 +227,7 @@ async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<O
   runtime.warnings.register(() => configWarnings(reloader.current, paths));
   runtime.warnings.register(() => [logger.warning()].filter((warning) => warning !== null));
   runtime.warnings.register(() => state.warnings);
+  runtime.warnings.register(() => network.warnings);
   runtime.warnings.register(() =>
     trustWarnings([
       paths.state,

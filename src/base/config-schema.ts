@@ -223,6 +223,24 @@ export const configSchema = z.strictObject({
     })
     .prefault({})
     .describe('Commands for events of OAuth accounts: a program and its arguments, without a shell.'),
+  network: z
+    .strictObject({
+      proxy: z
+        .url({ protocol: /^https?$/ })
+        .optional()
+        .describe('Proxy for all requests, such as http://proxy.example:3128. Default: HTTPS_PROXY and HTTP_PROXY.'),
+      noProxy: z
+        .array(z.string().min(1))
+        .optional()
+        .describe('Hosts that are reached without the proxy. Default: NO_PROXY. This machine itself always is.'),
+      caCertificates: z
+        .string()
+        .min(1)
+        .optional()
+        .describe('Path of a PEM file with certificate authorities to trust. Default: NODE_EXTRA_CA_CERTS.'),
+    })
+    .prefault({})
+    .describe('The way to the network, for companies that have a proxy or certificates of their own.'),
   log: z
     .strictObject({
       level: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('Least severity that is logged.'),

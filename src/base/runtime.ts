@@ -8,6 +8,7 @@ import type { Clock } from './clock.ts';
 import type { Config } from './config-schema.ts';
 import type { EventHub } from './event-hub.ts';
 import type { LoadMeter } from './load.ts';
+import type { NetworkReport } from './network.ts';
 import type { Logger } from './logger.ts';
 import type { Paths } from './paths.ts';
 import type { Redactor } from './redactor.ts';
@@ -30,6 +31,8 @@ export interface Runtime {
   readonly version: string;
   readonly paths: Paths;
   readonly config: ConfigSource;
+  /** The way to the network, set up once at the start. */
+  readonly network: NetworkReport;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;

@@ -48,7 +48,10 @@ export async function withRetry<T>(work: (attempt: Attempt) => Promise<T>, optio
     const agents =
       number === 1
         ? undefined
-        : { https: new (https().Agent)({ keepAlive: false }), http: new (http().Agent)({ keepAlive: false }) };
+        : {
+            https: new (https().Agent)({ keepAlive: false, proxyEnv: process.env }),
+            http: new (http().Agent)({ keepAlive: false, proxyEnv: process.env }),
+          };
     try {
       return await work({ number, httpsAgent: agents?.https, httpAgent: agents?.http });
     } catch (error) {

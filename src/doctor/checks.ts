@@ -3,13 +3,14 @@
  */
 
 import { join } from 'node:path';
+import { openNetwork } from '../base/network.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Status } from '../protocol/status.ts';
 import { checkDaemon, checkUnit } from './daemon-checks.ts';
 import { checkFreeSpace, checkPath, ownerOf, type PathRule } from './file-checks.ts';
 import { findingsOf, type Finding } from './finding.ts';
 import { judgeNative, judgeNode } from './machine-checks.ts';
-import { checkProviders } from './network-checks.ts';
+import { checkNetwork, checkProviders } from './network-checks.ts';
 import { checkAudit, checkConfig, checkDatabase } from './store-checks.ts';
 
 /** What the checks need. */
@@ -25,6 +26,8 @@ export interface DoctorDeps {
   readonly installCommand: string;
   readonly lastRun: string | null;
   readonly askStatus: () => Promise<Status>;
+  /** Environment of this process, which the daemon may not share. */
+  readonly env: Record<string, string | undefined>;
   /** Whether the checks may contact providers. */
   readonly online: boolean;
 }
@@ -32,6 +35,7 @@ export interface DoctorDeps {
 /** Runs every check and yields its findings. */
 export async function* runChecks(deps: DoctorDeps): AsyncGenerator<Finding> {
   const { paths } = deps;
+  const shellProxy = deps.env['https_proxy'] || deps.env['HTTPS_PROXY'] || undefined;
   yield judgeNode(deps.nodeVersion);
   yield judgeNative(deps.nativeWorks);
   const owner = await ownerOf(paths.socket);
@@ -39,12 +43,15 @@ export async function* runChecks(deps: DoctorDeps): AsyncGenerator<Finding> {
   else yield foreignFiles(paths.socket, owner);
   const { status, findings } = await checkDaemon(deps.askStatus, deps.lastRun);
   yield* findings;
+  if (status?.network !== undefined) yield* checkNetwork(status.network, shellProxy);
   if (deps.online && status !== null) yield* await checkProviders(status.providers.filter((one) => one.baseUrl !== ''));
 }
 
 /** Checks the files of the daemon's own user. */
-async function* checkOwn({ paths, uid, unit, installCommand }: DoctorDeps): AsyncGenerator<Finding> {
+async function* checkOwn({ paths, uid, unit, installCommand, env }: DoctorDeps): AsyncGenerator<Finding> {
   const config = checkConfig(paths.config);
+  // The providers are asked on the way that the daemon takes.
+  openNetwork(config.network, env);
   for (const rule of pathRules(paths, config.servesOthers)) yield await checkPath(rule, uid);
   yield await checkFreeSpace(paths.state);
   yield config.finding;

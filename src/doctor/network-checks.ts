@@ -1,8 +1,9 @@
 /**
- * Checks that providers can be reached: any HTTP answer counts, because the check sends no key.
+ * Checks the way to the network, and that providers can be reached: any HTTP answer counts, because no key is sent.
  */
 
 import { systemErrorCode } from '../base/errors.ts';
+import { describeCertificateFailure, describeNetwork, type NetworkReport } from '../base/network.ts';
 import { findingsOf, type Finding } from './finding.ts';
 import { judgeClock } from './machine-checks.ts';
 
@@ -22,6 +23,21 @@ export async function checkProviders(targets: readonly ReachTarget[], send: type
   return [...results.map((result) => result.finding), ...(clock === undefined ? [] : [clock])];
 }
 
+/** Describes the way to the network that the daemon uses; warns where this shell has a proxy and the daemon none. */
+export function checkNetwork(report: NetworkReport, shellProxy: string | undefined): Finding[] {
+  const { ok, warning } = findingsOf('network');
+  const lines = describeNetwork(report);
+  const findings = (
+    lines.length === 0 ? ['the daemon uses no proxy and the usual certificate authorities'] : lines
+  ).map((line) => ok(line));
+  if (shellProxy !== undefined && report.httpsProxy === null) {
+    findings.push(
+      warning('HTTPS_PROXY is set here, and the daemon uses no proxy', 'set "network.proxy" in its configuration'),
+    );
+  }
+  return findings;
+}
+
 async function reach(target: ReachTarget, send: typeof fetch): Promise<{ finding: Finding; clock?: Finding }> {
   const { ok, problem } = findingsOf('providers');
   const begun = performance.now();
@@ -37,8 +53,13 @@ async function reach(target: ReachTarget, send: typeof fetch): Promise<{ finding
     const date = response.headers.get('date');
     return date === null ? { finding } : { finding, clock: judgeClock(Date.now(), date, tripMs) };
   } catch (error) {
+    const code = reason(error);
+    const certificate = describeCertificateFailure(code, new URL(target.baseUrl).host);
     return {
-      finding: problem(`${target.name} cannot be reached: ${reason(error)}`, `curl -sI ${target.baseUrl}`),
+      finding: problem(
+        `${target.name} cannot be reached: ${certificate?.problem ?? code}`,
+        certificate?.hint ?? `curl -sI ${target.baseUrl}`,
+      ),
     };
   }
 }

@@ -6,29 +6,32 @@ import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
+import type { NetworkSettings } from '../base/network.ts';
 import { readLines } from '../audit/lines.ts';
 import { verifyAudit } from '../audit/verify.ts';
 import { readUsableConfig } from '../providers/usable-config.ts';
 import { findingsOf, type Finding } from './finding.ts';
 
-/** Checks the configuration; returns whether other users may ask, and the database, which other checks need. */
+/** Checks the configuration; returns whether other users may ask, the database and the network, which other checks need. */
 export function checkConfig(path: string): {
   readonly finding: Finding;
   readonly servesOthers: boolean;
   readonly database: string | undefined;
+  readonly network: NetworkSettings;
 } {
   const { ok, problem } = findingsOf('configuration');
   try {
-    const { access, usage } = readUsableConfig(path, systemClock);
+    const { access, usage, network } = readUsableConfig(path, systemClock);
     return {
       finding: ok(`${path} is in order`),
       servesOthers: Object.values(access).some((list) => list.users.length + list.groups.length > 0),
       database: usage.database,
+      network,
     };
   } catch (error) {
     const hint = error instanceof AipassError ? error.hint : undefined;
     const message = error instanceof Error ? error.message : String(error);
-    return { finding: problem(message, hint ?? `edit ${path}`), servesOthers: false, database: undefined };
+    return { finding: problem(message, hint ?? `edit ${path}`), servesOthers: false, database: undefined, network: {} };
   }
 }
 

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import type { Paths } from '../base/paths.ts';
 import type { LoadMeter } from '../base/load.ts';
+import type { NetworkReport } from '../base/network.ts';
 import type { Warnings } from '../base/warnings.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Pools } from '../pools/pools.ts';
@@ -30,6 +31,7 @@ export interface StatusOptions {
   readonly pools: Pools;
   readonly accounts: Pick<Accounts, 'statuses'>;
   readonly load: Pick<LoadMeter, 'total'>;
+  readonly network: NetworkReport;
   /** Command that restarts this daemon. */
   readonly restart: string;
   /** How the previous run ended, or null if unknown. */
@@ -70,6 +72,7 @@ export function statusOperation(options: StatusOptions): AnyOperation[] {
           restart: options.restart,
           lastRun: options.lastRun,
           usage: options.usage.status(),
+          network: options.network,
           warnings: options.warnings.list(),
         };
       },

@@ -2,6 +2,7 @@
  * The state of the daemon: the result of `status.get`.
  */
 
+import type { NetworkReport } from '../base/network.ts';
 import type { Warning } from '../base/warning.ts';
 import type { PoolInfo } from './pool.ts';
 import type { AccountStatus } from './oauth.ts';
@@ -40,6 +41,8 @@ export interface Status {
   /** How the previous run ended, or null if unknown. */
   readonly lastRun: string | null;
   readonly usage: UsageStatusReport;
+  /** The way to the network: proxies and certificate authorities; absent for an older daemon. */
+  readonly network?: NetworkReport;
   /** Problems, worst first. */
   readonly warnings: readonly Warning[];
 }

@@ -11,6 +11,7 @@ import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:h
 import type { Readable } from 'node:stream';
 import type { Clock } from '../base/clock.ts';
 import { systemErrorCode } from '../base/errors.ts';
+import { singleUseAgent } from '../base/network.ts';
 
 /** A request to be sent. */
 export interface HttpRequest {
@@ -80,11 +81,14 @@ export class ExchangeFailure extends Error {
   override readonly name = 'ExchangeFailure';
   readonly kind: ExchangeFailureKind;
   readonly detail: string;
+  /** The host that was asked, where that helps to understand the failure. */
+  readonly host: string | undefined;
 
-  constructor(kind: ExchangeFailureKind, detail: string, cause?: unknown) {
+  constructor(kind: ExchangeFailureKind, detail: string, cause?: unknown, host?: string) {
     super(`${kind}: ${detail}`, cause === undefined ? undefined : { cause });
     this.kind = kind;
     this.detail = detail;
+    this.host = host;
   }
 }
 
@@ -159,7 +163,7 @@ function send(request: HttpRequest, limits: HttpLimits, control: HttpControl, ma
     // Stays for good: a connection can break after the answer began, and an unheard 'error' ends the process.
     outgoing.on('error', (error) => {
       settle();
-      const reason = describeFailure(error, isConnected);
+      const reason = describeFailure(error, isConnected, outgoing.host);
       const isLost = outgoing.reusedSocket && outgoing.socket?.bytesRead === bytesBefore;
       if (!isLost || (reason.detail !== 'ECONNRESET' && reason.detail !== 'EPIPE')) {
         reject(reason);
@@ -196,7 +200,7 @@ function prepare({ method, url, headers, body }: HttpRequest, mayReuse: boolean)
   // Not by import: that loads every lazy export too (WebSocket, and fetch with it), at start-up, for 30 ms and 8 MB.
   const { request } = process.getBuiltinModule(target.protocol === 'https:' ? 'node:https' : 'node:http');
   const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
-  const agent = mayReuse ? {} : { agent: false as const };
+  const agent = mayReuse ? {} : { agent: singleUseAgent(target.protocol) };
   return request(target, { method, headers: { ...headers, ...length }, ...agent });
 }
 
@@ -425,11 +429,11 @@ function readHeaders(response: IncomingMessage): Record<string, string> {
   return headers;
 }
 
-function describeFailure(error: unknown, isConnected = true): ExchangeFailure {
+function describeFailure(error: unknown, isConnected = true, host?: string): ExchangeFailure {
   const code = systemErrorCode(error) ?? 'no reason given';
   return code.startsWith('HPE_')
     ? new ExchangeFailure('garbage', `something that is not HTTP (${code})`, error)
-    : new ExchangeFailure(isConnected ? 'network' : 'unreachable', code, error);
+    : new ExchangeFailure(isConnected ? 'network' : 'unreachable', code, error, host);
 }
 
 function waitDetail(what: string, waitMs: number): string {

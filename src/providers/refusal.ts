@@ -5,6 +5,7 @@
 
 import { AipassError, type ErrorCode } from '../base/errors.ts';
 import { readError, safeReason, type Redact } from './error-reason.ts';
+import { describeCertificateFailure } from '../base/network.ts';
 import type { ExchangeFailure } from './http-exchange.ts';
 import { readRetryAfter } from './retry-after.ts';
 
@@ -55,15 +56,14 @@ export function describeFailedExchange(failure: ExchangeFailure, provider: strin
         cause: failure,
       });
     case 'network':
-    case 'unreachable':
-      return new AipassError(
-        'PROVIDER_UNAVAILABLE',
-        `${provider} ${describeNetwork(failure.detail)} (${failure.detail})`,
-        {
-          hint: NETWORK_HINTS[failure.detail] ?? 'check the network, then try again',
-          cause: failure,
-        },
-      );
+    case 'unreachable': {
+      const certificate = describeCertificateFailure(failure.detail, failure.host ?? provider);
+      const problem = `${provider} ${describeNetwork(failure.detail)} (${failure.detail})`;
+      return new AipassError('PROVIDER_UNAVAILABLE', certificate ? `${provider}: ${certificate.problem}` : problem, {
+        hint: certificate?.hint ?? NETWORK_HINTS[failure.detail] ?? 'check the network, then try again',
+        cause: failure,
+      });
+    }
     case 'garbage':
       return describeGarbage(failure.detail, provider);
     case 'unsendable':
@@ -93,6 +93,7 @@ function describeStatus({ status, headers }: Refusal): string {
 const NETWORK_HINTS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'start the service, or correct its address in the configuration',
   ENOTFOUND: 'check the network and the address in the configuration',
+  ERR_PROXY_TUNNEL: 'ask whoever runs the proxy, or correct "network.proxy" and "network.noProxy" in the configuration',
 };
 
 function describeNetwork(code: string): string {
@@ -105,6 +106,8 @@ function describeNetwork(code: string): string {
     case 'ECONNRESET':
     case 'EPIPE':
       return 'broke the connection off';
+    case 'ERR_PROXY_TUNNEL':
+      return 'cannot be reached: the proxy refused the way to it';
     default:
       return 'cannot be reached';
   }

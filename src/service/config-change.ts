@@ -26,7 +26,7 @@ const APPLIED: ReadonlySet<string> = new Set([
 const FIXED_OF_PROVIDER = /^providers\.[^.]+\.pool$/;
 
 /** Matches the sections whose settings are compared one by one: a provider, too, so that it is named. */
-const COMPARED_DEEPER = /^(?:limits|log|schedules|usage|providers(?:\.[^.]+)?)$/;
+const COMPARED_DEEPER = /^(?:limits|log|network|schedules|usage|providers(?:\.[^.]+)?)$/;
 
 /** Compares two configurations. */
 export function compareConfigs(before: Config, after: Config): ConfigChange {

@@ -34,6 +34,7 @@ export function testRuntime(
     version: '1.2.3',
     paths,
     config: reloader,
+    network: { httpsProxy: null, httpProxy: null, noProxy: [], caCertificates: null },
     reloader,
     clock,
     random: Math.random,

@@ -37,6 +37,7 @@ export const doctor = defineVerb({
     const asked: { status?: Status } = {};
     const checks = runChecks({
       paths,
+      env: process.env,
       uid: system ? await systemUid(ownUid) : ownUid,
       nodeVersion: process.versions.node,
       nativeWorks: peersAreKnown(),

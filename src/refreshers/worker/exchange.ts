@@ -10,6 +10,7 @@
  */
 
 import { isRecord, parseJson, type JsonObject } from '../../base/json.ts';
+import { describeCertificateFailure } from '../../base/network.ts';
 import { parseRetryAfter } from '../../base/retry-after.ts';
 import { isSafeEndpoint } from '../provider-presets.ts';
 import { normalizeDeviceAnswer, normalizeTokenAnswer, spokenError, type AnswerFacts } from './token-answer.ts';
@@ -126,6 +127,8 @@ function describeFailure(error: unknown, host: string): string {
   if (error instanceof Error && error.name === 'TimeoutError') return `the provider (${host}) did not answer in time`;
   const cause = error instanceof Error ? error.cause : undefined;
   const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
+  const certificate = typeof code === 'string' ? describeCertificateFailure(code, host) : undefined;
+  if (certificate !== undefined) return `${certificate.problem}: ${certificate.hint}`;
   const word = typeof code === 'string' && /^[A-Z0-9_]{2,48}$/.test(code) ? `: ${code}` : '';
   return `the provider could not be reached (${host}${word})`;
 }

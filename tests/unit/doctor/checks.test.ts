@@ -11,6 +11,7 @@ async function findingsAbout({ paths }: TempHome, text: string): Promise<Finding
   const findings: Finding[] = [];
   const checks = runChecks({
     paths,
+    env: {},
     uid: process.getuid?.() ?? 0,
     nodeVersion: process.versions.node,
     nativeWorks: true,

@@ -83,7 +83,12 @@ describe('an exchange without an answer', () => {
     ],
     ['network', 'ENOTFOUND', 'PROVIDER_UNAVAILABLE', 'openai cannot be reached: its name is not known (ENOTFOUND)'],
     ['network', 'ECONNRESET', 'PROVIDER_UNAVAILABLE', 'openai broke the connection off (ECONNRESET)'],
-    ['network', 'CERT_HAS_EXPIRED', 'PROVIDER_UNAVAILABLE', 'openai cannot be reached (CERT_HAS_EXPIRED)'],
+    [
+      'network',
+      'CERT_HAS_EXPIRED',
+      'PROVIDER_UNAVAILABLE',
+      'openai: the certificate of openai has expired (CERT_HAS_EXPIRED)',
+    ],
     ['garbage', 'more than 5 bytes', 'PROVIDER_UNAVAILABLE', 'openai answered with more than 5 bytes'],
     ['unsendable', 'bad key', 'BAD_REQUEST', 'openai: bad key'],
     ['aborted', 'ended by its caller', 'CANCELLED', 'the request to openai was ended by its caller'],

@@ -1,0 +1,212 @@
+/**
+ * The way of every request of this process to the network: through a proxy or not, and which certificate authorities are
+ * trusted. Settings of the configuration come before the variables HTTPS_PROXY, HTTP_PROXY, NO_PROXY and
+ * NODE_EXTRA_CA_CERTS.
+ *
+ * Node has one place for each (http.setGlobalProxyFromEnv, tls.setDefaultCACertificates), which node:http and fetch obey
+ * alike. What applies is also put back into the environment, from which workers inherit it.
+ */
+
+import type * as Http from 'node:http';
+import { readFileSync } from 'node:fs';
+import type * as Tls from 'node:tls';
+import { systemErrorCode } from './errors.ts';
+import type { Warning } from './warning.ts';
+
+/** Settings of the network. */
+export interface NetworkSettings {
+  /** Proxy for http and https, as a URL; it may hold a user name and a password. */
+  readonly proxy?: string | undefined;
+  /** Hosts that are reached without it, as in NO_PROXY. */
+  readonly noProxy?: readonly string[] | undefined;
+  /** Path of a PEM file with certificate authorities to trust besides the usual ones. */
+  readonly caCertificates?: string | undefined;
+}
+
+/** The network as it is used. Holds no secret: the credentials of a proxy are left out. */
+export interface NetworkReport {
+  /** Proxy for https, or null. */
+  readonly httpsProxy: string | null;
+  /** Proxy for http, or null. */
+  readonly httpProxy: string | null;
+  /** Hosts that are reached without a proxy; empty where there is none. */
+  readonly noProxy: readonly string[];
+  /** PEM file with further certificate authorities, or null. */
+  readonly caCertificates: string | null;
+}
+
+/** The network that was set up. */
+export interface OpenNetwork {
+  readonly report: NetworkReport;
+  /** Credentials of proxies, for the redactor. */
+  readonly secrets: readonly string[];
+  readonly warnings: readonly Warning[];
+}
+
+type Environment = Record<string, string | undefined>;
+
+/** Hosts that no proxy can reach for us. */
+const LOOPBACK = ['localhost', '127.0.0.1', '::1', '[::1]'];
+
+/** Sets up the network of this process, and of processes that inherit `env`. What cannot be used is a warning. */
+export function openNetwork(settings: NetworkSettings, env: Environment = process.env): OpenNetwork {
+  const warnings: Warning[] = [];
+  if (settings.proxy !== undefined) setBoth(env, ['HTTPS_PROXY', 'HTTP_PROXY'], settings.proxy);
+  const httpsProxy = readProxy(env, 'HTTPS_PROXY', warnings);
+  const httpProxy = readProxy(env, 'HTTP_PROXY', warnings);
+  const hasProxy = httpsProxy !== null || httpProxy !== null;
+  const noProxy = hasProxy ? noProxyHosts(settings, env) : [];
+  if (hasProxy) {
+    setBoth(env, ['NO_PROXY'], noProxy.join(','));
+    env['NODE_USE_ENV_PROXY'] = '1';
+    useProxy(env, warnings);
+  }
+  const caCertificates = useCertificates(settings, env, warnings);
+  const proxies = [httpsProxy, httpProxy].filter((url) => url !== null);
+  return {
+    report: {
+      httpsProxy: httpsProxy && withoutCredentials(httpsProxy),
+      httpProxy: httpProxy && withoutCredentials(httpProxy),
+      noProxy,
+      caCertificates,
+    },
+    secrets: proxies.flatMap(credentialsOf),
+    warnings,
+  };
+}
+
+/** Returns an agent for one request on a connection of its own, by the same way as all others; false stands for Node's own. */
+export function singleUseAgent(protocol: string, env: Environment = process.env): Http.Agent | false {
+  if (env['NODE_USE_ENV_PROXY'] !== '1') return false;
+  const { Agent } = process.getBuiltinModule(protocol === 'https:' ? 'node:https' : 'node:http');
+  return new Agent({ proxyEnv: env });
+}
+
+/** Describes the network in short texts, one for each thing that is in use. */
+export function describeNetwork({ httpsProxy, httpProxy, noProxy, caCertificates }: NetworkReport): string[] {
+  const lines: string[] = [];
+  const except = noProxy.length === 0 ? '' : `, but not to ${noProxy.join(', ')}`;
+  if (httpsProxy !== null) {
+    lines.push(`${httpsProxy === httpProxy ? 'everything' : 'https'} goes through the proxy ${httpsProxy}${except}`);
+  }
+  if (httpProxy !== null && httpProxy !== httpsProxy) lines.push(`http goes through the proxy ${httpProxy}${except}`);
+  if (caCertificates !== null) lines.push(`certificate authorities in ${caCertificates} are trusted, too`);
+  return lines;
+}
+
+/** Problems with the certificate of a server, by the code that Node gives them. */
+const CERTIFICATE_PROBLEMS: Readonly<Record<string, string>> = {
+  SELF_SIGNED_CERT_IN_CHAIN: 'is signed by an authority that this machine does not trust',
+  UNABLE_TO_GET_ISSUER_CERT: 'is signed by an authority that this machine does not trust',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'is signed by an authority that this machine does not trust',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'is signed by an authority that this machine does not trust',
+  CERT_UNTRUSTED: 'is signed by an authority that this machine does not trust',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'is signed by the server itself',
+  CERT_HAS_EXPIRED: 'has expired',
+  CERT_NOT_YET_VALID: 'is not valid yet',
+  CERT_REVOKED: 'was revoked',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'is for another host',
+  HOSTNAME_MISMATCH: 'is for another host',
+};
+
+/** Returns what is wrong with a server's certificate and what to do, or undefined for any other failure. */
+export function describeCertificateFailure(
+  code: string,
+  host: string,
+): { readonly problem: string; readonly hint: string } | undefined {
+  if (!Object.hasOwn(CERTIFICATE_PROBLEMS, code)) return undefined;
+  return { problem: `the certificate of ${host} ${CERTIFICATE_PROBLEMS[code]} (${code})`, hint: hintFor(code) };
+}
+
+function hintFor(code: string): string {
+  switch (code) {
+    case 'CERT_HAS_EXPIRED':
+    case 'CERT_NOT_YET_VALID':
+      return 'check the clock of this machine (date); if it is right, the server needs a new certificate';
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+    case 'HOSTNAME_MISMATCH':
+      return 'correct the address in the configuration: it must have the name that the certificate is for';
+    case 'CERT_REVOKED':
+      return 'the server needs a new certificate: tell its operator';
+    default:
+      return 'if the network of a company signs it, set "network.caCertificates" in the configuration (or NODE_EXTRA_CA_CERTS) to the PEM file of its authority';
+  }
+}
+
+function setBoth(env: Environment, names: readonly string[], value: string): void {
+  for (const name of names) {
+    env[name] = value;
+    env[name.toLowerCase()] = value;
+  }
+}
+
+/** Returns a proxy's URL as the environment has it; one that cannot be used is taken out of it. */
+function readProxy(env: Environment, name: string, warnings: Warning[]): string | null {
+  const value = env[name.toLowerCase()] || env[name];
+  if (!value) return null;
+  if (URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)) return value;
+  delete env[name];
+  delete env[name.toLowerCase()];
+  const shown = URL.canParse(value) ? withoutCredentials(value) : 'a text that is not a URL';
+  warnings.push({
+    subject: name,
+    problem: `not a proxy that can be used (got ${shown}): requests go out without it`,
+    hint: 'set it to an http or https URL such as http://proxy.example:3128',
+  });
+  return null;
+}
+
+function noProxyHosts({ noProxy }: NetworkSettings, env: Environment): string[] {
+  const given = noProxy ?? (env['no_proxy'] || env['NO_PROXY'] || '').split(/[\s,]+/).filter((host) => host !== '');
+  return [...new Set([...given, ...LOOPBACK])];
+}
+
+function useProxy(env: Environment, warnings: Warning[]): void {
+  const http: Partial<typeof Http> = process.getBuiltinModule('node:http');
+  if (http.setGlobalProxyFromEnv) {
+    http.setGlobalProxyFromEnv(env);
+    return;
+  }
+  warnings.push({
+    subject: 'network.proxy',
+    problem: `Node ${process.versions.node} cannot send requests through a proxy: they go out without it`,
+    hint: 'run the daemon with Node 24.14 or newer',
+  });
+}
+
+/** Trusts the authorities of a file, and returns its path; one that cannot be read is a warning. */
+function useCertificates({ caCertificates }: NetworkSettings, env: Environment, warnings: Warning[]): string | null {
+  // Node has read the file of the variable when it started.
+  if (caCertificates === undefined) return env['NODE_EXTRA_CA_CERTS'] || null;
+  let certificates: string[];
+  try {
+    certificates = readFileSync(caCertificates, 'utf8').match(PEM_CERTIFICATE) ?? [];
+    if (certificates.length === 0) throw new Error('it holds no certificate in PEM form');
+    const tls: typeof Tls = process.getBuiltinModule('node:tls');
+    const extra = new Set(tls.getCACertificates('extra'));
+    const usual = tls.getCACertificates('default').filter((one) => !extra.has(one));
+    tls.setDefaultCACertificates([...usual, ...certificates]);
+  } catch (error) {
+    const reason = systemErrorCode(error) ?? (error instanceof Error ? error.message : 'unknown reason');
+    warnings.push({
+      subject: 'network.caCertificates',
+      problem: `${caCertificates} cannot be used (${reason}): only the usual certificate authorities are trusted`,
+      hint: 'set it to the path of a PEM file, which begins with "-----BEGIN CERTIFICATE-----"',
+    });
+    return null;
+  }
+  env['NODE_EXTRA_CA_CERTS'] = caCertificates;
+  return caCertificates;
+}
+
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;
+
+function withoutCredentials(proxy: string): string {
+  const url = new URL(proxy);
+  return `${url.protocol}//${url.host}`;
+}
+
+function credentialsOf(proxy: string): string[] {
+  const { username, password } = new URL(proxy);
+  return [username, password].flatMap((text) => [text, decodeURIComponent(text)]).filter((text) => text !== '');
+}
