@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { EVENT_COLUMNS } from '../../../src/protocol/usage.ts';
 import { JOURNAL_START, parseEvents } from '../../../src/usage/journal.ts';
 import { openConnection } from '../../../src/usage/store/open.ts';
 import { UsageStore } from '../../../src/usage/store/usage-store.ts';
@@ -58,6 +59,13 @@ it('a database of 0.1.0 takes new events, and reports on those that it has', asy
     ['default', 3],
     ['acme', 1],
   ]);
+});
+
+it('the events of the database have the columns of the table of columns, and no others', () => {
+  const file = new Database(join(folder, 'usage.db'), { readonly: true });
+  const columns = file.prepare(`select name from pragma_table_info('events')`).pluck().all();
+  file.close();
+  expect(new Set(columns)).toEqual(new Set(Object.values(EVENT_COLUMNS).map(({ column }) => column)));
 });
 
 it('a line of the queue that 0.1.0 wrote is an event of today', () => {
