@@ -46,7 +46,6 @@ import { readUsableConfig } from './providers/usable-config.ts';
 import { openAccounts } from './refreshers/open.ts';
 import { ConfigReloader } from './service/config-reloader.ts';
 import { restartHint } from './service/restart-hint.ts';
-import type { RawEvent } from './usage/event.ts';
 import { openUsage } from './usage/open.ts';
 
 /** A running daemon. */
@@ -95,14 +94,15 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     stack,
   );
   const checks = openKeyChecks(runtime, { vault, providers, pools, onCheckNeeded }, stack);
-  const { usage, record, retention } = openUsage(runtime, costSources(vault, providers, lookup, clock), stack);
   const metrics = new Metrics();
   defer(stack, 'the metrics', () => metrics.close());
-  const recordCall = (event: RawEvent): void => {
-    metrics.observe(event);
-    record(event);
-  };
-  const { forwarder, completer } = openCompletions(runtime, { providers, keys: pools, record: recordCall }, stack);
+  const { usage, record, retention } = openUsage(
+    runtime,
+    costSources(vault, providers, lookup, clock),
+    metrics.observe,
+    stack,
+  );
+  const { forwarder, completer } = openCompletions(runtime, { providers, keys: pools, record }, stack);
   const { accounts, consents, worker } = await openAccounts(
     runtime,
     { onRescan: (listener) => vault.onRescan(listener) },

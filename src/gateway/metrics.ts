@@ -112,18 +112,24 @@ export class Metrics {
   #loopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
   #watchEnd: NodeJS.Timeout | undefined;
 
-  /** Counts one call to a provider, as it was recorded. */
+  /** Counts one call to a provider, or what a later report on it adds, as it was recorded. */
   readonly observe = (event: RawEvent): void => {
-    if (!isCall(event) || isReport(event.operation)) return;
+    if (!isCall(event)) return;
     const provider = this.#providers.bound(event.provider);
     const operation = this.#operations.bound(event.operation);
     const model = this.#models.bound(event.model);
+    this.#addAmounts(provider, model, event);
+    // The call itself was counted before its report.
+    if (isReport(event.operation)) return;
     const call = { gen_ai_operation_name: operation, gen_ai_provider_name: provider, gen_ai_request_model: model };
     this.#requests.add({ ...call, status: event.status }, 1);
     const error = event.status === 'success' ? {} : { error_type: this.#errors.bound(event.errorCode) };
     if (event.status !== 'success') this.#failures.add({ gen_ai_provider_name: provider, ...error }, 1);
     if (typeof event.latencyMs === 'number') this.#durations.add(call, event.latencyMs / 1000);
     if (typeof event.firstTokenMs === 'number') this.#firstChunks.add(call, event.firstTokenMs / 1000);
+  };
+
+  #addAmounts(provider: string, model: string, event: RawEvent): void {
     if (typeof event.costMicros === 'number') {
       this.#cost.add({ gen_ai_provider_name: provider, gen_ai_request_model: model }, event.costMicros / 1_000_000);
     }
@@ -139,7 +145,7 @@ export class Metrics {
     countPart('cache_read', event.cachedTokens);
     countPart('cache_write', event.cacheWriteTokens);
     countPart('reasoning', event.reasoningTokens);
-  };
+  }
 
   /** Formats all metrics, with those that the status of the daemon holds. */
   format(status: Status): { readonly type: string; readonly text: string } {
@@ -277,6 +283,11 @@ function* statusFamilies(status: Status): Generator<Family> {
     'aipassd_usage_queued_bytes',
     'Size of the usage queue that the database has not taken.',
     status.usage.queuedBytes,
+  );
+  yield one(
+    'aipassd_usage_lag_seconds',
+    'Age of the oldest usage event that the database has not taken.',
+    status.usage.lagMs / 1000,
   );
   yield one('aipassd_usage_waiting_events', 'Usage events that only memory holds.', status.usage.waitingInMemory);
   yield one('aipassd_usage_lost_total', 'Usage events that were given up.', status.usage.lost, 'counter');

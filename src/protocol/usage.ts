@@ -282,6 +282,8 @@ export interface UsageStatusReport {
   readonly queued: boolean;
   /** Size of the part of the queue that the database has not taken yet, in bytes. */
   readonly queuedBytes: number;
+  /** Age of the oldest event that the database has not taken yet, in milliseconds; 0 where it has all. */
+  readonly lagMs: number;
   /** Number of events that are only in memory because the disk takes nothing. */
   readonly waitingInMemory: number;
   /** Number of events that were given up because memory was full too. */

@@ -60,8 +60,16 @@ export function createUsage({
   });
 }
 
-/** Starts recording, pruning and looking up costs; all of it ends with the stack. */
-export function openUsage(runtime: Runtime, sources: CostSources, stack: AsyncDisposableStack): OpenUsage {
+/**
+ * Starts recording, pruning and looking up costs; all of it ends with the stack. `observe` is called with each event, and
+ * with each report on one, which has only what the event did not know.
+ */
+export function openUsage(
+  runtime: Runtime,
+  sources: CostSources,
+  observe: (event: RawEvent) => void,
+  stack: AsyncDisposableStack,
+): OpenUsage {
   const { config, clock, logger, warnings } = runtime;
   const usage = createUsage(runtime);
   const { retentionDays: days, totalsRetentionDays: totalsDays } = config.current.usage;
@@ -77,9 +85,10 @@ export function openUsage(runtime: Runtime, sources: CostSources, stack: AsyncDi
   // Closed before the pruning is waited for, which ends it: what is left is pruned another day.
   defer(stack, 'the usage', () => usage.close());
   warnings.register(() => usage.warnings());
-  const tracker = openTracker(usage, sources, runtime);
+  const tracker = openTracker(usage, sources, observe, runtime);
   defer(stack, 'the generation tracker', () => tracker.close());
   const record = (event: RawEvent): void => {
+    observe(event);
     usage.record(event);
     const unpriced = unpricedCall(event);
     if (unpriced) tracker.track(unpriced);
@@ -105,6 +114,7 @@ function createRandomIds(): () => number {
 function openTracker(
   usage: Usage,
   { generationProvider, fetchGeneration, fetchModels }: CostSources,
+  observe: (event: RawEvent) => void,
   { paths, clock, logger }: Runtime,
 ): GenerationTracker {
   const flag = join(paths.state, 'unpriced');
@@ -115,7 +125,10 @@ function openTracker(
     ask: ({ provider, keyId, generationId }, signal) =>
       provider === generationProvider ? fetchGeneration(keyId, generationId, signal).then(classifyGeneration) : null,
     prices: (provider, model, signal) => prices.prices(provider, model, signal),
-    record: (event) => usage.recordReport(event),
+    record: (event) => {
+      observe(event);
+      usage.record(event);
+    },
     onWaiting: (isWaiting) => setFlag(flag, isWaiting),
   });
   if (!isFlagSet(flag)) return tracker;

@@ -11,8 +11,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Warning } from '../base/warning.ts';
 import type { EventPage, EventQuery, PruneReport, UsageStatusReport } from '../protocol/usage.ts';
-import { UsageCounters, type ProviderCounters } from './counters.ts';
-import { isCall, isReport, normaliseEvent, type RawEvent } from './event.ts';
+import { isCall, normaliseEvent, type RawEvent } from './event.ts';
 import { Journal, journalBytesAfter, JOURNAL_START, printEvents, type Moment } from './journal.ts';
 import { ReleaseBatcher } from './release-batcher.ts';
 import { isPostgresUrl } from './store/open.ts';
@@ -31,24 +30,6 @@ export interface UsageDeps {
   readonly randomId: () => number;
 }
 
-/** What metrics are made of: counters of this run, and the state of the journal. */
-export interface UsageSnapshot {
-  readonly providers: readonly ProviderCounters[];
-  /** Numbers of credentials that were handed out, or asked for in vain, by operation. */
-  readonly releases: Readonly<Record<string, number>>;
-  readonly journal: {
-    /** Size of the part of the journal that the database has not taken yet, in bytes. */
-    readonly bytes: number;
-    /** Age of the oldest event that the database has not taken yet, in milliseconds; 0 where it has all. */
-    readonly lagMs: number;
-    readonly waitingInMemory: number;
-    readonly lost: number;
-    readonly damaged: number;
-  };
-  /** True while the database takes events. */
-  readonly databaseWorks: boolean;
-}
-
 const DAY_MS = 86_400_000;
 
 /** Records usage and answers for it. */
@@ -59,7 +40,6 @@ export class Usage {
   readonly #thread: UsageThread;
   readonly #journal: Journal;
   readonly #releases: ReleaseBatcher;
-  readonly #counters = new UsageCounters();
   /** When the oldest event was recorded that the database had not taken when it was last known to have all. */
   #waitingSince = 0;
 
@@ -78,15 +58,8 @@ export class Usage {
 
   /** Records one event. Never throws, never waits for the database. */
   record(raw: RawEvent): void {
-    if (!isReport(raw.operation)) this.#counters.add(raw);
     if (isCall(raw)) this.#append(raw);
     else this.#releases.add(raw);
-  }
-
-  /** Records a report on a call of this run, with what the call did not know. */
-  recordReport(raw: RawEvent): void {
-    this.#counters.addReport(raw);
-    this.#append(raw);
   }
 
   /** Writes recorded calls to the journal. Called before a reply is sent, so that every answered completion is recorded. */
@@ -139,33 +112,16 @@ export class Usage {
     this.#releases.flush();
     const { failure, open, damaged } = this.#thread.database;
     const journal = this.#journal.state();
+    const queuedBytes = journalBytesAfter(this.#deps.journalFolder, this.#thread.database.position);
     return {
       database: failure?.reason ?? (this.#thread.isAsleep ? 'asleep' : open ? 'ready' : 'opening'),
       kind: isPostgresUrl(this.#deps.database) ? 'postgres' : 'sqlite',
       queued: failure !== null || journal.waitingInMemory > 0,
-      queuedBytes: this.#queuedBytes(),
+      queuedBytes,
+      lagMs: queuedBytes === 0 ? 0 : Math.max(0, this.#deps.clock.now() - this.#waitingSince),
       waitingInMemory: journal.waitingInMemory,
       lost: journal.lost,
       damaged,
-    };
-  }
-
-  /** Returns counters of this run and the state of the journal. */
-  snapshot(): UsageSnapshot {
-    const { failure, damaged } = this.#thread.database;
-    const { waitingInMemory, lost } = this.#journal.state();
-    const bytes = this.#queuedBytes();
-    return {
-      providers: this.#counters.providers(),
-      releases: this.#counters.releases(),
-      journal: {
-        bytes,
-        lagMs: bytes === 0 ? 0 : Math.max(0, this.#deps.clock.now() - this.#waitingSince),
-        waitingInMemory,
-        lost,
-        damaged,
-      },
-      databaseWorks: failure === null,
     };
   }
 
@@ -224,9 +180,5 @@ export class Usage {
     if (this.#waitingSince <= this.#thread.database.drainedAt) this.#waitingSince = now;
     const event = normaliseEvent(raw, { now, id: randomId(), run: this.run, redact });
     this.#journal.append(printEvents(event, again), 1 + again.length);
-  }
-
-  #queuedBytes(): number {
-    return journalBytesAfter(this.#deps.journalFolder, this.#thread.database.position);
   }
 }

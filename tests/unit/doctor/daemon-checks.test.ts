@@ -25,6 +25,7 @@ const STATUS: Status = {
     kind: 'sqlite',
     queued: false,
     queuedBytes: 0,
+    lagMs: 0,
     waitingInMemory: 0,
     lost: 0,
     damaged: 0,

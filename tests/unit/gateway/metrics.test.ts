@@ -39,6 +39,7 @@ const STATUS: Status = {
     kind: 'sqlite',
     queued: false,
     queuedBytes: 10,
+    lagMs: 250,
     waitingInMemory: 0,
     lost: 0,
     damaged: 0,
@@ -90,6 +91,18 @@ it('counts requests, errors by class, tokens by kind, cost and latencies', () =>
   });
 });
 
+it('adds what a later report knows of a call, and does not count the call again', () => {
+  const metrics = new Metrics();
+  metrics.observe({ ...CALL, status: 'success', promptTokens: 11 });
+  metrics.observe({ ...CALL, operation: 'usage.track', status: 'success', costMicros: 1500 });
+  const used = 'gen_ai_provider_name="openai",gen_ai_request_model="gpt-5-mini"';
+  const values = valuesOf(metrics);
+  expect(values).toMatchObject({ [`aipassd_cost_usd_total{${used}}`]: 0.0015 });
+  expect(Object.entries(values).filter(([name]) => name.startsWith('aipassd_requests_total'))).toMatchObject([
+    [expect.any(String), 1],
+  ]);
+});
+
 it('shows how the parts of the daemon are', () => {
   expect(valuesOf(new Metrics())).toMatchObject({
     'aipassd_build_info{version="1.2.3",node="24.0.0"}': 1,
@@ -97,6 +110,7 @@ it('shows how the parts of the daemon are', () => {
     'aipassd_oauth_accounts{state="fresh"}': 1,
     'aipassd_oauth_token_expiry_seconds{account="google"}': 60,
     aipassd_usage_queued_bytes: 10,
+    aipassd_usage_lag_seconds: 0.25,
     aipassd_audit_entries_total: 7,
     'nodejs_eventloop_lag_seconds{quantile="0.99"}': 0,
   });
