@@ -139,7 +139,11 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     lastRun,
     auditEnd: () => journal.last,
   });
-  const dispatch = createDispatcher(operations, { logger, audit: recordRequests(journal) });
+  const dispatch = createDispatcher(operations, {
+    logger,
+    audit: recordRequests(journal),
+    onRightsChange: (recheck) => defer(stack, 'the rights of requests in flight', reloader.onChange(recheck)),
+  });
   await openSocket(runtime, { gate, access, dispatch, beforeReply, onLost }, stack);
   await openGateway(runtime, gateway, { access, dispatch, metrics, onLost }, stack);
 

@@ -102,9 +102,11 @@ export class Gate {
         hint: "ask as the daemon's own user, or have its owner list you under access in the configuration",
       });
     }
-    if (!limits.connect(uid)) {
-      throw new AipassError('BAD_REQUEST', 'this user has too many connections', {
-        hint: 'close some, share one between calls, or raise limits.perUser.connections',
+    // By uid, whatever the configuration grants: the owner must be able to ask what others do.
+    const isOwn = rights.own === ALL_RIGHTS;
+    if (!limits.connect(uid, isOwn)) {
+      throw new AipassError('BAD_REQUEST', 'this user, or all others together, have too many connections', {
+        hint: 'close some, share one between calls, or raise limits.connections or limits.perUser.connections',
         retryAfterMs: 1000,
       });
     }
@@ -130,7 +132,7 @@ export class Gate {
       beginRequest: (length) => limits.beginRequest(uid, length),
       endRequest: (length) => limits.endRequest(uid, length),
       wait: (bytes) => limits.wait(uid, bytes),
-      leave: () => limits.disconnect(uid),
+      leave: () => limits.disconnect(uid, isOwn),
     };
   }
 }

@@ -10,8 +10,10 @@
 import type { Clock } from '../base/clock.ts';
 import type { Config } from '../base/config-schema.ts';
 
-/** The limits of one user. */
+/** The limits of one user, and of all users together that are neither the daemon's own nor root. */
 export interface UserLimitValues {
+  /** Connections of all others together; the daemon's own user and root have room besides. */
+  readonly connectionsOfOthers: number;
   readonly connections: number;
   readonly inFlight: number;
   readonly waitingBytes: number;
@@ -21,7 +23,7 @@ export interface UserLimitValues {
 
 /** Returns the limits of one user from a configuration. */
 export function userLimits({ limits }: Pick<Config, 'limits'>): UserLimitValues {
-  return { ...limits.perUser, requestsPerSecond: limits.requestsPerSecond };
+  return { connectionsOfOthers: limits.connections, ...limits.perUser, requestsPerSecond: limits.requestsPerSecond };
 }
 
 /** Whether a request may begin; if not, the limit that it exceeds and the time to wait, in milliseconds. */
@@ -50,6 +52,7 @@ export class UserLimits {
   #limits: UserLimitValues;
   readonly #clock: Clock;
   readonly #holdings = new Map<number, Holding>();
+  #ofOthers = 0;
 
   constructor(limits: UserLimitValues, clock: Clock) {
     this.#limits = limits;
@@ -61,18 +64,24 @@ export class UserLimits {
     this.#limits = limits;
   }
 
-  /** Counts a new connection; returns false, and does not count it, at the limit. */
-  connect(uid: number): boolean {
+  /**
+   * Counts a new connection; returns false, and does not count it, at a limit. The daemon's own user and root get one
+   * whatever others hold.
+   */
+  connect(uid: number, isOwn: boolean): boolean {
+    if (!isOwn && this.#ofOthers >= this.#limits.connectionsOfOthers) return false;
     const holding = this.#holdings.get(uid) ?? this.#begin(uid);
     if (holding.connections >= this.#limits.connections) return false;
     holding.connections += 1;
+    if (!isOwn) this.#ofOthers += 1;
     return true;
   }
 
   /** Reverses `connect`. */
-  disconnect(uid: number): void {
+  disconnect(uid: number, isOwn: boolean): void {
     const holding = this.#holdings.get(uid);
     if (!holding) return;
+    if (!isOwn) this.#ofOthers -= 1;
     holding.connections -= 1;
     this.#forget(uid, holding);
   }

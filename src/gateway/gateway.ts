@@ -83,6 +83,8 @@ interface Asker {
   readonly caller: Caller;
   /** Returns the rights in an organization by the configuration in use now. */
   readonly rightsIn: (organization: string) => ReadonlySet<Right>;
+  /** Returns the rights by the configuration in use now. */
+  readonly currentRights: () => Pick<Caller, 'rights' | 'organizations'>;
   /** Providers that may be called, or null for all. */
   readonly providers: ReadonlySet<string> | null;
 }
@@ -243,15 +245,18 @@ export class Gateway {
     const within = (own: ReadonlySet<Right>): ReadonlySet<Right> =>
       grant === null ? own : new Set([...grant.rights].filter((right) => own.has(right)));
     const rightsIn = (slug: string): ReadonlySet<Right> => within(admission.organizations.get(slug) ?? NO_RIGHTS);
-    const organizations = new Map([...admission.organizations].map(([slug, own]) => [slug, within(own)]));
+    const currentRights = (): Pick<Caller, 'rights' | 'organizations'> => ({
+      rights: within(admission.rights),
+      organizations: new Map([...admission.organizations].map(([slug, own]) => [slug, within(own)])),
+    });
     const session = sessionOf(headers) ?? grant?.session ?? this.#sessionOf(admission);
     return {
       admission,
       rightsIn,
+      currentRights,
       caller: {
         ...callerName(headers, grant?.name),
-        rights: within(admission.rights),
-        organizations,
+        ...currentRights(),
         peer: admission.identify(),
         session,
       },
@@ -390,8 +395,17 @@ export class Gateway {
   }
 
   /** Returns what runs operations in the name of who asks. */
-  #caller({ signal }: HttpExchange, { caller }: Asker): CallOperation {
-    const context = { caller, signal, closed: signal, emit: () => {}, notify: () => {} };
+  #caller({ signal }: HttpExchange, { caller, currentRights }: Asker): CallOperation {
+    const ended = new AbortController();
+    const context = {
+      caller,
+      currentRights,
+      abort: (reason: AipassError): void => ended.abort(reason),
+      signal: AbortSignal.any([signal, ended.signal]),
+      closed: signal,
+      emit: () => {},
+      notify: () => {},
+    };
     return (name, params) => callOperation(this.#deps.dispatch, name, params, context);
   }
 

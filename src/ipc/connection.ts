@@ -59,6 +59,7 @@ export class Connection {
   #caller: Caller | undefined;
   #greeted = false;
   #holds = false;
+  #hasSpoken = false;
   #idle: (() => void) | undefined;
 
   constructor(options: ConnectionOptions) {
@@ -70,6 +71,11 @@ export class Connection {
     return this.#inFlight.size;
   }
 
+  /** Whether the peer sent a message yet. */
+  get hasSpoken(): boolean {
+    return this.#hasSpoken;
+  }
+
   /** Whether the peer waits for nothing: no answer, no event that it subscribed to, no access that ends with the connection. */
   get isIdle(): boolean {
     return this.#inFlight.size === 0 && !this.#holds;
@@ -78,6 +84,7 @@ export class Connection {
   /** Handles one message of a frame of that length. Never throws: a wrong message is answered with an error. */
   receive(type: string, data: unknown, length = 0): void {
     if (this.#closed.signal.aborted) return;
+    this.#hasSpoken = true;
     if (type === 'request') this.#request(data, length);
     else if (type === 'cancel') this.#cancel(data);
     else if (type === 'hello') this.#hello(data);
@@ -209,10 +216,13 @@ export class Connection {
     const abort = new PendingRequest(length);
     const context = {
       caller: this.#identifyCaller(),
+      currentRights: () => this.#options.admission,
+      abort: (reason: AipassError) => abort.abort(reason),
       signal: abort.signal,
       closed: this.#closed.signal,
       emit: (chunk: unknown): Promise<void> | void => {
-        if (this.#inFlight.get(id) !== abort) return;
+        // An aborted handler may still have chunks, for a caller that cancelled or lost its right.
+        if (this.#inFlight.get(id) !== abort || abort.signal.aborted) return;
         this.#options.wire.send({ type: 'chunk', data: { id, data: chunk } });
         return this.#options.wire.ready();
       },

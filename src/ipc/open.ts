@@ -37,7 +37,6 @@ export async function openSocket(
     get frameBytes() {
       return config.current.limits.frameBytes;
     },
-    maxConnections: config.current.limits.connections,
     get maxInFlight() {
       return config.current.limits.inFlight;
     },

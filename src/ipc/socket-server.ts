@@ -37,7 +37,6 @@ const MAX_REJECTIONS = 64;
 export interface SocketServerOptions extends Omit<ConnectionOptions, 'wire' | 'admission'> {
   readonly path: string;
   readonly frameBytes: number;
-  readonly maxConnections: number;
   readonly gate: Gate;
   /** Returns whether users other than the daemon's own may connect; the gate checks each of them. */
   readonly servesOthers: () => boolean;
@@ -45,6 +44,8 @@ export interface SocketServerOptions extends Omit<ConnectionOptions, 'wire' | 'a
   readonly beforeWrite: () => void;
   /** Time in which a peer must finish a frame that it began, in milliseconds (default 10 s). */
   readonly unfinishedFrameMs?: number;
+  /** Time in which a peer must send its first message, in milliseconds (default 5 s). */
+  readonly silentMs?: number;
   /** Time after which a silent connection is closed, in milliseconds (default one hour). */
   readonly idleMs?: number;
   readonly logger: Logger;
@@ -114,7 +115,8 @@ export class SocketServer {
       secureSocketRoot: false,
       unlink: false,
       silent: true,
-      maxConnections: this.#options.maxConnections,
+      // The gate counts, by user: a limit here would let others take the place of the owner.
+      maxConnections: Number.MAX_SAFE_INTEGER,
       stopRetrying: true,
       maxRetries: 0,
     });

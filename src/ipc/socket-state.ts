@@ -28,6 +28,8 @@ export interface SocketState {
 export interface SocketTimeouts {
   /** Time in which a peer must finish a frame that it began. */
   readonly unfinishedMs: number;
+  /** Time in which a peer must send its first message. */
+  readonly silentMs: number;
   /** Time after which a connection without requests in flight and without a subscription is closed. */
   readonly idleMs: number;
 }
@@ -35,9 +37,14 @@ export interface SocketTimeouts {
 /** Returns the time limits; the defaults suit a slow machine and a program that asks rarely. */
 export function socketTimeouts(options: {
   readonly unfinishedFrameMs?: number;
+  readonly silentMs?: number;
   readonly idleMs?: number;
 }): SocketTimeouts {
-  return { unfinishedMs: options.unfinishedFrameMs ?? 10_000, idleMs: options.idleMs ?? 3_600_000 };
+  return {
+    unfinishedMs: options.unfinishedFrameMs ?? 10_000,
+    silentMs: options.silentMs ?? 5000,
+    idleMs: options.idleMs ?? 3_600_000,
+  };
 }
 
 /** Counts the bytes that wait for a socket; false if its user now has more waiting than is allowed. */
@@ -78,6 +85,11 @@ export function overdue(socket: SocketState, now: number, limits: SocketTimeouts
   if (partial !== undefined && !peer.isPaused && Math.max(partial.since, peer.resumedAt) <= now - limits.unfinishedMs) {
     return new AipassError('TIMED_OUT', `a frame was not finished within ${limits.unfinishedMs / 1000} s`, {
       hint: 'send whole frames',
+    });
+  }
+  if (!connection.hasSpoken && partial === undefined && socket.activeAt <= now - limits.silentMs) {
+    return new AipassError('TIMED_OUT', `no message came within ${limits.silentMs / 1000} s`, {
+      hint: 'connect when there is something to ask, and send hello at once',
     });
   }
   if (connection.isIdle && socket.activeAt <= now - limits.idleMs) {

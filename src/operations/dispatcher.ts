@@ -1,5 +1,6 @@
 /**
- * Dispatches every request: name → right → schema → handler → outcome.
+ * Dispatches every request: name → right → schema → handler → right again → outcome. A right that was taken away while
+ * a handler worked brings nothing more: the request is ended, and whatever it still returns does not leave.
  *
  * No request can end the daemon: an exception of a handler becomes an outcome here.
  */
@@ -67,6 +68,15 @@ function assertResultOf<Name extends OperationName>(
 export interface DispatcherDeps {
   readonly logger: Logger;
   readonly audit: RecordRequest;
+  /** Calls back after rights may have shrunk; without it only results are checked again. */
+  readonly onRightsChange?: (recheck: () => void) => void;
+}
+
+/** A request whose handler returned a promise; its parameters are as they came. */
+interface RunningRequest {
+  readonly operation: AnyOperation;
+  readonly params: unknown;
+  readonly context: RequestContext;
 }
 
 /** Maximum number of elements of a list or an object among the parameters. */
@@ -81,7 +91,7 @@ const MAX_ISSUES = 5;
  * @throws Error when two operations have the same name.
  */
 export function createDispatcher(operations: readonly AnyOperation[], deps: DispatcherDeps): Dispatch {
-  const { logger, audit } = deps;
+  const { logger, audit, onRightsChange } = deps;
   const table = new Map<string, AnyOperation>();
   for (const operation of operations) {
     if (table.has(operation.name)) throw new Error(`two operations are called ${operation.name}`);
@@ -114,6 +124,36 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
     }
   };
 
+  /** Requests whose handlers returned a promise. */
+  const running = new Set<RunningRequest>();
+  onRightsChange?.(() => {
+    for (const { operation, params, context } of running) {
+      try {
+        requireRight(operation, params, context, operation.right);
+      } catch (error) {
+        if (error instanceof AipassError) context.abort(error);
+      }
+    }
+  });
+
+  /** Waits for a handler, and lets its result leave only if the caller still has the right to it. */
+  const settle = async (
+    request: RunningRequest,
+    result: Promise<unknown>,
+  ): Promise<DispatchOutcome> => {
+    const { operation, params, context } = request;
+    running.add(request);
+    try {
+      const value = await result;
+      requireRight(operation, params, context, operation.right);
+      return { kind: 'done', result: value };
+    } catch (error) {
+      return fail(operation.name, error, context);
+    } finally {
+      running.delete(request);
+    }
+  };
+
   return (op, params, context) => {
     const operation = table.get(op);
     if (!operation) return fail(op, unknownOperation(op, table.keys()), context);
@@ -130,10 +170,7 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
         requireRight: (right) => requireRight(operation, params, context, right),
       });
       if (!(result instanceof Promise)) return audited(operation, known, context, { kind: 'done', result });
-      return result.then(
-        (value: unknown) => audited(operation, known, context, { kind: 'done', result: value }),
-        (error: unknown) => audited(operation, known, context, fail(op, error, context)),
-      );
+      return settle({ operation, params, context }, result).then((outcome) => audited(operation, known, context, outcome));
     } catch (error) {
       return audited(operation, known, context, fail(op, error, context));
     }
@@ -148,13 +185,14 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
 function requireRight(
   { name, inOrganization }: AnyOperation,
   params: unknown,
-  { caller }: RequestContext,
+  { currentRights }: RequestContext,
   right: Right,
 ): OrganizationScope {
+  const { rights, organizations } = currentRights();
   const scope =
     inOrganization === true
-      ? scopeOf(caller.organizations, readString(params, 'organization'))
-      : { slug: DEFAULT_ORGANIZATION, rights: caller.rights };
+      ? scopeOf(organizations, readString(params, 'organization'))
+      : { slug: DEFAULT_ORGANIZATION, rights };
   if (!scope) throw new AipassError('NOT_FOUND', 'Not Found', { hint: 'name an organization of your own, or none' });
   if (scope.rights.has(right)) return scope;
   throw new AipassError('FORBIDDEN', `${name} needs the right "${right}"`, {

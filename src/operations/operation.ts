@@ -3,6 +3,7 @@
  */
 
 import type { z } from 'zod';
+import type { AipassError } from '../base/errors.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Right } from '../callers/rights.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
@@ -10,6 +11,10 @@ import type { OperationName, Operations } from '../protocol/operations.ts';
 /** What an endpoint gives with each request. */
 export interface RequestContext {
   readonly caller: Caller;
+  /** Returns the caller's rights by the configuration in use now; those in `caller` are of the time of the request. */
+  readonly currentRights: () => Pick<Caller, 'rights' | 'organizations'>;
+  /** Aborts `signal` with an error that the caller receives. */
+  readonly abort: (reason: AipassError) => void;
   /** Aborts when the caller cancels, disconnects or loses the right, or the daemon stops; the reason is an AipassError. */
   readonly signal: AbortSignal;
   /** Aborts when the caller's connection closes, also after the reply: leases end then. */

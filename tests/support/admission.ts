@@ -9,6 +9,7 @@ import { UserLimits } from '../../src/callers/user-limits.ts';
 
 /** Is what one user may hold in tests that are not about it: more than any of them asks for. */
 export const WIDE_LIMITS = {
+  connectionsOfOthers: 65_536,
   connections: 65_536,
   inFlight: 1_000_000,
   waitingBytes: 2 ** 32,

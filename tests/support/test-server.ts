@@ -96,7 +96,6 @@ export async function startTestServer(options: Partial<SocketServerOptions> = {}
   const server = new SocketServer({
     path: home.paths.socket,
     frameBytes: 32 * 1024 * 1024,
-    maxConnections: 4096,
     maxInFlight: 1024,
     gate: openGate(),
     servesOthers: () => false,

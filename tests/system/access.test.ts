@@ -2,6 +2,7 @@ import { chmodSync, lstatSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startClientProgram } from '../support/client-program.ts';
+import type { Program } from '../support/run-program.ts';
 import { completionOf } from '../support/loopback-provider.ts';
 import { until } from '../support/until.ts';
 import { LOCAL_KEY, Running } from './running.ts';
@@ -100,6 +101,60 @@ describe.runIf(process.getuid?.() === 0)('other users of a daemon that serves th
     expect(await shut()).toEqual([running.home.path]);
     openFolders(running);
     expect(await shut()).toEqual([]);
+  });
+
+  it('a right that is taken away ends the requests in flight that need it, and brings no key', async () => {
+    await using running = await start({ reveal: { users: [REVEALER] } });
+    const config = JSON.parse(readFileSync(running.home.paths.config, 'utf8'));
+    running.provider.answerWith({ kind: 'json', status: 429, body: {}, headers: { 'retry-after': '2' } });
+    const aipass = await running.connect();
+    await aipass.complete({ model: 'm', messages: [{ role: 'user', content: 'x' }] }).catch(() => {});
+    const losing = runAs(
+      running,
+      REVEALER,
+      [],
+      `
+        const aipass = await connect({ socket, caller: 'waiting' });
+        const lease = outcome(aipass.request('pool.lease', { provider: 'local', maxWaitMs: 30000 }));
+        await aipass.status();
+        console.error = () => {};
+        console.log(JSON.stringify(await lease));
+        await aipass.close();
+      `,
+    );
+    await until('it waits for the key', async () => (await aipass.status()).requestsInFlight > 1);
+    await running.home.writeConfig({ ...config, access: {} });
+    expect(await losing).toBe('FORBIDDEN');
+    expect(readFileSync(running.home.paths.audit, 'utf8')).not.toContain(`"released","caller":{"uid":${REVEALER}`);
+  });
+
+  it('the owner has room and an answer whatever others hold', async () => {
+    await using running = await Running.start({
+      access: { use: { users: [MEMBER, REVEALER] } },
+      limits: { connections: 20, perUser: { connections: 15 } },
+    });
+    openFolders(running);
+    const hold = (uid: number): Program =>
+      startClientProgram(
+        running.home.paths.socket,
+        `
+          process.setgroups([]); process.setgid(${uid}); process.setuid(${uid});
+          const open = [];
+          for (let count = 0; count < 15; count += 1) {
+            open.push(await connect({ socket, caller: 'holder' }).then((one) => one.status().then(() => one)).catch(() => null));
+          }
+          console.log(open.filter(Boolean).length);
+          setInterval(() => {}, 1000);
+        `,
+      );
+    await using first = hold(MEMBER);
+    await until('the first holds all it may', () => first.stdout.trim() === '15');
+    await using second = hold(REVEALER);
+    await until('the second has the rest', () => second.stdout.trim() === '5');
+    for (let count = 0; count < 10; count += 1) {
+      const aipass = await running.connect();
+      expect((await aipass.status()).connections).toBeGreaterThan(20);
+    }
   });
 
   it('rights that are taken away end for connections that are open, and those that are given open the socket', async () => {

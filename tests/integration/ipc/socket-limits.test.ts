@@ -106,18 +106,27 @@ describe('the limit on the time for a frame', () => {
 
 describe('the limit on connections', () => {
   it('refuses one too many, and has room again when one leaves', async () => {
-    await using test = await startTestServer({ maxConnections: 2 });
+    await using test = await startTestServer({ gate: narrow(WIDE_LIMITS.waitingBytes, 2).gate });
     await using first = await RawClient.greet(test.socket);
     const second = await RawClient.greet(test.socket);
     await using third = await RawClient.open(test.socket);
     third.send('hello', { protocol: 1 });
     await third.closed();
-    expect(third.messages).toStrictEqual([]);
+    expect(third.messages).toMatchObject([{ type: 'error', data: { error: { code: 'BAD_REQUEST' } } }]);
     expect(await first.ask(1, 'status.get', {})).toMatchObject({ type: 'reply' });
     second.destroy();
     await until('the second is gone', () => test.server.connections === 1);
     await using fourth = await RawClient.greet(test.socket);
     expect(await fourth.ask(1, 'status.get', {})).toMatchObject({ type: 'reply' });
+  });
+
+  it('ends a connection that says nothing within seconds, and none that said hello', async () => {
+    await using test = await startTestServer({ silentMs: 200 });
+    await using greeted = await RawClient.greet(test.socket);
+    await using silent = await RawClient.open(test.socket);
+    expect((await silent.next('error')).data.error).toMatchObject({ code: 'TIMED_OUT' });
+    await silent.closed();
+    expect(await greeted.ask(1, 'status.get', {})).toMatchObject({ type: 'reply' });
   });
 });
 

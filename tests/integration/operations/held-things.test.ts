@@ -89,6 +89,8 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
         caller: { name: 'test', client: null, rights, organizations: new Map(), peer: null, session: 'session-1' },
         signal: new AbortController().signal,
         closed: new AbortController().signal,
+        currentRights: () => ({ rights, organizations: new Map() }),
+        abort: () => {},
         emit: () => {},
         notify: () => {},
       });

@@ -3,13 +3,24 @@ import { UserLimits } from '../../../src/callers/user-limits.ts';
 
 const clockAt = { ms: 0 };
 const clock = { now: () => clockAt.ms, monotonic: () => clockAt.ms, after: () => () => {} };
-const limits = { connections: 2, inFlight: 3, waitingBytes: 100, requestsPerSecond: undefined };
+const limits = {
+  connectionsOfOthers: 100,
+  connections: 2,
+  inFlight: 3,
+  waitingBytes: 100,
+  requestsPerSecond: undefined,
+};
 
 it('one user over a limit takes nothing from another', () => {
   const books = new UserLimits(limits, clock);
-  expect([books.connect(1), books.connect(1), books.connect(1), books.connect(2)]).toEqual([true, true, false, true]);
-  books.disconnect(1);
-  expect(books.connect(1)).toBe(true);
+  expect([books.connect(1, false), books.connect(1, false), books.connect(1, false), books.connect(2, false)]).toEqual([
+    true,
+    true,
+    false,
+    true,
+  ]);
+  books.disconnect(1, false);
+  expect(books.connect(1, false)).toBe(true);
 });
 
 it('a request over the limit is refused until another ends', () => {
@@ -22,7 +33,7 @@ it('a request over the limit is refused until another ends', () => {
 
 it('requests a second are limited, and the refusal says how long to wait', () => {
   const books = new UserLimits({ ...limits, inFlight: 100, requestsPerSecond: 2 }, clock);
-  books.connect(1);
+  books.connect(1, false);
   const once = () => {
     const admission = books.beginRequest(1, 10);
     if (admission.kind === 'admitted') books.endRequest(1, 10);
@@ -53,22 +64,22 @@ it('bytes that wait are counted over all connections of a user', () => {
 
 it('a user of whom nothing is held is forgotten', () => {
   const books = new UserLimits(limits, clock);
-  books.connect(1);
+  books.connect(1, false);
   books.beginRequest(1, 10);
   books.wait(1, 10);
   books.endRequest(1, 10);
   books.wait(1, -10);
-  books.disconnect(1);
+  books.disconnect(1, false);
   expect(books.users).toBe(0);
 });
 
 it('requests a second are limited for who connects anew for each request, too', () => {
   const books = new UserLimits({ ...limits, requestsPerSecond: 2 }, clock);
   const once = () => {
-    books.connect(1);
+    books.connect(1, false);
     const admission = books.beginRequest(1, 10);
     if (admission.kind === 'admitted') books.endRequest(1, 10);
-    books.disconnect(1);
+    books.disconnect(1, false);
     return admission.kind;
   };
   expect([once(), once(), once()]).toEqual(['admitted', 'admitted', 'refused']);
@@ -79,15 +90,26 @@ it('requests a second are limited for who connects anew for each request, too', 
 it('what a user asked for is forgotten once it counts no more', () => {
   const books = new UserLimits({ ...limits, requestsPerSecond: 2 }, clock);
   for (let uid = 1; uid <= 10; uid += 1) {
-    books.connect(uid);
+    books.connect(uid, false);
     books.beginRequest(uid, 10);
     books.endRequest(uid, 10);
-    books.disconnect(uid);
+    books.disconnect(uid, false);
   }
   expect(books.users).toBe(10);
   clockAt.ms += 500;
-  books.connect(11);
+  books.connect(11, false);
   expect(books.users).toBe(1);
-  books.disconnect(11);
+  books.disconnect(11, false);
   expect(books.users).toBe(0);
+});
+
+it('the own user and root get a connection whatever others hold', () => {
+  const books = new UserLimits({ ...limits, connectionsOfOthers: 3 }, clock);
+  const others = [1, 1, 2].map((uid) => books.connect(uid, false));
+  expect([...others, books.connect(3, false)]).toEqual([true, true, true, false]);
+  expect([books.connect(0, true), books.connect(1000, true), books.connect(1000, true)]).toEqual([true, true, true]);
+  // Their own limit holds for them as well, and what they hold takes nobody's place.
+  expect(books.connect(1000, true)).toBe(false);
+  books.disconnect(2, false);
+  expect(books.connect(3, false)).toBe(true);
 });

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { AipassError } from '../../../src/base/errors.ts';
 import type { LogFields } from '../../../src/base/log-line.ts';
 import { ALL_RIGHTS, type Right } from '../../../src/callers/rights.ts';
-import { createDispatcher, type Dispatch } from '../../../src/operations/dispatcher.ts';
+import { createDispatcher, type Dispatch, type DispatchOutcome } from '../../../src/operations/dispatcher.ts';
 import type { AnyOperation, RequestContext } from '../../../src/operations/operation.ts';
 import { recordingLogger } from '../../support/recording-logger.ts';
 
@@ -17,6 +17,8 @@ function contextWith(rights: Iterable<Right> = ALL_RIGHTS, signal = new AbortCon
       peer: null,
       session: 'session-1',
     },
+    currentRights: () => ({ rights: new Set(rights), organizations: new Map() }),
+    abort: () => {},
     signal,
     closed: new AbortController().signal,
     emit: () => {},
@@ -219,7 +221,10 @@ describe('an operation on the keys of an organization', () => {
   async function ask(params: unknown): Promise<unknown> {
     const { dispatch } = dispatching(inOrganization);
     const context = contextWith([]);
-    const outcome = await dispatch('status.get', params, { ...context, caller: { ...context.caller, organizations } });
+    const outcome = await dispatch('status.get', params, {
+      ...context,
+      currentRights: () => ({ rights: new Set(), organizations }),
+    });
     return outcome.kind === 'done' ? outcome.result : outcome.error.code;
   }
 
@@ -237,5 +242,67 @@ describe('an operation on the keys of an organization', () => {
 
   it('is refused in the default organization to who has no rights there', async () => {
     expect(await ask({})).toBe('FORBIDDEN');
+  });
+});
+
+describe('a right that is taken away while a handler works', () => {
+  /** Starts a request that needs `reveal`, and hands over what a test may do to it. */
+  function start(answer: Promise<unknown>) {
+    let rights = new Set<Right>(['see', 'reveal']);
+    let recheck = (): void => {};
+    const ended = new AbortController();
+    const audited: DispatchOutcome[] = [];
+    const dispatch = createDispatcher([operation({ right: 'reveal', handle: () => answer })], {
+      logger: recordingLogger(),
+      audit: (_operation, _params, _context, outcome) => audited.push(outcome),
+      onRightsChange: (listener) => {
+        recheck = listener;
+      },
+    });
+    const outcome = dispatch(
+      'status.get',
+      {},
+      {
+        ...contextWith(rights, ended.signal),
+        currentRights: () => ({ rights, organizations: new Map() }),
+        abort: (reason) => ended.abort(reason),
+      },
+    );
+    return {
+      outcome,
+      audited,
+      signal: ended.signal,
+      takeAway: (notify: boolean) => {
+        rights = new Set(['see']);
+        if (notify) recheck();
+      },
+    };
+  }
+
+  it('keeps the value from leaving, and is audited as a refusal', async () => {
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    const request = start(promise);
+    request.takeAway(false);
+    resolve({ key: 'value' });
+    expect(await failure(request.outcome)).toMatchObject({ code: 'FORBIDDEN' });
+    expect(request.audited).toMatchObject([{ kind: 'failed', error: { code: 'FORBIDDEN' } }]);
+  });
+
+  it('ends the request at once', async () => {
+    const { promise, reject } = Promise.withResolvers<unknown>();
+    const request = start(promise);
+    request.takeAway(true);
+    expect(request.signal.reason).toMatchObject({ code: 'FORBIDDEN' });
+    reject(new Error('as a handler does that was aborted'));
+    expect(await failure(request.outcome)).toMatchObject({ code: 'FORBIDDEN' });
+  });
+
+  it('concerns no request whose right is left', async () => {
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    const request = start(promise);
+    resolve('done');
+    expect(await request.outcome).toEqual({ kind: 'done', result: 'done' });
+    request.takeAway(true);
+    expect(request.signal.aborted).toBe(false);
   });
 });

@@ -27,6 +27,8 @@ function setUp() {
         },
         signal: new AbortController().signal,
         closed: closed.signal,
+        currentRights: () => ({ rights: ALL_RIGHTS, organizations: new Map() }),
+        abort: () => {},
         emit: () => {},
         notify: (event, data) => heard.push([event, data]),
       });
