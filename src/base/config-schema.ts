@@ -305,7 +305,12 @@ export const configSchema = z.strictObject({
         .max(512 * 1024 * 1024)
         .default(32 * 1024 * 1024)
         .describe('Longest frame, in bytes.'),
-      connections: z.int().min(1).max(65_536).default(4096).describe('Most connections at once of all users but the own one and root, who have room besides.'),
+      connections: z
+        .int()
+        .min(1)
+        .max(65_536)
+        .default(4096)
+        .describe('Most connections at once of all users but the own one and root, who have room besides.'),
       inFlight: z.int().min(1).max(65_536).default(1024).describe('Most requests in flight on one connection.'),
       requestsPerSecond: z
         .int()

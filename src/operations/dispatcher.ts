@@ -137,10 +137,7 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
   });
 
   /** Waits for a handler, and lets its result leave only if the caller still has the right to it. */
-  const settle = async (
-    request: RunningRequest,
-    result: Promise<unknown>,
-  ): Promise<DispatchOutcome> => {
+  const settle = async (request: RunningRequest, result: Promise<unknown>): Promise<DispatchOutcome> => {
     const { operation, params, context } = request;
     running.add(request);
     try {
@@ -170,7 +167,9 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
         requireRight: (right) => requireRight(operation, params, context, right),
       });
       if (!(result instanceof Promise)) return audited(operation, known, context, { kind: 'done', result });
-      return settle({ operation, params, context }, result).then((outcome) => audited(operation, known, context, outcome));
+      return settle({ operation, params, context }, result).then((outcome) =>
+        audited(operation, known, context, outcome),
+      );
     } catch (error) {
       return audited(operation, known, context, fail(op, error, context));
     }

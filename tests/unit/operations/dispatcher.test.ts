@@ -245,43 +245,43 @@ describe('an operation on the keys of an organization', () => {
   });
 });
 
-describe('a right that is taken away while a handler works', () => {
-  /** Starts a request that needs `reveal`, and hands over what a test may do to it. */
-  function start(answer: Promise<unknown>) {
-    let rights = new Set<Right>(['see', 'reveal']);
-    let recheck = (): void => {};
-    const ended = new AbortController();
-    const audited: DispatchOutcome[] = [];
-    const dispatch = createDispatcher([operation({ right: 'reveal', handle: () => answer })], {
-      logger: recordingLogger(),
-      audit: (_operation, _params, _context, outcome) => audited.push(outcome),
-      onRightsChange: (listener) => {
-        recheck = listener;
-      },
-    });
-    const outcome = dispatch(
-      'status.get',
-      {},
-      {
-        ...contextWith(rights, ended.signal),
-        currentRights: () => ({ rights, organizations: new Map() }),
-        abort: (reason) => ended.abort(reason),
-      },
-    );
-    return {
-      outcome,
-      audited,
-      signal: ended.signal,
-      takeAway: (notify: boolean) => {
-        rights = new Set(['see']);
-        if (notify) recheck();
-      },
-    };
-  }
+/** Starts a request that needs `reveal`, and hands over what a test may do to it. */
+function startRevocable(answer: Promise<unknown>) {
+  let rights = new Set<Right>(['see', 'reveal']);
+  let recheck: (() => void) | undefined;
+  const ended = new AbortController();
+  const audited: DispatchOutcome[] = [];
+  const dispatch = createDispatcher([operation({ right: 'reveal', handle: () => answer })], {
+    logger: recordingLogger(),
+    audit: (_operation, _params, _context, outcome) => audited.push(outcome),
+    onRightsChange: (listener) => {
+      recheck = listener;
+    },
+  });
+  const outcome = dispatch(
+    'status.get',
+    {},
+    {
+      ...contextWith(rights, ended.signal),
+      currentRights: () => ({ rights, organizations: new Map() }),
+      abort: (reason) => ended.abort(reason),
+    },
+  );
+  return {
+    outcome,
+    audited,
+    signal: ended.signal,
+    takeAway: (notify: boolean) => {
+      rights = new Set(['see']);
+      if (notify) recheck?.();
+    },
+  };
+}
 
+describe('a right that is taken away while a handler works', () => {
   it('keeps the value from leaving, and is audited as a refusal', async () => {
     const { promise, resolve } = Promise.withResolvers<unknown>();
-    const request = start(promise);
+    const request = startRevocable(promise);
     request.takeAway(false);
     resolve({ key: 'value' });
     expect(await failure(request.outcome)).toMatchObject({ code: 'FORBIDDEN' });
@@ -290,7 +290,7 @@ describe('a right that is taken away while a handler works', () => {
 
   it('ends the request at once', async () => {
     const { promise, reject } = Promise.withResolvers<unknown>();
-    const request = start(promise);
+    const request = startRevocable(promise);
     request.takeAway(true);
     expect(request.signal.reason).toMatchObject({ code: 'FORBIDDEN' });
     reject(new Error('as a handler does that was aborted'));
@@ -299,7 +299,7 @@ describe('a right that is taken away while a handler works', () => {
 
   it('concerns no request whose right is left', async () => {
     const { promise, resolve } = Promise.withResolvers<unknown>();
-    const request = start(promise);
+    const request = startRevocable(promise);
     resolve('done');
     expect(await request.outcome).toEqual({ kind: 'done', result: 'done' });
     request.takeAway(true);
