@@ -20,7 +20,7 @@ import type { Paths } from './base/paths.ts';
 import { Redactor } from './base/redactor.ts';
 import type { Runtime } from './base/runtime.ts';
 import { StateStore } from './base/state-store.ts';
-import { readVersion } from './base/version.ts';
+import { VERSION } from './base/version.ts';
 import { Warnings } from './base/warnings.ts';
 import { AccessPolicy } from './callers/access-policy.ts';
 import { openGate } from './callers/open.ts';
@@ -214,7 +214,7 @@ async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<O
   const restart = restartHint({ env: process.env, pid: process.pid, uid });
   const reloader = new ConfigReloader({ path: paths.config, read, initial, restart, clock, logger });
   const runtime: Runtime = {
-    version: readVersion(),
+    version: VERSION,
     paths,
     config: reloader,
     network: network.report,

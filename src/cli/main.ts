@@ -7,7 +7,7 @@ import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
 import { resolvePaths } from '../base/paths.ts';
 import { describeFailure } from '../base/system-failure.ts';
-import { readVersion } from '../base/version.ts';
+import { VERSION } from '../base/version.ts';
 import type { Aipass } from '../client/aipass.ts';
 import { connect } from '../client/index.ts';
 import { Output } from './output.ts';
@@ -42,7 +42,7 @@ export async function main(argv: readonly string[], runDaemon: () => Promise<num
       return await explain(words[0] === 'help' ? words.slice(1) : words, out);
     }
     if (command.kind === 'version' || (words.length === 0 && options.some((one) => VERSION_FLAGS.has(one)))) {
-      out.line(`aipassd ${readVersion()}`);
+      out.line(`aipassd ${VERSION}`);
       return 0;
     }
     if (command.kind === 'unknown') throw await unknownCommand(command.word);
@@ -127,7 +127,7 @@ async function runVerb(
     const context: VerbContext = {
       out,
       paths,
-      version: readVersion(),
+      version: VERSION,
       signal: interrupt.signal,
       runDaemon,
       readStdin: () => readStdin(interrupt.signal),

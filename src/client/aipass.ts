@@ -16,12 +16,11 @@ import type { PoolCheckProgress, PoolExplanation, PoolInfo } from '../protocol/p
 import type { KeyVerdict, ModelInfo } from '../protocol/provider.ts';
 import type { Status } from '../protocol/status.ts';
 import type { UsageAnswer, UsageQuery } from '../protocol/usage.ts';
-import { TOKEN_TAG, tokenTag } from '../protocol/token-tag.ts';
 import { assertCallOptions, assertConnectOptions, fieldsOf } from './arguments.ts';
 import { CompletionStream } from './completion-stream.ts';
 import type { ClientFactory, PooledOptions } from './pooled-caller.ts';
 import { createPooled, type Pooled } from './pooled.ts';
-import { GoogleShortcuts, openGoogleService, type GoogleOptions } from './google-services.ts';
+import type { GoogleOptions } from './google-services.ts';
 import { Session, type CallOptions } from './session.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { toQuery, UsageCalls, type WithMoments } from './usage-calls.ts';
@@ -31,14 +30,13 @@ export type CompleteParams = Omit<KnownCompletionParams, 'stream'> &
   CallOptions & { readonly [parameter: string]: unknown };
 
 /** Asks the daemon. Made by connect(); safe for any number of calls at once. Every failure is an AipassError. */
-export class Aipass extends GoogleShortcuts implements AsyncDisposable {
+export class Aipass implements AsyncDisposable {
   readonly #session: Session;
   /** Asks for more about usage than its sums. */
   readonly usage: UsageCalls;
   readonly #subscriptions: Subscriptions;
 
   constructor(options: { readonly socket: string; readonly caller: string | undefined; readonly client: string }) {
-    super();
     assertConnectOptions(options);
     this.#session = new Session({
       ...options,
@@ -80,18 +78,21 @@ export class Aipass extends GoogleShortcuts implements AsyncDisposable {
    * Returns an access token of an OAuth account (`google`, `spotify`, `google.work`), good for at least `minValidSeconds`
    * (60 without it) where the provider gives such tokens. Throws NOT_FOUND, REAUTH_REQUIRED, PROVIDER_UNAVAILABLE.
    */
-  token(
+  async token(
     name: string,
     options: CallOptions & {
       readonly minValidSeconds?: number;
-      readonly scopes?: readonly string[];
+      readonly scopes?: readonly string[] | undefined;
       /** Access token that an API has refused with 401, or its tag (see docs/protocol): it is renewed first. Only the tag is sent. */
-      readonly refused?: string;
+      readonly refused?: string | undefined;
     } = {},
   ): Promise<TokenValue> {
-    const { minValidSeconds, scopes, refused: token, ...call } = options;
-    const refused = token === undefined || TOKEN_TAG.test(token) ? token : tokenTag(token);
-    return this.#session.request('token.get', { name, minValidSeconds, scopes, refused }, call);
+    const { minValidSeconds, scopes, refused, ...call } = options;
+    if (refused === undefined) return this.#session.request('token.get', { name, minValidSeconds, scopes }, call);
+    // It brings node:crypto, which few programs need.
+    const { TOKEN_TAG, tokenTag } = await import('../protocol/token-tag.ts');
+    const tag = TOKEN_TAG.test(refused) ? refused : tokenTag(refused);
+    return this.#session.request('token.get', { name, minValidSeconds, scopes, refused: tag }, call);
   }
 
   /**
@@ -99,8 +100,38 @@ export class Aipass extends GoogleShortcuts implements AsyncDisposable {
    * as `drive_v3.Drive`. Throws NOT_FOUND where the package is not installed or knows no such service.
    */
   async google<Service = unknown>(service: string, version?: string, options: GoogleOptions = {}): Promise<Service> {
-    await Promise.resolve();
-    return openGoogleService(this, service, version, options) as Service;
+    const { openGoogleService } = await import('./google-services.ts');
+    return (await openGoogleService(this, service, version, options)) as Service;
+  }
+
+  /** Returns Google Drive, as `google('drive')` does. */
+  drive<Service = unknown>(version?: string, options?: GoogleOptions): Promise<Service> {
+    return this.google<Service>('drive', version, options);
+  }
+
+  /** Returns Google Calendar, as `google('calendar')` does. */
+  calendar<Service = unknown>(version?: string, options?: GoogleOptions): Promise<Service> {
+    return this.google<Service>('calendar', version, options);
+  }
+
+  /** Returns Gmail, as `google('gmail')` does. */
+  gmail<Service = unknown>(version?: string, options?: GoogleOptions): Promise<Service> {
+    return this.google<Service>('gmail', version, options);
+  }
+
+  /** Returns Google Sheets, as `google('sheets')` does. */
+  sheets<Service = unknown>(version?: string, options?: GoogleOptions): Promise<Service> {
+    return this.google<Service>('sheets', version, options);
+  }
+
+  /** Returns Google Docs, as `google('docs')` does. */
+  docs<Service = unknown>(version?: string, options?: GoogleOptions): Promise<Service> {
+    return this.google<Service>('docs', version, options);
+  }
+
+  /** Returns YouTube, as `google('youtube')` does. */
+  youtube<Service = unknown>(version?: string, options?: GoogleOptions): Promise<Service> {
+    return this.google<Service>('youtube', version, options);
   }
 
   /** Returns the opaque secret `<provider>/<slug>` as text, or as the parsed document. Throws NOT_FOUND. */

@@ -4,7 +4,7 @@
  */
 
 import { resolvePaths } from '../base/paths.ts';
-import { readVersion } from '../base/version.ts';
+import { VERSION } from '../base/version.ts';
 import { Aipass } from './aipass.ts';
 import { assertConnectOptions } from './arguments.ts';
 import { assertNodeVersion } from './node-version.ts';
@@ -57,7 +57,7 @@ export type { Warning } from '../base/warning.ts';
 export type { CallOptions } from './session.ts';
 export type { Moment, UsageCalls, WithMoments } from './usage-calls.ts';
 export type { CompletionStream } from './completion-stream.ts';
-export type { GoogleOptions, OpenService } from './google-services.ts';
+export type { GoogleOptions } from './google-services.ts';
 export { withRetry, type Attempt, type RetryOptions } from './with-retry.ts';
 export { Aipass, type CompleteParams } from './aipass.ts';
 
@@ -79,5 +79,5 @@ export async function connect(options: ConnectOptions = {}): Promise<Aipass> {
   assertNodeVersion();
   assertConnectOptions(options);
   const socket = options.socket ?? resolvePaths().socket;
-  return new Aipass({ socket, caller: options.caller, client: `aipassd-node/${readVersion()}` }).open();
+  return new Aipass({ socket, caller: options.caller, client: `aipassd-node/${VERSION}` }).open();
 }

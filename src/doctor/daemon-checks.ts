@@ -4,7 +4,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { AipassError } from '../base/errors.ts';
-import { readVersion } from '../base/version.ts';
+import { VERSION } from '../base/version.ts';
 import type { Status } from '../protocol/status.ts';
 import { findingsOf, type Finding } from './finding.ts';
 
@@ -23,11 +23,10 @@ export async function checkDaemon(
     return { status: null, findings: [problem(`${reason.message}${before}`, reason.hint ?? 'aipassd install')] };
   }
   const findings = [ok(`it runs: pid ${status.pid}, version ${status.version}, Node ${status.node}`)];
-  const installed = readVersion();
-  if (status.version !== installed) {
+  if (status.version !== VERSION) {
     findings.push(
       warning(
-        `it is version ${status.version}, installed is ${installed}`,
+        `it is version ${status.version}, installed is ${VERSION}`,
         status.restart === undefined ? 'restart it' : `restart it: ${status.restart}`,
       ),
     );

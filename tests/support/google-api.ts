@@ -18,6 +18,8 @@ export class GoogleApi implements AsyncDisposable {
   }[] = [];
   /** Counts down: so many requests are answered by breaking the connection. */
   failures = 0;
+  /** Access token that is answered with 401. */
+  refusedToken: string | undefined;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -35,6 +37,10 @@ export class GoogleApi implements AsyncDisposable {
       if (self.failures > 0) {
         self.failures -= 1;
         request.socket.resetAndDestroy();
+        return;
+      }
+      if (self.refusedToken !== undefined && authorization === `Bearer ${self.refusedToken}`) {
+        response.writeHead(401, { 'content-type': 'application/json' }).end('{"error":{"code":401}}');
         return;
       }
       response.writeHead(200, { 'content-type': 'application/json' }).end('{"files":[{"id":"1","name":"notes"}]}');

@@ -195,6 +195,28 @@ describe('a service of googleapis', () => {
     expect(api.requests[0]?.path).toContain('/drive/v3/files');
   });
 
+  it('repeats a request whose token the API refuses, with a token that was renewed for it', async () => {
+    await using endpoint = await TokenEndpoint.start();
+    await using api = await GoogleApi.start();
+    await using home = makeTempHome();
+    let count = 0;
+    endpoint.reply = () => ({ body: { access_token: `ya29.${++count}`, expires_in: 3600, scope: DRIVE } });
+    await writeAccount(home, 'google_creds.json', googleDocument(endpoint.url, DRIVE));
+    await using running = await DaemonProcess.start(home);
+    expect(running.isRunning).toBe(true);
+    await using aipass = await connect({ socket: home.paths.socket });
+    const { accessToken } = await aipass.token('google');
+    api.refusedToken = accessToken;
+    const drive = await aipass.drive<drive_v3.Drive>('v3', { options: { rootUrl: api.rootUrl } });
+
+    expect((await drive.files.list()).data.files?.[0]?.name).toBe('notes');
+    expect(api.requests.map(({ authorization }) => authorization)).toEqual([
+      `Bearer ${accessToken}`,
+      `Bearer ya29.${count}`,
+    ]);
+    expect((await aipass.token('google')).accessToken).toBe(`ya29.${count}`);
+  });
+
   it('is refused a token that is for something else, and a name that googleapis does not know', async () => {
     await using endpoint = await TokenEndpoint.start();
     await using api = await GoogleApi.start();

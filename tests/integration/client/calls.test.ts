@@ -1,7 +1,7 @@
 import { getEventListeners } from 'node:events';
 import { dirname } from 'node:path';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { readVersion } from '../../../src/base/version.ts';
+import { VERSION } from '../../../src/base/version.ts';
 import { connect } from '../../../src/client/index.ts';
 import { answering, startFakeDaemon, welcomeOnly } from '../../support/fake-daemon.ts';
 import { until } from '../../support/until.ts';
@@ -18,7 +18,7 @@ describe('connect', () => {
     expect(test.daemon.received).toStrictEqual([
       {
         type: 'hello',
-        data: { protocol: 1, client: `aipassd-node/${readVersion()}`, session: aipass.sessionId, caller: 'flow' },
+        data: { protocol: 1, client: `aipassd-node/${VERSION}`, session: aipass.sessionId, caller: 'flow' },
       },
     ]);
   });

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { readVersion } from '../../../src/base/version.ts';
+import { VERSION } from '../../../src/base/version.ts';
 
-it('readVersion returns the version of package.json', () => {
-  const manifest: { version: string } = JSON.parse(readFileSync('package.json', 'utf8'));
-  expect(readVersion()).toBe(manifest.version);
+it('VERSION is the version of package.json (npm version writes it)', () => {
+  const manifest: { version: string } = JSON.parse(
+    readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
+  );
+  expect(VERSION).toBe(manifest.version);
 });
