@@ -16,7 +16,7 @@ if (!isNodeAtLeast(process.versions.node, OLDEST_NODE)) {
   );
   process.exitCode = 1;
 } else {
-  // Whatever this program makes is for its user alone.
+  // What this program creates is for its user alone.
   process.umask(0o077);
   const cache = compileCacheFolder();
   if (cache !== undefined) nodeModule.enableCompileCache(cache);
@@ -43,7 +43,7 @@ function compileCacheFolder(): string | undefined {
     const { mode, uid } = statSync(state);
     return uid === process.geteuid?.() && (mode & 0o077) === 0 ? join(state, 'compile-cache') : undefined;
   } catch {
-    // Whoever needs the folder says what is wrong with it.
+    // Whoever needs the folder reports what is wrong with it.
     return undefined;
   }
 }

@@ -7,7 +7,7 @@ import { AipassError } from '../base/errors.ts';
 import { connect, type Aipass } from '../client/index.ts';
 import type { Status } from '../protocol/status.ts';
 
-/** Is how long a start may take before it is called failed: as long as the units' TimeoutStartSec. */
+/** Maximum time that a start may take, in milliseconds: as long as the units' TimeoutStartSec. */
 const READY_LIMIT_MS = 30_000;
 const TRY_MS = 100;
 

@@ -25,14 +25,14 @@ import { Session, type CallOptions } from './session.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { toQuery, UsageCalls, type WithMoments } from './usage-calls.ts';
 
-/** Is the parameters of a completion, and of its call. */
+/** Parameters of a completion, and options of its call. */
 export type CompleteParams = Omit<KnownCompletionParams, 'stream'> &
   CallOptions & { readonly [parameter: string]: unknown };
 
-/** Asks the daemon. Made by connect(); safe for any number of calls at once. Every failure is an AipassError. */
+/** Client of the daemon. Made by connect(); safe for any number of calls at once. Every failure is an AipassError. */
 export class Aipass implements AsyncDisposable {
   readonly #session: Session;
-  /** Asks for more about usage than its sums. */
+  /** More about usage than its sums. */
   readonly usage: UsageCalls;
   readonly #subscriptions: Subscriptions;
 
@@ -48,7 +48,7 @@ export class Aipass implements AsyncDisposable {
     this.usage = new UsageCalls(this.#session);
   }
 
-  /** Names this client's session, under which its calls are recorded. */
+  /** Id of this client's session, under which its calls are recorded. */
   get sessionId(): string {
     return this.#session.id;
   }
@@ -143,7 +143,7 @@ export class Aipass implements AsyncDisposable {
   }
 
   /**
-   * Has a provider complete a chat.
+   * Asks a provider to complete a chat.
    *
    * @throws AipassError PROVIDER_REJECTED, PROVIDER_UNAVAILABLE, TIMED_OUT, NOT_FOUND, CANCELLED.
    */
@@ -153,7 +153,7 @@ export class Aipass implements AsyncDisposable {
     return this.#session.request('completion.create', { ...chat, stream: false }, { signal, timeoutMs, ...options });
   }
 
-  /** Has a provider complete a chat, and yields the deltas as they come. */
+  /** Asks a provider to complete a chat, and yields the deltas as they come. */
   stream(params: CompleteParams, options: CallOptions = {}): CompletionStream {
     const chat = chatOf(params);
     const { signal, timeoutMs } = params;
@@ -178,7 +178,7 @@ export class Aipass implements AsyncDisposable {
     return (await this.#session.request('provider.models', { provider }, options)).models;
   }
 
-  /** Judges a provider's keys by their shape and, with `online`, by asking the provider. */
+  /** Checks a provider's keys by their shape and, with `online`, by asking the provider. */
   async validate(
     provider?: string,
     options: CallOptions & { readonly online?: boolean; readonly keyId?: string } = {},
@@ -207,13 +207,13 @@ export class Aipass implements AsyncDisposable {
     return (await this.#session.request('pool.list', { provider }, options)).pools;
   }
 
-  /** Says which key of a provider would serve next, and why each other one would not. */
+  /** Explains which key of a provider would serve next, and why each other one would not. */
   explainPool(provider?: string, options: CallOptions & { readonly model?: string } = {}): Promise<PoolExplanation> {
     const { model, ...call } = options;
     return this.#session.request('pool.explain', { provider, model }, call);
   }
 
-  /** Asks providers about every key of one pool, or of all; `onProgress` hears each verdict as it comes. */
+  /** Asks providers about every key of one pool, or of all; `onProgress` gets each verdict as it comes. */
   async checkPool(
     provider?: string,
     options: CallOptions & { readonly onProgress?: (progress: PoolCheckProgress) => void } = {},
@@ -224,7 +224,7 @@ export class Aipass implements AsyncDisposable {
     return (await this.#session.request('pool.check', { provider }, { ...call, onChunk })).keys;
   }
 
-  /** Tells how the daemon is. */
+  /** Returns the state of the daemon: providers, pools, accounts, usage and warnings. */
   status(options?: CallOptions): Promise<Status> {
     return this.#session.request('status.get', {}, options);
   }
@@ -234,7 +234,7 @@ export class Aipass implements AsyncDisposable {
     return this.#session.request('usage.stats', toQuery(query), options);
   }
 
-  /** Listens to an event, through restarts of the daemon too; the returned function takes that back. Keeps the process alive until then. */
+  /** Listens to an event, through restarts of the daemon too, and keeps the process alive. The returned function ends that. */
   on<Name extends EventName>(event: Name, listener: (data: Events[Name]) => void): () => void {
     return this.#subscriptions.on(event, listener);
   }
@@ -251,7 +251,7 @@ export class Aipass implements AsyncDisposable {
   }
 }
 
-/** Checks at the door what would be an unclear error behind it. */
+/** Checks what the daemon would reject less clearly. */
 function chatOf(params: CompleteParams): CompletionParams {
   fieldsOf(params, 'the parameters of a completion');
   const { signal: _signal, timeoutMs: _timeoutMs, ...chat } = params;

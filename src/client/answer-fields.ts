@@ -29,22 +29,26 @@ const SLACK_REJECTED: ReadonlySet<unknown> = new Set([
 /** Returns the HTTP status of an error, of its response or of a cause, or undefined. */
 export function statusOf(error: unknown): number | undefined {
   for (const one of withCauses(error)) {
-    const response = field(one, 'response');
-    const metadata = field(one, '$metadata');
-    for (const value of [
-      field(one, 'status'),
-      field(one, 'statusCode'),
-      field(response, 'status'),
-      field(response, 'statusCode'),
-      field(metadata, 'httpStatusCode'),
-      slackStatus(one),
-      field(one, 'code'),
-    ]) {
-      const status = toStatus(value);
-      if (status !== undefined) return status;
-    }
+    const status = ownStatusOf(one);
+    if (status !== undefined) return status;
   }
   return undefined;
+}
+
+/** Returns the HTTP status of an error or of its response, not of its causes, or undefined. */
+export function ownStatusOf(error: object): number | undefined {
+  const response = field(error, 'response');
+  const metadata = field(error, '$metadata');
+  const candidates = [
+    field(error, 'status'),
+    field(error, 'statusCode'),
+    field(response, 'status'),
+    field(response, 'statusCode'),
+    field(metadata, 'httpStatusCode'),
+    slackStatus(error),
+    field(error, 'code'),
+  ];
+  return candidates.map(toStatus).find((status) => status !== undefined);
 }
 
 /** Returns the error and its causes, outermost first. */

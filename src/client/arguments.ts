@@ -1,5 +1,5 @@
 /**
- * Looks at what programs without types pass, before anything is begun that a wrong value would leave behind.
+ * Checks what programs without types pass, before anything is begun with a wrong value.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -8,10 +8,10 @@ import { AipassError } from '../base/errors.ts';
 export function assertCallOptions(options: unknown): void {
   const { signal, timeoutMs } = fieldsOf(options, 'the options of a call');
   if (signal !== undefined && signal !== null && !isSignal(signal)) {
-    throw wrong('"signal" is no AbortSignal', 'pass controller.signal, or AbortSignal.timeout(ms)');
+    throw wrong('"signal" is not an AbortSignal', 'pass controller.signal, or AbortSignal.timeout(ms)');
   }
   if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
-    throw wrong('"timeoutMs" is no number of milliseconds', 'pass a number, 0 or more');
+    throw wrong('"timeoutMs" is not a number of milliseconds', 'pass a number, 0 or more');
   }
 }
 
@@ -21,7 +21,7 @@ export function assertConnectOptions(options: unknown): void {
   for (const name of ['caller', 'socket']) {
     const value = fields[name];
     if (value === undefined || (typeof value === 'string' && (value !== '' || name === 'caller'))) continue;
-    throw wrong(`"${name}" is no text`, name === 'caller' ? "pass a name: { caller: 'my-script' }" : 'pass a path');
+    throw wrong(`"${name}" is not a text`, name === 'caller' ? "pass a name: { caller: 'my-script' }" : 'pass a path');
   }
 }
 
@@ -31,7 +31,7 @@ export function fieldsOf(value: unknown, what: string): Readonly<Record<string, 
   throw wrong(`${what} must be an object`, 'pass { … }');
 }
 
-/** Tells whether a value is an AbortSignal, of another realm or package too. */
+/** Returns whether a value is an AbortSignal, of another realm or package too. */
 function isSignal(value: unknown): boolean {
   return (
     typeof value === 'object' &&

@@ -1,6 +1,6 @@
 /**
- * The thin client library of aipassd: `import { connect } from 'aipassd'`. Knows the wire and the paths, nothing of the
- * daemon, and loads `node:` modules only, so that importing it costs next to nothing.
+ * The thin client library of aipassd: `import { connect } from 'aipassd'`. It knows the wire and the paths, nothing
+ * of the daemon, and loads `node:` modules only, so that importing it is cheap.
  */
 
 import { resolvePaths } from '../base/paths.ts';
@@ -61,11 +61,11 @@ export type { GoogleOptions } from './google-services.ts';
 export { withRetry, type Attempt, type RetryOptions } from './with-retry.ts';
 export { Aipass, type CompleteParams } from './aipass.ts';
 
-/** Says where the daemon is and who asks; both may be left out. */
+/** Where the daemon is and who asks; both may be left out. */
 export interface ConnectOptions {
-  /** Is what this program calls itself, for the daemon's records. */
+  /** Name of this program in the daemon's records. */
   readonly caller?: string | undefined;
-  /** Is the daemon's socket; without it, the one of this user's daemon. */
+  /** The daemon's socket; without it, the one of this user's daemon. */
   readonly socket?: string | undefined;
 }
 

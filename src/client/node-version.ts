@@ -5,7 +5,7 @@
 import { AipassError } from '../base/errors.ts';
 import { isNodeAtLeast, type NodeVersion } from '../base/node-version.ts';
 
-/** Is the oldest Node that has all that the client uses (process.getBuiltinModule is the newest of it). */
+/** Oldest Node that has all that the client uses (process.getBuiltinModule is the newest of it). */
 const OLDEST_CLIENT_NODE: NodeVersion = [20, 16];
 
 /** @throws AipassError BAD_REQUEST for a Node that the client does not run on. */

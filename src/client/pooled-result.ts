@@ -15,7 +15,7 @@ interface PendingMethod {
   readonly result: PooledResult;
 }
 
-/** Names that the language and its tools read from any object: they are never taken for methods of the result. */
+/** Properties that the language and its tools read from any object: they are never taken for methods of the result. */
 const LOCAL_NAMES: ReadonlySet<string | symbol> = new Set([
   'constructor',
   'toString',

@@ -104,7 +104,7 @@ function proxyOf(path: PropertyPath, client: PooledClient): unknown {
   return proxy;
 }
 
-/** Names that mean something to the language and its tools: a thing with `then` is taken for a promise. */
+/** Properties with a meaning for the language and its tools: an object with `then` is taken for a promise. */
 const NOT_FORWARDED: ReadonlySet<string> = new Set([
   'then',
   'toJSON',

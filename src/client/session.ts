@@ -1,36 +1,35 @@
 /**
- * Requests and answers over a line that may be lost and made again.
+ * Requests and answers over a connection that may be lost and made again.
  *
- * A request that was pending when its line closed fails: with DAEMON_UNREACHABLE where repeating it is safe, with
- * CANCELLED where it may have had effects. The next request opens a new line.
+ * A request that was pending when its connection closed fails: with DAEMON_UNREACHABLE where repeating it is safe, with
+ * CANCELLED where it may have had effects. The next request opens a new connection.
  */
 
 import { AipassError } from '../base/errors.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
 import { assertCallOptions } from './arguments.ts';
-import { createDeferred, type Deferred } from './deferred.ts';
 import { cancelled, lostAnswer, readError } from './failures.ts';
-import { Line } from './line.ts';
+import { Transport } from './transport.ts';
 
-/** Goes with every call. */
+/** Options of every call. */
 export interface CallOptions {
   /** Cancels the call when it aborts. */
   readonly signal?: AbortSignal | undefined;
-  /** Is the longest wait for the result, in milliseconds; without it there is none but the daemon's own. */
+  /** Maximum wait for the result, in milliseconds; without it only the daemon's own limits hold. */
   readonly timeoutMs?: number | undefined;
 }
 
-/** Says where the daemon is and who asks. */
+/** Where the daemon is and who asks. */
 export interface SessionOptions {
   readonly socket: string;
   readonly caller: string | undefined;
-  /** Is `name/version` of this library. */
+  /** `name/version` of this library. */
   readonly client: string;
   readonly onEvent: (event: string, data: unknown) => void;
-  /** Is called when the daemon said welcome on a new line. */
+  /** Called when the daemon welcomed a new connection. */
   readonly onOpen: () => void;
-  /** Is called when a line is lost that nobody meant to close. */
+  /** Called when a connection is lost that was not closed on purpose. */
   readonly onLost: () => void;
 }
 
@@ -42,20 +41,20 @@ interface Pending {
   readonly onChunk: ((data: unknown) => void) | undefined;
 }
 
-/** Is how long a daemon may take to say welcome. */
+/** Maximum time that the daemon may take to welcome a connection, in milliseconds. */
 const WELCOME_LIMIT_MS = 10_000;
 
-/** Is the longest delay that a timer takes: it turns a longer one, Infinity included, into no delay at all. */
+/** Longest delay of a timer, in milliseconds: it turns a longer one, Infinity included, into no delay at all. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Talks to the daemon. */
 export class Session {
-  /** Names the session in the daemon's records; it outlives a lost line. */
+  /** Id of the session in the daemon's records; it outlives a lost connection. */
   readonly id = `client-${process.pid}-${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}`;
   readonly #options: SessionOptions;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
-  #line: Line | undefined;
+  #transport: Transport | undefined;
   #welcome: Deferred<void> | undefined;
   #refusal: AipassError | undefined;
   #held = false;
@@ -66,12 +65,12 @@ export class Session {
   }
 
   /**
-   * Opens a line and waits until the daemon said welcome.
+   * Opens a connection and waits until the daemon welcomed it.
    *
    * @throws AipassError DAEMON_UNREACHABLE, VERSION_MISMATCH or FORBIDDEN.
    */
   async open(): Promise<void> {
-    this.#ensureLine();
+    this.#ensureTransport();
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => {
@@ -82,7 +81,7 @@ export class Session {
             hint: 'see its log; restart it if it hangs',
           },
         );
-        this.#line?.destroy(error);
+        this.#transport?.destroy(error);
         reject(error);
       }, WELCOME_LIMIT_MS);
     });
@@ -93,10 +92,10 @@ export class Session {
     }
   }
 
-  /** Keeps the process alive for events even when no answer is awaited, or no longer. */
+  /** Keeps the process alive for events even when no answer is awaited, or stops doing so. */
   hold(isHeld: boolean): void {
     this.#held = isHeld;
-    if (this.#pending.size === 0) this.#line?.hold(isHeld);
+    if (this.#pending.size === 0) this.#transport?.hold(isHeld);
   }
 
   /** Asks for an operation. Rejects with an AipassError only. */
@@ -123,19 +122,19 @@ export class Session {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
         this.#pending.delete(id);
-        if (this.#pending.size === 0 && !this.#held) this.#line?.hold(false);
+        if (this.#pending.size === 0 && !this.#held) this.#transport?.hold(false);
       };
       const giveUp = (error: AipassError | undefined): void => {
         if (!this.#pending.has(id)) return;
         finish();
-        this.#line?.send({ type: 'cancel', data: { id } });
+        this.#transport?.send({ type: 'cancel', data: { id } });
         reject(error ?? new AipassError('CANCELLED', 'the call was cancelled'));
       };
 
-      const line = this.#ensureLine();
+      const transport = this.#ensureTransport();
       let frameLength: number;
       try {
-        frameLength = line.send({ type: 'request', data: { id, op, params } });
+        frameLength = transport.send({ type: 'request', data: { id, op, params } });
       } catch (error) {
         reject(
           new AipassError('BAD_REQUEST', `the parameters of ${op} cannot be sent as JSON`, {
@@ -159,7 +158,7 @@ export class Session {
           reject(error);
         },
       });
-      line.hold(true);
+      transport.hold(true);
       signal?.addEventListener('abort', onAbort, { once: true });
       if (timeoutMs !== undefined) {
         timer = setTimeout(
@@ -171,34 +170,34 @@ export class Session {
     });
   }
 
-  /** Closes the line; what is pending fails. */
+  /** Closes the connection; what is pending fails. */
   close(): void {
     this.#closed = true;
-    const line = this.#line;
-    this.#line = undefined;
-    line?.end();
+    const transport = this.#transport;
+    this.#transport = undefined;
+    transport?.end();
     this.#failPending(() => new AipassError('CANCELLED', 'the connection was closed by its owner'));
   }
 
-  #ensureLine(): Line {
-    if (this.#line) return this.#line;
+  #ensureTransport(): Transport {
+    if (this.#transport) return this.#transport;
     const welcome = createDeferred<void>();
-    // A caller that does not open() learns of a failure from its request.
+    // A caller that does not open() gets a failure with its request.
     welcome.promise.catch(() => {});
     this.#welcome = welcome;
     this.#refusal = undefined;
-    const line: Line = new Line(this.#options.socket, {
+    const transport: Transport = new Transport(this.#options.socket, {
       onMessage: (type, data) => this.#receive(type, data, welcome),
-      onClose: (reason) => this.#lost(line, reason, welcome),
+      onClose: (reason) => this.#lost(transport, reason, welcome),
     });
-    this.#line = line;
+    this.#transport = transport;
     const { caller, client } = this.#options;
-    line.send({
+    transport.send({
       type: 'hello',
       data: { protocol: PROTOCOL_VERSION, client, session: this.id, ...(caller === undefined ? {} : { caller }) },
     });
-    line.hold(this.#held);
-    return line;
+    transport.hold(this.#held);
+    return transport;
   }
 
   #receive(type: string, data: unknown, welcome: Deferred<void>): void {
@@ -220,7 +219,7 @@ export class Session {
     }
   }
 
-  #lost(line: Line, reason: AipassError | undefined, welcome: Deferred<void>): void {
+  #lost(transport: Transport, reason: AipassError | undefined, welcome: Deferred<void>): void {
     const refusal = reason ?? this.#refusal;
     welcome.reject(
       refusal ??
@@ -228,8 +227,8 @@ export class Session {
           hint: 'it may have too many connections: see aipassd status',
         }),
     );
-    if (this.#line !== line) return;
-    this.#line = undefined;
+    if (this.#transport !== transport) return;
+    this.#transport = undefined;
     // A frame over the daemon's limit is refused without an id: the longest one in flight must be it.
     let longest = 0;
     for (const { frameLength } of this.#pending.values()) longest = Math.max(longest, frameLength);
@@ -243,4 +242,23 @@ export class Session {
   #failPending(error: (pending: Pending) => AipassError): void {
     for (const pending of this.#pending.values()) pending.reject(error(pending));
   }
+}
+
+/** A promise that is settled from outside; Promise.withResolvers is missing in Node 20, which the client supports. */
+interface Deferred<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+function createDeferred<T>(): Deferred<T> {
+  let settle: Omit<Deferred<T>, 'promise'> | undefined;
+  const promise = new Promise<T>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  return {
+    promise,
+    resolve: (value) => settle?.resolve(value),
+    reject: (error) => settle?.reject(error),
+  };
 }

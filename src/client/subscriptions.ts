@@ -1,14 +1,14 @@
 /**
- * Listening to the daemon's events, through its restarts too: after a lost line the subscription is made again.
+ * Listens to the daemon's events, through its restarts too: after a lost connection the subscription is made again.
  */
 
 import type { EventName, Events } from '../protocol/events.ts';
 import type { Session } from './session.ts';
 
-/** Is how long after a lost connection events are waited for again; doubles up to the second number. Milliseconds. */
+/** First and longest wait before a lost subscription is made again, in milliseconds; it doubles in between. */
 const RESUBSCRIBE_MS = [250, 30_000] as const;
 
-/** Holds a client's listeners. */
+/** Listeners of a client. */
 export class Subscriptions {
   readonly #session: Session;
   readonly #listeners = new Map<string, Set<(data: never) => void>>();
@@ -19,7 +19,7 @@ export class Subscriptions {
     this.#session = session;
   }
 
-  /** Adds a listener; the returned function takes that back. Keeps the process alive until then. */
+  /** Adds a listener and keeps the process alive; the returned function removes the listener. */
   on<Name extends EventName>(event: Name, listener: (data: Events[Name]) => void): () => void {
     const set = this.#listeners.get(event) ?? new Set();
     this.#listeners.set(event, set);
@@ -35,13 +35,13 @@ export class Subscriptions {
     };
   }
 
-  /** Tells the listeners of an event; one that throws disturbs neither the line nor the others. */
+  /** Calls the listeners of an event; one that throws disturbs neither the connection nor the others. */
   emit(event: string, data: unknown): void {
     for (const listener of this.#listeners.get(event) ?? []) {
       try {
         listener(data as never);
       } catch (error) {
-        // As with any emitter, the failure is the program's; but the line and the other listeners are not to suffer.
+        // As with any emitter, the failure is the program's; it must not affect the connection and the other listeners.
         queueMicrotask(() => {
           throw error;
         });
@@ -49,9 +49,9 @@ export class Subscriptions {
     }
   }
 
-  /** Subscribes again after a while; for a line that was lost. */
+  /** Subscribes again after a while, because the connection was lost. */
   renew(): void {
-    // A lost line is told of twice, as lost and by the request that failed with it.
+    // A lost connection is reported twice: as lost, and by the request that failed with it.
     if (this.#listeners.size === 0 || this.#resubscribe) return;
     this.#resubscribe = setTimeout(() => {
       this.#resubscribe = undefined;
@@ -60,14 +60,14 @@ export class Subscriptions {
     this.#resubscribeMs = Math.min(this.#resubscribeMs * 2, RESUBSCRIBE_MS[1]);
   }
 
-  /** Subscribes again at once where a line that somebody else needed is open sooner. */
+  /** Subscribes again at once where the connection was opened sooner for another request. */
   renewNow(): void {
     if (!this.#resubscribe) return;
     this.#stopRenewing();
     this.#subscribe();
   }
 
-  /** Forgets every listener. */
+  /** Removes every listener. */
   close(): void {
     this.#stopRenewing();
     this.#listeners.clear();

@@ -8,7 +8,7 @@ import { flag, JSON_FLAG, requiredWord, textOption } from '../options.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
 
-/** Has a model answer a prompt. */
+/** Asks a model to answer a prompt. */
 export const call = defineVerb({
   name: 'call',
   summary: 'have a model answer a prompt; "-" reads the prompt from stdin',

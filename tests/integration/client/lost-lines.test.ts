@@ -78,7 +78,7 @@ describe('connect', () => {
     await using test = await startFakeDaemon((_frame, line) => line.sendText('HTTP/1.1 400 Bad Request\r\n\r\n\f'));
     await expect(connect({ socket: test.socket })).rejects.toMatchObject({
       code: 'INTERNAL',
-      message: 'what answered on the socket is no aipassd',
+      message: 'the program on the socket is not aipassd',
       hint: expect.stringContaining(test.socket),
     });
     await until('the line is closed', () => test.daemon.connections === 0);

@@ -1,7 +1,7 @@
 /**
- * One connection to the daemon: writes frames, reads frames, and says once why it ended.
+ * One connection to the daemon: writes frames, reads frames, and reports once why it ended.
  *
- * A daemon whose queue of new connections is full for a moment is tried again, and what was to be sent waits so long.
+ * Where the daemon's queue of new connections is full for a moment, the connection is tried again; messages wait meanwhile.
  */
 
 import { createConnection, type Socket } from 'node:net';
@@ -9,25 +9,25 @@ import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { parseEnvelope, printFrame, readFrames, type PartialFrame } from '../protocol/frames.ts';
 import { MAX_ANSWER_BYTES } from '../protocol/limits.ts';
 import type { ClientMessage } from '../protocol/messages.ts';
-import { describeConnectFailure } from './connect-failure.ts';
+import { describeConnectFailure } from './failures.ts';
 
-/** Is how long a daemon with a full queue is tried again: as long as it may take to say welcome. Milliseconds. */
+/** How long a daemon with a full queue is tried again, in milliseconds: as long as its welcome may take. */
 const CONNECT_LIMIT_MS = 10_000;
 
-/** Is the pause between two tries, in milliseconds: a living daemon takes up a whole queue in less. */
+/** Pause between two tries, in milliseconds: a living daemon accepts a whole queue in less. */
 const TRY_AGAIN_MS = 25;
 
-/** Hears what a line has to say. */
-export interface LineListener {
+/** Receiver of what a transport reads. */
+export interface TransportListener {
   readonly onMessage: (type: string, data: unknown) => void;
-  /** Is called exactly once, with the reason where there is a better one than "closed". */
+  /** Called exactly once, with the reason where there is a better one than "closed". */
   readonly onClose: (reason: AipassError | undefined) => void;
 }
 
-/** Is one connection. */
-export class Line {
+/** One connection. */
+export class Transport {
   readonly #path: string;
-  readonly #listener: LineListener;
+  readonly #listener: TransportListener;
   readonly #since = performance.now();
   #socket: Socket;
   #again: NodeJS.Timeout | undefined;
@@ -38,7 +38,7 @@ export class Line {
   #waiting = '';
   #reason: AipassError | undefined;
 
-  constructor(path: string, listener: LineListener) {
+  constructor(path: string, listener: TransportListener) {
     this.#path = path;
     this.#listener = listener;
     this.#socket = this.#connect();
@@ -132,8 +132,8 @@ export class Line {
       });
     } catch (error) {
       this.destroy(
-        new AipassError('INTERNAL', 'what answered on the socket is no aipassd', {
-          hint: `look at what listens on ${this.#path}`,
+        new AipassError('INTERNAL', 'the program on the socket is not aipassd', {
+          hint: `see what listens on ${this.#path}`,
           cause: error,
         }),
       );
