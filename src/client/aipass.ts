@@ -202,7 +202,7 @@ export class Aipass implements AsyncDisposable {
     });
   }
 
-  /** Describes the pool of a provider, or of each that has keys: states, rests, windows, quotas. */
+  /** Describes the pool of a provider, or of each that has keys: states, cooldowns, windows, quotas. */
   async pools(provider?: string, options?: CallOptions): Promise<readonly PoolInfo[]> {
     return (await this.#session.request('pool.list', { provider }, options)).pools;
   }

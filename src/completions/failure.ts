@@ -65,10 +65,8 @@ export function judgeFailure(failure: AttemptFailure, context: RefusalContext): 
     case 'error-inside': {
       const refusal = failure.kind === 'refusal' ? failure : readErrorInside(failure);
       const { status, headers, body } = refusal;
-      return {
-        error: describeRefusal(refusal, context),
-        ...settled(classifyFailure(provider, { status, headers, body }, now), headers),
-      };
+      const meaning = classifyFailure(provider, { status, headers, body }, now);
+      return { error: describeRefusal(refusal, context, meaning), ...settled(meaning, headers) };
     }
     case 'exchange':
       return {

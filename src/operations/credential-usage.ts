@@ -20,7 +20,7 @@ import type {
   UsageWindow,
 } from '../protocol/credential.ts';
 import { askJson, type JsonAnswer } from '../providers/http.ts';
-import { readModelPage } from '../providers/model-list.ts';
+import { readModelPage } from '../providers/models.ts';
 import type { Provider } from '../providers/provider.ts';
 
 /** What is asked about. */

@@ -18,11 +18,11 @@ import type { Providers } from '../providers/registry.ts';
 import type { KeyVerdict } from '../protocol/provider.ts';
 import { describeKey } from './key-info.ts';
 
-/** Is how many keys are checked with their providers at once. */
+/** Number of keys that are checked at once. */
 const CHECKS_AT_ONCE = 4;
 
-/** Is what checking works with. */
-export interface KeyChecksOptions {
+/** What the checks are wired with. */
+export interface KeyChecksDeps {
   readonly vault: Vault;
   readonly providers: Providers;
   readonly pools: Pools;
@@ -32,14 +32,14 @@ export interface KeyChecksOptions {
 /** Opens the checks: on their schedule, and when a pool asks for one. Throws AipassError BAD_REQUEST for a pattern that is not valid. */
 export function openKeyChecks(
   { config, clock, logger }: Runtime,
-  { vault, providers, pools, onCheckNeeded }: Omit<KeyChecksOptions, 'logger'> & Pick<OpenPools, 'onCheckNeeded'>,
+  { vault, providers, pools, onCheckNeeded }: Omit<KeyChecksDeps, 'logger'> & Pick<OpenPools, 'onCheckNeeded'>,
   stack: AsyncDisposableStack,
 ): KeyChecks {
   const checks = new KeyChecks({ vault, providers, pools, logger });
   const ending = new AbortController();
   onCheckNeeded((provider, keyId) => {
     const keys = vault.keys(provider).filter((key) => key.keyId === keyId);
-    // What the provider says reaches the pool; that it could not be asked leaves the key to its next call.
+    // The verdict reaches the pool; a check that failed leaves the key to its next call.
     checks.check(keys, ending.signal).catch((error: unknown) => {
       if (!ending.signal.aborted) logger.warn(`checking ${keyId} failed`, { error });
     });
@@ -58,10 +58,10 @@ export function openKeyChecks(
 
 /** Checks keys online. */
 export class KeyChecks {
-  readonly #options: KeyChecksOptions;
+  readonly #deps: KeyChecksDeps;
 
-  constructor(options: KeyChecksOptions) {
-    this.#options = options;
+  constructor(deps: KeyChecksDeps) {
+    this.#deps = deps;
   }
 
   /** Asks about keys, a few at once; `onVerdict` hears each verdict as it comes. Rejects when the signal aborts. */
@@ -79,7 +79,7 @@ export class KeyChecks {
 
   /** Asks about every key whose provider can prove it for free; for the schedule. */
   async checkAll(signal: AbortSignal): Promise<void> {
-    const { vault, providers, logger } = this.#options;
+    const { vault, providers, logger } = this.#deps;
     const keys = vault.keys().filter((key) => providers.find(key.provider)?.keyCheck);
     if (keys.length === 0) return;
     const verdicts = await this.check(keys, signal);
@@ -88,7 +88,7 @@ export class KeyChecks {
   }
 
   async #ask(key: ApiKey, signal: AbortSignal): Promise<KeyVerdict> {
-    const { providers, pools } = this.#options;
+    const { providers, pools } = this.#deps;
     const info = describeKey(key, providers);
     const provider = providers.find(key.provider);
     if (!provider) {
@@ -112,7 +112,7 @@ export class KeyChecks {
   }
 }
 
-/** Says what a check found. Without an endpoint for it nobody was asked; with one, "unknown" is a failure of the asking. */
+/** Describes the result of a check. Without an endpoint nobody was asked; with one, "unknown" is a failure of the request. */
 function describeVerdict(
   provider: Provider,
   check: KeyCheckResult,

@@ -1,5 +1,5 @@
 /**
- * Says of a call that a program made with a leased key what is recorded of it. Pure.
+ * Usage events of calls that programs made with a leased key. Pure.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -8,10 +8,10 @@ import type { UsageStatus } from '../protocol/usage.ts';
 import type { RawEvent } from '../usage/event.ts';
 import { microDollars } from '../usage/micro-dollars.ts';
 
-/** Is the operation under which calls with leased keys are recorded. */
+/** Operation under which calls with leased keys are recorded. */
 const POOLED_CALL = 'pool.call';
 
-/** Is what was called: with which key, where one was leased, and for which model, where the caller named one. */
+/** Subject of a call: its key, where one was leased, and its model, where the caller named one. */
 export interface PooledSubject {
   readonly provider: string | null;
   readonly keyId: string | null;
@@ -33,7 +33,7 @@ export function pooledCall(
   };
 }
 
-/** Returns the event of a lease whose client was gone before it said how the call went, without its caller. */
+/** Returns the event of a lease whose client left before it settled, without its caller. */
 export function lostCall(subject: PooledSubject): RawEvent {
   return { ...subject, operation: POOLED_CALL, status: 'failed', errorCode: 'CANCELLED' };
 }
@@ -45,7 +45,7 @@ export function keylessCall(subject: PooledSubject, error: unknown): RawEvent {
   return { ...subject, operation: POOLED_CALL, status, errorCode };
 }
 
-/** Names a report's outcome as apipool does: a key at its limit is told from every other failure. */
+/** Returns the status of a report's outcome as apipool has it: a key at its limit is kept apart from other failures. */
 function statusOf(outcome: PoolSettleParams['outcome']): UsageStatus {
   if (outcome === 'succeeded') return 'success';
   return outcome === 'limited' ? 'reach_limit' : 'failed';

@@ -1,5 +1,5 @@
 /**
- * What `status` warns of in a configuration that names things by name: providers that nobody knows, providers that have
+ * Warnings for names in the configuration that lead nowhere: unknown providers, providers that have
  * no key, and variables that `.env` does not have.
  *
  * None of it keeps a daemon from starting: a key may be put in later, and is taken up at once.
@@ -15,7 +15,7 @@ import type { Vault } from '../credentials/vault.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { KeyLookup } from './key-lookup.ts';
 
-/** Is where names are looked up. */
+/** Sources of the known names. */
 export interface KnownNames {
   readonly vault: Pick<Vault, 'keys' | 'placeholders'>;
   readonly providers: Pick<Providers, 'find' | 'names'>;

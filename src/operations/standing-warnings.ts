@@ -7,7 +7,7 @@ import type { Paths } from '../base/paths.ts';
 import type { Warning } from '../base/warning.ts';
 import type { Vault } from '../credentials/vault.ts';
 
-/** Says so when there is nothing to lend. */
+/** Lists a warning where there is no key at all. */
 export function keyWarnings(vault: Pick<Vault, 'keys'>, paths: Paths): Warning[] {
   if (vault.keys().length > 0) return [];
   return [

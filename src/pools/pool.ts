@@ -174,7 +174,7 @@ export class Pool {
     return wall;
   }
 
-  /** Takes the verdict of a check of the key as it was at a revision; a key that changed since is not judged by it. */
+  /** Applies the verdict of a check of the key as it was at a revision; a key that changed since is not judged by it. */
   checked(keyId: string, revision: string, verdict: CheckVerdict, status: number): void {
     const now = this.advance();
     const key = this.registry.keys.get(keyId);
@@ -418,7 +418,7 @@ export class Pool {
     this.#runDue(now);
   }
 
-  /** Notes that something is due at a wall time. */
+  /** Registers that something is due at a wall time. */
   #due(at: number): void {
     if (at >= this.#dueAt) return;
     this.#dueAt = at;

@@ -123,7 +123,7 @@ export class Pools implements KeySource {
     return keys.length === 0 ? pool.whyNone() : poolExhausted(provider, keys, undefined, pool.advance());
   }
 
-  /** Takes the verdict of a check of a key as it was at a revision; `status` is what the provider answered, 0 for none. */
+  /** Applies the verdict of a check of a key as it was at a revision; `status` is what the provider answered, 0 for none. */
   checked(provider: string, keyId: string, revision: string, verdict: CheckVerdict, status: number): void {
     this.#of(provider).pool.checked(keyId, revision, verdict, status);
   }

@@ -29,7 +29,7 @@ export interface Status {
   readonly defaultProvider: string;
   /** Providers that have a key, and configured ones that need none. */
   readonly providers: readonly ProviderInfo[];
-  /** Describes the pool of each provider that has a key: states, rests, windows, quotas. */
+  /** Describes the pool of each provider that has a key: states, cooldowns, windows, quotas. */
   readonly pools: readonly PoolInfo[];
   readonly secrets: { readonly count: number };
   /** The OAuth accounts. */

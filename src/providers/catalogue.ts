@@ -1,5 +1,5 @@
 /**
- * The providers that are known without configuration.
+ * The providers that need no configuration.
  *
  * Every path is relative to the base URL, so that moving the base (to a proxy, to a test server) moves all of a
  * provider's addresses with it, and a key is never sent to a host that its user has replaced. Sources are the providers'
@@ -8,34 +8,34 @@
 
 import type { Dialect, KeyShape } from './provider.ts';
 
-/** What the catalogue says of a provider; what it leaves out is usual. */
+/** A provider in the catalogue; what is left out has a default. */
 export interface CatalogueEntry {
   readonly baseUrl: string;
   /** Dialects besides `openai`. */
   readonly dialects?: Readonly<Partial<Record<Exclude<Dialect, 'openai'>, DialectEntry>>>;
-  /** Is `authorization` where it is left out. */
+  /** Default `authorization`. */
   readonly authHeader?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Is true where it is left out. */
+  /** Default true. */
   readonly needsKey?: boolean;
   readonly keyShape?: KeyShape;
-  /** Is `./models` where it is left out, null where there is no list. */
+  /** Default `./models`; null where there is no list. */
   readonly modelsPath?: string | null;
   readonly modelsArePublic?: boolean;
   readonly models?: readonly string[];
   readonly keyCheck: KeyCheckEntry | null;
-  /** Is true where it is left out. */
+  /** Default true. */
   readonly streamUsageOption?: boolean;
 }
 
-/** A dialect as the catalogue writes it; the path is relative to the base URL. */
+/** A dialect in the catalogue; the path is relative to the base URL. */
 export interface DialectEntry {
   readonly path: string;
-  /** The dialect's own header where it is left out. */
+  /** Default: the dialect's own header. */
   readonly authHeader?: string;
 }
 
-/** Is a key check as the catalogue writes it. */
+/** A key check in the catalogue. */
 export interface KeyCheckEntry {
   readonly path: string;
   readonly method?: 'GET' | 'POST';
@@ -44,14 +44,14 @@ export interface KeyCheckEntry {
   readonly mustNotBeTrue?: readonly string[];
 }
 
-/** Is the check of a provider that shows its models only to a key. A 403 is no verdict: it may be a key of narrow rights, or a country. */
+/** Check for a provider that lists its models for valid keys only. A 403 proves nothing: the key may have narrow rights, or the country be refused. */
 const MODELS_NEED_A_KEY: KeyCheckEntry = { path: './models' };
 
-/** Maps each built-in provider to what is known of it. */
+/** The built-in providers. */
 export const CATALOGUE: Readonly<Record<string, CatalogueEntry>> = {
   openrouter: {
     baseUrl: 'https://openrouter.ai/api/v1',
-    // How OpenRouter names the program that asks, in its statistics.
+    // Name of the program in OpenRouter's statistics.
     headers: { 'http-referer': 'https://aipass.local', 'x-title': 'aipassd' },
     keyShape: { prefixes: ['sk-or-v1-'], minLength: 40 },
     modelsArePublic: true,

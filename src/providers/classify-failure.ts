@@ -40,7 +40,7 @@ export interface FailureClass {
   readonly reason: FailureReason;
   /** Status of the answer, or the one that an error inside a 2xx stands for; null without an answer. */
   readonly status: number | null;
-  /** Time for which what is blamed is left alone, within `boundMs`; null for the doubling default. */
+  /** Length of the cooldown of what is blamed, within `boundMs`, in milliseconds; null for the doubling default. */
   readonly cooldownMs: number | null;
   /** Longest time that `cooldownMs` was allowed to be. */
   readonly boundMs: number;
@@ -90,7 +90,7 @@ const CONSEQUENCES: Readonly<
   misconfigured: { blame: 'request', next: 'another-route' },
   cancelled: { blame: 'request', next: 'stop' },
   'server-error': { blame: 'provider', next: 'again' },
-  // A time limit took so long that asking again would double the wait; somebody else may be faster.
+  // A time limit took so long that asking again would double the wait; another provider may be faster.
   timeout: { blame: 'provider', next: 'another-route' },
   network: { blame: 'provider', next: 'again' },
   unreachable: { blame: 'provider', next: 'again' },
@@ -226,7 +226,7 @@ function meaningOf(
       if (facts.creditLimit === 'in-flight') return { reason: 'busy-budget' };
       return { reason: 'no-credit', blame: facts.creditLimit === 'key' ? 'key' : 'account' };
     case 403:
-      // A page for people is from something in between (a firewall, a proxy), which is told nothing of the key.
+      // A page for people is from something in between (a firewall, a proxy), which knows nothing of the key.
       if (/^\s*(?:text\/html|application\/xhtml)/i.test(headers['content-type'] ?? ''))
         return { reason: 'blocked-on-the-way' };
       return { reason: facts.moderated ? 'bad-request' : 'unexplained' };

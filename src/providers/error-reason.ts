@@ -1,17 +1,17 @@
 /**
- * What may be told of a provider's error document. Such a document can echo a key or a prompt, so that only known fields
- * pass: its message, its code and its type, made plain, redacted, and cut.
+ * Reads a provider's error document. Such a document can echo a key or a prompt, so only known fields are shown: its
+ * message, its code and its type, as plain text, redacted, and cut.
  */
 
+import { toRecord } from '../base/json.ts';
 import { plainText } from '../base/plain-text.ts';
 import { Redactor } from '../base/redactor.ts';
 import type { Secret } from '../base/secret.ts';
-import { toFields } from './json-fields.ts';
 
-/** Is the longest reason that is told, in characters. */
+/** Longest reason that is shown, in characters. */
 const MAX_REASON = 300;
 
-/** Is how much of a message is looked at; more than is told, so that a key at the cut is still recognised. */
+/** Part of a message that is read, in characters; longer than what is shown, so that a key at the cut is still found. */
 const MAX_READ = 4096;
 
 /** Masks secrets in a text. */
@@ -45,25 +45,25 @@ export function safeReason(document: unknown, redact: Redact): string | undefine
   return text === '' ? undefined : plainText(redact(plainText(text, MAX_READ)), MAX_REASON);
 }
 
-/** Is what is known of an error document; `codes` are its code, status and type as far as they are texts, in this order. */
+/** The known fields of an error document; `codes` are its code, status and type as far as they are texts, in this order. */
 export interface ReadError {
   readonly message?: string;
   readonly codes: readonly string[];
-  /** Is the HTTP status that the document itself names. */
+  /** HTTP status in the document itself. */
   readonly status?: number;
 }
 
 /** Reads the known fields of an error document, unredacted: for decisions, never for display. */
 export function readError(document: unknown): ReadError {
-  const outer = Array.isArray(document) ? toFields(document[0]) : toFields(document);
-  const inner = toFields(outer['error']);
+  const outer = Array.isArray(document) ? toRecord(document[0]) : toRecord(document);
+  const inner = toRecord(outer['error']);
   const message = firstText(
     inner['message'],
     outer['error'],
     outer['message'],
     outer['detail'],
     firstDetail(outer['detail']),
-    firstDetail(toFields(outer['message'])['detail']),
+    firstDetail(toRecord(outer['message'])['detail']),
   );
   const codes = [inner['code'], inner['status'], inner['type'], outer['code'], outer['type']].filter(isText);
   const status = [inner['code'], inner['status'], outer['code'], outer['status']]
@@ -86,7 +86,7 @@ function isText(value: unknown): value is string {
 
 /** Returns the first message of pydantic's list of problems. */
 function firstDetail(detail: unknown): unknown {
-  return Array.isArray(detail) ? toFields(detail[0])['msg'] : undefined;
+  return Array.isArray(detail) ? toRecord(detail[0])['msg'] : undefined;
 }
 
 /** Returns a HTTP status of failure, which some write as a text. */

@@ -1,6 +1,5 @@
 /**
- * Asks a provider for its record of a generation, OpenRouter's `GET /generation?id=…`. What the answer says of the
- * generation is for usage to judge.
+ * Asks a provider for its record of a generation, OpenRouter's `GET /generation?id=…`. usage/ reads the answer.
  */
 
 import { systemClock, type Clock } from '../base/clock.ts';

@@ -2,21 +2,21 @@
  * Asks a provider for a JSON document, with a bound on time and size: model lists and key checks, not completions.
  */
 
+import { parseJson } from '../base/json.ts';
 import { systemClock, type Clock } from '../base/clock.ts';
 import type { Secret } from '../base/secret.ts';
-import { parseJson } from './json-fields.ts';
 import { describeForeignKey, foreignOwnerOf, isSendable } from './key-shape.ts';
 import { ExchangeFailure, openExchange, type HttpAnswer } from './http-exchange.ts';
 import { requestHeaders, type Provider } from './provider.ts';
 import { describeFailedExchange } from './refusal.ts';
 
-/** Is the longest document that is read, in bytes: the largest model list is a twentieth of it. */
+/** Longest document that is read, in bytes: the largest model list is a twentieth of it. */
 const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024;
 
-/** Is the longest that one such request may take as a whole, in milliseconds: somebody waits at a terminal. */
+/** Time limit of one such request as a whole, in milliseconds: a user waits at a terminal. */
 const MAX_TOTAL_MS = 30_000;
 
-/** Is an answer; `body` is undefined where it is no JSON. */
+/** An answer; `body` is undefined where it is not JSON. */
 export interface JsonAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;

@@ -5,13 +5,13 @@
  * `unknown`.
  */
 
+import { toRecord } from '../base/json.ts';
 import { systemClock, type Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import type { Secret } from '../base/secret.ts';
 import { classifyFailure } from './classify-failure.ts';
 import { redactWith } from './error-reason.ts';
 import { askJson, type JsonAnswer } from './http.ts';
-import { toFields } from './json-fields.ts';
 import type { KeyCheck, Provider } from './provider.ts';
 import { describeRefusal } from './refusal.ts';
 
@@ -66,15 +66,15 @@ export function judgeKeyAnswer(
   const { status, body } = answer;
   if (check.invalidStatuses.includes(status) || isInvalid) return { kind: 'invalid', status, reason: describe(answer) };
   if (status < 200 || status > 299) return unknown(describe(answer));
-  // A portal of a hotel's network answers 200 with a page to whatever it is asked.
-  if (typeof body !== 'object' || body === null) return unknown('the answer is no JSON document');
-  const fields = toFields(body);
+  // The captive portal of a hotel's network answers every request with 200 and a page.
+  if (typeof body !== 'object' || body === null) return unknown('the answer is not a JSON document');
+  const fields = toRecord(body);
   const denied =
     check.mustBeTrue.find((field) => fields[field] !== true) ??
     check.mustNotBeTrue.find((field) => fields[field] === true);
   return denied === undefined
     ? { kind: 'valid' }
-    : { kind: 'invalid', status, reason: `the provider says "${denied}": ${String(fields[denied] === true)}` };
+    : { kind: 'invalid', status, reason: `the provider reports "${denied}": ${String(fields[denied] === true)}` };
 }
 
 function unknown(reason: string): KeyCheckResult {

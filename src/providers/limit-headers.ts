@@ -1,6 +1,6 @@
 /**
- * Where each provider writes its limits: the header names and the format of their resets. What a provider is not known
- * to send is not looked for, because the same name means another unit elsewhere.
+ * Where each provider writes its limits: the header names and the format of their resets. Only the headers that a provider
+ * is known to send are read, because the same name means another unit elsewhere.
  *
  * Sources: the providers' documents and measurements of mid 2026. A provider that is not listed is read by OpenAI's
  * names, each reset in whatever format it has.
@@ -9,7 +9,7 @@
 import type { LimitPeriod, LimitUnit } from '../protocol/pool.ts';
 import type { ResetFormat } from './reset-formats.ts';
 
-/** Names the headers of one limit, lower-case; null for a value that is not sent. */
+/** Header names of one limit, lower-case; null for a value that is not sent. */
 export interface LimitHeaders {
   readonly name: string;
   readonly unit: LimitUnit;
@@ -18,13 +18,13 @@ export interface LimitHeaders {
   readonly remaining: string | null;
   readonly reset: string | null;
   readonly format: ResetFormat;
-  /** Names a header with the used share, 0 to 1. */
+  /** Header with the used share, 0 to 1. */
   readonly share?: string;
-  /** Names a header with the window's length in seconds. */
+  /** Header with the window's length in seconds. */
   readonly period?: string;
-  /** Tells that the reset is when the whole allowance is back, long after the next call would pass. */
+  /** True where the reset is the time at which the whole allowance is back, long after the next call would pass. */
   readonly refill?: true;
-  /** Tells that the window is the minute of the clock, which is its reset where no header says one. */
+  /** True where the window is the minute of the clock, whose end is the reset unless a header has one. */
   readonly clockMinute?: true;
 }
 
@@ -74,7 +74,7 @@ const ANTHROPIC = (['requests', 'tokens', 'input-tokens', 'output-tokens'] as co
   triple(unit, unit, null, `anthropic-ratelimit-${unit}-*`, 'rfc3339'),
 );
 
-/** Is what a subscription's OAuth token gets: a used share, and a reset in epoch seconds. */
+/** Headers for the OAuth token of a subscription: a used share, and a reset in epoch seconds. */
 const ANTHROPIC_UNIFIED = ['5h', '7d'].map((span): LimitHeaders => ({
   name: `unified-${span}`,
   unit: 'usage',

@@ -1,5 +1,5 @@
 /**
- * Turns the headers of a real answer into windows, and says which of them a refusal was about. Pure.
+ * Reads limit windows from the headers of an answer, and finds the one that a refusal was about. Pure.
  *
  * A value that cannot be (negative, past, huge, in another format) is unknown, never a number.
  */
@@ -8,7 +8,7 @@ import type { LimitPeriod, LimitWindow } from '../protocol/pool.ts';
 import { limitHeadersOf, type LimitHeaders } from './limit-headers.ts';
 import { MAX_RESET_MS, parseReset } from './reset-formats.ts';
 
-/** Is the largest count that is believed: above it sums are no longer exact. */
+/** Largest count that is believed: above it sums are no longer exact. */
 const MAX_COUNT = Number.MAX_SAFE_INTEGER;
 
 const COUNT = /^\d{1,16}(?:\.0+)?$/;
@@ -28,7 +28,7 @@ export function readWindows(
   return [...windows.values()];
 }
 
-/** Is how long a refused key has to wait for a window, and whether that window is a day's. */
+/** Wait of a refused key for a window; `daily` is true for the window of a day. */
 export interface WindowWait {
   readonly waitMs: number;
   readonly daily: boolean;

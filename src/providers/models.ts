@@ -1,25 +1,30 @@
 /**
- * Fetches a provider's models, page by page.
+ * Fetches a provider's models, page by page, whatever the dialect of its list.
+ *
+ * Dialects: OpenAI's `{data: [{id}]}`, OpenRouter's with prices for one token, Together's bare array with prices for a
+ * million, Anthropic's with `display_name` and `has_more`, Google's `{models: [{name: "models/…"}]}` with `nextPageToken`,
+ * Cohere's `{models: [{name}]}` with `next_page_token`.
  */
 
 import { systemClock, type Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
+import { toRecord } from '../base/json.ts';
+import { plainText } from '../base/plain-text.ts';
 import type { Secret } from '../base/secret.ts';
 import type { ModelInfo } from '../protocol/provider.ts';
 import { redactWith } from './error-reason.ts';
 import { askJson } from './http.ts';
-import { readModelPage, type ModelPage } from './model-list.ts';
 import type { Provider } from './provider.ts';
 import { describeGarbage, describeRefusal } from './refusal.ts';
 
-/** Bounds how many pages are asked for: at the usual thousand a page, far more models than anybody has. */
+/** Number of pages that are fetched: at the usual thousand a page, far more models than any provider has. */
 const MAX_PAGES = 50;
 
 /**
  * Returns the models of a provider in its own order, each once; those of the configuration where it lists none.
  *
  * @throws AipassError NOT_FOUND where neither is there, PROVIDER_REJECTED or PROVIDER_UNAVAILABLE for a refusal or for an
- * answer that is no list, TIMED_OUT, CANCELLED.
+ * answer that is not a list, TIMED_OUT, CANCELLED.
  */
 export async function fetchModels(
   provider: Provider,
@@ -34,7 +39,7 @@ export async function fetchModels(
     const { models: found, next } = await fetchPage(provider, key, url.href, signal, clock);
     const before = models.size;
     for (const model of found) if (!models.has(model.id)) models.set(model.id, model);
-    // A server that does not know the parameter sends its first page for ever.
+    // A server that does not know the parameter sends its first page again and again.
     if (!next || models.size === before) break;
     url.searchParams.set(next.parameter, next.value);
   }
@@ -55,7 +60,7 @@ async function fetchPage(
   const page = readModelPage(answer.body);
   if (page) return page;
   throw describeGarbage(
-    answer.body === undefined ? 'a model list that is no JSON' : 'JSON that is no model list',
+    answer.body === undefined ? 'a model list that is not JSON' : 'JSON that is not a model list',
     provider.name,
   );
 }
@@ -65,4 +70,77 @@ function listKnownModels(provider: Provider): ModelInfo[] {
   throw new AipassError('NOT_FOUND', `${provider.name} has no endpoint that lists its models`, {
     hint: `name them in the configuration: "providers.${provider.name}.models"`,
   });
+}
+
+/** One page of a model list. */
+export interface ModelPage {
+  readonly models: readonly ModelInfo[];
+  /** Query parameter of the next page, or undefined on the last. */
+  readonly next: { readonly parameter: string; readonly value: string } | undefined;
+}
+
+/** Longest id or name that is kept, in characters. */
+const MAX_NAME = 256;
+
+/** Parses a page; returns undefined for a document that is not a model list. */
+export function readModelPage(document: unknown): ModelPage | undefined {
+  const fields = toRecord(document);
+  const entries = [document, fields['data'], fields['models']].find((value): value is unknown[] =>
+    Array.isArray(value),
+  );
+  if (!entries) return undefined;
+  return { models: entries.map(readModel).filter((model) => model !== undefined), next: readNext(fields) };
+}
+
+function readNext(fields: Readonly<Record<string, unknown>>): ModelPage['next'] {
+  const lastId = text(fields['last_id']);
+  if (fields['has_more'] === true && lastId !== undefined) return { parameter: 'after_id', value: lastId };
+  const googleToken = text(fields['nextPageToken']);
+  if (googleToken !== undefined) return { parameter: 'pageToken', value: googleToken };
+  const cohereToken = text(fields['next_page_token']);
+  return cohereToken === undefined ? undefined : { parameter: 'page_token', value: cohereToken };
+}
+
+function readModel(entry: unknown): ModelInfo | undefined {
+  const fields = toRecord(entry);
+  const id = text(fields['id']) ?? text(fields['name']);
+  if (id === undefined) return undefined;
+  const name = text(fields['display_name']) ?? text(fields['displayName']) ?? text(fields['name']);
+  const contextLength = CONTEXT_FIELDS.map((field) => fields[field]).find(isCount);
+  const pricing = toRecord(fields['pricing']);
+  const promptPrice = tokenPrice(pricing['prompt'], pricing['input']);
+  const completionPrice = tokenPrice(pricing['completion'], pricing['output']);
+  return {
+    // Google's names stand below "models/", but are asked for without it.
+    id: plainText(id.replace(/^models\//, ''), MAX_NAME),
+    ...(name === undefined || name === id ? {} : { name: plainText(name, MAX_NAME) }),
+    ...(contextLength === undefined ? {} : { contextLength }),
+    ...(promptPrice === undefined ? {} : { promptPrice }),
+    ...(completionPrice === undefined ? {} : { completionPrice }),
+  };
+}
+
+/** Fields for the length of the context: OpenRouter and Together, Groq, Mistral, Google, Anthropic, vLLM. */
+const CONTEXT_FIELDS = [
+  'context_length',
+  'context_window',
+  'max_context_length',
+  'inputTokenLimit',
+  'max_input_tokens',
+  'max_model_len',
+] as const;
+
+/** Returns dollars for one token: given as such in a text (OpenRouter), or as a number for a million (Together). A negative price is a placeholder. */
+function tokenPrice(perToken: unknown, perMillion: unknown): string | undefined {
+  if (typeof perToken === 'string' && /^\d+(?:\.\d+)?(?:e-?\d+)?$/i.test(perToken)) return perToken;
+  if (typeof perMillion !== 'number' || !Number.isFinite(perMillion) || perMillion < 0) return undefined;
+  return (perMillion / 1e6).toFixed(12).replace(/\.?0+$/, '');
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value.trim() !== '' ? value : undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * What is known of one API provider. Pure data: the built-in ones are in catalogue.ts, registry.ts lays the
- * configuration over them, and nothing here sends anything.
+ * Description of one API provider. Pure data: the built-in ones are in catalogue.ts, registry.ts lays the configuration
+ * over them, and nothing here sends anything.
  *
  * Header names are lower-case, addresses are absolute and without a slash at the end.
  */
@@ -26,58 +26,58 @@ export interface DialectEndpoint {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Describes one provider. */
+/** One provider. */
 export interface Provider {
   readonly name: string;
-  /** Tells where the description comes from: built in, built in and changed by configuration, or configuration alone. */
+  /** Source of the description: built in, built in and changed by the configuration, or the configuration alone. */
   readonly source: 'built-in' | 'overridden' | 'configured';
-  /** Is where the OpenAI-compatible endpoints begin. */
+  /** Base URL of the OpenAI-compatible endpoints. */
   readonly baseUrl: string;
-  /** Is the header the key goes into: `authorization` holds `Bearer <key>`, any other the key alone. */
+  /** Header that the key goes into: `authorization` holds `Bearer <key>`, any other the key alone. */
   readonly authHeader: string;
-  /** Holds what is sent with every request. */
+  /** Header fields of every request. */
   readonly headers: Readonly<Record<string, string>>;
   /** Endpoint of each dialect that the provider speaks; `openai` is where completions go. */
   readonly dialects: { readonly openai: DialectEndpoint } & Readonly<Partial<Record<Dialect, DialectEndpoint>>>;
   readonly needsKey: boolean;
-  /** Is what its keys usually look like: a hint, no law. */
+  /** Usual shape of its keys: a hint. */
   readonly keyShape: KeyShape;
-  /** Is where it lists its models, or null where it lists none. */
+  /** URL of its list of models, or null where there is none. */
   readonly modelsUrl: string | null;
-  /** Tells whether the list is shown to anybody: then it proves nothing about a key. */
+  /** True where the list is public: then it proves nothing about a key. */
   readonly modelsArePublic: boolean;
-  /** Names its models where no endpoint lists them. */
+  /** Its models, where no endpoint lists them. */
   readonly models: readonly string[];
-  /** Is a free endpoint that proves a key, or null where there is none. */
+  /** Free endpoint that proves a key, or null where there is none. */
   readonly keyCheck: KeyCheck | null;
-  /** Tells whether a streamed request may hold `stream_options.include_usage`; some providers refuse it, and count all the same. */
+  /** True where a streamed request may hold `stream_options.include_usage`; some providers refuse it, and send the usage anyway. */
   readonly streamUsageOption: boolean;
-  /** Bounds the wait for the first byte of an answer and between two bytes, in milliseconds. */
+  /** Longest wait for the first byte of an answer and between two bytes, in milliseconds. */
   readonly timeoutMs: number;
   /** What becomes of an answer whose caller goes away: it is cancelled, or read on for the bill (`drain`). */
   readonly onAbort: 'cancel' | 'drain';
 }
 
-/** Is what keys usually look like; lengths are in characters, the prefix included. */
+/** Usual shape of keys; lengths are in characters, the prefix included. */
 export interface KeyShape {
   /** Prefixes of which a key has one; absent where keys have none in common. */
   readonly prefixes?: readonly string[];
   readonly minLength?: number;
 }
 
-/** Describes an endpoint that proves a key, and how its answer is read: a JSON document with a 2xx status is a yes, unless a field says no. */
+/** Endpoint that proves a key: a JSON document with a 2xx status is a yes, unless one of the fields denies it. */
 export interface KeyCheck {
   readonly method: 'GET' | 'POST';
   readonly url: string;
-  /** Lists the statuses that mean "this key is wrong"; any other refusal proves nothing. */
+  /** Statuses that mean "this key is wrong"; any other refusal proves nothing. */
   readonly invalidStatuses: readonly number[];
-  /** Names fields of the document of which each has to be `true`. */
+  /** Fields of the document of which each has to be `true`. */
   readonly mustBeTrue: readonly string[];
-  /** Names fields of the document of which none may be `true`. */
+  /** Fields of the document of which none may be `true`. */
   readonly mustNotBeTrue: readonly string[];
 }
 
-/** Is the limit where neither catalogue nor configuration sets one: reasoning models may think for a minute before the first byte. */
+/** Time limit where neither catalogue nor configuration sets one, in milliseconds: reasoning models may take a minute before the first byte. */
 export const DEFAULT_TIMEOUT_MS = 120_000;
 
 /**

@@ -5,7 +5,7 @@
  * of the text is passed on.
  */
 
-import { toFields } from './json-fields.ts';
+import { toRecord } from '../base/json.ts';
 import { parseGoDuration, parseProtobufDuration } from './reset-formats.ts';
 
 /** Structured part of an error document; absent fields were not there. */
@@ -39,9 +39,9 @@ const MAX_TEXT = 1000;
 /** Reads an error document; anything that is not an object has no facts. */
 export function readRefusalFacts(provider: string, body: unknown): RefusalFacts {
   // Gemini's streaming endpoint wraps its error in a list.
-  const document = toFields(Array.isArray(body) ? body[0] : body);
+  const document = toRecord(Array.isArray(body) ? body[0] : body);
   const inner = document['error'];
-  const error = typeof inner === 'object' && inner !== null ? toFields(inner) : document;
+  const error = typeof inner === 'object' && inner !== null ? toRecord(inner) : document;
   const message = [error['message'], inner, document['message']].find((text) => typeof text === 'string') ?? '';
   const common = readCommon(error, message);
   if (provider === 'openrouter') return { ...common, ...readOpenRouter(error) };
@@ -82,7 +82,7 @@ function isWait(value: unknown): value is number {
 
 /** Reads OpenRouter's metadata (openrouter.ai/docs, errors and limits). */
 function readOpenRouter(error: Fields): Partial<RefusalFacts> {
-  const metadata = toFields(error['metadata']);
+  const metadata = toRecord(error['metadata']);
   const kinds = new Map<unknown, 'in-flight' | 'key' | 'account'>([
     ['openrouter_in_flight_budget', 'in-flight'],
     ['openrouter_key_limit', 'key'],
@@ -96,7 +96,7 @@ function readOpenRouter(error: Fields): Partial<RefusalFacts> {
     ...(creditLimit === undefined ? {} : { creditLimit }),
     ...(headers === undefined ? {} : { headers }),
     ...(seconds === undefined ? {} : { waitMs: Math.ceil(seconds * 1000) }),
-    // The limit is the upstream provider's, whose models are others than the rest of this key's.
+    // The limit is the upstream provider's, whose models are others than this key's.
     ...(isUpstream ? { perModel: true, upstream: true } : {}),
     ...(Array.isArray(metadata['reasons']) || metadata['flagged_input'] !== undefined ? { moderated: true } : {}),
   };
@@ -113,7 +113,7 @@ function readGoogle(error: Fields): Partial<RefusalFacts> {
   );
   const isPerModel = violations.some(
     (violation) =>
-      toFields(violation['quotaDimensions'])['model'] !== undefined || typeof violation['model'] === 'string',
+      toRecord(violation['quotaDimensions'])['model'] !== undefined || typeof violation['model'] === 'string',
   );
   return {
     reasons: details.flatMap(({ reason }) => (typeof reason === 'string' ? [reason] : [])),
@@ -124,7 +124,7 @@ function readGoogle(error: Fields): Partial<RefusalFacts> {
 }
 
 function listOf(value: unknown): readonly Fields[] {
-  return Array.isArray(value) ? value.slice(0, MAX_ENTRIES).map(toFields) : [];
+  return Array.isArray(value) ? value.slice(0, MAX_ENTRIES).map(toRecord) : [];
 }
 
 /** Returns header fields with lower-case names and text values; numbers become texts, all else is dropped. */

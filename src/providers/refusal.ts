@@ -4,46 +4,42 @@
  */
 
 import { AipassError, type ErrorCode } from '../base/errors.ts';
+import { classifyFailure, type FailureClass } from './classify-failure.ts';
 import { readError, safeReason, type Redact } from './error-reason.ts';
 import { describeCertificateFailure } from '../base/network.ts';
 import type { ExchangeFailure } from './http-exchange.ts';
-import { readRetryAfter } from './retry-after.ts';
 
-/** Is an answer that is a refusal: a status that is not 2xx, or an error inside a 2xx. Header names are lower-case. */
+/** A refusal: a status that is not 2xx, or an error inside a 2xx. Header names are lower-case. */
 export interface Refusal {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** Is the parsed error document, or undefined where there was none. */
+  /** Parsed error document, or undefined where there was none. */
   readonly body: unknown;
 }
 
-/** Is what a message needs to know of the request. */
+/** Facts of the request that its error message needs. */
 export interface RefusalContext {
   readonly provider: string;
-  /** Is the name of the key's variable, where a key was used. */
+  /** Name of the key's variable, where a key was used. */
   readonly keyId: string | null;
   readonly redact: Redact;
-  /** Is in epoch milliseconds. */
+  /** Epoch milliseconds. */
   readonly now: number;
 }
 
-/**
- * Tells whether a refusal may be followed by a success without a change of the request: 408, 425, 429 and every 5xx
- * (RFC 9110, 15; RFC 6585), and an error inside a 200 that does not say more. All others are final.
- */
-export function isTransient(status: number): boolean {
-  return status < 300 || status === 408 || status === 425 || status === 429 || status >= 500;
-}
-
 /** Returns the error for a refusal: PROVIDER_UNAVAILABLE where it may pass, PROVIDER_REJECTED where not; the status is in its message. */
-export function describeRefusal(refusal: Refusal, context: RefusalContext): AipassError {
-  const { status, headers, body } = refusal;
-  const code: ErrorCode = isTransient(status) ? 'PROVIDER_UNAVAILABLE' : 'PROVIDER_REJECTED';
+export function describeRefusal(
+  refusal: Refusal,
+  context: RefusalContext,
+  failure: FailureClass = classifyFailure(context.provider, refusal, context.now),
+): AipassError {
+  const { status, body } = refusal;
+  const code: ErrorCode = failure.transient ? 'PROVIDER_UNAVAILABLE' : 'PROVIDER_REJECTED';
   const reason = safeReason(body, context.redact) ?? describeStatus(refusal);
   const answered = status < 300 ? `${status} with an error` : String(status);
   return new AipassError(code, `${context.provider} answered ${answered}: ${reason}`, {
-    hint: hintFor(refusal, context),
-    retryAfterMs: readRetryAfter(headers, context.now),
+    hint: hintFor(refusal, context, failure),
+    retryAfterMs: failure.retryAfterMs,
   });
 }
 
@@ -78,7 +74,7 @@ export function describeFailedExchange(failure: ExchangeFailure, provider: strin
   return new AipassError('CANCELLED', `the request to ${provider} was ${failure.detail}`, { cause: failure });
 }
 
-/** Returns the error for an answer that is none; `what` completes "answered with". */
+/** Returns the error for an answer that makes no sense; `what` completes "answered with". */
 export function describeGarbage(what: string, provider: string): AipassError {
   return new AipassError('PROVIDER_UNAVAILABLE', `${provider} answered with ${what}`, {
     hint: `try again; if it stays, check "providers.${provider}.baseUrl" in the configuration`,
@@ -113,12 +109,15 @@ function describeNetwork(code: string): string {
   }
 }
 
-function hintFor(refusal: Refusal, { provider, keyId }: RefusalContext): string {
+function hintFor(refusal: Refusal, { provider, keyId }: RefusalContext, { reason, transient }: FailureClass): string {
   const { status } = refusal;
   if (status >= 300 && status < 400) return `set "providers.${provider}.baseUrl" to the address it moved to`;
-  // OpenAI's 429 for an empty account: waiting does not help.
-  if (status === 402 || readError(refusal.body).codes.includes('insufficient_quota'))
-    return `add credit to the account at ${provider}`;
+  // Waiting does not help an empty account, whatever its status.
+  if (reason === 'no-credit') return `add credit to the account at ${provider}`;
+  if (reason === 'unaffordable') return `ask for fewer tokens, or add credit to the account at ${provider}`;
+  if (reason === 'account-blocked') return `ask ${provider} about the account: it is blocked`;
+  if (/stream_options/.test(readError(refusal.body).message ?? ''))
+    return `set "providers.${provider}.streamUsageOption" to false in the configuration`;
   switch (status) {
     case 401:
       return keyId === null
@@ -133,6 +132,6 @@ function hintFor(refusal: Refusal, { provider, keyId }: RefusalContext): string 
     case 429:
       return 'wait, or add another key';
     default:
-      return isTransient(status) ? 'try again later' : 'check the parameters of the request';
+      return transient ? 'try again later' : 'check the parameters of the request';
   }
 }

@@ -2,20 +2,20 @@
  * Reads when a limit resets, in each format that providers use. The same header name means different units at different
  * providers, so the format is always given and never guessed, save for `any`.
  *
- * Every parser returns milliseconds from now, above zero, or null for what is no usable time: empty, a sentinel (-1, 0),
+ * Every parser returns milliseconds from now, above zero, or null for what is not a usable time: empty, a sentinel (-1, 0),
  * negative, past, in another format, or further away than any real window.
  */
 
 import { parseHttpDate, parseRetryAfter, parseRetryAfterMs } from '../base/retry-after.ts';
 
-/** Names a format: `any` is for providers of which nothing is known, `epoch-or-duration` for those that were seen with both. */
+/** Format of a reset: `any` is for unknown providers, `epoch-or-duration` for those that were seen with both. */
 export type ResetFormat =
   'go-duration' | 'seconds' | 'rfc3339' | 'epoch-seconds' | 'epoch-milliseconds' | 'epoch-or-duration' | 'any';
 
-/** Is the longest time to a reset that is believed: a month's window and a day. */
+/** Longest time to a reset that is believed, in milliseconds: a month's window and a day. */
 export const MAX_RESET_MS = 32 * 86_400_000;
 
-/** Is the longest text looked at, in characters; real values have at most 30. */
+/** Longest text that is parsed, in characters; real values have at most 30. */
 const MAX_TEXT = 64;
 
 const GO_UNITS: Readonly<Record<string, number>> = {

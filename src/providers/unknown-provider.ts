@@ -1,5 +1,5 @@
 /**
- * The error for a name that no provider has. It says so where the name is not the caller's but the configuration's.
+ * The error for an unknown provider; its message differs where the name comes from the configuration.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -8,7 +8,7 @@ import { plainText } from '../base/plain-text.ts';
 
 /**
  * Returns the error; `known` are the names it may have been meant for, `defaultProvider` is the configuration's, and
- * `give` says how this name is given a key, where that is possible.
+ * `give` is the instruction for giving this name a key, where that is possible.
  */
 export function unknownProvider(
   name: string,

@@ -1,7 +1,7 @@
 /**
- * Judges a configuration as a whole: its text, its schedules, and the providers that are made from it.
+ * Checks a configuration as a whole: its text, its schedules, and the providers that are made from it.
  *
- * The start, a reload and `doctor` all ask here, so that what one of them takes the others take, too.
+ * The start, a reload and `doctor` all use this check, so that they accept the same configurations.
  */
 
 import type { Clock } from '../base/clock.ts';

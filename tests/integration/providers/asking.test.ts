@@ -229,9 +229,9 @@ describe('fetching models', () => {
       'answered 401',
     ],
     ['a failure', refusalOf(503, 'down'), 'PROVIDER_UNAVAILABLE', 'answered 503: down'],
-    ['a web page', { kind: 'text', body: '<html>' }, 'PROVIDER_UNAVAILABLE', 'a model list that is no JSON'],
-    ['nothing', { kind: 'text', body: '' }, 'PROVIDER_UNAVAILABLE', 'a model list that is no JSON'],
-    ['another document', { kind: 'json', body: { hello: 1 } }, 'PROVIDER_UNAVAILABLE', 'JSON that is no model list'],
+    ['a web page', { kind: 'text', body: '<html>' }, 'PROVIDER_UNAVAILABLE', 'a model list that is not JSON'],
+    ['nothing', { kind: 'text', body: '' }, 'PROVIDER_UNAVAILABLE', 'a model list that is not JSON'],
+    ['another document', { kind: 'json', body: { hello: 1 } }, 'PROVIDER_UNAVAILABLE', 'JSON that is not a model list'],
     ['a redirect', { kind: 'json', status: 301, body: {} }, 'PROVIDER_REJECTED', 'a redirect'],
     ['a reset', { kind: 'reset' }, 'PROVIDER_UNAVAILABLE', 'ECONNRESET'],
     [

@@ -38,14 +38,14 @@ test.each([
   expect(judge(provider, status, body).kind).toBe(kind);
 });
 
-test('a success that is no JSON document proves nothing', () => {
-  expect(judge('openai', 200, undefined)).toEqual({ kind: 'unknown', reason: 'the answer is no JSON document' });
+test('a success that is not a JSON document proves nothing', () => {
+  expect(judge('openai', 200, undefined)).toEqual({ kind: 'unknown', reason: 'the answer is not a JSON document' });
 });
 
-test('a verdict names the field it rests on', () => {
+test('a verdict names the field that it comes from', () => {
   expect(judge('xai', 200, { team_blocked: true })).toEqual({
     kind: 'invalid',
     status: 200,
-    reason: 'the provider says "team_blocked": true',
+    reason: 'the provider reports "team_blocked": true',
   });
 });

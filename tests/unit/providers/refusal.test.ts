@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ExchangeFailure } from '../../../src/providers/http-exchange.ts';
-import { describeFailedExchange, describeRefusal, isTransient } from '../../../src/providers/refusal.ts';
+import { isTransient } from '../../../src/providers/classify-failure.ts';
+import { describeFailedExchange, describeRefusal } from '../../../src/providers/refusal.ts';
 
 const context = { provider: 'openai', keyId: 'OPENAI_API_KEY', redact: (text: string) => text, now: 0 };
 

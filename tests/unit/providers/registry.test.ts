@@ -125,6 +125,7 @@ describe('the configuration', () => {
         mustNotBeTrue: [],
       },
       streamUsageOption: true,
+      onAbort: 'cancel',
       timeoutMs: 5,
     });
   });

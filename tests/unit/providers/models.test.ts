@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { readModelPage } from '../../../src/providers/model-list.ts';
+import { readModelPage } from '../../../src/providers/models.ts';
 
 describe('a page of models', () => {
   test('is read in the dialect of OpenAI', () => {
