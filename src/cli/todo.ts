@@ -69,8 +69,12 @@ function lacksCredit({ cooldowns }: PoolKeyInfo): boolean {
 }
 
 function accountTodos({ accounts }: Status): Todo[] {
-  return accounts.flatMap(({ name, state, action, lastOutcome }): Todo[] => {
+  return accounts.flatMap(({ name, state, action, lastOutcome, refreshExpiresAt }): Todo[] => {
     if (action === null) return [];
+    if (state === 'fresh' || state === 'due' || state === 'refreshing') {
+      const end = refreshExpiresAt === null ? 'soon' : `on ${new Date(refreshExpiresAt).toISOString().slice(0, 10)}`;
+      return [{ verdict: 'warning', problem: `the consent to ${name} ends ${end}`, hint: action }];
+    }
     const reason = lastOutcome?.reason ?? null;
     return [
       {

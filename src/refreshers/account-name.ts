@@ -89,7 +89,10 @@ const COPIES: readonly RegExp[] = [
 export function originalOfCopy(fileName: string): string | undefined {
   for (const pattern of COPIES) {
     const [, stem, extension] = pattern.exec(fileName) ?? [];
-    if (stem !== undefined && extension !== undefined) return `${stem}${extension.toLowerCase()}`;
+    if (stem === undefined || extension === undefined) continue;
+    const original = `${stem}${extension.toLowerCase()}`;
+    // A copy of a copy.
+    return originalOfCopy(original) ?? original;
   }
   return undefined;
 }

@@ -40,6 +40,11 @@ export class AccountFiles implements AsyncDisposable {
     return (await readdir(this.path(folder))).toSorted();
   }
 
+  /** Deletes a file. */
+  async remove(name: string): Promise<void> {
+    await rm(this.path(name));
+  }
+
   path(name: string): string {
     return join(this.secrets, name);
   }
@@ -82,7 +87,7 @@ export interface Bench<Worker extends TokenWorker> {
 /** Makes accounts over a folder; `random` is constant, so that nothing but the clock decides. */
 export function makeAccounts(
   files: AccountFiles,
-  options: { readonly random?: number; readonly config?: AccountsDeps['config'] } = {},
+  options: Partial<Pick<AccountsDeps, 'config' | 'memories'>> & { readonly random?: number } = {},
 ): Bench<InProcessWorker> {
   const clock = new ManualClock();
   const worker = new InProcessWorker(clock);
@@ -94,7 +99,7 @@ export function makeAccountsWith<Worker extends TokenWorker>(
   files: AccountFiles,
   clock: ManualClock,
   worker: Worker,
-  options: { readonly random?: number; readonly config?: AccountsDeps['config'] } = {},
+  options: Partial<Pick<AccountsDeps, 'config' | 'memories'>> & { readonly random?: number } = {},
 ): Bench<Worker> {
   const outcomes: { account: Account; outcome: RefreshOutcome }[] = [];
   const accounts = new Accounts({
@@ -105,6 +110,7 @@ export function makeAccountsWith<Worker extends TokenWorker>(
     worker,
     onOutcome: (account, outcome) => outcomes.push({ account, outcome }),
     onTokens: () => {},
+    ...(options.memories === undefined ? {} : { memories: options.memories }),
   });
   return { accounts, clock, worker, outcomes };
 }

@@ -121,22 +121,29 @@ export interface SpokenError {
 
 /** Returns the error in a document, or undefined where there is none. */
 export function spokenError(document: JsonObject): SpokenError | undefined {
-  const value = document['error'] ?? document['__type'] ?? document['errorCode'] ?? document['error_code'];
-  if (value === undefined || value === null || value === false || value === '' || value === 0) return undefined;
+  const value = ['error', '__type', 'errorCode', 'error_code'].map((name) => document[name]).find(isMeaningful);
+  const words =
+    readString(document, 'error_description') ??
+    readString(document, 'message') ??
+    readString(value, 'message') ??
+    readString(document, 'error_message') ??
+    readString(document, 'msg');
+  // A gateway in front of the provider may have no codes at all.
+  if (value === undefined && !(words !== undefined && LIMIT_WORDS.test(words))) return undefined;
   const inner = isRecord(value) ? (value['code'] ?? value['status'] ?? value['type']) : value;
   const isCode = typeof inner === 'string' && ERROR_CODE.test(inner);
   const code = isCode ? inner : UNKNOWN_ERROR;
-  const words = [
+  const parts = [
     typeof inner === 'string' && !isCode ? inner : undefined,
-    readString(document, 'error_description') ??
-      readString(document, 'message') ??
-      readString(value, 'message') ??
-      readString(document, 'error_message') ??
-      readString(document, 'msg'),
+    words,
     readString(document, 'error_subtype'),
-  ].filter((word) => word !== undefined && word !== '');
-  const description = words.length === 0 ? undefined : words.join('; ');
+  ];
+  const description = parts.filter((part) => part !== undefined && part !== '').join('; ') || undefined;
   return { code, description, transient: isTransient(code, description) };
+}
+
+function isMeaningful(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== false && value !== '' && value !== 0;
 }
 
 function isTransient(code: string, description = ''): boolean {
