@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { parseJson, toRecord, type JsonObject } from '../../../src/base/json.ts';
 import { Secret } from '../../../src/base/secret.ts';
 import { formatWithTokens, parseAccountFile, withoutTokens } from '../../../src/refreshers/account-file.ts';
 import { originalOfCopy } from '../../../src/refreshers/account-name.ts';
@@ -14,10 +15,10 @@ function jwt(claims: object): string {
     .join('.');
 }
 
-function written(raw: object, google: boolean, fields: object = {}): Record<string, unknown> {
+function written(raw: object, google: boolean, fields: object = {}): JsonObject {
   const account = parseAccountFile({ ...raw }, google, NOW);
   const tokens = { accessToken: new Secret('new'), tokenType: 'Bearer', expiresIn: 3600, ...fields };
-  return JSON.parse(formatWithTokens(account, tokens, NOW)) as Record<string, unknown>;
+  return toRecord(parseJson(formatWithTokens(account, tokens, NOW)));
 }
 
 describe('the end of a token', () => {
