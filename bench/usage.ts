@@ -1,10 +1,12 @@
 /**
- * Measures usage: recording, answering and pruning at 10,000, 1,000,000 and (with --10m) 10,000,000 events in SQLite,
- * and at 10,000 in PostgreSQL beside it. Events are made on the fly: 34 days, 20 callers, 12 models, 3 providers, 6 keys.
+ * Measures usage: recording, answering and pruning at 10,000, 1,000,000 and (with --10m) 10,000,000
+ * events in SQLite, and at 10,000 in PostgreSQL beside it. Events are made on the fly: 34 days, 20
+ * callers, 12 models, 3 providers, 6 keys.
  *
- * Each question is asked 20 times before it is measured 500 times, so that the figures are those of a daemon that runs.
- * What a caller waits for is `record`; answers are measured through the usage thread, as the daemon asks. What an event
- * costs is CPU time of the main thread and of the usage thread at a steady 750 completions a second.
+ * Each question is asked 20 times before it is measured 500 times, so that the figures are those of
+ * a daemon that runs. What a caller waits for is `record`; answers are measured through the usage
+ * thread, as the daemon asks. What an event costs is CPU time of the main thread and of the usage
+ * thread at a steady 750 completions a second.
  */
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
@@ -40,7 +42,9 @@ const silent: Logger = {
 
 function noop(): void {}
 
-/** Lists the flags that are this benchmark's: ten million events take about a quarter of an hour. */
+/**
+ * Lists the flags that are this benchmark's: ten million events take about a quarter of an hour.
+ */
 export const USAGE_FLAGS: readonly string[] = ['--10m'];
 
 /** Runs the whole benchmark. */
@@ -127,7 +131,10 @@ async function measure(title: string, database: string, folder: string, size: nu
   await usage.close();
 }
 
-/** Records completions at a steady rate, each flushed as before its reply, and prints the CPU time of both threads for one. */
+/**
+ * Records completions at a steady rate, each flushed as before its reply, and prints the CPU time
+ * of both threads for one.
+ */
 async function measureCost(usage: Usage, what: string, generationId: (i: number) => string): Promise<void> {
   const [mainBefore, threadBefore] = [process.threadCpuUsage(), usageThreadMicros()];
   const started = performance.now();
@@ -152,7 +159,10 @@ async function measureCost(usage: Usage, what: string, generationId: (i: number)
   );
 }
 
-/** Returns the CPU time that the thread named "usage" has had, in microseconds; null where the system does not list threads. */
+/**
+ * Returns the CPU time that the thread named "usage" has had, in microseconds; null where the
+ * system does not list threads.
+ */
 function usageThreadMicros(): number | null {
   try {
     for (const id of readdirSync('/proc/self/task')) {
@@ -189,7 +199,10 @@ async function measurePrune(usage: Usage, database: string, size: number): Promi
   );
 }
 
-/** Deletes what a daily prune would have deleted on the way: minutes and hours that are old, but no events. */
+/**
+ * Deletes what a daily prune would have deleted on the way: minutes and hours that are old, but no
+ * events.
+ */
 async function tidy(usage: Usage, now: number): Promise<void> {
   await usage.ask('prune', { events: 0, totals: now - 400 * DAY, now });
 }
@@ -256,7 +269,10 @@ async function sampleAsync(times: number, run: () => Promise<unknown>): Promise<
   return taken;
 }
 
-/** Watches the event loop of this thread; the returned function ends it and returns the longest stall in milliseconds. */
+/**
+ * Watches the event loop of this thread; the returned function ends it and returns the longest
+ * stall in milliseconds.
+ */
 function watchStalls(): () => number {
   let longest = 0;
   let last = performance.now();

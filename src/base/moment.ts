@@ -1,5 +1,6 @@
 /**
- * Moments as people write them. One rule for time zones: without one, local time. Runs on Node 20.16 for the client.
+ * Moments as people write them. One rule for time zones: without one, local time. Runs on Node
+ * 20.16 for the client.
  */
 
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
@@ -8,8 +9,8 @@ const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_60
 export const MOMENT_FORMS = '2026-11-21, 2026-11-21T10:00Z, or 30m, 12h, 7d, 4w for so long ago';
 
 /**
- * Parses `2026-11-21` and `2026-11-21T10:00` (both local time), `2026-11-21T10:00:00Z`, or `30s`, `15m`, `12h`, `7d`, `4w`
- * before `now`, to epoch milliseconds; undefined for any other text.
+ * Parses `2026-11-21` and `2026-11-21T10:00` (both local time), `2026-11-21T10:00:00Z`, or `30s`,
+ * `15m`, `12h`, `7d`, `4w` before `now`, to epoch milliseconds; undefined for any other text.
  */
 export function parseMoment(text: string, now: number): number | undefined {
   const [, count, unit] = /^(\d{1,6})([smhdw])$/.exec(text) ?? [];

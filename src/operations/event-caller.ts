@@ -5,7 +5,9 @@
 import type { Caller } from '../callers/caller.ts';
 import type { EventCaller } from '../usage/event.ts';
 
-/** Returns what is recorded of a caller: what it calls itself, and what the kernel reports of it. */
+/**
+ * Returns what is recorded of a caller: what it calls itself, and what the kernel reports of it.
+ */
 export function eventCaller(caller: Caller): EventCaller {
   return {
     caller: caller.name ?? undefined,

@@ -8,7 +8,10 @@ import type { RawEvent } from '../usage/event.ts';
 /** Records an event; see usage/usage.ts. */
 export type RecordEvent = (event: RawEvent) => void;
 
-/** Hands out a credential, at once or later, and records the outcome; `details` returns what the result adds. Fails as `release` does. */
+/**
+ * Hands out a credential, at once or later, and records the outcome; `details` returns what the
+ * result adds. Fails as `release` does.
+ */
 export function recordRelease<Result>(
   record: RecordEvent,
   event: Omit<RawEvent, 'status'>,

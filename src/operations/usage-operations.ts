@@ -152,7 +152,10 @@ export function usageOperations(options: UsageOperationsOptions): AnyOperation[]
   ];
 }
 
-/** Fetches a generation's record and keeps it; the event of a completion is filled in and counted once. */
+/**
+ * Fetches a generation's record and keeps it; the event of a completion is filled in and counted
+ * once.
+ */
 async function track(
   { usage, providers, lookup, clock }: UsageOperationsOptions,
   params: { readonly generationId: string; readonly caller?: string | undefined },

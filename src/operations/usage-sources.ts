@@ -1,5 +1,6 @@
 /**
- * Whom usage asks what a call cost: the provider's record of a generation, and the providers' price lists.
+ * Whom usage asks what a call cost: the provider's record of a generation, and the providers' price
+ * lists.
  */
 
 import type { Clock } from '../base/clock.ts';

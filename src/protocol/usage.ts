@@ -1,15 +1,21 @@
 /**
- * Who used what, as it is asked for and answered. Times are epoch milliseconds, money is integer micro-dollars, days
- * and hours are UTC. Null is unknown, which is not zero.
+ * Who used what, as it is asked for and answered. Times are epoch milliseconds, money is integer
+ * micro-dollars, days and hours are UTC. Null is unknown, which is not zero.
  */
 
 import { MAX_CALLER_LENGTH } from './limits.ts';
 
-/** Ways a call can have ended: answered, failed, or refused because the key's limit was reached (apipool's 1, 5, 9). */
+/**
+ * Ways a call can have ended: answered, failed, or refused because the key's limit was reached
+ * (apipool's 1, 5, 9).
+ */
 export const USAGE_STATUSES = ['success', 'failed', 'reach_limit'] as const;
 export type UsageStatus = (typeof USAGE_STATUSES)[number];
 
-/** Sources of a cost: the answer itself, OpenRouter's generation record, the price list, or AIPass's file. */
+/**
+ * Sources of a cost: the answer itself, OpenRouter's generation record, the price list, or AIPass's
+ * file.
+ */
 export const COST_SOURCES = ['response', 'generation', 'prices', 'import'] as const;
 export type CostSource = (typeof COST_SOURCES)[number];
 
@@ -34,8 +40,9 @@ const MAX_TIME = 8_640_000_000_000_000;
 /** One column of a recorded event. */
 export interface EventColumn {
   /**
-   * How values are bounded, typed and stored. A `name` is plain text that repeats: the database holds its number in the
-   * dictionary. A `text` is stored as it is. A `flag` is true or false. All other kinds are whole numbers.
+   * How values are bounded, typed and stored. A `name` is plain text that repeats: the database
+   * holds its number in the dictionary. A `text` is stored as it is. A `flag` is true or false. All
+   * other kinds are whole numbers.
    */
   readonly kind: 'id' | 'time' | 'name' | 'text' | 'count' | 'duration' | 'flag' | 'status' | 'cost-source';
   /** Name of the column in the database. */
@@ -44,16 +51,23 @@ export interface EventColumn {
   readonly max: number;
   /** Value of a name that an event does not give; without it the name is null. */
   readonly missing?: string;
-  /** Marks a name whose `missing` value is stored as number 0, so that rows from before the column have it too. */
+  /**
+   * Marks a name whose `missing` value is stored as number 0, so that rows from before the column
+   * have it too.
+   */
   readonly isZero?: true;
 }
 
 /**
- * The columns of a recorded event, in the order of an export. Type, bounds, insert, select, page, merge and export
- * derive from this table: a new column is one entry here and one migration in usage/store/migrations.ts.
+ * The columns of a recorded event, in the order of an export. Type, bounds, insert, select, page,
+ * merge and export derive from this table: a new column is one entry here and one migration in
+ * usage/store/migrations.ts.
  */
 export const EVENT_COLUMNS = {
-  /** Tells events of one millisecond apart: 48 random bits. Together with `at` the identity of an event. */
+  /**
+   * Tells events of one millisecond apart: 48 random bits. Together with `at` the identity of an
+   * event.
+   */
   id: { kind: 'id', column: 'id', max: 2 ** 48 },
   at: { kind: 'time', column: 'at', max: MAX_TIME },
   /** Name that the caller gave itself. */
@@ -99,7 +113,7 @@ export const EVENT_COLUMNS = {
   retried: { kind: 'flag', column: 'retried', max: 1 },
 } as const satisfies Readonly<Record<string, EventColumn>>;
 
-/** Names of the fields of an event. */
+/** Fields of an event. */
 export type EventField = keyof typeof EVENT_COLUMNS;
 
 /** Type of a column's values. */
@@ -156,7 +170,9 @@ export interface UsageFigures {
   readonly succeeded: number;
   readonly failed: number;
   readonly limitReached: number;
-  /** Number of times that a provider was asked: more than `requests` where a call was tried again. */
+  /**
+   * Number of times that a provider was asked: more than `requests` where a call was tried again.
+   */
   readonly attempts: number;
   /** Share of the requests that did not succeed, or null where there were none. */
   readonly errorRate: number | null;
@@ -174,7 +190,9 @@ export interface UsageFigures {
   readonly costMicros: number;
   /** Number of calls whose cost is known. */
   readonly costKnownFor: number;
-  /** Latency of the attempts, or null where none was measured; percentiles are off by 27 % at most. */
+  /**
+   * Latency of the attempts, or null where none was measured; percentiles are off by 27 % at most.
+   */
   readonly latencyMs: {
     readonly mean: number;
     readonly p50: number;
@@ -184,18 +202,27 @@ export interface UsageFigures {
   readonly firstTokenMs: number | null;
 }
 
-/** Figures of one group: its name (a day as `2026-11-21`, an hour as `2026-11-21T04:00Z`), null for calls without one. */
+/**
+ * Figures of one group: its name (a day as `2026-11-21`, an hour as `2026-11-21T04:00Z`), null for
+ * calls without one.
+ */
 export interface UsageGroup {
   readonly name: string | null;
   readonly figures: UsageFigures;
 }
 
-/** Answer to a query. Its range is the one that was summed, widened to whole hours or days where finer sums are pruned. */
+/**
+ * Answer to a query. Its range is the one that was summed, widened to whole hours or days where
+ * finer sums are pruned.
+ */
 export interface UsageAnswer {
   readonly since: number;
   readonly until: number | null;
   readonly total: UsageFigures;
-  /** Groups by requests, most first; times are in the order of time, sessions in that of their last call. */
+  /**
+   * Groups by requests, most first; times are in the order of time, sessions in that of their last
+   * call.
+   */
   readonly groups: readonly UsageGroup[];
   /** True if there are more groups than these. */
   readonly more: boolean;
@@ -267,22 +294,28 @@ export interface ImportReport {
   readonly unreadable: number;
   /** What the file's totals per caller held beyond its generations; it was added to the totals. */
   readonly carried: AipassTotals & { readonly callers: number };
-  /** What the file's daily totals hold beyond both; it is reported only, because the file does not say whose it was. */
+  /**
+   * What the file's daily totals hold beyond both; it is reported only, because the file does not
+   * say whose it was.
+   */
   readonly unaccounted: AipassTotals;
 }
 
 /** State of the recording of usage. */
 export interface UsageStatusReport {
   /**
-   * `ready`, `opening`, `asleep` (closed because nothing was recorded or asked for a while), or the reason why the
-   * database does not take events now; they queue on disk meanwhile.
+   * `ready`, `opening`, `asleep` (closed because nothing was recorded or asked for a while), or the
+   * reason why the database does not take events now; they queue on disk meanwhile.
    */
   readonly database: string;
   readonly kind: 'sqlite' | 'postgres';
   readonly queued: boolean;
   /** Size of the part of the queue that the database has not taken yet, in bytes. */
   readonly queuedBytes: number;
-  /** Age of the oldest event that the database has not taken yet, in milliseconds; 0 where it has all. */
+  /**
+   * Age of the oldest event that the database has not taken yet, in milliseconds; 0 where it has
+   * all.
+   */
   readonly lagMs: number;
   /** Number of events that are only in memory because the disk takes nothing. */
   readonly waitingInMemory: number;

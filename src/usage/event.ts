@@ -1,9 +1,10 @@
 /**
- * What is recorded of one call: who asked, whom, and what it took. Pure: untrusted values come in, bounded ones go out.
+ * What is recorded of one call: who asked, whom, and what it took. Pure: untrusted values come in,
+ * bounded ones go out.
  *
- * Caller names, models and numbers come from programs and providers that nobody controls. Texts are made plain and
- * short; a number that cannot be true becomes unknown (null), which is not zero. A key is named by its id, never shown.
- * The columns stand in protocol/usage.ts.
+ * Caller names, models and numbers come from programs and providers beyond our control. Texts are
+ * made plain and short; a number that cannot be true becomes unknown (null), which is not zero. A
+ * key is named by its id, never shown. The columns stand in protocol/usage.ts.
  */
 
 import { parseJsonObject } from '../base/json.ts';
@@ -17,7 +18,10 @@ import {
   type UsageStatus,
 } from '../protocol/usage.ts';
 
-/** One recorded call. Times are epoch milliseconds, durations milliseconds, money micro-dollars; null is unknown. */
+/**
+ * One recorded call. Times are epoch milliseconds, durations milliseconds, money micro-dollars;
+ * null is unknown.
+ */
 export type UsageEvent = { readonly [Field in EventField]: EventValue<(typeof EVENT_COLUMNS)[Field]> };
 
 /** An event as reported by whoever saw the call; anything may be missing or absurd. */
@@ -28,13 +32,19 @@ export type RawEvent = Pick<UsageEvent, 'operation' | 'status'> & {
 /** The fields of an event that describe its caller. */
 export type EventCaller = Pick<RawEvent, 'caller' | 'uid' | 'pid' | 'executable' | 'session' | 'organization'>;
 
-/** What the recorder adds to an event, and how it keeps secrets out: a program may name itself, or a model, by one. */
+/**
+ * What the recorder adds to an event, and how it keeps secrets out: a program may name itself, or a
+ * model, by one.
+ */
 export interface EventRecorder {
   /** Replaces a time that is missing or absurd. */
   readonly now: number;
   readonly id: number;
   readonly run: string;
-  /** Masks key-shaped text. Must not depend on held values: callers read their own words in answers about usage. */
+  /**
+   * Masks key-shaped text. Must not depend on held values: callers read their own words in answers
+   * about usage.
+   */
   readonly redact?: (text: string) => string;
 }
 
@@ -44,8 +54,8 @@ export const COLUMNS: readonly (EventColumn & { readonly field: EventField })[] 
 );
 
 /**
- * An event of which nothing is known. Events are copies of it, because V8 keeps an object fast whose fields were there
- * from the start; parsing makes the first one so.
+ * An event of which nothing is known. Events are copies of it, because V8 keeps an object fast
+ * whose fields were there from the start; parsing makes the first one so.
  */
 const UNKNOWN: Readonly<Partial<Record<EventField, unknown>>> =
   parseJsonObject(
@@ -72,7 +82,10 @@ export function normaliseEvent(raw: RawEvent, recorder: EventRecorder): UsageEve
   return event as UsageEvent;
 }
 
-/** Returns an event from an object of the journal, which an older version may have written; null for anything else. */
+/**
+ * Returns an event from an object of the journal, which an older version may have written; null for
+ * anything else.
+ */
 export function readEvent(given: Partial<Record<EventField, unknown>>): UsageEvent | null {
   const isEvent =
     Number.isSafeInteger(given.at) &&
@@ -85,7 +98,10 @@ export function readEvent(given: Partial<Record<EventField, unknown>>): UsageEve
   return { ...UNKNOWN, ...given } as UsageEvent;
 }
 
-/** Returns whether an event is a call to a provider. The release of a credential is recorded too, but is not a call. */
+/**
+ * Returns whether an event is a call to a provider. The release of a credential is recorded too,
+ * but is not a call.
+ */
 export function isCall(event: Pick<UsageEvent, 'operation'>): boolean {
   return !RELEASES.has(event.operation);
 }
@@ -98,7 +114,10 @@ export const TRACK_OPERATION = 'usage.track';
 /** Operation under which what AIPass had recorded is recorded. */
 export const IMPORT_OPERATION = 'usage.import';
 
-/** Returns whether an event only reports on a generation of some other call, and is not a call itself. */
+/**
+ * Returns whether an event only reports on a generation of some other call, and is not a call
+ * itself.
+ */
 export function isReport(operation: string): boolean {
   return operation === TRACK_OPERATION || operation === IMPORT_OPERATION;
 }
@@ -128,7 +147,10 @@ function boundValue(column: EventColumn, value: unknown, redact: EventRecorder['
   }
 }
 
-/** Returns plain text of bounded length with whole characters only (a database refuses half a surrogate pair), or null. */
+/**
+ * Returns plain text of bounded length with whole characters only (a database refuses half a
+ * surrogate pair), or null.
+ */
 function boundText(value: unknown, maxLength: number, redact: EventRecorder['redact']): string | null {
   if (typeof value !== 'string') return null;
   // Redacted before it is cut: a part of a secret is harder to recognise than the whole.

@@ -1,12 +1,13 @@
 /**
- * Finds out, after the reply was sent, what a completion cost whose answer did not say: from OpenRouter's record of the
- * generation, asked for after 1, 2, 4, 8 and 16 s; else from the price list; else it stays unknown.
+ * Finds out, after the reply was sent, what a completion cost whose answer did not say: from
+ * OpenRouter's record of the generation, asked for after 1, 2, 4, 8 and 16 s; else from the price
+ * list; else it stays unknown.
  *
- * What is found is recorded as a report on the same generation, which counts once. A flag file says that some are waited
- * for, so that a daemon that follows a killed one asks the database which.
+ * What is found is recorded as a report on the same generation, which counts once. A flag file says
+ * that some are waited for, so that a daemon that follows a killed one asks the database which.
  *
- * Source: openrouter.ai/docs/api-reference/get-a-generation. The record appears some seconds after the answer; until
- * then the provider answers 404.
+ * Source: openrouter.ai/docs/api-reference/get-a-generation. The record appears some seconds after
+ * the answer; until then the provider answers 404.
  */
 
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
@@ -57,7 +58,10 @@ export function unpricedCall(event: RawEvent): UnpricedCall | null {
 export interface TrackerDeps {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Asks the provider for a generation's record, or returns null where it keeps none. Rejects where there is no answer. */
+  /**
+   * Asks the provider for a generation's record, or returns null where it keeps none. Rejects where
+   * there is no answer.
+   */
   readonly ask: (
     call: Pick<UnpricedCall, 'provider' | 'keyId'> & { readonly generationId: string },
     signal: AbortSignal,
@@ -66,7 +70,10 @@ export interface TrackerDeps {
   readonly prices: (provider: string, model: string, signal: AbortSignal) => Promise<TokenPrices | null>;
   /** Records a report on a call, with what the call did not know. */
   readonly record: (event: RawEvent) => void;
-  /** Called when the first generation is waited for, and when none is any more; not when the daemon stops. */
+  /**
+   * Called when the first generation is waited for, and when none is any more; not when the daemon
+   * stops.
+   */
   readonly onWaiting: (isWaiting: boolean) => void;
 }
 
@@ -85,7 +92,10 @@ export class GenerationTracker {
     return this.#pending.size;
   }
 
-  /** Begins to ask; returns at once. A generation that is waited for already is not waited for twice. */
+  /**
+   * Begins to ask; returns at once. A generation that is waited for already is not waited for
+   * twice.
+   */
   track(call: UnpricedCall): void {
     const { generationId } = call;
     if (generationId === null || this.#stop.signal.aborted) return;
@@ -124,7 +134,7 @@ export class GenerationTracker {
     else await this.#end(place, call);
   }
 
-  /** Returns null where nobody can be asked: another provider, or a key that is gone. */
+  /** Returns null where there is no record to ask for: another provider, or a key that is gone. */
   async #askOnce(call: UnpricedCall & { readonly generationId: string }): Promise<GenerationOutcome | null> {
     try {
       return await this.#deps.ask(call, this.#stop.signal);
@@ -225,7 +235,10 @@ const recordSchema = z.object({
   }),
 });
 
-/** Classifies an answer, its body parsed as JSON; a transient status (404 while the record is made, 408, 425, 429, 5xx) is "not ready". */
+/**
+ * Classifies an answer, its body parsed as JSON; a transient status (404 while the record is made,
+ * 408, 425, 429, 5xx) is "not ready".
+ */
 export function classifyGeneration(answer: { readonly status: number; readonly body: unknown }): GenerationOutcome {
   const { status, body } = answer;
   if (status === 404 || status === 408 || status === 425 || status === 429 || status >= 500) {
@@ -256,18 +269,26 @@ export function classifyGeneration(answer: { readonly status: number; readonly b
 
 const REMEMBERED_MS = 3_600_000;
 
-/** How long a provider that failed is not asked again: it may have been unavailable for a moment. */
+/**
+ * How long a provider that failed is not asked again: it may have been unavailable for a moment.
+ */
 const FAILED_MS = 60_000;
 
 type Prices = ReadonlyMap<string, TokenPrices>;
 
-/** A provider's price list, or the attempt to get it, and until when it is used, on the monotonic clock. */
+/**
+ * A provider's price list, or the attempt to get it, and until when it is used, on the monotonic
+ * clock.
+ */
 interface PriceList {
   until: number;
   readonly prices: Promise<Prices>;
 }
 
-/** Prices of models, as the providers' models endpoints list them: asked for when needed, and remembered for an hour. */
+/**
+ * Prices of models, as the providers' models endpoints list them: asked for when needed, and
+ * remembered for an hour.
+ */
 export class PriceBook {
   readonly #fetchModels: (provider: string, signal: AbortSignal) => Promise<readonly ModelInfo[]>;
   readonly #clock: Clock;
@@ -278,7 +299,10 @@ export class PriceBook {
     this.#clock = clock;
   }
 
-  /** Returns what a token of a model costs, or null where the provider does not list it, or cannot be asked. */
+  /**
+   * Returns what a token of a model costs, or null where the provider does not list it, or cannot
+   * be asked.
+   */
   async prices(provider: string, model: string, signal: AbortSignal): Promise<TokenPrices | null> {
     const now = this.#clock.monotonic();
     let list = this.#lists.get(provider);

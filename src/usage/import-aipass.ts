@@ -1,10 +1,12 @@
 /**
- * Reads AIPass's `usage_tracker_data.json`. Pure. Its generations become events. Its totals per caller and model reach
- * further back than the 500 generations that it keeps: what they hold beyond them is carried into the totals. Its
- * current session, which was never reset and so is the lifetime of the file, becomes a session.
+ * Reads AIPass's `usage_tracker_data.json`. Pure. Its generations become events. Its totals per
+ * caller and model reach further back than the 500 generations that it keeps: what they hold beyond
+ * them is carried into the totals. Its current session, which was never reset and so is the
+ * lifetime of the file, becomes a session.
  *
- * The daily totals are only compared, because they do not say who used what, and count a generation again that was
- * tracked again. The file may hold nothing but its template: AIPass overwrote it with that itself.
+ * The daily totals are only compared, because they do not say who used what, and count a generation
+ * again that was tracked again. The file may hold nothing but its template: AIPass overwrote it
+ * with that itself.
  */
 
 import { createHash } from 'node:crypto';
@@ -60,7 +62,10 @@ export interface AipassCaller extends AipassTotals {
   readonly caller: string;
   /** Numbers of requests by model. */
   readonly models: Readonly<Record<string, number>>;
-  /** Time of the oldest generation that the file still has, or of the last request: what is carried was before. */
+  /**
+   * Time of the oldest generation that the file still has, or of the last request: what is carried
+   * was before.
+   */
   readonly at: number;
 }
 
@@ -70,7 +75,9 @@ export interface AipassSession extends AipassTotals {
   readonly lastAt: number;
 }
 
-/** A file as read: its fingerprint, the events and totals in it, and the first half of the report. */
+/**
+ * A file as read: its fingerprint, the events and totals in it, and the first half of the report.
+ */
 export interface AipassUsage {
   readonly fingerprint: string;
   readonly events: readonly UsageEvent[];
@@ -82,7 +89,8 @@ export interface AipassUsage {
 /**
  * Reads the file's text.
  *
- * @throws AipassError BAD_REQUEST when it is not JSON, not an object, or has nothing that AIPass writes.
+ * @throws AipassError BAD_REQUEST when it is not JSON, not an object, or has nothing that AIPass
+ * writes.
  */
 export function readAipassUsage(text: string): AipassUsage {
   const parsed = fileSchema.safeParse(parseJson(text));
@@ -127,7 +135,8 @@ function readGeneration(generationId: string, value: unknown, index: number): Us
   const parsed = generationSchema.safeParse(value);
   if (!parsed.success) return [];
   const { timestamp, caller, model, usage_data: usage } = parsed.data;
-  // Written without a zone, in the local time of the machine that the file comes from; Date reads it the same way.
+  // Written without a zone, in the local time of the machine that the file comes from; Date reads
+  // it the same way.
   const at = Date.parse(timestamp);
   if (Number.isNaN(at) || at < 0) return [];
   const event = normaliseEvent(

@@ -1,11 +1,13 @@
 /**
- * The durable queue in front of the database: every event is a line in a file before its reply is sent.
+ * The durable queue in front of the database: every event is a line in a file before its reply is
+ * sent.
  *
- * The main thread writes (`Journal`), the usage thread reads (`readJournal`). The queue is a folder of segments,
- * `<number>.jsonl`, numbered upwards; only the newest one grows, and one whose events are all in the database is deleted.
- * The events of a tick are one write(2), without waiting for the disk: the kernel keeps them when this process is
- * killed. The disk is synced once a second, so a power cut costs at most a second. Where the file cannot be written,
- * events wait in memory, bounded, and are written as soon as that works again.
+ * The main thread writes (`Journal`), the usage thread reads (`readJournal`). The queue is a folder
+ * of segments, `<number>.jsonl`, numbered upwards; only the newest one grows, and one whose events
+ * are all in the database is deleted. The events of a tick are one write(2), without waiting for
+ * the disk: the kernel keeps them when this process is killed. The disk is synced once a second, so
+ * a power cut costs at most a second. Where the file cannot be written, events wait in memory,
+ * bounded, and are written as soon as that works again.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -38,7 +40,10 @@ const SEGMENT_BYTES = 4 * 1024 * 1024;
 const SYNC_EVERY_MS = 1000;
 const RETRY_EVERY_MS = 1000;
 
-/** Maximum size of what waits in memory when no file takes it: some 100,000 calls, or millions of releases. */
+/**
+ * Maximum size of what waits in memory when no file takes it: some 100,000 calls, or millions of
+ * releases.
+ */
 const MAX_WAITING_BYTES = 50 * 1024 * 1024;
 
 /** Size of the piece of a segment that is read at once. */
@@ -66,12 +71,18 @@ export function isBefore(a: JournalPosition, b: JournalPosition): boolean {
 /** When an event happened again, in epoch milliseconds, and the id of that event. */
 export type Moment = readonly [at: number, id: number];
 
-/** Prints one line, without its end: an event, and the moments at which exactly the same happened again. */
+/**
+ * Prints one line, without its end: an event, and the moments at which exactly the same happened
+ * again.
+ */
 export function printEvents(event: UsageEvent, again: readonly Moment[]): string {
   return JSON.stringify(again.length === 0 ? event : { ...event, again });
 }
 
-/** Parses one line; null is damage. Events were bounded before they were written, so only their shape is checked. */
+/**
+ * Parses one line; null is damage. Events were bounded before they were written, so only their
+ * shape is checked.
+ */
 export function parseEvents(line: string): UsageEvent[] | null {
   const value = parseJsonObject(line);
   if (value === undefined) return null;
@@ -138,13 +149,19 @@ export class Journal {
     this.#appended = appended;
   }
 
-  /** Takes one line of JSON with a number of events; it is in the file after the next flush(), which comes at the end of this tick at the latest. */
+  /**
+   * Takes one line of JSON with a number of events; it is in the file after the next flush(), which
+   * comes at the end of this tick at the latest.
+   */
   append(json: string, events = 1): void {
     if (this.#batch.length === 0) process.nextTick(() => this.flush());
     this.#batch.push({ text: `${json}\n`, events });
   }
 
-  /** Writes the lines taken since the last flush, in one write. Never throws: what cannot be written waits. */
+  /**
+   * Writes the lines taken since the last flush, in one write. Never throws: what cannot be written
+   * waits.
+   */
   flush(): void {
     if (this.#batch.length === 0) return;
     const lines = this.#batch;
@@ -210,7 +227,8 @@ export class Journal {
       const file = this.#openFile();
       const written = writeSync(file.fd, text);
       if (written < text.length) {
-        // A disk that is just full takes half a line: it must not stay, or the next one would be glued to it.
+        // A disk that is just full takes half a line: it must not stay, or the next one would be
+        // glued to it.
         ftruncateSync(file.fd, file.size);
         this.#failure = 'ENOSPC';
         return false;
@@ -226,7 +244,10 @@ export class Journal {
     }
   }
 
-  /** Returns the segment to write to; each run of the daemon begins its own, after all that are there. */
+  /**
+   * Returns the segment to write to; each run of the daemon begins its own, after all that are
+   * there.
+   */
   #openFile(): OpenSegment {
     if (this.#file && this.#file.size < SEGMENT_BYTES) return this.#file;
     this.takeBackRemoved();
@@ -242,9 +263,10 @@ export class Journal {
   }
 
   /**
-   * Leaves a segment that was removed or moved away, because nobody would read what is written to it, and writes its
-   * lines anew: the database may not have them yet, and takes no event twice. Called once a second and
-   * before a question, because checking with each write would cost as much as the write.
+   * Leaves a segment that was removed or moved away, because nobody would read what is written to
+   * it, and writes its lines anew: the database may not have them yet, and takes no event twice.
+   * Called once a second and before a question, because checking with each write would cost as much
+   * as the write.
    */
   takeBackRemoved(): void {
     const file = this.#file;
@@ -277,26 +299,34 @@ export class Journal {
   #syncLater(fd: number): void {
     this.#cancelSync ??= this.#clock.after(SYNC_EVERY_MS, () => {
       this.#cancelSync = undefined;
-      // A segment closed meanwhile fails with EBADF, which costs nothing that matters: the kernel writes it on its own.
+      // A segment closed meanwhile fails with EBADF, which costs nothing that matters: the kernel
+      // writes it on its own.
       fdatasync(fd, () => {});
       this.takeBackRemoved();
     });
   }
 }
 
-/** One step through the journal: the events, where they end, and the number of damaged lines on the way. */
+/**
+ * One step through the journal: the events, where they end, and the number of damaged lines on the
+ * way.
+ */
 export interface JournalBatch {
   readonly events: readonly UsageEvent[];
   readonly end: JournalPosition;
   readonly damaged: number;
 }
 
-/** Buffer that every read uses: the journal is read before every question, and new buffers would keep the garbage collector busy. */
+/**
+ * Buffer that every read uses: the journal is read before every question, and new buffers would
+ * keep the garbage collector busy.
+ */
 const chunk = Buffer.alloc(CHUNK_BYTES);
 
 /**
- * Reads about `limit` events after a position, whole lines of them; an empty batch whose end is the position means that
- * there is nothing new. A line that is not an event (half written when the power went, or damaged) is counted and skipped.
+ * Reads about `limit` events after a position, whole lines of them; an empty batch whose end is the
+ * position means that there is nothing new. A line that is not an event (half written when the
+ * power went, or damaged) is counted and skipped.
  */
 export function readJournal(folder: string, position: JournalPosition, limit: number): JournalBatch {
   const segments = listSegments(folder).filter((segment) => segment >= position.segment);
@@ -329,7 +359,10 @@ export function deleteReadSegments(folder: string, position: JournalPosition): v
   }
 }
 
-/** Empties the segment that was read to its end; its number stays, so that the next one has a higher one. */
+/**
+ * Empties the segment that was read to its end; its number stays, so that the next one has a higher
+ * one.
+ */
 export function emptyReadSegment(folder: string, position: JournalPosition): void {
   if (segmentBytes(folder, position.segment) === position.offset) truncateSync(segmentPath(folder, position.segment));
 }
@@ -349,7 +382,8 @@ function readSegment(folder: string, from: JournalPosition, limit: number, isNew
     else damaged++;
     start = end + 1;
   }
-  // Without an end of line: still being written in the newest segment, never to be finished in an older one.
+  // Without an end of line: still being written in the newest segment, never to be finished in an
+  // older one.
   if (start === 0 && bytes.length > 0 && (!isNewest || bytes.length > MAX_LINE_BYTES)) {
     start = bytes.length;
     damaged++;
@@ -377,7 +411,10 @@ export function segmentPath(folder: string, segment: number): string {
   return join(folder, `${String(segment).padStart(10, '0')}.jsonl`);
 }
 
-/** Lists the numbers of the segments, lowest first; none where the folder is missing or not a folder. */
+/**
+ * Lists the numbers of the segments, lowest first; none where the folder is missing or not a
+ * folder.
+ */
 export function listSegments(folder: string): number[] {
   let names: string[];
   try {
@@ -403,8 +440,9 @@ function openJournalFolder(folder: string): void {
 }
 
 /**
- * Returns the journal's name, making it up the first time. The database remembers under this name how far the journal
- * was read, so that daemons which share one do not mistake each other's. Only the usage thread asks for it.
+ * Returns the journal's name, making it up the first time. The database remembers under this name
+ * how far the journal was read, so that daemons which share one do not mistake each other's. Only
+ * the usage thread asks for it.
  */
 export function journalName(folder: string): string {
   const path = join(folder, 'name');
@@ -414,7 +452,8 @@ export function journalName(folder: string): string {
   } catch (error) {
     if (systemErrorCode(error) !== 'ENOENT') throw error;
   }
-  // An empty one is what a full disk leaves: two daemons of that name would skip each other's events.
+  // An empty one is what a full disk leaves: two daemons of that name would skip each other's
+  // events.
   return name === '' ? renameJournal(folder) : name;
 }
 

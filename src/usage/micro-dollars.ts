@@ -1,12 +1,17 @@
 /**
- * Money as integers: micro-dollars, a millionth of a US dollar. A sum of them is exact, which a sum of floats is not.
+ * Money as integers: micro-dollars, a millionth of a US dollar. A sum of them is exact, which a sum
+ * of floats is not.
  *
- * Unknown is null, never zero: a call that cost nothing and a call whose cost is unknown are different things.
+ * Unknown is null, never zero: a call that cost nothing and a call whose cost is unknown are
+ * different things.
  */
 
 import { MAX_COST_MICROS } from '../protocol/usage.ts';
 
-/** Converts US dollars, as a number or a decimal text, to micro-dollars, rounded; null for an amount that is not credible. */
+/**
+ * Converts US dollars, as a number or a decimal text, to micro-dollars, rounded; null for an amount
+ * that is not credible.
+ */
 export function microDollars(dollars: unknown): number | null {
   const amount = decimal(dollars);
   if (amount === null) return null;
@@ -21,8 +26,8 @@ export interface TokenPrices {
 }
 
 /**
- * Returns a call's cost by a price list, in micro-dollars; null if any part is unknown, because a partial sum would be
- * misleading.
+ * Returns a call's cost by a price list, in micro-dollars; null if any part is unknown, because a
+ * partial sum would be misleading.
  */
 export function costFromPrices(
   promptTokens: number | null,
@@ -35,7 +40,10 @@ export function costFromPrices(
   return microDollars(promptTokens * prompt + completionTokens * completion);
 }
 
-/** Parses a finite amount of zero or more. OpenRouter's router models have the price "-1", which means "it depends". */
+/**
+ * Parses a finite amount of zero or more. OpenRouter's router models have the price "-1", which
+ * means "it depends".
+ */
 function decimal(value: unknown): number | null {
   if (typeof value === 'string' && !/^\d{1,15}(\.\d{1,30})?(e-?\d{1,2})?$/i.test(value)) return null;
   if (typeof value !== 'string' && typeof value !== 'number') return null;

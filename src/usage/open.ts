@@ -1,5 +1,6 @@
 /**
- * Opens the recording of usage: where it is kept, when it is pruned, and who is asked what a call cost.
+ * Opens the recording of usage: where it is kept, when it is pruned, and who is asked what a call
+ * cost.
  */
 
 import { randomFillSync } from 'node:crypto';
@@ -42,7 +43,9 @@ export interface OpenUsage {
   readonly retention: { readonly days: number; readonly totalsDays: number };
 }
 
-/** Makes the recording of usage, not yet started: beside the state, or where the configuration says. */
+/**
+ * Makes the recording of usage, not yet started: beside the state, or where the configuration says.
+ */
 export function createUsage({
   config,
   paths,
@@ -61,8 +64,8 @@ export function createUsage({
 }
 
 /**
- * Starts recording, pruning and looking up costs; all of it ends with the stack. `observe` is called with each event, and
- * with each report on one, which has only what the event did not know.
+ * Starts recording, pruning and looking up costs; all of it ends with the stack. `observe` is
+ * called with each event, and with each report on one, which has only what the event did not know.
  */
 export function openUsage(
   runtime: Runtime,
@@ -96,7 +99,9 @@ export function openUsage(
   return { usage, record, retention: { days, totalsDays } };
 }
 
-/** Returns a source of 48 random bits; random bytes cost little only when many are drawn at once. */
+/**
+ * Returns a source of 48 random bits; random bytes cost little only when many are drawn at once.
+ */
 function createRandomIds(): () => number {
   const bytes = Buffer.alloc(ID_BYTES * 512);
   let used = bytes.length;
@@ -110,7 +115,10 @@ function createRandomIds(): () => number {
   };
 }
 
-/** Opens the tracker, which goes on with what the last daemon was still waiting for; a flag file says whether there is any. */
+/**
+ * Opens the tracker, which goes on with what the last daemon was still waiting for; a flag file
+ * says whether there is any.
+ */
 function openTracker(
   usage: Usage,
   { generationProvider, fetchGeneration, fetchModels }: CostSources,

@@ -1,8 +1,10 @@
 /**
- * Releases of credentials wait some milliseconds to be recorded, so that those of one program in a hurry share a line:
- * such a program asks for the same key thousands of times a second, and only the moments differ.
+ * Releases of credentials wait some milliseconds to be recorded, so that those of one program in a
+ * hurry share a line: such a program asks for the same key thousands of times a second, and only
+ * the moments differ.
  *
- * A release can wait because its entry in the audit is written before its reply leaves; a call's event cannot.
+ * A release can wait because its entry in the audit is written before its reply leaves; a call's
+ * event cannot.
  */
 
 import type { Clock } from '../base/clock.ts';

@@ -1,11 +1,11 @@
 /**
- * Keeps the usage database open, takes the journal into it, and answers calls: one thing at a time. Runs in the usage
- * thread.
+ * Keeps the usage database open, takes the journal into it, and answers calls: one thing at a time.
+ * Runs in the usage thread.
  *
- * A database that fails is closed and opened again, with a delay that grows to half a minute; meanwhile the journal keeps
- * the events. Events that the database refuses for what they hold are put aside, or they would block all others. A file
- * that was removed or replaced is noticed at the next batch or question; a new one is made, and takes what the journal
- * still has.
+ * A database that fails is closed and opened again, with a delay that grows to half a minute;
+ * meanwhile the journal keeps the events. Events that the database refuses for what they hold are
+ * put aside, or they would block all others. A file that was removed or replaced is noticed at the
+ * next batch or question; a new one is made, and takes what the journal still has.
  */
 
 import { appendFileSync } from 'node:fs';
@@ -30,7 +30,10 @@ import type { PruneCutoffs } from './store/prune.ts';
 import { UsageStore } from './store/usage-store.ts';
 import type { DatabaseState, ThreadData } from './thread.ts';
 
-/** Number of events that are written at once: some 20 ms, so that a question in between does not wait long. */
+/**
+ * Number of events that are written at once: some 20 ms, so that a question in between does not
+ * wait long.
+ */
 const BATCH_EVENTS = 500;
 
 /** Limit of the time that a question waits for events that came before it. */
@@ -40,8 +43,9 @@ const CATCH_UP_MS = 1000;
 const RETRY: Backoff = { firstMs: 250, maxMs: 30_000, jitter: 0 };
 
 /**
- * State of the database. `unopened` has not been opened yet, or was closed because its file is gone. `failed` waits to be
- * tried again, or is being tried (then `cancelRetry` is null), and may have a store that can still be read.
+ * State of the database. `unopened` has not been opened yet, or was closed because its file is
+ * gone. `failed` waits to be tried again, or is being tried (then `cancelRetry` is null), and may
+ * have a store that can still be read.
  */
 type State =
   | { readonly kind: 'unopened' }
@@ -54,7 +58,7 @@ type State =
     }
   | { readonly kind: 'closed' };
 
-/** Where things are, and who is told of changes. */
+/** Where the database and the journal are, and the listener for changes of state. */
 export interface StoreKeeperDeps extends ThreadData {
   readonly clock: Clock;
   readonly report: (state: DatabaseState) => void;
@@ -89,12 +93,17 @@ export class StoreKeeper {
     });
   }
 
-  /** Makes one call, after the events that came before it. Rejects with the database's own error. */
+  /**
+   * Makes one call, after the events that came before it. Rejects with the database's own error.
+   */
   call<Result>(ask: (store: UsageStore) => Promise<Result>): Promise<Result> {
     return this.#inTurn(async () => ask(await this.#caughtUp()));
   }
 
-  /** Prunes, giving everybody else a turn after each slice; returns the numbers of deleted events and totals. */
+  /**
+   * Prunes, giving everybody else a turn after each slice; returns the numbers of deleted events
+   * and totals.
+   */
   async prune(cutoffs: PruneCutoffs): Promise<{ events: number; totals: number }> {
     const deleted = { events: 0, totals: 0, other: 0 };
     const steps = await this.call(async (store) => store.pruneSteps(cutoffs));
@@ -107,7 +116,10 @@ export class StoreKeeper {
     }
   }
 
-  /** Takes in what it can at once, and closes the database; `last` means that nobody writes the journal any more. */
+  /**
+   * Takes in what it can at once, and closes the database; `last` means that nobody writes the
+   * journal any more.
+   */
   close(last: boolean): Promise<void> {
     return this.#inTurn(async () => {
       try {
@@ -176,7 +188,10 @@ export class StoreKeeper {
     }
   }
 
-  /** Returns the open store, opening it where it is not; a failure stays noted until something was written. */
+  /**
+   * Returns the open store, opening it where it is not; a failure stays noted until something was
+   * written.
+   */
   async #opened(): Promise<UsageStore> {
     const known = storeOf(this.#state);
     if (known && !known.isGone()) return known;
@@ -189,7 +204,8 @@ export class StoreKeeper {
     if (connection.found === 'nothing' && this.#wasOpen) this.#replaced ??= 'removed';
     this.#wasOpen = true;
     this.#position = await store.position(this.#journal);
-    // Segments are deleted only below the position: if all are below it, the folder was emptied and counts from 1 again.
+    // Segments are deleted only below the position: if all are below it, the folder was emptied and
+    // counts from 1 again.
     if ((listSegments(journalFolder).at(-1) ?? 0) < this.#position.segment) {
       this.#journal = renameJournal(journalFolder);
       this.#position = JOURNAL_START;
@@ -216,7 +232,8 @@ export class StoreKeeper {
   /** Returns the store after the events that wait, as far as they can be taken in quickly. */
   async #caughtUp(): Promise<UsageStore> {
     const started = this.#deps.clock.monotonic();
-    // It may work again before the next try is due. A database that takes nothing may still be read.
+    // It may work again before the next try is due. A database that takes nothing may still be
+    // read.
     if (this.#state.kind === 'failed' && !(await this.#step())) return this.#openedOrFailed();
     while (await this.#step()) {
       if (this.#deps.clock.monotonic() - started > CATCH_UP_MS) break;

@@ -1,6 +1,6 @@
 /**
- * The usage thread's end of the messages in thread.ts. It is a thread because commits wait for the disk, and the main
- * thread must not.
+ * The usage thread's end of the messages in thread.ts. It is a thread because commits wait for the
+ * disk, and the main thread must not.
  */
 
 import { readlinkSync } from 'node:fs';
@@ -21,7 +21,10 @@ const threadClock: Clock = {
   },
 };
 
-/** Lowers the priority of this thread, and of no other of the process. Linux only, where threads have numbers of their own. */
+/**
+ * Lowers the priority of this thread, and of no other of the process. Linux only, where threads
+ * have numbers of their own.
+ */
 function lowerPriority(): void {
   try {
     setPriority(Number(basename(readlinkSync('/proc/thread-self'))), constants.priority.PRIORITY_BELOW_NORMAL);
@@ -35,7 +38,7 @@ function runThread(port: NonNullable<typeof parentPort>, data: ThreadData): void
   const keeper = new StoreKeeper({ ...data, clock: threadClock, report: (state) => post({ kind: 'state', state }) });
   const answerCall = async ({ id, name, args }: Extract<ToThread, { kind: 'call' }>): Promise<void> => {
     try {
-      // The main thread's types check the arguments; nobody else talks to this thread.
+      // The main thread's types check the arguments, and it is the only one to post messages.
       const result =
         name === 'prune'
           ? await keeper.prune(...(args as Parameters<StoreKeeper['prune']>))

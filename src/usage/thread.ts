@@ -1,8 +1,10 @@
 /**
- * The main thread's end of the usage thread (thread-worker.ts): starts it when there is something to do, asks it, starts
- * it again when it crashed, and stops it when nothing was recorded or asked for a while, because it holds some 25 MB.
+ * The main thread's end of the usage thread (thread-worker.ts): starts it when there is something
+ * to do, asks it, starts it again when it crashed, and stops it when nothing was recorded or asked
+ * for a while, because it holds some 25 MB.
  *
- * A question takes two hops: `call` here posts it, and the worker calls the method of that name of the open store.
+ * A question takes two hops: `call` here posts it, and the worker calls the method of that name of
+ * the open store.
  */
 
 import { Worker } from 'node:worker_threads';
@@ -20,8 +22,9 @@ const RESTART_AFTER_MS = 1000;
 const IDLE_MS = 60_000;
 
 /**
- * Age and number at which recorded events are taken into the database as one batch: a commit for many events costs
- * little more than for one, and the journal is as durable. A question has the rest taken in first.
+ * Age and number at which recorded events are taken into the database as one batch: a commit for
+ * many events costs little more than for one, and the journal is as durable. A question has the
+ * rest taken in first.
  */
 const BATCH_AGE_MS = 250;
 const BATCH_EVENTS = 500;
@@ -29,10 +32,16 @@ const BATCH_EVENTS = 500;
 /** Limit of the wait for the thread to take in the last events; the others stay in the journal. */
 const CLOSE_LIMIT_MS = 5000;
 
-/** Size at which V8 collects the thread's new garbage: its default is some 50 MB of a daemon that is small. */
+/**
+ * Size at which V8 collects the thread's new garbage: its default is some 50 MB of a daemon that is
+ * small.
+ */
 const YOUNG_MB = 6;
 
-/** What can be asked: the store's own methods, and pruning, which gives others their turn in between. */
+/**
+ * What can be asked: the store's own methods, and pruning, which gives others their turn in
+ * between.
+ */
 export type UsageCalls = Pick<
   UsageStore,
   'answer' | 'session' | 'events' | 'generation' | 'recent' | 'unpriced' | 'prunable' | 'bytes' | 'import'
@@ -45,7 +54,9 @@ export interface ThreadData {
   /** Path of a SQLite file or a `postgres://` address. */
   readonly database: string;
   readonly journalFolder: string;
-  /** True if this run has had the database open before: then a missing file was removed meanwhile. */
+  /**
+   * True if this run has had the database open before: then a missing file was removed meanwhile.
+   */
   readonly wasOpen: boolean;
 }
 
@@ -58,11 +69,17 @@ export interface DatabaseState {
   readonly damaged: number;
   /** When the journal was last taken in to its end, in epoch milliseconds. */
   readonly drainedAt: number;
-  /** Why a new database was made in the place of another one, or null: its file was removed or empty. */
+  /**
+   * Why a new database was made in the place of another one, or null: its file was removed or
+   * empty.
+   */
   readonly replaced: 'removed' | 'empty' | null;
 }
 
-/** Messages to the thread: there is more in the journal, do this, end. After the `last` end nobody writes the journal any more. */
+/**
+ * Messages to the thread: `wake` to take in the journal, `call` a method, `close` the database.
+ * After the `last` close the journal is not written any more.
+ */
 export type ToThread =
   | { readonly kind: 'wake' }
   | { readonly kind: 'call'; readonly id: number; readonly name: keyof UsageCalls; readonly args: readonly unknown[] }
@@ -82,8 +99,9 @@ interface PendingCall {
 }
 
 /**
- * State of the thread. `asleep` is without a thread because there is nothing to do; `stopping` was told to end, and is
- * followed by another thread if something comes in; `crashed` waits to be started again.
+ * State of the thread. `asleep` has no thread because there is nothing to do. `stopping` waits for
+ * an idle thread to end, and starts another one if something comes in meanwhile. `crashed` waits
+ * to be started again.
  */
 type State =
   | { readonly kind: 'asleep' | 'crashed' }
@@ -98,8 +116,9 @@ export class UsageThread {
   readonly #pending = new Map<number, PendingCall>();
   #state: State = { kind: 'asleep' };
   #lastId = 0;
-  /** Number of events that the thread was not told of, and what takes back the timer that will tell it. */
+  /** Number of events that the thread does not know of yet. */
   #unannounced = 0;
+  /** Cancels the timer that will announce them. */
   #cancelAnnounce: (() => void) | undefined;
   #cancelIdle: (() => void) | undefined;
   #usedAt = 0;
@@ -141,7 +160,10 @@ export class UsageThread {
     this.#cancelAnnounce ??= this.#clock.after(BATCH_AGE_MS, () => this.#announce());
   }
 
-  /** Calls one method of the store. Rejects with INTERNAL and a hint while the database does not work. */
+  /**
+   * Calls one method of the store. Rejects with INTERNAL and a hint while the database does not
+   * work.
+   */
   call<Name extends keyof UsageCalls>(
     name: Name,
     ...args: Parameters<UsageCalls[Name]>

@@ -1,9 +1,10 @@
 /**
- * Who used what: records every call, and answers questions about them. The rest of the daemon knows no more of usage.
+ * Who used what: records every call, and answers questions about them. The rest of the daemon knows
+ * no more of usage.
  *
- * `record` takes microseconds, whatever the database does. A call is in the journal before its reply is sent, and so
- * survives the death of the process; the release of a credential follows within some milliseconds. Answers come from
- * the usage thread.
+ * `record` takes microseconds, whatever the database does. A call is in the journal before its
+ * reply is sent, and so survives the death of the process; the release of a credential follows
+ * within some milliseconds. Answers come from the usage thread.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -40,7 +41,10 @@ export class Usage {
   readonly #thread: UsageThread;
   readonly #journal: Journal;
   readonly #releases: ReleaseBatcher;
-  /** When the oldest event was recorded that the database had not taken when it was last known to have all. */
+  /**
+   * When the oldest event was recorded that the database had not taken when it was last known to
+   * have all.
+   */
   #waitingSince = 0;
 
   constructor(deps: UsageDeps) {
@@ -51,7 +55,10 @@ export class Usage {
     this.#releases = new ReleaseBatcher(deps, (raw, again) => this.#append(raw, again));
   }
 
-  /** Has the database take in what an earlier run left in the journal; returns at once, whatever the state of the database. */
+  /**
+   * Has the database take in what an earlier run left in the journal; returns at once, whatever the
+   * state of the database.
+   */
   start(): void {
     if (journalBytesAfter(this.#deps.journalFolder, JOURNAL_START) > 0) this.#thread.recorded(0);
   }
@@ -62,7 +69,10 @@ export class Usage {
     else this.#releases.add(raw);
   }
 
-  /** Writes recorded calls to the journal. Called before a reply is sent, so that every answered completion is recorded. */
+  /**
+   * Writes recorded calls to the journal. Called before a reply is sent, so that every answered
+   * completion is recorded.
+   */
   flush(): void {
     this.#journal.flush();
   }
@@ -163,7 +173,8 @@ export class Usage {
   /**
    * Ends the recording; what the database has not taken stays in the journal for the next run.
    *
-   * @throws AipassError INTERNAL where the journal could not be written either, and events are lost now.
+   * @throws AipassError INTERNAL where the journal could not be written either, and events are lost
+   * now.
    */
   async close(): Promise<void> {
     this.#releases.flush();

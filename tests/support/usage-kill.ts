@@ -1,6 +1,6 @@
 /**
- * Clients that want completions while their daemon is killed again and again: who received a reply finds it in the
- * records, exactly once. Used by a short system test and by a long script.
+ * Clients that want completions while their daemon is killed again and again: each reply that was
+ * received is in the records exactly once. Used by a short system test and by a long script.
  */
 
 import { connect } from '../../src/client/index.ts';
@@ -10,24 +10,24 @@ import { completionOf, startLoopbackProvider } from './loopback-provider.ts';
 import { makeTempHome } from './temp-home.ts';
 import { until } from './until.ts';
 
-/** Says how much is done. */
+/** Amounts of work. */
 export interface KillPlan {
   readonly clients: number;
   readonly completions: number;
   readonly kills: number;
 }
 
-/** Is what was found afterwards; all but `replies` and `recorded` must be 0. */
+/** What was found afterwards; all but `replies` and `recorded` must be 0. */
 export interface KillReport {
   readonly replies: number;
-  /** Counts the recorded completions that succeeded, also those whose reply was lost with the daemon. */
+  /** Number of recorded completions that succeeded, also those whose reply was lost with the daemon. */
   readonly recorded: number;
   readonly missing: number;
   readonly repeated: number;
   readonly miscounted: number;
 }
 
-/** Runs a plan and says what was found. */
+/** Runs a plan and returns what was found. */
 export async function runKillPlan(plan: KillPlan): Promise<KillReport> {
   await using home = makeTempHome();
   let answers = 0;

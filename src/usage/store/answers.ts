@@ -1,7 +1,7 @@
 /**
- * Answers "who used what" from the totals: any range and grouping is the sum of a few runs of neighbouring rows, so an
- * answer takes as long for ten million events as for ten thousand. Only where a range begins or ends inside a minute are
- * that minute's events summed themselves.
+ * Answers "who used what" from the totals: any range and grouping is the sum of a few runs of
+ * neighbouring rows, so an answer takes as long for ten million events as for ten thousand. Only
+ * where a range begins or ends inside a minute are that minute's events summed themselves.
  */
 
 import { AipassError } from '../../base/errors.ts';
@@ -39,7 +39,10 @@ import { TOTAL_KINDS } from './totals.ts';
 /** Number of groups in an answer where the query does not say. */
 const DEFAULT_GROUPS = 100;
 
-/** Maximum number of events that are read for a part of a minute: beyond it the whole minute is taken, which then is hardly less exact. */
+/**
+ * Maximum number of events that are read for a part of a minute: beyond it the whole minute is
+ * taken, which then is hardly less exact.
+ */
 const MAX_EDGE_EVENTS = 4000;
 
 /** Id of a caller that no event has. */
@@ -151,7 +154,10 @@ export async function answer({ executor, names }: AnswerDeps, query: UsageQuery,
   };
 }
 
-/** Counts attempts of the last seconds, by status and by key: apipool's questions. `keyIds` are listed even where they had none. */
+/**
+ * Counts attempts of the last seconds, by status and by key: apipool's questions. `keyIds` are
+ * listed even where they had none.
+ */
 export async function countRecent(
   deps: AnswerDeps,
   query: RecentQuery,
@@ -316,7 +322,10 @@ function timeName(bucket: number, resolution: Resolution): string {
   return resolution === DAY ? iso.slice(0, 10) : `${iso.slice(0, 16)}Z`;
 }
 
-/** Lists the sessions of clients that were active in a range, latest first, each in full; runs of the daemon, which have no one caller, are not among them. */
+/**
+ * Lists the sessions of clients that were active in a range, latest first, each in full; runs of
+ * the daemon, which have no one caller, are not among them.
+ */
 async function answerSessions(
   { executor, names }: AnswerDeps,
   plan: RangePlan,

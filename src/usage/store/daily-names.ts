@@ -1,9 +1,9 @@
 /**
- * Bounds the callers and the models that totals are kept for, each day: a program that makes up names must not make a row
- * of each. The names beyond the bound are counted together.
+ * Bounds the callers and the models that totals are kept for, each day: a program that makes up
+ * names must not make a row of each. The names beyond the bound are counted together.
  *
- * The totals themselves show which names have rows of their own, so that the bound holds however often the usage thread
- * comes and goes.
+ * The totals themselves show which names have rows of their own, so that the bound holds however
+ * often the usage thread comes and goes.
  */
 
 import { Statement, type Executor } from './database.ts';
@@ -42,7 +42,10 @@ export class DailyNames {
     return this.#read(executor, day, others).then((seen) => bounded(ids, seen.callers, seen.models, others));
   }
 
-  /** Drops copies where there are many; between batches only, because the totals do not show what a batch has seen. */
+  /**
+   * Drops copies where there are many; between batches only, because the totals do not show what a
+   * batch has seen.
+   */
   trim(): void {
     if (this.#seen.size > MAX_COPIES) this.#seen.clear();
   }

@@ -1,8 +1,10 @@
 /**
- * The usage database as the store sees it: its tables, an open connection, and statements whose texts are built once.
- * Owns the kysely package: the parts of it that the store uses come from here.
+ * The usage database as the store sees it: its tables, an open connection, and statements whose
+ * texts are built once. Owns the kysely package: the parts of it that the store uses come from
+ * here.
  *
- * Every text that repeats stands once in `names`, and rows hold its number; 0 is "none". Times are epoch milliseconds.
+ * Every text that repeats stands once in `names`, and rows hold its number; 0 is "none". Times are
+ * epoch milliseconds.
  */
 
 import type { Generated, Kysely } from 'kysely';
@@ -85,8 +87,9 @@ interface NotesTable {
 export type UsageDb = Kysely<UsageTables>;
 
 /**
- * A statement whose text is built once for each connection: building one with kysely takes a hundred times as long as
- * running it. `build` gives placeholder values; the values of a run come in the order in which they stand in the text.
+ * A statement whose text is built once for each connection: building one with kysely takes a
+ * hundred times as long as running it. `build` gives placeholder values; the values of a run come
+ * in the order in which they stand in the text.
  */
 export class Statement<Row = never> {
   readonly build: (db: UsageDb) => { compile(): { readonly sql: string } };
@@ -108,13 +111,19 @@ export interface Executor {
 
 /** An open database with its tables up to date. One caller at a time. */
 export interface StoreConnection extends Executor {
-  /** What was at the database's place before it was opened: a file of 0 bytes is what a full disk or a failed copy leaves. */
+  /**
+   * What was at the database's place before it was opened: a file of 0 bytes is what a full disk or
+   * a failed copy leaves.
+   */
   readonly found: 'database' | 'empty' | 'nothing';
   /** Runs `work` in a transaction, or undoes it. */
   transaction<T>(work: (executor: Executor) => Promise<T>): Promise<T>;
   /** Returns whether the database's file was removed or replaced since it was opened. */
   isGone(): boolean;
-  /** Gives a little of the room that pruning freed back to the disk; returns whether there is more to give. */
+  /**
+   * Gives a little of the room that pruning freed back to the disk; returns whether there is more
+   * to give.
+   */
   shrink(): Promise<boolean>;
   /** Returns the size of the database in bytes. */
   bytes(): Promise<number>;
@@ -122,8 +131,9 @@ export interface StoreConnection extends Executor {
 }
 
 /**
- * Numbers of rows that one insert statement holds, largest first; few, so that each is prepared once. SQLite runs wide
- * statements no faster than narrow ones, while PostgreSQL has a way to go for each.
+ * Numbers of rows that one insert statement holds, largest first; few, so that each is prepared
+ * once. SQLite runs wide statements no faster than narrow ones, while PostgreSQL has a way to go
+ * for each.
  */
 const SIZES: Readonly<Record<DialectName, readonly number[]>> = { sqlite: [1], postgres: [128, 16, 1] };
 
@@ -133,7 +143,10 @@ export class BulkInsert<Row, Returned = never> {
   readonly #flatten: (row: Row) => readonly SqlValue[];
   readonly #statements = new Map<number, Statement<Returned>>();
 
-  /** `build` builds the statement for a number of rows; `flatten` returns a row's values in the order of its columns. */
+  /**
+   * `build` builds the statement for a number of rows; `flatten` returns a row's values in the
+   * order of its columns.
+   */
   constructor(
     build: (db: UsageDb, rows: number) => { compile(): { readonly sql: string } },
     flatten: (row: Row) => readonly SqlValue[],

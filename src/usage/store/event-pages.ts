@@ -1,6 +1,6 @@
 /**
- * Reads events themselves: a page at a time (newest first for people, oldest first for exports), by generation, and
- * those whose cost is still unknown.
+ * Reads events themselves: a page at a time (newest first for people, oldest first for exports), by
+ * generation, and those whose cost is still unknown.
  */
 
 import { AipassError } from '../../base/errors.ts';
@@ -28,7 +28,8 @@ export async function readEvents(
   const key = query.keyId === undefined ? null : await names.find(executor, query.keyId);
   if (query.keyId !== undefined && key === null) return { events: [], next: null };
 
-  // Events of a key stand in its index by status and time: each status is a run of neighbours, and the newest of the runs are the page.
+  // Events of a key stand in its index by status and time: each status is a run of neighbours, and
+  // the newest of the runs are the page.
   const statuses = query.status === undefined && key !== null ? Object.values(STATUS_CODES) : [null];
   const rows: EventsTable[] = [];
   for (const each of statuses) {
@@ -66,8 +67,9 @@ export type UnpricedGeneration = Pick<RecordedEvent, 'keyId' | 'model' | 'prompt
 };
 
 /**
- * Lists a provider's generations since a time whose cost is unknown, newest first: a daemon that was killed while it
- * waited for them asks again. Those of failed calls are among them, because what was generated is paid for.
+ * Lists a provider's generations since a time whose cost is unknown, newest first: a daemon that
+ * was killed while it waited for them asks again. Those of failed calls are among them, because
+ * what was generated is paid for.
  */
 export async function listUnpriced(
   { executor, names }: AnswerDeps,
@@ -104,7 +106,8 @@ async function readRun(
   if (query.until !== undefined) rows = rows.where('at', '<', query.until);
   if (run.key !== null) rows = rows.where('key', '=', run.key);
   if (run.status !== null) rows = rows.where('status', '=', run.status);
-  // Repeats the condition of the index of failures word for word, so that SQLite sees that it may use the index.
+  // Repeats the condition of the index of failures word for word, so that SQLite sees that it may
+  // use the index.
   if (run.status !== null && run.status !== STATUS_CODES.success) rows = rows.where(sql<boolean>`status <> 1`);
   if (query.after !== undefined) {
     const { at, id } = parseCursor(query.after);

@@ -1,5 +1,6 @@
 /**
- * Events as rows of the database, and back. Both directions follow the table of columns in protocol/usage.ts.
+ * Events as rows of the database, and back. Both directions follow the table of columns in
+ * protocol/usage.ts.
  */
 
 import { COST_SOURCES, type RecordedEvent } from '../../protocol/usage.ts';
@@ -56,7 +57,9 @@ export function recordedEvent(row: EventsTable, text: (id: number) => string | n
   return event as RecordedEvent;
 }
 
-/** Columns that a later report on a generation may fill in: all counts and durations of the call. */
+/**
+ * Columns that a later report on a generation may fill in: all counts and durations of the call.
+ */
 const FILLABLE = COLUMNS.filter(
   ({ kind, field }) => (kind === 'count' || kind === 'duration') && !['uid', 'pid', 'httpStatus'].includes(field),
 );

@@ -1,7 +1,9 @@
 /**
- * Classifies failures of the database by the codes of SQLite and PostgreSQL, with what to do about them. Pure.
+ * Classifies failures of the database by the codes of SQLite and PostgreSQL, with what to do about
+ * them. Pure.
  *
- * Messages of the drivers are not passed on: they can quote rows, and a connection address with its password.
+ * Messages of the drivers are not passed on: they can quote rows, and a connection address with its
+ * password.
  */
 
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
@@ -37,7 +39,8 @@ export function databaseFailure(error: unknown): DatabaseFailure {
     reason,
     code,
     hint: HINTS[reason],
-    // 23505: two daemons wrote the same id at once, and the second try finds what the first one wrote.
+    // 23505: two daemons wrote the same id at once, and the second try finds what the first one
+    // wrote.
     refusesData: /^(?:22|23(?!505))...$|^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG)/.test(code),
   };
 }
@@ -52,7 +55,10 @@ export function asDatabaseError(error: unknown): AipassError {
   });
 }
 
-/** Classifies SQLite's result codes (sqlite.org/rescode.html), PostgreSQL's SQLSTATEs (appendix A) and Node's system codes. */
+/**
+ * Classifies SQLite's result codes (sqlite.org/rescode.html), PostgreSQL's SQLSTATEs (appendix A)
+ * and Node's system codes.
+ */
 function reasonOf(code: string): FailureReason {
   if (code === 'VERSION_MISMATCH') return 'newer';
   if (/^SQLITE_(?:BUSY|LOCKED)/.test(code) || code === '55P03') return 'locked';

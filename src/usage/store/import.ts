@@ -1,8 +1,8 @@
 /**
  * Imports AIPass's usage: its generations as events, and what it counted beyond them as sums.
  *
- * What was taken of each caller is noted, so that a file that has grown since, or has dropped its oldest generations,
- * adds only what is new in it.
+ * What was taken of each caller is noted, so that a file that has grown since, or has dropped its
+ * oldest generations, adds only what is new in it.
  */
 
 import { z } from 'zod';
@@ -20,7 +20,7 @@ const SLICE = 500;
 /** Provider of everything that AIPass counted. */
 const PROVIDER = 'openrouter';
 
-/** Name under which AIPass's session is kept, and that of its caller: nobody knows who it was. */
+/** Caller of AIPass's session, which the file does not name. */
 const SESSION_CALLER = 'aipass';
 
 const takenSchema = z.object({
@@ -69,7 +69,8 @@ export async function importAipass(
     carried.sessions.push(carriedSession(name, session, beyond(session, before)));
     notes.push([name, JSON.stringify({ ...NOTHING, ...plus(before, beyond(session, before)) })]);
   }
-  // With the notes in one transaction: an interrupted import is done again, and its generations are known then.
+  // With the notes in one transaction: an interrupted import is done again, and its generations are
+  // known then.
   await ingest.carry(carried, async (executor) => {
     for (const [name, value] of notes) await writeNote(executor, name, value);
     await writeNote(executor, note, String(events.length - known.size));
@@ -87,7 +88,10 @@ async function readTaken(connection: StoreConnection, name: string): Promise<Tak
   return text === null ? null : takenSchema.parse(JSON.parse(text));
 }
 
-/** Returns what a caller's totals hold beyond what was taken before and the events that count now, and what is taken then. */
+/**
+ * Returns what a caller's totals hold beyond what was taken before and the events that count now,
+ * and what is taken then.
+ */
 function beyondTaken(
   totals: AipassCaller,
   before: Taken,
@@ -107,7 +111,10 @@ function beyondTaken(
   return { rest: { ...rest, models: restModels }, taken: { ...plus(counted, rest), models } };
 }
 
-/** Returns a caller's sums. AIPass counted requests by model, but cost and tokens of all models together. */
+/**
+ * Returns a caller's sums. AIPass counted requests by model, but cost and tokens of all models
+ * together.
+ */
 function carriedTotals({ caller, at }: AipassCaller, rest: Taken): CarriedSums['totals'][number][] {
   const place = { at, caller, provider: PROVIDER };
   const models = Object.entries(rest.models);

@@ -1,11 +1,13 @@
 /**
- * Takes events from the journal into the database: a batch, the totals it adds to and how far the journal was read are
- * one transaction, so that an event counts exactly once however often the process is killed in between.
+ * Takes events from the journal into the database: a batch, the totals it adds to and how far the
+ * journal was read are one transaction, so that an event counts exactly once however often the
+ * process is killed in between.
  *
- * A generation counts once. The first event of it stands; a later report on it only fills in what that event did not
- * know (tokens, cost), in the event and in the totals that it was counted in. Two calls with one generation id are two
- * calls all the same: some providers repeat their ids (Ollama numbers its answers from 0 to 999). An id then belongs to
- * the last call that had it, and later reports are on that one.
+ * A generation counts once. The first event of it stands; a later report on it only fills in what
+ * that event did not know (tokens, cost), in the event and in the totals that it was counted in.
+ * Two calls with one generation id are two calls all the same: some providers repeat their ids
+ * (Ollama numbers its answers from 0 to 999). An id then belongs to the last call that had it, and
+ * later reports are on that one.
  */
 
 import { isReport, type UsageEvent } from '../event.ts';
@@ -291,7 +293,10 @@ class BatchWriter {
     this.#sessions.addEvent(at, status, id(event.run), 0, event);
   }
 
-  /** Returns whether an event that could not be inserted was there already, after it filled in what it knows better. */
+  /**
+   * Returns whether an event that could not be inserted was there already, after it filled in what
+   * it knows better.
+   */
   async #isKnown(event: UsageEvent): Promise<boolean> {
     const { generationId } = event;
     if (generationId === null) return true;

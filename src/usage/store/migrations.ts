@@ -1,6 +1,7 @@
 /**
- * Makes and changes the tables. Each step has a name and a content that never change, which is why steps spell their
- * columns out; a database that knows a name which is not here is newer than this program, and is left alone.
+ * Makes and changes the tables. Each step has a name and a content that never change, which is why
+ * steps spell their columns out; a database that knows a name which is not here is newer than this
+ * program, and is left alone.
  */
 
 import { AipassError } from '../../base/errors.ts';
@@ -102,7 +103,7 @@ async function createTables(db: Kysely<UsageTables>, dialect: DialectName): Prom
     db,
   );
   await sql`create index events_key on events (key, status, at)`.execute(db);
-  // Failures are few and looked for; successes are found by time.
+  // Failures are few and often searched for; successes are found by time.
   await sql`create index events_failed on events (status, at) where status <> 1`.execute(db);
 
   await addSums(
@@ -152,7 +153,10 @@ function addSums<Table extends string, Column extends string>(
   return addColumns(table, FIRST_SUMS, 'bigint', notNull);
 }
 
-/** Every call of before was one attempt, wrote unknown amounts to caches, and used the default organization's keys. */
+/**
+ * Every call of before was one attempt, wrote unknown amounts to caches, and used the default
+ * organization's keys.
+ */
 async function addAttemptsCacheWritesAndOrganizations(db: Kysely<UsageTables>): Promise<void> {
   const statements = [
     'alter table totals rename column grain to resolution',

@@ -42,7 +42,8 @@ export class Names {
   /**
    * Returns the number of each text, making up new ones, and notes that they were used on `day`.
    *
-   * When the transaction it runs in fails, `forget` must be called: numbers that were made up in it are not there.
+   * When the transaction it runs in fails, `forget` must be called: numbers that were made up in it
+   * are not there.
    */
   async ids(executor: Executor, texts: Iterable<string | null>, day: number): Promise<(text: string | null) => number> {
     // Only between calls: in the middle of one, numbers just read would be lost.
@@ -50,7 +51,8 @@ export class Names {
     const stale = new Set<string>();
     for (const text of texts) if (text !== null && (this.#ids.get(text)?.day ?? -1) < day) stale.add(text);
     if (stale.size > 0) {
-      // In one order everywhere, so that daemons which share a database do not wait for each other in a circle.
+      // In one order everywhere, so that daemons which share a database do not wait for each other
+      // in a circle.
       const rows = [...stale].sort().map((text) => ({ text, day }));
       for (const row of await insertNames.run(executor, rows)) this.#remember(row.id, row.text, day);
     }

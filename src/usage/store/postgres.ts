@@ -1,5 +1,6 @@
 /**
- * The usage database as tables in PostgreSQL, for daemons that share one history. Owns the pg package.
+ * The usage database as tables in PostgreSQL, for daemons that share one history. Owns the pg
+ * package.
  *
  * A server that is away fails fast: events queue in the journal meanwhile.
  */
@@ -42,7 +43,8 @@ export async function openPostgres(url: string): Promise<StoreConnection> {
         NUMBER_TYPES.has(type) ? Number : types.getTypeParser(type, format),
     },
   });
-  // An idle connection that the server ends is replaced at the next query; without a listener the event ends the thread.
+  // An idle connection that the server ends is replaced at the next query; without a listener the
+  // event ends the thread.
   pool.on('error', () => {});
   const db = new Kysely<UsageTables>({ dialect: new PostgresDialect({ pool }) });
   try {

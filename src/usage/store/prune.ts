@@ -1,6 +1,7 @@
 /**
- * Deletes what is past its retention, in slices: between two of them others get their turn, and wherever it is
- * interrupted the database is consistent, because each slice is a transaction and what is pruned is noted before it.
+ * Deletes what is past its retention, in slices: between two of them others get their turn, and
+ * wherever it is interrupted the database is consistent, because each slice is a transaction and
+ * what is pruned is noted before it.
  */
 
 import { sql, type StoreConnection } from './database.ts';
@@ -42,7 +43,8 @@ export async function countPrunable({ db }: StoreConnection, before: number): Pr
 
 /** Prunes slice by slice; the iterating code decides when the next one comes. */
 export async function* pruneSteps(connection: StoreConnection, cutoffs: PruneCutoffs): AsyncGenerator<PruneStep> {
-  // Only whole buckets are deleted, and the cutoffs are noted first, so that no answer is made of a partial bucket.
+  // Only whole buckets are deleted, and the cutoffs are noted first, so that no answer is made of a
+  // partial bucket.
   const horizons: Horizons = {
     eventsSince: cutoffs.events,
     minutesSince: floorTo(cutoffs.now - MINUTES_KEPT_MS, RESOLUTIONS[HOUR].ms),
@@ -79,8 +81,9 @@ export async function* pruneSteps(connection: StoreConnection, cutoffs: PruneCut
 }
 
 /**
- * Deletes the totals of one resolution before a bucket, one view after the other: within a view they are a run of neighbours,
- * while a search over all of them would pass what is kept again in every slice.
+ * Deletes the totals of one resolution before a bucket, one view after the other: within a view
+ * they are a run of neighbours, while a search over all of them would pass what is kept again in
+ * every slice.
  */
 async function* pruneTotals(
   connection: StoreConnection,

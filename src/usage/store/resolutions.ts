@@ -1,14 +1,19 @@
 /**
- * The resolutions that totals are kept in (minutes, hours, days, blocks of 32 days), and how a range is put together
- * from their buckets. Pure. All of it is UTC, so that daemons in different places can share one history.
+ * The resolutions that totals are kept in (minutes, hours, days, blocks of 32 days), and how a
+ * range is put together from their buckets. Pure. All of it is UTC, so that daemons in different
+ * places can share one history.
  *
- * A range takes the largest buckets that fit: "all time" reads blocks, "the last hour" minutes. Where it begins late in
- * a larger bucket, that bucket is added and the small ones before the beginning are subtracted, which takes fewer.
- * Small buckets are pruned earlier than large ones; a range that begins or ends inside a pruned bucket is widened to the
- * next larger one, and the answer says so.
+ * A range takes the largest buckets that fit: "all time" reads blocks, "the last hour" minutes.
+ * Where it begins late in a larger bucket, that bucket is added and the small ones before the
+ * beginning are subtracted, which takes fewer. Small buckets are pruned earlier than large ones; a
+ * range that begins or ends inside a pruned bucket is widened to the next larger one, and the
+ * answer says so.
  */
 
-/** The resolutions from small to large with their length in milliseconds. The totals table stores the index. */
+/**
+ * The resolutions from small to large with their length in milliseconds. The totals table stores
+ * the index.
+ */
 export const RESOLUTIONS = [
   { name: 'minute', ms: 60_000 },
   { name: 'hour', ms: 3_600_000 },
@@ -26,7 +31,9 @@ export const ALL_RESOLUTIONS: readonly Resolution[] = [MINUTE, HOUR, DAY, BLOCK]
 /** Minimum age of pruned minutes: longer ago, a range begins and ends with a whole hour. */
 export const MINUTES_KEPT_MS = 26 * 3_600_000;
 
-/** Minimum age of pruned hours and sessions: longer ago, a range begins and ends with a whole day. */
+/**
+ * Minimum age of pruned hours and sessions: longer ago, a range begins and ends with a whole day.
+ */
 export const HOURS_KEPT_MS = 32 * 86_400_000;
 
 /** Run of buckets of one resolution: from the first to before the last, counted since 1970. */
@@ -41,7 +48,10 @@ export interface PlannedRange extends BucketRange {
   readonly sign: 1 | -1;
 }
 
-/** Plan of a range: the buckets to sum, the parts of minutes to read event by event, and what it covers in all. */
+/**
+ * Plan of a range: the buckets to sum, the parts of minutes to read event by event, and what it
+ * covers in all.
+ */
 export interface RangePlan {
   readonly buckets: readonly PlannedRange[];
   readonly edges: readonly { readonly from: number; readonly to: number }[];
@@ -50,7 +60,10 @@ export interface RangePlan {
   readonly until: number | null;
 }
 
-/** The wanted range and what is still there. `until` null means no end: not even that of now, for clocks that ran ahead. */
+/**
+ * The wanted range and what is still there. `until` null means no end: not even that of now, for
+ * clocks that ran ahead.
+ */
 export interface RangeRequest {
   readonly since: number;
   readonly until: number | null;
@@ -100,7 +113,8 @@ export function planRange(request: RangeRequest): RangePlan {
     const larger = RESOLUTIONS[resolution + 1]?.ms ?? 1;
     const next = ceilTo(left, larger);
     const before = next - larger;
-    // The larger bucket is there whole unless pruning has reached into it, which only happens to blocks.
+    // The larger bucket is there whole unless pruning has reached into it, which only happens to
+    // blocks.
     if (left - before < next - left && floorTo(end, larger) >= next && before >= request.daysSince) {
       add(resolution, before, left, -1);
       left = before;

@@ -1,8 +1,9 @@
 /**
- * The usage database as one SQLite file. Owns the better-sqlite3 package. Runs in the usage thread only, because
- * a commit waits for the disk.
+ * The usage database as one SQLite file. Owns the better-sqlite3 package. Runs in the usage thread
+ * only, because a commit waits for the disk.
  *
- * Nothing is written to a file of a newer program, not even SQLite's own switch to write-ahead logging.
+ * Nothing is written to a file of a newer program, not even SQLite's own switch to write-ahead
+ * logging.
  */
 
 import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
@@ -24,13 +25,18 @@ import {
 } from './database.ts';
 import { assertKnownSchema, migrate, MIGRATION_TABLE } from './migrations.ts';
 
-/** Maximum wait of one statement for another process's lock, in milliseconds; events queue meanwhile, so it is short. */
+/**
+ * Maximum wait of one statement for another process's lock, in milliseconds; events queue
+ * meanwhile, so it is short.
+ */
 const LOCK_WAIT_MS = 200;
 
 /** Maximum number of kysely's own queries that are kept prepared. */
 const MAX_STATEMENTS = 200;
 
-/** Size of SQLite's own cache in the memory of the daemon; the system's cache has the whole file. */
+/**
+ * Size of SQLite's own cache in the memory of the daemon; the system's cache has the whole file.
+ */
 const CACHE_KB = 8000;
 
 /** Number of free pages that one step gives back to the disk: some 2 MB, a few milliseconds. */
@@ -63,7 +69,8 @@ export async function openSqlite(path: string): Promise<StoreConnection> {
         const freeBefore = Number(file.pragma('freelist_count', { simple: true }));
         file.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
         const freePages = Number(file.pragma('freelist_count', { simple: true }));
-        // A file restored from a dump has no incremental vacuum: it reuses its room, and gives none back.
+        // A file restored from a dump has no incremental vacuum: it reuses its room, and gives none
+        // back.
         const isMore = freePages > 0 && freePages < freeBefore;
         if (!isMore) file.pragma('wal_checkpoint(truncate)');
         return Promise.resolve(isMore);
@@ -116,8 +123,9 @@ async function inTransaction<T>(file: Database.Database, work: () => Promise<T>)
 }
 
 /**
- * Makes each migration as a whole or not at all: Kysely runs them outside a transaction on SQLite, though SQLite can have
- * one, and a daemon killed half way would leave tables that the next one can neither use nor make.
+ * Makes each migration as a whole or not at all: Kysely runs them outside a transaction on SQLite,
+ * though SQLite can have one, and a daemon killed half way would leave tables that the next one can
+ * neither use nor make.
  */
 class WholeStepsDialect extends SqliteDialect {
   override createAdapter(): SqliteAdapter {
@@ -137,7 +145,8 @@ function takenSteps(path: string): string[] {
   try {
     return readSteps(path, true);
   } catch (error) {
-    // A writer was killed before its first switch to write-ahead logging: SQLite takes back what it left half done.
+    // A writer was killed before its first switch to write-ahead logging: SQLite takes back what it
+    // left half done.
     if (systemErrorCode(error) === 'SQLITE_READONLY_ROLLBACK') return readSteps(path, false);
     throw error;
   }

@@ -1,9 +1,10 @@
 /**
  * The columns that are summed: how an event adds to them, and what they mean to people. Pure.
  *
- * Latencies are counts in fixed buckets, so that percentiles of ten million calls are sums of a few rows. Bucket 0 holds
- * what took under 16 ms; each further bucket is wider by the factor 1.6; the last holds what took over nine minutes. A
- * percentile is reported as the middle of its bucket, and so is off by 27 % at most from 16 ms on.
+ * Latencies are counts in fixed buckets, so that percentiles of ten million calls are sums of a few
+ * rows. Bucket 0 holds what took under 16 ms; each further bucket is wider by the factor 1.6; the
+ * last holds what took over nine minutes. A percentile is reported as the middle of its bucket, and
+ * so is off by 27 % at most from 16 ms on.
  */
 
 import type { UsageFigures, UsageStatus } from '../../protocol/usage.ts';
@@ -181,7 +182,10 @@ export function latencyBucket(latencyMs: number): number {
   return Math.min(bucket, LATENCY_BUCKETS - 1);
 }
 
-/** Returns the latency in milliseconds that a share (0 to 1) of the calls stayed within, or null where none was measured. */
+/**
+ * Returns the latency in milliseconds that a share (0 to 1) of the calls stayed within, or null
+ * where none was measured.
+ */
 export function latencyPercentile(counts: readonly number[], share: number): number | null {
   const total = counts.reduce((sum, n) => sum + n, 0);
   if (total === 0) return null;
@@ -193,7 +197,10 @@ export function latencyPercentile(counts: readonly number[], share: number): num
   return Math.round(middle(LATENCY_BUCKETS - 1));
 }
 
-/** Returns the geometric middle of a bucket; of the last one, which has no upper end, the lower bound. */
+/**
+ * Returns the geometric middle of a bucket; of the last one, which has no upper end, the lower
+ * bound.
+ */
 function middle(bucket: number): number {
   if (bucket === 0) return FIRST_BOUND_MS / 2;
   const lowerBound = FIRST_BOUND_MS * GROWTH ** (bucket - 1);

@@ -1,10 +1,11 @@
 /**
- * Folds events into totals and sessions: the sums that every long answer is made of, and that survive the pruning of
- * events. Pure.
+ * Folds events into totals and sessions: the sums that every long answer is made of, and that
+ * survive the pruning of events. Pure.
  *
- * Each event adds to one row per resolution and view. A view is a kind (all, by caller, model, provider, key, or
- * organization where that is not the default one) within a scope: any caller, or one. The status is in each row. So any answer, filtered by caller and
- * status or not, is the sum of one run of neighbouring rows.
+ * Each event adds to one row per resolution and view. A view is a kind (all, by caller, model,
+ * provider, key, or organization where that is not the default one) within a scope: any caller, or
+ * one. The status is in each row. So any answer, filtered by caller and status or not, is the sum
+ * of one run of neighbouring rows.
  */
 
 import { ALL_RESOLUTIONS, bucketOf, MINUTE, RESOLUTIONS, type Resolution } from './resolutions.ts';
@@ -22,7 +23,10 @@ export interface Dimensions {
   readonly organization: number;
 }
 
-/** Row of totals before it is added to what the table holds. Caller and value are ids of names; 0 is "any" and "none". */
+/**
+ * Row of totals before it is added to what the table holds. Caller and value are ids of names; 0 is
+ * "any" and "none".
+ */
 export interface TotalRow {
   readonly resolution: Resolution;
   readonly kind: number;
@@ -33,7 +37,10 @@ export interface TotalRow {
   readonly sums: readonly number[];
 }
 
-/** Events of one minute that are counted under the same names: most events of a batch share a few of these. */
+/**
+ * Events of one minute that are counted under the same names: most events of a batch share a few of
+ * these.
+ */
 interface Cell {
   readonly bucket: number;
   readonly status: number;
@@ -55,7 +62,10 @@ export class TotalsFold {
     addSums(this.#cell(at, status, ids).sums, sums);
   }
 
-  /** Returns the rows in the order of the table's key: daemons that share a database then never wait for each other in a circle. */
+  /**
+   * Returns the rows in the order of the table's key: daemons that share a database then never wait
+   * for each other in a circle.
+   */
   rows(): readonly TotalRow[] {
     const minutes = new RowFold();
     for (const { bucket, status, ids, sums } of this.#cells.values()) {

@@ -1,5 +1,6 @@
 /**
- * An open usage database. Its public methods are what the rest of the daemon can ask for; see ../thread.ts.
+ * An open usage database. Its public methods are what the rest of the daemon can ask for; see
+ * ../thread.ts.
  */
 
 import type {
