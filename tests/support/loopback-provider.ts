@@ -54,6 +54,8 @@ export interface LoopbackRequest {
   readonly closedByClient: Promise<number>;
   /** Resolves when the answer was sent in full. */
   readonly answered: Promise<void>;
+  /** Returns whether an earlier request came on the same connection. */
+  isReused(): boolean;
 }
 
 /** Sends the pieces of a stream; each promise resolves when the piece is handed to the connection. */
@@ -280,7 +282,13 @@ class Loopback implements LoopbackProvider {
   }
 }
 
+/** Counts the requests of each connection. */
+const REQUESTS_OF = new WeakMap<Socket, { count: number }>();
+
 async function readRequest(incoming: IncomingMessage, outgoing: ServerResponse): Promise<LoopbackRequest> {
+  const before = REQUESTS_OF.get(incoming.socket) ?? { count: 0 };
+  before.count += 1;
+  REQUESTS_OF.set(incoming.socket, before);
   const closedByClient = new Promise<number>((resolve) => {
     outgoing.once('close', () => {
       if (!outgoing.writableFinished) resolve(performance.now());
@@ -304,6 +312,7 @@ async function readRequest(incoming: IncomingMessage, outgoing: ServerResponse):
     stream: streamOver(outgoing),
     closedByClient,
     answered,
+    isReused: () => before.count > 1,
   };
 }
 

@@ -253,4 +253,29 @@ describe('a request', () => {
     );
     expect(results.map((result) => result.content)).toEqual(numbers.map(String));
   });
+
+  test('is recorded under the caller and session that it names, which never leave for the provider', async () => {
+    await using fixture = await startFixture();
+    await fixture.ask({ caller: 'flow', session: 'nightly' });
+    expect(fixture.recorded).toMatchObject([{ operation: 'completion.create', caller: 'flow', session: 'nightly' }]);
+    expect(fixture.upstream.requests[0]?.text).not.toMatch(/flow|nightly/);
+  });
+});
+
+describe('connections that were kept and died', () => {
+  test('cost none of 32 callers anything: each is asked again on a new one, and nothing is held against the provider', async () => {
+    await using fixture = await startFixture();
+    let resets = 0;
+    fixture.upstream.answerWith((request) => {
+      // The first round keeps its connections; the second finds all of them dead.
+      if (fixture.upstream.requests.length <= 32 || !request.isReused()) return completionOf('pong');
+      resets += 1;
+      return { kind: 'reset' };
+    });
+    const round = (): Promise<unknown[]> => Promise.all(Array.from({ length: 32 }, () => fixture.ask()));
+    await round();
+    expect(await round()).toMatchObject(Array.from({ length: 32 }, () => ({ content: 'pong' })));
+    expect(resets).toBeGreaterThan(0);
+    expect(fixture.settled.every(({ kind }) => kind === 'succeeded')).toBe(true);
+  });
 });

@@ -144,7 +144,9 @@ describe('a stream', () => {
   });
 
   test('with an error field that is empty goes on', () => {
-    expect(fold([chunk({ content: 'x' }, 'stop', { error: null })]).result.content).toBe('x');
+    for (const error of [null, {}, '']) {
+      expect(fold([chunk({ content: 'x' }, 'stop', { error })]).result.content).toBe('x');
+    }
   });
 });
 
@@ -169,6 +171,44 @@ describe('what a message holds beside the known', () => {
       { extra: { signature: 'second' } },
     ]);
   });
+
+  test('is joined piece by piece: texts grow, items with one index are one, names of things stay', () => {
+    const { result } = fold([
+      chunk({ reasoning_text: 'I ', audio: { id: 'a1', transcript: 'he', expires_at: 1 } }),
+      chunk({ reasoning_text: 'need', audio: { id: 'a1', transcript: 'llo', expires_at: 99 } }),
+      chunk({ reasoning_details: [{ index: 0, type: 'reasoning.text', text: 'x', signature: null }] }),
+      chunk({ reasoning_details: [{ index: 0, type: 'reasoning.text', text: 'y' }] }),
+      chunk({ reasoning_details: [{ index: 1, type: 'reasoning.encrypted', data: 'z' }], flag: true }, 'stop'),
+    ]);
+    expect(result.extra).toEqual({
+      reasoning_text: 'I need',
+      audio: { id: 'a1', transcript: 'hello', expires_at: 99 },
+      reasoning_details: [
+        { index: 0, type: 'reasoning.text', text: 'xy', signature: null },
+        { index: 1, type: 'reasoning.encrypted', data: 'z' },
+      ],
+      flag: true,
+    });
+  });
+
+  test('and what the choice and the answer hold come through at their place, streamed where they change', () => {
+    const top = { citations: ['one'], service_tier: 'default', provider: 'Upstream', created: 1, object: 'x' };
+    const { result, deltas } = fold([
+      { ...Object(chunk({ content: 'a' })), ...top },
+      { ...Object(chunk({ content: 'b' })), ...top, citations: ['one', 'two'] },
+      { choices: [{ index: 0, delta: {}, finish_reason: 'stop', native_finish_reason: 'end_turn' }], ...top, citations: ['one', 'two'] },
+    ]);
+    expect(deltas).toEqual([
+      { content: 'a', answerExtra: { citations: ['one'], service_tier: 'default', provider: 'Upstream' } },
+      { content: 'b', answerExtra: { citations: ['one', 'two'] } },
+      { choiceExtra: { native_finish_reason: 'end_turn' } },
+    ]);
+    expect(result).toMatchObject({
+      choiceExtra: { native_finish_reason: 'end_turn' },
+      answerExtra: { citations: ['one', 'two'], service_tier: 'default', provider: 'Upstream' },
+    });
+    expect(Object.keys(result.answerExtra ?? {})).toEqual(['citations', 'service_tier', 'provider']);
+  }); // prettier-ignore
 
   test('and the probabilities of its tokens are there, whole or in pieces', () => {
     const { result, deltas } = fold([likelyPiece('a'), likelyPiece('b')]);

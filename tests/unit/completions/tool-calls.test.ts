@@ -67,6 +67,74 @@ describe('streamed tool calls', () => {
   });
 });
 
+describe('two calls', () => {
+  const name = 'read';
+  const first = '{"p":"x"}';
+  const second = '{"p":"y"}';
+  const whole = (text: string, more: object = {}): object => ({
+    index: 0,
+    function: { name, arguments: text },
+    ...more,
+  });
+
+  test.each([
+    ['under one number, without ids', [[whole(first)], [whole(second)]]],
+    ['under one number, with empty ids', [[whole(first, { id: '' })], [whole(second, { id: '' })]]],
+    ['without numbers', [[{ id: 'a', function: { name, arguments: first } }], [{ id: 'b', function: { name, arguments: second } }]]],
+    ['with null for a number', [[whole(first, { index: null, id: 'a' })], [whole(second, { index: null, id: 'b' })]]],
+    ['of which one gets a name in pieces', [
+      [{ index: 0, id: 'a', function: { name: 're' } }],
+      [{ index: 0, function: { name: 'ad', arguments: first } }],
+      [whole(second, { index: 1, id: 'b' })],
+    ]],
+    ['of which one gets a name that grows', [
+      [{ index: 0, id: 'a', function: { name: 're' } }],
+      [{ index: 0, function: { name: 'read' } }],
+      [{ index: 0, function: { name: 'read', arguments: first } }],
+      [whole(second, { index: 1, id: 'b' })],
+    ]],
+    ['of which one gets its name with every piece, without an id', [
+      [{ index: 0, function: { name, arguments: '{"p":' } }],
+      [{ index: 0, function: { name, arguments: '"x"}' } }],
+      [whole(second, { index: 1, id: 'b' })],
+    ]],
+    ['of which one gets its id late', [[whole(first)], [{ index: 0, id: 'a', function: {} }], [whole(second, { index: 1 })]]],
+  ])('%s are two', (_what, chunks) => {
+    const { calls, deltas } = assemble(...chunks);
+    expect(calls).toMatchObject([{ function: { name, arguments: first } }, { function: { name, arguments: second } }]);
+    const joined = deltas.filter((delta) => Reflect.get(Object(delta), 'index') === 0);
+    expect(joined.map((delta) => Reflect.get(Object(delta), 'name') ?? '').join('')).toBe(name);
+  }); // prettier-ignore
+});
+
+describe('what a call holds beside the known', () => {
+  const signature = { google: { thought_signature: 'abc' } };
+
+  test('stays at its place, whole and streamed', () => {
+    const piece = { index: 0, id: 'a', type: 'function', function: { name: 'f', arguments: '{', strict: true }, extra_content: signature };
+    const { calls, deltas } = assemble([piece], [{ index: 0, function: { arguments: '}', note: 'x' }, more: 1 }]);
+    expect(calls).toEqual([
+      { id: 'a', type: 'function', function: { name: 'f', arguments: '{}', strict: true, note: 'x' }, extra_content: signature, more: 1 },
+    ]);
+    expect(deltas).toEqual([
+      { index: 0, id: 'a', name: 'f', arguments: '{', function: { strict: true }, extra_content: signature },
+      { index: 0, arguments: '}', function: { note: 'x' }, more: 1 },
+    ]);
+  }); // prettier-ignore
+
+  test('of a custom tool stays there, too', () => {
+    const { calls, deltas } = assemble(
+      [{ index: 0, id: 'a', type: 'custom', custom: { name: 'sh', input: 'ls ' } }],
+      [{ index: 0, custom: { input: '-l' } }],
+    );
+    expect(calls).toEqual([{ id: 'a', type: 'custom', custom: { name: 'sh', input: 'ls -l' } }]);
+    expect(deltas).toEqual([
+      { index: 0, id: 'a', type: 'custom', name: 'sh', arguments: 'ls ' },
+      { index: 0, arguments: '-l' },
+    ]);
+  });
+});
+
 describe('whole tool calls', () => {
   test('of custom tools keep their free text', () => {
     const custom = { id: 'a', type: 'custom', custom: { name: 'sh', input: 'ls -l' } };
