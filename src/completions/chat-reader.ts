@@ -5,13 +5,13 @@
  * without data, and data that is not a JSON object, keep a connection alive and say nothing.
  */
 
-import { parseJson, toRecord } from '../base/json.ts';
+import { isRecord, parseJson, toRecord, type JsonObject } from '../base/json.ts';
+import { attachSplices, MIN_TEXT_BYTES, SplicingParser, type SplicedText, type Splices } from '../base/spliced-json.ts';
 import type { CompletionDelta } from '../protocol/completion.ts';
 import { formOf, type AnswerForm } from './answer-form.ts';
 import { Assembly, type AssembledCompletion } from './assemble.ts';
 import { GarbageAnswer, ReceiverFailure } from './failure.ts';
 import type { AnswerConsumer } from './forwarding.ts';
-import { JsonScanner } from './json-scan.ts';
 import { dataOf, SseSplitter } from './sse.ts';
 
 /** Receives deltas; a promise holds the next one back until it resolves. */
@@ -32,7 +32,10 @@ export class ChatReader implements AnswerConsumer {
   readonly #splitter = new SseSplitter();
   #form: AnswerForm | undefined;
   #prefix: Buffer[] = [];
+  readonly #splices = new Map<string, SplicedText>();
   #document: Buffer[] = [];
+  #documentBytes = 0;
+  #parser: SplicingParser | undefined;
   #events: Buffer[] = [];
   #next = 0;
   #wholeDelta: CompletionDelta | undefined;
@@ -72,6 +75,11 @@ export class ChatReader implements AnswerConsumer {
     return this.#result;
   }
 
+  /** The long texts of the result. */
+  get splices(): Splices {
+    return this.#splices;
+  }
+
   cut(): void {
     this.#isCut = true;
   }
@@ -96,8 +104,7 @@ export class ChatReader implements AnswerConsumer {
     }
     if (this.#form === undefined) throw new GarbageAnswer('nothing');
     if (this.#form === 'json') {
-      this.#wholeDelta = this.#assembly.addWhole(parseDocument(Buffer.concat(this.#document)));
-      this.#document = [];
+      this.#wholeDelta = this.#assembly.addWhole(this.#parseDocument());
       this.#result = this.#assembly.finish(this.#options.model, true);
       return;
     }
@@ -109,7 +116,9 @@ export class ChatReader implements AnswerConsumer {
   }
 
   async close(): Promise<void> {
-    if (this.#wholeDelta) await this.#hand(this.#wholeDelta);
+    if (!this.#wholeDelta) return;
+    attachSplices(this.#wholeDelta, this.#splices);
+    await this.#hand(this.#wholeDelta);
   }
 
   #begin(form: AnswerForm, bytes: Buffer): Promise<void> | void {
@@ -123,7 +132,7 @@ export class ChatReader implements AnswerConsumer {
   #read(bytes: Buffer): Promise<void> | void {
     if (this.#form === 'json') {
       this.#contents += 1;
-      this.#document.push(bytes);
+      this.#keep(bytes);
       return undefined;
     }
     if (this.#sawEnd) return undefined;
@@ -131,6 +140,26 @@ export class ChatReader implements AnswerConsumer {
     this.#next = 0;
     this.#splitter.push(bytes, (raw) => this.#events.push(raw));
     return this.#handEvents();
+  }
+
+  /** Keeps the bytes of a document; a long one is taken apart as it comes. */
+  #keep(bytes: Buffer): void {
+    this.#documentBytes += bytes.length;
+    if (this.#parser) this.#parser.push(bytes);
+    else this.#document.push(bytes);
+    if (this.#parser || this.#documentBytes < MIN_TEXT_BYTES) return;
+    this.#parser = new SplicingParser(this.#splices);
+    for (const piece of this.#document) this.#parser.push(piece);
+    this.#document = [];
+  }
+
+  /** Parses a whole answer; some servers add the mark of a stream's end to it. */
+  #parseDocument(): unknown {
+    const parser = this.#parser ?? new SplicingParser(this.#splices);
+    for (const piece of this.#document) parser.push(piece);
+    const value = parser.finish(/\s*data: ?\[DONE\]\s*$/);
+    if (value === undefined) throw new GarbageAnswer('JSON that cannot be read');
+    return value;
   }
 
   #handEvents(): Promise<void> | void {
@@ -147,6 +176,7 @@ export class ChatReader implements AnswerConsumer {
   #addEvent(raw: Buffer): CompletionDelta | undefined {
     const data = dataOf(raw);
     if (!data) return undefined;
+    if (data.length >= MIN_TEXT_BYTES) return this.#addLongEvent(data);
     const text = data.toString();
     const value = parseJson(text);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -154,8 +184,24 @@ export class ChatReader implements AnswerConsumer {
       else if (/^\s*[[{]/.test(text)) throw new GarbageAnswer('JSON that cannot be read');
       return undefined;
     }
+    return this.#addChunk(toRecord(value));
+  }
+
+  #addLongEvent(data: Buffer): CompletionDelta | undefined {
+    const splices = new Map<string, SplicedText>();
+    const parser = new SplicingParser(splices);
+    parser.push(data);
+    const value = parser.finish();
+    if (!isRecord(value)) throw new GarbageAnswer('JSON that cannot be read');
+    for (const [token, text] of splices) this.#splices.set(token, text);
+    const delta = this.#addChunk(value);
+    if (delta) attachSplices(delta, splices);
+    return delta;
+  }
+
+  #addChunk(chunk: JsonObject): CompletionDelta | undefined {
     const wasFinished = this.#assembly.isFinished;
-    const delta = this.#assembly.addChunk(toRecord(value));
+    const delta = this.#assembly.addChunk(chunk);
     if (delta !== undefined || this.#assembly.isFinished !== wasFinished) this.#contents += 1;
     return delta;
   }
@@ -172,16 +218,4 @@ export class ChatReader implements AnswerConsumer {
       throw new ReceiverFailure('the receiver of deltas failed', { cause: error });
     }
   }
-}
-
-/** Parses a whole answer; some servers add the mark of a stream's end to it. */
-function parseDocument(bytes: Buffer): unknown {
-  const text = bytes.toString();
-  const value = parseJson(text);
-  if (value !== undefined) return value;
-  const scanner = new JsonScanner([], () => {});
-  scanner.push(bytes);
-  const rest = scanner.isWhole ? bytes.toString('utf8', scanner.rootClosesAt + 1) : '';
-  if (!/^\s*data: ?\[DONE\]\s*$/.test(rest)) throw new GarbageAnswer('JSON that cannot be read');
-  return parseJson(bytes.toString('utf8', 0, scanner.rootClosesAt + 1));
 }

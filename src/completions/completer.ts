@@ -2,6 +2,7 @@
  * Has providers complete chats: builds the request, reads the answer, and leaves everything between to the forwarder.
  */
 
+import { attachSplices } from '../base/spliced-json.ts';
 import { requestHeaders } from '../providers/provider.ts';
 import type { CompletionFallback, CompletionParams, CompletionResult } from '../protocol/completion.ts';
 import type { EventCaller } from '../usage/event.ts';
@@ -47,7 +48,7 @@ export class Completer {
   }
 
   /**
-   * Completes one chat. Every healthy key is tried once; a failing provider is asked again within its time limit.
+   * Completes one chat. Long texts of the result are tokens (base/spliced-json.ts), for the socket to put back. Every healthy key is tried once; a failing provider is asked again within its time limit.
    *
    * @throws AipassError NOT_FOUND for an unknown provider or one without a key, POOL_EXHAUSTED where no key is free,
    * PROVIDER_REJECTED with the provider's status, PROVIDER_UNAVAILABLE, TIMED_OUT, CANCELLED. With fallbacks that failed
@@ -99,11 +100,13 @@ export class Completer {
     if (!reader) throw new Error('an answer that nobody read');
     const { provider, model } = end.route;
     const isFallback = provider !== first.provider || model !== first.model;
-    return {
+    const result = {
       ...reader.result,
       provider,
       keyId: end.keyId,
       ...(isFallback ? { fallback: { provider, model: model ?? '' } } : {}),
     };
+    attachSplices(result, reader.splices);
+    return result;
   }
 }

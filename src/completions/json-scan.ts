@@ -7,6 +7,7 @@
  */
 
 import { parseJson } from '../base/json.ts';
+import { endOfText } from '../base/spliced-json.ts';
 
 /** The longest member that is kept, in bytes; a longer one is passed over. */
 const MAX_MEMBER_BYTES = 256 * 1024;
@@ -15,7 +16,6 @@ const MAX_MEMBER_BYTES = 256 * 1024;
 const MAX_NAME_BYTES = 128;
 
 const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 const OPEN_BRACKET = 0x5b;
@@ -41,7 +41,7 @@ export class JsonScanner {
   /** The depth of the objects whose members are looked at; 0 before the root began. */
   #target = 0;
   #inText = false;
-  #isEscaped = false;
+  readonly #text = { isEscaped: false };
   #isNameNext = false;
   #isName = false;
   #name: Buffer[] = [];
@@ -51,7 +51,6 @@ export class JsonScanner {
   #valueBytes = 0;
   #isWhole = false;
   #rootOpensAt = -1;
-  #rootClosesAt = -1;
 
   /** @param nesting how many levels below the usual ones the members are. */
   constructor(names: readonly string[], onMember: (member: FoundMember) => void, nesting = 0) {
@@ -70,11 +69,6 @@ export class JsonScanner {
     return this.#rootOpensAt;
   }
 
-  /** The place of the bracket that closes the root, or -1. */
-  get rootClosesAt(): number {
-    return this.#rootClosesAt;
-  }
-
   /** Takes the next bytes. */
   push(chunk: Buffer): void {
     let at = 0;
@@ -82,7 +76,7 @@ export class JsonScanner {
     let nameFrom = this.#isName ? 0 : -1;
     while (at < chunk.length) {
       if (this.#inText) {
-        const end = this.#endOfText(chunk, at);
+        const end = endOfText(chunk, at, this.#text);
         if (end === -1) break;
         if (this.#isName) {
           this.#keepName(chunk.subarray(Math.max(nameFrom, 0), end));
@@ -96,7 +90,7 @@ export class JsonScanner {
       switch (byte) {
         case QUOTE:
           this.#inText = true;
-          this.#isEscaped = false;
+          this.#text.isEscaped = false;
           if (this.#isNameNext && this.#depth === this.#target) {
             this.#isName = true;
             this.#isNameNext = false;
@@ -142,10 +136,7 @@ export class JsonScanner {
           }
           if (byte !== COMMA) {
             this.#depth -= 1;
-            if (this.#depth === 0 && !this.#isWhole) {
-              this.#isWhole = true;
-              this.#rootClosesAt = this.#offset + at;
-            }
+            if (this.#depth === 0) this.#isWhole = true;
           }
           break;
         default:
@@ -156,28 +147,6 @@ export class JsonScanner {
     if (this.#member && valueFrom !== -1) this.#keepValue(chunk.subarray(valueFrom));
     if (this.#inText && this.#isName && nameFrom !== -1) this.#keepName(chunk.subarray(nameFrom));
     this.#offset += chunk.length;
-  }
-
-  /** Returns the place of the quote that ends the text at `from`, or -1 where it goes on in the next bytes. */
-  #endOfText(chunk: Buffer, from: number): number {
-    let at = from;
-    if (this.#isEscaped) {
-      this.#isEscaped = false;
-      at += 1;
-    }
-    for (;;) {
-      const quote = chunk.indexOf(QUOTE, at);
-      const limit = quote === -1 ? chunk.length : quote;
-      let slashes = 0;
-      while (limit - 1 - slashes >= at && chunk[limit - 1 - slashes] === BACKSLASH) slashes += 1;
-      const isEscape = slashes % 2 === 1;
-      if (quote === -1) {
-        this.#isEscaped = isEscape;
-        return -1;
-      }
-      if (!isEscape) return quote;
-      at = quote + 1;
-    }
   }
 
   #keepName(piece: Buffer): void {

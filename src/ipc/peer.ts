@@ -4,8 +4,10 @@
  */
 
 import type { Socket } from 'node:net';
+import { readField } from '../base/json.ts';
+import { printSpliced, splicesOf } from '../base/spliced-json.ts';
 import { isLongerThan, printFrame } from '../protocol/frames.ts';
-import { MAX_ANSWER_BYTES } from '../protocol/limits.ts';
+import { FRAME_END, MAX_ANSWER_BYTES } from '../protocol/limits.ts';
 import type { DaemonMessage } from '../protocol/messages.ts';
 import { answerTooLong } from './refusals.ts';
 
@@ -73,9 +75,25 @@ export class Peer {
   send(message: DaemonMessage): void {
     if (this.isEnding) return;
     const frame = printFrame(message.type, message.data);
+    const splices = splicesOf(contentOf(message.data));
+    if (splices) {
+      this.#sendPieces(printSpliced(frame, splices));
+      return;
+    }
     if (isLongerThan(frame, MAX_ANSWER_BYTES)) throw answerTooLong();
     if (this.#waiting === '') process.nextTick(this.#flush);
     this.#waiting += frame;
+    if (this.isFull) this.#pause();
+  }
+
+  /** Sends a frame in pieces, so that a long one is neither joined nor encoded anew. */
+  #sendPieces(pieces: readonly (string | Buffer)[]): void {
+    const bytes = pieces.reduce((sum, piece) => sum + Buffer.byteLength(piece), 0);
+    if (bytes - FRAME_END.length > MAX_ANSWER_BYTES) throw answerTooLong();
+    this.#flush();
+    if (this.#socket.destroyed) return;
+    this.#beforeWrite();
+    for (const piece of pieces) this.#socket.write(piece);
     if (this.isFull) this.#pause();
   }
 
@@ -141,4 +159,9 @@ export class Peer {
     this.#resumedAt = performance.now();
     this.#socket.resume();
   }
+}
+
+/** Returns what a reply or a chunk carries. */
+function contentOf(data: unknown): unknown {
+  return readField(data, 'result') ?? readField(data, 'data');
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { printSpliced, splicesOf } from '../../../src/base/spliced-json.ts';
 import { chunkOf, completionOf, eventsOf } from '../../support/loopback-provider.ts';
 import { until } from '../../support/until.ts';
 import { CANARY, startFixture } from './completer-fixture.ts';
@@ -259,6 +260,32 @@ describe('a request', () => {
     await fixture.ask({ caller: 'flow', session: 'nightly' });
     expect(fixture.recorded).toMatchObject([{ operation: 'completion.create', caller: 'flow', session: 'nightly' }]);
     expect(fixture.upstream.requests[0]?.text).not.toMatch(/flow|nightly/);
+  });
+});
+
+describe('a long answer', () => {
+  const long = 'é"\n'.repeat(100_000);
+
+  /** Returns a result as the socket prints it. */
+  function printed(value: object): unknown {
+    const pieces = printSpliced(JSON.stringify(value), splicesOf(value) ?? new Map());
+    return JSON.parse(Buffer.concat(pieces.map((piece) => Buffer.from(piece))).toString());
+  }
+
+  test('is whole, though it is never parsed as a whole', async () => {
+    await using fixture = await startFixture();
+    fixture.upstream.queue(completionOf(long));
+    const result = await fixture.ask();
+    expect(JSON.stringify(result).length).toBeLessThan(1000);
+    expect(printed(result)).toMatchObject({ content: long, usage: USAGE });
+  });
+
+  test('is whole in its deltas and in its result, streamed', async () => {
+    await using fixture = await startFixture();
+    fixture.upstream.queue({ kind: 'events', events: eventsOf(['a', long, 'b', long]) });
+    const { deltas, result } = await fixture.stream();
+    expect(deltas.map(printed)).toEqual(['a', long, 'b', long].map((content) => ({ content })));
+    expect(printed(result)).toMatchObject({ content: `a${long}b${long}` });
   });
 });
 
