@@ -158,8 +158,17 @@ export class SplicingParser {
     const end = wholeEnd(bytes);
     this.#carry = bytes.subarray(end);
     const whole = bytes.subarray(0, end);
-    if (!isUtf8(whole) || parseJson(`"${whole.toString()}"`) === undefined) this.#isValid = false;
+    if (!isTextOfJson(whole)) this.#isValid = false;
   }
+}
+
+/** Returns whether bytes may stand between the quotes of a text: a parser is only needed where there are escapes. */
+function isTextOfJson(bytes: Buffer): boolean {
+  if (!isUtf8(bytes)) return false;
+  if (bytes.includes(BACKSLASH)) return parseJson(`"${bytes.toString()}"`) !== undefined;
+  // Control characters are not taken as they are (RFC 8259, 7).
+  for (let at = 0; at < bytes.length; at += 1) if ((bytes[at] ?? 0) < 0x20) return false;
+  return true;
 }
 
 /** Returns the end of the last whole character or escape. */

@@ -213,6 +213,50 @@ function closeKept(outgoing: ClientRequest): void {
   }
 }
 
+/** The most bytes of all answers that are taken in one turn of the event loop: large answers leave room for everything else. */
+const TURN_BYTES = 128 * 1024;
+
+/** Answers that go on in each turn. */
+const TURN_ANSWERS = 2;
+
+/** A chunk that never has to wait for a turn, in bytes: streams of words come in such. */
+const SMALL_CHUNK_BYTES = 16 * 1024;
+
+/** Shares the turns of the event loop out between answers. */
+class Turns {
+  readonly #waiting: (() => void)[] = [];
+  #bytes = 0;
+  #isScheduled = false;
+
+  /** Counts bytes; returns whether whoever brought them has to wait for another turn. */
+  isUsedUp(bytes: number): boolean {
+    if (bytes < SMALL_CHUNK_BYTES) return false;
+    this.#bytes += bytes;
+    this.#schedule();
+    return this.#bytes > TURN_BYTES;
+  }
+
+  /** Calls back in a later turn, in order. */
+  wait(callback: () => void): void {
+    this.#waiting.push(callback);
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    setImmediate(() => {
+      this.#isScheduled = false;
+      this.#bytes = 0;
+      const next = this.#waiting.splice(0, TURN_ANSWERS);
+      if (next.length === 0) return;
+      this.#schedule();
+      for (const goOn of next) goOn();
+    });
+  }
+}
+
+const turns = new Turns();
+
 /** An answer under way. */
 class Answer implements HttpAnswer {
   readonly status: number;
@@ -297,14 +341,16 @@ class Answer implements HttpAnswer {
           contentsBefore = contents();
           contentAt = lastAt;
         }
-        if (!room) {
-          if (isDone()) leave();
+        const isTurnOver = turns.isUsedUp(chunk.length);
+        if (!room && isDone()) {
+          leave();
           return;
         }
+        if (!room && !isTurnOver) return;
         body.pause();
         stopTimer();
         isHeld = true;
-        room.then(() => {
+        const goOn = (): void => {
           isHeld = false;
           if (this.#failure) return;
           if (isEnded) {
@@ -319,7 +365,9 @@ class Answer implements HttpAnswer {
           contentAt = lastAt;
           watch(Math.min(waitMs, contentWaitMs));
           body.resume();
-        }, fail);
+        };
+        if (room) room.then(goOn, fail);
+        else turns.wait(goOn);
       };
       // Node may report the end of an answer while it is held back.
       const onEnd = (): void => {
