@@ -263,14 +263,14 @@ describe('a request', () => {
   });
 });
 
+/** Returns a result as the socket prints it. */
+function printed(value: object): unknown {
+  const pieces = printSpliced(JSON.stringify(value), splicesOf(value) ?? new Map());
+  return JSON.parse(Buffer.concat(pieces.map((piece) => Buffer.from(piece))).toString());
+}
+
 describe('a long answer', () => {
   const long = 'é"\n'.repeat(100_000);
-
-  /** Returns a result as the socket prints it. */
-  function printed(value: object): unknown {
-    const pieces = printSpliced(JSON.stringify(value), splicesOf(value) ?? new Map());
-    return JSON.parse(Buffer.concat(pieces.map((piece) => Buffer.from(piece))).toString());
-  }
 
   test('is whole, though it is never parsed as a whole', async () => {
     await using fixture = await startFixture();
