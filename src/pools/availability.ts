@@ -17,7 +17,12 @@ export interface Availability {
 }
 
 /** Model that is asked about: one, none (a call without a model), or any of them. */
-export type ModelQuestion = 'for-any' | { readonly model: string | undefined };
+export type ModelQuestion =
+  | 'for-any'
+  | {
+      readonly model: string | undefined;
+      /** Further models that the key has to be allowed for. */ readonly models?: readonly string[] | undefined;
+    };
 
 /** Wait that is suggested where all keys are at their cap of calls in flight, in milliseconds. */
 export const BUSY_RETRY_MS = 1000;
@@ -42,7 +47,9 @@ const REASONS: Readonly<Record<CooldownReason, string>> = {
 /** Returns the availability of a key. With `ask` `for-any`, allow-lists and the cooldowns of single models do not count. */
 export function availabilityOf(key: PoolKey, ask: ModelQuestion, now: number): Availability {
   if (key.quarantine) return { state: 'quarantined', at: null };
-  if (ask !== 'for-any' && !key.allows(ask.model)) return { state: 'not-allowed', at: null };
+  if (ask !== 'for-any' && ![ask.model, ...(ask.models ?? [])].every((model) => key.allows(model))) {
+    return { state: 'not-allowed', at: null };
+  }
   const ofModel = ask === 'for-any' || ask.model === undefined ? undefined : key.account.models.get(ask.model);
   const breakers = ofModel ? [key.breaker, key.account.breaker, ofModel] : [key.breaker, key.account.breaker];
   let until = key.account.isSpent ? (key.account.spentUntil(now) ?? 0) : 0;
@@ -139,10 +146,11 @@ export function breakerOpen(provider: string, { state, cooldown }: CircuitBreake
 export function poolExhausted(
   provider: string,
   keys: Iterable<PoolKey>,
-  model: string | undefined,
+  ask: Exclude<ModelQuestion, 'for-any'>,
   now: number,
 ): AipassError {
-  const outs = [...keys].map((key) => ({ key, availability: availabilityOf(key, { model }, now) }));
+  const { model } = ask;
+  const outs = [...keys].map((key) => ({ key, availability: availabilityOf(key, ask, now) }));
   const isBusy = outs.some(
     ({ availability: { state, at } }) => at === null && (state === 'busy' || state === 'half-open'),
   );

@@ -85,7 +85,8 @@ export function explainPool(pool: Pool, model: string | undefined, caller?: stri
     eligible: false,
     why: whyUnused(each),
   }));
-  const empty = keys.length > 0 && !next ? poolExhausted(provider, pool.registry.keys.values(), model, now) : undefined;
+  const empty =
+    keys.length > 0 && !next ? poolExhausted(provider, pool.registry.keys.values(), { model }, now) : undefined;
   return {
     provider,
     model: model ?? null,

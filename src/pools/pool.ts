@@ -50,6 +50,9 @@ const CHECK_WAIT_MS = 60_000;
 /** How far wall time may fall behind the monotonic clock at once before it counts as set back, in milliseconds. */
 const SET_BACK_MS = 1000;
 
+/** Longest name of a model in an event, in characters; callers choose the names. */
+const MAX_MODEL_NAME = 256;
+
 /** Time for which the error of an exhausted pool is not worked out anew, in milliseconds. */
 const REFUSAL_AGE_MS = 1000;
 
@@ -121,7 +124,7 @@ export class Pool {
     const key = this.next(request);
     if (!key)
       throw this.#exhausted(
-        model,
+        request,
         now,
         exclude !== undefined && this.next({ ...request, exclude: undefined }) !== undefined,
       );
@@ -449,20 +452,29 @@ export class Pool {
   }
 
   /** Returns the error for a pool without a free key. Describing all keys takes its time, so it is kept for a moment. */
-  #exhausted(model: string | undefined, now: number, isForOthers: boolean): AipassError {
+  #exhausted({ model, models }: Held['request'], now: number, isForOthers: boolean): AipassError {
     const { provider, emit } = this.deps;
     const last = this.#refusal;
     const isSame =
-      last?.version === this.#version && last.model === model && now >= last.at && now - last.at < REFUSAL_AGE_MS;
+      last?.version === this.#version &&
+      last.model === model &&
+      models === undefined &&
+      now >= last.at &&
+      now - last.at < REFUSAL_AGE_MS;
     const { error, at } = isSame
       ? last
-      : { error: poolExhausted(provider, this.registry.keys.values(), model, now), at: now };
+      : { error: poolExhausted(provider, this.registry.keys.values(), { model, models }, now), at: now };
     if (!isSame) this.#refusal = { error, at, model, version: this.#version };
     const retryAfterMs = error.retryAfterMs && Math.max(1, error.retryAfterMs - (now - at));
     // A caller that tried a key already does not get it, which tells nothing of the pool.
     if (!this.#isExhausted && !isForOthers) {
       this.#isExhausted = true;
-      emit({ kind: 'pool-exhausted', provider, model: model ?? null, retryAfterMs: retryAfterMs ?? null });
+      emit({
+        kind: 'pool-exhausted',
+        provider,
+        model: model?.slice(0, MAX_MODEL_NAME) ?? null,
+        retryAfterMs: retryAfterMs ?? null,
+      });
     }
     return new AipassError(error.code, error.message, { hint: error.hint, retryAfterMs });
   }

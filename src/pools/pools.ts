@@ -120,7 +120,7 @@ export class Pools implements KeySource {
   whyNone(provider: string): AipassError {
     const { pool } = this.#of(provider);
     const keys = [...pool.registry.keys.values()];
-    return keys.length === 0 ? pool.whyNone() : poolExhausted(provider, keys, undefined, pool.advance());
+    return keys.length === 0 ? pool.whyNone() : poolExhausted(provider, keys, { model: undefined }, pool.advance());
   }
 
   /** Applies the verdict of a check of a key as it was at a revision; `status` is what the provider answered, 0 for none. */

@@ -171,7 +171,7 @@ export class ProviderBreaker {
           cooldownMs: BREAKER_COOLDOWN_MS,
           boundMs: BREAKER_COOLDOWN_MS,
           thenCheck: false,
-          ...(scope === 'provider-model' && model !== undefined ? { model } : {}),
+          ...(scope === 'provider-model' && model !== undefined ? { model: keyOf(model) } : {}),
         },
         now,
         random,

@@ -345,6 +345,29 @@ describe('the circuit breaker of a provider', () => {
   });
 });
 
+test('one caller’s ever new, endless names of models fill neither the saved state nor the events', () => {
+  const { pool, events } = openPool(entries(2, { models: ['only'] }), { provider: 'mistral' });
+  const long = 'x'.repeat(1_000_000);
+  for (let call = 0; call < 300; call += 1) {
+    expect(leaseError(pool, `${long}${call}`).message.length).toBeLessThan(2000);
+  }
+  const { pool: open, events: others } = openPool(entries(2), { provider: 'mistral' });
+  for (let call = 0; call < 300; call += 1) {
+    for (const outcome of [refused(429, {}, null, 'mistral'), refused(502), refused(403)]) {
+      for (const model of [`m${call}`, `${call}${long}`]) {
+        try {
+          open.lease({ model, caller: 'greedy' }).settle(outcome);
+        } catch (error) {
+          if (!(error instanceof AipassError)) throw error;
+        }
+      }
+    }
+  }
+  expect(JSON.stringify(open.save()).length).toBeLessThan(100_000);
+  for (const event of [...events, ...others]) expect(JSON.stringify(event).length).toBeLessThan(1000);
+  expect(open.lease({ model: 'usual', caller: 'other' }).keyId).not.toBeNull();
+});
+
 describe('a refusal for an unknown reason', () => {
   const UNKNOWN = refused(403, {}, { error: { message: 'This model is not available in your region' } });
 
