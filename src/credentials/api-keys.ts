@@ -43,6 +43,13 @@ const VARIABLE = /^([A-Z0-9][A-Z0-9_]*?)_API_KEY(?:_(\d{1,9}))?$/i;
 /** A value that an HTTP header carries unchanged: visible ASCII (RFC 9110, section 5.5, without white space). */
 const HEADER_VALUE = /^[\x21-\x7e]+$/;
 
+/** A reference that other programs expand: `$NAME`, `${NAME}`, `$(command)`, or the address of a secret in a password manager. */
+const REFERENCE =
+  /^\$(?:[A-Za-z_]\w*|\{.*\}|\(.*\))$|^(?:op|vault|env|keyring|pass|bws|doppler|infisical|aws-sm|gcp-sm|ref\+\w+):\/\//;
+
+/** A value that is still in quotes after the outer ones were removed. */
+const QUOTED = /^(["'`]).*\1$/;
+
 /** Returns the name of the variable that a provider's first key goes into. */
 export function variableOf(provider: string): string {
   return `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
@@ -57,6 +64,11 @@ export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: 
 
   for (const [keyId, text] of entries) {
     const [, prefix, number] = VARIABLE.exec(keyId) ?? [];
+    const meant = meantVariable(keyId, prefix, known);
+    if (meant !== undefined && !entries.has(meant) && !isPlaceholder(text)) {
+      const problem = prefix === undefined ? 'is not the name of a key' : 'makes a provider of its own';
+      problems.push({ keyId, problem, hint: `did you mean ${meant}?`, unusable: false });
+    }
     if (prefix === undefined) continue;
     const id = prefix.toLowerCase();
     const provider = known.get(id) ?? PROVIDER_ALIASES.get(id) ?? id;
@@ -69,7 +81,17 @@ export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: 
     } else if (!HEADER_VALUE.test(value)) {
       const problem = 'holds white space, a control character or a letter outside ASCII, which no key can hold';
       problems.push({ keyId, problem, hint: `copy the key of ${provider} again`, unusable: true });
+    } else if (REFERENCE.test(value)) {
+      const problem = 'holds a reference to another value, which is not resolved here';
+      problems.push({ keyId, problem, hint: `put the key of ${provider} itself there`, unusable: true });
+    } else if (QUOTED.test(value)) {
+      const problem = 'holds a value with quotes inside its quotes';
+      problems.push({ keyId, problem, hint: 'remove the inner quotes', unusable: true });
     } else {
+      if (/[;,]$/.test(value)) {
+        const problem = `ends with "${value.at(-1)}", which becomes part of the key`;
+        problems.push({ keyId, problem, hint: 'remove it if it does not belong to the key', unusable: false });
+      }
       const aliased = !known.has(id) && PROVIDER_ALIASES.has(id);
       found.push({ provider, keyId, value: new Secret(value), order: Number(number ?? 1), aliased });
     }
@@ -84,6 +106,34 @@ export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: 
   );
   const keys = found.map(({ provider, keyId, value }) => ({ provider, keyId, value }));
   return { keys, placeholders, problems: [...problems, ...repeatedValues(keys)] };
+}
+
+/** Names of products that people take for the name of their provider. */
+const PRODUCTS: ReadonlyMap<string, string> = new Map([
+  ['chatgpt', 'openai'],
+  ['claude', 'anthropic'],
+  ['gpt', 'openai'],
+  ['grok', 'xai'],
+  ['kimi', 'moonshot'],
+]);
+
+/** Matches variables that are almost named as keys are. */
+const NEAR_NAME = /^([A-Z0-9][A-Z0-9_]*?)_?(?:API_?)?(?:KEY|TOKEN)$/i;
+
+/** Returns the variable that was probably meant by a name that is not one of a known provider's keys, or undefined. */
+function meantVariable(
+  keyId: string,
+  prefix: string | undefined,
+  known: ReadonlyMap<string, string>,
+): string | undefined {
+  const id = (prefix ?? NEAR_NAME.exec(keyId)?.[1])?.toLowerCase();
+  if (id === undefined || (prefix !== undefined && (known.has(id) || PROVIDER_ALIASES.has(id)))) return undefined;
+  const plain = id.replaceAll('_', '');
+  const provider =
+    known.get(id) ??
+    known.get(PRODUCTS.get(id) ?? '') ??
+    [...known.values()].find((name) => name.replaceAll(/[-_]/g, '') === plain);
+  return provider === undefined ? undefined : variableOf(provider);
 }
 
 function repeatedValues(keys: readonly ApiKey[]): KeyProblem[] {

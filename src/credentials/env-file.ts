@@ -17,6 +17,8 @@ export interface EnvProblem {
   readonly malformed: boolean;
   /** Name that the malformed line was meant to set, where it can be read. */
   readonly name?: string;
+  /** What to do, where that is more than to fix the line. */
+  readonly hint?: string;
 }
 
 /** Content of a `.env` text. */
@@ -48,6 +50,15 @@ export function parseEnvFile(text: string): EnvFile {
       problems.push({ line, problem: 'sets a name that cannot be used', malformed: true });
       continue;
     }
+    if (value !== '' && CUT_VALUE.test(piece.text)) {
+      const problem = `has a "#" within the value of ${printableName(name)}; a comment begins there, so the value is cut`;
+      problems.push({
+        line,
+        problem,
+        malformed: false,
+        hint: `put the value in line ${line} in quotes, or a blank before the "#"`,
+      });
+    }
     const before = setAt.get(name);
     if (before !== undefined) {
       const problem = `sets ${printableName(name)} again (first in line ${before}); this one counts`;
@@ -58,6 +69,9 @@ export function parseEnvFile(text: string): EnvFile {
   }
   return { entries, problems };
 }
+
+/** Matches an assignment without quotes whose value goes on behind a `#` that no white space precedes. */
+const CUT_VALUE = /^\s*(?:export\s+)?[\w.-]+(?:\s*=|:\s)\s*[^\s"'`#][^#\n]*(?<=\S)#\S/;
 
 /** Usual names of variables; a key in base64 or in mixed case does not match. */
 const USUAL_NAME = /^[A-Z][A-Z0-9_]{0,63}$/;

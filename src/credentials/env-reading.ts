@@ -34,8 +34,9 @@ export function mergeEnv(
 
   const faults = lineWarnings(path, problems);
   for (const problem of readKeys(held, knownProviders).problems) {
-    faults.push({ subject: path, problem: `${problem.keyId} ${problem.problem}`, hint: problem.hint });
     const last = before.get(problem.keyId);
+    const kept = problem.unusable && last ? '; its value from before stays in use' : '';
+    faults.push({ subject: path, problem: `${problem.keyId} ${problem.problem}${kept}`, hint: problem.hint });
     if (problem.unusable && last) held.set(problem.keyId, last);
   }
   return { held, faults };
@@ -47,10 +48,10 @@ export function readKeys(variables: Variables, knownProviders: readonly string[]
 }
 
 function lineWarnings(path: string, problems: readonly EnvProblem[]): Warning[] {
-  const warnings = problems.slice(0, MAX_REPORTED_LINES).map(({ line, problem }) => ({
+  const warnings = problems.slice(0, MAX_REPORTED_LINES).map(({ line, problem, hint }) => ({
     subject: path,
     problem: `line ${line} ${problem}`,
-    hint: `fix line ${line}`,
+    hint: hint ?? `fix line ${line}`,
   }));
   const left = problems.length - warnings.length;
   if (left > 0)

@@ -133,3 +133,35 @@ test('two variables with the same value are named, and both are keys', () => {
     },
   ]);
 });
+
+test.each([
+  ['$BASE', true],
+  ['${BASE}', true],
+  ['$(pass)', true],
+  ['op://Private/openai/credential', true],
+  ['"sk-quoted-twice-0123456789"', true],
+  ['sk-proj-0123456789;', false],
+  ['sk-proj-0123456789,', false],
+])('a value that is almost certainly not meant is reported: %s', (value, unusable) => {
+  const { keys, problems } = read({ OPENAI_API_KEY: value });
+  expect(problems).toMatchObject([{ keyId: 'OPENAI_API_KEY', unusable }]);
+  expect(keys).toHaveLength(unusable ? 0 : 1);
+});
+
+test.each([
+  ['OPENROUTER_KEY', 'OPENROUTER_API_KEY'],
+  ['OPENROUTER_APIKEY', 'OPENROUTER_API_KEY'],
+  ['OPENAI_API_TOKEN', 'OPENAI_API_KEY'],
+  ['OPEN_ROUTER_API_KEY', 'OPENROUTER_API_KEY'],
+  ['CHATGPT_API_KEY', 'OPENAI_API_KEY'],
+  ['MYPROXY_API_KEY', 'MY_PROXY_API_KEY'],
+])('a near miss of a name is reported: %s', (name, meant) => {
+  expect(read({ [name]: 'sk-0123456789' }).problems).toMatchObject([{ keyId: name, hint: `did you mean ${meant}?` }]);
+  expect(read({ [name]: 'sk-0123456789', [meant]: 'sk-another' }).problems).toEqual([]);
+});
+
+test('names that have nothing to do with a known provider are left alone', () => {
+  expect(
+    read({ GITHUB_TOKEN: 'x1', DATABASE_KEY: 'x2', COINGECKO_API_KEY: 'x3', GEMINI_API_KEY: 'x4' }).problems,
+  ).toEqual([]);
+});

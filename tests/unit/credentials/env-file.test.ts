@@ -96,3 +96,11 @@ test.each([
   // Anything that looks back at each step would take longer than a test may.
   expect(() => parseEnvFile(text)).not.toThrow();
 });
+
+test('a value that is cut at a "#" is reported, a comment and a quoted value are not', () => {
+  expect(parseEnvFile('A_API_KEY=abc#tail').problems).toMatchObject([{ line: 1, malformed: false }]);
+  expect(parseEnvFile('export A_API_KEY = abc#tail').problems).toHaveLength(1);
+  for (const text of ['A=abc # tail', 'A="abc#tail"', 'A=# nothing', 'A=#x', '# A=abc#tail', 'A=abc#']) {
+    expect(parseEnvFile(text).problems).toEqual([]);
+  }
+});
