@@ -1,5 +1,5 @@
 /**
- * Writes the version of package.json into src/base/version.ts. `npm version` runs it.
+ * Writes the version of package.json into src/base/version.ts and the package of the client. `npm version` runs it.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -7,5 +7,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 const manifest: { readonly version: string } = JSON.parse(
   readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
 );
-const file = new URL('../src/base/version.ts', import.meta.url);
-writeFileSync(file, readFileSync(file, 'utf8').replace(/VERSION = '[^']*'/, `VERSION = '${manifest.version}'`));
+replaceIn('../src/base/version.ts', /VERSION = '[^']*'/, `VERSION = '${manifest.version}'`);
+replaceIn('../packages/client/package.json', /"version": "[^"]*"/, `"version": "${manifest.version}"`);
+
+function replaceIn(path: string, pattern: RegExp, replacement: string): void {
+  const file = new URL(path, import.meta.url);
+  writeFileSync(file, readFileSync(file, 'utf8').replace(pattern, replacement));
+}

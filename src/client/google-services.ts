@@ -142,7 +142,7 @@ async function importService(service: string): Promise<ServiceModule | undefined
 /** Returns whether a module is not there, as Node, Bun, Deno and bundlers say it. */
 function isMissing(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  return /googleapis/.test(error.message) && /cannot find|could not resolve|not found/i.test(error.message);
+  return /googleapis/.test(error.message) && /cannot find|could not (?:find|resolve)|not found/i.test(error.message);
 }
 
 /** Returns the token of a request that was answered with 401 and can be sent again, or undefined. */

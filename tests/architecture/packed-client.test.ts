@@ -1,0 +1,145 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ClientProject, pack, ROOT, runTool } from '../support/packed-client.ts';
+import { runProgram } from '../support/run-program.ts';
+import { LOCAL_KEY, Running } from '../system/running.ts';
+
+const { version }: { readonly version: string } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+
+let project: ClientProject;
+let running: Running;
+beforeAll(async () => {
+  [project, running] = await Promise.all([ClientProject.create(), Running.start()]);
+}, 120_000);
+afterAll(async () => {
+  await project[Symbol.asyncDispose]();
+  await running[Symbol.asyncDispose]();
+});
+
+/** Runs a program that was bundled, where neither the client nor its package.json is near. */
+async function runBundle(file: string): Promise<string> {
+  const { stdout, stderr } = await runProgram(process.execPath, [file], {
+    env: { ...running.home.env, SOCKET: running.home.paths.socket },
+    cwd: '/',
+  });
+  return stdout + stderr;
+}
+
+const EXPECTED = `${LOCAL_KEY} ${LOCAL_KEY} NOT_FOUND ${version}\n`;
+
+describe('the package of the client', () => {
+  it('has the version of aipassd, needs Node 20.16, and depends on nothing', () => {
+    const manifest: Record<string, unknown> = JSON.parse(
+      readFileSync(join(ROOT, 'packages/client/package.json'), 'utf8'),
+    );
+    expect(manifest).toMatchObject({ version, engines: { node: '>=20.16' } });
+    expect(manifest['dependencies']).toBeUndefined();
+    expect(readdirSync(join(project.folder, 'node_modules')).filter((name) => !name.startsWith('.'))).toEqual([
+      'aipassd-client',
+    ]);
+  });
+
+  it('imports modules of Node and its own files only', () => {
+    const dist = join(project.folder, 'node_modules', 'aipassd-client', 'dist');
+    const files = readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.js'));
+    const imported = files.flatMap((name) =>
+      [...readFileSync(join(dist, name), 'utf8').matchAll(/\bfrom ['"]([^'"\s]+)['"];$/gm)].map(
+        ([, specifier = '']) => specifier,
+      ),
+    );
+    expect(imported.length).toBeGreaterThan(30);
+    expect(imported.filter((name) => !/^(?:node:|\.)/.test(name))).toEqual([]);
+  });
+
+  it('is found by every way of resolving types, as that of aipassd is', async () => {
+    const main = await pack(ROOT, project.folder);
+    for (const tarball of [project.clientTarball, main]) {
+      await runTool('attw', [tarball, '--profile', 'esm-only', '--quiet']);
+      expect(await runTool('publint', [tarball, '--strict'])).toContain('All good');
+    }
+  }, 60_000);
+
+  it('has types that hold under --strict, without any of aipassd', async () => {
+    await writeFile(
+      join(project.folder, 'src', 'program.ts'),
+      `import { connect, type AipassError, type Status } from 'aipassd-client';
+const aipass = await connect({ caller: 'typed' });
+export const key: string = await aipass.key('openrouter');
+export const status: Status = await aipass.status();
+export const pooled: Promise<string> = aipass.pooled('p', (key) => ({ ask: async (text: string) => key + text })).ask('x');
+export const code = (error: AipassError): string => error.code;
+aipass.on('reauth-required', ({ account }) => account.trim());
+// @ts-expect-error there is no such method
+aipass.complte();
+`,
+    );
+    await mkdir(join(project.folder, 'node_modules', '@types'), { recursive: true });
+    await symlink(join(ROOT, 'node_modules/@types/node'), join(project.folder, 'node_modules/@types/node'));
+    await symlink(join(ROOT, 'node_modules/undici-types'), join(project.folder, 'node_modules/undici-types'));
+    const options = {
+      strict: true,
+      module: 'nodenext',
+      target: 'es2024',
+      lib: ['es2024', 'esnext.disposable'],
+      noEmit: true,
+    };
+    const config = {
+      compilerOptions: { ...options, types: ['node'], exactOptionalPropertyTypes: true },
+      files: ['src/program.ts'],
+    };
+    await writeFile(join(project.folder, 'tsconfig.json'), JSON.stringify(config));
+    expect(await runTool('tsc', ['-p', project.folder]).catch((error: { stdout: string }) => error.stdout)).toBe('');
+  }, 60_000);
+});
+
+describe('a program with the client', () => {
+  it('runs as it is', async () => {
+    expect(await runBundle(join(project.folder, 'src', 'program.mjs'))).toBe(EXPECTED);
+  });
+
+  it.each([
+    ['an ES module', ['--format=esm'], 'bundle.mjs'],
+    ['CommonJS', ['--format=cjs'], 'bundle.cjs'],
+    ['one minified file', ['--format=esm', '--minify', '--keep-names'], 'bundle.min.mjs'],
+  ])('is bundled by esbuild to %s', async (_form, options, name) => {
+    const file = join(project.folder, 'dist', 'deep', name);
+    const source = join(project.folder, 'src', 'program.mjs');
+    await runTool('esbuild', [
+      source,
+      '--bundle',
+      '--platform=node',
+      `--outfile=${file}`,
+      '--log-level=error',
+      ...options,
+    ]);
+    expect(await runBundle(file)).toBe(EXPECTED);
+  });
+
+  it('is bundled by rollup', async () => {
+    const source = join(project.folder, 'src', 'rolled.mjs');
+    const text = readFileSync(join(project.folder, 'src', 'program.mjs'), 'utf8');
+    const client = '../node_modules/aipassd-client/dist/client/index.js';
+    await writeFile(source, text.replace("'aipassd-client'", `'${client}'`));
+    const folder = join(project.folder, 'dist', 'rolled');
+    const external = ['fs', 'http', 'https', 'net', 'os', 'path', 'util', 'crypto']
+      .map((name) => `node:${name}`)
+      .join(',');
+    await runTool('rollup', [
+      source,
+      '--dir',
+      folder,
+      '--format',
+      'es',
+      '--external',
+      external,
+      '--silent',
+      '--entryFileNames',
+      '[name].mjs',
+      '--chunkFileNames',
+      '[name]-[hash].mjs',
+    ]);
+    expect(await runBundle(join(folder, 'rolled.mjs'))).toBe(EXPECTED);
+  });
+});
