@@ -32,15 +32,18 @@ import { takeInstance, takeState } from './ipc/instance-lock.ts';
 import { openSocket } from './ipc/open.ts';
 import { makeRuntimeFolder } from './ipc/runtime-folder.ts';
 import { recordLostSocket, recordRejection, recordReload } from './operations/daemon-audit.ts';
+import { createSampler } from './operations/credential-sample.ts';
 import { createDispatcher } from './operations/dispatcher.ts';
 import { openKeyChecks } from './operations/key-checks.ts';
 import { KeyLookup } from './operations/key-lookup.ts';
 import { referenceWarnings } from './operations/reference-warnings.ts';
+import { openOrganizations, openRecords } from './operations/organizations.ts';
 import { recordRefusals, recordRequests } from './operations/request-audit.ts';
 import { configWarnings, keyWarnings } from './operations/standing-warnings.ts';
 import { createOperations } from './operations/table.ts';
 import { costSources } from './operations/usage-sources.ts';
 import { openPools } from './pools/open.ts';
+import { DEFAULT_ORGANIZATION } from './protocol/credential.ts';
 import { openProviders } from './providers/open.ts';
 import { readUsableConfig } from './providers/usable-config.ts';
 import { openAccounts } from './refreshers/open.ts';
@@ -88,12 +91,14 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   warnings.register(() => keyWarnings(vault, paths));
   warnings.register(() => referenceWarnings(reloader.current, { vault, providers, lookup, paths }));
 
+  const records = openRecords(runtime, DEFAULT_ORGANIZATION);
+  const isOff = (keyId: string): boolean => records.findByKeyId(keyId)?.active === false;
   const { pools, onCheckNeeded } = openPools(
     runtime,
-    { vault, providers, whyNone: (name) => lookup.whyNone(name) },
+    { vault, providers, whyNone: (name) => lookup.whyNone(name), credentialOf: (keyId) => records.findByKeyId(keyId) },
     stack,
   );
-  const checks = openKeyChecks(runtime, { vault, providers, pools, onCheckNeeded }, stack);
+  const checks = openKeyChecks(runtime, { vault, providers, pools, isOff, onCheckNeeded }, stack);
   const metrics = new Metrics();
   defer(stack, 'the metrics', () => metrics.close());
   const { usage, record, retention } = openUsage(
@@ -102,7 +107,16 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     metrics.observe,
     stack,
   );
-  const { forwarder, completer } = openCompletions(runtime, { providers, keys: pools, record }, stack);
+  const organizations = await openOrganizations(
+    runtime,
+    { providers, own: { vault, lookup, pools, records }, takeSample: createSampler(record, clock) },
+    stack,
+  );
+  const { forwarder, completer } = openCompletions(
+    runtime,
+    { providers, keys: pools, keysOf: (slug) => organizations.keys(slug)?.pools, record },
+    stack,
+  );
   const { accounts, consents, worker } = await openAccounts(
     runtime,
     { onRescan: (listener) => vault.onRescan(listener) },
@@ -128,7 +142,9 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     lookup,
     pools,
     checks,
+    isOff,
     completer,
+    organizations,
     accounts,
     consents,
     worker,

@@ -238,9 +238,13 @@ export const configSchema = z.strictObject({
         .min(1)
         .optional()
         .describe('Path of a PEM file with certificate authorities to trust. Default: NODE_EXTRA_CA_CERTS.'),
+      allowedHosts: z
+        .array(z.string().min(1))
+        .default([])
+        .describe('Private addresses that the base URL of a provider credential may name.'),
     })
     .prefault({})
-    .describe('The way to the network, for companies that have a proxy or certificates of their own.'),
+    .describe('The way to the network: proxy, certificates, and addresses that credentials may name.'),
   log: z
     .strictObject({
       level: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('Least severity that is logged.'),

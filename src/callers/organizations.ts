@@ -8,11 +8,9 @@
 
 import type { Config } from '../base/config-schema.ts';
 import type { Warning } from '../base/warning.ts';
+import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { isAmong, resolvePeople, type Accounts, type OrganizationPeople, type PeerUser } from './access.ts';
 import { ALL_RIGHTS, type Right } from './rights.ts';
-
-/** Slug of the organization that always exists. */
-export const DEFAULT_ORGANIZATION = 'default';
 
 /** Rights of a member, and of an admin. */
 const MEMBER_RIGHTS: ReadonlySet<Right> = new Set(['see', 'use']);

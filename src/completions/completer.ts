@@ -37,6 +37,8 @@ export interface CompleteControl {
   readonly onDelta?: DeltaReceiver | undefined;
   /** Who asks, for the records; without it nobody is named. */
   readonly caller?: EventCaller | undefined;
+  /** Organization whose keys are used; the default one without it. */
+  readonly organization?: string | undefined;
 }
 
 /** Completes chats. */
@@ -91,6 +93,7 @@ export class Completer {
           ...(session === undefined ? {} : { session }),
         },
         operation: OPERATION,
+        organization: control.organization,
         routes: [plan(first), ...others.map(plan)],
         maxWaitMs,
       },

@@ -13,11 +13,12 @@
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import { delay } from '../base/timeout.ts';
-import { plainText } from '../base/plain-text.ts';
 import type { Redactor } from '../base/redactor.ts';
 import { backoffMs, type Backoff, type Random } from '../base/backoff.ts';
 import type { KeyLease, KeySource, LeaseOutcome } from '../pools/lease.ts';
 import type { FailureClass } from '../providers/classify-failure.ts';
+import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
+import { moveUrl } from '../providers/credential-url.ts';
 import { redactWith } from '../providers/error-reason.ts';
 import { readBytes } from '../providers/http.ts';
 import { ExchangeFailure, openExchange, type HttpAnswer } from '../providers/http-exchange.ts';
@@ -26,7 +27,6 @@ import { isSendable } from '../providers/key-shape.ts';
 import type { Dialect, Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
-import { DEFAULT_ORGANIZATION } from '../protocol/usage.ts';
 import type { EventCaller, RawEvent } from '../usage/event.ts';
 import { attemptEvent, unaskedEvent } from './attempt-event.ts';
 import { kindOf } from './dialects.ts';
@@ -56,6 +56,8 @@ export interface RetryPolicy {
 export interface ForwarderDeps {
   readonly providers: Providers;
   readonly keys: KeySource;
+  /** Returns the keys of an organization other than the default one; undefined where there is none of that name. */
+  readonly keysOf?: ((organization: string) => KeySource | undefined) | undefined;
   readonly redactor: Redactor;
   readonly clock: Clock;
   /** The provider whose name comes from the configuration, for the message where it is unknown. */
@@ -81,7 +83,7 @@ export interface ExchangeJob {
   readonly caller: EventCaller;
   /** The operation under which it is recorded. */
   readonly operation: string;
-  /** The organisation whose keys are used; without it the default one. */
+  /** Organization whose keys are used; the default one without it. */
   readonly organization?: string | undefined;
   readonly routes: readonly [ForwardRoute, ...ForwardRoute[]];
   readonly maxWaitMs?: number | undefined;
@@ -148,9 +150,6 @@ export class Forwarder {
     const { clock } = this.#deps;
     const kind = kindOf(request.dialect, request.method, request.path);
     const { provider: first, fallbacks = [], dialect, method } = request;
-    if (request.organization !== undefined && request.organization !== DEFAULT_ORGANIZATION) {
-      return { kind: 'failed', error: withoutPool(first, request.organization), begun: false };
-    }
     const { model, models } = readRequest({ ...request, kind }, false);
     const planFor = (provider: Provider): PlannedRequest => {
       const facts = readRequest({ ...request, kind }, provider.streamUsageOption);
@@ -332,14 +331,21 @@ export class Forwarder {
     return route.plan(this.#refusingUsage.has(provider.name) ? { ...provider, streamUsageOption: false } : provider);
   }
 
+  #keysOf(organization = DEFAULT_ORGANIZATION): KeySource {
+    const keys = organization === DEFAULT_ORGANIZATION ? this.#deps.keys : this.#deps.keysOf?.(organization);
+    if (keys) return keys;
+    throw new AipassError('NOT_FOUND', 'Not Found', { hint: 'name an organization of your own, or none' });
+  }
+
   /** Leases a key that was not tried yet; where none is left, waits for any as long as the caller has time. */
   async #lease(
     { provider, model, models }: ForwardRoute,
-    { maxWaitMs, caller }: ExchangeJob,
+    { maxWaitMs, caller, organization }: ExchangeJob,
     { tried, start, call }: { readonly tried: Set<string>; readonly start: number; readonly call: object },
     signal: AbortSignal,
   ): Promise<KeyLease> {
-    const { keys, clock } = this.#deps;
+    const { clock } = this.#deps;
+    const keys = this.#keysOf(organization);
     const uid = caller.uid ?? null;
     const request = { provider, model, models, exclude: tried, call, caller: uid === null ? undefined : String(uid) };
     try {
@@ -492,7 +498,8 @@ class Attempt {
         headers[authHeader] = authHeader === 'authorization' ? `Bearer ${key}` : key;
       }
       const limits = { waitMs: provider.timeoutMs, maxBytes: plan.maxBytes };
-      const answer = await openExchange({ ...request, headers }, limits, { clock, signal });
+      const url = lease.baseUrl ? moveUrl(request.url, provider.baseUrl, lease.baseUrl) : request.url;
+      const answer = await openExchange({ ...request, url, headers }, limits, { clock, signal });
       this.#answer = answer;
       if (isRefusal(answer.status)) return await this.#refused(answer);
       consumer.head(answer.status, answer.headers);
@@ -600,13 +607,6 @@ class Attempt {
     };
     return { at: this.#deps.clock.now(), ...attemptEvent(subject, outcome) };
   }
-}
-
-/** The keys of other organisations are kept and shown, but form no pools yet: another organisation's key never serves. */
-function withoutPool(provider: string, organization: string): AipassError {
-  return new AipassError('NOT_FOUND', `organization ${plainText(organization, 64)} has no pool for ${provider}`, {
-    hint: 'ask without the organization, or add a key to the default one',
-  });
 }
 
 function unspokenDialect(provider: Provider, dialect: Dialect): AipassError {

@@ -53,6 +53,7 @@ export const completionParams: z.ZodType<CompletionParams> = z.looseObject({
   maxWaitMs: z.int().min(0).max(3_600_000).optional(),
   caller: z.string().min(1).max(MAX_CALLER_LENGTH).optional(),
   session: z.string().min(1).max(MAX_CALLER_LENGTH).optional(),
+  organization: z.string().min(1).max(64).optional(),
   // OpenRouter's own fallbacks: the key has to be allowed for each of them.
   models: z.array(named).max(MAX_FALLBACKS).nullish(),
   extraBody: extraBody.optional(),

@@ -7,7 +7,16 @@ import type { CompletionParams } from '../protocol/completion.ts';
 import type { Provider } from '../providers/provider.ts';
 
 /** The parameters that are ours and stay here. */
-const OWN_PARAMETERS = new Set(['provider', 'extraBody', 'stream', 'fallbacks', 'maxWaitMs', 'caller', 'session']);
+const OWN_PARAMETERS = new Set([
+  'provider',
+  'extraBody',
+  'stream',
+  'fallbacks',
+  'maxWaitMs',
+  'caller',
+  'session',
+  'organization',
+]);
 
 /**
  * Builds the body of a chat request.

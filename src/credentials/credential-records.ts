@@ -53,6 +53,8 @@ export function organizationIdOf(slug: string): string {
 export class CredentialRecords {
   readonly #deps: CredentialRecordsDeps;
   readonly #records = new Map<string, CredentialRecord>();
+  /** Index of the records, made when it is needed. */
+  #idsByKeyId: ReadonlyMap<string, string> | undefined;
 
   constructor(deps: CredentialRecordsDeps) {
     this.#deps = deps;
@@ -70,7 +72,7 @@ export class CredentialRecords {
     const added = keys.filter(({ keyId }) => !known.has(keyId));
     for (const key of added) {
       const now = this.#deps.clock.now();
-      const accountKey = this.#unusedAccountKey(key);
+      const accountKey = this.freeAccountKey(key);
       const id = uuidFromName(key.keyId, this.#deps.organizationId);
       // The derived id can be taken by a record that was moved to another variable.
       const free = this.#records.has(id) ? this.#deps.randomId() : id;
@@ -87,7 +89,7 @@ export class CredentialRecords {
         revision: 1,
       });
     }
-    if (added.length > 0) this.#deps.onChange();
+    if (added.length > 0) this.#changed();
   }
 
   /** Lists the records by provider and account key, in code-point order. */
@@ -104,7 +106,10 @@ export class CredentialRecords {
 
   /** Returns the record of a variable, or undefined. */
   findByKeyId(keyId: string): CredentialRecord | undefined {
-    return [...this.#records.values()].find((record) => record.keyId === keyId);
+    this.#idsByKeyId ??= new Map(
+      [...this.#records.values()].flatMap(({ id, keyId: own }) => (own === null ? [] : [[own, id]])),
+    );
+    return this.find(this.#idsByKeyId.get(keyId) ?? '');
   }
 
   /** Returns the variables that belong to records, whether or not they are set. */
@@ -131,7 +136,7 @@ export class CredentialRecords {
     const now = this.#deps.clock.now();
     const record = { ...fields, id: this.#deps.randomId(), createdAt: now, updatedAt: now, revision: 1 };
     this.#records.set(record.id, record);
-    this.#deps.onChange();
+    this.#changed();
     return record;
   }
 
@@ -143,19 +148,24 @@ export class CredentialRecords {
     const updatedAt = Math.max(this.#deps.clock.now(), record.updatedAt + 1);
     const next = { ...record, ...change, updatedAt, revision: record.revision + 1 };
     this.#records.set(id, next);
-    this.#deps.onChange();
+    this.#changed();
     return next;
   }
 
   /** Removes a record; returns whether there was one. */
   remove(id: string): boolean {
     const existed = this.#records.delete(id);
-    if (existed) this.#deps.onChange();
+    if (existed) this.#changed();
     return existed;
   }
 
+  #changed(): void {
+    this.#idsByKeyId = undefined;
+    this.#deps.onChange();
+  }
+
   /** Returns `default` for an unnumbered variable and its number for others, or the variable's name where that is taken. */
-  #unusedAccountKey({ provider, keyId }: KeyName): string {
+  freeAccountKey({ provider, keyId }: KeyName): string {
     const number = /_API_KEY_(\d+)$/i.exec(keyId)?.[1];
     const usual = number ?? 'default';
     const taken = (name: string): boolean =>

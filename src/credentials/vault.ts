@@ -28,6 +28,8 @@ export interface VaultDeps {
   /** Names that the prefixes of variables are mapped onto; may change, see `providersChanged`. */
   readonly knownProviders: () => readonly string[];
   readonly redactor: Redactor;
+  /** Name under which the redactor keeps this vault's values; `vault` by default. */
+  readonly redactorSource?: string;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
 }
@@ -188,7 +190,10 @@ export class Vault {
     const difference = differenceOf(before, after);
     const names = Object.values(difference).flat();
     // Running requests may still use a value that was just replaced.
-    if (names.length > 0) redactor.learn([...valuesOf(after, knownProviders), ...valuesOf(before, knownProviders)]);
+    if (names.length > 0) {
+      const values = [...valuesOf(after, knownProviders), ...valuesOf(before, knownProviders)];
+      redactor.learn(values, this.#deps.redactorSource);
+    }
     this.#snapshot = after;
     this.#scheduleRecheck(after);
     void this.#watch?.verify();

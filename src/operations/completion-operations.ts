@@ -13,9 +13,15 @@ export function completionOperations(completer: Completer): AnyOperation[] {
     defineOperation<'completion.create'>({
       name: 'completion.create',
       right: 'use',
+      inOrganization: true,
       schema: completionParams,
-      handle: (params, { caller, signal, emit }) =>
-        completer.complete(params, { caller: eventCaller(caller), signal, onDelta: emit }),
+      handle: (params, { caller, organization, signal, emit }) =>
+        completer.complete(params, {
+          caller: eventCaller(caller, organization),
+          organization,
+          signal,
+          onDelta: emit,
+        }),
     }),
   ];
 }

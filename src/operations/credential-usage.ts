@@ -19,6 +19,8 @@ import type {
   TokenUsageWindow,
   UsageWindow,
 } from '../protocol/credential.ts';
+import type { ModelInfo } from '../protocol/provider.ts';
+import { moveUrl } from '../providers/credential-url.ts';
 import { askJson, type JsonAnswer } from '../providers/http.ts';
 import { readModelPage } from '../providers/models.ts';
 import type { Provider } from '../providers/provider.ts';
@@ -29,6 +31,8 @@ export interface UsageSubject {
   /** The provider, with the credential's base URL in its addresses. */
   readonly provider: Provider;
   readonly key: Secret | null;
+  /** Variable of the key, or null for a key that is not saved. */
+  readonly keyId: string | null;
   /** Windows that earlier traffic with this key taught the pool. */
   readonly seenWindows: readonly LimitWindow[];
 }
@@ -50,31 +54,27 @@ export interface UsageSample {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Takes a paid sample with the cheapest of these models. */
+/**
+ * Takes a paid sample with the cheapest of these models.
+ *
+ * @throws AipassError when no model is known or the provider refuses.
+ */
 export type TakeSample = (
   subject: UsageSubject,
-  models: readonly string[],
+  models: readonly ModelInfo[],
   signal: AbortSignal,
 ) => Promise<UsageSample>;
 
 /** Header names that speak of limits, in any provider's spelling. */
 const LIMIT_HEADER = /rate-?limit|token-?limit|call-limit|^retry-after/;
 
-/**
- * Returns the provider with every address moved below another base URL, for a credential that has one.
- * An endpoint outside the provider's own base URL keeps its path on the new origin.
- */
+/** Returns the provider with every address moved below another base URL, for a credential that has one. */
 export function withBaseUrl(provider: Provider, baseUrl: string | null): Provider {
   if (baseUrl === null) return provider;
-  const base = baseUrl.replace(/\/+$/, '');
-  const move = (url: string): string => {
-    if (url.startsWith(provider.baseUrl)) return base + url.slice(provider.baseUrl.length);
-    const { pathname, search } = new URL(url);
-    return new URL(pathname + search, base).href;
-  };
+  const move = (url: string): string => moveUrl(url, provider.baseUrl, baseUrl);
   return {
     ...provider,
-    baseUrl: base,
+    baseUrl,
     modelsUrl: provider.modelsUrl === null ? null : move(provider.modelsUrl),
     keyCheck: provider.keyCheck === null ? null : { ...provider.keyCheck, url: move(provider.keyCheck.url) },
   };
@@ -106,7 +106,7 @@ export async function fetchCredentialUsage(
       const provesKey = keyCheck === null && !provider.modelsArePublic;
       const answer = await ask(found, { method: 'GET', url: modelsUrl }, subject, { clock, signal, provesKey });
       const page = answer && isOk(answer.status) ? readModelPage(answer.body) : undefined;
-      if (page) found.models = page.models.map(({ id }) => id);
+      if (page) found.models = page.models;
     }
     if (keyCheck === null && modelsUrl === null)
       found.error = `${provider.name} has no free endpoint that proves a key`;
@@ -118,7 +118,7 @@ export async function fetchCredentialUsage(
 /** What has been found so far. */
 interface Findings {
   answers: JsonAnswer[];
-  models: readonly string[] | null;
+  models: readonly ModelInfo[] | null;
   error: string | null;
   refusedStatus: number | null;
   accepted: boolean;
@@ -154,7 +154,7 @@ async function ask(
 }
 
 async function sample(found: Findings, subject: UsageSubject, take: TakeSample, signal: AbortSignal): Promise<void> {
-  const models = found.models ?? subject.provider.models;
+  const models = found.models ?? subject.provider.models.map((id) => ({ id }));
   try {
     found.sample = await take(subject, models, signal);
     found.accepted = true;
@@ -196,7 +196,7 @@ function describe(found: Findings, { accountKey, provider, seenWindows }: UsageS
     requests: requestWindow(windows, now),
     windows: windows.map((window) => namedWindow(window, now)),
     credits: found.answers.map((answer) => readCredits(answer.body)).find((credits) => credits !== null) ?? null,
-    models: found.models ?? (provider.models.length > 0 ? provider.models : null),
+    models: found.models?.map(({ id }) => id) ?? (provider.models.length > 0 ? provider.models : null),
     sample_model: found.sample?.model ?? null,
     sample_input_tokens: found.sample?.inputTokens ?? null,
     sample_output_tokens: found.sample?.outputTokens ?? null,

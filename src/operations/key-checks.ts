@@ -26,16 +26,18 @@ export interface KeyChecksDeps {
   readonly vault: Vault;
   readonly providers: Providers;
   readonly pools: Pools;
+  /** Returns whether the credential of a key is switched off: then its provider is asked on request only. */
+  readonly isOff: (keyId: string) => boolean;
   readonly logger: Pick<Logger, 'info'>;
 }
 
 /** Opens the checks: on their schedule, and when a pool asks for one. Throws AipassError BAD_REQUEST for a pattern that is not valid. */
 export function openKeyChecks(
   { config, clock, logger }: Runtime,
-  { vault, providers, pools, onCheckNeeded }: Omit<KeyChecksDeps, 'logger'> & Pick<OpenPools, 'onCheckNeeded'>,
+  { vault, providers, pools, isOff, onCheckNeeded }: Omit<KeyChecksDeps, 'logger'> & Pick<OpenPools, 'onCheckNeeded'>,
   stack: AsyncDisposableStack,
 ): KeyChecks {
-  const checks = new KeyChecks({ vault, providers, pools, logger });
+  const checks = new KeyChecks({ vault, providers, pools, isOff, logger });
   const ending = new AbortController();
   onCheckNeeded((provider, keyId) => {
     const keys = vault.keys(provider).filter((key) => key.keyId === keyId);
@@ -79,8 +81,8 @@ export class KeyChecks {
 
   /** Asks about every key whose provider can prove it for free; for the schedule. */
   async checkAll(signal: AbortSignal): Promise<void> {
-    const { vault, providers, logger } = this.#deps;
-    const keys = vault.keys().filter((key) => providers.find(key.provider)?.keyCheck);
+    const { vault, providers, isOff, logger } = this.#deps;
+    const keys = vault.keys().filter((key) => providers.find(key.provider)?.keyCheck && !isOff(key.keyId));
     if (keys.length === 0) return;
     const verdicts = await this.check(keys, signal);
     const bad = verdicts.filter(({ verdict }) => verdict === 'invalid').map(({ keyId }) => keyId);

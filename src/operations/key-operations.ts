@@ -3,6 +3,7 @@
  */
 
 import { z } from 'zod';
+import { AipassError } from '../base/errors.ts';
 import type { ApiKey } from '../credentials/api-keys.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Pools } from '../pools/pools.ts';
@@ -28,6 +29,8 @@ export interface KeyOperationsOptions {
   readonly checks: KeyChecks;
   readonly defaultProvider: string;
   readonly record: RecordEvent;
+  /** Returns whether the credential of a key is switched off: then the key is released to nobody. */
+  readonly isOff: (keyId: string) => boolean;
 }
 
 /** Makes the operations. */
@@ -68,9 +71,14 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
           options.record,
           { ...eventCaller(caller), operation: 'key.get', ...asked },
           () => {
-            // A named key is released in any state.
+            // A named key is released in any state but one.
             const found =
               params.keyId === undefined ? usableKey(params.provider) : lookup.key(params.provider, params.keyId);
+            if (options.isOff(found.keyId)) {
+              throw new AipassError('NOT_FOUND', `${found.keyId} is switched off`, {
+                hint: 'switch it on: aipassd credential on <id>; aipassd credential list shows the ids',
+              });
+            }
             return { provider: found.provider, keyId: found.keyId, key: found.value.reveal() };
           },
           ({ provider, keyId: id }) => ({ provider, keyId: id }),

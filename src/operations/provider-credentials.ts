@@ -9,23 +9,29 @@ import { once } from 'node:events';
 import { AipassError } from '../base/errors.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { Clock } from '../base/clock.ts';
-import { Secret } from '../base/secret.ts';
+import { maskKey, Secret } from '../base/secret.ts';
 import { removeVariable, setVariable } from '../credentials/env-edit.ts';
 import { freeVariable, type EnvWriter } from '../credentials/env-writer.ts';
 import type { CredentialRecord, CredentialRecords, RecordChange } from '../credentials/credential-records.ts';
+import { findKeys } from '../credentials/env-import.ts';
 import { isPlaceholder } from '../credentials/placeholders.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Pools } from '../pools/pools.ts';
 import type {
   Credential,
+  CredentialAddParams,
   CredentialCreateParams,
+  CredentialImportParams,
+  CredentialImportReport,
   CredentialListParams,
   CredentialTestParams,
   CredentialUpdateParams,
   CredentialUsage,
+  ImportedKey,
 } from '../protocol/credential.ts';
 import type { LimitWindow } from '../protocol/pool.ts';
 import { checkCredentialUrl } from '../providers/credential-url.ts';
+import { judgeKeyShape } from '../providers/key-shape.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import { fetchCredentialUsage, withBaseUrl, type TakeSample, type UsageFinding } from './credential-usage.ts';
@@ -154,8 +160,78 @@ export class ProviderCredentials {
     const created =
       apiKey === null
         ? this.#deps.records.create({ ...record, keyId: null })
-        : await this.#createWithKey(record, apiKey);
+        : await this.#createWithKey(() => record, apiKey, accountKey);
     return this.#changed(created, 'created', Object.keys(params));
+  }
+
+  /**
+   * Adds a key under a free name: `default`, else the number of its variable.
+   *
+   * @throws AipassError CONFLICT for a key that is there already, naming its variable; BAD_REQUEST for an unusual shape and
+   * PROVIDER_REJECTED for a key that the provider does not accept, both unless `force` is set.
+   */
+  async add(
+    { provider: name, force = false, ...params }: CredentialAddParams,
+    signal: AbortSignal,
+  ): Promise<Credential> {
+    const provider = this.#supported(name);
+    const apiKey = checkApiKey(params.api_key);
+    if (apiKey === null) throw badKey('is missing');
+    const key = new Secret(apiKey);
+    const same = this.#deps.vault.keys().find(({ value }) => value.equals(key));
+    if (same) {
+      throw new AipassError('CONFLICT', `${same.keyId} holds this key already`, { hint: 'nothing needs to be done' });
+    }
+    if (!force) {
+      const shape = judgeKeyShape(provider, key);
+      if (shape.kind === 'suspect') {
+        throw new AipassError('BAD_REQUEST', `api_key: ${shape.reason}`, {
+          hint: 'copy it again, or add it with --force',
+        });
+      }
+      const subject = { accountKey: '', provider, key, keyId: null, seenWindows: [] };
+      const { refusedStatus } = await fetchCredentialUsage(subject, { clock: this.#deps.clock, signal });
+      if (refusedStatus !== null) {
+        throw new AipassError('PROVIDER_REJECTED', `${name} does not accept this key (${refusedStatus})`, {
+          hint: 'copy it again, or add it with --force',
+        });
+      }
+    }
+    const record = this.#changed(
+      await this.#createWithKey(
+        (accountKey) => ({ provider: name, accountKey, displayName: accountKey, baseUrl: null, active: true }),
+        apiKey,
+        params.account_key === undefined ? undefined : checkAccountKey(params.account_key),
+      ),
+      'created',
+      ['api_key'],
+    );
+    return record;
+  }
+
+  /** Takes over the keys of any project's `.env` that are not there yet. */
+  async import({ text, dry_run: dryRun = false }: CredentialImportParams): Promise<CredentialImportReport> {
+    const { vault, providers } = this.#deps;
+    const { keys, skipped } = findKeys(text, providers.names(), vault.keys());
+    const imported: ImportedKey[] = [];
+    for (const { provider, variable, value, knownAs } of keys) {
+      const created =
+        knownAs !== null || dryRun
+          ? null
+          : await this.#createWithKey(
+              (accountKey) => ({ provider, accountKey, displayName: accountKey, baseUrl: null, active: true }),
+              value.reveal(),
+            );
+      if (created) this.#changed(created, 'created', ['api_key']);
+      imported.push({
+        provider,
+        variable,
+        masked: maskKey(value),
+        known_as: knownAs,
+        key_id: created?.keyId ?? null,
+      });
+    }
+    return { keys: imported, skipped };
   }
 
   /**
@@ -234,6 +310,7 @@ export class ProviderCredentials {
       accountKey: accountKey === '' ? 'test' : accountKey,
       provider: withBaseUrl(provider, this.#checkBaseUrl(params.base_url)),
       key: apiKey === null ? null : new Secret(apiKey),
+      keyId: null,
       seenWindows: [],
     };
     // Where no free endpoint proves a key, only a paid call can.
@@ -308,6 +385,7 @@ export class ProviderCredentials {
       accountKey: record.accountKey,
       provider: withBaseUrl(provider, record.baseUrl),
       key,
+      keyId,
       seenWindows: keyId === null ? [] : this.#deps.seenWindows(record.provider, keyId),
     };
     return fetchCredentialUsage(subject, { clock: this.#deps.clock, signal, takeSample });
@@ -325,30 +403,32 @@ export class ProviderCredentials {
     this.#forcedAt.set(id, now);
   }
 
+  /** Creates a record with a key under the given account key, else under the first free one. */
   async #createWithKey(
-    fields: Omit<Parameters<CredentialRecords['create']>[0], 'keyId'>,
+    fieldsOf: (accountKey: string) => Omit<Parameters<CredentialRecords['create']>[0], 'keyId'>,
     apiKey: string,
+    accountKey?: string,
   ): Promise<CredentialRecord> {
     const { records, writer } = this.#deps;
-    let record: CredentialRecord | undefined;
+    const created: CredentialRecord[] = [];
     try {
-      return await writer.change((text) => {
-        records.assertFree(fields.provider, fields.accountKey);
-        const keyId = freeVariable(text, fields.provider, records.variables());
+      await writer.change((text) => {
+        const { provider } = fieldsOf('');
+        if (accountKey !== undefined) records.assertFree(provider, accountKey);
+        const keyId = freeVariable(text, provider, records.variables());
         const edit = setVariable(text, keyId, apiKey);
         // The record is there before the vault finds the key, which would make one of its own.
-        if (edit.kind === 'edited') record = records.create({ ...fields, keyId });
-        return {
-          edit,
-          get result() {
-            return requireRecord(record);
-          },
-        };
+        const fields = fieldsOf(accountKey ?? records.freeAccountKey({ provider, keyId }));
+        if (edit.kind === 'edited') created.push(records.create({ ...fields, keyId }));
+        return { edit, result: undefined };
       });
     } catch (error) {
-      if (record) records.remove(record.id);
+      for (const { id } of created) records.remove(id);
       throw error;
     }
+    const [record] = created;
+    if (!record) throw new AipassError('CONFLICT', 'the credential was not created', { hint: 'try again' });
+    return record;
   }
 
   /** Sets a key, or removes it with ''. */
@@ -443,11 +523,6 @@ export class ProviderCredentials {
 /** Returns the error for a credential that is absent or belongs to another organization: both look the same. */
 export function notFound(): AipassError {
   return new AipassError('NOT_FOUND', 'Not Found', { hint: 'aipassd credential list shows what there is' });
-}
-
-function requireRecord(record: CredentialRecord | undefined): CredentialRecord {
-  if (!record) throw new AipassError('CONFLICT', 'the credential was not created');
-  return record;
 }
 
 function assertRevision(record: CredentialRecord, revision: number | undefined): void {

@@ -1,15 +1,17 @@
 /**
- * `secret.*`: opaque secrets, listed without their values and released by name.
+ * `secret.*`: opaque secrets, listed without their values, released by name, stored and removed.
  */
 
 import { z } from 'zod';
+import { removeSecret, writeSecret } from '../credentials/secret-writer.ts';
 import type { Vault } from '../credentials/vault.ts';
 import { eventCaller } from './event-caller.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 import { recordRelease, type RecordEvent } from './record-release.ts';
 
 /** Makes the operations over the vault. */
-export function secretOperations(vault: Vault, record: RecordEvent): AnyOperation[] {
+export function secretOperations(vault: Vault, folder: string, record: RecordEvent): AnyOperation[] {
+  const writer = { folder, reload: () => vault.load() };
   return [
     defineOperation<'secret.list'>({
       name: 'secret.list',
@@ -25,6 +27,30 @@ export function secretOperations(vault: Vault, record: RecordEvent): AnyOperatio
       handle({ name, json }, { caller }) {
         const released = { ...eventCaller(caller), operation: 'secret.get', provider: name.split('/')[0], keyId: name };
         return recordRelease(record, released, () => ({ name, value: vault.readSecret(name, json === true) }));
+      },
+    }),
+    defineOperation<'secret.set'>({
+      name: 'secret.set',
+      right: 'admin',
+      schema: z.strictObject({
+        name: z.string().min(1).max(512),
+        value: z.base64().max(2 * 1024 * 1024),
+        replace: z.boolean().optional(),
+      }),
+      audit: { outcome: 'changed', credential: ({ name }) => name },
+      async handle({ name, value, replace = false }) {
+        await writeSecret(writer, name, Buffer.from(value, 'base64'), replace);
+        return { name };
+      },
+    }),
+    defineOperation<'secret.remove'>({
+      name: 'secret.remove',
+      right: 'admin',
+      schema: z.strictObject({ name: z.string().min(1).max(512) }),
+      audit: { outcome: 'changed', credential: ({ name }) => name },
+      async handle({ name }) {
+        await removeSecret(writer, name);
+        return { name };
       },
     }),
   ];

@@ -6,6 +6,7 @@
 import type { EventHub } from '../base/event-hub.ts';
 import type { Completer } from '../completions/completer.ts';
 import { completionOperations } from './completion-operations.ts';
+import { credentialOperations, type CredentialOrganizations } from './credential-operations.ts';
 import { eventOperations } from './event-operations.ts';
 import { gatewayOperations, type GatewayOperationsOptions } from './gateway-operations.ts';
 import { keyOperations, type KeyOperationsOptions } from './key-operations.ts';
@@ -25,6 +26,7 @@ export interface TableOptions
     UsageOperationsOptions,
     GatewayOperationsOptions {
   readonly completer: Completer;
+  readonly organizations: CredentialOrganizations;
   readonly events: EventHub;
 }
 
@@ -35,10 +37,11 @@ export function createOperations(options: TableOptions): AnyOperation[] {
     ...keyOperations(options),
     ...poolOperations(options),
     ...oauthOperations(options),
-    ...secretOperations(options.vault, options.record),
+    ...secretOperations(options.vault, options.paths.secrets, options.record),
     ...usageOperations(options),
     ...completionOperations(options.completer),
     ...gatewayOperations(options),
+    ...credentialOperations(options.organizations),
     ...eventOperations(options.events),
   ];
 }

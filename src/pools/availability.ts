@@ -11,7 +11,7 @@ import type { PoolKey } from './pool-key.ts';
 
 /** Availability of a key for one model. */
 export interface Availability {
-  readonly state: Exclude<PoolKeyState, 'duplicate' | 'foreign'> | 'not-allowed';
+  readonly state: Exclude<PoolKeyState, 'duplicate' | 'foreign' | 'off'> | 'not-allowed';
   /** Time at which it serves again, in epoch milliseconds: now or earlier if it is free, null where that is not known. */
   readonly at: number | null;
 }

@@ -18,9 +18,14 @@ export interface SavedPool {
   readonly accounts: Readonly<Record<string, SavedAccount>>;
 }
 
-/** A key that is not used: `of` is the key that holds the same value, `foreign` the provider whose shape it has. */
+/**
+ * A key that is not used: `of` is the key that holds the same value, `owner` the provider whose shape it has; one that is
+ * `off` belongs to a credential that is switched off.
+ */
 export type UnusedKey = { readonly entry: KeyEntry } & (
-  { readonly kind: 'duplicate'; readonly of: string } | { readonly kind: 'foreign'; readonly owner: string }
+  | { readonly kind: 'duplicate'; readonly of: string }
+  | { readonly kind: 'foreign'; readonly owner: string }
+  | { readonly kind: 'off' }
 );
 
 /** Time for which the state of a key that is gone is kept, in case it comes back: a month's quota and a day. */
@@ -93,7 +98,8 @@ export class KeyRegistry {
     const unused: UnusedKey[] = [];
     for (const entry of entries) {
       const first = byValue.get(entry.value.reveal());
-      if (entry.foreign !== undefined) unused.push({ kind: 'foreign', entry, owner: entry.foreign });
+      if (entry.isOff === true) unused.push({ kind: 'off', entry });
+      else if (entry.foreign !== undefined) unused.push({ kind: 'foreign', entry, owner: entry.foreign });
       else if (first !== undefined) unused.push({ kind: 'duplicate', entry, of: first });
       else if (!distinct.has(entry.keyId)) {
         byValue.set(entry.value.reveal(), entry.keyId);
@@ -154,5 +160,10 @@ export class KeyRegistry {
 
 /** Returns whether a key is the same as before: another value or other settings make it another key. */
 function isSame(key: PoolKey, entry: KeyEntry): boolean {
-  return key.value.equals(entry.value) && JSON.stringify(key.settings) === JSON.stringify(entry.settings ?? {});
+  const isSameAddress = key.baseUrl === (entry.baseUrl ?? null);
+  return (
+    isSameAddress &&
+    key.value.equals(entry.value) &&
+    JSON.stringify(key.settings) === JSON.stringify(entry.settings ?? {})
+  );
 }

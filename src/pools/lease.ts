@@ -31,6 +31,8 @@ export interface KeyLease {
   /** Id of the key, or null where the provider needs no key and there is none. */
   readonly keyId: string | null;
   readonly value: Secret | null;
+  /** Base URL that the key is for, instead of the provider's own; absent or null for that. */
+  readonly baseUrl?: string | null;
   /** Gives the key back with the outcome. A second call does nothing. */
   settle(outcome: LeaseOutcome): void;
 }

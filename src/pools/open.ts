@@ -30,6 +30,10 @@ export interface OpenPoolsDeps {
   readonly providers: Providers;
   /** Returns the error that explains why a provider has no key. */
   readonly whyNone: (provider: string) => AipassError;
+  /** Returns what a key's credential says: whether the key is used, and where it goes. */
+  readonly credentialOf: (keyId: string) => { readonly active: boolean; readonly baseUrl: string | null } | undefined;
+  /** Organization that the keys belong to; the default one without it. Its keys have no settings in the configuration. */
+  readonly organization?: string;
 }
 
 /** The pools at work. */
@@ -42,10 +46,11 @@ export interface OpenPools {
 /** Opens the pools; they follow the keys and the configuration until the stack is closed. */
 export function openPools(
   { config, paths, state, events, clock, random, logger }: Runtime,
-  { vault, providers, whyNone }: OpenPoolsDeps,
+  { vault, providers, whyNone, credentialOf, organization }: OpenPoolsDeps,
   stack: AsyncDisposableStack,
 ): OpenPools {
   let check: ((provider: string, keyId: string) => void) | undefined;
+  const section = organization === undefined ? 'pools' : `pools:${organization}`;
   const pools = new Pools({
     clock,
     random,
@@ -55,7 +60,7 @@ export function openPools(
       events.publish(kind, { kind, ...data });
     },
     onChange: () => state.changed(),
-    saved: state.section('pools'),
+    saved: state.section(section),
     settingsOf: (name) => {
       // A key of a provider that nobody described is lent all the same.
       const needsKey = vault.keys(name).length > 0 || providers.get(name).needsKey;
@@ -66,7 +71,7 @@ export function openPools(
       const revision = readFileSignatureSync(paths.envFile);
       const provider = providers.find(name);
       const uncheckable = provider?.keyCheck === null;
-      const settings = settingsOf(config.current, name)?.keys ?? {};
+      const settings = organization === undefined ? (settingsOf(config.current, name)?.keys ?? {}) : {};
       return vault.keys(name).map(({ keyId, value }) => ({
         keyId,
         value,
@@ -74,12 +79,14 @@ export function openPools(
         settings: Object.hasOwn(settings, keyId) ? settings[keyId] : undefined,
         uncheckable,
         foreign: provider && foreignOwnerOf(provider, value),
+        isOff: credentialOf(keyId)?.active === false,
+        baseUrl: credentialOf(keyId)?.baseUrl ?? null,
       }));
     },
     whyNone,
     requestCheck: (provider, keyId) => check?.(provider, keyId),
   });
-  state.bind('pools', () => pools.save());
+  state.bind(section, () => pools.save());
   defer(stack, 'the pools', () => pools.stop());
   defer(
     stack,

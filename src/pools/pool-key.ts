@@ -33,6 +33,10 @@ export interface KeyEntry {
   readonly uncheckable?: boolean | undefined;
   /** Provider that its shape belongs to, where that is another one: the key is listed, and never used. */
   readonly foreign?: string | undefined;
+  /** True for a key whose credential is switched off: it is listed, and never used. */
+  readonly isOff?: boolean | undefined;
+  /** Base URL that the key is sent to instead of its provider's own. */
+  readonly baseUrl?: string | null | undefined;
 }
 
 /** Quarantine of a key: it is not used until its file changes or a check passes. */
@@ -82,6 +86,8 @@ export class PoolKey implements Ranked {
   readonly windows = new Map<string, LimitWindow>();
   readonly account: KeyAccount;
   readonly value: Secret;
+  /** Base URL that it is sent to instead of its provider's own, or null. */
+  readonly baseUrl: string | null;
   revision: string;
   uncheckable: boolean;
   quarantine: Quarantine | null = null;
@@ -111,6 +117,7 @@ export class PoolKey implements Ranked {
     this.models = this.settings.models ? new Set(this.settings.models) : null;
     this.account = account;
     this.value = entry.value;
+    this.baseUrl = entry.baseUrl ?? null;
     this.revision = entry.revision;
     this.uncheckable = entry.uncheckable === true;
   }

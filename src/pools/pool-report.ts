@@ -137,7 +137,12 @@ function describeUnused(unused: UnusedKey): PoolKeyInfo {
 
 /** Returns in words why a key is not used. */
 export function whyUnused(unused: UnusedKey): string {
-  return unused.kind === 'duplicate'
-    ? `has the same value as ${unused.of}, which is used instead`
-    : `looks like a key of ${unused.owner}, and is never sent to another provider`;
+  switch (unused.kind) {
+    case 'duplicate':
+      return `has the same value as ${unused.of}, which is used instead`;
+    case 'foreign':
+      return `looks like a key of ${unused.owner} and is never sent to another provider`;
+    case 'off':
+      return 'is switched off';
+  }
 }

@@ -229,6 +229,7 @@ export class Pool {
       provider,
       keyId: key?.keyId ?? null,
       value: key?.value ?? null,
+      baseUrl: key?.baseUrl ?? null,
       settle: (outcome) => {
         if (isSettled) return;
         isSettled = true;

@@ -21,6 +21,8 @@ export interface KnownCompletionParams {
   readonly caller?: string | undefined;
   /** Session under which the call is recorded; without it the connection's. Never passed on. */
   readonly session?: string | undefined;
+  /** Organization whose keys are used, one of the caller's own; its only one, else the default one, without it. Never passed on. */
+  readonly organization?: string | undefined;
   /** Merged into the body as it is, for names that collide with ours (OpenRouter's own `provider`). Never passed on itself. */
   readonly extraBody?: Readonly<Record<string, unknown>> | undefined;
 }

@@ -4,6 +4,9 @@
  * four characters. Times are ISO 8601 in UTC. What is unknown is null, never 0.
  */
 
+/** Slug of the organization that always exists: the daemon's own keys. */
+export const DEFAULT_ORGANIZATION = 'default';
+
 /** A provider credential. */
 export interface Credential {
   readonly id: string;
@@ -123,6 +126,42 @@ export interface CredentialUsage {
   readonly sample_latency_ms: number | null;
   /** Names of the limit headers of the answer, sorted; null where there were none. */
   readonly debug_rate_limit_headers: readonly string[] | null;
+}
+
+/** Parameters of `credential.add`: a key that becomes a credential under the next free name. */
+export interface CredentialAddParams {
+  readonly organization?: string | undefined;
+  readonly provider: string;
+  readonly api_key: string;
+  readonly account_key?: string | undefined;
+  /** Saves the key although its shape is unusual or the provider does not accept it. */
+  readonly force?: boolean | undefined;
+}
+
+/** Parameters of `credential.import`: the text of any project's `.env`. */
+export interface CredentialImportParams {
+  readonly organization?: string | undefined;
+  readonly text: string;
+  /** Only reports what would be taken. */
+  readonly dry_run?: boolean | undefined;
+}
+
+/** One key of an imported file. */
+export interface ImportedKey {
+  readonly provider: string;
+  /** Variable in the file. */
+  readonly variable: string;
+  readonly masked: string;
+  /** Variable that holds the same key already; null for a key that is (or would be) taken. */
+  readonly known_as: string | null;
+  /** Variable of `.env` that holds it now; null for a dry run and for a known key. */
+  readonly key_id: string | null;
+}
+
+/** Result of `credential.import`. */
+export interface CredentialImportReport {
+  readonly keys: readonly ImportedKey[];
+  readonly skipped: readonly { readonly variable: string; readonly reason: string }[];
 }
 
 /** An organization of the caller. */

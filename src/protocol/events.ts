@@ -19,6 +19,8 @@ export interface Events {
   'key-quarantined': OfPool<'key-quarantined'>;
   /** No key of a pool is free; told once until one is. */
   'pool-exhausted': OfPool<'pool-exhausted'>;
+  /** A provider credential of the default organization was created, changed or deleted. */
+  'credentials-changed': CredentialNotice;
   /** An OAuth account has a new access token. */
   refreshed: AccountNotice;
   /** An OAuth account needs its user again: nothing else will help. */
@@ -27,6 +29,15 @@ export interface Events {
   'reauth-soon': AccountNotice;
   /** The token of an OAuth account cannot be renewed for some time now; it is tried again by itself. */
   'refresh-failing': AccountNotice;
+}
+
+/** Data of a change of a provider credential: names, never values. */
+export interface CredentialNotice {
+  readonly id: string;
+  readonly provider: string;
+  readonly account_key: string;
+  readonly change: 'created' | 'updated' | 'deleted';
+  readonly fields: readonly string[];
 }
 
 /** Data of an event of an OAuth account. */
@@ -49,6 +60,7 @@ export const EVENT_NAMES = [
   'key-restored',
   'key-quarantined',
   'pool-exhausted',
+  'credentials-changed',
   'refreshed',
   'reauth-required',
   'reauth-soon',

@@ -3,6 +3,18 @@
  * against the schemas in operations/.
  */
 
+import type {
+  Credential,
+  CredentialAddParams,
+  CredentialCreateParams,
+  CredentialImportParams,
+  CredentialImportReport,
+  CredentialListParams,
+  CredentialTestParams,
+  CredentialUpdateParams,
+  CredentialUsage,
+  OrganizationInfo,
+} from './credential.ts';
 import type { EventName } from './events.ts';
 import type { CompletionParams, CompletionResult } from './completion.ts';
 import type { GatewayAccess, GatewayDescription, GatewayOpenParams } from './gateway.ts';
@@ -35,6 +47,10 @@ export interface Operations {
   'secret.list': { params: { provider?: string | undefined }; result: { secrets: SecretInfo[] } };
   /** Releases an opaque secret: as text, or as the parsed document with `json`. */
   'secret.get': { params: { name: string; json?: boolean | undefined }; result: { name: string; value: unknown } };
+  /** Stores an opaque secret, byte for byte; `value` is base64. */
+  'secret.set': { params: { name: string; value: string; replace?: boolean | undefined }; result: { name: string } };
+  /** Removes an opaque secret. */
+  'secret.remove': { params: { name: string }; result: { name: string } };
   /** Lists the providers that are known. */
   'provider.list': { params: Record<string, never>; result: { defaultProvider: string; providers: ProviderInfo[] } };
   /** Checks a provider's keys by their shape and, with `online`, by a request to the provider. */
@@ -100,6 +116,39 @@ export interface Operations {
   'usage.prune': { params: { days?: number | undefined; dryRun?: boolean | undefined }; result: PruneReport };
   /** Takes over AIPass's usage file, given as its text; the same file does nothing a second time. */
   'usage.import': { params: { text: string }; result: ImportReport };
+  /** Lists the provider credentials of an organization, by provider and account key. */
+  'credential.list': { params: CredentialListParams; result: { credentials: Credential[] } };
+  /** Returns one credential. */
+  'credential.get': { params: { organization?: string | undefined; id: string }; result: Credential };
+  /** Creates a credential; its key goes into the first free variable of the provider in `.env`. */
+  'credential.create': { params: CredentialCreateParams; result: Credential };
+  /** Adds a key under the next free name, after a look at its shape and a free question to its provider. */
+  'credential.add': { params: CredentialAddParams; result: Credential };
+  /** Takes over the keys of any project's `.env`. */
+  'credential.import': { params: CredentialImportParams; result: CredentialImportReport };
+  /** Changes a credential: absent and null leave a field, '' clears it. */
+  'credential.update': { params: CredentialUpdateParams; result: Credential };
+  /** Replaces the key of a credential after the provider accepted the new one. */
+  'credential.rotate': {
+    params: { organization?: string | undefined; id: string; api_key: string };
+    result: Credential;
+  };
+  /** Removes a credential and its variable. Recorded usage keeps the name. */
+  'credential.delete': { params: { organization?: string | undefined; id: string }; result: { deleted: boolean } };
+  /** Asks a provider about a credential that is not saved. */
+  'credential.test': { params: CredentialTestParams; result: CredentialUsage };
+  /** Returns what the provider says of a credential: models and limits. Cached for 60 s unless `refresh` is set. */
+  'credential.usage': {
+    params: {
+      organization?: string | undefined;
+      id: string;
+      refresh?: boolean | undefined;
+      sample?: boolean | undefined;
+    };
+    result: CredentialUsage;
+  };
+  /** Lists the organizations of the caller. */
+  'organization.list': { params: Record<string, never>; result: { organizations: OrganizationInfo[] } };
   /** Sends events on this connection until it closes: the named ones, or all. */
   'event.subscribe': {
     params: { events?: readonly EventName[] | undefined };
@@ -120,6 +169,15 @@ export const OPERATIONS_WITH_EFFECTS: ReadonlySet<OperationName> = new Set([
   'oauth.reauth',
   'oauth.redirect',
   'oauth.revoke',
+  'secret.set',
+  'secret.remove',
+  'credential.create',
+  'credential.add',
+  'credential.import',
+  'credential.update',
+  'credential.rotate',
+  'credential.delete',
+  'credential.test',
 ]);
 
 /** A released key. `keyId` is the name of its variable in `.env`. */

@@ -68,9 +68,11 @@ export interface QuotaInfo {
 
 /**
  * State of a key: `half-open` serves one call, whose success makes it `ready`; `busy` is at its cap of calls in flight;
- * `quarantined` was refused by its provider; `foreign` has the shape of another provider's keys and is never sent.
+ * `quarantined` was refused by its provider; `foreign` has the shape of another provider's keys and is never sent;
+ * `off` belongs to a credential that is switched off.
  */
-export type PoolKeyState = 'ready' | 'busy' | 'half-open' | 'cooling-down' | 'quarantined' | 'duplicate' | 'foreign';
+export type PoolKeyState =
+  'ready' | 'busy' | 'half-open' | 'cooling-down' | 'quarantined' | 'duplicate' | 'foreign' | 'off';
 
 /** Description of one key of a pool. */
 export interface PoolKeyInfo {

@@ -3,6 +3,8 @@
  * micro-dollars, days and hours are UTC. Null is unknown, which is not zero.
  */
 
+import { DEFAULT_ORGANIZATION } from './credential.ts';
+
 import { MAX_CALLER_LENGTH } from './limits.ts';
 
 /**
@@ -18,9 +20,6 @@ export type UsageStatus = (typeof USAGE_STATUSES)[number];
  */
 export const COST_SOURCES = ['response', 'generation', 'prices', 'import'] as const;
 export type CostSource = (typeof COST_SOURCES)[number];
-
-/** Organization of events that name none: the daemon's own keys. */
-export const DEFAULT_ORGANIZATION = 'default';
 
 /** Maximum length of a recorded name, in characters; the end of a longer one is cut off. */
 export const MAX_NAME_LENGTH = 200;

@@ -70,6 +70,17 @@ export function checkCredentialUrl(text: string, allowedHosts: readonly string[]
   return url.href.replace(/\/+$/, '');
 }
 
+/**
+ * Returns a provider's URL below another base URL. One outside of the provider's own base URL, such as that of another
+ * dialect, keeps its path on the new origin.
+ */
+export function moveUrl(url: string, from: string, to: string): string {
+  const base = to.replace(/\/+$/, '');
+  if (url === from || url.startsWith(`${from}/`) || url.startsWith(`${from}?`)) return base + url.slice(from.length);
+  const { pathname, search } = new URL(url);
+  return new URL(pathname + search, base).href;
+}
+
 function badUrl(problem: string, hint: string): AipassError {
   return new AipassError('BAD_REQUEST', `base_url: ${problem}`, { hint });
 }

@@ -32,7 +32,7 @@ export interface JsonAnswer {
 export async function askJson(
   provider: Provider,
   key: Secret | null,
-  request: { readonly method: 'GET' | 'POST'; readonly url: string },
+  request: { readonly method: 'GET' | 'POST'; readonly url: string; readonly body?: string },
   signal: AbortSignal,
   clock: Clock = systemClock,
 ): Promise<JsonAnswer> {
@@ -45,10 +45,13 @@ export async function askJson(
     }
     const owner = key === null ? undefined : foreignOwnerOf(provider, key);
     if (owner !== undefined) throw new ExchangeFailure('unsendable-key', describeForeignKey(provider.name, owner));
+    const { body = request.method === 'POST' ? '' : undefined } = request;
+    const isJson = body !== undefined && body !== '';
     const full = {
-      ...request,
-      headers: requestHeaders(provider, key),
-      ...(request.method === 'POST' ? { body: '' } : {}),
+      method: request.method,
+      url: request.url,
+      headers: { ...requestHeaders(provider, key), ...(isJson ? { 'content-type': 'application/json' } : {}) },
+      ...(body === undefined ? {} : { body }),
     };
     const limits = { waitMs: totalMs, maxBytes: MAX_DOCUMENT_BYTES };
     const control = { clock, signal: AbortSignal.any([signal, deadline.signal]) };

@@ -86,6 +86,7 @@ const KEY_STATES: Readonly<Record<PoolKeyState, string>> = {
   quarantined: 'rejected',
   duplicate: 'duplicate',
   foreign: "another provider's",
+  off: 'switched off',
 };
 
 /** Returns the line of a provider: `50 keys: 48 ready, 1 rejected, 1 cooling down (ready in 2 min)`. */

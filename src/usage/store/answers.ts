@@ -4,9 +4,9 @@
  * where a range begins or ends inside a minute are that minute's events summed themselves.
  */
 
+import { DEFAULT_ORGANIZATION } from '../../protocol/credential.ts';
 import { AipassError } from '../../base/errors.ts';
 import {
-  DEFAULT_ORGANIZATION,
   USAGE_STATUSES,
   type RecentCount,
   type RecentQuery,

@@ -54,16 +54,16 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
   const lookup = new KeyLookup({ vault, providers, paths, defaultProvider });
   const { pools, onCheckNeeded } = openPools(
     runtime,
-    { vault, providers, whyNone: (name) => lookup.whyNone(name) },
+    { vault, providers, whyNone: (name) => lookup.whyNone(name), credentialOf: () => undefined },
     stack,
   );
-  const checks = openKeyChecks(runtime, { vault, providers, pools, onCheckNeeded }, stack);
+  const checks = openKeyChecks(runtime, { vault, providers, pools, isOff: () => false, onCheckNeeded }, stack);
   const recorded: RawEvent[] = [];
   const record = (event: RawEvent): void => void recorded.push(event);
   const dispatch = createDispatcher(
     [
-      ...keyOperations({ vault, providers, lookup, pools, checks, defaultProvider, record }),
-      ...secretOperations(vault, record),
+      ...keyOperations({ vault, providers, lookup, pools, checks, defaultProvider, record, isOff: () => false }),
+      ...secretOperations(vault, paths.secrets, record),
       ...statusOperation({
         ...runtime,
         logFile: null,

@@ -19,6 +19,8 @@ const DEFAULTS = {
     admin: { users: [], groups: [] },
   },
   organizations: {},
+  network: { allowedHosts: [] },
+  gateway: {},
   audit: { retentionDays: 365, maxBytes: 268_435_456 },
   limits: {
     frameBytes: 33_554_432,

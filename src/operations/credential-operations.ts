@@ -1,0 +1,182 @@
+/**
+ * `credential.*` and `organization.list`: provider credentials, as the web app's API has them. Both endpoints serve these
+ * operations; gateway/ gives them their paths and statuses.
+ *
+ * No schema error quotes what was sent, because that could be a key.
+ */
+
+import { z } from 'zod';
+import type { Caller } from '../callers/caller.ts';
+import type { OrganizationInfo } from '../protocol/credential.ts';
+import { defineOperation, type AnyOperation } from './operation.ts';
+import { notFound, type ProviderCredentials } from './provider-credentials.ts';
+
+/** Organizations as the operations see them. */
+export interface CredentialOrganizations {
+  /** Returns the credentials of an organization, or undefined for one that does not exist. */
+  credentials(slug: string): ProviderCredentials | undefined;
+  /** Lists the organizations of a caller. */
+  of(caller: Caller): readonly OrganizationInfo[];
+}
+
+const organization = z.string().min(1).max(64).optional();
+const id = z.uuid();
+const text = (maxLength: number) => z.string().max(maxLength);
+
+/** Fields of a new credential. Bounds on content are in ProviderCredentials, which words its errors without the value. */
+export const createFields = {
+  provider: z.string().min(1).max(64),
+  account_key: text(256),
+  display_name: text(1024).nullish(),
+  api_key: text(8192).nullish(),
+  base_url: text(2048).nullish(),
+  active: z.boolean().optional(),
+};
+
+/** Fields that can change. */
+export const updateFields = {
+  display_name: text(1024).nullish(),
+  api_key: text(8192).nullish(),
+  base_url: text(2048).nullish(),
+  active: z.boolean().nullish(),
+};
+
+/** Fields of a credential that is tested and not saved. */
+export const testFields = {
+  provider: z.string().min(1).max(64),
+  account_key: text(256).nullish(),
+  api_key: text(8192).nullish(),
+  base_url: text(2048).nullish(),
+};
+
+/** Makes the operations. */
+export function credentialOperations(organizations: CredentialOrganizations): AnyOperation[] {
+  const credentialsOf = (slug: string): ProviderCredentials => {
+    const credentials = organizations.credentials(slug);
+    if (!credentials) throw notFound();
+    return credentials;
+  };
+  return [
+    defineOperation<'credential.list'>({
+      name: 'credential.list',
+      right: 'see',
+      inOrganization: true,
+      schema: z.strictObject({
+        organization,
+        provider: z.string().min(1).max(64).optional(),
+        active: z.boolean().optional(),
+        limit: z.int().min(1).max(10_000).optional(),
+        after: id.optional(),
+      }),
+      handle: (params, context) => ({ credentials: credentialsOf(context.organization).list(params) }),
+    }),
+    defineOperation<'credential.get'>({
+      name: 'credential.get',
+      right: 'see',
+      inOrganization: true,
+      schema: z.strictObject({ organization, id }),
+      handle: (params, context) => credentialsOf(context.organization).get(params.id),
+    }),
+    defineOperation<'credential.create'>({
+      name: 'credential.create',
+      right: 'admin',
+      inOrganization: true,
+      schema: z.strictObject({ organization, ...createFields, idempotency_key: z.string().min(1).max(255).optional() }),
+      audit: {
+        outcome: 'changed',
+        credential: ({ provider, account_key: name }, result) => `${provider}/${result?.key_id ?? name}`,
+      },
+      handle: (params, context) => credentialsOf(context.organization).create(params),
+    }),
+    defineOperation<'credential.add'>({
+      name: 'credential.add',
+      right: 'admin',
+      inOrganization: true,
+      schema: z.strictObject({
+        organization,
+        provider: z.string().min(1).max(64),
+        api_key: text(8192),
+        account_key: text(256).optional(),
+        force: z.boolean().optional(),
+      }),
+      audit: {
+        outcome: 'changed',
+        credential: ({ provider }, result) => `${provider}/${result?.key_id ?? ''}`,
+      },
+      handle: (params, context) => credentialsOf(context.organization).add(params, context.signal),
+    }),
+    defineOperation<'credential.import'>({
+      name: 'credential.import',
+      right: 'admin',
+      inOrganization: true,
+      schema: z.strictObject({ organization, text: text(1024 * 1024), dry_run: z.boolean().optional() }),
+      audit: {
+        outcome: 'changed',
+        credential: (_params, result) => result?.keys.flatMap(({ key_id: keyId }) => keyId ?? []).join(' ') ?? null,
+      },
+      handle: (params, context) => credentialsOf(context.organization).import(params),
+    }),
+    defineOperation<'credential.update'>({
+      name: 'credential.update',
+      right: 'admin',
+      inOrganization: true,
+      schema: z.strictObject({ organization, id, ...updateFields, if_revision: z.int().min(1).optional() }),
+      audit: {
+        outcome: 'changed',
+        credential: (params, result) =>
+          result ? `${result.provider}/${result.key_id ?? result.account_key}` : params.id,
+      },
+      handle: (params, context) => credentialsOf(context.organization).update(params),
+    }),
+    defineOperation<'credential.rotate'>({
+      name: 'credential.rotate',
+      right: 'admin',
+      inOrganization: true,
+      schema: z.strictObject({ organization, id, api_key: text(8192) }),
+      audit: {
+        outcome: 'changed',
+        credential: (params, result) =>
+          result ? `${result.provider}/${result.key_id ?? result.account_key}` : params.id,
+      },
+      handle: (params, context) =>
+        credentialsOf(context.organization).rotate(params.id, params.api_key, context.signal),
+    }),
+    defineOperation<'credential.delete'>({
+      name: 'credential.delete',
+      right: 'admin',
+      inOrganization: true,
+      schema: z.strictObject({ organization, id }),
+      audit: { outcome: 'changed', credential: (params) => params.id },
+      async handle(params, context) {
+        await credentialsOf(context.organization).delete(params.id);
+        return { deleted: true };
+      },
+    }),
+    defineOperation<'credential.test'>({
+      name: 'credential.test',
+      right: 'admin',
+      inOrganization: true,
+      schema: z.strictObject({ organization, ...testFields }),
+      audit: { outcome: 'changed', credential: ({ provider }) => `${provider}/test` },
+      handle: (params, context) => credentialsOf(context.organization).test(params, context.signal),
+    }),
+    defineOperation<'credential.usage'>({
+      name: 'credential.usage',
+      right: 'see',
+      inOrganization: true,
+      schema: z.strictObject({ organization, id, refresh: z.boolean().optional(), sample: z.boolean().optional() }),
+      handle(params, context) {
+        const { refresh = false, sample = false } = params;
+        // Asking the provider uses the key; a paid sample does so all the more.
+        if (refresh || sample) context.requireRight('use');
+        return credentialsOf(context.organization).usage(params.id, { refresh, sample }, context.signal);
+      },
+    }),
+    defineOperation<'organization.list'>({
+      name: 'organization.list',
+      right: 'see',
+      schema: z.strictObject({}),
+      handle: (_params, { caller }) => ({ organizations: [...organizations.of(caller)] }),
+    }),
+  ];
+}
