@@ -10,6 +10,7 @@ import { parseAccountName, type AccountName } from '../refreshers/account-name.t
 import type { Accounts } from '../refreshers/accounts.ts';
 import { CONSENT_LIMIT_MS, type Consents } from '../refreshers/consents.ts';
 import { invalidAccountName } from '../refreshers/messages.ts';
+import { isSafeEndpoint } from '../refreshers/provider-presets.ts';
 import type { RefreshOutcome } from '../refreshers/outcome.ts';
 import type { TokenWorker } from '../refreshers/worker-process.ts';
 import { eventCaller } from './event-caller.ts';
@@ -86,15 +87,24 @@ export function oauthOperations({ accounts, consents, worker, record }: OauthOpe
       right: 'admin',
       audit: { outcome: 'changed', credential: (params) => params.name },
       schema: z.strictObject({
-        name,
+        name: z.string().min(1).max(2000),
+        account: name.optional(),
         scopes: scopes.optional(),
         device: z.boolean().optional(),
         port: z.int().min(0).max(65_535).optional(),
         timeoutSeconds: z.number().min(1).max(3600).optional(),
       }),
       async handle(params, { signal, emit }) {
-        const account = accounts.describe(readName(params.name));
+        const server = readServer(params.name);
+        const named = params.account === undefined ? undefined : readName(`mcp.${params.account}`);
+        const account =
+          server === undefined
+            ? accounts.describe(readName(params.name))
+            : named === undefined
+              ? await accounts.describeMcp(server)
+              : accounts.describe(named);
         const request = {
+          mcpServer: server?.href,
           scopes: params.scopes,
           device: params.device === true,
           port: params.port ?? 0,
@@ -128,6 +138,15 @@ export function oauthOperations({ accounts, consents, worker, record }: OauthOpe
       },
     }),
   ];
+}
+
+/** Returns the address of an MCP server, or undefined for a text that is not an address. */
+function readServer(text: string): URL | undefined {
+  if (!/^https?:/i.test(text)) return undefined;
+  if (isSafeEndpoint(text)) return new URL(text);
+  throw new AipassError('BAD_REQUEST', 'the address of an MCP server must be https, or http on this machine', {
+    hint: 'such as: aipassd reauth https://mcp.example.org/mcp',
+  });
 }
 
 function readName(text: string): AccountName {

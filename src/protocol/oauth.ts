@@ -71,7 +71,10 @@ export interface RefreshResult {
 
 /** Parameters of `oauth.reauth`. */
 export interface ConsentParams {
+  /** Account, or the address of an MCP server, whose account is `mcp.<host>`. */
   readonly name: string;
+  /** Account of an MCP server in place of its host: `work` for `mcp.work`. */
+  readonly account?: string | undefined;
   /** Scopes to ask for; without them all that were asked for before, else the provider's default. */
   readonly scopes?: readonly string[] | undefined;
   /** Whether to use a device code instead of a browser on this machine. */

@@ -36,6 +36,24 @@ export function formatAccountName(name: AccountName): string {
   return name.account === DEFAULT_ACCOUNT ? name.provider : `${name.provider}.${name.account}`;
 }
 
+/** Provider of the accounts for MCP servers; the account is the server's host. */
+const MCP = 'mcp';
+
+/** Returns the name of the account for an MCP server; `withPort` where its host alone is taken by another server. */
+export function mcpAccountName({ hostname, port, pathname }: URL, withPort = false): AccountName {
+  const more = withPort ? `-${port}${pathname.replace(/\/+$/, '')}` : '';
+  const account = `${hostname}${more}`.replace(/[^A-Za-z0-9_.@+-]+/g, '-').replace(/^[^A-Za-z0-9]+|-+$/g, '');
+  return { provider: MCP, account: account.slice(0, 128) };
+}
+
+/** Returns the names that may be meant by one that holds an address, such as `mcp.localhost:3000`, best first; a plain name is itself. */
+export function namesMeantBy(name: string): readonly string[] {
+  if (!name.includes(':')) return [name];
+  const address = name.startsWith(`${MCP}.`) ? `http://${name.slice(MCP.length + 1)}/` : name;
+  if (!URL.canParse(address)) return [name];
+  return [true, false].map((withPort) => formatAccountName(mcpAccountName(new URL(address), withPort)));
+}
+
 /** Files of an account. */
 export interface AccountFiles {
   readonly file: string;

@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
+import { readString } from '../base/json.ts';
 import { Secret } from '../base/secret.ts';
 import { withTimeout } from '../base/timeout.ts';
 import type { Warning } from '../base/warning.ts';
@@ -320,6 +321,11 @@ export class Account {
   /** Signature of the account's files when they were read last. */
   get signature(): string {
     return this.#signature ?? '';
+  }
+
+  /** Address of the MCP server that the account is for, or undefined. */
+  get mcpServer(): string | undefined {
+    return readString(this.#file?.raw, 'mcp_server');
   }
 
   /** Path of the account's file. */

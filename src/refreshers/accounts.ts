@@ -16,6 +16,8 @@ import { Account, type AccountMemory, type TokenRequest } from './account.ts';
 import {
   accountFiles,
   formatAccountName,
+  mcpAccountName,
+  namesMeantBy,
   googleFileAccount,
   oauthFileAccount,
   originalOfCopy,
@@ -114,10 +116,13 @@ export class Accounts {
 
   /** Returns an account. @throws AipassError BAD_REQUEST for an invalid name, NOT_FOUND where there is no such account. */
   async find(name: string, purpose: AccountPurpose = 'existing'): Promise<Account> {
-    if (parseAccountName(name) === undefined) throw invalidAccountName(name);
-    if (!this.#accounts.has(name)) await this.scan();
-    const account = this.#accounts.get(name);
-    if (account !== undefined) return account;
+    const names = namesMeantBy(name);
+    if (names.some((one) => parseAccountName(one) === undefined)) throw invalidAccountName(name);
+    if (!names.some((one) => this.#accounts.has(one))) await this.scan();
+    for (const one of names) {
+      const account = this.#accounts.get(one);
+      if (account !== undefined) return account;
+    }
     throw unknownAccount(name, purpose, [...this.#accounts.keys()], Object.keys(this.#deps.config));
   }
 
@@ -128,6 +133,13 @@ export class Accounts {
     const configured = Object.hasOwn(config, name.provider) ? config[name.provider] : undefined;
     const preset = Object.hasOwn(PRESETS, name.provider) ? PRESETS[name.provider] : undefined;
     return { name: formatAccountName(name), ...files, settings: mergeSettings(configured, preset) };
+  }
+
+  /** Returns the account for an MCP server: named after its host, with port and path where another server has that name. */
+  async describeMcp(server: URL): Promise<JobAccount> {
+    await this.scan();
+    const taken = this.#accounts.get(formatAccountName(mcpAccountName(server)))?.mcpServer;
+    return this.describe(mcpAccountName(server, taken !== undefined && taken !== server.href));
   }
 
   /** Attends to every account: renews what is due, reads again what was bad. Costs next to nothing where nothing is to do. */

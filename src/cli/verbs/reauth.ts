@@ -15,7 +15,7 @@ import { ACCOUNT, fullName, splitScopes } from './account-option.ts';
 /** Asks for consent; what was there before stays in use until the new consent is given. */
 export const reauth = defineVerb({
   name: 'reauth',
-  summary: 'consent to an OAuth account, for the first time or anew',
+  summary: 'consent to an OAuth account or to an MCP server by its address, for the first time or anew',
   parameters: {
     ...ACCOUNT,
     scopes: textOption(
@@ -30,14 +30,16 @@ export const reauth = defineVerb({
   },
   async run(values, { out, connect, signal }) {
     const { json, device, port, timeout: timeoutSeconds } = values;
-    const name = fullName(values.name, values.account);
+    const isServer = /^https?:/i.test(values.name);
+    const name = isServer ? values.name : fullName(values.name, values.account);
+    const account = isServer ? values.account : undefined;
     const scopes = splitScopes(values.scopes);
     const aipass = await connect();
     let stopReading: (() => void) | undefined;
     try {
       const result = await aipass.request(
         'oauth.reauth',
-        { name, scopes, device, port, timeoutSeconds },
+        { name, account, scopes, device, port, timeoutSeconds },
         {
           signal,
           onChunk: (chunk) => {

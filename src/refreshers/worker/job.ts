@@ -36,6 +36,8 @@ export interface ConsentRequest {
   /** Loopback port, or 0 for any free one. */
   readonly port: number;
   readonly timeoutMs: number;
+  /** Address of the MCP server that the account is for; without it that of the account's file, if it has one. */
+  readonly mcpServer?: string | undefined;
 }
 
 /** Token that is kept in memory only, because its account's file is not ours to write (a service account's key). */
