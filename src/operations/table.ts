@@ -15,7 +15,7 @@ import type { AnyOperation } from './operation.ts';
 import { poolOperations } from './pool-operations.ts';
 import { secretOperations } from './secret-operations.ts';
 import { statusOperation, type StatusOptions } from './status-operation.ts';
-import { usageOperations, type UsageOperationsOptions } from './usage-operations.ts';
+import { usageOperations, type UsageOperationsDeps } from './usage-operations.ts';
 
 /** What the operations need. */
 export interface TableOptions
@@ -23,7 +23,7 @@ export interface TableOptions
     KeyOperationsOptions,
     Omit<StatusOptions, 'accounts'>,
     OauthOperationsDeps,
-    UsageOperationsOptions,
+    UsageOperationsDeps,
     GatewayOperationsOptions {
   readonly completer: Completer;
   readonly organizations: CredentialOrganizations;

@@ -43,7 +43,7 @@ const status = z.enum(USAGE_STATUSES).optional();
 const days = z.int().min(0).max(36_500);
 
 /** What these operations need. */
-export interface UsageOperationsOptions {
+export interface UsageOperationsDeps {
   readonly usage: Usage;
   readonly vault: Vault;
   readonly providers: Providers;
@@ -53,8 +53,8 @@ export interface UsageOperationsOptions {
 }
 
 /** Creates the operations. */
-export function usageOperations(options: UsageOperationsOptions): AnyOperation[] {
-  const { usage, vault, clock, retention } = options;
+export function usageOperations(deps: UsageOperationsDeps): AnyOperation[] {
+  const { usage, vault, clock, retention } = deps;
   return [
     defineOperation<'usage.stats'>({
       name: 'usage.stats',
@@ -111,7 +111,7 @@ export function usageOperations(options: UsageOperationsOptions): AnyOperation[]
       name: 'usage.track',
       right: 'use',
       schema: z.strictObject({ generationId: name, caller: callerName.optional() }),
-      handle: (params, { caller, signal }) => track(options, params, caller, signal),
+      handle: (params, { caller, signal }) => track(deps, params, caller, signal),
     }),
     defineOperation<'usage.export'>({
       name: 'usage.export',
@@ -157,7 +157,7 @@ export function usageOperations(options: UsageOperationsOptions): AnyOperation[]
  * once.
  */
 async function track(
-  { usage, providers, lookup, clock }: UsageOperationsOptions,
+  { usage, providers, lookup, clock }: UsageOperationsDeps,
   params: { readonly generationId: string; readonly caller?: string | undefined },
   caller: Caller,
   signal: AbortSignal,

@@ -263,8 +263,8 @@ export class Journal {
   }
 
   /**
-   * Leaves a segment that was removed or moved away, because nobody would read what is written to
-   * it, and writes its lines anew: the database may not have them yet, and takes no event twice.
+   * Leaves a segment that was removed or moved away, because what is written to it would not be
+   * read, and writes its lines anew: the database may not have them yet, and takes no event twice.
    * Called once a second and before a question, because checking with each write would cost as much
    * as the write.
    */

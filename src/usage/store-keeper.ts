@@ -117,8 +117,8 @@ export class StoreKeeper {
   }
 
   /**
-   * Takes in what it can at once, and closes the database; `last` means that nobody writes the
-   * journal any more.
+   * Takes in what it can at once, and closes the database; `last` means that the journal is not
+   * written any more.
    */
   close(last: boolean): Promise<void> {
     return this.#inTurn(async () => {
@@ -195,14 +195,26 @@ export class StoreKeeper {
   async #opened(): Promise<UsageStore> {
     const known = storeOf(this.#state);
     if (known && !known.isGone()) return known;
-    if (known) await this.#leaveGone(known);
-    const { database, journalFolder } = this.#deps;
-    this.#journal = journalName(journalFolder);
-    const connection = await openConnection(database);
+    if (known) await this.#leave(known);
+    const connection = await openConnection(this.#deps.database);
     const store = new UsageStore(connection);
+    try {
+      await this.#findPosition(store);
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
     if (connection.found === 'empty') this.#replaced ??= 'empty';
-    if (connection.found === 'nothing' && this.#wasOpen) this.#replaced ??= 'removed';
+    else if (connection.found === 'nothing' && this.#wasOpen) this.#replaced ??= 'removed';
+    else if (known) this.#replaced ??= 'exchanged';
     this.#wasOpen = true;
+    this.#setStore(store);
+    return store;
+  }
+
+  async #findPosition(store: UsageStore): Promise<void> {
+    const { journalFolder } = this.#deps;
+    this.#journal = journalName(journalFolder);
     this.#position = await store.position(this.#journal);
     // Segments are deleted only below the position: if all are below it, the folder was emptied and
     // counts from 1 again.
@@ -210,12 +222,10 @@ export class StoreKeeper {
       this.#journal = renameJournal(journalFolder);
       this.#position = JOURNAL_START;
     }
-    this.#setStore(store);
-    return store;
   }
 
-  async #leaveGone(store: UsageStore): Promise<void> {
-    this.#replaced ??= 'removed';
+  /** Closes a database whose file is gone. */
+  async #leave(store: UsageStore): Promise<void> {
     this.#setStore(null);
     try {
       await store.close();

@@ -70,10 +70,10 @@ export interface DatabaseState {
   /** When the journal was last taken in to its end, in epoch milliseconds. */
   readonly drainedAt: number;
   /**
-   * Why a new database was made in the place of another one, or null: its file was removed or
-   * empty.
+   * What happened to the database's file, or null: it was removed or empty, and a new database was
+   * made; or it was exchanged for another one, which is used now.
    */
-  readonly replaced: 'removed' | 'empty' | null;
+  readonly replaced: 'removed' | 'empty' | 'exchanged' | null;
 }
 
 /**
@@ -178,7 +178,7 @@ export class UsageThread {
       this.#pending.set(message.id, { message, resolve, reject });
       if (state.kind === 'asleep') this.#start();
       else if (state.kind === 'running') this.#post(state.worker, message);
-      // The thread keeps the process alive only while somebody waits for it.
+      // The thread keeps the process alive only while an answer is awaited.
       if ('worker' in this.#state) this.#state.worker.ref();
     });
   }
@@ -293,7 +293,7 @@ export class UsageThread {
       });
     } else if (!failure && before.failure) this.#logger.info('the usage database works again');
     if (state.replaced !== null && before.replaced === null) {
-      this.#logger.warn('a new usage database was made', { was: state.replaced });
+      this.#logger.warn('the file of the usage database is another one now', { was: state.replaced });
     }
     if (state.damaged > before.damaged) {
       this.#logger.debug('lines of the usage queue are damaged', { damaged: state.damaged });

@@ -150,6 +150,12 @@ export class Usage {
         'stop the daemon before you move the usage database; restore a copy of it if you need the history',
       );
     }
+    if (replaced === 'exchanged') {
+      warn(
+        `${database} was exchanged for another file while the daemon ran; that one is used now`,
+        'stop the daemon before you restore a copy of the usage database',
+      );
+    }
     if (replaced === 'empty') {
       warn(
         `${database} was empty (0 bytes): its history is gone, and a new usage database was made`,

@@ -6,7 +6,7 @@
  * logging.
  */
 
-import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { systemErrorCode } from '../../base/errors.ts';
@@ -60,11 +60,13 @@ export async function openSqlite(path: string): Promise<StoreConnection> {
     await migrate(db, 'sqlite');
     const executor = executorOn(file, db);
     const opened = readFileIdentitySync(path);
+    const openedLog = readFileIdentitySync(`${path}-wal`);
+    const isGone = (): boolean => readFileIdentitySync(path) !== opened;
     return {
       ...executor,
       found,
       transaction: (work) => inTransaction(file, () => work(executor)),
-      isGone: () => readFileIdentitySync(path) !== opened,
+      isGone,
       shrink: () => {
         const freeBefore = Number(file.pragma('freelist_count', { simple: true }));
         file.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
@@ -76,7 +78,15 @@ export async function openSqlite(path: string): Promise<StoreConnection> {
         return Promise.resolve(isMore);
       },
       bytes: () => Promise.resolve(statSync(path).size),
-      close: () => db.destroy(),
+      close: async () => {
+        const wasGone = isGone();
+        if (wasGone) file.pragma('wal_checkpoint(truncate)');
+        await db.destroy();
+        // SQLite leaves the log of a file that is gone, and would apply it to the one that is there
+        // now.
+        if (!wasGone || readFileIdentitySync(`${path}-wal`) !== openedLog) return;
+        for (const side of ['-wal', '-shm']) rmSync(`${path}${side}`, { force: true });
+      },
     };
   } catch (error) {
     file.close();

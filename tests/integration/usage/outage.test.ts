@@ -215,6 +215,21 @@ describe('recording usage', () => {
     expect(next.warnings()).toEqual([]);
   });
 
+  it('notices that another database was put in its place, and records in that one', async () => {
+    const other = open(join(folder, 'other.db'));
+    record(other, 2);
+    expect(await requests(other)).toBe(2);
+    await other.close();
+    const usage = open();
+    record(usage, 3);
+    expect(await requests(usage)).toBe(3);
+    renameSync(join(folder, 'other.db'), join(folder, 'usage.db'));
+    record(usage, 1);
+    // The other one's, and what the queue still has.
+    expect(await requests(usage)).toBe(2 + 4);
+    expect(usage.warnings()).toMatchObject([{ problem: expect.stringContaining('exchanged') }]);
+  });
+
   it('notices that the database was removed while its thread slept', async () => {
     const clock = new ManualClock(Date.now());
     const usage = open(undefined, clock);
