@@ -23,17 +23,9 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGXCPU', 'SIGPWR'] as co
 /**
  * Signals that would end the process by default, and that have no meaning for it: habits of other programs (SIGUSR1 and
  * SIGUSR2 for "reopen the log"), timers that nobody set, and SIGXFSZ, after which a write fails as on a full disk.
+ * SIGPIPE is not listed: Node ignores it already, and a listener that logs would cause the next one.
  */
-const IGNORED_SIGNALS = [
-  'SIGUSR1',
-  'SIGUSR2',
-  'SIGALRM',
-  'SIGVTALRM',
-  'SIGIO',
-  'SIGPIPE',
-  'SIGSTKFLT',
-  'SIGXFSZ',
-] as const;
+const IGNORED_SIGNALS = ['SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGIO', 'SIGSTKFLT', 'SIGXFSZ'] as const;
 
 /** Longest orderly stop, in milliseconds: less than the units' TimeoutStopSec, so that the daemon itself reports that it hangs. */
 const STOP_LIMIT_MS = 18_000;

@@ -3,6 +3,7 @@
  * machine, opens nothing, however early it comes.
  */
 
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -171,6 +172,27 @@ describe('other signals', () => {
     expect(existsSync(home.paths.socket)).toBe(false);
     expect(existsSync(home.paths.lock)).toBe(false);
     expect(readFileSync(home.paths.log, 'utf8')).toContain('stopping on SIGQUIT');
+  });
+
+  it('do not multiply when nobody reads its output: a lost pipe is not an event to log', async () => {
+    await using home = makeTempHome();
+    const child = spawn(process.execPath, [CLI_PATH, 'run'], { env: home.env, stdio: ['ignore', 'pipe', 'ignore'] });
+    try {
+      await until(
+        'it is ready',
+        () => existsSync(home.paths.log) && readFileSync(home.paths.log, 'utf8').includes('is ready'),
+      );
+      child.stdout.destroy();
+      for (const name of ['FIRST', 'SECOND']) {
+        await home.writeKeys({ [`${name}_API_KEY`]: 'a-key-of-sixteen-characters' });
+        await until(`it logs ${name}`, () => readFileSync(home.paths.log, 'utf8').includes(`${name}_API_KEY`));
+      }
+      expect(readFileSync(home.paths.log, 'utf8').split('\n').length).toBeLessThan(30);
+    } finally {
+      const ended = once(child, 'exit');
+      child.kill('SIGKILL');
+      await ended;
+    }
   });
 
   it('are ignored where they mean nothing to it', async () => {
