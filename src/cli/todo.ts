@@ -51,6 +51,15 @@ function keyTodos({ pools, providers, paths }: Status): Todo[] {
           },
         ];
       }
+      if (key.cooldowns.some(({ reason }) => reason === 'account-blocked')) {
+        return [
+          {
+            verdict: 'problem',
+            problem: `the account of ${subject} is blocked`,
+            hint: `ask ${provider} about it; then: aipassd pool ${provider} --check`,
+          },
+        ];
+      }
       const info = providers.find((one) => one.name === provider)?.keys.find((one) => one.keyId === key.keyId);
       if (info?.state !== 'suspect') return [];
       return [

@@ -107,7 +107,7 @@ const step = fc.oneof(
   fc.record({ do: fc.constant('sync' as const), keep: fc.nat(6), revision: fc.constantFrom('r1', 'r2') }),
 );
 
-test('no key that rests, is quarantined, used up or at its cap is ever leased, and no counter is ever negative', () => {
+test('no key that cools down, is quarantined, used up or at its cap is ever leased, and no counter is ever negative', () => {
   fc.assert(
     fc.property(
       strategy,

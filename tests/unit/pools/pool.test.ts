@@ -69,7 +69,7 @@ describe('a key whose shape belongs to another provider', () => {
 });
 
 describe('a limited key', () => {
-  test('is not leased before its rest ends, then by one call alone, then as before', () => {
+  test('is not leased before its cooldown ends, then by one call alone, then as before', () => {
     const { pool, clock, events } = openPool(entries(1));
     fail(pool, refused(429, { 'retry-after': '10' }));
     expect(leaseError(pool)).toMatchObject({ code: 'POOL_EXHAUSTED', retryAfterMs: 10_000 });
@@ -84,16 +84,16 @@ describe('a limited key', () => {
     expect(events.map(({ kind }) => kind)).toEqual(['key-cooling-down', 'pool-exhausted', 'key-restored']);
   });
 
-  test('rests for 1 s doubling to 5 min where nobody says how long, and anew after a success', () => {
+  test('cools down for 1 s doubling to 5 min where nobody says how long, and anew after a success', () => {
     const { pool, clock } = openPool(entries(1));
-    const rests: number[] = [];
+    const waits: number[] = [];
     for (let failures = 0; failures < 11; failures += 1) {
       fail(pool, refused(429));
       const { retryAfterMs = 0 } = leaseError(pool);
-      rests.push(retryAfterMs);
+      waits.push(retryAfterMs);
       clock.advance(retryAfterMs);
     }
-    expect(rests.map((ms) => ms / 1000)).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
+    expect(waits.map((ms) => ms / 1000)).toEqual([1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
     use(pool);
     fail(pool, refused(429));
     expect(leaseError(pool)).toMatchObject({ retryAfterMs: 1000 });
@@ -114,7 +114,7 @@ describe('a limited key', () => {
     expect(leaseError(pool)).toMatchObject({ retryAfterMs: 60_000 });
   });
 
-  test('rests longer when another of its calls is told a later end', () => {
+  test('cools down longer when another of its calls reports a later end', () => {
     const { pool } = openPool(entries(1));
     const [a, b] = [pool.lease(), pool.lease()];
     a.settle(refused(429, { 'retry-after': '5' }));
@@ -167,7 +167,7 @@ describe('a cooldown of one model', () => {
 describe('keys of one account', () => {
   const keys = [entry(1, { account: 'team' }), entry(2, { account: 'team' }), entry(3)];
 
-  test('rest together, and one call alone probes for all of them', () => {
+  test('cool down together, and one call alone probes for all of them', () => {
     const { pool, clock } = openPool(keys);
     fail(pool, refused(429, { 'retry-after': '10' }));
     expect([use(pool), use(pool)]).toEqual([keyId(3), keyId(3)]);
@@ -226,7 +226,7 @@ describe('a quarantined key', () => {
 });
 
 describe('a key without credit', () => {
-  test('rests an hour, then is checked before its next call', () => {
+  test('cools down for an hour, then is checked before its next call', () => {
     const checks: string[] = [];
     const { pool, clock } = openPool(entries(1), { requestCheck: (id) => checks.push(id) });
     fail(pool, refused(402));
@@ -239,7 +239,7 @@ describe('a key without credit', () => {
     expect(use(pool)).toBe(keyId(1));
   });
 
-  test('rests another hour when the call after the check finds none either', () => {
+  test('cools down for another hour when the call after the check finds none either', () => {
     const { pool, clock } = openPool(entries(1), { requestCheck: () => {} });
     fail(pool, refused(402));
     clock.advance(3_600_000);
@@ -472,7 +472,7 @@ describe('keys that come and go', () => {
     expect([use(pool), use(pool)]).toEqual([keyId(2), keyId(2)]);
   });
 
-  test('a key with a new value begins without the rests of the old one', () => {
+  test('a key with a new value begins without the cooldowns of the old one', () => {
     const { pool } = openPool(entries(1));
     fail(pool, refused(429, { 'retry-after': '600' }));
     pool.sync([entry(1, {}, 'r2', 'another-value')]);
@@ -480,7 +480,7 @@ describe('keys that come and go', () => {
     expect(lease.value?.reveal()).toBe('another-value');
   });
 
-  test('a key that comes back keeps its rest and its quota', () => {
+  test('a key that comes back keeps its cooldown and its quota', () => {
     const quotas = [{ calls: 2, per: 'day', zone: 'UTC' }] as const;
     const { pool } = openPool([entry(1, { quotas }), entry(2)]);
     const used = [use(pool), use(pool), use(pool), use(pool)].filter((id) => id === keyId(1));
@@ -572,7 +572,7 @@ describe('a call that names the keys that it tried', () => {
   });
 });
 
-describe('a limit that is told of late', () => {
+describe('a limit that is reported late', () => {
   test('does not count again after the key has proved that it serves', () => {
     const { pool, clock } = openPool(entries(1));
     const [first, late] = [pool.lease(), pool.lease()];
@@ -596,7 +596,7 @@ describe('a clock that jumps', () => {
     expect(served.filter((id) => id === keyId(1)).length).toBeGreaterThanOrEqual(9);
   });
 
-  test('backward does not make a rest longer', () => {
+  test('backward does not make a cooldown longer', () => {
     const { pool, clock } = openPool(entries(1));
     fail(pool, refused(429, { 'retry-after': '10' }));
     clock.jump(-7 * 86_400_000);
@@ -605,7 +605,7 @@ describe('a clock that jumps', () => {
     expect(use(pool)).toBe(keyId(1));
   });
 
-  test('forward ends rests, whose keys one call probes', () => {
+  test('forward ends cooldowns, whose keys one call probes', () => {
     const { pool, clock } = openPool(entries(1));
     fail(pool, refused(429, { 'retry-after': '600' }));
     clock.jump(86_400_000);
@@ -623,20 +623,20 @@ describe('a clock that jumps', () => {
 });
 
 describe('a restart', () => {
-  test('under a clock that was set back makes no rest longer than it was', () => {
+  test('under a clock that was set back makes no cooldown longer than it was', () => {
     const keys = entries(1);
     const { pool } = openPool(keys);
     fail(pool, refused(429, { 'retry-after': '5' }));
     const earlier = new ManualClock('2026-06-15T02:00:00Z');
     const { pool: again } = openPool(keys, { clock: earlier }, pool.save());
     expect(leaseError(again)).toMatchObject({ retryAfterMs: 5000 });
-    const [rest] = describePool(again, 0).keys[0]?.cooldowns ?? [];
-    expect(rest).toMatchObject({ until: earlier.now() + 5000 });
+    const [cooldown] = describePool(again, 0).keys[0]?.cooldowns ?? [];
+    expect(cooldown).toMatchObject({ until: earlier.now() + 5000 });
     earlier.advance(5000);
     expect(use(again)).toBe(keyId(1));
   });
 
-  test('keeps rests, quarantines, quotas and uses', () => {
+  test('keeps cooldowns, quarantines, quotas and uses', () => {
     const quotas = [{ calls: 2, per: 'day', zone: 'UTC' }] as const;
     const keys = [entry(1), entry(2), entry(3, { quotas }), entry(4)];
     const { pool } = openPool(keys);
@@ -656,7 +656,7 @@ describe('a restart', () => {
     expect(leaseError(openPool(entries(1), {}, pool.save()).pool).code).toBe('POOL_EXHAUSTED');
   });
 
-  test('under a clock far behind cuts a rest to a day', () => {
+  test('under a clock far behind cuts a cooldown to a day', () => {
     const { pool } = openPool(entries(1));
     fail(pool, refused(429, { 'retry-after': '600' }));
     const saved = pool.save();
