@@ -19,7 +19,9 @@ export function printGeneralHelp(verbs: readonly Verb[], out: Output): void {
 
 /** Prints the usage, the words and the options of a verb. */
 export function printVerbHelp(verb: Verb, out: Output): void {
-  out.paragraph(`usage: ${usageLine(verb)}`, 7);
+  // An option stays on one line with its value.
+  const usage = usageLine(verb).replaceAll(/\[[^\]]*\]/g, (part) => part.replaceAll(' ', '\u00a0'));
+  out.paragraph(`usage: ${usage}`, 7);
   out.line('');
   out.paragraph(verb.summary);
   const rows = Object.entries(verb.parameters).map(([name, parameter]) => [

@@ -122,6 +122,27 @@ export function integer(
   return { kind: 'value', placeholder, help, parse: (value, name) => parseInteger(value, name, least, most) };
 }
 
+/** Describes an option that takes a number. */
+export function decimal(
+  placeholder: string,
+  [least, most]: readonly [least: number, most: number],
+  help: string,
+): ValueOption<number> {
+  return {
+    kind: 'value',
+    placeholder,
+    help,
+    parse: (value, name) => {
+      const number = Number(value);
+      if (/^\d{1,9}(?:\.\d{1,9})?$/.test(value) && number >= least && number <= most) return number;
+      throw new UsageError(
+        `${name}: not a number from ${least} to ${most} (got ${quoted(value)})`,
+        `write a number from ${least} to ${most}`,
+      );
+    },
+  };
+}
+
 /** Describes an option that takes a moment; the value is epoch milliseconds. */
 export function time(help: string): ValueOption<number> {
   return { kind: 'value', placeholder: 'T', help, parse: parseTime };

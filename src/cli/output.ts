@@ -83,9 +83,10 @@ export class Output {
     for (const line of lines) this.#print(`${line}\n`);
   }
 
-  /** Prints a text, wrapped; its further lines are indented by `hang` more spaces than the first. */
+  /** Prints a text, wrapped at its spaces but not at non-breaking ones; its further lines are indented by `hang` more spaces than the first. */
   paragraph(text: string, hang = 0, indent = 0): void {
-    const [first = '', ...more] = wrapText(text, this.columns - indent - hang);
+    const lines = wrapText(text, this.columns - indent - hang).map((line) => line.replaceAll('\u00a0', ' '));
+    const [first = '', ...more] = lines;
     this.line(`${' '.repeat(indent)}${first}`, ...more.map((line) => `${' '.repeat(indent + hang)}${line}`));
   }
 

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { chown, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { refusalOf, startLoopbackProvider, streamOf } from '../support/loopback-provider.ts';
@@ -182,6 +182,9 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
         choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'pong' } }],
       },
     });
+    const bare = ['call', '-m', 'm', '--max-tokens', '5', '--temperature', '0.5'];
+    expect(await running.cli(bare, { stdin: 'ping' })).toMatchObject({ code: 0, stdout: 'pong\n' });
+    expect(running.provider.requests.at(-1)?.body).toMatchObject({ max_tokens: 5, temperature: 0.5 });
     const piped = await running.cli(['call', '-', '-m', 'm', '--system', 'be brief'], { stdin: 'ping\n' });
     expect(piped).toMatchObject({ code: 0, stdout: 'pong\n' });
     expect(running.provider.requests.at(-1)?.body).toMatchObject({
@@ -306,6 +309,15 @@ describe('the command line without a daemon', () => {
     const misspelt = await runCli(home, ['--json', 'sttatus']);
     expect(misspelt.code).toBe(1);
     expect(JSON.parse(misspelt.stdout)).toMatchObject({ error: { code: 'BAD_REQUEST' } });
+  });
+
+  it.runIf(process.getuid?.() === 0)('makes no file of root in the home of somebody else', async () => {
+    await using home = makeTempHome();
+    await chown(home.path, 54_321, 54_321);
+    const { code, stderr } = await runCli(home, ['init']);
+    expect(code).toBe(2);
+    expect(stderr).toContain("sudo -u '#54321' aipassd init");
+    expect(existsSync(home.paths.secretsRoot)).toBe(false);
   });
 
   it('makes the file for the keys once, and never overwrites it', async () => {

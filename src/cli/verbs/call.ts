@@ -4,29 +4,30 @@
 
 import type { CompletionResult } from '../../protocol/completion.ts';
 import type { Output } from '../output.ts';
-import { flag, JSON_FLAG, requiredWord, textOption } from '../options.ts';
+import { decimal, flag, integer, JSON_FLAG, optionalWord, textOption } from '../options.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
 
 /** Asks a model to answer a prompt. */
 export const call = defineVerb({
   name: 'call',
-  summary: 'have a model answer a prompt; "-" reads the prompt from stdin',
+  summary: 'ask a model to answer a prompt, or what is piped in',
   parameters: {
-    prompt: requiredWord('the prompt, or "-" to read it from stdin'),
+    prompt: optionalWord('the prompt; "-" or nothing reads it from stdin'),
     model: textOption('M', 'the model; there is no default (aipassd models lists them)', { short: 'm' }),
     stream: flag('print the answer as it comes'),
     system: textOption('S', 'a system message'),
     provider: textOption('P', 'the provider; the default one without it', { completion: 'providers' }),
+    'max-tokens': integer('N', [1, 10_000_000], 'maximum number of tokens of the answer'),
+    temperature: decimal('T', [0, 2], 'sampling temperature'),
     json: JSON_FLAG,
   },
-  async run({ prompt: word, model, stream: streamed, system, provider, json }, { out, connect, readStdin, signal }) {
+  async run(values, { out, connect, readStdin, signal }) {
+    const { model, stream: streamed, system, provider, 'max-tokens': maxTokens, temperature, json } = values;
+    const prompt = await readPrompt(values.prompt, readStdin);
     if (model === undefined) {
       throw new UsageError('--model is missing: there is no default model', 'aipassd models lists the models');
     }
-    const prompt = word === '-' ? await readStdin() : word;
-    if (prompt.trim() === '')
-      throw new UsageError('the prompt is empty', 'write a prompt, or "-" to read it from stdin');
     const aipass = await connect();
     const params = {
       model,
@@ -35,6 +36,8 @@ export const call = defineVerb({
         ...(system === undefined ? [] : [{ role: 'system', content: system }]),
         { role: 'user', content: prompt },
       ],
+      ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
+      ...(temperature === undefined ? {} : { temperature }),
       signal,
     };
     if (streamed && !json) {
@@ -56,6 +59,15 @@ export const call = defineVerb({
     return 0;
   },
 });
+
+/** Returns the prompt: the word, or what is piped in. @throws UsageError where there is none. */
+async function readPrompt(word: string | undefined, readStdin: () => Promise<string>): Promise<string> {
+  const isPiped = word === '-' || (word === undefined && !process.stdin.isTTY);
+  const prompt = isPiped ? await readStdin() : word;
+  if (prompt !== undefined && prompt.trim() !== '') return prompt;
+  const problem = word === undefined ? 'call: <prompt> is missing' : 'the prompt is empty';
+  throw new UsageError(problem, 'write a prompt, or "-" to read it from stdin');
+}
 
 /** Prints who answered, where that is not who was asked. */
 function noteFallback({ fallback }: CompletionResult, out: Output): void {
