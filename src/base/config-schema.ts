@@ -156,6 +156,15 @@ const oauth = z.strictObject({
   revocationEndpoint: url.optional().describe('Revocation endpoint (RFC 7009).'),
   clientId: z.string().min(1).optional().describe('Client identifier.'),
   scopes: z.array(z.string().min(1)).optional().describe('Scopes that a consent asks for.'),
+  files: z
+    .record(
+      z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.@+-]{0,127}$/, 'is not the name of an account'),
+      z.string().min(1),
+    )
+    .optional()
+    .describe(
+      'Accounts whose files are elsewhere and are used in place, by account: {"adc": "~/.config/gcloud/application_default_credentials.json"} for google is google.adc.',
+    ),
 });
 
 /** Users by name or uid, and groups by name or gid. */

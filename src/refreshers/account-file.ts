@@ -79,7 +79,13 @@ export type AccountReading =
   | { readonly kind: 'read'; readonly account: AccountFile; readonly warnings: readonly Warning[] }
   | { readonly kind: 'missing' }
   /** `unsafe`: others could have changed it. */
-  | { readonly kind: 'unusable'; readonly unsafe: boolean; readonly warning: Warning };
+  | {
+      readonly kind: 'unusable';
+      readonly unsafe: boolean;
+      /** Whether it is of a kind that cannot be an account. */
+      readonly unsupported?: boolean;
+      readonly warning: Warning;
+    };
 
 /** Boundary between epoch seconds and epoch milliseconds: as seconds it is the year 5138, as milliseconds 1973. */
 const SECONDS_BELOW = 1e11;
@@ -120,7 +126,8 @@ export async function readAccountFile(
     return { kind: 'read', account: parseAccountFile(raw, google, await fileTime(path)), warnings: outcome.warnings };
   }
   const hint = `fix ${path}, or delete it and run: ${reauthCommand(name)}`;
-  return { kind: 'unusable', unsafe: false, warning: { subject: path, problem: problem ?? '', hint } };
+  const unsupported = isRecord(raw) && google && UNSUPPORTED_TYPES.has(readString(raw, 'type') ?? '');
+  return { kind: 'unusable', unsafe: false, unsupported, warning: { subject: path, problem: problem ?? '', hint } };
 }
 
 /** Returns why a document cannot be an account, or null. */

@@ -59,7 +59,7 @@ export interface TokenRequest {
 }
 
 /** Why the file cannot be used; `unsafe`: others could have changed it. */
-type FileProblem = Warning & { readonly unsafe: boolean };
+type FileProblem = Warning & { readonly unsafe: boolean; readonly unsupported: boolean };
 
 /** State of an account's file at the begin of a refresh, by which the end is judged. */
 interface Start {
@@ -432,9 +432,10 @@ export class Account {
       return new AipassError('CONFLICT', `the file of ${this.name} ${copy.problem}`, { hint: copy.hint });
     }
     if (this.#problem !== null) {
-      const { subject, problem, unsafe, hint } = this.#problem;
+      const { subject, problem, unsafe, unsupported, hint } = this.#problem;
+      const code = unsafe ? 'UNSAFE_PERMISSIONS' : unsupported ? 'UNSUPPORTED' : 'NOT_FOUND';
       const message = `the file of ${this.name} cannot be used: ${subject}: ${problem}`;
-      return new AipassError(unsafe ? 'UNSAFE_PERMISSIONS' : 'NOT_FOUND', message, { hint });
+      return new AipassError(code, message, { hint });
     }
     if (this.#rejection !== null || this.state() === 'reauth-required') {
       const { reason, remedy } = this.#whyReauth();
@@ -488,7 +489,11 @@ export class Account {
         return;
       case 'unusable':
         // The last good token stays in use for as long as it is valid.
-        this.#problem = { ...reading.warning, unsafe: reading.unsafe };
+        this.#problem = {
+          ...reading.warning,
+          unsafe: reading.unsafe,
+          unsupported: reading.unsupported === true,
+        };
         return;
       case 'read':
         this.#problem = null;

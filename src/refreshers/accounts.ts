@@ -5,10 +5,12 @@
  */
 
 import { readdir, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { Config } from '../base/config-schema.ts';
 import type { Clock } from '../base/clock.ts';
+import { ABSENT, readFileSignature } from '../base/file-signature.ts';
 import { mapConcurrently } from '../base/map-concurrently.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountStatus, TokenValue } from '../protocol/oauth.ts';
@@ -85,6 +87,7 @@ export class Accounts {
       ...google.filter((file) => !ignored.has(file)).flatMap((file) => formatted(googleFileAccount(file))),
       ...oauth.filter((file) => !ignored.has(file)).flatMap((file) => formatted(oauthFileAccount(file))),
     ]);
+    for (const [name, { file }] of this.#elsewhere()) if ((await readFileSignature(file)) !== ABSENT) found.add(name);
     for (const [name, account] of this.#accounts) {
       if (found.has(name)) continue;
       account.stop();
@@ -130,9 +133,18 @@ export class Accounts {
   describe(name: AccountName): JobAccount {
     const files = accountFiles(this.#deps.secrets, name);
     const { config } = this.#deps;
-    const configured = Object.hasOwn(config, name.provider) ? config[name.provider] : undefined;
+    const { files: elsewhere = {}, ...configured } = Object.hasOwn(config, name.provider)
+      ? (config[name.provider] ?? {})
+      : {};
+    const own = Object.hasOwn(elsewhere, name.account) ? elsewhere[name.account] : undefined;
     const preset = Object.hasOwn(PRESETS, name.provider) ? PRESETS[name.provider] : undefined;
-    return { name: formatAccountName(name), ...files, settings: mergeSettings(configured, preset) };
+    const settings = mergeSettings(configured, preset);
+    return {
+      name: formatAccountName(name),
+      ...files,
+      ...(own === undefined ? {} : { file: expandHome(own) }),
+      settings,
+    };
   }
 
   /** Returns the account for an MCP server: named after its host, with port and path where another server has that name. */
@@ -145,6 +157,11 @@ export class Accounts {
   /** Attends to every account: renews what is due, reads again what was bad. Costs next to nothing where nothing is to do. */
   async tick(): Promise<void> {
     if ((await folderTimes(this.#deps.secrets)) !== this.#folders) await this.scan();
+    for (const [name] of this.#elsewhere()) {
+      // Nothing watches files outside the folder of the secrets.
+      if (this.#accounts.has(name)) await this.#accounts.get(name)?.rescan();
+      else await this.scan();
+    }
     const waiting = [...this.#accounts.values()].filter((account) => account.needsAttention());
     await mapConcurrently(waiting, MAX_WORKERS, (account) => account.attend());
     this.#markCopies();
@@ -221,6 +238,16 @@ export class Accounts {
     return tokenValue(await account.token(request));
   }
 
+  /** Lists the accounts whose files are outside the folder of the secrets. */
+  #elsewhere(): readonly (readonly [string, JobAccount])[] {
+    return Object.entries(this.#deps.config).flatMap(([provider, { files = {} }]) =>
+      Object.keys(files).map((account) => {
+        const described = this.describe({ provider, account });
+        return [described.name, described] as const;
+      }),
+    );
+  }
+
   #add(name: string): Account {
     const { clock, random, worker, onOutcome, onTokens } = this.#deps;
     const parsed = parseAccountName(name) ?? { provider: name, account: 'default' };
@@ -265,6 +292,10 @@ export class Accounts {
       account.setCopyOf(owner === undefined ? null : { name: owner.name, file: owner.file });
     }
   }
+}
+
+function expandHome(path: string): string {
+  return path.startsWith('~/') ? join(homedir(), path.slice(2)) : path;
 }
 
 function isGoogleFile(name: string): boolean {

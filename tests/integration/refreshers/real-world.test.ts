@@ -490,5 +490,32 @@ it.each(['impersonated_service_account', 'external_account'])('a file of type %s
   await files.write('google_creds.json', { type, source_credentials: { type: 'authorized_user', refresh_token: 'R' } });
   const { accounts } = makeAccounts(files);
 
-  await expect(token(accounts, 'google')).rejects.toMatchObject({ message: expect.stringContaining(`"${type}"`) });
+  await expect(token(accounts, 'google')).rejects.toMatchObject({
+    code: 'UNSUPPORTED',
+    message: expect.stringContaining(`"${type}"`),
+  });
+});
+
+it("gcloud's application default credentials are used in place, and what gcloud writes meanwhile wins", async () => {
+  await using endpoint = await TokenEndpoint.start();
+  await using files = new AccountFiles();
+  const adc = { account: '', client_id: 'c', client_secret: 'x', quota_project_id: 'p', type: 'authorized_user' };
+  await files.write('gcloud/adc.json', { ...adc, refresh_token: 'R', token_uri: endpoint.url });
+  const { accounts, clock } = makeAccounts(files, {
+    config: { google: { files: { adc: files.path('gcloud/adc.json') } } },
+  });
+  endpoint.reply = () => granted();
+
+  await expect(token(accounts, 'google.adc')).resolves.toMatchObject({ accessToken: 'access-new' });
+  expect(await files.read('gcloud/adc.json')).toMatchObject({ ...adc, refresh_token: 'R', token: 'access-new' });
+
+  endpoint.reply = async () => {
+    await files.write('gcloud/adc.json', { ...adc, refresh_token: 'R2', token_uri: endpoint.url });
+    endpoint.reply = () => granted({ access_token: 'access-2' });
+    return granted({ access_token: 'lost' });
+  };
+  clock.suspend(HOUR);
+  await accounts.tick();
+  expect(await files.read('gcloud/adc.json')).toMatchObject({ refresh_token: 'R2', token: 'access-2' });
+  expect(endpoint.requests.map((form) => form.get('refresh_token'))).toEqual(['R', 'R', 'R2']);
 });
