@@ -31,8 +31,8 @@ const MAY_IMPORT = {
   gateway: ['base', 'protocol', 'callers', 'providers', 'completions', 'operations', 'usage'],
   client: ['base', 'protocol'],
   service: ['base'],
-  // doctor judges a configuration as the daemon does, and that includes the providers made from it.
-  doctor: ['base', 'protocol', 'audit', 'providers'],
+  // doctor judges a configuration as the daemon does, and that includes the providers made from it; and a unit as install.
+  doctor: ['base', 'protocol', 'audit', 'providers', 'service'],
   // install, doctor and audit must work where no daemon runs.
   cli: ['base', 'protocol', 'client', 'service', 'doctor', 'audit'],
 };

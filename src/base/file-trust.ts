@@ -45,7 +45,8 @@ export function currentUser(): number | undefined {
 
 /**
  * Uid under which all other users appear in a user namespace that does not know root, as that of the hardened user
- * unit. Undefined where root is known. It counts as root at the top of a path only, as long as nobody else can write.
+ * unit. Undefined where root is known. It counts as root at the top of a path only: below a folder of our own, what
+ * belongs to anybody else was put there by somebody else.
  */
 const OVERFLOW_USER = readOverflowUser();
 
@@ -272,7 +273,7 @@ function* walk(path: string, user: number | undefined): Generator<Step, TrustOut
     if (links > MAX_LINKS) throw Object.assign(new Error(`too many links: ${path}`), { code: 'ELOOP', path });
     if (typeof target !== 'string') return { kind: 'missing', path: place };
     if (isAbsolute(target)) at = '/';
-    isRootsPlace &&= entry.uid === ROOT || entry.uid === OVERFLOW_USER;
+    isRootsPlace &&= isRootsOwn(entry);
     waiting.unshift(...target.split('/').filter((piece) => piece !== ''));
   }
   // A link that leads back to a folder above was judged on the way down.
@@ -280,9 +281,9 @@ function* walk(path: string, user: number | undefined): Generator<Step, TrustOut
   return entry ? { kind: 'trusted', path: at, mode: entry.mode, uid: entry.uid } : { kind: 'missing', path: at };
 }
 
-/** Returns whether only root can write here, so that what is in it was put there by root. */
-function isRootsOwn({ mode, uid }: OwnedEntry): boolean {
-  return (uid === ROOT || uid === OVERFLOW_USER) && (mode & OTHERS_WRITE) === 0;
+/** Returns whether a place is root's as far as can be told, with all above it: /, /run, /run/user, /home, /tmp. */
+function isRootsOwn({ uid }: OwnedEntry): boolean {
+  return uid === ROOT || uid === OVERFLOW_USER;
 }
 
 function* readEntry(path: string): Generator<Step, OwnedEntry | undefined, StepAnswer> {

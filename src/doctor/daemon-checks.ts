@@ -4,6 +4,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { AipassError } from '../base/errors.ts';
+import { readWeakened } from '../service/sandbox.ts';
 import { VERSION } from '../base/version.ts';
 import type { Status } from '../protocol/status.ts';
 import { findingsOf, type Finding } from './finding.ts';
@@ -46,6 +47,14 @@ export async function checkUnit(path: string, expected: string | null, install: 
   const text = await readFile(path, 'utf8').catch(() => null);
   if (text === null) return warning(`${path} is not there: the daemon does not start by itself`, install);
   if (expected === null) return ok(`${path} is there`);
+  const { whole, leftOut, reason } = readWeakened(text);
+  if (leftOut.length > 0 && whole === expected) {
+    const names = leftOut.map((line) => line.slice(0, line.indexOf('=') + 1)).join(', ');
+    return warning(
+      `${path} does without a part of its sandbox, because ${reason}: ${names}`,
+      `allow it, then: ${install}`,
+    );
+  }
   return text === expected
     ? ok(`${path} is what this version writes`)
     : warning(`${path} is not what this version writes for this Node and this package`, install);

@@ -110,10 +110,15 @@ async function removeText(step: Extract<Step, { kind: 'remove' }>): Promise<Done
   return { kind: 'did', text: `removed ${step.path}` };
 }
 
-async function runStep(argv: readonly string[], tolerate: boolean, run: RunProgram): Promise<Done> {
+/** Messages of systemctl and launchctl about a unit or agent that is not there. */
+const NOT_LOADED = /not loaded|does not exist|no such (?:file|process)|not be found|could not find service/i;
+
+async function runStep(argv: readonly string[], tolerate: boolean, run: RunProgram): Promise<Done | null> {
   const ended = await run(argv);
   if (ended.code === 0) return { kind: 'did', text: `ran ${argv.join(' ')}` };
   const reason = reasonOf(ended);
+  // Nothing was there to stop or to disable: that is no news.
+  if (tolerate && NOT_LOADED.test(reason)) return null;
   if (tolerate) return { kind: 'unchanged', text: `${argv.join(' ')}: ${reason}` };
   throw new AipassError('INTERNAL', `${argv.join(' ')} failed: ${reason}`, {
     hint: `run it by hand; ${argv[0] === 'launchctl' ? 'launchctl print and the log' : 'systemctl status and journalctl'} show more`,
@@ -156,7 +161,8 @@ async function withRights(path: string, act: () => Promise<Done>): Promise<Done>
   }
 }
 
-function runProgram(argv: readonly string[]): Promise<{ code: number | null; stderr: string }> {
+/** Runs a program with a time limit, without its output. @throws AipassError NOT_FOUND if it is missing. */
+export function runProgram(argv: readonly string[]): Promise<{ code: number | null; stderr: string }> {
   const [program = '', ...args] = argv;
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: PROGRAM_LIMIT_MS });

@@ -9,7 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { AipassError } from '../base/errors.ts';
 import { assertTrusted, entryFault } from '../base/file-trust.ts';
 import { resolvePaths, type Paths } from '../base/paths.ts';
+import { runProgram, type RunProgram } from './execute.ts';
 import type { InstallFacts } from './plan.ts';
+import { probeSandbox, weakenUnit } from './sandbox.ts';
 import { printPlist, printUnit, type ServiceFacts } from './unit-text.ts';
 
 /** The user that may write what the host-wide service runs. */
@@ -69,6 +71,17 @@ export function describeInstallation({ system, paths }: InstallRequest): Install
     configHome: configHome(home),
     logFile: used.log,
   };
+}
+
+/**
+ * Finds out which sandbox this machine's systemd can set up, and fits the unit to it. Where no manager answers, the unit
+ * stays whole: the first step of the plan then says why nothing can be installed.
+ */
+export async function fitToMachine(facts: InstallFacts, run: RunProgram = runProgram): Promise<InstallFacts> {
+  if (facts.scope === 'launchd') return facts;
+  const systemdRun = facts.scope === 'systemd-user' ? ['systemd-run', '--user'] : ['systemd-run'];
+  const sandbox = await probeSandbox(facts.text, { systemdRun, home: facts.home, run });
+  return sandbox === null ? facts : { ...facts, sandbox, text: weakenUnit(facts.text, sandbox) };
 }
 
 /** Returns the name of this process's user, or the number of one without an entry in the list of users. */

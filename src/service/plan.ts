@@ -5,6 +5,7 @@
  */
 
 import { dirname, join } from 'node:path';
+import type { Sandbox } from './sandbox.ts';
 import { PLIST_LABEL, SYSTEM_UNIT_FILE, UNIT_NAME } from '../base/start-command.ts';
 
 /** One step of a plan. */
@@ -45,6 +46,8 @@ export interface InstallFacts {
   readonly user: string;
   /** Text of the unit or plist. */
   readonly text: string;
+  /** What the unit has to do without on this machine, where that was tried. */
+  readonly sandbox?: Sandbox;
   /** The user's folders that the service writes. */
   readonly folders: readonly string[];
   /** `$XDG_CONFIG_HOME` or its default. */
@@ -93,6 +96,7 @@ export function planInstall(facts: InstallFacts): readonly Step[] {
         ...own,
         ...write,
         ...startUnit(['systemctl', '--user']),
+        ...sandboxNotes(facts),
         logs(facts, 'journalctl --user -u aipassd'),
       ];
     case 'systemd-system':
@@ -105,6 +109,7 @@ export function planInstall(facts: InstallFacts): readonly Step[] {
         { kind: 'write', path: SYSTEM_CONFIG_FILE, text: SYSTEM_CONFIG, mode: 0o644, keep: true },
         ...write,
         ...startUnit(['systemctl']),
+        ...sandboxNotes(facts),
         { kind: 'note', text: 'its secrets go into /var/lib/aipassd/secrets/aipass (owner aipassd, files 0600)' },
         {
           kind: 'note',
@@ -185,6 +190,16 @@ function stopUnit(systemctl: readonly string[], path: string): Step[] {
     { kind: 'run', argv: [...systemctl, 'daemon-reload'], when: 'changed' },
     { kind: 'run', argv: [...systemctl, 'reset-failed', UNIT_NAME], tolerate: true },
   ];
+}
+
+/** Returns what the user should know of a sandbox that is weaker than this version's own. */
+function sandboxNotes({ sandbox }: InstallFacts): Step[] {
+  if (sandbox === undefined || sandbox.leftOut.length === 0) return [];
+  const names = sandbox.leftOut.map((line) => line.slice(0, line.indexOf('=') + 1)).join(', ');
+  const notes = [`left out of the unit, because ${sandbox.reason}: ${names}`];
+  if (!sandbox.isReadOnly) notes.push('so the service can write wherever its user can; its other limits hold');
+  notes.push('once that is allowed, run the installation again');
+  return notes.map((text) => ({ kind: 'note', text }));
 }
 
 function launchTarget(facts: InstallFacts): string {

@@ -5,7 +5,8 @@
 # ends it all. Prints and exits with PROGRAM's exit status. OUT (inside: /out) keeps stdout, stderr and the console, and is
 # the only folder of the real disk that anything inside can change. The repository is seen inside as /opt/aipassd, so that
 # other users reach it wherever it lives. The root is changed by pivot_root, not chroot: a chrooted process may not make
-# user namespaces, which PrivateUsers= needs.
+# user namespaces, which PrivateUsers= needs. With NO_USERNS=1 it is chroot, so that the kernel refuses them, as many
+# machines do by policy (AppArmor on Ubuntu, user.max_user_namespaces=0, containers).
 # Needs root, overlayfs, cgroup v2, systemd and dbus.
 set -eu
 program=$(readlink -f "$1") out=$(readlink -f "$2") seconds=${3:-120}
@@ -16,7 +17,7 @@ done
 [[ $(id -u) == 0 ]] || { echo "boot-systemd: must run as root" >&2; exit 125; }
 rm -f "$out"/{rc,stdout,stderr,console}
 root=$(mktemp -d)
-export program out root repository
+export program out root repository NO_USERNS=${NO_USERNS:-}
 setsid unshare --fork --pid --mount --uts --ipc --cgroup --mount-proc --kill-child bash -euc '
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$root"; mkdir -p "$root"/{upper,work,root}
@@ -50,6 +51,7 @@ ExecStart=/run/inside
 ExecStopPost=/bin/sh -c "echo \$EXIT_STATUS >/out/rc.part; mv /out/rc.part /out/rc"
 UNIT
 export container=boot-systemd
+if [[ -n $NO_USERNS ]]; then exec chroot . /lib/systemd/systemd --system --unit=inside.service --log-target=console --show-status=0 --log-level=warning; fi
 pivot_root . .old
 umount -l /.old
 exec /lib/systemd/systemd --system --unit=inside.service --log-target=console --show-status=0 --log-level=warning

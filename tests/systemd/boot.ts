@@ -17,7 +17,7 @@ const LIMIT_S = 90;
 export type Findings = ReadonlyMap<string, unknown>;
 
 /** Runs a program of this folder inside, and returns its findings; throws with all that it printed where it broke off. */
-export async function bootAndRun(program: string): Promise<Findings> {
+export async function bootAndRun(program: string, { userNamespaces = true } = {}): Promise<Findings> {
   const out = mkdtempSync(join(tmpdir(), 'aipassd-systemd-'));
   try {
     const script = join(out, 'script');
@@ -26,7 +26,10 @@ export async function bootAndRun(program: string): Promise<Findings> {
       `#!/bin/sh\nexec /opt/aipassd/node_modules/node/bin/node /opt/aipassd/tests/systemd/${program}\n`,
     );
     const status = await new Promise<number>((resolve) => {
-      execFile(BOOT, [script, out, String(LIMIT_S)], (error) => resolve(error === null ? 0 : Number(error.code ?? 1)));
+      const env = { ...process.env, NO_USERNS: userNamespaces ? '' : '1' };
+      execFile(BOOT, [script, out, String(LIMIT_S)], { env }, (error) =>
+        resolve(error === null ? 0 : Number(error.code ?? 1)),
+      );
     });
     const read = (name: string): string => {
       try {

@@ -4,7 +4,7 @@
 
 import type { Paths } from '../../base/paths.ts';
 import { describeStep, executePlan } from '../../service/execute.ts';
-import { SYSTEM_PATHS, describeInstallation } from '../../service/installation.ts';
+import { SYSTEM_PATHS, describeInstallation, fitToMachine } from '../../service/installation.ts';
 import { planInstall, planUninstall, servicePath, type Step } from '../../service/plan.ts';
 import type { Output } from '../output.ts';
 import { flag } from '../options.ts';
@@ -20,7 +20,7 @@ export const install = defineVerb({
     print: flag('show what would be written and done, and change nothing'),
   },
   async run({ system, print }, { out, paths }) {
-    const facts = describeInstallation({ system, paths });
+    const facts = await fitToMachine(describeInstallation({ system, paths }));
     const plan = planInstall(facts);
     if (print) {
       out.line(`# ${servicePath(facts)}`, facts.text.trimEnd(), '', '# what would be done');
