@@ -63,7 +63,6 @@ export async function probeSandbox(unit: string, { systemdRun, home, run }: Sand
       () => null,
     );
   };
-  const starts = (code: number | null): boolean => code === 0 || code === WRITABLE;
 
   const whole = await start(all);
   if (starts(whole)) return { leftOut: [], reason: '', isReadOnly: whole === 0 };
@@ -80,6 +79,11 @@ export async function probeSandbox(unit: string, { systemdRun, home, run }: Sand
   }
   const failed = codes.find((one) => !starts(one)) ?? null;
   return { leftOut: all.filter((one) => !working.includes(one)), reason: reasonFor(failed), isReadOnly: code === 0 };
+}
+
+/** Returns whether the program of a transient unit ran. */
+function starts(code: number | null): boolean {
+  return code === 0 || code === WRITABLE;
 }
 
 /** Returns the directives of a unit that restrict it, in order. */
