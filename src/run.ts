@@ -7,12 +7,13 @@
 
 import { systemClock } from './base/clock.ts';
 import type { AipassError } from './base/errors.ts';
+import { runRecordPath } from './base/find-socket.ts';
 import { forbidDumps } from './base/native.ts';
 import { debuggerClosed } from './base/no-debugger.ts';
 import { resolvePaths, type Paths } from './base/paths.ts';
 import { describeFailure } from './base/system-failure.ts';
 import { startDaemon, type Daemon } from './daemon.ts';
-import { beginRun, describeRun, readRunRecord, runRecordPath, writeRunRecord } from './service/last-exit.ts';
+import { beginRun, describeRun, readRunRecord, writeRunRecord } from './service/last-exit.ts';
 import { EXIT_SOFTWARE, Lifetime, type Ending } from './service/lifetime.ts';
 import { ServiceNotifier, watchdogInterval } from './service/notify.ts';
 

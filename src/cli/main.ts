@@ -9,6 +9,7 @@ import { resolvePaths } from '../base/paths.ts';
 import { describeFailure } from '../base/system-failure.ts';
 import { VERSION } from '../base/version.ts';
 import type { Aipass } from '../client/aipass.ts';
+import { findSocket } from '../base/find-socket.ts';
 import { connect } from '../client/index.ts';
 import { Output } from './output.ts';
 import { UsageError } from './usage-error.ts';
@@ -132,7 +133,7 @@ async function runVerb(
       runDaemon,
       readStdin: () => readStdin(interrupt.signal),
       loadVerbs,
-      connect: async (socket = paths.socket) => {
+      connect: async (socket = findSocket(paths)) => {
         connected = await connect({ caller: 'cli', socket });
         return connected;
       },

@@ -3,6 +3,7 @@
  * of the daemon, and loads `node:` modules only, so that importing it is cheap.
  */
 
+import { findSocket } from '../base/find-socket.ts';
 import { resolvePaths } from '../base/paths.ts';
 import { VERSION } from '../base/version.ts';
 import { Aipass } from './aipass.ts';
@@ -78,6 +79,6 @@ export interface ConnectOptions {
 export async function connect(options: ConnectOptions = {}): Promise<Aipass> {
   assertNodeVersion();
   assertConnectOptions(options);
-  const socket = options.socket ?? resolvePaths().socket;
+  const socket = options.socket ?? findSocket(resolvePaths());
   return new Aipass({ socket, caller: options.caller, client: `aipassd-node/${VERSION}` }).open();
 }

@@ -6,7 +6,7 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { writeFileAtomicSync } from '../base/atomic-write.ts';
 import { checkTrustSync } from '../base/file-trust.ts';
 import { parseJson, readField, readNumber, readString } from '../base/json.ts';
@@ -29,11 +29,6 @@ export interface RunRecord {
 
 /** Latest time that a Date can hold, in epoch milliseconds. */
 const MAX_TIME = 8.64e15;
-
-/** Returns where the record is kept. */
-export function runRecordPath(stateFolder: string): string {
-  return join(stateFolder, 'last-run.json');
-}
 
 /** Returns the record of this process, which serves a socket from now on. */
 export function beginRun(socket: string): RunRecord {

@@ -2,6 +2,7 @@
  * `aipassd doctor`: what is wrong with this machine, and how to fix it. Changes nothing.
  */
 
+import { findSocket, runRecordPath } from '../../base/find-socket.ts';
 import { AipassError } from '../../base/errors.ts';
 import { peersAreKnown } from '../../base/native.ts';
 import type { Paths } from '../../base/paths.ts';
@@ -10,7 +11,7 @@ import { runChecks } from '../../doctor/checks.ts';
 import { ownerOf } from '../../doctor/file-checks.ts';
 import type { Finding } from '../../doctor/finding.ts';
 import { describeInstallation, SYSTEM_PATHS } from '../../service/installation.ts';
-import { describeRun, readRunRecord, runRecordPath } from '../../service/last-exit.ts';
+import { describeRun, readRunRecord } from '../../service/last-exit.ts';
 import { servicePath } from '../../service/plan.ts';
 import type { Status } from '../../protocol/status.ts';
 import { formatCount } from '../format.ts';
@@ -46,7 +47,7 @@ export const doctor = defineVerb({
       lastRun: last && describeRun(last),
       askStatus: async () => {
         // What the daemon warns of is printed with what else is to be done about it.
-        asked.status = await (await connect(paths.socket)).status();
+        asked.status = await (await connect(system ? paths.socket : findSocket(paths))).status();
         return { ...asked.status, warnings: [] };
       },
       online: !offline,

@@ -50,7 +50,8 @@ async function askStatus({ connect, paths }: VerbContext): Promise<Status> {
     return await (await connect()).status();
   } catch (error) {
     if (!(error instanceof AipassError) || error.code !== 'DAEMON_UNREACHABLE') throw error;
-    const { describeRun, hintForRun, readRunRecord, runRecordPath } = await import('../../service/last-exit.ts');
+    const { describeRun, hintForRun, readRunRecord } = await import('../../service/last-exit.ts');
+    const { runRecordPath } = await import('../../base/find-socket.ts');
     const last = readRunRecord(runRecordPath(paths.state));
     if (last === null) throw error;
     const { start } = serviceCommands(paths.socket);

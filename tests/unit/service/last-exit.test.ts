@@ -4,13 +4,13 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, test } from 'vitest';
+import { runRecordPath } from '../../../src/base/find-socket.ts';
 import { identifyProcess } from '../../../src/base/process-identity.ts';
 import {
   beginRun,
   describeRun,
   hintForRun,
   readRunRecord,
-  runRecordPath,
   writeRunRecord,
   type RunRecord,
 } from '../../../src/service/last-exit.ts';
