@@ -2,25 +2,17 @@
  * Executes a plan step by step and reports each step. Stops at the first failure.
  */
 
-import { spawn } from 'node:child_process';
 import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Step } from './plan.ts';
+import { runProgram, type RunProgram } from './run-program.ts';
 
 /** Result of a step. */
 export interface Done {
   readonly kind: 'did' | 'unchanged' | 'note';
   readonly text: string;
 }
-
-/** Runs a program and resolves with its exit code and error output. */
-export type RunProgram = (
-  argv: readonly string[],
-) => Promise<{ readonly code: number | null; readonly stderr: string }>;
-
-/** Time limit of one program, in milliseconds: longer than a unit's TimeoutStartSec plus TimeoutStopSec. */
-const PROGRAM_LIMIT_MS = 60_000;
 
 /**
  * Executes the steps in order and yields the result of each.
@@ -159,25 +151,4 @@ async function withRights(path: string, act: () => Promise<Done>): Promise<Done>
       cause: error,
     });
   }
-}
-
-/** Runs a program with a time limit, without its output. @throws AipassError NOT_FOUND if it is missing. */
-export function runProgram(argv: readonly string[]): Promise<{ code: number | null; stderr: string }> {
-  const [program = '', ...args] = argv;
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: PROGRAM_LIMIT_MS });
-    let stderr = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      if (stderr.length < 4096) stderr += text;
-    });
-    child.once('error', (error) => {
-      reject(
-        new AipassError('NOT_FOUND', `cannot run ${program}: ${systemErrorCode(error) ?? 'unknown reason'}`, {
-          hint: `aipassd install needs ${program}; without it, run "aipassd run" from whatever starts your programs`,
-          cause: error,
-        }),
-      );
-    });
-    child.once('close', (code) => resolve({ code, stderr }));
-  });
 }

@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { AipassError } from '../base/errors.ts';
 import { assertTrusted, entryFault } from '../base/file-trust.ts';
 import { resolvePaths, type Paths } from '../base/paths.ts';
-import { runProgram, type RunProgram } from './execute.ts';
 import type { InstallFacts } from './plan.ts';
+import { runProgram, type RunProgram } from './run-program.ts';
 import { probeSandbox, weakenUnit } from './sandbox.ts';
 import { printPlist, printUnit, type ServiceFacts } from './unit-text.ts';
 

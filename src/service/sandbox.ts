@@ -8,7 +8,7 @@
 
 import { readFileSync } from 'node:fs';
 import { mapConcurrently } from '../base/map-concurrently.ts';
-import type { RunProgram } from './execute.ts';
+import type { RunProgram } from './run-program.ts';
 
 /** Directives of a unit that restrict it, and no more: without any of them it runs all the same. */
 const SANDBOX =
