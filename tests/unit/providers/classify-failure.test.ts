@@ -5,6 +5,7 @@ import {
   MAX_DAILY_COOLDOWN_MS,
   type FailureClass,
 } from '../../../src/providers/classify-failure.ts';
+import { REFUSAL_RULES } from '../../../src/providers/refusal-rules.ts';
 
 const NOW = Date.parse('2026-06-15T12:00:10Z');
 const HOUR = 3_600_000;
@@ -390,5 +391,16 @@ test.each([
 ])('a body of %j says nothing and breaks nothing', (body) => {
   for (const provider of ['openai', 'google', 'openrouter', 'xai']) {
     expect(classify(429, {}, body, provider)).toMatchObject({ reason: 'rate-limit', cooldownMs: null });
+  }
+});
+
+test('each rule for a message is anchored, so that a message that quotes its caller cannot match, and has a source', () => {
+  for (const { message, code, source } of REFUSAL_RULES) {
+    for (const pattern of [message, code].filter((one) => one !== undefined)) {
+      // Alternatives at the top level begin with an anchor each.
+      const flat = pattern.source.replaceAll(/\((?:[^()]|\([^()]*\))*\)/g, '()');
+      for (const alternative of flat.split('|')) expect(alternative).toMatch(/^\^/);
+    }
+    expect(source.length).toBeGreaterThan(5);
   }
 });
