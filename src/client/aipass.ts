@@ -2,6 +2,7 @@
  * The client's face: one method for each thing that can be asked for.
  */
 
+import { dirname, join } from 'node:path';
 import { AipassError } from '../base/errors.ts';
 import type {
   CompletionDelta,
@@ -20,7 +21,9 @@ import { assertCallOptions, assertConnectOptions, fieldsOf } from './arguments.t
 import { CompletionStream } from './completion-stream.ts';
 import type { ClientFactory, PooledOptions } from './pooled-caller.ts';
 import { createPooled, type Pooled } from './pooled.ts';
+import { createGatewayFetch, type GatewayFetch } from './gateway-fetch.ts';
 import type { GoogleOptions } from './google-services.ts';
+import type { OpenaiOptions } from './openai.ts';
 import { Session, type CallOptions } from './session.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { toQuery, UsageCalls, type WithMoments } from './usage-calls.ts';
@@ -35,6 +38,7 @@ export class Aipass implements AsyncDisposable {
   /** More about usage than its sums. */
   readonly usage: UsageCalls;
   readonly #subscriptions: Subscriptions;
+  readonly #gateway: ReturnType<typeof createGatewayFetch>;
 
   constructor(options: { readonly socket: string; readonly caller: string | undefined; readonly client: string }) {
     assertConnectOptions(options);
@@ -46,6 +50,11 @@ export class Aipass implements AsyncDisposable {
     });
     this.#subscriptions = new Subscriptions(this.#session);
     this.usage = new UsageCalls(this.#session);
+    this.#gateway = createGatewayFetch({
+      socket: join(dirname(options.socket), 'gateway.sock'),
+      caller: options.caller,
+      session: this.#session.id,
+    });
   }
 
   /** Id of this client's session, under which its calls are recorded. */
@@ -57,6 +66,26 @@ export class Aipass implements AsyncDisposable {
   async open(): Promise<this> {
     await this.#session.open();
     return this;
+  }
+
+  /**
+   * A `fetch` for any SDK that takes one: its requests go through the daemon with a key of the pool, and none is in this
+   * process. Give the SDK any text as its key, and `http://aipassd/<provider>/v1` as its base URL where it is not for
+   * OpenAI, Anthropic, Google or OpenRouter itself.
+   *
+   * @throws TypeError as fetch does, with an AipassError as its cause where the daemon cannot be reached.
+   */
+  get fetch(): GatewayFetch {
+    return this.#gateway.fetch;
+  }
+
+  /**
+   * Returns a client of the openai package, an optional peer dependency, whose requests go through the daemon. `Client` is
+   * its type: `await aipass.openai<OpenAI>()`. Throws NOT_FOUND where the package is not installed.
+   */
+  async openai<Client = unknown>(options: OpenaiOptions = {}): Promise<Client> {
+    const { openOpenai } = await import('./openai.ts');
+    return (await openOpenai(this.#gateway.fetch, options)) as Client;
   }
 
   /** Asks for any operation by its name; `onChunk` gets what a streaming one sends before its result. */
@@ -242,6 +271,7 @@ export class Aipass implements AsyncDisposable {
   /** Closes the connection; calls under way fail with CANCELLED. */
   async close(): Promise<void> {
     this.#subscriptions.close();
+    this.#gateway.close();
     this.#session.close();
     await Promise.resolve();
   }

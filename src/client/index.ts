@@ -58,6 +58,8 @@ export type { Warning } from '../base/warning.ts';
 export type { CallOptions } from './session.ts';
 export type { Moment, UsageCalls, WithMoments } from './usage-calls.ts';
 export type { CompletionStream } from './completion-stream.ts';
+export type { GatewayFetch } from './gateway-fetch.ts';
+export type { OpenaiOptions } from './openai.ts';
 export type { GoogleOptions } from './google-services.ts';
 export { withRetry, type Attempt, type RetryOptions } from './with-retry.ts';
 export { Aipass, type CompleteParams } from './aipass.ts';

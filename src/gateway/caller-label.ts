@@ -7,7 +7,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { plainText } from '../base/plain-text.ts';
 import { MAX_CALLER_LENGTH } from '../protocol/limits.ts';
 
-/** Header by which our own client states the caller of `connect({ caller })`. */
+/** Header by which our own client states the caller of `connect({ caller })`, percent-encoded. */
 export const CALLER_HEADER = 'x-aipass-caller';
 
 /** Headers by which clients name their session: Claude Code, Codex, opencode and our own client. */
@@ -22,7 +22,7 @@ export function callerName(
   tokenName: string | undefined,
 ): { readonly name: string | null; readonly client: string | null } {
   const agent = text(headers['user-agent'], MAX_CALLER_LENGTH);
-  const stated = text(headers[CALLER_HEADER], MAX_CALLER_LENGTH);
+  const stated = decoded(text(headers[CALLER_HEADER], MAX_CALLER_LENGTH * 3));
   return { name: tokenName ?? stated ?? productOf(agent), client: agent };
 }
 
@@ -43,6 +43,15 @@ function productOf(agent: string | null): string | null {
   const [, name, version] = /^([^\s/(]+)(?:\/([^\s(]+))?/.exec(agent ?? '') ?? [];
   if (name === undefined) return null;
   return version === undefined || /^v?\d/.test(version) ? name : `${name}/${version}`;
+}
+
+/** Decodes a name that a header field could not hold as it is. */
+function decoded(name: string | null): string | null {
+  try {
+    return name === null ? null : plainText(decodeURIComponent(name), MAX_CALLER_LENGTH);
+  } catch {
+    return name;
+  }
 }
 
 function text(value: string | readonly string[] | undefined, maxLength: number): string | null {
