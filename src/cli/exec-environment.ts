@@ -22,6 +22,7 @@ const REMOVED: ReadonlySet<string> = new Set([
   'ANTHROPIC_AUTH_TOKEN',
   'ANTHROPIC_UNIX_SOCKET',
   'CLAUDE_CODE_OAUTH_TOKEN',
+  'CODEX_API_KEY',
   'GEMINI_API_KEY',
   // The SDKs of Google prefer it to GEMINI_API_KEY.
   'GOOGLE_API_KEY',
@@ -71,7 +72,7 @@ function providerVariables(provider: string, { origin, token }: GatewayAddress):
 function openaiVariables({ origin, token, routes }: GatewayAddress): Variables {
   if (routes.openai === null) return {};
   const baseUrl = `${origin}/${routes.openai}/v1`;
-  return { OPENAI_BASE_URL: baseUrl, OPENAI_API_BASE: baseUrl, OPENAI_API_KEY: token };
+  return { OPENAI_BASE_URL: baseUrl, OPENAI_API_BASE: baseUrl, OPENAI_API_KEY: token, CODEX_API_KEY: token };
 }
 
 function anthropicVariables(program: string, { origin, token, routes }: GatewayAddress): Variables {

@@ -5,11 +5,14 @@
 
 import { lstat, unlink } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
+import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { peersAreKnown } from '../base/native.ts';
+import type { StateStore } from '../base/state-store.ts';
 import { hasTcpTable } from '../callers/tcp-peer.ts';
 import { AccessTokens, type TokenGrant } from './access-tokens.ts';
 import { Gateway, type GatewayDeps } from './gateway.ts';
+import { NamedTokens } from './named-tokens.ts';
 
 /** What both listeners are made of. */
 export interface ListenersDeps extends Omit<GatewayDeps, 'tokens' | keyof GatewayOperations> {
@@ -17,6 +20,9 @@ export interface ListenersDeps extends Omit<GatewayDeps, 'tokens' | keyof Gatewa
   readonly path: string;
   /** Returns whether users other than the daemon's own may connect. */
   readonly servesOthers: () => boolean;
+  /** Keeps the tokens of named callers. */
+  readonly state: Pick<StateStore, 'section' | 'bind' | 'changed'>;
+  readonly clock: Clock;
   /** Configured port of the loopback listener, or undefined where only runs open it. */
   readonly port: number | undefined;
   /** Returns whether the kernel tells whose a loopback connection is. */
@@ -37,6 +43,7 @@ export interface GatewayRun {
 /** Both listeners. */
 export class GatewayListeners {
   readonly tokens = new AccessTokens();
+  readonly #named: NamedTokens;
   readonly #deps: ListenersDeps;
   #operations: GatewayOperations | undefined;
   #socket: Gateway | undefined;
@@ -47,6 +54,7 @@ export class GatewayListeners {
 
   constructor(deps: ListenersDeps) {
     this.#deps = deps;
+    this.#named = new NamedTokens(deps.state, deps.clock, this.tokens);
   }
 
   /** Number of connections of both listeners. */
@@ -61,6 +69,9 @@ export class GatewayListeners {
 
   /** Configured port of the loopback listener, or null. */
   readonly configuredPort = (): number | null => this.#deps.port ?? null;
+
+  /** Tokens of named callers. */
+  readonly named = (): NamedTokens => this.#named;
 
   /** Port of the loopback listener, or null while it is closed. */
   get port(): number | null {

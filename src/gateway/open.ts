@@ -44,12 +44,14 @@ export interface OpenGatewayDeps {
  * endpoints share one grace period.
  */
 export function createGateway(runtime: Runtime, parts: GatewayParts, stack: AsyncDisposableStack): GatewayListeners {
-  const { config, paths, logger } = runtime;
+  const { config, paths, clock, state, logger } = runtime;
   const { access, providers, beforeReply, ...rest } = parts;
   const { defaultProvider, gateway, limits } = config.current;
   const listeners = new GatewayListeners({
     ...rest,
     path: paths.gatewaySocket,
+    clock,
+    state,
     port: gateway.port,
     servesOthers: () => access.servesOthers,
     targets: { dialectsOf: (name) => providers.find(name)?.dialects, defaultProvider },

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
 import type { Right } from '../callers/rights.ts';
 import type { Vault } from '../credentials/vault.ts';
-import type { GatewayRoutes } from '../protocol/gateway.ts';
+import type { GatewayRoutes, NamedToken } from '../protocol/gateway.ts';
 import type { Dialect } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
@@ -21,10 +21,20 @@ export interface RunGrant {
   readonly providers: ReadonlySet<string> | null;
 }
 
+/** Tokens of named callers, as the operations need them. */
+export interface NamedTokenStore {
+  /** Creates the token of a name, which replaces an earlier one; undefined where there are too many. */
+  create(name: string, uid: number, rights: readonly Right[]): string | undefined;
+  remove(name: string): boolean;
+  list(): NamedToken[];
+}
+
 /** Loopback access, as the operations need it. */
 export interface RunAccess {
   /** Configured port, or null. */
   readonly configuredPort: () => number | null;
+  /** Tokens of named callers. */
+  readonly named: () => NamedTokenStore;
   openRun(grant: RunGrant): Promise<{ readonly port: number; readonly token: string; readonly close: () => void }>;
 }
 
@@ -37,6 +47,8 @@ export interface GatewayOperationsOptions {
 }
 
 const providerNames = z.array(z.string().min(1).max(64)).max(64).optional();
+
+const tokenName = z.string().regex(/^[\w.-]{1,64}$/, 'must be letters, digits, ".", "_" and "-", 64 at most');
 
 /** A program calls providers, and gets no values. */
 const RUN_RIGHTS: ReadonlySet<Right> = new Set(['use']);
@@ -74,6 +86,42 @@ export function gatewayOperations(options: GatewayOperationsOptions): AnyOperati
         else closed.addEventListener('abort', run.close, { once: true });
         return { port: run.port, token: run.token, routes };
       },
+    }),
+    defineOperation<'gateway.token.create'>({
+      name: 'gateway.token.create',
+      right: 'admin',
+      schema: z.strictObject({
+        name: tokenName,
+        uid: z.int().min(0).max(0xffff_fffe).optional(),
+        see: z.boolean().optional(),
+      }),
+      audit: { outcome: 'released', credential: ({ name }) => `gateway/${name}` },
+      handle({ name, uid, see }, { caller }) {
+        const owner = uid ?? caller.peer?.uid;
+        const token =
+          owner === undefined
+            ? undefined
+            : gateway.named().create(name, owner, see === true ? ['see', 'use'] : ['use']);
+        if (token !== undefined) return { name, token };
+        throw owner === undefined
+          ? new AipassError('BAD_REQUEST', 'the system does not tell who asks', { hint: 'give the user: --uid' })
+          : new AipassError('CONFLICT', 'there are too many tokens', {
+              hint: 'remove one: aipassd gateway-token NAME --remove',
+            });
+      },
+    }),
+    defineOperation<'gateway.token.list'>({
+      name: 'gateway.token.list',
+      right: 'see',
+      schema: z.strictObject({}),
+      handle: () => ({ tokens: gateway.named().list() }),
+    }),
+    defineOperation<'gateway.token.remove'>({
+      name: 'gateway.token.remove',
+      right: 'admin',
+      schema: z.strictObject({ name: tokenName }),
+      audit: { outcome: 'changed', credential: ({ name }) => `gateway/${name}` },
+      handle: ({ name }) => ({ removed: gateway.named().remove(name) }),
     }),
   ];
 }

@@ -29,6 +29,17 @@ export interface GatewayAccess {
   readonly routes: GatewayRoutes;
 }
 
+/** Token of a named caller, without its value. */
+export interface NamedToken {
+  /** Name that requests are recorded under. */
+  readonly name: string;
+  /** Unix user that may present it. */
+  readonly uid: number;
+  readonly rights: readonly ('see' | 'use')[];
+  /** Epoch milliseconds. */
+  readonly createdAt: number;
+}
+
 /** What a run would get. */
 export interface GatewayDescription {
   /** Configured port of the loopback listener, or null where each run may get another one. */

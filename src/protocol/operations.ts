@@ -17,7 +17,7 @@ import type {
 } from './credential.ts';
 import type { EventName } from './events.ts';
 import type { CompletionParams, CompletionResult } from './completion.ts';
-import type { GatewayAccess, GatewayDescription, GatewayOpenParams } from './gateway.ts';
+import type { GatewayAccess, GatewayDescription, GatewayOpenParams, NamedToken } from './gateway.ts';
 import type { PoolExplanation, PoolInfo, PoolLease, PoolLeaseParams, PoolSettleParams } from './pool.ts';
 import type { AccountStatus, ConsentParams, ConsentResult, RefreshResult, TokenParams, TokenValue } from './oauth.ts';
 import type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from './provider.ts';
@@ -94,6 +94,15 @@ export interface Operations {
   'gateway.describe': { params: Pick<GatewayOpenParams, 'providers'>; result: GatewayDescription };
   /** Gives a program access to the HTTP gateway over loopback, until this connection closes. */
   'gateway.open': { params: GatewayOpenParams; result: GatewayAccess };
+  /** Creates the token of a named caller of the loopback listener, for a Unix user; `see` lets it read metrics and status. */
+  'gateway.token.create': {
+    params: { name: string; uid?: number | undefined; see?: boolean | undefined };
+    result: { name: string; token: string };
+  };
+  /** Lists the tokens of named callers, without their values. */
+  'gateway.token.list': { params: Record<string, never>; result: { tokens: NamedToken[] } };
+  /** Ends the token of a named caller; `removed` is false where there was none. */
+  'gateway.token.remove': { params: { name: string }; result: { removed: boolean } };
   /** Sums who used what over a range of time, in groups where that is asked for. */
   'usage.stats': { params: UsageQuery; result: UsageAnswer };
   /** Sums one session: the daemon's own run, or the named one of a client. */

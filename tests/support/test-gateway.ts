@@ -106,6 +106,8 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   const grants = { ownUid: OWN_UID, grants: [] };
   const listeners = new GatewayListeners({
     path,
+    clock: systemClock,
+    state: { section: () => undefined, bind: () => {}, changed: () => {} },
     servesOthers: () => false,
     port: undefined,
     gate: new Gate({

@@ -1,6 +1,11 @@
+import { readFileSync } from 'node:fs';
 import { request as sendRequest, type OutgoingHttpHeaders } from 'node:http';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DaemonProcess } from '../support/daemon-process.ts';
 import { completionOf, eventsOf, refusalOf } from '../support/loopback-provider.ts';
+import { portOf } from '../support/port-of.ts';
 import { CLI_PATH } from '../support/run-cli.ts';
 import { Program } from '../support/run-program.ts';
 import { until } from '../support/until.ts';
@@ -41,6 +46,17 @@ function ask(
 function startExec(code: string, options: readonly string[] = [], env: Record<string, string> = {}): Program {
   const words = ['exec', ...options, '--', process.execPath, '-e', code];
   return new Program(process.execPath, [CLI_PATH, ...words], { env: { ...running.home.env, ...env } });
+}
+
+/** Returns a port that was free a moment ago. */
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const port = portOf(server);
+      server.close(() => resolve(port));
+    });
+  });
 }
 
 const CHAT = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'x' }] });
@@ -135,6 +151,46 @@ describe('the gateway of a running daemon', () => {
         () => false,
       ),
     );
+  });
+});
+
+describe('tokens of named callers', () => {
+  it('serve from their user through a restart, until they are removed, and are stored as hashes', async () => {
+    const port = await freePort();
+    const config: object = JSON.parse(readFileSync(running.home.paths.config, 'utf8'));
+    await running.home.writeConfig({ ...config, gateway: { port } });
+    await running.daemon.stop();
+    running.daemon = await DaemonProcess.start(running.home);
+    const { stdout, code } = await running.cli(['gateway-token', 'scraper', '--see']);
+    expect(code).toBe(0);
+    const headers = { authorization: `Bearer ${stdout.trim()}`, ...JSON_TYPE };
+    expect((await ask('/metrics', { port, headers })).status).toBe(200);
+    expect((await ask('/local/v1/chat/completions', { port, headers, body: CHAT })).status).toBe(200);
+    await running.daemon.stop();
+    expect(readFileSync(join(running.home.paths.state, 'state.json'), 'utf8')).not.toContain(stdout.trim());
+    running.daemon = await DaemonProcess.start(running.home);
+    expect((await ask('/metrics', { port, headers })).status).toBe(200);
+    const aipass = await running.connect();
+    expect(await aipass.stats({ by: 'caller' })).toMatchObject({ groups: [{ name: 'scraper' }] });
+    const listed: unknown = JSON.parse((await running.cli(['gateway-token', '--json'])).stdout);
+    expect(listed).toMatchObject([{ name: 'scraper', uid: process.getuid?.(), rights: ['see', 'use'] }]);
+    expect((await running.cli(['gateway-token', 'scraper', '--remove'])).code).toBe(0);
+    expect((await ask('/metrics', { port, headers })).status).toBe(401);
+    expect((await running.cli(['gateway-token', 'scraper', '--remove'])).code).toBe(2);
+  });
+
+  it('give no more than they were made for', async () => {
+    const port = await freePort();
+    const config: object = JSON.parse(readFileSync(running.home.paths.config, 'utf8'));
+    await running.home.writeConfig({ ...config, gateway: { port } });
+    await running.daemon.stop();
+    running.daemon = await DaemonProcess.start(running.home);
+    const plain = (await running.cli(['gateway-token', 'plain'])).stdout.trim();
+    const foreign = (await running.cli(['gateway-token', 'foreign', '--uid', '54321'])).stdout.trim();
+    const status = async (token: string) =>
+      (await ask('/metrics', { port, headers: { authorization: `Bearer ${token}` } })).status;
+    expect(await status(plain)).toBe(403);
+    expect(await status(foreign)).toBe(403);
   });
 });
 

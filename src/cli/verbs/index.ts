@@ -19,6 +19,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   models: async () => (await import('./models.ts')).models,
   call: async () => (await import('./call.ts')).call,
   exec: async () => (await import('./exec.ts')).exec,
+  'gateway-token': async () => (await import('./gateway-token.ts')).gatewayToken,
   pool: async () => (await import('./pool.ts')).pool,
   'pool explain': async () => (await import('./pool.ts')).poolExplain,
   stats: async () => (await import('./stats.ts')).stats,

@@ -1,0 +1,262 @@
+/**
+ * `npm run test:clients`: real clients, unmodified, from npm and PyPI, through `aipassd exec` against a mock of their
+ * provider. What a registry does not give is reported and skipped.
+ *
+ * Of each client: its text arrives; the mock saw keys of the pool and nothing of the client's own token; `aipassd stats`
+ * has the tokens; a 429 on the first key is not seen by it.
+ *
+ * Clients are installed into `.cache/clients` once. `npm run test:clients -- codex curl` runs some of them.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { connect, type Aipass } from '../../src/client/index.ts';
+import { DaemonProcess } from '../support/daemon-process.ts';
+import { CLI_PATH } from '../support/run-cli.ts';
+import { Program } from '../support/run-program.ts';
+import { makeTempHome, type TempHome } from '../support/temp-home.ts';
+import { HELLO, startDialectMock, TOKENS, type DialectMock } from './mock.ts';
+
+const CACHE = fileURLToPath(new URL('../../.cache/clients/', import.meta.url));
+const PROGRAMS = fileURLToPath(new URL('programs/', import.meta.url));
+const NODE_FOLDER = join(CACHE, 'node');
+const PYTHON_FOLDER = join(CACHE, 'python');
+
+/** Time for one client, in milliseconds: some start slowly. */
+const CLIENT_MS = 120_000;
+const INSTALL_MS = 600_000;
+
+/** Client, and how it is installed and run. */
+interface Client {
+  readonly name: string;
+  /** Packages that it needs, with exact versions; of the system where there is none. */
+  readonly npm?: readonly string[];
+  readonly pip?: readonly string[];
+  /** Program and arguments after `aipassd exec … --`. */
+  readonly command: readonly string[];
+  readonly options?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Files of the home that it needs. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** How often its output has the text. */
+  readonly texts: number;
+}
+
+const python = join(PYTHON_FOLDER, 'bin', 'python');
+const nodeProgram = (name: string): readonly string[] => [process.execPath, join(NODE_FOLDER, name)];
+const pythonProgram = (name: string): readonly string[] => [python, join(PROGRAMS, name)];
+const binary = (name: string): string => join(NODE_FOLDER, 'node_modules', '.bin', name);
+const CHAT = '{"model":"gpt-5-mini","messages":[{"role":"user","content":"hi"}]}';
+
+const CLIENTS: readonly Client[] = [
+  { name: 'openai-node', npm: ['openai@7.59.0'], command: nodeProgram('openai.mjs'), texts: 3 },
+  { name: 'openai-python', pip: ['openai==3.57.0'], command: pythonProgram('use_openai.py'), texts: 3 },
+  { name: 'anthropic-node', npm: ['@anthropic-ai/sdk@1.14.0'], command: nodeProgram('anthropic.mjs'), texts: 2 },
+  { name: 'anthropic-python', pip: ['anthropic==2.14.0'], command: pythonProgram('use_anthropic.py'), texts: 2 },
+  { name: 'google-genai-node', npm: ['@google/genai@3.3.0'], command: nodeProgram('genai.mjs'), texts: 2 },
+  { name: 'google-genai-python', pip: ['google-genai==3.6.1'], command: pythonProgram('use_genai.py'), texts: 2 },
+  {
+    name: 'curl',
+    command: [
+      'sh',
+      '-c',
+      `curl -sS "$OPENAI_BASE_URL/chat/completions" -H "Authorization: Bearer $OPENAI_API_KEY" -H 'Content-Type: application/json' -d '${CHAT}'`,
+    ],
+    texts: 1,
+  },
+  {
+    name: 'claude-code',
+    npm: ['@anthropic-ai/claude-code@2.1.197'],
+    command: [binary('claude'), '-p', 'hi'],
+    env: { DISABLE_AUTOUPDATER: '1', CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1' },
+    texts: 1,
+  },
+  {
+    name: 'codex',
+    npm: ['@openai/codex@0.171.0'],
+    // The shell puts in what only the run knows; the address in the environment is not read.
+    command: [
+      'sh',
+      '-c',
+      `exec ${binary('codex')} -c "openai_base_url=\\"$OPENAI_BASE_URL\\"" exec --skip-git-repo-check hi </dev/null`,
+    ],
+    texts: 1,
+  },
+  {
+    name: 'ai-sdk',
+    npm: ['ai@7.0.173', '@ai-sdk/openai@4.0.118', '@ai-sdk/anthropic@4.0.105'],
+    command: nodeProgram('ai-sdk.mjs'),
+    texts: 3,
+  },
+  { name: 'langchain-python', pip: ['langchain-openai==1.7.4'], command: pythonProgram('use_langchain.py'), texts: 2 },
+  { name: 'litellm', pip: ['litellm==1.110.2'], command: pythonProgram('use_litellm.py'), texts: 2 },
+  {
+    name: 'llm',
+    pip: ['llm==0.36'],
+    command: [join(PYTHON_FOLDER, 'bin', 'llm'), '-m', 'gpt-4o-mini', '--no-stream', 'hi'],
+    texts: 1,
+  },
+  {
+    name: 'gemini-cli',
+    npm: ['@google/gemini-cli@0.61.0'],
+    command: [binary('gemini'), '--skip-trust', '-m', 'gemini-2.5-flash', '-p', 'hi'],
+    files: { '.gemini/settings.json': '{ "security": { "auth": { "selectedType": "gemini-api-key" } } }' },
+    texts: 1,
+  },
+  {
+    name: 'opencode',
+    npm: ['opencode-ai@1.18.33'],
+    command: [binary('opencode'), 'run', '--model', 'openai/gpt-5-mini', 'hi'],
+    files: {
+      '.config/opencode/opencode.json': JSON.stringify({
+        provider: { openai: { options: { baseURL: '{env:OPENAI_BASE_URL}', apiKey: '{env:OPENAI_API_KEY}' } } },
+      }),
+    },
+    texts: 1,
+  },
+];
+
+/** Keys of the pool; none of them is anywhere else. */
+const KEYS: Readonly<Record<string, string>> = Object.fromEntries(
+  ['OPENAI', 'ANTHROPIC', 'GOOGLE'].flatMap((provider) =>
+    ['', '_2', '_3', '_4'].map((number) => [
+      `${provider}_API_KEY${number}`,
+      `canary-${provider}${number}-0123456789abcdef0123456789abcdef`,
+    ]),
+  ),
+);
+
+/** Result of one client. */
+type Result = { readonly kind: 'passed' } | { readonly kind: 'skipped' | 'failed'; readonly reason: string };
+
+const only = process.argv.slice(2);
+const results: { readonly name: string; readonly result: Result }[] = [];
+for (const client of CLIENTS.filter(({ name }) => only.length === 0 || only.includes(name))) {
+  const started = performance.now();
+  const missing = install(client);
+  const result: Result = missing === undefined ? await tryClient(client) : { kind: 'skipped', reason: missing };
+  results.push({ name: client.name, result });
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  const reason = result.kind === 'passed' ? '' : `: ${result.reason}`;
+  process.stdout.write(`${result.kind.padEnd(8)} ${client.name.padEnd(20)} ${seconds.padStart(6)} s${reason}\n`);
+}
+const count = (kind: Result['kind']): number => results.filter(({ result }) => result.kind === kind).length;
+process.stdout.write(`clients: ${count('passed')} passed, ${count('failed')} failed, ${count('skipped')} skipped\n`);
+process.exitCode = count('failed') === 0 ? 0 : 1;
+
+/** Installs what a client needs, and returns why that is not possible. */
+function install({ npm = [], pip = [], command }: Client): string | undefined {
+  mkdirSync(NODE_FOLDER, { recursive: true });
+  if (!existsSync(join(NODE_FOLDER, 'package.json')))
+    writeFileSync(join(NODE_FOLDER, 'package.json'), '{"private":true}');
+  const absent = npm.filter((spec) => !isInstalled(spec));
+  if (absent.length > 0) {
+    const failure = run('npm', ['install', '--no-audit', '--no-fund', '--save-exact', ...absent], { cwd: NODE_FOLDER });
+    if (failure !== undefined) return `npm: ${failure}`;
+  }
+  // Programs find their packages from where they are.
+  for (const name of command.filter((word) => word.startsWith(NODE_FOLDER) && word.endsWith('.mjs'))) {
+    copyFileSync(join(PROGRAMS, basename(name)), name);
+  }
+  if (pip.length === 0) return undefined;
+  if (!existsSync(python)) {
+    const failure = run('python3', ['-m', 'venv', PYTHON_FOLDER]);
+    if (failure !== undefined) return `python: ${failure}`;
+  }
+  const failure = run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...pip]);
+  return failure === undefined ? undefined : `pip: ${failure}`;
+}
+
+function isInstalled(spec: string): boolean {
+  const at = spec.lastIndexOf('@');
+  const path = join(NODE_FOLDER, 'node_modules', spec.slice(0, at), 'package.json');
+  if (!existsSync(path)) return false;
+  const document: unknown = JSON.parse(readFileSync(path, 'utf8'));
+  return typeof document === 'object' && document !== null && Reflect.get(document, 'version') === spec.slice(at + 1);
+}
+
+/** Runs an installer, and returns the end of its complaint where it failed. */
+function run(program: string, args: readonly string[], options: { readonly cwd?: string } = {}): string | undefined {
+  const { status, stderr, error } = spawnSync(program, args, { ...options, encoding: 'utf8', timeout: INSTALL_MS });
+  if (status === 0) return undefined;
+  return error?.message ?? stderr.trim().split('\n').at(-1) ?? `exit code ${status}`;
+}
+
+/** Runs one client against a daemon of its own. */
+async function tryClient(client: Client): Promise<Result> {
+  await using mock = await startDialectMock();
+  await using home = await prepareHome(client, mock);
+  await using daemon = await DaemonProcess.start(home);
+  const aipass = await connect({ socket: home.paths.socket, caller: 'test-clients' });
+  try {
+    mock.limitNext();
+    const words = ['exec', ...(client.options ?? []), '--', ...client.command];
+    const env = { ...home.env, ...client.env };
+    await using program = new Program(process.execPath, [CLI_PATH, ...words], { env, cwd: home.path });
+    const { code, stdout, stderr } = await program.result(CLIENT_MS);
+    const texts = stdout.split(HELLO).length - 1;
+    if (code !== 0 || texts < client.texts) {
+      const output = `${stdout}\n${stderr}`.trim().slice(-600);
+      return { kind: 'failed', reason: `exit code ${code}, ${texts} of ${client.texts} texts:\n${output}` };
+    }
+    const problem = findProblem(mock) ?? (await findMissingUsage(aipass, mock, client)) ?? findLeak(daemon);
+    return problem === undefined ? { kind: 'passed' } : { kind: 'failed', reason: problem };
+  } finally {
+    await aipass.close();
+  }
+}
+
+async function prepareHome(client: Client, mock: DialectMock): Promise<TempHome> {
+  const home = makeTempHome();
+  await home.writeKeys(KEYS);
+  await home.writeConfig({
+    defaultProvider: 'openai',
+    providers: {
+      openai: { baseUrl: `${mock.origin}/v1` },
+      anthropic: { baseUrl: `${mock.origin}/v1` },
+      google: { baseUrl: `${mock.origin}/v1beta/openai` },
+    },
+  });
+  for (const [name, text] of Object.entries(client.files ?? {})) {
+    const path = join(home.path, name);
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, text);
+  }
+  return home;
+}
+
+/** Checks that the mock saw keys of the pool, at least two of them, and nothing that belongs to the client. */
+function findProblem({ seen }: DialectMock): string | undefined {
+  const known = new Set(Object.values(KEYS));
+  const used = new Set<string>();
+  for (const { credentials, path, everything } of seen) {
+    if (everything.includes('aip-')) return `the token of the run reached the provider (${path})`;
+    if (credentials.length !== 1) return `${credentials.length} credentials came with ${path}`;
+    for (const credential of credentials) {
+      if (!known.has(credential)) return `a credential that is not of the pool came with ${path}`;
+      used.add(credential);
+    }
+  }
+  return used.size >= 2 ? undefined : 'the refused key was not followed by another one';
+}
+
+/** Checks that the usage of the run is what the mock gave, and that no call ended in a failure. */
+async function findMissingUsage(aipass: Aipass, mock: DialectMock, { command }: Client): Promise<string | undefined> {
+  const { groups } = await aipass.stats({ by: 'caller' });
+  const name = basename(command[0] ?? '');
+  const group = groups.find((one) => one.name === name);
+  if (group === undefined) return `nothing is recorded for ${name}`;
+  const { requests, failed, tokens } = group.figures;
+  if (failed > 0) return `${failed} of ${requests} calls are recorded as failed`;
+  const isCounted = tokens.prompt > 0 && tokens.prompt % TOKENS.input === 0 && tokens.completion % TOKENS.output === 0;
+  return isCounted
+    ? undefined
+    : `the tokens are ${tokens.prompt} in and ${tokens.completion} out (${mock.seen.length} requests)`;
+}
+
+/** Checks that no key is in the daemon's output. */
+function findLeak({ stdout, stderr }: DaemonProcess): string | undefined {
+  return Object.values(KEYS).some((key) => `${stdout}${stderr}`.includes(key)) ? 'a key is in the log' : undefined;
+}

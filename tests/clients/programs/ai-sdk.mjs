@@ -1,0 +1,7 @@
+import { anthropic } from '@ai-sdk/anthropic';
+import { openai } from '@ai-sdk/openai';
+import { generateText, streamText } from 'ai';
+
+console.log((await generateText({ model: openai('gpt-5-mini'), prompt: 'hi' })).text);
+console.log(await streamText({ model: openai.chat('gpt-5-mini'), prompt: 'hi' }).text);
+console.log((await generateText({ model: anthropic('claude-sonnet-4-5'), prompt: 'hi' })).text);
