@@ -121,6 +121,7 @@ describe('the search for broken house rules can fail', () => {
     '// fetch(url)',
     "const text = 'fetch(url)';",
     'await fetchModels(provider);',
+    'class A { get fetch(): Send {} }',
   ])('but not for another thing of that name: %j', (text) => {
     expect(globalFetch(source(text))).toEqual([]);
   });

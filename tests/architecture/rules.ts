@@ -35,7 +35,9 @@ export const isNoInStrings: Rule = (sources) =>
 /** Finds uses of Node's own `fetch` as a value; types, and functions and properties of that name, are not uses of it. */
 export const globalFetch: Rule = (sources) =>
   find(sources, ({ text }) =>
-    withoutTexts(text).matchAll(/(?:(?<!\btypeof\s)(?<![\w.#$])fetch\s*(?=[(,;)}\]])|\bglobalThis\.fetch\b).*/g),
+    withoutTexts(text).matchAll(
+      /(?:(?<!\b(?:typeof|get)\s)(?<![\w.#$])fetch\s*(?=[(,;)}\]])|\bglobalThis\.fetch\b).*/g,
+    ),
   );
 
 /** Finds checks that are switched off. */

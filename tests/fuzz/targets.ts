@@ -10,6 +10,7 @@ import { parseConfig } from '../../src/base/config.ts';
 import { AipassError } from '../../src/base/errors.ts';
 import { parseJsonObject } from '../../src/base/json.ts';
 import { Secret } from '../../src/base/secret.ts';
+import { createProviders } from '../../src/providers/registry.ts';
 import { resolveAccess } from '../../src/callers/access.ts';
 import { configSchema } from '../../src/base/config-schema.ts';
 import { apiKeysOf } from '../../src/credentials/api-keys.ts';
@@ -17,6 +18,7 @@ import { parseEnvFile } from '../../src/credentials/env-file.ts';
 import { leavesOf, parseJson, textOf } from '../../src/credentials/opaque-secret.ts';
 import { accountBasis, formatWithTokens, parseAccountFile, parseClient } from '../../src/refreshers/account-file.ts';
 import { checkAccountFile } from '../../src/refreshers/account-schema.ts';
+import { dialectOf, parseTarget } from '../../src/gateway/target.ts';
 import { FrameError, parseEnvelope, printFrame, readFrames, type PartialFrame } from '../../src/protocol/frames.ts';
 import { isDeeperThan } from '../../src/protocol/json-depth.ts';
 
@@ -103,6 +105,21 @@ function checkAccount(text: string, google: boolean): void {
   assert.equal(again.accessToken?.reveal(), 'new-access');
   assert.equal(again.refreshToken?.reveal(), 'new-refresh');
   for (const name of Object.keys(raw)) assert.ok(Object.hasOwn(again.raw, name), `${name} was lost`);
+}
+
+const PROVIDERS = createProviders(configSchema.parse({}));
+
+/** Checks a target of an HTTP request: what it leads to stays below a provider's base URL, and holds no key. */
+function checkTarget(url: string, headers: Readonly<Record<string, string>>): void {
+  dialectOf(url, headers);
+  const options = { dialectsOf: (name: string) => PROVIDERS.find(name)?.dialects, defaultProvider: 'openrouter' };
+  const target = parseTarget(url, headers, options);
+  if (target.kind !== 'forward') return;
+  const sent = new URL(`https://provider.example/base${target.path}${target.query}`);
+  assert.equal(sent.host, 'provider.example');
+  assert.ok(sent.pathname.startsWith('/base/'), `${sent.pathname} left the base URL`);
+  assert.ok(!sent.searchParams.has('key'), 'a key was passed on');
+  assert.ok(PROVIDERS.find(target.provider)?.dialects[target.dialect] !== undefined);
 }
 
 /** Lists every reader that is fuzzed. */
@@ -211,6 +228,44 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
     pieces: [...JSON_PIECES, ...ACCOUNT_FIELDS],
     run: (text) => {
       assert.match(typeof parseClient(text)?.clientId, /string|undefined/);
+    },
+  },
+  {
+    name: 'gateway-target',
+    pieces: [
+      '/',
+      '//',
+      '/..',
+      '/.',
+      '%2e',
+      '%252e',
+      '%2f',
+      '%5c',
+      '\\',
+      '/v1',
+      '/v1beta',
+      '/openai',
+      '/google',
+      '/anthropic',
+      '/messages',
+      '/models',
+      ':generateContent',
+      '?',
+      'key=',
+      '%6bey=x',
+      '&',
+      '#',
+      '@',
+      'http://evil.example',
+      '\0',
+      '\r\n',
+    ],
+    run: (text) => {
+      for (const url of [text, `/${text}`, `/openai/${text}`]) {
+        for (const headers of [{}, { 'anthropic-version': '2023-06-01' }, { 'x-goog-api-key': 'x' }]) {
+          checkTarget(url, headers);
+        }
+      }
     },
   },
   {

@@ -11,6 +11,8 @@ export interface Target {
   readonly socket: string;
   readonly op: string;
   readonly params: unknown;
+  /** Path of the HTTP gateway's socket, where that is attacked, too. */
+  readonly gateway?: string;
 }
 
 /** Is one attack. */
@@ -72,6 +74,31 @@ async function sendAndWatch(socket: Socket | undefined, payload: string | Buffer
   const closed = await closedWithin(socket, waitMs);
   const code = /"code":"([A-Z_]+)"/.exec(answer)?.[1];
   return `${code === undefined ? 'no error' : code}, ${closed ? 'closed' : 'kept open'}`;
+}
+
+const CHUNKED_POST = 'POST /openrouter/v1/chat/completions HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n';
+
+/** An attack on the HTTP gateway, where the target has one. */
+function overHttp(name: string, run: (gateway: string) => Promise<string>): Attack {
+  return { name, run: ({ gateway }) => (gateway === undefined ? Promise.resolve('no gateway') : run(gateway)) };
+}
+
+/** Sends one text to the gateway, again and again, and reports the last answer. */
+async function sendHttp(gateway: string, text: string): Promise<string> {
+  const until = performance.now() + LASTING_MS;
+  for (let times = 1; ; times += 1) {
+    const effect = await withConnections(gateway, 1, async ([socket]) => {
+      if (!socket) return 'not let in';
+      let answer = '';
+      socket.on('data', (chunk: Buffer) => {
+        if (answer.length < 65_536) answer += chunk.toString('latin1');
+      });
+      await Promise.race([write(socket, Buffer.from(text)), closedWithin(socket, 10_000)]);
+      const closed = await closedWithin(socket, 300);
+      return `${/^HTTP\/1\.1 \d+/.exec(answer)?.[0] ?? 'no answer'}, ${closed ? 'closed' : 'kept open'}`;
+    });
+    if (performance.now() > until) return `${effect} (${times} times)`;
+  }
 }
 
 /** Lists names that mean something to JavaScript, to event emitters or to node-ipc. */
@@ -234,4 +261,60 @@ export const ATTACKS: readonly Attack[] = [
         return one.destroyed ? 'closed' : `${Math.round(one.writableLength / 1024)} kB held back`;
       }),
   },
+  overHttp('HTTP: half a request', (gateway) =>
+    withConnections(gateway, 200, async (sockets) => {
+      for (const one of sockets)
+        void write(one.resume(), 'POST /openrouter/v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-');
+      await pause(3000);
+      return closedText(sockets.filter((one) => one.destroyed).length, sockets.length);
+    }),
+  ),
+  overHttp('HTTP: a megabyte of headers', (gateway) =>
+    sendHttp(gateway, `GET / HTTP/1.1\r\nX: ${'a'.repeat(2 ** 20)}\r\n\r\n`),
+  ),
+  overHttp('HTTP: a body of 64 MB', (gateway) =>
+    sendHttp(gateway, `${CHUNKED_POST}${`100000\r\n${'a'.repeat(2 ** 20)}\r\n`.repeat(64)}`),
+  ),
+  overHttp('HTTP: a body that never ends', (gateway) =>
+    withConnections(gateway, 50, async (sockets) => {
+      for (const one of sockets) void write(one.resume(), CHUNKED_POST);
+      for (let second = 0; second < 4; second += 1) {
+        for (const one of sockets) void write(one, '1\r\na\r\n');
+        await pause(1000);
+      }
+      return closedText(sockets.filter((one) => one.destroyed).length, sockets.length);
+    }),
+  ),
+  overHttp('HTTP: 2,000 idle connections', (gateway) =>
+    withConnections(gateway, 2000, async (sockets) => {
+      await pause(3000);
+      return `${sockets.filter((one) => !one.destroyed).length} held`;
+    }),
+  ),
+  overHttp('HTTP: connect and vanish, 10,000 times', async (gateway) => {
+    for (let round = 0; round < 100; round += 1) {
+      for (const one of await connectMany(gateway, 100)) {
+        if (round % 2 === 0) one.write(CHUNKED_POST);
+        one.destroy();
+      }
+    }
+    return 'done';
+  }),
+  overHttp('HTTP: answers that are never read', (gateway) =>
+    withConnections(gateway, 20, async (sockets) => {
+      for (const one of sockets) {
+        one.pause();
+        void write(one, 'GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(20_000));
+      }
+      await pause(4000);
+      return `${sockets.filter((one) => one.writableLength > 0).length} of ${sockets.length} held back`;
+    }),
+  ),
+  overHttp('HTTP: upgrades, proxies and web pages', (gateway) =>
+    sendHttp(
+      gateway,
+      'GET /v1/x HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\n\r\n'.repeat(100) +
+        'CONNECT evil.example:443 HTTP/1.1\r\nHost: x\r\n\r\n',
+    ),
+  ),
 ];

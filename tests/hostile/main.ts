@@ -13,6 +13,7 @@ const { values, positionals } = parseArgs({
     op: { type: 'string', default: 'key.get' },
     params: { type: 'string', default: '{}' },
     only: { type: 'string', default: '' },
+    gateway: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -27,6 +28,7 @@ const reports = await runKit({
   op: values.op,
   params: JSON.parse(values.params),
   only: values.only,
+  ...(values.gateway === undefined ? {} : { gateway: values.gateway }),
   ...(values.json ? {} : { onReport: printReport }),
 });
 if (values.json) process.stdout.write(`${JSON.stringify(reports, null, 2)}\n`);

@@ -17,6 +17,7 @@ await home.writeKeys({ OPENROUTER_API_KEY: `sk-or-v1-${'a'.repeat(64)}` });
 await using daemon = await DaemonProcess.start(home);
 const reports = await runKit({
   socket: home.paths.socket,
+  gateway: home.paths.gatewaySocket,
   op: 'key.get',
   params: { provider: 'openrouter' },
   only: positionals[0] ?? '',
