@@ -13,7 +13,7 @@ import { closeAll, defer } from './base/dispose.ts';
 import { EventHub } from './base/event-hub.ts';
 import { assertOwnEntries, assertTrusted, commandFiles, trustWarnings } from './base/file-trust.ts';
 import { LoadMeter } from './base/load.ts';
-import { openLogger, type Logger } from './base/logger.ts';
+import { openLogger, parseDebug, type Logger } from './base/logger.ts';
 import { startMemoryTidy } from './base/memory-tidy.ts';
 import { openNetwork } from './base/network.ts';
 import type { Paths } from './base/paths.ts';
@@ -156,7 +156,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     auditEnd: () => journal.last,
   });
   const dispatch = createDispatcher(operations, {
-    logger,
+    logger: logger.component('operations'),
     audit: recordRequests(journal),
     onRightsChange: (recheck) => defer(stack, 'the rights of requests in flight', reloader.onChange(recheck)),
   });
@@ -217,7 +217,8 @@ async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<O
 
   const redactor = new Redactor();
   const logFile = initial.log.file === undefined ? paths.log : initial.log.file;
-  const logger = openLogger({ level: initial.log.level, file: logFile, stdout: true, redactor });
+  const debug = parseDebug(process.env['AIPASSD_DEBUG']);
+  const logger = openLogger({ level: initial.log.level, file: logFile, stdout: true, redactor, debug });
   defer(stack, 'the log', () => logger.close());
   defer(stack, 'the console', captureConsole(logger));
   const state = new StateStore({ path: join(paths.state, 'state.json'), clock, logger });

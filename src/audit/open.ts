@@ -18,7 +18,7 @@ export function openAudit(
   defer(
     stack,
     'the upkeep of the audit',
-    startAuditUpkeep(journal, () => config.current.audit, clock, logger),
+    startAuditUpkeep(journal, () => config.current.audit, clock, logger.component('audit')),
   );
   return journal;
 }

@@ -12,6 +12,8 @@ export type LogFields = Readonly<Record<string, unknown>>;
 export interface LogLine {
   readonly level: LogLevel;
   readonly message: string;
+  /** Component that wrote it; undefined for the daemon as a whole. */
+  readonly component?: string | undefined;
   readonly fields: LogFields | undefined;
   /** Time of writing in epoch milliseconds: a line may be printed later. */
   readonly at: number;

@@ -87,8 +87,12 @@ export function openLogSink(options: LogSinkOptions): LogSink {
   if (failure !== undefined) reportFailure(failure);
 
   return {
-    write({ level, message, fields, at }) {
-      const line = { timestamp: new Date(at).toISOString(), ...(fields === undefined ? {} : { fields }) };
+    write({ level, message, component, fields, at }) {
+      const line = {
+        timestamp: new Date(at).toISOString(),
+        ...(component === undefined ? {} : { component }),
+        ...(fields === undefined ? {} : { fields }),
+      };
       try {
         log.log(level, message, line);
       } catch (error) {
@@ -148,7 +152,9 @@ function reportingFs(onError: (error: unknown) => void): object {
 function printReadable(info: winston.Logform.TransformableInfo): string {
   const fields = info['fields'];
   const extra = fields === undefined ? '' : ` ${printFields(fields)}`;
-  return `${String(info['timestamp'])} ${info.level.padEnd(5)} ${String(info.message)}${extra}`;
+  const named: unknown = info['component'];
+  const component = typeof named === 'string' ? `${named}: ` : '';
+  return `${String(info['timestamp'])} ${info.level.padEnd(5)} ${component}${String(info.message)}${extra}`;
 }
 
 function printFields(fields: unknown): string {

@@ -23,40 +23,69 @@ export interface Logger {
   close(): Promise<void>;
 }
 
+/** The log of the daemon, from which each component has its own. */
+export interface DaemonLogger extends Logger {
+  /** Returns the log of a component: its lines carry the name, and its debug lines can be turned on alone (AIPASSD_DEBUG). */
+  component(name: string): Logger;
+}
+
+/** How the log is opened. */
+export interface LoggerOptions extends LogSinkOptions {
+  /** Components whose debug lines are written whatever the level is; `*` stands for all. */
+  readonly debug?: ReadonlySet<string>;
+}
+
 /** Maximum number of lines kept before the sink is open; of more, the first ones tell most. */
 const MAX_KEPT = 1000;
 
+/** Returns the components that a variable such as `AIPASSD_DEBUG=pools,ipc` names. */
+export function parseDebug(value: string | undefined): ReadonlySet<string> {
+  return new Set((value ?? '').split(/[\s,]+/).filter((name) => name !== ''));
+}
+
 /** Makes the log. Nothing is written before open(). */
-export function openLogger(options: LogSinkOptions): Logger {
+export function openLogger({ debug = new Set(), ...options }: LoggerOptions): DaemonLogger {
   let kept: LogLine[] = [];
   let sink: LogSink | undefined;
   let opening: Promise<LogSink> | undefined;
 
   const openOnce = (): Promise<LogSink> => {
+    // The sink passes what passes here.
+    const level = debug.size > 0 ? 'debug' : options.level;
     opening ??= import('./log-sink.ts').then(({ openLogSink }) => {
-      sink = openLogSink(options);
+      sink = openLogSink({ ...options, level });
       for (const line of kept) sink.write(line);
       kept = [];
       return sink;
     });
     return opening;
   };
-  const write = (level: LogLevel) => (message: string, fields?: LogFields) => {
-    const line = { level, message, fields, at: Date.now() };
-    if (sink) sink.write(line);
-    else if (kept.length < MAX_KEPT) kept.push(line);
+  const loggerOf = (component: string | undefined): Logger => {
+    const isDebugged = options.level === 'debug' || debug.has('*') || (component !== undefined && debug.has(component));
+    const write = (level: LogLevel) => (message: string, fields?: LogFields) => {
+      const line = { level, message, component, fields, at: Date.now() };
+      if (sink) sink.write(line);
+      else if (kept.length < MAX_KEPT) kept.push(line);
+    };
+    const isWritten = (level: LogLevel): boolean => SEVERITY[level] <= SEVERITY[options.level];
+    return {
+      error: write('error'),
+      warn: isWritten('warn') ? write('warn') : dropLine,
+      info: isWritten('info') ? write('info') : dropLine,
+      debug: isDebugged ? write('debug') : dropLine,
+      warning: () => sink?.warning() ?? null,
+      open: async () => {
+        await openOnce();
+      },
+      close: async () => {
+        await (await openOnce()).close();
+      },
+    };
   };
-  return {
-    error: write('error'),
-    warn: write('warn'),
-    info: write('info'),
-    debug: write('debug'),
-    warning: () => sink?.warning() ?? null,
-    open: async () => {
-      await openOnce();
-    },
-    close: async () => {
-      await (await openOnce()).close();
-    },
-  };
+  return { ...loggerOf(undefined), component: loggerOf };
 }
+
+function dropLine(): void {}
+
+/** Levels by severity, the most severe first. */
+const SEVERITY: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };

@@ -9,7 +9,7 @@ import type { Config } from './config-schema.ts';
 import type { EventHub } from './event-hub.ts';
 import type { LoadMeter } from './load.ts';
 import type { NetworkReport } from './network.ts';
-import type { Logger } from './logger.ts';
+import type { DaemonLogger } from './logger.ts';
 import type { Paths } from './paths.ts';
 import type { Redactor } from './redactor.ts';
 import type { StateStore } from './state-store.ts';
@@ -35,7 +35,7 @@ export interface Runtime {
   readonly network: NetworkReport;
   readonly clock: Clock;
   readonly random: Random;
-  readonly logger: Logger;
+  readonly logger: DaemonLogger;
   readonly redactor: Redactor;
   readonly events: EventHub;
   readonly state: Pick<StateStore, 'section' | 'bind' | 'changed'>;

@@ -13,8 +13,9 @@ export async function openVault(
   knownProviders: () => readonly string[],
   stack: AsyncDisposableStack,
 ): Promise<Vault> {
-  warnings.register(await offerEnvFile(paths.envFile, logger));
-  const vault = new Vault({ paths, knownProviders, redactor, clock, logger });
+  const log = logger.component('credentials');
+  warnings.register(await offerEnvFile(paths.envFile, log));
+  const vault = new Vault({ paths, knownProviders, redactor, clock, logger: log });
   defer(stack, 'the vault', await vault.start());
   warnings.register(() => vault.warnings());
   defer(

@@ -58,7 +58,7 @@ export function createGateway(runtime: Runtime, parts: GatewayParts, stack: Asyn
     maxBodyBytes: () => config.current.limits.frameBytes,
     maxConnections: limits.connections,
     beforeEnd: beforeReply,
-    logger,
+    logger: logger.component('gateway'),
   });
   defer(stack, 'the gateway', () => listeners.stop(STOP_GRACE_MS));
   return listeners;
@@ -83,7 +83,13 @@ export async function openGateway(
   });
   defer(stack, 'new connections to the gateway', () => void listeners.stop(STOP_GRACE_MS));
   load.register(() => ({ connections: listeners.connections, requestsInFlight: listeners.requestsInFlight }));
-  const guard = new SocketGuard({ path, clock, logger, restart: () => listeners.restart(), onLost });
+  const guard = new SocketGuard({
+    path,
+    clock,
+    logger: logger.component('gateway'),
+    restart: () => listeners.restart(),
+    onLost,
+  });
   defer(stack, 'the guard of the gateway', guard.start());
   const stopFollowing = config.onChange(() => changeSocketMode(path, access.servesOthers));
   defer(stack, 'the mode of the gateway', stopFollowing);

@@ -27,10 +27,11 @@ export interface SocketDeps extends Pick<SocketServerOptions, 'dispatch'> {
 
 /** Listens until the stack is closed; requests in flight then get a grace period. Throws as SocketServer.start does. */
 export async function openSocket(
-  { config, paths, version, clock, logger, warnings, load }: Runtime,
+  { config, paths, version, clock, logger: log, warnings, load }: Runtime,
   { gate, access, dispatch, beforeReply, onLost }: SocketDeps,
   stack: AsyncDisposableStack,
 ): Promise<void> {
+  const logger = log.component('ipc');
   const servesOthers = (): boolean => access.servesOthers;
   const server = new SocketServer({
     path: paths.socket,

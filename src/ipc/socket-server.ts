@@ -205,6 +205,7 @@ export class SocketServer {
       countedBytes: 0,
     };
     this.#sockets.set(socket, state);
+    this.#options.logger.debug('a peer connected', { connections: this.#sockets.size });
     socket.ipcBuffer = state;
   }
 
@@ -216,6 +217,7 @@ export class SocketServer {
     state.connection.close();
     // Not earlier: until its socket is closed it takes one of the connections that all users share.
     state.admission.leave();
+    this.#options.logger.debug('a peer is gone', { connections: this.#sockets.size });
   }
 
   #closeOverdue(): void {

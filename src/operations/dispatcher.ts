@@ -117,6 +117,8 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
     context: RequestContext,
     outcome: DispatchOutcome,
   ): DispatchOutcome => {
+    const code = outcome.kind === 'failed' ? outcome.error.code : undefined;
+    logger.debug('answered a request', { operation: operation.name, caller: context.caller.name, code });
     try {
       audit(operation, params, context, outcome);
       return outcome;

@@ -45,10 +45,11 @@ export interface OpenPools {
 
 /** Opens the pools; they follow the keys and the configuration until the stack is closed. */
 export function openPools(
-  { config, paths, state, events, clock, random, logger }: Runtime,
+  { config, paths, state, events, clock, random, logger: log }: Runtime,
   { vault, providers, whyNone, credentialOf, organization }: OpenPoolsDeps,
   stack: AsyncDisposableStack,
 ): OpenPools {
+  const logger = log.component('pools');
   let check: ((provider: string, keyId: string) => void) | undefined;
   const section = organization === undefined ? 'pools' : `pools:${organization}`;
   const pools = new Pools({
@@ -60,6 +61,7 @@ export function openPools(
       events.publish(kind, { kind, ...data });
     },
     onChange: () => state.changed(),
+    debug: (message, fields) => logger.debug(message, fields),
     saved: state.section(section),
     settingsOf: (name) => {
       // A key of a provider that nobody described is lent all the same.

@@ -40,6 +40,8 @@ export interface PoolDeps {
   readonly onChange: () => void;
   /** Called when a call may start that could not before. */
   readonly onFree: () => void;
+  /** Takes what helps to find a defect: each lease and its end. */
+  readonly debug?: ((message: string, fields: Readonly<Record<string, unknown>>) => void) | undefined;
   /** Asks for a check of a key before its next call; absent where nobody can check. */
   readonly requestCheck?: ((keyId: string) => void) | undefined;
 }
@@ -206,6 +208,7 @@ export class Pool {
     const { model, caller } = request;
     this.#leases += 1;
     const number = this.#leases;
+    this.deps.debug?.('leased a key', { provider, keyId: key?.keyId ?? null, model, lease: number });
     this.breaker.take(number, model, caller, now);
     let quotaWindows: readonly number[] = [];
     if (key) {
@@ -242,6 +245,7 @@ export class Pool {
     const { provider, clock } = this.deps;
     const now = this.advance();
     const { key, number, request } = held;
+    this.deps.debug?.('a lease ended', { provider, keyId: key?.keyId ?? null, lease: number, outcome: outcome.kind });
     this.breaker.giveBack(number);
     this.#settleProvider(held, outcome, now);
     if (key) {

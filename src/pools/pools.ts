@@ -13,7 +13,7 @@ import type { SavedPool } from './key-registry.ts';
 import type { KeyEntry } from './pool-key.ts';
 import { describePool, explainPool } from './pool-report.ts';
 import { parseSavedPools } from './pool-state.ts';
-import { Pool, type CheckVerdict } from './pool.ts';
+import { Pool, type CheckVerdict, type PoolDeps } from './pool.ts';
 
 /** Settings of a provider's pool. */
 export interface PoolSettings {
@@ -38,6 +38,8 @@ export interface PoolsDeps {
   readonly keysOf: (provider: string) => readonly KeyEntry[];
   /** Returns the error for a provider without any key. */
   readonly whyNone: (provider: string) => AipassError;
+  /** Takes what helps to find a defect: each lease and its end. */
+  readonly debug?: PoolDeps['debug'];
   /** Asks for a check of a key, whose verdict comes through `checked`; absent where nobody can. */
   readonly requestCheck?: (provider: string, keyId: string) => void;
 }
@@ -146,7 +148,7 @@ export class Pools implements KeySource {
     const known = this.#pools.get(provider);
     if (known) return known;
     const settings = this.#deps.settingsOf(provider);
-    const { clock, random, emit, onChange, requestCheck, whyNone } = this.#deps;
+    const { clock, random, emit, onChange, debug, requestCheck, whyNone } = this.#deps;
     const queue = new LeaseQueue(clock);
     const pool = new Pool(
       {
@@ -157,6 +159,7 @@ export class Pools implements KeySource {
         random,
         emit,
         onChange,
+        debug,
         whyNone: () => whyNone(provider),
         onFree: () => queue.serve(),
         requestCheck: requestCheck && ((keyId) => requestCheck(provider, keyId)),

@@ -30,10 +30,11 @@ export interface OpenAccounts {
 
 /** Finds the accounts and keeps them fresh until the stack is closed; the first tick is at once, because the machine may have been off for days. */
 export async function openAccounts(
-  { config, paths, clock, random, logger, redactor, events, state, warnings }: Runtime,
+  { config, paths, clock, random, logger: log, redactor, events, state, warnings }: Runtime,
   { onRescan }: OpenAccountsDeps,
   stack: AsyncDisposableStack,
 ): Promise<OpenAccounts> {
+  const logger = log.component('refreshers');
   const { oauth, hooks: commands, schedules } = config.current;
   const worker = new WorkerProcesses();
   defer(stack, 'the workers', () => worker.settle(STOP_GRACE_MS));

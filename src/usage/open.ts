@@ -57,7 +57,7 @@ export function createUsage({
     database: isPostgresUrl(database) ? database : resolve(paths.state, database),
     journalFolder: join(paths.state, 'usage-queue'),
     clock,
-    logger,
+    logger: logger.component('usage'),
     redact: maskKeyShapes,
     randomId: createRandomIds(),
   });
@@ -73,7 +73,8 @@ export function openUsage(
   observe: (event: RawEvent) => void,
   stack: AsyncDisposableStack,
 ): OpenUsage {
-  const { config, clock, logger, warnings } = runtime;
+  const { config, clock, warnings } = runtime;
+  const logger = runtime.logger.component('usage');
   const usage = createUsage(runtime);
   const { retentionDays: days, totalsRetentionDays: totalsDays } = config.current.usage;
   const prune = async (): Promise<void> => {
@@ -92,6 +93,13 @@ export function openUsage(
   defer(stack, 'the generation tracker', () => tracker.close());
   const record = (event: RawEvent): void => {
     observe(event);
+    logger.debug('recorded an event', {
+      operation: event.operation,
+      provider: event.provider,
+      keyId: event.keyId,
+      model: event.model,
+      status: event.status,
+    });
     usage.record(event);
     const unpriced = unpricedCall(event);
     if (unpriced) tracker.track(unpriced);

@@ -3,10 +3,10 @@
  */
 
 import type { LogFields, LogLevel } from '../../src/base/log-line.ts';
-import type { Logger } from '../../src/base/logger.ts';
+import type { DaemonLogger } from '../../src/base/logger.ts';
 
-/** Is a log that keeps its lines: level, message and fields in one object each. */
-export interface RecordingLogger extends Logger {
+/** A log that keeps its lines: level, message and fields in one object each. */
+export interface RecordingLogger extends DaemonLogger {
   readonly lines: readonly LogFields[];
 }
 
@@ -18,7 +18,7 @@ export function recordingLogger(): RecordingLogger {
     (message: string, fields: LogFields = {}): void => {
       lines.push({ level, message, ...fields });
     };
-  return {
+  const logger: RecordingLogger = {
     lines,
     error: record('error'),
     warn: record('warn'),
@@ -27,5 +27,7 @@ export function recordingLogger(): RecordingLogger {
     warning: () => null,
     open: () => Promise.resolve(),
     close: () => Promise.resolve(),
+    component: () => logger,
   };
+  return logger;
 }

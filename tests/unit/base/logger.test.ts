@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
 import type { LogSinkOptions } from '../../../src/base/log-sink.ts';
-import { openLogger } from '../../../src/base/logger.ts';
+import { openLogger, parseDebug } from '../../../src/base/logger.ts';
 import { Redactor } from '../../../src/base/redactor.ts';
 import { Secret } from '../../../src/base/secret.ts';
 import { makeTempHome } from '../../support/temp-home.ts';
@@ -31,6 +31,37 @@ function captureStdout(): string[] {
   });
   return written;
 }
+
+describe('the log of a component', () => {
+  it('carries its name, and its debug lines alone are written where AIPASSD_DEBUG names it', async () => {
+    await using home = makeTempHome();
+    const logger = openLogger({ ...optionsFor(home.paths.log), debug: parseDebug('pools, ipc') });
+    logger.debug('of the daemon');
+    logger.component('usage').debug('of usage');
+    logger.component('usage').info('of usage');
+    logger.component('pools').debug('of the pools', { key: 1 });
+    await logger.close();
+    expect(readLines(home.paths.log)).toMatchObject([
+      { level: 'info', component: 'usage', message: 'of usage' },
+      { level: 'debug', component: 'pools', message: 'of the pools', fields: { key: 1 } },
+    ]);
+  });
+
+  it('writes everything where the level is debug, or all components are named', async () => {
+    await using home = makeTempHome();
+    for (const more of [{ level: 'debug' }, { debug: parseDebug('*') }] as const) {
+      const logger = openLogger({ ...optionsFor(home.paths.log), ...more });
+      logger.component('usage').debug('of usage');
+      await logger.close();
+    }
+    expect(readLines(home.paths.log)).toHaveLength(2);
+  });
+
+  it('is not opened up by a variable that is empty or not set', () => {
+    expect(parseDebug(undefined).size).toBe(0);
+    expect(parseDebug(' , ').size).toBe(0);
+  });
+});
 
 describe('the log file', () => {
   it('has one JSON document on each line, with time, level, message and fields', async () => {

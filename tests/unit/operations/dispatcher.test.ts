@@ -31,7 +31,8 @@ function operation(changes: Partial<AnyOperation>): AnyOperation {
 }
 
 function dispatching(...operations: AnyOperation[]): { dispatch: Dispatch; lines: readonly LogFields[] } {
-  const logger = recordingLogger();
+  const recording = recordingLogger();
+  const logger = { ...recording, debug: () => {} };
   return {
     dispatch: createDispatcher(operations, { logger, audit: () => {} }),
     lines: logger.lines,
