@@ -12,8 +12,6 @@ const DEFAULTS = {
   schedules: { refresh: '* * * * *', prune: '17 4 * * *', check: '*/30 * * * *' },
   usage: { retentionDays: 30, totalsRetentionDays: 400 },
   hooks: {},
-  gateway: {},
-  network: {},
   log: { level: 'info' },
   access: {
     use: { users: [], groups: [] },
