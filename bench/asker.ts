@@ -40,6 +40,7 @@ export class Asker {
   #awaited = 0;
   #done: (() => void) | undefined;
   #id = 0;
+  #watch: ((chunk: string) => void) | undefined;
 
   private constructor(socket: Socket, dialect: Dialect) {
     this.#socket = socket;
@@ -92,11 +93,26 @@ export class Asker {
     return (count / (performance.now() - began)) * 1000;
   }
 
+  /** Sends one request; resolves with the times of the first frame, and of the reply behind its chunks. */
+  async untilReply(text: string): Promise<{ readonly first: number; readonly whole: number }> {
+    const began = performance.now();
+    let first = 0;
+    return new Promise((resolve, reject) => {
+      this.#watch = (chunk) => {
+        first ||= performance.now() - began;
+        if (chunk.includes('{"type":"error"')) reject(new Error(chunk.slice(0, 500)));
+        else if (chunk.includes('{"type":"reply"')) resolve({ first, whole: performance.now() - began });
+      };
+      this.#socket.write(text);
+    });
+  }
+
   close(): void {
     this.#socket.destroy();
   }
 
   #count(chunk: string): void {
+    this.#watch?.(chunk);
     for (let at = chunk.indexOf(this.#dialect.end); at !== -1; at = chunk.indexOf(this.#dialect.end, at + 1)) {
       this.#awaited -= 1;
     }

@@ -4,6 +4,7 @@
  */
 
 import { benchCancels } from './cancels.ts';
+import { benchGateway } from './gateway.ts';
 import { benchPools } from './pools.ts';
 import { benchProcess } from './process.ts';
 import { benchSocket } from './socket.ts';
@@ -16,6 +17,7 @@ const SECTIONS: Readonly<Record<string, () => Promise<void>>> = {
   pools: benchPools,
   tokens: benchTokens,
   cancels: benchCancels,
+  gateway: benchGateway,
   usage: benchUsage,
 };
 

@@ -51,6 +51,8 @@ export interface Running {
   readonly pid: number;
   /** Is the milliseconds from spawn to the word that says it is ready. */
   readonly readyMs: number;
+  /** Returns what it wrote to standard output so far. */
+  output(): string;
   stop(): Promise<void>;
 }
 
@@ -82,6 +84,7 @@ export async function start(
   return {
     pid,
     readyMs,
+    output: () => text,
     stop: async () => {
       const gone = once(child, 'exit');
       child.kill('SIGTERM');

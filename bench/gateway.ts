@@ -1,0 +1,210 @@
+/**
+ * What it costs to ask a provider through aipassd: over the HTTP gateway's socket and over node-ipc, beside asking the
+ * provider directly and a bare node:http pass-through (the floor), in turns within one run. Accounting and audit are on.
+ */
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { AIPASSD, Asker } from './asker.ts';
+import { HttpAsker, type Address, type Times } from './http-asker.ts';
+import { median, millis, percentile, printFigures, type Figure } from './numbers.ts';
+import { BENCH_KEY, makeHome, start, startDaemon, type Running } from './programs.ts';
+
+const ROUNDS = 5;
+const SEQUENTIAL = 300;
+const STREAMS = 100;
+const PARALLEL = 1600;
+const CONNECTIONS = 32;
+
+const MESSAGES = [{ role: 'user', content: 'ping '.repeat(20) }];
+
+/** A way to the provider: asks once, or sends a number of requests over 32 connections. */
+interface Way {
+  readonly name: string;
+  readonly open: () => Promise<{ ask(isStream: boolean): Promise<Times>; close(): void }>;
+}
+
+/** Figures of one way, one for each round. */
+interface Measured {
+  readonly p50: number[];
+  readonly p99: number[];
+  readonly first: number[];
+  readonly rate: number[];
+}
+
+/** Measures and prints. */
+export async function benchGateway(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'aipg-'));
+  const running: Running[] = [];
+  let home: ReturnType<typeof makeHome> | undefined;
+  try {
+    const provider = await start([server('mock-provider')], { word: 'ready' });
+    running.push(provider);
+    const port = Number(/ready (\d+)/.exec(provider.output())?.[1]);
+    home = makeHome({ providers: { openrouter: { baseUrl: `http://127.0.0.1:${port}/v1` } } });
+    const floorPath = join(folder, 'floor');
+    running.push(await start([server('pass-through'), floorPath, BENCH_KEY, String(port)], { word: 'ready' }));
+    const daemon = await startDaemon(home);
+    running.push(daemon);
+    const ways: Way[] = [
+      httpWay('direct', { host: '127.0.0.1', port }, '/v1/chat/completions'),
+      httpWay('floor', { path: floorPath }, '/v1/chat/completions'),
+      httpWay('gateway.sock', { path: join(dirname(home.socket), 'gateway.sock') }, '/openrouter/v1/chat/completions'),
+      ipcWay('node-ipc', home.socket),
+    ];
+    const measured = await measure(ways);
+    const memory = residentMegabytes(daemon.pid);
+    printFigures('A completion through aipassd', compare(ways, measured, memory));
+  } finally {
+    for (const program of running.toReversed()) await program.stop();
+    home?.remove();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function server(name: string): string {
+  return fileURLToPath(new URL(`servers/${name}.ts`, import.meta.url));
+}
+
+function httpWay(name: string, address: Address, path: string): Way {
+  const print = (isStream: boolean): string => {
+    const body = JSON.stringify({ model: 'bench', messages: MESSAGES, ...(isStream ? { stream: true } : {}) });
+    const fields = [
+      'host: localhost',
+      'authorization: Bearer unused',
+      'content-type: application/json',
+      `content-length: ${body.length}`,
+    ];
+    return `POST ${path} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n${body}`;
+  };
+  const texts = [print(false), print(true)] as const;
+  return {
+    name,
+    open: async () => {
+      const asker = await HttpAsker.open(address);
+      return { ask: (isStream) => asker.ask(texts[isStream ? 1 : 0]), close: () => asker.close() };
+    },
+  };
+}
+
+function ipcWay(name: string, path: string): Way {
+  return {
+    name,
+    open: async () => {
+      const asker = await Asker.open(path, AIPASSD);
+      let id = 0;
+      return {
+        ask: (isStream) => {
+          id += 1;
+          const params = { model: 'bench', messages: MESSAGES, stream: isStream };
+          const data = { id, op: 'completion.create', params };
+          return asker.untilReply(`${JSON.stringify({ type: 'request', data })}\f`);
+        },
+        close: () => asker.close(),
+      };
+    },
+  };
+}
+
+async function measure(ways: readonly Way[]): Promise<Measured[]> {
+  const measured = ways.map((): Measured => ({ p50: [], p99: [], first: [], rate: [] }));
+  for (let round = 0; round <= ROUNDS; round += 1) {
+    for (const [index, way] of ways.entries()) {
+      const figures = measured[index];
+      const asker = await way.open();
+      const whole: number[] = [];
+      for (let count = 0; count < SEQUENTIAL; count += 1) whole.push((await asker.ask(false)).whole);
+      const first: number[] = [];
+      for (let count = 0; count < STREAMS; count += 1) first.push((await asker.ask(true)).first);
+      asker.close();
+      const rate = await measureRate(way);
+      // The first round warms up.
+      if (round === 0 || !figures) continue;
+      figures.p50.push(median(whole));
+      figures.p99.push(percentile(whole, 0.99));
+      figures.first.push(median(first));
+      figures.rate.push(rate);
+    }
+  }
+  return measured;
+}
+
+async function measureRate(way: Way): Promise<number> {
+  const askers = await Promise.all(Array.from({ length: CONNECTIONS }, way.open));
+  let left = PARALLEL;
+  const began = performance.now();
+  await Promise.all(
+    askers.map(async (asker) => {
+      while (left > 0) {
+        left -= 1;
+        await asker.ask(false);
+      }
+      asker.close();
+    }),
+  );
+  return (PARALLEL / (performance.now() - began)) * 1000;
+}
+
+function compare(ways: readonly Way[], measured: readonly Measured[], memory: string): Figure[] {
+  const [direct, floor, ...ours] = measured;
+  if (!direct || !floor) return [];
+  /** What a way adds to asking directly, round by round. */
+  const added = (figures: Measured, name: 'p50' | 'first'): number =>
+    median(figures[name].map((value, round) => value - (direct[name][round] ?? 0)));
+  const floorRate = median(floor.rate);
+  return [
+    ...ours.flatMap((figures, index): Figure[] => {
+      const name = ways[index + 2]?.name ?? '';
+      const p50 = added(figures, 'p50') - added(floor, 'p50');
+      const first = added(figures, 'first') - added(floor, 'first');
+      const rate = median(figures.rate) / floorRate;
+      return [
+        {
+          what: `added p50, ${name}, beside what the floor adds`,
+          ours: millis(added(figures, 'p50')),
+          reference: millis(added(floor, 'p50')),
+          result: `+ ${millis(p50)}`,
+          target: '≤ + 0.25 ms',
+          isMet: p50 <= 0.25,
+        },
+        {
+          what: `added time to the first byte, ${name}, beside what the floor adds`,
+          ours: millis(added(figures, 'first')),
+          reference: millis(added(floor, 'first')),
+          result: `+ ${millis(first)}`,
+          target: '≤ + 0.3 ms',
+          isMet: first <= 0.3,
+        },
+        {
+          what: `requests per second at ${CONNECTIONS}, ${name}, beside the floor`,
+          ours: String(Math.round(median(figures.rate))),
+          reference: String(Math.round(floorRate)),
+          result: `${rate.toFixed(2)} ×`,
+          target: '≥ 0.75 ×',
+          isMet: rate >= 0.75,
+        },
+        {
+          what: `p99, ${name}, beside the floor`,
+          ours: millis(median(figures.p99)),
+          reference: millis(median(floor.p99)),
+          result: '',
+        },
+      ];
+    }),
+    {
+      what: 'resident memory of the daemon after all of it',
+      ours: memory,
+      reference: '',
+      result: '',
+      target: '≤ 130 MB',
+    },
+  ];
+}
+
+function residentMegabytes(pid: number): string {
+  const pages = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
+  const peak = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
+  return `${Math.round(pages / 1024)} MB, peak ${Math.round(peak / 1024)} MB`;
+}
