@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { AIPASSD, Asker } from './asker.ts';
 import { HttpAsker, type Address, type Times } from './http-asker.ts';
 import { median, millis, percentile, printFigures, type Figure } from './numbers.ts';
-import { BENCH_KEY, makeHome, start, startDaemon, type Running } from './programs.ts';
+import { BENCH_KEY, makeHome, start, startDaemon, untilAccepting, type Running } from './programs.ts';
 
 const ROUNDS = 5;
 const SEQUENTIAL = 300;
@@ -48,10 +48,12 @@ export async function benchGateway(): Promise<void> {
     running.push(await start([server('pass-through'), floorPath, BENCH_KEY, String(port)], { word: 'ready' }));
     const daemon = await startDaemon(home);
     running.push(daemon);
+    const gatewayPath = join(dirname(home.socket), 'gateway.sock');
+    await untilAccepting(gatewayPath);
     const ways: Way[] = [
       httpWay('direct', { host: '127.0.0.1', port }, '/v1/chat/completions'),
       httpWay('floor', { path: floorPath }, '/v1/chat/completions'),
-      httpWay('gateway.sock', { path: join(dirname(home.socket), 'gateway.sock') }, '/openrouter/v1/chat/completions'),
+      httpWay('gateway.sock', { path: gatewayPath }, '/openrouter/v1/chat/completions'),
       ipcWay('node-ipc', home.socket),
     ];
     const measured = await measure(ways);

@@ -93,7 +93,8 @@ export async function start(
   };
 }
 
-async function untilAccepting(path: string): Promise<void> {
+/** Resolves when a socket accepts connections. */
+export async function untilAccepting(path: string): Promise<void> {
   for (;;) {
     const socket = createConnection(path);
     const isAccepted = await new Promise<boolean>((resolve) => {

@@ -5,7 +5,7 @@
  */
 
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
-import { parseJson, toRecord } from '../base/json.ts';
+import { parseJson, readField, toRecord } from '../base/json.ts';
 import type { Dialect } from '../providers/provider.ts';
 import type { RequestKind } from './dialects.ts';
 import { JsonScanner, type FoundMember } from './json-scan.ts';
@@ -80,69 +80,60 @@ export interface RequestFacts {
   /** Further models that the request lets its provider choose from (OpenRouter's `models`). */
   readonly models?: readonly string[] | undefined;
   readonly isStreamed: boolean;
-  /** The body to send: as it came, but for the wish for usage where `asksForUsage`. */
-  readonly body: Buffer | null;
-  /** Whether the usage was asked for on the client's behalf, and is to be taken out of the answer again. */
-  readonly asksForUsage: boolean;
+  /**
+   * The body that asks for the usage of a stream, where that is a chat and its client did not ask: nothing is parsed and
+   * printed anew but that one member.
+   */
+  readonly askingBody?: Buffer | undefined;
 }
 
 const USAGE_WISH = '"stream_options":{"include_usage":true},';
 
-/**
- * Reads a request's model and whether it is streamed. A streamed chat that does not ask for its usage is made to, in
- * the bytes as they came: nothing is parsed and printed anew but that one member.
- *
- * @param mayAskForUsage whether the provider takes the wish.
- */
-export function readRequest(
-  request: {
-    readonly dialect: Dialect;
-    readonly kind: RequestKind;
-    readonly path: string;
-    readonly body: Buffer | null;
-  },
-  mayAskForUsage: boolean,
-): RequestFacts {
+const READ_MEMBERS = ['model', 'models', 'stream', 'stream_options'] as const;
+
+/** Reads a request's models and whether it is streamed. */
+export function readRequest(request: {
+  readonly dialect: Dialect;
+  readonly kind: RequestKind;
+  readonly path: string;
+  readonly body: Buffer | null;
+}): RequestFacts {
   const { dialect, kind, path, body } = request;
   if (dialect === 'gemini') {
     const model = /\/models\/([^/:]+)(?::(\w+))?/.exec(path);
     return {
       model: model?.[1] === undefined ? undefined : decode(model[1]),
       isStreamed: model?.[2] === 'streamGenerateContent',
-      body,
-      asksForUsage: false,
     };
   }
-  if (!body || !startsLikeObject(body)) {
-    return { model: body ? modelOfForm(body) : undefined, isStreamed: false, body, asksForUsage: false };
-  }
+  if (!body || !startsLikeObject(body)) return { model: body ? modelOfForm(body) : undefined, isStreamed: false };
   const members = new Map<string, FoundMember>();
-  const scanner = new JsonScanner(['model', 'models', 'stream', 'stream_options'], (member) =>
-    members.set(member.name, member),
-  );
+  const scanner = new JsonScanner(READ_MEMBERS, (member) => members.set(member.name, member));
   scanner.push(body);
-  const model: unknown = parseJson(members.get('model')?.text ?? '');
+  const model = parseMember(members.get('model'));
+  const models = parseMember(members.get('models'));
   const isStreamed = members.get('stream')?.text.trim() === 'true';
-  const models: unknown = parseJson(members.get('models')?.text ?? '');
-  const facts = {
+  return {
     model: typeof model === 'string' ? model : undefined,
     ...(Array.isArray(models) ? { models: models.filter((one) => typeof one === 'string') } : {}),
     isStreamed,
+    ...(isStreamed && kind === 'chat' && scanner.isWhole
+      ? { askingBody: askForUsage(body, scanner.rootOpensAt, members.get('stream_options')) }
+      : {}),
   };
-  if (!isStreamed || kind !== 'chat' || !mayAskForUsage || !scanner.isWhole) {
-    return { ...facts, body, asksForUsage: false };
-  }
-  const options = members.get('stream_options');
-  const given: unknown = parseJson(options?.text ?? '');
-  if (toRecord(given)['include_usage'] === true) return { ...facts, body, asksForUsage: false };
+}
+
+function askForUsage(body: Buffer, rootOpensAt: number, options: FoundMember | undefined): Buffer | undefined {
+  const given = parseMember(options);
+  if (readField(given, 'include_usage') === true) return undefined;
   const [start, end, text] = options
     ? [options.start, options.end, JSON.stringify({ ...toRecord(given), include_usage: true })]
-    : [scanner.rootOpensAt + 1, scanner.rootOpensAt + 1, USAGE_WISH];
-  return {
-    ...facts,
-    body: Buffer.concat([body.subarray(0, start), Buffer.from(text), body.subarray(end)]),
-    asksForUsage: true,
-  };
+    : [rootOpensAt + 1, rootOpensAt + 1, USAGE_WISH];
+  return Buffer.concat([body.subarray(0, start), Buffer.from(text), body.subarray(end)]);
+}
+
+function parseMember(member: FoundMember | undefined): unknown {
+  return member && parseJson(member.text);
 }
 
 function startsLikeObject(body: Buffer): boolean {

@@ -150,33 +150,30 @@ export class Forwarder {
     const { clock } = this.#deps;
     const kind = kindOf(request.dialect, request.method, request.path);
     const { provider: first, fallbacks = [], dialect, method } = request;
-    const { model, models } = readRequest({ ...request, kind }, false);
+    const facts = readRequest({ ...request, kind });
+    const { model, models, isStreamed } = facts;
+    const headers = passedHeaders(request.headers);
+    const target = `${request.path}${passedQuery(request.query)}`;
     const planFor = (provider: Provider): PlannedRequest => {
-      const facts = readRequest({ ...request, kind }, provider.streamUsageOption);
+      const askingBody = provider.streamUsageOption ? facts.askingBody : undefined;
       const endpoint = provider.dialects[dialect];
       if (!endpoint) throw unspokenDialect(provider, dialect);
       const { baseUrl, authHeader } = endpoint;
-      const headers = {
-        ...provider.headers,
-        ...endpoint.headers,
-        ...passedHeaders(request.headers),
-        'accept-encoding': 'identity',
-      };
       return {
         request: {
           method,
-          url: `${baseUrl}${request.path}${passedQuery(request.query)}`,
-          headers,
-          body: facts.body ?? undefined,
+          url: `${baseUrl}${target}`,
+          headers: { ...provider.headers, ...endpoint.headers, ...headers, 'accept-encoding': 'identity' },
+          body: askingBody ?? request.body ?? undefined,
         },
         authHeader,
-        isStreamed: facts.isStreamed,
-        asksForUsage: facts.asksForUsage,
+        isStreamed,
+        asksForUsage: askingBody !== undefined,
         maxBytes: MAX_PASSED_BYTES,
         createConsumer: () =>
           new PassThrough(
             sink,
-            { dialect, kind, stripUsage: facts.asksForUsage, isHeadOnly: method === 'HEAD' },
+            { dialect, kind, stripUsage: askingBody !== undefined, isHeadOnly: method === 'HEAD' },
             clock,
           ),
       };

@@ -7,9 +7,10 @@
  * it is in. One thing is repeated: a request on a kept connection that the other side had closed (see `openExchange`).
  */
 
-import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from 'node:http';
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOptions } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../base/clock.ts';
+import { BoundedMap } from '../base/bounded-map.ts';
 import { systemErrorCode } from '../base/errors.ts';
 import { singleUseAgent } from '../base/network.ts';
 
@@ -177,11 +178,14 @@ function send(request: HttpRequest, limits: HttpLimits, control: HttpControl, ma
       socket.destroy();
       fail(new ExchangeFailure('garbage', 'a switch to another protocol'));
     });
+    let hasAnswer = false;
     outgoing.once('close', () => {
+      if (hasAnswer) return;
       settle();
       reject(new ExchangeFailure('network', 'closed without an answer'));
     });
     outgoing.once('response', (response) => {
+      hasAnswer = true;
       settle();
       // Without a listener an error of the connection would end the process before somebody reads.
       response.on('error', ignore);
@@ -191,17 +195,53 @@ function send(request: HttpRequest, limits: HttpLimits, control: HttpControl, ma
         fail(error instanceof ExchangeFailure ? error : describeFailure(error));
       }
     });
-    outgoing.end(request.body);
+    sendBody(outgoing, request.body);
   });
 }
 
+/** Parsed origins: the same few hosts are asked all the time. */
+const ORIGINS = new BoundedMap<string, { readonly protocol: string; readonly hostname: string; readonly port: string }>(
+  64,
+);
+
+/** Returns where a URL leads. One that is written as HTTP wants it is not parsed again. */
+function targetOf(url: string): Pick<RequestOptions, 'protocol' | 'hostname' | 'port' | 'path' | 'auth'> {
+  const end = url.indexOf('/', url.indexOf('//') + 2);
+  const path = end === -1 ? '/' : url.slice(end);
+  if (!/^[\x21-\x7e]+$/.test(path) || path.includes('#') || url.includes('@')) {
+    const { protocol, hostname, port, pathname, search, username, password } = new URL(url);
+    const auth = username === '' ? {} : { auth: `${decodeURIComponent(username)}:${decodeURIComponent(password)}` };
+    return { protocol, hostname: unbracket(hostname), port, path: pathname + search, ...auth };
+  }
+  const origin = end === -1 ? url : url.slice(0, end);
+  let known = ORIGINS.get(origin);
+  if (!known) {
+    const { protocol, hostname, port } = new URL(origin);
+    known = { protocol, hostname: unbracket(hostname), port };
+    ORIGINS.set(origin, known);
+  }
+  return { ...known, path };
+}
+
+function unbracket(hostname: string): string {
+  return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
+}
+
+/** A body that is sent as text is sent in one piece with its head; a longer one is not worth the copy. */
+const MAX_JOINED_BYTES = 16 * 1024;
+
 function prepare({ method, url, headers, body }: HttpRequest, mayReuse: boolean): ClientRequest {
-  const target = new URL(url);
+  const target = targetOf(url);
   // Not by import: that loads every lazy export too (WebSocket, and fetch with it), at start-up, for 30 ms and 8 MB.
   const { request } = process.getBuiltinModule(target.protocol === 'https:' ? 'node:https' : 'node:http');
   const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
-  const agent = mayReuse ? {} : { agent: singleUseAgent(target.protocol) };
-  return request(target, { method, headers: { ...headers, ...length }, ...agent });
+  const agent = mayReuse ? {} : { agent: singleUseAgent(target.protocol ?? 'http:') };
+  return request({ ...target, method, headers: { ...headers, ...length }, ...agent });
+}
+
+function sendBody(outgoing: ClientRequest, body: HttpRequest['body']): void {
+  if (Buffer.isBuffer(body) && body.length <= MAX_JOINED_BYTES) outgoing.end(body.toString('latin1'), 'latin1');
+  else outgoing.end(body);
 }
 
 /** Closes the idle connections to the host of a request. */
@@ -293,6 +333,7 @@ class Answer implements HttpAnswer {
       let contentsBefore = contents();
       let isHeld = false;
       let isEnded = false;
+      let isSettled = false;
       let disarm: (() => void) | undefined;
       const stopTimer = (): void => {
         disarm?.();
@@ -312,18 +353,17 @@ class Answer implements HttpAnswer {
       const end = (): void => {
         stopTimer();
         this.#release();
-        body.off('data', onData);
-        body.off('end', onEnd);
-        body.off('error', onError);
-        body.off('close', onClose);
+        isSettled = true;
         this.#onFailure = undefined;
       };
       const fail = (error: unknown): void => {
+        if (isSettled) return;
         end();
         this.close();
         reject(error);
       };
       const onData = (chunk: Buffer): void => {
+        if (isSettled) return;
         lastAt = clock.monotonic();
         bytes += chunk.byteLength;
         if (bytes > maxBytes) {
@@ -372,7 +412,7 @@ class Answer implements HttpAnswer {
       // Node may report the end of an answer while it is held back.
       const onEnd = (): void => {
         isEnded = true;
-        if (isHeld) return;
+        if (isHeld || isSettled) return;
         end();
         resolve();
       };
@@ -468,11 +508,16 @@ function withoutPacking(headers: Readonly<Record<string, string>>): Record<strin
   return others;
 }
 
-function readHeaders(response: IncomingMessage): Record<string, string> {
+/** Reads the fields of an answer; of one that came twice the values are joined, but for the type, whose first one counts. */
+function readHeaders({ rawHeaders }: IncomingMessage): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const [name, value] of Object.entries(response.headers)) {
-    if (value === undefined || name === 'set-cookie') continue;
-    headers[name] = Array.isArray(value) ? value.join(', ') : value;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = (rawHeaders[at] ?? '').toLowerCase();
+    const value = rawHeaders[at + 1] ?? '';
+    if (name === 'set-cookie' || name === '__proto__') continue;
+    const before = headers[name];
+    if (before === undefined) headers[name] = value;
+    else if (name !== 'content-type') headers[name] = `${before}, ${value}`;
   }
   return headers;
 }
