@@ -98,8 +98,14 @@ async function measure(title: string, database: string, folder: string, size: nu
     sample(5000, () => usage.record(rawEvent(1, now))),
   );
   await usage.ask('bytes');
-  await measureCost(usage, 'each of its own id', () => randomId().toString(36));
-  await measureCost(usage, 'ids that repeat', (i) => `chatcmpl-${i % 1000}`);
+  const one = { caller: 'flow', session: 'session-1', executable: '/usr/bin/flow', pid: 1000, uid: 1000 };
+  const only = { ...one, provider: 'provider-0', keyId: 'KEY_0', model: 'vendor/model-0' };
+  await measureCost(usage, 'of one program', () => only);
+  await measureCost(usage, 'of one program whose provider repeats 10 ids', (i) => ({
+    ...only,
+    generationId: `chatcmpl-${i % 10}`,
+  }));
+  await measureCost(usage, 'of 20 programs, 12 models and 6 keys at random', () => ({}));
   for (const [name, since] of [
     ['hour', now - HOUR],
     ['30 days', now - 30 * DAY],
@@ -135,13 +141,13 @@ async function measure(title: string, database: string, folder: string, size: nu
  * Records completions at a steady rate, each flushed as before its reply, and prints the CPU time
  * of both threads for one.
  */
-async function measureCost(usage: Usage, what: string, generationId: (i: number) => string): Promise<void> {
+async function measureCost(usage: Usage, what: string, fields: (i: number) => Partial<RawEvent>): Promise<void> {
   const [mainBefore, threadBefore] = [process.threadCpuUsage(), usageThreadMicros()];
   const started = performance.now();
   let count = 0;
   while (count < STEADY_EVENTS) {
     for (; count < STEADY_EVENTS && count < ((performance.now() - started) / 1000) * STEADY_RATE; count++) {
-      usage.record({ ...rawEvent(count, Date.now()), generationId: generationId(count) });
+      usage.record({ ...rawEvent(count, Date.now()), ...fields(count) });
       usage.flush();
     }
     await new Promise((resolve) => {
@@ -155,7 +161,7 @@ async function measureCost(usage: Usage, what: string, generationId: (i: number)
   const threadMicros =
     threadBefore === null || threadAfter === null ? 'unknown' : ((threadAfter - threadBefore) / count).toFixed(0);
   console.log(
-    `  CPU per event at ${STEADY_RATE}/s, ${what}: main thread ${mainMicros} µs, usage thread ${threadMicros} µs`,
+    `  CPU for one of ${STEADY_RATE} completions/s ${what}: main thread ${mainMicros} µs, usage thread ${threadMicros} µs`,
   );
 }
 

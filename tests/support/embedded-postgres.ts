@@ -89,7 +89,8 @@ export async function startEmbeddedPostgres(): Promise<EmbeddedPostgres> {
     crash: () => end('SIGQUIT'),
     start,
     stop: async () => {
-      await end('SIGINT');
+      // Its files go with it, so it need not write them out.
+      await end('SIGQUIT');
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -245,7 +245,9 @@ class BatchWriter {
 
     const known: UsageEvent[] = [];
     // One by one: a report that follows its call in the batch is on that call.
-    for (const event of await this.#insert(events)) if (await this.#isKnown(event)) known.push(event);
+    for (const event of await this.#insert(withoutRepeatedIds(events))) {
+      if (await this.#isKnown(event)) known.push(event);
+    }
     await this.#writeSums();
     return known;
   }
@@ -340,6 +342,29 @@ class BatchWriter {
     await addTotals.run(this.#executor, this.#totals.rows());
     await addSessions.run(this.#executor, this.#sessions.rows());
   }
+}
+
+/**
+ * Returns a batch in which of several calls with one generation id only the last has it, as it would
+ * be after each of them was written. Ids that are reported on within the batch are left alone.
+ */
+function withoutRepeatedIds(events: readonly UsageEvent[]): readonly UsageEvent[] {
+  const reported = new Set(events.filter(({ operation }) => isReport(operation)).map(placeOf));
+  const later = new Set<string>();
+  return events
+    .toReversed()
+    .map((event) => {
+      const place = placeOf(event);
+      if (event.generationId === null || reported.has(place)) return event;
+      if (later.has(place)) return { ...event, generationId: null };
+      later.add(place);
+      return event;
+    })
+    .toReversed();
+}
+
+function placeOf({ provider, generationId }: UsageEvent): string {
+  return `${generationId} ${provider}`;
 }
 
 async function storedPosition(executor: Executor, journal: string): Promise<JournalPosition> {

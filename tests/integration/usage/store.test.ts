@@ -217,8 +217,11 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     const [first, second, third] = [1, 2, 3].map(() => usageEvent({ generationId: 'chatcmpl-7' }));
     if (!first || !second || !third) throw new Error('three events were made');
     expect(await write(first, second)).toEqual({ added: 2, known: 0 });
+    expect(await store.generation('chatcmpl-7')).toMatchObject({ id: `${second.at}-${second.id}` });
     expect(await write(third)).toEqual({ added: 1, known: 0 });
+    expect(await write(first, second, third)).toEqual({ added: 0, known: 3 });
     expect((await ask({})).total.requests).toBe(3);
+    expect(await store.generation('chatcmpl-7')).toMatchObject({ id: `${third.at}-${third.id}` });
   });
 
   it('fills in the last call of an id that its provider repeats, not the first', async () => {
