@@ -3,6 +3,7 @@
  * is and never comes through here.
  */
 
+import { randomUUID } from 'node:crypto';
 import type { AipassError, ErrorCode } from '../base/errors.ts';
 import type { Dialect } from '../providers/provider.ts';
 
@@ -124,6 +125,6 @@ function bodyOf(error: AipassError, shape: ErrorShape, status: number): unknown 
       return { error: { code: status, message, status: name } };
     }
     case 'aipassd':
-      return { error: error.toWire() };
+      return { error: error.toWire(), detail: error.message, request_id: randomUUID() };
   }
 }

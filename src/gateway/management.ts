@@ -6,8 +6,14 @@
  * the document is made of the declarations.
  */
 
-import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi';
+import { createRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi';
 import { AipassError } from '../base/errors.ts';
+import {
+  answerCredentialRequest,
+  CREDENTIAL_ROUTES,
+  credentialErrorSchema,
+  type CredentialRoute,
+} from './credential-routes.ts';
 import { formatError } from './dialect-errors.ts';
 import type { CallOperation, GatewayAnswer, ManagementRequest } from './gateway.ts';
 
@@ -75,6 +81,7 @@ export function createManagementApp(version: string): ManagementApp {
     const status: z.infer<typeof statusSchema> = JSON.parse(JSON.stringify(await env.call('status.get', {})));
     return json(status, 200);
   });
+  addCredentialRoutes(app);
   app.doc31('/openapi.json', {
     openapi: '3.1.0',
     info: { title: 'aipassd management API', version },
@@ -89,6 +96,35 @@ export function createManagementApp(version: string): ManagementApp {
     return new Response(body, { status, headers });
   });
   return app;
+}
+
+/** Adds the routes of provider credentials. Their bodies are checked by the operations, after the caller's right. */
+function addCredentialRoutes(app: ManagementApp): void {
+  for (const route of CREDENTIAL_ROUTES) app.openAPIRegistry.registerPath(describeRoute(route));
+  for (const [path, routes] of Map.groupBy(CREDENTIAL_ROUTES, (route) => route.path)) {
+    app.all(path.replace('{id}', ':id'), ({ req, env }) =>
+      answerCredentialRequest(routes, req.raw, { id: req.param('id') ?? '', call: env.call }),
+    );
+  }
+}
+
+function describeRoute({ method, path, summary, status, body, query, result }: CredentialRoute): RouteConfig {
+  const done = { description: 'Done.' };
+  return {
+    method,
+    path,
+    summary,
+    request: {
+      headers: z.object({ 'x-organization': z.string().optional() }),
+      ...(path.includes('{id}') ? { params: z.object({ id: z.uuid() }) } : {}),
+      ...(query ? { query } : {}),
+      ...(body ? { body: { required: true, content: { 'application/json': { schema: body } } } } : {}),
+    },
+    responses: {
+      [status]: result ? { ...done, content: { 'application/json': { schema: result } } } : done,
+      default: { description: 'Refused.', content: { 'application/json': { schema: credentialErrorSchema } } },
+    },
+  };
 }
 
 /** Answers one request. */

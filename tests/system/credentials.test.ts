@@ -1,0 +1,255 @@
+/**
+ * Provider credentials over HTTP as the web app had them, and the matrix of rights with real users and organizations.
+ */
+
+import { chmodSync, readFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { dirname } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { runProgram } from '../support/run-program.ts';
+import { LOCAL_KEY, Running } from './running.ts';
+
+const KEY = 'key-canary-9876543210fedcba';
+const BASE = '/api/v1/provider-credentials';
+const NOWHERE = '00000000-0000-4000-8000-000000000000';
+
+interface Answer<Body> {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Body;
+}
+
+/** Everything that came back, to be searched for pieces of keys. */
+const seen: string[] = [];
+
+/** Sends one request to gateway.sock. */
+function ask<Body = unknown>(
+  running: Running,
+  method: string,
+  path: string,
+  { body, headers = {} }: { readonly body?: unknown; readonly headers?: Readonly<Record<string, string>> } = {},
+): Promise<Answer<Body>> {
+  const text = body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body);
+  return new Promise((resolve, reject) => {
+    const sent = request(
+      {
+        socketPath: running.home.paths.gatewaySocket,
+        method,
+        path,
+        headers: { host: 'aipassd', ...(text === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      },
+      (response) => {
+        let received = '';
+        response.setEncoding('utf8').on('data', (chunk: string) => (received += chunk));
+        response.on('end', () => {
+          seen.push(received);
+          const document: Body = JSON.parse(received === '' ? 'null' : received);
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, body: document });
+        });
+      },
+    );
+    sent.on('error', reject).end(text);
+  });
+}
+
+async function create(running: Running, fields: object): Promise<{ readonly id: string }> {
+  const { status, body } = await ask<{ readonly id: string }>(running, 'POST', BASE, {
+    body: { provider: 'local', ...fields },
+  });
+  expect(status).toBe(201);
+  return body;
+}
+
+describe('the HTTP API of provider credentials', () => {
+  let running: Running;
+  beforeAll(async () => {
+    running = await Running.start();
+  });
+  afterAll(async () => {
+    await running[Symbol.asyncDispose]();
+  });
+
+  it('lists what stands in .env as credentials, and creates, reads, changes and deletes', async () => {
+    const before = await ask(running, 'GET', BASE);
+    expect(before.status).toBe(200);
+    expect(before.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
+    expect(before.body).toMatchObject([
+      { provider: 'local', account_key: 'default', has_api_key: true, api_key_last_four: LOCAL_KEY.slice(-4) },
+      { provider: 'openrouter', account_key: 'default' },
+    ]);
+
+    const { id } = await create(running, { account_key: 'team', api_key: KEY });
+    expect(readFileSync(running.home.paths.envFile, 'utf8')).toContain(`LOCAL_API_KEY_2=${KEY}\n`);
+    const one = await ask(running, 'GET', `${BASE}/${id}`);
+    expect(one.body).toMatchObject({ account_key: 'team', display_name: 'team', active: true, revision: 1 });
+
+    const changed = await ask(running, 'PATCH', `${BASE}/${id}`, {
+      body: { active: false },
+      headers: { 'if-match': '"1"' },
+    });
+    expect(changed).toMatchObject({ status: 200, body: { active: false, revision: 2 } });
+    const stale = await ask(running, 'PATCH', `${BASE}/${id}`, { body: {}, headers: { 'if-match': '"1"' } });
+    expect(stale.status).toBe(412);
+    const pool: { readonly keys: unknown }[] = JSON.parse((await running.cli(['pool', 'local', '--json'])).stdout);
+    expect(pool[0]?.keys).toMatchObject([{ state: 'ready' }, { keyId: 'LOCAL_API_KEY_2', state: 'off' }]);
+
+    expect((await ask(running, 'DELETE', `${BASE}/${id}`)).status).toBe(204);
+    expect(readFileSync(running.home.paths.envFile, 'utf8')).not.toContain('LOCAL_API_KEY_2');
+    expect(await ask(running, 'GET', `${BASE}/${id}`)).toMatchObject({ status: 404, body: { detail: 'Not Found' } });
+  });
+
+  it('answers in the words of the web app', async () => {
+    await create(running, { account_key: 'words' });
+    const duplicate = await ask(running, 'POST', BASE, { body: { provider: 'local', account_key: 'words' } });
+    expect(duplicate).toMatchObject({
+      status: 409,
+      body: { detail: "A 'local' credential with account key 'words' already exists." },
+    });
+    const unsupported = await ask<{ readonly detail: string }>(running, 'POST', BASE, {
+      body: { provider: 'nope', account_key: 'a' },
+    });
+    expect(unsupported.status).toBe(422);
+    expect(unsupported.body.detail).toMatch(/^Unsupported provider 'nope'\. Supported: \['/);
+  });
+
+  it.each([
+    ['POST', BASE, { account_key: 'a', api_key: KEY }, 422, ['body', 'provider']],
+    ['POST', BASE, { provider: 'local', account_key: 7, api_key: KEY }, 422, ['body', 'account_key']],
+    ['POST', BASE, { provider: 'local', account_key: 'a', api_key: 'short' }, 422, ['body', 'api_key']],
+    ['POST', BASE, `{"api_key": "${KEY}"`, 422, ['body']],
+    ['GET', `${BASE}/not-a-uuid`, undefined, 422, ['path', 'id']],
+  ])('%s %s with wrong input is 422, and says where without quoting it', async (method, path, body, status, loc) => {
+    const answer = await ask<{ readonly detail: readonly { readonly loc: unknown }[] }>(running, method, path, {
+      body,
+    });
+    expect(answer.status).toBe(status);
+    expect(answer.body.detail.map((problem) => problem.loc)).toContainEqual(loc);
+  });
+
+  it('refuses what cannot change, other types, long bodies and other methods', async () => {
+    const { id } = await create(running, { account_key: 'fixed' });
+    expect((await ask(running, 'PATCH', `${BASE}/${id}`, { body: { provider: 'other' } })).status).toBe(422);
+    const text = { body: 'provider=local', headers: { 'content-type': 'text/plain' } };
+    expect((await ask(running, 'POST', BASE, text)).status).toBe(415);
+    const long = { provider: 'local', account_key: 'x'.repeat(70_000) };
+    expect((await ask(running, 'POST', BASE, { body: long })).status).toBe(413);
+    const put = await ask(running, 'PUT', BASE, { body: {} });
+    expect([put.status, put.headers['allow']]).toEqual([405, 'GET, POST']);
+    expect((await ask(running, 'HEAD', BASE)).status).toBe(200);
+  });
+
+  it('tests a key that is not saved: a bad one is an answer, not an error', async () => {
+    running.provider.route('/v1/models', { kind: 'json', body: { data: [{ id: 'm' }] } });
+    running.provider.acceptKeys([LOCAL_KEY]);
+    const params = { provider: 'local', account_key: 'x', api_key: KEY };
+    const bad = await ask(running, 'POST', `${BASE}/test`, { body: params });
+    expect(bad).toMatchObject({ status: 200, body: { reachable: false, error: 'the key is not accepted (401)' } });
+    const [first] = (await ask<readonly { readonly id: string }[]>(running, 'GET', BASE)).body;
+    const usage = await ask(running, 'GET', `${BASE}/${first?.id ?? ''}/usage?refresh=true`);
+    expect(usage).toMatchObject({ status: 200, body: { reachable: true, models: ['m'], tokens: null } });
+    const again = await ask(running, 'GET', `${BASE}/${first?.id ?? ''}/usage?refresh=true`);
+    expect([again.status, again.headers['retry-after']]).toEqual([429, '5']);
+  });
+
+  it('is described by the OpenAPI document', async () => {
+    const { body } = await ask<{ readonly paths: Readonly<Record<string, object>> }>(
+      running,
+      'GET',
+      '/api/v1/openapi.json',
+    );
+    const { paths } = body;
+    expect(Object.keys(paths[`/provider-credentials/{id}`] ?? {}).toSorted()).toEqual(['delete', 'get', 'patch']);
+  });
+
+  it('shows no five characters of a key that follow each other, in any answer, log or audit entry', async () => {
+    const { paths } = running.home;
+    await running.daemon.stop();
+    const texts = [...seen, readFileSync(paths.log, 'utf8'), readFileSync(paths.audit, 'utf8')];
+    expect(texts.length).toBeGreaterThan(10);
+    for (let at = 0; at + 5 <= KEY.length; at += 1) {
+      expect(texts.filter((text) => text.includes(KEY.slice(at, at + 5)))).toEqual([]);
+    }
+  });
+});
+
+/** Users that no machine has: the configuration names them by number. */
+const USERS = { ANN: 54_101, BOB: 54_102, EVE: 54_103, LOOKER: 54_104 } as const;
+
+describe.runIf(process.getuid?.() === 0)('organizations', () => {
+  let running: Running;
+  let acmeId: string;
+  let ownId: string;
+
+  beforeAll(async () => {
+    running = await Running.start({
+      access: { use: { users: [USERS.LOOKER] } },
+      organizations: { acme: { members: { users: [USERS.BOB] }, admins: { users: [USERS.ANN] } } },
+    });
+    for (const folder of [running.home.path, dirname(running.home.paths.socket)]) chmodSync(folder, 0o711);
+    const acme = { headers: { 'x-organization': 'acme' }, body: { provider: 'local', account_key: 'a', api_key: KEY } };
+    acmeId = (await ask<{ readonly id: string }>(running, 'POST', BASE, acme)).body.id;
+    ownId = (await ask<readonly { readonly id: string }[]>(running, 'GET', BASE)).body[0]?.id ?? '';
+  });
+  afterAll(() => running[Symbol.asyncDispose]());
+
+  /** Asks as another user and returns the status. */
+  async function statusAs(uid: number, method: string, path: string, organization?: string): Promise<number> {
+    const { stdout, stderr } = await runProgram(process.execPath, [
+      '--input-type=module',
+      '--eval',
+      `import { request } from 'node:http';
+      process.setgroups([]); process.setgid(${uid}); process.setuid(${uid});
+      const headers = { host: 'aipassd', 'content-type': 'application/json', ...${JSON.stringify(organization === undefined ? {} : { 'x-organization': organization })} };
+      request({ socketPath: ${JSON.stringify(running.home.paths.gatewaySocket)}, method: '${method}', path: '${path}', headers },
+        (response) => { console.log(response.statusCode); response.resume(); }).on('error', (error) => console.log(error.code)).end(${JSON.stringify(method === 'GET' || method === 'DELETE' ? '' : '{}')});`,
+    ]);
+    expect(stderr).toBe('');
+    return Number(stdout);
+  }
+
+  it('keep their keys in a file of their own', () => {
+    const path = `${running.home.paths.secrets}/organizations/acme/.env`;
+    expect(readFileSync(path, 'utf8')).toBe(`LOCAL_API_KEY=${KEY}\n`);
+  });
+
+  it('serve their pool to members, and record the use under their name', async () => {
+    const aipass = await running.connect('owner');
+    const chat = { model: 'm', messages: [{ role: 'user', content: 'x' }] } as const;
+    await aipass.complete({ ...chat, organization: 'acme' });
+    expect(running.provider.requests.at(-1)?.key).toBe(KEY);
+    await aipass.complete(chat);
+    expect(running.provider.requests.at(-1)?.key).toBe(LOCAL_KEY);
+    const { groups } = await aipass.stats({ by: 'organization' });
+    expect(new Set(groups.map(({ name }) => name))).toEqual(new Set(['acme', 'default']));
+  });
+
+  it.each([
+    // An admin of acme: everything there, whatever it names; nothing elsewhere.
+    ['ANN', 'GET', BASE, undefined, 200],
+    ['ANN', 'GET', `${BASE}/ACME`, undefined, 200],
+    ['ANN', 'GET', `${BASE}/OWN`, undefined, 404],
+    ['ANN', 'GET', `${BASE}/${NOWHERE}`, undefined, 404],
+    ['ANN', 'PATCH', `${BASE}/ACME`, 'acme', 200],
+    ['ANN', 'POST', BASE, undefined, 422],
+    ['ANN', 'DELETE', `${BASE}/OWN`, undefined, 404],
+    ['ANN', 'GET', BASE, 'default', 404],
+    // A member: reads, and is told so before anything is looked up.
+    ['BOB', 'GET', `${BASE}/ACME`, undefined, 200],
+    ['BOB', 'PATCH', `${BASE}/${NOWHERE}`, undefined, 403],
+    ['BOB', 'POST', BASE, undefined, 403],
+    ['BOB', 'POST', `${BASE}/test`, undefined, 403],
+    ['BOB', 'DELETE', `${BASE}/ACME`, undefined, 403],
+    // Somebody with rights on the daemon's own keys: acme does not exist for him.
+    ['LOOKER', 'GET', BASE, undefined, 200],
+    ['LOOKER', 'GET', `${BASE}/ACME`, undefined, 404],
+    ['LOOKER', 'GET', BASE, 'acme', 404],
+    ['LOOKER', 'GET', BASE, 'nowhere', 404],
+    ['LOOKER', 'DELETE', `${BASE}/OWN`, undefined, 403],
+    // Nobody at all.
+    ['EVE', 'GET', BASE, undefined, 403],
+    ['EVE', 'POST', BASE, 'acme', 403],
+  ] as const)('%s, %s: as the matrix has it', async (who, method, path, organization, status) => {
+    const known = path.replace('ACME', acmeId).replace('OWN', ownId);
+    expect(await statusAs(USERS[who], method, known, organization)).toBe(status);
+  });
+});
