@@ -163,12 +163,20 @@ export class Aipass implements AsyncDisposable {
     return this.google<Service>('youtube', version, options);
   }
 
-  /** Returns the opaque secret `<provider>/<slug>` as text, or as the parsed document. Throws NOT_FOUND. */
-  secret(name: string, options?: CallOptions & { readonly json?: false }): Promise<string>;
-  secret(name: string, options: CallOptions & { readonly json: boolean }): Promise<unknown>;
-  async secret(name: string, options: CallOptions & { readonly json?: boolean } = {}): Promise<unknown> {
-    const { json, ...call } = options;
-    return (await this.#session.request('secret.get', { name, json }, call)).value;
+  /**
+   * Returns the opaque secret `<provider>/<slug>` as trimmed text, as the parsed document with `json`, or with `bytes` exactly
+   * as it is stored. Throws NOT_FOUND, and BAD_REQUEST for content that is not text where text is asked for.
+   */
+  secret(name: string, options?: CallOptions & { readonly json?: false; readonly bytes?: false }): Promise<string>;
+  secret(name: string, options: CallOptions & { readonly bytes: true; readonly json?: boolean }): Promise<Uint8Array>;
+  secret(name: string, options: CallOptions & { readonly json: boolean; readonly bytes?: false }): Promise<unknown>;
+  async secret(
+    name: string,
+    options: CallOptions & { readonly json?: boolean; readonly bytes?: boolean } = {},
+  ): Promise<unknown> {
+    const { json, bytes, ...call } = options;
+    const { value } = await this.#session.request('secret.get', { name, json, bytes }, call);
+    return bytes === true ? Buffer.from(String(value), 'base64') : value;
   }
 
   /**

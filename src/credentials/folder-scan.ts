@@ -28,7 +28,12 @@ export interface ScanOptions {
 /** How the text of a file becomes held content. */
 export interface Reading<Held> {
   /** Parses a text; without `held` the text is broken and `faults` give the reasons. */
-  readonly parse: (text: string) => { readonly held?: Held | undefined; readonly faults: readonly Warning[] };
+  readonly parse: (
+    text: string,
+    bytes: Buffer,
+  ) => { readonly held?: Held | undefined; readonly faults: readonly Warning[] };
+  /** Holds content that is not text; without it such content is a fault. */
+  readonly hold?: (bytes: Buffer) => Held;
   /** Whether an empty text must be confirmed by a second scan. */
   readonly recheckEmpty: boolean;
 }
@@ -84,8 +89,12 @@ export class FolderScan {
 
   /** Reads a file and returns what is held of it from now on, or undefined. */
   async read<Held>(path: string, held: Held | undefined, reading: Reading<Held>): Promise<Held | undefined> {
-    const outcome = await readSecretFile(path, currentUser(), () => this.check(path));
+    const outcome = await readSecretFile(path, currentUser(), () => this.check(path), reading.hold !== undefined);
     if (outcome.kind === 'missing') return held !== undefined && this.#isPending(path) ? held : undefined;
+    if (outcome.kind === 'binary' && reading.hold) {
+      this.addNotes(outcome.warnings);
+      return reading.hold(outcome.bytes);
+    }
     if (outcome.kind !== 'read') {
       this.addFaults(outcome.warnings);
       return held;
@@ -93,7 +102,7 @@ export class FolderScan {
     this.addNotes(outcome.warnings);
     const emptied = reading.recheckEmpty && held !== undefined && outcome.text.trim() === '';
     if (emptied && this.#isPending(path)) return held;
-    const parsed = reading.parse(outcome.text);
+    const parsed = reading.parse(outcome.text, outcome.bytes);
     this.addFaults(parsed.faults);
     return parsed.held ?? held;
   }

@@ -1,5 +1,6 @@
 /**
- * Reads one secrets file safely: a regular file of bounded size that others cannot change, as stable UTF-8 text.
+ * Reads one secrets file safely: a regular file of bounded size that others cannot change, as stable content: UTF-8 text, or bytes for who
+ * asks for binary content.
  *
  * Never waits on a FIFO or a device. A problem never quotes the content.
  */
@@ -15,8 +16,10 @@ import { accessHint, classifyAccess } from './permissions.ts';
 
 /** Result of reading a secrets file. */
 export type SecretFileOutcome =
-  /** The text is whole; the warnings are problems that do not keep it from being used. */
-  | { readonly kind: 'read'; readonly text: string; readonly warnings: readonly Warning[] }
+  /** The text, without its byte order mark, and the bytes are whole; the warnings do not keep them from being used. */
+  | { readonly kind: 'read'; readonly text: string; readonly bytes: Buffer; readonly warnings: readonly Warning[] }
+  /** The bytes are whole and not UTF-8 text; only for who asks for binary content. */
+  | { readonly kind: 'binary'; readonly bytes: Buffer; readonly warnings: readonly Warning[] }
   /** There is no such file. */
   | { readonly kind: 'missing' }
   /** Others may have changed it. */
@@ -35,6 +38,7 @@ export async function readSecretFile(
   path: string,
   user = currentUser(),
   check: () => Promise<TrustOutcome> = () => checkTrust(path, user),
+  mayBeBinary = false,
 ): Promise<SecretFileOutcome> {
   const broken = (problem: string, hint: string): SecretFileOutcome => ({
     kind: 'broken',
@@ -62,9 +66,11 @@ export async function readSecretFile(
         return broken(`is larger than ${MAX_SECRET_BYTES} bytes`, 'move it out of the secrets folder');
       }
       if (!attempt.bytes) continue;
-      const text = decode(attempt.bytes);
-      if (text === undefined) return broken('is not UTF-8 text', 'save it as UTF-8 text');
-      return { kind: 'read', text, warnings: access.warnings };
+      const { bytes } = attempt;
+      const text = decode(bytes);
+      if (text !== undefined) return { kind: 'read', text, bytes, warnings: access.warnings };
+      if (mayBeBinary) return { kind: 'binary', bytes, warnings: access.warnings };
+      return broken('is not UTF-8 text', 'save it as UTF-8 text');
     }
     return broken('changes all the time while it is read', 'find out which program keeps writing it');
   } catch (error) {

@@ -102,7 +102,7 @@ export function valuesOf(snapshot: Snapshot, knownProviders: readonly string[]):
   const placeholders = new Set(snapshot.placeholders.map((key) => key.keyId));
   for (const [name, value] of snapshot.variables) if (!placeholders.has(name)) add(value.reveal());
   for (const [file, content] of snapshot.files) {
-    const parsed = isJsonFile(file) ? parseJson(content.reveal()) : undefined;
+    const parsed = isJsonFile(file) ? parseJson(content.reveal().replace(/^\uFEFF/, '')) : undefined;
     const leaves = parsed?.kind === 'document' ? leavesOf(parsed.document) : [content.reveal()];
     for (const leaf of leaves ?? []) add(leaf);
   }

@@ -15,7 +15,7 @@ import { shellQuote } from '../base/shell-quote.ts';
 import type { FolderScan } from './folder-scan.ts';
 import { parseJson } from './opaque-secret.ts';
 import type { StoredFiles } from './opaque-store.ts';
-import { isJsonFile } from './opaque-store.ts';
+import { BinarySecret, isJsonFile } from './opaque-store.ts';
 import { classifyAccess } from './permissions.ts';
 import { isSegment, OAUTH_FOLDER } from './secret-name.ts';
 
@@ -101,16 +101,22 @@ function readFile(path: string, before: Secret | undefined, scan: FolderScan): P
   const json = isJsonFile(path);
   return scan.read(path, before, {
     recheckEmpty: !json,
-    parse: (text) => {
+    parse: (text, bytes) => {
       if (json && parseJson(text).kind === 'broken') {
         return {
           faults: [{ subject: path, problem: 'is not valid JSON', hint: 'fix it, or drop .json from its name' }],
         };
       }
-      // An unchanged content stays the same object, so that comparing two scans is cheap.
-      return { held: before?.reveal() === text ? before : new Secret(text), faults: [] };
+      // With its byte order mark, because the file is handed out as it is, too.
+      return { held: unlessChanged(before, new Secret(bytes.toString('utf8'))), faults: [] };
     },
+    ...(json ? {} : { hold: (bytes: Buffer) => unlessChanged(before, new BinarySecret(bytes)) }),
   });
+}
+
+/** Returns what was held before where it is the same, so that comparing two scans is cheap. */
+function unlessChanged(before: Secret | undefined, now: Secret): Secret {
+  return before?.equals(now) === true && before.constructor === now.constructor ? before : now;
 }
 
 async function listFolder(path: string, scan: FolderScan): Promise<FolderOutcome> {

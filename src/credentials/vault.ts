@@ -6,16 +6,18 @@
  * or through readSecret(); the log gets names.
  */
 
+import { join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Redactor } from '../base/redactor.ts';
 import { closeAll, defer } from '../base/dispose.ts';
+import { AipassError } from '../base/errors.ts';
 import type { Warning } from '../base/warning.ts';
 import type { SecretInfo } from '../protocol/operations.ts';
 import type { ApiKey, KeyName } from './api-keys.ts';
 import { RECHECK_MS } from './folder-scan.ts';
-import { listSecrets, readStored } from './opaque-store.ts';
+import { listSecrets, readStored, readStoredBytes } from './opaque-store.ts';
 import { Debouncer } from './debouncer.ts';
 import { differenceOf, EMPTY_SNAPSHOT, regroup, takeSnapshot, valuesOf } from './snapshot.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -141,7 +143,31 @@ export class Vault {
    * @throws AipassError BAD_REQUEST for an invalid name, NOT_FOUND if nothing is held under it.
    */
   readSecret(name: string, json: boolean): unknown {
-    return readStored(this.#snapshot.files, name, json);
+    return this.#orProblem(name, () => readStored(this.#snapshot.files, name, json));
+  }
+
+  /**
+   * Returns an opaque secret exactly as it is stored; of a JSON file, without `whole`, the bytes of its text.
+   *
+   * @throws AipassError BAD_REQUEST for an invalid name, NOT_FOUND if nothing is held under it.
+   */
+  readSecretBytes(name: string, whole: boolean): Buffer {
+    return this.#orProblem(name, () => readStoredBytes(this.#snapshot.files, name, whole));
+  }
+
+  /** Reads a secret; for one that is not held because its file cannot be used, the error has the reason. */
+  #orProblem<Value>(name: string, read: () => Value): Value {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof AipassError) || error.code !== 'NOT_FOUND') throw error;
+      const path = join(this.#deps.paths.secrets, name);
+      const fault = this.#snapshot.warnings.find(({ subject }) => subject === path || subject === `${path}.json`);
+      if (!fault) throw error;
+      throw new AipassError('NOT_FOUND', `the secret ${name} cannot be used: ${fault.subject} ${fault.problem}`, {
+        hint: fault.hint,
+      });
+    }
   }
 
   /** Returns the problems, those that keep content from being used first. */

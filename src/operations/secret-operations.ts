@@ -22,11 +22,18 @@ export function secretOperations(vault: Vault, folder: string, record: RecordEve
     defineOperation<'secret.get'>({
       name: 'secret.get',
       right: 'reveal',
-      schema: z.strictObject({ name: z.string().min(1).max(512), json: z.boolean().optional() }),
+      schema: z.strictObject({
+        name: z.string().min(1).max(512),
+        json: z.boolean().optional(),
+        bytes: z.boolean().optional(),
+      }),
       audit: { outcome: 'released', credential: ({ name }) => name },
-      handle({ name, json }, { caller }) {
+      handle({ name, json = false, bytes = false }, { caller }) {
         const released = { ...eventCaller(caller), operation: 'secret.get', provider: name.split('/')[0], keyId: name };
-        return recordRelease(record, released, () => ({ name, value: vault.readSecret(name, json === true) }));
+        return recordRelease(record, released, () => ({
+          name,
+          value: bytes ? vault.readSecretBytes(name, json).toString('base64') : vault.readSecret(name, json),
+        }));
       },
     }),
     defineOperation<'secret.set'>({

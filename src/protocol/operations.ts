@@ -45,8 +45,14 @@ export interface Operations {
   'key.get': { params: { provider?: string | undefined; keyId?: string | undefined }; result: KeyValue };
   /** Lists the opaque secrets of one provider or of all, without their values. */
   'secret.list': { params: { provider?: string | undefined }; result: { secrets: SecretInfo[] } };
-  /** Releases an opaque secret: as text, or as the parsed document with `json`. */
-  'secret.get': { params: { name: string; json?: boolean | undefined }; result: { name: string; value: unknown } };
+  /**
+   * Releases an opaque secret: as trimmed text, as the parsed document with `json`, or with `bytes` in base64 exactly as it
+   * is stored. The bytes of a JSON file are those of its text, unless `json` is set too.
+   */
+  'secret.get': {
+    params: { name: string; json?: boolean | undefined; bytes?: boolean | undefined };
+    result: { name: string; value: unknown };
+  };
   /** Stores an opaque secret, byte for byte; `value` is base64. */
   'secret.set': { params: { name: string; value: string; replace?: boolean | undefined }; result: { name: string } };
   /** Removes an opaque secret. */
@@ -199,6 +205,7 @@ export interface KeyValue {
 /** Description of an opaque secret: `<provider>/<slug>`, its format, and the length of its text in characters. */
 export interface SecretInfo {
   readonly name: string;
-  readonly format: 'json' | 'text';
+  readonly format: 'json' | 'text' | 'binary';
+  /** Length of the text; of binary content in bytes. */
   readonly chars: number;
 }

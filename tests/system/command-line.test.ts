@@ -108,7 +108,20 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
     expect(statSync(file).mode & 0o777).toBe(0o600);
     const fresh = join(running.home.path, 'fresh');
     await running.cli(['get-secret', 'telegram/bot', '--out', fresh, '--json']);
-    expect(readFileSync(fresh, 'utf8')).toBe('{\n  "bot_token": "tg-0123456789"\n}\n');
+    expect(readFileSync(fresh, 'utf8')).toBe('{"bot_token":"tg-0123456789"}');
+
+    const binary = Buffer.from([0x30, 0x82, 0, 1, 0xff, 0xfe, 0x0a]);
+    await writeFile(join(folder, 'cert.p12'), binary, { mode: 0o600 });
+    await writeFile(join(folder, 'broken.json'), '{"token":', { mode: 0o600 });
+    const copy = join(running.home.path, 'copy.p12');
+    await until(
+      'it is held',
+      async () => (await running.cli(['get-secret', 'telegram/cert.p12', '--out', copy])).code === 0,
+    );
+    expect(readFileSync(copy)).toEqual(binary);
+    expect((await running.cli(['get-secret', 'telegram/broken', '--out', `${copy}.2`])).stderr).toContain(
+      'is not valid JSON',
+    );
 
     for (const target of ['/dev/null', '/proc/self/fd/1', folder, '']) {
       expect((await running.cli(['get-secret', 'telegram/bot', '--out', target])).code).toBe(1);

@@ -14,12 +14,12 @@ export const getSecret = defineVerb({
   summary: 'report whether an opaque secret is there, or write it into a file; never prints a value',
   parameters: {
     name: optionalWord('<provider>/<slug>; with --list a provider, or nothing for all', 'secrets'),
-    out: textOption('FILE', 'write the value into FILE (mode 0600), a new file in an existing folder', {
+    out: textOption('FILE', 'write the value, byte for byte, into FILE (mode 0600), a new file in an existing folder', {
       completion: 'files',
     }),
     force: flag('with --out: replace FILE where it exists'),
     list: flag('list the secrets, of one provider or of all'),
-    json: flag('with --out: write the whole document; else print what is known of it as JSON'),
+    json: flag('with --out: write the JSON file as it is, not only its value; else print what is known of it'),
   },
   async run({ name, out: file, force, list, json }, { out, connect }) {
     if (list) {
@@ -46,16 +46,12 @@ export const getSecret = defineVerb({
       else out.line(`${name}: set (${found.chars} chars)`);
       return 0;
     }
-    const { value } = await aipass.request('secret.get', { name, json });
-    const text =
-      json || typeof value !== 'string'
-        ? `${JSON.stringify(value, null, 2)}
-`
-        : value;
+    // Exactly as it is stored: an SSH key without its last line end is not one.
+    const content = await aipass.secret(name, { bytes: true, json });
     const { createFileAtomic, writeFileAtomic } = await import('../../base/atomic-write.ts');
-    if (force) await writeFileAtomic(resolve(file), text);
+    if (force) await writeFileAtomic(resolve(file), content);
     else {
-      await createFileAtomic(resolve(file), text).catch((error: unknown) => {
+      await createFileAtomic(resolve(file), content).catch((error: unknown) => {
         throw systemErrorCode(error) === 'EEXIST' ? isThere(file) : error;
       });
     }

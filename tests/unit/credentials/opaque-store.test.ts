@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
 import { Secret } from '../../../src/base/secret.ts';
 import { parseJson, textOf } from '../../../src/credentials/opaque-secret.ts';
-import { listSecrets, readStored } from '../../../src/credentials/opaque-store.ts';
+import { BinarySecret, listSecrets, readStored, readStoredBytes } from '../../../src/credentials/opaque-store.ts';
 import { isSegment, parseSecretName } from '../../../src/credentials/secret-name.ts';
 
 const store = (files: Record<string, string>): Map<string, Secret> =>
@@ -107,4 +107,25 @@ test('JSON that is cut off, or nested too deeply to print, is broken', () => {
   expect(parseJson('').kind).toBe('broken');
   expect(parseJson(`${'['.repeat(100_000)}${']'.repeat(100_000)}`).kind).toBe('broken');
   expect(parseJson(`${'['.repeat(100)}${']'.repeat(100)}`).kind).toBe('document');
+});
+
+test('bytes come out as the file has them, and binary content as bytes only', () => {
+  const pem = '-----BEGIN KEY-----\r\nAAAA\r\n-----END KEY-----\r\n';
+  const binary = Buffer.from([0x30, 0x82, 0, 1, 0xff, 0xfe]);
+  const files = store({
+    'ssh/key': pem,
+    'ssh/bom': '\uFEFF a \n',
+    'json/big.json': '{"token":"abc","id":12345678901234567890}',
+  });
+  files.set('bin/cert.p12', new BinarySecret(binary));
+  expect(readStoredBytes(files, 'ssh/key', false).toString()).toBe(pem);
+  expect(readStored(files, 'ssh/key', false)).toBe(pem.trim());
+  expect(readStoredBytes(files, 'ssh/bom', false).toString()).toBe('\uFEFF a \n');
+  expect(readStored(files, 'ssh/bom', false)).toBe('a');
+  expect(readStoredBytes(files, 'json/big', false).toString()).toBe('abc');
+  expect(readStoredBytes(files, 'json/big', true).toString()).toContain('12345678901234567890');
+  expect(readStoredBytes(files, 'bin/cert.p12', false)).toEqual(binary);
+  expect(codeOf(() => readStored(files, 'bin/cert.p12', false))).toBe('BAD_REQUEST');
+  expect(codeOf(() => readStoredBytes(files, 'bin/none', false))).toBe('NOT_FOUND');
+  expect(listSecrets(files, 'bin')).toEqual([{ name: 'bin/cert.p12', format: 'binary', chars: 6 }]);
 });

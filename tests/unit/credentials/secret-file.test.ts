@@ -17,7 +17,12 @@ afterEach(() => rm(folder, { recursive: true }));
 
 test('a file is read as it is, without its byte order mark', async () => {
   await writeFile(path, '\uFEFFtext ü\r\n', { mode: 0o600 });
-  expect(await readSecretFile(path)).toEqual({ kind: 'read', text: 'text ü\r\n', warnings: [] });
+  expect(await readSecretFile(path)).toEqual({
+    kind: 'read',
+    text: 'text ü\r\n',
+    bytes: Buffer.from('\uFEFFtext ü\r\n'),
+    warnings: [],
+  });
 });
 
 test('a file may have a mebibyte and not a byte more', async () => {
