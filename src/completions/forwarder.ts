@@ -15,7 +15,7 @@ import { AipassError } from '../base/errors.ts';
 import { delay } from '../base/timeout.ts';
 import type { Redactor } from '../base/redactor.ts';
 import { backoffMs, type Backoff, type Random } from '../base/backoff.ts';
-import type { KeyLease, KeySource, LeaseOutcome } from '../pools/lease.ts';
+import { askedBy, type KeyLease, type KeySource, type LeaseOutcome } from '../pools/lease.ts';
 import type { FailureClass } from '../providers/classify-failure.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { moveUrl } from '../providers/credential-url.ts';
@@ -343,8 +343,7 @@ export class Forwarder {
   ): Promise<KeyLease> {
     const { clock } = this.#deps;
     const keys = this.#keysOf(organization);
-    const uid = caller.uid ?? null;
-    const request = { provider, model, models, exclude: tried, call, caller: uid === null ? undefined : String(uid) };
+    const request = { provider, model, models, exclude: tried, call, ...askedBy(caller.uid, caller.caller) };
     try {
       return keys.lease(request);
     } catch (error) {

@@ -7,7 +7,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Secret } from '../base/secret.ts';
 import type { Vault } from '../credentials/vault.ts';
 import { outcomeOf } from '../pools/reported-outcome.ts';
-import type { KeyLease } from '../pools/lease.ts';
+import { askedBy, type KeyLease } from '../pools/lease.ts';
 import type { Pools } from '../pools/pools.ts';
 import type { PoolCheckProgress } from '../protocol/pool.ts';
 import { eventCaller } from './event-caller.ts';
@@ -56,12 +56,7 @@ export function poolOperations({ vault, lookup, pools, checks, record, clock }: 
       right: 'see',
       schema: z.strictObject({ provider, model }),
       handle: (params, { caller }) => {
-        const uid = caller.peer?.uid;
-        return pools.explain(
-          lookup.resolve(params.provider),
-          params.model,
-          uid === undefined ? undefined : String(uid),
-        );
+        return pools.explain(lookup.resolve(params.provider), params.model, askedBy(caller.peer?.uid, caller.name));
       },
     }),
     defineOperation<'pool.check'>({
@@ -96,12 +91,11 @@ export function poolOperations({ vault, lookup, pools, checks, record, clock }: 
         const who = eventCaller(caller);
         const lend = async (): Promise<KeyLease & { readonly keyId: string; readonly value: Secret }> => {
           const name = lookup.resolve(params.provider);
-          const uid = caller.peer?.uid;
           const request = {
             provider: name,
             model: asked,
             exclude: new Set(exclude),
-            caller: uid === undefined ? undefined : String(uid),
+            ...askedBy(caller.peer?.uid, caller.name),
           };
           const lease = await pools.acquire(request, { maxWaitMs, signal });
           const { keyId: id, value } = lease;

@@ -1,6 +1,6 @@
 /**
- * Callers that wait for a key. Callers take turns, each with its oldest request first, so that one with many requests
- * keeps nobody out. A request leaves with a lease, when its time is up, when its caller ends it, or when the daemon
+ * Callers that wait for a key. Users take turns, and the programs of a user among themselves, each with its oldest request
+ * first, so that one with many requests keeps no other out. A request leaves with a lease, when its time is up, when its caller ends it, or when the daemon
  * stops: never without an answer.
  */
 
@@ -12,7 +12,9 @@ import type { KeyLease } from './lease.ts';
 /** What a waiting request wants. */
 export interface Wanted {
   readonly model: string | undefined;
-  readonly caller: string | undefined;
+  /** User and program that ask; see LeaseRequest. */
+  readonly caller?: string | undefined;
+  readonly program?: string | undefined;
   /** Takes a lease, or throws why there is none. */
   readonly attempt: () => KeyLease;
 }
@@ -26,8 +28,8 @@ interface Waiter extends Wanted {
 /** Waiting requests of one pool. */
 export class LeaseQueue {
   readonly #clock: Clock;
-  /** Waiters by caller; the caller whose turn it is comes first. */
-  readonly #byCaller = new Map<string, Set<Waiter>>();
+  /** Waiters by user and program; those whose turn it is come first. */
+  readonly #byUser = new Map<string, Map<string, Set<Waiter>>>();
   #size = 0;
   #isServing = false;
 
@@ -80,12 +82,14 @@ export class LeaseQueue {
     const failed = new Set<string>();
     for (let isServed = true; isServed;) {
       isServed = false;
-      for (const [caller, waiters] of this.#byCaller) {
-        const waiter = firstOf(waiters, ({ model }) => !failed.has(kindOf(caller, model)));
+      for (const programs of this.#byUser.values()) {
+        const waiter = firstOf(programs.values(), (waiters) =>
+          firstOf(waiters, (one) => !failed.has(kindOf(one)) && one),
+        );
         if (!waiter) continue;
         isServed = true;
-        if (!this.#try(waiter, false)) failed.add(kindOf(caller, waiter.model));
-        else this.#moveToEnd(caller);
+        if (!this.#try(waiter, false)) failed.add(kindOf(waiter));
+        else this.#endTurn(waiter);
       }
     }
     this.#isServing = false;
@@ -93,34 +97,40 @@ export class LeaseQueue {
 
   /** Ends every wait. */
   stop(): void {
-    for (const waiters of this.#byCaller.values()) {
-      for (const waiter of waiters) {
-        waiter.leave();
-        waiter.reject(cancelled());
+    for (const programs of this.#byUser.values()) {
+      for (const waiters of programs.values()) {
+        for (const waiter of waiters) {
+          waiter.leave();
+          waiter.reject(cancelled());
+        }
       }
     }
   }
 
   #add(waiter: Waiter): void {
-    const caller = waiter.caller ?? '';
-    const waiters = this.#byCaller.get(caller) ?? new Set();
-    this.#byCaller.set(caller, waiters.add(waiter));
+    const { caller = '', program = '' } = waiter;
+    const programs = this.#byUser.get(caller) ?? new Map<string, Set<Waiter>>();
+    programs.set(program, (programs.get(program) ?? new Set<Waiter>()).add(waiter));
+    this.#byUser.set(caller, programs);
     this.#size += 1;
   }
 
   #remove(waiter: Waiter): void {
-    const caller = waiter.caller ?? '';
-    const waiters = this.#byCaller.get(caller);
-    if (waiters?.delete(waiter) !== true) return;
+    const { caller = '', program = '' } = waiter;
+    const programs = this.#byUser.get(caller);
+    const waiters = programs?.get(program);
+    if (!programs || waiters?.delete(waiter) !== true) return;
     this.#size -= 1;
-    if (waiters.size === 0) this.#byCaller.delete(caller);
+    if (waiters.size === 0) programs.delete(program);
+    if (programs.size === 0) this.#byUser.delete(caller);
   }
 
-  #moveToEnd(caller: string): void {
-    const waiters = this.#byCaller.get(caller);
-    if (!waiters) return;
-    this.#byCaller.delete(caller);
-    this.#byCaller.set(caller, waiters);
+  /** Puts a user, and its program, behind the others. */
+  #endTurn({ caller = '', program = '' }: Wanted): void {
+    const programs = this.#byUser.get(caller);
+    if (!programs) return;
+    moveToEnd(this.#byUser, caller);
+    moveToEnd(programs, program);
   }
 
   #try(waiter: Waiter, isLast: boolean): boolean {
@@ -140,13 +150,28 @@ export class LeaseQueue {
   }
 }
 
-function firstOf<T>(values: Iterable<T>, matches: (value: T) => boolean): T | undefined {
-  for (const value of values) if (matches(value)) return value;
+/** Returns the first result that is there. */
+function firstOf<Value, Result>(
+  values: Iterable<Value>,
+  find: (value: Value) => Result | false | undefined,
+): Result | undefined {
+  for (const value of values) {
+    const result = find(value);
+    if (result !== undefined && result !== false) return result;
+  }
   return undefined;
 }
 
-function kindOf(caller: string, model: string | undefined): string {
-  return JSON.stringify([caller, model]);
+function moveToEnd<Key, Value>(map: Map<Key, Value>, key: Key): void {
+  const value = map.get(key);
+  if (value === undefined) return;
+  map.delete(key);
+  map.set(key, value);
+}
+
+/** Returns what is equal for requests that want the same. */
+function kindOf({ caller, program, model }: Wanted): string {
+  return JSON.stringify([caller, program, model]);
 }
 
 /** Returns whether a key may come free later. */

@@ -46,12 +46,22 @@ export interface LeaseRequest {
   /** Ids of the keys that were tried for this call already; a request that waits takes any key again. */
   readonly exclude?: ReadonlySet<string> | undefined;
   /**
-   * Who asks, as the kernel tells it (the uid): failures that one caller alone meets close nothing for others, and
-   * waiting callers take turns.
+   * User that asks, as the kernel identifies it (the uid): failures that one user alone meets keep no other away, and
+   * waiting users take turns.
    */
   readonly caller?: string | undefined;
+  /** Name that the program gave itself: other programs of the same user try for themselves, too. */
+  readonly program?: string | undefined;
   /** Identity of the request that this lease is an attempt of; its failures count once for the circuit breaker. */
   readonly call?: object | undefined;
+}
+
+/** Returns the part of a request that identifies who asks. */
+export function askedBy(
+  uid: number | null | undefined,
+  program: string | null | undefined,
+): Pick<LeaseRequest, 'caller' | 'program'> {
+  return { caller: uid === null || uid === undefined ? undefined : String(uid), program: program ?? undefined };
 }
 
 /** How long a caller waits for a key. */

@@ -16,6 +16,7 @@ import {
 import type { UnusedKey } from './key-registry.ts';
 import type { PoolKey } from './pool-key.ts';
 import type { Pool } from './pool.ts';
+import type { BreakerCaller } from './provider-breaker.ts';
 import { orderOf } from './strategy.ts';
 
 /** Lists the keys of a pool with their state; `waiting` is the number of callers that wait for one. */
@@ -57,10 +58,10 @@ export function describeKey(key: PoolKey, now: number): PoolKeyInfo {
 }
 
 /** Returns which key the next lease would get, and why each other one would not serve it. */
-export function explainPool(pool: Pool, model: string | undefined, caller?: string): PoolExplanation {
+export function explainPool(pool: Pool, model: string | undefined, who: BreakerCaller = {}): PoolExplanation {
   const now = pool.advance();
   const { provider, strategy } = pool.deps;
-  const breaker = pool.breaker.blocking(model, caller);
+  const breaker = pool.breaker.blocking(model, who);
   const blocked = breaker && breakerOpen(provider, breaker, now);
   const next = blocked ? undefined : pool.next({ model });
   const keys = [...pool.registry.keys.values()]

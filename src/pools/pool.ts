@@ -117,10 +117,10 @@ export class Pool {
   lease(request: Omit<LeaseRequest, 'provider'> = {}): KeyLease {
     const { provider, needsKey } = this.deps;
     const now = this.advance();
-    const { model, exclude, caller } = request;
+    const { model, exclude } = request;
     const isKeyless = this.registry.keys.size === 0;
     if (isKeyless && needsKey) throw this.whyNone();
-    const blocking = this.breaker.blocking(model, caller);
+    const blocking = this.breaker.blocking(model, request);
     if (blocking) throw breakerOpen(provider, blocking, now);
     if (isKeyless) return this.#take(null, request, now);
     const key = this.next(request);
@@ -205,11 +205,11 @@ export class Pool {
 
   #take(key: PoolKey | null, request: Held['request'], now: number): KeyLease {
     const { provider, strategy, random, clock } = this.deps;
-    const { model, caller } = request;
+    const { model } = request;
     this.#leases += 1;
     const number = this.#leases;
     this.deps.debug?.('leased a key', { provider, keyId: key?.keyId ?? null, model, lease: number });
-    this.breaker.take(number, model, caller, now);
+    this.breaker.take(number, model, request, now);
     let quotaWindows: readonly number[] = [];
     if (key) {
       const { account } = key;
@@ -268,12 +268,13 @@ export class Pool {
     this.deps.onFree();
   }
 
-  #settleProvider({ number, request: { model, caller, call } }: Held, outcome: LeaseOutcome, now: number): void {
+  #settleProvider({ number, request }: Held, outcome: LeaseOutcome, now: number): void {
     const { provider, random, emit } = this.deps;
+    const { model, call } = request;
     if (outcome.kind === 'cancelled') return;
     if (outcome.kind === 'failed' && outcome.failure.blame === 'provider') {
       const isUnreachable = outcome.failure.reason === 'unreachable';
-      const failure = { lease: number, newest: this.#leases, model, caller, call, isUnreachable };
+      const failure = { lease: number, newest: this.#leases, model, who: request, call, isUnreachable };
       for (const cooldown of this.breaker.fail(failure, now, random)) {
         this.#due(cooldown.until);
         emit({ kind: 'key-cooling-down', provider, keyId: null, cooldown });

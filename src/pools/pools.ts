@@ -14,6 +14,7 @@ import type { KeyEntry } from './pool-key.ts';
 import { describePool, explainPool } from './pool-report.ts';
 import { parseSavedPools } from './pool-state.ts';
 import { Pool, type CheckVerdict, type PoolDeps } from './pool.ts';
+import type { BreakerCaller } from './provider-breaker.ts';
 
 /** Settings of a provider's pool. */
 export interface PoolSettings {
@@ -75,9 +76,9 @@ export class Pools implements KeySource {
       const isFutile = known > Math.max(maxWaitMs, BUSY_RETRY_MS);
       if (maxWaitMs === 0 || isFutile || !isWorthWaiting(error)) throw error;
     }
-    const { model, caller } = request;
+    const { model, caller, program } = request;
     const attempt = (): KeyLease => pool.lease({ ...request, exclude: undefined });
-    return queue.wait({ model, caller, attempt }, maxWaitMs, wait.signal);
+    return queue.wait({ model, caller, program, attempt }, maxWaitMs, wait.signal);
   }
 
   /** Takes over what the vault holds now, in every pool. */
@@ -92,8 +93,8 @@ export class Pools implements KeySource {
   }
 
   /** Returns which key of a provider would serve next, and why each other one would not. */
-  explain(provider: string, model?: string, caller?: string): PoolExplanation {
-    return explainPool(this.#of(provider).pool, model, caller);
+  explain(provider: string, model?: string, who: BreakerCaller = {}): PoolExplanation {
+    return explainPool(this.#of(provider).pool, model, who);
   }
 
   /**

@@ -6,7 +6,8 @@
  * - Five failed requests in a row for a model open that model, for 30 s; then one call is the probe.
  * - Five requests in a row that reach no connection open the provider.
  * - Two models that are open at once, with no answer between, open the provider.
- * - What one caller alone met is open for that caller alone: another caller's call goes through, and decides.
+ * - What one caller alone met is open for that caller alone: another caller's call goes through, and decides. A caller is
+ *   a program of a user; only two users are several callers, because a program chooses its name.
  */
 
 import type { Random } from '../base/backoff.ts';
@@ -26,6 +27,15 @@ const MAX_MODELS = 256;
 /** Length of a model's name that tells it from others, in characters. */
 const MAX_NAME = 256;
 
+/** Number of programs of one user whose failures are remembered. */
+const MAX_PROGRAMS = 64;
+
+/** Who asks: a program of a user. */
+export interface BreakerCaller {
+  readonly caller?: string | undefined;
+  readonly program?: string | undefined;
+}
+
 function keyOf(model: string | undefined): string {
   return (model ?? '').slice(0, MAX_NAME);
 }
@@ -36,7 +46,7 @@ export interface ProviderFailure {
   /** Newest lease handed out. */
   readonly newest: number;
   readonly model: string | undefined;
-  readonly caller: string | undefined;
+  readonly who: BreakerCaller;
   /** Identity of the request, where it may be tried more than once. */
   readonly call: object | undefined;
   /** True where no connection came about. */
@@ -46,57 +56,60 @@ export interface ProviderFailure {
 /** A breaker with the failures in a row that lead to its opening. */
 class Count {
   readonly breaker = new CircuitBreaker();
-  readonly #callers = new Set<string>();
+  /** User that alone met all failures, where there is one. */
+  #user: string | undefined;
+  readonly #programs = new BoundedMap<string, true>(MAX_PROGRAMS);
   #concernsAll = false;
   #failures = 0;
   #calls: WeakSet<object> | undefined;
 
   /** Returns whether it keeps a caller away now. */
-  blocks(caller: string): boolean {
-    return !this.breaker.isFree && this.concerns(caller);
+  blocks(who: BreakerCaller): boolean {
+    return !this.breaker.isFree && this.concerns(who);
   }
 
-  /** Returns whether what it counted holds for a caller: it met a failure itself, or several others did. */
-  concerns(caller: string): boolean {
-    return this.#concernsAll || this.#callers.has(caller);
+  /** Returns whether what it counted holds for a caller: it met a failure itself, or several users did. */
+  concerns({ caller = '', program = '' }: BreakerCaller): boolean {
+    return this.#concernsAll || (this.#user === caller && this.#programs.has(program.slice(0, MAX_NAME)));
   }
 
   /** Counts a failed request. Returns whether that opens the breaker. */
-  fail({ lease, call }: ProviderFailure, caller: string): boolean {
+  fail({ lease, call, who }: ProviderFailure): boolean {
     if (this.breaker.isStale(lease)) return false;
     if (call) {
       if (this.#calls?.has(call) === true) return false;
       this.#calls = (this.#calls ?? new WeakSet()).add(call);
     }
-    this.concern([caller]);
+    this.#concern(who);
     if (this.breaker.state === 'open') return false;
     this.#failures += 1;
     return this.breaker.state === 'half-open' || this.#failures >= BREAKER_FAILURES;
   }
 
-  /** Makes what was counted hold for these callers, and for everybody where they are several. */
-  concern(callers: Iterable<string>): void {
-    for (const caller of callers) this.#callers.add(caller);
-    if (this.#callers.size > 1) this.concernAll();
+  /** Makes what was counted hold for a caller, and for everybody where another user met failures, too. */
+  #concern({ caller = '', program = '' }: BreakerCaller): void {
+    if (this.#user !== undefined && this.#user !== caller) this.concernAll();
+    this.#user = caller;
+    this.#programs.set(program.slice(0, MAX_NAME), true);
   }
 
   /** Makes what was counted hold for everybody. */
   concernAll(): void {
     this.#concernsAll = true;
-    this.#callers.clear();
   }
 
   /** Makes what another one counted hold here too. */
   concernAs(other: Count): void {
     if (other.#concernsAll) this.concernAll();
-    else this.concern(other.#callers);
+    for (const [program] of other.#programs) this.#concern({ caller: other.#user, program });
   }
 
   /** Forgets all failures. Returns whether the breaker was not closed. */
   reset(): boolean {
     const wasOpen = this.breaker.state !== 'closed';
     this.breaker.close();
-    this.#callers.clear();
+    this.#user = undefined;
+    this.#programs.clear();
     this.#concernsAll = false;
     this.#failures = 0;
     this.#calls = undefined;
@@ -131,9 +144,8 @@ export class ProviderBreaker {
   }
 
   /** Returns the breaker that keeps a call away, or undefined where it may start. */
-  blocking(model: string | undefined, caller: string | undefined): CircuitBreaker | undefined {
+  blocking(model: string | undefined, who: BreakerCaller): CircuitBreaker | undefined {
     if (this.isQuiet) return undefined;
-    const who = caller ?? '';
     return [this.#connection, this.#whole, this.#models.get(keyOf(model))].find((count) => count?.blocks(who))?.breaker;
   }
 
@@ -143,10 +155,10 @@ export class ProviderBreaker {
   }
 
   /** Registers a lease, which is the probe of each breaker that is half-open and concerns it. */
-  take(lease: number, model: string | undefined, caller: string | undefined, now: number): void {
+  take(lease: number, model: string | undefined, who: BreakerCaller, now: number): void {
     if (this.isQuiet) return;
     for (const count of [this.#connection, this.#whole, this.#models.get(keyOf(model))]) {
-      if (count?.concerns(caller ?? '') === true) count.breaker.take(lease, now);
+      if (count?.concerns(who) === true) count.breaker.take(lease, now);
     }
   }
 
@@ -158,8 +170,7 @@ export class ProviderBreaker {
 
   /** Counts a failure. Returns the cooldowns that it began. */
   fail(failure: ProviderFailure, now: number, random: Random): readonly CooldownInfo[] {
-    const { lease, newest, model, isUnreachable } = failure;
-    const caller = failure.caller ?? '';
+    const { lease, newest, model, isUnreachable, who } = failure;
     const open = (count: Count, scope: CooldownScope): CooldownInfo[] => {
       const cooldown = count.breaker.trip(
         lease,
@@ -181,15 +192,15 @@ export class ProviderBreaker {
     if (isUnreachable) {
       // That no connection comes about is nobody's doing.
       this.#connection.concernAll();
-      return this.#connection.fail(failure, caller) ? open(this.#connection, 'provider') : [];
+      return this.#connection.fail(failure) ? open(this.#connection, 'provider') : [];
     }
     const ofModel = this.#models.get(keyOf(model)) ?? new Count();
     this.#models.set(keyOf(model), ofModel);
-    const begun = ofModel.fail(failure, caller) ? open(ofModel, 'provider-model') : [];
+    const begun = ofModel.fail(failure) ? open(ofModel, 'provider-model') : [];
     if (begun.length > 0) this.#openedInARow.add(ofModel);
     const whole = this.#whole;
-    if (whole.breaker.state === 'half-open' && whole.concerns(caller)) {
-      return whole.fail(failure, caller) ? [...begun, ...open(whole, 'provider')] : begun;
+    if (whole.breaker.state === 'half-open' && whole.concerns(who)) {
+      return whole.fail(failure) ? [...begun, ...open(whole, 'provider')] : begun;
     }
     if (whole.breaker.state !== 'closed' || begun.length === 0 || this.#openedInARow.size < 2) return begun;
     for (const count of this.#openedInARow) whole.concernAs(count);

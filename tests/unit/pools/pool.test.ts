@@ -337,7 +337,12 @@ describe('the circuit breaker of a provider', () => {
       expect(() => pool.lease({ model, caller: '1' })).toThrow(AipassError);
       pool.lease({ model, caller: '2' }).settle({ kind: 'cancelled' });
     }
-    // Two callers that both meet failures open it for everybody.
+    // Another program of the user tries for itself; its name alone makes it no second user.
+    const program = 'other';
+    pool.lease({ model: 'b', caller: '1', program }).settle(refused(502));
+    expect(() => pool.lease({ model: 'b', caller: '1', program })).toThrow(AipassError);
+    pool.lease({ model: 'b', caller: '2' }).settle({ kind: 'cancelled' });
+    // Two users that both meet failures open it for everybody.
     pool.lease({ model: 'a', caller: '2' }).settle(refused(502));
     expect(() => pool.lease({ model: 'a', caller: '3' })).toThrow('failed several times in a row');
     pool.lease({ model: 'c', caller: '3' }).settle(SUCCEEDED);

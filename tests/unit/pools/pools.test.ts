@@ -85,17 +85,23 @@ describe('a caller that waits for a key', () => {
     const { pools } = openPools([entry(1, { maxInFlight: 1 })]);
     const held = pools.lease({ provider: 'acme' });
     const order: string[] = [];
-    const wait = async (caller: string): Promise<void> => {
-      const lease = await pools.acquire({ provider: 'acme', caller }, { maxWaitMs: 5000 });
-      order.push(caller);
+    const wait = async (caller: string, program: string): Promise<void> => {
+      const lease = await pools.acquire({ provider: 'acme', caller, program }, { maxWaitMs: 5000 });
+      order.push(`${caller} ${program}`);
       lease.settle(SUCCEEDED);
     };
-    const waits = [...Array.from({ length: 50 }, () => wait('greedy')), wait('modest'), wait('modest')];
+    const waits = [
+      ...Array.from({ length: 50 }, () => wait('1', 'greedy')),
+      ...Array.from({ length: 50 }, (_, number) => wait('1', `greedy ${number}`)),
+      wait('1', 'modest'),
+      wait('2', 'other'),
+      wait('2', 'other'),
+    ];
     held.settle(SUCCEEDED);
     await Promise.all(waits);
-    expect(order.indexOf('modest')).toBeLessThan(2);
-    expect(order.lastIndexOf('modest')).toBeLessThan(5);
-    expect(order).toHaveLength(52);
+    expect(order.lastIndexOf('2 other')).toBeLessThan(5);
+    expect(order.indexOf('1 modest')).toBeLessThan(60);
+    expect(order).toHaveLength(103);
   });
 
   test('may leave, and does when all stops', async () => {
