@@ -7,14 +7,13 @@ import { requestHeaders } from '../providers/provider.ts';
 import type { CompletionFallback, CompletionParams, CompletionResult } from '../protocol/completion.ts';
 import type { EventCaller } from '../usage/event.ts';
 import { ChatReader, type DeltaReceiver } from './chat-reader.ts';
+import { buildRequestBody, printBody, routesOf, type Route } from './chat-request.ts';
 import type { Forwarder, ForwardRoute } from './forwarder.ts';
-import { buildRequestBody, printBody } from './request-body.ts';
-import { routesOf, type Route } from './route.ts';
 
-/** Bounds an answer that is not streamed, in bytes. */
+/** Longest answer that is not streamed, in bytes. */
 const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
 
-/** Bounds a stream as a whole, in bytes: a hundred thousand tokens with probabilities are a fifth of it. */
+/** Longest stream as a whole, in bytes: a hundred thousand tokens with probabilities are a fifth of it. */
 const MAX_STREAM_BYTES = 256 * 1024 * 1024;
 
 /** The operation under which completions are recorded. */

@@ -125,10 +125,10 @@ type RouteEnd =
       readonly wasAsked: boolean;
     });
 
-/** Bounds an answer that is passed through, in bytes. */
+/** Longest answer that is passed through, in bytes. */
 const MAX_PASSED_BYTES = 4 * 1024 * 1024 * 1024;
 
-/** Bounds an error document, in bytes. */
+/** Longest error document that is read, in bytes. */
 const MAX_REFUSAL_BYTES = 1024 * 1024;
 
 /** How much longer than a wait for a byte a wait for content may be: keep-alives say that the provider is at work. */
@@ -195,9 +195,14 @@ export class Forwarder {
     }
     const { error, begun, refusal } = end;
     if (begun || !refusal || signal.aborted) return { kind: 'failed', error, begun };
-    sink.head(refusal.status, refusal.headers);
-    if (method !== 'HEAD' && refusal.body.length > 0) await sink.write(refusal.body);
-    sink.end();
+    try {
+      sink.head(refusal.status, refusal.headers);
+      if (method !== 'HEAD' && refusal.body.length > 0) await sink.write(refusal.body);
+      sink.end();
+    } catch {
+      // Whoever was to have the refusal is gone.
+      return { kind: 'failed', error, begun: true };
+    }
     return { kind: 'answered', status: refusal.status, provider: refusal.provider, keyId: refusal.keyId };
   }
 

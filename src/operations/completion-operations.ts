@@ -3,7 +3,7 @@
  */
 
 import type { Completer } from '../completions/completer.ts';
-import { completionParams } from '../completions/params.ts';
+import { completionParams } from '../completions/chat-request.ts';
 import { eventCaller } from './event-caller.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 
