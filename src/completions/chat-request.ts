@@ -26,7 +26,7 @@ const message = z.looseObject({
 });
 
 const named = z.string().min(1).max(256);
-const fallback = z.union([
+const fallbackSchema = z.union([
   named,
   z
     .strictObject({ provider: named.optional(), model: named.optional() })
@@ -53,7 +53,7 @@ export const completionParams: z.ZodType<CompletionParams> = z.looseObject({
     .boolean()
     .nullish()
     .transform((stream) => stream ?? undefined),
-  fallbacks: z.array(fallback).max(MAX_FALLBACKS).optional(),
+  fallbacks: z.array(fallbackSchema).max(MAX_FALLBACKS).optional(),
   maxWaitMs: z.int().min(0).max(3_600_000).optional(),
   caller: z.string().min(1).max(MAX_CALLER_LENGTH).optional(),
   session: z.string().min(1).max(MAX_CALLER_LENGTH).optional(),
