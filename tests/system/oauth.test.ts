@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { drive_v3 } from 'googleapis';
 import { describe, expect, it } from 'vitest';
 import { connect, withRetry } from '../../src/client/index.ts';
+import { tokenTag } from '../../src/protocol/token-tag.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { GoogleApi } from '../support/google-api.ts';
 import { oauthDocument, type Document } from '../support/account-files.ts';
@@ -167,6 +168,24 @@ it('a refusal outlives the daemon, so that a restart neither repeats it at the p
   endpoint.reply = () => ({ body: { access_token: 'ya29.new', expires_in: 3600, scope: DRIVE } });
   await writeFile(path, JSON.stringify({ ...googleDocument(endpoint.url, DRIVE), refresh_token: '1//new' }));
   await expect(aipass.token('google')).resolves.toMatchObject({ accessToken: 'ya29.new' });
+});
+
+it('a token that an API refused is renewed when its tag, or the token by standard input, is reported', async () => {
+  await using endpoint = await TokenEndpoint.start();
+  await using home = makeTempHome();
+  endpoint.reply = (_, count) => ({ body: { access_token: `ya29.${count}`, expires_in: 3600 } });
+  await writeAccount(home, 'google_creds.json', googleDocument(endpoint.url, DRIVE));
+  await using running = await DaemonProcess.start(home);
+  expect(running.isRunning).toBe(true);
+
+  const tokenOf = async (args: readonly string[], stdin?: string): Promise<string> =>
+    (await runCli(home, ['token', 'google', ...args], stdin === undefined ? {} : { stdin })).stdout.trim();
+  const first = await tokenOf([]);
+  const second = await tokenOf(['--refused', '-'], `${first}\n`);
+  expect(second).not.toBe(first);
+  expect(await tokenOf(['--refused', tokenTag(first)])).toBe(second);
+  expect(await tokenOf(['--refused', tokenTag(second)])).not.toBe(second);
+  expect(endpoint.requests).toHaveLength(3);
 });
 
 describe('a service of googleapis', () => {
