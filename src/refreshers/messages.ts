@@ -1,5 +1,5 @@
 /**
- * What people are told of accounts, and what to do: every message of this folder that has a remedy.
+ * Messages about accounts that end with an action: every one of this folder.
  *
  * Nothing here decides: providers change their texts, so control flow depends on error codes alone (token-answer.ts).
  */

@@ -14,10 +14,10 @@ import { ManualClock } from './manual-clock.ts';
 import { CLIENT, type OauthServer } from './oauth-server.ts';
 import { InProcessWorker } from './in-process-worker.ts';
 
-/** Is a JSON document as tests look into it. */
+/** JSON document as tests read it. */
 export type Document = Record<string, unknown>;
 
-/** Is a temporary secrets folder. */
+/** Temporary secrets folder. */
 export class AccountFiles implements AsyncDisposable {
   readonly secrets: string = join(mkdtempSync(join(tmpdir(), 'aip-oauth-')), 'aipass');
 
@@ -76,7 +76,7 @@ export async function saveGrantedAccount(secrets: string, server: OauthServer): 
   return file;
 }
 
-/** Is a set of accounts on a clock that the test moves. */
+/** Accounts on a clock that the test moves. */
 export interface Bench<Worker extends TokenWorker> {
   readonly accounts: Accounts;
   readonly clock: ManualClock;

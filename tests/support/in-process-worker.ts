@@ -10,7 +10,7 @@ import { refreshAccount } from '../../src/refreshers/worker/refresh.ts';
 import { revokeAccount } from '../../src/refreshers/worker/revoke.ts';
 import type { JobOptions, TokenWorker } from '../../src/refreshers/worker-process.ts';
 
-/** Is a worker without a process. */
+/** Worker without a process. */
 export class InProcessWorker implements TokenWorker {
   readonly #clock: Clock;
   /** Holds the jobs so far. */

@@ -1,7 +1,7 @@
 /**
  * Judges what a token endpoint sent: pure, and prepared for anything. Sending is exchange.ts's.
  *
- * Answers are brought into the shape of RFC 6749 §5.1, whatever habits the provider has. A refusal is what says so in the
+ * Answers are brought into the shape of RFC 6749 §5.1, whatever habits the provider has. A refusal is one in the
  * provider's own format, or comes with a status that §5.2 has for refusals; all else is a transient failure.
  */
 
@@ -290,7 +290,7 @@ export function judgeFailure(judging: Judging, facts: AnswerFacts): Failure {
   }
   // A captive portal or a proxy, not the provider: being really online is what helps.
   if (document === null) return again('network', `the answer of ${address} (status ${status}) is not an OAuth answer`);
-  if (spoken?.transient === true) return again('server', `the provider said${shown.replace(':', '')}`);
+  if (spoken?.transient === true) return again('server', `the provider asks for patience${shown}`);
   if (spoken === undefined && status < 400) {
     return again('server', `the answer of ${address} (status ${status}) holds no access token`);
   }

@@ -35,4 +35,6 @@ it('a caller cannot demand more validity than a new token has', () => {
 
   expect(demandedValidity(10 * MINUTE, life)).toBe(10 * MINUTE);
   expect(demandedValidity(600 * MINUTE, life)).toBe(57 * MINUTE);
+  // A token of a minute would be renewed with every call otherwise.
+  expect(demandedValidity(MINUTE, { obtainedAt: 0, expiresAt: MINUTE })).toBe(MINUTE / 2);
 });

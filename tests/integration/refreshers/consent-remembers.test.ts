@@ -1,0 +1,128 @@
+/**
+ * What a consent asks for, what it remembers, and what its user is told, against endpoints that answer as they are told.
+ */
+
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import type { ConsentPrompt } from '../../../src/protocol/oauth.ts';
+import { Consents, type Consented } from '../../../src/refreshers/consents.ts';
+import { AccountFiles, makeAccounts, token, type Document } from '../../support/account-files.ts';
+import { TokenEndpoint } from '../../support/token-endpoint.ts';
+
+type Made = ReturnType<typeof makeAccounts>;
+
+const SCOPES = ['offline_access', 'User.Read', 'Mail.Read'];
+
+async function open(files: AccountFiles, url: string, fields: Document = {}): Promise<Made> {
+  await files.write('oauth/test.json', {
+    authorization_endpoint: 'https://example.org/authorize?tenant=one',
+    token_endpoint: url,
+    device_authorization_endpoint: url,
+    client_id: 'app',
+    scopes: SCOPES,
+    ...fields,
+  });
+  return makeAccounts(files);
+}
+
+/** Consents as a user whose provider answers the authorization request with the given parameters. */
+async function consent(
+  { accounts, worker }: Made,
+  answer: Readonly<Record<string, string>>,
+  device = false,
+): Promise<{ readonly asked: URLSearchParams; readonly done: Consented }> {
+  let asked = new URLSearchParams();
+  const onPrompt = (_: string, prompt: ConsentPrompt): void => {
+    if (prompt.kind !== 'browser') return;
+    asked = new URL(prompt.url).searchParams;
+    const redirect = new URL(asked.get('redirect_uri') ?? '');
+    redirect.search = new URLSearchParams({ state: asked.get('state') ?? '', ...answer }).toString();
+    void fetch(redirect);
+  };
+  const account = accounts.describe({ provider: 'test', account: 'default' });
+  const request = { device, port: 0, timeoutMs: 30_000 };
+  const done = await new Consents(worker).run(account, request, onPrompt, new AbortController().signal);
+  await (await accounts.find('test')).reload();
+  return { asked, done };
+}
+
+describe('a consent', () => {
+  it('asks again for all that was asked for, whatever was granted the last time', async () => {
+    await using endpoint = await TokenEndpoint.start();
+    await using files = new AccountFiles();
+    const made = await open(files, endpoint.url);
+    endpoint.reply = () => ({
+      body: { access_token: 'a', expires_in: 3600, refresh_token: 'r', scope: 'User.Read', token_type: 'Bearer' },
+    });
+
+    const first = await consent(made, { code: 'one' });
+    expect(first.asked.get('scope')).toBe(SCOPES.join(' '));
+    expect(first.asked.get('tenant')).toBe('one');
+    expect(first.done).toMatchObject({ scopes: ['User.Read'], refusedScopes: ['Mail.Read'], renewable: true });
+    const second = await consent(made, { code: 'two' });
+    expect(second.asked.get('scope')).toBe(SCOPES.join(' '));
+    expect(await files.read('oauth/test.json')).toMatchObject({ scopes: ['User.Read'], requested_scopes: SCOPES });
+  });
+
+  it('sends audience and resource to the page and to the token endpoint', async () => {
+    await using endpoint = await TokenEndpoint.start();
+    await using files = new AccountFiles();
+    const made = await open(files, endpoint.url, { audience: 'https://api/', resource: ['https://a/', 'https://b/'] });
+    endpoint.reply = () => ({ body: { access_token: 'a', expires_in: 3600 } });
+
+    const { asked } = await consent(made, { code: 'one' });
+    for (const parameters of [asked, endpoint.requests[0]]) {
+      expect(parameters?.getAll('audience')).toEqual(['https://api/']);
+      expect(parameters?.getAll('resource')).toEqual(['https://a/', 'https://b/']);
+    }
+  });
+
+  it.each([
+    ['at the page', { error: 'access_denied', error_description: 'AADSTS90094: admin consent is needed' }, undefined],
+    ['at the token endpoint', { code: 'x' }, { error: 'invalid_client', error_description: 'use client_secret_post' }],
+  ])(
+    "shows the provider's code and words, and a remedy that can work, when it is refused %s",
+    async (_, answer, body) => {
+      await using endpoint = await TokenEndpoint.start();
+      await using files = new AccountFiles();
+      const made = await open(files, endpoint.url);
+      endpoint.reply = () => ({ status: 401, body });
+
+      const words = body ?? answer;
+      await expect(consent(made, answer)).rejects.toMatchObject({
+        code: 'PROVIDER_REJECTED',
+        message: expect.stringContaining(`${words.error ?? ''} ("${words.error_description ?? ''}")`),
+        hint: expect.stringMatching(body === undefined ? /administrator/ : /token_endpoint_auth_method/),
+      });
+    },
+  );
+
+  it('by device code proves itself with PKCE', async () => {
+    await using endpoint = await TokenEndpoint.start();
+    await using files = new AccountFiles();
+    const made = await open(files, endpoint.url);
+    endpoint.reply = (form) => ({
+      body: form.has('device_code')
+        ? { access_token: 'a', expires_in: 3600 }
+        : {
+            device_code: 'd',
+            user_code: 'ABCD',
+            verification_uri: 'https://example.org/device',
+            expires_in: 600,
+            interval: 1,
+          },
+    });
+
+    const running = consent(made, {}, true);
+    await expect.poll(() => made.clock.waits.length).toBeGreaterThan(0);
+    made.clock.advance(1000);
+    await running;
+    const [start, exchange] = endpoint.requests;
+    const challenge = createHash('sha256')
+      .update(exchange?.get('code_verifier') ?? '')
+      .digest('base64url');
+    expect(start?.get('code_challenge')).toBe(challenge);
+    expect(start?.get('code_challenge_method')).toBe('S256');
+    await expect(token(made.accounts, 'test')).resolves.toMatchObject({ accessToken: 'a' });
+  });
+});
