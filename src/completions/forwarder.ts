@@ -550,20 +550,27 @@ class Attempt {
       refusesUsageOption: (status === 400 || status === 422) && /stream_options|include_usage/.test(text),
     };
     if (!isPassable(status, outcome.failure)) return outcome;
-    const { lease } = this.#options;
-    const masked = redactWith(lease.value, this.#deps.redactor)(text);
+    const masked = this.#redact(text);
     const { 'content-length': _length, ...fields } = answeredHeaders(headers);
     const refusal = { status, headers: fields, body: masked === text ? bytes : Buffer.from(masked) };
     return { ...outcome, refusal };
   }
 
+  /** Masks secrets in a text of the provider, but for what the caller sent itself: a mask there would confirm a guess. */
+  #redact(text: string): string {
+    const { lease, plan } = this.#options;
+    const sent = (): string =>
+      `${plan.request.url} ${JSON.stringify(plan.request.headers)} ${String(plan.request.body ?? '')}`;
+    return redactWith(lease.value, this.#deps.redactor, sent)(text);
+  }
+
   #failed(failure: AttemptFailure): FailedAttempt {
     const { provider, lease } = this.#options;
-    const { redactor, clock } = this.#deps;
+    const { clock } = this.#deps;
     const context = {
       provider: provider.name,
       keyId: lease.keyId,
-      redact: redactWith(lease.value, redactor),
+      redact: (text: string) => this.#redact(text),
       now: clock.now(),
     };
     return {
