@@ -8,13 +8,13 @@ import { dirname, join } from 'node:path';
 import type { AuditJournal } from './audit/journal.ts';
 import { openAudit } from './audit/open.ts';
 import { systemClock } from './base/clock.ts';
+import { collectWhenIdle } from './base/collect-when-idle.ts';
 import { captureConsole } from './base/console-capture.ts';
 import { closeAll, defer } from './base/dispose.ts';
 import { EventHub } from './base/event-hub.ts';
 import { assertOwnEntries, assertTrusted, commandFiles, trustWarnings } from './base/file-trust.ts';
 import { LoadMeter } from './base/load.ts';
 import { openLogger, parseDebug, type Logger } from './base/logger.ts';
-import { startMemoryTidy } from './base/memory-tidy.ts';
 import { openNetwork } from './base/network.ts';
 import type { Paths } from './base/paths.ts';
 import { Redactor } from './base/redactor.ts';
@@ -166,8 +166,8 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   defer(stack, 'the watch over the configuration', reloader.watch());
   defer(
     stack,
-    'the memory tidy',
-    startMemoryTidy(clock, () => runtime.load.total().requestsInFlight === 0),
+    'the collection of garbage',
+    collectWhenIdle(clock, () => runtime.load.total().requestsInFlight === 0),
   );
   void logger.open();
   logger.info(`aipassd ${runtime.version} is ready on ${paths.socket}`, {
