@@ -3,6 +3,7 @@
  * rejections in between, so that nobody can flood log and audit with connection attempts.
  */
 
+import { BoundedMap } from '../base/bounded-map.ts';
 import type { Clock } from '../base/clock.ts';
 
 const QUIET_MS = 1000;
@@ -15,7 +16,7 @@ export type ReportRejection = (uid: number, pid: number | null, more: number) =>
 
 /** Returns a function to call for every rejected peer; it forwards some of the calls to `report`. */
 export function limitRejections(clock: Clock, report: ReportRejection): (uid: number, pid: number | null) => void {
-  const notes = new Map<number, { at: number; more: number }>();
+  const notes = new BoundedMap<number, { at: number; more: number }>(MAX_USERS);
   return (uid, pid) => {
     const note = notes.get(uid);
     const now = clock.monotonic();
@@ -23,10 +24,7 @@ export function limitRejections(clock: Clock, report: ReportRejection): (uid: nu
       note.more += 1;
       return;
     }
-    notes.delete(uid);
     notes.set(uid, { at: now, more: 0 });
-    const [oldest] = notes.keys();
-    if (notes.size > MAX_USERS && oldest !== undefined) notes.delete(oldest);
     report(uid, pid, note?.more ?? 0);
   };
 }

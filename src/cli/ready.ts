@@ -2,8 +2,9 @@
  * Waiting for a daemon that a service manager starts.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
+import { foregroundClock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
+import { delay } from '../base/timeout.ts';
 import { connect, type Aipass } from '../client/index.ts';
 import type { Status } from '../protocol/status.ts';
 
@@ -26,7 +27,7 @@ export async function waitUntilReady(socket: string): Promise<Status> {
     } catch (error) {
       const isLate = performance.now() > deadline;
       if (!(error instanceof AipassError) || error.code !== 'DAEMON_UNREACHABLE' || isLate) throw error;
-      await sleep(TRY_MS);
+      await delay(foregroundClock, TRY_MS);
     } finally {
       await aipass?.close();
     }

@@ -1,5 +1,5 @@
 /**
- * Has providers complete chats: builds the request, reads the answer, and leaves everything between to the forwarder.
+ * Completes chats: builds the request and reads the answer; everything between is the forwarder's.
  */
 
 import { attachSplices } from '../base/spliced-json.ts';

@@ -5,6 +5,8 @@
  * errors quote the text, so they never leave this file.
  */
 
+import { parseJson as parseJsonText } from '../base/json.ts';
+
 /** A parsed JSON text, or the fact that it is broken. */
 export type JsonOutcome = { readonly kind: 'document'; readonly document: unknown } | { readonly kind: 'broken' };
 
@@ -16,12 +18,10 @@ const MAX_DEPTH = 200;
 
 /** Parses a JSON text; one that is nested deeper than 200 levels counts as broken. */
 export function parseJson(text: string): JsonOutcome {
-  try {
-    const document: unknown = JSON.parse(text);
-    return leavesOf(document) === undefined ? { kind: 'broken' } : { kind: 'document', document };
-  } catch {
-    return { kind: 'broken' };
-  }
+  const document = parseJsonText(text);
+  return document === undefined || leavesOf(document) === undefined
+    ? { kind: 'broken' }
+    : { kind: 'document', document };
 }
 
 /** Returns the text form of a JSON document: an object's important field, a string itself, else the JSON text. */

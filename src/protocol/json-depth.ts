@@ -1,5 +1,5 @@
 /**
- * Tells JSON text that is nested absurdly deep before it is parsed: V8 takes half a second for a million levels, during
+ * Finds JSON text that is nested absurdly deep before it is parsed: V8 takes half a second for a million levels, during
  * which nobody else is served.
  */
 

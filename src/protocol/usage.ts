@@ -64,7 +64,7 @@ export interface EventColumn {
  */
 export const EVENT_COLUMNS = {
   /**
-   * Tells events of one millisecond apart: 48 random bits. Together with `at` the identity of an
+   * 48 random bits that tell events of one millisecond apart. Together with `at` the identity of an
    * event.
    */
   id: { kind: 'id', column: 'id', max: 2 ** 48 },

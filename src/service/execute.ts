@@ -2,7 +2,8 @@
  * Executes a plan step by step and reports each step. Stops at the first failure.
  */
 
-import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { writeFileAtomic } from '../base/atomic-write.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Step } from './plan.ts';
@@ -80,15 +81,8 @@ async function writeText(step: Extract<Step, { kind: 'write' }>): Promise<Done> 
   if (present === step.text || (present !== null && step.keep === true)) {
     return { kind: 'unchanged', text: `${step.path} is there${present === step.text ? ', as it should be' : ''}` };
   }
-  const temporary = `${step.path}.${process.pid}.tmp`;
-  try {
-    await writeFile(temporary, step.text, { mode: step.mode, flag: 'wx' });
-    // As above: a service manager must be able to read its files.
-    await chmod(temporary, step.mode);
-    await rename(temporary, step.path);
-  } finally {
-    await rm(temporary, { force: true });
-  }
+  // The mode holds whatever the umask is, as above: a service manager must be able to read its files.
+  await writeFileAtomic(step.path, step.text, { mode: step.mode });
   return { kind: 'did', text: `${present === null ? 'wrote' : 'changed'} ${step.path}` };
 }
 

@@ -20,14 +20,13 @@ import {
   readdirSync,
   readFileSync,
   readSync,
-  renameSync,
   rmSync,
   statSync,
   truncateSync,
-  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { writeFileAtomicSync } from '../base/atomic-write.ts';
 import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { readFileIdentitySync } from '../base/file-signature.ts';
@@ -461,8 +460,6 @@ export function journalName(folder: string): string {
 export function renameJournal(folder: string): string {
   openJournalFolder(folder);
   const name = randomUUID();
-  const draft = join(folder, 'name.new');
-  writeFileSync(draft, name, { mode: 0o600 });
-  renameSync(draft, join(folder, 'name'));
+  writeFileAtomicSync(join(folder, 'name'), name);
   return name;
 }

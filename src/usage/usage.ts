@@ -56,7 +56,7 @@ export class Usage {
   }
 
   /**
-   * Has the database take in what an earlier run left in the journal; returns at once, whatever the
+   * Moves what an earlier run left in the journal into the database; returns at once, whatever the
    * state of the database.
    */
   start(): void {
