@@ -132,7 +132,11 @@ export async function answer({ executor, names }: AnswerDeps, query: UsageQuery,
     // Only the other organizations have rows: the default one is all, less those.
     const others = rows.filter(({ name }) => name !== 0);
     const all = await readPlan(executor, plan, everything, horizons);
-    rows = [...all, ...others, ...others.map((row) => ({ ...negated(row), name: 0 }))];
+    rows = [
+      ...all,
+      ...others,
+      ...others.map(({ status: code, sums: counts }) => ({ name: 0, status: code, sums: counts.map((sum) => -sum) })),
+    ];
   }
   const sums = groupRows(rows, by === 'status' ? (row) => row.status : (row) => row.name);
   const text = await names.texts(executor, [...sums.keys(), caller]);
@@ -143,7 +147,7 @@ export async function answer({ executor, names }: AnswerDeps, query: UsageQuery,
   };
   const groups = [...sums]
     .map(([group, each]): UsageGroup => ({ name: nameOf(group), figures: each.figures() }))
-    // What happened only in subtracted buckets did not happen in the range.
+    // The default organization has nothing where all calls were made for others.
     .filter(({ figures }) => isUsed(figures));
   groups.sort(byRequests);
   return {
@@ -250,15 +254,10 @@ function wholeBuckets(query: UsageQuery, resolution: Resolution | null): { since
 async function readPlan(executor: Executor, plan: RangePlan, view: TotalsView, horizons: Horizons): Promise<SumsRow[]> {
   const rows: SumsRow[] = [];
   for (const range of plan.buckets) {
-    const found = await sumBuckets(executor, 'value', view, range);
-    rows.push(...(range.sign === 1 ? found : found.map(negated)));
+    rows.push(...(await sumBuckets(executor, 'value', view, range)));
   }
   for (const edge of plan.edges) rows.push(...(await sumEdge(executor, view, edge, horizons.eventsSince)));
   return rows;
-}
-
-function negated(row: SumsRow): SumsRow {
-  return { ...row, sums: row.sums.map((sum) => -sum) };
 }
 
 async function sumBuckets(

@@ -1,13 +1,14 @@
 /**
- * The resolutions that totals are kept in (minutes, hours, days, blocks of 32 days), and how a
- * range is put together from their buckets. Pure. All of it is UTC, so that daemons in different
- * places can share one history.
+ * The resolutions that totals are kept in (minutes, hours, days, blocks of 32 days), and how a range
+ * is put together from their buckets. Pure. All of it is UTC, so that daemons in different places
+ * can share one history.
  *
- * A range takes the largest buckets that fit: "all time" reads blocks, "the last hour" minutes.
- * Where it begins late in a larger bucket, that bucket is added and the small ones before the
- * beginning are subtracted, which takes fewer. Small buckets are pruned earlier than large ones; a
- * range that begins or ends inside a pruned bucket is widened to the next larger one, and the
- * answer says so.
+ * A range takes the largest buckets that fit: "all time" reads blocks, "the last hour" minutes. Only
+ * the parts of minutes at its ends are summed event by event. Summing the events of part of an hour
+ * instead would need no minutes, but takes 6 ms (p50) for each end among ten million events of 34
+ * days, without latencies; from minutes no answer took more than 10 ms at p99. Small buckets are
+ * pruned earlier than large ones; a range that begins or ends inside a pruned bucket is widened to
+ * the next larger one, and the answer says so.
  */
 
 /**
@@ -43,17 +44,12 @@ export interface BucketRange {
   readonly to: number;
 }
 
-/** Run of buckets in a plan: to be added (1) or subtracted (-1). */
-export interface PlannedRange extends BucketRange {
-  readonly sign: 1 | -1;
-}
-
 /**
  * Plan of a range: the buckets to sum, the parts of minutes to read event by event, and what it
  * covers in all.
  */
 export interface RangePlan {
-  readonly buckets: readonly PlannedRange[];
+  readonly buckets: readonly BucketRange[];
   readonly edges: readonly { readonly from: number; readonly to: number }[];
   readonly since: number;
   /** End, or null for a range without one. */
@@ -96,11 +92,11 @@ export function planRange(request: RangeRequest): RangePlan {
       ? null
       : Math.max(since, Math.ceil(request.until / finest(request.until)) * finest(request.until));
 
-  const buckets: PlannedRange[] = [];
+  const buckets: BucketRange[] = [];
   const edges: { from: number; to: number }[] = [];
-  const add = (resolution: Resolution, from: number, to: number, sign: 1 | -1 = 1): void => {
-    if (to > from)
-      buckets.push({ resolution, from: from / RESOLUTIONS[resolution].ms, to: to / RESOLUTIONS[resolution].ms, sign });
+  const add = (resolution: Resolution, from: number, to: number): void => {
+    const { ms } = RESOLUTIONS[resolution];
+    if (to > from) buckets.push({ resolution, from: from / ms, to: to / ms });
   };
 
   // Upwards from the left: each resolution up to where the next larger one begins.
@@ -110,16 +106,7 @@ export function planRange(request: RangeRequest): RangePlan {
   if (minuteUp > left) edges.push({ from: left, to: minuteUp });
   left = minuteUp;
   for (const resolution of [MINUTE, HOUR, DAY] as const) {
-    const larger = RESOLUTIONS[resolution + 1]?.ms ?? 1;
-    const next = ceilTo(left, larger);
-    const before = next - larger;
-    // The larger bucket is there whole unless pruning has reached into it, which only happens to
-    // blocks.
-    if (left - before < next - left && floorTo(end, larger) >= next && before >= request.daysSince) {
-      add(resolution, before, left, -1);
-      left = before;
-      continue;
-    }
+    const next = ceilTo(left, RESOLUTIONS[resolution + 1]?.ms ?? 1);
     const stop = Math.min(next, floorTo(end, RESOLUTIONS[resolution].ms));
     if (stop <= left) continue;
     add(resolution, left, stop);
@@ -127,7 +114,7 @@ export function planRange(request: RangeRequest): RangePlan {
   }
   // Downwards to the right end: what is left of the largest, then of each smaller.
   if (until === null) {
-    buckets.push({ resolution: BLOCK, from: bucketOf(left, BLOCK), to: MAX_BUCKET, sign: 1 });
+    buckets.push({ resolution: BLOCK, from: bucketOf(left, BLOCK), to: MAX_BUCKET });
     return { buckets, edges, since, until };
   }
   for (const resolution of [BLOCK, DAY, HOUR, MINUTE] as const) {

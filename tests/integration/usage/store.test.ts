@@ -66,9 +66,10 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
   beforeAll(async () => {
     if (kind === 'postgres') server = await startEmbeddedPostgres();
   });
+  // Each test had a database of its own, and removing them takes a while on a busy disk.
   afterAll(async () => {
     await server?.stop();
-  });
+  }, 120_000);
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'aip-usage-'));
     address = server ? await server.createDatabase() : join(folder, 'usage.db');
