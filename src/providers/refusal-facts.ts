@@ -24,7 +24,7 @@ export interface RefusalFacts {
   readonly upstream?: true;
   /** OpenRouter's kind of a 402. */
   readonly creditLimit?: 'in-flight' | 'key' | 'account';
-  /** Reasons in the details of a Google error. */
+  /** Further codes: a number as `code`, the reasons in the details of a Google error. */
   readonly reasons: readonly string[];
 }
 
@@ -56,7 +56,7 @@ function readCommon(error: Fields, message: string): RefusalFacts {
   const seconds = [error['retry_after'], error['retry_after_seconds'], error['resets_in_seconds']].find(isWait);
   const waitMs = seconds === undefined ? readWaitInWords(text) : Math.ceil(seconds * 1000);
   return {
-    reasons: [],
+    reasons: typeof error['code'] === 'number' ? [String(error['code'])] : [],
     ...(waitMs === null ? {} : { waitMs }),
     ...(DAILY_LIMIT.test(text) ? { daily: true } : {}),
   };

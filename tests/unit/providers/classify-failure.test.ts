@@ -136,6 +136,7 @@ describe('an account without money, or one that is blocked', () => {
     ],
     ['zhipu', 429, 'Insufficient balance or no resource package. Please recharge.', { code: '1113' }],
     ['acme', 429, 'Insufficient balance or no resource package. Please recharge.', { code: '1113' }],
+    ['zai', 429, 'Balance is insufficient', { code: 1113 }],
     ['deepseek', 402, 'Insufficient Balance', { code: 'invalid_request_error' }],
     ['fireworks', 412, 'Account acme is suspended, possibly due to reaching the monthly spending limit', {}],
   ])('is known of %s by a %i "%s"', (provider, status, message, fields) => {
