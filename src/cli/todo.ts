@@ -1,5 +1,5 @@
 /**
- * What a person has to do about a daemon, from its status: its warnings, rejected and suspicious keys, and OAuth accounts.
+ * What a person has to do about a daemon, from its status: its warnings, refused and suspicious keys, and OAuth accounts.
  */
 
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ function keyTodos({ pools, providers, paths }: Status): Todo[] {
         return [
           {
             verdict: 'problem',
-            problem: `${subject} is rejected by its provider${key.reason === null ? '' : `: ${key.reason}`}`,
+            problem: `${subject} is refused by its provider${key.reason === null ? '' : `: ${key.reason}`}`,
             hint: `put a new key into ${envFile}, as ${key.keyId}; or check it again: aipassd pool ${provider} --check`,
           },
         ];
@@ -65,7 +65,7 @@ function keyTodos({ pools, providers, paths }: Status): Todo[] {
       return [
         {
           verdict: 'warning',
-          problem: `${subject} does not look like a key of ${provider}${info.reason === undefined ? '' : `: ${info.reason}`}`,
+          problem: `${subject} does not have the shape of a key of ${provider}${info.reason === undefined ? '' : `: ${info.reason}`}`,
           hint: `see: aipassd validate ${provider} --online`,
         },
       ];

@@ -1,5 +1,5 @@
 /**
- * How usage looks: money, shares and latencies on a terminal, and the columns of CSV.
+ * Usage as text: money, shares and latencies on a terminal, and the columns of CSV.
  */
 
 import type { UsageAnswer, UsageFigures, UsageQuery } from '../protocol/usage.ts';

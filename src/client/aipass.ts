@@ -126,7 +126,7 @@ export class Aipass implements AsyncDisposable {
 
   /**
    * Returns a service of the googleapis package whose requests carry tokens from the daemon. `Service` is its type, such
-   * as `drive_v3.Drive`. Throws NOT_FOUND where the package is not installed or knows no such service.
+   * as `drive_v3.Drive`. Throws NOT_FOUND where the package is not installed or has no such service.
    */
   async google<Service = unknown>(service: string, version?: string, options: GoogleOptions = {}): Promise<Service> {
     const { openGoogleService } = await import('./google-services.ts');

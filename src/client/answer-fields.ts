@@ -9,7 +9,7 @@ import { parseRetryAfter, parseRetryAfterMs } from '../base/retry-after.ts';
 /** Maximum depth at which the causes of an error are followed. */
 const MAX_CAUSES = 5;
 
-/** Matches the headers that say something about a limit: those of RFC 9110, the IETF draft and the providers' own. */
+/** Matches the headers that describe a limit: those of RFC 9110, the IETF draft and the providers' own. */
 const LIMIT_HEADER = /^(?:retry-after(?:-ms)?|date|x-should-retry)$|rate-?limit|quota/;
 
 /** Bounds of what is reported about an answer. */

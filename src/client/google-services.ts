@@ -139,7 +139,7 @@ async function importService(service: string): Promise<ServiceModule | undefined
   return (imported['default'] ?? imported) as unknown as ServiceModule;
 }
 
-/** Returns whether a module is not there, as Node, Bun, Deno and bundlers say it. */
+/** Returns whether a module is not there, by the messages of Node, Bun, Deno and bundlers. */
 function isMissing(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   return /googleapis/.test(error.message) && /cannot find|could not (?:find|resolve)|not found/i.test(error.message);

@@ -40,7 +40,7 @@ export interface PooledOptions {
    * judged by its status, as an error would be.
    */
   readonly isLimitResult?: (result: unknown) => boolean | Promise<boolean>;
-  /** Returns how long the limit lasts, in milliseconds; without it what the provider's headers and body say. */
+  /** Returns how long the limit lasts, in milliseconds; without it the provider's headers and body decide. */
   readonly retryAfterMs?: (error: ThrownError) => number | undefined;
   /** Model that the calls are for, where the keys of the pool have allow-lists. */
   readonly model?: string;
@@ -253,24 +253,24 @@ export class PooledCaller {
     this.#lender.settle(report).catch(() => {});
   }
 
-  /** Returns what an answer says besides how it is judged. */
+  /** Returns the headers, body and wait of an answer, for the report. */
   #describe(end: CallEnd, outcome: ReportedOutcome): Partial<PoolSettleParams> {
     const answer = end.kind === 'threw' ? end.error : end.value;
     const headers = limitHeadersOf(answer);
-    const told = Object.keys(headers).length === 0 ? {} : { headers };
-    if (outcome === 'succeeded') return told;
+    const limits = Object.keys(headers).length === 0 ? {} : { headers };
+    if (outcome === 'succeeded') return limits;
     const status = statusOf(answer);
     const body = end.kind === 'threw' ? errorBodyOf(end.error) : undefined;
     const waitMs = outcome === 'limited' ? this.#waitOf(answer, headers) : undefined;
     return {
-      ...told,
+      ...limits,
       ...(status === undefined ? {} : { status }),
       ...(body === undefined ? {} : { body }),
       ...(waitMs !== undefined && waitMs > 0 ? { retryAfterMs: Math.min(MAX_REPORTED_MS, waitMs) } : {}),
     };
   }
 
-  /** Returns how long a limit lasts, where the program's rule tells, or the answer does in another place than its headers. */
+  /** Returns how long a limit lasts, by the program's rule, or by a part of the answer other than its headers. */
   #waitOf(answer: unknown, headers: Readonly<Record<string, string>>): number | undefined {
     const { retryAfterMs } = this.#options;
     if (retryAfterMs) return asked(retryAfterMs, answer);
@@ -305,7 +305,7 @@ interface WatchedCall {
   readonly tried: readonly string[];
 }
 
-/** Judges an answer by its HTTP status. A 403 is a limit where its headers say so, as GitHub's are. */
+/** Judges an answer by its HTTP status. A 403 with the headers of a limit is one, as GitHub sends it. */
 function judgeStatus(answer: unknown): ReportedOutcome {
   const status = statusOf(answer);
   if (status === 429 || status === 402) return 'limited';

@@ -43,8 +43,8 @@ describe('the command line with a daemon', () => {
     const { stdout } = await running.cli(['status'], { env: { COLUMNS: '60' } });
     const [headline, first] = stdout.split('\n');
     expect(headline).toMatch(/^● aipassd \S+ is running, 1 thing to do$/);
-    expect(first).toMatch(/^  1\. LOCAL_API_KEY of local is rejected by its/);
-    expect(stdout).toContain('local (default)  1 key: rejected');
+    expect(first).toMatch(/^  1\. LOCAL_API_KEY of local is refused by its/);
+    expect(stdout).toContain('local (default)  1 key: refused');
     for (const line of stdout.split('\n').filter((one) => !one.includes('/'))) {
       expect(line.length, line).toBeLessThanOrEqual(60);
     }
@@ -53,7 +53,7 @@ describe('the command line with a daemon', () => {
       code: 2,
       stdout: expect.stringMatching(/1 problem, \d+ warnings?; \d+ checks passed/),
     });
-    expect(doctor.stdout).toContain('LOCAL_API_KEY of local is rejected');
+    expect(doctor.stdout).toContain('LOCAL_API_KEY of local is refused');
   });
 
   it('shows the log, and completes what only the daemon knows', async () => {

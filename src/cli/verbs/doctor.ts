@@ -87,7 +87,7 @@ function ownUnit(paths: Paths): { readonly path: string; readonly text: string }
   return { path: servicePath(installation), text: installation.text };
 }
 
-/** Returns the user of the daemon of the whole machine, whose folder only root may look into. */
+/** Returns the user of the daemon of the whole machine, whose folder only root may read. */
 async function systemUid(ownUid: number): Promise<number> {
   const uid = await ownerOf(SYSTEM_PATHS.state);
   if (uid !== null) return uid;

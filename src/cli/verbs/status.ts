@@ -22,27 +22,26 @@ export const status = defineVerb({
   summary: 'show what is to be done, the providers and their keys (masked), the accounts and the daemon',
   parameters: { all: flag('show every key, not only one line for each provider'), json: JSON_FLAG },
   async run({ all, json }, context) {
-    const { out } = context;
     const now = await askStatus(context);
-    if (json) {
-      out.json(now);
-      return 0;
-    }
-    const todos = todoOf(now);
-    printHeadline(now, todos, out);
-    out.line('', out.style('bold', 'Providers'));
-    if (now.providers.length === 0) out.line('  none has a key yet');
-    if (all) for (const provider of now.providers) printKeys(provider, poolOf(now, provider), now.defaultProvider, out);
-    else
-      out.table(
-        now.providers.map((provider) => providerRow(provider, now)),
-        { indent: 2, wrapLast: true },
-      );
-    if (now.accounts.length > 0) printAccounts(now.accounts, all, Date.now(), out);
-    printDaemon(now, out);
+    if (json) context.out.json(now);
+    else printStatus(now, all, context.out);
     return 0;
   },
 });
+
+/** Prints a status for people; `all` shows every key and account in full. */
+export function printStatus(now: Status, all: boolean, out: Output): void {
+  printHeadline(now, todoOf(now), out);
+  out.line('', out.style('bold', 'Providers'));
+  if (now.providers.length === 0) out.line('  none has a key yet');
+  if (all) for (const provider of now.providers) printKeys(provider, poolOf(now, provider), now.defaultProvider, out);
+  else {
+    const rows = now.providers.map((provider) => providerRow(provider, now));
+    out.table(rows, { indent: 2, wrapLast: true });
+  }
+  if (now.accounts.length > 0) printAccounts(now.accounts, all, Date.now(), out);
+  printDaemon(now, out);
+}
 
 /** Asks the daemon; where none runs, the error has how the last run ended. */
 async function askStatus({ connect, paths }: VerbContext): Promise<Status> {
@@ -81,16 +80,16 @@ function poolOf({ pools }: Status, { name }: ProviderInfo): PoolInfo | undefined
 /** Words for the states of a key, in the order in which they are listed. */
 const KEY_STATES: Readonly<Record<PoolKeyState, string>> = {
   ready: 'ready',
+  quarantined: 'refused',
+  foreign: "another provider's",
+  'cooling-down': 'cooling down',
   busy: 'busy',
   'half-open': 'being tried again',
-  'cooling-down': 'cooling down',
-  quarantined: 'rejected',
   duplicate: 'duplicate',
-  foreign: "another provider's",
   off: 'switched off',
 };
 
-/** Returns the line of a provider: `50 keys: 48 ready, 1 rejected, 1 cooling down (ready in 2 min)`. */
+/** Returns the line of a provider: `50 keys: 48 ready, 1 refused, 1 cooling down (ready in 2 min)`. */
 function providerRow(provider: ProviderInfo, now: Status): readonly string[] {
   const name = `${provider.name}${provider.name === now.defaultProvider ? ' (default)' : ''}`;
   if (provider.keys.length === 0) return [name, 'needs no key'];

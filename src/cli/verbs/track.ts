@@ -12,7 +12,7 @@ export const track = defineVerb({
   summary: "fetch a generation's tokens and cost from OpenRouter and record them; a known one counts once",
   parameters: {
     'generation id': requiredWord('id that OpenRouter gave the completion, such as gen-1764…'),
-    caller: optionalWord('whose it is, where no completion of this daemon tells ("manual" without it)', 'callers'),
+    caller: optionalWord('its caller, where no completion of this daemon has the id ("manual" without it)', 'callers'),
     json: JSON_FLAG,
   },
   async run({ 'generation id': generationId, caller, json }, { out, connect, signal }) {

@@ -1,0 +1,155 @@
+import { describe, expect, it } from 'vitest';
+import type { PoolInfo, PoolKeyInfo } from '../../../src/protocol/pool.ts';
+import type { KeyInfo } from '../../../src/protocol/provider.ts';
+import type { Status } from '../../../src/protocol/status.ts';
+import { Output } from '../../../src/cli/output.ts';
+import { textWidth } from '../../../src/cli/text-width.ts';
+import { todoOf } from '../../../src/cli/todo.ts';
+import { printStatus } from '../../../src/cli/verbs/status.ts';
+
+const NAMES = Array.from({ length: 50 }, (_, index) => `OPENROUTER_API_KEY${index === 0 ? '' : `_${index + 1}`}`);
+
+function pooledKey(keyId: string, fields: Partial<PoolKeyInfo> = {}): PoolKeyInfo {
+  return {
+    keyId,
+    masked: 'sk-or-****cdef',
+    billingAccount: null,
+    state: 'ready',
+    reason: null,
+    cooldowns: [],
+    cooldownLeftMs: null,
+    inFlight: 0,
+    usesToday: 1,
+    uses: 1,
+    lastUsedAt: null,
+    latencyMs: null,
+    windows: [],
+    quotas: [],
+    ...fields,
+  };
+}
+
+const KEYS = NAMES.map((keyId, index) =>
+  index === 1
+    ? pooledKey(keyId, { state: 'quarantined', reason: 'refused with status 401' })
+    : index === 2
+      ? pooledKey(keyId, { state: 'cooling-down', reason: 'a rate limit', cooldownLeftMs: 120_000 })
+      : pooledKey(keyId),
+);
+
+const POOL: PoolInfo = {
+  provider: 'openrouter',
+  strategy: 'least-used',
+  breaker: 'closed',
+  cooldowns: [],
+  waiting: 0,
+  keys: KEYS,
+};
+
+const STATUS: Status = {
+  version: '1.2.3',
+  protocol: 1,
+  pid: 4711,
+  node: '24.21.0',
+  startedAt: 0,
+  uptimeMs: 7_500_000,
+  socket: '/run/user/1000/aipassd/aipassd.sock',
+  connections: 1,
+  requestsInFlight: 1,
+  paths: { secrets: '/s/aipass', config: '/c/config.jsonc', state: '/state', log: null },
+  defaultProvider: 'openrouter',
+  providers: [
+    {
+      name: 'openrouter',
+      baseUrl: 'https://openrouter.ai/api/v1',
+      source: 'built-in',
+      needsKey: true,
+      keys: NAMES.map((keyId): KeyInfo => ({
+        provider: 'openrouter',
+        keyId,
+        masked: 'sk-or-****cdef',
+        state: 'ready',
+      })),
+    },
+  ],
+  pools: [POOL],
+  secrets: { count: 1 },
+  accounts: [
+    {
+      name: 'github',
+      kind: 'oauth',
+      state: 'reauth-required',
+      scopes: ['repo'],
+      missingScopes: [],
+      expiresAt: null,
+      refreshExpiresAt: null,
+      nextRefreshAt: null,
+      lastOutcome: { kind: 'rejected', at: 0, reason: 'invalid_grant' },
+      action: 'run: aipassd reauth github',
+    },
+  ],
+  audit: { seq: 1, hash: '' },
+  lastRun: null,
+  usage: {
+    database: 'ready',
+    kind: 'sqlite',
+    queued: false,
+    queuedBytes: 0,
+    lagMs: 0,
+    waitingInMemory: 0,
+    lost: 0,
+    damaged: 0,
+  },
+  warnings: [
+    {
+      subject: '/s/aipass/.env',
+      problem: 'line 51 is not an assignment and is ignored until somebody corrects it 漢字漢字漢字',
+      hint: 'correct line 51',
+    },
+  ],
+};
+
+function printed(all: boolean, columns?: number): string[] {
+  let text = '';
+  const stream = {
+    write: (piece: string) => {
+      text += piece;
+    },
+  };
+  printStatus(STATUS, all, new Output(stream, stream, columns === undefined ? {} : { COLUMNS: String(columns) }));
+  return text.split('\n');
+}
+
+describe('the status', () => {
+  it('begins with what is to be done, each with its remedy', () => {
+    const lines = printed(false);
+    expect(lines[0]).toBe('● aipassd 1.2.3 is running, 3 things to do');
+    expect(lines.slice(1, 7)).toEqual([
+      '  1. OPENROUTER_API_KEY_2 of openrouter is refused by its provider: refused with status 401',
+      expect.stringMatching(/^ {5}→ put a new key into \/s\/aipass\/\.env, as OPENROUTER_API_KEY_2/),
+      '  2. account github is reauth-required: invalid_grant',
+      '     → run: aipassd reauth github',
+      expect.stringMatching(/^ {2}3\. \/s\/aipass\/\.env: line 51 is not an assignment/),
+      '     → correct line 51',
+    ]);
+  });
+
+  it('has one line for a provider, however many keys it has', () => {
+    expect(printed(false)).toContain(
+      '  openrouter (default)  50 keys: 48 ready, 1 refused, 1 cooling down (ready in 2 min); 50 calls today',
+    );
+    expect(printed(true).filter((line) => line.includes('sk-or-****cdef'))).toHaveLength(50);
+  });
+
+  it('does not count the command that asks', () => {
+    expect(printed(false)).toContain('  clients  0 connections, 0 requests in flight');
+  });
+
+  it('fits 60 columns, wide characters included', () => {
+    for (const line of printed(true, 60)) expect(textWidth(line), line).toBeLessThanOrEqual(60);
+  });
+
+  it('lists problems before warnings', () => {
+    expect(todoOf(STATUS).map(({ verdict }) => verdict)).toEqual(['problem', 'problem', 'warning']);
+  });
+});
