@@ -128,6 +128,7 @@ export class AnswerWatcher {
 
   #takeKept(): Buffer {
     const kept = this.#kept;
+    if (kept.length === 0) return NOTHING;
     this.#kept = [];
     const [only] = kept;
     return kept.length === 1 && only ? only : Buffer.concat(kept);

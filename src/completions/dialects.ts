@@ -7,7 +7,7 @@
 
 import type { CompletionUsage } from '../protocol/completion.ts';
 import type { Dialect } from '../providers/provider.ts';
-import { toRecord } from '../base/json.ts';
+import { readField, toRecord } from '../base/json.ts';
 
 /** The kinds of request whose answers are read for usage; the answers of `other` are not. */
 export type RequestKind = 'chat' | 'responses' | 'messages' | 'generate' | 'embeddings' | 'images' | 'audio' | 'other';
@@ -143,9 +143,11 @@ function sum(usage: Fields, parts: readonly Places[]): number | undefined {
 
 function first(usage: Fields, places: Places, read: (value: unknown) => number | undefined): number | undefined {
   for (const place of places) {
-    const [outer = '', inner] = place.split('.');
-    const value = inner === undefined ? usage[outer] : toRecord(usage[outer])[inner];
-    const count = read(value);
+    const dot = place.indexOf('.');
+    const outer = usage[dot === -1 ? place : place.slice(0, dot)];
+    // Most places are empty.
+    if (outer === undefined) continue;
+    const count = read(dot === -1 ? outer : readField(outer, place.slice(dot + 1)));
     if (count !== undefined) return count;
   }
   return undefined;

@@ -424,11 +424,8 @@ class Attempt {
   #answer: HttpAnswer | undefined;
   #firstAt: number | null = null;
   #isDraining = false;
-  #letGo = (): void => {};
-  /** Resolves when the caller is gone: then nobody holds bytes back any more. */
-  readonly #gone = new Promise<void>((resolve) => {
-    this.#letGo = resolve;
-  });
+  /** Resolves when the caller of an answer that is read on is gone: then nobody holds bytes back any more. */
+  #gone: Promise<void> | undefined;
 
   constructor(deps: ForwarderDeps, options: AttemptOptions) {
     this.#deps = deps;
@@ -463,11 +460,13 @@ class Attempt {
   async #sendAndDrain(): Promise<AttemptOutcome> {
     const { signal, stopping } = this.#options;
     const ended = new AbortController();
+    const { promise, resolve: letGo } = Promise.withResolvers<void>();
+    this.#gone = promise;
     let disarm: (() => void) | undefined;
     const drain = (): void => {
       this.#isDraining = true;
       this.#consumer.cut();
-      this.#letGo();
+      letGo();
       disarm = this.#deps.clock.after(MAX_DRAIN_MS, () => ended.abort(signal.reason));
       if (stopping.aborted) ended.abort(signal.reason);
       else stopping.addEventListener('abort', () => ended.abort(signal.reason), { once: true, signal: ended.signal });
@@ -506,14 +505,15 @@ class Attempt {
       consumer.head(answer.status, answer.headers);
       await this.#read(answer);
       consumer.finish();
-      const { usage } = consumer.seen;
+      const trace = this.#trace();
+      const { usage } = trace;
       const settlement: LeaseOutcome = {
         kind: 'succeeded',
         headers: answer.headers,
         ...(usage?.totalTokens === undefined ? {} : { tokens: usage.totalTokens }),
         ...(usage?.costUsd === undefined ? {} : { costUsd: usage.costUsd }),
       };
-      return { kind: 'succeeded', consumer, status: answer.status, settlement, trace: this.#trace() };
+      return { kind: 'succeeded', consumer, status: answer.status, settlement, trace };
     } catch (error) {
       this.#answer?.close();
       const failure = this.#identify(error);
@@ -529,7 +529,7 @@ class Attempt {
     const take = (chunk: Buffer): Promise<void> | void => {
       const room = consumer.take(chunk);
       if (this.#firstAt === null && consumer.contents > 0) this.#firstAt = clock.monotonic();
-      return room && this.#options.provider.onAbort === 'drain' ? Promise.race([room, this.#gone]) : room;
+      return room && this.#gone ? Promise.race([room, this.#gone]) : room;
     };
     const contentWaitMs = this.#options.provider.timeoutMs * CONTENT_WAITS;
     try {

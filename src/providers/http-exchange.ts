@@ -145,11 +145,18 @@ function send(request: HttpRequest, limits: HttpLimits, control: HttpControl, ma
     const disarm = control.clock.after(limits.waitMs, () =>
       fail(new ExchangeFailure('timeout', waitDetail('first byte', limits.waitMs))),
     );
-    const abort = (): void => fail(new ExchangeFailure('aborted', 'ended by its caller'));
+    let answer: Answer | undefined;
+    const abort = (): void => {
+      const reason = new ExchangeFailure('aborted', 'ended by its caller');
+      if (answer) answer.fail(reason);
+      else fail(reason);
+    };
+    // One listener for request and answer.
     control.signal.addEventListener('abort', abort, { once: true });
+    const release = (): void => control.signal.removeEventListener('abort', abort);
     const settle = (): void => {
       disarm();
-      control.signal.removeEventListener('abort', abort);
+      release();
     };
     let bytesBefore = 0;
     let isConnected = false;
@@ -178,19 +185,18 @@ function send(request: HttpRequest, limits: HttpLimits, control: HttpControl, ma
       socket.destroy();
       fail(new ExchangeFailure('garbage', 'a switch to another protocol'));
     });
-    let hasAnswer = false;
     outgoing.once('close', () => {
-      if (hasAnswer) return;
+      if (answer) return;
       settle();
       reject(new ExchangeFailure('network', 'closed without an answer'));
     });
     outgoing.once('response', (response) => {
-      hasAnswer = true;
-      settle();
+      disarm();
       // Without a listener an error of the connection would end the process before somebody reads.
       response.on('error', ignore);
       try {
-        resolve(new Answer(response, limits, control, request.method === 'HEAD'));
+        answer = new Answer(response, limits, control.clock, release, request.method === 'HEAD');
+        resolve(answer);
       } catch (error) {
         fail(error instanceof ExchangeFailure ? error : describeFailure(error));
       }
@@ -304,26 +310,26 @@ class Answer implements HttpAnswer {
   readonly #response: IncomingMessage;
   readonly #body: Readable;
   readonly #limits: HttpLimits;
-  readonly #control: HttpControl;
-  readonly #abort: () => void;
+  readonly #clock: Clock;
+  readonly #release: () => void;
   #failure: ExchangeFailure | undefined;
   #onFailure: ((failure: ExchangeFailure) => void) | undefined;
 
-  constructor(response: IncomingMessage, limits: HttpLimits, control: HttpControl, isHead: boolean) {
+  /** @param release called once nothing more is read: an abort means nothing any more. */
+  constructor(response: IncomingMessage, limits: HttpLimits, clock: Clock, release: () => void, isHead: boolean) {
     this.status = response.statusCode ?? 0;
     this.headers = readHeaders(response);
     this.#response = response;
     this.#limits = limits;
-    this.#control = control;
+    this.#clock = clock;
+    this.#release = release;
     this.#body = isHead ? response : unpack(response, this.headers);
     if (this.#body !== response) this.headers = withoutPacking(this.headers);
-    this.#abort = () => this.#fail(new ExchangeFailure('aborted', 'ended by its caller'));
-    control.signal.addEventListener('abort', this.#abort, { once: true });
   }
 
   each(take: TakeChunk, options: ReadOptions = {}): Promise<void> {
     const { isDone = () => false, contents = () => 0, contentWaitMs = Number.POSITIVE_INFINITY } = options;
-    const { clock } = this.#control;
+    const clock = this.#clock;
     const { waitMs, maxBytes } = this.#limits;
     const body = this.#body;
     return new Promise((resolve, reject) => {
@@ -439,12 +445,12 @@ class Answer implements HttpAnswer {
   }
 
   close(): void {
-    this.#fail(new ExchangeFailure('aborted', 'closed'));
+    this.fail(new ExchangeFailure('aborted', 'closed'));
   }
 
   #readRemainder(): void {
     let bytes = 0;
-    const disarm = this.#control.clock.after(REMAINDER_MS, () => this.close());
+    const disarm = this.#clock.after(REMAINDER_MS, () => this.close());
     this.#body.on('data', (chunk: Buffer) => {
       bytes += chunk.byteLength;
       if (bytes > REMAINDER_BYTES) this.close();
@@ -462,17 +468,14 @@ class Answer implements HttpAnswer {
       : new ExchangeFailure('garbage', 'a compressed body that cannot be read', error);
   }
 
-  #fail(failure: ExchangeFailure): void {
+  /** Ends the answer: whoever reads it gets the failure. */
+  fail(failure: ExchangeFailure): void {
     if (this.#failure) return;
     this.#failure = failure;
     this.#release();
     this.#response.destroy();
     if (this.#body !== this.#response) this.#body.destroy();
     this.#onFailure?.(failure);
-  }
-
-  #release(): void {
-    this.#control.signal.removeEventListener('abort', this.#abort);
   }
 }
 
