@@ -158,6 +158,9 @@ describe('a cooldown of one model', () => {
     }
     expect(use(pool, 'other')).toBe(keyId(1));
     expect(leaseError(pool, 'm199')).toMatchObject({ code: 'POOL_EXHAUSTED' });
+    // Those that are free the soonest are forgotten.
+    expect(leaseError(pool, 'm140')).toMatchObject({ code: 'POOL_EXHAUSTED' });
+    expect(use(pool, 'm0')).toBe(keyId(1));
     expect(pool.registry.keys.get(keyId(1))?.account.models.size).toBe(64);
     fail(pool, refused(429, {}, null, 'mistral'), 'x'.repeat(100_000));
     expect(JSON.stringify(pool.save()).length).toBeLessThan(50_000);
