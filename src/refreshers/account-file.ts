@@ -93,7 +93,17 @@ const SECONDS_BELOW = 1e11;
 /** Fields that can hold each part of a token set, best first. */
 const ACCESS_FIELDS = ['access_token', 'token', 'accessToken'];
 const REFRESH_FIELDS = ['refresh_token', 'refreshToken'];
-const EXPIRY_FIELDS = ['expires_at', 'expiry', 'expiry_date', 'token_expiry', 'expiresAt', 'expires_on'];
+const EXPIRY_FIELDS = [
+  'expires_at',
+  'expiry',
+  'expiry_date',
+  'token_expiry',
+  'expiresAt',
+  'expires_on',
+  'expiryDate',
+  'expires',
+  'expiration',
+];
 
 /** Kinds of Google's credential files that cannot be accounts. */
 const UNSUPPORTED_TYPES = new Set([
@@ -271,7 +281,7 @@ function lifeOf(
     // A file from the future was written by a clock that was wrong, and so was the time in it.
     if (expiresAt !== undefined) return { expiresAt, obtainedAt, isGuessed: false };
   }
-  const lifetimeS = toNumber(tokens['expires_in']);
+  const lifetimeS = toNumber(tokens['expires_in'] ?? tokens['expiresIn']);
   const since = obtainedAt ?? savedAt;
   if (lifetimeS !== undefined && since !== null) {
     return { expiresAt: since + lifetimeS * 1000, obtainedAt: since, isGuessed: obtainedAt === null };
@@ -432,7 +442,9 @@ export function formatWithTokens(account: AccountFile, tokens: GrantedTokens, no
   for (const name of used.length > 0 ? used : [usualExpiry[account.form]]) {
     set(name, expiresAt === undefined ? undefined : formatTime(name, fields[name], expiresAt));
   }
-  if ('expires_in' in fields) set('expires_in', lifetimeMs === undefined ? undefined : Math.round(lifetimeMs / 1000));
+  for (const name of ['expires_in', 'expiresIn']) {
+    if (name in fields) set(name, lifetimeMs === undefined ? undefined : Math.round(lifetimeMs / 1000));
+  }
   if (account.form === 'oauth') {
     if (container === null) set('token_type', tokens.tokenType);
     set('obtained_at', Math.floor(now / 1000));
@@ -482,7 +494,7 @@ function formatTime(name: string, before: unknown, time: number): string | numbe
   if ((isText && digits === undefined) || (before === undefined && (name === 'expiry' || name === 'token_expiry')))
     return iso;
   // Node's libraries read milliseconds there, whatever was written before.
-  const isMilliseconds = name === 'expiry_date' || name === 'expiresAt' || (digits ?? 0) >= SECONDS_BELOW;
+  const isMilliseconds = ['expiry_date', 'expiryDate', 'expiresAt'].includes(name) || (digits ?? 0) >= SECONDS_BELOW;
   const value = isMilliseconds ? time : Math.floor(time / 1000);
   return isText ? String(value) : value;
 }
@@ -493,6 +505,7 @@ const TOKEN_FIELDS = new Set([
   ...REFRESH_FIELDS,
   ...EXPIRY_FIELDS,
   'expires_in',
+  'expiresIn',
   'obtained_at',
   'refresh_token_expires_at',
 ]);

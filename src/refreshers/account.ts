@@ -12,6 +12,7 @@ import { AipassError } from '../base/errors.ts';
 import { readString } from '../base/json.ts';
 import { Secret } from '../base/secret.ts';
 import { withTimeout } from '../base/timeout.ts';
+import { wakeAt } from '../base/timers.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountState, AccountStatus } from '../protocol/oauth.ts';
 import { tokenTag } from '../protocol/token-tag.ts';
@@ -78,6 +79,9 @@ const EXPIRED_WAIT_MS = 30_000;
 
 /** Time before the end of a consent in which its user is warned, in milliseconds (3 days). */
 export const CONSENT_WARNING_MS = 3 * 86_400_000;
+
+/** Longest wait for which a timer keeps a refresh token from ending; for a longer one the tick does. */
+const KEEP_ALIVE_TIMER_MS = 5 * 60_000;
 
 /** Difference of two ends of a refresh token that counts as none, in milliseconds. */
 const SAME_END_MS = 60_000;
@@ -148,6 +152,7 @@ export class Account {
   #unsaved = false;
   /** End of the refresh token that a refresh did not move. */
   #fixedEnd: number | null = null;
+  #cancelKeepAlive: (() => void) | undefined;
   #reads = 0;
   #applied = 0;
   #signature: string | undefined;
@@ -353,9 +358,10 @@ export class Account {
     if (this.#held !== null) yield this.#held.facts.accessToken.reveal();
   }
 
-  /** Cancels the planned try. */
+  /** Cancels the planned refreshes. */
   stop(): void {
     this.#gate.stop();
+    this.#cancelKeepAlive?.();
   }
 
   #kind(): AccountStatus['kind'] {
@@ -558,7 +564,16 @@ export class Account {
   }
 
   #hold(facts: HeldToken['facts']): void {
-    this.#held = new HeldToken(facts, this.#deps.clock, this.#deps.random());
+    const { clock, random } = this.#deps;
+    const held = new HeldToken(facts, clock, random());
+    this.#held = held;
+    this.#cancelKeepAlive?.();
+    this.#cancelKeepAlive = undefined;
+    // The tick, which comes once a minute, may be too late for a session of a minute.
+    if (held.keepAliveAt === null || held.keepAliveAt - clock.now() > KEEP_ALIVE_TIMER_MS) return;
+    this.#cancelKeepAlive = wakeAt(clock, held.keepAliveAt, () => {
+      this.attend().catch(() => {});
+    });
   }
 
   #holdMinted(minted: MintedToken): void {

@@ -94,6 +94,8 @@ export class HeldToken {
   readonly #life: TokenLife | null;
   /** Time when it is renewed, on the wall clock, or null for a token that is not renewed. */
   readonly dueAt: number | null;
+  /** Time at which it is renewed so that the refresh token does not end, or null where none is planned. */
+  readonly keepAliveAt: number | null;
 
   constructor(given: TokenFacts, clock: Clock, random: number) {
     const facts = fromThePresent(given, clock.now());
@@ -101,7 +103,8 @@ export class HeldToken {
     this.#clock = clock;
     this.#heldSince = { wall: clock.now(), monotonic: clock.monotonic() };
     this.#life = facts.expiresAt === null ? null : { expiresAt: facts.expiresAt, obtainedAt: facts.obtainedAt };
-    this.dueAt = dueTime(facts, this.#life, this.#heldSince.wall, random);
+    this.keepAliveAt = keepAliveTime(facts, this.#heldSince.wall);
+    this.dueAt = dueTime(facts, this.#life, this.keepAliveAt, this.#heldSince.wall, random);
   }
 
   /** Returns how long it is still valid, in milliseconds: infinite when no end is known, not positive when it has expired. */
@@ -137,13 +140,20 @@ function fromThePresent(facts: TokenFacts, now: number): TokenFacts {
   return { ...facts, obtainedAt: now, expiresAt: expiresAt === null ? null : expiresAt - ahead };
 }
 
-function dueTime(facts: TokenFacts, life: TokenLife | null, now: number, random: number): number | null {
-  const { obtainedAt, refreshExpiresAt = null } = facts;
-  const keepAlive = refreshExpiresAt === null ? null : keepAliveDue(obtainedAt ?? now, refreshExpiresAt);
+function keepAliveTime({ obtainedAt, refreshExpiresAt = null }: TokenFacts, now: number): number | null {
+  return refreshExpiresAt === null ? null : keepAliveDue(obtainedAt ?? now, refreshExpiresAt);
+}
+
+function dueTime(
+  facts: TokenFacts,
+  life: TokenLife | null,
+  keepAlive: number | null,
+  now: number,
+  random: number,
+): number | null {
   if (isDoubtful(facts)) return now;
   const own = life === null ? unknownDue(facts, now, random) : refreshDue(life, random);
-  if (own === null || keepAlive === null) return own;
-  return Math.min(own, keepAlive);
+  return own === null || keepAlive === null ? own : Math.min(own, keepAlive);
 }
 
 /** Returns whether one refresh has to settle how old the token is. */

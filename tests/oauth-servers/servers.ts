@@ -35,6 +35,7 @@ export interface RunningServer {
 /** Versions that are installed; a change of one is a change of the table in docs/oauth-providers.md. */
 const KEYCLOAK = '26.4.7';
 const HYDRA = 'v2.3.0';
+const HYDRA_POP = 'github.com/gobuffalo/pop/v6=github.com/ory/pop/v6@v6.2.1-0.20241121111754-e5dfc0f3344b';
 const AUTHLIB = '1.9.10';
 const PYTHON_MCP = '2.3.0';
 const MOCK_OAUTH2 = '2.3.0';
@@ -169,6 +170,8 @@ async function startHydra(): Promise<RunningServer> {
   if (!existsSync(binary)) {
     await mkdir(folder, { recursive: true });
     if (!existsSync(join(folder, 'go.mod'))) await install('go', ['mod', 'init', 'servers'], folder);
+    // Hydra's own go.mod replaces this module, which a module that only builds it has to repeat.
+    await install('go', ['mod', 'edit', `-replace=${HYDRA_POP}`], folder);
     await install('go', ['get', '-tool', `github.com/ory/hydra/v2@${HYDRA}`], folder);
     await install('go', ['build', '-p', '1', '-tags', 'sqlite', '-o', binary, 'github.com/ory/hydra/v2'], folder);
   }

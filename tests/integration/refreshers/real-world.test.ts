@@ -146,6 +146,23 @@ describe('a refresh token that ends', () => {
     expect(endpoint.requests.length).toBeLessThan(15);
   });
 
+  it('within a minute is renewed by a timer of its own, without any tick', async () => {
+    await using endpoint = await TokenEndpoint.start();
+    await using files = new AccountFiles();
+    const { accounts, clock, outcomes } = await openOne(files, endpoint);
+    endpoint.reply = (_, count) =>
+      granted({ access_token: `a${count}`, expires_in: 240, refresh_token: `r${count}`, refresh_expires_in: 60 });
+
+    await token(accounts, 'test');
+    for (let round = 2; round <= 5; round += 1) {
+      clock.advance(50_000);
+      await expect.poll(() => outcomes.length).toBe(round);
+    }
+    expect(outcomes.map(({ outcome }) => outcome.kind)).toEqual(Array<string>(5).fill('refreshed'));
+    accounts.stop();
+    expect(clock.waits).toEqual([]);
+  });
+
   it('at a time that refreshing does not move is counted down, and its user is warned days ahead, once', async () => {
     await using endpoint = await TokenEndpoint.start();
     await using files = new AccountFiles();
