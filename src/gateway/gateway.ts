@@ -163,13 +163,12 @@ export class Gateway {
 
   /** Answers one request. Never rejects. */
   async #handle(exchange: HttpExchange): Promise<void> {
-    const { request, response } = exchange;
-    const url = request.url ?? '';
-    const shape: ErrorShape = url.startsWith('/api/') ? 'aipassd' : dialectOf(url, request.headers);
     try {
       await this.#answer(exchange);
     } catch (error) {
-      this.#fail(response, error, shape);
+      const { request, response } = exchange;
+      const url = request.url ?? '';
+      this.#fail(response, error, url.startsWith('/api/') ? 'aipassd' : dialectOf(url, request.headers));
     }
   }
 

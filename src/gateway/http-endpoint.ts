@@ -27,6 +27,12 @@ const KEEP_ALIVE_MS = 75_000;
 /** Interval in which Node checks these limits. */
 const CHECK_MS = 2000;
 
+/**
+ * Requests of one connection that wait for their answers, at most: no client that is in use pipelines. Node parses all of
+ * the 64 KB that it read before anything else gets a turn, so that the connection is closed instead of held back.
+ */
+const MAX_PIPELINED = 8;
+
 /** Time that a rejected connection gets to read why. */
 const FAREWELL_MS = 500;
 
@@ -76,7 +82,8 @@ interface InFlightRequest {
 /** HTTP server on one address. */
 export class HttpEndpoint {
   readonly #deps: HttpEndpointDeps;
-  readonly #sockets = new Set<Socket>();
+  /** Accepted connections, with the number of their requests without a complete answer. */
+  readonly #sockets = new Map<Socket, number>();
   readonly #inFlight = new Set<InFlightRequest>();
   #server: Server | undefined;
 
@@ -129,7 +136,7 @@ export class HttpEndpoint {
     await settledWithin(ended, graceMs);
     for (const { abort } of this.#inFlight) abort.abort(reason);
     await settledWithin(ended, ABORT_MS);
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.keys()) socket.destroy();
   }
 
   #createServer(): Server {
@@ -168,7 +175,7 @@ export class HttpEndpoint {
       refuseOnSocket(socket, error instanceof AipassError ? error : INTERNAL);
       return;
     }
-    this.#sockets.add(socket);
+    this.#sockets.set(socket, 0);
     socket.once('close', () => {
       this.#sockets.delete(socket);
       this.#deps.onClose(socket);
@@ -177,13 +184,20 @@ export class HttpEndpoint {
 
   #receive(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
     const { socket } = request;
-    // A connection that was rejected may have sent requests meanwhile.
-    if (!this.#sockets.has(socket)) return;
+    const pending = this.#sockets.get(socket);
+    // A connection that was rejected or closed may have sent requests meanwhile.
+    if (pending === undefined || socket.destroyed) return;
+    if (pending >= MAX_PIPELINED) {
+      socket.destroy();
+      return;
+    }
+    this.#sockets.set(socket, pending + 1);
     const abort = new AbortController();
     const inFlight = { abort, closed: once(response, 'close') };
     this.#inFlight.add(inFlight);
     response.once('close', () => {
       this.#inFlight.delete(inFlight);
+      if (this.#sockets.has(socket)) this.#sockets.set(socket, (this.#sockets.get(socket) ?? 1) - 1);
       if (!response.writableFinished) abort.abort(new AipassError('CANCELLED', 'the client went away'));
     });
     response.on('error', () => {});

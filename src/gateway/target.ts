@@ -27,7 +27,7 @@ export type Target =
   | { readonly kind: 'malformed'; readonly problem: string }
   | { readonly kind: 'unknown'; readonly name: string };
 
-/** Names that decide a target. */
+/** What decides a target besides the request. */
 export interface TargetOptions {
   /** Returns the endpoints of a provider by dialect, or undefined for a name that is not a provider. */
   readonly dialectsOf: (name: string) => Provider['dialects'] | undefined;

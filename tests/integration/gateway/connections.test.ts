@@ -147,6 +147,16 @@ it('strangers on loopback cannot take the place of whoever has a token', async (
   for (const socket of strangers) socket.destroy();
 });
 
+it('a connection that pipelines without an end is closed, and disturbs nobody', async () => {
+  await using gateway = await startTestGateway();
+  const socket = gateway.connect();
+  const all = readAll(socket);
+  socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(20_000));
+  const answers = (await all).split('HTTP/1.1 200').length - 1;
+  expect(answers).toBeLessThanOrEqual(8);
+  expect((await gateway.ask('/healthz')).status).toBe(200);
+});
+
 it('a user over the limit of connections or requests is told to wait', async () => {
   await using gateway = await startTestGateway({ limits: { connections: 2, inFlight: 1 }, forward: HANGING });
   const [first, second] = [gateway.connect(), gateway.connect()];
