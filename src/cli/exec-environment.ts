@@ -51,6 +51,27 @@ export function buildEnvironment(env: Variables, program: string, gateway: Gatew
   );
 }
 
+/**
+ * Returns the credentials file with which Google's libraries get the tokens of an account: workload identity federation
+ * (google.aip.dev/auth/4117), both of whose addresses are the gateway's. It holds the token of the run, and nothing else.
+ */
+export function googleCredentials(account: string, { origin, token }: GatewayAddress): unknown {
+  const base = `${origin}/api/v1/oauth/${encodeURIComponent(account)}`;
+  return {
+    type: 'external_account',
+    audience: '//iam.googleapis.com/projects/0/locations/global/workloadIdentityPools/aipassd/providers/aipassd',
+    subject_token_type: 'urn:ietf:params:oauth:token-type:id_token',
+    token_url: `${base}/token`,
+    client_id: 'aipassd',
+    client_secret: token,
+    credential_source: {
+      url: `${base}/subject`,
+      headers: { Authorization: `Bearer ${token}` },
+      format: { type: 'json', subject_token_field_name: 'id_token' },
+    },
+  };
+}
+
 /** Returns whether a variable is a key of a provider: `OPENAI_API_KEY`, `OPENAI_API_KEY_2`, `MY_LLM_API_KEY`. */
 function holdsKey(name: string, known: readonly string[]): boolean {
   if (REMOVED.has(name)) return true;

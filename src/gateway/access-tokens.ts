@@ -29,6 +29,8 @@ export interface TokenGrant {
   readonly rights: ReadonlySet<Right>;
   /** Providers that may be called, or null for all. */
   readonly providers: ReadonlySet<string> | null;
+  /** OAuth accounts whose tokens may be had. */
+  readonly oauthAccounts: ReadonlySet<string>;
 }
 
 /** Valid tokens. */

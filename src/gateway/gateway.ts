@@ -54,6 +54,8 @@ export interface ManagementRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer | null;
   readonly call: CallOperation;
+  /** OAuth accounts whose tokens may be had, or null for those that the rights allow. */
+  readonly oauthAccounts: ReadonlySet<string> | null;
 }
 
 /** What the gateway is made of. */
@@ -88,6 +90,7 @@ interface Asker {
   readonly currentRights: () => Pick<Caller, 'rights' | 'organizations'>;
   /** Providers that may be called, or null for all. */
   readonly providers: ReadonlySet<string> | null;
+  readonly oauthAccounts: ReadonlySet<string> | null;
 }
 
 /** Operation under which calls are checked and recorded. */
@@ -261,6 +264,7 @@ export class Gateway {
         session,
       },
       providers: grant?.providers ?? null,
+      oauthAccounts: grant?.oauthAccounts ?? null,
     };
   }
 
@@ -419,7 +423,15 @@ export class Gateway {
       Object.entries(request.headers).flatMap(([name, value]) => (typeof value === 'string' ? [[name, value]] : [])),
     );
     const call = this.#caller(exchange, asker);
-    const answer = await this.#deps.manage({ method: request.method ?? 'GET', path, query, headers, body, call });
+    const answer = await this.#deps.manage({
+      method: request.method ?? 'GET',
+      path,
+      query,
+      headers,
+      body,
+      call,
+      oauthAccounts: asker.oauthAccounts,
+    });
     this.#deps.beforeEnd();
     send(response, answer);
   }

@@ -8,6 +8,7 @@
 
 import { createRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi';
 import { AipassError } from '../base/errors.ts';
+import { plainText } from '../base/plain-text.ts';
 import {
   answerCredentialRequest,
   CREDENTIAL_ROUTES,
@@ -15,11 +16,11 @@ import {
   type CredentialRoute,
 } from './credential-routes.ts';
 import { formatError } from './dialect-errors.ts';
-import type { CallOperation, GatewayAnswer, ManagementRequest } from './gateway.ts';
+import type { GatewayAnswer, ManagementRequest } from './gateway.ts';
 
 /** What handlers find in `context.env`. */
 export interface ManagementEnv {
-  readonly Bindings: { readonly call: CallOperation };
+  readonly Bindings: Pick<ManagementRequest, 'call' | 'oauthAccounts'>;
 }
 
 /** The application; further routes are added to it by `openapi(route, handler)`. */
@@ -67,6 +68,63 @@ const statusRoute = createRoute({
   },
 });
 
+const account = z.object({
+  name: z
+    .string()
+    .max(64)
+    .openapi({ param: { name: 'name', in: 'path' }, example: 'google' }),
+});
+
+const subjectRoute = createRoute({
+  method: 'get',
+  path: '/oauth/{name}/subject',
+  summary: 'Subject token of an external_account file: a label, which the next step exchanges.',
+  request: { params: account },
+  responses: {
+    200: {
+      description: 'The label.',
+      content: { 'application/json': { schema: z.object({ id_token: z.string() }).openapi('Subject') } },
+    },
+    ...FAILED,
+  },
+});
+
+const exchangeRoute = createRoute({
+  method: 'post',
+  path: '/oauth/{name}/token',
+  summary: 'Access token of an OAuth account, as a token exchange (RFC 8693) gives it. Needs the right "reveal".',
+  request: { params: account },
+  responses: {
+    200: {
+      description: 'The token.',
+      content: {
+        'application/json': {
+          schema: z
+            .object({
+              access_token: z.string(),
+              issued_token_type: z.literal('urn:ietf:params:oauth:token-type:access_token'),
+              token_type: z.literal('Bearer'),
+              expires_in: z.number(),
+            })
+            .openapi('ExchangedToken'),
+        },
+      },
+    },
+    ...FAILED,
+  },
+});
+
+/** Lifetime that is reported of a token that does not expire, in seconds. */
+const LASTING_S = 3600;
+
+/** Throws unless the caller's token was made for that account. */
+function assertMayHave(oauthAccounts: ReadonlySet<string> | null, name: string): void {
+  if (oauthAccounts === null || oauthAccounts.has(name)) return;
+  throw new AipassError('FORBIDDEN', 'this token is not for that account', {
+    hint: `name it: aipassd exec --google ${plainText(name, 64)} -- program`,
+  });
+}
+
 /** Creates the application. */
 export function createManagementApp(version: string): ManagementApp {
   const app: ManagementApp = new OpenAPIHono<ManagementEnv>({
@@ -82,6 +140,25 @@ export function createManagementApp(version: string): ManagementApp {
     return json(status, 200);
   });
   addCredentialRoutes(app);
+  app.openapi(subjectRoute, ({ env, req, json }) => {
+    const { name } = req.valid('param');
+    assertMayHave(env.oauthAccounts, name);
+    return json({ id_token: name }, 200);
+  });
+  app.openapi(exchangeRoute, async ({ env, req, json }) => {
+    const { name } = req.valid('param');
+    assertMayHave(env.oauthAccounts, name);
+    const { accessToken, expiresAt } = await env.call('token.get', { name });
+    const expiresIn = expiresAt === null ? LASTING_S : Math.max(0, Math.floor((expiresAt - Date.now()) / 1000));
+    const issued = 'urn:ietf:params:oauth:token-type:access_token' as const;
+    const token = {
+      access_token: accessToken,
+      issued_token_type: issued,
+      token_type: 'Bearer' as const,
+      expires_in: expiresIn,
+    };
+    return json(token, 200, { 'cache-control': 'no-store' });
+  });
   app.doc31('/openapi.json', {
     openapi: '3.1.0',
     info: { title: 'aipassd management API', version },
@@ -129,7 +206,7 @@ function describeRoute({ method, path, summary, status, body, query, result }: C
 
 /** Answers one request. */
 export async function answerManagement(app: ManagementApp, request: ManagementRequest): Promise<GatewayAnswer> {
-  const { method, path, query, headers, body, call } = request;
+  const { method, path, query, headers, body, call, oauthAccounts } = request;
   const answer = await app.fetch(
     // The host is not part of any route.
     new Request(`http://aipassd${path}${query}`, {
@@ -137,7 +214,7 @@ export async function answerManagement(app: ManagementApp, request: ManagementRe
       headers,
       body: body === null ? null : new Uint8Array(body),
     }),
-    { call },
+    { call, oauthAccounts },
   );
   return { status: answer.status, headers: Object.fromEntries(answer.headers), body: await answer.text() };
 }

@@ -74,7 +74,7 @@ export class NamedTokens {
 }
 
 function grantOf({ name, uid, rights }: NamedToken): Parameters<AccessTokens['restore']>[1] {
-  return { name, session: null, uid, rights: new Set(rights), providers: null };
+  return { name, session: null, uid, rights: new Set(rights), providers: null, oauthAccounts: new Set() };
 }
 
 function readStored(value: unknown): StoredToken | undefined {

@@ -78,11 +78,19 @@ export function presentedTokens({ headers, url = '' }: Pick<IncomingMessage, 'he
   for (const name of TOKEN_HEADERS) {
     const value = headers[name];
     if (typeof value !== 'string') continue;
-    const token = name === 'authorization' ? value.replace(/^Bearer +/i, '') : value;
+    const token = name === 'authorization' ? tokenOf(value) : value;
     tokens.add(token.trim());
   }
   tokens.delete('');
   return [...tokens];
+}
+
+/** Returns the token of an Authorization field: a bearer token, or the password of Basic (RFC 7617). */
+function tokenOf(authorization: string): string {
+  const [, encoded] = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(authorization) ?? [];
+  if (encoded === undefined) return authorization.replace(/^Bearer +/i, '');
+  const pair = Buffer.from(encoded, 'base64').toString();
+  return pair.slice(pair.indexOf(':') + 1);
 }
 
 function isOwnHost(host: string | undefined, port: number): boolean {

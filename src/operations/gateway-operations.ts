@@ -19,6 +19,7 @@ export interface RunGrant {
   readonly uid: number;
   readonly rights: ReadonlySet<Right>;
   readonly providers: ReadonlySet<string> | null;
+  readonly oauthAccounts: ReadonlySet<string>;
 }
 
 /** Tokens of named callers, as the operations need them. */
@@ -52,6 +53,8 @@ const tokenName = z.string().regex(/^[\w.-]{1,64}$/, 'must be letters, digits, "
 
 /** A program calls providers, and gets no values. */
 const RUN_RIGHTS: ReadonlySet<Right> = new Set(['use']);
+/** Values of the accounts that the run was made for alone: see gateway/management.ts. */
+const RUN_RIGHTS_WITH_TOKENS: ReadonlySet<Right> = new Set(['use', 'reveal']);
 
 /** Creates the operations. */
 export function gatewayOperations(options: GatewayOperationsOptions): AnyOperation[] {
@@ -66,9 +69,14 @@ export function gatewayOperations(options: GatewayOperationsOptions): AnyOperati
     defineOperation<'gateway.open'>({
       name: 'gateway.open',
       right: 'use',
-      schema: z.strictObject({ program: z.string().min(1).max(128), providers: providerNames }),
+      schema: z.strictObject({
+        program: z.string().min(1).max(128),
+        providers: providerNames,
+        google: z.string().min(1).max(64).optional(),
+      }),
       audit: { outcome: 'changed', credential: ({ program }) => program },
-      async handle({ program, providers }, { caller, closed }) {
+      async handle({ program, providers, google }, { caller, closed, requireRight }) {
+        if (google !== undefined) requireRight('reveal');
         const routes = chooseRoutes(options, providers);
         if (caller.peer === null) {
           throw new AipassError('FORBIDDEN', 'the system does not tell who asks, and loopback is open to every user', {
@@ -79,7 +87,8 @@ export function gatewayOperations(options: GatewayOperationsOptions): AnyOperati
           name: program,
           session: caller.session,
           uid: caller.peer.uid,
-          rights: RUN_RIGHTS,
+          rights: google === undefined ? RUN_RIGHTS : RUN_RIGHTS_WITH_TOKENS,
+          oauthAccounts: new Set(google === undefined ? [] : [google]),
           providers: providers === undefined ? null : new Set(routes.providers),
         });
         if (closed.aborted) run.close();

@@ -8,6 +8,8 @@ export interface GatewayOpenParams {
   readonly program: string;
   /** Providers that the program may use; all without it. */
   readonly providers?: readonly string[] | undefined;
+  /** OAuth account whose tokens the program may have; needs the right `reveal`. */
+  readonly google?: string | undefined;
 }
 
 /** Which provider serves a program, by what the program speaks. A provider is null where there is none with a key. */

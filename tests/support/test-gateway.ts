@@ -33,6 +33,7 @@ export const OWN_GRANT: TokenGrant = {
   uid: OWN_UID,
   rights: ALL_RIGHTS,
   providers: null,
+  oauthAccounts: new Set(),
 };
 
 /** Answer of a request. */

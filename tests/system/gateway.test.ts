@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { request as sendRequest, type OutgoingHttpHeaders } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -253,6 +254,40 @@ describe('aipassd exec', () => {
     expect(answer.status).toBe(403);
     program.signal('SIGTERM');
     await program.result();
+  });
+
+  it("gives Google's own library the tokens of one account, and of no other", async () => {
+    const inAnHour = new Date(Date.now() + 3_600_000).toISOString();
+    const account = { token: 'ya29.canary-google-access', refresh_token: '1//r', client_id: 'c', client_secret: 's' };
+    const document = { ...account, token_uri: 'http://127.0.0.1:1/', scopes: ['a'], expiry: inAnHour };
+    await writeFile(join(running.home.paths.secrets, 'google_creds.json'), JSON.stringify(document), { mode: 0o600 });
+    const aipass = await running.connect();
+    await until('the account is there', async () => (await aipass.status()).accounts.length === 1);
+    const library = import.meta.resolve('google-auth-library');
+    const program = startExec(
+      `
+        const file = process.env.GOOGLE_APPLICATION_CREDENTIALS;
+        import(${JSON.stringify(library)}).then(async ({ GoogleAuth }) => {
+          console.log(await new GoogleAuth({ scopes: ['a'] }).getAccessToken());
+          const { token_url, client_secret } = JSON.parse(require('node:fs').readFileSync(file, 'utf8'));
+          const headers = { authorization: 'Bearer ' + client_secret };
+          const other = await fetch(token_url.replace('/google/', '/spotify/'), { method: 'POST', headers });
+          console.log(other.status, (require('node:fs').statSync(file).mode & 0o777).toString(8), file);
+        });
+      `,
+      ['--google', 'google'],
+      { GOOGLE_CLOUD_PROJECT: 'p' },
+    );
+    const { code, stdout, stderr } = await program.result();
+    const [token, rest = ''] = stdout.split('\n');
+    expect({ code, token, stderr }).toEqual({ code: 0, token: 'ya29.canary-google-access', stderr: '' });
+    expect(rest).toMatch(/^403 600 /);
+    expect(existsSync(rest.split(' ')[2] ?? '')).toBe(false);
+    const audit = readFileSync(running.home.paths.audit, 'utf8').trim().split('\n');
+    expect(audit.map((line): unknown => JSON.parse(line))).toContainEqual(
+      expect.objectContaining({ operation: 'token.get', credential: 'google', outcome: 'released' }),
+    );
+    expect((await running.cli(['exec', '--', 'true'])).code).toBe(0);
   });
 
   it('shows what it would set, with the lines for a configuration file', async () => {

@@ -6,14 +6,15 @@
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { constants } from 'node:os';
-import { basename } from 'node:path';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { constants, tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
 import { plainText } from '../../base/plain-text.ts';
 import type { GatewayDescription } from '../../protocol/gateway.ts';
-import { buildEnvironment, environmentChanges } from '../exec-environment.ts';
+import { buildEnvironment, environmentChanges, googleCredentials } from '../exec-environment.ts';
 import { fileLines, PROGRAMS_WITH_FILES } from '../exec-files.ts';
-import { flag, restWords, textListOption } from '../options.ts';
+import { flag, restWords, textListOption, textOption } from '../options.ts';
 import type { Output } from '../output.ts';
 import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
@@ -40,12 +41,15 @@ export const exec = defineVerb({
       'let the program use this provider only (all that have keys without it)',
       'providers',
     ),
+    google: textOption('NAME', 'serve Google credentials of this OAuth account to the program', {
+      completion: 'accounts',
+    }),
     print: flag(
       `show what would be set, and for ${PROGRAMS_WITH_FILES.join(', ')} the lines of its configuration file`,
     ),
     program: restWords('program to run, and its arguments'),
   },
-  async run({ provider: providers, print: isPrinted, program: words }, { out, connect, signal }) {
+  async run({ provider: providers, google, print: isPrinted, program: words }, { out, connect, signal }) {
     const [program, ...args] = words;
     if (isPrinted) {
       const aipass = await connect();
@@ -60,9 +64,22 @@ export const exec = defineVerb({
     }
     const aipass = await connect();
     const name = plainText(basename(program), 128);
-    const { port, token, routes } = await aipass.request('gateway.open', { program: name, providers }, { signal });
+    const { port, token, routes } = await aipass.request(
+      'gateway.open',
+      { program: name, providers, google },
+      { signal },
+    );
     const gateway = { origin: `http://127.0.0.1:${port}`, token, routes };
-    return await runProgram(program, args, buildEnvironment(process.env, program, gateway), out);
+    const env = buildEnvironment(process.env, program, gateway);
+    if (google === undefined) return await runProgram(program, args, env, out);
+    const folder = mkdtempSync(join(tmpdir(), 'aipassd-'));
+    try {
+      const path = join(folder, 'google.json');
+      writeFileSync(path, JSON.stringify(googleCredentials(google, gateway)), { mode: 0o600 });
+      return await runProgram(program, args, { ...env, GOOGLE_APPLICATION_CREDENTIALS: path }, out);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   },
 });
 

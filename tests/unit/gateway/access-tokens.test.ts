@@ -1,7 +1,14 @@
 import { expect, it } from 'vitest';
 import { AccessTokens, type TokenGrant } from '../../../src/gateway/access-tokens.ts';
 
-const GRANT: TokenGrant = { name: 'flow', session: 's', uid: 1000, rights: new Set(['use']), providers: null };
+const GRANT: TokenGrant = {
+  name: 'flow',
+  session: 's',
+  uid: 1000,
+  rights: new Set(['use']),
+  providers: null,
+  oauthAccounts: new Set(),
+};
 
 it('a token is 256 random bits, and stands for its grant until it is revoked', () => {
   const tokens = new AccessTokens();
