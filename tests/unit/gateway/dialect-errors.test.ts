@@ -52,7 +52,8 @@ it('a request over a limit of its user is a 429 that may be repeated', () => {
 });
 
 it('the management API has the code, the message and the hint apart', () => {
-  expect(parsed(exhausted, 'aipassd')).toEqual({
+  expect(parsed(exhausted, 'aipassd')).toMatchObject({
+    detail: 'no key is free',
     error: { code: 'POOL_EXHAUSTED', message: 'no key is free', hint: 'wait', retryAfterMs: 1500 },
   });
 });
