@@ -16,7 +16,7 @@ import { describeFailure } from './system-failure.ts';
 import type { Warning } from './warning.ts';
 
 /** Where lines go. */
-export interface LogSinkOptions {
+export interface LogSinkDeps {
   readonly level: LogLevel;
   /** Path of the file, or null for none. Its folder is made, mode 0700. */
   readonly file: string | null;
@@ -44,9 +44,9 @@ const CLOSE_LIMIT_MS = 1000;
 const MESSAGE = Symbol.for('message');
 
 /** Opens the sink. A folder that cannot be made leaves stdout. */
-export function openLogSink(options: LogSinkOptions): LogSink {
+export function openLogSink(deps: LogSinkDeps): LogSink {
   const redacted = winston.format((info) => {
-    info[MESSAGE] = options.redactor.redact(String(info[MESSAGE]));
+    info[MESSAGE] = deps.redactor.redact(String(info[MESSAGE]));
     return info;
   });
   const transports: winston.transport[] = [];
@@ -54,17 +54,17 @@ export function openLogSink(options: LogSinkOptions): LogSink {
   let failure: AipassError | undefined;
   const fail = (error: unknown): void => {
     if (failure !== undefined) return;
-    const problem = describeFailure('the log file is not written', error, options.file ?? undefined);
+    const problem = describeFailure('the log file is not written', error, deps.file ?? undefined);
     failure = problem;
     if (!file) return;
     // Else it would keep every line that it cannot write.
     log.remove(file);
     file = undefined;
-    log.silent = !options.stdout;
+    log.silent = !deps.stdout;
     reportFailure(problem);
   };
   try {
-    if (options.file !== null) file = openFile(options.file, (error) => fail(error));
+    if (deps.file !== null) file = openFile(deps.file, (error) => fail(error));
   } catch (error) {
     fail(error);
   }
@@ -72,12 +72,12 @@ export function openLogSink(options: LogSinkOptions): LogSink {
     file.format = winston.format.combine(winston.format.json({ replacer: describeError }), redacted());
     transports.push(file);
   }
-  if (options.stdout) {
+  if (deps.stdout) {
     const format = winston.format.combine(winston.format.printf(printReadable), redacted());
     transports.push(new winston.transports.Console({ format }));
   }
   const silent = transports.length === 0;
-  const log = winston.createLogger({ level: options.level, transports, silent, exitOnError: false });
+  const log = winston.createLogger({ level: deps.level, transports, silent, exitOnError: false });
   // A transport that fails (disk full, file gone) must not become an unhandled 'error' event.
   log.on('error', () => {});
   for (const transport of transports) transport.on('error', transport === file ? fail : () => {});
@@ -101,10 +101,10 @@ export function openLogSink(options: LogSinkOptions): LogSink {
       }
     },
     warning: () =>
-      failure === undefined || options.file === null
+      failure === undefined || deps.file === null
         ? null
         : {
-            subject: options.file,
+            subject: deps.file,
             problem: failure.message,
             hint: `${failure.hint === undefined ? '' : `${failure.hint}; `}then restart the daemon, or set log.file`,
           },

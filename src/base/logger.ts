@@ -4,7 +4,7 @@
  */
 
 import type { LogFields, LogLevel, LogLine } from './log-line.ts';
-import type { LogSink, LogSinkOptions } from './log-sink.ts';
+import type { LogSink, LogSinkDeps } from './log-sink.ts';
 import type { Warning } from './warning.ts';
 
 export type { LogFields } from './log-line.ts';
@@ -30,7 +30,7 @@ export interface DaemonLogger extends Logger {
 }
 
 /** How the log is opened. */
-export interface LoggerOptions extends LogSinkOptions {
+export interface LoggerDeps extends LogSinkDeps {
   /** Components whose debug lines are written whatever the level is; `*` stands for all. */
   readonly debug?: ReadonlySet<string>;
 }
@@ -44,7 +44,7 @@ export function parseDebug(value: string | undefined): ReadonlySet<string> {
 }
 
 /** Makes the log. Nothing is written before open(). */
-export function openLogger({ debug = new Set(), ...options }: LoggerOptions): DaemonLogger {
+export function openLogger({ debug = new Set(), ...options }: LoggerDeps): DaemonLogger {
   let kept: LogLine[] = [];
   let sink: LogSink | undefined;
   let opening: Promise<LogSink> | undefined;

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'no
 import { dirname, join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
-import type { LogSinkOptions } from '../../../src/base/log-sink.ts';
+import type { LogSinkDeps } from '../../../src/base/log-sink.ts';
 import { openLogger, parseDebug } from '../../../src/base/logger.ts';
 import { Redactor } from '../../../src/base/redactor.ts';
 import { Secret } from '../../../src/base/secret.ts';
@@ -17,7 +17,7 @@ function readLines(path: string): Line[] {
   return lines.map((line): Line => JSON.parse(line));
 }
 
-function optionsFor(file: string | null, more: Partial<LogSinkOptions> = {}): LogSinkOptions {
+function optionsFor(file: string | null, more: Partial<LogSinkDeps> = {}): LogSinkDeps {
   return { level: 'info', file, stdout: false, redactor: new Redactor(), ...more };
 }
 

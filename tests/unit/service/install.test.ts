@@ -2,7 +2,9 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { resolvePaths } from '../../../src/base/paths.ts';
 import { describeStep, executePlan, type Done } from '../../../src/service/execute.ts';
+import { describeInstallation } from '../../../src/service/installation.ts';
 import { planInstall, planUninstall, servicePath, type InstallFacts } from '../../../src/service/plan.ts';
 
 let home: string;
@@ -155,4 +157,9 @@ it('launchd is told to forget an agent before it takes a changed one', async () 
     'launchctl kickstart',
   ]);
   expect(existsSync(join(home, 'Library', 'LaunchAgents', 'com.aipassd.daemon.plist'))).toBe(true);
+});
+
+it('the service is started so that SIGUSR1 opens no debugger, not even in its first millisecond', () => {
+  const { text } = describeInstallation({ system: false, paths: resolvePaths({ env: {}, home }) });
+  expect(text).toMatch(/--disable-sigusr1"? .*cli\.js|--disable-sigusr1<\/string>/);
 });
