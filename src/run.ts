@@ -54,7 +54,7 @@ export async function runDaemon(): Promise<number> {
   try {
     daemon = await startDaemon(paths, lastRun && describeRun(lastRun));
   } catch (error) {
-    const failure = reportStartFailure(error, notifier);
+    const failure = reportStartFailure(error, notifier, paths.state);
     // The record of the daemon that runs is its own.
     if (failure.code !== 'ALREADY_RUNNING') endRun(EXIT_START_FAILED, failure.message);
     return EXIT_START_FAILED;
@@ -97,8 +97,8 @@ function describeEnding(ending: Ending): string {
   return `an unexpected failure (${ending.error instanceof Error ? ending.error.name : typeof ending.error}); the log has more`;
 }
 
-function reportStartFailure(error: unknown, notifier: ServiceNotifier): AipassError {
-  const failure = describeFailure('cannot start', error);
+function reportStartFailure(error: unknown, notifier: ServiceNotifier, place?: string): AipassError {
+  const failure = describeFailure('cannot start', error, place);
   notifier.status(failure.message);
   process.stderr.write(`aipassd: ${failure.message} [${failure.code}]\n`);
   if (failure.hint !== undefined) process.stderr.write(`  → ${failure.hint}\n`);

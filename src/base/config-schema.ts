@@ -12,9 +12,11 @@ import { isTimeZone } from './time-window.ts';
 export const PROVIDER_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 /** An http or https URL without user name and password, which would reach logs. */
-const httpUrl = z.url({ protocol: /^https?$/ }).refine((url) => !/^[a-z]+:\/\/[^/]*@/i.test(url), {
-  message: 'must not hold a user name or password',
-});
+const httpUrl = z
+  .url({ protocol: /^https?$/, error: 'is not a URL: begin it with https:// or http://' })
+  .refine((url) => !/^[a-z]+:\/\/[^/]*@/i.test(url), {
+    message: 'must not hold a user name or password',
+  });
 
 /** HTTP header names and values as RFC 9110 §5 allows them. */
 const headers = z.record(z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/), z.string().regex(/^[\t\x20-\x7e]*$/));
@@ -22,7 +24,7 @@ const headers = z.record(z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/), z.st
 const milliseconds = z.int().min(1).max(3_600_000);
 const days = z.int().min(1).max(36_500);
 const url = httpUrl;
-const cron = z.string().min(9).max(128);
+const cron = z.string().min(9, 'is not a cron pattern such as "*/5 * * * *"').max(128);
 /** A program and its arguments. No shell parses it. */
 const command = z.array(z.string().min(1)).min(1);
 
@@ -235,7 +237,7 @@ export const configSchema = z.strictObject({
   network: z
     .strictObject({
       proxy: z
-        .url({ protocol: /^https?$/ })
+        .url({ protocol: /^https?$/, error: 'is not a URL: begin it with https:// or http://' })
         .optional()
         .describe('Proxy for all requests, such as http://proxy.example:3128. Default: HTTPS_PROXY and HTTP_PROXY.'),
       noProxy: z

@@ -36,7 +36,9 @@ export function parseConfig(text: string, path: string): Config {
   const document: unknown = parse(text, errors, { allowTrailingComma: true, allowEmptyContent: true });
   const [first] = errors;
   if (first) {
-    throw broken(path, [`line ${lineAt(text, first.offset)}: ${printParseErrorCode(first.error)}`]);
+    throw broken(path, [
+      `${placeAt(text, first.offset)}: ${SYNTAX[printParseErrorCode(first.error)] ?? 'this is not JSON'}`,
+    ]);
   }
   const result = configSchema.safeParse(document ?? {});
   if (result.success) return result.data;
@@ -49,15 +51,42 @@ function broken(path: string, problems: readonly string[]): AipassError {
   });
 }
 
-function lineAt(text: string, offset: number): number {
-  return text.slice(0, offset).split('\n').length;
+/** What the parser's errors mean to people. */
+const SYNTAX: Readonly<Record<string, string>> = {
+  InvalidSymbol: 'this is not a JSON value (a text needs double quotes)',
+  InvalidNumberFormat: 'this is not a number',
+  PropertyNameExpected: 'a name in double quotes is missing',
+  ValueExpected: 'a value is missing',
+  ColonExpected: 'a colon is missing',
+  CommaExpected: 'a comma is missing',
+  CloseBraceExpected: 'a closing } is missing',
+  CloseBracketExpected: 'a closing ] is missing',
+  EndOfFileExpected: 'there is more after the end of the document',
+  InvalidCommentToken: 'this is not a comment (// or /* */)',
+  UnexpectedEndOfComment: 'a comment is not closed with */',
+  UnexpectedEndOfString: 'a text is not closed with a double quote',
+  UnexpectedEndOfNumber: 'a number is cut short',
+  InvalidUnicode: 'this is not a Unicode escape such as \\u00e9',
+  InvalidEscapeCharacter: 'this is not an escape such as \\n',
+  InvalidCharacter: 'a control character has to be written as an escape',
+};
+
+function placeAt(text: string, offset: number): string {
+  const lines = text.slice(0, offset).split('\n');
+  return `line ${lines.length}, column ${(lines.at(-1)?.length ?? 0) + 1}`;
 }
+
+/** Names under which people look for the place of a key. */
+const KEY_SETTING = /^(?:api[-_]?)?(?:key|token|secret)$/i;
 
 function describeIssue(issue: z.core.$ZodIssue): string[] {
   const place = issue.path.map(String).join('.') || 'the document';
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((unknown) => {
       const path = [...issue.path, unknown];
+      if (KEY_SETTING.test(unknown)) {
+        return `unknown setting "${path.map(String).join('.')}": a key belongs into ~/.secrets/aipass/.env`;
+      }
       const known = nearest(unknown, knownKeys(issue.path));
       return `unknown setting "${path.map(String).join('.')}"${known === undefined ? '' : `, did you mean "${known}"?`}`;
     });

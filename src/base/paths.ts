@@ -53,7 +53,9 @@ export function resolvePaths(sources: PathSources = {}): Paths {
 
   const override = (name: string): string | undefined => {
     const value = env[name];
-    return value ? resolve(value) : undefined;
+    if (!value) return undefined;
+    // A quoted value, or one of a unit, comes without the shell's own expansion.
+    return value === '~' || value.startsWith('~/') ? inHome(value.slice(2)) : resolve(value);
   };
   const xdg = (name: string): string | undefined => {
     const value = env[name];

@@ -2,6 +2,7 @@
  * Maps the codes of the file system to error codes, and to messages and hints for people.
  */
 
+import { basename, dirname } from 'node:path';
 import { AipassError, systemErrorCode, type ErrorCode } from './errors.ts';
 import { shellQuote } from './shell-quote.ts';
 
@@ -28,6 +29,14 @@ const IN_THE_WAY: Meaning = {
   hint: (path) => `find the file among it and the folders above it, and move it away: ls -ld ${path}`,
 };
 
+/** A temporary file of ours, whose name means nothing to anybody. */
+const TEMPORARY = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/;
+
+/** Returns the folder of a temporary file, and any other path as it is. */
+function withoutTemporary(path: string | undefined): string | undefined {
+  return path !== undefined && TEMPORARY.test(basename(path)) ? dirname(path) : path;
+}
+
 /** Maps the codes of errno(3) that a wrong, foreign or full disk gives. */
 const MEANINGS: Readonly<Record<string, Meaning>> = {
   EACCES: NOT_PERMITTED,
@@ -39,6 +48,12 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
   },
   ENOSPC: NO_ROOM,
   EDQUOT: NO_ROOM,
+  // Node gives this for a folder that cannot be made on a read-only disk, too.
+  ENOENT: {
+    code: 'NOT_FOUND',
+    reason: 'cannot be made or opened: a folder above it is missing, or on a disk that cannot be written to',
+    hint: (path) => `check the folders above it: findmnt -T ${path}`,
+  },
   EISDIR: {
     code: 'BAD_REQUEST',
     reason: 'is a folder, where a file should be',
@@ -61,7 +76,7 @@ export function describeFailure(what: string, error: unknown, path?: string): Ai
   const meaning = code !== undefined && Object.hasOwn(MEANINGS, code) ? MEANINGS[code] : undefined;
   if (!meaning) return new AipassError('INTERNAL', `${what}: ${code ?? String(error)}`, { cause: error });
   const named: unknown = error instanceof Error && 'path' in error ? error.path : undefined;
-  const place = typeof named === 'string' ? named : path;
+  const place = withoutTemporary(typeof named === 'string' ? named : path);
   return new AipassError(meaning.code, `${what}: ${place ?? 'a path'} ${meaning.reason} (${code})`, {
     hint: meaning.hint(shellQuote(place ?? '.')),
     cause: error,

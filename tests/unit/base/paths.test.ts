@@ -95,3 +95,11 @@ describe('paths of this process', () => {
     expect(resolvePaths().socket).toMatch(/^\/.*aipassd\.sock$/);
   });
 });
+
+it('a folder that begins with ~ is in the home, as a shell would have it', () => {
+  const { secretsRoot, state } = resolvePaths({
+    home: '/h',
+    env: { AIPASSD_SECRETS_DIR: '~/x', AIPASSD_STATE_DIR: '~' },
+  });
+  expect([secretsRoot, state]).toEqual(['/h/x', '/h']);
+});
