@@ -125,6 +125,11 @@ const RESERVED = [
   '*',
 ];
 
+/** Returns what could be the beginning of a key behind its `s`. */
+function guess(at: number): string {
+  return `k-or-v1-${at.toString(16).padStart(8, 'a')}`;
+}
+
 /** Lists every attack. */
 export const ATTACKS: readonly Attack[] = [
   {
@@ -154,10 +159,47 @@ export const ATTACKS: readonly Attack[] = [
     name: 'silence',
     run: ({ socket }) =>
       withConnections(socket, 200, async (sockets) => {
-        await pause(3000);
+        for (const one of sockets) one.resume();
+        // Without a hello a connection lasts some seconds.
+        await pause(8000);
         return closedText(sockets.filter((one) => one.destroyed).length, sockets.length);
       }),
   },
+  {
+    name: 'guesses at parts of secrets',
+    run: ({ socket }) =>
+      withConnections(socket, 20, async (sockets) => {
+        let answers = 0;
+        for (const one of sockets) {
+          one.on('data', (chunk: Buffer) => (answers += chunk.toString('latin1').split(FRAME_END).length - 1));
+          const guesses = Array.from({ length: 2000 }, (_, id) =>
+            frame('request', { id, op: 'pool.explain', params: { provider: guess(id), model: guess(id) } }),
+          );
+          void write(one, HELLO + guesses.join(''));
+        }
+        await pause(4000);
+        return `${answers} answers`;
+      }),
+  },
+  {
+    name: 'subscriptions and leases without end',
+    run: ({ socket }) =>
+      withConnections(socket, 5, async (sockets) => {
+        for (const one of sockets) {
+          one.resume();
+          const wishes = Array.from(
+            { length: 200 },
+            (_, id) =>
+              frame('request', { id: `s${id}`, op: 'event.subscribe', params: {} }) +
+              frame('request', { id: `l${id}`, op: 'pool.lease', params: { provider: 'nobody', maxWaitMs: 60_000 } }),
+          );
+          void write(one, HELLO + wishes.join(''));
+        }
+        await pause(4000);
+        return closedText(sockets.filter((one) => one.destroyed).length, sockets.length);
+      }),
+  },
+  sendOnce('a name of a megabyte', () => frame('hello', { protocol: 1, caller: 'x'.repeat(1_000_000) })),
   sendOnce('garbage', () => Buffer.from(Array.from({ length: 1_000_000 }, (_, at) => (at * 7919) & 0xff))),
   sendOnce('garbage that ends', () => `not json${FRAME_END}`.repeat(1000)),
   sendOnce('64 MB in one frame', ({ op }) =>

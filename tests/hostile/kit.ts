@@ -1,14 +1,19 @@
 /**
  * Runs attacks on a socket, one after the other, while a good client measures what it notices, and judges.
  *
- * Passed is an attack during which the good client's p99 stays within 10 ms (or thrice its quiet p99), every one of its
- * requests is answered, and after which the daemon's memory is back within 20 % inside a minute.
+ * Each attack runs against a bare server, too (bare-server.ts), in the same minute: on a busy machine a time says nothing
+ * by itself. Passed is an attack during which the good client's p99 stays within 10 ms, thrice its quiet p99, or twice
+ * that of the bare server's good client; during which every one of its requests is answered; and after which the
+ * daemon's memory is back within 20 % inside a minute.
  */
 
-import { fork, type ChildProcess } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { fork, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { ATTACKS, type Target } from './attacks.ts';
+import { ATTACKS, type Attack, type Target } from './attacks.ts';
 import type { Measured } from './good-client.ts';
 import { pause } from './wire.ts';
 
@@ -19,6 +24,8 @@ export interface AttackReport {
   readonly effect: string;
   readonly good: Measured;
   readonly p99LimitMs: number;
+  /** What the good client of the bare server saw during the same attack. */
+  readonly bare: Measured;
   /** Is resident memory in MB: before, the most right after, and when it was looked at last; null where the pid is unknown. */
   readonly memory: { readonly before: number; readonly after: number; readonly settled: number } | null;
   readonly problems: readonly string[];
@@ -37,6 +44,7 @@ export interface KitOptions extends Target {
 
 const P99_LIMIT_MS = 10;
 const QUIET_FACTOR = 3;
+const BARE_FACTOR = 2;
 const MEMORY_FACTOR = 1.2;
 const QUIET_MS = 3000;
 const SETTLE_MS = 60_000;
@@ -44,16 +52,16 @@ const SETTLE_MS = 60_000;
 /** Runs the attacks and returns how each went. */
 export async function runKit(options: KitOptions): Promise<AttackReport[]> {
   const quietMs = options.quietMs ?? QUIET_MS;
-  const good = fork(fileURLToPath(new URL('good-client.ts', import.meta.url)), [
-    options.socket,
-    options.op,
-    JSON.stringify(options.params),
-  ]);
+  const bare = await startBareServer();
+  const good = startGoodClient(options.socket, options);
+  const goodOfBare = startGoodClient(bare.socket, options);
   try {
     const reports: AttackReport[] = [];
     await pause(quietMs / 2);
     // What a fresh daemon needs for its first requests is not the attacks' doing.
     await measure(good);
+    await measure(goodOfBare);
+    goodOfBare.send('rest');
     for (const attack of ATTACKS.filter((one) => one.name.includes(options.only ?? ''))) {
       await pause(quietMs);
       const quiet = await measure(good);
@@ -64,14 +72,16 @@ export async function runKit(options: KitOptions): Promise<AttackReport[]> {
       // A busy client keeps V8 from tidying up: what stays is asked of a daemon at rest.
       good.send('rest');
       const settled = await settle(quiet.pid, before, options.settleMs ?? SETTLE_MS);
+      const compared = await attackBare(attack, { ...options, socket: bare.socket }, goodOfBare);
       good.send('work');
-      const p99LimitMs = Math.max(P99_LIMIT_MS, QUIET_FACTOR * quiet.p99);
+      const p99LimitMs = Math.max(P99_LIMIT_MS, QUIET_FACTOR * quiet.p99, BARE_FACTOR * compared.p99);
       const memory = before === null || after === null || settled === null ? null : { before, after, settled };
       const report = {
         name: attack.name,
         effect,
         good: during,
         p99LimitMs,
+        bare: compared,
         memory,
         problems: judge(during, p99LimitMs, memory),
       };
@@ -81,7 +91,53 @@ export async function runKit(options: KitOptions): Promise<AttackReport[]> {
     return reports;
   } finally {
     good.kill('SIGKILL');
+    goodOfBare.kill('SIGKILL');
+    bare.stop();
   }
+}
+
+function startGoodClient(socket: string, { op, params }: Target): ChildProcess {
+  return fork(fileURLToPath(new URL('good-client.ts', import.meta.url)), [socket, op, JSON.stringify(params)]);
+}
+
+/** Runs an attack on the bare server while a good client of its own measures; the daemon is at rest meanwhile. */
+async function attackBare(attack: Attack, target: Target, good: ChildProcess): Promise<Measured> {
+  // A server without any guard may have thrown everybody out: that is its measure, too.
+  if (!good.connected) return { ...NOTHING, connected: false };
+  good.send('work');
+  await measure(good);
+  await attack.run(target);
+  const measured = await measure(good);
+  good.send('rest');
+  return measured;
+}
+
+const NOTHING: Measured = {
+  asked: 0,
+  answered: 0,
+  refused: 0,
+  p50: 0,
+  p99: 0,
+  longest: 0,
+  connected: true,
+  pid: null,
+};
+
+/** Starts the server to compare with, on a socket in a folder of its own. */
+async function startBareServer(): Promise<{ readonly socket: string; readonly stop: () => void }> {
+  const folder = mkdtempSync(join(tmpdir(), 'bare-'));
+  const socket = join(folder, 's');
+  const server = spawn(process.execPath, [fileURLToPath(new URL('bare-server.ts', import.meta.url)), socket], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(server.stdout, 'data');
+  return {
+    socket,
+    stop: () => {
+      server.kill('SIGKILL');
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
 }
 
 /** Lists what an attack must not do and did. */
