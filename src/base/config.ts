@@ -76,7 +76,7 @@ function placeAt(text: string, offset: number): string {
   return `line ${lines.length}, column ${(lines.at(-1)?.length ?? 0) + 1}`;
 }
 
-/** Names under which people look for the place of a key. */
+/** Settings that people try for a key. */
 const KEY_SETTING = /^(?:api[-_]?)?(?:key|token|secret)$/i;
 
 function describeIssue(issue: z.core.$ZodIssue): string[] {

@@ -59,14 +59,19 @@ async function probe(running: Running, text: string): Promise<string> {
         ['usage.track', { generationId: text, caller: text }],
         ['completion.create', { provider: text, model: text, messages: [{ role: 'user', content: text }] }],
         ['completion.create', { provider: 'local', model: text, messages: [{ role: 'user', content: text }] }],
-        ['usage.stats', { by: 'caller', caller: text }],
-        ['usage.events', { limit: 1 }],
       ];
       const answers = [];
       for (const [op, params] of probes) {
         const answer = await aipass.request(op, params).catch((e) => ({ code: e.code, message: e.message, hint: e.hint }));
         answers.push([op === text ? 'TEXT' : op, answer]);
       }
+      // Records are kept by a thread of their own, in its time.
+      const recorded = async () => (await aipass.request('usage.events', { limit: 100 })).events
+        .filter(({ caller, operation }) => caller === text && operation.startsWith('completion'))
+        .map(({ operation, provider, model, status, errorCode }) => [operation, provider, model, status, errorCode]);
+      while ((await recorded()).length < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+      answers.push(['usage.events', (await recorded()).toSorted()]);
+      answers.push(['usage.stats', (await aipass.request('usage.stats', { by: 'caller', caller: text })).groups.map(({ name }) => name)]);
       console.log(JSON.stringify(answers));
       await aipass.close();
     `,
