@@ -98,14 +98,6 @@ async function measure(title: string, database: string, folder: string, size: nu
     sample(5000, () => usage.record(rawEvent(1, now))),
   );
   await usage.ask('bytes');
-  const one = { caller: 'flow', session: 'session-1', executable: '/usr/bin/flow', pid: 1000, uid: 1000 };
-  const only = { ...one, provider: 'provider-0', keyId: 'KEY_0', model: 'vendor/model-0' };
-  await measureCost(usage, 'of one program', () => only);
-  await measureCost(usage, 'of one program whose provider repeats 10 ids', (i) => ({
-    ...only,
-    generationId: `chatcmpl-${i % 10}`,
-  }));
-  await measureCost(usage, 'of 20 programs, 12 models and 6 keys at random', () => ({}));
   for (const [name, since] of [
     ['hour', now - HOUR],
     ['30 days', now - 30 * DAY],
@@ -133,6 +125,14 @@ async function measure(title: string, database: string, folder: string, size: nu
       print(`page of 50 events, ${name}, ${what}`, await sampleAsync(500, () => usage.ask('events', query, 'desc')));
     }
   }
+  const one = { caller: 'flow', session: 'session-1', executable: '/usr/bin/flow', pid: 1000, uid: 1000 };
+  const only = { ...one, provider: 'provider-0', keyId: 'KEY_0', model: 'vendor/model-0' };
+  await measureCost(usage, 'of one program', () => only);
+  await measureCost(usage, 'of one program whose provider repeats 10 ids', (i) => ({
+    ...only,
+    generationId: `chatcmpl-${i % 10}`,
+  }));
+  await measureCost(usage, 'of 20 programs, 12 models and 6 keys at random', () => ({}));
   if (isFile) await measurePrune(usage, database, size);
   await usage.close();
 }
