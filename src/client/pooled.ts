@@ -97,8 +97,6 @@ function proxyOf(path: PropertyPath, client: PooledClient): unknown {
     set: reject,
     defineProperty: reject,
     deleteProperty: reject,
-    setPrototypeOf: reject,
-    preventExtensions: reject,
   });
   client.paths.set(proxy, path);
   return proxy;
