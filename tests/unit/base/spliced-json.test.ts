@@ -46,8 +46,8 @@ const document = fc.letrec((tie) => ({
 test('a document is the same after its long texts were taken out and put back, wherever it was cut', () => {
   fc.assert(
     fc.property(document, fc.array(fc.nat()), fc.nat({ max: 8 }), fc.boolean(), (value, cuts, minBytes, isPretty) => {
-      const text = JSON.stringify(value, null, isPretty ? 2 : 0);
-      expect(JSON.parse(roundTrip(Buffer.from(text), cuts, minBytes).printed)).toEqual(JSON.parse(text));
+      const written = JSON.stringify(value, null, isPretty ? 2 : 0);
+      expect(JSON.parse(roundTrip(Buffer.from(written), cuts, minBytes).printed)).toEqual(JSON.parse(written));
     }),
   );
 });
