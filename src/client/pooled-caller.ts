@@ -79,22 +79,28 @@ export class PooledCaller {
   readonly #options: PooledOptions;
   readonly #lender: KeyLender;
   readonly #pathOf: (value: unknown) => PropertyPath | undefined;
+  readonly #derive: (factory: ClientFactory<object>) => unknown;
   /** Clients by the value of their key: a key that is replaced gets a client of its own. */
   readonly #clients = new BoundedMap<string, Promise<object>>(MAX_CLIENTS);
 
-  /** `pathOf` recognizes properties of this very pooled client among the arguments of a call. */
+  /**
+   * `pathOf` recognizes properties of this very pooled client among the arguments of a call; `derive` makes a pooled client of
+   * the same provider.
+   */
   constructor(
     provider: string,
     factory: ClientFactory<object>,
     options: PooledOptions,
     lender: KeyLender,
     pathOf: (value: unknown) => PropertyPath | undefined,
+    derive: (factory: ClientFactory<object>) => unknown,
   ) {
     this.#provider = provider;
     this.#factory = factory;
     this.#options = options;
     this.#lender = lender;
     this.#pathOf = pathOf;
+    this.#derive = derive;
   }
 
   /** Calls what stands at a path of the real client; a plain value there is the result. */
@@ -150,7 +156,14 @@ export class PooledCaller {
   ): Promise<{ readonly end: CallEnd; readonly values: Values }> {
     try {
       const client = await this.#clientOf(lease.key);
-      const values = await result.attempt(this.#invoke(client, path, args));
+      const values = new Map(await result.attempt(this.#invoke(client, path, args)));
+      for (const [one, value] of values) {
+        if (isSibling(client, value))
+          values.set(
+            one,
+            this.#derive((key) => this.#sibling(key, path, args)),
+          );
+      }
       const [value] = values.values();
       return { end: { kind: 'returned', value }, values };
     } catch (error) {
@@ -176,6 +189,11 @@ export class PooledCaller {
       leasing.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
     });
   }
+  /** Makes the client that a call of the real client returns, for another key. */
+  async #sibling(key: string, path: PropertyPath, args: readonly unknown[]): Promise<object> {
+    return Object(await this.#invoke(await this.#clientOf(key), path, args));
+  }
+
   /** Calls what stands at a path. Properties of this pooled client among the arguments become those of the real one. */
   #invoke(client: object, path: PropertyPath, args: readonly unknown[]): unknown {
     const { owner, value } = walk(client, path);
@@ -339,6 +357,13 @@ function asked<Answer>(rule: (subject: ThrownError) => Answer, subject: unknown)
 /** Returns whether another key may do better. */
 function isKeyTrouble(outcome: ReportedOutcome): boolean {
   return outcome === 'limited' || outcome === 'rejected';
+}
+
+/** Returns whether a value is another client of the same class, as `withOptions()` of openai returns: it must rotate its keys, too. */
+function isSibling(client: object, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || value === client) return false;
+  const prototype: unknown = Object.getPrototypeOf(client);
+  return prototype !== Object.prototype && prototype !== null && prototype === Object.getPrototypeOf(value);
 }
 
 /** Returns whether a value is a Response of fetch, of another package too. */

@@ -54,7 +54,8 @@ export function createPooled<Client extends object>(
   const paths = new WeakMap<object, PropertyPath>();
   const pathOf = (value: unknown): PropertyPath | undefined =>
     typeof value === 'function' ? paths.get(value) : undefined;
-  const caller = new PooledCaller(provider, factory, options, lender, pathOf);
+  const derive = (make: ClientFactory<object>): unknown => createPooled(provider, make, options, lender);
+  const caller = new PooledCaller(provider, factory, options, lender, pathOf, derive);
   return proxyOf([], { provider, caller, paths }) as Pooled<Client>;
 }
 

@@ -110,6 +110,13 @@ describe('a pooled openai client', () => {
     await expect.poll(() => settled).toMatchObject([...ROTATED, ...ROTATED]);
   });
 
+  it('rotates the keys of a client that it derives', async () => {
+    const { client, settled } = pool(openai);
+    const derived = await client.withOptions({ timeout: 1000 });
+    expect((await derived.chat.completions.create(chat)).id).toBe('chatcmpl-1');
+    expect(settled).toMatchObject([{ outcome: 'succeeded' }, ...ROTATED]);
+  });
+
   it('takes a rejected key out, and keeps the real error where no key is left', async () => {
     const { client, settled } = pool(openai, ['key-DEAD', 'key-good']);
     await client.chat.completions.create(chat);
