@@ -230,9 +230,19 @@ export class Account {
     return this.#flight;
   }
 
+  /** Renews the token for a user who waits: before refreshes that nobody waits for. */
+  async refreshNow(): Promise<RefreshOutcome> {
+    this.#waiting += 1;
+    try {
+      return await this.refresh();
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
   /** Renews the token for a caller that may force only so many refreshes. */
   async forceRefresh(): Promise<RefreshOutcome> {
-    if (this.#flight !== undefined || this.#forced.take()) return await this.refresh();
+    if (this.#flight !== undefined || this.#forced.take()) return await this.refreshNow();
     return { kind: 'kept', reason: 'it was renewed several times within the last minutes; the token is kept' };
   }
 

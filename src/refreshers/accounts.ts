@@ -176,7 +176,7 @@ export class Accounts {
     const accounts = name === undefined ? [...this.#accounts.values()] : [await this.find(name)];
     return await mapConcurrently(accounts, MAX_WORKERS, async (account) => ({
       name: account.name,
-      outcome: await (isLimited ? account.forceRefresh() : account.refresh()),
+      outcome: await (isLimited ? account.forceRefresh() : account.refreshNow()),
     }));
   }
 
