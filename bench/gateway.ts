@@ -1,5 +1,5 @@
 /**
- * What it costs to ask a provider through aipassd: over the HTTP gateway's socket and over node-ipc, beside asking the
+ * What it costs to ask a provider through aipassd: over the HTTP gateway's socket, over loopback and over node-ipc, beside asking the
  * provider directly and a bare node:http pass-through (the floor), in turns within one run. Accounting and audit are on.
  */
 
@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { connect, type Aipass } from '../src/client/index.ts';
 import { AIPASSD, Asker } from './asker.ts';
 import { HttpAsker, type Address, type Times } from './http-asker.ts';
 import { median, millis, percentile, printFigures, type Figure } from './numbers.ts';
@@ -39,6 +40,7 @@ export async function benchGateway(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'aipg-'));
   const running: Running[] = [];
   let home: ReturnType<typeof makeHome> | undefined;
+  let aipass: Aipass | undefined;
   try {
     const provider = await start([server('mock-provider')], { word: 'ready' });
     running.push(provider);
@@ -50,16 +52,23 @@ export async function benchGateway(): Promise<void> {
     running.push(daemon);
     const gatewayPath = join(dirname(home.socket), 'gateway.sock');
     await untilAccepting(gatewayPath);
+    aipass = await connect({ socket: home.socket, caller: 'bench' });
+    const run = await aipass.request('gateway.open', { program: 'bench' });
     const ways: Way[] = [
       httpWay('direct', { host: '127.0.0.1', port }, '/v1/chat/completions'),
       httpWay('floor', { path: floorPath }, '/v1/chat/completions'),
       httpWay('gateway.sock', { path: gatewayPath }, '/openrouter/v1/chat/completions'),
       ipcWay('node-ipc', home.socket),
+      httpWay('loopback', { host: '127.0.0.1', port: run.port }, '/openrouter/v1/chat/completions', [
+        `host: 127.0.0.1:${run.port}`,
+        `authorization: Bearer ${run.token}`,
+      ]),
     ];
     const measured = await measure(ways);
     const memory = residentMegabytes(daemon.pid);
     printFigures('A completion through aipassd', compare(ways, measured, memory));
   } finally {
+    await aipass?.close();
     for (const program of running.toReversed()) await program.stop();
     home?.remove();
     rmSync(folder, { recursive: true, force: true });
@@ -70,15 +79,15 @@ function server(name: string): string {
   return fileURLToPath(new URL(`servers/${name}.ts`, import.meta.url));
 }
 
-function httpWay(name: string, address: Address, path: string): Way {
+function httpWay(
+  name: string,
+  address: Address,
+  path: string,
+  headers: readonly string[] = ['host: localhost', 'authorization: Bearer unused'],
+): Way {
   const print = (isStream: boolean): string => {
     const body = JSON.stringify({ model: 'bench', messages: MESSAGES, ...(isStream ? { stream: true } : {}) });
-    const fields = [
-      'host: localhost',
-      'authorization: Bearer unused',
-      'content-type: application/json',
-      `content-length: ${body.length}`,
-    ];
+    const fields = [...headers, 'content-type: application/json', `content-length: ${body.length}`];
     return `POST ${path} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n${body}`;
   };
   const texts = [print(false), print(true)] as const;
