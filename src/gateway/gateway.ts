@@ -383,7 +383,11 @@ export class Gateway {
         this.#assertMayCall(asker, provider, organization);
         response.writeHead(status, answered);
       },
-      write: (bytes) => (response.write(bytes) ? undefined : whenWritable(response, signal)),
+      write: (bytes) => {
+        // Nor does the rest of an answer leave after its right was taken away.
+        this.#assertMayCall(asker, provider, organization);
+        return response.write(bytes) ? undefined : whenWritable(response, signal);
+      },
       end: () => {
         this.#deps.beforeEnd();
         response.end();

@@ -2,11 +2,17 @@ import { once } from 'node:events';
 import { request as sendRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { expect, it } from 'vitest';
+import { systemClock } from '../../../src/base/clock.ts';
 import { AipassError } from '../../../src/base/errors.ts';
+import type { AccessGrants } from '../../../src/callers/access.ts';
+import { Gate } from '../../../src/callers/gate.ts';
+import { UserLimits } from '../../../src/callers/user-limits.ts';
+import { WIDE_LIMITS } from '../../support/admission.ts';
 import {
   ANSWERED,
   answerPong,
   OWN_GRANT,
+  OWN_UID,
   readAll,
   startTestGateway,
   type Forward,
@@ -203,4 +209,43 @@ it('a stop lets a request finish, and a request that does not is told why', asyn
   expect(await hanging).toMatchObject({ status: 503 });
   await stopped;
   await expect(gateway.ask('/healthz')).rejects.toMatchObject({ code: 'ENOENT' });
+});
+
+// Root has every right, whatever the configuration says: for it tests/unit/operations/dispatcher.test.ts has the rule.
+it.runIf(OWN_UID !== 0)('the rest of an answer does not leave after its right was taken away', async () => {
+  const nobody = { uids: new Set<number>(), gids: new Set<number>() };
+  const granting = (uids: Set<number>): AccessGrants => ({
+    ownUid: OWN_UID + 1,
+    grants: [{ rights: ['see', 'use'], ...nobody, uids }],
+  });
+  let grants = granting(new Set([OWN_UID]));
+  const { promise: mayGoOn, resolve: goOn } = Promise.withResolvers<void>();
+  await using gateway = await startTestGateway({
+    gate: new Gate({
+      grants: () => grants,
+      limits: new UserLimits(WIDE_LIMITS, systemClock),
+      onRejected: () => {},
+    }),
+    forward: async (_request, sink) => {
+      sink.head(200, {});
+      void sink.write(Buffer.from('first'));
+      await mayGoOn;
+      try {
+        void sink.write(Buffer.from('second'));
+      } catch (error) {
+        if (error instanceof AipassError) return { kind: 'failed', error, begun: true };
+      }
+      sink.end();
+      return ANSWERED;
+    },
+  });
+  const answer = await begin(gateway, '/local/v1/x');
+  let received = '';
+  answer.on('data', (chunk: Buffer) => (received += chunk.toString()));
+  answer.on('error', () => {});
+  await until('the first part is there', () => received === 'first');
+  grants = granting(new Set());
+  goOn();
+  await until('the answer is broken off', () => answer.closed);
+  expect({ received, complete: answer.complete }).toEqual({ received: 'first', complete: false });
 });
