@@ -115,18 +115,18 @@ export class Assembly {
     // Some servers send a message where a delta belongs, or the other way round.
     const message = toRecord(choice[part] ?? choice[part === 'delta' ? 'message' : 'delta']);
     const delta: CompletionDelta = {
-      ...this.#addMessage(message, this.#logprobs.add(toRecord(choice['logprobs']))),
+      ...this.#addMessage(message, this.#logprobs.add(toRecord(choice['logprobs'])), part === 'message'),
       ...(choiceExtra && { choiceExtra }),
       ...(answerExtra && { answerExtra }),
     };
     return Object.keys(delta).length === 0 ? undefined : delta;
   }
 
-  #addMessage(message: JsonObject, logprobs: CompletionDelta['logprobs']): CompletionDelta {
+  #addMessage(message: JsonObject, logprobs: CompletionDelta['logprobs'], isWhole: boolean): CompletionDelta {
     const { text, thought } = readContent(message['content']);
     const reasoning = readText(message['reasoning']) || readText(message['reasoning_content']) || thought;
     const refusal = readText(message['refusal']);
-    const toolCalls = Array.isArray(message['tool_calls']) ? this.#tools.add(message['tool_calls']) : [];
+    const toolCalls = Array.isArray(message['tool_calls']) ? this.#tools.add(message['tool_calls'], isWhole) : [];
     const extra = this.#message.add(message);
 
     if (text !== undefined) this.#content = (this.#content ?? '') + text;
@@ -257,9 +257,14 @@ export class ToolCallAssembly {
   readonly #calls: OpenCall[] = [];
   readonly #slotOfIndex = new Map<number, number>();
 
-  /** Takes the pieces of one chunk and returns what is new in them. */
-  add(pieces: readonly unknown[]): ToolCallDelta[] {
-    return pieces.map((piece) => this.#addPiece(toRecord(piece)));
+  /**
+   * Takes the pieces of one chunk and returns what is new in them.
+   *
+   * @param isWhole whether they are whole calls, as in an answer that is not streamed: then each is a call of its own,
+   * though some servers give all of them one id or one number.
+   */
+  add(pieces: readonly unknown[], isWhole = false): ToolCallDelta[] {
+    return pieces.map((piece) => this.#addPiece(toRecord(piece), isWhole));
   }
 
   /** Returns the finished calls. A provider without ids gets some: the answer to a call has to name it. */
@@ -277,15 +282,15 @@ export class ToolCallAssembly {
     });
   }
 
-  #addPiece(piece: JsonObject): ToolCallDelta {
+  #addPiece(piece: JsonObject, isWhole: boolean): ToolCallDelta {
     const called = toRecord(piece['function'] ?? piece['custom']);
     const id = readText(piece['id']);
     const name = readText(called['name']);
     const text = readArguments(called['arguments'] ?? called['input']);
 
-    const slot = this.#slotFor(piece['index'], id, name);
+    const slot = isWhole ? this.#open() : this.#slotFor(readIndex(piece['index']), id, name, text);
     const call = this.#calls[slot];
-    if (!call) return { index: slot };
+    if (!call || isRepetition(call, id, name, text)) return { index: slot };
     const isNew = call.name === '' && call.text === '' && call.id === '';
     const newId = id !== '' && call.id === '';
     if (newId) call.id = id;
@@ -306,16 +311,17 @@ export class ToolCallAssembly {
     };
   }
 
-  #slotFor(index: unknown, id: string, name: string): number {
-    if (typeof index !== 'number') {
-      const known = id === '' ? -1 : this.#calls.findIndex((call) => call.id === id);
-      if (known !== -1) return known;
+  #slotFor(index: number | undefined, id: string, name: string, text: string): number {
+    if (index === undefined) {
+      const known = id === '' ? -1 : this.#calls.findLastIndex((call) => call.id === id);
+      const knownCall = this.#calls[known];
+      if (knownCall) return beginsAnother(knownCall, id, name, text) ? this.#open() : known;
       const last = this.#calls.length - 1;
       return last === -1 || id !== '' || name !== '' ? this.#open() : last;
     }
     const slot = this.#slotOfIndex.get(index);
     const open = slot === undefined ? undefined : this.#calls[slot];
-    if (slot !== undefined && open && !beginsAnother(open, id, name)) return slot;
+    if (slot !== undefined && open && !beginsAnother(open, id, name, text)) return slot;
     const fresh = this.#open();
     this.#slotOfIndex.set(index, fresh);
     return fresh;
@@ -335,12 +341,29 @@ export class ToolCallAssembly {
   }
 }
 
-/** Returns whether a piece under the number of an open call is the first of another one. */
-function beginsAnother(open: OpenCall, id: string, name: string): boolean {
+/** Returns whether a piece under the number or the id of an open call is the first of another one. */
+function beginsAnother(open: OpenCall, id: string, name: string, text: string): boolean {
   if (name === '') return false;
-  if (id !== '' && open.id !== '') return open.id !== id;
-  // Without ids: whole calls, one after the other, all with the same number.
-  return id === '' && open.text !== '' && typeof parseJson(open.text) === 'object';
+  if (id !== '' && open.id !== '' && open.id !== id) return true;
+  if (id !== '' && open.id === '') return false;
+  // Whole calls, one after the other, all with the same number or the same id.
+  return isComplete(open) && (id === '' || (text !== '' && !isRepetition(open, id, name, text)));
+}
+
+/** Returns whether a piece says a finished call once more, as some servers do in the last chunk. */
+function isRepetition(call: OpenCall, id: string, name: string, text: string): boolean {
+  return id !== '' && id === call.id && name === call.name && text === call.text && isComplete(call);
+}
+
+/** Returns whether the arguments are a whole document, to which nothing can be added. */
+function isComplete({ text }: OpenCall): boolean {
+  return /[}\]]\s{0,99}$/.test(text) && typeof parseJson(text) === 'object';
+}
+
+/** Returns the number of a call; some servers write it as a text. */
+function readIndex(index: unknown): number | undefined {
+  if (typeof index === 'string' && /^\d{1,9}$/.test(index)) return Number(index);
+  return typeof index === 'number' ? index : undefined;
 }
 
 /** Returns what a piece adds to a name: some providers send it in pieces, some again with each piece, some as it grows. */

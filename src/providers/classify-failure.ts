@@ -131,7 +131,7 @@ export function classifyFailure(provider: string, seen: SeenFailure, now: number
   }
   const error = readError(seen.body);
   const status = seen.status < 300 ? statusInside(error) : seen.status;
-  const facts = readRefusalFacts(provider, seen.body);
+  const facts = readRefusalFacts(provider, seen.body, now);
   const asked = readAskedWait(seen.headers, now);
   const { reason, blame } = meaningOf(provider, status, seen.headers, error, facts);
   const known = {
@@ -154,6 +154,9 @@ export function classifyFailure(provider: string, seen: SeenFailure, now: number
         boundMs: NO_CREDIT_COOLDOWN_MS,
         source: facts.creditLimit === undefined ? 'default' : 'body',
       });
+    case 'unaffordable':
+      // The same request meets the same limit again, whatever the status or a header says of waiting.
+      return build(reason, { ...known, transient: false, retryAfterMs: undefined });
     case 'no-access':
       return build(reason, { ...known, cooldownMs: MAX_COOLDOWN_MS, boundMs: MAX_COOLDOWN_MS, source: 'body' });
     default:

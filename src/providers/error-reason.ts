@@ -65,7 +65,9 @@ export function readError(document: unknown): ReadError {
     firstDetail(outer['detail']),
     firstDetail(toRecord(outer['message'])['detail']),
   );
-  const codes = [inner['code'], inner['status'], inner['type'], outer['code'], outer['type']].filter(isText);
+  const codes = [inner['code'], inner['status'], inner['type'], outer['code'], outer['type'], outer['reason']].filter(
+    isText,
+  );
   const status = [inner['code'], inner['status'], outer['code'], outer['status']]
     .map(readStatus)
     .find((one) => one !== undefined);

@@ -6,7 +6,7 @@
  */
 
 import { toRecord } from '../base/json.ts';
-import { parseGoDuration, parseProtobufDuration } from './reset-formats.ts';
+import { parseGoDuration, parseProtobufDuration, parseReset } from './reset-formats.ts';
 
 /** Structured part of an error document; absent fields were not there. */
 export interface RefusalFacts {
@@ -36,25 +36,31 @@ const MAX_ENTRIES = 16;
 /** Length of a text that is searched, in characters. */
 const MAX_TEXT = 1000;
 
-/** Reads an error document; anything that is not an object has no facts. */
-export function readRefusalFacts(provider: string, body: unknown): RefusalFacts {
+/** Reads an error document; anything that is not an object has no facts. `now` is wall time in epoch milliseconds. */
+export function readRefusalFacts(provider: string, body: unknown, now: number): RefusalFacts {
   // Gemini's streaming endpoint wraps its error in a list.
   const document = toRecord(Array.isArray(body) ? body[0] : body);
   const inner = document['error'];
   const error = typeof inner === 'object' && inner !== null ? toRecord(inner) : document;
   const message = [error['message'], inner, document['message']].find((text) => typeof text === 'string') ?? '';
-  const common = readCommon(error, message);
+  const common = readCommon(error, message, now);
   if (provider === 'openrouter') return { ...common, ...readOpenRouter(error) };
   return provider === 'google' ? { ...common, ...readGoogle(error) } : common;
 }
 
-const DAILY_LIMIT = /\b(?:per[- ]day|daily (?:rate )?limit|\((?:RPD|TPD)\))/i;
+const DAILY_LIMIT = /\b(?:per[- ]day|daily (?:rate )?limit|\((?:RPD|TPD)\)|\d{1,9} per 86400s\b)/i;
 
-/** Reads waits that many providers put into the body, as a number of seconds or in words. */
-function readCommon(error: Fields, message: string): RefusalFacts {
+/** Reads waits that many providers put into the body: a number of seconds, the time of the reset, or words. */
+function readCommon(error: Fields, message: string, now: number): RefusalFacts {
   const text = message.slice(0, MAX_TEXT);
-  const seconds = [error['retry_after'], error['retry_after_seconds'], error['resets_in_seconds']].find(isWait);
-  const waitMs = seconds === undefined ? readWaitInWords(text) : Math.ceil(seconds * 1000);
+  const seconds = [error['retry_after'], error['retry_after_seconds'], error['resets_in_seconds']]
+    .map(readSeconds)
+    .find(isWait);
+  const resetsAt = error['resets_at'] ?? error['reset_at'];
+  const waitMs =
+    seconds === undefined
+      ? (parseReset(resetText(resetsAt), 'any', now) ?? readWaitInWords(text))
+      : Math.ceil(seconds * 1000);
   return {
     reasons: typeof error['code'] === 'number' ? [String(error['code'])] : [],
     ...(waitMs === null ? {} : { waitMs }),
@@ -62,18 +68,37 @@ function readCommon(error: Fields, message: string): RefusalFacts {
   };
 }
 
-/** Reads "try again in 20s", "in 1m30.5s" (OpenAI, Groq) and "in 12 seconds" (Azure, others). */
+/** Returns a time of a reset as the text of a header, for the parser of those. */
+function resetText(value: unknown): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '';
+}
+
+/** Returns seconds that are a number, or digits in a text. */
+function readSeconds(value: unknown): unknown {
+  return typeof value === 'string' && /^\d{1,9}(?:\.\d{1,9})?$/.test(value) ? Number(value) : value;
+}
+
+/** Units of waits in words, in milliseconds. */
+const WORD_UNITS: ReadonlyMap<string, number> = new Map([
+  ['second', 1000],
+  ['minute', 60_000],
+  ['hour', 3_600_000],
+  ['day', 86_400_000],
+]);
+
+const WAIT_IN_WORDS =
+  /\b(?:try again|retry(?: again)?|wait)(?: in| after| for)? ((?:,? ?(?:and )?\d{1,6} ?(?:second|minute|hour|day)s?\b)+|\d[\d.hms]{0,20}\b)/i;
+
+/**
+ * Reads "try again in 20s", "in 1m30.5s" (OpenAI, Groq), "in 12 seconds" (Azure), "wait 41234 seconds" (GitHub), "in 2
+ * hours", and "in 1 minute and 30 seconds".
+ */
 function readWaitInWords(text: string): number | null {
-  const match =
-    /\b(?:try again|retry(?: again)?|wait) (?:in|after|for) (\d{1,6} ?(?:seconds?|minutes?)|\d[\d.hms]{0,20})\b/i.exec(
-      text,
-    );
-  const said = match?.[1]?.toLowerCase();
+  const said = WAIT_IN_WORDS.exec(text)?.[1]?.toLowerCase();
   if (said === undefined) return null;
-  const [amount = '', unit = ''] = said.split(/(?<=\d) ?(?=second|minute)/);
-  if (unit.startsWith('second')) return Number(amount) * 1000 || null;
-  if (unit.startsWith('minute')) return Number(amount) * 60_000 || null;
-  return parseGoDuration(said);
+  const amounts = [...said.matchAll(/(\d+) ?(second|minute|hour|day)/g)];
+  if (amounts.length === 0) return parseGoDuration(said);
+  return amounts.reduce((sum, [, amount, unit]) => sum + Number(amount) * (WORD_UNITS.get(unit ?? '') ?? 0), 0) || null;
 }
 
 function isWait(value: unknown): value is number {

@@ -205,9 +205,65 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
     source: 'Alibaba Model Studio documentation: error codes',
   },
   {
-    statuses: [403, 429],
-    message: /^Insufficient (?:account )?(?:balance|credits?|funds)\b/i,
+    code: /^billing_error$/,
     reason: 'no-credit',
-    source: 'https://github.com/continuedev/continue/issues/11443',
+    source: 'Anthropic documentation: errors',
+  },
+  {
+    // Other models of the account have free tiers of their own.
+    code: /^AllocationQuota\.FreeTierOnly$/,
+    reason: 'no-credit',
+    blame: 'model',
+    source: 'Alibaba Model Studio documentation: error codes',
+  },
+  {
+    code: /^AccountOverdueError$/,
+    reason: 'no-credit',
+    source: 'Volcengine Ark documentation: error codes',
+  },
+  {
+    code: /^NOT_ENOUGH_BALANCE$/,
+    reason: 'no-credit',
+    source: 'Novita documentation: error codes',
+  },
+  {
+    code: /^insufficient_user_quota$/,
+    reason: 'no-credit',
+    source: 'https://github.com/QuantumNous/new-api: types/error.go',
+  },
+  {
+    // The estimate for this one request is more than is left of the key's quota.
+    code: /^pre_consume_token_quota_failed$/,
+    reason: 'unaffordable',
+    source: 'https://github.com/QuantumNous/new-api: types/error.go',
+  },
+  {
+    // A budget can be that of the key, its user or its team; the others may have their own.
+    code: /^budget_exceeded$/,
+    reason: 'no-credit',
+    blame: 'key',
+    source: 'LiteLLM documentation: budgets and rate limits',
+  },
+  {
+    providers: ['google'],
+    statuses: [429],
+    message: /^Your (?:prepayment credits are depleted|project has exceeded its (?:monthly )?spending cap)/i,
+    reason: 'no-credit',
+    source: 'Gemini API documentation: billing',
+  },
+  {
+    // One request of more tokens than the account may use in a minute: waiting does not help, and a key of a higher tier
+    // may. Groq answers 413, OpenAI 429.
+    statuses: [413, 429],
+    message: /^Request too large for /i,
+    reason: 'unaffordable',
+    source: 'OpenAI and Groq documentation: rate limits',
+  },
+  {
+    statuses: [403, 429],
+    message:
+      /^(?:Insufficient (?:account )?(?:balance|credits?|funds)\b|(?:Sorry, )?(?:your )?account balance is (?:insufficient|not enough))/i,
+    reason: 'no-credit',
+    source: 'https://github.com/continuedev/continue/issues/11443 and SiliconFlow documentation: error codes',
   },
 ];

@@ -114,6 +114,8 @@ function hintFor(refusal: Refusal, { provider, keyId }: RefusalContext, { reason
   if (status >= 300 && status < 400) return `set "providers.${provider}.baseUrl" to the address it moved to`;
   // Waiting does not help an empty account, whatever its status.
   if (reason === 'no-credit') return `add credit to the account at ${provider}`;
+  if (reason === 'unaffordable' && (status === 413 || status === 429))
+    return 'shorten the messages, or ask for fewer tokens';
   if (reason === 'unaffordable') return `ask for fewer tokens, or add credit to the account at ${provider}`;
   if (reason === 'account-blocked') return `ask ${provider} about the account: it is blocked`;
   if (/stream_options/.test(readError(refusal.body).message ?? ''))

@@ -60,6 +60,27 @@ describe('streamed tool calls', () => {
     expect(calls).toEqual([call('a', 'f', '{} '), call('b', 'g', '[]')]);
   });
 
+  test('may have numbers that are texts', () => {
+    const { calls } = assemble(
+      [
+        { index: '0', id: 'a', function: { name: 'f', arguments: '{' } },
+        { index: '1', id: 'b', function: { name: 'g', arguments: '{' } },
+      ],
+      [
+        { index: '0', function: { arguments: '"x":1}' } },
+        { index: '1', function: { arguments: '"y":2}' } },
+      ],
+    );
+    expect(calls).toEqual([call('a', 'f', '{"x":1}'), call('b', 'g', '{"y":2}')]);
+  });
+
+  test.each([[{}], [{ index: 0 }]])('may say a finished call once more at the end %j', (number) => {
+    const finished = { ...number, id: 'a', function: { name: 'f', arguments: '{"x":1}' } };
+    const first = { ...finished, function: { name: 'f', arguments: '{"x"' } };
+    const { calls } = assemble([first], [{ ...number, function: { arguments: ':1}' } }], [finished]);
+    expect(calls).toEqual([call('a', 'f', '{"x":1}')]);
+  });
+
   test('with wild numbers stay dense', () => {
     const { deltas, calls } = assemble([{ index: 1e9, id: 'a', function: { name: 'f', arguments: '{}' } }]);
     expect(calls).toHaveLength(1);
@@ -81,6 +102,11 @@ describe('two calls', () => {
     ['under one number, without ids', [[whole(first)], [whole(second)]]],
     ['under one number, with empty ids', [[whole(first, { id: '' })], [whole(second, { id: '' })]]],
     ['without numbers', [[{ id: 'a', function: { name, arguments: first } }], [{ id: 'b', function: { name, arguments: second } }]]],
+    ['with one id and no numbers', [
+      [{ id: 'read', function: { name, arguments: first } }],
+      [{ id: 'read', function: { name, arguments: second } }],
+    ]],
+    ['with one id and one number', [[whole(first, { id: 'read' })], [whole(second, { id: 'read' })]]],
     ['with null for a number', [[whole(first, { index: null, id: 'a' })], [whole(second, { index: null, id: 'b' })]]],
     ['of which one gets a name in pieces', [
       [{ index: 0, id: 'a', function: { name: 're' } }],
@@ -153,5 +179,25 @@ describe('whole tool calls', () => {
 
   test('survive pieces of any type', () => {
     expect(() => assemble([null, 7, 'x', [], { function: 7 }, { index: -1, id: 7 }])).not.toThrow();
+  });
+});
+
+describe('whole tool calls', () => {
+  const twice = { function: { name: 'f', arguments: '{}' } };
+
+  test.each([[{}], [{ id: 'f' }], [{ id: '', index: 0 }]])('are one each, though all have %j', (same) => {
+    const assembly = new ToolCallAssembly();
+    const { length } = assembly.add(
+      [
+        { ...twice, ...same },
+        { ...twice, ...same },
+      ],
+      true,
+    );
+    expect(length).toBe(2);
+    expect(assembly.finish().map((one) => one.type === 'function' && one.function)).toEqual([
+      { name: 'f', arguments: '{}' },
+      { name: 'f', arguments: '{}' },
+    ]);
   });
 });

@@ -139,6 +139,17 @@ describe('an account without money, or one that is blocked', () => {
     ['zai', 429, 'Balance is insufficient', { code: 1113 }],
     ['deepseek', 402, 'Insufficient Balance', { code: 'invalid_request_error' }],
     ['fireworks', 412, 'Account acme is suspended, possibly due to reaching the monthly spending limit', {}],
+    ['siliconflow', 403, 'Sorry, your account balance is insufficient', { code: 30001 }],
+    [
+      'volcengine',
+      403,
+      'The request failed because your account has an overdue balance.',
+      { code: 'AccountOverdueError' },
+    ],
+    ['relay', 403, 'user quota is not enough', { type: 'new_api_error', code: 'insufficient_user_quota' }],
+    ['anthropic', 400, 'x', { type: 'billing_error' }],
+    ['google', 429, 'Your prepayment credits are depleted. Please go to AI Studio.', { code: 429 }],
+    ['google', 429, 'Your project has exceeded its monthly spending cap.', { code: 429 }],
   ])('is known of %s by a %i "%s"', (provider, status, message, fields) => {
     expect(worded(provider, status, message, fields)).toMatchObject({ ...NO_CREDIT, check: 'after-cooldown' });
   });
@@ -155,6 +166,18 @@ describe('an account without money, or one that is blocked', () => {
     expect(classify(403, {}, body, 'xai')).toMatchObject(NO_CREDIT);
   });
 
+  test('is known of a reason beside the message', () => {
+    const body = { code: 403, reason: 'NOT_ENOUGH_BALANCE', message: 'not enough balance' };
+    expect(classify(403, {}, body, 'novita')).toMatchObject(NO_CREDIT);
+  });
+
+  test.each([
+    ['key', 'litellm', 400, { type: 'budget_exceeded', code: '400' }],
+    ['model', 'dashscope', 403, { code: 'AllocationQuota.FreeTierOnly' }],
+  ])('blames only the %s where %s says so', (blame, provider, status, fields) => {
+    expect(worded(provider, status, 'x', fields)).toMatchObject({ blame, reason: 'no-credit', next: 'another-key' });
+  });
+
   test('is not believed of a message that only quotes the words', () => {
     const quoting = 'messages.0: unexpected text "Your credit balance is too low"';
     expect(worded('anthropic', 400, quoting)).toMatchObject({ blame: 'request', next: 'stop' });
@@ -168,6 +191,41 @@ describe('an account without money, or one that is blocked', () => {
       reason: 'unaffordable',
       cooldownMs: null,
     });
+  });
+
+  test.each([
+    ['groq', 413, 'Request too large for model `x` on tokens per minute (TPM): Limit 6000, Requested 9000'],
+    [
+      'openai',
+      429,
+      'Request too large for gpt-4 in organization org-x on tokens per min (TPM): Limit 10000, Requested 12000',
+    ],
+  ])(
+    'has nothing to do with one request over the limit (%s, %i): a larger key may take it',
+    (provider, status, message) => {
+      const failure = classify(
+        status,
+        { 'retry-after': '6' },
+        { error: { message, code: 'rate_limit_exceeded' } },
+        provider,
+      );
+      expect(failure).toMatchObject({
+        blame: 'request',
+        reason: 'unaffordable',
+        next: 'another-key',
+        cooldownMs: null,
+      });
+      expect(failure).toMatchObject({ transient: false, retryAfterMs: undefined });
+    },
+  );
+
+  test('has nothing to do with a relay that has too little left for one request', () => {
+    expect(worded('relay', 403, 'token quota is not enough', { code: 'pre_consume_token_quota_failed' })).toMatchObject(
+      {
+        reason: 'unaffordable',
+        next: 'another-key',
+      },
+    );
   });
 
   test('a limit of the key alone blames the key', () => {
@@ -211,12 +269,24 @@ describe('a 429', () => {
     [{ message: 'Please retry after 12 seconds.' }, 12_000],
     [{ message: 'x', resets_in_seconds: 972 }, 972_000],
     [{ message: 'x', retry_after: 12.3 }, 12_300],
+    [{ message: 'x', retry_after: '12' }, 12_000],
+    [{ message: 'x', resets_at: NOW / 1000 + 90 }, 90_000],
+    [{ message: 'x', reset_at: new Date(NOW + 90_000).toISOString() }, 90_000],
+    [{ message: 'Please wait 45 seconds before retrying.' }, 45_000],
+    [{ message: 'Please try again in 1 minute and 30 seconds.' }, 90_000],
+    [{ message: 'Try again in 1 hour.' }, HOUR],
   ])('reads the wait in the body %j', (error, cooldownMs) => {
     expect(classify(429, {}, { error }, 'acme')).toMatchObject({
       cooldownMs,
       source: 'body',
       retryAfterMs: cooldownMs,
     });
+  });
+
+  test('reads a day and its wait from words (GitHub Models)', () => {
+    const message =
+      'Rate limit of 50 per 86400s exceeded for UserByModelByDay. Please wait 41234 seconds before retrying.';
+    expect(worded('github', 429, message)).toMatchObject({ reason: 'daily-limit', cooldownMs: 41_234_000 });
   });
 
   test('cools down for retry-after-ms, which is more exact', () => {
