@@ -3,6 +3,7 @@ import { test, expect } from 'vitest';
 import type { AssembledCompletion } from '../../../src/completions/assemble.ts';
 import { ChatReader } from '../../../src/completions/chat-reader.ts';
 import type { CompletionDelta } from '../../../src/protocol/completion.ts';
+import { numRuns } from '../../support/num-runs.ts';
 
 interface Collected {
   readonly deltas: readonly CompletionDelta[];
@@ -68,7 +69,7 @@ test('a stream gives the same result wherever the network cuts it', async () => 
       const whole = await collect([bytes]);
       expect(await collect(cut(bytes, offsets))).toEqual(whole);
     }),
-    { numRuns: 200 },
+    { numRuns: numRuns(50, 200) },
   );
 });
 
@@ -79,6 +80,6 @@ test('a stream gives the same result byte by byte', async () => {
       expect(await collect([...bytes].map((byte) => Uint8Array.of(byte)))).toEqual(whole);
       expect(whole.result).toMatchObject({ finishReason: 'stop', usage: { totalTokens: 3 }, id: 'g' });
     }),
-    { numRuns: 40 },
+    { numRuns: numRuns(15, 40) },
   );
 });

@@ -6,6 +6,7 @@ import { parse } from 'dotenv';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parseEnvFile } from '../../../src/credentials/env-file.ts';
+import { numRuns } from '../../support/num-runs.ts';
 
 const name = fc.stringMatching(/^[A-Z][A-Z0-9_]{0,12}$/);
 
@@ -74,7 +75,7 @@ test('never throws, whatever the text', () => {
       expect(entries).toBeInstanceOf(Map);
       for (const problem of problems) expect(problem.line).toBeGreaterThan(0);
     }),
-    { numRuns: 2000 },
+    { numRuns: numRuns(300, 2000) },
   );
 });
 
@@ -87,7 +88,7 @@ test('agrees with dotenv wherever no line is malformed', () => {
       compared += 1;
       expect(Object.fromEntries(entries)).toEqual({ ...parse(any) });
     }),
-    { numRuns: 5000 },
+    { numRuns: numRuns(1500, 5000) },
   );
   expect(compared).toBeGreaterThan(500);
 });
@@ -99,7 +100,7 @@ test('every malformed line is named, so that no name of dotenv is missing in sil
       const missing = Object.keys(parse(any)).filter((key) => !entries.has(key));
       expect(missing.length === 0 || problems.some((problem) => problem.malformed)).toBe(true);
     }),
-    { numRuns: 2000 },
+    { numRuns: numRuns(300, 2000) },
   );
 });
 

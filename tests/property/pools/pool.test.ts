@@ -7,6 +7,7 @@ import type { Pool } from '../../../src/pools/pool.ts';
 import { availabilityOf, cooldownsOf } from '../../../src/pools/availability.ts';
 import type { KeyEntry } from '../../../src/pools/pool-key.ts';
 import { entries, entry, failed, openPool, refused } from '../../support/pool-fixture.ts';
+import { numRuns } from '../../support/num-runs.ts';
 
 const strategy = fc.constantFrom<PoolStrategy>('least-used', 'round-robin', 'random', 'weighted', 'priority');
 
@@ -134,7 +135,7 @@ test('no key that cools down, is quarantined, used up or at its cap is ever leas
         }
       },
     ),
-    { numRuns: 300 },
+    { numRuns: numRuns(100, 1000) },
   );
 });
 

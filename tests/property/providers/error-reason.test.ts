@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Secret } from '../../../src/base/secret.ts';
 import { readError, redactWith, safeReason } from '../../../src/providers/error-reason.ts';
+import { numRuns } from '../../support/num-runs.ts';
 
 const key = fc.stringMatching(/^[A-Za-z0-9_-]{20,80}$/);
 
@@ -39,7 +40,7 @@ test('no reason holds the key in use, whatever the document echoes', () => {
         expect(reason).not.toMatch(/\p{Cc}/u);
       },
     ),
-    { numRuns: 500 },
+    { numRuns: numRuns(150) },
   );
 });
 

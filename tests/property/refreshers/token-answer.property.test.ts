@@ -10,6 +10,7 @@ import { isRecord, type JsonObject } from '../../../src/base/json.ts';
 import { Exchange } from '../../../src/refreshers/worker/exchange.ts';
 import { refreshGrant } from '../../../src/refreshers/worker/oauth.ts';
 import { judgeFailure, normalizeTokenAnswer } from '../../../src/refreshers/worker/token-answer.ts';
+import { numRuns } from '../../support/num-runs.ts';
 
 const TOKEN = /^[\x20-\x7e]+$/;
 
@@ -61,7 +62,7 @@ describe('any answer of a token endpoint', () => {
           expect(answer.kind === 'granted' ? answer.tokens.accessToken.reveal() : answer.reason).toMatch(TOKEN);
         },
       ),
-      { numRuns: 300 },
+      { numRuns: numRuns(100) },
     );
   });
 
