@@ -41,6 +41,13 @@ function two(value: number): string {
   return String(value).padStart(2, '0');
 }
 
+/** Rewrites the moments in a text of the daemon's, which are UTC, as local time. */
+export function localTimes(text: string): string {
+  return text.replaceAll(/\b\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,3})?Z/g, (moment) =>
+    formatLocalTime(Date.parse(moment)),
+  );
+}
+
 /** Formats a number of bytes: `96 KiB`. */
 export function formatBytes(bytes: number): string {
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];

@@ -6,6 +6,7 @@
 import { styleText } from 'node:util';
 import type { AipassError } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
+import { localTimes } from './format.ts';
 import { cutText, padText, textWidth, wrapText } from './text-width.ts';
 
 type Style = Parameters<typeof styleText>[0];
@@ -92,7 +93,7 @@ export class Output {
 
   /** Prints a problem with what to do about it, as a result. */
   todo(mark: string, problem: string, hint: string | undefined): void {
-    this.paragraph(`${mark}${plainText(problem, 2000)}`, textWidth(mark));
+    this.paragraph(`${mark}${readable(problem, 2000)}`, textWidth(mark));
     if (hint === undefined) return;
     const indent = ' '.repeat(textWidth(mark));
     this.line(...this.#hintLines(hint).map((line) => `${indent}${line}`));
@@ -116,7 +117,7 @@ export class Output {
     const last = Math.max(0, ...rows.map((row) => row.length)) - 1;
     const cells = rows.map((row) =>
       row.map((cell, column) =>
-        wrapLast && column === last ? plainText(cell, 4000) : cutText(plainText(cell, maxCell * 2), maxCell),
+        wrapLast && column === last ? readable(cell, 4000) : cutText(readable(cell, maxCell * 2), maxCell),
       ),
     );
     const widths = Array.from({ length: last + 1 }, (_, column) =>
@@ -149,18 +150,18 @@ export class Output {
 
   /** Prints on stderr what people should know besides the result. */
   note(text: string): void {
-    this.#complain(plainText(text, 2000));
+    this.#complain(readable(text, 2000));
   }
 
   /** Prints a warning with its hint. */
   warn(problem: string, hint?: string): void {
-    this.#complain(`warning: ${plainText(problem, 2000)}`);
+    this.#complain(`warning: ${readable(problem, 2000)}`);
     if (hint !== undefined) this.hint(hint);
   }
 
   /** Prints an error with its hint on stderr. With `--json`, prints it as a document on stdout too. */
   error(error: AipassError, asJson = false): void {
-    this.#complain(`aipassd: ${plainText(error.message, 2000)} [${error.code}]`);
+    this.#complain(`aipassd: ${readable(error.message, 2000)} [${error.code}]`);
     if (error.hint !== undefined) this.hint(error.hint);
     if (error.retryAfterMs !== undefined) this.hint(`try again in ${Math.ceil(error.retryAfterMs / 1000)} s`);
     // A document that was begun must not be followed by a second one.
@@ -189,7 +190,7 @@ export class Output {
   }
 
   #hintLines(hint: string): string[] {
-    const plain = plainText(hint, 2000);
+    const plain = readable(hint, 2000);
     const lines = COMMAND.test(plain) ? [plain] : wrapText(plain, this.columns - 6);
     return lines.map((line, index) => `${index === 0 ? '→ ' : '  '}${line}`);
   }
@@ -214,4 +215,9 @@ function fitWidths(widths: number[], available: number, wrapLast: boolean): void
     cuttable[column] = widest - 1;
     widths[column] = widest - 1;
   }
+}
+
+/** Returns a text without what would control a terminal, cut to a number of characters, with local times. */
+function readable(text: string, maxLength: number): string {
+  return localTimes(plainText(text, maxLength));
 }

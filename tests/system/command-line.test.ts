@@ -197,7 +197,8 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
     });
     const bare = ['call', '-m', 'm', '--max-tokens', '5', '--temperature', '0.5'];
     expect(await running.cli(bare, { stdin: 'ping' })).toMatchObject({ code: 0, stdout: 'pong\n' });
-    expect(running.provider.requests.at(-1)?.body).toMatchObject({ max_tokens: 5, temperature: 0.5 });
+    const asked = running.provider.requests.findLast(({ body }) => body !== undefined);
+    expect(asked?.body).toMatchObject({ max_tokens: 5, temperature: 0.5 });
     const piped = await running.cli(['call', '-', '-m', 'm', '--system', 'be brief'], { stdin: 'ping\n' });
     expect(piped).toMatchObject({ code: 0, stdout: 'pong\n' });
     expect(running.provider.requests.at(-1)?.body).toMatchObject({

@@ -62,8 +62,8 @@ describe('help', () => {
   });
 });
 
-describe('the table of commands in the README', () => {
-  const rows = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+describe('the tables of docs/commands.md', () => {
+  const rows = readFileSync(new URL('../../../docs/commands.md', import.meta.url), 'utf8')
     .split('\n')
     .flatMap((line) => /^\| `aipassd ([a-z-]+)(.*?)` *\|/.exec(line) ?? []);
   const table = Array.from({ length: rows.length / 3 }, (_, row) => ({

@@ -108,6 +108,14 @@ describe('output', () => {
     expect(second.written.out).toBe('{"line":1}\n');
   });
 
+  it('shows moments in local time', () => {
+    const { out, written } = setUp();
+    out.warn('cools down until 2026-11-28T02:29:34.767Z (a rate limit)');
+    const at = new Date('2026-11-28T02:29:34.767Z');
+    const day = `${at.getFullYear()}-${at.getMonth() + 1}-${at.getDate()}`;
+    expect(written.err).toBe(`warning: cools down until ${day} ${at.toTimeString().slice(0, 8)} (a rate limit)\n`);
+  });
+
   it('keeps a cell on its line', () => {
     const { out, written } = setUp({ isTTY: true });
     out.table([['a\nb\u001b[2J', 'c']]);
