@@ -61,12 +61,17 @@ async function startExample(mcpPort: number, authPort: number): Promise<ChildPro
     env: { PATH: process.env['PATH'], MCP_PORT: String(mcpPort), MCP_AUTH_PORT: String(authPort) },
     stdio: 'ignore',
   });
-  await until('the example server listens', async () => {
-    const answers = await Promise.all(
-      [mcpPort, authPort].map((port) => fetch(`http://localhost:${port}/`).catch(() => undefined)),
-    );
-    return answers.every((answer) => answer !== undefined);
-  });
+  try {
+    await until('the example server listens', async () => {
+      const answers = await Promise.all(
+        [mcpPort, authPort].map((port) => fetch(`http://localhost:${port}/`).catch(() => undefined)),
+      );
+      return answers.every((answer) => answer !== undefined);
+    });
+  } catch (error) {
+    child.kill();
+    throw error;
+  }
   return child;
 }
 
