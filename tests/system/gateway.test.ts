@@ -62,8 +62,9 @@ function freePort(): Promise<number> {
 
 const CHAT = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'x' }] });
 const JSON_TYPE = { 'content-type': 'application/json' };
-/** Prints the base URL and the token, and runs on. */
-const REPORT = 'console.log(process.env.OPENAI_BASE_URL, process.env.OPENAI_API_KEY); setInterval(() => {}, 1e6);';
+/** Prints the base URL, the token and its process id, and runs on. */
+const REPORT =
+  'console.log(process.env.OPENAI_BASE_URL, process.env.OPENAI_API_KEY, process.pid); setInterval(() => {}, 1e6);';
 
 describe('the gateway of a running daemon', () => {
   it("passes a client's bytes with the pool's key, and the provider's answer as it is", async () => {
@@ -230,7 +231,7 @@ describe('aipassd exec', () => {
   it('the token and the listener end with the run, also when it is killed', async () => {
     const program = startExec(REPORT);
     await until('it reports', () => program.stdout.includes('\n'));
-    const [baseUrl = '', token = ''] = program.stdout.trim().split(' ');
+    const [baseUrl = '', token = '', pid] = program.stdout.trim().split(' ');
     const port = Number(new URL(baseUrl).port);
     const headers = { authorization: `Bearer ${token}`, ...JSON_TYPE };
     const call = () => ask('/local/v1/chat/completions', { port, headers, body: CHAT });
@@ -243,6 +244,8 @@ describe('aipassd exec', () => {
         () => true,
       ),
     );
+    // The program itself goes on, without access.
+    process.kill(Number(pid));
   });
 
   it('a run for one provider reaches no other', async () => {
