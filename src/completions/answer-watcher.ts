@@ -141,7 +141,7 @@ export class AnswerWatcher {
       ({ name, text }) => {
         const document = { [name]: parseJson(text) };
         this.#facts.add(document);
-        if (name === 'error') this.#note(errorIn(document));
+        if (name === 'error' || name === 'base_resp') this.#note(errorIn(document));
         if (name === 'type' && isEndMark(document)) this.#isFinished = true;
       },
       nesting,

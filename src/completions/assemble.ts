@@ -105,7 +105,8 @@ export class Assembly {
     if (error !== undefined) throw new ErrorInAnswer(error);
     this.#facts.add(fields);
     const choices = Array.isArray(fields['choices']) ? fields['choices'].map(toRecord) : [];
-    const choice = choices.find((one) => (one['index'] ?? 0) === 0);
+    const choice = choices.find((one) => readIndex(one['index'] ?? 0) === 0);
+    if (part === 'message' && choices.length === 0) throwReason(fields);
     const answerExtra = this.#answer.add(fields);
     if (!choice) return answerExtra && { answerExtra };
 
@@ -141,6 +142,16 @@ export class Assembly {
       ...(extra && { extra }),
     };
   }
+}
+
+/**
+ * Throws the reason that a whole answer without a choice gives: some services report a failure with status 200 and the
+ * words beside it.
+ */
+function throwReason(answer: JsonObject): void {
+  const said = [answer['message'], answer['detail'], answer['msg'], answer['error_msg'], answer['error_message']];
+  const message = said.find((text) => typeof text === 'string' && text !== '');
+  if (message !== undefined) throw new ErrorInAnswer({ ...answer, message });
 }
 
 /** Reads content that is a text or, at Mistral's reasoning models, a list of parts: `{type: "text", text}` and `{type: "thinking", thinking: [parts]}`. */

@@ -5,7 +5,7 @@
  * without data, and data that is not a JSON object, keep a connection alive and say nothing.
  */
 
-import { isRecord, parseJson, toRecord, type JsonObject } from '../base/json.ts';
+import { isRecord, parseJson, type JsonObject } from '../base/json.ts';
 import { attachSplices, MIN_TEXT_BYTES, SplicingParser, type SplicedText, type Splices } from '../base/spliced-json.ts';
 import type { CompletionDelta } from '../protocol/completion.ts';
 import { formOf, type AnswerForm } from './answer-form.ts';
@@ -104,7 +104,7 @@ export class ChatReader implements AnswerConsumer {
     }
     if (this.#form === undefined) throw new GarbageAnswer('nothing');
     if (this.#form === 'json') {
-      this.#wholeDelta = this.#assembly.addWhole(this.#parseDocument());
+      this.#wholeDelta = this.#assembly.addWhole(unwrapList(this.#parseDocument()));
       this.#result = this.#assembly.finish(this.#options.model, true);
       return;
     }
@@ -178,13 +178,13 @@ export class ChatReader implements AnswerConsumer {
     if (!data) return undefined;
     if (data.length >= MIN_TEXT_BYTES) return this.#addLongEvent(data);
     const text = data.toString();
-    const value = parseJson(text);
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    const value = unwrapList(parseJson(text));
+    if (!isRecord(value)) {
       if (/^\s*"?\[DONE\]"?\s*$/.test(text)) this.#sawEnd = true;
-      else if (/^\s*[[{]/.test(text)) throw new GarbageAnswer('JSON that cannot be read');
+      else if (/^\s*(?:\{|\[\s*\{)/.test(text)) throw new GarbageAnswer('JSON that cannot be read');
       return undefined;
     }
-    return this.#addChunk(toRecord(value));
+    return this.#addChunk(value);
   }
 
   #addLongEvent(data: Buffer): CompletionDelta | undefined {
@@ -218,4 +218,9 @@ export class ChatReader implements AnswerConsumer {
       throw new ReceiverFailure('the receiver of deltas failed', { cause: error });
     }
   }
+}
+
+/** Returns the document in a list of one: Google wraps an error so, and some relays each answer. */
+function unwrapList(value: unknown): unknown {
+  return Array.isArray(value) && value.length === 1 ? value[0] : value;
 }

@@ -172,6 +172,7 @@ export const DOCUMENT_MEMBERS = [
   'modelVersion',
   'responseId',
   'error',
+  'base_resp',
   'type',
 ] as const;
 
@@ -242,6 +243,9 @@ function isZero(value: unknown): boolean {
 export function errorIn(document: Fields): unknown {
   const { error, type } = document;
   if (isTold(error)) return error;
+  const { status_code: status, status_msg: message } = toRecord(document['base_resp']);
+  // MiniMax says in each answer how it went, 0 for well, with numbers of its own (STATUS_OF_CODE).
+  if (typeof status === 'number' && status !== 0) return { message, code: `base_resp_${status}` };
   if (type === 'error') return document;
   if (type === 'response.failed') {
     const told = toRecord(document['response'])['error'];

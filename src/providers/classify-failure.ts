@@ -178,7 +178,7 @@ export function isLimit({ reason }: FailureClass): boolean {
 }
 
 /**
- * Status that the codes and types of an error inside a 2xx stand for: OpenAI's and Anthropic's lists of error codes.
+ * Status that the codes and types of an error inside a 2xx stand for: OpenAI's, Anthropic's and MiniMax's lists of error codes.
  * OpenRouter writes the status itself as the code.
  */
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
@@ -198,6 +198,12 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   server_error: 500,
   internal_server_error: 500,
   overloaded_error: 529,
+  base_resp_1002: 429,
+  base_resp_1004: 401,
+  base_resp_1008: 402,
+  base_resp_1039: 429,
+  base_resp_2013: 400,
+  base_resp_2049: 401,
 };
 
 /** Returns the status that an error inside a 2xx stands for, or 200 where it does not say. */

@@ -268,6 +268,28 @@ describe('a whole answer', () => {
     expect(() => foldWhole({ error: { message: 'no' } })).toThrow(ErrorInAnswer);
   });
 
+  test.each([
+    [{ success: false, message: 'no money' }, 'no money'],
+    [{ detail: 'quota over', choices: null }, 'quota over'],
+    [{ code: 401, msg: 'unknown token', data: null }, 'unknown token'],
+    [{ base_resp: { status_code: 1008, status_msg: 'insufficient balance' }, choices: null }, 'insufficient balance'],
+  ])('without a choice and with words for it (%j) fails with those', (document, message) => {
+    let thrown: unknown;
+    try {
+      foldWhole(document);
+    } catch (error) {
+      thrown = error;
+    }
+    expect(thrown).toBeInstanceOf(ErrorInAnswer);
+    expect(thrown).toMatchObject({ error: { message } });
+  });
+
+  test('may number its choice with a text, and say beside it that all is well', () => {
+    const choices = [{ index: '0', message: { content: 'fine' }, finish_reason: 'stop' }];
+    const base = { status_code: 0, status_msg: 'success' };
+    expect(foldWhole({ choices, base_resp: base, message: 'ok' })).toMatchObject({ content: 'fine' });
+  });
+
   test('of any other shape is garbage', () => {
     for (const document of [{}, [], { choices: {} }, { choices: [null] }.choices]) {
       expect(() => foldWhole(document)).toThrow(GarbageAnswer);

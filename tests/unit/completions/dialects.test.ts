@@ -144,6 +144,11 @@ describe('an error inside an answer', () => {
     [{ type: 'error', error: { type: 'overloaded_error' } }, { type: 'overloaded_error' }],
     [{ type: 'response.failed', response: { error: { code: 'server_error' } } }, { code: 'server_error' }],
     [{ choices: [{ finish_reason: 'error', error: { code: 502 } }] }, { code: 502 }],
+    [
+      { base_resp: { status_code: 1008, status_msg: 'insufficient balance' } },
+      { message: 'insufficient balance', code: 'base_resp_1008' },
+    ],
+    [{ base_resp: { status_code: 0, status_msg: 'success' } }, undefined],
     [{ error: {} }, undefined],
     [{ error: null }, undefined],
     [{ error: '' }, undefined],

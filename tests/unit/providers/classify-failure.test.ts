@@ -103,6 +103,8 @@ describe('who is blamed', () => {
     [{ type: 'overloaded_error' }, 529, 'server-error'],
     [{ type: 'invalid_request_error', code: 'strange' }, 400, 'bad-request'],
     [{ code: 'rate_limit_exceeded' }, 429, 'rate-limit'],
+    [{ code: 'base_resp_1008' }, 402, 'no-credit'],
+    [{ code: 'base_resp_2049' }, 401, 'invalid-key'],
     [{ code: 'constructor' }, 200, 'server-error'],
   ])('by the error %j inside a 200 is as by status %i', (fields, status, reason) => {
     expect(classify(200, {}, { error: { message: 'x', ...fields } })).toMatchObject({ status, reason });
