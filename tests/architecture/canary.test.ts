@@ -10,7 +10,7 @@ import type { LoopbackProvider, Reply } from '../support/loopback-provider.ts';
 import { readEnvironmentOf } from '../support/process-environment.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { until } from '../support/until.ts';
-import { LOCAL_KEY, OPENROUTER_KEY, Running } from '../system/running.ts';
+import { LOCAL_KEY, OPENROUTER_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
 const RAW_SECRET = 'canary-raw-secret-7391';
 const JSON_SECRET = 'canary "quoted" json-secret-8402';
@@ -25,7 +25,7 @@ const CANARIES = [
 ];
 
 it('no secret shows up in any output, log, state file, command line or environment', async () => {
-  await using running = await Running.start({ log: { level: 'debug' } });
+  await using running = await createTestDaemon({ log: { level: 'debug' } });
   const { home, daemon, provider } = running;
   await plant(running);
   const outputs: string[] = [];
@@ -72,7 +72,7 @@ it('no secret shows up in any output, log, state file, command line or environme
   expect(readFileSync(join(home.path, 'taken'), 'utf8')).toContain(JSON_SECRET);
 });
 
-async function plant({ home, daemon }: Running): Promise<void> {
+async function plant({ home, daemon }: TestDaemon): Promise<void> {
   const folder = join(home.paths.secrets, 'vault');
   await mkdir(folder, { mode: 0o700 });
   await writeFile(join(folder, 'raw'), RAW_SECRET, { mode: 0o600 });

@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ClientProject, pack, ROOT, runTool } from '../support/packed-client.ts';
 import { runProgram } from '../support/run-program.ts';
-import { LOCAL_KEY, Running } from '../system/running.ts';
+import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
 const { version }: { readonly version: string } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 
 let project: ClientProject;
-let running: Running;
+let running: TestDaemon;
 beforeAll(async () => {
-  [project, running] = await Promise.all([ClientProject.create(), Running.start()]);
+  [project, running] = await Promise.all([ClientProject.create(), createTestDaemon()]);
 }, 120_000);
 afterAll(async () => {
   await project[Symbol.asyncDispose]();

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VERSION } from '../../src/base/version.ts';
 import { ClientProject, ROOT } from '../support/packed-client.ts';
 import { runProgram } from '../support/run-program.ts';
-import { LOCAL_KEY, Running } from '../system/running.ts';
+import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
 const MODULES = join(ROOT, 'tests', 'runtimes', 'node_modules');
 const EXPECTED = `${LOCAL_KEY} ${LOCAL_KEY} NOT_FOUND ${VERSION}\n`;
@@ -19,9 +19,9 @@ const BUN = platformBinary('@oven', 'bin', 'bun');
 const DENO = platformBinary('@deno', 'deno');
 
 let project: ClientProject;
-let running: Running;
+let running: TestDaemon;
 beforeAll(async () => {
-  [project, running] = await Promise.all([ClientProject.create(), Running.start()]);
+  [project, running] = await Promise.all([ClientProject.create(), createTestDaemon()]);
 }, 120_000);
 afterAll(async () => {
   await project[Symbol.asyncDispose]();

@@ -5,7 +5,7 @@ import { startClientProgram } from '../support/client-program.ts';
 import type { Program } from '../support/run-program.ts';
 import { completionOf } from '../support/loopback-provider.ts';
 import { until } from '../support/until.ts';
-import { LOCAL_KEY, Running } from './running.ts';
+import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
 /** Are users that no machine has: the configuration names them by number. */
 const REVEALER = 54_001;
@@ -17,19 +17,19 @@ const GROUP = 54_100;
 const ACCESS = { use: { groups: [GROUP] }, reveal: { users: [REVEALER] }, admin: { users: [ADMIN] } };
 
 /** Starts a daemon that serves others; its folders let them through, as those of the host-wide service do. */
-async function start(access: object): Promise<Running> {
-  const running = await Running.start({ access });
+async function start(access: object): Promise<TestDaemon> {
+  const running = await createTestDaemon({ access });
   running.provider.answerWith(completionOf('ok'));
   openFolders(running);
   return running;
 }
 
-function openFolders({ home }: Running): void {
+function openFolders({ home }: TestDaemon): void {
   for (const folder of [home.path, dirname(home.paths.socket)]) chmodSync(folder, 0o711);
 }
 
 /** Runs a client as another user, and returns what it printed as JSON. */
-async function runAs(running: Running, uid: number, groups: readonly number[], code: string): Promise<unknown> {
+async function runAs(running: TestDaemon, uid: number, groups: readonly number[], code: string): Promise<unknown> {
   const become = `process.setgroups(${JSON.stringify(groups)}); process.setgid(${uid}); process.setuid(${uid});`;
   await using program = startClientProgram(
     running.home.paths.socket,
@@ -56,7 +56,7 @@ const ASK_ALL = `
 `;
 
 describe.runIf(process.getuid?.() === 0)('other users of a daemon that serves them', () => {
-  let shared: Running;
+  let shared: TestDaemon;
   beforeAll(async () => {
     shared = await start(ACCESS);
   });
@@ -90,7 +90,7 @@ describe.runIf(process.getuid?.() === 0)('other users of a daemon that serves th
   });
 
   it('says which folder keeps others from a daemon that is to serve them', async () => {
-    await using running = await Running.start({ access: ACCESS });
+    await using running = await createTestDaemon({ access: ACCESS });
     const aipass = await running.connect();
     const shut = async (): Promise<string[]> =>
       (await aipass.status()).warnings
@@ -129,7 +129,7 @@ describe.runIf(process.getuid?.() === 0)('other users of a daemon that serves th
   });
 
   it('the owner has room and an answer whatever others hold', async () => {
-    await using running = await Running.start({
+    await using running = await createTestDaemon({
       access: { use: { users: [MEMBER, REVEALER] } },
       limits: { connections: 20, perUser: { connections: 15 } },
     });

@@ -9,13 +9,13 @@ import { chunkOf, completionOf } from '../support/loopback-provider.ts';
 import { CLI_PATH, runCli } from '../support/run-cli.ts';
 import { runProgram, type ProgramResult } from '../support/run-program.ts';
 import { makeTempHome, type TempHome } from '../support/temp-home.ts';
-import { Running } from './running.ts';
+import { createTestDaemon } from '../support/test-daemon.ts';
 
 const isRoot = process.getuid?.() === 0;
 
 describe('aipassd test', () => {
   it('says that it tested nothing where there is nothing to ask, and ends with 2', async () => {
-    await using running = await Running.start({ local: { keyCheck: null, modelsUrl: null, models: ['m-1'] } });
+    await using running = await createTestDaemon({ local: { keyCheck: null, modelsUrl: null, models: ['m-1'] } });
     const { code, stdout, stderr } = await running.cli(['test']);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain('local was not tested: local has no free endpoint that proves a key');
@@ -27,7 +27,7 @@ describe('aipassd test', () => {
   });
 
   it('does not take a key check without an answer for a success', async () => {
-    await using running = await Running.start({
+    await using running = await createTestDaemon({
       local: { keyCheck: { url: 'http://127.0.0.1:9/' }, modelsUrl: null, models: ['m-1'] },
     });
     const { code, stdout, stderr } = await running.cli(['test']);
@@ -36,7 +36,7 @@ describe('aipassd test', () => {
   });
 
   it('needs no list of models where the key was accepted', async () => {
-    await using running = await Running.start({ local: { modelsUrl: null } });
+    await using running = await createTestDaemon({ local: { modelsUrl: null } });
     await running.home.writeConfig({
       defaultProvider: 'local',
       providers: {
@@ -58,7 +58,7 @@ describe('aipassd test', () => {
 
 describe('aipassd call', () => {
   it('shows the tool calls and the refusal of a streamed answer', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const call = { index: 0, id: 'c1', type: 'function', function: { name: 'look', arguments: '{"at":' } };
     running.provider.queue({
       kind: 'events',
@@ -88,7 +88,7 @@ describe('aipassd call', () => {
   });
 
   it('shows the tool calls of an answer that has text, too', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const toolCalls = [{ id: 'c1', type: 'function', function: { name: 'look', arguments: '{}' } }];
     running.provider.queue(
       completionOf('', {
@@ -121,7 +121,7 @@ describe('aipassd call', () => {
 
 describe('the command line', () => {
   it('shows the status as a document for --json alone', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const { code, stdout } = await running.cli(['--json']);
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({ pid: running.daemon.pid });
@@ -170,7 +170,7 @@ describe('the command line', () => {
   });
 
   it.runIf(existsSync('/dev/full'))('ends with 2 and says so where its output cannot be written', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const { code, stderr } = await runWith(running.home, ['status'], { stdout: '/dev/full' });
     expect(code).toBe(2);
     expect(stderr).toContain('cannot write the output: ENOSPC');

@@ -7,13 +7,13 @@ import { runCli } from '../support/run-cli.ts';
 import { runProgram } from '../support/run-program.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 import { until } from '../support/until.ts';
-import { LOCAL_KEY, OPENROUTER_KEY, Running } from './running.ts';
+import { LOCAL_KEY, OPENROUTER_KEY, createTestDaemon } from '../support/test-daemon.ts';
 
 const MASKED = 'sk-or-****cdef';
 
 describe('the command line with a daemon', () => {
   it('introspects alone, with the daemon up or down, and ends with 0', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const up = await running.cli([]);
     expect(up.code).toBe(0);
     expect(up.stdout).toContain(`running, pid ${running.daemon.pid}`);
@@ -26,7 +26,7 @@ describe('the command line with a daemon', () => {
   });
 
   it('shows the status at a glance, and as a document', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const { stdout, code } = await running.cli(['status']);
     expect(code).toBe(0);
     for (const part of [`pid ${running.daemon.pid}`, running.home.paths.socket, 'openrouter', MASKED, 'ready']) {
@@ -37,7 +37,7 @@ describe('the command line with a daemon', () => {
   });
 
   it('begins the status with what is to be done, and fits 60 columns', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     running.provider.answerWith(refusalOf(401, 'no such key'));
     expect((await running.cli(['call', 'ping', '-m', 'm'])).code).toBe(2);
     const { stdout } = await running.cli(['status'], { env: { COLUMNS: '60' } });
@@ -57,7 +57,7 @@ describe('the command line with a daemon', () => {
   });
 
   it('shows the log, and completes what only the daemon knows', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     expect((await running.cli(['logs', '--last', '5'])).stdout).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d info/m);
     expect((await running.cli(['completion', 'names', 'providers'])).stdout.split('\n')).toContain('local');
     const script = (await running.cli(['completion', 'bash'])).stdout;
@@ -68,7 +68,7 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
   });
 
   it('takes the words of habit for commands', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     expect((await running.cli(['list'])).stdout).toContain('local (default)');
     expect((await running.cli(['--json', 'providers'])).stdout).toContain('"defaultProvider": "local"');
     expect((await running.cli(['whoami'])).stdout).toContain(`running, pid ${running.daemon.pid}`);
@@ -76,7 +76,7 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
   });
 
   it('masks a key unless told to reveal it', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const masked = await running.cli(['get-key', 'openrouter']);
     expect(masked.stdout).toContain(MASKED);
     expect(masked.stdout).not.toContain(OPENROUTER_KEY);
@@ -86,7 +86,7 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
   });
 
   it('says whether a secret is there, writes it for its user alone, and never prints it', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const folder = join(running.home.paths.secrets, 'telegram');
     await mkdir(folder, { mode: 0o700 });
     await writeFile(join(folder, 'bot.json'), '{"bot_token":"tg-0123456789"}', { mode: 0o600 });
@@ -138,7 +138,7 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
   });
 
   it('validates offline by shape, and online by the word of the provider, whose no is exit code 2', async () => {
-    await using running = await Running.start({ local: { keyCheck: { url: 'http://127.0.0.1:9/' } } });
+    await using running = await createTestDaemon({ local: { keyCheck: { url: 'http://127.0.0.1:9/' } } });
     expect(await running.cli(['validate', 'openrouter'])).toMatchObject({
       code: 0,
       stdout: expect.stringContaining('valid'),
@@ -149,7 +149,7 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
 
   it('asks the key check of the configuration', async () => {
     await using provider = await startLoopbackProvider();
-    await using running = await Running.start({ local: { keyCheck: { url: `${provider.baseUrl}/key` } } });
+    await using running = await createTestDaemon({ local: { keyCheck: { url: `${provider.baseUrl}/key` } } });
     provider.route('/v1/key', { kind: 'json', body: { data: { label: 'x' } } });
     expect(await running.cli(['validate', '--online'])).toMatchObject({
       code: 0,
@@ -164,7 +164,7 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
   });
 
   it('lists models, ten unless all are wanted', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const models = Array.from({ length: 12 }, (_, index) => ({
       id: `m-${index}`,
       context_length: index === 0 ? 1_048_576 : 8192,
@@ -181,7 +181,7 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
   });
 
   it('calls a model: whole, streamed, from stdin, with a system message, as a document', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     running.provider.answerWith(streamOf(['po', 'ng']));
     expect(await running.cli(['call', 'ping', '--model', 'm', '--stream'])).toMatchObject({
       code: 0,
@@ -212,7 +212,7 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
   });
 
   it('ends with 2 and the reason when a provider refuses', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     running.provider.answerWith(refusalOf(401, `bad key ${LOCAL_KEY}`));
     const { code, stdout, stderr } = await running.cli(['call', 'ping', '--model', 'm']);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
@@ -221,7 +221,7 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
   });
 
   it('lists the providers', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const { stdout } = await running.cli(['list-providers']);
     expect(stdout).toMatch(/- local \(default\) +1 key/);
     expect(stdout).toMatch(/- ollama +needs no key/);

@@ -1,19 +1,19 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { chunkOf, refusalOf, streamOf } from '../support/loopback-provider.ts';
 import { until } from '../support/until.ts';
-import { LOCAL_KEY, Running } from './running.ts';
+import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
 const CHAT = { model: 'm-1', messages: [{ role: 'user', content: 'hello' }] };
 
 describe('completions through the daemon', () => {
-  let shared: Running;
+  let shared: TestDaemon;
   beforeAll(async () => {
-    shared = await Running.start();
+    shared = await createTestDaemon();
   });
   afterAll(() => shared[Symbol.asyncDispose]());
 
   it('every OpenAI parameter reaches the provider, with the key and nothing of ours', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const aipass = await running.connect();
     const chat = {
       model: 'm-1',
@@ -47,7 +47,7 @@ describe('completions through the daemon', () => {
   });
 
   it('a tool call, usage and cost come back, whole and streamed alike', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const aipass = await running.connect();
     const usage = {
       prompt_tokens: 10,
@@ -123,7 +123,7 @@ describe('completions through the daemon', () => {
   });
 
   it('deltas arrive as they come', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     running.provider.answerWith({ kind: 'paced' });
     const aipass = await running.connect();
     const stream = aipass.stream(CHAT);
@@ -140,7 +140,7 @@ describe('completions through the daemon', () => {
   });
 
   it.each(['cancelled', 'gone'] as const)('a client that has %s closes the connection to the provider', async (how) => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     running.provider.answerWith({ kind: 'paced' });
     const aipass = await running.connect();
     const stream = aipass.stream(CHAT);
@@ -187,7 +187,7 @@ describe('completions through the daemon', () => {
   ] as const)(
     '%s from the only key is a clear error, and a failing provider alone is asked again',
     async (_name, reply, code, message, times) => {
-      await using running = await Running.start();
+      await using running = await createTestDaemon();
       const aipass = await running.connect();
       running.provider.answerWith(reply);
       const error = await aipass.stream(CHAT).result.then(
@@ -204,7 +204,7 @@ describe('completions through the daemon', () => {
   it.each(['nothing', 'head'] as const)(
     'a provider that stalls after %s is given up after the limit',
     async (after) => {
-      await using running = await Running.start({ local: { timeoutMs: 150 } });
+      await using running = await createTestDaemon({ local: { timeoutMs: 150 } });
       const aipass = await running.connect();
       running.provider.queue({ kind: 'stall', after, type: 'text/event-stream' });
       await expect(aipass.stream(CHAT).result).rejects.toMatchObject({ code: 'TIMED_OUT' });
@@ -214,7 +214,7 @@ describe('completions through the daemon', () => {
   );
 
   it('a completion that was under way when the daemon died fails as one that may have had effects', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     running.provider.answerWith({ kind: 'stall', after: 'nothing' });
     const aipass = await running.connect();
     const completion = aipass.complete(CHAT);

@@ -7,7 +7,7 @@ import { request } from 'node:http';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runProgram } from '../support/run-program.ts';
-import { LOCAL_KEY, Running } from './running.ts';
+import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
 const KEY = 'key-canary-9876543210fedcba';
 const BASE = '/api/v1/provider-credentials';
@@ -24,7 +24,7 @@ const seen: string[] = [];
 
 /** Sends one request to gateway.sock. */
 function ask<Body = unknown>(
-  running: Running,
+  running: TestDaemon,
   method: string,
   path: string,
   { body, headers = {} }: { readonly body?: unknown; readonly headers?: Readonly<Record<string, string>> } = {},
@@ -52,7 +52,7 @@ function ask<Body = unknown>(
   });
 }
 
-async function create(running: Running, fields: object): Promise<{ readonly id: string }> {
+async function create(running: TestDaemon, fields: object): Promise<{ readonly id: string }> {
   const { status, body } = await ask<{ readonly id: string }>(running, 'POST', BASE, {
     body: { provider: 'local', ...fields },
   });
@@ -61,9 +61,9 @@ async function create(running: Running, fields: object): Promise<{ readonly id: 
 }
 
 describe('the HTTP API of provider credentials', () => {
-  let running: Running;
+  let running: TestDaemon;
   beforeAll(async () => {
-    running = await Running.start();
+    running = await createTestDaemon();
   });
   afterAll(async () => {
     await running[Symbol.asyncDispose]();
@@ -176,12 +176,12 @@ describe('the HTTP API of provider credentials', () => {
 const USERS = { ANN: 54_101, BOB: 54_102, EVE: 54_103, LOOKER: 54_104 } as const;
 
 describe.runIf(process.getuid?.() === 0)('organizations', () => {
-  let running: Running;
+  let running: TestDaemon;
   let acmeId: string;
   let ownId: string;
 
   beforeAll(async () => {
-    running = await Running.start({
+    running = await createTestDaemon({
       access: { use: { users: [USERS.LOOKER] } },
       organizations: { acme: { members: { users: [USERS.BOB] }, admins: { users: [USERS.ANN] } } },
     });

@@ -9,7 +9,7 @@ import { streamOf } from '../support/loopback-provider.ts';
 import { CLI_PATH } from '../support/run-cli.ts';
 import { runProgram, type ProgramResult } from '../support/run-program.ts';
 import { TokenEndpoint } from '../support/token-endpoint.ts';
-import { LOCAL_KEY, Running } from './running.ts';
+import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
 const EXAMPLES = new URL('../../examples/', import.meta.url).pathname;
 
@@ -27,11 +27,11 @@ const EXPECTED: Readonly<Record<string, { readonly args: () => readonly string[]
   },
 };
 
-let running: Running;
+let running: TestDaemon;
 let endpoint: TokenEndpoint;
 
 beforeAll(async () => {
-  running = await Running.start();
+  running = await createTestDaemon();
   endpoint = await TokenEndpoint.start();
   endpoint.reply = () => ({ body: { access_token: 'access-token-1', token_type: 'Bearer', expires_in: 3600 } });
   const folder = join(running.home.paths.secrets, 'oauth');

@@ -24,7 +24,7 @@ import { runCli } from '../support/run-cli.ts';
 import { runProgram } from '../support/run-program.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 import { until } from '../support/until.ts';
-import { LOCAL_KEY, Running } from './running.ts';
+import { LOCAL_KEY, createTestDaemon } from '../support/test-daemon.ts';
 
 const isRoot = process.getuid?.() === 0;
 
@@ -44,7 +44,7 @@ describe('the configuration', () => {
   });
 
   it('that others may write is not obeyed at a reload, and status says so until it is closed again', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const { home, provider } = running;
     const aipass = await running.connect();
     const faults = async () => (await aipass.status()).warnings.filter(({ subject }) => subject === home.paths.config);
@@ -86,7 +86,7 @@ describe('the configuration', () => {
 
 describe('the folder of the secrets', () => {
   it('that others may write is not used: last good keys stay, a new daemon has none, and status says why', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const { home } = running;
     const aipass = await running.connect();
     expect(await aipass.key('local')).toBe(LOCAL_KEY);
@@ -108,7 +108,7 @@ describe('the folder of the secrets', () => {
   });
 
   it.runIf(isRoot)('in which somebody else put another folder gives that one no file of ours', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const { home } = running;
     const aipass = await running.connect();
     const privateFile = join(home.path, 'id_rsa');
@@ -139,7 +139,7 @@ describe('the folder of the secrets', () => {
 
 describe('the state folder', () => {
   it('that others may write is not used at the start, and status says so of one that becomes so', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const { home } = running;
     const aipass = await running.connect();
     chmodSync(home.paths.state, 0o777);
@@ -198,7 +198,7 @@ describe.runIf(isRoot)('root in the places of a user', () => {
 
 describe('hooks', () => {
   it('whose program others may write are reported', async () => {
-    await using running = await Running.start({ hooks: { onReauthRequired: ['/bin/sh', '/no/such'] } });
+    await using running = await createTestDaemon({ hooks: { onReauthRequired: ['/bin/sh', '/no/such'] } });
     const { home } = running;
     const aipass = await running.connect();
     expect((await aipass.status()).warnings).toEqual([]);

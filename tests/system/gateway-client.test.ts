@@ -7,12 +7,12 @@ import type { Aipass } from '../../src/client/index.ts';
 import { startClientProgram } from '../support/client-program.ts';
 import { chunkOf, completionOf, eventsOf } from '../support/loopback-provider.ts';
 import { until } from '../support/until.ts';
-import { LOCAL_KEY, Running } from './running.ts';
+import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
-let running: Running;
+let running: TestDaemon;
 let aipass: Aipass;
 beforeAll(async () => {
-  running = await Running.start();
+  running = await createTestDaemon();
   aipass = await running.connect('flów');
 });
 afterAll(() => running[Symbol.asyncDispose]());
@@ -129,7 +129,7 @@ it('an address that is not of a provider is refused, and nothing leaves', async 
 });
 
 it('a daemon that is gone is a failed fetch with the reason', async () => {
-  await using gone = await Running.start();
+  await using gone = await createTestDaemon();
   const client = await gone.connect();
   await gone.daemon.stop();
   const error: unknown = await client.fetch('http://aipassd/local/v1/models').catch((reason: unknown) => reason);

@@ -10,7 +10,7 @@ import { portOf } from '../support/port-of.ts';
 import { CLI_PATH } from '../support/run-cli.ts';
 import { Program } from '../support/run-program.ts';
 import { until } from '../support/until.ts';
-import { LOCAL_KEY, Running } from './running.ts';
+import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
 interface Answer {
   readonly status: number;
@@ -18,9 +18,9 @@ interface Answer {
   readonly body: string;
 }
 
-let running: Running;
+let running: TestDaemon;
 beforeEach(async () => {
-  running = await Running.start();
+  running = await createTestDaemon();
 });
 afterEach(() => running[Symbol.asyncDispose]());
 

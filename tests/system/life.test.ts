@@ -8,7 +8,7 @@ import { CLI_PATH, runCli } from '../support/run-cli.ts';
 import { runProgram } from '../support/run-program.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 import { until } from '../support/until.ts';
-import { OPENROUTER_KEY, Running } from './running.ts';
+import { OPENROUTER_KEY, createTestDaemon } from '../support/test-daemon.ts';
 
 describe('the life of the daemon', () => {
   it('starts on an empty home, makes what it needs for its user alone, and says what to do next', async () => {
@@ -35,7 +35,7 @@ describe('the life of the daemon', () => {
   });
 
   it('lets a completion in flight finish before it stops, and takes no new connection meanwhile', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     running.provider.answerWith({ kind: 'paced' });
     const aipass = await running.connect();
     const stream = aipass.stream({ model: 'm', messages: [{ role: 'user', content: 'go on' }] });
@@ -54,7 +54,7 @@ describe('the life of the daemon', () => {
   });
 
   it('says while it stops that it does, and afterwards that it was killed where it was', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     running.provider.answerWith({ kind: 'paced' });
     const aipass = await running.connect();
     const stream = aipass.stream({ model: 'm', messages: [{ role: 'user', content: 'go on' }] });

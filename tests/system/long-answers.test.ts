@@ -4,13 +4,13 @@ import { expect, it } from 'vitest';
 import { chunkOf } from '../support/loopback-provider.ts';
 import { Program } from '../support/run-program.ts';
 import { until } from '../support/until.ts';
-import { LOCAL_KEY, Running } from './running.ts';
+import { LOCAL_KEY, createTestDaemon } from '../support/test-daemon.ts';
 
 const MEGABYTE = 1024 * 1024;
 const MESSAGES = [{ role: 'user', content: 'go on' }];
 
 it('a streamed answer of more than 64 MiB fails its own call with what to do, and no other', async () => {
-  await using running = await Running.start();
+  await using running = await createTestDaemon();
   const piece = 'x'.repeat(13 * MEGABYTE);
   running.provider.queue({
     kind: 'events',
@@ -82,7 +82,7 @@ it('answers of many megabytes hold up nobody who asks for a key meanwhile', asyn
   await using echo = new Program(process.execPath, ['-e', ECHO]);
   const largePort = Number(await firstLine(large));
   const echoPort = Number(await firstLine(echo));
-  await using running = await Running.start({
+  await using running = await createTestDaemon({
     providers: { large: { baseUrl: `http://127.0.0.1:${largePort}/v1`, needsKey: false } },
     defaultProvider: 'large',
   });

@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startClientProgram } from '../support/client-program.ts';
 import { until } from '../support/until.ts';
-import { LOCAL_KEY, OPENROUTER_KEY, Running } from './running.ts';
+import { LOCAL_KEY, OPENROUTER_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
 /** A user that no machine has; the configuration grants it `use` by number. */
 const ATTACKER = 54_011;
@@ -25,7 +25,7 @@ const GUESSES: readonly (readonly [name: string, guess: string, control: string]
 ];
 
 /** Sends every probe with a text, as another user where this is root, and returns the answers as one text. */
-async function probe(running: Running, text: string): Promise<string> {
+async function probe(running: TestDaemon, text: string): Promise<string> {
   const become =
     process.getuid?.() === 0 ? `process.setgroups([]); process.setgid(${ATTACKER}); process.setuid(${ATTACKER});` : '';
   running.provider.queue({
@@ -92,9 +92,9 @@ function withoutText(answers: string, text: string): string {
 }
 
 describe('what a caller sends', () => {
-  let running: Running;
+  let running: TestDaemon;
   beforeAll(async () => {
-    running = await Running.start({ access: { use: { users: [ATTACKER] } }, limits: { requestsPerSecond: 10_000 } });
+    running = await createTestDaemon({ access: { use: { users: [ATTACKER] } }, limits: { requestsPerSecond: 10_000 } });
     const { paths, path } = running.home;
     await mkdir(join(paths.secrets, 'vault'), { mode: 0o700 });
     await writeFile(join(paths.secrets, 'vault', 'raw'), RAW_SECRET, { mode: 0o600 });

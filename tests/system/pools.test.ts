@@ -8,7 +8,7 @@ import type { Aipass, Events } from '../../src/client/index.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { completionOf, refusalOf, type Replier } from '../support/loopback-provider.ts';
 import { until } from '../support/until.ts';
-import { Running } from './running.ts';
+import { createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
 const CHAT = { model: 'm-1', messages: [{ role: 'user', content: 'hello' }] };
 
@@ -21,9 +21,9 @@ function localKeys(count: number): { readonly variables: Record<string, string>;
 }
 
 /** Starts a daemon with a number of keys, each with the same settings. */
-async function startPool(count: number, settings: object = {}, provider: object = {}): Promise<Running> {
+async function startPool(count: number, settings: object = {}, provider: object = {}): Promise<TestDaemon> {
   const { ids, variables } = localKeys(count);
-  const running = await Running.start({
+  const running = await createTestDaemon({
     local: { keys: Object.fromEntries(ids.map((id) => [id, settings])), ...provider },
   });
   await running.home.writeKeys(variables);
@@ -43,7 +43,7 @@ function limitPerKey(limit: number, seen: Map<string, number>): Replier {
 }
 
 /** Makes a number of calls from 32 callers at once; returns how many failed. */
-async function callAtOnce(running: Running, calls: number): Promise<unknown[]> {
+async function callAtOnce(running: TestDaemon, calls: number): Promise<unknown[]> {
   const callers = await Promise.all(Array.from({ length: 32 }, (_, index) => running.connect(`caller ${index}`)));
   const errors: unknown[] = [];
   let left = calls;
@@ -59,7 +59,7 @@ async function callAtOnce(running: Running, calls: number): Promise<unknown[]> {
 }
 
 /** Counts the completions that the provider was asked for; the list of prices is another matter. */
-function chatsOf({ provider }: Running): number {
+function chatsOf({ provider }: TestDaemon): number {
   return provider.requests.filter(({ path }) => path.endsWith('/chat/completions')).length;
 }
 
@@ -158,7 +158,7 @@ test('a stream that fails before its first byte goes on with the next key, one t
 });
 
 test('a request falls back to another model, and to another provider; the command line says who answered', async () => {
-  await using running = await Running.start({ fallbacks: [{ provider: 'groq', model: 'x' }, { model: 'm-2' }] });
+  await using running = await createTestDaemon({ fallbacks: [{ provider: 'groq', model: 'x' }, { model: 'm-2' }] });
   const aipass = await running.connect();
   running.provider.answerWith(({ body }) =>
     JSON.stringify(body).includes('"m-1"') ? refusalOf(503, 'overloaded') : completionOf('from the other one'),
@@ -275,7 +275,7 @@ describe('aipassd pool', () => {
   });
 
   test('puts a key back to work whose check passes', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const check = new URL('check', `${running.provider.baseUrl}/`);
     await running.home.writeConfig({
       defaultProvider: 'local',

@@ -2,14 +2,14 @@ import { appendFile, chmod, mkdir, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { until } from '../support/until.ts';
-import { LOCAL_KEY, Running } from './running.ts';
+import { LOCAL_KEY, createTestDaemon } from '../support/test-daemon.ts';
 
 const KEY_A = 'key-aaaaaaaaaaaaaaaaaaaaaaaa';
 const KEY_B = 'key-bbbbbbbbbbbbbbbbbbbbbbbb';
 
 describe('secrets on disk, as clients see them', () => {
   it('a key added, changed and removed is served, served anew and gone', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const aipass = await running.connect();
     const changed = Promise.withResolvers<readonly string[]>();
     const off = aipass.on('secrets-changed', ({ names }) => changed.resolve(names));
@@ -33,7 +33,7 @@ describe('secrets on disk, as clients see them', () => {
   });
 
   it('a broken file leaves the last good values in use and is named in the status', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const aipass = await running.connect();
     await writeFile(running.home.paths.envFile, `LOCAL_API_KEY="${KEY_A}`);
     const warning = await until('the file is named', async () =>
@@ -45,7 +45,7 @@ describe('secrets on disk, as clients see them', () => {
   });
 
   it('a file that others may write to is refused, one that they may read is served, both with the chmod that mends them', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const aipass = await running.connect();
     const { envFile } = running.home.paths;
     const warningOf = async (problem: RegExp): Promise<string> =>
@@ -70,7 +70,7 @@ describe('secrets on disk, as clients see them', () => {
   });
 
   it('opaque secrets are served as text and as documents, and a folder that appears later is seen', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const aipass = await running.connect();
     const folder = join(running.home.paths.secrets, 'telegram');
     await mkdir(folder, { mode: 0o700 });
@@ -96,13 +96,13 @@ describe('secrets on disk, as clients see them', () => {
     'a/.hidden',
     'a\u0000/b',
   ])('the name %j never leads out of the store', async (name) => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const aipass = await running.connect();
     await expect(aipass.secret(name)).rejects.toMatchObject({ code: expect.stringMatching(/BAD_REQUEST|NOT_FOUND/) });
   });
 
   it('a key is gone with the folder, and back with it', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const aipass = await running.connect();
     const aside = `${running.home.paths.secrets}.aside`;
     await rename(running.home.paths.secrets, aside);

@@ -18,7 +18,7 @@ import { Program } from '../support/run-program.ts';
 import { makeTempHome } from '../support/temp-home.ts';
 import { TokenEndpoint } from '../support/token-endpoint.ts';
 import { until } from '../support/until.ts';
-import { Running } from './running.ts';
+import { createTestDaemon } from '../support/test-daemon.ts';
 
 /** Bit of SIGUSR1 in the masks of /proc/<pid>/status. */
 const SIGUSR1_BIT = 1n << 9n;
@@ -106,7 +106,7 @@ describe.runIf(process.platform === 'linux')('SIGUSR1', () => {
   });
 
   it('opens nothing in the command line', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     running.provider.answerWith({ kind: 'paced' });
     const port = await freePort();
     await using program = new Program(

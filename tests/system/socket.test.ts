@@ -3,17 +3,17 @@ import { chmodSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RawClient } from '../support/raw-client.ts';
 import { runProgram } from '../support/run-program.ts';
-import { LOCAL_KEY, Running } from './running.ts';
+import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
 describe('the socket of a running daemon', () => {
-  let shared: Running;
+  let shared: TestDaemon;
   beforeAll(async () => {
-    shared = await Running.start();
+    shared = await createTestDaemon();
   });
   afterAll(() => shared[Symbol.asyncDispose]());
 
   it('serves the node-ipc client as it serves ours', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const script = `
       import ipc from 'node-ipc';
       ipc.default.config.silent = true;
@@ -32,7 +32,7 @@ describe('the socket of a running daemon', () => {
   });
 
   it('a frame of 64 MB, half a frame, garbage and silence disturb nobody else', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     const path = running.home.paths.socket;
     await using large = await RawClient.greet(path);
     await using half = await RawClient.greet(path);
@@ -70,7 +70,7 @@ describe('the socket of a running daemon', () => {
   });
 
   it.runIf(process.getuid?.() === 0)('keeps another user out by its mode', async () => {
-    await using running = await Running.start();
+    await using running = await createTestDaemon();
     chmodSync(running.home.path, 0o755);
     chmodSync(running.home.paths.runtime, 0o755);
     const script = `require('node:net').connect(${JSON.stringify(running.home.paths.socket)}).on('error', (e) => console.log(e.code)).on('connect', () => console.log('in'))`;

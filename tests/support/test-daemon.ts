@@ -3,11 +3,11 @@
  */
 
 import { connect, type Aipass } from '../../src/client/index.ts';
-import { DaemonProcess } from '../support/daemon-process.ts';
-import { startLoopbackProvider, type LoopbackProvider } from '../support/loopback-provider.ts';
-import { runCli, type CliOptions } from '../support/run-cli.ts';
-import type { ProgramResult } from '../support/run-program.ts';
-import { makeTempHome, type TempHome } from '../support/temp-home.ts';
+import { DaemonProcess } from './daemon-process.ts';
+import { startLoopbackProvider, type LoopbackProvider } from './loopback-provider.ts';
+import { runCli, type CliOptions } from './run-cli.ts';
+import type { ProgramResult } from './run-program.ts';
+import { makeTempHome, type TempHome } from './temp-home.ts';
 
 /** Is the key that the home holds for the provider "local". */
 export const LOCAL_KEY = 'lk-canary-0123456789abcdefghij';
@@ -15,8 +15,19 @@ export const LOCAL_KEY = 'lk-canary-0123456789abcdefghij';
 /** Is the key that the home holds for openrouter. */
 export const OPENROUTER_KEY = `sk-or-v1-canary${'0123456789abcdef'.repeat(4)}`;
 
+/** Settings laid over the usual configuration; `local` are those of the provider "local". */
+export interface TestDaemonOptions {
+  readonly local?: object;
+  readonly [setting: string]: unknown;
+}
+
+/** Starts a built daemon on a temporary home with a loopback provider called "local". `await using` ends all of it. */
+export function createTestDaemon(options: TestDaemonOptions = {}): Promise<TestDaemon> {
+  return TestDaemon.start(options);
+}
+
 /** Is everything at once. `await using` ends it. */
-export class Running implements AsyncDisposable {
+export class TestDaemon implements AsyncDisposable {
   readonly home: TempHome;
   readonly provider: LoopbackProvider;
   daemon: DaemonProcess;
@@ -28,9 +39,8 @@ export class Running implements AsyncDisposable {
     this.daemon = daemon;
   }
 
-  /** Starts all of it; `config` is laid over the usual configuration. */
-  static async start(config: { readonly local?: object; readonly [name: string]: unknown } = {}): Promise<Running> {
-    const { local, ...rest } = config;
+  /** Starts all of it; see createTestDaemon. */
+  static async start({ local, ...rest }: TestDaemonOptions): Promise<TestDaemon> {
     const home = makeTempHome();
     const provider = await startLoopbackProvider();
     await home.writeKeys({ LOCAL_API_KEY: LOCAL_KEY, OPENROUTER_API_KEY: OPENROUTER_KEY });
@@ -39,7 +49,7 @@ export class Running implements AsyncDisposable {
       providers: { local: { baseUrl: provider.baseUrl, ...local } },
       ...rest,
     });
-    return new Running(home, provider, await DaemonProcess.start(home));
+    return new TestDaemon(home, provider, await DaemonProcess.start(home));
   }
 
   /** Connects a client. */
