@@ -90,6 +90,13 @@ export type AccountReading =
 /** Boundary between epoch seconds and epoch milliseconds: as seconds it is the year 5138, as milliseconds 1973. */
 const SECONDS_BELOW = 1e11;
 
+/** Boundaries towards micro- and nanoseconds, chosen in the same way. */
+const MILLISECONDS_BELOW = 1e14;
+const MICROSECONDS_BELOW = 1e17;
+
+/** Longest text that is read as a time; JavaScript's with the name of a zone has about 60 characters. */
+const MAX_TIME_LENGTH = 100;
+
 /** Fields that can hold each part of a token set, best first. */
 const ACCESS_FIELDS = ['access_token', 'token', 'accessToken'];
 const REFRESH_FIELDS = ['refresh_token', 'refreshToken'];
@@ -304,16 +311,34 @@ export function jwtTimes(
   return { expiresAt: expiresAt * 1000, obtainedAt: issuedAt === undefined ? null : issuedAt * 1000 };
 }
 
-/** Parses a time as files have it: seconds or milliseconds as number or digits, or ISO 8601 (UTC where no zone is given). */
+/**
+ * Parses a time as files have it: seconds to nanoseconds since 1970 as number or digits, ISO 8601 (UTC where no zone is
+ * given), or the texts that HTTP, JavaScript (`Thu, 01 Jan 2026 00:00:00 GMT`) and .NET (`/Date(1767225600000)/`) make.
+ */
 export function parseTime(value: unknown, mayBeBefore1970 = false): number | undefined {
   const number = toNumber(value);
-  if (number !== undefined)
-    return number <= 0 && !mayBeBefore1970 ? undefined : number < SECONDS_BELOW ? number * 1000 : number;
-  if (typeof value !== 'string' || !/^\d{4}-\d\d-\d\d[T ]/.test(value)) return undefined;
-  const zoned = /(?:Z|[+-]\d\d:?\d\d)$/i.test(value) ? value : `${value}Z`;
-  const time = Date.parse(zoned);
+  if (number !== undefined) return number <= 0 && !mayBeBefore1970 ? undefined : Math.floor(number * unitOf(number));
+  if (typeof value !== 'string' || value.length > MAX_TIME_LENGTH) return undefined;
+  const dotNet = /^\/Date\((\d{1,15})(?:[+-]\d{4})?\)\/$/.exec(value)?.[1];
+  if (dotNet !== undefined) return Number(dotNet);
+  const time = Date.parse(isoTime(value) ?? (/^[A-Z][a-z]{2},? .*\b(?:GMT|UTC)\b/.test(value) ? value : ''));
   // Go writes the year 1 for a time that is not known.
   return Number.isNaN(time) || time <= 0 ? undefined : time;
+}
+
+/** Returns a time in ISO 8601 as Date.parse reads it, or undefined where it is not one. */
+function isoTime(value: string): string | undefined {
+  if (/^\d{4}-\d\d-\d\d$/.test(value)) return value;
+  if (!/^\d{4}-\d\d-\d\d[Tt ]/.test(value)) return undefined;
+  const usual = value.toUpperCase().replace(',', '.');
+  return /(?:Z|[+-]\d\d:?\d\d)$/.test(usual) ? usual : `${usual}Z`;
+}
+
+/** Returns how many milliseconds one unit of a time is, by the time's size. */
+function unitOf(time: number): number {
+  if (time < SECONDS_BELOW) return 1000;
+  if (time < MILLISECONDS_BELOW) return 1;
+  return time < MICROSECONDS_BELOW ? 1e-3 : 1e-6;
 }
 
 function toNumber(value: unknown): number | undefined {
@@ -486,7 +511,7 @@ function refreshExpiry(account: AccountFile, tokens: GrantedTokens, now: number)
   return jwtTimes(tokens.refreshToken?.reveal() ?? '')?.expiresAt ?? null;
 }
 
-/** Formats a time as the field has it: ISO 8601 in whole seconds as google-auth for Python parses it, seconds, or milliseconds. */
+/** Formats a time as the field has it: ISO 8601 in whole seconds as google-auth for Python parses it, or a number in its unit. */
 function formatTime(name: string, before: unknown, time: number): string | number {
   const iso = new Date(time).toISOString().replace(/\.\d{3}Z$/, 'Z');
   const digits = toNumber(before);
@@ -494,8 +519,8 @@ function formatTime(name: string, before: unknown, time: number): string | numbe
   if ((isText && digits === undefined) || (before === undefined && (name === 'expiry' || name === 'token_expiry')))
     return iso;
   // Node's libraries read milliseconds there, whatever was written before.
-  const isMilliseconds = ['expiry_date', 'expiryDate', 'expiresAt'].includes(name) || (digits ?? 0) >= SECONDS_BELOW;
-  const value = isMilliseconds ? time : Math.floor(time / 1000);
+  const isMilliseconds = ['expiry_date', 'expiryDate', 'expiresAt'].includes(name);
+  const value = Math.floor(time / (isMilliseconds ? 1 : unitOf(digits ?? 0)));
   return isText ? String(value) : value;
 }
 
