@@ -18,7 +18,7 @@ import { backoffMs, type Backoff, type Random } from '../base/backoff.ts';
 import { askedBy, type KeyLease, type KeySource, type LeaseOutcome } from '../pools/lease.ts';
 import type { FailureClass } from '../providers/classify-failure.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
-import { moveUrl } from '../providers/credential-url.ts';
+import { withBaseUrl } from '../providers/credential-url.ts';
 import { redactWith } from '../providers/error-reason.ts';
 import { readBytes } from '../providers/http.ts';
 import { ExchangeFailure, openExchange, type HttpAnswer } from '../providers/http-exchange.ts';
@@ -272,7 +272,8 @@ export class Forwarder {
             job,
             route,
             provider,
-            plan,
+            // A key of a credential with an address of its own is sent there, and nowhere else.
+            plan: lease.baseUrl ? this.#plan(route, withBaseUrl(provider, lease.baseUrl)) : plan,
             lease,
             signal,
             held,
@@ -498,8 +499,7 @@ class Attempt {
         headers[authHeader] = authHeader === 'authorization' ? `Bearer ${key}` : key;
       }
       const limits = { waitMs: provider.timeoutMs, maxBytes: plan.maxBytes };
-      const url = lease.baseUrl ? moveUrl(request.url, provider.baseUrl, lease.baseUrl) : request.url;
-      const answer = await openExchange({ ...request, url, headers }, limits, { clock, signal });
+      const answer = await openExchange({ ...request, headers }, limits, { clock, signal });
       this.#answer = answer;
       if (isRefusal(answer.status)) return await this.#refused(answer);
       consumer.head(answer.status, answer.headers);

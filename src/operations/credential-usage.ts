@@ -20,7 +20,6 @@ import type {
   UsageWindow,
 } from '../protocol/credential.ts';
 import type { ModelInfo } from '../protocol/provider.ts';
-import { moveUrl } from '../providers/credential-url.ts';
 import { askJson, type JsonAnswer } from '../providers/http.ts';
 import { readModelPage } from '../providers/models.ts';
 import type { Provider } from '../providers/provider.ts';
@@ -67,18 +66,6 @@ export type TakeSample = (
 
 /** Header names that speak of limits, in any provider's spelling. */
 const LIMIT_HEADER = /rate-?limit|token-?limit|call-limit|^retry-after/;
-
-/** Returns the provider with every address moved below another base URL, for a credential that has one. */
-export function withBaseUrl(provider: Provider, baseUrl: string | null): Provider {
-  if (baseUrl === null) return provider;
-  const move = (url: string): string => moveUrl(url, provider.baseUrl, baseUrl);
-  return {
-    ...provider,
-    baseUrl,
-    modelsUrl: provider.modelsUrl === null ? null : move(provider.modelsUrl),
-    keyCheck: provider.keyCheck === null ? null : { ...provider.keyCheck, url: move(provider.keyCheck.url) },
-  };
-}
 
 /**
  * Asks the provider. A refusal or a failure is part of the report; only an aborted signal throws.

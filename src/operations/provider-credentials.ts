@@ -30,11 +30,11 @@ import type {
   ImportedKey,
 } from '../protocol/credential.ts';
 import type { LimitWindow } from '../protocol/pool.ts';
-import { checkCredentialUrl } from '../providers/credential-url.ts';
+import { checkCredentialUrl, withBaseUrl } from '../providers/credential-url.ts';
 import { judgeKeyShape } from '../providers/key-shape.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
-import { fetchCredentialUsage, withBaseUrl, type TakeSample, type UsageFinding } from './credential-usage.ts';
+import { fetchCredentialUsage, type TakeSample, type UsageFinding } from './credential-usage.ts';
 
 /** How long a usage report is served again, in milliseconds, and how long one about a failure. */
 const USAGE_CACHE_MS = 60_000;

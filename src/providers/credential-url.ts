@@ -8,6 +8,7 @@
 
 import { BlockList, isIP } from 'node:net';
 import { AipassError } from '../base/errors.ts';
+import type { DialectEndpoint, Provider } from './provider.ts';
 
 /** Addresses that are not public (RFC 1918, 3927, 4193, 4291, 6598 and the like). Loopback is judged apart. */
 const PRIVATE = new BlockList();
@@ -71,10 +72,34 @@ export function checkCredentialUrl(text: string, allowedHosts: readonly string[]
 }
 
 /**
- * Returns a provider's URL below another base URL. One outside of the provider's own base URL, such as that of another
- * dialect, keeps its path on the new origin.
+ * Returns the provider with every address moved below another base URL, for a credential that has one. Configured headers
+ * stay behind: they can hold secrets, and whoever may change an address need not be allowed to see them.
  */
-export function moveUrl(url: string, from: string, to: string): string {
+export function withBaseUrl(provider: Provider, baseUrl: string | null | undefined): Provider {
+  if (baseUrl === null || baseUrl === undefined) return provider;
+  const move = (url: string): string => moveUrl(url, provider.baseUrl, baseUrl);
+  const moveEndpoint = (endpoint: DialectEndpoint): DialectEndpoint => ({
+    ...endpoint,
+    baseUrl: move(endpoint.baseUrl),
+    headers: {},
+  });
+  const { openai, anthropic, gemini } = provider.dialects;
+  return {
+    ...provider,
+    baseUrl,
+    headers: provider.builtInHeaders,
+    dialects: {
+      openai: moveEndpoint(openai),
+      ...(anthropic ? { anthropic: moveEndpoint(anthropic) } : {}),
+      ...(gemini ? { gemini: moveEndpoint(gemini) } : {}),
+    },
+    modelsUrl: provider.modelsUrl === null ? null : move(provider.modelsUrl),
+    keyCheck: provider.keyCheck === null ? null : { ...provider.keyCheck, url: move(provider.keyCheck.url) },
+  };
+}
+
+/** Moves a URL; one outside of the old base URL, such as that of another dialect, keeps its path on the new origin. */
+function moveUrl(url: string, from: string, to: string): string {
   const base = to.replace(/\/+$/, '');
   if (url === from || url.startsWith(`${from}/`) || url.startsWith(`${from}?`)) return base + url.slice(from.length);
   const { pathname, search } = new URL(url);

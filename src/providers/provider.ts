@@ -37,6 +37,8 @@ export interface Provider {
   readonly authHeader: string;
   /** Header fields of every request. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Those of the header fields that are built in. The configured ones can hold secrets of their own. */
+  readonly builtInHeaders: Readonly<Record<string, string>>;
   /** Endpoint of each dialect that the provider speaks; `openai` is where completions go. */
   readonly dialects: { readonly openai: DialectEndpoint } & Readonly<Partial<Record<Dialect, DialectEndpoint>>>;
   readonly needsKey: boolean;

@@ -105,6 +105,7 @@ function buildProvider(
     baseUrl,
     authHeader,
     headers: { ...entry.headers, ...readHeaders(name, changes?.headers) },
+    builtInHeaders: entry.headers ?? {},
     dialects: buildDialects(name, baseUrl, authHeader, entry, changes),
     needsKey: changes?.needsKey ?? entry.needsKey ?? true,
     keyShape: readKeyShape(entry, changes),

@@ -6,6 +6,7 @@ import { chmodSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { completionOf, startLoopbackProvider } from '../support/loopback-provider.ts';
 import { runProgram } from '../support/run-program.ts';
 import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
@@ -252,4 +253,16 @@ describe.runIf(process.getuid?.() === 0)('organizations', () => {
     const known = path.replace('ACME', acmeId).replace('OWN', ownId);
     expect(await statusAs(USERS[who], method, known, organization)).toBe(status);
   });
+});
+
+it('a key with an address of its own goes there for completions too, without the headers of the configuration', async () => {
+  await using running = await createTestDaemon({ local: { headers: { 'x-gateway-secret': 'header-canary' } } });
+  await using other = await startLoopbackProvider({ reply: completionOf('from elsewhere') });
+  const aipass = await running.connect();
+  const { credentials } = await aipass.request('credential.list', { provider: 'local' });
+  await aipass.request('credential.update', { id: credentials[0]?.id ?? '', base_url: other.baseUrl, api_key: KEY });
+  const { content } = await aipass.complete({ model: 'm', messages: [{ role: 'user', content: 'x' }] });
+  expect(content).toBe('from elsewhere');
+  expect([running.provider.requests.length, other.requests[0]?.key]).toEqual([0, KEY]);
+  expect(JSON.stringify(other.requests[0]?.headers)).not.toContain('header-canary');
 });

@@ -59,7 +59,7 @@ async function open(saved?: unknown): Promise<Opened> {
   const config = parseConfig(
     JSON.stringify({
       providers: {
-        local: { baseUrl: provider.baseUrl, keyCheck: null },
+        local: { baseUrl: provider.baseUrl, keyCheck: null, headers: { 'x-gateway-secret': 'header-canary' } },
         zeta: { baseUrl: provider.baseUrl },
       },
     }),
@@ -369,6 +369,10 @@ describe('testing and rotating', () => {
       never,
     );
     expect([provider.requests.length, other.requests.length]).toEqual([0, 1]);
+    // Headers of the configuration can hold secrets, and stay with the provider.
+    expect(JSON.stringify(other.requests[0]?.headers)).not.toContain('header-canary');
+    await opened.credentials.test({ provider: 'local', account_key: 'a', api_key: KEY }, never);
+    expect(JSON.stringify(provider.requests[0]?.headers)).toContain('header-canary');
   });
 
   it('replaces a key only by one that the provider accepts', async () => {

@@ -111,6 +111,7 @@ describe('the configuration', () => {
       baseUrl: 'https://api.openai.com/v1',
       authHeader: 'api-key',
       headers: { 'x-team': 'a' },
+      builtInHeaders: {},
       dialects: { openai: { baseUrl: 'https://api.openai.com/v1', authHeader: 'api-key', headers: {} } },
       needsKey: false,
       keyShape: { prefixes: ['k-'], minLength: 3 },
