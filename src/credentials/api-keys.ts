@@ -43,12 +43,52 @@ const VARIABLE = /^([A-Z0-9][A-Z0-9_]*?)_API_KEY(?:_(\d{1,9}))?$/i;
 /** A value that an HTTP header carries unchanged: visible ASCII (RFC 9110, section 5.5, without white space). */
 const HEADER_VALUE = /^[\x21-\x7e]+$/;
 
-/** A reference that other programs expand: `$NAME`, `${NAME}`, `$(command)`, or the address of a secret in a password manager. */
-const REFERENCE =
-  /^\$(?:[A-Za-z_]\w*|\{.*\}|\(.*\))$|^(?:op|vault|env|keyring|pass|bws|doppler|infisical|aws-sm|gcp-sm|ref\+\w+):\/\//;
+/** A value that cannot be a key, whatever the provider. */
+interface UnusableValue {
+  readonly pattern: RegExp;
+  readonly problem: string;
+  readonly hint: string;
+}
 
-/** A value that is still in quotes after the outer ones were removed. */
-const QUOTED = /^(["'`]).*\1$/;
+const UNUSABLE_VALUES: readonly UnusableValue[] = [
+  {
+    // What other programs expand: `$NAME`, `${NAME}`, `$(command)`, `$env:NAME`, `%NAME%`, `{{NAME}}`.
+    pattern: /^(?:\$(?:env:)?[A-Za-z_]\w*|\$\{.*\}|\$\(.*\)|%[A-Za-z_]\w*%|\{\{.*\}\})$/,
+    problem: 'holds a reference to another value, which is not resolved here',
+    hint: 'put the key itself there',
+  },
+  {
+    // Addresses in password managers and secret stores. An http address may be what a service calls its key.
+    pattern:
+      /^(?:(?!https?:)[a-z][a-z0-9+.-]*:\/\/|arn:aws[\w-]*:(?:secretsmanager|ssm):|vault:|projects\/[\w-]+\/secrets\/)/i,
+    problem: 'holds a reference to another value, which is not resolved here',
+    hint: 'put the key itself there',
+  },
+  {
+    pattern: /^(?:ENC\[.*\]$|encrypted:.{20})/,
+    problem: 'holds an encrypted value, which is not decrypted here',
+    hint: 'decrypt the file first',
+  },
+  {
+    pattern: /^[A-Z][A-Z0-9_]*_(?:KEY|TOKEN)=./,
+    problem: 'holds an assignment instead of a value',
+    hint: 'remove the name and the "=" from the value',
+  },
+  {
+    pattern: /\*{3}|\.{3}/,
+    problem: 'holds a masked key, as providers show it in their lists',
+    hint: 'copy the whole key, or make a new one where it is shown only once',
+  },
+  {
+    // Quotes that are left after the outer ones were removed.
+    pattern: /^(["'`]).*\1$/,
+    problem: 'holds a value with quotes inside its quotes',
+    hint: 'remove the inner quotes',
+  },
+];
+
+/** Characters at the end that no provider's keys end with. */
+const STRAY_END = /[;,"'`\\]$/;
 
 /** Returns the name of the variable that a provider's first key goes into. */
 export function variableOf(provider: string): string {
@@ -73,7 +113,8 @@ export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: 
     const id = prefix.toLowerCase();
     const provider = known.get(id) ?? PROVIDER_ALIASES.get(id) ?? id;
     const value = text.trim();
-    if (isPlaceholder(value)) {
+    const unusable = UNUSABLE_VALUES.find(({ pattern }) => pattern.test(value));
+    if (isPlaceholder(value) || value.toUpperCase() === keyId) {
       placeholders.push({ provider, keyId });
     } else if (keyId !== keyId.toUpperCase()) {
       const hint = `call it ${keyId.toUpperCase()}`;
@@ -81,14 +122,10 @@ export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: 
     } else if (!HEADER_VALUE.test(value)) {
       const problem = 'holds white space, a control character or a letter outside ASCII, which no key can hold';
       problems.push({ keyId, problem, hint: `copy the key of ${provider} again`, unusable: true });
-    } else if (REFERENCE.test(value)) {
-      const problem = 'holds a reference to another value, which is not resolved here';
-      problems.push({ keyId, problem, hint: `put the key of ${provider} itself there`, unusable: true });
-    } else if (QUOTED.test(value)) {
-      const problem = 'holds a value with quotes inside its quotes';
-      problems.push({ keyId, problem, hint: 'remove the inner quotes', unusable: true });
+    } else if (unusable) {
+      problems.push({ keyId, problem: unusable.problem, hint: unusable.hint, unusable: true });
     } else {
-      if (/[;,]$/.test(value)) {
+      if (STRAY_END.test(value)) {
         const problem = `ends with "${value.at(-1)}", which becomes part of the key`;
         problems.push({ keyId, problem, hint: 'remove it if it does not belong to the key', unusable: false });
       }
@@ -126,7 +163,7 @@ function meantVariable(
   prefix: string | undefined,
   known: ReadonlyMap<string, string>,
 ): string | undefined {
-  const id = (prefix ?? NEAR_NAME.exec(keyId)?.[1])?.toLowerCase();
+  const id = (prefix ?? NEAR_NAME.exec(keyId.replaceAll(/[-.]/g, '_'))?.[1])?.toLowerCase();
   if (id === undefined || (prefix !== undefined && (known.has(id) || PROVIDER_ALIASES.has(id)))) return undefined;
   const plain = id.replaceAll('_', '');
   const provider =

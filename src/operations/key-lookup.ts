@@ -75,7 +75,7 @@ export class KeyLookup {
     const { vault, providers, paths } = this.#options;
     const placeholder = vault.placeholders().find((one) => one.provider === provider);
     if (placeholder) {
-      return new AipassError('NOT_FOUND', `${placeholder.keyId} still holds the template's placeholder`, {
+      return new AipassError('NOT_FOUND', `${placeholder.keyId} is empty or still holds a placeholder`, {
         hint: `put the real key into ${paths.envFile}`,
       });
     }

@@ -140,7 +140,7 @@ describe('key.get', () => {
     });
     expect(await test.ask('key.get', { provider: 'openai' })).toStrictEqual({
       code: 'NOT_FOUND',
-      message: "OPENAI_API_KEY still holds the template's placeholder",
+      message: 'OPENAI_API_KEY is empty or still holds a placeholder',
       hint: `put the real key into ${envFile}`,
     });
     expect(await test.ask('key.get', { provider: 'my-llm' })).toStrictEqual({

@@ -138,18 +138,47 @@ test.each([
   ['$BASE', true],
   ['${BASE}', true],
   ['$(pass)', true],
+  ['$env:BASE', true],
+  ['%BASE%', true],
+  ['{{BASE}}', true],
   ['op://Private/openai/credential', true],
+  ['keychain://openai', true],
+  ['file:///run/secrets/openai', true],
+  ['vault:secret/data/openai', true],
+  ['arn:aws:secretsmanager:us-east-1:1:secret:openai', true],
+  ['projects/1/secrets/openai/versions/latest', true],
+  ['ENC[AES256_GCM,data:x,iv:y]', true],
+  ['encrypted:BDqDBibm4wsYqMpCjTQ6BsDHmMadg9K3', true],
+  ['OPENAI_API_KEY=sk-proj-0123456789', true],
+  ['sk-...789', true],
+  ['sk-proj-******', true],
   ['"sk-quoted-twice-0123456789"', true],
   ['sk-proj-0123456789;', false],
   ['sk-proj-0123456789,', false],
+  ['sk-proj-0123456789"', false],
+  ['sk-proj-0123456789\\', false],
 ])('a value that is almost certainly not meant is reported: %s', (value, unusable) => {
   const { keys, problems } = read({ OPENAI_API_KEY: value });
   expect(problems).toMatchObject([{ keyId: 'OPENAI_API_KEY', unusable }]);
   expect(keys).toHaveLength(unusable ? 0 : 1);
 });
 
+test.each(['sk-proj-0123456789', 'https://eth.example.org/v3/0123', 'abc=def%41', 'a.b..c', 'projects/x'])(
+  'a value that may be what a service calls its key is served as it is: %s',
+  (value) => {
+    const { keys, problems } = read({ OPENAI_API_KEY: value });
+    expect(problems).toEqual([]);
+    expect(keys[0]?.value.reveal()).toBe(value);
+  },
+);
+
+test('the name of the variable is a placeholder for its value', () => {
+  expect(read({ OPENAI_API_KEY: 'OPENAI_API_KEY' }).placeholders).toHaveLength(1);
+});
+
 test.each([
   ['OPENROUTER_KEY', 'OPENROUTER_API_KEY'],
+  ['OPENROUTER-API-KEY', 'OPENROUTER_API_KEY'],
   ['OPENROUTER_APIKEY', 'OPENROUTER_API_KEY'],
   ['OPENAI_API_TOKEN', 'OPENAI_API_KEY'],
   ['OPEN_ROUTER_API_KEY', 'OPENROUTER_API_KEY'],
