@@ -8,12 +8,15 @@ import { serviceCommands } from '../base/start-command.ts';
 /** Words that stand for a command, with the words of that command. */
 const ALIASES: Readonly<Record<string, readonly string[]>> = {
   accounts: ['status', '--all'],
+  'add-key': ['add'],
   ask: ['call'],
   auth: ['reauth'],
   chat: ['call'],
   check: ['doctor'],
   complete: ['call'],
   completions: ['completion'],
+  credential: ['credential', 'list'],
+  credentials: ['credential', 'list'],
   daemon: ['run'],
   diagnose: ['doctor'],
   explain: ['pool', 'explain'],
@@ -36,6 +39,7 @@ const ALIASES: Readonly<Record<string, readonly string[]>> = {
   secret: ['get-secret'],
   secrets: ['get-secret', '--list'],
   serve: ['run'],
+  'set-key': ['add'],
   setup: ['init'],
   usage: ['stats'],
   verify: ['validate'],
@@ -72,18 +76,15 @@ export function pointerOf(word: string, paths: Paths): string | undefined {
       return 'run: aipassd install';
     case 'disable':
       return 'run: aipassd uninstall';
-    case 'add':
     case 'set':
-    case 'set-key':
-    case 'add-key':
     case 'put':
     case 'new':
-      return `write the key into ${paths.envFile}, as <PROVIDER>_API_KEY=…; aipassd init makes the file`;
+      return 'run: aipassd add <provider>; for another secret: aipassd set-secret <provider>/<slug>';
     case 'rm':
     case 'remove':
     case 'delete':
     case 'unset':
-      return `remove the key's line from ${paths.envFile}; end an account with: aipassd revoke <name>`;
+      return 'see: aipassd credential rm <id>, aipassd remove-secret <provider>/<slug>, aipassd revoke <account>';
     case 'edit':
     case 'env':
       return `edit ${paths.envFile}; a running daemon reads it at once`;

@@ -37,6 +37,12 @@ export function formatLocalTime(at: number): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
+/** Draws a share, 0 to 1, as a bar: `[####......]`. */
+export function formatBar(share: number, width: number): string {
+  const filled = Math.floor(width * Math.min(1, Math.max(0, share)));
+  return `[${'#'.repeat(filled)}${'.'.repeat(width - filled)}]`;
+}
+
 function two(value: number): string {
   return String(value).padStart(2, '0');
 }

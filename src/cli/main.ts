@@ -131,7 +131,8 @@ async function runVerb(
       version: VERSION,
       signal: interrupt.signal,
       runDaemon,
-      readStdin: () => readStdin(interrupt.signal),
+      readStdin: async () => (await readStdin(interrupt.signal)).toString(),
+      readStdinBytes: () => readStdin(interrupt.signal),
       loadVerbs,
       connect: async (socket = findSocket(paths)) => {
         connected = await connect({ caller: 'cli', socket });
@@ -160,7 +161,7 @@ async function unknownCommand(word: string): Promise<UsageError> {
 }
 
 /** Reads until the end of the input, or until Ctrl-C, with which it rejects. */
-async function readStdin(signal: AbortSignal): Promise<string> {
-  const [{ text }, { addAbortSignal }] = await Promise.all([import('node:stream/consumers'), import('node:stream')]);
-  return text(addAbortSignal(signal, process.stdin));
+async function readStdin(signal: AbortSignal): Promise<Buffer> {
+  const [{ buffer }, { addAbortSignal }] = await Promise.all([import('node:stream/consumers'), import('node:stream')]);
+  return buffer(addAbortSignal(signal, process.stdin));
 }

@@ -6,7 +6,7 @@
 import { styleText } from 'node:util';
 import type { AipassError } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
-import { localTimes } from './format.ts';
+import { formatBar, localTimes } from './format.ts';
 import { cutText, padText, textWidth, wrapText } from './text-width.ts';
 
 type Style = Parameters<typeof styleText>[0];
@@ -144,8 +144,7 @@ export class Output {
       this.#stderr.write('\r\x1b[K');
       return;
     }
-    const filled = Math.floor((BAR_WIDTH * done) / Math.max(1, total));
-    this.#stderr.write(`\r\x1b[K[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${done}/${total}`);
+    this.#stderr.write(`\r\x1b[K${formatBar(done / Math.max(1, total), BAR_WIDTH)} ${done}/${total}`);
   }
 
   /** Prints on stderr what people should know besides the result. */

@@ -102,6 +102,12 @@ function readPositionals(verb: Verb, positionals: readonly string[], values: Rec
     next = parameter.kind === 'rest' ? positionals.length : next + 1;
   }
   if (next >= positionals.length) return;
+  if (verb.secretFrom !== undefined) {
+    throw new UsageError(
+      `too many words after "${verb.name}": a secret on the command line is seen by every program of this machine`,
+      `${verb.secretFrom}; replace it where it was real. usage: ${usageLine(verb)}`,
+    );
+  }
   throw new UsageError(
     `too many words after "${verb.name}": ${plainText(positionals.slice(next).join(' '), 80)}`,
     `usage: ${usageLine(verb)}`,

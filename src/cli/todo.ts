@@ -29,7 +29,7 @@ function keyTodos({ pools, providers, paths }: Status): Todo[] {
           {
             verdict: 'problem',
             problem: `${subject} is refused by its provider${key.reason === null ? '' : `: ${key.reason}`}`,
-            hint: `put a new key into ${envFile}, as ${key.keyId}; or check it again: aipassd pool ${provider} --check`,
+            hint: `replace it: aipassd credential rotate ${key.keyId}; or check it again: aipassd pool ${provider} --check`,
           },
         ];
       }

@@ -23,6 +23,8 @@ export interface VerbContext {
   readonly loadVerbs: () => Promise<readonly Verb[]>;
   /** Reads standard input to its end. */
   readonly readStdin: () => Promise<string>;
+  /** Reads standard input to its end, byte for byte. */
+  readonly readStdinBytes: () => Promise<Buffer>;
   /** Aborts when the user presses Ctrl-C. */
   readonly signal: AbortSignal;
 }
@@ -34,6 +36,8 @@ export interface VerbSpec<Table extends Parameters> {
   /** Further lines of help. */
   readonly details?: readonly string[];
   readonly parameters: Table;
+  /** Where its secret is read from; words that are too many are not quoted then, because one could be the secret. */
+  readonly secretFrom?: string;
   /** Whether help does not list it. */
   readonly isHidden?: boolean;
   run(values: ValuesOf<Table>, context: VerbContext): Promise<number>;

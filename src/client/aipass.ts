@@ -10,6 +10,7 @@ import type {
   CompletionResult,
   KnownCompletionParams,
 } from '../protocol/completion.ts';
+import type { OrganizationInfo } from '../protocol/credential.ts';
 import type { EventName, Events } from '../protocol/events.ts';
 import type { TokenValue } from '../protocol/oauth.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
@@ -19,6 +20,7 @@ import type { Status } from '../protocol/status.ts';
 import type { UsageAnswer, UsageQuery } from '../protocol/usage.ts';
 import { assertCallOptions, assertConnectOptions, fieldsOf } from './arguments.ts';
 import { CompletionStream } from './completion-stream.ts';
+import { CredentialCalls } from './credential-calls.ts';
 import type { ClientFactory, PooledOptions } from './pooled-caller.ts';
 import { createPooled, type Pooled } from './pooled.ts';
 import { createGatewayFetch, type GatewayFetch } from './gateway-fetch.ts';
@@ -37,6 +39,8 @@ export class Aipass implements AsyncDisposable {
   readonly #session: Session;
   /** More about usage than its sums. */
   readonly usage: UsageCalls;
+  /** Provider credentials. */
+  readonly credentials: CredentialCalls;
   readonly #subscriptions: Subscriptions;
   readonly #gateway: ReturnType<typeof createGatewayFetch>;
 
@@ -50,6 +54,7 @@ export class Aipass implements AsyncDisposable {
     });
     this.#subscriptions = new Subscriptions(this.#session);
     this.usage = new UsageCalls(this.#session);
+    this.credentials = new CredentialCalls(this.#session);
     this.#gateway = createGatewayFetch({
       socket: join(dirname(options.socket), 'gateway.sock'),
       caller: options.caller,
@@ -259,6 +264,11 @@ export class Aipass implements AsyncDisposable {
     // The daemon is of this protocol version, and so its chunks have this shape.
     const onChunk = (data: unknown): void => onProgress?.(data as PoolCheckProgress);
     return (await this.#session.request('pool.check', { provider }, { ...call, onChunk })).keys;
+  }
+
+  /** Lists the organizations of this caller, with its role in each. */
+  async organizations(options?: CallOptions): Promise<readonly OrganizationInfo[]> {
+    return (await this.#session.request('organization.list', {}, options)).organizations;
   }
 
   /** Returns the state of the daemon: providers, pools, accounts, usage and warnings. */

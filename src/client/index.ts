@@ -20,6 +20,23 @@ export type {
   ToolCall,
   ToolCallDelta,
 } from '../protocol/completion.ts';
+export type {
+  Credential,
+  CredentialAddParams,
+  CredentialCreateParams,
+  CredentialCredits,
+  CredentialImportParams,
+  CredentialImportReport,
+  CredentialListParams,
+  CredentialTestParams,
+  CredentialUpdateParams,
+  CredentialUsage,
+  ImportedKey,
+  NamedUsageWindow,
+  OrganizationInfo,
+  TokenUsageWindow,
+  UsageWindow,
+} from '../protocol/credential.ts';
 export type { AccountStatus, TokenValue } from '../protocol/oauth.ts';
 export type { AccountNotice, EventName, Events } from '../protocol/events.ts';
 export type { KeyValue, OperationName, Operations, SecretInfo } from '../protocol/operations.ts';
@@ -56,6 +73,7 @@ export type {
 } from '../protocol/usage.ts';
 export type { Warning } from '../base/warning.ts';
 export type { CallOptions } from './session.ts';
+export type { CredentialCalls, OrganizationCallOptions } from './credential-calls.ts';
 export type { Moment, UsageCalls, WithMoments } from './usage-calls.ts';
 export type { CompletionStream } from './completion-stream.ts';
 export type { GatewayFetch } from './gateway-fetch.ts';

@@ -76,16 +76,16 @@ export class KeyLookup {
     const placeholder = vault.placeholders().find((one) => one.provider === provider);
     if (placeholder) {
       return new AipassError('NOT_FOUND', `${placeholder.keyId} is empty or still holds a placeholder`, {
-        hint: `put the real key into ${paths.envFile}`,
+        hint: `run: aipassd add ${provider}; or put the real key into ${paths.envFile}`,
       });
     }
     if (providers.find(provider)?.needsKey === false) {
       return new AipassError('NOT_FOUND', `${provider} has no key, and needs none`, {
-        hint: `to use one anyway, ${this.#addKeyHint(provider)}`,
+        hint: `to use one anyway, run: aipassd add ${provider}`,
       });
     }
     return new AipassError('NOT_FOUND', `no API key for ${provider}`, {
-      hint: `${this.#addKeyHint(provider)} (aipassd init makes the file)`,
+      hint: `run: aipassd add ${provider}; or ${this.#addKeyHint(provider)}`,
     });
   }
 

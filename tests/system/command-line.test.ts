@@ -293,7 +293,8 @@ describe('the command line without a daemon', () => {
     ['stop', 'SIGTERM'],
     ['restart', 'Ctrl-C'],
     ['start', 'aipassd install'],
-    ['add', '_API_KEY=…'],
+    ['set', 'aipassd add <provider>'],
+    ['rm', 'aipassd credential rm'],
     ['config', 'config.jsonc'],
     ['get', 'get-key'],
   ])('points from %s to what exists here', async (word, hint) => {

@@ -2,10 +2,10 @@
  * `aipassd cleanup`: deletes old usage events by hand.
  */
 
-import { createInterface } from 'node:readline/promises';
 import { AipassError } from '../../base/errors.ts';
 import { formatBytes, formatCount } from '../format.ts';
 import { flag, integerWord, JSON_FLAG } from '../options.ts';
+import { confirm } from '../prompt.ts';
 import { defineVerb } from '../verb.ts';
 
 /** Prunes usage. */
@@ -19,7 +19,12 @@ export const cleanup = defineVerb({
     json: JSON_FLAG,
   },
   async run({ days, 'dry-run': dryRun, yes, json }, { out, connect, signal }) {
-    if (days === 0 && !dryRun && !yes) await confirm(signal);
+    if (days === 0 && !dryRun && !yes) {
+      const refusal = new AipassError('BAD_REQUEST', 'this would delete every usage event', {
+        hint: 'add --yes if that is meant, or --dry-run to count them',
+      });
+      await confirm('Delete every usage event?', refusal, signal);
+    }
     const aipass = await connect();
     const report = await aipass.usage.prune({ days, dryRun }, { signal });
     if (json) {
@@ -38,17 +43,3 @@ export const cleanup = defineVerb({
     return 0;
   },
 });
-
-async function confirm(signal: AbortSignal): Promise<void> {
-  const refusal = new AipassError('BAD_REQUEST', 'this would delete every usage event', {
-    hint: 'add --yes if that is meant, or --dry-run to count them',
-  });
-  if (!process.stdin.isTTY) throw refusal;
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const answer = await terminal.question('Delete every usage event? Type yes: ', { signal });
-    if (answer.trim().toLowerCase() !== 'yes') throw refusal;
-  } finally {
-    terminal.close();
-  }
-}

@@ -77,26 +77,25 @@ interface Group {
 /** Joins the verbs that begin with the same word. */
 function groupVerbs(verbs: readonly Verb[]): Group[] {
   const shown = verbs.filter((verb) => verb.isHidden !== true);
-  return shown
-    .filter((verb) => !verb.name.includes(' '))
-    .map((verb) => {
-      const parts = shown.filter((one) => one.name === verb.name || one.name.startsWith(`${verb.name} `));
-      const entries = parts.flatMap((one) => Object.entries(one.parameters));
-      return {
-        name: verb.name,
-        summary: verb.summary,
-        words: parts.flatMap((one) => one.name.split(' ').slice(1)),
-        options: [...new Set([...entries.filter(isOption).map(([name]) => `--${name}`), '--help'])],
-        operands: [
-          ...new Set(entries.flatMap(([, parameter]) => (parameter.kind === 'word' ? completionOf(parameter) : []))),
-        ],
-        values: new Map(
-          entries.flatMap(([name, parameter]) =>
-            parameter.kind === 'value' ? completionOf(parameter).map((one) => [`--${name}`, one] as const) : [],
-          ),
+  const firstWords = new Set(shown.map((verb) => verb.name.split(' ')[0] ?? ''));
+  return [...firstWords].map((first) => {
+    const parts = shown.filter((one) => one.name === first || one.name.startsWith(`${first} `));
+    const entries = parts.flatMap((one) => Object.entries(one.parameters));
+    return {
+      name: first,
+      summary: parts.find((one) => one.name === first)?.summary ?? parts[0]?.summary ?? '',
+      words: parts.flatMap((one) => one.name.split(' ').slice(1)),
+      options: [...new Set([...entries.filter(isOption).map(([name]) => `--${name}`), '--help'])],
+      operands: [
+        ...new Set(entries.flatMap(([, parameter]) => (parameter.kind === 'word' ? completionOf(parameter) : []))),
+      ],
+      values: new Map(
+        entries.flatMap(([name, parameter]) =>
+          parameter.kind === 'value' ? completionOf(parameter).map((one) => [`--${name}`, one] as const) : [],
         ),
-      };
-    });
+      ),
+    };
+  });
 }
 
 function isOption([, { kind }]: readonly [string, Parameter]): boolean {

@@ -1,61 +1,127 @@
 /**
- * `aipassd import`: takes over the usage that AIPass recorded.
+ * `aipassd import`: takes over the keys of any project's `.env`, or the usage that AIPass recorded. The content of the
+ * file decides which. The file itself is never changed.
  */
 
 import { readFile } from 'node:fs/promises';
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
+import type { Aipass } from '../../client/aipass.ts';
+import type { CredentialImportReport } from '../../protocol/credential.ts';
+import { ORGANIZATION_OPTION } from '../credential-text.ts';
 import { formatCount } from '../format.ts';
-import { JSON_FLAG, requiredWord } from '../options.ts';
+import { flag, JSON_FLAG, requiredWord } from '../options.ts';
+import type { Output } from '../output.ts';
+import { confirm } from '../prompt.ts';
 import { formatCost } from '../usage-text.ts';
-import { defineVerb } from '../verb.ts';
+import { defineVerb, type VerbContext } from '../verb.ts';
 
-/** Imports AIPass's usage file. */
-export const importUsage = defineVerb({
+/** Imports keys, or AIPass's usage file. */
+export const importFile = defineVerb({
   name: 'import',
-  summary: "take over AIPass's usage file, once",
+  summary: "take over the keys of another project's .env, or AIPass's usage file",
+  details: ['Nothing is deleted, and the file stays as it is. Keys that are there already are left out.'],
   parameters: {
-    file: requiredWord("AIPass's api_json/usage_tracker_data.json", 'files'),
+    file: requiredWord("a .env, or AIPass's api_json/usage_tracker_data.json", 'files'),
+    yes: flag('take the keys without asking'),
+    'dry-run': flag('only show which keys would be taken', ['yes']),
+    organization: ORGANIZATION_OPTION,
     json: JSON_FLAG,
   },
-  async run({ file, json }, { out, connect, signal }) {
+  async run({ file, json, ...options }, context) {
     const text = await read(file);
-    const aipass = await connect();
-    const report = await aipass.usage.import(text, { signal });
-    if (json) {
-      out.json(report);
-      return 0;
-    }
-    if (report.repeated) out.line('This file was imported before; nothing was changed.');
-    else {
-      out.line(
-        `Imported ${report.added} of ${report.generations} generations`,
-        `  known already: ${report.known}, unreadable: ${report.unreadable}`,
-      );
-    }
-    const { carried } = report;
-    if (carried.callers > 0) {
-      out.line(
-        `  totals of ${formatCount(carried.callers, 'caller')} beyond them: ${formatCount(carried.requests, 'request')}, ` +
-          `${formatCost(carried.costMicros)}, ${formatCount(carried.tokens, 'token')}`,
-      );
-    }
-    const { requests, costMicros, tokens } = report.unaccounted;
-    if (requests + costMicros + tokens > 0) {
-      out.warn(
-        `the daily totals of the file hold ${requests} more requests, ${formatCost(costMicros)} and ${tokens} tokens`,
-        'the file does not name their callers, so they are not imported: keep the file',
-      );
-    }
-    return 0;
+    const aipass = await context.connect();
+    // A .env never begins with a brace, and JSON that is broken is reported as such.
+    if (/^\s*[[{]/.test(text)) return importUsage(aipass, text, json, context);
+    return importKeys(aipass, text, { ...options, json }, context);
   },
 });
+
+async function importKeys(
+  aipass: Aipass,
+  text: string,
+  options: {
+    readonly yes: boolean;
+    readonly 'dry-run': boolean;
+    readonly organization: string | undefined;
+    readonly json: boolean;
+  },
+  { out, signal }: VerbContext,
+): Promise<number> {
+  const { yes, 'dry-run': dryRun, organization, json } = options;
+  const found = await aipass.credentials.import({ organization, text, dry_run: true }, { signal });
+  const count = found.keys.filter((key) => key.known_as === null).length;
+  if (!json) printFound(found, out);
+  if (dryRun || count === 0) {
+    if (json) out.json(found);
+    else if (count === 0) out.line('Nothing to take over');
+    return 0;
+  }
+  const keys = formatCount(count, 'key');
+  if (!yes) {
+    const refusal = new AipassError('BAD_REQUEST', `this would take over ${keys}; nothing was changed`, {
+      hint: 'add --yes if that is meant',
+    });
+    await confirm(`Take over ${keys}?`, refusal, signal);
+  }
+  const taken = await aipass.credentials.import({ organization, text }, { signal });
+  if (json) out.json(taken);
+  else out.line(`Took over ${keys}: ${taken.keys.flatMap((key) => key.key_id ?? []).join(', ')}`);
+  return 0;
+}
+
+/** Prints the keys of a file by provider, and what is left out with the reason. */
+function printFound({ keys, skipped }: CredentialImportReport, out: Output): void {
+  const sorted = keys.toSorted((a, b) => (a.provider < b.provider ? -1 : a.provider > b.provider ? 1 : 0));
+  out.table(
+    [
+      ...sorted.map((key) => [
+        key.provider,
+        key.variable,
+        key.masked,
+        key.known_as === null ? 'new' : `there as ${key.known_as}`,
+      ]),
+      ...skipped.map(({ variable, reason }) => ['', variable, '', `skipped: ${reason}`]),
+    ],
+    { wrapLast: true },
+  );
+}
+
+async function importUsage(aipass: Aipass, text: string, json: boolean, { out, signal }: VerbContext): Promise<number> {
+  const report = await aipass.usage.import(text, { signal });
+  if (json) {
+    out.json(report);
+    return 0;
+  }
+  if (report.repeated) out.line('This file was imported before; nothing was changed.');
+  else {
+    out.line(
+      `Imported ${report.added} of ${report.generations} generations`,
+      `  known already: ${report.known}, unreadable: ${report.unreadable}`,
+    );
+  }
+  const { carried } = report;
+  if (carried.callers > 0) {
+    out.line(
+      `  totals of ${formatCount(carried.callers, 'caller')} beyond them: ${formatCount(carried.requests, 'request')}, ` +
+        `${formatCost(carried.costMicros)}, ${formatCount(carried.tokens, 'token')}`,
+    );
+  }
+  const { requests, costMicros, tokens } = report.unaccounted;
+  if (requests + costMicros + tokens > 0) {
+    out.warn(
+      `the daily totals of the file hold ${requests} more requests, ${formatCost(costMicros)} and ${tokens} tokens`,
+      'the file does not name their callers, so they are not imported: keep the file',
+    );
+  }
+  return 0;
+}
 
 async function read(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
     throw new AipassError('NOT_FOUND', `cannot read ${path} (${systemErrorCode(error) ?? 'unknown reason'})`, {
-      hint: 'AIPass keeps it as api_json/usage_tracker_data.json in its own folder',
+      hint: 'write the path of a .env; AIPass keeps its usage as api_json/usage_tracker_data.json in its own folder',
     });
   }
 }

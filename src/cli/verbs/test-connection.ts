@@ -25,7 +25,7 @@ export const testConnection = defineVerb({
     const [verdict] = isKeyless ? [] : await aipass.validate(name, { online: true, signal });
     if (verdict?.verdict === 'invalid') {
       throw new AipassError('PROVIDER_REJECTED', `${name} does not accept ${verdict.keyId}: ${verdict.detail}`, {
-        hint: `put a new key into the .env file, as ${verdict.keyId}`,
+        hint: `replace it: aipassd credential rotate ${verdict.keyId}`,
       });
     }
     const isAccepted = verdict?.verdict === 'valid';

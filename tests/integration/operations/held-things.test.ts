@@ -136,17 +136,17 @@ describe('key.get', () => {
     expect(await test.ask('key.get', { provider: 'mistral' })).toStrictEqual({
       code: 'NOT_FOUND',
       message: 'no API key for mistral',
-      hint: `add MISTRAL_API_KEY=… to ${envFile} (aipassd init makes the file)`,
+      hint: `run: aipassd add mistral; or add MISTRAL_API_KEY=… to ${envFile}`,
     });
     expect(await test.ask('key.get', { provider: 'openai' })).toStrictEqual({
       code: 'NOT_FOUND',
       message: 'OPENAI_API_KEY is empty or still holds a placeholder',
-      hint: `put the real key into ${envFile}`,
+      hint: `run: aipassd add openai; or put the real key into ${envFile}`,
     });
     expect(await test.ask('key.get', { provider: 'my-llm' })).toStrictEqual({
       code: 'NOT_FOUND',
       message: 'my-llm has no key, and needs none',
-      hint: `to use one anyway, add MY_LLM_API_KEY=… to ${envFile}`,
+      hint: 'to use one anyway, run: aipassd add my-llm',
     });
     expect(await test.ask('key.get', { provider: 'groq', keyId: 'GROQ_API_KEY_9' })).toStrictEqual({
       code: 'NOT_FOUND',

@@ -1,0 +1,92 @@
+/**
+ * Questions to whoever sits at the terminal. They go to stderr, so that stdout has nothing but the result.
+ */
+
+import { createInterface } from 'node:readline/promises';
+import { AipassError } from '../base/errors.ts';
+
+/** Longest answer to a hidden prompt, in characters. */
+const MAX_HIDDEN = 16_384;
+
+/** Returns whether somebody can answer questions. */
+export function canAsk(): boolean {
+  return process.stdin.isTTY;
+}
+
+/**
+ * Asks for a `yes`.
+ *
+ * @throws AipassError the refusal, for any other answer and where there is no terminal.
+ */
+export async function confirm(question: string, refusal: AipassError, signal: AbortSignal): Promise<void> {
+  if (!canAsk()) throw refusal;
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await terminal.question(`${question} Type yes: `, { signal });
+    if (answer.trim().toLowerCase() !== 'yes') throw refusal;
+  } finally {
+    terminal.close();
+  }
+}
+
+/**
+ * Reads one line from the terminal without showing it.
+ *
+ * @throws AipassError CANCELLED for Ctrl-C and Ctrl-D, and when the signal aborts.
+ */
+export function readHidden(question: string, signal: AbortSignal): Promise<string> {
+  const { stdin, stderr } = process;
+  // Before the question: what is typed at it is not shown.
+  stdin.setRawMode(true);
+  stderr.write(question);
+  return new Promise<string>((resolve, reject) => {
+    let typed = '';
+    const leave = (): void => {
+      stdin.off('data', onData);
+      signal.removeEventListener('abort', cancel);
+      stdin.setRawMode(false);
+      stdin.pause();
+      stderr.write('\n');
+    };
+    const cancel = (): void => {
+      leave();
+      reject(new AipassError('CANCELLED', 'nothing was entered'));
+    };
+    const onData = (chunk: Buffer): void => {
+      for (const character of chunk.toString()) {
+        if (character === '\r' || character === '\n') {
+          leave();
+          resolve(typed);
+          return;
+        }
+        if (character === '\x03' || character === '\x04') {
+          cancel();
+          return;
+        }
+        if (character === '\x7f' || character === '\b') typed = typed.slice(0, -1);
+        else if (character === '\x15') typed = '';
+        else if (typed.length < MAX_HIDDEN) typed += character;
+      }
+    };
+    signal.addEventListener('abort', cancel, { once: true });
+    stdin.on('data', onData);
+    stdin.resume();
+  });
+}
+
+/**
+ * Reads a key: from a hidden prompt on a terminal, else from standard input.
+ *
+ * @throws AipassError BAD_REQUEST for nothing and for more than one line.
+ */
+export async function readKey(
+  question: string,
+  { readStdin, signal }: { readonly readStdin: () => Promise<string>; readonly signal: AbortSignal },
+): Promise<string> {
+  const text = canAsk() ? await readHidden(`${question}: `, signal) : await readStdin();
+  const key = text.trim();
+  if (key !== '' && !/[\r\n]/.test(key)) return key;
+  throw new AipassError('BAD_REQUEST', key === '' ? 'the key is missing' : 'the key has more than one line', {
+    hint: 'paste the key when asked, or send it alone on standard input',
+  });
+}
