@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Credential, CredentialUsage } from '../../src/protocol/credential.ts';
 import type { ProgramResult } from '../support/run-program.ts';
 import { CLI_PATH } from '../support/run-cli.ts';
-import { LOCAL_KEY, OPENROUTER_KEY, Running } from './running.ts';
+import { LOCAL_KEY, OPENROUTER_KEY, Running } from './';
 
 const FIRST = 'lk-first-canary-0011223344556677';
 const SECOND = 'lk-second-canary-8899aabbccddeeff';
