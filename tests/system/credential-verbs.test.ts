@@ -11,14 +11,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Credential, CredentialUsage } from '../../src/protocol/credential.ts';
 import type { ProgramResult } from '../support/run-program.ts';
 import { CLI_PATH } from '../support/run-cli.ts';
-import { LOCAL_KEY, OPENROUTER_KEY, Running } from './';
+import { createTestDaemon, LOCAL_KEY, OPENROUTER_KEY, type TestDaemon } from '../support/test-daemon.ts';
 
 const FIRST = 'lk-first-canary-0011223344556677';
 const SECOND = 'lk-second-canary-8899aabbccddeeff';
 const THIRD = 'lk-third-canary-zzyyxxwwvvuuttss';
 const REFUSED = 'lk-refused-canary-qwertyuiopasdf';
 
-let running: Running;
+let running: TestDaemon;
 /** Everything that the command line printed. */
 const printed: string[] = [];
 
@@ -40,7 +40,7 @@ function envFile(): string {
 
 describe('the verbs of credentials', () => {
   beforeAll(async () => {
-    running = await Running.start();
+    running = await createTestDaemon();
     running.provider.route('/v1/models', { kind: 'json', body: { data: [{ id: 'm' }, { id: 'n' }] } });
     running.provider.acceptKeys([LOCAL_KEY, FIRST, SECOND, THIRD]);
   });
