@@ -79,10 +79,10 @@ export const credentialSet = defineVerb({
   },
 });
 
-/** Has a credential lent out again. */
+/** Switches a credential on. */
 export const credentialOn = defineSwitch('on', 'have a credential lent out again', true);
 
-/** Lends a credential to nobody. */
+/** Switches a credential off. */
 export const credentialOff = defineSwitch('off', 'lend a credential to nobody until it is on again', false);
 
 /** Replaces a key after its provider accepted the new one. */
