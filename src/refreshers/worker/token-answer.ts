@@ -100,7 +100,7 @@ const STANDARD_CODES = new Set([
 ]);
 
 /** Words for a limit under a code that is not standard, such as Zoho's "Access Denied" and AWS's TooManyRequestsException. */
-const LIMIT_WORDS = /too.?many|rate.?(?:limit|exceeded)|limit exceeded|throttl|quota.?exceeded/i;
+const LIMIT_WORDS = /too.?many|rate.?(?:limit|exceeded)|limit (?:exceeded|reached)|throttl|quota.?exceeded/i;
 
 /** Words for a passing trouble where there is no code at all. */
 const TROUBLE_WORDS = /try again (?:later|after|in)|temporar(?:y|ily)|overload/i;
@@ -121,13 +121,10 @@ export interface SpokenError {
 
 /** Returns the error in a document, or undefined where there is none. */
 export function spokenError(document: JsonObject): SpokenError | undefined {
-  const value = ['error', '__type', 'errorCode', 'error_code'].map((name) => document[name]).find(isMeaningful);
-  const words =
-    readString(document, 'error_description') ??
-    readString(document, 'message') ??
-    readString(value, 'message') ??
-    readString(document, 'error_message') ??
-    readString(document, 'msg');
+  const value =
+    ['error', '__type', 'errorCode', 'error_code'].map((name) => document[name]).find(isMeaningful) ??
+    listedCode(document);
+  const words = wordsOf(document, value);
   // A gateway in front of the provider may have no codes at all.
   if (value === undefined && !(words !== undefined && LIMIT_WORDS.test(words))) return undefined;
   const inner = isRecord(value) ? (value['code'] ?? value['status'] ?? value['type']) : value;
@@ -142,6 +139,29 @@ export function spokenError(document: JsonObject): SpokenError | undefined {
   return { code, description, transient: isTransient(code, description) };
 }
 
+/** Returns the standard code in a list of errors (Fitbit), or undefined; other codes in lists mean other things. */
+function listedCode(document: JsonObject): string | undefined {
+  const code = readString(firstError(document), 'errorType') ?? readString(firstError(document), 'code');
+  return code !== undefined && STANDARD_CODES.has(code) ? code : undefined;
+}
+
+function firstError({ errors }: JsonObject): unknown {
+  return Array.isArray(errors) ? errors[0] : undefined;
+}
+
+/** Returns what a document says of its error in words, under the names that providers have for that. */
+function wordsOf(document: JsonObject, error: unknown = document['error']): string | undefined {
+  return (
+    readString(document, 'error_description') ??
+    readString(document, 'message') ??
+    readString(error, 'message') ??
+    readString(document, 'error_message') ??
+    readString(document, 'msg') ??
+    readString(document, 'errmsg') ??
+    readString(firstError(document), 'message')
+  );
+}
+
 function isMeaningful(value: unknown): boolean {
   return value !== undefined && value !== null && value !== false && value !== '' && value !== 0;
 }
@@ -153,15 +173,39 @@ function isTransient(code: string, description = ''): boolean {
   return LIMIT_WORDS.test(words) || (code === UNKNOWN_ERROR && TROUBLE_WORDS.test(words));
 }
 
+/** Names of some providers (DingTalk among them) for fields of a token answer. */
+const OTHER_NAMES: Readonly<Record<string, string>> = {
+  accessToken: 'access_token',
+  refreshToken: 'refresh_token',
+  tokenType: 'token_type',
+  expiresIn: 'expires_in',
+  expireIn: 'expires_in',
+  expiresAt: 'expires_at',
+};
+
+/** Returns a document with the names of RFC 6749; where it has those already, they count. */
+function withUsualNames(document: JsonObject): JsonObject {
+  const other = Object.keys(OTHER_NAMES).filter((name) => name in document);
+  return other.length === 0
+    ? document
+    : { ...Object.fromEntries(other.map((name) => [OTHER_NAMES[name], document[name]])), ...document };
+}
+
 /** Returns the part of a document that holds the tokens: its top, the provider's own field, or the only object that does. */
-function tokenSource(document: JsonObject, nested: string | undefined): JsonObject {
+function tokenSource(answer: JsonObject, nested: string | undefined): JsonObject {
+  const document = withUsualNames(answer);
   if (typeof document['access_token'] === 'string') return document;
-  const named = nested === undefined ? undefined : document[nested];
-  if (isRecord(named) && typeof named['access_token'] === 'string') return { ...document, ...named };
-  const [inner, ...more] = Object.values(document).filter(
-    (value): value is JsonObject => isRecord(value) && typeof value['access_token'] === 'string',
-  );
+  const named = nested === undefined ? undefined : toTokens(document[nested]);
+  if (named) return { ...document, ...named };
+  const [inner, ...more] = Object.values(document)
+    .map(toTokens)
+    .filter((value) => value !== undefined);
   return inner === undefined || more.length > 0 ? document : { ...document, ...inner };
+}
+
+function toTokens(value: unknown): JsonObject | undefined {
+  const fields = isRecord(value) ? withUsualNames(value) : undefined;
+  return typeof fields?.['access_token'] === 'string' ? fields : undefined;
 }
 
 /**
@@ -277,7 +321,8 @@ export function judgeFailure(judging: Judging, facts: AnswerFacts): Failure {
   if (facts.kind === 'none') return { kind: 'transient', cause: 'network', reason: facts.reason };
   const { status, document, retryAfterMs, address } = facts;
   const spoken = document === null ? undefined : spokenError(document);
-  const description = spoken?.description === undefined ? undefined : judging.redactor.redact(spoken.description);
+  const said = spoken?.description ?? (document === null ? undefined : wordsOf(document));
+  const description = said === undefined ? undefined : judging.redactor.redact(said);
   const shown = spoken === undefined ? '' : `: ${formatProviderError({ code: spoken.code, description })}`;
   const again = (cause: 'network' | 'server', reason: string): Failure => ({
     kind: 'transient',

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { normalizeTokenAnswer, spokenError } from '../../../../src/refreshers/worker/token-answer.ts';
+import { Redactor } from '../../../../src/base/redactor.ts';
+import { judgeFailure, normalizeTokenAnswer, spokenError } from '../../../../src/refreshers/worker/token-answer.ts';
 
 describe('a token answer', () => {
   it('of Slack has its user tokens nested, its scopes separated by commas, and a type of its own', () => {
@@ -22,6 +23,24 @@ describe('a token answer', () => {
       scope: 'chat:write users:read',
     });
     expect(normalizeTokenAnswer(answer, undefined, 0)).toEqual(normalizeTokenAnswer(answer, 'authed_user', 0));
+  });
+
+  it.each([[(answer: object) => answer], [(answer: object) => ({ data: answer })]])(
+    'may have the names of JavaScript',
+    (wrap) => {
+      const answer = wrap({ accessToken: 'a', refreshToken: 'r', expiresIn: 7200, tokenType: 'Bearer' });
+      expect(normalizeTokenAnswer({ ...answer }, undefined, 0)).toEqual({
+        access_token: 'a',
+        refresh_token: 'r',
+        token_type: 'bearer',
+        expires_in: 7200,
+      });
+    },
+  );
+
+  it('has the names of RFC 6749 first', () => {
+    const answer = { access_token: 'a', accessToken: 'b', expires_in: 60, expiresIn: 7200 };
+    expect(normalizeTokenAnswer(answer, undefined, 0)).toMatchObject({ access_token: 'a', expires_in: 60 });
   });
 
   it.each([
@@ -56,9 +75,35 @@ describe('an error inside an answer', () => {
       { error: 'a token 1//secret in it' },
       { code: 'unknown_error', description: 'a token 1//secret in it', transient: false },
     ],
+    [
+      { error: { message: '(#4) Application request limit reached', type: 'OAuthException', code: 4 } },
+      { code: 'unknown_error', description: '(#4) Application request limit reached', transient: true },
+    ],
+    [
+      { errors: [{ errorType: 'invalid_grant', message: 'Refresh token invalid' }], success: false },
+      { code: 'invalid_grant', description: 'Refresh token invalid', transient: false },
+    ],
+    [{ errors: [{ errorType: 'system', message: 'x' }] }, undefined],
     [{ error: '' }, undefined],
     [{ access_token: 'a' }, undefined],
   ])('%j is read', (document, spoken) => {
     expect(spokenError(document)).toEqual(spoken);
+  });
+});
+
+describe('a refusal without a code', () => {
+  const judging = { account: 'hubspot', isConsentable: true, redactor: new Redactor() };
+  const answered = { kind: 'answer', status: 400, address: 'https://x', retryAfterMs: undefined, at: 0 } as const;
+
+  it.each([
+    { status: 'BAD_REFRESH_TOKEN', message: 'missing or invalid refresh token' },
+    { message: 'missing or invalid refresh token', errors: [{ resource: 'RefreshToken', code: 'invalid' }] },
+    { errcode: 42_002, errmsg: 'missing or invalid refresh token' },
+  ])('is shown in its own words: %j', (document) => {
+    expect(judgeFailure(judging, { ...answered, document })).toMatchObject({
+      kind: 'rejected',
+      error: 'http_400',
+      description: 'missing or invalid refresh token',
+    });
   });
 });
