@@ -331,7 +331,8 @@ describe('the command line without a daemon', () => {
     await chown(home.path, 54_321, 54_321);
     const { code, stderr } = await runCli(home, ['init']);
     expect(code).toBe(2);
-    expect(stderr).toContain("sudo -u '#54321' aipassd init");
+    expect(stderr).toContain('[UNSAFE_PERMISSIONS]');
+    expect(stderr).toContain('run aipassd as the user with uid 54321');
     expect(existsSync(home.paths.secretsRoot)).toBe(false);
   });
 
