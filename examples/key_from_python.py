@@ -16,7 +16,23 @@ def socket_path():
     if folder := os.environ.get("AIPASSD_RUNTIME_DIR"):
         return pathlib.Path(folder) / "aipassd.sock"
     runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
-    return pathlib.Path(runtime) / "aipassd" / "aipassd.sock"
+    path = pathlib.Path(runtime) / "aipassd" / "aipassd.sock"
+    return path if path.exists() else recorded_socket_path() or path
+
+
+def recorded_socket_path():
+    """Returns the path that the daemon's last run recorded: cron, su and macOS have no runtime folder."""
+    home = pathlib.Path.home()
+    if folder := os.environ.get("AIPASSD_STATE_DIR"):
+        state = pathlib.Path(folder)
+    elif sys.platform == "darwin":
+        state = home / "Library/Application Support/aipassd"
+    else:
+        state = pathlib.Path(os.environ.get("XDG_STATE_HOME") or home / ".local/state") / "aipassd"
+    try:
+        return pathlib.Path(json.loads((state / "last-run.json").read_text())["socket"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def messages(connection):

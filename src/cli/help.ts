@@ -11,7 +11,7 @@ export function printGeneralHelp(verbs: readonly Verb[], out: Output): void {
   out.paragraph('aipassd holds your API keys and OAuth tokens, and lends them and LLM completions to local programs.');
   out.line('', 'usage: aipassd [verb] [words] [options]', '');
   const rows = verbs.filter((verb) => verb.isHidden !== true).map((verb) => [verb.name, verb.summary] as const);
-  out.table([['(nothing)', 'show version, socket, daemon and providers'], ...rows], { indent: 2, wrapLast: true });
+  out.table([['(nothing)', 'show version, sockets, daemon and providers'], ...rows], { indent: 2, wrapLast: true });
   out.line('');
   out.paragraph('aipassd <verb> --help explains a verb. --version prints the version.');
   out.paragraph('Exit codes: 0 done, 1 not understood, 2 refused or failed, 3 the daemon is not running.');

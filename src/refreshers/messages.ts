@@ -250,7 +250,7 @@ function consentHint(name: string, accounts: readonly string[], configured: read
 function existingHint(name: string, accounts: readonly string[]): string {
   const near = nearest(name, accounts);
   if (near !== undefined) return `did you mean "${near}"?`;
-  return accounts.length === 0 ? 'there is no account yet' : 'see: aipassd status';
+  return accounts.length === 0 ? 'make one first: aipassd reauth <name>' : 'see: aipassd status';
 }
 
 /** Explains why a file could not be written. */

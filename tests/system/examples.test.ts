@@ -68,6 +68,16 @@ describe('examples', () => {
     expect(stdout).toMatch(prints);
     expect(stdout).not.toContain(LOCAL_KEY);
   });
+
+  it('the Python program finds the daemon by the record of its run where the environment names no runtime folder', async () => {
+    const { AIPASSD_RUNTIME_DIR: _, ...rest } = running.home.env;
+    const env = { ...rest, XDG_RUNTIME_DIR: join(running.home.path, 'no-session') };
+    const { code, stdout, stderr } = await runProgram('python3', [join(EXAMPLES, 'key_from_python.py'), 'local'], {
+      env,
+    });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain(`ends with ${LOCAL_KEY.slice(-4)}`);
+  });
 });
 
 function run(name: string, args: readonly string[]): Promise<ProgramResult> {

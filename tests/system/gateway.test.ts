@@ -163,6 +163,7 @@ describe('tokens of named callers', () => {
     await running.home.writeConfig({ ...config, gateway: { port } });
     await running.daemon.stop();
     running.daemon = await DaemonProcess.start(running.home);
+    expect((await running.cli(['gateway-token'])).stdout).toContain('aipassd gateway-token <name>');
     const { stdout, code } = await running.cli(['gateway-token', 'scraper', '--see']);
     expect(code).toBe(0);
     const headers = { authorization: `Bearer ${stdout.trim()}`, ...JSON_TYPE };

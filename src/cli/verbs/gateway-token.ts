@@ -33,6 +33,7 @@ export const gatewayToken = defineVerb({
           new Date(one.createdAt).toISOString(),
         ]);
         if (rows.length > 0) out.table([['name', 'uid', 'rights', 'made'], ...rows]);
+        else out.line('there is no token yet: aipassd gateway-token <name> makes one');
       }
       return 0;
     }

@@ -1,19 +1,21 @@
 /**
- * `aipassd` alone: version, socket, daemon and providers. Always exits with 0, whether or not a daemon runs.
+ * `aipassd` alone: version, sockets, daemon and providers. Always exits with 0, whether or not a daemon runs.
  */
 
+import { dirname, join } from 'node:path';
 import { AipassError } from '../../base/errors.ts';
 import { defineVerb } from '../verb.ts';
 
-/** Prints the version, the socket, whether the daemon is up, and the providers that have keys. */
+/** Prints the version, the sockets, whether the daemon is up, and the providers that have keys. */
 export const introspect = defineVerb({
   name: '',
-  summary: 'show version, socket, daemon and providers',
+  summary: 'show version, sockets, daemon and providers',
   parameters: {},
   async run(_values, { out, paths, version, connect }) {
     out.line(`${out.style('bold', 'aipassd')} ${version}`);
     const rows = [
       ['socket', paths.socket],
+      ['gateway', join(dirname(paths.socket), 'gateway.sock')],
       ['secrets', paths.secrets],
     ];
     try {

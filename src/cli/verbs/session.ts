@@ -23,7 +23,7 @@ export const session = defineVerb({
       return 0;
     }
     if (!answer.session || answer.session.figures.requests + answer.session.figures.releases === 0) {
-      out.warn('No session data available');
+      out.warn('No session data available', 'see: aipassd stats --by session');
       return 0;
     }
     const { figures, firstAt, lastAt } = answer.session;

@@ -23,7 +23,7 @@ describe('an account that there is not', () => {
   });
 
   it('can be neither revoked nor renewed, for which no consent is any use', () => {
-    expect(hintOf('nosuch', 'existing')).toBe('there is no account yet');
+    expect(hintOf('nosuch', 'existing')).toBe('make one first: aipassd reauth <name>');
     expect(hintOf('nosuchthing', 'existing', ['google'])).toBe('see: aipassd status');
     expect(hintOf('gogle', 'existing', ['google'])).toBe('did you mean "google"?');
   });
