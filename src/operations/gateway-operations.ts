@@ -157,8 +157,11 @@ export function chooseRoutes(
   };
   const usable = (named ?? known).filter(isUsable);
   if (usable.length === 0) {
-    const whom = named === undefined ? 'no provider' : `none of ${named.join(', ')}`;
-    throw new AipassError('NOT_FOUND', `${whom} has a key`, { hint: 'add one to .env; aipassd status shows the keys' });
+    const problem =
+      named === undefined
+        ? 'no provider has a key'
+        : `no API key for ${new Intl.ListFormat('en', { type: 'disjunction' }).format(named)}`;
+    throw new AipassError('NOT_FOUND', problem, { hint: `run: aipassd add ${named?.[0] ?? defaultProvider}` });
   }
   const choose = (dialect: Dialect, preferred: readonly string[], isAnyMeant: boolean): string | null => {
     const speaking = usable.filter((name) => providers.find(name)?.dialects[dialect] !== undefined);

@@ -198,6 +198,12 @@ describe('tokens of named callers', () => {
 });
 
 describe('aipassd exec', () => {
+  it('names the command that adds a key where the chosen provider has none', async () => {
+    const { code, stderr } = await running.cli(['exec', '--provider', 'anthropic', '--print', '--', 'program']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('aipassd add anthropic');
+  });
+
   it('runs a program without a key, under its own name, and with its exit code', async () => {
     const program = startExec(
       `
