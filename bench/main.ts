@@ -4,6 +4,7 @@
  */
 
 import { benchCancels } from './cancels.ts';
+import { benchCredentials } from './credentials.ts';
 import { benchGateway } from './gateway.ts';
 import { benchPools } from './pools.ts';
 import { benchProcess } from './process.ts';
@@ -18,6 +19,7 @@ const SECTIONS: Readonly<Record<string, () => Promise<void>>> = {
   tokens: benchTokens,
   cancels: benchCancels,
   gateway: benchGateway,
+  credentials: benchCredentials,
   usage: benchUsage,
 };
 

@@ -44,6 +44,7 @@ import { createOperations } from './operations/table.ts';
 import { costSources } from './operations/usage-sources.ts';
 import { openPools } from './pools/open.ts';
 import { DEFAULT_ORGANIZATION } from './protocol/credential.ts';
+import type { Provider } from './providers/provider.ts';
 import { openProviders } from './providers/open.ts';
 import { readUsableConfig } from './providers/usable-config.ts';
 import { openAccounts } from './refreshers/open.ts';
@@ -98,7 +99,6 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     { vault, providers, whyNone: (name) => lookup.whyNone(name), credentialOf: (keyId) => records.findByKeyId(keyId) },
     stack,
   );
-  const checks = openKeyChecks(runtime, { vault, providers, pools, isOff, onCheckNeeded }, stack);
   const metrics = new Metrics();
   defer(stack, 'the metrics', () => metrics.close());
   const { usage, record, retention } = openUsage(
@@ -112,6 +112,8 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     { providers, own: { vault, lookup, pools, records }, takeSample: createSampler(record, clock) },
     stack,
   );
+  const addressed = (provider: Provider, keyId: string): Provider => organizations.addressed(provider, keyId);
+  const checks = openKeyChecks(runtime, { vault, providers, pools, isOff, addressed, onCheckNeeded }, stack);
   const { forwarder, completer } = openCompletions(
     runtime,
     { providers, keys: pools, keysOf: (slug) => organizations.keys(slug)?.pools, record },
@@ -143,6 +145,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     pools,
     checks,
     isOff,
+    addressed,
     completer,
     organizations,
     accounts,

@@ -48,6 +48,9 @@ type Environment = Record<string, string | undefined>;
 /** Hosts that no proxy can reach for us. */
 const LOOPBACK = ['localhost', '127.0.0.1', '::1', '[::1]'];
 
+/** How long a connection is kept for another request, in milliseconds: as long as Node's own agent keeps one. */
+const KEPT_MS = 5000;
+
 /** Sets up the network of this process, and of processes that inherit `env`. What cannot be used is a warning. */
 export function openNetwork(settings: NetworkSettings, env: Environment = process.env): OpenNetwork {
   const warnings: Warning[] = [];
@@ -80,6 +83,19 @@ export function singleUseAgent(protocol: string, env: Environment = process.env)
   if (env['NODE_USE_ENV_PROXY'] !== '1') return false;
   const { Agent } = process.getBuiltinModule(protocol === 'https:' ? 'node:https' : 'node:http');
   return new Agent({ proxyEnv: env });
+}
+
+const separateAgents = new Map<string, Http.Agent>();
+
+/** Returns an agent that keeps connections as the usual one does, apart from it. */
+export function separateAgent(protocol: string, env: Environment = process.env): Http.Agent {
+  const known = separateAgents.get(protocol);
+  if (known) return known;
+  const { Agent } = process.getBuiltinModule(protocol === 'https:' ? 'node:https' : 'node:http');
+  const proxy = env['NODE_USE_ENV_PROXY'] === '1' ? { proxyEnv: env } : {};
+  const agent = new Agent({ keepAlive: true, timeout: KEPT_MS, ...proxy });
+  separateAgents.set(protocol, agent);
+  return agent;
 }
 
 /** Describes the network in short texts, one for each thing that is in use. */

@@ -10,6 +10,7 @@
  * can see its end.
  */
 
+import type { LookupFunction } from 'node:net';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import { delay } from '../base/timeout.ts';
@@ -64,6 +65,8 @@ export interface ForwarderDeps {
   readonly defaultProvider: string;
   /** Absent where a failing provider is never asked again. */
   readonly retry?: RetryPolicy | undefined;
+  /** Resolves the names in base URLs of credentials, and refuses private addresses. */
+  readonly guardedLookup?: LookupFunction | undefined;
   /** Keeps what happened; it is on disk before the caller has its answer. */
   readonly record: (event: RawEvent) => void;
 }
@@ -486,7 +489,7 @@ class Attempt {
 
   async #send(signal: AbortSignal): Promise<AttemptOutcome> {
     const { plan, lease, provider } = this.#options;
-    const { clock } = this.#deps;
+    const { clock, guardedLookup } = this.#deps;
     const consumer = this.#consumer;
     try {
       if (lease.value !== null && !isSendable(lease.value)) {
@@ -499,7 +502,8 @@ class Attempt {
         headers[authHeader] = authHeader === 'authorization' ? `Bearer ${key}` : key;
       }
       const limits = { waitMs: provider.timeoutMs, maxBytes: plan.maxBytes };
-      const answer = await openExchange({ ...request, headers }, limits, { clock, signal });
+      const lookup = lease.baseUrl ? guardedLookup : undefined;
+      const answer = await openExchange({ ...request, headers, lookup }, limits, { clock, signal });
       this.#answer = answer;
       if (isRefusal(answer.status)) return await this.#refused(answer);
       consumer.head(answer.status, answer.headers);

@@ -4,6 +4,7 @@
 
 import { defer } from '../base/dispose.ts';
 import type { Runtime } from '../base/runtime.ts';
+import { createGuardedLookup } from '../providers/credential-url.ts';
 import { Completer } from './completer.ts';
 import { Forwarder, type ForwarderDeps } from './forwarder.ts';
 
@@ -17,7 +18,9 @@ export function openCompletions(
   stack: AsyncDisposableStack,
 ): { readonly forwarder: Forwarder; readonly completer: Completer } {
   const { defaultProvider, fallbacks } = config.current;
-  const forwarder = new Forwarder({ ...deps, clock, redactor, defaultProvider, retry: { ...RETRY, random } });
+  const guardedLookup = createGuardedLookup(() => config.current.network.allowedHosts);
+  const retry = { ...RETRY, random };
+  const forwarder = new Forwarder({ ...deps, clock, redactor, defaultProvider, guardedLookup, retry });
   defer(stack, 'the answers that are read on for the bill', () => forwarder.stop());
   return { forwarder, completer: new Completer({ forwarder, defaultProvider, fallbacks }) };
 }

@@ -84,6 +84,7 @@ export function credentialOperations(organizations: CredentialOrganizations): An
       schema: z.strictObject({ organization, ...createFields, idempotency_key: z.string().min(1).max(255).optional() }),
       audit: {
         outcome: 'changed',
+        detail: changedFields,
         credential: ({ provider, account_key: name }, result) => `${provider}/${result?.key_id ?? name}`,
       },
       handle: (params, context) => credentialsOf(context.organization).create(params),
@@ -124,6 +125,7 @@ export function credentialOperations(organizations: CredentialOrganizations): An
       schema: z.strictObject({ organization, id, ...updateFields, if_revision: z.int().min(1).optional() }),
       audit: {
         outcome: 'changed',
+        detail: changedFields,
         credential: (params, result) =>
           result ? `${result.provider}/${result.key_id ?? result.account_key}` : params.id,
       },
@@ -136,6 +138,7 @@ export function credentialOperations(organizations: CredentialOrganizations): An
       schema: z.strictObject({ organization, id, api_key: text(8192) }),
       audit: {
         outcome: 'changed',
+        detail: () => 'api_key',
         credential: (params, result) =>
           result ? `${result.provider}/${result.key_id ?? result.account_key}` : params.id,
       },
@@ -180,4 +183,12 @@ export function credentialOperations(organizations: CredentialOrganizations): An
       handle: (_params, { caller }) => ({ organizations: [...organizations.of(caller)] }),
     }),
   ];
+}
+
+/** Returns the names of the fields that a request sets, never their values. */
+function changedFields(params: object): string {
+  return Object.entries(params)
+    .filter(([name, value]) => Object.hasOwn(createFields, name) && value !== undefined && value !== null)
+    .map(([name]) => name)
+    .join(' ');
 }

@@ -65,7 +65,7 @@ export type TakeSample = (
 ) => Promise<UsageSample>;
 
 /** Header names that speak of limits, in any provider's spelling. */
-const LIMIT_HEADER = /rate-?limit|token-?limit|call-limit|^retry-after/;
+const LIMIT_HEADER = /rate-?limit|token-?limit|call-(?:limit|remaining)|^retry-after/;
 
 /**
  * Asks the provider. A refusal or a failure is part of the report; only an aborted signal throws.

@@ -28,16 +28,25 @@ export interface KeyChecksDeps {
   readonly pools: Pools;
   /** Returns whether the credential of a key is switched off: then its provider is asked on request only. */
   readonly isOff: (keyId: string) => boolean;
+  /** Returns the provider with the addresses that a key is for: its credential may have a base URL. */
+  readonly addressed: (provider: Provider, keyId: string) => Provider;
   readonly logger: Pick<Logger, 'info'>;
 }
 
 /** Opens the checks: on their schedule, and when a pool asks for one. Throws AipassError BAD_REQUEST for a pattern that is not valid. */
 export function openKeyChecks(
   { config, clock, logger }: Runtime,
-  { vault, providers, pools, isOff, onCheckNeeded }: Omit<KeyChecksDeps, 'logger'> & Pick<OpenPools, 'onCheckNeeded'>,
+  {
+    vault,
+    providers,
+    pools,
+    isOff,
+    addressed,
+    onCheckNeeded,
+  }: Omit<KeyChecksDeps, 'logger'> & Pick<OpenPools, 'onCheckNeeded'>,
   stack: AsyncDisposableStack,
 ): KeyChecks {
-  const checks = new KeyChecks({ vault, providers, pools, isOff, logger });
+  const checks = new KeyChecks({ vault, providers, pools, isOff, addressed, logger });
   const ending = new AbortController();
   onCheckNeeded((provider, keyId) => {
     const keys = vault.keys(provider).filter((key) => key.keyId === keyId);
@@ -90,7 +99,7 @@ export class KeyChecks {
   }
 
   async #ask(key: ApiKey, signal: AbortSignal): Promise<KeyVerdict> {
-    const { providers, pools } = this.#deps;
+    const { providers, pools, addressed } = this.#deps;
     const info = describeKey(key, providers);
     const provider = providers.find(key.provider);
     if (!provider) {
@@ -102,7 +111,7 @@ export class KeyChecks {
       };
     }
     const revision = pools.revisionOf(key.provider, key.keyId);
-    const result = await checkKey(provider, key.value, signal);
+    const result = await checkKey(addressed(provider, key.keyId), key.value, signal);
     // The key may have changed while its provider was asked: the pool compares.
     if (revision !== undefined && result.kind !== 'unknown') {
       pools.checked(key.provider, key.keyId, revision, result.kind, result.kind === 'invalid' ? result.status : 200);

@@ -8,6 +8,7 @@ import type { ApiKey } from '../credentials/api-keys.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Pools } from '../pools/pools.ts';
 import { fetchModels } from '../providers/models.ts';
+import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { KeyVerdict } from '../protocol/provider.ts';
 import { eventCaller } from './event-caller.ts';
@@ -31,6 +32,8 @@ export interface KeyOperationsOptions {
   readonly record: RecordEvent;
   /** Returns whether the credential of a key is switched off: then the key is released to nobody. */
   readonly isOff: (keyId: string) => boolean;
+  /** Returns the provider with the addresses that a key is for: its credential may have a base URL. */
+  readonly addressed: (provider: Provider, keyId: string) => Provider;
 }
 
 /** Makes the operations. */
@@ -112,9 +115,10 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
       async handle(params, { signal }) {
         const provider = providers.get(lookup.resolve(params.provider));
         const [usable] = pools.usable(provider.name);
-        const key = vault.keys(provider.name).find(({ keyId: id }) => id === usable)?.value ?? null;
-        if (key === null && provider.needsKey && !provider.modelsArePublic) throw pools.whyNone(provider.name);
-        const models = await fetchModels(provider, key, signal);
+        const key = vault.keys(provider.name).find(({ keyId: id }) => id === usable);
+        if (!key && provider.needsKey && !provider.modelsArePublic) throw pools.whyNone(provider.name);
+        const asked = key ? options.addressed(provider, key.keyId) : provider;
+        const models = await fetchModels(asked, key?.value ?? null, signal);
         return { provider: provider.name, asked: provider.modelsUrl !== null, models };
       },
     }),

@@ -41,6 +41,8 @@ export interface OperationAudit<Params, Result> {
   credential(params: Params, result: Result | undefined): string | null;
   /** Returns whether a request only asks what would change; then its success is not audited. */
   isDryRun?(params: Params): boolean;
+  /** Returns what a success changed, such as names of fields; never a value. */
+  detail?(params: Params): string;
 }
 
 /** One operation. */

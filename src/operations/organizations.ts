@@ -19,6 +19,7 @@ import { Vault } from '../credentials/vault.ts';
 import { openPools } from '../pools/open.ts';
 import type { Pools } from '../pools/pools.ts';
 import { DEFAULT_ORGANIZATION, type OrganizationInfo } from '../protocol/credential.ts';
+import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { CredentialOrganizations } from './credential-operations.ts';
 import type { TakeSample } from './credential-usage.ts';
@@ -59,6 +60,11 @@ export class Organizations implements CredentialOrganizations {
     return [...caller.organizations]
       .filter(([slug]) => this.#keys.has(slug))
       .map(([slug, rights]) => ({ id: organizationIdOf(slug), slug, role: roleOf(rights) }));
+  }
+
+  /** Returns a provider with the addresses that a key of the default organization is for. */
+  addressed(provider: Provider, keyId: string): Provider {
+    return this.credentials(DEFAULT_ORGANIZATION)?.addressed(provider, keyId) ?? provider;
   }
 
   /** Adds or replaces an organization. */
@@ -155,8 +161,9 @@ async function openKeys(
     stack,
   );
   const isOff = (keyId: string): boolean => records.findByKeyId(keyId)?.active === false;
-  openKeyChecks(scoped, { vault, providers, pools, isOff, onCheckNeeded }, stack);
   const credentials = openCredentials(scoped, { ...deps, slug, vault, pools, records }, stack);
+  const addressed = (provider: Provider, keyId: string): Provider => credentials.addressed(provider, keyId);
+  openKeyChecks(scoped, { vault, providers, pools, isOff, addressed, onCheckNeeded }, stack);
   return { vault, lookup, pools, credentials };
 }
 

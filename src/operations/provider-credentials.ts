@@ -6,6 +6,7 @@
  */
 
 import { once } from 'node:events';
+import type { LookupFunction } from 'node:net';
 import { AipassError } from '../base/errors.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { Clock } from '../base/clock.ts';
@@ -30,7 +31,7 @@ import type {
   ImportedKey,
 } from '../protocol/credential.ts';
 import type { LimitWindow } from '../protocol/pool.ts';
-import { checkCredentialUrl, withBaseUrl } from '../providers/credential-url.ts';
+import { checkCredentialUrl, createGuardedLookup, withBaseUrl } from '../providers/credential-url.ts';
 import { judgeKeyShape } from '../providers/key-shape.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
@@ -66,6 +67,8 @@ export interface ProviderCredentialsDeps {
   readonly clock: Clock;
   /** Hosts with private addresses that a base URL may name all the same. */
   readonly allowedHosts: () => readonly string[];
+  /** Resolves the names in base URLs; the system does without it. */
+  readonly resolve?: LookupFunction | undefined;
   readonly takeSample: TakeSample;
   /** Told of every change, with the names of the fields that changed. */
   readonly onChange: (
@@ -92,6 +95,7 @@ interface RememberedCreation {
 /** Serves the provider credentials of one organization. */
 export class ProviderCredentials {
   readonly #deps: ProviderCredentialsDeps;
+  readonly #lookup: LookupFunction;
   readonly #cache = new BoundedMap<string, CachedUsage>(MAX_REMEMBERED);
   readonly #flights = new Map<string, Promise<CredentialUsage>>();
   readonly #forcedAt = new BoundedMap<string, number>(MAX_REMEMBERED);
@@ -99,6 +103,7 @@ export class ProviderCredentials {
 
   constructor(deps: ProviderCredentialsDeps) {
     this.#deps = deps;
+    this.#lookup = createGuardedLookup(deps.allowedHosts, deps.resolve);
   }
 
   /** Lists credentials by provider and account key. */
@@ -288,6 +293,11 @@ export class ProviderCredentials {
     return this.#changed(await this.#setKey(record, next, {}), 'updated', ['api_key']);
   }
 
+  /** Returns a provider with the addresses that a key is for: those of its credential, where it has a base URL. */
+  addressed(provider: Provider, keyId: string): Provider {
+    return withBaseUrl(provider, this.#deps.records.findByKeyId(keyId)?.baseUrl ?? null, this.#lookup);
+  }
+
   /** Removes the record and its variable. Throws NOT_FOUND. */
   async delete(id: string): Promise<void> {
     const record = this.#record(id);
@@ -308,7 +318,7 @@ export class ProviderCredentials {
     const apiKey = checkApiKey(params.api_key, 1);
     const subject = {
       accountKey: accountKey === '' ? 'test' : accountKey,
-      provider: withBaseUrl(provider, this.#checkBaseUrl(params.base_url)),
+      provider: withBaseUrl(provider, this.#checkBaseUrl(params.base_url), this.#lookup),
       key: apiKey === null ? null : new Secret(apiKey),
       keyId: null,
       seenWindows: [],
@@ -383,7 +393,7 @@ export class ProviderCredentials {
     const { keyId } = record;
     const subject = {
       accountKey: record.accountKey,
-      provider: withBaseUrl(provider, record.baseUrl),
+      provider: withBaseUrl(provider, record.baseUrl, this.#lookup),
       key,
       keyId,
       seenWindows: keyId === null ? [] : this.#deps.seenWindows(record.provider, keyId),

@@ -54,9 +54,15 @@ export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordReq
       operation: operation.name,
       credential,
       outcome: auditOutcome(audit?.outcome, refused, outcome),
-      ...(outcome.kind === 'failed' ? { detail: outcome.error.code } : {}),
+      ...describeDetail(outcome, () => audit?.detail?.(params)),
     });
   };
+}
+
+/** Returns the code of a failure, or what a success changed; after a refusal there may be no parameters. */
+function describeDetail(outcome: DispatchOutcome, changed: () => string | undefined): { readonly detail?: string } {
+  const detail = outcome.kind === 'failed' ? outcome.error.code : changed();
+  return detail === undefined ? {} : { detail };
 }
 
 function auditOutcome(

@@ -2,12 +2,14 @@
  * Where the key of a credential may be sent: https anywhere in public, or http on this machine.
  *
  * A key must not reach a service of the local network because somebody wrote its address into a credential, so private
- * and link-local addresses need to be allowed by the configuration. Only literal addresses can be judged here; names are
- * judged again by the address that they resolve to, when a connection is made.
+ * and link-local addresses need to be allowed by the configuration. checkCredentialUrl() judges
+ * literal addresses; createGuardedLookup() judges a name by the addresses that it resolves to, when a connection is made.
  */
 
-import { BlockList, isIP } from 'node:net';
+import { lookup as systemLookup, type LookupAddress } from 'node:dns';
+import { BlockList, isIP, type LookupFunction } from 'node:net';
 import { AipassError } from '../base/errors.ts';
+import { ExchangeFailure } from './http-exchange.ts';
 import type { DialectEndpoint, Provider } from './provider.ts';
 
 /** Addresses that are not public (RFC 1918, 3927, 4193, 4291, 6598 and the like). Loopback is judged apart. */
@@ -37,6 +39,9 @@ for (const [net, bits] of [
 const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
 LOOPBACK.addAddress('::1', 'ipv6');
+
+/** Reason of a refused connection; the address itself would tell callers about the network. */
+const NOT_PUBLIC = 'the base URL of its credential leads to an address that is not public';
 
 /** Kind of an address: `loopback`, `private` or `public`. */
 export function addressKind(address: string): 'loopback' | 'private' | 'public' {
@@ -72,10 +77,43 @@ export function checkCredentialUrl(text: string, allowedHosts: readonly string[]
 }
 
 /**
- * Returns the provider with every address moved below another base URL, for a credential that has one. Configured headers
- * stay behind: they can hold secrets, and whoever may change an address need not be allowed to see them.
+ * Makes the lookup of requests to the base URL of a credential. It fails with an ExchangeFailure that blames the key where
+ * any address of the name is not public: a name of this machine (`localhost`) may be loopback, and `allowedHosts` anything.
+ *
+ * @param resolve resolves names; the system does without it.
  */
-export function withBaseUrl(provider: Provider, baseUrl: string | null | undefined): Provider {
+export function createGuardedLookup(
+  allowedHosts: () => readonly string[],
+  resolve: LookupFunction = systemLookup,
+): LookupFunction {
+  return (hostname, options, callback) => {
+    if (allowedHosts().includes(hostname)) {
+      resolve(hostname, options, callback);
+      return;
+    }
+    resolve(hostname, { ...options, all: true }, (error, found, family) => {
+      if (error) {
+        callback(error, '');
+        return;
+      }
+      const addresses: readonly LookupAddress[] =
+        typeof found === 'string' ? [{ address: found, family: family ?? isIP(found) }] : found;
+      const permitted = isLocalName(hostname) ? 'loopback' : 'public';
+      const [first] = addresses;
+      if (!first || addresses.some(({ address }) => addressKind(address) !== permitted)) {
+        callback(new ExchangeFailure('unsendable-key', NOT_PUBLIC), '');
+      } else if (options.all === true) callback(null, [...addresses]);
+      else callback(null, first.address, first.family);
+    });
+  };
+}
+
+/**
+ * Returns the provider with every address moved below another base URL, for a credential that has one. Configured headers
+ * stay behind: they can hold secrets, and whoever may change an address need not be allowed to see them. `lookup` resolves
+ * the name in the base URL.
+ */
+export function withBaseUrl(provider: Provider, baseUrl: string | null | undefined, lookup?: LookupFunction): Provider {
   if (baseUrl === null || baseUrl === undefined) return provider;
   const move = (url: string): string => moveUrl(url, provider.baseUrl, baseUrl);
   const moveEndpoint = (endpoint: DialectEndpoint): DialectEndpoint => ({
@@ -87,6 +125,7 @@ export function withBaseUrl(provider: Provider, baseUrl: string | null | undefin
   return {
     ...provider,
     baseUrl,
+    lookup,
     headers: provider.builtInHeaders,
     dialects: {
       openai: moveEndpoint(openai),

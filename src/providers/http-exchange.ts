@@ -8,11 +8,12 @@
  */
 
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOptions } from 'node:http';
+import type { LookupFunction } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../base/clock.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import { systemErrorCode } from '../base/errors.ts';
-import { singleUseAgent } from '../base/network.ts';
+import { separateAgent, singleUseAgent } from '../base/network.ts';
 
 /** A request to be sent. */
 export interface HttpRequest {
@@ -21,6 +22,8 @@ export interface HttpRequest {
   /** Header fields by lower-case name; the content length is added. */
   readonly headers: Readonly<OutgoingHttpHeaders>;
   readonly body?: string | Uint8Array | undefined;
+  /** Resolves the host's name instead of the system, and may refuse. Its connections serve no request without one. */
+  readonly lookup?: LookupFunction | undefined;
 }
 
 /** Bounds of an answer: `waitMs` for the wait for its first byte and between two, `maxBytes` for its body. */
@@ -236,13 +239,23 @@ function unbracket(hostname: string): string {
 /** A body that is sent as text is sent in one piece with its head; a longer one is not worth the copy. */
 const MAX_JOINED_BYTES = 16 * 1024;
 
-function prepare({ method, url, headers, body }: HttpRequest, mayReuse: boolean): ClientRequest {
+function prepare({ method, url, headers, body, lookup }: HttpRequest, mayReuse: boolean): ClientRequest {
   const target = targetOf(url);
   // Not by import: that loads every lazy export too (WebSocket, and fetch with it), at start-up, for 30 ms and 8 MB.
   const { request } = process.getBuiltinModule(target.protocol === 'https:' ? 'node:https' : 'node:http');
   const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
-  const agent = mayReuse ? {} : { agent: singleUseAgent(target.protocol ?? 'http:') };
-  return request({ ...target, method, headers: { ...headers, ...length }, ...agent });
+  const protocol = target.protocol ?? 'http:';
+  const agent = mayReuse ? (lookup ? { agent: separateAgent(protocol) } : {}) : { agent: singleUseAgent(protocol) };
+  const resolving = lookup ? { lookup: lookupOf(target.hostname ?? '', lookup) } : {};
+  return request({ ...target, method, headers: { ...headers, ...length }, ...agent, ...resolving });
+}
+
+/** Returns a lookup for one host; any other name is that of a proxy, which the system resolves. */
+function lookupOf(host: string, lookup: LookupFunction): LookupFunction {
+  return (name, options, callback) => {
+    if (name === host) lookup(name, options, callback);
+    else process.getBuiltinModule('node:dns').lookup(name, options, callback);
+  };
 }
 
 function sendBody(outgoing: ClientRequest, body: HttpRequest['body']): void {
@@ -526,6 +539,7 @@ function readHeaders({ rawHeaders }: IncomingMessage): Record<string, string> {
 }
 
 function describeFailure(error: unknown, isConnected = true, host?: string): ExchangeFailure {
+  if (error instanceof ExchangeFailure) return error;
   const code = systemErrorCode(error) ?? 'no reason given';
   return code.startsWith('HPE_')
     ? new ExchangeFailure('garbage', `something that is not HTTP (${code})`, error)

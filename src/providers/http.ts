@@ -52,6 +52,7 @@ export async function askJson(
       url: request.url,
       headers: { ...requestHeaders(provider, key), ...(isJson ? { 'content-type': 'application/json' } : {}) },
       ...(body === undefined ? {} : { body }),
+      lookup: provider.lookup,
     };
     const limits = { waitMs: totalMs, maxBytes: MAX_DOCUMENT_BYTES };
     const control = { clock, signal: AbortSignal.any([signal, deadline.signal]) };

@@ -5,6 +5,7 @@
  * Header names are lower-case, addresses are absolute and without a slash at the end.
  */
 
+import type { LookupFunction } from 'node:net';
 import type { Secret } from '../base/secret.ts';
 
 /**
@@ -56,6 +57,8 @@ export interface Provider {
   readonly streamUsageOption: boolean;
   /** Longest wait for the first byte of an answer and between two bytes, in milliseconds. */
   readonly timeoutMs: number;
+  /** Resolves the names in its addresses, where these come from a credential. */
+  readonly lookup?: LookupFunction | undefined;
   /** What becomes of an answer whose caller goes away: it is cancelled, or read on for the bill (`drain`). */
   readonly onAbort: 'cancel' | 'drain';
 }

@@ -95,6 +95,9 @@ describe('the verbs of credentials', () => {
     );
     expect(JSON.parse(moved.stdout)).toMatchObject({ display_name: 'Team key', base_url: running.provider.baseUrl });
     expect((await cli(['credential', 'set', 'local/team'])).code).toBe(1);
+    const audit = readFileSync(running.home.paths.audit, 'utf8');
+    expect(audit).toContain('"outcome":"changed","detail":"display_name"');
+    expect(audit).toContain('"outcome":"changed","detail":"api_key base_url"');
   });
 
   it('rotate keeps the old key unless the provider accepts the new one', async () => {

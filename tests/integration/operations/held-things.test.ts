@@ -57,12 +57,26 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
     { vault, providers, whyNone: (name) => lookup.whyNone(name), credentialOf: () => undefined },
     stack,
   );
-  const checks = openKeyChecks(runtime, { vault, providers, pools, isOff: () => false, onCheckNeeded }, stack);
+  const checks = openKeyChecks(
+    runtime,
+    { vault, providers, pools, isOff: () => false, addressed: (known) => known, onCheckNeeded },
+    stack,
+  );
   const recorded: RawEvent[] = [];
   const record = (event: RawEvent): void => void recorded.push(event);
   const dispatch = createDispatcher(
     [
-      ...keyOperations({ vault, providers, lookup, pools, checks, defaultProvider, record, isOff: () => false }),
+      ...keyOperations({
+        vault,
+        providers,
+        lookup,
+        pools,
+        checks,
+        defaultProvider,
+        record,
+        isOff: () => false,
+        addressed: (known) => known,
+      }),
       ...secretOperations(vault, paths.secrets, record),
       ...statusOperation({
         ...runtime,
