@@ -47,7 +47,7 @@ it('sends a key for a check to the base URL of its credential, and nowhere else'
   other.route('/v1/models', { kind: 'json', body: { data: [{ id: 'elsewhere' }] } });
   await using running = await createTestDaemon({ local: { keyCheck: { url: 'http://127.0.0.1:1/v1/models' } } });
   const aipass = await running.connect();
-  const [own] = (await aipass.credentials.list()).filter(({ provider }) => provider === 'local');
+  const own = (await aipass.credentials.list()).find(({ provider }) => provider === 'local');
   if (!own) throw new Error('there is no credential of local');
   await aipass.credentials.update({ id: own.id, base_url: other.baseUrl, api_key: KEY });
   const verdicts = await aipass.validate('local', { online: true });
