@@ -224,7 +224,12 @@ export class Vault {
     this.#scheduleRecheck(after);
     void this.#watch?.verify();
 
-    if (names.length > 0) logger.info('the secrets changed', { ...difference });
+    // The template's placeholders are not keys: a first start that reported them would contradict itself.
+    const placeholders = new Set(after.placeholders.map((key) => key.keyId));
+    const added = difference.added.filter((name) => !placeholders.has(name));
+    if (added.length + difference.changed.length + difference.removed.length > 0) {
+      logger.info('the secrets changed', { ...difference, added });
+    }
     const known = new Set(before.warnings.map(printWarning));
     for (const warning of after.warnings.filter((candidate) => !known.has(printWarning(candidate)))) {
       logger.warn(`${warning.subject}: ${warning.problem}`, { hint: warning.hint });

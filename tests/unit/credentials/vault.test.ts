@@ -81,6 +81,17 @@ test('changes are logged by name, once, and a warning when it is new', async () 
   ]);
 });
 
+test("the template's placeholders are not logged as added keys", async () => {
+  await using it = makeSetting();
+  await it.home.writeKeys({ OPENAI_API_KEY: 'sk-your-openai-key-here' });
+  await it.vault.load();
+  expect(it.vault.placeholders()).toEqual([{ provider: 'openai', keyId: 'OPENAI_API_KEY' }]);
+  expect(it.log).toEqual([]);
+  await it.home.writeKeys({ OPENAI_API_KEY: 'sk-real-one', GROQ_API_KEY: 'your-key-here' });
+  await it.vault.load();
+  expect(it.log).toEqual(['the secrets changed {"added":[],"changed":["OPENAI_API_KEY"],"removed":[]}']);
+});
+
 test('the redactor learns keys, leaves of documents, lines of raw secrets, and what was just replaced', async () => {
   await using it = makeSetting();
   const folder = it.home.paths.secrets;
