@@ -6,8 +6,9 @@
  * null where the daemon may not read it, as in the user namespace of the hardened user unit.
  */
 
-import { readFileSync, readlinkSync } from 'node:fs';
+import { readlinkSync } from 'node:fs';
 import type { PeerCredentials } from '../base/native.ts';
+import { readStartTicks } from '../base/process-identity.ts';
 
 /** A peer's identity. */
 export interface PeerIdentity extends PeerCredentials {
@@ -18,23 +19,10 @@ export interface PeerIdentity extends PeerCredentials {
 
 /** Describes a process by its pid; the fields are null if it has ended or its pid was reused meanwhile. */
 export function describeProcess(pid: number | null): Pick<PeerIdentity, 'startedAt' | 'executable'> {
-  const startedAt = startTime(pid);
+  const startedAt = pid === null ? null : readStartTicks(pid);
   if (pid === null || startedAt === null) return { startedAt: null, executable: null };
   const executable = linkTarget(`/proc/${pid}/exe`);
-  return startTime(pid) === startedAt ? { startedAt, executable } : { startedAt: null, executable: null };
-}
-
-/** Reads field 22 of /proc/pid/stat (proc(5)). */
-function startTime(pid: number | null): number | null {
-  if (pid === null) return null;
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The second field is the program's name in parentheses, and may hold anything: count from the last one.
-    const ticks = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
-    return Number.isSafeInteger(ticks) ? ticks : null;
-  } catch {
-    return null;
-  }
+  return readStartTicks(pid) === startedAt ? { startedAt, executable } : { startedAt: null, executable: null };
 }
 
 function linkTarget(path: string): string | null {

@@ -9,6 +9,7 @@
 import { closeSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import { systemErrorCode } from '../../base/errors.ts';
 import { readFileIdentitySync } from '../../base/file-signature.ts';
 import {
@@ -180,13 +181,12 @@ const NOTHING = { reader: false, all: () => [], iterate: () => [].values() };
 
 /** Keeps kysely's prepared statements by their text. */
 function cachingStatements(file: Database.Database): SqliteDatabase {
-  const statements = new Map<string, Database.Statement>();
+  const statements = new BoundedMap<string, Database.Statement>(MAX_STATEMENTS);
   return {
     close: () => file.close(),
     prepare: (sql) => {
       const known = statements.get(sql);
       if (known) return known;
-      if (statements.size >= MAX_STATEMENTS) statements.clear();
       const statement = file.prepare(sql);
       // After a full disk SQLite has rolled back by itself, and a second rollback would hide why.
       if (sql === 'rollback') return { ...NOTHING, run: () => (file.inTransaction ? statement.run() : NO_CHANGES) };
