@@ -118,7 +118,12 @@ export class ProviderCredentials {
           (provider === undefined || record.provider === provider) &&
           (active === undefined || record.active === active),
       );
-    return wanted.slice(0, limit ?? wanted.length).map((record) => this.#describe(record));
+    // One look-up for all: to search the vault for each record would take the square of their number.
+    const keys = new Map(this.#deps.vault.keys(provider).map((key) => [key.keyId, key]));
+    return wanted.slice(0, limit ?? wanted.length).map((record) => {
+      const key = keys.get(record.keyId ?? '');
+      return this.#describe(record, key?.provider === record.provider ? key.value : null);
+    });
   }
 
   /** Returns one credential. Throws NOT_FOUND. */
@@ -509,8 +514,7 @@ export class ProviderCredentials {
     return text === '' ? null : checkCredentialUrl(text, this.#deps.allowedHosts());
   }
 
-  #describe(record: CredentialRecord): Credential {
-    const key = this.#keyOf(record);
+  #describe(record: CredentialRecord, key = this.#keyOf(record)): Credential {
     const value = key?.reveal() ?? '';
     return {
       id: record.id,
