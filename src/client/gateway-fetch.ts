@@ -6,7 +6,7 @@
  * that SDKs have built in are known; every other one begins with `http://aipassd/<provider>/`.
  */
 
-import { Agent, request as sendRequest, type IncomingMessage } from 'node:http';
+import type { Agent, IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { AipassError } from '../base/errors.ts';
 import { describeConnectFailure } from './failures.ts';
@@ -54,7 +54,8 @@ export function createGatewayFetch(options: GatewayFetchOptions): {
   readonly fetch: GatewayFetch;
   readonly close: () => void;
 } {
-  const agent = new Agent({ keepAlive: true });
+  // Made at the first request: node:http is loaded only by the programs that send one.
+  let agent: Agent | undefined;
   const gatewayFetch: GatewayFetch = async (input, init = {}) => {
     // A Request reads what it is given as fetch does: a body of any kind, a boundary for a form, a method in capitals.
     const asked = new Request(input, {
@@ -63,10 +64,11 @@ export function createGatewayFetch(options: GatewayFetchOptions): {
     });
     const path = gatewayPath(new URL(asked.url));
     asked.signal.throwIfAborted();
+    agent ??= new (process.getBuiltinModule('node:http').Agent)({ keepAlive: true });
     const answer = await send(asked, path, bodyOf(asked, init), options, agent);
     return responseOf(answer, asked);
   };
-  return { fetch: gatewayFetch, close: () => agent.destroy() };
+  return { fetch: gatewayFetch, close: () => agent?.destroy() };
 }
 
 /** Returns the path at the gateway for an address. @throws AipassError BAD_REQUEST for a host that is not a known one. */
@@ -101,7 +103,7 @@ function send(
   if (caller !== undefined) headers['x-aipass-caller'] = encodeURIComponent(caller);
   headers['x-session-id'] ??= session;
   return new Promise((resolve, reject) => {
-    const request = sendRequest({
+    const request = process.getBuiltinModule('node:http').request({
       socketPath: socket,
       agent,
       path,

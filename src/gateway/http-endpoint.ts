@@ -6,7 +6,7 @@
  */
 
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
@@ -141,7 +141,7 @@ export class HttpEndpoint {
 
   #createServer(): Server {
     const { headersMs = HEADERS_MS, keepAliveMs = KEEP_ALIVE_MS, checkMs = CHECK_MS } = this.#deps.timeouts ?? {};
-    const server = createServer({
+    const server = process.getBuiltinModule('node:http').createServer({
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: headersMs,
       requestTimeout: Math.max(REQUEST_MS, headersMs),
