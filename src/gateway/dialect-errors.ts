@@ -82,13 +82,15 @@ export function statusOf(error: AipassError): number {
 
 /** Formats an error; `status` is given where the code alone does not decide it. */
 export function formatError(error: AipassError, shape: ErrorShape, status: number = statusOf(error)): ErrorAnswer {
-  const body = JSON.stringify(bodyOf(error, shape, status));
+  const requestId = shape === 'aipassd' ? randomUUID() : undefined;
+  const body = JSON.stringify(bodyOf(error, shape, status, requestId));
   return {
     status,
     headers: {
       'content-type': 'application/json',
       'content-length': String(Buffer.byteLength(body)),
       'x-content-type-options': 'nosniff',
+      ...(requestId === undefined ? {} : { 'x-request-id': requestId }),
       ...retryHeaders(error),
     },
     body,
@@ -109,7 +111,7 @@ function retryHeaders(error: AipassError): Record<string, string> {
   return headers;
 }
 
-function bodyOf(error: AipassError, shape: ErrorShape, status: number): unknown {
+function bodyOf(error: AipassError, shape: ErrorShape, status: number, requestId: string | undefined): unknown {
   const message = error.hint === undefined ? error.message : `${error.message} (${error.hint})`;
   switch (shape) {
     case 'openai': {
@@ -125,6 +127,6 @@ function bodyOf(error: AipassError, shape: ErrorShape, status: number): unknown 
       return { error: { code: status, message, status: name } };
     }
     case 'aipassd':
-      return { error: error.toWire(), detail: error.message, request_id: randomUUID() };
+      return { error: error.toWire(), detail: error.message, request_id: requestId };
   }
 }

@@ -57,3 +57,11 @@ it('the management API has the code, the message and the hint apart', () => {
     error: { code: 'POOL_EXHAUSTED', message: 'no key is free', hint: 'wait', retryAfterMs: 1500 },
   });
 });
+
+it('an error of the management API has its number in the header and the body, another one for each', () => {
+  const [first, second] = [formatError(exhausted, 'aipassd'), formatError(exhausted, 'aipassd')];
+  expect(first.headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
+  expect(JSON.parse(first.body)).toMatchObject({ request_id: first.headers['x-request-id'] });
+  expect(second.headers['x-request-id']).not.toBe(first.headers['x-request-id']);
+  expect(formatError(exhausted, 'openai').headers).not.toHaveProperty('x-request-id');
+});
