@@ -10,7 +10,8 @@ import { completionOf, startLoopbackProvider } from '../support/loopback-provide
 import { runProgram } from '../support/run-program.ts';
 import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
-const KEY = 'key-canary-9876543210fedcba';
+/** No part of it may stand in a time, an id or a hash by chance. */
+const KEY = 'key-canary-QxZwVkJhGtYpMsLr';
 const BASE = '/api/v1/provider-credentials';
 const NOWHERE = '00000000-0000-4000-8000-000000000000';
 
