@@ -8,6 +8,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { AipassError } from '../base/errors.ts';
+import { isRecord } from '../base/json.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Admission } from '../callers/gate.ts';
@@ -275,10 +276,6 @@ export class Connection {
   #refuse(error: AipassError): void {
     this.#options.wire.send({ type: 'error', data: { error: error.toWire() } });
   }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isRequestId(id: unknown): id is RequestId {

@@ -7,19 +7,10 @@ import { readlinkSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
-import { systemClock, type Clock } from '../base/clock.ts';
+import { foregroundClock } from '../base/clock.ts';
 import { StoreKeeper } from './store-keeper.ts';
 import { asDatabaseError } from './store/failure.ts';
 import type { FromThread, ThreadData, ToThread } from './thread.ts';
-
-/** A clock whose timers keep this thread alive while it waits to try again. */
-const threadClock: Clock = {
-  ...systemClock,
-  after: (delayMs, callback) => {
-    const timer = setTimeout(callback, delayMs);
-    return () => clearTimeout(timer);
-  },
-};
 
 /**
  * Lowers the priority of this thread, and of no other of the process. Linux only, where threads
@@ -35,7 +26,11 @@ function lowerPriority(): void {
 
 function runThread(port: NonNullable<typeof parentPort>, data: ThreadData): void {
   const post = (message: FromThread): void => port.postMessage(message);
-  const keeper = new StoreKeeper({ ...data, clock: threadClock, report: (state) => post({ kind: 'state', state }) });
+  const keeper = new StoreKeeper({
+    ...data,
+    clock: foregroundClock,
+    report: (state) => post({ kind: 'state', state }),
+  });
   const answerCall = async ({ id, name, args }: Extract<ToThread, { kind: 'call' }>): Promise<void> => {
     try {
       // The main thread's types check the arguments, and it is the only one to post messages.

@@ -10,6 +10,7 @@ import {
   BLOCK,
   bucketOf,
   DAY,
+  floorTo,
   HOUR,
   HOURS_KEPT_MS,
   MINUTE,
@@ -121,8 +122,4 @@ async function* repeat(
     yield { kind, deleted };
     if (deleted < SLICE_ROWS) return;
   }
-}
-
-function floorTo(at: number, step: number): number {
-  return Math.floor(at / step) * step;
 }

@@ -135,6 +135,7 @@ function ceilTo(at: number, step: number): number {
   return Math.ceil(at / step) * step;
 }
 
-function floorTo(at: number, step: number): number {
+/** Returns the start of the interval of `step` milliseconds that a moment lies in. */
+export function floorTo(at: number, step: number): number {
   return Math.floor(at / step) * step;
 }
