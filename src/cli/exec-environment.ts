@@ -17,16 +17,57 @@ export interface GatewayAddress {
   readonly routes: GatewayRoutes;
 }
 
-/** Variables that hold credentials, or lead past the gateway, besides `<PROVIDER>_API_KEY`. */
+/** Variables that hold credentials under names of their own, or that belong to a key which is removed. */
 const REMOVED: ReadonlySet<string> = new Set([
-  'ANTHROPIC_AUTH_TOKEN',
   'ANTHROPIC_UNIX_SOCKET',
   'CLAUDE_CODE_OAUTH_TOKEN',
   'CODEX_API_KEY',
-  'GEMINI_API_KEY',
-  // The SDKs of Google prefer it to GEMINI_API_KEY.
-  'GOOGLE_API_KEY',
+  // OpenAI refuses a key of another organization or project than the one that its SDK names by these.
+  'OPENAI_ORG_ID',
+  'OPENAI_ORGANIZATION',
+  'OPENAI_PROJECT',
+  'OPENAI_PROJECT_ID',
 ]);
+
+/** Other names of providers in variables that hold their keys. */
+const OTHER_PREFIXES = [
+  'ANTHROPIC_ADMIN',
+  'ANTHROPIC_AUTH',
+  'CLAUDE',
+  'CO',
+  'DEEP_SEEK',
+  'FIREWORKS_AI',
+  'FIREWORKSAI',
+  'GEMINI',
+  'GOOGLE_AI',
+  'GOOGLE_AI_STUDIO',
+  'GOOGLE_GEMINI',
+  'GOOGLE_GENAI',
+  'GOOGLE_GENERATIVE_AI',
+  'GROK',
+  'KIMI',
+  'MISTRAL_AI',
+  'MISTRALAI',
+  'AZURE_OPENAI',
+  'OPEN_AI',
+  'OPEN_ROUTER',
+  'OPENAI_ADMIN',
+  'PERPLEXITYAI',
+  'PPLX',
+  'TOGETHER_AI',
+  'TOGETHERAI',
+  'X_AI',
+] as const;
+
+/** `OPENAI_API_KEY`, `OPENAI_API_KEY_2`, and the other endings that `aipassd import` knows. */
+const KEY_VARIABLE = /^([A-Z0-9_]+?)_(?:API_?KEYS?|KEY|TOKEN|API_TOKEN|SECRET_KEY)(?:_\d+)?$/;
+
+/**
+ * Values that only an API key of a language model has, whatever their variable is called. Narrower than what is masked
+ * in logs: keys of other services belong to the program.
+ */
+const KEY_VALUE =
+  /^(?:sk-(?:ant|or|proj|svcacct|admin)-[\w-]{16,}|sk-[A-Za-z0-9]{32,}|(?:gsk_|xai-|pplx-|csk-)[A-Za-z0-9]{16,}|tgp_v1_[\w-]{16,})$/;
 
 /** Programs that read a bearer token instead of a key: with ANTHROPIC_API_KEY, Claude Code asks its user first. */
 const READS_AUTH_TOKEN: ReadonlySet<string> = new Set(['claude']);
@@ -37,7 +78,10 @@ const NOT_PROXIED = ['127.0.0.1', 'localhost'] as const;
 export function environmentChanges(env: Variables, program: string, gateway: GatewayAddress): Variables {
   const { routes } = gateway;
   const changes: Record<string, string | undefined> = {};
-  for (const name of Object.keys(env)) if (holdsKey(name, routes.known)) changes[name] = undefined;
+  const prefixes = new Set([...OTHER_PREFIXES, ...routes.known.map(variablePrefix)]);
+  for (const [name, value = ''] of Object.entries(env)) {
+    if (holdsKey(name, value, prefixes)) changes[name] = undefined;
+  }
   for (const name of routes.providers) Object.assign(changes, providerVariables(name, gateway));
   Object.assign(changes, openaiVariables(gateway), anthropicVariables(program, gateway), geminiVariables(gateway));
   return { ...changes, ...proxyVariables(env) };
@@ -72,11 +116,12 @@ export function googleCredentials(account: string, { origin, token }: GatewayAdd
   };
 }
 
-/** Returns whether a variable is a key of a provider: `OPENAI_API_KEY`, `OPENAI_API_KEY_2`, `MY_LLM_API_KEY`. */
-function holdsKey(name: string, known: readonly string[]): boolean {
-  if (REMOVED.has(name)) return true;
-  const [, prefix] = /^([A-Z0-9_]+)_API_KEY(?:_\d+)?$/.exec(name) ?? [];
-  return prefix !== undefined && known.some((provider) => variablePrefix(provider) === prefix);
+/** Returns whether a variable holds a key of a provider, by its name or by its value. */
+function holdsKey(name: string, value: string, prefixes: ReadonlySet<string>): boolean {
+  const upper = name.toUpperCase();
+  if (REMOVED.has(upper) || KEY_VALUE.test(value.trim())) return true;
+  const [, prefix] = KEY_VARIABLE.exec(upper) ?? [];
+  return prefix !== undefined && prefixes.has(prefix);
 }
 
 function variablePrefix(provider: string): string {
@@ -105,6 +150,10 @@ function anthropicVariables(program: string, { origin, token, routes }: GatewayA
     ANTHROPIC_API_BASE: baseUrl,
     ANTHROPIC_API_KEY: readsToken ? undefined : token,
     ...(readsToken ? { ANTHROPIC_AUTH_TOKEN: token } : {}),
+    // Each of them would send Claude Code elsewhere, with credentials of its own.
+    CLAUDE_CODE_USE_BEDROCK: undefined,
+    CLAUDE_CODE_USE_FOUNDRY: undefined,
+    CLAUDE_CODE_USE_VERTEX: undefined,
   };
 }
 
@@ -113,8 +162,32 @@ function geminiVariables({ origin, token, routes }: GatewayAddress): Variables {
   return {
     GOOGLE_GEMINI_BASE_URL: `${origin}/${routes.gemini}`,
     GEMINI_API_KEY: token,
+    // Google's SDKs prefer it to GEMINI_API_KEY, and the others lead to Vertex AI.
     GOOGLE_API_KEY: undefined,
+    GOOGLE_GENAI_USE_GCA: undefined,
+    GOOGLE_GENAI_USE_VERTEXAI: undefined,
   };
+}
+
+/**
+ * Returns the variables that have git ask `command` for its credentials, and nobody else: the empty value resets the
+ * list of helpers (git-config(1), `credential.helper`). What the environment configures already stays before it.
+ */
+export function gitVariables(env: Variables, command: readonly string[]): Readonly<Record<string, string>> {
+  const given = Number(env['GIT_CONFIG_COUNT'] ?? 0);
+  const count = Number.isInteger(given) && given >= 0 ? given : 0;
+  return {
+    GIT_CONFIG_COUNT: String(count + 2),
+    [`GIT_CONFIG_KEY_${count}`]: 'credential.helper',
+    [`GIT_CONFIG_VALUE_${count}`]: '',
+    [`GIT_CONFIG_KEY_${count + 1}`]: 'credential.helper',
+    [`GIT_CONFIG_VALUE_${count + 1}`]: `!${command.map(quoteWord).join(' ')}`,
+  };
+}
+
+/** Returns a word as a POSIX shell reads it back. */
+export function quoteWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** Adds loopback to the addresses that no proxy gets: openai for Python would send the token to it. */

@@ -73,11 +73,13 @@ export function gatewayOperations(options: GatewayOperationsOptions): AnyOperati
         program: z.string().min(1).max(128),
         providers: providerNames,
         google: z.string().min(1).max(64).optional(),
+        git: z.boolean().optional(),
       }),
       audit: { outcome: 'changed', credential: ({ program }) => program },
-      async handle({ program, providers, google }, { caller, closed, requireRight }) {
-        if (google !== undefined) requireRight('reveal');
-        const routes = chooseRoutes(options, providers);
+      async handle({ program, providers, google, git = false }, { caller, closed, requireRight }) {
+        const isForValues = google !== undefined || git;
+        if (isForValues) requireRight('reveal');
+        const routes = chooseRoutes(options, providers, isForValues);
         if (caller.peer === null) {
           throw new AipassError('FORBIDDEN', 'the system does not tell who asks, and loopback is open to every user', {
             hint: 'install the package koffi, or use the Unix socket gateway.sock',
@@ -138,11 +140,13 @@ export function gatewayOperations(options: GatewayOperationsOptions): AnyOperati
 /**
  * Chooses which provider serves which dialect.
  *
+ * @param mayBeNone says that a run without any provider has a use.
  * @throws AipassError NOT_FOUND for a name that is not a provider, and where no provider has a key.
  */
 export function chooseRoutes(
   { vault, providers, defaultProvider }: Omit<GatewayOperationsOptions, 'gateway'>,
   named: readonly string[] | undefined,
+  mayBeNone = false,
 ): GatewayRoutes {
   const known = providers.names();
   for (const name of named ?? []) {
@@ -156,7 +160,7 @@ export function chooseRoutes(
     );
   };
   const usable = (named ?? known).filter(isUsable);
-  if (usable.length === 0) {
+  if (usable.length === 0 && !(mayBeNone && named === undefined)) {
     const problem =
       named === undefined
         ? 'no provider has a key'

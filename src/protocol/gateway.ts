@@ -10,6 +10,8 @@ export interface GatewayOpenParams {
   readonly providers?: readonly string[] | undefined;
   /** OAuth account whose tokens the program may have; needs the right `reveal`. */
   readonly google?: string | undefined;
+  /** Whether its git takes passwords from the secrets; needs the right `reveal`. */
+  readonly git?: boolean | undefined;
 }
 
 /** Which provider serves a program, by what the program speaks. A provider is null where there is none with a key. */

@@ -8,11 +8,18 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, join, resolve as resolvePath } from 'node:path';
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
 import { plainText } from '../../base/plain-text.ts';
 import type { GatewayDescription } from '../../protocol/gateway.ts';
-import { buildEnvironment, environmentChanges, googleCredentials } from '../exec-environment.ts';
+import {
+  buildEnvironment,
+  environmentChanges,
+  gitVariables,
+  googleCredentials,
+  quoteWord,
+  type Variables,
+} from '../exec-environment.ts';
 import { fileLines, PROGRAMS_WITH_FILES } from '../exec-files.ts';
 import { flag, restWords, textListOption, textOption } from '../options.ts';
 import type { Output } from '../output.ts';
@@ -22,6 +29,9 @@ import { defineVerb } from '../verb.ts';
 /** Signals that end or steer a program and are sent to one process. A terminal sends SIGINT and SIGQUIT to both itself. */
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGCONT', 'SIGWINCH'];
 const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
+
+/** This command line as git runs it for a password. */
+const CREDENTIAL_HELPER = [process.execPath, resolvePath(process.argv[1] ?? ''), 'git-credential'] as const;
 
 /** Exit codes of shells for a program that cannot be run, and for one that is not there. */
 const EXIT_NOT_RUNNABLE = 126;
@@ -44,16 +54,18 @@ export const exec = defineVerb({
     google: textOption('NAME', 'serve Google credentials of this OAuth account to the program', {
       completion: 'accounts',
     }),
+    git: flag('let git in the program take its passwords from the secrets git/<host>, without one in its environment'),
     print: flag(
       `show what would be set, and for ${PROGRAMS_WITH_FILES.join(', ')} the lines of its configuration file`,
     ),
     program: restWords('program to run, and its arguments'),
   },
-  async run({ provider: providers, google, print: isPrinted, program: words }, { out, connect, signal }) {
+  async run({ provider: providers, google, git, print: isPrinted, program: words }, { out, connect, signal }) {
     const [program, ...args] = words;
+    const more = git ? gitVariables(process.env, CREDENTIAL_HELPER) : {};
     if (isPrinted) {
       const aipass = await connect();
-      print(program, await aipass.request('gateway.describe', { providers }, { signal }), out);
+      print(program, await aipass.request('gateway.describe', { providers }, { signal }), more, out);
       return 0;
     }
     if (program === undefined) {
@@ -66,11 +78,11 @@ export const exec = defineVerb({
     const name = plainText(basename(program), 128);
     const { port, token, routes } = await aipass.request(
       'gateway.open',
-      { program: name, providers, google },
+      { program: name, providers, google, ...(git ? { git } : {}) },
       { signal },
     );
     const gateway = { origin: `http://127.0.0.1:${port}`, token, routes };
-    const env = buildEnvironment(process.env, program, gateway);
+    const env = { ...buildEnvironment(process.env, program, gateway), ...more };
     if (google === undefined) return await runProgram(program, args, env, out);
     const folder = mkdtempSync(join(tmpdir(), 'aipassd-'));
     try {
@@ -130,12 +142,17 @@ function forwardSignals(child: ChildProcess): () => void {
   };
 }
 
+/** Returns a value as a shell reads it; the placeholders for the port and the token stay readable. */
+function quoteValue(value: string): string {
+  return value.includes('<') ? value : quoteWord(value);
+}
+
 /** Shows what a run would set, and the lines of the program's configuration file. */
-function print(program: string | undefined, { port, routes }: GatewayDescription, out: Output): void {
+function print(program: string | undefined, { port, routes }: GatewayDescription, more: Variables, out: Output): void {
   const origin = `http://127.0.0.1:${port ?? '<port>'}`;
-  const changes = environmentChanges({}, program ?? '', { origin, token: '<token>', routes });
-  for (const [name, value] of Object.entries(changes)) {
-    out.line(value === undefined ? `unset ${name}` : `export ${name}=${value}`);
+  const changes = environmentChanges(process.env, program ?? '', { origin, token: '<token>', routes });
+  for (const [name, value] of Object.entries({ ...changes, ...more })) {
+    out.line(value === undefined ? `unset ${name}` : `export ${name}=${quoteValue(value)}`);
   }
   const lines = program === undefined ? undefined : fileLines(program, origin, routes);
   if (lines !== undefined) out.line('', `# in ${lines.file}`, ...lines.lines);

@@ -32,6 +32,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   models: async () => (await import('./models.ts')).models,
   call: async () => (await import('./call.ts')).call,
   exec: async () => (await import('./exec.ts')).exec,
+  'git-credential': async () => (await import('./git-credential.ts')).gitCredential,
   'gateway-token': async () => (await import('./gateway-token.ts')).gatewayToken,
   pool: async () => (await import('./pool.ts')).pool,
   'pool explain': async () => (await import('./pool.ts')).poolExplain,

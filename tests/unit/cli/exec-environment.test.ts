@@ -32,21 +32,70 @@ describe('the environment of a program', () => {
     });
   });
 
-  it('holds no real key', () => {
-    const real = {
-      OPENAI_API_KEY: 'real',
-      OPENAI_API_KEY_2: 'real',
-      OPENROUTER_API_KEY_17: 'real',
-      MY_LLM_API_KEY_2: 'real',
-      ANTHROPIC_AUTH_TOKEN: 'real',
-      CLAUDE_CODE_OAUTH_TOKEN: 'real',
-      GOOGLE_API_KEY: 'real',
-      GEMINI_API_KEY: 'real',
+  it.each([
+    'OPENAI_API_KEY',
+    'OPENAI_API_KEY_2',
+    'OPENROUTER_API_KEY_17',
+    'MY_LLM_API_KEY_2',
+    'MY_LLM_TOKEN',
+    'ANTHROPIC_AUTH_TOKEN',
+    'CLAUDE_CODE_OAUTH_TOKEN',
+    'CLAUDE_API_KEY',
+    'ANTHROPIC_ADMIN_KEY',
+    'GOOGLE_API_KEY',
+    'GEMINI_API_KEY',
+    'GEMINI_API_KEY_3',
+    'GOOGLE_GENERATIVE_AI_API_KEY',
+    'GOOGLE_AI_KEY',
+    'OPENAI_KEY',
+    'OPENAI_APIKEY',
+    'OPENAI_TOKEN',
+    'OPENAI_ADMIN_KEY',
+    'AZURE_OPENAI_API_KEY',
+    'openai_api_key',
+    'OPEN_ROUTER_API_KEY',
+    'OPENROUTER_API_KEYS',
+    'OPENAI_API_TOKEN',
+    'OPENAI_SECRET_KEY',
+    'OPENAI_ORG_ID',
+    'OPENAI_PROJECT_ID',
+    'ANTHROPIC_UNIX_SOCKET',
+  ])('holds no real key: %s', (name) => {
+    expect(Object.values(build({ [name]: 'real' }))).not.toContain('real');
+  });
+
+  it.each([
+    `sk-${'a1'.repeat(16)}`,
+    `sk-ant-api03-${'a1-_'.repeat(20)}`,
+    `sk-or-v1-${'0f'.repeat(32)}`,
+    `sk-proj-${'Ab1_'.repeat(20)}`,
+    `gsk_${'a1'.repeat(16)}`,
+    `xai-${'a1'.repeat(16)}\n`,
+  ])('holds no key under a name of its own: %s', (value) => {
+    const env = build({ LLM: value, 'odd-name': value });
+    expect(env).not.toHaveProperty('LLM');
+    expect(env).not.toHaveProperty('odd-name');
+  });
+
+  it('keeps what belongs to the program', () => {
+    const own = {
+      SOME_API_KEY: 'of another program',
+      GITHUB_TOKEN: `ghp_${'a1'.repeat(18)}`,
+      LANGFUSE_SECRET_KEY: 'sk-lf-01234567-89ab-cdef-0123-456789abcdef',
+      STRIPE_KEY: `sk_live_${'a1'.repeat(20)}`,
+      GOOGLE_MAPS_API_KEY: `AIza${'a1'.repeat(18)}`,
+      OPENAI_MODEL: 'gpt-5-mini',
+      OPENAI_LOG: 'debug',
+      TOGETHER: 'yes',
+      MAX_TOKENS: '100',
+      ANTHROPIC_BETAS: 'b',
     };
-    const env = build({ ...real, SOME_API_KEY: 'of another program' });
-    expect(Object.values(env)).not.toContain('real');
-    expect(env).not.toHaveProperty('GOOGLE_API_KEY');
-    expect(env).toHaveProperty('SOME_API_KEY', 'of another program');
+    expect(build(own)).toMatchObject(own);
+  });
+
+  it('leads nothing past the gateway', () => {
+    const past = { CLAUDE_CODE_USE_BEDROCK: '1', CLAUDE_CODE_USE_VERTEX: '1', GOOGLE_GENAI_USE_VERTEXAI: 'true' };
+    expect(Object.keys(build(past)).filter((name) => name in past)).toEqual([]);
   });
 
   it('gives Claude Code a bearer token instead of a key', () => {

@@ -104,6 +104,15 @@ describe('the verbs', () => {
 
   it('that read take --json', () => {
     const without = VERBS.filter((verb) => !('json' in verb.parameters)).map((verb) => verb.name);
-    expect(without).toStrictEqual(['run', 'init', 'exec', 'install', 'uninstall', 'completion', 'completion names']);
+    expect(without).toStrictEqual([
+      'run',
+      'init',
+      'exec',
+      'git-credential',
+      'install',
+      'uninstall',
+      'completion',
+      'completion names',
+    ]);
   });
 });
