@@ -131,7 +131,7 @@ export function classifyFailure(provider: string, seen: SeenFailure, now: number
   }
   const error = readError(seen.body);
   const status = seen.status < 300 ? statusInside(error) : seen.status;
-  const facts = readRefusalFacts(provider, seen.body, now);
+  const facts = readRefusalFacts(provider, seen.body, error.message, now);
   const asked = readAskedWait(seen.headers, now);
   const { reason, blame } = meaningOf(provider, status, seen.headers, error, facts);
   const known = {
@@ -143,7 +143,15 @@ export function classifyFailure(provider: string, seen: SeenFailure, now: number
   };
   switch (reason) {
     case 'rate-limit':
-      return rateLimit(provider, seen.headers, facts, asked, known, now);
+    case 'daily-limit':
+      return rateLimit(
+        provider,
+        seen.headers,
+        reason === 'daily-limit' ? { ...facts, daily: true } : facts,
+        asked,
+        known,
+        now,
+      );
     case 'busy-budget':
       return build(reason, { ...known, ...boundedWait(headerOrBody(asked, facts), MAX_COOLDOWN_MS) });
     case 'no-credit':
@@ -224,10 +232,10 @@ function meaningOf(
   error: ReadError,
   facts: RefusalFacts,
 ): Meaning {
-  if (status < 300 || status >= 500 || status === 408) return { reason: 'server-error' };
-  if (status < 400) return { reason: 'redirect' };
   const rule = ruleFor(provider, status, error, facts);
   if (rule) return rule;
+  if (status < 300 || status >= 500 || status === 408) return { reason: 'server-error' };
+  if (status < 400) return { reason: 'redirect' };
   switch (status) {
     case 401:
       return facts.upstream ? { reason: 'unexplained' } : { reason: 'invalid-key' };
@@ -253,7 +261,7 @@ function ruleFor(provider: string, status: number, error: ReadError, facts: Refu
   return REFUSAL_RULES.find(
     ({ providers, statuses, code, message }) =>
       (providers === undefined || providers.includes(provider)) &&
-      (statuses === undefined || statuses.includes(status)) &&
+      (statuses === undefined ? status >= 400 && status < 500 && status !== 408 : statuses.includes(status)) &&
       (code === undefined || codes.some((one) => code.test(one))) &&
       (message === undefined || message.test(error.message?.trimStart() ?? '')),
   );
@@ -307,7 +315,7 @@ function resetWait(
   if (own) return { ...own, source: 'header' };
   const inBody = facts.headers ? refusedWait(provider, facts.headers, now) : null;
   if (inBody) return { ...inBody, daily: inBody.daily || facts.daily === true, source: 'body' };
-  const ietf = readIetfWait(headers);
+  const ietf = readIetfWait(headers, now);
   return ietf === undefined ? null : { waitMs: ietf, daily: false, source: 'header' };
 }
 

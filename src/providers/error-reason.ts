@@ -35,7 +35,8 @@ export function redactWith(key: Secret | null, redactor?: Redactor, sentByCaller
  * Returns the reason that an error document gives, safe to be shown, or undefined where it gives none.
  *
  * Read are the shapes of OpenAI (`error.message`, `.code`, `.type`), Google (the same in a list, with `.status`), Mistral
- * and Cohere (`message` on top), FastAPI (`detail`), Ollama and xAI (`error` is a text).
+ * and Cohere (`message` on top), FastAPI (`detail`), ElevenLabs and Tavily (`detail` is an object), Cloudflare and
+ * ModelScope (`errors`), Ollama and xAI (`error` is a text).
  */
 export function safeReason(document: unknown, redact: Redact): string | undefined {
   const { message, codes } = readError(document);
@@ -55,8 +56,10 @@ export interface ReadError {
 
 /** Reads the known fields of an error document, unredacted: for decisions, never for display. */
 export function readError(document: unknown): ReadError {
-  const outer = Array.isArray(document) ? toRecord(document[0]) : toRecord(document);
+  const outer = firstOf(document);
   const inner = toRecord(outer['error']);
+  const detail = toRecord(outer['detail']);
+  const listed = firstOf(outer['errors']);
   const message = firstText(
     inner['message'],
     outer['error'],
@@ -64,10 +67,26 @@ export function readError(document: unknown): ReadError {
     outer['detail'],
     firstDetail(outer['detail']),
     firstDetail(toRecord(outer['message'])['detail']),
+    detail['message'],
+    detail['error'],
+    listed['message'],
+    outer['msg'],
+    outer['error_msg'],
+    outer['err_msg'],
+    outer['error_message'],
   );
-  const codes = [inner['code'], inner['status'], inner['type'], outer['code'], outer['type'], outer['reason']].filter(
-    isText,
-  );
+  const codes = [
+    inner['code'],
+    inner['status'],
+    inner['type'],
+    outer['code'],
+    outer['type'],
+    outer['reason'],
+    detail['code'],
+    detail['status'],
+    listed['code'],
+    outer['err_code'],
+  ].filter(isText);
   const status = [inner['code'], inner['status'], outer['code'], outer['status']]
     .map(readStatus)
     .find((one) => one !== undefined);
@@ -76,6 +95,11 @@ export function readError(document: unknown): ReadError {
     codes,
     ...(status === undefined ? {} : { status }),
   };
+}
+
+/** Returns the first entry of a list, or the value itself. */
+function firstOf(value: unknown): Readonly<Record<string, unknown>> {
+  return toRecord(Array.isArray(value) ? value[0] : value);
 }
 
 function firstText(...values: readonly unknown[]): string | undefined {

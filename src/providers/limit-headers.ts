@@ -58,11 +58,14 @@ function openaiNames(format: ResetFormat): LimitHeaders[] {
   ];
 }
 
-const CEREBRAS = (['requests', 'tokens'] as const).flatMap((unit) =>
-  (['minute', 'hour', 'day'] as const).map((per) =>
-    triple(`${unit}-${per}`, unit, per, `x-ratelimit-*-${unit}-${per}`, 'seconds'),
-  ),
-);
+/** Lists names that say the window (Cerebras). */
+function windowNames(format: ResetFormat): LimitHeaders[] {
+  return (['requests', 'tokens'] as const).flatMap((unit) =>
+    (['minute', 'hour', 'day'] as const).map((per) =>
+      triple(`${unit}-${per}`, unit, per, `x-ratelimit-*-${unit}-${per}`, format),
+    ),
+  );
+}
 
 const MISTRAL_BY_SIZE = ['ratelimitbysize', 'x-ratelimitbysize'].flatMap((prefix) => [
   triple('by-size', 'tokens', null, `${prefix}-*`, 'seconds'),
@@ -74,16 +77,19 @@ const ANTHROPIC = (['requests', 'tokens', 'input-tokens', 'output-tokens'] as co
   triple(unit, unit, null, `anthropic-ratelimit-${unit}-*`, 'rfc3339'),
 );
 
-/** Headers for the OAuth token of a subscription: a used share, and a reset in epoch seconds. */
-const ANTHROPIC_UNIFIED = ['5h', '7d'].map((span): LimitHeaders => ({
-  name: `unified-${span}`,
+/**
+ * Headers for the OAuth token of a subscription: a used share, and a reset in epoch seconds. The one without a span is
+ * that of the limit that decides.
+ */
+const ANTHROPIC_UNIFIED = ['unified-5h', 'unified-7d', 'unified'].map((name): LimitHeaders => ({
+  name,
   unit: 'usage',
   per: null,
   limit: null,
   remaining: null,
-  reset: `anthropic-ratelimit-unified-${span}-reset`,
+  reset: `anthropic-ratelimit-${name}-reset`,
   format: 'epoch-seconds',
-  share: `anthropic-ratelimit-unified-${span}-utilization`,
+  share: `anthropic-ratelimit-${name}-utilization`,
 }));
 
 const BY_PROVIDER: Readonly<Record<string, readonly LimitHeaders[]>> = {
@@ -100,7 +106,7 @@ const BY_PROVIDER: Readonly<Record<string, readonly LimitHeaders[]>> = {
     ...MISTRAL_BY_SIZE,
   ],
   xai: openaiNames('epoch-or-duration'),
-  cerebras: CEREBRAS,
+  cerebras: windowNames('seconds'),
   together: [
     triple('requests', 'requests', 'second', 'x-ratelimit-*', 'seconds'),
     triple('tokens', 'tokens', 'second', 'x-tokenlimit-*', 'seconds', { reset: null }),
@@ -131,9 +137,15 @@ const BY_PROVIDER: Readonly<Record<string, readonly LimitHeaders[]>> = {
   zai: [],
 };
 
-const UNKNOWN_PROVIDER = [...openaiNames('any'), triple('limit', 'requests', null, 'x-ratelimit-*', 'any')];
+const UNKNOWN_PROVIDER = [
+  ...openaiNames('any'),
+  triple('limit', 'requests', null, 'x-ratelimit-*', 'any'),
+  triple('limit', 'requests', null, 'x-rate-limit-*', 'any'),
+  ...windowNames('any'),
+];
 
-/** Returns the limits that a provider is known to write. */
-export function limitHeadersOf(provider: string): readonly LimitHeaders[] {
-  return Object.hasOwn(BY_PROVIDER, provider) ? (BY_PROVIDER[provider] ?? []) : UNKNOWN_PROVIDER;
+/** Returns the limits that a provider is known to write; without a name, those that are read of an unknown one. */
+export function limitHeadersOf(provider?: string): readonly LimitHeaders[] {
+  if (provider === undefined || !Object.hasOwn(BY_PROVIDER, provider)) return UNKNOWN_PROVIDER;
+  return BY_PROVIDER[provider] ?? [];
 }

@@ -14,9 +14,12 @@ const MAX_COUNT = Number.MAX_SAFE_INTEGER;
 const COUNT = /^\d{1,16}(?:\.0+)?$/;
 const SHARE = /^\d{1,4}(?:\.\d{1,20})?$/;
 
-/** Reads every window that the provider is known to write; header names are lower-case. Empty where there is none. */
+/**
+ * Reads every window that the provider is known to write, or an unknown one may; header names are lower-case. Empty where
+ * there is none.
+ */
 export function readWindows(
-  provider: string,
+  provider: string | undefined,
   headers: Readonly<Record<string, string>>,
   now: number,
 ): readonly LimitWindow[] {
@@ -36,15 +39,22 @@ export interface WindowWait {
 
 /**
  * Returns the wait that the headers of a 429 ask for: the longest among the windows with nothing left; where no window
- * says what is left, the shortest reset; null where they name windows that all have something left.
+ * says what is left, the shortest reset; null where they name windows that all have something left. Where none of the
+ * provider's own headers has a reset, it is read as that of an unknown provider: what answers may be a gateway.
  */
 export function refusedWait(
   provider: string,
   headers: Readonly<Record<string, string>>,
   now: number,
 ): WindowWait | null {
+  const own = readWindows(provider, headers, now);
+  const isTold = own.some((window) => window.resetAt !== null);
+  return waitOf(isTold ? own : readWindows(undefined, headers, now), provider, now);
+}
+
+function waitOf(all: readonly LimitWindow[], provider: string, now: number): WindowWait | null {
   const refills = new Set(limitHeadersOf(provider).flatMap((spec) => (spec.refill ? [spec.name] : [])));
-  const windows = readWindows(provider, headers, now).filter((window) => !refills.has(window.name));
+  const windows = all.filter((window) => !refills.has(window.name));
   const waits = (among: readonly LimitWindow[]): WindowWait[] =>
     among
       .flatMap(({ resetAt, per }) => (resetAt === null ? [] : [{ waitMs: resetAt - now, daily: per === 'day' }]))

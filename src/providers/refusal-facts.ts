@@ -6,13 +6,13 @@
  */
 
 import { toRecord } from '../base/json.ts';
-import { parseGoDuration, parseProtobufDuration, parseReset } from './reset-formats.ts';
+import { parseGoDuration, parseProtobufDuration, parseReset, readAskedWait } from './reset-formats.ts';
 
 /** Structured part of an error document; absent fields were not there. */
 export interface RefusalFacts {
   /** Wait that the body names, in milliseconds. */
   readonly waitMs?: number;
-  /** Rate-limit headers inside the body (OpenRouter), names lower-case. */
+  /** Rate-limit headers inside the body (OpenRouter and other gateways), names lower-case. */
   readonly headers?: Readonly<Record<string, string>>;
   /** True where a day's allowance is used up. */
   readonly daily?: true;
@@ -36,36 +36,71 @@ const MAX_ENTRIES = 16;
 /** Length of a text that is searched, in characters. */
 const MAX_TEXT = 1000;
 
-/** Reads an error document; anything that is not an object has no facts. `now` is wall time in epoch milliseconds. */
-export function readRefusalFacts(provider: string, body: unknown, now: number): RefusalFacts {
+/**
+ * Reads an error document; anything that is not an object has no facts.
+ *
+ * @param message what the document says in words, as readError reads it.
+ * @param now wall time in epoch milliseconds.
+ */
+export function readRefusalFacts(
+  provider: string,
+  body: unknown,
+  message: string | undefined,
+  now: number,
+): RefusalFacts {
   // Gemini's streaming endpoint wraps its error in a list.
   const document = toRecord(Array.isArray(body) ? body[0] : body);
   const inner = document['error'];
   const error = typeof inner === 'object' && inner !== null ? toRecord(inner) : document;
-  const message = [error['message'], inner, document['message']].find((text) => typeof text === 'string') ?? '';
-  const common = readCommon(error, message, now);
-  if (provider === 'openrouter') return { ...common, ...readOpenRouter(error) };
-  return provider === 'google' ? { ...common, ...readGoogle(error) } : common;
+  const metadata = toRecord(error['metadata']);
+  const headers = readHeaders(metadata['headers']);
+  const holders = [error, document, metadata, toRecord(error['details']), toRecord(document['detail'])];
+  const text = (message ?? '').slice(0, MAX_TEXT);
+  const google = readGoogle(error);
+  const waitMs =
+    holders.map((holder) => readWaitField(holder, now)).find((wait) => wait !== null) ??
+    (headers && readAskedWait(headers, now)) ??
+    google.waitMs ??
+    readWaitInWords(text) ??
+    readResetInWords(text, provider, now);
+  return {
+    ...google,
+    ...(provider === 'openrouter' ? readOpenRouter(metadata) : {}),
+    reasons: [...(typeof error['code'] === 'number' ? [String(error['code'])] : []), ...google.reasons],
+    ...(headers === undefined ? {} : { headers }),
+    ...(waitMs === null ? {} : { waitMs }),
+    ...(google.daily === true || isDailyLimit(text) ? { daily: true } : {}),
+  };
 }
 
-const DAILY_LIMIT = /\b(?:per[- ]day|daily (?:rate )?limit|\((?:RPD|TPD)\)|\d{1,9} per 86400s\b)/i;
+const DAILY_LIMIT =
+  /\b(?:per[- _]day|requests?\/day|(?:per|every|in) 24 ?h(?:ours?)?|\d{1,9} per 86400s|daily(?: \w+){0,2} (?:limit|quota|allocation|allowance)|RPD|TPD|today(?:'s)?)\b/i;
 
-/** Reads waits that many providers put into the body: a number of seconds, the time of the reset, or words. */
-function readCommon(error: Fields, message: string, now: number): RefusalFacts {
-  const text = message.slice(0, MAX_TEXT);
-  const seconds = [error['retry_after'], error['retry_after_seconds'], error['resets_in_seconds']]
-    .map(readSeconds)
-    .find(isWait);
-  const resetsAt = error['resets_at'] ?? error['reset_at'];
-  const waitMs =
-    seconds === undefined
-      ? (parseReset(resetText(resetsAt), 'any', now) ?? readWaitInWords(text))
-      : Math.ceil(seconds * 1000);
-  return {
-    reasons: typeof error['code'] === 'number' ? [String(error['code'])] : [],
-    ...(waitMs === null ? {} : { waitMs }),
-    ...(DAILY_LIMIT.test(text) ? { daily: true } : {}),
-  };
+/** Names of windows that a text may list beside the day's; then it does not say which one is used up. */
+const SHORTER_LIMIT = /\b(?:per|a|\d{1,9}) ?(?:second|minute|hour)\b|\/(?:s|sec|second|min|minute|h|hour)\b/i;
+
+/** Returns true where a text is about a used-up day and names no shorter limit beside it. */
+function isDailyLimit(text: string): boolean {
+  // The wait is no limit: "try again in 5 minutes".
+  return DAILY_LIMIT.test(text) && !SHORTER_LIMIT.test(text.replace(WAIT_IN_WORDS, ''));
+}
+
+/** Fields of a wait in seconds, in milliseconds, and of the time of a reset. */
+const SECONDS_FIELDS = ['retry_after', 'retry_after_seconds', 'retryAfter', 'resets_in_seconds', 'reset_in_seconds'];
+const MILLISECONDS_FIELDS = ['retry_after_ms', 'retryAfterMs'];
+const RESET_FIELDS = ['resets_at', 'reset_at', 'resetAt', 'resetsAt', 'reset_time', 'resetTime'];
+
+/** Reads the wait that a field of an object names, in milliseconds. */
+function readWaitField(holder: Fields, now: number): number | null {
+  const numbers = (names: readonly string[]): number | undefined =>
+    names.map((name) => readSeconds(holder[name])).find(isWait);
+  const seconds = numbers(SECONDS_FIELDS);
+  if (seconds !== undefined) return Math.ceil(seconds * 1000);
+  const milliseconds = numbers(MILLISECONDS_FIELDS);
+  if (milliseconds !== undefined) return Math.ceil(milliseconds);
+  return (
+    RESET_FIELDS.map((name) => parseReset(resetText(holder[name]), 'any', now)).find((wait) => wait !== null) ?? null
+  );
 }
 
 /** Returns a time of a reset as the text of a header, for the parser of those. */
@@ -78,27 +113,48 @@ function readSeconds(value: unknown): unknown {
   return typeof value === 'string' && /^\d{1,9}(?:\.\d{1,9})?$/.test(value) ? Number(value) : value;
 }
 
-/** Units of waits in words, in milliseconds. */
-const WORD_UNITS: ReadonlyMap<string, number> = new Map([
-  ['second', 1000],
-  ['minute', 60_000],
-  ['hour', 3_600_000],
-  ['day', 86_400_000],
-]);
+/** Units of waits in words by their first letters, in milliseconds. */
+const WORD_UNITS: readonly (readonly [RegExp, number])[] = [
+  [/^s/, 1000],
+  [/^m/, 60_000],
+  [/^h/, 3_600_000],
+  [/^d/, 86_400_000],
+];
 
-const WAIT_IN_WORDS =
-  /\b(?:try again|retry(?: again)?|wait)(?: in| after| for)? ((?:,? ?(?:and )?\d{1,6} ?(?:second|minute|hour|day)s?\b)+|\d[\d.hms]{0,20}\b)/i;
+const UNIT = '(?:s|sec|second|m|min|minute|h|hr|hour|d|day)s?';
+const LEAD = '(?:try again|retry(?: again)?|wait|available(?: again)?|resets?|refresh(?:es|ed)?)(?: in| after| for)?';
+const WAIT_IN_WORDS = new RegExp(
+  `\\b${LEAD} (?:about |approximately )?((?:,? ?(?:and )?(?:\\d{1,6}(?:\\.\\d{1,9})?|an?|one) ?${UNIT}\\b)+|\\d[\\d.hms]{0,20}\\b)`,
+  'i',
+);
+const AMOUNT = new RegExp(`(\\d+(?:\\.\\d+)?|\\ban?\\b|\\bone\\b) ?(${UNIT})`, 'gi');
 
 /**
- * Reads "try again in 20s", "in 1m30.5s" (OpenAI, Groq), "in 12 seconds" (Azure), "wait 41234 seconds" (GitHub), "in 2
- * hours", and "in 1 minute and 30 seconds".
+ * Reads "try again in 20s", "in 1m30.5s" (OpenAI, Groq), "in 12 seconds" (Azure), "wait 41234 seconds" (GitHub), "reset
+ * after 3h13m14s" (Gemini), "in 2 hours", "in an hour", "in 5 mins", and "in 1 minute and 30 seconds"; a bare number is seconds.
  */
 function readWaitInWords(text: string): number | null {
   const said = WAIT_IN_WORDS.exec(text)?.[1]?.toLowerCase();
   if (said === undefined) return null;
-  const amounts = [...said.matchAll(/(\d+) ?(second|minute|hour|day)/g)];
-  if (amounts.length === 0) return parseGoDuration(said);
-  return amounts.reduce((sum, [, amount, unit]) => sum + Number(amount) * (WORD_UNITS.get(unit ?? '') ?? 0), 0) || null;
+  const duration = parseGoDuration(said) ?? (/^\d{1,6}(?:\.\d+)?$/.test(said) ? Number(said) * 1000 : null);
+  if (duration !== null) return Math.ceil(duration) || null;
+  let sum = 0;
+  for (const [, amount = '', unit = ''] of said.matchAll(AMOUNT)) {
+    const factor = WORD_UNITS.find(([pattern]) => pattern.test(unit))?.[1] ?? 0;
+    sum += (/^\d/.test(amount) ? Number(amount) : 1) * factor;
+  }
+  return Math.ceil(sum) || null;
+}
+
+/** Providers whose times without a zone are Beijing's (https://github.com/hugalafutro/model-hotel/pull/955). */
+const BEIJING = new Set(['zai', 'zhipu', 'bigmodel', 'glm']);
+
+const TIMESTAMP = /\b(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?) ?(Z|UTC|GMT|[+-]\d{2}:\d{2})?/;
+
+/** Reads the point in time at which a limit resets: "Your limit will reset at 2026-09-09 05:38:28". */
+function readResetInWords(text: string, provider: string, now: number): number | null {
+  const [, date, time, zone = BEIJING.has(provider) ? '+08:00' : 'Z'] = TIMESTAMP.exec(text) ?? [];
+  return date === undefined ? null : parseReset(`${date}T${time}${zone.replace(/UTC|GMT/, 'Z')}`, 'rfc3339', now);
 }
 
 function isWait(value: unknown): value is number {
@@ -106,32 +162,26 @@ function isWait(value: unknown): value is number {
 }
 
 /** Reads OpenRouter's metadata (openrouter.ai/docs, errors and limits). */
-function readOpenRouter(error: Fields): Partial<RefusalFacts> {
-  const metadata = toRecord(error['metadata']);
+function readOpenRouter(metadata: Fields): Partial<RefusalFacts> {
   const kinds = new Map<unknown, 'in-flight' | 'key' | 'account'>([
     ['openrouter_in_flight_budget', 'in-flight'],
     ['openrouter_key_limit', 'key'],
     ['openrouter_credits', 'account'],
   ]);
   const creditLimit = kinds.get(metadata['limit_source']);
-  const headers = readHeaders(metadata['headers']);
-  const seconds = [metadata['retry_after_seconds'], metadata['retry_after']].find(isWait);
   const isUpstream = metadata['provider_code'] !== undefined || metadata['provider_name'] !== undefined;
   return {
     ...(creditLimit === undefined ? {} : { creditLimit }),
-    ...(headers === undefined ? {} : { headers }),
-    ...(seconds === undefined ? {} : { waitMs: Math.ceil(seconds * 1000) }),
     // The limit is the upstream provider's, whose models are others than this key's.
     ...(isUpstream ? { perModel: true, upstream: true } : {}),
     ...(Array.isArray(metadata['reasons']) || metadata['flagged_input'] !== undefined ? { moderated: true } : {}),
   };
 }
 
-/** Reads google.rpc.RetryInfo, QuotaFailure and ErrorInfo in `error.details`. */
-function readGoogle(error: Fields): Partial<RefusalFacts> {
+/** Reads google.rpc.RetryInfo, QuotaFailure and ErrorInfo in `error.details`, which gateways pass on. */
+function readGoogle(error: Fields): RefusalFacts {
   const details = listOf(error['details']);
-  const delay = details.map((detail) => detail['retryDelay']).find((value) => typeof value === 'string');
-  const waitMs = delay === undefined ? null : parseProtobufDuration(delay);
+  const waitMs = details.map((detail) => readDelay(detail['retryDelay'])).find((wait) => wait !== null) ?? null;
   const violations = details.flatMap((detail) => listOf(detail['violations']));
   const isDaily = violations.some(
     ({ quotaId }) => typeof quotaId === 'string' && /PerDay/.test(quotaId.slice(0, MAX_TEXT)),
@@ -146,6 +196,13 @@ function readGoogle(error: Fields): Partial<RefusalFacts> {
     ...(isDaily ? { daily: true } : {}),
     ...(isPerModel ? { perModel: true } : {}),
   };
+}
+
+/** Reads a protobuf duration as JSON has it, as Go prints it, or as an object of seconds. */
+function readDelay(delay: unknown): number | null {
+  if (typeof delay === 'string') return parseProtobufDuration(delay) ?? parseGoDuration(delay);
+  const seconds = readSeconds(toRecord(delay)['seconds']);
+  return isWait(seconds) ? seconds * 1000 : null;
 }
 
 function listOf(value: unknown): readonly Fields[] {

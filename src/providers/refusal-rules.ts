@@ -43,7 +43,7 @@ export type FailureReason =
 export interface RefusalRule {
   /** Names of the providers that word it so; absent where the code is understood from any provider. */
   readonly providers?: readonly string[];
-  /** Statuses that the rule holds for; absent for every 4xx. */
+  /** Statuses that the rule holds for; absent for every 4xx but 408. */
   readonly statuses?: readonly number[];
   /** Pattern of one of the codes: `code`, `type` or `status` of the error, or `reason` of a Google error detail. */
   readonly code?: RegExp;
@@ -58,9 +58,9 @@ export interface RefusalRule {
 /** The rules, in the order in which they are tried. */
 export const REFUSAL_RULES: readonly RefusalRule[] = [
   {
-    providers: ['anthropic'],
+    // Anthropic's words, which gateways pass on.
     statuses: [400, 403],
-    message: /^Your credit balance is too low/i,
+    message: /^Your credit balance is too low to access the (?:Anthropic|Claude) API/i,
     reason: 'no-credit',
     source: 'https://github.com/Wei-Shaw/sub2api/issues/1586',
   },
@@ -84,7 +84,68 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
     source: 'OpenAI documentation: error codes',
   },
   {
-    code: /^(?:account_deactivated|organization_restricted)$/,
+    // The same said by other providers and gateways, whatever the status and the letter case.
+    code: /^(?:insufficient_(?:balance|credits?|funds)(?:_error)?|(?:credits?|quota|balance)_(?:exhausted|depleted)|payment_required)$/i,
+    reason: 'no-credit',
+    source: 'Documentation of Vercel AI Gateway, Poe and MiniMax: errors',
+  },
+  {
+    // Each key of Groq belongs to an organization with a spend limit of its own; the code differs from the documented one.
+    providers: ['groq'],
+    statuses: [400, 403],
+    code: /^(?:blocked_api_access|spend_\w{1,64})$/,
+    reason: 'no-credit',
+    source: 'https://console.groq.com/docs/spend-limits',
+  },
+  {
+    providers: ['mistral'],
+    statuses: [401, 403],
+    message: /^Inactive subscription or usage limit reached/i,
+    reason: 'no-credit',
+    source: 'Mistral, as seen in answers of 2024 (403) and 2026 (401)',
+  },
+  {
+    statuses: [403],
+    code: /^customer_verification_required$/,
+    reason: 'no-credit',
+    source: 'https://github.com/0xzr/freellmpool/issues/68 (Vercel AI Gateway)',
+  },
+  {
+    // Kimi's coding plans; the type of the error differs from one endpoint to the other.
+    statuses: [403],
+    message: /^You've reached your (?:\w+ (?:\([\w-]{1,16}\) )?)?usage limit\b/i,
+    reason: 'no-credit',
+    source: 'https://github.com/can1357/oh-my-pi/pull/11827 and https://github.com/NanmiCoder/cc-haha/issues/1208',
+  },
+  {
+    // ElevenLabs: what is left would do for a smaller request.
+    statuses: [401],
+    message: /^This request exceeds your quota of/i,
+    reason: 'unaffordable',
+    source: 'https://github.com/home-assistant/core/issues/160414',
+  },
+  {
+    statuses: [401, 402, 403],
+    code: /^quota_exceeded$/i,
+    reason: 'no-credit',
+    source: 'https://github.com/elevenlabs/elevenlabs-docs/issues/301',
+  },
+  {
+    // Tavily's statuses for the limit of the plan and for that of what is paid as used.
+    statuses: [432, 433],
+    message: /^This request exceeds (?:your plan's|the pay-as-you-go)/i,
+    reason: 'no-credit',
+    source: 'Tavily documentation: errors',
+  },
+  {
+    // MiniMax answers an empty account with status 500, too.
+    statuses: [400, 402, 403, 429, 500],
+    message: /^insufficient balance \(1008\)/i,
+    reason: 'no-credit',
+    source: 'https://github.com/NousResearch/hermes-agent/issues/16680',
+  },
+  {
+    code: /^(?:account_deactivated|organization_restricted|access_terminated)$/,
     reason: 'account-blocked',
     source: 'OpenAI and Groq documentation: error codes',
   },
@@ -127,6 +188,14 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
     source: 'google/api/error_reason.proto',
   },
   {
+    // The same without the details, as gateways and the endpoint in OpenAI's dialect give it.
+    providers: ['google'],
+    statuses: [400],
+    message: /^API key (?:not valid|expired|not found)/i,
+    reason: 'invalid-key',
+    source: 'Gemini API documentation: troubleshooting',
+  },
+  {
     providers: ['google'],
     statuses: [403],
     message: /^Your API key was reported as leaked/i,
@@ -138,6 +207,20 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
     code: /^BILLING_DISABLED$/,
     reason: 'no-credit',
     source: 'google/api/error_reason.proto',
+  },
+  {
+    providers: ['google'],
+    statuses: [403],
+    message: /^This API method requires billing to be enabled/i,
+    reason: 'no-credit',
+    source: 'Google Cloud documentation: errors about billing',
+  },
+  {
+    providers: ['google'],
+    statuses: [403],
+    message: /^Your project has been denied access/i,
+    reason: 'account-blocked',
+    source: 'Gemini API, as seen in answers of 2026',
   },
   {
     providers: ['google'],
@@ -185,6 +268,13 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
     source: 'Zhipu documentation: error codes',
   },
   {
+    providers: ['zhipu', 'zai', 'bigmodel'],
+    statuses: [429],
+    code: /^1304$/,
+    reason: 'daily-limit',
+    source: 'Zhipu documentation: error codes',
+  },
+  {
     providers: ['fireworks'],
     statuses: [403, 412, 429],
     message: /^Account \S{1,128} is suspended/i,
@@ -217,6 +307,14 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
     source: 'Alibaba Model Studio documentation: error codes',
   },
   {
+    // The limit that the account's owner has set for one model.
+    statuses: [429],
+    code: /^SetLimitExceeded$/,
+    reason: 'no-credit',
+    blame: 'model',
+    source: 'Volcengine Ark documentation: error codes',
+  },
+  {
     code: /^AccountOverdueError$/,
     reason: 'no-credit',
     source: 'Volcengine Ark documentation: error codes',
@@ -230,6 +328,14 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
     code: /^insufficient_user_quota$/,
     reason: 'no-credit',
     source: 'https://github.com/QuantumNous/new-api: types/error.go',
+  },
+  {
+    // One API's words for a key, and for its user, whose allowance is used up.
+    statuses: [401, 403],
+    message: /^(?:该令牌额度已用尽|用户额度不足)/,
+    reason: 'no-credit',
+    blame: 'key',
+    source: 'https://github.com/songquanpeng/one-api: model/token.go',
   },
   {
     // The estimate for this one request is more than is left of the key's quota.
@@ -260,9 +366,9 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
     source: 'OpenAI and Groq documentation: rate limits',
   },
   {
-    statuses: [403, 429],
+    statuses: [400, 403, 429],
     message:
-      /^(?:Insufficient (?:account )?(?:balance|credits?|funds)\b|(?:Sorry, )?(?:your )?account balance is (?:insufficient|not enough))/i,
+      /^(?:(?:Insufficient|Not enough) (?:account )?(?:balance|credits?|funds)\b|(?:Sorry, )?(?:your )?account balance is (?:insufficient|not enough))/i,
     reason: 'no-credit',
     source: 'https://github.com/continuedev/continue/issues/11443 and SiliconFlow documentation: error codes',
   },

@@ -51,8 +51,9 @@ const PARSERS: Readonly<Record<ResetFormat, (value: string, now: number) => numb
   'epoch-or-duration': (value, now) => PARSERS['epoch-seconds'](value, now) ?? parseGoDuration(value),
   // The ranges do not overlap: seconds end at a month (about 3e6), epoch seconds are about 2e9, milliseconds 2e12.
   any: (value, now) =>
-    parseGoDuration(value) ??
+    parseLooseDuration(value) ??
     PARSERS.rfc3339(value, now) ??
+    believable((parseHttpDate(value, now) ?? 0) - now) ??
     PARSERS.seconds(value, now) ??
     PARSERS['epoch-seconds'](value, now) ??
     PARSERS['epoch-milliseconds'](value, now),
@@ -66,30 +67,41 @@ export function parseGoDuration(text: string): number | null {
   return believable(sum);
 }
 
+/** Reads a Go duration as those write it who imitate Go: with blanks, and with days in front (`1d 2h 3m`). */
+function parseLooseDuration(text: string): number | null {
+  const [, days, rest = ''] = /^(?:(\d{1,2})d)?(.*)$/.exec(text.replaceAll(' ', '')) ?? [];
+  const restMs = parseGoDuration(rest);
+  return days === undefined ? restMs : believable(Number(days) * 86_400_000 + (restMs ?? 0));
+}
+
 /** Reads a protobuf duration in JSON such as `26s` or `20.04s` (Gemini's RetryInfo). */
 export function parseProtobufDuration(text: string): number | null {
   return text.length <= MAX_TEXT && PROTOBUF_DURATION.test(text) ? believable(Number(text.slice(0, -1)) * 1000) : null;
 }
 
-/** Range of numbers that are epoch seconds where seconds from now are expected: from 2001 to 5138. */
-const EPOCH_SECONDS = /^\d{10,11}$/;
+/** Matches numbers that are epoch seconds or milliseconds where seconds from now are expected: from 2001 to 5138. */
+const EPOCH = /^\d{10,14}(?:\.\d+)?$/;
+
+/** Other names of `Retry-After`. */
+const RETRY_AFTER_NAMES = ['retry-after', 'x-retry-after', 'x-ratelimit-retry-after', 'x-ratelimit-reset-after'];
 
 /**
- * Returns the wait that `retry-after-ms` (Azure, OpenAI), `Retry-After` or `x-ratelimit-reset-after` asks for, in
- * milliseconds; zero, negative and past values count as absent.
+ * Returns the wait that `retry-after-ms` (Azure, OpenAI), `Retry-After`, `x-retry-after`, `x-ratelimit-retry-after` or
+ * `x-ratelimit-reset-after` asks for, in milliseconds; zero, negative and past values count as absent.
  *
- * `Retry-After` is read as RFC 9110 has it, and besides as providers write it: with a fraction, as epoch seconds, or as
- * `60s`.
+ * `Retry-After` is read as RFC 9110 has it, and besides as providers write it: with a fraction, in quotes, as epoch
+ * seconds, as a timestamp of RFC 3339, or with a unit (`60s`, `60 seconds`).
  */
 export function readAskedWait(headers: Readonly<Record<string, string>>, now: number): number | undefined {
-  const text = (headers['retry-after'] ?? '').trim();
   // Measured against the answer's own clock, so that a wrong one on either side does not matter.
   const sentAt = parseHttpDate(headers['date']?.trim() ?? '', now) ?? now;
   const waits = [
     parseRetryAfterMs(headers['retry-after-ms']),
-    EPOCH_SECONDS.test(text) ? PARSERS['epoch-seconds'](text, now) : parseRetryAfter(text, sentAt),
-    parseGoDuration(text),
-    parseReset(headers['x-ratelimit-reset-after'] ?? '', 'seconds', now),
+    ...RETRY_AFTER_NAMES.map((name) => {
+      const text = (headers[name] ?? '').trim().replace(/^"(.*)"$/, '$1');
+      if (EPOCH.test(text)) return parseReset(text, 'any', now);
+      return parseRetryAfter(text, sentAt) ?? parseReset(text.replace(/ ?sec(?:ond)?s?$/i, 's'), 'any', now);
+    }),
   ];
   return waits.find((wait) => typeof wait === 'number' && wait > 0) ?? undefined;
 }
@@ -97,9 +109,10 @@ export function readAskedWait(headers: Readonly<Record<string, string>>, now: nu
 /**
  * Returns the wait of the IETF's `RateLimit` headers in milliseconds: `RateLimit: "default";r=0;t=44`
  * (draft-ietf-httpapi-ratelimit-headers-08 and later), `RateLimit: limit=100, remaining=0, reset=44` (07), or
- * `RateLimit-Reset` beside `RateLimit-Remaining` (06 and earlier). Among several limits only the used-up ones count.
+ * `RateLimit-Reset` beside `RateLimit-Remaining` (06 and earlier), whose reset some write as a point in time. Among
+ * several limits only the used-up ones count.
  */
-export function readIetfWait(headers: Readonly<Record<string, string>>): number | undefined {
+export function readIetfWait(headers: Readonly<Record<string, string>>, now: number): number | undefined {
   const field = (headers['ratelimit'] ?? '').slice(0, 1000);
   const items = /\bremaining=/.test(field) ? [field] : field.split(',');
   const waits = items.flatMap((item) => {
@@ -107,10 +120,9 @@ export function readIetfWait(headers: Readonly<Record<string, string>>): number 
     const reset = /(?:;\s*t|\breset)=(\d{1,10})\b/.exec(item)?.[1];
     return reset === undefined || (remaining !== undefined && Number(remaining) > 0) ? [] : [Number(reset)];
   });
-  const old = (headers['ratelimit-reset'] ?? '').trim();
-  const left = (headers['ratelimit-remaining'] ?? '0').trim();
-  if (waits.length === 0 && /^\d{1,10}$/.test(old) && Number(left) === 0) waits.push(Number(old));
-  return waits.length === 0 ? undefined : (believable(Math.max(...waits) * 1000) ?? undefined);
+  if (waits.length > 0) return believable(Math.max(...waits) * 1000) ?? undefined;
+  const left = Number((headers['ratelimit-remaining'] ?? '0').trim());
+  return left > 0 ? undefined : (parseReset(headers['ratelimit-reset'] ?? '', 'any', now) ?? undefined);
 }
 
 function believable(ms: number): number | null {

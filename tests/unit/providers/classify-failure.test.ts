@@ -87,6 +87,8 @@ describe('who is blamed', () => {
     expect(worded('google', 403, 'Your API key was reported as leaked. Please use another API key.')).toMatchObject({
       reason: 'invalid-key',
     });
+    expect(worded('google', 400, 'API key not valid. Please pass a valid API key.')).toMatchObject(rejected);
+    expect(worded('google', 400, 'API key expired. Please renew the API key.')).toMatchObject(rejected);
     expect(classify(400, {}, { error: 'model is wrong' }, 'xai')).toMatchObject({ blame: 'request' });
   });
 
@@ -152,6 +154,21 @@ describe('an account without money, or one that is blocked', () => {
     ['anthropic', 400, 'x', { type: 'billing_error' }],
     ['google', 429, 'Your prepayment credits are depleted. Please go to AI Studio.', { code: 429 }],
     ['google', 429, 'Your project has exceeded its monthly spending cap.', { code: 429 }],
+    ['gateway', 400, 'Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing', {}],
+    ['groq', 400, 'x', { code: 'blocked_api_access' }],
+    ['groq', 400, 'x', { code: 'spend_limit_reached', type: 'invalid_request_error' }],
+    ['mistral', 401, 'Inactive subscription or usage limit reached', {}],
+    ['mistral', 403, 'Inactive subscription or usage limit reached', {}],
+    ['vercel', 403, 'AI Gateway requires a valid credit card on file', { type: 'customer_verification_required' }],
+    ['moonshot', 403, "You've reached your usage limit for this billing cycle.", { type: 'access_terminated_error' }],
+    ['kimi', 403, "You've reached your weekly (7-day) usage limit. Your quota", { type: 'permission_error' }],
+    ['minimax', 429, 'insufficient balance (1008)', { type: 'insufficient_balance_error' }],
+    ['minimax', 500, 'insufficient balance (1008)', {}],
+    ['acme', 403, 'x', { code: 'INSUFFICIENT_CREDITS' }],
+    ['acme', 429, 'x', { type: 'credits_exhausted' }],
+    ['acme', 403, 'x', { code: 'quota_exceeded' }],
+    ['acme', 400, 'Not enough credits', {}],
+    ['google', 403, 'This API method requires billing to be enabled. Please enable billing on project #1', {}],
   ])('is known of %s by a %i "%s"', (provider, status, message, fields) => {
     expect(worded(provider, status, message, fields)).toMatchObject({ ...NO_CREDIT, check: 'after-cooldown' });
   });
@@ -159,6 +176,8 @@ describe('an account without money, or one that is blocked', () => {
   test.each([
     ['anthropic', 400, 'This organization has been disabled.', {}],
     ['groq', 400, 'Organization has been restricted.', { code: 'organization_restricted' }],
+    ['openai', 403, 'Your access was terminated', { type: 'access_terminated' }],
+    ['google', 403, 'Your project has been denied access. Please contact support.', {}],
   ])('is known of %s by a %i "%s" as blocked', (provider, status, message, fields) => {
     expect(worded(provider, status, message, fields)).toMatchObject({ blame: 'account', reason: 'account-blocked' });
   });
@@ -176,8 +195,23 @@ describe('an account without money, or one that is blocked', () => {
   test.each([
     ['key', 'litellm', 400, { type: 'budget_exceeded', code: '400' }],
     ['model', 'dashscope', 403, { code: 'AllocationQuota.FreeTierOnly' }],
+    ['model', 'volcengine', 429, { code: 'SetLimitExceeded' }],
   ])('blames only the %s where %s says so', (blame, provider, status, fields) => {
     expect(worded(provider, status, 'x', fields)).toMatchObject({ blame, reason: 'no-credit', next: 'another-key' });
+  });
+
+  test.each([
+    ['tavily', 432, { error: "This request exceeds your plan's set usage limit." }],
+    ['elevenlabs', 401, { status: 'quota_exceeded', message: 'You have reached the limit' }],
+  ])('is known of %s by a %i with its reason in "detail"', (provider, status, detail) => {
+    expect(classify(status, {}, { detail }, provider)).toMatchObject(NO_CREDIT);
+  });
+
+  test('that has something left for a smaller request (ElevenLabs) is not one, and its key is not wrong', () => {
+    const message =
+      'This request exceeds your quota of 10000. You have 5 credits remaining, while 91 credits are required';
+    const detail = { status: 'quota_exceeded', message };
+    expect(classify(401, {}, { detail }, 'elevenlabs')).toMatchObject({ blame: 'request', reason: 'unaffordable' });
   });
 
   test('is not believed of a message that only quotes the words', () => {
@@ -261,6 +295,21 @@ describe('a 429', () => {
     ['ratelimit', '"burst";r=5;t=3, "daily";r=0;t=70', 70_000],
     ['ratelimit', 'limit=100, remaining=0, reset=44', 44_000],
     ['ratelimit-reset', '31', 31_000],
+    ['retry-after', '2026-06-15T12:00:40Z', 30_000],
+    ['retry-after', '60 seconds', 60_000],
+    ['retry-after', '"60"', 60_000],
+    ['retry-after', String(NOW + 90_000), 90_000],
+    ['x-retry-after', '60', 60_000],
+    ['x-ratelimit-retry-after', '60', 60_000],
+    ['ratelimit-reset', String(NOW / 1000 + 50), 50_000],
+    ['ratelimit-reset', '2026-06-15T12:01:00Z', 50_000],
+    ['x-rate-limit-reset', String(NOW / 1000 + 50), 50_000],
+    ['x-ratelimit-reset', '6m0s', 360_000],
+    ['x-ratelimit-reset', '6m 0s', 360_000],
+    ['x-ratelimit-reset', '0d0h6m0s', 360_000],
+    ['x-ratelimit-reset', 'Mon, 15 Jun 2026 12:01:00 GMT', 50_000],
+    ['x-ratelimit-reset', String(NOW + 50_000), 50_000],
+    ['x-ratelimit-reset-tokens-minute', '30', 30_000],
   ])('reads %s: %s', (name, value, cooldownMs) => {
     expect(classify(429, { [name]: value }, null, 'acme')).toMatchObject({ cooldownMs, source: 'header' });
   });
@@ -277,12 +326,81 @@ describe('a 429', () => {
     [{ message: 'Please wait 45 seconds before retrying.' }, 45_000],
     [{ message: 'Please try again in 1 minute and 30 seconds.' }, 90_000],
     [{ message: 'Try again in 1 hour.' }, HOUR],
+    [{ message: 'Please retry in 41.234 seconds.' }, 41_234],
+    [{ message: 'Rate limit exceeded, retry after 30' }, 30_000],
+    [{ message: 'Try again in 5 mins' }, 300_000],
+    [{ message: 'Please try again in an hour.' }, HOUR],
+    [{ message: 'Your quota will reset after 3m13s.' }, 193_000],
+    [{ message: 'Limit reached. Your limit resets in 2 minutes' }, 120_000],
+    [{ message: 'Your limit will reset at 2026-06-15T12:10:10Z' }, 600_000],
+    [{ message: 'Your limit will reset at 2026-06-15 12:10:10' }, 600_000],
+    [{ message: 'x', retryAfter: 30 }, 30_000],
+    [{ message: 'x', retry_after_ms: 30_000 }, 30_000],
+    [{ message: 'x', metadata: { retry_after: 30 } }, 30_000],
+    [{ message: 'x', metadata: { headers: { 'Retry-After': '30' } } }, 30_000],
+    [{ message: 'x', details: { retry_after: 30 } }, 30_000],
+    [{ message: 'x', details: [{ retryDelay: '30s' }] }, 30_000],
+    [{ message: 'x', details: [{ retryDelay: { seconds: 30 } }] }, 30_000],
   ])('reads the wait in the body %j', (error, cooldownMs) => {
     expect(classify(429, {}, { error }, 'acme')).toMatchObject({
       cooldownMs,
       source: 'body',
       retryAfterMs: cooldownMs,
     });
+  });
+
+  test.each([
+    [{ error: { message: 'x' }, retry_after: 30 }],
+    [{ error: 'slow down', retry_after: 30 }],
+    [{ detail: { message: 'Try again in 30 seconds' } }],
+    [{ errors: [{ message: 'Try again in 30 seconds', code: 7 }] }],
+    [{ msg: 'Try again in 30 seconds', code: 1 }],
+  ])('reads the wait in a document of another shape %j', (body) => {
+    expect(classify(429, {}, body, 'acme')).toMatchObject({ cooldownMs: 30_000, source: 'body' });
+  });
+
+  test('reads a time without a zone as Beijing’s where the provider means that', () => {
+    const message = 'Usage limit reached for 5 hour. Your limit will reset at 2026-06-15 20:10:10';
+    expect(worded('zai', 429, message, { code: '1308' })).toMatchObject({ cooldownMs: 600_000, source: 'body' });
+  });
+
+  test('reads a reset in another format than the provider is known for: what answers may be a gateway', () => {
+    const headers = { 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '17' };
+    expect(classify(429, headers)).toMatchObject({ cooldownMs: 17_000, source: 'header' });
+    expect(classify(429, headers, null, 'deepseek')).toMatchObject({ cooldownMs: 17_000, source: 'header' });
+  });
+
+  test('of a subscription (Anthropic) cools down until its limit resets', () => {
+    const headers = {
+      'anthropic-ratelimit-unified-status': 'rejected',
+      'anthropic-ratelimit-unified-reset': String(NOW / 1000 + 1800),
+    };
+    expect(classify(429, headers, null, 'anthropic')).toMatchObject({ cooldownMs: 1_800_000, source: 'header' });
+  });
+
+  test.each([
+    [
+      'cloudflare',
+      { errors: [{ message: 'you have used up your daily free allocation of 10,000 neurons', code: 4006 }] },
+    ],
+    ['acme', { error: { message: 'Daily usage limit reached' } }],
+    ['acme', { error: { message: 'You have used all your requests for today' } }],
+    ['acme', { error: { message: 'Limit of 100 requests per 24 hours exceeded' } }],
+    ['acme', { error: { message: 'Rate limit: 50 requests/day exceeded' } }],
+    ['moonshot', { error: { message: 'Your account reached organization TPD rate limit, current: 2, limit: 1' } }],
+    ['zai', { error: { message: 'x', code: '1304' } }],
+    ['modelscope', { errors: { message: "exceeded today's quota for model X" } }],
+    ['acme', { error: { details: [{ violations: [{ quotaId: 'GenerateRequestsPerDayPerProject' }] }] } }],
+  ])('knows the used-up day of %s by %j', (provider, body) => {
+    expect(classify(429, {}, body, provider)).toMatchObject({
+      reason: 'daily-limit',
+      cooldownMs: Date.parse('2026-06-16T00:00:00Z') - NOW,
+    });
+  });
+
+  test('that names a limit of the minute beside that of the day is no used-up day', () => {
+    const message = 'Limits: 5 requests per minute and 500 requests per day. Slow down.';
+    expect(worded('acme', 429, message)).toMatchObject({ reason: 'rate-limit', cooldownMs: null });
   });
 
   test('reads a day and its wait from words (GitHub Models)', () => {
