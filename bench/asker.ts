@@ -5,9 +5,9 @@
 
 import { createConnection, type Socket } from 'node:net';
 
-/** Is how one server is spoken to. */
+/** How one server is spoken to. */
 export interface Dialect {
-  /** Is sent first and answered by one frame, or empty. */
+  /** Sent first and answered by one frame, or empty. */
   readonly hello: string;
   /** Prints one request. */
   readonly request: (id: number) => string;
@@ -15,14 +15,14 @@ export interface Dialect {
   readonly end: string;
 }
 
-/** Is the newline-JSON server's way. */
+/** The newline-JSON server's way. */
 export const LINES: Dialect = {
   hello: '',
   request: (id) => `${JSON.stringify({ id, op: 'key.get', params: { provider: 'openrouter' } })}\n`,
   end: '\n',
 };
 
-/** Is the daemon's way. */
+/** The daemon's way. */
 export const AIPASSD: Dialect = {
   hello: `${JSON.stringify({ type: 'hello', data: { protocol: 1, client: 'bench/1' } })}\f`,
   request: (id) =>
@@ -30,7 +30,7 @@ export const AIPASSD: Dialect = {
   end: '\f',
 };
 
-/** Is the echo's way: the daemon's own request comes back. */
+/** The echo's way: the daemon's own request comes back. */
 export const ECHO: Dialect = { ...AIPASSD, hello: '' };
 
 /** Asks one server on one connection. */

@@ -13,7 +13,7 @@ export function median(samples: readonly number[]): number {
   return percentile(samples, 0.5);
 }
 
-/** Is one line of the report: what was measured, beside what, the ratio or difference, and what it should be. */
+/** One line of the report: what was measured, beside what, the ratio or difference, and what it should be. */
 export interface Figure {
   readonly what: string;
   readonly ours: string;

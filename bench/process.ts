@@ -12,10 +12,10 @@ import { CLI, makeHome, start, startDaemon } from './programs.ts';
 const STARTS = 9;
 const CALLS = 21;
 
-/** Is how long a process may settle before its memory is read. */
+/** How long a process may settle before its memory is read. */
 const SETTLE_MS = 3000;
 
-/** Is a Node program that does nothing, for ever. */
+/** A Node program that does nothing, for ever. */
 const BARE_NODE = 'console.log("ready"); setInterval(() => {}, 1e6)';
 
 /** Measures and prints. */

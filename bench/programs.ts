@@ -12,13 +12,13 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-/** Is the built command line. */
+/** The built command line. */
 export const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
 
-/** Is a key of the right shape that is worth nothing. */
+/** A key of the right shape that is worth nothing. */
 export const BENCH_KEY = `sk-or-v1-${'0123456789abcdef'.repeat(4)}`;
 
-/** Is a temporary home and the environment that leads there. */
+/** A temporary home and the environment that leads there. */
 export interface Home {
   readonly env: Record<string, string | undefined>;
   readonly socket: string;
@@ -46,17 +46,17 @@ export function makeHome(config: object = {}): Home {
   };
 }
 
-/** Is a running program. */
+/** A running program. */
 export interface Running {
   readonly pid: number;
-  /** Is the milliseconds from spawn to the word that says it is ready. */
+  /** The milliseconds from spawn to the word that says it is ready. */
   readonly readyMs: number;
   /** Returns what it wrote to standard output so far. */
   output(): string;
   stop(): Promise<void>;
 }
 
-/** Is how often a socket is tried while its server starts, in milliseconds. */
+/** How often a socket is tried while its server starts, in milliseconds. */
 const TRY_MS = 2;
 
 /** Starts a Node program; it is ready when its stdout holds the word, or when it accepts connections on the socket. */

@@ -9,19 +9,18 @@ import type { AuditJournal } from './audit/journal.ts';
 import { openAudit } from './audit/open.ts';
 import { systemClock } from './base/clock.ts';
 import { collectWhenIdle } from './base/collect-when-idle.ts';
-import { captureConsole } from './base/console-capture.ts';
+import { captureConsole, openLogger, parseDebug, type Logger } from './base/logger.ts';
 import { closeAll, defer } from './base/dispose.ts';
 import { EventHub } from './base/event-hub.ts';
 import { assertOwnEntries, assertTrusted, commandFiles, trustWarnings } from './base/file-trust.ts';
 import { LoadMeter } from './base/load.ts';
-import { openLogger, parseDebug, type Logger } from './base/logger.ts';
 import { openNetwork } from './base/network.ts';
 import type { Paths } from './base/paths.ts';
 import { Redactor } from './base/redactor.ts';
 import type { Runtime } from './base/runtime.ts';
 import { StateStore } from './base/state-store.ts';
 import { VERSION } from './base/version.ts';
-import { Warnings } from './base/warnings.ts';
+import { Warnings } from './base/warning.ts';
 import { AccessPolicy } from './callers/access-policy.ts';
 import { openGate } from './callers/open.ts';
 import { openCompletions } from './completions/open.ts';
@@ -31,17 +30,21 @@ import { createGateway, openGateway } from './gateway/open.ts';
 import { takeInstance, takeState } from './ipc/instance-lock.ts';
 import { openSocket } from './ipc/open.ts';
 import { makeRuntimeFolder } from './ipc/runtime-folder.ts';
-import { recordLostSocket, recordRejection, recordReload } from './operations/daemon-audit.ts';
+import {
+  recordLostSocket,
+  recordRejection,
+  recordReload,
+  recordRefusals,
+  recordRequests,
+} from './operations/audit-entries.ts';
 import { createSampler } from './operations/credential-sample.ts';
 import { createDispatcher } from './operations/dispatcher.ts';
 import { openKeyChecks } from './operations/key-checks.ts';
 import { KeyLookup } from './operations/key-lookup.ts';
-import { referenceWarnings } from './operations/reference-warnings.ts';
+import { referenceWarnings, configWarnings, keyWarnings } from './operations/config-warnings.ts';
 import { openOrganizations, openRecords } from './operations/organizations.ts';
-import { recordRefusals, recordRequests } from './operations/request-audit.ts';
-import { configWarnings, keyWarnings } from './operations/standing-warnings.ts';
 import { createOperations } from './operations/table.ts';
-import { costSources } from './operations/usage-sources.ts';
+import { costSources } from './operations/usage-operations.ts';
 import { openPools } from './pools/open.ts';
 import { DEFAULT_ORGANIZATION } from './protocol/credential.ts';
 import type { Provider } from './providers/provider.ts';

@@ -25,7 +25,7 @@ import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { openTrusted } from '../base/file-trust.ts';
 import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
-import { LineBuffer } from './line-buffer.ts';
+import { LineBuffer, leadsTo, readStretch, readTail, writeAll } from './journal-file.ts';
 import { copyMost, findCut, type PruneRule } from './prune.ts';
 import {
   PRUNE_OPERATION,
@@ -36,7 +36,6 @@ import {
   type AuditEntry,
   type ChainPlace,
 } from './record.ts';
-import { leadsTo, readStretch, readTail, writeAll } from './tail.ts';
 
 /** Maximum size of entries that wait for a disk that takes none, in bytes: some 50,000 entries. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;

@@ -10,10 +10,26 @@ import { dirname } from 'node:path';
 import winston from 'winston';
 import type { AipassError } from './errors.ts';
 import { openTrusted } from './file-trust.ts';
-import type { LogLevel, LogLine } from './log-line.ts';
 import type { Redactor } from './redactor.ts';
 import { describeFailure } from './system-failure.ts';
 import type { Warning } from './warning.ts';
+
+/** Severity of a line. */
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+
+/** Values beside a message; printed as JSON. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+/** One line before it is printed. */
+export interface LogLine {
+  readonly level: LogLevel;
+  readonly message: string;
+  /** Component that wrote it; undefined for the daemon as a whole. */
+  readonly component?: string | undefined;
+  readonly fields: LogFields | undefined;
+  /** Time of writing in epoch milliseconds: a line may be printed later. */
+  readonly at: number;
+}
 
 /** Where lines go. */
 export interface LogSinkDeps {

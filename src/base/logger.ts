@@ -3,11 +3,10 @@
  * ones on stdout). The sink is opened once the daemon serves, because loading it takes longer than the rest of a start.
  */
 
-import type { LogFields, LogLevel, LogLine } from './log-line.ts';
-import type { LogSink, LogSinkDeps } from './log-sink.ts';
+import type { LogFields, LogLevel, LogLine, LogSink, LogSinkDeps } from './log-sink.ts';
 import type { Warning } from './warning.ts';
 
-export type { LogFields } from './log-line.ts';
+export type { LogFields } from './log-sink.ts';
 
 /** Writes log lines. */
 export interface Logger {
@@ -89,3 +88,16 @@ function dropLine(): void {}
 
 /** Levels by severity, the most severe first. */
 const SEVERITY: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };
+
+/**
+ * Sends what packages print on the console to the log, where the redactor masks it: one of them may print a piece of a
+ * provider's answer. The returned function restores the console.
+ */
+export function captureConsole(logger: Pick<Logger, 'debug'>): () => void {
+  const original = { ...console };
+  const log = (...parts: unknown[]): void => logger.debug('a package printed', { text: parts.map(String).join(' ') });
+  Object.assign(console, { error: log, warn: log, log, info: log, debug: log });
+  return () => {
+    Object.assign(console, original);
+  };
+}

@@ -13,7 +13,7 @@ import type { DaemonLogger } from './logger.ts';
 import type { Paths } from './paths.ts';
 import type { Redactor } from './redactor.ts';
 import type { StateStore } from './state-store.ts';
-import type { Warnings } from './warnings.ts';
+import type { Warnings } from './warning.ts';
 
 /** The configuration in use, and its changes. */
 export interface ConfigSource {

@@ -1,5 +1,5 @@
 /**
- * Timers on the injected clock: one that fires at a wall time, and one that repeats.
+ * Timers on the injected clock: one that fires at a wall time, one that repeats, and one that waits for quiet.
  *
  * A timer stands still while a machine sleeps, so no wait is longer than 30 s without reading the wall clock again.
  */
@@ -58,4 +58,44 @@ export function repeat(
     cancel?.();
     await running?.catch(() => {});
   };
+}
+
+/** Waiting times of a debouncer, in milliseconds. */
+export interface DebounceTimes {
+  readonly quietMs: number;
+  readonly limitMs: number;
+}
+
+/** Debounces events: one call after a quiet moment, at the latest a fixed time after the first event. */
+export class Debouncer {
+  readonly #clock: Clock;
+  readonly #times: DebounceTimes;
+  readonly #callback: () => void;
+  #firstAt: number | undefined;
+  #cancel: (() => void) | undefined;
+
+  constructor(clock: Clock, times: DebounceTimes, callback: () => void) {
+    this.#clock = clock;
+    this.#times = times;
+    this.#callback = callback;
+  }
+
+  /** Reports an event. */
+  trigger(): void {
+    const now = this.#clock.monotonic();
+    this.#firstAt ??= now;
+    this.#cancel?.();
+    const delayMs = Math.max(0, Math.min(this.#times.quietMs, this.#firstAt + this.#times.limitMs - now));
+    this.#cancel = this.#clock.after(delayMs, () => {
+      this.stop();
+      this.#callback();
+    });
+  }
+
+  /** Drops pending events. */
+  stop(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+    this.#firstAt = undefined;
+  }
 }

@@ -1,5 +1,5 @@
 /**
- * A problem on this machine and its fix. Collected by `status`, never thrown.
+ * What is wrong on this machine right now: a problem and its fix, and the sources that `status` asks for them. Never thrown.
  */
 
 /** A problem and what to do about it. Holds no secret. */
@@ -9,4 +9,22 @@ export interface Warning {
   readonly problem: string;
   /** An action, usually a command to run. */
   readonly hint: string;
+}
+
+/** Sources of warnings: the parts that can find them. Asked in the order in which they were registered. */
+export class Warnings {
+  readonly #sources = new Set<() => Iterable<Warning>>();
+
+  /** Adds a source; the returned function removes it. */
+  register(source: () => Iterable<Warning>): () => void {
+    this.#sources.add(source);
+    return () => {
+      this.#sources.delete(source);
+    };
+  }
+
+  /** Asks every source. */
+  list(): Warning[] {
+    return [...this.#sources].flatMap((source) => [...source()]);
+  }
 }

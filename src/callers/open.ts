@@ -5,8 +5,7 @@
 import { defer } from '../base/dispose.ts';
 import type { Runtime } from '../base/runtime.ts';
 import type { AccessPolicy } from './access-policy.ts';
-import { Gate } from './gate.ts';
-import { limitRejections } from './rejection-log.ts';
+import { Gate, limitRejections } from './gate.ts';
 import { UserLimits, userLimits } from './user-limits.ts';
 
 /** Opens the gate; `onRejected` is called for unauthorized peers, at most once a second for each user. */

@@ -4,16 +4,15 @@
 
 import type { Paths } from '../base/paths.ts';
 import type { Warning } from '../base/warning.ts';
-import type { ApiKey, KeyName } from './api-keys.ts';
-import { printableName } from './env-file.ts';
-import { mergeEnv, readKeys } from './env-reading.ts';
-import type { Variables } from './env-reading.ts';
+import { apiKeysOf, type ApiKey, type ApiKeys, type KeyName } from './api-keys.ts';
+import { parseEnvFile, printableName, type EnvProblem } from './env-file.ts';
 import type { PendingRemovals } from './folder-scan.ts';
 import { FolderScan } from './folder-scan.ts';
 import { leavesOf, parseJson } from './opaque-secret.ts';
 import type { StoredFiles } from './opaque-store.ts';
 import { isJsonFile, secretNameOf } from './opaque-store.ts';
 import { checkFolder, readStore } from './store-folder.ts';
+import { Secret } from '../base/secret.ts';
 
 /** Content of the vault. Immutable; the next scan makes another. */
 export interface Snapshot {
@@ -119,4 +118,54 @@ function compareHeld(before: Variables, after: Variables, nameOf: (key: string) 
     ),
     removed: named([...before.keys()].filter((name) => !after.has(name))),
   };
+}
+
+/** Values of variables by name. */
+export type Variables = ReadonlyMap<string, Secret>;
+
+/** Maximum number of lines of one file that are reported one by one. */
+const MAX_REPORTED_LINES = 10;
+
+/** Merges a changed `.env` with what was held: its good lines, and the last good values that its bad lines hide. */
+export function mergeEnv(
+  path: string,
+  text: string,
+  before: Variables,
+  knownProviders: readonly string[],
+): { readonly held: Variables; readonly faults: readonly Warning[] } {
+  const { entries, problems } = parseEnvFile(text);
+  const held = new Map([...entries].map(([name, value]) => [name, new Secret(value)]));
+
+  const malformed = problems.filter((problem) => problem.malformed);
+  const hidden = new Set(malformed.map((problem) => problem.name));
+  for (const [name, value] of before) {
+    // An unreadable line may have been meant to set any name that is missing now.
+    if (hidden.has(name) || (malformed.length > 0 && !held.has(name))) held.set(name, value);
+  }
+
+  const faults = lineWarnings(path, problems);
+  for (const problem of readKeys(held, knownProviders).problems) {
+    const last = before.get(problem.keyId);
+    const kept = problem.unusable && last ? '; its value from before stays in use' : '';
+    faults.push({ subject: path, problem: `${problem.keyId} ${problem.problem}${kept}`, hint: problem.hint });
+    if (problem.unusable && last) held.set(problem.keyId, last);
+  }
+  return { held, faults };
+}
+
+/** Finds the keys among held variables. */
+export function readKeys(variables: Variables, knownProviders: readonly string[]): ApiKeys {
+  return apiKeysOf(new Map([...variables].map(([name, value]) => [name, value.reveal()])), knownProviders);
+}
+
+function lineWarnings(path: string, problems: readonly EnvProblem[]): Warning[] {
+  const warnings = problems.slice(0, MAX_REPORTED_LINES).map(({ line, problem, hint }) => ({
+    subject: path,
+    problem: `line ${line} ${problem}`,
+    hint: hint ?? `fix line ${line}`,
+  }));
+  const left = problems.length - warnings.length;
+  if (left > 0)
+    warnings.push({ subject: path, problem: `${left} more lines are wrong`, hint: 'fix the lines above first' });
+  return warnings;
 }

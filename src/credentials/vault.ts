@@ -18,7 +18,7 @@ import type { SecretInfo } from '../protocol/operations.ts';
 import type { ApiKey, KeyName } from './api-keys.ts';
 import { RECHECK_MS } from './folder-scan.ts';
 import { listSecrets, readStored, readStoredBytes } from './opaque-store.ts';
-import { Debouncer } from './debouncer.ts';
+import { Debouncer } from '../base/timers.ts';
 import { differenceOf, EMPTY_SNAPSHOT, regroup, takeSnapshot, valuesOf } from './snapshot.ts';
 import type { Snapshot } from './snapshot.ts';
 import type { SecretsWatch } from './watcher.ts';

@@ -8,11 +8,11 @@
  * compared with those at the time when the watcher was opened; if they differ, another watcher is opened.
  */
 
-import type { FSWatcher, watch } from 'chokidar';
 import { join, relative, sep } from 'node:path';
+import { readdir, stat } from 'node:fs/promises';
+import type { FSWatcher, watch } from 'chokidar';
 import { systemErrorCode } from '../base/errors.ts';
 import type { Warning } from '../base/warning.ts';
-import { readFolderSignature } from './folder-signature.ts';
 
 /** What to watch, and whom to notify. */
 export interface WatchOptions {
@@ -182,4 +182,27 @@ function isAbout(root: string, folder: string, details: unknown, name: string | 
 function isIn(folder: string, path: string): boolean {
   const way = relative(folder, path);
   return way === '' || (way !== '..' && !way.startsWith(`..${sep}`));
+}
+
+/**
+ * Returns the signature of `root`, `folder` and the folders in `folder`: a text that changes when one appears, goes or is
+ * replaced. Follows symbolic links, ignores files.
+ */
+async function readFolderSignature(root: string, folder: string): Promise<string> {
+  const names = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const inner = names
+    .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+    .map((entry) => join(folder, entry.name));
+  const folders = [root, folder, ...inner.toSorted()];
+  return (await Promise.all(folders.map(identify))).join('\n');
+}
+
+async function identify(path: string): Promise<string> {
+  try {
+    const facts = await stat(path, { bigint: true });
+    // A new folder may get the inode of one that was just deleted, but not its birth.
+    return facts.isDirectory() ? `${path} ${facts.dev} ${facts.ino} ${facts.birthtimeNs}` : '';
+  } catch {
+    return '';
+  }
 }

@@ -22,7 +22,7 @@ import type { Forwarder } from '../completions/forwarder.ts';
 import type { ForwardSink } from '../completions/forwarding.ts';
 import { callOperation, type Dispatch } from '../operations/dispatcher.ts';
 import { eventCaller } from '../operations/event-caller.ts';
-import type { RecordRefusal } from '../operations/request-audit.ts';
+import type { RecordRefusal } from '../operations/audit-entries.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import type { AccessTokens, TokenGrant } from './access-tokens.ts';
 import { callerName, sessionOf } from './caller-label.ts';

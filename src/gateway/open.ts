@@ -9,7 +9,7 @@ import type { Gate } from '../callers/gate.ts';
 import { SocketGuard } from '../ipc/socket-guard.ts';
 import { assertSocketPath, changeSocketMode } from '../ipc/socket-path.ts';
 import type { Dispatch } from '../operations/dispatcher.ts';
-import type { RecordRefusal } from '../operations/request-audit.ts';
+import type { RecordRefusal } from '../operations/audit-entries.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { GatewayDeps } from './gateway.ts';
 import { GatewayListeners } from './listeners.ts';

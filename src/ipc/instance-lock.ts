@@ -5,12 +5,14 @@
  * The policy of these locks: never wait, and report who holds them. The lock itself is base/file-lock.ts.
  */
 
-import { unlink } from 'node:fs/promises';
+import { unlink, lstat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createConnection } from 'node:net';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { tryFileLock } from '../base/file-lock.ts';
 import type { Paths } from '../base/paths.ts';
-import { probeSocket } from './socket-probe.ts';
+import { parseEnvelope, printFrame, readFrames, type PartialFrame } from '../protocol/frames.ts';
+import { PROTOCOL_VERSION } from '../protocol/limits.ts';
 
 /**
  * Takes the place of this user's daemon and removes the socket of a dead one.
@@ -72,4 +74,60 @@ function alreadyRunning(pid: number | string | undefined): AipassError {
       hint: pid === undefined ? 'see: aipassd status' : `see: aipassd status; to stop it: kill ${pid}`,
     },
   );
+}
+
+/** Result of a probe. */
+type SocketProbe =
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'stale' }
+  /** A process accepts connections; the pid is known if it sent a welcome. */
+  | { readonly kind: 'alive'; readonly pid?: number }
+  | { readonly kind: 'not-a-socket' };
+
+/** Time to wait for the welcome, in milliseconds; a slower daemon counts as alive. */
+const WELCOME_LIMIT_MS = 2000;
+
+/** Maximum length of the answer, which may come from any program. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+
+/** Finds out whether a daemon answers on a socket: checks the path and, if it is a socket, sends a hello. */
+async function probeSocket(path: string): Promise<SocketProbe> {
+  try {
+    if (!(await lstat(path)).isSocket()) return { kind: 'not-a-socket' };
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return { kind: 'absent' };
+    throw error;
+  }
+  return new Promise((resolve) => {
+    const socket = createConnection({ path });
+    let partial: PartialFrame | undefined;
+    const finish = (probe: SocketProbe): void => {
+      socket.destroy();
+      resolve(probe);
+    };
+    socket.setEncoding('utf8');
+    socket.setTimeout(WELCOME_LIMIT_MS, () => finish({ kind: 'alive' }));
+    socket.on('connect', () => {
+      socket.write(printFrame('hello', { protocol: PROTOCOL_VERSION, client: 'aipassd-probe' }));
+    });
+    socket.on('data', (chunk: string) => {
+      try {
+        partial = readFrames(partial, chunk, MAX_ANSWER_BYTES, (frame) => finish(readWelcome(frame)));
+      } catch {
+        finish({ kind: 'alive' });
+      }
+    });
+    socket.on('error', (error) => {
+      const code = systemErrorCode(error);
+      finish(code === 'ECONNREFUSED' || code === 'ENOENT' ? { kind: 'stale' } : { kind: 'alive' });
+    });
+    socket.on('close', () => finish({ kind: 'alive' }));
+  });
+}
+
+function readWelcome(frame: string): SocketProbe {
+  const { data } = parseEnvelope(frame);
+  return typeof data === 'object' && data !== null && 'pid' in data && typeof data.pid === 'number'
+    ? { kind: 'alive', pid: data.pid }
+    : { kind: 'alive' };
 }

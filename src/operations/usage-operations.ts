@@ -12,13 +12,15 @@ import { fetchGeneration } from '../providers/generation.ts';
 import type { Providers } from '../providers/registry.ts';
 import { MAX_CALLER_LENGTH } from '../protocol/limits.ts';
 import { MAX_NAME_LENGTH, USAGE_GROUPINGS, USAGE_STATUSES } from '../protocol/usage.ts';
-import { exportHead, exportLine } from '../usage/export-text.ts';
+import { exportHead, exportLine } from '../usage/event.ts';
 import { classifyGeneration, reportEvent } from '../usage/generations.ts';
 import { readAipassUsage } from '../usage/import-aipass.ts';
 import type { Usage } from '../usage/usage.ts';
 import { eventCaller } from './event-caller.ts';
 import type { KeyLookup } from './key-lookup.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
+import { fetchModels } from '../providers/models.ts';
+import type { CostSources } from '../usage/open.ts';
 
 /** Provider whose generations can be asked for. */
 export const GENERATION_PROVIDER = 'openrouter';
@@ -198,4 +200,22 @@ async function track(
       hint: 'try again',
     });
   return { event, counted: known === null };
+}
+
+/** Returns whom usage asks what a call cost, the provider's record of a generation and price lists; asked with the keys that the vault holds at that moment. */
+export function costSources(
+  vault: Pick<Vault, 'keys'>,
+  providers: Providers,
+  lookup: Pick<KeyLookup, 'key'>,
+  clock: Clock,
+): CostSources {
+  return {
+    generationProvider: GENERATION_PROVIDER,
+    fetchGeneration: (keyId, generationId, signal) => {
+      const key = lookup.key(GENERATION_PROVIDER, keyId ?? undefined).value;
+      return fetchGeneration(providers.get(GENERATION_PROVIDER), key, generationId, signal, clock);
+    },
+    fetchModels: (provider, signal) =>
+      fetchModels(providers.get(provider), vault.keys(provider)[0]?.value ?? null, signal),
+  };
 }

@@ -5,6 +5,7 @@
  * A reload is an event: each part listens where it is made, and is called in the order in which the parts were made.
  */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Clock } from '../base/clock.ts';
 import type { Config } from '../base/config-schema.ts';
 import { AipassError } from '../base/errors.ts';
@@ -14,7 +15,6 @@ import type { Logger } from '../base/logger.ts';
 import type { ConfigSource } from '../base/runtime.ts';
 import { repeat } from '../base/timers.ts';
 import type { Warning } from '../base/warning.ts';
-import { compareConfigs, type ConfigChange } from './config-change.ts';
 
 /** Interval between two checks of the file, in milliseconds. */
 const POLL_MS = 2000;
@@ -150,4 +150,59 @@ function readSignature(path: string): string {
     readFileSignatureSync(path),
     ...trustWarnings([path]).map(({ subject, problem }) => subject + problem),
   ].join();
+}
+
+/** Settings that differ, by name: those that take effect at once, and those that need a restart. */
+export interface ConfigChange {
+  readonly applied: readonly string[];
+  readonly needRestart: readonly string[];
+}
+
+/** Settings that are read at each use, or applied when they change; everything else needs a restart. */
+const APPLIED: ReadonlySet<string> = new Set([
+  '$schema',
+  'access',
+  'audit',
+  'limits.frameBytes',
+  'limits.inFlight',
+  'limits.perUser',
+  'limits.requestsPerSecond',
+]);
+
+/** Matches what is fixed when the pool of a provider is made. */
+const FIXED_OF_PROVIDER = /^providers\.[^.]+\.pool$/;
+
+/** Matches the sections whose settings are compared one by one: a provider, too, so that it is named. */
+const COMPARED_DEEPER = /^(?:limits|log|network|schedules|usage|providers(?:\.[^.]+)?)$/;
+
+/** Compares two configurations. */
+export function compareConfigs(before: Config, after: Config): ConfigChange {
+  const changed = [...differences(before, after, '')].toSorted();
+  return {
+    applied: changed.filter(isApplied),
+    needRestart: changed.filter((name) => !isApplied(name)),
+  };
+}
+
+function isApplied(name: string): boolean {
+  return APPLIED.has(name) || (name.startsWith('providers.') && !FIXED_OF_PROVIDER.test(name));
+}
+
+function* differences(before: object, after: object, prefix: string): Generator<string> {
+  for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
+    const old: unknown = Reflect.get(before, name);
+    const now: unknown = Reflect.get(after, name);
+    if (isDeepStrictEqual(old, now)) continue;
+    if (
+      COMPARED_DEEPER.test(`${prefix}${name}`) &&
+      typeof old === 'object' &&
+      old !== null &&
+      typeof now === 'object' &&
+      now !== null
+    ) {
+      yield* differences(old, now, `${prefix}${name}.`);
+    } else {
+      yield `${prefix}${name}`;
+    }
+  }
 }

@@ -1,5 +1,5 @@
 /**
- * What is recorded of one call: who asked, whom, and what it took. Pure: untrusted values come in,
+ * What is recorded of one call: who asked, whom, and what it took; and how it is exported. Pure: untrusted values come in,
  * bounded ones go out.
  *
  * Caller names, models and numbers come from programs and providers beyond our control. Texts are
@@ -9,12 +9,14 @@
 
 import { parseJsonObject } from '../base/json.ts';
 import { plainText } from '../base/plain-text.ts';
+import { csvLine } from '../protocol/csv.ts';
 import {
   EVENT_COLUMNS,
   type CostSource,
   type EventColumn,
   type EventField,
   type EventValue,
+  type RecordedEvent,
   type UsageStatus,
 } from '../protocol/usage.ts';
 
@@ -161,4 +163,24 @@ function boundText(value: unknown, maxLength: number, redact: EventRecorder['red
 /** Returns a whole number from 0 to a bound, or null: a negative or absurd count is unknown. */
 function boundCount(value: unknown, max: number): number | null {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= max ? value : null;
+}
+
+/** Formats of an export. */
+type ExportFormat = 'csv' | 'jsonl';
+
+/** Returns what stands before the first event. */
+export function exportHead(format: ExportFormat): string {
+  return format === 'csv' ? csvLine(COLUMNS.map(({ field }) => field)) : '';
+}
+
+/** Prints one event as one line; times are ISO 8601. */
+export function exportLine(event: RecordedEvent, format: ExportFormat): string {
+  const at = new Date(event.at).toISOString();
+  if (format === 'jsonl') return `${JSON.stringify({ ...event, at })}\n`;
+  return csvLine(
+    COLUMNS.map(({ field }) => {
+      const value = field === 'at' ? at : event[field];
+      return typeof value === 'boolean' ? String(value) : value;
+    }),
+  );
 }

@@ -36,7 +36,12 @@ describe('the house rules', () => {
   });
 
   it('a docstring is a noun phrase, or begins with what a function does', () => {
-    expect(weakDocstrings(sources)).toEqual([]);
+    // But for this file, which has bad ones to show that the search can fail.
+    const others = ['tests', 'bench', 'demo', 'scripts', 'examples']
+      .flatMap((folder) => readSources(folder))
+      .filter(({ path }) => path !== 'tests/architecture/house.test.ts');
+    expect(others.length).toBeGreaterThan(300);
+    expect(weakDocstrings([...sources, ...others])).toEqual([]);
   });
 
   it('a message says "is not a", never "is no"', () => {

@@ -6,12 +6,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** Is the folder of the project. */
+/** The folder of the project. */
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Is one source file and what it imports, types included. */
+/** One source file and what it imports, types included. */
 export interface Source {
-  /** Is the path from the project's folder. */
+  /** The path from the project's folder. */
   readonly path: string;
   readonly text: string;
   readonly imports: readonly string[];

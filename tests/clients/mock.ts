@@ -21,7 +21,7 @@ export interface SeenRequest {
   readonly path: string;
   /** Every credential that came with it, wherever it was. */
   readonly credentials: readonly string[];
-  /** Names and values of all header fields, and the path, as one text. */
+  /** All header fields, by name and value, and the path, as one text. */
   readonly everything: string;
 }
 
@@ -29,7 +29,7 @@ export interface SeenRequest {
 export interface DialectMock extends AsyncDisposable {
   readonly origin: string;
   readonly seen: readonly SeenRequest[];
-  /** Has the next request for a completion refused with 429. */
+  /** Refuses the next request for a completion with 429. */
   limitNext(): void;
 }
 

@@ -30,7 +30,7 @@ export function keep(target: FuzzTarget, text: string): string {
   return path;
 }
 
-/** Says how a target came through: the number of texts, and the smallest one that broke it. */
+/** Result of a target: the number of texts, and the smallest one that broke it. */
 export interface FuzzOutcome {
   readonly runs: number;
   readonly broken: { readonly text: string; readonly reason: string } | null;

@@ -19,10 +19,16 @@ import { leavesOf, parseJson, textOf } from '../../src/credentials/opaque-secret
 import { accountBasis, formatWithTokens, parseAccountFile, parseClient } from '../../src/refreshers/account-file.ts';
 import { checkAccountFile } from '../../src/refreshers/account-schema.ts';
 import { dialectOf, parseTarget } from '../../src/gateway/target.ts';
-import { FrameError, parseEnvelope, printFrame, readFrames, type PartialFrame } from '../../src/protocol/frames.ts';
-import { isDeeperThan } from '../../src/protocol/json-depth.ts';
+import {
+  FrameError,
+  parseEnvelope,
+  printFrame,
+  readFrames,
+  type PartialFrame,
+  isDeeperThan,
+} from '../../src/protocol/frames.ts';
 
-/** Is one reader and its promises. */
+/** One reader and its promises. */
 export interface FuzzTarget {
   readonly name: string;
   /** Lists pieces from which this reader's hard cases are made. */

@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net';
 import { FRAME_END, HELLO, closedWithin, connectTo, frame, pause, write } from './wire.ts';
 
-/** Is what an attack works with: the socket, and a request that the daemon answers. */
+/** What an attack works with: the socket, and a request that the daemon answers. */
 export interface Target {
   readonly socket: string;
   readonly op: string;
@@ -15,7 +15,7 @@ export interface Target {
   readonly gateway?: string;
 }
 
-/** Is one attack. */
+/** One attack. */
 export interface Attack {
   readonly name: string;
   run(target: Target): Promise<string>;
@@ -46,7 +46,7 @@ async function withConnections(
   }
 }
 
-/** Is how long an attack that is over at once is repeated, so that it is felt. */
+/** How long an attack that is over at once is repeated, so that it is felt. */
 const LASTING_MS = 4000;
 
 /** Sends one text on a fresh connection, again and again, and reports whether the daemon ended the last one. */

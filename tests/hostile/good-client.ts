@@ -5,7 +5,7 @@
 
 import { connectTo, frame, FRAME_END, HELLO } from './wire.ts';
 
-/** Is what the client saw since it was last asked. Times are milliseconds. */
+/** What the client saw since it was last asked. Times are milliseconds. */
 export interface Measured {
   readonly asked: number;
   readonly answered: number;
@@ -13,9 +13,9 @@ export interface Measured {
   readonly p50: number;
   readonly p99: number;
   readonly longest: number;
-  /** Tells whether the connection is still open. */
+  /** Whether the connection is still open. */
   readonly connected: boolean;
-  /** Is the daemon's pid, as its welcome tells. */
+  /** The daemon's pid, as its welcome tells. */
   readonly pid: number | null;
 }
 

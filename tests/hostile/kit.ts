@@ -17,27 +17,27 @@ import { ATTACKS, type Attack, type Target } from './attacks.ts';
 import type { Measured } from './good-client.ts';
 import { pause } from './wire.ts';
 
-/** Is how an attack went. */
+/** How an attack went. */
 export interface AttackReport {
   readonly name: string;
-  /** Is what the daemon did to the attacker. */
+  /** What the daemon did to the attacker. */
   readonly effect: string;
   readonly good: Measured;
   readonly p99LimitMs: number;
   /** What the good client of the bare server saw during the same attack. */
   readonly bare: Measured;
-  /** Is resident memory in MB: before, the most right after, and when it was looked at last; null where the pid is unknown. */
+  /** Resident memory in MB: before, the most right after, and when it was looked at last; null where the pid is unknown. */
   readonly memory: { readonly before: number; readonly after: number; readonly settled: number } | null;
   readonly problems: readonly string[];
 }
 
-/** Says how the kit runs. */
+/** How the kit runs. */
 export interface KitOptions extends Target {
   /** Runs only the attacks whose name contains this. */
   readonly only?: string;
-  /** Is how long memory may take to come back, in milliseconds. */
+  /** How long memory may take to come back, in milliseconds. */
   readonly settleMs?: number;
-  /** Is how long the good client is measured before each attack, in milliseconds: its p99 with no attack needs many requests. */
+  /** How long the good client is measured before each attack, in milliseconds: its p99 with no attack needs many requests. */
   readonly quietMs?: number;
   readonly onReport?: (report: AttackReport) => void;
 }

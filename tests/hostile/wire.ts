@@ -16,7 +16,7 @@ export function frame(type: unknown, data: unknown): string {
 /** Prints the frame that opens a conversation. */
 export const HELLO = frame('hello', { protocol: 1, client: 'hostile/1', caller: 'hostile' });
 
-/** Is how long a client waits that found the queue of those who want in full, in milliseconds. */
+/** How long a client waits that found the queue of those who want in full, in milliseconds. */
 const RETRY_MS = 10;
 
 /** Connects; resolves when the daemon accepted, or at once with a closed socket when it did not. */

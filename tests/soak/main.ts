@@ -23,15 +23,15 @@ import { judgeSlope } from './slope.ts';
 const CLIENTS = 50;
 const seconds = Number(process.argv[2] ?? 600);
 const WARM_UP = 0.2;
-/** Is how often a token is renewed by being asked for with more time than it lives. */
+/** How often a token is renewed by being asked for with more time than it lives. */
 const RENEW_EVERY_MS = 2000;
-/** Is how many times the daemon is measured at rest. */
+/** How many times the daemon is measured at rest. */
 const RESTS = Math.max(8, Math.min(40, Math.round(seconds / 15)));
-/** Is how many files may differ between two rests: a log that was rotated, a worker that ends. */
+/** How many files may differ between two rests: a log that was rotated, a worker that ends. */
 const FILE_SCATTER = 3;
-/** Is how many sockets there may be: one for each client, one that is kept open to the provider for each, and a few of our own. */
+/** How many sockets there may be: one for each client, one that is kept open to the provider for each, and a few of our own. */
 const MAX_SOCKETS = 2 * CLIENTS + 10;
-/** Is how long a run must be for its memory to be judged: in less, what is only filled once looks like growth. */
+/** How long a run must be for its memory to be judged: in less, what is only filled once looks like growth. */
 const JUDGED_SECONDS = 300;
 
 /** Lists the errors that the plan puts there: a provider that fails, and a secret that is not there. */
@@ -71,7 +71,7 @@ const until = performance.now() + seconds * 1000;
 const counts = new Map<string, number>();
 const unplanned: string[] = [];
 
-/** Is there while the load pauses; who works waits for it. */
+/** Pending while the load pauses; who works waits for it. */
 let pause: PromiseWithResolvers<void> | undefined;
 let working = 0;
 

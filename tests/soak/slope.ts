@@ -2,7 +2,7 @@
  * The slope of a series of samples by least squares, and how sure it is.
  */
 
-/** Is a slope with its standard error; `grows` where it is over 1 by more than twice that error. */
+/** A slope with its standard error; `grows` where it is over 1 by more than twice that error. */
 export interface Slope {
   readonly slope: number;
   readonly error: number;

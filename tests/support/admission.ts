@@ -7,7 +7,7 @@ import { Gate, type Admission } from '../../src/callers/gate.ts';
 import { ALL_RIGHTS } from '../../src/callers/rights.ts';
 import { UserLimits } from '../../src/callers/user-limits.ts';
 
-/** Is what one user may hold in tests that are not about it: more than any of them asks for. */
+/** What one user may hold in tests that are not about it: more than any of them asks for. */
 export const WIDE_LIMITS = {
   connectionsOfOthers: 65_536,
   connections: 65_536,

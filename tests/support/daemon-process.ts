@@ -7,10 +7,10 @@ import { Program, type ProgramResult } from './run-program.ts';
 import type { TempHome } from './temp-home.ts';
 import { until } from './until.ts';
 
-/** Is how long the daemon may take to be ready or to stop, in milliseconds: far more than it needs on a busy machine. */
+/** How long the daemon may take to be ready or to stop, in milliseconds: far more than it needs on a busy machine. */
 const LIMIT_MS = 20_000;
 
-/** Is a running daemon. `await using` kills it at the end of the test, whether or not it was stopped. */
+/** A running daemon. `await using` kills it at the end of the test, whether or not it was stopped. */
 export class DaemonProcess implements AsyncDisposable {
   readonly home: TempHome;
   readonly #program: Program;
@@ -51,7 +51,7 @@ export class DaemonProcess implements AsyncDisposable {
     return this.#program.stderr;
   }
 
-  /** Tells whether it has not ended yet. */
+  /** Whether it has not ended yet. */
   get isRunning(): boolean {
     return this.#program.isRunning;
   }

@@ -13,10 +13,10 @@ import { basename, dirname, join } from 'node:path';
 import { Client } from 'pg';
 import { z } from 'zod';
 
-/** Is the number of the user nobody, on Linux and macOS alike near enough: any that is not root's does. */
+/** The number of the user nobody, on Linux and macOS alike near enough: any that is not root's does. */
 const NOBODY = 65_534;
 
-/** Is a running server. */
+/** A running server. */
 export interface EmbeddedPostgres {
   /** Returns the address of a fresh, empty database. */
   createDatabase(): Promise<string>;

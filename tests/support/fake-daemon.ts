@@ -9,7 +9,7 @@ import { makeTempHome, type TempHome } from './temp-home.ts';
 /** Ends a frame. Written out here on purpose: the tests are a second opinion on the wire. */
 const FRAME_END = '\f';
 
-/** Is one message from the client. */
+/** One message from the client. */
 export interface ClientFrame {
   readonly type: string;
   readonly data: {
@@ -25,7 +25,7 @@ export interface ClientFrame {
 /** Answers one message; by default only hello is answered, with welcome. */
 export type Answer = (frame: ClientFrame, line: FakeLine) => void;
 
-/** Is one connection, seen from the daemon. */
+/** One connection, seen from the daemon. */
 export interface FakeLine {
   send(type: string, data: unknown): void;
   sendText(text: string): void;
@@ -35,7 +35,7 @@ export interface FakeLine {
   end(): void;
 }
 
-/** Is a fake daemon. `await using` stops it. */
+/** A fake daemon. `await using` stops it. */
 export class FakeDaemon implements AsyncDisposable {
   /** Holds every message from every client, in order. */
   readonly received: ClientFrame[] = [];
@@ -124,12 +124,12 @@ export class FakeDaemon implements AsyncDisposable {
   }
 }
 
-/** Says welcome, and nothing else. */
+/** Sends a welcome, and nothing else. */
 export const welcomeOnly: Answer = ({ type }, line) => {
   if (type === 'hello') line.send('welcome', { protocol: 1, version: '1.2.3', pid: process.pid });
 };
 
-/** Says welcome, and answers each request with what a function makes of its operation and parameters. */
+/** Sends a welcome, and answers each request with what a function makes of its operation and parameters. */
 export function answering(result: (op: string, params: unknown) => unknown): Answer {
   return (frame, line) => {
     welcomeOnly(frame, line);
@@ -154,7 +154,7 @@ export async function startFakeDaemon(answer?: Answer): Promise<FakeDaemonAtHome
   };
 }
 
-/** Is a fake daemon and where it lives. */
+/** A fake daemon and where it lives. */
 export interface FakeDaemonAtHome extends AsyncDisposable {
   readonly daemon: FakeDaemon;
   readonly home: TempHome;

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { portOf } from './port-of.ts';
 
-/** Is a running API. */
+/** A running API. */
 export class GoogleApi implements AsyncDisposable {
   readonly rootUrl: string;
   readonly #server: Server;

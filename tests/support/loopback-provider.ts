@@ -9,7 +9,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** Is how a request is answered. */
+/** How a request is answered. */
 export type Reply =
   /** Answers with a document. */
   | { readonly kind: 'json'; readonly body: unknown; readonly status?: number; readonly headers?: HeaderFields }
@@ -36,17 +36,17 @@ export type HeaderFields = Readonly<Record<string, string>>;
 /** Chooses a reply for a request. */
 export type Replier = (request: LoopbackRequest) => Reply;
 
-/** Is a request as it arrived. */
+/** A request as it arrived. */
 export interface LoopbackRequest {
   readonly method: string;
-  /** Is path and query. */
+  /** Path and query. */
   readonly path: string;
   /** Holds the header fields, names in lower case. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly text: string;
-  /** Is the parsed body, or undefined for one that is no JSON. */
+  /** The parsed body, or undefined for one that is no JSON. */
   readonly body: unknown;
-  /** Is the key it came with, from `authorization` or `x-api-key`. */
+  /** The key it came with, from `authorization` or `x-api-key`. */
   readonly key: string | undefined;
   /** Sends a stream piece by piece, for a `paced` reply. */
   readonly stream: LoopbackStream;
@@ -74,9 +74,9 @@ interface LoopbackStream {
   cut(): void;
 }
 
-/** Is a running provider. */
+/** A running provider. */
 export interface LoopbackProvider extends AsyncDisposable {
-  /** Is the base URL for `providers.<name>.baseUrl`. */
+  /** The base URL for `providers.<name>.baseUrl`. */
   readonly baseUrl: string;
   readonly port: number;
   /** Lists the requests in order of arrival. */
@@ -143,7 +143,7 @@ export function refusalOf(status: number, message: string, headers: HeaderFields
   return { kind: 'json', status, headers, body: { error: { message, type: 'test_error', code: null } } };
 }
 
-/** Is the usage that completions report. */
+/** The usage that completions report. */
 const USAGE = {
   prompt_tokens: 5,
   completion_tokens: 2,
@@ -152,7 +152,7 @@ const USAGE = {
   completion_tokens_details: { reasoning_tokens: 1 },
 } as const;
 
-/** Is the model list. */
+/** The model list. */
 const MODELS = { object: 'list', data: [{ id: 'test/small' }, { id: 'test/large' }] } as const;
 
 function envelope(object: string): Record<string, unknown> {

@@ -9,11 +9,12 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** Is time as a test has it. */
+/** Clock that stands still until a test moves it. */
 export class ManualClock implements Clock {
   #wall: number;
   #monotonic = 1000;
   readonly #timers = new Set<Timer>();
+  #started = 0;
 
   constructor(wall: number | string = '2026-03-01T12:00:00Z') {
     this.#wall = typeof wall === 'number' ? wall : Date.parse(wall);
@@ -30,12 +31,18 @@ export class ManualClock implements Clock {
   after(delayMs: number, callback: () => void): () => void {
     const timer = { at: this.#monotonic + delayMs, callback };
     this.#timers.add(timer);
+    this.#started += 1;
     return () => this.#timers.delete(timer);
   }
 
   /** Returns the delays of the timers that wait, in milliseconds. */
   get waits(): number[] {
     return [...this.#timers].map((timer) => timer.at - this.#monotonic);
+  }
+
+  /** Number of timers that were ever started. */
+  get started(): number {
+    return this.#started;
   }
 
   /** Lets time pass, and every timer fire at its moment. */

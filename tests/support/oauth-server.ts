@@ -11,13 +11,13 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Provider } from 'oidc-provider';
 import { portOf } from './port-of.ts';
 
-/** Is the client that every test uses. */
+/** The client that every test uses. */
 export const CLIENT = { id: 'app', secret: 'app-secret-0123456789abcdef' } as const;
 
-/** Is what may be done to an answer of the token endpoint before it is sent. */
+/** What may be done to an answer of the token endpoint before it is sent. */
 export type AnswerGate = () => Promise<void> | void;
 
-/** Is a running OAuth server. */
+/** A running OAuth server. */
 export class OauthServer implements AsyncDisposable {
   readonly issuer: string;
   readonly #provider: Provider;
@@ -26,9 +26,9 @@ export class OauthServer implements AsyncDisposable {
   tokenCalls = 0;
   /** Counts token requests that the server refused. */
   refusals = 0;
-  /** Is called when a token request has arrived, before the server looks at it. */
+  /** Called when a token request has arrived, before the server looks at it. */
   onArrival: AnswerGate = () => {};
-  /** Is called when the server has decided on a token request, before the answer leaves. */
+  /** Called when the server has decided on a token request, before the answer leaves. */
   beforeAnswer: AnswerGate = () => {};
 
   private constructor(issuer: string, provider: Provider, server: Server) {

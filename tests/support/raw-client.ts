@@ -8,7 +8,7 @@ import { until } from './until.ts';
 /** Ends a frame. Written out here on purpose: the tests are a second opinion on the wire. */
 const FRAME_END = '\f';
 
-/** Is one message as it came. */
+/** One message as it came. */
 export interface RawMessage {
   readonly type: string;
   readonly data: {
@@ -23,7 +23,7 @@ export interface RawMessage {
   };
 }
 
-/** Is one connection. `await using` destroys it at the end of the test. */
+/** One connection. `await using` destroys it at the end of the test. */
 export class RawClient implements AsyncDisposable {
   /** Holds every message received so far, in order. */
   readonly messages: RawMessage[] = [];
@@ -59,7 +59,7 @@ export class RawClient implements AsyncDisposable {
     return client;
   }
 
-  /** Tells whether the connection is closed. */
+  /** Whether the connection is closed. */
   get isClosed(): boolean {
     return this.#isClosed;
   }

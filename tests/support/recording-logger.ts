@@ -2,7 +2,7 @@
  * A log that tests can read.
  */
 
-import type { LogFields, LogLevel } from '../../src/base/log-line.ts';
+import type { LogFields, LogLevel } from '../../src/base/log-sink.ts';
 import type { DaemonLogger } from '../../src/base/logger.ts';
 
 /** A log that keeps its lines: level, message and fields in one object each. */

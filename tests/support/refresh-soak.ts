@@ -12,16 +12,16 @@ import { OauthServer } from './oauth-server.ts';
 import { makeTempHome } from './temp-home.ts';
 import { until } from './until.ts';
 
-/** Says how long to go on. */
+/** Length of a run. */
 export interface SoakOptions {
   readonly rotations: number;
-  /** Is how many of the kills have to hit an exchange in flight. */
+  /** How many of the kills have to hit an exchange in flight. */
   readonly killsInFlight: number;
   /** Returns a number in [0, 1). */
   readonly random: () => number;
 }
 
-/** Is what happened. */
+/** What happened. */
 export interface SoakReport {
   readonly rotations: number;
   readonly kills: number;
@@ -31,11 +31,11 @@ export interface SoakReport {
   readonly killsAtWrite: number;
   /** Counts token requests that the server refused; one is one too many. */
   readonly refusals: number;
-  /** Tells whether the account could still be renewed at the end. */
+  /** Whether the account could still be renewed at the end. */
   readonly alive: boolean;
 }
 
-/** Is how long one rotation or restart may take before the run fails, in milliseconds. */
+/** How long one rotation or restart may take before the run fails, in milliseconds. */
 const STEP_LIMIT_MS = 60_000;
 
 /** Rotates and kills until both counts are reached. */
@@ -108,7 +108,7 @@ export async function soakRefresh(options: SoakOptions): Promise<SoakReport> {
   }
 }
 
-/** Has the daemon renew the token; a daemon that dies meanwhile is what this is about. */
+/** Makes the daemon renew the token; a daemon that dies meanwhile is what this is about. */
 async function rotate(socket: string): Promise<string> {
   try {
     await using aipass = await connect({ socket });

@@ -6,14 +6,14 @@ import { fileURLToPath } from 'node:url';
 import type { TempHome } from './temp-home.ts';
 import { runProgram, type ProgramResult } from './run-program.ts';
 
-/** Is the built entry of the command line; `npm run build` makes it. */
+/** The built entry of the command line; `npm run build` makes it. */
 export const CLI_PATH = fileURLToPath(new URL('../../dist/cli.js', import.meta.url));
 
-/** Says how one call differs from the usual. */
+/** What differs from the usual in one call. */
 export interface CliOptions {
-  /** Is the standard input. */
+  /** The standard input. */
   readonly stdin?: string;
-  /** Is added to the environment of the home. */
+  /** Added to the environment of the home. */
   readonly env?: Readonly<Record<string, string>>;
 }
 

@@ -5,18 +5,18 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { afterTests } from './after-tests.ts';
 
-/** Says how a program is started. */
+/** How a program is started. */
 export interface ProgramOptions {
-  /** Is its whole environment. */
+  /** Its whole environment. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
-  /** Is written to its standard input, which is then closed; without it there is none. */
+  /** Written to its standard input, which is then closed; without it there is none. */
   readonly stdin?: string | undefined;
   readonly uid?: number | undefined;
   readonly gid?: number | undefined;
 }
 
-/** Is how a program ended: with a code, or by a signal. */
+/** How a program ended: with a code, or by a signal. */
 export interface ProgramResult {
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
@@ -24,7 +24,7 @@ export interface ProgramResult {
   readonly stderr: string;
 }
 
-/** Is how long runProgram waits before it kills, in milliseconds. */
+/** How long runProgram waits before it kills, in milliseconds. */
 const RUN_LIMIT_MS = 20_000;
 
 /** Holds what still runs, for the case that a test fails before it can see to that, or the tests themselves are ended. */
@@ -35,7 +35,7 @@ const killAll = (): void => {
 await afterTests(killAll);
 process.on('exit', killAll);
 
-/** Is a running program. `await using` kills it at the end of the test. */
+/** A running program. `await using` kills it at the end of the test. */
 export class Program implements AsyncDisposable {
   /** Resolves when the program has ended and its output is complete. */
   readonly ended: Promise<ProgramResult>;
@@ -86,7 +86,7 @@ export class Program implements AsyncDisposable {
     return this.#stderr;
   }
 
-  /** Tells whether it has not ended yet. */
+  /** Whether it has not ended yet. */
   get isRunning(): boolean {
     return running.has(this.#child) && this.#child.exitCode === null && this.#child.signalCode === null;
   }

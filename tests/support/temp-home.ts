@@ -11,7 +11,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { resolvePaths, type Paths } from '../../src/base/paths.ts';
 import { afterTests } from './after-tests.ts';
 
-/** Is how long the system's temporary folder may be before /tmp is taken instead, in bytes. */
+/** How long the system's temporary folder may be before /tmp is taken instead, in bytes. */
 const MAX_TMPDIR_BYTES = 60;
 
 /** Holds the homes that are not removed yet, for the case that a test fails before it can see to that. */
@@ -20,11 +20,11 @@ await afterTests(async () => {
   for (const path of homes) await rm(path, { recursive: true, force: true, maxRetries: 5 });
 });
 
-/** Is a temporary home. `await using` removes it at the end of the test; elsewhere call `remove()`. */
+/** A temporary home. `await using` removes it at the end of the test; elsewhere call `remove()`. */
 export interface TempHome extends AsyncDisposable {
-  /** Is the folder itself, mode 0700. */
+  /** The folder itself, mode 0700. */
   readonly path: string;
-  /** Is the whole environment for a program that lives here: PATH, HOME, our four variables and where compiled code is shared, nothing of the developer's own. */
+  /** The whole environment for a program that lives here: PATH, HOME, our four variables and where compiled code is shared, nothing of the developer's own. */
   readonly env: Readonly<Record<string, string>>;
   /** Holds every path, as daemon and client derive them from `env`. */
   readonly paths: Paths;

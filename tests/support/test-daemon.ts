@@ -9,10 +9,10 @@ import { runCli, type CliOptions } from './run-cli.ts';
 import type { ProgramResult } from './run-program.ts';
 import { makeTempHome, type TempHome } from './temp-home.ts';
 
-/** Is the key that the home holds for the provider "local". */
+/** The key that the home holds for the provider "local". */
 export const LOCAL_KEY = 'lk-canary-0123456789abcdefghij';
 
-/** Is the key that the home holds for openrouter. */
+/** The key that the home holds for openrouter. */
 export const OPENROUTER_KEY = `sk-or-v1-canary${'0123456789abcdef'.repeat(4)}`;
 
 /** Settings laid over the usual configuration; `local` are those of the provider "local". */
@@ -26,7 +26,7 @@ export function createTestDaemon(options: TestDaemonOptions = {}): Promise<TestD
   return TestDaemon.start(options);
 }
 
-/** Is everything at once. `await using` ends it. */
+/** Everything at once. `await using` ends it. */
 export class TestDaemon implements AsyncDisposable {
   readonly home: TempHome;
   readonly provider: LoopbackProvider;

@@ -10,7 +10,7 @@ import { LoadMeter } from '../../src/base/load.ts';
 import { Redactor } from '../../src/base/redactor.ts';
 import type { Runtime } from '../../src/base/runtime.ts';
 import { StateStore } from '../../src/base/state-store.ts';
-import { Warnings } from '../../src/base/warnings.ts';
+import { Warnings } from '../../src/base/warning.ts';
 import { ConfigReloader } from '../../src/service/config-reloader.ts';
 import { recordingLogger } from './recording-logger.ts';
 import type { TempHome } from './temp-home.ts';

@@ -20,7 +20,7 @@ import { recordingLogger, type RecordingLogger } from './recording-logger.ts';
 import { openGate } from './admission.ts';
 import { makeTempHome, type TempHome } from './temp-home.ts';
 
-/** Is a running server in a home of its own. `await using` stops it and removes the home. */
+/** A running server in a home of its own. `await using` stops it and removes the home. */
 export interface TestServer extends AsyncDisposable {
   readonly home: TempHome;
   readonly socket: string;

@@ -6,14 +6,14 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import { portOf } from './port-of.ts';
 
-/** Is how a request is answered; `stall` never answers. */
+/** How a request is answered; `stall` never answers. */
 export type TokenReply =
   | { readonly status?: number; readonly body: unknown; readonly headers?: Readonly<Record<string, string>> }
   | { readonly html: string; readonly status?: number }
   | 'stall'
   | 'reset';
 
-/** Is a scripted endpoint. */
+/** A scripted endpoint. */
 export class TokenEndpoint implements AsyncDisposable {
   /** Holds the form of each request, in order. */
   readonly requests: URLSearchParams[] = [];

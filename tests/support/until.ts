@@ -2,7 +2,7 @@
  * Waiting for something that no event announces.
  */
 
-/** Is how often the condition is looked at, in milliseconds. */
+/** How often the condition is looked at, in milliseconds. */
 const POLL_MS = 5;
 
 /**

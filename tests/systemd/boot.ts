@@ -10,10 +10,10 @@ import { fileURLToPath } from 'node:url';
 
 const BOOT = fileURLToPath(new URL('../support/boot-systemd.sh', import.meta.url));
 
-/** Is how long all of it may take, in seconds. */
+/** How long all of it may take, in seconds. */
 const LIMIT_S = 90;
 
-/** Is one thing that a program inside found out, by the name that the test outside asks for. */
+/** One thing that a program inside found out, by the name that the test outside asks for. */
 export type Findings = ReadonlyMap<string, unknown>;
 
 /** Runs a program of this folder inside, and returns its findings; throws with all that it printed where it broke off. */

@@ -9,19 +9,19 @@ export const PACKAGE = '/opt/aipassd';
 export const NODE = `${PACKAGE}/node_modules/node/bin/node`;
 export const CLI = `${PACKAGE}/dist/cli.js`;
 
-/** Tells the test outside one thing. */
+/** Reports one thing to the test outside. */
 export function tell(finding: string, value: unknown): void {
   process.stdout.write(`${JSON.stringify({ finding, value })}\n`);
 }
 
-/** Is how a program ended. */
+/** How a program ended. */
 export interface Ran {
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** Is a user of the machine inside, with a service manager of its own where it has a runtime folder. */
+/** A user of the machine inside, with a service manager of its own where it has a runtime folder. */
 export interface User {
   readonly name: string;
   readonly uid: number;
@@ -110,7 +110,7 @@ export function exposure(printed: string): number {
   return Number(/exposure level for \S+: ([\d.]+)/.exec(printed)?.[1] ?? 'NaN');
 }
 
-/** Is a token endpoint that has granted a new token at once, and answers when it is let. */
+/** A token endpoint that has granted a new token at once, and answers when it is let. */
 export interface SlowTokens {
   readonly url: string;
   /** Counts the requests so far. */

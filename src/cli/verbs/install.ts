@@ -8,8 +8,12 @@ import { SYSTEM_PATHS, describeInstallation, fitToMachine } from '../../service/
 import { planInstall, planUninstall, servicePath, type Step } from '../../service/plan.ts';
 import type { Output } from '../output.ts';
 import { flag } from '../options.ts';
-import { waitUntilReady } from '../ready.ts';
 import { defineVerb } from '../verb.ts';
+import { foregroundClock } from '../../base/clock.ts';
+import { AipassError } from '../../base/errors.ts';
+import { delay } from '../../base/timeout.ts';
+import { connect, type Aipass } from '../../client/index.ts';
+import type { Status } from '../../protocol/status.ts';
 
 /** Installs and starts the service. */
 export const install = defineVerb({
@@ -57,4 +61,30 @@ function printPlan(plan: readonly Step[], out: Output): void {
 
 async function carryOut(plan: readonly Step[], out: Output): Promise<void> {
   for await (const done of executePlan(plan)) out.line(done.text);
+}
+
+/** Maximum time that a start may take, in milliseconds: as long as the units' TimeoutStartSec. */
+const READY_LIMIT_MS = 30_000;
+const TRY_MS = 100;
+
+/**
+ * Resolves with the status of the daemon on a socket once it answers.
+ *
+ * @throws AipassError DAEMON_UNREACHABLE when it does not within 30 s.
+ */
+async function waitUntilReady(socket: string): Promise<Status> {
+  const deadline = performance.now() + READY_LIMIT_MS;
+  for (;;) {
+    let aipass: Aipass | undefined;
+    try {
+      aipass = await connect({ caller: 'cli', socket });
+      return await aipass.status();
+    } catch (error) {
+      const isLate = performance.now() > deadline;
+      if (!(error instanceof AipassError) || error.code !== 'DAEMON_UNREACHABLE' || isLate) throw error;
+      await delay(foregroundClock, TRY_MS);
+    } finally {
+      await aipass?.close();
+    }
+  }
 }

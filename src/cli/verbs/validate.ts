@@ -1,5 +1,6 @@
 /**
- * `aipassd validate`: checks a provider's keys, by their shape or by asking the provider, and OAuth accounts of that name.
+ * `aipassd validate`: checks a provider's keys, by their shape or by asking the provider, and OAuth accounts of that name,
+ * by what is held or, with `--online`, by renewing their tokens.
  */
 
 import { AipassError } from '../../base/errors.ts';
@@ -8,7 +9,7 @@ import type { AccountStatus } from '../../protocol/oauth.ts';
 import { flag, JSON_FLAG, optionalWord } from '../options.ts';
 import { isBadKey, keySubject, printVerdict } from '../verdict-text.ts';
 import { defineVerb } from '../verb.ts';
-import { judgeAccounts } from './validate-account.ts';
+import { formatCount } from '../format.ts';
 
 /** The word that means an account where there is neither a key nor an account of that name. */
 const GOOGLE = 'google';
@@ -55,4 +56,43 @@ async function accountsOf(aipass: Aipass, word: string | undefined): Promise<rea
 async function hasKeysOf(aipass: Aipass, provider: string): Promise<boolean> {
   const { keys } = await aipass.request('key.list', {});
   return keys.some((key) => key.provider === provider);
+}
+
+/** Judgement of one account. */
+interface AccountVerdict {
+  readonly name: string;
+  readonly verdict: 'valid' | 'invalid' | 'unknown';
+  readonly detail: string;
+  readonly action: string | null;
+}
+
+/** Judges every account of a provider. */
+export async function judgeAccounts(
+  aipass: Aipass,
+  accounts: readonly AccountStatus[],
+  online: boolean,
+): Promise<AccountVerdict[]> {
+  if (!online) return accounts.map(judgeOffline);
+  const verdicts: AccountVerdict[] = [];
+  for (const { name } of accounts) {
+    const [result] = (await aipass.request('oauth.refresh', { name })).results;
+    const renewed = result?.outcome === 'refreshed' || result?.outcome === 'superseded';
+    const verdict =
+      renewed || result?.outcome === 'kept' ? 'valid' : result?.outcome === 'transient' ? 'unknown' : 'invalid';
+    const detail = renewed ? 'the provider renewed its token' : (result?.reason ?? 'there was no answer');
+    verdicts.push({ name, verdict, detail, action: result?.action ?? null });
+  }
+  return verdicts;
+}
+
+function judgeOffline(account: AccountStatus): AccountVerdict {
+  const { name, state, action, lastOutcome } = account;
+  // An unreachable provider proves nothing about the account.
+  const verdict =
+    state === 'reauth-required' || state === 'unusable' ? 'invalid' : state === 'failing' ? 'unknown' : 'valid';
+  const detail =
+    verdict === 'valid'
+      ? `${state}, ${formatCount(account.scopes.length, 'scope')}; --online renews its token as a proof`
+      : `${state}${lastOutcome?.reason === null || lastOutcome === null ? '' : `: ${lastOutcome.reason}`}`;
+  return { name, verdict, detail, action };
 }

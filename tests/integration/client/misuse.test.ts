@@ -3,7 +3,7 @@ import { connect } from '../../../src/client/index.ts';
 import { startClientProgram } from '../../support/client-program.ts';
 import { answering, startFakeDaemon } from '../../support/fake-daemon.ts';
 
-/** Is what a program without types may pass, run in a process of its own: it must end by itself, with one line each. */
+/** What a program without types may pass, run in a process of its own: it must end by itself, with one line each. */
 const MISUSES = [
   ['a signal that is none', 'aipass.status({ signal: {} })'],
   ['a time limit that is none', "aipass.status({ timeoutMs: 'soon' })"],

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { startClientProgram } from '../../support/client-program.ts';
 import { startTestServer } from '../../support/test-server.ts';
 
-/** Is "nobody" on Linux, and nobody's on macOS. */
+/** "nobody" on Linux, and nobody's on macOS. */
 const OTHER_UID = 65_534;
 
 it('another user gets FORBIDDEN from the socket itself, and what to do', async () => {

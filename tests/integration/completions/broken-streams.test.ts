@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { chunkOf, type Reply } from '../../support/loopback-provider.ts';
 import { until } from '../../support/until.ts';
 import { startFixture } from './completer-fixture.ts';
-import { HandClock } from './hand-clock.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 const EVENTS = { 'content-type': 'text/event-stream' };
 
@@ -81,7 +81,7 @@ describe('a stream', () => {
   });
 
   test('may take as long as it likes while bytes come, comments too; a gap is TIMED_OUT', async () => {
-    const clock = new HandClock();
+    const clock = new ManualClock();
     await using fixture = await startFixture({ clock, config: { timeoutMs: 5000 } });
     fixture.upstream.queue({ kind: 'paced' });
     const deltas: unknown[] = [];
@@ -91,7 +91,7 @@ describe('a stream', () => {
       await stream.comment('keep-alive');
       await stream.push(chunkOf({ content: 'x' }));
       await until('a delta', () => deltas.length === round);
-      await until('the wait for the next byte', () => clock.running === 1);
+      await until('the wait for the next byte', () => clock.waits.length === 1);
       clock.advance(4999);
     }
     clock.advance(1);
@@ -100,7 +100,7 @@ describe('a stream', () => {
   });
 
   test('is not timed while its receiver takes its time', async () => {
-    const clock = new HandClock();
+    const clock = new ManualClock();
     await using fixture = await startFixture({ clock, config: { timeoutMs: 5000 } });
     fixture.upstream.queue({ kind: 'paced' });
     let open: (() => void) | undefined;
@@ -116,10 +116,10 @@ describe('a stream', () => {
     const { stream } = await fixture.upstream.nextRequest();
     await stream.push(chunkOf({ content: 'x' }));
     await until('the delta', () => open !== undefined);
-    expect(clock.running).toBe(0);
+    expect(clock.waits.length).toBe(0);
     clock.advance(3_600_000);
     open?.();
-    await until('the wait for the next byte', () => clock.running === 1);
+    await until('the wait for the next byte', () => clock.waits.length === 1);
     await stream.push(chunkOf({}, 'stop'));
     await stream.done();
     expect((await running).content).toBe('x');
@@ -150,7 +150,7 @@ describe('a stream', () => {
   });
 
   test('without content ends by its time limit, whatever keeps its connection alive', async () => {
-    const clock = new HandClock();
+    const clock = new ManualClock();
     await using fixture = await startFixture({ clock, config: { timeoutMs: 5000 } });
     fixture.upstream.queue({ kind: 'paced' });
     const deltas: unknown[] = [];

@@ -16,10 +16,10 @@ import { createProviders } from '../../../src/providers/registry.ts';
 import type { RawEvent } from '../../../src/usage/event.ts';
 import { startLoopbackProvider, type LoopbackProvider } from '../../support/loopback-provider.ts';
 
-/** Is the key of the fixture; it may show up at the provider only. */
+/** The key of the fixture; it may show up at the provider only. */
 export const CANARY = `sk-or-v1-${'canary0123456789'.repeat(4)}`;
 
-/** Is a completer with its surroundings. `await using` closes the provider. */
+/** A completer with its surroundings. `await using` closes the provider. */
 export interface Fixture extends AsyncDisposable {
   readonly upstream: LoopbackProvider;
   readonly completer: Completer;

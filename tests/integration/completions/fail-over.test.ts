@@ -18,7 +18,7 @@ import {
 } from '../../support/loopback-provider.ts';
 import { entry, keyId } from '../../support/pool-fixture.ts';
 
-/** Is a completer over a pool of a loopback provider. */
+/** A completer over a pool of a loopback provider. */
 interface FailOver extends AsyncDisposable {
   readonly upstream: LoopbackProvider;
   readonly pools: Pools;

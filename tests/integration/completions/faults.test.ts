@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { refusalOf, type Reply } from '../../support/loopback-provider.ts';
 import { until } from '../../support/until.ts';
 import { CANARY, startFixture } from './completer-fixture.ts';
-import { HandClock } from './hand-clock.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 const EVENTS = { 'content-type': 'text/event-stream' };
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -116,28 +116,28 @@ describe.each([
   });
 
   test('that gets no first byte in time is TIMED_OUT, and its connection is closed', async () => {
-    const clock = new HandClock();
+    const clock = new ManualClock();
     await using fixture = await startFixture({ clock, config: { timeoutMs: 5000 } });
     fixture.upstream.queue({ kind: 'stall', after: 'nothing' });
     const failing = fixture.failure({ stream });
     const { closedByClient } = await fixture.upstream.nextRequest();
     clock.advance(4999);
-    expect(clock.running).toBe(1);
+    expect(clock.waits.length).toBe(1);
     clock.advance(1);
     expect(await failing).toMatchObject({ code: 'TIMED_OUT', message: 'openrouter sent no first byte within 5000 ms' });
     await closedByClient;
     expect(fixture.settled).toMatchObject([{ kind: 'failed', failure: { reason: 'timeout' } }]);
-    expect(clock.running).toBe(0);
+    expect(clock.waits.length).toBe(0);
   });
 
   test('that stalls after the head is TIMED_OUT', async () => {
-    const clock = new HandClock();
+    const clock = new ManualClock();
     await using fixture = await startFixture({ clock, config: { timeoutMs: 5000 } });
     fixture.upstream.queue({ kind: 'stall', after: 'head', type: stream ? 'text/event-stream' : 'application/json' });
     const failing = fixture.failure({ stream });
     const { closedByClient } = await fixture.upstream.nextRequest();
     // The first wait ends with the head; the second is for the body.
-    await until('the wait for the body', () => clock.started === 2 && clock.running === 1);
+    await until('the wait for the body', () => clock.started === 2 && clock.waits.length === 1);
     clock.advance(5000);
     expect(await failing).toMatchObject({ code: 'TIMED_OUT', message: 'openrouter sent no next byte within 5000 ms' });
     await closedByClient;

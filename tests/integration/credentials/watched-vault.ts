@@ -11,10 +11,10 @@ import { Vault } from '../../../src/credentials/vault.ts';
 import { makeTempHome } from '../../support/temp-home.ts';
 import { until } from '../../support/until.ts';
 
-/** Is the time within which a change must be served, in milliseconds. */
+/** The time within which a change must be served, in milliseconds. */
 export const SERVED_WITHIN_MS = 500;
 
-/** Is a running vault and the folder that it follows. */
+/** A running vault and the folder that it follows. */
 export interface WatchedVault extends AsyncDisposable {
   readonly vault: Vault;
   readonly root: string;

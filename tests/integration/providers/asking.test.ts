@@ -12,7 +12,7 @@ import type { Provider } from '../../../src/providers/provider.ts';
 import { createProviders } from '../../../src/providers/registry.ts';
 import { refusalOf, startLoopbackProvider, type LoopbackProvider } from '../../support/loopback-provider.ts';
 import { portOf } from '../../support/port-of.ts';
-import { HandClock } from '../completions/hand-clock.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 const KEY = new Secret('sk-or-v1-canary0123456789canary0123456789');
 const never = new AbortController().signal;
@@ -169,12 +169,12 @@ describe('checking a key', () => {
   test('takes 30 seconds at most, however the answer trickles', async () => {
     await using upstream = await startLoopbackProvider();
     upstream.route('/v1/key', { kind: 'paced' });
-    const clock = new HandClock();
+    const clock = new ManualClock();
     const checking = checkKey(moved(upstream, 'openrouter'), KEY, never, clock);
     const { stream, closedByClient } = await upstream.nextRequest();
     await stream.raw(' ');
     clock.advance(29_999);
-    expect(clock.running).toBeGreaterThan(0);
+    expect(clock.waits.length).toBeGreaterThan(0);
     clock.advance(1);
     expect(await checking).toEqual({ kind: 'unknown', reason: 'openrouter sent no whole answer within 30000 ms' });
     await closedByClient;

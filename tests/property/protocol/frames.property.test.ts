@@ -9,7 +9,7 @@ import { FrameError, PartialFrame, parseEnvelope, printFrame, readFrames } from 
 
 const envelope = fc.record({ type: fc.string({ unit: 'binary' }), data: fc.jsonValue() });
 
-/** Is text of all kinds: plain, of many bytes, form feeds, halves of pairs, and what JSON is made of. */
+/** Text of all kinds: plain, of many bytes, form feeds, halves of pairs, and what JSON is made of. */
 const text = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc

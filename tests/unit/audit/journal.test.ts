@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { openJournal as openAt, type AuditJournal } from '../../../src/audit/journal.ts';
-import { startAuditUpkeep } from '../../../src/audit/upkeep.ts';
+import { startAuditUpkeep } from '../../../src/audit/open.ts';
 import { readLines } from '../../../src/audit/lines.ts';
 import { parseLine, type AuditEntry } from '../../../src/audit/record.ts';
 import { verifyAudit } from '../../../src/audit/verify.ts';

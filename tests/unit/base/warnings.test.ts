@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { Warnings } from '../../../src/base/warnings.ts';
+import { Warnings } from '../../../src/base/warning.ts';
 
 const warning = (subject: string) => ({ subject, problem: 'is broken', hint: 'fix it' });
 

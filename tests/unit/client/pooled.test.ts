@@ -7,7 +7,7 @@ import type { KeyLender, PooledOptions } from '../../../src/client/pooled-caller
 import { createPooled } from '../../../src/client/pooled.ts';
 import type { PoolLeaseParams, PoolSettleParams } from '../../../src/protocol/pool.ts';
 
-/** Is what the real client of these tests fails with. */
+/** What the real client of these tests fails with. */
 class HttpError extends Error {
   readonly status: number;
   constructor(status: number) {
@@ -16,7 +16,7 @@ class HttpError extends Error {
   }
 }
 
-/** Is a client of an imaginary API, as its maker would write it: with private state, depth, and every kind of result. */
+/** A client of an imaginary API, as its maker would write it: with private state, depth, and every kind of result. */
 class Coins {
   readonly #key: string;
   readonly #bad: ReadonlyMap<string, number>;
@@ -84,7 +84,7 @@ function open(keys: readonly string[], bad: Readonly<Record<string, number>> = {
   return { coins: createPooled('coins', factory, options, lender), leases, settled, built };
 }
 
-/** Is a rule of a caller who expects every error to have a response. */
+/** A rule of a caller who expects every error to have a response. */
 function stumble(): never {
   throw new TypeError("Cannot read properties of undefined (reading 'status')");
 }

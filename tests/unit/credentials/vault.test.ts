@@ -5,7 +5,7 @@ import { Redactor } from '../../../src/base/redactor.ts';
 import { Vault } from '../../../src/credentials/vault.ts';
 import { makeTempHome, type TempHome } from '../../support/temp-home.ts';
 import { until } from '../../support/until.ts';
-import { ManualClock } from './manual-clock.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 interface Setting extends AsyncDisposable {
   readonly home: TempHome;
@@ -118,16 +118,16 @@ test('a change that no watcher tells of is seen within 30 seconds', async () => 
   const release = await it.vault.start();
   try {
     await writeFile(join(it.home.path, 'one', 'aipass', 'a', 'seen'), 'x');
-    await until('the watcher is ready', () => it.clock.waiting === 2);
-    it.clock.move(40);
+    await until('the watcher is ready', () => it.clock.waits.length === 2);
+    it.clock.advance(40);
     await until('the read after that is over', () => it.vault.secretNames().length === 1);
 
     // Nobody watches the folder in which ~/.secrets itself is a link.
     await symlink('two', join(it.home.path, 'turned'));
     await rename(join(it.home.path, 'turned'), secretsRoot);
-    it.clock.move(29_900);
+    it.clock.advance(29_900);
     expect(it.vault.keys()[0]?.value.reveal()).toBe('sk-one');
-    it.clock.move(100);
+    it.clock.advance(100);
     await until('the other key', () => it.vault.keys()[0]?.value.reveal() === 'sk-two');
   } finally {
     await release();
@@ -148,17 +148,17 @@ test('a vanished file is believed at the second look, 200 ms after the first', a
     const name = `secret-${reads}`;
     await writeFile(join(it.home.paths.secrets, 'a', name), 'x', { mode: 0o600 });
     it.vault.changed();
-    it.clock.move(40);
+    it.clock.advance(40);
     await until('the read', () => it.vault.secretNames().some((secret) => secret.name === `a/${name}`));
   };
   try {
     await rm(it.home.paths.envFile);
     await readNow();
     expect(it.vault.keys()).toHaveLength(1);
-    it.clock.move(100);
+    it.clock.advance(100);
     await readNow();
     expect(it.vault.keys()).toHaveLength(1);
-    it.clock.move(200);
+    it.clock.advance(200);
     await until('the key is gone', () => it.vault.keys().length === 0);
   } finally {
     await release();
@@ -171,7 +171,7 @@ test('a released vault reads nothing any more', async () => {
   await release();
   await it.home.writeKeys({ OPENAI_API_KEY: 'sk-1' });
   it.vault.changed();
-  it.clock.move(60_000);
+  it.clock.advance(60_000);
   await it.vault.load();
   expect(it.log).toHaveLength(1);
 });

@@ -5,7 +5,7 @@ import { Redactor } from '../../../src/base/redactor.ts';
 import type { Warning } from '../../../src/base/warning.ts';
 import { Vault } from '../../../src/credentials/vault.ts';
 import { KeyLookup } from '../../../src/operations/key-lookup.ts';
-import { referenceWarnings } from '../../../src/operations/reference-warnings.ts';
+import { referenceWarnings } from '../../../src/operations/config-warnings.ts';
 import { createProviders } from '../../../src/providers/registry.ts';
 import { recordingLogger } from '../../support/recording-logger.ts';
 import { makeTempHome } from '../../support/temp-home.ts';

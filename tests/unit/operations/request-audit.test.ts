@@ -5,7 +5,7 @@ import { AipassError } from '../../../src/base/errors.ts';
 import { readBoolean } from '../../../src/base/json.ts';
 import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
 import type { AnyOperation } from '../../../src/operations/operation.ts';
-import { recordRequests } from '../../../src/operations/request-audit.ts';
+import { recordRequests } from '../../../src/operations/audit-entries.ts';
 
 const caller = {
   name: 'test',

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { configSchema } from '../../../src/base/config-schema.ts';
-import { compareConfigs } from '../../../src/service/config-change.ts';
+import { compareConfigs } from '../../../src/service/config-reloader.ts';
 
 const config = (value: unknown) => configSchema.parse(value);
 

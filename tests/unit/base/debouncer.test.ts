@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { Debouncer } from '../../../src/credentials/debouncer.ts';
-import { ManualClock } from './manual-clock.ts';
+import { Debouncer } from '../../../src/base/timers.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 function start() {
   const clock = new ManualClock();
@@ -13,13 +13,13 @@ function start() {
 test('a burst is one call, after a quiet moment', () => {
   const { clock, calls, timer } = start();
   timer.trigger();
-  clock.move(30);
+  clock.advance(30);
   timer.trigger();
-  clock.move(39);
+  clock.advance(39);
   expect(calls).toEqual([]);
-  clock.move(1);
+  clock.advance(1);
   expect(calls).toEqual([70]);
-  clock.move(1000);
+  clock.advance(1000);
   expect(calls).toEqual([70]);
 });
 
@@ -27,7 +27,7 @@ test('events without end are called for at the limit, again and again', () => {
   const { clock, calls, timer } = start();
   for (let at = 0; at < 400; at += 10) {
     timer.trigger();
-    clock.move(10);
+    clock.advance(10);
   }
   expect(calls).toEqual([150, 300]);
 });
@@ -36,9 +36,9 @@ test('a stopped timer forgets what it noted', () => {
   const { clock, calls, timer } = start();
   timer.trigger();
   timer.stop();
-  clock.move(1000);
+  clock.advance(1000);
   expect(calls).toEqual([]);
   timer.trigger();
-  clock.move(40);
+  clock.advance(40);
   expect(calls).toEqual([1040]);
 });
