@@ -7,7 +7,6 @@
  */
 
 import { hash } from 'node:crypto';
-import { BoundedMap } from '../base/bounded-map.ts';
 import { isRecord, parseJson } from '../base/json.ts';
 import { plainText } from '../base/plain-text.ts';
 
@@ -67,11 +66,23 @@ export function hashLine(line: string | Uint8Array): string {
 
 /** Prints an entry as the line that follows `after`, without its end. */
 export function printRecord(entry: AuditEntry, at: number, after: ChainPlace): string {
-  // By hand: a caller comes again and again, and printing it anew would be most of the work.
-  const caller = entry.caller === null ? 'null' : printCaller(entry.caller);
-  const detail = entry.detail === undefined ? '' : `,"detail":${printText(entry.detail)}`;
-  const what = `"operation":${printText(entry.operation)},"credential":${printText(entry.credential)}`;
-  return `{"seq":${after.seq + 1},"at":${at},"caller":${caller},${what},"outcome":"${entry.outcome}"${detail},"previous":"${after.hash}"}`;
+  // By hand: an entry comes again and again, and printing it anew would be most of the work.
+  let printed = printedEntries.get(entry);
+  if (printed === undefined) {
+    printed = printEntry(entry);
+    printedEntries.set(entry, printed);
+  }
+  return `{"seq":${after.seq + 1},"at":${at},${printed},"previous":"${after.hash}"}`;
+}
+
+/** Entries as they are printed; who records the same again passes the same object. */
+const printedEntries = new WeakMap<AuditEntry, string>();
+
+function printEntry({ caller, operation, credential, outcome, detail }: AuditEntry): string {
+  const who = caller === null ? 'null' : printCaller(caller);
+  const how = detail === undefined ? '' : `,"detail":${printText(detail)}`;
+  const what = `"operation":${printText(operation)},"credential":${printText(credential)}`;
+  return `"caller":${who},${what},"outcome":"${outcome}"${how}`;
 }
 
 /** Prints the anchor that stands for everything up to a place. */
@@ -102,17 +113,8 @@ function printCaller(caller: AuditCaller): string {
   return printed;
 }
 
-/** Texts as they are printed: names of operations and credentials recur. */
-const printedTexts = new BoundedMap<string, string>(1000);
-
 function printText(text: string | null): string {
-  if (text === null) return 'null';
-  let printed = printedTexts.get(text);
-  if (printed === undefined) {
-    printed = JSON.stringify(plain(text));
-    printedTexts.set(text, printed);
-  }
-  return printed;
+  return JSON.stringify(plain(text));
 }
 
 function plain(text: string | null): string | null {

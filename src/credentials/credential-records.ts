@@ -109,7 +109,7 @@ export class CredentialRecords {
     this.#idsByKeyId ??= new Map(
       [...this.#records.values()].flatMap(({ id, keyId: own }) => (own === null ? [] : [[own, id]])),
     );
-    return this.find(this.#idsByKeyId.get(keyId) ?? '');
+    return this.#records.get(this.#idsByKeyId.get(keyId) ?? '');
   }
 
   /** Returns the variables that belong to records, whether or not they are set. */

@@ -13,6 +13,7 @@ import { plainText } from '../base/plain-text.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Admission } from '../callers/gate.ts';
 import type { Dispatch } from '../operations/dispatcher.ts';
+import type { RequestContext } from '../operations/operation.ts';
 import type { DaemonMessage, RequestId, Welcome } from '../protocol/messages.ts';
 import { overUserLimit, unsendableAnswer } from './refusals.ts';
 import { MAX_CALLER_LENGTH, PROTOCOL_VERSION } from '../protocol/limits.ts';
@@ -41,14 +42,58 @@ const MAX_ID_LENGTH = 256;
 /** Operations after which a silent connection is in use: it gets events, or is the lease of a run. */
 const HOLDING: ReadonlySet<string> = new Set(['event.subscribe', 'gateway.open']);
 
-/** A request without an answer. */
-class PendingRequest extends AbortController {
+/** What pending requests need of their connection. */
+interface RequestDeps {
+  readonly options: ConnectionOptions;
+  /** Aborts when the connection closes. */
+  readonly closed: AbortSignal;
+  /** Returns whether the request still has no answer. */
+  readonly isPending: (request: PendingRequest) => boolean;
+}
+
+/** A request without an answer. What few handlers need is made when it is asked for. */
+class PendingRequest implements RequestContext {
+  readonly id: RequestId;
   /** Length of its frame, in UTF-16 units, which counts against its user's limit. */
   readonly length: number;
+  readonly caller: Caller;
+  readonly #deps: RequestDeps;
+  #aborting: AbortController | undefined;
 
-  constructor(length: number) {
-    super();
+  constructor(id: RequestId, length: number, caller: Caller, deps: RequestDeps) {
+    this.id = id;
     this.length = length;
+    this.caller = caller;
+    this.#deps = deps;
+  }
+
+  get signal(): AbortSignal {
+    return (this.#aborting ??= new AbortController()).signal;
+  }
+
+  get closed(): AbortSignal {
+    return this.#deps.closed;
+  }
+
+  currentRights(): Pick<Caller, 'rights' | 'organizations'> {
+    return this.#deps.options.admission;
+  }
+
+  abort(reason: AipassError): void {
+    (this.#aborting ??= new AbortController()).abort(reason);
+  }
+
+  emit(chunk: unknown): Promise<void> | void {
+    const { options, isPending } = this.#deps;
+    // An aborted handler may still have chunks, for a caller that cancelled or lost its right.
+    if (!isPending(this) || this.#aborting?.signal.aborted === true) return;
+    options.wire.send({ type: 'chunk', data: { id: this.id, data: chunk } });
+    return options.wire.ready();
+  }
+
+  notify(event: string, payload: unknown): void {
+    const { wire, admission } = this.#deps.options;
+    if (admission.rights.has('see')) wire.send({ type: 'event', data: { event, data: payload } });
   }
 }
 
@@ -57,6 +102,7 @@ export class Connection {
   readonly #options: ConnectionOptions;
   readonly #inFlight = new Map<RequestId, PendingRequest>();
   readonly #closed = new AbortController();
+  readonly #requestDeps: RequestDeps;
   #caller: Caller | undefined;
   #greeted = false;
   #holds = false;
@@ -65,6 +111,11 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
+    this.#requestDeps = {
+      options,
+      closed: this.#closed.signal,
+      isPending: (request) => this.#inFlight.get(request.id) === request,
+    };
   }
 
   /** Number of requests without an answer. */
@@ -110,7 +161,7 @@ export class Connection {
     const gone = new AipassError('CANCELLED', 'the client closed the connection');
     this.#closed.abort(gone);
     for (const request of this.#inFlight.values()) request.abort(gone);
-    for (const [id, request] of this.#inFlight) this.#forget(id, request);
+    for (const request of this.#inFlight.values()) this.#forget(request);
     this.#idle?.();
   }
 
@@ -214,42 +265,26 @@ export class Connection {
   }
 
   #run(id: RequestId, op: string, params: unknown, length: number): void {
-    const abort = new PendingRequest(length);
-    const context = {
-      caller: this.#identifyCaller(),
-      currentRights: () => this.#options.admission,
-      abort: (reason: AipassError) => abort.abort(reason),
-      signal: abort.signal,
-      closed: this.#closed.signal,
-      emit: (chunk: unknown): Promise<void> | void => {
-        // An aborted handler may still have chunks, for a caller that cancelled or lost its right.
-        if (this.#inFlight.get(id) !== abort || abort.signal.aborted) return;
-        this.#options.wire.send({ type: 'chunk', data: { id, data: chunk } });
-        return this.#options.wire.ready();
-      },
-      notify: (event: string, payload: unknown): void => {
-        if (!this.#options.admission.rights.has('see')) return;
-        this.#options.wire.send({ type: 'event', data: { event, data: payload } });
-      },
-    };
-    this.#inFlight.set(id, abort);
+    const request = new PendingRequest(id, length, this.#identifyCaller(), this.#requestDeps);
+    this.#inFlight.set(id, request);
     // Most operations answer at once and return no promise: that saves a turn of the event loop.
-    const outcome = this.#options.dispatch(op, params, context);
-    if (outcome instanceof Promise) void outcome.then((settled) => this.#settle(id, abort, settled));
-    else this.#settle(id, abort, outcome);
+    const outcome = this.#options.dispatch(op, params, request);
+    if (outcome instanceof Promise) void outcome.then((settled) => this.#settle(request, settled));
+    else this.#settle(request, outcome);
   }
 
-  #settle(id: RequestId, abort: PendingRequest, outcome: Awaited<ReturnType<Dispatch>>): void {
+  #settle(request: PendingRequest, outcome: Awaited<ReturnType<Dispatch>>): void {
     // The request was cancelled and answered, or the connection is closed.
-    if (this.#inFlight.get(id) !== abort) return;
-    this.#forget(id, abort);
+    const { id } = request;
+    if (this.#inFlight.get(id) !== request) return;
+    this.#forget(request);
     if (outcome.kind === 'failed') this.#answerError(id, outcome.error);
     else this.#answer(id, outcome.result);
     if (this.#inFlight.size === 0) this.#idle?.();
   }
 
-  #forget(id: RequestId, request: PendingRequest): void {
-    this.#inFlight.delete(id);
+  #forget(request: PendingRequest): void {
+    this.#inFlight.delete(request.id);
     this.#options.admission.endRequest(request.length);
   }
 

@@ -4,7 +4,6 @@
  */
 
 import type { Socket } from 'node:net';
-import { readField } from '../base/json.ts';
 import { printSpliced, splicesOf } from '../base/spliced-json.ts';
 import { isLongerThan, printFrame } from '../protocol/frames.ts';
 import { FRAME_END, MAX_ANSWER_BYTES } from '../protocol/limits.ts';
@@ -75,7 +74,7 @@ export class Peer {
   send(message: DaemonMessage): void {
     if (this.isEnding) return;
     const frame = printFrame(message.type, message.data);
-    const splices = splicesOf(contentOf(message.data));
+    const splices = splicesOf(contentOf(message));
     if (splices) {
       this.#sendPieces(printSpliced(frame, splices));
       return;
@@ -162,6 +161,7 @@ export class Peer {
 }
 
 /** Returns what a reply or a chunk carries. */
-function contentOf(data: unknown): unknown {
-  return readField(data, 'result') ?? readField(data, 'data');
+function contentOf(message: DaemonMessage): unknown {
+  if (message.type === 'reply') return message.data.result;
+  return message.type === 'chunk' ? message.data.data : undefined;
 }

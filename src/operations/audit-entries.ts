@@ -31,14 +31,16 @@ export function recordRefusals(journal: Pick<AuditJournal, 'record'>): RecordRef
   };
 }
 
+/** The entry of a request, and the name in it before it was masked. */
+interface NamedEntry {
+  readonly named: string | null;
+  readonly entry: AuditEntry;
+}
+
 /** Makes the recorder over a journal. */
 export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordRequest {
-  const described = new WeakMap<Caller, AuditCaller>();
-  const describe = (caller: Caller): AuditCaller => {
-    const known = described.get(caller) ?? describeCaller(caller);
-    described.set(caller, known);
-    return known;
-  };
+  /** The last entry of each caller: a program in a hurry asks for the same again, and then its entry is the same one. */
+  const lastEntries = new WeakMap<Caller, NamedEntry>();
   return (operation, params, { caller }, outcome) => {
     const refused = outcome.kind === 'failed' && outcome.error.code === 'FORBIDDEN';
     const { audit } = operation;
@@ -50,22 +52,29 @@ export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordReq
       params === undefined
         ? null
         : (audit?.credential(params, outcome.kind === 'done' ? outcome.result : undefined) ?? null);
-    // A caller may have put a key where a name belongs.
-    const credential = named === null ? null : maskKeyShapes(named);
-    journal.record({
-      caller: describe(caller),
+    // The code of a failure, or what a success changed; after a refusal there may be no parameters.
+    const detail = outcome.kind === 'failed' ? outcome.error.code : audit?.detail?.(params);
+    const effect = auditOutcome(audit?.outcome, refused, outcome);
+    const last = lastEntries.get(caller);
+    if (last?.named === named && isLike(last.entry, operation.name, effect, detail)) {
+      journal.record(last.entry);
+      return;
+    }
+    const entry: AuditEntry = {
+      caller: last?.entry.caller ?? describeCaller(caller),
       operation: operation.name,
-      credential,
-      outcome: auditOutcome(audit?.outcome, refused, outcome),
-      ...describeDetail(outcome, () => audit?.detail?.(params)),
-    });
+      // A caller may have put a key where a name belongs.
+      credential: named === null ? null : maskKeyShapes(named),
+      outcome: effect,
+      ...(detail === undefined ? {} : { detail }),
+    };
+    lastEntries.set(caller, { named, entry });
+    journal.record(entry);
   };
 }
 
-/** Returns the code of a failure, or what a success changed; after a refusal there may be no parameters. */
-function describeDetail(outcome: DispatchOutcome, changed: () => string | undefined): { readonly detail?: string } {
-  const detail = outcome.kind === 'failed' ? outcome.error.code : changed();
-  return detail === undefined ? {} : { detail };
+function isLike(entry: AuditEntry, operation: string, outcome: AuditOutcome, detail: string | undefined): boolean {
+  return entry.operation === operation && entry.outcome === outcome && entry.detail === detail;
 }
 
 function auditOutcome(

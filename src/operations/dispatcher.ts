@@ -12,11 +12,12 @@ import { nearest } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
 import { readString } from '../base/json.ts';
+import type { Caller } from '../callers/caller.ts';
 import { scopeOf, type OrganizationScope } from '../callers/organizations.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { Right } from '../callers/rights.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
-import type { AnyOperation, RequestContext } from './operation.ts';
+import type { AnyOperation, OperationContext, RequestContext } from './operation.ts';
 
 /** Outcome of a request. */
 export type DispatchOutcome =
@@ -164,11 +165,7 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
       const parsed = operation.schema.safeParse(params ?? {});
       if (!parsed.success) throw badParameters(op, parsed.error);
       known = parsed.data;
-      const result = operation.handle(known, {
-        ...context,
-        organization: slug,
-        requireRight: (right) => requireRight(operation, params, context, right),
-      });
+      const result = operation.handle(known, new HandlerContext(operation, params, context, slug));
       if (!(result instanceof Promise)) return audited(operation, known, context, { kind: 'done', result });
       return settle({ operation, params, context }, result).then((outcome) =>
         audited(operation, known, context, outcome),
@@ -179,6 +176,45 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
   };
 }
 
+/** What a handler gets of a request. What few handlers need is made when it is asked for. */
+class HandlerContext implements OperationContext {
+  readonly organization: string;
+  readonly caller: Caller;
+  readonly #operation: AnyOperation;
+  readonly #params: unknown;
+  readonly #request: RequestContext;
+
+  constructor(operation: AnyOperation, params: unknown, request: RequestContext, organization: string) {
+    this.organization = organization;
+    this.caller = request.caller;
+    this.#operation = operation;
+    this.#params = params;
+    this.#request = request;
+  }
+
+  get signal(): AbortSignal {
+    return this.#request.signal;
+  }
+
+  get closed(): AbortSignal {
+    return this.#request.closed;
+  }
+
+  get emit(): OperationContext['emit'] {
+    return (chunk) => this.#request.emit(chunk);
+  }
+
+  get notify(): OperationContext['notify'] {
+    return (event, data) => this.#request.notify(event, data);
+  }
+
+  get requireRight(): OperationContext['requireRight'] {
+    return (right) => {
+      requireRight(this.#operation, this.#params, this.#request, right);
+    };
+  }
+}
+
 /**
  * Returns the organization of a request, in which the caller has the right.
  *
@@ -187,10 +223,10 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
 function requireRight(
   { name, inOrganization }: AnyOperation,
   params: unknown,
-  { currentRights }: RequestContext,
+  context: RequestContext,
   right: Right,
 ): OrganizationScope {
-  const { rights, organizations } = currentRights();
+  const { rights, organizations } = context.currentRights();
   const scope =
     inOrganization === true
       ? scopeOf(organizations, readString(params, 'organization'))
@@ -223,15 +259,17 @@ function unknownOperation(op: string, known: Iterable<string>): AipassError {
 
 /** Rejects huge parameters: a schema lists every wrong element, and millions of them would block the event loop. */
 function assertBounded(op: string, params: unknown): void {
-  const fields: readonly unknown[] = typeof params === 'object' && params !== null ? Object.values(params) : [];
-  for (const field of [params, ...fields.slice(0, MAX_ELEMENTS)]) {
-    if (typeof field !== 'object' || field === null) continue;
-    const size = Array.isArray(field) ? field.length : Object.keys(field).length;
-    if (size <= MAX_ELEMENTS) continue;
-    throw new AipassError('BAD_REQUEST', `${op}: a parameter has more than ${MAX_ELEMENTS} elements`, {
-      hint: 'send fewer',
-    });
-  }
+  if (typeof params !== 'object' || params === null) return;
+  const fields: readonly unknown[] = Object.values(params);
+  if (fields.length <= MAX_ELEMENTS && !fields.some(hasManyElements)) return;
+  throw new AipassError('BAD_REQUEST', `${op}: a parameter has more than ${MAX_ELEMENTS} elements`, {
+    hint: 'send fewer',
+  });
+}
+
+function hasManyElements(field: unknown): boolean {
+  if (typeof field !== 'object' || field === null) return false;
+  return (Array.isArray(field) ? field.length : Object.keys(field).length) > MAX_ELEMENTS;
 }
 
 function badParameters(op: string, error: z.ZodError): AipassError {

@@ -11,7 +11,6 @@ import { fetchModels } from '../providers/models.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { KeyVerdict } from '../protocol/provider.ts';
-import { eventCaller } from './event-caller.ts';
 import type { KeyChecks } from './key-checks.ts';
 import { describeKey, describeProviders } from './key-info.ts';
 import type { KeyLookup } from './key-lookup.ts';
@@ -43,8 +42,7 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
   /** Returns the first key that is neither cooling down nor quarantined. */
   const usableKey = (name: string | undefined): ApiKey => {
     const first = lookup.key(name);
-    const usable = new Set(pools.usable(first.provider));
-    const key = vault.keys(first.provider).find((one) => usable.has(one.keyId));
+    const key = vault.keys(first.provider).find((one) => pools.isUsable(first.provider, one.keyId));
     if (key) return key;
     throw pools.whyNone(first.provider);
   };
@@ -69,10 +67,11 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
           `${result?.provider ?? params.provider ?? options.defaultProvider}/${result?.keyId ?? params.keyId ?? ''}`,
       },
       handle(params, { caller }) {
-        const asked = { provider: params.provider ?? options.defaultProvider, keyId: params.keyId };
+        const provider = params.provider ?? options.defaultProvider;
         return recordRelease(
           options.record,
-          { ...eventCaller(caller), operation: 'key.get', ...asked },
+          caller,
+          { operation: 'key.get', provider, keyId: params.keyId },
           () => {
             // A named key is released in any state but one.
             const found =
@@ -84,7 +83,7 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
             }
             return { provider: found.provider, keyId: found.keyId, key: found.value.reveal() };
           },
-          ({ provider, keyId: id }) => ({ provider, keyId: id }),
+          (result) => result,
         );
       },
     }),
@@ -114,8 +113,7 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
       schema: z.strictObject({ provider: providerName }),
       async handle(params, { signal }) {
         const provider = providers.get(lookup.resolve(params.provider));
-        const [usable] = pools.usable(provider.name);
-        const key = vault.keys(provider.name).find(({ keyId: id }) => id === usable);
+        const key = vault.keys(provider.name).find(({ keyId: id }) => pools.isUsable(provider.name, id));
         if (!key && provider.needsKey && !provider.modelsArePublic) throw pools.whyNone(provider.name);
         const asked = key ? options.addressed(provider, key.keyId) : provider;
         const models = await fetchModels(asked, key?.value ?? null, signal);

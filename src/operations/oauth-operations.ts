@@ -13,7 +13,6 @@ import { invalidAccountName } from '../refreshers/messages.ts';
 import { isSafeEndpoint } from '../refreshers/provider-presets.ts';
 import type { RefreshOutcome } from '../refreshers/outcome.ts';
 import type { TokenWorker } from '../refreshers/worker-process.ts';
-import { eventCaller } from './event-caller.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 import { recordRelease, type RecordEvent } from './record-release.ts';
 
@@ -61,8 +60,8 @@ export function oauthOperations({ accounts, consents, worker, record }: OauthOpe
           scopes: params.scopes ?? [],
           refused: params.refused,
         };
-        const released = { ...eventCaller(caller), operation: 'token.get', provider: params.name, keyId: params.name };
-        return recordRelease(record, released, () => accounts.token(params.name, wanted));
+        const asked = { operation: 'token.get', provider: params.name, keyId: params.name };
+        return recordRelease(record, caller, asked, () => accounts.token(params.name, wanted));
       },
     }),
     defineOperation<'oauth.list'>({

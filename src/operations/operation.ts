@@ -12,21 +12,23 @@ import type { OperationName, Operations } from '../protocol/operations.ts';
 export interface RequestContext {
   readonly caller: Caller;
   /** Returns the caller's rights by the configuration in use now; those in `caller` are of the time of the request. */
-  readonly currentRights: () => Pick<Caller, 'rights' | 'organizations'>;
+  currentRights(): Pick<Caller, 'rights' | 'organizations'>;
   /** Aborts `signal` with an error that the caller receives. */
-  readonly abort: (reason: AipassError) => void;
+  abort(reason: AipassError): void;
   /** Aborts when the caller cancels, disconnects or loses the right, or the daemon stops; the reason is an AipassError. */
   readonly signal: AbortSignal;
   /** Aborts when the caller's connection closes, also after the reply: leases end then. */
   readonly closed: AbortSignal;
   /** Sends one chunk; a returned promise resolves when the caller can take the next. */
-  readonly emit: (chunk: unknown) => Promise<void> | void;
+  emit(chunk: unknown): Promise<void> | void;
   /** Sends an event to the caller, also after the reply. */
-  readonly notify: (event: string, data: unknown) => void;
+  notify(event: string, data: unknown): void;
 }
 
-/** What a handler gets besides the parameters. */
-export interface OperationContext extends RequestContext {
+/** What a handler gets besides the parameters; its functions may be taken out of it. */
+export interface OperationContext extends Pick<RequestContext, 'caller' | 'signal' | 'closed'> {
+  readonly emit: (chunk: unknown) => Promise<void> | void;
+  readonly notify: (event: string, data: unknown) => void;
   /** Organization of the request: one of the caller's own. `default` for operations that know no organizations. */
   readonly organization: string;
   /** Throws FORBIDDEN unless the caller has the right in that organization, now. */

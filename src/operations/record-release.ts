@@ -3,10 +3,18 @@
  */
 
 import { AipassError } from '../base/errors.ts';
+import type { Caller } from '../callers/caller.ts';
 import type { RawEvent } from '../usage/event.ts';
+import { eventCaller } from './event-caller.ts';
 
 /** Records an event; see usage/usage.ts. */
 export type RecordEvent = (event: RawEvent) => void;
+
+/** The credential that was asked for. */
+type Asked = Pick<RawEvent, 'operation' | 'provider' | 'keyId'>;
+
+/** The last release of each caller: a program in a hurry asks for the same again, and then its event is the same one. */
+const lastReleases = new WeakMap<Caller, RawEvent>();
 
 /**
  * Hands out a credential, at once or later, and records the outcome; `details` returns what the
@@ -14,16 +22,19 @@ export type RecordEvent = (event: RawEvent) => void;
  */
 export function recordRelease<Result>(
   record: RecordEvent,
-  event: Omit<RawEvent, 'status'>,
+  caller: Caller,
+  asked: Asked,
   release: () => Promise<Result> | Result,
   details?: (result: Result) => Pick<RawEvent, 'provider' | 'keyId'>,
 ): Promise<Result> | Result {
   const released = (result: Result): Result => {
-    record({ ...event, ...details?.(result), status: 'success' });
+    const { provider = asked.provider, keyId = asked.keyId } = details?.(result) ?? asked;
+    record(releaseEvent(caller, asked.operation, provider, keyId));
     return result;
   };
   const failed = (error: unknown): never => {
-    record({ ...event, status: 'failed', errorCode: error instanceof AipassError ? error.code : 'INTERNAL' });
+    const errorCode = error instanceof AipassError ? error.code : 'INTERNAL';
+    record({ ...eventCaller(caller), ...asked, status: 'failed', errorCode });
     throw error;
   };
   let result: Promise<Result> | Result;
@@ -33,4 +44,12 @@ export function recordRelease<Result>(
     return failed(error);
   }
   return result instanceof Promise ? result.then(released, failed) : released(result);
+}
+
+function releaseEvent(caller: Caller, operation: string, provider: Asked['provider'], keyId: Asked['keyId']): RawEvent {
+  const last = lastReleases.get(caller);
+  if (last?.operation === operation && last.keyId === keyId && last.provider === provider) return last;
+  const event: RawEvent = { ...eventCaller(caller), operation, provider, keyId, status: 'success' };
+  lastReleases.set(caller, event);
+  return event;
 }

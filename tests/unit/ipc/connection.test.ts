@@ -132,11 +132,11 @@ describe('a request', () => {
   it('sends its chunks before its reply, and none after it', async () => {
     const { connection, sent, call } = setUp();
     connection.receive('request', { id: 1, op: 'later' });
-    const { emit } = call(0).context;
-    await emit('a');
-    await emit('b');
+    const { context } = call(0);
+    await context.emit('a');
+    await context.emit('b');
     await call(0).settle(DONE);
-    await emit('late');
+    await context.emit('late');
     expect(sent.map((message) => message.type)).toStrictEqual(['chunk', 'chunk', 'reply']);
     expect(sent[0]).toStrictEqual({ type: 'chunk', data: { id: 1, data: 'a' } });
   });
@@ -259,11 +259,12 @@ describe('the end of a connection', () => {
     connection.receive('request', { id: 1, op: 'later' });
     connection.close();
     connection.close();
-    const { signal, closed, emit } = call(0).context;
+    const { context } = call(0);
+    const { signal, closed } = context;
     expect(signal.reason).toMatchObject({ code: 'CANCELLED' });
     expect(closed.aborted).toBe(true);
     expect(connection.inFlight).toBe(0);
-    await emit('late');
+    await context.emit('late');
     await call(0).settle(DONE);
     connection.receive('request', { id: 2, op: 'now' });
     expect(sent).toStrictEqual([]);

@@ -143,7 +143,8 @@ test('keys that the vault finds later join, and those that it loses leave', () =
   keys.pop();
   pools.keysChanged();
   expect(() => pools.lease({ provider: 'acme' })).toThrow('no key of acme is free');
-  expect(pools.usable('acme')).toEqual([]);
+  expect(keys.map((key) => pools.isUsable('acme', key.keyId))).toEqual([false]);
+  expect(pools.isUsable('acme', keyId(2))).toBe(false);
 });
 
 test('what was saved is taken up again, of providers that were not asked for too', () => {
