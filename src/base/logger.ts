@@ -4,6 +4,7 @@
  */
 
 import type { LogFields, LogLevel, LogLine, LogSink, LogSinkDeps } from './log-sink.ts';
+import { splitList } from './split-list.ts';
 import type { Warning } from './warning.ts';
 
 export type { LogFields } from './log-sink.ts';
@@ -39,7 +40,7 @@ const MAX_KEPT = 1000;
 
 /** Returns the components that a variable such as `AIPASSD_DEBUG=pools,ipc` names. */
 export function parseDebug(value: string | undefined): ReadonlySet<string> {
-  return new Set((value ?? '').split(/[\s,]+/).filter((name) => name !== ''));
+  return new Set(splitList(value ?? ''));
 }
 
 /** Makes the log. Nothing is written before open(). */

@@ -11,6 +11,7 @@ import type * as Http from 'node:http';
 import { readFileSync } from 'node:fs';
 import type * as Tls from 'node:tls';
 import { systemErrorCode } from './errors.ts';
+import { splitList } from './split-list.ts';
 import type { Warning } from './warning.ts';
 
 /** Settings of the network. */
@@ -173,7 +174,7 @@ function readProxy(env: Environment, name: string, warnings: Warning[]): string 
 }
 
 function noProxyHosts({ noProxy }: NetworkSettings, env: Environment): string[] {
-  const given = noProxy ?? (env['no_proxy'] || env['NO_PROXY'] || '').split(/[\s,]+/).filter((host) => host !== '');
+  const given = noProxy ?? splitList(env['no_proxy'] || env['NO_PROXY'] || '');
   return [...new Set([...given, ...LOOPBACK])];
 }
 

@@ -18,12 +18,13 @@ import type { PoolCheckProgress, PoolExplanation, PoolInfo } from '../protocol/p
 import type { KeyVerdict, ModelInfo } from '../protocol/provider.ts';
 import type { Status } from '../protocol/status.ts';
 import type { UsageAnswer, UsageQuery } from '../protocol/usage.ts';
+import type { AccountRequestInit } from './account-fetch.ts';
 import { assertCallOptions, assertConnectOptions, fieldsOf } from './arguments.ts';
 import { CompletionStream } from './completion-stream.ts';
 import { CredentialCalls } from './credential-calls.ts';
 import type { ClientFactory, PooledOptions } from './pooled-caller.ts';
 import { createPooled, type Pooled } from './pooled.ts';
-import { createGatewayFetch, type GatewayFetch } from './gateway-fetch.ts';
+import { createGatewayFetch } from './gateway-fetch.ts';
 import type { GoogleOptions } from './google-services.ts';
 import type { OpenaiOptions } from './openai.ts';
 import { Session, type CallOptions } from './session.ts';
@@ -33,6 +34,12 @@ import { toQuery, UsageCalls, type WithMoments } from './usage-calls.ts';
 /** Parameters of a completion, and options of its call. */
 export type CompleteParams = Omit<KnownCompletionParams, 'stream'> &
   CallOptions & { readonly [parameter: string]: unknown };
+
+/** Function with the shape of `fetch`; see Aipass.fetch. */
+export type AipassFetch = (
+  input: string | URL | Request,
+  init?: RequestInit & Partial<Pick<AccountRequestInit, 'account'>>,
+) => Promise<Response>;
 
 /** Client of the daemon. Made by connect(); safe for any number of calls at once. Every failure is an AipassError. */
 export class Aipass implements AsyncDisposable {
@@ -78,11 +85,18 @@ export class Aipass implements AsyncDisposable {
    * process. Give the SDK any text as its key, and `http://aipassd/<provider>/v1` as its base URL where it is not for
    * OpenAI, Anthropic, Google or OpenRouter itself.
    *
-   * @throws TypeError as fetch does, with an AipassError as its cause where the daemon cannot be reached.
+   * With `account` in its options, such as `{ account: 'google.work' }`, a request goes straight to its address with the
+   * token of that OAuth account. A token that is answered with 401 is renewed, and the request repeated once.
+   *
+   * @throws TypeError as fetch does, with an AipassError as its cause where the daemon cannot be reached; with `account`
+   *   also AipassError as token() does.
    */
-  get fetch(): GatewayFetch {
-    return this.#gateway.fetch;
-  }
+  readonly fetch: AipassFetch = async (input, init = {}) => {
+    const { account, ...request } = init;
+    if (account === undefined) return await this.#gateway.fetch(input, request);
+    const { fetchAsAccount } = await import('./account-fetch.ts');
+    return await fetchAsAccount(this, input, { ...request, account });
+  };
 
   /**
    * Returns a client of the openai package, an optional peer dependency, whose requests go through the daemon. `Client` is

@@ -55,17 +55,20 @@ interface LibraryRequest {
 /** Matches names of services and versions: they become part of a module's path. */
 const SERVICE = /^[a-z][A-Za-z0-9_]{0,63}$/;
 
-/** Scopes that fit a service, for those that people mix up; a Drive token is never used for Calendar (developers.google.com/identity/protocols/oauth2/scopes). */
-const FITTING: Readonly<Record<string, RegExp>> = {
-  calendar: /\/auth\/calendar(?:\.|$)/,
-  docs: /\/auth\/(?:documents|drive)(?:\.|$)/,
-  drive: /\/auth\/drive(?:\.|$)/,
-  gmail: /\/auth\/gmail\.|^https:\/\/mail\.google\.com\//,
-  people: /\/auth\/(?:contacts|directory|userinfo|user)(?:\.|$)/,
-  sheets: /\/auth\/(?:spreadsheets|drive)(?:\.|$)/,
-  slides: /\/auth\/(?:presentations|drive)(?:\.|$)/,
-  tasks: /\/auth\/tasks(?:\.|$)/,
-  youtube: /\/auth\/youtube(?:\.|$)/,
+/**
+ * Scopes that fit a service, for those that people mix up, and the one to ask for where a token has none of them; a Drive
+ * token is never used for Calendar (developers.google.com/identity/protocols/oauth2/scopes).
+ */
+const FITTING: Readonly<Record<string, { readonly pattern: RegExp; readonly usual: string }>> = {
+  calendar: { pattern: /\/auth\/calendar(?:\.|$)/, usual: 'calendar' },
+  docs: { pattern: /\/auth\/(?:documents|drive)(?:\.|$)/, usual: 'documents' },
+  drive: { pattern: /\/auth\/drive(?:\.|$)/, usual: 'drive' },
+  gmail: { pattern: /\/auth\/gmail\.|^https:\/\/mail\.google\.com\//, usual: 'gmail.modify' },
+  people: { pattern: /\/auth\/(?:contacts|directory|userinfo|user)(?:\.|$)/, usual: 'contacts' },
+  sheets: { pattern: /\/auth\/(?:spreadsheets|drive)(?:\.|$)/, usual: 'spreadsheets' },
+  slides: { pattern: /\/auth\/(?:presentations|drive)(?:\.|$)/, usual: 'presentations' },
+  tasks: { pattern: /\/auth\/tasks(?:\.|$)/, usual: 'tasks' },
+  youtube: { pattern: /\/auth\/youtube(?:\.|$)/, usual: 'youtube' },
 };
 
 /** Validity that a token must have for one request, in seconds. */
@@ -88,8 +91,9 @@ export async function openGoogleService(
   }
   const getToken = async (refused?: string): Promise<TokenValue> => {
     const token = await source.token(account, { minValidSeconds: MIN_VALID_S, scopes, refused });
-    if (scopes === undefined) assertFits(service, account, token.scopes);
-    return token;
+    const wanted = scopes === undefined ? missingScope(service, token.scopes) : undefined;
+    // The daemon knows all that was asked for, and refuses with a command that asks for all of it again.
+    return wanted === undefined ? token : await source.token(account, { scopes: [wanted] });
   };
   // An infinite threshold makes every token "about to expire", so that the daemon is asked each time.
   const auth = new module.auth.OAuth2({ eagerRefreshThresholdMillis: Number.MAX_SAFE_INTEGER });
@@ -168,14 +172,9 @@ function versionNumber(version: string): number {
   return Number(/\d+(?:\.\d+)?/.exec(version)?.[0] ?? 0);
 }
 
-function assertFits(service: string, account: string, scopes: readonly string[]): void {
-  const fitting = FITTING[service];
-  if (fitting === undefined || scopes.length === 0 || scopes.some((scope) => fitting.test(scope))) return;
-  throw new AipassError(
-    'REAUTH_REQUIRED',
-    `the token of ${account} is not for ${service}: it has ${scopes.join(', ')}`,
-    {
-      hint: `run: aipassd reauth ${account.replace('.', ' --account ')} --scopes ${[...scopes, service].join(',')}`,
-    },
-  );
+/** Returns the scope to ask for where none of a token's scopes fits a service, or undefined. */
+function missingScope(service: string, scopes: readonly string[]): string | undefined {
+  const fitting = Object.hasOwn(FITTING, service) ? FITTING[service] : undefined;
+  if (fitting === undefined || scopes.length === 0) return undefined;
+  return scopes.some((scope) => fitting.pattern.test(scope)) ? undefined : fitting.usual;
 }

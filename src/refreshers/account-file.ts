@@ -11,6 +11,7 @@ import { stat } from 'node:fs/promises';
 import { readFileSignature } from '../base/file-signature.ts';
 import { isRecord, parseJson, readNumber, readString, type JsonObject } from '../base/json.ts';
 import { Secret } from '../base/secret.ts';
+import { splitList } from '../base/split-list.ts';
 import type { Warning } from '../base/warning.ts';
 import { tokenTag } from '../protocol/token-tag.ts';
 import { readSecretFile } from '../credentials/secret-file.ts';
@@ -24,7 +25,6 @@ import {
   type ExtraParams,
   type ProviderSettings,
 } from './provider-presets.ts';
-import { splitScopes } from './scopes.ts';
 
 /** Forms of an account file. */
 export type AccountForm = 'google-auth' | 'google-node' | 'service-account' | 'oauth';
@@ -409,7 +409,7 @@ function scopesField(raw: JsonObject): readonly string[] | undefined {
 }
 
 function listField(value: unknown): readonly string[] | undefined {
-  if (typeof value === 'string') return splitScopes(value);
+  if (typeof value === 'string') return splitList(value);
   if (!Array.isArray(value)) return undefined;
   return value.filter((scope): scope is string => typeof scope === 'string' && scope !== '');
 }

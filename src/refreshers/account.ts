@@ -614,6 +614,12 @@ export class Account {
     return outcome;
   }
 
+  /** Returns how long the held token is still valid, in milliseconds, or undefined where none is. */
+  #lifeLeft(): number | undefined {
+    const remaining = this.#held?.remaining() ?? 0;
+    return remaining > 0 ? remaining : undefined;
+  }
+
   #start(): Start | null {
     const file = this.#file;
     if (file === null) return null;
@@ -660,7 +666,7 @@ export class Account {
       case 'transient':
         this.#cause = outcome.cause;
         this.#remedy = outcome.remedy ?? null;
-        this.#gate.fail(outcome.retryAfterMs, retry);
+        this.#gate.fail(outcome.retryAfterMs, retry, this.#lifeLeft());
         break;
       case 'unsaved':
       case 'unusable':

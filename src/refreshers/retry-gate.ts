@@ -53,12 +53,15 @@ export class RetryGate {
     return this.#failures === 0 || this.#elapsed() >= MIN_BACKOFF_MS;
   }
 
-  /** Counts a failure, and calls `retry` once when the wait is over. */
-  fail(retryAfterMs: number | undefined, retry: () => void): void {
+  /**
+   * Counts a failure, and calls `retry` once when the wait is over. `latestMs` bounds the back-off, not what the server
+   * asks for: with the life of the held token, a provider that refuses early refreshes is asked again when it ends.
+   */
+  fail(retryAfterMs: number | undefined, retry: () => void, latestMs = Number.POSITIVE_INFINITY): void {
     this.#failures += 1;
     this.#failedAt = { wall: this.#clock.now(), monotonic: this.#clock.monotonic() };
-    const own = backoffMs(BACKOFF, this.#failures, this.#random);
-    this.#waitMs = Math.max(own, Math.min(retryAfterMs ?? 0, MAX_SERVER_WAIT_MS));
+    const own = Math.min(backoffMs(BACKOFF, this.#failures, this.#random), latestMs);
+    this.#waitMs = Math.max(MIN_BACKOFF_MS, own, Math.min(retryAfterMs ?? 0, MAX_SERVER_WAIT_MS));
     this.#watch(retry);
   }
 

@@ -31,8 +31,3 @@ export function missingScopes(provider: string, held: readonly string[], wanted:
   const have = new Set(expandScopes(provider, held));
   return expandScopes(provider, wanted).filter((scope) => !have.has(scope) && !SILENT.has(scope));
 }
-
-/** Splits a scope text at spaces and commas: RFC 6749 §3.3 has spaces, Slack, GitHub and Linear answer with commas. */
-export function splitScopes(text: string): string[] {
-  return text.split(/[\s,]+/).filter((scope) => scope !== '');
-}

@@ -50,7 +50,7 @@ for (const { name, start } of SERVERS) {
   }
 }
 for (const { server, version, result } of rows) {
-  process.stdout.write(`${server.padEnd(34)} ${version.padEnd(10)} ${result}\n`);
+  process.stdout.write(`${server.padEnd(36)} ${version.padEnd(10)} ${result}\n`);
 }
 process.exit(hasFailed ? 1 : 0);
 

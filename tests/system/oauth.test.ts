@@ -30,6 +30,7 @@ function googleDocument(url: string, scope: string): Document {
 }
 
 const DRIVE = 'https://www.googleapis.com/auth/drive.readonly';
+const TASKS = 'https://www.googleapis.com/auth/tasks';
 
 describe('the daemon with an OAuth account', () => {
   it('asks the token endpoint once for two hundred clients at once', async () => {
@@ -241,17 +242,47 @@ describe('a service of googleapis', () => {
     await using api = await GoogleApi.start();
     await using home = makeTempHome();
     endpoint.reply = () => ({ body: { access_token: 'ya29.a', expires_in: 3600, scope: DRIVE } });
-    await writeAccount(home, 'google_creds.json', googleDocument(endpoint.url, DRIVE));
+    await writeAccount(home, 'google_creds.json', { ...googleDocument(endpoint.url, DRIVE), scopes: [DRIVE, TASKS] });
     await using running = await DaemonProcess.start(home);
     expect(running.isRunning).toBe(true);
     await using aipass = await connect({ socket: home.paths.socket });
     const options = { options: { rootUrl: api.rootUrl } };
     const calendar = await aipass.google<{ calendarList: { list(): Promise<unknown> } }>('calendar', 'v3', options);
 
-    await expect(calendar.calendarList.list()).rejects.toMatchObject({ code: 'REAUTH_REQUIRED' });
+    await expect(calendar.calendarList.list()).rejects.toMatchObject({
+      code: 'REAUTH_REQUIRED',
+      // Also the scope that was asked for and not granted.
+      hint: `run: aipassd reauth google --scopes ${DRIVE},${TASKS},https://www.googleapis.com/auth/calendar`,
+    });
     expect(api.requests).toHaveLength(0);
     await expect(aipass.google('teleporter')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await expect(aipass.google('../../x')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await expect(aipass.google('drive', 'v99')).rejects.toMatchObject({ hint: expect.stringContaining('v3') });
   });
+});
+
+it('a request of aipass.fetch for an account carries its token, and a refused token costs one call', async () => {
+  await using endpoint = await TokenEndpoint.start();
+  await using api = await GoogleApi.start();
+  await using home = makeTempHome();
+  let count = 0;
+  endpoint.reply = () => ({ body: { access_token: `access-${++count}`, expires_in: 3600 } });
+  const fields = { client_id: 'id', refresh_token: 'a-refresh-token', token_endpoint: endpoint.url };
+  await writeAccount(home, 'oauth/music.work.json', fields);
+  await using running = await DaemonProcess.start(home);
+  expect(running.isRunning).toBe(true);
+  await using aipass = await connect({ socket: home.paths.socket });
+  const { accessToken } = await aipass.token('music.work');
+  const tokens = endpoint.requests.length;
+  api.refusedToken = accessToken;
+
+  const answers = await Promise.all(
+    [1, 2, 3].map(() => aipass.fetch(`${api.rootUrl}v1/me`, { account: 'music.work', method: 'POST', body: '{}' })),
+  );
+
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+  expect(endpoint.requests).toHaveLength(tokens + 1);
+  expect(api.requests.at(-1)?.authorization).toBe(`Bearer access-${count}`);
+  expect((await aipass.token('music.work')).accessToken).toBe(`access-${count}`);
+  await expect(aipass.fetch(api.rootUrl, { account: 'music.home' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });

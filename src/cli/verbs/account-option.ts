@@ -2,6 +2,7 @@
  * How the verbs of OAuth name an account: as one word (`google.work`), or with `--account work`.
  */
 
+import { splitList } from '../../base/split-list.ts';
 import { requiredWord, textOption, optionalWord } from '../options.ts';
 
 const NAME = 'name of the account, such as google or google.work';
@@ -20,8 +21,8 @@ export function fullName(name: string, account: string | undefined): string {
   return account === undefined || account === 'default' ? name : `${name}.${account}`;
 }
 
-/** Splits `--scopes` at commas and spaces. */
-export function splitScopes(scopes: string | undefined): readonly string[] | undefined {
-  const found = scopes?.split(/[\s,]+/).filter((scope) => scope !== '');
-  return found === undefined || found.length === 0 ? undefined : found;
+/** Returns the scopes of `--scopes`, or undefined where there is none. */
+export function scopesOf(option: string | undefined): readonly string[] | undefined {
+  const found = splitList(option ?? '');
+  return found.length === 0 ? undefined : found;
 }

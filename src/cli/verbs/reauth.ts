@@ -10,7 +10,7 @@ import type { ConsentChunk } from '../../protocol/oauth.ts';
 import { flag, integer, JSON_FLAG, textOption } from '../options.ts';
 import type { Output } from '../output.ts';
 import { defineVerb } from '../verb.ts';
-import { ACCOUNT, fullName, splitScopes } from './account-option.ts';
+import { ACCOUNT, fullName, scopesOf } from './account-option.ts';
 
 /** Asks for consent; what was there before stays in use until the new consent is given. */
 export const reauth = defineVerb({
@@ -33,7 +33,7 @@ export const reauth = defineVerb({
     const isServer = /^https?:/i.test(values.name);
     const name = isServer ? values.name : fullName(values.name, values.account);
     const account = isServer ? values.account : undefined;
-    const scopes = splitScopes(values.scopes);
+    const scopes = scopesOf(values.scopes);
     const aipass = await connect();
     let stopReading: (() => void) | undefined;
     try {

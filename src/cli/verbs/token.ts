@@ -5,7 +5,7 @@
 import { text } from 'node:stream/consumers';
 import { integer, JSON_FLAG, textOption } from '../options.ts';
 import { defineVerb } from '../verb.ts';
-import { ACCOUNT, fullName, splitScopes } from './account-option.ts';
+import { ACCOUNT, fullName, scopesOf } from './account-option.ts';
 
 /** Prints a token. */
 export const token = defineVerb({
@@ -22,7 +22,7 @@ export const token = defineVerb({
     json: JSON_FLAG,
   },
   async run({ name, account, 'min-valid': minValidSeconds, scopes, refused, json }, { out, connect, signal }) {
-    const wanted = splitScopes(scopes);
+    const wanted = scopesOf(scopes);
     const aipass = await connect();
     const value = await aipass.token(fullName(name, account), {
       signal,

@@ -7,7 +7,6 @@
  */
 
 import { once } from 'node:events';
-import { createServer } from 'node:http';
 import type { Socket } from 'node:net';
 import { AipassError } from '../../base/errors.ts';
 import { isLoopbackHost, isSafeEndpoint } from '../provider-presets.ts';
@@ -205,7 +204,8 @@ export async function openLoopback(port: number, path: string): Promise<Loopback
   const { promise: redirect, resolve } = Promise.withResolvers<Answered>();
   let judge: ((params: URLSearchParams) => RedirectOutcome) | undefined;
   const connections = new Set<Socket>();
-  const server = createServer((request, response) => {
+  // Not imported: a device flow needs no server, and node:http is slow to load.
+  const server = process.getBuiltinModule('node:http').createServer((request, response) => {
     const send = (status: number, text: string): void => {
       response.writeHead(status, HEADERS).end(pageOf(text));
     };

@@ -10,10 +10,11 @@ import { isRecord, readArray, readString, type JsonObject } from '../../base/jso
 import { AipassError } from '../../base/errors.ts';
 import { Redactor } from '../../base/redactor.ts';
 import { Secret } from '../../base/secret.ts';
+import { splitList } from '../../base/split-list.ts';
 import { readAccountFile, type AccountFile, type ClientIdentity } from '../account-file.ts';
 import { reauthCommand } from '../messages.ts';
 import { CLIENT_AUTHENTICATIONS, isSafeEndpoint, mergeSettings, type ProviderSettings } from '../provider-presets.ts';
-import { missingScopes, splitScopes } from '../scopes.ts';
+import { missingScopes } from '../scopes.ts';
 import type { StandardClient, WorkerDeps } from './client.ts';
 import { assertGranted, proveWritable, saveConsent } from './consent.ts';
 import { consentThrough, openRedirectListener } from './consent-browser.ts';
@@ -156,7 +157,7 @@ async function discoverProtection(server: URL, exchange: Exchange): Promise<Prot
   const origin = `${server.origin}/.well-known/oauth-protected-resource`;
   const path = server.pathname === '/' ? '' : server.pathname;
   const places = [...(announced === undefined ? [] : [announced]), `${origin}${path}`, origin];
-  const scopes = splitScopes(parameterOf(challenge, 'scope') ?? '');
+  const scopes = splitList(parameterOf(challenge, 'scope') ?? '');
   for (const place of new Set(places)) {
     const document = await getDocument(place, exchange);
     if (document === undefined) continue;

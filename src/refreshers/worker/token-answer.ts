@@ -8,10 +8,10 @@
 import { isRecord, readField, readString, type JsonObject } from '../../base/json.ts';
 import type { Redactor } from '../../base/redactor.ts';
 import { Secret } from '../../base/secret.ts';
+import { splitList } from '../../base/split-list.ts';
 import { jwtTimes, parseTime, type GrantedTokens } from '../account-file.ts';
 import { explainRefusal, formatProviderError } from '../messages.ts';
 import type { RefreshOutcome } from '../outcome.ts';
-import { splitScopes } from '../scopes.ts';
 
 /** Facts of an exchange: whether an answer came, and which. */
 export type AnswerFacts =
@@ -87,7 +87,7 @@ const PATIENCE = new Set([
   'internal_failure',
 ]);
 
-/** Codes with a meaning of their own, whatever their description has (RFC 6749 §5.2, RFC 8628 §3.5). */
+/** Codes with a meaning of their own, which only the words for a limit of requests change (RFC 6749 §5.2, RFC 8628 §3.5). */
 const STANDARD_CODES = new Set([
   'invalid_request',
   'invalid_client',
@@ -101,6 +101,13 @@ const STANDARD_CODES = new Set([
 
 /** Words for a limit under a code that is not standard, such as Zoho's "Access Denied" and AWS's TooManyRequestsException. */
 const LIMIT_WORDS = /too.?many|rate.?(?:limit|exceeded)|limit (?:exceeded|reached)|throttl|quota.?exceeded/i;
+
+/**
+ * Words for a limit of requests: they count under a standard code too, because some providers limit refreshes with one
+ * (Exact Online: invalid_grant, "Rate limit exceeded: access_token not expired").
+ */
+const REQUEST_LIMIT_WORDS =
+  /rate.?limit|too.?many.?(?:\w+.?)?(?:requests|calls|attempts)|(?:request|call)s?.(?:limit|quota|rate)|throttl/i;
 
 /** Words for a passing trouble where there is no code at all. */
 const TROUBLE_WORDS = /try again (?:later|after|in)|temporar(?:y|ily)|overload/i;
@@ -168,7 +175,7 @@ function isMeaningful(value: unknown): boolean {
 
 function isTransient(code: string, description = ''): boolean {
   if (PATIENCE.has(code.toLowerCase())) return true;
-  if (STANDARD_CODES.has(code)) return false;
+  if (STANDARD_CODES.has(code)) return REQUEST_LIMIT_WORDS.test(description);
   const words = `${code} ${description}`;
   return LIMIT_WORDS.test(words) || (code === UNKNOWN_ERROR && TROUBLE_WORDS.test(words));
 }
@@ -232,7 +239,7 @@ export function normalizeTokenAnswer(
     ...(typeof refreshToken === 'string' && refreshToken !== '' ? { refresh_token: refreshToken } : {}),
     ...(expiresIn === undefined ? {} : { expires_in: expiresIn }),
     ...(refreshExpiresIn === undefined ? {} : { refresh_token_expires_in: refreshExpiresIn }),
-    ...(typeof scope === 'string' ? { scope: splitScopes(scope).join(' ') } : {}),
+    ...(typeof scope === 'string' ? { scope: splitList(scope).join(' ') } : {}),
   };
 }
 
@@ -312,7 +319,7 @@ function grantedTokens(answer: JsonObject): GrantedTokens {
     ...(typeof refreshToken === 'string' ? { refreshToken: new Secret(refreshToken) } : {}),
     ...(typeof expiresIn === 'number' ? { expiresIn } : {}),
     ...(typeof refreshExpiresIn === 'number' || refreshExpiresIn === null ? { refreshExpiresIn } : {}),
-    ...(typeof scope === 'string' && scope !== '' ? { scopes: splitScopes(scope) } : {}),
+    ...(typeof scope === 'string' && scope !== '' ? { scopes: splitList(scope) } : {}),
   };
 }
 

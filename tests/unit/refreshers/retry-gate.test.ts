@@ -22,6 +22,20 @@ describe('the back-off', () => {
   });
 });
 
+describe('the back-off while a token is valid', () => {
+  it('ends when the token does, unless the server asks for more patience', () => {
+    const gate = new RetryGate(new ManualClock(), () => 0);
+    for (let count = 0; count < 9; count += 1) gate.fail(undefined, () => {});
+    expect(gate.remaining()).toBe(300_000);
+    gate.fail(undefined, () => {}, 40_000);
+    expect(gate.remaining()).toBe(40_000);
+    gate.fail(60_000, () => {}, 40_000);
+    expect(gate.remaining()).toBe(60_000);
+    gate.fail(undefined, () => {}, 1);
+    expect(gate.remaining()).toBe(2000);
+  });
+});
+
 describe('the gate of a failing account', () => {
   it('calls for the next try when its wait is over, and looks at the clock every 30 seconds', () => {
     const clock = new ManualClock();

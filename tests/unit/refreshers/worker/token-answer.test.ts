@@ -91,6 +91,28 @@ describe('an error inside an answer', () => {
   });
 });
 
+describe('a limit of requests', () => {
+  it.each([
+    ['invalid_grant', 'Rate limit exceeded: access_token not expired'],
+    ['invalid_request', 'You have made too many requests, try again later'],
+    ['invalid_client', 'Too many login attempts'],
+    ['unauthorized_client', 'API calls quota exceeded! maximum admitted 10 per 60s'],
+    ['invalid_grant', 'Request was throttled.'],
+  ])('is transient under the standard code %s (%s)', (error, error_description) => {
+    expect(spokenError({ error, error_description })).toMatchObject({ code: error, transient: true });
+  });
+
+  it.each([
+    ['invalid_grant', 'Token has been expired or revoked.'],
+    ['invalid_grant', 'Maximum allowed refresh token reuse exceeded'],
+    ['invalid_grant', 'reauth_required: refresh token limit reached for this user'],
+    ['invalid_grant', 'AADSTS70043: The refresh token has expired or is invalid due to sign-in frequency checks'],
+    ['invalid_client', 'The client is not allowed to request this grant at such a rate plan'],
+  ])('is not what %s (%s) means', (error, error_description) => {
+    expect(spokenError({ error, error_description })).toMatchObject({ code: error, transient: false });
+  });
+});
+
 describe('a refusal without a code', () => {
   const judging = { account: 'hubspot', isConsentable: true, redactor: new Redactor() };
   const answered = { kind: 'answer', status: 400, address: 'https://x', retryAfterMs: undefined, at: 0 } as const;
