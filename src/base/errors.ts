@@ -61,8 +61,17 @@ export interface WireError {
   readonly retryAfterMs?: number;
 }
 
+/** Marks the errors of every copy of this class: a program can hold the client of aipassd and that of aipassd-client. */
+const MARK = Symbol.for('aipassd.AipassError');
+
 /** Every failure that aipassd reports, on both sides of the socket. */
 export class AipassError extends Error {
+  /** Returns whether a value is an error of this class, or of the same class in another copy of the client. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    if (this !== AipassError) return Function.prototype[Symbol.hasInstance].call(this, value);
+    return value instanceof Error && MARK in value;
+  }
+
   override readonly name = 'AipassError';
   readonly code: ErrorCode;
   readonly hint: string | undefined;
@@ -73,6 +82,10 @@ export class AipassError extends Error {
     this.code = code;
     this.hint = details.hint;
     this.retryAfterMs = details.retryAfterMs;
+  }
+
+  get [MARK](): true {
+    return true;
   }
 
   /** Prints the error without its cause, which can hold a foreign secret: it stays reachable, but is not shown. */

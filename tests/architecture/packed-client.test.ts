@@ -61,6 +61,51 @@ describe('the package of the client', () => {
     }
   }, 60_000);
 
+  it('is what the package aipassd exports: the same names from the same files, and errors that pass for one another', async () => {
+    const unpacked: Record<string, string> = {};
+    for (const [name, tarball] of [
+      ['aipassd', await pack(ROOT, project.folder)],
+      ['aipassd-client', project.clientTarball],
+    ] as const) {
+      const folder = join(project.folder, 'unpacked', name);
+      await mkdir(folder, { recursive: true });
+      expect((await runProgram('tar', ['-xzf', tarball, '-C', folder])).code).toBe(0);
+      unpacked[name] = join(folder, 'package');
+    }
+    const { aipassd = '', 'aipassd-client': client = '' } = unpacked;
+    const files = readdirSync(join(client, 'dist'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.endsWith('.js'),
+    );
+    expect(files.length).toBeGreaterThan(30);
+    for (const file of files) {
+      expect(readFileSync(join(client, 'dist', file), 'utf8'), file).toBe(
+        readFileSync(join(aipassd, 'dist', file), 'utf8'),
+      );
+    }
+    const entries = await Promise.all(
+      [aipassd, client].map(async (folder): Promise<Record<string, unknown>> => {
+        const manifest: { readonly exports: Record<string, { readonly default: string }> } = JSON.parse(
+          readFileSync(join(folder, 'package.json'), 'utf8'),
+        );
+        return import(join(folder, manifest.exports['.']?.default ?? ''));
+      }),
+    );
+    const [ours = {}, theirs = {}] = entries;
+    expect(Object.keys(ours)).toEqual(expect.arrayContaining(['AipassError', 'connect', 'withRetry']));
+    expect(Object.keys(ours)).toEqual(Object.keys(theirs));
+    for (const [one, other] of [
+      [ours, theirs],
+      [theirs, ours],
+    ] as const) {
+      const { connect } = one;
+      const failure: unknown = await Promise.resolve(
+        typeof connect === 'function' ? connect({ socket: '/nowhere/aipassd.sock' }) : undefined,
+      ).catch((error: unknown) => error);
+      expect(failure).toBeInstanceOf(other['AipassError']);
+      expect(failure).toMatchObject({ code: 'DAEMON_UNREACHABLE' });
+    }
+  }, 60_000);
+
   it('has types that hold under --strict, without any of aipassd', async () => {
     await writeFile(
       join(project.folder, 'src', 'program.ts'),

@@ -17,6 +17,19 @@ describe('AipassError', () => {
     });
   });
 
+  it('passes for an error of another copy of the class, and a subclass only for its own', () => {
+    class Narrower extends AipassError {}
+    const copied = Object.defineProperty(new Error('copied'), Symbol.for('aipassd.AipassError'), { value: true });
+    expect(copied).toBeInstanceOf(AipassError);
+    expect(new Narrower('INTERNAL', 'x')).toBeInstanceOf(AipassError);
+    expect(new Narrower('INTERNAL', 'x')).toBeInstanceOf(Narrower);
+    for (const other of [new Error('x'), { code: 'INTERNAL' }, null, undefined, 'text']) {
+      expect(other).not.toBeInstanceOf(AipassError);
+    }
+    expect(new AipassError('INTERNAL', 'x')).not.toBeInstanceOf(Narrower);
+    expect(copied).not.toBeInstanceOf(Narrower);
+  });
+
   it('leaves out what it does not have', () => {
     expect(new AipassError('INTERNAL', 'broken').toWire()).toStrictEqual({ code: 'INTERNAL', message: 'broken' });
   });
