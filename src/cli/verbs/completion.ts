@@ -70,8 +70,10 @@ interface Group {
   readonly options: readonly string[];
   /** What may stand for the words of the verb. */
   readonly operands: readonly Completion[];
-  /** What may stand for the value of an option, by the option as it is written. */
+  /** What may stand for the value of an option, by the option as it is written; no words where anything may. */
   readonly values: ReadonlyMap<string, Completion>;
+  /** Whether a command with its words follows `--`. */
+  readonly takesCommand: boolean;
 }
 
 /** Joins the verbs that begin with the same word. */
@@ -91,9 +93,14 @@ function groupVerbs(verbs: readonly Verb[]): Group[] {
       ],
       values: new Map(
         entries.flatMap(([name, parameter]) =>
-          parameter.kind === 'value' ? completionOf(parameter).map((one) => [`--${name}`, one] as const) : [],
+          parameter.kind === 'value'
+            ? [`--${name}`, ...(parameter.short === undefined ? [] : [`-${parameter.short}`])].map(
+                (written) => [written, parameter.completion ?? []] as const,
+              )
+            : [],
         ),
       ),
+      takesCommand: entries.some(([, { kind }]) => kind === 'rest'),
     };
   });
 }
@@ -110,6 +117,7 @@ const PRINTERS: Readonly<Record<Shell, (groups: readonly Group[]) => string>> = 
   bash: (groups) => `_aipassd_words() { COMPREPLY+=($(compgen -W "$1" -- "$word")); }
 _aipassd_names() { COMPREPLY+=($(compgen -W "$(aipassd completion names "$1" 2>/dev/null)" -- "$word")); }
 _aipassd_files() { COMPREPLY+=($(compgen -f -- "$word")); }
+_aipassd_command() { COMPREPLY+=($(compgen -c -- "$word")); _aipassd_files; }
 _aipassd() {
   local word=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]}
   COMPREPLY=()
@@ -117,6 +125,12 @@ _aipassd() {
     _aipassd_words "${groups.map((group) => group.name).join(' ')} --help --version"
     return
   fi
+  case "\${COMP_WORDS[1]} \${COMP_WORDS[*]:2:COMP_CWORD-2} " in
+${groups
+  .filter((group) => group.takesCommand)
+  .map((group) => `    "${group.name}"*" -- "*) _aipassd_command; return ;;`)
+  .join('\n')}
+  esac
   case "\${COMP_WORDS[1]} $before" in
 ${groups.flatMap((group) => [...group.values].map(([option, what]) => `    "${group.name} ${option}") ${bashCall(what)}; return ;;`)).join('\n')}
   esac
@@ -135,6 +149,14 @@ ${groups.map((group) => `    ${quote(`${group.name}:${group.summary}`)}`).join('
   _describe verb verbs
   return
 fi
+case $words[2] in
+${groups
+  .filter((group) => group.takesCommand)
+  .map(
+    (group) => `  ${group.name}) compset -N -- && { _normal; return } ;;`,
+  )
+  .join('\n')}
+esac
 case "$words[2] $words[CURRENT-1]" in
 ${groups.flatMap((group) => [...group.values].map(([option, what]) => `  ${quote(`${group.name} ${option}`)}) ${zshCall(what)}; return ;;`)).join('\n')}
 esac
@@ -151,12 +173,18 @@ esac`,
       ...groups.flatMap((group) => {
         const after = `complete -c aipassd -n '__fish_seen_subcommand_from ${group.name}'`;
         return [
-          ...group.options.map((option) => {
-            const what = group.values.get(option);
-            return `${after} -l ${option.slice(2)}${what === undefined ? '' : fishValue(what, ' -r')}`;
+          ...group.options
+            .filter((option) => !group.values.has(option))
+            .map((option) => `${after} -l ${option.slice(2)}`),
+          ...[...group.values].map(([option, what]) => {
+            const name = option.startsWith('--') ? `-l ${option.slice(2)}` : `-s ${option.slice(1)}`;
+            return `${after} ${name}${what === 'files' ? ' -r' : ' -x'}${fishValue(what)}`;
           }),
           ...group.words.map((word) => `${after} -a ${word}`),
-          ...group.operands.map((what) => `${after}${fishValue(what, '')}`),
+          ...group.operands.map((what) => `${after}${fishValue(what)}`),
+          ...(group.takesCommand
+            ? [`${after.slice(0, -1)}; and contains -- -- (commandline -opc)' -F -a '(__fish_complete_command)'`]
+            : []),
         ];
       }),
     ].join('\n'),
@@ -172,9 +200,10 @@ function zshCall(what: Completion): string {
   return typeof what === 'string' ? `_aipassd_names ${what}` : `compadd -- ${what.join(' ')}`;
 }
 
-function fishValue(what: Completion, required: string): string {
-  if (what === 'files') return `${required} -F`;
-  return `${required} -a ${typeof what === 'string' ? `'(aipassd completion names ${what} 2>/dev/null)'` : `'${what.join(' ')}'`}`;
+function fishValue(what: Completion): string {
+  if (what === 'files') return ' -F';
+  if (typeof what === 'string') return ` -a '(aipassd completion names ${what} 2>/dev/null)'`;
+  return what.length === 0 ? '' : ` -a '${what.join(' ')}'`;
 }
 
 /** Quotes a text for zsh and fish; none of ours holds a backslash. */
