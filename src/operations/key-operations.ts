@@ -125,7 +125,10 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
 
 function judgeOffline(key: ApiKey, providers: Providers): KeyVerdict {
   const info = describeKey(key, providers);
+  const { prefixes, minLength } = providers.get(key.provider).keyShape;
+  const isShapeKnown = prefixes !== undefined || minLength !== undefined;
+  const detail = isShapeKnown ? 'the shape is right' : 'the usual shape of its keys is not known';
   return info.state === 'ready'
-    ? { ...info, verdict: 'valid', checked: 'offline', detail: 'the shape is right; --online asks the provider' }
+    ? { ...info, verdict: 'valid', checked: 'offline', detail: `${detail}; --online asks the provider` }
     : { ...info, verdict: 'suspect', checked: 'offline', detail: info.reason ?? 'the shape is not the usual one' };
 }

@@ -137,12 +137,20 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
     expect((await running.cli(['get-secret', 'nonsense'])).code).toBe(1);
   });
 
-  it('validates offline by shape, and online by the word of the provider, whose no is exit code 2', async () => {
+  it('validates offline by shape, and online by the word of the provider; what is not valid is exit code 2', async () => {
     await using running = await createTestDaemon({ local: { keyCheck: { url: 'http://127.0.0.1:9/' } } });
     expect(await running.cli(['validate', 'openrouter'])).toMatchObject({
       code: 0,
       stdout: expect.stringContaining('valid'),
     });
+    await running.home.writeKeys({ LOCAL_API_KEY: LOCAL_KEY, OPENROUTER_API_KEY: 'sk-xx-v1-of-no-known-shape' });
+    await until(
+      'the changed key is suspect, and that is exit code 2',
+      async () => (await running.cli(['validate', 'openrouter'])).code === 2,
+    );
+    const suspect = await running.cli(['validate', 'openrouter']);
+    expect(suspect.stdout).toContain('suspect: keys of openrouter begin with');
+    expect(suspect.stderr).toContain(running.home.paths.envFile);
     const unreachable = await running.cli(['validate', '--online']);
     expect(unreachable).toMatchObject({ code: 2, stdout: expect.stringContaining('unknown') });
   });

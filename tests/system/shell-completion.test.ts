@@ -40,20 +40,17 @@ function isInstalled(shell: Shell): boolean {
 async function complete(shell: Shell, line: string): Promise<string[]> {
   const file = join(folder, shell === 'zsh' ? '_aipassd' : `aipassd.${shell}`);
   if (!existsSync(file)) await writeFile(file, (await running.cli(['completion', shell])).stdout);
-  const run = (command: string, args: readonly string[]) => runProgram(command, args, { env, cwd: folder });
   if (shell === 'zsh') {
     const found = join(folder, 'found');
     await rm(found, { force: true });
-    const { code, stderr } = await run('zsh', ['-f', COMPLETE_ZSH, folder, line]);
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    await runShell('zsh', ['-f', COMPLETE_ZSH, folder, line]);
     return wordsOf(await readFile(found, 'utf8')).filter((word) => word !== 'completed');
   }
   if (shell === 'fish') {
-    const { stdout, stderr } = await run('fish', ['--no-config', '-c', `source ${file}; complete -C "$argv"`, line]);
-    expect(stderr).toBe('');
+    const stdout = await runShell('fish', ['--no-config', '-c', `source ${file}; complete -C "$argv"`, line]);
     return wordsOf(stdout.replaceAll(/\t.*$/gm, ''));
   }
-  const { stdout, stderr } = await run('bash', [
+  const stdout = await runShell('bash', [
     '--norc',
     '-c',
     `source "$1"; read -ra COMP_WORDS <<<"$2"; [[ $2 == *' ' ]] && COMP_WORDS+=('')
@@ -62,8 +59,14 @@ COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _aipassd; printf '%s\\n' "\${COMPREPLY[@
     file,
     line,
   ]);
-  expect(stderr).toBe('');
   return wordsOf(stdout);
+}
+
+/** Runs a shell and returns its output. @throws Error for one that complains. */
+async function runShell(shell: Shell, args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await runProgram(shell, args, { env, cwd: folder });
+  if (code !== 0 || stderr !== '') throw new Error(`${shell} ended with ${code}: ${stderr}`);
+  return stdout;
 }
 
 function wordsOf(text: string): string[] {

@@ -152,9 +152,7 @@ fi
 case $words[2] in
 ${groups
   .filter((group) => group.takesCommand)
-  .map(
-    (group) => `  ${group.name}) compset -N -- && { _normal; return } ;;`,
-  )
+  .map((group) => `  ${group.name}) compset -N -- && { _normal; return } ;;`)
   .join('\n')}
 esac
 case "$words[2] $words[CURRENT-1]" in

@@ -14,7 +14,7 @@ import { formatCount } from '../format.ts';
 /** The word that means an account where there is neither a key nor an account of that name. */
 const GOOGLE = 'google';
 
-/** Checks the keys and the accounts of a name; ends with 2 when one is invalid, or when the provider was asked and gave no verdict. */
+/** Checks the keys and the accounts of a name; ends with 2 when one is invalid or suspect, or when the provider was asked and gave no verdict. */
 export const validate = defineVerb({
   name: 'validate',
   summary: "check a provider's keys, and OAuth accounts of that name; with --online, ask the provider",
@@ -23,7 +23,7 @@ export const validate = defineVerb({
     online: flag('ask the provider (free of charge)'),
     json: JSON_FLAG,
   },
-  async run({ provider: name, online, json }, { out, connect, signal }) {
+  async run({ provider: name, online, json }, { out, paths, connect, signal }) {
     const aipass = await connect();
     const accounts = await accountsOf(aipass, name);
     const hasKeys = name === undefined || (accounts.length === 0 && name !== GOOGLE) || (await hasKeysOf(aipass, name));
@@ -41,6 +41,10 @@ export const validate = defineVerb({
         if (account.action !== null) out.hint(account.action);
       }
       for (const key of keys) printVerdict(keySubject(key), key, out);
+      const suspect = keys.find(({ verdict }) => verdict === 'suspect');
+      if (suspect !== undefined) {
+        out.hint(`compare ${suspect.keyId} in ${paths.envFile} with what ${suspect.provider} shows; --online asks it`);
+      }
     }
     return judged.some(({ verdict }) => verdict !== 'valid') || keys.some(isBadKey) ? 2 : 0;
   },
