@@ -17,6 +17,12 @@ const MAX_PARSED_BYTES = 64 * 1024;
 /** The kinds whose streams have a mark of their end: without it they broke off. */
 const MARKED_KINDS: ReadonlySet<RequestKind> = new Set(['chat', 'messages', 'responses']);
 
+/** Kinds whose answers may be sound, a picture or plain text, which may begin with any byte. */
+const FREE_KINDS: ReadonlySet<RequestKind> = new Set(['audio', 'images']);
+
+/** Content types that are read. */
+const READ_TYPE = /json|event-stream/i;
+
 /** How an answer is watched. */
 export interface WatchOptions {
   readonly dialect: Dialect;
@@ -47,6 +53,13 @@ export class AnswerWatcher {
     this.#options = options;
     this.#facts = new AnswerFacts(options.dialect);
     if (options.kind === 'other') this.#form = 'opaque';
+  }
+
+  /** Takes the content type of the answer: bytes of sound and of subtitles say nothing about their form. */
+  declare(contentType: string | undefined): void {
+    if (contentType !== undefined && FREE_KINDS.has(this.#options.kind) && !READ_TYPE.test(contentType)) {
+      this.#form = 'opaque';
+    }
   }
 
   /** What was seen of the answer so far. */

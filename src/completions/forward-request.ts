@@ -6,6 +6,7 @@
 
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
 import { parseJson, readField, toRecord } from '../base/json.ts';
+import { holdsToken } from '../protocol/gateway.ts';
 import type { Dialect } from '../providers/provider.ts';
 import type { RequestKind } from './dialects.ts';
 import { JsonScanner, type FoundMember } from './json-scan.ts';
@@ -29,28 +30,36 @@ const CONNECTION_FIELDS = new Set([
 /** Fields in which clients send a credential: theirs is good here, and never at a provider. */
 const CREDENTIAL_FIELDS = new Set(['authorization', 'x-api-key', 'x-goog-api-key', 'api-key', 'cookie']);
 
+/** Fields of an answer that mean something to browsers, or to a connection to the provider itself. */
+const BROWSER_FIELDS = new Set(['alt-svc', 'clear-site-data', 'set-cookie', 'strict-transport-security']);
+
 /** Parameters of a query in which clients send a credential. */
 const CREDENTIAL_PARAMETERS = new Set(['key', 'access_token']);
 
-/** Returns the fields of a request or an answer that are not the connection's, and of a request not a credential. */
+/**
+ * Returns the fields of a request that go to the provider: not the connection's, and no credential, whatever the field
+ * that holds a token of ours is called.
+ */
 export function passedHeaders(headers: Readonly<IncomingHttpHeaders>): OutgoingHttpHeaders {
   const nominated = new Set((headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase()));
   const passed: OutgoingHttpHeaders = {};
   for (const [name, value] of Object.entries(headers)) {
     if (value === undefined || CONNECTION_FIELDS.has(name) || CREDENTIAL_FIELDS.has(name)) continue;
     if (name.startsWith('proxy-') || name.startsWith('x-aipass-') || nominated.has(name)) continue;
+    if (typeof value === 'string' ? holdsToken(value) : value.some(holdsToken)) continue;
     passed[name] = value;
   }
   return passed;
 }
 
-/** Returns the fields of an answer that are passed on to the client. */
+/** Returns the fields of an answer that are passed on to the client: nothing for browsers, which the gateway does not serve. */
 export function answeredHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
   const nominated = new Set((headers['connection'] ?? '').split(',').map((name) => name.trim().toLowerCase()));
   const passed: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
     if (name !== 'content-length' && CONNECTION_FIELDS.has(name)) continue;
-    if (name.startsWith('proxy-') || name === 'set-cookie' || name === 'alt-svc' || nominated.has(name)) continue;
+    if (name.startsWith('proxy-') || name.startsWith('access-control-') || nominated.has(name)) continue;
+    if (BROWSER_FIELDS.has(name)) continue;
     passed[name] = value;
   }
   return passed;
@@ -62,7 +71,8 @@ export function passedQuery(query: string): string {
   const passed = query
     .slice(1)
     .split('&')
-    .filter((pair) => !CREDENTIAL_PARAMETERS.has(decode(pair.split('=')[0] ?? '').toLowerCase()));
+    .filter((pair) => !CREDENTIAL_PARAMETERS.has(decode(pair.split('=')[0] ?? '').toLowerCase()))
+    .filter((pair) => !holdsToken(decode(pair)));
   return passed.length === 0 ? '' : `?${passed.join('&')}`;
 }
 

@@ -67,6 +67,7 @@ export class PassThrough implements AnswerConsumer {
     if (/^\s*(?:text\/html|application\/xhtml)/i.test(headers['content-type'] ?? '')) {
       throw new GarbageAnswer('a web page');
     }
+    this.#watcher.declare(headers['content-type']);
     this.#status = status;
     this.#headers = answeredHeaders(headers);
     if (this.#options.stripUsage === true) delete (this.#headers as Record<string, string>)['content-length'];

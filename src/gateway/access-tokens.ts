@@ -8,9 +8,7 @@
 
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Right } from '../callers/rights.ts';
-
-/** Beginning of every token, by which scanners for leaked secrets recognise one. */
-const PREFIX = 'aip-';
+import { TOKEN_PREFIX } from '../protocol/gateway.ts';
 
 const TOKEN_BYTES = 32;
 
@@ -44,7 +42,7 @@ export class AccessTokens {
 
   /** Creates a token; `revoke` ends it. Returns undefined where there are too many. */
   issue(grant: TokenGrant): { readonly token: string; readonly hash: string; readonly revoke: () => void } | undefined {
-    const token = `${PREFIX}${randomBytes(TOKEN_BYTES).toString('base64url')}`;
+    const token = `${TOKEN_PREFIX}${randomBytes(TOKEN_BYTES).toString('base64url')}`;
     const hash = hashOf(token).toString('hex');
     return this.restore(hash, grant) ? { token, hash, revoke: () => void this.#grants.delete(hash) } : undefined;
   }

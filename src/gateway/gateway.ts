@@ -30,7 +30,7 @@ import { formatError, statusOf, type ErrorShape } from './dialect-errors.ts';
 import { HttpEndpoint, type EndpointTimeouts, type HttpExchange } from './http-endpoint.ts';
 import { hasBody, readBody } from './request-body.ts';
 import { findViolation, MAX_HEADER_FIELDS, presentedTokens } from './request-rules.ts';
-import { dialectOf, parseTarget, type ForwardTarget, type TargetOptions } from './target.ts';
+import { dialectOf, parseTarget, type ForwardTarget, type Target, type TargetOptions } from './target.ts';
 
 /** Answer of the gateway itself that is not an error. */
 export interface GatewayAnswer {
@@ -193,6 +193,16 @@ export class Gateway {
       return;
     }
     const asker = this.#identify(exchange);
+    if (isReadOnly(target) && request.method !== 'GET' && request.method !== 'HEAD') {
+      const hint = 'begin the path with a provider: /openai/v1/…, or use GET';
+      throw new Refusal(
+        new AipassError('BAD_REQUEST', `the method ${request.method} is not for this path`, { hint }),
+        405,
+        {
+          allow: 'GET, HEAD',
+        },
+      );
+    }
     switch (target.kind) {
       case 'malformed':
         throw new AipassError('BAD_REQUEST', target.problem, { hint: 'send the path of an endpoint' });
@@ -483,6 +493,11 @@ function organizationOf({ organizations }: Caller, headers: IncomingHttpHeaders)
   const scope = scopeOf(organizations, typeof named === 'string' ? named : undefined);
   if (scope !== undefined) return scope.slug;
   throw new AipassError('NOT_FOUND', 'Not Found', { hint: 'name an organization of your own, or none' });
+}
+
+/** A POST that was meant for a provider must not get a text with 200. */
+function isReadOnly({ kind }: Target): boolean {
+  return kind === 'root' || kind === 'health' || kind === 'readiness' || kind === 'metrics';
 }
 
 const NO_RIGHTS: ReadonlySet<Right> = new Set();

@@ -148,6 +148,8 @@ export class HttpEndpoint {
       keepAliveTimeout: keepAliveMs,
       connectionsCheckingInterval: checkMs,
       insecureHTTPParser: false,
+      // A request without Host gets an error that its client can read (request-rules.ts), and not an empty one of Node.
+      requireHostHeader: false,
       noDelay: true,
     });
     // A number here would drop the fields above it unread; the size bounds them already.

@@ -19,7 +19,7 @@ export interface RuleViolation {
 const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'OPTIONS']);
 
 /** Header fields that may hold a client's token, each with how it is read. */
-const TOKEN_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key'] as const;
+const TOKEN_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key', 'api-key'] as const;
 
 /** Fields of which a second one would be read by one program and not by another. */
 const SINGLE_FIELDS: ReadonlySet<string> = new Set([
@@ -63,6 +63,18 @@ export function findViolation(request: IncomingMessage, port: number | null): Ru
       'BAD_REQUEST',
       `the method ${method} is not served`,
       'use GET, HEAD, POST, PUT, PATCH or DELETE',
+    );
+  }
+  if (headers.host === undefined && request.httpVersion === '1.1') {
+    return violation(400, 'BAD_REQUEST', 'the request has no Host', 'send one: RFC 9112, section 3.2');
+  }
+  const coding = headers['transfer-encoding'];
+  if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') {
+    return violation(
+      501,
+      'UNSUPPORTED',
+      'the transfer coding of the body is not known here',
+      'send it chunked, or whole',
     );
   }
   const repeated = findRepeated(request.rawHeaders);

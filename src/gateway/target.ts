@@ -49,6 +49,8 @@ export function parseTarget(url: string, headers: IncomingHttpHeaders, options: 
   const problem = findProblem(url);
   if (problem !== undefined) return { kind: 'malformed', problem };
   const { segments, query } = splitTarget(url);
+  // Some APIs answer a path with a slash at its end only.
+  const endsInSlash = (url.split('?', 1)[0] ?? '').endsWith('/');
   const [first, ...rest] = segments;
   if (first === undefined) return { kind: 'root' };
   if (segments.length === 1) {
@@ -63,7 +65,8 @@ export function parseTarget(url: string, headers: IncomingHttpHeaders, options: 
     const wanted = chooseDialect(tail, headers);
     // A provider may serve a path of another dialect below its only base URL.
     const dialect = endpoints !== undefined && endpoints[wanted] === undefined ? 'openai' : wanted;
-    return { kind: 'forward', provider, dialect, path: pathOf(tail, dialect, endpoints?.[dialect]?.baseUrl), query };
+    const path = pathOf(tail, dialect, endpoints?.[dialect]?.baseUrl);
+    return { kind: 'forward', provider, dialect, path: endsInSlash && path !== '/' ? `${path}/` : path, query };
   };
   if (isVersion(first)) return forward(providerOfDialect(segments, headers, options), segments);
   if (options.dialectsOf(first) !== undefined) return forward(first, rest);

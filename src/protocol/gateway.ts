@@ -2,6 +2,19 @@
  * Access to the HTTP gateway over loopback: parameters and results of `gateway.*`.
  */
 
+/** Beginning of every access token of the gateway, by which scanners for leaked secrets recognise one. */
+export const TOKEN_PREFIX = 'aip-';
+
+/** Random part of a token, in characters of base64url: 256 bits. */
+const TOKEN_CHARS = 43;
+
+const TOKEN = new RegExp(`${TOKEN_PREFIX}[A-Za-z0-9_-]{${TOKEN_CHARS}}`);
+
+/** Returns whether a text holds an access token of a gateway, this one's or another's. */
+export function holdsToken(text: string): boolean {
+  return text.includes(TOKEN_PREFIX) && TOKEN.test(text);
+}
+
 /** Parameters of `gateway.open`. */
 export interface GatewayOpenParams {
   /** Name of the program, under which its requests are recorded. */

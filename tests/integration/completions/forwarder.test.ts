@@ -16,7 +16,33 @@ const STREAM =
 const USAGE_EVENT = eventOf({ id: 'chatcmpl-1', choices: [], usage: USAGE });
 const DONE = 'data: [DONE]\n\n';
 
+test('an answer holds nothing for browsers', async () => {
+  await using fixture = await startForward();
+  const fields = { 'access-control-allow-origin': '*', 'set-cookie': 'a=b', 'strict-transport-security': 'max-age=1' };
+  fixture.answerWith(json({}, 200, { ...fields, 'x-request-id': 'r' }));
+  const { sink } = await fixture.forward();
+  expect(sink.headers).toHaveProperty('x-request-id', 'r');
+  for (const name of Object.keys(fields)) expect(sink.headers).not.toHaveProperty(name);
+});
+
 describe('a forwarded request', () => {
+  test('takes no token of a gateway along, in whatever field or parameter it stands', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith(json({ data: [] }));
+    const token = `aip-${'a1-_'.repeat(11).slice(0, 43)}`;
+    await fixture.forward({
+      method: 'GET',
+      path: '/files',
+      query: `?api_key=${token}&a=aip-x&b=%61ip-${token.slice(4)}`,
+      body: null,
+      headers: { 'x-litellm-api-key': token, 'x-auth': `Token ${token}`, 'x-short': 'aip-x', 'x-list': [token, 'b'] },
+    });
+    const [request] = fixture.arrived;
+    expect(request?.url).toBe('/v1/files?a=aip-x');
+    expect(request?.headers).toHaveProperty('x-short', 'aip-x');
+    expect(JSON.stringify(request?.headers)).not.toContain(token);
+  });
+
   test('has the pool key and no other credential, and all else as the client sent it', async () => {
     await using fixture = await startForward();
     fixture.answerWith(json({ data: [] }));
@@ -130,6 +156,25 @@ describe('an answer', () => {
       expect(sink.headers).not.toHaveProperty(name);
     }
     expect(fixture.recorded[0]?.promptTokens).toBeUndefined();
+  });
+
+  test.each([
+    ['/audio/speech', 'audio/pcm', [0x3c, 0x00, 0xff]],
+    ['/audio/speech', 'audio/pcm', [0x7b, 0x00, 0xff]],
+    ['/audio/speech', 'application/octet-stream', [0x5b, 0x20]],
+    ['/audio/transcriptions', 'text/plain; charset=utf-8', [...Buffer.from('[Music] {laughs')]],
+    ['/audio/transcriptions', 'text/vtt', [...Buffer.from('data: is what they said')]],
+    ['/images/generations', 'image/svg+xml', [...Buffer.from('<svg/>')]],
+  ])('%s of type %s is passed on whatever its first byte is', async (path, type, bytes) => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': type });
+      response.end(Buffer.from(bytes));
+    });
+    const { outcome, sink } = await fixture.forward({ path });
+    expect(outcome).toMatchObject({ kind: 'answered', status: 200 });
+    expect([...sink.bytes]).toEqual(bytes);
+    expect(fixture.recorded).toMatchObject([{ status: 'success' }]);
   });
 
   test('that is compressed though nobody asked is passed on as it was before', async () => {

@@ -54,6 +54,29 @@ describe('the socket', () => {
     expect(Object.keys(reply.headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
   });
 
+  it.each(['/', '/healthz', '/readyz', '/metrics'])(
+    'a POST to %s gets an error, and no text with 200',
+    async (path) => {
+      expect(await gateway.ask(path, { method: 'POST', body: '{}' })).toMatchObject({
+        status: 405,
+        headers: { allow: 'GET, HEAD', 'content-type': 'application/json' },
+      });
+    },
+  );
+
+  it('a request without Host, or in a transfer coding that nobody decodes, reaches nobody', async () => {
+    const calls = gateway.calls.length;
+    const bare = gateway.connect();
+    bare.write('GET /local/v1/models HTTP/1.1\r\nconnection: close\r\n\r\n');
+    expect(await readAll(bare)).toMatch(/^HTTP\/1\.1 400 [^]*"bad_request"/);
+    const coded = gateway.connect();
+    coded.write(
+      'POST /local/v1/files HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\nconnection: close\r\n\r\n0\r\n\r\n',
+    );
+    expect(await readAll(coded)).toMatch(/^HTTP\/1\.1 501 [^]*"unsupported"/);
+    expect(gateway.calls).toHaveLength(calls);
+  });
+
   it.each(['OPTIONS', 'TRACE'])('%s is refused', async (method) => {
     expect((await gateway.ask('/local/v1/models', { method })).status).toBe(405);
   });
