@@ -14,8 +14,8 @@ const SECTION = 'gatewayTokens';
 /** Most named tokens. */
 const MAX_NAMED = 256;
 
-/** Rights that a token may give: never values, and never changes. */
-const GRANTABLE = ['see', 'use'] as const satisfies readonly Right[];
+/** Rights that a token may give: never values. A token gives its user at most what that user may do without one. */
+const GRANTABLE = ['see', 'use', 'admin'] as const satisfies readonly Right[];
 
 interface StoredToken extends NamedToken {
   readonly hash: string;

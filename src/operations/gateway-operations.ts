@@ -7,6 +7,7 @@ import { AipassError } from '../base/errors.ts';
 import type { Right } from '../callers/rights.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { GatewayRoutes, NamedToken } from '../protocol/gateway.ts';
+import type { Operations } from '../protocol/operations.ts';
 import type { Dialect } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
@@ -55,6 +56,12 @@ const tokenName = z.string().regex(/^[\w.-]{1,64}$/, 'must be letters, digits, "
 const RUN_RIGHTS: ReadonlySet<Right> = new Set(['use']);
 /** Values of the accounts that the run was made for alone: see gateway/management.ts. */
 const RUN_RIGHTS_WITH_TOKENS: ReadonlySet<Right> = new Set(['use', 'reveal']);
+
+/** Returns the rights of a named token: whoever may change credentials has to see them. */
+function tokenRights({ see, admin }: Pick<Operations['gateway.token.create']['params'], 'see' | 'admin'>): Right[] {
+  if (admin === true) return ['see', 'use', 'admin'];
+  return see === true ? ['see', 'use'] : ['use'];
+}
 
 /** Creates the operations. */
 export function gatewayOperations(options: GatewayOperationsOptions): AnyOperation[] {
@@ -105,14 +112,16 @@ export function gatewayOperations(options: GatewayOperationsOptions): AnyOperati
         name: tokenName,
         uid: z.int().min(0).max(0xffff_fffe).optional(),
         see: z.boolean().optional(),
+        admin: z.boolean().optional(),
       }),
-      audit: { outcome: 'released', credential: ({ name }) => `gateway/${name}` },
-      handle({ name, uid, see }, { caller }) {
+      audit: {
+        outcome: 'released',
+        credential: ({ name }) => `gateway/${name}`,
+        detail: (params) => tokenRights(params).join(' '),
+      },
+      handle({ name, uid, ...params }, { caller }) {
         const owner = uid ?? caller.peer?.uid;
-        const token =
-          owner === undefined
-            ? undefined
-            : gateway.named().create(name, owner, see === true ? ['see', 'use'] : ['use']);
+        const token = owner === undefined ? undefined : gateway.named().create(name, owner, tokenRights(params));
         if (token !== undefined) return { name, token };
         throw owner === undefined
           ? new AipassError('BAD_REQUEST', 'the system does not tell who asks', { hint: 'give the user: --uid' })

@@ -52,7 +52,7 @@ export interface NamedToken {
   readonly name: string;
   /** Unix user that may present it. */
   readonly uid: number;
-  readonly rights: readonly ('see' | 'use')[];
+  readonly rights: readonly ('see' | 'use' | 'admin')[];
   /** Epoch milliseconds. */
   readonly createdAt: number;
 }

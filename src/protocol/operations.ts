@@ -100,9 +100,9 @@ export interface Operations {
   'gateway.describe': { params: Pick<GatewayOpenParams, 'providers'>; result: GatewayDescription };
   /** Gives a program access to the HTTP gateway over loopback, until this connection closes. */
   'gateway.open': { params: GatewayOpenParams; result: GatewayAccess };
-  /** Creates the token of a named caller of the loopback listener, for a Unix user; `see` lets it read metrics and status. */
+  /** Creates the token of a named caller of the loopback listener, for a Unix user; `see` lets it read, `admin` change provider credentials, where that user may. */
   'gateway.token.create': {
-    params: { name: string; uid?: number | undefined; see?: boolean | undefined };
+    params: { name: string; uid?: number | undefined; see?: boolean | undefined; admin?: boolean | undefined };
     result: { name: string; token: string };
   };
   /** Lists the tokens of named callers, without their values. */

@@ -1,7 +1,7 @@
 /**
  * `npm run test:credentials-python`: a Python program with httpx, written to the web app's documented requests, against a
- * daemon: as an admin over gateway.sock, and as a member over loopback with a token. Where httpx cannot be installed it
- * says so, and passes.
+ * daemon: as an admin over gateway.sock and over loopback, and as a member over loopback. Where httpx cannot be installed
+ * it says so, and passes.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -50,11 +50,10 @@ async function test(): Promise<void> {
     },
   });
   const { stdout: token } = await running.cli(['gateway-token', 'python', '--see']);
-  await using program = new Program(
-    PYTHON,
-    [PROGRAM, running.home.paths.gatewaySocket, `http://127.0.0.1:${port}`, 'web'],
-    { env: { AIPASS_TOKEN: token.trim() } },
-  );
+  const { stdout: adminToken } = await running.cli(['gateway-token', 'python-admin', '--admin']);
+  await using program = new Program(PYTHON, [PROGRAM, running.home.paths.gatewaySocket, `http://127.0.0.1:${port}`], {
+    env: { AIPASS_TOKEN: token.trim(), AIPASS_ADMIN_TOKEN: adminToken.trim() },
+  });
   const { code, stdout, stderr } = await program.ended;
   process.stdout.write(code === 0 ? stdout : stderr);
   if (code !== 0) process.exitCode = 1;

@@ -194,6 +194,15 @@ describe('tokens of named callers', () => {
       (await ask('/metrics', { port, headers: { authorization: `Bearer ${token}` } })).status;
     expect(await status(plain)).toBe(403);
     expect(await status(foreign)).toBe(403);
+    // One that may change credentials may do so, and is still given no value.
+    const admin = (await running.cli(['gateway-token', 'changer', '--admin'])).stdout.trim();
+    const headers = { authorization: `Bearer ${admin}`, ...JSON_TYPE };
+    const body = JSON.stringify({ provider: 'local', account_key: 'made over loopback' });
+    expect((await ask('/api/v1/provider-credentials', { port, headers, body })).status).toBe(201);
+    expect((await ask('/api/v1/oauth/google/token', { port, headers, body: '{}' })).status).toBe(403);
+    const reader = (await running.cli(['gateway-token', 'reader', '--see'])).stdout.trim();
+    const reading = { authorization: `Bearer ${reader}`, ...JSON_TYPE };
+    expect((await ask('/api/v1/provider-credentials', { port, headers: reading, body })).status).toBe(403);
   });
 });
 

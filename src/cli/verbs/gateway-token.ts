@@ -15,12 +15,13 @@ export const gatewayToken = defineVerb({
   ],
   parameters: {
     name: optionalWord('name that the requests are recorded under'),
-    see: flag('let it read metrics and the status, too'),
+    see: flag('let it read metrics, the status and provider credentials, too'),
+    admin: flag('let it change provider credentials, too, where its user may'),
     uid: integer('N', [0, 0xffff_fffe], 'Unix user that may present it; your own without it'),
-    remove: flag('end the token of that name', ['see']),
+    remove: flag('end the token of that name', ['see', 'admin']),
     json: JSON_FLAG,
   },
-  async run({ name, see, uid, remove: isRemoved, json }, { out, connect, signal }) {
+  async run({ name, see, admin, uid, remove: isRemoved, json }, { out, connect, signal }) {
     const aipass = await connect();
     if (name === undefined) {
       const { tokens } = await aipass.request('gateway.token.list', {}, { signal });
@@ -46,7 +47,7 @@ export const gatewayToken = defineVerb({
       }
       return 0;
     }
-    const created = await aipass.request('gateway.token.create', { name, uid, see }, { signal });
+    const created = await aipass.request('gateway.token.create', { name, uid, see, admin }, { signal });
     if (json) out.json(created);
     else out.line(created.token);
     return 0;
