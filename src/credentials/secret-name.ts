@@ -15,6 +15,9 @@ export interface SecretName {
 /** Folder of the OAuth accounts, which are served as tokens and never as files. */
 export const OAUTH_FOLDER = 'oauth';
 
+/** Folder of the organizations, each with keys of its own. */
+export const ORGANIZATIONS_FOLDER = 'organizations';
+
 /** Maximum length of a file name. */
 const MAX_SEGMENT_LENGTH = 255;
 
@@ -29,7 +32,7 @@ export function isSegment(text: string): boolean {
 /**
  * Parses the name of an opaque secret.
  *
- * @throws AipassError BAD_REQUEST if it is not two plain segments, NOT_FOUND if it lies in the reserved folder.
+ * @throws AipassError BAD_REQUEST if it is not two plain segments, NOT_FOUND if it lies in a reserved folder.
  */
 export function parseSecretName(name: string): SecretName {
   const slash = name.indexOf('/');
@@ -43,6 +46,12 @@ export function parseSecretName(name: string): SecretName {
   if (provider === OAUTH_FOLDER) {
     throw new AipassError('NOT_FOUND', 'OAuth accounts are not served as secrets', {
       hint: 'ask for a token instead: aipassd token <name>',
+    });
+  }
+  // Some file systems do not tell upper case from lower case.
+  if (provider.toLowerCase() === ORGANIZATIONS_FOLDER) {
+    throw new AipassError('NOT_FOUND', 'the folder of the organizations holds no secrets', {
+      hint: 'choose another name before the slash',
     });
   }
   return { provider, slug };

@@ -2,7 +2,7 @@
  * Reads the secrets folder: the opaque secrets, and the files and folders that others can reach.
  *
  * Opaque secrets lie in the folders of providers, one level deep. Files beside `.env` (Google's and others)
- * and those of the reserved folder are not served, but their modes are checked.
+ * and those of the reserved folders are not served, but their modes are checked.
  */
 
 import type { Dirent } from 'node:fs';
@@ -17,7 +17,7 @@ import { parseJson } from './opaque-secret.ts';
 import type { StoredFiles } from './opaque-store.ts';
 import { BinarySecret, isJsonFile } from './opaque-store.ts';
 import { classifyAccess } from './permissions.ts';
-import { isSegment, OAUTH_FOLDER } from './secret-name.ts';
+import { isSegment, OAUTH_FOLDER, ORGANIZATIONS_FOLDER } from './secret-name.ts';
 
 /** Maximum number of opaque secrets: more were put there by mistake. */
 const MAX_FILES = 4096;
@@ -52,7 +52,7 @@ export async function readStore(
       const inner = await listFolder(join(folder, provider), scan);
       if (inner.kind === 'unreadable') unreadable.add(provider);
       if (inner.kind !== 'listed') continue;
-      if (provider === OAUTH_FOLDER) {
+      if (provider === OAUTH_FOLDER || provider === ORGANIZATIONS_FOLDER) {
         const paths = inner.files.map((file) => join(folder, provider, file));
         await checkFiles(paths, scan);
       } else {

@@ -52,7 +52,14 @@ test('the list names each secret once, by provider, without values', () => {
 });
 
 test('what is not there is not found', () => {
-  for (const name of ['telegram/none', 'none/bot', 'telegram/constructor', 'oauth/google']) {
+  for (const name of [
+    'telegram/none',
+    'none/bot',
+    'telegram/constructor',
+    'oauth/google',
+    'organizations/acme',
+    'Organizations/acme',
+  ]) {
     expect(codeOf(() => readStored(FILES, name, false))).toBe('NOT_FOUND');
   }
   expect(() => parseSecretName('oauth/google')).toThrow(
