@@ -24,6 +24,7 @@ import { Warnings } from './base/warning.ts';
 import { AccessPolicy } from './callers/access-policy.ts';
 import { openGate } from './callers/open.ts';
 import { openCompletions } from './completions/open.ts';
+import type { ApiKey } from './credentials/api-keys.ts';
 import { openVault } from './credentials/open.ts';
 import { Metrics } from './gateway/metrics.ts';
 import { createGateway, openGateway } from './gateway/open.ts';
@@ -95,11 +96,11 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   warnings.register(() => keyWarnings(vault, paths));
   warnings.register(() => referenceWarnings(reloader.current, { vault, providers, lookup, paths }));
 
-  const records = openRecords(runtime, DEFAULT_ORGANIZATION);
-  const isOff = (keyId: string): boolean => records.findByKeyId(keyId)?.active === false;
+  const records = openRecords(runtime, DEFAULT_ORGANIZATION, vault);
+  const isOff = (key: ApiKey): boolean => records.of(key)?.active === false;
   const { pools, onCheckNeeded } = openPools(
     runtime,
-    { vault, providers, whyNone: (name) => lookup.whyNone(name), credentialOf: (keyId) => records.findByKeyId(keyId) },
+    { vault, providers, whyNone: (name) => lookup.whyNone(name), credentialOf: (key) => records.of(key) },
     stack,
   );
   const metrics = new Metrics();
@@ -115,7 +116,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     { providers, own: { vault, lookup, pools, records }, takeSample: createSampler(record, clock) },
     stack,
   );
-  const addressed = (provider: Provider, keyId: string): Provider => organizations.addressed(provider, keyId);
+  const addressed = (provider: Provider, key: ApiKey): Provider => organizations.addressed(provider, key);
   const checks = openKeyChecks(runtime, { vault, providers, pools, isOff, addressed, onCheckNeeded }, stack);
   const { forwarder, completer } = openCompletions(
     runtime,

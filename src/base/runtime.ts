@@ -38,7 +38,7 @@ export interface Runtime {
   readonly logger: DaemonLogger;
   readonly redactor: Redactor;
   readonly events: EventHub;
-  readonly state: Pick<StateStore, 'section' | 'bind' | 'changed'>;
+  readonly state: Pick<StateStore, 'section' | 'bind' | 'changed' | 'flush'>;
   readonly warnings: Warnings;
   readonly load: LoadMeter;
 }

@@ -95,6 +95,13 @@ export function variableOf(provider: string): string {
   return `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
 }
 
+/** Returns why a text cannot be a key, as "holds …" without quoting it, or undefined where it can. */
+export function whyNoKey(text: string): string | undefined {
+  if (isPlaceholder(text)) return 'is a placeholder, not a key';
+  if (!HEADER_VALUE.test(text)) return 'holds a blank, a control character or a letter outside ASCII';
+  return UNUSABLE_VALUES.find(({ pattern }) => pattern.test(text))?.problem;
+}
+
 /** Finds the keys among variables. Prefixes are mapped onto the names in `knownProviders`. */
 export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: readonly string[]): ApiKeys {
   const known = new Map(knownProviders.map((name) => [name.toLowerCase().replaceAll('-', '_'), name]));

@@ -4,13 +4,18 @@
  * `.env` is the truth about keys. A key without a record gets one on sight, with an id that depends only on organization
  * and variable, so that a lost state document loses no id of a key that people manage by hand. A record whose variable
  * vanished stays, without a key; a variable that returns joins its record again.
+ *
+ * A key never goes to the address of another one. Before a key is written to `.env`, what its record will be is saved
+ * beside what it is; which of the two holds is decided by the key that `.env` has: at once, and after a crash.
  */
 
+import { createHash, randomBytes } from 'node:crypto';
 import { v5 as uuidFromName } from 'uuid';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import { isRecord } from '../base/json.ts';
-import type { KeyName } from './api-keys.ts';
+import type { Secret } from '../base/secret.ts';
+import type { ApiKey, KeyName } from './api-keys.ts';
 
 /** Namespace of the ids that are derived from names (RFC 9562 §5.5); chosen at random once. */
 const NAMESPACE = '6f1cf6ba-3a0c-4b0e-9a4e-2f6f0d7b9c11';
@@ -28,7 +33,23 @@ export interface CredentialRecord {
   readonly createdAt: number;
   readonly updatedAt: number;
   readonly revision: number;
+  /** Request that created it, where it had an Idempotency-Key; without the API key. */
+  readonly request?: CreationRequest | undefined;
 }
+
+/** A request that created a credential. */
+export interface CreationRequest {
+  /** Its Idempotency-Key. */
+  readonly key: string;
+  /** Its parameters but the API key, printed. */
+  readonly params: string;
+}
+
+/** What a new record is made of. */
+export type NewRecord = Pick<
+  CredentialRecord,
+  'provider' | 'accountKey' | 'keyId' | 'displayName' | 'baseUrl' | 'active' | 'request'
+>;
 
 /** What can change in a record. */
 export type RecordChange = Partial<Pick<CredentialRecord, 'displayName' | 'baseUrl' | 'active' | 'keyId'>>;
@@ -42,7 +63,25 @@ export interface CredentialRecordsDeps {
   readonly randomId: () => string;
   /** Called after every change. */
   readonly onChange: () => void;
+  /** Puts the records on disk. Rejects if that failed. */
+  readonly persist: () => Promise<void>;
 }
+
+/**
+ * A record whose key is about to be written: `next` holds as soon as `.env` has that key. Nothing holds before for a
+ * credential that is being created.
+ */
+interface PendingRecord {
+  readonly before: CredentialRecord | null;
+  readonly next: CredentialRecord;
+  /** Recognises the key; keeps no part of it. */
+  readonly isNewKey: (key: Secret) => boolean;
+  readonly salt: string;
+  readonly hash: string;
+}
+
+/** How long a request with an Idempotency-Key is remembered, in milliseconds (a day). */
+export const IDEMPOTENCY_MS = 86_400_000;
 
 /** Returns the id of an organization, which depends on its slug alone. */
 export function organizationIdOf(slug: string): string {
@@ -53,22 +92,44 @@ export function organizationIdOf(slug: string): string {
 export class CredentialRecords {
   readonly #deps: CredentialRecordsDeps;
   readonly #records = new Map<string, CredentialRecord>();
+  readonly #pending = new Map<string, PendingRecord>();
+  /** What an earlier run left open. */
+  readonly #leftOver: PendingRecord[] = [];
   /** Index of the records, made when it is needed. */
   #idsByKeyId: ReadonlyMap<string, string> | undefined;
 
   constructor(deps: CredentialRecordsDeps) {
     this.#deps = deps;
-    for (const record of readSaved(deps.saved)) this.#records.set(record.id, record);
+    for (const value of Array.isArray(deps.saved) ? deps.saved : []) {
+      const pending = readPending(value);
+      const record = pending ? pending.before : readRecord(value);
+      if (record) this.#records.set(record.id, record);
+      if (!pending) continue;
+      this.#pending.set(pending.next.id, pending);
+      this.#leftOver.push(pending);
+    }
   }
 
   /** Returns the section for the state document. */
-  save(): readonly CredentialRecord[] {
-    return [...this.#records.values()];
+  save(): readonly unknown[] {
+    const pending = [...this.#pending.values()].map(({ before, next, salt, hash }) => ({
+      ...(before ?? next),
+      pending: { next, isNew: before === null, salt, hash },
+    }));
+    const now = this.#deps.clock.now();
+    const settled = [...this.#records.values()].filter(({ id }) => !this.#pending.has(id));
+    return [
+      ...settled.map((record) => (isRemembered(record, now) ? record : { ...record, request: undefined })),
+      ...pending,
+    ];
   }
 
-  /** Gives every key that has no record one. */
-  sync(keys: readonly KeyName[]): void {
-    const known = new Set([...this.#records.values()].map(({ keyId }) => keyId));
+  /** Gives every key that has no record one, and decides what an interrupted change left open. */
+  sync(keys: readonly ApiKey[]): void {
+    const values = new Map(keys.map(({ keyId, value }) => [keyId, value]));
+    // What this run stages is settled by whoever staged it.
+    for (const { next } of this.#leftOver.splice(0)) this.settle(next.id, values.get(next.keyId ?? '') ?? null);
+    const known = this.variables();
     const added = keys.filter(({ keyId }) => !known.has(keyId));
     for (const key of added) {
       const now = this.#deps.clock.now();
@@ -94,7 +155,7 @@ export class CredentialRecords {
 
   /** Lists the records by provider and account key, in code-point order. */
   list(): CredentialRecord[] {
-    return this.save().toSorted(
+    return [...this.#records.values()].toSorted(
       (a, b) => compareText(a.provider, b.provider) || compareText(a.accountKey, b.accountKey),
     );
   }
@@ -104,52 +165,102 @@ export class CredentialRecords {
     return this.#records.get(id.toLowerCase());
   }
 
-  /** Returns the record of a variable, or undefined. */
-  findByKeyId(keyId: string): CredentialRecord | undefined {
+  /** Returns the record that holds for a key, or undefined: of a variable that changes, it depends on the key. */
+  of({ keyId, value }: Pick<ApiKey, 'keyId' | 'value'>): CredentialRecord | undefined {
+    for (const { next, isNewKey } of this.#pending.values()) {
+      if (next.keyId === keyId && isNewKey(value)) return next;
+    }
     this.#idsByKeyId ??= new Map(
       [...this.#records.values()].flatMap(({ id, keyId: own }) => (own === null ? [] : [[own, id]])),
     );
     return this.#records.get(this.#idsByKeyId.get(keyId) ?? '');
   }
 
+  /** Returns the record that a request with this Idempotency-Key created within a day, or undefined. */
+  createdBy(idempotencyKey: string): CredentialRecord | undefined {
+    const now = this.#deps.clock.now();
+    return [...this.#records.values()].find(
+      (record) => record.request?.key === idempotencyKey && isRemembered(record, now),
+    );
+  }
+
   /** Returns the variables that belong to records, whether or not they are set. */
   variables(): ReadonlySet<string> {
-    return new Set([...this.#records.values()].flatMap(({ keyId }) => (keyId === null ? [] : [keyId])));
+    return new Set(this.#all().flatMap(({ keyId }) => keyId ?? []));
   }
 
   /** Throws CONFLICT, in the web app's words, where a provider has a credential of that name. */
   assertFree(provider: string, accountKey: string): void {
-    const taken = [...this.#records.values()].some(
-      (record) => record.provider === provider && record.accountKey === accountKey,
-    );
-    if (!taken) return;
+    if (!this.#isTaken(provider, accountKey)) return;
     throw new AipassError('CONFLICT', `A '${provider}' credential with account key '${accountKey}' already exists.`, {
       hint: 'choose another account key, or change the existing credential',
     });
   }
 
-  /** Adds a record. Throws CONFLICT for a duplicate. */
-  create(
-    fields: Pick<CredentialRecord, 'provider' | 'accountKey' | 'keyId' | 'displayName' | 'baseUrl' | 'active'>,
-  ): CredentialRecord {
-    this.assertFree(fields.provider, fields.accountKey);
-    const now = this.#deps.clock.now();
-    const record = { ...fields, id: this.#deps.randomId(), createdAt: now, updatedAt: now, revision: 1 };
-    this.#records.set(record.id, record);
-    this.#changed();
+  /**
+   * Adds a record without a key; it is on disk when the promise resolves.
+   *
+   * @throws AipassError CONFLICT for a duplicate, INTERNAL where the disk takes nothing; then there is no record.
+   */
+  async create(fields: NewRecord): Promise<CredentialRecord> {
+    const record = this.#newRecord(fields);
+    this.#put(record);
+    try {
+      await this.#deps.persist();
+    } catch (error) {
+      this.remove(record.id);
+      throw error;
+    }
     return record;
   }
 
-  /** Changes a record; its time of change and revision move also where nothing else does. */
-  update(id: string, change: RecordChange): CredentialRecord {
-    const record = this.#records.get(id);
-    if (!record) throw new AipassError('NOT_FOUND', 'Not Found');
-    // Two changes within a millisecond still have different times.
-    const updatedAt = Math.max(this.#deps.clock.now(), record.updatedAt + 1);
-    const next = { ...record, ...change, updatedAt, revision: record.revision + 1 };
-    this.#records.set(id, next);
-    this.#changed();
+  /**
+   * Changes a record; its time of change and revision move also where nothing else does. The change is on disk when the
+   * promise resolves.
+   *
+   * @throws AipassError NOT_FOUND, or INTERNAL where the disk takes nothing; then nothing is changed.
+   */
+  async update(id: string, change: RecordChange): Promise<CredentialRecord> {
+    const before = this.#existing(id);
+    const next = this.#changedRecord(before, change);
+    this.#put(next);
+    try {
+      await this.#deps.persist();
+    } catch (error) {
+      if (this.#records.get(id) === next) this.#put(before);
+      throw error;
+    }
     return next;
+  }
+
+  /**
+   * Saves the record of a new credential whose key is about to be written. `settle` has to follow.
+   *
+   * @throws AipassError CONFLICT for a duplicate, INTERNAL where the disk takes nothing.
+   */
+  stageNew(fields: NewRecord, key: Secret): Promise<CredentialRecord> {
+    return this.#stage(null, this.#newRecord(fields), key);
+  }
+
+  /** Saves what a record will be with the key that is about to be written. `settle` has to follow. Throws as `update`. */
+  stage(id: string, change: RecordChange, key: Secret): Promise<CredentialRecord> {
+    const before = this.#existing(id);
+    return this.#stage(before, this.#changedRecord(before, change), key);
+  }
+
+  /**
+   * Ends what was staged: the record becomes what was staged for this key, the one that `.env` has now, or stays what it
+   * was. Returns it; undefined where there is none.
+   */
+  settle(id: string, key: Secret | null): CredentialRecord | undefined {
+    const pending = this.#pending.get(id);
+    if (!pending) return this.#records.get(id);
+    this.#pending.delete(id);
+    const record = key !== null && pending.isNewKey(key) ? pending.next : pending.before;
+    if (record) this.#records.set(id, record);
+    else this.#records.delete(id);
+    this.#changed();
+    return record ?? undefined;
   }
 
   /** Removes a record; returns whether there was one. */
@@ -157,6 +268,62 @@ export class CredentialRecords {
     const existed = this.#records.delete(id);
     if (existed) this.#changed();
     return existed;
+  }
+
+  /** Puts the records on disk. Rejects if that failed. */
+  persist(): Promise<void> {
+    return this.#deps.persist();
+  }
+
+  async #stage(before: CredentialRecord | null, next: CredentialRecord, key: Secret): Promise<CredentialRecord> {
+    const salt = randomBytes(16).toString('hex');
+    this.#pending.set(next.id, {
+      before,
+      next,
+      isNewKey: (value) => value.equals(key),
+      salt,
+      hash: hashOf(salt, key),
+    });
+    this.#changed();
+    try {
+      await this.#deps.persist();
+    } catch (error) {
+      this.settle(next.id, null);
+      throw error;
+    }
+    return next;
+  }
+
+  #newRecord(fields: NewRecord): CredentialRecord {
+    this.assertFree(fields.provider, fields.accountKey);
+    const now = this.#deps.clock.now();
+    return { ...fields, id: this.#deps.randomId(), createdAt: now, updatedAt: now, revision: 1 };
+  }
+
+  #changedRecord(record: CredentialRecord, change: RecordChange): CredentialRecord {
+    // Two changes within a millisecond still have different times.
+    const updatedAt = Math.max(this.#deps.clock.now(), record.updatedAt + 1);
+    return { ...record, ...change, updatedAt, revision: record.revision + 1 };
+  }
+
+  #existing(id: string): CredentialRecord {
+    const record = this.#records.get(id);
+    if (!record) throw new AipassError('NOT_FOUND', 'Not Found');
+    return record;
+  }
+
+  #put(record: CredentialRecord): void {
+    this.#records.set(record.id, record);
+    this.#changed();
+  }
+
+  /** Returns what is and what is about to be. */
+  #all(): CredentialRecord[] {
+    return [...this.#records.values(), ...[...this.#pending.values()].map(({ next }) => next)];
+  }
+
+  #isTaken(provider: string, accountKey: string): boolean {
+    return this.#all().some((record) => record.provider === provider && record.accountKey === accountKey);
   }
 
   #changed(): void {
@@ -168,30 +335,63 @@ export class CredentialRecords {
   freeAccountKey({ provider, keyId }: KeyName): string {
     const number = /_API_KEY_(\d+)$/i.exec(keyId)?.[1];
     const usual = number ?? 'default';
-    const taken = (name: string): boolean =>
-      [...this.#records.values()].some((record) => record.provider === provider && record.accountKey === name);
-    if (!taken(usual)) return usual;
+    if (!this.#isTaken(provider, usual)) return usual;
     const named = keyId.toLowerCase();
     for (let copy = 1; ; copy += 1) {
       const candidate = copy === 1 ? named : `${named}-${copy}`;
-      if (!taken(candidate)) return candidate;
+      if (!this.#isTaken(provider, candidate)) return candidate;
     }
   }
 }
 
-/** Returns the records that are whole; a damaged one is rebuilt from `.env`. */
-function readSaved(saved: unknown): CredentialRecord[] {
-  if (!Array.isArray(saved)) return [];
-  return saved.filter((value): value is CredentialRecord => {
-    if (!isRecord(value)) return false;
-    const { id, provider, accountKey, keyId, displayName, baseUrl, active, createdAt, updatedAt, revision } = value;
-    return (
-      [id, provider, accountKey, displayName].every((field) => typeof field === 'string' && field !== '') &&
-      [keyId, baseUrl].every((field) => field === null || typeof field === 'string') &&
-      typeof active === 'boolean' &&
-      [createdAt, updatedAt, revision].every((field) => Number.isSafeInteger(field))
-    );
-  });
+/** Returns a saved record that is whole; a damaged one is rebuilt from `.env`. */
+function readRecord(value: unknown): CredentialRecord | undefined {
+  if (!isRecord(value)) return undefined;
+  const { id, provider, accountKey, keyId, displayName, baseUrl, active, createdAt, updatedAt, revision } = value;
+  const isWhole =
+    isText(id) &&
+    isText(provider) &&
+    isText(accountKey) &&
+    isText(displayName) &&
+    (keyId === null || typeof keyId === 'string') &&
+    (baseUrl === null || typeof baseUrl === 'string') &&
+    typeof active === 'boolean' &&
+    isCount(createdAt) &&
+    isCount(updatedAt) &&
+    isCount(revision);
+  if (!isWhole) return undefined;
+  const fields = { id, provider, accountKey, keyId, displayName, baseUrl, active, createdAt, updatedAt, revision };
+  const { request } = value;
+  return isRecord(request) && isText(request['key']) && isText(request['params'])
+    ? { ...fields, request: { key: request['key'], params: request['params'] } }
+    : fields;
+}
+
+/** Returns what was staged when the record was saved, or undefined. */
+function readPending(value: unknown): PendingRecord | undefined {
+  if (!isRecord(value) || !isRecord(value['pending'])) return undefined;
+  const { isNew, salt, hash } = value['pending'];
+  const next = readRecord(value['pending']['next']);
+  if (!next || !isText(salt) || !isText(hash)) return undefined;
+  const before = isNew === true ? null : (readRecord(value) ?? null);
+  return { before, next, isNewKey: (key) => hashOf(salt, key) === hash, salt, hash };
+}
+
+function hashOf(salt: string, key: Secret): string {
+  return createHash('sha256').update(salt).update(key.reveal()).digest('hex');
+}
+
+/** Returns whether the request that created a record is still remembered. */
+function isRemembered({ request, createdAt }: CredentialRecord, now: number): boolean {
+  return request !== undefined && now - createdAt < IDEMPOTENCY_MS;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value);
 }
 
 function compareText(a: string, b: string): number {

@@ -23,6 +23,16 @@ export interface EnvWriterDeps {
   readonly reload: () => Promise<void>;
 }
 
+/** An edit of the file, and what its caller gets. */
+export interface EnvDecision<T> {
+  readonly edit: EnvEdit;
+  readonly result: T;
+}
+
+type DecideEdit<T> = (text: string) => Promise<EnvDecision<T>> | EnvDecision<T>;
+
+type ChangeEnv = <T>(decide: DecideEdit<T>) => Promise<T>;
+
 /** Changes `.env`, one change after the other. */
 export class EnvWriter {
   readonly #deps: EnvWriterDeps;
@@ -32,26 +42,32 @@ export class EnvWriter {
     this.#deps = deps;
   }
 
+  /** Runs work that no other change comes in between of; `change` edits the file within it. */
+  alone<T>(work: (change: ChangeEnv) => Promise<T>): Promise<T> {
+    const done = this.#last.then(() => work((decide) => this.#change(decide)));
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
   /**
    * Changes the file and resolves when the vault serves the change.
    *
    * `decide` gets the text of the file ('' if there is none) and returns the edit; it runs under the writer's lock, so it
-   * is the place to check what must hold while the change is made. It may throw to change nothing.
+   * is the place to check what must hold while the change is made, and to save what must be on disk before. It may throw
+   * to change nothing.
    *
    * @throws AipassError CONFLICT if somebody else saved the file meanwhile, or a line of it cannot be edited;
    * UNSAFE_PERMISSIONS if the file is one that others may write to.
    */
-  change<T>(decide: (text: string) => { readonly edit: EnvEdit; readonly result: T }): Promise<T> {
-    const change = this.#last.then(() => this.#change(decide));
-    this.#last = change.catch(() => {});
-    return change;
+  change<T>(decide: DecideEdit<T>): Promise<T> {
+    return this.alone((change) => change(decide));
   }
 
-  async #change<T>(decide: (text: string) => { readonly edit: EnvEdit; readonly result: T }): Promise<T> {
+  async #change<T>(decide: DecideEdit<T>): Promise<T> {
     const { path, reload } = this.#deps;
     const before = await readFileSignature(path);
     const text = await readEnvText(path);
-    const { edit, result } = decide(text);
+    const { edit, result } = await decide(text);
     if (edit.kind === 'refused') {
       const place = edit.line === null ? path : `line ${edit.line} of ${path}`;
       throw new AipassError('CONFLICT', `${place} ${edit.problem}`, {

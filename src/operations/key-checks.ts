@@ -27,9 +27,9 @@ export interface KeyChecksDeps {
   readonly providers: Providers;
   readonly pools: Pools;
   /** Returns whether the credential of a key is switched off: then its provider is asked on request only. */
-  readonly isOff: (keyId: string) => boolean;
+  readonly isOff: (key: ApiKey) => boolean;
   /** Returns the provider with the addresses that a key is for: its credential may have a base URL. */
-  readonly addressed: (provider: Provider, keyId: string) => Provider;
+  readonly addressed: (provider: Provider, key: ApiKey) => Provider;
   readonly logger: Pick<Logger, 'info'>;
 }
 
@@ -91,7 +91,7 @@ export class KeyChecks {
   /** Asks about every key whose provider can prove it for free; for the schedule. */
   async checkAll(signal: AbortSignal): Promise<void> {
     const { vault, providers, isOff, logger } = this.#deps;
-    const keys = vault.keys().filter((key) => providers.find(key.provider)?.keyCheck && !isOff(key.keyId));
+    const keys = vault.keys().filter((key) => providers.find(key.provider)?.keyCheck && !isOff(key));
     if (keys.length === 0) return;
     const verdicts = await this.check(keys, signal);
     const bad = verdicts.filter(({ verdict }) => verdict === 'invalid').map(({ keyId }) => keyId);
@@ -111,7 +111,7 @@ export class KeyChecks {
       };
     }
     const revision = pools.revisionOf(key.provider, key.keyId);
-    const result = await checkKey(addressed(provider, key.keyId), key.value, signal);
+    const result = await checkKey(addressed(provider, key), key.value, signal);
     // The key may have changed while its provider was asked: the pool compares.
     if (revision !== undefined && result.kind !== 'unknown') {
       pools.checked(key.provider, key.keyId, revision, result.kind, result.kind === 'invalid' ? result.status : 200);

@@ -30,9 +30,9 @@ export interface KeyOperationsOptions {
   readonly defaultProvider: string;
   readonly record: RecordEvent;
   /** Returns whether the credential of a key is switched off: then the key is released to nobody. */
-  readonly isOff: (keyId: string) => boolean;
+  readonly isOff: (key: ApiKey) => boolean;
   /** Returns the provider with the addresses that a key is for: its credential may have a base URL. */
-  readonly addressed: (provider: Provider, keyId: string) => Provider;
+  readonly addressed: (provider: Provider, key: ApiKey) => Provider;
 }
 
 /** Makes the operations. */
@@ -76,7 +76,7 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
             // A named key is released in any state but one.
             const found =
               params.keyId === undefined ? usableKey(params.provider) : lookup.key(params.provider, params.keyId);
-            if (options.isOff(found.keyId)) {
+            if (options.isOff(found)) {
               throw new AipassError('NOT_FOUND', `${found.keyId} is switched off`, {
                 hint: 'switch it on: aipassd credential on <id>; aipassd credential list shows the ids',
               });
@@ -115,7 +115,7 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
         const provider = providers.get(lookup.resolve(params.provider));
         const key = vault.keys(provider.name).find(({ keyId: id }) => pools.isUsable(provider.name, id));
         if (!key && provider.needsKey && !provider.modelsArePublic) throw pools.whyNone(provider.name);
-        const asked = key ? options.addressed(provider, key.keyId) : provider;
+        const asked = key ? options.addressed(provider, key) : provider;
         const models = await fetchModels(asked, key?.value ?? null, signal);
         return { provider: provider.name, asked: provider.modelsUrl !== null, models };
       },

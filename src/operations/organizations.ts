@@ -8,11 +8,13 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { defer } from '../base/dispose.ts';
+import { AipassError } from '../base/errors.ts';
 import { EventHub } from '../base/event-hub.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Runtime } from '../base/runtime.ts';
 import type { Caller } from '../callers/caller.ts';
 import { roleOf } from '../callers/organizations.ts';
+import type { ApiKey } from '../credentials/api-keys.ts';
 import { CredentialRecords, organizationIdOf } from '../credentials/credential-records.ts';
 import { EnvWriter } from '../credentials/env-writer.ts';
 import { Vault } from '../credentials/vault.ts';
@@ -63,8 +65,8 @@ export class Organizations implements CredentialOrganizations {
   }
 
   /** Returns a provider with the addresses that a key of the default organization is for. */
-  addressed(provider: Provider, keyId: string): Provider {
-    return this.credentials(DEFAULT_ORGANIZATION)?.addressed(provider, keyId) ?? provider;
+  addressed(provider: Provider, key: ApiKey): Provider {
+    return this.credentials(DEFAULT_ORGANIZATION)?.addressed(provider, key) ?? provider;
   }
 
   /** Adds or replaces an organization. */
@@ -79,8 +81,8 @@ export function organizationPaths(paths: Paths, slug: string): Paths {
   return { ...paths, secrets, envFile: join(secrets, '.env') };
 }
 
-/** Opens the records of an organization; they are saved with the state. */
-export function openRecords({ state, clock }: Runtime, slug: string): CredentialRecords {
+/** Opens the records of an organization for the keys of its vault; they are saved with the state. */
+export function openRecords({ state, clock }: Runtime, slug: string, vault: Pick<Vault, 'keys'>): CredentialRecords {
   const section = slug === DEFAULT_ORGANIZATION ? 'credentials' : `credentials:${slug}`;
   const records = new CredentialRecords({
     organizationId: organizationIdOf(slug),
@@ -88,8 +90,20 @@ export function openRecords({ state, clock }: Runtime, slug: string): Credential
     clock,
     randomId: randomUUID,
     onChange: () => state.changed(),
+    persist: async () => {
+      try {
+        await state.flush();
+      } catch (error) {
+        throw new AipassError('INTERNAL', 'the state of the credentials cannot be written', {
+          hint: 'make room on the disk, or let this user write the state folder',
+          cause: error,
+        });
+      }
+    },
   });
   state.bind(section, () => records.save());
+  // Before anything is sent with these keys.
+  records.sync(vault.keys());
   return records;
 }
 
@@ -148,21 +162,21 @@ async function openKeys(
   );
   const { defaultProvider } = config.current;
   const lookup = new KeyLookup({ vault, providers, paths, defaultProvider });
-  const records = openRecords(runtime, slug);
+  const records = openRecords(runtime, slug, vault);
   const { pools, onCheckNeeded } = openPools(
     scoped,
     {
       vault,
       providers,
       whyNone: (name) => lookup.whyNone(name),
-      credentialOf: (keyId) => records.findByKeyId(keyId),
+      credentialOf: (key) => records.of(key),
       organization: slug,
     },
     stack,
   );
-  const isOff = (keyId: string): boolean => records.findByKeyId(keyId)?.active === false;
+  const isOff = (key: ApiKey): boolean => records.of(key)?.active === false;
   const credentials = openCredentials(scoped, { ...deps, slug, vault, pools, records }, stack);
-  const addressed = (provider: Provider, keyId: string): Provider => credentials.addressed(provider, keyId);
+  const addressed = (provider: Provider, key: ApiKey): Provider => credentials.addressed(provider, key);
   openKeyChecks(scoped, { vault, providers, pools, isOff, addressed, onCheckNeeded }, stack);
   return { vault, lookup, pools, credentials };
 }
@@ -198,7 +212,6 @@ function openCredentials(
       events.publish('credentials-changed', { id, provider, account_key, change, fields });
     },
   });
-  credentials.sync();
   defer(
     stack,
     `the credentials of ${slug}`,

@@ -12,10 +12,16 @@ import { BoundedMap } from '../base/bounded-map.ts';
 import type { Clock } from '../base/clock.ts';
 import { maskKey, Secret } from '../base/secret.ts';
 import { removeVariable, setVariable } from '../credentials/env-edit.ts';
-import { freeVariable, type EnvWriter } from '../credentials/env-writer.ts';
-import type { CredentialRecord, CredentialRecords, RecordChange } from '../credentials/credential-records.ts';
+import { freeVariable, type EnvDecision, type EnvWriter } from '../credentials/env-writer.ts';
+import type {
+  CreationRequest,
+  CredentialRecord,
+  CredentialRecords,
+  NewRecord,
+  RecordChange,
+} from '../credentials/credential-records.ts';
 import { findKeys } from '../credentials/env-import.ts';
-import { isPlaceholder } from '../credentials/placeholders.ts';
+import { whyNoKey, type ApiKey } from '../credentials/api-keys.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Pools } from '../pools/pools.ts';
 import type {
@@ -43,9 +49,6 @@ const FAILURE_CACHE_MS = 10_000;
 
 /** Least time between two forced reports of one credential, in milliseconds. */
 const REFRESH_EVERY_MS = 5000;
-
-/** How long a repeated creation returns the first result, in milliseconds. */
-const IDEMPOTENCY_MS = 86_400_000;
 
 /** Bounds of what is remembered. */
 const MAX_REMEMBERED = 1000;
@@ -85,11 +88,11 @@ interface CachedUsage {
   readonly usage: CredentialUsage;
 }
 
-/** A creation with an Idempotency-Key: its parameters without the key, and the id that it made. */
-interface RememberedCreation {
-  readonly at: number;
+/** A creation with an Idempotency-Key that is under way. */
+interface RunningCreation {
   readonly params: string;
-  readonly id: Promise<string>;
+  readonly key: Secret | null;
+  readonly done: Promise<Credential>;
 }
 
 /** Serves the provider credentials of one organization. */
@@ -99,7 +102,7 @@ export class ProviderCredentials {
   readonly #cache = new BoundedMap<string, CachedUsage>(MAX_REMEMBERED);
   readonly #flights = new Map<string, Promise<CredentialUsage>>();
   readonly #forcedAt = new BoundedMap<string, number>(MAX_REMEMBERED);
-  readonly #created = new BoundedMap<string, RememberedCreation>(MAX_REMEMBERED);
+  readonly #creating = new Map<string, RunningCreation>();
 
   constructor(deps: ProviderCredentialsDeps) {
     this.#deps = deps;
@@ -136,26 +139,40 @@ export class ProviderCredentials {
    *
    * @throws AipassError UNSUPPORTED for an unknown provider, CONFLICT for a duplicate, BAD_REQUEST for bad fields.
    */
-  async create({ idempotency_key: repeatKey, ...fields }: CredentialCreateParams): Promise<Credential> {
+  async create({
+    idempotency_key: repeatKey,
+    organization: _,
+    ...fields
+  }: CredentialCreateParams): Promise<Credential> {
     if (repeatKey === undefined) return this.#create(fields);
-    const now = this.#deps.clock.now();
     const params = JSON.stringify({ ...fields, api_key: undefined });
-    const earlier = this.#created.get(repeatKey);
-    if (earlier && now - earlier.at < IDEMPOTENCY_MS) {
-      if (earlier.params === params) return this.get(await earlier.id);
-      throw new AipassError('CONFLICT', 'this Idempotency-Key was used for another request', {
-        hint: 'choose another key',
-      });
+    const apiKey = (fields.api_key ?? '').trim();
+    const key = apiKey === '' ? null : new Secret(apiKey);
+    const running = this.#creating.get(repeatKey);
+    if (running) {
+      assertRepeated(running.params === params && isSameKey(running.key, key));
+      return running.done;
     }
-    const creation = this.#create(fields);
-    const id = creation.then((credential) => credential.id);
-    // A creation that failed may be tried again.
-    id.catch(() => this.#created.delete(repeatKey));
-    this.#created.set(repeatKey, { at: now, params, id });
-    return creation;
+    const earlier = this.#deps.records.createdBy(repeatKey);
+    if (earlier) {
+      // What key it was made with is known until it is changed.
+      const isSame = earlier.revision > 1 || isSameKey(this.#keyOf(earlier), key);
+      assertRepeated(earlier.request?.params === params && isSame);
+      return this.#describe(earlier);
+    }
+    const done = this.#create(fields, { key: repeatKey, params });
+    this.#creating.set(repeatKey, { params, key, done });
+    try {
+      return await done;
+    } finally {
+      this.#creating.delete(repeatKey);
+    }
   }
 
-  async #create(params: Omit<CredentialCreateParams, 'idempotency_key'>): Promise<Credential> {
+  async #create(
+    params: Omit<CredentialCreateParams, 'idempotency_key' | 'organization'>,
+    request?: CreationRequest,
+  ): Promise<Credential> {
     const provider = this.#supported(params.provider);
     const accountKey = checkAccountKey(params.account_key);
     const apiKey = checkApiKey(params.api_key);
@@ -166,10 +183,11 @@ export class ProviderCredentials {
       displayName: displayName === '' ? accountKey : displayName,
       baseUrl: this.#checkBaseUrl(params.base_url),
       active: params.active ?? true,
+      ...(request === undefined ? {} : { request }),
     };
     const created =
       apiKey === null
-        ? this.#deps.records.create({ ...record, keyId: null })
+        ? await this.#deps.records.create({ ...record, keyId: null })
         : await this.#createWithKey(() => record, apiKey, accountKey);
     return this.#changed(created, 'created', Object.keys(params));
   }
@@ -250,29 +268,29 @@ export class ProviderCredentials {
    * @throws AipassError NOT_FOUND, CONFLICT for another revision, BAD_REQUEST for bad fields.
    */
   async update({ id, if_revision: revision, ...params }: CredentialUpdateParams): Promise<Credential> {
-    const record = this.#record(id);
-    assertRevision(record, revision);
+    assertRevision(this.#record(id), revision);
     const apiKey = params.api_key === '' ? '' : checkApiKey(params.api_key);
     const displayName = checkDisplayName(params.display_name);
-    const change: RecordChange = {
+    const changeOf = (record: CredentialRecord): RecordChange => ({
       ...(displayName === null ? {} : { displayName: displayName === '' ? record.accountKey : displayName }),
       ...(params.base_url === null || params.base_url === undefined
         ? {}
         : { baseUrl: this.#checkBaseUrl(params.base_url) }),
       ...(params.active === null || params.active === undefined ? {} : { active: params.active }),
-    };
-    const movesKey = change.baseUrl !== undefined && change.baseUrl !== record.baseUrl;
-    if (movesKey && apiKey === null && this.#keyOf(record) !== null) {
-      // Whoever may change an address but not see the key could send the key to himself.
-      throw new AipassError('BAD_REQUEST', 'base_url: a new address needs the key along', {
-        hint: 'send api_key together with base_url',
-      });
-    }
-    const fields = [...Object.keys(change), ...(apiKey === null ? [] : ['api_key'])];
-    const updated =
-      apiKey === null
-        ? this.#deps.records.update(record.id, change)
-        : await this.#setKey(record, apiKey, change, revision);
+    });
+    const updated = await this.#setKey(id, apiKey, (record) => {
+      assertRevision(record, revision);
+      const change = changeOf(record);
+      const movesKey = change.baseUrl !== undefined && change.baseUrl !== record.baseUrl;
+      if (movesKey && apiKey === null && this.#keyOf(record) !== null) {
+        // Whoever may change an address but not see the key could send the key to himself.
+        throw new AipassError('BAD_REQUEST', 'base_url: a new address needs the key along', {
+          hint: 'send api_key together with base_url',
+        });
+      }
+      return change;
+    });
+    const fields = [...Object.keys(changeOf(updated)), ...(apiKey === null ? [] : ['api_key'])];
     return this.#changed(updated, 'updated', fields);
   }
 
@@ -295,24 +313,28 @@ export class ProviderCredentials {
         hint: 'the old key stays; try again later',
       });
     }
-    return this.#changed(await this.#setKey(record, next, {}), 'updated', ['api_key']);
+    return this.#changed(await this.#setKey(record.id, next, () => ({})), 'updated', ['api_key']);
   }
 
   /** Returns a provider with the addresses that a key is for: those of its credential, where it has a base URL. */
-  addressed(provider: Provider, keyId: string): Provider {
-    return withBaseUrl(provider, this.#deps.records.findByKeyId(keyId)?.baseUrl ?? null, this.#lookup);
+  addressed(provider: Provider, key: Pick<ApiKey, 'keyId' | 'value'>): Provider {
+    return withBaseUrl(provider, this.#deps.records.of(key)?.baseUrl ?? null, this.#lookup);
   }
 
   /** Removes the record and its variable. Throws NOT_FOUND. */
   async delete(id: string): Promise<void> {
-    const record = this.#record(id);
-    const described = this.#describe(record);
-    const { keyId } = record;
-    if (keyId !== null) {
-      await this.#deps.writer.change((text) => ({ edit: removeVariable(text, keyId), result: undefined }));
-    }
-    this.#deps.records.remove(record.id);
-    this.#forget(record.id);
+    const { records, writer } = this.#deps;
+    const described = await writer.alone(async (change) => {
+      const record = this.#record(id);
+      const { keyId } = record;
+      const before = this.#describe(record);
+      // First the key: one without its record would go to another address than its own.
+      if (keyId !== null) await change((text) => ({ edit: removeVariable(text, keyId), result: undefined }));
+      records.remove(record.id);
+      await records.persist();
+      return before;
+    });
+    this.#forget(described.id);
     this.#deps.onChange(described, 'deleted', []);
   }
 
@@ -344,8 +366,10 @@ export class ProviderCredentials {
     { refresh = false, sample = false }: { readonly refresh?: boolean; readonly sample?: boolean },
     signal: AbortSignal,
   ): Promise<CredentialUsage> {
-    const record = this.#record(id);
-    const key = this.#keyOf(record);
+    const found = this.#record(id);
+    const key = this.#keyOf(found);
+    const record =
+      (key !== null && found.keyId !== null && this.#deps.records.of({ keyId: found.keyId, value: key })) || found;
     const cached = this.#cache.get(record.id);
     const now = this.#deps.clock.now();
     const isFresh = cached && cached.until > now && cached.revision === record.revision && isSameKey(cached.key, key);
@@ -419,60 +443,80 @@ export class ProviderCredentials {
   }
 
   /** Creates a record with a key under the given account key, else under the first free one. */
-  async #createWithKey(
-    fieldsOf: (accountKey: string) => Omit<Parameters<CredentialRecords['create']>[0], 'keyId'>,
+  #createWithKey(
+    fieldsOf: (accountKey: string) => Omit<NewRecord, 'keyId'>,
     apiKey: string,
     accountKey?: string,
   ): Promise<CredentialRecord> {
-    const { records, writer } = this.#deps;
-    const created: CredentialRecord[] = [];
-    try {
-      await writer.change((text) => {
+    const { records } = this.#deps;
+    return this.#deps.writer.alone((change) =>
+      this.#writeKey(change, async (text) => {
         const { provider } = fieldsOf('');
         if (accountKey !== undefined) records.assertFree(provider, accountKey);
         const keyId = freeVariable(text, provider, records.variables());
         const edit = setVariable(text, keyId, apiKey);
-        // The record is there before the vault finds the key, which would make one of its own.
+        if (edit.kind === 'refused') return { edit, result: null };
         const fields = fieldsOf(accountKey ?? records.freeAccountKey({ provider, keyId }));
-        if (edit.kind === 'edited') created.push(records.create({ ...fields, keyId }));
-        return { edit, result: undefined };
-      });
-    } catch (error) {
-      for (const { id } of created) records.remove(id);
-      throw error;
-    }
-    const [record] = created;
-    if (!record) throw new AipassError('CONFLICT', 'the credential was not created', { hint: 'try again' });
-    return record;
+        return { edit, result: await records.stageNew({ ...fields, keyId }, new Secret(apiKey)) };
+      }),
+    );
   }
 
-  /** Sets a key, or removes it with ''. */
-  async #setKey(
-    record: CredentialRecord,
-    apiKey: string,
-    change: RecordChange,
-    revision?: number,
+  /** Changes a record, and sets its key, removes it with '' or leaves it with null. */
+  #setKey(
+    id: string,
+    apiKey: string | null,
+    changeOf: (record: CredentialRecord) => RecordChange,
   ): Promise<CredentialRecord> {
     const { records, writer } = this.#deps;
-    return await writer
-      .change((text) => {
-        const current = this.#record(record.id);
-        assertRevision(current, revision);
-        const keyId =
-          current.keyId ?? (apiKey === '' ? null : freeVariable(text, record.provider, records.variables()));
-        if (keyId === null) return { edit: { kind: 'edited', text }, result: null };
-        return { edit: apiKey === '' ? removeVariable(text, keyId) : setVariable(text, keyId, apiKey), result: keyId };
-      })
-      .then((keyId) => {
-        this.#dropDerived(record, keyId);
-        return records.update(record.id, { ...change, ...(keyId === null ? {} : { keyId }) });
-      });
+    return writer.alone(async (changeEnv) => {
+      const record = this.#record(id);
+      const change = changeOf(record);
+      if (apiKey !== null && apiKey !== '') {
+        return this.#writeKey(changeEnv, async (text) => {
+          const keyId = record.keyId ?? freeVariable(text, record.provider, records.variables());
+          const edit = setVariable(text, keyId, apiKey);
+          if (edit.kind === 'refused') return { edit, result: null };
+          return { edit, result: await records.stage(record.id, { ...change, keyId }, new Secret(apiKey)) };
+        });
+      }
+      const { keyId } = record;
+      if (apiKey === '' && keyId !== null) {
+        await changeEnv((text) => ({ edit: removeVariable(text, keyId), result: undefined }));
+      }
+      return records.update(record.id, change);
+    });
   }
 
-  /** Removes the record that the vault's reload made for a variable that now belongs to another record. */
-  #dropDerived(record: CredentialRecord, keyId: string | null): void {
-    const derived = keyId === null ? undefined : this.#deps.records.findByKeyId(keyId);
-    if (derived && derived.id !== record.id) this.#deps.records.remove(derived.id);
+  /**
+   * Writes the key of a record that `stage` saves first, so that no crash leaves a key without its address. Returns the
+   * record that holds with what `.env` has then.
+   */
+  async #writeKey(
+    change: Parameters<Parameters<EnvWriter['alone']>[0]>[0],
+    stage: (text: string) => Promise<EnvDecision<CredentialRecord | null>>,
+  ): Promise<CredentialRecord> {
+    const { records, vault } = this.#deps;
+    const staged: CredentialRecord[] = [];
+    const settle = (): CredentialRecord | undefined =>
+      staged.map((record) => records.settle(record.id, this.#keyOf(record))).at(-1);
+    try {
+      await change(async (text) => {
+        const decision = await stage(text);
+        if (decision.result) staged.push(decision.result);
+        return decision;
+      });
+    } catch (error) {
+      // A write that failed at its end may have put the key in place all the same.
+      await vault.load().catch(() => {});
+      settle();
+      this.sync();
+      throw error;
+    }
+    const record = settle();
+    if (record) return record;
+    this.sync();
+    throw new AipassError('CONFLICT', '.env was changed by another program at the same moment', { hint: 'try again' });
   }
 
   #changed(record: CredentialRecord, change: 'created' | 'updated', fields: readonly string[]): Credential {
@@ -539,6 +583,14 @@ export function notFound(): AipassError {
   return new AipassError('NOT_FOUND', 'Not Found', { hint: 'aipassd credential list shows what there is' });
 }
 
+/** Throws unless a request with an Idempotency-Key is the one that came with it before. */
+function assertRepeated(isSame: boolean): void {
+  if (isSame) return;
+  throw new AipassError('CONFLICT', 'this Idempotency-Key was used for another request', {
+    hint: 'choose another key',
+  });
+}
+
 function assertRevision(record: CredentialRecord, revision: number | undefined): void {
   if (revision === undefined || revision === record.revision) return;
   throw new AipassError('CONFLICT', `the credential changed meanwhile (its revision is ${record.revision})`, {
@@ -569,8 +621,8 @@ function badKey(problem: string): AipassError {
 export function checkApiKey(text: string | null | undefined, minLength = MIN_KEY_LENGTH): string | null {
   const key = (text ?? '').trim();
   if (key === '') return null;
-  if (!/^[\x21-\x7e]+$/.test(key)) throw badKey('holds a blank, a control character or a letter outside ASCII');
-  if (isPlaceholder(key)) throw badKey('is a placeholder, not a key');
+  const problem = whyNoKey(key);
+  if (problem !== undefined) throw badKey(problem);
   if (key.length < minLength) throw badKey(`has fewer than ${minLength} characters`);
   if (key.length > MAX_KEY_LENGTH) throw badKey(`has more than ${MAX_KEY_LENGTH} characters`);
   return key;

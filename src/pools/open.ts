@@ -31,7 +31,10 @@ export interface OpenPoolsDeps {
   /** Returns the error that explains why a provider has no key. */
   readonly whyNone: (provider: string) => AipassError;
   /** Returns what a key's credential says: whether the key is used, and where it goes. */
-  readonly credentialOf: (keyId: string) => { readonly active: boolean; readonly baseUrl: string | null } | undefined;
+  readonly credentialOf: (key: {
+    readonly keyId: string;
+    readonly value: Secret;
+  }) => { readonly active: boolean; readonly baseUrl: string | null } | undefined;
   /** Organization that the keys belong to; the default one without it. Its keys have no settings in the configuration. */
   readonly organization?: string;
 }
@@ -74,16 +77,19 @@ export function openPools(
       const provider = providers.find(name);
       const uncheckable = provider?.keyCheck === null;
       const settings = organization === undefined ? (settingsOf(config.current, name)?.keys ?? {}) : {};
-      return vault.keys(name).map(({ keyId, value }) => ({
-        keyId,
-        value,
-        revision,
-        settings: Object.hasOwn(settings, keyId) ? settings[keyId] : undefined,
-        uncheckable,
-        foreign: provider && foreignOwnerOf(provider, value),
-        isOff: credentialOf(keyId)?.active === false,
-        baseUrl: credentialOf(keyId)?.baseUrl ?? null,
-      }));
+      return vault.keys(name).map(({ keyId, value }) => {
+        const credential = credentialOf({ keyId, value });
+        return {
+          keyId,
+          value,
+          revision,
+          settings: Object.hasOwn(settings, keyId) ? settings[keyId] : undefined,
+          uncheckable,
+          foreign: provider && foreignOwnerOf(provider, value),
+          isOff: credential?.active === false,
+          baseUrl: credential?.baseUrl ?? null,
+        };
+      });
     },
     whyNone,
     requestCheck: (provider, keyId) => check?.(provider, keyId),

@@ -12,34 +12,66 @@ import { createTestDaemon } from '../support/test-daemon.ts';
 
 const KEY = 'lk-killed-canary-0123456789abcd';
 
-it('makes a credential with the derived id of a key whose daemon was killed before it saved its state', async () => {
+it('keeps the address and the names of a key whose daemon was killed right after it wrote the key', async () => {
+  await using other = await startLoopbackProvider();
+  other.route('/v1/models', { kind: 'json', body: { data: [{ id: 'elsewhere' }] } });
   await using running = await createTestDaemon();
   const { envFile } = running.home.paths;
   const text = (): string => readFileSync(envFile, 'utf8');
   const before = text();
+  const fields = { account_key: 'team', display_name: 'Team', base_url: other.baseUrl, active: false };
   const client = await running.connect();
-  const created = client.credentials.create({ provider: 'local', account_key: 'team', api_key: KEY });
+  const created = client.credentials.create({ provider: 'local', api_key: KEY, ...fields });
   const outcome = created.then(({ id }) => id).catch(() => undefined);
   await until('the key is in .env', () => text() !== before);
   await running.daemon.kill();
-  await outcome;
+  const answered = await outcome;
   expect(text()).toBe(`${before}LOCAL_API_KEY_2=${KEY}\n`);
 
   running.daemon = await DaemonProcess.start(running.home);
   const again = await running.connect();
   const mine = (await again.credentials.list()).filter(({ key_id: keyId }) => keyId === 'LOCAL_API_KEY_2');
-  expect(mine).toMatchObject([{ provider: 'local', has_api_key: true, api_key_last_four: KEY.slice(-4) }]);
-  expect(text()).toBe(`${before}LOCAL_API_KEY_2=${KEY}\n`);
+  expect(mine).toMatchObject([{ provider: 'local', ...fields, has_api_key: true, api_key_last_four: KEY.slice(-4) }]);
+  if (answered !== undefined) expect(mine[0]?.id).toBe(answered);
+  const { models } = await again.credentials.usage(mine[0]?.id ?? '');
+  expect(models).toEqual(['elsewhere']);
+  expect(running.provider.requests.filter(({ key }) => key === KEY)).toEqual([]);
+});
 
-  // Somebody who writes the same line by hand gets the same id.
-  await using other = await createTestDaemon();
-  writeFileSync(other.home.paths.envFile, text());
-  const third = await other.connect();
-  const [same] = await until('the key is there', async () => {
-    const found = (await third.credentials.list()).filter(({ key_id: keyId }) => keyId === 'LOCAL_API_KEY_2');
-    return found.length > 0 && found;
-  });
-  expect(mine[0]?.id).toBe(same?.id);
+it.each([
+  ['created', { account_key: 'bare' }, { account_key: 'bare' }],
+  ['switched off', { active: false }, { active: false }],
+  ['moved', { base_url: 'https://proxy.example.org', api_key: KEY }, { base_url: 'https://proxy.example.org' }],
+  ['deleted', undefined, undefined],
+])('loses nothing that was answered: a daemon killed after a credential was %s', async (kind, change, expected) => {
+  await using running = await createTestDaemon();
+  const aipass = await running.connect();
+  const { credentials } = aipass;
+  const own = (await credentials.list({ provider: 'local' }))[0]?.id ?? '';
+  const id = kind === 'created' ? (await credentials.create({ provider: 'local', account_key: 'bare' })).id : own;
+  if (change === undefined) await credentials.delete(id);
+  else if (kind !== 'created') await credentials.update({ id, ...change });
+  await running.daemon.kill();
+  running.daemon = await DaemonProcess.start(running.home);
+  const left = (await (await running.connect()).credentials.list()).find((one) => one.id === id);
+  if (expected === undefined) expect(left).toBeUndefined();
+  else expect(left).toMatchObject(expected);
+});
+
+it('makes the same credential of a line that somebody writes by hand, on every machine', async () => {
+  const ids = await Promise.all(
+    [0, 1].map(async () => {
+      await using running = await createTestDaemon();
+      const { envFile } = running.home.paths;
+      writeFileSync(envFile, `${readFileSync(envFile, 'utf8')}LOCAL_API_KEY_2=${KEY}\n`);
+      const aipass = await running.connect();
+      return await until('the key is there', async () => {
+        const found = await aipass.credentials.list();
+        return found.find(({ key_id: keyId }) => keyId === 'LOCAL_API_KEY_2')?.id;
+      });
+    }),
+  );
+  expect(ids[0]).toBe(ids[1]);
 });
 
 it('sends a key for a check to the base URL of its credential, and nowhere else', async () => {

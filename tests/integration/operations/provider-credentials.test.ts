@@ -34,6 +34,9 @@ interface Opened {
   readonly records: CredentialRecords;
   readonly vault: Vault;
   readonly checked: string[];
+  /** What the state document held after each time that it was written. */
+  readonly onDisk: string[];
+  beforePersist: () => Promise<void>;
   windows: readonly LimitWindow[];
 }
 
@@ -75,9 +78,23 @@ async function open(saved?: unknown): Promise<Opened> {
   });
   await vault.load();
   const organizationId = organizationIdOf('default');
-  const records = new CredentialRecords({ organizationId, saved, clock, randomId: randomUUID, onChange: () => {} });
   const checked: string[] = [];
-  const result = { windows: [] as readonly LimitWindow[] };
+  const result: Pick<Opened, 'windows' | 'onDisk' | 'beforePersist'> = {
+    windows: [],
+    onDisk: [],
+    beforePersist: async () => {},
+  };
+  const records = new CredentialRecords({
+    organizationId,
+    saved,
+    clock,
+    randomId: randomUUID,
+    onChange: () => {},
+    persist: async () => {
+      await result.beforePersist();
+      result.onDisk.push(JSON.stringify(records.save()));
+    },
+  });
   const credentials = new ProviderCredentials({
     organizationId,
     records,
@@ -162,6 +179,23 @@ describe('creating a credential', () => {
     const [first, second] = await Promise.all([opened.credentials.create(params), opened.credentials.create(params)]);
     expect(second.id).toBe(first.id);
     expect(await codeOf(opened.credentials.create({ ...params, account_key: 'b' }))).toBe('CONFLICT');
+    expect(await codeOf(opened.credentials.create({ ...params, api_key: `${KEY}-b` }))).toBe('CONFLICT');
+    const both = await Promise.all([
+      codeOf(opened.credentials.create({ ...params, account_key: 'c', idempotency_key: 'twice' })),
+      codeOf(opened.credentials.create({ ...params, account_key: 'd', idempotency_key: 'twice' })),
+    ]);
+    expect(both).toEqual(['none', 'CONFLICT']);
+  });
+
+  it('returns it after a restart, for a day', async () => {
+    const params = { provider: 'local', account_key: 'a', api_key: KEY, idempotency_key: 'once' };
+    const { id } = await opened.credentials.create(params);
+    opened = await open(JSON.parse(opened.onDisk.at(-1) ?? ''));
+    expect((await opened.credentials.create(params)).id).toBe(id);
+    expect(await codeOf(opened.credentials.create({ ...params, api_key: `${KEY}-b` }))).toBe('CONFLICT');
+    clock.advance(86_400_001);
+    expect(await codeOf(opened.credentials.create(params))).toBe('CONFLICT');
+    await expect(opened.credentials.create(params)).rejects.toThrow(/already exists/);
   });
 
   it.each([
@@ -169,6 +203,8 @@ describe('creating a credential', () => {
     ['a placeholder', 'sk-your-key-here'],
     ['with a blank inside', 'key with blanks'],
     ['not ASCII', 'schlüssel-12345'],
+    ['a reference that the vault does not serve', '${OTHER_API_KEY}'],
+    ['shown masked', 'sk-abcd***wxyz'],
   ])('refuses a key that is %s', async (_, key) => {
     expect(await codeOf(opened.credentials.create({ provider: 'local', account_key: 'a', api_key: key }))).toBe(
       'BAD_REQUEST',
@@ -186,6 +222,99 @@ describe('creating a credential', () => {
     const created = await opened.credentials.create({ provider: 'local', account_key: 'later', display_name: '' });
     expect(created).toMatchObject({ has_api_key: false, api_key_last_four: null, key_id: null, display_name: 'later' });
   });
+});
+
+describe('a crash', () => {
+  const address = 'https://proxy.example.org/v1';
+  const fields = { account_key: 'team', display_name: 'Team', base_url: address, active: false };
+
+  /** Opens what a daemon finds that was killed after the state document was written so often, with this `.env`. */
+  async function reopen(onDisk: string | undefined, text: string): Promise<void> {
+    await writeFile(home.paths.envFile, text, { mode: 0o600 });
+    opened = await open(JSON.parse(onDisk ?? 'null'));
+  }
+
+  it('between the state and .env loses nothing of a new credential, and makes none without its key', async () => {
+    const { id } = await opened.credentials.create({ provider: 'local', api_key: KEY, ...fields });
+    const [onDisk] = opened.onDisk;
+    expect(onDisk).not.toContain(KEY.slice(4, 9));
+    await reopen(onDisk, `LOCAL_API_KEY=${KEY}\n`);
+    expect(opened.credentials.list({})).toMatchObject([{ id, ...fields, has_api_key: true, revision: 1 }]);
+    await reopen(onDisk, '');
+    expect(opened.credentials.list({})).toEqual([]);
+    await reopen(onDisk, 'LOCAL_API_KEY=written-by-hand-1234\n');
+    expect(opened.credentials.list({})).toMatchObject([{ account_key: 'default', base_url: null }]);
+  });
+
+  it.each([
+    ['the old key', 'old-key-canary-1234', 'https://old.example.org', 'Old'],
+    ['the new key', KEY, address, 'Team'],
+  ])('while a key moves leaves %s with its own address', async (_, key, baseUrl, displayName) => {
+    const old = { provider: 'local', account_key: 'team', display_name: 'Old' };
+    const { id } = await opened.credentials.create({
+      ...old,
+      api_key: 'old-key-canary-1234',
+      base_url: 'https://old.example.org',
+    });
+    await opened.credentials.update({ id, api_key: KEY, base_url: address, display_name: 'Team' });
+    await reopen(opened.onDisk.at(-1), `LOCAL_API_KEY=${key}\n`);
+    expect(opened.credentials.list({})).toMatchObject([{ id, base_url: baseUrl, display_name: displayName }]);
+  });
+
+  it('after an answer undoes nothing that was answered', async () => {
+    const { id } = await opened.credentials.create({ provider: 'local', account_key: 'bare' });
+    expect(opened.onDisk.at(-1)).toContain(id);
+    await opened.credentials.update({ id, base_url: address, active: false });
+    expect(JSON.parse(opened.onDisk.at(-1) ?? '')).toMatchObject([{ baseUrl: address, active: false }]);
+    await opened.credentials.delete(id);
+    expect(opened.onDisk.at(-1)).toBe('[]');
+  });
+
+  it.each(['create', 'update', 'move'])(
+    'of the disk fails a request to %s, which then changed nothing',
+    async (kind) => {
+      const { id } = await opened.credentials.create({ provider: 'local', account_key: 'a', api_key: KEY });
+      const before = [opened.credentials.list({}), await env()];
+      opened.beforePersist = () => Promise.reject(new AipassError('INTERNAL', 'the disk is full'));
+      const { credentials } = opened;
+      const asked =
+        kind === 'create'
+          ? credentials.create({ provider: 'local', account_key: 'b', api_key: `${KEY}-b` })
+          : credentials.update({
+              id,
+              base_url: address,
+              ...(kind === 'move' ? { api_key: `${KEY}-2` } : { api_key: KEY }),
+            });
+      expect(await codeOf(asked)).toBe('INTERNAL');
+      expect([opened.credentials.list({}), await env()]).toEqual(before);
+    },
+  );
+
+  it('is not needed for two changes at once to keep both', async () => {
+    const { id } = await opened.credentials.create({ provider: 'local', account_key: 'a', api_key: KEY });
+    await Promise.all([
+      opened.credentials.update({ id, api_key: `${KEY}-2` }),
+      opened.credentials.update({ id, display_name: 'Shown' }),
+      opened.credentials.update({ id, active: false }),
+    ]);
+    expect(opened.credentials.get(id)).toMatchObject({ display_name: 'Shown', active: false, revision: 4 });
+    expect(await env()).toBe(`LOCAL_API_KEY=${KEY}-2\n`);
+  });
+});
+
+it('uses an address for the key that it came with, while both are being written', async () => {
+  const { id } = await opened.credentials.create({ provider: 'local', account_key: 'a', api_key: KEY });
+  const seen: unknown[] = [];
+  const look = (): void => {
+    for (const key of opened.vault.keys('local')) seen.push([key.value.reveal(), opened.records.of(key)?.baseUrl]);
+  };
+  opened.vault.onChange(look);
+  opened.beforePersist = async () => look();
+  await opened.credentials.update({ id, api_key: `${KEY}-2`, base_url: provider.baseUrl });
+  expect(seen).toEqual([
+    [KEY, null],
+    [`${KEY}-2`, provider.baseUrl],
+  ]);
 });
 
 describe('keys that people manage by hand', () => {
