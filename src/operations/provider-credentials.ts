@@ -141,7 +141,7 @@ export class ProviderCredentials {
    */
   async create({
     idempotency_key: repeatKey,
-    organization: _,
+    organization: _organization,
     ...fields
   }: CredentialCreateParams): Promise<Credential> {
     if (repeatKey === undefined) return this.#create(fields);

@@ -144,6 +144,12 @@ async function writeEnv(text: string): Promise<void> {
   opened.credentials.sync();
 }
 
+/** Opens what a daemon finds that was killed with this state document and this `.env`. */
+async function reopen(onDisk: string | undefined, text: string): Promise<void> {
+  await writeFile(home.paths.envFile, text, { mode: 0o600 });
+  opened = await open(JSON.parse(onDisk ?? 'null'));
+}
+
 describe('creating a credential', () => {
   it('writes the key into the first free variable and serves it at once', async () => {
     await writeEnv('# mine\nLOCAL_API_KEY=first-key-1234\nLOCAL_API_KEY_2=your-key-here\n');
@@ -227,12 +233,6 @@ describe('creating a credential', () => {
 describe('a crash', () => {
   const address = 'https://proxy.example.org/v1';
   const fields = { account_key: 'team', display_name: 'Team', base_url: address, active: false };
-
-  /** Opens what a daemon finds that was killed after the state document was written so often, with this `.env`. */
-  async function reopen(onDisk: string | undefined, text: string): Promise<void> {
-    await writeFile(home.paths.envFile, text, { mode: 0o600 });
-    opened = await open(JSON.parse(onDisk ?? 'null'));
-  }
 
   it('between the state and .env loses nothing of a new credential, and makes none without its key', async () => {
     const { id } = await opened.credentials.create({ provider: 'local', api_key: KEY, ...fields });
