@@ -11,6 +11,7 @@ import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { formatError } from './dialect-errors.ts';
+import { ReadPacer, type PacedReads } from './paced-reads.ts';
 
 /** Longest header section of a request, in bytes. */
 const MAX_HEADER_BYTES = 64 * 1024;
@@ -27,10 +28,7 @@ const KEEP_ALIVE_MS = 75_000;
 /** Interval in which Node checks these limits. */
 const CHECK_MS = 2000;
 
-/**
- * Requests of one connection that wait for their answers, at most: no client that is in use pipelines. Node parses all of
- * the 64 KB that it read before anything else gets a turn, so that the connection is closed instead of held back.
- */
+/** Requests of one connection that wait for their answers, after which no more are read: no client that is in use pipelines. */
 const MAX_PIPELINED = 8;
 
 /** Time that a rejected connection gets to read why. */
@@ -73,6 +71,13 @@ export interface HttpEndpointDeps {
   readonly timeouts?: Partial<EndpointTimeouts>;
 }
 
+/** Accepted connection. */
+interface OpenConnection {
+  readonly reads: PacedReads;
+  /** Number of requests without a complete answer. */
+  pending: number;
+}
+
 /** Request that has no complete answer yet. */
 interface InFlightRequest {
   readonly abort: AbortController;
@@ -82,8 +87,8 @@ interface InFlightRequest {
 /** HTTP server on one address. */
 export class HttpEndpoint {
   readonly #deps: HttpEndpointDeps;
-  /** Accepted connections, with the number of their requests without a complete answer. */
-  readonly #sockets = new Map<Socket, number>();
+  readonly #sockets = new Map<Socket, OpenConnection>();
+  readonly #pacer = new ReadPacer();
   readonly #inFlight = new Set<InFlightRequest>();
   #server: Server | undefined;
 
@@ -159,8 +164,8 @@ export class HttpEndpoint {
     server.on('request', (request, response) => this.#receive(request, response, false));
     server.on('checkContinue', (request, response) => this.#receive(request, response, true));
     server.on('checkExpectation', (request, response) => this.#receive(request, response, false));
-    server.on('upgrade', (_request, socket: Socket) => refuseOnSocket(socket, UPGRADE_REFUSED));
-    server.on('connect', (_request, socket: Socket) => refuseOnSocket(socket, CONNECT_REFUSED));
+    server.on('upgrade', (_request, socket: Socket) => this.#refuseSwitch(socket, UPGRADE_REFUSED));
+    server.on('connect', (_request, socket: Socket) => this.#refuseSwitch(socket, CONNECT_REFUSED));
     server.on('clientError', (error, socket: Socket) => this.#refuseGarbage(error, socket));
     server.on('error', (error) =>
       this.#deps.logger.debug('a listener of the gateway failed', { reason: error.message }),
@@ -177,7 +182,11 @@ export class HttpEndpoint {
       refuseOnSocket(socket, error instanceof AipassError ? error : INTERNAL);
       return;
     }
-    this.#sockets.set(socket, 0);
+    const connection: OpenConnection = {
+      reads: this.#pacer.pace(socket, () => connection.pending >= MAX_PIPELINED),
+      pending: 0,
+    };
+    this.#sockets.set(socket, connection);
     socket.once('close', () => {
       this.#sockets.delete(socket);
       this.#deps.onClose(socket);
@@ -186,24 +195,27 @@ export class HttpEndpoint {
 
   #receive(request: IncomingMessage, response: ServerResponse, expectsContinue: boolean): void {
     const { socket } = request;
-    const pending = this.#sockets.get(socket);
+    const connection = this.#sockets.get(socket);
     // A connection that was rejected or closed may have sent requests meanwhile.
-    if (pending === undefined || socket.destroyed) return;
-    if (pending >= MAX_PIPELINED) {
-      socket.destroy();
-      return;
-    }
-    this.#sockets.set(socket, pending + 1);
+    if (connection === undefined || socket.destroyed) return;
+    connection.pending += 1;
     const abort = new AbortController();
     const inFlight = { abort, closed: once(response, 'close') };
     this.#inFlight.add(inFlight);
     response.once('close', () => {
       this.#inFlight.delete(inFlight);
-      if (this.#sockets.has(socket)) this.#sockets.set(socket, (this.#sockets.get(socket) ?? 1) - 1);
+      connection.pending -= 1;
+      connection.reads.wake();
       if (!response.writableFinished) abort.abort(new AipassError('CANCELLED', 'the client went away'));
     });
     response.on('error', () => {});
     void this.#deps.handle({ request, response, socket, signal: abort.signal, expectsContinue });
+  }
+
+  #refuseSwitch(socket: Socket, error: AipassError): void {
+    // Answers come in the order of their requests: none may be written into an earlier one.
+    if (hasAnswerUnderWay(socket)) socket.destroy();
+    else refuseOnSocket(socket, error);
   }
 
   #refuseGarbage(error: Error, socket: Socket): void {
