@@ -14,16 +14,16 @@ export interface ProcessIdentity {
 }
 
 /** What the system gives of a process: its start, and whether it has ended and only waits for its parent (a zombie). */
-interface ProcessFacts {
+interface ProcessState {
   readonly started: string;
   readonly isDefunct: boolean;
 }
 
 /** Returns the identity of a running process, or undefined where no process has this pid. A zombie counts as ended. */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
-  const facts = readFacts(pid);
-  if (facts === undefined) return isPidUsed(pid) ? { pid, started: null } : undefined;
-  return facts.isDefunct ? undefined : { pid, started: facts.started };
+  const state = readState(pid);
+  if (state === undefined) return isPidUsed(pid) ? { pid, started: null } : undefined;
+  return state.isDefunct ? undefined : { pid, started: state.started };
 }
 
 /**
@@ -44,11 +44,11 @@ export function readStartTicks(pid: number): number | null {
   return Number.isSafeInteger(ticks) ? ticks : null;
 }
 
-function readFacts(pid: number): ProcessFacts | undefined {
-  return process.platform === 'linux' ? readFactsOnLinux(pid) : readFactsWithPs(pid);
+function readState(pid: number): ProcessState | undefined {
+  return process.platform === 'linux' ? readStateOnLinux(pid) : readStateWithPs(pid);
 }
 
-function readFactsOnLinux(pid: number): ProcessFacts | undefined {
+function readStateOnLinux(pid: number): ProcessState | undefined {
   const fields = readStat(pid);
   const [state] = fields ?? [];
   const ticks = fields?.[19];
@@ -75,7 +75,7 @@ function readBootId(): string {
   }
 }
 
-function readFactsWithPs(pid: number): ProcessFacts | undefined {
+function readStateWithPs(pid: number): ProcessState | undefined {
   try {
     const line = execFileSync('/bin/ps', ['-o', 'stat=,lstart=', '-p', String(pid)], {
       encoding: 'utf8',

@@ -5,7 +5,7 @@
 
 import { parseJson, toRecord } from '../base/json.ts';
 import { formOf, type AnswerForm } from './answer-form.ts';
-import { AnswerFacts, DOCUMENT_MEMBERS, errorIn, type RequestKind } from './dialects.ts';
+import { AnswerSummary, DOCUMENT_MEMBERS, errorIn, type RequestKind } from './dialects.ts';
 import type { Dialect } from '../providers/provider.ts';
 import { ErrorInAnswer, GarbageAnswer } from './failure.ts';
 import { JsonScanner } from './json-scan.ts';
@@ -38,7 +38,7 @@ const NOTHING = Buffer.alloc(0);
 /** Watches one answer. */
 export class AnswerWatcher {
   readonly #options: WatchOptions;
-  readonly #facts: AnswerFacts;
+  readonly #facts: AnswerSummary;
   #form: AnswerForm | undefined;
   #prefix: Buffer = NOTHING;
   #splitter: SseSplitter | undefined;
@@ -51,7 +51,7 @@ export class AnswerWatcher {
 
   constructor(options: WatchOptions) {
     this.#options = options;
-    this.#facts = new AnswerFacts(options.dialect);
+    this.#facts = new AnswerSummary(options.dialect);
     if (options.kind === 'other') this.#form = 'opaque';
   }
 
@@ -63,7 +63,7 @@ export class AnswerWatcher {
   }
 
   /** What was seen of the answer so far. */
-  get seen(): AnswerFacts['seen'] {
+  get seen(): AnswerSummary['seen'] {
     return this.#facts.seen;
   }
 

@@ -18,7 +18,7 @@ import type {
   ToolCall,
   ToolCallDelta,
 } from '../protocol/completion.ts';
-import { AnswerFacts, errorIn } from './dialects.ts';
+import { AnswerSummary, errorIn } from './dialects.ts';
 import { ErrorInAnswer, GarbageAnswer } from './failure.ts';
 
 /** A result before provider and key are added. */
@@ -32,7 +32,7 @@ const KNOWN_OF_CALL = new Set(['index', 'id', 'type', 'function', 'custom']);
 
 /** Collects one answer. */
 export class Assembly {
-  readonly #facts = new AnswerFacts('openai');
+  readonly #facts = new AnswerSummary('openai');
   readonly #tools = new ToolCallAssembly();
   readonly #answer = new UnknownFields(KNOWN_OF_ANSWER, 'latest');
   readonly #choice = new UnknownFields(KNOWN_OF_CHOICE, 'latest');

@@ -11,7 +11,7 @@ import { microDollars } from '../usage/micro-dollars.ts';
 import type { AttemptOutcome, AttemptTrace } from './forwarding.ts';
 
 /** Who asked for what, and with which key. */
-export interface AttemptSubject {
+export interface AttemptedCall {
   readonly caller: EventCaller;
   /** The operation under which the attempt is recorded. */
   readonly operation: string;
@@ -24,7 +24,7 @@ export interface AttemptSubject {
 }
 
 /** Returns the event of an attempt, finished or broken off. */
-export function attemptEvent(subject: AttemptSubject, outcome: AttemptOutcome): RawEvent {
+export function attemptEvent(subject: AttemptedCall, outcome: AttemptOutcome): RawEvent {
   const failure = outcome.kind === 'succeeded' ? null : outcome.error;
   return {
     ...subject.caller,
@@ -41,7 +41,7 @@ export function attemptEvent(subject: AttemptSubject, outcome: AttemptOutcome): 
 }
 
 /** Returns the event of a request that failed before a provider was asked. */
-export function unaskedEvent(subject: AttemptSubject, error: AipassError): RawEvent {
+export function unaskedEvent(subject: AttemptedCall, error: AipassError): RawEvent {
   const status = error.code === 'POOL_EXHAUSTED' ? 'reach_limit' : 'failed';
   const { caller, ...asked } = subject;
   return { ...caller, ...asked, status, errorCode: error.code };

@@ -177,7 +177,7 @@ export const DOCUMENT_MEMBERS = [
 ] as const;
 
 /** Collects what the documents of one answer (a whole one, or the events of a stream) say of it. */
-export class AnswerFacts {
+export class AnswerSummary {
   readonly #dialect: Dialect;
   #id = '';
   #model = '';

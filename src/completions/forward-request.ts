@@ -85,7 +85,7 @@ function decode(text: string): string {
 }
 
 /** What a request says of itself. */
-export interface RequestFacts {
+export interface RequestSummary {
   readonly model: string | undefined;
   /** Further models that the request lets its provider choose from (OpenRouter's `models`). */
   readonly models?: readonly string[] | undefined;
@@ -107,7 +107,7 @@ export function readRequest(request: {
   readonly kind: RequestKind;
   readonly path: string;
   readonly body: Buffer | null;
-}): RequestFacts {
+}): RequestSummary {
   const { dialect, kind, path, body } = request;
   if (dialect === 'gemini') {
     const model = /\/models\/([^/:]+)(?::(\w+))?/.exec(path);

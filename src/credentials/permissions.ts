@@ -11,7 +11,7 @@ import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
 
 /** The fields of `stat` that decide access. */
-export interface AccessFacts {
+export interface FileAccess {
   readonly mode: number;
   readonly uid: number;
 }
@@ -35,7 +35,7 @@ const MAX_PATH_LENGTH = 4096;
 export function classifyAccess(
   path: string,
   kind: 'file' | 'folder',
-  facts: AccessFacts,
+  facts: FileAccess,
   user: number | undefined,
 ): AccessOutcome {
   const readable = (facts.mode & OTHERS_READ) !== 0;
@@ -60,12 +60,7 @@ export function classifyAccess(
 }
 
 /** Returns the command that gives a file or folder to the user alone. */
-export function accessHint(
-  path: string,
-  kind: 'file' | 'folder',
-  facts: AccessFacts,
-  user: number | undefined,
-): string {
+export function accessHint(path: string, kind: 'file' | 'folder', facts: FileAccess, user: number | undefined): string {
   const quoted = shellQuote(path);
   const commands: string[] = [];
   const chmod = `chmod ${kind === 'file' ? '600' : '700'} ${quoted}`;

@@ -7,29 +7,13 @@
  */
 
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { Right } from '../callers/rights.ts';
+import type { TokenGrant } from '../callers/rights.ts';
 import { TOKEN_PREFIX } from '../protocol/gateway.ts';
 
 const TOKEN_BYTES = 32;
 
 /** Most tokens that are valid at a time. */
 const MAX_TOKENS = 4096;
-
-/** What a token stands for. */
-export interface TokenGrant {
-  /** Name that requests are recorded under. */
-  readonly name: string;
-  /** Session that requests are recorded under, or null where each request names its own. */
-  readonly session: string | null;
-  /** Unix user that may present the token. */
-  readonly uid: number;
-  /** Rights that the token gives, at most those of its user. */
-  readonly rights: ReadonlySet<Right>;
-  /** Providers that may be called, or null for all. */
-  readonly providers: ReadonlySet<string> | null;
-  /** OAuth accounts whose tokens may be had. */
-  readonly oauthAccounts: ReadonlySet<string>;
-}
 
 /** Valid tokens. */
 export class AccessTokens {

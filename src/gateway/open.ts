@@ -19,7 +19,7 @@ import type { Metrics } from './metrics.ts';
 const STOP_GRACE_MS = 10_000;
 
 /** What the gateway is wired with. */
-export interface GatewayParts {
+export interface CreateGatewayDeps {
   readonly gate: Gate;
   readonly access: Pick<AccessPolicy, 'servesOthers'>;
   readonly providers: Pick<Providers, 'find'>;
@@ -43,7 +43,11 @@ export interface OpenGatewayDeps {
  * requests in flight: `openGateway`, which is called after the first endpoint is open, begins the stop, so that both
  * endpoints share one grace period.
  */
-export function createGateway(runtime: Runtime, parts: GatewayParts, stack: AsyncDisposableStack): GatewayListeners {
+export function createGateway(
+  runtime: Runtime,
+  parts: CreateGatewayDeps,
+  stack: AsyncDisposableStack,
+): GatewayListeners {
   const { config, paths, clock, state, logger } = runtime;
   const { access, providers, beforeReply, ...rest } = parts;
   const { defaultProvider, gateway, limits } = config.current;

@@ -25,7 +25,7 @@ import { readModelPage } from '../providers/models.ts';
 import type { Provider } from '../providers/provider.ts';
 
 /** What is asked about. */
-export interface UsageSubject {
+export interface UsageQuestion {
   readonly accountKey: string;
   /** The provider, with the credential's base URL in its addresses. */
   readonly provider: Provider;
@@ -59,7 +59,7 @@ export interface UsageSample {
  * @throws AipassError when no model is known or the provider refuses.
  */
 export type TakeSample = (
-  subject: UsageSubject,
+  subject: UsageQuestion,
   models: readonly ModelInfo[],
   signal: AbortSignal,
 ) => Promise<UsageSample>;
@@ -73,7 +73,7 @@ const LIMIT_HEADER = /rate-?limit|token-?limit|call-(?:limit|remaining)|^retry-a
  * @throws AipassError CANCELLED when the signal aborts.
  */
 export async function fetchCredentialUsage(
-  subject: UsageSubject,
+  subject: UsageQuestion,
   { clock, signal, takeSample }: { clock: Clock; signal: AbortSignal; takeSample?: TakeSample | undefined },
 ): Promise<UsageFinding> {
   const { provider, key } = subject;
@@ -115,7 +115,7 @@ interface Findings {
 async function ask(
   found: Findings,
   request: { readonly method: 'GET' | 'POST'; readonly url: string },
-  { provider, key }: UsageSubject,
+  { provider, key }: UsageQuestion,
   { clock, signal, provesKey }: { clock: Clock; signal: AbortSignal; provesKey: boolean },
 ): Promise<JsonAnswer | undefined> {
   try {
@@ -140,7 +140,7 @@ async function ask(
   }
 }
 
-async function sample(found: Findings, subject: UsageSubject, take: TakeSample, signal: AbortSignal): Promise<void> {
+async function sample(found: Findings, subject: UsageQuestion, take: TakeSample, signal: AbortSignal): Promise<void> {
   const models = found.models ?? subject.provider.models.map((id) => ({ id }));
   try {
     found.sample = await take(subject, models, signal);
@@ -166,7 +166,7 @@ function deniedField({ keyCheck }: Provider, body: unknown): string | undefined 
   );
 }
 
-function describe(found: Findings, { accountKey, provider, seenWindows }: UsageSubject, now: number): CredentialUsage {
+function describe(found: Findings, { accountKey, provider, seenWindows }: UsageQuestion, now: number): CredentialUsage {
   const headers = [...found.answers.map((answer) => answer.headers), ...(found.sample ? [found.sample.headers] : [])];
   const fresh = headers.flatMap((one) => [...readWindows(provider.name, one, now)]);
   const windows = [...fresh, ...seenWindows.filter(({ name }) => !fresh.some((window) => window.name === name))];

@@ -4,7 +4,7 @@
 
 import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
-import type { Right } from '../callers/rights.ts';
+import type { Right, TokenGrant } from '../callers/rights.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { GatewayRoutes, NamedToken } from '../protocol/gateway.ts';
 import type { Operations } from '../protocol/operations.ts';
@@ -12,16 +12,6 @@ import type { Dialect } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
-
-/** What a run may do: see gateway/access-tokens.ts. */
-export interface RunGrant {
-  readonly name: string;
-  readonly session: string | null;
-  readonly uid: number;
-  readonly rights: ReadonlySet<Right>;
-  readonly providers: ReadonlySet<string> | null;
-  readonly oauthAccounts: ReadonlySet<string>;
-}
 
 /** Tokens of named callers, as the operations need them. */
 export interface NamedTokenStore {
@@ -37,7 +27,7 @@ export interface RunAccess {
   readonly configuredPort: () => number | null;
   /** Tokens of named callers. */
   readonly named: () => NamedTokenStore;
-  openRun(grant: RunGrant): Promise<{ readonly port: number; readonly token: string; readonly close: () => void }>;
+  openRun(grant: TokenGrant): Promise<{ readonly port: number; readonly token: string; readonly close: () => void }>;
 }
 
 /** What these operations need. */

@@ -15,7 +15,7 @@ import { eventCaller } from './event-caller.ts';
 import type { KeyChecks } from './key-checks.ts';
 import type { KeyLookup } from './key-lookup.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
-import { keylessCall, lostCall, pooledCall, type PooledSubject } from './pooled-call.ts';
+import { keylessCall, lostCall, pooledCall, type LeasedCall } from './pooled-call.ts';
 import type { RecordEvent } from './record-release.ts';
 import { AipassError } from '../base/errors.ts';
 import type { LeaseOutcome } from '../pools/lease.ts';
@@ -148,7 +148,7 @@ const MAX_HELD = 10_000;
 interface LentKey {
   readonly lease: KeyLease;
   /** Part of the call's usage event. */
-  readonly subject: PooledSubject;
+  readonly subject: LeasedCall;
   /** Called where the connection closed before the lease was settled. */
   readonly onLost: () => void;
 }

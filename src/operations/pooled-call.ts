@@ -12,7 +12,7 @@ import { microDollars } from '../usage/micro-dollars.ts';
 const POOLED_CALL = 'pool.call';
 
 /** Subject of a call: its key, where one was leased, and its model, where the caller named one. */
-export interface PooledSubject {
+export interface LeasedCall {
   readonly provider: string | null;
   readonly keyId: string | null;
   readonly model: string | undefined;
@@ -20,7 +20,7 @@ export interface PooledSubject {
 
 /** Returns the event of a settled lease, without its caller. */
 export function pooledCall(
-  subject: PooledSubject,
+  subject: LeasedCall,
   report: Omit<PoolSettleParams, 'leaseId' | 'headers' | 'body'>,
 ): RawEvent {
   return {
@@ -34,12 +34,12 @@ export function pooledCall(
 }
 
 /** Returns the event of a lease whose client left before it settled, without its caller. */
-export function lostCall(subject: PooledSubject): RawEvent {
+export function lostCall(subject: LeasedCall): RawEvent {
   return { ...subject, operation: POOLED_CALL, status: 'failed', errorCode: 'CANCELLED' };
 }
 
 /** Returns the event of a call for which no key could be leased, without its caller. */
-export function keylessCall(subject: PooledSubject, error: unknown): RawEvent {
+export function keylessCall(subject: LeasedCall, error: unknown): RawEvent {
   const errorCode = error instanceof AipassError ? error.code : 'INTERNAL';
   const status = errorCode === 'POOL_EXHAUSTED' ? 'reach_limit' : 'failed';
   return { ...subject, operation: POOLED_CALL, status, errorCode };

@@ -10,7 +10,7 @@ import { windowAt } from '../base/time-window.ts';
 import { readError, type ReadError } from './error-reason.ts';
 import type { ExchangeFailure } from './http-exchange.ts';
 import { refusedWait } from './limit-windows.ts';
-import { readRefusalFacts, type RefusalFacts } from './refusal-facts.ts';
+import { readRefusalDetails, type RefusalDetails } from './refusal-details.ts';
 import { REFUSAL_RULES, type Blame, type FailureReason } from './refusal-rules.ts';
 import { readAskedWait, readIetfWait } from './reset-formats.ts';
 
@@ -131,7 +131,7 @@ export function classifyFailure(provider: string, seen: SeenFailure, now: number
   }
   const error = readError(seen.body);
   const status = seen.status < 300 ? statusInside(error) : seen.status;
-  const facts = readRefusalFacts(provider, seen.body, error.message, now);
+  const facts = readRefusalDetails(provider, seen.body, error.message, now);
   const asked = readAskedWait(seen.headers, now);
   const { reason, blame } = meaningOf(provider, status, seen.headers, error, facts);
   const known = {
@@ -230,7 +230,7 @@ function meaningOf(
   status: number,
   headers: Readonly<Record<string, string>>,
   error: ReadError,
-  facts: RefusalFacts,
+  facts: RefusalDetails,
 ): Meaning {
   const rule = ruleFor(provider, status, error, facts);
   if (rule) return rule;
@@ -256,7 +256,7 @@ function meaningOf(
   }
 }
 
-function ruleFor(provider: string, status: number, error: ReadError, facts: RefusalFacts): Meaning | undefined {
+function ruleFor(provider: string, status: number, error: ReadError, facts: RefusalDetails): Meaning | undefined {
   const codes = [...error.codes, ...facts.reasons];
   return REFUSAL_RULES.find(
     ({ providers, statuses, code, message }) =>
@@ -277,7 +277,7 @@ interface Wait {
 function rateLimit(
   provider: string,
   headers: Readonly<Record<string, string>>,
-  facts: RefusalFacts,
+  facts: RefusalDetails,
   askedMs: number | undefined,
   known: Known,
   now: number,
@@ -307,7 +307,7 @@ function untilNextDay(provider: string, said: Wait | null, now: number): Wait {
 
 function resetWait(
   provider: string,
-  facts: RefusalFacts,
+  facts: RefusalDetails,
   headers: Readonly<Record<string, string>>,
   now: number,
 ): Wait | null {

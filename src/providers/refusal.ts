@@ -17,7 +17,7 @@ export interface Refusal {
   readonly body: unknown;
 }
 
-/** Facts of the request that its error message needs. */
+/** The request, as far as its error message needs it. */
 export interface RefusalContext {
   readonly provider: string;
   /** Name of the key's variable, where a key was used. */

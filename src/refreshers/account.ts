@@ -63,7 +63,7 @@ export interface TokenRequest {
 type FileProblem = Warning & { readonly unsafe: boolean; readonly unsupported: boolean };
 
 /** State of an account's file at the begin of a refresh, by which the end is judged. */
-interface Start {
+interface FileVersion {
   readonly file: AccountFile;
   readonly basis: string;
   readonly tag: string;
@@ -600,7 +600,7 @@ export class Account {
     const before = this.#held;
     const endBefore = this.#file?.refreshExpiresAt ?? null;
     let outcome: RefreshOutcome = { kind: 'superseded' };
-    let start: Start | null = null;
+    let start: FileVersion | null = null;
     for (let tries = 0; tries < MAX_STARTS && outcome.kind === 'superseded'; tries++) {
       await this.reload();
       const held = this.#held;
@@ -620,7 +620,7 @@ export class Account {
     return remaining > 0 ? remaining : undefined;
   }
 
-  #start(): Start | null {
+  #start(): FileVersion | null {
     const file = this.#file;
     if (file === null) return null;
     return { file, basis: accountBasis(file), tag: accessTag(file), signature: this.#signature ?? '' };
@@ -632,7 +632,7 @@ export class Account {
     this.#fixedEnd = end !== null && before !== null && Math.abs(end - before) <= SAME_END_MS ? end : null;
   }
 
-  #settle(outcome: RefreshOutcome, start: Start | null): void {
+  #settle(outcome: RefreshOutcome, start: FileVersion | null): void {
     this.#record(outcome, start, () => {
       // Nobody waits for it here; what it brings is in the state.
       this.refresh().catch(() => {});
@@ -641,7 +641,7 @@ export class Account {
   }
 
   /** Notes how a refresh ended; `retry` is called once when a failed one may be tried again. */
-  #record(outcome: RefreshOutcome, start: Start | null, retry: () => void): void {
+  #record(outcome: RefreshOutcome, start: FileVersion | null, retry: () => void): void {
     if (outcome.kind === 'kept') return;
     this.#last = {
       kind: outcome.kind,
@@ -678,7 +678,7 @@ export class Account {
   }
 
   async #exchange(
-    start: Start | null,
+    start: FileVersion | null,
     report: (outcome: RefreshOutcome) => void,
     begin: () => void,
   ): Promise<RefreshOutcome> {
@@ -717,7 +717,7 @@ export class Account {
   }
 
   async #runWorker(
-    { basis, tag }: Start,
+    { basis, tag }: FileVersion,
     onStart: () => void,
     onReport: (outcome: RefreshOutcome) => void,
   ): Promise<WorkerReport> {

@@ -72,7 +72,7 @@ export function keepAliveDue(obtainedAt: number, refreshExpiresAt: number): numb
 }
 
 /** Properties of a token besides the clocks. */
-export interface TokenFacts {
+export interface TokenProperties {
   readonly accessToken: Secret;
   readonly tokenType: string;
   readonly scopes: readonly string[];
@@ -88,7 +88,7 @@ export interface TokenFacts {
 
 /** One access token. */
 export class HeldToken {
-  readonly facts: TokenFacts;
+  readonly facts: TokenProperties;
   readonly #clock: Clock;
   readonly #heldSince: { readonly wall: number; readonly monotonic: number };
   readonly #life: TokenLife | null;
@@ -97,7 +97,7 @@ export class HeldToken {
   /** Time at which it is renewed so that the refresh token does not end, or null where none is planned. */
   readonly keepAliveAt: number | null;
 
-  constructor(given: TokenFacts, clock: Clock, random: number) {
+  constructor(given: TokenProperties, clock: Clock, random: number) {
     const facts = fromThePresent(given, clock.now());
     this.facts = facts;
     this.#clock = clock;
@@ -133,19 +133,19 @@ export class HeldToken {
 }
 
 /** Returns a token that was obtained in the future as obtained now: the clock was wrong then, and its lifetime is all that is known. */
-function fromThePresent(facts: TokenFacts, now: number): TokenFacts {
+function fromThePresent(facts: TokenProperties, now: number): TokenProperties {
   const { obtainedAt, expiresAt } = facts;
   if (obtainedAt === null || obtainedAt <= now) return facts;
   const ahead = obtainedAt - now;
   return { ...facts, obtainedAt: now, expiresAt: expiresAt === null ? null : expiresAt - ahead };
 }
 
-function keepAliveTime({ obtainedAt, refreshExpiresAt = null }: TokenFacts, now: number): number | null {
+function keepAliveTime({ obtainedAt, refreshExpiresAt = null }: TokenProperties, now: number): number | null {
   return refreshExpiresAt === null ? null : keepAliveDue(obtainedAt ?? now, refreshExpiresAt);
 }
 
 function dueTime(
-  facts: TokenFacts,
+  facts: TokenProperties,
   life: TokenLife | null,
   keepAlive: number | null,
   now: number,
@@ -157,12 +157,12 @@ function dueTime(
 }
 
 /** Returns whether one refresh has to settle how old the token is. */
-function isDoubtful({ renewable, isCertain }: TokenFacts): boolean {
+function isDoubtful({ renewable, isCertain }: TokenProperties): boolean {
   return renewable === true && isCertain === false;
 }
 
 /** Returns when a token of unknown end that was granted before our eyes is renewed: as often as a usual one. */
-function unknownDue({ renewable, obtainedAt }: TokenFacts, now: number, random: number): number | null {
+function unknownDue({ renewable, obtainedAt }: TokenProperties, now: number, random: number): number | null {
   if (renewable !== true) return null;
   const since = obtainedAt ?? now;
   return refreshDue({ obtainedAt: since, expiresAt: since + USUAL_LIFETIME_MS }, random);

@@ -1,5 +1,5 @@
 /**
- * Facts of an installation on this machine: this Node, this package, this user's paths.
+ * An installation as this machine has it: this Node, this package, this user's paths.
  */
 
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
@@ -9,10 +9,10 @@ import { fileURLToPath } from 'node:url';
 import { AipassError } from '../base/errors.ts';
 import { assertTrusted, entryFault } from '../base/file-trust.ts';
 import { resolvePaths, type Paths } from '../base/paths.ts';
-import type { InstallFacts } from './plan.ts';
+import type { Installation } from './plan.ts';
 import { runProgram, type RunProgram } from './run-program.ts';
 import { probeSandbox, weakenUnit } from './sandbox.ts';
-import { printPlist, printUnit, type ServiceFacts } from './unit-text.ts';
+import { printPlist, printUnit, type ServiceProgram } from './unit-text.ts';
 
 /** The user that may write what the host-wide service runs. */
 const ROOT = 0;
@@ -40,11 +40,11 @@ export interface InstallRequest {
 }
 
 /**
- * Collects the facts of an installation.
+ * Describes an installation on this machine.
  *
  * @throws AipassError BAD_REQUEST for a service that this system does not have, or that can't reach its program.
  */
-export function describeInstallation({ system, paths }: InstallRequest): InstallFacts {
+export function describeInstallation({ system, paths }: InstallRequest): Installation {
   const scope = process.platform === 'darwin' ? 'launchd' : system ? 'systemd-system' : 'systemd-user';
   if (system && scope !== 'systemd-system') {
     throw new AipassError('BAD_REQUEST', 'on macOS aipassd runs as the agent of a user', {
@@ -56,7 +56,7 @@ export function describeInstallation({ system, paths }: InstallRequest): Install
   const home = homedir();
   const uid = process.getuid?.() ?? 0;
   const used = system ? SYSTEM_PATHS : paths;
-  const service: ServiceFacts = {
+  const service: ServiceProgram = {
     command,
     environment: system ? {} : movedPaths(paths, home),
     writable: system ? [] : movedFolders(paths, home),
@@ -77,11 +77,11 @@ export function describeInstallation({ system, paths }: InstallRequest): Install
  * Finds out which sandbox this machine's systemd can set up, and fits the unit to it. Where no manager answers, the unit
  * stays whole: the first step of the plan then says why nothing can be installed.
  */
-export async function fitToMachine(facts: InstallFacts, run: RunProgram = runProgram): Promise<InstallFacts> {
-  if (facts.scope === 'launchd') return facts;
-  const systemdRun = facts.scope === 'systemd-user' ? ['systemd-run', '--user'] : ['systemd-run'];
-  const sandbox = await probeSandbox(facts.text, { systemdRun, home: facts.home, run });
-  return sandbox === null ? facts : { ...facts, sandbox, text: weakenUnit(facts.text, sandbox) };
+export async function fitToMachine(installation: Installation, run: RunProgram = runProgram): Promise<Installation> {
+  if (installation.scope === 'launchd') return installation;
+  const systemdRun = installation.scope === 'systemd-user' ? ['systemd-run', '--user'] : ['systemd-run'];
+  const sandbox = await probeSandbox(installation.text, { systemdRun, home: installation.home, run });
+  return sandbox === null ? installation : { ...installation, sandbox, text: weakenUnit(installation.text, sandbox) };
 }
 
 /** Returns the name of this process's user, or the number of one without an entry in the list of users. */
@@ -93,7 +93,7 @@ function userName(uid: number): string {
   }
 }
 
-function printService(scope: InstallFacts['scope'], service: ServiceFacts, home: string): string {
+function printService(scope: Installation['scope'], service: ServiceProgram, home: string): string {
   switch (scope) {
     case 'systemd-user':
       return printUnit(readTemplate('systemd', 'aipassd.service'), service);

@@ -37,8 +37,8 @@ export type Step =
   /** A note for the user. */
   | { readonly kind: 'note'; readonly text: string };
 
-/** Facts from which a plan is made. */
-export interface InstallFacts {
+/** What is installed where; a plan is made from it. */
+export interface Installation {
   readonly scope: 'systemd-user' | 'systemd-system' | 'launchd';
   readonly home: string;
   readonly uid: number;
@@ -70,34 +70,34 @@ export const SYSTEM_CONFIG = `{
 const SYSTEM_CONFIG_FILE = '/etc/aipassd/config.jsonc';
 
 /** Returns the path of the unit or plist. */
-export function servicePath(facts: Pick<InstallFacts, 'scope' | 'home' | 'configHome'>): string {
-  switch (facts.scope) {
+export function servicePath(installation: Pick<Installation, 'scope' | 'home' | 'configHome'>): string {
+  switch (installation.scope) {
     case 'systemd-user':
-      return join(facts.configHome, 'systemd', 'user', UNIT_NAME);
+      return join(installation.configHome, 'systemd', 'user', UNIT_NAME);
     case 'systemd-system':
       return SYSTEM_UNIT_FILE;
     case 'launchd':
-      return join(facts.home, 'Library', 'LaunchAgents', `${PLIST_LABEL}.plist`);
+      return join(installation.home, 'Library', 'LaunchAgents', `${PLIST_LABEL}.plist`);
   }
 }
 
 /** Plans an installation, after which the service runs. */
-export function planInstall(facts: InstallFacts): readonly Step[] {
-  const path = servicePath(facts);
-  const own = facts.folders.map((folder): Step => ({ kind: 'folder', path: folder, mode: 0o700 }));
+export function planInstall(installation: Installation): readonly Step[] {
+  const path = servicePath(installation);
+  const own = installation.folders.map((folder): Step => ({ kind: 'folder', path: folder, mode: 0o700 }));
   const write: Step[] = [
     { kind: 'folder', path: dirname(path), mode: 0o755 },
-    { kind: 'write', path, text: facts.text, mode: 0o644 },
+    { kind: 'write', path, text: installation.text, mode: 0o644 },
   ];
-  switch (facts.scope) {
+  switch (installation.scope) {
     case 'systemd-user':
       return [
-        needUserManager(facts),
+        needUserManager(installation),
         ...own,
         ...write,
         ...startUnit(['systemctl', '--user']),
-        ...sandboxNotes(facts),
-        logs(facts, 'journalctl --user -u aipassd'),
+        ...sandboxNotes(installation),
+        logs(installation, 'journalctl --user -u aipassd'),
       ];
     case 'systemd-system':
       return [
@@ -109,34 +109,34 @@ export function planInstall(facts: InstallFacts): readonly Step[] {
         { kind: 'write', path: SYSTEM_CONFIG_FILE, text: SYSTEM_CONFIG, mode: 0o644, keep: true },
         ...write,
         ...startUnit(['systemctl']),
-        ...sandboxNotes(facts),
+        ...sandboxNotes(installation),
         { kind: 'note', text: 'its secrets go into /var/lib/aipassd/secrets/aipass (owner aipassd, files 0600)' },
         {
           kind: 'note',
           text: 'let people use it: usermod -aG aipassd NAME; they ask with AIPASSD_RUNTIME_DIR=/run/aipassd',
         },
-        logs(facts, 'journalctl -u aipassd'),
+        logs(installation, 'journalctl -u aipassd'),
       ];
     case 'launchd':
       return [
         ...own,
         ...write,
         // A loaded agent keeps its plist: it is unloaded first if the file changed.
-        { kind: 'run', argv: ['launchctl', 'bootout', launchTarget(facts)], tolerate: true, when: 'changed' },
-        { kind: 'run', argv: ['launchctl', 'bootstrap', `gui/${facts.uid}`, path], tolerate: true },
-        { kind: 'run', argv: ['launchctl', 'enable', launchTarget(facts)] },
-        { kind: 'run', argv: ['launchctl', 'kickstart', launchTarget(facts)] },
-        logs(facts, null),
+        { kind: 'run', argv: ['launchctl', 'bootout', launchTarget(installation)], tolerate: true, when: 'changed' },
+        { kind: 'run', argv: ['launchctl', 'bootstrap', `gui/${installation.uid}`, path], tolerate: true },
+        { kind: 'run', argv: ['launchctl', 'enable', launchTarget(installation)] },
+        { kind: 'run', argv: ['launchctl', 'kickstart', launchTarget(installation)] },
+        logs(installation, null),
       ];
   }
 }
 
 /** Plans the removal of an installation; secrets, state and an edited configuration stay. */
-export function planUninstall(facts: InstallFacts): readonly Step[] {
-  const path = servicePath(facts);
-  switch (facts.scope) {
+export function planUninstall(installation: Installation): readonly Step[] {
+  const path = servicePath(installation);
+  switch (installation.scope) {
     case 'systemd-user':
-      return [...stopUnit(['systemctl', '--user'], path), kept(facts.folders)];
+      return [...stopUnit(['systemctl', '--user'], path), kept(installation.folders)];
     case 'systemd-system':
       return [
         ...stopUnit(['systemctl'], path),
@@ -147,15 +147,15 @@ export function planUninstall(facts: InstallFacts): readonly Step[] {
       ];
     case 'launchd':
       return [
-        { kind: 'run', argv: ['launchctl', 'bootout', launchTarget(facts)], tolerate: true },
+        { kind: 'run', argv: ['launchctl', 'bootout', launchTarget(installation)], tolerate: true },
         { kind: 'remove', path },
-        kept(facts.folders),
+        kept(installation.folders),
       ];
   }
 }
 
 /** First step: without a service manager an installation would stop halfway. */
-function needUserManager({ uid, user }: InstallFacts): Step {
+function needUserManager({ uid, user }: Installation): Step {
   return {
     kind: 'require',
     argv: ['systemctl', '--user', 'show-environment'],
@@ -193,7 +193,7 @@ function stopUnit(systemctl: readonly string[], path: string): Step[] {
 }
 
 /** Returns what the user should know of a sandbox that is weaker than this version's own. */
-function sandboxNotes({ sandbox }: InstallFacts): Step[] {
+function sandboxNotes({ sandbox }: Installation): Step[] {
   if (sandbox === undefined || sandbox.leftOut.length === 0) return [];
   const names = sandbox.leftOut.map((line) => line.slice(0, line.indexOf('=') + 1)).join(', ');
   const notes = [`left out of the unit, because ${sandbox.reason}: ${names}`];
@@ -202,12 +202,12 @@ function sandboxNotes({ sandbox }: InstallFacts): Step[] {
   return notes.map((text) => ({ kind: 'note', text }));
 }
 
-function launchTarget(facts: InstallFacts): string {
-  return `gui/${facts.uid}/${PLIST_LABEL}`;
+function launchTarget(installation: Installation): string {
+  return `gui/${installation.uid}/${PLIST_LABEL}`;
 }
 
-function logs(facts: InstallFacts, journal: string | null): Step {
-  return { kind: 'note', text: `its log: ${facts.logFile}${journal === null ? '' : `, and ${journal}`}` };
+function logs(installation: Installation, journal: string | null): Step {
+  return { kind: 'note', text: `its log: ${installation.logFile}${journal === null ? '' : `, and ${journal}`}` };
 }
 
 function kept(what: readonly string[]): Step {

@@ -3,7 +3,7 @@
  */
 
 /** What the installed service runs. All paths are absolute. */
-export interface ServiceFacts {
+export interface ServiceProgram {
   /** Program and arguments without `run`: Node and `dist/cli.js`. */
   readonly command: readonly string[];
   /** Environment variables of the service. */
@@ -16,13 +16,13 @@ export interface ServiceFacts {
 const UNIT_COMMAND = 'ExecStart=/usr/bin/aipassd run';
 
 /** Prints a unit from its template. Throws if the template has no line to fill in. */
-export function printUnit(template: string, facts: ServiceFacts): string {
+export function printUnit(template: string, service: ServiceProgram): string {
   if (!template.includes(`\n${UNIT_COMMAND}\n`)) throw new Error(`the unit template has no line "${UNIT_COMMAND}"`);
   const added = [
     // systemd takes the program's own path as it is, except for its specifiers.
-    `ExecStart=${[...facts.command, 'run'].map(quoteArgument).join(' ')}`,
-    ...Object.entries(facts.environment).map(([name, value]) => `Environment=${quoteWord(`${name}=${value}`)}`),
-    ...facts.writable.map((path) => `ReadWritePaths=${quoteWord(`-${path}`)}`),
+    `ExecStart=${[...service.command, 'run'].map(quoteArgument).join(' ')}`,
+    ...Object.entries(service.environment).map(([name, value]) => `Environment=${quoteWord(`${name}=${value}`)}`),
+    ...service.writable.map((path) => `ReadWritePaths=${quoteWord(`-${path}`)}`),
   ];
   return template.replace(UNIT_COMMAND, () => added.join('\n'));
 }
@@ -44,12 +44,12 @@ const PLIST_ENVIRONMENT = '<dict/>';
 const PLIST_HOME = '/Users/you/';
 
 /** Prints the plist from its template; `home` is the user's. Throws when the template has nothing to fill in. */
-export function printPlist(template: string, facts: ServiceFacts, home: string): string {
+export function printPlist(template: string, service: ServiceProgram, home: string): string {
   if (!template.includes(PLIST_COMMAND) || !template.includes(PLIST_ENVIRONMENT)) {
     throw new Error('the plist template has no command or environment to fill in');
   }
-  const command = facts.command.map((word) => `<string>${escapeXml(word)}</string>`).join('\n    ');
-  const variables = Object.entries(facts.environment).map(
+  const command = service.command.map((word) => `<string>${escapeXml(word)}</string>`).join('\n    ');
+  const variables = Object.entries(service.environment).map(
     ([name, value]) => `    <key>${escapeXml(name)}</key>\n    <string>${escapeXml(value)}</string>\n`,
   );
   return template

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { configSchema } from '../../src/base/config-schema.ts';
 import { listSettings, printReference, type SettingSchema } from '../../scripts/config-reference.ts';
 import {
+  bagNames,
+  eagerHttp,
   globalFetch,
   isNoInStrings,
   missingHeaders,
@@ -49,9 +51,19 @@ describe('the house rules', () => {
     expect(isNoInStrings(sources)).toEqual([]);
   });
 
+  it('bags of parameters are called Options, what a user may set, or Deps, what is wired', () => {
+    expect(bagNames(sources)).toEqual([]);
+  });
+
   it("Node's own fetch, which loads a client of 8 MB, is used where it is allowed, and there only", () => {
     const files = new Set(globalFetch(sources).map((place) => place.split(':')[0]));
     expect([...files]).toEqual([...MAY_FETCH.keys()]);
+  });
+
+  it('node:http, which loads fetch and WebSocket with it, is loaded when a request goes out, but in a worker', () => {
+    expect(eagerHttp(sources)).toEqual([
+      "src/refreshers/worker/consent-browser.ts: import { createServer } from 'node:http';",
+    ]);
   });
 
   it('no check is switched off in the sources', () => {
@@ -129,6 +141,28 @@ describe('the search for broken house rules can fail', () => {
     'class A { get fetch(): Send {} }',
   ])('but not for another thing of that name: %j', (text) => {
     expect(globalFetch(source(text))).toEqual([]);
+  });
+
+  it.each([
+    "import { request } from 'node:http';",
+    "import http from 'node:https';",
+    "import {\n  type Server,\n  createServer,\n} from 'node:http';",
+  ])('for an eager import of node:http: %j', (text) => {
+    expect(eagerHttp(source(text))).toHaveLength(1);
+    const good = "import type { Server } from 'node:http';\nimport { connect } from 'node:net';\n// from 'node:http';";
+    expect(eagerHttp(source(good))).toEqual([]);
+  });
+
+  it.each([
+    'export interface GatewayParts {',
+    'interface Start {',
+    'type RequestFacts = { readonly a: 1 };',
+    'class Surroundings<T> {',
+    'interface AttemptSubject extends Other {',
+  ])('for a bag with a suffix of its own: %j', (text) => {
+    expect(bagNames(source(text))).toHaveLength(1);
+    const good = "// interface Parts {\nimport { type Parts } from 'x';\ninterface PartsList {\ntype FreshStart_ = 1;";
+    expect(bagNames(source(good))).toEqual([]);
   });
 
   it.each(['// @ts-expect-error', '// oxlint-disable-next-line', 'const a = b as any;', '// @ts-ignore'])(

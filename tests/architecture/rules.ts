@@ -25,6 +25,18 @@ export const globalFetch: Rule = (sources) =>
     ),
   );
 
+/** Finds values that are imported from `node:http` where a file is loaded, and not where a request goes out. */
+export const eagerHttp: Rule = (sources) =>
+  find(sources, ({ text }) => text.matchAll(/^import (?!type\b)[^;]*from 'node:(?:https?|http2)';/gm));
+
+/** Finds bags of parameters of another suffix than `Options` (what a user may set) and `Deps` (what is wired). */
+export const bagNames: Rule = (sources) =>
+  find(sources, ({ text }) =>
+    withoutTexts(text).matchAll(
+      /\b(?:interface|class|type) \w*(?:Parts|Surroundings|Facts|Tools|Subject|Start)(?= ?[<={]| extends| implements).*/g,
+    ),
+  );
+
 /** Finds checks that are switched off. */
 export const suppressions: Rule = (sources) =>
   find(sources, ({ text }) => text.matchAll(/@ts-(?:ignore|nocheck|expect-error)|oxlint-disable|\bas any\b/g));

@@ -27,8 +27,13 @@ export function readSources(folder: string, ending = '.ts'): Source[] {
     .toSorted()
     .map((name) => {
       const text = readFileSync(join(ROOT, folder, name), 'utf8');
-      return { path: join(folder, name), text, imports: [...text.matchAll(IMPORT)].map((match) => match[1] ?? '') };
+      return { path: join(folder, name), text, imports: importsOf(text) };
     });
+}
+
+/** Returns the modules that a source imports or re-exports, types included. */
+export function importsOf(text: string): string[] {
+  return [...text.matchAll(IMPORT)].map((match) => match[1] ?? '');
 }
 
 /** Reads a document of the project. */

@@ -24,10 +24,10 @@ export const install = defineVerb({
     print: flag('show what would be written and done, and change nothing'),
   },
   async run({ system, print }, { out, paths }) {
-    const facts = await fitToMachine(describeInstallation({ system, paths }));
-    const plan = planInstall(facts);
+    const installation = await fitToMachine(describeInstallation({ system, paths }));
+    const plan = planInstall(installation);
     if (print) {
-      out.line(`# ${servicePath(facts)}`, facts.text.trimEnd(), '', '# what would be done');
+      out.line(`# ${servicePath(installation)}`, installation.text.trimEnd(), '', '# what would be done');
       printPlan(plan, out);
       return 0;
     }

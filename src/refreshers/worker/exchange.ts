@@ -13,7 +13,7 @@ import { isRecord, parseJson, type JsonObject } from '../../base/json.ts';
 import { describeCertificateFailure } from '../../base/network.ts';
 import { parseRetryAfter } from '../../base/retry-after.ts';
 import { isSafeEndpoint } from '../provider-presets.ts';
-import { normalizeDeviceAnswer, normalizeTokenAnswer, spokenError, type AnswerFacts } from './token-answer.ts';
+import { normalizeDeviceAnswer, normalizeTokenAnswer, spokenError, type ExchangeAnswer } from './token-answer.ts';
 
 /** Longest wait for a whole answer, in milliseconds. */
 export const ANSWER_LIMIT_MS = 60_000;
@@ -33,14 +33,14 @@ export interface ExchangeOptions {
 /** Sends requests, one after the other. */
 export class Exchange {
   readonly #options: ExchangeOptions;
-  #facts: AnswerFacts = { kind: 'none', reason: 'nothing was sent' };
+  #facts: ExchangeAnswer = { kind: 'none', reason: 'nothing was sent' };
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
   }
 
   /** Facts of the last request. */
-  get facts(): AnswerFacts {
+  get facts(): ExchangeAnswer {
     return this.#facts;
   }
 

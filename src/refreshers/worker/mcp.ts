@@ -22,7 +22,7 @@ import { consentByDevice } from './consent-device.ts';
 import { Exchange } from './exchange.ts';
 import type { ConsentChannel, WorkerJob, WorkerReport } from './job.ts';
 import { discoverIssuer } from './oauth.ts';
-import type { AnswerFacts } from './token-answer.ts';
+import type { ExchangeAnswer } from './token-answer.ts';
 
 /** Request that an MCP client begins with; a server that wants a token answers with 401. */
 const INITIALIZE = {
@@ -257,7 +257,7 @@ async function discoverAuthority(issuer: string, exchange: Exchange): Promise<Au
   };
 }
 
-function guessAuthority(issuer: string, facts: AnswerFacts): Authority {
+function guessAuthority(issuer: string, facts: ExchangeAnswer): Authority {
   if (facts.kind === 'none') {
     throw new AipassError('PROVIDER_UNAVAILABLE', facts.reason, { hint: 'check the network, then start again' });
   }

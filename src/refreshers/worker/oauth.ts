@@ -16,7 +16,7 @@ import type { PendingAuthorization } from './redirect.ts';
 import {
   judgeAnswer,
   judgeFailure,
-  type AnswerFacts,
+  type ExchangeAnswer,
   type Failure,
   type GrantAnswer,
   type Unusable,
@@ -68,9 +68,9 @@ export async function discoverIssuer(
   exchange: Exchange,
 ): Promise<
   | { readonly kind: 'found'; readonly server: oauth.AuthorizationServer }
-  | { readonly kind: 'none'; readonly facts: AnswerFacts }
+  | { readonly kind: 'none'; readonly facts: ExchangeAnswer }
 > {
-  let telling: AnswerFacts | undefined;
+  let telling: ExchangeAnswer | undefined;
   for (const issuer of withAndWithoutSlash(address)) {
     for (const algorithm of ['oidc', 'oauth2'] as const) {
       try {
@@ -93,7 +93,7 @@ function withAndWithoutSlash(address: string): readonly URL[] {
   return [first, second];
 }
 
-function isDocument(facts: AnswerFacts): boolean {
+function isDocument(facts: ExchangeAnswer): boolean {
   return facts.kind === 'answer' && facts.status === 200 && facts.document !== null;
 }
 
@@ -101,7 +101,7 @@ function isDocument(facts: AnswerFacts): boolean {
 function explainDiscovery(
   { judging, account }: StandardClient,
   issuer: string,
-  facts: AnswerFacts,
+  facts: ExchangeAnswer,
 ): Failure | Unusable {
   const remedy = `write "issuer" into ${account.file} exactly as the provider names itself, or "token_endpoint" in its place`;
   if (facts.kind === 'answer' && isDocument(facts)) {
@@ -211,7 +211,7 @@ export async function codeGrant(
 }
 
 /** Begin of a device flow (RFC 8628 §3.2). */
-export interface DeviceStart {
+export interface DeviceAuthorization {
   readonly kind: 'started';
   readonly deviceCode: Secret;
   /** PKCE verifier (RFC 7636), for providers that demand it here too. */
@@ -227,7 +227,7 @@ export interface DeviceStart {
 export async function beginDevice(
   client: StandardClient,
   scopes: readonly string[],
-): Promise<DeviceStart | { readonly kind: 'none' } | Failure | Unusable> {
+): Promise<DeviceAuthorization | { readonly kind: 'none' } | Failure | Unusable> {
   const found = await discover(client);
   if (found.kind !== 'found') return found;
   const { server } = found;
@@ -271,7 +271,10 @@ export async function beginDevice(
 }
 
 /** Asks once whether the user has consented (RFC 8628 §3.4); the answer is often `authorization_pending` or `slow_down`, as an error. */
-export async function deviceGrant(client: StandardClient, { deviceCode, verifier }: DeviceStart): Promise<GrantAnswer> {
+export async function deviceGrant(
+  client: StandardClient,
+  { deviceCode, verifier }: DeviceAuthorization,
+): Promise<GrantAnswer> {
   return await attempt(client, async ({ server, metadata, authentication, options }) => {
     const additionalParameters = new URLSearchParams(options.additionalParameters);
     additionalParameters.set('code_verifier', verifier.reveal());
@@ -314,7 +317,7 @@ export async function revokeGrant(
 }
 
 /** What one request to the token endpoint is made with. */
-interface RequestParts {
+interface TokenEndpointRequest {
   readonly server: oauth.AuthorizationServer;
   readonly metadata: oauth.Client;
   readonly authentication: oauth.ClientAuth;
@@ -325,7 +328,10 @@ interface RequestParts {
  * Sends a request to the token endpoint. Where nothing says how the client proves itself, a refusal of the client is a
  * reason to try the other way: the grant itself is not used up by it (RFC 6749 §5.2 has the client checked first).
  */
-async function attempt(client: StandardClient, send: (parts: RequestParts) => Promise<void>): Promise<GrantAnswer> {
+async function attempt(
+  client: StandardClient,
+  send: (parts: TokenEndpointRequest) => Promise<void>,
+): Promise<GrantAnswer> {
   const found = await discover(client);
   if (found.kind !== 'found') return found;
   const { server } = found;

@@ -13,8 +13,8 @@ import { jwtTimes, parseTime, type GrantedTokens } from '../account-file.ts';
 import { explainRefusal, formatProviderError } from '../messages.ts';
 import type { RefreshOutcome } from '../outcome.ts';
 
-/** Facts of an exchange: whether an answer came, and which. */
-export type AnswerFacts =
+/** Answer of the last request of an exchange, or why none came. */
+export type ExchangeAnswer =
   | { readonly kind: 'none'; readonly reason: string }
   | {
       readonly kind: 'answer';
@@ -287,7 +287,7 @@ function wholeSeconds(value: unknown): number | undefined {
 }
 
 /** Returns the tokens of an answer, or what its lack of them means. */
-export function judgeAnswer(facts: AnswerFacts, judging: Judging): GrantAnswer {
+export function judgeAnswer(facts: ExchangeAnswer, judging: Judging): GrantAnswer {
   if (facts.kind !== 'answer' || facts.document === null || facts.status < 200 || facts.status > 299) {
     return judgeFailure(judging, facts);
   }
@@ -324,7 +324,7 @@ function grantedTokens(answer: JsonObject): GrantedTokens {
 }
 
 /** Judges an exchange that brought no token. */
-export function judgeFailure(judging: Judging, facts: AnswerFacts): Failure {
+export function judgeFailure(judging: Judging, facts: ExchangeAnswer): Failure {
   if (facts.kind === 'none') return { kind: 'transient', cause: 'network', reason: facts.reason };
   const { status, document, retryAfterMs, address } = facts;
   const spoken = document === null ? undefined : spokenError(document);

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { AnswerFacts, errorIn, kindOf, readUsage } from '../../../src/completions/dialects.ts';
+import { AnswerSummary, errorIn, kindOf, readUsage } from '../../../src/completions/dialects.ts';
 import type { Dialect } from '../../../src/providers/provider.ts';
 
 describe('the kind of a request', () => {
@@ -90,8 +90,8 @@ describe('usage', () => {
   });
 });
 
-function seen(dialect: Dialect, documents: readonly Record<string, unknown>[]): AnswerFacts['seen'] {
-  const facts = new AnswerFacts(dialect);
+function seen(dialect: Dialect, documents: readonly Record<string, unknown>[]): AnswerSummary['seen'] {
+  const facts = new AnswerSummary(dialect);
   for (const document of documents) facts.add(document);
   return facts.seen;
 }

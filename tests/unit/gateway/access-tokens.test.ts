@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { AccessTokens, type TokenGrant } from '../../../src/gateway/access-tokens.ts';
+import type { TokenGrant } from '../../../src/callers/rights.ts';
+import { AccessTokens } from '../../../src/gateway/access-tokens.ts';
 
 const GRANT: TokenGrant = {
   name: 'flow',

@@ -5,10 +5,10 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import { resolvePaths } from '../../../src/base/paths.ts';
 import { describeStep, executePlan, type Done } from '../../../src/service/execute.ts';
 import { describeInstallation } from '../../../src/service/installation.ts';
-import { planInstall, planUninstall, servicePath, type InstallFacts } from '../../../src/service/plan.ts';
+import { planInstall, planUninstall, servicePath, type Installation } from '../../../src/service/plan.ts';
 
 let home: string;
-let facts: InstallFacts;
+let installation: Installation;
 /** Collects the programs that plans ran. */
 let ran: string[];
 let fails: (command: string) => boolean;
@@ -30,7 +30,7 @@ beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), 'aipassd-install-'));
   ran = [];
   fails = () => false;
-  facts = {
+  installation = {
     scope: 'systemd-user',
     home,
     uid: 1000,
@@ -45,7 +45,7 @@ beforeEach(() => {
 afterEach(() => rmSync(home, { recursive: true }));
 
 it('an installation writes the unit, makes its folders, and enables and starts it', async () => {
-  const done = await execute(planInstall(facts));
+  const done = await execute(planInstall(installation));
   const unit = join(home, '.config', 'systemd', 'user', 'aipassd.service');
   expect(readFileSync(unit, 'utf8')).toBe('[Service]\n');
   expect(statSync(unit).mode & 0o777).toBe(0o644);
@@ -61,8 +61,8 @@ it('an installation writes the unit, makes its folders, and enables and starts i
 });
 
 it('a second installation changes nothing and restarts nothing', async () => {
-  await execute(planInstall(facts));
-  const done = await execute(planInstall(facts));
+  await execute(planInstall(installation));
+  const done = await execute(planInstall(installation));
   const [asked, ...changing] = ran;
   expect(asked).toBe('systemctl --user show-environment');
   expect(changing).toEqual(['systemctl --user enable aipassd.service', 'systemctl --user start aipassd.service']);
@@ -72,27 +72,27 @@ it('a second installation changes nothing and restarts nothing', async () => {
 });
 
 it('a changed unit is written again and the daemon restarted', async () => {
-  await execute(planInstall(facts));
-  const done = await execute(planInstall({ ...facts, text: '[Service]\nType=notify\n' }));
-  expect(done).toContainEqual({ kind: 'did', text: `changed ${servicePath(facts)}` });
+  await execute(planInstall(installation));
+  const done = await execute(planInstall({ ...installation, text: '[Service]\nType=notify\n' }));
+  expect(done).toContainEqual({ kind: 'did', text: `changed ${servicePath(installation)}` });
   expect(ran).toContain('systemctl --user restart aipassd.service');
 });
 
 it('removing takes the unit back and keeps what people put there, also when done twice', async () => {
-  await execute(planInstall(facts));
+  await execute(planInstall(installation));
   writeFileSync(join(home, '.secrets', 'mine'), 'x');
-  await execute(planUninstall(facts));
+  await execute(planUninstall(installation));
   expect(ran[0]).toBe('systemctl --user disable --now aipassd.service');
-  expect(existsSync(servicePath(facts))).toBe(false);
+  expect(existsSync(servicePath(installation))).toBe(false);
   expect(existsSync(join(home, '.secrets', 'mine'))).toBe(true);
   fails = (command) => command.includes('disable') || command.includes('reset-failed');
-  const again = await execute(planUninstall(facts));
+  const again = await execute(planUninstall(installation));
   expect(again.filter((step) => step.kind === 'did')).toEqual([]);
 });
 
 it('where the user has no session, an installation writes nothing, and says how to get one', async () => {
   fails = (command) => command.startsWith('systemctl --user');
-  await expect(execute(planInstall(facts))).rejects.toMatchObject({
+  await expect(execute(planInstall(installation))).rejects.toMatchObject({
     code: 'NOT_FOUND',
     message: 'alice has no session here, and so no service manager: Unit not loaded.',
     hint: expect.stringMatching(/log in as alice .*loginctl enable-linger alice .*aipassd run/),
@@ -102,7 +102,7 @@ it('where the user has no session, an installation writes nothing, and says how 
 
 it('where systemd does not run the machine, an installation for all of it begins nothing', async () => {
   fails = (command) => command === 'systemctl show-environment';
-  const plan = planInstall({ ...facts, scope: 'systemd-system' });
+  const plan = planInstall({ ...installation, scope: 'systemd-system' });
   await expect(execute(plan)).rejects.toMatchObject({
     code: 'NOT_FOUND',
     hint: expect.stringContaining('aipassd run'),
@@ -112,7 +112,7 @@ it('where systemd does not run the machine, an installation for all of it begins
 
 it('a program that fails ends the installation with what it said', async () => {
   fails = (command) => command.includes('enable');
-  await expect(execute(planInstall(facts))).rejects.toMatchObject({
+  await expect(execute(planInstall(installation))).rejects.toMatchObject({
     code: 'INTERNAL',
     message: 'systemctl --user enable aipassd.service failed: Unit not loaded.',
   });
@@ -141,14 +141,14 @@ it('a folder has the mode it was planned with, whatever the umask of this progra
 });
 
 it('the plan for a whole machine makes its user before the unit that runs as it', () => {
-  const steps = planInstall({ ...facts, scope: 'systemd-system' }).map(describeStep);
+  const steps = planInstall({ ...installation, scope: 'systemd-system' }).map(describeStep);
   expect(steps.indexOf('systemd-sysusers /etc/sysusers.d/aipassd.conf')).toBeLessThan(
     steps.indexOf('systemctl restart aipassd.service (if a file was changed)'),
   );
 });
 
 it('launchd is told to forget an agent before it takes a changed one', async () => {
-  const agent = { ...facts, scope: 'launchd' as const };
+  const agent = { ...installation, scope: 'launchd' as const };
   await execute(planInstall(agent));
   expect(ran.map((command) => command.split(' ').slice(0, 2).join(' '))).toEqual([
     'launchctl bootout',

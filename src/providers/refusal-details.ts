@@ -9,7 +9,7 @@ import { toRecord } from '../base/json.ts';
 import { parseGoDuration, parseProtobufDuration, parseReset, readAskedWait } from './reset-formats.ts';
 
 /** Structured part of an error document; absent fields were not there. */
-export interface RefusalFacts {
+export interface RefusalDetails {
   /** Wait that the body names, in milliseconds. */
   readonly waitMs?: number;
   /** Rate-limit headers inside the body (OpenRouter and other gateways), names lower-case. */
@@ -37,17 +37,17 @@ const MAX_ENTRIES = 16;
 const MAX_TEXT = 1000;
 
 /**
- * Reads an error document; anything that is not an object has no facts.
+ * Reads an error document; anything that is not an object has no details.
  *
  * @param message what the document says in words, as readError reads it.
  * @param now wall time in epoch milliseconds.
  */
-export function readRefusalFacts(
+export function readRefusalDetails(
   provider: string,
   body: unknown,
   message: string | undefined,
   now: number,
-): RefusalFacts {
+): RefusalDetails {
   // Gemini's streaming endpoint wraps its error in a list.
   const document = toRecord(Array.isArray(body) ? body[0] : body);
   const inner = document['error'];
@@ -162,7 +162,7 @@ function isWait(value: unknown): value is number {
 }
 
 /** Reads OpenRouter's metadata (openrouter.ai/docs, errors and limits). */
-function readOpenRouter(metadata: Fields): Partial<RefusalFacts> {
+function readOpenRouter(metadata: Fields): Partial<RefusalDetails> {
   const kinds = new Map<unknown, 'in-flight' | 'key' | 'account'>([
     ['openrouter_in_flight_budget', 'in-flight'],
     ['openrouter_key_limit', 'key'],
@@ -179,7 +179,7 @@ function readOpenRouter(metadata: Fields): Partial<RefusalFacts> {
 }
 
 /** Reads google.rpc.RetryInfo, QuotaFailure and ErrorInfo in `error.details`, which gateways pass on. */
-function readGoogle(error: Fields): RefusalFacts {
+function readGoogle(error: Fields): RefusalDetails {
   const details = listOf(error['details']);
   const waitMs = details.map((detail) => readDelay(detail['retryDelay'])).find((wait) => wait !== null) ?? null;
   const violations = details.flatMap((detail) => listOf(detail['violations']));
