@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { PoolInfo, PoolKeyInfo } from '../../../src/protocol/pool.ts';
 import type { KeyInfo } from '../../../src/protocol/provider.ts';
-import type { Status } from '../../../src/protocol/status.ts';
+import { makeStatus } from '../../support/status-fixture.ts';
 import { Output } from '../../../src/cli/output.ts';
 import { textWidth } from '../../../src/cli/text-width.ts';
 import { todoOf } from '../../../src/cli/todo.ts';
@@ -46,18 +46,8 @@ const POOL: PoolInfo = {
   keys: KEYS,
 };
 
-const STATUS: Status = {
-  version: '1.2.3',
-  protocol: 1,
-  pid: 4711,
-  node: '24.21.0',
-  startedAt: 0,
+const STATUS = makeStatus({
   uptimeMs: 7_500_000,
-  socket: '/run/user/1000/aipassd/aipassd.sock',
-  connections: 1,
-  requestsInFlight: 1,
-  paths: { secrets: '/s/aipass', config: '/c/config.jsonc', state: '/state', log: null },
-  defaultProvider: 'openrouter',
   providers: [
     {
       name: 'openrouter',
@@ -88,18 +78,6 @@ const STATUS: Status = {
       action: 'run: aipassd reauth github',
     },
   ],
-  audit: { seq: 1, hash: '' },
-  lastRun: null,
-  usage: {
-    database: 'ready',
-    kind: 'sqlite',
-    queued: false,
-    queuedBytes: 0,
-    lagMs: 0,
-    waitingInMemory: 0,
-    lost: 0,
-    damaged: 0,
-  },
   warnings: [
     {
       subject: '/s/aipass/.env',
@@ -107,7 +85,7 @@ const STATUS: Status = {
       hint: 'correct line 51',
     },
   ],
-};
+});
 
 function printed(all: boolean, columns?: number): string[] {
   let text = '';

@@ -1,23 +1,14 @@
 import { expect, it } from 'vitest';
 import { Metrics } from '../../../src/gateway/metrics.ts';
 import { formatFamilies } from '../../../src/gateway/prometheus-text.ts';
-import type { Status } from '../../../src/protocol/status.ts';
+import { makeStatus } from '../../support/status-fixture.ts';
 
-const STATUS: Status = {
-  version: '1.2.3',
-  protocol: 1,
-  pid: 1,
+const STATUS = makeStatus({
   node: '24.0.0',
   startedAt: 1_000_000,
   uptimeMs: 500,
-  socket: '/run/aipassd.sock',
   connections: 3,
   requestsInFlight: 2,
-  paths: { secrets: '', config: '', state: '', log: null },
-  defaultProvider: 'openai',
-  providers: [],
-  pools: [],
-  secrets: { count: 0 },
   accounts: [
     {
       name: 'google',
@@ -33,19 +24,8 @@ const STATUS: Status = {
     },
   ],
   audit: { seq: 7, hash: '' },
-  lastRun: null,
-  usage: {
-    database: 'ready',
-    kind: 'sqlite',
-    queued: false,
-    queuedBytes: 10,
-    lagMs: 250,
-    waitingInMemory: 0,
-    lost: 0,
-    damaged: 0,
-  },
-  warnings: [],
-};
+  usage: { queuedBytes: 10, lagMs: 250 },
+});
 
 /** Formats metrics and returns the values by name and labels. */
 function valuesOf(metrics: Metrics): Readonly<Record<string, number>> {
