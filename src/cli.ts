@@ -28,9 +28,11 @@ if (!isNodeAtLeast(process.versions.node, OLDEST_NODE)) {
 }
 
 async function runDaemon(): Promise<never> {
+  const { keepYoungGeneration } = await import('./base/start-memory.ts');
+  const startIsOver = keepYoungGeneration();
   const daemon = await import('./run.ts');
   // Connections that providers keep open must not hold up the end.
-  process.exit(await daemon.runDaemon());
+  process.exit(await daemon.runDaemon(startIsOver));
 }
 
 /**

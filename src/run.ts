@@ -20,8 +20,8 @@ import { ServiceNotifier, watchdogInterval } from './service/notify.ts';
 /** Exit code of a start that failed for a known reason: starting again would fail the same way. */
 const EXIT_START_FAILED = 2;
 
-/** Runs the daemon in the foreground until a signal, and returns the exit code. */
-export async function runDaemon(): Promise<number> {
+/** Runs the daemon in the foreground until a signal, and returns the exit code; calls back once it is ready. */
+export async function runDaemon(onReady: () => void): Promise<number> {
   process.umask(0o077);
   await debuggerClosed;
   // A reader of our output that is gone is not a reason to stop.
@@ -63,6 +63,7 @@ export async function runDaemon(): Promise<number> {
   const { logger } = daemon;
   lifetime.onIgnored = (signal) => logger.info(`ignored ${signal}`);
   notifier.ready(`serving on ${paths.socket}`);
+  onReady();
   const watchdogMs = watchdogInterval(process.env, process.pid);
   if (watchdogMs !== null) notifier.feedWatchdog(systemClock, watchdogMs);
   if (!daemon.hasKeys()) {
