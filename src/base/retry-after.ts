@@ -1,5 +1,5 @@
 /**
- * Parses Retry-After (RFC 9110 §10.2.3) and HTTP dates (RFC 9110 §5.6.7). The only parser of either in aipassd.
+ * Parses and prints Retry-After (RFC 9110 §10.2.3) and HTTP dates (RFC 9110 §5.6.7). The only parser of either in aipassd.
  *
  * Whatever is neither seconds nor one of the three date forms is ignored: `Date.parse` accepts "-5", "7 apples" and
  * "12/25/2099". Fractional seconds are not in the RFC, but providers send them. Runs on Node 20.16 for the client.
@@ -43,6 +43,11 @@ export function parseRetryAfter(value: string | number | null | undefined, now: 
 export function parseRetryAfterMs(value: string | number | null | undefined): number | undefined {
   const text = String(value ?? '').trim();
   return text.length <= MAX_LENGTH && SECONDS.test(text) ? bounded(Number(text)) : undefined;
+}
+
+/** Returns the Retry-After value for a wait in milliseconds: whole seconds, at least one. */
+export function formatRetryAfter(waitMs: number): string {
+  return String(Math.max(1, Math.ceil(waitMs / 1000)));
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 
 import { basename } from 'node:path';
+import { shellQuote } from '../base/shell-quote.ts';
 import type { GatewayRoutes } from '../protocol/gateway.ts';
 
 /** Variables of a program; `undefined` stands for one that is not set. */
@@ -181,13 +182,8 @@ export function gitVariables(env: Variables, command: readonly string[]): Readon
     [`GIT_CONFIG_KEY_${count}`]: 'credential.helper',
     [`GIT_CONFIG_VALUE_${count}`]: '',
     [`GIT_CONFIG_KEY_${count + 1}`]: 'credential.helper',
-    [`GIT_CONFIG_VALUE_${count + 1}`]: `!${command.map(quoteWord).join(' ')}`,
+    [`GIT_CONFIG_VALUE_${count + 1}`]: `!${command.map(shellQuote).join(' ')}`,
   };
-}
-
-/** Returns a word as a POSIX shell reads it back. */
-export function quoteWord(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** Adds loopback to the addresses that no proxy gets: openai for Python would send the token to it. */

@@ -5,7 +5,9 @@
  * CANCELLED where it may have had effects. The next request opens a new connection.
  */
 
+import { foregroundClock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
+import { withTimeout } from '../base/timeout.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
 import { assertCallOptions } from './arguments.ts';
@@ -71,25 +73,17 @@ export class Session {
    */
   async open(): Promise<void> {
     this.#ensureTransport();
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => {
-        const error = new AipassError(
-          'DAEMON_UNREACHABLE',
-          `the daemon did not answer within ${WELCOME_LIMIT_MS / 1000} s`,
-          {
-            hint: 'see its log; restart it if it hangs',
-          },
-        );
-        this.#transport?.destroy(error);
-        reject(error);
-      }, WELCOME_LIMIT_MS);
+    await withTimeout(foregroundClock, WELCOME_LIMIT_MS, Promise.resolve(this.#welcome?.promise), () => {
+      const error = new AipassError(
+        'DAEMON_UNREACHABLE',
+        `the daemon did not answer within ${WELCOME_LIMIT_MS / 1000} s`,
+        {
+          hint: 'see its log; restart it if it hangs',
+        },
+      );
+      this.#transport?.destroy(error);
+      throw error;
     });
-    try {
-      await Promise.race([this.#welcome?.promise, late]);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   /** Keeps the process alive for events even when no answer is awaited, or stops doing so. */

@@ -5,7 +5,7 @@
  * errors quote the text, so they never leave this file.
  */
 
-import { parseJson as parseJsonText } from '../base/json.ts';
+import { isRecord, parseJson as parseJsonText } from '../base/json.ts';
 
 /** A parsed JSON text, or the fact that it is broken. */
 export type JsonOutcome = { readonly kind: 'document'; readonly document: unknown } | { readonly kind: 'broken' };
@@ -26,7 +26,7 @@ export function parseJson(text: string): JsonOutcome {
 
 /** Returns the text form of a JSON document: an object's important field, a string itself, else the JSON text. */
 export function textOf(document: unknown): string {
-  if (isObject(document)) {
+  if (isRecord(document)) {
     const field = TEXT_FIELDS.find((name) => Object.hasOwn(document, name) && document[name] !== null);
     if (field !== undefined) return plainTextOf(document[field]);
   }
@@ -50,8 +50,4 @@ export function leavesOf(document: unknown): readonly string[] | undefined {
 
 function plainTextOf(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

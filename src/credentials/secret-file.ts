@@ -10,6 +10,7 @@ import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open, stat } from 'node:fs/promises';
 import { systemErrorCode } from '../base/errors.ts';
+import { signatureOf } from '../base/file-signature.ts';
 import { checkTrust, currentUser, type TrustOutcome } from '../base/file-trust.ts';
 import type { Warning } from '../base/warning.ts';
 import { accessHint, classifyAccess } from './permissions.ts';
@@ -93,7 +94,9 @@ async function readOnce(path: string): Promise<{ readonly before: BigIntStats; r
     if (!before.isFile() || before.size > MAX_SECRET_BYTES) return { before };
     const bytes = await readUpTo(file, Number(before.size) + 1);
     const after = await file.stat({ bigint: true });
-    return isSame(before, after) && bytes.length === Number(before.size) ? { before, bytes } : { before };
+    return signatureOf(before) === signatureOf(after) && bytes.length === Number(before.size)
+      ? { before, bytes }
+      : { before };
   } finally {
     await file.close();
   }
@@ -108,12 +111,6 @@ async function readUpTo(file: FileHandle, limit: number): Promise<Buffer> {
     length += bytesRead;
   }
   return buffer.subarray(0, length);
-}
-
-function isSame(a: BigIntStats, b: BigIntStats): boolean {
-  return (
-    a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs && a.mode === b.mode && a.uid === b.uid
-  );
 }
 
 /** Returns the text without its byte order mark, or undefined if the bytes are not UTF-8 or hold a NUL. */

@@ -10,6 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
 import { isRecord, parseJson, type JsonObject } from '../base/json.ts';
+import { formatRetryAfter } from '../base/retry-after.ts';
 import { createFields, testFields, updateFields } from '../operations/credential-operations.ts';
 import { statusOf } from './dialect-errors.ts';
 import type { CallOperation } from './gateway.ts';
@@ -286,10 +287,7 @@ function readRevision(text: string | null): number | undefined {
 
 /** Answers with an error in the web app's words. */
 function refuse(error: AipassError, route: CredentialRoute, request: RouteRequest, requestId: string): Response {
-  const retry =
-    error.retryAfterMs === undefined
-      ? {}
-      : { 'retry-after': String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))) };
+  const retry = error.retryAfterMs === undefined ? {} : { 'retry-after': formatRetryAfter(error.retryAfterMs) };
   switch (error.code) {
     case 'BAD_REQUEST':
       if (error.retryAfterMs !== undefined) return answer(429, { detail: error.message }, requestId, retry);

@@ -5,6 +5,7 @@
 
 import { randomUUID } from 'node:crypto';
 import type { AipassError, ErrorCode } from '../base/errors.ts';
+import { formatRetryAfter } from '../base/retry-after.ts';
 import type { Dialect } from '../providers/provider.ts';
 
 /** Complete answer to a request. */
@@ -103,8 +104,7 @@ export function formatError(error: AipassError, shape: ErrorShape, status: numbe
  */
 function retryHeaders(error: AipassError): Record<string, string> {
   const headers: Record<string, string> = {};
-  if (error.retryAfterMs !== undefined)
-    headers['retry-after'] = String(Math.max(1, Math.ceil(error.retryAfterMs / 1000)));
+  if (error.retryAfterMs !== undefined) headers['retry-after'] = formatRetryAfter(error.retryAfterMs);
   const isWorthRepeating =
     REPEATABLE.has(error.code) || (error.code === 'BAD_REQUEST' && error.retryAfterMs !== undefined);
   if (!isWorthRepeating) headers['x-should-retry'] = 'false';

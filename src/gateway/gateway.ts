@@ -310,7 +310,7 @@ export class Gateway {
   #admitPeer(socket: Socket): Admission {
     const uid = (this.#deps.peerUid ?? peerUidOf)(socket);
     if (uid === null) {
-      throw new AipassError('FORBIDDEN', 'the system does not tell whose connection this is', {
+      throw new AipassError('FORBIDDEN', 'the system does not report whose connection this is', {
         hint: 'keep the connection open until the answer arrived, or use the Unix socket',
       });
     }

@@ -8,8 +8,10 @@
 import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, ListenOptions, Socket } from 'node:net';
+import { foregroundClock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import { withTimeout } from '../base/timeout.ts';
 import { formatError } from './dialect-errors.ts';
 import { ReadPacer, type PacedReads } from './paced-reads.ts';
 
@@ -137,10 +139,10 @@ export class HttpEndpoint {
     this.#server = undefined;
     server.close();
     server.closeIdleConnections();
-    const ended = Promise.all([...this.#inFlight].map((request) => request.closed));
-    await settledWithin(ended, graceMs);
+    const ended = Promise.allSettled([...this.#inFlight].map((request) => request.closed));
+    await withTimeout(foregroundClock, graceMs, ended, () => {});
     for (const { abort } of this.#inFlight) abort.abort(reason);
-    await settledWithin(ended, ABORT_MS);
+    await withTimeout(foregroundClock, ABORT_MS, ended, () => {});
     for (const socket of this.#sockets.keys()) socket.destroy();
   }
 
@@ -290,12 +292,4 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
 function hasAnswerUnderWay(socket: Socket): boolean {
   const message: unknown = Reflect.get(socket, '_httpMessage');
   return typeof message === 'object' && message !== null && Reflect.get(message, '_headerSent') === true;
-}
-
-/** Waits for a promise, at most so long; whether it came does not matter. */
-async function settledWithin(promise: Promise<unknown>, ms: number): Promise<void> {
-  const { promise: late, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  await Promise.race([promise.catch(() => {}), late]);
-  clearTimeout(timer);
 }

@@ -200,7 +200,7 @@ export class GatewayListeners {
 /** Throws where the kernel would not tell who is behind a loopback connection: any user of the machine reaches it. */
 function assertPeersKnown(knowsPeers: () => boolean): void {
   if (knowsPeers()) return;
-  throw new AipassError('FORBIDDEN', 'the system does not tell whose a loopback connection is', {
+  throw new AipassError('FORBIDDEN', 'the system does not report whose a loopback connection is', {
     hint: 'use the Unix socket: gateway.sock; on Linux, install the package koffi for loopback',
   });
 }

@@ -78,9 +78,13 @@ export function gatewayOperations(options: GatewayOperationsOptions): AnyOperati
         if (isForValues) requireRight('reveal');
         const routes = chooseRoutes(options, providers, isForValues);
         if (caller.peer === null) {
-          throw new AipassError('FORBIDDEN', 'the system does not tell who asks, and loopback is open to every user', {
-            hint: 'install the package koffi, or use the Unix socket gateway.sock',
-          });
+          throw new AipassError(
+            'FORBIDDEN',
+            'the system does not report who asks, and loopback is open to every user',
+            {
+              hint: 'install the package koffi, or use the Unix socket gateway.sock',
+            },
+          );
         }
         const run = await gateway.openRun({
           name: program,
@@ -114,7 +118,7 @@ export function gatewayOperations(options: GatewayOperationsOptions): AnyOperati
         const token = owner === undefined ? undefined : gateway.named().create(name, owner, tokenRights(params));
         if (token !== undefined) return { name, token };
         throw owner === undefined
-          ? new AipassError('BAD_REQUEST', 'the system does not tell who asks', { hint: 'give the user: --uid' })
+          ? new AipassError('BAD_REQUEST', 'the system does not report who asks', { hint: 'give the user: --uid' })
           : new AipassError('CONFLICT', 'there are too many tokens', {
               hint: 'remove one: aipassd gateway-token NAME --remove',
             });

@@ -11,13 +11,13 @@ import { constants, tmpdir } from 'node:os';
 import { basename, join, resolve as resolvePath } from 'node:path';
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
 import { plainText } from '../../base/plain-text.ts';
+import { shellQuote } from '../../base/shell-quote.ts';
 import type { GatewayDescription } from '../../protocol/gateway.ts';
 import {
   buildEnvironment,
   environmentChanges,
   gitVariables,
   googleCredentials,
-  quoteWord,
   type Variables,
 } from '../exec-environment.ts';
 import { fileLines, PROGRAMS_WITH_FILES } from '../exec-files.ts';
@@ -144,7 +144,7 @@ function forwardSignals(child: ChildProcess): () => void {
 
 /** Returns a value as a shell reads it; the placeholders for the port and the token stay readable. */
 function quoteValue(value: string): string {
-  return value.includes('<') ? value : quoteWord(value);
+  return value.includes('<') ? value : shellQuote(value);
 }
 
 /** Shows what a run would set, and the lines of the program's configuration file. */
