@@ -1,14 +1,15 @@
 /**
  * Folds the chunks of a streamed chat, or one whole answer, into a result. Pure.
  *
- * Nothing of an answer is lost: a field that is not known here comes through under its own name, at the place where the
- * provider put it (the answer, the choice, the message, a tool call), streamed and in the result. Only what must be
- * joined is joined: see `joinValue`.
+ * Nothing of an answer is lost: a field that is not known here, or has a shape that is not known, comes through under its
+ * own name, at the place where the provider put it (the answer, the choice, the message, a tool call, the usage), streamed
+ * and in the result. Only what must be joined is joined: see `joinValue`.
  *
- * Only the first choice counts: params.ts lets nobody ask for more.
+ * One choice counts: chat-request.ts lets nobody ask for more. Some servers cut it into several choices of one number
+ * (the text in one, the tool calls in the next); choices of other numbers are fields that are not known.
  */
 
-import { parseJson, toRecord, type JsonObject } from '../base/json.ts';
+import { isRecord, parseJson, toRecord, type JsonObject } from '../base/json.ts';
 import type {
   CompletionDelta,
   CompletionResult,
@@ -24,11 +25,54 @@ import { ErrorInAnswer, GarbageAnswer } from './failure.ts';
 /** A result before provider and key are added. */
 export type AssembledCompletion = Omit<CompletionResult, 'provider' | 'keyId'>;
 
-/** Fields of an answer or a chunk that have a place of their own in a result, or say nothing of it. */
-const KNOWN_OF_ANSWER = new Set(['id', 'object', 'created', 'model', 'choices', 'usage', 'x_groq', 'error']);
-const KNOWN_OF_CHOICE = new Set(['index', 'delta', 'message', 'finish_reason', 'logprobs', 'usage', 'error']);
-const KNOWN_OF_MESSAGE = new Set(['role', 'content', 'reasoning', 'reasoning_content', 'refusal', 'tool_calls']);
-const KNOWN_OF_CALL = new Set(['index', 'id', 'type', 'function', 'custom']);
+/** Names of fields that have a place of their own in a result, or say nothing of it, each with the shape that is read. */
+type KnownFields = ReadonlyMap<string, IsRead>;
+
+/** Returns whether a field has the shape that is read. */
+type IsRead = (value: unknown) => boolean;
+
+const anything = (): boolean => true;
+const isText = (value: unknown): value is string => typeof value === 'string';
+
+const KNOWN_OF_ANSWER: KnownFields = new Map<string, IsRead>([
+  ['id', anything],
+  ['object', anything],
+  ['created', anything],
+  ['model', anything],
+  ['choices', anything],
+  ['usage', anything],
+  ['error', anything],
+]);
+const KNOWN_OF_CHOICE: KnownFields = new Map<string, IsRead>([
+  ['index', anything],
+  ['delta', isRecord],
+  ['message', isRecord],
+  ['finish_reason', isText],
+  ['logprobs', isRecord],
+  ['usage', anything],
+  ['error', anything],
+]);
+const KNOWN_OF_MESSAGE: KnownFields = new Map<string, IsRead>([
+  ['role', anything],
+  ['content', isPlainContent],
+  ['reasoning', isText],
+  ['reasoning_content', isText],
+  ['refusal', isText],
+  ['tool_calls', Array.isArray],
+]);
+const KNOWN_OF_CALL: KnownFields = new Map<string, IsRead>([
+  ['index', anything],
+  ['id', anything],
+  ['type', anything],
+  ['function', isRecord],
+  ['custom', isRecord],
+]);
+const KNOWN_OF_FUNCTION: KnownFields = new Map<string, IsRead>([
+  ['name', isText],
+  ['arguments', anything],
+  ['input', anything],
+]);
+const NOTHING_KNOWN: KnownFields = new Map();
 
 /** Collects one answer. */
 export class Assembly {
@@ -37,7 +81,12 @@ export class Assembly {
   readonly #answer = new UnknownFields(KNOWN_OF_ANSWER, 'latest');
   readonly #choice = new UnknownFields(KNOWN_OF_CHOICE, 'latest');
   readonly #message = new UnknownFields(KNOWN_OF_MESSAGE, 'joined');
-  readonly #logprobs = new UnknownFields(new Set(), 'joined');
+  /** Fields of a message that stands beside a delta and grows with each chunk. */
+  readonly #besideDelta = new UnknownFields(KNOWN_OF_MESSAGE, 'latest');
+  readonly #logprobs = new UnknownFields(NOTHING_KNOWN, 'joined');
+  readonly #otherChoices = new UnknownFields(NOTHING_KNOWN, 'joined');
+  /** Number of the choice that counts; undefined before the first one. */
+  #choiceIndex: number | undefined;
   #content: string | null = null;
   #reasoning = '';
   #refusal = '';
@@ -79,9 +128,10 @@ export class Assembly {
     if (this.#finishReason === null && !sawEnd) throw new GarbageAnswer('a stream that ended early');
     const { id, model, usage } = this.#facts.seen;
     const logprobs = this.#logprobs.finish();
-    const extra = this.#message.finish();
+    const extra = merge(this.#besideDelta.finish(), this.#message.finish());
     const choiceExtra = this.#choice.finish();
-    const answerExtra = this.#answer.finish();
+    const answerExtra = merge(this.#answer.finish(), this.#otherChoices.finish());
+    const usageExtra = this.#facts.unreadUsage;
     return {
       content: this.#content,
       toolCalls: this.#tools.finish(),
@@ -94,7 +144,7 @@ export class Assembly {
       id: id ?? '',
       model: model ?? requestedModel,
       finishReason: this.#finishReason,
-      usage,
+      usage: usage && usageExtra ? { ...usage, extra: usageExtra } : usage,
     };
   }
 
@@ -105,30 +155,46 @@ export class Assembly {
     if (error !== undefined) throw new ErrorInAnswer(error);
     this.#facts.add(fields);
     const choices = Array.isArray(fields['choices']) ? fields['choices'].map(toRecord) : [];
-    const choice = choices.find((one) => readIndex(one['index'] ?? 0) === 0);
     if (part === 'message' && choices.length === 0) throwReason(fields);
-    const answerExtra = this.#answer.add(fields);
-    if (!choice) return answerExtra && { answerExtra };
+    const indexes = choices.map((choice) => readIndex(choice['index'] ?? 0));
+    this.#choiceIndex ??= indexes.includes(0) ? 0 : indexes[0];
+    const ours = choices.filter((_, at) => indexes[at] === this.#choiceIndex);
+    const others = choices.filter((_, at) => indexes[at] !== this.#choiceIndex);
+    const answerExtra = merge(
+      this.#answer.add(fields),
+      others.length === 0 ? undefined : this.#otherChoices.add({ choices: others }),
+    );
+    let delta: CompletionDelta = answerExtra ? { answerExtra } : {};
+    for (const choice of ours) delta = mergeDeltas(delta, this.#addChoice(choice, part));
+    return Object.keys(delta).length === 0 ? undefined : delta;
+  }
 
+  #addChoice(choice: JsonObject, part: 'delta' | 'message'): CompletionDelta {
     this.#hasChoice = true;
     this.#finishReason = readText(choice['finish_reason']) || this.#finishReason;
     const choiceExtra = this.#choice.add(choice);
     // Some servers send a message where a delta belongs, or the other way round.
     const message = toRecord(choice[part] ?? choice[part === 'delta' ? 'message' : 'delta']);
-    const delta: CompletionDelta = {
-      ...this.#addMessage(message, this.#logprobs.add(toRecord(choice['logprobs'])), part === 'message'),
-      ...(choiceExtra && { choiceExtra }),
-      ...(answerExtra && { answerExtra }),
-    };
-    return Object.keys(delta).length === 0 ? undefined : delta;
+    const delta = this.#addMessage(message, this.#logprobs.add(toRecord(choice['logprobs'])), part === 'message');
+    const beside = part === 'delta' && isRecord(choice['delta']) && isRecord(choice['message']);
+    const extra = merge(beside ? this.#besideDelta.add(toRecord(choice['message'])) : undefined, delta.extra);
+    return { ...delta, ...(extra && { extra }), ...(choiceExtra && { choiceExtra }) };
   }
 
   #addMessage(message: JsonObject, logprobs: CompletionDelta['logprobs'], isWhole: boolean): CompletionDelta {
     const { text, thought } = readContent(message['content']);
     const reasoning = readText(message['reasoning']) || readText(message['reasoning_content']) || thought;
     const refusal = readText(message['refusal']);
-    const toolCalls = Array.isArray(message['tool_calls']) ? this.#tools.add(message['tool_calls'], isWhole) : [];
-    const extra = this.#message.add(message);
+    const calls = Array.isArray(message['tool_calls']) ? this.#tools.add(message['tool_calls'], isWhole) : undefined;
+    const toolCalls = calls?.deltas ?? [];
+    const unread = {
+      // Calls of a kind that is not known here are not ours to put together.
+      ...(calls && calls.others.length > 0 ? { tool_calls: calls.others } : {}),
+      ...(reasoning !== '' && isOther(message['reasoning_content'], reasoning)
+        ? { reasoning_content: message['reasoning_content'] }
+        : {}),
+    };
+    const extra = merge(this.#message.add(message), this.#message.addAll(unread));
 
     if (text !== undefined) this.#content = (this.#content ?? '') + text;
     this.#reasoning += reasoning;
@@ -154,14 +220,48 @@ function throwReason(answer: JsonObject): void {
   if (message !== undefined) throw new ErrorInAnswer({ ...answer, message });
 }
 
+function isOther(text: unknown, than: string): boolean {
+  return typeof text === 'string' && text !== '' && text !== than;
+}
+
+function merge(one: JsonObject | undefined, other: JsonObject | undefined): JsonObject | undefined {
+  return one && other ? { ...one, ...other } : (one ?? other);
+}
+
+/** Puts together what two choices of one number add. */
+function mergeDeltas(one: CompletionDelta, other: CompletionDelta): CompletionDelta {
+  if (Object.keys(one).length === 0) return other;
+  const texts = (['content', 'reasoning', 'refusal'] as const).flatMap((name) => {
+    const text = (one[name] ?? '') + (other[name] ?? '');
+    return text === '' ? [] : [[name, text]];
+  });
+  const toolCalls = [...(one.toolCalls ?? []), ...(other.toolCalls ?? [])];
+  return { ...one, ...other, ...Object.fromEntries(texts), ...(toolCalls.length === 0 ? {} : { toolCalls }) };
+}
+
 /** Reads content that is a text or, at Mistral's reasoning models, a list of parts: `{type: "text", text}` and `{type: "thinking", thinking: [parts]}`. */
 function readContent(content: unknown): { readonly text: string | undefined; readonly thought: string } {
   if (typeof content === 'string') return { text: content, thought: '' };
   if (!Array.isArray(content)) return { text: undefined, thought: '' };
-  const parts = content.map(toRecord);
+  const parts = content.map((part: unknown) => (typeof part === 'string' ? { text: part } : toRecord(part)));
   const text = parts.map((part) => readText(part['text'])).join('');
   const thought = parts.map((part) => readContent(part['thinking']).text ?? '').join('');
   return { text, thought };
+}
+
+const PLAIN_PART = new Set(['type', 'text', 'thinking']);
+
+/** Returns whether content holds nothing but what `readContent` reads. */
+function isPlainContent(content: unknown): boolean {
+  if (typeof content === 'string') return true;
+  if (!Array.isArray(content)) return false;
+  return content.every(
+    (part: unknown) =>
+      typeof part === 'string' ||
+      (isRecord(part) &&
+        Object.keys(part).every((name) => PLAIN_PART.has(name)) &&
+        (typeof part['text'] === 'string' || isPlainContent(part['thinking']))),
+  );
 }
 
 /**
@@ -169,22 +269,36 @@ function readContent(content: unknown): { readonly text: string | undefined; rea
  * answer and of the choice come whole, in every chunk anew, and the latest counts.
  */
 class UnknownFields {
-  readonly #known: ReadonlySet<string>;
+  readonly #known: KnownFields;
   readonly #rule: 'joined' | 'latest';
   readonly #collected = new Map<string, unknown>();
   readonly #printed = new Map<string, string>();
 
-  constructor(known: ReadonlySet<string>, rule: 'joined' | 'latest') {
+  constructor(known: KnownFields, rule: 'joined' | 'latest') {
     this.#known = known;
     this.#rule = rule;
   }
 
   /** Takes one piece, and returns what is new in it, or undefined where that is nothing. */
   add(piece: JsonObject): JsonObject | undefined {
+    return this.#add(piece, (name, value) => this.#known.get(name)?.(value) !== true);
+  }
+
+  /** Takes fields that are known, but not this time. */
+  addAll(piece: JsonObject): JsonObject | undefined {
+    return this.#add(piece, anything);
+  }
+
+  /** Takes those fields of a piece that were not there yet. */
+  addNew(piece: JsonObject): JsonObject | undefined {
+    return this.#add(piece, (name, value) => !this.#collected.has(name) && this.#known.get(name)?.(value) !== true);
+  }
+
+  #add(piece: JsonObject, isTaken: (name: string, value: unknown) => boolean): JsonObject | undefined {
     let found: [string, unknown][] | undefined;
     for (const name of Object.keys(piece)) {
       const value = piece[name];
-      if (this.#known.has(name) || isNothing(value)) continue;
+      if (isNothing(value) || !isTaken(name, value)) continue;
       if (this.#rule === 'joined') this.#collected.set(name, joinValue(name, this.#collected.get(name), value));
       else {
         const printed = JSON.stringify(value);
@@ -204,7 +318,20 @@ class UnknownFields {
 }
 
 /** Names of texts that are not pieces: each one replaces the one before it. */
-const WHOLE_TEXTS = new Set(['id', 'type', 'role', 'format', 'object', 'status', 'mime_type', 'url', 'title']);
+const WHOLE_TEXTS = new Set([
+  'id',
+  'type',
+  'role',
+  'name',
+  'format',
+  'object',
+  'status',
+  'mime_type',
+  'url',
+  'title',
+  'finish_reason',
+  'thought_signature',
+]);
 
 /**
  * Joins a piece of a field to what came before it: texts grow (but for names of things, WHOLE_TEXTS), lists grow, items
@@ -246,8 +373,8 @@ function readText(value: unknown): string {
 /** A tool call under way. */
 interface OpenCall {
   id: string;
-  /** `function`, or `custom` for OpenAI's tools that take free text, or what else the provider says. */
-  type: string;
+  /** `custom` for OpenAI's tools that take free text, `builtin_function` for those that Moonshot has itself. */
+  type: ToolCall['type'];
   name: string;
   text: string;
   /** Fields that are not known, of the call and of its function. */
@@ -255,7 +382,8 @@ interface OpenCall {
   readonly innerExtra: UnknownFields;
 }
 
-const KNOWN_OF_FUNCTION = new Set(['name', 'arguments', 'input']);
+/** Kinds of calls that are put together here; a kind that is not said is that of a function. */
+const KINDS_OF_CALL: ReadonlySet<unknown> = new Set(['function', 'builtin_function', 'custom', '', undefined, null]);
 
 /**
  * Puts tool calls together from their pieces, streamed or whole.
@@ -267,15 +395,24 @@ const KNOWN_OF_FUNCTION = new Set(['name', 'arguments', 'input']);
 export class ToolCallAssembly {
   readonly #calls: OpenCall[] = [];
   readonly #slotOfIndex = new Map<number, number>();
+  /** Numbers of calls of another kind. */
+  readonly #otherIndexes = new Set<number>();
 
   /**
-   * Takes the pieces of one chunk and returns what is new in them.
+   * Takes the pieces of one chunk and returns what is new in them, and the pieces of calls of a kind that is not known
+   * (a provider's own search), which are not for the caller to answer.
    *
    * @param isWhole whether they are whole calls, as in an answer that is not streamed: then each is a call of its own,
    * though some servers give all of them one id or one number.
    */
-  add(pieces: readonly unknown[], isWhole = false): ToolCallDelta[] {
-    return pieces.map((piece) => this.#addPiece(toRecord(piece), isWhole));
+  add(
+    pieces: readonly unknown[],
+    isWhole = false,
+  ): { readonly deltas: readonly ToolCallDelta[]; readonly others: readonly JsonObject[] } {
+    const records = pieces.map(toRecord);
+    const others = records.filter((piece) => this.#isOther(piece));
+    const deltas = records.flatMap((piece) => (others.includes(piece) ? [] : [this.#addPiece(piece, isWhole)]));
+    return { deltas, others };
   }
 
   /** Returns the finished calls. A provider without ids gets some: the answer to a call has to name it. */
@@ -289,8 +426,16 @@ export class ToolCallAssembly {
         return { id, type: 'custom', custom, ...extra };
       }
       const named: FunctionToolCall['function'] = { name: call.name, arguments: call.text, ...inner };
-      return { id, type: 'function', function: named, ...extra };
+      return { id, type: call.type, function: named, ...extra };
     });
+  }
+
+  #isOther(piece: JsonObject): boolean {
+    if (isRecord(piece['function']) || isRecord(piece['custom'])) return false;
+    const index = readIndex(piece['index']);
+    if (KINDS_OF_CALL.has(piece['type'])) return index !== undefined && this.#otherIndexes.has(index);
+    if (index !== undefined) this.#otherIndexes.add(index);
+    return true;
   }
 
   #addPiece(piece: JsonObject, isWhole: boolean): ToolCallDelta {
@@ -301,11 +446,13 @@ export class ToolCallAssembly {
 
     const slot = isWhole ? this.#open() : this.#slotFor(readIndex(piece['index']), id, name, text);
     const call = this.#calls[slot];
-    if (!call || isRepetition(call, id, name, text)) return { index: slot };
+    if (!call) return { index: slot };
+    if (isRepetition(call, id, name, text)) return { index: slot, ...call.extra.addNew(piece) };
     const isNew = call.name === '' && call.text === '' && call.id === '';
     const newId = id !== '' && call.id === '';
     if (newId) call.id = id;
     if (isNew && (piece['type'] === 'custom' || piece['custom'] !== undefined)) call.type = 'custom';
+    if (isNew && piece['type'] === 'builtin_function') call.type = 'builtin_function';
     const newName = nextOfName(call, name);
     call.name += newName;
     call.text += text;
@@ -314,7 +461,7 @@ export class ToolCallAssembly {
     return {
       index: slot,
       ...(newId ? { id } : {}),
-      ...(isNew && call.type === 'custom' ? { type: 'custom' as const } : {}),
+      ...(isNew && call.type !== 'function' ? { type: call.type } : {}),
       ...(newName === '' ? {} : { name: newName }),
       ...(text === '' ? {} : { arguments: text }),
       ...(innerExtra && { [call.type === 'custom' ? 'custom' : 'function']: innerExtra }),
@@ -333,9 +480,18 @@ export class ToolCallAssembly {
     const slot = this.#slotOfIndex.get(index);
     const open = slot === undefined ? undefined : this.#calls[slot];
     if (slot !== undefined && open && !beginsAnother(open, id, name, text)) return slot;
-    const fresh = this.#open();
-    this.#slotOfIndex.set(index, fresh);
-    return fresh;
+    const bound = slot === undefined ? this.#slotWithoutIndex(index, id, name) : undefined;
+    const found = bound ?? this.#open();
+    this.#slotOfIndex.set(index, found);
+    return found;
+  }
+
+  /** Returns the call that began without a number and goes on with this one. */
+  #slotWithoutIndex(index: number, id: string, name: string): number | undefined {
+    const bound = new Set(this.#slotOfIndex.values());
+    const isFree = (slot: number): boolean => slot >= 0 && slot < this.#calls.length && !bound.has(slot);
+    const slots = id === '' ? [index, this.#calls.length - 1] : [this.#calls.findLastIndex((call) => call.id === id)];
+    return name === '' ? slots.find(isFree) : undefined;
   }
 
   #open(): number {

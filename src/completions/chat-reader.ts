@@ -1,8 +1,9 @@
 /**
  * Reads the answer to a chat: hands its deltas over as they come, and folds it into a result.
  *
- * The form is judged by the bytes: a stream may come though none was wanted, and one document though a stream was. Events
- * without data, and data that is not a JSON object, keep a connection alive and say nothing.
+ * The form is judged by the bytes: a stream may come though none was wanted, and one document though a stream was. A
+ * stream is one of events, or of lines with a chunk each (NDJSON). Events without data, and data that is not a JSON
+ * object, keep a connection alive and say nothing.
  */
 
 import { isRecord, parseJson, type JsonObject } from '../base/json.ts';
@@ -12,7 +13,7 @@ import { formOf, type AnswerForm } from './answer-form.ts';
 import { Assembly, type AssembledCompletion } from './assemble.ts';
 import { GarbageAnswer, ReceiverFailure } from './failure.ts';
 import type { AnswerConsumer } from './forwarding.ts';
-import { dataOf, SseSplitter } from './sse.ts';
+import { dataOf, MAX_EVENT_BYTES, SseSplitter } from './sse.ts';
 
 /** Receives deltas; a promise holds the next one back until it resolves. */
 export type DeltaReceiver = (delta: CompletionDelta) => Promise<void> | void;
@@ -30,12 +31,16 @@ export class ChatReader implements AnswerConsumer {
   readonly #options: ChatReaderOptions;
   readonly #assembly = new Assembly();
   readonly #splitter = new SseSplitter();
-  #form: AnswerForm | undefined;
+  #form: AnswerForm | 'lines' | undefined;
   #prefix: Buffer[] = [];
   readonly #splices = new Map<string, SplicedText>();
   #document: Buffer[] = [];
   #documentBytes = 0;
   #parser: SplicingParser | undefined;
+  /** Whether more than the first line of a document was seen, so that its form is sure. */
+  #isSure = false;
+  #line: Buffer[] = [];
+  #lineBytes = 0;
   #events: Buffer[] = [];
   #next = 0;
   #wholeDelta: CompletionDelta | undefined;
@@ -108,6 +113,11 @@ export class ChatReader implements AnswerConsumer {
       this.#result = this.#assembly.finish(this.#options.model, true);
       return;
     }
+    if (this.#form === 'lines') {
+      this.#wholeDelta = this.#addData(Buffer.concat(this.#line));
+      this.#result = this.#assembly.finish(this.#options.model, this.#sawEnd);
+      return;
+    }
     // An event may end with the stream instead of an empty line. Its delta is handed over with the end.
     this.#splitter.end((raw) => {
       this.#wholeDelta = this.#addEvent(raw);
@@ -133,13 +143,47 @@ export class ChatReader implements AnswerConsumer {
     if (this.#form === 'json') {
       this.#contents += 1;
       this.#keep(bytes);
-      return undefined;
+      if (this.#isSure || !this.#isLines()) return undefined;
+      this.#form = 'lines';
+      const kept = Buffer.concat(this.#document);
+      this.#document = [];
+      return this.#read(kept);
     }
     if (this.#sawEnd) return undefined;
     this.#events = [];
     this.#next = 0;
-    this.#splitter.push(bytes, (raw) => this.#events.push(raw));
+    if (this.#form === 'lines') this.#splitLines(bytes);
+    else this.#splitter.push(bytes, (raw) => this.#events.push(raw));
     return this.#handEvents();
+  }
+
+  /** Returns whether what came so far is a line with a whole object, and the beginning of another one. */
+  #isLines(): boolean {
+    const bytes = this.#document.length === 1 ? this.#document[0] : Buffer.concat(this.#document);
+    if (!bytes || this.#parser) {
+      this.#isSure = true;
+      return false;
+    }
+    this.#document = [bytes];
+    const end = bytes.indexOf(0x0a);
+    if (end === -1) return false;
+    const next = bytes.subarray(end).find((byte) => !isBlank(byte));
+    if (next === undefined) return false;
+    this.#isSure = true;
+    return next === 0x7b && isRecord(parseJson(bytes.toString('utf8', 0, end)));
+  }
+
+  #splitLines(bytes: Buffer): void {
+    let from = 0;
+    for (let end = bytes.indexOf(0x0a); end !== -1; end = bytes.indexOf(0x0a, from)) {
+      this.#events.push(Buffer.concat([...this.#line, bytes.subarray(from, end)]));
+      this.#line = [];
+      this.#lineBytes = 0;
+      from = end + 1;
+    }
+    this.#line.push(bytes.subarray(from));
+    this.#lineBytes += bytes.length - from;
+    if (this.#lineBytes > MAX_EVENT_BYTES) throw new GarbageAnswer(`a line of more than ${MAX_EVENT_BYTES} bytes`);
   }
 
   /** Keeps the bytes of a document; a long one is taken apart as it comes. */
@@ -166,7 +210,7 @@ export class ChatReader implements AnswerConsumer {
     for (let raw = this.#events[this.#next]; raw !== undefined; raw = this.#events[this.#next]) {
       this.#next += 1;
       if (this.#sawEnd) return undefined;
-      const delta = this.#addEvent(raw);
+      const delta = this.#form === 'lines' ? this.#addData(raw) : this.#addEvent(raw);
       const room = delta && this.#hand(delta);
       if (room) return room.then(() => this.#handEvents());
     }
@@ -175,7 +219,10 @@ export class ChatReader implements AnswerConsumer {
 
   #addEvent(raw: Buffer): CompletionDelta | undefined {
     const data = dataOf(raw);
-    if (!data) return undefined;
+    return data && this.#addData(data);
+  }
+
+  #addData(data: Buffer): CompletionDelta | undefined {
     if (data.length >= MIN_TEXT_BYTES) return this.#addLongEvent(data);
     const text = data.toString();
     const value = unwrapList(parseJson(text));
@@ -218,6 +265,10 @@ export class ChatReader implements AnswerConsumer {
       throw new ReceiverFailure('the receiver of deltas failed', { cause: error });
     }
   }
+}
+
+function isBlank(byte: number): boolean {
+  return byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d;
 }
 
 /** Returns the document in a list of one: Google wraps an error so, and some relays each answer. */

@@ -7,7 +7,7 @@
 
 import type { CompletionUsage } from '../protocol/completion.ts';
 import type { Dialect } from '../providers/provider.ts';
-import { readField, toRecord } from '../base/json.ts';
+import { isRecord, readField, toRecord } from '../base/json.ts';
 
 /** The kinds of request whose answers are read for usage; the answers of `other` are not. */
 export type RequestKind = 'chat' | 'responses' | 'messages' | 'generate' | 'embeddings' | 'images' | 'audio' | 'other';
@@ -132,6 +132,22 @@ export function readUsage(dialect: Dialect, usage: Fields): CompletionUsage {
   };
 }
 
+/** Returns the fields of a usage document that `readUsage` does not read, those of zeros left out; undefined where there are none. */
+function unreadUsage(dialect: Dialect, usage: Fields): Fields | undefined {
+  const { promptParts, completionParts, total, cached, cacheWrite, reasoning, cost } = USAGE_TABLES[dialect];
+  const places = [...promptParts, ...completionParts, total, cached, cacheWrite, reasoning, cost].flat();
+  const isRead = (name: string, value: unknown): boolean => {
+    if (!isRecord(value)) return places.includes(name);
+    return Object.entries(value).every(([inner, part]) => places.includes(`${name}.${inner}`) || isEmpty(part));
+  };
+  const unread = Object.entries(usage).filter(([name, value]) => !isEmpty(value) && !isRead(name, value));
+  return unread.length === 0 ? undefined : Object.fromEntries(unread);
+}
+
+function isEmpty(value: unknown): boolean {
+  return typeof value !== 'boolean' && isZero(value);
+}
+
 function optional(name: keyof CompletionUsage, value: number | undefined): CompletionUsage {
   return value === undefined ? {} : { [name]: value };
 }
@@ -194,6 +210,11 @@ export class AnswerSummary {
       model: this.#model || null,
       usage: this.#usage ? readUsage(this.#dialect, this.#usage) : null,
     };
+  }
+
+  /** Fields of the usage that are not among the counts. */
+  get unreadUsage(): Fields | undefined {
+    return this.#usage && unreadUsage(this.#dialect, this.#usage);
   }
 
   /** Takes one document. */

@@ -63,7 +63,7 @@ export interface CompletionDelta {
 export interface ToolCallDelta {
   readonly index: number;
   readonly id?: string;
-  /** `custom` in the first piece of a call of a custom tool. */
+  /** `custom` in the first piece of a call of a custom tool, `builtin_function` in that of Moonshot's own functions. */
   readonly type?: string;
   /** Next piece of the name; nearly always all of it. */
   readonly name?: string;
@@ -83,13 +83,17 @@ export interface CompletionResult {
   /** OpenAI's `logprobs` (lists `content` and `refusal`) where they were asked for. */
   readonly logprobs?: ProviderFields;
   /**
-   * Other fields of the message, by the provider's names: `annotations`, `images`, `audio`, `reasoning_details`. What came
-   * in pieces is joined: texts and lists grow, items with the same `index` are one item, objects are joined by field.
+   * Other fields of the message, by the provider's names: `annotations`, `images`, `audio`, `reasoning_details`; `content`
+   * where it is a list with other parts than texts, `tool_calls` of other kinds than functions. What came in pieces is
+   * joined: texts and lists grow, items with the same `index` are one item, objects are joined by field.
    */
   readonly extra?: ProviderFields;
   /** Other fields of the choice: `native_finish_reason`, `content_filter_results`. The latest of each. */
   readonly choiceExtra?: ProviderFields;
-  /** Other fields of the answer: `citations`, `system_fingerprint`, `service_tier`, OpenRouter's `provider`. The latest of each. */
+  /**
+   * Other fields of the answer: `citations`, `system_fingerprint`, `service_tier`, OpenRouter's `provider`. The latest of
+   * each; `choices` besides the one that counts are joined.
+   */
   readonly answerExtra?: ProviderFields;
   /** The provider's id of this generation. */
   readonly id: string;
@@ -112,7 +116,8 @@ export type ToolCall = FunctionToolCall | CustomToolCall;
 /** A call of a function; `arguments` is the JSON text that the model wrote, unparsed. */
 export interface FunctionToolCall {
   readonly id: string;
-  readonly type: 'function';
+  /** `builtin_function` for a function that Moonshot has itself; its answer is the arguments as they are. */
+  readonly type: 'function' | 'builtin_function';
   readonly function: { readonly name: string; readonly arguments: string; readonly [field: string]: unknown };
   readonly [field: string]: unknown;
 }
@@ -139,4 +144,6 @@ export interface CompletionUsage {
   readonly reasoningTokens?: number;
   /** Cost in US dollars, where the provider gives one. */
   readonly costUsd?: number;
+  /** Other fields of the usage, by the provider's names, unless they are zero: `queue_time`, `cost_details`. Results of completions only. */
+  readonly extra?: ProviderFields;
 }

@@ -98,16 +98,27 @@ describe('a stream', () => {
     expect(result).toMatchObject({ content: 'yes', reasoning: 'hm' });
   });
 
-  test('ignores all choices but the first', () => {
-    const { result } = fold([
+  test('has one choice that counts; of the others nothing is lost', () => {
+    const { result, deltas } = fold([
       {
         choices: [
           { index: 1, delta: { content: 'B' } },
           { index: 0, delta: { content: 'A' }, finish_reason: 'stop' },
         ],
       },
+      { choices: [{ index: 1, delta: { content: 'C' }, finish_reason: 'stop' }] },
     ]);
     expect(result.content).toBe('A');
+    expect(result.answerExtra).toEqual({ choices: [{ index: 1, delta: { content: 'BC' }, finish_reason: 'stop' }] });
+    expect(deltas[1]).toEqual({
+      answerExtra: { choices: [{ index: 1, delta: { content: 'C' }, finish_reason: 'stop' }] },
+    });
+  });
+
+  test('may number its only choice as it likes', () => {
+    expect(fold([{ choices: [{ index: 1, delta: { content: 'A' }, finish_reason: 'stop' }] }]).result.content).toBe(
+      'A',
+    );
   });
 
   test('without a model is said to come from the one that was asked for', () => {
@@ -220,6 +231,77 @@ describe('what a message holds beside the known', () => {
     expect(foldWhole({ choices: [{ message: { content: 'x' }, logprobs: null }] })).not.toHaveProperty('logprobs');
   });
 
+  test('is there where a known field has another shape', () => {
+    const image = { type: 'image_url', image_url: { url: 'data:image/png;base64,AA' } };
+    const cited = [{ type: 'text', text: 'a', annotations: [1] }, { type: 'reference', reference_ids: [2] }, image];
+    const { result, deltas } = fold([
+      chunk({ content: cited }),
+      chunk({ content: 'b', reasoning: { summary: 's' } }),
+      { choices: [{ index: 0, delta: {}, finish_reason: { type: 'stop' }, logprobs: [1] }] },
+    ]);
+    expect(result).toMatchObject({ content: 'ab', finishReason: null });
+    expect(result.extra).toEqual({ content: cited, reasoning: { summary: 's' } });
+    expect(result.choiceExtra).toEqual({ finish_reason: { type: 'stop' }, logprobs: [1] });
+    expect(deltas[0]).toEqual({ content: 'a', extra: { content: cited } });
+    const signed = { type: 'thinking', thinking: [{ type: 'text', text: 't' }], signature: 's' };
+    const whole = foldWhole({ choices: [{ message: { content: [signed] } }] });
+    expect(whole).toMatchObject({ reasoning: 't', extra: { content: [signed] } });
+  });
+
+  test('is there where two names of reasoning hold different texts', () => {
+    const message = { content: 'x', reasoning: 'short', reasoning_content: 'long' };
+    const { reasoning, extra } = foldWhole({ choices: [{ message }] });
+    expect({ reasoning, extra }).toEqual({ reasoning: 'short', extra: { reasoning_content: 'long' } });
+  });
+
+  test('is there in a message that stands beside each delta and grows (Perplexity)', () => {
+    const { result } = fold([
+      { choices: [{ index: 0, delta: { content: 'a' }, message: { content: 'a', citations: ['u'] } }] },
+      { choices: [{ index: 0, delta: { content: 'b' }, message: { content: 'ab', citations: ['u', 'v'] }, finish_reason: 'stop' }] },
+    ]);
+    expect(result).toMatchObject({ content: 'ab', extra: { citations: ['u', 'v'] } });
+  }); // prettier-ignore
+
+  test('may be calls of another kind, which are not for the caller to answer', () => {
+    const { result, deltas } = fold([
+      chunk({ tool_calls: [{ index: 0, id: 'w', type: 'web_search', web_search: { input: 'q' } }] }),
+      chunk({ tool_calls: [{ index: 0, web_search: { outputs: [1] } }] }),
+      chunk({ content: 'x' }, 'stop'),
+    ]);
+    const search = { index: 0, id: 'w', type: 'web_search', web_search: { input: 'q', outputs: [1] } };
+    expect(result).toMatchObject({ content: 'x', toolCalls: [], extra: { tool_calls: [search] } });
+    expect(deltas[1]).toEqual({ extra: { tool_calls: [{ index: 0, web_search: { outputs: [1] } }] } });
+  });
+
+  test('and what the usage holds besides the counts comes through, but for zeros', () => {
+    const usage = {
+      prompt_tokens: 1,
+      total_tokens: '3',
+      queue_time: 0.1,
+      cost_details: { upstream: 1 },
+      is_byok: false,
+    };
+    const prompt_tokens_details = { cached_tokens: 1, audio_tokens: 2 };
+    const completion_tokens_details = { reasoning_tokens: 4, audio_tokens: 0 };
+    const { result } = fold([
+      chunk({ content: 'x' }, 'stop', { x_groq: { id: 'req', seed: 3 } }),
+      { choices: [], usage: { ...usage, prompt_tokens_details, completion_tokens_details } },
+    ]);
+    expect(result.usage).toEqual({
+      promptTokens: 1,
+      totalTokens: 3,
+      cachedTokens: 1,
+      reasoningTokens: 4,
+      extra: { queue_time: 0.1, cost_details: { upstream: 1 }, is_byok: false, prompt_tokens_details },
+    });
+    expect(result.answerExtra).toEqual({ x_groq: { id: 'req', seed: 3 } });
+  });
+
+  test('keeps a signature as it is, though more than one comes', () => {
+    const signed = (signature: string): unknown => ({ extra_content: { google: { thought_signature: signature } } });
+    expect(fold([chunk(signed('one')), chunk(signed('two'), 'stop')]).result.extra).toEqual(signed('two'));
+  });
+
   test('is only data, whatever its name', () => {
     const message: unknown = JSON.parse('{"content":"x","__proto__":{"polluted":true},"constructor":{"a":1}}');
     const { extra } = foldWhole({ choices: [{ message, finish_reason: 'stop' }] });
@@ -262,6 +344,17 @@ describe('a whole answer', () => {
       finishReason: 'tool_calls',
       usage: { totalTokens: 3 },
     });
+  });
+
+  test('may have its text in one choice and its tool calls in the next (Copilot)', () => {
+    const calls = [{ id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } }];
+    const result = foldWhole({
+      choices: [
+        { message: { role: 'assistant', content: 'text' }, finish_reason: 'tool_calls' },
+        { message: { role: 'assistant', tool_calls: calls }, finish_reason: 'tool_calls' },
+      ],
+    });
+    expect(result).toMatchObject({ content: 'text', toolCalls: calls });
   });
 
   test('with an error instead of choices fails', () => {

@@ -45,3 +45,30 @@ describe('a document in a list of one', () => {
     expect(() => read(answer)).toThrow(ErrorInAnswer);
   });
 });
+
+describe('lines with a chunk each (NDJSON)', () => {
+  const line = (content: string, finish: string | null = null): string =>
+    JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason: finish }] });
+  const answer = `${line('half ')}\n${line('and ')}\r\n\n${line('half', 'stop')}`;
+
+  test.each([1, 2, 7, 1000])('are a stream, wherever it is cut (%i bytes)', (size) => {
+    const deltas: unknown[] = [];
+    const reader = new ChatReader({ model: 'm', onDelta: (delta) => void deltas.push(delta) });
+    const bytes = Buffer.from(answer);
+    for (let at = 0; at < bytes.length; at += size) void reader.take(bytes.subarray(at, at + size));
+    expect(deltas).toEqual([{ content: 'half ' }, { content: 'and ' }]);
+    reader.finish();
+    void reader.close();
+    expect(deltas).toHaveLength(3);
+    expect(reader.result).toMatchObject({ content: 'half and half', finishReason: 'stop' });
+  });
+
+  test('may hold an error', () => {
+    expect(() => read(`${line('half ')}\n{"error":{"message":"no"}}\n`)).toThrow(ErrorInAnswer);
+  });
+
+  test('are not what a document with line breaks is', () => {
+    expect(read(JSON.stringify(JSON.parse(WHOLE), null, 2))).toBe('fine');
+    expect(read(`${WHOLE}\n\ndata: [DONE]\n`)).toBe('fine');
+  });
+});

@@ -3,7 +3,7 @@ import { ToolCallAssembly } from '../../../src/completions/assemble.ts';
 
 function assemble(...chunks: readonly unknown[][]): { deltas: unknown[]; calls: unknown[] } {
   const assembly = new ToolCallAssembly();
-  const deltas = chunks.flatMap((pieces) => assembly.add(pieces));
+  const deltas = chunks.flatMap((pieces) => assembly.add(pieces).deltas);
   return { deltas, calls: assembly.finish() };
 }
 
@@ -81,6 +81,16 @@ describe('streamed tool calls', () => {
     expect(calls).toEqual([call('a', 'f', '{"x":1}')]);
   });
 
+  test('that get their numbers late go on with them', () => {
+    const { calls } = assemble(
+      [{ id: 'a', function: { name: 'f', arguments: '{}' } }],
+      [{ id: 'b', function: { name: 'g', arguments: '{' } }],
+      [{ index: 1, function: { arguments: '"y":' } }],
+      [{ index: 1, id: 'b', function: { arguments: '2}' } }],
+    );
+    expect(calls).toEqual([call('a', 'f', '{}'), call('b', 'g', '{"y":2}')]);
+  });
+
   test('with wild numbers stay dense', () => {
     const { deltas, calls } = assemble([{ index: 1e9, id: 'a', function: { name: 'f', arguments: '{}' } }]);
     expect(calls).toHaveLength(1);
@@ -148,6 +158,18 @@ describe('what a call holds beside the known', () => {
     ]);
   }); // prettier-ignore
 
+  test('stays there where it comes with a repetition of the call', () => {
+    const piece = { index: 0, id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } };
+    const { calls, deltas } = assemble([piece], [{ ...piece, extra_content: signature }]);
+    expect(calls).toEqual([{ ...Object(call('a', 'f', '{}')), extra_content: signature }]);
+    expect(deltas[1]).toEqual({ index: 0, extra_content: signature });
+  });
+
+  test('may be the kind of the call: one of Moonshot’s own functions keeps it, for the next turn', () => {
+    const builtin = { id: 'a', type: 'builtin_function', function: { name: '$web_search', arguments: '{}' } };
+    expect(assemble([builtin]).calls).toEqual([builtin]);
+  });
+
   test('of a custom tool stays there, too', () => {
     const { calls, deltas } = assemble(
       [{ index: 0, id: 'a', type: 'custom', custom: { name: 'sh', input: 'ls ' } }],
@@ -187,14 +209,14 @@ describe('whole tool calls', () => {
 
   test.each([[{}], [{ id: 'f' }], [{ id: '', index: 0 }]])('are one each, though all have %j', (same) => {
     const assembly = new ToolCallAssembly();
-    const { length } = assembly.add(
+    const { deltas } = assembly.add(
       [
         { ...twice, ...same },
         { ...twice, ...same },
       ],
       true,
     );
-    expect(length).toBe(2);
+    expect(deltas).toHaveLength(2);
     expect(assembly.finish().map((one) => one.type === 'function' && one.function)).toEqual([
       { name: 'f', arguments: '{}' },
       { name: 'f', arguments: '{}' },
