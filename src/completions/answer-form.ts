@@ -13,7 +13,8 @@ const FIELD_BYTES = 6;
 
 /**
  * Returns the form of an answer that begins with these bytes, and where its first meaningful byte is; undefined where
- * more bytes are needed. Blank lines and comments before it say nothing: both forms may come after them.
+ * more bytes are needed. Blank lines, comments and lines with fields that no event stream knows say nothing: both forms
+ * may come after them.
  *
  * @param isWhole says that no more bytes will come.
  */
@@ -28,7 +29,7 @@ export function formOf(
       at += 1;
       continue;
     }
-    if (byte === 0x3a) {
+    if (byte === 0x3a || isOtherField(bytes, at)) {
       const end = lineEnd(bytes, at);
       if (end === -1) break;
       at = end + 1;
@@ -42,6 +43,12 @@ export function formOf(
   }
   if (!isWhole && bytes.length < MAX_PREFIX_BYTES) return undefined;
   return { form: bytes[0] === 0x3a ? 'events' : 'opaque', from: 0 };
+}
+
+/** Returns whether a line begins with a name that is not that of a field of an event stream, and a colon. */
+function isOtherField(bytes: Buffer, at: number): boolean {
+  const name = /^([A-Za-z][\w-]{0,63}):/.exec(bytes.toString('latin1', at, at + 65))?.[1];
+  return name !== undefined && !/^(?:data|event|id|retry)$/.test(name);
 }
 
 function lineEnd(bytes: Buffer, from: number): number {

@@ -3,13 +3,13 @@
  * The bytes themselves are passed on unchanged by whoever has them.
  */
 
-import { parseJson, toRecord } from '../base/json.ts';
+import { isRecord, parseJson, toRecord } from '../base/json.ts';
 import { formOf, type AnswerForm } from './answer-form.ts';
 import { AnswerSummary, DOCUMENT_MEMBERS, errorIn, type RequestKind } from './dialects.ts';
 import type { Dialect } from '../providers/provider.ts';
 import { ErrorInAnswer, GarbageAnswer } from './failure.ts';
 import { JsonScanner } from './json-scan.ts';
-import { dataOf, SseSplitter } from './sse.ts';
+import { dataOf, isErrorEvent, SseSplitter } from './sse.ts';
 
 /** The longest event that is parsed, in bytes; of a longer one (a picture) only single members are read. */
 const MAX_PARSED_BYTES = 64 * 1024;
@@ -60,6 +60,11 @@ export class AnswerWatcher {
     if (contentType !== undefined && FREE_KINDS.has(this.#options.kind) && !READ_TYPE.test(contentType)) {
       this.#form = 'opaque';
     }
+  }
+
+  /** Form of the answer, once it is known. */
+  get form(): AnswerForm | undefined {
+    return this.#form;
   }
 
   /** What was seen of the answer so far. */
@@ -187,16 +192,21 @@ export class AnswerWatcher {
     const value = parseJson(text);
     if (typeof value !== 'object' || value === null) {
       if (strips) this.#kept.push(raw);
+      if (isErrorEvent(raw)) this.#note(text);
       if (text.trim() === '[DONE]') this.#sawEnd = true;
       return;
     }
     const document = toRecord(value);
     if (strips && !isUsageOnly(document)) this.#kept.push(raw);
     this.#facts.add(document);
-    this.#note(errorIn(document));
+    this.#note(errorIn(document) ?? (isErrorEvent(raw) && !isEmptyRecord(document) ? document : undefined));
     if (this.#error || isEndMark(document)) this.#isFinished = true;
-    if (isContent(document)) this.#contents += 1;
+    if (isContent(document, this.#options.kind)) this.#contents += 1;
   }
+}
+
+function isEmptyRecord(document: Readonly<Record<string, unknown>>): boolean {
+  return Object.keys(document).length === 0;
 }
 
 /** Returns whether an event is the one that OpenAI adds for `include_usage`: the usage, and no choice. */
@@ -213,10 +223,11 @@ function isEndMark(document: Readonly<Record<string, unknown>>): boolean {
 }
 
 /** Returns whether an event carries anything of an answer: pings, and deltas without a text, keep a connection alive. */
-function isContent(document: Readonly<Record<string, unknown>>): boolean {
+function isContent(document: Readonly<Record<string, unknown>>, kind: RequestKind): boolean {
   const { type, choices } = document;
-  if (type === 'ping' || type === 'keepalive' || Object.keys(document).length === 0) return false;
-  if (!Array.isArray(choices)) return true;
+  if (type === 'ping' || type === 'keepalive' || isEmptyRecord(document)) return false;
+  // Of a chat all content is in choices; a document without any is some server's way to keep the connection alive.
+  if (!Array.isArray(choices)) return kind !== 'chat' || isRecord(document['usage']);
   if (choices.length === 0) return typeof document['usage'] === 'object' && document['usage'] !== null;
   return choices.some((choice) => {
     const { delta, finish_reason: reason } = toRecord(choice);

@@ -11,9 +11,9 @@ import { attachSplices, MIN_TEXT_BYTES, SplicingParser, type SplicedText, type S
 import type { CompletionDelta } from '../protocol/completion.ts';
 import { formOf, type AnswerForm } from './answer-form.ts';
 import { Assembly, type AssembledCompletion } from './assemble.ts';
-import { GarbageAnswer, ReceiverFailure } from './failure.ts';
+import { ErrorInAnswer, GarbageAnswer, ReceiverFailure } from './failure.ts';
 import type { AnswerConsumer } from './forwarding.ts';
-import { dataOf, MAX_EVENT_BYTES, SseSplitter } from './sse.ts';
+import { dataOf, isErrorEvent, MAX_EVENT_BYTES, SseSplitter } from './sse.ts';
 
 /** Receives deltas; a promise holds the next one back until it resolves. */
 export type DeltaReceiver = (delta: CompletionDelta) => Promise<void> | void;
@@ -44,6 +44,8 @@ export class ChatReader implements AnswerConsumer {
   #events: Buffer[] = [];
   #next = 0;
   #wholeDelta: CompletionDelta | undefined;
+  /** Fields of the answer that came before its content. */
+  #heldExtra: CompletionDelta['answerExtra'];
   #result: AssembledCompletion | undefined;
   #sawEnd = false;
   #contents = 0;
@@ -126,6 +128,7 @@ export class ChatReader implements AnswerConsumer {
   }
 
   async close(): Promise<void> {
+    if (this.#heldExtra) this.#wholeDelta ??= { answerExtra: this.#heldExtra };
     if (!this.#wholeDelta) return;
     attachSplices(this.#wholeDelta, this.#splices);
     await this.#hand(this.#wholeDelta);
@@ -219,7 +222,9 @@ export class ChatReader implements AnswerConsumer {
 
   #addEvent(raw: Buffer): CompletionDelta | undefined {
     const data = dataOf(raw);
-    return data && this.#addData(data);
+    if (!data) return undefined;
+    if (isErrorEvent(raw)) throwError(data.toString());
+    return this.#addData(data);
   }
 
   #addData(data: Buffer): CompletionDelta | undefined {
@@ -248,9 +253,14 @@ export class ChatReader implements AnswerConsumer {
 
   #addChunk(chunk: JsonObject): CompletionDelta | undefined {
     const wasFinished = this.#assembly.isFinished;
-    const delta = this.#assembly.addChunk(chunk);
-    if (delta !== undefined || this.#assembly.isFinished !== wasFinished) this.#contents += 1;
-    return delta;
+    const added = this.#assembly.addChunk(chunk);
+    const isContent = added !== undefined && Object.keys(added).some((name) => name !== 'answerExtra');
+    if (isContent || this.#assembly.isFinished !== wasFinished) this.#contents += 1;
+    if (!added) return undefined;
+    // What only keeps the connection alive may have fields that change, and commits nobody: another key can still answer.
+    const delta = this.#heldExtra ? { ...added, answerExtra: { ...this.#heldExtra, ...added.answerExtra } } : added;
+    this.#heldExtra = isContent || this.#begun ? undefined : delta.answerExtra;
+    return this.#heldExtra ? undefined : delta;
   }
 
   #hand(delta: CompletionDelta): Promise<void> | void {
@@ -265,6 +275,13 @@ export class ChatReader implements AnswerConsumer {
       throw new ReceiverFailure('the receiver of deltas failed', { cause: error });
     }
   }
+}
+
+/** Throws what an event with the name `error` says; an empty document says nothing. */
+function throwError(data: string): void {
+  const value = parseJson(data);
+  const told = isRecord(value) && isRecord(value['error']) ? value['error'] : (value ?? data);
+  if (!isRecord(told) || Object.keys(told).length > 0) throw new ErrorInAnswer(told);
 }
 
 function isBlank(byte: number): boolean {

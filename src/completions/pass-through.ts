@@ -64,10 +64,9 @@ export class PassThrough implements AnswerConsumer {
   }
 
   head(status: number, headers: Readonly<Record<string, string>>): void {
-    if (/^\s*(?:text\/html|application\/xhtml)/i.test(headers['content-type'] ?? '')) {
-      throw new GarbageAnswer('a web page');
-    }
     this.#watcher.declare(headers['content-type']);
+    // What is read is judged by its bytes.
+    if (this.#watcher.form === 'opaque' && isPage(headers)) throw new GarbageAnswer('a web page');
     this.#status = status;
     this.#headers = answeredHeaders(headers);
     if (this.#options.stripUsage === true) delete (this.#headers as Record<string, string>)['content-length'];
@@ -107,7 +106,7 @@ export class PassThrough implements AnswerConsumer {
 
   #commit(): Promise<void> | void {
     try {
-      if (!this.#begun) this.#sink.head(this.#status, this.#headers);
+      if (!this.#begun) this.#sink.head(this.#status, this.#headersByForm());
       this.#begun = true;
     } catch (error) {
       throw new ReceiverFailure('the receiver of the answer failed', { cause: error });
@@ -117,6 +116,13 @@ export class PassThrough implements AnswerConsumer {
     const [only] = held;
     const bytes = held.length === 1 && only ? only : Buffer.concat(held);
     return bytes.length === 0 ? undefined : this.#write(bytes);
+  }
+
+  /** Returns the headers; an answer that is called a page, and is none, gets its right type. */
+  #headersByForm(): Readonly<Record<string, string>> {
+    if (!isPage(this.#headers)) return this.#headers;
+    const type = this.#watcher.form === 'events' ? 'text/event-stream' : 'application/json';
+    return { ...this.#headers, 'content-type': type };
   }
 
   #write(bytes: Buffer): Promise<void> | void {
@@ -129,4 +135,8 @@ export class PassThrough implements AnswerConsumer {
       throw new ReceiverFailure('the receiver of the answer failed', { cause: error });
     }
   }
+}
+
+function isPage(headers: Readonly<Record<string, string>>): boolean {
+  return /^\s*(?:text\/html|application\/xhtml)/i.test(headers['content-type'] ?? '');
 }

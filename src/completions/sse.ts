@@ -115,6 +115,11 @@ export function dataOf(raw: Buffer): Buffer | undefined {
   return joined.every((byte) => byte === LF) ? undefined : joined;
 }
 
+/** Returns whether an event is called `error`. */
+export function isErrorEvent(raw: Buffer): boolean {
+  return raw.includes('error') && /(?:^|[\r\n])event: ?error[ \t]*(?:[\r\n]|$)/.test(raw.toString('latin1'));
+}
+
 const NEWLINE = Buffer.from('\n');
 
 /** Returns whether the line from `at` to `end` is a field with the name `data`. */

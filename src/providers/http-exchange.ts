@@ -498,8 +498,18 @@ class Answer implements HttpAnswer {
  * @throws ExchangeFailure for a packing that is not known.
  */
 function unpack(response: IncomingMessage, headers: Readonly<Record<string, string>>): Readable {
-  const packing = headers['content-encoding']?.trim().toLowerCase();
-  if (packing === undefined || packing === '' || packing === 'identity') return response;
+  const packings = (headers['content-encoding'] ?? '')
+    .split(',')
+    .map((name) => name.trim().toLowerCase())
+    .filter((name) => !NO_PACKINGS.has(name));
+  // The last one was applied last.
+  return packings.reduceRight<Readable>((body, packing) => unpackOne(body, packing, response), response);
+}
+
+/** Names of no packing; some servers put the character set there. */
+const NO_PACKINGS = new Set(['', 'identity', 'none', 'utf-8', 'utf8']);
+
+function unpackOne(body: Readable, packing: string, response: IncomingMessage): Readable {
   const zlib = process.getBuiltinModule('node:zlib');
   const unpackers: Readonly<Record<string, () => ReturnType<typeof zlib.createGunzip>>> = {
     gzip: zlib.createGunzip,
@@ -512,11 +522,11 @@ function unpack(response: IncomingMessage, headers: Readonly<Record<string, stri
   if (!create)
     throw new ExchangeFailure('garbage', 'a body compressed in an unknown way, although nobody asked for it');
   const unpacked = create();
-  response.on('error', (error) => unpacked.destroy(error));
+  body.on('error', (error) => unpacked.destroy(error));
   response.once('close', () => {
     if (!response.complete) unpacked.destroy(new ExchangeFailure('network', 'ECONNRESET'));
   });
-  return response.pipe(unpacked);
+  return body.pipe(unpacked);
 }
 
 function withoutPacking(headers: Readonly<Record<string, string>>): Record<string, string> {
