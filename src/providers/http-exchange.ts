@@ -337,7 +337,7 @@ class Answer implements HttpAnswer {
     this.#clock = clock;
     this.#release = release;
     this.#body = isHead ? response : unpack(response, this.headers);
-    if (this.#body !== response) this.headers = withoutPacking(this.headers);
+    if (!isHead) this.headers = withoutPacking(this.headers, this.#body !== response);
   }
 
   each(take: TakeChunk, options: ReadOptions = {}): Promise<void> {
@@ -529,9 +529,13 @@ function unpackOne(body: Readable, packing: string, response: IncomingMessage): 
   return body.pipe(unpacked);
 }
 
-function withoutPacking(headers: Readonly<Record<string, string>>): Record<string, string> {
-  const { 'content-encoding': _packing, 'content-length': _length, ...others } = headers;
-  return others;
+function withoutPacking(
+  headers: Readonly<Record<string, string>>,
+  isUnpacked: boolean,
+): Readonly<Record<string, string>> {
+  if (headers['content-encoding'] === undefined) return headers;
+  const { 'content-encoding': _packing, 'content-length': length, ...others } = headers;
+  return isUnpacked || length === undefined ? others : { ...others, 'content-length': length };
 }
 
 /** Reads the fields of an answer; of one that came twice the values are joined, but for the type, whose first one counts. */

@@ -1,4 +1,4 @@
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { until } from '../../support/until.ts';
 import { eventOf, events, json, keyOf, Received, startForward } from './forward-fixture.ts';
@@ -177,11 +177,17 @@ describe('an answer', () => {
     expect(fixture.recorded).toMatchObject([{ status: 'success' }]);
   });
 
-  test('that is compressed though nobody asked is passed on as it was before', async () => {
+  test.each([
+    ['gzip', gzipSync],
+    ['gzip, identity', gzipSync],
+    ['gzip, br', (text: string) => brotliCompressSync(gzipSync(text))],
+    ['zstd', zstdCompressSync],
+    ['utf-8', (text: string) => text],
+  ])('that is compressed though nobody asked (%s) is passed on as it was before', async (encoding, pack) => {
     await using fixture = await startForward();
     fixture.answerWith((response) => {
-      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' });
-      response.end(gzipSync(JSON.stringify({ usage: USAGE })));
+      response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': encoding });
+      response.end(pack(JSON.stringify({ usage: USAGE })));
     });
     const { sink } = await fixture.forward();
     expect(sink.text).toBe(JSON.stringify({ usage: USAGE }));
@@ -228,6 +234,16 @@ describe('an answer', () => {
     await running;
     expect(sink.state).toBe('ended');
     expect(sink.bytes.length).toBeGreaterThan(15 * 1024 * 1024);
+  });
+
+  test.each([
+    [STREAM + DONE, 'text/event-stream'],
+    [JSON.stringify(choice({})), 'application/json'],
+  ])('that is only called a web page is passed on as what it is: %.20s', async (answer, type) => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => response.writeHead(200, { 'content-type': 'text/html' }).end(answer));
+    const { sink } = await fixture.forward();
+    expect(sink).toMatchObject({ status: 200, state: 'ended', text: answer, headers: { 'content-type': type } });
   });
 
   test('that is a web page is never passed on as a success, nor is a redirect', async () => {

@@ -36,6 +36,46 @@ describe('data that keeps a stream alive', () => {
   });
 });
 
+describe('an event with the name error', () => {
+  test.each([
+    ['upstream exploded', 'upstream exploded'],
+    ['{"message":"boom","code":500}', { message: 'boom', code: 500 }],
+    ['{"type":"error","error":{"type":"overloaded_error"}}', { type: 'overloaded_error' }],
+  ])('fails the stream with what it holds: %s', (data, error) => {
+    const stream = `${piece('half ')}event: error\ndata: ${data}\n\ndata: [DONE]\n\n`;
+    expect(() => read(stream)).toThrow(expect.objectContaining({ name: 'ErrorInAnswer', error }));
+  });
+
+  test('and nothing in it says nothing', () => {
+    expect(read(`event: error\ndata: {}\n\n${piece('all')}data: [DONE]\n\n`)).toBe('all');
+  });
+});
+
+describe('fields of the answer that come before its content', () => {
+  const waiting = (ts: number): string => `data: {"ts":${ts}}\n\n`;
+
+  test('commit nobody, and are no content, though they change', () => {
+    const deltas: unknown[] = [];
+    const reader = new ChatReader({ model: 'm', onDelta: (delta) => void deltas.push(delta) });
+    void reader.take(Buffer.from(waiting(1) + waiting(2)));
+    expect({ begun: reader.begun, contents: reader.contents, deltas }).toEqual({
+      begun: false,
+      contents: 0,
+      deltas: [],
+    });
+    void reader.take(Buffer.from(piece('x') + waiting(3)));
+    expect(deltas).toEqual([{ content: 'x', answerExtra: { ts: 2 } }, { answerExtra: { ts: 3 } }]);
+    expect(reader.contents).toBe(1);
+  });
+});
+
+describe('a stream that begins with fields that no event stream knows', () => {
+  test('is a stream', () => {
+    expect(read(`x-request-id: 7\nData: {}\n\n${piece('all')}data: [DONE]\n\n`)).toBe('all');
+    expect(() => read('Error: no such model\n')).toThrow(GarbageAnswer);
+  });
+});
+
 describe('a document in a list of one', () => {
   test('is read as the document', () => {
     expect(read(`[${WHOLE}]`)).toBe('fine');
