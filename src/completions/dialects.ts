@@ -135,10 +135,10 @@ export function readUsage(dialect: Dialect, usage: Fields): CompletionUsage {
 /** Returns the fields of a usage document that `readUsage` does not read, those of zeros left out; undefined where there are none. */
 function unreadUsage(dialect: Dialect, usage: Fields): Fields | undefined {
   const { promptParts, completionParts, total, cached, cacheWrite, reasoning, cost } = USAGE_TABLES[dialect];
-  const places = [...promptParts, ...completionParts, total, cached, cacheWrite, reasoning, cost].flat();
+  const places = new Set([...promptParts, ...completionParts, total, cached, cacheWrite, reasoning, cost].flat());
   const isRead = (name: string, value: unknown): boolean => {
-    if (!isRecord(value)) return places.includes(name);
-    return Object.entries(value).every(([inner, part]) => places.includes(`${name}.${inner}`) || isEmpty(part));
+    if (!isRecord(value)) return places.has(name);
+    return Object.entries(value).every(([inner, part]) => places.has(`${name}.${inner}`) || isEmpty(part));
   };
   const unread = Object.entries(usage).filter(([name, value]) => !isEmpty(value) && !isRead(name, value));
   return unread.length === 0 ? undefined : Object.fromEntries(unread);

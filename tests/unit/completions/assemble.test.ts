@@ -162,6 +162,7 @@ describe('a stream', () => {
 });
 
 const citation = (url: string): unknown => ({ type: 'url_citation', url_citation: { url } });
+const signed = (signature: string): unknown => ({ extra_content: { google: { thought_signature: signature } } });
 const token = (text: string): unknown => ({ token: text, logprob: -0.5, bytes: null, top_logprobs: [] });
 const likelyPiece = (text: string): unknown => ({
   choices: [{ index: 0, delta: { content: text }, logprobs: { content: [token(text)], refusal: null } }],
@@ -243,9 +244,9 @@ describe('what a message holds beside the known', () => {
     expect(result.extra).toEqual({ content: cited, reasoning: { summary: 's' } });
     expect(result.choiceExtra).toEqual({ finish_reason: { type: 'stop' }, logprobs: [1] });
     expect(deltas[0]).toEqual({ content: 'a', extra: { content: cited } });
-    const signed = { type: 'thinking', thinking: [{ type: 'text', text: 't' }], signature: 's' };
-    const whole = foldWhole({ choices: [{ message: { content: [signed] } }] });
-    expect(whole).toMatchObject({ reasoning: 't', extra: { content: [signed] } });
+    const thought = { type: 'thinking', thinking: [{ type: 'text', text: 't' }], signature: 's' };
+    const whole = foldWhole({ choices: [{ message: { content: [thought] } }] });
+    expect(whole).toMatchObject({ reasoning: 't', extra: { content: [thought] } });
   });
 
   test('is there where two names of reasoning hold different texts', () => {
@@ -298,7 +299,6 @@ describe('what a message holds beside the known', () => {
   });
 
   test('keeps a signature as it is, though more than one comes', () => {
-    const signed = (signature: string): unknown => ({ extra_content: { google: { thought_signature: signature } } });
     expect(fold([chunk(signed('one')), chunk(signed('two'), 'stop')]).result.extra).toEqual(signed('two'));
   });
 

@@ -5,6 +5,10 @@ import { ErrorInAnswer, GarbageAnswer } from '../../../src/completions/failure.t
 const piece = (content: string): string => `data: {"choices":[{"index":0,"delta":{"content":"${content}"}}]}\n\n`;
 const WHOLE = '{"choices":[{"index":0,"message":{"content":"fine"},"finish_reason":"stop"}]}';
 
+const waiting = (ts: number): string => `data: {"ts":${ts}}\n\n`;
+const line = (content: string, finish: string | null = null): string =>
+  JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason: finish }] });
+
 /** Reads an answer, and returns its content. */
 function read(answer: string): string | null {
   const reader = new ChatReader({ model: 'm' });
@@ -52,8 +56,6 @@ describe('an event with the name error', () => {
 });
 
 describe('fields of the answer that come before its content', () => {
-  const waiting = (ts: number): string => `data: {"ts":${ts}}\n\n`;
-
   test('commit nobody, and are no content, though they change', () => {
     const deltas: unknown[] = [];
     const reader = new ChatReader({ model: 'm', onDelta: (delta) => void deltas.push(delta) });
@@ -87,8 +89,6 @@ describe('a document in a list of one', () => {
 });
 
 describe('lines with a chunk each (NDJSON)', () => {
-  const line = (content: string, finish: string | null = null): string =>
-    JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason: finish }] });
   const answer = `${line('half ')}\n${line('and ')}\r\n\n${line('half', 'stop')}`;
 
   test.each([1, 2, 7, 1000])('are a stream, wherever it is cut (%i bytes)', (size) => {
