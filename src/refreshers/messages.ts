@@ -39,6 +39,10 @@ export function formatProviderError({ code, description }: ProviderError): strin
   return description === undefined || description === '' ? code : `${code} ("${plainText(description, MAX_QUOTE)}")`;
 }
 
+/** Words by which providers refuse a refresh token under codes of all kinds (Atlassian: unauthorized_client, LinkedIn: invalid_request). */
+export const DEAD_TOKEN_WORDS =
+  /(?:invalid|expired|revoked|unknown|incorrect|bad)\W?.{0,16}refresh.?token|refresh.?token.{0,40}(?:invalid|expired|revoked|incorrect|not found)/i;
+
 /** Remedies for errors that a new consent alone cannot cure. The first whose pattern the code and the words match is used. */
 const SPECIAL: readonly {
   readonly pattern: RegExp;
@@ -52,6 +56,12 @@ const SPECIAL: readonly {
     cause: "the organization's session control ends consents after some hours",
     remedy: (reauth) =>
       `${reauth}; to be asked less often, have the Workspace administrator trust the app or exempt it from Google Cloud session control`,
+  },
+  {
+    pattern: /AADSTS7000222|client secret.{0,30}expired/i,
+    cause: 'the client secret has expired',
+    remedy: (reauth) =>
+      `make a new client secret at the provider's console, and write it into the account's file; no consent is needed (else ${reauth})`,
   },
   {
     pattern: /deleted_client|disabled_client/,
@@ -96,7 +106,8 @@ export function explainRefusal(account: string, isConsentable: boolean, error: P
   if (special !== undefined) {
     return { reason: `the provider refused: ${shown}: ${special.cause ?? ''}`, remedy: special.remedy(reauth) };
   }
-  switch (error.code) {
+  const isDead = !google && DEAD_TOKEN_WORDS.test(`${error.code} ${error.description ?? ''}`);
+  switch (isDead ? 'invalid_grant' : error.code) {
     case 'invalid_grant':
       return google
         ? {

@@ -50,7 +50,7 @@ export class Exchange {
     if (!isSafeEndpoint(url)) return this.#fail('the address is neither https nor on this machine');
     const { host, origin, pathname } = new URL(url);
     let response: Response;
-    let body: Uint8Array | undefined;
+    let body: AnswerBody;
     try {
       response = await this.#options.fetch(url, {
         ...init,
@@ -61,13 +61,17 @@ export class Exchange {
     } catch (error) {
       return this.#fail(describeFailure(error, host));
     }
-    if (body === undefined) return this.#fail(`the answer of ${host} is too long`);
-    const document = parseBody(body, response.headers.get('content-type') ?? '');
+    const { bytes, failure } = body;
+    if (bytes === undefined) return this.#fail(`the answer of ${host} is too long`);
+    const contentType = response.headers.get('content-type') ?? '';
+    const document = parseBody(decodeText(bytes, contentType), contentType, failure === undefined);
+    // A document that is whole counts, also where the connection broke behind it: it can hold a rotated refresh token.
+    if (failure !== undefined && document === null) return this.#fail(describeFailure(failure, host));
     const at = this.#options.now();
     const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), at);
     const address = `${origin}${pathname}`;
     this.#facts = { kind: 'answer', status: response.status, address, document, retryAfterMs, at };
-    return this.#shape(response, body, document, at);
+    return this.#shape(response, bytes, document, at);
   };
 
   /** Turns a 200 that holds an error into a refusal, and a provider's own kind of token answer into the standard one. */
@@ -99,27 +103,78 @@ function safeStatus(status: number): number {
     : 502;
 }
 
-/** Reads a body up to the limit; returns undefined for a longer one. */
-async function readBody(response: Response): Promise<Uint8Array | undefined> {
-  if (response.body === null) return new Uint8Array();
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body) {
-    length += chunk.length;
-    if (length > MAX_ANSWER_BYTES) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+/** Body of an answer: what came of it, undefined where that is too long, and why the rest did not come. */
+interface AnswerBody {
+  readonly bytes: Uint8Array | undefined;
+  readonly failure?: unknown;
 }
 
-/** Parses a JSON object, with or without a byte order mark, or a form, which some providers answer with. */
-function parseBody(body: Uint8Array, contentType: string): JsonObject | null {
-  const text = new TextDecoder().decode(body);
+async function readBody(response: Response): Promise<AnswerBody> {
+  const chunks: Uint8Array[] = [];
+  if (response.body === null) return { bytes: new Uint8Array() };
+  // An MCP server may answer so, and leave the stream open: there is no document to come.
+  if (/^text\/event-stream\b/i.test(response.headers.get('content-type') ?? '')) {
+    await response.body.cancel();
+    return { bytes: new Uint8Array() };
+  }
+  let length = 0;
+  try {
+    for await (const chunk of response.body) {
+      length += chunk.length;
+      if (length > MAX_ANSWER_BYTES) return { bytes: undefined };
+      chunks.push(chunk);
+    }
+  } catch (failure) {
+    return { bytes: Buffer.concat(chunks), failure };
+  }
+  return { bytes: Buffer.concat(chunks) };
+}
+
+/** Decodes a text by its byte order mark, else by its announced charset, else as UTF-8; compressed bytes that nobody announced are expanded. */
+function decodeText(bytes: Uint8Array, contentType: string): string {
+  const [first, second] = bytes;
+  if (first === 0x1f && second === 0x8b) return decodeText(gunzip(bytes), contentType);
+  if (first === 0xff && second === 0xfe) return new TextDecoder('utf-16le').decode(bytes);
+  if (first === 0xfe && second === 0xff) return new TextDecoder('utf-16be').decode(bytes);
+  const charset = /charset="?([\w.:-]+)/i.exec(contentType)?.[1] ?? 'utf-8';
+  try {
+    return new TextDecoder(charset).decode(bytes);
+  } catch {
+    return new TextDecoder().decode(bytes);
+  }
+}
+
+function gunzip(bytes: Uint8Array): Uint8Array {
+  try {
+    return process.getBuiltinModule('node:zlib').gunzipSync(bytes, { maxOutputLength: MAX_ANSWER_BYTES });
+  } catch {
+    return new Uint8Array();
+  }
+}
+
+/** Matches a form whose content type is another one: names and values, a token or an error among them. */
+const FORM = /^(?:[\w.-]+=[^\s<>{}&]*&)*(?:access_token|error)=[^\s<>{}]*$/;
+
+/**
+ * Parses a JSON object, or a form, which some providers answer with. Of an answer that is not whole only JSON counts,
+ * because a form does not show where it was cut.
+ */
+function parseBody(body: string, contentType: string, isWhole: boolean): JsonObject | null {
+  const text = body.trim();
   const value = parseJson(text);
-  if (isRecord(value)) return value;
-  const isForm =
-    contentType.includes('application/x-www-form-urlencoded') || /^(?:access_token|error)=[^<>\s]*$/.test(text);
-  return isForm && value === undefined ? Object.fromEntries(new URLSearchParams(text)) : null;
+  const document = toObject(typeof value === 'string' ? parseJson(value) : value);
+  if (document !== null) return document;
+  const isForm = /application\/x-www-form-urlencoded/i.test(contentType) || FORM.test(text);
+  if (isForm && isWhole && value === undefined) return Object.fromEntries(new URLSearchParams(text));
+  // A guard against scripts, a callback or a NUL byte around the object; a page in HTML holds none that is meant.
+  if (value !== undefined || text.startsWith('<')) return null;
+  return toObject(parseJson(text.slice(text.indexOf('{'), text.lastIndexOf('}') + 1)));
+}
+
+/** Returns an object, also the only one of a list. */
+function toObject(value: unknown): JsonObject | null {
+  const [only, ...more] = Array.isArray(value) ? (value as readonly unknown[]) : [value];
+  return isRecord(only) && more.length === 0 ? only : null;
 }
 
 /** Describes in a few fixed words why no answer came: a library's error text can quote the request. */

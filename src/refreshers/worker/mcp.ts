@@ -153,7 +153,7 @@ function fieldsOf(
 /** Asks the server without a token, and reads its metadata (RFC 9728 §3 and §5.1). */
 async function discoverProtection(server: URL, exchange: Exchange): Promise<Protection> {
   const challenge = await askForChallenge(server, exchange);
-  const announced = parameterOf(challenge, 'resource_metadata');
+  const announced = absolute(parameterOf(challenge, 'resource_metadata'), server);
   const origin = `${server.origin}/.well-known/oauth-protected-resource`;
   const path = server.pathname === '/' ? '' : server.pathname;
   const places = [...(announced === undefined ? [] : [announced]), `${origin}${path}`, origin];
@@ -169,10 +169,9 @@ async function discoverProtection(server: URL, exchange: Exchange): Promise<Prot
         hint: `give the address that the server has for itself: aipassd reauth ${resource}`,
       });
     }
-    const [issuer] = texts(document, 'authorization_servers');
     return {
       resource,
-      issuer: issuer !== undefined && isSafeEndpoint(issuer) ? issuer : server.origin,
+      issuer: texts(document, 'authorization_servers').find(isSafeEndpoint) ?? server.origin,
       scopes: scopes.length > 0 ? scopes : texts(document, 'scopes_supported'),
     };
   }
@@ -214,6 +213,11 @@ function parameterOf(challenge: string | undefined, name: string): string | unde
   return match?.[1]?.replace(/\\(.)/g, '$1') ?? match?.[2];
 }
 
+/** Returns an address that a server gives, relative to its own where it is not a whole one. */
+function absolute(address: string | undefined, server: URL): string | undefined {
+  return address !== undefined && URL.canParse(address, server.href) ? new URL(address, server).href : undefined;
+}
+
 async function getDocument(address: string, exchange: Exchange): Promise<JsonObject | undefined> {
   if (!isSafeEndpoint(address)) return undefined;
   try {
@@ -235,8 +239,11 @@ function covers(resource: string, server: URL): boolean {
 
 /** Reads the metadata of an authorization server; one without any has the endpoints of the protocol's first version. */
 async function discoverAuthority(issuer: string, exchange: Exchange): Promise<Authority> {
-  const found = await discoverIssuer(issuer, exchange);
-  if (found.kind === 'none') return guessAuthority(issuer, found.facts);
+  const first = await discoverIssuer(issuer, exchange);
+  const other = first.kind === 'none' ? issuerNamedIn(first.facts) : undefined;
+  // A document that names another issuer is a pointer to that one, which has to publish the same name itself (RFC 8414 §3.3).
+  const found = other === undefined ? first : await discoverIssuer(other, exchange);
+  if (found.kind === 'none') return guessAuthority(issuer, other, found.facts);
   const { server } = found;
   if (server.code_challenge_methods_supported?.includes('S256') === false) {
     throw new AipassError('PROVIDER_REJECTED', `${issuer} does not support PKCE with S256`, {
@@ -257,7 +264,20 @@ async function discoverAuthority(issuer: string, exchange: Exchange): Promise<Au
   };
 }
 
-function guessAuthority(issuer: string, facts: ExchangeAnswer): Authority {
+/** Returns the issuer that a metadata document names, or undefined. */
+function issuerNamedIn(facts: ExchangeAnswer): string | undefined {
+  if (facts.kind !== 'answer' || facts.status !== 200) return undefined;
+  const issuer = readString(facts.document, 'issuer');
+  return issuer !== undefined && isSafeEndpoint(issuer) ? issuer : undefined;
+}
+
+/** Returns the endpoints of an authorization server without metadata; `other` is the issuer that its document names. */
+function guessAuthority(issuer: string, other: string | undefined, facts: ExchangeAnswer): Authority {
+  if (other !== undefined) {
+    const why = facts.kind === 'none' ? facts.reason : `${facts.address} answered with status ${facts.status}`;
+    const reason = `the authorization server ${issuer} names ${other}, which has to publish its endpoints itself (${why})`;
+    throw new AipassError('PROVIDER_REJECTED', reason, { hint: "ask the server's operator" });
+  }
   if (facts.kind === 'none') {
     throw new AipassError('PROVIDER_UNAVAILABLE', facts.reason, { hint: 'check the network, then start again' });
   }

@@ -36,7 +36,7 @@ function discover(client: StandardClient): Promise<Discovery> {
 
 /**
  * Finds a provider's endpoints: those that are set, and for the rest what its issuer publishes (OpenID Connect discovery,
- * then RFC 8414). An issuer is tried with and without a slash at its end; the name it publishes has to be the one asked for.
+ * then RFC 8414, then OpenID Connect's document at RFC 8414's place). An issuer is tried with and without a slash at its end; the name it publishes has to be the one asked for.
  */
 async function findServer(client: StandardClient): Promise<Discovery> {
   const { settings, exchange, account } = client;
@@ -72,10 +72,15 @@ export async function discoverIssuer(
 > {
   let telling: ExchangeAnswer | undefined;
   for (const issuer of withAndWithoutSlash(address)) {
-    for (const algorithm of ['oidc', 'oauth2'] as const) {
+    const options = transport(exchange, issuer.href);
+    const places = [
+      () => oauth.discoveryRequest(issuer, { algorithm: 'oidc', ...options }),
+      () => oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...options }),
+      () => exchange.fetch(`${issuer.origin}/.well-known/openid-configuration${issuer.pathname}`),
+    ];
+    for (const ask of issuer.pathname === '/' ? places.slice(0, 2) : places) {
       try {
-        const response = await oauth.discoveryRequest(issuer, { algorithm, ...transport(exchange, issuer.href) });
-        return { kind: 'found', server: await oauth.processDiscoveryResponse(issuer, response) };
+        return { kind: 'found', server: await oauth.processDiscoveryResponse(issuer, await ask()) };
       } catch {
         if (exchange.facts.kind === 'none') return { kind: 'none', facts: exchange.facts };
         if (telling === undefined || isDocument(exchange.facts)) telling = exchange.facts;

@@ -5,12 +5,12 @@
  * provider's own format, or comes with a status that §5.2 has for refusals; all else is a transient failure.
  */
 
-import { isRecord, readField, readString, type JsonObject } from '../../base/json.ts';
+import { isRecord, readString, type JsonObject } from '../../base/json.ts';
 import type { Redactor } from '../../base/redactor.ts';
 import { Secret } from '../../base/secret.ts';
 import { splitList } from '../../base/split-list.ts';
 import { jwtTimes, parseTime, type GrantedTokens } from '../account-file.ts';
-import { explainRefusal, formatProviderError } from '../messages.ts';
+import { DEAD_TOKEN_WORDS, explainRefusal, formatProviderError } from '../messages.ts';
 import type { RefreshOutcome } from '../outcome.ts';
 
 /** Answer of the last request of an exchange, or why none came. */
@@ -85,6 +85,11 @@ const PATIENCE = new Set([
   'request_limit_exceeded',
   'too_many_requests',
   'internal_failure',
+  'internalerrorexception',
+  'internal_server_error',
+  'backend_error',
+  'unavailable',
+  'resource_exhausted',
 ]);
 
 /** Codes with a meaning of their own, which only the words for a limit of requests change (RFC 6749 §5.2, RFC 8628 §3.5). */
@@ -100,17 +105,19 @@ const STANDARD_CODES = new Set([
 ]);
 
 /** Words for a limit under a code that is not standard, such as Zoho's "Access Denied" and AWS's TooManyRequestsException. */
-const LIMIT_WORDS = /too.?many|rate.?(?:limit|exceeded)|limit (?:exceeded|reached)|throttl|quota.?exceeded/i;
+const LIMIT_WORDS =
+  /too.?many|rate.?(?:limit|exceeded)|limit (?:has been |was |is )?(?:exceeded|reached)|reached your .*limit|throttl|quota.?exceeded/i;
 
 /**
  * Words for a limit of requests: they count under a standard code too, because some providers limit refreshes with one
- * (Exact Online: invalid_grant, "Rate limit exceeded: access_token not expired").
+ * (Exact Online: invalid_grant, "Rate limit exceeded: access_token not expired"; Salesforce: "login rate exceeded", "token
+ * request is already being processed"; Microsoft: AADSTS50196, "client request loop").
  */
 const REQUEST_LIMIT_WORDS =
-  /rate.?limit|too.?many.?(?:\w+.?)?(?:requests|calls|attempts)|(?:request|call)s?.(?:limit|quota|rate)|throttl/i;
+  /rate.?(?:limit|exceeded)|too.?many.?(?:\w+.?)?(?:requests|calls|attempts)|(?:request|call)s?.(?:limit|quota|rate|loop)|throttl|already being processed|retry your request|temporarily unavailable/i;
 
 /** Words for a passing trouble where there is no code at all. */
-const TROUBLE_WORDS = /try again (?:later|after|in)|temporar(?:y|ily)|overload/i;
+const TROUBLE_WORDS = /try again (?:later|after|in)|retry|temporar(?:y|ily)|overload|unavailable/i;
 
 /** Refusals that concern the request, not the grant: request time-out, too early, too many (RFC 9110, 8470, 6585). */
 const PATIENT_STATUS = new Set([408, 425, 429]);
@@ -129,12 +136,13 @@ export interface SpokenError {
 /** Returns the error in a document, or undefined where there is none. */
 export function spokenError(document: JsonObject): SpokenError | undefined {
   const value =
-    ['error', '__type', 'errorCode', 'error_code'].map((name) => document[name]).find(isMeaningful) ??
+    ['error', '__type', 'errorCode', 'error_code', 'errorType'].map((name) => document[name]).find(isMeaningful) ??
     listedCode(document);
   const words = wordsOf(document, value);
   // A gateway in front of the provider may have no codes at all.
   if (value === undefined && !(words !== undefined && LIMIT_WORDS.test(words))) return undefined;
-  const inner = isRecord(value) ? (value['code'] ?? value['status'] ?? value['type']) : value;
+  const candidates = isRecord(value) ? ['code', 'status', 'type', '.tag'].map((name) => value[name]) : [value];
+  const inner = candidates.find(isMeaningful);
   const isCode = typeof inner === 'string' && ERROR_CODE.test(inner);
   const code = isCode ? inner : UNKNOWN_ERROR;
   const parts = [
@@ -143,7 +151,19 @@ export function spokenError(document: JsonObject): SpokenError | undefined {
     readString(document, 'error_subtype'),
   ];
   const description = parts.filter((part) => part !== undefined && part !== '').join('; ') || undefined;
-  return { code, description, transient: isTransient(code, description) };
+  return { code, description, transient: candidates.some(isTrouble) || isTransient(code, description) };
+}
+
+/** Returns whether one of the codes of an error, or its status, stands for a passing trouble. */
+function isTrouble(code: unknown): boolean {
+  return typeof code === 'number'
+    ? PATIENT_STATUS.has(code) || isServerError(code)
+    : typeof code === 'string' && PATIENCE.has(code.toLowerCase());
+}
+
+/** Returns whether a number is a status of a fault of the server. */
+function isServerError(status: number): boolean {
+  return status >= 500 && status <= 599;
 }
 
 /** Returns the standard code in a list of errors (Fitbit), or undefined; other codes in lists mean other things. */
@@ -158,14 +178,19 @@ function firstError({ errors }: JsonObject): unknown {
 
 /** Returns what a document says of its error in words, under the names that providers have for that. */
 function wordsOf(document: JsonObject, error: unknown = document['error']): string | undefined {
+  const places = [
+    [document, ['error_description', 'message']],
+    [error, ['message']],
+    [document, ['error_message', 'msg', 'errmsg', 'errorSummary', 'error_summary', 'reason', 'detail']],
+    [firstError(document), ['message']],
+  ] as const;
+  const words = places.flatMap(([source, names]) => names.map((name) => readString(source, name)));
+  // "error" alone says less than what TikTok has beside it.
+  const inner = readString(document['data'], 'description');
   return (
-    readString(document, 'error_description') ??
-    readString(document, 'message') ??
-    readString(error, 'message') ??
-    readString(document, 'error_message') ??
-    readString(document, 'msg') ??
-    readString(document, 'errmsg') ??
-    readString(firstError(document), 'message')
+    words.find((text) => text !== undefined && text !== '' && text !== 'error') ??
+    inner ??
+    readString(document, 'message')
   );
 }
 
@@ -174,29 +199,31 @@ function isMeaningful(value: unknown): boolean {
 }
 
 function isTransient(code: string, description = ''): boolean {
-  if (PATIENCE.has(code.toLowerCase())) return true;
   if (STANDARD_CODES.has(code)) return REQUEST_LIMIT_WORDS.test(description);
   const words = `${code} ${description}`;
   return LIMIT_WORDS.test(words) || (code === UNKNOWN_ERROR && TROUBLE_WORDS.test(words));
 }
 
-/** Names of some providers (DingTalk among them) for fields of a token answer. */
+/** Names of RFC 6749 by those of some providers (DingTalk, AWS Cognito), without regard to case. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
-  accessToken: 'access_token',
-  refreshToken: 'refresh_token',
-  tokenType: 'token_type',
-  expiresIn: 'expires_in',
-  expireIn: 'expires_in',
-  expiresAt: 'expires_at',
+  accesstoken: 'access_token',
+  refreshtoken: 'refresh_token',
+  tokentype: 'token_type',
+  expiresin: 'expires_in',
+  expirein: 'expires_in',
+  expiresat: 'expires_at',
 };
 
 /** Returns a document with the names of RFC 6749; where it has those already, they count. */
 function withUsualNames(document: JsonObject): JsonObject {
-  const other = Object.keys(OTHER_NAMES).filter((name) => name in document);
+  const other = Object.keys(document).filter((name) => Object.hasOwn(OTHER_NAMES, name.toLowerCase()));
   return other.length === 0
     ? document
-    : { ...Object.fromEntries(other.map((name) => [OTHER_NAMES[name], document[name]])), ...document };
+    : { ...Object.fromEntries(other.map((name) => [OTHER_NAMES[name.toLowerCase()], document[name]])), ...document };
 }
+
+/** Deepest object of an answer in which tokens are looked for. */
+const MAX_DEPTH = 3;
 
 /** Returns the part of a document that holds the tokens: its top, the provider's own field, or the only object that does. */
 function tokenSource(answer: JsonObject, nested: string | undefined): JsonObject {
@@ -204,10 +231,16 @@ function tokenSource(answer: JsonObject, nested: string | undefined): JsonObject
   if (typeof document['access_token'] === 'string') return document;
   const named = nested === undefined ? undefined : toTokens(document[nested]);
   if (named) return { ...document, ...named };
-  const [inner, ...more] = Object.values(document)
-    .map(toTokens)
-    .filter((value) => value !== undefined);
+  const [inner, ...more] = tokensWithin(document, MAX_DEPTH);
   return inner === undefined || more.length > 0 ? document : { ...document, ...inner };
+}
+
+function tokensWithin(document: JsonObject, depth: number): readonly JsonObject[] {
+  return Object.values(document).flatMap((value) => {
+    const tokens = toTokens(value);
+    if (tokens !== undefined) return [tokens];
+    return isRecord(value) && depth > 1 ? tokensWithin(value, depth - 1) : [];
+  });
 }
 
 function toTokens(value: unknown): JsonObject | undefined {
@@ -226,8 +259,8 @@ export function normalizeTokenAnswer(
   now: number,
 ): JsonObject | undefined {
   const source = tokenSource(document, nested);
-  const accessToken = source['access_token'];
-  if (typeof accessToken !== 'string' || accessProblem(source) !== undefined) return undefined;
+  if (typeof source['access_token'] !== 'string' || accessProblem(source) !== undefined) return undefined;
+  const accessToken = source['access_token'].trim();
   const refreshToken = source['refresh_token'];
   const expiresIn = lifetimeSeconds(source, accessToken, now);
   const refreshExpiresIn = refreshLifetimeSeconds(source, now);
@@ -250,8 +283,8 @@ function accessProblem(source: JsonObject): string | undefined {
   if (typeof type === 'string' && UNSUPPORTED_TYPE.test(type.trim())) {
     return `tokens of type ${type.trim()}, which need a proof of possession with each request, are not supported`;
   }
-  if (typeof token !== 'string' || token === '') return 'it holds no access token';
-  if (ACCESS_TOKEN.test(token)) return undefined;
+  if (typeof token !== 'string' || token.trim() === '') return 'it holds no access token';
+  if (ACCESS_TOKEN.test(token.trim())) return undefined;
   return token.length > 131_072
     ? `its access token is too long (${token.length} characters)`
     : 'its access token holds characters that a header cannot have';
@@ -260,6 +293,11 @@ function accessProblem(source: JsonObject): string | undefined {
 /** Returns how long the access token lives, in whole seconds: as answered, by its end, or by its own claim. 0 for one that has expired already. */
 function lifetimeSeconds(source: JsonObject, accessToken: string, now: number): number | undefined {
   const answered = wholeSeconds(source['expires_in']);
+  if (answered === MAX_LIFETIME_S) {
+    // Some providers send the end of the token in place of its lifetime.
+    const untilEnd = ((parseTime(source['expires_in']) ?? 0) - now) / 1000;
+    return untilEnd > 0 && untilEnd < MAX_LIFETIME_S ? wholeSeconds(untilEnd) : answered;
+  }
   if (answered !== undefined) return answered;
   const end = parseTime(source['expires_at']) ?? parseTime(source['expires_on']) ?? parseTime(source['expiry']);
   if (end !== undefined) return wholeSeconds((end - now) / 1000);
@@ -337,19 +375,24 @@ export function judgeFailure(judging: Judging, facts: ExchangeAnswer): Failure {
     reason,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
-  if (status >= 500 || PATIENT_STATUS.has(status)) {
+  if (isServerError(status) || PATIENT_STATUS.has(status)) {
     return again('server', `the provider answered with status ${status}${shown}`);
   }
   // A captive portal or a proxy, not the provider: being really online is what helps.
-  if (document === null) return again('network', `the answer of ${address} (status ${status}) is not an OAuth answer`);
+  if (document === null) {
+    const found = status >= 300 && status < 400 ? 'a redirect, which is not followed' : 'not an OAuth answer';
+    return again('network', `the answer of ${address} (status ${status}) is ${found}`);
+  }
   if (spoken?.transient === true) return again('server', `the provider asks for patience${shown}`);
-  if (spoken === undefined && status < 400) {
+  // Some providers have numbers in place of codes, whatever the status (WeChat, Feishu, TikTok).
+  const isDead = said !== undefined && DEAD_TOKEN_WORDS.test(said);
+  if (spoken === undefined && status < 400 && !isDead) {
     return again('server', `the answer of ${address} (status ${status}) holds no access token`);
   }
   const isRefusal =
-    status < 400 || REFUSING_STATUS.has(status) || (spoken !== undefined && spoken.code !== UNKNOWN_ERROR);
+    status < 400 || REFUSING_STATUS.has(status) || isDead || (spoken !== undefined && spoken.code !== UNKNOWN_ERROR);
   if (!isRefusal) return again('server', `the answer of ${address} (status ${status}) has no OAuth error${shown}`);
-  const error = { code: spoken?.code ?? `http_${status}`, description };
+  const error = { code: spoken?.code ?? (status < 400 ? UNKNOWN_ERROR : `http_${status}`), description };
   return {
     kind: 'rejected',
     error: error.code,
@@ -358,10 +401,21 @@ export function judgeFailure(judging: Judging, facts: ExchangeAnswer): Failure {
   };
 }
 
-/** Brings an answer from before RFC 8628 into its shape: Google has `verification_url`. */
+/** Lifetime of a device code where the answer has none, in seconds: that of most providers. */
+const USUAL_CODE_LIFETIME_S = 900;
+
+/**
+ * Brings the answer of a device endpoint into the shape of RFC 8628 §3.2: Google has `verification_url`, Microsoft's first
+ * version numbers as texts, and others leave out what is required. Any other document is returned as it is.
+ */
 export function normalizeDeviceAnswer(document: JsonObject): JsonObject {
-  const address = readField(document, 'verification_url');
-  if (address === undefined) return document;
-  const { verification_url: _, ...rest } = document;
-  return { verification_uri: address, ...rest };
+  if (typeof document['device_code'] !== 'string') return document;
+  const { verification_url: address, interval, ...rest } = document;
+  const intervalS = wholeSeconds(interval) ?? 0;
+  return {
+    ...(address === undefined ? {} : { verification_uri: address }),
+    ...rest,
+    expires_in: wholeSeconds(document['expires_in']) ?? USUAL_CODE_LIFETIME_S,
+    ...(intervalS === 0 ? {} : { interval: intervalS }),
+  };
 }

@@ -1,3 +1,4 @@
+import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { Exchange } from '../../../../src/refreshers/worker/exchange.ts';
 
@@ -8,6 +9,14 @@ function answering(response: () => Response | Promise<Response>, asked: RequestI
       return Promise.resolve(response());
     },
     now: () => 0,
+  });
+}
+
+/** Body whose connection breaks after a text. */
+function breaking(text: string): ReadableStream {
+  return new ReadableStream({
+    start: (controller) => controller.enqueue(new TextEncoder().encode(text)),
+    pull: (controller) => controller.error(Object.assign(new Error('cut'), { cause: { code: 'ECONNRESET' } })),
   });
 }
 
@@ -43,6 +52,51 @@ describe('an exchange', () => {
 
     await expect(exchange.fetch(URL_OK)).rejects.toThrow('too long');
   });
+
+  const TOKENS = { access_token: 'a1', refresh_token: 'r1', expires_in: '60' };
+  const JSON_TEXT = JSON.stringify(TOKENS);
+  const FORM_TEXT = new URLSearchParams({ token_type: 'x', ...TOKENS }).toString();
+  const bigEndian = Buffer.from(`\uFEFF${JSON_TEXT}`, 'utf16le').swap16();
+
+  it.each<[string, string | Buffer, string]>([
+    ['with a byte order mark', `\uFEFF${JSON_TEXT}`, 'application/json'],
+    ['in UTF-16', Buffer.from(`\uFEFF${JSON_TEXT}`, 'utf16le'), 'application/json'],
+    ['in UTF-16, big-endian', bigEndian, 'application/json'],
+    ['in an announced charset', Buffer.from(JSON_TEXT, 'utf16le'), 'application/json; charset="utf-16le"'],
+    ['in a charset that nobody knows', JSON_TEXT, 'application/json; charset=klingon'],
+    ['compressed without notice', gzipSync(JSON_TEXT), 'application/json'],
+    ['as a form', `${FORM_TEXT}\r\n`, 'Application/X-WWW-Form-Urlencoded; charset=UTF-8'],
+    ['as a form that is called a text', FORM_TEXT, 'text/plain'],
+    ['as the only one of a list', `[${JSON_TEXT}]`, 'application/json'],
+    ['as a text in JSON', JSON.stringify(JSON_TEXT), 'application/json'],
+    ['behind a guard', `)]}',\n${JSON_TEXT}`, 'application/json'],
+    ['before a NUL byte', `${JSON_TEXT}\0`, 'text/html'],
+  ])('reads tokens %s', async (_, body, type) => {
+    const exchange = answering(() => new Response(body, { headers: { 'content-type': type } }));
+
+    const answer: unknown = await (await exchange.fetch(URL_OK)).json();
+    expect(answer).toMatchObject({ access_token: 'a1', refresh_token: 'r1', expires_in: 60 });
+  });
+
+  it('reads no token in a page', async () => {
+    const exchange = answering(() => new Response(`<script>let user = ${JSON_TEXT}</script>`));
+
+    await exchange.fetch(URL_OK);
+    expect(exchange.facts).toMatchObject({ kind: 'answer', document: null });
+  });
+
+  it('loses no rotated token where the connection breaks behind the whole document', async () => {
+    const answer: unknown = await (await answering(() => new Response(breaking(JSON_TEXT))).fetch(URL_OK)).json();
+    expect(answer).toMatchObject({ access_token: 'a1', refresh_token: 'r1' });
+  });
+
+  it.each([JSON_TEXT.slice(0, -1), FORM_TEXT, ''])(
+    'takes nothing from an answer that was cut off: %s',
+    async (text) => {
+      const exchange = answering(() => new Response(breaking(text)));
+      await expect(exchange.fetch(URL_OK)).rejects.toThrow('could not be reached');
+    },
+  );
 
   it('says why no answer came without a word of the request', async () => {
     const exchange = answering(() => {

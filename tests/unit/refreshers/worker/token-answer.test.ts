@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { Redactor } from '../../../../src/base/redactor.ts';
-import { judgeFailure, normalizeTokenAnswer, spokenError } from '../../../../src/refreshers/worker/token-answer.ts';
+import {
+  judgeFailure,
+  normalizeDeviceAnswer,
+  normalizeTokenAnswer,
+  spokenError,
+} from '../../../../src/refreshers/worker/token-answer.ts';
 
 describe('a token answer', () => {
   it('of Slack has its user tokens nested, its scopes separated by commas, and a type of its own', () => {
@@ -55,8 +60,45 @@ describe('a token answer', () => {
     expect(normalizeTokenAnswer({ access_token: 'a', expires_in: value }, undefined, 0)?.['expires_in']).toBe(seconds);
   });
 
+  it.each([
+    ['of AWS Cognito', { AccessToken: 'a', ExpiresIn: 60, RefreshToken: 'r', TokenType: 'Bearer' }],
+    ['deep inside', { result: { tokens: { access_token: 'a', expires_in: 60, refresh_token: 'r' } } }],
+    ['with a line break behind the token', { access_token: 'a\r\n', expires_in: 60, refresh_token: 'r' }],
+  ])('%s is read', (_, answer) => {
+    const read = { access_token: 'a', token_type: 'bearer', expires_in: 60, refresh_token: 'r' };
+    expect(normalizeTokenAnswer({ ...answer }, undefined, 0)).toEqual(read);
+  });
+
+  it('with an end in place of the lifetime lives until then', () => {
+    const now = Date.parse('2026-03-01T12:00:00Z');
+    const lifetime = (value: unknown): unknown =>
+      normalizeTokenAnswer({ access_token: 'a', expires_in: value }, undefined, now)?.['expires_in'];
+    expect(lifetime(now / 1000 + 3600)).toBe(3600);
+    expect(lifetime(String(now + 3_600_000))).toBe(3600);
+    expect(lifetime(now / 1000 - 3600)).toBe(315_360_000);
+  });
+
   it.each([[undefined], [''], [5], ['line\nbreak'], ['ümlaut'], [{}]])('with the token %j holds none', (value) => {
     expect(normalizeTokenAnswer({ access_token: value }, undefined, 0)).toBeUndefined();
+  });
+});
+
+describe('the answer of a device endpoint', () => {
+  const usual = { device_code: 'd', user_code: 'u', verification_uri: 'https://x', expires_in: 900 };
+
+  it.each([
+    ['as RFC 8628 has it', { ...usual, interval: 5 }, { ...usual, interval: 5 }],
+    ['of Google', { device_code: 'd', user_code: 'u', verification_url: 'https://x', expires_in: 900 }, usual],
+    ['with numbers as texts', { ...usual, expires_in: '900', interval: '5' }, { ...usual, interval: 5 }],
+    ['without a lifetime', { device_code: 'd', user_code: 'u', verification_uri: 'https://x' }, usual],
+    ['with an interval of nothing', { ...usual, interval: 0 }, usual],
+  ])('is read %s', (_, document, read) => {
+    expect(normalizeDeviceAnswer({ ...document })).toEqual(read);
+  });
+
+  it('is not made of any other document', () => {
+    const metadata = { issuer: 'https://x', interval: 'x' };
+    expect(normalizeDeviceAnswer(metadata)).toEqual(metadata);
   });
 });
 
@@ -70,7 +112,11 @@ describe('an error inside an answer', () => {
       { ok: false, error: 'ratelimited' },
       { code: 'ratelimited', description: undefined, transient: true },
     ],
-    [{ error: { code: 'UNAVAILABLE' } }, { code: 'UNAVAILABLE', description: undefined, transient: false }],
+    [{ error: { code: 'PERMISSION_DENIED' } }, { code: 'PERMISSION_DENIED', description: undefined, transient: false }],
+    [
+      { error: { code: 503, status: 'UNAVAILABLE' } },
+      { code: 'unknown_error', description: undefined, transient: true },
+    ],
     [
       { error: 'a token 1//secret in it' },
       { code: 'unknown_error', description: 'a token 1//secret in it', transient: false },
@@ -91,6 +137,59 @@ describe('an error inside an answer', () => {
   });
 });
 
+describe('an answer to a refresh', () => {
+  const judging = { account: 'test', isConsentable: true, redactor: new Redactor() };
+  const judge = (status: number, document: object) =>
+    judgeFailure(judging, {
+      kind: 'answer',
+      address: 'https://x',
+      retryAfterMs: undefined,
+      at: 0,
+      status,
+      document: { ...document },
+    });
+
+  it.each([
+    ['Okta', 400, { errorCode: 'E0000047', errorSummary: 'API call exceeded rate limit due to too many requests.' }],
+    ['Auth0', 403, { error: 'access_denied', error_description: 'Global limit has been reached' }],
+    ['HubSpot', 400, { errorType: 'RATE_LIMIT', message: 'You have reached your ten_secondly_rolling limit.' }],
+    ['Dropbox', 400, { error_summary: 'too_many_requests/..', error: { reason: { '.tag': 'too_many_requests' } } }],
+    ['Spotify', 400, { error: { status: 503, message: 'Service unavailable' } }],
+    ['Google', 400, { error: { code: 429, message: 'Resource has been exhausted', status: 'RESOURCE_EXHAUSTED' } }],
+    ['AWS', 400, { __type: 'InternalErrorException', message: 'x' }],
+    ['Salesforce', 400, { error: 'unknown_error', error_description: 'retry your request' }],
+    ['Fitbit', 409, { errors: [{ errorType: 'request', message: 'Request to refresh token is processing' }] }],
+  ])('of %s that asks for patience (%i %j) is transient', (_, status, document) => {
+    expect(judge(status, document).kind).toBe('transient');
+  });
+
+  it.each([
+    ['Atlassian', 403, { error: 'unauthorized_client', error_description: 'refresh_token is invalid' }],
+    ['LinkedIn', 400, { error: 'invalid_request', error_description: 'The provided refresh token is invalid.' }],
+    ['Slack', 200, { ok: false, error: 'invalid_refresh_token' }],
+    ['GitHub', 200, { error: 'bad_refresh_token', error_description: 'The refresh token passed is incorrect.' }],
+    ['WeChat', 200, { errcode: 40_030, errmsg: 'invalid refresh_token' }],
+    ['Feishu', 200, { code: 20_037, msg: 'refresh_token is expired' }],
+    ['TikTok', 200, { data: { error_code: 10_010, description: 'Refresh token expired' }, message: 'error' }],
+    ['AWS', 400, { __type: 'NotAuthorizedException', message: 'Refresh Token has been revoked' }],
+    ['Zoom', 400, { error: 'invalid_grant', reason: 'Invalid Token!' }],
+  ])('of %s that refuses the refresh token (%i %j) asks for a new consent', (_, status, document) => {
+    expect(judge(status, document)).toMatchObject({
+      kind: 'rejected',
+      reason: expect.stringContaining('the refresh token'),
+      remedy: expect.stringContaining('run: aipassd reauth test'),
+    });
+  });
+
+  it('of Microsoft whose client secret has ended asks for a new secret', () => {
+    const error_description = 'AADSTS7000222: The provided client secret keys for app are expired.';
+    expect(judge(401, { error: 'invalid_client', error_description })).toMatchObject({
+      kind: 'rejected',
+      remedy: expect.stringContaining('client secret'),
+    });
+  });
+});
+
 describe('a limit of requests', () => {
   it.each([
     ['invalid_grant', 'Rate limit exceeded: access_token not expired'],
@@ -98,6 +197,9 @@ describe('a limit of requests', () => {
     ['invalid_client', 'Too many login attempts'],
     ['unauthorized_client', 'API calls quota exceeded! maximum admitted 10 per 60s'],
     ['invalid_grant', 'Request was throttled.'],
+    ['invalid_grant', 'AADSTS50196: The server encountered a client request loop.'],
+    ['invalid_grant', 'login rate exceeded'],
+    ['invalid_request', 'token request is already being processed'],
   ])('is transient under the standard code %s (%s)', (error, error_description) => {
     expect(spokenError({ error, error_description })).toMatchObject({ code: error, transient: true });
   });
