@@ -9,13 +9,32 @@ const PASS_MS = 3;
 /** Round-robin queue of items that have work waiting. */
 export class FairTurns<Item> {
   readonly #turn: (item: Item) => boolean;
+  readonly #turnsPerPass: number;
   readonly #items = new Set<Item>();
   #leftMs = PASS_MS;
+  #leftTurns: number;
   #isScheduled = false;
 
-  /** `turn` does a small part of an item's work, and returns whether more is waiting. It must not throw. */
-  constructor(turn: (item: Item) => boolean) {
+  /**
+   * `turn` does a small part of an item's work, and returns whether more is waiting. It must not throw. Turns whose work
+   * goes on in promises, where no pass sees it, are bounded in number.
+   */
+  constructor(turn: (item: Item) => boolean, turnsPerPass = Number.POSITIVE_INFINITY) {
     this.#turn = turn;
+    this.#turnsPerPass = turnsPerPass;
+    this.#leftTurns = turnsPerPass;
+  }
+
+  /** Whether nobody waits and this pass has time left, so that what comes may be done at once. */
+  get hasTime(): boolean {
+    return this.#items.size === 0 && this.#leftMs > 0 && this.#leftTurns > 0;
+  }
+
+  /** Counts time that work took which was done at once, in milliseconds. */
+  spend(ms: number): void {
+    this.#leftMs -= ms;
+    // Where little is used up, not each pass through the event loop needs a call of ours.
+    if (this.#isHalfUsed()) this.#schedule();
   }
 
   /** Adds an item that has work waiting. */
@@ -27,17 +46,20 @@ export class FairTurns<Item> {
   /** Takes turns with an item at once, where nobody waits and this pass has time left; adds it with what remains. */
   run(item: Item): void {
     let isWaiting = true;
-    if (this.#items.size === 0 && this.#leftMs > 0) {
+    if (this.hasTime) {
       const begunAt = performance.now();
       const deadline = begunAt + this.#leftMs;
       do {
         isWaiting = this.#turn(item);
-      } while (isWaiting && performance.now() < deadline);
-      this.#leftMs -= performance.now() - begunAt;
+        this.#leftTurns -= 1;
+      } while (isWaiting && this.#leftTurns > 0 && performance.now() < deadline);
+      this.spend(performance.now() - begunAt);
     }
-    if (isWaiting) this.#items.add(item);
-    // Where little is used up, not each pass through the event loop needs a call of ours.
-    if (isWaiting || this.#leftMs < PASS_MS / 2) this.#schedule();
+    if (isWaiting) this.add(item);
+  }
+
+  #isHalfUsed(): boolean {
+    return this.#leftMs < PASS_MS / 2 || this.#leftTurns < this.#turnsPerPass / 2;
   }
 
   #schedule(): void {
@@ -50,14 +72,16 @@ export class FairTurns<Item> {
     this.#isScheduled = false;
     const begunAt = performance.now();
     const deadline = begunAt + PASS_MS;
+    this.#leftTurns = this.#turnsPerPass;
     for (const item of this.#items) {
       // Moved to the end, where this loop finds it again, and the next pass after those that had no turn.
       this.#items.delete(item);
       if (this.#turn(item)) this.#items.add(item);
-      if (performance.now() >= deadline) break;
+      this.#leftTurns -= 1;
+      if (this.#leftTurns <= 0 || performance.now() >= deadline) break;
     }
     // What a pass took is not there for those that come before the next one.
     this.#leftMs = PASS_MS - (performance.now() - begunAt);
-    if (this.#items.size > 0 || this.#leftMs < PASS_MS / 2) this.#schedule();
+    if (this.#items.size > 0 || this.#isHalfUsed()) this.#schedule();
   };
 }

@@ -8,6 +8,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { AipassError } from '../base/errors.ts';
+import { FairTurns } from '../base/fair-turns.ts';
 import { isRecord } from '../base/json.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Caller } from '../callers/caller.ts';
@@ -100,6 +101,15 @@ class PendingRequest implements RequestContext {
 /** Reason of every end of a connection; made once, because its stack takes as long as the rest of an end. */
 const GONE = new AipassError('CANCELLED', 'the client closed the connection');
 
+/** Number of requests that are aborted in one pass of the event loop: what each of them ends is done before the next pass. */
+const ABORTS_PER_PASS = 64;
+
+/** Requests whose connections are closed: those of a thousand connections may end at once. */
+const ABORTS = new FairTurns<PendingRequest[]>((requests) => {
+  requests.pop()?.abort(GONE);
+  return requests.length > 0;
+}, ABORTS_PER_PASS);
+
 /** Protocol state of one connection. */
 export class Connection {
   readonly #options: ConnectionOptions;
@@ -162,9 +172,10 @@ export class Connection {
   close(): void {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort(GONE);
-    for (const request of this.#inFlight.values()) request.abort(GONE);
-    for (const request of this.#inFlight.values()) this.#forget(request);
+    const requests = [...this.#inFlight.values()];
+    for (const request of requests) this.#forget(request);
     this.#idle?.();
+    if (requests.length > 0) ABORTS.run(requests);
   }
 
   /** Resolves when no request is in flight, so that closing loses no answer. */

@@ -35,14 +35,17 @@ export class FrameReader {
     receive: (message: { type: string; data: unknown }) => void,
   ): unknown => {
     if (!isSocketState(kept) || kept.peer.isEnding) return kept;
-    kept.activeAt = performance.now();
+    const begunAt = performance.now();
+    kept.activeAt = begunAt;
+    // Hundreds of connections may have sent something since the last pass of the event loop.
+    const atOnce = this.#queue.hasTime ? AT_ONCE : 0;
     try {
       const before = kept.partial;
       let handled = 0;
       kept.partial = readFrames(before, chunk, this.#options.frameBytes, (frame) => {
         if (kept.peer.isEnding) return;
         handled += 1;
-        if (handled > AT_ONCE || kept.backlog.length > 0) {
+        if (handled > atOnce || kept.backlog.length > 0) {
           kept.backlog.push(frame);
           return;
         }
@@ -58,6 +61,7 @@ export class FrameReader {
       kept.partial = undefined;
       kept.connection.fail(describeReadFailure(error, this.#options.logger));
     }
+    this.#queue.spend(performance.now() - begunAt);
     return kept;
   };
 
@@ -101,6 +105,14 @@ class FairQueue {
 
   constructor(handle: HandleFrame) {
     this.#handle = handle;
+  }
+
+  get hasTime(): boolean {
+    return this.#turns.hasTime;
+  }
+
+  spend(ms: number): void {
+    this.#turns.spend(ms);
   }
 
   /** Adds a connection that has frames waiting. */

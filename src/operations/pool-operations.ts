@@ -18,6 +18,7 @@ import { defineOperation, type AnyOperation } from './operation.ts';
 import { keylessCall, lostCall, pooledCall, type LeasedCall } from './pooled-call.ts';
 import type { RecordEvent } from './record-release.ts';
 import { AipassError } from '../base/errors.ts';
+import { FairTurns } from '../base/fair-turns.ts';
 import type { LeaseOutcome } from '../pools/lease.ts';
 
 /** What these operations are wired with. */
@@ -159,6 +160,16 @@ interface LentKey {
  */
 class HeldLeases {
   readonly #byConnection = new WeakMap<AbortSignal, Map<string, LentKey>>();
+  /** Leases of connections that are closed: a thousand connections of one program may end at once. */
+  readonly #lost = new FairTurns<Map<string, LentKey>>((held) => {
+    const [next] = held;
+    if (!next) return false;
+    const [leaseId, { lease, onLost }] = next;
+    held.delete(leaseId);
+    lease.settle({ kind: 'cancelled' });
+    onLost();
+    return held.size > 0;
+  });
 
   /** Holds a lease and returns its id. Gives it back and throws where the connection is gone or holds too many. */
   hold(lent: LentKey, closed: AbortSignal): string {
@@ -175,13 +186,7 @@ class HeldLeases {
       const held = new Map<string, LentKey>();
       leases = held;
       this.#byConnection.set(closed, held);
-      const giveBack = (): void => {
-        const all = [...held.values()];
-        held.clear();
-        for (const { lease } of all) lease.settle({ kind: 'cancelled' });
-        for (const { onLost } of all) onLost();
-      };
-      closed.addEventListener('abort', giveBack, { once: true });
+      closed.addEventListener('abort', () => this.#lost.run(held), { once: true });
     }
     const leaseId = randomUUID();
     leases.set(leaseId, lent);

@@ -6,6 +6,7 @@
 
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
+import { FairTurns } from '../base/fair-turns.ts';
 import { MAX_STEP_MS } from '../base/timers.ts';
 import type { KeyLease } from './lease.ts';
 
@@ -20,21 +21,44 @@ export interface Wanted {
 }
 
 interface Waiter extends Wanted {
+  /** Equal for requests that want the same. */
+  readonly kind: string;
   readonly resolve: (lease: KeyLease) => void;
   readonly reject: (error: unknown) => void;
   readonly leave: () => void;
 }
 
+/** One look at all that wait, after something came free. */
+interface Scan {
+  /** Users that had no turn in this round. */
+  users: Iterator<[string, Programs]>;
+  /** Requests of each user that were not looked at. */
+  readonly untried: Map<string, Iterator<Waiter>>;
+  /** Kinds of request that got nothing. */
+  readonly failed: Set<string>;
+  hasTried: boolean;
+}
+
+/** Waiting requests of a user by program, oldest first. */
+type Programs = Map<string, Set<Waiter>>;
+
 /** Waiting requests of one pool. */
 export class LeaseQueue {
   readonly #clock: Clock;
+  readonly #mayServe: () => boolean;
+  readonly #turns = new FairTurns<LeaseQueue>(() => this.#step());
   /** Waiters by user and program; those whose turn it is come first. */
-  readonly #byUser = new Map<string, Map<string, Set<Waiter>>>();
+  readonly #byUser = new Map<string, Programs>();
+  /** Number of waiting requests by kind. */
+  readonly #kinds = new Map<string, number>();
   #size = 0;
-  #isServing = false;
+  #scan: Scan | undefined;
+  #isTrying = false;
 
-  constructor(clock: Clock) {
+  /** `mayServe` returns false where no request at all would get a lease now. */
+  constructor(clock: Clock, mayServe: () => boolean = () => true) {
     this.#clock = clock;
+    this.#mayServe = mayServe;
   }
 
   /** Number of waiting requests. */
@@ -54,6 +78,7 @@ export class LeaseQueue {
       };
       const waiter: Waiter = {
         ...wanted,
+        kind: kindOf(wanted),
         resolve,
         reject,
         leave: () => {
@@ -67,32 +92,55 @@ export class LeaseQueue {
         if (leftMs > 0) cancelTimer = this.#clock.after(Math.min(leftMs, MAX_STEP_MS), poll);
         else this.#try(waiter, true);
       };
+      // It would get what one that wants the same and is waiting did not get.
+      const isFirst = !this.#kinds.has(waiter.kind);
       this.#add(waiter);
       signal?.addEventListener('abort', onAbort);
       poll();
-      this.serve();
+      // A scan that is under way comes to it in its turn.
+      if (isFirst && !this.#scan) this.#try(waiter, false);
     });
   }
 
-  /** Serves as many requests as it can. Of those that want the same, the first that gets nothing stands for the others. */
+  /**
+   * Serves as many requests as it can. Of those that want the same, the first that gets nothing stands for the others.
+   * Where thousands want different things, the rest of them is looked at in later passes of the event loop.
+   */
   serve(): void {
     // Serving takes leases, which calls back here.
-    if (this.#isServing || this.#size === 0) return;
-    this.#isServing = true;
-    const failed = new Set<string>();
-    for (let isServed = true; isServed;) {
-      isServed = false;
-      for (const programs of this.#byUser.values()) {
-        const waiter = firstOf(programs.values(), (waiters) =>
-          firstOf(waiters, (one) => !failed.has(kindOf(one)) && one),
-        );
-        if (!waiter) continue;
-        isServed = true;
-        if (!this.#try(waiter, false)) failed.add(kindOf(waiter));
-        else this.#endTurn(waiter);
-      }
+    if (this.#isTrying || this.#size === 0) return;
+    this.#scan = { users: this.#byUser.entries(), untried: new Map(), failed: new Set(), hasTried: false };
+    this.#turns.run(this);
+  }
+
+  /** Gives the next user a turn. Returns whether the scan goes on. */
+  #step(): boolean {
+    const scan = this.#scan;
+    if (!scan || !this.#mayServe()) return this.#endScan();
+    const next = scan.users.next();
+    if (next.done === true) {
+      if (!scan.hasTried) return this.#endScan();
+      scan.users = this.#byUser.entries();
+      scan.hasTried = false;
+      return true;
     }
-    this.#isServing = false;
+    const [user, programs] = next.value;
+    const untried = scan.untried.get(user) ?? waitersOf(programs);
+    scan.untried.set(user, untried);
+    const waiter = nextOf(untried, ({ kind }) => !scan.failed.has(kind));
+    if (!waiter) return true;
+    scan.hasTried = true;
+    if (this.#try(waiter, false)) {
+      this.#endTurn(waiter);
+      // Another program of this user comes first now.
+      scan.untried.delete(user);
+    } else scan.failed.add(waiter.kind);
+    return true;
+  }
+
+  #endScan(): false {
+    this.#scan = undefined;
+    return false;
   }
 
   /** Ends every wait. */
@@ -112,6 +160,7 @@ export class LeaseQueue {
     const programs = this.#byUser.get(caller) ?? new Map<string, Set<Waiter>>();
     programs.set(program, (programs.get(program) ?? new Set<Waiter>()).add(waiter));
     this.#byUser.set(caller, programs);
+    this.#kinds.set(waiter.kind, (this.#kinds.get(waiter.kind) ?? 0) + 1);
     this.#size += 1;
   }
 
@@ -121,6 +170,9 @@ export class LeaseQueue {
     const waiters = programs?.get(program);
     if (!programs || waiters?.delete(waiter) !== true) return;
     this.#size -= 1;
+    const left = (this.#kinds.get(waiter.kind) ?? 1) - 1;
+    if (left === 0) this.#kinds.delete(waiter.kind);
+    else this.#kinds.set(waiter.kind, left);
     if (waiters.size === 0) programs.delete(program);
     if (programs.size === 0) this.#byUser.delete(caller);
   }
@@ -134,6 +186,8 @@ export class LeaseQueue {
   }
 
   #try(waiter: Waiter, isLast: boolean): boolean {
+    const wasTrying = this.#isTrying;
+    this.#isTrying = true;
     try {
       const lease = waiter.attempt();
       waiter.leave();
@@ -146,18 +200,20 @@ export class LeaseQueue {
         waiter.reject(error);
       }
       return isOver;
+    } finally {
+      this.#isTrying = wasTrying;
     }
   }
 }
 
-/** Returns the first result that is there. */
-function firstOf<Value, Result>(
-  values: Iterable<Value>,
-  find: (value: Value) => Result | false | undefined,
-): Result | undefined {
-  for (const value of values) {
-    const result = find(value);
-    if (result !== undefined && result !== false) return result;
+function* waitersOf(programs: Programs): Generator<Waiter> {
+  for (const waiters of programs.values()) yield* waiters;
+}
+
+/** Returns the next of an iterator that satisfies a condition. */
+function nextOf<Value>(values: Iterator<Value>, condition: (value: Value) => boolean): Value | undefined {
+  for (let next = values.next(); next.done !== true; next = values.next()) {
+    if (condition(next.value)) return next.value;
   }
   return undefined;
 }

@@ -153,6 +153,13 @@ export class Pool {
     return best;
   }
 
+  /** Whether any request could get a lease now, as far as the keys alone decide. */
+  get mayLease(): boolean {
+    this.advance();
+    const { keys, list } = this.registry;
+    return keys.size === 0 || list.some((key) => key.isFree);
+  }
+
   /** Returns the error for a pool without any key that may be used. */
   whyNone(): AipassError {
     const { provider, whyNone } = this.deps;

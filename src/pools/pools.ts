@@ -149,8 +149,8 @@ export class Pools implements KeySource {
     if (known) return known;
     const settings = this.#deps.settingsOf(provider);
     const { clock, random, emit, onChange, debug, requestCheck, whyNone } = this.#deps;
-    const queue = new LeaseQueue(clock);
-    const pool = new Pool(
+    const queue = new LeaseQueue(clock, () => pool.mayLease);
+    const pool: Pool = new Pool(
       {
         provider,
         strategy: settings.strategy ?? 'least-used',

@@ -130,6 +130,13 @@ function guess(at: number): string {
   return `k-or-v1-${at.toString(16).padStart(8, 'a')}`;
 }
 
+/** Provider of the attacked daemon whose only key may have one call in flight. */
+export const SCARCE_PROVIDER = 'scarce';
+
+function toRecord(params: unknown): Record<string, unknown> {
+  return typeof params === 'object' && params !== null ? { ...params } : {};
+}
+
 /** Lists every attack. */
 export const ATTACKS: readonly Attack[] = [
   {
@@ -183,17 +190,40 @@ export const ATTACKS: readonly Attack[] = [
   },
   {
     name: 'subscriptions and leases without end',
+    run: ({ socket, params }) =>
+      withConnections(socket, 1000, async (sockets) => {
+        let answers = 0;
+        for (const [at, one] of sockets.entries()) {
+          one.on('data', (chunk: Buffer) => (answers += chunk.toString('latin1').split(FRAME_END).length - 1));
+          const wishes = Array.from({ length: 20 }, (_, id) => [
+            frame('request', { id: `s${id}`, op: 'event.subscribe', params: {} }),
+            frame('request', { id: `l${id}`, op: 'pool.lease', params: toRecord(params) }),
+          ]);
+          void write(one, HELLO + wishes.flat().join(''));
+          if (at % 100 === 99) await pause(10);
+        }
+        await pause(4000);
+        // Half of them vanish with what they hold.
+        for (const one of sockets.slice(0, 500)) one.destroy();
+        await pause(1000);
+        return `${answers} answers, ${closedText(sockets.slice(500).filter((one) => one.destroyed).length, 500)}`;
+      }),
+  },
+  {
+    name: 'waiting for keys without end',
     run: ({ socket }) =>
-      withConnections(socket, 5, async (sockets) => {
-        for (const one of sockets) {
+      withConnections(socket, 100, async (sockets) => {
+        for (const [at, one] of sockets.entries()) {
           one.resume();
-          const wishes = Array.from(
-            { length: 200 },
-            (_, id) =>
-              frame('request', { id: `s${id}`, op: 'event.subscribe', params: {} }) +
-              frame('request', { id: `l${id}`, op: 'pool.lease', params: { provider: 'nobody', maxWaitMs: 60_000 } }),
+          // One key may have one call in flight; each request is for a model of its own, each connection a program of its own.
+          const wishes = Array.from({ length: 150 }, (_, id) =>
+            frame('request', {
+              id,
+              op: 'pool.lease',
+              params: { provider: SCARCE_PROVIDER, model: `m-${at}-${id}`, maxWaitMs: 60_000 },
+            }),
           );
-          void write(one, HELLO + wishes.join(''));
+          void write(one, frame('hello', { protocol: 1, client: 'hostile/1', caller: `p-${at}` }) + wishes.join(''));
         }
         await pause(4000);
         return closedText(sockets.filter((one) => one.destroyed).length, sockets.length);
@@ -358,5 +388,23 @@ export const ATTACKS: readonly Attack[] = [
       'GET /v1/x HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\n\r\n'.repeat(100) +
         'CONNECT evil.example:443 HTTP/1.1\r\nHost: x\r\n\r\n',
     ),
+  ),
+  overHttp('HTTP: pipelined without an end', (gateway) =>
+    withConnections(gateway, 20, async (sockets) => {
+      let bytes = 0;
+      for (const one of sockets) {
+        one.on('data', (chunk: Buffer) => (bytes += chunk.length));
+        void write(one, 'GET /nobody/x HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(20_000));
+      }
+      await pause(4000);
+      return `${Math.round(bytes / 1024)} kB of answers, ${closedText(sockets.filter((one) => one.destroyed).length, 20)}`;
+    }),
+  ),
+  overHttp('HTTP: a body in chunks of one byte', (gateway) =>
+    withConnections(gateway, 20, async (sockets) => {
+      for (const one of sockets) void write(one.resume(), CHUNKED_POST + '1\r\na\r\n'.repeat(500_000));
+      await pause(4000);
+      return closedText(sockets.filter((one) => one.destroyed).length, sockets.length);
+    }),
   ),
 ];

@@ -2,9 +2,12 @@
  * The server to compare with: JSON frames over a Unix socket and nothing else, in a process of its own. It knows no
  * rights, limits or turns, and drops a connection that sends what it cannot read.
  *
+ * Beside it in the same process: node:http, which reads whatever comes and answers "ok", on SOCKET.http.
+ *
  * `node tests/hostile/bare-server.ts SOCKET` prints a line when it listens.
  */
 
+import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
 import { frame, FRAME_END } from './wire.ts';
 
@@ -24,7 +27,13 @@ const server = createServer((socket) => {
     }
   });
 });
-server.listen({ path, backlog: 511 }, () => process.stdout.write('listening\n'));
+const http = createHttpServer((request, response) => {
+  request.resume().once('end', () => response.end('ok'));
+});
+http.on('clientError', (_error, socket) => socket.destroy());
+http.listen({ path: `${path}.http`, backlog: 511 }, () => {
+  server.listen({ path, backlog: 511 }, () => process.stdout.write('listening\n'));
+});
 
 function answer(message: unknown): string {
   const { type, data } = Object(message);

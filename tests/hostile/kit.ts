@@ -1,8 +1,8 @@
 /**
  * Runs attacks on a socket, one after the other, while a good client measures what it notices, and judges.
  *
- * Each attack runs against a bare server, too (bare-server.ts), in the same minute: on a busy machine a time says nothing
- * by itself. Passed is an attack during which the good client's p99 stays within 10 ms, thrice its quiet p99, or twice
+ * Each attack runs against a bare server, too (bare-server.ts), in the same minute, those over HTTP against bare node:http:
+ * on a busy machine a time says nothing by itself. Passed is an attack during which the good client's p99 stays within 10 ms, thrice its quiet p99, or twice
  * that of the bare server's good client; during which every one of its requests is answered; and after which the
  * daemon's memory is back within 20 % inside a minute.
  */
@@ -72,7 +72,9 @@ export async function runKit(options: KitOptions): Promise<AttackReport[]> {
       // A busy client keeps V8 from tidying up: what stays is asked of a daemon at rest.
       good.send('rest');
       const settled = await settle(quiet.pid, before, options.settleMs ?? SETTLE_MS);
-      const compared = await attackBare(attack, { ...options, socket: bare.socket }, goodOfBare);
+      const { gateway, ...bareTarget } = { ...options, socket: bare.socket };
+      const overHttp = gateway === undefined ? {} : { gateway: bare.gateway };
+      const compared = await attackBare(attack, { ...bareTarget, ...overHttp }, goodOfBare);
       good.send('work');
       const p99LimitMs = Math.max(P99_LIMIT_MS, QUIET_FACTOR * quiet.p99, BARE_FACTOR * compared.p99);
       const memory = before === null || after === null || settled === null ? null : { before, after, settled };
@@ -124,7 +126,9 @@ const NOTHING: Measured = {
 };
 
 /** Starts the server to compare with, on a socket in a folder of its own. */
-async function startBareServer(): Promise<{ readonly socket: string; readonly stop: () => void }> {
+async function startBareServer(): Promise<
+  Required<Pick<Target, 'socket' | 'gateway'>> & { readonly stop: () => void }
+> {
   const folder = mkdtempSync(join(tmpdir(), 'bare-'));
   const socket = join(folder, 's');
   const server = spawn(process.execPath, [fileURLToPath(new URL('bare-server.ts', import.meta.url)), socket], {
@@ -133,6 +137,7 @@ async function startBareServer(): Promise<{ readonly socket: string; readonly st
   await once(server.stdout, 'data');
   return {
     socket,
+    gateway: `${socket}.http`,
     stop: () => {
       server.kill('SIGKILL');
       rmSync(folder, { recursive: true, force: true });

@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { makeTempHome } from '../support/temp-home.ts';
+import { SCARCE_PROVIDER } from './attacks.ts';
 import { runKit } from './kit.ts';
 import { printReport } from './report.ts';
 
@@ -13,7 +14,10 @@ const { positionals, values } = parseArgs({
   options: { json: { type: 'boolean', default: false } },
 });
 await using home = makeTempHome();
-await home.writeKeys({ OPENROUTER_API_KEY: `sk-or-v1-${'a'.repeat(64)}` });
+await home.writeKeys({ OPENROUTER_API_KEY: `sk-or-v1-${'a'.repeat(64)}`, SCARCE_API_KEY: 'b'.repeat(40) });
+await home.writeConfig({
+  providers: { [SCARCE_PROVIDER]: { baseUrl: 'http://127.0.0.1:1/v1', keys: { SCARCE_API_KEY: { maxInFlight: 1 } } } },
+});
 await using daemon = await DaemonProcess.start(home);
 const reports = await runKit({
   socket: home.paths.socket,
