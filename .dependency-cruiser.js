@@ -40,7 +40,7 @@ const MAY_IMPORT = {
 /** Lists single files that may import more than their folder, with the reason. */
 const EXCEPTIONS = {
   // The gateway's socket is checked and guarded as the first one is.
-  gateway: '^src/ipc/(socket-guard|socket-path)\\.ts$',
+  gateway: '^src/ipc/socket-file\\.ts$',
   // Write files where no daemon can: before it first runs, and into a place of the user's choice.
   cli: '^src/credentials/template\\.ts$',
 };

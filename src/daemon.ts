@@ -38,7 +38,7 @@ import {
   recordRefusals,
   recordRequests,
 } from './operations/audit-entries.ts';
-import { createSampler } from './operations/credential-sample.ts';
+import { createSampler } from './operations/credential-usage.ts';
 import { createDispatcher } from './operations/dispatcher.ts';
 import { openKeyChecks } from './operations/key-checks.ts';
 import { KeyLookup } from './operations/key-lookup.ts';

@@ -2,9 +2,34 @@
  * The caller of a request: the name that it gave, and the identity that the kernel reports.
  */
 
-import type { PeerIdentity } from './identity.ts';
+import { readlinkSync } from 'node:fs';
 import type { OrganizationRights } from './organizations.ts';
 import type { Right } from './rights.ts';
+import type { PeerCredentials } from '../base/native.ts';
+import { readStartTicks } from '../base/process-identity.ts';
+
+/** A peer's identity. */
+export interface PeerIdentity extends PeerCredentials {
+  /** Start time of the process, in clock ticks since boot, or null where it is unknown. */
+  readonly startedAt: number | null;
+  readonly executable: string | null;
+}
+
+/** Describes a process by its pid; the fields are null if it has ended or its pid was reused meanwhile. */
+export function describeProcess(pid: number | null): Pick<PeerIdentity, 'startedAt' | 'executable'> {
+  const startedAt = pid === null ? null : readStartTicks(pid);
+  if (pid === null || startedAt === null) return { startedAt: null, executable: null };
+  const executable = linkTarget(`/proc/${pid}/exe`);
+  return readStartTicks(pid) === startedAt ? { startedAt, executable } : { startedAt: null, executable: null };
+}
+
+function linkTarget(path: string): string | null {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return null;
+  }
+}
 
 /** The program at the other end of a connection. Its declared name is a label for people and proves nothing. */
 export interface Caller {

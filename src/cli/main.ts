@@ -12,7 +12,7 @@ import type { Aipass } from '../client/aipass.ts';
 import { findSocket } from '../base/find-socket.ts';
 import { connect } from '../client/index.ts';
 import { Output } from './output.ts';
-import { UsageError } from './usage-error.ts';
+import { UsageError } from './options.ts';
 import type { Verb, VerbContext } from './verb.ts';
 import { loadVerb, loadVerbs, VERB_NAMES } from './verbs/index.ts';
 

@@ -5,7 +5,14 @@
 
 import { MOMENT_FORMS, parseMoment } from '../base/moment.ts';
 import { plainText } from '../base/plain-text.ts';
-import { UsageError } from './usage-error.ts';
+import { AipassError } from '../base/errors.ts';
+
+/** A command line that is not understood. The hint shows how to write it. */
+export class UsageError extends AipassError {
+  constructor(message: string, hint: string) {
+    super('BAD_REQUEST', message, { hint });
+  }
+}
 
 /** Kind of names that a completion script asks the daemon for. */
 export type NameKind = 'providers' | 'accounts' | 'callers' | 'secrets';

@@ -5,7 +5,7 @@
 import { parseArgs } from 'node:util';
 import { plainText } from '../base/plain-text.ts';
 import type { Parameter } from './options.ts';
-import { UsageError } from './usage-error.ts';
+import { UsageError } from './options.ts';
 import { usageLine } from './help.ts';
 import type { Verb } from './verb.ts';
 

@@ -21,7 +21,7 @@ import { tcpPeerUid } from '../callers/tcp-peer.ts';
 import type { Forwarder } from '../completions/forwarder.ts';
 import type { ForwardSink } from '../completions/forwarding.ts';
 import { callOperation, type Dispatch } from '../operations/dispatcher.ts';
-import { eventCaller } from '../operations/event-caller.ts';
+import { eventCaller } from '../operations/usage-records.ts';
 import type { RecordRefusal } from '../operations/audit-entries.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import type { AccessTokens } from './access-tokens.ts';

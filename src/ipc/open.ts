@@ -8,8 +8,7 @@ import type { AccessPolicy } from '../callers/access-policy.ts';
 import type { Gate } from '../callers/gate.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
 import { blockedPathWarnings } from './runtime-folder.ts';
-import { SocketGuard } from './socket-guard.ts';
-import { changeSocketMode } from './socket-path.ts';
+import { SocketGuard, changeSocketMode } from './socket-file.ts';
 import { SocketServer, type SocketServerOptions } from './socket-server.ts';
 
 /** Grace period for requests in flight on shutdown, in milliseconds. */

@@ -21,7 +21,7 @@ import { FrameReader, PASSED_ON } from './frame-reader.ts';
 import { overdue, uncountLargest, uncountWaiting, socketTimeouts, type SocketState } from './socket-state.ts';
 import { Peer } from './peer.ts';
 import { makeRuntimeFolder } from './runtime-folder.ts';
-import { assertSocketPath, cannotListen } from './socket-path.ts';
+import { assertSocketPath, cannotListen } from './socket-file.ts';
 import { describeReadFailure, tooMuchWaiting } from './refusals.ts';
 
 /** Longest time between two checks for overdue sockets, in milliseconds; a shorter limit is checked ten times. */

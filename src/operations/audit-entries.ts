@@ -13,7 +13,7 @@ import { maskKeyShapes } from '../base/redactor.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { DispatchOutcome, RecordRequest } from './dispatcher.ts';
 import type { Logger } from '../base/logger.ts';
-import { describeProcess } from '../callers/identity.ts';
+import { describeProcess } from '../callers/caller.ts';
 
 /** Records that a caller was refused something for want of a right. Throws AipassError INTERNAL where the audit takes no more entries. */
 export type RecordRefusal = (operation: string, caller: Caller, credential: string | null) => void;

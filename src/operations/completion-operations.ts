@@ -4,7 +4,7 @@
 
 import type { Completer } from '../completions/completer.ts';
 import { completionParams } from '../completions/chat-request.ts';
-import { eventCaller } from './event-caller.ts';
+import { eventCaller } from './usage-records.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 
 /** Makes the operation over the completer. */

@@ -15,7 +15,7 @@ import type { KeyChecks } from './key-checks.ts';
 import { describeKey, describeProviders } from './key-info.ts';
 import type { KeyLookup } from './key-lookup.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
-import { recordRelease, type RecordEvent } from './record-release.ts';
+import { recordRelease, type RecordEvent } from './usage-records.ts';
 
 const providerName = z.string().min(1).max(64).optional();
 const keyId = z.string().min(1).max(128).optional();

@@ -14,7 +14,7 @@ import { isSafeEndpoint } from '../refreshers/provider-presets.ts';
 import type { RefreshOutcome } from '../refreshers/outcome.ts';
 import type { TokenWorker } from '../refreshers/worker-process.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
-import { recordRelease, type RecordEvent } from './record-release.ts';
+import { recordRelease, type RecordEvent } from './usage-records.ts';
 
 /** Validity of a token when nobody asks for more, in seconds. */
 const MIN_VALID_S = 60;

@@ -8,18 +8,18 @@ import type { Clock } from '../base/clock.ts';
 import type { Secret } from '../base/secret.ts';
 import type { Vault } from '../credentials/vault.ts';
 import { outcomeOf } from '../pools/reported-outcome.ts';
-import { askedBy, type KeyLease } from '../pools/lease.ts';
+import { askedBy, type KeyLease, type LeaseOutcome } from '../pools/lease.ts';
 import type { Pools } from '../pools/pools.ts';
-import type { PoolCheckProgress } from '../protocol/pool.ts';
-import { eventCaller } from './event-caller.ts';
+import type { PoolCheckProgress, PoolSettleParams } from '../protocol/pool.ts';
 import type { KeyChecks } from './key-checks.ts';
 import type { KeyLookup } from './key-lookup.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
-import { keylessCall, lostCall, pooledCall, type LeasedCall } from './pooled-call.ts';
-import type { RecordEvent } from './record-release.ts';
+import { eventCaller, type RecordEvent } from './usage-records.ts';
 import { AipassError } from '../base/errors.ts';
 import { FairTurns } from '../base/fair-turns.ts';
-import type { LeaseOutcome } from '../pools/lease.ts';
+import type { UsageStatus } from '../protocol/usage.ts';
+import type { RawEvent } from '../usage/event.ts';
+import { microDollars } from '../usage/micro-dollars.ts';
 
 /** What these operations are wired with. */
 export interface PoolOperationsDeps {
@@ -202,4 +202,44 @@ class HeldLeases {
     lent.lease.settle(toOutcome(lent.lease));
     return lent;
   }
+}
+
+/** Operation under which calls with leased keys are recorded. */
+const POOLED_CALL = 'pool.call';
+
+/** Subject of a call: its key, where one was leased, and its model, where the caller named one. */
+interface LeasedCall {
+  readonly provider: string | null;
+  readonly keyId: string | null;
+  readonly model: string | undefined;
+}
+
+/** Returns the event of a settled lease, without its caller. */
+function pooledCall(subject: LeasedCall, report: Omit<PoolSettleParams, 'leaseId' | 'headers' | 'body'>): RawEvent {
+  return {
+    ...subject,
+    operation: POOLED_CALL,
+    status: statusOf(report.outcome),
+    httpStatus: report.status,
+    latencyMs: report.latencyMs,
+    costMicros: report.costUsd === undefined ? null : microDollars(report.costUsd),
+  };
+}
+
+/** Returns the event of a lease whose client left before it settled, without its caller. */
+function lostCall(subject: LeasedCall): RawEvent {
+  return { ...subject, operation: POOLED_CALL, status: 'failed', errorCode: 'CANCELLED' };
+}
+
+/** Returns the event of a call for which no key could be leased, without its caller. */
+function keylessCall(subject: LeasedCall, error: unknown): RawEvent {
+  const errorCode = error instanceof AipassError ? error.code : 'INTERNAL';
+  const status = errorCode === 'POOL_EXHAUSTED' ? 'reach_limit' : 'failed';
+  return { ...subject, operation: POOLED_CALL, status, errorCode };
+}
+
+/** Returns the status of a report's outcome as apipool has it: a key at its limit is kept apart from other failures. */
+function statusOf(outcome: PoolSettleParams['outcome']): UsageStatus {
+  if (outcome === 'succeeded') return 'success';
+  return outcome === 'limited' ? 'reach_limit' : 'failed';
 }

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { removeSecret, writeSecret } from '../credentials/secret-writer.ts';
 import type { Vault } from '../credentials/vault.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
-import { recordRelease, type RecordEvent } from './record-release.ts';
+import { recordRelease, type RecordEvent } from './usage-records.ts';
 
 /** Makes the operations over the vault. */
 export function secretOperations(vault: Vault, folder: string, record: RecordEvent): AnyOperation[] {

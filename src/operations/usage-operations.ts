@@ -16,7 +16,7 @@ import { exportHead, exportLine } from '../usage/event.ts';
 import { classifyGeneration, reportEvent } from '../usage/generations.ts';
 import { readAipassUsage } from '../usage/import-aipass.ts';
 import type { Usage } from '../usage/usage.ts';
-import { eventCaller } from './event-caller.ts';
+import { eventCaller } from './usage-records.ts';
 import type { KeyLookup } from './key-lookup.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 import { fetchModels } from '../providers/models.ts';

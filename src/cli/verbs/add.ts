@@ -7,10 +7,9 @@ import { AipassError } from '../../base/errors.ts';
 import { maskKey, Secret } from '../../base/secret.ts';
 import type { Aipass } from '../../client/aipass.ts';
 import { ORGANIZATION_OPTION } from '../credential-text.ts';
-import { flag, JSON_FLAG, requiredWord, textOption, type ValuesOf } from '../options.ts';
+import { flag, JSON_FLAG, requiredWord, textOption, type ValuesOf, UsageError } from '../options.ts';
 import type { Output } from '../output.ts';
 import { readKey } from '../prompt.ts';
-import { UsageError } from '../usage-error.ts';
 import { defineVerb, type VerbContext } from '../verb.ts';
 
 /** Where a verb reads its key, as an advice. */

@@ -12,9 +12,8 @@ import {
   printCredentials,
   printUsage,
 } from '../credential-text.ts';
-import { flag, JSON_FLAG, optionalWord, requiredWord, textOption } from '../options.ts';
+import { flag, JSON_FLAG, optionalWord, requiredWord, textOption, UsageError } from '../options.ts';
 import { confirm, readKey } from '../prompt.ts';
-import { UsageError } from '../usage-error.ts';
 import { defineVerb, type Verb, type VerbContext } from '../verb.ts';
 import { assertProviderName, KEY_SOURCE } from './add.ts';
 

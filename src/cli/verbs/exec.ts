@@ -21,9 +21,8 @@ import {
   type Variables,
 } from '../exec-environment.ts';
 import { fileLines, PROGRAMS_WITH_FILES } from '../exec-files.ts';
-import { flag, restWords, textListOption, textOption } from '../options.ts';
+import { flag, restWords, textListOption, textOption, UsageError } from '../options.ts';
 import type { Output } from '../output.ts';
-import { UsageError } from '../usage-error.ts';
 import { defineVerb } from '../verb.ts';
 
 /** Signals that end or steer a program and are sent to one process. A terminal sends SIGINT and SIGQUIT to both itself. */

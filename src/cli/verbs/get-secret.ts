@@ -4,8 +4,7 @@
 
 import { dirname, resolve } from 'node:path';
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
-import { flag, textOption, optionalWord } from '../options.ts';
-import { UsageError } from '../usage-error.ts';
+import { flag, textOption, optionalWord, UsageError } from '../options.ts';
 import { defineVerb } from '../verb.ts';
 
 /** Looks an opaque secret up. */

@@ -2,7 +2,7 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync, unlinkSync, writ
 import { createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { expect, it } from 'vitest';
-import { SocketGuard } from '../../../src/ipc/socket-guard.ts';
+import { SocketGuard } from '../../../src/ipc/socket-file.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { RawClient } from '../../support/raw-client.ts';
 import { startTestServer, type TestServer } from '../../support/test-server.ts';

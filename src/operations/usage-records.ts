@@ -1,11 +1,10 @@
 /**
- * Records that a credential was handed out, or that the request for it failed.
+ * Usage events of requests: who asked, and whether a credential was handed out or the request for it failed.
  */
 
 import { AipassError } from '../base/errors.ts';
 import type { Caller } from '../callers/caller.ts';
-import type { RawEvent } from '../usage/event.ts';
-import { eventCaller } from './event-caller.ts';
+import type { RawEvent, EventCaller } from '../usage/event.ts';
 
 /** Records an event; see usage/usage.ts. */
 export type RecordEvent = (event: RawEvent) => void;
@@ -52,4 +51,16 @@ function releaseEvent(caller: Caller, operation: string, provider: Asked['provid
   const event: RawEvent = { ...eventCaller(caller), operation, provider, keyId, status: 'success' };
   lastReleases.set(caller, event);
   return event;
+}
+
+/** Returns what is recorded of a caller: what it calls itself, and what the kernel reports of it. */
+export function eventCaller(caller: Caller, organization?: string): EventCaller {
+  return {
+    caller: caller.name ?? undefined,
+    uid: caller.peer?.uid,
+    pid: caller.peer?.pid,
+    executable: caller.peer?.executable,
+    session: caller.session,
+    ...(organization === undefined ? {} : { organization }),
+  };
 }
