@@ -11,6 +11,7 @@ import { connect, type Aipass } from '../src/client/index.ts';
 import { AIPASSD, Asker } from './asker.ts';
 import { HttpAsker, type Address, type Times } from './http-asker.ts';
 import { median, millis, percentile, printFigures, type Figure } from './numbers.ts';
+import { startPeers } from './peers.ts';
 import { BENCH_KEY, makeHome, start, startDaemon, untilAccepting, type Running } from './programs.ts';
 
 const ROUNDS = 5;
@@ -51,7 +52,7 @@ export async function benchGateway(): Promise<void> {
     const daemon = await startDaemon(home);
     running.push(daemon);
     const gatewayPath = join(dirname(home.socket), 'gateway.sock');
-    await untilAccepting(gatewayPath);
+    await untilAccepting({ path: gatewayPath });
     aipass = await connect({ socket: home.socket, caller: 'bench' });
     const run = await aipass.request('gateway.open', { program: 'bench' });
     const ways: Way[] = [
@@ -64,9 +65,20 @@ export async function benchGateway(): Promise<void> {
         `authorization: Bearer ${run.token}`,
       ]),
     ];
+    const peers = await startPeers(folder, port);
+    running.push(...peers);
+    ways.push(
+      ...peers.map(({ name, port: at, headers }) =>
+        httpWay(name, { host: '127.0.0.1', port: at }, '/v1/chat/completions', headers),
+      ),
+    );
     const measured = await measure(ways);
     const memory = residentMegabytes(daemon.pid);
-    printFigures('A completion through aipassd', compare(ways, measured, memory));
+    printFigures('A completion through aipassd', [
+      ...compare(ways.slice(0, ways.length - peers.length), measured, memory),
+      ...compareWithPeers(ways, measured, peers.length),
+    ]);
+    if (peers.length === 0) console.log('\nNo other gateway is installed: npm run bench:peers installs two.');
   } finally {
     await aipass?.close();
     for (const program of running.toReversed()) await program.stop();
@@ -212,6 +224,41 @@ function compare(ways: readonly Way[], measured: readonly Measured[], memory: st
       target: '≤ 130 MB',
     },
   ];
+}
+
+/** Compares gateway.sock with other gateways, which are the last ways. */
+function compareWithPeers(ways: readonly Way[], measured: readonly Measured[], count: number): Figure[] {
+  const [direct, , ours] = measured;
+  if (!direct || !ours) return [];
+  const added = (figures: Measured, name: 'p50' | 'first'): number =>
+    median(figures[name].map((value, round) => value - (direct[name][round] ?? 0)));
+  return measured.slice(measured.length - count).flatMap((figures, index): Figure[] => {
+    const name = ways[ways.length - count + index]?.name ?? '';
+    const rate = median(ours.rate) / median(figures.rate);
+    const latency = (which: 'p50' | 'first', what: string): Figure => {
+      const ratio = added(ours, which) / added(figures, which);
+      return {
+        what: `${what}, gateway.sock, beside ${name}`,
+        ours: millis(added(ours, which)),
+        reference: millis(added(figures, which)),
+        result: `${ratio.toFixed(2)} ×`,
+        target: '≤ 0.33 ×',
+        isMet: ratio <= 1 / 3,
+      };
+    };
+    return [
+      {
+        what: `requests per second at ${CONNECTIONS}, gateway.sock, beside ${name}`,
+        ours: String(Math.round(median(ours.rate))),
+        reference: String(Math.round(median(figures.rate))),
+        result: `${rate.toFixed(1)} ×`,
+        target: '≥ 2.5 ×',
+        isMet: rate >= 2.5,
+      },
+      latency('p50', 'added p50'),
+      latency('first', 'added time to the first byte'),
+    ];
+  });
 }
 
 function residentMegabytes(pid: number): string {

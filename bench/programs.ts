@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { Address } from './http-asker.ts';
 
 /** The built command line. */
 export const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
@@ -59,14 +60,15 @@ export interface Running {
 /** How often a socket is tried while its server starts, in milliseconds. */
 const TRY_MS = 2;
 
-/** Starts a Node program; it is ready when its stdout holds the word, or when it accepts connections on the socket. */
+/** Starts a program of Node, or another one; it is ready when its stdout holds the word, or when it accepts connections. */
 export async function start(
   args: readonly string[],
-  ready: { readonly word: string } | { readonly socket: string },
-  env = process.env,
+  ready: { readonly word: string } | { readonly socket: string } | { readonly port: number },
+  env: NodeJS.ProcessEnv = process.env,
+  command = process.execPath,
 ): Promise<Running> {
   const began = performance.now();
-  const child: ChildProcess = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child: ChildProcess = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const { pid, stdout } = child;
   if (pid === undefined || stdout === null) throw new Error('the program did not start');
   let text = '';
@@ -78,7 +80,8 @@ export async function start(
   await new Promise<void>((resolve, reject) => {
     isReady = resolve;
     child.once('exit', (code) => reject(new Error(`${args.join(' ')} ended with ${code}: ${text}`)));
-    if ('socket' in ready) void untilAccepting(ready.socket).then(resolve);
+    if ('socket' in ready) void untilAccepting({ path: ready.socket }).then(resolve);
+    if ('port' in ready) void untilAccepting({ host: '127.0.0.1', port: ready.port }).then(resolve);
   });
   const readyMs = performance.now() - began;
   return {
@@ -93,10 +96,10 @@ export async function start(
   };
 }
 
-/** Resolves when a socket accepts connections. */
-export async function untilAccepting(path: string): Promise<void> {
+/** Resolves when a socket or a port accepts connections. */
+export async function untilAccepting(address: Address): Promise<void> {
   for (;;) {
-    const socket = createConnection(path);
+    const socket = createConnection(address);
     const isAccepted = await new Promise<boolean>((resolve) => {
       socket.once('connect', () => resolve(true));
       socket.once('error', () => resolve(false));

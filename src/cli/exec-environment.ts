@@ -162,6 +162,7 @@ function geminiVariables({ origin, token, routes }: GatewayAddress): Variables {
   if (routes.gemini === null) return {};
   return {
     GOOGLE_GEMINI_BASE_URL: `${origin}/${routes.gemini}`,
+    GEMINI_API_BASE: `${origin}/${routes.gemini}`,
     GEMINI_API_KEY: token,
     // Google's SDKs prefer it to GEMINI_API_KEY, and the others lead to Vertex AI.
     GOOGLE_API_KEY: undefined,

@@ -13,7 +13,7 @@ export interface FileLines {
 }
 
 /** Programs with lines of their own. */
-export const PROGRAMS_WITH_FILES = ['codex', 'gemini', 'opencode', 'cn'] as const;
+export const PROGRAMS_WITH_FILES = ['codex', 'gemini', 'opencode', 'cn', 'cline'] as const;
 
 /** Returns the lines for a program, or undefined for one that the variables suffice for. */
 export function fileLines(program: string, origin: string, routes: GatewayRoutes): FileLines | undefined {
@@ -57,8 +57,17 @@ export function fileLines(program: string, origin: string, routes: GatewayRoutes
           '  - name: aipassd',
           '    provider: openai',
           '    model: gpt-5-mini',
-          `    apiBase: ${openai}`,
-          '    apiKey: <token>',
+          // Secrets of the environment, as continue names them.
+          '    apiBase: ${{ secrets.OPENAI_BASE_URL }}',
+          '    apiKey: ${{ secrets.OPENAI_API_KEY }}',
+        ],
+      };
+    case 'cline':
+      return {
+        file: '~/.cline, by its own command within the run',
+        lines: [
+          'cline auth -p openai-compatible -k "$OPENAI_API_KEY" -b "$OPENAI_BASE_URL" -m gpt-5-mini',
+          'cline -P openai-compatible "…"',
         ],
       };
     default:

@@ -12,6 +12,7 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { fileLines } from '../../src/cli/exec-files.ts';
 import { connect, type Aipass } from '../../src/client/index.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { CLI_PATH } from '../support/run-cli.ts';
@@ -22,7 +23,6 @@ import { HELLO, startDialectMock, TOKENS, type DialectMock } from './mock.ts';
 const CACHE = fileURLToPath(new URL('../../.cache/clients/', import.meta.url));
 const PROGRAMS = fileURLToPath(new URL('programs/', import.meta.url));
 const NODE_FOLDER = join(CACHE, 'node');
-const PYTHON_FOLDER = join(CACHE, 'python');
 
 /** Time for one client, in milliseconds: some start slowly. */
 const CLIENT_MS = 120_000;
@@ -34,6 +34,8 @@ interface Client {
   /** Packages that it needs, with exact versions; of the system where there is none. */
   readonly npm?: readonly string[];
   readonly pip?: readonly string[];
+  /** Folder of its Python packages; one of its own where its pins would replace those of others. */
+  readonly venv?: string;
   /** Program and arguments after `aipassd exec … --`. */
   readonly command: readonly string[];
   readonly options?: readonly string[];
@@ -44,9 +46,9 @@ interface Client {
   readonly texts: number;
 }
 
-const python = join(PYTHON_FOLDER, 'bin', 'python');
+const pythonBinary = (name: string, venv = 'python'): string => join(CACHE, venv, 'bin', name);
 const nodeProgram = (name: string): readonly string[] => [process.execPath, join(NODE_FOLDER, name)];
-const pythonProgram = (name: string): readonly string[] => [python, join(PROGRAMS, name)];
+const pythonProgram = (name: string): readonly string[] => [pythonBinary('python'), join(PROGRAMS, name)];
 const binary = (name: string): string => join(NODE_FOLDER, 'node_modules', '.bin', name);
 const CHAT = '{"model":"gpt-5-mini","messages":[{"role":"user","content":"hi"}]}';
 
@@ -86,16 +88,52 @@ const CLIENTS: readonly Client[] = [
   },
   {
     name: 'ai-sdk',
-    npm: ['ai@7.0.173', '@ai-sdk/openai@4.0.118', '@ai-sdk/anthropic@4.0.105'],
+    npm: ['ai@7.0.173', '@ai-sdk/openai@4.0.118', '@ai-sdk/anthropic@4.0.105', '@ai-sdk/openai-compatible@3.0.92'],
     command: nodeProgram('ai-sdk.mjs'),
-    texts: 3,
+    texts: 4,
   },
+  { name: 'langchain-node', npm: ['@langchain/openai@1.6.0'], command: nodeProgram('langchain.mjs'), texts: 3 },
   { name: 'langchain-python', pip: ['langchain-openai==1.7.4'], command: pythonProgram('use_langchain.py'), texts: 2 },
-  { name: 'litellm', pip: ['litellm==1.110.2'], command: pythonProgram('use_litellm.py'), texts: 2 },
+  { name: 'litellm', pip: ['litellm==1.110.2'], command: pythonProgram('use_litellm.py'), texts: 5 },
   {
     name: 'llm',
     pip: ['llm==0.36'],
-    command: [join(PYTHON_FOLDER, 'bin', 'llm'), '-m', 'gpt-4o-mini', '--no-stream', 'hi'],
+    command: [pythonBinary('llm'), '-m', 'gpt-4o-mini', '--no-stream', 'hi'],
+    texts: 1,
+  },
+  {
+    name: 'aider',
+    pip: ['aider-chat==0.86.2'],
+    venv: 'aider',
+    command: [
+      pythonBinary('aider', 'aider'),
+      ...['--model', 'openai/gpt-4o-mini', '--message', 'hi', '--no-git', '--yes-always', '--no-check-update'],
+    ],
+    env: { AIDER_ANALYTICS: 'false' },
+    texts: 1,
+  },
+  {
+    name: 'continue',
+    npm: ['@continuedev/cli@1.5.47'],
+    command: [binary('cn'), '-p', 'hi', '--config', 'config.yaml'],
+    files: {
+      'config.yaml': ['name: aipassd', 'version: 1.0.0', 'schema: v1', ...linesFor('cn')].join('\n'),
+    },
+    texts: 1,
+  },
+  {
+    name: 'cline',
+    npm: ['cline@3.0.65'],
+    // It reads neither address nor key from the environment: its own command stores them in a folder of this run.
+    command: [
+      'sh',
+      '-c',
+      [
+        `cline() { ${binary('cline')} "$@" --data-dir run </dev/null; }`,
+        'cline auth -p openai-compatible -k "$OPENAI_API_KEY" -b "$OPENAI_BASE_URL" -m gpt-4o-mini',
+        "cline -P openai-compatible 'say hi'",
+      ].join('\n'),
+    ],
     texts: 1,
   },
   {
@@ -117,6 +155,12 @@ const CLIENTS: readonly Client[] = [
     texts: 1,
   },
 ];
+
+/** Returns the lines that `aipassd exec --print` shows for a program. */
+function linesFor(program: string): readonly string[] {
+  const routes = { openai: 'openai', anthropic: null, gemini: null, providers: ['openai'], known: [] };
+  return fileLines(program, 'http://127.0.0.1', routes)?.lines ?? [];
+}
 
 /** Keys of the pool; none of them is anywhere else. */
 const KEYS: Readonly<Record<string, string>> = Object.fromEntries(
@@ -147,7 +191,7 @@ process.stdout.write(`clients: ${count('passed')} passed, ${count('failed')} fai
 process.exitCode = count('failed') === 0 ? 0 : 1;
 
 /** Installs what a client needs, and returns why that is not possible. */
-function install({ npm = [], pip = [], command }: Client): string | undefined {
+function install({ npm = [], pip = [], venv, command }: Client): string | undefined {
   mkdirSync(NODE_FOLDER, { recursive: true });
   if (!existsSync(join(NODE_FOLDER, 'package.json')))
     writeFileSync(join(NODE_FOLDER, 'package.json'), '{"private":true}');
@@ -161,8 +205,9 @@ function install({ npm = [], pip = [], command }: Client): string | undefined {
     copyFileSync(join(PROGRAMS, basename(name)), name);
   }
   if (pip.length === 0) return undefined;
+  const python = pythonBinary('python', venv);
   if (!existsSync(python)) {
-    const failure = run('python3', ['-m', 'venv', PYTHON_FOLDER]);
+    const failure = run('python3', ['-m', 'venv', dirname(dirname(python))]);
     if (failure !== undefined) return `python: ${failure}`;
   }
   const failure = run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...pip]);

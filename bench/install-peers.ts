@@ -1,0 +1,5 @@
+/** `npm run bench:peers`. */
+
+import { installPeers } from './peers.ts';
+
+installPeers();

@@ -1,0 +1,89 @@
+/**
+ * Other gateways, measured beside ours where they are installed: Portkey and LiteLLM. `npm run bench:peers` installs them,
+ * in the versions below, into `bench/.peers`.
+ */
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { start, type Running } from './programs.ts';
+
+const FOLDER = fileURLToPath(new URL('.peers/', import.meta.url));
+const ONLY_LOOPBACK = fileURLToPath(new URL('servers/only-loopback.ts', import.meta.url));
+
+const PORTKEY = '@portkey-ai/gateway@1.15.2';
+const LITELLM = 'litellm[proxy]==1.109.3';
+
+const portkeyServer = join(FOLDER, 'portkey/node_modules/@portkey-ai/gateway/build/start-server.js');
+const litellmCommand = join(FOLDER, 'litellm/bin/litellm');
+
+/** Running peer, as a client asks it. */
+export interface Peer extends Running {
+  readonly name: string;
+  readonly port: number;
+  readonly headers: readonly string[];
+}
+
+/** Starts what is installed; every peer calls the provider on that port of loopback. */
+export async function startPeers(folder: string, providerPort: number): Promise<Peer[]> {
+  const peers: Peer[] = [];
+  if (existsSync(portkeyServer)) peers.push(await startPortkey(providerPort));
+  if (existsSync(litellmCommand)) peers.push(await startLitellm(folder, providerPort));
+  return peers;
+}
+
+/** Installs the peers. What a registry does not give is reported, and left out of the measurements. */
+export function installPeers(): void {
+  mkdirSync(join(FOLDER, 'portkey'), { recursive: true });
+  writeFileSync(join(FOLDER, 'portkey', 'package.json'), '{"private":true}');
+  run('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', PORTKEY], join(FOLDER, 'portkey'));
+  run('python3', ['-m', 'venv', 'litellm'], FOLDER);
+  run(join(FOLDER, 'litellm/bin/python'), ['-m', 'pip', 'install', '--quiet', LITELLM], FOLDER);
+}
+
+function run(command: string, args: readonly string[], cwd: string): void {
+  const { status, error } = spawnSync(command, args, { cwd, stdio: 'inherit' });
+  if (status !== 0) console.log(`not installed: ${args.at(-1)}: ${error?.message ?? `exit code ${status}`}`);
+}
+
+/** Its own choice would be every interface of the machine. */
+async function startPortkey(providerPort: number): Promise<Peer> {
+  const port = await freePort();
+  const args = ['--import', ONLY_LOOPBACK, portkeyServer, `--port=${port}`, '--headless'];
+  const running = await start(args, { port });
+  return {
+    ...running,
+    name: 'Portkey',
+    port,
+    headers: [
+      `host: 127.0.0.1:${port}`,
+      'authorization: Bearer unused',
+      'x-portkey-provider: openai',
+      `x-portkey-custom-host: http://127.0.0.1:${providerPort}/v1`,
+    ],
+  };
+}
+
+async function startLitellm(folder: string, providerPort: number): Promise<Peer> {
+  const port = await freePort();
+  const config = join(folder, 'litellm.json');
+  const params = { model: 'openai/bench', api_base: `http://127.0.0.1:${providerPort}/v1`, api_key: 'unused' };
+  // JSON is YAML.
+  writeFileSync(config, JSON.stringify({ model_list: [{ model_name: 'bench', litellm_params: params }] }));
+  const args = ['--config', config, '--host', '127.0.0.1', '--port', String(port), '--telemetry', 'False'];
+  const env = { ...process.env, LITELLM_LOCAL_MODEL_COST_MAP: 'True', LITELLM_LOG: 'ERROR' };
+  const running = await start(args, { port }, env, litellmCommand);
+  return { ...running, name: 'LiteLLM', port, headers: [`host: 127.0.0.1:${port}`, 'authorization: Bearer unused'] };
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => {
+      const address: AddressInfo | string | null = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}
