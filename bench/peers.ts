@@ -14,7 +14,7 @@ const FOLDER = fileURLToPath(new URL('.peers/', import.meta.url));
 const ONLY_LOOPBACK = fileURLToPath(new URL('servers/only-loopback.ts', import.meta.url));
 
 const PORTKEY = '@portkey-ai/gateway@1.15.2';
-const LITELLM = 'litellm[proxy]==1.109.3';
+const LITELLM = 'litellm[proxy]==1.106.12';
 
 const portkeyServer = join(FOLDER, 'portkey/node_modules/@portkey-ai/gateway/build/start-server.js');
 const litellmCommand = join(FOLDER, 'litellm/bin/litellm');

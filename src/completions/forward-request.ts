@@ -133,6 +133,26 @@ export function readRequest(request: {
   };
 }
 
+/** Returns a request for another model: in its path, or in the one member of its body. */
+export function withModel(
+  request: { readonly dialect: Dialect; readonly path: string; readonly body: Buffer | null },
+  model: string,
+): { readonly path: string; readonly body: Buffer | null } {
+  const { dialect, path, body } = request;
+  if (dialect === 'gemini') {
+    return {
+      path: path.replace(/(\/models\/)[^/:]+/, (_all, before) => `${before}${encodeURIComponent(model)}`),
+      body,
+    };
+  }
+  if (!body || !startsLikeObject(body)) return { path, body };
+  let member: FoundMember | undefined;
+  new JsonScanner(['model'], (found) => (member = found)).push(body);
+  if (!member) return { path, body };
+  const text = Buffer.from(JSON.stringify(model));
+  return { path, body: Buffer.concat([body.subarray(0, member.start), text, body.subarray(member.end)]) };
+}
+
 function askForUsage(body: Buffer, rootOpensAt: number, options: FoundMember | undefined): Buffer | undefined {
   const given = parseMember(options);
   if (readField(given, 'include_usage') === true) return undefined;

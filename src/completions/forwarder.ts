@@ -30,9 +30,16 @@ import type { Providers } from '../providers/registry.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
 import type { EventCaller, RawEvent } from '../usage/event.ts';
 import { attemptEvent, unaskedEvent } from './attempt-event.ts';
-import { kindOf } from './dialects.ts';
+import { kindOf, type RequestKind } from './dialects.ts';
 import { ErrorInAnswer, GarbageAnswer, judgeFailure, ReceiverFailure, type AttemptFailure } from './failure.ts';
-import { answeredHeaders, passedHeaders, passedQuery, readRequest } from './forward-request.ts';
+import {
+  answeredHeaders,
+  passedHeaders,
+  passedQuery,
+  readRequest,
+  withModel,
+  type RequestSummary,
+} from './forward-request.ts';
 import type {
   AnswerConsumer,
   AttemptOutcome,
@@ -128,6 +135,12 @@ type RouteEnd =
       readonly wasAsked: boolean;
     });
 
+/** What another model changes of a request. */
+type Changeable = Pick<ForwardRequest, 'path' | 'body'>;
+
+/** Kinds of request that another provider or model may answer as well; vectors of another model, say, are no answer. */
+const COMPLETING_KINDS: ReadonlySet<RequestKind> = new Set(['chat', 'responses', 'messages', 'generate']);
+
 /** Longest answer that is passed through, in bytes. */
 const MAX_PASSED_BYTES = 4 * 1024 * 1024 * 1024;
 
@@ -152,43 +165,48 @@ export class Forwarder {
   async forward(request: ForwardRequest, sink: ForwardSink, signal: AbortSignal): Promise<ForwardOutcome> {
     const { clock } = this.#deps;
     const kind = kindOf(request.dialect, request.method, request.path);
-    const { provider: first, fallbacks = [], dialect, method } = request;
-    const facts = readRequest({ ...request, kind });
-    const { model, models, isStreamed } = facts;
+    const { dialect, method } = request;
     const headers = passedHeaders(request.headers);
-    const target = `${request.path}${passedQuery(request.query)}`;
-    const planFor = (provider: Provider): PlannedRequest => {
-      const askingBody = provider.streamUsageOption ? facts.askingBody : undefined;
-      const endpoint = provider.dialects[dialect];
-      if (!endpoint) throw unspokenDialect(provider, dialect);
-      const { baseUrl, authHeader } = endpoint;
-      return {
-        request: {
-          method,
-          url: `${baseUrl}${target}`,
-          headers: { ...provider.headers, ...endpoint.headers, ...headers, 'accept-encoding': 'identity' },
-          body: askingBody ?? request.body ?? undefined,
-        },
-        authHeader,
-        isStreamed,
-        asksForUsage: askingBody !== undefined,
-        maxBytes: MAX_PASSED_BYTES,
-        createConsumer: () =>
-          new PassThrough(
-            sink,
-            { dialect, kind, stripUsage: askingBody !== undefined, isHeadOnly: method === 'HEAD' },
-            clock,
-          ),
+    const query = passedQuery(request.query);
+    const planOf =
+      (target: string, body: Buffer | null, facts: RequestSummary) =>
+      (provider: Provider): PlannedRequest => {
+        const askingBody = provider.streamUsageOption ? facts.askingBody : undefined;
+        const endpoint = provider.dialects[dialect];
+        if (!endpoint) throw unspokenDialect(provider, dialect);
+        const { baseUrl, authHeader } = endpoint;
+        return {
+          request: {
+            method,
+            url: `${baseUrl}${target}`,
+            headers: { ...provider.headers, ...endpoint.headers, ...headers, 'accept-encoding': 'identity' },
+            body: askingBody ?? body ?? undefined,
+          },
+          authHeader,
+          isStreamed: facts.isStreamed,
+          asksForUsage: askingBody !== undefined,
+          maxBytes: MAX_PASSED_BYTES,
+          createConsumer: () =>
+            new PassThrough(
+              sink,
+              { dialect, kind, stripUsage: askingBody !== undefined, isHeadOnly: method === 'HEAD' },
+              clock,
+            ),
+        };
       };
+    const routeTo = (provider: string, { path, body }: Changeable = request): ForwardRoute => {
+      const facts = readRequest({ dialect, kind, path, body });
+      const { model, models } = facts;
+      return { provider, model, models, plan: planOf(`${path}${query}`, body, facts) };
     };
-    const routeTo = (provider: string): ForwardRoute => ({ provider, model, models, plan: planFor });
+    const first = routeTo(request.provider);
     const operation = kind === 'other' ? 'provider.request' : `${kind}.create`;
     const end = await this.exchange(
       {
         caller: request.caller,
         operation,
         organization: request.organization,
-        routes: [routeTo(first), ...fallbacks.map(routeTo)],
+        routes: [first, ...this.#fallbacksOf(request, kind, first, routeTo)],
         maxWaitMs: request.maxWaitMs,
       },
       signal,
@@ -207,6 +225,28 @@ export class Forwarder {
       return { kind: 'failed', error, begun: true };
     }
     return { kind: 'answered', status: refusal.status, provider: refusal.provider, keyId: refusal.keyId };
+  }
+
+  /** Returns the routes to what may answer instead: completions of the same dialect, each once. */
+  *#fallbacksOf(
+    request: ForwardRequest,
+    kind: RequestKind,
+    first: ForwardRoute,
+    routeTo: (provider: string, changed?: Changeable) => ForwardRoute,
+  ): Generator<ForwardRoute> {
+    if (!COMPLETING_KINDS.has(kind)) return;
+    const seen = new Set([`${first.provider}\n${first.model}`]);
+    for (const fallback of request.fallbacks ?? []) {
+      const { provider = first.provider, model = first.model } =
+        typeof fallback === 'string' ? { model: fallback } : fallback;
+      const speaks = this.#deps.providers.find(provider)?.dialects[request.dialect] !== undefined;
+      const route = `${provider}\n${model}`;
+      if (!speaks || seen.has(route)) continue;
+      seen.add(route);
+      yield model === undefined || model === first.model
+        ? { ...first, provider }
+        : routeTo(provider, withModel(request, model));
+    }
   }
 
   /**

@@ -14,7 +14,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { AipassError } from '../base/errors.ts';
 import type { LeaseOutcome } from '../pools/lease.ts';
-import type { CompletionUsage } from '../protocol/completion.ts';
+import type { CompletionFallback, CompletionUsage } from '../protocol/completion.ts';
 import type { FailureClass } from '../providers/classify-failure.ts';
 import type { HttpRequest } from '../providers/http-exchange.ts';
 import type { EventCaller } from '../usage/event.ts';
@@ -36,8 +36,11 @@ export interface ForwardRequest {
   readonly caller: EventCaller;
   /** The organisation whose keys are used. */
   readonly organization?: string | undefined;
-  /** Other providers of the same dialect, asked in this order with the same bytes. */
-  readonly fallbacks?: readonly string[] | undefined;
+  /**
+   * What is tried, in this order, when the provider or its keys fail: those of the same dialect are, with the same bytes
+   * but for the model where another one is named. Only for kinds of request that every provider of a dialect serves.
+   */
+  readonly fallbacks?: readonly CompletionFallback[] | undefined;
   /** How long to wait for a key where none is free, in milliseconds; without it the provider's setting. */
   readonly maxWaitMs?: number | undefined;
 }

@@ -66,6 +66,8 @@ export interface GatewayDeps {
   readonly maxBodyBytes: () => number;
   readonly maxConnections: number;
   readonly forwarder: Pick<Forwarder, 'forward'>;
+  /** What a completion tries when its provider or its keys fail. */
+  readonly fallbacks: () => readonly { readonly provider?: string | undefined; readonly model?: string | undefined }[];
   readonly dispatch: Dispatch;
   readonly manage: (request: ManagementRequest) => Promise<GatewayAnswer>;
   /** Returns the metrics as text of Prometheus' exposition format. */
@@ -404,8 +406,13 @@ export class Gateway {
       },
       abort: () => breakOff(response),
     };
+    const { providers } = asker;
+    const fallbacks = this.#deps
+      .fallbacks()
+      .filter((one) => providers === null || providers.has(one.provider ?? provider));
+    const caller = eventCaller(asker.caller);
     const outcome = await this.#deps.forwarder.forward(
-      { provider, dialect, method, path, query, headers, body, organization, caller: eventCaller(asker.caller) },
+      { provider, dialect, method, path, query, headers, body, organization, fallbacks, caller },
       sink,
       signal,
     );

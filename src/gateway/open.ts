@@ -58,6 +58,7 @@ export function createGateway(
     port: gateway.port,
     servesOthers: () => access.servesOthers,
     targets: { dialectsOf: (name) => providers.find(name)?.dialects, defaultProvider },
+    fallbacks: () => config.current.fallbacks,
     maxBodyBytes: () => config.current.limits.frameBytes,
     maxConnections: limits.connections,
     beforeEnd: beforeReply,

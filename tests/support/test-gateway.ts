@@ -116,6 +116,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
       onRejected: () => {},
     }),
     targets: { dialectsOf: (name) => PROVIDERS.find(name)?.dialects, defaultProvider: 'local' },
+    fallbacks: () => [],
     maxBodyBytes: () => 1024 * 1024,
     maxConnections: 4096,
     recordRefusal: (operation, caller) => void refusals.push({ operation, caller }),

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { completionOf, eventsOf, refusalOf } from '../support/loopback-provider.ts';
+import { completionOf, eventsOf, refusalOf, startLoopbackProvider } from '../support/loopback-provider.ts';
 import { portOf } from '../support/port-of.ts';
 import { CLI_PATH } from '../support/run-cli.ts';
 import { Program } from '../support/run-program.ts';
@@ -109,6 +109,32 @@ describe('the gateway of a running daemon', () => {
     expect(running.provider.requests).toHaveLength(2);
     // The usage that was asked for on the client's behalf is taken out again.
     expect(answer.body).not.toContain('usage');
+  });
+
+  it('another provider of the dialect answers where the first one fails, if the token may call it', async () => {
+    const spare = await startLoopbackProvider();
+    try {
+      spare.answerWith(completionOf('from the spare one'));
+      running.provider.answerWith(refusalOf(429, 'slow down', { 'retry-after': '30' }));
+      const config: { providers: object } = JSON.parse(readFileSync(running.home.paths.config, 'utf8'));
+      await running.home.writeConfig({
+        ...config,
+        providers: { ...config.providers, spare: { baseUrl: spare.baseUrl, needsKey: false } },
+        fallbacks: [{ provider: 'spare', model: 'other' }],
+      });
+      await running.daemon.stop();
+      running.daemon = await DaemonProcess.start(running.home);
+      const answer = await ask('/local/v1/chat/completions', { body: CHAT, headers: JSON_TYPE });
+      expect(answer).toMatchObject({ status: 200, body: expect.stringContaining('from the spare one') });
+      expect(spare.requests.map(({ text }): unknown => JSON.parse(text))).toMatchObject([{ model: 'other' }]);
+      const aipass = await running.connect();
+      const { port, token } = await aipass.request('gateway.open', { program: 'p', providers: ['local'] });
+      const headers = { ...JSON_TYPE, authorization: `Bearer ${token}` };
+      expect((await ask('/local/v1/chat/completions', { port, body: CHAT, headers })).status).toBe(429);
+      expect(spare.requests).toHaveLength(1);
+    } finally {
+      await spare.close();
+    }
   });
 
   it('an exhausted pool is a 429 that no SDK repeats', async () => {

@@ -482,8 +482,61 @@ describe('a refusal', () => {
     fixture.answerWith((response, request, count) =>
       json({ usage: USAGE }, request.url.startsWith('/spare') ? 200 : 429)(response, request, count),
     );
-    const { outcome } = await fixture.forward({ fallbacks: ['spare'] });
+    const { outcome } = await fixture.forward({ fallbacks: [{ provider: 'spare' }] });
     expect(outcome).toMatchObject({ kind: 'answered', status: 200, provider: 'spare' });
+  });
+
+  test.each([
+    [
+      'a chat',
+      'openai',
+      '/chat/completions',
+      '{"a":[1,  2],"model":"m","n": 1}',
+      '{"a":[1,  2],"model":"other/x","n": 1}',
+    ],
+    ['a message', 'anthropic', '/v1/messages', '{"model":"m"}', '{"model":"other/x"}'],
+    [
+      'a response',
+      'openai',
+      '/responses',
+      '{"input":{"model":"in"},"model":"m"}',
+      '{"input":{"model":"in"},"model":"other/x"}',
+    ],
+  ] as const)(
+    '%s for another model has that model, and all else as it was',
+    async (_what, dialect, path, body, changed) => {
+      await using fixture = await startForward();
+      fixture.answerWith((response, request, count) => json({}, count === 2 ? 200 : 503)(response, request, count));
+      const { outcome } = await fixture.forward({
+        dialect,
+        path,
+        body: Buffer.from(body),
+        fallbacks: [{ model: 'm' }, { provider: 'nobody' }, { model: 'other/x' }],
+      });
+      expect(outcome).toMatchObject({ kind: 'answered', status: 200, provider: 'acme' });
+      expect(fixture.arrived.map((request) => request.body.toString())).toEqual([body, changed]);
+      expect(fixture.recorded).toMatchObject([{ model: 'm' }, { model: 'other/x', status: 'success' }]);
+    },
+  );
+
+  test('a model of Gemini is changed in the path', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith((response, request, count) => json({}, count === 2 ? 200 : 503)(response, request, count));
+    await fixture.forward({ dialect: 'gemini', path: '/v1beta/models/m:generateContent', fallbacks: [{ model: 'b' }] });
+    expect(fixture.arrived.map(({ url }) => url)).toEqual([
+      '/v1beta/models/m:generateContent',
+      '/v1beta/models/b:generateContent',
+    ]);
+  });
+
+  test('only a provider of the same dialect is a fallback, and only for completions', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith(json({}, 503));
+    const fallbacks = [{ provider: 'spare' }, { model: 'b' }];
+    await fixture.forward({ dialect: 'anthropic', path: '/v1/messages', fallbacks: [{ provider: 'spare' }] });
+    expect(fixture.arrived).toHaveLength(1);
+    for (const path of ['/embeddings', '/files', '/audio/speech']) await fixture.forward({ path, fallbacks });
+    expect(fixture.arrived).toHaveLength(4);
   });
 });
 
