@@ -87,18 +87,18 @@ export type AccountReading =
       readonly warning: Warning;
     };
 
-/** Boundary between epoch seconds and epoch milliseconds: as seconds it is the year 5138, as milliseconds 1973. */
-const SECONDS_BELOW = 1e11;
+/** Boundary between epoch seconds and epoch milliseconds: as seconds it is the year 30490, as milliseconds 1998. Some write the year 9999 for "never". */
+const SECONDS_BELOW = 9e11;
 
 /** Boundaries towards micro- and nanoseconds, chosen in the same way. */
-const MILLISECONDS_BELOW = 1e14;
-const MICROSECONDS_BELOW = 1e17;
+const MILLISECONDS_BELOW = 9e14;
+const MICROSECONDS_BELOW = 9e17;
 
 /** Longest text that is read as a time; JavaScript's with the name of a zone has about 60 characters. */
 const MAX_TIME_LENGTH = 100;
 
 /** Fields that can hold each part of a token set, best first. */
-const ACCESS_FIELDS = ['access_token', 'token', 'accessToken'];
+const ACCESS_FIELDS = ['access_token', 'token', 'accessToken', 'oauth_token'];
 const REFRESH_FIELDS = ['refresh_token', 'refreshToken'];
 const EXPIRY_FIELDS = [
   'expires_at',
@@ -110,7 +110,14 @@ const EXPIRY_FIELDS = [
   'expiryDate',
   'expires',
   'expiration',
+  'expiration_time',
+  'access_token_expires_at',
+  'token_expires_at',
+  '.expires',
 ];
+
+/** Fields that can hold the client's secret, best first. */
+const CLIENT_SECRET_FIELDS = ['client_secret', 'clientSecret'];
 
 /** Kinds of Google's credential files that cannot be accounts. */
 const UNSUPPORTED_TYPES = new Set([
@@ -136,15 +143,26 @@ export async function readAccountFile(
   }
   const google = parseAccountName(name)?.provider === GOOGLE;
   const raw = parseJson(outcome.text);
+  const foreign = isRecord(raw) ? foreignKind(raw, google) : undefined;
   const problem = isRecord(raw)
-    ? (structureProblem(raw, google) ?? check(raw, google))
+    ? (foreign ?? structureProblem(raw, google) ?? check(raw, google))
     : `it is not ${raw === undefined ? 'valid JSON (cut off, or edited by hand)' : 'a JSON object'}`;
   if (problem === null && isRecord(raw)) {
     return { kind: 'read', account: parseAccountFile(raw, google, await fileTime(path)), warnings: outcome.warnings };
   }
   const hint = `fix ${path}, or delete it and run: ${reauthCommand(name)}`;
-  const unsupported = isRecord(raw) && google && UNSUPPORTED_TYPES.has(readString(raw, 'type') ?? '');
+  const unsupported = foreign !== undefined;
   return { kind: 'unusable', unsafe: false, unsupported, warning: { subject: path, problem: problem ?? '', hint } };
+}
+
+/** Returns why a document of a known kind cannot be an account, or undefined. */
+function foreignKind(raw: JsonObject, google: boolean): string | undefined {
+  const type = readString(raw, 'type');
+  if (google && type !== undefined && UNSUPPORTED_TYPES.has(type)) {
+    return `a file of type "${type}" is not supported; use an authorized_user file or a service account key`;
+  }
+  const isMsal = isRecord(raw['AccessToken']) && isRecord(raw['RefreshToken']) && isRecord(raw['Account']);
+  return isMsal ? 'a token cache of MSAL, which can hold many accounts, is not supported' : undefined;
 }
 
 /** Returns why a document cannot be an account, or null. */
@@ -152,9 +170,6 @@ function structureProblem(raw: JsonObject, google: boolean): string | null {
   if (!google) return null;
   const type = readString(raw, 'type');
   if ('installed' in raw || 'web' in raw) return 'it is a client file; save it as google_client_secret.json instead';
-  if (type !== undefined && UNSUPPORTED_TYPES.has(type)) {
-    return `a file of type "${type}" is not supported; use an authorized_user file or a service account key`;
-  }
   if (type === 'service_account' && (!textField(raw, 'client_email') || !textField(raw, 'private_key'))) {
     return 'a service account needs client_email and private_key';
   }
@@ -197,9 +212,9 @@ export function parseClient(text: string): ClientIdentity | undefined {
   const raw = parseJson(text);
   const inner = isRecord(raw) ? (raw['installed'] ?? raw['web'] ?? raw) : undefined;
   if (!isRecord(inner)) return undefined;
-  const clientId = textField(inner, 'client_id');
+  const clientId = clientIdOf(inner);
   if (clientId === null) return undefined;
-  return { clientId, clientSecret: secretField(inner, ['client_secret']), privateKey: privateKeyOf(inner) };
+  return { clientId, clientSecret: secretField(inner, CLIENT_SECRET_FIELDS), privateKey: privateKeyOf(inner) };
 }
 
 /** Parses a document. `savedAt` is when its file was written; it dates an `expires_in` that nothing else dates. */
@@ -227,8 +242,8 @@ export function parseAccountFile(raw: JsonObject, google: boolean, savedAt: numb
       parseTime(tokens['refresh_token_expires_at']) ?? parseTime(raw['refresh_token_expires_at']) ?? null,
     scopes,
     requestedScopes: listField(raw['requested_scopes']) ?? scopes,
-    clientId: textField(raw, 'client_id') ?? textField(tokens, 'client_id'),
-    clientSecret: secretField(raw, ['client_secret']) ?? secretField(tokens, ['client_secret']),
+    clientId: clientIdOf(raw) ?? clientIdOf(tokens),
+    clientSecret: secretField(raw, CLIENT_SECRET_FIELDS) ?? secretField(tokens, CLIENT_SECRET_FIELDS),
     privateKey: google ? null : privateKeyOf(raw),
     settings: google
       ? { tokenEndpoint: endpointField(raw, 'token_uri') ?? endpointField(tokens, 'token_uri') }
@@ -313,7 +328,8 @@ export function jwtTimes(
 
 /**
  * Parses a time as files have it: seconds to nanoseconds since 1970 as number or digits, ISO 8601 (UTC where no zone is
- * given), or the texts that HTTP, JavaScript (`Thu, 01 Jan 2026 00:00:00 GMT`) and .NET (`/Date(1767225600000)/`) make.
+ * given), or the texts that HTTP, JavaScript (`Thu, 01 Jan 2026 00:00:00 GMT`), .NET (`/Date(1767225600000)/`), Go
+ * (`2026-01-01 00:00:00 +0000 UTC`), Java (`…Z[Etc/UTC]`), PostgreSQL (`…+00`) and C (`Thu Jan  1 00:00:00 2026`) make.
  */
 export function parseTime(value: unknown, mayBeBefore1970 = false): number | undefined {
   const number = toNumber(value);
@@ -321,17 +337,29 @@ export function parseTime(value: unknown, mayBeBefore1970 = false): number | und
   if (typeof value !== 'string' || value.length > MAX_TIME_LENGTH) return undefined;
   const dotNet = /^\/Date\((\d{1,15})(?:[+-]\d{4})?\)\/$/.exec(value)?.[1];
   if (dotNet !== undefined) return Number(dotNet);
-  const time = Date.parse(isoTime(value) ?? (/^[A-Z][a-z]{2},? .*\b(?:GMT|UTC)\b/.test(value) ? value : ''));
+  const time = Date.parse(isoTime(value.trim()) ?? spelledTime(value.trim()) ?? '');
   // Go writes the year 1 for a time that is not known.
   return Number.isNaN(time) || time <= 0 ? undefined : time;
 }
 
+/** Matches ISO 8601, extended or basic: date, time, zone, and what Go and Java write behind it. */
+const ISO_TIME =
+  /^(\d{4})-?(\d\d)-?(\d\d)(?:[Tt ](\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?)? ?(?:([Zz])|(?:UTC|GMT)|([+-]\d\d)(?::?(\d\d))?)?(?: [A-Z]{3,5}| [+-]\d\d| m=\S+|\[[\w/+-]+\])*$/;
+
 /** Returns a time in ISO 8601 as Date.parse reads it, or undefined where it is not one. */
 function isoTime(value: string): string | undefined {
-  if (/^\d{4}-\d\d-\d\d$/.test(value)) return value;
-  if (!/^\d{4}-\d\d-\d\d[Tt ]/.test(value)) return undefined;
-  const usual = value.toUpperCase().replace(',', '.');
-  return /(?:Z|[+-]\d\d:?\d\d)$/.test(usual) ? usual : `${usual}Z`;
+  const match = ISO_TIME.exec(value);
+  if (match === null) return undefined;
+  const [, year, month, day, hour = '00', minute = '00', second = '00', fraction = '0', , zone, minutes = '00'] = match;
+  const offset = zone === undefined ? 'Z' : `${zone}:${minutes}`;
+  return `${year}-${month}-${day}T${hour}:${minute}:${second}.${fraction.slice(0, 3)}${offset}`;
+}
+
+/** Returns a time with a month's name as Date.parse reads it, or undefined where it is not one. Without a zone it is in UTC. */
+function spelledTime(value: string): string | undefined {
+  if (!/^(?:[A-Z][a-z]{2},? )?(?:\d{1,2} [A-Z][a-z]{2}|[A-Z][a-z]{2} +\d{1,2})\b.*\d\d:\d\d/.test(value))
+    return undefined;
+  return /\b(?:GMT|UTC)\b|[+-]\d{4}\b/.test(value) ? value : `${value} UTC`;
 }
 
 /** Returns how many milliseconds one unit of a time is, by the time's size. */
@@ -342,7 +370,8 @@ function unitOf(time: number): number {
 }
 
 function toNumber(value: unknown): number | undefined {
-  const number = typeof value === 'string' && /^-?\d+(?:\.\d+)?$/.test(value.trim()) ? Number(value) : value;
+  const number =
+    typeof value === 'string' && /^-?\d+(?:\.\d+)?(?:[eE]\+?\d+)?$/.test(value.trim()) ? Number(value) : value;
   return typeof number === 'number' && Number.isFinite(number) ? number : undefined;
 }
 
@@ -388,6 +417,10 @@ function endpointField(raw: JsonObject, name: string): string | undefined {
 function textField(raw: JsonObject, name: string): string | null {
   const value = readString(raw, name);
   return value === undefined || value === '' ? null : value;
+}
+
+function clientIdOf(raw: JsonObject): string | null {
+  return textField(raw, 'client_id') ?? textField(raw, 'clientId');
 }
 
 function secretField(raw: JsonObject, names: readonly string[]): Secret | null {

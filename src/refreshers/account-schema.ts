@@ -7,6 +7,9 @@ import type { JsonObject } from '../base/json.ts';
 import { parseTime } from './account-file.ts';
 import { CLIENT_AUTHENTICATIONS, isSafeEndpoint } from './provider-presets.ts';
 
+/** Begin of the times that programs write where none is known: the zero times of Go and of Unix. */
+const UNKNOWN_TIME = /^(?:0001-01-01|1970-01-01)[T ]/;
+
 const text = z.string('must be a text').nullish();
 const scopes = z.union([z.string(), z.array(z.string())], 'must be a list of texts').nullish();
 const endpoint = z
@@ -16,8 +19,7 @@ const endpoint = z
 const time = z
   .union([z.number(), z.string()], 'must be a time: seconds, milliseconds, or such as 2026-01-31T12:00:00Z')
   .refine(
-    (value) =>
-      value === '' || Number(value) <= 0 || String(value).startsWith('0001-') || parseTime(value) !== undefined,
+    (value) => value === '' || Number(value) <= 0 || UNKNOWN_TIME.test(String(value)) || parseTime(value) !== undefined,
     'must be a time: seconds, milliseconds, or such as 2026-01-31T12:00:00Z',
   )
   .nullish();

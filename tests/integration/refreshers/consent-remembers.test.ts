@@ -7,7 +7,8 @@ import { describe, expect, it } from 'vitest';
 import type { ConsentPrompt } from '../../../src/protocol/oauth.ts';
 import { Consents, type Consented } from '../../../src/refreshers/consents.ts';
 import { AccountFiles, makeAccounts, token, type Document } from '../../support/account-files.ts';
-import { TokenEndpoint } from '../../support/token-endpoint.ts';
+import { TokenEndpoint, type TokenReply } from '../../support/token-endpoint.ts';
+import { until } from '../../support/until.ts';
 
 type Made = ReturnType<typeof makeAccounts>;
 
@@ -124,5 +125,75 @@ describe('a consent', () => {
     expect(start?.get('code_challenge')).toBe(challenge);
     expect(start?.get('code_challenge_method')).toBe('S256');
     await expect(token(made.accounts, 'test')).resolves.toMatchObject({ accessToken: 'a' });
+  });
+});
+
+/** Returns an answer in a form. */
+function formReply(fields: Readonly<Record<string, string>>): TokenReply {
+  return {
+    body: new URLSearchParams(fields).toString(),
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+  };
+}
+
+/** Answers the begin of a flow with the first reply, and each question whether the user is done with the next. */
+async function flow(endpoint: TokenEndpoint, made: Made, replies: readonly TokenReply[]): Promise<Consented> {
+  endpoint.reply = (_, count) => replies[count - 1] ?? 'stall';
+  let isDone = false;
+  const running = consent(made, {}, true).finally(() => {
+    isDone = true;
+  });
+  running.catch(() => {});
+  await until('the end of the flow', () => {
+    made.clock.advance(5_000);
+    return isDone;
+  });
+  return (await running).done;
+}
+
+describe('a device flow', () => {
+  const begin = { device_code: 'd', user_code: 'ABCD', verification_uri: 'https://example.org/device' };
+  const granted: TokenReply = { body: { access_token: 'a', expires_in: 3600, refresh_token: 'r' } };
+
+  it.each<[string, readonly TokenReply[]]>([
+    [
+      'with numbers as texts',
+      [
+        { body: { ...begin, expires_in: '900', interval: '5', message: 'open the page' } },
+        { status: 400, body: { error: 'authorization_pending', error_description: 'AADSTS70016: pending.' } },
+        granted,
+      ],
+    ],
+    [
+      'in forms, with errors under status 200',
+      [
+        formReply({ ...begin, expires_in: '899', interval: '5' }),
+        formReply({ error: 'authorization_pending' }),
+        formReply({ error: 'slow_down', interval: '10' }),
+        formReply({ access_token: 'a', refresh_token: 'r', token_type: 'bearer', scope: '' }),
+      ],
+    ],
+    [
+      'without lifetime and interval, through faults of the server',
+      [{ body: begin }, { html: '<h1>Bad gateway</h1>', status: 502 }, 'reset', { status: 429, body: {} }, granted],
+    ],
+  ])('%s comes to its end', async (_, replies) => {
+    await using endpoint = await TokenEndpoint.start();
+    await using files = new AccountFiles();
+    const made = await open(files, endpoint.url);
+
+    expect(await flow(endpoint, made, replies)).toMatchObject({ renewable: true });
+    expect(endpoint.requests).toHaveLength(replies.length);
+  });
+
+  it.each(['access_denied', 'expired_token'])('that ends with %s is reported, and not asked again', async (error) => {
+    await using endpoint = await TokenEndpoint.start();
+    await using files = new AccountFiles();
+    const made = await open(files, endpoint.url);
+
+    await expect(
+      flow(endpoint, made, [{ body: { ...begin, expires_in: 60 } }, { status: 400, body: { error } }]),
+    ).rejects.toMatchObject({ code: 'PROVIDER_REJECTED', message: expect.stringContaining(error) });
+    expect(endpoint.requests).toHaveLength(2);
   });
 });

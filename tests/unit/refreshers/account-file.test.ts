@@ -41,6 +41,19 @@ describe('the end of a token', () => {
     ['expires_at of JavaScript', { expires_at: 'Sun Mar 01 2026 14:00:00 GMT+0100 (CET)' }, NOW + HOUR],
     ['expiry with a comma and small letters', { expiry: '2026-03-01t13:00:00,5z' }, NOW + HOUR + 500],
     ['expiry as a date', { expiry: '2026-03-02' }, NOW + 12 * HOUR],
+    ['expiry as Go prints it', { expiry: '2026-03-01 14:00:00.5 +0100 CET m=+0.02' }, NOW + HOUR + 500],
+    ['expiry with the name of UTC', { expiry: '2026-03-01 13:00:00 UTC' }, NOW + HOUR],
+    ['expiry of Java', { expiry: '2026-03-01T13:00Z[Etc/UTC]' }, NOW + HOUR],
+    ['expiry of PostgreSQL', { expiry: '2026-03-01 13:00:00+00' }, NOW + HOUR],
+    ['expiry in the basic format', { expiry: '20260301T130000Z' }, NOW + HOUR],
+    ['expiry of C', { expiry: 'Sun Mar  1 13:00:00 2026' }, NOW + HOUR],
+    ['expiry of an e-mail', { expiry: '1 Mar 2026 15:00:00 +0200' }, NOW + HOUR],
+    ['expires_at with an exponent', { expires_at: '1.7723700E9' }, NOW + HOUR],
+    ['expires_at of never, in seconds', { expires_at: 253_402_300_799 }, Date.parse('9999-12-31T23:59:59Z')],
+    ['expires_at of never, in milliseconds', { expires_at: 253_402_300_799_000 }, Date.parse('9999-12-31T23:59:59Z')],
+    ['.expires of ASP.NET', { '.expires': 'Sun, 01 Mar 2026 13:00:00 GMT' }, NOW + HOUR],
+    ['expiration_time of wrangler', { expiration_time: '2026-03-01T13:00:00.000Z' }, NOW + HOUR],
+    ['the zero time of Unix', { expires_at: '1970-01-01T00:00:00Z' }, null],
     ['expiry_date in seconds', { expiry_date: (NOW + HOUR) / 1000 }, NOW + HOUR],
     ['expiry_date in digits', { expiry_date: String(NOW + HOUR) }, NOW + HOUR],
     ['expires_in beside obtained_at', { expires_in: 3600, obtained_at: NOW / 1000 - 600 }, NOW + HOUR - 600_000],
@@ -131,6 +144,15 @@ describe('new tokens', () => {
   });
 });
 
+it.each([
+  ['AWS', { accessToken: 'a', refreshToken: 'r', clientId: 'c', clientSecret: 's' }],
+  ['gh', { 'github.com': { user: 'x', oauth_token: 'a', refresh_token: 'r' }, client_id: 'c', client_secret: 's' }],
+])('a file of %s is read with its own names', (_, raw) => {
+  const file = parseAccountFile({ ...raw }, false, NOW);
+  expect([file.accessToken, file.refreshToken, file.clientSecret].map((one) => one?.reveal())).toEqual(['a', 'r', 's']);
+  expect(file.clientId).toBe('c');
+});
+
 describe('a wrong field', () => {
   it.each([
     [{ expires_at: 'soon' }, '"expires_at"'],
@@ -148,6 +170,7 @@ describe('a wrong field', () => {
       checkAccountFile({ expires_at: '0001-01-01T00:00:00Z', resource: ['https://a/', 'https://b/'] }, false),
     ).toBeNull();
     expect(checkAccountFile({ expiry: '', token_uri: null, extra: {} }, true)).toBeNull();
+    expect(checkAccountFile({ expires_at: '1970-01-01T00:00:00Z', expiry: '0001-01-01 00:00:00' }, false)).toBeNull();
   });
 });
 
