@@ -33,7 +33,7 @@ export interface Admission {
 }
 
 /** What a gate needs. */
-export interface GateOptions {
+export interface GateDeps {
   readonly grants: () => AccessGrants;
   readonly limits: UserLimits;
   /** Called for each peer that is rejected as an unauthorized user. */
@@ -56,10 +56,10 @@ const NO_GID = 0xffff_ffff;
 
 /** Admits or rejects connections by their file descriptor. */
 export class Gate {
-  readonly #options: GateOptions;
+  readonly #deps: GateDeps;
 
-  constructor(options: GateOptions) {
-    this.#options = options;
+  constructor(deps: GateDeps) {
+    this.#deps = deps;
   }
 
   /**
@@ -83,7 +83,7 @@ export class Gate {
   }
 
   #admit(peer: PeerCredentials | null, findGroups: () => readonly number[]): Admission {
-    const { grants, limits, onRejected } = this.#options;
+    const { grants, limits, onRejected } = this.#deps;
     const uid = peer?.uid ?? UNKNOWN_UID;
     let usedGrants = grants();
     let groups: readonly number[] = [];

@@ -23,7 +23,7 @@ export interface CallOptions {
 }
 
 /** Where the daemon is and who asks. */
-export interface SessionOptions {
+export interface SessionDeps {
   readonly socket: string;
   readonly caller: string | undefined;
   /** `name/version` of this library. */
@@ -53,7 +53,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export class Session {
   /** Id of the session in the daemon's records; it outlives a lost connection. */
   readonly id = `client-${process.pid}-${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}`;
-  readonly #options: SessionOptions;
+  readonly #deps: SessionDeps;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
   #transport: Transport | undefined;
@@ -62,8 +62,8 @@ export class Session {
   #held = false;
   #closed = false;
 
-  constructor(options: SessionOptions) {
-    this.#options = options;
+  constructor(deps: SessionDeps) {
+    this.#deps = deps;
   }
 
   /**
@@ -180,12 +180,12 @@ export class Session {
     welcome.promise.catch(() => {});
     this.#welcome = welcome;
     this.#refusal = undefined;
-    const transport: Transport = new Transport(this.#options.socket, {
+    const transport: Transport = new Transport(this.#deps.socket, {
       onMessage: (type, data) => this.#receive(type, data, welcome),
       onClose: (reason) => this.#lost(transport, reason, welcome),
     });
     this.#transport = transport;
-    const { caller, client } = this.#options;
+    const { caller, client } = this.#deps;
     transport.send({
       type: 'hello',
       data: { protocol: PROTOCOL_VERSION, client, session: this.id, ...(caller === undefined ? {} : { caller }) },
@@ -197,11 +197,10 @@ export class Session {
   #receive(type: string, data: unknown, welcome: Deferred<void>): void {
     if (type === 'welcome') {
       welcome.resolve();
-      return this.#options.onOpen();
+      return this.#deps.onOpen();
     }
     if (typeof data !== 'object' || data === null) return;
-    if (type === 'event' && 'event' in data && 'data' in data)
-      return this.#options.onEvent(String(data.event), data.data);
+    if (type === 'event' && 'event' in data && 'data' in data) return this.#deps.onEvent(String(data.event), data.data);
 
     const pending = 'id' in data && typeof data.id === 'number' ? this.#pending.get(data.id) : undefined;
     if (type === 'reply' && 'result' in data) pending?.resolve(data.result);
@@ -230,7 +229,7 @@ export class Session {
       const isMeant = refusal !== undefined && (refusal.code !== 'BAD_REQUEST' || pending.frameLength === longest);
       return isMeant ? refusal : lostAnswer(pending.op);
     });
-    if (!this.#closed) this.#options.onLost();
+    if (!this.#closed) this.#deps.onLost();
   }
 
   #failPending(error: (pending: Pending) => AipassError): void {

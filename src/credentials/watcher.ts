@@ -15,7 +15,7 @@ import { systemErrorCode } from '../base/errors.ts';
 import type { Warning } from '../base/warning.ts';
 
 /** What to watch, and whom to notify. */
-export interface WatchOptions {
+export interface WatcherDeps {
   /** `~/.secrets`. */
   readonly root: string;
   /** `~/.secrets/aipass`, a folder in `root`. */
@@ -42,14 +42,14 @@ const POLLING_INTERVAL_MS = 200;
 const DEPTH = 2;
 
 /** Starts to watch; resolves when every later change will be reported. */
-export async function watchSecrets(options: WatchOptions): Promise<SecretsWatch> {
-  const watcher = new SecretsWatcher(options);
+export async function watchSecrets(deps: WatcherDeps): Promise<SecretsWatch> {
+  const watcher = new SecretsWatcher(deps);
   await watcher.verify();
   return watcher;
 }
 
 class SecretsWatcher implements SecretsWatch {
-  readonly #options: WatchOptions;
+  readonly #deps: WatcherDeps;
   #backend: 'auto' | 'polling' = 'auto';
   #current: FSWatcher | undefined;
   /** Signature of the folders when the current watcher was opened. */
@@ -57,8 +57,8 @@ class SecretsWatcher implements SecretsWatch {
   #verifying: Promise<void> | undefined;
   #stopped = false;
 
-  constructor(options: WatchOptions) {
-    this.#options = options;
+  constructor(deps: WatcherDeps) {
+    this.#deps = deps;
   }
 
   verify(): Promise<void> {
@@ -76,7 +76,7 @@ class SecretsWatcher implements SecretsWatch {
 
   /** Opens watchers until one was ready before any folder changed. */
   async #settle(): Promise<void> {
-    const { root, folder, onChange } = this.#options;
+    const { root, folder, onChange } = this.#deps;
     for (;;) {
       const signature = await readFolderSignature(root, folder);
       if (this.#stopped || (this.#current && signature === this.#signature)) return;
@@ -98,10 +98,10 @@ class SecretsWatcher implements SecretsWatch {
 
   /** Opens a watcher and resolves when it is ready, or with the error that ended it before. */
   async #open(): Promise<unknown> {
-    const { root, folder } = this.#options;
+    const { root, folder } = this.#deps;
     try {
       // Loaded only now, because the daemon answers before it watches.
-      const open = this.#options.open ?? (await import('chokidar')).watch;
+      const open = this.#deps.open ?? (await import('chokidar')).watch;
       this.#current = open(root, {
         backend: this.#backend,
         depth: DEPTH,
@@ -120,7 +120,7 @@ class SecretsWatcher implements SecretsWatch {
   }
 
   #attach(watcher: FSWatcher): Promise<unknown> {
-    const { root, folder, onChange } = this.#options;
+    const { root, folder, onChange } = this.#deps;
     const backend = this.#backend;
     return new Promise((resolve) => {
       let ready = false;
@@ -153,8 +153,8 @@ class SecretsWatcher implements SecretsWatch {
     if (this.#backend === 'polling') return;
     this.#backend = 'polling';
     const code = systemErrorCode(failure);
-    this.#options.onProblem({
-      subject: this.#options.folder,
+    this.#deps.onProblem({
+      subject: this.#deps.folder,
       problem: `the system does not report changes (${code ?? 'unknown error'}), so the files are polled`,
       hint:
         code === 'ENOSPC' || code === 'EMFILE'

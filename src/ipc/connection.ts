@@ -28,7 +28,7 @@ export interface Wire {
 }
 
 /** What a connection needs of the daemon. */
-export interface ConnectionOptions {
+export interface ConnectionDeps {
   readonly wire: Wire;
   readonly dispatch: Dispatch;
   readonly welcome: Welcome;
@@ -45,7 +45,7 @@ const HOLDING: ReadonlySet<string> = new Set(['event.subscribe', 'gateway.open']
 
 /** What pending requests need of their connection. */
 interface RequestDeps {
-  readonly options: ConnectionOptions;
+  readonly connection: ConnectionDeps;
   /** Aborts when the connection closes. */
   readonly closed: AbortSignal;
   /** Returns whether the request still has no answer. */
@@ -77,7 +77,7 @@ class PendingRequest implements RequestContext {
   }
 
   currentRights(): Pick<Caller, 'rights' | 'organizations'> {
-    return this.#deps.options.admission;
+    return this.#deps.connection.admission;
   }
 
   abort(reason: AipassError): void {
@@ -85,15 +85,15 @@ class PendingRequest implements RequestContext {
   }
 
   emit(chunk: unknown): Promise<void> | void {
-    const { options, isPending } = this.#deps;
+    const { connection, isPending } = this.#deps;
     // An aborted handler may still have chunks, for a caller that cancelled or lost its right.
     if (!isPending(this) || this.#aborting?.signal.aborted === true) return;
-    options.wire.send({ type: 'chunk', data: { id: this.id, data: chunk } });
-    return options.wire.ready();
+    connection.wire.send({ type: 'chunk', data: { id: this.id, data: chunk } });
+    return connection.wire.ready();
   }
 
   notify(event: string, payload: unknown): void {
-    const { wire, admission } = this.#deps.options;
+    const { wire, admission } = this.#deps.connection;
     if (admission.rights.has('see')) wire.send({ type: 'event', data: { event, data: payload } });
   }
 }
@@ -112,7 +112,7 @@ const ABORTS = new FairTurns<PendingRequest[]>((requests) => {
 
 /** Protocol state of one connection. */
 export class Connection {
-  readonly #options: ConnectionOptions;
+  readonly #deps: ConnectionDeps;
   readonly #inFlight = new Map<RequestId, PendingRequest>();
   readonly #closed = new AbortController();
   readonly #requestDeps: RequestDeps;
@@ -122,10 +122,10 @@ export class Connection {
   #hasSpoken = false;
   #idle: (() => void) | undefined;
 
-  constructor(options: ConnectionOptions) {
-    this.#options = options;
+  constructor(deps: ConnectionDeps) {
+    this.#deps = deps;
     this.#requestDeps = {
-      options,
+      connection: deps,
       closed: this.#closed.signal,
       isPending: (request) => this.#inFlight.get(request.id) === request,
     };
@@ -164,7 +164,7 @@ export class Connection {
   /** Sends an error and closes the connection. */
   fail(error: AipassError): void {
     this.#refuse(error);
-    this.#options.wire.end();
+    this.#deps.wire.end();
     this.close();
   }
 
@@ -199,7 +199,7 @@ export class Connection {
       this.fail(
         new AipassError(
           'VERSION_MISMATCH',
-          `the client speaks ${theirs}, this daemon (${this.#options.welcome.version}) speaks protocol ${PROTOCOL_VERSION}`,
+          `the client speaks ${theirs}, this daemon (${this.#deps.welcome.version}) speaks protocol ${PROTOCOL_VERSION}`,
           {
             hint: 'update the client or restart the daemon, so that both are of the same version',
           },
@@ -221,7 +221,7 @@ export class Connection {
       client: label(hello['client']),
       session: label(hello['session']) ?? caller.session,
     };
-    this.#options.wire.send({ type: 'welcome', data: this.#options.welcome });
+    this.#deps.wire.send({ type: 'welcome', data: this.#deps.welcome });
   }
 
   #request(data: unknown, length: number): void {
@@ -243,18 +243,18 @@ export class Connection {
       );
       return;
     }
-    if (this.#inFlight.size >= this.#options.maxInFlight) {
+    if (this.#inFlight.size >= this.#deps.maxInFlight) {
       this.#answerError(
         id,
         new AipassError(
           'BAD_REQUEST',
-          `more than ${this.#options.maxInFlight} requests are in flight on this connection`,
+          `more than ${this.#deps.maxInFlight} requests are in flight on this connection`,
           { hint: 'wait for replies before sending more, or raise limits.inFlight', retryAfterMs: 100 },
         ),
       );
       return;
     }
-    const admission = this.#options.admission.beginRequest(length);
+    const admission = this.#deps.admission.beginRequest(length);
     if (admission.kind === 'refused') {
       this.#answerError(id, overUserLimit(admission));
       return;
@@ -265,7 +265,7 @@ export class Connection {
 
   /** Returns the caller. The kernel is asked at the first message, because many peers connect and send none. */
   #identifyCaller(): Caller {
-    const { admission } = this.#options;
+    const { admission } = this.#deps;
     const { rights, organizations } = admission;
     const known = this.#caller;
     // Rights change with the configuration while a connection is open.
@@ -281,7 +281,7 @@ export class Connection {
     const request = new PendingRequest(id, length, this.#identifyCaller(), this.#requestDeps);
     this.#inFlight.set(id, request);
     // Most operations answer at once and return no promise: that saves a turn of the event loop.
-    const outcome = this.#options.dispatch(op, params, request);
+    const outcome = this.#deps.dispatch(op, params, request);
     if (outcome instanceof Promise) void outcome.then((settled) => this.#settle(request, settled));
     else this.#settle(request, outcome);
   }
@@ -298,7 +298,7 @@ export class Connection {
 
   #forget(request: PendingRequest): void {
     this.#inFlight.delete(request.id);
-    this.#options.admission.endRequest(request.length);
+    this.#deps.admission.endRequest(request.length);
   }
 
   #cancel(data: unknown): void {
@@ -310,7 +310,7 @@ export class Connection {
 
   #answer(id: RequestId, result: unknown): void {
     try {
-      this.#options.wire.send({ type: 'reply', data: { id, result } });
+      this.#deps.wire.send({ type: 'reply', data: { id, result } });
     } catch (error) {
       // The failure concerns this request only.
       this.#answerError(id, unsendableAnswer(error));
@@ -318,11 +318,11 @@ export class Connection {
   }
 
   #answerError(id: RequestId, error: AipassError): void {
-    this.#options.wire.send({ type: 'error', data: { id, error: error.toWire() } });
+    this.#deps.wire.send({ type: 'error', data: { id, error: error.toWire() } });
   }
 
   #refuse(error: AipassError): void {
-    this.#options.wire.send({ type: 'error', data: { error: error.toWire() } });
+    this.#deps.wire.send({ type: 'error', data: { error: error.toWire() } });
   }
 }
 

@@ -13,7 +13,7 @@ import { describeReadFailure, tooMuchWaiting } from './refusals.ts';
 export const PASSED_ON: readonly string[] = ['hello', 'request', 'cancel'];
 
 /** What a frame reader needs. */
-export interface FrameReaderOptions {
+export interface FrameReaderDeps {
   /** Maximum length of a frame, in UTF-8 bytes. */
   readonly frameBytes: number;
   readonly logger: Logger;
@@ -21,11 +21,11 @@ export interface FrameReaderOptions {
 
 /** Reads the frames of all sockets. */
 export class FrameReader {
-  readonly #options: FrameReaderOptions;
+  readonly #deps: FrameReaderDeps;
   readonly #queue = new FairQueue((state, frame) => this.#handleLater(state, frame));
 
-  constructor(options: FrameReaderOptions) {
-    this.#options = options;
+  constructor(deps: FrameReaderDeps) {
+    this.#deps = deps;
   }
 
   /** Reads a chunk. node-ipc passes what is in `ipcBuffer` and stores what is returned. Never throws. */
@@ -42,7 +42,7 @@ export class FrameReader {
     try {
       const before = kept.partial;
       let handled = 0;
-      kept.partial = readFrames(before, chunk, this.#options.frameBytes, (frame) => {
+      kept.partial = readFrames(before, chunk, this.#deps.frameBytes, (frame) => {
         if (kept.peer.isEnding) return;
         handled += 1;
         if (handled > atOnce || kept.backlog.length > 0) {
@@ -59,7 +59,7 @@ export class FrameReader {
       if ((before !== undefined || kept.partial !== undefined) && !countWaiting(kept)) throw tooMuchWaiting();
     } catch (error) {
       kept.partial = undefined;
-      kept.connection.fail(describeReadFailure(error, this.#options.logger));
+      kept.connection.fail(describeReadFailure(error, this.#deps.logger));
     }
     this.#queue.spend(performance.now() - begunAt);
     return kept;
@@ -77,7 +77,7 @@ export class FrameReader {
       const { type, data } = parseEnvelope(frame);
       state.connection.receive(type, data, frame.length);
     } catch (error) {
-      state.connection.fail(describeReadFailure(error, this.#options.logger));
+      state.connection.fail(describeReadFailure(error, this.#deps.logger));
     }
   }
 }

@@ -9,13 +9,13 @@ import type { Gate } from '../callers/gate.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
 import { blockedPathWarnings } from './runtime-folder.ts';
 import { SocketGuard, changeSocketMode } from './socket-file.ts';
-import { SocketServer, type SocketServerOptions } from './socket-server.ts';
+import { SocketServer, type SocketServerDeps } from './socket-server.ts';
 
 /** Grace period for requests in flight on shutdown, in milliseconds. */
 const STOP_GRACE_MS = 10_000;
 
 /** What the endpoint is wired with. */
-export interface SocketDeps extends Pick<SocketServerOptions, 'dispatch'> {
+export interface SocketDeps extends Pick<SocketServerDeps, 'dispatch'> {
   readonly gate: Gate;
   readonly access: Pick<AccessPolicy, 'servesOthers'>;
   /** Called before replies leave. */

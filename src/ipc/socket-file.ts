@@ -44,7 +44,7 @@ export function changeSocketMode(path: string, servesOthers: boolean): void {
 const CHECK_MS = 1000;
 
 /** What a guard needs. */
-export interface SocketGuardOptions {
+export interface SocketGuardDeps {
   readonly path: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -56,12 +56,12 @@ export interface SocketGuardOptions {
 
 /** Guard of one socket, which exists when the guard starts. */
 export class SocketGuard {
-  readonly #options: SocketGuardOptions;
+  readonly #deps: SocketGuardDeps;
   #ours: string | undefined;
   #cancel: (() => void) | undefined;
 
-  constructor(options: SocketGuardOptions) {
-    this.#options = options;
+  constructor(deps: SocketGuardDeps) {
+    this.#deps = deps;
   }
 
   /** Starts checking; the returned function stops it. */
@@ -76,7 +76,7 @@ export class SocketGuard {
     const found = this.#identity();
     if (found === this.#ours) return;
     const problem = found === undefined ? 'the socket was removed' : 'another socket took the place of ours';
-    const { path, logger, restart, onLost } = this.#options;
+    const { path, logger, restart, onLost } = this.#deps;
     try {
       await restart();
       this.#ours = this.#identity();
@@ -88,7 +88,7 @@ export class SocketGuard {
   }
 
   #schedule(): void {
-    this.#cancel = this.#options.clock.after(CHECK_MS, () => {
+    this.#cancel = this.#deps.clock.after(CHECK_MS, () => {
       this.#schedule();
       void this.check();
     });
@@ -97,7 +97,7 @@ export class SocketGuard {
   /** Returns what distinguishes two sockets at the same path, or undefined without one. */
   #identity(): string | undefined {
     try {
-      const { dev, ino, birthtimeMs } = lstatSync(this.#options.path);
+      const { dev, ino, birthtimeMs } = lstatSync(this.#deps.path);
       return [dev, ino, birthtimeMs].join(' ');
     } catch (error) {
       return systemErrorCode(error) === 'ENOENT' ? undefined : this.#ours;

@@ -16,7 +16,7 @@ import { socketDescriptor } from '../base/native.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Admission, Gate } from '../callers/gate.ts';
 import { printFrame } from '../protocol/frames.ts';
-import { Connection, type ConnectionOptions } from './connection.ts';
+import { Connection, type ConnectionDeps } from './connection.ts';
 import { FrameReader, PASSED_ON } from './frame-reader.ts';
 import { overdue, uncountLargest, uncountWaiting, socketTimeouts, type SocketState } from './socket-state.ts';
 import { Peer } from './peer.ts';
@@ -34,7 +34,7 @@ const ABORT_MS = 1000;
 const MAX_REJECTIONS = 64;
 
 /** How the socket is served. */
-export interface SocketServerOptions extends Omit<ConnectionOptions, 'wire' | 'admission'> {
+export interface SocketServerDeps extends Omit<ConnectionDeps, 'wire' | 'admission'> {
   readonly path: string;
   readonly frameBytes: number;
   readonly gate: Gate;
@@ -53,7 +53,7 @@ export interface SocketServerOptions extends Omit<ConnectionOptions, 'wire' | 'a
 
 /** Server of one Unix socket. */
 export class SocketServer {
-  readonly #options: SocketServerOptions;
+  readonly #deps: SocketServerDeps;
   readonly #sockets = new Map<IpcSocket, SocketState>();
   readonly #reader: FrameReader;
   /** Number of rejected peers that are not closed yet. */
@@ -61,9 +61,9 @@ export class SocketServer {
   #ipc: IPCModule | undefined;
   #sweep: NodeJS.Timeout | undefined;
 
-  constructor(options: SocketServerOptions) {
-    this.#options = options;
-    this.#reader = new FrameReader(options);
+  constructor(deps: SocketServerDeps) {
+    this.#deps = deps;
+    this.#reader = new FrameReader(deps);
   }
 
   /** Number of connected peers. */
@@ -86,12 +86,12 @@ export class SocketServer {
    * is not ours alone, INTERNAL when it cannot be bound.
    */
   async start(): Promise<void> {
-    const { path } = this.#options;
+    const { path } = this.#deps;
     assertSocketPath(path);
     await this.#listen();
     this.#sweep = setInterval(
       () => this.#closeOverdue(),
-      Math.min(SWEEP_MS, socketTimeouts(this.#options).unfinishedMs / 10),
+      Math.min(SWEEP_MS, socketTimeouts(this.#deps).unfinishedMs / 10),
     );
     this.#sweep.unref();
   }
@@ -105,7 +105,7 @@ export class SocketServer {
   }
 
   async #listen(): Promise<void> {
-    const { path, servesOthers } = this.#options;
+    const { path, servesOthers } = this.#deps;
     // Before the umask of the socket, with which the folder could not be entered.
     makeRuntimeFolder(dirname(path), servesOthers());
     const ipc = new IPCModule();
@@ -132,7 +132,7 @@ export class SocketServer {
       ipc.server.on('close', (socket: IpcSocket) => this.#close(socket));
       ipc.server.on('error', (error: Error) => {
         // After the start these are resets of single peers, which also arrive as 'close'.
-        if (listening) this.#options.logger.debug('a connection failed', { reason: error.message });
+        if (listening) this.#deps.logger.debug('a connection failed', { reason: error.message });
         else reject(cannotListen(path, error));
       });
       for (const type of PASSED_ON) ipc.server.on(type, this.#reader.deliver(type));
@@ -176,10 +176,10 @@ export class SocketServer {
   }
 
   #open(socket: IpcSocket): void {
-    const peer = new Peer(socket, this.#options.beforeWrite);
+    const peer = new Peer(socket, this.#deps.beforeWrite);
     let admission: Admission;
     try {
-      admission = this.#options.gate.admit(socketDescriptor(socket));
+      admission = this.#deps.gate.admit(socketDescriptor(socket));
     } catch (error) {
       this.#rejections += 1;
       socket.once('close', () => {
@@ -189,11 +189,11 @@ export class SocketServer {
         socket.destroy();
         return;
       }
-      peer.send({ type: 'error', data: { error: describeReadFailure(error, this.#options.logger).toWire() } });
+      peer.send({ type: 'error', data: { error: describeReadFailure(error, this.#deps.logger).toWire() } });
       peer.end();
       return;
     }
-    const connection = new Connection({ ...this.#options, wire: peer, admission });
+    const connection = new Connection({ ...this.#deps, wire: peer, admission });
     const state: SocketState = {
       peer,
       connection,
@@ -205,7 +205,7 @@ export class SocketServer {
       countedBytes: 0,
     };
     this.#sockets.set(socket, state);
-    this.#options.logger.debug('a peer connected', { connections: this.#sockets.size });
+    this.#deps.logger.debug('a peer connected', { connections: this.#sockets.size });
     socket.ipcBuffer = state;
   }
 
@@ -217,11 +217,11 @@ export class SocketServer {
     state.connection.close();
     // Not earlier: until its socket is closed it takes one of the connections that all users share.
     state.admission.leave();
-    this.#options.logger.debug('a peer is gone', { connections: this.#sockets.size });
+    this.#deps.logger.debug('a peer is gone', { connections: this.#sockets.size });
   }
 
   #closeOverdue(): void {
-    const limits = socketTimeouts(this.#options);
+    const limits = socketTimeouts(this.#deps);
     for (const state of this.#sockets.values()) {
       const error = overdue(state, performance.now(), limits);
       if (error !== null) state.connection.fail(error);

@@ -30,8 +30,8 @@ export interface RunAccess {
   openRun(grant: TokenGrant): Promise<{ readonly port: number; readonly token: string; readonly close: () => void }>;
 }
 
-/** What these operations need. */
-export interface GatewayOperationsOptions {
+/** What these operations are wired with. */
+export interface GatewayOperationsDeps {
   readonly vault: Vault;
   readonly providers: Providers;
   readonly defaultProvider: string;
@@ -54,14 +54,14 @@ function tokenRights({ see, admin }: Pick<Operations['gateway.token.create']['pa
 }
 
 /** Creates the operations. */
-export function gatewayOperations(options: GatewayOperationsOptions): AnyOperation[] {
-  const { gateway } = options;
+export function gatewayOperations(deps: GatewayOperationsDeps): AnyOperation[] {
+  const { gateway } = deps;
   return [
     defineOperation<'gateway.describe'>({
       name: 'gateway.describe',
       right: 'see',
       schema: z.strictObject({ providers: providerNames }),
-      handle: ({ providers }) => ({ port: gateway.configuredPort(), routes: chooseRoutes(options, providers) }),
+      handle: ({ providers }) => ({ port: gateway.configuredPort(), routes: chooseRoutes(deps, providers) }),
     }),
     defineOperation<'gateway.open'>({
       name: 'gateway.open',
@@ -76,7 +76,7 @@ export function gatewayOperations(options: GatewayOperationsOptions): AnyOperati
       async handle({ program, providers, google, git = false }, { caller, closed, requireRight }) {
         const isForValues = google !== undefined || git;
         if (isForValues) requireRight('reveal');
-        const routes = chooseRoutes(options, providers, isForValues);
+        const routes = chooseRoutes(deps, providers, isForValues);
         if (caller.peer === null) {
           throw new AipassError(
             'FORBIDDEN',
@@ -147,7 +147,7 @@ export function gatewayOperations(options: GatewayOperationsOptions): AnyOperati
  * @throws AipassError NOT_FOUND for a name that is not a provider, and where no provider has a key.
  */
 export function chooseRoutes(
-  { vault, providers, defaultProvider }: Omit<GatewayOperationsOptions, 'gateway'>,
+  { vault, providers, defaultProvider }: Omit<GatewayOperationsDeps, 'gateway'>,
   named: readonly string[] | undefined,
   mayBeNone = false,
 ): GatewayRoutes {

@@ -11,7 +11,7 @@ import type { Providers } from '../providers/registry.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
 
 /** What the lookup needs. */
-export interface KeyLookupOptions {
+export interface KeyLookupDeps {
   readonly vault: Vault;
   readonly providers: Providers;
   readonly paths: Paths;
@@ -23,10 +23,10 @@ const KEYED_NAME = /^[a-z0-9][a-z0-9_-]*$/;
 
 /** Finds keys by provider. */
 export class KeyLookup {
-  readonly #options: KeyLookupOptions;
+  readonly #deps: KeyLookupDeps;
 
-  constructor(options: KeyLookupOptions) {
-    this.#options = options;
+  constructor(deps: KeyLookupDeps) {
+    this.#deps = deps;
   }
 
   /**
@@ -35,7 +35,7 @@ export class KeyLookup {
    * @throws AipassError NOT_FOUND for a name that is in neither the registry nor the vault.
    */
   resolve(provider: string | undefined): string {
-    const { providers, vault, defaultProvider } = this.#options;
+    const { providers, vault, defaultProvider } = this.#deps;
     const name = provider ?? defaultProvider;
     if (this.isKnown(name)) return name;
     // The vault takes keys of any name: an unknown name may only lack its key.
@@ -46,7 +46,7 @@ export class KeyLookup {
 
   /** Returns whether the registry or the vault knows a provider of that name. */
   isKnown(name: string): boolean {
-    const { providers, vault } = this.#options;
+    const { providers, vault } = this.#deps;
     return (
       providers.find(name) !== undefined ||
       vault.keys(name).length > 0 ||
@@ -61,7 +61,7 @@ export class KeyLookup {
    */
   key(provider: string | undefined, keyId?: string): ApiKey {
     const name = this.resolve(provider);
-    const keys = this.#options.vault.keys(name);
+    const keys = this.#deps.vault.keys(name);
     const key = keyId === undefined ? keys[0] : keys.find((one) => one.keyId === keyId);
     if (key) return key;
     if (keyId === undefined || keys.length === 0) throw this.whyNone(name);
@@ -72,7 +72,7 @@ export class KeyLookup {
 
   /** Returns the error that explains why a provider has no key, and how to add one. */
   whyNone(provider: string): AipassError {
-    const { vault, providers, paths } = this.#options;
+    const { vault, providers, paths } = this.#deps;
     const placeholder = vault.placeholders().find((one) => one.provider === provider);
     if (placeholder) {
       return new AipassError('NOT_FOUND', `${placeholder.keyId} is empty or still holds a placeholder`, {
@@ -90,6 +90,6 @@ export class KeyLookup {
   }
 
   #addKeyHint(provider: string): string {
-    return `add ${variableOf(provider)}=… to ${this.#options.paths.envFile}`;
+    return `add ${variableOf(provider)}=… to ${this.#deps.paths.envFile}`;
   }
 }

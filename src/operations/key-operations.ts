@@ -20,8 +20,8 @@ import { recordRelease, type RecordEvent } from './usage-records.ts';
 const providerName = z.string().min(1).max(64).optional();
 const keyId = z.string().min(1).max(128).optional();
 
-/** What these operations need. */
-export interface KeyOperationsOptions {
+/** What these operations are wired with. */
+export interface KeyOperationsDeps {
   readonly vault: Vault;
   readonly providers: Providers;
   readonly lookup: KeyLookup;
@@ -36,8 +36,8 @@ export interface KeyOperationsOptions {
 }
 
 /** Makes the operations. */
-export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
-  const { vault, providers, lookup, pools, checks } = options;
+export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
+  const { vault, providers, lookup, pools, checks } = deps;
 
   /** Returns the first key that is neither cooling down nor quarantined. */
   const usableKey = (name: string | undefined): ApiKey => {
@@ -64,19 +64,19 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
       audit: {
         outcome: 'released',
         credential: (params, result) =>
-          `${result?.provider ?? params.provider ?? options.defaultProvider}/${result?.keyId ?? params.keyId ?? ''}`,
+          `${result?.provider ?? params.provider ?? deps.defaultProvider}/${result?.keyId ?? params.keyId ?? ''}`,
       },
       handle(params, { caller }) {
-        const provider = params.provider ?? options.defaultProvider;
+        const provider = params.provider ?? deps.defaultProvider;
         return recordRelease(
-          options.record,
+          deps.record,
           caller,
           { operation: 'key.get', provider, keyId: params.keyId },
           () => {
             // A named key is released in any state but one.
             const found =
               params.keyId === undefined ? usableKey(params.provider) : lookup.key(params.provider, params.keyId);
-            if (options.isOff(found)) {
+            if (deps.isOff(found)) {
               throw new AipassError('NOT_FOUND', `${found.keyId} is switched off`, {
                 hint: 'switch it on: aipassd credential on <id>; aipassd credential list shows the ids',
               });
@@ -91,7 +91,7 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
       name: 'provider.list',
       right: 'see',
       schema: z.strictObject({}),
-      handle: () => ({ defaultProvider: options.defaultProvider, providers: describeProviders(vault, providers) }),
+      handle: () => ({ defaultProvider: deps.defaultProvider, providers: describeProviders(vault, providers) }),
     }),
     defineOperation<'provider.validate'>({
       name: 'provider.validate',
@@ -115,7 +115,7 @@ export function keyOperations(options: KeyOperationsOptions): AnyOperation[] {
         const provider = providers.get(lookup.resolve(params.provider));
         const key = vault.keys(provider.name).find(({ keyId: id }) => pools.isUsable(provider.name, id));
         if (!key && provider.needsKey && !provider.modelsArePublic) throw pools.whyNone(provider.name);
-        const asked = key ? options.addressed(provider, key) : provider;
+        const asked = key ? deps.addressed(provider, key) : provider;
         const models = await fetchModels(asked, key?.value ?? null, signal);
         return { provider: provider.name, asked: provider.modelsUrl !== null, models };
       },

@@ -18,7 +18,7 @@ import type { Usage } from '../usage/usage.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 
 /** What the status is made of. */
-export interface StatusOptions {
+export interface StatusDeps {
   readonly version: string;
   readonly paths: Paths;
   readonly logFile: string | null;
@@ -43,37 +43,37 @@ export interface StatusOptions {
 }
 
 /** Makes the operation. */
-export function statusOperation(options: StatusOptions): AnyOperation[] {
-  const { paths, vault, providers, pools, clock } = options;
+export function statusOperation(deps: StatusDeps): AnyOperation[] {
+  const { paths, vault, providers, pools, clock } = deps;
   return [
     defineOperation<'status.get'>({
       name: 'status.get',
       right: 'see',
       schema: z.strictObject({}),
       async handle() {
-        const accounts = await options.accounts.statuses();
+        const accounts = await deps.accounts.statuses();
         const described = describeProviders(vault, providers);
         return {
-          version: options.version,
+          version: deps.version,
           protocol: PROTOCOL_VERSION,
           pid: process.pid,
           node: process.versions.node,
-          startedAt: options.startedAt,
-          uptimeMs: Math.max(0, clock.now() - options.startedAt),
+          startedAt: deps.startedAt,
+          uptimeMs: Math.max(0, clock.now() - deps.startedAt),
           socket: paths.socket,
-          ...options.load.total(),
-          paths: { secrets: paths.secrets, config: paths.config, state: paths.state, log: options.logFile },
-          defaultProvider: options.defaultProvider,
+          ...deps.load.total(),
+          paths: { secrets: paths.secrets, config: paths.config, state: paths.state, log: deps.logFile },
+          defaultProvider: deps.defaultProvider,
           providers: described.filter((one) => one.keys.length > 0 || (!one.needsKey && one.source !== 'built-in')),
           pools: described.filter((one) => one.keys.length > 0).map((one) => pools.describe(one.name)),
           secrets: { count: vault.secretNames().length },
           accounts,
-          audit: options.auditEnd(),
-          restart: options.restart,
-          lastRun: options.lastRun,
-          usage: options.usage.status(),
-          network: options.network,
-          warnings: options.warnings.list(),
+          audit: deps.auditEnd(),
+          restart: deps.restart,
+          lastRun: deps.lastRun,
+          usage: deps.usage.status(),
+          network: deps.network,
+          warnings: deps.warnings.list(),
         };
       },
     }),

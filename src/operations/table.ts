@@ -8,40 +8,40 @@ import type { Completer } from '../completions/completer.ts';
 import { completionOperations } from './completion-operations.ts';
 import { credentialOperations, type CredentialOrganizations } from './credential-operations.ts';
 import { eventOperations } from './event-operations.ts';
-import { gatewayOperations, type GatewayOperationsOptions } from './gateway-operations.ts';
-import { keyOperations, type KeyOperationsOptions } from './key-operations.ts';
+import { gatewayOperations, type GatewayOperationsDeps } from './gateway-operations.ts';
+import { keyOperations, type KeyOperationsDeps } from './key-operations.ts';
 import { oauthOperations, type OauthOperationsDeps } from './oauth-operations.ts';
 import type { AnyOperation } from './operation.ts';
 import { poolOperations } from './pool-operations.ts';
 import { secretOperations } from './secret-operations.ts';
-import { statusOperation, type StatusOptions } from './status-operation.ts';
+import { statusOperation, type StatusDeps } from './status-operation.ts';
 import { usageOperations, type UsageOperationsDeps } from './usage-operations.ts';
 
 /** What the operations need. */
-export interface TableOptions
+export interface OperationsDeps
   extends
-    KeyOperationsOptions,
-    Omit<StatusOptions, 'accounts'>,
+    KeyOperationsDeps,
+    Omit<StatusDeps, 'accounts'>,
     OauthOperationsDeps,
     UsageOperationsDeps,
-    GatewayOperationsOptions {
+    GatewayOperationsDeps {
   readonly completer: Completer;
   readonly organizations: CredentialOrganizations;
   readonly events: EventHub;
 }
 
 /** Makes every operation. */
-export function createOperations(options: TableOptions): AnyOperation[] {
+export function createOperations(deps: OperationsDeps): AnyOperation[] {
   return [
-    ...statusOperation(options),
-    ...keyOperations(options),
-    ...poolOperations(options),
-    ...oauthOperations(options),
-    ...secretOperations(options.vault, options.paths.secrets, options.record),
-    ...usageOperations(options),
-    ...completionOperations(options.completer),
-    ...gatewayOperations(options),
-    ...credentialOperations(options.organizations),
-    ...eventOperations(options.events),
+    ...statusOperation(deps),
+    ...keyOperations(deps),
+    ...poolOperations(deps),
+    ...oauthOperations(deps),
+    ...secretOperations(deps.vault, deps.paths.secrets, deps.record),
+    ...usageOperations(deps),
+    ...completionOperations(deps.completer),
+    ...gatewayOperations(deps),
+    ...credentialOperations(deps.organizations),
+    ...eventOperations(deps.events),
   ];
 }

@@ -12,7 +12,7 @@
  */
 
 import { z } from 'zod';
-import type { SocketServerOptions } from '../../src/ipc/socket-server.ts';
+import type { SocketServerDeps } from '../../src/ipc/socket-server.ts';
 import { SocketServer } from '../../src/ipc/socket-server.ts';
 import { createDispatcher } from '../../src/operations/dispatcher.ts';
 import type { AnyOperation, OperationContext } from '../../src/operations/operation.ts';
@@ -39,7 +39,7 @@ export interface TestServer extends AsyncDisposable {
 const loose = z.looseObject({});
 
 /** Starts a server; its limits are the daemon's own where the options do not say otherwise. */
-export async function startTestServer(options: Partial<SocketServerOptions> = {}): Promise<TestServer> {
+export async function startTestServer(options: Partial<SocketServerDeps> = {}): Promise<TestServer> {
   const home = makeTempHome();
   await home.makeRuntime();
   const logger = recordingLogger();

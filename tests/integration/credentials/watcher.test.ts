@@ -7,7 +7,7 @@ import { rmSync } from 'node:fs';
 import { mkdir, rename, symlink, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { watchSecrets, type SecretsWatch, type WatchOptions } from '../../../src/credentials/watcher.ts';
+import { watchSecrets, type SecretsWatch, type WatcherDeps } from '../../../src/credentials/watcher.ts';
 import type { Warning } from '../../../src/base/warning.ts';
 import { makeTempHome } from '../../support/temp-home.ts';
 import { until } from '../../support/until.ts';
@@ -24,7 +24,7 @@ interface Watching extends AsyncDisposable {
 /** Watches a fresh home with the real watcher; `open` wraps how it is opened. */
 async function startWatching(
   prepare: (folder: string) => Promise<void>,
-  open: NonNullable<WatchOptions['open']> = watch,
+  open: NonNullable<WatcherDeps['open']> = watch,
 ): Promise<Watching> {
   const home = makeTempHome();
   const { secretsRoot: root, secrets: folder } = home.paths;
