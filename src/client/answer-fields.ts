@@ -10,7 +10,7 @@ import { parseRetryAfter, parseRetryAfterMs } from '../base/retry-after.ts';
 const MAX_CAUSES = 5;
 
 /** Matches the headers that describe a limit: those of RFC 9110, the IETF draft and the providers' own. */
-const LIMIT_HEADER = /^(?:retry-after(?:-ms)?|date|x-should-retry)$|rate-?limit|quota/;
+const LIMIT_HEADER = /^(?:(?:x-)?retry-after(?:-ms)?|date|x-should-retry)$|rate-?limit|quota/;
 
 /** Bounds of what is reported about an answer. */
 const MAX_HEADERS = 64;

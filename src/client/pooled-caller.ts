@@ -8,6 +8,7 @@
 
 import { BoundedMap } from '../base/bounded-map.ts';
 import { AipassError } from '../base/errors.ts';
+import { readField } from '../base/json.ts';
 import type { PoolLease, PoolLeaseParams, PoolSettleParams, ReportedOutcome } from '../protocol/pool.ts';
 import { errorBodyOf, limitHeadersOf, retryAfterOf, statusOf } from './answer-fields.ts';
 import { watchEventStream } from './event-stream.ts';
@@ -137,8 +138,8 @@ export class PooledCaller {
           result.succeed(this.#watch(values, { lease, start, path, args, tried }));
           return;
         }
-        this.#settle(lease, start, end, outcome);
-        if (isKeyTrouble(outcome)) continue;
+        const settled = this.#settle(lease, start, end, outcome);
+        if (isKeyTrouble(outcome) || (outcome === 'failed' && (await this.#isRefused(end, settled)))) continue;
         if (end.kind === 'threw') throw end.error;
         break;
       }
@@ -236,14 +237,14 @@ export class PooledCaller {
     const value = first === undefined ? undefined : values.get(first);
     const onEnd = async (failed: { readonly error: unknown } | undefined): Promise<void> => {
       const end: CallEnd = failed ? { kind: 'threw', error: failed.error } : { kind: 'returned', value };
-      this.#settle(lease, start, end, failed ? await this.#judge(end) : 'succeeded');
+      void this.#settle(lease, start, end, failed ? await this.#judge(end) : 'succeeded');
     };
     const onFailedStart = async (error: unknown): Promise<unknown> =>
       isKeyTrouble(await this.#judge({ kind: 'threw', error })) ? this.#again(call, call.tried) : undefined;
     const watch = {
       onEnd: (failed: { readonly error: unknown } | undefined) => void onEnd(failed),
       onFailedStart,
-      onUnread: () => this.#settle(lease, start, undefined, 'failed'),
+      onUnread: () => void this.#settle(lease, start, undefined, 'failed'),
       restart: () => this.#again(call, []),
     };
     const stream = watchEventStream(value, watch);
@@ -259,8 +260,15 @@ export class PooledCaller {
     return result.value();
   }
 
-  /** Reports how a call ended, without making its caller wait. */
-  #settle(lease: PoolLease, start: number, end: CallEnd | undefined, outcome: ReportedOutcome): void {
+  /** Returns whether the daemon takes a failure for one of the key, by the words of the refusal: an empty account. */
+  async #isRefused(end: CallEnd, settled: Promise<unknown>): Promise<boolean> {
+    // A rule that is given replaces what the daemon knows, too.
+    if (end.kind !== 'threw' || this.#options.isLimit || errorBodyOf(end.error) === undefined) return false;
+    return readField(await settled, 'next') === 'another-key';
+  }
+
+  /** Reports how a call ended, without making its caller wait. Resolves with the answer of the daemon; never rejects. */
+  #settle(lease: PoolLease, start: number, end: CallEnd | undefined, outcome: ReportedOutcome): Promise<unknown> {
     const report: PoolSettleParams = {
       leaseId: lease.leaseId,
       outcome,
@@ -268,7 +276,7 @@ export class PooledCaller {
       ...(end === undefined ? {} : this.#describe(end, outcome)),
     };
     // A daemon that is gone has taken the key back already.
-    this.#lender.settle(report).catch(() => {});
+    return this.#lender.settle(report).catch(() => undefined);
   }
 
   /** Returns the headers, body and wait of an answer, for the report. */
@@ -278,7 +286,8 @@ export class PooledCaller {
     const limits = Object.keys(headers).length === 0 ? {} : { headers };
     if (outcome === 'succeeded') return limits;
     const status = statusOf(answer);
-    const body = end.kind === 'threw' ? errorBodyOf(end.error) : undefined;
+    const isJudged = outcome === 'failed' && this.#options.isLimit !== undefined;
+    const body = end.kind === 'threw' && !isJudged ? errorBodyOf(end.error) : undefined;
     const waitMs = outcome === 'limited' ? this.#waitOf(answer, headers) : undefined;
     return {
       ...limits,

@@ -94,13 +94,22 @@ function proxyOf(path: PropertyPath, client: PooledClient): unknown {
       }
       return child;
     },
-    apply: (_, __, args: unknown[]) => client.caller.call(path, args).proxy,
+    apply: (_, __, args: unknown[]) =>
+      isBind(path, args, client)
+        ? (...rest: unknown[]) => client.caller.call(path.slice(0, -1), [...args.slice(1), ...rest]).proxy
+        : client.caller.call(path, args).proxy,
     set: reject,
     defineProperty: reject,
     deleteProperty: reject,
   });
   client.paths.set(proxy, path);
   return proxy;
+}
+
+/** Returns whether a call is `Function.prototype.bind` of a method of the client, and not a method of that name: its object is a pooled one, or none. */
+function isBind(path: PropertyPath, [object]: readonly unknown[], { paths }: PooledClient): boolean {
+  if (path.at(-1) !== 'bind' || path.length < 2) return false;
+  return object === undefined || object === null || (typeof object === 'function' && paths.has(object));
 }
 
 /** Properties with a meaning for the language and its tools: an object with `then` is taken for a promise. */

@@ -134,9 +134,14 @@ export function poolOperations({ vault, lookup, pools, checks, record, clock }: 
         costUsd: z.number().min(0).optional(),
       }),
       handle(report, { caller, closed }) {
-        const lent = held.settle(report.leaseId, closed, (lease) => outcomeOf(report, lease.provider, clock.now()));
+        let outcome: LeaseOutcome | undefined;
+        const lent = held.settle(report.leaseId, closed, (lease) => {
+          outcome = outcomeOf(report, lease.provider, clock.now());
+          return outcome;
+        });
         if (lent) record({ ...eventCaller(caller), ...pooledCall(lent.subject, report) });
-        return { settled: lent !== undefined };
+        const isKeyTrouble = outcome?.kind === 'failed' && outcome.failure.next === 'another-key';
+        return { settled: lent !== undefined, ...(isKeyTrouble ? { next: 'another-key' as const } : {}) };
       },
     }),
   ];

@@ -82,8 +82,11 @@ export interface Operations {
   'pool.check': { params: { provider?: string | undefined }; result: { keys: KeyVerdict[] } };
   /** Leases a key for one call until it is settled or the connection closes. */
   'pool.lease': { params: PoolLeaseParams; result: PoolLease };
-  /** Returns a lease of this connection with its outcome; `settled` is false for an unknown or ended lease. */
-  'pool.settle': { params: PoolSettleParams; result: { settled: boolean } };
+  /**
+   * Returns a lease of this connection with its outcome; `settled` is false for an unknown or ended lease. `next` is there
+   * where another key may do better, as far as the report tells.
+   */
+  'pool.settle': { params: PoolSettleParams; result: { settled: boolean; next?: 'another-key' } };
   /** Releases an OAuth account's access token, renewed first if it expires too soon. */
   'token.get': { params: TokenParams; result: TokenValue };
   /** Lists the OAuth accounts. */

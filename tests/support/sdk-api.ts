@@ -1,6 +1,7 @@
 /**
  * The endpoints of several APIs that the tests of pooled clients call, on 127.0.0.1. A key that contains LIMIT is answered with
- * 429, QUOTA with 429 and "insufficient_quota", GH403 with GitHub's 403 of a used-up limit, DEAD with 401.
+ * 429, QUOTA with 429 and "insufficient_quota", GH403 with GitHub's 403 of a used-up limit, DEAD with 401, EMPTY with the
+ * 400 of Anthropic's account without credit.
  */
 
 import { once } from 'node:events';
@@ -17,7 +18,7 @@ interface Asked {
 }
 
 /** What a key's name makes of a request. */
-type Mood = 'good' | 'limit' | 'quota' | 'dead' | 'gh403';
+type Mood = 'good' | 'limit' | 'quota' | 'dead' | 'gh403' | 'empty';
 
 /** A running API. */
 export class SdkApi implements AsyncDisposable {
@@ -81,7 +82,7 @@ function keyOf({ headers }: IncomingMessage, body: string): string {
 }
 
 function moodOf(key: string): Mood {
-  const moods = { LIMIT: 'limit', QUOTA: 'quota', GH403: 'gh403', DEAD: 'dead' } as const;
+  const moods = { LIMIT: 'limit', QUOTA: 'quota', GH403: 'gh403', DEAD: 'dead', EMPTY: 'empty' } as const;
   return Object.entries(moods).find(([word]) => key.includes(word))?.[1] ?? 'good';
 }
 
@@ -180,6 +181,10 @@ function answerModels({ url, key, body }: Asked, mood: Mood, response: ServerRes
   }
   if (mood === 'dead') {
     return send(response, 401, { error: { message: 'Incorrect API key provided', code: 'invalid_api_key' } });
+  }
+  if (mood === 'empty') {
+    const message = 'Your credit balance is too low to access the Anthropic API.';
+    return send(response, 400, { type: 'error', error: { type: 'invalid_request_error', message } });
   }
   const document = parseJson(body);
   const isStreamed = isRecord(document) && document['stream'] === true;

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import Anthropic from '@anthropic-ai/sdk';
 import { Client as Notion, collectPaginatedAPI, iteratePaginatedAPI } from '@notionhq/client';
 import { LogLevel, WebClient, type Logger } from '@slack/web-api';
@@ -9,8 +10,10 @@ import OpenAI from 'openai';
 import Stripe from 'stripe';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
+import { parseJson, readField } from '../../../src/base/json.ts';
 import { createPooled, type Pooled } from '../../../src/client/pooled.ts';
 import type { KeyLender, PooledOptions } from '../../../src/client/pooled-caller.ts';
+import { outcomeOf } from '../../../src/pools/reported-outcome.ts';
 import type { PoolSettleParams } from '../../../src/protocol/pool.ts';
 import { SdkApi } from '../../support/sdk-api.ts';
 
@@ -35,7 +38,11 @@ function pool<Client extends object>(
     },
     settle(report) {
       settled.push(report);
-      return Promise.resolve();
+      // As the daemon answers.
+      const judged = outcomeOf(report, 'test', Date.now());
+      return Promise.resolve(
+        judged.kind === 'failed' ? { settled: true, next: judged.failure.next } : { settled: true },
+      );
     },
   };
   return { client: createPooled('test', factory, options, lender), settled };
@@ -148,6 +155,17 @@ describe('a pooled anthropic client', () => {
     expect((await client.messages.create(message)).content).toMatchObject([{ text: 'Hello' }]);
     expect(await collect(await client.messages.create({ ...message, stream: true }))).toHaveLength(6);
     expect(settled).toMatchObject([...ROTATED, ...ROTATED]);
+  });
+
+  it('goes to the next key where the account of one is empty, which is a 400, unless a rule says otherwise', async () => {
+    const keys = ['key-EMPTY', 'key-good'];
+    const { client, settled } = pool(anthropic, keys);
+    expect((await client.messages.create(message)).content).toMatchObject([{ text: 'Hello' }]);
+    expect(settled).toMatchObject([{ leaseId: 'key-EMPTY', outcome: 'failed', status: 400 }, { outcome: 'succeeded' }]);
+    const ruled = pool(anthropic, keys, { isLimit: ({ status }) => status === 429 });
+    await expect(ruled.client.messages.create(message)).rejects.toMatchObject({ status: 400 });
+    expect(ruled.settled).toHaveLength(1);
+    expect(ruled.settled[0]).not.toHaveProperty('body');
   });
 
   it('goes to the next key with the emitter of its stream helper', async () => {
@@ -304,4 +322,16 @@ describe('pooled clients of services', () => {
     expect(await collectPaginatedAPI(client.users.list, {})).toHaveLength(2);
     expect(settled.slice(0, 2)).toMatchObject(ROTATED);
   });
+});
+
+it('the versions in the documents are those that are tested here', () => {
+  const table = readFileSync(new URL('../../../docs/key-pools.md', import.meta.url), 'utf8');
+  const documented = [...table.matchAll(/^\| ([@a-z][\w/@-]*) +\| (\d+\.\d+\.\d+) /gm)].map(([, name, version]) => [
+    name,
+    version,
+  ]);
+  const manifest = parseJson(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
+  const versions = readField(manifest, 'devDependencies');
+  expect(documented).toHaveLength(9);
+  expect(documented).toEqual(documented.map(([name]) => [name, readField(versions, name ?? '')]));
 });

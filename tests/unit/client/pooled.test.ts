@@ -326,6 +326,15 @@ describe('a pooled client in the hands of the language', () => {
     expect(leases).toEqual([]);
   });
 
+  test('can be bound, as a method of the real client', async () => {
+    const { coins, settled } = open(['a', 'b'], { a: 429 });
+    const { markets } = coins.coins;
+    expect(await markets.list.bind(markets)('usd')).toEqual(['b', 'usd']);
+    expect(await markets.list.bind(undefined, 'eur')()).toEqual(['b', 'eur']);
+    expect(await Reflect.apply(markets.list, markets, ['gbp'])).toEqual(['b', 'gbp']);
+    expect(settled.filter(({ outcome }) => outcome === 'succeeded')).toHaveLength(3);
+  });
+
   test('shares nothing with another: its prototype and its extensibility are its own', () => {
     const [one, other] = [open(['a']).coins, open(['a']).coins];
     Object.setPrototypeOf(one, Coins.prototype);

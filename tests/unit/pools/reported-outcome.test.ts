@@ -45,3 +45,26 @@ test.each([
 ] as const)('a report of %j is classified as %j', (report, failure) => {
   expect(outcomeOf({ leaseId: 'x', ...report }, 'acme', NOW)).toMatchObject({ kind: 'failed', failure });
 });
+
+const EMPTY = { error: { message: 'Your credit balance is too low to access the Claude API.' } };
+const SPENT = { error: { message: 'Key limit exceeded (daily limit).' } };
+
+test.each([
+  ['anthropic', { outcome: 'failed', status: 400, body: EMPTY }, { reason: 'no-credit', cooldownMs: 3_600_000 }],
+  ['openrouter', { outcome: 'rejected', status: 403, body: SPENT }, { reason: 'no-credit', blame: 'key' }],
+  [
+    'acme',
+    { outcome: 'rejected', status: 401, body: { error: { code: 'insufficient_quota' } } },
+    { reason: 'no-credit' },
+  ],
+  ['acme', { outcome: 'rejected', status: 403, body: { error: { message: 'x' } } }, REJECTED],
+] as const)('of %s a report of %j goes by its words: %j', (provider, report, failure) => {
+  expect(outcomeOf({ leaseId: 'x', ...report }, provider, NOW)).toMatchObject({ kind: 'failed', failure });
+});
+
+test('words that its program has judged otherwise, or that are about the request alone, change no key', () => {
+  const limit = { error: { code: 'insufficient_quota' } };
+  for (const [status, body] of [[429, limit], [400, { error: { message: 'model is wrong' } }], [500, limit]] as const) {
+    expect(outcomeOf({ leaseId: 'x', outcome: 'failed', status, body }, 'acme', NOW)).toEqual({ kind: 'cancelled' });
+  }
+}); // prettier-ignore
