@@ -79,7 +79,7 @@ export async function openClient(
     basis: file === null ? null : accountBasis(file),
     settings,
     exchange: new Exchange({ fetch: deps.fetch, now: () => deps.clock.now(), nestedAnswer }),
-    judging: { account: account.name, isConsentable, redactor, nestedAnswer },
+    judging: { account: account.name, isConsentable, redactor, sent: [], nestedAnswer },
     now: () => deps.clock.now(),
   };
   return { ...base, kind: google ? 'google' : 'standard' };

@@ -9,6 +9,7 @@
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { AipassError } from '../../base/errors.ts';
+import { maskKeyShapes } from '../../base/redactor.ts';
 import { isLoopbackHost, isSafeEndpoint } from '../provider-presets.ts';
 import type { OAuthClient } from './client.ts';
 import type { ConsentChannel } from './job.ts';
@@ -57,9 +58,12 @@ export async function consentThrough(
     listening: listener.isListening,
   });
   const outcome = await awaitRedirect(pending, redirect, channel);
-  if (outcome.kind === 'code') return await flow.exchange(outcome);
-  const description =
-    outcome.description === undefined ? undefined : client.judging.redactor.redact(outcome.description);
+  if (outcome.kind === 'code') {
+    client.judging.sent?.push(...outcome.params.values());
+    return await flow.exchange(outcome);
+  }
+  // Whoever asked for this consent may write the redirect: a mask by value would tell whether a guess is part of a secret.
+  const description = outcome.description === undefined ? undefined : maskKeyShapes(outcome.description);
   return {
     kind: 'rejected',
     error: outcome.error,

@@ -32,6 +32,7 @@ export async function runConsent(
   assertConsentable(client);
   const provider = parseAccountName(account.name)?.provider ?? account.name;
   const scopes = expandScopes(provider, chooseScopes(request.scopes, client));
+  client.judging.sent?.push(...(request.scopes ?? []));
   if (client.kind === 'google' && scopes.length === 0) {
     throw refuse(
       'BAD_REQUEST',

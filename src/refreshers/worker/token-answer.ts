@@ -52,6 +52,8 @@ export interface Judging {
   /** Whether a user can consent anew; a service account and a client on its own behalf have none. */
   readonly isConsentable: boolean;
   readonly redactor: Redactor;
+  /** Texts that the caller of this job sent. Where the provider repeats one, a mask would tell whether it is part of a secret. */
+  readonly sent?: string[];
   readonly nestedAnswer?: string | undefined;
 }
 
@@ -367,7 +369,7 @@ export function judgeFailure(judging: Judging, facts: ExchangeAnswer): Failure {
   const { status, document, retryAfterMs, address } = facts;
   const spoken = document === null ? undefined : spokenError(document);
   const said = spoken?.description ?? (document === null ? undefined : wordsOf(document));
-  const description = said === undefined ? undefined : judging.redactor.redact(said);
+  const description = said === undefined ? undefined : judging.redactor.redact(said, judging.sent?.join('\n'));
   const shown = spoken === undefined ? '' : `: ${formatProviderError({ code: spoken.code, description })}`;
   const again = (cause: 'network' | 'server', reason: string): Failure => ({
     kind: 'transient',

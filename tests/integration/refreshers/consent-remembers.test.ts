@@ -12,6 +12,7 @@ import { until } from '../../support/until.ts';
 
 type Made = ReturnType<typeof makeAccounts>;
 
+const GUESS = 'middle-of-a-secret';
 const SCOPES = ['offline_access', 'User.Read', 'Mail.Read'];
 
 async function open(files: AccountFiles, url: string, fields: Document = {}): Promise<Made> {
@@ -31,6 +32,7 @@ async function consent(
   { accounts, worker }: Made,
   answer: Readonly<Record<string, string>>,
   device = false,
+  scopes?: readonly string[],
 ): Promise<{ readonly asked: URLSearchParams; readonly done: Consented }> {
   let asked = new URLSearchParams();
   const onPrompt = (_: string, prompt: ConsentPrompt): void => {
@@ -41,7 +43,7 @@ async function consent(
     void fetch(redirect);
   };
   const account = accounts.describe({ provider: 'test', account: 'default' });
-  const request = { device, port: 0, timeoutMs: 30_000 };
+  const request = { device, port: 0, timeoutMs: 30_000, ...(scopes === undefined ? {} : { scopes }) };
   const done = await new Consents(worker).run(account, request, onPrompt, new AbortController().signal);
   await (await accounts.find('test')).reload();
   return { asked, done };
@@ -95,6 +97,32 @@ describe('a consent', () => {
         message: expect.stringContaining(`${words.error ?? ''} ("${words.error_description ?? ''}")`),
         hint: expect.stringMatching(body === undefined ? /administrator/ : /token_endpoint_auth_method/),
       });
+    },
+  );
+
+  it.each(['in the redirect', 'as the code', 'as a scope'])(
+    'does not tell whether a guess that its caller sent %s is part of a secret',
+    async (place) => {
+      await using endpoint = await TokenEndpoint.start();
+      await using files = new AccountFiles();
+      const made = await open(files, endpoint.url, {
+        client_secret: `begins-${GUESS}-ends`,
+        refresh_token: 'unsent-9876',
+      });
+      // The provider repeats what it was sent, and a secret that nobody sent.
+      endpoint.reply = (form) => ({
+        status: 400,
+        body: {
+          error: 'invalid_request',
+          error_description: `not good: ${form.get('code') ?? form.get('scope') ?? ''}, unsent-9876`,
+        },
+      });
+      const scopes = place === 'as a scope' ? [GUESS] : undefined;
+      const refusal = { error: 'access_denied', error_description: `not good: ${GUESS}` };
+      const answer = place === 'in the redirect' ? refusal : { code: GUESS };
+      const failed = consent(made, answer, scopes !== undefined, scopes);
+      await expect(failed).rejects.toMatchObject({ message: expect.stringContaining(GUESS) });
+      await expect(failed).rejects.not.toMatchObject({ message: expect.stringContaining('unsent-9876') });
     },
   );
 
