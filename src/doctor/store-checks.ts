@@ -6,6 +6,7 @@ import { open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { systemClock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { trustWarnings } from '../base/file-trust.ts';
 import type { NetworkSettings } from '../base/network.ts';
 import { readLines } from '../audit/lines.ts';
 import { verifyAudit } from '../audit/verify.ts';
@@ -43,6 +44,8 @@ export async function checkDatabase(stateFolder: string, setting = 'usage.db'): 
   const { ok, problem } = findingsOf('database');
   if (/^postgres(?:ql)?:\/\//i.test(setting)) return ok("usage is kept in PostgreSQL: see the daemon's status");
   const path = resolve(stateFolder, setting);
+  const [fault] = trustWarnings([path]);
+  if (fault) return problem(`${path} is not used, ${fault.subject}: ${fault.problem}`, fault.hint);
   try {
     const file = await open(path, 'r');
     try {

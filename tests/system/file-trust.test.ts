@@ -166,6 +166,48 @@ describe('the state folder', () => {
   });
 });
 
+describe('the usage database at a place of its own', () => {
+  it('is not used where others could write it, status says so, and nothing is lost once it is closed to them', async () => {
+    await using running = await createTestDaemon({ usage: { database: '../elsewhere/usage.db' } });
+    const { home, provider } = running;
+    const folder = join(home.path, 'elsewhere');
+    mkdirSync(folder, { recursive: true });
+    chmodSync(folder, 0o777);
+    const aipass = await running.connect();
+    provider.answerWith({ kind: 'json', body: { choices: [{ message: { content: 'here' } }] } });
+    await aipass.complete({ model: 'm', messages: [{ role: 'user', content: 'x' }] });
+    await until('status says so', async () =>
+      (await aipass.status()).warnings.some(
+        ({ problem, hint }) => problem.includes('untrusted') && hint === `chmod go-w ${folder}`,
+      ),
+    );
+    const { stdout } = await running.cli(['doctor']);
+    expect(stdout).toContain(`chmod go-w ${folder}`);
+    chmodSync(folder, 0o700);
+    await until('it is counted', async () => {
+      const answer = await aipass.stats().catch(() => undefined);
+      return answer?.total.requests === 1;
+    });
+  });
+
+  it.runIf(isRoot)('that somebody else made a link is not written through', async () => {
+    await using home = makeTempHome();
+    const victim = join(home.path, 'victim');
+    writeFileSync(victim, '');
+    mkdirSync(home.paths.state, { mode: 0o700 });
+    const link = join(home.path, 'usage.db');
+    symlinkSync(victim, link);
+    lchownSync(link, MALLORY, MALLORY);
+    await home.writeConfig({ usage: { database: link } });
+    await using daemon = await DaemonProcess.start(home);
+    const { code, stderr } = await runCli(home, ['stats']);
+    expect({ code, refused: stderr.includes('[UNSAFE_PERMISSIONS]') }).toEqual({ code: 2, refused: true });
+    expect(stderr).toContain(`${link}: this link belongs to another user (uid ${MALLORY})`);
+    expect(readFileSync(victim, 'utf8')).toBe('');
+    expect(daemon.isRunning).toBe(true);
+  });
+});
+
 describe.runIf(isRoot)('root in the places of a user', () => {
   it.each([
     ['run', ['run']],

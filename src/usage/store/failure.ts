@@ -9,7 +9,8 @@
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
 
 /** Reasons why the database does not take events. */
-export type FailureReason = 'locked' | 'full' | 'read-only' | 'corrupt' | 'away' | 'refused' | 'newer' | 'broken';
+export type FailureReason =
+  'locked' | 'full' | 'read-only' | 'corrupt' | 'away' | 'refused' | 'newer' | 'untrusted' | 'broken';
 
 /** A failure of the database. */
 export interface DatabaseFailure {
@@ -28,6 +29,7 @@ const HINTS: Record<FailureReason, string> = {
   away: 'start PostgreSQL, or check the address in usage.database',
   refused: 'check user, password and rights in usage.database',
   newer: 'install the newer aipassd again, or set usage.database to another place',
+  untrusted: 'let nobody but this user write the usage database and the folders above it',
   broken: 'see the log for the code of the failure',
 };
 
@@ -38,7 +40,7 @@ export function databaseFailure(error: unknown): DatabaseFailure {
   return {
     reason,
     code,
-    hint: HINTS[reason],
+    hint: (reason === 'untrusted' && error instanceof AipassError ? error.hint : undefined) ?? HINTS[reason],
     // 23505: two daemons wrote the same id at once, and the second try finds what the first one
     // wrote.
     refusesData: /^(?:22|23(?!505))...$|^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG)/.test(code),
@@ -61,6 +63,7 @@ export function asDatabaseError(error: unknown): AipassError {
  */
 function reasonOf(code: string): FailureReason {
   if (code === 'VERSION_MISMATCH') return 'newer';
+  if (code === 'UNSAFE_PERMISSIONS') return 'untrusted';
   if (/^SQLITE_(?:BUSY|LOCKED)/.test(code) || code === '55P03') return 'locked';
   if (code.startsWith('SQLITE_FULL') || code === 'ENOSPC' || code === '53100') return 'full';
   if (/^SQLITE_(?:READONLY|CANTOPEN|PERM|AUTH)/.test(code) || /^(?:EACCES|EROFS|EPERM|25006)$/.test(code))

@@ -12,6 +12,7 @@ import Database from 'better-sqlite3';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { systemErrorCode } from '../../base/errors.ts';
 import { readFileIdentitySync } from '../../base/file-signature.ts';
+import { assertTrusted } from '../../base/file-trust.ts';
 import {
   Kysely,
   SqliteAdapter,
@@ -43,8 +44,16 @@ const CACHE_KB = 8000;
 /** Number of free pages that one step gives back to the disk: some 2 MB, a few milliseconds. */
 const VACUUM_PAGES = 500;
 
-/** Opens the file, making it (mode 0600) where there is none, and brings its tables up to date. */
+/** Endings of the file and of those that SQLite makes beside it. */
+const ENDINGS = ['', '-wal', '-shm', '-journal'];
+
+/**
+ * Opens the file, making it (mode 0600) where there is none, and brings its tables up to date.
+ *
+ * @throws AipassError UNSAFE_PERMISSIONS where others could have written it, or put a link in its place.
+ */
 export async function openSqlite(path: string): Promise<StoreConnection> {
+  for (const ending of ENDINGS) assertTrusted('the usage database', `${path}${ending}`);
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const found = findDatabase(path);
   // SQLite would make the file by the umask alone; its side files take the mode of this one.
