@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
-import { AipassError } from '../base/errors.ts';
+import { AipassError, type ErrorCode } from '../base/errors.ts';
 import { readString } from '../base/json.ts';
 import { Secret } from '../base/secret.ts';
 import { withTimeout } from '../base/timeout.ts';
@@ -126,6 +126,12 @@ function grantTagsOf(
   return [document, tokenTag(`${tokenEndpoint ?? issuer ?? ''}\n${token}`)];
 }
 
+/** Returns the code for a caller after a failure on this machine: only a file that cannot be written has no better one. */
+function failureCode(outcome: Extract<RefreshOutcome, { kind: 'unsaved' | 'unusable' }>): ErrorCode {
+  if (outcome.kind === 'unsaved') return 'INTERNAL';
+  return outcome.unsupported === true ? 'UNSUPPORTED' : 'NOT_FOUND';
+}
+
 /** One OAuth account. */
 export class Account {
   readonly name: string;
@@ -143,6 +149,8 @@ export class Account {
   #last: AccountStatus['lastOutcome'] = null;
   #remedy: string | null = null;
   #cause: 'network' | 'server' | 'local' = 'server';
+  /** Code of the error for a caller, while the last try has failed. */
+  #failure: ErrorCode = 'PROVIDER_UNAVAILABLE';
   #flight: Promise<RefreshOutcome> | undefined;
   /** Resolves when a worker has taken the refresh that is under way. */
   #begun: Promise<void> | undefined;
@@ -459,7 +467,7 @@ export class Account {
       return new AipassError(code, `${this.name}: ${reason}`, { hint: remedy });
     }
     const reason = this.#last?.reason ?? 'its token could not be renewed yet';
-    return new AipassError(this.#cause === 'local' ? 'INTERNAL' : 'PROVIDER_UNAVAILABLE', `${this.name}: ${reason}`, {
+    return new AipassError(this.#failure, `${this.name}: ${reason}`, {
       hint: this.#remedy ?? 'it is tried again by itself; see: aipassd status',
       retryAfterMs: Math.max(1, this.#gate.remaining()),
     });
@@ -665,12 +673,14 @@ export class Account {
         break;
       case 'transient':
         this.#cause = outcome.cause;
+        this.#failure = 'PROVIDER_UNAVAILABLE';
         this.#remedy = outcome.remedy ?? null;
         this.#gate.fail(outcome.retryAfterMs, retry, this.#lifeLeft());
         break;
       case 'unsaved':
       case 'unusable':
         this.#cause = 'local';
+        this.#failure = failureCode(outcome);
         this.#remedy = outcome.remedy;
         if (start !== null && this.#isRenewable()) this.#gate.fail(undefined, retry);
         break;

@@ -31,4 +31,10 @@ export type RefreshOutcome =
   /** The provider gave a new token that could not be written: the old state stays. */
   | { readonly kind: 'unsaved'; readonly reason: string; readonly remedy: string }
   /** The account's file, or what the provider sent, cannot be used as it is. */
-  | { readonly kind: 'unusable'; readonly reason: string; readonly remedy: string };
+  | {
+      readonly kind: 'unusable';
+      /** Whether the provider sent what this program cannot use, such as tokens that need a proof. */
+      readonly unsupported?: true;
+      readonly reason: string;
+      readonly remedy: string;
+    };

@@ -105,7 +105,7 @@ async function refreshLocked(
     case 'unfit': {
       const { reason, remedy, refreshToken } = answer;
       const outcome = refreshToken === null ? null : await saveRefreshToken(save, refreshToken);
-      return { outcome: outcome ?? { kind: 'unusable', reason, remedy } };
+      return { outcome: outcome ?? { kind: 'unusable', unsupported: true, reason, remedy } };
     }
     default:
       return { outcome: answer };

@@ -312,7 +312,10 @@ describe('an answer in a shape of its own', () => {
     const { accounts } = await openOne(files, endpoint);
     endpoint.reply = () => granted({ refresh_token: 'refresh-two', ...fields });
 
-    await expect(token(accounts, 'test')).rejects.toMatchObject({ message: expect.stringMatching(reason) });
+    await expect(token(accounts, 'test')).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringMatching(reason),
+    });
     expect(await files.read('oauth/test.json')).toMatchObject({ refresh_token: 'refresh-two' });
     expect(endpoint.requests).toHaveLength(1);
     accounts.stop();
