@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { isTimeZone } from './time-window.ts';
 
 /** Pattern of a provider's name. Lower case, so that each name maps to one variable: `my-llm` to `MY_LLM_API_KEY`. */
-export const PROVIDER_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+const PROVIDER_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 /** An http or https URL without user name and password, which would reach logs. */
 const httpUrl = z

@@ -52,11 +52,6 @@ export async function tryFileLock(path: string): Promise<FileLockOutcome> {
   };
 }
 
-/** Reads who holds a lock; undefined where there is no lock, or nobody of ours wrote it. */
-export async function readLockHolder(path: string): Promise<ProcessIdentity | undefined> {
-  return parseHolder((await readIfThere(path)) ?? '');
-}
-
 /** Takes a lock with the given content; returns the living holder where there is one. */
 async function take(path: string, content: string, depth: number): Promise<ProcessIdentity | undefined> {
   const attempts = depth < MAX_DEPTH ? MAX_ATTEMPTS : 0;

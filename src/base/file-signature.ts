@@ -37,15 +37,6 @@ export function readFileIdentitySync(path: string, { followLinks = true } = {}):
   }
 }
 
-/** Returns the identity of what a path leads to as readFileIdentitySync does. */
-export async function readFileIdentity(path: string): Promise<string> {
-  try {
-    return identityOf(await stat(path, { bigint: true }));
-  } catch (error) {
-    return failureOf(error);
-  }
-}
-
 /** Returns the signature of a file from its facts. A change of mode or owner changes it too. */
 export function signatureOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
   return [dev, ino, size, mtimeNs, ctimeNs].join(':');

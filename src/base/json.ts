@@ -47,12 +47,6 @@ export function readNumber(value: unknown, name: string): number | undefined {
   return typeof field === 'number' && Number.isFinite(field) ? field : undefined;
 }
 
-/** Returns a field that is a boolean, or undefined. */
-export function readBoolean(value: unknown, name: string): boolean | undefined {
-  const field = readField(value, name);
-  return typeof field === 'boolean' ? field : undefined;
-}
-
 /** Returns a field that is an array, or undefined. */
 export function readArray(value: unknown, name: string): readonly unknown[] | undefined {
   const field = readField(value, name);

@@ -81,7 +81,7 @@ interface PendingRecord {
 }
 
 /** How long a request with an Idempotency-Key is remembered, in milliseconds (a day). */
-export const IDEMPOTENCY_MS = 86_400_000;
+const IDEMPOTENCY_MS = 86_400_000;
 
 /** Returns the id of an organization, which depends on its slug alone. */
 export function organizationIdOf(slug: string): string {

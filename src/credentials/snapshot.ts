@@ -127,7 +127,7 @@ export type Variables = ReadonlyMap<string, Secret>;
 const MAX_REPORTED_LINES = 10;
 
 /** Merges a changed `.env` with what was held: its good lines, and the last good values that its bad lines hide. */
-export function mergeEnv(
+function mergeEnv(
   path: string,
   text: string,
   before: Variables,
@@ -154,7 +154,7 @@ export function mergeEnv(
 }
 
 /** Finds the keys among held variables. */
-export function readKeys(variables: Variables, knownProviders: readonly string[]): ApiKeys {
+function readKeys(variables: Variables, knownProviders: readonly string[]): ApiKeys {
   return apiKeysOf(new Map([...variables].map(([name, value]) => [name, value.reveal()])), knownProviders);
 }
 

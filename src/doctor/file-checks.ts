@@ -69,7 +69,7 @@ const WARN_FREE_BYTES = 1024 ** 3;
 const LEAST_FREE_BYTES = 100 * 1024 ** 2;
 
 /** Classifies the free space of a disk. */
-export function judgeFreeSpace(path: string, freeBytes: number): Finding {
+function judgeFreeSpace(path: string, freeBytes: number): Finding {
   const { ok, warning, problem } = findingsOf('disk');
   const text = `${Math.floor(freeBytes / 1024 ** 2)} MB free for ${path}`;
   const hint = 'make room: state, usage and audit are written there';

@@ -8,7 +8,7 @@ import { plainText } from '../base/plain-text.ts';
 import { MAX_CALLER_LENGTH } from '../protocol/limits.ts';
 
 /** Header by which our own client states the caller of `connect({ caller })`, percent-encoded. */
-export const CALLER_HEADER = 'x-aipass-caller';
+const CALLER_HEADER = 'x-aipass-caller';
 
 /** Headers by which clients name their session: Claude Code, Codex, opencode and our own client. */
 const SESSION_HEADERS = ['x-claude-code-session-id', 'session-id', 'x-session-id'] as const;

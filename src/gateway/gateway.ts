@@ -96,7 +96,7 @@ interface Asker {
 }
 
 /** Operation under which calls are checked and recorded. */
-export const FORWARD_OPERATION = 'provider.forward';
+const FORWARD_OPERATION = 'provider.forward';
 
 /** Header that names an organization. */
 const ORGANIZATION_HEADER = 'x-organization';

@@ -239,7 +239,7 @@ function describeWindow({ limit, remaining, used, percent, resetAt }: LimitWindo
  * Returns the money that a key check tells of: OpenRouter's `GET /key`, DeepSeek's `GET /user/balance`, Moonshot's
  * `GET /users/me/balance`. Null for any other document.
  */
-export function readCredits(body: unknown): CredentialCredits | null {
+function readCredits(body: unknown): CredentialCredits | null {
   const data = toRecord(readField(body, 'data'));
   if ('limit_remaining' in data) {
     return {

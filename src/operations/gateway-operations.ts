@@ -146,7 +146,7 @@ export function gatewayOperations(deps: GatewayOperationsDeps): AnyOperation[] {
  * @param mayBeNone says that a run without any provider has a use.
  * @throws AipassError NOT_FOUND for a name that is not a provider, and where no provider has a key.
  */
-export function chooseRoutes(
+function chooseRoutes(
   { vault, providers, defaultProvider }: Omit<GatewayOperationsDeps, 'gateway'>,
   named: readonly string[] | undefined,
   mayBeNone = false,

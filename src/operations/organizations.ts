@@ -76,7 +76,7 @@ export class Organizations implements CredentialOrganizations {
 }
 
 /** Returns the paths of an organization's keys. */
-export function organizationPaths(paths: Paths, slug: string): Paths {
+function organizationPaths(paths: Paths, slug: string): Paths {
   const secrets = join(paths.secrets, 'organizations', slug);
   return { ...paths, secrets, envFile: join(secrets, '.env') };
 }

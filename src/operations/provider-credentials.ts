@@ -618,7 +618,7 @@ function badKey(problem: string): AipassError {
 }
 
 /** Returns the key, or null where none was given. Throws BAD_REQUEST without quoting it. */
-export function checkApiKey(text: string | null | undefined, minLength = MIN_KEY_LENGTH): string | null {
+function checkApiKey(text: string | null | undefined, minLength = MIN_KEY_LENGTH): string | null {
   const key = (text ?? '').trim();
   if (key === '') return null;
   const problem = whyNoKey(key);

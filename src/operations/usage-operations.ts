@@ -23,7 +23,7 @@ import { fetchModels } from '../providers/models.ts';
 import type { CostSources } from '../usage/open.ts';
 
 /** Provider whose generations can be asked for. */
-export const GENERATION_PROVIDER = 'openrouter';
+const GENERATION_PROVIDER = 'openrouter';
 
 /** Maximum number of groups: as many as there are hours in a month. */
 const MAX_GROUPS = 750;

@@ -106,7 +106,7 @@ export function quotaCooldown(accountName: string | null, now: number, until: nu
 }
 
 /** Returns in words why something cools down and until when. */
-export function describeCooldown({ scope, reason, source, until, model }: CooldownInfo): string {
+function describeCooldown({ scope, reason, source, until, model }: CooldownInfo): string {
   const reach =
     scope === 'account'
       ? ', with its billing account'

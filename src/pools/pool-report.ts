@@ -137,7 +137,7 @@ function describeUnused(unused: UnusedKey): PoolKeyInfo {
 }
 
 /** Returns in words why a key is not used. */
-export function whyUnused(unused: UnusedKey): string {
+function whyUnused(unused: UnusedKey): string {
   switch (unused.kind) {
     case 'duplicate':
       return `has the same value as ${unused.of}, which is used instead`;

@@ -16,10 +16,10 @@ import type { BreakerState, CooldownInfo, CooldownScope } from '../protocol/pool
 import { CircuitBreaker, type Cooldown } from './circuit-breaker.ts';
 
 /** Failed requests in a row that open a breaker. */
-export const BREAKER_FAILURES = 5;
+const BREAKER_FAILURES = 5;
 
 /** Time for which it stays open before one call is the probe, in milliseconds. */
-export const BREAKER_COOLDOWN_MS = 30_000;
+const BREAKER_COOLDOWN_MS = 30_000;
 
 /** Number of models whose failures are remembered; callers choose their names. */
 const MAX_MODELS = 256;

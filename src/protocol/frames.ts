@@ -135,7 +135,7 @@ export function printFrame(type: string, data: unknown): string {
 }
 
 /** Maximum nesting: far deeper than any tool schema, and parsed in well under a millisecond. */
-export const MAX_JSON_DEPTH = 500;
+const MAX_JSON_DEPTH = 500;
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;

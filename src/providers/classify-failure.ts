@@ -23,7 +23,7 @@ export const MAX_COOLDOWN_MS = 3_600_000;
 export const MAX_DAILY_COOLDOWN_MS = 86_400_000;
 
 /** Cooldown of an account without credit, after which its key is checked before the next call. */
-export const NO_CREDIT_COOLDOWN_MS = 3_600_000;
+const NO_CREDIT_COOLDOWN_MS = 3_600_000;
 
 /**
  * What to try next: `stop` where nobody would do better, `another-key` (the same request with the next key), `again`

@@ -44,7 +44,7 @@ LOOPBACK.addAddress('::1', 'ipv6');
 const NOT_PUBLIC = 'the base URL of its credential leads to an address that is not public';
 
 /** Kind of an address: `loopback`, `private` or `public`. */
-export function addressKind(address: string): 'loopback' | 'private' | 'public' {
+function addressKind(address: string): 'loopback' | 'private' | 'public' {
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
   const plain = mapped ?? address;
   const family = isIP(plain) === 6 ? 'ipv6' : 'ipv4';

@@ -1,6 +1,6 @@
 /**
- * One HTTP request and its answer, byte by byte, with limits. Everything that aipassd sends to a provider goes through
- * here.
+ * One HTTP request and its answer, byte by byte, with limits. Everything that the daemon sends to an API goes through here;
+ * workers have a reason for fetch (refreshers/worker/exchange.ts), and doctor asks only whether an address answers.
  *
  * It is node:http and not fetch, because fetch has limits of its own (300 s to the headers and between bytes) that only
  * its own package could change. No redirect is followed, and an abort destroys the connection at once, whatever state

@@ -78,7 +78,7 @@ const VALID_WAIT_MS = 5_000;
 const EXPIRED_WAIT_MS = 30_000;
 
 /** Time before the end of a consent in which its user is warned, in milliseconds (3 days). */
-export const CONSENT_WARNING_MS = 3 * 86_400_000;
+const CONSENT_WARNING_MS = 3 * 86_400_000;
 
 /** Longest wait for which a timer keeps a refresh token from ending; for a longer one the tick does. */
 const KEEP_ALIVE_TIMER_MS = 5 * 60_000;

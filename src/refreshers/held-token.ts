@@ -66,7 +66,7 @@ export function demandedValidity(minValidMs: number, life: TokenLife): number {
  * Returns when a refresh has to happen so that the refresh token does not end: at 80 % of what it lives beyond the last
  * refresh, or null where too little is left for that to help.
  */
-export function keepAliveDue(obtainedAt: number, refreshExpiresAt: number): number | null {
+function keepAliveDue(obtainedAt: number, refreshExpiresAt: number): number | null {
   const wait = (refreshExpiresAt - obtainedAt) * DUE_SHARE;
   return wait < MIN_KEEPALIVE_MS ? null : Math.round(obtainedAt + wait);
 }

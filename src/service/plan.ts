@@ -56,11 +56,11 @@ export interface Installation {
 }
 
 /** User of the host-wide daemon, in the format of sysusers.d(5). */
-export const SYSTEM_USER = 'u aipassd - "aipassd, keeper of credentials" /var/lib/aipassd\n';
+const SYSTEM_USER = 'u aipassd - "aipassd, keeper of credentials" /var/lib/aipassd\n';
 const SYSUSERS_FILE = '/etc/sysusers.d/aipassd.conf';
 
 /** First configuration of a host-wide daemon: members of the group may use credentials but see no value. */
-export const SYSTEM_CONFIG = `{
+const SYSTEM_CONFIG = `{
   // Who may ask this daemon, besides its own user and root. See "access" in config.schema.json.
   "access": {
     "use": { "groups": ["aipassd"] }

@@ -28,7 +28,7 @@ export function printUnit(template: string, service: ServiceProgram): string {
 }
 
 /** Quotes a word as systemd.syntax(7) reads it, with `%` doubled, because it begins a specifier. */
-export function quoteWord(word: string): string {
+function quoteWord(word: string): string {
   assertPlain(word);
   return `"${word.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%')}"`;
 }

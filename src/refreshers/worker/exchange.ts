@@ -16,7 +16,7 @@ import { isSafeEndpoint } from '../provider-presets.ts';
 import { normalizeDeviceAnswer, normalizeTokenAnswer, spokenError, type ExchangeAnswer } from './token-answer.ts';
 
 /** Longest wait for a whole answer, in milliseconds. */
-export const ANSWER_LIMIT_MS = 60_000;
+const ANSWER_LIMIT_MS = 60_000;
 
 /** Longest answer that is read, in bytes: real ones have a few thousand. */
 const MAX_ANSWER_BYTES = 1024 * 1024;

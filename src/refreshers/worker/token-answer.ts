@@ -70,7 +70,7 @@ const UNSUPPORTED_TYPE = /^(?:dpop|mac|pop)$/i;
 const ERROR_CODE = /^[A-Za-z0-9_.:-]{1,64}$/;
 
 /** Stands for an error that has no code. */
-export const UNKNOWN_ERROR = 'unknown_error';
+const UNKNOWN_ERROR = 'unknown_error';
 
 /** Errors that ask for patience rather than refuse: RFC 6749's and 8628's, Slack's, and what others call their limits. */
 const PATIENCE = new Set([

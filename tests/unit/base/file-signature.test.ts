@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import {
   ABSENT,
-  readFileIdentity,
   readFileIdentitySync,
   readFileSignature,
   readFileSignatureSync,
@@ -43,7 +42,7 @@ it('a signature changes with content, mode and replacement, also where the times
 it('an identity stays with the file, and changes with another one', async () => {
   const identity = readFileIdentitySync(path);
   await writeFile(path, 'more');
-  expect(await readFileIdentity(path)).toBe(identity);
+  expect(readFileIdentitySync(path)).toBe(identity);
   await rm(path);
   await writeFile(path, 'more');
   expect(readFileIdentitySync(path)).not.toBe(identity);
@@ -59,6 +58,6 @@ it('a link is followed unless it is asked for itself', async () => {
 it('no file, and a file that cannot be asked for, have signatures of their own', async () => {
   expect(readFileSignatureSync(join(folder, 'none'))).toBe(ABSENT);
   expect(await readFileSignature(join(path, 'below-a-file'))).toBe(ABSENT);
-  expect(await readFileIdentity(join(folder, 'none'))).toBe(ABSENT);
+  expect(readFileIdentitySync(join(folder, 'none'))).toBe(ABSENT);
   expect(readFileSignatureSync(join(folder, 'x'.repeat(300)))).toBe('unreadable:ENAMETOOLONG');
 });

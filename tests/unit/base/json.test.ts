@@ -4,7 +4,6 @@ import {
   parseJson,
   parseJsonObject,
   readArray,
-  readBoolean,
   readField,
   readNumber,
   readString,
@@ -31,15 +30,13 @@ test.each([null, undefined, 1, 'text', [1]])('%j has no fields', (value) => {
 });
 
 it('a field is read only where it has the type that is asked for', () => {
-  const document = { text: 'a', number: 1, flag: false, list: [1], none: null };
+  const document = { text: 'a', number: 1, list: [1], none: null };
   expect(readString(document, 'text')).toBe('a');
   expect(readNumber(document, 'number')).toBe(1);
-  expect(readBoolean(document, 'flag')).toBe(false);
   expect(readArray(document, 'list')).toEqual([1]);
   for (const name of ['none', 'missing']) {
     expect(readString(document, name)).toBeUndefined();
     expect(readNumber(document, name)).toBeUndefined();
-    expect(readBoolean(document, name)).toBeUndefined();
     expect(readArray(document, name)).toBeUndefined();
   }
   expect(readNumber({ number: Number.NaN }, 'number')).toBeUndefined();

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { z } from 'zod';
 import type { AuditEntry } from '../../../src/audit/record.ts';
 import { AipassError } from '../../../src/base/errors.ts';
-import { readBoolean } from '../../../src/base/json.ts';
+import { readField } from '../../../src/base/json.ts';
 import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
 import type { AnyOperation } from '../../../src/operations/operation.ts';
 import { recordRequests } from '../../../src/operations/audit-entries.ts';
@@ -27,7 +27,7 @@ const prune: AnyOperation = {
   name: 'usage.prune',
   right: 'admin',
   schema: z.strictObject({ dryRun: z.boolean().optional() }),
-  audit: { outcome: 'changed', credential: () => null, isDryRun: (params) => readBoolean(params, 'dryRun') === true },
+  audit: { outcome: 'changed', credential: () => null, isDryRun: (params) => readField(params, 'dryRun') === true },
   handle: () => ({}),
 };
 
