@@ -92,12 +92,16 @@ export function oauthFileAccount(fileName: string): AccountName | undefined {
 
 /**
  * Names that synchronizers, editors and people give to a copy of a file; the groups give the original's name.
- * Syncthing, Dropbox and Nextcloud, file managers, emacs and vim, and suffixes typed by hand.
+ * Syncthing, Dropbox, Nextcloud, iCloud and OneDrive, file managers, emacs and vim, and suffixes and dates typed by hand.
  */
 const COPIES: readonly RegExp[] = [
   /^(.+?)\.sync-conflict-.*(\.json)$/i,
   /^(.+?)[ _-]?\([^()]*\)(\.json)$/,
-  /^(.+?)[ _-]+(?:- )?copy(?:[ _-]?\d+)?(\.json)$/i,
+  /^(.+?)[ _-]+(?:- )?(?:copy|kopie|copie|copia)(?:[ _-]?\d+)?(\.json)$/i,
+  /^copy of (.+?)(\.json)$/i,
+  /^(.+?) \d+(\.json)$/,
+  /^(.+?)-(?:DESKTOP|LAPTOP)-[A-Z0-9]+(\.json)$/,
+  /^(.+?)[._-]\d{4}-?\d\d-?\d\d(?:[T_.-]?[\d_.-]*)(\.json)$/,
   /^(.+?)[._-]conflict(?:ed)?[^/]*(\.json)$/i,
   /^(.+?)[._-](?:bak|old|orig|backup)[-_.\d]*(\.json)$/i,
   /^[.#]*(.+?)(\.json)(?:[#~]+|[._-].+)$/,

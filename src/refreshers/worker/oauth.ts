@@ -428,12 +428,25 @@ async function signingKey(
   return { key: imported, ...(keyId === undefined ? {} : { kid: keyId }) };
 }
 
-function algorithmsOf(key: KeyObject): readonly string[] {
-  switch (key.asymmetricKeyType) {
+/** Algorithms of elliptic curves, by OpenSSL's names for these. */
+const CURVE_ALGORITHMS: Readonly<Record<string, string>> = {
+  prime256v1: 'ES256',
+  secp384r1: 'ES384',
+  secp521r1: 'ES512',
+};
+
+/** Shortest RSA key that signs, in bits (RFC 7518 §3.3). */
+const MIN_RSA_BITS = 2048;
+
+/** Returns the algorithms that a key can sign with, best first. */
+function algorithmsOf({ asymmetricKeyType, asymmetricKeyDetails = {} }: KeyObject): readonly string[] {
+  const { modulusLength = 0, namedCurve = '' } = asymmetricKeyDetails;
+  const curve = CURVE_ALGORITHMS[namedCurve];
+  switch (asymmetricKeyType) {
     case 'rsa':
-      return ['RS256', 'PS256', 'RS384', 'RS512'];
+      return modulusLength < MIN_RSA_BITS ? [] : ['RS256', 'PS256', 'RS384', 'RS512'];
     case 'ec':
-      return key.asymmetricKeyDetails?.namedCurve === 'secp384r1' ? ['ES384'] : ['ES256'];
+      return curve === undefined ? [] : [curve];
     case 'ed25519':
       return ['Ed25519', 'EdDSA'];
     default:
@@ -450,6 +463,7 @@ const IMPORT_PARAMETERS: Readonly<
   PS256: { name: 'RSA-PSS', hash: 'SHA-256' },
   ES256: { name: 'ECDSA', namedCurve: 'P-256' },
   ES384: { name: 'ECDSA', namedCurve: 'P-384' },
+  ES512: { name: 'ECDSA', namedCurve: 'P-521' },
   Ed25519: { name: 'Ed25519' },
   EdDSA: { name: 'Ed25519' },
 };

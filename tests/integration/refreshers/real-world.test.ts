@@ -200,6 +200,8 @@ describe('files with the same grant', () => {
     await files.write('oauth/music.json', { ...one, client_secret: 'another' });
     await files.write('oauth/test.sync-conflict-20261101-101112-ABCDEF7.json', one);
     await files.write('oauth/test.json.bak', one);
+    // One from before, whose refresh token was spent since.
+    await files.write('oauth/test.2026-11-01.json', { ...one, refresh_token: `${LONG_TOKEN}-of-yesterday` });
     const { accounts, worker } = makeAccounts(files);
     endpoint.reply = (_, count) => granted({ refresh_token: `${LONG_TOKEN}-${count}` });
     worker.jobs.length = 0;
@@ -211,7 +213,7 @@ describe('files with the same grant', () => {
     await expect(token(accounts, 'music')).rejects.toMatchObject({ code: 'CONFLICT' });
     expect(endpoint.requests.map((form) => form.get('refresh_token'))).toEqual([LONG_TOKEN]);
     const warnings = accounts.warnings().map(({ subject, problem }) => `${subject} ${problem}`);
-    expect(warnings).toHaveLength(3);
+    expect(warnings).toHaveLength(4);
     for (const warning of warnings) expect(warning).toContain('oauth/test.json');
     accounts.stop();
 
@@ -477,6 +479,43 @@ describe('parameters of a request', () => {
       Buffer.from(signature, 'base64url'),
     );
     expect(isValid).toBe(true);
+  });
+
+  it.each([
+    ['ES384', generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey],
+    ['ES512', generateKeyPairSync('ec', { namedCurve: 'P-521' }).privateKey],
+  ])('prove the client with %s where its key is of that curve', async (algorithm, key) => {
+    await using endpoint = await TokenEndpoint.start();
+    await using files = new AccountFiles();
+    const { accounts } = await openOne(files, endpoint, {
+      token_endpoint_auth_method: undefined,
+      private_key: key.export({ type: 'sec1', format: 'pem' }),
+    });
+    endpoint.reply = () => granted();
+
+    await token(accounts, 'test');
+    const [header = ''] = (endpoint.requests[0]?.get('client_assertion') ?? '').split('.');
+    expect(JSON.parse(Buffer.from(header, 'base64url').toString())).toMatchObject({ alg: algorithm });
+  });
+
+  it.each([
+    ['of a curve without an algorithm', generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey],
+    ['that is too short', generateKeyPairSync('rsa', { modulusLength: 1024 }).privateKey],
+  ])('are not sent with a private key %s', async (_, key) => {
+    await using endpoint = await TokenEndpoint.start();
+    await using files = new AccountFiles();
+    const { accounts } = await openOne(files, endpoint, {
+      token_endpoint_auth_method: undefined,
+      private_key: key.export({ type: 'pkcs8', format: 'pem' }),
+    });
+
+    await expect(token(accounts, 'test')).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('cannot sign'),
+      hint: expect.stringContaining('private_key'),
+    });
+    expect(endpoint.requests).toEqual([]);
+    accounts.stop();
   });
 
   it("sign a service account's assertion for the token endpoint of its file", async () => {
