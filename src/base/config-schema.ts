@@ -243,7 +243,9 @@ export const configSchema = z.strictObject({
       noProxy: z
         .array(z.string().min(1))
         .optional()
-        .describe('Hosts that are reached without the proxy. Default: NO_PROXY. This machine itself always is.'),
+        .describe(
+          'Hosts, domains and IPv4 networks that are reached without the proxy. Default: NO_PROXY. This machine itself always is.',
+        ),
       caCertificates: z
         .string()
         .min(1)

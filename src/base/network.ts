@@ -9,6 +9,7 @@
 
 import type * as Http from 'node:http';
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import type * as Tls from 'node:tls';
 import { systemErrorCode } from './errors.ts';
 import { splitList } from './split-list.ts';
@@ -36,6 +37,9 @@ export interface NetworkReport {
   readonly caCertificates: string | null;
 }
 
+/** Network of a daemon that says nothing of it. */
+export const NO_NETWORK: NetworkReport = { httpsProxy: null, httpProxy: null, noProxy: [], caCertificates: null };
+
 /** The network that was set up. */
 export interface OpenNetwork {
   readonly report: NetworkReport;
@@ -61,7 +65,7 @@ export function openNetwork(settings: NetworkSettings, env: Environment = proces
   const hasProxy = httpsProxy !== null || httpProxy !== null;
   const noProxy = hasProxy ? noProxyHosts(settings, env) : [];
   if (hasProxy) {
-    setBoth(env, ['NO_PROXY'], noProxy.join(','));
+    setBoth(env, ['NO_PROXY'], noProxy.flatMap(formsForNode).join(','));
     env['NODE_USE_ENV_PROXY'] = '1';
     useProxy(env, warnings);
   }
@@ -157,11 +161,45 @@ function setBoth(env: Environment, names: readonly string[], value: string): voi
   }
 }
 
-/** Returns a proxy's URL as the environment has it; one that cannot be used is taken out of it. */
+/**
+ * Returns an entry of NO_PROXY in the forms that Node reads. As curl has it, a domain stands for its subdomains, too; as Go
+ * and Python have it, networks may be given (`10.0.0.0/8`, `10.*`).
+ */
+function formsForNode(entry: string): string[] {
+  const range = networkRange(entry);
+  if (range) return [entry, range];
+  // Node compares an IPv6 address without its brackets.
+  if (/^\[.*\]$/.test(entry)) return [entry, entry.slice(1, -1)];
+  const isDomain = /^[a-z\d-]+(?:\.[a-z\d-]+)*$/i.test(entry) && isIP(entry) === 0;
+  return isDomain && entry !== 'localhost' ? [entry, `*.${entry}`] : [entry];
+}
+
+/** Returns the first and the last address of an IPv4 network, joined by a hyphen; undefined for anything else. */
+function networkRange(entry: string): string | undefined {
+  const [, prefix] = /^((?:\d{1,3}\.){1,3})\*$/.exec(entry) ?? [];
+  const given = prefix?.split('.').slice(0, -1) ?? [];
+  const bytes = prefix === undefined ? undefined : [...given, '0', '0', '0'].slice(0, 4);
+  const [address = '', bits = ''] = bytes ? [bytes.join('.'), String(8 * given.length)] : entry.split('/');
+  if (isIP(address) !== 4 || !/^\d{1,2}$/.test(bits) || Number(bits) > 32) return undefined;
+  const size = 2 ** (32 - Number(bits));
+  const number = address.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0);
+  const first = number - (number % size);
+  return [first, first + size - 1].map(addressOf).join('-');
+}
+
+function addressOf(number: number): string {
+  return [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join('.');
+}
+
+/** Returns a proxy's URL as the environment has it, http where no scheme is given; one that cannot be used is taken out of it. */
 function readProxy(env: Environment, name: string, warnings: Warning[]): string | null {
-  const value = env[name.toLowerCase()] || env[name];
-  if (!value) return null;
-  if (URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)) return value;
+  const given = env[name.toLowerCase()] || env[name];
+  if (!given) return null;
+  const value = given.includes('://') ? given : `http://${given}`;
+  if (URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)) {
+    if (value !== given) setBoth(env, [name], value);
+    return value;
+  }
   delete env[name];
   delete env[name.toLowerCase()];
   const shown = URL.canParse(value) ? withoutCredentials(value) : 'a text that is not a URL';

@@ -43,7 +43,14 @@ export async function* runChecks(deps: DoctorDeps): AsyncGenerator<Finding> {
   else yield foreignFiles(paths.socket, owner);
   const { status, findings } = await checkDaemon(deps.askStatus, deps.lastRun);
   yield* findings;
-  if (status?.network !== undefined) yield* checkNetwork(status.network, shellProxy);
+  if (status?.network !== undefined) {
+    yield* checkNetwork(status.network, shellProxy);
+    const { httpsProxy, httpProxy, noProxy } = status.network;
+    const proxy = httpsProxy ?? httpProxy;
+    // A daemon that has its proxy from its own environment; the way of this shell may be another.
+    if (proxy !== null && shellProxy === undefined && deps.env['HTTPS_PROXY'] === undefined)
+      openNetwork({ proxy, noProxy }, deps.env);
+  }
   if (deps.online && status !== null) yield* await checkProviders(status.providers.filter((one) => one.baseUrl !== ''));
 }
 

@@ -75,6 +75,7 @@ describe('behind a proxy', () => {
     const doctor = await runCli(home, ['doctor', '--offline', '--json'], { env });
     const findings = JSON.parse(doctor.stdout).findings.filter((one: { check: string }) => one.check === 'network');
     expect(JSON.stringify(findings)).toContain(company.proxy);
+    expect((await runCli(home, ['doctor', '--offline'])).stdout).toContain(`goes through the proxy ${company.proxy}`);
     await aipass.close();
     await daemon.stop();
   });

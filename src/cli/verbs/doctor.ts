@@ -5,6 +5,7 @@
 import { findSocket, runRecordPath } from '../../base/find-socket.ts';
 import { AipassError } from '../../base/errors.ts';
 import { peersAreKnown } from '../../base/native.ts';
+import { describeNetwork, NO_NETWORK } from '../../base/network.ts';
 import type { Paths } from '../../base/paths.ts';
 import { SYSTEM_UNIT_FILE } from '../../base/start-command.ts';
 import { runChecks } from '../../doctor/checks.ts';
@@ -55,7 +56,9 @@ export const doctor = defineVerb({
     const findings: Finding[] = [];
     const add = (finding: Finding): void => {
       findings.push(finding);
-      if (!json && (all || finding.verdict !== 'ok')) print(finding, out);
+      // A proxy or an authority in use decides about all that follows.
+      const isInUse = finding.check === 'network' && describeNetwork(asked.status?.network ?? NO_NETWORK).length > 0;
+      if (!json && (all || isInUse || finding.verdict !== 'ok')) print(finding, out);
     };
     for await (const finding of checks) add(finding);
     for (const { verdict, problem, hint } of asked.status === undefined ? [] : todoOf(asked.status)) {

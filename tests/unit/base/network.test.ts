@@ -34,6 +34,35 @@ describe('the network', () => {
     expect(openNetwork({ caCertificates: join(folder, 'none') }, {}).warnings[0]?.problem).toContain('ENOENT');
   });
 
+  test.each([
+    ['corp.example', ['corp.example', '*.corp.example']],
+    ['.corp.example', ['.corp.example']],
+    ['*.corp.example', ['*.corp.example']],
+    ['host.example:8443', ['host.example:8443']],
+    ['10.0.0.0/8', ['10.0.0.0/8', '10.0.0.0-10.255.255.255']],
+    ['192.168.4.77/30', ['192.168.4.77/30', '192.168.4.76-192.168.4.79']],
+    ['192.168.*', ['192.168.*', '192.168.0.0-192.168.255.255']],
+    ['0.0.0.0/0', ['0.0.0.0/0', '0.0.0.0-255.255.255.255']],
+    ['10.0.0.7', ['10.0.0.7']],
+    ['10.0.0.0/99', ['10.0.0.0/99']],
+    ['[fd00::1]', ['[fd00::1]', 'fd00::1']],
+    ['*', ['*']],
+  ])('leaves out of the proxy what people mean by %s', (entry, forms) => {
+    const env: Record<string, string | undefined> = { https_proxy: 'http://proxy.example:3128', no_proxy: entry };
+    const { report } = openNetwork({}, env);
+    const isLoopback = (one: string): boolean => [...LOOPBACK, '::1'].includes(one);
+    expect(env['NO_PROXY']?.split(',').filter((one) => !isLoopback(one))).toEqual(forms);
+    expect(report.noProxy).toEqual([entry, ...LOOPBACK]);
+  });
+
+  it('takes a proxy without a scheme for one of http, as curl does', () => {
+    const env: Record<string, string | undefined> = { HTTPS_PROXY: 'me:geheim@proxy.example:3128' };
+    const { report, secrets, warnings } = openNetwork({}, env);
+    expect(report.httpsProxy).toBe('http://proxy.example:3128');
+    expect({ secrets: new Set(secrets), warnings }).toEqual({ secrets: new Set(['me', 'geheim']), warnings: [] });
+    expect(env['https_proxy']).toBe('http://me:geheim@proxy.example:3128');
+  });
+
   it('names the file of certificate authorities that Node itself has read', () => {
     expect(openNetwork({}, { NODE_EXTRA_CA_CERTS: '/etc/corp.pem' }).report.caCertificates).toBe('/etc/corp.pem');
   });
