@@ -4,6 +4,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -11,13 +12,26 @@ import { fileURLToPath } from 'node:url';
 import { start, type Running } from './programs.ts';
 
 const FOLDER = fileURLToPath(new URL('.peers/', import.meta.url));
-const ONLY_LOOPBACK = fileURLToPath(new URL('servers/only-loopback.ts', import.meta.url));
 
 const PORTKEY = '@portkey-ai/gateway@1.15.2';
+/** Node of Portkey: on Node 24 it answers every request with 500 ("immutable"). */
+const PORTKEY_NODE = `node-${process.platform}-${process.arch}`;
+const PORTKEY_NODE_VERSION = '20.20.2';
 const LITELLM = 'litellm[proxy]==1.106.12';
 
 const portkeyServer = join(FOLDER, 'portkey/node_modules/@portkey-ai/gateway/build/start-server.js');
+const portkeyNode = join(FOLDER, 'portkey/node_modules', PORTKEY_NODE, 'bin/node');
 const litellmCommand = join(FOLDER, 'litellm/bin/litellm');
+
+/** Preloaded into Portkey, which would listen on every interface: a port without an address is one of 127.0.0.1. */
+const ONLY_LOOPBACK = `data:text/javascript,${encodeURIComponent(`
+  import { Server } from 'node:net';
+  const { listen } = Server.prototype;
+  Server.prototype.listen = function (port, ...rest) {
+    if (typeof rest[0] === 'string') rest.shift();
+    return listen.call(this, typeof port === 'object' ? { ...port, host: '127.0.0.1' } : { port, host: '127.0.0.1' }, ...rest);
+  };
+`)}`;
 
 /** Running peer, as a client asks it. */
 export interface Peer extends Running {
@@ -28,9 +42,19 @@ export interface Peer extends Running {
 
 /** Starts what is installed; every peer calls the provider on that port of loopback. */
 export async function startPeers(folder: string, providerPort: number): Promise<Peer[]> {
+  const starts = [
+    ...(existsSync(portkeyServer) ? [() => startPortkey(providerPort)] : []),
+    ...(existsSync(litellmCommand) ? [() => startLitellm(folder, providerPort)] : []),
+  ];
   const peers: Peer[] = [];
-  if (existsSync(portkeyServer)) peers.push(await startPortkey(providerPort));
-  if (existsSync(litellmCommand)) peers.push(await startLitellm(folder, providerPort));
+  for (const begin of starts) {
+    try {
+      peers.push(await begin());
+    } catch (error) {
+      // One that does not start is left out.
+      console.log(error instanceof Error ? error.message.slice(0, 500) : error);
+    }
+  }
   return peers;
 }
 
@@ -38,7 +62,8 @@ export async function startPeers(folder: string, providerPort: number): Promise<
 export function installPeers(): void {
   mkdirSync(join(FOLDER, 'portkey'), { recursive: true });
   writeFileSync(join(FOLDER, 'portkey', 'package.json'), '{"private":true}');
-  run('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', PORTKEY], join(FOLDER, 'portkey'));
+  const specs = [`${PORTKEY_NODE}@${PORTKEY_NODE_VERSION}`, PORTKEY];
+  run('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', ...specs], join(FOLDER, 'portkey'));
   run('python3', ['-m', 'venv', 'litellm'], FOLDER);
   run(join(FOLDER, 'litellm/bin/python'), ['-m', 'pip', 'install', '--quiet', LITELLM], FOLDER);
 }
@@ -52,7 +77,7 @@ function run(command: string, args: readonly string[], cwd: string): void {
 async function startPortkey(providerPort: number): Promise<Peer> {
   const port = await freePort();
   const args = ['--import', ONLY_LOOPBACK, portkeyServer, `--port=${port}`, '--headless'];
-  const running = await start(args, { port });
+  const running = await start(args, { port }, process.env, portkeyNode);
   return {
     ...running,
     name: 'Portkey',
@@ -73,9 +98,16 @@ async function startLitellm(folder: string, providerPort: number): Promise<Peer>
   // JSON is YAML.
   writeFileSync(config, JSON.stringify({ model_list: [{ model_name: 'bench', litellm_params: params }] }));
   const args = ['--config', config, '--host', '127.0.0.1', '--port', String(port), '--telemetry', 'False'];
-  const env = { ...process.env, LITELLM_LOCAL_MODEL_COST_MAP: 'True', LITELLM_LOG: 'ERROR' };
+  const key = `sk-${randomBytes(24).toString('hex')}`;
+  const env = {
+    ...process.env,
+    LITELLM_LOCAL_MODEL_COST_MAP: 'True',
+    LITELLM_LOG: 'ERROR',
+    // It does not start without one.
+    LITELLM_MASTER_KEY: key,
+  };
   const running = await start(args, { port }, env, litellmCommand);
-  return { ...running, name: 'LiteLLM', port, headers: [`host: 127.0.0.1:${port}`, 'authorization: Bearer unused'] };
+  return { ...running, name: 'LiteLLM', port, headers: [`host: 127.0.0.1:${port}`, `authorization: Bearer ${key}`] };
 }
 
 function freePort(): Promise<number> {

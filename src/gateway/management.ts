@@ -210,7 +210,8 @@ export async function answerManagement(app: ManagementApp, request: ManagementRe
   const answer = await app.fetch(
     // The host is not part of any route.
     new Request(`http://aipassd${path}${query}`, {
-      method,
+      // The answer to HEAD is that to GET, whose body stays here.
+      method: method === 'HEAD' ? 'GET' : method,
       headers,
       body: body === null ? null : new Uint8Array(body),
     }),

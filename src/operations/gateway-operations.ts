@@ -10,6 +10,7 @@ import type { GatewayRoutes, NamedToken } from '../protocol/gateway.ts';
 import type { Operations } from '../protocol/operations.ts';
 import type { Dialect } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
+import type { Accounts } from '../refreshers/accounts.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 
@@ -36,6 +37,7 @@ export interface GatewayOperationsDeps {
   readonly providers: Providers;
   readonly defaultProvider: string;
   readonly gateway: RunAccess;
+  readonly accounts: Accounts;
 }
 
 const providerNames = z.array(z.string().min(1).max(64)).max(64).optional();
@@ -55,7 +57,7 @@ function tokenRights({ see, admin }: Pick<Operations['gateway.token.create']['pa
 
 /** Creates the operations. */
 export function gatewayOperations(deps: GatewayOperationsDeps): AnyOperation[] {
-  const { gateway } = deps;
+  const { gateway, accounts } = deps;
   return [
     defineOperation<'gateway.describe'>({
       name: 'gateway.describe',
@@ -76,6 +78,8 @@ export function gatewayOperations(deps: GatewayOperationsDeps): AnyOperation[] {
       async handle({ program, providers, google, git = false }, { caller, closed, requireRight }) {
         const isForValues = google !== undefined || git;
         if (isForValues) requireRight('reveal');
+        // A run for an account that is not there would fail later, in words of its own.
+        if (google !== undefined) await accounts.find(google, 'token');
         const routes = chooseRoutes(deps, providers, isForValues);
         if (caller.peer === null) {
           throw new AipassError(
@@ -147,7 +151,7 @@ export function gatewayOperations(deps: GatewayOperationsDeps): AnyOperation[] {
  * @throws AipassError NOT_FOUND for a name that is not a provider, and where no provider has a key.
  */
 function chooseRoutes(
-  { vault, providers, defaultProvider }: Omit<GatewayOperationsDeps, 'gateway'>,
+  { vault, providers, defaultProvider }: Omit<GatewayOperationsDeps, 'gateway' | 'accounts'>,
   named: readonly string[] | undefined,
   mayBeNone = false,
 ): GatewayRoutes {

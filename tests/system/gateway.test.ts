@@ -27,11 +27,15 @@ afterEach(() => running[Symbol.asyncDispose]());
 /** Sends a request over gateway.sock, or to a port of loopback. */
 function ask(
   path: string,
-  { port, headers = {}, body }: { port?: number; headers?: OutgoingHttpHeaders; body?: string } = {},
+  {
+    port,
+    headers = {},
+    body,
+    method = body === undefined ? 'GET' : 'POST',
+  }: { port?: number; headers?: OutgoingHttpHeaders; body?: string; method?: string } = {},
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const to = port === undefined ? { socketPath: running.home.paths.gatewaySocket } : { host: '127.0.0.1', port };
-    const method = body === undefined ? 'GET' : 'POST';
     const request = sendRequest({ ...to, path, method, headers, agent: false }, (answer) => {
       let text = '';
       answer.setEncoding('utf8');
@@ -165,7 +169,10 @@ describe('the gateway of a running daemon', () => {
     );
     const status = await ask('/api/v1/status');
     expect(JSON.parse(status.body)).toMatchObject({ pid: running.daemon.pid, defaultProvider: 'local' });
-    const document: unknown = JSON.parse((await ask('/api/v1/openapi.json')).body);
+    const head = await ask('/api/v1/openapi.json', { method: 'HEAD' });
+    const { headers, body: text } = await ask('/api/v1/openapi.json');
+    expect(head).toMatchObject({ status: 200, headers: { 'content-length': headers['content-length'] }, body: '' });
+    const document: unknown = JSON.parse(text);
     expect(document).toMatchObject({ openapi: '3.1.0', paths: { '/status': { get: {} } } });
     expect(await ask('/api/v1/nothing')).toMatchObject({ status: 404, body: expect.stringContaining('"NOT_FOUND"') });
   });
@@ -348,5 +355,9 @@ describe('aipassd exec', () => {
     expect((await running.cli(['exec', '--', '/etc/passwd'])).code).toBe(126);
     expect((await running.cli(['exec'])).code).toBe(1);
     expect(await running.cli(['exec', '--provider', 'nobody', '--', 'true'])).toMatchObject({ code: 2 });
+    expect(await running.cli(['exec', '--google', 'nobody', '--', 'true'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('NOT_FOUND'),
+    });
   });
 });
