@@ -83,9 +83,14 @@ export function openNetwork(settings: NetworkSettings, env: Environment = proces
   };
 }
 
+/** Returns whether requests may have to go through a proxy, which node:http then finds out for each. */
+export function usesProxy(env: Environment = process.env): boolean {
+  return env['NODE_USE_ENV_PROXY'] === '1';
+}
+
 /** Returns an agent for one request on a connection of its own, by the same way as all others; false stands for Node's own. */
 export function singleUseAgent(protocol: string, env: Environment = process.env): Http.Agent | false {
-  if (env['NODE_USE_ENV_PROXY'] !== '1') return false;
+  if (!usesProxy(env)) return false;
   const { Agent } = process.getBuiltinModule(protocol === 'https:' ? 'node:https' : 'node:http');
   return new Agent({ proxyEnv: env });
 }
@@ -97,7 +102,7 @@ export function separateAgent(protocol: string, env: Environment = process.env):
   const known = separateAgents.get(protocol);
   if (known) return known;
   const { Agent } = process.getBuiltinModule(protocol === 'https:' ? 'node:https' : 'node:http');
-  const proxy = env['NODE_USE_ENV_PROXY'] === '1' ? { proxyEnv: env } : {};
+  const proxy = usesProxy(env) ? { proxyEnv: env } : {};
   const agent = new Agent({ keepAlive: true, timeout: KEPT_MS, ...proxy });
   separateAgents.set(protocol, agent);
   return agent;

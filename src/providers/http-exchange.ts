@@ -2,18 +2,20 @@
  * One HTTP request and its answer, byte by byte, with limits. Everything that the daemon sends to an API goes through here;
  * workers have a reason for fetch (refreshers/worker/exchange.ts), and doctor asks only whether an address answers.
  *
- * It is node:http and not fetch, because fetch has limits of its own (300 s to the headers and between bytes) that only
- * its own package could change. No redirect is followed, and an abort destroys the connection at once, whatever state
+ * It is not fetch, because fetch has limits of its own (300 s to the headers and between bytes) that only its own package
+ * could change. Connections are ours (http-connection.ts), or node:http's where a proxy is set. No redirect is followed, and an abort destroys the connection at once, whatever state
  * it is in. One thing is repeated: a request on a kept connection that the other side had closed (see `openExchange`).
  */
 
-import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders, RequestOptions } from 'node:http';
+import type { ClientRequest, OutgoingHttpHeader, OutgoingHttpHeaders } from 'node:http';
 import type { LookupFunction } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { Clock } from '../base/clock.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import { systemErrorCode } from '../base/errors.ts';
-import { separateAgent, singleUseAgent } from '../base/network.ts';
+import { separateAgent, singleUseAgent, usesProxy } from '../base/network.ts';
+import { FORBIDDEN, MalformedAnswer, TOKEN } from './answer-reader.ts';
+import { sendRequest, type ConnectionFailure, type Flight, type FlightSink } from './http-connection.ts';
 
 /** A request to be sent. */
 export interface HttpRequest {
@@ -126,11 +128,80 @@ export async function openExchange(
 }
 
 function send(request: HttpRequest, limits: HttpLimits, control: HttpControl, mayReuse: boolean): Promise<HttpAnswer> {
+  if (control.signal.aborted) return Promise.reject(new ExchangeFailure('aborted', 'ended before it was sent'));
+  const way = usesProxy() ? sendByNode : sendDirectly;
+  return way(request, limits, control, mayReuse);
+}
+
+function sendDirectly(
+  request: HttpRequest,
+  limits: HttpLimits,
+  control: HttpControl,
+  mayReuse: boolean,
+): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
-    if (control.signal.aborted) {
-      reject(new ExchangeFailure('aborted', 'ended before it was sent'));
-      return;
+    const { signal, clock } = control;
+    const source = new FlightSource();
+    let answer: Answer | undefined;
+    const settle = (): void => {
+      disarm();
+      release();
+    };
+    const fail = (reason: ExchangeFailure): void => {
+      settle();
+      reject(reason);
+      source.destroy();
+    };
+    const abort = (): void => {
+      const reason = new ExchangeFailure('aborted', 'ended by its caller');
+      if (answer) answer.fail(reason);
+      else fail(reason);
+    };
+    const release = (): void => signal.removeEventListener('abort', abort);
+    source.onHead = (status, fields) => {
+      disarm();
+      try {
+        if (status === 101) throw new ExchangeFailure('garbage', 'a switch to another protocol');
+        answer = new Answer(status, readHeaders(fields), source, limits, clock, release, request.method === 'HEAD');
+        resolve(answer);
+      } catch (error) {
+        fail(describeFailure(error));
+      }
+    };
+    source.onFailure = ({ error, isConnected, isLost }) => {
+      settle();
+      const reason = describeFailure(error, isConnected, targetOf(request.url).hostname);
+      if (!isLost || (reason.detail !== 'ECONNRESET' && reason.detail !== 'EPIPE')) {
+        reject(reason);
+        return;
+      }
+      source.closeKept();
+      reject(new LostKeptConnection('network', reason.detail));
+    };
+    const disarm = clock.after(limits.waitMs, () =>
+      fail(new ExchangeFailure('timeout', waitDetail('first byte', limits.waitMs))),
+    );
+    // One listener for request and answer.
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      source.send(request, mayReuse);
+    } catch (error) {
+      settle();
+      reject(
+        new ExchangeFailure('unsendable', `the request cannot be sent (${systemErrorCode(error) ?? 'invalid'})`, error),
+      );
     }
+  });
+}
+
+/** Sends a request by node:http, which knows proxies. */
+function sendByNode(
+  request: HttpRequest,
+  limits: HttpLimits,
+  control: HttpControl,
+  mayReuse: boolean,
+): Promise<HttpAnswer> {
+  return new Promise((resolve, reject) => {
     let outgoing: ClientRequest;
     try {
       outgoing = prepare(request, mayReuse);
@@ -198,7 +269,10 @@ function send(request: HttpRequest, limits: HttpLimits, control: HttpControl, ma
       // Without a listener an error of the connection would end the process before somebody reads.
       response.on('error', ignore);
       try {
-        answer = new Answer(response, limits, control.clock, release, request.method === 'HEAD');
+        const headers = readHeaders(response.rawHeaders);
+        const isHead = request.method === 'HEAD';
+        const source = new StreamSource(response, isHead);
+        answer = new Answer(response.statusCode ?? 0, headers, source, limits, control.clock, release, isHead);
         resolve(answer);
       } catch (error) {
         fail(error instanceof ExchangeFailure ? error : describeFailure(error));
@@ -208,13 +282,20 @@ function send(request: HttpRequest, limits: HttpLimits, control: HttpControl, ma
   });
 }
 
+/** Where a URL leads; `port` is empty for the usual one. */
+interface Target {
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly port: string;
+  readonly path: string;
+  readonly auth?: string;
+}
+
 /** Parsed origins: the same few hosts are asked all the time. */
-const ORIGINS = new BoundedMap<string, { readonly protocol: string; readonly hostname: string; readonly port: string }>(
-  64,
-);
+const ORIGINS = new BoundedMap<string, Omit<Target, 'path' | 'auth'>>(64);
 
 /** Returns where a URL leads. One that is written as HTTP wants it is not parsed again. */
-function targetOf(url: string): Pick<RequestOptions, 'protocol' | 'hostname' | 'port' | 'path' | 'auth'> {
+function targetOf(url: string): Target {
   const end = url.indexOf('/', url.indexOf('//') + 2);
   const path = end === -1 ? '/' : url.slice(end);
   if (!/^[\x21-\x7e]+$/.test(path) || path.includes('#') || url.includes('@')) {
@@ -316,12 +397,28 @@ class Turns {
 
 const turns = new Turns();
 
+/** Takes the body of an answer. */
+interface BodyListener {
+  data(chunk: Buffer): void;
+  end(): void;
+  fail(error: unknown): void;
+}
+
+/** Body of an answer on its way. Nothing comes before it is read. */
+interface BodySource {
+  /** Hands the body to a listener, or to another one from now on. */
+  read(listener: BodyListener): void;
+  pause(): void;
+  resume(): void;
+  destroy(): void;
+}
+
 /** An answer under way. */
 class Answer implements HttpAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly #response: IncomingMessage;
-  readonly #body: Readable;
+  readonly #source: BodySource;
+  readonly #body: BodySource;
   readonly #limits: HttpLimits;
   readonly #clock: Clock;
   readonly #release: () => void;
@@ -329,15 +426,22 @@ class Answer implements HttpAnswer {
   #onFailure: ((failure: ExchangeFailure) => void) | undefined;
 
   /** @param release called once nothing more is read: an abort means nothing any more. */
-  constructor(response: IncomingMessage, limits: HttpLimits, clock: Clock, release: () => void, isHead: boolean) {
-    this.status = response.statusCode ?? 0;
-    this.headers = readHeaders(response);
-    this.#response = response;
+  constructor(
+    status: number,
+    headers: Readonly<Record<string, string>>,
+    source: BodySource,
+    limits: HttpLimits,
+    clock: Clock,
+    release: () => void,
+    isHead: boolean,
+  ) {
+    this.status = status;
+    this.#source = source;
     this.#limits = limits;
     this.#clock = clock;
     this.#release = release;
-    this.#body = isHead ? response : unpack(response, this.headers);
-    if (!isHead) this.headers = withoutPacking(this.headers, this.#body !== response);
+    this.#body = isHead ? source : unpack(source, headers);
+    this.headers = isHead ? headers : withoutPacking(headers, this.#body !== source);
   }
 
   each(take: TakeChunk, options: ReadOptions = {}): Promise<void> {
@@ -441,19 +545,13 @@ class Answer implements HttpAnswer {
         resolve();
       };
       const onError = (error: unknown): void => fail(this.#failure ?? this.#describe(error));
-      const onClose = (): void => {
-        if (!isEnded) fail(this.#failure ?? new ExchangeFailure('network', 'ECONNRESET'));
-      };
       this.#onFailure = fail;
       if (this.#failure) {
         fail(this.#failure);
         return;
       }
-      body.on('data', onData);
-      body.once('end', onEnd);
-      body.once('error', onError);
-      body.once('close', onClose);
       watch(Math.min(waitMs, contentWaitMs));
+      body.read({ data: onData, end: onEnd, fail: onError });
     });
   }
 
@@ -464,19 +562,21 @@ class Answer implements HttpAnswer {
   #readRemainder(): void {
     let bytes = 0;
     const disarm = this.#clock.after(REMAINDER_MS, () => this.close());
-    this.#body.on('data', (chunk: Buffer) => {
-      bytes += chunk.byteLength;
-      if (bytes > REMAINDER_BYTES) this.close();
+    this.#body.read({
+      data: (chunk) => {
+        bytes += chunk.byteLength;
+        if (bytes > REMAINDER_BYTES) this.close();
+      },
+      end: disarm,
+      fail: disarm,
     });
-    this.#body.once('close', disarm);
-    this.#body.on('error', ignore);
     this.#body.resume();
   }
 
   #describe(error: unknown): ExchangeFailure {
     if (error instanceof ExchangeFailure) return error;
     const failure = describeFailure(error);
-    return this.#body === this.#response || failure.detail === 'ECONNRESET'
+    return this.#body === this.#source || failure.detail === 'ECONNRESET'
       ? failure
       : new ExchangeFailure('garbage', 'a compressed body that cannot be read', error);
   }
@@ -486,10 +586,148 @@ class Answer implements HttpAnswer {
     if (this.#failure) return;
     this.#failure = failure;
     this.#release();
-    this.#response.destroy();
-    if (this.#body !== this.#response) this.#body.destroy();
+    this.#source.destroy();
+    if (this.#body !== this.#source) this.#body.destroy();
     this.#onFailure?.(failure);
   }
+}
+
+/** Body that a stream of Node's has. A stream that is closed before its end has failed. */
+class StreamSource implements BodySource {
+  readonly #stream: Readable;
+  #listener: BodyListener | undefined;
+  #isOver = false;
+
+  /** @param isHeadOnly whether there is no body: the stream is read all the same, for its end. */
+  constructor(stream: Readable, isHeadOnly = false) {
+    this.#stream = stream;
+    stream.once('error', (error) => this.#fail(error));
+    stream.once('close', () => this.#fail(new ExchangeFailure('network', 'ECONNRESET')));
+    stream.once('end', () => {
+      this.#isOver = true;
+      this.#listener?.end();
+    });
+    if (isHeadOnly) stream.resume();
+  }
+
+  read(listener: BodyListener): void {
+    const isFirst = this.#listener === undefined;
+    this.#listener = listener;
+    if (this.#isOver) listener.end();
+    else if (isFirst) this.#stream.on('data', (chunk: Buffer) => this.#listener?.data(chunk));
+  }
+
+  pause(): void {
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    this.#stream.resume();
+  }
+
+  destroy(): void {
+    this.#stream.destroy();
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#listener?.fail(error);
+  }
+}
+
+/** Body that comes from a connection of ours. */
+class FlightSource implements BodySource, FlightSink {
+  onHead: ((status: number, fields: readonly string[]) => void) | undefined;
+  /** Takes the failure of a request without an answer. */
+  onFailure: ((failure: ConnectionFailure) => void) | undefined;
+  #flight: Flight | undefined;
+  #listener: BodyListener | undefined;
+  #failure: Error | undefined;
+  #hasHead = false;
+  #isOver = false;
+
+  /** Sends the request. Throws for one that cannot be sent, without quoting it. */
+  send(request: HttpRequest, mayReuse: boolean): void {
+    const { method, headers, lookup } = request;
+    const { protocol, hostname, port, path, auth } = targetOf(request.url);
+    const isSecure = protocol === 'https:';
+    const body = typeof request.body === 'string' ? Buffer.from(request.body) : request.body;
+    const host = `${hostname.includes(':') ? `[${hostname}]` : hostname}${port === '' ? '' : `:${port}`}`;
+    if (!TOKEN.test(method)) throw new Error('the method holds a character that it may not hold');
+    let head = `${method} ${path} HTTP/1.1\r\n`;
+    for (const name in headers) head += printField(name, headers[name]);
+    head += `host: ${host}\r\nconnection: keep-alive\r\n`;
+    if (auth !== undefined && headers['authorization'] === undefined) {
+      head += `authorization: Basic ${Buffer.from(auth).toString('base64')}\r\n`;
+    }
+    if (body !== undefined || !BODILESS_METHODS.has(method)) head += `content-length: ${body?.length ?? 0}\r\n`;
+    const target = { isSecure, hostname, port: port === '' ? (isSecure ? 443 : 80) : Number(port), lookup };
+    this.#flight = sendRequest(target, `${head}\r\n`, body, { mayReuse, isHeadOnly: method === 'HEAD' }, this);
+  }
+
+  head(status: number, fields: readonly string[]): void {
+    this.#hasHead = true;
+    // Held until somebody reads.
+    this.#flight?.pause();
+    this.onHead?.(status, fields);
+  }
+
+  data(chunk: Buffer): void {
+    this.#listener?.data(chunk);
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.#listener?.end();
+  }
+
+  fail(failure: ConnectionFailure): void {
+    if (!this.#hasHead) {
+      this.onFailure?.(failure);
+      return;
+    }
+    this.#failure = failure.error;
+    this.#listener?.fail(failure.error);
+  }
+
+  read(listener: BodyListener): void {
+    this.#listener = listener;
+    if (this.#failure) listener.fail(this.#failure);
+    else if (this.#isOver) listener.end();
+    else this.#flight?.resume();
+  }
+
+  pause(): void {
+    this.#flight?.pause();
+  }
+
+  resume(): void {
+    this.#flight?.resume();
+  }
+
+  destroy(): void {
+    this.#flight?.destroy();
+  }
+
+  closeKept(): void {
+    this.#flight?.closeKept();
+  }
+}
+
+/** Methods whose requests have no length where they have no body (RFC 9110, 8.6). */
+const BODILESS_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
+
+function printField(name: string, value: OutgoingHttpHeader | undefined): string {
+  if (value === undefined) return '';
+  if (!TOKEN.test(name)) throw new Error('the name of a header field holds a character that it may not hold');
+  if (!Array.isArray(value)) return `${name}: ${checkedValue(String(value))}\r\n`;
+  return value.map((one) => `${name}: ${checkedValue(one)}\r\n`).join('');
+}
+
+function checkedValue(value: string): string {
+  if (FORBIDDEN.test(value)) throw new Error('the value of a header field holds a character that it may not hold');
+  return value;
 }
 
 /**
@@ -497,19 +735,19 @@ class Answer implements HttpAnswer {
  *
  * @throws ExchangeFailure for a packing that is not known.
  */
-function unpack(response: IncomingMessage, headers: Readonly<Record<string, string>>): Readable {
+function unpack(source: BodySource, headers: Readonly<Record<string, string>>): BodySource {
   const packings = (headers['content-encoding'] ?? '')
     .split(',')
     .map((name) => name.trim().toLowerCase())
     .filter((name) => !NO_PACKINGS.has(name));
   // The last one was applied last.
-  return packings.reduceRight<Readable>((body, packing) => unpackOne(body, packing, response), response);
+  return packings.reduceRight<BodySource>(unpackOne, source);
 }
 
 /** Names of no packing; some servers put the character set there. */
 const NO_PACKINGS = new Set(['', 'identity', 'none', 'utf-8', 'utf8']);
 
-function unpackOne(body: Readable, packing: string, response: IncomingMessage): Readable {
+function unpackOne(source: BodySource, packing: string): BodySource {
   const zlib = process.getBuiltinModule('node:zlib');
   const unpackers: Readonly<Record<string, () => ReturnType<typeof zlib.createGunzip>>> = {
     gzip: zlib.createGunzip,
@@ -522,11 +760,15 @@ function unpackOne(body: Readable, packing: string, response: IncomingMessage): 
   if (!create)
     throw new ExchangeFailure('garbage', 'a body compressed in an unknown way, although nobody asked for it');
   const unpacked = create();
-  body.on('error', (error) => unpacked.destroy(error));
-  response.once('close', () => {
-    if (!response.complete) unpacked.destroy(new ExchangeFailure('network', 'ECONNRESET'));
+  unpacked.on('drain', () => source.resume());
+  source.read({
+    data: (chunk) => {
+      if (!unpacked.write(chunk)) source.pause();
+    },
+    end: () => unpacked.end(),
+    fail: (error) => unpacked.destroy(error instanceof Error ? error : new ExchangeFailure('network', 'ECONNRESET')),
   });
-  return body.pipe(unpacked);
+  return new StreamSource(unpacked);
 }
 
 function withoutPacking(
@@ -539,7 +781,7 @@ function withoutPacking(
 }
 
 /** Reads the fields of an answer; of one that came twice the values are joined, but for the type, whose first one counts. */
-function readHeaders({ rawHeaders }: IncomingMessage): Record<string, string> {
+function readHeaders(rawHeaders: readonly string[]): Record<string, string> {
   const headers: Record<string, string> = {};
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = (rawHeaders[at] ?? '').toLowerCase();
@@ -554,6 +796,9 @@ function readHeaders({ rawHeaders }: IncomingMessage): Record<string, string> {
 
 function describeFailure(error: unknown, isConnected = true, host?: string): ExchangeFailure {
   if (error instanceof ExchangeFailure) return error;
+  if (error instanceof MalformedAnswer) {
+    return new ExchangeFailure('garbage', `something that is not HTTP (${error.message})`, error);
+  }
   const code = systemErrorCode(error) ?? 'no reason given';
   return code.startsWith('HPE_')
     ? new ExchangeFailure('garbage', `something that is not HTTP (${code})`, error)

@@ -1,0 +1,339 @@
+/**
+ * Connections to providers, kept for the next request: one request at a time on each.
+ *
+ * It is net and tls and not node:http, whose client takes more time for a request than everything else that the gateway
+ * does with one (bench/gateway.ts measures it). Proxies are left to node:http (http-exchange.ts).
+ */
+
+import { isIP, type LookupFunction, type Socket } from 'node:net';
+import { systemClock } from '../base/clock.ts';
+import { AnswerReader, type AnswerSink } from './answer-reader.ts';
+
+/** Where a connection leads. */
+export interface ConnectionTarget {
+  readonly isSecure: boolean;
+  readonly hostname: string;
+  readonly port: number;
+  /** Resolves the host's name instead of the system, and may refuse. Its connections serve no request without one. */
+  readonly lookup?: LookupFunction | undefined;
+}
+
+/** How an exchange on a connection failed. */
+export interface ConnectionFailure {
+  readonly error: Error;
+  /** Whether there was a connection. */
+  readonly isConnected: boolean;
+  /** Whether the connection had served another request, and not one byte of an answer came. */
+  readonly isLost: boolean;
+}
+
+/** Takes an answer, or why there is none. */
+export interface FlightSink extends AnswerSink {
+  /** Takes the end of the answer. */
+  end(): void;
+  fail(failure: ConnectionFailure): void;
+}
+
+/** How long a connection is kept without a request, in milliseconds: as long as Node's own agent keeps one. */
+const KEPT_MS = 5000;
+
+/** How much earlier than the other side a connection is closed, in milliseconds, where that told when it will. */
+const EARLIER_MS = 1000;
+
+/** The most idle connections to one address. */
+const MAX_IDLE = 256;
+
+/** Delay of the probes that find out whether the other machine is still there, in milliseconds. */
+const PROBE_MS = 1000;
+
+/** Connections to one address. */
+class Pool {
+  /** Idle ones, the one that was used last at the end. */
+  readonly #idle: Connection[] = [];
+  #session: Buffer | undefined;
+  #isSweepDue = false;
+
+  /** Returns a connection to its address, an idle one where it may be. */
+  take(target: ConnectionTarget, mayReuse: boolean): Connection {
+    while (mayReuse) {
+      const idle = this.#idle.pop();
+      if (idle === undefined) break;
+      if (idle.isUsable(systemClock.monotonic())) return idle;
+      idle.destroy();
+    }
+    return new Connection(this, this.#connect(target));
+  }
+
+  keep(connection: Connection): void {
+    if (this.#idle.length >= MAX_IDLE) {
+      connection.destroy();
+      return;
+    }
+    this.#idle.push(connection);
+    this.#sweepLater();
+  }
+
+  remove(connection: Connection): void {
+    const at = this.#idle.indexOf(connection);
+    if (at !== -1) this.#idle.splice(at, 1);
+  }
+
+  /** Closes all idle connections. */
+  clear(): void {
+    for (const connection of this.#idle.splice(0)) connection.destroy();
+  }
+
+  /** One timer for all: a timer of its own for each would be set and cleared with each request. */
+  #sweepLater(): void {
+    if (this.#isSweepDue) return;
+    this.#isSweepDue = true;
+    systemClock.after(KEPT_MS / 2, () => {
+      this.#isSweepDue = false;
+      const now = systemClock.monotonic();
+      for (const connection of this.#idle.filter((idle) => !idle.isUsable(now))) connection.destroy();
+      if (this.#idle.length > 0) this.#sweepLater();
+    });
+  }
+
+  #connect({ isSecure, hostname, port, lookup }: ConnectionTarget): Socket {
+    const options = {
+      host: hostname,
+      port,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: PROBE_MS,
+      ...(lookup ? { lookup } : {}),
+    };
+    if (!isSecure) return process.getBuiltinModule('node:net').connect(options);
+    const socket = process.getBuiltinModule('node:tls').connect({
+      ...options,
+      ALPNProtocols: ['http/1.1'],
+      ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
+      ...(this.#session ? { session: this.#session } : {}),
+    });
+    socket.on('session', (session) => {
+      this.#session = session;
+    });
+    socket.once('error', () => {
+      this.#session = undefined;
+    });
+    return socket;
+  }
+}
+
+/** Pools by address. They are few: providers are a matter of the configuration. */
+const pools = new Map<string, Pool>();
+
+function poolOf({ isSecure, hostname, port, lookup }: ConnectionTarget): Pool {
+  const name = `${lookup ? 'guarded ' : ''}${isSecure ? 'https' : 'http'}://${hostname}:${port}`;
+  let pool = pools.get(name);
+  if (pool === undefined) {
+    pool = new Pool();
+    pools.set(name, pool);
+  }
+  return pool;
+}
+
+/** One connection. */
+class Connection {
+  readonly socket: Socket;
+  readonly #pool: Pool;
+  #flight: Flight | undefined;
+  #isConnected = false;
+  #isUsed = false;
+  #idleSince = 0;
+  #keptMs = KEPT_MS;
+
+  constructor(pool: Pool, socket: Socket) {
+    this.#pool = pool;
+    this.socket = socket;
+    socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => {
+      this.#isConnected = true;
+    });
+    socket.on('data', (chunk: Buffer) => {
+      // Bytes that nobody asked for would be taken for the next answer.
+      if (this.#flight === undefined) this.destroy();
+      else this.#flight.take(chunk);
+    });
+    socket.on('end', () => {
+      this.#pool.remove(this);
+      if (this.#flight === undefined) this.destroy();
+      else this.#flight.endInput();
+    });
+    socket.on('error', (error) => this.#flight?.fail(error));
+    socket.on('close', () => {
+      this.#pool.remove(this);
+      this.#flight?.endInput();
+    });
+  }
+
+  /** Whether another request may be sent. */
+  isUsable(now: number): boolean {
+    return !this.socket.destroyed && this.socket.writable && now - this.#idleSince < this.#keptMs;
+  }
+
+  begin(flight: Flight): void {
+    this.#flight = flight;
+    this.socket.ref();
+  }
+
+  /** Ends the use of this connection by a flight: another one may have it, where the answer allows. */
+  release(reader: AnswerReader, hasRemainder: boolean): void {
+    this.#flight = undefined;
+    this.#isUsed = true;
+    const { socket } = this;
+    this.#keptMs = Math.min(KEPT_MS, reader.keptMs === undefined ? KEPT_MS : reader.keptMs - EARLIER_MS);
+    // An answer that came before the whole request was sent leaves the connection in a state that nobody knows.
+    if (!reader.keepsAlive || hasRemainder || this.#keptMs <= 0 || socket.writableLength > 0 || !socket.writable) {
+      this.destroy();
+      return;
+    }
+    this.#idleSince = systemClock.monotonic();
+    // An idle connection keeps no process alive.
+    socket.unref();
+    if (socket.isPaused()) socket.resume();
+    this.#pool.keep(this);
+  }
+
+  destroy(): void {
+    this.#flight = undefined;
+    this.#pool.remove(this);
+    this.socket.destroy();
+  }
+
+  get isConnected(): boolean {
+    return this.#isConnected;
+  }
+
+  get isUsed(): boolean {
+    return this.#isUsed;
+  }
+}
+
+/** A request under way on a connection. */
+export class Flight {
+  readonly #connection: Connection;
+  readonly #pool: Pool;
+  readonly #sink: FlightSink;
+  readonly #reader: AnswerReader;
+  readonly #wasUsed: boolean;
+  /** Bytes that were held back. */
+  #waiting: Buffer | undefined;
+  #hasBytes = false;
+  #isInputOver = false;
+  #isOver = false;
+
+  constructor(pool: Pool, connection: Connection, sink: FlightSink, isHeadOnly: boolean) {
+    this.#pool = pool;
+    this.#connection = connection;
+    this.#sink = sink;
+    this.#reader = new AnswerReader(sink, isHeadOnly);
+    this.#wasUsed = connection.isUsed;
+  }
+
+  /** Holds the answer back. */
+  pause(): void {
+    this.#reader.isHeld = true;
+  }
+
+  /** Goes on with an answer that was held back. */
+  resume(): void {
+    if (!this.#reader.isHeld || this.#isOver) return;
+    this.#reader.isHeld = false;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    this.#read(waiting);
+    if (!this.#isOver && !this.#reader.isHeld) this.#connection.socket.resume();
+  }
+
+  /** Closes the connection, in whatever state it is. */
+  destroy(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#connection.destroy();
+  }
+
+  /** Closes the idle connections to the same address. */
+  closeKept(): void {
+    this.#pool.clear();
+  }
+
+  /** Takes bytes of the connection. */
+  take(chunk: Buffer): void {
+    this.#hasBytes = true;
+    if (!this.#reader.isHeld) {
+      this.#read(chunk);
+      return;
+    }
+    this.#waiting = this.#waiting ? Buffer.concat([this.#waiting, chunk]) : chunk;
+    this.#connection.socket.pause();
+  }
+
+  /** Takes the end of the connection's bytes. What is held back is read before. */
+  endInput(): void {
+    this.#isInputOver = true;
+    if (!this.#reader.isHeld) this.#read(undefined);
+  }
+
+  /** Takes the failure of the connection. */
+  fail(error: Error): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { isConnected } = this.#connection;
+    this.#connection.destroy();
+    this.#sink.fail({ error, isConnected, isLost: this.#wasUsed && !this.#hasBytes });
+  }
+
+  #read(chunk: Buffer | undefined): void {
+    try {
+      if (chunk) this.#waiting = this.#reader.push(chunk);
+    } catch (error) {
+      this.fail(error instanceof Error ? error : new Error('the answer cannot be read'));
+      return;
+    }
+    const isRead = this.#isInputOver && this.#waiting === undefined;
+    if (this.#isOver) return;
+    if (this.#reader.isOver || (isRead && this.#reader.close())) {
+      this.#isOver = true;
+      this.#connection.release(this.#reader, this.#waiting !== undefined);
+      this.#sink.end();
+    } else if (isRead) this.fail(hangUp());
+  }
+}
+
+/**
+ * Sends a request and returns its flight; what comes back goes to the sink.
+ *
+ * @param head request line and fields with the empty line behind them, each character one byte.
+ */
+export function sendRequest(
+  target: ConnectionTarget,
+  head: string,
+  body: Uint8Array | undefined,
+  { mayReuse, isHeadOnly }: { readonly mayReuse: boolean; readonly isHeadOnly: boolean },
+  sink: FlightSink,
+): Flight {
+  const pool = poolOf(target);
+  const connection = pool.take(target, mayReuse);
+  const flight = new Flight(pool, connection, sink, isHeadOnly);
+  connection.begin(flight);
+  const { socket } = connection;
+  if (body === undefined || body.length === 0) socket.write(head, 'latin1');
+  else if (body.length <= MAX_JOINED_BYTES && Buffer.isBuffer(body)) {
+    socket.write(head + body.toString('latin1', 0, body.length), 'latin1');
+  } else {
+    socket.cork();
+    socket.write(head, 'latin1');
+    socket.write(body);
+    socket.uncork();
+  }
+  return flight;
+}
+
+/** A body that is sent in one piece with its head; a longer one is not worth the copy. */
+const MAX_JOINED_BYTES = 16 * 1024;
+
+/** Returns the error of a connection that the other side ended, as node:http has it. */
+function hangUp(): Error {
+  return Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
+}
