@@ -10,6 +10,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import { foregroundClock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { LiveSet } from '../base/live-set.ts';
 import type { Logger } from '../base/logger.ts';
 import { withTimeout } from '../base/timeout.ts';
 import { formatError } from './dialect-errors.ts';
@@ -83,7 +84,7 @@ interface OpenConnection {
 /** Request that has no complete answer yet. */
 interface InFlightRequest {
   readonly abort: AbortController;
-  readonly closed: Promise<unknown>;
+  readonly response: ServerResponse;
 }
 
 /** HTTP server on one address. */
@@ -91,7 +92,7 @@ export class HttpEndpoint {
   readonly #deps: HttpEndpointDeps;
   readonly #sockets = new Map<Socket, OpenConnection>();
   readonly #pacer = new ReadPacer();
-  readonly #inFlight = new Set<InFlightRequest>();
+  readonly #inFlight = new LiveSet<InFlightRequest>();
   #server: Server | undefined;
 
   constructor(deps: HttpEndpointDeps) {
@@ -139,9 +140,9 @@ export class HttpEndpoint {
     this.#server = undefined;
     server.close();
     server.closeIdleConnections();
-    const ended = Promise.allSettled([...this.#inFlight].map((request) => request.closed));
+    const ended = Promise.allSettled(this.#inFlight.members().map(({ response }) => once(response, 'close')));
     await withTimeout(foregroundClock, graceMs, ended, () => {});
-    for (const { abort } of this.#inFlight) abort.abort(reason);
+    for (const { abort } of this.#inFlight.members()) abort.abort(reason);
     await withTimeout(foregroundClock, ABORT_MS, ended, () => {});
     for (const socket of this.#sockets.keys()) socket.destroy();
   }
@@ -202,10 +203,9 @@ export class HttpEndpoint {
     if (connection === undefined || socket.destroyed) return;
     connection.pending += 1;
     const abort = new AbortController();
-    const inFlight = { abort, closed: once(response, 'close') };
-    this.#inFlight.add(inFlight);
+    const remove = this.#inFlight.add({ abort, response });
     response.once('close', () => {
-      this.#inFlight.delete(inFlight);
+      remove();
       connection.pending -= 1;
       connection.reads.wake();
       if (!response.writableFinished) abort.abort(new AipassError('CANCELLED', 'the client went away'));

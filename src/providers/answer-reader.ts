@@ -161,7 +161,7 @@ export class AnswerReader {
     let connection = '';
     for (let at = 0; at < fields.length; at += 2) {
       const value = fields[at + 1] ?? '';
-      switch (fields[at]) {
+      switch (fields[at] ?? '') {
         case 'content-length':
           if (length !== undefined || !/^\d{1,15}$/.test(value)) throw new MalformedAnswer('its length is ambiguous');
           length = value;

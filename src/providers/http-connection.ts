@@ -46,6 +46,12 @@ const MAX_IDLE = 256;
 /** Delay of the probes that find out whether the other machine is still there, in milliseconds. */
 const PROBE_MS = 1000;
 
+/**
+ * Buffer that every plain connection reads into: Node would take 64 KB from the system for each read, give most of it back,
+ * and leave its heap in pieces.
+ */
+const READ_BUFFER = Buffer.alloc(64 * 1024);
+
 /** Connections to one address. */
 class Pool {
   /** Idle ones, the one that was used last at the end. */
@@ -55,13 +61,11 @@ class Pool {
 
   /** Returns a connection to its address, an idle one where it may be. */
   take(target: ConnectionTarget, mayReuse: boolean): Connection {
-    while (mayReuse) {
-      const idle = this.#idle.pop();
-      if (idle === undefined) break;
+    for (let idle = mayReuse ? this.#idle.pop() : undefined; idle !== undefined; idle = this.#idle.pop()) {
       if (idle.isUsable(systemClock.monotonic())) return idle;
       idle.destroy();
     }
-    return new Connection(this, this.#connect(target));
+    return new Connection(this, target);
   }
 
   keep(connection: Connection): void {
@@ -95,7 +99,8 @@ class Pool {
     });
   }
 
-  #connect({ isSecure, hostname, port, lookup }: ConnectionTarget): Socket {
+  /** Connects; bytes go to `take` from a buffer that is used again, or are events of the socket. */
+  connect({ isSecure, hostname, port, lookup }: ConnectionTarget, take: (chunk: Buffer) => void): Socket {
     const options = {
       host: hostname,
       port,
@@ -104,13 +109,23 @@ class Pool {
       keepAliveInitialDelay: PROBE_MS,
       ...(lookup ? { lookup } : {}),
     };
-    if (!isSecure) return process.getBuiltinModule('node:net').connect(options);
+    if (!isSecure) {
+      const onread = {
+        buffer: READ_BUFFER,
+        callback: (bytes: number): boolean => {
+          take(Buffer.from(READ_BUFFER.subarray(0, bytes)));
+          return true;
+        },
+      };
+      return process.getBuiltinModule('node:net').connect({ ...options, onread });
+    }
     const socket = process.getBuiltinModule('node:tls').connect({
       ...options,
       ALPNProtocols: ['http/1.1'],
       ...(isIP(hostname) === 0 ? { servername: hostname } : {}),
       ...(this.#session ? { session: this.#session } : {}),
     });
+    socket.on('data', take);
     socket.on('session', (session) => {
       this.#session = session;
     });
@@ -144,16 +159,16 @@ class Connection {
   #idleSince = 0;
   #keptMs = KEPT_MS;
 
-  constructor(pool: Pool, socket: Socket) {
+  constructor(pool: Pool, target: ConnectionTarget) {
     this.#pool = pool;
-    this.socket = socket;
-    socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => {
-      this.#isConnected = true;
-    });
-    socket.on('data', (chunk: Buffer) => {
+    const socket = pool.connect(target, (chunk) => {
       // Bytes that nobody asked for would be taken for the next answer.
       if (this.#flight === undefined) this.destroy();
       else this.#flight.take(chunk);
+    });
+    this.socket = socket;
+    socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => {
+      this.#isConnected = true;
     });
     socket.on('end', () => {
       this.#pool.remove(this);
@@ -214,8 +229,8 @@ class Connection {
 export class Flight {
   readonly #connection: Connection;
   readonly #pool: Pool;
-  readonly #sink: FlightSink;
-  readonly #reader: AnswerReader;
+  #sink: FlightSink;
+  #reader: AnswerReader;
   readonly #wasUsed: boolean;
   /** Bytes that were held back. */
   #waiting: Buffer | undefined;
@@ -251,6 +266,7 @@ export class Flight {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#connection.destroy();
+    this.#letGo();
   }
 
   /** Closes the idle connections to the same address. */
@@ -280,8 +296,20 @@ export class Flight {
     if (this.#isOver) return;
     this.#isOver = true;
     const { isConnected } = this.#connection;
+    const sink = this.#sink;
     this.#connection.destroy();
-    this.#sink.fail({ error, isConnected, isLost: this.#wasUsed && !this.#hasBytes });
+    this.#letGo();
+    sink.fail({ error, isConnected, isLost: this.#wasUsed && !this.#hasBytes });
+  }
+
+  /**
+   * Drops what a flight that is over refers to. V8 keeps what an old connection pointed to until its next major collection,
+   * and with it everything of the request: half of all garbage outlived the young generation (measured at 32 at once).
+   */
+  #letGo(): void {
+    this.#sink = NOBODY;
+    this.#reader = NO_READER;
+    this.#waiting = undefined;
   }
 
   #read(chunk: Buffer | undefined): void {
@@ -296,10 +324,15 @@ export class Flight {
     if (this.#reader.isOver || (isRead && this.#reader.close())) {
       this.#isOver = true;
       this.#connection.release(this.#reader, this.#waiting !== undefined);
-      this.#sink.end();
+      const sink = this.#sink;
+      this.#letGo();
+      sink.end();
     } else if (isRead) this.fail(hangUp());
   }
 }
+
+const NOBODY: FlightSink = { head: () => {}, data: () => {}, end: () => {}, fail: () => {} };
+const NO_READER = new AnswerReader(NOBODY, true);
 
 /**
  * Sends a request and returns its flight; what comes back goes to the sink.

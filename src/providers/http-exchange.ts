@@ -679,7 +679,11 @@ class FlightSource implements BodySource, FlightSink {
 
   end(): void {
     this.#isOver = true;
-    this.#listener?.end();
+    const listener = this.#listener;
+    this.#listener = undefined;
+    this.onHead = undefined;
+    this.onFailure = undefined;
+    listener?.end();
   }
 
   fail(failure: ConnectionFailure): void {

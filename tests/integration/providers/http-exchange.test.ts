@@ -1,4 +1,4 @@
-import { createServer, type Server } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
@@ -49,6 +49,33 @@ async function serveBytes(bytes: string): Promise<AsyncDisposable & { readonly u
   };
 }
 
+/** Starts a server that answers every request with the same bytes and keeps its connections. */
+async function serveRequests(
+  bytes: string,
+): Promise<AsyncDisposable & { readonly url: string; readonly connections: () => number }> {
+  let connections = 0;
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((socket) => {
+    connections += 1;
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('data', () => socket.write(bytes));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' ? address?.port : undefined;
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    connections: () => connections,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await once(server, 'close');
+    },
+  };
+}
+
 describe('an exchange', () => {
   test('returns status, headers in lower case without cookies, and the body', async () => {
     await using upstream = await startLoopbackProvider({
@@ -65,6 +92,36 @@ describe('an exchange', () => {
     await using upstream = await startLoopbackProvider();
     for (let round = 0; round < 5; round += 1) await readAll(await open(`${upstream.baseUrl}/chat/completions`));
     expect(upstream.connections()).toBe(1);
+  });
+
+  test('uses no connection again that holds bytes behind its answer', async () => {
+    const answerText = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+    await using server = await serveRequests(`${answerText}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil`);
+    for (let round = 0; round < 2; round += 1) expect(await readAll(await open(server.url))).toBe('ok');
+    expect(server.connections()).toBe(2);
+  });
+
+  test('uses a connection again where its answer came in chunks', async () => {
+    await using server = await serveRequests(
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n',
+    );
+    for (let round = 0; round < 3; round += 1) expect(await readAll(await open(server.url))).toBe('ok');
+    expect(server.connections()).toBe(1);
+  });
+
+  test('reads what is held back before the end of its connection', async () => {
+    await using server = await serveBytes('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabcd');
+    const answer = await open(server.url);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const pieces: string[] = [];
+    const reading = answer.each((chunk) => {
+      pieces.push(chunk.toString());
+      return promise;
+    });
+    await until('the bytes', () => pieces.length > 0);
+    resolve();
+    await reading;
+    expect(pieces.join('')).toBe('abcd');
   });
 
   test('that is not read to its end is closed by close()', async () => {
