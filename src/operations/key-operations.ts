@@ -125,7 +125,8 @@ export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
 
 function judgeOffline(key: ApiKey, providers: Providers): KeyVerdict {
   const info = describeKey(key, providers);
-  const { prefixes, minLength } = providers.get(key.provider).keyShape;
+  // A key may be for a provider that nobody knows.
+  const { prefixes, minLength } = providers.find(key.provider)?.keyShape ?? {};
   const isShapeKnown = prefixes !== undefined || minLength !== undefined;
   const detail = isShapeKnown ? 'the shape is right' : 'the usual shape of its keys is not known';
   return info.state === 'ready'
