@@ -37,6 +37,22 @@ export function kindOf(dialect: Dialect, method: string, path: string): RequestK
   return KIND_OF_PATH[dialect].find(([pattern]) => pattern.test(bare))?.[1] ?? 'other';
 }
 
+/** Paths, below the base URL of a dialect, whose refusals concern the key: calls of models, and the list of models. */
+const MODEL_PATHS: Readonly<Record<Dialect, RegExp>> = {
+  openai:
+    /^(?:\/v\d+(?:alpha|beta)?\d*)?\/(?:(?:chat\/)?completions|responses|embeddings|images\/[a-z]+|audio\/[a-z]+|models)$/,
+  anthropic: /^(?:\/v\d+)?\/(?:messages|models)$/,
+  gemini: /^(?:\/v\d+(?:alpha|beta)?\d*)?\/models(?:\/[^/:]+:[A-Za-z]+)?$/,
+};
+
+/**
+ * Returns whether a refusal of a path concerns the key. Elsewhere it may concern the path alone: an endpoint for
+ * administrators refuses every ordinary key, and its caller chose it.
+ */
+export function isModelPath(dialect: Dialect, path: string): boolean {
+  return MODEL_PATHS[dialect].test(path.replace(/\/+$/, ''));
+}
+
 /** Places of a count in a usage document, tried in order; a dot leads into a member. */
 type Places = readonly string[];
 

@@ -58,7 +58,12 @@ export interface JudgedFailure {
 }
 
 /** Judges a failure. The message never holds more of the provider's text than refusal.ts lets through. */
-export function judgeFailure(failure: AttemptFailure, context: RefusalContext): JudgedFailure {
+export function judgeFailure(
+  failure: AttemptFailure,
+  context: RefusalContext,
+  /** False where a refusal may concern the path that its caller chose. */
+  isModelPath = true,
+): JudgedFailure {
   const { provider, now } = context;
   switch (failure.kind) {
     case 'refusal':
@@ -66,7 +71,10 @@ export function judgeFailure(failure: AttemptFailure, context: RefusalContext): 
       const refusal = failure.kind === 'refusal' ? failure : readErrorInside(failure);
       const { status, headers, body } = refusal;
       const meaning = classifyFailure(provider, { status, headers, body }, now);
-      return { error: describeRefusal(refusal, context, meaning), ...settled(meaning, headers) };
+      return {
+        error: describeRefusal(refusal, context, meaning),
+        ...settled(isModelPath ? meaning : aboutThePath(meaning), headers),
+      };
     }
     case 'exchange':
       return {
@@ -85,6 +93,14 @@ export function judgeFailure(failure: AttemptFailure, context: RefusalContext): 
     error: cancellation(failure.reason, provider),
     ...settled(classifyFailure(provider, { transport: 'aborted' }, now)),
   };
+}
+
+/** Returns what a refusal of another path than those of models means: no key is blamed, unless a check finds it invalid. */
+function aboutThePath(meaning: FailureClass): FailureClass {
+  const { blame, reason } = meaning;
+  if (blame === 'request' || blame === 'provider') return meaning;
+  const isDoubt = reason === 'invalid-key' || reason === 'account-blocked' || reason === 'no-credit';
+  return { ...meaning, blame: 'request', check: isDoubt ? 'now' : 'never' };
 }
 
 function readErrorInside({ error, headers }: Extract<AttemptFailure, { kind: 'error-inside' }>): {

@@ -30,7 +30,7 @@ import type { Providers } from '../providers/registry.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
 import type { EventCaller, RawEvent } from '../usage/event.ts';
 import { attemptEvent, unaskedEvent } from './attempt-event.ts';
-import { kindOf, type RequestKind } from './dialects.ts';
+import { isModelPath, kindOf, type RequestKind } from './dialects.ts';
 import { ErrorInAnswer, GarbageAnswer, judgeFailure, ReceiverFailure, type AttemptFailure } from './failure.ts';
 import {
   answeredHeaders,
@@ -186,6 +186,7 @@ export class Forwarder {
           isStreamed: facts.isStreamed,
           asksForUsage: askingBody !== undefined,
           maxBytes: MAX_PASSED_BYTES,
+          isModelPath: isModelPath(dialect, request.path),
           createConsumer: () =>
             new PassThrough(
               sink,
@@ -619,7 +620,7 @@ class Attempt {
     };
     return {
       kind: 'failed',
-      ...judgeFailure(failure, context),
+      ...judgeFailure(failure, context, this.#options.plan.isModelPath),
       begun: this.#consumer.begun,
       trace: this.#trace(),
     };

@@ -99,6 +99,8 @@ export interface PlannedRequest {
   readonly asksForUsage: boolean;
   /** Bounds the answer, in bytes. */
   readonly maxBytes: number;
+  /** False where a refusal may concern the path, which the caller chose. */
+  readonly isModelPath?: boolean;
   readonly createConsumer: () => AnswerConsumer;
 }
 

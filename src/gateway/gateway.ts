@@ -64,7 +64,6 @@ export interface GatewayDeps {
   readonly tokens: AccessTokens;
   readonly targets: TargetOptions;
   readonly maxBodyBytes: () => number;
-  readonly maxConnections: number;
   readonly forwarder: Pick<Forwarder, 'forward'>;
   /** What a completion tries when its provider or its keys fail. */
   readonly fallbacks: () => readonly { readonly provider?: string | undefined; readonly model?: string | undefined }[];
@@ -141,7 +140,6 @@ export class Gateway {
       onConnection: (socket) => this.#open(socket),
       onClose: (socket) => this.#close(socket),
       handle: (exchange) => this.#handle(exchange),
-      maxConnections: deps.maxConnections,
       logger: deps.logger,
       ...(deps.timeouts === undefined ? {} : { timeouts: deps.timeouts }),
     });

@@ -69,7 +69,6 @@ export interface HttpEndpointDeps {
   readonly onClose: (socket: Socket) => void;
   /** Answers one request; never rejects. */
   readonly handle: (exchange: HttpExchange) => Promise<void>;
-  readonly maxConnections: number;
   readonly logger: Logger;
   readonly timeouts?: Partial<EndpointTimeouts>;
 }
@@ -162,7 +161,7 @@ export class HttpEndpoint {
     });
     // A number here would drop the fields above it unread; the size bounds them already.
     server.maxHeadersCount = 0;
-    server.maxConnections = this.#deps.maxConnections;
+    // No bound of its own: the gate counts by user, and would let others take the place of the owner here.
     server.on('connection', (socket) => this.#accept(socket));
     server.on('request', (request, response) => this.#receive(request, response, false));
     server.on('checkContinue', (request, response) => this.#receive(request, response, true));

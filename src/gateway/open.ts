@@ -49,7 +49,7 @@ export function createGateway(
 ): GatewayListeners {
   const { config, paths, clock, state, logger } = runtime;
   const { access, providers, beforeReply, ...rest } = parts;
-  const { defaultProvider, gateway, limits } = config.current;
+  const { defaultProvider, gateway } = config.current;
   const listeners = new GatewayListeners({
     ...rest,
     path: paths.gatewaySocket,
@@ -60,7 +60,6 @@ export function createGateway(
     targets: { dialectsOf: (name) => providers.find(name)?.dialects, defaultProvider },
     fallbacks: () => config.current.fallbacks,
     maxBodyBytes: () => config.current.limits.frameBytes,
-    maxConnections: limits.connections,
     beforeEnd: beforeReply,
     logger: logger.component('gateway'),
   });

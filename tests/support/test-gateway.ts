@@ -118,7 +118,6 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     targets: { dialectsOf: (name) => PROVIDERS.find(name)?.dialects, defaultProvider: 'local' },
     fallbacks: () => [],
     maxBodyBytes: () => 1024 * 1024,
-    maxConnections: 4096,
     recordRefusal: (operation, caller) => void refusals.push({ operation, caller }),
     beforeEnd: () => {},
     logger,

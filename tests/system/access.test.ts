@@ -1,4 +1,5 @@
 import { chmodSync, lstatSync, readFileSync } from 'node:fs';
+import { request as sendRequest } from 'node:http';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startClientProgram } from '../support/client-program.ts';
@@ -154,6 +155,48 @@ describe.runIf(process.getuid?.() === 0)('other users of a daemon that serves th
     for (let count = 0; count < 10; count += 1) {
       const aipass = await running.connect();
       expect((await aipass.status()).connections).toBeGreaterThan(20);
+    }
+  });
+
+  it('the owner has room at the gateway, too, whatever others hold', async () => {
+    await using running = await createTestDaemon({
+      access: { use: { users: [MEMBER, REVEALER] } },
+      limits: { connections: 20, perUser: { connections: 15 } },
+    });
+    openFolders(running);
+    const path = running.home.paths.gatewaySocket;
+    const hold = (uid: number): Program =>
+      startClientProgram(
+        running.home.paths.socket,
+        `
+          import { connect as connectTo } from 'node:net';
+          import { once } from 'node:events';
+          process.setgroups([]); process.setgid(${uid}); process.setuid(${uid});
+          let held = 0;
+          for (let count = 0; count < 15; count += 1) {
+            const one = connectTo(${JSON.stringify(path)});
+            one.on('error', () => {});
+            one.write('GET /healthz HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n');
+            const [answer] = await Promise.race([once(one, 'data'), once(one, 'close')]);
+            if (String(answer).startsWith('HTTP/1.1 200')) held += 1;
+          }
+          console.log(held);
+          setInterval(() => {}, 1000);
+        `,
+      );
+    await using first = hold(MEMBER);
+    await until('the first holds all it may', () => first.stdout.trim() === '15');
+    await using second = hold(REVEALER);
+    await until('the second has the rest', () => second.stdout.trim() === '5');
+    for (let count = 0; count < 10; count += 1) {
+      const status = await new Promise((resolve, reject) => {
+        const request = sendRequest({ socketPath: path, path: '/healthz', agent: false }, (answer) => {
+          resolve(answer.resume().statusCode);
+        });
+        request.on('error', reject);
+        request.end();
+      });
+      expect(status).toBe(200);
     }
   });
 

@@ -96,6 +96,23 @@ describe('the gateway of a running daemon', () => {
     });
   });
 
+  it.each([
+    ['401', 401, {}],
+    ['402', 402, {}],
+    ['429 with a long wait', 429, { 'retry-after': '3600' }],
+  ])('a %s at a path that its caller chose takes no key from others', async (_name, status, headers) => {
+    await running.home.writeKeys({ LOCAL_API_KEY: LOCAL_KEY, LOCAL_API_KEY_2: `${LOCAL_KEY}-2` });
+    const aipass = await running.connect();
+    await until('both keys are there', async () => (await aipass.pools('local'))[0]?.keys.length === 2);
+    running.provider.answerWith(refusalOf(status, 'not with this key', headers));
+    for (const path of ['/local/v1/admin/keys', '/local/v1/admin/chat/completions', '/local/v1/files']) {
+      expect((await ask(path, { body: CHAT, headers: JSON_TYPE })).status).toBeGreaterThanOrEqual(400);
+    }
+    running.provider.answerWith(completionOf('hello'));
+    expect((await ask('/local/v1/chat/completions', { body: CHAT, headers: JSON_TYPE })).status).toBe(200);
+    expect((await aipass.pools('local'))[0]?.keys).toMatchObject([{ state: 'ready' }, { state: 'ready' }]);
+  });
+
   it('a refused key is not seen by the client', async () => {
     await running.home.writeKeys({ LOCAL_API_KEY: LOCAL_KEY, LOCAL_API_KEY_2: `${LOCAL_KEY}-2` });
     const aipass = await running.connect();

@@ -1,6 +1,24 @@
 import { describe, expect, test } from 'vitest';
-import { AnswerSummary, errorIn, kindOf, readUsage } from '../../../src/completions/dialects.ts';
+import { AnswerSummary, errorIn, isModelPath, kindOf, readUsage } from '../../../src/completions/dialects.ts';
 import type { Dialect } from '../../../src/providers/provider.ts';
+
+describe('a path whose refusals concern the key', () => {
+  test.each([
+    ['openai', '/chat/completions', true],
+    ['openai', '/v1/chat/completions/', true],
+    ['openai', '/models', true],
+    ['openai', '/admin/chat/completions', false],
+    ['openai', '/keys', false],
+    ['openai', '/files', false],
+    ['anthropic', '/v1/messages', true],
+    ['anthropic', '/v1/organizations/users', false],
+    ['gemini', '/v1beta/models/gemini-3:streamGenerateContent', true],
+    ['gemini', '/models', true],
+    ['gemini', '/v1beta/cachedContents', false],
+  ] satisfies [Dialect, string, boolean][])('%s %s: %s', (dialect, path, expected) => {
+    expect(isModelPath(dialect, path)).toBe(expected);
+  });
+});
 
 describe('the kind of a request', () => {
   test.each([
