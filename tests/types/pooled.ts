@@ -30,6 +30,37 @@ export async function useOpenai(aipass: Aipass): Promise<(string | null)[]> {
   return [...texts, parsed];
 }
 
+/** A client of a program's own. */
+class Mine extends OpenAI {
+  readonly #answer = 42;
+
+  get region(): string {
+    return 'eu';
+  }
+
+  ask(): Promise<number> {
+    return Promise.resolve(this.#answer);
+  }
+}
+
+/** Uses a client of a class of one's own, methods that were taken out or bound, a template tag and a callback. */
+export async function useOddly(aipass: Aipass): Promise<unknown[]> {
+  const mine = aipass.pooled('openai', (apiKey) => new Mine({ apiKey }));
+  const region: string = await mine.region();
+  const answer: number = await mine.ask();
+  const chat = { model: 'm', messages: [{ role: 'user' as const, content: 'hi' }] };
+  const { create } = mine.chat.completions;
+  const taken: string = (await create(chat)).id;
+  const bound: string = (await mine.chat.completions.create.bind(mine.chat.completions)(chat)).id;
+  const sql = aipass.pooled('db', () => (texts: TemplateStringsArray, ...values: number[]): Promise<number> => {
+    return Promise.resolve(texts.length + values.length);
+  });
+  const rows: number = await sql`select ${1}`;
+  const classic = aipass.pooled('db', () => ({ get: (done: (value: string) => void): void => done('x') }));
+  await classic.get((value: string) => value);
+  return [region, answer, taken, bound, rows];
+}
+
 /** Uses an Anthropic client. */
 export async function useAnthropic(aipass: Aipass): Promise<string[]> {
   const anthropic = aipass.pooled('anthropic', (apiKey) => new Anthropic({ apiKey }));
@@ -64,6 +95,9 @@ export async function useServices(aipass: Aipass): Promise<unknown[]> {
   const login: string = (await github.rest.users.getAuthenticated()).data.login;
   const asked: string = (await github.request('GET /user')).data.login;
   const issues = await github.paginate(github.rest.issues.listForRepo, { owner: 'o', repo: 'r' });
+  for await (const page of github.paginate.iterator(github.rest.issues.listForRepo, { owner: 'o', repo: 'r' })) {
+    seen.push(page.data[0]?.number);
+  }
   const notion = aipass.pooled('notion', (auth) => new Notion({ auth }));
   for await (const user of iteratePaginatedAPI(notion.users.list, {})) seen.push(user.id);
   return [...seen, posted, login, asked, issues[0]?.number];

@@ -84,6 +84,44 @@ function open(keys: readonly string[], bad: Readonly<Record<string, number>> = {
   return { coins: createPooled('coins', factory, options, lender), leases, settled, built };
 }
 
+/** A client whose state is private. */
+class Odd {
+  readonly #key: string;
+
+  constructor(key: string) {
+    this.#key = key;
+  }
+
+  get inner(): { readonly region: string } {
+    return { region: `eu of ${this.#key}` };
+  }
+
+  async ask(text: string): Promise<string> {
+    if (this.#key === 'key-a') throw new HttpError(429);
+    return Promise.resolve(`${this.#key}: ${text}`);
+  }
+}
+
+/** Pools any client over two keys, of which one that met a limit is not lent again. */
+function pooledOf<Client extends object>(factory: (key: string) => Client) {
+  const settled: PoolSettleParams[] = [];
+  const lender: KeyLender = {
+    lease({ exclude = [] }) {
+      const out = new Set([
+        ...exclude,
+        ...settled.filter(({ outcome }) => outcome === 'limited').map((one) => one.leaseId),
+      ]);
+      const key = ['key-a', 'key-b'].find((one) => !out.has(one)) ?? '';
+      return Promise.resolve({ leaseId: key, provider: 'odd', keyId: key, key });
+    },
+    settle(report) {
+      settled.push(report);
+      return Promise.resolve({ settled: true });
+    },
+  };
+  return { client: createPooled('odd', factory, {}, lender), settled };
+}
+
 /** A rule of a caller who expects every error to have a response. */
 function stumble(): never {
   throw new TypeError("Cannot read properties of undefined (reading 'status')");
@@ -324,6 +362,30 @@ describe('a pooled client in the hands of the language', () => {
     // The types would not let it: programs without types do it.
     expect(Reflect.apply(use, undefined, [coins.coins.markets])).toBe(expected);
     expect(leases).toEqual([]);
+  });
+
+  test('may be of a class of one’s own, with private fields and getters; its methods may be taken out', async () => {
+    const { client, settled } = pooledOf((key) => new Odd(key));
+    const { ask } = client;
+    expect(await ask('x')).toBe('key-b: x');
+    expect(await client.inner.region()).toBe('eu of key-b');
+    expect(
+      await ['y', 'z'].reduce(async (all, one) => [...(await all), await ask(one)], Promise.resolve<string[]>([])),
+    ).toEqual(['key-b: y', 'key-b: z']);
+    expect(settled[0]).toMatchObject({ leaseId: 'key-a', outcome: 'limited' });
+  });
+
+  test('may be a tag of templates, and may call back', async () => {
+    const tag = pooledOf(
+      (key) =>
+        (texts: TemplateStringsArray, ...values: number[]) =>
+          Promise.resolve([key, ...texts.raw, ...values]),
+    );
+    expect(await tag.client`a${1}b`).toEqual(['key-a', 'a', 'b', 1]);
+    const heard: string[] = [];
+    const classic = pooledOf((key) => ({ get: (done: (text: string) => void): void => done(key) }));
+    await classic.client.get((text) => void heard.push(text));
+    expect(heard).toEqual(['key-a']);
   });
 
   test('can be bound, as a method of the real client', async () => {
