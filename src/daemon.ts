@@ -24,7 +24,6 @@ import { Warnings } from './base/warning.ts';
 import { AccessPolicy } from './callers/access-policy.ts';
 import { openGate } from './callers/open.ts';
 import { openCompletions } from './completions/open.ts';
-import type { ApiKey } from './credentials/api-keys.ts';
 import { openVault } from './credentials/open.ts';
 import { Metrics } from './gateway/metrics.ts';
 import { createGateway, openGateway } from './gateway/open.ts';
@@ -38,17 +37,14 @@ import {
   recordRefusals,
   recordRequests,
 } from './operations/audit-entries.ts';
-import { createSampler } from './operations/credential-usage.ts';
 import { createDispatcher } from './operations/dispatcher.ts';
-import { openKeyChecks } from './operations/key-checks.ts';
 import { KeyLookup } from './operations/key-lookup.ts';
 import { referenceWarnings, configWarnings, keyWarnings } from './operations/config-warnings.ts';
-import { openOrganizations, openRecords } from './operations/organizations.ts';
+import { openOrganizations, openRecords, Organizations } from './operations/organizations.ts';
 import { createOperations } from './operations/table.ts';
 import { costSources } from './operations/usage-operations.ts';
 import { openPools } from './pools/open.ts';
 import { DEFAULT_ORGANIZATION } from './protocol/credential.ts';
-import type { Provider } from './providers/provider.ts';
 import { openProviders } from './providers/open.ts';
 import { readUsableConfig } from './providers/usable-config.ts';
 import { openAccounts } from './refreshers/open.ts';
@@ -97,30 +93,25 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   warnings.register(() => referenceWarnings(reloader.current, { vault, providers, lookup, paths }));
 
   const records = openRecords(runtime, DEFAULT_ORGANIZATION, vault);
-  const isOff = (key: ApiKey): boolean => records.of(key)?.active === false;
   const { pools, onCheckNeeded } = openPools(
     runtime,
     { vault, providers, whyNone: (name) => lookup.whyNone(name), credentialOf: (key) => records.of(key) },
     stack,
   );
+  const organizations = new Organizations();
   const metrics = new Metrics();
   defer(stack, 'the metrics', () => metrics.close());
   const { usage, record, retention } = openUsage(
     runtime,
-    costSources(vault, providers, lookup, clock),
+    costSources(organizations, providers, clock),
     metrics.observe,
     stack,
   );
-  const organizations = await openOrganizations(
-    runtime,
-    { providers, own: { vault, lookup, pools, records }, takeSample: createSampler(record, clock) },
-    stack,
-  );
-  const addressed = (provider: Provider, key: ApiKey): Provider => organizations.addressed(provider, key);
-  const checks = openKeyChecks(runtime, { vault, providers, pools, isOff, addressed, onCheckNeeded }, stack);
+  const own = { vault, lookup, pools, onCheckNeeded, records };
+  await openOrganizations(runtime, organizations, { providers, own, record }, stack);
   const { forwarder, completer } = openCompletions(
     runtime,
-    { providers, keys: pools, keysOf: (slug) => organizations.keys(slug)?.pools, record },
+    { providers, keys: pools, keysOf: (slug) => organizations.keys(slug).pools, record },
     stack,
   );
   const { accounts, consents, worker } = await openAccounts(
@@ -145,11 +136,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     defaultProvider,
     vault,
     providers,
-    lookup,
     pools,
-    checks,
-    isOff,
-    addressed,
     completer,
     organizations,
     accounts,

@@ -28,6 +28,8 @@ export interface AuditEntry {
   readonly operation: string;
   /** Id of the credential, such as `openrouter/OPENROUTER_API_KEY_2`, or null where none is concerned. */
   readonly credential: string | null;
+  /** Organization that the credential belongs to; the default one without it. */
+  readonly organization?: string;
   readonly outcome: AuditOutcome;
   /** Code of an error, or what changed in a few words. */
   readonly detail?: string;
@@ -78,11 +80,12 @@ export function printRecord(entry: AuditEntry, at: number, after: ChainPlace): s
 /** Entries as they are printed; who records the same again passes the same object. */
 const printedEntries = new WeakMap<AuditEntry, string>();
 
-function printEntry({ caller, operation, credential, outcome, detail }: AuditEntry): string {
+function printEntry({ caller, operation, credential, organization, outcome, detail }: AuditEntry): string {
   const who = caller === null ? 'null' : printCaller(caller);
   const how = detail === undefined ? '' : `,"detail":${printText(detail)}`;
   const what = `"operation":${printText(operation)},"credential":${printText(credential)}`;
-  return `"caller":${who},${what},"outcome":"${outcome}"${how}`;
+  const where = organization === undefined ? '' : `,"organization":${printText(organization)}`;
+  return `"caller":${who},${what}${where},"outcome":"${outcome}"${how}`;
 }
 
 /** Prints the anchor that stands for everything up to a place. */

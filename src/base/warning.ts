@@ -9,6 +9,8 @@ export interface Warning {
   readonly problem: string;
   /** An action, usually a command to run. */
   readonly hint: string;
+  /** Organization whose people alone may read it; those who see the daemon's own keys without it. */
+  readonly organization?: string;
 }
 
 /** Sources of warnings: the parts that can find them. Asked in the order in which they were registered. */

@@ -31,16 +31,13 @@ export function resolveOrganizations(
   const warnings: Warning[] = [];
   const grants = Object.entries(organizations)
     .filter(([slug]) => slug !== DEFAULT_ORGANIZATION)
-    .map(
-      ([slug, { members, admins }]) =>
-        [
-          slug,
-          {
-            members: resolvePeople(`organizations.${slug}.members`, members, accounts, warnings),
-            admins: resolvePeople(`organizations.${slug}.admins`, admins, accounts, warnings),
-          },
-        ] as const,
-    );
+    .map(([slug, people]) => {
+      const own: Warning[] = [];
+      const members = resolvePeople(`organizations.${slug}.members`, people.members, accounts, own);
+      const admins = resolvePeople(`organizations.${slug}.admins`, people.admins, accounts, own);
+      warnings.push(...own.map((warning) => ({ ...warning, organization: slug })));
+      return [slug, { members, admins }] as const;
+    });
   if (Object.hasOwn(organizations, DEFAULT_ORGANIZATION)) {
     warnings.push({
       subject: `organizations.${DEFAULT_ORGANIZATION}`,

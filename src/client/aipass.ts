@@ -259,25 +259,34 @@ export class Aipass implements AsyncDisposable {
   }
 
   /** Describes the pool of a provider, or of each that has keys: states, cooldowns, windows, quotas. */
-  async pools(provider?: string, options?: CallOptions): Promise<readonly PoolInfo[]> {
-    return (await this.#session.request('pool.list', { provider }, options)).pools;
+  async pools(
+    provider?: string,
+    { organization, ...options }: CallOptions & { readonly organization?: string | undefined } = {},
+  ): Promise<readonly PoolInfo[]> {
+    return (await this.#session.request('pool.list', { organization, provider }, options)).pools;
   }
 
   /** Explains which key of a provider would serve next, and why each other one would not. */
-  explainPool(provider?: string, options: CallOptions & { readonly model?: string } = {}): Promise<PoolExplanation> {
-    const { model, ...call } = options;
-    return this.#session.request('pool.explain', { provider, model }, call);
+  explainPool(
+    provider?: string,
+    options: CallOptions & { readonly model?: string; readonly organization?: string | undefined } = {},
+  ): Promise<PoolExplanation> {
+    const { model, organization, ...call } = options;
+    return this.#session.request('pool.explain', { organization, provider, model }, call);
   }
 
   /** Asks providers about every key of one pool, or of all; `onProgress` gets each verdict as it comes. */
   async checkPool(
     provider?: string,
-    options: CallOptions & { readonly onProgress?: (progress: PoolCheckProgress) => void } = {},
+    options: CallOptions & {
+      readonly organization?: string | undefined;
+      readonly onProgress?: (progress: PoolCheckProgress) => void;
+    } = {},
   ): Promise<readonly KeyVerdict[]> {
-    const { onProgress, ...call } = options;
+    const { organization, onProgress, ...call } = options;
     // The daemon is of this protocol version, and so its chunks have this shape.
     const onChunk = (data: unknown): void => onProgress?.(data as PoolCheckProgress);
-    return (await this.#session.request('pool.check', { provider }, { ...call, onChunk })).keys;
+    return (await this.#session.request('pool.check', { organization, provider }, { ...call, onChunk })).keys;
   }
 
   /** Lists the organizations of this caller, with its role in each. */

@@ -29,8 +29,11 @@ export class UsageCalls {
   }
 
   /** Sums one session: this run of the daemon, or the named one of a client (see `sessionId`). */
-  session(id?: string, options?: CallOptions): Promise<Operations['usage.session']['result']> {
-    return this.#session.request('usage.session', { id }, options);
+  session(
+    id?: string,
+    { organization, ...options }: CallOptions & { readonly organization?: string | undefined } = {},
+  ): Promise<Operations['usage.session']['result']> {
+    return this.#session.request('usage.session', { organization, id }, options);
   }
 
   /** Lists recorded events, newest first; `next` of a page asks for the one after it. */

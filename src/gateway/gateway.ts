@@ -69,8 +69,8 @@ export interface GatewayDeps {
   readonly fallbacks: () => readonly { readonly provider?: string | undefined; readonly model?: string | undefined }[];
   readonly dispatch: Dispatch;
   readonly manage: (request: ManagementRequest) => Promise<GatewayAnswer>;
-  /** Returns the metrics as text of Prometheus' exposition format. */
-  readonly metrics: (call: CallOperation) => Promise<GatewayAnswer>;
+  /** Returns the metrics of these organizations as text of Prometheus' exposition format. */
+  readonly metrics: (call: CallOperation, organizations: readonly string[]) => Promise<GatewayAnswer>;
   readonly recordRefusal: RecordRefusal;
   /** Puts what was recorded on disk; called before an answer is complete. */
   readonly beforeEnd: () => void;
@@ -220,7 +220,7 @@ export class Gateway {
         return;
       case 'metrics':
         this.#demand(asker, 'see', 'gateway.metrics', null);
-        send(response, await this.#deps.metrics(this.#caller(exchange, asker)));
+        send(response, await this.#deps.metrics(this.#caller(exchange, asker), visibleTo(asker.currentRights())));
         return;
       case 'management':
         await this.#counted(exchange, asker, (body) =>
@@ -506,6 +506,10 @@ function isReadOnly({ kind }: Target): boolean {
 }
 
 const NO_RIGHTS: ReadonlySet<Right> = new Set();
+
+function visibleTo({ organizations }: Pick<Caller, 'organizations'>): string[] {
+  return [...organizations].filter(([, rights]) => rights.has('see')).map(([slug]) => slug);
+}
 
 const DEFECT = new AipassError('INTERNAL', 'the request failed', { hint: 'the log of the daemon has more' });
 

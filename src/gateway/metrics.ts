@@ -7,6 +7,7 @@
  */
 
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
+import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { Status } from '../protocol/status.ts';
 import { isCall, isReport, type RawEvent } from '../usage/event.ts';
 import {
@@ -96,8 +97,8 @@ class BoundedValues {
   }
 }
 
-/** Collects metrics and formats them. */
-export class Metrics {
+/** Metrics of the calls with the keys of one organization. */
+class CallMetrics {
   readonly #providers = new BoundedValues();
   readonly #models = new BoundedValues();
   readonly #operations = new BoundedValues();
@@ -109,12 +110,9 @@ export class Metrics {
   readonly #durations = new Histograms(DURATION_BOUNDS);
   readonly #firstChunks = new Histograms(DURATION_BOUNDS);
   readonly #tokens = new Histograms(TOKEN_BOUNDS);
-  #loopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
-  #watchEnd: NodeJS.Timeout | undefined;
 
-  /** Counts one call to a provider, or what a later report on it adds, as it was recorded. */
-  readonly observe = (event: RawEvent): void => {
-    if (!isCall(event)) return;
+  /** Counts one call, or what a later report on it adds. */
+  add(event: RawEvent): void {
     const provider = this.#providers.bound(event.provider);
     const operation = this.#operations.bound(event.operation);
     const model = this.#models.bound(event.model);
@@ -127,7 +125,7 @@ export class Metrics {
     if (event.status !== 'success') this.#failures.add({ gen_ai_provider_name: provider, ...error }, 1);
     if (typeof event.latencyMs === 'number') this.#durations.add(call, event.latencyMs / 1000);
     if (typeof event.firstTokenMs === 'number') this.#firstChunks.add(call, event.firstTokenMs / 1000);
-  };
+  }
 
   #addAmounts(provider: string, model: string, event: RawEvent): void {
     if (typeof event.costMicros === 'number') {
@@ -147,23 +145,8 @@ export class Metrics {
     countPart('reasoning', event.reasoningTokens);
   }
 
-  /** Formats all metrics, with those that the status of the daemon holds. */
-  format(status: Status): { readonly type: string; readonly text: string } {
-    this.#watchLoop();
-    return {
-      type: PROMETHEUS_TYPE,
-      text: formatFamilies([...this.#calls(), ...statusFamilies(status), ...this.#process()]),
-    };
-  }
-
-  /** Ends the watch over the event loop. */
-  close(): void {
-    clearTimeout(this.#watchEnd);
-    this.#loopDelay?.disable();
-    this.#loopDelay = undefined;
-  }
-
-  *#calls(): Generator<Family> {
+  /** Yields the metrics, always the same in the same order. */
+  *families(): Generator<Family> {
     yield {
       name: 'aipassd_requests_total',
       help: 'Calls to providers by how they ended.',
@@ -209,6 +192,49 @@ export class Metrics {
       type: 'counter',
       samples: this.#cost.samples,
     };
+  }
+}
+
+/** Collects metrics and formats them: calls with the keys of an organization are shown to its people only. */
+export class Metrics {
+  readonly #calls = new Map<string, CallMetrics>([[DEFAULT_ORGANIZATION, new CallMetrics()]]);
+  #loopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
+  #watchEnd: NodeJS.Timeout | undefined;
+
+  /** Counts one call to a provider, or what a later report on it adds, as it was recorded. */
+  readonly observe = (event: RawEvent): void => {
+    if (!isCall(event)) return;
+    const organization = event.organization ?? DEFAULT_ORGANIZATION;
+    const calls = this.#calls.get(organization) ?? new CallMetrics();
+    this.#calls.set(organization, calls);
+    calls.add(event);
+  };
+
+  /** Formats the metrics that the status of the daemon holds, and those of the calls for some organizations. */
+  format(
+    status: Status,
+    organizations: Iterable<string> = [DEFAULT_ORGANIZATION],
+  ): { readonly type: string; readonly text: string } {
+    this.#watchLoop();
+    return {
+      type: PROMETHEUS_TYPE,
+      text: formatFamilies([...this.#families(organizations), ...statusFamilies(status), ...this.#process()]),
+    };
+  }
+
+  /** Ends the watch over the event loop. */
+  close(): void {
+    clearTimeout(this.#watchEnd);
+    this.#loopDelay?.disable();
+    this.#loopDelay = undefined;
+  }
+
+  /** Returns each metric of calls once, the samples of other organizations than the default one with their name. */
+  #families(organizations: Iterable<string>): readonly Family[] {
+    const own = [...organizations].flatMap((organization) =>
+      [...(this.#calls.get(organization)?.families() ?? [])].map((family) => labelled(family, organization)),
+    );
+    return [...Map.groupBy(own, ({ name }) => name).values()].flatMap((families) => merged(families) ?? []);
   }
 
   *#process(): Generator<Family> {
@@ -292,6 +318,28 @@ function* statusFamilies(status: Status): Generator<Family> {
   yield one('aipassd_usage_waiting_events', 'Usage events that only memory holds.', status.usage.waitingInMemory);
   yield one('aipassd_usage_lost_total', 'Usage events that were given up.', status.usage.lost, 'counter');
   yield one('aipassd_audit_entries_total', 'Entries of the audit.', status.audit.seq, 'counter');
+}
+
+function labelled(family: Family, organization: string): Family {
+  if (organization === DEFAULT_ORGANIZATION) return family;
+  const label = <T extends { readonly labels: Labels }>(sample: T): T => ({
+    ...sample,
+    labels: { ...sample.labels, organization },
+  });
+  return family.type === 'histogram'
+    ? { ...family, samples: family.samples.map(label) }
+    : { ...family, samples: family.samples.map(label) };
+}
+
+/** Returns families of one name as one. */
+function merged(families: readonly Family[]): Family | undefined {
+  return families.reduce((all, next) => {
+    if (all.type === 'histogram' && next.type === 'histogram') {
+      return { ...all, samples: [...all.samples, ...next.samples] };
+    }
+    if (all.type === 'histogram' || next.type === 'histogram') return all;
+    return { ...all, samples: [...all.samples, ...next.samples] };
+  });
 }
 
 /** Returns one quantile of the delay; the histogram holds whole intervals of the watch, and nothing before the first. */

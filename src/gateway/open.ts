@@ -79,8 +79,8 @@ export async function openGateway(
   await listeners.start({
     dispatch,
     manage: manageLazily(version),
-    metrics: async (call) => {
-      const { type, text } = metrics.format(await call('status.get', {}));
+    metrics: async (call, organizations) => {
+      const { type, text } = metrics.format(await call('status.get', {}), organizations);
       return { status: 200, headers: { 'content-type': type, 'cache-control': 'no-store' }, body: text };
     },
   });

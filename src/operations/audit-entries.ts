@@ -14,6 +14,7 @@ import type { Caller } from '../callers/caller.ts';
 import type { DispatchOutcome, RecordRequest } from './dispatcher.ts';
 import type { Logger } from '../base/logger.ts';
 import { describeProcess } from '../callers/caller.ts';
+import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 
 /** Records that a caller was refused something for want of a right. Throws AipassError INTERNAL where the audit takes no more entries. */
 export type RecordRefusal = (operation: string, caller: Caller, credential: string | null) => void;
@@ -41,7 +42,7 @@ interface NamedEntry {
 export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordRequest {
   /** The last entry of each caller: a program in a hurry asks for the same again, and then its entry is the same one. */
   const lastEntries = new WeakMap<Caller, NamedEntry>();
-  return (operation, params, { caller }, outcome) => {
+  return (operation, params, { caller }, outcome, organization) => {
     const refused = outcome.kind === 'failed' && outcome.error.code === 'FORBIDDEN';
     const { audit } = operation;
     if (!audit && !refused) return;
@@ -56,7 +57,12 @@ export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordReq
     const detail = outcome.kind === 'failed' ? outcome.error.code : audit?.detail?.(params);
     const effect = auditOutcome(audit?.outcome, refused, outcome);
     const last = lastEntries.get(caller);
-    if (last?.named === named && isLike(last.entry, operation.name, effect, detail)) {
+    const place = organization === DEFAULT_ORGANIZATION ? {} : { organization };
+    if (
+      last?.named === named &&
+      last.entry.organization === place.organization &&
+      isLike(last.entry, operation.name, effect, detail)
+    ) {
       journal.record(last.entry);
       return;
     }
@@ -65,6 +71,7 @@ export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordReq
       operation: operation.name,
       // A caller may have put a key where a name belongs.
       credential: named === null ? null : maskKeyShapes(named),
+      ...place,
       outcome: effect,
       ...(detail === undefined ? {} : { detail }),
     };

@@ -8,18 +8,18 @@
 import { z } from 'zod';
 import type { Caller } from '../callers/caller.ts';
 import type { OrganizationInfo } from '../protocol/credential.ts';
-import { defineOperation, type AnyOperation } from './operation.ts';
-import { notFound, type ProviderCredentials } from './provider-credentials.ts';
+import { defineOperation, organizationName, type AnyOperation } from './operation.ts';
+import type { ProviderCredentials } from './provider-credentials.ts';
 
 /** Organizations as the operations see them. */
 export interface CredentialOrganizations {
-  /** Returns the credentials of an organization, or undefined for one that does not exist. */
-  credentials(slug: string): ProviderCredentials | undefined;
+  /** Returns the credentials of an organization. Throws NOT_FOUND for one that does not exist. */
+  credentials(slug: string): ProviderCredentials;
   /** Lists the organizations of a caller. */
   of(caller: Caller): readonly OrganizationInfo[];
 }
 
-const organization = z.string().min(1).max(64).optional();
+const organization = organizationName.optional();
 const id = z.uuid();
 const text = (maxLength: number) => z.string().max(maxLength);
 
@@ -51,11 +51,7 @@ export const testFields = {
 
 /** Makes the operations. */
 export function credentialOperations(organizations: CredentialOrganizations): AnyOperation[] {
-  const credentialsOf = (slug: string): ProviderCredentials => {
-    const credentials = organizations.credentials(slug);
-    if (!credentials) throw notFound();
-    return credentials;
-  };
+  const credentialsOf = (slug: string): ProviderCredentials => organizations.credentials(slug);
   return [
     defineOperation<'credential.list'>({
       name: 'credential.list',
@@ -179,6 +175,7 @@ export function credentialOperations(organizations: CredentialOrganizations): An
     defineOperation<'organization.list'>({
       name: 'organization.list',
       right: 'see',
+      inOrganization: 'any',
       schema: z.strictObject({}),
       handle: (_params, { caller }) => ({ organizations: [...organizations.of(caller)] }),
     }),

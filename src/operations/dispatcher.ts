@@ -31,7 +31,7 @@ export type Dispatch = (
 ) => DispatchOutcome | Promise<DispatchOutcome>;
 
 /**
- * Records the outcome of a request; `params` is undefined if they are invalid.
+ * Records the outcome of a request for an organization; `params` is undefined if they are invalid.
  *
  * @throws AipassError INTERNAL if the audit cannot be written.
  */
@@ -40,6 +40,7 @@ export type RecordRequest = (
   params: unknown,
   context: Pick<RequestContext, 'caller'>,
   outcome: DispatchOutcome,
+  organization: string,
 ) => void;
 
 /**
@@ -117,11 +118,12 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
     params: unknown,
     context: RequestContext,
     outcome: DispatchOutcome,
+    organization: string,
   ): DispatchOutcome => {
     const code = outcome.kind === 'failed' ? outcome.error.code : undefined;
     logger.debug('answered a request', { operation: operation.name, caller: context.caller.name, code });
     try {
-      audit(operation, params, context, outcome);
+      audit(operation, params, context, outcome, organization);
       return outcome;
     } catch (error) {
       return fail(operation.name, error, context);
@@ -159,19 +161,21 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
     const operation = table.get(op);
     if (!operation) return fail(op, unknownOperation(op, table.keys()), context);
     let known: unknown;
+    let slug = DEFAULT_ORGANIZATION;
     try {
-      const { slug } = requireRight(operation, params, context, operation.right);
+      slug = organizationOf(operation, params, context)?.slug ?? slug;
+      requireRight(operation, params, context, operation.right);
       assertBounded(op, params);
       const parsed = operation.schema.safeParse(params ?? {});
       if (!parsed.success) throw badParameters(op, parsed.error);
       known = parsed.data;
       const result = operation.handle(known, new HandlerContext(operation, params, context, slug));
-      if (!(result instanceof Promise)) return audited(operation, known, context, { kind: 'done', result });
+      if (!(result instanceof Promise)) return audited(operation, known, context, { kind: 'done', result }, slug);
       return settle({ operation, params, context }, result).then((outcome) =>
-        audited(operation, known, context, outcome),
+        audited(operation, known, context, outcome, slug),
       );
     } catch (error) {
-      return audited(operation, known, context, fail(op, error, context));
+      return audited(operation, known, context, fail(op, error, context), slug);
     }
   };
 }
@@ -208,6 +212,10 @@ class HandlerContext implements OperationContext {
     return (event, data) => this.#request.notify(event, data);
   }
 
+  get currentRights(): OperationContext['currentRights'] {
+    return () => this.#request.currentRights();
+  }
+
   get requireRight(): OperationContext['requireRight'] {
     return (right) => {
       requireRight(this.#operation, this.#params, this.#request, right);
@@ -216,26 +224,29 @@ class HandlerContext implements OperationContext {
 }
 
 /**
- * Returns the organization of a request, in which the caller has the right.
+ * Checks the right of a caller in the organization of a request.
  *
  * @throws AipassError FORBIDDEN without the right, NOT_FOUND for an organization that is not one of the caller's own.
  */
-function requireRight(
-  { name, inOrganization }: AnyOperation,
-  params: unknown,
-  context: RequestContext,
-  right: Right,
-): OrganizationScope {
-  const { rights, organizations } = context.currentRights();
-  const scope =
-    inOrganization === true
-      ? scopeOf(organizations, readString(params, 'organization'))
-      : { slug: DEFAULT_ORGANIZATION, rights };
+function requireRight(operation: AnyOperation, params: unknown, context: RequestContext, right: Right): void {
+  const scope = organizationOf(operation, params, context);
   if (!scope) throw new AipassError('NOT_FOUND', 'Not Found', { hint: 'name an organization of your own, or none' });
-  if (scope.rights.has(right)) return scope;
-  throw new AipassError('FORBIDDEN', `${name} needs the right "${right}"`, {
+  if (scope.rights.has(right)) return;
+  throw new AipassError('FORBIDDEN', `${operation.name} needs the right "${right}"`, {
     hint: 'ask the owner of this daemon for it',
   });
+}
+
+/** Returns the organization of a request with the caller's rights in it now; undefined for one that is not the caller's. */
+function organizationOf(
+  { inOrganization }: AnyOperation,
+  params: unknown,
+  context: RequestContext,
+): OrganizationScope | undefined {
+  const { rights, organizations } = context.currentRights();
+  if (inOrganization === true) return scopeOf(organizations, readString(params, 'organization'));
+  const all = inOrganization === 'any' ? new Set([...organizations.values()].flatMap((own) => [...own])) : rights;
+  return { slug: DEFAULT_ORGANIZATION, rights: all };
 }
 
 /**

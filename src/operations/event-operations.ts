@@ -5,27 +5,37 @@
 import { z } from 'zod';
 import type { EventHub } from '../base/event-hub.ts';
 import { EVENT_NAMES, type EventName } from '../protocol/events.ts';
-import { defineOperation, type AnyOperation } from './operation.ts';
+import { defineOperation, organizationName, type AnyOperation } from './operation.ts';
 
-/** Makes the operation over a hub. */
-export function eventOperations(hub: EventHub): AnyOperation[] {
+/** Makes the operation; `hubOf` returns the hub of an organization. */
+export function eventOperations(hubOf: (slug: string) => EventHub): AnyOperation[] {
   /** Holds what each connection listens to, so that a second subscription widens the first and sends nothing twice. */
-  const wanted = new WeakMap<AbortSignal, Set<string>>();
+  const wanted = new WeakMap<AbortSignal, Map<EventHub, Set<string>>>();
 
   return [
     defineOperation<'event.subscribe'>({
       name: 'event.subscribe',
       right: 'see',
-      schema: z.strictObject({ events: z.array(z.enum(EVENT_NAMES)).optional() }),
-      handle({ events }, { closed, notify }) {
+      inOrganization: true,
+      schema: z.strictObject({
+        organization: organizationName.optional(),
+        events: z.array(z.enum(EVENT_NAMES)).optional(),
+      }),
+      handle({ events }, { organization, closed, notify, requireRight }) {
         const names: readonly EventName[] = events ?? EVENT_NAMES;
-        const known = wanted.get(closed);
+        const hub = hubOf(organization);
+        const sets = wanted.get(closed) ?? new Map<EventHub, Set<string>>();
+        wanted.set(closed, sets);
+        const known = sets.get(hub);
         const set = known ?? new Set<string>();
         for (const name of names) set.add(name);
         if (!known) {
-          wanted.set(closed, set);
+          sets.set(hub, set);
           const unsubscribe = hub.subscribe(({ event, data }) => {
-            if (set.has(event)) notify(event, data);
+            if (!set.has(event)) return;
+            // The hub drops a listener that throws: whoever lost the right hears nothing more.
+            requireRight('see');
+            notify(event, data);
           });
           closed.addEventListener('abort', unsubscribe, { once: true });
         }

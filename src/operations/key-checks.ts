@@ -17,6 +17,7 @@ import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { KeyVerdict } from '../protocol/provider.ts';
 import { describeKey } from './key-info.ts';
+import type { ProviderCredentials } from './provider-credentials.ts';
 
 /** Number of keys that are checked at once. */
 const CHECKS_AT_ONCE = 4;
@@ -26,10 +27,8 @@ export interface KeyChecksDeps {
   readonly vault: Vault;
   readonly providers: Providers;
   readonly pools: Pools;
-  /** Returns whether the credential of a key is switched off: then its provider is asked on request only. */
-  readonly isOff: (key: ApiKey) => boolean;
-  /** Returns the provider with the addresses that a key is for: its credential may have a base URL. */
-  readonly addressed: (provider: Provider, key: ApiKey) => Provider;
+  /** Where each key goes, and whether it is switched off: then its provider is asked on request only. */
+  readonly credentials: Pick<ProviderCredentials, 'addressed' | 'isOff'>;
   readonly logger: Pick<Logger, 'info'>;
 }
 
@@ -40,13 +39,12 @@ export function openKeyChecks(
     vault,
     providers,
     pools,
-    isOff,
-    addressed,
+    credentials,
     onCheckNeeded,
   }: Omit<KeyChecksDeps, 'logger'> & Pick<OpenPools, 'onCheckNeeded'>,
   stack: AsyncDisposableStack,
 ): KeyChecks {
-  const checks = new KeyChecks({ vault, providers, pools, isOff, addressed, logger });
+  const checks = new KeyChecks({ vault, providers, pools, credentials, logger });
   const ending = new AbortController();
   onCheckNeeded((provider, keyId) => {
     const keys = vault.keys(provider).filter((key) => key.keyId === keyId);
@@ -90,8 +88,8 @@ export class KeyChecks {
 
   /** Asks about every key whose provider can prove it for free; for the schedule. */
   async checkAll(signal: AbortSignal): Promise<void> {
-    const { vault, providers, isOff, logger } = this.#deps;
-    const keys = vault.keys().filter((key) => providers.find(key.provider)?.keyCheck && !isOff(key));
+    const { vault, providers, credentials, logger } = this.#deps;
+    const keys = vault.keys().filter((key) => providers.find(key.provider)?.keyCheck && !credentials.isOff(key));
     if (keys.length === 0) return;
     const verdicts = await this.check(keys, signal);
     const bad = verdicts.filter(({ verdict }) => verdict === 'invalid').map(({ keyId }) => keyId);
@@ -99,7 +97,7 @@ export class KeyChecks {
   }
 
   async #ask(key: ApiKey, signal: AbortSignal): Promise<KeyVerdict> {
-    const { providers, pools, addressed } = this.#deps;
+    const { providers, pools, credentials } = this.#deps;
     const info = describeKey(key, providers);
     const provider = providers.find(key.provider);
     if (!provider) {
@@ -111,7 +109,7 @@ export class KeyChecks {
       };
     }
     const revision = pools.revisionOf(key.provider, key.keyId);
-    const result = await checkKey(addressed(provider, key), key.value, signal);
+    const result = await checkKey(credentials.addressed(provider, key), key.value, signal);
     // The key may have changed while its provider was asked: the pool compares.
     if (revision !== undefined && result.kind !== 'unknown') {
       pools.checked(key.provider, key.keyId, revision, result.kind, result.kind === 'invalid' ? result.status : 200);

@@ -1,58 +1,53 @@
 /**
- * `key.*` and `provider.*`: lists, checks and releases keys.
+ * `key.*` and `provider.*`: lists, checks and releases keys. Only the daemon's own keys are released.
  */
 
 import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
 import type { ApiKey } from '../credentials/api-keys.ts';
-import type { Vault } from '../credentials/vault.ts';
-import type { Pools } from '../pools/pools.ts';
 import { fetchModels } from '../providers/models.ts';
-import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
+import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { KeyVerdict } from '../protocol/provider.ts';
-import type { KeyChecks } from './key-checks.ts';
 import { describeKey, describeProviders } from './key-info.ts';
-import type { KeyLookup } from './key-lookup.ts';
-import { defineOperation, type AnyOperation } from './operation.ts';
+import { defineOperation, organizationName, type AnyOperation } from './operation.ts';
+import type { OrganizationKeys } from './organizations.ts';
 import { recordRelease, type RecordEvent } from './usage-records.ts';
 
+const organization = organizationName.optional();
 const providerName = z.string().min(1).max(64).optional();
 const keyId = z.string().min(1).max(128).optional();
 
+/** The keys of an organization, as operations on keys need them. */
+export type OperationKeys = Pick<OrganizationKeys, 'vault' | 'lookup' | 'pools' | 'checks'> & {
+  readonly credentials: Pick<OrganizationKeys['credentials'], 'addressed' | 'isOff'>;
+};
+
+/** Finds the keys of an organization. Throws NOT_FOUND for one that does not exist. */
+export interface KeysByOrganization {
+  keys(slug: string): OperationKeys;
+}
+
 /** What these operations are wired with. */
 export interface KeyOperationsDeps {
-  readonly vault: Vault;
+  readonly organizations: KeysByOrganization;
   readonly providers: Providers;
-  readonly lookup: KeyLookup;
-  readonly pools: Pools;
-  readonly checks: KeyChecks;
   readonly defaultProvider: string;
   readonly record: RecordEvent;
-  /** Returns whether the credential of a key is switched off: then the key is released to nobody. */
-  readonly isOff: (key: ApiKey) => boolean;
-  /** Returns the provider with the addresses that a key is for: its credential may have a base URL. */
-  readonly addressed: (provider: Provider, key: ApiKey) => Provider;
 }
 
 /** Makes the operations. */
 export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
-  const { vault, providers, lookup, pools, checks } = deps;
-
-  /** Returns the first key that is neither cooling down nor quarantined. */
-  const usableKey = (name: string | undefined): ApiKey => {
-    const first = lookup.key(name);
-    const key = vault.keys(first.provider).find((one) => pools.isUsable(first.provider, one.keyId));
-    if (key) return key;
-    throw pools.whyNone(first.provider);
-  };
+  const { providers, organizations } = deps;
 
   return [
     defineOperation<'key.list'>({
       name: 'key.list',
       right: 'see',
-      schema: z.strictObject({ provider: providerName }),
-      handle({ provider }) {
+      inOrganization: true,
+      schema: z.strictObject({ organization, provider: providerName }),
+      handle({ provider }, context) {
+        const { vault, lookup } = organizations.keys(context.organization);
         const keys = provider === undefined ? vault.keys() : vault.keys(lookup.key(provider).provider);
         return { keys: keys.map((key) => describeKey(key, providers)) };
       },
@@ -73,10 +68,13 @@ export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
           caller,
           { operation: 'key.get', provider, keyId: params.keyId },
           () => {
+            const keys = organizations.keys(DEFAULT_ORGANIZATION);
             // A named key is released in any state but one.
             const found =
-              params.keyId === undefined ? usableKey(params.provider) : lookup.key(params.provider, params.keyId);
-            if (deps.isOff(found)) {
+              params.keyId === undefined
+                ? usableKey(keys, params.provider)
+                : keys.lookup.key(params.provider, params.keyId);
+            if (keys.credentials.isOff(found)) {
               throw new AipassError('NOT_FOUND', `${found.keyId} is switched off`, {
                 hint: 'switch it on: aipassd credential on <id>; aipassd credential list shows the ids',
               });
@@ -90,14 +88,20 @@ export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
     defineOperation<'provider.list'>({
       name: 'provider.list',
       right: 'see',
-      schema: z.strictObject({}),
-      handle: () => ({ defaultProvider: deps.defaultProvider, providers: describeProviders(vault, providers) }),
+      inOrganization: true,
+      schema: z.strictObject({ organization }),
+      handle: (_params, context) => ({
+        defaultProvider: deps.defaultProvider,
+        providers: describeProviders(organizations.keys(context.organization).vault, providers),
+      }),
     }),
     defineOperation<'provider.validate'>({
       name: 'provider.validate',
       right: 'use',
-      schema: z.strictObject({ provider: providerName, keyId, online: z.boolean().optional() }),
-      async handle(params, { signal }) {
+      inOrganization: true,
+      schema: z.strictObject({ organization, provider: providerName, keyId, online: z.boolean().optional() }),
+      async handle(params, { organization: slug, signal }) {
+        const { vault, lookup, checks } = organizations.keys(slug);
         const first = lookup.key(params.provider, params.keyId);
         const keys = params.keyId === undefined ? vault.keys(first.provider) : [first];
         return {
@@ -110,17 +114,27 @@ export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
     defineOperation<'provider.models'>({
       name: 'provider.models',
       right: 'use',
-      schema: z.strictObject({ provider: providerName }),
-      async handle(params, { signal }) {
+      inOrganization: true,
+      schema: z.strictObject({ organization, provider: providerName }),
+      async handle(params, { organization: slug, signal }) {
+        const { vault, lookup, pools, credentials } = organizations.keys(slug);
         const provider = providers.get(lookup.resolve(params.provider));
         const key = vault.keys(provider.name).find(({ keyId: id }) => pools.isUsable(provider.name, id));
         if (!key && provider.needsKey && !provider.modelsArePublic) throw pools.whyNone(provider.name);
-        const asked = key ? deps.addressed(provider, key) : provider;
+        const asked = key ? credentials.addressed(provider, key) : provider;
         const models = await fetchModels(asked, key?.value ?? null, signal);
         return { provider: provider.name, asked: provider.modelsUrl !== null, models };
       },
     }),
   ];
+}
+
+/** Returns the first key that is neither cooling down nor quarantined. */
+function usableKey({ vault, lookup, pools }: OperationKeys, name: string | undefined): ApiKey {
+  const first = lookup.key(name);
+  const key = vault.keys(first.provider).find((one) => pools.isUsable(first.provider, one.keyId));
+  if (key) return key;
+  throw pools.whyNone(first.provider);
 }
 
 function judgeOffline(key: ApiKey, providers: Providers): KeyVerdict {

@@ -2,11 +2,14 @@
  * Definition of an operation: a name, a schema, a right and a handler. table.ts lists them all.
  */
 
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { AipassError } from '../base/errors.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Right } from '../callers/rights.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
+
+/** Schema of the parameter that names an organization; whether it is one of the caller's is decided before. */
+export const organizationName = z.string().min(1).max(64);
 
 /** What an endpoint gives with each request. */
 export interface RequestContext {
@@ -29,6 +32,7 @@ export interface RequestContext {
 export interface OperationContext extends Pick<RequestContext, 'caller' | 'signal' | 'closed'> {
   readonly emit: (chunk: unknown) => Promise<void> | void;
   readonly notify: (event: string, data: unknown) => void;
+  readonly currentRights: () => Pick<Caller, 'rights' | 'organizations'>;
   /** Organization of the request: one of the caller's own. `default` for operations that know no organizations. */
   readonly organization: string;
   /** Throws FORBIDDEN unless the caller has the right in that organization, now. */
@@ -53,8 +57,11 @@ export interface Operation<Name extends OperationName = OperationName> {
   /** Required right; checked before the parameters and the handler, and again before an asynchronous result leaves. */
   readonly right: Right;
   readonly schema: z.ZodType<Operations[Name]['params']>;
-  /** Set for an operation on the keys of an organization, which its parameter `organization` names. */
-  readonly inOrganization?: true;
+  /**
+   * Set for an operation on an organization, which its parameter `organization` names; `any` for one that needs the right
+   * in any of the caller's.
+   */
+  readonly inOrganization?: true | 'any';
   /** Present for each operation that releases a value or changes something; of the others only refusals are audited. */
   readonly audit?: OperationAudit<Operations[Name]['params'], Operations[Name]['result']>;
   handle(
@@ -68,7 +75,7 @@ export interface AnyOperation {
   readonly name: OperationName;
   readonly right: Right;
   readonly schema: z.ZodType;
-  readonly inOrganization?: true;
+  readonly inOrganization?: true | 'any';
   readonly audit?: OperationAudit<unknown, unknown>;
   handle(params: unknown, context: OperationContext): unknown;
 }

@@ -14,59 +14,65 @@ import type { Paths } from '../base/paths.ts';
 import type { Runtime } from '../base/runtime.ts';
 import type { Caller } from '../callers/caller.ts';
 import { roleOf } from '../callers/organizations.ts';
-import type { ApiKey } from '../credentials/api-keys.ts';
 import { CredentialRecords, organizationIdOf } from '../credentials/credential-records.ts';
 import { EnvWriter } from '../credentials/env-writer.ts';
 import { Vault } from '../credentials/vault.ts';
-import { openPools } from '../pools/open.ts';
+import { openPools, type OpenPools } from '../pools/open.ts';
 import type { Pools } from '../pools/pools.ts';
 import { DEFAULT_ORGANIZATION, type OrganizationInfo } from '../protocol/credential.ts';
-import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
+import type { RawEvent } from '../usage/event.ts';
 import type { CredentialOrganizations } from './credential-operations.ts';
-import type { TakeSample } from './credential-usage.ts';
-import { openKeyChecks } from './key-checks.ts';
+import { createSampler, type TakeSample } from './credential-usage.ts';
+import { openKeyChecks, type KeyChecks } from './key-checks.ts';
 import { KeyLookup } from './key-lookup.ts';
-import { ProviderCredentials } from './provider-credentials.ts';
+import { notFound, ProviderCredentials } from './provider-credentials.ts';
 
 /** The keys of one organization. */
 export interface OrganizationKeys {
   readonly vault: Vault;
   readonly lookup: KeyLookup;
   readonly pools: Pools;
+  readonly checks: KeyChecks;
   readonly credentials: ProviderCredentials;
+  /** Events about these keys, and about nothing else. */
+  readonly events: EventHub;
 }
 
 /** What organizations are wired with. */
 export interface OrganizationsDeps {
   readonly providers: Providers;
   /** Records of the default organization, and what its pools are fed from. */
-  readonly own: Pick<OrganizationKeys, 'vault' | 'lookup' | 'pools'> & { readonly records: CredentialRecords };
-  readonly takeSample: TakeSample;
+  readonly own: Pick<OrganizationKeys, 'vault' | 'lookup' | 'pools'> &
+    Pick<OpenPools, 'onCheckNeeded'> & { readonly records: CredentialRecords };
+  /** Records the call that a paid sample is. */
+  readonly record: (event: RawEvent) => void;
 }
 
 /** Finds the keys of organizations. */
 export class Organizations implements CredentialOrganizations {
   readonly #keys = new Map<string, OrganizationKeys>();
 
-  /** Returns the keys of an organization, or undefined for one that does not exist. */
-  keys(slug: string): OrganizationKeys | undefined {
-    return this.#keys.get(slug);
+  /** Returns the keys of an organization. Throws NOT_FOUND for one that does not exist. */
+  keys(slug: string): OrganizationKeys {
+    const keys = this.#keys.get(slug);
+    if (!keys) throw notFound();
+    return keys;
   }
 
-  credentials(slug: string): ProviderCredentials | undefined {
-    return this.#keys.get(slug)?.credentials;
+  /** Returns whether there is an organization. */
+  has(slug: string): boolean {
+    return this.#keys.has(slug);
+  }
+
+  credentials(slug: string): ProviderCredentials {
+    return this.keys(slug).credentials;
   }
 
   of(caller: Caller): readonly OrganizationInfo[] {
     return [...caller.organizations]
       .filter(([slug]) => this.#keys.has(slug))
       .map(([slug, rights]) => ({ id: organizationIdOf(slug), slug, role: roleOf(rights) }));
-  }
-
-  /** Returns a provider with the addresses that a key of the default organization is for. */
-  addressed(provider: Provider, key: ApiKey): Provider {
-    return this.credentials(DEFAULT_ORGANIZATION)?.addressed(provider, key) ?? provider;
   }
 
   /** Adds or replaces an organization. */
@@ -110,18 +116,15 @@ export function openRecords({ state, clock }: Runtime, slug: string, vault: Pick
 /** Opens every configured organization; one that a reload adds is opened then. Closed with the stack. */
 export async function openOrganizations(
   runtime: Runtime,
-  { providers, own, takeSample }: OrganizationsDeps,
+  organizations: Organizations,
+  { providers, own, record }: OrganizationsDeps,
   stack: AsyncDisposableStack,
-): Promise<Organizations> {
+): Promise<void> {
   const { config, logger } = runtime;
-  const organizations = new Organizations();
-  const deps = { providers, takeSample };
-  organizations.set(DEFAULT_ORGANIZATION, {
-    ...own,
-    credentials: openCredentials(runtime, { ...deps, ...own, slug: DEFAULT_ORGANIZATION }, stack),
-  });
+  const deps = { providers, record };
+  organizations.set(DEFAULT_ORGANIZATION, openParts(runtime, DEFAULT_ORGANIZATION, { ...deps, ...own }, stack));
   const open = async (slug: string): Promise<void> => {
-    if (organizations.keys(slug) === undefined) organizations.set(slug, await openKeys(runtime, slug, deps, stack));
+    if (!organizations.has(slug)) organizations.set(slug, await openKeys(runtime, slug, deps, stack));
   };
   for (const slug of Object.keys(config.current.organizations)) await open(slug);
   const stopFollowing = config.onChange(({ organizations: next }) => {
@@ -130,14 +133,13 @@ export async function openOrganizations(
     }
   });
   defer(stack, 'the organizations', stopFollowing);
-  return organizations;
 }
 
 /** Opens an organization's own vault, pools and credentials. */
 async function openKeys(
   runtime: Runtime,
   slug: string,
-  deps: Pick<OrganizationsDeps, 'providers' | 'takeSample'>,
+  deps: Pick<OrganizationsDeps, 'providers' | 'record'>,
   stack: AsyncDisposableStack,
 ): Promise<OrganizationKeys> {
   const { providers } = deps;
@@ -154,7 +156,12 @@ async function openKeys(
     logger,
   });
   defer(stack, `the vault of ${slug}`, await vault.start());
-  warnings.register(() => vault.warnings());
+  warnings.register(() => vault.warnings().map((warning) => ({ ...warning, organization: slug })));
+  defer(
+    stack,
+    `the events of ${slug}`,
+    vault.onChange((names) => scoped.events.publish('secrets-changed', { names })),
+  );
   defer(
     stack,
     `the providers of ${slug}`,
@@ -174,11 +181,28 @@ async function openKeys(
     },
     stack,
   );
-  const isOff = (key: ApiKey): boolean => records.of(key)?.active === false;
-  const credentials = openCredentials(scoped, { ...deps, slug, vault, pools, records }, stack);
-  const addressed = (provider: Provider, key: ApiKey): Provider => credentials.addressed(provider, key);
-  openKeyChecks(scoped, { vault, providers, pools, isOff, addressed, onCheckNeeded }, stack);
-  return { vault, lookup, pools, credentials };
+  return openParts(scoped, slug, { ...deps, vault, lookup, pools, records, onCheckNeeded }, stack);
+}
+
+/** Opens the credentials and the checks over the keys of an organization. */
+function openParts(
+  runtime: Runtime,
+  slug: string,
+  {
+    providers,
+    record,
+    vault,
+    lookup,
+    pools,
+    records,
+    onCheckNeeded,
+  }: OrganizationsDeps['own'] & Pick<OrganizationsDeps, 'providers' | 'record'>,
+  stack: AsyncDisposableStack,
+): OrganizationKeys {
+  const takeSample = createSampler((event) => record({ ...event, organization: slug }), runtime.clock);
+  const credentials = openCredentials(runtime, { slug, vault, pools, records, providers, takeSample }, stack);
+  const checks = openKeyChecks(runtime, { vault, providers, pools, credentials, onCheckNeeded }, stack);
+  return { vault, lookup, pools, checks, credentials, events: runtime.events };
 }
 
 function openCredentials(
@@ -191,9 +215,10 @@ function openCredentials(
     providers,
     takeSample,
   }: Pick<OrganizationKeys, 'vault' | 'pools'> &
-    Pick<OrganizationsDeps, 'providers' | 'takeSample'> & {
+    Pick<OrganizationsDeps, 'providers'> & {
       readonly slug: string;
       readonly records: CredentialRecords;
+      readonly takeSample: TakeSample;
     },
   stack: AsyncDisposableStack,
 ): ProviderCredentials {

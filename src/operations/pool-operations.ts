@@ -6,14 +6,12 @@ import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import type { Secret } from '../base/secret.ts';
-import type { Vault } from '../credentials/vault.ts';
 import { outcomeOf } from '../pools/reported-outcome.ts';
 import { askedBy, type KeyLease, type LeaseOutcome } from '../pools/lease.ts';
-import type { Pools } from '../pools/pools.ts';
+import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { PoolCheckProgress, PoolSettleParams } from '../protocol/pool.ts';
-import type { KeyChecks } from './key-checks.ts';
-import type { KeyLookup } from './key-lookup.ts';
-import { defineOperation, type AnyOperation } from './operation.ts';
+import type { KeysByOrganization } from './key-operations.ts';
+import { defineOperation, organizationName, type AnyOperation } from './operation.ts';
 import { eventCaller, type RecordEvent } from './usage-records.ts';
 import { AipassError } from '../base/errors.ts';
 import { FairTurns } from '../base/fair-turns.ts';
@@ -23,14 +21,12 @@ import { microDollars } from '../usage/micro-dollars.ts';
 
 /** What these operations are wired with. */
 export interface PoolOperationsDeps {
-  readonly vault: Vault;
-  readonly lookup: KeyLookup;
-  readonly pools: Pools;
-  readonly checks: KeyChecks;
+  readonly organizations: KeysByOrganization;
   readonly record: RecordEvent;
   readonly clock: Pick<Clock, 'now'>;
 }
 
+const organization = organizationName.optional();
 const provider = z.string().min(1).max(64).optional();
 const model = z.string().min(1).max(256).optional();
 const keyId = z.string().min(1).max(128);
@@ -40,33 +36,41 @@ const headerFields = z
   .refine((headers) => Object.keys(headers).length <= 256, 'more than 256 fields');
 
 /** Makes the operations. */
-export function poolOperations({ vault, lookup, pools, checks, record, clock }: PoolOperationsDeps): AnyOperation[] {
+export function poolOperations({ organizations, record, clock }: PoolOperationsDeps): AnyOperation[] {
   const held = new HeldLeases();
-  const providersWithKeys = (): string[] => [...new Set(vault.keys().map((key) => key.provider))];
 
   return [
     defineOperation<'pool.list'>({
       name: 'pool.list',
       right: 'see',
-      schema: z.strictObject({ provider }),
-      handle(params) {
-        const names = params.provider === undefined ? providersWithKeys() : [lookup.resolve(params.provider)];
+      inOrganization: true,
+      schema: z.strictObject({ organization, provider }),
+      handle(params, context) {
+        const { vault, lookup, pools } = organizations.keys(context.organization);
+        const names =
+          params.provider === undefined
+            ? [...new Set(vault.keys().map((key) => key.provider))]
+            : [lookup.resolve(params.provider)];
         return { pools: names.map((name) => pools.describe(name)) };
       },
     }),
     defineOperation<'pool.explain'>({
       name: 'pool.explain',
       right: 'see',
-      schema: z.strictObject({ provider, model }),
-      handle: (params, { caller }) => {
+      inOrganization: true,
+      schema: z.strictObject({ organization, provider, model }),
+      handle: (params, { caller, organization: slug }) => {
+        const { lookup, pools } = organizations.keys(slug);
         return pools.explain(lookup.resolve(params.provider), params.model, askedBy(caller.peer?.uid, caller.name));
       },
     }),
     defineOperation<'pool.check'>({
       name: 'pool.check',
       right: 'use',
-      schema: z.strictObject({ provider }),
-      async handle(params, { signal, emit }) {
+      inOrganization: true,
+      schema: z.strictObject({ organization, provider }),
+      async handle(params, { organization: slug, signal, emit }) {
+        const { vault, lookup, checks } = organizations.keys(slug);
         const keys = params.provider === undefined ? vault.keys() : vault.keys(lookup.key(params.provider).provider);
         let done = 0;
         const verdicts = await checks.check(keys, signal, (key) => {
@@ -92,6 +96,8 @@ export function poolOperations({ vault, lookup, pools, checks, record, clock }: 
       }),
       async handle({ exclude, maxWaitMs, model: asked, ...params }, { caller, signal, closed }) {
         const who = eventCaller(caller);
+        // Only the daemon's own keys are lent as values.
+        const { lookup, pools } = organizations.keys(DEFAULT_ORGANIZATION);
         const lend = async (): Promise<KeyLease & { readonly keyId: string; readonly value: Secret }> => {
           const name = lookup.resolve(params.provider);
           const request = {

@@ -321,6 +321,11 @@ export class ProviderCredentials {
     return withBaseUrl(provider, this.#deps.records.of(key)?.baseUrl ?? null, this.#lookup);
   }
 
+  /** Returns whether the credential of a key is switched off. */
+  isOff(key: Pick<ApiKey, 'keyId' | 'value'>): boolean {
+    return this.#deps.records.of(key)?.active === false;
+  }
+
   /** Removes the record and its variable. Throws NOT_FOUND. */
   async delete(id: string): Promise<void> {
     const { records, writer } = this.#deps;

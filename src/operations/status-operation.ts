@@ -50,7 +50,7 @@ export function statusOperation(deps: StatusDeps): AnyOperation[] {
       name: 'status.get',
       right: 'see',
       schema: z.strictObject({}),
-      async handle() {
+      async handle(_params, { currentRights }) {
         const accounts = await deps.accounts.statuses();
         const described = describeProviders(vault, providers);
         return {
@@ -73,7 +73,10 @@ export function statusOperation(deps: StatusDeps): AnyOperation[] {
           lastRun: deps.lastRun,
           usage: deps.usage.status(),
           network: deps.network,
-          warnings: deps.warnings.list(),
+          warnings: deps.warnings
+            .list()
+            .filter(({ organization }) => organization === undefined || currentRights().organizations.has(organization))
+            .map(({ subject, problem, hint }) => ({ subject, problem, hint })),
         };
       },
     }),

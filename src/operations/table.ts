@@ -3,14 +3,14 @@
  * this folder, and listed here.
  */
 
-import type { EventHub } from '../base/event-hub.ts';
 import type { Completer } from '../completions/completer.ts';
 import { completionOperations } from './completion-operations.ts';
-import { credentialOperations, type CredentialOrganizations } from './credential-operations.ts';
+import { credentialOperations } from './credential-operations.ts';
 import { eventOperations } from './event-operations.ts';
 import { gatewayOperations, type GatewayOperationsDeps } from './gateway-operations.ts';
 import { keyOperations, type KeyOperationsDeps } from './key-operations.ts';
 import { oauthOperations, type OauthOperationsDeps } from './oauth-operations.ts';
+import type { Organizations } from './organizations.ts';
 import type { AnyOperation } from './operation.ts';
 import { poolOperations } from './pool-operations.ts';
 import { secretOperations } from './secret-operations.ts';
@@ -26,8 +26,7 @@ export interface OperationsDeps
     UsageOperationsDeps,
     GatewayOperationsDeps {
   readonly completer: Completer;
-  readonly organizations: CredentialOrganizations;
-  readonly events: EventHub;
+  readonly organizations: Organizations;
 }
 
 /** Makes every operation. */
@@ -42,6 +41,6 @@ export function createOperations(deps: OperationsDeps): AnyOperation[] {
     ...completionOperations(deps.completer),
     ...gatewayOperations(deps),
     ...credentialOperations(deps.organizations),
-    ...eventOperations(deps.events),
+    ...eventOperations((slug) => deps.organizations.keys(slug).events),
   ];
 }

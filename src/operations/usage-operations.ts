@@ -1,24 +1,27 @@
 /**
  * `usage.*`: who used what, as sums, events, counts and exports; tracking, pruning and importing.
+ *
+ * A question is answered for one organization of the caller; in groups by organization, for all of the caller's. Pruning
+ * and importing are the daemon's own affair.
  */
 
 import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Clock } from '../base/clock.ts';
-import type { Caller } from '../callers/caller.ts';
-import type { Vault } from '../credentials/vault.ts';
+import { ALL_RIGHTS } from '../callers/rights.ts';
+import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { fetchGeneration } from '../providers/generation.ts';
 import type { Providers } from '../providers/registry.ts';
 import { MAX_CALLER_LENGTH } from '../protocol/limits.ts';
-import { MAX_NAME_LENGTH, USAGE_GROUPINGS, USAGE_STATUSES } from '../protocol/usage.ts';
+import { MAX_NAME_LENGTH, USAGE_GROUPINGS, USAGE_STATUSES, type UsageQuery } from '../protocol/usage.ts';
 import { exportHead, exportLine } from '../usage/event.ts';
 import { classifyGeneration, reportEvent } from '../usage/generations.ts';
 import { readAipassUsage } from '../usage/import-aipass.ts';
 import type { Usage } from '../usage/usage.ts';
 import { eventCaller } from './usage-records.ts';
-import type { KeyLookup } from './key-lookup.ts';
-import { defineOperation, type AnyOperation } from './operation.ts';
+import { defineOperation, organizationName, type AnyOperation, type OperationContext } from './operation.ts';
+import type { Organizations } from './organizations.ts';
 import { fetchModels } from '../providers/models.ts';
 import type { CostSources } from '../usage/open.ts';
 
@@ -41,27 +44,29 @@ const callerName = z
   .min(1)
   .max(65_536)
   .transform((text) => plainText(text, MAX_CALLER_LENGTH));
+const ownOrganization = organizationName.optional();
 const status = z.enum(USAGE_STATUSES).optional();
 const days = z.int().min(0).max(36_500);
 
 /** What these operations need. */
 export interface UsageOperationsDeps {
   readonly usage: Usage;
-  readonly vault: Vault;
+  readonly organizations: Organizations;
   readonly providers: Providers;
-  readonly lookup: KeyLookup;
   readonly clock: Clock;
   readonly retention: { readonly days: number; readonly totalsDays: number };
 }
 
 /** Creates the operations. */
 export function usageOperations(deps: UsageOperationsDeps): AnyOperation[] {
-  const { usage, vault, clock, retention } = deps;
+  const { usage, organizations, clock, retention } = deps;
   return [
     defineOperation<'usage.stats'>({
       name: 'usage.stats',
       right: 'see',
+      inOrganization: true,
       schema: z.strictObject({
+        organization: ownOrganization,
         since: time,
         until: time,
         by: z.enum(USAGE_GROUPINGS).optional(),
@@ -69,20 +74,24 @@ export function usageOperations(deps: UsageOperationsDeps): AnyOperation[] {
         status,
         limit: z.int().min(1).max(MAX_GROUPS).optional(),
       }),
-      handle: (query) => usage.ask('answer', query, clock.now()),
+      handle: (query, context) =>
+        usage.ask('answer', { ...query, organizations: scopeOf(query, context) }, clock.now()),
     }),
     defineOperation<'usage.session'>({
       name: 'usage.session',
       right: 'see',
-      schema: z.strictObject({ id: name.optional() }),
-      async handle({ id = usage.run }) {
-        return { id, session: await usage.ask('session', id) };
+      inOrganization: true,
+      schema: z.strictObject({ organization: ownOrganization, id: name.optional() }),
+      async handle({ id = usage.run }, context) {
+        return { id, session: await usage.ask('session', id, [context.organization]) };
       },
     }),
     defineOperation<'usage.events'>({
       name: 'usage.events',
       right: 'see',
+      inOrganization: true,
       schema: z.strictObject({
+        organization: ownOrganization,
         since: time,
         until: time,
         keyId: name.optional(),
@@ -90,46 +99,54 @@ export function usageOperations(deps: UsageOperationsDeps): AnyOperation[] {
         limit: z.int().min(1).max(500).optional(),
         after: z.string().max(64).optional(),
       }),
-      handle: (query) => usage.ask('events', query, 'desc'),
+      handle: (query, context) => usage.ask('events', { ...query, organizations: [context.organization] }, 'desc'),
     }),
     defineOperation<'usage.recent'>({
       name: 'usage.recent',
       right: 'see',
+      inOrganization: true,
       schema: z.strictObject({
+        organization: ownOrganization,
         seconds: z.number().positive().max(3.2e9),
         provider: name.optional(),
         keyId: name.optional(),
         status,
       }),
-      handle: (query) =>
+      handle: (query, context) =>
         usage.ask(
           'recent',
-          query,
-          vault.keys(query.provider).map((key) => key.keyId),
+          { ...query, organizations: [context.organization] },
+          organizations
+            .keys(context.organization)
+            .vault.keys(query.provider)
+            .map((key) => key.keyId),
           clock.now(),
         ),
     }),
     defineOperation<'usage.track'>({
       name: 'usage.track',
       right: 'use',
-      schema: z.strictObject({ generationId: name, caller: callerName.optional() }),
-      handle: (params, { caller, signal }) => track(deps, params, caller, signal),
+      inOrganization: true,
+      schema: z.strictObject({ organization: ownOrganization, generationId: name, caller: callerName.optional() }),
+      handle: (params, context) => track(deps, params, context),
     }),
     defineOperation<'usage.export'>({
       name: 'usage.export',
       right: 'see',
+      inOrganization: true,
       schema: z.strictObject({
+        organization: ownOrganization,
         since: time,
         until: time,
         keyId: name.optional(),
         status,
         format: z.enum(['csv', 'jsonl']),
       }),
-      async handle({ format, ...query }, { emit, signal }) {
+      async handle({ format, ...query }, { organization: slug, emit, signal }) {
         let events = 0;
         const head = exportHead(format);
         if (head !== '') await emit(head);
-        for await (const page of usage.export(query)) {
+        for await (const page of usage.export({ ...query, organizations: [slug] })) {
           signal.throwIfAborted();
           await emit(page.map((event) => exportLine(event, format)).join(''));
           events += page.length;
@@ -159,19 +176,21 @@ export function usageOperations(deps: UsageOperationsDeps): AnyOperation[] {
  * once.
  */
 async function track(
-  { usage, providers, lookup, clock }: UsageOperationsDeps,
+  { usage, organizations, providers, clock }: UsageOperationsDeps,
   params: { readonly generationId: string; readonly caller?: string | undefined },
-  caller: Caller,
-  signal: AbortSignal,
+  { caller, organization, signal }: Pick<OperationContext, 'caller' | 'organization' | 'signal'>,
 ) {
   const { generationId } = params;
   const provider = providers.get(GENERATION_PROVIDER);
-  const known = await usage.ask('generation', generationId);
+  const known = await usage.ask('generation', generationId, [organization]);
+  const { lookup, credentials } = organizations.keys(organization);
   const key = lookup.key(
     GENERATION_PROVIDER,
     known?.provider === GENERATION_PROVIDER ? (known.keyId ?? undefined) : undefined,
   );
-  const outcome = classifyGeneration(await fetchGeneration(provider, key.value, generationId, signal, clock));
+  const outcome = classifyGeneration(
+    await fetchGeneration(credentials.addressed(provider, key), key.value, generationId, signal, clock),
+  );
   switch (outcome.kind) {
     case 'found':
       break;
@@ -187,6 +206,7 @@ async function track(
   }
   const subject = {
     caller: params.caller ?? 'manual',
+    organization,
     provider: provider.name,
     keyId: key.keyId,
     model: null,
@@ -194,7 +214,7 @@ async function track(
   };
   const { at: _, ...record } = outcome.record;
   usage.record({ ...eventCaller(caller), ...reportEvent(subject, record, 'generation') });
-  const event = await usage.ask('generation', generationId);
+  const event = await usage.ask('generation', generationId, [organization]);
   if (!event)
     throw new AipassError('INTERNAL', 'the generation was recorded but is not in the database yet', {
       hint: 'try again',
@@ -202,20 +222,35 @@ async function track(
   return { event, counted: known === null };
 }
 
-/** Returns whom usage asks what a call cost, the provider's record of a generation and price lists; asked with the keys that the vault holds at that moment. */
-export function costSources(
-  vault: Pick<Vault, 'keys'>,
-  providers: Providers,
-  lookup: Pick<KeyLookup, 'key'>,
-  clock: Clock,
-): CostSources {
+/** Returns the organizations that a question is about; undefined for all, also those that are not configured any more. */
+function scopeOf(
+  { organization: named, by }: UsageQuery,
+  { organization: slug, currentRights }: OperationContext,
+): readonly string[] | undefined {
+  if (by !== 'organization' || named !== undefined) return [slug];
+  const { rights, organizations } = currentRights();
+  if (rights === ALL_RIGHTS) return undefined;
+  return [...organizations].filter(([, own]) => own.has('see')).map(([own]) => own);
+}
+
+/**
+ * Returns whom usage asks what a call cost, the provider's record of a generation and price lists; asked with the keys
+ * that are held at that moment, each at its own address.
+ */
+export function costSources(organizations: Organizations, providers: Providers, clock: Clock): CostSources {
   return {
     generationProvider: GENERATION_PROVIDER,
-    fetchGeneration: (keyId, generationId, signal) => {
-      const key = lookup.key(GENERATION_PROVIDER, keyId ?? undefined).value;
-      return fetchGeneration(providers.get(GENERATION_PROVIDER), key, generationId, signal, clock);
+    fetchGeneration: ({ organization: slug, keyId, generationId }, signal) => {
+      const { lookup, credentials } = organizations.keys(slug);
+      const key = lookup.key(GENERATION_PROVIDER, keyId ?? undefined);
+      const provider = credentials.addressed(providers.get(GENERATION_PROVIDER), key);
+      return fetchGeneration(provider, key.value, generationId, signal, clock);
     },
-    fetchModels: (provider, signal) =>
-      fetchModels(providers.get(provider), vault.keys(provider)[0]?.value ?? null, signal),
+    fetchModels: (providerName, signal) => {
+      const { vault, pools, credentials } = organizations.keys(DEFAULT_ORGANIZATION);
+      const provider = providers.get(providerName);
+      const key = vault.keys(providerName).find(({ keyId }) => pools.isUsable(providerName, keyId));
+      return fetchModels(key ? credentials.addressed(provider, key) : provider, key?.value ?? null, signal);
+    },
   };
 }

@@ -19,7 +19,7 @@ export interface Events {
   'key-quarantined': OfPool<'key-quarantined'>;
   /** No key of a pool is free; told once until one is. */
   'pool-exhausted': OfPool<'pool-exhausted'>;
-  /** A provider credential of the default organization was created, changed or deleted. */
+  /** A provider credential of the organization was created, changed or deleted. */
   'credentials-changed': CredentialNotice;
   /** An OAuth account has a new access token. */
   refreshed: AccountNotice;

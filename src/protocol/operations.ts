@@ -40,7 +40,10 @@ export interface Operations {
   /** Returns the state of the daemon. */
   'status.get': { params: Record<string, never>; result: Status };
   /** Lists the keys of one provider or of all, masked. */
-  'key.list': { params: { provider?: string | undefined }; result: { keys: KeyInfo[] } };
+  'key.list': {
+    params: { organization?: string | undefined; provider?: string | undefined };
+    result: { keys: KeyInfo[] };
+  };
   /** Releases the value of a provider's key: the named one, or the first usable one. */
   'key.get': { params: { provider?: string | undefined; keyId?: string | undefined }; result: KeyValue };
   /** Lists the opaque secrets of one provider or of all, without their values. */
@@ -58,28 +61,42 @@ export interface Operations {
   /** Removes an opaque secret. */
   'secret.remove': { params: { name: string }; result: { name: string } };
   /** Lists the providers that are known. */
-  'provider.list': { params: Record<string, never>; result: { defaultProvider: string; providers: ProviderInfo[] } };
+  'provider.list': {
+    params: { organization?: string | undefined };
+    result: { defaultProvider: string; providers: ProviderInfo[] };
+  };
   /** Checks a provider's keys by their shape and, with `online`, by a request to the provider. */
   'provider.validate': {
-    params: { provider?: string | undefined; keyId?: string | undefined; online?: boolean | undefined };
+    params: {
+      organization?: string | undefined;
+      provider?: string | undefined;
+      keyId?: string | undefined;
+      online?: boolean | undefined;
+    };
     result: { provider: string; keys: KeyVerdict[] };
   };
   /** Fetches a provider's models; `asked` is false if it has no list and the models come from the configuration. */
   'provider.models': {
-    params: { provider?: string | undefined };
+    params: { organization?: string | undefined; provider?: string | undefined };
     result: { provider: string; asked: boolean; models: ModelInfo[] };
   };
   /** Completes a chat. With `stream`, deltas come as chunks before the result. */
   'completion.create': { params: CompletionParams; result: CompletionResult };
   /** Describes the pool of one provider, or of each that has keys. */
-  'pool.list': { params: { provider?: string | undefined }; result: { pools: PoolInfo[] } };
+  'pool.list': {
+    params: { organization?: string | undefined; provider?: string | undefined };
+    result: { pools: PoolInfo[] };
+  };
   /** Returns the key of a provider that would serve next, and why each other key would not. */
   'pool.explain': {
-    params: { provider?: string | undefined; model?: string | undefined };
+    params: { organization?: string | undefined; provider?: string | undefined; model?: string | undefined };
     result: PoolExplanation;
   };
   /** Checks every key of one pool, or of all, with its provider; results come as chunks (PoolCheckProgress) first. */
-  'pool.check': { params: { provider?: string | undefined }; result: { keys: KeyVerdict[] } };
+  'pool.check': {
+    params: { organization?: string | undefined; provider?: string | undefined };
+    result: { keys: KeyVerdict[] };
+  };
   /** Leases a key for one call until it is settled or the connection closes. */
   'pool.lease': { params: PoolLeaseParams; result: PoolLease };
   /**
@@ -115,19 +132,22 @@ export interface Operations {
   /** Sums who used what over a range of time, in groups where that is asked for. */
   'usage.stats': { params: UsageQuery; result: UsageAnswer };
   /** Sums one session: the daemon's own run, or the named one of a client. */
-  'usage.session': { params: { id?: string | undefined }; result: { id: string; session: SessionUsage | null } };
+  'usage.session': {
+    params: { organization?: string | undefined; id?: string | undefined };
+    result: { id: string; session: SessionUsage | null };
+  };
   /** Lists recorded events, newest first, in pages. */
   'usage.events': { params: EventQuery; result: EventPage };
   /** Counts the calls of the last seconds by status and by key; keys that had none are listed with 0. */
   'usage.recent': { params: RecentQuery; result: RecentCount };
   /** Fetches a generation's record from the provider and keeps it; `counted` is false for one that was known. */
   'usage.track': {
-    params: { generationId: string; caller?: string | undefined };
+    params: { organization?: string | undefined; generationId: string; caller?: string | undefined };
     result: { event: RecordedEvent; counted: boolean };
   };
   /** Sends recorded events as text, oldest first, as chunks before the result. */
   'usage.export': {
-    params: Pick<EventQuery, 'since' | 'until' | 'keyId' | 'status'> & { format: 'csv' | 'jsonl' };
+    params: Pick<EventQuery, 'organization' | 'since' | 'until' | 'keyId' | 'status'> & { format: 'csv' | 'jsonl' };
     result: { events: number };
   };
   /** Deletes events older than a number of days, and totals past their retention; without `days`, as configured. */
@@ -169,7 +189,7 @@ export interface Operations {
   'organization.list': { params: Record<string, never>; result: { organizations: OrganizationInfo[] } };
   /** Sends events on this connection until it closes: the named ones, or all. */
   'event.subscribe': {
-    params: { events?: readonly EventName[] | undefined };
+    params: { organization?: string | undefined; events?: readonly EventName[] | undefined };
     result: { events: readonly EventName[] };
   };
 }

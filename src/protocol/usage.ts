@@ -153,6 +153,11 @@ export type UsageGrouping = (typeof USAGE_GROUPINGS)[number];
 
 /** Question for sums over a range of time; without `until` up to now. */
 export interface UsageQuery {
+  /**
+   * Organization of the caller whose usage is asked for: by default the caller's only one, else
+   * `default`. Grouped by organization, all of the caller's.
+   */
+  readonly organization?: string | undefined;
   readonly since?: number | undefined;
   readonly until?: number | undefined;
   readonly by?: UsageGrouping | undefined;
@@ -236,6 +241,7 @@ export interface SessionUsage {
 
 /** Question for recorded events, newest first. */
 export interface EventQuery {
+  readonly organization?: string | undefined;
   readonly since?: number | undefined;
   readonly until?: number | undefined;
   readonly keyId?: string | undefined;
@@ -253,6 +259,7 @@ export interface EventPage {
 
 /** Question for the number of attempts that ended in the last seconds. */
 export interface RecentQuery {
+  readonly organization?: string | undefined;
   readonly seconds: number;
   readonly provider?: string | undefined;
   readonly keyId?: string | undefined;

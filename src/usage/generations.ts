@@ -28,6 +28,8 @@ const MAX_PENDING = 1000;
 /** A completion whose tokens or cost are not known in full. */
 export interface UnpricedCall {
   readonly caller: string | null;
+  /** Organization whose key was used. */
+  readonly organization: string | null;
   readonly provider: string;
   readonly keyId: string | null;
   readonly model: string | null;
@@ -44,6 +46,7 @@ export function unpricedCall(event: RawEvent): UnpricedCall | null {
   if (typeof event.costMicros === 'number' && typeof event.promptTokens === 'number') return null;
   return {
     caller: event.caller ?? null,
+    organization: event.organization ?? null,
     provider,
     keyId: event.keyId ?? null,
     model: event.model ?? null,
@@ -63,7 +66,7 @@ export interface TrackerDeps {
    * there is no answer.
    */
   readonly ask: (
-    call: Pick<UnpricedCall, 'provider' | 'keyId'> & { readonly generationId: string },
+    call: Pick<UnpricedCall, 'organization' | 'provider' | 'keyId'> & { readonly generationId: string },
     signal: AbortSignal,
   ) => Promise<GenerationOutcome> | null;
   /** Returns what a model costs, or null where that is unknown. */
@@ -179,12 +182,15 @@ function unknownOf(call: UnpricedCall, record: GenerationRecord): GenerationReco
 
 /** Returns a record of a generation as an event that reports on it. */
 export function reportEvent(
-  call: Pick<UnpricedCall, 'caller' | 'provider' | 'keyId' | 'model'> & { readonly generationId: string },
+  call: Pick<UnpricedCall, 'caller' | 'organization' | 'provider' | 'keyId' | 'model'> & {
+    readonly generationId: string;
+  },
   record: Partial<RawEvent>,
   costSource: 'generation' | 'prices',
 ): RawEvent {
   return {
     caller: call.caller ?? undefined,
+    organization: call.organization ?? undefined,
     provider: call.provider,
     keyId: call.keyId,
     operation: TRACK_OPERATION,

@@ -9,6 +9,7 @@ import { defer } from '../base/dispose.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
 import type { Runtime } from '../base/runtime.ts';
 import { startSchedule } from '../base/schedule.ts';
+import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { ModelInfo } from '../protocol/provider.ts';
 import type { RawEvent } from './event.ts';
 import { classifyGeneration, GenerationTracker, isFlagSet, PriceBook, setFlag, unpricedCall } from './generations.ts';
@@ -25,10 +26,9 @@ const ID_BYTES = 6;
 export interface CostSources {
   /** The provider that keeps records of generations. */
   readonly generationProvider: string;
-  /** Asks that provider for one record. */
+  /** Asks that provider for one record, with the key of the call. */
   readonly fetchGeneration: (
-    keyId: string | null,
-    generationId: string,
+    call: { readonly organization: string; readonly keyId: string | null; readonly generationId: string },
     signal: AbortSignal,
   ) => Promise<Parameters<typeof classifyGeneration>[0]>;
   /** Asks a provider for its models and their prices. */
@@ -138,8 +138,12 @@ function openTracker(
   const tracker = new GenerationTracker({
     clock,
     logger,
-    ask: ({ provider, keyId, generationId }, signal) =>
-      provider === generationProvider ? fetchGeneration(keyId, generationId, signal).then(classifyGeneration) : null,
+    ask: ({ organization, provider, keyId, generationId }, signal) =>
+      provider === generationProvider
+        ? fetchGeneration({ organization: organization ?? DEFAULT_ORGANIZATION, keyId, generationId }, signal).then(
+            classifyGeneration,
+          )
+        : null,
     prices: (provider, model, signal) => prices.prices(provider, model, signal),
     record: (event) => {
       observe(event);

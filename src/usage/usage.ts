@@ -15,6 +15,7 @@ import type { EventPage, EventQuery, PruneReport, UsageStatusReport } from '../p
 import { isCall, normaliseEvent, type RawEvent } from './event.ts';
 import { Journal, journalBytesAfter, JOURNAL_START, printEvents, type Moment } from './journal.ts';
 import { ReleaseBatcher } from './release-batcher.ts';
+import type { Scoped } from './store/answers.ts';
 import { isPostgresUrl } from './store/open.ts';
 import { UsageThread, type UsageCalls } from './thread.ts';
 
@@ -107,7 +108,9 @@ export class Usage {
   }
 
   /** Yields events page by page, oldest first, without holding more than one page. */
-  async *export(query: Pick<EventQuery, 'since' | 'until' | 'keyId' | 'status'>): AsyncGenerator<EventPage['events']> {
+  async *export(
+    query: Pick<EventQuery, 'since' | 'until' | 'keyId' | 'status'> & Scoped,
+  ): AsyncGenerator<EventPage['events']> {
     let after: string | undefined;
     for (;;) {
       const page: EventPage = await this.ask('events', { ...query, limit: 500, after }, 'asc');

@@ -256,6 +256,158 @@ describe.runIf(process.getuid?.() === 0)('organizations', () => {
   });
 });
 
+/** One for each organization: its member, and somebody who belongs to none but may see the daemon's own keys. */
+describe.runIf(process.getuid?.() === 0)('what was used, with which keys and by whom', () => {
+  let running: TestDaemon;
+  const chat = { model: 'm', messages: [{ role: 'user', content: 'x' }] } as const;
+
+  beforeAll(async () => {
+    running = await createTestDaemon({
+      access: { use: { users: [USERS.LOOKER] } },
+      organizations: {
+        acme: { members: { users: [USERS.BOB, 'nobody-of-that-name'] }, admins: { users: [USERS.ANN] } },
+        zenith: { members: { users: [USERS.EVE] }, admins: { users: [] } },
+      },
+    });
+    for (const folder of [running.home.path, dirname(running.home.paths.socket)]) chmodSync(folder, 0o711);
+    const aipass = await running.connect('owner');
+    for (const organization of ['acme', 'zenith']) {
+      await aipass.credentials.create({
+        organization,
+        provider: 'local',
+        account_key: 'a',
+        api_key: `${KEY}-${organization}`,
+      });
+      const other = await running.connect(`${organization}-caller`);
+      await other.complete({ ...chat, organization });
+    }
+    const own = await running.connect('default-caller');
+    await own.complete(chat);
+    await own.complete(chat);
+  });
+  afterAll(() => running[Symbol.asyncDispose]());
+
+  /** Asks as another user over aipassd.sock; returns each result, or the code of the error. */
+  async function askAs(uid: number, requests: readonly (readonly [string, object])[]): Promise<unknown[]> {
+    const { stdout, stderr } = await runProgram(process.execPath, [
+      '--input-type=module',
+      '--eval',
+      `import { connect } from ${JSON.stringify(new URL('../../dist/client/index.js', import.meta.url).href)};
+      process.setgroups([]); process.setgid(${uid}); process.setuid(${uid});
+      const aipass = await connect({ socket: ${JSON.stringify(running.home.paths.socket)} });
+      const answers = [];
+      for (const [operation, params] of ${JSON.stringify(requests)}) {
+        const chunks = [];
+        await aipass.request(operation, params, { onChunk: (chunk) => chunks.push(chunk) })
+          .then((result) => answers.push(chunks.length > 0 ? chunks.join('') : result), (error) => answers.push(error.code));
+      }
+      console.log(JSON.stringify(answers));
+      await aipass.close();`,
+    ]);
+    expect(stderr).toBe('');
+    const answers: unknown[] = JSON.parse(stdout);
+    return answers;
+  }
+
+  it.each([
+    ['a member of acme', USERS.BOB, 'acme', 1],
+    ['an admin of acme', USERS.ANN, 'acme', 1],
+    ['a member of zenith', USERS.EVE, 'zenith', 1],
+    ["somebody who may see the daemon's own keys", USERS.LOOKER, 'default', 2],
+  ])('is shown to %s for that organization alone', async (_, uid, slug, requests) => {
+    const caller = `${slug}-caller`;
+    const answers = await askAs(uid, [
+      ['organization.list', {}],
+      ['usage.stats', {}],
+      ['usage.stats', { by: 'organization' }],
+      ['usage.stats', { by: 'caller', organization: slug }],
+      ['usage.stats', { by: 'hour' }],
+      ['usage.stats', { by: 'session' }],
+      ['usage.session', {}],
+      ['usage.events', {}],
+      ['usage.recent', { seconds: 3600 }],
+      ['usage.export', { format: 'jsonl' }],
+      ['key.list', {}],
+      ['pool.list', {}],
+      ['pool.explain', { provider: 'local' }],
+      ['provider.list', {}],
+    ]);
+    expect(answers.filter((answer) => typeof answer === 'string' && answer.length < 30)).toEqual([]);
+    const total = { total: { requests } };
+    expect(answers).toMatchObject([
+      { organizations: [{ slug }] },
+      total,
+      { ...total, groups: [{ name: slug }] },
+      { groups: [{ name: caller }] },
+      { groups: [{ figures: { requests } }] },
+      { groups: [{ figures: { requests } }] },
+      { session: { figures: { requests } } },
+      { events: Array.from({ length: requests }, () => ({ caller, organization: slug })) },
+      { total: requests, byKey: expect.arrayContaining([{ keyId: 'LOCAL_API_KEY', requests }]) },
+      expect.stringContaining(caller),
+      { keys: expect.any(Array) },
+      { pools: expect.any(Array) },
+      { provider: 'local' },
+      { providers: expect.any(Array) },
+    ]);
+    const others = ['acme', 'zenith', 'default-caller'].filter((word) => !caller.startsWith(word));
+    for (const word of others) expect(JSON.stringify(answers)).not.toContain(word);
+  });
+
+  it.each([
+    ['usage.stats', {}],
+    ['usage.session', {}],
+    ['usage.events', {}],
+    ['usage.recent', { seconds: 60 }],
+    ['usage.export', { format: 'csv' }],
+    ['usage.track', { generationId: 'gen-1' }],
+    ['key.list', {}],
+    ['pool.list', {}],
+    ['pool.explain', {}],
+    ['pool.check', {}],
+    ['provider.list', {}],
+    ['provider.validate', {}],
+    ['provider.models', {}],
+    ['event.subscribe', {}],
+    ['credential.list', {}],
+    ['completion.create', chat],
+  ])('%s for an organization of others is what it is for an absent one', async (operation, params) => {
+    const foreign = await askAs(
+      USERS.BOB,
+      ['zenith', 'default', 'absent'].map((organization) => [operation, { ...params, organization }]),
+    );
+    expect(foreign).toEqual(['NOT_FOUND', 'NOT_FOUND', 'NOT_FOUND']);
+  });
+
+  it('names no organization of others in the status, the warnings and the metrics', async () => {
+    const [status] = await askAs(USERS.LOOKER, [['status.get', {}]]);
+    expect(status).toMatchObject({ pools: expect.any(Array) });
+    expect(JSON.stringify(status)).not.toMatch(/acme|zenith/);
+    const owner = await running.connect('owner');
+    expect(JSON.stringify((await owner.status()).warnings)).toContain('acme');
+    expect((await owner.stats({ by: 'organization' })).groups.map(({ name }) => name)).toEqual([
+      'default',
+      'acme',
+      'zenith',
+    ]);
+    expect((await owner.stats()).total.requests).toBe(2);
+    expect((await owner.stats({ organization: 'zenith' })).total.requests).toBe(1);
+  });
+
+  it('is on record under the organization', async () => {
+    const created = readFileSync(running.home.paths.audit, 'utf8')
+      .trim()
+      .split('\n')
+      .map((line): { readonly operation?: string; readonly organization?: string } => JSON.parse(line))
+      .filter(({ operation }) => operation === 'credential.create');
+    expect(created.map(({ organization }) => organization)).toEqual(['acme', 'zenith']);
+    const { stdout } = await running.cli(['stats', '--organization', 'acme', '--json']);
+    expect(JSON.parse(stdout)).toMatchObject({ total: { requests: 1 } });
+    const pools: unknown = JSON.parse((await running.cli(['pool', '--organization', 'zenith', '--json'])).stdout);
+    expect(pools).toMatchObject([{ provider: 'local', keys: [{ keyId: 'LOCAL_API_KEY' }] }]);
+  });
+});
+
 it('a key with an address of its own goes there for completions too, without the headers of the configuration', async () => {
   await using running = await createTestDaemon({ local: { headers: { 'x-gateway-secret': 'header-canary' } } });
   await using other = await startLoopbackProvider({ reply: completionOf('from elsewhere') });

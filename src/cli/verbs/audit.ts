@@ -62,7 +62,7 @@ function describe(record: AuditRecord): string[] {
     formatLocalTime(record.at),
     record.outcome,
     record.operation,
-    record.credential ?? '-',
+    `${record.organization === undefined ? '' : `${record.organization}: `}${record.credential ?? '-'}`,
     who,
     caller?.executable ?? '-',
     record.detail ?? '',

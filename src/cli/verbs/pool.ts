@@ -4,6 +4,7 @@
  */
 
 import type { LimitWindow, PoolExplanation, PoolInfo, PoolKeyInfo, QuotaInfo } from '../../protocol/pool.ts';
+import { ORGANIZATION_OPTION } from '../credential-text.ts';
 import { formatDuration, formatRelative } from '../format.ts';
 import { flag, JSON_FLAG, requiredWord, textOption, optionalWord } from '../options.ts';
 import type { Output } from '../output.ts';
@@ -17,12 +18,13 @@ export const pool = defineVerb({
   parameters: {
     provider: optionalWord('one provider; all without it', 'providers'),
     check: flag('ask the provider about every key first (free of charge)'),
+    organization: ORGANIZATION_OPTION,
     json: JSON_FLAG,
   },
-  async run({ provider, check, json }, context) {
-    if (check) return checkKeys(provider, json, context);
+  async run({ provider, check, organization, json }, context) {
+    if (check) return checkKeys(provider, { organization, json }, context);
     const { out, connect } = context;
-    const pools = await (await connect()).pools(provider);
+    const pools = await (await connect()).pools(provider, { organization });
     if (json) out.json(pools);
     else if (pools.length === 0) out.line('no provider has a key yet');
     else for (const each of pools) printPool(each, out);
@@ -37,11 +39,15 @@ export const poolExplain = defineVerb({
   parameters: {
     provider: requiredWord('the provider', 'providers'),
     model: textOption('M', 'explain for this model', { short: 'm' }),
+    organization: ORGANIZATION_OPTION,
     json: JSON_FLAG,
   },
-  async run({ provider, model, json }, { out, connect }) {
+  async run({ provider, model, organization, json }, { out, connect }) {
     const aipass = await connect();
-    const explanation = await aipass.explainPool(provider, model === undefined ? {} : { model });
+    const explanation = await aipass.explainPool(provider, {
+      organization,
+      ...(model === undefined ? {} : { model }),
+    });
     const serves = explanation.next !== null || (explanation.keyless && explanation.retryAfterMs === null);
     if (json) out.json(explanation);
     else printExplanation(explanation, out);
@@ -49,10 +55,15 @@ export const poolExplain = defineVerb({
   },
 });
 
-async function checkKeys(provider: string | undefined, json: boolean, context: VerbContext): Promise<number> {
+async function checkKeys(
+  provider: string | undefined,
+  { organization, json }: { readonly organization: string | undefined; readonly json: boolean },
+  context: VerbContext,
+): Promise<number> {
   const { out, connect, signal } = context;
   const aipass = await connect();
   const verdicts = await aipass.checkPool(provider, {
+    organization,
     signal,
     onProgress: ({ done, total, key }) => {
       if (json) return;
@@ -61,7 +72,7 @@ async function checkKeys(provider: string | undefined, json: boolean, context: V
       out.progress(done, total);
     },
   });
-  if (json) out.json({ checks: verdicts, pools: await aipass.pools(provider) });
+  if (json) out.json({ checks: verdicts, pools: await aipass.pools(provider, { organization }) });
   return verdicts.some(isBadKey) ? 2 : 0;
 }
 

@@ -2,6 +2,7 @@
  * `aipassd session`: what this run of the daemon was used for, or one session of a client.
  */
 
+import { ORGANIZATION_OPTION } from '../credential-text.ts';
 import { formatLocalTime } from '../format.ts';
 import { JSON_FLAG, textOption } from '../options.ts';
 import { printFigures } from '../usage-text.ts';
@@ -13,11 +14,12 @@ export const session = defineVerb({
   summary: "show what was used since the daemon started, or in a client's session",
   parameters: {
     id: textOption('ID', 'the session of a client, as stats --by session lists them'),
+    organization: ORGANIZATION_OPTION,
     json: JSON_FLAG,
   },
-  async run({ id, json }, { out, connect, signal }) {
+  async run({ id, organization, json }, { out, connect, signal }) {
     const aipass = await connect();
-    const answer = await aipass.usage.session(id, { signal });
+    const answer = await aipass.usage.session(id, { organization, signal });
     if (json) {
       out.json(answer);
       return 0;

@@ -4,6 +4,7 @@
 
 import { csvLine } from '../../protocol/csv.ts';
 import { USAGE_GROUPINGS, USAGE_STATUSES, type UsageQuery } from '../../protocol/usage.ts';
+import { ORGANIZATION_OPTION } from '../credential-text.ts';
 import { choice, flag, integer, JSON_FLAG, requiredWord, textOption, TIME_RANGE } from '../options.ts';
 import { FIGURE_COLUMNS, figureCells, printUsage } from '../usage-text.ts';
 import { defineVerb, type VerbContext } from '../verb.ts';
@@ -20,6 +21,7 @@ export const stats = defineVerb({
     by: choice('G', USAGE_GROUPINGS, 'in groups'),
     caller: textOption('C', 'only what this caller used', { completion: 'callers' }),
     status: choice('S', USAGE_STATUSES, 'only calls that ended so'),
+    organization: ORGANIZATION_OPTION,
     limit: integer('N', [1, 750], 'maximum number of groups (100 without it, 750 at most)'),
     json: JSON_FLAG,
     csv: flag('print the groups as CSV', ['json']),
@@ -34,6 +36,7 @@ export const callerUsage = defineVerb({
   parameters: {
     caller: requiredWord('name of the caller; aipassd stats --by caller lists them', 'callers'),
     ...TIME_RANGE,
+    organization: ORGANIZATION_OPTION,
     json: JSON_FLAG,
   },
   run: ({ json, ...query }, context) => show({ ...query, by: 'model' }, json ? 'json' : 'text', context),

@@ -34,7 +34,7 @@ import {
   type Resolution,
 } from './resolutions.ts';
 import { contribution, FigureSums, statusName, STATUS_CODES, SUM_COLUMNS, sumsOf } from './sums.ts';
-import { TOTAL_KINDS } from './totals.ts';
+import { kindNumber, organizationOfKind, type TotalKind } from './totals.ts';
 
 /** Number of groups in an answer where the query does not say. */
 const DEFAULT_GROUPS = 100;
@@ -55,9 +55,18 @@ interface SumsRow {
   readonly sums: readonly number[];
 }
 
-/** A view of the totals; caller 0 is any, status null is all. */
+/** Names of the organizations that are asked about; undefined is every one. */
+export type OrganizationScope = readonly string[] | undefined;
+
+/** The part of a question that its caller cannot choose freely. */
+export interface Scoped {
+  readonly organizations?: OrganizationScope;
+}
+
+/** A view of the totals of some organizations, by the ids of their names; caller 0 is any, status null is all. */
 interface TotalsView {
-  readonly kind: number;
+  readonly organizations: readonly number[];
+  readonly kind: TotalKind;
   readonly caller: number;
   readonly status: number | null;
 }
@@ -102,8 +111,41 @@ export interface AnswerDeps {
   readonly names: Names;
 }
 
+/** Returns the ids of organizations, of those that have any usage; the default one is 0. */
+export async function organizationIds(
+  { executor, names }: AnswerDeps,
+  organizations: readonly string[],
+): Promise<readonly number[]> {
+  // A list for a database must not be empty.
+  const ids = [NOBODY];
+  for (const name of organizations) {
+    ids.push(name === DEFAULT_ORGANIZATION ? 0 : ((await names.find(executor, name)) ?? NOBODY));
+  }
+  return ids;
+}
+
+const nextKind = new Statement<{ readonly kind: number }>((db) =>
+  db.selectFrom('totals').select('kind').where('resolution', '=', 0).where('kind', '>=', 0).orderBy('kind').limit(1),
+);
+
+/** Returns the ids of all organizations that have totals: a step in the table's key for each. */
+async function allOrganizations(executor: Executor): Promise<readonly number[]> {
+  const ids: number[] = [];
+  for (let kind = 0; ;) {
+    const [row] = await executor.run(nextKind, [DAY, kind, 1]);
+    if (!row) return ids;
+    const id = organizationOfKind(row.kind);
+    ids.push(id);
+    kind = kindNumber('all', id + 1);
+  }
+}
+
 /** Answers one query. */
-export async function answer({ executor, names }: AnswerDeps, query: UsageQuery, now: number): Promise<UsageAnswer> {
+export async function answer(
+  { executor, names }: AnswerDeps,
+  query: UsageQuery & Scoped,
+  now: number,
+): Promise<UsageAnswer> {
   const { by } = query;
   if (query.until !== undefined && query.until < (query.since ?? 0)) {
     throw new AipassError('BAD_REQUEST', 'the range ends before it begins', { hint: 'swap since and until' });
@@ -115,39 +157,35 @@ export async function answer({ executor, names }: AnswerDeps, query: UsageQuery,
   const horizons = await readHorizons(executor, now);
   const plan = planRange({ ...wholeBuckets(query, resolution), ...horizons });
   const head = { since: plan.since, until: plan.until };
-  const everything: TotalsView = { kind: TOTAL_KINDS.all, caller, status };
+  const organizations =
+    query.organizations === undefined
+      ? await allOrganizations(executor)
+      : await organizationIds({ executor, names }, query.organizations);
+  const everything: TotalsView = { organizations, kind: 'all', caller, status };
 
   if (by === 'session' || resolution !== null) {
     const total = totalOf(await readPlan(executor, plan, everything, horizons));
     const groups =
       resolution === null
-        ? await answerSessions({ executor, names }, plan, { caller, status, limit })
+        ? await answerSessions({ executor, names }, plan, { organizations, caller, status, limit })
         : await answerByTime(executor, resolution, plan, everything, limit, now, horizons);
     return { ...head, total, ...groups };
   }
 
   const kind = kindOf(by, caller);
-  let rows = await readPlan(executor, plan, { kind: TOTAL_KINDS[kind], caller, status }, horizons);
-  if (by === 'organization') {
-    // Only the other organizations have rows: the default one is all, less those.
-    const others = rows.filter(({ name }) => name !== 0);
-    const all = await readPlan(executor, plan, everything, horizons);
-    rows = [
-      ...all,
-      ...others,
-      ...others.map(({ status: code, sums: counts }) => ({ name: 0, status: code, sums: counts.map((sum) => -sum) })),
-    ];
-  }
+  const rows =
+    by === 'organization'
+      ? await readOrganizations(executor, plan, everything, horizons)
+      : await readPlan(executor, plan, { ...everything, kind }, horizons);
   const sums = groupRows(rows, by === 'status' ? (row) => row.status : (row) => row.name);
   const text = await names.texts(executor, [...sums.keys(), caller]);
   const nameOf = (group: number): string | null => {
     if (by === 'status') return statusName(group);
-    if (by === 'organization' && group === 0) return DEFAULT_ORGANIZATION;
+    if (by === 'organization') return group === 0 ? DEFAULT_ORGANIZATION : text(group);
     return text(kind === 'all' ? caller : group);
   };
   const groups = [...sums]
     .map(([group, each]): UsageGroup => ({ name: nameOf(group), figures: each.figures() }))
-    // The default organization has nothing where all calls were made for others.
     .filter(({ figures }) => isUsed(figures));
   groups.sort(byRequests);
   return {
@@ -164,10 +202,11 @@ export async function answer({ executor, names }: AnswerDeps, query: UsageQuery,
  */
 export async function countRecent(
   deps: AnswerDeps,
-  query: RecentQuery,
+  query: RecentQuery & Scoped,
   keyIds: readonly string[],
   now: number,
 ): Promise<RecentCount> {
+  const { organizations } = query;
   const since = Math.max(0, now - query.seconds * 1000);
   const statuses = query.status === undefined ? USAGE_STATUSES : [query.status];
   const byStatus = { success: 0, failed: 0, reach_limit: 0 };
@@ -177,7 +216,7 @@ export async function countRecent(
   const isWanted = (keyId: string | null): boolean =>
     query.keyId === undefined ? query.provider === undefined || byKey.has(keyId) : keyId === query.keyId;
   for (const status of statuses) {
-    const { groups } = await answer(deps, { since, by: 'key', status, limit: Infinity }, now);
+    const { groups } = await answer(deps, { since, by: 'key', status, limit: Infinity, organizations }, now);
     for (const { name, figures } of groups) {
       if (!isWanted(name) || figures.attempts === 0) continue;
       byStatus[status] += figures.attempts;
@@ -185,7 +224,7 @@ export async function countRecent(
     }
     if (query.provider === undefined || query.keyId !== undefined) continue;
     // Keys that are gone, and calls that found no key, are the provider's too.
-    const providers = await answer(deps, { since, by: 'provider', status, limit: Infinity }, now);
+    const providers = await answer(deps, { since, by: 'provider', status, limit: Infinity, organizations }, now);
     const attempts = providers.groups.find(({ name }) => name === query.provider)?.figures.attempts ?? 0;
     const others = Math.max(0, attempts - byStatus[status]);
     if (others > 0) byKey.set(null, (byKey.get(null) ?? 0) + others);
@@ -200,10 +239,18 @@ export async function countRecent(
 }
 
 /** Returns one session of a client, or one run of a daemon; null for an unknown one. */
-export async function answerSession({ executor, names }: AnswerDeps, session: string): Promise<SessionUsage | null> {
+export async function answerSession(
+  { executor, names }: AnswerDeps,
+  session: string,
+  organizations?: OrganizationScope,
+): Promise<SessionUsage | null> {
   const id = await names.find(executor, session);
   if (id === null) return null;
-  const rows = await executor.db.selectFrom('sessions').selectAll().where('session', '=', id).execute();
+  let query = executor.db.selectFrom('sessions').selectAll().where('session', '=', id);
+  if (organizations !== undefined) {
+    query = query.where('organization', 'in', await organizationIds({ executor, names }, organizations));
+  }
+  const rows = await query.execute();
   if (rows.length === 0) return null;
   const sums = new FigureSums();
   for (const row of rows) sums.add(row.status, sumsOf(row));
@@ -215,12 +262,11 @@ export async function answerSession({ executor, names }: AnswerDeps, session: st
 }
 
 /** Returns the kind of totals that a grouping is summed from. */
-function kindOf(by: UsageGrouping | undefined, caller: number): keyof typeof TOTAL_KINDS {
+function kindOf(by: UsageGrouping | undefined, caller: number): TotalKind {
   switch (by) {
     case 'model':
     case 'provider':
     case 'key':
-    case 'organization':
       return by;
     case 'caller':
       // The totals of one caller are a scope of their own; the kind "caller" has those of all.
@@ -229,6 +275,7 @@ function kindOf(by: UsageGrouping | undefined, caller: number): keyof typeof TOT
     case 'day':
     case 'hour':
     case 'session':
+    case 'organization':
     case undefined:
       return 'all';
   }
@@ -260,16 +307,35 @@ async function readPlan(executor: Executor, plan: RangePlan, view: TotalsView, h
   return rows;
 }
 
+/** Returns the sums of each organization under its own name. */
+async function readOrganizations(
+  executor: Executor,
+  plan: RangePlan,
+  view: TotalsView,
+  horizons: Horizons,
+): Promise<SumsRow[]> {
+  const rows: SumsRow[] = [];
+  for (const name of view.organizations) {
+    const own = await readPlan(executor, plan, { ...view, organizations: [name] }, horizons);
+    rows.push(...own.map((row) => ({ ...row, name })));
+  }
+  return rows;
+}
+
 async function sumBuckets(
   executor: Executor,
   by: 'value' | 'bucket',
   view: TotalsView,
   range: BucketRange,
 ): Promise<SumsRow[]> {
-  const values = [range.resolution, view.kind, view.caller, range.from, range.to];
-  if (view.status !== null) values.push(view.status);
-  const rows = await executor.run(SUMS[by][view.status === null ? 'all' : 'one'], values);
-  return rows.map((row) => ({ name: row[by] ?? 0, status: row['status'] ?? 0, sums: sumsOf(row) }));
+  const sums: SumsRow[] = [];
+  for (const organization of view.organizations) {
+    const values = [range.resolution, kindNumber(view.kind, organization), view.caller, range.from, range.to];
+    if (view.status !== null) values.push(view.status);
+    const rows = await executor.run(SUMS[by][view.status === null ? 'all' : 'one'], values);
+    sums.push(...rows.map((row) => ({ name: row[by] ?? 0, status: row['status'] ?? 0, sums: sumsOf(row) })));
+  }
+  return sums;
 }
 
 /** Sums the events of a part of a minute; where its events are pruned, the whole minute. */
@@ -285,11 +351,17 @@ async function sumEdge(
   const events = await executor.run(readEdge, [edge.from, edge.to, MAX_EDGE_EVENTS + 1]);
   if (events.length > MAX_EDGE_EVENTS) return sumBuckets(executor, 'value', view, wholeMinute);
   return events
-    .filter(({ caller, status }) => (view.caller || caller) === caller && (view.status ?? status) === status)
-    .map((event) => {
-      const values = [0, event.caller, event.model, event.provider, event.key, event.organization];
-      return { name: values[view.kind] ?? 0, status: event.status, sums: contribution(measured(event)) };
-    });
+    .filter(
+      ({ caller, status, organization }) =>
+        (view.caller || caller) === caller &&
+        (view.status ?? status) === status &&
+        view.organizations.includes(organization),
+    )
+    .map((event) => ({
+      name: view.kind === 'all' ? 0 : event[view.kind],
+      status: event.status,
+      sums: contribution(measured(event)),
+    }));
 }
 
 async function answerByTime(
@@ -328,21 +400,22 @@ function timeName(bucket: number, resolution: Resolution): string {
 async function answerSessions(
   { executor, names }: AnswerDeps,
   plan: RangePlan,
-  filter: { readonly caller: number; readonly status: number | null; readonly limit: number },
+  filter: Pick<TotalsView, 'organizations' | 'caller' | 'status'> & { readonly limit: number },
 ): Promise<Pick<UsageAnswer, 'groups' | 'more'>> {
   let latest = executor.db
     .selectFrom('sessions')
     .select(['session'])
     .where('last_at', '>=', plan.since)
+    .where('organization', 'in', filter.organizations)
     .orderBy('last_at', 'desc')
-    // A session has at most three rows, one for each status.
-    .limit((filter.limit + 1) * 3);
+    // A session has at most three rows, one for each status, in each organization.
+    .limit((filter.limit + 1) * 3 * filter.organizations.length);
   latest = filter.caller === 0 ? latest.where('caller', '<>', 0) : latest.where('caller', '=', filter.caller);
   if (plan.until !== null) latest = latest.where('first_at', '<', plan.until);
   if (filter.status !== null) latest = latest.where('status', '=', filter.status);
   const order = [...new Set((await latest.execute()).map((row) => row.session))];
   const shown = order.slice(0, filter.limit);
-  const sums = await readSessions(executor, shown, filter.status);
+  const sums = await readSessions(executor, shown, filter);
   const text = await names.texts(executor, shown);
   return {
     groups: shown.map((id) => ({ name: text(id), figures: (sums.get(id) ?? new FigureSums()).figures() })),
@@ -353,10 +426,14 @@ async function answerSessions(
 async function readSessions(
   executor: Executor,
   ids: readonly number[],
-  status: number | null,
+  { organizations, status }: Pick<TotalsView, 'organizations' | 'status'>,
 ): Promise<Map<number, FigureSums>> {
   if (ids.length === 0) return new Map();
-  let query = executor.db.selectFrom('sessions').selectAll().where('session', 'in', ids);
+  let query = executor.db
+    .selectFrom('sessions')
+    .selectAll()
+    .where('session', 'in', ids)
+    .where('organization', 'in', organizations);
   if (status !== null) query = query.where('status', '=', status);
   const rows = await query.execute();
   return groupRows(

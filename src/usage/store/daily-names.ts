@@ -1,5 +1,5 @@
 /**
- * Bounds the callers and the models that totals are kept for, each day: a program that makes up
+ * Bounds the callers and the models that totals of an organization are kept for, each day: a program that makes up
  * names must not make a row of each. The names beyond the bound are counted together.
  *
  * The totals themselves show which names have rows of their own, so that the bound holds however
@@ -8,12 +8,12 @@
 
 import { Statement, type Executor } from './database.ts';
 import { bucketOf, DAY } from './resolutions.ts';
-import { TOTAL_KINDS, type Dimensions } from './totals.ts';
+import { kindNumber, type Dimensions } from './totals.ts';
 
 const MAX_NAMES_A_DAY = 1000;
 
 /** Maximum number of sets in the copy: late events are rare, and past days need no room. */
-const MAX_COPIES = 16;
+const MAX_COPIES = 256;
 
 /** Name under which the names beyond the bound are counted. */
 export const OTHERS = '(others)';
@@ -29,17 +29,20 @@ const readValues = new Statement<{ readonly value: number }>((db) =>
     .where('bucket', '=', 0),
 );
 
-/** The names of each day that are counted on their own, by their ids. */
+/** The names of each organization and day that are counted on their own, by their ids. */
 export class DailyNames {
   readonly #seen = new Map<string, Set<number>>();
 
   /** Returns what an event of that moment is counted under; `others` is the id of OTHERS. */
   counted(executor: Executor, at: number, ids: Dimensions, others: number): Promise<Dimensions> | Dimensions {
     const day = bucketOf(at, DAY);
-    const callers = this.#seen.get(`caller ${day}`);
-    const models = this.#seen.get(`model ${day}`);
+    const { organization } = ids;
+    const callers = this.#seen.get(`caller ${organization} ${day}`);
+    const models = this.#seen.get(`model ${organization} ${day}`);
     if (callers && models) return bounded(ids, callers, models, others);
-    return this.#read(executor, day, others).then((seen) => bounded(ids, seen.callers, seen.models, others));
+    return this.#read(executor, organization, day, others).then((seen) =>
+      bounded(ids, seen.callers, seen.models, others),
+    );
   }
 
   /**
@@ -57,13 +60,14 @@ export class DailyNames {
 
   async #read(
     executor: Executor,
+    organization: number,
     day: number,
     others: number,
   ): Promise<{ readonly callers: Set<number>; readonly models: Set<number> }> {
     const read = async (kind: 'caller' | 'model'): Promise<Set<number>> => {
-      const rows = await executor.run(readValues, [DAY, TOTAL_KINDS[kind], 0, day]);
+      const rows = await executor.run(readValues, [DAY, kindNumber(kind, organization), 0, day]);
       const names = new Set(rows.map(({ value }) => value).filter((id) => id !== 0 && id !== others));
-      this.#seen.set(`${kind} ${day}`, names);
+      this.#seen.set(`${kind} ${organization} ${day}`, names);
       return names;
     };
     return { callers: await read('caller'), models: await read('model') };

@@ -61,9 +61,10 @@ type TotalsTable = {
   readonly status: number;
 } & Readonly<Record<SumColumn, number>>;
 
-/** The sums of one session, or of one run of a daemon, by status. */
+/** The sums of one session, or of one run of a daemon, by organization and status. */
 type SessionsTable = {
   readonly session: number;
+  readonly organization: number;
   readonly status: number;
   readonly caller: number;
   readonly first_at: number;

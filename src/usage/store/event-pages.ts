@@ -5,7 +5,7 @@
 
 import { AipassError } from '../../base/errors.ts';
 import type { EventPage, EventQuery, RecordedEvent } from '../../protocol/usage.ts';
-import type { AnswerDeps } from './answers.ts';
+import { organizationIds, type AnswerDeps, type OrganizationScope, type Scoped } from './answers.ts';
 import { sql, type EventsTable, type Executor } from './database.ts';
 import { nameIdsOf, recordedEvent } from './event-rows.ts';
 import { STATUS_CODES } from './sums.ts';
@@ -21,12 +21,14 @@ const MAX_UNPRICED = 200;
 /** Reads one page, newest first or, for exports, oldest first. */
 export async function readEvents(
   { executor, names }: AnswerDeps,
-  query: EventQuery,
+  query: EventQuery & Scoped,
   order: 'desc' | 'asc',
 ): Promise<EventPage> {
   const limit = Math.min(query.limit ?? DEFAULT_EVENTS, MAX_EVENTS);
   const key = query.keyId === undefined ? null : await names.find(executor, query.keyId);
   if (query.keyId !== undefined && key === null) return { events: [], next: null };
+  const organizations =
+    query.organizations === undefined ? null : await organizationIds({ executor, names }, query.organizations);
 
   // Events of a key stand in its index by status and time: each status is a run of neighbours, and
   // the newest of the runs are the page.
@@ -34,7 +36,7 @@ export async function readEvents(
   const rows: EventsTable[] = [];
   for (const each of statuses) {
     const status = each ?? (query.status === undefined ? null : STATUS_CODES[query.status]);
-    rows.push(...(await readRun(executor, query, order, { key, status, limit: limit + 1 })));
+    rows.push(...(await readRun(executor, query, order, { key, status, organizations, limit: limit + 1 })));
   }
   rows.sort((a, b) => (a.at - b.at || a.id - b.id) * (order === 'asc' ? 1 : -1));
 
@@ -51,18 +53,21 @@ export async function readEvents(
 export async function readGeneration(
   { executor, names }: AnswerDeps,
   generation: string,
+  organizations?: OrganizationScope,
 ): Promise<RecordedEvent | null> {
-  const row = await executor.db
-    .selectFrom('events')
-    .selectAll()
-    .where('generation', '=', generation)
-    .limit(1)
-    .executeTakeFirst();
+  let rows = executor.db.selectFrom('events').selectAll().where('generation', '=', generation).limit(1);
+  if (organizations !== undefined) {
+    rows = rows.where('organization', 'in', await organizationIds({ executor, names }, organizations));
+  }
+  const row = await rows.executeTakeFirst();
   return row ? recordedEvent(row, await names.texts(executor, nameIdsOf(row))) : null;
 }
 
 /** A generation without a cost, and the key that paid for it. */
-export type UnpricedGeneration = Pick<RecordedEvent, 'keyId' | 'model' | 'promptTokens' | 'completionTokens'> & {
+export type UnpricedGeneration = Pick<
+  RecordedEvent,
+  'organization' | 'keyId' | 'model' | 'promptTokens' | 'completionTokens'
+> & {
   readonly generationId: string;
 };
 
@@ -90,8 +95,8 @@ export async function listUnpriced(
     .execute();
   const text = await names.texts(executor, rows.flatMap(nameIdsOf));
   return rows.flatMap((row) => {
-    const { generationId, keyId, model, promptTokens, completionTokens } = recordedEvent(row, text);
-    return generationId === null ? [] : [{ generationId, keyId, model, promptTokens, completionTokens }];
+    const { generationId, organization, keyId, model, promptTokens, completionTokens } = recordedEvent(row, text);
+    return generationId === null ? [] : [{ generationId, organization, keyId, model, promptTokens, completionTokens }];
   });
 }
 
@@ -99,7 +104,12 @@ async function readRun(
   { db }: Executor,
   query: EventQuery,
   order: 'desc' | 'asc',
-  run: { readonly key: number | null; readonly status: number | null; readonly limit: number },
+  run: {
+    readonly key: number | null;
+    readonly status: number | null;
+    readonly organizations: readonly number[] | null;
+    readonly limit: number;
+  },
 ): Promise<EventsTable[]> {
   let rows = db.selectFrom('events').selectAll().orderBy('at', order).orderBy('id', order).limit(run.limit);
   if (query.since !== undefined) rows = rows.where('at', '>=', query.since);
@@ -109,6 +119,9 @@ async function readRun(
   // Repeats the condition of the index of failures word for word, so that SQLite sees that it may
   // use the index.
   if (run.status !== null && run.status !== STATUS_CODES.success) rows = rows.where(sql<boolean>`status <> 1`);
+  if (run.organizations !== null) rows = rows.where('organization', 'in', run.organizations);
+  // Word for word again, for the index of the organizations' events.
+  if (run.organizations?.includes(0) === false) rows = rows.where(sql<boolean>`organization <> 0`);
   if (query.after !== undefined) {
     const { at, id } = parseCursor(query.after);
     rows = rows.where((where) =>

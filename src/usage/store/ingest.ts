@@ -92,7 +92,7 @@ const addTotals = new BulkInsert<TotalRow>(
   (row) => [row.resolution, row.kind, row.caller, row.bucket, row.value, row.status, ...row.sums],
 );
 
-const SESSION_COLUMNS = ['session', 'status', 'caller', 'first_at', 'last_at'] as const;
+const SESSION_COLUMNS = ['session', 'organization', 'status', 'caller', 'first_at', 'last_at'] as const;
 
 const addSessions = new BulkInsert<SessionRow>(
   (db, rows) =>
@@ -101,13 +101,13 @@ const addSessions = new BulkInsert<SessionRow>(
       .columns([...SESSION_COLUMNS, ...SUM_COLUMNS])
       .expression(placeholders([...SESSION_COLUMNS, ...SUM_COLUMNS], rows))
       .onConflict((conflict) =>
-        conflict.columns(['session', 'status']).doUpdateSet({
+        conflict.columns(['session', 'organization', 'status']).doUpdateSet({
           ...addedUp('sessions'),
           first_at: sql<number>`case when excluded.first_at < sessions.first_at then excluded.first_at else sessions.first_at end`,
           last_at: sql<number>`case when excluded.last_at > sessions.last_at then excluded.last_at else sessions.last_at end`,
         }),
       ),
-  (row) => [row.session, row.status, row.caller, row.firstAt, row.lastAt, ...row.sums],
+  (row) => [row.session, row.organization, row.status, row.caller, row.firstAt, row.lastAt, ...row.sums],
 );
 
 const readPosition = new Statement<{ readonly segment: number; readonly byte_offset: number }>((db) =>
@@ -259,9 +259,10 @@ class BatchWriter {
     const latest = [...totals.map(({ at }) => at), ...sessions.map(({ lastAt }) => lastAt)];
     this.#id = await this.#names.ids(this.#executor, texts, bucketOf(Math.max(0, ...latest), DAY));
     for (const { name, caller, firstAt, lastAt, sums } of sessions) {
-      const place = [STATUS_CODES.success, this.#id(name), this.#id(caller)] as const;
-      this.#sessions.addSums(firstAt, ...place, sums);
-      this.#sessions.addSums(lastAt, ...place, noSums());
+      const ids = { session: this.#id(name), caller: this.#id(caller) };
+      const place = { ...ids, organization: 0, status: STATUS_CODES.success };
+      this.#sessions.addSums(firstAt, place, sums);
+      this.#sessions.addSums(lastAt, place, noSums());
     }
     for (const { at, caller, model, provider, sums } of totals) {
       const ids = { caller: this.#id(caller), model: this.#id(model), provider: this.#id(provider) };
@@ -289,10 +290,12 @@ class BatchWriter {
     const id = this.#id;
     const caller = id(event.caller);
     const ids = { caller, model: id(event.model), provider: id(event.provider), key: id(event.keyId) };
-    const dimensions = await this.#counted(at, { ...ids, organization: id(event.organization) });
+    // The default organization has no name in the dictionary.
+    const organization = id(event.organization);
+    const dimensions = await this.#counted(at, { ...ids, organization });
     this.#totals.addEvent(at, status, dimensions, event);
-    this.#sessions.addEvent(at, status, id(event.session), caller, event);
-    this.#sessions.addEvent(at, status, id(event.run), 0, event);
+    this.#sessions.addEvent(at, { session: id(event.session), organization, status, caller }, event);
+    this.#sessions.addEvent(at, { session: id(event.run), organization, status, caller: 0 }, event);
   }
 
   /**
@@ -329,8 +332,8 @@ class BatchWriter {
     const { at, status, caller, model, provider, key, organization } = row;
     const dimensions = await this.#counted(at, { caller, model, provider, key, organization });
     this.#totals.addSums(at, status, dimensions, added);
-    this.#sessions.addSums(at, status, row.session, caller, added);
-    this.#sessions.addSums(at, status, row.run, 0, added);
+    this.#sessions.addSums(at, { session: row.session, organization, status, caller }, added);
+    this.#sessions.addSums(at, { session: row.run, organization, status, caller: 0 }, added);
   }
 
   /** Returns what an event is counted under: names beyond those of a day are counted together. */

@@ -45,6 +45,7 @@ function migrations(dialect: DialectName): Record<string, Migration> {
   return {
     '0001_usage': { up: (db) => createTables(db, dialect) },
     '0002_attempts_cache_writes_organizations': { up: addAttemptsCacheWritesAndOrganizations },
+    '0003_sessions_of_organizations': { up: (db) => divideSessions(db, dialect) },
   };
 }
 
@@ -170,6 +171,30 @@ async function addAttemptsCacheWritesAndOrganizations(db: Kysely<UsageTables>): 
     ]),
   ];
   for (const statement of statements) await sql.raw(statement).execute(db);
+}
+
+/**
+ * Sessions of before are the default organization's. Totals of others have numbers of kinds of
+ * their own, which are larger than a small integer.
+ */
+async function divideSessions(db: Kysely<UsageTables>, dialect: DialectName): Promise<void> {
+  const run = (statement: string) => sql.raw(statement).execute(db);
+  await run('create index events_organization on events (organization, at) where organization <> 0');
+  if (dialect === 'postgres') {
+    await run('alter table totals alter column kind type integer');
+    await run('alter table sessions add column organization integer not null default 0');
+    await run('alter table sessions drop constraint sessions_pk');
+    await run('alter table sessions add constraint sessions_pk primary key (session, organization, status)');
+    return;
+  }
+  const sums = [...FIRST_SUMS, 'attempts', 'cache_write_tokens'];
+  const columns = ['session', 'status', 'caller', 'first_at', 'last_at', ...sums];
+  await run(`create table divided (${columns.map((column) => `${column} bigint not null`).join(', ')},
+    organization integer not null default 0, primary key (session, organization, status)) without rowid`);
+  await run(`insert into divided (${columns.join(', ')}) select ${columns.join(', ')} from sessions`);
+  await run('drop table sessions');
+  await run('alter table divided rename to sessions');
+  await run('create index sessions_last on sessions (last_at)');
 }
 
 function addColumns<Table extends string, Column extends string, Added extends string>(

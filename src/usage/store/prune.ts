@@ -69,8 +69,8 @@ export async function* pruneSteps(connection: StoreConnection, cutoffs: PruneCut
     yield* pruneTotals(connection, resolution, bucketOf(before, resolution));
   }
 
-  const deleteSessions = sql`delete from sessions where (session, status) in
-    (select session, status from sessions where last_at < ${horizons.hoursSince} limit ${sql.lit(SLICE_ROWS)})`;
+  const deleteSessions = sql`delete from sessions where (session, organization, status) in
+    (select session, organization, status from sessions where last_at < ${horizons.hoursSince} limit ${sql.lit(SLICE_ROWS)})`;
   yield* repeat(connection, 'other', deleteSessions);
   // No row refers to a text that was last used before everything that is kept.
   const lastDay = bucketOf(Math.min(cutoffs.events, horizons.hoursSince, horizons.daysSince), DAY) - 1;

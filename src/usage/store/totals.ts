@@ -3,16 +3,30 @@
  * survive the pruning of events. Pure.
  *
  * Each event adds to one row per resolution and view. A view is a kind (all, by caller, model,
- * provider, key, or organization where that is not the default one) within a scope: any caller, or
- * one. The status is in each row. So any answer, filtered by caller and status or not, is the sum
- * of one run of neighbouring rows.
+ * provider or key) within one organization and a scope: any caller, or one. The status is in each
+ * row. So any answer for an organization, filtered by caller and status or not, is the sum of one
+ * run of neighbouring rows, and an answer for several is the sum of theirs.
  */
 
 import { ALL_RESOLUTIONS, bucketOf, MINUTE, RESOLUTIONS, type Resolution } from './resolutions.ts';
 import { addEvent, addSums, noSums, type Measured, type Sums } from './sums.ts';
 
-/** Maps what totals are kept by to its number in the totals table. */
-export const TOTAL_KINDS = { all: 0, caller: 1, model: 2, provider: 3, key: 4, organization: 5 } as const;
+/** Maps what totals are kept by to its number. */
+const TOTAL_KINDS = { all: 0, caller: 1, model: 2, provider: 3, key: 4 } as const;
+export type TotalKind = keyof typeof TOTAL_KINDS;
+
+/** Numbers of kinds that an organization has in the totals table; 5 had rows before. */
+const KINDS_EACH = 8;
+
+/** Returns the number of a kind in the totals table for an organization, by the id of its name. */
+export function kindNumber(kind: TotalKind, organization: number): number {
+  return organization * KINDS_EACH + TOTAL_KINDS[kind];
+}
+
+/** Returns the organization whose totals have that number of a kind. */
+export function organizationOfKind(number: number): number {
+  return Math.floor(number / KINDS_EACH);
+}
 
 /** Ids of the names that an event is counted under; 0 is none. */
 export interface Dimensions {
@@ -70,15 +84,13 @@ export class TotalsFold {
     const minutes = new RowFold();
     for (const { bucket, status, ids, sums } of this.#cells.values()) {
       const place = { resolution: MINUTE, bucket, status, sums };
-      minutes.add({ ...place, kind: TOTAL_KINDS.caller, caller: 0, value: ids.caller });
+      const { organization } = ids;
+      minutes.add({ ...place, kind: kindNumber('caller', organization), caller: 0, value: ids.caller });
       for (const caller of [0, ids.caller]) {
-        minutes.add({ ...place, kind: TOTAL_KINDS.all, caller, value: 0 });
-        minutes.add({ ...place, kind: TOTAL_KINDS.model, caller, value: ids.model });
-        minutes.add({ ...place, kind: TOTAL_KINDS.provider, caller, value: ids.provider });
-        minutes.add({ ...place, kind: TOTAL_KINDS.key, caller, value: ids.key });
-        // The default organization is what the others are not; most daemons have no other.
-        if (ids.organization === 0) continue;
-        minutes.add({ ...place, kind: TOTAL_KINDS.organization, caller, value: ids.organization });
+        minutes.add({ ...place, kind: kindNumber('all', organization), caller, value: 0 });
+        minutes.add({ ...place, kind: kindNumber('model', organization), caller, value: ids.model });
+        minutes.add({ ...place, kind: kindNumber('provider', organization), caller, value: ids.provider });
+        minutes.add({ ...place, kind: kindNumber('key', organization), caller, value: ids.key });
       }
     }
     // Each resolution from the one below it: there are far fewer rows than events.
@@ -132,9 +144,10 @@ class RowFold {
   }
 }
 
-/** What a batch adds to one session, or to one run of a daemon. */
+/** What a batch adds to one session, or to one run of a daemon, within one organization. */
 export interface SessionRow {
   readonly session: number;
+  readonly organization: number;
   readonly status: number;
   /** Id of the caller's name; 0 for a run, which has many. */
   readonly caller: number;
@@ -143,30 +156,35 @@ export interface SessionRow {
   readonly sums: Sums;
 }
 
-/** Collects what a batch of events adds, one row for each session and status. */
+/** What a session's events have in common; session 0 is none. */
+export type SessionPlace = Pick<SessionRow, 'session' | 'organization' | 'status' | 'caller'>;
+
+/** Collects what a batch of events adds, one row for each session, organization and status. */
 export class SessionsFold {
   readonly #rows = new Map<string, SessionRow>();
 
-  /** Adds one event to its session; session 0 is none. */
-  addEvent(at: number, status: number, session: number, caller: number, event: Measured): void {
-    if (session !== 0) addEvent(this.#row(at, status, session, caller).sums, event);
+  /** Adds one event to its session. */
+  addEvent(at: number, place: SessionPlace, event: Measured): void {
+    if (place.session !== 0) addEvent(this.#row(at, place).sums, event);
   }
 
   /** Adds sums that were made elsewhere. */
-  addSums(at: number, status: number, session: number, caller: number, sums: readonly number[]): void {
-    if (session !== 0) addSums(this.#row(at, status, session, caller).sums, sums);
+  addSums(at: number, place: SessionPlace, sums: readonly number[]): void {
+    if (place.session !== 0) addSums(this.#row(at, place).sums, sums);
   }
 
   /** Returns the rows in the order of the table's key; see TotalsFold. */
   rows(): readonly SessionRow[] {
-    return [...this.#rows.values()].sort((a, b) => a.session - b.session || a.status - b.status);
+    return [...this.#rows.values()].sort(
+      (a, b) => a.session - b.session || a.organization - b.organization || a.status - b.status,
+    );
   }
 
-  #row(at: number, status: number, session: number, caller: number): SessionRow {
-    const place = `${session},${status}`;
+  #row(at: number, { session, organization, status, caller }: SessionPlace): SessionRow {
+    const place = `${session},${organization},${status}`;
     let row = this.#rows.get(place);
     if (!row) {
-      row = { session, status, caller, firstAt: at, lastAt: at, sums: noSums() };
+      row = { session, organization, status, caller, firstAt: at, lastAt: at, sums: noSums() };
       this.#rows.set(place, row);
     }
     row.firstAt = Math.min(row.firstAt, at);

@@ -16,7 +16,7 @@ import type {
 } from '../../protocol/usage.ts';
 import type { AipassUsage } from '../import-aipass.ts';
 import type { JournalPosition } from '../journal.ts';
-import { answer, answerSession, countRecent, type AnswerDeps } from './answers.ts';
+import { answer, answerSession, countRecent, type AnswerDeps, type OrganizationScope, type Scoped } from './answers.ts';
 import type { StoreConnection } from './database.ts';
 import { listUnpriced, readEvents, readGeneration, type UnpricedGeneration } from './event-pages.ts';
 import { importAipass } from './import.ts';
@@ -42,24 +42,24 @@ export class UsageStore {
     return this.#connection.isGone();
   }
 
-  answer(query: UsageQuery, now: number): Promise<UsageAnswer> {
+  answer(query: UsageQuery & Scoped, now: number): Promise<UsageAnswer> {
     return answer(this.#deps, query, now);
   }
 
-  session(id: string): Promise<SessionUsage | null> {
-    return answerSession(this.#deps, id);
+  session(id: string, organizations?: OrganizationScope): Promise<SessionUsage | null> {
+    return answerSession(this.#deps, id, organizations);
   }
 
-  events(query: EventQuery, order: 'asc' | 'desc'): Promise<EventPage> {
+  events(query: EventQuery & Scoped, order: 'asc' | 'desc'): Promise<EventPage> {
     return readEvents(this.#deps, query, order);
   }
 
-  generation(id: string): Promise<RecordedEvent | null> {
-    return readGeneration(this.#deps, id);
+  generation(id: string, organizations?: OrganizationScope): Promise<RecordedEvent | null> {
+    return readGeneration(this.#deps, id, organizations);
   }
 
   /** Counts the attempts of the last seconds; `keyIds` are those of the provider, or of all. */
-  recent(query: RecentQuery, keyIds: readonly string[], now: number): Promise<RecentCount> {
+  recent(query: RecentQuery & Scoped, keyIds: readonly string[], now: number): Promise<RecentCount> {
     return countRecent(this.#deps, query, keyIds, now);
   }
 

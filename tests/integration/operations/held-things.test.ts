@@ -15,6 +15,7 @@ import { keyOperations } from '../../../src/operations/key-operations.ts';
 import { secretOperations } from '../../../src/operations/secret-operations.ts';
 import { statusOperation } from '../../../src/operations/status-operation.ts';
 import { openPools } from '../../../src/pools/open.ts';
+import type { Provider } from '../../../src/providers/provider.ts';
 import { openProviders } from '../../../src/providers/open.ts';
 import type { RawEvent } from '../../../src/usage/event.ts';
 import { createUsage } from '../../../src/usage/open.ts';
@@ -57,26 +58,14 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
     { vault, providers, whyNone: (name) => lookup.whyNone(name), credentialOf: () => undefined },
     stack,
   );
-  const checks = openKeyChecks(
-    runtime,
-    { vault, providers, pools, isOff: () => false, addressed: (known) => known, onCheckNeeded },
-    stack,
-  );
+  const credentials = { isOff: () => false, addressed: (known: Provider) => known };
+  const checks = openKeyChecks(runtime, { vault, providers, pools, credentials, onCheckNeeded }, stack);
+  const own = { vault, lookup, pools, checks, credentials };
   const recorded: RawEvent[] = [];
   const record = (event: RawEvent): void => void recorded.push(event);
   const dispatch = createDispatcher(
     [
-      ...keyOperations({
-        vault,
-        providers,
-        lookup,
-        pools,
-        checks,
-        defaultProvider,
-        record,
-        isOff: () => false,
-        addressed: (known) => known,
-      }),
+      ...keyOperations({ organizations: { keys: () => own }, providers, defaultProvider, record }),
       ...secretOperations(vault, paths.secrets, record),
       ...statusOperation({
         ...runtime,
@@ -100,10 +89,17 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
     /** Asks, and returns the result or the error as the wire would carry it. */
     async ask(op: string, params: unknown = {}, rights: ReadonlySet<Right> = ALL_RIGHTS): Promise<unknown> {
       const outcome: DispatchOutcome = await dispatch(op, params, {
-        caller: { name: 'test', client: null, rights, organizations: new Map(), peer: null, session: 'session-1' },
+        caller: {
+          name: 'test',
+          client: null,
+          rights,
+          organizations: new Map([['default', rights]]),
+          peer: null,
+          session: 'session-1',
+        },
         signal: new AbortController().signal,
         closed: new AbortController().signal,
-        currentRights: () => ({ rights, organizations: new Map() }),
+        currentRights: () => ({ rights, organizations: new Map([['default', rights]]) }),
         abort: () => {},
         emit: () => {},
         notify: () => {},

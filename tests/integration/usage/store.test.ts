@@ -6,6 +6,7 @@ import type { UsageQuery } from '../../../src/protocol/usage.ts';
 import type { UsageEvent } from '../../../src/usage/event.ts';
 import { readAipassUsage, type AipassUsage } from '../../../src/usage/import-aipass.ts';
 import { JOURNAL_START } from '../../../src/usage/journal.ts';
+import type { Scoped } from '../../../src/usage/store/answers.ts';
 import { openConnection } from '../../../src/usage/store/open.ts';
 import { sql, type StoreConnection } from '../../../src/usage/store/database.ts';
 import { UsageStore } from '../../../src/usage/store/usage-store.ts';
@@ -82,8 +83,8 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
   });
 
   const write = (...events: UsageEvent[]) => store.write({ events, journal: null, end: JOURNAL_START });
-  const ask = (query: UsageQuery, now = NOW) => store.answer(query, now);
-  const groupsBy = async (query: UsageQuery) =>
+  const ask = (query: UsageQuery & Scoped, now = NOW) => store.answer(query, now);
+  const groupsBy = async (query: UsageQuery & Scoped) =>
     (await ask(query)).groups.map((group) => [group.name, group.figures.requests]);
 
   it('answers the sums of what was recorded, by everything it can be grouped by', async () => {
@@ -476,6 +477,40 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     expect((await ask({ by: 'organization', since: NOW - 4 * HOUR })).total.requests).toBe(5);
     const { events } = await store.events({ limit: 1 }, 'desc');
     expect(events).toMatchObject([{ organization: 'default' }]);
+  });
+
+  it('answers for the organizations that are asked about, and shows nothing of others', async () => {
+    const generation = { generationId: 'gen-acme', provider: 'openrouter' };
+    await write(
+      usageEvent({ organization: 'acme', session: 'shared', keyId: 'A', caller: 'ann', ...generation }),
+      usageEvent({ organization: 'acme', session: 'shared', keyId: 'A', caller: 'both', at: NOW - 3 * HOUR }),
+      usageEvent({ organization: 'zeta', session: 'shared', keyId: 'A', caller: 'zoe' }),
+      usageEvent({ session: 'shared', keyId: 'A', caller: 'both' }),
+    );
+    const acme = { organizations: ['acme'] };
+    expect(await groupsBy({ ...acme, by: 'caller' })).toEqual([
+      ['ann', 1],
+      ['both', 1],
+    ]);
+    expect(await groupsBy({ ...acme, by: 'organization' })).toEqual([['acme', 2]]);
+    expect(await groupsBy({ ...acme, by: 'session' })).toEqual([['shared', 2]]);
+    expect(await groupsBy({ ...acme, by: 'key', caller: 'both' })).toEqual([['A', 1]]);
+    expect(await groupsBy({ ...acme, by: 'caller', since: NOW - HOUR })).toEqual([['ann', 1]]);
+    expect(await groupsBy({ organizations: ['acme', 'zeta'], by: 'session' })).toEqual([['shared', 3]]);
+    expect(await groupsBy({ organizations: ['none'], by: 'caller' })).toEqual([]);
+    expect((await ask({ organizations: ['default'] })).total.requests).toBe(1);
+    expect((await ask({})).total.requests).toBe(4);
+    expect((await store.session('shared', ['zeta']))?.figures.requests).toBe(1);
+    expect(await store.session('shared', ['none'])).toBeNull();
+    const { events } = await store.events({ ...acme, keyId: 'A' }, 'desc');
+    expect(events.map(({ caller }) => caller)).toEqual(['ann', 'both']);
+    expect((await store.events({ ...acme, limit: 1 }, 'asc')).events).toMatchObject([{ caller: 'both' }]);
+    expect(await store.generation('gen-acme', ['default'])).toBeNull();
+    expect(await store.generation('gen-acme', ['acme'])).toMatchObject({ caller: 'ann' });
+    expect(await store.recent({ ...acme, seconds: 3600 }, ['A'], NOW)).toMatchObject({
+      total: 1,
+      byKey: [{ requests: 1 }],
+    });
   });
 
   it('counts a call that was tried three times as one request with three attempts, by how the last one ended', async () => {

@@ -99,7 +99,7 @@ describe('the verbs', () => {
 
   it('have a usage line that is made from their tables', () => {
     expect(VERBS.map(usageLine)).toContain('aipassd get-key [provider] [--reveal] [--json]');
-    expect(VERBS.map(usageLine)).toContain('aipassd pool explain <provider> [--model M] [--json]');
+    expect(VERBS.map(usageLine)).toContain('aipassd pool explain <provider> [--model M] [--organization O] [--json]');
   });
 
   it('that read take --json', () => {

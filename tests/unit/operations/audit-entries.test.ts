@@ -34,17 +34,29 @@ const prune: AnyOperation = {
 it('a change is audited, its dry run is not, and a failure of either is', () => {
   const entries: AuditEntry[] = [];
   const record = recordRequests({ record: (entry) => void entries.push(entry) });
-  record(prune, { days: 30, dryRun: true }, context, { kind: 'done', result: {} });
+  record(prune, { days: 30, dryRun: true }, context, { kind: 'done', result: {} }, 'default');
   expect(entries).toEqual([]);
-  record(prune, { days: 30 }, context, { kind: 'done', result: {} });
-  record(prune, { dryRun: true }, context, {
-    kind: 'failed',
-    error: new AipassError('FORBIDDEN', 'no', { hint: 'h' }),
-  });
-  record(prune, { dryRun: true }, context, { kind: 'failed', error: new AipassError('INTERNAL', 'no', { hint: 'h' }) });
-  expect(entries.map(({ operation: name, outcome }) => [name, outcome])).toEqual([
-    ['usage.prune', 'changed'],
-    ['usage.prune', 'refused'],
-    ['usage.prune', 'failed'],
+  record(prune, { days: 30 }, context, { kind: 'done', result: {} }, 'default');
+  record(
+    prune,
+    { dryRun: true },
+    context,
+    {
+      kind: 'failed',
+      error: new AipassError('FORBIDDEN', 'no', { hint: 'h' }),
+    },
+    'default',
+  );
+  record(
+    prune,
+    { dryRun: true },
+    context,
+    { kind: 'failed', error: new AipassError('INTERNAL', 'no', { hint: 'h' }) },
+    'acme',
+  );
+  expect(entries.map(({ operation: name, outcome, organization }) => [name, outcome, organization])).toEqual([
+    ['usage.prune', 'changed', undefined],
+    ['usage.prune', 'refused', undefined],
+    ['usage.prune', 'failed', 'acme'],
   ]);
 });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { EventHub } from '../../../src/base/event-hub.ts';
-import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
+import type { OrganizationRights } from '../../../src/callers/organizations.ts';
+import { ALL_RIGHTS, type Right } from '../../../src/callers/rights.ts';
 import { createDispatcher } from '../../../src/operations/dispatcher.ts';
 import { eventOperations } from '../../../src/operations/event-operations.ts';
 import { EVENT_NAMES } from '../../../src/protocol/events.ts';
@@ -8,11 +9,15 @@ import { recordingLogger } from '../../support/recording-logger.ts';
 
 function setUp() {
   const hub = new EventHub();
-  const dispatch = createDispatcher(eventOperations(hub), {
-    logger: recordingLogger(),
-    audit: () => {},
-  });
-  const connect = () => {
+  const acme = new EventHub();
+  const dispatch = createDispatcher(
+    eventOperations((slug) => (slug === 'acme' ? acme : hub)),
+    {
+      logger: recordingLogger(),
+      audit: () => {},
+    },
+  );
+  const connect = (organizations: OrganizationRights = new Map([['default', ALL_RIGHTS]])) => {
     const closed = new AbortController();
     const heard: unknown[] = [];
     const subscribe = async (params: unknown) =>
@@ -21,20 +26,20 @@ function setUp() {
           name: null,
           client: null,
           rights: ALL_RIGHTS,
-          organizations: new Map(),
+          organizations,
           peer: null,
           session: 'session-1',
         },
         signal: new AbortController().signal,
         closed: closed.signal,
-        currentRights: () => ({ rights: ALL_RIGHTS, organizations: new Map() }),
+        currentRights: () => ({ rights: ALL_RIGHTS, organizations }),
         abort: () => {},
         emit: () => {},
         notify: (event, data) => heard.push([event, data]),
       });
     return { closed, heard, subscribe };
   };
-  return { hub, connect };
+  return { hub, acme, connect };
 }
 
 describe('event.subscribe', () => {
@@ -78,6 +83,19 @@ describe('event.subscribe', () => {
     hub.publish('secrets-changed', {});
     expect(first.heard).toStrictEqual([]);
     expect(second.heard).toHaveLength(1);
+  });
+
+  it('sends the events of the organization that it is for, and of no other, while its right lasts', async () => {
+    const { hub, acme, connect } = setUp();
+    const organizations = new Map<string, ReadonlySet<Right>>([['acme', new Set(['see'])]]);
+    const member = connect(organizations);
+    await member.subscribe({});
+    expect(await member.subscribe({ organization: 'default' })).toMatchObject({ error: { code: 'NOT_FOUND' } });
+    hub.publish('secrets-changed', { names: ['OWN'] });
+    acme.publish('secrets-changed', { names: ['ACME'] });
+    organizations.delete('acme');
+    acme.publish('secrets-changed', { names: ['LATER'] });
+    expect(member.heard).toStrictEqual([['secrets-changed', { names: ['ACME'] }]]);
   });
 
   it('refuses an event that it does not know', async () => {

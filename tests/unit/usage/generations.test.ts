@@ -78,6 +78,7 @@ class EagerClock implements Clock {
 
 const call: UnpricedCall = {
   caller: 'flow',
+  organization: null,
   provider: 'openrouter',
   keyId: 'K',
   model: 'm',
