@@ -25,6 +25,8 @@ const MESSAGES = [{ role: 'user', content: 'ping '.repeat(20) }];
 /** A way to the provider: asks once, or sends a number of requests over 32 connections. */
 interface Way {
   readonly name: string;
+  /** Whether it answers streams. */
+  readonly streams: boolean;
   readonly open: () => Promise<{ ask(isStream: boolean): Promise<Times>; close(): void }>;
 }
 
@@ -68,9 +70,10 @@ export async function benchGateway(): Promise<void> {
     const peers = await startPeers(folder, port);
     running.push(...peers);
     ways.push(
-      ...peers.map(({ name, port: at, headers }) =>
-        httpWay(name, { host: '127.0.0.1', port: at }, '/v1/chat/completions', headers),
-      ),
+      ...peers.map(({ name, port: at, headers, streams }) => ({
+        ...httpWay(name, { host: '127.0.0.1', port: at }, '/v1/chat/completions', headers),
+        streams,
+      })),
     );
     const measured = await measure(ways);
     const memory = residentMegabytes(daemon.pid);
@@ -105,6 +108,7 @@ function httpWay(
   const texts = [print(false), print(true)] as const;
   return {
     name,
+    streams: true,
     open: async () => {
       const asker = await HttpAsker.open(address);
       return { ask: (isStream) => asker.ask(texts[isStream ? 1 : 0]), close: () => asker.close() };
@@ -115,6 +119,7 @@ function httpWay(
 function ipcWay(name: string, path: string): Way {
   return {
     name,
+    streams: true,
     open: async () => {
       const asker = await Asker.open(path, AIPASSD);
       let id = 0;
@@ -140,7 +145,7 @@ async function measure(ways: readonly Way[]): Promise<Measured[]> {
       const whole: number[] = [];
       for (let count = 0; count < SEQUENTIAL; count += 1) whole.push((await asker.ask(false)).whole);
       const first: number[] = [];
-      for (let count = 0; count < STREAMS; count += 1) first.push((await asker.ask(true)).first);
+      for (let count = 0; way.streams && count < STREAMS; count += 1) first.push((await asker.ask(true)).first);
       asker.close();
       const rate = await measureRate(way);
       // The first round warms up.
@@ -233,7 +238,8 @@ function compareWithPeers(ways: readonly Way[], measured: readonly Measured[], c
   const added = (figures: Measured, name: 'p50' | 'first'): number =>
     median(figures[name].map((value, round) => value - (direct[name][round] ?? 0)));
   return measured.slice(measured.length - count).flatMap((figures, index): Figure[] => {
-    const name = ways[ways.length - count + index]?.name ?? '';
+    const way = ways[ways.length - count + index];
+    const name = way?.name ?? '';
     const rate = median(ours.rate) / median(figures.rate);
     const latency = (which: 'p50' | 'first', what: string): Figure => {
       const ratio = added(ours, which) / added(figures, which);
@@ -256,7 +262,7 @@ function compareWithPeers(ways: readonly Way[], measured: readonly Measured[], c
         isMet: rate >= 2.5,
       },
       latency('p50', 'added p50'),
-      latency('first', 'added time to the first byte'),
+      ...(way?.streams === true ? [latency('first', 'added time to the first byte')] : []),
     ];
   });
 }

@@ -14,13 +14,9 @@ import { start, type Running } from './programs.ts';
 const FOLDER = fileURLToPath(new URL('.peers/', import.meta.url));
 
 const PORTKEY = '@portkey-ai/gateway@1.15.2';
-/** Node of Portkey: on Node 24 it answers every request with 500 ("immutable"). */
-const PORTKEY_NODE = `node-${process.platform}-${process.arch}`;
-const PORTKEY_NODE_VERSION = '20.20.2';
 const LITELLM = 'litellm[proxy]==1.106.12';
 
 const portkeyServer = join(FOLDER, 'portkey/node_modules/@portkey-ai/gateway/build/start-server.js');
-const portkeyNode = join(FOLDER, 'portkey/node_modules', PORTKEY_NODE, 'bin/node');
 const litellmCommand = join(FOLDER, 'litellm/bin/litellm');
 
 /** Preloaded into Portkey, which would listen on every interface: a port without an address is one of 127.0.0.1. */
@@ -38,6 +34,8 @@ export interface Peer extends Running {
   readonly name: string;
   readonly port: number;
   readonly headers: readonly string[];
+  /** Whether it answers a stream: Portkey 1.15.2, as npm installs it, ends each with 500 ("immutable"). */
+  readonly streams: boolean;
 }
 
 /** Starts what is installed; every peer calls the provider on that port of loopback. */
@@ -49,7 +47,8 @@ export async function startPeers(folder: string, providerPort: number): Promise<
   const peers: Peer[] = [];
   for (const begin of starts) {
     try {
-      peers.push(await begin());
+      const peer = await begin();
+      peers.push({ ...peer, streams: await answersStreams(peer) });
     } catch (error) {
       // One that does not start is left out.
       console.log(error instanceof Error ? error.message.slice(0, 500) : error);
@@ -62,8 +61,7 @@ export async function startPeers(folder: string, providerPort: number): Promise<
 export function installPeers(): void {
   mkdirSync(join(FOLDER, 'portkey'), { recursive: true });
   writeFileSync(join(FOLDER, 'portkey', 'package.json'), '{"private":true}');
-  const specs = [`${PORTKEY_NODE}@${PORTKEY_NODE_VERSION}`, PORTKEY];
-  run('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', ...specs], join(FOLDER, 'portkey'));
+  run('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', PORTKEY], join(FOLDER, 'portkey'));
   run('python3', ['-m', 'venv', 'litellm'], FOLDER);
   run(join(FOLDER, 'litellm/bin/python'), ['-m', 'pip', 'install', '--quiet', LITELLM], FOLDER);
 }
@@ -74,10 +72,10 @@ function run(command: string, args: readonly string[], cwd: string): void {
 }
 
 /** Its own choice would be every interface of the machine. */
-async function startPortkey(providerPort: number): Promise<Peer> {
+async function startPortkey(providerPort: number): Promise<Omit<Peer, 'streams'>> {
   const port = await freePort();
   const args = ['--import', ONLY_LOOPBACK, portkeyServer, `--port=${port}`, '--headless'];
-  const running = await start(args, { port }, process.env, portkeyNode);
+  const running = await start(args, { port });
   return {
     ...running,
     name: 'Portkey',
@@ -91,7 +89,7 @@ async function startPortkey(providerPort: number): Promise<Peer> {
   };
 }
 
-async function startLitellm(folder: string, providerPort: number): Promise<Peer> {
+async function startLitellm(folder: string, providerPort: number): Promise<Omit<Peer, 'streams'>> {
   const port = await freePort();
   const config = join(folder, 'litellm.json');
   const params = { model: 'openai/bench', api_base: `http://127.0.0.1:${providerPort}/v1`, api_key: 'unused' };
@@ -108,6 +106,20 @@ async function startLitellm(folder: string, providerPort: number): Promise<Peer>
   };
   const running = await start(args, { port }, env, litellmCommand);
   return { ...running, name: 'LiteLLM', port, headers: [`host: 127.0.0.1:${port}`, `authorization: Bearer ${key}`] };
+}
+
+async function answersStreams({ port, headers }: Omit<Peer, 'streams'>): Promise<boolean> {
+  const fields = headers.map((field): [string, string] => {
+    const at = field.indexOf(': ');
+    return [field.slice(0, at), field.slice(at + 2)];
+  });
+  const answer = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
+    method: 'POST',
+    headers: [...fields.filter(([name]) => name !== 'host'), ['content-type', 'application/json']],
+    body: JSON.stringify({ model: 'bench', messages: [{ role: 'user', content: 'ping' }], stream: true }),
+  });
+  await answer.text();
+  return answer.ok;
 }
 
 function freePort(): Promise<number> {

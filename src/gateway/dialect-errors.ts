@@ -111,6 +111,13 @@ function retryHeaders(error: AipassError): Record<string, string> {
   return headers;
 }
 
+/** Google's clients read from the body when to ask again (google.rpc.RetryInfo). */
+function retryInfo({ retryAfterMs }: AipassError): { readonly details?: readonly object[] } {
+  if (retryAfterMs === undefined) return {};
+  const retryDelay = `${Math.max(1, Math.ceil(retryAfterMs / 1000))}s`;
+  return { details: [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay }] };
+}
+
 function bodyOf(error: AipassError, shape: ErrorShape, status: number, requestId: string | undefined): unknown {
   const message = error.hint === undefined ? error.message : `${error.message} (${error.hint})`;
   switch (shape) {
@@ -124,7 +131,7 @@ function bodyOf(error: AipassError, shape: ErrorShape, status: number, requestId
     }
     case 'gemini': {
       const name = GOOGLE_STATUS[status] ?? (status < 500 ? 'FAILED_PRECONDITION' : 'INTERNAL');
-      return { error: { code: status, message, status: name } };
+      return { error: { code: status, message, status: name, ...retryInfo(error) } };
     }
     case 'aipassd':
       return { error: error.toWire(), detail: error.message, request_id: requestId };

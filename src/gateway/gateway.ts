@@ -106,6 +106,9 @@ const STALLED_READER_MS = 600_000;
 /** Time that the written part of a broken answer gets to leave. */
 const BREAK_MS = 1000;
 
+/** How long the rest of a refused request is read at most, how long without a byte, and how much of it. */
+const LINGER = { totalMs: 10_000, silenceMs: 500, bytes: 256 * 1024 * 1024 } as const;
+
 /** Connections on loopback that have not presented a token yet, at most: the oldest one gives way to a new one. */
 const MAX_UNKNOWN_CONNECTIONS = 256;
 
@@ -485,7 +488,8 @@ export class Gateway {
     // What is left of the request is not read: the connection cannot serve another one.
     const isUnread = !response.req.complete;
     response.writeHead(status, { ...headers, ...refusal.headers, ...(isUnread ? { connection: 'close' } : {}) });
-    response.end(response.req.method === 'HEAD' ? undefined : body);
+    if (isUnread && response.req.headers.expect === undefined) endBehindRequest(response, body);
+    else response.end(response.req.method === 'HEAD' ? undefined : body);
   }
 }
 
@@ -551,6 +555,32 @@ function whenWritable(response: ServerResponse, signal: AbortSignal): Promise<vo
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
   });
+}
+
+/**
+ * Sends a whole answer, and throws away for a while what is left of the request: a connection that is closed before would
+ * be reset, which takes the answer from a client that is still sending.
+ */
+function endBehindRequest(response: ServerResponse, body: string): void {
+  const { req: request } = response;
+  response.write(body);
+  let bytes = 0;
+  const take = (chunk: Buffer): void => {
+    bytes += chunk.length;
+    silence.refresh();
+    if (bytes > LINGER.bytes) end();
+  };
+  const end = (): void => {
+    clearTimeout(silence);
+    clearTimeout(total);
+    request.off('data', take);
+    response.end();
+  };
+  const silence = setTimeout(end, LINGER.silenceMs);
+  const total = setTimeout(end, LINGER.totalMs);
+  request.on('data', take);
+  request.once('end', end);
+  request.once('close', end);
 }
 
 /** Ends a connection in the middle of an answer, after what was written of it. */

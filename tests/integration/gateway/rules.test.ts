@@ -141,6 +141,24 @@ describe('the socket', () => {
     expect(await all).toMatch(/^HTTP\/1\.1 413 /);
   });
 
+  it.each([
+    ['a body over the limit', '/local/x', true, 413],
+    ['a request without a token', '/local/x', false, 401],
+    ['a request for nobody', '/nobody/x', true, 404],
+  ])('%s is told so, though its client reads only when all is sent', async (_what, path, hasToken, status) => {
+    const socket = gateway.connect(run.port);
+    const token = hasToken ? `Authorization: Bearer ${run.token}\r\n` : '';
+    const length = 16 * 1024 * 1024;
+    socket.pause();
+    socket.write(`POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${run.port}\r\n${token}Content-Length: ${length}\r\n\r\n`);
+    const sent = await new Promise<Error | null | undefined>((resolve) => {
+      socket.once('error', resolve);
+      socket.write(Buffer.alloc(length), resolve);
+    });
+    expect(sent ?? null).toBeNull();
+    expect(await readAll(socket.resume())).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+  });
+
   it('a body that ends early reaches nobody', async () => {
     const before = gateway.calls.length;
     const socket = gateway.connect();

@@ -17,7 +17,11 @@ it('an exhausted pool is a 429 with its recovery, which no SDK repeats, in every
   }
   expect(parsed(exhausted, 'openai').error).toMatchObject({ type: 'rate_limit_error', code: 'pool_exhausted' });
   expect(parsed(exhausted, 'anthropic')).toMatchObject({ type: 'error', error: { type: 'rate_limit_error' } });
-  expect(parsed(exhausted, 'gemini').error).toMatchObject({ code: 429, status: 'RESOURCE_EXHAUSTED' });
+  expect(parsed(exhausted, 'gemini').error).toMatchObject({
+    code: 429,
+    status: 'RESOURCE_EXHAUSTED',
+    details: [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '2s' }],
+  });
 });
 
 it.each([
