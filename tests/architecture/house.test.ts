@@ -1,9 +1,12 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { describe, expect, it } from 'vitest';
 import { configSchema } from '../../src/base/config-schema.ts';
 import { listSettings, printReference, type SettingSchema } from '../../scripts/config-reference.ts';
 import {
   bagNames,
+  deadPaths,
   eagerHttp,
   globalFetch,
   isNoInStrings,
@@ -13,7 +16,7 @@ import {
   vagueNames,
   weakDocstrings,
 } from './rules.ts';
-import { readSources, readText } from './sources.ts';
+import { readSources, readText, ROOT } from './sources.ts';
 
 /** Files that use Node's own fetch, and why they may. */
 const MAY_FETCH: ReadonlyMap<string, string> = new Map([
@@ -62,6 +65,13 @@ describe('the house rules', () => {
 
   it('node:http, which loads fetch and WebSocket with it, is loaded when a request goes out', () => {
     expect(eagerHttp(sources)).toEqual([]);
+  });
+
+  it('every path of a source that a document names leads somewhere', () => {
+    const pages = ['ARCHITECTURE.md', 'CONTRIBUTING.md', 'README.md', 'RELEASING.md', 'SECURITY.md', 'GOALS.md'];
+    const documents = [...pages.map((path) => ({ path, text: readText(path) })), ...readSources('docs', '.md')];
+    expect(documents.length).toBeGreaterThan(25);
+    expect(deadPaths(documents, (path) => existsSync(join(ROOT, path)))).toEqual([]);
   });
 
   it('no check is switched off in the sources', () => {
@@ -149,6 +159,15 @@ describe('the search for broken house rules can fail', () => {
     expect(eagerHttp(source(text))).toHaveLength(1);
     const good = "import type { Server } from 'node:http';\nimport { connect } from 'node:net';\n// from 'node:http';";
     expect(eagerHttp(source(good))).toEqual([]);
+  });
+
+  it('for a path that leads nowhere', () => {
+    const text = 'see `src/base/gone.ts`, `base/gone.ts`, `src/base/json.ts`, `base/json.ts`, `src/base` and `a.ts`';
+    const there = new Set(['src/base/json.ts', 'src/base']);
+    expect(deadPaths(source(text, 'docs/a.md'), (path) => there.has(path))).toEqual([
+      'docs/a.md: src/base/gone.ts',
+      'docs/a.md: base/gone.ts',
+    ]);
   });
 
   it.each([

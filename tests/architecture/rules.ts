@@ -51,11 +51,21 @@ export const vagueNames: Rule = (sources) =>
     .filter(({ path }) => /\/(?:utils?|helpers?|types|common|manager|service)\.ts$/.test(path))
     .map(({ path }) => path);
 
+/** Finds paths of sources in a document, written as code, that lead nowhere; `exists` judges a path from the project's folder. */
+export function deadPaths(documents: Parameters<Rule>[0], exists: (path: string) => boolean): string[] {
+  return find(documents, ({ text }) =>
+    [...text.matchAll(/`((?:src|tests|bench|scripts)\/[\w./-]*|[a-z]+\/[\w/-]+\.ts)`/g)]
+      .map((match) => match[1] ?? '')
+      .filter((path) => !exists(path) && !exists(`src/${path}`))
+      .map((path) => [path]),
+  );
+}
+
 function find(
   sources: Parameters<Rule>[0],
-  search: (source: Parameters<Rule>[0][number]) => Iterable<RegExpMatchArray>,
+  search: (source: Parameters<Rule>[0][number]) => Iterable<readonly string[]>,
 ): string[] {
-  return sources.flatMap((source) => [...search(source)].map(([match]) => `${source.path}: ${match.trim()}`));
+  return sources.flatMap((source) => [...search(source)].map(([match = '']) => `${source.path}: ${match.trim()}`));
 }
 
 /** Returns the string literals of a source, and the fixed parts of its templates. */
