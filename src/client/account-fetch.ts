@@ -34,7 +34,8 @@ export async function fetchAsAccount(
   { account, ...init }: AccountRequestInit,
 ): Promise<Response> {
   const given = input instanceof Request ? input : undefined;
-  assertEncrypted(new URL(input instanceof Request ? input.url : input));
+  const address = new URL(input instanceof Request ? input.url : input);
+  assertEncrypted(address);
   const signal = init.signal ?? given?.signal;
   const headers = new Headers(init.headers ?? given?.headers);
   const send = async ({ tokenType, accessToken }: TokenValue, to: string | URL | Request): Promise<Response> => {
@@ -44,7 +45,8 @@ export async function fetchAsAccount(
   const canRepeat = !isStream(init.body);
   const token = await source.token(account, { signal });
   const answer = await send(token, canRepeat ? (given?.clone() ?? input) : input);
-  if (answer.status !== 401) return answer;
+  // fetch leaves the token out where a redirect goes to another site: a refusal there is not one of the token.
+  if (answer.status !== 401 || new URL(answer.url).origin !== address.origin) return answer;
   // Reported also where nothing can be repeated: the next request has another token then.
   const next = await source.token(account, { signal, refused: token.accessToken });
   if (!canRepeat || next.accessToken === token.accessToken) return answer;

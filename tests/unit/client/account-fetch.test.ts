@@ -31,8 +31,13 @@ beforeEach(async () => {
   server = createServer((request, response) => {
     void text(request).then((body) => {
       const { authorization = '' } = request.headers;
+      if (request.url === '/away') {
+        response.writeHead(302, { location: `http://localhost:${portOf(server)}/closed` }).end();
+        return;
+      }
       seen.push(`${request.method ?? ''} ${authorization} ${body}`);
-      response.writeHead(authorization === 'Bearer old' ? 401 : 200).end(authorization);
+      const isRefused = authorization === 'Bearer old' || request.url === '/closed';
+      response.writeHead(isRefused ? 401 : 200).end(authorization);
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -76,6 +81,14 @@ describe('a request with the token of an account', () => {
 
     expect([answer.status, await answer.text()]).toEqual([401, 'Bearer old']);
     expect(seen).toHaveLength(1);
+  });
+
+  it('reports nothing where another site refused it, which got no token', async () => {
+    const answer = await fetchAsAccount(source, `${address}away`, { account: 'test' });
+
+    expect(answer.status).toBe(401);
+    expect(seen).toEqual(['GET  ']);
+    expect(refused).toEqual([]);
   });
 
   it('goes to no address without encryption', async () => {
