@@ -109,7 +109,8 @@ function findProblem(url: string): string | undefined {
 function findSegmentProblem(segment: string): string | undefined {
   let text = segment;
   for (let round = 0; round < MAX_DECODINGS; round += 1) {
-    if (text.split(/[/\\]/).some((part) => part === '.' || part === '..')) return 'the path has a dot segment';
+    // Java's servers take what follows a semicolon away before they look for dots (RFC 3986, 3.3).
+    if (text.split(/[/\\]/).some((part) => /^\.{1,2}(?:;|$)/.test(part))) return 'the path has a dot segment';
     if (/\p{Cc}/u.test(text)) return 'the path holds a control character';
     let decoded: string;
     try {

@@ -151,10 +151,31 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
   },
   {
     // OpenAI's and Groq's names; other models of the key are as good as before.
-    statuses: [403],
+    statuses: [401, 403],
     code: /^model_(?:not_found|permission_)/,
     reason: 'no-access',
     source: 'OpenAI and Groq documentation: error codes',
+  },
+  {
+    // LiteLLM refuses a model that is not the key's, its team's or its user's with 401.
+    statuses: [401, 403],
+    code: /^[a-z]+_model_access_denied$/,
+    reason: 'no-access',
+    source: 'https://github.com/winfunc/opcode/issues/358',
+  },
+  {
+    statuses: [401, 403],
+    message:
+      /^(?:(?:Authentication Error, )?(?:API )?(?:key|token|team|user|project) not allowed to access|You do not have access to the|The project you are using does not have access to) model\b/i,
+    reason: 'no-access',
+    source: 'https://github.com/xenodium/chatgpt-shell/issues/254; OpenAI documentation: error codes',
+  },
+  {
+    // A restricted key serves other endpoints as well as before.
+    statuses: [401, 403],
+    message: /^You have insufficient permissions for this operation/i,
+    reason: 'unexplained',
+    source: 'OpenAI documentation: API key permissions',
   },
   {
     providers: ['openrouter'],

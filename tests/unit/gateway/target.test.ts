@@ -85,6 +85,8 @@ describe('the path of a request', () => {
     'v1/models',
     '/openai/../../etc/passwd',
     '/openai/./models',
+    '/openai/..;/models',
+    '/openai/%2e%2e;x=1/models',
     '/openai/%2e%2e/models',
     '/openai/%2E./models',
     '/openai/..%2fmodels',

@@ -117,6 +117,22 @@ describe('who is blamed', () => {
     expect(classify(403, {}, body, 'openrouter')).toMatchObject({ blame: 'request', next: 'stop' });
   });
 
+  test.each([
+    ['key not allowed to access model. This key can only access models=[]', { type: 'key_model_access_denied' }],
+    ['refused', { type: 'team_model_access_denied' }],
+    ['Authentication Error, API Key not allowed to access model. Tried to access x', {}],
+    ['You do not have access to the model x', {}],
+    ['x', { code: 'model_not_found' }],
+  ])('by a 401 that is about the model (%s) does not take the key', (message, fields) => {
+    expect(worded('acme', 401, message, fields)).toMatchObject({ blame: 'model', reason: 'no-access' });
+  });
+
+  test('by a 401 for an endpoint that a restricted key may not use does not take the key', () => {
+    const message = 'You have insufficient permissions for this operation. Missing scopes: api.responses.write.';
+    expect(worded('openai', 401, message, {})).toMatchObject({ blame: 'request', reason: 'unexplained', check: 'now' });
+    expect(worded('openai', 401, 'Incorrect API key provided', {})).toMatchObject({ blame: 'key' });
+  });
+
   test('by a model that the key may not use is the model for its account', () => {
     expect(worded('groq', 403, 'x', { code: 'model_permission_blocked_org' })).toMatchObject({
       blame: 'model',
