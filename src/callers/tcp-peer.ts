@@ -19,15 +19,10 @@ const ESTABLISHED = '01';
 /** Longest line of the table, in characters. */
 const LINE_LENGTH = 256;
 
-/** Returns the uid that owns the other end of an established loopback connection, or null where that is not proved. */
-export function tcpPeerUid(peer: TcpEnd, own: TcpEnd, readTable: () => string = readSystemTable): number | null {
+/** Returns the uid that owns the other end of an established loopback connection by the table, or null where that is not proved. */
+export function tcpPeerUid(table: string | null, peer: TcpEnd, own: TcpEnd): number | null {
+  if (table === null) return null;
   const ends = `${endOf(peer)} ${endOf(own)} `;
-  let table: string;
-  try {
-    table = readTable();
-  } catch {
-    return null;
-  }
   const at = table.indexOf(ends);
   if (at === -1) return null;
   // After the addresses: state, queues, timer, retransmits, uid, timeout, inode.
@@ -44,15 +39,16 @@ export function tcpPeerUid(peer: TcpEnd, own: TcpEnd, readTable: () => string = 
 
 /** Returns whether this system has such a table. */
 export function hasTcpTable(): boolean {
-  try {
-    return readSystemTable().includes('local_address');
-  } catch {
-    return false;
-  }
+  return readTcpTable()?.includes('local_address') === true;
 }
 
-function readSystemTable(): string {
-  return readFileSync(TABLE, 'latin1');
+/** Reads the table; null where there is none. It takes milliseconds where there are many connections. */
+export function readTcpTable(): string | null {
+  try {
+    return readFileSync(TABLE, 'latin1');
+  } catch {
+    return null;
+  }
 }
 
 /** Formats an end as the table has it: the address as a little-endian number, the port big-endian, both hexadecimal. */

@@ -29,6 +29,8 @@ export class PassThrough implements AnswerConsumer {
   #heldBytes = 0;
   #holdUntil = 0;
   #begun = false;
+  /** Bytes that are still to come, where the head announced how many. */
+  #left = Number.NaN;
   #isCut = false;
 
   constructor(sink: ForwardSink, options: WatchOptions, clock: Clock) {
@@ -70,12 +72,19 @@ export class PassThrough implements AnswerConsumer {
     this.#status = status;
     this.#headers = answeredHeaders(headers);
     if (this.#options.stripUsage === true) delete (this.#headers as Record<string, string>)['content-length'];
+    else this.#left = Number(headers['content-length'] ?? Number.NaN);
     this.#holdUntil = this.#clock.monotonic() + MAX_HOLD_MS;
   }
 
   take(chunk: Buffer): Promise<void> | void {
     const passed = this.#watcher.push(chunk);
     if (this.#isCut) return;
+    this.#left -= chunk.length;
+    if (this.#left === 0) {
+      // The last bytes are the end for a client that counts: they leave once the answer is recorded.
+      this.#held.push(passed);
+      return;
+    }
     if (this.#begun) return passed.length === 0 ? undefined : this.#write(passed);
     if (this.#watcher.error) throw this.#watcher.error;
     this.#held.push(passed);

@@ -17,7 +17,7 @@ import type { Admission, Gate } from '../callers/gate.ts';
 import { scopeOf } from '../callers/organizations.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { Right, TokenGrant } from '../callers/rights.ts';
-import { tcpPeerUid } from '../callers/tcp-peer.ts';
+import { readTcpTable, tcpPeerUid } from '../callers/tcp-peer.ts';
 import type { Forwarder } from '../completions/forwarder.ts';
 import type { ForwardSink } from '../completions/forwarding.ts';
 import { callOperation, type Dispatch } from '../operations/dispatcher.ts';
@@ -135,6 +135,8 @@ export class Gateway {
   readonly #sessions = new WeakMap<Admission, string>();
   /** Loopback connections without a valid token so far, oldest first. */
   readonly #unknown = new Set<Socket>();
+  /** Users behind loopback connections, as far as the kernel was asked. */
+  readonly #peerUids = new WeakMap<Socket, number>();
 
   constructor(kind: 'socket' | 'loopback', deps: GatewayDeps) {
     this.#deps = deps;
@@ -263,7 +265,10 @@ export class Gateway {
     const rightsIn = (slug: string): ReadonlySet<Right> => within(admission.organizations.get(slug) ?? NO_RIGHTS);
     const currentRights = (): Pick<Caller, 'rights' | 'organizations'> => ({
       rights: within(admission.rights),
-      organizations: new Map([...admission.organizations].map(([slug, own]) => [slug, within(own)])),
+      organizations:
+        grant === null
+          ? admission.organizations
+          : new Map([...admission.organizations].map(([slug, own]) => [slug, within(own)])),
     });
     const session = sessionOf(headers) ?? grant?.session ?? this.#sessionOf(admission);
     return {
@@ -311,7 +316,7 @@ export class Gateway {
 
   /** Admits a loopback connection by its user. The kernel is asked after the token was checked: it costs milliseconds. */
   #admitPeer(socket: Socket): Admission {
-    const uid = (this.#deps.peerUid ?? peerUidOf)(socket);
+    const uid = this.#deps.peerUid ? this.#deps.peerUid(socket) : this.#findPeer(socket);
     if (uid === null) {
       throw new AipassError('FORBIDDEN', 'the system does not report whose connection this is', {
         hint: 'keep the connection open until the answer arrived, or use the Unix socket',
@@ -323,6 +328,22 @@ export class Gateway {
     this.#unknown.delete(socket);
     this.#admissions.set(socket, admission);
     return admission;
+  }
+
+  /**
+   * Returns the user behind a loopback connection, or null where the kernel does not prove one. The kernel's table takes
+   * milliseconds to read, so that one reading answers for all connections that wait: what it proves of one holds as long
+   * as our end stays open.
+   */
+  #findPeer(socket: Socket): number | null {
+    const known = this.#peerUids.get(socket);
+    if (known !== undefined) return known;
+    const table = readTcpTable();
+    for (const waiting of this.#unknown) {
+      const uid = peerUidIn(table, waiting);
+      if (uid !== null) this.#peerUids.set(waiting, uid);
+    }
+    return this.#peerUids.get(socket) ?? null;
   }
 
   #assertMayCall(asker: Asker, provider: string, organization: string): void {
@@ -523,10 +544,13 @@ const OVER_LIMIT = {
   waitingBytes: "this user's requests in flight are too large together",
 } as const;
 
-function peerUidOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): number | null {
+function peerUidIn(
+  table: string | null,
+  { remoteAddress, remotePort, localAddress, localPort }: Socket,
+): number | null {
   if (remoteAddress === undefined || remotePort === undefined) return null;
   if (localAddress === undefined || localPort === undefined) return null;
-  return tcpPeerUid({ address: remoteAddress, port: remotePort }, { address: localAddress, port: localPort });
+  return tcpPeerUid(table, { address: remoteAddress, port: remotePort }, { address: localAddress, port: localPort });
 }
 
 /** Resolves when a client has taken the bytes that wait for it. Rejects when it goes away, or takes none for too long. */

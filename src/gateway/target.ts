@@ -41,6 +41,9 @@ const GOOGLE = 'google';
 /** Longest request target that is read, in characters. */
 const MAX_TARGET_LENGTH = 16 * 1024;
 
+/** Segment that means the same to everybody: nothing to decode, and no dot. */
+const PLAIN_SEGMENT = /^[A-Za-z0-9_:~-]*$/;
+
 /** Number of times that a segment is decoded while it is searched for dot segments: clients and servers may each decode. */
 const MAX_DECODINGS = 4;
 
@@ -107,6 +110,7 @@ function findProblem(url: string): string | undefined {
 }
 
 function findSegmentProblem(segment: string): string | undefined {
+  if (PLAIN_SEGMENT.test(segment)) return undefined;
   let text = segment;
   for (let round = 0; round < MAX_DECODINGS; round += 1) {
     // Java's servers take what follows a semicolon away before they look for dots (RFC 3986, 3.3).

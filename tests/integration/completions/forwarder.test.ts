@@ -589,9 +589,40 @@ describe('a stream that breaks', () => {
 
   test('that is a document is cut off, too', async () => {
     await using fixture = await startForward();
-    fixture.answerWith((response) => response.end('{"id":"x","choices":[{"mess'));
+    fixture.answerWith((response) => {
+      response.write('{"id":"x","choices":[{"mess');
+      response.end();
+    });
     const { sink } = await fixture.forward();
     expect(sink.state).toBe('aborted');
+  });
+
+  test('that is a document of the announced length, and cut off all the same, is an error and not begun', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => response.end('{"id":"x","choices":[{"mess'));
+    const { outcome, sink } = await fixture.forward();
+    expect(outcome).toMatchObject({ kind: 'failed', begun: false, error: { code: 'PROVIDER_UNAVAILABLE' } });
+    expect(sink.chunks).toEqual([]);
+  });
+});
+
+describe('an answer with a length', () => {
+  test.each([
+    ['in one piece', 100],
+    ['in many pieces', 1024 * 1024],
+  ])('%s is recorded before its last byte leaves', async (_how, length) => {
+    await using fixture = await startForward();
+    const document = JSON.stringify({ id: 'x', usage: USAGE, text: 'x'.repeat(length) });
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'application/json', 'content-length': document.length });
+      response.end(document);
+    });
+    const sink = new Received();
+    const recordedAt: number[] = [];
+    sink.room = () => void recordedAt.push(fixture.recorded.length);
+    await fixture.forward({}, { sink });
+    expect(sink.text).toBe(document);
+    expect(recordedAt.at(-1)).toBe(1);
   });
 });
 

@@ -301,6 +301,14 @@ describe('peers on loopback', () => {
     expect(await statusFor(null)).toBe(403);
   });
 
+  it('connections that wait together are each proved', async () => {
+    const opened = await gateway.listeners.openRun(OWN_GRANT);
+    const ask = () => gateway.ask('/local/v1/models', { port: opened.port, headers: bearer(opened.token) });
+    const replies = await Promise.all(Array.from({ length: 8 }, ask));
+    expect(replies.map(({ status }) => status)).toEqual(Array.from({ length: 8 }, () => 200));
+    opened.close();
+  });
+
   it('a user who may not ask is refused, with a valid token too', async () => {
     expect(await statusFor(54_321)).toBe(403);
   });
