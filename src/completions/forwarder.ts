@@ -592,7 +592,7 @@ class Attempt {
     const text = bytes.toString();
     const outcome = {
       ...this.#failed({ kind: 'refusal', status, headers, body: parseJson(text) }),
-      refusesUsageOption: (status === 400 || status === 422) && /stream_options|include_usage/.test(text),
+      refusesUsageOption: !OTHER_REFUSALS.has(status) && /stream_options|include_usage/.test(text),
     };
     if (!isPassable(status, outcome.failure)) return outcome;
     const masked = this.#redact(text);
@@ -667,6 +667,9 @@ function unspokenDialect(provider: Provider, dialect: Dialect): AipassError {
     hint: `use a provider that has one, or set "providers.${provider.name}.dialects.${dialect}.baseUrl" in the configuration`,
   });
 }
+
+/** Statuses of refusals that are never about a parameter. */
+const OTHER_REFUSALS = new Set([401, 402, 403, 429]);
 
 /** How many keys are asked where each was refused in the same words. */
 const SAME_WORDS = 2;

@@ -327,20 +327,23 @@ describe('usage', () => {
     expect(fixture.recorded).toMatchObject([{ promptTokens: 11 }]);
   });
 
-  test('is not asked for again where the provider refused the wish, and the client sees nothing of it', async () => {
-    await using fixture = await startForward();
-    fixture.answerWith((response, request, count) =>
-      (request.body.includes('stream_options')
-        ? json({ error: { message: 'Extra inputs are not permitted: stream_options.include_usage' } }, 400)
-        : events(STREAM + DONE))(response, request, count),
-    );
-    for (let round = 1; round <= 2; round += 1) {
-      const { outcome, sink } = await fixture.forward({ body: Buffer.from('{"stream":true,"model":"m"}') });
-      expect(outcome).toMatchObject({ kind: 'answered', status: 200 });
-      expect(sink.text).toBe(STREAM + DONE);
-    }
-    expect(fixture.arrived.map(({ body }) => body.includes('stream_options'))).toEqual([true, false, false]);
-  });
+  test.each([400, 422, 404, 500, 501])(
+    'is not asked for again where the provider refused the wish, and the client sees nothing of it (%i)',
+    async (status) => {
+      await using fixture = await startForward();
+      fixture.answerWith((response, request, count) =>
+        (request.body.includes('stream_options')
+          ? json({ error: { message: 'Extra inputs are not permitted: stream_options.include_usage' } }, status)
+          : events(STREAM + DONE))(response, request, count),
+      );
+      for (let round = 1; round <= 2; round += 1) {
+        const { outcome, sink } = await fixture.forward({ body: Buffer.from('{"stream":true,"model":"m"}') });
+        expect(outcome).toMatchObject({ kind: 'answered', status: 200 });
+        expect(sink.text).toBe(STREAM + DONE);
+      }
+      expect(fixture.arrived.map(({ body }) => body.includes('stream_options'))).toEqual([true, false, false]);
+    },
+  );
 
   test('stays in an event that holds more, as at OpenRouter', async () => {
     await using fixture = await startForward();
