@@ -4,6 +4,23 @@
 
 import { distance } from 'fastest-levenshtein';
 
+/** Names of products that people take for the name of their provider. */
+export const PRODUCTS: ReadonlyMap<string, string> = new Map([
+  ['chatgpt', 'openai'],
+  ['claude', 'anthropic'],
+  ['gemini', 'google'],
+  ['gpt', 'openai'],
+  ['grok', 'xai'],
+  ['kimi', 'moonshot'],
+]);
+
+/** Returns the known provider that a name is probably meant for: the maker of a product, or the nearest name. */
+export function nearestProvider(name: string, known: Iterable<string>): string | undefined {
+  const names = [...known];
+  const maker = PRODUCTS.get(name.toLowerCase());
+  return maker !== undefined && names.includes(maker) ? maker : nearest(name, names);
+}
+
 /** Returns the nearest known name, or undefined where none is near enough to suggest. */
 export function nearest(name: string, known: Iterable<string>): string | undefined {
   const lower = name.toLowerCase();

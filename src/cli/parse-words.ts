@@ -4,7 +4,7 @@
 
 import { parseArgs } from 'node:util';
 import { plainText } from '../base/plain-text.ts';
-import type { Parameter } from './options.ts';
+import type { Completion, Parameter } from './options.ts';
 import { UsageError } from './options.ts';
 import { usageLine } from './help.ts';
 import type { Verb } from './verb.ts';
@@ -44,7 +44,7 @@ function optionConfig(name: string, parameter: Parameter): [string, { type: 'boo
 
 async function readOption(verb: Verb, token: OptionToken, earlier: unknown): Promise<unknown> {
   const parameter = Object.hasOwn(verb.parameters, token.name) ? verb.parameters[token.name] : undefined;
-  const help = `see: aipassd ${verb.name} --help`;
+  const help = ['see: aipassd', verb.name, '--help'].filter(Boolean).join(' ');
   if (parameter?.kind === 'flag') {
     if (token.value === undefined) return true;
     throw new UsageError(`--${token.name}: takes no value (got "${plainText(token.value, 64)}")`, help);
@@ -70,13 +70,29 @@ async function unknownOption(verb: Verb, rawName: string): Promise<UsageError> {
         options.map(([name]) => name),
       )
     : undefined;
-  const help = `aipassd ${verb.name} --help`;
+  const help = ['aipassd', verb.name, '--help'].filter(Boolean).join(' ');
   return new UsageError(
     `unknown option: ${plainText(rawName, 64)}`,
     near === undefined
       ? `see: ${help}; a word that begins with "-" goes after "--"`
       : `did you mean "--${near}"? See: ${help}`,
   );
+}
+
+/** Returns where the names are listed that may stand for a word, as the end of a hint. */
+function lister(completion: Completion | undefined): string {
+  switch (completion) {
+    case 'providers':
+      return '; see: aipassd list-providers';
+    case 'accounts':
+      return '; see: aipassd status';
+    case 'secrets':
+      return '; see: aipassd get-secret --list';
+    case 'callers':
+      return '; see: aipassd stats --by caller';
+    default:
+      return '';
+  }
 }
 
 function refuseExcluded(verb: Verb, values: Readonly<Record<string, unknown>>): void {
@@ -96,7 +112,10 @@ function readPositionals(verb: Verb, positionals: readonly string[], values: Rec
     const given = positionals[next];
     if (given === undefined) {
       if (!parameter.isRequired) continue;
-      throw new UsageError(`${verb.name}: <${name}> is missing`, `usage: ${usageLine(verb)}`);
+      throw new UsageError(
+        `${verb.name}: <${name}> is missing`,
+        `usage: ${usageLine(verb)}${parameter.kind === 'word' ? lister(parameter.completion) : ''}`,
+      );
     }
     values[name] = parameter.kind === 'rest' ? positionals.slice(next) : parameter.parse(given, `<${name}>`);
     next = parameter.kind === 'rest' ? positionals.length : next + 1;

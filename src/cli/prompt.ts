@@ -74,6 +74,17 @@ export function readHidden(question: string, signal: AbortSignal): Promise<strin
   });
 }
 
+/** Matches what is copied together with a key: the name of its variable or header. */
+const WRAPPING =
+  /^(?:(?:export\s+|set\s+|\$env:)?[A-Z][A-Z0-9_]*_(?:KEY|TOKEN)\s*[=:]|(?:x-)?api-key\s*:|authorization\s*:)\s*/i;
+
+/** Returns a key without the name of its variable or header, `Bearer`, and the quotes around it. */
+export function unwrapKey(text: string): string {
+  const value = text.replace(WRAPPING, '').replace(/^bearer\s+/i, '');
+  const [, , quoted] = /^(["'`])(.*)\1[;,]?$/.exec(value) ?? [];
+  return quoted === undefined ? value : unwrapKey(quoted.trim());
+}
+
 /**
  * Reads a key: from a hidden prompt on a terminal, else from standard input.
  *
@@ -84,7 +95,7 @@ export async function readKey(
   { readStdin, signal }: { readonly readStdin: () => Promise<string>; readonly signal: AbortSignal },
 ): Promise<string> {
   const text = canAsk() ? await readHidden(`${question}: `, signal) : await readStdin();
-  const key = text.trim();
+  const key = unwrapKey(text.trim());
   if (key !== '' && !/[\r\n]/.test(key)) return key;
   throw new AipassError('BAD_REQUEST', key === '' ? 'the key is missing' : 'the key has more than one line', {
     hint: 'paste the key when asked, or send it alone on standard input',

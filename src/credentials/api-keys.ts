@@ -6,6 +6,7 @@
  */
 
 import { Secret } from '../base/secret.ts';
+import { PRODUCTS } from '../base/nearest.ts';
 import { isPlaceholder } from './placeholders.ts';
 
 /** Name of a key: its provider and its variable in `.env`. Names are not secret. */
@@ -112,7 +113,8 @@ export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: 
   for (const [keyId, text] of entries) {
     const [, prefix, number] = VARIABLE.exec(keyId) ?? [];
     const meant = meantVariable(keyId, prefix, known);
-    if (meant !== undefined && !entries.has(meant) && !isPlaceholder(text)) {
+    // The template's placeholder is not a key.
+    if (meant !== undefined && isPlaceholder(entries.get(meant) ?? '') && !isPlaceholder(text)) {
       const problem = prefix === undefined ? 'is not the name of a key' : 'makes a provider of its own';
       problems.push({ keyId, problem, hint: `did you mean ${meant}?`, unusable: false });
     }
@@ -151,15 +153,6 @@ export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: 
   const keys = found.map(({ provider, keyId, value }) => ({ provider, keyId, value }));
   return { keys, placeholders, problems: [...problems, ...repeatedValues(keys)] };
 }
-
-/** Names of products that people take for the name of their provider. */
-const PRODUCTS: ReadonlyMap<string, string> = new Map([
-  ['chatgpt', 'openai'],
-  ['claude', 'anthropic'],
-  ['gpt', 'openai'],
-  ['grok', 'xai'],
-  ['kimi', 'moonshot'],
-]);
 
 /** Matches variables that are almost named as keys are. */
 const NEAR_NAME = /^([A-Z0-9][A-Z0-9_]*?)_?(?:API_?)?(?:KEY|TOKEN)$/i;

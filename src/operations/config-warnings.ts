@@ -24,7 +24,7 @@ export function keyWarnings(vault: Pick<Vault, 'keys'>, paths: Paths): Warning[]
     {
       subject: paths.envFile,
       problem: 'no API key is set',
-      hint: `put one into the file, as OPENROUTER_API_KEY=…; it is picked up at once`,
+      hint: 'run: aipassd add openrouter, or another provider; or put OPENROUTER_API_KEY=… into the file',
     },
   ];
 }

@@ -72,11 +72,18 @@ export class KeyLookup {
 
   /** Returns the error that explains why a provider has no key, and how to add one. */
   whyNone(provider: string): AipassError {
-    const { vault, providers, paths } = this.#deps;
+    const { vault, providers, paths, defaultProvider } = this.#deps;
     const placeholder = vault.placeholders().find((one) => one.provider === provider);
+    const others = new Set(vault.keys().map((key) => key.provider));
+    const other = [...others].toSorted()[0];
+    // Who added a key of another provider did not mean the default one.
+    const instead =
+      provider !== defaultProvider || other === undefined
+        ? ''
+        : `; or name a provider that has a key, such as ${other}`;
     if (placeholder) {
       return new AipassError('NOT_FOUND', `${placeholder.keyId} is empty or still holds a placeholder`, {
-        hint: `run: aipassd add ${provider}; or put the real key into ${paths.envFile}`,
+        hint: `run: aipassd add ${provider}; or put the real key into ${paths.envFile}${instead}`,
       });
     }
     if (providers.find(provider)?.needsKey === false) {
@@ -85,7 +92,7 @@ export class KeyLookup {
       });
     }
     return new AipassError('NOT_FOUND', `no API key for ${provider}`, {
-      hint: `run: aipassd add ${provider}; or ${this.#addKeyHint(provider)}`,
+      hint: `run: aipassd add ${provider}; or ${this.#addKeyHint(provider)}${instead}`,
     });
   }
 

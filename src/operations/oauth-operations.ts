@@ -6,11 +6,12 @@ import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
 import type { RefreshResult } from '../protocol/oauth.ts';
 import { TOKEN_TAG } from '../protocol/token-tag.ts';
-import { parseAccountName, type AccountName } from '../refreshers/account-name.ts';
+import { GOOGLE, parseAccountName, type AccountName } from '../refreshers/account-name.ts';
 import type { Accounts } from '../refreshers/accounts.ts';
 import { CONSENT_LIMIT_MS, type Consents } from '../refreshers/consents.ts';
 import { invalidAccountName } from '../refreshers/messages.ts';
-import { isSafeEndpoint } from '../refreshers/provider-presets.ts';
+import { isSafeEndpoint, PRESETS } from '../refreshers/provider-presets.ts';
+import type { Providers } from '../providers/registry.ts';
 import type { RefreshOutcome } from '../refreshers/outcome.ts';
 import type { TokenWorker } from '../refreshers/worker-process.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
@@ -28,6 +29,7 @@ export interface OauthOperationsDeps {
   readonly consents: Consents;
   readonly worker: TokenWorker;
   readonly record: RecordEvent;
+  readonly providers: Providers;
 }
 
 const name = z.string().min(1).max(200);
@@ -42,7 +44,22 @@ const scopes = z
   .max(200);
 
 /** Makes the operations. */
-export function oauthOperations({ accounts, consents, worker, record }: OauthOperationsDeps): AnyOperation[] {
+export function oauthOperations({
+  accounts,
+  consents,
+  worker,
+  record,
+  providers,
+}: OauthOperationsDeps): AnyOperation[] {
+  /** Points whoever asks for a token of a provider that takes API keys to its key. */
+  const pointToKey = (wanted: string, error: unknown): unknown => {
+    const takesKeys = providers.find(wanted) !== undefined && wanted !== GOOGLE && !Object.hasOwn(PRESETS, wanted);
+    if (!takesKeys || !(error instanceof AipassError) || error.hint === undefined) return error;
+    if (error.code !== 'NOT_FOUND' && error.code !== 'BAD_REQUEST') return error;
+    return new AipassError(error.code, error.message, {
+      hint: `${wanted} takes API keys: aipassd get-key ${wanted}; for an OAuth account, ${error.hint}`,
+    });
+  };
   return [
     defineOperation<'token.get'>({
       name: 'token.get',
@@ -54,14 +71,18 @@ export function oauthOperations({ accounts, consents, worker, record }: OauthOpe
         scopes: scopes.optional(),
         refused: z.string().regex(TOKEN_TAG, 'is not the tag of a token').optional(),
       }),
-      handle(params, { caller }) {
+      async handle(params, { caller }) {
         const wanted = {
           minValidMs: (params.minValidSeconds ?? MIN_VALID_S) * 1000,
           scopes: params.scopes ?? [],
           refused: params.refused,
         };
         const asked = { operation: 'token.get', provider: params.name, keyId: params.name };
-        return recordRelease(record, caller, asked, () => accounts.token(params.name, wanted));
+        try {
+          return await recordRelease(record, caller, asked, () => accounts.token(params.name, wanted));
+        } catch (error) {
+          throw pointToKey(params.name, error);
+        }
       },
     }),
     defineOperation<'oauth.list'>({
@@ -109,7 +130,11 @@ export function oauthOperations({ accounts, consents, worker, record }: OauthOpe
           port: params.port ?? 0,
           timeoutMs: params.timeoutSeconds === undefined ? CONSENT_LIMIT_MS : params.timeoutSeconds * 1000,
         };
-        const consented = await consents.run(account, request, (flow, prompt) => void emit({ flow, prompt }), signal);
+        const consented = await consents
+          .run(account, request, (flow, prompt) => void emit({ flow, prompt }), signal)
+          .catch((error: unknown) => {
+            throw pointToKey(params.name, error);
+          });
         await (await accounts.find(account.name)).reload();
         return { name: account.name, ...consented };
       },

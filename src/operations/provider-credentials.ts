@@ -10,6 +10,8 @@ import type { LookupFunction } from 'node:net';
 import { AipassError } from '../base/errors.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { Clock } from '../base/clock.ts';
+import { nearestProvider } from '../base/nearest.ts';
+import { plainText } from '../base/plain-text.ts';
 import { maskKey, Secret } from '../base/secret.ts';
 import { removeVariable, setVariable } from '../credentials/env-edit.ts';
 import { freeVariable, type EnvDecision, type EnvWriter } from '../credentials/env-writer.ts';
@@ -38,7 +40,7 @@ import type {
 } from '../protocol/credential.ts';
 import type { LimitWindow } from '../protocol/pool.ts';
 import { checkCredentialUrl, createGuardedLookup, withBaseUrl } from '../providers/credential-url.ts';
-import { judgeKeyShape } from '../providers/key-shape.ts';
+import { foreignOwnerOf, judgeKeyShape } from '../providers/key-shape.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import { fetchCredentialUsage, type TakeSample, type UsageFinding } from './credential-usage.ts';
@@ -213,8 +215,10 @@ export class ProviderCredentials {
     if (!force) {
       const shape = judgeKeyShape(provider, key);
       if (shape.kind === 'suspect') {
+        const owner = foreignOwnerOf(provider, key);
+        const isKnown = owner !== undefined && this.#deps.providers.find(owner) !== undefined;
         throw new AipassError('BAD_REQUEST', `api_key: ${shape.reason}`, {
-          hint: 'copy it again, or add it with --force',
+          hint: isKnown ? `run: aipassd add ${owner}` : 'copy it again, or add it with --force',
         });
       }
       const subject = { accountKey: '', provider, key, keyId: null, seenWindows: [] };
@@ -553,8 +557,10 @@ export class ProviderCredentials {
     const provider = providers.find(name);
     if (provider) return provider;
     const known = [...providers.names()].toSorted().map((one) => `'${one}'`);
+    const near = nearestProvider(plainText(name, 64), providers.names());
+    const meant = near === undefined ? '' : `did you mean "${near}"? Else `;
     throw new AipassError('UNSUPPORTED', `Unsupported provider '${name}'. Supported: [${known.join(', ')}]`, {
-      hint: 'describe a provider of your own under "providers" in the configuration',
+      hint: `${meant}describe a provider of your own under "providers" in the configuration`,
     });
   }
 

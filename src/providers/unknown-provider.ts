@@ -3,7 +3,7 @@
  */
 
 import { AipassError } from '../base/errors.ts';
-import { nearest } from '../base/nearest.ts';
+import { nearestProvider } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
 
 /**
@@ -17,7 +17,7 @@ export function unknownProvider(
   give?: string,
 ): AipassError {
   const shown = plainText(name, 64);
-  const near = nearest(shown, known);
+  const near = nearestProvider(shown, known);
   if (name === defaultProvider) {
     const meant = near === undefined ? '' : `did you mean "${near}"? `;
     return new AipassError(

@@ -67,6 +67,23 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
     expect((await runProgram('bash', ['-c', program], { env: running.home.env })).stdout).toBe('model\nexplain\n');
   });
 
+  it('points who asks for a token of a provider that takes keys, or for a key of a default provider without one', async () => {
+    await using running = await createTestDaemon({ defaultProvider: 'mistral' });
+    const token = await running.cli(['token', 'openrouter']);
+    expect(token).toMatchObject({ code: 2, stderr: expect.stringContaining('aipassd get-key openrouter') });
+    const reauth = await running.cli(['reauth', 'openrouter']);
+    expect(reauth).toMatchObject({ code: 2, stderr: expect.stringContaining('aipassd get-key openrouter') });
+    const call = await running.cli(['call', 'ping', '-m', 'm']);
+    expect(call).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('a provider that has a key, such as local'),
+    });
+    const wrapped = await running.cli(['add', 'groq', '--force', '--json'], {
+      stdin: `export GROQ_API_KEY="gsk_${'0123456789'.repeat(5)}ab"\n`,
+    });
+    expect(JSON.parse(wrapped.stdout)).toMatchObject({ provider: 'groq', api_key_last_four: '89ab' });
+  });
+
   it('takes the words of habit for commands', async () => {
     await using running = await createTestDaemon();
     expect((await running.cli(['list'])).stdout).toContain('local (default)');

@@ -25,7 +25,10 @@ export const call = defineVerb({
     const { model, stream: streamed, system, provider, 'max-tokens': maxTokens, temperature, json } = values;
     const prompt = await readPrompt(values.prompt, readStdin);
     if (model === undefined) {
-      throw new UsageError('--model is missing: there is no default model', 'aipassd models lists the models');
+      throw new UsageError(
+        '--model is missing: there is no default model',
+        'choose one that aipassd models lists, and add it: aipassd call … --model MODEL',
+      );
     }
     const aipass = await connect();
     const params = {

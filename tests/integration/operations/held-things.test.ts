@@ -163,10 +163,10 @@ describe('key.get', () => {
       message: 'groq has no key "GROQ_API_KEY_9"',
       hint: 'its keys are: GROQ_API_KEY',
     });
-    expect(await test.ask('key.get', { provider: 'grok' })).toStrictEqual({
+    expect(await test.ask('key.get', { provider: 'grogq' })).toStrictEqual({
       code: 'NOT_FOUND',
-      message: 'unknown provider "grok"',
-      hint: `did you mean "groq"? Else add GROK_API_KEY=… to ${envFile}`,
+      message: 'unknown provider "grogq"',
+      hint: `did you mean "groq"? Else add GROGQ_API_KEY=… to ${envFile}`,
     });
     expect(await test.ask('key.get', { provider: 'coingecko' })).toStrictEqual({
       code: 'NOT_FOUND',

@@ -224,6 +224,18 @@ describe('creating a credential', () => {
     await expect(refusal).rejects.toThrow(/^Unsupported provider 'nope'\. Supported: \['anthropic', .*, 'zeta'\]$/);
   });
 
+  it('names the provider that was probably meant', async () => {
+    for (const [name, meant] of [
+      ['claude', 'anthropic'],
+      ['Gemini', 'google'],
+      ['openroter', 'openrouter'],
+    ] as const) {
+      await expect(opened.credentials.create({ provider: name, account_key: 'a' })).rejects.toMatchObject({
+        hint: expect.stringContaining(`did you mean "${meant}"?`),
+      });
+    }
+  });
+
   it('needs no key', async () => {
     const created = await opened.credentials.create({ provider: 'local', account_key: 'later', display_name: '' });
     expect(created).toMatchObject({ has_api_key: false, api_key_last_four: null, key_id: null, display_name: 'later' });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { nearest } from '../../../src/base/nearest.ts';
+import { nearest, nearestProvider } from '../../../src/base/nearest.ts';
 
 const known = ['openrouter', 'openai', 'anthropic', 'google'];
 
@@ -15,6 +15,13 @@ describe('nearest', () => {
     expect(nearest('q', known)).toBeUndefined();
     expect(nearest('', known)).toBeUndefined();
     expect(nearest('openai', [])).toBeUndefined();
+  });
+
+  it('takes a product for its maker', () => {
+    expect(nearestProvider('claude', known)).toBe('anthropic');
+    expect(nearestProvider('Gemini', known)).toBe('google');
+    expect(nearestProvider('kimi', known)).toBeUndefined();
+    expect(nearestProvider('opnai', known)).toBe('openai');
   });
 
   it('takes the first of two that are as near', () => {

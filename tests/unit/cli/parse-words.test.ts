@@ -56,7 +56,7 @@ describe('the words of a verb', () => {
   it('must have those that the verb needs', async () => {
     await expect(parseWords(await verb('pool explain'), [])).rejects.toMatchObject({
       message: 'pool explain: <provider> is missing',
-      hint: 'usage: aipassd pool explain <provider> [--model M] [--organization O] [--json]',
+      hint: 'usage: aipassd pool explain <provider> [--model M] [--organization O] [--json]; see: aipassd list-providers',
     });
   });
 

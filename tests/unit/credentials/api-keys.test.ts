@@ -187,6 +187,8 @@ test.each([
 ])('a near miss of a name is reported: %s', (name, meant) => {
   expect(read({ [name]: 'sk-0123456789' }).problems).toMatchObject([{ keyId: name, hint: `did you mean ${meant}?` }]);
   expect(read({ [name]: 'sk-0123456789', [meant]: 'sk-another' }).problems).toEqual([]);
+  // As in the template, which has the right name with a placeholder.
+  expect(read({ [name]: 'sk-0123456789', [meant]: 'sk-your-key-here' }).problems).toMatchObject([{ keyId: name }]);
 });
 
 test('names that have nothing to do with a known provider are left alone', () => {
