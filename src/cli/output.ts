@@ -21,7 +21,7 @@ const MAX_CELL = 60;
 const BAR_WIDTH = 30;
 
 /** Narrowest last column that is wrapped; a narrower one makes the columns before it be cut. */
-const MIN_WRAPPED = 24;
+const MIN_WRAPPED = 20;
 
 /** Narrowest width to which a column is cut. */
 const MIN_CUT = 8;
@@ -45,6 +45,8 @@ export interface TableOptions {
   readonly maxCell?: number;
   /** Whether the last column is wrapped instead of cut. */
   readonly wrapLast?: boolean;
+  /** Whether rows whose cells would be cut are printed as paragraphs instead. */
+  readonly stack?: boolean;
 }
 
 /** Writes to the two streams of the program. */
@@ -71,7 +73,8 @@ export class Output {
   get columns(): number {
     const set = Number(this.#env['COLUMNS']);
     if (Number.isInteger(set) && set >= 20) return set;
-    return (this.isTerminal ? this.#stdout.columns : undefined) ?? Number.POSITIVE_INFINITY;
+    // A terminal without a size, as containers and recorders make them, has 0 columns.
+    return (this.isTerminal && this.#stdout.columns) || Number.POSITIVE_INFINITY;
   }
 
   /** Whether anything was printed to stdout. */
@@ -86,17 +89,18 @@ export class Output {
 
   /** Prints a text, wrapped at its spaces but not at non-breaking ones; its further lines are indented by `hang` more spaces than the first. */
   paragraph(text: string, hang = 0, indent = 0): void {
-    const lines = wrapText(text, this.columns - indent - hang).map((line) => line.replaceAll('\u00a0', ' '));
+    const lines = wrapText(text, this.columns - indent - hang).map((line) => line.trimEnd().replaceAll('\u00a0', ' '));
     const [first = '', ...more] = lines;
     this.line(`${' '.repeat(indent)}${first}`, ...more.map((line) => `${' '.repeat(indent + hang)}${line}`));
   }
 
   /** Prints a problem with what to do about it, as a result. */
   todo(mark: string, problem: string, hint: string | undefined): void {
-    this.paragraph(`${mark}${readable(problem, 2000)}`, textWidth(mark));
+    const indent = textWidth(mark);
+    const lines = wrapText(readable(problem, 2000), Math.max(this.columns - indent, MIN_WRAPPED));
+    this.line(...lines.map((line, index) => `${index === 0 ? mark : ' '.repeat(indent)}${line}`));
     if (hint === undefined) return;
-    const indent = ' '.repeat(textWidth(mark));
-    this.line(...this.#hintLines(hint).map((line) => `${indent}${line}`));
+    this.line(...this.#hintLines(hint, indent).map((line) => `${' '.repeat(indent)}${line}`));
   }
 
   /** Prints a text as it is, without what would control a terminal. */
@@ -112,7 +116,7 @@ export class Output {
   /** Prints rows in aligned columns. A cell is cut to its maximum, and further where the terminal is narrow. */
   table(
     rows: readonly (readonly string[])[],
-    { indent = 0, maxCell = MAX_CELL, wrapLast = false }: TableOptions = {},
+    { indent = 0, maxCell = MAX_CELL, wrapLast = false, stack = false }: TableOptions = {},
   ): void {
     const last = Math.max(0, ...rows.map((row) => row.length)) - 1;
     const cells = rows.map((row) =>
@@ -123,7 +127,16 @@ export class Output {
     const widths = Array.from({ length: last + 1 }, (_, column) =>
       Math.max(0, ...cells.map((row) => textWidth(row[column] ?? ''))),
     );
+    const wanted = [...widths];
     fitWidths(widths, this.columns - indent, wrapLast);
+    if (stack && widths.some((width, column) => width < (wanted[column] ?? 0) && !(wrapLast && column === last))) {
+      for (const row of rows) {
+        const text = row.map((cell) => readable(cell, 4000).replaceAll(' ', '\u00a0'));
+        const parts = [...text.slice(0, -1), readable(row.at(-1) ?? '', 4000)].filter((cell) => cell !== '');
+        this.paragraph(parts.join('  '), 4, indent);
+      }
+      return;
+    }
     for (const row of cells) {
       const lines = wrapLast && row.length - 1 === last ? wrapText(row[last] ?? '', widths[last] ?? 0) : [];
       const printed = row.map((cell, column) => {
@@ -188,9 +201,9 @@ export class Output {
     }
   }
 
-  #hintLines(hint: string): string[] {
+  #hintLines(hint: string, indent = 4): string[] {
     const plain = readable(hint, 2000);
-    const lines = COMMAND.test(plain) ? [plain] : wrapText(plain, this.columns - 6);
+    const lines = COMMAND.test(plain) ? [plain] : wrapText(plain, Math.max(this.columns - indent - 2, MIN_WRAPPED));
     return lines.map((line, index) => `${index === 0 ? '→ ' : '  '}${line}`);
   }
 

@@ -59,7 +59,7 @@ export function wrapText(text: string, width: number): string[] {
   for (const word of words) {
     const longer = `${line} ${word}`;
     if (textWidth(longer) > width) {
-      lines.push(line);
+      if (line.trim() !== '') lines.push(line);
       line = word;
     } else line = longer;
   }

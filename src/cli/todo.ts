@@ -28,7 +28,7 @@ function keyTodos({ pools, providers, paths }: Status): Todo[] {
         return [
           {
             verdict: 'problem',
-            problem: `${subject} is refused by its provider${key.reason === null ? '' : `: ${key.reason}`}`,
+            problem: `${subject} is refused by its provider${key.reason === null ? '' : ` (${key.reason.replace(/^refused with /, '')})`}`,
             hint: `replace it: aipassd credential rotate ${key.keyId}; or check it again: aipassd pool ${provider} --check`,
           },
         ];
@@ -98,8 +98,8 @@ function accountTodos({ accounts }: Status): Todo[] {
 function warningTodos({ warnings }: Status): Todo[] {
   return warnings.map(({ subject, problem, hint }) => ({
     verdict: 'warning',
-    // Some problems begin with the path that they are about.
-    problem: problem.startsWith(subject) ? problem : `${subject}: ${problem}`,
+    // Some problems hold the path that they are about.
+    problem: problem.includes(subject) ? problem : `${subject}: ${problem}`,
     hint,
   }));
 }

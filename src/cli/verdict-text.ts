@@ -13,7 +13,7 @@ export function printVerdict(
   { verdict, detail }: { readonly verdict: KeyVerdict['verdict']; readonly detail: string },
   out: Output,
 ): void {
-  out.line(`${subject}  ${out.style(COLOURS[verdict], verdict)}: ${detail}`);
+  out.paragraph(`${subject}  ${out.style(COLOURS[verdict], verdict)}: ${detail}`, 2);
 }
 
 /** Returns what a verdict on a key is about. */

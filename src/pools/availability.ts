@@ -68,7 +68,7 @@ export function describeAvailability(key: PoolKey, { state, at }: Availability, 
     return cooldown ? describeCooldown(cooldown) : 'cools down';
   }
   const words: Readonly<Record<Exclude<Availability['state'], 'ready' | 'cooling-down'>, string>> = {
-    quarantined: `${describeQuarantine(key.quarantine?.status ?? 401)}: ${wayBack(key)}`,
+    quarantined: `${describeQuarantine(key.quarantine?.status ?? 401)}; ${wayBack(key)}`,
     'not-allowed': `is only for ${[...(key.models ?? [])].join(', ')}`,
     'half-open': at === null ? 'half-open: one call is in flight to test it' : 'half-open: the next call tests it',
     busy: `has ${key.inFlight} calls in flight, which is its cap`,
@@ -79,8 +79,8 @@ export function describeAvailability(key: PoolKey, { state, at }: Availability, 
 /** Returns in words what ends a key's quarantine. */
 function wayBack({ uncheckable }: PoolKey): string {
   return uncheckable
-    ? 'out until you change it in .env, or save that file again: its provider has no free check'
-    : 'out until its file changes or a check passes';
+    ? 'not used until .env is saved again, since its provider has no free check'
+    : 'not used until .env is saved again or a check passes';
 }
 
 /** Returns in words why a key is quarantined; the status is 0 where it cannot be sent. */

@@ -58,10 +58,13 @@ export function openPools(
   const pools = new Pools({
     clock,
     random,
-    emit: ({ kind, ...data }: PoolEvent) => {
-      if (kind === 'key-quarantined' || kind === 'pool-exhausted') logger.warn(kind, data);
-      else logger.info(kind, data);
-      events.publish(kind, { kind, ...data });
+    emit: (event: PoolEvent) => {
+      const { kind } = event;
+      // A provider that cools down has failed for all of its keys.
+      const isProvider = kind === 'key-cooling-down' && event.keyId === null;
+      const isBad = kind === 'key-quarantined' || kind === 'pool-exhausted' || isProvider;
+      logger[isBad ? 'warn' : 'info'](kind, loggedFields(event));
+      events.publish(kind, event);
     },
     onChange: () => state.changed(),
     debug: (message, fields) => logger.debug(message, fields),
@@ -121,6 +124,16 @@ export function openPools(
       check = listener;
     },
   };
+}
+
+/** Returns what the log holds of an event: moments as people read them, and nothing that only a program needs. */
+function loggedFields(event: PoolEvent): Readonly<Record<string, unknown>> {
+  const { kind: _kind, ...fields } = event;
+  if (event.kind !== 'key-cooling-down') return fields;
+  const { provider, keyId, cooldown } = event;
+  const { until, reason, scope, model } = cooldown;
+  const moment = new Date(until).toISOString();
+  return { provider, keyId, until: moment, reason, scope, ...(model === undefined ? {} : { model }) };
 }
 
 function settingsOf(config: Config, provider: string): Config['providers'][string] | undefined {

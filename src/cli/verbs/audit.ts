@@ -30,7 +30,7 @@ export const audit = defineVerb({
     const records = await readRecords(context.paths.audit, credential, last);
     if (json) context.out.json({ records });
     else if (records.length === 0) context.out.line(nothing(credential));
-    else context.out.table(records.map(describe));
+    else context.out.table(records.map(describe), { stack: true });
     return 0;
   },
 });

@@ -26,8 +26,10 @@ export const pool = defineVerb({
     const { out, connect } = context;
     const pools = await (await connect()).pools(provider, { organization });
     if (json) out.json(pools);
-    else if (pools.length === 0) out.line('no provider has a key yet');
-    else for (const each of pools) printPool(each, out);
+    else if (pools.length === 0) {
+      out.line('no provider has a key yet');
+      out.hint('run: aipassd add <provider>; see: aipassd list-providers');
+    } else for (const each of pools) printPool(each, out);
     return 0;
   },
 });
@@ -91,7 +93,7 @@ function printExplanation(
   );
   out.table(
     keys.map((key) => [key.keyId, key.eligible ? 'free' : 'not free', key.why]),
-    { indent: 2, wrapLast: true },
+    { indent: 2, wrapLast: true, stack: true },
   );
 }
 
@@ -102,7 +104,7 @@ function printPool({ provider, strategy, cooldowns, waiting, keys }: PoolInfo, o
       `, ${model === undefined ? '' : `${model} `}cooling down because it failed, ready ${formatRelative(until, Date.now())}`,
   );
   out.line(out.style('bold', `${provider}  (${strategy}${waits}${failing.join('')})`));
-  out.table(keys.map(describeRow), { indent: 2, wrapLast: true });
+  out.table(keys.map(describeRow), { indent: 2, wrapLast: true, stack: true });
 }
 
 function describeRow(key: PoolKeyInfo): readonly string[] {

@@ -92,8 +92,50 @@ describe('output', () => {
     out.paragraph('a warning that is longer than the terminal is wide', 2);
     for (const line of written.out.split('\n')) expect(line.length).toBeLessThanOrEqual(40);
     expect(written.out.replaceAll(/\s+/g, ' ')).toBe(
-      `${'n'.repeat(13)}… one two three four five six seven a warning that is longer than the terminal is wide `,
+      `${'n'.repeat(17)}… one two three four five six seven a warning that is longer than the terminal is wide `,
     );
+  });
+
+  it('prints rows whose cells would be cut as paragraphs, where that is asked for', () => {
+    const rows = [
+      ['LOCAL_API_KEY_2', 'lk-abc****wxyz', 'quarantined', 'one two three four five six seven eight'],
+      ['LOCAL_API_KEY_3', 'lk-abc****wxyz', 'ready', ''],
+    ];
+    for (const [columns, wrapLast] of [
+      ['60', true],
+      ['40', true],
+      ['40', false],
+    ] as const) {
+      const { out, written } = setUp({ env: { COLUMNS: columns } });
+      out.table(rows, { indent: 2, wrapLast, stack: true });
+      for (const word of rows.flat().flatMap((cell) => cell.split(' '))) expect(written.out).toContain(word);
+      for (const line of written.out.split('\n')) {
+        expect(line.length).toBeLessThanOrEqual(Number(columns));
+        expect(line).toBe(line.trimEnd());
+      }
+    }
+    const wide = setUp({ env: { COLUMNS: '120' } });
+    wide.out.table(rows, { indent: 2, wrapLast: true, stack: true });
+    expect(wide.written.out.split('\n')).toHaveLength(3);
+  });
+
+  it('puts a word that is longer than the line behind its mark, and wraps the hint below it', () => {
+    const { out, written } = setUp({ env: { COLUMNS: '50' } });
+    out.todo(
+      'warning  unit         ',
+      `${'/long'.repeat(8)}/path is not there`,
+      'do this and that and these and those too',
+    );
+    const lines = written.out.split('\n');
+    expect(lines[0]).toBe(`warning  unit         ${'/long'.repeat(8)}/path`);
+    for (const line of lines.slice(1)) expect(line.length).toBeLessThanOrEqual(50);
+  });
+
+  it('does not wrap on a terminal that has no size', () => {
+    const written = { out: '' };
+    const stdout = { isTTY: true, columns: 0, write: (text: string) => void (written.out += text) };
+    new Output(stdout, stdout, {}).paragraph('a warning in one line');
+    expect(written.out).toBe('a warning in one line\n');
   });
 
   it('prints a failure as a document too, unless a result was begun', () => {

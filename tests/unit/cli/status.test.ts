@@ -103,7 +103,7 @@ describe('the status', () => {
     const lines = printed(false);
     expect(lines[0]).toBe('● aipassd 1.2.3 is running, 3 things to do');
     expect(lines.slice(1, 7)).toEqual([
-      '  1. OPENROUTER_API_KEY_2 of openrouter is refused by its provider: refused with status 401',
+      '  1. OPENROUTER_API_KEY_2 of openrouter is refused by its provider (status 401)',
       expect.stringMatching(/^ {5}→ replace it: aipassd credential rotate OPENROUTER_API_KEY_2/),
       '  2. account github is reauth-required: invalid_grant',
       '     → run: aipassd reauth github',
