@@ -143,6 +143,8 @@ async function throughTemporary(
     await putInPlace(temporary);
   } catch (error) {
     await unlink(temporary).catch(() => {});
+    // What fails on an open file does not hold its path: a full disk.
+    if (error instanceof Error && !('path' in error)) Object.assign(error, { path });
     throw error;
   }
   await syncFolder(folder);

@@ -21,8 +21,10 @@ export interface ApiKey extends KeyName {
 }
 
 /** A problem with the value of a variable. */
-interface KeyProblem {
+export interface KeyProblem {
   readonly keyId: string;
+  /** Provider that the variable would give a key to, where there is one. */
+  readonly provider?: string;
   readonly problem: string;
   readonly hint: string;
   /** Whether the variable gives no key because of it. */
@@ -127,12 +129,12 @@ export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: 
       placeholders.push({ provider, keyId });
     } else if (keyId !== keyId.toUpperCase()) {
       const hint = `call it ${keyId.toUpperCase()}`;
-      problems.push({ keyId, problem: 'is not in upper case, so it is not used', hint, unusable: true });
+      problems.push({ keyId, provider, problem: 'is not in upper case, so it is not used', hint, unusable: true });
     } else if (!HEADER_VALUE.test(value)) {
       const problem = 'holds white space, a control character or a letter outside ASCII, which no key can hold';
-      problems.push({ keyId, problem, hint: `copy the key of ${provider} again`, unusable: true });
+      problems.push({ keyId, provider, problem, hint: `copy the key of ${provider} again`, unusable: true });
     } else if (unusable) {
-      problems.push({ keyId, problem: unusable.problem, hint: unusable.hint, unusable: true });
+      problems.push({ keyId, provider, problem: unusable.problem, hint: unusable.hint, unusable: true });
     } else {
       if (STRAY_END.test(value)) {
         const problem = `ends with "${value.at(-1)}", which becomes part of the key`;

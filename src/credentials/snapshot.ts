@@ -4,7 +4,7 @@
 
 import type { Paths } from '../base/paths.ts';
 import type { Warning } from '../base/warning.ts';
-import { apiKeysOf, type ApiKey, type ApiKeys, type KeyName } from './api-keys.ts';
+import { apiKeysOf, type ApiKey, type ApiKeys, type KeyName, type KeyProblem } from './api-keys.ts';
 import { parseEnvFile, printableName, type EnvProblem } from './env-file.ts';
 import type { PendingRemovals } from './folder-scan.ts';
 import { FolderScan } from './folder-scan.ts';
@@ -19,6 +19,8 @@ export interface Snapshot {
   readonly variables: Variables;
   readonly keys: ReadonlyMap<string, readonly ApiKey[]>;
   readonly placeholders: readonly KeyName[];
+  /** Variables whose value cannot be a key. */
+  readonly unusable: readonly KeyProblem[];
   readonly files: StoredFiles;
   readonly warnings: readonly Warning[];
   readonly pendingRemovals: PendingRemovals;
@@ -36,6 +38,7 @@ export const EMPTY_SNAPSHOT: Snapshot = {
   variables: new Map(),
   keys: new Map(),
   placeholders: [],
+  unusable: [],
   files: new Map(),
   warnings: [],
   pendingRemovals: new Map(),
@@ -63,11 +66,9 @@ export async function takeSnapshot(request: SnapshotRequest, before: Snapshot): 
   await checkFolder(paths.secretsRoot, scan);
   const files = await readStore(paths.secrets, paths.envFile, before.files, scan);
 
-  const { keys, placeholders } = readKeys(variables, knownProviders);
   return {
+    ...groupKeys(variables, knownProviders),
     variables,
-    keys: Map.groupBy(keys, (key) => key.provider),
-    placeholders,
     files,
     warnings: scan.warnings,
     pendingRemovals: scan.pendingRemovals,
@@ -76,8 +77,16 @@ export async function takeSnapshot(request: SnapshotRequest, before: Snapshot): 
 
 /** Returns the same content with its keys mapped onto other providers. */
 export function regroup(snapshot: Snapshot, knownProviders: readonly string[]): Snapshot {
-  const { keys, placeholders } = readKeys(snapshot.variables, knownProviders);
-  return { ...snapshot, keys: Map.groupBy(keys, (key) => key.provider), placeholders };
+  return { ...snapshot, ...groupKeys(snapshot.variables, knownProviders) };
+}
+
+function groupKeys(
+  variables: Variables,
+  knownProviders: readonly string[],
+): Pick<Snapshot, 'keys' | 'placeholders' | 'unusable'> {
+  const { keys, placeholders, problems } = readKeys(variables, knownProviders);
+  const unusable = problems.filter((problem) => problem.unusable);
+  return { keys: Map.groupBy(keys, (key) => key.provider), placeholders, unusable };
 }
 
 /** Compares two snapshots; returns names, never values. */
@@ -144,8 +153,9 @@ function mergeEnv(
   }
 
   const faults = lineWarnings(path, problems);
+  const usable = new Set(readKeys(before, knownProviders).keys.map(({ keyId }) => keyId));
   for (const problem of readKeys(held, knownProviders).problems) {
-    const last = before.get(problem.keyId);
+    const last = usable.has(problem.keyId) ? before.get(problem.keyId) : undefined;
     const kept = problem.unusable && last ? '; its value from before stays in use' : '';
     faults.push({ subject: path, problem: `${problem.keyId} ${problem.problem}${kept}`, hint: problem.hint });
     if (problem.unusable && last) held.set(problem.keyId, last);

@@ -15,7 +15,7 @@ import { closeAll, defer } from '../base/dispose.ts';
 import { AipassError } from '../base/errors.ts';
 import type { Warning } from '../base/warning.ts';
 import type { SecretInfo } from '../protocol/operations.ts';
-import type { ApiKey, KeyName } from './api-keys.ts';
+import type { KeyProblem, ApiKey, KeyName } from './api-keys.ts';
 import { RECHECK_MS } from './folder-scan.ts';
 import { listSecrets, readStored, readStoredBytes } from './opaque-store.ts';
 import { Debouncer } from '../base/timers.ts';
@@ -130,6 +130,11 @@ export class Vault {
   /** Returns the names of keys whose value is a placeholder. */
   placeholders(): readonly KeyName[] {
     return this.#snapshot.placeholders;
+  }
+
+  /** Returns the variables whose value cannot be a key, with what to do about each. */
+  unusable(): readonly KeyProblem[] {
+    return this.#snapshot.unusable;
   }
 
   /** Describes the opaque secrets of one provider, or all. */

@@ -50,7 +50,8 @@ export class KeyLookup {
     return (
       providers.find(name) !== undefined ||
       vault.keys(name).length > 0 ||
-      vault.placeholders().some((one) => one.provider === name)
+      vault.placeholders().some((one) => one.provider === name) ||
+      vault.unusable().some((one) => one.provider === name)
     );
   }
 
@@ -73,6 +74,12 @@ export class KeyLookup {
   /** Returns the error that explains why a provider has no key, and how to add one. */
   whyNone(provider: string): AipassError {
     const { vault, providers, paths, defaultProvider } = this.#deps;
+    const unusable = vault.unusable().find((one) => one.provider === provider);
+    if (unusable) {
+      return new AipassError('NOT_FOUND', `${unusable.keyId} ${unusable.problem}`, {
+        hint: `edit ${paths.envFile}: ${unusable.hint}`,
+      });
+    }
     const placeholder = vault.placeholders().find((one) => one.provider === provider);
     const others = new Set(vault.keys().map((key) => key.provider));
     const other = [...others].toSorted()[0];

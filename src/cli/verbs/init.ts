@@ -13,7 +13,7 @@ export const init = defineVerb({
     const { initEnvFile } = await import('../../credentials/template.ts');
     const isNew = (await initEnvFile(paths.envFile)) === 'created';
     out.line(isNew ? `Created ${paths.envFile}` : `${paths.envFile} already exists, and was left as it is`);
-    out.line('Put your keys into it; a running daemon picks them up at once.');
+    out.line('Put your keys into it, or run: aipassd add <provider>. A running daemon picks them up at once.');
     return 0;
   },
 });

@@ -77,6 +77,17 @@ describe('a broken .env', () => {
     await until('a later secret is served', () => it.vault.secretNames('telegram').length === 3);
   });
 
+  test('with a value that never was a key has none from before, however often it is read', async () => {
+    await using it = await startWithSecrets();
+    for (const round of ['first', 'second', 'third']) {
+      await it.write('.env', `${TWO_KEYS}GOOGLE_API_KEY=\${BASE}\n# ${round}\nROUND_API_KEY=${round}-round\n`);
+      await it.serves('round', [`${round}-round`]);
+      const warning = it.vault.warnings().find(({ problem }) => problem.startsWith('GOOGLE_API_KEY'));
+      expect(warning?.problem).toMatch(/is not resolved here$/);
+      expect(it.vault.unusable()).toMatchObject([{ provider: 'google', keyId: 'GOOGLE_API_KEY' }]);
+    }
+  });
+
   test('that others may write is refused, named with its chmod, and its last good keys stay', async () => {
     await using it = await startWithSecrets();
     await writeFile(it.envFile, 'OPENROUTER_API_KEY=sk-or-v1-planted\n');

@@ -178,6 +178,23 @@ describe('key.get', () => {
     });
   });
 
+  it('reports what is wrong with a variable that is there and cannot be used', async () => {
+    await using test = await setUp({
+      keys: { GROQ_API_KEY: '${BASE}', OPENAI_API_KEY: '“sk-smart-quotes”', FOO_API_KEY: 'op://vault/foo/key' },
+    });
+    for (const [provider, variable] of [
+      ['groq', 'GROQ_API_KEY'],
+      ['openai', 'OPENAI_API_KEY'],
+      ['foo', 'FOO_API_KEY'],
+    ] as const) {
+      expect(await test.ask('key.get', { provider })).toMatchObject({
+        code: 'NOT_FOUND',
+        message: expect.stringMatching(new RegExp(`^${variable} holds `)),
+        hint: expect.stringContaining('.secrets/aipass/.env: '),
+      });
+    }
+  });
+
   it.each(['../groq', '__proto__', 'constructor', 'a\u001b[2J\nb', '.'])(
     'knows no provider by a hostile name, and repeats none as it is: %j',
     async (provider) => {
