@@ -76,7 +76,10 @@ async function findFile(folder: string, provider: string, slug: string): Promise
 }
 
 function rethrowExisting(error: unknown): never {
-  if (systemErrorCode(error) !== 'EEXIST') throw error;
+  // A folder that cannot be made is EEXIST, too.
+  const isTaken =
+    systemErrorCode(error) === 'EEXIST' && error instanceof Error && 'syscall' in error && error.syscall === 'link';
+  if (!isTaken) throw error;
   throw new AipassError('CONFLICT', 'the secret was made by another program at the same moment', {
     hint: 'try again',
     cause: error,

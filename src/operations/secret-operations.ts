@@ -3,6 +3,8 @@
  */
 
 import { z } from 'zod';
+import { systemErrorCode } from '../base/errors.ts';
+import { describeFailure } from '../base/system-failure.ts';
 import { removeSecret, writeSecret } from '../credentials/secret-writer.ts';
 import type { Vault } from '../credentials/vault.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
@@ -45,7 +47,7 @@ export function secretOperations(vault: Vault, folder: string, record: RecordEve
       }),
       audit: { outcome: 'changed', credential: ({ name }) => name },
       async handle({ name, value, replace = false }) {
-        await writeSecret(writer, name, Buffer.from(value, 'base64'), replace);
+        await onDisk(name, () => writeSecret(writer, name, Buffer.from(value, 'base64'), replace));
         return { name };
       },
     }),
@@ -55,9 +57,18 @@ export function secretOperations(vault: Vault, folder: string, record: RecordEve
       schema: z.strictObject({ name: z.string().min(1).max(512) }),
       audit: { outcome: 'changed', credential: ({ name }) => name },
       async handle({ name }) {
-        await removeSecret(writer, name);
+        await onDisk(name, () => removeSecret(writer, name));
         return { name };
       },
     }),
   ];
+}
+
+/** Changes a secret on the disk. @throws AipassError with the path and the remedy where the disk does not take it. */
+async function onDisk(name: string, change: () => Promise<void>): Promise<void> {
+  try {
+    await change();
+  } catch (error) {
+    throw systemErrorCode(error) === undefined ? error : describeFailure(`the secret ${name}`, error);
+  }
 }

@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Credential, CredentialUsage } from '../../src/protocol/credential.ts';
@@ -166,6 +166,17 @@ describe('the verbs of credentials', () => {
     expect((await cli(['remove-secret', 'acme/blob'])).code).toBe(2);
     expect((await cli(['remove-secret', 'acme/blob', '--yes'])).code).toBe(0);
     expect((await cli(['get-secret', '--list', 'acme'])).stdout).toBe('');
+  });
+
+  it('set-secret reports the path that the disk does not take, and what to do', async () => {
+    const inTheWay = join(running.home.paths.secrets, 'taken');
+    await writeFile(inTheWay, 'x', { mode: 0o600 });
+    const { code, stderr } = await cli(['set-secret', 'taken/bot'], 'secret-canary-text\n');
+    expect(code).toBe(2);
+    expect(stderr).toContain(`the secret taken/bot: ${inTheWay}`);
+    expect(stderr).toContain('move it away');
+    expect((await cli(['remove-secret', 'taken/bot', '--yes'])).code).toBe(2);
+    await rm(inTheWay);
   });
 
   it.runIf(process.platform === 'linux')('read a key from a terminal without showing it', async () => {
