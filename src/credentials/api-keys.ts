@@ -68,6 +68,22 @@ const UNUSABLE_VALUES: readonly UnusableValue[] = [
     hint: 'put the key itself there',
   },
   {
+    pattern: /^(?:~\/|\.{1,2}\/|@?\/(?:etc|home|mnt|opt|root|run|tmp|Users|usr|var)\/)/,
+    problem: 'holds the path of a file, which is not read here',
+    hint: 'put the key itself there',
+  },
+  {
+    // What templates and other programs replace: `env:NAME`, `@@NAME@@`.
+    pattern: /^(?:env:[A-Za-z_]\w*|@@\w+@@)$/,
+    problem: 'holds a reference to another value, which is not resolved here',
+    hint: 'put the key itself there',
+  },
+  {
+    pattern: /^=/,
+    problem: 'holds a value that begins with "="',
+    hint: 'write one "=" only',
+  },
+  {
     pattern: /^(?:ENC\[.*\]$|encrypted:.{20})/,
     problem: 'holds an encrypted value, which is not decrypted here',
     hint: 'decrypt the file first',
@@ -91,7 +107,7 @@ const UNUSABLE_VALUES: readonly UnusableValue[] = [
 ];
 
 /** Characters at the end that no provider's keys end with. */
-const STRAY_END = /[;,"'`\\]$/;
+const STRAY_END = /[;,.)>\]}"'`\\]$/;
 
 /** Returns the name of the variable that a provider's first key goes into. */
 export function variableOf(provider: string): string {
@@ -156,8 +172,16 @@ export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: 
   return { keys, placeholders, problems: [...problems, ...repeatedValues(keys)] };
 }
 
-/** Matches variables that are almost named as keys are. */
-const NEAR_NAME = /^([A-Z0-9][A-Z0-9_]*?)_?(?:API_?)?(?:KEY|TOKEN)$/i;
+/** Matches variables that are almost named as keys are; the second group is what follows the name of a key. */
+const NEAR_NAME =
+  /^([A-Z0-9][A-Z0-9_]*?)_?(?:API_?KEY(_?\d{1,3}|_[A-Z]\w*|_)|(?:API_?|SECRET_?)?(?:KEYS?|KYE|TOKEN)|API)$/i;
+
+/** What people append to a key that is not to be used. */
+const PARKED = /^_(?:OLD|BAK|BACKUP|UNUSED|DISABLED|EXPIRED|REVOKED|PREVIOUS|PREV|EXAMPLE)/i;
+
+/** What frameworks put in front of variables, and the SDKs that name theirs after a product. */
+const PREFIXES = /^(?:vite|next_public|react_app|expo_public|nuxt_public|public)_/;
+const SDK_NAMES: ReadonlyMap<string, string> = new Map([['google_generative_ai', 'google']]);
 
 /** Returns the variable that was probably meant by a name that is not one of a known provider's keys, or undefined. */
 function meantVariable(
@@ -165,14 +189,31 @@ function meantVariable(
   prefix: string | undefined,
   known: ReadonlyMap<string, string>,
 ): string | undefined {
-  const id = (prefix ?? NEAR_NAME.exec(keyId.replaceAll(/[-.]/g, '_'))?.[1])?.toLowerCase();
-  if (id === undefined || (prefix !== undefined && (known.has(id) || PROVIDER_ALIASES.has(id)))) return undefined;
+  const [, near, ending = ''] = prefix === undefined ? (NEAR_NAME.exec(keyId.replaceAll(/[-.]/g, '_')) ?? []) : [];
+  if (PARKED.test(ending)) return undefined;
+  const id = (prefix ?? near)?.toLowerCase().replace(PREFIXES, '');
+  if (id === undefined) return undefined;
+  const own = prefix?.toLowerCase();
+  if (own !== undefined && (known.has(own) || PROVIDER_ALIASES.has(own))) return undefined;
   const plain = id.replaceAll('_', '');
   const provider =
     known.get(id) ??
-    known.get(PRODUCTS.get(id) ?? '') ??
-    [...known.values()].find((name) => name.replaceAll(/[-_]/g, '') === plain);
-  return provider === undefined ? undefined : variableOf(provider);
+    known.get(PRODUCTS.get(id) ?? SDK_NAMES.get(id) ?? '') ??
+    [...known.values()].find((name) => name.replaceAll(/[-_]/g, '') === plain) ??
+    [...known.values()].find((name) => name.length >= 6 && name[0] === id[0] && isMistyped(id, name));
+  const number = /^_?(\d+)$/.exec(ending)?.[1];
+  return provider === undefined ? undefined : `${variableOf(provider)}${number === undefined ? '' : `_${number}`}`;
+}
+
+/** Returns whether a name is one letter away from another, or has two letters in each other's place. */
+function isMistyped(name: string, meant: string): boolean {
+  if (Math.abs(name.length - meant.length) > 1) return false;
+  let start = 0;
+  while (start < name.length && name[start] === meant[start]) start++;
+  let end = 0;
+  while (end < name.length - start && name.at(-1 - end) === meant.at(-1 - end)) end++;
+  const [left, wanted] = [name.slice(start, name.length - end), meant.slice(start, meant.length - end)];
+  return (left.length <= 1 && wanted.length <= 1) || (left.length === 2 && wanted === `${left[1]}${left[0]}`);
 }
 
 function repeatedValues(keys: readonly ApiKey[]): KeyProblem[] {

@@ -13,7 +13,7 @@ const PLACEHOLDERS: readonly RegExp[] = [
   /^(?:[a-z0-9]+[-_])*x{3,}[.…]*$/i,
   /^(?:[a-z0-9]+[-_])*(?:\.{3,}|…)$/i,
   /^(?:[a-z0-9]+[-_])*your[-_ ](?:.*[-_ ])?(?:here|key|token)$/i,
-  /^(?:todo|none|null|placeholder)$/i,
+  /^(?:todo|none|null|undefined|true|false|placeholder)$/i,
 ];
 
 /** Returns whether a value is a placeholder for a key. */

@@ -184,6 +184,16 @@ test.each([
   ['OPEN_ROUTER_API_KEY', 'OPENROUTER_API_KEY'],
   ['CHATGPT_API_KEY', 'OPENAI_API_KEY'],
   ['MYPROXY_API_KEY', 'MY_PROXY_API_KEY'],
+  ['OPENAI_API_KEY2', 'OPENAI_API_KEY_2'],
+  ['OPENAI_API_KEYS', 'OPENAI_API_KEY'],
+  ['OPENAI_API_KEY_PROD', 'OPENAI_API_KEY'],
+  ['OPENAI_API_KYE', 'OPENAI_API_KEY'],
+  ['OPENAI_SECRET_KEY', 'OPENAI_API_KEY'],
+  ['OPENAI_API', 'OPENAI_API_KEY'],
+  ['OPENIA_API_KEY', 'OPENAI_API_KEY'],
+  ['OPENROUTR_API_KEY', 'OPENROUTER_API_KEY'],
+  ['VITE_OPENAI_API_KEY', 'OPENAI_API_KEY'],
+  ['GOOGLE_GENERATIVE_AI_API_KEY', 'GOOGLE_API_KEY'],
 ])('a near miss of a name is reported: %s', (name, meant) => {
   expect(read({ [name]: 'sk-0123456789' }).problems).toMatchObject([{ keyId: name, hint: `did you mean ${meant}?` }]);
   expect(read({ [name]: 'sk-0123456789', [meant]: 'sk-another' }).problems).toEqual([]);
@@ -196,3 +206,23 @@ test('names that have nothing to do with a known provider are left alone', () =>
     read({ GITHUB_TOKEN: 'x1', DATABASE_KEY: 'x2', COINGECKO_API_KEY: 'x3', GEMINI_API_KEY: 'x4' }).problems,
   ).toEqual([]);
 });
+
+test.each([
+  'OPENAI_API_KEY_OLD',
+  'OPENAI_TOKEN_LIMIT',
+  'OPENAI_BASE_URL',
+  'PENAI_API_KEY',
+  'OPENER_API_KEY',
+  'API_KEY',
+])('a name that is meant as it is, is not reported: %s', (name) => {
+  expect(read({ [name]: 'sk-0123456789' }).problems).toEqual([]);
+});
+
+test.each(['~/.openai', '/run/secrets/openai', '@/home/me/key', './key', 'env:OPENAI', '@@OPENAI@@', '=sk-0123456789'])(
+  'a value that names where the key is, or is cut wrongly, is not a key: %s',
+  (value) => {
+    const { keys, problems } = read({ OPENAI_API_KEY: value });
+    expect(keys).toEqual([]);
+    expect(problems).toMatchObject([{ keyId: 'OPENAI_API_KEY', unusable: true }]);
+  },
+);
