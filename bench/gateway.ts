@@ -78,7 +78,7 @@ export async function benchGateway(): Promise<void> {
     const measured = await measure(ways);
     const memory = residentMegabytes(daemon.pid);
     printFigures('A completion through aipassd', [
-      ...compare(ways.slice(0, ways.length - peers.length), measured, memory),
+      ...compare(ways, measured.slice(0, measured.length - peers.length), memory),
       ...compareWithPeers(ways, measured, peers.length),
     ]);
     if (peers.length === 0) console.log('\nNo other gateway is installed: npm run bench:peers installs two.');
