@@ -2,9 +2,10 @@
  * One HTTP request and its answer, byte by byte, with limits. Everything that the daemon sends to an API goes through here;
  * workers have a reason for fetch (refreshers/worker/exchange.ts), and doctor asks only whether an address answers.
  *
- * It is not fetch, because fetch has limits of its own (300 s to the headers and between bytes) that only its own package
- * could change. Connections are ours (http-connection.ts), or node:http's where a proxy is set. No redirect is followed, and an abort destroys the connection at once, whatever state
- * it is in. One thing is repeated: a request on a kept connection that the other side had closed (see `openExchange`).
+ * It is not fetch, because fetch has limits of its own (300 s to the headers and between bytes) that only its own
+ * package could change. Connections are ours (http-connection.ts), or node:http's where a proxy is set. No redirect is
+ * followed, and an abort destroys the connection at once, whatever state it is in. One thing is repeated: a request on
+ * a kept connection that the other side had closed (see `openExchange`).
  */
 
 import type { ClientRequest, OutgoingHttpHeader, OutgoingHttpHeaders } from 'node:http';
