@@ -37,8 +37,9 @@ export class FrameReader {
     if (!isSocketState(kept) || kept.peer.isEnding) return kept;
     const begunAt = performance.now();
     kept.activeAt = begunAt;
-    // Hundreds of connections may have sent something since the last pass of the event loop.
-    const atOnce = this.#queue.hasTime ? AT_ONCE : 0;
+    // Hundreds of connections may have sent something since the last pass of the event loop. Who asks one thing at a time
+    // never waits behind them.
+    const atOnce = this.#queue.hasTime ? AT_ONCE : 1;
     try {
       const before = kept.partial;
       let handled = 0;
