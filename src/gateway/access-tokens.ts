@@ -6,7 +6,7 @@
  * is all that is needed; a map finds the candidate by its first bytes.
  */
 
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash as hashOnce, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { TokenGrant } from '../callers/rights.ts';
 import { TOKEN_PREFIX } from '../protocol/gateway.ts';
 
@@ -54,5 +54,5 @@ export class AccessTokens {
 }
 
 function hashOf(token: string): Buffer {
-  return createHash('sha256').update(token).digest();
+  return hashOnce('sha256', token, 'buffer');
 }
