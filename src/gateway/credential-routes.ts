@@ -21,6 +21,11 @@ const BASE = '/provider-credentials';
 /** Largest body, in bytes. */
 const MAX_BODY_BYTES = 64 * 1024;
 
+const requestHeaders = z.object({
+  'idempotency-key': z.string().min(1).max(255).optional(),
+  'x-organization': z.string().min(1).max(64).optional(),
+});
+
 const createBody = z.object(createFields);
 const updateBody = z.object(updateFields);
 const testBody = z.object(testFields);
@@ -84,7 +89,14 @@ export interface CredentialRoute {
   readonly run: (request: RouteRequest) => Promise<unknown>;
 }
 
-const flag = z.enum(['true', 'false', '1', '0']).optional();
+/** Flags as FastAPI reads them: Python programs send `True`. */
+const TRUE = /^(?:true|1|on|t|yes|y)$/i;
+const FALSE = /^(?:false|0|off|f|no|n)$/i;
+
+const flag = z
+  .string()
+  .regex(new RegExp(`^$|${TRUE.source}|${FALSE.source}`, 'i'), 'is neither true nor false')
+  .optional();
 
 /** All routes. */
 export const CREDENTIAL_ROUTES: readonly CredentialRoute[] = [
@@ -94,9 +106,12 @@ export const CREDENTIAL_ROUTES: readonly CredentialRoute[] = [
     summary: 'Lists the credentials of an organization by provider and account key. For members.',
     status: 200,
     query: z.object({
-      provider: z.string().optional(),
+      provider: z.string().min(1).max(64).optional(),
       active: flag,
-      limit: z.coerce.number().int().min(1).max(10_000).optional(),
+      limit: z
+        .string()
+        .regex(/^0*(?:[1-9]\d{0,3}|10000)$/, 'is not a number from 1 to 10000')
+        .optional(),
       after: z.uuid().optional(),
     }),
     result: z.array(credentialSchema),
@@ -257,7 +272,8 @@ function readBody(bytes: Buffer, type: string | null): JsonObject | undefined {
 /** Returns the fields of a body that a schema knows, unchecked: the operation checks them after the right. */
 function pick<Shape extends z.ZodObject>(schema: Shape, body: JsonObject | undefined): z.infer<Shape> {
   const known = Object.keys(schema.shape);
-  const sent = Object.entries(body ?? {}).filter(([name]) => known.includes(name));
+  // What is not an object becomes one that the operation's schema refuses, too.
+  const sent = body ? Object.entries(body).filter(([name]) => known.includes(name)) : [['body', null]];
   // A copy, whose type is only claimed here: the operation's own schema is the check.
   const fields: z.infer<Shape> = JSON.parse(JSON.stringify(Object.fromEntries(sent)));
   return fields;
@@ -270,19 +286,26 @@ function pickFixed(body: JsonObject | undefined): object {
   );
 }
 
+/** Returns a flag; one that is neither true nor false stays a text, which the operation's schema refuses after the right. */
 function readFlag(text: string | null): boolean | undefined {
   if (text === null) return undefined;
-  return text === '' || text === 'true' || text === '1';
+  if (text === '' || TRUE.test(text)) return true;
+  if (FALSE.test(text)) return false;
+  // Only its type is claimed here.
+  const value: boolean = JSON.parse(JSON.stringify(text));
+  return value;
 }
 
 function readLimit(text: string | null): number | undefined {
-  return text === null ? undefined : Number(text);
+  if (text === null) return undefined;
+  return /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
 }
 
-/** Returns the revision of an `If-Match` header, with or without quotes; `*` matches every revision. */
+/** Returns the revision of an `If-Match` header, with or without quotes; `*` matches every one, any other text none. */
 function readRevision(text: string | null): number | undefined {
   const value = text?.trim().replace(/^W\//, '').replaceAll('"', '');
-  return value === undefined || value === '*' ? undefined : Number(value);
+  if (value === undefined || value === '*') return undefined;
+  return /^[1-9]\d{0,14}$/.test(value) ? Number(value) : Number.MAX_SAFE_INTEGER;
 }
 
 /** Answers with an error in the web app's words. */
@@ -319,6 +342,7 @@ function locate(error: AipassError, { body, query, path }: CredentialRoute, requ
     }
   };
   if (path.includes('{id}')) check('path', z.object({ id: z.uuid() }), { id: request.id });
+  check('header', requestHeaders, Object.fromEntries(request.headers));
   check('query', query, Object.fromEntries(request.query));
   if (body && request.body === undefined) {
     problems.push({ loc: ['body'], msg: 'the body is not a JSON object', type: 'json_invalid' });
@@ -346,6 +370,8 @@ function answer(
       ...(document === null ? {} : { 'content-type': 'application/json' }),
       'x-request-id': requestId,
       'cache-control': 'no-store',
+      // What If-Match takes.
+      ...(isRecord(document) && typeof document['revision'] === 'number' ? { etag: `"${document['revision']}"` } : {}),
       ...headers,
     },
   });

@@ -612,13 +612,14 @@ function assertRevision(record: CredentialRecord, revision: number | undefined):
 /** Returns the account key without blanks around it, in composed form. Throws BAD_REQUEST. */
 function checkAccountKey(text: string): string {
   const accountKey = text.normalize('NFC').trim();
-  if (accountKey !== '' && accountKey.length <= 128 && !/\p{Cc}/u.test(accountKey)) return accountKey;
+  // Invisible characters would make two names that look the same; half a surrogate pair is not a character.
+  if (accountKey !== '' && accountKey.length <= 128 && !/[\p{C}\p{Zl}\p{Zp}]/u.test(accountKey)) return accountKey;
   throw new AipassError('BAD_REQUEST', 'account_key: needs 1 to 128 printable characters', { hint: 'choose a name' });
 }
 
 function checkDisplayName(text: string | null | undefined): string | null {
   if (text === null || text === undefined) return null;
-  if (text.length <= 256 && !/\p{Cc}/u.test(text)) return text.trim();
+  if (text.length <= 256 && !/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]/u.test(text)) return text.trim();
   throw new AipassError('BAD_REQUEST', 'display_name: needs at most 256 printable characters', {
     hint: 'choose a shorter name',
   });
@@ -630,8 +631,9 @@ function badKey(problem: string): AipassError {
 
 /** Returns the key, or null where none was given. Throws BAD_REQUEST without quoting it. */
 function checkApiKey(text: string | null | undefined, minLength = MIN_KEY_LENGTH): string | null {
-  const key = (text ?? '').trim();
-  if (key === '') return null;
+  if (text === null || text === undefined || text === '') return null;
+  const key = text.trim();
+  if (key === '') throw badKey('holds nothing but blanks');
   const problem = whyNoKey(key);
   if (problem !== undefined) throw badKey(problem);
   if (key.length < minLength) throw badKey(`has fewer than ${minLength} characters`);

@@ -128,6 +128,42 @@ describe('the HTTP API of provider credentials', () => {
     expect(answer.body.detail.map((problem) => problem.loc)).toContainEqual(loc);
   });
 
+  it.each(['[]', 'null', '"text"', ''])('a change needs an object (got %s)', async (body) => {
+    const { id } = await create(running, { account_key: `object ${body}` });
+    const headers = { 'content-type': 'application/json' };
+    const answer = await ask(running, 'PATCH', `${BASE}/${id}`, { body, headers });
+    expect(answer).toMatchObject({ status: 422, body: { detail: [{ loc: ['body'], type: 'json_invalid' }] } });
+    expect(await ask(running, 'GET', `${BASE}/${id}`)).toMatchObject({ headers: { etag: '"1"' } });
+  });
+
+  it.each([
+    ['?active=maybe', 'active'],
+    ['?limit=0x2', 'limit'],
+    ['?limit=1e1', 'limit'],
+    ['?limit=0', 'limit'],
+    ['?limit=10001', 'limit'],
+    ['?provider=', 'provider'],
+  ])('%s is 422, and says which part of the query is wrong', async (query, name) => {
+    const answer = await ask(running, 'GET', `${BASE}${query}`);
+    expect(answer).toMatchObject({ status: 422, body: { detail: [{ loc: ['query', name] }] } });
+  });
+
+  it.each([
+    ['True', 200],
+    ['yes', 200],
+    ['0', 0],
+    ['False', 0],
+  ])('reads the flag %s as FastAPI does', async (flag, some) => {
+    const { body } = await ask<readonly unknown[]>(running, 'GET', `${BASE}?provider=local&active=${flag}`);
+    expect(body.length > 0).toBe(some > 0);
+  });
+
+  it.each(['"0"', 'abc', '"1", "2"', ''])('If-Match: %s matches no revision', async (tag) => {
+    const { id } = await create(running, { account_key: `tag ${tag}` });
+    const answer = await ask(running, 'PATCH', `${BASE}/${id}`, { body: {}, headers: { 'if-match': tag } });
+    expect(answer.status).toBe(412);
+  });
+
   it('refuses what cannot change, other types, long bodies and other methods', async () => {
     const { id } = await create(running, { account_key: 'fixed' });
     expect((await ask(running, 'PATCH', `${BASE}/${id}`, { body: { provider: 'other' } })).status).toBe(422);

@@ -209,6 +209,7 @@ describe('creating a credential', () => {
     ['a placeholder', 'sk-your-key-here'],
     ['with a blank inside', 'key with blanks'],
     ['not ASCII', 'schlüssel-12345'],
+    ['nothing but blanks', ' \n\t '],
     ['a reference that the vault does not serve', '${OTHER_API_KEY}'],
     ['shown masked', 'sk-abcd***wxyz'],
   ])('refuses a key that is %s', async (_, key) => {
@@ -235,6 +236,13 @@ describe('creating a credential', () => {
       });
     }
   });
+
+  it.each(['zero\u200bwidth', 'half\ud800', 'line\u2028end', 'nul\u0000', '\u202eright'])(
+    'refuses the name %j',
+    async (name) => {
+      expect(await codeOf(opened.credentials.create({ provider: 'local', account_key: name }))).toBe('BAD_REQUEST');
+    },
+  );
 
   it('needs no key', async () => {
     const created = await opened.credentials.create({ provider: 'local', account_key: 'later', display_name: '' });
@@ -398,6 +406,13 @@ describe('changing a credential', () => {
     'https://169.254.169.254/latest',
     'https://[fd00::1]',
     'https://[::ffff:10.0.0.1]',
+    'https://[::ffff:a00:1]',
+    'https://[::10.0.0.1]',
+    'https://[2002:a00:1::]',
+    'https://[64:ff9b::a00:1]',
+    'https://0x0a000001',
+    'https://10.1',
+    'http://localhost.',
     'ftp://example.org',
     'nonsense',
   ])('refuses the address %s', async (address) => {
