@@ -46,7 +46,8 @@ export function setVariable(text: string, name: string, value: string): EnvEdit 
   if (malformed !== undefined) return malformed;
   const span = findAssignments(text, name).at(-1);
   const eol = lines.find(({ end }) => end !== '')?.end ?? '\n';
-  for (const written of writtenForms(value)) {
+  const quote = span?.count === 1 ? quoteOf(lines[span.first]?.text ?? '') : undefined;
+  for (const written of writtenForms(value, quote)) {
     const edited = span === undefined ? append(text, `${name}=${written}`, eol) : replace(lines, span, name, written);
     if (hasEffect(text, edited, name, value)) return { kind: 'edited', text: edited };
   }
@@ -69,10 +70,18 @@ export function removeVariable(text: string, name: string): EnvEdit {
   return refuse(text, name, 'cannot be removed without changing other lines');
 }
 
-/** Yields the ways to write a value, the plainest first. */
-function writtenForms(value: string): string[] {
-  const quoted = QUOTES.filter((quote) => !value.includes(quote)).map((quote) => quote + value + quote);
-  return PLAIN_VALUE.test(value) ? [value, ...quoted] : quoted;
+/** Returns the quote around the value of a line, or undefined. */
+function quoteOf(line: string): string | undefined {
+  const first = ASSIGNMENT.exec(line)?.groups?.['value']?.[0];
+  return QUOTES.find((quote) => quote === first);
+}
+
+/** Returns the ways to write a value: in the quotes that it had, then the plainest first. */
+function writtenForms(value: string, before: string | undefined): string[] {
+  const possible = QUOTES.filter((quote) => !value.includes(quote));
+  const inQuotes = (quote: string): string => quote + value + quote;
+  const kept = possible.filter((quote) => quote === before).map(inQuotes);
+  return [...kept, ...(PLAIN_VALUE.test(value) ? [value] : []), ...possible.map(inQuotes)];
 }
 
 function append(text: string, line: string, eol: string): string {
@@ -85,8 +94,11 @@ function replace(lines: readonly RawLine[], { first, count }: Span, name: string
   const after = lines.slice(first + count);
   const last = lines[first + count - 1];
   const groups = count === 1 ? ASSIGNMENT.exec(lines[first]?.text ?? '')?.groups : undefined;
+  const tail = groups?.['tail'] ?? '';
+  // Without a blank, other readers would take the comment for a part of the value.
+  const gap = tail.startsWith('#') ? ' ' : '';
   // A value over several lines is replaced as a whole.
-  const text = groups ? `${groups['head'] ?? ''}${written}${groups['tail'] ?? ''}` : `${name}=${written}`;
+  const text = groups ? `${groups['head'] ?? ''}${written}${gap}${tail}` : `${name}=${written}`;
   return joinLines([...before, { text, end: last?.end ?? '' }, ...after]);
 }
 

@@ -12,7 +12,7 @@ describe('setting a variable', () => {
   it('changes the value and keeps every other byte', () => {
     const before = '# mine\r\n\r\nexport A_API_KEY = "old"   # from the console\r\nB_API_KEY=b\r\n';
     expect(set(before, 'A_API_KEY', 'new')).toBe(
-      '# mine\r\n\r\nexport A_API_KEY = new   # from the console\r\nB_API_KEY=b\r\n',
+      '# mine\r\n\r\nexport A_API_KEY = "new"   # from the console\r\nB_API_KEY=b\r\n',
     );
   });
 
@@ -23,6 +23,14 @@ describe('setting a variable', () => {
     ['old Mac line ends', 'B=1\r', 'B=1\rA=v\r'],
     ['only a byte order mark', '\uFEFF', '\uFEFFA=v\n'],
   ])('appends to %s', (_, before, after) => {
+    expect(set(before, 'A', 'v')).toBe(after);
+  });
+
+  it.each([
+    ['single quotes', "A='o#ld' # note\n", "A='v' # note\n"],
+    ['a comment right after the sign', 'A= # note\n', 'A= v # note\n'],
+    ['a value that a comment cuts', 'A=ol#d\n', 'A=v #d\n'],
+  ])('keeps %s, where other readers of the file see the same value', (_, before, after) => {
     expect(set(before, 'A', 'v')).toBe(after);
   });
 
