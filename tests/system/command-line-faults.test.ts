@@ -230,7 +230,7 @@ describe('the start of the daemon', () => {
     await mkdir(home.paths.log, { recursive: true });
     await using daemon = await DaemonProcess.start(home);
     const { stdout } = await runCli(home, ['status']);
-    expect(stdout).toContain(`${home.paths.log}: the log file is not written: ${home.paths.log} is a folder`);
+    expect(stdout).toContain(`the log file is not written: ${home.paths.log} is a folder`);
     await daemon.stop();
   });
 

@@ -192,7 +192,7 @@ test('keys lent to other programs are theirs until they say how it went, or are 
     settled: false,
   });
   const report = { leaseId: first.leaseId, outcome: 'limited', retryAfterMs: 60_000 } as const;
-  expect(await one.request('pool.settle', report)).toEqual({ settled: true });
+  expect(await one.request('pool.settle', report)).toEqual({ settled: true, next: 'another-key' });
   expect(await one.request('pool.settle', report)).toEqual({ settled: false });
   const waiting = other.request('pool.lease', { provider: 'local', maxWaitMs: 10_000 });
   await one.close();
