@@ -10,7 +10,6 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, ListenOptions, Socket } from 'node:net';
 import { foregroundClock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
-import { LiveSet } from '../base/live-set.ts';
 import type { Logger } from '../base/logger.ts';
 import { withTimeout } from '../base/timeout.ts';
 import { formatError } from './dialect-errors.ts';
@@ -91,7 +90,7 @@ export class HttpEndpoint {
   readonly #deps: HttpEndpointDeps;
   readonly #sockets = new Map<Socket, OpenConnection>();
   readonly #pacer = new ReadPacer();
-  readonly #inFlight = new LiveSet<InFlightRequest>();
+  readonly #inFlight = new Set<InFlightRequest>();
   #server: Server | undefined;
 
   constructor(deps: HttpEndpointDeps) {
@@ -139,9 +138,9 @@ export class HttpEndpoint {
     this.#server = undefined;
     server.close();
     server.closeIdleConnections();
-    const ended = Promise.allSettled(this.#inFlight.members().map(({ response }) => once(response, 'close')));
+    const ended = Promise.allSettled([...this.#inFlight].map(({ response }) => once(response, 'close')));
     await withTimeout(foregroundClock, graceMs, ended, () => {});
-    for (const { abort } of this.#inFlight.members()) abort.abort(reason);
+    for (const { abort } of this.#inFlight) abort.abort(reason);
     await withTimeout(foregroundClock, ABORT_MS, ended, () => {});
     for (const socket of this.#sockets.keys()) socket.destroy();
   }
@@ -202,9 +201,10 @@ export class HttpEndpoint {
     if (connection === undefined || socket.destroyed) return;
     connection.pending += 1;
     const abort = new AbortController();
-    const remove = this.#inFlight.add({ abort, response });
+    const underWay = { abort, response };
+    this.#inFlight.add(underWay);
     response.once('close', () => {
-      remove();
+      this.#inFlight.delete(underWay);
       connection.pending -= 1;
       connection.reads.wake();
       if (!response.writableFinished) abort.abort(new AipassError('CANCELLED', 'the client went away'));
