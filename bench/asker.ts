@@ -1,6 +1,6 @@
 /**
- * The measuring side of one connection: sends text, and counts the frames that come back. The same code asks every
- * server, so that ratios compare servers.
+ * The measuring side of one connection: sends text, and counts the frames that come back. The same
+ * code asks every server, so that ratios compare servers.
  */
 
 import { createConnection, type Socket } from 'node:net';
@@ -93,7 +93,10 @@ export class Asker {
     return (count / (performance.now() - began)) * 1000;
   }
 
-  /** Sends one request; resolves with the times of the first frame, and of the reply behind its chunks. */
+  /**
+   * Sends one request; resolves with the times of the first frame, and of the reply behind its
+   * chunks.
+   */
   async untilReply(text: string): Promise<{ readonly first: number; readonly whole: number }> {
     const began = performance.now();
     let first = 0;

@@ -1,6 +1,6 @@
 /**
- * How soon a provider's connection is closed after the client cancelled or went away: the built daemon, a client in this
- * process, and a provider that keeps the answer to itself.
+ * How soon a provider's connection is closed after the client cancelled or went away: the built
+ * daemon, a client in this process, and a provider that keeps the answer to itself.
  */
 
 import { connect } from '../src/client/index.ts';
@@ -62,7 +62,10 @@ async function cancelled(home: Home, provider: LoopbackProvider, how: 'whole' | 
   return took;
 }
 
-/** Passes over the questions for the tokens of streams that were cancelled half way, which come seconds later. */
+/**
+ * Passes over the questions for the tokens of streams that were cancelled half way, which come
+ * seconds later.
+ */
 async function nextCompletion(provider: LoopbackProvider): Promise<LoopbackRequest> {
   for (;;) {
     const request = await provider.nextRequest();

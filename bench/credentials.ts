@@ -1,5 +1,6 @@
 /**
- * Provider credentials: the list of 1,000 of them over the socket, and the creation of one with the fsync of `.env`.
+ * Provider credentials: the list of 1,000 of them over the socket, and the creation of one with the
+ * fsync of `.env`.
  */
 
 import { writeFile } from 'node:fs/promises';

@@ -1,6 +1,7 @@
 /**
- * What it costs to ask a provider through aipassd: over the HTTP gateway's socket, over loopback and over node-ipc, beside asking the
- * provider directly and a bare node:http pass-through (the floor), in turns within one run. Accounting and audit are on.
+ * What it costs to ask a provider through aipassd: over the HTTP gateway's socket, over loopback
+ * and over node-ipc, beside asking the provider directly and a bare node:http pass-through (the
+ * floor), in turns within one run. Accounting and audit are on.
  */
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -1,6 +1,7 @@
 /**
- * The measuring side of one HTTP connection: writes requests as text and looks for the end of each answer. It is written
- * by hand, so that the same few microseconds of measuring stand beside every server.
+ * The measuring side of one HTTP connection: writes requests as text and looks for the end of each
+ * answer. It is written by hand, so that the same few microseconds of measuring stand beside every
+ * server.
  */
 
 import { createConnection, type Socket } from 'node:net';

@@ -1,6 +1,7 @@
 /**
- * `npm run bench [-- section …]`: measures, and prints ratios between things that were measured in turns within one run,
- * because machines differ and are shared. Exits 0 whatever the figures: they are for reading.
+ * `npm run bench [-- section …]`: measures, and prints ratios between things that were measured in
+ * turns within one run, because machines differ and are shared. Exits 0 whatever the figures: they
+ * are for reading.
  */
 
 import { benchCancels } from './cancels.ts';

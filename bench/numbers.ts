@@ -1,5 +1,6 @@
 /**
- * Percentiles, and how figures are printed. All times are milliseconds unless a name says otherwise.
+ * Percentiles, and how figures are printed. All times are milliseconds unless a name says
+ * otherwise.
  */
 
 /** Returns the value below which a share (0 to 1) of the samples lies. */
@@ -13,7 +14,10 @@ export function median(samples: readonly number[]): number {
   return percentile(samples, 0.5);
 }
 
-/** One line of the report: what was measured, beside what, the ratio or difference, and what it should be. */
+/**
+ * One line of the report: what was measured, beside what, the ratio or difference, and what it
+ * should be.
+ */
 export interface Figure {
   readonly what: string;
   readonly ours: string;

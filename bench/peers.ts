@@ -1,6 +1,6 @@
 /**
- * Other gateways, measured beside ours where they are installed: Portkey and LiteLLM. `npm run bench:peers` installs them,
- * in the versions below, into `bench/.peers`.
+ * Other gateways, measured beside ours where they are installed: Portkey and LiteLLM. `npm run
+ * bench:peers` installs them, in the versions below, into `bench/.peers`.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -19,7 +19,10 @@ const LITELLM = 'litellm[proxy]==1.106.12';
 const portkeyServer = join(FOLDER, 'portkey/node_modules/@portkey-ai/gateway/build/start-server.js');
 const litellmCommand = join(FOLDER, 'litellm/bin/litellm');
 
-/** Preloaded into Portkey, which would listen on every interface: a port without an address is one of 127.0.0.1. */
+/**
+ * Preloaded into Portkey, which would listen on every interface: a port without an address is one
+ * of 127.0.0.1.
+ */
 const ONLY_LOOPBACK = `data:text/javascript,${encodeURIComponent(`
   import { Server } from 'node:net';
   const { listen } = Server.prototype;
@@ -34,7 +37,10 @@ export interface Peer extends Running {
   readonly name: string;
   readonly port: number;
   readonly headers: readonly string[];
-  /** Whether it answers a stream: Portkey 1.15.2, as npm installs it, ends each with 500 ("immutable"). */
+  /**
+   * Whether it answers a stream: Portkey 1.15.2, as npm installs it, ends each with 500
+   * ("immutable").
+   */
   readonly streams: boolean;
 }
 
@@ -57,7 +63,9 @@ export async function startPeers(folder: string, providerPort: number): Promise<
   return peers;
 }
 
-/** Installs the peers. What a registry does not give is reported, and left out of the measurements. */
+/**
+ * Installs the peers. What a registry does not give is reported, and left out of the measurements.
+ */
 export function installPeers(): void {
   mkdirSync(join(FOLDER, 'portkey'), { recursive: true });
   writeFileSync(join(FOLDER, 'portkey', 'package.json'), '{"private":true}');

@@ -1,6 +1,7 @@
 /**
- * Starts and stops the programs that are measured: the built daemon on a temporary home, and the reference servers.
- * Each is a process of its own, so that none profits from sharing one with the measuring.
+ * Starts and stops the programs that are measured: the built daemon on a temporary home, and the
+ * reference servers. Each is a process of its own, so that none profits from sharing one with the
+ * measuring.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -60,7 +61,10 @@ export interface Running {
 /** How often a socket is tried while its server starts, in milliseconds. */
 const TRY_MS = 2;
 
-/** Starts a program of Node, or another one; it is ready when its stdout holds the word, or when it accepts connections. */
+/**
+ * Starts a program of Node, or another one; it is ready when its stdout holds the word, or when it
+ * accepts connections.
+ */
 export async function start(
   args: readonly string[],
   ready: { readonly word: string } | { readonly socket: string } | { readonly port: number },

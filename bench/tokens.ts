@@ -1,5 +1,6 @@
 /**
- * What OAuth accounts cost: a token that is fresh beside a key, and a look at a thousand accounts that are not due.
+ * What OAuth accounts cost: a token that is fresh beside a key, and a look at a thousand accounts
+ * that are not due.
  */
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

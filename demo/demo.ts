@@ -1,7 +1,8 @@
 /**
- * `npm run demo`: what aipassd does, with no account and no network. The real daemon on a temporary home, with a provider and
- * an OAuth server on 127.0.0.1: keys dropped into `.env` are lent at once, a completion goes to the next key where the
- * first meets a limit, an expired token is renewed, and the usage of all that is shown.
+ * `npm run demo`: what aipassd does, with no account and no network. The real daemon on a temporary
+ * home, with a provider and an OAuth server on 127.0.0.1: keys dropped into `.env` are lent at
+ * once, a completion goes to the next key where the first meets a limit, an expired token is
+ * renewed, and the usage of all that is shown.
  *
  * Exits 0 and leaves nothing behind; a failure is printed and exits 1.
  */

@@ -1,7 +1,8 @@
 /**
  * Calls any API with a pool of keys. Usage: node examples/pooled-client.ts <provider> <URL>
  *
- * Every call leases a key, and reports how the call ended. A call that meets a limit continues with another key.
+ * Every call leases a key, and reports how the call ended. A call that meets a limit continues with
+ * another key.
  */
 
 import { connect } from 'aipassd';

@@ -1,7 +1,8 @@
 /**
  * Gets an OAuth access token. Usage: node examples/token.ts <account>
  *
- * The daemon refreshes the token first if it would expire within five minutes. The refresh token stays in the daemon.
+ * The daemon refreshes the token first if it would expire within five minutes. The refresh token
+ * stays in the daemon.
  */
 
 import { AipassError, connect } from 'aipassd';

@@ -1,6 +1,7 @@
 /**
- * Fills packages/client/dist with what the client needs of the built dist, so that `npm pack ./packages/client` makes the
- * package aipassd-client. Prints the folder. Run `npm run build` first.
+ * Fills packages/client/dist with what the client needs of the built dist, so that `npm pack
+ * ./packages/client` makes the package aipassd-client. Prints the folder. Run `npm run build`
+ * first.
  */
 
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -34,7 +35,8 @@ for (const path of [...closureOf('client/index.js'), ...closureOf('client/index.
   const target = join(PACKAGE, 'dist', path);
   mkdirSync(dirname(target), { recursive: true });
   const text = readFileSync(join(ROOT, 'dist', path), 'utf8');
-  // Declarations name the sources that they were made from; compilers before TypeScript 5.7 do not follow that.
+  // Declarations name the sources that they were made from; compilers before TypeScript 5.7 do not
+  // follow that.
   writeFileSync(
     target,
     text.replace(IMPORT, (statement) => statement.replace(/\.ts(?=['"]$)/, '.js')),

@@ -1,6 +1,6 @@
 /**
- * `npm run schema`: writes config.schema.json, which editors use, and docs/configuration.md from the schema that the
- * daemon checks with.
+ * `npm run schema`: writes config.schema.json, which editors use, and docs/configuration.md from
+ * the schema that the daemon checks with.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';

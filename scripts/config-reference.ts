@@ -1,5 +1,6 @@
 /**
- * Prints the reference of `config.jsonc` as Markdown from its JSON schema: one table per group of settings.
+ * Prints the reference of `config.jsonc` as Markdown from its JSON schema: one table per group of
+ * settings.
  */
 
 /** The parts of a JSON schema that the reference needs. */

@@ -1,5 +1,6 @@
 /**
- * Writes the version of package.json into src/base/version.ts and the package of the client. `npm version` runs it.
+ * Writes the version of package.json into src/base/version.ts and the package of the client. `npm
+ * version` runs it.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * The entry of the command line. Checks the version of Node before it loads anything that an older one cannot read.
+ * The entry of the command line. Checks the version of Node before it loads anything that an older
+ * one cannot read.
  */
 
 import './base/no-debugger.ts';
@@ -36,8 +37,9 @@ async function runDaemon(): Promise<never> {
 }
 
 /**
- * Returns where compiled code is kept: in our own state folder, because the default place is one that other users can
- * write to. Undefined where there is no such folder, or where others could put code of theirs there.
+ * Returns where compiled code is kept: in our own state folder, because the default place is one
+ * that other users can write to. Undefined where there is no such folder, or where others could put
+ * code of theirs there.
  */
 function compileCacheFolder(): string | undefined {
   try {

@@ -1,6 +1,7 @@
 /**
- * The composition root, read top-down: runtime → secrets → pools → usage → completions → accounts → endpoints. Each folder
- * opens its own part and defers its closer on the stack, which closes in reverse. Nothing starts at import.
+ * The composition root, read top-down: runtime → secrets → pools → usage → completions → accounts →
+ * endpoints. Each folder opens its own part and defers its closer on the stack, which closes in
+ * reverse. Nothing starts at import.
  */
 
 import { mkdir } from 'node:fs/promises';
@@ -59,14 +60,18 @@ export interface Daemon {
   readonly hasKeys: () => boolean;
   /** Reads the configuration again; one that is not valid changes nothing. */
   reload(): void;
-  /** Lets requests in flight finish, then closes everything in reverse order. A second call returns the first one's promise. */
+  /**
+   * Lets requests in flight finish, then closes everything in reverse order. A second call returns
+   * the first one's promise.
+   */
   stop(): Promise<void>;
 }
 
 /**
  * Starts the daemon; it listens, with the secrets loaded, when the promise resolves.
  *
- * @throws AipassError when the configuration is not valid, another daemon runs, or the socket cannot be made.
+ * @throws AipassError when the configuration is not valid, another daemon runs, or the socket
+ * cannot be made.
  */
 export async function startDaemon(paths: Paths, lastRun: string | null = null): Promise<Daemon> {
   const stack = new AsyncDisposableStack();

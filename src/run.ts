@@ -1,8 +1,8 @@
 /**
  * The life of the daemon as a process: start, signals, reload, stop, and the record of its end.
  *
- * Ready means listening with the secrets loaded. A stop lets requests in flight finish, then flushes and releases in
- * reverse order; a second signal ends at once.
+ * Ready means listening with the secrets loaded. A stop lets requests in flight finish, then
+ * flushes and releases in reverse order; a second signal ends at once.
  */
 
 import { systemClock } from './base/clock.ts';
@@ -20,7 +20,10 @@ import { ServiceNotifier, watchdogInterval } from './service/notify.ts';
 /** Exit code of a start that failed for a known reason: starting again would fail the same way. */
 const EXIT_START_FAILED = 2;
 
-/** Runs the daemon in the foreground until a signal, and returns the exit code; calls back once it is ready. */
+/**
+ * Runs the daemon in the foreground until a signal, and returns the exit code; calls back once it
+ * is ready.
+ */
 export async function runDaemon(onReady: () => void): Promise<number> {
   process.umask(0o077);
   await debuggerClosed;

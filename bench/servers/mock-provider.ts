@@ -1,6 +1,6 @@
 /**
- * A provider that answers at once: a chat of 642 bytes, or 22 events where a stream is asked for. Listens on a free port
- * of 127.0.0.1, which is the number after "ready".
+ * A provider that answers at once: a chat of 642 bytes, or 22 events where a stream is asked for.
+ * Listens on a free port of 127.0.0.1, which is the number after "ready".
  */
 
 import { createServer } from 'node:http';

@@ -1,6 +1,6 @@
 /**
- * The floor of a gateway: node:http in, node:http out, another key, and nothing else. Listens on a socket path and sends
- * everything to a port of 127.0.0.1.
+ * The floor of a gateway: node:http in, node:http out, another key, and nothing else. Listens on a
+ * socket path and sends everything to a port of 127.0.0.1.
  */
 
 import { Agent, createServer, request as send } from 'node:http';

@@ -1,6 +1,6 @@
 /**
- * The file under the journal: the entries that wait to be written, as bytes, where the chain continues, and whether the
- * path still leads to the open file.
+ * The file under the journal: the entries that wait to be written, as bytes, where the chain
+ * continues, and whether the path still leads to the open file.
  */
 
 import { writeSync, fstatSync, readSync, statSync } from 'node:fs';
@@ -16,7 +16,10 @@ const MAX_BYTES_PER_UNIT = 3;
 
 const END_OF_LINE = 0x0a;
 
-/** Entries that wait until a file takes them; encoded once, so that hashing and writing need not do it again. */
+/**
+ * Entries that wait until a file takes them; encoded once, so that hashing and writing need not do
+ * it again.
+ */
 export class LineBuffer {
   #bytes = Buffer.allocUnsafe(ROOM_BYTES);
   /** Beginning and end of what no file has taken. */
@@ -28,7 +31,10 @@ export class LineBuffer {
     return this.#to - this.#from;
   }
 
-  /** Adds a line, given without its end, and returns its bytes, likewise; they are good until the next call. */
+  /**
+   * Adds a line, given without its end, and returns its bytes, likewise; they are good until the
+   * next call.
+   */
   add(line: string): Uint8Array {
     this.#makeRoom(line.length * MAX_BYTES_PER_UNIT + 1);
     const start = this.#to;
@@ -38,7 +44,10 @@ export class LineBuffer {
     return this.#bytes.subarray(start, end);
   }
 
-  /** Writes waiting bytes to the end of a file. Throws as `writeSync` does; what was not written then still waits. */
+  /**
+   * Writes waiting bytes to the end of a file. Throws as `writeSync` does; what was not written
+   * then still waits.
+   */
   writeTo(fd: number): void {
     // A disk that is just full takes a part.
     while (this.#from < this.#to) this.#from += writeSync(fd, this.#bytes, this.#from, this.#to - this.#from);
@@ -47,7 +56,10 @@ export class LineBuffer {
     if (this.#bytes.length > ROOM_BYTES) this.#bytes = Buffer.allocUnsafe(ROOM_BYTES);
   }
 
-  /** Makes a line that a file took in part wait as a whole again, because the next file is another one. */
+  /**
+   * Makes a line that a file took in part wait as a whole again, because the next file is another
+   * one.
+   */
   rewind(): void {
     if (this.#from > 0) this.#from = this.#bytes.lastIndexOf(END_OF_LINE, this.#from - 1) + 1;
   }
@@ -60,7 +72,10 @@ export class LineBuffer {
   }
 }
 
-/** Where the next entry goes: after `place`, at byte `end`; `torn` bytes of an unfinished entry follow it. */
+/**
+ * Where the next entry goes: after `place`, at byte `end`; `torn` bytes of an unfinished entry
+ * follow it.
+ */
 export interface AuditTail {
   readonly place: ChainPlace;
   readonly end: number;
@@ -69,10 +84,16 @@ export interface AuditTail {
   readonly unreadable: boolean;
 }
 
-/** Bytes that are read; more than the longest entry, whose texts are cut at 512 characters of at most 6 bytes as JSON. */
+/**
+ * Bytes that are read; more than the longest entry, whose texts are cut at 512 characters of at
+ * most 6 bytes as JSON.
+ */
 const TAIL_BYTES = 64 * 1024;
 
-/** Finds where the chain of an open audit continues: its last whole entry, and what a crash left half-written after it. */
+/**
+ * Finds where the chain of an open audit continues: its last whole entry, and what a crash left
+ * half-written after it.
+ */
 export function readTail(fd: number): AuditTail {
   const { size } = fstatSync(fd);
   const buffer = Buffer.alloc(Math.min(size, TAIL_BYTES));

@@ -1,9 +1,10 @@
 /**
  * The append-only audit: `audit.jsonl`, mode 0600, open as long as the daemon runs.
  *
- * `flush` hands recorded entries to the operating system, where they survive the end of this process. It runs once a tick
- * by itself, and is called before any reply leaves: no value leaves before its entry is written. Where the file takes no
- * entries (a full disk), they wait in memory and requests go on, up to a bound; past it nothing is released.
+ * `flush` hands recorded entries to the operating system, where they survive the end of this
+ * process. It runs once a tick by itself, and is called before any reply leaves: no value leaves
+ * before its entry is written. Where the file takes no entries (a full disk), they wait in memory
+ * and requests go on, up to a bound; past it nothing is released.
  */
 
 import {
@@ -45,7 +46,8 @@ export interface AuditJournal {
   /**
    * Chains one entry; it is written with the next flush.
    *
-   * @throws AipassError INTERNAL when too much waits already: what is not recorded must not be done.
+   * @throws AipassError INTERNAL when too much waits already: what is not recorded must not be
+   * done.
    */
   record(entry: AuditEntry): void;
   /** Writes waiting entries; a disk that takes none is a warning, not an error. */
@@ -54,7 +56,10 @@ export interface AuditJournal {
   readonly last: ChainPlace;
   /** Returns the warning about a file that takes no entries, or null. */
   warning(): Warning | null;
-  /** Checks that the path still leads to the file, and continues in a new one where it does not; entries wait until it can. */
+  /**
+   * Checks that the path still leads to the file, and continues in a new one where it does not;
+   * entries wait until it can.
+   */
   check(): void;
   /** Removes entries that the rule does not keep, and returns how many. One prune at a time. */
   prune(rule: PruneRule): Promise<number>;
@@ -69,7 +74,10 @@ export interface AuditJournal {
 /** Flags of the file: every write goes to its end, and its last line is read when it is opened. */
 const APPEND = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
 
-/** Opens the audit, or begins one. A line that a crash cut short is taken out, and an entry of the chain records that. */
+/**
+ * Opens the audit, or begins one. A line that a crash cut short is taken out, and an entry of the
+ * chain records that.
+ */
 export function openJournal(path: string, clock: Clock): AuditJournal {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const fd = openTrusted('the audit', path, APPEND, 0o600);
@@ -97,7 +105,10 @@ class FileJournal implements AuditJournal {
   #willFlush = false;
   #failure: string | null = null;
   #pruning = false;
-  /** Whether the path does not lead to our file and none could be made: entries wait, and do not go into the lost one. */
+  /**
+   * Whether the path does not lead to our file and none could be made: entries wait, and do not go
+   * into the lost one.
+   */
   #isLost = false;
 
   constructor(path: string, clock: Clock, fd: number, last: ChainPlace) {
@@ -164,7 +175,8 @@ class FileJournal implements AuditJournal {
     this.#fd = reopened;
     this.#isLost = false;
     this.#waiting.rewind();
-    // The chain continues: the gap before these entries is what a check must find. Past the bound, too.
+    // The chain continues: the gap before these entries is what a check must find. Past the bound,
+    // too.
     const detail = 'the file was removed: earlier entries are missing';
     const entry = { caller: null, operation: 'audit.repair', credential: null, outcome: 'changed', detail } as const;
     this.#append(printRecord(entry, this.#clock.now(), this.#last));
@@ -222,7 +234,8 @@ class FileJournal implements AuditJournal {
       await copy.write(`${printAnchor(cut.place)}\n`);
       const copied = await copyMost({ path: this.#path, fd }, copy, cut.offset);
       await copy.sync();
-      // From here to the rename nothing is awaited, so that no entry can get into the old file any more.
+      // From here to the rename nothing is awaited, so that no entry can get into the old file any
+      // more.
       if (this.#fd !== fd) return 0;
       this.flush();
       const rest = fstatSync(fd).size - copied;

@@ -1,10 +1,14 @@
 /**
- * Reads a file line by line with each line's place in it, in memory that does not grow with the file.
+ * Reads a file line by line with each line's place in it, in memory that does not grow with the
+ * file.
  */
 
 import { createReadStream } from 'node:fs';
 
-/** A line without its end, and the offset of the byte after that end. `ended` is false for a last line without an end. */
+/**
+ * A line without its end, and the offset of the byte after that end. `ended` is false for a last
+ * line without an end.
+ */
 export interface PlacedLine {
   readonly text: string;
   readonly end: number;

@@ -1,6 +1,7 @@
 /**
- * Opens the audit and keeps it up while the daemon runs: the file is checked every second, and pruned after the start and
- * every hour. A file that takes no entries is logged when that begins, and when it ends.
+ * Opens the audit and keeps it up while the daemon runs: the file is checked every second, and
+ * pruned after the start and every hour. A file that takes no entries is logged when that begins,
+ * and when it ends.
  */
 
 import { defer } from '../base/dispose.ts';

@@ -1,6 +1,6 @@
 /**
- * Finds where a pruned audit begins: after the last entry that is too old, or where the file is half as long as it may be.
- * Also copies what stays; the journal replaces the file.
+ * Finds where a pruned audit begins: after the last entry that is too old, or where the file is
+ * half as long as it may be. Also copies what stays; the journal replaces the file.
  */
 
 import { createReadStream, fstatSync } from 'node:fs';
@@ -46,10 +46,15 @@ export async function findCut(path: string, size: number, rule: PruneRule): Prom
   return cut;
 }
 
-/** Rest that is copied at once while nothing else runs, in bytes: a few hundred microseconds' worth. */
+/**
+ * Rest that is copied at once while nothing else runs, in bytes: a few hundred microseconds' worth.
+ */
 const SMALL_BYTES = 256 * 1024;
 
-/** Copies an open audit from an offset on, except for a small rest of what is appended meanwhile; returns where that begins. */
+/**
+ * Copies an open audit from an offset on, except for a small rest of what is appended meanwhile;
+ * returns where that begins.
+ */
 export async function copyMost(
   audit: { readonly path: string; readonly fd: number },
   copy: FileHandle,

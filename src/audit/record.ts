@@ -1,16 +1,21 @@
 /**
- * One entry (line) of `audit.jsonl`, and how entries are chained: each carries the SHA-256 of the line before it.
+ * One entry (line) of `audit.jsonl`, and how entries are chained: each carries the SHA-256 of the
+ * line before it.
  *
- * An entry never holds a secret: a credential is named by its id. Foreign texts are cut and made plain.
- * After pruning the file begins with an anchor, which stands for what was removed; a later `audit.prune` entry of the
- * chain names the same place, so that an anchor cannot be made up without breaking the chain.
+ * An entry never holds a secret: a credential is named by its id. Foreign texts are cut and made
+ * plain. After pruning the file begins with an anchor, which stands for what was removed; a later
+ * `audit.prune` entry of the chain names the same place, so that an anchor cannot be made up
+ * without breaking the chain.
  */
 
 import { hash } from 'node:crypto';
 import { isRecord, parseJson } from '../base/json.ts';
 import { plainText } from '../base/plain-text.ts';
 
-/** The caller: what the kernel reports, and the name that the program gave itself. `startedAt` (clock ticks since boot) tells two processes of one pid apart. */
+/**
+ * The caller: what the kernel reports, and the name that the program gave itself. `startedAt`
+ * (clock ticks since boot) tells two processes of one pid apart.
+ */
 export interface AuditCaller {
   readonly uid: number | null;
   readonly pid: number | null;
@@ -26,7 +31,10 @@ export type AuditOutcome = 'released' | 'changed' | 'refused' | 'failed';
 export interface AuditEntry {
   readonly caller: AuditCaller | null;
   readonly operation: string;
-  /** Id of the credential, such as `openrouter/OPENROUTER_API_KEY_2`, or null where none is concerned. */
+  /**
+   * Id of the credential, such as `openrouter/OPENROUTER_API_KEY_2`, or null where none is
+   * concerned.
+   */
   readonly credential: string | null;
   /** Organization that the credential belongs to; the default one without it. */
   readonly organization?: string;
@@ -35,7 +43,10 @@ export interface AuditEntry {
   readonly detail?: string;
 }
 
-/** An entry as the chain has it. `at` is epoch milliseconds; `previous` is the hash of the line before. */
+/**
+ * An entry as the chain has it. `at` is epoch milliseconds; `previous` is the hash of the line
+ * before.
+ */
 export interface AuditRecord extends AuditEntry {
   readonly seq: number;
   readonly at: number;

@@ -1,15 +1,18 @@
 /**
  * Checks the chain of an audit, entry by entry, without holding the file in memory.
  *
- * It proves that no entry between the first and the last was changed, added or removed. It cannot prove that none is
- * missing at the end, unless the running daemon reports its last entry, nor that the whole file was not written anew by
- * somebody who may write it.
+ * It proves that no entry between the first and the last was changed, added or removed. It cannot
+ * prove that none is missing at the end, unless the running daemon reports its last entry, nor that
+ * the whole file was not written anew by somebody who may write it.
  */
 
 import type { PlacedLine } from './lines.ts';
 import { CHAIN_START, PRUNE_OPERATION, hashLine, parseLine, printPlace, type ChainPlace } from './record.ts';
 
-/** Result of a check; `line` counts from 1. With `cutShort` half an entry follows the last one, as a crash leaves it. */
+/**
+ * Result of a check; `line` counts from 1. With `cutShort` half an entry follows the last one, as a
+ * crash leaves it.
+ */
 export type VerifyOutcome =
   | { readonly kind: 'intact'; readonly records: number; readonly last: ChainPlace; readonly cutShort: boolean }
   | { readonly kind: 'broken'; readonly line: number; readonly problem: string };

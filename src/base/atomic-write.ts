@@ -1,8 +1,10 @@
 /**
- * The only way in which a file that matters is written: whole, and on the disk before anyone relies on it.
+ * The only way in which a file that matters is written: whole, and on the disk before anyone relies
+ * on it.
  *
- * Temporary file in the same folder, fsync, rename, fsync of the folder. A reader sees the old content or the new one.
- * Files are made for their owner alone (0600, folders 0700) unless a mode is given.
+ * Temporary file in the same folder, fsync, rename, fsync of the folder. A reader sees the old
+ * content or the new one. Files are made for their owner alone (0600, folders 0700) unless a mode
+ * is given.
  */
 
 import { randomBytes, randomUUID } from 'node:crypto';
@@ -14,10 +16,16 @@ import { systemErrorCode } from './errors.ts';
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
-/** Matches temporary files: ours, those of file-lock.ts beside an account's lock, and those of write-file-atomic. */
+/**
+ * Matches temporary files: ours, those of file-lock.ts beside an account's lock, and those of
+ * write-file-atomic.
+ */
 const TEMPORARY = /^(?:\.aipassd-[0-9a-f-]{36}\.tmp|\..+\.lock\.[0-9a-f-]{16,36}|state\.json\.\d+)$/;
 
-/** Age at which no living process needs a temporary file any more, in milliseconds (a day): a worker lives two hours at most. */
+/**
+ * Age at which no living process needs a temporary file any more, in milliseconds (a day): a worker
+ * lives two hours at most.
+ */
 const ABANDONED_MS = 86_400_000;
 
 /** Settings of one write. */
@@ -29,7 +37,8 @@ export interface AtomicWriteOptions {
 }
 
 /**
- * Replaces a file, or makes it; missing folders are made with mode 0700. A symbolic link stays: its target is replaced.
+ * Replaces a file, or makes it; missing folders are made with mode 0700. A symbolic link stays: its
+ * target is replaced.
  *
  * @throws the system's error; the old file is then untouched and no temporary file stays.
  */
@@ -62,8 +71,8 @@ export async function createFileAtomic(
 }
 
 /**
- * Replaces a small file at once, for places that cannot wait. A crash of the machine may leave the old content, never
- * half of the new one. Throws the system's error; no temporary file stays.
+ * Replaces a small file at once, for places that cannot wait. A crash of the machine may leave the
+ * old content, never half of the new one. Throws the system's error; no temporary file stays.
  */
 export function writeFileAtomicSync(path: string, content: string, { mode = FILE_MODE }: { mode?: number } = {}): void {
   mkdirSync(dirname(path), { recursive: true, mode: FOLDER_MODE });
@@ -79,7 +88,9 @@ export function writeFileAtomicSync(path: string, content: string, { mode = FILE
 
 /** Temporary file whose room on the disk is taken already. */
 export interface ReservedFile {
-  /** Puts a text in place of the file, through the room that was kept. Throws the system's error. */
+  /**
+   * Puts a text in place of the file, through the room that was kept. Throws the system's error.
+   */
   write(text: string): Promise<void>;
   /** Gives the room back; does nothing after a write. */
   release(): Promise<void>;
@@ -117,8 +128,8 @@ export async function reserveFile(path: string, bytes: number): Promise<Reserved
 }
 
 /**
- * Removes temporary files in a folder that are older than an age: their process died, they take room, and can hold a secret
- * that is never renewed or revoked.
+ * Removes temporary files in a folder that are older than an age: their process died, they take
+ * room, and can hold a secret that is never renewed or revoked.
  */
 export async function removeAbandoned(folder: string, ageMs: number = ABANDONED_MS): Promise<void> {
   for (const name of await readdir(folder)) {

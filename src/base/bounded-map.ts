@@ -8,7 +8,10 @@ export class BoundedMap<Key, Value extends string | number | boolean | object> {
   readonly #maxSize: number;
   readonly #onEvict: (value: Value, key: Key) => void;
 
-  /** Makes an empty map of at most `maxSize` entries; `onEvict` is called with each entry that is pushed out. */
+  /**
+   * Makes an empty map of at most `maxSize` entries; `onEvict` is called with each entry that is
+   * pushed out.
+   */
   constructor(maxSize: number, onEvict: (value: Value, key: Key) => void = () => {}) {
     this.#maxSize = maxSize;
     this.#onEvict = onEvict;
@@ -33,7 +36,10 @@ export class BoundedMap<Key, Value extends string | number | boolean | object> {
     return this.#entries.has(key);
   }
 
-  /** Sets the value of a key, and evicts the entry that was used longest ago where there are too many. */
+  /**
+   * Sets the value of a key, and evicts the entry that was used longest ago where there are too
+   * many.
+   */
   set(key: Key, value: Value): void {
     this.#entries.delete(key);
     this.#entries.set(key, value);

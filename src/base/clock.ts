@@ -1,5 +1,6 @@
 /**
- * Source of all time. Parts take a Clock in their constructor, so that tests move time instead of waiting for it.
+ * Source of all time. Parts take a Clock in their constructor, so that tests move time instead of
+ * waiting for it.
  */
 
 /** Wall time, a monotonic reading for durations, and timers. */
@@ -23,7 +24,10 @@ export const systemClock: Clock = {
   },
 };
 
-/** The machine's clock for programs that have nothing else to do meanwhile: its timers keep the process alive. */
+/**
+ * The machine's clock for programs that have nothing else to do meanwhile: its timers keep the
+ * process alive.
+ */
 export const foregroundClock: Clock = {
   ...systemClock,
   after: (delayMs, callback) => {

@@ -1,14 +1,17 @@
 /**
  * The shape and the defaults of `config.jsonc`. config.ts reads the file.
  *
- * No file is needed: the defaults of an empty one are complete. `config.schema.json` and docs/configuration.md are
- * generated from this schema, so every setting has a description.
+ * No file is needed: the defaults of an empty one are complete. `config.schema.json` and
+ * docs/configuration.md are generated from this schema, so every setting has a description.
  */
 
 import { z } from 'zod';
 import { isTimeZone } from './time-window.ts';
 
-/** Pattern of a provider's name. Lower case, so that each name maps to one variable: `my-llm` to `MY_LLM_API_KEY`. */
+/**
+ * Pattern of a provider's name. Lower case, so that each name maps to one variable: `my-llm` to
+ * `MY_LLM_API_KEY`.
+ */
 const PROVIDER_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 /** An http or https URL without user name and password, which would reach logs. */
@@ -71,7 +74,10 @@ const authHeader = z
   .regex(/^[A-Za-z0-9-]+$/)
   .optional();
 
-/** Endpoint of a provider in one dialect; what is left out is the catalogue's, or usual for the dialect. */
+/**
+ * Endpoint of a provider in one dialect; what is left out is the catalogue's, or usual for the
+ * dialect.
+ */
 const dialect = z.strictObject({
   baseUrl: url
     .optional()

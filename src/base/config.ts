@@ -1,7 +1,9 @@
 /**
- * Reads `config.jsonc`: JSON with comments and trailing commas, checked against the schema. Owns the jsonc-parser package.
+ * Reads `config.jsonc`: JSON with comments and trailing commas, checked against the schema. Owns
+ * the jsonc-parser package.
  *
- * A file that is not valid is rejected as a whole, with every problem and its place; nothing of it is used.
+ * A file that is not valid is rejected as a whole, with every problem and its place; nothing of it
+ * is used.
  */
 
 import { parse, printParseErrorCode, type ParseError } from 'jsonc-parser';
@@ -15,8 +17,8 @@ import { describeFailure } from './system-failure.ts';
 /**
  * Reads the configuration; a file that does not exist is an empty one.
  *
- * @throws AipassError BAD_REQUEST naming every problem, UNSAFE_PERMISSIONS for a file that others may have written, or
- * the system's reason why it cannot be read.
+ * @throws AipassError BAD_REQUEST naming every problem, UNSAFE_PERMISSIONS for a file that others
+ * may have written, or the system's reason why it cannot be read.
  */
 export function readConfig(path: string): Config {
   let text: string | undefined;

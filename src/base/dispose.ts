@@ -1,9 +1,13 @@
 /**
- * Closers with names over AsyncDisposableStack (Node 24). Whoever opens a thing defers its closer on the next line; closers
- * run last-in first-out, each exactly once, and one that fails does not keep the others from running.
+ * Closers with names over AsyncDisposableStack (Node 24). Whoever opens a thing defers its closer
+ * on the next line; closers run last-in first-out, each exactly once, and one that fails does not
+ * keep the others from running.
  */
 
-/** Registers a closer; its failure names what could not be closed. Throws where the stack is disposed already. */
+/**
+ * Registers a closer; its failure names what could not be closed. Throws where the stack is
+ * disposed already.
+ */
 export function defer(stack: AsyncDisposableStack, name: string, close: () => Promise<void> | void): void {
   stack.defer(async () => {
     try {
@@ -26,7 +30,9 @@ export async function closeAll(stack: AsyncDisposableStack): Promise<void> {
   }
 }
 
-/** Yields the failures in the order in which they happened; the platform nests each one in the next. */
+/**
+ * Yields the failures in the order in which they happened; the platform nests each one in the next.
+ */
 function* flatten(error: unknown): Generator<Error> {
   if (error instanceof SuppressedError) {
     yield* flatten(error.suppressed);

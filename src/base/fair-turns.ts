@@ -1,6 +1,7 @@
 /**
- * Shares the event loop between those that have work waiting. One pass through the loop does a few milliseconds of that
- * work, a turn each, so that nobody else waits behind a hundred thousand requests of one peer.
+ * Shares the event loop between those that have work waiting. One pass through the loop does a few
+ * milliseconds of that work, a turn each, so that nobody else waits behind a hundred thousand
+ * requests of one peer.
  */
 
 /** Time that the turns of one pass through the event loop may take, in milliseconds. */
@@ -16,8 +17,8 @@ export class FairTurns<Item> {
   #isScheduled = false;
 
   /**
-   * `turn` does a small part of an item's work, and returns whether more is waiting. It must not throw. Turns whose work
-   * goes on in promises, where no pass sees it, are bounded in number.
+   * `turn` does a small part of an item's work, and returns whether more is waiting. It must not
+   * throw. Turns whose work goes on in promises, where no pass sees it, are bounded in number.
    */
   constructor(turn: (item: Item) => boolean, turnsPerPass = Number.POSITIVE_INFINITY) {
     this.#turn = turn;
@@ -43,7 +44,10 @@ export class FairTurns<Item> {
     this.#schedule();
   }
 
-  /** Takes turns with an item at once, where nobody waits and this pass has time left; adds it with what remains. */
+  /**
+   * Takes turns with an item at once, where nobody waits and this pass has time left; adds it with
+   * what remains.
+   */
   run(item: Item): void {
     let isWaiting = true;
     if (this.hasTime) {
@@ -74,7 +78,8 @@ export class FairTurns<Item> {
     const deadline = begunAt + PASS_MS;
     this.#leftTurns = this.#turnsPerPass;
     for (const item of this.#items) {
-      // Moved to the end, where this loop finds it again, and the next pass after those that had no turn.
+      // Moved to the end, where this loop finds it again, and the next pass after those that had no
+      // turn.
       this.#items.delete(item);
       if (this.#turn(item)) this.#items.add(item);
       this.#leftTurns -= 1;

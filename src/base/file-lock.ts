@@ -1,10 +1,11 @@
 /**
  * A lock file that names the process that holds it, by pid, start time and a nonce.
  *
- * A lock is created complete, by linking a finished file, so that nobody reads half of one and only one process can
- * create it. The lock of a dead holder is replaced by a rename, and only by the process that holds a second lock, on
- * replacing that very instance: its name is a digest of the content. So the lock is never absent in between, and one of
- * several processes that try at once always gets it.
+ * A lock is created complete, by linking a finished file, so that nobody reads half of one and only
+ * one process can create it. The lock of a dead holder is replaced by a rename, and only by the
+ * process that holds a second lock, on replacing that very instance: its name is a digest of the
+ * content. So the lock is never absent in between, and one of several processes that try at once
+ * always gets it.
  */
 
 import { createHash, randomUUID } from 'node:crypto';
@@ -17,7 +18,10 @@ import { shellQuote } from './shell-quote.ts';
 /** Most attempts to take one lock, so that a defect cannot become an endless loop. */
 const MAX_ATTEMPTS = 20;
 
-/** Most locks on replacing a lock that are followed: as many processes died one after the other while they replaced it. */
+/**
+ * Most locks on replacing a lock that are followed: as many processes died one after the other
+ * while they replaced it.
+ */
 const MAX_DEPTH = 8;
 
 /** A lock that this process holds. */
@@ -33,9 +37,11 @@ export type FileLockOutcome =
   | { readonly kind: 'held'; readonly holder: ProcessIdentity };
 
 /**
- * Tries once to take a lock, from a dead holder too; a file that no process of ours wrote counts as a dead holder's.
+ * Tries once to take a lock, from a dead holder too; a file that no process of ours wrote counts as
+ * a dead holder's.
  *
- * @throws the system's error where the folder cannot be written; AipassError INTERNAL where the lock keeps changing.
+ * @throws the system's error where the folder cannot be written; AipassError INTERNAL where the
+ * lock keeps changing.
  */
 export async function tryFileLock(path: string): Promise<FileLockOutcome> {
   const own = identifyProcess(process.pid) ?? { pid: process.pid, started: null };
@@ -66,7 +72,8 @@ async function take(path: string, content: string, depth: number): Promise<Proce
     const other = await take(claim, content, depth + 1);
     if (other !== undefined) return other;
     try {
-      // The dead holder's lock may be long replaced: then the claim was released before, and made anew by us.
+      // The dead holder's lock may be long replaced: then the claim was released before, and made
+      // anew by us.
       if ((await readIfThere(path)) === found) {
         await replace(path, content);
         return undefined;

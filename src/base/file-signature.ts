@@ -1,6 +1,7 @@
 /**
- * Texts that change when a file changes: a signature (its content may be another) and an identity (it is another file).
- * To be compared for equality only. Links are followed unless said otherwise. Runs on Node 20.16 for the client.
+ * Texts that change when a file changes: a signature (its content may be another) and an identity
+ * (it is another file). To be compared for equality only. Links are followed unless said otherwise.
+ * Runs on Node 20.16 for the client.
  */
 
 import { lstatSync, statSync, type BigIntStats } from 'node:fs';
@@ -10,7 +11,9 @@ import { systemErrorCode } from './errors.ts';
 /** Signature and identity of a path at which there is no file. */
 export const ABSENT = 'absent';
 
-/** Returns the signature of a file, ABSENT where there is none, or the reason why it cannot be read. */
+/**
+ * Returns the signature of a file, ABSENT where there is none, or the reason why it cannot be read.
+ */
 export async function readFileSignature(path: string): Promise<string> {
   try {
     return signatureOf(await stat(path, { bigint: true }));
@@ -28,7 +31,10 @@ export function readFileSignatureSync(path: string): string {
   }
 }
 
-/** Returns the identity of what a path leads to, ABSENT, or the reason why it cannot be read; a link is itself with `followLinks` false. */
+/**
+ * Returns the identity of what a path leads to, ABSENT, or the reason why it cannot be read; a link
+ * is itself with `followLinks` false.
+ */
 export function readFileIdentitySync(path: string, { followLinks = true } = {}): string {
   try {
     return identityOf((followLinks ? statSync : lstatSync)(path, { bigint: true }));
@@ -42,7 +48,10 @@ export function signatureOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): 
   return [dev, ino, size, mtimeNs, ctimeNs].join(':');
 }
 
-/** Returns the identity of a file from its facts. A new file may get the inode of a deleted one, but not its birth. */
+/**
+ * Returns the identity of a file from its facts. A new file may get the inode of a deleted one, but
+ * not its birth.
+ */
 export function identityOf({ dev, ino, birthtimeNs }: BigIntStats): string {
   return [dev, ino, birthtimeNs].join(':');
 }

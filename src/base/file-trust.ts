@@ -1,10 +1,12 @@
 /**
- * The one rule about files that decide where keys go: whoever can write such a file owns the keys. So each folder, link
- * and file on the whole path must belong to this process's user or to root, and nobody else may write to it. A folder
- * with the sticky bit, such as /tmp, may be open to others: there they cannot replace what is not theirs.
+ * The one rule about files that decide where keys go: whoever can write such a file owns the keys.
+ * So each folder, link and file on the whole path must belong to this process's user or to root,
+ * and nobody else may write to it. A folder with the sticky bit, such as /tmp, may be open to
+ * others: there they cannot replace what is not theirs.
  *
- * A link is judged by its own owner, and then its target by its whole path. After that nobody else can change what the
- * path leads to, so that the resolved path can be opened without following links. Loads `node:` modules only.
+ * A link is judged by its own owner, and then its target by its whole path. After that nobody else
+ * can change what the path leads to, so that the resolved path can be opened without following
+ * links. Loads `node:` modules only.
  */
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
@@ -44,15 +46,15 @@ export function currentUser(): number | undefined {
 }
 
 /**
- * Uid under which all other users appear in a user namespace that does not know root, as that of the hardened user
- * unit. Undefined where root is known. It counts as root at the top of a path only: below a folder of our own, what
- * belongs to anybody else was put there by somebody else.
+ * Uid under which all other users appear in a user namespace that does not know root, as that of
+ * the hardened user unit. Undefined where root is known. It counts as root at the top of a path
+ * only: below a folder of our own, what belongs to anybody else was put there by somebody else.
  */
 const OVERFLOW_USER = readOverflowUser();
 
 /**
- * Returns what is wrong with one folder, link or file by its owner and mode, or null. Without a user only the mode is
- * judged. With `isRootsPlace` everything above belongs to root.
+ * Returns what is wrong with one folder, link or file by its owner and mode, or null. Without a
+ * user only the mode is judged. With `isRootsPlace` everything above belongs to root.
  */
 export function entryFault(
   path: string,
@@ -100,7 +102,10 @@ export async function checkTrust(path: string, user: number | undefined = curren
   return step.value;
 }
 
-/** Checks an entry of a folder that was just found trusted, by its name: cheaper than the whole path. */
+/**
+ * Checks an entry of a folder that was just found trusted, by its name: cheaper than the whole
+ * path.
+ */
 export async function checkEntry(
   folder: Extract<TrustOutcome, { kind: 'trusted' }>,
   name: string,
@@ -149,8 +154,8 @@ export function assertTrusted(what: string, path: string, user: number | undefin
 }
 
 /**
- * Checks every entry of a folder of ours, two levels deep: what somebody else left there while the folder was open to
- * others, a link above all, would be followed or trusted.
+ * Checks every entry of a folder of ours, two levels deep: what somebody else left there while the
+ * folder was open to others, a link above all, would be followed or trusted.
  *
  * @throws AipassError UNSAFE_PERMISSIONS with the entry at fault and what to do.
  */
@@ -174,9 +179,11 @@ function assertOwnEntry(what: string, path: string, user: number | undefined): v
 }
 
 /**
- * Opens a file of ours, or makes it with a mode, without following what somebody else put in its place.
+ * Opens a file of ours, or makes it with a mode, without following what somebody else put in its
+ * place.
  *
- * @throws AipassError UNSAFE_PERMISSIONS where others could have done that, else the system's error.
+ * @throws AipassError UNSAFE_PERMISSIONS where others could have done that, else the system's
+ * error.
  */
 export function openTrusted(what: string, path: string, flags: number, mode: number): number {
   const outcome = checkTrustSync(path);
@@ -184,7 +191,9 @@ export function openTrusted(what: string, path: string, flags: number, mode: num
   return openSync(outcome.path, flags | constants.O_NOFOLLOW, mode);
 }
 
-/** Returns the faults of paths as warnings; what cannot be checked is reported by whoever uses it. */
+/**
+ * Returns the faults of paths as warnings; what cannot be checked is reported by whoever uses it.
+ */
 export function trustWarnings(paths: readonly string[]): Warning[] {
   const faults = new Map<string, Warning>();
   for (const path of paths) {
@@ -199,8 +208,8 @@ export function trustWarnings(paths: readonly string[]): Warning[] {
 }
 
 /**
- * Returns the files that decide what a command does: its program, found as the system finds it, and each parameter that
- * is the absolute path of something that exists.
+ * Returns the files that decide what a command does: its program, found as the system finds it, and
+ * each parameter that is the absolute path of something that exists.
  */
 export function commandFiles(command: readonly string[], searchPath: string = process.env['PATH'] ?? ''): string[] {
   const [program = '', ...parameters] = command;
@@ -217,7 +226,8 @@ function exists(path: string): boolean {
 /**
  * Reads a file that decides where keys go, as UTF-8 text; undefined where there is none.
  *
- * @throws AipassError UNSAFE_PERMISSIONS where others could have written it, else the system's error.
+ * @throws AipassError UNSAFE_PERMISSIONS where others could have written it, else the system's
+ * error.
  */
 export function readTrustedFile(what: string, path: string): string | undefined {
   const outcome = checkTrustSync(path);
@@ -247,7 +257,10 @@ interface Step {
 /** The answer to a step: an entry, the target of a link, or undefined where there is nothing. */
 type StepAnswer = OwnedEntry | string | undefined;
 
-/** Walks a path from the root on, following links, and judges each entry. Asks for what it needs to know step by step. */
+/**
+ * Walks a path from the root on, following links, and judges each entry. Asks for what it needs to
+ * know step by step.
+ */
 function* walk(path: string, user: number | undefined): Generator<Step, TrustOutcome, StepAnswer> {
   const waiting = path.split('/').filter((part) => part !== '');
   let at = '/';
@@ -281,7 +294,10 @@ function* walk(path: string, user: number | undefined): Generator<Step, TrustOut
   return entry ? { kind: 'trusted', path: at, mode: entry.mode, uid: entry.uid } : { kind: 'missing', path: at };
 }
 
-/** Returns whether a place is root's as far as can be told, with all above it: /, /run, /run/user, /home, /tmp. */
+/**
+ * Returns whether a place is root's as far as can be told, with all above it: /, /run, /run/user,
+ * /home, /tmp.
+ */
 function isRootsOwn({ uid }: OwnedEntry): boolean {
   return uid === ROOT || uid === OVERFLOW_USER;
 }

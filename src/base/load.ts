@@ -1,5 +1,6 @@
 /**
- * What the endpoints have open right now, for `status`. Each endpoint registers itself when it is opened.
+ * What the endpoints have open right now, for `status`. Each endpoint registers itself when it is
+ * opened.
  */
 
 /** Connections and unanswered requests. */

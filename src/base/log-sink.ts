@@ -1,8 +1,9 @@
 /**
- * Where log lines go: JSON lines into a rotating file, readable lines to stdout. Owns the winston package.
+ * Where log lines go: JSON lines into a rotating file, readable lines to stdout. Owns the winston
+ * package.
  *
- * The redactor masks every finished line before it is written. Losing the terminal, or a full disk, never ends the daemon:
- * a file that fails is given up and reported as a warning.
+ * The redactor masks every finished line before it is written. Losing the terminal, or a full disk,
+ * never ends the daemon: a file that fails is given up and reported as a warning.
  */
 
 import { close, closeSync, constants, mkdirSync, open, write, writev } from 'node:fs';
@@ -136,7 +137,10 @@ export function openLogSink(deps: LogSinkDeps): LogSink {
   };
 }
 
-/** Opens the file; throws the system's error where it cannot be opened. Later failures are passed to `onError`. */
+/**
+ * Opens the file; throws the system's error where it cannot be opened. Later failures are passed to
+ * `onError`.
+ */
 function openFile(path: string, onError: (error: unknown) => void): winston.transport {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   closeSync(openTrusted('the log', path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o600));
@@ -182,7 +186,10 @@ function printFields(fields: unknown): string {
   }
 }
 
-/** Prints an error's name, message and stack: JSON would print `{}`, and its cause can hold a secret. */
+/**
+ * Prints an error's name, message and stack: JSON would print `{}`, and its cause can hold a
+ * secret.
+ */
 function describeError(_key: string, value: unknown): unknown {
   if (!(value instanceof Error)) return value;
   return { name: value.name, message: value.message, stack: value.stack };

@@ -1,6 +1,7 @@
 /**
- * The log as every part uses it. Lines are kept until their sink is open (log-sink.ts: JSON lines in a file, readable
- * ones on stdout). The sink is opened once the daemon serves, because loading it takes longer than the rest of a start.
+ * The log as every part uses it. Lines are kept until their sink is open (log-sink.ts: JSON lines
+ * in a file, readable ones on stdout). The sink is opened once the daemon serves, because loading
+ * it takes longer than the rest of a start.
  */
 
 import type { LogFields, LogLevel, LogLine, LogSink, LogSinkDeps } from './log-sink.ts';
@@ -25,7 +26,10 @@ export interface Logger {
 
 /** The log of the daemon, from which each component has its own. */
 export interface DaemonLogger extends Logger {
-  /** Returns the log of a component: its lines carry the name, and its debug lines can be turned on alone (AIPASSD_DEBUG). */
+  /**
+   * Returns the log of a component: its lines carry the name, and its debug lines can be turned on
+   * alone (AIPASSD_DEBUG).
+   */
   component(name: string): Logger;
 }
 
@@ -91,8 +95,8 @@ function dropLine(): void {}
 const SEVERITY: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };
 
 /**
- * Sends what packages print on the console to the log, where the redactor masks it: one of them may print a piece of a
- * provider's answer. The returned function restores the console.
+ * Sends what packages print on the console to the log, where the redactor masks it: one of them may
+ * print a piece of a provider's answer. The returned function restores the console.
  */
 export function captureConsole(logger: Pick<Logger, 'debug'>): () => void {
   const original = { ...console };

@@ -2,7 +2,10 @@
  * Maps many items through an async function, a few at a time.
  */
 
-/** Maps items with at most `limit` calls at once; results keep the items' order. Rejects with the first failure, and starts nothing after it. */
+/**
+ * Maps items with at most `limit` calls at once; results keep the items' order. Rejects with the
+ * first failure, and starts nothing after it.
+ */
 export async function mapConcurrently<In, Out>(
   items: readonly In[],
   limit: number,

@@ -1,8 +1,10 @@
 /**
- * The few system calls that Node does not offer. Owns the koffi package, which is loaded at the first call.
+ * The few system calls that Node does not offer. Owns the koffi package, which is loaded at the
+ * first call.
  *
- * Every function returns null or false where koffi, the library or the call is missing, and never throws: aipassd runs
- * without them, and code that decides by an answer refuses where there is none.
+ * Every function returns null or false where koffi, the library or the call is missing, and never
+ * throws: aipassd runs without them, and code that decides by an answer refuses where there is
+ * none.
  */
 
 import { createRequire } from 'node:module';
@@ -37,7 +39,10 @@ const PR_GET_DUMPABLE = 3;
 const PR_SET_DUMPABLE = 4;
 const RLIMIT_CORE = 4;
 
-/** Returns the file descriptor of an open socket, which Node keeps to itself; -1 where it has none (any more). */
+/**
+ * Returns the file descriptor of an open socket, which Node keeps to itself; -1 where it has none
+ * (any more).
+ */
 export function socketDescriptor(socket: Socket): number {
   const handle: unknown = Reflect.get(socket, '_handle');
   const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
@@ -50,7 +55,10 @@ export function peersAreKnown(): boolean {
   return known ?? false;
 }
 
-/** Returns who is at the other end of a connected Unix socket, by its file descriptor, or null where that cannot be known. */
+/**
+ * Returns who is at the other end of a connected Unix socket, by its file descriptor, or null where
+ * that cannot be known.
+ */
 export function peerCredentials(fd: number): PeerCredentials | null {
   if (process.platform === 'darwin') return peerCredentialsOfMacOs(fd);
   const ucred = socketOption(fd, SOL_SOCKET, SO_PEERCRED, UCRED_BYTES);
@@ -59,7 +67,10 @@ export function peerCredentials(fd: number): PeerCredentials | null {
   return { uid: ucred.readUInt32LE(4), gid: ucred.readUInt32LE(8), pid: pid > 0 ? pid : null };
 }
 
-/** Returns the supplementary groups of a peer as they were when it connected, or null where that cannot be known. */
+/**
+ * Returns the supplementary groups of a peer as they were when it connected, or null where that
+ * cannot be known.
+ */
 export function peerGroups(fd: number): readonly number[] | null {
   if (process.platform === 'darwin') {
     const xucred = socketOption(fd, SOL_LOCAL, LOCAL_PEERCRED, XUCRED_BYTES);
@@ -70,19 +81,23 @@ export function peerGroups(fd: number): readonly number[] | null {
   return groups && Array.from({ length: groups.length / 4 }, (_, at) => groups.readUInt32LE(at * 4));
 }
 
-/** Sends a notification in the format of sd_notify(3); returns false where no service manager listens or libsystemd is missing. */
+/**
+ * Sends a notification in the format of sd_notify(3); returns false where no service manager
+ * listens or libsystemd is missing.
+ */
 export function notifySystemd(text: string): boolean {
   if (!process.env['NOTIFY_SOCKET']) return false;
   return call(systemdCalls, (systemd) => systemd.notify(0, text) > 0) ?? false;
 }
 
 /**
- * Makes this process unreadable to debuggers of its own user and keeps it from leaving a core file. Returns whether
- * that holds now; a limit that the service manager set already is as good as ours.
+ * Makes this process unreadable to debuggers of its own user and keeps it from leaving a core file.
+ * Returns whether that holds now; a limit that the service manager set already is as good as ours.
  */
 export function forbidDumps(): boolean {
   if (process.platform !== 'linux') return call(coreLimitCall, limitCore) ?? false;
-  // A service manager's system-call filter may refuse setrlimit: it then brings LimitCORE=0 of its own.
+  // A service manager's system-call filter may refuse setrlimit: it then brings LimitCORE=0 of its
+  // own.
   call(coreLimitCall, limitCore);
   return (
     call(
@@ -92,7 +107,10 @@ export function forbidDumps(): boolean {
   );
 }
 
-/** Gives memory that the C library keeps for later back to the system (glibc); false where there is no such call. */
+/**
+ * Gives memory that the C library keeps for later back to the system (glibc); false where there is
+ * no such call.
+ */
 export function trimMemory(): boolean {
   return call(trimCall, (trim) => trim(0) === 1) ?? false;
 }
@@ -127,7 +145,10 @@ function call<Native, Result>(open: () => Native, use: (native: Native) => Resul
   }
 }
 
-/** Makes a value once; a failure is remembered, because looking for a missing library again finds nothing. */
+/**
+ * Makes a value once; a failure is remembered, because looking for a missing library again finds
+ * nothing.
+ */
 function once<Value>(make: () => Value): () => Value {
   let made: { value: Value } | { error: unknown } | undefined;
   return () => {
@@ -144,7 +165,10 @@ function once<Value>(make: () => Value): () => Value {
 }
 
 const koffi = once((): typeof Koffi => createRequire(import.meta.url)('koffi'));
-/** This process itself: its C library's functions are among its symbols, whatever that library is called. */
+/**
+ * This process itself: its C library's functions are among its symbols, whatever that library is
+ * called.
+ */
 const processSymbols = once(() => koffi().load(null));
 
 const socketOptionCall = once(

@@ -1,5 +1,6 @@
 /**
- * "Did you mean …?": finds the known name that a mistyped one is nearest to. Owns the fastest-levenshtein package.
+ * "Did you mean …?": finds the known name that a mistyped one is nearest to. Owns the
+ * fastest-levenshtein package.
  */
 
 import { distance } from 'fastest-levenshtein';
@@ -14,7 +15,10 @@ export const PRODUCTS: ReadonlyMap<string, string> = new Map([
   ['kimi', 'moonshot'],
 ]);
 
-/** Returns the known provider that a name is probably meant for: the maker of a product, or the nearest name. */
+/**
+ * Returns the known provider that a name is probably meant for: the maker of a product, or the
+ * nearest name.
+ */
 export function nearestProvider(name: string, known: Iterable<string>): string | undefined {
   const names = [...known];
   const maker = PRODUCTS.get(name.toLowerCase());

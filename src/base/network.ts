@@ -1,10 +1,11 @@
 /**
- * The way of every request of this process to the network: through a proxy or not, and which certificate authorities are
- * trusted. Settings of the configuration come before the variables HTTPS_PROXY, HTTP_PROXY, NO_PROXY and
- * NODE_EXTRA_CA_CERTS.
+ * The way of every request of this process to the network: through a proxy or not, and which
+ * certificate authorities are trusted. Settings of the configuration come before the variables
+ * HTTPS_PROXY, HTTP_PROXY, NO_PROXY and NODE_EXTRA_CA_CERTS.
  *
- * Node has one place for each (http.setGlobalProxyFromEnv, tls.setDefaultCACertificates), which node:http and fetch obey
- * alike. What applies is also put back into the environment, from which workers inherit it.
+ * Node has one place for each (http.setGlobalProxyFromEnv, tls.setDefaultCACertificates), which
+ * node:http and fetch obey alike. What applies is also put back into the environment, from which
+ * workers inherit it.
  */
 
 import type * as Http from 'node:http';
@@ -53,10 +54,16 @@ type Environment = Record<string, string | undefined>;
 /** Hosts that no proxy can reach for us. */
 const LOOPBACK = ['localhost', '127.0.0.1', '::1', '[::1]'];
 
-/** How long a connection is kept for another request, in milliseconds: as long as Node's own agent keeps one. */
+/**
+ * How long a connection is kept for another request, in milliseconds: as long as Node's own agent
+ * keeps one.
+ */
 const KEPT_MS = 5000;
 
-/** Sets up the network of this process, and of processes that inherit `env`. What cannot be used is a warning. */
+/**
+ * Sets up the network of this process, and of processes that inherit `env`. What cannot be used is
+ * a warning.
+ */
 export function openNetwork(settings: NetworkSettings, env: Environment = process.env): OpenNetwork {
   const warnings: Warning[] = [];
   if (settings.proxy !== undefined) setBoth(env, ['HTTPS_PROXY', 'HTTP_PROXY'], settings.proxy);
@@ -83,12 +90,17 @@ export function openNetwork(settings: NetworkSettings, env: Environment = proces
   };
 }
 
-/** Returns whether requests may have to go through a proxy, which node:http then finds out for each. */
+/**
+ * Returns whether requests may have to go through a proxy, which node:http then finds out for each.
+ */
 export function usesProxy(env: Environment = process.env): boolean {
   return env['NODE_USE_ENV_PROXY'] === '1';
 }
 
-/** Returns an agent for one request on a connection of its own, by the same way as all others; false stands for Node's own. */
+/**
+ * Returns an agent for one request on a connection of its own, by the same way as all others; false
+ * stands for Node's own.
+ */
 export function singleUseAgent(protocol: string, env: Environment = process.env): Http.Agent | false {
   if (!usesProxy(env)) return false;
   const { Agent } = process.getBuiltinModule(protocol === 'https:' ? 'node:https' : 'node:http');
@@ -135,7 +147,10 @@ const CERTIFICATE_PROBLEMS: Readonly<Record<string, string>> = {
   HOSTNAME_MISMATCH: 'is for another host',
 };
 
-/** Returns what is wrong with a server's certificate and what to do, or undefined for any other failure. */
+/**
+ * Returns what is wrong with a server's certificate and what to do, or undefined for any other
+ * failure.
+ */
 export function describeCertificateFailure(
   code: string,
   host: string,
@@ -167,8 +182,8 @@ function setBoth(env: Environment, names: readonly string[], value: string): voi
 }
 
 /**
- * Returns an entry of NO_PROXY in the forms that Node reads. As curl has it, a domain stands for its subdomains, too; as Go
- * and Python have it, networks may be given (`10.0.0.0/8`, `10.*`).
+ * Returns an entry of NO_PROXY in the forms that Node reads. As curl has it, a domain stands for
+ * its subdomains, too; as Go and Python have it, networks may be given (`10.0.0.0/8`, `10.*`).
  */
 function formsForNode(entry: string): string[] {
   const range = networkRange(entry);
@@ -179,7 +194,10 @@ function formsForNode(entry: string): string[] {
   return isDomain && entry !== 'localhost' ? [entry, `*.${entry}`] : [entry];
 }
 
-/** Returns the first and the last address of an IPv4 network, joined by a hyphen; undefined for anything else. */
+/**
+ * Returns the first and the last address of an IPv4 network, joined by a hyphen; undefined for
+ * anything else.
+ */
 function networkRange(entry: string): string | undefined {
   const [, prefix] = /^((?:\d{1,3}\.){1,3})\*$/.exec(entry) ?? [];
   const given = prefix?.split('.').slice(0, -1) ?? [];
@@ -196,7 +214,10 @@ function addressOf(number: number): string {
   return [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join('.');
 }
 
-/** Returns a proxy's URL as the environment has it, http where no scheme is given; one that cannot be used is taken out of it. */
+/**
+ * Returns a proxy's URL as the environment has it, http where no scheme is given; one that cannot
+ * be used is taken out of it.
+ */
 function readProxy(env: Environment, name: string, warnings: Warning[]): string | null {
   const given = env[name.toLowerCase()] || env[name];
   if (!given) return null;

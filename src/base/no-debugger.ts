@@ -1,10 +1,12 @@
 /**
- * Keeps Node's debugger closed. Node opens it to every user of the machine when a process gets SIGUSR1, and whoever
- * connects reads every secret. Each entry file imports this file before everything else.
+ * Keeps Node's debugger closed. Node opens it to every user of the machine when a process gets
+ * SIGUSR1, and whoever connects reads every secret. Each entry file imports this file before
+ * everything else.
  *
- * Units and workers are started with `--disable-sigusr1`, so that not even the first millisecond is open. Without that
- * flag (`aipassd …` in a shell) a signal that came before this file was loaded has opened the debugger: it is closed here,
- * before any secret is read. `--inspect` is its user's own choice, and is left alone.
+ * Units and workers are started with `--disable-sigusr1`, so that not even the first millisecond is
+ * open. Without that flag (`aipassd …` in a shell) a signal that came before this file was loaded
+ * has opened the debugger: it is closed here, before any secret is read. `--inspect` is its user's
+ * own choice, and is left alone.
  */
 
 import type * as Inspector from 'node:inspector';

@@ -1,7 +1,9 @@
 /**
- * Where everything lives on disk, for daemon, client and command line alike. Loads `node:` modules only.
+ * Where everything lives on disk, for daemon, client and command line alike. Loads `node:` modules
+ * only.
  *
- * Each folder can be moved by one variable; Linux follows the XDG base directory specification, macOS its own habits.
+ * Each folder can be moved by one variable; Linux follows the XDG base directory specification,
+ * macOS its own habits.
  */
 
 import { homedir } from 'node:os';
@@ -42,7 +44,8 @@ export interface PathSources {
 }
 
 /**
- * Derives all paths from the environment. A relative XDG variable is ignored, as its specification demands.
+ * Derives all paths from the environment. A relative XDG variable is ignored, as its specification
+ * demands.
  *
  * @throws AipassError BAD_REQUEST where a path lies in the home folder and this user has none.
  */

@@ -1,5 +1,6 @@
 /**
- * Identifies a process by pid and start time, so that a pid that was given to another process is not mistaken for it.
+ * Identifies a process by pid and start time, so that a pid that was given to another process is
+ * not mistaken for it.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -9,17 +10,25 @@ import { systemErrorCode } from './errors.ts';
 /** A process, for as long as the machine runs. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Start time as the system gives it, for comparison only; null where the system does not give it. */
+  /**
+   * Start time as the system gives it, for comparison only; null where the system does not give it.
+   */
   readonly started: string | null;
 }
 
-/** What the system gives of a process: its start, and whether it has ended and only waits for its parent (a zombie). */
+/**
+ * What the system gives of a process: its start, and whether it has ended and only waits for its
+ * parent (a zombie).
+ */
 interface ProcessState {
   readonly started: string;
   readonly isDefunct: boolean;
 }
 
-/** Returns the identity of a running process, or undefined where no process has this pid. A zombie counts as ended. */
+/**
+ * Returns the identity of a running process, or undefined where no process has this pid. A zombie
+ * counts as ended.
+ */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
   const state = readState(pid);
   if (state === undefined) return isPidUsed(pid) ? { pid, started: null } : undefined;
@@ -29,8 +38,8 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
 /**
  * Returns whether the process that was identified still runs.
  *
- * Where its start time is not known, or cannot be read now, any process of its pid is taken for it: to take a living
- * process for a dead one is the worse mistake.
+ * Where its start time is not known, or cannot be read now, any process of its pid is taken for it:
+ * to take a living process for a dead one is the worse mistake.
  */
 export function isProcessAlive(identity: ProcessIdentity): boolean {
   const found = identifyProcess(identity.pid);
@@ -38,7 +47,10 @@ export function isProcessAlive(identity: ProcessIdentity): boolean {
   return found.started === null || identity.started === null || found.started === identity.started;
 }
 
-/** Returns when a process started, in clock ticks since boot (field 22 of proc(5)), or null where there is no /proc or no such process. */
+/**
+ * Returns when a process started, in clock ticks since boot (field 22 of proc(5)), or null where
+ * there is no /proc or no such process.
+ */
 export function readStartTicks(pid: number): number | null {
   const ticks = Number(readStat(pid)?.[19] ?? 'none');
   return Number.isSafeInteger(ticks) ? ticks : null;
@@ -56,7 +68,10 @@ function readStateOnLinux(pid: number): ProcessState | undefined {
   return { started: `${readBootId()}:${ticks}`, isDefunct: state === 'Z' || state === 'X' };
 }
 
-/** Returns the fields of /proc/<pid>/stat from the third on; field 2, the program's name, can hold spaces and brackets. */
+/**
+ * Returns the fields of /proc/<pid>/stat from the third on; field 2, the program's name, can hold
+ * spaces and brackets.
+ */
 function readStat(pid: number): readonly string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');

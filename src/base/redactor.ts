@@ -1,6 +1,7 @@
 /**
- * Last guard against a leaked secret: replaces every value that the vault holds, and whatever has the shape of a key, in a
- * text that is about to be logged or sent. The vault passes its values after each change.
+ * Last guard against a leaked secret: replaces every value that the vault holds, and whatever has
+ * the shape of a key, in a text that is about to be logged or sent. The vault passes its values
+ * after each change.
  */
 
 import { BoundedMap } from './bounded-map.ts';
@@ -9,22 +10,34 @@ import { SECRET_PLACEHOLDER } from './secret.ts';
 /** Minimum length of a masked value: shorter ones are words that occur in every text. */
 const MIN_MASKED_LENGTH = 6;
 
-/** Minimum length of a part of a value that is masked on its own, where a text quotes only a piece of a key. */
+/**
+ * Minimum length of a part of a value that is masked on its own, where a text quotes only a piece
+ * of a key.
+ */
 const MIN_PART_LENGTH = 12;
 
-/** Maximum length of a value whose parts are masked: a longer one is a document, whose words may occur anywhere. */
+/**
+ * Maximum length of a value whose parts are masked: a longer one is a document, whose words may
+ * occur anywhere.
+ */
 const MAX_PARTED_LENGTH = 4096;
 
-/** Matches what looks like a credential whoever it belongs to (shapes from public secret scanners; see providers/). */
+/**
+ * Matches what looks like a credential whoever it belongs to (shapes from public secret scanners;
+ * see providers/).
+ */
 const KEY_SHAPES =
   /\b(?:sk-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{20,}|AQ\.[A-Za-z0-9_-]{20,}|gsk_[A-Za-z0-9]{16,}|xai-[A-Za-z0-9]{16,}|pplx-[A-Za-z0-9]{16,}|csk-[A-Za-z0-9]{16,}|fw_[A-Za-z0-9]{12,}|tgp_v1_[A-Za-z0-9_-]{12,}|ya29\.[A-Za-z0-9_.-]{10,}|1\/\/[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|hf_[A-Za-z0-9]{20,}|nvapi-[A-Za-z0-9_-]{20,}|aip-[A-Za-z0-9_-]{43}|Bearer\s+[A-Za-z0-9._~+/=-]{8,})/g;
 
-/** Matches one run of characters that keys are made of, at least as long as the shortest part worth masking. */
+/**
+ * Matches one run of characters that keys are made of, at least as long as the shortest part worth
+ * masking.
+ */
 const KEY_RUN = new RegExp(`[A-Za-z0-9_.~+/=-]{${MIN_PART_LENGTH},}`, 'g');
 
 /**
- * Encodings in which a text may quote a value, each with the runs that may be one and their readings. A run is read at
- * every offset at which the value may begin in it.
+ * Encodings in which a text may quote a value, each with the runs that may be one and their
+ * readings. A run is read at every offset at which the value may begin in it.
  */
 const ENCODINGS: readonly { readonly run: RegExp; readonly decode: (run: string) => readonly string[] }[] = [
   {
@@ -48,16 +61,22 @@ function fromHex(code: string): string {
   return String.fromCharCode(Number.parseInt(code, 16));
 }
 
-/** Matches a run of visible characters that a decoded value consists of; what is decoded by mistake rarely has one. */
+/**
+ * Matches a run of visible characters that a decoded value consists of; what is decoded by mistake
+ * rarely has one.
+ */
 const DECODED_RUN = new RegExp(`[\\x21-\\x7e]{${MIN_MASKED_LENGTH},}`, 'g');
 
-/** Number and length of remembered texts that had nothing to mask: names of callers, keys and models recur. */
+/**
+ * Number and length of remembered texts that had nothing to mask: names of callers, keys and models
+ * recur.
+ */
 const MAX_HARMLESS = 1000;
 const MAX_HARMLESS_LENGTH = 256;
 
 /**
- * Masks what has the shape of a credential, and knows no value. For text that a caller sent: what comes back
- * depends on that text alone, so that it tells nothing about the values that are held.
+ * Masks what has the shape of a credential, and knows no value. For text that a caller sent: what
+ * comes back depends on that text alone, so that it tells nothing about the values that are held.
  */
 export function maskKeyShapes(text: string): string {
   return text.replace(KEY_SHAPES, SECRET_PLACEHOLDER);
@@ -69,7 +88,10 @@ export class Redactor {
   readonly #harmless = new BoundedMap<string, true>(MAX_HARMLESS);
   #values: readonly string[] = [];
 
-  /** Replaces the set of values that one source has to mask; short ones are dropped, long ones are tried first. */
+  /**
+   * Replaces the set of values that one source has to mask; short ones are dropped, long ones are
+   * tried first.
+   */
   learn(values: Iterable<string>, source = 'vault'): void {
     const known = new Set<string>();
     for (const value of values) {
@@ -85,11 +107,11 @@ export class Redactor {
   }
 
   /**
-   * Returns the text with every known value, every piece of one, also in base64, hex or the encoding of URLs, and every
-   * key-shaped run replaced by a placeholder.
+   * Returns the text with every known value, every piece of one, also in base64, hex or the
+   * encoding of URLs, and every key-shaped run replaced by a placeholder.
    *
-   * `sentByCaller` is what the reader of the result sent before: a value or piece that occurs in it stays, because a
-   * mask would confirm the reader's guess. Key-shaped runs are masked in any case.
+   * `sentByCaller` is what the reader of the result sent before: a value or piece that occurs in it
+   * stays, because a mask would confirm the reader's guess. Key-shaped runs are masked in any case.
    */
   redact(text: string, sentByCaller?: string): string {
     if (sentByCaller !== undefined) return this.#mask(text, sentByCaller);

@@ -1,11 +1,16 @@
 /**
- * Parses and prints Retry-After (RFC 9110 §10.2.3) and HTTP dates (RFC 9110 §5.6.7). The only parser of either in aipassd.
+ * Parses and prints Retry-After (RFC 9110 §10.2.3) and HTTP dates (RFC 9110 §5.6.7). The only
+ * parser of either in aipassd.
  *
- * Whatever is neither seconds nor one of the three date forms is ignored: `Date.parse` accepts "-5", "7 apples" and
- * "12/25/2099". Fractional seconds are not in the RFC, but providers send them. Runs on Node 20.16 for the client.
+ * Whatever is neither seconds nor one of the three date forms is ignored: `Date.parse` accepts
+ * "-5", "7 apples" and "12/25/2099". Fractional seconds are not in the RFC, but providers send
+ * them. Runs on Node 20.16 for the client.
  */
 
-/** Longest wait that is believed, in milliseconds: a monthly quota and a day. A longer one is cut to it. */
+/**
+ * Longest wait that is believed, in milliseconds: a monthly quota and a day. A longer one is cut to
+ * it.
+ */
 export const MAX_RETRY_AFTER_MS = 32 * 86_400_000;
 
 /** Longest header value that is parsed, in characters. */
@@ -20,16 +25,21 @@ const ASCTIME =
   /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?<month>[A-Z][a-z]{2}) (?<day>[ \d]\d) (?<time>\d\d:\d\d:\d\d) (?<year>\d{4})$/;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
-/** How far in the future a two-digit year may lie before it means the last century (RFC 9110 §5.6.7), in years. */
+/**
+ * How far in the future a two-digit year may lie before it means the last century (RFC 9110
+ * §5.6.7), in years.
+ */
 const MAX_YEARS_AHEAD = 50;
 
 /**
- * Returns the wait that a Retry-After value asks for, in milliseconds, or undefined where the value is absent or not valid.
+ * Returns the wait that a Retry-After value asks for, in milliseconds, or undefined where the value
+ * is absent or not valid.
  *
- * A date in the past is a wait of 0. A wait beyond MAX_RETRY_AFTER_MS is cut to it. A number, as some libraries give it,
- * is seconds.
+ * A date in the past is a wait of 0. A wait beyond MAX_RETRY_AFTER_MS is cut to it. A number, as
+ * some libraries give it, is seconds.
  *
- * @param now epoch milliseconds; pass the answer's own `Date` (parseHttpDate) so that a wrong clock does not matter.
+ * @param now epoch milliseconds; pass the answer's own `Date` (parseHttpDate) so that a wrong clock
+ * does not matter.
  */
 export function parseRetryAfter(value: string | number | null | undefined, now: number): number | undefined {
   const text = String(value ?? '').trim();
@@ -39,7 +49,10 @@ export function parseRetryAfter(value: string | number | null | undefined, now: 
   return date === undefined ? undefined : bounded(Math.max(0, date - now));
 }
 
-/** Returns the wait of a `retry-after-ms` value (Azure, OpenAI) in milliseconds, or undefined as parseRetryAfter does. */
+/**
+ * Returns the wait of a `retry-after-ms` value (Azure, OpenAI) in milliseconds, or undefined as
+ * parseRetryAfter does.
+ */
 export function parseRetryAfterMs(value: string | number | null | undefined): number | undefined {
   const text = String(value ?? '').trim();
   return text.length <= MAX_LENGTH && SECONDS.test(text) ? bounded(Number(text)) : undefined;

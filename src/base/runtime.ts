@@ -1,6 +1,7 @@
 /**
- * What every part of the daemon is wired with: one record instead of a bag for each part. Made by openRuntime in
- * daemon.ts; each folder's `open…()` takes it first, then the parts that it needs by name.
+ * What every part of the daemon is wired with: one record instead of a bag for each part. Made by
+ * openRuntime in daemon.ts; each folder's `open…()` takes it first, then the parts that it needs by
+ * name.
  */
 
 import type { Random } from './backoff.ts';
@@ -20,8 +21,8 @@ export interface ConfigSource {
   /** Configuration in use; another object after each reload. */
   readonly current: Config;
   /**
-   * Calls back after each reload that changed something, in the order of registration, with the new configuration and the
-   * one before. The returned function ends that.
+   * Calls back after each reload that changed something, in the order of registration, with the new
+   * configuration and the one before. The returned function ends that.
    */
   onChange(listener: (next: Config, before: Config) => void): () => void;
 }

@@ -1,8 +1,10 @@
 /**
- * Runs a job at the times that a cron pattern names, on the injected clock. Owns the croner package.
+ * Runs a job at the times that a cron pattern names, on the injected clock. Owns the croner
+ * package.
  *
- * croner computes the times; the waiting is ours, in steps of at most 30 s, so that a machine that slept runs what it
- * missed once, soon after it wakes. A job never overlaps itself, and one that fails is logged and runs at its next time.
+ * croner computes the times; the waiting is ours, in steps of at most 30 s, so that a machine that
+ * slept runs what it missed once, soon after it wakes. A job never overlaps itself, and one that
+ * fails is logged and runs at its next time.
  */
 
 import { Cron } from 'croner';
@@ -20,9 +22,11 @@ export interface ScheduleDeps {
 }
 
 /**
- * Starts a schedule; the returned function ends it and resolves when a job that is running has ended.
+ * Starts a schedule; the returned function ends it and resolves when a job that is running has
+ * ended.
  *
- * @throws AipassError BAD_REQUEST when the pattern is not valid, or matches no time that will ever come.
+ * @throws AipassError BAD_REQUEST when the pattern is not valid, or matches no time that will ever
+ * come.
  */
 export function startSchedule(
   pattern: string,
@@ -70,7 +74,10 @@ export function startSchedule(
   };
 }
 
-/** Throws as startSchedule would; `what` names the pattern in the message, `now` is epoch milliseconds. */
+/**
+ * Throws as startSchedule would; `what` names the pattern in the message, `now` is epoch
+ * milliseconds.
+ */
 export function assertSchedule(pattern: string, what: string, now: number): void {
   readPattern(pattern, what, now);
 }

@@ -1,9 +1,11 @@
 /**
- * Long texts of a JSON document that are neither parsed nor printed: a document of 60 MB, most of which is one text, is
- * taken apart as it arrives and put together again as it leaves, so that it holds up nothing else.
+ * Long texts of a JSON document that are neither parsed nor printed: a document of 60 MB, most of
+ * which is one text, is taken apart as it arrives and put together again as it leaves, so that it
+ * holds up nothing else.
  *
- * In the parsed value a long text is a token. The value remembers what its tokens stand for (`splicesOf`), and whoever
- * prints it puts the bytes back (`printSpliced`). Tokens are random, so that no text can hold one by accident or intent.
+ * In the parsed value a long text is a token. The value remembers what its tokens stand for
+ * (`splicesOf`), and whoever prints it puts the bytes back (`printSpliced`). Tokens are random, so
+ * that no text can hold one by accident or intent.
  */
 
 import { randomBytes } from 'node:crypto';
@@ -51,7 +53,8 @@ const BACKSLASH = 0x5c;
 /**
  * Returns the place of the quote that ends a text, or -1 where the text goes on in the next bytes.
  *
- * @param state tells whether the byte at `from` is escaped; it is brought up to date where the text goes on.
+ * @param state tells whether the byte at `from` is escaped; it is brought up to date where the text
+ * goes on.
  */
 export function endOfText(chunk: Buffer, from: number, state: { isEscaped: boolean }): number {
   let at = from;
@@ -74,7 +77,10 @@ export function endOfText(chunk: Buffer, from: number, state: { isEscaped: boole
   }
 }
 
-/** Parses a document whose bytes come piece by piece; its long texts are checked as they come, and not kept as text. */
+/**
+ * Parses a document whose bytes come piece by piece; its long texts are checked as they come, and
+ * not kept as text.
+ */
 export class SplicingParser {
   readonly #splices: Map<string, SplicedText>;
   readonly #minBytes: number;
@@ -134,7 +140,10 @@ export class SplicingParser {
     this.#skeleton.push(chunk.subarray(copied));
   }
 
-  /** Returns the document, or undefined for one that is not JSON; what matches `trailer` at its end is left out. */
+  /**
+   * Returns the document, or undefined for one that is not JSON; what matches `trailer` at its end
+   * is left out.
+   */
   finish(trailer?: RegExp): unknown {
     const skeleton = Buffer.concat(this.#inText ? [...this.#skeleton, ...this.#text] : this.#skeleton).toString();
     this.#skeleton = [];
@@ -162,7 +171,10 @@ export class SplicingParser {
   }
 }
 
-/** Returns whether bytes may stand between the quotes of a text: a parser is only needed where there are escapes. */
+/**
+ * Returns whether bytes may stand between the quotes of a text: a parser is only needed where there
+ * are escapes.
+ */
 function isTextOfJson(bytes: Buffer): boolean {
   if (!isUtf8(bytes)) return false;
   if (bytes.includes(BACKSLASH)) return parseJson(`"${bytes.toString()}"`) !== undefined;

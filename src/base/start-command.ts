@@ -1,6 +1,6 @@
 /**
- * The commands that start, stop and restart this user's daemon, judged by whether a service of it is installed. Loads
- * `node:` modules only, because the client's errors show them.
+ * The commands that start, stop and restart this user's daemon, judged by whether a service of it
+ * is installed. Loads `node:` modules only, because the client's errors show them.
  */
 
 import { existsSync } from 'node:fs';

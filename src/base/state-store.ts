@@ -1,9 +1,10 @@
 /**
- * What must outlive a restart and is not secret: one small document of named sections, `state.json`. Owns the lowdb and
- * write-file-atomic packages.
+ * What must outlive a restart and is not secret: one small document of named sections,
+ * `state.json`. Owns the lowdb and write-file-atomic packages.
  *
- * A part with state binds a section: a function that returns it when the file is written. Changes are gathered and written
- * atomically, mode 0600. A file that cannot be read is put aside and reported: the daemon starts without its state.
+ * A part with state binds a section: a function that returns it when the file is written. Changes
+ * are gathered and written atomically, mode 0600. A file that cannot be read is put aside and
+ * reported: the daemon starts without its state.
  */
 
 import { mkdirSync, readFileSync, renameSync } from 'node:fs';
@@ -21,7 +22,10 @@ import type { Warning } from './warning.ts';
 /** Time over which changes are gathered before they are written, in milliseconds. */
 const GATHER_MS = 500;
 
-/** Ratio of that time to the duration of the last collecting, so that a large state takes a twentieth of the time at most. */
+/**
+ * Ratio of that time to the duration of the last collecting, so that a large state takes a
+ * twentieth of the time at most.
+ */
 const GATHER_FACTOR = 20;
 
 type StateDocument = Record<string, unknown>;
@@ -55,7 +59,9 @@ export class StateStore {
     return this.#warnings;
   }
 
-  /** Reads the file; to be called once, before anything else. Never throws for what the file holds. */
+  /**
+   * Reads the file; to be called once, before anything else. Never throws for what the file holds.
+   */
   async open(): Promise<void> {
     const { path } = this.#deps;
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });

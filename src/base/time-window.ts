@@ -1,8 +1,8 @@
 /**
  * Where a minute, an hour, a day or a month begins and ends in a time zone. Pure.
  *
- * A day begins at the first instant that has its date, so that days of 23 and 25 hours, and zones that skip midnight,
- * come out right.
+ * A day begins at the first instant that has its date, so that days of 23 and 25 hours, and zones
+ * that skip midnight, come out right.
  */
 
 /** Calendar period. */
@@ -26,7 +26,8 @@ export function isTimeZone(zone: string): boolean {
 }
 
 /**
- * Returns the period that an instant lies in. Minutes and hours begin where the zone's clock says so.
+ * Returns the period that an instant lies in. Minutes and hours begin where the zone's clock says
+ * so.
  *
  * @throws RangeError for an unknown zone.
  */
@@ -47,15 +48,20 @@ function fixedWindow(instant: number, lengthMs: number, offset: number): TimeWin
   return { start, end: start + lengthMs };
 }
 
-/** Returns the first instant whose local time is the given one or later; `local` is that time as if it were UTC. */
+/**
+ * Returns the first instant whose local time is the given one or later; `local` is that time as if
+ * it were UTC.
+ */
 function firstInstantOf(local: number, zone: string): number {
-  // Offsets change by a day at most, and two days never have two changes: one of the offsets around it is the right one.
+  // Offsets change by a day at most, and two days never have two changes: one of the offsets around
+  // it is the right one.
   const offsets = [offsetAt(local - DAY_MS, zone), offsetAt(local + DAY_MS, zone)];
   const exact = offsets
     .map((offset) => local - offset)
     .filter((instant) => instant + offsetAt(instant, zone) === local);
   if (exact.length > 0) return Math.min(...exact);
-  // The zone skips this time: its day begins when the clocks go forward, which the offset from before tells.
+  // The zone skips this time: its day begins when the clocks go forward, which the offset from
+  // before tells.
   return local - Math.min(...offsets);
 }
 

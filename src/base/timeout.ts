@@ -6,7 +6,10 @@ import type { Clock } from './clock.ts';
 
 type Timers = Pick<Clock, 'after'>;
 
-/** Resolves with `elapsed` after a time in milliseconds, or with `aborted` as soon as the signal aborts. Never rejects. */
+/**
+ * Resolves with `elapsed` after a time in milliseconds, or with `aborted` as soon as the signal
+ * aborts. Never rejects.
+ */
 export function delay(clock: Timers, ms: number, signal?: AbortSignal): Promise<'elapsed' | 'aborted'> {
   if (signal?.aborted === true) return Promise.resolve('aborted');
   if (ms <= 0) return Promise.resolve('elapsed');
@@ -24,8 +27,8 @@ export function delay(clock: Timers, ms: number, signal?: AbortSignal): Promise<
 }
 
 /**
- * Settles as the work does, or with what `onTimeout` returns or throws once a limit in milliseconds has passed. The work
- * itself goes on; a later failure of it is dropped.
+ * Settles as the work does, or with what `onTimeout` returns or throws once a limit in milliseconds
+ * has passed. The work itself goes on; a later failure of it is dropped.
  */
 export async function withTimeout<T, U>(
   clock: Timers,

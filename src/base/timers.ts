@@ -1,7 +1,9 @@
 /**
- * Timers on the injected clock: one that fires at a wall time, one that repeats, and one that waits for quiet.
+ * Timers on the injected clock: one that fires at a wall time, one that repeats, and one that waits
+ * for quiet.
  *
- * A timer stands still while a machine sleeps, so no wait is longer than 30 s without reading the wall clock again.
+ * A timer stands still while a machine sleeps, so no wait is longer than 30 s without reading the
+ * wall clock again.
  */
 
 import type { Clock } from './clock.ts';
@@ -9,7 +11,10 @@ import type { Clock } from './clock.ts';
 /** Longest wait without reading the wall clock again, in milliseconds. */
 export const MAX_STEP_MS = 30_000;
 
-/** Calls back once when the wall clock has reached a time in epoch milliseconds, never at once; the returned function cancels that. */
+/**
+ * Calls back once when the wall clock has reached a time in epoch milliseconds, never at once; the
+ * returned function cancels that.
+ */
 export function wakeAt(clock: Pick<Clock, 'now' | 'after'>, time: number, callback: () => void): () => void {
   let cancel: () => void;
   const step = (): void => {
@@ -23,10 +28,12 @@ export function wakeAt(clock: Pick<Clock, 'now' | 'after'>, time: number, callba
 }
 
 /**
- * Does some work every `everyMs` milliseconds, counted from the end of the work before: it never overlaps itself. A
- * failure of the work is a defect: it is thrown as unhandled, and the work is repeated all the same.
+ * Does some work every `everyMs` milliseconds, counted from the end of the work before: it never
+ * overlaps itself. A failure of the work is a defect: it is thrown as unhandled, and the work is
+ * repeated all the same.
  *
- * @returns the function that ends the repetition; it resolves when work that is under way has ended.
+ * @returns the function that ends the repetition; it resolves when work that is under way has
+ * ended.
  */
 export function repeat(
   clock: Pick<Clock, 'after'>,
@@ -66,7 +73,10 @@ export interface DebounceTimes {
   readonly limitMs: number;
 }
 
-/** Debounces events: one call after a quiet moment, at the latest a fixed time after the first event. */
+/**
+ * Debounces events: one call after a quiet moment, at the latest a fixed time after the first
+ * event.
+ */
 export class Debouncer {
   readonly #clock: Clock;
   readonly #times: DebounceTimes;

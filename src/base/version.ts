@@ -1,6 +1,6 @@
 /**
- * The version of this package. scripts/write-version.ts writes it, and `npm version` runs that: a bundled client has no
- * package.json beside it.
+ * The version of this package. scripts/write-version.ts writes it, and `npm version` runs that: a
+ * bundled client has no package.json beside it.
  */
 
 /** Version in package.json. */

@@ -1,5 +1,6 @@
 /**
- * What is wrong on this machine right now: a problem and its fix, and the sources that `status` asks for them. Never thrown.
+ * What is wrong on this machine right now: a problem and its fix, and the sources that `status`
+ * asks for them. Never thrown.
  */
 
 /** A problem and what to do about it. Holds no secret. */
@@ -9,11 +10,16 @@ export interface Warning {
   readonly problem: string;
   /** An action, usually a command to run. */
   readonly hint: string;
-  /** Organization whose people alone may read it; those who see the daemon's own keys without it. */
+  /**
+   * Organization whose people alone may read it; those who see the daemon's own keys without it.
+   */
   readonly organization?: string;
 }
 
-/** Sources of warnings: the parts that can find them. Asked in the order in which they were registered. */
+/**
+ * Sources of warnings: the parts that can find them. Asked in the order in which they were
+ * registered.
+ */
 export class Warnings {
   readonly #sources = new Set<() => Iterable<Warning>>();
 

@@ -1,5 +1,6 @@
 /**
- * The access policy in use, with the names of the configuration resolved by the machine's account files.
+ * The access policy in use, with the names of the configuration resolved by the machine's account
+ * files.
  */
 
 import { readFileSync } from 'node:fs';
@@ -56,7 +57,10 @@ function resolve(config: AccessConfig, ownUid: number): ResolvedPolicy {
   };
 }
 
-/** Reads the account files. Users and groups of a directory service are not in them and are configured by number. */
+/**
+ * Reads the account files. Users and groups of a directory service are not in them and are
+ * configured by number.
+ */
 function readAccounts(): { passwd: string; group: string } {
   return { passwd: readText('/etc/passwd'), group: readText('/etc/group') };
 }

@@ -2,15 +2,18 @@
  * The rights of a peer, from the user that the kernel reports. Pure: names are resolved once per
  * configuration.
  *
- * The daemon's own user and root may do everything. Other users may do what `access` grants them; without
- * a grant they are rejected, whatever the modes of socket and folder allow.
+ * The daemon's own user and root may do everything. Other users may do what `access` grants them;
+ * without a grant they are rejected, whatever the modes of socket and folder allow.
  */
 
 import type { Config } from '../base/config-schema.ts';
 import type { Warning } from '../base/warning.ts';
 import { ALL_RIGHTS, type Right } from './rights.ts';
 
-/** The user behind a peer as the kernel reports it; `groups` holds the primary and supplementary groups. */
+/**
+ * The user behind a peer as the kernel reports it; `groups` holds the primary and supplementary
+ * groups.
+ */
 export interface PeerUser {
   readonly uid: number;
   readonly groups: readonly number[];
@@ -36,7 +39,10 @@ const GRANTED = {
   admin: ['see', 'admin'],
 } as const satisfies Record<keyof Config['access'], readonly Right[]>;
 
-/** Resolves the names of the configuration to ids. An unknown name grants nothing and causes a warning. */
+/**
+ * Resolves the names of the configuration to ids. An unknown name grants nothing and causes a
+ * warning.
+ */
 export function resolveAccess(
   access: Config['access'],
   accounts: Accounts,
@@ -63,7 +69,10 @@ export interface OrganizationPeople {
   readonly admins: PeopleIds;
 }
 
-/** Resolves the users and groups of one list; adds a warning for each name that this machine does not have. */
+/**
+ * Resolves the users and groups of one list; adds a warning for each name that this machine does
+ * not have.
+ */
 export function resolvePeople(
   place: string,
   people: Config['access']['use'],
@@ -107,13 +116,19 @@ export function rightsOf(peer: PeerUser, policy: AccessGrants): ReadonlySet<Righ
   return rights.size === 0 ? null : rights;
 }
 
-/** Returns whether users other than the daemon's own and root may ask, so that the socket must be open to them. */
+/**
+ * Returns whether users other than the daemon's own and root may ask, so that the socket must be
+ * open to them.
+ */
 export function servesOthers(policy: AccessGrants): boolean {
   const organizations = [...(policy.organizations?.values() ?? [])].flatMap(({ members, admins }) => [members, admins]);
   return [...policy.grants, ...organizations].some(({ uids, gids }) => uids.size > 0 || gids.size > 0);
 }
 
-/** Reads `name:password:id:…` lines, which passwd(5) and group(5) share; skips lines of another shape. */
+/**
+ * Reads `name:password:id:…` lines, which passwd(5) and group(5) share; skips lines of another
+ * shape.
+ */
 function idsByName(text: string): ReadonlyMap<string, number> {
   const ids = new Map<string, number>();
   for (const line of text.split('\n')) {

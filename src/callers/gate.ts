@@ -1,8 +1,9 @@
 /**
- * Admission of connections: by the user that the kernel reports, the access policy, and the user's limits.
+ * Admission of connections: by the user that the kernel reports, the access policy, and the user's
+ * limits.
  *
- * Where the kernel cannot be asked (no koffi), only the modes of socket and folder protect the daemon. It
- * then keeps the socket to its own user, so that a peer is that user or root.
+ * Where the kernel cannot be asked (no koffi), only the modes of socket and folder protect the
+ * daemon. It then keeps the socket to its own user, so that a peer is that user or root.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -19,14 +20,25 @@ import type { Clock } from '../base/clock.ts';
 export interface Admission {
   /** Rights by the policy in use now; empty if that grants the user nothing any more. */
   readonly rights: ReadonlySet<Right>;
-  /** Rights in each organization, by the policy in use now; another object after each change of the policy. */
+  /**
+   * Rights in each organization, by the policy in use now; another object after each change of the
+   * policy.
+   */
   readonly organizations: OrganizationRights;
-  /** Returns the identity that the kernel reports; determined at the first call, because it is expensive. */
+  /**
+   * Returns the identity that the kernel reports; determined at the first call, because it is
+   * expensive.
+   */
   identify(): PeerIdentity | null;
-  /** Counts a request whose frame has that length; an admitted request is ended with the same length. */
+  /**
+   * Counts a request whose frame has that length; an admitted request is ended with the same
+   * length.
+   */
   beginRequest(length: number): RequestAdmission;
   endRequest(length: number): void;
-  /** Adds to (or subtracts from) the bytes that wait for this user; false if they exceed the limit. */
+  /**
+   * Adds to (or subtracts from) the bytes that wait for this user; false if they exceed the limit.
+   */
   wait(bytes: number): boolean;
   /** Removes the connection from the counts. */
   leave(): void;
@@ -65,7 +77,8 @@ export class Gate {
   /**
    * Checks a new connection of a Unix socket by its file descriptor.
    *
-   * @throws AipassError FORBIDDEN for an unauthorized user, BAD_REQUEST for one connection too many.
+   * @throws AipassError FORBIDDEN for an unauthorized user, BAD_REQUEST for one connection too
+   * many.
    */
   admit(fd: number): Admission {
     const peer = peerCredentials(fd);
@@ -73,8 +86,8 @@ export class Gate {
   }
 
   /**
-   * Checks a connection whose user the kernel reports in another way than by `SO_PEERCRED` (TCP). Rights that groups
-   * give are missing, because the kernel does not report the groups.
+   * Checks a connection whose user the kernel reports in another way than by `SO_PEERCRED` (TCP).
+   * Rights that groups give are missing, because the kernel does not report the groups.
    *
    * @throws AipassError as `admit` does.
    */
@@ -149,8 +162,8 @@ const MAX_USERS = 1000;
 export type ReportRejection = (uid: number, pid: number | null, more: number) => void;
 
 /**
- * Limits how often rejected peers are reported: each user at most once a second, with the number of rejections in between,
- * so that nobody can flood log and audit with connection attempts.
+ * Limits how often rejected peers are reported: each user at most once a second, with the number of
+ * rejections in between, so that nobody can flood log and audit with connection attempts.
  *
  * @returns a function to call for every rejected peer; it forwards some of the calls to `report`.
  */

@@ -1,5 +1,6 @@
 /**
- * Opens the admission of callers: who may connect, with which rights and limits. Follows the configuration.
+ * Opens the admission of callers: who may connect, with which rights and limits. Follows the
+ * configuration.
  */
 
 import { defer } from '../base/dispose.ts';
@@ -8,7 +9,10 @@ import type { AccessPolicy } from './access-policy.ts';
 import { Gate, limitRejections } from './gate.ts';
 import { UserLimits, userLimits } from './user-limits.ts';
 
-/** Opens the gate; `onRejected` is called for unauthorized peers, at most once a second for each user. */
+/**
+ * Opens the gate; `onRejected` is called for unauthorized peers, at most once a second for each
+ * user.
+ */
 export function openGate(
   { config, clock, warnings }: Runtime,
   access: AccessPolicy,

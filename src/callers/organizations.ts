@@ -1,9 +1,11 @@
 /**
- * The organizations of a caller, from the user that the kernel reports. Pure: names are resolved once per configuration.
+ * The organizations of a caller, from the user that the kernel reports. Pure: names are resolved
+ * once per configuration.
  *
- * `default` always exists: it is the daemon's own keys, and the rights in it are those that `access` grants. Members of any
- * other organization may see and use its keys through the daemon, admins may change them. Nobody but the daemon's own
- * user and root is given a value. Nothing of an organization is visible to a caller outside of it.
+ * `default` always exists: it is the daemon's own keys, and the rights in it are those that
+ * `access` grants. Members of any other organization may see and use its keys through the daemon,
+ * admins may change them. Nobody but the daemon's own user and root is given a value. Nothing of an
+ * organization is visible to a caller outside of it.
  */
 
 import type { Config } from '../base/config-schema.ts';

@@ -1,8 +1,9 @@
 /**
- * The user behind a TCP connection from this machine, as the kernel's table of connections has it (proc(5), Linux).
+ * The user behind a TCP connection from this machine, as the kernel's table of connections has it
+ * (proc(5), Linux).
  *
- * `SO_PEERCRED` says nothing about TCP. A connection that its client has closed stays in the table with uid 0 and inode
- * 0, so that only an established one (state 01) with an inode proves a user.
+ * `SO_PEERCRED` says nothing about TCP. A connection that its client has closed stays in the table
+ * with uid 0 and inode 0, so that only an established one (state 01) with an inode proves a user.
  */
 
 import { readFileSync } from 'node:fs';
@@ -19,7 +20,10 @@ const ESTABLISHED = '01';
 /** Longest line of the table, in characters. */
 const LINE_LENGTH = 256;
 
-/** Returns the uid that owns the other end of an established loopback connection by the table, or null where that is not proved. */
+/**
+ * Returns the uid that owns the other end of an established loopback connection by the table, or
+ * null where that is not proved.
+ */
 export function tcpPeerUid(table: string | null, peer: TcpEnd, own: TcpEnd): number | null {
   if (table === null) return null;
   const ends = `${endOf(peer)} ${endOf(own)} `;
@@ -42,7 +46,10 @@ export function hasTcpTable(): boolean {
   return readTcpTable()?.includes('local_address') === true;
 }
 
-/** Reads the table; null where there is none. It takes milliseconds where there are many connections. */
+/**
+ * Reads the table; null where there is none. It takes milliseconds where there are many
+ * connections.
+ */
 export function readTcpTable(): string | null {
   try {
     return readFileSync(TABLE, 'latin1');
@@ -51,7 +58,10 @@ export function readTcpTable(): string | null {
   }
 }
 
-/** Formats an end as the table has it: the address as a little-endian number, the port big-endian, both hexadecimal. */
+/**
+ * Formats an end as the table has it: the address as a little-endian number, the port big-endian,
+ * both hexadecimal.
+ */
 function endOf({ address, port }: TcpEnd): string {
   const bytes = address.split('.').map(Number).toReversed();
   return `${Buffer.from(bytes).toString('hex').toUpperCase()}:${port.toString(16).toUpperCase().padStart(4, '0')}`;

@@ -1,10 +1,11 @@
 /**
- * Limits of one user over all of that user's connections: connections, requests in flight, requests per
- * second, waiting bytes, and as many bytes again of requests in flight. This file only counts; the caller
- * decides what happens to a user over a limit.
+ * Limits of one user over all of that user's connections: connections, requests in flight, requests
+ * per second, waiting bytes, and as many bytes again of requests in flight. This file only counts;
+ * the caller decides what happens to a user over a limit.
  *
- * A user with nothing open is forgotten, so that the counts never outgrow the connections. But not before
- * the requests of the last second are over, or a user who reconnects for each request would have no limit.
+ * A user with nothing open is forgotten, so that the counts never outgrow the connections. But not
+ * before the requests of the last second are over, or a user who reconnects for each request would
+ * have no limit.
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -26,7 +27,10 @@ export function userLimits({ limits }: Pick<Config, 'limits'>): UserLimitValues 
   return { connectionsOfOthers: limits.connections, ...limits.perUser, requestsPerSecond: limits.requestsPerSecond };
 }
 
-/** Whether a request may begin; if not, the limit that it exceeds and the time to wait, in milliseconds. */
+/**
+ * Whether a request may begin; if not, the limit that it exceeds and the time to wait, in
+ * milliseconds.
+ */
 export type RequestAdmission =
   | { readonly kind: 'admitted' }
   | {
@@ -65,8 +69,8 @@ export class UserLimits {
   }
 
   /**
-   * Counts a new connection; returns false, and does not count it, at a limit. The daemon's own user and root get one
-   * whatever others hold.
+   * Counts a new connection; returns false, and does not count it, at a limit. The daemon's own
+   * user and root get one whatever others hold.
    */
   connect(uid: number, isOwn: boolean): boolean {
     if (!isOwn && this.#ofOthers >= this.#limits.connectionsOfOthers) return false;
@@ -86,7 +90,10 @@ export class UserLimits {
     this.#forget(uid, holding);
   }
 
-  /** Counts a request of that many bytes; each admitted request is ended by `endRequest` exactly once. */
+  /**
+   * Counts a request of that many bytes; each admitted request is ended by `endRequest` exactly
+   * once.
+   */
   beginRequest(uid: number, bytes: number): RequestAdmission {
     const holding = this.#holdings.get(uid) ?? this.#begin(uid);
     if (holding.inFlight >= this.#limits.inFlight) {
@@ -122,7 +129,10 @@ export class UserLimits {
     this.#forget(uid, holding);
   }
 
-  /** Adds to (or with a negative number subtracts from) a user's waiting bytes; false if they exceed the limit. */
+  /**
+   * Adds to (or with a negative number subtracts from) a user's waiting bytes; false if they exceed
+   * the limit.
+   */
   wait(uid: number, bytes: number): boolean {
     const holding = this.#holdings.get(uid) ?? this.#begin(uid);
     holding.waitingBytes += bytes;

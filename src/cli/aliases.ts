@@ -1,5 +1,6 @@
 /**
- * Words that people type out of habit, and the command that they mean here. A verb of the same name always goes first.
+ * Words that people type out of habit, and the command that they mean here. A verb of the same name
+ * always goes first.
  */
 
 import type { Paths } from '../base/paths.ts';
@@ -52,7 +53,10 @@ export function aliasOf(word: string): readonly string[] | undefined {
   return Object.hasOwn(ALIASES, word) ? ALIASES[word] : undefined;
 }
 
-/** Returns what to do instead of a command that does not exist here, or undefined for a word without a known meaning. */
+/**
+ * Returns what to do instead of a command that does not exist here, or undefined for a word without
+ * a known meaning.
+ */
 export function pointerOf(word: string, paths: Paths): string | undefined {
   const { start, stop, restart } = serviceCommands(paths.socket);
   switch (word) {

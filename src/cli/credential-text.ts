@@ -86,8 +86,8 @@ function windowRow({ name, limit, remaining, pct_used: used, reset_in_ms: resetI
 }
 
 /**
- * Returns the credential of an id, of a unique beginning of one, of a variable (`OPENAI_API_KEY_2`), or of
- * `<provider>/<name>`.
+ * Returns the credential of an id, of a unique beginning of one, of a variable
+ * (`OPENAI_API_KEY_2`), or of `<provider>/<name>`.
  *
  * @throws AipassError NOT_FOUND, BAD_REQUEST for a word that several match.
  */

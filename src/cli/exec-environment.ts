@@ -1,6 +1,6 @@
 /**
- * The environment of a program that `aipassd exec` runs: addresses and a token of the gateway in the variables that
- * clients read, and no real key. Pure.
+ * The environment of a program that `aipassd exec` runs: addresses and a token of the gateway in
+ * the variables that clients read, and no real key. Pure.
  */
 
 import { basename } from 'node:path';
@@ -18,12 +18,16 @@ export interface GatewayAddress {
   readonly routes: GatewayRoutes;
 }
 
-/** Variables that hold credentials under names of their own, or that belong to a key which is removed. */
+/**
+ * Variables that hold credentials under names of their own, or that belong to a key which is
+ * removed.
+ */
 const REMOVED: ReadonlySet<string> = new Set([
   'ANTHROPIC_UNIX_SOCKET',
   'CLAUDE_CODE_OAUTH_TOKEN',
   'CODEX_API_KEY',
-  // OpenAI refuses a key of another organization or project than the one that its SDK names by these.
+  // OpenAI refuses a key of another organization or project than the one that its SDK names by
+  // these.
   'OPENAI_ORG_ID',
   'OPENAI_ORGANIZATION',
   'OPENAI_PROJECT',
@@ -64,18 +68,24 @@ const OTHER_PREFIXES = [
 const KEY_VARIABLE = /^([A-Z0-9_]+?)_(?:API_?KEYS?|KEY|TOKEN|API_TOKEN|SECRET_KEY)(?:_\d+)?$/;
 
 /**
- * Values that only an API key of a language model has, whatever their variable is called. Narrower than what is masked
- * in logs: keys of other services belong to the program.
+ * Values that only an API key of a language model has, whatever their variable is called. Narrower
+ * than what is masked in logs: keys of other services belong to the program.
  */
 const KEY_VALUE =
   /^(?:sk-(?:ant|or|proj|svcacct|admin)-[\w-]{16,}|sk-[A-Za-z0-9]{32,}|(?:gsk_|xai-|pplx-|csk-)[A-Za-z0-9]{16,}|tgp_v1_[\w-]{16,})$/;
 
-/** Programs that read a bearer token instead of a key: with ANTHROPIC_API_KEY, Claude Code asks its user first. */
+/**
+ * Programs that read a bearer token instead of a key: with ANTHROPIC_API_KEY, Claude Code asks its
+ * user first.
+ */
 const READS_AUTH_TOKEN: ReadonlySet<string> = new Set(['claude']);
 
 const NOT_PROXIED = ['127.0.0.1', 'localhost'] as const;
 
-/** Returns what changes in the environment of a program: variables to set, and those to remove as `undefined`. */
+/**
+ * Returns what changes in the environment of a program: variables to set, and those to remove as
+ * `undefined`.
+ */
 export function environmentChanges(env: Variables, program: string, gateway: GatewayAddress): Variables {
   const { routes } = gateway;
   const changes: Record<string, string | undefined> = {};
@@ -97,8 +107,9 @@ export function buildEnvironment(env: Variables, program: string, gateway: Gatew
 }
 
 /**
- * Returns the credentials file with which Google's libraries get the tokens of an account: workload identity federation
- * (google.aip.dev/auth/4117), both of whose addresses are the gateway's. It holds the token of the run, and nothing else.
+ * Returns the credentials file with which Google's libraries get the tokens of an account: workload
+ * identity federation (google.aip.dev/auth/4117), both of whose addresses are the gateway's. It
+ * holds the token of the run, and nothing else.
  */
 export function googleCredentials(account: string, { origin, token }: GatewayAddress): unknown {
   const base = `${origin}/api/v1/oauth/${encodeURIComponent(account)}`;
@@ -129,7 +140,10 @@ function variablePrefix(provider: string): string {
   return provider.toUpperCase().replaceAll('-', '_');
 }
 
-/** Names that SDKs of one provider and litellm read. The base URL has no version: clients add what theirs has. */
+/**
+ * Names that SDKs of one provider and litellm read. The base URL has no version: clients add what
+ * theirs has.
+ */
 function providerVariables(provider: string, { origin, token }: GatewayAddress): Variables {
   const prefix = variablePrefix(provider);
   const baseUrl = `${origin}/${provider}`;
@@ -172,8 +186,9 @@ function geminiVariables({ origin, token, routes }: GatewayAddress): Variables {
 }
 
 /**
- * Returns the variables that have git ask `command` for its credentials, and nobody else: the empty value resets the
- * list of helpers (git-config(1), `credential.helper`). What the environment configures already stays before it.
+ * Returns the variables that have git ask `command` for its credentials, and nobody else: the empty
+ * value resets the list of helpers (git-config(1), `credential.helper`). What the environment
+ * configures already stays before it.
  */
 export function gitVariables(env: Variables, command: readonly string[]): Readonly<Record<string, string>> {
   const given = Number(env['GIT_CONFIG_COUNT'] ?? 0);
@@ -187,7 +202,9 @@ export function gitVariables(env: Variables, command: readonly string[]): Readon
   };
 }
 
-/** Adds loopback to the addresses that no proxy gets: openai for Python would send the token to it. */
+/**
+ * Adds loopback to the addresses that no proxy gets: openai for Python would send the token to it.
+ */
 function proxyVariables(env: Variables): Variables {
   const listed = (env['NO_PROXY'] ?? env['no_proxy'] ?? '').split(',').map((one) => one.trim());
   const value = [...new Set([...listed, ...NOT_PROXIED])].filter((one) => one !== '').join(',');

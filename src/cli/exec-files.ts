@@ -1,6 +1,6 @@
 /**
- * Lines for the configuration files of programs that do not read the variables of `aipassd exec`. They are printed, and
- * never written: the files are their user's own.
+ * Lines for the configuration files of programs that do not read the variables of `aipassd exec`.
+ * They are printed, and never written: the files are their user's own.
  */
 
 import { basename } from 'node:path';

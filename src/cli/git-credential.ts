@@ -1,8 +1,10 @@
 /**
- * What git asks of a credential helper, and what it is answered (git-credential(1), gitcredentials(7)). Pure.
+ * What git asks of a credential helper, and what it is answered (git-credential(1),
+ * gitcredentials(7)). Pure.
  *
- * The password for a host is the secret `git/<host>`, or `git/<host>:<port>` where the address has a port: a token, or a
- * JSON document with `password` and, where one is needed, `username` and `password_expiry_utc`.
+ * The password for a host is the secret `git/<host>`, or `git/<host>:<port>` where the address has
+ * a port: a token, or a JSON document with `password` and, where one is needed, `username` and
+ * `password_expiry_utc`.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -20,8 +22,8 @@ export interface GitRequest {
 const FOLDER = 'git';
 
 /**
- * User beside a token. GitHub, GitLab, Gitea and Forgejo take any name; this is the one that GitHub's and Bitbucket's
- * documents ask for.
+ * User beside a token. GitHub, GitLab, Gitea and Forgejo take any name; this is the one that
+ * GitHub's and Bitbucket's documents ask for.
  */
 const TOKEN_USER = 'x-access-token';
 
@@ -34,8 +36,8 @@ const HOST = /^(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::\d{1,5
 const LOOPBACK = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?$/;
 
 /**
- * Parses what git writes to a helper. Returns undefined where no secret may be given: a password does not go over a
- * connection that anybody can read, nor to anything but a host.
+ * Parses what git writes to a helper. Returns undefined where no secret may be given: a password
+ * does not go over a connection that anybody can read, nor to anything but a host.
  */
 export function parseGitRequest(text: string): GitRequest | undefined {
   const fields = new Map(
@@ -52,8 +54,8 @@ export function parseGitRequest(text: string): GitRequest | undefined {
 }
 
 /**
- * Returns the lines that answer a request, none where the secret is another user's or has expired: git 2.39 would use an
- * expired one.
+ * Returns the lines that answer a request, none where the secret is another user's or has expired:
+ * git 2.39 would use an expired one.
  *
  * @param value is the secret as text or document.
  * @param now in epoch milliseconds.

@@ -1,6 +1,7 @@
 /**
- * From words to a verb to an exit code: 0 done (also with warnings), 1 not understood, 2 understood but refused or failed,
- * 3 the daemon is not running. A help flag anywhere only explains. Options may stand before the verb.
+ * From words to a verb to an exit code: 0 done (also with warnings), 1 not understood, 2 understood
+ * but refused or failed, 3 the daemon is not running. A help flag anywhere only explains. Options
+ * may stand before the verb.
  */
 
 import { AipassError, systemErrorCode } from '../base/errors.ts';
@@ -70,7 +71,10 @@ function isOption(one: string): boolean {
   return one.startsWith('-') && one !== '-';
 }
 
-/** The command that words mean. `taken` words are its name; `before` goes in front of what follows it. */
+/**
+ * The command that words mean. `taken` words are its name; `before` goes in front of what follows
+ * it.
+ */
 type Command =
   | { readonly kind: 'verb'; readonly verb: Verb; readonly taken: number; readonly before: readonly string[] }
   | { readonly kind: 'none'; readonly verb: undefined; readonly taken: number; readonly before: readonly string[] }

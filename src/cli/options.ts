@@ -1,6 +1,7 @@
 /**
- * The words and options of a verb. Each entry holds what help prints, how its value is parsed and checked, and what a
- * shell completes, so that help, parser and completion scripts are derived from one table.
+ * The words and options of a verb. Each entry holds what help prints, how its value is parsed and
+ * checked, and what a shell completes, so that help, parser and completion scripts are derived from
+ * one table.
  */
 
 import { MOMENT_FORMS, parseMoment } from '../base/moment.ts';

@@ -1,6 +1,7 @@
 /**
- * What the command line prints: results on stdout, errors and notes on stderr, colour on a terminal only, foreign text
- * without control characters. Text that is longer than the terminal is wide is wrapped at its spaces.
+ * What the command line prints: results on stdout, errors and notes on stderr, colour on a terminal
+ * only, foreign text without control characters. Text that is longer than the terminal is wide is
+ * wrapped at its spaces.
  */
 
 import { styleText } from 'node:util';
@@ -69,7 +70,10 @@ export class Output {
     return this.#stdout.isTTY === true;
   }
 
-  /** Width of the output in columns: `COLUMNS`, else that of the terminal; without limit in a pipe or a file. */
+  /**
+   * Width of the output in columns: `COLUMNS`, else that of the terminal; without limit in a pipe
+   * or a file.
+   */
   get columns(): number {
     const set = Number(this.#env['COLUMNS']);
     if (Number.isInteger(set) && set >= 20) return set;
@@ -87,7 +91,10 @@ export class Output {
     for (const line of lines) this.#print(`${line}\n`);
   }
 
-  /** Prints a text, wrapped at its spaces but not at non-breaking ones; its further lines are indented by `hang` more spaces than the first. */
+  /**
+   * Prints a text, wrapped at its spaces but not at non-breaking ones; its further lines are
+   * indented by `hang` more spaces than the first.
+   */
   paragraph(text: string, hang = 0, indent = 0): void {
     const lines = wrapText(text, this.columns - indent - hang).map((line) => line.trimEnd().replaceAll('\u00a0', ' '));
     const [first = '', ...more] = lines;
@@ -113,7 +120,10 @@ export class Output {
     this.#print(`${JSON.stringify(value, null, 2)}\n`);
   }
 
-  /** Prints rows in aligned columns. A cell is cut to its maximum, and further where the terminal is narrow. */
+  /**
+   * Prints rows in aligned columns. A cell is cut to its maximum, and further where the terminal is
+   * narrow.
+   */
   table(
     rows: readonly (readonly string[])[],
     { indent = 0, maxCell = MAX_CELL, wrapLast = false, stack = false }: TableOptions = {},
@@ -150,7 +160,10 @@ export class Output {
     }
   }
 
-  /** Draws progress, on a terminal only, and wipes it away when it is done. Lines in between push it down. */
+  /**
+   * Draws progress, on a terminal only, and wipes it away when it is done. Lines in between push it
+   * down.
+   */
   progress(done: number, total: number): void {
     if (!this.isTerminal || this.#stderr.isTTY !== true) return;
     if (done >= total) {
@@ -171,7 +184,9 @@ export class Output {
     if (hint !== undefined) this.hint(hint);
   }
 
-  /** Prints an error with its hint on stderr. With `--json`, prints it as a document on stdout too. */
+  /**
+   * Prints an error with its hint on stderr. With `--json`, prints it as a document on stdout too.
+   */
   error(error: AipassError, asJson = false): void {
     this.#complain(`aipassd: ${readable(error.message, 2000)} [${error.code}]`);
     if (error.hint !== undefined) this.hint(error.hint);
@@ -212,7 +227,10 @@ export class Output {
   }
 }
 
-/** Narrows the columns of a table to the width of the output: the last one where it is wrapped, then the widest others. */
+/**
+ * Narrows the columns of a table to the width of the output: the last one where it is wrapped, then
+ * the widest others.
+ */
 function fitWidths(widths: number[], available: number, wrapLast: boolean): void {
   const last = widths.length - 1;
   const excess = (): number => widths.reduce((sum, width) => sum + width, 0) + 2 * last - available;
@@ -229,7 +247,10 @@ function fitWidths(widths: number[], available: number, wrapLast: boolean): void
   }
 }
 
-/** Returns a text without what would control a terminal, cut to a number of characters, with local times. */
+/**
+ * Returns a text without what would control a terminal, cut to a number of characters, with local
+ * times.
+ */
 function readable(text: string, maxLength: number): string {
   return localTimes(plainText(text, maxLength));
 }

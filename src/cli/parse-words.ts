@@ -12,7 +12,10 @@ import type { Verb } from './verb.ts';
 type Tokens = NonNullable<ReturnType<typeof parseArgs>['tokens']>;
 type OptionToken = Extract<Tokens[number], { kind: 'option' }>;
 
-/** Parses the words of a verb. Returns a value for each entry of its table. @throws UsageError for words that it does not take. */
+/**
+ * Parses the words of a verb. Returns a value for each entry of its table. @throws UsageError for
+ * words that it does not take.
+ */
 export async function parseWords(verb: Verb, words: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
   const { positionals, tokens } = parseArgs({
     args: [...words],

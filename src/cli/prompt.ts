@@ -1,5 +1,6 @@
 /**
- * Questions to whoever sits at the terminal. They go to stderr, so that stdout has nothing but the result.
+ * Questions to whoever sits at the terminal. They go to stderr, so that stdout has nothing but the
+ * result.
  */
 
 import { createInterface } from 'node:readline/promises';

@@ -17,7 +17,10 @@ export function formatCost(micros: number): string {
   return `$${(micros / 1_000_000).toFixed(6)}`;
 }
 
-/** Prints the sums of some calls; `title` heads the rows. The headings are those of AIPass, which scripts may search for. */
+/**
+ * Prints the sums of some calls; `title` heads the rows. The headings are those of AIPass, which
+ * scripts may search for.
+ */
 export function printFigures(figures: UsageFigures, title: string, out: Output): void {
   const { tokens, latencyMs } = figures;
   const rows = [
@@ -53,7 +56,10 @@ export function printGroups(answer: UsageAnswer, by: string, out: Output): void 
   if (answer.more) out.line(`Showing ${answer.groups.length} of more groups; use --limit (at most 750)`);
 }
 
-/** Prints what a query selects: the sums, and the groups where it asks for them, else who and which models. */
+/**
+ * Prints what a query selects: the sums, and the groups where it asks for them, else who and which
+ * models.
+ */
 export async function printUsage(aipass: Aipass, query: UsageQuery, signal: AbortSignal, out: Output): Promise<void> {
   const answer = await aipass.stats(query, { signal });
   if (answer.total.requests + answer.total.releases === 0) {
@@ -112,7 +118,10 @@ function formatRequests({ requests, attempts }: UsageFigures): string {
   return attempts > requests ? `${requests} (${attempts} attempts)` : String(requests);
 }
 
-/** Returns a sum with the number of calls whose part is unknown; a sum of unknown parts only is unknown. */
+/**
+ * Returns a sum with the number of calls whose part is unknown; a sum of unknown parts only is
+ * unknown.
+ */
 function partlyKnown(sum: string, requests: number, knownFor: number): string {
   if (knownFor >= requests) return sum;
   return knownFor === 0 ? 'unknown' : `${sum} (unknown for ${requests - knownFor})`;

@@ -21,7 +21,10 @@ export function keySubject({ provider, keyId, masked }: KeyVerdict): string {
   return `${provider}  ${keyId}  ${masked}`;
 }
 
-/** Returns whether a key is not known to be good: rejected, of another shape, or its provider was asked and gave no verdict. */
+/**
+ * Returns whether a key is not known to be good: rejected, of another shape, or its provider was
+ * asked and gave no verdict.
+ */
 export function isBadKey({ verdict, checked }: KeyVerdict): boolean {
   return verdict === 'invalid' || verdict === 'suspect' || (verdict === 'unknown' && checked === 'online');
 }

@@ -1,6 +1,7 @@
 /**
- * A `fetch` whose requests carry the token of an OAuth account. They go straight to the address; the daemon only gives the
- * token. One that the API refuses is reported to the daemon, and the request is repeated once with another.
+ * A `fetch` whose requests carry the token of an OAuth account. They go straight to the address;
+ * the daemon only gives the token. One that the API refuses is reported to the daemon, and the
+ * request is repeated once with another.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -26,7 +27,8 @@ const LOOPBACK_HOST = /^(?:localhost|\[::1\]|127(?:\.\d{1,3}){3})$/;
 /**
  * Sends one request as fetch does, with the account's token.
  *
- * @throws AipassError as Aipass.token does, BAD_REQUEST for an address without encryption, and TypeError as fetch does.
+ * @throws AipassError as Aipass.token does, BAD_REQUEST for an address without encryption, and
+ * TypeError as fetch does.
  */
 export async function fetchAsAccount(
   source: TokenSource,
@@ -45,7 +47,8 @@ export async function fetchAsAccount(
   const canRepeat = !isStream(init.body);
   const token = await source.token(account, { signal });
   const answer = await send(token, canRepeat ? (given?.clone() ?? input) : input);
-  // fetch leaves the token out where a redirect goes to another site: a refusal there is not one of the token.
+  // fetch leaves the token out where a redirect goes to another site: a refusal there is not one of
+  // the token.
   if (answer.status !== 401 || new URL(answer.url).origin !== address.origin) return answer;
   // Reported also where nothing can be repeated: the next request has another token then.
   const next = await source.token(account, { signal, refused: token.accessToken });

@@ -41,7 +41,10 @@ export type AipassFetch = (
   init?: RequestInit & Partial<Pick<AccountRequestInit, 'account'>>,
 ) => Promise<Response>;
 
-/** Client of the daemon. Made by connect(); safe for any number of calls at once. Every failure is an AipassError. */
+/**
+ * Client of the daemon. Made by connect(); safe for any number of calls at once. Every failure is
+ * an AipassError.
+ */
 export class Aipass implements AsyncDisposable {
   readonly #session: Session;
   /** More about usage than its sums. */
@@ -74,22 +77,27 @@ export class Aipass implements AsyncDisposable {
     return this.#session.id;
   }
 
-  /** Connects now; without it the first call does. Throws DAEMON_UNREACHABLE, VERSION_MISMATCH or FORBIDDEN. */
+  /**
+   * Connects now; without it the first call does. Throws DAEMON_UNREACHABLE, VERSION_MISMATCH or
+   * FORBIDDEN.
+   */
   async open(): Promise<this> {
     await this.#session.open();
     return this;
   }
 
   /**
-   * A `fetch` for any SDK that takes one: its requests go through the daemon with a key of the pool, and none is in this
-   * process. Give the SDK any text as its key, and `http://aipassd/<provider>/v1` as its base URL where it is not for
-   * OpenAI, Anthropic, Google or OpenRouter itself.
+   * A `fetch` for any SDK that takes one: its requests go through the daemon with a key of the
+   * pool, and none is in this process. Give the SDK any text as its key, and
+   * `http://aipassd/<provider>/v1` as its base URL where it is not for OpenAI, Anthropic, Google or
+   * OpenRouter itself.
    *
-   * With `account` in its options, such as `{ account: 'google.work' }`, a request goes straight to its address with the
-   * token of that OAuth account. A token that is answered with 401 is renewed, and the request repeated once.
+   * With `account` in its options, such as `{ account: 'google.work' }`, a request goes straight to
+   * its address with the token of that OAuth account. A token that is answered with 401 is renewed,
+   * and the request repeated once.
    *
-   * @throws TypeError as fetch does, with an AipassError as its cause where the daemon cannot be reached; with `account`
-   *   also AipassError as token() does.
+   * @throws TypeError as fetch does, with an AipassError as its cause where the daemon cannot be
+   * reached; with `account` also AipassError as token() does.
    */
   readonly fetch: AipassFetch = async (input, init = {}) => {
     const { account, ...request } = init;
@@ -99,15 +107,19 @@ export class Aipass implements AsyncDisposable {
   };
 
   /**
-   * Returns a client of the openai package, an optional peer dependency, whose requests go through the daemon. `Client` is
-   * its type: `await aipass.openai<OpenAI>()`. Throws NOT_FOUND where the package is not installed.
+   * Returns a client of the openai package, an optional peer dependency, whose requests go through
+   * the daemon. `Client` is its type: `await aipass.openai<OpenAI>()`. Throws NOT_FOUND where the
+   * package is not installed.
    */
   async openai<Client = unknown>(options: OpenaiOptions = {}): Promise<Client> {
     const { openOpenai } = await import('./openai.ts');
     return (await openOpenai(this.#gateway.fetch, options)) as Client;
   }
 
-  /** Asks for any operation by its name; `onChunk` gets what a streaming one sends before its result. */
+  /**
+   * Asks for any operation by its name; `onChunk` gets what a streaming one sends before its
+   * result.
+   */
   request<Name extends OperationName>(
     op: Name,
     params: Operations[Name]['params'],
@@ -123,15 +135,19 @@ export class Aipass implements AsyncDisposable {
   }
 
   /**
-   * Returns an access token of an OAuth account (`google`, `spotify`, `google.work`), good for at least `minValidSeconds`
-   * (60 without it) where the provider gives such tokens. Throws NOT_FOUND, REAUTH_REQUIRED, PROVIDER_UNAVAILABLE.
+   * Returns an access token of an OAuth account (`google`, `spotify`, `google.work`), good for at
+   * least `minValidSeconds` (60 without it) where the provider gives such tokens. Throws NOT_FOUND,
+   * REAUTH_REQUIRED, PROVIDER_UNAVAILABLE.
    */
   async token(
     name: string,
     options: CallOptions & {
       readonly minValidSeconds?: number;
       readonly scopes?: readonly string[] | undefined;
-      /** Access token that an API has refused with 401, or its tag (see docs/protocol): it is renewed first. Only the tag is sent. */
+      /**
+       * Access token that an API has refused with 401, or its tag (see docs/protocol): it is
+       * renewed first. Only the tag is sent.
+       */
       readonly refused?: string | undefined;
     } = {},
   ): Promise<TokenValue> {
@@ -144,8 +160,9 @@ export class Aipass implements AsyncDisposable {
   }
 
   /**
-   * Returns a service of the googleapis package whose requests carry tokens from the daemon. `Service` is its type, such
-   * as `drive_v3.Drive`. Throws NOT_FOUND where the package is not installed or has no such service.
+   * Returns a service of the googleapis package whose requests carry tokens from the daemon.
+   * `Service` is its type, such as `drive_v3.Drive`. Throws NOT_FOUND where the package is not
+   * installed or has no such service.
    */
   async google<Service = unknown>(service: string, version?: string, options: GoogleOptions = {}): Promise<Service> {
     const { openGoogleService } = await import('./google-services.ts');
@@ -183,8 +200,9 @@ export class Aipass implements AsyncDisposable {
   }
 
   /**
-   * Returns the opaque secret `<provider>/<slug>` as trimmed text, as the parsed document with `json`, or with `bytes` exactly
-   * as it is stored. Throws NOT_FOUND, and BAD_REQUEST for content that is not text where text is asked for.
+   * Returns the opaque secret `<provider>/<slug>` as trimmed text, as the parsed document with
+   * `json`, or with `bytes` exactly as it is stored. Throws NOT_FOUND, and BAD_REQUEST for content
+   * that is not text where text is asked for.
    */
   secret(name: string, options?: CallOptions & { readonly json?: false; readonly bytes?: false }): Promise<string>;
   secret(name: string, options: CallOptions & { readonly bytes: true; readonly json?: boolean }): Promise<Uint8Array>;
@@ -244,8 +262,9 @@ export class Aipass implements AsyncDisposable {
   }
 
   /**
-   * Returns an object that is used like the client that `factory` makes, while its calls take turns with the provider's
-   * keys: each call leases a key, and goes to another one where the error is a limit.
+   * Returns an object that is used like the client that `factory` makes, while its calls take turns
+   * with the provider's keys: each call leases a key, and goes to another one where the error is a
+   * limit.
    */
   pooled<Client extends object>(
     provider: string,
@@ -258,7 +277,9 @@ export class Aipass implements AsyncDisposable {
     });
   }
 
-  /** Describes the pool of a provider, or of each that has keys: states, cooldowns, windows, quotas. */
+  /**
+   * Describes the pool of a provider, or of each that has keys: states, cooldowns, windows, quotas.
+   */
   async pools(
     provider?: string,
     { organization, ...options }: CallOptions & { readonly organization?: string | undefined } = {},
@@ -275,7 +296,10 @@ export class Aipass implements AsyncDisposable {
     return this.#session.request('pool.explain', { organization, provider, model }, call);
   }
 
-  /** Asks providers about every key of one pool, or of all; `onProgress` gets each verdict as it comes. */
+  /**
+   * Asks providers about every key of one pool, or of all; `onProgress` gets each verdict as it
+   * comes.
+   */
   async checkPool(
     provider?: string,
     options: CallOptions & {
@@ -304,7 +328,10 @@ export class Aipass implements AsyncDisposable {
     return this.#session.request('usage.stats', toQuery(query), options);
   }
 
-  /** Listens to an event, through restarts of the daemon too, and keeps the process alive. The returned function ends that. */
+  /**
+   * Listens to an event, through restarts of the daemon too, and keeps the process alive. The
+   * returned function ends that.
+   */
   on<Name extends EventName>(event: Name, listener: (data: Events[Name]) => void): () => void {
     return this.#subscriptions.on(event, listener);
   }

@@ -9,8 +9,9 @@ import type { CompletionDelta, CompletionResult } from '../protocol/completion.t
 export type StartStream = (onDelta: (delta: CompletionDelta) => void, signal: AbortSignal) => Promise<CompletionResult>;
 
 /**
- * Yields deltas as they come. Leaving the loop early cancels the completion. Both the loop and `result` end with the
- * AipassError of a failure; a program that uses only one of them need not handle the other.
+ * Yields deltas as they come. Leaving the loop early cancels the completion. Both the loop and
+ * `result` end with the AipassError of a failure; a program that uses only one of them need not
+ * handle the other.
  */
 export class CompletionStream implements AsyncIterable<CompletionDelta> {
   /** Resolves with the whole completion once the stream has ended. */

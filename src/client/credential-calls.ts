@@ -1,5 +1,6 @@
 /**
- * Provider credentials: `aipass.credentials`. No call returns a key; the last four characters are all that is told of it.
+ * Provider credentials: `aipass.credentials`. No call returns a key; the last four characters are
+ * all that is told of it.
  */
 
 import type {
@@ -15,7 +16,9 @@ import type {
 } from '../protocol/credential.ts';
 import type { CallOptions, Session } from './session.ts';
 
-/** Options of a call about one organization; without `organization`, the one that the caller has. */
+/**
+ * Options of a call about one organization; without `organization`, the one that the caller has.
+ */
 export interface OrganizationCallOptions extends CallOptions {
   readonly organization?: string | undefined;
 }
@@ -43,7 +46,10 @@ export class CredentialCalls {
     return this.#session.request('credential.create', params, options);
   }
 
-  /** Adds a key under a free name once its provider accepted it. Throws CONFLICT for a key that is there already. */
+  /**
+   * Adds a key under a free name once its provider accepted it. Throws CONFLICT for a key that is
+   * there already.
+   */
   add(params: CredentialAddParams, options?: CallOptions): Promise<Credential> {
     return this.#session.request('credential.add', params, options);
   }
@@ -53,7 +59,10 @@ export class CredentialCalls {
     return this.#session.request('credential.update', params, options);
   }
 
-  /** Replaces the key once the provider accepted the new one. Throws PROVIDER_REJECTED, PROVIDER_UNAVAILABLE. */
+  /**
+   * Replaces the key once the provider accepted the new one. Throws PROVIDER_REJECTED,
+   * PROVIDER_UNAVAILABLE.
+   */
   rotate(id: string, apiKey: string, { organization, ...call }: OrganizationCallOptions = {}): Promise<Credential> {
     return this.#session.request('credential.rotate', { id, api_key: apiKey, organization }, call);
   }
@@ -68,7 +77,10 @@ export class CredentialCalls {
     return this.#session.request('credential.test', params, options);
   }
 
-  /** Returns what the provider reports of a credential, at most 60 s old. `sample` costs one paid completion. */
+  /**
+   * Returns what the provider reports of a credential, at most 60 s old. `sample` costs one paid
+   * completion.
+   */
   usage(
     id: string,
     options: OrganizationCallOptions & { readonly refresh?: boolean; readonly sample?: boolean } = {},

@@ -1,6 +1,7 @@
 /**
- * The emitters that the openai and anthropic packages return from `.stream()`: the request is made after the call has
- * returned, so a limit shows when something is awaited. Until the first event such a stream can be replaced by another.
+ * The emitters that the openai and anthropic packages return from `.stream()`: the request is made
+ * after the call has returned, so a limit shows when something is awaited. Until the first event
+ * such a stream can be replaced by another.
  */
 
 import { openIteration, type IterationWatch } from './watched-iteration.ts';
@@ -20,7 +21,10 @@ interface Listening {
 
 const LISTENING: ReadonlySet<string | symbol> = new Set(['on', 'once', 'addListener']);
 
-/** Returns what stands for an emitter and goes to another key where it meets a limit; undefined for any other value. */
+/**
+ * Returns what stands for an emitter and goes to another key where it meets a limit; undefined for
+ * any other value.
+ */
 export function watchEventStream(value: unknown, watch: IterationWatch): object | undefined {
   if (!isEventStream(value)) return undefined;
   value.done().then(

@@ -1,5 +1,6 @@
 /**
- * The errors of the client itself (no connection, a lost connection, a cancelled call), and those that it reads from the wire.
+ * The errors of the client itself (no connection, a lost connection, a cancelled call), and those
+ * that it reads from the wire.
  */
 
 import { accessSync, constants } from 'node:fs';
@@ -8,7 +9,10 @@ import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { serviceCommands } from '../base/start-command.ts';
 import { OPERATIONS_WITH_EFFECTS, type OperationName } from '../protocol/operations.ts';
 
-/** Returns the failure of a request whose connection was lost: DAEMON_UNREACHABLE where repeating is safe, CANCELLED where it may do something twice. */
+/**
+ * Returns the failure of a request whose connection was lost: DAEMON_UNREACHABLE where repeating is
+ * safe, CANCELLED where it may do something twice.
+ */
 export function lostAnswer(op: OperationName): AipassError {
   return OPERATIONS_WITH_EFFECTS.has(op)
     ? new AipassError('CANCELLED', `the connection was lost while ${op} was under way`, {
@@ -19,7 +23,10 @@ export function lostAnswer(op: OperationName): AipassError {
       });
 }
 
-/** Returns the failure of a request whose signal aborted: TIMED_OUT for AbortSignal.timeout(), CANCELLED for all others. */
+/**
+ * Returns the failure of a request whose signal aborted: TIMED_OUT for AbortSignal.timeout(),
+ * CANCELLED for all others.
+ */
 export function cancelled(signal: AbortSignal): AipassError {
   const reason: unknown = signal.reason;
   const isTimeout = reason instanceof Error && reason.name === 'TimeoutError';
@@ -45,7 +52,9 @@ export function readError(value: unknown): AipassError {
   });
 }
 
-/** Returns the error for a system error of connecting to a socket, or undefined for an unknown one. */
+/**
+ * Returns the error for a system error of connecting to a socket, or undefined for an unknown one.
+ */
 export function describeConnectFailure(path: string, error: Error): AipassError | undefined {
   switch (systemErrorCode(error)) {
     case 'ENOENT':

@@ -1,9 +1,10 @@
 /**
- * A `fetch` whose requests go through aipassd: for every SDK that takes one. The program holds no key: the daemon puts one
- * of its pool in, and the kernel tells it who asks.
+ * A `fetch` whose requests go through aipassd: for every SDK that takes one. The program holds no
+ * key: the daemon puts one of its pool in, and the kernel tells it who asks.
  *
- * It is node:http over the gateway's Unix socket, because Node's own fetch cannot reach one. Addresses of the providers
- * that SDKs have built in are known; every other one begins with `http://aipassd/<provider>/`.
+ * It is node:http over the gateway's Unix socket, because Node's own fetch cannot reach one.
+ * Addresses of the providers that SDKs have built in are known; every other one begins with
+ * `http://aipassd/<provider>/`.
  */
 
 import type { Agent, IncomingMessage } from 'node:http';
@@ -57,7 +58,8 @@ export function createGatewayFetch(options: GatewayFetchOptions): {
   // Made at the first request: node:http is loaded only by the programs that send one.
   let agent: Agent | undefined;
   const gatewayFetch: GatewayFetch = async (input, init = {}) => {
-    // A Request reads what it is given as fetch does: a body of any kind, a boundary for a form, a method in capitals.
+    // A Request reads what it is given as fetch does: a body of any kind, a boundary for a form, a
+    // method in capitals.
     const asked = new Request(input, {
       ...init,
       ...(init.body === undefined || init.body === null ? {} : { duplex: 'half' }),
@@ -71,7 +73,10 @@ export function createGatewayFetch(options: GatewayFetchOptions): {
   return { fetch: gatewayFetch, close: () => agent?.destroy() };
 }
 
-/** Returns the path at the gateway for an address. @throws AipassError BAD_REQUEST for a host that is not a known one. */
+/**
+ * Returns the path at the gateway for an address. @throws AipassError BAD_REQUEST for a host that
+ * is not a known one.
+ */
 export function gatewayPath({ protocol, hostname, pathname, search }: URL): string {
   if (hostname === GATEWAY_HOST) return `${pathname}${search}`;
   const provider = Object.hasOwn(PROVIDER_OF_HOST, hostname) ? PROVIDER_OF_HOST[hostname] : undefined;

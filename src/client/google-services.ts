@@ -1,9 +1,10 @@
 /**
- * Services of Google's googleapis package whose tokens come from the daemon. Owns that package, an optional peer dependency
- * that is loaded at the first use.
+ * Services of Google's googleapis package whose tokens come from the daemon. Owns that package, an
+ * optional peer dependency that is loaded at the first use.
  *
- * The program never holds a refresh token: before each request the service asks the daemon, which answers from memory. A
- * token that the API refuses is reported to the daemon, and the request is repeated once with another.
+ * The program never holds a refresh token: before each request the service asks the daemon, which
+ * answers from memory. A token that the API refuses is reported to the daemon, and the request is
+ * repeated once with another.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -56,8 +57,9 @@ interface LibraryRequest {
 const SERVICE = /^[a-z][A-Za-z0-9_]{0,63}$/;
 
 /**
- * Scopes that fit a service, for those that people mix up, and the one to ask for where a token has none of them; a Drive
- * token is never used for Calendar (developers.google.com/identity/protocols/oauth2/scopes).
+ * Scopes that fit a service, for those that people mix up, and the one to ask for where a token has
+ * none of them; a Drive token is never used for Calendar
+ * (developers.google.com/identity/protocols/oauth2/scopes).
  */
 const FITTING: Readonly<Record<string, { readonly pattern: RegExp; readonly usual: string }>> = {
   calendar: { pattern: /\/auth\/calendar(?:\.|$)/, usual: 'calendar' },
@@ -92,10 +94,12 @@ export async function openGoogleService(
   const getToken = async (refused?: string): Promise<TokenValue> => {
     const token = await source.token(account, { minValidSeconds: MIN_VALID_S, scopes, refused });
     const wanted = scopes === undefined ? missingScope(service, token.scopes) : undefined;
-    // The daemon knows all that was asked for, and refuses with a command that asks for all of it again.
+    // The daemon knows all that was asked for, and refuses with a command that asks for all of it
+    // again.
     return wanted === undefined ? token : await source.token(account, { scopes: [wanted] });
   };
-  // An infinite threshold makes every token "about to expire", so that the daemon is asked each time.
+  // An infinite threshold makes every token "about to expire", so that the daemon is asked each
+  // time.
   const auth = new module.auth.OAuth2({ eagerRefreshThresholdMillis: Number.MAX_SAFE_INTEGER });
   auth.refreshHandler = async () => {
     const token = await getToken();
@@ -114,7 +118,10 @@ export async function openGoogleService(
   return Reflect.construct(Api, [{ ...options, auth }]);
 }
 
-/** Loads one service: the package's own entry loads all of its 340, in 2 s and 121 MB, one alone in a tenth of that. */
+/**
+ * Loads one service: the package's own entry loads all of its 340, in 2 s and 121 MB, one alone in
+ * a tenth of that.
+ */
 async function loadService(service: string): Promise<ServiceModule> {
   const found = SERVICE.test(service) ? await importService(service) : undefined;
   if (found !== undefined) return found;
@@ -149,7 +156,9 @@ function isMissing(error: unknown): boolean {
   return /googleapis/.test(error.message) && /cannot find|could not (?:find|resolve)|not found/i.test(error.message);
 }
 
-/** Returns the token of a request that was answered with 401 and can be sent again, or undefined. */
+/**
+ * Returns the token of a request that was answered with 401 and can be sent again, or undefined.
+ */
 function refusedToken(error: unknown, { headers, data, body }: LibraryRequest): string | undefined {
   if (statusOf(error) !== 401 || isStream(data) || isStream(body)) return undefined;
   const authorization = headers instanceof Headers ? headers.get('authorization') : readField(headers, 'authorization');

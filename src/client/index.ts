@@ -1,6 +1,6 @@
 /**
- * The thin client library of aipassd: `import { connect } from 'aipassd'`. It knows the wire and the paths, nothing
- * of the daemon, and loads `node:` modules only, so that importing it is cheap.
+ * The thin client library of aipassd: `import { connect } from 'aipassd'`. It knows the wire and
+ * the paths, nothing of the daemon, and loads `node:` modules only, so that importing it is cheap.
  */
 
 import { findSocket } from '../base/find-socket.ts';
@@ -93,8 +93,8 @@ export interface ConnectOptions {
 /**
  * Connects to this user's daemon.
  *
- * @throws AipassError DAEMON_UNREACHABLE with what to do, VERSION_MISMATCH, FORBIDDEN, or BAD_REQUEST for options that are none
- * and for a Node that is too old.
+ * @throws AipassError DAEMON_UNREACHABLE with what to do, VERSION_MISMATCH, FORBIDDEN, or
+ * BAD_REQUEST for options that are none and for a Node that is too old.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Aipass> {
   assertNodeVersion();

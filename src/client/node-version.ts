@@ -1,5 +1,6 @@
 /**
- * Which Node the client library runs on. The daemon and the command line need a newer one: see base/node-version.ts.
+ * Which Node the client library runs on. The daemon and the command line need a newer one: see
+ * base/node-version.ts.
  */
 
 import { AipassError } from '../base/errors.ts';

@@ -1,6 +1,6 @@
 /**
- * Clients of the openai package whose requests go through the daemon. Owns that package, an optional peer dependency that
- * is loaded at the first use.
+ * Clients of the openai package whose requests go through the daemon. Owns that package, an
+ * optional peer dependency that is loaded at the first use.
  */
 
 import { AipassError } from '../base/errors.ts';

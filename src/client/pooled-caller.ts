@@ -1,9 +1,10 @@
 /**
- * One call of a pooled client: leases a key, calls the real client, reports how it went, and goes to another key where the
- * failure is the key's.
+ * One call of a pooled client: leases a key, calls the real client, reports how it went, and goes
+ * to another key where the failure is the key's.
  *
- * A key is blamed only where its caller's rules, or the answer of the provider, blame it. What the provider sent about its
- * limits goes along with each report, so that the cooldown is as long as the provider asks for.
+ * A key is blamed only where its caller's rules, or the answer of the provider, blame it. What the
+ * provider sent about its limits goes along with each report, so that the cooldown is as long as
+ * the provider asks for.
  */
 
 import { BoundedMap } from '../base/bounded-map.ts';
@@ -16,7 +17,10 @@ import { cancelled } from './failures.ts';
 import { PooledResult } from './pooled-result.ts';
 import { isAsyncIterable, watchIteration } from './watched-iteration.ts';
 
-/** What the real client threw, with the fields that the errors of most clients have; all of them are unverified. */
+/**
+ * What the real client threw, with the fields that the errors of most clients have; all of them are
+ * unverified.
+ */
 export interface ThrownError {
   readonly name?: unknown;
   readonly message?: unknown;
@@ -30,18 +34,24 @@ export interface ThrownError {
 /** Meaning of the real client's errors and results. A rule that throws gives no answer. */
 export interface PooledOptions {
   /**
-   * Returns whether the key met a limit: the call is repeated with another key. It is asked first. Without it: status 429 or
-   * 402, and a 403 with `x-ratelimit-remaining: 0` or `retry-after`.
+   * Returns whether the key met a limit: the call is repeated with another key. It is asked first.
+   * Without it: status 429 or 402, and a 403 with `x-ratelimit-remaining: 0` or `retry-after`.
    */
   readonly isLimit?: (error: ThrownError) => boolean | Promise<boolean>;
-  /** Returns whether the key is not accepted: the call is repeated with another key. Without it, status 401 or 403. */
+  /**
+   * Returns whether the key is not accepted: the call is repeated with another key. Without it,
+   * status 401 or 403.
+   */
   readonly isDead?: (error: ThrownError) => boolean | Promise<boolean>;
   /**
-   * Returns whether a result, though nothing was thrown, means that the key met a limit. Without it, a fetch `Response` is
-   * judged by its status, as an error would be.
+   * Returns whether a result, though nothing was thrown, means that the key met a limit. Without
+   * it, a fetch `Response` is judged by its status, as an error would be.
    */
   readonly isLimitResult?: (result: unknown) => boolean | Promise<boolean>;
-  /** Returns how long the limit lasts, in milliseconds; without it the provider's headers and body decide. */
+  /**
+   * Returns how long the limit lasts, in milliseconds; without it the provider's headers and body
+   * decide.
+   */
   readonly retryAfterMs?: (error: ThrownError) => number | undefined;
   /** Model that the calls are for, where the keys of the pool have allow-lists. */
   readonly model?: string;
@@ -63,10 +73,16 @@ export type ClientFactory<Client> = (key: string) => Client | Promise<Client>;
 /** Path of a property of the real client, from the client itself. */
 export type PropertyPath = readonly string[];
 
-/** Maximum number of clients that are kept; of more keys than that, the longest unused has its client built anew. */
+/**
+ * Maximum number of clients that are kept; of more keys than that, the longest unused has its
+ * client built anew.
+ */
 const MAX_CLIENTS = 1000;
 
-/** Maximum time in a report, in milliseconds: the daemon rejects a longer one, and the key would stay leased. */
+/**
+ * Maximum time in a report, in milliseconds: the daemon rejects a longer one, and the key would
+ * stay leased.
+ */
 const MAX_REPORTED_MS = 86_400_000;
 
 /** How a call ended, before it is reported. */
@@ -85,8 +101,8 @@ export class PooledCaller {
   readonly #clients = new BoundedMap<string, Promise<object>>(MAX_CLIENTS);
 
   /**
-   * `pathOf` recognizes properties of this very pooled client among the arguments of a call; `derive` makes a pooled client of
-   * the same provider.
+   * `pathOf` recognizes properties of this very pooled client among the arguments of a call;
+   * `derive` makes a pooled client of the same provider.
    */
   constructor(
     provider: string,
@@ -195,7 +211,10 @@ export class PooledCaller {
     return Object(await this.#invoke(await this.#clientOf(key), path, args));
   }
 
-  /** Calls what stands at a path. Properties of this pooled client among the arguments become those of the real one. */
+  /**
+   * Calls what stands at a path. Properties of this pooled client among the arguments become those
+   * of the real one.
+   */
   #invoke(client: object, path: PropertyPath, args: readonly unknown[]): unknown {
     const { owner, value } = walk(client, path);
     if (typeof value === 'function')
@@ -229,7 +248,10 @@ export class PooledCaller {
     }
   }
 
-  /** Reports a success: at once, or when the program has read what it is reading. Returns what the program gets. */
+  /**
+   * Reports a success: at once, or when the program has read what it is reading. Returns what the
+   * program gets.
+   */
   #watch(values: Values, call: WatchedCall): Values {
     const { lease, start } = call;
     const shown = new Map(values);
@@ -260,14 +282,20 @@ export class PooledCaller {
     return result.value();
   }
 
-  /** Returns whether the daemon takes a failure for one of the key, by the words of the refusal: an empty account. */
+  /**
+   * Returns whether the daemon takes a failure for one of the key, by the words of the refusal: an
+   * empty account.
+   */
   async #isRefused(end: CallEnd, settled: Promise<unknown>): Promise<boolean> {
     // A rule that is given replaces what the daemon knows, too.
     if (end.kind !== 'threw' || this.#options.isLimit || errorBodyOf(end.error) === undefined) return false;
     return readField(await settled, 'next') === 'another-key';
   }
 
-  /** Reports how a call ended, without making its caller wait. Resolves with the answer of the daemon; never rejects. */
+  /**
+   * Reports how a call ended, without making its caller wait. Resolves with the answer of the
+   * daemon; never rejects.
+   */
   #settle(lease: PoolLease, start: number, end: CallEnd | undefined, outcome: ReportedOutcome): Promise<unknown> {
     const report: PoolSettleParams = {
       leaseId: lease.leaseId,
@@ -297,7 +325,10 @@ export class PooledCaller {
     };
   }
 
-  /** Returns how long a limit lasts, by the program's rule, or by a part of the answer other than its headers. */
+  /**
+   * Returns how long a limit lasts, by the program's rule, or by a part of the answer other than
+   * its headers.
+   */
   #waitOf(answer: unknown, headers: Readonly<Record<string, string>>): number | undefined {
     const { retryAfterMs } = this.#options;
     if (retryAfterMs) return asked(retryAfterMs, answer);
@@ -332,7 +363,10 @@ interface WatchedCall {
   readonly tried: readonly string[];
 }
 
-/** Judges an answer by its HTTP status. A 403 with the headers of a limit is one, as GitHub sends it. */
+/**
+ * Judges an answer by its HTTP status. A 403 with the headers of a limit is one, as GitHub sends
+ * it.
+ */
 function judgeStatus(answer: unknown): ReportedOutcome {
   const status = statusOf(answer);
   if (status === 429 || status === 402) return 'limited';
@@ -344,7 +378,10 @@ function judgeStatus(answer: unknown): ReportedOutcome {
   return status !== undefined && status >= 500 ? 'unavailable' : 'failed';
 }
 
-/** Returns the error where keys ran out while a call went from one to the next: the real client's own where no key will be free. */
+/**
+ * Returns the error where keys ran out while a call went from one to the next: the real client's
+ * own where no key will be free.
+ */
 function noOtherKey(error: unknown, last: unknown): unknown {
   if (!(error instanceof AipassError)) return error;
   if (error.retryAfterMs === undefined) return last;
@@ -352,7 +389,10 @@ function noOtherKey(error: unknown, last: unknown): unknown {
   return new AipassError(code, message, { hint, retryAfterMs, cause: last });
 }
 
-/** Asks a rule of the caller's; one that throws gives no answer, so that the real client's error is reported all the same. */
+/**
+ * Asks a rule of the caller's; one that throws gives no answer, so that the real client's error is
+ * reported all the same.
+ */
 function asked<Answer>(rule: (subject: ThrownError) => Answer, subject: unknown): Answer | undefined {
   try {
     // A rule takes every field for unknown.
@@ -368,7 +408,10 @@ function isKeyTrouble(outcome: ReportedOutcome): boolean {
   return outcome === 'limited' || outcome === 'rejected';
 }
 
-/** Returns whether a value is another client of the same class, as `withOptions()` of openai returns: it must rotate its keys, too. */
+/**
+ * Returns whether a value is another client of the same class, as `withOptions()` of openai
+ * returns: it must rotate its keys, too.
+ */
 function isSibling(client: object, value: unknown): boolean {
   if (typeof value !== 'object' || value === null || value === client) return false;
   const prototype: unknown = Object.getPrototypeOf(client);

@@ -1,9 +1,11 @@
 /**
- * The result of a pooled call before it is there. It is used like the real client's own un-awaited result: awaited, iterated,
- * or by its methods (`got(url).json()`, `create(…).withResponse()`, `customers.list().autoPagingToArray()`).
+ * The result of a pooled call before it is there. It is used like the real client's own un-awaited
+ * result: awaited, iterated, or by its methods (`got(url).json()`, `create(…).withResponse()`,
+ * `customers.list().autoPagingToArray()`).
  *
- * The real call is made only after a key was leased. What the program does with the result until then is kept as a tree,
- * and done with the result of the attempt; where that fails for its key, with the result of the next attempt.
+ * The real call is made only after a key was leased. What the program does with the result until
+ * then is kept as a tree, and done with the result of the attempt; where that fails for its key,
+ * with the result of the next attempt.
  */
 
 import { isAsyncIterable } from './watched-iteration.ts';
@@ -15,7 +17,10 @@ interface PendingMethod {
   readonly result: PooledResult;
 }
 
-/** Properties that the language and its tools read from any object: they are never taken for methods of the result. */
+/**
+ * Properties that the language and its tools read from any object: they are never taken for methods
+ * of the result.
+ */
 const LOCAL_NAMES: ReadonlySet<string | symbol> = new Set([
   'constructor',
   'toString',
@@ -56,8 +61,8 @@ export class PooledResult {
   }
 
   /**
-   * Makes one attempt: takes what the real client returned and does with it what the program wants. Resolves with the
-   * results that the program waits for, and rejects with the first failure.
+   * Makes one attempt: takes what the real client returned and does with it what the program wants.
+   * Resolves with the results that the program waits for, and rejects with the first failure.
    */
   async attempt(raw: unknown): Promise<ReadonlyMap<PooledResult, unknown>> {
     const values = new Map<PooledResult, unknown>();
@@ -88,7 +93,10 @@ export class PooledResult {
     });
   }
 
-  /** Fails everything that the program waits for. Where it waits for nothing, the result itself fails, as the real one does. */
+  /**
+   * Fails everything that the program waits for. Where it waits for nothing, the result itself
+   * fails, as the real one does.
+   */
   fail(error: unknown): void {
     let isHandled = false;
     this.#visit((result) => {
@@ -134,7 +142,10 @@ export class PooledResult {
     return result.proxy;
   }
 
-  /** Calls a method of a result that is there, or almost: with the key of the attempt that succeeded. */
+  /**
+   * Calls a method of a result that is there, or almost: with the key of the attempt that
+   * succeeded.
+   */
   async #callLate(name: string | symbol, args: readonly unknown[], result: PooledResult): Promise<void> {
     try {
       await this.value();

@@ -1,9 +1,10 @@
 /**
- * Any API's client, with the keys of a pool rotating underneath: `aipass.pooled('openai', (apiKey) => new OpenAI({ apiKey }))`
- * is used like the OpenAI client itself, at any depth.
+ * Any API's client, with the keys of a pool rotating underneath: `aipass.pooled('openai', (apiKey)
+ * => new OpenAI({ apiKey }))` is used like the OpenAI client itself, at any depth.
  *
- * Nothing is leased before a call: reading a property only remembers its path. A call leases a key, builds the client for
- * it (once for each value of a key), walks the path, calls, and reports how it went.
+ * Nothing is leased before a call: reading a property only remembers its path. A call leases a key,
+ * builds the client for it (once for each value of a key), walks the path, calls, and reports how
+ * it went.
  */
 
 import { inspect } from 'node:util';
@@ -19,11 +20,17 @@ import {
 /** A function whose own type is true through the pool: its result is awaited or iterated anyway. */
 type AsyncFunction = (...args: never[]) => PromiseLike<unknown> | AsyncIterable<unknown>;
 
-/** The answer of a function that returns at once: a promise, because a key is leased first; an iterable can be iterated. */
+/**
+ * The answer of a function that returns at once: a promise, because a key is leased first; an
+ * iterable can be iterated.
+ */
 type PooledAnswer<Result> = Promise<Awaited<Result>> &
   (Awaited<Result> extends AsyncIterable<infer Item> | Iterable<infer Item> ? AsyncIterable<Item> : unknown);
 
-/** One property of the real client as it is seen through the pool; a plain value is read by calling it. */
+/**
+ * One property of the real client as it is seen through the pool; a plain value is read by calling
+ * it.
+ */
 type PooledProperty<Property> = Property extends AsyncFunction
   ? Property
   : Property extends (...args: infer Args) => infer Result
@@ -35,8 +42,9 @@ type PooledProperty<Property> = Property extends AsyncFunction
 type PooledProperties<Client> = { readonly [Name in keyof Client]: PooledProperty<Client[Name]> };
 
 /**
- * The real client as it is seen through the pool. Functions that return promises or async iterables keep their own types,
- * with overloads and type parameters; a client that is a function itself keeps its call signatures.
+ * The real client as it is seen through the pool. Functions that return promises or async iterables
+ * keep their own types, with overloads and type parameters; a client that is a function itself
+ * keeps its call signatures.
  */
 export type Pooled<Client> = Client extends AsyncFunction
   ? Client & PooledProperties<Client>
@@ -71,7 +79,8 @@ interface PooledClient {
 function proxyOf(path: PropertyPath, client: PooledClient): unknown {
   const children = new Map<string, unknown>();
   const name = `pooled ${[client.provider, ...path].join('.')}`;
-  // A function, because only a function's proxy can be called; one for each property, because it can be inspected.
+  // A function, because only a function's proxy can be called; one for each property, because it
+  // can be inspected.
   const target = Object.assign(() => {}, { [inspect.custom]: () => `[${name}]` });
   const local: Readonly<Record<string | symbol, unknown>> = {
     toString: () => name,
@@ -106,13 +115,19 @@ function proxyOf(path: PropertyPath, client: PooledClient): unknown {
   return proxy;
 }
 
-/** Returns whether a call is `Function.prototype.bind` of a method of the client, and not a method of that name: its object is a pooled one, or none. */
+/**
+ * Returns whether a call is `Function.prototype.bind` of a method of the client, and not a method
+ * of that name: its object is a pooled one, or none.
+ */
 function isBind(path: PropertyPath, [object]: readonly unknown[], { paths }: PooledClient): boolean {
   if (path.at(-1) !== 'bind' || path.length < 2) return false;
   return object === undefined || object === null || (typeof object === 'function' && paths.has(object));
 }
 
-/** Properties with a meaning for the language and its tools: an object with `then` is taken for a promise. */
+/**
+ * Properties with a meaning for the language and its tools: an object with `then` is taken for a
+ * promise.
+ */
 const NOT_FORWARDED: ReadonlySet<string> = new Set([
   'then',
   'toJSON',

@@ -1,8 +1,9 @@
 /**
  * Requests and answers over a connection that may be lost and made again.
  *
- * A request that was pending when its connection closed fails: with DAEMON_UNREACHABLE where repeating it is safe, with
- * CANCELLED where it may have had effects. The next request opens a new connection.
+ * A request that was pending when its connection closed fails: with DAEMON_UNREACHABLE where
+ * repeating it is safe, with CANCELLED where it may have had effects. The next request opens a new
+ * connection.
  */
 
 import { foregroundClock } from '../base/clock.ts';
@@ -46,7 +47,10 @@ interface Pending {
 /** Maximum time that the daemon may take to welcome a connection, in milliseconds. */
 const WELCOME_LIMIT_MS = 10_000;
 
-/** Longest delay of a timer, in milliseconds: it turns a longer one, Infinity included, into no delay at all. */
+/**
+ * Longest delay of a timer, in milliseconds: it turns a longer one, Infinity included, into no
+ * delay at all.
+ */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Talks to the daemon. */
@@ -222,7 +226,8 @@ export class Session {
     );
     if (this.#transport !== transport) return;
     this.#transport = undefined;
-    // A frame over the daemon's limit is refused without an id: the longest one in flight must be it.
+    // A frame over the daemon's limit is refused without an id: the longest one in flight must be
+    // it.
     let longest = 0;
     for (const { frameLength } of this.#pending.values()) longest = Math.max(longest, frameLength);
     this.#failPending((pending) => {
@@ -237,7 +242,10 @@ export class Session {
   }
 }
 
-/** A promise that is settled from outside; Promise.withResolvers is missing in Node 20, which the client supports. */
+/**
+ * A promise that is settled from outside; Promise.withResolvers is missing in Node 20, which the
+ * client supports.
+ */
 interface Deferred<T> {
   readonly promise: Promise<T>;
   readonly resolve: (value: T) => void;

@@ -1,11 +1,15 @@
 /**
- * Listens to the daemon's events, through its restarts too: after a lost connection the subscription is made again.
+ * Listens to the daemon's events, through its restarts too: after a lost connection the
+ * subscription is made again.
  */
 
 import type { EventName, Events } from '../protocol/events.ts';
 import type { Session } from './session.ts';
 
-/** First and longest wait before a lost subscription is made again, in milliseconds; it doubles in between. */
+/**
+ * First and longest wait before a lost subscription is made again, in milliseconds; it doubles in
+ * between.
+ */
 const RESUBSCRIBE_MS = [250, 30_000] as const;
 
 /** Listeners of a client. */
@@ -35,13 +39,17 @@ export class Subscriptions {
     };
   }
 
-  /** Calls the listeners of an event; one that throws disturbs neither the connection nor the others. */
+  /**
+   * Calls the listeners of an event; one that throws disturbs neither the connection nor the
+   * others.
+   */
   emit(event: string, data: unknown): void {
     for (const listener of this.#listeners.get(event) ?? []) {
       try {
         listener(data as never);
       } catch (error) {
-        // As with any emitter, the failure is the program's; it must not affect the connection and the other listeners.
+        // As with any emitter, the failure is the program's; it must not affect the connection and
+        // the other listeners.
         queueMicrotask(() => {
           throw error;
         });

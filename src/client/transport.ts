@@ -1,7 +1,8 @@
 /**
  * One connection to the daemon: writes frames, reads frames, and reports once why it ended.
  *
- * Where the daemon's queue of new connections is full for a moment, the connection is tried again; messages wait meanwhile.
+ * Where the daemon's queue of new connections is full for a moment, the connection is tried again;
+ * messages wait meanwhile.
  */
 
 import { createConnection, type Socket } from 'node:net';
@@ -11,7 +12,10 @@ import { MAX_ANSWER_BYTES } from '../protocol/limits.ts';
 import type { ClientMessage } from '../protocol/messages.ts';
 import { describeConnectFailure } from './failures.ts';
 
-/** How long a daemon with a full queue is tried again, in milliseconds: as long as its welcome may take. */
+/**
+ * How long a daemon with a full queue is tried again, in milliseconds: as long as its welcome may
+ * take.
+ */
 const CONNECT_LIMIT_MS = 10_000;
 
 /** Pause between two tries, in milliseconds: a living daemon accepts a whole queue in less. */
@@ -44,7 +48,10 @@ export class Transport {
     this.#socket = this.#connect();
   }
 
-  /** Sends one message; messages of one tick leave in one write. Returns the characters of its frame. */
+  /**
+   * Sends one message; messages of one tick leave in one write. Returns the characters of its
+   * frame.
+   */
   send(message: ClientMessage): number {
     const frame = printFrame(message.type, message.data);
     if (this.#waiting === '') process.nextTick(this.#flush);

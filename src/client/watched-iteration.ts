@@ -1,6 +1,6 @@
 /**
- * Reports how the reading of an async iterable ended. The iterable stays the object that it was: only its way of being
- * read is watched.
+ * Reports how the reading of an async iterable ended. The iterable stays the object that it was:
+ * only its way of being read is watched.
  */
 
 /** Longest reading before the key is given back all the same, in milliseconds. */
@@ -8,11 +8,19 @@ const LONGEST_READING_MS = 600_000;
 
 /** What happens around a reading. */
 export interface IterationWatch {
-  /** Called once, when the reading ends: without a failure where it was read to the end, left early, or took too long. */
+  /**
+   * Called once, when the reading ends: without a failure where it was read to the end, left early,
+   * or took too long.
+   */
   readonly onEnd: (failed: { readonly error: unknown } | undefined) => void;
-  /** Returns another iterable in place of one that failed before it gave anything, or undefined where there is none. */
+  /**
+   * Returns another iterable in place of one that failed before it gave anything, or undefined
+   * where there is none.
+   */
   readonly onFailedStart: (error: unknown) => Promise<unknown>;
-  /** Called instead of onEnd for a generator that is not read at once: it has asked for nothing yet. */
+  /**
+   * Called instead of onEnd for a generator that is not read at once: it has asked for nothing yet.
+   */
   readonly onUnread: () => void;
   /** Returns another generator in place of one that is read after all. */
   readonly restart: () => Promise<unknown>;
@@ -29,8 +37,9 @@ export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown>
 }
 
 /**
- * Watches an iterable from now on. One that is not being read when this turn of the event loop ends counts as done, because
- * it may be a page or a stream that is read by other means. Returns false for one that is frozen.
+ * Watches an iterable from now on. One that is not being read when this turn of the event loop ends
+ * counts as done, because it may be a page or a stream that is read by other means. Returns false
+ * for one that is frozen.
  */
 export function watchIteration(source: AsyncIterable<unknown> & object, watch: IterationWatch): boolean {
   if (!Object.isExtensible(source)) return false;

@@ -1,20 +1,24 @@
 /**
- * The form of an answer, judged by its first bytes: content types of providers and gateways cannot be trusted. Pure.
+ * The form of an answer, judged by its first bytes: content types of providers and gateways cannot
+ * be trusted. Pure.
  */
 
 /** A JSON document, an event stream, a page for people, or something that is passed on unread. */
 export type AnswerForm = 'json' | 'events' | 'page' | 'opaque';
 
-/** The longest beginning that is looked at, in bytes; comments of a provider that is busy are shorter. */
+/**
+ * The longest beginning that is looked at, in bytes; comments of a provider that is busy are
+ * shorter.
+ */
 const MAX_PREFIX_BYTES = 64 * 1024;
 
 /** How many bytes tell a field of an event stream. */
 const FIELD_BYTES = 6;
 
 /**
- * Returns the form of an answer that begins with these bytes, and where its first meaningful byte is; undefined where
- * more bytes are needed. Blank lines, comments and lines with fields that no event stream knows say nothing: both forms
- * may come after them.
+ * Returns the form of an answer that begins with these bytes, and where its first meaningful byte
+ * is; undefined where more bytes are needed. Blank lines, comments and lines with fields that no
+ * event stream knows say nothing: both forms may come after them.
  *
  * @param isWhole says that no more bytes will come.
  */
@@ -45,7 +49,10 @@ export function formOf(
   return { form: bytes[0] === 0x3a ? 'events' : 'opaque', from: 0 };
 }
 
-/** Returns whether a line begins with a name that is not that of a field of an event stream, and a colon. */
+/**
+ * Returns whether a line begins with a name that is not that of a field of an event stream, and a
+ * colon.
+ */
 function isOtherField(bytes: Buffer, at: number): boolean {
   const name = /^([A-Za-z][\w-]{0,63}):/.exec(bytes.toString('latin1', at, at + 65))?.[1];
   return name !== undefined && !/^(?:data|event|id|retry)$/.test(name);

@@ -1,6 +1,6 @@
 /**
- * Watches the bytes of an answer go by: what it used, whether it failed after a good status, whether its end was seen.
- * The bytes themselves are passed on unchanged by whoever has them.
+ * Watches the bytes of an answer go by: what it used, whether it failed after a good status,
+ * whether its end was seen. The bytes themselves are passed on unchanged by whoever has them.
  */
 
 import { isRecord, parseJson, toRecord } from '../base/json.ts';
@@ -11,7 +11,10 @@ import { ErrorInAnswer, GarbageAnswer } from './failure.ts';
 import { JsonScanner } from './json-scan.ts';
 import { dataOf, isErrorEvent, SseSplitter } from './sse.ts';
 
-/** The longest event that is parsed, in bytes; of a longer one (a picture) only single members are read. */
+/**
+ * The longest event that is parsed, in bytes; of a longer one (a picture) only single members are
+ * read.
+ */
 const MAX_PARSED_BYTES = 64 * 1024;
 
 /** The kinds whose streams have a mark of their end: without it they broke off. */
@@ -27,7 +30,10 @@ const READ_TYPE = /json|event-stream/i;
 export interface WatchOptions {
   readonly dialect: Dialect;
   readonly kind: RequestKind;
-  /** Whether the event that holds nothing but the usage is taken out: it was not asked for by the client. */
+  /**
+   * Whether the event that holds nothing but the usage is taken out: it was not asked for by the
+   * client.
+   */
   readonly stripUsage?: boolean;
   /** Whether the answer has a head only. */
   readonly isHeadOnly?: boolean;
@@ -55,7 +61,10 @@ export class AnswerWatcher {
     if (options.kind === 'other') this.#form = 'opaque';
   }
 
-  /** Takes the content type of the answer: bytes of sound and of subtitles say nothing about their form. */
+  /**
+   * Takes the content type of the answer: bytes of sound and of subtitles say nothing about their
+   * form.
+   */
   declare(contentType: string | undefined): void {
     if (contentType !== undefined && FREE_KINDS.has(this.#options.kind) && !READ_TYPE.test(contentType)) {
       this.#form = 'opaque';
@@ -121,7 +130,10 @@ export class AnswerWatcher {
     return this.#takeKept();
   }
 
-  /** Begins to read, with all bytes that came so far; those before the first meaningful one mean nothing. */
+  /**
+   * Begins to read, with all bytes that came so far; those before the first meaningful one mean
+   * nothing.
+   */
   #begin(form: AnswerForm, bytes: Buffer): Buffer {
     if (form === 'page') throw new GarbageAnswer('a web page');
     this.#form = form;
@@ -152,7 +164,10 @@ export class AnswerWatcher {
     return kept.length === 1 && only ? only : Buffer.concat(kept);
   }
 
-  /** Makes a scanner that hands over each member as it ends: a stream of Gemini may be one long list. */
+  /**
+   * Makes a scanner that hands over each member as it ends: a stream of Gemini may be one long
+   * list.
+   */
   #createScanner(nesting = 0): JsonScanner {
     return new JsonScanner(
       DOCUMENT_MEMBERS,
@@ -209,7 +224,10 @@ function isEmptyRecord(document: Readonly<Record<string, unknown>>): boolean {
   return Object.keys(document).length === 0;
 }
 
-/** Returns whether an event is the one that OpenAI adds for `include_usage`: the usage, and no choice. */
+/**
+ * Returns whether an event is the one that OpenAI adds for `include_usage`: the usage, and no
+ * choice.
+ */
 function isUsageOnly({ choices, usage }: Readonly<Record<string, unknown>>): boolean {
   return Array.isArray(choices) && choices.length === 0 && typeof usage === 'object' && usage !== null;
 }
@@ -222,11 +240,15 @@ function isEndMark(document: Readonly<Record<string, unknown>>): boolean {
   return choices.some((choice) => typeof toRecord(choice)['finish_reason'] === 'string');
 }
 
-/** Returns whether an event carries anything of an answer: pings, and deltas without a text, keep a connection alive. */
+/**
+ * Returns whether an event carries anything of an answer: pings, and deltas without a text, keep a
+ * connection alive.
+ */
 function isContent(document: Readonly<Record<string, unknown>>, kind: RequestKind): boolean {
   const { type, choices } = document;
   if (type === 'ping' || type === 'keepalive' || isEmptyRecord(document)) return false;
-  // Of a chat all content is in choices; a document without any is some server's way to keep the connection alive.
+  // Of a chat all content is in choices; a document without any is some server's way to keep the
+  // connection alive.
   if (!Array.isArray(choices)) return kind !== 'chat' || isRecord(document['usage']);
   if (choices.length === 0) return typeof document['usage'] === 'object' && document['usage'] !== null;
   return choices.some((choice) => {

@@ -1,12 +1,14 @@
 /**
  * Folds the chunks of a streamed chat, or one whole answer, into a result. Pure.
  *
- * Nothing of an answer is lost: a field that is not known here, or has a shape that is not known, comes through under its
- * own name, at the place where the provider put it (the answer, the choice, the message, a tool call, the usage), streamed
- * and in the result. Only what must be joined is joined: see `joinValue`.
+ * Nothing of an answer is lost: a field that is not known here, or has a shape that is not known,
+ * comes through under its own name, at the place where the provider put it (the answer, the choice,
+ * the message, a tool call, the usage), streamed and in the result. Only what must be joined is
+ * joined: see `joinValue`.
  *
- * One choice counts: chat-request.ts lets nobody ask for more. Some servers cut it into several choices of one number
- * (the text in one, the tool calls in the next); choices of other numbers are fields that are not known.
+ * One choice counts: chat-request.ts lets nobody ask for more. Some servers cut it into several
+ * choices of one number (the text in one, the tool calls in the next); choices of other numbers are
+ * fields that are not known.
  */
 
 import { isRecord, parseJson, toRecord, type JsonObject } from '../base/json.ts';
@@ -25,7 +27,10 @@ import { ErrorInAnswer, GarbageAnswer } from './failure.ts';
 /** A result before provider and key are added. */
 export type AssembledCompletion = Omit<CompletionResult, 'provider' | 'keyId'>;
 
-/** Names of fields that have a place of their own in a result, or say nothing of it, each with the shape that is read. */
+/**
+ * Names of fields that have a place of their own in a result, or say nothing of it, each with the
+ * shape that is read.
+ */
 type KnownFields = ReadonlyMap<string, IsRead>;
 
 /** Returns whether a field has the shape that is read. */
@@ -106,7 +111,8 @@ export class Assembly {
   /**
    * Takes one chunk and returns what is new in it, or undefined where that is nothing.
    *
-   * @throws ErrorInAnswer for a chunk that holds an error, GarbageAnswer for one that is not an object.
+   * @throws ErrorInAnswer for a chunk that holds an error, GarbageAnswer for one that is not an
+   * object.
    */
   addChunk(chunk: unknown): CompletionDelta | undefined {
     return this.#add(chunk, 'delta');
@@ -121,7 +127,8 @@ export class Assembly {
    * Returns the result.
    *
    * @param sawEnd whether the answer ended with the mark for it (`[DONE]`).
-   * @throws GarbageAnswer where there was no choice at all, or neither a reason for the end nor the mark for it.
+   * @throws GarbageAnswer where there was no choice at all, or neither a reason for the end nor the
+   * mark for it.
    */
   finish(requestedModel: string, sawEnd: boolean): AssembledCompletion {
     if (!this.#hasChoice) throw new GarbageAnswer('an answer that holds no choice');
@@ -211,8 +218,8 @@ export class Assembly {
 }
 
 /**
- * Throws the reason that a whole answer without a choice gives: some services report a failure with status 200 and the
- * words beside it.
+ * Throws the reason that a whole answer without a choice gives: some services report a failure with
+ * status 200 and the words beside it.
  */
 function throwReason(answer: JsonObject): void {
   const said = [answer['message'], answer['detail'], answer['msg'], answer['error_msg'], answer['error_message']];
@@ -239,7 +246,10 @@ function mergeDeltas(one: CompletionDelta, other: CompletionDelta): CompletionDe
   return { ...one, ...other, ...Object.fromEntries(texts), ...(toolCalls.length === 0 ? {} : { toolCalls }) };
 }
 
-/** Reads content that is a text or, at Mistral's reasoning models, a list of parts: `{type: "text", text}` and `{type: "thinking", thinking: [parts]}`. */
+/**
+ * Reads content that is a text or, at Mistral's reasoning models, a list of parts: `{type: "text",
+ * text}` and `{type: "thinking", thinking: [parts]}`.
+ */
 function readContent(content: unknown): { readonly text: string | undefined; readonly thought: string } {
   if (typeof content === 'string') return { text: content, thought: '' };
   if (!Array.isArray(content)) return { text: undefined, thought: '' };
@@ -265,8 +275,9 @@ function isPlainContent(content: unknown): boolean {
 }
 
 /**
- * Collects the fields of one place that are not known. Those of a message come in pieces and are joined; those of the
- * answer and of the choice come whole, in every chunk anew, and the latest counts.
+ * Collects the fields of one place that are not known. Those of a message come in pieces and are
+ * joined; those of the answer and of the choice come whole, in every chunk anew, and the latest
+ * counts.
  */
 class UnknownFields {
   readonly #known: KnownFields;
@@ -334,9 +345,9 @@ const WHOLE_TEXTS = new Set([
 ]);
 
 /**
- * Joins a piece of a field to what came before it: texts grow (but for names of things, WHOLE_TEXTS), lists grow, items
- * with the same `index` are one item, objects are joined field by field, and of anything else the last one counts. Null,
- * and an empty list or text, say nothing.
+ * Joins a piece of a field to what came before it: texts grow (but for names of things,
+ * WHOLE_TEXTS), lists grow, items with the same `index` are one item, objects are joined field by
+ * field, and of anything else the last one counts. Null, and an empty list or text, say nothing.
  */
 function joinValue(name: string, before: unknown, piece: unknown): unknown {
   if (before === undefined || before === null) return Array.isArray(piece) ? joinItems([], piece) : piece;
@@ -373,7 +384,10 @@ function readText(value: unknown): string {
 /** A tool call under way. */
 interface OpenCall {
   id: string;
-  /** `custom` for OpenAI's tools that take free text, `builtin_function` for those that Moonshot has itself. */
+  /**
+   * `custom` for OpenAI's tools that take free text, `builtin_function` for those that Moonshot has
+   * itself.
+   */
   type: ToolCall['type'];
   name: string;
   text: string;
@@ -388,9 +402,9 @@ const KINDS_OF_CALL: ReadonlySet<unknown> = new Set(['function', 'builtin_functi
 /**
  * Puts tool calls together from their pieces, streamed or whole.
  *
- * OpenAI numbers the calls with `index`. Others leave it out, or send every call of one answer as number 0: then a new
- * id with a name begins a new call, and so does a name after arguments that are complete. Our own numbers are dense and
- * in order of appearance.
+ * OpenAI numbers the calls with `index`. Others leave it out, or send every call of one answer as
+ * number 0: then a new id with a name begins a new call, and so does a name after arguments that
+ * are complete. Our own numbers are dense and in order of appearance.
  */
 export class ToolCallAssembly {
   readonly #calls: OpenCall[] = [];
@@ -399,11 +413,11 @@ export class ToolCallAssembly {
   readonly #otherIndexes = new Set<number>();
 
   /**
-   * Takes the pieces of one chunk and returns what is new in them, and the pieces of calls of a kind that is not known
-   * (a provider's own search), which are not for the caller to answer.
+   * Takes the pieces of one chunk and returns what is new in them, and the pieces of calls of a
+   * kind that is not known (a provider's own search), which are not for the caller to answer.
    *
-   * @param isWhole whether they are whole calls, as in an answer that is not streamed: then each is a call of its own,
-   * though some servers give all of them one id or one number.
+   * @param isWhole whether they are whole calls, as in an answer that is not streamed: then each is
+   * a call of its own, though some servers give all of them one id or one number.
    */
   add(
     pieces: readonly unknown[],
@@ -415,7 +429,10 @@ export class ToolCallAssembly {
     return { deltas, others };
   }
 
-  /** Returns the finished calls. A provider without ids gets some: the answer to a call has to name it. */
+  /**
+   * Returns the finished calls. A provider without ids gets some: the answer to a call has to name
+   * it.
+   */
   finish(): ToolCall[] {
     return this.#calls.map((call, slot): ToolCall => {
       const id = call.id === '' ? `call_${slot}` : call.id;
@@ -508,7 +525,9 @@ export class ToolCallAssembly {
   }
 }
 
-/** Returns whether a piece under the number or the id of an open call is the first of another one. */
+/**
+ * Returns whether a piece under the number or the id of an open call is the first of another one.
+ */
 function beginsAnother(open: OpenCall, id: string, name: string, text: string): boolean {
   if (name === '') return false;
   if (id !== '' && open.id !== '' && open.id !== id) return true;
@@ -533,7 +552,10 @@ function readIndex(index: unknown): number | undefined {
   return typeof index === 'number' ? index : undefined;
 }
 
-/** Returns what a piece adds to a name: some providers send it in pieces, some again with each piece, some as it grows. */
+/**
+ * Returns what a piece adds to a name: some providers send it in pieces, some again with each
+ * piece, some as it grows.
+ */
 function nextOfName(call: OpenCall, name: string): string {
   if (name === call.name || name === '') return '';
   if (name.startsWith(call.name)) return name.slice(call.name.length);

@@ -47,13 +47,18 @@ export function unaskedEvent(subject: AttemptedCall, error: AipassError): RawEve
   return { ...caller, ...asked, status, errorCode: error.code };
 }
 
-/** Returns the status that an error stands for, which may differ from that of the answer around it. */
+/**
+ * Returns the status that an error stands for, which may differ from that of the answer around it.
+ */
 function httpStatusOf(settlement: LeaseOutcome): Pick<RawEvent, 'httpStatus'> {
   const status = settlement.kind === 'failed' ? settlement.failure.status : null;
   return status === null ? {} : { httpStatus: status };
 }
 
-/** Returns `reach_limit` for a key whose limit is reached or whose credit is used up, as apipool does. */
+/**
+ * Returns `reach_limit` for a key whose limit is reached or whose credit is used up, as apipool
+ * does.
+ */
 function statusOf(settlement: LeaseOutcome): UsageStatus {
   return settlement.kind === 'failed' && isLimit(settlement.failure) ? 'reach_limit' : 'failed';
 }

@@ -1,9 +1,9 @@
 /**
  * Reads the answer to a chat: hands its deltas over as they come, and folds it into a result.
  *
- * The form is judged by the bytes: a stream may come though none was wanted, and one document though a stream was. A
- * stream is one of events, or of lines with a chunk each (NDJSON). Events without data, and data that is not a JSON
- * object, keep a connection alive and say nothing.
+ * The form is judged by the bytes: a stream may come though none was wanted, and one document
+ * though a stream was. A stream is one of events, or of lines with a chunk each (NDJSON). Events
+ * without data, and data that is not a JSON object, keep a connection alive and say nothing.
  */
 
 import { isRecord, parseJson, type JsonObject } from '../base/json.ts';
@@ -120,7 +120,8 @@ export class ChatReader implements AnswerConsumer {
       this.#result = this.#assembly.finish(this.#options.model, this.#sawEnd);
       return;
     }
-    // An event may end with the stream instead of an empty line. Its delta is handed over with the end.
+    // An event may end with the stream instead of an empty line. Its delta is handed over with the
+    // end.
     this.#splitter.end((raw) => {
       this.#wholeDelta = this.#addEvent(raw);
     });
@@ -160,7 +161,10 @@ export class ChatReader implements AnswerConsumer {
     return this.#handEvents();
   }
 
-  /** Returns whether what came so far is a line with a whole object, and the beginning of another one. */
+  /**
+   * Returns whether what came so far is a line with a whole object, and the beginning of another
+   * one.
+   */
   #isLines(): boolean {
     const bytes = this.#document.length === 1 ? this.#document[0] : Buffer.concat(this.#document);
     if (!bytes || this.#parser) {
@@ -257,7 +261,8 @@ export class ChatReader implements AnswerConsumer {
     const isContent = added !== undefined && Object.keys(added).some((name) => name !== 'answerExtra');
     if (isContent || this.#assembly.isFinished !== wasFinished) this.#contents += 1;
     if (!added) return undefined;
-    // What only keeps the connection alive may have fields that change, and commits nobody: another key can still answer.
+    // What only keeps the connection alive may have fields that change, and commits nobody: another
+    // key can still answer.
     const delta = this.#heldExtra ? { ...added, answerExtra: { ...this.#heldExtra, ...added.answerExtra } } : added;
     this.#heldExtra = isContent || this.#begun ? undefined : delta.answerExtra;
     return this.#heldExtra ? undefined : delta;

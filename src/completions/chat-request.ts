@@ -1,8 +1,9 @@
 /**
- * A chat as its caller asks for it: the check of its parameters, whom to ask in which order, and the body that a provider
- * gets. Pure.
+ * A chat as its caller asks for it: the check of its parameters, whom to ask in which order, and
+ * the body that a provider gets. Pure.
  *
- * OpenAI's own parameters are passed on as they are, whatever they are called: only what we read ourselves is checked.
+ * OpenAI's own parameters are passed on as they are, whatever they are called: only what we read
+ * ourselves is checked.
  */
 
 import { z } from 'zod';
@@ -61,7 +62,8 @@ export const completionParams: z.ZodType<CompletionParams> = z.looseObject({
   // OpenRouter's own fallbacks: the key has to be allowed for each of them.
   models: z.array(named).max(MAX_FALLBACKS).nullish(),
   extraBody: extraBody.optional(),
-  // A result holds one answer; paying for several and dropping all but one would be worse than a refusal.
+  // A result holds one answer; paying for several and dropping all but one would be worse than a
+  // refusal.
   n: z.literal(1, { error: 'has to be 1: ask again for another answer' }).nullish(),
 });
 
@@ -71,7 +73,10 @@ export interface Route {
   readonly model: string;
 }
 
-/** Returns the routes of a request, each once. Its own fallbacks replace the configured ones, also with an empty list. */
+/**
+ * Returns the routes of a request, each once. Its own fallbacks replace the configured ones, also
+ * with an empty list.
+ */
 export function routesOf(
   params: CompletionParams,
   defaultProvider: string,
@@ -106,8 +111,9 @@ const OWN_PARAMETERS = new Set([
 /**
  * Builds the body of a chat request.
  *
- * Whether it is streamed is always said: some servers stream where it is not. A streamed one asks for its usage where the
- * provider takes that option, unless the caller decided on it; `stream_options: null` leaves the option out.
+ * Whether it is streamed is always said: some servers stream where it is not. A streamed one asks
+ * for its usage where the provider takes that option, unless the caller decided on it;
+ * `stream_options: null` leaves the option out.
  */
 export function buildRequestBody(
   params: CompletionParams,
@@ -128,7 +134,10 @@ export function buildRequestBody(
   return body;
 }
 
-/** Prints a body. Halves of surrogate pairs are replaced: providers refuse them, and a text cut by length has one easily. */
+/**
+ * Prints a body. Halves of surrogate pairs are replaced: providers refuse them, and a text cut by
+ * length has one easily.
+ */
 export function printBody(body: Readonly<Record<string, unknown>>): string {
   const text = JSON.stringify(body);
   if (!text.includes('\\ud')) return text;

@@ -13,7 +13,10 @@ import type { Forwarder, ForwardRoute } from './forwarder.ts';
 /** Longest answer that is not streamed, in bytes. */
 const MAX_WHOLE_BYTES = 64 * 1024 * 1024;
 
-/** Longest stream as a whole, in bytes: a hundred thousand tokens with probabilities are a fifth of it. */
+/**
+ * Longest stream as a whole, in bytes: a hundred thousand tokens with probabilities are a fifth of
+ * it.
+ */
 const MAX_STREAM_BYTES = 256 * 1024 * 1024;
 
 /** The operation under which completions are recorded. */
@@ -49,11 +52,13 @@ export class Completer {
   }
 
   /**
-   * Completes one chat. Long texts of the result are tokens (base/spliced-json.ts), for the socket to put back. Every healthy key is tried once; a failing provider is asked again within its time limit.
+   * Completes one chat. Long texts of the result are tokens (base/spliced-json.ts), for the socket
+   * to put back. Every healthy key is tried once; a failing provider is asked again within its time
+   * limit.
    *
-   * @throws AipassError NOT_FOUND for an unknown provider or one without a key, POOL_EXHAUSTED where no key is free,
-   * PROVIDER_REJECTED with the provider's status, PROVIDER_UNAVAILABLE, TIMED_OUT, CANCELLED. With fallbacks that failed
-   * too, the error of the first route.
+   * @throws AipassError NOT_FOUND for an unknown provider or one without a key, POOL_EXHAUSTED
+   * where no key is free, PROVIDER_REJECTED with the provider's status, PROVIDER_UNAVAILABLE,
+   * TIMED_OUT, CANCELLED. With fallbacks that failed too, the error of the first route.
    */
   async complete(params: CompletionParams, control: CompleteControl): Promise<CompletionResult> {
     const { forwarder, defaultProvider, fallbacks } = this.#deps;

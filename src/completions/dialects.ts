@@ -1,6 +1,6 @@
 /**
- * What differs between the dialects of providers, as data: which path is which kind of request, where an answer says
- * what it used, and how it says that it failed. Pure.
+ * What differs between the dialects of providers, as data: which path is which kind of request,
+ * where an answer says what it used, and how it says that it failed. Pure.
  *
  * Bytes pass unchanged, so nothing here translates one dialect into another.
  */
@@ -37,7 +37,10 @@ export function kindOf(dialect: Dialect, method: string, path: string): RequestK
   return KIND_OF_PATH[dialect].find(([pattern]) => pattern.test(bare))?.[1] ?? 'other';
 }
 
-/** Paths, below the base URL of a dialect, whose refusals concern the key: calls of models, and the list of models. */
+/**
+ * Paths, below the base URL of a dialect, whose refusals concern the key: calls of models, and the
+ * list of models.
+ */
 const MODEL_PATHS: Readonly<Record<Dialect, RegExp>> = {
   openai:
     /^(?:\/v\d+(?:alpha|beta)?\d*)?\/(?:(?:chat\/)?completions|responses|embeddings|images\/[a-z]+|audio\/[a-z]+|models)$/,
@@ -46,8 +49,8 @@ const MODEL_PATHS: Readonly<Record<Dialect, RegExp>> = {
 };
 
 /**
- * Returns whether a refusal of a path concerns the key. Elsewhere it may concern the path alone: an endpoint for
- * administrators refuses every ordinary key, and its caller chose it.
+ * Returns whether a refusal of a path concerns the key. Elsewhere it may concern the path alone: an
+ * endpoint for administrators refuses every ordinary key, and its caller chose it.
  */
 export function isModelPath(dialect: Dialect, path: string): boolean {
   return MODEL_PATHS[dialect].test(path.replace(/\/+$/, ''));
@@ -56,7 +59,10 @@ export function isModelPath(dialect: Dialect, path: string): boolean {
 /** Places of a count in a usage document, tried in order; a dot leads into a member. */
 type Places = readonly string[];
 
-/** Where a dialect writes its counts. Each count is the first place that holds one; `promptParts` and `completionParts` are added up. */
+/**
+ * Where a dialect writes its counts. Each count is the first place that holds one; `promptParts`
+ * and `completionParts` are added up.
+ */
 interface UsageTable {
   readonly promptParts: readonly Places[];
   readonly completionParts: readonly Places[];
@@ -68,9 +74,10 @@ interface UsageTable {
 }
 
 /**
- * OpenAI's names in chat (`prompt_tokens`), Responses, images and audio (`input_tokens`), and what others made of them:
- * DeepSeek and Moonshot name the cached part on their own, OpenRouter gives dollars, Perplexity a document of dollars.
- * Prompt tokens include the cached ones and those written to the cache.
+ * OpenAI's names in chat (`prompt_tokens`), Responses, images and audio (`input_tokens`), and what
+ * others made of them: DeepSeek and Moonshot name the cached part on their own, OpenRouter gives
+ * dollars, Perplexity a document of dollars. Prompt tokens include the cached ones and those
+ * written to the cache.
  */
 const OPENAI_USAGE: UsageTable = {
   promptParts: [['prompt_tokens', 'input_tokens']],
@@ -96,7 +103,10 @@ const OPENAI_USAGE: UsageTable = {
   cost: ['cost', 'cost.total_cost'],
 };
 
-/** Anthropic counts what comes from the cache and what is written to it beside `input_tokens`, and not in it. */
+/**
+ * Anthropic counts what comes from the cache and what is written to it beside `input_tokens`, and
+ * not in it.
+ */
 const ANTHROPIC_USAGE: UsageTable = {
   promptParts: [['input_tokens'], ['cache_creation_input_tokens'], ['cache_read_input_tokens']],
   completionParts: [['output_tokens']],
@@ -125,8 +135,8 @@ const USAGE_TABLES: Readonly<Record<Dialect, UsageTable>> = {
 };
 
 /**
- * Returns the counts of a usage document. A count that is missing or makes no sense is left out, and never taken for
- * zero: a bill depends on it. Counts written as text are read.
+ * Returns the counts of a usage document. A count that is missing or makes no sense is left out,
+ * and never taken for zero: a bill depends on it. Counts written as text are read.
  */
 export function readUsage(dialect: Dialect, usage: Fields): CompletionUsage {
   const table = USAGE_TABLES[dialect];
@@ -148,7 +158,10 @@ export function readUsage(dialect: Dialect, usage: Fields): CompletionUsage {
   };
 }
 
-/** Returns the fields of a usage document that `readUsage` does not read, those of zeros left out; undefined where there are none. */
+/**
+ * Returns the fields of a usage document that `readUsage` does not read, those of zeros left out;
+ * undefined where there are none.
+ */
 function unreadUsage(dialect: Dialect, usage: Fields): Fields | undefined {
   const { promptParts, completionParts, total, cached, cacheWrite, reasoning, cost } = USAGE_TABLES[dialect];
   const places = new Set([...promptParts, ...completionParts, total, cached, cacheWrite, reasoning, cost].flat());
@@ -219,7 +232,9 @@ export class AnswerSummary {
     this.#dialect = dialect;
   }
 
-  /** The id of the generation, the model that answered and what was used, as far as they were seen. */
+  /**
+   * The id of the generation, the model that answered and what was used, as far as they were seen.
+   */
   get seen(): { readonly id: string | null; readonly model: string | null; readonly usage: CompletionUsage | null } {
     return {
       id: this.#id || null,
@@ -261,7 +276,10 @@ export class AnswerSummary {
     if (typeof model === 'string') this.#model ||= model;
   }
 
-  /** Lays later counts over earlier ones: they count up. One of zeros alone says nothing, and replaces nothing. */
+  /**
+   * Lays later counts over earlier ones: they count up. One of zeros alone says nothing, and
+   * replaces nothing.
+   */
   #addUsage(usage: unknown): void {
     if (typeof usage !== 'object' || usage === null || Array.isArray(usage)) return;
     const known = Object.entries(usage).filter(([, value]) => value !== null && value !== undefined);
@@ -276,7 +294,10 @@ function isZero(value: unknown): boolean {
   return value === 0 || value === '0' || typeof value === 'boolean' || value === null || value === '';
 }
 
-/** Returns what an event or a whole answer with a good status says of its failure, or undefined where it did not fail. */
+/**
+ * Returns what an event or a whole answer with a good status says of its failure, or undefined
+ * where it did not fail.
+ */
 export function errorIn(document: Fields): unknown {
   const { error, type } = document;
   if (isTold(error)) return error;

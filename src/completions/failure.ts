@@ -1,6 +1,6 @@
 /**
- * How an attempt can fail, and what that means: the error that the caller gets, what the key is settled with, and the
- * classification that decides what is tried next. Pure.
+ * How an attempt can fail, and what that means: the error that the caller gets, what the key is
+ * settled with, and the classification that decides what is tried next. Pure.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -10,7 +10,10 @@ import { readError } from '../providers/error-reason.ts';
 import type { ExchangeFailure } from '../providers/http-exchange.ts';
 import { describeFailedExchange, describeGarbage, describeRefusal, type RefusalContext } from '../providers/refusal.ts';
 
-/** A failure of an attempt. Bodies and errors are the provider's own, unredacted: only this file may word them. */
+/**
+ * A failure of an attempt. Bodies and errors are the provider's own, unredacted: only this file may
+ * word them.
+ */
 export type AttemptFailure =
   /** The answer was a refusal by its status. */
   | {
@@ -28,7 +31,9 @@ export type AttemptFailure =
   /** The caller ended it, or its receiver failed. */
   | { readonly kind: 'cancelled'; readonly reason: unknown };
 
-/** An answer that makes no sense; the message completes "answered with" and quotes nothing of it. */
+/**
+ * An answer that makes no sense; the message completes "answered with" and quotes nothing of it.
+ */
 export class GarbageAnswer extends Error {
   override readonly name = 'GarbageAnswer';
 }
@@ -57,7 +62,10 @@ export interface JudgedFailure {
   readonly failure: FailureClass;
 }
 
-/** Judges a failure. The message never holds more of the provider's text than refusal.ts lets through. */
+/**
+ * Judges a failure. The message never holds more of the provider's text than refusal.ts lets
+ * through.
+ */
 export function judgeFailure(
   failure: AttemptFailure,
   context: RefusalContext,
@@ -95,7 +103,10 @@ export function judgeFailure(
   };
 }
 
-/** Returns what a refusal of another path than those of models means: no key is blamed, unless a check finds it invalid. */
+/**
+ * Returns what a refusal of another path than those of models means: no key is blamed, unless a
+ * check finds it invalid.
+ */
 function aboutThePath(meaning: FailureClass): FailureClass {
   const { blame, reason } = meaning;
   if (blame === 'request' || blame === 'provider') return meaning;

@@ -1,7 +1,8 @@
 /**
  * From a client's request to the one that a provider gets: the same bytes with another key. Pure.
  *
- * Header fields of the connection, of the client's own credentials and of compression stay here; all others pass.
+ * Header fields of the connection, of the client's own credentials and of compression stay here;
+ * all others pass.
  */
 
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http';
@@ -30,15 +31,17 @@ const CONNECTION_FIELDS = new Set([
 /** Fields in which clients send a credential: theirs is good here, and never at a provider. */
 const CREDENTIAL_FIELDS = new Set(['authorization', 'x-api-key', 'x-goog-api-key', 'api-key', 'cookie']);
 
-/** Fields of an answer that mean something to browsers, or to a connection to the provider itself. */
+/**
+ * Fields of an answer that mean something to browsers, or to a connection to the provider itself.
+ */
 const BROWSER_FIELDS = new Set(['alt-svc', 'clear-site-data', 'set-cookie', 'strict-transport-security']);
 
 /** Parameters of a query in which clients send a credential. */
 const CREDENTIAL_PARAMETERS = new Set(['key', 'access_token']);
 
 /**
- * Returns the fields of a request that go to the provider: not the connection's, and no credential, whatever the field
- * that holds a token of ours is called.
+ * Returns the fields of a request that go to the provider: not the connection's, and no credential,
+ * whatever the field that holds a token of ours is called.
  */
 export function passedHeaders(headers: Readonly<IncomingHttpHeaders>): OutgoingHttpHeaders {
   const nominated = new Set((headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase()));
@@ -52,7 +55,10 @@ export function passedHeaders(headers: Readonly<IncomingHttpHeaders>): OutgoingH
   return passed;
 }
 
-/** Returns the fields of an answer that are passed on to the client: nothing for browsers, which the gateway does not serve. */
+/**
+ * Returns the fields of an answer that are passed on to the client: nothing for browsers, which the
+ * gateway does not serve.
+ */
 export function answeredHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
   const nominated = new Set((headers['connection'] ?? '').split(',').map((name) => name.trim().toLowerCase()));
   const passed: Record<string, string> = {};
@@ -65,7 +71,10 @@ export function answeredHeaders(headers: Readonly<Record<string, string>>): Reco
   return passed;
 }
 
-/** Returns a query (empty, or from its `?` on) without the parameters that hold a credential; the rest stays as it was written. */
+/**
+ * Returns a query (empty, or from its `?` on) without the parameters that hold a credential; the
+ * rest stays as it was written.
+ */
 export function passedQuery(query: string): string {
   if (query === '' || query === '?') return '';
   const passed = query
@@ -91,8 +100,8 @@ export interface RequestSummary {
   readonly models?: readonly string[] | undefined;
   readonly isStreamed: boolean;
   /**
-   * The body that asks for the usage of a stream, where that is a chat and its client did not ask: nothing is parsed and
-   * printed anew but that one member.
+   * The body that asks for the usage of a stream, where that is a chat and its client did not ask:
+   * nothing is parsed and printed anew but that one member.
    */
   readonly askingBody?: Buffer | undefined;
 }

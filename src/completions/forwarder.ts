@@ -1,13 +1,13 @@
 /**
- * The one way to a provider: leases a key, sends the request's bytes, goes on with the next key, a little later or with
- * another provider as long as nothing of an answer was passed on, then passes the answer, reads its usage on the side,
- * settles the key and records what happened.
+ * The one way to a provider: leases a key, sends the request's bytes, goes on with the next key, a
+ * little later or with another provider as long as nothing of an answer was passed on, then passes
+ * the answer, reads its usage on the side, settles the key and records what happened.
  *
- * Two callers: the HTTP gateway passes a client's request through (`forward`), and `completion.create` sends chats that
- * it builds and reads itself (`exchange`).
+ * Two callers: the HTTP gateway passes a client's request through (`forward`), and
+ * `completion.create` sends chats that it builds and reads itself (`exchange`).
  *
- * The contract is forwarding.ts. Every lease is settled exactly once, and every attempt is recorded before the client
- * can see its end.
+ * The contract is forwarding.ts. Every lease is settled exactly once, and every attempt is recorded
+ * before the client can see its end.
  */
 
 import type { LookupFunction } from 'node:net';
@@ -64,7 +64,10 @@ export interface RetryPolicy {
 export interface ForwarderDeps {
   readonly providers: Providers;
   readonly keys: KeySource;
-  /** Returns the keys of an organization other than the default one; undefined where there is none of that name. */
+  /**
+   * Returns the keys of an organization other than the default one; undefined where there is none
+   * of that name.
+   */
   readonly keysOf?: ((organization: string) => KeySource | undefined) | undefined;
   readonly redactor: Redactor;
   readonly clock: Clock;
@@ -82,7 +85,10 @@ export interface ForwarderDeps {
 export interface ForwardRoute {
   readonly provider: string;
   readonly model: string | undefined;
-  /** Further models that the provider may answer with (OpenRouter's `models`): the key has to be allowed for each. */
+  /**
+   * Further models that the provider may answer with (OpenRouter's `models`): the key has to be
+   * allowed for each.
+   */
   readonly models?: readonly string[] | undefined;
   /** Plans the request; may throw an AipassError. */
   readonly plan: (provider: Provider) => PlannedRequest;
@@ -99,7 +105,10 @@ export interface ExchangeJob {
   readonly maxWaitMs?: number | undefined;
 }
 
-/** The end of an exchange: the consumer of the answer that succeeded and the key that paid, or the error. */
+/**
+ * The end of an exchange: the consumer of the answer that succeeded and the key that paid, or the
+ * error.
+ */
 export type ExchangeEnd =
   | {
       readonly kind: 'succeeded';
@@ -138,7 +147,10 @@ type RouteEnd =
 /** What another model changes of a request. */
 type Changeable = Pick<ForwardRequest, 'path' | 'body'>;
 
-/** Kinds of request that another provider or model may answer as well; vectors of another model, say, are no answer. */
+/**
+ * Kinds of request that another provider or model may answer as well; vectors of another model,
+ * say, are no answer.
+ */
 const COMPLETING_KINDS: ReadonlySet<RequestKind> = new Set(['chat', 'responses', 'messages', 'generate']);
 
 /** Longest answer that is passed through, in bytes. */
@@ -147,7 +159,10 @@ const MAX_PASSED_BYTES = 4 * 1024 * 1024 * 1024;
 /** Longest error document that is read, in bytes. */
 const MAX_REFUSAL_BYTES = 1024 * 1024;
 
-/** How much longer than a wait for a byte a wait for content may be: keep-alives say that the provider is at work. */
+/**
+ * How much longer than a wait for a byte a wait for content may be: keep-alives say that the
+ * provider is at work.
+ */
 const CONTENT_WAITS = 3;
 
 /** Forwards requests. */
@@ -373,7 +388,10 @@ export class Forwarder {
     }
   }
 
-  /** Plans a request; a provider that refused the wish for usage in this run is not asked for it again. */
+  /**
+   * Plans a request; a provider that refused the wish for usage in this run is not asked for it
+   * again.
+   */
   #plan(route: ForwardRoute, provider: Provider): PlannedRequest {
     return route.plan(this.#refusingUsage.has(provider.name) ? { ...provider, streamUsageOption: false } : provider);
   }
@@ -384,7 +402,10 @@ export class Forwarder {
     throw new AipassError('NOT_FOUND', 'Not Found', { hint: 'name an organization of your own, or none' });
   }
 
-  /** Leases a key that was not tried yet; where none is left, waits for any as long as the caller has time. */
+  /**
+   * Leases a key that was not tried yet; where none is left, waits for any as long as the caller
+   * has time.
+   */
   async #lease(
     { provider, model, models }: ForwardRoute,
     { maxWaitMs, caller, organization }: ExchangeJob,
@@ -398,7 +419,8 @@ export class Forwarder {
       return keys.lease(request);
     } catch (error) {
       if (!keys.acquire) throw error;
-      // Every key that was tried cools down now; when that is over, which may be already, it may serve again.
+      // Every key that was tried cools down now; when that is over, which may be already, it may
+      // serve again.
       if (maxWaitMs !== undefined && maxWaitMs > 0) tried.clear();
       const wait = { maxWaitMs, spentMs: clock.monotonic() - start, signal };
       const lease = await keys.acquire(request, wait);
@@ -424,7 +446,10 @@ interface AttemptOptions {
 /** How long an answer is read on for the bill after its caller went away, in milliseconds. */
 const MAX_DRAIN_MS = 600_000;
 
-/** The event of an attempt that failed, until it is known whether another attempt of the same request follows. */
+/**
+ * The event of an attempt that failed, until it is known whether another attempt of the same
+ * request follows.
+ */
 class HeldEvent {
   readonly #record: (event: RawEvent) => void;
   #event: RawEvent | undefined;
@@ -469,7 +494,10 @@ class Attempt {
   #answer: HttpAnswer | undefined;
   #firstAt: number | null = null;
   #isDraining = false;
-  /** Resolves when the caller of an answer that is read on is gone: then nobody holds bytes back any more. */
+  /**
+   * Resolves when the caller of an answer that is read on is gone: then nobody holds bytes back any
+   * more.
+   */
   #gone: Promise<void> | undefined;
 
   constructor(deps: ForwarderDeps, options: AttemptOptions) {
@@ -479,7 +507,10 @@ class Attempt {
     this.#startedAt = deps.clock.monotonic();
   }
 
-  /** Makes the attempt and records it; the lease is the caller's to settle. Never rejects but for a defect. */
+  /**
+   * Makes the attempt and records it; the lease is the caller's to settle. Never rejects but for a
+   * defect.
+   */
   async run(): Promise<AttemptOutcome> {
     const { provider, signal } = this.#options;
     const outcome = await (provider.onAbort === 'drain' ? this.#sendAndDrain() : this.#send(signal));
@@ -501,7 +532,10 @@ class Attempt {
     }
   }
 
-  /** Sends the request, and reads the answer on where the caller goes away: providers that bill it all the same say what. */
+  /**
+   * Sends the request, and reads the answer on where the caller goes away: providers that bill it
+   * all the same say what.
+   */
   async #sendAndDrain(): Promise<AttemptOutcome> {
     const { signal, stopping } = this.#options;
     const ended = new AbortController();
@@ -567,7 +601,10 @@ class Attempt {
     }
   }
 
-  /** Reads the answer to its end. Content has a time limit of its own: keep-alives alone do not keep a request alive for ever. */
+  /**
+   * Reads the answer to its end. Content has a time limit of its own: keep-alives alone do not keep
+   * a request alive for ever.
+   */
   async #read(answer: HttpAnswer): Promise<void> {
     const { clock } = this.#deps;
     const consumer = this.#consumer;
@@ -580,7 +617,8 @@ class Attempt {
     try {
       await answer.each(take, { isDone: () => consumer.isDone, contents: () => consumer.contents, contentWaitMs });
     } catch (error) {
-      // All of the content is there and paid for: a connection that breaks behind it costs the usage at most.
+      // All of the content is there and paid for: a connection that breaks behind it costs the
+      // usage at most.
       const isBroken = error instanceof ExchangeFailure && (error.kind === 'network' || error.kind === 'timeout');
       if (!consumer.isWhole || !isBroken) throw error;
     }
@@ -601,7 +639,10 @@ class Attempt {
     return { ...outcome, refusal };
   }
 
-  /** Masks secrets in a text of the provider, but for what the caller sent itself: a mask there would confirm a guess. */
+  /**
+   * Masks secrets in a text of the provider, but for what the caller sent itself: a mask there
+   * would confirm a guess.
+   */
   #redact(text: string): string {
     const { lease, plan } = this.#options;
     const sent = (): string =>
@@ -678,8 +719,8 @@ const SAME_WORDS = 2;
 const MAX_WORDINGS = 8;
 
 /**
- * Returns whether a refusal that may be the request's own fault came in the same words before: then no third key is
- * asked. Limits and refused keys are each key's own, whatever their words.
+ * Returns whether a refusal that may be the request's own fault came in the same words before: then
+ * no third key is asked. Limits and refused keys are each key's own, whatever their words.
  */
 function isOldNews({ blame, likeness }: FailureClass, heard: Map<string, number>): boolean {
   if (blame !== 'request') return false;
@@ -688,12 +729,17 @@ function isOldNews({ blame, likeness }: FailureClass, heard: Map<string, number>
   return times >= SAME_WORDS || heard.size > MAX_WORDINGS;
 }
 
-/** Returns whether a status is no answer to the request; a redirect is one, and is never followed nor passed on. */
+/**
+ * Returns whether a status is no answer to the request; a redirect is one, and is never followed
+ * nor passed on.
+ */
 function isRefusal(status: number): boolean {
   return status < 200 || (status >= 300 && status !== 304);
 }
 
-/** Returns whether a refusal may be passed on: not a redirect, and not one that is about our keys. */
+/**
+ * Returns whether a refusal may be passed on: not a redirect, and not one that is about our keys.
+ */
 function isPassable(status: number, { blame }: FailureClass): boolean {
   // A client takes a 401 for a refusal of its own credential.
   return status >= 400 && status !== 401 && (blame === 'request' || blame === 'provider' || blame === 'model');
@@ -710,8 +756,8 @@ async function readRefusal(answer: HttpAnswer): Promise<Buffer> {
 }
 
 /**
- * Returns the error of a route whose keys ran out after some were refused: that none is free and when the first will be;
- * where nobody knows when, what the last one was refused with.
+ * Returns the error of a route whose keys ran out after some were refused: that none is free and
+ * when the first will be; where nobody knows when, what the last one was refused with.
  */
 function joinErrors(noKey: AipassError, last: AipassError): AipassError {
   if (noKey.code === 'CANCELLED') return noKey;

@@ -1,14 +1,17 @@
 /**
- * What the forwarder is asked, and what it gives back: the contract with the HTTP gateway (`ForwardRequest`,
- * `ForwardSink`, `ForwardOutcome`) and with those who read an answer themselves (`AnswerConsumer`).
+ * What the forwarder is asked, and what it gives back: the contract with the HTTP gateway
+ * (`ForwardRequest`, `ForwardSink`, `ForwardOutcome`) and with those who read an answer themselves
+ * (`AnswerConsumer`).
  *
  * What was chosen:
- * - The body is one buffer, because it is kept for the next key anyway; whoever reads it from a socket bounds it.
- * - The sink is called with a head, bytes and one of `end` or `abort`, and never with an error: an error before the head
- *   comes back as the outcome, for the gateway to word in the dialect of the path (gateway/dialect-errors.ts).
- * - A refusal that is about the request itself (400, 404, 422) or a provider's own failure is passed on as the provider
- *   worded it, with secrets masked. One that is about our keys (401, 402, 403, 429) is never: it would tell the client
- *   that its own credential is wrong.
+ * - The body is one buffer, because it is kept for the next key anyway; whoever reads it from a
+ *   socket bounds it.
+ * - The sink is called with a head, bytes and one of `end` or `abort`, and never with an error: an
+ *   error before the head comes back as the outcome, for the gateway to word in the dialect of the
+ *   path (gateway/dialect-errors.ts).
+ * - A refusal that is about the request itself (400, 404, 422) or a provider's own failure is
+ *   passed on as the provider worded it, with secrets masked. One that is about our keys (401, 402,
+ *   403, 429) is never: it would tell the client that its own credential is wrong.
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
@@ -29,7 +32,10 @@ export interface ForwardRequest {
   readonly path: string;
   /** Empty, or the query from its `?` on, as it was written. */
   readonly query: string;
-  /** The client's header fields by lower-case name; credentials and the connection's own are taken out here. */
+  /**
+   * The client's header fields by lower-case name; credentials and the connection's own are taken
+   * out here.
+   */
   readonly headers: Readonly<IncomingHttpHeaders>;
   readonly body: Buffer | null;
   /** Who asks, with the session, for the records. */
@@ -37,11 +43,15 @@ export interface ForwardRequest {
   /** The organisation whose keys are used. */
   readonly organization?: string | undefined;
   /**
-   * What is tried, in this order, when the provider or its keys fail: those of the same dialect are, with the same bytes
-   * but for the model where another one is named. Only for kinds of request that every provider of a dialect serves.
+   * What is tried, in this order, when the provider or its keys fail: those of the same dialect
+   * are, with the same bytes but for the model where another one is named. Only for kinds of
+   * request that every provider of a dialect serves.
    */
   readonly fallbacks?: readonly CompletionFallback[] | undefined;
-  /** How long to wait for a key where none is free, in milliseconds; without it the provider's setting. */
+  /**
+   * How long to wait for a key where none is free, in milliseconds; without it the provider's
+   * setting.
+   */
   readonly maxWaitMs?: number | undefined;
 }
 
@@ -61,10 +71,16 @@ export interface ForwardSink {
 export type ForwardOutcome =
   /** An answer of the provider was passed on, with the status that it had. */
   | { readonly kind: 'answered'; readonly status: number; readonly provider: string; readonly keyId: string | null }
-  /** There was none. Where `begun`, the client has part of one and the sink was aborted; else the error is to be worded. */
+  /**
+   * There was none. Where `begun`, the client has part of one and the sink was aborted; else the
+   * error is to be worded.
+   */
   | { readonly kind: 'failed'; readonly error: AipassError; readonly begun: boolean };
 
-/** Reads one answer. What it throws from `head`, `take` and `finish` is judged as a failure of the attempt. */
+/**
+ * Reads one answer. What it throws from `head`, `take` and `finish` is judged as a failure of the
+ * attempt.
+ */
 export interface AnswerConsumer {
   /** Whether the caller was given a part of the answer: then nothing may be repeated. */
   readonly begun: boolean;
@@ -115,7 +131,10 @@ export type AttemptOutcome =
     }
   | FailedAttempt;
 
-/** What was seen of an attempt, however it ended: of one that broke off, what had come by then. Null is unknown. */
+/**
+ * What was seen of an attempt, however it ended: of one that broke off, what had come by then. Null
+ * is unknown.
+ */
 export interface AttemptTrace {
   readonly latencyMs: number;
   /** The time to the first content of a streamed answer. */

@@ -1,9 +1,9 @@
 /**
- * Finds single members of a JSON document while its bytes go by, without parsing the rest: large answers are neither
- * joined nor parsed. Pure.
+ * Finds single members of a JSON document while its bytes go by, without parsing the rest: large
+ * answers are neither joined nor parsed. Pure.
  *
- * Members are those of the root object, or of each object of a root list. It checks no more of the syntax than it needs:
- * a parser has the last word where that matters.
+ * Members are those of the root object, or of each object of a root list. It checks no more of the
+ * syntax than it needs: a parser has the last word where that matters.
  */
 
 import { parseJson } from '../base/json.ts';

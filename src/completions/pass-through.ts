@@ -1,8 +1,8 @@
 /**
  * Passes a provider's answer on to a client: the bytes as they came, watched for usage on the side.
  *
- * Nothing is passed before the first content, so that an answer that turns out to be a failure can still give way to
- * another key; keep-alives before it are held for a few seconds at most.
+ * Nothing is passed before the first content, so that an answer that turns out to be a failure can
+ * still give way to another key; keep-alives before it are held for a few seconds at most.
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -11,7 +11,10 @@ import { GarbageAnswer, ReceiverFailure } from './failure.ts';
 import { answeredHeaders } from './forward-request.ts';
 import type { AnswerConsumer, ForwardSink } from './forwarding.ts';
 
-/** How long keep-alives before the first content are held back, in milliseconds: clients wait for a head, too. */
+/**
+ * How long keep-alives before the first content are held back, in milliseconds: clients wait for a
+ * head, too.
+ */
 const MAX_HOLD_MS = 5000;
 
 /** How much is held back, in bytes. */
@@ -81,7 +84,8 @@ export class PassThrough implements AnswerConsumer {
     if (this.#isCut) return;
     this.#left -= chunk.length;
     if (this.#left === 0) {
-      // The last bytes are the end for a client that counts: they leave once the answer is recorded.
+      // The last bytes are the end for a client that counts: they leave once the answer is
+      // recorded.
       this.#held.push(passed);
       return;
     }
@@ -106,7 +110,10 @@ export class PassThrough implements AnswerConsumer {
     this.#sink.end();
   }
 
-  /** Ends the answer of which the client has seen a part: cleanly where the provider told it of the failure, else not. */
+  /**
+   * Ends the answer of which the client has seen a part: cleanly where the provider told it of the
+   * failure, else not.
+   */
   async break(): Promise<void> {
     if (this.#isCut) return;
     if (this.#watcher.error) await this.close();

@@ -1,8 +1,10 @@
 /**
- * Server-sent events, byte by byte (WHATWG HTML, 9.2.6): where one event ends, and what data it holds. Pure.
+ * Server-sent events, byte by byte (WHATWG HTML, 9.2.6): where one event ends, and what data it
+ * holds. Pure.
  *
- * The bytes of an event stay as they came, so that they can be passed on unchanged. A line ends with LF, CR or CR LF; an
- * event ends with an empty line. Comments and fields other than `data` and `event` mean nothing to us.
+ * The bytes of an event stay as they came, so that they can be passed on unchanged. A line ends
+ * with LF, CR or CR LF; an event ends with an empty line. Comments and fields other than `data` and
+ * `event` mean nothing to us.
  */
 
 import { GarbageAnswer } from './failure.ts';
@@ -28,8 +30,8 @@ export class SseSplitter {
   }
 
   /**
-   * Takes bytes, and calls back with each event that they complete: its bytes, the empty line included. Comments before
-   * an event are part of it.
+   * Takes bytes, and calls back with each event that they complete: its bytes, the empty line
+   * included. Comments before an event are part of it.
    *
    * @throws GarbageAnswer for an event that is too long.
    */
@@ -90,7 +92,10 @@ export class SseSplitter {
   }
 }
 
-/** Returns the data of an event, or undefined where it has none or empty data: then nothing is dispatched. */
+/**
+ * Returns the data of an event, or undefined where it has none or empty data: then nothing is
+ * dispatched.
+ */
 export function dataOf(raw: Buffer): Buffer | undefined {
   const pieces: Buffer[] = [];
   let at = raw.length > 2 && raw[0] === 0xef && raw[1] === 0xbb && raw[2] === 0xbf ? 3 : 0;

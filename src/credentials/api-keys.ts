@@ -1,8 +1,8 @@
 /**
  * Finds the API keys among the variables of `.env`: their providers and their order. Pure.
  *
- * `<PROVIDER>_API_KEY` is a key; `<PROVIDER>_API_KEY_2`, `_3`, … are further keys of the same pool. An unknown
- * name makes a provider of its own. A problem names variables, never values.
+ * `<PROVIDER>_API_KEY` is a key; `<PROVIDER>_API_KEY_2`, `_3`, … are further keys of the same pool.
+ * An unknown name makes a provider of its own. A problem names variables, never values.
  */
 
 import { Secret } from '../base/secret.ts';
@@ -43,7 +43,10 @@ const PROVIDER_ALIASES: ReadonlyMap<string, string> = new Map([['gemini', 'googl
 
 const VARIABLE = /^([A-Z0-9][A-Z0-9_]*?)_API_KEY(?:_(\d{1,9}))?$/i;
 
-/** A value that an HTTP header carries unchanged: visible ASCII (RFC 9110, section 5.5, without white space). */
+/**
+ * A value that an HTTP header carries unchanged: visible ASCII (RFC 9110, section 5.5, without
+ * white space).
+ */
 const HEADER_VALUE = /^[\x21-\x7e]+$/;
 
 /** A value that cannot be a key, whatever the provider. */
@@ -55,13 +58,15 @@ interface UnusableValue {
 
 const UNUSABLE_VALUES: readonly UnusableValue[] = [
   {
-    // What other programs expand: `$NAME`, `${NAME}`, `$(command)`, `$env:NAME`, `%NAME%`, `{{NAME}}`.
+    // What other programs expand: `$NAME`, `${NAME}`, `$(command)`, `$env:NAME`, `%NAME%`,
+    // `{{NAME}}`.
     pattern: /^(?:\$(?:env:)?[A-Za-z_]\w*|\$\{.*\}|\$\(.*\)|%[A-Za-z_]\w*%|\{\{.*\}\})$/,
     problem: 'holds a reference to another value, which is not resolved here',
     hint: 'put the key itself there',
   },
   {
-    // Addresses in password managers and secret stores. An http address may be what a service calls its key.
+    // Addresses in password managers and secret stores. An http address may be what a service calls
+    // its key.
     pattern:
       /^(?:(?!https?:)[a-z][a-z0-9+.-]*:\/\/|arn:aws[\w-]*:(?:secretsmanager|ssm):|vault:|projects\/[\w-]+\/secrets\/)/i,
     problem: 'holds a reference to another value, which is not resolved here',
@@ -114,7 +119,9 @@ export function variableOf(provider: string): string {
   return `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
 }
 
-/** Returns why a text cannot be a key, as "holds …" without quoting it, or undefined where it can. */
+/**
+ * Returns why a text cannot be a key, as "holds …" without quoting it, or undefined where it can.
+ */
 export function whyNoKey(text: string): string | undefined {
   if (isPlaceholder(text)) return 'is a placeholder, not a key';
   if (!HEADER_VALUE.test(text)) return 'holds a blank, a control character or a letter outside ASCII';
@@ -172,7 +179,10 @@ export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: 
   return { keys, placeholders, problems: [...problems, ...repeatedValues(keys)] };
 }
 
-/** Matches variables that are almost named as keys are; the second group is what follows the name of a key. */
+/**
+ * Matches variables that are almost named as keys are; the second group is what follows the name of
+ * a key.
+ */
 const NEAR_NAME =
   /^([A-Z0-9][A-Z0-9_]*?)_?(?:API_?KEY(_?\d{1,3}|_[A-Z]\w*|_)|(?:API_?|SECRET_?)?(?:KEYS?|KYE|TOKEN)|API)$/i;
 
@@ -183,7 +193,10 @@ const PARKED = /^_(?:OLD|BAK|BACKUP|UNUSED|DISABLED|EXPIRED|REVOKED|PREVIOUS|PRE
 const PREFIXES = /^(?:vite|next_public|react_app|expo_public|nuxt_public|public)_/;
 const SDK_NAMES: ReadonlyMap<string, string> = new Map([['google_generative_ai', 'google']]);
 
-/** Returns the variable that was probably meant by a name that is not one of a known provider's keys, or undefined. */
+/**
+ * Returns the variable that was probably meant by a name that is not one of a known provider's
+ * keys, or undefined.
+ */
 function meantVariable(
   keyId: string,
   prefix: string | undefined,
@@ -205,7 +218,9 @@ function meantVariable(
   return provider === undefined ? undefined : `${variableOf(provider)}${number === undefined ? '' : `_${number}`}`;
 }
 
-/** Returns whether a name is one letter away from another, or has two letters in each other's place. */
+/**
+ * Returns whether a name is one letter away from another, or has two letters in each other's place.
+ */
 function isMistyped(name: string, meant: string): boolean {
   if (Math.abs(name.length - meant.length) > 1) return false;
   let start = 0;

@@ -1,12 +1,15 @@
 /**
- * What `.env` cannot hold of a provider credential: its id, names, base URL, switch, dates and revision.
+ * What `.env` cannot hold of a provider credential: its id, names, base URL, switch, dates and
+ * revision.
  *
- * `.env` is the truth about keys. A key without a record gets one on sight, with an id that depends only on organization
- * and variable, so that a lost state document loses no id of a key that people manage by hand. A record whose variable
- * vanished stays, without a key; a variable that returns joins its record again.
+ * `.env` is the truth about keys. A key without a record gets one on sight, with an id that depends
+ * only on organization and variable, so that a lost state document loses no id of a key that people
+ * manage by hand. A record whose variable vanished stays, without a key; a variable that returns
+ * joins its record again.
  *
- * A key never goes to the address of another one. Before a key is written to `.env`, what its record will be is saved
- * beside what it is; which of the two holds is decided by the key that `.env` has: at once, and after a crash.
+ * A key never goes to the address of another one. Before a key is written to `.env`, what its
+ * record will be is saved beside what it is; which of the two holds is decided by the key that
+ * `.env` has: at once, and after a crash.
  */
 
 import { createHash, randomBytes } from 'node:crypto';
@@ -68,8 +71,8 @@ export interface CredentialRecordsDeps {
 }
 
 /**
- * A record whose key is about to be written: `next` holds as soon as `.env` has that key. Nothing holds before for a
- * credential that is being created.
+ * A record whose key is about to be written: `next` holds as soon as `.env` has that key. Nothing
+ * holds before for a credential that is being created.
  */
 interface PendingRecord {
   readonly before: CredentialRecord | null;
@@ -165,7 +168,10 @@ export class CredentialRecords {
     return this.#records.get(id.toLowerCase());
   }
 
-  /** Returns the record that holds for a key, or undefined: of a variable that changes, it depends on the key. */
+  /**
+   * Returns the record that holds for a key, or undefined: of a variable that changes, it depends
+   * on the key.
+   */
   of({ keyId, value }: Pick<ApiKey, 'keyId' | 'value'>): CredentialRecord | undefined {
     for (const { next, isNewKey } of this.#pending.values()) {
       if (next.keyId === keyId && isNewKey(value)) return next;
@@ -176,7 +182,9 @@ export class CredentialRecords {
     return this.#records.get(this.#idsByKeyId.get(keyId) ?? '');
   }
 
-  /** Returns the record that a request with this Idempotency-Key created within a day, or undefined. */
+  /**
+   * Returns the record that a request with this Idempotency-Key created within a day, or undefined.
+   */
   createdBy(idempotencyKey: string): CredentialRecord | undefined {
     const now = this.#deps.clock.now();
     return [...this.#records.values()].find(
@@ -200,7 +208,8 @@ export class CredentialRecords {
   /**
    * Adds a record without a key; it is on disk when the promise resolves.
    *
-   * @throws AipassError CONFLICT for a duplicate, INTERNAL where the disk takes nothing; then there is no record.
+   * @throws AipassError CONFLICT for a duplicate, INTERNAL where the disk takes nothing; then there
+   * is no record.
    */
   async create(fields: NewRecord): Promise<CredentialRecord> {
     const record = this.#newRecord(fields);
@@ -215,10 +224,11 @@ export class CredentialRecords {
   }
 
   /**
-   * Changes a record; its time of change and revision move also where nothing else does. The change is on disk when the
-   * promise resolves.
+   * Changes a record; its time of change and revision move also where nothing else does. The change
+   * is on disk when the promise resolves.
    *
-   * @throws AipassError NOT_FOUND, or INTERNAL where the disk takes nothing; then nothing is changed.
+   * @throws AipassError NOT_FOUND, or INTERNAL where the disk takes nothing; then nothing is
+   * changed.
    */
   async update(id: string, change: RecordChange): Promise<CredentialRecord> {
     const before = this.#existing(id);
@@ -242,15 +252,18 @@ export class CredentialRecords {
     return this.#stage(null, this.#newRecord(fields), key);
   }
 
-  /** Saves what a record will be with the key that is about to be written. `settle` has to follow. Throws as `update`. */
+  /**
+   * Saves what a record will be with the key that is about to be written. `settle` has to follow.
+   * Throws as `update`.
+   */
   stage(id: string, change: RecordChange, key: Secret): Promise<CredentialRecord> {
     const before = this.#existing(id);
     return this.#stage(before, this.#changedRecord(before, change), key);
   }
 
   /**
-   * Ends what was staged: the record becomes what was staged for this key, the one that `.env` has now, or stays what it
-   * was. Returns it; undefined where there is none.
+   * Ends what was staged: the record becomes what was staged for this key, the one that `.env` has
+   * now, or stays what it was. Returns it; undefined where there is none.
    */
   settle(id: string, key: Secret | null): CredentialRecord | undefined {
     const pending = this.#pending.get(id);
@@ -331,7 +344,10 @@ export class CredentialRecords {
     this.#deps.onChange();
   }
 
-  /** Returns `default` for an unnumbered variable and its number for others, or the variable's name where that is taken. */
+  /**
+   * Returns `default` for an unnumbered variable and its number for others, or the variable's name
+   * where that is taken.
+   */
   freeAccountKey({ provider, keyId }: KeyName): string {
     const number = /_API_KEY_(\d+)$/i.exec(keyId)?.[1];
     const usual = number ?? 'default';

@@ -1,8 +1,10 @@
 /**
- * Edits one assignment of a `.env` text and keeps every other byte: comments, order, line ends, quotes.
+ * Edits one assignment of a `.env` text and keeps every other byte: comments, order, line ends,
+ * quotes.
  *
- * Pure. Every edit is read back with the parser that the daemon uses, so that an edit either has exactly its effect or
- * is refused: a text in which an unclosed quote would swallow the new line, for example, is never returned.
+ * Pure. Every edit is read back with the parser that the daemon uses, so that an edit either has
+ * exactly its effect or is refused: a text in which an unclosed quote would swallow the new line,
+ * for example, is never returned.
  */
 
 import { parseEnvFile, type EnvFile } from './env-file.ts';
@@ -27,7 +29,9 @@ interface Span {
 
 const BYTE_ORDER_MARK = '\uFEFF';
 
-/** Splits an assignment on one line into what precedes its value, the value, and what follows it. */
+/**
+ * Splits an assignment on one line into what precedes its value, the value, and what follows it.
+ */
 const ASSIGNMENT =
   /^(?<head>\uFEFF?\s*(?:export\s+)?[\w.-]+(?:\s*=|:)[^\S\r\n]*)(?<value>'.*'|".*"|`.*`|[^#]*?)(?<tail>\s*(?:#.*)?)$/;
 
@@ -37,8 +41,8 @@ const PLAIN_VALUE = /^[^\s#'"`\\$]+$/;
 const QUOTES = ["'", '"', '`'] as const;
 
 /**
- * Sets a variable. An existing assignment is changed in place, the last one if there are several, and keeps its comment;
- * a new one is appended.
+ * Sets a variable. An existing assignment is changed in place, the last one if there are several,
+ * and keeps its comment; a new one is appended.
  */
 export function setVariable(text: string, name: string, value: string): EnvEdit {
   const lines = splitLines(text);

@@ -1,7 +1,9 @@
 /**
- * What a `.env` text says. Owns the dotenv package, which reads the values; env-scan.ts finds the problems.
+ * What a `.env` text says. Owns the dotenv package, which reads the values; env-scan.ts finds the
+ * problems.
  *
- * Pure, and never throws. Where no line is malformed the result is dotenv's own; a problem never quotes a value.
+ * Pure, and never throws. Where no line is malformed the result is dotenv's own; a problem never
+ * quotes a value.
  */
 
 import { parse } from 'dotenv';
@@ -13,7 +15,9 @@ export interface EnvProblem {
   readonly line: number;
   /** Predicate of "line N …". */
   readonly problem: string;
-  /** Whether the line could not be read, so that names may be missing that the writer meant to set. */
+  /**
+   * Whether the line could not be read, so that names may be missing that the writer meant to set.
+   */
   readonly malformed: boolean;
   /** Name that the malformed line was meant to set, where it can be read. */
   readonly name?: string;
@@ -27,7 +31,10 @@ export interface EnvFile {
   readonly problems: readonly EnvProblem[];
 }
 
-/** Parses a `.env` text: quotes, `export` and comments as in dotenv. If a name is set twice, the last value counts. */
+/**
+ * Parses a `.env` text: quotes, `export` and comments as in dotenv. If a name is set twice, the
+ * last value counts.
+ */
 export function parseEnvFile(text: string): EnvFile {
   const entries = new Map<string, string>();
   const problems: EnvProblem[] = [];
@@ -70,13 +77,19 @@ export function parseEnvFile(text: string): EnvFile {
   return { entries, problems };
 }
 
-/** Matches an assignment without quotes whose value goes on behind a `#` that no white space precedes. */
+/**
+ * Matches an assignment without quotes whose value goes on behind a `#` that no white space
+ * precedes.
+ */
 const CUT_VALUE = /^\s*(?:export\s+)?[\w.-]+(?:\s*=|:\s)\s*[^\s"'`#][^#\n]*(?<=\S)#\S/;
 
 /** Usual names of variables; a key in base64 or in mixed case does not match. */
 const USUAL_NAME = /^[A-Z][A-Z0-9_]{0,63}$/;
 
-/** Returns the name of a variable for a log or a warning; hides an unusual one, because a key that ends in `=` looks like a name. */
+/**
+ * Returns the name of a variable for a log or a warning; hides an unusual one, because a key that
+ * ends in `=` looks like a name.
+ */
 export function printableName(name: string): string {
   return USUAL_NAME.test(name) ? name : 'a variable with an unusual name';
 }

@@ -1,7 +1,8 @@
 /**
  * Finds the API keys in a `.env` of any project. Pure.
  *
- * `<PROVIDER>_API_KEY` is a key of any provider; other endings that people use are keys of a provider that is known.
+ * `<PROVIDER>_API_KEY` is a key of any provider; other endings that people use are keys of a
+ * provider that is known.
  */
 
 import type { Secret } from '../base/secret.ts';

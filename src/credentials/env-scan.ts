@@ -1,8 +1,10 @@
 /**
- * Splits a `.env` text into assignments and unreadable lines. Pure, and linear in the length of the text.
+ * Splits a `.env` text into assignments and unreadable lines. Pure, and linear in the length of the
+ * text.
  *
- * The grammar is dotenv's own, applied to one assignment at a time: dotenv itself, given a whole file, is quadratic in
- * blank lines and silent about what it skips. A problem never quotes the text it is about.
+ * The grammar is dotenv's own, applied to one assignment at a time: dotenv itself, given a whole
+ * file, is quadratic in blank lines and silent about what it skips. A problem never quotes the text
+ * it is about.
  */
 
 /** One piece of a `.env` text: an assignment or a problem. Lines count from 1. */
@@ -10,7 +12,10 @@ export type EnvPiece =
   | { readonly kind: 'assignment'; readonly line: number; readonly name: string; readonly text: string }
   | { readonly kind: 'problem'; readonly line: number; readonly name?: string; readonly problem: string };
 
-/** Start of an assignment: white space, an optional `export`, a name, and `=` or a colon with white space. */
+/**
+ * Start of an assignment: white space, an optional `export`, a name, and `=` or a colon with white
+ * space.
+ */
 const HEAD = /^\s*(?:export\s+)?([\w.-]+)(?:\s*=|:\s)/;
 
 /** A blank line or a comment. */
@@ -25,7 +30,10 @@ const HIDDEN_LINE_END = /[\u2028\u2029]/;
 /** An assignment inside a quoted value, which an unclosed quote swallowed. */
 const SWALLOWED = /\n\s*(?:export\s+)?[A-Z][A-Z0-9_]*=/;
 
-/** Yields the assignments and problems of a text with `\n` line ends, in order; skips comments and blank lines. */
+/**
+ * Yields the assignments and problems of a text with `\n` line ends, in order; skips comments and
+ * blank lines.
+ */
 export function* scanEnv(text: string): Generator<EnvPiece> {
   let line = 1;
   for (let at = 0; at < text.length;) {
@@ -65,7 +73,10 @@ function readPiece(text: string, at: number, end: number, line: number): EnvPiec
   return { kind: 'assignment', line, name, text: whole };
 }
 
-/** Finds the closing quote: the first without a backslash before it, else the last with one, followed by nothing but a comment. */
+/**
+ * Finds the closing quote: the first without a backslash before it, else the last with one,
+ * followed by nothing but a comment.
+ */
 function closingQuote(text: string, opening: number, quote: string): number | undefined {
   let escaped: number | undefined;
   for (let at = text.indexOf(quote, opening + 1); at !== -1; at = text.indexOf(quote, at + 1)) {

@@ -1,8 +1,9 @@
 /**
  * Writes `.env`: one change at a time, whole, and never over what somebody else saved meanwhile.
  *
- * The file is read, edited and read again right before the rename. If it changed in between, nothing is written and the
- * caller gets CONFLICT. A change is done when the vault serves it. Only this file and template.ts write `.env`.
+ * The file is read, edited and read again right before the rename. If it changed in between,
+ * nothing is written and the caller gets CONFLICT. A change is done when the vault serves it. Only
+ * this file and template.ts write `.env`.
  */
 
 import { readFile } from 'node:fs/promises';
@@ -52,12 +53,12 @@ export class EnvWriter {
   /**
    * Changes the file and resolves when the vault serves the change.
    *
-   * `decide` gets the text of the file ('' if there is none) and returns the edit; it runs under the writer's lock, so it
-   * is the place to check what must hold while the change is made, and to save what must be on disk before. It may throw
-   * to change nothing.
+   * `decide` gets the text of the file ('' if there is none) and returns the edit; it runs under
+   * the writer's lock, so it is the place to check what must hold while the change is made, and to
+   * save what must be on disk before. It may throw to change nothing.
    *
-   * @throws AipassError CONFLICT if somebody else saved the file meanwhile, or a line of it cannot be edited;
-   * UNSAFE_PERMISSIONS if the file is one that others may write to.
+   * @throws AipassError CONFLICT if somebody else saved the file meanwhile, or a line of it cannot
+   * be edited; UNSAFE_PERMISSIONS if the file is one that others may write to.
    */
   change<T>(decide: DecideEdit<T>): Promise<T> {
     return this.alone((change) => change(decide));
@@ -87,7 +88,9 @@ export class EnvWriter {
   }
 }
 
-/** Returns the text with its byte order mark and line ends as they are, '' where there is no file. */
+/**
+ * Returns the text with its byte order mark and line ends as they are, '' where there is no file.
+ */
 async function readEnvText(path: string): Promise<string> {
   const outcome = await readSecretFile(path);
   if (outcome.kind === 'missing') return '';
@@ -108,8 +111,8 @@ async function readEnvText(path: string): Promise<string> {
 const MAX_VARIABLES = 100_000;
 
 /**
- * Returns the first variable of a provider's pool that holds no key in this text: unset, or set to a placeholder.
- * `reserved` are variables that belong to a credential whose key was removed.
+ * Returns the first variable of a provider's pool that holds no key in this text: unset, or set to
+ * a placeholder. `reserved` are variables that belong to a credential whose key was removed.
  */
 export function freeVariable(text: string, provider: string, reserved: ReadonlySet<string>): string {
   const { entries, problems } = parseEnvFile(text);

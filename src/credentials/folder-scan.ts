@@ -1,9 +1,9 @@
 /**
  * One scan of the secrets folder: its problems, and the removals that a second scan must confirm.
  *
- * An editor that saves often truncates or deletes a file first. So a file that is suddenly gone or empty
- * keeps its held content until a scan 200 ms later finds the same. A broken or refused file never removes
- * what is held.
+ * An editor that saves often truncates or deletes a file first. So a file that is suddenly gone or
+ * empty keeps its held content until a scan 200 ms later finds the same. A broken or refused file
+ * never removes what is held.
  */
 
 import type { Warning } from '../base/warning.ts';
@@ -11,7 +11,10 @@ import { basename, dirname } from 'node:path';
 import { checkEntry, checkTrust, currentUser, type TrustOutcome } from '../base/file-trust.ts';
 import { readSecretFile } from './secret-file.ts';
 
-/** Time after which a removal or an empty file is accepted, in milliseconds: longer than an editor takes to save. */
+/**
+ * Time after which a removal or an empty file is accepted, in milliseconds: longer than an editor
+ * takes to save.
+ */
 export const RECHECK_MS = 200;
 
 /** Files that were found gone or empty: path → monotonic time of the first such scan. */
@@ -72,7 +75,10 @@ export class FolderScan {
     this.#notes.push(...warnings);
   }
 
-  /** Checks by the rule of base/file-trust.ts that only this user and root can write a path; each folder once a scan. */
+  /**
+   * Checks by the rule of base/file-trust.ts that only this user and root can write a path; each
+   * folder once a scan.
+   */
   async check(path: string): Promise<TrustOutcome> {
     const folder = await this.checkFolder(dirname(path));
     return folder.kind === 'trusted' ? checkEntry(folder, basename(path)) : folder;

@@ -1,8 +1,9 @@
 /**
- * Interprets the content of an opaque secret: its text, its document, and the secret values in it. Pure.
+ * Interprets the content of an opaque secret: its text, its document, and the secret values in it.
+ * Pure.
  *
- * The text of a JSON object is its token, as in AIPass: the first field of a list that it has. JSON parse
- * errors quote the text, so they never leave this file.
+ * The text of a JSON object is its token, as in AIPass: the first field of a list that it has. JSON
+ * parse errors quote the text, so they never leave this file.
  */
 
 import { isRecord, parseJson as parseJsonText } from '../base/json.ts';
@@ -24,7 +25,10 @@ export function parseJson(text: string): JsonOutcome {
     : { kind: 'document', document };
 }
 
-/** Returns the text form of a JSON document: an object's important field, a string itself, else the JSON text. */
+/**
+ * Returns the text form of a JSON document: an object's important field, a string itself, else the
+ * JSON text.
+ */
 export function textOf(document: unknown): string {
   if (isRecord(document)) {
     const field = TEXT_FIELDS.find((name) => Object.hasOwn(document, name) && document[name] !== null);
@@ -33,7 +37,10 @@ export function textOf(document: unknown): string {
   return plainTextOf(document);
 }
 
-/** Returns every string in a JSON document, or undefined if it is nested too deeply. Field names are not secret. */
+/**
+ * Returns every string in a JSON document, or undefined if it is nested too deeply. Field names are
+ * not secret.
+ */
 export function leavesOf(document: unknown): readonly string[] | undefined {
   const leaves: string[] = [];
   const waiting: { readonly value: unknown; readonly depth: number }[] = [{ value: document, depth: 0 }];

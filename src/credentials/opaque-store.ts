@@ -1,8 +1,9 @@
 /**
- * The held opaque secrets: `<provider>/<slug>.json` or `<provider>/<slug>`, served as text, as a document or as bytes.
+ * The held opaque secrets: `<provider>/<slug>.json` or `<provider>/<slug>`, served as text, as a
+ * document or as bytes.
  *
- * Reads memory only, so that no name can lead out of the store. As in AIPass, `.json` comes first, then the
- * raw file, trimmed. store-folder.ts reads the folders.
+ * Reads memory only, so that no name can lead out of the store. As in AIPass, `.json` comes first,
+ * then the raw file, trimmed. store-folder.ts reads the folders.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -18,7 +19,10 @@ export class BinarySecret extends Secret {
   }
 }
 
-/** Content by `<provider>/<file name>`, with its byte order mark. A file that ends in `.json` holds valid JSON. */
+/**
+ * Content by `<provider>/<file name>`, with its byte order mark. A file that ends in `.json` holds
+ * valid JSON.
+ */
 export type StoredFiles = ReadonlyMap<string, Secret>;
 
 const JSON_SUFFIX = '.json';
@@ -49,7 +53,8 @@ export function readStored(files: StoredFiles, name: string, json: boolean): unk
 }
 
 /**
- * Returns the bytes of a secret exactly as its file has them; of a JSON file, without `whole`, those of its text.
+ * Returns the bytes of a secret exactly as its file has them; of a JSON file, without `whole`,
+ * those of its text.
  *
  * @throws AipassError BAD_REQUEST for an invalid name, NOT_FOUND if nothing is held under it.
  */

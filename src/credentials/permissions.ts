@@ -1,8 +1,9 @@
 /**
- * Who else can get at a secrets file or folder, and the command that fixes it. Pure: classifies the result of `stat`.
+ * Who else can get at a secrets file or folder, and the command that fixes it. Pure: classifies the
+ * result of `stat`.
  *
- * Readable by others is reported. What breaks the rule of base/file-trust.ts (others can write it) is
- * reported and not used: a file, and a folder with everything in it.
+ * Readable by others is reported. What breaks the rule of base/file-trust.ts (others can write it)
+ * is reported and not used: a file, and a folder with everything in it.
  */
 
 import { entryFault } from '../base/file-trust.ts';

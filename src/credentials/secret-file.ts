@@ -1,6 +1,6 @@
 /**
- * Reads one secrets file safely: a regular file of bounded size that others cannot change, as stable content: UTF-8 text, or bytes for who
- * asks for binary content.
+ * Reads one secrets file safely: a regular file of bounded size that others cannot change, as
+ * stable content: UTF-8 text, or bytes for who asks for binary content.
  *
  * Never waits on a FIFO or a device. A problem never quotes the content.
  */
@@ -17,7 +17,10 @@ import { accessHint, classifyAccess } from './permissions.ts';
 
 /** Result of reading a secrets file. */
 export type SecretFileOutcome =
-  /** The text, without its byte order mark, and the bytes are whole; the warnings do not keep them from being used. */
+  /**
+   * The text, without its byte order mark, and the bytes are whole; the warnings do not keep them
+   * from being used.
+   */
   | { readonly kind: 'read'; readonly text: string; readonly bytes: Buffer; readonly warnings: readonly Warning[] }
   /** The bytes are whole and not UTF-8 text; only for who asks for binary content. */
   | { readonly kind: 'binary'; readonly bytes: Buffer; readonly warnings: readonly Warning[] }
@@ -28,13 +31,19 @@ export type SecretFileOutcome =
   /** It cannot be read, or is not text. */
   | { readonly kind: 'broken'; readonly warnings: readonly Warning[] };
 
-/** Maximum size of a secrets file: a hundred times a service-account key, and small enough to read at once. */
+/**
+ * Maximum size of a secrets file: a hundred times a service-account key, and small enough to read
+ * at once.
+ */
 export const MAX_SECRET_BYTES = 1024 * 1024;
 
 /** Maximum number of attempts to read a file that keeps changing. */
 const MAX_ATTEMPTS = 5;
 
-/** Reads a secrets file for a user; every failure is an outcome. `check` may know the folder already. */
+/**
+ * Reads a secrets file for a user; every failure is an outcome. `check` may know the folder
+ * already.
+ */
 export async function readSecretFile(
   path: string,
   user = currentUser(),
@@ -113,7 +122,10 @@ async function readUpTo(file: FileHandle, limit: number): Promise<Buffer> {
   return buffer.subarray(0, length);
 }
 
-/** Returns the text without its byte order mark, or undefined if the bytes are not UTF-8 or hold a NUL. */
+/**
+ * Returns the text without its byte order mark, or undefined if the bytes are not UTF-8 or hold a
+ * NUL.
+ */
 function decode(bytes: Buffer): string | undefined {
   if (bytes.includes(0)) return undefined;
   try {

@@ -1,7 +1,8 @@
 /**
  * Names of opaque secrets: `<provider>/<slug>`, each one plain segment of a path.
  *
- * Names come from callers and from folders. One that could leave the store, hide, or forge a line is invalid.
+ * Names come from callers and from folders. One that could leave the store, hide, or forge a line
+ * is invalid.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -32,7 +33,8 @@ export function isSegment(text: string): boolean {
 /**
  * Parses the name of an opaque secret.
  *
- * @throws AipassError BAD_REQUEST if it is not two plain segments, NOT_FOUND if it lies in a reserved folder.
+ * @throws AipassError BAD_REQUEST if it is not two plain segments, NOT_FOUND if it lies in a
+ * reserved folder.
  */
 export function parseSecretName(name: string): SecretName {
   const slash = name.indexOf('/');

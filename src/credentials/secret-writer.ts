@@ -1,6 +1,6 @@
 /**
- * Writes and removes opaque secrets, byte for byte as they are given. Only this file and credentials' own readers touch
- * `<provider>/<slug>`.
+ * Writes and removes opaque secrets, byte for byte as they are given. Only this file and
+ * credentials' own readers touch `<provider>/<slug>`.
  */
 
 import { rm, stat } from 'node:fs/promises';
@@ -24,7 +24,8 @@ export interface SecretWriterDeps {
 /**
  * Writes a secret; it is served when the promise resolves. A JSON document gets the ending `.json`.
  *
- * @throws AipassError CONFLICT where the secret exists and `replace` is not set, BAD_REQUEST for a bad name or size.
+ * @throws AipassError CONFLICT where the secret exists and `replace` is not set, BAD_REQUEST for a
+ * bad name or size.
  */
 export async function writeSecret(
   { folder, reload }: SecretWriterDeps,

@@ -1,5 +1,6 @@
 /**
- * Everything that the vault holds at one moment, and the scan of the disk that makes the next snapshot.
+ * Everything that the vault holds at one moment, and the scan of the disk that makes the next
+ * snapshot.
  */
 
 import type { Paths } from '../base/paths.ts';
@@ -100,7 +101,10 @@ export function differenceOf(before: Snapshot, after: Snapshot): Difference {
   };
 }
 
-/** Returns every value that must not appear in a text. Names of providers occur as values and are not secret. */
+/**
+ * Returns every value that must not appear in a text. Names of providers occur as values and are
+ * not secret.
+ */
 export function valuesOf(snapshot: Snapshot, knownProviders: readonly string[]): string[] {
   const values = new Set<string>();
   const add = (text: string): void => {
@@ -135,7 +139,10 @@ export type Variables = ReadonlyMap<string, Secret>;
 /** Maximum number of lines of one file that are reported one by one. */
 const MAX_REPORTED_LINES = 10;
 
-/** Merges a changed `.env` with what was held: its good lines, and the last good values that its bad lines hide. */
+/**
+ * Merges a changed `.env` with what was held: its good lines, and the last good values that its bad
+ * lines hide.
+ */
 function mergeEnv(
   path: string,
   text: string,

@@ -1,8 +1,8 @@
 /**
  * Reads the secrets folder: the opaque secrets, and the files and folders that others can reach.
  *
- * Opaque secrets lie in the folders of providers, one level deep. Files beside `.env` (Google's and others)
- * and those of the reserved folders are not served, but their modes are checked.
+ * Opaque secrets lie in the folders of providers, one level deep. Files beside `.env` (Google's and
+ * others) and those of the reserved folders are not served, but their modes are checked.
  */
 
 import type { Dirent } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * The `.env` that a new user starts with. Its active lines are AIPass's placeholders, so that both programs
- * read them as "not set yet".
+ * The `.env` that a new user starts with. Its active lines are AIPass's placeholders, so that both
+ * programs read them as "not set yet".
  */
 
 import { existsSync } from 'node:fs';
@@ -42,10 +42,12 @@ OPENAI_API_KEY=sk-your-openai-key-here
 /**
  * Makes a `.env` from the template; leaves an existing one alone, even a dangling link.
  *
- * @throws AipassError UNSAFE_PERMISSIONS in a place that others can write to, or that belongs to another user.
+ * @throws AipassError UNSAFE_PERMISSIONS in a place that others can write to, or that belongs to
+ * another user.
  */
 export async function initEnvFile(path: string): Promise<'created' | 'exists'> {
-  // Before anything is made: in a home of somebody else it would be of no use to its owner, and in the way.
+  // Before anything is made: in a home of somebody else it would be of no use to its owner, and in
+  // the way.
   assertTrusted('the file for the keys', path);
   try {
     await createFileAtomic(path, ENV_TEMPLATE);
@@ -57,7 +59,8 @@ export async function initEnvFile(path: string): Promise<'created' | 'exists'> {
 }
 
 /**
- * Makes a `.env` from the template if there is none; a failure does not keep the daemon from starting.
+ * Makes a `.env` from the template if there is none; a failure does not keep the daemon from
+ * starting.
  *
  * @returns the warnings as long as the file is missing.
  */

@@ -1,9 +1,9 @@
 /**
  * Holds the user's API keys and opaque secrets, and keeps them in step with the disk.
  *
- * One read runs at a time and its result is swapped in at once; a change during a read causes another. A
- * problem becomes a warning, and the last good content of that file stays in use. Values leave as `Secret`
- * or through readSecret(); the log gets names.
+ * One read runs at a time and its result is swapped in at once; a change during a read causes
+ * another. A problem becomes a warning, and the last good content of that file stays in use. Values
+ * leave as `Secret` or through readSecret(); the log gets names.
  */
 
 import { join } from 'node:path';
@@ -36,10 +36,15 @@ export interface VaultDeps {
   readonly logger: Pick<Logger, 'info' | 'warn'>;
 }
 
-/** Waiting times for an editor to finish; the limit is a third of the 500 ms in which a change must be served. */
+/**
+ * Waiting times for an editor to finish; the limit is a third of the 500 ms in which a change must
+ * be served.
+ */
 const CHANGE_TIMES = { quietMs: 40, limitMs: 150 };
 
-/** Time between two reads without an event, in milliseconds: a network file system may send none. */
+/**
+ * Time between two reads without an event, in milliseconds: a network file system may send none.
+ */
 const SAFETY_READ_MS = 30_000;
 
 /** Keys and secrets in memory. */
@@ -65,7 +70,10 @@ export class Vault {
     return this.#read(true);
   }
 
-  /** Loads, then follows the disk until released. The watcher is soon ready, but not yet when this resolves. */
+  /**
+   * Loads, then follows the disk until released. The watcher is soon ready, but not yet when this
+   * resolves.
+   */
   async start(): Promise<() => Promise<void>> {
     const { clock, logger, paths } = this.#deps;
     await this.load();
@@ -111,12 +119,18 @@ export class Vault {
     return () => closeAll(stack);
   }
 
-  /** Reports a possible change: everything is read again after a quiet moment. Does nothing unless started. */
+  /**
+   * Reports a possible change: everything is read again after a quiet moment. Does nothing unless
+   * started.
+   */
   changed(): void {
     this.#changes?.trigger();
   }
 
-  /** Maps the held keys onto the providers that are known now. Listeners are not called: no value changed. */
+  /**
+   * Maps the held keys onto the providers that are known now. Listeners are not called: no value
+   * changed.
+   */
   providersChanged(): void {
     this.#snapshot = regroup(this.#snapshot, this.#deps.knownProviders());
   }
@@ -152,7 +166,8 @@ export class Vault {
   }
 
   /**
-   * Returns an opaque secret exactly as it is stored; of a JSON file, without `whole`, the bytes of its text.
+   * Returns an opaque secret exactly as it is stored; of a JSON file, without `whole`, the bytes of
+   * its text.
    *
    * @throws AipassError BAD_REQUEST for an invalid name, NOT_FOUND if nothing is held under it.
    */
@@ -160,7 +175,10 @@ export class Vault {
     return this.#orProblem(name, () => readStoredBytes(this.#snapshot.files, name, whole));
   }
 
-  /** Reads a secret; for one that is not held because its file cannot be used, the error has the reason. */
+  /**
+   * Reads a secret; for one that is not held because its file cannot be used, the error has the
+   * reason.
+   */
   #orProblem<Value>(name: string, read: () => Value): Value {
     try {
       return read();
@@ -181,13 +199,19 @@ export class Vault {
     return this.#watchProblem ? [...warnings, this.#watchProblem] : warnings;
   }
 
-  /** Calls back after each read that changed something, with the changed names; returns the unsubscribe function. */
+  /**
+   * Calls back after each read that changed something, with the changed names; returns the
+   * unsubscribe function.
+   */
   onChange(listener: (names: readonly string[]) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /** Calls back after each rescan, also for files that the vault does not hold; returns the unsubscribe function. */
+  /**
+   * Calls back after each rescan, also for files that the vault does not hold; returns the
+   * unsubscribe function.
+   */
   onRescan(listener: () => void): () => void {
     this.#rescanListeners.add(listener);
     return () => this.#rescanListeners.delete(listener);
@@ -229,7 +253,8 @@ export class Vault {
     this.#scheduleRecheck(after);
     void this.#watch?.verify();
 
-    // The template's placeholders are not keys: a first start that reported them would contradict itself.
+    // The template's placeholders are not keys: a first start that reported them would contradict
+    // itself.
     const placeholders = new Set(after.placeholders.map((key) => key.keyId));
     const added = difference.added.filter((name) => !placeholders.has(name));
     if (added.length + difference.changed.length + difference.removed.length > 0) {

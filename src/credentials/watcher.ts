@@ -1,11 +1,13 @@
 /**
  * Watches the secrets folder for changes. Owns the chokidar package.
  *
- * Watches `~/.secrets` and in it only `aipass`, two levels deep, also before either exists and after either
- * was replaced. Reports that something happened, not what: the vault reads everything again.
+ * Watches `~/.secrets` and in it only `aipass`, two levels deep, also before either exists and
+ * after either was replaced. Reports that something happened, not what: the vault reads everything
+ * again.
  *
- * chokidar 6 can lose a folder for good that is deleted or replaced while it scans. So the folders are
- * compared with those at the time when the watcher was opened; if they differ, another watcher is opened.
+ * chokidar 6 can lose a folder for good that is deleted or replaced while it scans. So the folders
+ * are compared with those at the time when the watcher was opened; if they differ, another watcher
+ * is opened.
  */
 
 import { join, relative, sep } from 'node:path';
@@ -29,13 +31,19 @@ export interface WatcherDeps {
 
 /** A started watch. */
 export interface SecretsWatch {
-  /** Opens another watcher if a watched folder was replaced; resolves when that is done, never rejects. */
+  /**
+   * Opens another watcher if a watched folder was replaced; resolves when that is done, never
+   * rejects.
+   */
   verify(): Promise<void>;
   /** Stops the watch. */
   stop(): Promise<void>;
 }
 
-/** Polling interval if the system cannot notify, in milliseconds: a change must be served within 500 ms. */
+/**
+ * Polling interval if the system cannot notify, in milliseconds: a change must be served within 500
+ * ms.
+ */
 const POLLING_INTERVAL_MS = 200;
 
 /** Depth of the watch: from `~/.secrets` over `aipass` to the files in its folders. */
@@ -81,7 +89,8 @@ class SecretsWatcher implements SecretsWatch {
       const signature = await readFolderSignature(root, folder);
       if (this.#stopped || (this.#current && signature === this.#signature)) return;
       const first = this.#signature === undefined;
-      // Closed before the next is opened, which would else share its handles on folders that are gone.
+      // Closed before the next is opened, which would else share its handles on folders that are
+      // gone.
       await this.#close();
       this.#signature = signature;
       const failure = await this.#open();
@@ -125,7 +134,8 @@ class SecretsWatcher implements SecretsWatch {
     return new Promise((resolve) => {
       let ready = false;
       watcher.on('all', onChange);
-      // Raw events tell of what has no event of its own: a changed mode, and a second write within the same clock tick.
+      // Raw events tell of what has no event of its own: a changed mode, and a second write within
+      // the same clock tick.
       watcher.on('raw', (_event, name, details) => {
         if (isAbout(root, folder, details, name)) onChange();
       });
@@ -171,7 +181,10 @@ class SecretsWatcher implements SecretsWatch {
   }
 }
 
-/** Returns whether a raw event is about the secrets: chokidar also watches the parent of a missing folder. */
+/**
+ * Returns whether a raw event is about the secrets: chokidar also watches the parent of a missing
+ * folder.
+ */
 function isAbout(root: string, folder: string, details: unknown, name: string | null): boolean {
   if (typeof details !== 'object' || details === null || !('watchedPath' in details)) return true;
   if (typeof details.watchedPath !== 'string') return true;
@@ -185,8 +198,8 @@ function isIn(folder: string, path: string): boolean {
 }
 
 /**
- * Returns the signature of `root`, `folder` and the folders in `folder`: a text that changes when one appears, goes or is
- * replaced. Follows symbolic links, ignores files.
+ * Returns the signature of `root`, `folder` and the folders in `folder`: a text that changes when
+ * one appears, goes or is replaced. Follows symbolic links, ignores files.
  */
 async function readFolderSignature(root: string, folder: string): Promise<string> {
   const names = await readdir(folder, { withFileTypes: true }).catch(() => []);

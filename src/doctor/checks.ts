@@ -20,7 +20,10 @@ export interface DoctorDeps {
   readonly uid: number;
   readonly nodeVersion: string;
   readonly nativeWorks: boolean;
-  /** Path and expected text of the service's unit or plist; without a text only its presence is checked. */
+  /**
+   * Path and expected text of the service's unit or plist; without a text only its presence is
+   * checked.
+   */
   readonly unit: { readonly path: string; readonly text: string | null };
   /** Command that installs the service. */
   readonly installCommand: string;

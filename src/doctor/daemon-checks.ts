@@ -41,7 +41,9 @@ export async function checkDaemon(
   return { status, findings };
 }
 
-/** Checks that the service's unit or plist is what this version writes; with null, that it exists. */
+/**
+ * Checks that the service's unit or plist is what this version writes; with null, that it exists.
+ */
 export async function checkUnit(path: string, expected: string | null, install: string): Promise<Finding> {
   const { ok, warning } = findingsOf('unit');
   const text = await readFile(path, 'utf8').catch(() => null);

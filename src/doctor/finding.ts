@@ -1,6 +1,6 @@
 /**
- * Findings of the checks that `aipassd doctor` runs (checks.ts). A check changes nothing and throws nothing,
- * and no finding holds a secret.
+ * Findings of the checks that `aipassd doctor` runs (checks.ts). A check changes nothing and throws
+ * nothing, and no finding holds a secret.
  */
 
 /** One result of a check. */

@@ -16,7 +16,9 @@ export function judgeNode(version: string): Finding {
       );
 }
 
-/** Checks the native calls: without them peers cannot be identified, and other users are rejected. */
+/**
+ * Checks the native calls: without them peers cannot be identified, and other users are rejected.
+ */
 export function judgeNative(works: boolean): Finding {
   const { ok, warning } = findingsOf('native');
   return works
@@ -27,11 +29,17 @@ export function judgeNative(works: boolean): Finding {
       );
 }
 
-/** Allowed clock skew: Google refuses assertions that are some minutes off, and tokens live for an hour. */
+/**
+ * Allowed clock skew: Google refuses assertions that are some minutes off, and tokens live for an
+ * hour.
+ */
 const WARN_SKEW_MS = 30_000;
 const MAX_SKEW_MS = 300_000;
 
-/** Compares the clock with the `Date` of a server, which has whole seconds; `tripMs` is the duration of the request. */
+/**
+ * Compares the clock with the `Date` of a server, which has whole seconds; `tripMs` is the duration
+ * of the request.
+ */
 export function judgeClock(ownMs: number, serverDate: string, tripMs: number): Finding {
   const { ok, warning, problem } = findingsOf('clock');
   const serverMs = Date.parse(serverDate);

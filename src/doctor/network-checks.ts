@@ -1,5 +1,6 @@
 /**
- * Checks the way to the network, and that providers can be reached: any HTTP answer counts, because no key is sent.
+ * Checks the way to the network, and that providers can be reached: any HTTP answer counts, because
+ * no key is sent.
  */
 
 import { systemErrorCode } from '../base/errors.ts';
@@ -23,7 +24,10 @@ export async function checkProviders(targets: readonly ReachTarget[], send: type
   return [...results.map((result) => result.finding), ...(clock === undefined ? [] : [clock])];
 }
 
-/** Describes the way to the network that the daemon uses; warns where this shell has a proxy and the daemon none. */
+/**
+ * Describes the way to the network that the daemon uses; warns where this shell has a proxy and the
+ * daemon none.
+ */
 export function checkNetwork(report: NetworkReport, shellProxy: string | undefined): Finding[] {
   const { ok, warning } = findingsOf('network');
   const lines = describeNetwork(report);

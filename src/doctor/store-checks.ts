@@ -13,7 +13,10 @@ import { verifyAudit } from '../audit/verify.ts';
 import { readUsableConfig } from '../providers/usable-config.ts';
 import { findingsOf, type Finding } from './finding.ts';
 
-/** Checks the configuration; returns whether other users may ask, the database and the network, which other checks need. */
+/**
+ * Checks the configuration; returns whether other users may ask, the database and the network,
+ * which other checks need.
+ */
 export function checkConfig(path: string): {
   readonly finding: Finding;
   readonly servesOthers: boolean;
@@ -39,7 +42,9 @@ export function checkConfig(path: string): {
 /** First bytes of a SQLite database (https://sqlite.org/fileformat2.html, section 1.3). */
 const SQLITE_MAGIC = 'SQLite format 3\0';
 
-/** Checks the format of the usage database, if there is one; `setting` comes from the configuration. */
+/**
+ * Checks the format of the usage database, if there is one; `setting` comes from the configuration.
+ */
 export async function checkDatabase(stateFolder: string, setting = 'usage.db'): Promise<Finding> {
   const { ok, problem } = findingsOf('database');
   if (/^postgres(?:ql)?:\/\//i.test(setting)) return ok("usage is kept in PostgreSQL: see the daemon's status");

@@ -1,9 +1,9 @@
 /**
- * Access tokens of the loopback listener. Each is 256 random bits, belongs to one user, and to one run of
- * `aipassd exec` or one named caller.
+ * Access tokens of the loopback listener. Each is 256 random bits, belongs to one user, and to one
+ * run of `aipassd exec` or one named caller.
  *
- * Only SHA-256 hashes are kept. A hash of 256 random bits cannot be searched, so that comparing hashes in constant time
- * is all that is needed; a map finds the candidate by its first bytes.
+ * Only SHA-256 hashes are kept. A hash of 256 random bits cannot be searched, so that comparing
+ * hashes in constant time is all that is needed; a map finds the candidate by its first bytes.
  */
 
 import { hash as hashOnce, randomBytes, timingSafeEqual } from 'node:crypto';

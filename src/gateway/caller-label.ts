@@ -1,6 +1,6 @@
 /**
- * How a program that speaks plain HTTP is named in the records. Names and sessions are labels for people, not proof:
- * the kernel's word about the user is kept beside them.
+ * How a program that speaks plain HTTP is named in the records. Names and sessions are labels for
+ * people, not proof: the kernel's word about the user is kept beside them.
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
@@ -36,8 +36,9 @@ export function sessionOf(headers: IncomingHttpHeaders): string | null {
 }
 
 /**
- * Returns the product of a User-Agent without its version (RFC 9110, 10.1.5): `claude-cli/2.1.197 (external)` is
- * `claude-cli`. What follows the slash without being a version belongs to the name: `OpenAI/Python 3.57.0`.
+ * Returns the product of a User-Agent without its version (RFC 9110, 10.1.5): `claude-cli/2.1.197
+ * (external)` is `claude-cli`. What follows the slash without being a version belongs to the name:
+ * `OpenAI/Python 3.57.0`.
  */
 function productOf(agent: string | null): string | null {
   const [, name, version] = /^([^\s/(]+)(?:\/([^\s(]+))?/.exec(agent ?? '') ?? [];

@@ -1,9 +1,11 @@
 /**
- * `/provider-credentials` of the management API: the paths, statuses and bodies of the web app that it replaces.
+ * `/provider-credentials` of the management API: the paths, statuses and bodies of the web app that
+ * it replaces.
  *
- * Every route is an operation of the table. The operation checks the right before it looks at the body, so that 403 is
- * decided before 404 and 422; the schemas here only describe the routes and locate what is wrong. No answer quotes what
- * was sent: it could be a key. Errors are `{detail, request_id}`, as FastAPI has them.
+ * Every route is an operation of the table. The operation checks the right before it looks at the
+ * body, so that 403 is decided before 404 and 422; the schemas here only describe the routes and
+ * locate what is wrong. No answer quotes what was sent: it could be a key. Errors are `{detail,
+ * request_id}`, as FastAPI has them.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -259,7 +261,10 @@ class BodyError extends Error {
   }
 }
 
-/** Returns the JSON object of a body, or undefined where it is not one: the operation then decides between 403 and 422. */
+/**
+ * Returns the JSON object of a body, or undefined where it is not one: the operation then decides
+ * between 403 and 422.
+ */
 function readBody(bytes: Buffer, type: string | null): JsonObject | undefined {
   if (bytes.length > MAX_BODY_BYTES) throw new BodyError(413, `the body is longer than ${MAX_BODY_BYTES} bytes`);
   if (bytes.length > 0 && !/^application\/(?:[\w.-]+\+)?json\b/i.test(type ?? '')) {
@@ -269,7 +274,10 @@ function readBody(bytes: Buffer, type: string | null): JsonObject | undefined {
   return isRecord(value) ? value : undefined;
 }
 
-/** Returns the fields of a body that a schema knows, unchecked: the operation checks them after the right. */
+/**
+ * Returns the fields of a body that a schema knows, unchecked: the operation checks them after the
+ * right.
+ */
 function pick<Shape extends z.ZodObject>(schema: Shape, body: JsonObject | undefined): z.infer<Shape> {
   const known = Object.keys(schema.shape);
   // What is not an object becomes one that the operation's schema refuses, too.
@@ -286,7 +294,10 @@ function pickFixed(body: JsonObject | undefined): object {
   );
 }
 
-/** Returns a flag; one that is neither true nor false stays a text, which the operation's schema refuses after the right. */
+/**
+ * Returns a flag; one that is neither true nor false stays a text, which the operation's schema
+ * refuses after the right.
+ */
 function readFlag(text: string | null): boolean | undefined {
   if (text === null) return undefined;
   if (text === '' || TRUE.test(text)) return true;
@@ -301,7 +312,10 @@ function readLimit(text: string | null): number | undefined {
   return /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
 }
 
-/** Returns the revision of an `If-Match` header, with or without quotes; `*` matches every one, any other text none. */
+/**
+ * Returns the revision of an `If-Match` header, with or without quotes; `*` matches every one, any
+ * other text none.
+ */
 function readRevision(text: string | null): number | undefined {
   const value = text?.trim().replace(/^W\//, '').replaceAll('"', '');
   if (value === undefined || value === '*') return undefined;
@@ -331,7 +345,10 @@ function refuse(error: AipassError, route: CredentialRoute, request: RouteReques
   }
 }
 
-/** Returns where a request is wrong, as FastAPI reports it but without the input; a text where only the operation knows. */
+/**
+ * Returns where a request is wrong, as FastAPI reports it but without the input; a text where only
+ * the operation knows.
+ */
 function locate(error: AipassError, { body, query, path }: CredentialRoute, request: RouteRequest): unknown {
   const problems: { readonly loc: readonly (string | number)[]; readonly msg: string; readonly type: string }[] = [];
   const check = (place: string, schema: z.ZodType | undefined, value: unknown): void => {

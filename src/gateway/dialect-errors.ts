@@ -1,6 +1,6 @@
 /**
- * Errors of the gateway itself, in the shape that clients of a dialect parse. What a provider answers is passed on as it
- * is and never comes through here.
+ * Errors of the gateway itself, in the shape that clients of a dialect parse. What a provider
+ * answers is passed on as it is and never comes through here.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -99,8 +99,9 @@ export function formatError(error: AipassError, shape: ErrorShape, status: numbe
 }
 
 /**
- * Returns the headers that tell clients when to ask again. An exhausted pool has tried every key already, and other
- * errors repeat themselves: the SDKs of OpenAI and Anthropic would call again at once without `x-should-retry: false`.
+ * Returns the headers that tell clients when to ask again. An exhausted pool has tried every key
+ * already, and other errors repeat themselves: the SDKs of OpenAI and Anthropic would call again at
+ * once without `x-should-retry: false`.
  */
 function retryHeaders(error: AipassError): Record<string, string> {
   const headers: Record<string, string> = {};

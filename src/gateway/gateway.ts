@@ -1,8 +1,10 @@
 /**
- * The HTTP gateway: programs that were not written for aipassd send requests in their provider's dialect, and get the
- * provider's answer. Served on `gateway.sock` always, and on loopback while something needs it.
+ * The HTTP gateway: programs that were not written for aipassd send requests in their provider's
+ * dialect, and get the provider's answer. Served on `gateway.sock` always, and on loopback while
+ * something needs it.
  *
- * Order of the checks: rules of HTTP, who asks, the right, the limits of the user, and only then the body.
+ * Order of the checks: rules of HTTP, who asks, the right, the limits of the user, and only then
+ * the body.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -106,10 +108,16 @@ const STALLED_READER_MS = 600_000;
 /** Time that the written part of a broken answer gets to leave. */
 const BREAK_MS = 1000;
 
-/** How long the rest of a refused request is read at most, how long without a byte, and how much of it. */
+/**
+ * How long the rest of a refused request is read at most, how long without a byte, and how much of
+ * it.
+ */
 const LINGER = { totalMs: 10_000, silenceMs: 500, bytes: 256 * 1024 * 1024 } as const;
 
-/** Connections on loopback that have not presented a token yet, at most: the oldest one gives way to a new one. */
+/**
+ * Connections on loopback that have not presented a token yet, at most: the oldest one gives way to
+ * a new one.
+ */
 const MAX_UNKNOWN_CONNECTIONS = 256;
 
 /** Refusal of a request, with its status where the error's code does not decide it. */
@@ -286,7 +294,10 @@ export class Gateway {
     };
   }
 
-  /** Returns the session of a connection whose requests name none: a name of its own for each request would have no use. */
+  /**
+   * Returns the session of a connection whose requests name none: a name of its own for each
+   * request would have no use.
+   */
   #sessionOf(admission: Admission): string {
     let session = this.#sessions.get(admission);
     if (session === undefined) {
@@ -314,7 +325,10 @@ export class Gateway {
     return grant;
   }
 
-  /** Admits a loopback connection by its user. The kernel is asked after the token was checked: it costs milliseconds. */
+  /**
+   * Admits a loopback connection by its user. The kernel is asked after the token was checked: it
+   * costs milliseconds.
+   */
   #admitPeer(socket: Socket): Admission {
     const uid = this.#deps.peerUid ? this.#deps.peerUid(socket) : this.#findPeer(socket);
     if (uid === null) {
@@ -331,9 +345,9 @@ export class Gateway {
   }
 
   /**
-   * Returns the user behind a loopback connection, or null where the kernel does not prove one. The kernel's table takes
-   * milliseconds to read, so that one reading answers for all connections that wait: what it proves of one holds as long
-   * as our end stays open.
+   * Returns the user behind a loopback connection, or null where the kernel does not prove one. The
+   * kernel's table takes milliseconds to read, so that one reading answers for all connections that
+   * wait: what it proves of one holds as long as our end stays open.
    */
   #findPeer(socket: Socket): number | null {
     const known = this.#peerUids.get(socket);
@@ -486,7 +500,10 @@ export class Gateway {
     return new Refusal(DEFECT);
   }
 
-  /** Answers with an error, or breaks an answer that has begun: a client must not take it for complete. */
+  /**
+   * Answers with an error, or breaks an answer that has begun: a client must not take it for
+   * complete.
+   */
   #fail(response: ServerResponse, thrown: unknown, shape: ErrorShape): void {
     const { logger, beforeEnd } = this.#deps;
     if (response.destroyed) return;
@@ -515,8 +532,8 @@ export class Gateway {
 }
 
 /**
- * Returns the organization whose keys a request is for: the one that it names, else the caller's only one, else the
- * default one. An absent one and a foreign one are the same 404.
+ * Returns the organization whose keys a request is for: the one that it names, else the caller's
+ * only one, else the default one. An absent one and a foreign one are the same 404.
  */
 function organizationOf({ organizations }: Caller, headers: IncomingHttpHeaders): string {
   const named = headers[ORGANIZATION_HEADER];
@@ -553,7 +570,10 @@ function peerUidIn(
   return tcpPeerUid(table, { address: remoteAddress, port: remotePort }, { address: localAddress, port: localPort });
 }
 
-/** Resolves when a client has taken the bytes that wait for it. Rejects when it goes away, or takes none for too long. */
+/**
+ * Resolves when a client has taken the bytes that wait for it. Rejects when it goes away, or takes
+ * none for too long.
+ */
 function whenWritable(response: ServerResponse, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (): void => {
@@ -582,8 +602,8 @@ function whenWritable(response: ServerResponse, signal: AbortSignal): Promise<vo
 }
 
 /**
- * Sends a whole answer, and throws away for a while what is left of the request: a connection that is closed before would
- * be reset, which takes the answer from a client that is still sending.
+ * Sends a whole answer, and throws away for a while what is left of the request: a connection that
+ * is closed before would be reset, which takes the answer from a client that is still sending.
  */
 function endBehindRequest(response: ServerResponse, body: string): void {
   const { req: request } = response;

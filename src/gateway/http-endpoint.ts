@@ -1,8 +1,9 @@
 /**
- * One listener of the gateway: a node:http server on a Unix socket or on loopback, with its connections, time limits and
- * stop. What a request asks for is decided elsewhere (gateway.ts).
+ * One listener of the gateway: a node:http server on a Unix socket or on loopback, with its
+ * connections, time limits and stop. What a request asks for is decided elsewhere (gateway.ts).
  *
- * A connection is closed when it is silent: before its first request, between two requests, and in the middle of one.
+ * A connection is closed when it is silent: before its first request, between two requests, and in
+ * the middle of one.
  */
 
 import { once } from 'node:events';
@@ -18,19 +19,28 @@ import { ReadPacer, type PacedReads } from './paced-reads.ts';
 /** Longest header section of a request, in bytes. */
 const MAX_HEADER_BYTES = 64 * 1024;
 
-/** Time in which the header section of a request has to arrive, the first one counted from the connection. */
+/**
+ * Time in which the header section of a request has to arrive, the first one counted from the
+ * connection.
+ */
 const HEADERS_MS = 20_000;
 
 /** Time in which a whole request has to arrive: an upload of the largest body over a slow link. */
 const REQUEST_MS = 600_000;
 
-/** Time that a connection stays open between two requests. Longer than the pools of clients keep theirs. */
+/**
+ * Time that a connection stays open between two requests. Longer than the pools of clients keep
+ * theirs.
+ */
 const KEEP_ALIVE_MS = 75_000;
 
 /** Interval in which Node checks these limits. */
 const CHECK_MS = 2000;
 
-/** Requests of one connection that wait for their answers, after which no more are read: no client that is in use pipelines. */
+/**
+ * Requests of one connection that wait for their answers, after which no more are read: no client
+ * that is in use pipelines.
+ */
 const MAX_PIPELINED = 8;
 
 /** Time that a rejected connection gets to read why. */
@@ -62,7 +72,10 @@ export interface HttpExchange {
 
 /** What an endpoint needs. */
 export interface HttpEndpointDeps {
-  /** Called for each new connection, before anything is read from it. Throws an AipassError to reject it. */
+  /**
+   * Called for each new connection, before anything is read from it. Throws an AipassError to
+   * reject it.
+   */
   readonly onConnection: (socket: Socket) => void;
   /** Called when an accepted connection is closed. */
   readonly onClose: (socket: Socket) => void;
@@ -129,8 +142,8 @@ export class HttpEndpoint {
   }
 
   /**
-   * Stops accepting, waits up to `graceMs` for requests in flight, aborts the others with a reason, and closes every
-   * connection.
+   * Stops accepting, waits up to `graceMs` for requests in flight, aborts the others with a reason,
+   * and closes every connection.
    */
   async stop(graceMs: number, reason: AipassError = STOPPING): Promise<void> {
     const server = this.#server;
@@ -154,13 +167,15 @@ export class HttpEndpoint {
       keepAliveTimeout: keepAliveMs,
       connectionsCheckingInterval: checkMs,
       insecureHTTPParser: false,
-      // A request without Host gets an error that its client can read (request-rules.ts), and not an empty one of Node.
+      // A request without Host gets an error that its client can read (request-rules.ts), and not
+      // an empty one of Node.
       requireHostHeader: false,
       noDelay: true,
     });
     // A number here would drop the fields above it unread; the size bounds them already.
     server.maxHeadersCount = 0;
-    // No bound of its own: the gate counts by user, and would let others take the place of the owner here.
+    // No bound of its own: the gate counts by user, and would let others take the place of the
+    // owner here.
     server.on('connection', (socket) => this.#accept(socket));
     server.on('request', (request, response) => this.#receive(request, response, false));
     server.on('checkContinue', (request, response) => this.#receive(request, response, true));
@@ -287,7 +302,10 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   500: 'Internal Server Error',
 };
 
-/** Returns whether the headers of an answer have left already, after which nothing else may be written. */
+/**
+ * Returns whether the headers of an answer have left already, after which nothing else may be
+ * written.
+ */
 function hasAnswerUnderWay(socket: Socket): boolean {
   const message: unknown = Reflect.get(socket, '_httpMessage');
   return typeof message === 'object' && message !== null && Reflect.get(message, '_headerSent') === true;

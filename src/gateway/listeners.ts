@@ -1,6 +1,6 @@
 /**
- * Both listeners of the gateway and what keeps the second one open: `gateway.sock` always, loopback only while the
- * configuration or a run of `aipassd exec` needs it.
+ * Both listeners of the gateway and what keeps the second one open: `gateway.sock` always, loopback
+ * only while the configuration or a run of `aipassd exec` needs it.
  */
 
 import { lstat, unlink } from 'node:fs/promises';
@@ -30,7 +30,10 @@ export interface ListenersDeps extends Omit<GatewayDeps, 'tokens' | keyof Gatewa
   readonly knowsPeers?: () => boolean;
 }
 
-/** What requests other than pass-through run: made from the table of operations, which needs the listeners. */
+/**
+ * What requests other than pass-through run: made from the table of operations, which needs the
+ * listeners.
+ */
 export type GatewayOperations = Pick<GatewayDeps, 'dispatch' | 'manage' | 'metrics'>;
 
 /** Access of one run of a program. */
@@ -80,10 +83,11 @@ export class GatewayListeners {
   }
 
   /**
-   * Listens on the socket, and on loopback where a port is configured. The caller holds the lock of the instance, so that
-   * a socket at the path is nobody's.
+   * Listens on the socket, and on loopback where a port is configured. The caller holds the lock of
+   * the instance, so that a socket at the path is nobody's.
    *
-   * @throws AipassError INTERNAL where an address cannot be bound, UNSUPPORTED where loopback is not safe here.
+   * @throws AipassError INTERNAL where an address cannot be bound, UNSUPPORTED where loopback is
+   * not safe here.
    */
   async start(operations: GatewayOperations): Promise<void> {
     this.#operations = operations;
@@ -102,7 +106,8 @@ export class GatewayListeners {
   /**
    * Gives one run of a program access over loopback.
    *
-   * @throws AipassError UNSUPPORTED where loopback is not safe here, INTERNAL where no port can be bound.
+   * @throws AipassError UNSUPPORTED where loopback is not safe here, INTERNAL where no port can be
+   * bound.
    */
   async openRun(grant: TokenGrant): Promise<GatewayRun> {
     this.#runs += 1;
@@ -127,7 +132,10 @@ export class GatewayListeners {
     }
   }
 
-  /** Lets requests in flight finish for so long, aborts the others, and closes both listeners. A second call waits for the first. */
+  /**
+   * Lets requests in flight finish for so long, aborts the others, and closes both listeners. A
+   * second call waits for the first.
+   */
   async stop(graceMs: number): Promise<void> {
     this.#stopping ??= Promise.all([this.#socket?.endpoint.stop(graceMs), this.#loopback?.endpoint.stop(graceMs)]);
     await this.#stopping;
@@ -178,7 +186,8 @@ export class GatewayListeners {
   ): Promise<void> {
     const { path, servesOthers } = this.#deps;
     await removeStaleSocket(path);
-    // The mode of the socket is set by the umask while it is bound: a chmod afterwards would come too late.
+    // The mode of the socket is set by the umask while it is bound: a chmod afterwards would come
+    // too late.
     const umask = process.umask(servesOthers() ? 0o111 : 0o177);
     let listening: Promise<unknown>;
     try {
@@ -197,7 +206,10 @@ export class GatewayListeners {
   }
 }
 
-/** Throws where the kernel would not tell who is behind a loopback connection: any user of the machine reaches it. */
+/**
+ * Throws where the kernel would not tell who is behind a loopback connection: any user of the
+ * machine reaches it.
+ */
 function assertPeersKnown(knowsPeers: () => boolean): void {
   if (knowsPeers()) return;
   throw new AipassError('FORBIDDEN', 'the system does not report whose a loopback connection is', {
@@ -205,7 +217,10 @@ function assertPeersKnown(knowsPeers: () => boolean): void {
   });
 }
 
-/** Removes a socket that an earlier daemon left; anything else at the path stays, and fails the start. */
+/**
+ * Removes a socket that an earlier daemon left; anything else at the path stays, and fails the
+ * start.
+ */
 async function removeStaleSocket(path: string): Promise<void> {
   try {
     if ((await lstat(path)).isSocket()) await unlink(path);

@@ -1,9 +1,9 @@
 /**
- * The management API below `/api/v1`, and its OpenAPI document. Owns the packages hono and @hono/zod-openapi, which are
- * loaded with the first request: most daemons never get one.
+ * The management API below `/api/v1`, and its OpenAPI document. Owns the packages hono and
+ * @hono/zod-openapi, which are loaded with the first request: most daemons never get one.
  *
- * Every route is an operation of the table, run with the rights of the caller. A route is declared with its schemas, and
- * the document is made of the declarations.
+ * Every route is an operation of the table, run with the rights of the caller. A route is declared
+ * with its schemas, and the document is made of the declarations.
  */
 
 import { createRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi';
@@ -175,7 +175,10 @@ export function createManagementApp(version: string): ManagementApp {
   return app;
 }
 
-/** Adds the routes of provider credentials. Their bodies are checked by the operations, after the caller's right. */
+/**
+ * Adds the routes of provider credentials. Their bodies are checked by the operations, after the
+ * caller's right.
+ */
 function addCredentialRoutes(app: ManagementApp): void {
   for (const route of CREDENTIAL_ROUTES) app.openAPIRegistry.registerPath(describeRoute(route));
   for (const [path, routes] of Map.groupBy(CREDENTIAL_ROUTES, (route) => route.path)) {

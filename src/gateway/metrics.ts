@@ -1,9 +1,9 @@
 /**
  * Metrics of the daemon: what its calls to providers took, and how its parts are.
  *
- * Names follow OpenTelemetry's conventions for generative AI where they have one (opentelemetry.io/docs/specs/semconv/gen-ai),
- * written as Prometheus writes them. Values of labels that a caller chooses are bounded: beyond the first ones, all others
- * count as "other".
+ * Names follow OpenTelemetry's conventions for generative AI where they have one
+ * (opentelemetry.io/docs/specs/semconv/gen-ai), written as Prometheus writes them. Values of labels
+ * that a caller chooses are bounded: beyond the first ones, all others count as "other".
  */
 
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
@@ -33,7 +33,10 @@ const DURATION_BOUNDS = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5
 /** Bounds of tokens, of OpenTelemetry's `gen_ai.client.token.usage`. */
 const TOKEN_BOUNDS = [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304];
 
-/** Time without a scrape after which the event loop is not watched any more: watching wakes the process. */
+/**
+ * Time without a scrape after which the event loop is not watched any more: watching wakes the
+ * process.
+ */
 const WATCH_MS = 300_000;
 
 /** Interval in which the event loop is watched, in milliseconds. */
@@ -195,7 +198,10 @@ class CallMetrics {
   }
 }
 
-/** Collects metrics and formats them: calls with the keys of an organization are shown to its people only. */
+/**
+ * Collects metrics and formats them: calls with the keys of an organization are shown to its people
+ * only.
+ */
 export class Metrics {
   readonly #calls = new Map<string, CallMetrics>([[DEFAULT_ORGANIZATION, new CallMetrics()]]);
   #loopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
@@ -210,7 +216,10 @@ export class Metrics {
     calls.add(event);
   };
 
-  /** Formats the metrics that the status of the daemon holds, and those of the calls for some organizations. */
+  /**
+   * Formats the metrics that the status of the daemon holds, and those of the calls for some
+   * organizations.
+   */
   format(
     status: Status,
     organizations: Iterable<string> = [DEFAULT_ORGANIZATION],
@@ -229,7 +238,10 @@ export class Metrics {
     this.#loopDelay = undefined;
   }
 
-  /** Returns each metric of calls once, the samples of other organizations than the default one with their name. */
+  /**
+   * Returns each metric of calls once, the samples of other organizations than the default one with
+   * their name.
+   */
   #families(organizations: Iterable<string>): readonly Family[] {
     const own = [...organizations].flatMap((organization) =>
       [...(this.#calls.get(organization)?.families() ?? [])].map((family) => labelled(family, organization)),
@@ -342,7 +354,10 @@ function merged(families: readonly Family[]): Family | undefined {
   });
 }
 
-/** Returns one quantile of the delay; the histogram holds whole intervals of the watch, and nothing before the first. */
+/**
+ * Returns one quantile of the delay; the histogram holds whole intervals of the watch, and nothing
+ * before the first.
+ */
 function delaySample(quantile: string, nanoseconds: number): Sample {
   const seconds = nanoseconds / 1e9 - WATCH_RESOLUTION_MS / 1000;
   return { labels: { quantile }, value: Number.isFinite(seconds) && seconds > 0 && seconds < 3600 ? seconds : 0 };

@@ -1,5 +1,6 @@
 /**
- * Tokens of named callers for the loopback listener: they outlive a restart, as hashes in `state.json`.
+ * Tokens of named callers for the loopback listener: they outlive a restart, as hashes in
+ * `state.json`.
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -14,7 +15,10 @@ const SECTION = 'gatewayTokens';
 /** Most named tokens. */
 const MAX_NAMED = 256;
 
-/** Rights that a token may give: never values. A token gives its user at most what that user may do without one. */
+/**
+ * Rights that a token may give: never values. A token gives its user at most what that user may do
+ * without one.
+ */
 const GRANTABLE = ['see', 'use', 'admin'] as const satisfies readonly Right[];
 
 interface StoredToken extends NamedToken {
@@ -40,7 +44,9 @@ export class NamedTokens {
     state.bind(SECTION, () => [...this.#stored.values()]);
   }
 
-  /** Creates the token of a name, which replaces an earlier one; undefined where there are too many. */
+  /**
+   * Creates the token of a name, which replaces an earlier one; undefined where there are too many.
+   */
   create(name: string, uid: number, rights: readonly Right[]): string | undefined {
     if (!this.#stored.has(name) && this.#stored.size >= MAX_NAMED) return undefined;
     const token = {

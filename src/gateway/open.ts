@@ -38,9 +38,9 @@ export interface OpenGatewayDeps {
 }
 
 /**
- * Creates the listeners, which the operations refer to; `openGateway` opens them. Closing the stack waits here for the
- * requests in flight: `openGateway`, which is called after the first endpoint is open, begins the stop, so that both
- * endpoints share one grace period.
+ * Creates the listeners, which the operations refer to; `openGateway` opens them. Closing the stack
+ * waits here for the requests in flight: `openGateway`, which is called after the first endpoint is
+ * open, begins the stop, so that both endpoints share one grace period.
  */
 export function createGateway(
   runtime: Runtime,
@@ -67,7 +67,10 @@ export function createGateway(
   return listeners;
 }
 
-/** Listens until the stack is closed; requests in flight then get a grace period. Throws as GatewayListeners.start does. */
+/**
+ * Listens until the stack is closed; requests in flight then get a grace period. Throws as
+ * GatewayListeners.start does.
+ */
 export async function openGateway(
   { config, paths, version, clock, logger, load }: Runtime,
   listeners: GatewayListeners,

@@ -1,13 +1,17 @@
 /**
- * Paces what node:http reads from its connections. Its parser handles all of the 64 KB that it was handed, two thousand
- * small requests, before anything else gets a turn. So it is handed a few lines at a time, in turns with the other
- * connections, and nothing while requests before them wait for their answers.
+ * Paces what node:http reads from its connections. Its parser handles all of the 64 KB that it was
+ * handed, two thousand small requests, before anything else gets a turn. So it is handed a few
+ * lines at a time, in turns with the other connections, and nothing while requests before them wait
+ * for their answers.
  */
 
 import type { Socket } from 'node:net';
 import { FairTurns } from '../base/fair-turns.ts';
 
-/** Lines of one turn: more than the header section of a usual request has. A body without CR is not cut. */
+/**
+ * Lines of one turn: more than the header section of a usual request has. A body without CR is not
+ * cut.
+ */
 const LINES_PER_TURN = 64;
 
 /** Length of a chunk that is one piece whatever it holds, in bytes. */
@@ -20,8 +24,8 @@ export class ReadPacer {
   readonly #turns = new FairTurns<PacedReads>((reads) => reads.turn());
 
   /**
-   * Begins to pace a connection that a server of node:http has just accepted. Nothing is read while `isBusy`; the caller
-   * calls `wake` when that may have ended.
+   * Begins to pace a connection that a server of node:http has just accepted. Nothing is read while
+   * `isBusy`; the caller calls `wake` when that may have ended.
    */
   pace(socket: Socket, isBusy: () => boolean): PacedReads {
     return new PacedReads(socket, isBusy, this.#turns);
@@ -45,7 +49,8 @@ export class PacedReads {
     this.#turns = turns;
     this.#push = socket.push.bind(socket);
     const read = socket._read.bind(socket);
-    // These two are how a stream is fed (nodejs.org, "Implementing a readable stream"): false stops the reading.
+    // These two are how a stream is fed (nodejs.org, "Implementing a readable stream"): false stops
+    // the reading.
     socket.push = (chunk: Buffer | null) => this.#receive(chunk);
     socket._read = (size) => {
       if (this.#waiting.length === 0) read(size);

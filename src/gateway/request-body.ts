@@ -1,6 +1,6 @@
 /**
- * Reading a request's body whole: a refused key means that the same bytes go out again. Bounded in size, in silence, and
- * by what one user may have waiting.
+ * Reading a request's body whole: a refused key means that the same bytes go out again. Bounded in
+ * size, in silence, and by what one user may have waiting.
  */
 
 import type { IncomingMessage } from 'node:http';

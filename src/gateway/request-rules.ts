@@ -1,6 +1,7 @@
 /**
- * Rules that every request has to keep before anybody asks what it is for. They exist against web pages and DNS
- * rebinding on loopback, and against requests that two programs could read differently.
+ * Rules that every request has to keep before anybody asks what it is for. They exist against web
+ * pages and DNS rebinding on loopback, and against requests that two programs could read
+ * differently.
  */
 
 import type { IncomingMessage } from 'node:http';
@@ -34,7 +35,10 @@ const SINGLE_FIELDS: ReadonlySet<string> = new Set([
 /** Most header fields of a request. */
 export const MAX_HEADER_FIELDS = 128;
 
-/** Checks a request. `port` is the port of the loopback listener, or null on a Unix socket, where Host means nothing. */
+/**
+ * Checks a request. `port` is the port of the loopback listener, or null on a Unix socket, where
+ * Host means nothing.
+ */
 export function findViolation(request: IncomingMessage, port: number | null): RuleViolation | undefined {
   const { headers, method = '' } = request;
   if (port !== null && !isOwnHost(headers.host, port)) {
@@ -97,7 +101,9 @@ export function presentedTokens({ headers, url = '' }: Pick<IncomingMessage, 'he
   return [...tokens];
 }
 
-/** Returns the token of an Authorization field: a bearer token, or the password of Basic (RFC 7617). */
+/**
+ * Returns the token of an Authorization field: a bearer token, or the password of Basic (RFC 7617).
+ */
 function tokenOf(authorization: string): string {
   const [, encoded] = /^Basic +([A-Za-z0-9+/=]+)$/i.exec(authorization) ?? [];
   if (encoded === undefined) return authorization.replace(/^Bearer +/i, '');

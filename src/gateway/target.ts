@@ -1,8 +1,10 @@
 /**
- * What a request asks for, read from its request line and headers. Pure: nothing is sent, nobody is asked.
+ * What a request asks for, read from its request line and headers. Pure: nothing is sent, nobody is
+ * asked.
  *
- * A target is refused, never repaired, where it could mean one address to us and another to a provider: absolute form,
- * a second host (`//host`), dot segments in any encoding, backslashes, control characters.
+ * A target is refused, never repaired, where it could mean one address to us and another to a
+ * provider: absolute form, a second host (`//host`), dot segments in any encoding, backslashes,
+ * control characters.
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
@@ -13,7 +15,10 @@ export interface ForwardTarget {
   readonly kind: 'forward';
   readonly provider: string;
   readonly dialect: Dialect;
-  /** Path below the base URL of the dialect: `/chat/completions`, `/v1/messages`, `/v1beta/models/m:generateContent`. */
+  /**
+   * Path below the base URL of the dialect: `/chat/completions`, `/v1/messages`,
+   * `/v1beta/models/m:generateContent`.
+   */
   readonly path: string;
   /** Query with its `?`, without `key=`, otherwise byte for byte; empty where there is none. */
   readonly query: string;
@@ -29,7 +34,9 @@ export type Target =
 
 /** What decides a target besides the request. */
 export interface TargetOptions {
-  /** Returns the endpoints of a provider by dialect, or undefined for a name that is not a provider. */
+  /**
+   * Returns the endpoints of a provider by dialect, or undefined for a name that is not a provider.
+   */
   readonly dialectsOf: (name: string) => Provider['dialects'] | undefined;
   readonly defaultProvider: string;
 }
@@ -44,7 +51,10 @@ const MAX_TARGET_LENGTH = 16 * 1024;
 /** Segment that means the same to everybody: nothing to decode, and no dot. */
 const PLAIN_SEGMENT = /^[A-Za-z0-9_:~-]*$/;
 
-/** Number of times that a segment is decoded while it is searched for dot segments: clients and servers may each decode. */
+/**
+ * Number of times that a segment is decoded while it is searched for dot segments: clients and
+ * servers may each decode.
+ */
 const MAX_DECODINGS = 4;
 
 /** Parses the target of a request. */
@@ -78,7 +88,10 @@ export function parseTarget(url: string, headers: IncomingHttpHeaders, options: 
   return { kind: 'unknown', name: decode(first) };
 }
 
-/** Returns the dialect in which an error about a request is worded, whatever is wrong with the request. */
+/**
+ * Returns the dialect in which an error about a request is worded, whatever is wrong with the
+ * request.
+ */
 export function dialectOf(url: string, headers: IncomingHttpHeaders): Dialect {
   const { segments } = splitTarget(url);
   const hasProvider = !isVersion(segments[0] ?? '') && segments[0] !== 'messages';
@@ -128,7 +141,9 @@ function findSegmentProblem(segment: string): string | undefined {
   return 'the path is encoded too many times';
 }
 
-/** Splits a target into the segments of its path, empty ones left out, and its query without `key=`. */
+/**
+ * Splits a target into the segments of its path, empty ones left out, and its query without `key=`.
+ */
 function splitTarget(url: string): { readonly segments: readonly string[]; readonly query: string } {
   const at = url.indexOf('?');
   const path = at === -1 ? url : url.slice(0, at);
@@ -155,8 +170,8 @@ function decode(text: string): string {
 }
 
 /**
- * Returns the path below the base URL of a dialect. Clients disagree on how much of it belongs to their base URL, so
- * `/v1/messages`, `/messages` and `/v1/v1/messages` are one path.
+ * Returns the path below the base URL of a dialect. Clients disagree on how much of it belongs to
+ * their base URL, so `/v1/messages`, `/messages` and `/v1/v1/messages` are one path.
  */
 function pathOf(tail: readonly string[], dialect: Dialect, baseUrl: string | undefined): string {
   if (dialect === 'gemini') {

@@ -1,9 +1,9 @@
 /**
- * The protocol of one connection: hello and welcome, requests in flight, cancels, replies. Sockets are
- * peer.ts's concern, the work of an operation is that of operations/.
+ * The protocol of one connection: hello and welcome, requests in flight, cancels, replies. Sockets
+ * are peer.ts's concern, the work of an operation is that of operations/.
  *
- * Every request gets exactly one reply or error. When the connection closes, its requests in flight are
- * aborted.
+ * Every request gets exactly one reply or error. When the connection closes, its requests in flight
+ * are aborted.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -21,7 +21,10 @@ import { MAX_CALLER_LENGTH, PROTOCOL_VERSION } from '../protocol/limits.ts';
 
 /** The sending side of a socket, as a connection uses it. */
 export interface Wire {
-  /** Throws for a value that JSON cannot print, and BAD_REQUEST for an answer over the clients' limit. */
+  /**
+   * Throws for a value that JSON cannot print, and BAD_REQUEST for an answer over the clients'
+   * limit.
+   */
   send(message: DaemonMessage): void;
   ready(): Promise<void>;
   end(): void;
@@ -40,7 +43,9 @@ export interface ConnectionDeps {
 /** Maximum length of a request id, in characters. */
 const MAX_ID_LENGTH = 256;
 
-/** Operations after which a silent connection is in use: it gets events, or is the lease of a run. */
+/**
+ * Operations after which a silent connection is in use: it gets events, or is the lease of a run.
+ */
 const HOLDING: ReadonlySet<string> = new Set(['event.subscribe', 'gateway.open']);
 
 /** What pending requests need of their connection. */
@@ -98,10 +103,16 @@ class PendingRequest implements RequestContext {
   }
 }
 
-/** Reason of every end of a connection; made once, because its stack takes as long as the rest of an end. */
+/**
+ * Reason of every end of a connection; made once, because its stack takes as long as the rest of an
+ * end.
+ */
 const GONE = new AipassError('CANCELLED', 'the client closed the connection');
 
-/** Number of requests that are aborted in one pass of the event loop: what each of them ends is done before the next pass. */
+/**
+ * Number of requests that are aborted in one pass of the event loop: what each of them ends is done
+ * before the next pass.
+ */
 const ABORTS_PER_PASS = 64;
 
 /** Requests whose connections are closed: those of a thousand connections may end at once. */
@@ -141,12 +152,18 @@ export class Connection {
     return this.#hasSpoken;
   }
 
-  /** Whether the peer waits for nothing: no answer, no event that it subscribed to, no access that ends with the connection. */
+  /**
+   * Whether the peer waits for nothing: no answer, no event that it subscribed to, no access that
+   * ends with the connection.
+   */
   get isIdle(): boolean {
     return this.#inFlight.size === 0 && !this.#holds;
   }
 
-  /** Handles one message of a frame of that length. Never throws: a wrong message is answered with an error. */
+  /**
+   * Handles one message of a frame of that length. Never throws: a wrong message is answered with
+   * an error.
+   */
   receive(type: string, data: unknown, length = 0): void {
     if (this.#closed.signal.aborted) return;
     this.#hasSpoken = true;
@@ -263,7 +280,10 @@ export class Connection {
     this.#run(id, data['op'], data['params'], length);
   }
 
-  /** Returns the caller. The kernel is asked at the first message, because many peers connect and send none. */
+  /**
+   * Returns the caller. The kernel is asked at the first message, because many peers connect and
+   * send none.
+   */
   #identifyCaller(): Caller {
     const { admission } = this.#deps;
     const { rights, organizations } = admission;

@@ -1,6 +1,7 @@
 /**
- * The reading half of the parser that node-ipc gets: cuts chunks into frames, queues frames that arrive
- * in bulk, and contains every failure. What node-ipc dispatches comes back here and goes to its connection.
+ * The reading half of the parser that node-ipc gets: cuts chunks into frames, queues frames that
+ * arrive in bulk, and contains every failure. What node-ipc dispatches comes back here and goes to
+ * its connection.
  */
 
 import { FairTurns } from '../base/fair-turns.ts';
@@ -28,7 +29,10 @@ export class FrameReader {
     this.#deps = deps;
   }
 
-  /** Reads a chunk. node-ipc passes what is in `ipcBuffer` and stores what is returned. Never throws. */
+  /**
+   * Reads a chunk. node-ipc passes what is in `ipcBuffer` and stores what is returned. Never
+   * throws.
+   */
   readonly read = (
     kept: unknown,
     chunk: string,
@@ -37,8 +41,8 @@ export class FrameReader {
     if (!isSocketState(kept) || kept.peer.isEnding) return kept;
     const begunAt = performance.now();
     kept.activeAt = begunAt;
-    // Hundreds of connections may have sent something since the last pass of the event loop. Who asks one thing at a time
-    // never waits behind them.
+    // Hundreds of connections may have sent something since the last pass of the event loop. Who
+    // asks one thing at a time never waits behind them.
     const atOnce = this.#queue.hasTime ? AT_ONCE : 1;
     try {
       const before = kept.partial;
@@ -87,7 +91,9 @@ function isSocketState(kept: unknown): kept is SocketState {
   return typeof kept === 'object' && kept !== null && 'connection' in kept;
 }
 
-/** Number of frames of one chunk that are handled at once: what a busy client usually has in flight. */
+/**
+ * Number of frames of one chunk that are handled at once: what a busy client usually has in flight.
+ */
 const AT_ONCE = 64;
 
 /** Number of frames of one connection that are handled before the next connection has its turn. */
@@ -97,8 +103,8 @@ const PER_TURN = 8;
 type HandleFrame = (socket: SocketState, frame: string) => void;
 
 /**
- * Turns of connections whose frames arrive in bulk. A connection whose frames wait is not read from. One that does not
- * read its replies gets no turn.
+ * Turns of connections whose frames arrive in bulk. A connection whose frames wait is not read
+ * from. One that does not read its replies gets no turn.
  */
 class FairQueue {
   readonly #handle: HandleFrame;

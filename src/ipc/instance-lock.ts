@@ -1,8 +1,10 @@
 /**
- * One daemon per socket, and one per state folder: two daemons with sockets of their own would break each other's audit.
- * Whoever holds `aipassd.lock` may replace the socket. A live socket wins over every lock: it is probed first.
+ * One daemon per socket, and one per state folder: two daemons with sockets of their own would
+ * break each other's audit. Whoever holds `aipassd.lock` may replace the socket. A live socket wins
+ * over every lock: it is probed first.
  *
- * The policy of these locks: never wait, and report who holds them. The lock itself is base/file-lock.ts.
+ * The policy of these locks: never wait, and report who holds them. The lock itself is
+ * base/file-lock.ts.
  */
 
 import { unlink, lstat } from 'node:fs/promises';
@@ -90,7 +92,10 @@ const WELCOME_LIMIT_MS = 2000;
 /** Maximum length of the answer, which may come from any program. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 
-/** Finds out whether a daemon answers on a socket: checks the path and, if it is a socket, sends a hello. */
+/**
+ * Finds out whether a daemon answers on a socket: checks the path and, if it is a socket, sends a
+ * hello.
+ */
 async function probeSocket(path: string): Promise<SocketProbe> {
   try {
     if (!(await lstat(path)).isSocket()) return { kind: 'not-a-socket' };

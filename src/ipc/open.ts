@@ -24,7 +24,10 @@ export interface SocketDeps extends Pick<SocketServerDeps, 'dispatch'> {
   readonly onLost: (problem: string) => void;
 }
 
-/** Listens until the stack is closed; requests in flight then get a grace period. Throws as SocketServer.start does. */
+/**
+ * Listens until the stack is closed; requests in flight then get a grace period. Throws as
+ * SocketServer.start does.
+ */
 export async function openSocket(
   { config, paths, version, clock, logger: log, warnings, load }: Runtime,
   { gate, access, dispatch, beforeReply, onLost }: SocketDeps,

@@ -1,6 +1,6 @@
 /**
- * The sending half of one connection. Replies of one tick leave in one write. While a peer does not read
- * its replies, the daemon does not read its requests.
+ * The sending half of one connection. Replies of one tick leave in one write. While a peer does not
+ * read its replies, the daemon does not read its requests.
  */
 
 import type { Socket } from 'node:net';
@@ -10,10 +10,14 @@ import { FRAME_END, MAX_ANSWER_BYTES } from '../protocol/limits.ts';
 import type { DaemonMessage } from '../protocol/messages.ts';
 import { answerTooLong } from './refusals.ts';
 
-/** Bytes that may wait for a peer before reading from it pauses: enough to keep a fast reader busy. */
+/**
+ * Bytes that may wait for a peer before reading from it pauses: enough to keep a fast reader busy.
+ */
 const HIGH_WATER_BYTES = 1024 * 1024;
 
-/** Time in which a closing peer must read something, and then must close its side, in milliseconds. */
+/**
+ * Time in which a closing peer must read something, and then must close its side, in milliseconds.
+ */
 const CLOSE_LIMIT_MS = 1000;
 
 /** Sender of messages to one peer. */
@@ -70,7 +74,10 @@ export class Peer {
     return this.#ending || this.#socket.destroyed;
   }
 
-  /** Sends one message; drops it after the end. @throws AipassError BAD_REQUEST for one over the clients' limit. */
+  /**
+   * Sends one message; drops it after the end. @throws AipassError BAD_REQUEST for one over the
+   * clients' limit.
+   */
   send(message: DaemonMessage): void {
     if (this.isEnding) return;
     const frame = printFrame(message.type, message.data);
@@ -110,11 +117,13 @@ export class Peer {
     const destroy = (): void => {
       this.#socket.destroy();
     };
-    // Nothing is read until the peer has read everything; one that reads nothing for so long is stopped.
+    // Nothing is read until the peer has read everything; one that reads nothing for so long is
+    // stopped.
     this.#socket.pause();
     this.#socket.setTimeout(CLOSE_LIMIT_MS, destroy);
     this.#socket.end(() => {
-      // What still arrives is read and dropped: without reading, the end of the peer's side stays unseen.
+      // What still arrives is read and dropped: without reading, the end of the peer's side stays
+      // unseen.
       this.#socket.resume();
       const limit = setTimeout(destroy, CLOSE_LIMIT_MS);
       limit.unref();

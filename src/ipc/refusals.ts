@@ -1,5 +1,6 @@
 /**
- * Errors of the socket endpoint: unreadable frames, exceeded limits of a user, answers that cannot be sent.
+ * Errors of the socket endpoint: unreadable frames, exceeded limits of a user, answers that cannot
+ * be sent.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -8,7 +9,10 @@ import type { Logger } from '../base/logger.ts';
 import { FrameError } from '../protocol/frames.ts';
 import { MAX_ANSWER_BYTES } from '../protocol/limits.ts';
 
-/** Returns the error for a message that could not be read or a rejected connection; logs an unexpected one. */
+/**
+ * Returns the error for a message that could not be read or a rejected connection; logs an
+ * unexpected one.
+ */
 export function describeReadFailure(error: unknown, logger: Logger): AipassError {
   if (error instanceof AipassError) return error;
   if (error instanceof FrameError) return badFrame(error);
@@ -24,7 +28,10 @@ function badFrame({ message, isTooLong }: FrameError): AipassError {
   });
 }
 
-/** Returns the error for an answer over the clients' limit. It fails its own request; the connection stays open. */
+/**
+ * Returns the error for an answer over the clients' limit. It fails its own request; the connection
+ * stays open.
+ */
 export function answerTooLong(): AipassError {
   return new AipassError('BAD_REQUEST', `the answer is longer than the limit of ${MAX_ANSWER_BYTES} bytes`, {
     hint: 'ask for less at once; for a completion, set max_tokens',

@@ -1,9 +1,10 @@
 /**
- * The folder of the sockets. It is made with mode 0700; the mode of an existing folder is never changed,
- * because others may use a shared one, such as /tmp.
+ * The folder of the sockets. It is made with mode 0700; the mode of an existing folder is never
+ * changed, because others may use a shared one, such as /tmp.
  *
- * A user who may write to the folder could replace our socket. Passing through it is harmless, because the
- * socket decides who may connect: mode 0711, which the host-wide unit sets, is as safe as 0700.
+ * A user who may write to the folder could replace our socket. Passing through it is harmless,
+ * because the socket decides who may connect: mode 0711, which the host-wide unit sets, is as safe
+ * as 0700.
  */
 
 import { lstatSync, mkdirSync, type Stats } from 'node:fs';
@@ -21,8 +22,8 @@ const OTHERS_PASS = 0o011;
 /**
  * Makes the folder with mode 0700 if it is missing.
  *
- * @throws AipassError UNSAFE_PERMISSIONS if it belongs to another user, or if others may write to it or,
- * unless others are served, read it.
+ * @throws AipassError UNSAFE_PERMISSIONS if it belongs to another user, or if others may write to
+ * it or, unless others are served, read it.
  */
 export function makeRuntimeFolder(path: string, servesOthers: boolean): void {
   // Before it is made: a folder that root leaves in a user's place locks that user out.
@@ -52,7 +53,10 @@ function describeProblem(facts: Stats, servesOthers: boolean): string | undefine
   return undefined;
 }
 
-/** Returns a warning for the folder that keeps other users from the socket although they are to be served. */
+/**
+ * Returns a warning for the folder that keeps other users from the socket although they are to be
+ * served.
+ */
 export function blockedPathWarnings(folder: string, servesOthers: boolean): Warning[] {
   if (!servesOthers) return [];
   for (let path = folder; ; path = dirname(path)) {

@@ -1,7 +1,7 @@
 /**
- * The file of a socket: rules for its path, its mode, and a guard, which checks every second that the path still leads to
- * our socket. A socket that was removed or replaced is reported and made anew, so that clients find the daemon again within
- * two seconds.
+ * The file of a socket: rules for its path, its mode, and a guard, which checks every second that
+ * the path still leads to our socket. A socket that was removed or replaced is reported and made
+ * anew, so that clients find the daemon again within two seconds.
  */
 
 import { lstatSync, chmodSync } from 'node:fs';
@@ -10,7 +10,10 @@ import type { Clock } from '../base/clock.ts';
 import { systemErrorCode, AipassError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 
-/** Maximum length of a path: `sun_path` holds 108 bytes on Linux and 104 on macOS, with the final NUL. */
+/**
+ * Maximum length of a path: `sun_path` holds 108 bytes on Linux and 104 on macOS, with the final
+ * NUL.
+ */
 const MAX_PATH_BYTES = process.platform === 'darwin' ? 103 : 107;
 
 /** Throws BAD_REQUEST for a path that is too long for a socket. */
@@ -31,7 +34,10 @@ export function cannotListen(path: string, error: unknown): AipassError {
   });
 }
 
-/** Sets the mode of a bound socket. If the socket is missing, the guard makes one with the right mode. */
+/**
+ * Sets the mode of a bound socket. If the socket is missing, the guard makes one with the right
+ * mode.
+ */
 export function changeSocketMode(path: string, servesOthers: boolean): void {
   try {
     if (lstatSync(path).isSocket()) chmodSync(path, servesOthers ? 0o666 : 0o600);

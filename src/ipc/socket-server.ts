@@ -1,10 +1,11 @@
 /**
- * The Unix-socket endpoint, and the only file that imports node-ipc (see SECURITY.md). It works around
- * these faults of node-ipc: its dispatcher throws on a type that is not a text, an exception of a handler
- * would end the process, its own parsers are quadratic in the size of a frame, and its message timer is
- * never restarted.
+ * The Unix-socket endpoint, and the only file that imports node-ipc (see SECURITY.md). It works
+ * around these faults of node-ipc: its dispatcher throws on a type that is not a text, an exception
+ * of a handler would end the process, its own parsers are quadratic in the size of a frame, and its
+ * message timer is never restarted.
  *
- * So node-ipc gets our parser, which contains every failure and passes on three types of messages only.
+ * So node-ipc gets our parser, which contains every failure and passes on three types of messages
+ * only.
  */
 
 import { IPCModule, type IpcSocket } from 'node-ipc';
@@ -24,13 +25,19 @@ import { makeRuntimeFolder } from './runtime-folder.ts';
 import { assertSocketPath, cannotListen } from './socket-file.ts';
 import { describeReadFailure, tooMuchWaiting } from './refusals.ts';
 
-/** Longest time between two checks for overdue sockets, in milliseconds; a shorter limit is checked ten times. */
+/**
+ * Longest time between two checks for overdue sockets, in milliseconds; a shorter limit is checked
+ * ten times.
+ */
 const SWEEP_MS = 1000;
 
 /** Time that aborted requests and closing connections get during a stop, in milliseconds. */
 const ABORT_MS = 1000;
 
-/** Number of rejected peers that get an error at a time: each takes one of the connections until it is closed. */
+/**
+ * Number of rejected peers that get an error at a time: each takes one of the connections until it
+ * is closed.
+ */
 const MAX_REJECTIONS = 64;
 
 /** How the socket is served. */
@@ -38,7 +45,9 @@ export interface SocketServerDeps extends Omit<ConnectionDeps, 'wire' | 'admissi
   readonly path: string;
   readonly frameBytes: number;
   readonly gate: Gate;
-  /** Returns whether users other than the daemon's own may connect; the gate checks each of them. */
+  /**
+   * Returns whether users other than the daemon's own may connect; the gate checks each of them.
+   */
   readonly servesOthers: () => boolean;
   /** Called before replies leave. */
   readonly beforeWrite: () => void;
@@ -79,11 +88,11 @@ export class SocketServer {
   }
 
   /**
-   * Listens. The socket gets mode 0600, or 0666 if others are served too. The path must be free: see
-   * instance-lock.ts.
+   * Listens. The socket gets mode 0600, or 0666 if others are served too. The path must be free:
+   * see instance-lock.ts.
    *
-   * @throws AipassError BAD_REQUEST when the path is too long for a socket, UNSAFE_PERMISSIONS for a folder that
-   * is not ours alone, INTERNAL when it cannot be bound.
+   * @throws AipassError BAD_REQUEST when the path is too long for a socket, UNSAFE_PERMISSIONS for
+   * a folder that is not ours alone, INTERNAL when it cannot be bound.
    */
   async start(): Promise<void> {
     const { path } = this.#deps;
@@ -149,8 +158,8 @@ export class SocketServer {
   }
 
   /**
-   * Stops accepting, waits up to `graceMs` for requests in flight, aborts those that remain, and closes every connection
-   * once its peer has taken its answers.
+   * Stops accepting, waits up to `graceMs` for requests in flight, aborts those that remain, and
+   * closes every connection once its peer has taken its answers.
    */
   async stop(graceMs: number): Promise<void> {
     clearInterval(this.#sweep);

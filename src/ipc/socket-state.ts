@@ -1,6 +1,6 @@
 /**
- * State of one socket of the server, and the rules by which the server closes sockets: an unfinished
- * frame, no request for a long time, or more waiting bytes than one user may have.
+ * State of one socket of the server, and the rules by which the server closes sockets: an
+ * unfinished frame, no request for a long time, or more waiting bytes than one user may have.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -30,7 +30,9 @@ export interface SocketTimeouts {
   readonly unfinishedMs: number;
   /** Time in which a peer must send its first message. */
   readonly silentMs: number;
-  /** Time after which a connection without requests in flight and without a subscription is closed. */
+  /**
+   * Time after which a connection without requests in flight and without a subscription is closed.
+   */
   readonly idleMs: number;
 }
 
@@ -47,7 +49,9 @@ export function socketTimeouts(options: {
   };
 }
 
-/** Counts the bytes that wait for a socket; false if its user now has more waiting than is allowed. */
+/**
+ * Counts the bytes that wait for a socket; false if its user now has more waiting than is allowed.
+ */
 export function countWaiting(socket: SocketState): boolean {
   const bytes = (socket.partial?.bytes ?? 0) + socket.peer.waitingBytes;
   const change = bytes - socket.countedBytes;
@@ -62,8 +66,8 @@ export function uncountWaiting(socket: SocketState): void {
 }
 
 /**
- * Counts the bytes that wait for all sockets and returns the sockets to close: of each user over the
- * limit the largest ones, until the rest fits. Smaller sockets of the same user stay open.
+ * Counts the bytes that wait for all sockets and returns the sockets to close: of each user over
+ * the limit the largest ones, until the rest fits. Smaller sockets of the same user stay open.
  */
 export function uncountLargest(sockets: Iterable<SocketState>): SocketState[] {
   const counted = [...sockets].filter((socket) => !socket.peer.isEnding);

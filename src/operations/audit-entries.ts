@@ -1,10 +1,10 @@
 /**
- * What goes on record. Of requests: every release of a value and every change, successful or not, and every refusal for
- * want of a right; other reads are not audited. Besides them, events that no request causes: rejected peers, reloads, a
- * lost socket.
+ * What goes on record. Of requests: every release of a value and every change, successful or not,
+ * and every refusal for want of a right; other reads are not audited. Besides them, events that no
+ * request causes: rejected peers, reloads, a lost socket.
  *
- * Names that callers sent are masked by shape only: `status` shows the hash of the last entry, from which a
- * mask by value could be told.
+ * Names that callers sent are masked by shape only: `status` shows the hash of the last entry, from
+ * which a mask by value could be told.
  */
 
 import type { AuditJournal } from '../audit/journal.ts';
@@ -16,7 +16,10 @@ import type { Logger } from '../base/logger.ts';
 import { describeProcess } from '../callers/caller.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 
-/** Records that a caller was refused something for want of a right. Throws AipassError INTERNAL where the audit takes no more entries. */
+/**
+ * Records that a caller was refused something for want of a right. Throws AipassError INTERNAL
+ * where the audit takes no more entries.
+ */
 export type RecordRefusal = (operation: string, caller: Caller, credential: string | null) => void;
 
 /** Makes the recorder of refusals outside the table of operations. */
@@ -40,7 +43,10 @@ interface NamedEntry {
 
 /** Makes the recorder over a journal. */
 export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordRequest {
-  /** The last entry of each caller: a program in a hurry asks for the same again, and then its entry is the same one. */
+  /**
+   * The last entry of each caller: a program in a hurry asks for the same again, and then its entry
+   * is the same one.
+   */
   const lastEntries = new WeakMap<Caller, NamedEntry>();
   return (operation, params, { caller }, outcome, organization) => {
     const refused = outcome.kind === 'failed' && outcome.error.code === 'FORBIDDEN';

@@ -1,6 +1,6 @@
 /**
- * Warnings about the configuration that no part finds by itself: no key at all, settings that are legal but unwise, and
- * names that lead nowhere.
+ * Warnings about the configuration that no part finds by itself: no key at all, settings that are
+ * legal but unwise, and names that lead nowhere.
  *
  * None of it keeps a daemon from starting: a key may be put in later, and is taken up at once.
  */
@@ -34,7 +34,10 @@ export function configWarnings(config: Config, paths: Pick<Paths, 'config'>): Wa
   return [...unencrypted(config, paths), ...readableSecrets(config, paths)];
 }
 
-/** Lists the addresses that keys and prompts are sent to without encryption, but for this machine's own. */
+/**
+ * Lists the addresses that keys and prompts are sent to without encryption, but for this machine's
+ * own.
+ */
 function unencrypted(config: Config, paths: Pick<Paths, 'config'>): Warning[] {
   return Object.entries(config.providers).flatMap(([name, provider]) => {
     const addresses: readonly (readonly [string, string | null | undefined])[] = [
@@ -89,7 +92,10 @@ export interface KnownNames {
   readonly paths: Pick<Paths, 'config' | 'envFile'>;
 }
 
-/** Lists the names in a configuration that lead nowhere: unknown providers, providers without a key, variables that `.env` does not have. */
+/**
+ * Lists the names in a configuration that lead nowhere: unknown providers, providers without a key,
+ * variables that `.env` does not have.
+ */
 export function referenceWarnings(config: Config, known: KnownNames): Warning[] {
   return [...defaultWarnings(config, known), ...fallbackWarnings(config, known), ...variableWarnings(config, known)];
 }

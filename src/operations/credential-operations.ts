@@ -1,6 +1,6 @@
 /**
- * `credential.*` and `organization.list`: provider credentials, as the web app's API has them. Both endpoints serve these
- * operations; gateway/ gives them their paths and statuses.
+ * `credential.*` and `organization.list`: provider credentials, as the web app's API has them. Both
+ * endpoints serve these operations; gateway/ gives them their paths and statuses.
  *
  * No schema error quotes what was sent, because that could be a key.
  */
@@ -23,7 +23,10 @@ const organization = organizationName.optional();
 const id = z.uuid();
 const text = (maxLength: number) => z.string().max(maxLength);
 
-/** Fields of a new credential. Bounds on content are in ProviderCredentials, which words its errors without the value. */
+/**
+ * Fields of a new credential. Bounds on content are in ProviderCredentials, which words its errors
+ * without the value.
+ */
 export const createFields = {
   provider: z.string().min(1).max(64),
   account_key: text(256),

@@ -1,9 +1,11 @@
 /**
- * Asks a provider how a credential is: is its key accepted, which models it may use, and how much of its limits is left.
+ * Asks a provider how a credential is: is its key accepted, which models it may use, and how much
+ * of its limits is left.
  *
- * The free endpoints are asked (model list, key check). Their answers rarely carry limits, so what real traffic taught
- * the pool fills the gaps, with its age. A paid sample is taken only on request. The key goes to the credential's own
- * base URL and nowhere else. What is unknown is null, never 0.
+ * The free endpoints are asked (model list, key check). Their answers rarely carry limits, so what
+ * real traffic taught the pool fills the gaps, with its age. A paid sample is taken only on
+ * request. The key goes to the credential's own base URL and nowhere else. What is unknown is null,
+ * never 0.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -200,7 +202,10 @@ function shareLeft({ limit, remaining }: LimitWindow): number {
   return limit === null || remaining === null || limit === 0 ? 1 : remaining / limit;
 }
 
-/** Returns the window of a unit with the smallest share left, because that one will stop the calls first. */
+/**
+ * Returns the window of a unit with the smallest share left, because that one will stop the calls
+ * first.
+ */
 function tightest(windows: readonly LimitWindow[], unit: LimitUnit): LimitWindow | undefined {
   return windows.filter((window) => window.unit === unit).toSorted((a, b) => shareLeft(a) - shareLeft(b))[0];
 }
@@ -236,8 +241,8 @@ function describeWindow({ limit, remaining, used, percent, resetAt }: LimitWindo
 }
 
 /**
- * Returns the money that a key check tells of: OpenRouter's `GET /key`, DeepSeek's `GET /user/balance`, Moonshot's
- * `GET /users/me/balance`. Null for any other document.
+ * Returns the money that a key check tells of: OpenRouter's `GET /key`, DeepSeek's `GET
+ * /user/balance`, Moonshot's `GET /users/me/balance`. Null for any other document.
  */
 function readCredits(body: unknown): CredentialCredits | null {
   const data = toRecord(readField(body, 'data'));
@@ -271,14 +276,20 @@ const SMALL_MODEL = /mini|nano|small|haiku|flash|lite|instant|8b|7b/i;
 /** Models that do not chat. */
 const OTHER_MODEL = /embed|whisper|tts|image|moderation|rerank|audio|dall-e|transcri/i;
 
-/** Returns what a token in and a token out cost together, in US dollars; infinite where no price is listed. */
+/**
+ * Returns what a token in and a token out cost together, in US dollars; infinite where no price is
+ * listed.
+ */
 function priceOf({ promptPrice, completionPrice }: ModelInfo): number {
   return promptPrice === undefined
     ? Number.POSITIVE_INFINITY
     : Number(promptPrice) + Number(completionPrice ?? promptPrice);
 }
 
-/** Returns the model that costs least: by price where prices are listed, else a small one by its name. */
+/**
+ * Returns the model that costs least: by price where prices are listed, else a small one by its
+ * name.
+ */
 function cheapestModel(models: readonly ModelInfo[]): string | undefined {
   const chats = models.filter(({ id }) => !OTHER_MODEL.test(id));
   const [cheapest] = chats.toSorted((a, b) => priceOf(a) - priceOf(b));
@@ -287,8 +298,9 @@ function cheapestModel(models: readonly ModelInfo[]): string | undefined {
 }
 
 /**
- * Makes the function that takes samples: one completion of a token or two, to prove a key that no free endpoint proves, and
- * to see the limits that only real answers carry. Each is recorded as a call.
+ * Makes the function that takes samples: one completion of a token or two, to prove a key that no
+ * free endpoint proves, and to see the limits that only real answers carry. Each is recorded as a
+ * call.
  */
 export function createSampler(record: (event: RawEvent) => void, clock: Clock): TakeSample {
   return async ({ provider, key, keyId }, models, signal) => {

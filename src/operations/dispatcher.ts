@@ -1,6 +1,7 @@
 /**
- * Dispatches every request: name → right → schema → handler → right again → outcome. A right that was taken away while
- * a handler worked brings nothing more: the request is ended, and whatever it still returns does not leave.
+ * Dispatches every request: name → right → schema → handler → right again → outcome. A right that
+ * was taken away while a handler worked brings nothing more: the request is ended, and whatever it
+ * still returns does not leave.
  *
  * No request can end the daemon: an exception of a handler becomes an outcome here.
  */
@@ -142,7 +143,9 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
     }
   });
 
-  /** Waits for a handler, and lets its result leave only if the caller still has the right to it. */
+  /**
+   * Waits for a handler, and lets its result leave only if the caller still has the right to it.
+   */
   const settle = async (request: RunningRequest, result: Promise<unknown>): Promise<DispatchOutcome> => {
     const { operation, params, context } = request;
     running.add(request);
@@ -226,7 +229,8 @@ class HandlerContext implements OperationContext {
 /**
  * Checks the right of a caller in the organization of a request.
  *
- * @throws AipassError FORBIDDEN without the right, NOT_FOUND for an organization that is not one of the caller's own.
+ * @throws AipassError FORBIDDEN without the right, NOT_FOUND for an organization that is not one of
+ * the caller's own.
  */
 function requireRight(operation: AnyOperation, params: unknown, context: RequestContext, right: Right): void {
   const scope = organizationOf(operation, params, context);
@@ -237,7 +241,10 @@ function requireRight(operation: AnyOperation, params: unknown, context: Request
   });
 }
 
-/** Returns the organization of a request with the caller's rights in it now; undefined for one that is not the caller's. */
+/**
+ * Returns the organization of a request with the caller's rights in it now; undefined for one that
+ * is not the caller's.
+ */
 function organizationOf(
   { inOrganization }: AnyOperation,
   params: unknown,
@@ -250,9 +257,9 @@ function organizationOf(
 }
 
 /**
- * Masks key-shaped text in an error, which may quote a key that the caller put where a name belongs. Held
- * values are not consulted: a mask would tell the caller that a guess is part of a secret. Texts of
- * providers are redacted where they are read.
+ * Masks key-shaped text in an error, which may quote a key that the caller put where a name
+ * belongs. Held values are not consulted: a mask would tell the caller that a guess is part of a
+ * secret. Texts of providers are redacted where they are read.
  */
 function maskError(error: AipassError): AipassError {
   const message = maskKeyShapes(error.message);
@@ -268,7 +275,10 @@ function unknownOperation(op: string, known: Iterable<string>): AipassError {
   });
 }
 
-/** Rejects huge parameters: a schema lists every wrong element, and millions of them would block the event loop. */
+/**
+ * Rejects huge parameters: a schema lists every wrong element, and millions of them would block the
+ * event loop.
+ */
 function assertBounded(op: string, params: unknown): void {
   if (typeof params !== 'object' || params === null) return;
   const fields: readonly unknown[] = Object.values(params);

@@ -9,7 +9,10 @@ import { defineOperation, organizationName, type AnyOperation } from './operatio
 
 /** Makes the operation; `hubOf` returns the hub of an organization. */
 export function eventOperations(hubOf: (slug: string) => EventHub): AnyOperation[] {
-  /** Holds what each connection listens to, so that a second subscription widens the first and sends nothing twice. */
+  /**
+   * Holds what each connection listens to, so that a second subscription widens the first and sends
+   * nothing twice.
+   */
   const wanted = new WeakMap<AbortSignal, Map<EventHub, Set<string>>>();
 
   return [

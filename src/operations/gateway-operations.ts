@@ -16,7 +16,9 @@ import { defineOperation, type AnyOperation } from './operation.ts';
 
 /** Tokens of named callers, as the operations need them. */
 export interface NamedTokenStore {
-  /** Creates the token of a name, which replaces an earlier one; undefined where there are too many. */
+  /**
+   * Creates the token of a name, which replaces an earlier one; undefined where there are too many.
+   */
   create(name: string, uid: number, rights: readonly Right[]): string | undefined;
   remove(name: string): boolean;
   list(): NamedToken[];
@@ -178,7 +180,8 @@ function chooseRoutes(
     const speaking = usable.filter((name) => providers.find(name)?.dialects[dialect] !== undefined);
     return preferred.find((name) => speaking.includes(name)) ?? (isAnyMeant ? (speaking[0] ?? null) : null);
   };
-  // Whoever is named first is meant; without names, the dialect's own provider, else the default one.
+  // Whoever is named first is meant; without names, the dialect's own provider, else the default
+  // one.
   const first = named?.filter((name) => name !== 'anthropic' && name !== 'google') ?? [];
   return {
     openai: choose('openai', named === undefined ? ['openai', defaultProvider] : first, true),

@@ -1,6 +1,6 @@
 /**
- * Asks providers about keys, and tells the pools what they said: a check that passes ends a quarantine, one that fails
- * begins it.
+ * Asks providers about keys, and tells the pools what they said: a check that passes ends a
+ * quarantine, one that fails begins it.
  */
 
 import { defer } from '../base/dispose.ts';
@@ -27,12 +27,18 @@ export interface KeyChecksDeps {
   readonly vault: Vault;
   readonly providers: Providers;
   readonly pools: Pools;
-  /** Where each key goes, and whether it is switched off: then its provider is asked on request only. */
+  /**
+   * Where each key goes, and whether it is switched off: then its provider is asked on request
+   * only.
+   */
   readonly credentials: Pick<ProviderCredentials, 'addressed' | 'isOff'>;
   readonly logger: Pick<Logger, 'info'>;
 }
 
-/** Opens the checks: on their schedule, and when a pool asks for one. Throws AipassError BAD_REQUEST for a pattern that is not valid. */
+/**
+ * Opens the checks: on their schedule, and when a pool asks for one. Throws AipassError BAD_REQUEST
+ * for a pattern that is not valid.
+ */
 export function openKeyChecks(
   { config, clock, logger }: Runtime,
   {
@@ -73,7 +79,10 @@ export class KeyChecks {
     this.#deps = deps;
   }
 
-  /** Asks about keys, a few at once; `onVerdict` hears each verdict as it comes. Rejects when the signal aborts. */
+  /**
+   * Asks about keys, a few at once; `onVerdict` hears each verdict as it comes. Rejects when the
+   * signal aborts.
+   */
   check(
     keys: readonly ApiKey[],
     signal: AbortSignal,
@@ -121,7 +130,10 @@ export class KeyChecks {
   }
 }
 
-/** Describes the result of a check. Without an endpoint nobody was asked; with one, "unknown" is a failure of the request. */
+/**
+ * Describes the result of a check. Without an endpoint nobody was asked; with one, "unknown" is a
+ * failure of the request.
+ */
 function describeVerdict(
   provider: Provider,
   check: KeyCheckResult,

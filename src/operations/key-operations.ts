@@ -1,5 +1,6 @@
 /**
- * `key.*` and `provider.*`: lists, checks and releases keys. Only the daemon's own keys are released.
+ * `key.*` and `provider.*`: lists, checks and releases keys. Only the daemon's own keys are
+ * released.
  */
 
 import { z } from 'zod';

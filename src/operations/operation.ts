@@ -8,17 +8,26 @@ import type { Caller } from '../callers/caller.ts';
 import type { Right } from '../callers/rights.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 
-/** Schema of the parameter that names an organization; whether it is one of the caller's is decided before. */
+/**
+ * Schema of the parameter that names an organization; whether it is one of the caller's is decided
+ * before.
+ */
 export const organizationName = z.string().min(1).max(64);
 
 /** What an endpoint gives with each request. */
 export interface RequestContext {
   readonly caller: Caller;
-  /** Returns the caller's rights by the configuration in use now; those in `caller` are of the time of the request. */
+  /**
+   * Returns the caller's rights by the configuration in use now; those in `caller` are of the time
+   * of the request.
+   */
   currentRights(): Pick<Caller, 'rights' | 'organizations'>;
   /** Aborts `signal` with an error that the caller receives. */
   abort(reason: AipassError): void;
-  /** Aborts when the caller cancels, disconnects or loses the right, or the daemon stops; the reason is an AipassError. */
+  /**
+   * Aborts when the caller cancels, disconnects or loses the right, or the daemon stops; the reason
+   * is an AipassError.
+   */
   readonly signal: AbortSignal;
   /** Aborts when the caller's connection closes, also after the reply: leases end then. */
   readonly closed: AbortSignal;
@@ -33,7 +42,10 @@ export interface OperationContext extends Pick<RequestContext, 'caller' | 'signa
   readonly emit: (chunk: unknown) => Promise<void> | void;
   readonly notify: (event: string, data: unknown) => void;
   readonly currentRights: () => Pick<Caller, 'rights' | 'organizations'>;
-  /** Organization of the request: one of the caller's own. `default` for operations that know no organizations. */
+  /**
+   * Organization of the request: one of the caller's own. `default` for operations that know no
+   * organizations.
+   */
   readonly organization: string;
   /** Throws FORBIDDEN unless the caller has the right in that organization, now. */
   readonly requireRight: (right: Right) => void;
@@ -54,15 +66,21 @@ export interface OperationAudit<Params, Result> {
 /** One operation. */
 export interface Operation<Name extends OperationName = OperationName> {
   readonly name: Name;
-  /** Required right; checked before the parameters and the handler, and again before an asynchronous result leaves. */
+  /**
+   * Required right; checked before the parameters and the handler, and again before an asynchronous
+   * result leaves.
+   */
   readonly right: Right;
   readonly schema: z.ZodType<Operations[Name]['params']>;
   /**
-   * Set for an operation on an organization, which its parameter `organization` names; `any` for one that needs the right
-   * in any of the caller's.
+   * Set for an operation on an organization, which its parameter `organization` names; `any` for
+   * one that needs the right in any of the caller's.
    */
   readonly inOrganization?: true | 'any';
-  /** Present for each operation that releases a value or changes something; of the others only refusals are audited. */
+  /**
+   * Present for each operation that releases a value or changes something; of the others only
+   * refusals are audited.
+   */
   readonly audit?: OperationAudit<Operations[Name]['params'], Operations[Name]['result']>;
   handle(
     params: Operations[Name]['params'],
@@ -80,7 +98,10 @@ export interface AnyOperation {
   handle(params: unknown, context: OperationContext): unknown;
 }
 
-/** Returns the operation; checks the types of its parameters and result against protocol/operations.ts. */
+/**
+ * Returns the operation; checks the types of its parameters and result against
+ * protocol/operations.ts.
+ */
 export function defineOperation<Name extends OperationName>(operation: Operation<Name>): AnyOperation {
   return operation;
 }

@@ -1,8 +1,9 @@
 /**
- * The keys of every organization: a vault, pools and provider credentials each. `default` are the daemon's own.
+ * The keys of every organization: a vault, pools and provider credentials each. `default` are the
+ * daemon's own.
  *
- * An organization's keys are in `~/.secrets/aipass/organizations/<slug>/.env` and form pools of their own. Its events and
- * its key names are published to nobody outside of it.
+ * An organization's keys are in `~/.secrets/aipass/organizations/<slug>/.env` and form pools of
+ * their own. Its events and its key names are published to nobody outside of it.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -87,7 +88,9 @@ function organizationPaths(paths: Paths, slug: string): Paths {
   return { ...paths, secrets, envFile: join(secrets, '.env') };
 }
 
-/** Opens the records of an organization for the keys of its vault; they are saved with the state. */
+/**
+ * Opens the records of an organization for the keys of its vault; they are saved with the state.
+ */
 export function openRecords({ state, clock }: Runtime, slug: string, vault: Pick<Vault, 'keys'>): CredentialRecords {
   const section = slug === DEFAULT_ORGANIZATION ? 'credentials' : `credentials:${slug}`;
   const records = new CredentialRecords({
@@ -113,7 +116,10 @@ export function openRecords({ state, clock }: Runtime, slug: string, vault: Pick
   return records;
 }
 
-/** Opens every configured organization; one that a reload adds is opened then. Closed with the stack. */
+/**
+ * Opens every configured organization; one that a reload adds is opened then. Closed with the
+ * stack.
+ */
 export async function openOrganizations(
   runtime: Runtime,
   organizations: Organizations,

@@ -1,5 +1,6 @@
 /**
- * `pool.*`: what the keys of a pool are doing, checks of them, and keys lent to programs that call providers themselves.
+ * `pool.*`: what the keys of a pool are doing, checks of them, and keys lent to programs that call
+ * providers themselves.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -108,7 +109,8 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
           };
           const lease = await pools.acquire(request, { maxWaitMs, signal });
           const { keyId: id, value } = lease;
-          // A provider that needs no key has none to lend; and nobody would settle a key that is lent to a request that is over.
+          // A provider that needs no key has none to lend; and nobody would settle a key that is
+          // lent to a request that is over.
           if (id !== null && value !== null && !signal.aborted) return { ...lease, keyId: id, value };
           lease.settle({ kind: 'cancelled' });
           throw signal.aborted ? signal.reason : lookup.whyNone(name);
@@ -153,7 +155,10 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
   ];
 }
 
-/** Number of leases that one connection may hold: a client that forgets to settle must not use up memory. */
+/**
+ * Number of leases that one connection may hold: a client that forgets to settle must not use up
+ * memory.
+ */
 const MAX_HELD = 10_000;
 
 /** A key that is lent. */
@@ -166,12 +171,15 @@ interface LentKey {
 }
 
 /**
- * Leases by connection; a connection is identified by the signal of its end. A lease is its connection's own: nobody else
- * can settle it, and it is given back when the connection closes, however its client ended.
+ * Leases by connection; a connection is identified by the signal of its end. A lease is its
+ * connection's own: nobody else can settle it, and it is given back when the connection closes,
+ * however its client ended.
  */
 class HeldLeases {
   readonly #byConnection = new WeakMap<AbortSignal, Map<string, LentKey>>();
-  /** Leases of connections that are closed: a thousand connections of one program may end at once. */
+  /**
+   * Leases of connections that are closed: a thousand connections of one program may end at once.
+   */
   readonly #lost = new FairTurns<Map<string, LentKey>>((held) => {
     const [next] = held;
     if (!next) return false;
@@ -182,7 +190,10 @@ class HeldLeases {
     return held.size > 0;
   });
 
-  /** Holds a lease and returns its id. Gives it back and throws where the connection is gone or holds too many. */
+  /**
+   * Holds a lease and returns its id. Gives it back and throws where the connection is gone or
+   * holds too many.
+   */
   hold(lent: LentKey, closed: AbortSignal): string {
     let leases = this.#byConnection.get(closed);
     if (closed.aborted || (leases?.size ?? 0) >= MAX_HELD) {
@@ -204,7 +215,10 @@ class HeldLeases {
     return leaseId;
   }
 
-  /** Settles a lease of a connection and returns it, or undefined where the connection does not hold it (any more). */
+  /**
+   * Settles a lease of a connection and returns it, or undefined where the connection does not hold
+   * it (any more).
+   */
   settle(leaseId: string, closed: AbortSignal, toOutcome: (lease: KeyLease) => LeaseOutcome): LentKey | undefined {
     const leases = this.#byConnection.get(closed);
     const lent = leases?.get(leaseId);
@@ -249,7 +263,10 @@ function keylessCall(subject: LeasedCall, error: unknown): RawEvent {
   return { ...subject, operation: POOLED_CALL, status, errorCode };
 }
 
-/** Returns the status of a report's outcome as apipool has it: a key at its limit is kept apart from other failures. */
+/**
+ * Returns the status of a report's outcome as apipool has it: a key at its limit is kept apart from
+ * other failures.
+ */
 function statusOf(outcome: PoolSettleParams['outcome']): UsageStatus {
   if (outcome === 'succeeded') return 'success';
   return outcome === 'limited' ? 'reach_limit' : 'failed';

@@ -1,8 +1,9 @@
 /**
- * The provider credentials of one organization: their records, their keys in `.env`, and what providers say of them.
+ * The provider credentials of one organization: their records, their keys in `.env`, and what
+ * providers say of them.
  *
- * A key is only ever written by the EnvWriter and only ever read from the vault. Duplicates are decided under the
- * writer's lock. What changes a record drops what was cached about it.
+ * A key is only ever written by the EnvWriter and only ever read from the vault. Duplicates are
+ * decided under the writer's lock. What changes a record drops what was cached about it.
  */
 
 import { once } from 'node:events';
@@ -55,7 +56,10 @@ const REFRESH_EVERY_MS = 5000;
 /** Bounds of what is remembered. */
 const MAX_REMEMBERED = 1000;
 
-/** Shortest and longest key that is saved, in characters. Shorter ones would be shown by their last four. */
+/**
+ * Shortest and longest key that is saved, in characters. Shorter ones would be shown by their last
+ * four.
+ */
 const MIN_KEY_LENGTH = 8;
 const MAX_KEY_LENGTH = 4096;
 
@@ -123,7 +127,8 @@ export class ProviderCredentials {
           (provider === undefined || record.provider === provider) &&
           (active === undefined || record.active === active),
       );
-    // One look-up for all: to search the vault for each record would take the square of their number.
+    // One look-up for all: to search the vault for each record would take the square of their
+    // number.
     const keys = new Map(this.#deps.vault.keys(provider).map((key) => [key.keyId, key]));
     return wanted.slice(0, limit ?? wanted.length).map((record) => {
       const key = keys.get(record.keyId ?? '');
@@ -139,7 +144,8 @@ export class ProviderCredentials {
   /**
    * Creates a credential, with or without a key.
    *
-   * @throws AipassError UNSUPPORTED for an unknown provider, CONFLICT for a duplicate, BAD_REQUEST for bad fields.
+   * @throws AipassError UNSUPPORTED for an unknown provider, CONFLICT for a duplicate, BAD_REQUEST
+   * for bad fields.
    */
   async create({
     idempotency_key: repeatKey,
@@ -197,8 +203,9 @@ export class ProviderCredentials {
   /**
    * Adds a key under a free name: `default`, else the number of its variable.
    *
-   * @throws AipassError CONFLICT for a key that is there already, naming its variable; BAD_REQUEST for an unusual shape and
-   * PROVIDER_REJECTED for a key that the provider does not accept, both unless `force` is set.
+   * @throws AipassError CONFLICT for a key that is there already, naming its variable; BAD_REQUEST
+   * for an unusual shape and PROVIDER_REJECTED for a key that the provider does not accept, both
+   * unless `force` is set.
    */
   async add(
     { provider: name, force = false, ...params }: CredentialAddParams,
@@ -320,7 +327,10 @@ export class ProviderCredentials {
     return this.#changed(await this.#setKey(record.id, next, () => ({})), 'updated', ['api_key']);
   }
 
-  /** Returns a provider with the addresses that a key is for: those of its credential, where it has a base URL. */
+  /**
+   * Returns a provider with the addresses that a key is for: those of its credential, where it has
+   * a base URL.
+   */
   addressed(provider: Provider, key: Pick<ApiKey, 'keyId' | 'value'>): Provider {
     return withBaseUrl(provider, this.#deps.records.of(key)?.baseUrl ?? null, this.#lookup);
   }
@@ -367,8 +377,9 @@ export class ProviderCredentials {
   }
 
   /**
-   * Returns what the provider says of a credential: from a cache of 60 s (10 s for failures), one request for all who ask
-   * at once. `refresh` asks anew, at most every 5 s. `sample` takes a paid sample and is never answered from the cache.
+   * Returns what the provider says of a credential: from a cache of 60 s (10 s for failures), one
+   * request for all who ask at once. `refresh` asks anew, at most every 5 s. `sample` takes a paid
+   * sample and is never answered from the cache.
    */
   async usage(
     id: string,
@@ -498,8 +509,8 @@ export class ProviderCredentials {
   }
 
   /**
-   * Writes the key of a record that `stage` saves first, so that no crash leaves a key without its address. Returns the
-   * record that holds with what `.env` has then.
+   * Writes the key of a record that `stage` saves first, so that no crash leaves a key without its
+   * address. Returns the record that holds with what `.env` has then.
    */
   async #writeKey(
     change: Parameters<Parameters<EnvWriter['alone']>[0]>[0],
@@ -589,7 +600,10 @@ export class ProviderCredentials {
   }
 }
 
-/** Returns the error for a credential that is absent or belongs to another organization: both look the same. */
+/**
+ * Returns the error for a credential that is absent or belongs to another organization: both look
+ * the same.
+ */
 export function notFound(): AipassError {
   return new AipassError('NOT_FOUND', 'Not Found', { hint: 'aipassd credential list shows what there is' });
 }
@@ -612,7 +626,8 @@ function assertRevision(record: CredentialRecord, revision: number | undefined):
 /** Returns the account key without blanks around it, in composed form. Throws BAD_REQUEST. */
 function checkAccountKey(text: string): string {
   const accountKey = text.normalize('NFC').trim();
-  // Invisible characters would make two names that look the same; half a surrogate pair is not a character.
+  // Invisible characters would make two names that look the same; half a surrogate pair is not a
+  // character.
   if (accountKey !== '' && accountKey.length <= 128 && !/[\p{C}\p{Zl}\p{Zp}]/u.test(accountKey)) return accountKey;
   throw new AipassError('BAD_REQUEST', 'account_key: needs 1 to 128 printable characters', { hint: 'choose a name' });
 }

@@ -1,6 +1,6 @@
 /**
- * The table of all operations. A new operation is declared in protocol/operations.ts, written in a file of
- * this folder, and listed here.
+ * The table of all operations. A new operation is declared in protocol/operations.ts, written in a
+ * file of this folder, and listed here.
  */
 
 import type { Completer } from '../completions/completer.ts';

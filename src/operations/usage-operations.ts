@@ -1,8 +1,8 @@
 /**
  * `usage.*`: who used what, as sums, events, counts and exports; tracking, pruning and importing.
  *
- * A question is answered for one organization of the caller; in groups by organization, for all of the caller's. Pruning
- * and importing are the daemon's own affair.
+ * A question is answered for one organization of the caller; in groups by organization, for all of
+ * the caller's. Pruning and importing are the daemon's own affair.
  */
 
 import { z } from 'zod';
@@ -222,7 +222,10 @@ async function track(
   return { event, counted: known === null };
 }
 
-/** Returns the organizations that a question is about; undefined for all, also those that are not configured any more. */
+/**
+ * Returns the organizations that a question is about; undefined for all, also those that are not
+ * configured any more.
+ */
 function scopeOf(
   { organization: named, by }: UsageQuery,
   { organization: slug, currentRights }: OperationContext,
@@ -234,8 +237,8 @@ function scopeOf(
 }
 
 /**
- * Returns whom usage asks what a call cost, the provider's record of a generation and price lists; asked with the keys
- * that are held at that moment, each at its own address.
+ * Returns whom usage asks what a call cost, the provider's record of a generation and price lists;
+ * asked with the keys that are held at that moment, each at its own address.
  */
 export function costSources(organizations: Organizations, providers: Providers, clock: Clock): CostSources {
   return {

@@ -1,5 +1,6 @@
 /**
- * Usage events of requests: who asked, and whether a credential was handed out or the request for it failed.
+ * Usage events of requests: who asked, and whether a credential was handed out or the request for
+ * it failed.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -12,7 +13,10 @@ export type RecordEvent = (event: RawEvent) => void;
 /** The credential that was asked for. */
 type Asked = Pick<RawEvent, 'operation' | 'provider' | 'keyId'>;
 
-/** The last release of each caller: a program in a hurry asks for the same again, and then its event is the same one. */
+/**
+ * The last release of each caller: a program in a hurry asks for the same again, and then its event
+ * is the same one.
+ */
 const lastReleases = new WeakMap<Caller, RawEvent>();
 
 /**
@@ -53,7 +57,9 @@ function releaseEvent(caller: Caller, operation: string, provider: Asked['provid
   return event;
 }
 
-/** Returns what is recorded of a caller: what it calls itself, and what the kernel reports of it. */
+/**
+ * Returns what is recorded of a caller: what it calls itself, and what the kernel reports of it.
+ */
 export function eventCaller(caller: Caller, organization?: string): EventCaller {
   return {
     caller: caller.name ?? undefined,

@@ -1,6 +1,6 @@
 /**
- * Why a key does not serve now, and when it will, in fields and in words: for lists, for `explain`, and for the errors of
- * a pool that has no key to lend. Pure.
+ * Why a key does not serve now, and when it will, in fields and in words: for lists, for `explain`,
+ * and for the errors of a pool that has no key to lend. Pure.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -12,7 +12,10 @@ import type { PoolKey } from './pool-key.ts';
 /** Availability of a key for one model. */
 export interface Availability {
   readonly state: Exclude<PoolKeyState, 'duplicate' | 'foreign' | 'off'> | 'not-allowed';
-  /** Time at which it serves again, in epoch milliseconds: now or earlier if it is free, null where that is not known. */
+  /**
+   * Time at which it serves again, in epoch milliseconds: now or earlier if it is free, null where
+   * that is not known.
+   */
   readonly at: number | null;
 }
 
@@ -21,7 +24,8 @@ export type ModelQuestion =
   | 'for-any'
   | {
       readonly model: string | undefined;
-      /** Further models that the key has to be allowed for. */ readonly models?: readonly string[] | undefined;
+      /** Further models that the key has to be allowed for. */
+      readonly models?: readonly string[] | undefined;
     };
 
 /** Wait that is suggested where all keys are at their cap of calls in flight, in milliseconds. */
@@ -44,7 +48,10 @@ const REASONS: Readonly<Record<CooldownReason, string>> = {
   failing: 'the provider fails',
 };
 
-/** Returns the availability of a key. With `ask` `for-any`, allow-lists and the cooldowns of single models do not count. */
+/**
+ * Returns the availability of a key. With `ask` `for-any`, allow-lists and the cooldowns of single
+ * models do not count.
+ */
 export function availabilityOf(key: PoolKey, ask: ModelQuestion, now: number): Availability {
   if (key.quarantine) return { state: 'quarantined', at: null };
   if (ask !== 'for-any' && ![ask.model, ...(ask.models ?? [])].every((model) => key.allows(model))) {
@@ -142,7 +149,10 @@ export function breakerOpen(provider: string, { state, cooldown }: CircuitBreake
   );
 }
 
-/** Returns the error of a pool without a free key: which are out until when, earliest first, with the earliest known recovery as retryAfterMs. */
+/**
+ * Returns the error of a pool without a free key: which are out until when, earliest first, with
+ * the earliest known recovery as retryAfterMs.
+ */
 export function poolExhausted(
   provider: string,
   keys: Iterable<PoolKey>,

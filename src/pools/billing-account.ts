@@ -1,6 +1,7 @@
 /**
- * A billing account of a provider: its cooldown, the cooldowns of its models, and its quotas. By default each key has one
- * of its own; keys that the configuration puts into one account cool down together.
+ * A billing account of a provider: its cooldown, the cooldowns of its models, and its quotas. By
+ * default each key has one of its own; keys that the configuration puts into one account cool down
+ * together.
  */
 
 import { mergeQuotas, QuotaMeter, quotaId, type QuotaSetting, type SavedQuota } from './quota.ts';
@@ -41,7 +42,10 @@ export class BillingAccount<Member extends AccountMember> {
     this.name = name;
   }
 
-  /** True where a call may start as far as the account is concerned; a model of it may still cool down. */
+  /**
+   * True where a call may start as far as the account is concerned; a model of it may still cool
+   * down.
+   */
   get isFree(): boolean {
     return !this.#isSpent && this.breaker.isFree;
   }
@@ -66,8 +70,8 @@ export class BillingAccount<Member extends AccountMember> {
   }
 
   /**
-   * Returns the breaker of a model, which is made if need be; undefined for a name that is not worth remembering. Where
-   * there are too many, the one that is free the soonest is forgotten.
+   * Returns the breaker of a model, which is made if need be; undefined for a name that is not
+   * worth remembering. Where there are too many, the one that is free the soonest is forgotten.
    */
   breakerOf(model: string): CircuitBreaker | undefined {
     const known = this.models.get(model);
@@ -160,7 +164,10 @@ export class BillingAccount<Member extends AccountMember> {
   }
 }
 
-/** Time of the end of a model's cooldown; of one that is over, the beginning of time, unless its probe is under way. */
+/**
+ * Time of the end of a model's cooldown; of one that is over, the beginning of time, unless its
+ * probe is under way.
+ */
 function endOf({ state, isFree, cooldown }: CircuitBreaker): number {
   return state === 'half-open' && isFree ? 0 : (cooldown?.until ?? 0);
 }

@@ -1,10 +1,11 @@
 /**
- * A circuit breaker: closed → open (cooling down) → half-open → closed. One for each thing that cools down: a key, a
- * billing account, a model of an account, a provider. Owns the rules that a cooldown always ends, that one call alone is
- * the probe after it, and that only a call that began after the cooldown can change it.
+ * A circuit breaker: closed → open (cooling down) → half-open → closed. One for each thing that
+ * cools down: a key, a billing account, a model of an account, a provider. Owns the rules that a
+ * cooldown always ends, that one call alone is the probe after it, and that only a call that began
+ * after the cooldown can change it.
  *
- * Calls are told apart by their lease number, which grows: of 32 calls in flight that all meet the limit, the first
- * counts and the others can only lengthen the cooldown.
+ * Calls are told apart by their lease number, which grows: of 32 calls in flight that all meet the
+ * limit, the first counts and the others can only lengthen the cooldown.
  */
 
 import { backoffMs, type Backoff, type Random } from '../base/backoff.ts';
@@ -14,8 +15,8 @@ import type { BreakerState, CooldownInfo, CooldownReason, CooldownScope, Cooldow
 const DEFAULT_COOLDOWN: Backoff = { firstMs: 1000, maxMs: 300_000, jitter: 0.2 };
 
 /**
- * Time for which a probe keeps all other calls away, in milliseconds: its holder may never settle it, and one call a
- * minute does not crowd a provider.
+ * Time for which a probe keeps all other calls away, in milliseconds: its holder may never settle
+ * it, and one call a minute does not crowd a provider.
  */
 const PROBE_LIMIT_MS = 60_000;
 
@@ -67,7 +68,9 @@ export class CircuitBreaker {
     return this.#state === 'closed' || (this.#state === 'half-open' && this.#probe === null);
   }
 
-  /** Time at which `wake` changes something, in epoch milliseconds; infinite where nothing is due. */
+  /**
+   * Time at which `wake` changes something, in epoch milliseconds; infinite where nothing is due.
+   */
   get dueAt(): number {
     if (this.#probe) return this.#probe.until;
     return this.#state === 'open' ? (this.#cooldown?.until ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
@@ -83,14 +86,17 @@ export class CircuitBreaker {
     if (this.#probe?.lease === lease) this.#probe = null;
   }
 
-  /** Returns true where a lease began before the last cooldown, so that its failure is the one already counted. */
+  /**
+   * Returns true where a lease began before the last cooldown, so that its failure is the one
+   * already counted.
+   */
   isStale(lease: number): boolean {
     return lease <= this.#since;
   }
 
   /**
-   * Begins or lengthens a cooldown; `newest` is the newest lease handed out. Returns the cooldown, or null where this
-   * failure changed nothing.
+   * Begins or lengthens a cooldown; `newest` is the newest lease handed out. Returns the cooldown,
+   * or null where this failure changed nothing.
    */
   trip(lease: number, newest: number, trip: Trip, now: number, random: Random): Cooldown | null {
     const isStale = this.isStale(lease);
@@ -117,8 +123,8 @@ export class CircuitBreaker {
   }
 
   /**
-   * Half-opens the breaker when the cooldown is over, and gives up a probe that took too long. Returns whether anything
-   * changed.
+   * Half-opens the breaker when the cooldown is over, and gives up a probe that took too long.
+   * Returns whether anything changed.
    */
   wake(now: number): boolean {
     if (this.dueAt > now) return false;
@@ -139,7 +145,10 @@ export class CircuitBreaker {
     this.#probe = null;
   }
 
-  /** Registers a success; that of a lease from before the cooldown proves nothing. Returns whether it closed a half-open breaker. */
+  /**
+   * Registers a success; that of a lease from before the cooldown proves nothing. Returns whether
+   * it closed a half-open breaker.
+   */
   succeed(lease: number): boolean {
     if (this.#state === 'open' || this.isStale(lease)) return false;
     const isRestored = this.#state === 'half-open';
@@ -171,8 +180,8 @@ export class CircuitBreaker {
   }
 
   /**
-   * Restores the saved form. A cooldown that has more left than it ever lasted was saved before the clock was set back,
-   * and begins anew.
+   * Restores the saved form. A cooldown that has more left than it ever lasted was saved before the
+   * clock was set back, and begins anew.
    */
   restore(saved: SavedBreaker, now: number, maxMs: number): void {
     const { since, until: savedUntil, bound } = saved.cooldown;

@@ -1,8 +1,8 @@
 /**
  * The keys of a pool and their billing accounts. Owns what happens when keys come, go, or change.
  *
- * Two keys of the same value are one key: the first by order serves, the others are listed as duplicates. A key whose
- * shape belongs to another provider is listed and never used.
+ * Two keys of the same value are one key: the first by order serves, the others are listed as
+ * duplicates. A key whose shape belongs to another provider is listed and never used.
  */
 
 import type { Random } from '../base/backoff.ts';
@@ -19,8 +19,8 @@ export interface SavedPool {
 }
 
 /**
- * A key that is not used: `of` is the key that holds the same value, `owner` the provider whose shape it has; one that is
- * `off` belongs to a credential that is switched off.
+ * A key that is not used: `of` is the key that holds the same value, `owner` the provider whose
+ * shape it has; one that is `off` belongs to a credential that is switched off.
  */
 export type UnusedKey = { readonly entry: KeyEntry } & (
   | { readonly kind: 'duplicate'; readonly of: string }
@@ -28,7 +28,10 @@ export type UnusedKey = { readonly entry: KeyEntry } & (
   | { readonly kind: 'off' }
 );
 
-/** Time for which the state of a key that is gone is kept, in case it comes back: a month's quota and a day. */
+/**
+ * Time for which the state of a key that is gone is kept, in case it comes back: a month's quota
+ * and a day.
+ */
 const FORGET_AFTER_MS = 32 * 86_400_000;
 
 /** Keys of one pool. */
@@ -45,8 +48,9 @@ export class KeyRegistry {
   }
 
   /**
-   * Makes the pool hold exactly these keys. A key whose value or settings changed begins anew, keeping its counters; one
-   * whose file changed leaves its quarantine. Returns the keys that are new or anew.
+   * Makes the pool hold exactly these keys. A key whose value or settings changed begins anew,
+   * keeping its counters; one whose file changed leaves its quarantine. Returns the keys that are
+   * new or anew.
    */
   sync(entries: readonly KeyEntry[], strategy: PoolStrategy, now: number, random: Random): readonly PoolKey[] {
     const distinct = this.#distinct(entries);
@@ -158,7 +162,9 @@ export class KeyRegistry {
   }
 }
 
-/** Returns whether a key is the same as before: another value or other settings make it another key. */
+/**
+ * Returns whether a key is the same as before: another value or other settings make it another key.
+ */
 function isSame(key: PoolKey, entry: KeyEntry): boolean {
   const isSameAddress = key.baseUrl === (entry.baseUrl ?? null);
   return (

@@ -1,7 +1,8 @@
 /**
- * Callers that wait for a key. Users take turns, and the programs of a user among themselves, each with its oldest request
- * first, so that one with many requests keeps no other out. A request leaves with a lease, when its time is up, when its caller ends it, or when the daemon
- * stops: never without an answer.
+ * Callers that wait for a key. Users take turns, and the programs of a user among themselves, each
+ * with its oldest request first, so that one with many requests keeps no other out. A request
+ * leaves with a lease, when its time is up, when its caller ends it, or when the daemon stops:
+ * never without an answer.
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -66,7 +67,10 @@ export class LeaseQueue {
     return this.#size;
   }
 
-  /** Waits for a lease; rejects with the last reason why there is none when the time is up, CANCELLED when `signal` aborts. */
+  /**
+   * Waits for a lease; rejects with the last reason why there is none when the time is up,
+   * CANCELLED when `signal` aborts.
+   */
   wait(wanted: Wanted, maxWaitMs: number, signal?: AbortSignal): Promise<KeyLease> {
     if (signal?.aborted) return Promise.reject(cancelled());
     return new Promise((resolve, reject) => {
@@ -103,8 +107,9 @@ export class LeaseQueue {
   }
 
   /**
-   * Serves as many requests as it can. Of those that want the same, the first that gets nothing stands for the others.
-   * Where thousands want different things, the rest of them is looked at in later passes of the event loop.
+   * Serves as many requests as it can. Of those that want the same, the first that gets nothing
+   * stands for the others. Where thousands want different things, the rest of them is looked at in
+   * later passes of the event loop.
    */
   serve(): void {
     // Serving takes leases, which calls back here.

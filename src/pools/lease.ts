@@ -5,7 +5,10 @@
 import type { Secret } from '../base/secret.ts';
 import type { FailureClass } from '../providers/classify-failure.ts';
 
-/** How a call ended, for the key that paid. Header names are lower-case; headers hold the provider's limits. */
+/**
+ * How a call ended, for the key that paid. Header names are lower-case; headers hold the provider's
+ * limits.
+ */
 export type LeaseOutcome =
   /** The provider answered in full. */
   | {
@@ -41,18 +44,26 @@ export interface KeyLease {
 export interface LeaseRequest {
   readonly provider: string;
   readonly model?: string | undefined;
-  /** Further models that the provider may answer with: the key has to be allowed for each of them. */
+  /**
+   * Further models that the provider may answer with: the key has to be allowed for each of them.
+   */
   readonly models?: readonly string[] | undefined;
-  /** Ids of the keys that were tried for this call already; a request that waits takes any key again. */
+  /**
+   * Ids of the keys that were tried for this call already; a request that waits takes any key
+   * again.
+   */
   readonly exclude?: ReadonlySet<string> | undefined;
   /**
-   * User that asks, as the kernel identifies it (the uid): failures that one user alone meets keep no other away, and
-   * waiting users take turns.
+   * User that asks, as the kernel identifies it (the uid): failures that one user alone meets keep
+   * no other away, and waiting users take turns.
    */
   readonly caller?: string | undefined;
   /** Name that the program gave itself: other programs of the same user try for themselves, too. */
   readonly program?: string | undefined;
-  /** Identity of the request that this lease is an attempt of; its failures count once for the circuit breaker. */
+  /**
+   * Identity of the request that this lease is an attempt of; its failures count once for the
+   * circuit breaker.
+   */
   readonly call?: object | undefined;
 }
 
@@ -66,7 +77,9 @@ export function askedBy(
 
 /** How long a caller waits for a key. */
 export interface LeaseWait {
-  /** Longest wait, in milliseconds; without it the provider's setting, whose default is not to wait. */
+  /**
+   * Longest wait, in milliseconds; without it the provider's setting, whose default is not to wait.
+   */
   readonly maxWaitMs?: number | undefined;
   /** Part of that time that is over already, in milliseconds. */
   readonly spentMs?: number | undefined;
@@ -78,14 +91,14 @@ export interface KeySource {
   /**
    * Returns a key of the provider to use for one call.
    *
-   * @throws AipassError NOT_FOUND where there is no key at all, POOL_EXHAUSTED where none is free, PROVIDER_UNAVAILABLE
-   * while the circuit breaker of the provider, or of the model, is open.
+   * @throws AipassError NOT_FOUND where there is no key at all, POOL_EXHAUSTED where none is free,
+   * PROVIDER_UNAVAILABLE while the circuit breaker of the provider, or of the model, is open.
    */
   lease(request: LeaseRequest): KeyLease;
 
   /**
-   * Returns a key as `lease` does, waiting for one if the caller has the time; absent where there is nothing to wait for.
-   * Rejects as `lease` throws, and with CANCELLED when the signal aborts.
+   * Returns a key as `lease` does, waiting for one if the caller has the time; absent where there
+   * is nothing to wait for. Rejects as `lease` throws, and with CANCELLED when the signal aborts.
    */
   acquire?(request: LeaseRequest, wait?: LeaseWait): Promise<KeyLease>;
 }

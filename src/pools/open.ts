@@ -1,6 +1,6 @@
 /**
- * Opens the pools: keys from the vault, settings from the configuration, memory in the state file, events to the
- * subscribers.
+ * Opens the pools: keys from the vault, settings from the configuration, memory in the state file,
+ * events to the subscribers.
  */
 
 import type { AipassError } from '../base/errors.ts';
@@ -20,7 +20,9 @@ export interface KeySource {
   keys(provider: string): readonly { readonly keyId: string; readonly value: Secret }[];
   /** Calls back after each change of keys; the returned function ends that. */
   onChange(listener: () => void): () => void;
-  /** Calls back whenever the file of the keys may have been saved; the returned function ends that. */
+  /**
+   * Calls back whenever the file of the keys may have been saved; the returned function ends that.
+   */
   onRescan(listener: () => void): () => void;
 }
 
@@ -35,7 +37,10 @@ export interface OpenPoolsDeps {
     readonly keyId: string;
     readonly value: Secret;
   }) => { readonly active: boolean; readonly baseUrl: string | null } | undefined;
-  /** Organization that the keys belong to; the default one without it. Its keys have no settings in the configuration. */
+  /**
+   * Organization that the keys belong to; the default one without it. Its keys have no settings in
+   * the configuration.
+   */
   readonly organization?: string;
 }
 
@@ -105,7 +110,8 @@ export function openPools(
     vault.onChange(() => pools.keysChanged()),
   );
   let seen = readFileSignatureSync(paths.envFile);
-  // A key that its provider accepts again is the same as before: saving the file again is how its user reports that.
+  // A key that its provider accepts again is the same as before: saving the file again is how its
+  // user reports that.
   const stopFollowing = vault.onRescan(() => {
     const signature = readFileSignatureSync(paths.envFile);
     if (signature === seen) return;
@@ -126,7 +132,10 @@ export function openPools(
   };
 }
 
-/** Returns what the log holds of an event: moments as people read them, and nothing that only a program needs. */
+/**
+ * Returns what the log holds of an event: moments as people read them, and nothing that only a
+ * program needs.
+ */
 function loggedFields(event: PoolEvent): Readonly<Record<string, unknown>> {
   const { kind: _kind, ...fields } = event;
   if (event.kind !== 'key-cooling-down') return fields;

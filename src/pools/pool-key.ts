@@ -1,6 +1,7 @@
 /**
- * The state of one key of a pool: its settings, its own cooldown or quarantine, its counters, and its limits as the
- * provider reported them. What it shares with others belongs to its billing account.
+ * The state of one key of a pool: its settings, its own cooldown or quarantine, its counters, and
+ * its limits as the provider reported them. What it shares with others belongs to its billing
+ * account.
  */
 
 import { BoundedMap } from '../base/bounded-map.ts';
@@ -26,12 +27,18 @@ export interface KeySettings {
 export interface KeyEntry {
   readonly keyId: string;
   readonly value: Secret;
-  /** Text that changes whenever the key's file does; a quarantine ends with it. Holds nothing of the value. */
+  /**
+   * Text that changes whenever the key's file does; a quarantine ends with it. Holds nothing of the
+   * value.
+   */
   readonly revision: string;
   readonly settings?: KeySettings | undefined;
   /** True where no free check can end its quarantine. */
   readonly uncheckable?: boolean | undefined;
-  /** Provider that its shape belongs to, where that is another one: the key is listed, and never used. */
+  /**
+   * Provider that its shape belongs to, where that is another one: the key is listed, and never
+   * used.
+   */
   readonly foreign?: string | undefined;
   /** True for a key whose credential is switched off: it is listed, and never used. */
   readonly isOff?: boolean | undefined;
@@ -63,7 +70,10 @@ export type KeyAccount = BillingAccount<PoolKey>;
 /** Share of a new latency in the average. */
 const LATENCY_SHARE = 0.2;
 
-/** Time for which a key that was refused for an unknown reason is used last for that model, in milliseconds. */
+/**
+ * Time for which a key that was refused for an unknown reason is used last for that model, in
+ * milliseconds.
+ */
 const DOUBT_MS = 300_000;
 
 /** Number of models for which a key is doubted; callers choose their names. */
@@ -93,7 +103,10 @@ export class PoolKey implements Ranked {
   quarantine: Quarantine | null = null;
   /** True once it left the pool, maybe while it was leased. */
   isRemoved = false;
-  /** True where a call for some model may start now; the pool sets it anew after each change, so that a scan reads no more than the key. */
+  /**
+   * True where a call for some model may start now; the pool sets it anew after each change, so
+   * that a scan reads no more than the key.
+   */
   isFree = false;
   /** True where some model is doubted. */
   hasDoubts = false;
@@ -132,7 +145,10 @@ export class PoolKey implements Ranked {
     return !this.isRemoved && this.quarantine === null && this.breaker.isFree && this.account.isFree && !this.isBusy;
   }
 
-  /** Returns whether it may be used for a model at all; without a model, only a key for all models may. */
+  /**
+   * Returns whether it may be used for a model at all; without a model, only a key for all models
+   * may.
+   */
   allows(model: string | undefined): boolean {
     return this.models === null || (model !== undefined && this.models.has(model));
   }
@@ -179,7 +195,10 @@ export class PoolKey implements Ranked {
     return true;
   }
 
-  /** Moves its cooldown in time after the wall clock was set back; its day becomes the one that it is now. */
+  /**
+   * Moves its cooldown in time after the wall clock was set back; its day becomes the one that it
+   * is now.
+   */
   shift(ms: number, now: number): void {
     this.breaker.shift(ms);
     // Else those that were used in the day that has not come would be served last until it has.
@@ -210,7 +229,10 @@ export class PoolKey implements Ranked {
     };
   }
 
-  /** Restores the saved form; a quarantine only if the file is the one it was put on for, else the next call is a probe. */
+  /**
+   * Restores the saved form; a quarantine only if the file is the one it was put on for, else the
+   * next call is a probe.
+   */
   restore(saved: SavedKey, now: number, maxCooldownMs: number): void {
     this.uses = saved.uses;
     this.day = Math.min(saved.day, Math.floor(now / DAY_MS));

@@ -1,5 +1,6 @@
 /**
- * Descriptions of a pool: its keys, why each cools down, and which would serve next. Changes nothing and calls nobody.
+ * Descriptions of a pool: its keys, why each cools down, and which would serve next. Changes
+ * nothing and calls nobody.
  */
 
 import { maskKey } from '../base/secret.ts';
@@ -19,7 +20,9 @@ import type { Pool } from './pool.ts';
 import type { BreakerCaller } from './provider-breaker.ts';
 import { orderOf } from './strategy.ts';
 
-/** Lists the keys of a pool with their state; `waiting` is the number of callers that wait for one. */
+/**
+ * Lists the keys of a pool with their state; `waiting` is the number of callers that wait for one.
+ */
 export function describePool(pool: Pool, waiting: number): PoolInfo {
   const now = pool.advance();
   return {

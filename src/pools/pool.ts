@@ -1,10 +1,11 @@
 /**
- * The pool of one provider: which key serves the next call, and what the outcome of a call does to a key, its billing
- * account and its provider.
+ * The pool of one provider: which key serves the next call, and what the outcome of a call does to
+ * a key, its billing account and its provider.
  *
- * The next key is found by one scan over all keys, with the strategy as a comparison, against calls that take hundreds of
- * milliseconds (`npm run bench -- pools` has the figures for 10 to 10,000 keys). Nothing here waits or asks anyone. Every entry point first
- * does what is due, so that a cooldown is over when its time has come even if no timer ran.
+ * The next key is found by one scan over all keys, with the strategy as a comparison, against calls
+ * that take hundreds of milliseconds (`npm run bench -- pools` has the figures for 10 to 10,000
+ * keys). Nothing here waits or asks anyone. Every entry point first does what is due, so that a
+ * cooldown is over when its time has come even if no timer ran.
  */
 
 import type { Random } from '../base/backoff.ts';
@@ -49,7 +50,10 @@ export interface PoolDeps {
 /** Time for which a key whose cooldown ends with a check waits for it, in milliseconds. */
 const CHECK_WAIT_MS = 60_000;
 
-/** How far wall time may fall behind the monotonic clock at once before it counts as set back, in milliseconds. */
+/**
+ * How far wall time may fall behind the monotonic clock at once before it counts as set back, in
+ * milliseconds.
+ */
 const SET_BACK_MS = 1000;
 
 /** Longest name of a model in an event, in characters; callers choose the names. */
@@ -96,7 +100,9 @@ export class Pool {
     this.#last = { wall: deps.clock.now(), monotonic: deps.clock.monotonic() };
   }
 
-  /** Makes the pool hold exactly these keys; a key that is gone while leased may still be settled. */
+  /**
+   * Makes the pool hold exactly these keys; a key that is gone while leased may still be settled.
+   */
   sync(entries: readonly KeyEntry[]): void {
     const now = this.advance();
     this.registry.sync(entries, this.deps.strategy, now, this.deps.random);
@@ -111,8 +117,9 @@ export class Pool {
   /**
    * Leases the best free key.
    *
-   * @throws AipassError NOT_FOUND without any key, POOL_EXHAUSTED where none is free, PROVIDER_UNAVAILABLE while a circuit
-   * breaker is open; the latter two with retryAfterMs where the first recovery is known.
+   * @throws AipassError NOT_FOUND without any key, POOL_EXHAUSTED where none is free,
+   * PROVIDER_UNAVAILABLE while a circuit breaker is open; the latter two with retryAfterMs where
+   * the first recovery is known.
    */
   lease(request: Omit<LeaseRequest, 'provider'> = {}): KeyLease {
     const { provider, needsKey } = this.deps;
@@ -186,7 +193,10 @@ export class Pool {
     return wall;
   }
 
-  /** Applies the verdict of a check of the key as it was at a revision; a key that changed since is not judged by it. */
+  /**
+   * Applies the verdict of a check of the key as it was at a revision; a key that changed since is
+   * not judged by it.
+   */
   checked(keyId: string, revision: string, verdict: CheckVerdict, status: number): void {
     const now = this.advance();
     const key = this.registry.keys.get(keyId);
@@ -264,7 +274,8 @@ export class Pool {
       }
       key.giveBack();
       for (const breaker of breakersOf(key, request.model)) breaker.giveBack(number);
-      // A key that left the pool has no state any more: only its account has, where others are in it.
+      // A key that left the pool has no state any more: only its account has, where others are in
+      // it.
       if (key.account.keys.size > 0) {
         this.#settleKey(held, key, outcome, now);
         this.#meter(key.account, key.keyId, now);
@@ -398,7 +409,9 @@ export class Pool {
     }
   }
 
-  /** Ends a cooldown that is over, or has its keys checked first. Returns whether anything changed. */
+  /**
+   * Ends a cooldown that is over, or has its keys checked first. Returns whether anything changed.
+   */
   #wake(breaker: CircuitBreaker, keys: Iterable<PoolKey>, now: number): boolean {
     const { requestCheck } = this.deps;
     if (breaker.dueAt > now) return false;
@@ -422,7 +435,10 @@ export class Pool {
     return true;
   }
 
-  /** Moves all times after the wall clock was set back: else a cooldown of minutes would last until the clock is there again. */
+  /**
+   * Moves all times after the wall clock was set back: else a cooldown of minutes would last until
+   * the clock is there again.
+   */
   #setBack(ms: number, now: number): void {
     this.breaker.shift(ms);
     for (const account of this.registry.accounts.values()) account.shift(ms);
@@ -464,7 +480,10 @@ export class Pool {
     this.deps.emit({ kind: 'key-restored', provider: this.deps.provider, keyId });
   }
 
-  /** Returns the error for a pool without a free key. Describing all keys takes its time, so it is kept for a moment. */
+  /**
+   * Returns the error for a pool without a free key. Describing all keys takes its time, so it is
+   * kept for a moment.
+   */
   #exhausted({ model, models }: Held['request'], now: number, isForOthers: boolean): AipassError {
     const { provider, emit } = this.deps;
     const last = this.#refusal;

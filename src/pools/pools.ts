@@ -1,5 +1,6 @@
 /**
- * The pools of all providers: one each, made when it is first asked for, fed from the vault, saved for the next run.
+ * The pools of all providers: one each, made when it is first asked for, fed from the vault, saved
+ * for the next run.
  */
 
 import type { Random } from '../base/backoff.ts';
@@ -33,7 +34,10 @@ export interface PoolsDeps {
   readonly onChange: () => void;
   /** Result of `save` in the last run, unchecked. */
   readonly saved: unknown;
-  /** Returns the settings of a provider's pool. Throws AipassError NOT_FOUND for an unknown provider. */
+  /**
+   * Returns the settings of a provider's pool. Throws AipassError NOT_FOUND for an unknown
+   * provider.
+   */
   readonly settingsOf: (provider: string) => PoolSettings;
   /** Returns the active keys of a provider, in their order. */
   readonly keysOf: (provider: string) => readonly KeyEntry[];
@@ -100,7 +104,10 @@ export class Pools implements KeySource {
     return explainPool(this.#of(provider).pool, model, who);
   }
 
-  /** Returns whether a key may be used now, whatever for: it is held, and neither cooling down nor quarantined. */
+  /**
+   * Returns whether a key may be used now, whatever for: it is held, and neither cooling down nor
+   * quarantined.
+   */
   isUsable(provider: string, keyId: string): boolean {
     const { pool } = this.#of(provider);
     const now = pool.advance();
@@ -108,7 +115,10 @@ export class Pools implements KeySource {
     return key !== undefined && USABLE.has(availabilityOf(key, 'for-any', now).state);
   }
 
-  /** Returns what `checked` compares: the revision of a key as the pool holds it, or undefined for one that it does not use. */
+  /**
+   * Returns what `checked` compares: the revision of a key as the pool holds it, or undefined for
+   * one that it does not use.
+   */
   revisionOf(provider: string, keyId: string): string | undefined {
     return this.#of(provider).pool.registry.keys.get(keyId)?.revision;
   }
@@ -118,14 +128,19 @@ export class Pools implements KeySource {
     return (this.#of(provider).pool.registry.keys.get(keyId)?.quarantine ?? null) !== null;
   }
 
-  /** Returns the error for a provider of which no key can be used: there is none, or all are out. */
+  /**
+   * Returns the error for a provider of which no key can be used: there is none, or all are out.
+   */
   whyNone(provider: string): AipassError {
     const { pool } = this.#of(provider);
     const keys = [...pool.registry.keys.values()];
     return keys.length === 0 ? pool.whyNone() : poolExhausted(provider, keys, { model: undefined }, pool.advance());
   }
 
-  /** Applies the verdict of a check of a key as it was at a revision; `status` is what the provider answered, 0 for none. */
+  /**
+   * Applies the verdict of a check of a key as it was at a revision; `status` is what the provider
+   * answered, 0 for none.
+   */
   checked(provider: string, keyId: string, revision: string, verdict: CheckVerdict, status: number): void {
     this.#of(provider).pool.checked(keyId, revision, verdict, status);
   }

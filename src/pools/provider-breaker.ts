@@ -1,13 +1,16 @@
 /**
- * The circuit breakers of one provider: one for each model, one for its connection, one for the provider as a whole.
- * Failures here are those that no key is blamed for: 5xx, time limits, broken connections.
+ * The circuit breakers of one provider: one for each model, one for its connection, one for the
+ * provider as a whole. Failures here are those that no key is blamed for: 5xx, time limits, broken
+ * connections.
  *
  * - A request counts once, however often it was tried.
- * - Five failed requests in a row for a model open that model, for 30 s; then one call is the probe.
+ * - Five failed requests in a row for a model open that model, for 30 s; then one call is the
+ *   probe.
  * - Five requests in a row that reach no connection open the provider.
  * - Two models that are open at once, with no answer between, open the provider.
- * - What one caller alone met is open for that caller alone: another caller's call goes through, and decides. A caller is
- *   a program of a user; only two users are several callers, because a program chooses its name.
+ * - What one caller alone met is open for that caller alone: another caller's call goes through,
+ *   and decides. A caller is a program of a user; only two users are several callers, because a
+ *   program chooses its name.
  */
 
 import type { Random } from '../base/backoff.ts';
@@ -68,7 +71,10 @@ class Count {
     return !this.breaker.isFree && this.concerns(who);
   }
 
-  /** Returns whether what it counted holds for a caller: it met a failure itself, or several users did. */
+  /**
+   * Returns whether what it counted holds for a caller: it met a failure itself, or several users
+   * did.
+   */
   concerns({ caller = '', program = '' }: BreakerCaller): boolean {
     return this.#concernsAll || (this.#user === caller && this.#programs.has(program.slice(0, MAX_NAME)));
   }
@@ -86,7 +92,10 @@ class Count {
     return this.breaker.state === 'half-open' || this.#failures >= BREAKER_FAILURES;
   }
 
-  /** Makes what was counted hold for a caller, and for everybody where another user met failures, too. */
+  /**
+   * Makes what was counted hold for a caller, and for everybody where another user met failures,
+   * too.
+   */
   #concern({ caller = '', program = '' }: BreakerCaller): void {
     if (this.#user !== undefined && this.#user !== caller) this.concernAll();
     this.#user = caller;
@@ -132,7 +141,10 @@ export class ProviderBreaker {
     return whole === 'open' ? 'open' : connection;
   }
 
-  /** True where nothing failed since the last answer: the usual case, in which there is nothing to do. */
+  /**
+   * True where nothing failed since the last answer: the usual case, in which there is nothing to
+   * do.
+   */
   get isQuiet(): boolean {
     return this.#models.size === 0 && this.state === 'closed';
   }
@@ -207,7 +219,10 @@ export class ProviderBreaker {
     return [...begun, ...open(whole, 'provider')];
   }
 
-  /** Registers that the provider answered for a model, whatever it said. Returns whether that closed a breaker. */
+  /**
+   * Registers that the provider answered for a model, whatever it said. Returns whether that closed
+   * a breaker.
+   */
   answer(model: string | undefined): boolean {
     if (this.isQuiet) {
       // Too few failures to open anything may have been counted.

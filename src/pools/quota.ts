@@ -1,8 +1,9 @@
 /**
  * A configured quota, counted by us: known before the provider refuses, and kept across restarts.
  *
- * A call counts from its lease, so that calls in flight together cannot pass the limit; tokens and dollars count when
- * they are known. When the wall clock is set back, what was counted stays counted.
+ * A call counts from its lease, so that calls in flight together cannot pass the limit; tokens and
+ * dollars count when they are known. When the wall clock is set back, what was counted stays
+ * counted.
  */
 
 import { windowAt, type CalendarPeriod, type TimeWindow } from '../base/time-window.ts';
@@ -114,7 +115,10 @@ export class QuotaMeter {
   }
 }
 
-/** Returns the quotas of keys that share an account: of two for the same window the lower limits count. */
+/**
+ * Returns the quotas of keys that share an account: of two for the same window the lower limits
+ * count.
+ */
 export function mergeQuotas(settings: Iterable<QuotaSetting>): QuotaSetting[] {
   const merged = new Map<string, QuotaSetting>();
   for (const setting of settings) {
@@ -130,7 +134,9 @@ export function mergeQuotas(settings: Iterable<QuotaSetting>): QuotaSetting[] {
   return [...merged.values()];
 }
 
-/** Most that one call is believed to use; a larger value is wrong, and would use up a quota at once. */
+/**
+ * Most that one call is believed to use; a larger value is wrong, and would use up a quota at once.
+ */
 const MAX_TOKENS = 100_000_000;
 const MAX_DOLLARS = 10_000;
 

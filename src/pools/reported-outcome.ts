@@ -1,5 +1,6 @@
 /**
- * From the report of a program in any language on a call that it made with a lent key to a lease outcome. Pure.
+ * From the report of a program in any language on a call that it made with a lent key to a lease
+ * outcome. Pure.
  */
 
 import type { PoolSettleParams } from '../protocol/pool.ts';
@@ -9,9 +10,9 @@ import type { LeaseOutcome } from './lease.ts';
 /**
  * Returns the outcome of a report; `now` is wall time in epoch milliseconds.
  *
- * A status that does not fit the outcome is not believed. A key that is reported as rejected is checked, because the
- * daemon did not see the refusal itself. The words of a refusal come before its status: an empty account is one, whether
- * its provider answers 400, 401 or 403.
+ * A status that does not fit the outcome is not believed. A key that is reported as rejected is
+ * checked, because the daemon did not see the refusal itself. The words of a refusal come before
+ * its status: an empty account is one, whether its provider answers 400, 401 or 403.
  */
 export function outcomeOf(report: PoolSettleParams, provider: string, now: number): LeaseOutcome {
   const headers = lowerCased(report.headers ?? {});
@@ -55,10 +56,16 @@ export function outcomeOf(report: PoolSettleParams, provider: string, now: numbe
   }
 }
 
-/** Statuses of a refusal whose meaning the program itself has judged, where it calls its call failed. */
+/**
+ * Statuses of a refusal whose meaning the program itself has judged, where it calls its call
+ * failed.
+ */
 const JUDGED = new Set([401, 402, 403, 429]);
 
-/** Returns the class of a refusal whose body says that its key, account or model is out; undefined for any other. */
+/**
+ * Returns the class of a refusal whose body says that its key, account or model is out; undefined
+ * for any other.
+ */
 function byItsWords(
   failed: (seen: SeenFailure) => LeaseOutcome,
   refused: (status: number) => SeenFailure,
@@ -73,7 +80,10 @@ function byItsWords(
   return isOut || (outcome === 'failed' && reason === 'invalid-key') ? seen : undefined;
 }
 
-/** Classifies a limit by the words and headers of its refusal; one that reads as something else is a plain rate limit. */
+/**
+ * Classifies a limit by the words and headers of its refusal; one that reads as something else is a
+ * plain rate limit.
+ */
 function limited(
   failed: (seen: SeenFailure) => LeaseOutcome,
   refused: (status: number) => SeenFailure,

@@ -1,6 +1,6 @@
 /**
- * Which of two free keys comes first, for each strategy. Every strategy is a comparison of keys, so that one scan serves
- * them all; randomness only draws the order of a round.
+ * Which of two free keys comes first, for each strategy. Every strategy is a comparison of keys, so
+ * that one scan serves them all; randomness only draws the order of a round.
  */
 
 import type { Random } from '../base/backoff.ts';
@@ -47,14 +47,18 @@ export function firstTurn(strategy: PoolStrategy, weight: number, random: Random
 }
 
 /**
- * Returns a key's turn after a call. Weighted is stride scheduling: a key of weight 3 moves a third as far as one of
- * weight 1. Random draws a place in the next round, so that every key is used once per round, in a random order.
+ * Returns a key's turn after a call. Weighted is stride scheduling: a key of weight 3 moves a third
+ * as far as one of weight 1. Random draws a place in the next round, so that every key is used once
+ * per round, in a random order.
  */
 export function nextTurn(strategy: PoolStrategy, { turn, weight }: Ranked, random: Random): number {
   return strategy === 'weighted' ? turn + 1 / weight : strategy === 'random' ? Math.floor(turn) + 1 + random() : turn;
 }
 
-/** Returns the turn of a key that comes back while others are at `current`: it does not catch up on what it missed. */
+/**
+ * Returns the turn of a key that comes back while others are at `current`: it does not catch up on
+ * what it missed.
+ */
 export function rejoinedTurn(strategy: PoolStrategy, turn: number, current: number, random: Random): number {
   if (strategy === 'weighted') return Math.max(turn, current);
   if (strategy === 'random' && Math.floor(turn) < Math.floor(current)) return Math.floor(current) + random();

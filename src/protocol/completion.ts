@@ -1,5 +1,6 @@
 /**
- * A chat completion as callers ask for it and as they get it. Parameters are OpenAI's, result names are ours.
+ * A chat completion as callers ask for it and as they get it. Parameters are OpenAI's, result names
+ * are ours.
  */
 
 /** Parameters that aipassd itself reads. */
@@ -7,31 +8,55 @@ export interface KnownCompletionParams {
   /** Model to ask. Mandatory: there is no default model. */
   readonly model: string;
   readonly messages: readonly ChatMessage[];
-  /** Further models that the provider may answer with (OpenRouter); the key has to be allowed for each. */
+  /**
+   * Further models that the provider may answer with (OpenRouter); the key has to be allowed for
+   * each.
+   */
   readonly models?: readonly string[] | null | undefined;
   /** Provider to ask; without it the configured default. Never passed on. */
   readonly provider?: string | undefined;
   /** Whether deltas are wanted as chunks. */
   readonly stream?: boolean | undefined;
-  /** Whom to ask when the provider or its keys fail, in this order; without it the configured list. Never passed on. */
+  /**
+   * Whom to ask when the provider or its keys fail, in this order; without it the configured list.
+   * Never passed on.
+   */
   readonly fallbacks?: readonly CompletionFallback[] | undefined;
-  /** How long to wait for a key where none is free, in milliseconds; without it the provider's setting. Never passed on. */
+  /**
+   * How long to wait for a key where none is free, in milliseconds; without it the provider's
+   * setting. Never passed on.
+   */
   readonly maxWaitMs?: number | undefined;
-  /** Name under which the call is recorded; without it the one that the connection gave. Never passed on. */
+  /**
+   * Name under which the call is recorded; without it the one that the connection gave. Never
+   * passed on.
+   */
   readonly caller?: string | undefined;
   /** Session under which the call is recorded; without it the connection's. Never passed on. */
   readonly session?: string | undefined;
-  /** Organization whose keys are used, one of the caller's own; its only one, else the default one, without it. Never passed on. */
+  /**
+   * Organization whose keys are used, one of the caller's own; its only one, else the default one,
+   * without it. Never passed on.
+   */
   readonly organization?: string | undefined;
-  /** Merged into the body as it is, for names that collide with ours (OpenRouter's own `provider`). Never passed on itself. */
+  /**
+   * Merged into the body as it is, for names that collide with ours (OpenRouter's own `provider`).
+   * Never passed on itself.
+   */
   readonly extraBody?: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** Another model, or another provider, or both; a text is a model of the same provider. What is left out stays as it was asked for. */
+/**
+ * Another model, or another provider, or both; a text is a model of the same provider. What is left
+ * out stays as it was asked for.
+ */
 export type CompletionFallback =
   string | { readonly provider?: string | undefined; readonly model?: string | undefined };
 
-/** OpenAI's chat parameters in full, and ours; what is not named here is passed on to the provider as it is. */
+/**
+ * OpenAI's chat parameters in full, and ours; what is not named here is passed on to the provider
+ * as it is.
+ */
 export type CompletionParams = KnownCompletionParams & { readonly [parameter: string]: unknown };
 
 /** One message of a chat; content is text or OpenAI's list of parts. */
@@ -59,11 +84,17 @@ export interface CompletionDelta {
   readonly answerExtra?: ProviderFields;
 }
 
-/** One piece of a tool call; pieces of the same `index` belong together. Other fields of the piece stand beside these, as the provider named them. */
+/**
+ * One piece of a tool call; pieces of the same `index` belong together. Other fields of the piece
+ * stand beside these, as the provider named them.
+ */
 export interface ToolCallDelta {
   readonly index: number;
   readonly id?: string;
-  /** `custom` in the first piece of a call of a custom tool, `builtin_function` in that of Moonshot's own functions. */
+  /**
+   * `custom` in the first piece of a call of a custom tool, `builtin_function` in that of
+   * Moonshot's own functions.
+   */
   readonly type?: string;
   /** Next piece of the name; nearly always all of it. */
   readonly name?: string;
@@ -76,23 +107,29 @@ export interface ToolCallDelta {
 export interface CompletionResult {
   /** Text of the answer, or null where there is none (a tool call, a refusal). */
   readonly content: string | null;
-  /** Tool calls as OpenAI has them: a message with `tool_calls` set to this list is the next turn. */
+  /**
+   * Tool calls as OpenAI has them: a message with `tool_calls` set to this list is the next turn.
+   */
   readonly toolCalls: readonly ToolCall[];
   readonly reasoning?: string;
   readonly refusal?: string;
   /** OpenAI's `logprobs` (lists `content` and `refusal`) where they were asked for. */
   readonly logprobs?: ProviderFields;
   /**
-   * Other fields of the message, by the provider's names: `annotations`, `images`, `audio`, `reasoning_details`; `content`
-   * where it is a list with other parts than texts, `tool_calls` of other kinds than functions. What came in pieces is
-   * joined: texts and lists grow, items with the same `index` are one item, objects are joined by field.
+   * Other fields of the message, by the provider's names: `annotations`, `images`, `audio`,
+   * `reasoning_details`; `content` where it is a list with other parts than texts, `tool_calls` of
+   * other kinds than functions. What came in pieces is joined: texts and lists grow, items with the
+   * same `index` are one item, objects are joined by field.
    */
   readonly extra?: ProviderFields;
-  /** Other fields of the choice: `native_finish_reason`, `content_filter_results`. The latest of each. */
+  /**
+   * Other fields of the choice: `native_finish_reason`, `content_filter_results`. The latest of
+   * each.
+   */
   readonly choiceExtra?: ProviderFields;
   /**
-   * Other fields of the answer: `citations`, `system_fingerprint`, `service_tier`, OpenRouter's `provider`. The latest of
-   * each; `choices` besides the one that counts are joined.
+   * Other fields of the answer: `citations`, `system_fingerprint`, `service_tier`, OpenRouter's
+   * `provider`. The latest of each; `choices` besides the one that counts are joined.
    */
   readonly answerExtra?: ProviderFields;
   /** The provider's id of this generation. */
@@ -116,7 +153,10 @@ export type ToolCall = FunctionToolCall | CustomToolCall;
 /** A call of a function; `arguments` is the JSON text that the model wrote, unparsed. */
 export interface FunctionToolCall {
   readonly id: string;
-  /** `builtin_function` for a function that Moonshot has itself; its answer is the arguments as they are. */
+  /**
+   * `builtin_function` for a function that Moonshot has itself; its answer is the arguments as they
+   * are.
+   */
   readonly type: 'function' | 'builtin_function';
   readonly function: { readonly name: string; readonly arguments: string; readonly [field: string]: unknown };
   readonly [field: string]: unknown;
@@ -144,6 +184,9 @@ export interface CompletionUsage {
   readonly reasoningTokens?: number;
   /** Cost in US dollars, where the provider gives one. */
   readonly costUsd?: number;
-  /** Other fields of the usage, by the provider's names, unless they are zero: `queue_time`, `cost_details`. Results of completions only. */
+  /**
+   * Other fields of the usage, by the provider's names, unless they are zero: `queue_time`,
+   * `cost_details`. Results of completions only.
+   */
   readonly extra?: ProviderFields;
 }

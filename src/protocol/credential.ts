@@ -1,7 +1,8 @@
 /**
- * Provider credentials as both endpoints carry them. Field names and texts are those of the web app's API
- * (`/api/v1/provider-credentials`), so that its clients work unchanged. No field holds any part of a key but the last
- * four characters. Times are ISO 8601 in UTC. What is unknown is null, never 0.
+ * Provider credentials as both endpoints carry them. Field names and texts are those of the web
+ * app's API (`/api/v1/provider-credentials`), so that its clients work unchanged. No field holds
+ * any part of a key but the last four characters. Times are ISO 8601 in UTC. What is unknown is
+ * null, never 0.
  */
 
 /** Slug of the organization that always exists: the daemon's own keys. */

@@ -1,8 +1,9 @@
 /**
  * Cuts a stream of text into frames and turns them into messages, and back.
  *
- * Work is linear in the bytes received: an unfinished frame is kept as a list of chunks, and only the newest chunk is
- * searched. A frame over the limit fails as soon as it is known to be too long, however slowly it arrives.
+ * Work is linear in the bytes received: an unfinished frame is kept as a list of chunks, and only
+ * the newest chunk is searched. A frame over the limit fails as soon as it is known to be too long,
+ * however slowly it arrives.
  */
 
 import { FRAME_END } from './limits.ts';
@@ -56,9 +57,11 @@ export class PartialFrame {
 }
 
 /**
- * Takes one chunk and hands each frame that it completes to `receive`; returns what is left unfinished.
+ * Takes one chunk and hands each frame that it completes to `receive`; returns what is left
+ * unfinished.
  *
- * @throws FrameError when a frame, finished or not, is longer than `maxBytes` of UTF-8, or begins nested too deep.
+ * @throws FrameError when a frame, finished or not, is longer than `maxBytes` of UTF-8, or begins
+ * nested too deep.
  */
 export function readFrames(
   partial: PartialFrame | undefined,
@@ -110,7 +113,8 @@ export function isLongerThan(frame: string, maxBytes: number): boolean {
 /**
  * Reads one frame as an envelope.
  *
- * @throws FrameError if it is not a JSON object with a text as `type`. The message never quotes the frame.
+ * @throws FrameError if it is not a JSON object with a text as `type`. The message never quotes the
+ * frame.
  */
 export function parseEnvelope(frame: string): Envelope {
   assertShallow(frame);
@@ -128,7 +132,8 @@ export function parseEnvelope(frame: string): Envelope {
 
 /** Prints an envelope as one frame, its end included. */
 export function printFrame(type: string, data: unknown): string {
-  // One level less for JSON.stringify is a third of its time. Where there is no data there is no field.
+  // One level less for JSON.stringify is a third of its time. Where there is no data there is no
+  // field.
   const printed: string | undefined = JSON.stringify(data);
   const field = printed === undefined ? '' : `,"data":${printed}`;
   return `{"type":${JSON.stringify(type)}${field}}${FRAME_END}`;
@@ -145,11 +150,13 @@ const CLOSE_BRACKET = 0x5d;
 const CLOSE_BRACE = 0x7d;
 
 /**
- * Returns whether arrays and objects are nested deeper than a limit, before the text is parsed: V8 takes half a second for a
- * million levels, during which nobody else is served. The result for invalid JSON is undefined.
+ * Returns whether arrays and objects are nested deeper than a limit, before the text is parsed: V8
+ * takes half a second for a million levels, during which nobody else is served. The result for
+ * invalid JSON is undefined.
  */
 export function isDeeperThan(text: string, maxDepth: number): boolean {
-  // Most texts are long because of a long string, or hold few brackets at all: neither is read letter by letter.
+  // Most texts are long because of a long string, or hold few brackets at all: neither is read
+  // letter by letter.
   if (text.length <= maxDepth * 2 || !hasMoreOpenings(text, maxDepth)) return false;
   let depth = 0;
   for (let at = 0; at < text.length; at += 1) {
@@ -183,7 +190,9 @@ function hasMoreOpenings(text: string, count: number): boolean {
   return false;
 }
 
-/** Returns where the string that begins at a quote ends, or the end of the text where it does not. */
+/**
+ * Returns where the string that begins at a quote ends, or the end of the text where it does not.
+ */
 function endOfString(text: string, start: number): number {
   for (let at = text.indexOf('"', start + 1); at !== -1; at = text.indexOf('"', at + 1)) {
     let backslashes = 0;

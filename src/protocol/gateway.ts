@@ -2,7 +2,10 @@
  * Access to the HTTP gateway over loopback: parameters and results of `gateway.*`.
  */
 
-/** Beginning of every access token of the gateway, by which scanners for leaked secrets recognise one. */
+/**
+ * Beginning of every access token of the gateway, by which scanners for leaked secrets recognise
+ * one.
+ */
 export const TOKEN_PREFIX = 'aip-';
 
 /** Random part of a token, in characters of base64url: 256 bits. */
@@ -27,14 +30,20 @@ export interface GatewayOpenParams {
   readonly git?: boolean | undefined;
 }
 
-/** Which provider serves a program, by what the program speaks. A provider is null where there is none with a key. */
+/**
+ * Which provider serves a program, by what the program speaks. A provider is null where there is
+ * none with a key.
+ */
 export interface GatewayRoutes {
   readonly openai: string | null;
   readonly anthropic: string | null;
   readonly gemini: string | null;
   /** Every provider that may be used. */
   readonly providers: readonly string[];
-  /** Names of all known providers: variables with keys of theirs are not for programs that use the gateway. */
+  /**
+   * Names of all known providers: variables with keys of theirs are not for programs that use the
+   * gateway.
+   */
   readonly known: readonly string[];
 }
 

@@ -9,8 +9,8 @@ export const PROTOCOL_VERSION = 1;
 export const FRAME_END = '\f';
 
 /**
- * Maximum frame that the daemon sends and the client accepts, in UTF-8 bytes. What the daemon accepts is
- * configured, half of this by default.
+ * Maximum frame that the daemon sends and the client accepts, in UTF-8 bytes. What the daemon
+ * accepts is configured, half of this by default.
  */
 export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 

@@ -1,9 +1,10 @@
 /**
- * Messages on the socket: node-ipc envelopes `{"type": …, "data": …}`, each followed by a form feed.
+ * Messages on the socket: node-ipc envelopes `{"type": …, "data": …}`, each followed by a form
+ * feed.
  *
- * The client says `hello` first and may go on without waiting for `welcome`; its ids name its requests, many of which
- * may be in flight. Every request is answered by exactly one `reply` or `error`; `chunk`s of a streaming operation
- * come before it.
+ * The client says `hello` first and may go on without waiting for `welcome`; its ids name its
+ * requests, many of which may be in flight. Every request is answered by exactly one `reply` or
+ * `error`; `chunk`s of a streaming operation come before it.
  */
 
 import type { WireError } from '../base/errors.ts';
@@ -25,7 +26,10 @@ export type DaemonMessage =
 /** Id of a request: chosen by the client, unique among its requests in flight. */
 export type RequestId = string | number;
 
-/** First message of a connection: the protocol, the caller's name, and the client library as `name/version`. */
+/**
+ * First message of a connection: the protocol, the caller's name, and the client library as
+ * `name/version`.
+ */
 export interface Hello {
   readonly protocol: number;
   readonly caller?: string;

@@ -13,7 +13,10 @@ export interface TokenValue {
 
 /** What a consent flow asks its user to do; sent as a chunk. */
 export type ConsentPrompt =
-  /** Open the address in a browser. With `listening`, the browser comes back to this machine by itself; else its last address has to be pasted. */
+  /**
+   * Open the address in a browser. With `listening`, the browser comes back to this machine by
+   * itself; else its last address has to be pasted.
+   */
   | { readonly kind: 'browser'; readonly url: string; readonly redirectUri: string; readonly listening: boolean }
   /** Open the address on any device and enter the code (RFC 8628). */
   | {
@@ -24,7 +27,10 @@ export type ConsentPrompt =
       readonly expiresAt: number;
     };
 
-/** State of an account. `due`: about to be renewed; `stale`: still serves its token while the last tries failed. */
+/**
+ * State of an account. `due`: about to be renewed; `stale`: still serves its token while the last
+ * tries failed.
+ */
 export type AccountState = 'fresh' | 'due' | 'refreshing' | 'stale' | 'failing' | 'reauth-required' | 'unusable';
 
 /** Describes an account. Times are epoch milliseconds. */
@@ -54,8 +60,9 @@ export interface TokenParams {
   /** Scopes it must have; asking for one that it lacks is REAUTH_REQUIRED. */
   readonly scopes?: readonly string[] | undefined;
   /**
-   * Tag of a token that an API has refused (see tokenTag): if it is still the account's token, it is renewed first. All
-   * reporters of one token share one refresh, and there are only so many of them a minute.
+   * Tag of a token that an API has refused (see tokenTag): if it is still the account's token, it
+   * is renewed first. All reporters of one token share one refresh, and there are only so many of
+   * them a minute.
    */
   readonly refused?: string | undefined;
 }
@@ -75,7 +82,9 @@ export interface ConsentParams {
   readonly name: string;
   /** Account of an MCP server in place of its host: `work` for `mcp.work`. */
   readonly account?: string | undefined;
-  /** Scopes to ask for; without them all that were asked for before, else the provider's default. */
+  /**
+   * Scopes to ask for; without them all that were asked for before, else the provider's default.
+   */
   readonly scopes?: readonly string[] | undefined;
   /** Whether to use a device code instead of a browser on this machine. */
   readonly device?: boolean | undefined;
@@ -84,7 +93,9 @@ export interface ConsentParams {
   readonly timeoutSeconds?: number | undefined;
 }
 
-/** Chunk of a consent: what the user has to do, and the id by which a pasted address finds its flow. */
+/**
+ * Chunk of a consent: what the user has to do, and the id by which a pasted address finds its flow.
+ */
 export interface ConsentChunk {
   readonly flow: string;
   readonly prompt: ConsentPrompt;

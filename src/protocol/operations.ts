@@ -1,6 +1,6 @@
 /**
- * Parameters and result of every operation, shared by client and daemon. The daemon checks parameters
- * against the schemas in operations/.
+ * Parameters and result of every operation, shared by client and daemon. The daemon checks
+ * parameters against the schemas in operations/.
  */
 
 import type {
@@ -49,8 +49,9 @@ export interface Operations {
   /** Lists the opaque secrets of one provider or of all, without their values. */
   'secret.list': { params: { provider?: string | undefined }; result: { secrets: SecretInfo[] } };
   /**
-   * Releases an opaque secret: as trimmed text, as the parsed document with `json`, or with `bytes` in base64 exactly as it
-   * is stored. The bytes of a JSON file are those of its text, unless `json` is set too.
+   * Releases an opaque secret: as trimmed text, as the parsed document with `json`, or with `bytes`
+   * in base64 exactly as it is stored. The bytes of a JSON file are those of its text, unless
+   * `json` is set too.
    */
   'secret.get': {
     params: { name: string; json?: boolean | undefined; bytes?: boolean | undefined };
@@ -75,7 +76,10 @@ export interface Operations {
     };
     result: { provider: string; keys: KeyVerdict[] };
   };
-  /** Fetches a provider's models; `asked` is false if it has no list and the models come from the configuration. */
+  /**
+   * Fetches a provider's models; `asked` is false if it has no list and the models come from the
+   * configuration.
+   */
   'provider.models': {
     params: { organization?: string | undefined; provider?: string | undefined };
     result: { provider: string; asked: boolean; models: ModelInfo[] };
@@ -92,7 +96,10 @@ export interface Operations {
     params: { organization?: string | undefined; provider?: string | undefined; model?: string | undefined };
     result: PoolExplanation;
   };
-  /** Checks every key of one pool, or of all, with its provider; results come as chunks (PoolCheckProgress) first. */
+  /**
+   * Checks every key of one pool, or of all, with its provider; results come as chunks
+   * (PoolCheckProgress) first.
+   */
   'pool.check': {
     params: { organization?: string | undefined; provider?: string | undefined };
     result: { keys: KeyVerdict[] };
@@ -100,8 +107,8 @@ export interface Operations {
   /** Leases a key for one call until it is settled or the connection closes. */
   'pool.lease': { params: PoolLeaseParams; result: PoolLease };
   /**
-   * Returns a lease of this connection with its outcome; `settled` is false for an unknown or ended lease. `next` is there
-   * where another key may do better, as far as the report tells.
+   * Returns a lease of this connection with its outcome; `settled` is false for an unknown or ended
+   * lease. `next` is there where another key may do better, as far as the report tells.
    */
   'pool.settle': { params: PoolSettleParams; result: { settled: boolean; next?: 'another-key' } };
   /** Releases an OAuth account's access token, renewed first if it expires too soon. */
@@ -120,7 +127,10 @@ export interface Operations {
   'gateway.describe': { params: Pick<GatewayOpenParams, 'providers'>; result: GatewayDescription };
   /** Gives a program access to the HTTP gateway over loopback, until this connection closes. */
   'gateway.open': { params: GatewayOpenParams; result: GatewayAccess };
-  /** Creates the token of a named caller of the loopback listener, for a Unix user; `see` lets it read, `admin` change provider credentials, where that user may. */
+  /**
+   * Creates the token of a named caller of the loopback listener, for a Unix user; `see` lets it
+   * read, `admin` change provider credentials, where that user may.
+   */
   'gateway.token.create': {
     params: { name: string; uid?: number | undefined; see?: boolean | undefined; admin?: boolean | undefined };
     result: { name: string; token: string };
@@ -138,9 +148,15 @@ export interface Operations {
   };
   /** Lists recorded events, newest first, in pages. */
   'usage.events': { params: EventQuery; result: EventPage };
-  /** Counts the calls of the last seconds by status and by key; keys that had none are listed with 0. */
+  /**
+   * Counts the calls of the last seconds by status and by key; keys that had none are listed with
+   * 0.
+   */
   'usage.recent': { params: RecentQuery; result: RecentCount };
-  /** Fetches a generation's record from the provider and keeps it; `counted` is false for one that was known. */
+  /**
+   * Fetches a generation's record from the provider and keeps it; `counted` is false for one that
+   * was known.
+   */
   'usage.track': {
     params: { organization?: string | undefined; generationId: string; caller?: string | undefined };
     result: { event: RecordedEvent; counted: boolean };
@@ -150,9 +166,14 @@ export interface Operations {
     params: Pick<EventQuery, 'organization' | 'since' | 'until' | 'keyId' | 'status'> & { format: 'csv' | 'jsonl' };
     result: { events: number };
   };
-  /** Deletes events older than a number of days, and totals past their retention; without `days`, as configured. */
+  /**
+   * Deletes events older than a number of days, and totals past their retention; without `days`, as
+   * configured.
+   */
   'usage.prune': { params: { days?: number | undefined; dryRun?: boolean | undefined }; result: PruneReport };
-  /** Takes over AIPass's usage file, given as its text; the same file does nothing a second time. */
+  /**
+   * Takes over AIPass's usage file, given as its text; the same file does nothing a second time.
+   */
   'usage.import': { params: { text: string }; result: ImportReport };
   /** Lists the provider credentials of an organization, by provider and account key. */
   'credential.list': { params: CredentialListParams; result: { credentials: Credential[] } };
@@ -160,7 +181,10 @@ export interface Operations {
   'credential.get': { params: { organization?: string | undefined; id: string }; result: Credential };
   /** Creates a credential; its key goes into the first free variable of the provider in `.env`. */
   'credential.create': { params: CredentialCreateParams; result: Credential };
-  /** Adds a key under the next free name, after a look at its shape and a free question to its provider. */
+  /**
+   * Adds a key under the next free name, after a look at its shape and a free question to its
+   * provider.
+   */
   'credential.add': { params: CredentialAddParams; result: Credential };
   /** Takes over the keys of any project's `.env`. */
   'credential.import': { params: CredentialImportParams; result: CredentialImportReport };
@@ -175,7 +199,10 @@ export interface Operations {
   'credential.delete': { params: { organization?: string | undefined; id: string }; result: { deleted: boolean } };
   /** Asks a provider about a credential that is not saved. */
   'credential.test': { params: CredentialTestParams; result: CredentialUsage };
-  /** Returns what the provider says of a credential: models and limits. Cached for 60 s unless `refresh` is set. */
+  /**
+   * Returns what the provider says of a credential: models and limits. Cached for 60 s unless
+   * `refresh` is set.
+   */
   'credential.usage': {
     params: {
       organization?: string | undefined;
@@ -198,8 +225,8 @@ export interface Operations {
 export type OperationName = keyof Operations;
 
 /**
- * Operations that may have had effects when their answer is lost: repeating one may pay twice. The others
- * only read and may be repeated.
+ * Operations that may have had effects when their answer is lost: repeating one may pay twice. The
+ * others only read and may be repeated.
  */
 export const OPERATIONS_WITH_EFFECTS: ReadonlySet<OperationName> = new Set([
   'completion.create',
@@ -225,7 +252,10 @@ export interface KeyValue {
   readonly key: string;
 }
 
-/** Description of an opaque secret: `<provider>/<slug>`, its format, and the length of its text in characters. */
+/**
+ * Description of an opaque secret: `<provider>/<slug>`, its format, and the length of its text in
+ * characters.
+ */
 export interface SecretInfo {
   readonly name: string;
   readonly format: 'json' | 'text' | 'binary';

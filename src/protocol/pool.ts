@@ -9,8 +9,9 @@ import type { KeyVerdict } from './provider.ts';
 export type PoolStrategy = 'least-used' | 'round-robin' | 'random' | 'weighted' | 'priority';
 
 /**
- * What cools down: a model for one billing account, a key, a billing account, or the provider as a whole or for one
- * model. `key-model` and `key` also stand for the account of a key that shares its limits with no other.
+ * What cools down: a model for one billing account, a key, a billing account, or the provider as a
+ * whole or for one model. `key-model` and `key` also stand for the account of a key that shares its
+ * limits with no other.
  */
 export type CooldownScope = 'key-model' | 'key' | 'account' | 'provider' | 'provider-model';
 
@@ -42,7 +43,9 @@ export type LimitPeriod = 'second' | 'minute' | 'hour' | 'day' | 'month';
 
 /** One limit as the provider's own headers reported it; what they left out is null. */
 export interface LimitWindow {
-  /** Name of the limit among those of its provider (`requests`, `project-tokens`, `requests-day`). */
+  /**
+   * Name of the limit among those of its provider (`requests`, `project-tokens`, `requests-day`).
+   */
   readonly name: string;
   readonly unit: LimitUnit;
   readonly per: LimitPeriod | null;
@@ -67,9 +70,9 @@ export interface QuotaInfo {
 }
 
 /**
- * State of a key: `half-open` serves one call, whose success makes it `ready`; `busy` is at its cap of calls in flight;
- * `quarantined` was refused by its provider; `foreign` has the shape of another provider's keys and is never sent;
- * `off` belongs to a credential that is switched off.
+ * State of a key: `half-open` serves one call, whose success makes it `ready`; `busy` is at its cap
+ * of calls in flight; `quarantined` was refused by its provider; `foreign` has the shape of another
+ * provider's keys and is never sent; `off` belongs to a credential that is switched off.
  */
 export type PoolKeyState =
   'ready' | 'busy' | 'half-open' | 'cooling-down' | 'quarantined' | 'duplicate' | 'foreign' | 'off';
@@ -164,12 +167,15 @@ export interface PoolLease {
 }
 
 /**
- * Outcome of a call: `limited` cools the key down, `rejected` takes it out, `unavailable` blames the provider, `failed`
- * nobody.
+ * Outcome of a call: `limited` cools the key down, `rejected` takes it out, `unavailable` blames
+ * the provider, `failed` nobody.
  */
 export type ReportedOutcome = 'succeeded' | 'limited' | 'rejected' | 'unavailable' | 'failed';
 
-/** Parameters of `pool.settle`: how a call with a lent key ended. What is known of the answer makes the cooldown exact. */
+/**
+ * Parameters of `pool.settle`: how a call with a lent key ended. What is known of the answer makes
+ * the cooldown exact.
+ */
 export interface PoolSettleParams {
   readonly leaseId: string;
   readonly outcome: ReportedOutcome;

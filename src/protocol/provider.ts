@@ -6,7 +6,10 @@
 export interface ProviderInfo {
   readonly name: string;
   readonly baseUrl: string;
-  /** Source of the description: built in, built in and changed by the configuration, or the configuration alone. */
+  /**
+   * Source of the description: built in, built in and changed by the configuration, or the
+   * configuration alone.
+   */
   readonly source: 'built-in' | 'overridden' | 'configured' | 'unknown';
   readonly keys: KeyInfo[];
   /** True where the provider needs a key (a local one may not). */
@@ -21,20 +24,28 @@ export interface KeyInfo {
   /** First 6 characters + `****` + last 4. */
   readonly masked: string;
   readonly state: 'ready' | 'suspect';
-  /** Why the key is suspect: a shape that is not the provider's. It is lent all the same, unless it belongs to another provider. */
+  /**
+   * Why the key is suspect: a shape that is not the provider's. It is lent all the same, unless it
+   * belongs to another provider.
+   */
   readonly reason?: string;
 }
 
 /** Verdict on one key. */
 export interface KeyVerdict extends KeyInfo {
-  /** `valid` by shape or by the provider's answer, `invalid` by the provider's answer, `suspect` by shape, `unknown` where the provider gave no verdict. */
+  /**
+   * `valid` by shape or by the provider's answer, `invalid` by the provider's answer, `suspect` by
+   * shape, `unknown` where the provider gave no verdict.
+   */
   readonly verdict: 'valid' | 'suspect' | 'invalid' | 'unknown';
   /** Whether the provider was asked, or the shape alone was checked. */
   readonly checked: 'offline' | 'online';
   readonly detail: string;
 }
 
-/** Description of a model. Prices are US dollars for one token, as texts, as providers print them. */
+/**
+ * Description of a model. Prices are US dollars for one token, as texts, as providers print them.
+ */
 export interface ModelInfo {
   readonly id: string;
   readonly name?: string;

@@ -1,8 +1,9 @@
 /**
- * Reads one HTTP/1.1 answer from the bytes of a connection (RFC 9112). Pure: bytes go in, and head and body come out.
+ * Reads one HTTP/1.1 answer from the bytes of a connection (RFC 9112). Pure: bytes go in, and head
+ * and body come out.
  *
- * It is strict where two programs could read the same bytes differently: line ends, lengths, encodings. An answer that is
- * not whole, or not HTTP, is never taken for a short one.
+ * It is strict where two programs could read the same bytes differently: line ends, lengths,
+ * encodings. An answer that is not whole, or not HTTP, is never taken for a short one.
  */
 
 /** Takes what is read of an answer. */
@@ -52,7 +53,9 @@ export class AnswerReader {
   #keepsAlive = false;
   #keptMs: number | undefined;
 
-  /** @param isHeadOnly whether the answer has no body whatever its head announces: that to a HEAD. */
+  /**
+   * @param isHeadOnly whether the answer has no body whatever its head announces: that to a HEAD.
+   */
   constructor(sink: AnswerSink, isHeadOnly: boolean) {
     this.#sink = sink;
     this.#isHeadOnly = isHeadOnly;
@@ -68,13 +71,17 @@ export class AnswerReader {
     return this.#keepsAlive;
   }
 
-  /** How long the other side keeps an idle connection (`Keep-Alive: timeout=`), in milliseconds, where it told. */
+  /**
+   * How long the other side keeps an idle connection (`Keep-Alive: timeout=`), in milliseconds,
+   * where it told.
+   */
   get keptMs(): number | undefined {
     return this.#keptMs;
   }
 
   /**
-   * Takes the next bytes and returns those that were not read: of a reader that is held, or behind the end of the answer.
+   * Takes the next bytes and returns those that were not read: of a reader that is held, or behind
+   * the end of the answer.
    *
    * @throws MalformedAnswer
    */
@@ -131,7 +138,9 @@ export class AnswerReader {
     return end + END_OF_HEAD.length - (before ? before.length - at : 0);
   }
 
-  /** Rejects what no byte that follows can make a head of: it may be a long time until one comes. */
+  /**
+   * Rejects what no byte that follows can make a head of: it may be a long time until one comes.
+   */
   #checkPartOfHead(bytes: Buffer): void {
     const begin = bytes.toString('latin1', 0, VERSION.length);
     if (begin !== VERSION.slice(0, begin.length)) throw new MalformedAnswer('it does not begin with a version of HTTP');
@@ -245,7 +254,10 @@ export class AnswerReader {
   }
 }
 
-/** Reads one field of a head (RFC 9112, 5): a folded one, and a name with a space behind it, are read differently by programs. */
+/**
+ * Reads one field of a head (RFC 9112, 5): a folded one, and a name with a space behind it, are
+ * read differently by programs.
+ */
 function readField(line: string, fields: string[]): void {
   const colon = line.indexOf(':');
   const name = line.slice(0, Math.max(colon, 0));

@@ -1,9 +1,10 @@
 /**
  * The providers that need no configuration.
  *
- * Every path is relative to the base URL, so that moving the base (to a proxy, to a test server) moves all of a
- * provider's addresses with it, and a key is never sent to a host that its user has replaced. Sources are the providers'
- * own documents unless a comment says otherwise; all of it is a default that configuration overrides.
+ * Every path is relative to the base URL, so that moving the base (to a proxy, to a test server)
+ * moves all of a provider's addresses with it, and a key is never sent to a host that its user has
+ * replaced. Sources are the providers' own documents unless a comment says otherwise; all of it is
+ * a default that configuration overrides.
  */
 
 import type { Dialect, KeyShape } from './provider.ts';
@@ -44,7 +45,10 @@ export interface KeyCheckEntry {
   readonly mustNotBeTrue?: readonly string[];
 }
 
-/** Check for a provider that lists its models for valid keys only. A 403 proves nothing: the key may have narrow rights, or the country be refused. */
+/**
+ * Check for a provider that lists its models for valid keys only. A 403 proves nothing: the key may
+ * have narrow rights, or the country be refused.
+ */
 const MODELS_NEED_A_KEY: KeyCheckEntry = { path: './models' };
 
 /** The built-in providers. */

@@ -1,9 +1,9 @@
 /**
  * What a failed request means: who is to blame, for how long, and what to try next. Pure.
  *
- * A failure is classified once, where it was seen; pools, completions, the gateway and key checks read the class.
- * Blame reaches no further than it must: an unknown refusal concerns its request, a failing provider blames no key, and
- * a limit reaches as far as the provider says.
+ * A failure is classified once, where it was seen; pools, completions, the gateway and key checks
+ * read the class. Blame reaches no further than it must: an unknown refusal concerns its request, a
+ * failing provider blames no key, and a limit reaches as far as the provider says.
  */
 
 import { windowAt } from '../base/time-window.ts';
@@ -16,7 +16,10 @@ import { readAskedWait, readIetfWait } from './reset-formats.ts';
 
 export type { Blame, FailureReason } from './refusal-rules.ts';
 
-/** Longest cooldown that a header or a body may ask for: a key whose provider says 18 days is tried again after an hour. */
+/**
+ * Longest cooldown that a header or a body may ask for: a key whose provider says 18 days is tried
+ * again after an hour.
+ */
 export const MAX_COOLDOWN_MS = 3_600_000;
 
 /** Longest cooldown of a key whose day is used up: the end of the day cannot be further away. */
@@ -26,21 +29,29 @@ export const MAX_DAILY_COOLDOWN_MS = 86_400_000;
 const NO_CREDIT_COOLDOWN_MS = 3_600_000;
 
 /**
- * What to try next: `stop` where nobody would do better, `another-key` (the same request with the next key), `again`
- * (the same after a pause), `another-route` (a fallback provider or model).
+ * What to try next: `stop` where nobody would do better, `another-key` (the same request with the
+ * next key), `again` (the same after a pause), `another-route` (a fallback provider or model).
  */
 export type NextStep = 'stop' | 'another-key' | 'again' | 'another-route';
 
-/** Who said how long a cooldown lasts: a header, the error body, our own count of a quota, or nobody. */
+/**
+ * Who said how long a cooldown lasts: a header, the error body, our own count of a quota, or
+ * nobody.
+ */
 export type CooldownSource = 'header' | 'body' | 'quota' | 'default';
 
 /** Classification of one failure. */
 export interface FailureClass {
   readonly blame: Blame;
   readonly reason: FailureReason;
-  /** Status of the answer, or the one that an error inside a 2xx stands for; null without an answer. */
+  /**
+   * Status of the answer, or the one that an error inside a 2xx stands for; null without an answer.
+   */
   readonly status: number | null;
-  /** Length of the cooldown of what is blamed, within `boundMs`, in milliseconds; null for the doubling default. */
+  /**
+   * Length of the cooldown of what is blamed, within `boundMs`, in milliseconds; null for the
+   * doubling default.
+   */
   readonly cooldownMs: number | null;
   /** Longest time that `cooldownMs` was allowed to be. */
   readonly boundMs: number;
@@ -53,15 +64,18 @@ export interface FailureClass {
   /** When the key is checked for free: at once, or when its cooldown ends, before the next call. */
   readonly check: 'never' | 'now' | 'after-cooldown';
   /**
-   * Text that is equal for two refusals in the same words. Only for comparison: it is made of the provider's words and
-   * must never be shown or logged.
+   * Text that is equal for two refusals in the same words. Only for comparison: it is made of the
+   * provider's words and must never be shown or logged.
    */
   readonly likeness: string;
 }
 
 /** What was seen of a request that failed. */
 export type SeenFailure =
-  /** An answer that is a refusal, or (below 300) one that began as a success and holds an error. Header names are lower-case. */
+  /**
+   * An answer that is a refusal, or (below 300) one that began as a success and holds an error.
+   * Header names are lower-case.
+   */
   | {
       readonly status: number;
       readonly headers: Readonly<Record<string, string>>;
@@ -86,11 +100,13 @@ const CONSEQUENCES: Readonly<
   'bad-request': { blame: 'request', next: 'stop' },
   unaffordable: { blame: 'request', next: 'another-key' },
   unexplained: { blame: 'request', next: 'another-key', check: 'now' },
-  // A configuration with which nothing can be sent fails for good, and another provider has its own.
+  // A configuration with which nothing can be sent fails for good, and another provider has its
+  // own.
   misconfigured: { blame: 'request', next: 'another-route' },
   cancelled: { blame: 'request', next: 'stop' },
   'server-error': { blame: 'provider', next: 'again' },
-  // A time limit took so long that asking again would double the wait; another provider may be faster.
+  // A time limit took so long that asking again would double the wait; another provider may be
+  // faster.
   timeout: { blame: 'provider', next: 'another-route' },
   network: { blame: 'provider', next: 'again' },
   unreachable: { blame: 'provider', next: 'again' },
@@ -119,7 +135,10 @@ const DAY_ZONES: Readonly<Record<string, string>> = {
 /** Providers that count each model on its own, as their documentation says. */
 const LIMITS_PER_MODEL = new Set(['mistral', 'deepseek']);
 
-/** Wait of a daily limit that is believed as it is; a shorter one is that of a limit by the minute beside it. */
+/**
+ * Wait of a daily limit that is believed as it is; a shorter one is that of a limit by the minute
+ * beside it.
+ */
 const BELIEVABLE_DAY_MS = 3_600_000;
 
 /** Classifies a failure; `now` is wall time in epoch milliseconds. */
@@ -163,7 +182,8 @@ export function classifyFailure(provider: string, seen: SeenFailure, now: number
         source: facts.creditLimit === undefined ? 'default' : 'body',
       });
     case 'unaffordable':
-      // The same request meets the same limit again, whatever the status or a header says of waiting.
+      // The same request meets the same limit again, whatever the status or a header says of
+      // waiting.
       return build(reason, { ...known, transient: false, retryAfterMs: undefined });
     case 'no-access':
       return build(reason, { ...known, cooldownMs: MAX_COOLDOWN_MS, boundMs: MAX_COOLDOWN_MS, source: 'body' });
@@ -173,8 +193,9 @@ export function classifyFailure(provider: string, seen: SeenFailure, now: number
 }
 
 /**
- * Returns true where a refusal may be followed by a success without a change of the request: 408, 425, 429 and every 5xx
- * (RFC 9110, 15; RFC 6585; RFC 8470), and an error inside a 2xx that does not say more.
+ * Returns true where a refusal may be followed by a success without a change of the request: 408,
+ * 425, 429 and every 5xx (RFC 9110, 15; RFC 6585; RFC 8470), and an error inside a 2xx that does
+ * not say more.
  */
 export function isTransient(status: number): boolean {
   return status < 300 || status === 408 || status === 425 || status === 429 || status >= 500;
@@ -186,8 +207,8 @@ export function isLimit({ reason }: FailureClass): boolean {
 }
 
 /**
- * Status that the codes and types of an error inside a 2xx stand for: OpenAI's, Anthropic's and MiniMax's lists of error codes.
- * OpenRouter writes the status itself as the code.
+ * Status that the codes and types of an error inside a 2xx stand for: OpenAI's, Anthropic's and
+ * MiniMax's lists of error codes. OpenRouter writes the status itself as the code.
  */
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   invalid_request_error: 400,
@@ -243,7 +264,8 @@ function meaningOf(
       if (facts.creditLimit === 'in-flight') return { reason: 'busy-budget' };
       return { reason: 'no-credit', blame: facts.creditLimit === 'key' ? 'key' : 'account' };
     case 403:
-      // A page for people is from something in between (a firewall, a proxy), which knows nothing of the key.
+      // A page for people is from something in between (a firewall, a proxy), which knows nothing
+      // of the key.
       if (/^\s*(?:text\/html|application\/xhtml)/i.test(headers['content-type'] ?? ''))
         return { reason: 'blocked-on-the-way' };
       return { reason: facts.moderated ? 'bad-request' : 'unexplained' };
@@ -273,7 +295,10 @@ interface Wait {
   readonly daily: boolean;
 }
 
-/** Classifies a 429: Retry-After first, then a reset in the headers or in the body, else the doubling default. */
+/**
+ * Classifies a 429: Retry-After first, then a reset in the headers or in the body, else the
+ * doubling default.
+ */
 function rateLimit(
   provider: string,
   headers: Readonly<Record<string, string>>,
@@ -296,7 +321,10 @@ function rateLimit(
   });
 }
 
-/** Returns the wait of a used-up day: as the provider says, if it can be that of a day, else to the next one. */
+/**
+ * Returns the wait of a used-up day: as the provider says, if it can be that of a day, else to the
+ * next one.
+ */
 function untilNextDay(provider: string, said: Wait | null, now: number): Wait {
   if (said && (said.daily || said.waitMs >= BELIEVABLE_DAY_MS)) return said;
   // A message that names the wait in words knows it: such days are rolling ones (OpenAI, Groq).
@@ -354,7 +382,9 @@ function build(reason: FailureReason, known: Known): FailureClass {
   };
 }
 
-/** Returns the words of a refusal without what differs from call to call: numbers, ids, letter case. */
+/**
+ * Returns the words of a refusal without what differs from call to call: numbers, ids, letter case.
+ */
 function likenessOf(status: number, { message, codes }: ReadError): string {
   const words = (message ?? '').toLowerCase().replace(/[\w-]*\d[\w-]*/g, '#');
   return [status, ...codes, words].join('|').slice(0, 500);

@@ -1,9 +1,10 @@
 /**
  * Where the key of a credential may be sent: https anywhere in public, or http on this machine.
  *
- * A key must not reach a service of the local network because somebody wrote its address into a credential, so private
- * and link-local addresses need to be allowed by the configuration. checkCredentialUrl() judges
- * literal addresses; createGuardedLookup() judges a name by the addresses that it resolves to, when a connection is made.
+ * A key must not reach a service of the local network because somebody wrote its address into a
+ * credential, so private and link-local addresses need to be allowed by the configuration.
+ * checkCredentialUrl() judges literal addresses; createGuardedLookup() judges a name by the
+ * addresses that it resolves to, when a connection is made.
  */
 
 import { lookup as systemLookup, type LookupAddress } from 'node:dns';
@@ -12,7 +13,10 @@ import { AipassError } from '../base/errors.ts';
 import { ExchangeFailure } from './http-exchange.ts';
 import type { DialectEndpoint, Provider } from './provider.ts';
 
-/** Addresses that are not public (RFC 1918, 3927, 4193, 4291, 6598 and the like). Loopback is judged apart. */
+/**
+ * Addresses that are not public (RFC 1918, 3927, 4193, 4291, 6598 and the like). Loopback is judged
+ * apart.
+ */
 const PRIVATE = new BlockList();
 for (const [net, bits] of [
   ['0.0.0.0', 8],
@@ -65,8 +69,9 @@ function addressKind(address: string): 'loopback' | 'private' | 'public' {
 /**
  * Returns a base URL without a slash at its end.
  *
- * @throws AipassError BAD_REQUEST for what is not an absolute URL, for a user name, a query or a fragment in it, for http
- * elsewhere than on this machine, and for a private address that `allowedHosts` does not list.
+ * @throws AipassError BAD_REQUEST for what is not an absolute URL, for a user name, a query or a
+ * fragment in it, for http elsewhere than on this machine, and for a private address that
+ * `allowedHosts` does not list.
  */
 export function checkCredentialUrl(text: string, allowedHosts: readonly string[]): string {
   if (!URL.canParse(text)) throw badUrl('is not a URL', 'begin with https://');
@@ -87,8 +92,9 @@ export function checkCredentialUrl(text: string, allowedHosts: readonly string[]
 }
 
 /**
- * Makes the lookup of requests to the base URL of a credential. It fails with an ExchangeFailure that blames the key where
- * any address of the name is not public: a name of this machine (`localhost`) may be loopback, and `allowedHosts` anything.
+ * Makes the lookup of requests to the base URL of a credential. It fails with an ExchangeFailure
+ * that blames the key where any address of the name is not public: a name of this machine
+ * (`localhost`) may be loopback, and `allowedHosts` anything.
  *
  * @param resolve resolves names; the system does without it.
  */
@@ -119,9 +125,9 @@ export function createGuardedLookup(
 }
 
 /**
- * Returns the provider with every address moved below another base URL, for a credential that has one. Configured headers
- * stay behind: they can hold secrets, and whoever may change an address need not be allowed to see them. `lookup` resolves
- * the name in the base URL.
+ * Returns the provider with every address moved below another base URL, for a credential that has
+ * one. Configured headers stay behind: they can hold secrets, and whoever may change an address
+ * need not be allowed to see them. `lookup` resolves the name in the base URL.
  */
 export function withBaseUrl(provider: Provider, baseUrl: string | null | undefined, lookup?: LookupFunction): Provider {
   if (baseUrl === null || baseUrl === undefined) return provider;
@@ -147,7 +153,10 @@ export function withBaseUrl(provider: Provider, baseUrl: string | null | undefin
   };
 }
 
-/** Moves a URL; one outside of the old base URL, such as that of another dialect, keeps its path on the new origin. */
+/**
+ * Moves a URL; one outside of the old base URL, such as that of another dialect, keeps its path on
+ * the new origin.
+ */
 function moveUrl(url: string, from: string, to: string): string {
   const base = to.replace(/\/+$/, '');
   if (url === from || url.startsWith(`${from}/`) || url.startsWith(`${from}?`)) return base + url.slice(from.length);

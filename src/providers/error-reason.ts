@@ -1,6 +1,6 @@
 /**
- * Reads a provider's error document. Such a document can echo a key or a prompt, so only known fields are shown: its
- * message, its code and its type, as plain text, redacted, and cut.
+ * Reads a provider's error document. Such a document can echo a key or a prompt, so only known
+ * fields are shown: its message, its code and its type, as plain text, redacted, and cut.
  */
 
 import { toRecord } from '../base/json.ts';
@@ -11,15 +11,19 @@ import type { Secret } from '../base/secret.ts';
 /** Longest reason that is shown, in characters. */
 const MAX_REASON = 300;
 
-/** Part of a message that is read, in characters; longer than what is shown, so that a key at the cut is still found. */
+/**
+ * Part of a message that is read, in characters; longer than what is shown, so that a key at the
+ * cut is still found.
+ */
 const MAX_READ = 4096;
 
 /** Masks secrets in a text. */
 export type Redact = (text: string) => string;
 
 /**
- * Returns a masking that knows the key in use besides what the given redactor knows. `sentByCaller` returns what the
- * caller had the provider read: an error that quotes it must not tell whether it is part of a secret.
+ * Returns a masking that knows the key in use besides what the given redactor knows. `sentByCaller`
+ * returns what the caller had the provider read: an error that quotes it must not tell whether it
+ * is part of a secret.
  */
 export function redactWith(key: Secret | null, redactor?: Redactor, sentByCaller?: () => string): Redact {
   const own = new Redactor();
@@ -32,11 +36,13 @@ export function redactWith(key: Secret | null, redactor?: Redactor, sentByCaller
 }
 
 /**
- * Returns the reason that an error document gives, safe to be shown, or undefined where it gives none.
+ * Returns the reason that an error document gives, safe to be shown, or undefined where it gives
+ * none.
  *
- * Read are the shapes of OpenAI (`error.message`, `.code`, `.type`), Google (the same in a list, with `.status`), Mistral
- * and Cohere (`message` on top), FastAPI (`detail`), ElevenLabs and Tavily (`detail` is an object), Cloudflare and
- * ModelScope (`errors`), Ollama and xAI (`error` is a text).
+ * Read are the shapes of OpenAI (`error.message`, `.code`, `.type`), Google (the same in a list,
+ * with `.status`), Mistral and Cohere (`message` on top), FastAPI (`detail`), ElevenLabs and Tavily
+ * (`detail` is an object), Cloudflare and ModelScope (`errors`), Ollama and xAI (`error` is a
+ * text).
  */
 export function safeReason(document: unknown, redact: Redact): string | undefined {
   const { message, codes } = readError(document);
@@ -46,7 +52,10 @@ export function safeReason(document: unknown, redact: Redact): string | undefine
   return text === '' ? undefined : plainText(redact(plainText(text, MAX_READ)), MAX_REASON);
 }
 
-/** The known fields of an error document; `codes` are its code, status and type as far as they are texts, in this order. */
+/**
+ * The known fields of an error document; `codes` are its code, status and type as far as they are
+ * texts, in this order.
+ */
 export interface ReadError {
   readonly message?: string;
   readonly codes: readonly string[];

@@ -1,5 +1,6 @@
 /**
- * Asks a provider for its record of a generation, OpenRouter's `GET /generation?id=…`. usage/ reads the answer.
+ * Asks a provider for its record of a generation, OpenRouter's `GET /generation?id=…`. usage/ reads
+ * the answer.
  */
 
 import { systemClock, type Clock } from '../base/clock.ts';

@@ -1,8 +1,9 @@
 /**
  * Connections to providers, kept for the next request: one request at a time on each.
  *
- * It is net and tls and not node:http, whose client takes more time for a request than everything else that the gateway
- * does with one (bench/gateway.ts measures it). Proxies are left to node:http (http-exchange.ts).
+ * It is net and tls and not node:http, whose client takes more time for a request than everything
+ * else that the gateway does with one (bench/gateway.ts measures it). Proxies are left to node:http
+ * (http-exchange.ts).
  */
 
 import { isIP, type LookupFunction, type Socket } from 'node:net';
@@ -14,7 +15,10 @@ export interface ConnectionTarget {
   readonly isSecure: boolean;
   readonly hostname: string;
   readonly port: number;
-  /** Resolves the host's name instead of the system, and may refuse. Its connections serve no request without one. */
+  /**
+   * Resolves the host's name instead of the system, and may refuse. Its connections serve no
+   * request without one.
+   */
   readonly lookup?: LookupFunction | undefined;
 }
 
@@ -34,10 +38,16 @@ export interface FlightSink extends AnswerSink {
   fail(failure: ConnectionFailure): void;
 }
 
-/** How long a connection is kept without a request, in milliseconds: as long as Node's own agent keeps one. */
+/**
+ * How long a connection is kept without a request, in milliseconds: as long as Node's own agent
+ * keeps one.
+ */
 const KEPT_MS = 5000;
 
-/** How much earlier than the other side a connection is closed, in milliseconds, where that told when it will. */
+/**
+ * How much earlier than the other side a connection is closed, in milliseconds, where that told
+ * when it will.
+ */
 const EARLIER_MS = 1000;
 
 /** The most idle connections to one address. */
@@ -47,8 +57,8 @@ const MAX_IDLE = 256;
 const PROBE_MS = 1000;
 
 /**
- * Buffer that every plain connection reads into: Node would take 64 KB from the system for each read, give most of it back,
- * and leave its heap in pieces.
+ * Buffer that every plain connection reads into: Node would take 64 KB from the system for each
+ * read, give most of it back, and leave its heap in pieces.
  */
 const READ_BUFFER = Buffer.alloc(64 * 1024);
 
@@ -192,13 +202,16 @@ class Connection {
     this.socket.ref();
   }
 
-  /** Ends the use of this connection by a flight: another one may have it, where the answer allows. */
+  /**
+   * Ends the use of this connection by a flight: another one may have it, where the answer allows.
+   */
   release(reader: AnswerReader, hasRemainder: boolean): void {
     this.#flight = undefined;
     this.#isUsed = true;
     const { socket } = this;
     this.#keptMs = Math.min(KEPT_MS, reader.keptMs === undefined ? KEPT_MS : reader.keptMs - EARLIER_MS);
-    // An answer that came before the whole request was sent leaves the connection in a state that nobody knows.
+    // An answer that came before the whole request was sent leaves the connection in a state that
+    // nobody knows.
     if (!reader.keepsAlive || hasRemainder || this.#keptMs <= 0 || socket.writableLength > 0 || !socket.writable) {
       this.destroy();
       return;
@@ -303,8 +316,9 @@ export class Flight {
   }
 
   /**
-   * Drops what a flight that is over refers to. V8 keeps what an old connection pointed to until its next major collection,
-   * and with it everything of the request: half of all garbage outlived the young generation (measured at 32 at once).
+   * Drops what a flight that is over refers to. V8 keeps what an old connection pointed to until
+   * its next major collection, and with it everything of the request: half of all garbage outlived
+   * the young generation (measured at 32 at once).
    */
   #letGo(): void {
     this.#sink = NOBODY;

@@ -1,11 +1,13 @@
 /**
- * One HTTP request and its answer, byte by byte, with limits. Everything that the daemon sends to an API goes through here;
- * workers have a reason for fetch (refreshers/worker/exchange.ts), and doctor asks only whether an address answers.
+ * One HTTP request and its answer, byte by byte, with limits. Everything that the daemon sends to
+ * an API goes through here; workers have a reason for fetch (refreshers/worker/exchange.ts), and
+ * doctor asks only whether an address answers.
  *
- * It is not fetch, because fetch has limits of its own (300 s to the headers and between bytes) that only its own
- * package could change. Connections are ours (http-connection.ts), or node:http's where a proxy is set. No redirect is
- * followed, and an abort destroys the connection at once, whatever state it is in. One thing is repeated: a request on
- * a kept connection that the other side had closed (see `openExchange`).
+ * It is not fetch, because fetch has limits of its own (300 s to the headers and between bytes)
+ * that only its own package could change. Connections are ours (http-connection.ts), or node:http's
+ * where a proxy is set. No redirect is followed, and an abort destroys the connection at once,
+ * whatever state it is in. One thing is repeated: a request on a kept connection that the other
+ * side had closed (see `openExchange`).
  */
 
 import type { ClientRequest, OutgoingHttpHeader, OutgoingHttpHeaders } from 'node:http';
@@ -25,11 +27,17 @@ export interface HttpRequest {
   /** Header fields by lower-case name; the content length is added. */
   readonly headers: Readonly<OutgoingHttpHeaders>;
   readonly body?: string | Uint8Array | undefined;
-  /** Resolves the host's name instead of the system, and may refuse. Its connections serve no request without one. */
+  /**
+   * Resolves the host's name instead of the system, and may refuse. Its connections serve no
+   * request without one.
+   */
   readonly lookup?: LookupFunction | undefined;
 }
 
-/** Bounds of an answer: `waitMs` for the wait for its first byte and between two, `maxBytes` for its body. */
+/**
+ * Bounds of an answer: `waitMs` for the wait for its first byte and between two, `maxBytes` for its
+ * body.
+ */
 export interface HttpLimits {
   readonly waitMs: number;
   readonly maxBytes: number;
@@ -47,11 +55,14 @@ export type TakeChunk = (chunk: Buffer) => Promise<void> | void;
 /** How a body is read. */
 export interface ReadOptions {
   /**
-   * Whether nothing more is wanted. Then reading resolves before the end: the connection has a moment more to end by
-   * itself, so that it can serve the next request, and is closed otherwise.
+   * Whether nothing more is wanted. Then reading resolves before the end: the connection has a
+   * moment more to end by itself, so that it can serve the next request, and is closed otherwise.
    */
   readonly isDone?: () => boolean;
-  /** How often content came so far; bytes that only keep the connection alive are none. Without it every byte is content. */
+  /**
+   * How often content came so far; bytes that only keep the connection alive are none. Without it
+   * every byte is content.
+   */
   readonly contents?: () => number;
   /** The longest wait for content, in milliseconds. */
   readonly contentWaitMs?: number;
@@ -64,7 +75,8 @@ export interface HttpAnswer {
   /**
    * Reads the body to its end, once. Waiting is timed only while nobody holds the bytes back.
    *
-   * @throws ExchangeFailure where it breaks off, and whatever `take` throws, which closes the connection.
+   * @throws ExchangeFailure where it breaks off, and whatever `take` throws, which closes the
+   * connection.
    */
   each(take: TakeChunk, options?: ReadOptions): Promise<void>;
   /** Closes the connection; nothing can be read any more. */
@@ -83,7 +95,10 @@ export type ExchangeFailureKind =
   | 'unsendable'
   | 'unsendable-key';
 
-/** A failed exchange; `detail` is plain text of ours, with nothing of the provider's in it; of garbage it completes "answered with". */
+/**
+ * A failed exchange; `detail` is plain text of ours, with nothing of the provider's in it; of
+ * garbage it completes "answered with".
+ */
 export class ExchangeFailure extends Error {
   override readonly name = 'ExchangeFailure';
   readonly kind: ExchangeFailureKind;
@@ -103,15 +118,19 @@ export class ExchangeFailure extends Error {
 const REMAINDER_BYTES = 64 * 1024;
 const REMAINDER_MS = 1000;
 
-/** The failure of a kept connection that the other side closed just as it was used again: not a byte came back. */
+/**
+ * The failure of a kept connection that the other side closed just as it was used again: not a byte
+ * came back.
+ */
 class LostKeptConnection extends ExchangeFailure {}
 
 /**
  * Sends a request and returns its answer when the headers are there.
  *
- * A kept connection that is lost without one byte of answer was closed before the request reached anybody: the request
- * is sent once more, on a new connection (as Node's documentation of `request.reusedSocket` advises). Other kept
- * connections to the same host are as old, and are closed.
+ * A kept connection that is lost without one byte of answer was closed before the request reached
+ * anybody: the request is sent once more, on a new connection (as Node's documentation of
+ * `request.reusedSocket` advises). Other kept connections to the same host are as old, and are
+ * closed.
  *
  * @throws ExchangeFailure where there is no answer.
  */
@@ -243,7 +262,8 @@ function sendByNode(
         isConnected = true;
       });
     });
-    // Stays for good: a connection can break after the answer began, and an unheard 'error' ends the process.
+    // Stays for good: a connection can break after the answer began, and an unheard 'error' ends
+    // the process.
     outgoing.on('error', (error) => {
       settle();
       const reason = describeFailure(error, isConnected, outgoing.host);
@@ -318,12 +338,16 @@ function unbracket(hostname: string): string {
   return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
 }
 
-/** A body that is sent as text is sent in one piece with its head; a longer one is not worth the copy. */
+/**
+ * A body that is sent as text is sent in one piece with its head; a longer one is not worth the
+ * copy.
+ */
 const MAX_JOINED_BYTES = 16 * 1024;
 
 function prepare({ method, url, headers, body, lookup }: HttpRequest, mayReuse: boolean): ClientRequest {
   const target = targetOf(url);
-  // Not by import: that loads every lazy export too (WebSocket, and fetch with it), at start-up, for 30 ms and 8 MB.
+  // Not by import: that loads every lazy export too (WebSocket, and fetch with it), at start-up,
+  // for 30 ms and 8 MB.
   const { request } = process.getBuiltinModule(target.protocol === 'https:' ? 'node:https' : 'node:http');
   const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
   const protocol = target.protocol ?? 'http:';
@@ -354,7 +378,10 @@ function closeKept(outgoing: ClientRequest): void {
   }
 }
 
-/** The most bytes of all answers that are taken in one turn of the event loop: large answers leave room for everything else. */
+/**
+ * The most bytes of all answers that are taken in one turn of the event loop: large answers leave
+ * room for everything else.
+ */
 const TURN_BYTES = 128 * 1024;
 
 /** Answers that go on in each turn. */
@@ -463,7 +490,8 @@ class Answer implements HttpAnswer {
         disarm?.();
         disarm = undefined;
       };
-      // One timer for the whole answer, moved on when it fires: most answers have many chunks in one wait.
+      // One timer for the whole answer, moved on when it fires: most answers have many chunks in
+      // one wait.
       const watch = (leftMs: number): void => {
         disarm = clock.after(leftMs, () => {
           const now = clock.monotonic();
@@ -736,7 +764,8 @@ function checkedValue(value: string): string {
 }
 
 /**
- * Returns the body as it was before it was packed. We ask for identity, and some gateways pack all the same.
+ * Returns the body as it was before it was packed. We ask for identity, and some gateways pack all
+ * the same.
  *
  * @throws ExchangeFailure for a packing that is not known.
  */
@@ -785,7 +814,10 @@ function withoutPacking(
   return isUnpacked || length === undefined ? others : { ...others, 'content-length': length };
 }
 
-/** Reads the fields of an answer; of one that came twice the values are joined, but for the type, whose first one counts. */
+/**
+ * Reads the fields of an answer; of one that came twice the values are joined, but for the type,
+ * whose first one counts.
+ */
 function readHeaders(rawHeaders: readonly string[]): Record<string, string> {
   const headers: Record<string, string> = {};
   for (let at = 0; at < rawHeaders.length; at += 2) {

@@ -1,5 +1,6 @@
 /**
- * Asks a provider for a JSON document, with a bound on time and size: model lists and key checks, not completions.
+ * Asks a provider for a JSON document, with a bound on time and size: model lists and key checks,
+ * not completions.
  */
 
 import { parseJson } from '../base/json.ts';
@@ -24,10 +25,11 @@ export interface JsonAnswer {
 }
 
 /**
- * Sends one request with the provider's headers and the key, and returns its answer whatever the status.
+ * Sends one request with the provider's headers and the key, and returns its answer whatever the
+ * status.
  *
- * @throws AipassError PROVIDER_UNAVAILABLE, TIMED_OUT or CANCELLED where there is no answer, BAD_REQUEST for a key that
- * no header can carry.
+ * @throws AipassError PROVIDER_UNAVAILABLE, TIMED_OUT or CANCELLED where there is no answer,
+ * BAD_REQUEST for a key that no header can carry.
  */
 export async function askJson(
   provider: Provider,
@@ -71,12 +73,18 @@ export async function askJson(
   }
 }
 
-/** Returns the whole body as text. @throws ExchangeFailure also for a body longer than `maxBytes`, which closes the connection. */
+/**
+ * Returns the whole body as text. @throws ExchangeFailure also for a body longer than `maxBytes`,
+ * which closes the connection.
+ */
 export async function readAll(answer: HttpAnswer, maxBytes = MAX_DOCUMENT_BYTES): Promise<string> {
   return new TextDecoder().decode(await readBytes(answer, maxBytes));
 }
 
-/** Returns the whole body. @throws ExchangeFailure also for a body longer than `maxBytes`, which closes the connection. */
+/**
+ * Returns the whole body. @throws ExchangeFailure also for a body longer than `maxBytes`, which
+ * closes the connection.
+ */
 export async function readBytes(answer: HttpAnswer, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;

@@ -1,8 +1,8 @@
 /**
  * Asks a provider whether a key is good, by an endpoint that costs nothing.
  *
- * A refusal that does not speak of the key, and a success that anybody gets, prove nothing: then the verdict is
- * `unknown`.
+ * A refusal that does not speak of the key, and a success that anybody gets, prove nothing: then
+ * the verdict is `unknown`.
  */
 
 import { toRecord } from '../base/json.ts';
@@ -24,7 +24,8 @@ export type KeyCheckResult =
 /**
  * Asks the provider about a key.
  *
- * @throws AipassError CANCELLED when the signal aborts; no other failure is thrown, it makes the verdict `unknown`.
+ * @throws AipassError CANCELLED when the signal aborts; no other failure is thrown, it makes the
+ * verdict `unknown`.
  */
 export async function checkKey(
   provider: Provider,
@@ -56,7 +57,10 @@ export async function checkKey(
   }
 }
 
-/** Judges the answer to a key check; `describe` words a refusal, `isInvalid` is true where it is known to be about the key. */
+/**
+ * Judges the answer to a key check; `describe` words a refusal, `isInvalid` is true where it is
+ * known to be about the key.
+ */
 export function judgeKeyAnswer(
   answer: JsonAnswer,
   check: KeyCheck,

@@ -1,6 +1,6 @@
 /**
- * What can be told of a key from its characters alone, offline: whether it looks like its provider's keys, whether it
- * belongs to another provider, and whether a header can carry it.
+ * What can be told of a key from its characters alone, offline: whether it looks like its
+ * provider's keys, whether it belongs to another provider, and whether a header can carry it.
  *
  * No reason ever quotes the key, not even its first characters.
  */
@@ -16,8 +16,9 @@ export type KeyShapeVerdict = { readonly kind: 'valid' } | { readonly kind: 'sus
 const SENDABLE = /^[\x21-\x7e]*$/;
 
 /**
- * Shapes that tell whose key it is, whatever variable holds it; from the detectors of gitleaks and trufflehog and the
- * providers' documentation. A bare `sk-` is not among them: many providers have it.
+ * Shapes that tell whose key it is, whatever variable holds it; from the detectors of gitleaks and
+ * trufflehog and the providers' documentation. A bare `sk-` is not among them: many providers have
+ * it.
  */
 const OWNERS: readonly { readonly owner: string; readonly shape: RegExp }[] = [
   { owner: 'openrouter', shape: /^sk-or-v\d-[0-9a-f]{32,}$/ },
@@ -35,7 +36,10 @@ const OWNERS: readonly { readonly owner: string; readonly shape: RegExp }[] = [
   { owner: 'github', shape: /^gh[pousr]_[A-Za-z0-9]{30,}$|^github_pat_\w{30,}$/ },
 ];
 
-/** Checks a key against the usual shape of its provider's keys, which is in the catalogue or the configuration. */
+/**
+ * Checks a key against the usual shape of its provider's keys, which is in the catalogue or the
+ * configuration.
+ */
 export function judgeKeyShape(provider: Pick<Provider, 'name' | 'keyShape'>, key: Secret): KeyShapeVerdict {
   const value = key.reveal();
   const { prefixes, minLength } = provider.keyShape;
@@ -53,9 +57,10 @@ export function judgeKeyShape(provider: Pick<Provider, 'name' | 'keyShape'>, key
 }
 
 /**
- * Returns the provider that a key belongs to by its shape, where that is another one: such a key is never sent to this
- * provider. Undefined for a provider that is not built in (it may be a gateway that takes the keys of others), and where
- * the configuration has a prefix for its keys that this one begins with.
+ * Returns the provider that a key belongs to by its shape, where that is another one: such a key is
+ * never sent to this provider. Undefined for a provider that is not built in (it may be a gateway
+ * that takes the keys of others), and where the configuration has a prefix for its keys that this
+ * one begins with.
  */
 export function foreignOwnerOf(provider: Pick<Provider, 'name' | 'keyShape'>, key: Secret): string | undefined {
   if (!Object.hasOwn(CATALOGUE, provider.name)) return undefined;

@@ -1,9 +1,10 @@
 /**
- * Where each provider writes its limits: the header names and the format of their resets. Only the headers that a provider
- * is known to send are read, because the same name means another unit elsewhere.
+ * Where each provider writes its limits: the header names and the format of their resets. Only the
+ * headers that a provider is known to send are read, because the same name means another unit
+ * elsewhere.
  *
- * Sources: the providers' documents and measurements of mid 2026. A provider that is not listed is read by OpenAI's
- * names, each reset in whatever format it has.
+ * Sources: the providers' documents and measurements of mid 2026. A provider that is not listed is
+ * read by OpenAI's names, each reset in whatever format it has.
  */
 
 import type { LimitPeriod, LimitUnit } from '../protocol/pool.ts';
@@ -22,9 +23,15 @@ export interface LimitHeaders {
   readonly share?: string;
   /** Header with the window's length in seconds. */
   readonly period?: string;
-  /** True where the reset is the time at which the whole allowance is back, long after the next call would pass. */
+  /**
+   * True where the reset is the time at which the whole allowance is back, long after the next call
+   * would pass.
+   */
   readonly refill?: true;
-  /** True where the window is the minute of the clock, whose end is the reset unless a header has one. */
+  /**
+   * True where the window is the minute of the clock, whose end is the reset unless a header has
+   * one.
+   */
   readonly clockMinute?: true;
 }
 
@@ -78,8 +85,8 @@ const ANTHROPIC = (['requests', 'tokens', 'input-tokens', 'output-tokens'] as co
 );
 
 /**
- * Headers for the OAuth token of a subscription: a used share, and a reset in epoch seconds. The one without a span is
- * that of the limit that decides.
+ * Headers for the OAuth token of a subscription: a used share, and a reset in epoch seconds. The
+ * one without a span is that of the limit that decides.
  */
 const ANTHROPIC_UNIFIED = ['unified-5h', 'unified-7d', 'unified'].map((name): LimitHeaders => ({
   name,
@@ -144,7 +151,10 @@ const UNKNOWN_PROVIDER = [
   ...windowNames('any'),
 ];
 
-/** Returns the limits that a provider is known to write; without a name, those that are read of an unknown one. */
+/**
+ * Returns the limits that a provider is known to write; without a name, those that are read of an
+ * unknown one.
+ */
 export function limitHeadersOf(provider?: string): readonly LimitHeaders[] {
   if (provider === undefined || !Object.hasOwn(BY_PROVIDER, provider)) return UNKNOWN_PROVIDER;
   return BY_PROVIDER[provider] ?? [];

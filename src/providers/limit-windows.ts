@@ -1,5 +1,6 @@
 /**
- * Reads limit windows from the headers of an answer, and finds the one that a refusal was about. Pure.
+ * Reads limit windows from the headers of an answer, and finds the one that a refusal was about.
+ * Pure.
  *
  * A value that cannot be (negative, past, huge, in another format) is unknown, never a number.
  */
@@ -15,8 +16,8 @@ const COUNT = /^\d{1,16}(?:\.0+)?$/;
 const SHARE = /^\d{1,4}(?:\.\d{1,20})?$/;
 
 /**
- * Reads every window that the provider is known to write, or an unknown one may; header names are lower-case. Empty where
- * there is none.
+ * Reads every window that the provider is known to write, or an unknown one may; header names are
+ * lower-case. Empty where there is none.
  */
 export function readWindows(
   provider: string | undefined,
@@ -38,9 +39,10 @@ export interface WindowWait {
 }
 
 /**
- * Returns the wait that the headers of a 429 ask for: the longest among the windows with nothing left; where no window
- * says what is left, the shortest reset; null where they name windows that all have something left. Where none of the
- * provider's own headers has a reset, it is read as that of an unknown provider: what answers may be a gateway.
+ * Returns the wait that the headers of a 429 ask for: the longest among the windows with nothing
+ * left; where no window says what is left, the shortest reset; null where they name windows that
+ * all have something left. Where none of the provider's own headers has a reset, it is read as that
+ * of an unknown provider: what answers may be a gateway.
  */
 export function refusedWait(
   provider: string,

@@ -1,9 +1,10 @@
 /**
  * Fetches a provider's models, page by page, whatever the dialect of its list.
  *
- * Dialects: OpenAI's `{data: [{id}]}`, OpenRouter's with prices for one token, Together's bare array with prices for a
- * million, Anthropic's with `display_name` and `has_more`, Google's `{models: [{name: "models/…"}]}` with `nextPageToken`,
- * Cohere's `{models: [{name}]}` with `next_page_token`.
+ * Dialects: OpenAI's `{data: [{id}]}`, OpenRouter's with prices for one token, Together's bare
+ * array with prices for a million, Anthropic's with `display_name` and `has_more`, Google's
+ * `{models: [{name: "models/…"}]}` with `nextPageToken`, Cohere's `{models: [{name}]}` with
+ * `next_page_token`.
  */
 
 import { systemClock, type Clock } from '../base/clock.ts';
@@ -17,14 +18,18 @@ import { askJson } from './http.ts';
 import type { Provider } from './provider.ts';
 import { describeGarbage, describeRefusal } from './refusal.ts';
 
-/** Number of pages that are fetched: at the usual thousand a page, far more models than any provider has. */
+/**
+ * Number of pages that are fetched: at the usual thousand a page, far more models than any provider
+ * has.
+ */
 const MAX_PAGES = 50;
 
 /**
- * Returns the models of a provider in its own order, each once; those of the configuration where it lists none.
+ * Returns the models of a provider in its own order, each once; those of the configuration where it
+ * lists none.
  *
- * @throws AipassError NOT_FOUND where neither is there, PROVIDER_REJECTED or PROVIDER_UNAVAILABLE for a refusal or for an
- * answer that is not a list, TIMED_OUT, CANCELLED.
+ * @throws AipassError NOT_FOUND where neither is there, PROVIDER_REJECTED or PROVIDER_UNAVAILABLE
+ * for a refusal or for an answer that is not a list, TIMED_OUT, CANCELLED.
  */
 export async function fetchModels(
   provider: Provider,
@@ -120,7 +125,10 @@ function readModel(entry: unknown): ModelInfo | undefined {
   };
 }
 
-/** Fields for the length of the context: OpenRouter and Together, Groq, Mistral, Google, Anthropic, vLLM. */
+/**
+ * Fields for the length of the context: OpenRouter and Together, Groq, Mistral, Google, Anthropic,
+ * vLLM.
+ */
 const CONTEXT_FIELDS = [
   'context_length',
   'context_window',
@@ -130,7 +138,10 @@ const CONTEXT_FIELDS = [
   'max_model_len',
 ] as const;
 
-/** Returns dollars for one token: given as such in a text (OpenRouter), or as a number for a million (Together). A negative price is a placeholder. */
+/**
+ * Returns dollars for one token: given as such in a text (OpenRouter), or as a number for a million
+ * (Together). A negative price is a placeholder.
+ */
 function tokenPrice(perToken: unknown, perMillion: unknown): string | undefined {
   if (typeof perToken === 'string' && /^\d+(?:\.\d+)?(?:e-?\d+)?$/i.test(perToken)) return perToken;
   if (typeof perMillion !== 'number' || !Number.isFinite(perMillion) || perMillion < 0) return undefined;

@@ -1,5 +1,6 @@
 /**
- * Opens the registry of providers, which follows the configuration, and has the secrets of the configuration masked.
+ * Opens the registry of providers, which follows the configuration, and has the secrets of the
+ * configuration masked.
  */
 
 import { defer } from '../base/dispose.ts';
@@ -23,7 +24,10 @@ export function openProviders({ config, redactor }: Runtime, stack: AsyncDisposa
   return providers;
 }
 
-/** Header fields and query parameters whose values are no secrets, and are ordinary words in other texts. */
+/**
+ * Header fields and query parameters whose values are no secrets, and are ordinary words in other
+ * texts.
+ */
 const PUBLIC_NAMES = new Set([
   'accept',
   'accept-language',
@@ -45,7 +49,10 @@ const PUBLIC_NAMES = new Set([
 /** Matches a value with an authentication scheme before it. */
 const SCHEME = /^(?:Bearer|Basic|Token|Key|ApiKey) +(\S+)$/i;
 
-/** Lists the values in the configuration that may be secrets: those of header fields, and of the queries of addresses. */
+/**
+ * Lists the values in the configuration that may be secrets: those of header fields, and of the
+ * queries of addresses.
+ */
 export function configuredSecrets({ providers }: Pick<Config, 'providers'>): string[] {
   return Object.values(providers).flatMap((provider) => {
     const { dialects = {} } = provider;

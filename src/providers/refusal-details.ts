@@ -1,8 +1,9 @@
 /**
- * Reads what an error document says besides its message: waits, windows, how far a limit reaches. Pure.
+ * Reads what an error document says besides its message: waits, windows, how far a limit reaches.
+ * Pure.
  *
- * The document can be anything, of any depth, and can echo a key. Only known fields are read, each checked, and nothing
- * of the text is passed on.
+ * The document can be anything, of any depth, and can echo a key. Only known fields are read, each
+ * checked, and nothing of the text is passed on.
  */
 
 import { toRecord } from '../base/json.ts';
@@ -76,7 +77,10 @@ export function readRefusalDetails(
 const DAILY_LIMIT =
   /\b(?:per[- _]day|requests?\/day|(?:per|every|in) 24 ?h(?:ours?)?|\d{1,9} per 86400s|daily(?: \w+){0,2} (?:limit|quota|allocation|allowance)|RPD|TPD|today(?:'s)?)\b/i;
 
-/** Names of windows that a text may list beside the day's; then it does not say which one is used up. */
+/**
+ * Names of windows that a text may list beside the day's; then it does not say which one is used
+ * up.
+ */
 const SHORTER_LIMIT = /\b(?:per|a|\d{1,9}) ?(?:second|minute|hour)\b|\/(?:s|sec|second|min|minute|h|hour)\b/i;
 
 /** Returns true where a text is about a used-up day and names no shorter limit beside it. */
@@ -130,8 +134,9 @@ const WAIT_IN_WORDS = new RegExp(
 const AMOUNT = new RegExp(`(\\d+(?:\\.\\d+)?|\\ban?\\b|\\bone\\b) ?(${UNIT})`, 'gi');
 
 /**
- * Reads "try again in 20s", "in 1m30.5s" (OpenAI, Groq), "in 12 seconds" (Azure), "wait 41234 seconds" (GitHub), "reset
- * after 3h13m14s" (Gemini), "in 2 hours", "in an hour", "in 5 mins", and "in 1 minute and 30 seconds"; a bare number is seconds.
+ * Reads "try again in 20s", "in 1m30.5s" (OpenAI, Groq), "in 12 seconds" (Azure), "wait 41234
+ * seconds" (GitHub), "reset after 3h13m14s" (Gemini), "in 2 hours", "in an hour", "in 5 mins", and
+ * "in 1 minute and 30 seconds"; a bare number is seconds.
  */
 function readWaitInWords(text: string): number | null {
   const said = WAIT_IN_WORDS.exec(text)?.[1]?.toLowerCase();
@@ -146,12 +151,17 @@ function readWaitInWords(text: string): number | null {
   return Math.ceil(sum) || null;
 }
 
-/** Providers whose times without a zone are Beijing's (https://github.com/hugalafutro/model-hotel/pull/955). */
+/**
+ * Providers whose times without a zone are Beijing's
+ * (https://github.com/hugalafutro/model-hotel/pull/955).
+ */
 const BEIJING = new Set(['zai', 'zhipu', 'bigmodel', 'glm']);
 
 const TIMESTAMP = /\b(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?) ?(Z|UTC|GMT|[+-]\d{2}:\d{2})?/;
 
-/** Reads the point in time at which a limit resets: "Your limit will reset at 2026-09-09 05:38:28". */
+/**
+ * Reads the point in time at which a limit resets: "Your limit will reset at 2026-09-09 05:38:28".
+ */
 function readResetInWords(text: string, provider: string, now: number): number | null {
   const [, date, time, zone = BEIJING.has(provider) ? '+08:00' : 'Z'] = TIMESTAMP.exec(text) ?? [];
   return date === undefined ? null : parseReset(`${date}T${time}${zone.replace(/UTC|GMT/, 'Z')}`, 'rfc3339', now);
@@ -178,7 +188,10 @@ function readOpenRouter(metadata: Fields): Partial<RefusalDetails> {
   };
 }
 
-/** Reads google.rpc.RetryInfo, QuotaFailure and ErrorInfo in `error.details`, which gateways pass on. */
+/**
+ * Reads google.rpc.RetryInfo, QuotaFailure and ErrorInfo in `error.details`, which gateways pass
+ * on.
+ */
 function readGoogle(error: Fields): RefusalDetails {
   const details = listOf(error['details']);
   const waitMs = details.map((detail) => readDelay(detail['retryDelay'])).find((wait) => wait !== null) ?? null;
@@ -209,7 +222,10 @@ function listOf(value: unknown): readonly Fields[] {
   return Array.isArray(value) ? value.slice(0, MAX_ENTRIES).map(toRecord) : [];
 }
 
-/** Returns header fields with lower-case names and text values; numbers become texts, all else is dropped. */
+/**
+ * Returns header fields with lower-case names and text values; numbers become texts, all else is
+ * dropped.
+ */
 function readHeaders(value: unknown): Readonly<Record<string, string>> | undefined {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   const entries = Object.entries(value).slice(0, MAX_ENTRIES * 2);

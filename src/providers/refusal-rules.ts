@@ -1,13 +1,15 @@
 /**
- * Refusals whose wording decides what they mean, as data: one row per wording, each with its source.
+ * Refusals whose wording decides what they mean, as data: one row per wording, each with its
+ * source.
  *
- * A provider's message can quote the caller's own words. A message pattern is therefore anchored at the start, and each
- * row names the statuses that it holds for. The first row that matches decides; without one the status does.
+ * A provider's message can quote the caller's own words. A message pattern is therefore anchored at
+ * the start, and each row names the statuses that it holds for. The first row that matches decides;
+ * without one the status does.
  */
 
 /**
- * What a failure is blamed on. `model` is the model for the billing account of the key, `account` all keys of that
- * account, `provider` the provider whichever key is used.
+ * What a failure is blamed on. `model` is the model for the billing account of the key, `account`
+ * all keys of that account, `provider` the provider whichever key is used.
  */
 export type Blame = 'request' | 'model' | 'key' | 'account' | 'provider';
 
@@ -26,7 +28,10 @@ export type FailureReason =
   // The request is refused, and nobody else concerned.
   | 'bad-request'
   | 'unaffordable'
-  /** A refusal whose cause is unknown: the key is checked, and another key may be asked, but no third. */
+  /**
+   * A refusal whose cause is unknown: the key is checked, and another key may be asked, but no
+   * third.
+   */
   | 'unexplained'
   | 'misconfigured'
   | 'cancelled'
@@ -41,11 +46,16 @@ export type FailureReason =
 
 /** One wording of a refusal and its meaning. */
 export interface RefusalRule {
-  /** Names of the providers that word it so; absent where the code is understood from any provider. */
+  /**
+   * Names of the providers that word it so; absent where the code is understood from any provider.
+   */
   readonly providers?: readonly string[];
   /** Statuses that the rule holds for; absent for every 4xx but 408. */
   readonly statuses?: readonly number[];
-  /** Pattern of one of the codes: `code`, `type` or `status` of the error, or `reason` of a Google error detail. */
+  /**
+   * Pattern of one of the codes: `code`, `type` or `status` of the error, or `reason` of a Google
+   * error detail.
+   */
   readonly code?: RegExp;
   /** Pattern of the message, anchored at its start. */
   readonly message?: RegExp;
@@ -90,7 +100,8 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
     source: 'Documentation of Vercel AI Gateway, Poe and MiniMax: errors',
   },
   {
-    // Each key of Groq belongs to an organization with a spend limit of its own; the code differs from the documented one.
+    // Each key of Groq belongs to an organization with a spend limit of its own; the code differs
+    // from the documented one.
     providers: ['groq'],
     statuses: [400, 403],
     code: /^(?:blocked_api_access|spend_\w{1,64})$/,
@@ -379,8 +390,8 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
     source: 'Gemini API documentation: billing',
   },
   {
-    // One request of more tokens than the account may use in a minute: waiting does not help, and a key of a higher tier
-    // may. Groq answers 413, OpenAI 429.
+    // One request of more tokens than the account may use in a minute: waiting does not help, and a
+    // key of a higher tier may. Groq answers 413, OpenAI 429.
     statuses: [413, 429],
     message: /^Request too large for /i,
     reason: 'unaffordable',

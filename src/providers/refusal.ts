@@ -1,6 +1,6 @@
 /**
- * From a provider's refusal, or from the lack of an answer, to the error that the caller gets. Pure: sending is
- * elsewhere.
+ * From a provider's refusal, or from the lack of an answer, to the error that the caller gets.
+ * Pure: sending is elsewhere.
  */
 
 import { AipassError, type ErrorCode } from '../base/errors.ts';
@@ -27,7 +27,10 @@ export interface RefusalContext {
   readonly now: number;
 }
 
-/** Returns the error for a refusal: PROVIDER_UNAVAILABLE where it may pass, PROVIDER_REJECTED where not; the status is in its message. */
+/**
+ * Returns the error for a refusal: PROVIDER_UNAVAILABLE where it may pass, PROVIDER_REJECTED where
+ * not; the status is in its message.
+ */
 export function describeRefusal(
   refusal: Refusal,
   context: RefusalContext,

@@ -13,7 +13,10 @@ import { unknownProvider } from './unknown-provider.ts';
 
 /** Registry of providers. */
 export interface Providers {
-  /** Returns the provider of that name. @throws AipassError NOT_FOUND that names the nearest known one. */
+  /**
+   * Returns the provider of that name. @throws AipassError NOT_FOUND that names the nearest known
+   * one.
+   */
   get(name: string): Provider;
   /** Returns the provider of that name, or undefined. */
   find(name: string): Provider | undefined;
@@ -22,7 +25,10 @@ export interface Providers {
   list(): readonly Provider[];
 }
 
-/** Header fields that belong to the connection (RFC 9110, 7.6.1) or to how a body is encoded: set by hand they break the request. */
+/**
+ * Header fields that belong to the connection (RFC 9110, 7.6.1) or to how a body is encoded: set by
+ * hand they break the request.
+ */
 const TRANSPORT_HEADERS = new Set([
   'accept-encoding',
   'connection',
@@ -43,8 +49,8 @@ const UNKNOWN_ENTRY: Omit<CatalogueEntry, 'baseUrl'> = { keyShape: { minLength: 
 /**
  * Makes a registry.
  *
- * @throws AipassError BAD_REQUEST for a provider without a base URL, a base URL with a query, or a header that would
- * break the request.
+ * @throws AipassError BAD_REQUEST for a provider without a base URL, a base URL with a query, or a
+ * header that would break the request.
  */
 export function createProviders(config: Pick<Config, 'providers'>): Providers {
   const providers = new Map<string, Provider>();
@@ -72,7 +78,10 @@ export function createProviders(config: Pick<Config, 'providers'>): Providers {
 
 /** A registry whose configuration may change while others hold it. */
 export interface ReloadableProviders extends Providers {
-  /** Puts another configuration to use. Throws as createProviders does, and keeps the one in use then. */
+  /**
+   * Puts another configuration to use. Throws as createProviders does, and keeps the one in use
+   * then.
+   */
   replace(config: Pick<Config, 'providers'>): void;
 }
 

@@ -1,14 +1,19 @@
 /**
- * Reads when a limit resets, in each format that providers use. The same header name means different units at different
- * providers, so the format is always given and never guessed, save for `any`.
+ * Reads when a limit resets, in each format that providers use. The same header name means
+ * different units at different providers, so the format is always given and never guessed, save for
+ * `any`.
  *
- * Every parser returns milliseconds from now, above zero, or null for what is not a usable time: empty, a sentinel (-1, 0),
- * negative, past, in another format, or further away than any real window.
+ * Every parser returns milliseconds from now, above zero, or null for what is not a usable time:
+ * empty, a sentinel (-1, 0), negative, past, in another format, or further away than any real
+ * window.
  */
 
 import { parseHttpDate, parseRetryAfter, parseRetryAfterMs } from '../base/retry-after.ts';
 
-/** Format of a reset: `any` is for unknown providers, `epoch-or-duration` for those that were seen with both. */
+/**
+ * Format of a reset: `any` is for unknown providers, `epoch-or-duration` for those that were seen
+ * with both.
+ */
 export type ResetFormat =
   'go-duration' | 'seconds' | 'rfc3339' | 'epoch-seconds' | 'epoch-milliseconds' | 'epoch-or-duration' | 'any';
 
@@ -49,7 +54,8 @@ const PARSERS: Readonly<Record<ResetFormat, (value: string, now: number) => numb
   'epoch-seconds': (value, now) => (DECIMAL.test(value) ? believable(Number(value) * 1000 - now) : null),
   'epoch-milliseconds': (value, now) => (INTEGER.test(value) ? believable(Number(value) - now) : null),
   'epoch-or-duration': (value, now) => PARSERS['epoch-seconds'](value, now) ?? parseGoDuration(value),
-  // The ranges do not overlap: seconds end at a month (about 3e6), epoch seconds are about 2e9, milliseconds 2e12.
+  // The ranges do not overlap: seconds end at a month (about 3e6), epoch seconds are about 2e9,
+  // milliseconds 2e12.
   any: (value, now) =>
     parseLooseDuration(value) ??
     PARSERS.rfc3339(value, now) ??
@@ -67,7 +73,10 @@ export function parseGoDuration(text: string): number | null {
   return believable(sum);
 }
 
-/** Reads a Go duration as those write it who imitate Go: with blanks, and with days in front (`1d 2h 3m`). */
+/**
+ * Reads a Go duration as those write it who imitate Go: with blanks, and with days in front (`1d 2h
+ * 3m`).
+ */
 function parseLooseDuration(text: string): number | null {
   const [, days, rest = ''] = /^(?:(\d{1,2})d)?(.*)$/.exec(text.replaceAll(' ', '')) ?? [];
   const restMs = parseGoDuration(rest);
@@ -79,18 +88,22 @@ export function parseProtobufDuration(text: string): number | null {
   return text.length <= MAX_TEXT && PROTOBUF_DURATION.test(text) ? believable(Number(text.slice(0, -1)) * 1000) : null;
 }
 
-/** Matches numbers that are epoch seconds or milliseconds where seconds from now are expected: from 2001 to 5138. */
+/**
+ * Matches numbers that are epoch seconds or milliseconds where seconds from now are expected: from
+ * 2001 to 5138.
+ */
 const EPOCH = /^\d{10,14}(?:\.\d+)?$/;
 
 /** Other names of `Retry-After`. */
 const RETRY_AFTER_NAMES = ['retry-after', 'x-retry-after', 'x-ratelimit-retry-after', 'x-ratelimit-reset-after'];
 
 /**
- * Returns the wait that `retry-after-ms` (Azure, OpenAI), `Retry-After`, `x-retry-after`, `x-ratelimit-retry-after` or
- * `x-ratelimit-reset-after` asks for, in milliseconds; zero, negative and past values count as absent.
+ * Returns the wait that `retry-after-ms` (Azure, OpenAI), `Retry-After`, `x-retry-after`,
+ * `x-ratelimit-retry-after` or `x-ratelimit-reset-after` asks for, in milliseconds; zero, negative
+ * and past values count as absent.
  *
- * `Retry-After` is read as RFC 9110 has it, and besides as providers write it: with a fraction, in quotes, as epoch
- * seconds, as a timestamp of RFC 3339, or with a unit (`60s`, `60 seconds`).
+ * `Retry-After` is read as RFC 9110 has it, and besides as providers write it: with a fraction, in
+ * quotes, as epoch seconds, as a timestamp of RFC 3339, or with a unit (`60s`, `60 seconds`).
  */
 export function readAskedWait(headers: Readonly<Record<string, string>>, now: number): number | undefined {
   // Measured against the answer's own clock, so that a wrong one on either side does not matter.
@@ -107,10 +120,10 @@ export function readAskedWait(headers: Readonly<Record<string, string>>, now: nu
 }
 
 /**
- * Returns the wait of the IETF's `RateLimit` headers in milliseconds: `RateLimit: "default";r=0;t=44`
- * (draft-ietf-httpapi-ratelimit-headers-08 and later), `RateLimit: limit=100, remaining=0, reset=44` (07), or
- * `RateLimit-Reset` beside `RateLimit-Remaining` (06 and earlier), whose reset some write as a point in time. Among
- * several limits only the used-up ones count.
+ * Returns the wait of the IETF's `RateLimit` headers in milliseconds: `RateLimit:
+ * "default";r=0;t=44` (draft-ietf-httpapi-ratelimit-headers-08 and later), `RateLimit: limit=100,
+ * remaining=0, reset=44` (07), or `RateLimit-Reset` beside `RateLimit-Remaining` (06 and earlier),
+ * whose reset some write as a point in time. Among several limits only the used-up ones count.
  */
 export function readIetfWait(headers: Readonly<Record<string, string>>, now: number): number | undefined {
   const field = (headers['ratelimit'] ?? '').slice(0, 1000);

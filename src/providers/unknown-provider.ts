@@ -1,5 +1,6 @@
 /**
- * The error for an unknown provider; its message differs where the name comes from the configuration.
+ * The error for an unknown provider; its message differs where the name comes from the
+ * configuration.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -7,8 +8,9 @@ import { nearestProvider } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
 
 /**
- * Returns the error; `known` are the names it may have been meant for, `defaultProvider` is the configuration's, and
- * `give` is the instruction for giving this name a key, where that is possible.
+ * Returns the error; `known` are the names it may have been meant for, `defaultProvider` is the
+ * configuration's, and `give` is the instruction for giving this name a key, where that is
+ * possible.
  */
 export function unknownProvider(
   name: string,

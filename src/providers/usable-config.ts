@@ -1,5 +1,6 @@
 /**
- * Checks a configuration as a whole: its text, its schedules, and the providers that are made from it.
+ * Checks a configuration as a whole: its text, its schedules, and the providers that are made from
+ * it.
  *
  * The start, a reload and `doctor` all use this check, so that they accept the same configurations.
  */
@@ -13,7 +14,8 @@ import { createProviders } from './registry.ts';
 /**
  * Reads a configuration that a daemon can run with; a file that does not exist is an empty one.
  *
- * @throws AipassError BAD_REQUEST naming what is wrong, or the system's reason why the file cannot be read.
+ * @throws AipassError BAD_REQUEST naming what is wrong, or the system's reason why the file cannot
+ * be read.
  */
 export function readUsableConfig(path: string, clock: Pick<Clock, 'now'>): Config {
   const config = readConfig(path);

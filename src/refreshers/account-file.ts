@@ -1,10 +1,12 @@
 /**
- * Account files: the forms that other programs write, how they are read, and how new tokens are written into them.
+ * Account files: the forms that other programs write, how they are read, and how new tokens are
+ * written into them.
  *
- * Forms: google-auth for Python, `authorized_user` of Google's libraries, the token files of googleapis' and Go's
- * quickstarts, Google's service-account key, and our own `oauth/<name>.json`. Fields that nobody here knows survive a
- * rewrite, in their place. Reading never fails on a field: a wrong one counts as absent. The daemon reports it beforehand,
- * by the schema in account-schema.ts; workers read without that schema, so that they need not load its library.
+ * Forms: google-auth for Python, `authorized_user` of Google's libraries, the token files of
+ * googleapis' and Go's quickstarts, Google's service-account key, and our own `oauth/<name>.json`.
+ * Fields that nobody here knows survive a rewrite, in their place. Reading never fails on a field:
+ * a wrong one counts as absent. The daemon reports it beforehand, by the schema in
+ * account-schema.ts; workers read without that schema, so that they need not load its library.
  */
 
 import { stat } from 'node:fs/promises';
@@ -87,14 +89,20 @@ export type AccountReading =
       readonly warning: Warning;
     };
 
-/** Boundary between epoch seconds and epoch milliseconds: as seconds it is the year 30490, as milliseconds 1998. Some write the year 9999 for "never". */
+/**
+ * Boundary between epoch seconds and epoch milliseconds: as seconds it is the year 30490, as
+ * milliseconds 1998. Some write the year 9999 for "never".
+ */
 const SECONDS_BELOW = 9e11;
 
 /** Boundaries towards micro- and nanoseconds, chosen in the same way. */
 const MILLISECONDS_BELOW = 9e14;
 const MICROSECONDS_BELOW = 9e17;
 
-/** Longest text that is read as a time; JavaScript's with the name of a zone has about 60 characters. */
+/**
+ * Longest text that is read as a time; JavaScript's with the name of a zone has about 60
+ * characters.
+ */
 const MAX_TIME_LENGTH = 100;
 
 /** Fields that can hold each part of a token set, best first. */
@@ -128,7 +136,8 @@ const UNSUPPORTED_TYPES = new Set([
 ]);
 
 /**
- * Reads an account file. `check` returns a problem of the document, or null; the daemon passes the schema here.
+ * Reads an account file. `check` returns a problem of the document, or null; the daemon passes the
+ * schema here.
  */
 export async function readAccountFile(
   name: string,
@@ -184,7 +193,10 @@ async function fileTime(path: string): Promise<number | null> {
   }
 }
 
-/** Returns the signature of an account's file and of its client's file; it changes with their content, mode or owner. */
+/**
+ * Returns the signature of an account's file and of its client's file; it changes with their
+ * content, mode or owner.
+ */
 export async function accountSignature(files: {
   readonly file: string;
   readonly clientFile: string | null;
@@ -193,7 +205,10 @@ export async function accountSignature(files: {
   return files.clientFile === null ? own : `${own}, ${await readFileSignature(files.clientFile)}`;
 }
 
-/** Reads the OAuth client: the account's own, else that of its client file; undefined where neither has one. */
+/**
+ * Reads the OAuth client: the account's own, else that of its client file; undefined where neither
+ * has one.
+ */
 export async function readClient(
   account: AccountFile | null,
   clientFile: string | null,
@@ -207,7 +222,10 @@ export async function readClient(
   return outcome.kind === 'read' ? parseClient(outcome.text) : undefined;
 }
 
-/** Parses the client in Google's downloaded client file (`installed` or `web`) or in another account's file. */
+/**
+ * Parses the client in Google's downloaded client file (`installed` or `web`) or in another
+ * account's file.
+ */
 export function parseClient(text: string): ClientIdentity | undefined {
   const raw = parseJson(text);
   const inner = isRecord(raw) ? (raw['installed'] ?? raw['web'] ?? raw) : undefined;
@@ -217,7 +235,10 @@ export function parseClient(text: string): ClientIdentity | undefined {
   return { clientId, clientSecret: secretField(inner, CLIENT_SECRET_FIELDS), privateKey: privateKeyOf(inner) };
 }
 
-/** Parses a document. `savedAt` is when its file was written; it dates an `expires_in` that nothing else dates. */
+/**
+ * Parses a document. `savedAt` is when its file was written; it dates an `expires_in` that nothing
+ * else dates.
+ */
 export function parseAccountFile(raw: JsonObject, google: boolean, savedAt: number | null = null): AccountFile {
   const type = google ? readString(raw, 'type') : undefined;
   const tokens = tokenFieldsOf(raw);
@@ -272,7 +293,10 @@ function parseServiceAccount(raw: JsonObject): AccountFile {
   };
 }
 
-/** Returns the object that holds the tokens: the document, or the only object in it that does (`{"token": {…}}`). */
+/**
+ * Returns the object that holds the tokens: the document, or the only object in it that does
+ * (`{"token": {…}}`).
+ */
 function tokenFieldsOf(raw: JsonObject): JsonObject {
   const name = tokenContainer(raw);
   const inner = name === null ? undefined : raw[name];
@@ -289,7 +313,10 @@ function tokenContainer(raw: JsonObject): string | null {
   return first === undefined || more.length > 0 ? null : first[0];
 }
 
-/** Returns when a token ends and began, from what the file has of it: an end, a lifetime, or the token's own claim. */
+/**
+ * Returns when a token ends and began, from what the file has of it: an end, a lifetime, or the
+ * token's own claim.
+ */
 function lifeOf(
   tokens: JsonObject,
   form: AccountForm,
@@ -313,7 +340,10 @@ function lifeOf(
   return { expiresAt: claimed.expiresAt, obtainedAt: obtainedAt ?? claimed.obtainedAt, isGuessed: false };
 }
 
-/** Returns the times in a JSON Web Token's claims, unverified: only its end and its beginning are of interest here. */
+/**
+ * Returns the times in a JSON Web Token's claims, unverified: only its end and its beginning are of
+ * interest here.
+ */
 export function jwtTimes(
   token: string,
 ): { readonly expiresAt: number; readonly obtainedAt: number | null } | undefined {
@@ -327,9 +357,10 @@ export function jwtTimes(
 }
 
 /**
- * Parses a time as files have it: seconds to nanoseconds since 1970 as number or digits, ISO 8601 (UTC where no zone is
- * given), or the texts that HTTP, JavaScript (`Thu, 01 Jan 2026 00:00:00 GMT`), .NET (`/Date(1767225600000)/`), Go
- * (`2026-01-01 00:00:00 +0000 UTC`), Java (`…Z[Etc/UTC]`), PostgreSQL (`…+00`) and C (`Thu Jan  1 00:00:00 2026`) make.
+ * Parses a time as files have it: seconds to nanoseconds since 1970 as number or digits, ISO 8601
+ * (UTC where no zone is given), or the texts that HTTP, JavaScript (`Thu, 01 Jan 2026 00:00:00
+ * GMT`), .NET (`/Date(1767225600000)/`), Go (`2026-01-01 00:00:00 +0000 UTC`), Java
+ * (`…Z[Etc/UTC]`), PostgreSQL (`…+00`) and C (`Thu Jan 1 00:00:00 2026`) make.
  */
 export function parseTime(value: unknown, mayBeBefore1970 = false): number | undefined {
   const number = toNumber(value);
@@ -355,7 +386,10 @@ function isoTime(value: string): string | undefined {
   return `${year}-${month}-${day}T${hour}:${minute}:${second}.${fraction.slice(0, 3)}${offset}`;
 }
 
-/** Returns a time with a month's name as Date.parse reads it, or undefined where it is not one. Without a zone it is in UTC. */
+/**
+ * Returns a time with a month's name as Date.parse reads it, or undefined where it is not one.
+ * Without a zone it is in UTC.
+ */
 function spelledTime(value: string): string | undefined {
   if (!/^(?:[A-Z][a-z]{2},? )?(?:\d{1,2} [A-Z][a-z]{2}|[A-Z][a-z]{2} +\d{1,2})\b.*\d\d:\d\d/.test(value))
     return undefined;
@@ -375,7 +409,9 @@ function toNumber(value: unknown): number | undefined {
   return typeof number === 'number' && Number.isFinite(number) ? number : undefined;
 }
 
-/** Reads the provider's settings in an `oauth/<name>.json`, by the names of RFC 8414 and RFC 7591. */
+/**
+ * Reads the provider's settings in an `oauth/<name>.json`, by the names of RFC 8414 and RFC 7591.
+ */
 function parseSettings(raw: JsonObject): ProviderSettings {
   const method = readString(raw, 'token_endpoint_auth_method');
   return {
@@ -456,13 +492,19 @@ export function accessTag(account: AccountFile): string {
   return tokenTag(account.accessToken?.reveal() ?? '');
 }
 
-/** Returns a tag of what a refresh would start from; when it differs, somebody else changed the account. */
+/**
+ * Returns a tag of what a refresh would start from; when it differs, somebody else changed the
+ * account.
+ */
 export function accountBasis(account: AccountFile): string {
   const source = account.refreshToken ?? account.clientSecret ?? account.privateKey;
   return tokenTag(`${account.form}\n${account.clientId ?? ''}\n${source?.reveal() ?? ''}`);
 }
 
-/** Returns how long the token of a file was granted for, in milliseconds, where the file has both ends. */
+/**
+ * Returns how long the token of a file was granted for, in milliseconds, where the file has both
+ * ends.
+ */
 function grantedLifetime({ expiresAt, obtainedAt }: AccountFile): number | undefined {
   return expiresAt === null || obtainedAt === null || expiresAt <= obtainedAt ? undefined : expiresAt - obtainedAt;
 }
@@ -470,8 +512,9 @@ function grantedLifetime({ expiresAt, obtainedAt }: AccountFile): number | undef
 /**
  * Formats a file with new tokens in it, in the fields that the file already uses.
  *
- * An answer without a lifetime gets that of the token before. Scopes are kept where the answer has none (RFC 6749 §5.1:
- * then they are as asked for); where it has fewer, those that were asked for are kept beside them.
+ * An answer without a lifetime gets that of the token before. Scopes are kept where the answer has
+ * none (RFC 6749 §5.1: then they are as asked for); where it has fewer, those that were asked for
+ * are kept beside them.
  */
 export function formatWithTokens(account: AccountFile, tokens: GrantedTokens, now: number): string {
   const lifetimeMs = tokens.expiresIn === undefined ? grantedLifetime(account) : tokens.expiresIn * 1000;
@@ -519,7 +562,10 @@ export function formatWithTokens(account: AccountFile, tokens: GrantedTokens, no
   return `${JSON.stringify(document, null, 2)}\n`;
 }
 
-/** Formats a file whose refresh token was replaced while the access token that came with it cannot be used. */
+/**
+ * Formats a file whose refresh token was replaced while the access token that came with it cannot
+ * be used.
+ */
 export function formatWithRefreshToken(account: AccountFile, refreshToken: Secret): string {
   const container = tokenContainer(account.raw);
   const inner = container === null ? undefined : account.raw[container];
@@ -530,12 +576,18 @@ export function formatWithRefreshToken(account: AccountFile, refreshToken: Secre
   return `${JSON.stringify(document, null, 2)}\n`;
 }
 
-/** Google's libraries for Go, Node and Python read a file by its type; without the other fields they refuse it all the same. */
+/**
+ * Google's libraries for Go, Node and Python read a file by its type; without the other fields they
+ * refuse it all the same.
+ */
 function canBeAuthorizedUser(document: Readonly<Record<string, unknown>>): boolean {
   return ['client_id', 'client_secret', 'refresh_token'].every((name) => typeof document[name] === 'string');
 }
 
-/** Returns when the refresh token ends, or null where that is not known: as answered, as before, or its own claim. */
+/**
+ * Returns when the refresh token ends, or null where that is not known: as answered, as before, or
+ * its own claim.
+ */
 function refreshExpiry(account: AccountFile, tokens: GrantedTokens, now: number): number | null {
   if (tokens.refreshExpiresIn === null) return null;
   if (tokens.refreshExpiresIn !== undefined) return now + tokens.refreshExpiresIn * 1000;
@@ -544,7 +596,10 @@ function refreshExpiry(account: AccountFile, tokens: GrantedTokens, now: number)
   return jwtTimes(tokens.refreshToken?.reveal() ?? '')?.expiresAt ?? null;
 }
 
-/** Formats a time as the field has it: ISO 8601 in whole seconds as google-auth for Python parses it, or a number in its unit. */
+/**
+ * Formats a time as the field has it: ISO 8601 in whole seconds as google-auth for Python parses
+ * it, or a number in its unit.
+ */
 function formatTime(name: string, before: unknown, time: number): string | number {
   const iso = new Date(time).toISOString().replace(/\.\d{3}Z$/, 'Z');
   const digits = toNumber(before);
@@ -572,7 +627,10 @@ function strip(object: JsonObject): JsonObject {
   return Object.fromEntries(Object.entries(object).filter(([name]) => !TOKEN_FIELDS.has(name)));
 }
 
-/** Returns a file without any token, as it is after a revocation and before a consent. Scopes stay, so that the next consent asks for the same. */
+/**
+ * Returns a file without any token, as it is after a revocation and before a consent. Scopes stay,
+ * so that the next consent asks for the same.
+ */
 export function withoutTokens(account: AccountFile): AccountFile {
   const container = tokenContainer(account.raw);
   const inner = container === null ? undefined : account.raw[container];

@@ -1,7 +1,7 @@
 /**
- * The lock of one account: a file beside the account's own. Whoever asks a provider for tokens of the account holds it, so
- * that a daemon that was killed and started again does not send a refresh token that the worker of its predecessor has
- * just used up.
+ * The lock of one account: a file beside the account's own. Whoever asks a provider for tokens of
+ * the account holds it, so that a daemon that was killed and started again does not send a refresh
+ * token that the worker of its predecessor has just used up.
  *
  * The policy of this lock: wait for it, up to a limit. The lock itself is base/file-lock.ts.
  */
@@ -20,7 +20,8 @@ export function lockPath(accountFile: string): string {
 }
 
 /**
- * Takes a lock as soon as it is free; returns undefined when a living process still holds it after `waitMs`.
+ * Takes a lock as soon as it is free; returns undefined when a living process still holds it after
+ * `waitMs`.
  *
  * @throws the system's error where the folder cannot be written.
  */

@@ -1,6 +1,7 @@
 /**
- * Names of accounts, and the files that belong to them. A name is `google`, `spotify`, or, for a further account of a
- * provider, `google.work`: the provider, a dot, the account. Names from outside never become paths unchecked.
+ * Names of accounts, and the files that belong to them. A name is `google`, `spotify`, or, for a
+ * further account of a provider, `google.work`: the provider, a dot, the account. Names from
+ * outside never become paths unchecked.
  */
 
 import { join } from 'node:path';
@@ -39,14 +40,20 @@ export function formatAccountName(name: AccountName): string {
 /** Provider of the accounts for MCP servers; the account is the server's host. */
 const MCP = 'mcp';
 
-/** Returns the name of the account for an MCP server; `withPort` where its host alone is taken by another server. */
+/**
+ * Returns the name of the account for an MCP server; `withPort` where its host alone is taken by
+ * another server.
+ */
 export function mcpAccountName({ hostname, port, pathname }: URL, withPort = false): AccountName {
   const more = withPort ? `-${port}${pathname.replace(/\/+$/, '')}` : '';
   const account = `${hostname}${more}`.replace(/[^A-Za-z0-9_.@+-]+/g, '-').replace(/^[^A-Za-z0-9]+|-+$/g, '');
   return { provider: MCP, account: account.slice(0, 128) };
 }
 
-/** Returns the names that may be meant by one that holds an address, such as `mcp.localhost:3000`, best first; a plain name is itself. */
+/**
+ * Returns the names that may be meant by one that holds an address, such as `mcp.localhost:3000`,
+ * best first; a plain name is itself.
+ */
 export function namesMeantBy(name: string): readonly string[] {
   if (!name.includes(':')) return [name];
   const address = name.startsWith(`${MCP}.`) ? `http://${name.slice(MCP.length + 1)}/` : name;
@@ -57,7 +64,10 @@ export function namesMeantBy(name: string): readonly string[] {
 /** Files of an account. */
 export interface AccountFiles {
   readonly file: string;
-  /** File with client id and secret, used when the account's own has none; null for a provider's first account outside Google. */
+  /**
+   * File with client id and secret, used when the account's own has none; null for a provider's
+   * first account outside Google.
+   */
   readonly clientFile: string | null;
 }
 
@@ -91,8 +101,9 @@ export function oauthFileAccount(fileName: string): AccountName | undefined {
 }
 
 /**
- * Names that synchronizers, editors and people give to a copy of a file; the groups give the original's name.
- * Syncthing, Dropbox, Nextcloud, iCloud and OneDrive, file managers, emacs and vim, and suffixes and dates typed by hand.
+ * Names that synchronizers, editors and people give to a copy of a file; the groups give the
+ * original's name. Syncthing, Dropbox, Nextcloud, iCloud and OneDrive, file managers, emacs and
+ * vim, and suffixes and dates typed by hand.
  */
 const COPIES: readonly RegExp[] = [
   /^(.+?)\.sync-conflict-.*(\.json)$/i,
@@ -107,7 +118,10 @@ const COPIES: readonly RegExp[] = [
   /^[.#]*(.+?)(\.json)(?:[#~]+|[._-].+)$/,
 ];
 
-/** Returns the name of the file that a file, by its own name, is a copy of; undefined for any other name. */
+/**
+ * Returns the name of the file that a file, by its own name, is a copy of; undefined for any other
+ * name.
+ */
 export function originalOfCopy(fileName: string): string | undefined {
   for (const pattern of COPIES) {
     const [, stem, extension] = pattern.exec(fileName) ?? [];

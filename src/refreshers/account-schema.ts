@@ -1,5 +1,6 @@
 /**
- * Schema of account files. Only the daemon loads it: it reports every wrong field by name, before anything is sent.
+ * Schema of account files. Only the daemon loads it: it reports every wrong field by name, before
+ * anything is sent.
  */
 
 import { z } from 'zod';

@@ -1,8 +1,10 @@
 /**
- * One account: what its file has, the token that is held, and how its last refreshes ended. Keeps the token fresh.
+ * One account: what its file has, the token that is held, and how its last refreshes ended. Keeps
+ * the token fresh.
  *
- * All callers share one refresh. After every await the file is asked again what the account is now. No state is sticky:
- * it follows from the last reading of the file and the last outcome, and the next reading can change it.
+ * All callers share one refresh. After every await the file is asked again what the account is now.
+ * No state is sticky: it follows from the last reading of the file and the last outcome, and the
+ * next reading can change it.
  */
 
 import { createHash } from 'node:crypto';
@@ -73,14 +75,19 @@ interface FileVersion {
 /** Most times that a refresh starts over because the file changed under it. */
 const MAX_STARTS = 4;
 
-/** Longest wait of a caller for a provider, in milliseconds: while the old token is valid, and when it has expired. */
+/**
+ * Longest wait of a caller for a provider, in milliseconds: while the old token is valid, and when
+ * it has expired.
+ */
 const VALID_WAIT_MS = 5_000;
 const EXPIRED_WAIT_MS = 30_000;
 
 /** Time before the end of a consent in which its user is warned, in milliseconds (3 days). */
 const CONSENT_WARNING_MS = 3 * 86_400_000;
 
-/** Longest wait for which a timer keeps a refresh token from ending; for a longer one the tick does. */
+/**
+ * Longest wait for which a timer keeps a refresh token from ending; for a longer one the tick does.
+ */
 const KEEP_ALIVE_TIMER_MS = 5 * 60_000;
 
 /** Difference of two ends of a refresh token that counts as none, in milliseconds. */
@@ -106,12 +113,18 @@ export function parseMemories(section: unknown): ReadonlyMap<string, AccountMemo
   );
 }
 
-/** Returns a tag of a provider's settings, so that a change of the configuration is noticed. They hold no secret. */
+/**
+ * Returns a tag of a provider's settings, so that a change of the configuration is noticed. They
+ * hold no secret.
+ */
 function settingsTag(settings: ProviderSettings): string {
   return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16);
 }
 
-/** Shortest refresh token that is taken for unique, in characters: one that cannot be guessed (RFC 6749 §10.10) is longer. */
+/**
+ * Shortest refresh token that is taken for unique, in characters: one that cannot be guessed (RFC
+ * 6749 §10.10) is longer.
+ */
 const UNIQUE_LENGTH = 16;
 
 /** Returns the tags of a grant: of the whole document, and of its refresh token at its provider. */
@@ -126,7 +139,10 @@ function grantTagsOf(
   return [document, tokenTag(`${tokenEndpoint ?? issuer ?? ''}\n${token}`)];
 }
 
-/** Returns the code for a caller after a failure on this machine: only a file that cannot be written has no better one. */
+/**
+ * Returns the code for a caller after a failure on this machine: only a file that cannot be written
+ * has no better one.
+ */
 function failureCode(outcome: Extract<RefreshOutcome, { kind: 'unsaved' | 'unusable' }>): ErrorCode {
   if (outcome.kind === 'unsaved') return 'INTERNAL';
   return outcome.unsupported === true ? 'UNSUPPORTED' : 'NOT_FOUND';
@@ -192,12 +208,17 @@ export class Account {
     if (this.#held !== before) this.#deps.onToken();
   }
 
-  /** Reads the account's file again if it, or the file of its client, is not the one that was read last. */
+  /**
+   * Reads the account's file again if it, or the file of its client, is not the one that was read
+   * last.
+   */
   async rescan(): Promise<void> {
     if ((await accountSignature(this.#deps.account)) !== this.#signature) await this.reload();
   }
 
-  /** Returns the held token where it is good for a caller without special wishes, from memory alone. */
+  /**
+   * Returns the held token where it is good for a caller without special wishes, from memory alone.
+   */
   heldFor(request: TokenRequest): HeldToken | undefined {
     const held = this.#held;
     if (held === null || request.scopes.length > 0 || request.refused !== undefined || !this.isWell()) return undefined;
@@ -207,7 +228,8 @@ export class Account {
   /**
    * Returns a token that is good for what the caller needs, renewed first where it is not.
    *
-   * @throws AipassError NOT_FOUND, REAUTH_REQUIRED, UNSAFE_PERMISSIONS, PROVIDER_REJECTED or PROVIDER_UNAVAILABLE, each with what to do.
+   * @throws AipassError NOT_FOUND, REAUTH_REQUIRED, UNSAFE_PERMISSIONS, PROVIDER_REJECTED or
+   * PROVIDER_UNAVAILABLE, each with what to do.
    */
   async token(request: TokenRequest): Promise<HeldToken> {
     // What fails may have been fixed by hand a moment ago.
@@ -221,8 +243,9 @@ export class Account {
   }
 
   /**
-   * Renews the token now, whatever its age. Everybody who asks meanwhile gets the same outcome. While a worker still holds
-   * tokens that it cannot write, that is `unsaved` at once, and no other refresh begins.
+   * Renews the token now, whatever its age. Everybody who asks meanwhile gets the same outcome.
+   * While a worker still holds tokens that it cannot write, that is `unsaved` at once, and no other
+   * refresh begins.
    */
   refresh(): Promise<RefreshOutcome> {
     if (this.#flight !== undefined) return this.#flight;
@@ -270,7 +293,10 @@ export class Account {
     if (this.#held === null || this.#held.isDue() || this.#gate.failures > 0) await this.refresh();
   }
 
-  /** Returns whether there is a token, or one can be had without the user: the file is usable, its grant not refused and not used up. */
+  /**
+   * Returns whether there is a token, or one can be had without the user: the file is usable, its
+   * grant not refused and not used up.
+   */
   isWell(): boolean {
     if (this.#file === null || this.#problem !== null || this.#copyOf !== null || this.#rejection !== null)
       return false;
@@ -323,7 +349,10 @@ export class Account {
     return this.#whyReauth();
   }
 
-  /** Explains that the consent ends within days and that refreshing does not extend it; null where that is not so. */
+  /**
+   * Explains that the consent ends within days and that refreshing does not extend it; null where
+   * that is not so.
+   */
   endingConsent(): Explanation | null {
     const end = this.#file?.refreshExpiresAt ?? null;
     if (end === null || this.#fixedEnd === null || this.state() === 'reauth-required') return null;
@@ -336,7 +365,10 @@ export class Account {
     return this.#gate.failures;
   }
 
-  /** Tags by which another file with the same grant is recognized; none where there is no refresh token. */
+  /**
+   * Tags by which another file with the same grant is recognized; none where there is no refresh
+   * token.
+   */
   get grantTags(): readonly string[] {
     return this.#grantTags;
   }
@@ -356,12 +388,18 @@ export class Account {
     return this.#deps.account.file;
   }
 
-  /** Notes that another account's file holds the same refresh token and is the one that is refreshed; null ends that. */
+  /**
+   * Notes that another account's file holds the same refresh token and is the one that is
+   * refreshed; null ends that.
+   */
   setCopyOf(original: { readonly name: string; readonly file: string } | null): void {
     this.#copyOf = original;
   }
 
-  /** Returns what is worth remembering over a restart, or null. Only a consent ends what is remembered as refused. */
+  /**
+   * Returns what is worth remembering over a restart, or null. Only a consent ends what is
+   * remembered as refused.
+   */
   remember(): AccountMemory | null {
     const copyOf = this.#copyOf === null ? null : { name: this.#copyOf.name, stamp: this.signature };
     if (this.#last === null && copyOf === null) return null;
@@ -404,7 +442,10 @@ export class Account {
     return refused !== undefined && this.#held !== null && tokenTag(this.#held.facts.accessToken.reveal()) === refused;
   }
 
-  /** Returns whether a caller's wish may start or await a refresh: not against a refusal, and not against a server's plea. */
+  /**
+   * Returns whether a caller's wish may start or await a refresh: not against a refusal, and not
+   * against a server's plea.
+   */
   #mayTry(request: TokenRequest): boolean {
     if (this.#flight !== undefined) return true;
     if (!this.isWell() || !this.#isRenewable()) return false;
@@ -415,7 +456,10 @@ export class Account {
     return !isEnough || this.#forced.take();
   }
 
-  /** Waits for a refresh: from when a worker takes it, and while the old token is valid no longer than a moment in all. */
+  /**
+   * Waits for a refresh: from when a worker takes it, and while the old token is valid no longer
+   * than a moment in all.
+   */
   async #awaitRefresh(): Promise<void> {
     const isValid = (this.#held?.remaining() ?? 0) > 0;
     const flight = this.refresh();
@@ -428,7 +472,10 @@ export class Account {
     }
   }
 
-  /** Throws where the account's token lacks a wanted scope: a Drive token is never handed out for Calendar. */
+  /**
+   * Throws where the account's token lacks a wanted scope: a Drive token is never handed out for
+   * Calendar.
+   */
   #assertScopes(wanted: readonly string[]): void {
     // A service account's scopes are known once a token was minted.
     if (wanted.length === 0 || this.#file === null) return;
@@ -557,7 +604,8 @@ export class Account {
       before.refreshExpiresAt === file.refreshExpiresAt &&
       before.scopes.join(' ') === file.scopes.join(' ');
     if (isUnchanged) return;
-    // A token that came while the daemon ran was obtained now, where its file does not have the time.
+    // A token that came while the daemon ran was obtained now, where its file does not have the
+    // time.
     const isNew = before !== null && !isSameToken;
     const seenAt = isNew ? this.#deps.clock.now() : null;
     const { accessToken, tokenType, scopes, expiresAt, obtainedAt, refreshExpiresAt, isGuessed } = file;
@@ -622,7 +670,9 @@ export class Account {
     return outcome;
   }
 
-  /** Returns how long the held token is still valid, in milliseconds, or undefined where none is. */
+  /**
+   * Returns how long the held token is still valid, in milliseconds, or undefined where none is.
+   */
   #lifeLeft(): number | undefined {
     const remaining = this.#held?.remaining() ?? 0;
     return remaining > 0 ? remaining : undefined;
@@ -634,7 +684,10 @@ export class Account {
     return { file, basis: accountBasis(file), tag: accessTag(file), signature: this.#signature ?? '' };
   }
 
-  /** Notes whether a refresh moved the end of the refresh token: one that stays is the end of the consent. */
+  /**
+   * Notes whether a refresh moved the end of the refresh token: one that stays is the end of the
+   * consent.
+   */
   #noteEnd(before: number | null): void {
     const end = this.#file?.refreshExpiresAt ?? null;
     this.#fixedEnd = end !== null && before !== null && Math.abs(end - before) <= SAME_END_MS ? end : null;
@@ -668,7 +721,8 @@ export class Account {
         // A file that changed while the answer travelled has a new chance.
         if (start === null || this.#signature !== start.signature) break;
         this.#rejection = { stamp: start.signature, reason: outcome.reason, remedy: outcome.remedy };
-        // Nobody consents for these, and a refusal may be a wrong clock's fault: nothing of theirs is used up by asking again.
+        // Nobody consents for these, and a refusal may be a wrong clock's fault: nothing of theirs
+        // is used up by asking again.
         if (!this.isConsentable) this.#gate.fail(MAX_BACKOFF_MS, retry);
         break;
       case 'transient':
@@ -713,7 +767,10 @@ export class Account {
     return answer.outcome;
   }
 
-  /** Returns the outcome for an account that cannot be renewed: only one without a valid token needs its user. */
+  /**
+   * Returns the outcome for an account that cannot be renewed: only one without a valid token needs
+   * its user.
+   */
   #notRenewable(): RefreshOutcome {
     const held = this.#held;
     if (this.#file === null || held === null || held.remaining() <= 0) {

@@ -1,7 +1,9 @@
 /**
- * All OAuth accounts: those whose files are under the secrets folder, found, kept fresh and described.
+ * All OAuth accounts: those whose files are under the secrets folder, found, kept fresh and
+ * described.
  *
- * One grant has one refresher: of several files with the same refresh token one is refreshed, and the others are reported.
+ * One grant has one refresher: of several files with the same refresh token one is refreshed, and
+ * the others are reported.
  */
 
 import { readdir, stat } from 'node:fs/promises';
@@ -59,7 +61,10 @@ const MAX_GRANTS = 10_000;
 export class Accounts {
   readonly #deps: AccountsDeps;
   readonly #accounts = new Map<string, Account>();
-  /** Account to which each grant belongs, by the grant's tags; a copy may hold a refresh token that was spent long ago. */
+  /**
+   * Account to which each grant belongs, by the grant's tags; a copy may hold a refresh token that
+   * was spent long ago.
+   */
   readonly #owners = new BoundedMap<string, string>(MAX_GRANTS);
   #grantsChanged = false;
   #copies: readonly Warning[] = [];
@@ -71,7 +76,10 @@ export class Accounts {
     this.#deps = deps;
   }
 
-  /** Finds the accounts that have a file now, and reads those that are new. Accounts whose file went are dropped. */
+  /**
+   * Finds the accounts that have a file now, and reads those that are new. Accounts whose file went
+   * are dropped.
+   */
   async scan(): Promise<void> {
     const { secrets } = this.#deps;
     this.#folders = await folderTimes(secrets);
@@ -101,7 +109,9 @@ export class Accounts {
     if (added.length > 0) this.#deps.onTokens();
   }
 
-  /** Reads the files again that changed. One rescan at a time; a change during one causes another. */
+  /**
+   * Reads the files again that changed. One rescan at a time; a change during one causes another.
+   */
   rescan(): void {
     this.#rescanWanted = true;
     if (!this.#rescanning) void this.#rescanAll();
@@ -117,7 +127,10 @@ export class Accounts {
     return held === undefined ? this.#renewed(name, request) : tokenValue(held);
   }
 
-  /** Returns an account. @throws AipassError BAD_REQUEST for an invalid name, NOT_FOUND where there is no such account. */
+  /**
+   * Returns an account. @throws AipassError BAD_REQUEST for an invalid name, NOT_FOUND where there
+   * is no such account.
+   */
   async find(name: string, purpose: AccountPurpose = 'existing'): Promise<Account> {
     const names = namesMeantBy(name);
     if (names.some((one) => parseAccountName(one) === undefined)) throw invalidAccountName(name);
@@ -147,14 +160,20 @@ export class Accounts {
     };
   }
 
-  /** Returns the account for an MCP server: named after its host, with port and path where another server has that name. */
+  /**
+   * Returns the account for an MCP server: named after its host, with port and path where another
+   * server has that name.
+   */
   async describeMcp(server: URL): Promise<JobAccount> {
     await this.scan();
     const taken = this.#accounts.get(formatAccountName(mcpAccountName(server)))?.mcpServer;
     return this.describe(mcpAccountName(server, taken !== undefined && taken !== server.href));
   }
 
-  /** Attends to every account: renews what is due, reads again what was bad. Costs next to nothing where nothing is to do. */
+  /**
+   * Attends to every account: renews what is due, reads again what was bad. Costs next to nothing
+   * where nothing is to do.
+   */
   async tick(): Promise<void> {
     if ((await folderTimes(this.#deps.secrets)) !== this.#folders) await this.scan();
     for (const [name] of this.#elsewhere()) {
@@ -167,7 +186,10 @@ export class Accounts {
     this.#markCopies();
   }
 
-  /** Renews all accounts, or the named one, now; `isLimited` for callers who may force only so many refreshes. */
+  /**
+   * Renews all accounts, or the named one, now; `isLimited` for callers who may force only so many
+   * refreshes.
+   */
   async refresh(
     name?: string,
     isLimited = false,
@@ -180,7 +202,10 @@ export class Accounts {
     }));
   }
 
-  /** Describes all accounts by name; those that were unwell are read again first, because they may have been fixed. */
+  /**
+   * Describes all accounts by name; those that were unwell are read again first, because they may
+   * have been fixed.
+   */
   async statuses(): Promise<AccountStatus[]> {
     await this.scan();
     const unwell = [...this.#accounts.values()].filter((account) => !account.isWell());
@@ -270,14 +295,20 @@ export class Accounts {
     return account;
   }
 
-  /** Takes over that an account was a copy when the daemon ended last, if its file is still the same. */
+  /**
+   * Takes over that an account was a copy when the daemon ended last, if its file is still the
+   * same.
+   */
   #recallCopy(account: Account): void {
     const copyOf = this.#deps.memories?.get(account.name)?.copyOf;
     if (copyOf?.stamp !== account.signature) return;
     for (const tag of account.grantTags) this.#owners.set(tag, copyOf.name);
   }
 
-  /** Decides which account each grant belongs to: the one that held it first, of several the one with the shortest name. */
+  /**
+   * Decides which account each grant belongs to: the one that held it first, of several the one
+   * with the shortest name.
+   */
   #markCopies(): void {
     if (!this.#grantsChanged) return;
     this.#grantsChanged = false;
@@ -306,7 +337,10 @@ function isOauthFile(name: string): boolean {
   return oauthFileAccount(name) !== undefined;
 }
 
-/** Finds the files that are named like a copy of an account's file. A name that can be an account's own counts only beside the original. */
+/**
+ * Finds the files that are named like a copy of an account's file. A name that can be an account's
+ * own counts only beside the original.
+ */
 function findCopies(
   folder: string,
   names: readonly string[],

@@ -1,5 +1,6 @@
 /**
- * Consent flows that are under way: one per account at most, each in a worker process that holds its secrets.
+ * Consent flows that are under way: one per account at most, each in a worker process that holds
+ * its secrets.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -29,9 +30,11 @@ export class Consents {
   }
 
   /**
-   * Asks a user for consent. `onPrompt` is called with what the user has to do, and the id by which a pasted address finds its flow.
+   * Asks a user for consent. `onPrompt` is called with what the user has to do, and the id by which
+   * a pasted address finds its flow.
    *
-   * @throws AipassError BAD_REQUEST where a flow for the account is under way already, and whatever the flow ends with.
+   * @throws AipassError BAD_REQUEST where a flow for the account is under way already, and whatever
+   * the flow ends with.
    */
   async run(
     account: JobAccount,
@@ -69,7 +72,10 @@ export class Consents {
     }
   }
 
-  /** Passes on the address that a browser elsewhere was sent to. @throws AipassError NOT_FOUND where the flow is over. */
+  /**
+   * Passes on the address that a browser elsewhere was sent to. @throws AipassError NOT_FOUND where
+   * the flow is over.
+   */
   paste(id: string, address: string): void {
     const paste = this.#flows.get(id)?.paste;
     if (paste === undefined)

@@ -1,8 +1,8 @@
 /**
  * Access token in memory: how long it is good for, and when it is renewed.
  *
- * Two clocks decide, and the more careful one wins: the wall clock counts the hours that a machine slept, the monotonic
- * one those by which a wall clock was set back. Times are epoch milliseconds.
+ * Two clocks decide, and the more careful one wins: the wall clock counts the hours that a machine
+ * slept, the monotonic one those by which a wall clock was set back. Times are epoch milliseconds.
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -14,20 +14,34 @@ const DUE_SHARE = 0.8;
 /** Margin before expiry that is kept for further tries, in milliseconds. */
 const DUE_MARGIN_MS = 5 * 60_000;
 
-/** Share by which a due time is moved either way, so that many accounts do not refresh in one second. */
+/**
+ * Share by which a due time is moved either way, so that many accounts do not refresh in one
+ * second.
+ */
 const JITTER_SHARE = 0.1;
 
-/** Lifetime of a token of which none is known: an hour, as Google's (developers.google.com/identity/protocols/oauth2). */
+/**
+ * Lifetime of a token of which none is known: an hour, as Google's
+ * (developers.google.com/identity/protocols/oauth2).
+ */
 const USUAL_LIFETIME_MS = 3_600_000;
 
-/** Share of a token's life that a caller may ask for at most: more would have every call renew it. */
+/**
+ * Share of a token's life that a caller may ask for at most: more would have every call renew it.
+ */
 const MAX_DEMANDED_SHARE = 0.95;
 
-/** Longest validity that a token which lives a few minutes is renewed for ahead of its due time, as a share of its life. */
+/**
+ * Longest validity that a token which lives a few minutes is renewed for ahead of its due time, as
+ * a share of its life.
+ */
 const SHORT_LIVED_MS = 2 * 60_000;
 const SHORT_LIVED_SHARE = 0.5;
 
-/** Shortest planned wait between two refreshes that keep a refresh token from ending, in milliseconds. */
+/**
+ * Shortest planned wait between two refreshes that keep a refresh token from ending, in
+ * milliseconds.
+ */
 const MIN_KEEPALIVE_MS = 10_000;
 
 /** Time between the begin and the end of a token. */
@@ -42,9 +56,10 @@ export function lifetime(life: TokenLife): number {
 }
 
 /**
- * Returns when a token is renewed: at 80 % of its lifetime or 5 minutes before expiry, whichever is earlier, moved by up
- * to a tenth of that time; `random` is in [0, 1). A token that lives for less than 10 minutes is not renewed before half
- * of its life is over, because the margin alone would have it renewed again and again.
+ * Returns when a token is renewed: at 80 % of its lifetime or 5 minutes before expiry, whichever is
+ * earlier, moved by up to a tenth of that time; `random` is in [0, 1). A token that lives for less
+ * than 10 minutes is not renewed before half of its life is over, because the margin alone would
+ * have it renewed again and again.
  */
 export function refreshDue(life: TokenLife, random: number): number {
   const whole = lifetime(life);
@@ -54,8 +69,9 @@ export function refreshDue(life: TokenLife, random: number): number {
 }
 
 /**
- * Returns the validity that a request really demands, in milliseconds: what it asks for, at most 95 % of what a new token
- * has; half of it for a token of two minutes or less, which each call would renew otherwise.
+ * Returns the validity that a request really demands, in milliseconds: what it asks for, at most 95
+ * % of what a new token has; half of it for a token of two minutes or less, which each call would
+ * renew otherwise.
  */
 export function demandedValidity(minValidMs: number, life: TokenLife): number {
   const whole = lifetime(life);
@@ -63,8 +79,8 @@ export function demandedValidity(minValidMs: number, life: TokenLife): number {
 }
 
 /**
- * Returns when a refresh has to happen so that the refresh token does not end: at 80 % of what it lives beyond the last
- * refresh, or null where too little is left for that to help.
+ * Returns when a refresh has to happen so that the refresh token does not end: at 80 % of what it
+ * lives beyond the last refresh, or null where too little is left for that to help.
  */
 function keepAliveDue(obtainedAt: number, refreshExpiresAt: number): number | null {
   const wait = (refreshExpiresAt - obtainedAt) * DUE_SHARE;
@@ -80,7 +96,10 @@ export interface TokenProperties {
   readonly obtainedAt: number | null;
   /** End of the refresh token beside it, or null where none is known. */
   readonly refreshExpiresAt?: number | null;
-  /** Whether its end is known, or the daemon saw it being granted; otherwise it may be years old, and is renewed before it is used. */
+  /**
+   * Whether its end is known, or the daemon saw it being granted; otherwise it may be years old,
+   * and is renewed before it is used.
+   */
   readonly isCertain?: boolean;
   /** Whether it can be renewed. */
   readonly renewable?: boolean;
@@ -94,7 +113,10 @@ export class HeldToken {
   readonly #life: TokenLife | null;
   /** Time when it is renewed, on the wall clock, or null for a token that is not renewed. */
   readonly dueAt: number | null;
-  /** Time at which it is renewed so that the refresh token does not end, or null where none is planned. */
+  /**
+   * Time at which it is renewed so that the refresh token does not end, or null where none is
+   * planned.
+   */
   readonly keepAliveAt: number | null;
 
   constructor(given: TokenProperties, clock: Clock, random: number) {
@@ -107,7 +129,10 @@ export class HeldToken {
     this.dueAt = dueTime(facts, this.#life, this.keepAliveAt, this.#heldSince.wall, random);
   }
 
-  /** Returns how long it is still valid, in milliseconds: infinite when no end is known, not positive when it has expired. */
+  /**
+   * Returns how long it is still valid, in milliseconds: infinite when no end is known, not
+   * positive when it has expired.
+   */
   remaining(): number {
     return this.facts.expiresAt === null ? Number.POSITIVE_INFINITY : this.#until(this.facts.expiresAt);
   }
@@ -132,7 +157,10 @@ export class HeldToken {
   }
 }
 
-/** Returns a token that was obtained in the future as obtained now: the clock was wrong then, and its lifetime is all that is known. */
+/**
+ * Returns a token that was obtained in the future as obtained now: the clock was wrong then, and
+ * its lifetime is all that is known.
+ */
 function fromThePresent(facts: TokenProperties, now: number): TokenProperties {
   const { obtainedAt, expiresAt } = facts;
   if (obtainedAt === null || obtainedAt <= now) return facts;
@@ -161,7 +189,10 @@ function isDoubtful({ renewable, isCertain }: TokenProperties): boolean {
   return renewable === true && isCertain === false;
 }
 
-/** Returns when a token of unknown end that was granted before our eyes is renewed: as often as a usual one. */
+/**
+ * Returns when a token of unknown end that was granted before our eyes is renewed: as often as a
+ * usual one.
+ */
 function unknownDue({ renewable, obtainedAt }: TokenProperties, now: number, random: number): number | null {
   if (renewable !== true) return null;
   const since = obtainedAt ?? now;

@@ -1,9 +1,11 @@
 /**
- * Reports how refreshes end: an event for every change that matters, and the user's own command for it.
+ * Reports how refreshes end: an event for every change that matters, and the user's own command for
+ * it.
  *
- * A command is run without a shell, one at a time, within a time limit, and at most once per account in a quarter of an
- * hour; what was held back is reported when its time comes, if it is still so. What is reported goes to the command's
- * standard input as JSON and into a few variables; none of it is a secret.
+ * A command is run without a shell, one at a time, within a time limit, and at most once per
+ * account in a quarter of an hour; what was held back is reported when its time comes, if it is
+ * still so. What is reported goes to the command's standard input as JSON and into a few variables;
+ * none of it is a secret.
  */
 
 import { spawn } from 'node:child_process';
@@ -116,7 +118,8 @@ export class RefreshAlerts {
     const command = this.#commandFor(alert.kind);
     if (command === undefined) return;
     const { clock, runHook } = this.#deps;
-    // The end of a consent is reported beside the outcomes of refreshes, and must not be lost between two of them.
+    // The end of a consent is reported beside the outcomes of refreshes, and must not be lost
+    // between two of them.
     const key = alert.kind === 'reauth-soon' ? `${alert.account} ends` : alert.account;
     const last = this.#reportedAt.get(key);
     // A monotonic reading: a clock that is set must neither silence an account nor make it chatter.
@@ -204,7 +207,8 @@ export class HookRunner {
     }
     return new Promise((resolve) => {
       const child = spawn(program, parameters, {
-        // A group of its own, so that what the command started ends with it; the time limit of execFile would not do that.
+        // A group of its own, so that what the command started ends with it; the time limit of
+        // execFile would not do that.
         detached: true,
         stdio: ['pipe', 'ignore', 'ignore'],
         env: { ...process.env, AIPASSD_EVENT: alert.kind, AIPASSD_ACCOUNT: alert.account },

@@ -1,7 +1,8 @@
 /**
  * Messages about accounts that end with an action: every one of this folder.
  *
- * Nothing here decides: providers change their texts, so control flow depends on error codes alone (token-answer.ts).
+ * Nothing here decides: providers change their texts, so control flow depends on error codes alone
+ * (token-answer.ts).
  */
 
 import { dirname } from 'node:path';
@@ -28,7 +29,10 @@ export function reauthCommand(account: string, scopes: readonly string[] = []): 
   return `aipassd reauth ${words}${scopes.length === 0 ? '' : ` --scopes ${scopes.join(',')}`}`;
 }
 
-/** Error that a provider gave: its code, and its own words, which must have gone through a redactor already. */
+/**
+ * Error that a provider gave: its code, and its own words, which must have gone through a redactor
+ * already.
+ */
 export interface ProviderError {
   readonly code: string;
   readonly description?: string | undefined;
@@ -39,11 +43,17 @@ export function formatProviderError({ code, description }: ProviderError): strin
   return description === undefined || description === '' ? code : `${code} ("${plainText(description, MAX_QUOTE)}")`;
 }
 
-/** Words by which providers refuse a refresh token under codes of all kinds (Atlassian: unauthorized_client, LinkedIn: invalid_request). */
+/**
+ * Words by which providers refuse a refresh token under codes of all kinds (Atlassian:
+ * unauthorized_client, LinkedIn: invalid_request).
+ */
 export const DEAD_TOKEN_WORDS =
   /(?:invalid|expired|revoked|unknown|incorrect|bad)\W?.{0,16}refresh.?token|refresh.?token.{0,40}(?:invalid|expired|revoked|incorrect|not found)/i;
 
-/** Remedies for errors that a new consent alone cannot cure. The first whose pattern the code and the words match is used. */
+/**
+ * Remedies for errors that a new consent alone cannot cure. The first whose pattern the code and
+ * the words match is used.
+ */
 const SPECIAL: readonly {
   readonly pattern: RegExp;
   readonly google?: true;
@@ -139,7 +149,10 @@ export function explainRefusal(account: string, isConsentable: boolean, error: P
   }
 }
 
-/** Explains the refusal of a service account, or of a client on its own behalf: there is nobody who could consent. */
+/**
+ * Explains the refusal of a service account, or of a client on its own behalf: there is nobody who
+ * could consent.
+ */
 function explainOwnRefusal(account: string, code: string, shown: string): Explanation {
   const again = `it is tried again every few minutes, and at once by: aipassd refresh ${account}`;
   return code === 'invalid_grant'
@@ -175,7 +188,10 @@ export function consentRemedy(account: string, error: ProviderError): string {
   }
 }
 
-/** Explains why an account has no token although nothing failed: there was no consent, or the only token has ended. */
+/**
+ * Explains why an account has no token although nothing failed: there was no consent, or the only
+ * token has ended.
+ */
 export function explainMissingToken(account: string, hadToken: boolean): Explanation {
   const remedy = `run: ${reauthCommand(account)}`;
   return hadToken
@@ -207,7 +223,10 @@ export function explainCopyName(file: string, original: string): { readonly prob
   };
 }
 
-/** Error for a token that lacks wanted scopes; `held` are those that a new consent has to ask for besides. */
+/**
+ * Error for a token that lacks wanted scopes; `held` are those that a new consent has to ask for
+ * besides.
+ */
 export function lacksScopes(
   account: { readonly name: string; readonly file: string },
   isConsentable: boolean,
@@ -228,10 +247,16 @@ export function invalidAccountName(text: string): AipassError {
   });
 }
 
-/** Purposes for which an account is looked up: its token, which a first consent brings, or what only an existing one has. */
+/**
+ * Purposes for which an account is looked up: its token, which a first consent brings, or what only
+ * an existing one has.
+ */
 export type AccountPurpose = 'token' | 'existing';
 
-/** Error for an account that does not exist; `accounts` are those that do, `configured` the providers of the configuration. */
+/**
+ * Error for an account that does not exist; `accounts` are those that do, `configured` the
+ * providers of the configuration.
+ */
 export function unknownAccount(
   name: string,
   purpose: AccountPurpose,
@@ -243,7 +268,10 @@ export function unknownAccount(
   });
 }
 
-/** Returns the provider that a name may be a typing error of, or undefined, also where the name is a provider's. */
+/**
+ * Returns the provider that a name may be a typing error of, or undefined, also where the name is a
+ * provider's.
+ */
 export function nearProvider(name: string, others: readonly string[] = []): string | undefined {
   const known = [GOOGLE, ...Object.keys(PRESETS), ...others];
   const provider = parseAccountName(name)?.provider ?? name;

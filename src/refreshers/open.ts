@@ -1,6 +1,6 @@
 /**
- * Opens what keeps tokens fresh. What runs when the daemon stops is given a moment to end, and then left to itself: a
- * worker writes what it was granted without us.
+ * Opens what keeps tokens fresh. What runs when the daemon stops is given a moment to end, and then
+ * left to itself: a worker writes what it was granted without us.
  */
 
 import { defer } from '../base/dispose.ts';
@@ -17,7 +17,10 @@ const STOP_GRACE_MS = 10_000;
 
 /** What the accounts are wired with. */
 export interface OpenAccountsDeps {
-  /** Calls back whenever a file in the folder of the secrets may have changed; the returned function ends that. */
+  /**
+   * Calls back whenever a file in the folder of the secrets may have changed; the returned function
+   * ends that.
+   */
   readonly onRescan: (listener: () => void) => () => void;
 }
 
@@ -28,7 +31,10 @@ export interface OpenAccounts {
   readonly worker: TokenWorker;
 }
 
-/** Finds the accounts and keeps them fresh until the stack is closed; the first tick is at once, because the machine may have been off for days. */
+/**
+ * Finds the accounts and keeps them fresh until the stack is closed; the first tick is at once,
+ * because the machine may have been off for days.
+ */
 export async function openAccounts(
   { config, paths, clock, random, logger: log, redactor, events, state, warnings }: Runtime,
   { onRescan }: OpenAccountsDeps,

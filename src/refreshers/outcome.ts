@@ -1,5 +1,6 @@
 /**
- * How a refresh can end. Expected outcomes are values: each of them is an ordinary day for an OAuth token.
+ * How a refresh can end. Expected outcomes are values: each of them is an ordinary day for an OAuth
+ * token.
  */
 
 /** Result of one refresh. Holds no secret. */
@@ -11,13 +12,19 @@ export type RefreshOutcome =
   /** No answer about the grant: to be tried again. A token that is still valid stays in use. */
   | {
       readonly kind: 'transient';
-      /** `network` where no answer came from the provider itself, so that being online again is reason enough to retry. */
+      /**
+       * `network` where no answer came from the provider itself, so that being online again is
+       * reason enough to retry.
+       */
       readonly cause: 'network' | 'server';
       readonly reason: string;
       readonly remedy?: string;
       readonly retryAfterMs?: number;
     }
-  /** The provider refused twice, with the file re-read in between. Only the user, or another file, changes that. */
+  /**
+   * The provider refused twice, with the file re-read in between. Only the user, or another file,
+   * changes that.
+   */
   | {
       readonly kind: 'rejected';
       readonly error: string;
@@ -33,7 +40,9 @@ export type RefreshOutcome =
   /** The account's file, or what the provider sent, cannot be used as it is. */
   | {
       readonly kind: 'unusable';
-      /** Whether the provider sent what this program cannot use, such as tokens that need a proof. */
+      /**
+       * Whether the provider sent what this program cannot use, such as tokens that need a proof.
+       */
       readonly unsupported?: true;
       readonly reason: string;
       readonly remedy: string;

@@ -1,6 +1,7 @@
 /**
- * How to talk to one OAuth provider: its endpoints and its habits, as data. Settings come from the account's own file, the
- * configuration and a preset, in this order; the first that has a setting wins. No code knows a provider's name but Google's.
+ * How to talk to one OAuth provider: its endpoints and its habits, as data. Settings come from the
+ * account's own file, the configuration and a preset, in this order; the first that has a setting
+ * wins. No code knows a provider's name but Google's.
  */
 
 /** Methods by which a client proves itself at the token endpoint, by the names of RFC 7591 §2. */
@@ -15,7 +16,10 @@ export const CLIENT_AUTHENTICATIONS = [
 /** Method by which a client proves itself at the token endpoint. */
 export type ClientAuthentication = (typeof CLIENT_AUTHENTICATIONS)[number];
 
-/** Parameters added to a request; a list sends the parameter several times, as RFC 8707 has it for `resource`. */
+/**
+ * Parameters added to a request; a list sends the parameter several times, as RFC 8707 has it for
+ * `resource`.
+ */
 export type ExtraParams = Readonly<Record<string, string | readonly string[]>>;
 
 /** Settings of a provider. All are optional, because discovery (RFC 8414) can fill them in. */
@@ -58,7 +62,9 @@ export function mergeSettings(...sources: readonly (ProviderSettings | undefined
   return merged;
 }
 
-/** Returns whether secrets may be sent to an address: https, or plain http to this machine itself. */
+/**
+ * Returns whether secrets may be sent to an address: https, or plain http to this machine itself.
+ */
 export function isSafeEndpoint(address: string): boolean {
   if (!URL.canParse(address)) return false;
   const url = new URL(address);
@@ -74,10 +80,16 @@ export function isLoopbackHost(hostname: string): boolean {
 /** Google's token endpoint (developers.google.com/identity/protocols/oauth2/native-app). */
 export const GOOGLE_TOKEN_URL = 'https://oauth2.googleapis.com/token';
 
-/** Google's device authorization endpoint (developers.google.com/identity/protocols/oauth2/limited-input-device). */
+/**
+ * Google's device authorization endpoint
+ * (developers.google.com/identity/protocols/oauth2/limited-input-device).
+ */
 export const GOOGLE_DEVICE_URL = 'https://oauth2.googleapis.com/device/code';
 
-/** Settings of well-known providers, by name. Endpoints are from each provider's public documentation. */
+/**
+ * Settings of well-known providers, by name. Endpoints are from each provider's public
+ * documentation.
+ */
 export const PRESETS: Readonly<Record<string, ProviderSettings>> = {
   // https://docs.github.com/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps
   github: {
@@ -104,7 +116,8 @@ export const PRESETS: Readonly<Record<string, ProviderSettings>> = {
     scopeSeparator: ',',
     scopes: ['read'],
   },
-  // https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow; offline_access is what brings a refresh token.
+  // https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow; offline_access is
+  // what brings a refresh token.
   microsoft: {
     authorizationEndpoint: 'https://login.microsoftonline.com/common/oauth2/v2.0/authorize',
     tokenEndpoint: 'https://login.microsoftonline.com/common/oauth2/v2.0/token',
@@ -119,7 +132,8 @@ export const PRESETS: Readonly<Record<string, ProviderSettings>> = {
     clientAuthentication: 'client_secret_basic',
     authorizationParams: { owner: 'user' },
   },
-  // https://docs.slack.dev/authentication/installing-with-oauth and .../using-token-rotation; a user's tokens are nested.
+  // https://docs.slack.dev/authentication/installing-with-oauth and .../using-token-rotation; a
+  // user's tokens are nested.
   slack: {
     authorizationEndpoint: 'https://slack.com/oauth/v2/authorize',
     tokenEndpoint: 'https://slack.com/api/oauth.v2.access',

@@ -1,6 +1,6 @@
 /**
- * Decides when a failing account may be tried again. Either clock may open the gate: the wall clock after a sleep, the
- * monotonic one after the wall clock was set back.
+ * Decides when a failing account may be tried again. Either clock may open the gate: the wall clock
+ * after a sleep, the monotonic one after the wall clock was set back.
  */
 
 import { backoffMs } from '../base/backoff.ts';
@@ -13,7 +13,9 @@ const MIN_BACKOFF_MS = 2_000;
 /** Longest wait that is not asked for by the server, in milliseconds. */
 export const MAX_BACKOFF_MS = 5 * 60_000;
 
-/** Longest wait that a server may ask for, in milliseconds: a day by mistake must not end a token. */
+/**
+ * Longest wait that a server may ask for, in milliseconds: a day by mistake must not end a token.
+ */
 const MAX_SERVER_WAIT_MS = 3_600_000;
 
 /** Full jitter between 2 s and a limit that doubles with each failure, from 4 s up to 5 min. */
@@ -54,8 +56,9 @@ export class RetryGate {
   }
 
   /**
-   * Counts a failure, and calls `retry` once when the wait is over. `latestMs` bounds the back-off, not what the server
-   * asks for: with the life of the held token, a provider that refuses early refreshes is asked again when it ends.
+   * Counts a failure, and calls `retry` once when the wait is over. `latestMs` bounds the back-off,
+   * not what the server asks for: with the life of the held token, a provider that refuses early
+   * refreshes is asked again when it ends.
    */
   fail(retryAfterMs: number | undefined, retry: () => void, latestMs = Number.POSITIVE_INFINITY): void {
     this.#failures += 1;
@@ -94,11 +97,17 @@ export class RetryGate {
   }
 }
 
-/** Most forced refreshes of one account in a row, and the time after which one more is allowed, in milliseconds. */
+/**
+ * Most forced refreshes of one account in a row, and the time after which one more is allowed, in
+ * milliseconds.
+ */
 const FORCED_AT_ONCE = 3;
 const FORCED_EVERY_MS = 60_000;
 
-/** Budget of refreshes that callers force before a token is due, so that none of them can use up a provider's patience. */
+/**
+ * Budget of refreshes that callers force before a token is due, so that none of them can use up a
+ * provider's patience.
+ */
 export class ForcedRefreshBudget {
   readonly #clock: Clock;
   #left = FORCED_AT_ONCE;

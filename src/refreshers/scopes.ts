@@ -16,7 +16,10 @@ const GOOGLE_ALIASES: Readonly<Record<string, string>> = {
 /** Scopes that ask for something other than access, so that answers need not repeat them. */
 const SILENT = new Set(['openid', 'offline_access', 'offline']);
 
-/** Returns scopes as the provider writes them: for Google `drive.file` is short for `https://www.googleapis.com/auth/drive.file`. */
+/**
+ * Returns scopes as the provider writes them: for Google `drive.file` is short for
+ * `https://www.googleapis.com/auth/drive.file`.
+ */
 export function expandScopes(provider: string, scopes: readonly string[]): string[] {
   if (provider !== GOOGLE) return [...new Set(scopes)];
   const expanded = scopes.map((scope) => {

@@ -1,9 +1,10 @@
 /**
  * Worker processes, and the one queue in which refreshes wait for one.
  *
- * Each worker is the leader of a session of its own: neither a signal to the daemon's group nor the daemon's death
- * reaches it. Nothing of a job is in argv or in the environment. A refresh that a caller waits for goes before the others.
- * While refreshes wait, a worker that has finished one takes the next, because most of their cost is its start.
+ * Each worker is the leader of a session of its own: neither a signal to the daemon's group nor the
+ * daemon's death reaches it. Nothing of a job is in argv or in the environment. A refresh that a
+ * caller waits for goes before the others. While refreshes wait, a worker that has finished one
+ * takes the next, because most of their cost is its start.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -16,7 +17,10 @@ import type { ConsentPrompt } from '../protocol/oauth.ts';
 import type { RefreshOutcome } from './outcome.ts';
 import type { WorkerJob, WorkerReport } from './worker/job.ts';
 
-/** Most workers at once, besides those that wait for a user's consent: each is a process of some 20 MB. */
+/**
+ * Most workers at once, besides those that wait for a user's consent: each is a process of some 20
+ * MB.
+ */
 export const MAX_WORKERS = 8;
 
 /** Live side of a consent: what the worker asks of the user, and what the user answers. */
@@ -31,7 +35,10 @@ export interface Conversation {
 /** What a job is run with. */
 export interface JobOptions {
   readonly conversation?: Conversation;
-  /** Called with each outcome as it is reported: of tokens that cannot be written yet long before the end. */
+  /**
+   * Called with each outcome as it is reported: of tokens that cannot be written yet long before
+   * the end.
+   */
   readonly onReport?: (outcome: RefreshOutcome) => void;
   /** Called when a worker takes the job. */
   readonly onStart?: () => void;
@@ -41,11 +48,17 @@ export interface JobOptions {
 
 /** Does jobs that talk to OAuth providers. */
 export interface TokenWorker {
-  /** Does one job and resolves with its last report. Rejects only when no worker could be started, or one died without a report. */
+  /**
+   * Does one job and resolves with its last report. Rejects only when no worker could be started,
+   * or one died without a report.
+   */
   run(job: WorkerJob, options?: JobOptions): Promise<WorkerReport>;
 }
 
-/** Variables that a worker may inherit: how to reach the network, and nothing that could hold a secret of ours. */
+/**
+ * Variables that a worker may inherit: how to reach the network, and nothing that could hold a
+ * secret of ours.
+ */
 const INHERITED = [
   'HTTP_PROXY',
   'HTTPS_PROXY',
@@ -104,7 +117,10 @@ export class WorkerProcesses implements TokenWorker {
     return promise;
   }
 
-  /** Resolves when no worker is running, or after `limitMs`; what still runs then goes on without us. */
+  /**
+   * Resolves when no worker is running, or after `limitMs`; what still runs then goes on without
+   * us.
+   */
   async settle(limitMs: number): Promise<void> {
     await withTimeout<unknown, void>(systemClock, limitMs, Promise.allSettled(this.#running), () => {});
   }
@@ -132,8 +148,9 @@ export class WorkerProcesses implements TokenWorker {
 }
 
 /**
- * Starts a worker with its first job; `next` returns each further one. `leave` is called once, when the worker's place is
- * free: when it ends, or when it holds tokens that it cannot write, which can take an hour.
+ * Starts a worker with its first job; `next` returns each further one. `leave` is called once, when
+ * the worker's place is free: when it ends, or when it holds tokens that it cannot write, which can
+ * take an hour.
  */
 function startWorker(first: QueuedJob, next: () => QueuedJob | undefined, leave: () => void): void {
   const child = spawn(process.execPath, ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', ENTRY], {

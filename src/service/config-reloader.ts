@@ -1,8 +1,9 @@
 /**
- * Holds the configuration in use and replaces it on demand, or when its file changes. A file that is not valid changes
- * nothing: the configuration in use stays, and `status` reports the problem.
+ * Holds the configuration in use and replaces it on demand, or when its file changes. A file that
+ * is not valid changes nothing: the configuration in use stays, and `status` reports the problem.
  *
- * A reload is an event: each part listens where it is made, and is called in the order in which the parts were made.
+ * A reload is an event: each part listens where it is made, and is called in the order in which the
+ * parts were made.
  */
 
 import { isDeepStrictEqual } from 'node:util';
@@ -64,7 +65,10 @@ export class ConfigReloader implements ConfigSource {
     };
   }
 
-  /** Calls back with the outcome of each reload, after the parts heard of a change; the returned function ends that. */
+  /**
+   * Calls back with the outcome of each reload, after the parts heard of a change; the returned
+   * function ends that.
+   */
   onReload(listener: (outcome: ReloadOutcome) => void): () => void {
     this.#outcomeListeners.add(listener);
     return () => {
@@ -87,7 +91,10 @@ export class ConfigReloader implements ConfigSource {
     return outcome;
   }
 
-  /** Polls the file every two seconds and reloads it when it changed; the returned function ends that. */
+  /**
+   * Polls the file every two seconds and reloads it when it changed; the returned function ends
+   * that.
+   */
   watch(): () => Promise<void> {
     const { clock, path } = this.#deps;
     this.#seen = readSignature(path);
@@ -132,7 +139,10 @@ export class ConfigReloader implements ConfigSource {
     return { kind: 'reloaded', ...change };
   }
 
-  /** Calls every listener; a failing one is a defect of its own and keeps no other from hearing of the change. */
+  /**
+   * Calls every listener; a failing one is a defect of its own and keeps no other from hearing of
+   * the change.
+   */
   #tell(next: Config, before: Config): void {
     for (const listener of this.#changeListeners) {
       try {
@@ -144,7 +154,10 @@ export class ConfigReloader implements ConfigSource {
   }
 }
 
-/** Returns a text that changes with the file, and when others get, or lose, the right to write it or a folder above. */
+/**
+ * Returns a text that changes with the file, and when others get, or lose, the right to write it or
+ * a folder above.
+ */
 function readSignature(path: string): string {
   return [
     readFileSignatureSync(path),
@@ -158,7 +171,9 @@ export interface ConfigChange {
   readonly needRestart: readonly string[];
 }
 
-/** Settings that are read at each use, or applied when they change; everything else needs a restart. */
+/**
+ * Settings that are read at each use, or applied when they change; everything else needs a restart.
+ */
 const APPLIED: ReadonlySet<string> = new Set([
   '$schema',
   'access',
@@ -172,7 +187,10 @@ const APPLIED: ReadonlySet<string> = new Set([
 /** Matches what is fixed when the pool of a provider is made. */
 const FIXED_OF_PROVIDER = /^providers\.[^.]+\.pool$/;
 
-/** Matches the sections whose settings are compared one by one: a provider, too, so that it is named. */
+/**
+ * Matches the sections whose settings are compared one by one: a provider, too, so that it is
+ * named.
+ */
 const COMPARED_DEEPER = /^(?:limits|log|network|schedules|usage|providers(?:\.[^.]+)?)$/;
 
 /** Compares two configurations. */

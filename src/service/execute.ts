@@ -18,8 +18,8 @@ export interface Done {
 /**
  * Executes the steps in order and yields the result of each.
  *
- * @throws AipassError FORBIDDEN for missing rights, NOT_FOUND for a missing program or prerequisite, INTERNAL
- * if a program fails.
+ * @throws AipassError FORBIDDEN for missing rights, NOT_FOUND for a missing program or
+ * prerequisite, INTERNAL if a program fails.
  */
 export async function* executePlan(steps: readonly Step[], run: RunProgram = runProgram): AsyncGenerator<Done> {
   let changed = false;
@@ -81,7 +81,8 @@ async function writeText(step: Extract<Step, { kind: 'write' }>): Promise<Done> 
   if (present === step.text || (present !== null && step.keep === true)) {
     return { kind: 'unchanged', text: `${step.path} is there${present === step.text ? ', as it should be' : ''}` };
   }
-  // The mode holds whatever the umask is, as above: a service manager must be able to read its files.
+  // The mode holds whatever the umask is, as above: a service manager must be able to read its
+  // files.
   await writeFileAtomic(step.path, step.text, { mode: step.mode });
   return { kind: 'did', text: `${present === null ? 'wrote' : 'changed'} ${step.path}` };
 }
@@ -122,7 +123,10 @@ function reasonOf({ code, stderr }: Awaited<ReturnType<RunProgram>>): string {
   return plainText(stderr, 300) || `exit status ${code ?? 'none'}`;
 }
 
-/** Reads a file, or returns null if it is missing. A symbolic link is followed for reading and replaced by writing. */
+/**
+ * Reads a file, or returns null if it is missing. A symbolic link is followed for reading and
+ * replaced by writing.
+ */
 async function readText(path: string): Promise<string | null> {
   try {
     const { size } = await stat(path);

@@ -42,7 +42,8 @@ export interface InstallRequest {
 /**
  * Describes an installation on this machine.
  *
- * @throws AipassError BAD_REQUEST for a service that this system does not have, or that can't reach its program.
+ * @throws AipassError BAD_REQUEST for a service that this system does not have, or that can't reach
+ * its program.
  */
 export function describeInstallation({ system, paths }: InstallRequest): Installation {
   const scope = process.platform === 'darwin' ? 'launchd' : system ? 'systemd-system' : 'systemd-user';
@@ -74,8 +75,9 @@ export function describeInstallation({ system, paths }: InstallRequest): Install
 }
 
 /**
- * Finds out which sandbox this machine's systemd can set up, and fits the unit to it. Where no manager answers, the unit
- * stays whole: the first step of the plan then says why nothing can be installed.
+ * Finds out which sandbox this machine's systemd can set up, and fits the unit to it. Where no
+ * manager answers, the unit stays whole: the first step of the plan then says why nothing can be
+ * installed.
  */
 export async function fitToMachine(installation: Installation, run: RunProgram = runProgram): Promise<Installation> {
   if (installation.scope === 'launchd') return installation;
@@ -84,7 +86,10 @@ export async function fitToMachine(installation: Installation, run: RunProgram =
   return sandbox === null ? installation : { ...installation, sandbox, text: weakenUnit(installation.text, sandbox) };
 }
 
-/** Returns the name of this process's user, or the number of one without an entry in the list of users. */
+/**
+ * Returns the name of this process's user, or the number of one without an entry in the list of
+ * users.
+ */
 function userName(uid: number): string {
   try {
     return userInfo().username;
@@ -108,7 +113,10 @@ function readTemplate(...path: string[]): string {
   return readFileSync(join(PACKAGE, ...path), 'utf8');
 }
 
-/** Returns the variables that a service manager must set, because its paths would differ from this shell's. */
+/**
+ * Returns the variables that a service manager must set, because its paths would differ from this
+ * shell's.
+ */
 function movedPaths(paths: Paths, home: string): Record<string, string> {
   const usual = usualPaths(home);
   return {
@@ -141,10 +149,12 @@ function configHome(home: string): string {
 }
 
 /**
- * Rejects programs that an ordinary user may change: whoever can write Node or this package would be the user of the
- * host-wide daemon, which holds everybody's keys. A home is rejected in any case: the unit sees none (ProtectHome=).
+ * Rejects programs that an ordinary user may change: whoever can write Node or this package would
+ * be the user of the host-wide daemon, which holds everybody's keys. A home is rejected in any
+ * case: the unit sees none (ProtectHome=).
  *
- * @throws AipassError BAD_REQUEST for a program in a home, UNSAFE_PERMISSIONS for one that others may write.
+ * @throws AipassError BAD_REQUEST for a program in a home, UNSAFE_PERMISSIONS for one that others
+ * may write.
  */
 function assertSafeProgram(command: readonly string[]): void {
   const hidden = command.find((path) => /^\/(?:home|root|run\/user)\//.test(path));
@@ -158,7 +168,10 @@ function assertSafeProgram(command: readonly string[]): void {
   });
 }
 
-/** Checks everything in a folder. A link is judged by its owner alone: what it leads to is in this package, or is not run. */
+/**
+ * Checks everything in a folder. A link is judged by its owner alone: what it leads to is in this
+ * package, or is not run.
+ */
 function assertTreeTrusted(folder: string): void {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);

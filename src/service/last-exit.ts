@@ -1,6 +1,7 @@
 /**
- * The record of the last run, for people who ask why the daemon does not answer: one small file in the state folder,
- * written at the start (so that a run that is killed leaves a record), when the run begins to stop, and at its end.
+ * The record of the last run, for people who ask why the daemon does not answer: one small file in
+ * the state folder, written at the start (so that a run that is killed leaves a record), when the
+ * run begins to stop, and at its end.
  *
  * A process is called dead only where no process of its pid and start time exists.
  */
@@ -36,7 +37,10 @@ export function beginRun(socket: string): RunRecord {
   return { pid: process.pid, started, startedAt: Date.now(), socket, end: null };
 }
 
-/** Writes the record. A disk that does not take it keeps no daemon from starting or stopping: the log has the same. */
+/**
+ * Writes the record. A disk that does not take it keeps no daemon from starting or stopping: the
+ * log has the same.
+ */
 export function writeRunRecord(path: string, record: RunRecord): void {
   try {
     // Not in a place of another user, who could not remove it.
@@ -93,8 +97,8 @@ export function describeRun(record: RunRecord): string {
 }
 
 /**
- * Returns what to do about a daemon that does not answer on a socket although its process runs, or undefined where its
- * process does not run: then it has to be started.
+ * Returns what to do about a daemon that does not answer on a socket although its process runs, or
+ * undefined where its process does not run: then it has to be started.
  */
 export function hintForRun(record: RunRecord, socket: string): string | undefined {
   if (record.end !== null || !isProcessAlive(record)) return undefined;

@@ -1,8 +1,9 @@
 /**
  * What ends the process or makes it reload its configuration: signals, and unexpected failures.
  *
- * Registered before anything starts, so that no failure ends the process as Node would: with a stack on stderr, where a
- * secret may be, and with an exit code that means nothing to a service manager.
+ * Registered before anything starts, so that no failure ends the process as Node would: with a
+ * stack on stderr, where a secret may be, and with an exit code that means nothing to a service
+ * manager.
  */
 
 import { constants } from 'node:os';
@@ -11,23 +12,30 @@ import { constants } from 'node:os';
 export type Ending =
   { readonly kind: 'signal'; readonly signal: NodeJS.Signals } | { readonly kind: 'failure'; readonly error: unknown };
 
-/** Exit code after an unexpected failure: EX_SOFTWARE of sysexits.h, so that a service manager restarts the daemon. */
+/**
+ * Exit code after an unexpected failure: EX_SOFTWARE of sysexits.h, so that a service manager
+ * restarts the daemon.
+ */
 export const EXIT_SOFTWARE = 70;
 
 /**
- * Signals that stop the daemon in good order. Of these Node handles only the first two: the others would end the process
- * with requests in flight.
+ * Signals that stop the daemon in good order. Of these Node handles only the first two: the others
+ * would end the process with requests in flight.
  */
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGXCPU', 'SIGPWR'] as const;
 
 /**
- * Signals that would end the process by default, and that have no meaning for it: habits of other programs (SIGUSR1 and
- * SIGUSR2 for "reopen the log"), timers that nobody set, and SIGXFSZ, after which a write fails as on a full disk.
- * SIGPIPE is not listed: Node ignores it already, and a listener that logs would cause the next one.
+ * Signals that would end the process by default, and that have no meaning for it: habits of other
+ * programs (SIGUSR1 and SIGUSR2 for "reopen the log"), timers that nobody set, and SIGXFSZ, after
+ * which a write fails as on a full disk. SIGPIPE is not listed: Node ignores it already, and a
+ * listener that logs would cause the next one.
  */
 const IGNORED_SIGNALS = ['SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGIO', 'SIGSTKFLT', 'SIGXFSZ'] as const;
 
-/** Longest orderly stop, in milliseconds: less than the units' TimeoutStopSec, so that the daemon itself reports that it hangs. */
+/**
+ * Longest orderly stop, in milliseconds: less than the units' TimeoutStopSec, so that the daemon
+ * itself reports that it hangs.
+ */
 const STOP_LIMIT_MS = 18_000;
 
 /** The signals and failures of this process. */
@@ -56,7 +64,8 @@ export class Lifetime {
     for (const signal of STOP_SIGNALS.filter(isKnown)) process.on(signal, () => this.#end({ kind: 'signal', signal }));
     for (const signal of IGNORED_SIGNALS.filter(isKnown)) process.on(signal, () => this.onIgnored(signal));
     process.on('SIGHUP', this.#onReload);
-    // Rejections that nobody handles arrive here too (nodejs.org, --unhandled-rejections=throw, the default).
+    // Rejections that nobody handles arrive here too (nodejs.org, --unhandled-rejections=throw, the
+    // default).
     process.on('uncaughtException', (error) => this.#end({ kind: 'failure', error }));
     // An otherwise idle process may have nothing that keeps it alive.
     const keepAlive = setInterval(() => {}, 30_000);

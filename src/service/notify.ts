@@ -1,8 +1,8 @@
 /**
  * Reports the state of the daemon to its service manager (sd_notify(3)), and feeds its watchdog.
  *
- * Without a service manager, or without libsystemd, every call does nothing. The watchdog is fed by a timer of the event
- * loop, so that the service manager restarts a daemon whose loop is blocked.
+ * Without a service manager, or without libsystemd, every call does nothing. The watchdog is fed by
+ * a timer of the event loop, so that the service manager restarts a daemon whose loop is blocked.
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -50,7 +50,10 @@ export class ServiceNotifier {
   }
 }
 
-/** Returns how often to feed the watchdog, in milliseconds: thrice in the time it waits; null where none watches this process. */
+/**
+ * Returns how often to feed the watchdog, in milliseconds: thrice in the time it waits; null where
+ * none watches this process.
+ */
 export function watchdogInterval(env: Readonly<Record<string, string | undefined>>, pid: number): number | null {
   const microseconds = Number(env['WATCHDOG_USEC']);
   if (!Number.isSafeInteger(microseconds) || microseconds <= 0) return null;

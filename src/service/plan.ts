@@ -1,7 +1,8 @@
 /**
  * Plans the installation and removal of the service as a list of steps that can be shown first.
  *
- * Pure. execute.ts executes a plan and skips what is done already, so that it can be executed repeatedly.
+ * Pure. execute.ts executes a plan and skips what is done already, so that it can be executed
+ * repeatedly.
  */
 
 import { dirname, join } from 'node:path';
@@ -23,8 +24,8 @@ export type Step =
   /** Removes a file; with `text`, unless it was edited. */
   | { readonly kind: 'remove'; readonly path: string; readonly text?: string }
   /**
-   * Runs a program: always, or only if an earlier step changed a file (or did not). With `tolerate` a
-   * failure is not an error (nothing to stop, nothing to disable).
+   * Runs a program: always, or only if an earlier step changed a file (or did not). With `tolerate`
+   * a failure is not an error (nothing to stop, nothing to disable).
    */
   | {
       readonly kind: 'run';
@@ -59,7 +60,10 @@ export interface Installation {
 const SYSTEM_USER = 'u aipassd - "aipassd, keeper of credentials" /var/lib/aipassd\n';
 const SYSUSERS_FILE = '/etc/sysusers.d/aipassd.conf';
 
-/** First configuration of a host-wide daemon: members of the group may use credentials but see no value. */
+/**
+ * First configuration of a host-wide daemon: members of the group may use credentials but see no
+ * value.
+ */
 const SYSTEM_CONFIG = `{
   // Who may ask this daemon, besides its own user and root. See "access" in config.schema.json.
   "access": {

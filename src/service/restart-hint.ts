@@ -25,8 +25,8 @@ export function restartHint(start: RunningProcess): string {
 }
 
 /**
- * Returns whether systemd started this very process. A terminal that is a unit passes INVOCATION_ID on to
- * its children; SYSTEMD_EXEC_PID (systemd 248 and newer) identifies its owner.
+ * Returns whether systemd started this very process. A terminal that is a unit passes INVOCATION_ID
+ * on to its children; SYSTEMD_EXEC_PID (systemd 248 and newer) identifies its owner.
  */
 function isUnit({ env, pid }: RunningProcess): boolean {
   if (env['NOTIFY_SOCKET'] !== undefined) return true;

@@ -1,9 +1,11 @@
 /**
- * The strongest sandbox that this machine's systemd can set up for a unit. Where the kernel refuses user namespaces
- * (AppArmor on Ubuntu, `user.max_user_namespaces=0`, containers), a unit with the full set does not start at all.
+ * The strongest sandbox that this machine's systemd can set up for a unit. Where the kernel refuses
+ * user namespaces (AppArmor on Ubuntu, `user.max_user_namespaces=0`, containers), a unit with the
+ * full set does not start at all.
  *
- * What works is found out by trying: each directive in a transient unit, which takes a second in all. What does not work
- * becomes a comment of the unit, from which `aipassd doctor` reads it again.
+ * What works is found out by trying: each directive in a transient unit, which takes a second in
+ * all. What does not work becomes a comment of the unit, from which `aipassd doctor` reads it
+ * again.
  */
 
 import { readFileSync } from 'node:fs';
@@ -19,7 +21,10 @@ const LEFT_OUT = '# left out by aipassd install, ';
 /** Number of transient units at a time. */
 const AT_ONCE = 8;
 
-/** Exit code of the program in the transient unit where the folder is not read-only, as it should be. */
+/**
+ * Exit code of the program in the transient unit where the folder is not read-only, as it should
+ * be.
+ */
 const WRITABLE = 77;
 
 /** What a unit has to do without. */
@@ -27,7 +32,10 @@ export interface Sandbox {
   /** Directives that do not work here, as they stand in the unit. */
   readonly leftOut: readonly string[];
   readonly reason: string;
-  /** Whether the read-only file system of the unit has effect; some versions of systemd ignore what they cannot set up. */
+  /**
+   * Whether the read-only file system of the unit has effect; some versions of systemd ignore what
+   * they cannot set up.
+   */
   readonly isReadOnly: boolean;
 }
 

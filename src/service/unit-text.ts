@@ -1,5 +1,6 @@
 /**
- * Fills this machine's absolute paths into the unit files and the plist of `systemd/` and `launchd/`. Pure.
+ * Fills this machine's absolute paths into the unit files and the plist of `systemd/` and
+ * `launchd/`. Pure.
  */
 
 /** What the installed service runs. All paths are absolute. */
@@ -43,7 +44,10 @@ const PLIST_COMMAND = '<string>/usr/local/bin/aipassd</string>';
 const PLIST_ENVIRONMENT = '<dict/>';
 const PLIST_HOME = '/Users/you/';
 
-/** Prints the plist from its template; `home` is the user's. Throws when the template has nothing to fill in. */
+/**
+ * Prints the plist from its template; `home` is the user's. Throws when the template has nothing to
+ * fill in.
+ */
 export function printPlist(template: string, service: ServiceProgram, home: string): string {
   if (!template.includes(PLIST_COMMAND) || !template.includes(PLIST_ENVIRONMENT)) {
     throw new Error('the plist template has no command or environment to fill in');

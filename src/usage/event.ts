@@ -1,6 +1,6 @@
 /**
- * What is recorded of one call: who asked, whom, and what it took; and how it is exported. Pure: untrusted values come in,
- * bounded ones go out.
+ * What is recorded of one call: who asked, whom, and what it took; and how it is exported. Pure:
+ * untrusted values come in, bounded ones go out.
  *
  * Caller names, models and numbers come from programs and providers beyond our control. Texts are
  * made plain and short; a number that cannot be true becomes unknown (null), which is not zero. A

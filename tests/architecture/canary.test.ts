@@ -1,5 +1,6 @@
 /**
- * Plants secrets everywhere, provokes every kind of success and failure, and looks for them in all that comes out.
+ * Plants secrets everywhere, provokes every kind of success and failure, and looks for them in all
+ * that comes out.
  */
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
@@ -126,7 +127,10 @@ function badReplies(): Reply[] {
   ];
 }
 
-/** Sends a key wherever a name belongs. It is masked by its shape alone: see tests/system/no-oracle.test.ts. */
+/**
+ * Sends a key wherever a name belongs. It is masked by its shape alone: see
+ * tests/system/no-oracle.test.ts.
+ */
 async function badRequests(socket: string): Promise<string> {
   await using client = await RawClient.greet(socket, { caller: OPENROUTER_KEY });
   const wrong: (readonly [string, unknown])[] = [

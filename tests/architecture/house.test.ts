@@ -10,6 +10,7 @@ import {
   eagerHttp,
   globalFetch,
   isNoInStrings,
+  longComments,
   missingHeaders,
   stringsOf,
   suppressions,
@@ -48,6 +49,11 @@ describe('the house rules', () => {
       .filter(({ path }) => path !== 'tests/architecture/house.test.ts');
     expect(others.length).toBeGreaterThan(300);
     expect(weakDocstrings([...sources, ...others])).toEqual([]);
+  });
+
+  it('a line of a comment ends within 100 columns', () => {
+    const all = ['src', 'tests', 'bench', 'demo', 'scripts', 'examples'].flatMap((folder) => readSources(folder));
+    expect(longComments(all)).toEqual([]);
   });
 
   it('a message says "is not a", never "is no"', () => {
@@ -106,6 +112,12 @@ describe('the search for broken house rules can fail', () => {
     expect(weakDocstrings(source(text))).toHaveLength(1);
     const good = '/** Isolates a thing. */\n/** Returns whether it is so. */\n/** Names of things. */';
     expect(weakDocstrings(source(good))).toEqual([]);
+  });
+
+  it.each(['/**', ' *', '    //'])('for a comment that is too long: %j', (start) => {
+    const words = `${start} ${'x '.repeat(50)}`;
+    expect(longComments(source(words))).toHaveLength(1);
+    expect(longComments(source(words.slice(0, 100)))).toEqual([]);
   });
 
   it.each([

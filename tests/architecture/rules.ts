@@ -1,15 +1,23 @@
 /**
- * The house rules that search the sources, as functions over a list of sources, so that a bad source can prove that the
- * search can fail. Each returns the places that break its rule, as "path: what".
+ * The house rules that search the sources, as functions over a list of sources, so that a bad
+ * source can prove that the search can fail. Each returns the places that break its rule, as "path:
+ * what".
  */
 
 import type { Source } from './sources.ts';
 
 type Rule = (sources: readonly Pick<Source, 'path' | 'text'>[]) => string[];
 
-/** Finds docstrings that begin as no API documentation does; "Names of" and "Names that" are noun phrases. */
+/**
+ * Finds docstrings that begin as no API documentation does; "Names of" and "Names that" are noun
+ * phrases.
+ */
 export const weakDocstrings: Rule = (sources) =>
   find(sources, ({ text }) => text.matchAll(/\/\*\*[\s*]*(?:Is|Says|Tells|Has|Knows|Names(?! of\b| that\b))\b.*/g));
+
+/** Finds lines of comments over 100 columns. */
+export const longComments: Rule = (sources) =>
+  find(sources, ({ text }) => text.matchAll(/^(?=.{101}) *(?:\/\*\*|\*|\/\/) .*$/gmu));
 
 /** Finds "is no X" in strings; "there is no" and "is no longer" are English. */
 export const isNoInStrings: Rule = (sources) =>
@@ -17,7 +25,10 @@ export const isNoInStrings: Rule = (sources) =>
     stringsOf(text).flatMap((literal) => [...literal.matchAll(/(?<!\bthere )\bis no (?!longer\b).*/gi)]),
   );
 
-/** Finds uses of Node's own `fetch` as a value; types, and functions and properties of that name, are not uses of it. */
+/**
+ * Finds uses of Node's own `fetch` as a value; types, and functions and properties of that name,
+ * are not uses of it.
+ */
 export const globalFetch: Rule = (sources) =>
   find(sources, ({ text }) =>
     withoutTexts(text).matchAll(
@@ -25,11 +36,17 @@ export const globalFetch: Rule = (sources) =>
     ),
   );
 
-/** Finds values that are imported from `node:http` where a file is loaded, and not where a request goes out. */
+/**
+ * Finds values that are imported from `node:http` where a file is loaded, and not where a request
+ * goes out.
+ */
 export const eagerHttp: Rule = (sources) =>
   find(sources, ({ text }) => text.matchAll(/^import (?!type\b)[^;]*from 'node:(?:https?|http2)';/gm));
 
-/** Finds bags of parameters of another suffix than `Options` (what a user may set) and `Deps` (what is wired). */
+/**
+ * Finds bags of parameters of another suffix than `Options` (what a user may set) and `Deps` (what
+ * is wired).
+ */
 export const bagNames: Rule = (sources) =>
   find(sources, ({ text }) =>
     withoutTexts(text).matchAll(
@@ -51,7 +68,10 @@ export const vagueNames: Rule = (sources) =>
     .filter(({ path }) => /\/(?:utils?|helpers?|types|common|manager|service)\.ts$/.test(path))
     .map(({ path }) => path);
 
-/** Finds paths of sources in a document, written as code, that lead nowhere; `exists` judges a path from the project's folder. */
+/**
+ * Finds paths of sources in a document, written as code, that lead nowhere; `exists` judges a path
+ * from the project's folder.
+ */
 export function deadPaths(documents: Parameters<Rule>[0], exists: (path: string) => boolean): string[] {
   return find(documents, ({ text }) =>
     [...text.matchAll(/`((?:src|tests|bench|scripts)\/[\w./-]*|[a-z]+\/[\w/-]+\.ts)`/g)]
@@ -83,11 +103,17 @@ interface Token {
   readonly text: string;
 }
 
-/** Matches a comment, a regular expression where one can stand, a string, or the beginning of a template. */
+/**
+ * Matches a comment, a regular expression where one can stand, a string, or the beginning of a
+ * template.
+ */
 const LEXEME =
   /\/\*[\s\S]*?\*\/|\/\/.*|(?<=(?:^|[(,=:[!&|?{};+>]|\breturn)\s*)\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/[dgimsuvy]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`/g;
 
-/** Splits a source into code, strings and comments; good enough for sources that Prettier has formatted. */
+/**
+ * Splits a source into code, strings and comments; good enough for sources that Prettier has
+ * formatted.
+ */
 function* tokens(text: string): Generator<Token> {
   let at = 0;
   const lexeme = new RegExp(LEXEME.source, 'g');

@@ -2,7 +2,10 @@ import { existsSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { readText } from './sources.ts';
 
-/** Holds the version and integrity of node-ipc and all it brings, as they were when it was read; see SECURITY.md. */
+/**
+ * Holds the version and integrity of node-ipc and all it brings, as they were when it was read; see
+ * SECURITY.md.
+ */
 const NODE_IPC = {
   'node-ipc': [
     '14.0.0',

@@ -5,7 +5,9 @@ import { expect, it } from 'vitest';
 
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 
-/** Returns the packages that a file loads at once, by its own imports and those of what it imports. */
+/**
+ * Returns the packages that a file loads at once, by its own imports and those of what it imports.
+ */
 function packagesOf(entry: string): Map<string, string> {
   const packages = new Map<string, string>();
   const seen = new Set<string>();

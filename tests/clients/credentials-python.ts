@@ -1,7 +1,7 @@
 /**
- * `npm run test:credentials-python`: a Python program with httpx, written to the web app's documented requests, against a
- * daemon: as an admin over gateway.sock and over loopback, and as a member over loopback. Where httpx cannot be installed
- * it says so, and passes.
+ * `npm run test:credentials-python`: a Python program with httpx, written to the web app's
+ * documented requests, against a daemon: as an admin over gateway.sock and over loopback, and as a
+ * member over loopback. Where httpx cannot be installed it says so, and passes.
  */
 
 import { spawnSync } from 'node:child_process';

@@ -1,11 +1,12 @@
 /**
- * `npm run test:clients`: real clients, unmodified, from npm and PyPI, through `aipassd exec` against a mock of their
- * provider. What a registry does not give is reported and skipped.
+ * `npm run test:clients`: real clients, unmodified, from npm and PyPI, through `aipassd exec`
+ * against a mock of their provider. What a registry does not give is reported and skipped.
  *
- * Of each client: its text arrives; the mock saw keys of the pool and nothing of the client's own token; `aipassd stats`
- * has the tokens; a 429 on the first key is not seen by it.
+ * Of each client: its text arrives; the mock saw keys of the pool and nothing of the client's own
+ * token; `aipassd stats` has the tokens; a 429 on the first key is not seen by it.
  *
- * Clients are installed into `.cache/clients` once. `npm run test:clients -- codex curl` runs some of them.
+ * Clients are installed into `.cache/clients` once. `npm run test:clients -- codex curl` runs some
+ * of them.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -130,7 +131,8 @@ const CLIENTS: readonly Client[] = [
   {
     name: 'cline',
     npm: ['cline@3.0.65'],
-    // It reads neither address nor key from the environment: its own command stores them in a folder of this run.
+    // It reads neither address nor key from the environment: its own command stores them in a
+    // folder of this run.
     command: [
       'sh',
       '-c',
@@ -278,7 +280,10 @@ async function prepareHome(client: Client, mock: DialectMock): Promise<TempHome>
   return home;
 }
 
-/** Checks that the mock saw keys of the pool, at least two of them, and nothing that belongs to the client. */
+/**
+ * Checks that the mock saw keys of the pool, at least two of them, and nothing that belongs to the
+ * client.
+ */
 function findProblem({ seen }: DialectMock): string | undefined {
   const known = new Set(Object.values(KEYS));
   const used = new Set<string>();

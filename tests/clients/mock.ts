@@ -1,6 +1,7 @@
 /**
- * A provider on loopback that speaks all dialects: OpenAI's chat, Responses, embeddings and models, Anthropic's Messages,
- * and Gemini. Every text is "Hello from mock"; usage is always 11 tokens in and 5 out.
+ * A provider on loopback that speaks all dialects: OpenAI's chat, Responses, embeddings and models,
+ * Anthropic's Messages, and Gemini. Every text is "Hello from mock"; usage is always 11 tokens in
+ * and 5 out.
  *
  * It remembers the keys that it saw, and refuses the first request after `limitNext()` with 429.
  */

@@ -1,5 +1,6 @@
 /**
- * Runs a target on texts of every kind, and on its corpus: one file for each text that once broke it, or is worth trying.
+ * Runs a target on texts of every kind, and on its corpus: one file for each text that once broke
+ * it, or is worth trying.
  */
 
 import { hash } from 'node:crypto';

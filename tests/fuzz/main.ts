@@ -1,5 +1,6 @@
 /**
- * `npm run fuzz [-- SECONDS]`: fuzzes every target for its share of five minutes, and keeps what broke one in the corpus.
+ * `npm run fuzz [-- SECONDS]`: fuzzes every target for its share of five minutes, and keeps what
+ * broke one in the corpus.
  */
 
 import { fuzz, keep } from './fuzz.ts';

@@ -1,6 +1,6 @@
 /**
- * What is fuzzed: everything that reads text that strangers, editors or crashes may have written. A target takes any
- * text, and throws when a promise about it is broken.
+ * What is fuzzed: everything that reads text that strangers, editors or crashes may have written. A
+ * target takes any text, and throws when a promise about it is broken.
  */
 
 import assert from 'node:assert/strict';
@@ -90,7 +90,10 @@ const ACCOUNT_FIELDS = [
   'ya29.secret-canary',
 ];
 
-/** Checks a file of an account: a problem quotes nothing of it, and it can be written again with new tokens. */
+/**
+ * Checks a file of an account: a problem quotes nothing of it, and it can be written again with new
+ * tokens.
+ */
 function checkAccount(text: string, google: boolean): void {
   const raw = parseJsonObject(text);
   if (raw === undefined) return;
@@ -115,7 +118,10 @@ function checkAccount(text: string, google: boolean): void {
 
 const PROVIDERS = createProviders(configSchema.parse({}));
 
-/** Checks a target of an HTTP request: what it leads to stays below a provider's base URL, and holds no key. */
+/**
+ * Checks a target of an HTTP request: what it leads to stays below a provider's base URL, and holds
+ * no key.
+ */
 function checkTarget(url: string, headers: Readonly<Record<string, string>>): void {
   dialectOf(url, headers);
   const options = { dialectsOf: (name: string) => PROVIDERS.find(name)?.dialects, defaultProvider: 'openrouter' };
@@ -180,7 +186,8 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
         isDeeperThan(text, 3);
         return;
       }
-      // Objects may hide a deep value behind a later one of the same name: the text is then deeper than what it means.
+      // Objects may hide a deep value behind a later one of the same name: the text is then deeper
+      // than what it means.
       if (depthOf(value) > 3) assert.ok(isDeeperThan(text, 3));
     },
   },

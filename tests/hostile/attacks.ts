@@ -1,6 +1,6 @@
 /**
- * What hostile, broken and unlucky clients do to a socket. Each attack lasts a few seconds, tidies up after itself, and
- * says in a few words what the daemon did.
+ * What hostile, broken and unlucky clients do to a socket. Each attack lasts a few seconds, tidies
+ * up after itself, and says in a few words what the daemon did.
  */
 
 import type { Socket } from 'node:net';
@@ -49,7 +49,10 @@ async function withConnections(
 /** How long an attack that is over at once is repeated, so that it is felt. */
 const LASTING_MS = 4000;
 
-/** Sends one text on a fresh connection, again and again, and reports whether the daemon ended the last one. */
+/**
+ * Sends one text on a fresh connection, again and again, and reports whether the daemon ended the
+ * last one.
+ */
 function sendOnce(name: string, text: (target: Target) => string | Buffer, waitMs = 300): Attack {
   return {
     name,
@@ -215,7 +218,8 @@ export const ATTACKS: readonly Attack[] = [
       withConnections(socket, 100, async (sockets) => {
         for (const [at, one] of sockets.entries()) {
           one.resume();
-          // One key may have one call in flight; each request is for a model of its own, each connection a program of its own.
+          // One key may have one call in flight; each request is for a model of its own, each
+          // connection a program of its own.
           const wishes = Array.from({ length: 150 }, (_, id) =>
             frame('request', {
               id,

@@ -1,8 +1,9 @@
 /**
- * The server to compare with: JSON frames over a Unix socket and nothing else, in a process of its own. It knows no
- * rights, limits or turns, and drops a connection that sends what it cannot read.
+ * The server to compare with: JSON frames over a Unix socket and nothing else, in a process of its
+ * own. It knows no rights, limits or turns, and drops a connection that sends what it cannot read.
  *
- * Beside it in the same process: node:http, which reads whatever comes and answers "ok", on SOCKET.http.
+ * Beside it in the same process: node:http, which reads whatever comes and answers "ok", on
+ * SOCKET.http.
  *
  * `node tests/hostile/bare-server.ts SOCKET` prints a line when it listens.
  */

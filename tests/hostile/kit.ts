@@ -1,10 +1,12 @@
 /**
- * Runs attacks on a socket, one after the other, while a good client measures what it notices, and judges.
+ * Runs attacks on a socket, one after the other, while a good client measures what it notices, and
+ * judges.
  *
- * Each attack runs against a bare server, too (bare-server.ts), in the same minute, those over HTTP against bare node:http:
- * on a busy machine a time says nothing by itself. Passed is an attack during which the good client's p99 stays within 10 ms, thrice its quiet p99, or twice
- * that of the bare server's good client; during which every one of its requests is answered; and after which the
- * daemon's memory is back within 20 % inside a minute.
+ * Each attack runs against a bare server, too (bare-server.ts), in the same minute, those over HTTP
+ * against bare node:http: on a busy machine a time says nothing by itself. Passed is an attack
+ * during which the good client's p99 stays within 10 ms, thrice its quiet p99, or twice that of the
+ * bare server's good client; during which every one of its requests is answered; and after which
+ * the daemon's memory is back within 20 % inside a minute.
  */
 
 import { fork, spawn, type ChildProcess } from 'node:child_process';
@@ -26,7 +28,10 @@ export interface AttackReport {
   readonly p99LimitMs: number;
   /** What the good client of the bare server saw during the same attack. */
   readonly bare: Measured;
-  /** Resident memory in MB: before, the most right after, and when it was looked at last; null where the pid is unknown. */
+  /**
+   * Resident memory in MB: before, the most right after, and when it was looked at last; null where
+   * the pid is unknown.
+   */
   readonly memory: { readonly before: number; readonly after: number; readonly settled: number } | null;
   readonly problems: readonly string[];
 }
@@ -37,7 +42,10 @@ export interface KitOptions extends Target {
   readonly only?: string;
   /** How long memory may take to come back, in milliseconds. */
   readonly settleMs?: number;
-  /** How long the good client is measured before each attack, in milliseconds: its p99 with no attack needs many requests. */
+  /**
+   * How long the good client is measured before each attack, in milliseconds: its p99 with no
+   * attack needs many requests.
+   */
   readonly quietMs?: number;
   readonly onReport?: (report: AttackReport) => void;
 }
@@ -102,7 +110,10 @@ function startGoodClient(socket: string, { op, params }: Target): ChildProcess {
   return fork(fileURLToPath(new URL('good-client.ts', import.meta.url)), [socket, op, JSON.stringify(params)]);
 }
 
-/** Runs an attack on the bare server while a good client of its own measures; the daemon is at rest meanwhile. */
+/**
+ * Runs an attack on the bare server while a good client of its own measures; the daemon is at rest
+ * meanwhile.
+ */
 async function attackBare(attack: Attack, target: Target, good: ChildProcess): Promise<Measured> {
   // A server without any guard may have thrown everybody out: that is its measure, too.
   if (!good.connected) return { ...NOTHING, connected: false };

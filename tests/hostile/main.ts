@@ -1,6 +1,7 @@
 /**
- * The kit as a program: `node tests/hostile/main.ts SOCKET [--op key.get] [--params '{}'] [--only NAME] [--json]`.
- * Point it at a daemon that you may disturb. Ends with 1 when an attack got through.
+ * The kit as a program: `node tests/hostile/main.ts SOCKET [--op key.get] [--params '{}'] [--only
+ * NAME] [--json]`. Point it at a daemon that you may disturb. Ends with 1 when an attack got
+ * through.
  */
 
 import { parseArgs } from 'node:util';

@@ -1,5 +1,6 @@
 /**
- * `npm run hostile [-- NAME] [--json]`: the whole kit against the built daemon in a home of its own.
+ * `npm run hostile [-- NAME] [--json]`: the whole kit against the built daemon in a home of its
+ * own.
  */
 
 import { parseArgs } from 'node:util';

@@ -1,6 +1,7 @@
 /**
- * A connection that speaks the protocol by hand, rightly or wrongly. Imports nothing of aipassd, so that the kit can be
- * pointed at any daemon that speaks the same envelope: `{"type": …, "data": …}` and a form feed.
+ * A connection that speaks the protocol by hand, rightly or wrongly. Imports nothing of aipassd, so
+ * that the kit can be pointed at any daemon that speaks the same envelope: `{"type": …, "data": …}`
+ * and a form feed.
  */
 
 import { createConnection, type Socket } from 'node:net';
@@ -23,7 +24,8 @@ const RETRY_MS = 10;
 export function connectTo(path: string): Promise<Socket> {
   return new Promise((resolve) => {
     const socket = createConnection(path);
-    // A hostile client does not care how it is thrown out, but it wants to get in: a full queue is asked again.
+    // A hostile client does not care how it is thrown out, but it wants to get in: a full queue is
+    // asked again.
     socket.on('error', (error) => {
       if ('code' in error && error.code === 'EAGAIN') setTimeout(() => resolve(connectTo(path)), RETRY_MS);
       else resolve(socket);

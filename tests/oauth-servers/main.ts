@@ -1,7 +1,8 @@
 /**
- * `npm run test:oauth-servers`: the whole life of an account (consent, three rotations, revocation) at every OAuth and MCP
- * server that this machine can install. Prints a table, what could not be installed and why, and exits 1 when an account
- * came to harm. Downloads are kept in the folder that AIPASSD_OAUTH_SERVERS names, else in the system's temporary folder.
+ * `npm run test:oauth-servers`: the whole life of an account (consent, three rotations, revocation)
+ * at every OAuth and MCP server that this machine can install. Prints a table, what could not be
+ * installed and why, and exits 1 when an account came to harm. Downloads are kept in the folder
+ * that AIPASSD_OAUTH_SERVERS names, else in the system's temporary folder.
  */
 
 import { systemClock } from '../../src/base/clock.ts';

@@ -1,7 +1,8 @@
 /**
  * OAuth and MCP servers that accounts are tried with: how each is installed, started and stopped.
  *
- * Everything listens on 127.0.0.1 and ends with this process. A server that cannot be installed here throws the reason.
+ * Everything listens on 127.0.0.1 and ends with this process. A server that cannot be installed
+ * here throws the reason.
  */
 
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
@@ -32,7 +33,9 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** Versions that are installed; a change of one is a change of the table in docs/oauth-providers.md. */
+/**
+ * Versions that are installed; a change of one is a change of the table in docs/oauth-providers.md.
+ */
 const KEYCLOAK = '26.4.7';
 const HYDRA = 'v2.3.0';
 const HYDRA_POP = 'github.com/gobuffalo/pop/v6=github.com/ory/pop/v6@v6.2.1-0.20241121111754-e5dfc0f3344b';
@@ -47,7 +50,10 @@ const CLIENT = { client_id: 'app', client_secret: 'app-secret-0123456789abcdef' 
 /** Longest time for a server to start, in milliseconds: Keycloak builds itself first. */
 const START_LIMIT_MS = 6 * 60_000;
 
-/** Longest time for a download or a build, in milliseconds: Hydra's first build takes 20 minutes on two busy cores. */
+/**
+ * Longest time for a download or a build, in milliseconds: Hydra's first build takes 20 minutes on
+ * two busy cores.
+ */
 const INSTALL_LIMIT_MS = 60 * 60_000;
 
 const run = promisify(execFile);
@@ -219,7 +225,9 @@ async function startHydra(): Promise<RunningServer> {
   };
 }
 
-/** Accepts a login or a consent as Hydra's own pages would, and returns where the browser goes next. */
+/**
+ * Accepts a login or a consent as Hydra's own pages would, and returns where the browser goes next.
+ */
 async function acceptHydra(admin: string, url: URL): Promise<string> {
   const kind = url.pathname.slice(1);
   const challenge = url.searchParams.get(`${kind}_challenge`) ?? '';

@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { removeVariable, setVariable } from '../../src/credentials/env-edit.ts';
 import { parseEnvFile } from '../../src/credentials/env-file.ts';
 
-/** Text as people have it in `.env`: assignments, comments, quotes open and closed, every line end. */
+/**
+ * Text as people have it in `.env`: assignments, comments, quotes open and closed, every line end.
+ */
 const piece = fc.constantFrom(
   'A=1',
   "A='x y' # note",

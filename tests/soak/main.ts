@@ -1,11 +1,14 @@
 /**
- * `npm run soak [-- SECONDS]`: ten minutes of mixed load by 50 clients on the built daemon, while its files change, its
- * configuration is reloaded, its OAuth tokens are refreshed and its provider fails at random.
+ * `npm run soak [-- SECONDS]`: ten minutes of mixed load by 50 clients on the built daemon, while
+ * its files change, its configuration is reloaded, its OAuth tokens are refreshed and its provider
+ * fails at random.
  *
- * Every now and then the load pauses and the daemon is measured at rest: what it holds while it works is mostly what V8 has
- * not collected yet. Passed when no error came that the plan did not put there, tokens were renewed and none refused, as many
- * files are open at each rest and no more sockets than there are peers, and neither the heap after a collection nor the resident memory at rest grows, after
- * a warm-up, by more than 1 MB an hour or than the samples scatter. The heap is judged without what V8 compiled (see heap-probe.mjs).
+ * Every now and then the load pauses and the daemon is measured at rest: what it holds while it
+ * works is mostly what V8 has not collected yet. Passed when no error came that the plan did not
+ * put there, tokens were renewed and none refused, as many files are open at each rest and no more
+ * sockets than there are peers, and neither the heap after a collection nor the resident memory at
+ * rest grows, after a warm-up, by more than 1 MB an hour or than the samples scatter. The heap is
+ * judged without what V8 compiled (see heap-probe.mjs).
  */
 
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
@@ -29,12 +32,20 @@ const RENEW_EVERY_MS = 2000;
 const RESTS = Math.max(8, Math.min(40, Math.round(seconds / 15)));
 /** How many files may differ between two rests: a log that was rotated, a worker that ends. */
 const FILE_SCATTER = 3;
-/** How many sockets there may be: one for each client, one that is kept open to the provider for each, and a few of our own. */
+/**
+ * How many sockets there may be: one for each client, one that is kept open to the provider for
+ * each, and a few of our own.
+ */
 const MAX_SOCKETS = 2 * CLIENTS + 10;
-/** How long a run must be for its memory to be judged: in less, what is only filled once looks like growth. */
+/**
+ * How long a run must be for its memory to be judged: in less, what is only filled once looks like
+ * growth.
+ */
 const JUDGED_SECONDS = 300;
 
-/** Lists the errors that the plan puts there: a provider that fails, and a secret that is not there. */
+/**
+ * Lists the errors that the plan puts there: a provider that fails, and a secret that is not there.
+ */
 const PLANNED: ReadonlySet<string> = new Set([
   'PROVIDER_UNAVAILABLE',
   'PROVIDER_REJECTED',
@@ -142,7 +153,10 @@ function descriptors(folder: string): { readonly files: number; readonly sockets
   return { sockets, files: targets.filter((target) => target !== 'closed').length - sockets };
 }
 
-/** Pauses the load now and then, and measures what the daemon holds when it has collected its garbage. */
+/**
+ * Pauses the load now and then, and measures what the daemon holds when it has collected its
+ * garbage.
+ */
 async function sample(): Promise<void> {
   const begun = performance.now();
   for (let rest = 1; rest <= RESTS; rest += 1) {

@@ -1,6 +1,6 @@
 /**
- * `npm run soak:refresh`: 200 rotations with at least 50 kills of the daemon while an exchange is in flight. Exits 1 when
- * the account came to harm.
+ * `npm run soak:refresh`: 200 rotations with at least 50 kills of the daemon while an exchange is
+ * in flight. Exits 1 when the account came to harm.
  */
 
 import { soakRefresh } from '../support/refresh-soak.ts';

@@ -1,5 +1,6 @@
 /**
- * Gates and admissions for tests that are about something else: everybody comes in and may do everything.
+ * Gates and admissions for tests that are about something else: everybody comes in and may do
+ * everything.
  */
 
 import { systemClock } from '../../src/base/clock.ts';

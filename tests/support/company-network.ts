@@ -1,7 +1,9 @@
 /**
- * The network of a company on 127.0.0.1: names that only its proxy knows, behind certificates of its own authority.
+ * The network of a company on 127.0.0.1: names that only its proxy knows, behind certificates of
+ * its own authority.
  *
- * The key below is for tests alone: it belongs to names that do not exist, and nobody trusts its authority.
+ * The key below is for tests alone: it belongs to names that do not exist, and nobody trusts its
+ * authority.
  */
 
 import { once } from 'node:events';

@@ -1,6 +1,6 @@
 /**
- * Lets all daemons of one run of the tests share what Node compiled: each has a state folder of its own, and would
- * otherwise compile everything again.
+ * Lets all daemons of one run of the tests share what Node compiled: each has a state folder of its
+ * own, and would otherwise compile everything again.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';

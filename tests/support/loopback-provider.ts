@@ -1,6 +1,7 @@
 /**
- * An OpenAI-compatible provider on 127.0.0.1 that does as it is told: answers, streams under the caller's control, and
- * every fault a real one has. It remembers what it was asked and when its connections were closed.
+ * An OpenAI-compatible provider on 127.0.0.1 that does as it is told: answers, streams under the
+ * caller's control, and every fault a real one has. It remembers what it was asked and when its
+ * connections were closed.
  *
  * Plain Node, no package: tests, the demo and the bench run it as it stands.
  */
@@ -15,7 +16,10 @@ export type Reply =
   | { readonly kind: 'json'; readonly body: unknown; readonly status?: number; readonly headers?: HeaderFields }
   /** Answers with any text: HTML, nothing, half a document. */
   | { readonly kind: 'text'; readonly body: string; readonly status?: number; readonly headers?: HeaderFields }
-  /** Streams events at once; `done` adds `[DONE]` (default true), `cut` breaks the connection instead of ending it. */
+  /**
+   * Streams events at once; `done` adds `[DONE]` (default true), `cut` breaks the connection
+   * instead of ending it.
+   */
   | {
       readonly kind: 'events';
       readonly events: readonly unknown[];
@@ -50,7 +54,10 @@ export interface LoopbackRequest {
   readonly key: string | undefined;
   /** Sends a stream piece by piece, for a `paced` reply. */
   readonly stream: LoopbackStream;
-  /** Resolves when the client closed the connection before the answer was complete, with the reading of `performance.now()`. */
+  /**
+   * Resolves when the client closed the connection before the answer was complete, with the reading
+   * of `performance.now()`.
+   */
   readonly closedByClient: Promise<number>;
   /** Resolves when the answer was sent in full. */
   readonly answered: Promise<void>;
@@ -58,7 +65,9 @@ export interface LoopbackRequest {
   isReused(): boolean;
 }
 
-/** Sends the pieces of a stream; each promise resolves when the piece is handed to the connection. */
+/**
+ * Sends the pieces of a stream; each promise resolves when the piece is handed to the connection.
+ */
 interface LoopbackStream {
   /** Sends one event, as JSON. */
   push(event: unknown): Promise<void>;
@@ -98,7 +107,10 @@ export interface LoopbackProvider extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Starts a provider on a free port of 127.0.0.1. Chats are answered with "pong", streamed where that is asked. */
+/**
+ * Starts a provider on a free port of 127.0.0.1. Chats are answered with "pong", streamed where
+ * that is asked.
+ */
 export async function startLoopbackProvider(
   options: { readonly reply?: Reply | Replier } = {},
 ): Promise<LoopbackProvider> {
@@ -120,7 +132,10 @@ export function streamOf(pieces: readonly string[]): Reply {
   return { kind: 'events', events: eventsOf(pieces) };
 }
 
-/** Makes the events of a stream as OpenAI sends them: the role, the pieces, the reason for the end, the usage. */
+/**
+ * Makes the events of a stream as OpenAI sends them: the role, the pieces, the reason for the end,
+ * the usage.
+ */
 export function eventsOf(pieces: readonly string[]): unknown[] {
   return [
     chunkOf({ role: 'assistant', content: '' }),
@@ -193,7 +208,8 @@ class Loopback implements LoopbackProvider {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
-    // Node's 5 s would close an idle connection just as a slow machine sends the next request on it.
+    // Node's 5 s would close an idle connection just as a slow machine sends the next request on
+    // it.
     this.#server.keepAliveTimeout = 120_000;
     this.#server.listen(0, '127.0.0.1');
     await once(this.#server, 'listening');

@@ -1,9 +1,11 @@
 /**
- * A real OAuth server on 127.0.0.1: oidc-provider with rotation, reuse detection, PKCE, device flow, client credentials
- * and revocation. Its one user consents to everything at once. Owns the oidc-provider package.
+ * A real OAuth server on 127.0.0.1: oidc-provider with rotation, reuse detection, PKCE, device
+ * flow, client credentials and revocation. Its one user consents to everything at once. Owns the
+ * oidc-provider package.
  *
- * In front of it stands a gate: it counts what the token endpoint is asked, and can hold an answer back after the server
- * has made it, which is the moment when a rotated token exists in one place only.
+ * In front of it stands a gate: it counts what the token endpoint is asked, and can hold an answer
+ * back after the server has made it, which is the moment when a rotated token exists in one place
+ * only.
  */
 
 import { once } from 'node:events';
@@ -70,7 +72,10 @@ export class OauthServer implements AsyncDisposable {
     return await token.save();
   }
 
-  /** Walks through login and consent as a browser does, and returns the address that it ends up at, without opening it. */
+  /**
+   * Walks through login and consent as a browser does, and returns the address that it ends up at,
+   * without opening it.
+   */
   async consent(address: string): Promise<string> {
     const cookies = new Map<string, string>();
     let url = address;

@@ -41,7 +41,8 @@ export class ClientProject implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), 'aip-packed-'));
     await run(process.execPath, [join(ROOT, 'scripts', 'client-package.ts')]);
     const tarball = await pack(join(ROOT, 'packages', 'client'), folder);
-    // Two folders above the bundle stands another package, whose version must not be taken for the client's.
+    // Two folders above the bundle stands another package, whose version must not be taken for the
+    // client's.
     await writeFile(
       join(folder, 'package.json'),
       '{"name":"foreign","version":"9.9.9","type":"module","private":true}',

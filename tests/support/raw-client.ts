@@ -1,5 +1,6 @@
 /**
- * A client that speaks frames by hand, so that tests can also speak wrongly. Knows nothing of src/client.
+ * A client that speaks frames by hand, so that tests can also speak wrongly. Knows nothing of
+ * src/client.
  */
 
 import { createConnection, type Socket } from 'node:net';
@@ -90,7 +91,10 @@ export class RawClient implements AsyncDisposable {
     return this.next((message) => message.type !== 'chunk' && message.data.id === id);
   }
 
-  /** Resolves with the first message, received or yet to come, of a type or for which a condition holds. */
+  /**
+   * Resolves with the first message, received or yet to come, of a type or for which a condition
+   * holds.
+   */
   next(wanted: string | ((message: RawMessage) => boolean), limitMs?: number): Promise<RawMessage> {
     const isWanted = typeof wanted === 'string' ? (message: RawMessage): boolean => message.type === wanted : wanted;
     return until(

@@ -1,5 +1,6 @@
 /**
- * Programs as processes: started, read, and ended by their own pid. Nothing outlives the test process.
+ * Programs as processes: started, read, and ended by their own pid. Nothing outlives the test
+ * process.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -27,7 +28,10 @@ export interface ProgramResult {
 /** How long runProgram waits before it kills, in milliseconds. */
 const RUN_LIMIT_MS = 20_000;
 
-/** Holds what still runs, for the case that a test fails before it can see to that, or the tests themselves are ended. */
+/**
+ * Holds what still runs, for the case that a test fails before it can see to that, or the tests
+ * themselves are ended.
+ */
 const running = new Set<ChildProcess>();
 const killAll = (): void => {
   for (const child of running) child.kill('SIGKILL');

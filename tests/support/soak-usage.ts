@@ -1,6 +1,6 @@
 /**
- * `npm run soak:usage`: 8 clients, 20,000 completions against a loopback provider, the daemon killed ten times
- * meanwhile. Exits 1 when a reply is missing in the records, or is there twice.
+ * `npm run soak:usage`: 8 clients, 20,000 completions against a loopback provider, the daemon
+ * killed ten times meanwhile. Exits 1 when a reply is missing in the records, or is there twice.
  */
 
 import { runKillPlan } from './usage-kill.ts';

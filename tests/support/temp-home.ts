@@ -1,7 +1,9 @@
 /**
- * A home of its own for one test: every path that aipassd reads or writes lies inside a fresh folder.
+ * A home of its own for one test: every path that aipassd reads or writes lies inside a fresh
+ * folder.
  *
- * The folder's path is short, because a Unix socket's path may have at most 107 bytes (103 on macOS).
+ * The folder's path is short, because a Unix socket's path may have at most 107 bytes (103 on
+ * macOS).
  */
 
 import { mkdtempSync, realpathSync } from 'node:fs';
@@ -14,7 +16,10 @@ import { afterTests } from './after-tests.ts';
 /** How long the system's temporary folder may be before /tmp is taken instead, in bytes. */
 const MAX_TMPDIR_BYTES = 60;
 
-/** Holds the homes that are not removed yet, for the case that a test fails before it can see to that. */
+/**
+ * Holds the homes that are not removed yet, for the case that a test fails before it can see to
+ * that.
+ */
 const homes = new Set<string>();
 await afterTests(async () => {
   for (const path of homes) await rm(path, { recursive: true, force: true, maxRetries: 5 });
@@ -24,7 +29,10 @@ await afterTests(async () => {
 export interface TempHome extends AsyncDisposable {
   /** The folder itself, mode 0700. */
   readonly path: string;
-  /** The whole environment for a program that lives here: PATH, HOME, our four variables and where compiled code is shared, nothing of the developer's own. */
+  /**
+   * The whole environment for a program that lives here: PATH, HOME, our four variables and where
+   * compiled code is shared, nothing of the developer's own.
+   */
   readonly env: Readonly<Record<string, string>>;
   /** Holds every path, as daemon and client derive them from `env`. */
   readonly paths: Paths;

@@ -1,5 +1,6 @@
 /**
- * A built daemon on a temporary home with a loopback provider called "local": what most system tests begin with.
+ * A built daemon on a temporary home with a loopback provider called "local": what most system
+ * tests begin with.
  */
 
 import { connect, type Aipass } from '../../src/client/index.ts';
@@ -21,7 +22,10 @@ export interface TestDaemonOptions {
   readonly [setting: string]: unknown;
 }
 
-/** Starts a built daemon on a temporary home with a loopback provider called "local". `await using` ends all of it. */
+/**
+ * Starts a built daemon on a temporary home with a loopback provider called "local". `await using`
+ * ends all of it.
+ */
 export function createTestDaemon(options: TestDaemonOptions = {}): Promise<TestDaemon> {
   return TestDaemon.start(options);
 }

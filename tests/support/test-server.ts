@@ -8,7 +8,7 @@
  * | `key.list` | throws what nobody expects |
  * | `secret.get` | hangs until it is aborted |
  * | `secret.list` | ends when the test calls `finish()` |
- * | `completion.create` | sends `count` chunks of `size` characters, as fast as the peer takes them |
+ * | `completion.create` | sends `count` chunks of `size` characters, as fast as the peer takes |
  */
 
 import { z } from 'zod';

@@ -1,5 +1,6 @@
 /**
- * A token endpoint on 127.0.0.1 that answers exactly what it is told, faults included, and remembers what it was asked.
+ * A token endpoint on 127.0.0.1 that answers exactly what it is told, faults included, and
+ * remembers what it was asked.
  */
 
 import { once } from 'node:events';

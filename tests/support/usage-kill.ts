@@ -20,7 +20,9 @@ export interface KillPlan {
 /** What was found afterwards; all but `replies` and `recorded` must be 0. */
 export interface KillReport {
   readonly replies: number;
-  /** Number of recorded completions that succeeded, also those whose reply was lost with the daemon. */
+  /**
+   * Number of recorded completions that succeeded, also those whose reply was lost with the daemon.
+   */
   readonly recorded: number;
   readonly missing: number;
   readonly repeated: number;

@@ -17,7 +17,10 @@ const GROUP = 54_100;
 
 const ACCESS = { use: { groups: [GROUP] }, reveal: { users: [REVEALER] }, admin: { users: [ADMIN] } };
 
-/** Starts a daemon that serves others; its folders let them through, as those of the host-wide service do. */
+/**
+ * Starts a daemon that serves others; its folders let them through, as those of the host-wide
+ * service do.
+ */
 async function start(access: object): Promise<TestDaemon> {
   const running = await createTestDaemon({ access });
   running.provider.answerWith(completionOf('ok'));

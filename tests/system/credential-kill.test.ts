@@ -1,6 +1,6 @@
 /**
- * Keys that a daemon has written: they are credentials also where it was killed before it saved its state, and go to
- * the addresses of their credentials.
+ * Keys that a daemon has written: they are credentials also where it was killed before it saved its
+ * state, and go to the addresses of their credentials.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';

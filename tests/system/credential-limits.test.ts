@@ -1,5 +1,6 @@
 /**
- * The limit headers of every provider, as `credential.usage` reports them: a daemon whose providers are all on loopback.
+ * The limit headers of every provider, as `credential.usage` reports them: a daemon whose providers
+ * are all on loopback.
  */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

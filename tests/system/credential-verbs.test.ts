@@ -1,5 +1,6 @@
 /**
- * The verbs of provider credentials and opaque secrets, with the built command line. Keys come through standard input.
+ * The verbs of provider credentials and opaque secrets, with the built command line. Keys come
+ * through standard input.
  */
 
 import { spawn } from 'node:child_process';

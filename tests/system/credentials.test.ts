@@ -1,5 +1,6 @@
 /**
- * Provider credentials over HTTP as the web app had them, and the matrix of rights with real users and organizations.
+ * Provider credentials over HTTP as the web app had them, and the matrix of rights with real users
+ * and organizations.
  */
 
 import { chmodSync, readFileSync } from 'node:fs';
@@ -292,7 +293,10 @@ describe.runIf(process.getuid?.() === 0)('organizations', () => {
   });
 });
 
-/** One for each organization: its member, and somebody who belongs to none but may see the daemon's own keys. */
+/**
+ * One for each organization: its member, and somebody who belongs to none but may see the daemon's
+ * own keys.
+ */
 describe.runIf(process.getuid?.() === 0)('what was used, with which keys and by whom', () => {
   let running: TestDaemon;
   const chat = { model: 'm', messages: [{ role: 'user', content: 'x' }] } as const;

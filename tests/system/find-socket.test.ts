@@ -1,6 +1,6 @@
 /**
- * A client finds this user's daemon whatever its own environment says of the runtime folder, and a living daemon is never
- * called dead.
+ * A client finds this user's daemon whatever its own environment says of the runtime folder, and a
+ * living daemon is never called dead.
  */
 
 import { chmodSync, existsSync, mkdirSync, rmSync } from 'node:fs';

@@ -1,5 +1,6 @@
 /**
- * What `status` tells of a daemon that does not answer: whether it is dead is asked of the system, not guessed.
+ * What `status` tells of a daemon that does not answer: whether it is dead is asked of the system,
+ * not guessed.
  */
 
 import { mkdir } from 'node:fs/promises';

@@ -52,7 +52,10 @@ const LARGE_PROVIDER = `
     });
   }).listen(0, '127.0.0.1', function () { console.log(this.address().port); });`;
 
-/** Asks for so many completions at once over a socket, counts their bytes, and says when all are there. */
+/**
+ * Asks for so many completions at once over a socket, counts their bytes, and says when all are
+ * there.
+ */
 const LARGE_READER = `
   const [, path, count] = process.argv;
   let bytes = 0, left = Number(count);

@@ -1,5 +1,6 @@
 /**
- * A daemon in the network of a company: behind a proxy, and a certificate authority that nobody else trusts.
+ * A daemon in the network of a company: behind a proxy, and a certificate authority that nobody
+ * else trusts.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http';

@@ -1,6 +1,7 @@
 /**
- * Nothing that a caller sent tells, by what comes back, whether it is part of a secret. Each probe is sent twice: with a
- * piece of a secret and with a text of the same form that is none; the two answers may differ in that text alone.
+ * Nothing that a caller sent tells, by what comes back, whether it is part of a secret. Each probe
+ * is sent twice: with a piece of a secret and with a text of the same form that is none; the two
+ * answers may differ in that text alone.
  */
 
 import { chmodSync } from 'node:fs';
@@ -16,7 +17,10 @@ const ATTACKER = 54_011;
 
 const RAW_SECRET = 'opaque-words-of-a-weak-secret';
 
-/** Pieces of held secrets, and whole ones, each beside a text of the same letters and length that is in none. */
+/**
+ * Pieces of held secrets, and whole ones, each beside a text of the same letters and length that is
+ * in none.
+ */
 const GUESSES: readonly (readonly [name: string, guess: string, control: string])[] = [
   ['a piece of a key', OPENROUTER_KEY.slice(1, 24), `${OPENROUTER_KEY.slice(1, 20)}zzzz`],
   ['a piece of an unshaped key', LOCAL_KEY.slice(0, 20), `${LOCAL_KEY.slice(0, 16)}zzzz`],
@@ -24,7 +28,10 @@ const GUESSES: readonly (readonly [name: string, guess: string, control: string]
   ['a whole opaque secret', RAW_SECRET, `${RAW_SECRET.slice(0, -4)}zzzz`],
 ];
 
-/** Sends every probe with a text, as another user where this is root, and returns the answers as one text. */
+/**
+ * Sends every probe with a text, as another user where this is root, and returns the answers as one
+ * text.
+ */
 async function probe(running: TestDaemon, text: string): Promise<string> {
   const become =
     process.getuid?.() === 0 ? `process.setgroups([]); process.setgid(${ATTACKER}); process.setuid(${ATTACKER});` : '';

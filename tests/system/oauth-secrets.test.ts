@@ -17,7 +17,10 @@ const REFRESH = 'canary-refresh-token-5170';
 const SECRET = 'canary-client-secret-8263';
 const ACCESS = 'canary-access-token-3391';
 
-/** Finds the workers that a test's endpoint is talking to, by their entry file, and reads how they were started. */
+/**
+ * Finds the workers that a test's endpoint is talking to, by their entry file, and reads how they
+ * were started.
+ */
 function workerStarts(): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && identifyProcess(Number(name)) !== undefined)

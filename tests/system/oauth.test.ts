@@ -94,7 +94,8 @@ describe('the daemon with an OAuth account', () => {
     expect(running.isRunning).toBe(true);
     const before = await runCli(home, ['token', 'test']);
 
-    // The address can only be pasted after it was printed, so a shell keeps standard input open until then.
+    // The address can only be pasted after it was printed, so a shell keeps standard input open
+    // until then.
     const fifo = join(home.path, 'paste');
     const script = `mkfifo ${fifo}; exec ${process.execPath} ${CLI_PATH} reauth test --no-browser --scopes read <>${fifo}`;
     await using reauth = new Program('/bin/sh', ['-c', script], { env: home.env, cwd: home.path });

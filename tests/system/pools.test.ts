@@ -1,5 +1,6 @@
 /**
- * Pools from end to end: ten keys feel like one, across a restart, and everybody sees why one does not serve.
+ * Pools from end to end: ten keys feel like one, across a restart, and everybody sees why one does
+ * not serve.
  */
 
 import { utimes } from 'node:fs/promises';

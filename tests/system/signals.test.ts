@@ -1,6 +1,6 @@
 /**
- * What signals do to the processes of aipassd. Above all: SIGUSR1, with which Node opens its debugger to every user of the
- * machine, opens nothing, however early it comes.
+ * What signals do to the processes of aipassd. Above all: SIGUSR1, with which Node opens its
+ * debugger to every user of the machine, opens nothing, however early it comes.
  */
 
 import { spawn } from 'node:child_process';

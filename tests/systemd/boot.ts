@@ -1,5 +1,6 @@
 /**
- * Boots a real systemd, runs one of the programs of this folder inside as root, and returns what it found.
+ * Boots a real systemd, runs one of the programs of this folder inside as root, and returns what it
+ * found.
  */
 
 import { execFile } from 'node:child_process';
@@ -16,7 +17,10 @@ const LIMIT_S = 90;
 /** One thing that a program inside found out, by the name that the test outside asks for. */
 export type Findings = ReadonlyMap<string, unknown>;
 
-/** Runs a program of this folder inside, and returns its findings; throws with all that it printed where it broke off. */
+/**
+ * Runs a program of this folder inside, and returns its findings; throws with all that it printed
+ * where it broke off.
+ */
 export async function bootAndRun(program: string, { userNamespaces = true } = {}): Promise<Findings> {
   const out = mkdtempSync(join(tmpdir(), 'aipassd-systemd-'));
   try {

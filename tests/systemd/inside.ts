@@ -1,5 +1,6 @@
 /**
- * What the programs that run inside the booted systemd have in common. They run as root, on Node alone.
+ * What the programs that run inside the booted systemd have in common. They run as root, on Node
+ * alone.
  */
 
 import { spawn, spawnSync, type SpawnOptions } from 'node:child_process';
@@ -21,7 +22,9 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** A user of the machine inside, with a service manager of its own where it has a runtime folder. */
+/**
+ * A user of the machine inside, with a service manager of its own where it has a runtime folder.
+ */
 export interface User {
   readonly name: string;
   readonly uid: number;
@@ -83,7 +86,10 @@ export function aipassd(user: User, env: Readonly<Record<string, string>>, ...ar
   return runAs(user, env, NODE, CLI, ...args);
 }
 
-/** Reads properties of a unit; `scope` is systemctl's words before the verb, run as a user where there is one. */
+/**
+ * Reads properties of a unit; `scope` is systemctl's words before the verb, run as a user where
+ * there is one.
+ */
 export function show(unit: string, user?: User): Readonly<Record<string, string>> {
   const words = ['show', unit, '--property=ActiveState,SubState,MainPID,NRestarts,Result,StatusText,ExecMainStatus'];
   const { stdout } = user ? runAs(user, {}, 'systemctl', '--user', ...words) : run('systemctl', ...words);

@@ -1,5 +1,6 @@
 /**
- * Runs inside the booted systemd: installs the host-wide aipassd as root does, and asks it as several users.
+ * Runs inside the booted systemd: installs the host-wide aipassd as root does, and asks it as
+ * several users.
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';

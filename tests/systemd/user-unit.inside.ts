@@ -1,5 +1,6 @@
 /**
- * Runs inside the booted systemd: installs aipassd as a user does, and finds out what becomes of it.
+ * Runs inside the booted systemd: installs aipassd as a user does, and finds out what becomes of
+ * it.
  */
 
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,5 +1,6 @@
 /**
- * Runs inside a systemd whose kernel refuses user namespaces: installs aipassd as a user does, and for the machine.
+ * Runs inside a systemd whose kernel refuses user namespaces: installs aipassd as a user does, and
+ * for the machine.
  */
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * What must compile under `tsc --strict` (npm run check:types): real clients keep their own types behind `pooled()`, with
- * overloads, type parameters and call signatures. Nothing here is run.
+ * What must compile under `tsc --strict` (npm run check:types): real clients keep their own types
+ * behind `pooled()`, with overloads, type parameters and call signatures. Nothing here is run.
  */
 
 import Anthropic from '@anthropic-ai/sdk';
@@ -43,7 +43,10 @@ class Mine extends OpenAI {
   }
 }
 
-/** Uses a client of a class of one's own, methods that were taken out or bound, a template tag and a callback. */
+/**
+ * Uses a client of a class of one's own, methods that were taken out or bound, a template tag and a
+ * callback.
+ */
 export async function useOddly(aipass: Aipass): Promise<unknown[]> {
   const mine = aipass.pooled('openai', (apiKey) => new Mine({ apiKey }));
   const region: string = await mine.region();

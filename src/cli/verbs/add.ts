@@ -1,6 +1,7 @@
 /**
- * `aipassd add` and `aipassd credential add`: a new key for a provider. The key comes from a hidden prompt or from
- * standard input, never from the command line, where every program of the machine could read it.
+ * `aipassd add` and `aipassd credential add`: a new key for a provider. The key comes from a hidden
+ * prompt or from standard input, never from the command line, where every program of the machine
+ * could read it.
  */
 
 import { AipassError } from '../../base/errors.ts';
@@ -90,7 +91,10 @@ async function addKey(
   return 0;
 }
 
-/** Prints what the provider says of a credential; a provider that cannot be asked is not a failure here. */
+/**
+ * Prints what the provider says of a credential; a provider that cannot be asked is not a failure
+ * here.
+ */
 async function printVerdict(
   aipass: Aipass,
   id: string,

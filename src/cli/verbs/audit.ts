@@ -1,6 +1,6 @@
 /**
- * `aipassd audit`: what was released and changed, and whether the record of it is intact. Reads the file itself, so that
- * it works while no daemon runs.
+ * `aipassd audit`: what was released and changed, and whether the record of it is intact. Reads the
+ * file itself, so that it works while no daemon runs.
  */
 
 import { AipassError } from '../../base/errors.ts';

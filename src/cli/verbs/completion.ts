@@ -1,6 +1,7 @@
 /**
- * `aipassd completion`: a script that completes verbs, their options and the values that their tables name. What only the
- * daemon knows (providers, accounts, callers, secrets) the script asks for with `aipassd completion names`.
+ * `aipassd completion`: a script that completes verbs, their options and the values that their
+ * tables name. What only the daemon knows (providers, accounts, callers, secrets) the script asks
+ * for with `aipassd completion names`.
  */
 
 import { AipassError } from '../../base/errors.ts';
@@ -39,7 +40,9 @@ const NAME_KINDS: Readonly<Record<NameKind, (aipass: Aipass) => Promise<readonly
   secrets: async (aipass) => (await aipass.request('secret.list', {})).secrets.map((one) => one.name),
 };
 
-/** Prints names that the daemon knows, one on each line; prints nothing where it does not answer. */
+/**
+ * Prints names that the daemon knows, one on each line; prints nothing where it does not answer.
+ */
 export const completionNames = defineVerb({
   name: 'completion names',
   summary: 'print the names that a completion script offers',
@@ -70,7 +73,10 @@ interface Group {
   readonly options: readonly string[];
   /** What may stand for the words of the verb. */
   readonly operands: readonly Completion[];
-  /** What may stand for the value of an option, by the option as it is written; no words where anything may. */
+  /**
+   * What may stand for the value of an option, by the option as it is written; no words where
+   * anything may.
+   */
   readonly values: ReadonlyMap<string, Completion>;
   /** Whether a command with its words follows `--`. */
   readonly takesCommand: boolean;

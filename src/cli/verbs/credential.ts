@@ -1,6 +1,6 @@
 /**
- * `aipassd credential …`: provider credentials of an organization. A credential is named by its id or a unique beginning
- * of it, by its variable, or as `<provider>/<name>`.
+ * `aipassd credential …`: provider credentials of an organization. A credential is named by its id
+ * or a unique beginning of it, by its variable, or as `<provider>/<name>`.
  */
 
 import { AipassError } from '../../base/errors.ts';

@@ -82,7 +82,10 @@ function summarize(problems: number, warnings: number, fine: number): string {
   return `${formatCount(problems, 'problem')}, ${formatCount(warnings, 'warning')}; ${checks}.`;
 }
 
-/** The unit of the whole machine, of which only the existence is checked: it was written for the Node and the package that installed it. */
+/**
+ * The unit of the whole machine, of which only the existence is checked: it was written for the
+ * Node and the package that installed it.
+ */
 const SYSTEM_UNIT = { path: SYSTEM_UNIT_FILE, text: null };
 
 function ownUnit(paths: Paths): { readonly path: string; readonly text: string } {

@@ -1,8 +1,9 @@
 /**
  * `aipassd exec`: runs a program that was not written for aipassd through the HTTP gateway.
  *
- * The connection to the daemon is the lease: the token and the listener of the run end with it, also when this process
- * is killed. The program keeps the terminal, gets the signals, and its exit code is this command's.
+ * The connection to the daemon is the lease: the token and the listener of the run end with it,
+ * also when this process is killed. The program keeps the terminal, gets the signals, and its exit
+ * code is this command's.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -25,7 +26,10 @@ import { flag, restWords, textListOption, textOption, UsageError } from '../opti
 import type { Output } from '../output.ts';
 import { defineVerb } from '../verb.ts';
 
-/** Signals that end or steer a program and are sent to one process. A terminal sends SIGINT and SIGQUIT to both itself. */
+/**
+ * Signals that end or steer a program and are sent to one process. A terminal sends SIGINT and
+ * SIGQUIT to both itself.
+ */
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGCONT', 'SIGWINCH'];
 const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
 
@@ -94,7 +98,9 @@ export const exec = defineVerb({
   },
 });
 
-/** Runs a program in this terminal and returns its exit code, by which shells also tell a signal. */
+/**
+ * Runs a program in this terminal and returns its exit code, by which shells also tell a signal.
+ */
 async function runProgram(
   program: string,
   args: readonly string[],
@@ -126,7 +132,10 @@ function exitCodeOf(child: ChildProcess): Promise<number> {
   });
 }
 
-/** Ignores a signal that the terminal sent to the whole foreground group: the program has its own already. */
+/**
+ * Ignores a signal that the terminal sent to the whole foreground group: the program has its own
+ * already.
+ */
 function ignore(): void {}
 
 /** Passes signals on to a program; the returned function ends that. */
@@ -141,7 +150,9 @@ function forwardSignals(child: ChildProcess): () => void {
   };
 }
 
-/** Returns a value as a shell reads it; the placeholders for the port and the token stay readable. */
+/**
+ * Returns a value as a shell reads it; the placeholders for the port and the token stay readable.
+ */
 function quoteValue(value: string): string {
   return value.includes('<') ? value : shellQuote(value);
 }

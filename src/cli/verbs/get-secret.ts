@@ -1,5 +1,6 @@
 /**
- * `aipassd get-secret`: reports whether an opaque secret is there, or writes it into a file. Never prints a value.
+ * `aipassd get-secret`: reports whether an opaque secret is there, or writes it into a file. Never
+ * prints a value.
  */
 
 import { dirname, resolve } from 'node:path';
@@ -60,8 +61,9 @@ export const getSecret = defineVerb({
 });
 
 /**
- * Rejects a target that is not an ordinary file, because a device or a pipe would be replaced by one; an existing file,
- * unless it is to be replaced; and one in a missing folder, which is more likely misspelt than meant.
+ * Rejects a target that is not an ordinary file, because a device or a pipe would be replaced by
+ * one; an existing file, unless it is to be replaced; and one in a missing folder, which is more
+ * likely misspelt than meant.
  */
 async function assertWritable(file: string, force: boolean): Promise<void> {
   const path = resolve(file);

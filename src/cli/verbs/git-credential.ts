@@ -1,5 +1,6 @@
 /**
- * `aipassd git-credential`: git's passwords from the daemon, by git's protocol for credential helpers.
+ * `aipassd git-credential`: git's passwords from the daemon, by git's protocol for credential
+ * helpers.
  */
 
 import { AipassError } from '../../base/errors.ts';

@@ -1,6 +1,6 @@
 /**
- * `aipassd import`: takes over the keys of any project's `.env`, or the usage that AIPass recorded. The content of the
- * file decides which. The file itself is never changed.
+ * `aipassd import`: takes over the keys of any project's `.env`, or the usage that AIPass recorded.
+ * The content of the file decides which. The file itself is never changed.
  */
 
 import { readFile } from 'node:fs/promises';

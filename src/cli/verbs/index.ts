@@ -1,5 +1,6 @@
 /**
- * All verbs, in the order in which help lists them. Each is loaded when it is needed: one command needs one of them.
+ * All verbs, in the order in which help lists them. Each is loaded when it is needed: one command
+ * needs one of them.
  */
 
 import type { Verb } from '../verb.ts';

@@ -1,5 +1,6 @@
 /**
- * `aipassd install` and `aipassd uninstall`: make the service manager run the daemon, and undo that.
+ * `aipassd install` and `aipassd uninstall`: make the service manager run the daemon, and undo
+ * that.
  */
 
 import type { Paths } from '../../base/paths.ts';

@@ -1,5 +1,6 @@
 /**
- * `aipassd` alone: version, sockets, daemon and providers. Always exits with 0, whether or not a daemon runs.
+ * `aipassd` alone: version, sockets, daemon and providers. Always exits with 0, whether or not a
+ * daemon runs.
  */
 
 import { dirname, join } from 'node:path';

@@ -1,5 +1,6 @@
 /**
- * `aipassd logs`: the last lines of the daemon's log, and what is added to it. Works while no daemon runs.
+ * `aipassd logs`: the last lines of the daemon's log, and what is added to it. Works while no
+ * daemon runs.
  */
 
 import { open, stat } from 'node:fs/promises';
@@ -59,7 +60,10 @@ async function logPath({ connect, paths }: VerbContext): Promise<string> {
   });
 }
 
-/** Reads whole lines from a place on, or the end of the file where there is none. A file that was put aside is read anew. */
+/**
+ * Reads whole lines from a place on, or the end of the file where there is none. A file that was
+ * put aside is read anew.
+ */
 async function readFrom(path: string, from: number | null): Promise<{ readonly text: string; readonly end: number }> {
   try {
     const { size } = await stat(path);

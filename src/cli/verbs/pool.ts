@@ -1,6 +1,6 @@
 /**
- * `aipassd pool`: the keys of the pools, why each is not ready, and how much of its limits is left. `pool explain` shows
- * which key would serve next.
+ * `aipassd pool`: the keys of the pools, why each is not ready, and how much of its limits is left.
+ * `pool explain` shows which key would serve next.
  */
 
 import type { LimitWindow, PoolExplanation, PoolInfo, PoolKeyInfo, QuotaInfo } from '../../protocol/pool.ts';

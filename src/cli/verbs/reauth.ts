@@ -1,5 +1,6 @@
 /**
- * `aipassd reauth`: asks the user for consent, in a browser here, in one elsewhere, or by a device code.
+ * `aipassd reauth`: asks the user for consent, in a browser here, in one elsewhere, or by a device
+ * code.
  */
 
 import { spawn } from 'node:child_process';

@@ -1,6 +1,6 @@
 /**
- * `aipassd set-secret` and `aipassd remove-secret`: opaque secrets, byte for byte. A value is read from a file, from
- * standard input or from a hidden prompt, never from the command line.
+ * `aipassd set-secret` and `aipassd remove-secret`: opaque secrets, byte for byte. A value is read
+ * from a file, from standard input or from a hidden prompt, never from the command line.
  */
 
 import { readFile } from 'node:fs/promises';

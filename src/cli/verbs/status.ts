@@ -1,5 +1,6 @@
 /**
- * `aipassd status`: what is to be done, then one line for each provider and account, then where things are.
+ * `aipassd status`: what is to be done, then one line for each provider and account, then where
+ * things are.
  */
 
 import { homedir } from 'node:os';
@@ -89,7 +90,9 @@ const KEY_STATES: Readonly<Record<PoolKeyState, string>> = {
   off: 'switched off',
 };
 
-/** Returns the line of a provider: `50 keys: 48 ready, 1 refused, 1 cooling down (ready in 2 min)`. */
+/**
+ * Returns the line of a provider: `50 keys: 48 ready, 1 refused, 1 cooling down (ready in 2 min)`.
+ */
 function providerRow(provider: ProviderInfo, now: Status): readonly string[] {
   const name = `${provider.name}${provider.name === now.defaultProvider ? ' (default)' : ''}`;
   if (provider.keys.length === 0) return [name, 'needs no key'];

@@ -40,7 +40,9 @@ export const testConnection = defineVerb({
   },
 });
 
-/** Asks for the models. A provider without a list, of which none is known, has not failed the test. */
+/**
+ * Asks for the models. A provider without a list, of which none is known, has not failed the test.
+ */
 async function askModels(
   aipass: Aipass,
   provider: string,
@@ -54,7 +56,10 @@ async function askModels(
   }
 }
 
-/** Returns the error for a provider that answered nothing that was asked, because there was nothing to ask or no answer. */
+/**
+ * Returns the error for a provider that answered nothing that was asked, because there was nothing
+ * to ask or no answer.
+ */
 function notTested(name: string, verdict: KeyVerdict | undefined, model = 'M'): AipassError {
   const reason =
     verdict?.checked === 'online'

@@ -1,6 +1,6 @@
 /**
- * `aipassd validate`: checks a provider's keys, by their shape or by asking the provider, and OAuth accounts of that name,
- * by what is held or, with `--online`, by renewing their tokens.
+ * `aipassd validate`: checks a provider's keys, by their shape or by asking the provider, and OAuth
+ * accounts of that name, by what is held or, with `--online`, by renewing their tokens.
  */
 
 import { AipassError } from '../../base/errors.ts';
@@ -14,7 +14,10 @@ import { formatCount } from '../format.ts';
 /** The word that means an account where there is neither a key nor an account of that name. */
 const GOOGLE = 'google';
 
-/** Checks the keys and the accounts of a name; ends with 2 when one is invalid or suspect, or when the provider was asked and gave no verdict. */
+/**
+ * Checks the keys and the accounts of a name; ends with 2 when one is invalid or suspect, or when
+ * the provider was asked and gave no verdict.
+ */
 export const validate = defineVerb({
   name: 'validate',
   summary: "check a provider's keys, and OAuth accounts of that name; with --online, ask the provider",

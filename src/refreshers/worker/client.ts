@@ -1,6 +1,7 @@
 /**
- * OAuth client of an account, ready to talk to its provider: the account as its file has it now, its client, and all that
- * is known of its provider. Chooses the library: Google's own for Google's grants, oauth4webapi for all others.
+ * OAuth client of an account, ready to talk to its provider: the account as its file has it now,
+ * its client, and all that is known of its provider. Chooses the library: Google's own for Google's
+ * grants, oauth4webapi for all others.
  */
 
 import type { Clock } from '../../base/clock.ts';
@@ -19,7 +20,10 @@ import type { Judging, Unusable } from './token-answer.ts';
 export interface WorkerDeps {
   readonly clock: Clock;
   readonly fetch: typeof fetch;
-  /** Called at once for tokens that were granted and cannot be written yet; the worker goes on trying. */
+  /**
+   * Called at once for tokens that were granted and cannot be written yet; the worker goes on
+   * trying.
+   */
   readonly onUnsaved?: (outcome: RefreshOutcome) => void;
 }
 
@@ -51,7 +55,9 @@ export interface StandardClient extends ClientBase {
 /** OAuth client of an account. */
 export type OAuthClient = GoogleClient | StandardClient;
 
-/** Reads an account's files and prepares for an exchange, or with `forConsent` for asking its user. */
+/**
+ * Reads an account's files and prepares for an exchange, or with `forConsent` for asking its user.
+ */
 export async function openClient(
   account: JobAccount,
   deps: WorkerDeps,
@@ -64,7 +70,8 @@ export async function openClient(
   }
   const file = reading.kind === 'read' ? reading.account : null;
   const settings = mergeSettings(file?.settings, account.settings);
-  // A new consent to Google is given to the client that google_client_secret.json has now, not to the one before.
+  // A new consent to Google is given to the client that google_client_secret.json has now, not to
+  // the one before.
   const newClient = forConsent && google ? await readClient(null, account.clientFile) : undefined;
   const identity = newClient ?? (await readClient(file, account.clientFile)) ?? configuredClient(settings);
   if (identity === undefined) return missingClient(account, google, file, settings);

@@ -1,9 +1,11 @@
 /**
- * Authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252): the browser comes back to a port of this machine,
- * or, where browser and machine are apart, the user pastes the address it was sent to.
+ * Authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252): the browser comes back to
+ * a port of this machine, or, where browser and machine are apart, the user pastes the address it
+ * was sent to.
  *
- * Only a redirect with this consent's own state ends the wait. Whatever else arrives at the port (another page, a port
- * scan, a stale tab, connections that send nothing) gets an error page and changes nothing.
+ * Only a redirect with this consent's own state ends the wait. Whatever else arrives at the port
+ * (another page, a port scan, a stale tab, connections that send nothing) gets an error page and
+ * changes nothing.
  */
 
 import { once } from 'node:events';
@@ -25,7 +27,10 @@ import type { GrantAnswer } from './token-answer.ts';
 /** Path of the redirect address, where the provider has none registered. */
 const REDIRECT_PATH = '/callback';
 
-/** Asks in a browser. @throws AipassError when a pasted redirect is not this consent's, or the time is over. */
+/**
+ * Asks in a browser. @throws AipassError when a pasted redirect is not this consent's, or the time
+ * is over.
+ */
 export async function consentByBrowser(
   client: OAuthClient,
   scopes: readonly string[],
@@ -40,7 +45,10 @@ export async function consentByBrowser(
   }
 }
 
-/** Asks in a browser whose redirect address is open already. @throws AipassError as consentByBrowser does. */
+/**
+ * Asks in a browser whose redirect address is open already. @throws AipassError as consentByBrowser
+ * does.
+ */
 export async function consentThrough(
   listener: RedirectListener,
   client: OAuthClient,
@@ -62,7 +70,8 @@ export async function consentThrough(
     client.judging.sent?.push(...outcome.params.values());
     return await flow.exchange(outcome);
   }
-  // Whoever asked for this consent may write the redirect: a mask by value would tell whether a guess is part of a secret.
+  // Whoever asked for this consent may write the redirect: a mask by value would tell whether a
+  // guess is part of a secret.
   const description = outcome.description === undefined ? undefined : maskKeyShapes(outcome.description);
   return {
     kind: 'rejected',
@@ -154,7 +163,10 @@ export interface RedirectListener {
   close(): void;
 }
 
-/** Opens the redirect address: the registered one where there is one, else a port of 127.0.0.1. @throws AipassError where it cannot. */
+/**
+ * Opens the redirect address: the registered one where there is one, else a port of 127.0.0.1.
+ * @throws AipassError where it cannot.
+ */
 export async function openRedirectListener(registered: string | undefined, port: number): Promise<RedirectListener> {
   const fixed = registered === undefined ? undefined : parseRedirectUri(registered);
   const path = fixed?.pathname ?? REDIRECT_PATH;
@@ -200,7 +212,10 @@ export interface Loopback {
 /** Longest time for a request to arrive whole, in milliseconds. */
 const REQUEST_LIMIT_MS = 10_000;
 
-/** Most open connections; beyond them the oldest is closed, so that a browser is never kept out by ones that send nothing. */
+/**
+ * Most open connections; beyond them the oldest is closed, so that a browser is never kept out by
+ * ones that send nothing.
+ */
 const MAX_CONNECTIONS = 64;
 
 /** Opens the server. @throws the system's error when the port is taken. */

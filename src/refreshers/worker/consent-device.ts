@@ -1,5 +1,6 @@
 /**
- * Device flow (RFC 8628): the user enters a code on any device, and the provider is asked until it has the answer.
+ * Device flow (RFC 8628): the user enters a code on any device, and the provider is asked until it
+ * has the answer.
  */
 
 import { AipassError } from '../../base/errors.ts';
@@ -9,13 +10,18 @@ import { forGoogleDevice, type OAuthClient, type WorkerDeps } from './client.ts'
 import type { ConsentChannel } from './job.ts';
 import type { GrantAnswer } from './token-answer.ts';
 
-/** Seconds that `slow_down` adds to the interval (RFC 8628 §3.5); a failed request is treated the same. */
+/**
+ * Seconds that `slow_down` adds to the interval (RFC 8628 §3.5); a failed request is treated the
+ * same.
+ */
 const SLOW_DOWN_S = 5;
 
 /** Longest interval between two requests that a provider may ask for, in seconds. */
 const MAX_INTERVAL_S = 60;
 
-/** Asks by device code. @throws AipassError when the provider has no such flow, or the time is over. */
+/**
+ * Asks by device code. @throws AipassError when the provider has no such flow, or the time is over.
+ */
 export async function consentByDevice(
   client: OAuthClient,
   scopes: readonly string[],

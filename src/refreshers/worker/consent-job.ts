@@ -1,5 +1,6 @@
 /**
- * Chooses how a user is asked for consent: as an MCP server has it, or as the provider's settings have it.
+ * Chooses how a user is asked for consent: as an MCP server has it, or as the provider's settings
+ * have it.
  */
 
 import { readAccountFile } from '../account-file.ts';

@@ -1,6 +1,7 @@
 /**
- * Asks a user for consent, in a browser or by device code, and saves what was granted. State, PKCE verifier and device code
- * live in the worker and nowhere else. What was there before stays until the new tokens are on disk.
+ * Asks a user for consent, in a browser or by device code, and saves what was granted. State, PKCE
+ * verifier and device code live in the worker and nowhere else. What was there before stays until
+ * the new tokens are on disk.
  */
 
 import { writeFileAtomic } from '../../base/atomic-write.ts';
@@ -17,7 +18,10 @@ import type { ConsentChannel, WorkerJob, WorkerReport } from './job.ts';
 import { reserveRoom } from './refresh.ts';
 import type { GrantAnswer } from './token-answer.ts';
 
-/** Longest wait for the lock of a refresh in flight, in milliseconds: longer than one can take, because the user has consented by then. */
+/**
+ * Longest wait for the lock of a refresh in flight, in milliseconds: longer than one can take,
+ * because the user has consented by then.
+ */
 const LOCK_WAIT_MS = 5 * 60_000;
 
 /** Does a consent job. @throws AipassError with what went wrong and what to do. */
@@ -76,7 +80,10 @@ function assertConsentable({ account, file, settings }: OAuthClient): void {
   throw refuse('BAD_REQUEST', `${name} ${kind} and needs nobody's consent`, `renew its token: aipassd refresh ${name}`);
 }
 
-/** Returns the scopes to ask for: those that the user names, else all that were asked for before, else the provider's default. */
+/**
+ * Returns the scopes to ask for: those that the user names, else all that were asked for before,
+ * else the provider's default.
+ */
 function chooseScopes(asked: readonly string[] | undefined, { file, settings }: OAuthClient): readonly string[] {
   if (asked !== undefined && asked.length > 0) return asked;
   const remembered = file?.requestedScopes ?? [];
@@ -135,7 +142,9 @@ export async function saveConsent(
   }
 }
 
-/** Returns the fields of the client that the consent was given to, where the file's form needs it. */
+/**
+ * Returns the fields of the client that the consent was given to, where the file's form needs it.
+ */
 function ownClient(client: OAuthClient): Readonly<Record<string, string>> {
   if (client.kind !== 'google') return {};
   return { client_id: client.clientId, client_secret: client.clientSecret?.reveal() ?? '' };

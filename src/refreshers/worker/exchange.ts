@@ -1,12 +1,15 @@
 /**
- * Sends the requests of both OAuth libraries and keeps the facts of the last answer, so that one rule judges them all.
+ * Sends the requests of both OAuth libraries and keeps the facts of the last answer, so that one
+ * rule judges them all.
  *
- * Secrets go to https, or to this machine itself, and nowhere else: redirects are not followed. Answers are read up to a
- * limit, within a time limit that is generous, because giving up on an answer can lose a rotated refresh token.
+ * Secrets go to https, or to this machine itself, and nowhere else: redirects are not followed.
+ * Answers are read up to a limit, within a time limit that is generous, because giving up on an
+ * answer can lose a rotated refresh token.
  *
- * Why there is a second way of sending beside the daemon's (providers/http-exchange.ts): both libraries take a `fetch` and
- * nothing else, a worker sends one or two short requests in its life, and needs neither kept connections nor streams;
- * loading the daemon's would make each worker start later.
+ * Why there is a second way of sending beside the daemon's (providers/http-exchange.ts): both
+ * libraries take a `fetch` and nothing else, a worker sends one or two short requests in its life,
+ * and needs neither kept connections nor streams; loading the daemon's would make each worker start
+ * later.
  */
 
 import { isRecord, parseJson, type JsonObject } from '../../base/json.ts';
@@ -44,7 +47,10 @@ export class Exchange {
     return this.#facts;
   }
 
-  /** Sends one request, as `fetch` does; a token answer arrives in the shape of RFC 6749, whatever the provider sent. */
+  /**
+   * Sends one request, as `fetch` does; a token answer arrives in the shape of RFC 6749, whatever
+   * the provider sent.
+   */
   readonly fetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     const url = input instanceof Request ? input.url : String(input);
     if (!isSafeEndpoint(url)) return this.#fail('the address is neither https nor on this machine');
@@ -65,7 +71,8 @@ export class Exchange {
     if (bytes === undefined) return this.#fail(`the answer of ${host} is too long`);
     const contentType = response.headers.get('content-type') ?? '';
     const document = parseBody(decodeText(bytes, contentType), contentType, failure === undefined);
-    // A document that is whole counts, also where the connection broke behind it: it can hold a rotated refresh token.
+    // A document that is whole counts, also where the connection broke behind it: it can hold a
+    // rotated refresh token.
     if (failure !== undefined && document === null) return this.#fail(describeFailure(failure, host));
     const at = this.#options.now();
     const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), at);
@@ -74,7 +81,10 @@ export class Exchange {
     return this.#shape(response, bytes, document, at);
   };
 
-  /** Turns a 200 that holds an error into a refusal, and a provider's own kind of token answer into the standard one. */
+  /**
+   * Turns a 200 that holds an error into a refusal, and a provider's own kind of token answer into
+   * the standard one.
+   */
   #shape(response: Response, body: Uint8Array, document: JsonObject | null, at: number): Response {
     const headers = new Headers({ 'content-type': 'application/json' });
     const challenge = response.headers.get('www-authenticate');
@@ -96,14 +106,20 @@ export class Exchange {
   }
 }
 
-/** Returns a status that a Response can be made with; a redirect (which is not followed) becomes 502. */
+/**
+ * Returns a status that a Response can be made with; a redirect (which is not followed) becomes
+ * 502.
+ */
 function safeStatus(status: number): number {
   return status >= 200 && status < 600 && (status < 300 || status >= 400) && status !== 204 && status !== 205
     ? status
     : 502;
 }
 
-/** Body of an answer: what came of it, undefined where that is too long, and why the rest did not come. */
+/**
+ * Body of an answer: what came of it, undefined where that is too long, and why the rest did not
+ * come.
+ */
 interface AnswerBody {
   readonly bytes: Uint8Array | undefined;
   readonly failure?: unknown;
@@ -130,7 +146,10 @@ async function readBody(response: Response): Promise<AnswerBody> {
   return { bytes: Buffer.concat(chunks) };
 }
 
-/** Decodes a text by its byte order mark, else by its announced charset, else as UTF-8; compressed bytes that nobody announced are expanded. */
+/**
+ * Decodes a text by its byte order mark, else by its announced charset, else as UTF-8; compressed
+ * bytes that nobody announced are expanded.
+ */
 function decodeText(bytes: Uint8Array, contentType: string): string {
   const [first, second] = bytes;
   if (first === 0x1f && second === 0x8b) return decodeText(gunzip(bytes), contentType);
@@ -152,12 +171,15 @@ function gunzip(bytes: Uint8Array): Uint8Array {
   }
 }
 
-/** Matches a form whose content type is another one: names and values, a token or an error among them. */
+/**
+ * Matches a form whose content type is another one: names and values, a token or an error among
+ * them.
+ */
 const FORM = /^(?:[\w.-]+=[^\s<>{}&]*&)*(?:access_token|error)=[^\s<>{}]*$/;
 
 /**
- * Parses a JSON object, or a form, which some providers answer with. Of an answer that is not whole only JSON counts,
- * because a form does not show where it was cut.
+ * Parses a JSON object, or a form, which some providers answer with. Of an answer that is not whole
+ * only JSON counts, because a form does not show where it was cut.
  */
 function parseBody(body: string, contentType: string, isWhole: boolean): JsonObject | null {
   const text = body.trim();
@@ -166,7 +188,8 @@ function parseBody(body: string, contentType: string, isWhole: boolean): JsonObj
   if (document !== null) return document;
   const isForm = /application\/x-www-form-urlencoded/i.test(contentType) || FORM.test(text);
   if (isForm && isWhole && value === undefined) return Object.fromEntries(new URLSearchParams(text));
-  // A guard against scripts, a callback or a NUL byte around the object; a page in HTML holds none that is meant.
+  // A guard against scripts, a callback or a NUL byte around the object; a page in HTML holds none
+  // that is meant.
   if (value !== undefined || text.startsWith('<')) return null;
   return toObject(parseJson(text.slice(text.indexOf('{'), text.lastIndexOf('}') + 1)));
 }
@@ -177,7 +200,9 @@ function toObject(value: unknown): JsonObject | null {
   return isRecord(only) && more.length === 0 ? only : null;
 }
 
-/** Describes in a few fixed words why no answer came: a library's error text can quote the request. */
+/**
+ * Describes in a few fixed words why no answer came: a library's error text can quote the request.
+ */
 function describeFailure(error: unknown, host: string): string {
   if (error instanceof Error && error.name === 'TimeoutError') return `the provider (${host}) did not answer in time`;
   const cause = error instanceof Error ? error.cause : undefined;

@@ -1,10 +1,10 @@
 /**
  * OAuth 2 with Google. Owns the google-auth-library package.
  *
- * The library repeats failed requests by itself, keeps the old refresh token when an answer brings a new one, and its
- * errors carry request and answer: repeats are switched off, and tokens and judgements come from the facts that Exchange
- * kept, never from the library's objects. Assertions of service accounts are signed here, because the library signs them
- * for one token endpoint only.
+ * The library repeats failed requests by itself, keeps the old refresh token when an answer brings
+ * a new one, and its errors carry request and answer: repeats are switched off, and tokens and
+ * judgements come from the facts that Exchange kept, never from the library's objects. Assertions
+ * of service accounts are signed here, because the library signs them for one token endpoint only.
  */
 
 import { createSign } from 'node:crypto';
@@ -25,8 +25,8 @@ export async function refreshGoogle(client: GoogleClient, refreshToken: Secret):
 }
 
 /**
- * Mints a token for a service account from its key (RFC 7523). The assertion's audience is the file's `token_uri`. A key
- * that cannot sign is refused without asking Google.
+ * Mints a token for a service account from its key (RFC 7523). The assertion's audience is the
+ * file's `token_uri`. A key that cannot sign is refused without asking Google.
  */
 export async function mintServiceAccountToken(client: GoogleClient, scopes: readonly string[]): Promise<GrantAnswer> {
   const endpoint = client.settings.tokenEndpoint ?? GOOGLE_TOKEN_URL;
@@ -63,7 +63,10 @@ function signAssertion(client: GoogleClient, audience: string, scopes: readonly 
   return `${content}.${signature}`;
 }
 
-/** Makes the address of Google's consent page; `consent` as prompt and `offline` are what bring a refresh token every time. */
+/**
+ * Makes the address of Google's consent page; `consent` as prompt and `offline` are what bring a
+ * refresh token every time.
+ */
 export function googleAuthorizationUrl(
   client: GoogleClient,
   request: {
@@ -131,7 +134,8 @@ function createLibraryClient(client: GoogleClient): OAuth2Client {
     },
     transporterOptions: { fetchImplementation: (input, init) => client.exchange.fetch(input, init) },
   });
-  // Keeps the library from sending a refresh token or a code twice: the second use of one is what providers punish.
+  // Keeps the library from sending a refresh token or a code twice: the second use of one is what
+  // providers punish.
   library.transporter.interceptors.request.add({
     resolved: (options) =>
       Promise.resolve(Object.assign(options, { retry: false, retryConfig: { retry: 0, noResponseRetries: 0 } })),

@@ -1,7 +1,7 @@
 /**
- * Messages between the daemon and a worker process: jobs as lines of the worker's standard input (`{"redirect": address}`
- * may follow a consent, the address that a user pasted), reports as lines of its standard output. Never argv, never the
- * environment: other users can read those.
+ * Messages between the daemon and a worker process: jobs as lines of the worker's standard input
+ * (`{"redirect": address}` may follow a consent, the address that a user pasted), reports as lines
+ * of its standard output. Never argv, never the environment: other users can read those.
  */
 
 import type { WireError } from '../../base/errors.ts';
@@ -21,7 +21,10 @@ export interface JobAccount {
 
 /** Jobs of a worker. */
 export type WorkerJob =
-  /** Renews the access token, if grant and token are still those of `basis` and `tag` (see accountBasis, accessTag). */
+  /**
+   * Renews the access token, if grant and token are still those of `basis` and `tag` (see
+   * accountBasis, accessTag).
+   */
   | { readonly kind: 'refresh'; readonly account: JobAccount; readonly basis: string; readonly tag: string }
   /** Asks the user for consent; the account's file need not exist. */
   | { readonly kind: 'consent'; readonly account: JobAccount; readonly request: ConsentRequest }
@@ -36,18 +39,27 @@ export interface ConsentRequest {
   /** Loopback port, or 0 for any free one. */
   readonly port: number;
   readonly timeoutMs: number;
-  /** Address of the MCP server that the account is for; without it that of the account's file, if it has one. */
+  /**
+   * Address of the MCP server that the account is for; without it that of the account's file, if it
+   * has one.
+   */
   readonly mcpServer?: string | undefined;
 }
 
-/** Token that is kept in memory only, because its account's file is not ours to write (a service account's key). */
+/**
+ * Token that is kept in memory only, because its account's file is not ours to write (a service
+ * account's key).
+ */
 export interface MintedToken {
   readonly accessToken: string;
   readonly expiresAt: number | null;
   readonly scopes: readonly string[];
 }
 
-/** Reports of a worker. `idle` ends a job: what was reported before is its result, and another job may follow. */
+/**
+ * Reports of a worker. `idle` ends a job: what was reported before is its result, and another job
+ * may follow.
+ */
 export type WorkerReport =
   | { readonly kind: 'prompt'; readonly prompt: ConsentPrompt }
   | { readonly kind: 'outcome'; readonly outcome: RefreshOutcome; readonly minted?: MintedToken }

@@ -1,10 +1,11 @@
 /**
- * Worker process: does one job after the other, and ends when no more comes. Started by worker-process.ts in a session of
- * its own, so that it outlives the daemon: an exchange that has begun is finished, and what it brought is on disk,
- * whatever becomes of the daemon.
+ * Worker process: does one job after the other, and ends when no more comes. Started by
+ * worker-process.ts in a session of its own, so that it outlives the daemon: an exchange that has
+ * begun is finished, and what it brought is on disk, whatever becomes of the daemon.
  *
- * Jobs come in by standard input, reports go out by standard output; losing either is not a reason to leave an exchange
- * unfinished. Nothing is logged: of a failure that nobody foresaw the error's name is reported, and nothing else.
+ * Jobs come in by standard input, reports go out by standard output; losing either is not a reason
+ * to leave an exchange unfinished. Nothing is logged: of a failure that nobody foresaw the error's
+ * name is reported, and nothing else.
  */
 
 import '../../base/no-debugger.ts';
@@ -31,7 +32,8 @@ const deps: WorkerDeps = {
 };
 
 process.umask(0o077);
-// A service manager that stops the whole group asks first: what has begun comes to its end within its own limits.
+// A service manager that stops the whole group asks first: what has begun comes to its end within
+// its own limits.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
 process.stdout.on('error', () => {});
 
@@ -99,7 +101,10 @@ function channel(timeoutMs: number): ConsentChannel {
   };
 }
 
-/** Returns whether a message is a job; its fields are as worker-process.ts of this same version wrote them. */
+/**
+ * Returns whether a message is a job; its fields are as worker-process.ts of this same version
+ * wrote them.
+ */
 function isJob(value: unknown): value is WorkerJob {
   return isRecord(value) && 'account' in value && ['refresh', 'consent', 'revoke'].includes(String(value['kind']));
 }

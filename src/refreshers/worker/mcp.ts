@@ -1,9 +1,11 @@
 /**
- * Consent to an MCP server: finds its authorization server, registers a client, asks the user, and saves the account.
+ * Consent to an MCP server: finds its authorization server, registers a client, asks the user, and
+ * saves the account.
  *
- * Protected resource metadata (RFC 9728), authorization server metadata (RFC 8414), dynamic client registration (RFC 7591),
- * authorization code with PKCE and `resource` (RFC 8707), as the Model Context Protocol's authorization has it. What was
- * found is written into the account's file, so that a refresh asks the token endpoint and nobody else.
+ * Protected resource metadata (RFC 9728), authorization server metadata (RFC 8414), dynamic client
+ * registration (RFC 7591), authorization code with PKCE and `resource` (RFC 8707), as the Model
+ * Context Protocol's authorization has it. What was found is written into the account's file, so
+ * that a refresh asks the token endpoint and nobody else.
  */
 
 import { isRecord, readArray, readString, type JsonObject } from '../../base/json.ts';
@@ -54,7 +56,10 @@ export function mcpServerOf(file: AccountFile | null): string | undefined {
   return file === null ? undefined : readString(file.raw, 'mcp_server');
 }
 
-/** Does a consent job for the MCP server at an address. @throws AipassError with what went wrong and what to do. */
+/**
+ * Does a consent job for the MCP server at an address. @throws AipassError with what went wrong and
+ * what to do.
+ */
 export async function runMcpConsent(
   job: Extract<WorkerJob, { kind: 'consent' }>,
   address: string,
@@ -119,7 +124,10 @@ export async function runMcpConsent(
   }
 }
 
-/** Returns the client that the user wrote into the file or the configuration; one that was registered is registered anew. */
+/**
+ * Returns the client that the user wrote into the file or the configuration; one that was
+ * registered is registered anew.
+ */
 function ownClient(file: AccountFile | null, settings: ProviderSettings): ClientIdentity | undefined {
   if (file !== null && file.clientId !== null && file.raw['client_registered'] !== true) {
     return { clientId: file.clientId, clientSecret: file.clientSecret, privateKey: file.privateKey };
@@ -188,7 +196,10 @@ async function discoverProtection(server: URL, exchange: Exchange): Promise<Prot
   return { resource: server.href, issuer: server.origin, scopes };
 }
 
-/** Sends the first request of an MCP client, and returns the challenge of the answer; undefined where there is none. */
+/**
+ * Sends the first request of an MCP client, and returns the challenge of the answer; undefined
+ * where there is none.
+ */
 async function askForChallenge(server: URL, exchange: Exchange): Promise<string | undefined> {
   let response: Response | undefined;
   try {
@@ -229,7 +240,10 @@ async function getDocument(address: string, exchange: Exchange): Promise<JsonObj
   return facts.kind === 'answer' && facts.status === 200 && facts.document !== null ? facts.document : undefined;
 }
 
-/** Returns whether a resource identifier is that of the server, or of a part of its site that holds it. */
+/**
+ * Returns whether a resource identifier is that of the server, or of a part of its site that holds
+ * it.
+ */
 function covers(resource: string, server: URL): boolean {
   if (!URL.canParse(resource)) return false;
   const { origin, pathname } = new URL(resource);
@@ -237,11 +251,15 @@ function covers(resource: string, server: URL): boolean {
   return origin === server.origin && `${server.pathname}/`.startsWith(path);
 }
 
-/** Reads the metadata of an authorization server; one without any has the endpoints of the protocol's first version. */
+/**
+ * Reads the metadata of an authorization server; one without any has the endpoints of the
+ * protocol's first version.
+ */
 async function discoverAuthority(issuer: string, exchange: Exchange): Promise<Authority> {
   const first = await discoverIssuer(issuer, exchange);
   const other = first.kind === 'none' ? issuerNamedIn(first.facts) : undefined;
-  // A document that names another issuer is a pointer to that one, which has to publish the same name itself (RFC 8414 §3.3).
+  // A document that names another issuer is a pointer to that one, which has to publish the same
+  // name itself (RFC 8414 §3.3).
   const found = other === undefined ? first : await discoverIssuer(other, exchange);
   if (found.kind === 'none') return guessAuthority(issuer, other, found.facts);
   const { server } = found;
@@ -271,7 +289,10 @@ function issuerNamedIn(facts: ExchangeAnswer): string | undefined {
   return issuer !== undefined && isSafeEndpoint(issuer) ? issuer : undefined;
 }
 
-/** Returns the endpoints of an authorization server without metadata; `other` is the issuer that its document names. */
+/**
+ * Returns the endpoints of an authorization server without metadata; `other` is the issuer that its
+ * document names.
+ */
 function guessAuthority(issuer: string, other: string | undefined, facts: ExchangeAnswer): Authority {
   if (other !== undefined) {
     const why = facts.kind === 'none' ? facts.reason : `${facts.address} answered with status ${facts.status}`;
@@ -294,7 +315,10 @@ function guessAuthority(issuer: string, other: string | undefined, facts: Exchan
   };
 }
 
-/** Registers a client for one redirect address (RFC 7591); undefined where the server has no endpoint for that. */
+/**
+ * Registers a client for one redirect address (RFC 7591); undefined where the server has no
+ * endpoint for that.
+ */
 async function register(
   { registrationEndpoint, authMethods }: Authority,
   redirectUri: string,
@@ -305,7 +329,8 @@ async function register(
   { readonly identity: ClientIdentity; readonly method: ProviderSettings['clientAuthentication'] } | undefined
 > {
   if (registrationEndpoint === undefined) return undefined;
-  // A program on the user's machine cannot keep a secret from the user: where the server agrees, it has none (RFC 8252 §8.4).
+  // A program on the user's machine cannot keep a secret from the user: where the server agrees, it
+  // has none (RFC 8252 §8.4).
   const wanted = ['none', 'client_secret_post', 'client_secret_basic'].find(
     (one) => authMethods?.includes(one) ?? true,
   );

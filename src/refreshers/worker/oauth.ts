@@ -1,8 +1,8 @@
 /**
  * OAuth 2 with any provider. Owns the oauth4webapi package.
  *
- * Its errors carry the answer's body (`error.cause`), which can hold tokens: they are caught here and dropped. What an
- * exchange meant is judged by the facts that Exchange kept.
+ * Its errors carry the answer's body (`error.cause`), which can hold tokens: they are caught here
+ * and dropped. What an exchange meant is judged by the facts that Exchange kept.
  */
 
 import { createPrivateKey, type KeyObject } from 'node:crypto';
@@ -35,8 +35,10 @@ function discover(client: StandardClient): Promise<Discovery> {
 }
 
 /**
- * Finds a provider's endpoints: those that are set, and for the rest what its issuer publishes (OpenID Connect discovery,
- * then RFC 8414, then OpenID Connect's document at RFC 8414's place). An issuer is tried with and without a slash at its end; the name it publishes has to be the one asked for.
+ * Finds a provider's endpoints: those that are set, and for the rest what its issuer publishes
+ * (OpenID Connect discovery, then RFC 8414, then OpenID Connect's document at RFC 8414's place). An
+ * issuer is tried with and without a slash at its end; the name it publishes has to be the one
+ * asked for.
  */
 async function findServer(client: StandardClient): Promise<Discovery> {
   const { settings, exchange, account } = client;
@@ -62,7 +64,9 @@ async function findServer(client: StandardClient): Promise<Discovery> {
   return withToken({ ...published.server, ...known });
 }
 
-/** Reads what an issuer publishes, or returns the facts that explain best why it publishes nothing. */
+/**
+ * Reads what an issuer publishes, or returns the facts that explain best why it publishes nothing.
+ */
 export async function discoverIssuer(
   address: string,
   exchange: Exchange,
@@ -102,7 +106,10 @@ function isDocument(facts: ExchangeAnswer): boolean {
   return facts.kind === 'answer' && facts.status === 200 && facts.document !== null;
 }
 
-/** Explains why an issuer's endpoints are not known. A missing document is not a refusal of the account's grant. */
+/**
+ * Explains why an issuer's endpoints are not known. A missing document is not a refusal of the
+ * account's grant.
+ */
 function explainDiscovery(
   { judging, account }: StandardClient,
   issuer: string,
@@ -187,7 +194,8 @@ export async function codeGrant(
   const found = await discover(client);
   if (found.kind !== 'found') return found;
   const callback = new URLSearchParams(redirect);
-  // Without discovery the issuer's own name is not known, so RFC 9207's parameter cannot be compared.
+  // Without discovery the issuer's own name is not known, so RFC 9207's parameter cannot be
+  // compared.
   if (client.settings.issuer === undefined) callback.delete('iss');
   // An ID token is of no use here and is cut from the answer, so its half of the redirect goes too.
   callback.delete('id_token');
@@ -228,7 +236,10 @@ export interface DeviceAuthorization {
   readonly intervalS: number;
 }
 
-/** Starts a device flow (RFC 8628 §3.1), with PKCE; `none` where the provider has no device endpoint. */
+/**
+ * Starts a device flow (RFC 8628 §3.1), with PKCE; `none` where the provider has no device
+ * endpoint.
+ */
 export async function beginDevice(
   client: StandardClient,
   scopes: readonly string[],
@@ -275,7 +286,10 @@ export async function beginDevice(
   return failure ?? judgeFailure(client.judging, client.exchange.facts);
 }
 
-/** Asks once whether the user has consented (RFC 8628 §3.4); the answer is often `authorization_pending` or `slow_down`, as an error. */
+/**
+ * Asks once whether the user has consented (RFC 8628 §3.4); the answer is often
+ * `authorization_pending` or `slow_down`, as an error.
+ */
 export async function deviceGrant(
   client: StandardClient,
   { deviceCode, verifier }: DeviceAuthorization,
@@ -291,7 +305,10 @@ export async function deviceGrant(
   });
 }
 
-/** Ends a grant (RFC 7009): returns null when the provider took it, `none` where it has no endpoint for that. */
+/**
+ * Ends a grant (RFC 7009): returns null when the provider took it, `none` where it has no endpoint
+ * for that.
+ */
 export async function revokeGrant(
   client: StandardClient,
   token: Secret,
@@ -330,8 +347,9 @@ interface TokenEndpointRequest {
 }
 
 /**
- * Sends a request to the token endpoint. Where nothing says how the client proves itself, a refusal of the client is a
- * reason to try the other way: the grant itself is not used up by it (RFC 6749 §5.2 has the client checked first).
+ * Sends a request to the token endpoint. Where nothing says how the client proves itself, a refusal
+ * of the client is a reason to try the other way: the grant itself is not used up by it (RFC 6749
+ * §5.2 has the client checked first).
  */
 async function attempt(
   client: StandardClient,
@@ -358,7 +376,10 @@ async function attempt(
   return answer ?? judgeFailure(client.judging, client.exchange.facts);
 }
 
-/** Returns how the client may prove itself, best first: as set, else as published, else by header and by body (RFC 6749 §2.3.1). */
+/**
+ * Returns how the client may prove itself, best first: as set, else as published, else by header
+ * and by body (RFC 6749 §2.3.1).
+ */
 function authenticationMethods(
   { settings, clientSecret, privateKey }: StandardClient,
   server: oauth.AuthorizationServer,
@@ -395,7 +416,10 @@ class UnusableKey extends Error {
   }
 }
 
-/** Reads the client's private key, PEM or JWK, for the algorithm that is set, or that key and provider have in common. */
+/**
+ * Reads the client's private key, PEM or JWK, for the algorithm that is set, or that key and
+ * provider have in common.
+ */
 async function signingKey(
   { privateKey, settings, account }: StandardClient,
   server: oauth.AuthorizationServer,
@@ -483,7 +507,10 @@ function append(target: URLSearchParams, params: ExtraParams = {}): void {
   }
 }
 
-/** Returns the library's options for our way of sending. Plain http passes here only because Exchange refuses it for any host but this machine. */
+/**
+ * Returns the library's options for our way of sending. Plain http passes here only because
+ * Exchange refuses it for any host but this machine.
+ */
 export function transport(exchange: Exchange, endpoint: string) {
   return {
     [oauth.customFetch]: (

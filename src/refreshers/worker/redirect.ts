@@ -1,11 +1,15 @@
 /**
- * Redirect of an authorization request: its secret half, and the judgement of what comes back. Pure.
+ * Redirect of an authorization request: its secret half, and the judgement of what comes back.
+ * Pure.
  */
 
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { Secret } from '../../base/secret.ts';
 
-/** Secret half of an authorization request: what its answer is checked with. It never leaves the worker. */
+/**
+ * Secret half of an authorization request: what its answer is checked with. It never leaves the
+ * worker.
+ */
 export interface PendingAuthorization {
   readonly redirectUri: string;
   readonly state: string;
@@ -32,7 +36,10 @@ export function createPending(redirectUri: string): PendingAuthorization {
   };
 }
 
-/** Judges the parameters of a redirect: the state first (RFC 6749 §10.12), then whether it brings a code or a refusal. */
+/**
+ * Judges the parameters of a redirect: the state first (RFC 6749 §10.12), then whether it brings a
+ * code or a refusal.
+ */
 export function judgeRedirect(pending: PendingAuthorization, params: URLSearchParams): RedirectOutcome {
   const state = Buffer.from(params.get('state') ?? '');
   const expected = Buffer.from(pending.state);
@@ -48,7 +55,9 @@ export function judgeRedirect(pending: PendingAuthorization, params: URLSearchPa
   };
 }
 
-/** Parses a redirect address that the user pasted; undefined when it is not the expected address. */
+/**
+ * Parses a redirect address that the user pasted; undefined when it is not the expected address.
+ */
 export function parsePastedRedirect(pending: PendingAuthorization, text: string): URLSearchParams | undefined {
   const trimmed = text.trim();
   if (!URL.canParse(trimmed)) return undefined;

@@ -1,9 +1,9 @@
 /**
  * Renews one account's token: under its lock, from its file, into its file.
  *
- * A refresh token is sent only while the lock is held and room for its successor is set aside. What was granted is
- * written only while the file still holds the grant it came from; else the file wins. New tokens are on disk before
- * anyone hears of them.
+ * A refresh token is sent only while the lock is held and room for its successor is set aside. What
+ * was granted is written only while the file still holds the grant it came from; else the file
+ * wins. New tokens are on disk before anyone hears of them.
  */
 
 import { reserveFile, writeFileAtomic } from '../../base/atomic-write.ts';
@@ -31,19 +31,33 @@ import { openClient, serviceAccountScopes, type OAuthClient, type WorkerDeps } f
 import type { JobAccount, MintedToken, WorkerJob } from './job.ts';
 import type { GrantAnswer, Unusable } from './token-answer.ts';
 
-/** Longest wait of a worker for its predecessor's lock, in milliseconds: longer than that one can wait for its answers. */
+/**
+ * Longest wait of a worker for its predecessor's lock, in milliseconds: longer than that one can
+ * wait for its answers.
+ */
 export const LOCK_WAIT_MS = 150_000;
 
-/** Waits before a refused account's file is read again, in milliseconds: another program may have just rotated it. */
+/**
+ * Waits before a refused account's file is read again, in milliseconds: another program may have
+ * just rotated it.
+ */
 const REREAD_MS = [25, 50, 100] as const;
 
-/** Room that is set aside before an exchange, in bytes: more than an ordinary account's file needs. */
+/**
+ * Room that is set aside before an exchange, in bytes: more than an ordinary account's file needs.
+ */
 const RESERVED_BYTES = 64 * 1024;
 
-/** Waits before a failed write is tried again, in milliseconds: a full disk is often full for a moment only. */
+/**
+ * Waits before a failed write is tried again, in milliseconds: a full disk is often full for a
+ * moment only.
+ */
 const WRITE_RETRY_MS = [200, 1_000, 3_000] as const;
 
-/** Interval of the tries of a write that keeps failing, in milliseconds, and for how long they go on. */
+/**
+ * Interval of the tries of a write that keeps failing, in milliseconds, and for how long they go
+ * on.
+ */
 const LATE_RETRY_MS = 5_000;
 export const LATE_LIMIT_MS = 3_600_000;
 
@@ -181,7 +195,10 @@ async function saveTokens(save: Save, tokens: GrantedTokens, obtainedAt: number)
   };
 }
 
-/** Saves a refresh token whose access token cannot be used: the one before it may be spent. Returns why it could not, or null. */
+/**
+ * Saves a refresh token whose access token cannot be used: the one before it may be spent. Returns
+ * why it could not, or null.
+ */
 async function saveRefreshToken(
   save: Save,
   refreshToken: GrantedTokens['accessToken'],
@@ -190,7 +207,10 @@ async function saveRefreshToken(
   return await write(save, (file) => formatWithRefreshToken(file, refreshToken));
 }
 
-/** Writes an account's file while it still holds the grant that was used. Returns why it could not, or null. */
+/**
+ * Writes an account's file while it still holds the grant that was used. Returns why it could not,
+ * or null.
+ */
 async function write(
   { client, before, room, deps }: Save,
   format: (file: AccountFile) => string,
@@ -211,7 +231,10 @@ async function write(
   }
 }
 
-/** Reads an account, a few times where it cannot be used: other programs write their files in place, and may be half through. */
+/**
+ * Reads an account, a few times where it cannot be used: other programs write their files in place,
+ * and may be half through.
+ */
 async function readWhole(name: string, file: string, clock: Clock): Promise<AccountReading> {
   for (const wait of REREAD_MS) {
     const reading = await readAccountFile(name, file);
@@ -229,18 +252,19 @@ function unsaved(file: string, error: unknown): RefreshOutcome {
 /** Room on the disk for the tokens to come. */
 export interface Reservation {
   /**
-   * Writes an account's file into the room that was kept. `text` is asked for before each try, because the file may have
-   * changed; where there is none, nothing is written, and the promise resolves with false. A write that fails again and
-   * again is reported to `onFailure`, once, and tried for an hour more: whoever fixes the disk meanwhile has lost nothing.
-   * Throws the system's error after that.
+   * Writes an account's file into the room that was kept. `text` is asked for before each try,
+   * because the file may have changed; where there is none, nothing is written, and the promise
+   * resolves with false. A write that fails again and again is reported to `onFailure`, once, and
+   * tried for an hour more: whoever fixes the disk meanwhile has lost nothing. Throws the system's
+   * error after that.
    */
   write(text: () => Promise<string | undefined>, onFailure: (error: unknown) => void): Promise<boolean>;
   release(): Promise<void>;
 }
 
 /**
- * Proves that an account's folder can be written and keeps room in it, because a provider that rotates refresh tokens
- * must not be asked for one that then has no place.
+ * Proves that an account's folder can be written and keeps room in it, because a provider that
+ * rotates refresh tokens must not be asked for one that then has no place.
  *
  * @throws the system's error.
  */

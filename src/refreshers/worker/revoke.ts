@@ -1,6 +1,6 @@
 /**
- * Ends a grant: at the provider (RFC 7009), then in the account's file. A provider that cannot be reached ends nothing,
- * so that what is deleted here is not left alive there.
+ * Ends a grant: at the provider (RFC 7009), then in the account's file. A provider that cannot be
+ * reached ends nothing, so that what is deleted here is not left alive there.
  */
 
 import { writeFileAtomic } from '../../base/atomic-write.ts';
@@ -71,7 +71,10 @@ async function revokeAtProvider(
   return failure?.kind === 'none' ? false : assertRevoked(client, failure);
 }
 
-/** A token that the provider does not know is as good as revoked (RFC 7009 §2.2); any other refusal leaves the grant alive, so nothing is deleted. */
+/**
+ * A token that the provider does not know is as good as revoked (RFC 7009 §2.2); any other refusal
+ * leaves the grant alive, so nothing is deleted.
+ */
 function assertRevoked({ account }: OAuthClient, failure: Failure | null): boolean {
   if (failure === null) return true;
   if (failure.kind === 'transient') {

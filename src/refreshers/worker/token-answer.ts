@@ -1,8 +1,9 @@
 /**
  * Judges what a token endpoint sent: pure, and prepared for anything. Sending is exchange.ts's.
  *
- * Answers are brought into the shape of RFC 6749 §5.1, whatever habits the provider has. A refusal is one in the
- * provider's own format, or comes with a status that §5.2 has for refusals; all else is a transient failure.
+ * Answers are brought into the shape of RFC 6749 §5.1, whatever habits the provider has. A refusal
+ * is one in the provider's own format, or comes with a status that §5.2 has for refusals; all else
+ * is a transient failure.
  */
 
 import { isRecord, readString, type JsonObject } from '../../base/json.ts';
@@ -34,7 +35,10 @@ export type Failure = Extract<RefreshOutcome, { kind: 'transient' | 'rejected' }
 /** Why an account cannot talk to its provider as it is. */
 export type Unusable = Extract<RefreshOutcome, { kind: 'unusable' }>;
 
-/** Answer that granted tokens of a kind that cannot be handed out; a new refresh token in it must not be lost. */
+/**
+ * Answer that granted tokens of a kind that cannot be handed out; a new refresh token in it must
+ * not be lost.
+ */
 export interface UnfitAnswer {
   readonly kind: 'unfit';
   readonly reason: string;
@@ -49,10 +53,15 @@ export type GrantAnswer =
 /** What is needed to judge an exchange besides its facts. */
 export interface Judging {
   readonly account: string;
-  /** Whether a user can consent anew; a service account and a client on its own behalf have none. */
+  /**
+   * Whether a user can consent anew; a service account and a client on its own behalf have none.
+   */
   readonly isConsentable: boolean;
   readonly redactor: Redactor;
-  /** Texts that the caller of this job sent. Where the provider repeats one, a mask would tell whether it is part of a secret. */
+  /**
+   * Texts that the caller of this job sent. Where the provider repeats one, a mask would tell
+   * whether it is part of a secret.
+   */
   readonly sent?: string[];
   readonly nestedAnswer?: string | undefined;
 }
@@ -60,10 +69,16 @@ export interface Judging {
 /** Longest lifetime that is believed, in seconds (ten years). */
 const MAX_LIFETIME_S = 315_360_000;
 
-/** Pattern of an access token (RFC 6749 appendix A.12: visible ASCII and space); what is not one cannot be sent in a header. */
+/**
+ * Pattern of an access token (RFC 6749 appendix A.12: visible ASCII and space); what is not one
+ * cannot be sent in a header.
+ */
 const ACCESS_TOKEN = /^[\x20-\x7e]{1,131072}$/;
 
-/** Token types that need a proof with each request (RFC 9449, the MAC draft): a client that does not know them must not use them. */
+/**
+ * Token types that need a proof with each request (RFC 9449, the MAC draft): a client that does not
+ * know them must not use them.
+ */
 const UNSUPPORTED_TYPE = /^(?:dpop|mac|pop)$/i;
 
 /** Pattern of an error code that may be shown to people (RFC 6749 §5.2, shorter). */
@@ -72,7 +87,10 @@ const ERROR_CODE = /^[A-Za-z0-9_.:-]{1,64}$/;
 /** Stands for an error that has no code. */
 const UNKNOWN_ERROR = 'unknown_error';
 
-/** Errors that ask for patience rather than refuse: RFC 6749's and 8628's, Slack's, and what others call their limits. */
+/**
+ * Errors that ask for patience rather than refuse: RFC 6749's and 8628's, Slack's, and what others
+ * call their limits.
+ */
 const PATIENCE = new Set([
   'temporarily_unavailable',
   'server_error',
@@ -94,7 +112,10 @@ const PATIENCE = new Set([
   'resource_exhausted',
 ]);
 
-/** Codes with a meaning of their own, which only the words for a limit of requests change (RFC 6749 §5.2, RFC 8628 §3.5). */
+/**
+ * Codes with a meaning of their own, which only the words for a limit of requests change (RFC 6749
+ * §5.2, RFC 8628 §3.5).
+ */
 const STANDARD_CODES = new Set([
   'invalid_request',
   'invalid_client',
@@ -106,14 +127,18 @@ const STANDARD_CODES = new Set([
   'expired_token',
 ]);
 
-/** Words for a limit under a code that is not standard, such as Zoho's "Access Denied" and AWS's TooManyRequestsException. */
+/**
+ * Words for a limit under a code that is not standard, such as Zoho's "Access Denied" and AWS's
+ * TooManyRequestsException.
+ */
 const LIMIT_WORDS =
   /too.?many|rate.?(?:limit|exceeded)|limit (?:has been |was |is )?(?:exceeded|reached)|reached your .*limit|throttl|quota.?exceeded/i;
 
 /**
- * Words for a limit of requests: they count under a standard code too, because some providers limit refreshes with one
- * (Exact Online: invalid_grant, "Rate limit exceeded: access_token not expired"; Salesforce: "login rate exceeded", "token
- * request is already being processed"; Microsoft: AADSTS50196, "client request loop").
+ * Words for a limit of requests: they count under a standard code too, because some providers limit
+ * refreshes with one (Exact Online: invalid_grant, "Rate limit exceeded: access_token not expired";
+ * Salesforce: "login rate exceeded", "token request is already being processed"; Microsoft:
+ * AADSTS50196, "client request loop").
  */
 const REQUEST_LIMIT_WORDS =
   /rate.?(?:limit|exceeded)|too.?many.?(?:\w+.?)?(?:requests|calls|attempts)|(?:request|call)s?.(?:limit|quota|rate|loop)|throttl|already being processed|retry your request|temporarily unavailable/i;
@@ -121,7 +146,10 @@ const REQUEST_LIMIT_WORDS =
 /** Words for a passing trouble where there is no code at all. */
 const TROUBLE_WORDS = /try again (?:later|after|in)|retry|temporar(?:y|ily)|overload|unavailable/i;
 
-/** Refusals that concern the request, not the grant: request time-out, too early, too many (RFC 9110, 8470, 6585). */
+/**
+ * Refusals that concern the request, not the grant: request time-out, too early, too many (RFC
+ * 9110, 8470, 6585).
+ */
 const PATIENT_STATUS = new Set([408, 425, 429]);
 
 /** Statuses of a refusal (RFC 6749 §5.2), also where its document has a shape of its own. */
@@ -168,7 +196,10 @@ function isServerError(status: number): boolean {
   return status >= 500 && status <= 599;
 }
 
-/** Returns the standard code in a list of errors (Fitbit), or undefined; other codes in lists mean other things. */
+/**
+ * Returns the standard code in a list of errors (Fitbit), or undefined; other codes in lists mean
+ * other things.
+ */
 function listedCode(document: JsonObject): string | undefined {
   const code = readString(firstError(document), 'errorType') ?? readString(firstError(document), 'code');
   return code !== undefined && STANDARD_CODES.has(code) ? code : undefined;
@@ -178,7 +209,9 @@ function firstError({ errors }: JsonObject): unknown {
   return Array.isArray(errors) ? errors[0] : undefined;
 }
 
-/** Returns what a document says of its error in words, under the names that providers have for that. */
+/**
+ * Returns what a document says of its error in words, under the names that providers have for that.
+ */
 function wordsOf(document: JsonObject, error: unknown = document['error']): string | undefined {
   const places = [
     [document, ['error_description', 'message']],
@@ -227,7 +260,10 @@ function withUsualNames(document: JsonObject): JsonObject {
 /** Deepest object of an answer in which tokens are looked for. */
 const MAX_DEPTH = 3;
 
-/** Returns the part of a document that holds the tokens: its top, the provider's own field, or the only object that does. */
+/**
+ * Returns the part of a document that holds the tokens: its top, the provider's own field, or the
+ * only object that does.
+ */
 function tokenSource(answer: JsonObject, nested: string | undefined): JsonObject {
   const document = withUsualNames(answer);
   if (typeof document['access_token'] === 'string') return document;
@@ -251,9 +287,9 @@ function toTokens(value: unknown): JsonObject | undefined {
 }
 
 /**
- * Brings a token answer into the shape of RFC 6749 §5.1: tokens at the top, numbers as `expires_in` and
- * `refresh_token_expires_in` (null: said not to end), a token type, scopes separated by spaces, and no ID token, which
- * nobody here uses. Returns undefined when there is no usable access token.
+ * Brings a token answer into the shape of RFC 6749 §5.1: tokens at the top, numbers as `expires_in`
+ * and `refresh_token_expires_in` (null: said not to end), a token type, scopes separated by spaces,
+ * and no ID token, which nobody here uses. Returns undefined when there is no usable access token.
  */
 export function normalizeTokenAnswer(
   document: JsonObject,
@@ -292,7 +328,10 @@ function accessProblem(source: JsonObject): string | undefined {
     : 'its access token holds characters that a header cannot have';
 }
 
-/** Returns how long the access token lives, in whole seconds: as answered, by its end, or by its own claim. 0 for one that has expired already. */
+/**
+ * Returns how long the access token lives, in whole seconds: as answered, by its end, or by its own
+ * claim. 0 for one that has expired already.
+ */
 function lifetimeSeconds(source: JsonObject, accessToken: string, now: number): number | undefined {
   const answered = wholeSeconds(source['expires_in']);
   if (answered === MAX_LIFETIME_S) {
@@ -309,7 +348,10 @@ function lifetimeSeconds(source: JsonObject, accessToken: string, now: number): 
   return wholeSeconds((claims.expiresAt - Math.max(now, claims.obtainedAt ?? 0)) / 1000);
 }
 
-/** Returns how long the refresh token lives: Keycloak's, Google's and GitHub's, and Intuit's field. Keycloak has 0 for one that does not end. */
+/**
+ * Returns how long the refresh token lives: Keycloak's, Google's and GitHub's, and Intuit's field.
+ * Keycloak has 0 for one that does not end.
+ */
 function refreshLifetimeSeconds(source: JsonObject, now: number): number | null | undefined {
   for (const name of ['refresh_expires_in', 'refresh_token_expires_in', 'x_refresh_token_expires_in']) {
     const seconds = wholeSeconds(source[name]);
@@ -319,7 +361,10 @@ function refreshLifetimeSeconds(source: JsonObject, now: number): number | null 
   return end === undefined ? undefined : wholeSeconds((end - now) / 1000);
 }
 
-/** Parses a number of seconds, also as text; one below zero is 0. Anything else is not known (undefined). */
+/**
+ * Parses a number of seconds, also as text; one below zero is 0. Anything else is not known
+ * (undefined).
+ */
 function wholeSeconds(value: unknown): number | undefined {
   const seconds = typeof value === 'string' && /^-?\d+(?:\.\d+)?$/.test(value) ? Number(value) : value;
   if (typeof seconds !== 'number' || !Number.isFinite(seconds)) return undefined;
@@ -407,8 +452,9 @@ export function judgeFailure(judging: Judging, facts: ExchangeAnswer): Failure {
 const USUAL_CODE_LIFETIME_S = 900;
 
 /**
- * Brings the answer of a device endpoint into the shape of RFC 8628 §3.2: Google has `verification_url`, Microsoft's first
- * version numbers as texts, and others leave out what is required. Any other document is returned as it is.
+ * Brings the answer of a device endpoint into the shape of RFC 8628 §3.2: Google has
+ * `verification_url`, Microsoft's first version numbers as texts, and others leave out what is
+ * required. Any other document is returned as it is.
  */
 export function normalizeDeviceAnswer(document: JsonObject): JsonObject {
   if (typeof document['device_code'] !== 'string') return document;

@@ -63,7 +63,10 @@ export interface Scoped {
   readonly organizations?: OrganizationScope;
 }
 
-/** A view of the totals of some organizations, by the ids of their names; caller 0 is any, status null is all. */
+/**
+ * A view of the totals of some organizations, by the ids of their names; caller 0 is any, status
+ * null is all.
+ */
 interface TotalsView {
   readonly organizations: readonly number[];
   readonly kind: TotalKind;

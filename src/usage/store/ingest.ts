@@ -348,8 +348,9 @@ class BatchWriter {
 }
 
 /**
- * Returns a batch in which of several calls with one generation id only the last has it, as it would
- * be after each of them was written. Ids that are reported on within the batch are left alone.
+ * Returns a batch in which of several calls with one generation id only the last has it, as it
+ * would be after each of them was written. Ids that are reported on within the batch are left
+ * alone.
  */
 function withoutRepeatedIds(events: readonly UsageEvent[]): readonly UsageEvent[] {
   const reported = new Set(events.filter(({ operation }) => isReport(operation)).map(placeOf));

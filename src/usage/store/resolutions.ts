@@ -1,15 +1,15 @@
 /**
- * The resolutions that totals are kept in (minutes, hours, days, blocks of 32 days), and how a range
- * is put together from their buckets. Pure. All of it is UTC, so that daemons in different places
- * can share one history.
+ * The resolutions that totals are kept in (minutes, hours, days, blocks of 32 days), and how a
+ * range is put together from their buckets. Pure. All of it is UTC, so that daemons in different
+ * places can share one history.
  *
- * A range takes the largest buckets that fit: "all time" reads blocks, "the last hour" minutes. Only
- * the parts of minutes at its ends are summed event by event. Summing the events of part of an hour
- * instead would need no minutes, but takes 6 ms (p50) for each end among ten million events of 34
- * days, without latencies. From minutes, answers took at most 8.0 ms of processor time at p99 on a
- * busy machine (`npm run bench -- usage --10m`); one question took 23.9 ms in one of two runs. Small buckets are
- * pruned earlier than large ones; a range that begins or ends inside a pruned bucket is widened to
- * the next larger one, and the answer says so.
+ * A range takes the largest buckets that fit: "all time" reads blocks, "the last hour" minutes.
+ * Only the parts of minutes at its ends are summed event by event. Summing the events of part of an
+ * hour instead would need no minutes, but takes 6 ms (p50) for each end among ten million events of
+ * 34 days, without latencies. From minutes, answers took at most 8.0 ms of processor time at p99 on
+ * a busy machine (`npm run bench -- usage --10m`); one question took 23.9 ms in one of two runs.
+ * Small buckets are pruned earlier than large ones; a range that begins or ends inside a pruned
+ * bucket is widened to the next larger one, and the answer says so.
  */
 
 /**

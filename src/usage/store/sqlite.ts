@@ -50,7 +50,8 @@ const ENDINGS = ['', '-wal', '-shm', '-journal'];
 /**
  * Opens the file, making it (mode 0600) where there is none, and brings its tables up to date.
  *
- * @throws AipassError UNSAFE_PERMISSIONS where others could have written it, or put a link in its place.
+ * @throws AipassError UNSAFE_PERMISSIONS where others could have written it, or put a link in its
+ * place.
  */
 export async function openSqlite(path: string): Promise<StoreConnection> {
   for (const ending of ENDINGS) assertTrusted('the usage database', `${path}${ending}`);

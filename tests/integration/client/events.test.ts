@@ -4,7 +4,10 @@ import { startClientProgram } from '../../support/client-program.ts';
 import { startFakeDaemon, welcomeOnly, type Answer, type FakeLine } from '../../support/fake-daemon.ts';
 import { until } from '../../support/until.ts';
 
-/** Makes an answer that takes subscriptions, and a function that sends an event to all who subscribed. */
+/**
+ * Makes an answer that takes subscriptions, and a function that sends an event to all who
+ * subscribed.
+ */
 function subscribing() {
   const lines: FakeLine[] = [];
   const answer: Answer = (frame, line) => {

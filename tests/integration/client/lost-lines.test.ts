@@ -9,7 +9,10 @@ import { makeTempHome } from '../../support/temp-home.ts';
 import { startTestServer } from '../../support/test-server.ts';
 import { until } from '../../support/until.ts';
 
-/** Calls until a new line is tried: until the loss is noticed, a call fails as one that was under way. */
+/**
+ * Calls until a new line is tried: until the loss is noticed, a call fails as one that was under
+ * way.
+ */
 async function untilLossIsKnown(aipass: Aipass): Promise<void> {
   await until('the loss is known', async () => {
     const failure: unknown = await aipass.status().catch((error: unknown) => error);
@@ -102,7 +105,9 @@ describe('connect', () => {
   });
 });
 
-/** Starts a daemon in a process of its own, stops it, and connects until the system takes no more. */
+/**
+ * Starts a daemon in a process of its own, stops it, and connects until the system takes no more.
+ */
 async function startFull(socket: string) {
   const listen = `
     const server = require('node:net').createServer((socket) => {

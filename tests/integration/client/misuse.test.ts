@@ -3,7 +3,10 @@ import { connect } from '../../../src/client/index.ts';
 import { startClientProgram } from '../../support/client-program.ts';
 import { answering, startFakeDaemon } from '../../support/fake-daemon.ts';
 
-/** What a program without types may pass, run in a process of its own: it must end by itself, with one line each. */
+/**
+ * What a program without types may pass, run in a process of its own: it must end by itself, with
+ * one line each.
+ */
 const MISUSES = [
   ['a signal that is none', 'aipass.status({ signal: {} })'],
   ['a time limit that is none', "aipass.status({ timeoutMs: 'soon' })"],
@@ -44,7 +47,8 @@ describe('a call', () => {
     await using test = await startFakeDaemon(answering((_op, params) => params));
     await using aipass = await connect({ socket: test.socket });
     const signal = { aborted: false, addEventListener() {}, removeEventListener() {} };
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a program without types passes it
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a program without types
+    // passes it
     expect(await aipass.request('key.list', {}, { signal: signal as unknown as AbortSignal })).toStrictEqual({});
   });
 });

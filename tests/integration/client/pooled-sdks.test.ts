@@ -23,7 +23,9 @@ beforeAll(async () => {
 });
 afterAll(() => api[Symbol.asyncDispose]());
 
-/** Pools a client over keys that are handed out in order, and writes down what is reported of them. */
+/**
+ * Pools a client over keys that are handed out in order, and writes down what is reported of them.
+ */
 function pool<Client extends object>(
   factory: (key: string) => Client,
   keys: readonly string[] = ['key-LIMIT', 'key-good'],

@@ -170,7 +170,8 @@ describe('a stream', () => {
     const { stream } = await fixture.upstream.nextRequest();
     await stream.push(chunkOf({ content: 'first' }));
     await until('the first delta', () => open !== undefined);
-    // More than all buffers between the two ends hold: the promise stays open until the receiver has room.
+    // More than all buffers between the two ends hold: the promise stays open until the receiver
+    // has room.
     let taken = false;
     const flood = stream.raw(`: ${'x'.repeat(15 * 1024 * 1024)}\n\n`).then(() => {
       taken = true;

@@ -42,7 +42,9 @@ export interface Fixture extends AsyncDisposable {
   ): Promise<AipassError>;
 }
 
-/** Starts one; `openrouter` is where the loopback provider stands, described further by `config`. */
+/**
+ * Starts one; `openrouter` is where the loopback provider stands, described further by `config`.
+ */
 export async function startFixture(
   options: {
     readonly config?: Partial<ProviderConfig>;

@@ -1,5 +1,6 @@
 /**
- * What is broken, refused or unreadable on disk never takes away what the vault held, and is named with what to do.
+ * What is broken, refused or unreadable on disk never takes away what the vault held, and is named
+ * with what to do.
  */
 
 import { chmod, mkdir, unlink, writeFile } from 'node:fs/promises';

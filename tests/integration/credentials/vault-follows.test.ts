@@ -1,5 +1,6 @@
 /**
- * The vault follows a real folder: whatever way a file is changed, the change is served within 500 ms.
+ * The vault follows a real folder: whatever way a file is changed, the change is served within 500
+ * ms.
  */
 
 import { mkdir, open, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';

@@ -23,9 +23,14 @@ export interface WatchedVault extends AsyncDisposable {
   readonly redactor: Redactor;
   /** Holds every line that was logged, as JSON. */
   readonly log: string[];
-  /** Writes a file under the secrets folder in place, as `>` in a shell does; makes folders with mode 0700. */
+  /**
+   * Writes a file under the secrets folder in place, as `>` in a shell does; makes folders with
+   * mode 0700.
+   */
   write(name: string, text: string): Promise<void>;
-  /** Resolves when the provider's keys are these, in order; rejects when they are not within 500 ms. */
+  /**
+   * Resolves when the provider's keys are these, in order; rejects when they are not within 500 ms.
+   */
   serves(provider: string, values: readonly string[]): Promise<void>;
 }
 

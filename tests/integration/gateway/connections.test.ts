@@ -270,7 +270,8 @@ it('a stop lets a request finish, and a request that does not is told why', asyn
   await expect(gateway.ask('/healthz')).rejects.toMatchObject({ code: 'ENOENT' });
 });
 
-// Root has every right, whatever the configuration says: for it tests/unit/operations/dispatcher.test.ts has the rule.
+// Root has every right, whatever the configuration says: for it
+// tests/unit/operations/dispatcher.test.ts has the rule.
 it.runIf(OWN_UID !== 0)('the rest of an answer does not leave after its right was taken away', async () => {
   const nobody = { uids: new Set<number>(), gids: new Set<number>() };
   const granting = (uids: Set<number>): AccessGrants => ({

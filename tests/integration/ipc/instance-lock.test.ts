@@ -135,7 +135,8 @@ describe('the place of the daemon', () => {
     await using home = await homeWithRuntime();
     const dead = lockOf(await pidOfTheDead(), '12345');
     await writeFile(home.paths.lock, dead);
-    // What the dead starter leaves is the lock on the replacement, named after the content of the lock.
+    // What the dead starter leaves is the lock on the replacement, named after the content of the
+    // lock.
     const right = createHash('sha256').update(dead).digest('hex').slice(0, 16);
     await writeFile(`${home.paths.lock}.${right}`, lockOf(await pidOfTheDead(), '6789', 'other-id'));
     expect(await outcome(home.paths)).toBe('taken');

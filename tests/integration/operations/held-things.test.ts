@@ -1,5 +1,6 @@
 /**
- * The operations over keys, providers and secrets: a real vault over a temporary home, providers on loopback.
+ * The operations over keys, providers and secrets: a real vault over a temporary home, providers on
+ * loopback.
  */
 
 import { chmod, mkdir, writeFile } from 'node:fs/promises';

@@ -32,7 +32,10 @@ async function errorOf(work: Promise<unknown>): Promise<AipassError> {
   throw new Error('nothing was thrown');
 }
 
-/** Answers the first request of a connection; resets the connection at its second, after `begin` of an answer. */
+/**
+ * Answers the first request of a connection; resets the connection at its second, after `begin` of
+ * an answer.
+ */
 async function resetsKeptConnections(begin = '') {
   const requests: string[] = [];
   const server = createServer((socket) => {

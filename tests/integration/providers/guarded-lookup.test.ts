@@ -20,7 +20,10 @@ function resolver(...addresses: readonly string[]): LookupFunction {
   };
 }
 
-/** Sends a request to a name at the port of the upstream; returns its status or the kind of its failure. */
+/**
+ * Sends a request to a name at the port of the upstream; returns its status or the kind of its
+ * failure.
+ */
 async function ask(name: string, resolve: LookupFunction, allowedHosts: readonly string[] = []): Promise<unknown> {
   const url = `http://${name}:${new URL(upstream.baseUrl).port}/v1/models`;
   const lookup = createGuardedLookup(() => allowedHosts, resolve);

@@ -1,5 +1,6 @@
 /**
- * What a consent asks for, what it remembers, and what its user is told, against endpoints that answer as they are told.
+ * What a consent asks for, what it remembers, and what its user is told, against endpoints that
+ * answer as they are told.
  */
 
 import { createHash } from 'node:crypto';
@@ -27,7 +28,9 @@ async function open(files: AccountFiles, url: string, fields: Document = {}): Pr
   return makeAccounts(files);
 }
 
-/** Consents as a user whose provider answers the authorization request with the given parameters. */
+/**
+ * Consents as a user whose provider answers the authorization request with the given parameters.
+ */
 async function consent(
   { accounts, worker }: Made,
   answer: Readonly<Record<string, string>>,
@@ -164,7 +167,10 @@ function formReply(fields: Readonly<Record<string, string>>): TokenReply {
   };
 }
 
-/** Answers the begin of a flow with the first reply, and each question whether the user is done with the next. */
+/**
+ * Answers the begin of a flow with the first reply, and each question whether the user is done with
+ * the next.
+ */
 async function flow(endpoint: TokenEndpoint, made: Made, replies: readonly TokenReply[]): Promise<Consented> {
   endpoint.reply = (_, count) => replies[count - 1] ?? 'stall';
   let isDone = false;

@@ -1,5 +1,6 @@
 /**
- * Consent against a real OAuth server: in a browser here, in one elsewhere, by device code; and revocation.
+ * Consent against a real OAuth server: in a browser here, in one elsewhere, by device code; and
+ * revocation.
  */
 
 import { once } from 'node:events';

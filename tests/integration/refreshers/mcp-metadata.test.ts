@@ -12,7 +12,9 @@ import { portOf } from '../../support/port-of.ts';
 
 type Answer = Document | ((request: IncomingMessage, response: ServerResponse) => void);
 
-/** Server of given documents by path, with an authorization server that grants everything at once. */
+/**
+ * Server of given documents by path, with an authorization server that grants everything at once.
+ */
 class MetadataServer implements AsyncDisposable {
   readonly #server: Server = createServer();
   origin = '';

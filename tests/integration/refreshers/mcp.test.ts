@@ -1,6 +1,6 @@
 /**
- * Accounts of MCP servers: against the example server of the official TypeScript SDK, as it is shipped, and against a
- * server made of its parts that rotates refresh tokens.
+ * Accounts of MCP servers: against the example server of the official TypeScript SDK, as it is
+ * shipped, and against a server made of its parts that rotates refresh tokens.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -107,7 +107,10 @@ describe('the example server of the TypeScript SDK', () => {
   });
 });
 
-/** MCP server that rotates refresh tokens, made of the SDK's parts; authorization is granted at once. */
+/**
+ * MCP server that rotates refresh tokens, made of the SDK's parts; authorization is granted at
+ * once.
+ */
 class RotatingServer implements AsyncDisposable {
   readonly #server: Server = createServer();
   address = '';

@@ -1,5 +1,6 @@
 /**
- * What real providers answer and what other programs write: the kinds of inputs of public bug reports.
+ * What real providers answer and what other programs write: the kinds of inputs of public bug
+ * reports.
  */
 
 import { createSign, generateKeyPairSync, verify } from 'node:crypto';
@@ -217,7 +218,8 @@ describe('files with the same grant', () => {
     for (const warning of warnings) expect(warning).toContain('oauth/test.json');
     accounts.stop();
 
-    // The copy is known as one after a restart too, although the original's token was rotated since.
+    // The copy is known as one after a restart too, although the original's token was rotated
+    // since.
     const memories = new Map(Object.entries(accounts.remember()));
     const again = makeAccounts(files, { memories });
     await again.accounts.scan();

@@ -14,7 +14,10 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Leaves a file as a writer does that is killed in the middle of a transaction, its rollback journal beside it. */
+/**
+ * Leaves a file as a writer does that is killed in the middle of a transaction, its rollback
+ * journal beside it.
+ */
 function leaveHalfWritten(path: string): void {
   const writing = join(folder, 'writing.db');
   const file = new Database(writing);

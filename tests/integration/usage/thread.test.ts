@@ -14,7 +14,9 @@ it('a thread that the system does not allow is started later, and ends nothing',
   const data = {
     database: join(folder, 'usage.db'),
     journalFolder: join(folder, 'queue'),
-    /** Cannot be handed to a thread, so that making one throws, as it does where the system refuses. */
+    /**
+     * Cannot be handed to a thread, so that making one throws, as it does where the system refuses.
+     */
     get obstacle() {
       return isAllowed ? null : () => {};
     },

@@ -14,7 +14,8 @@ function cut(bytes: Buffer, offsets: readonly number[]): Buffer[] {
 }
 
 const text = fc.oneof(fc.string(), fc.constantFrom('"', '\\', '{"usage":1}', '\n\n', 'data: x\n\n', '😀', '\u0007'));
-// Node 24.21 parses the name `"` as a backslash where it has parsed an object with that name before.
+// Node 24.21 parses the name `"` as a backslash where it has parsed an object with that name
+// before.
 const name = text.map((one) => one.replaceAll(/["\\]/g, '_'));
 const value = fc.letrec((tie) => ({
   any: fc.oneof(

@@ -10,7 +10,10 @@ import { numRuns } from '../../support/num-runs.ts';
 
 const name = fc.stringMatching(/^[A-Z][A-Z0-9_]{0,12}$/);
 
-/** Makes pieces from which the hard cases arise: quotes, escapes, separators, comments and the beginnings of lines. */
+/**
+ * Makes pieces from which the hard cases arise: quotes, escapes, separators, comments and the
+ * beginnings of lines.
+ */
 const pieces = fc.constantFrom(
   'A',
   'B_2',

@@ -32,7 +32,10 @@ function tryLease(pool: Pool, model: string | undefined): KeyLease | string {
   }
 }
 
-/** Leases a key and keeps the lease; returns what is wrong with it: a key that was not free, or none though one was. */
+/**
+ * Leases a key and keeps the lease; returns what is wrong with it: a key that was not free, or none
+ * though one was.
+ */
 function wrongLease(pool: Pool, model: string | undefined, held: KeyLease[]): string | null {
   const now = pool.advance();
   const keys = [...pool.registry.keys.values()];

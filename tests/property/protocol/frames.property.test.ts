@@ -9,7 +9,9 @@ import { FrameError, PartialFrame, parseEnvelope, printFrame, readFrames } from 
 
 const envelope = fc.record({ type: fc.string({ unit: 'binary' }), data: fc.jsonValue() });
 
-/** Text of all kinds: plain, of many bytes, form feeds, halves of pairs, and what JSON is made of. */
+/**
+ * Text of all kinds: plain, of many bytes, form feeds, halves of pairs, and what JSON is made of.
+ */
 const text = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc

@@ -12,7 +12,10 @@ interface Read {
   readonly remainder: string;
 }
 
-/** Reads pieces; `holdAfter` holds the reader after so many pieces of a body and lets it go on at once. */
+/**
+ * Reads pieces; `holdAfter` holds the reader after so many pieces of a body and lets it go on at
+ * once.
+ */
 function read(pieces: readonly Buffer[], { isHeadOnly = false, isHeld = false, isClosed = false } = {}): Read {
   let status: number | undefined;
   let fields: readonly string[] = [];

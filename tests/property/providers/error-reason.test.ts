@@ -6,7 +6,9 @@ import { numRuns } from '../../support/num-runs.ts';
 
 const key = fc.stringMatching(/^[A-Za-z0-9_-]{20,80}$/);
 
-/** A document that holds the key in some of its texts, in shapes that providers use and in others. */
+/**
+ * A document that holds the key in some of its texts, in shapes that providers use and in others.
+ */
 function documentWith(secret: string): fc.Arbitrary<unknown> {
   const text = fc.oneof(
     fc.string(),

@@ -115,7 +115,8 @@ describe('the rule of a path', () => {
     expect(await check(file)).toMatchObject({ kind: 'untrusted', path: file });
     chownSync(join(home, 'folder'), SOMEBODY, SOMEBODY);
     expect(await check(file)).toMatchObject({ kind: 'untrusted', path: join(home, 'folder') });
-    // The same files are in order for their owner, but the folder above is root's and closed to nobody's writing.
+    // The same files are in order for their owner, but the folder above is root's and closed to
+    // nobody's writing.
     expect(await check(file, SOMEBODY)).toMatchObject({ kind: 'trusted' });
   });
 

@@ -21,7 +21,10 @@ function optionsFor(file: string | null, more: Partial<LogSinkDeps> = {}): LogSi
   return { level: 'info', file, stdout: false, redactor: new Redactor(), ...more };
 }
 
-/** Collects what the log prints on the terminal: winston writes to the stream of the console, which vitest replaces. */
+/**
+ * Collects what the log prints on the terminal: winston writes to the stream of the console, which
+ * vitest replaces.
+ */
 function captureStdout(): string[] {
   const written: string[] = [];
   const stream: NodeJS.WritableStream = Reflect.get(console, '_stdout');
@@ -226,7 +229,8 @@ describe('a log that cannot be written', () => {
   it('ends nothing: the terminal still gets every line, and is told why there is no file', async () => {
     await using home = makeTempHome();
     const written = captureStdout();
-    // A file where the folder should be refuses root too, unlike a folder without the right to write.
+    // A file where the folder should be refuses root too, unlike a folder without the right to
+    // write.
     writeFileSync(home.paths.state, '');
     const logger = openLogger(optionsFor(join(home.paths.state, 'logs', 'aipassd.log'), { stdout: true }));
     logger.info('still here');

@@ -32,7 +32,8 @@ const text = fc.string({
     fc.string({ minLength: 1, maxLength: 1 }),
   ),
 });
-// Not in names: Node 24.21 parses the name `"` as a backslash where it has parsed an object with that name before.
+// Not in names: Node 24.21 parses the name `"` as a backslash where it has parsed an object with
+// that name before.
 const document = fc.letrec((tie) => ({
   any: fc.oneof(
     text,

@@ -14,7 +14,9 @@ const RESULT: CompletionResult = {
   keyId: 'OPENROUTER_API_KEY',
 };
 
-/** Makes a stream whose deltas and end the test decides; cancelling it rejects as the client does. */
+/**
+ * Makes a stream whose deltas and end the test decides; cancelling it rejects as the client does.
+ */
 function setUp() {
   const { promise, resolve, reject } = Promise.withResolvers<CompletionResult>();
   const started: { onDelta?: (delta: CompletionDelta) => void; signal?: AbortSignal } = {};

@@ -16,7 +16,10 @@ class HttpError extends Error {
   }
 }
 
-/** A client of an imaginary API, as its maker would write it: with private state, depth, and every kind of result. */
+/**
+ * A client of an imaginary API, as its maker would write it: with private state, depth, and every
+ * kind of result.
+ */
 class Coins {
   readonly #key: string;
   readonly #bad: ReadonlyMap<string, number>;
@@ -58,7 +61,9 @@ class Coins {
   }
 }
 
-/** Opens a pooled client over a lender that hands out keys in turn and writes down what it hears. */
+/**
+ * Opens a pooled client over a lender that hands out keys in turn and writes down what it hears.
+ */
 function open(keys: readonly string[], bad: Readonly<Record<string, number>> = {}, options: PooledOptions = {}) {
   const leases: PoolLeaseParams[] = [];
   const settled: PoolSettleParams[] = [];

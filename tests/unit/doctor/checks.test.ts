@@ -6,7 +6,9 @@ import { runChecks } from '../../../src/doctor/checks.ts';
 import type { Finding } from '../../../src/doctor/finding.ts';
 import { makeTempHome, type TempHome } from '../../support/temp-home.ts';
 
-/** Runs every check of a home without a daemon, and returns what one check, or all, found of a text. */
+/**
+ * Runs every check of a home without a daemon, and returns what one check, or all, found of a text.
+ */
 async function findingsAbout({ paths }: TempHome, text: string): Promise<Finding[]> {
   const findings: Finding[] = [];
   const checks = runChecks({

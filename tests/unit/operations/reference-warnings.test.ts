@@ -12,7 +12,10 @@ import { makeTempHome } from '../../support/temp-home.ts';
 
 const KEY = `sk-or-v1-${'0123456789abcdef'.repeat(4)}`;
 
-/** Judges a configuration beside a `.env` with these variables; returns the warnings and what a look-up throws. */
+/**
+ * Judges a configuration beside a `.env` with these variables; returns the warnings and what a
+ * look-up throws.
+ */
 async function judge(config: unknown, keys: Readonly<Record<string, string>> = { OPENROUTER_API_KEY: KEY }) {
   await using home = makeTempHome();
   await home.writeKeys(keys);

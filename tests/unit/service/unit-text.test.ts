@@ -43,7 +43,9 @@ it.each(['systemd/aipassd.service', 'systemd/system/aipassd.service'])(
   },
 );
 
-/** Holds the keys of launchd.plist(5) that the plist uses, with the type that the manual gives each. */
+/**
+ * Holds the keys of launchd.plist(5) that the plist uses, with the type that the manual gives each.
+ */
 const LAUNCHD_KEYS: Readonly<Record<string, (value: unknown) => boolean>> = {
   Label: (value) => typeof value === 'string',
   ProgramArguments: (value) => Array.isArray(value) && value.every((word) => typeof word === 'string'),
