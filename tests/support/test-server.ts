@@ -1,5 +1,5 @@
 /**
- * The socket door over a small table of operations made for tests, in this process.
+ * The socket server over a small table of operations made for tests, in this process.
  *
  * | operation | what it does here |
  * |---|---|
