@@ -97,7 +97,7 @@ export async function fetchCredentialUsage(
     if (modelsUrl !== null && found.refusedStatus === null) {
       const provesKey = keyCheck === null && !provider.modelsArePublic;
       const answer = await ask(found, { method: 'GET', url: modelsUrl }, subject, { clock, signal, provesKey });
-      const page = answer && isOk(answer.status) ? readModelPage(answer.body) : undefined;
+      const page = answer && isOk(answer.status) ? readModelPage(answer.body, redactWith(key)) : undefined;
       if (page) found.models = page.models;
     }
     if (keyCheck === null && modelsUrl === null)

@@ -13,7 +13,7 @@ import { toRecord } from '../base/json.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Secret } from '../base/secret.ts';
 import type { ModelInfo } from '../protocol/provider.ts';
-import { redactWith } from './error-reason.ts';
+import { redactWith, type Redact } from './error-reason.ts';
 import { askJson } from './http.ts';
 import type { Provider } from './provider.ts';
 import { describeGarbage, describeRefusal } from './refusal.ts';
@@ -62,7 +62,7 @@ async function fetchPage(
   if (answer.status < 200 || answer.status > 299) {
     throw describeRefusal(answer, { provider: provider.name, keyId: null, redact: redactWith(key), now: clock.now() });
   }
-  const page = readModelPage(answer.body);
+  const page = readModelPage(answer.body, redactWith(key));
   if (page) return page;
   throw describeGarbage(
     answer.body === undefined ? 'a model list that is not JSON' : 'JSON that is not a model list',
@@ -87,14 +87,20 @@ export interface ModelPage {
 /** Longest id or name that is kept, in characters. */
 const MAX_NAME = 256;
 
-/** Parses a page; returns undefined for a document that is not a model list. */
-export function readModelPage(document: unknown): ModelPage | undefined {
+/**
+ * Parses a page; returns undefined for a document that is not a model list. Ids and names are the
+ * provider's text, which may quote the key: `redact` masks it.
+ */
+export function readModelPage(document: unknown, redact: Redact): ModelPage | undefined {
   const fields = toRecord(document);
   const entries = [document, fields['data'], fields['models']].find((value): value is unknown[] =>
     Array.isArray(value),
   );
   if (!entries) return undefined;
-  return { models: entries.map(readModel).filter((model) => model !== undefined), next: readNext(fields) };
+  return {
+    models: entries.map((entry) => readModel(entry, redact)).filter((model) => model !== undefined),
+    next: readNext(fields),
+  };
 }
 
 function readNext(fields: Readonly<Record<string, unknown>>): ModelPage['next'] {
@@ -106,7 +112,7 @@ function readNext(fields: Readonly<Record<string, unknown>>): ModelPage['next'] 
   return cohereToken === undefined ? undefined : { parameter: 'page_token', value: cohereToken };
 }
 
-function readModel(entry: unknown): ModelInfo | undefined {
+function readModel(entry: unknown, redact: Redact): ModelInfo | undefined {
   const fields = toRecord(entry);
   const id = text(fields['id']) ?? text(fields['name']);
   if (id === undefined) return undefined;
@@ -117,8 +123,8 @@ function readModel(entry: unknown): ModelInfo | undefined {
   const completionPrice = tokenPrice(pricing['completion'], pricing['output']);
   return {
     // Google's names stand below "models/", but are asked for without it.
-    id: plainText(id.replace(/^models\//, ''), MAX_NAME),
-    ...(name === undefined || name === id ? {} : { name: plainText(name, MAX_NAME) }),
+    id: plainText(redact(id.replace(/^models\//, '')), MAX_NAME),
+    ...(name === undefined || name === id ? {} : { name: plainText(redact(name), MAX_NAME) }),
     ...(contextLength === undefined ? {} : { contextLength }),
     ...(promptPrice === undefined ? {} : { promptPrice }),
     ...(completionPrice === undefined ? {} : { completionPrice }),

@@ -1,5 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { readModelPage } from '../../../src/providers/models.ts';
+import { Secret } from '../../../src/base/secret.ts';
+import { redactWith } from '../../../src/providers/error-reason.ts';
+import { readModelPage as readPage } from '../../../src/providers/models.ts';
+
+const KEY = 'acme-key-0123456789abcdef';
+
+function readModelPage(document: unknown): ReturnType<typeof readPage> {
+  return readPage(document, redactWith(new Secret(KEY)));
+}
 
 describe('a page of models', () => {
   test('is read in the dialect of OpenAI', () => {
@@ -92,4 +100,10 @@ describe('a page of models', () => {
       expect(readModelPage(document)).toBeUndefined();
     },
   );
+
+  test('masks the key in ids and names, which are the words of the provider', () => {
+    const page = readModelPage({ data: [{ id: `m-${KEY}`, display_name: `of ${KEY}` }] });
+    expect(page?.models).toHaveLength(1);
+    expect(JSON.stringify(page)).not.toContain(KEY.slice(5));
+  });
 });
