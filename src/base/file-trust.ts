@@ -192,13 +192,14 @@ export function openTrusted(what: string, path: string, flags: number, mode: num
 }
 
 /**
- * Returns the faults of paths as warnings; what cannot be checked is reported by whoever uses it.
+ * Returns the faults of paths as warnings, for files of this user; what cannot be checked is
+ * reported by whoever uses it.
  */
-export function trustWarnings(paths: readonly string[]): Warning[] {
+export function trustWarnings(paths: readonly string[], user: number | undefined = currentUser()): Warning[] {
   const faults = new Map<string, Warning>();
   for (const path of paths) {
     try {
-      const outcome = checkTrustSync(path);
+      const outcome = checkTrustSync(path, user);
       if (outcome.kind === 'untrusted') faults.set(outcome.fault.subject, outcome.fault);
     } catch {
       // The one who uses it says why it cannot be read.

@@ -65,7 +65,7 @@ async function* checkOwn({ paths, uid, unit, installCommand, env }: DoctorDeps):
   for (const rule of pathRules(paths, config.servesOthers)) yield await checkPath(rule, uid);
   yield await checkFreeSpace(paths.state);
   yield config.finding;
-  yield await checkDatabase(paths.state, config.database);
+  yield await checkDatabase(paths.state, uid, config.database);
   yield await checkAudit(paths.audit);
   yield await checkUnit(unit.path, unit.text, installCommand);
 }

@@ -43,13 +43,14 @@ export function checkConfig(path: string): {
 const SQLITE_MAGIC = 'SQLite format 3\0';
 
 /**
- * Checks the format of the usage database, if there is one; `setting` comes from the configuration.
+ * Checks whether the daemon's user alone writes the usage database, and its format, if there is
+ * one; `setting` comes from the configuration.
  */
-export async function checkDatabase(stateFolder: string, setting = 'usage.db'): Promise<Finding> {
+export async function checkDatabase(stateFolder: string, uid: number, setting = 'usage.db'): Promise<Finding> {
   const { ok, problem } = findingsOf('database');
   if (/^postgres(?:ql)?:\/\//i.test(setting)) return ok("usage is kept in PostgreSQL: see the daemon's status");
   const path = resolve(stateFolder, setting);
-  const [fault] = trustWarnings([path]);
+  const [fault] = trustWarnings([path], uid);
   if (fault) return problem(`${path} is not used, ${fault.subject}: ${fault.problem}`, fault.hint);
   try {
     const file = await open(path, 'r');
