@@ -11,6 +11,7 @@
  */
 
 import type { LookupFunction } from 'node:net';
+import { BoundedMap } from '../base/bounded-map.ts';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import { delay } from '../base/timeout.ts';
@@ -165,12 +166,15 @@ const MAX_REFUSAL_BYTES = 1024 * 1024;
  */
 const CONTENT_WAITS = 3;
 
+/** The most endpoints of which it is remembered that they refuse the wish for usage. */
+const MAX_REFUSING = 1000;
+
 /** Forwards requests. */
 export class Forwarder {
   readonly #deps: ForwarderDeps;
   readonly #stopping = new AbortController();
-  /** Names of providers that refused `stream_options` in this run. */
-  readonly #refusingUsage = new Set<string>();
+  /** Endpoints that refused a request with `stream_options` in this run, and answered without. */
+  readonly #refusingUsage = new BoundedMap<string, true>(MAX_REFUSING);
 
   constructor(deps: ForwarderDeps) {
     this.#deps = deps;
@@ -314,11 +318,13 @@ export class Forwarder {
     let lastRefusal: PassableRefusal | undefined;
     const heard = new Map<string, number>();
     const call = {};
+    // Endpoints whose refusal of this request names the wish for usage: they are asked without it.
+    const suspected = new Set<string>();
     let failures = 0;
     try {
       const provider = providers.find(route.provider);
       if (!provider) throw unknownProvider(route.provider, providers.names(), defaultProvider);
-      let plan = this.#plan(route, provider);
+      const usual = route.plan(provider);
       const start = clock.monotonic();
       for (;;) {
         const lease = await this.#lease(route, job, { tried, start, call }, signal);
@@ -327,12 +333,17 @@ export class Forwarder {
         let settlement: LeaseOutcome = { kind: 'cancelled' };
         let pauseMs = 0;
         try {
+          // A key of a credential with an address of its own is sent there, and nowhere else.
+          const target = withBaseUrl(provider, lease.baseUrl);
+          const endpoint = JSON.stringify([provider.name, target.baseUrl, job.organization ?? DEFAULT_ORGANIZATION]);
+          const isRefusing = suspected.has(endpoint) || this.#refusingUsage.get(endpoint) === true;
+          const changed = isRefusing ? { ...target, streamUsageOption: false } : target;
+          const plan = changed === provider ? usual : route.plan(changed);
           const attempt = new Attempt(this.#deps, {
             job,
             route,
             provider,
-            // A key of a credential with an address of its own is sent there, and nowhere else.
-            plan: lease.baseUrl ? this.#plan(route, withBaseUrl(provider, lease.baseUrl)) : plan,
+            plan,
             lease,
             signal,
             held,
@@ -340,6 +351,11 @@ export class Forwarder {
           });
           const outcome = await attempt.run();
           settlement = outcome.settlement;
+          // A refusal may only quote the request: that it was about the wish shows in the answer
+          // without it.
+          if (suspected.has(endpoint) && (outcome.kind === 'succeeded' || outcome.begun)) {
+            this.#refusingUsage.set(endpoint, true);
+          }
           if (outcome.kind === 'succeeded') {
             return { kind: 'succeeded', consumer: outcome.consumer, status: outcome.status, route, keyId };
           }
@@ -348,8 +364,7 @@ export class Forwarder {
           const refusal = outcome.refusal && { ...outcome.refusal, provider: provider.name, keyId };
           lastRefusal = refusal;
           if (plan.asksForUsage && outcome.refusesUsageOption === true && !begun) {
-            this.#refusingUsage.add(provider.name);
-            plan = this.#plan(route, provider);
+            suspected.add(endpoint);
             continue;
           }
           // What was begun cannot be repeated, and what its caller ended is not.
@@ -386,14 +401,6 @@ export class Forwarder {
         wasAsked: last !== undefined,
       };
     }
-  }
-
-  /**
-   * Plans a request; a provider that refused the wish for usage in this run is not asked for it
-   * again.
-   */
-  #plan(route: ForwardRoute, provider: Provider): PlannedRequest {
-    return route.plan(this.#refusingUsage.has(provider.name) ? { ...provider, streamUsageOption: false } : provider);
   }
 
   #keysOf(organization = DEFAULT_ORGANIZATION): KeySource {

@@ -7,7 +7,7 @@ import { Redactor } from '../../../src/base/redactor.ts';
 import { Secret } from '../../../src/base/secret.ts';
 import { Forwarder } from '../../../src/completions/forwarder.ts';
 import type { ForwardOutcome, ForwardRequest, ForwardSink } from '../../../src/completions/forwarding.ts';
-import type { KeyLease, LeaseOutcome } from '../../../src/pools/lease.ts';
+import type { KeyLease, KeySource, LeaseOutcome } from '../../../src/pools/lease.ts';
 import { createProviders } from '../../../src/providers/registry.ts';
 import type { RawEvent } from '../../../src/usage/event.ts';
 import { portOf } from '../../support/port-of.ts';
@@ -83,7 +83,14 @@ export const keyOf = (n: number): string => `sk-canary-${n}-${'0123456789abcdef'
 
 /** Starts one; the provider `acme` speaks all dialects on one address. */
 export async function startForward(
-  options: { keys?: number; config?: Partial<ProviderConfig>; clock?: Clock; retry?: boolean } = {},
+  options: {
+    keys?: number;
+    config?: Partial<ProviderConfig>;
+    clock?: Clock;
+    retry?: boolean;
+    /** Whether there are the organizations `near`, and `elsewhere` with a base URL of its own. */
+    organizations?: boolean;
+  } = {},
 ): Promise<ForwardFixture> {
   const arrived: Arrived[] = [];
   const recorded: RawEvent[] = [];
@@ -103,6 +110,17 @@ export async function startForward(
   await once(server, 'listening');
   const baseUrl = `http://127.0.0.1:${portOf(server)}`;
   const keyCount = options.keys ?? 1;
+  const keysAt = (baseUrlOfKeys: string | null): KeySource => ({
+    lease({ provider, exclude }): KeyLease {
+      for (let n = 1; n <= keyCount; n += 1) {
+        const keyId = `ACME_API_KEY_${n}`;
+        if (exclude?.has(keyId)) continue;
+        const value = new Secret(keyOf(n));
+        return { provider, keyId, value, baseUrl: baseUrlOfKeys, settle: (outcome) => settled.push(outcome) };
+      }
+      throw new AipassError('POOL_EXHAUSTED', 'no key is free', { retryAfterMs: 1000 });
+    },
+  });
   const forwarder = new Forwarder({
     providers: createProviders({
       providers: {
@@ -115,16 +133,10 @@ export async function startForward(
         mute: { baseUrl: 'http://127.0.0.1:9/v1' },
       },
     }),
-    keys: {
-      lease({ provider, exclude }): KeyLease {
-        for (let n = 1; n <= keyCount; n += 1) {
-          const keyId = `ACME_API_KEY_${n}`;
-          if (exclude?.has(keyId)) continue;
-          return { provider, keyId, value: new Secret(keyOf(n)), settle: (outcome) => settled.push(outcome) };
-        }
-        throw new AipassError('POOL_EXHAUSTED', 'no key is free', { retryAfterMs: 1000 });
-      },
-    },
+    keys: keysAt(null),
+    ...(options.organizations === true && {
+      keysOf: (name: string) => keysAt(name === 'elsewhere' ? `${baseUrl}/elsewhere` : null),
+    }),
     redactor,
     clock: options.clock ?? systemClock,
     defaultProvider: 'acme',

@@ -345,6 +345,47 @@ describe('usage', () => {
     },
   );
 
+  test.each([
+    ['another model', { error: { message: 'The model "include_usage" does not exist' } }, 404],
+    ['a refusal that quotes the request', { detail: [{ input: { stream_options: { include_usage: true } } }] }, 422],
+  ])('is asked for again after %s: quoting the wish is not refusing it', async (_what, refusal, status) => {
+    await using fixture = await startForward();
+    fixture.answerWith((response, request, count) =>
+      (request.body.includes('wrong') ? json(refusal, status) : events(STREAM + USAGE_EVENT + DONE))(
+        response,
+        request,
+        count,
+      ),
+    );
+    const { outcome } = await fixture.forward({ body: Buffer.from('{"stream":true,"model":"wrong"}') });
+    expect(outcome).toMatchObject({ kind: 'answered', status });
+    await fixture.forward({ body: Buffer.from('{"stream":true,"model":"m"}') });
+    expect(fixture.arrived.map(({ body }) => body.includes('stream_options'))).toEqual([true, false, true]);
+    expect(fixture.recorded.at(-1)).toMatchObject({ status: 'success', promptTokens: 11 });
+  });
+
+  test('is asked for at other base URLs and for other organizations than those where it was refused', async () => {
+    await using fixture = await startForward({ organizations: true });
+    fixture.answerWith((response, request, count) =>
+      (request.body.includes('stream_options') && request.url.startsWith('/v1/')
+        ? json({ error: { message: 'unknown field: stream_options' } }, 400)
+        : events(STREAM + DONE))(response, request, count),
+    );
+    const body = Buffer.from('{"stream":true,"model":"m"}');
+    for (const organization of [undefined, 'default', 'near', 'elsewhere', 'near']) {
+      await fixture.forward({ body, organization });
+    }
+    expect(fixture.arrived.map((one) => [one.url, one.body.includes('stream_options')])).toEqual([
+      ['/v1/chat/completions', true],
+      ['/v1/chat/completions', false],
+      ['/v1/chat/completions', false],
+      ['/v1/chat/completions', true],
+      ['/v1/chat/completions', false],
+      ['/elsewhere/chat/completions', true],
+      ['/v1/chat/completions', false],
+    ]);
+  });
+
   test('stays in an event that holds more, as at OpenRouter', async () => {
     await using fixture = await startForward();
     const last = eventOf({ ...choice({ content: '' }, 'stop'), usage: { ...USAGE, cost: 0.5 } });
