@@ -119,18 +119,30 @@ const REMAINDER_BYTES = 64 * 1024;
 const REMAINDER_MS = 1000;
 
 /**
- * The failure of a kept connection that the other side closed just as it was used again: not a byte
- * came back.
+ * How soon after a request a kept connection breaks that the other side had closed before, in
+ * milliseconds: one way back and forth. Whoever breaks it later may have taken the request.
+ */
+const LOST_MS = 1000;
+
+/**
+ * The failure of a kept connection that the other side had closed before it was used again: it
+ * broke at once, and not a byte came back.
  */
 class LostKeptConnection extends ExchangeFailure {}
+
+/** Returns whether a failure at this time shows that the other side had closed the connection. */
+function wasClosedBefore({ detail }: ExchangeFailure, sentAt: number, now: number): boolean {
+  return now - sentAt < LOST_MS && (detail === 'ECONNRESET' || detail === 'EPIPE');
+}
 
 /**
  * Sends a request and returns its answer when the headers are there.
  *
- * A kept connection that is lost without one byte of answer was closed before the request reached
- * anybody: the request is sent once more, on a new connection (as Node's documentation of
- * `request.reusedSocket` advises). Other kept connections to the same host are as old, and are
- * closed.
+ * A kept connection that is lost at once, without one byte of answer, had been closed before the
+ * request reached anybody: the request is sent once more, on a new connection (as Node's
+ * documentation of `request.reusedSocket` advises). Other kept connections to the same host are as
+ * old, and are closed. One that is lost later may have carried a request that is worked on and paid
+ * for: that is a broken connection.
  *
  * @throws ExchangeFailure where there is no answer.
  */
@@ -162,6 +174,7 @@ function sendDirectly(
   return new Promise((resolve, reject) => {
     const { signal, clock } = control;
     const source = new FlightSource();
+    const sentAt = clock.monotonic();
     let answer: Answer | undefined;
     const settle = (): void => {
       disarm();
@@ -191,7 +204,7 @@ function sendDirectly(
     source.onFailure = ({ error, isConnected, isLost }) => {
       settle();
       const reason = describeFailure(error, isConnected, targetOf(request.url).hostname);
-      if (!isLost || (reason.detail !== 'ECONNRESET' && reason.detail !== 'EPIPE')) {
+      if (!isLost || !wasClosedBefore(reason, sentAt, clock.monotonic())) {
         reject(reason);
         return;
       }
@@ -222,6 +235,7 @@ function sendByNode(
   mayReuse: boolean,
 ): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
+    const sentAt = control.clock.monotonic();
     let outgoing: ClientRequest;
     try {
       outgoing = prepare(request, mayReuse);
@@ -268,7 +282,7 @@ function sendByNode(
       settle();
       const reason = describeFailure(error, isConnected, outgoing.host);
       const isLost = outgoing.reusedSocket && outgoing.socket?.bytesRead === bytesBefore;
-      if (!isLost || (reason.detail !== 'ECONNRESET' && reason.detail !== 'EPIPE')) {
+      if (!isLost || !wasClosedBefore(reason, sentAt, control.clock.monotonic())) {
         reject(reason);
         return;
       }
@@ -794,12 +808,22 @@ function unpackOne(source: BodySource, packing: string): BodySource {
   if (!create)
     throw new ExchangeFailure('garbage', 'a body compressed in an unknown way, although nobody asked for it');
   const unpacked = create();
+  let isEmpty = true;
   unpacked.on('drain', () => source.resume());
   source.read({
     data: (chunk) => {
+      isEmpty = false;
       if (!unpacked.write(chunk)) source.pause();
     },
-    end: () => unpacked.end(),
+    end: () => {
+      if (!isEmpty) {
+        unpacked.end();
+        return;
+      }
+      // Nothing was packed: a 204, a 304 or an empty answer may announce a packing all the same.
+      unpacked.once('end', () => unpacked.destroy());
+      unpacked.push(null);
+    },
     fail: (error) => unpacked.destroy(error instanceof Error ? error : new ExchangeFailure('network', 'ECONNRESET')),
   });
   return new StreamSource(unpacked);

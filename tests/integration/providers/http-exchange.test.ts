@@ -1,22 +1,30 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
-import { describe, expect, test } from 'vitest';
-import { systemClock } from '../../../src/base/clock.ts';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { gzipSync } from 'node:zlib';
+import { systemClock, type Clock } from '../../../src/base/clock.ts';
 import { readAll } from '../../../src/providers/http.ts';
 import { ExchangeFailure, openExchange, type HttpAnswer } from '../../../src/providers/http-exchange.ts';
 import { startLoopbackProvider } from '../../support/loopback-provider.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
+import { portOf } from '../../support/port-of.ts';
 import { until } from '../../support/until.ts';
 
 const LIMITS = { waitMs: 10_000, maxBytes: 1024 * 1024 };
 
 function open(
   url: string,
-  options: { signal?: AbortSignal; limits?: Partial<typeof LIMITS>; headers?: Record<string, string> } = {},
+  options: {
+    signal?: AbortSignal;
+    limits?: Partial<typeof LIMITS>;
+    headers?: Record<string, string>;
+    clock?: Clock;
+  } = {},
 ): Promise<HttpAnswer> {
   return openExchange(
     { method: 'POST', url, headers: options.headers ?? {}, body: '{}' },
     { ...LIMITS, ...options.limits },
-    { clock: systemClock, signal: options.signal ?? new AbortController().signal },
+    { clock: options.clock ?? systemClock, signal: options.signal ?? new AbortController().signal },
   );
 }
 
@@ -31,7 +39,7 @@ async function failureOf(work: Promise<unknown>): Promise<ExchangeFailure> {
 }
 
 /** Starts a server that answers every connection with the same bytes. */
-async function serveBytes(bytes: string): Promise<AsyncDisposable & { readonly url: string }> {
+async function serveBytes(bytes: string | Uint8Array): Promise<AsyncDisposable & { readonly url: string }> {
   const server: Server = createServer((socket) => {
     socket.on('error', () => {});
     socket.resume().end(bytes);
@@ -222,5 +230,87 @@ describe('an exchange', () => {
   test('takes a body that ends with its connection', async () => {
     await using server = await serveBytes('HTTP/1.0 200 OK\r\n\r\nall of it');
     expect(await readAll(await open(server.url))).toBe('all of it');
+  });
+});
+
+describe.each([
+  ['a connection of our own', '0'],
+  ['a connection of node:http', '1'],
+])('%s', (_what, usesProxy) => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  /** Starts a server that answers each first request of a connection, and hands over the others. */
+  async function serveOnce(
+    onSecond: (socket: Socket) => void,
+  ): Promise<AsyncDisposable & { readonly url: string; readonly requests: () => number }> {
+    vi.stubEnv('NODE_USE_ENV_PROXY', usesProxy);
+    let requests = 0;
+    const sockets = new Set<Socket>();
+    const server: Server = createServer((socket) => {
+      let own = 0;
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('data', (bytes) => {
+        // The body may come behind its head.
+        if (!bytes.toString('latin1').startsWith('POST ')) return;
+        requests += 1;
+        own += 1;
+        if (own === 1) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+        else onSecond(socket);
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    return {
+      url: `http://127.0.0.1:${portOf(server)}/`,
+      requests: () => requests,
+      async [Symbol.asyncDispose]() {
+        server.close();
+        for (const socket of sockets) socket.destroy();
+        await once(server, 'close');
+      },
+    };
+  }
+
+  test('that was closed before it is used again costs nothing: the request is sent once more', async () => {
+    const clock = new ManualClock();
+    await using server = await serveOnce((socket) => socket.destroy());
+    for (let round = 1; round <= 2; round += 1) expect(await readAll(await open(server.url, { clock }))).toBe('ok');
+    expect(server.requests()).toBe(3);
+  });
+
+  test('that breaks long after a request was sent is broken: the request may be paid for, and is not sent twice', async () => {
+    const clock = new ManualClock();
+    await using server = await serveOnce((socket) => {
+      clock.advance(60_000);
+      socket.destroy();
+    });
+    const limits = { waitMs: 120_000 };
+    expect(await readAll(await open(server.url, { clock, limits }))).toBe('ok');
+    const failure = await failureOf(open(server.url, { clock, limits }));
+    expect(failure).toMatchObject({ kind: 'network', detail: 'ECONNRESET' });
+    expect(server.requests()).toBe(2);
+  });
+
+  test.each([
+    ['an empty body', '200 OK\r\nContent-Length: 0\r\nContent-Encoding: gzip'],
+    ['an empty body in no chunks', '200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: zstd', '0\r\n\r\n'],
+    ['an empty body, packed twice', '200 OK\r\nContent-Length: 0\r\nContent-Encoding: deflate, gzip'],
+    ['204', '204 No Content\r\nContent-Encoding: br'],
+    ['304', '304 Not Modified\r\nContent-Encoding: br'],
+  ])('takes %s that is announced as compressed', async (_case, head, body = '') => {
+    vi.stubEnv('NODE_USE_ENV_PROXY', usesProxy);
+    await using server = await serveBytes(`HTTP/1.1 ${head}\r\n\r\n${body}`);
+    expect(await readAll(await open(server.url))).toBe('');
+  });
+
+  test('fails where a compressed body is cut', async () => {
+    vi.stubEnv('NODE_USE_ENV_PROXY', usesProxy);
+    const cut = gzipSync('hello').subarray(0, 5).toString('latin1');
+    await using server = await serveBytes(
+      Buffer.from(`HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Encoding: gzip\r\n\r\n${cut}`, 'latin1'),
+    );
+    const failure = await failureOf(open(server.url).then((answer) => readAll(answer)));
+    expect(failure.kind).toBe('garbage');
   });
 });
