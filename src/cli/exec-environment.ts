@@ -18,14 +18,12 @@ export interface GatewayAddress {
   readonly routes: GatewayRoutes;
 }
 
-/**
- * Variables that hold credentials under names of their own, or that belong to a key which is
- * removed.
- */
-const REMOVED: ReadonlySet<string> = new Set([
+/** Variables that hold credentials under names of their own. */
+const REMOVED_KEYS: ReadonlySet<string> = new Set(['CLAUDE_CODE_OAUTH_TOKEN', 'CODEX_API_KEY']);
+
+/** Variables that are no credentials and belong to one that is removed. */
+const REMOVED_SETTINGS: ReadonlySet<string> = new Set([
   'ANTHROPIC_UNIX_SOCKET',
-  'CLAUDE_CODE_OAUTH_TOKEN',
-  'CODEX_API_KEY',
   // OpenAI refuses a key of another organization or project than the one that its SDK names by
   // these.
   'OPENAI_ORG_ID',
@@ -80,6 +78,9 @@ const KEY_VALUE =
  */
 const READS_AUTH_TOKEN: ReadonlySet<string> = new Set(['claude']);
 
+/** Shortest value that is taken for a key: shorter ones (`test`) are values of much else. */
+const MIN_KEY_LENGTH = 8;
+
 const NOT_PROXIED = ['127.0.0.1', 'localhost'] as const;
 
 /**
@@ -90,8 +91,15 @@ export function environmentChanges(env: Variables, program: string, gateway: Gat
   const { routes } = gateway;
   const changes: Record<string, string | undefined> = {};
   const prefixes = new Set([...OTHER_PREFIXES, ...routes.known.map(variablePrefix)]);
+  const removedKeys = new Set<string>();
   for (const [name, value = ''] of Object.entries(env)) {
-    if (holdsKey(name, value, prefixes)) changes[name] = undefined;
+    if (!holdsKey(name, value, prefixes)) continue;
+    changes[name] = undefined;
+    for (const key of keysIn(value)) removedKeys.add(key);
+  }
+  for (const [name, value = ''] of Object.entries(env)) {
+    if (removedKeys.has(value.trim())) changes[name] = undefined;
+    else if (REMOVED_SETTINGS.has(name.toUpperCase())) changes[name] = undefined;
   }
   for (const name of routes.providers) Object.assign(changes, providerVariables(name, gateway));
   Object.assign(changes, openaiVariables(gateway), anthropicVariables(program, gateway), geminiVariables(gateway));
@@ -131,9 +139,14 @@ export function googleCredentials(account: string, { origin, token }: GatewayAdd
 /** Returns whether a variable holds a key of a provider, by its name or by its value. */
 function holdsKey(name: string, value: string, prefixes: ReadonlySet<string>): boolean {
   const upper = name.toUpperCase();
-  if (REMOVED.has(upper) || KEY_VALUE.test(value.trim())) return true;
+  if (REMOVED_KEYS.has(upper) || KEY_VALUE.test(value.trim())) return true;
   const [, prefix] = KEY_VARIABLE.exec(upper) ?? [];
   return prefix !== undefined && prefixes.has(prefix);
+}
+
+/** Lists the keys in a variable: its value, or each of a list (`OPENAI_API_KEYS=a,b`). */
+function keysIn(value: string): string[] {
+  return [value, ...value.split(/[\s,;]+/)].map((one) => one.trim()).filter((one) => one.length >= MIN_KEY_LENGTH);
 }
 
 function variablePrefix(provider: string): string {

@@ -77,6 +77,28 @@ describe('the environment of a program', () => {
     expect(env).not.toHaveProperty('odd-name');
   });
 
+  it.each([
+    ['OPENAI_API_KEY', 'LLM_SECRET'],
+    ['MY_LLM_API_KEY', 'Own_Name'],
+    ['GEMINI_API_KEY_2', 'GOOGLE_MAPS_API_KEY'],
+    ['CLAUDE_CODE_OAUTH_TOKEN', 'SOME_API_KEY'],
+  ])('removes what has the value of %s under another name', (name, other) => {
+    const value = 'a-key-without-a-known-shape';
+    const env = build({ [other]: ` ${value}`, [name]: value, OWN: 'stays' });
+    expect(env).not.toHaveProperty(other);
+    expect(env).toHaveProperty('OWN', 'stays');
+  });
+
+  it('removes what has the value of one key of a list', () => {
+    expect(build({ OPENAI_API_KEYS: 'first-key,second-key', LLM: 'second-key' })).not.toHaveProperty('LLM');
+  });
+
+  it('keeps what has the value of a placeholder, of a setting, or of an empty key', () => {
+    const own = { NODE_ENV: 'test', EMPTY: '', TEAM: 'org-0123456789' };
+    const removed = { OPENAI_API_KEY: 'test', GEMINI_API_KEY: '', OPENAI_ORG_ID: 'org-0123456789' };
+    expect(build({ ...own, ...removed })).toMatchObject(own);
+  });
+
   it('keeps what belongs to the program', () => {
     const own = {
       SOME_API_KEY: 'of another program',
