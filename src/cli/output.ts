@@ -27,9 +27,12 @@ const MIN_WRAPPED = 20;
 /** Narrowest width to which a column is cut. */
 const MIN_CUT = 8;
 
-/** Matches a hint that is a command to copy, which must stay on one line. */
+/**
+ * Matches a hint that is a command to copy and nothing else, which must stay on one line. Outside
+ * quotes, commas, brackets and semicolons that end a word belong to prose.
+ */
 const COMMAND =
-  /^(?:run: |see: |start it: )?(?:sudo|chmod|chown|aipassd|systemctl|launchctl|ls|df|mv|npm|export|findmnt) /;
+  /^(?:run: |see: |start it: )?(?:sudo|chmod|chown|aipassd|systemctl|launchctl|ls|df|mv|npm|export|findmnt) (?:'[^']*'|"[^"]*"|[^'",;(]|[,;](?! ))*$/;
 
 /** The part of a stream that output needs. */
 export interface OutputStream {

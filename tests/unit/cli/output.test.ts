@@ -131,6 +131,26 @@ describe('output', () => {
     for (const line of lines.slice(1)) expect(line.length).toBeLessThanOrEqual(50);
   });
 
+  it.each([
+    'run: aipassd add openrouter, or another provider; or put OPENROUTER_API_KEY=… into the file',
+    'see: aipassd list-providers, or describe it under "providers" in the configuration',
+    'aipassd list-providers --all --of-every-kind (with what each of them needs)',
+  ])('wraps a hint that begins with a command and goes on: %s', (hint) => {
+    const { out, written } = setUp({ env: { COLUMNS: '50' } });
+    out.todo('1. ', 'a problem', hint);
+    for (const line of written.out.split('\n')) expect(line.length).toBeLessThanOrEqual(50);
+  });
+
+  it.each([
+    'run: aipassd reauth google.work --scopes drive.file,calendar.readonly,gmail.send',
+    "chmod 600 '/home/a person/secrets, and more; (all of them)/google_creds.json'",
+    `sudo chown -R root /usr/lib/node_modules/aipassd && sudo chmod -R go-w /usr/lib/node_modules`,
+  ])('leaves a command to copy on one line: %s', (hint) => {
+    const { out, written } = setUp({ env: { COLUMNS: '50' } });
+    out.todo('1. ', 'a problem', hint);
+    expect(written.out).toContain(hint);
+  });
+
   it('does not wrap on a terminal that has no size', () => {
     const written = { out: '' };
     const stdout = { isTTY: true, columns: 0, write: (text: string) => void (written.out += text) };
