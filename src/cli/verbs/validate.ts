@@ -21,6 +21,10 @@ const GOOGLE = 'google';
 export const validate = defineVerb({
   name: 'validate',
   summary: "check a provider's keys, and OAuth accounts of that name; with --online, ask the provider",
+  details: [
+    'Ends with 2 when a key is refused or suspect, when a provider that was asked gave no verdict, and when an account is invalid or unknown.',
+    'Ends with 0 for a key that nobody can judge: its provider has no free check, or is not known here.',
+  ],
   parameters: {
     provider: optionalWord('a provider or an account; the default provider without it', 'providers'),
     online: flag('ask the provider (free of charge)'),
