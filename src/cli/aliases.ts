@@ -48,6 +48,9 @@ const ALIASES: Readonly<Record<string, readonly string[]>> = {
   whoami: [],
 };
 
+/** Words for which `aliasOf` has a command. */
+export const ALIAS_NAMES: readonly string[] = Object.keys(ALIASES);
+
 /** Returns the words of the command that a word stands for, or undefined. */
 export function aliasOf(word: string): readonly string[] | undefined {
   return Object.hasOwn(ALIASES, word) ? ALIASES[word] : undefined;

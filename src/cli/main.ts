@@ -156,11 +156,15 @@ async function runVerb(
 }
 
 async function unknownCommand(word: string): Promise<UsageError> {
-  const [{ nearest }, { pointerOf }] = await Promise.all([import('../base/nearest.ts'), import('./aliases.ts')]);
-  const near = nearest(word, VERB_NAMES);
+  const [{ nearest }, { ALIAS_NAMES, aliasOf, pointerOf }] = await Promise.all([
+    import('../base/nearest.ts'),
+    import('./aliases.ts'),
+  ]);
+  const meant = nearest(word, [...VERB_NAMES, ...ALIAS_NAMES]);
+  const near = meant === undefined || VERB_NAMES.includes(meant) ? meant : (aliasOf(meant) ?? []).join(' ');
   const hint =
     pointerOf(word, resolvePaths()) ??
-    (near === undefined ? 'see: aipassd --help' : `did you mean "aipassd ${near}"? See: aipassd --help`);
+    (!near ? 'see: aipassd --help' : `did you mean "aipassd ${near}"? See: aipassd --help`);
   return new UsageError(`unknown command: ${plainText(word, 64)}`, hint);
 }
 

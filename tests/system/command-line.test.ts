@@ -280,6 +280,7 @@ describe('the command line without a daemon', () => {
   it.each([
     [['nonsense'], 'unknown command'],
     [['sttatus'], 'did you mean "aipassd status"'],
+    [['lst'], 'did you mean "aipassd list-providers"'],
     [['help', 'sttats'], 'did you mean "aipassd stats"'],
     [['status', '--nonsense'], '--nonsense'],
     [['status', 'too', 'many'], 'too many words'],
