@@ -8,6 +8,7 @@ import { AipassError } from '../../base/errors.ts';
 import { maskKey, Secret } from '../../base/secret.ts';
 import type { Aipass } from '../../client/aipass.ts';
 import { ORGANIZATION_OPTION } from '../credential-text.ts';
+import { formatCount } from '../format.ts';
 import { flag, JSON_FLAG, requiredWord, textOption, type ValuesOf, UsageError } from '../options.ts';
 import type { Output } from '../output.ts';
 import { readKey } from '../prompt.ts';
@@ -103,9 +104,10 @@ async function printVerdict(
 ): Promise<void> {
   try {
     const { provider, reachable, error, models } = await aipass.credentials.usage(id, options);
-    const count = models === null || models.length === 0 ? '' : `, ${models.length} models`;
+    const count = models === null || models.length === 0 ? '' : `, ${formatCount(models.length, 'model')}`;
     if (reachable) out.line(`${provider} accepts it${count}`);
-    else out.warn(`${provider} was asked about it: ${error ?? 'no answer'}`, 'see: aipassd validate --online');
+    else
+      out.warn(`${provider} was asked about it: ${error ?? 'no answer'}`, `see: aipassd validate ${provider} --online`);
   } catch (error) {
     if (!(error instanceof AipassError) || error.code === 'CANCELLED') throw error;
     out.warn(`it is saved, and not checked: ${error.message}`, error.hint);

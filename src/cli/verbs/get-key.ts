@@ -30,7 +30,8 @@ export const getKey = defineVerb({
     } else if (first) {
       out.line(`${first.provider}  ${first.keyId}  ${first.masked}`);
       if (keys.length > 1) out.line(`and ${keys.length - 1} more in its pool: aipassd pool ${first.provider}`);
-      if (first.reason !== undefined) out.warn(`${first.keyId}: ${first.reason}`, 'see: aipassd validate --online');
+      if (first.reason !== undefined)
+        out.warn(`${first.keyId}: ${first.reason}`, `see: aipassd validate ${first.provider} --online`);
     }
     return 0;
   },

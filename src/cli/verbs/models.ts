@@ -3,6 +3,7 @@
  */
 
 import type { ModelInfo } from '../../protocol/provider.ts';
+import { formatCount } from '../format.ts';
 import { flag, JSON_FLAG, optionalWord } from '../options.ts';
 import { defineVerb } from '../verb.ts';
 
@@ -25,7 +26,7 @@ export const models = defineVerb({
       out.json(found);
       return 0;
     }
-    out.line(`${provider}: ${found.length} models; prices in US dollars for a million tokens`);
+    out.line(`${provider}: ${formatCount(found.length, 'model')}; prices in US dollars for a million tokens`);
     const shown = all ? found : found.slice(0, SHOWN);
     if (shown.length > 0) out.table([['Model', 'Context', 'Prompt', 'Completion'], ...shown.map(describe)]);
     if (shown.length < found.length) out.line(`Showing ${shown.length} of ${found.length}: --all for the full list`);

@@ -122,8 +122,9 @@ function formatQuota({ unit, per, limit, used }: QuotaInfo): string {
 
 /** Formats what a provider reported of one of its limits. */
 function formatWindow({ name, limit, remaining, percent, per }: LimitWindow): string {
-  const share = percent === null ? '' : ` ${percent} % used`;
   const counts =
-    limit === null ? (remaining === null ? '' : ` ${remaining} left`) : ` ${remaining ?? '?'}/${limit} left`;
-  return `${name}${counts}${share}${per === null ? '' : ` per ${per}`}`;
+    limit === null ? (remaining === null ? null : `${remaining} left`) : `${remaining ?? '?'}/${limit} left`;
+  const share = percent === null ? null : `${percent} % used`;
+  const parts = [counts, share].filter((part) => part !== null).join(', ');
+  return `${name}${parts === '' ? '' : ` ${parts}`}${per === null ? '' : ` per ${per}`}`;
 }
