@@ -71,7 +71,10 @@ export interface GatewayDeps {
   readonly fallbacks: () => readonly { readonly provider?: string | undefined; readonly model?: string | undefined }[];
   readonly dispatch: Dispatch;
   readonly manage: (request: ManagementRequest) => Promise<GatewayAnswer>;
-  /** Returns the metrics of these organizations as text of Prometheus' exposition format. */
+  /**
+   * Returns the metrics of these organizations as text of Prometheus' exposition format; those of
+   * the daemon itself belong to the default one.
+   */
   readonly metrics: (call: CallOperation, organizations: readonly string[]) => Promise<GatewayAnswer>;
   readonly recordRefusal: RecordRefusal;
   /** Puts what was recorded on disk; called before an answer is complete. */
@@ -232,8 +235,7 @@ export class Gateway {
         sendText(response, 200, 'text/plain; charset=utf-8', 'ok\n');
         return;
       case 'metrics':
-        this.#demand(asker, 'see', 'gateway.metrics', null);
-        send(response, await this.#deps.metrics(this.#caller(exchange, asker), visibleTo(asker.currentRights())));
+        send(response, await this.#metrics(exchange, asker));
         return;
       case 'management':
         await this.#counted(exchange, asker, (body) =>
@@ -367,6 +369,13 @@ export class Gateway {
         hint: `name it: aipassd exec --provider ${provider} -- program`,
       });
     }
+  }
+
+  /** Returns the metrics of each of the caller's organizations in which it may see. */
+  async #metrics(exchange: HttpExchange, asker: Asker): Promise<GatewayAnswer> {
+    const organizations = visibleTo(asker.currentRights());
+    this.#demand(asker, 'see', 'gateway.metrics', null, organizations[0]);
+    return await this.#deps.metrics(this.#caller(exchange, asker), organizations);
   }
 
   #demand(

@@ -217,17 +217,19 @@ export class Metrics {
   };
 
   /**
-   * Formats the metrics that the status of the daemon holds, and those of the calls for some
-   * organizations.
+   * Formats the metrics of the calls for some organizations, and those of the daemon where its
+   * status is given.
    */
   format(
-    status: Status,
+    status: Status | undefined,
     organizations: Iterable<string> = [DEFAULT_ORGANIZATION],
   ): { readonly type: string; readonly text: string } {
+    const calls = this.#families(organizations);
+    if (status === undefined) return { type: PROMETHEUS_TYPE, text: formatFamilies(calls) };
     this.#watchLoop();
     return {
       type: PROMETHEUS_TYPE,
-      text: formatFamilies([...this.#families(organizations), ...statusFamilies(status), ...this.#process()]),
+      text: formatFamilies([...calls, ...statusFamilies(status), ...this.#process()]),
     };
   }
 

@@ -9,6 +9,7 @@ import type { Gate } from '../callers/gate.ts';
 import { SocketGuard, assertSocketPath, changeSocketMode } from '../ipc/socket-file.ts';
 import type { Dispatch } from '../operations/dispatcher.ts';
 import type { RecordRefusal } from '../operations/audit-entries.ts';
+import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { GatewayDeps } from './gateway.ts';
 import { GatewayListeners } from './listeners.ts';
@@ -83,7 +84,8 @@ export async function openGateway(
     dispatch,
     manage: manageLazily(version),
     metrics: async (call, organizations) => {
-      const { type, text } = metrics.format(await call('status.get', {}), organizations);
+      const status = organizations.includes(DEFAULT_ORGANIZATION) ? await call('status.get', {}) : undefined;
+      const { type, text } = metrics.format(status, organizations);
       return { status: 200, headers: { 'content-type': type, 'cache-control': 'no-store' }, body: text };
     },
   });

@@ -98,8 +98,7 @@ class PendingRequest implements RequestContext {
   }
 
   notify(event: string, payload: unknown): void {
-    const { wire, admission } = this.#deps.connection;
-    if (admission.rights.has('see')) wire.send({ type: 'event', data: { event, data: payload } });
+    this.#deps.connection.wire.send({ type: 'event', data: { event, data: payload } });
   }
 }
 

@@ -14,11 +14,11 @@ import { plainText } from '../base/plain-text.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
 import { readString } from '../base/json.ts';
 import type { Caller } from '../callers/caller.ts';
-import { scopeOf, type OrganizationScope } from '../callers/organizations.ts';
+import { scopeOf } from '../callers/organizations.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { Right } from '../callers/rights.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
-import type { AnyOperation, OperationContext, RequestContext } from './operation.ts';
+import type { AnyOperation, OperationContext, OrganizationReach, RequestContext } from './operation.ts';
 
 /** Outcome of a request. */
 export type DispatchOutcome =
@@ -76,10 +76,19 @@ export interface DispatcherDeps {
   readonly onRightsChange?: (recheck: () => void) => void;
 }
 
-/** A request whose handler returned a promise; its parameters are as they came. */
+/** Where a request needs its right; what the caller joins or leaves later does not move it. */
+interface Place {
+  readonly organization: string;
+  /** Undefined for an operation that knows no organizations. */
+  readonly reach: OrganizationReach | undefined;
+}
+
+const DAEMON: Place = { organization: DEFAULT_ORGANIZATION, reach: undefined };
+
+/** A request whose handler returned a promise. */
 interface RunningRequest {
   readonly operation: AnyOperation;
-  readonly params: unknown;
+  readonly place: Place;
   readonly context: RequestContext;
 }
 
@@ -134,9 +143,9 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
   /** Requests whose handlers returned a promise. */
   const running = new Set<RunningRequest>();
   onRightsChange?.(() => {
-    for (const { operation, params, context } of running) {
+    for (const { operation, place, context } of running) {
       try {
-        requireRight(operation, params, context, operation.right);
+        requireRight(operation, place, context, operation.right);
       } catch (error) {
         if (error instanceof AipassError) context.abort(error);
       }
@@ -147,11 +156,11 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
    * Waits for a handler, and lets its result leave only if the caller still has the right to it.
    */
   const settle = async (request: RunningRequest, result: Promise<unknown>): Promise<DispatchOutcome> => {
-    const { operation, params, context } = request;
+    const { operation, place, context } = request;
     running.add(request);
     try {
       const value = await result;
-      requireRight(operation, params, context, operation.right);
+      requireRight(operation, place, context, operation.right);
       return { kind: 'done', result: value };
     } catch (error) {
       return fail(operation.name, error, context);
@@ -164,21 +173,22 @@ export function createDispatcher(operations: readonly AnyOperation[], deps: Disp
     const operation = table.get(op);
     if (!operation) return fail(op, unknownOperation(op, table.keys()), context);
     let known: unknown;
-    let slug = DEFAULT_ORGANIZATION;
+    let place = DAEMON;
     try {
-      slug = organizationOf(operation, params, context)?.slug ?? slug;
-      requireRight(operation, params, context, operation.right);
+      place = placeOf(operation, params, context);
+      requireRight(operation, place, context, operation.right);
       assertBounded(op, params);
       const parsed = operation.schema.safeParse(params ?? {});
       if (!parsed.success) throw badParameters(op, parsed.error);
       known = parsed.data;
-      const result = operation.handle(known, new HandlerContext(operation, params, context, slug));
-      if (!(result instanceof Promise)) return audited(operation, known, context, { kind: 'done', result }, slug);
-      return settle({ operation, params, context }, result).then((outcome) =>
-        audited(operation, known, context, outcome, slug),
+      const result = operation.handle(known, new HandlerContext(operation, place, context));
+      if (!(result instanceof Promise))
+        return audited(operation, known, context, { kind: 'done', result }, place.organization);
+      return settle({ operation, place, context }, result).then((outcome) =>
+        audited(operation, known, context, outcome, place.organization),
       );
     } catch (error) {
-      return audited(operation, known, context, fail(op, error, context), slug);
+      return audited(operation, known, context, fail(op, error, context), place.organization);
     }
   };
 }
@@ -188,14 +198,14 @@ class HandlerContext implements OperationContext {
   readonly organization: string;
   readonly caller: Caller;
   readonly #operation: AnyOperation;
-  readonly #params: unknown;
+  readonly #place: Place;
   readonly #request: RequestContext;
 
-  constructor(operation: AnyOperation, params: unknown, request: RequestContext, organization: string) {
-    this.organization = organization;
+  constructor(operation: AnyOperation, place: Place, request: RequestContext) {
+    this.organization = place.organization;
     this.caller = request.caller;
     this.#operation = operation;
-    this.#params = params;
+    this.#place = place;
     this.#request = request;
   }
 
@@ -212,7 +222,10 @@ class HandlerContext implements OperationContext {
   }
 
   get notify(): OperationContext['notify'] {
-    return (event, data) => this.#request.notify(event, data);
+    return (event, data) => {
+      requireRight(this.#operation, this.#place, this.#request, this.#operation.right);
+      this.#request.notify(event, data);
+    };
   }
 
   get currentRights(): OperationContext['currentRights'] {
@@ -221,39 +234,41 @@ class HandlerContext implements OperationContext {
 
   get requireRight(): OperationContext['requireRight'] {
     return (right) => {
-      requireRight(this.#operation, this.#params, this.#request, right);
+      requireRight(this.#operation, this.#place, this.#request, right);
     };
   }
 }
 
 /**
- * Checks the right of a caller in the organization of a request.
+ * Checks that the caller has a right where its request needs it, now.
  *
- * @throws AipassError FORBIDDEN without the right, NOT_FOUND for an organization that is not one of
- * the caller's own.
+ * @throws AipassError FORBIDDEN without the right.
  */
-function requireRight(operation: AnyOperation, params: unknown, context: RequestContext, right: Right): void {
-  const scope = organizationOf(operation, params, context);
-  if (!scope) throw new AipassError('NOT_FOUND', 'Not Found', { hint: 'name an organization of your own, or none' });
-  if (scope.rights.has(right)) return;
+function requireRight(operation: AnyOperation, place: Place, context: RequestContext, right: Right): void {
+  if (hasRight(place, context, right)) return;
   throw new AipassError('FORBIDDEN', `${operation.name} needs the right "${right}"`, {
     hint: 'ask the owner of this daemon for it',
   });
 }
 
-/**
- * Returns the organization of a request with the caller's rights in it now; undefined for one that
- * is not the caller's.
- */
-function organizationOf(
-  { inOrganization }: AnyOperation,
-  params: unknown,
-  context: RequestContext,
-): OrganizationScope | undefined {
+function hasRight({ organization, reach }: Place, context: RequestContext, right: Right): boolean {
   const { rights, organizations } = context.currentRights();
-  if (inOrganization === true) return scopeOf(organizations, readString(params, 'organization'));
-  const all = inOrganization === 'any' ? new Set([...organizations.values()].flatMap((own) => [...own])) : rights;
-  return { slug: DEFAULT_ORGANIZATION, rights: all };
+  if (reach === undefined) return rights.has(right);
+  if (reach === 'any') return [...organizations.values()].some((own) => own.has(right));
+  return organizations.get(organization)?.has(right) === true;
+}
+
+/**
+ * Returns where a request needs its right.
+ *
+ * @throws AipassError NOT_FOUND for an organization that is not one of the caller's own.
+ */
+function placeOf({ inOrganization }: AnyOperation, params: unknown, context: RequestContext): Place {
+  const reach = typeof inOrganization === 'function' ? inOrganization(params) : inOrganization;
+  if (reach !== true) return { ...DAEMON, reach };
+  const scope = scopeOf(context.currentRights().organizations, readString(params, 'organization'));
+  if (scope) return { organization: scope.slug, reach };
+  throw new AipassError('NOT_FOUND', 'Not Found', { hint: 'name an organization of your own, or none' });
 }
 
 /**

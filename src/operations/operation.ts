@@ -33,13 +33,14 @@ export interface RequestContext {
   readonly closed: AbortSignal;
   /** Sends one chunk; a returned promise resolves when the caller can take the next. */
   emit(chunk: unknown): Promise<void> | void;
-  /** Sends an event to the caller, also after the reply. */
+  /** Sends an event to the caller, also after the reply; its right is checked by then. */
   notify(event: string, data: unknown): void;
 }
 
 /** What a handler gets besides the parameters; its functions may be taken out of it. */
 export interface OperationContext extends Pick<RequestContext, 'caller' | 'signal' | 'closed'> {
   readonly emit: (chunk: unknown) => Promise<void> | void;
+  /** Sends an event to the caller; throws FORBIDDEN once it has lost the operation's right. */
   readonly notify: (event: string, data: unknown) => void;
   readonly currentRights: () => Pick<Caller, 'rights' | 'organizations'>;
   /**
@@ -50,6 +51,12 @@ export interface OperationContext extends Pick<RequestContext, 'caller' | 'signa
   /** Throws FORBIDDEN unless the caller has the right in that organization, now. */
   readonly requireRight: (right: Right) => void;
 }
+
+/**
+ * Where the caller of an operation needs its right: in the organization that the parameter
+ * `organization` names, or in any of the caller's.
+ */
+export type OrganizationReach = true | 'any';
 
 /** How an operation is audited. */
 export interface OperationAudit<Params, Result> {
@@ -73,10 +80,10 @@ export interface Operation<Name extends OperationName = OperationName> {
   readonly right: Right;
   readonly schema: z.ZodType<Operations[Name]['params']>;
   /**
-   * Set for an operation on an organization, which its parameter `organization` names; `any` for
-   * one that needs the right in any of the caller's.
+   * Set for an operation on organizations; a function where it depends on the parameters, which are
+   * not checked yet.
    */
-  readonly inOrganization?: true | 'any';
+  readonly inOrganization?: OrganizationReach | ((params: unknown) => OrganizationReach);
   /**
    * Present for each operation that releases a value or changes something; of the others only
    * refusals are audited.
@@ -93,7 +100,7 @@ export interface AnyOperation {
   readonly name: OperationName;
   readonly right: Right;
   readonly schema: z.ZodType;
-  readonly inOrganization?: true | 'any';
+  readonly inOrganization?: OrganizationReach | ((params: unknown) => OrganizationReach);
   readonly audit?: OperationAudit<unknown, unknown>;
   handle(params: unknown, context: OperationContext): unknown;
 }

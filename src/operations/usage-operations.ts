@@ -7,6 +7,7 @@
 
 import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
+import { readString } from '../base/json.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Clock } from '../base/clock.ts';
 import { ALL_RIGHTS } from '../callers/rights.ts';
@@ -64,7 +65,7 @@ export function usageOperations(deps: UsageOperationsDeps): AnyOperation[] {
     defineOperation<'usage.stats'>({
       name: 'usage.stats',
       right: 'see',
-      inOrganization: true,
+      inOrganization: (params) => (isAcrossOrganizations(params) ? 'any' : true),
       schema: z.strictObject({
         organization: ownOrganization,
         since: time,
@@ -222,15 +223,20 @@ async function track(
   return { event, counted: known === null };
 }
 
+/** Returns whether a question is about all organizations of the caller. */
+function isAcrossOrganizations(params: unknown): boolean {
+  return readString(params, 'by') === 'organization' && readString(params, 'organization') === undefined;
+}
+
 /**
  * Returns the organizations that a question is about; undefined for all, also those that are not
  * configured any more.
  */
 function scopeOf(
-  { organization: named, by }: UsageQuery,
+  query: UsageQuery,
   { organization: slug, currentRights }: OperationContext,
 ): readonly string[] | undefined {
-  if (by !== 'organization' || named !== undefined) return [slug];
+  if (!isAcrossOrganizations(query)) return [slug];
   const { rights, organizations } = currentRights();
   if (rights === ALL_RIGHTS) return undefined;
   return [...organizations].filter(([, own]) => own.has('see')).map(([own]) => own);

@@ -7,9 +7,11 @@ import { chmodSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { startClientProgram } from '../support/client-program.ts';
 import { completionOf, startLoopbackProvider } from '../support/loopback-provider.ts';
 import { runProgram } from '../support/run-program.ts';
 import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
+import { until } from '../support/until.ts';
 
 /** No part of it may stand in a time, an id or a hash by chance. */
 const KEY = 'key-canary-QxZwVkJhGtYpMsLr';
@@ -212,7 +214,7 @@ describe('the HTTP API of provider credentials', () => {
 });
 
 /** Users that no machine has: the configuration names them by number. */
-const USERS = { ANN: 54_101, BOB: 54_102, EVE: 54_103, LOOKER: 54_104 } as const;
+const USERS = { ANN: 54_101, BOB: 54_102, EVE: 54_103, LOOKER: 54_104, DAN: 54_105 } as const;
 
 describe.runIf(process.getuid?.() === 0)('organizations', () => {
   let running: TestDaemon;
@@ -294,8 +296,8 @@ describe.runIf(process.getuid?.() === 0)('organizations', () => {
 });
 
 /**
- * One for each organization: its member, and somebody who belongs to none but may see the daemon's
- * own keys.
+ * One for each organization: its member, one who belongs to both, and somebody who belongs to none
+ * but may see the daemon's own keys.
  */
 describe.runIf(process.getuid?.() === 0)('what was used, with which keys and by whom', () => {
   let running: TestDaemon;
@@ -305,8 +307,8 @@ describe.runIf(process.getuid?.() === 0)('what was used, with which keys and by 
     running = await createTestDaemon({
       access: { use: { users: [USERS.LOOKER] } },
       organizations: {
-        acme: { members: { users: [USERS.BOB, 'nobody-of-that-name'] }, admins: { users: [USERS.ANN] } },
-        zenith: { members: { users: [USERS.EVE] }, admins: { users: [] } },
+        acme: { members: { users: [USERS.BOB, USERS.DAN, 'nobody-of-that-name'] }, admins: { users: [USERS.ANN] } },
+        zenith: { members: { users: [USERS.EVE, USERS.DAN] }, admins: { users: [] } },
       },
     });
     for (const folder of [running.home.path, dirname(running.home.paths.socket)]) chmodSync(folder, 0o711);
@@ -434,6 +436,44 @@ describe.runIf(process.getuid?.() === 0)('what was used, with which keys and by 
     expect((await owner.stats({ organization: 'zenith' })).total.requests).toBe(1);
   });
 
+  it('is shown to a member of several organizations by organization, for all of its own', async () => {
+    const answers = await askAs(USERS.DAN, [
+      ['usage.stats', { by: 'organization' }],
+      ['usage.stats', { by: 'organization', organization: 'zenith' }],
+      ['usage.stats', { by: 'organization', organization: 'default' }],
+      ['usage.stats', { by: 'caller' }],
+    ]);
+    expect(answers).toMatchObject([
+      { total: { requests: 2 }, groups: [{ name: 'acme' }, { name: 'zenith' }] },
+      { total: { requests: 1 }, groups: [{ name: 'zenith' }] },
+      'NOT_FOUND',
+      'FORBIDDEN',
+    ]);
+  });
+
+  it.each([
+    ['a member', USERS.BOB, ['acme'], false],
+    ['a member of several', USERS.DAN, ['acme', 'zenith'], false],
+    ["somebody who may see the daemon's own keys", USERS.LOOKER, [undefined], true],
+  ])('is in the metrics of %s, those of the daemon for its own people only', async (_, uid, slugs, ofDaemon) => {
+    const { stdout, stderr } = await runProgram(process.execPath, [
+      '--input-type=module',
+      '--eval',
+      `import { request } from 'node:http';
+      process.setgroups([]); process.setgid(${uid}); process.setuid(${uid});
+      request({ socketPath: ${JSON.stringify(running.home.paths.gatewaySocket)}, path: '/metrics', headers: { host: 'aipassd' } },
+        (response) => { console.log(response.statusCode); response.pipe(process.stdout); }).end();`,
+    ]);
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^200\n/);
+    const counts = stdout.split('\n').filter((line) => line.startsWith('aipassd_requests_total'));
+    expect(counts.map((line) => /organization="([^"]*)"/.exec(line)?.[1])).toEqual(slugs);
+    const others = stdout
+      .split('\n')
+      .filter((line) => !line.startsWith('#') && /^(?:aipassd_connections|process_)/.test(line));
+    expect(others.length > 0).toBe(ofDaemon);
+  });
+
   it('is on record under the organization', async () => {
     const created = readFileSync(running.home.paths.audit, 'utf8')
       .trim()
@@ -445,6 +485,36 @@ describe.runIf(process.getuid?.() === 0)('what was used, with which keys and by 
     expect(JSON.parse(stdout)).toMatchObject({ total: { requests: 1 } });
     const pools: unknown = JSON.parse((await running.cli(['pool', '--organization', 'zenith', '--json'])).stdout);
     expect(pools).toMatchObject([{ provider: 'local', keys: [{ keyId: 'LOCAL_API_KEY' }] }]);
+  });
+
+  it('is told to a member by the events of its organization, until it is a member no more', async () => {
+    await using follower = startClientProgram(
+      running.home.paths.socket,
+      `
+        process.setgroups([]); process.setgid(${USERS.DAN}); process.setuid(${USERS.DAN});
+        const aipass = await connect({ socket, caller: 'follower' });
+        for (const organization of ['acme', 'zenith']) await aipass.request('event.subscribe', { organization });
+        aipass.on('secrets-changed', ({ names }) => console.log(names.join()));
+        console.log('listening');
+      `,
+    );
+    await until('it listens', () => follower.stdout.includes('listening'));
+    const aipass = await running.connect('owner');
+    const add = (organization: string, account_key: string) =>
+      aipass.credentials.create({ organization, provider: 'local', account_key, api_key: `${KEY}-${account_key}` });
+    await add('acme', 'second');
+    await until('it is told', () => follower.stdout.includes('LOCAL_API_KEY_2'));
+
+    const before = running.daemon.stdout.split('the configuration was reloaded').length;
+    const config = JSON.parse(readFileSync(running.home.paths.config, 'utf8'));
+    const { acme, zenith } = config.organizations;
+    const without = { ...acme, members: { users: [USERS.BOB] } };
+    await running.home.writeConfig({ ...config, organizations: { acme: without, zenith } });
+    await until('it is reloaded', () => running.daemon.stdout.split('the configuration was reloaded').length > before);
+    await add('acme', 'third');
+    await add('zenith', 'second');
+    await until('it is told of the other', () => follower.stdout.split('LOCAL_API_KEY_2').length > 2);
+    expect(follower.stdout).not.toContain('LOCAL_API_KEY_3');
   });
 });
 

@@ -279,6 +279,34 @@ function startRevocable(answer: Promise<unknown>) {
   };
 }
 
+describe('a right that is taken away after the reply', () => {
+  it('keeps events of any operation from leaving', async () => {
+    const rights = new Set<Right>(['see']);
+    const heard: unknown[] = [];
+    let publish: (() => void) | undefined;
+    const { dispatch } = dispatching(
+      operation({
+        handle: (_params, { notify }) => {
+          publish = () => notify('secrets-changed', {});
+        },
+      }),
+    );
+    await dispatch(
+      'status.get',
+      {},
+      {
+        ...contextWith(rights),
+        currentRights: () => ({ rights, organizations: new Map() }),
+        notify: (event) => heard.push(event),
+      },
+    );
+    publish?.();
+    rights.clear();
+    expect(publish).toThrow(expect.objectContaining({ code: 'FORBIDDEN' }));
+    expect(heard).toEqual(['secrets-changed']);
+  });
+});
+
 describe('a right that is taken away while a handler works', () => {
   it('keeps the value from leaving, and is audited as a refusal', async () => {
     const { promise, resolve } = Promise.withResolvers<unknown>();

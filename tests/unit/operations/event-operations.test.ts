@@ -98,6 +98,19 @@ describe('event.subscribe', () => {
     expect(member.heard).toStrictEqual([['secrets-changed', { names: ['ACME'] }]]);
   });
 
+  it('sends nothing more of an organization that its caller left for another', async () => {
+    const { hub, acme, connect } = setUp();
+    const organizations = new Map<string, ReadonlySet<Right>>([['acme', new Set(['see'])]]);
+    const member = connect(organizations);
+    await member.subscribe({});
+    organizations.set('zenith', new Set(['see']));
+    acme.publish('secrets-changed', { names: ['STILL'] });
+    organizations.delete('acme');
+    acme.publish('secrets-changed', { names: ['LATER'] });
+    hub.publish('secrets-changed', { names: ['OWN'] });
+    expect(member.heard).toStrictEqual([['secrets-changed', { names: ['STILL'] }]]);
+  });
+
   it('refuses an event that it does not know', async () => {
     const { subscribe } = setUp().connect();
     expect(await subscribe({ events: ['moon-full'] })).toMatchObject({
