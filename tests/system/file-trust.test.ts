@@ -167,6 +167,17 @@ describe('the state folder', () => {
   });
 });
 
+it('doctor lists a file that others may read once, though the daemon warns of it too', async () => {
+  await using running = await createTestDaemon();
+  const { envFile } = running.home.paths;
+  chmodSync(envFile, 0o644);
+  const aipass = await running.connect();
+  const hint = `chmod 600 ${envFile}`;
+  await until('the daemon warns', async () => (await aipass.status()).warnings.some((one) => one.hint === hint));
+  const { stdout } = await running.cli(['doctor', '--offline']);
+  expect(stdout.split(hint)).toHaveLength(2);
+});
+
 describe('the usage database at a place of its own', () => {
   it('is not used where others could write it, status says so, and nothing is lost once it is closed to them', async () => {
     await using running = await createTestDaemon({ usage: { database: '../elsewhere/usage.db' } });

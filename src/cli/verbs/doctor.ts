@@ -61,7 +61,10 @@ export const doctor = defineVerb({
       if (!json && (all || isInUse || finding.verdict !== 'ok')) print(finding, out);
     };
     for await (const finding of checks) add(finding);
+    const advised = new Set(findings.map(({ hint }) => hint));
     for (const { verdict, problem, hint } of asked.status === undefined ? [] : todoOf(asked.status)) {
+      // The daemon warns of the modes of files that the checks have seen, with the same command.
+      if (/^(?:sudo )?(?:chmod|chown) /.test(hint) && advised.has(hint)) continue;
       add({ check: 'daemon', verdict, text: problem, hint });
     }
     const count = (verdict: Finding['verdict']): number => findings.filter((one) => one.verdict === verdict).length;
