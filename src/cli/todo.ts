@@ -22,15 +22,20 @@ export function todoOf(status: Status): Todo[] {
 
 function keyTodos({ pools, providers, paths }: Status): Todo[] {
   const envFile = join(paths.secrets, '.env');
-  return pools.flatMap(({ provider, keys }) =>
-    keys.flatMap((key): Todo[] => {
+  return pools.flatMap(({ provider, keys }) => {
+    const described = providers.find((one) => one.name === provider);
+    const isCheckable = described?.hasFreeCheck !== false;
+    const check = `aipassd pool ${provider} --check`;
+    // Without a free check nothing but a call shows that the account is in order again.
+    const thenCheck = isCheckable ? `then: ${check}` : 'calls try the key again when its cooldown ends';
+    return keys.flatMap((key): Todo[] => {
       const subject = `${key.keyId} of ${provider}`;
       if (key.state === 'quarantined') {
         return [
           {
             verdict: 'problem',
             problem: `${subject} is refused by its provider${key.reason === null ? '' : ` (${key.reason.replace(/^refused with /, '')})`}`,
-            hint: `replace it: aipassd credential rotate ${key.keyId}; or check it again: aipassd pool ${provider} --check`,
+            hint: `replace it: aipassd credential rotate ${key.keyId}; or ${isCheckable ? `check it again: ${check}` : `save ${envFile} again to have it tried`}`,
           },
         ];
       }
@@ -48,7 +53,7 @@ function keyTodos({ pools, providers, paths }: Status): Todo[] {
           {
             verdict: 'problem',
             problem: `${subject} has no credit`,
-            hint: `add credit to its account at ${provider}; then: aipassd pool ${provider} --check`,
+            hint: `add credit to its account at ${provider}; ${thenCheck}`,
           },
         ];
       }
@@ -57,21 +62,23 @@ function keyTodos({ pools, providers, paths }: Status): Todo[] {
           {
             verdict: 'problem',
             problem: `the account of ${subject} is blocked`,
-            hint: `ask ${provider} about it; then: aipassd pool ${provider} --check`,
+            hint: `ask ${provider} about it; ${thenCheck}`,
           },
         ];
       }
-      const info = providers.find((one) => one.name === provider)?.keys.find((one) => one.keyId === key.keyId);
+      const info = described?.keys.find((one) => one.keyId === key.keyId);
       if (info?.state !== 'suspect') return [];
       return [
         {
           verdict: 'warning',
           problem: `${subject} does not have the shape of a key of ${provider}${info.reason === undefined ? '' : `: ${info.reason}`}`,
-          hint: `see: aipassd validate ${provider} --online`,
+          hint: isCheckable
+            ? `see: aipassd validate ${provider} --online`
+            : `compare it in ${envFile} with what ${provider} shows`,
         },
       ];
-    }),
-  );
+    });
+  });
 }
 
 function lacksCredit({ cooldowns }: PoolKeyInfo): boolean {

@@ -24,6 +24,7 @@ export function describeProviders(vault: Vault, providers: Providers): ProviderI
     baseUrl: provider.baseUrl,
     source: provider.source,
     needsKey: provider.needsKey,
+    hasFreeCheck: provider.keyCheck !== null,
     keys: vault.keys(provider.name).map((key) => describeKey(key, providers)),
   }));
   const unregistered = new Set(vault.keys().map((key) => key.provider));
@@ -33,6 +34,7 @@ export function describeProviders(vault: Vault, providers: Providers): ProviderI
     baseUrl: '',
     source: 'unknown',
     needsKey: true,
+    hasFreeCheck: false,
     keys: vault.keys(name).map((key) => describeKey(key, providers)),
   }));
   return [...known, ...unknown];

@@ -14,6 +14,8 @@ export interface ProviderInfo {
   readonly keys: KeyInfo[];
   /** True where the provider needs a key (a local one may not). */
   readonly needsKey: boolean;
+  /** True where a request that is free of charge proves a key. */
+  readonly hasFreeCheck: boolean;
 }
 
 /** Description of a key. */

@@ -50,7 +50,9 @@ export const validate = defineVerb({
       for (const key of keys) printVerdict(keySubject(key), key, out);
       const suspect = keys.find(({ verdict }) => verdict === 'suspect');
       if (suspect !== undefined) {
-        out.hint(`compare ${suspect.keyId} in ${paths.envFile} with what ${suspect.provider} shows; --online asks it`);
+        out.hint(
+          `compare ${suspect.keyId} in ${paths.envFile} with what ${suspect.provider} shows${online ? '' : '; --online asks it'}`,
+        );
       }
     }
     return judged.some(({ verdict }) => verdict !== 'valid') || keys.some(isBadKey) ? 2 : 0;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { PoolInfo, PoolKeyInfo } from '../../../src/protocol/pool.ts';
+import type { CooldownInfo, PoolInfo, PoolKeyInfo } from '../../../src/protocol/pool.ts';
 import type { KeyInfo } from '../../../src/protocol/provider.ts';
 import { makeStatus } from '../../support/status-fixture.ts';
 import { Output } from '../../../src/cli/output.ts';
@@ -54,6 +54,7 @@ const STATUS = makeStatus({
       baseUrl: 'https://openrouter.ai/api/v1',
       source: 'built-in',
       needsKey: true,
+      hasFreeCheck: true,
       keys: NAMES.map((keyId): KeyInfo => ({
         provider: 'openrouter',
         keyId,
@@ -98,6 +99,10 @@ function printed(all: boolean, columns?: number): string[] {
   return text.split('\n');
 }
 
+function cooldown(reason: CooldownInfo['reason']): CooldownInfo {
+  return { scope: 'account', reason, source: 'default', since: 0, until: 1, bound: 1 };
+}
+
 describe('the status', () => {
   it('begins with what is to be done, each with its remedy', () => {
     const lines = printed(false);
@@ -125,6 +130,23 @@ describe('the status', () => {
 
   it('fits 60 columns, wide characters included', () => {
     for (const line of printed(true, 60)) expect(textWidth(line), line).toBeLessThanOrEqual(60);
+  });
+
+  it.each<[Partial<PoolKeyInfo>, KeyInfo['state']]>([
+    [{ state: 'quarantined' }, 'ready'],
+    [{ cooldowns: [cooldown('no-credit')] }, 'ready'],
+    [{ cooldowns: [cooldown('account-blocked')] }, 'ready'],
+    [{}, 'suspect'],
+  ])('advises a check only where the provider has one: %j, %s', (fields, state) => {
+    const [provider] = STATUS.providers;
+    const [name = ''] = NAMES;
+    const hints = [true, false].map((hasFreeCheck) => {
+      const keys = [{ provider: 'openrouter', keyId: name, masked: 'm', state }];
+      const providers = provider === undefined ? [] : [{ ...provider, hasFreeCheck, keys }];
+      return todoOf(makeStatus({ providers, pools: [{ ...POOL, keys: [pooledKey(name, fields)] }] }))[0]?.hint;
+    });
+    expect(hints[0]).toMatch(/--check|--online/);
+    expect(hints[1]).toEqual(expect.not.stringMatching(/--check|--online/));
   });
 
   it('lists problems before warnings', () => {
