@@ -13,6 +13,7 @@ import type {
   CredentialTestParams,
   CredentialUpdateParams,
   CredentialUsage,
+  IfRevision,
 } from '../protocol/credential.ts';
 import type { CallOptions, Session } from './session.ts';
 
@@ -21,6 +22,12 @@ import type { CallOptions, Session } from './session.ts';
  */
 export interface OrganizationCallOptions extends CallOptions {
   readonly organization?: string | undefined;
+}
+
+/** Options of a change that is meant for one revision, or for any of several. */
+export interface RevisionCallOptions extends OrganizationCallOptions {
+  /** Changes nothing, and throws CONFLICT, unless this is the credential's revision. */
+  readonly if_revision?: IfRevision | undefined;
 }
 
 /** Lists, makes and changes provider credentials. Every failure is an AipassError. */
@@ -63,13 +70,17 @@ export class CredentialCalls {
    * Replaces the key once the provider accepted the new one. Throws PROVIDER_REJECTED,
    * PROVIDER_UNAVAILABLE.
    */
-  rotate(id: string, apiKey: string, { organization, ...call }: OrganizationCallOptions = {}): Promise<Credential> {
-    return this.#session.request('credential.rotate', { id, api_key: apiKey, organization }, call);
+  rotate(
+    id: string,
+    apiKey: string,
+    { organization, if_revision, ...call }: RevisionCallOptions = {},
+  ): Promise<Credential> {
+    return this.#session.request('credential.rotate', { id, api_key: apiKey, organization, if_revision }, call);
   }
 
   /** Removes a credential and its key. Recorded usage keeps the name. */
-  async delete(id: string, { organization, ...call }: OrganizationCallOptions = {}): Promise<void> {
-    await this.#session.request('credential.delete', { id, organization }, call);
+  async delete(id: string, { organization, if_revision, ...call }: RevisionCallOptions = {}): Promise<void> {
+    await this.#session.request('credential.delete', { id, organization, if_revision }, call);
   }
 
   /** Asks a provider about a key that is not saved. A bad key is an answer, not an error. */

@@ -31,6 +31,7 @@ export type {
   CredentialTestParams,
   CredentialUpdateParams,
   CredentialUsage,
+  IfRevision,
   ImportedKey,
   NamedUsageWindow,
   OrganizationInfo,
@@ -73,7 +74,7 @@ export type {
 } from '../protocol/usage.ts';
 export type { Warning } from '../base/warning.ts';
 export type { CallOptions } from './session.ts';
-export type { CredentialCalls, OrganizationCallOptions } from './credential-calls.ts';
+export type { CredentialCalls, OrganizationCallOptions, RevisionCallOptions } from './credential-calls.ts';
 export type { Moment, UsageCalls, WithMoments } from './usage-calls.ts';
 export type { CompletionStream } from './completion-stream.ts';
 export type { GatewayFetch } from './gateway-fetch.ts';

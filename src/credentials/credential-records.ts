@@ -9,7 +9,7 @@
  *
  * A key never goes to the address of another one. Before a key is written to `.env`, what its
  * record will be is saved beside what it is; which of the two holds is decided by the key that
- * `.env` has: at once, and after a crash.
+ * `.env` has: at once, and after a crash as soon as `.env` can be read.
  */
 
 import { createHash, randomBytes } from 'node:crypto';
@@ -96,8 +96,8 @@ export class CredentialRecords {
   readonly #deps: CredentialRecordsDeps;
   readonly #records = new Map<string, CredentialRecord>();
   readonly #pending = new Map<string, PendingRecord>();
-  /** What an earlier run left open. */
-  readonly #leftOver: PendingRecord[] = [];
+  /** What an earlier run left open, until `.env` decides it. */
+  readonly #leftOver = new Set<PendingRecord>();
   /** Index of the records, made when it is needed. */
   #idsByKeyId: ReadonlyMap<string, string> | undefined;
 
@@ -109,7 +109,7 @@ export class CredentialRecords {
       if (record) this.#records.set(record.id, record);
       if (!pending) continue;
       this.#pending.set(pending.next.id, pending);
-      this.#leftOver.push(pending);
+      this.#leftOver.add(pending);
     }
   }
 
@@ -127,11 +127,19 @@ export class CredentialRecords {
     ];
   }
 
-  /** Gives every key that has no record one, and decides what an interrupted change left open. */
-  sync(keys: readonly ApiKey[]): void {
+  /**
+   * Gives every key that has no record one, and decides what an interrupted change left open. A key
+   * that is absent decides only where `isWhole`, the vault's `isEnvWhole()`, is set.
+   */
+  sync(keys: readonly ApiKey[], isWhole: boolean): void {
     const values = new Map(keys.map(({ keyId, value }) => [keyId, value]));
     // What this run stages is settled by whoever staged it.
-    for (const { next } of this.#leftOver.splice(0)) this.settle(next.id, values.get(next.keyId ?? '') ?? null);
+    for (const pending of this.#leftOver) {
+      const key = values.get(pending.next.keyId ?? '') ?? null;
+      if (key === null && !isWhole) continue;
+      this.#leftOver.delete(pending);
+      this.settle(pending.next.id, key);
+    }
     const known = this.variables();
     const added = keys.filter(({ keyId }) => !known.has(keyId));
     for (const key of added) {
@@ -227,7 +235,8 @@ export class CredentialRecords {
    * Changes a record; its time of change and revision move also where nothing else does. The change
    * is on disk when the promise resolves.
    *
-   * @throws AipassError NOT_FOUND, or INTERNAL where the disk takes nothing; then nothing is
+   * @throws AipassError NOT_FOUND, CONFLICT while an interrupted change of it is undecided, or
+   * INTERNAL where the disk takes nothing; then nothing is
    * changed.
    */
   async update(id: string, change: RecordChange): Promise<CredentialRecord> {
@@ -278,6 +287,8 @@ export class CredentialRecords {
 
   /** Removes a record; returns whether there was one. */
   remove(id: string): boolean {
+    const pending = this.#pending.get(id);
+    if (pending && this.#leftOver.delete(pending)) this.#pending.delete(id);
     const existed = this.#records.delete(id);
     if (existed) this.#changed();
     return existed;
@@ -322,6 +333,12 @@ export class CredentialRecords {
   #existing(id: string): CredentialRecord {
     const record = this.#records.get(id);
     if (!record) throw new AipassError('NOT_FOUND', 'Not Found');
+    const pending = this.#pending.get(id);
+    if (pending && this.#leftOver.has(pending)) {
+      throw new AipassError('CONFLICT', 'an interrupted change of this credential waits for .env, which was not read', {
+        hint: 'fix .env as aipassd doctor shows, then try again',
+      });
+    }
     return record;
   }
 

@@ -25,6 +25,8 @@ export interface Snapshot {
   readonly files: StoredFiles;
   readonly warnings: readonly Warning[];
   readonly pendingRemovals: PendingRemovals;
+  /** The last scan read every line of `.env`: a variable that is absent is not set. */
+  readonly isEnvWhole: boolean;
 }
 
 /** Names that differ between two snapshots: variables, and secrets as `<provider>/<slug>`. */
@@ -43,6 +45,7 @@ export const EMPTY_SNAPSHOT: Snapshot = {
   files: new Map(),
   warnings: [],
   pendingRemovals: new Map(),
+  isEnvWhole: false,
 };
 
 /** Where and when to scan; `trusting` accepts at once that a file is gone or empty. */
@@ -59,10 +62,15 @@ export async function takeSnapshot(request: SnapshotRequest, before: Snapshot): 
   const scan = new FolderScan({ monotonicMs, pendingRemovals: before.pendingRemovals, trusting });
 
   const held = before.variables.size > 0 ? before.variables : undefined;
+  let isEnvWhole = false;
   const variables =
     (await scan.read(paths.envFile, held, {
       recheckEmpty: true,
-      parse: (text) => mergeEnv(paths.envFile, text, before.variables, knownProviders),
+      parse: (text) => {
+        const { isWhole, ...merged } = mergeEnv(paths.envFile, text, before.variables, knownProviders);
+        isEnvWhole = isWhole;
+        return merged;
+      },
     })) ?? EMPTY_SNAPSHOT.variables;
   await checkFolder(paths.secretsRoot, scan);
   const files = await readStore(paths.secrets, paths.envFile, before.files, scan);
@@ -73,6 +81,7 @@ export async function takeSnapshot(request: SnapshotRequest, before: Snapshot): 
     files,
     warnings: scan.warnings,
     pendingRemovals: scan.pendingRemovals,
+    isEnvWhole,
   };
 }
 
@@ -148,7 +157,7 @@ function mergeEnv(
   text: string,
   before: Variables,
   knownProviders: readonly string[],
-): { readonly held: Variables; readonly faults: readonly Warning[] } {
+): { readonly held: Variables; readonly faults: readonly Warning[]; readonly isWhole: boolean } {
   const { entries, problems } = parseEnvFile(text);
   const held = new Map([...entries].map(([name, value]) => [name, new Secret(value)]));
 
@@ -167,7 +176,7 @@ function mergeEnv(
     faults.push({ subject: path, problem: `${problem.keyId} ${problem.problem}${kept}`, hint: problem.hint });
     if (problem.unusable && last) held.set(problem.keyId, last);
   }
-  return { held, faults };
+  return { held, faults, isWhole: malformed.length === 0 };
 }
 
 /** Finds the keys among held variables. */

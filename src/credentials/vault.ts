@@ -141,6 +141,13 @@ export class Vault {
     return this.#snapshot.keys.get(provider) ?? [];
   }
 
+  /**
+   * Returns whether the last scan read every line of `.env`: a key that is absent then is not set.
+   */
+  isEnvWhole(): boolean {
+    return this.#snapshot.isEnvWhole;
+  }
+
   /** Returns the names of keys whose value is a placeholder. */
   placeholders(): readonly KeyName[] {
     return this.#snapshot.placeholders;

@@ -181,11 +181,11 @@ export const CREDENTIAL_ROUTES: readonly CredentialRoute[] = [
   {
     method: 'delete',
     path: `${BASE}/{id}`,
-    summary: 'Deletes a credential and its key. For admins.',
+    summary: 'Deletes a credential and its key. For admins. If-Match takes the revision.',
     status: 204,
     result: null,
-    run: async ({ call, id, organization }) => {
-      await call('credential.delete', { id, organization });
+    run: async ({ call, id, headers, organization }) => {
+      await call('credential.delete', { id, organization, if_revision: readRevision(headers.get('if-match')) });
       return null;
     },
   },
@@ -208,12 +208,17 @@ export const CREDENTIAL_ROUTES: readonly CredentialRoute[] = [
   {
     method: 'post',
     path: `${BASE}/{id}/rotate`,
-    summary: 'Replaces the key after the provider accepted the new one. For admins.',
+    summary: 'Replaces the key after the provider accepted the new one. For admins. If-Match takes the revision.',
     status: 200,
     body: rotateBody,
     result: credentialSchema,
-    run: ({ call, id, body, organization }) =>
-      call('credential.rotate', { ...pick(rotateBody, body), id, organization }),
+    run: ({ call, id, body, headers, organization }) =>
+      call('credential.rotate', {
+        ...pick(rotateBody, body),
+        id,
+        organization,
+        if_revision: readRevision(headers.get('if-match')),
+      }),
   },
 ];
 
@@ -313,13 +318,14 @@ function readLimit(text: string | null): number | undefined {
 }
 
 /**
- * Returns the revision of an `If-Match` header, with or without quotes; `*` matches every one, any
- * other text none.
+ * Returns the revisions of an `If-Match` header (RFC 9110 §13.1.1), with or without quotes; `*`
+ * matches every one, any other text none.
  */
-function readRevision(text: string | null): number | undefined {
-  const value = text?.trim().replace(/^W\//, '').replaceAll('"', '');
-  if (value === undefined || value === '*') return undefined;
-  return /^[1-9]\d{0,14}$/.test(value) ? Number(value) : Number.MAX_SAFE_INTEGER;
+function readRevision(text: string | null): number[] | undefined {
+  if (text === null) return undefined;
+  const tags = text.split(',').map((tag) => tag.trim().replace(/^W\//, '').replaceAll('"', ''));
+  if (tags.length === 1 && tags[0] === '*') return undefined;
+  return tags.map((tag) => (/^[1-9]\d{0,14}$/.test(tag) ? Number(tag) : Number.MAX_SAFE_INTEGER));
 }
 
 /** Answers with an error in the web app's words. */

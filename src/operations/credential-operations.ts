@@ -21,6 +21,8 @@ export interface CredentialOrganizations {
 
 const organization = organizationName.optional();
 const id = z.uuid();
+/** Revision, or several of which any will do. */
+const ifRevision = z.union([z.int().min(1), z.array(z.int().min(1)).min(1)]).optional();
 const text = (maxLength: number) => z.string().max(maxLength);
 
 /**
@@ -121,7 +123,7 @@ export function credentialOperations(organizations: CredentialOrganizations): An
       name: 'credential.update',
       right: 'admin',
       inOrganization: true,
-      schema: z.strictObject({ organization, id, ...updateFields, if_revision: z.int().min(1).optional() }),
+      schema: z.strictObject({ organization, id, ...updateFields, if_revision: ifRevision }),
       audit: {
         outcome: 'changed',
         detail: changedFields,
@@ -134,24 +136,23 @@ export function credentialOperations(organizations: CredentialOrganizations): An
       name: 'credential.rotate',
       right: 'admin',
       inOrganization: true,
-      schema: z.strictObject({ organization, id, api_key: text(8192) }),
+      schema: z.strictObject({ organization, id, api_key: text(8192), if_revision: ifRevision }),
       audit: {
         outcome: 'changed',
         detail: () => 'api_key',
         credential: (params, result) =>
           result ? `${result.provider}/${result.key_id ?? result.account_key}` : params.id,
       },
-      handle: (params, context) =>
-        credentialsOf(context.organization).rotate(params.id, params.api_key, context.signal),
+      handle: (params, context) => credentialsOf(context.organization).rotate(params, context.signal),
     }),
     defineOperation<'credential.delete'>({
       name: 'credential.delete',
       right: 'admin',
       inOrganization: true,
-      schema: z.strictObject({ organization, id }),
+      schema: z.strictObject({ organization, id, if_revision: ifRevision }),
       audit: { outcome: 'changed', credential: (params) => params.id },
       async handle(params, context) {
-        await credentialsOf(context.organization).delete(params.id);
+        await credentialsOf(context.organization).delete(params);
         return { deleted: true };
       },
     }),

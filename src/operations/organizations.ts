@@ -91,7 +91,11 @@ function organizationPaths(paths: Paths, slug: string): Paths {
 /**
  * Opens the records of an organization for the keys of its vault; they are saved with the state.
  */
-export function openRecords({ state, clock }: Runtime, slug: string, vault: Pick<Vault, 'keys'>): CredentialRecords {
+export function openRecords(
+  { state, clock }: Runtime,
+  slug: string,
+  vault: Pick<Vault, 'keys' | 'isEnvWhole'>,
+): CredentialRecords {
   const section = slug === DEFAULT_ORGANIZATION ? 'credentials' : `credentials:${slug}`;
   const records = new CredentialRecords({
     organizationId: organizationIdOf(slug),
@@ -112,7 +116,7 @@ export function openRecords({ state, clock }: Runtime, slug: string, vault: Pick
   });
   state.bind(section, () => records.save());
   // Before anything is sent with these keys.
-  records.sync(vault.keys());
+  records.sync(vault.keys(), vault.isEnvWhole());
   return records;
 }
 
@@ -247,6 +251,12 @@ function openCredentials(
     stack,
     `the credentials of ${slug}`,
     vault.onChange(() => credentials.sync()),
+  );
+  // A file that can be read again may decide what is left open without a change of any value.
+  defer(
+    stack,
+    `the undecided credentials of ${slug}`,
+    vault.onRescan(() => credentials.sync()),
   );
   return credentials;
 }

@@ -31,12 +31,15 @@ import type {
   Credential,
   CredentialAddParams,
   CredentialCreateParams,
+  CredentialDeleteParams,
   CredentialImportParams,
   CredentialImportReport,
   CredentialListParams,
+  CredentialRotateParams,
   CredentialTestParams,
   CredentialUpdateParams,
   CredentialUsage,
+  IfRevision,
   ImportedKey,
 } from '../protocol/credential.ts';
 import type { LimitWindow } from '../protocol/pool.ts';
@@ -94,6 +97,13 @@ interface CachedUsage {
   readonly usage: CredentialUsage;
 }
 
+/** A request for a usage report that is under way. */
+interface UsageFlight {
+  readonly revision: number;
+  readonly key: Secret | null;
+  readonly done: Promise<CredentialUsage>;
+}
+
 /** A creation with an Idempotency-Key that is under way. */
 interface RunningCreation {
   readonly params: string;
@@ -106,7 +116,7 @@ export class ProviderCredentials {
   readonly #deps: ProviderCredentialsDeps;
   readonly #lookup: LookupFunction;
   readonly #cache = new BoundedMap<string, CachedUsage>(MAX_REMEMBERED);
-  readonly #flights = new Map<string, Promise<CredentialUsage>>();
+  readonly #flights = new Map<string, UsageFlight>();
   readonly #forcedAt = new BoundedMap<string, number>(MAX_REMEMBERED);
   readonly #creating = new Map<string, RunningCreation>();
 
@@ -305,9 +315,16 @@ export class ProviderCredentials {
     return this.#changed(updated, 'updated', fields);
   }
 
-  /** Replaces the key after the provider accepted the new one; on any failure the old key stays. */
-  async rotate(id: string, apiKey: string, signal: AbortSignal): Promise<Credential> {
+  /**
+   * Replaces the key after the provider accepted the new one; on any failure the old key stays.
+   * Throws CONFLICT for another revision.
+   */
+  async rotate(
+    { id, api_key: apiKey, if_revision: revision }: CredentialRotateParams,
+    signal: AbortSignal,
+  ): Promise<Credential> {
     const record = this.#record(id);
+    assertRevision(record, revision);
     const next = checkApiKey(apiKey);
     if (next === null)
       throw new AipassError('BAD_REQUEST', 'api_key: the new key is missing', { hint: 'send api_key' });
@@ -324,7 +341,11 @@ export class ProviderCredentials {
         hint: 'the old key stays; try again later',
       });
     }
-    return this.#changed(await this.#setKey(record.id, next, () => ({})), 'updated', ['api_key']);
+    const rotated = await this.#setKey(record.id, next, (current) => {
+      assertRevision(current, revision);
+      return {};
+    });
+    return this.#changed(rotated, 'updated', ['api_key']);
   }
 
   /**
@@ -340,11 +361,12 @@ export class ProviderCredentials {
     return this.#deps.records.of(key)?.active === false;
   }
 
-  /** Removes the record and its variable. Throws NOT_FOUND. */
-  async delete(id: string): Promise<void> {
+  /** Removes the record and its variable. Throws NOT_FOUND, CONFLICT for another revision. */
+  async delete({ id, if_revision: revision }: CredentialDeleteParams): Promise<void> {
     const { records, writer } = this.#deps;
     const described = await writer.alone(async (change) => {
       const record = this.#record(id);
+      assertRevision(record, revision);
       const { keyId } = record;
       const before = this.#describe(record);
       // First the key: one without its record would go to another address than its own.
@@ -395,19 +417,26 @@ export class ProviderCredentials {
     const isFresh = cached && cached.until > now && cached.revision === record.revision && isSameKey(cached.key, key);
     if (isFresh && !refresh && !sample) return cached.usage;
     const flight = this.#flights.get(record.id);
-    if (flight && !sample) return withSignal(flight, signal);
+    const isSame = flight && flight.revision === record.revision && isSameKey(flight.key, key);
+    if (isSame && !sample) return withSignal(flight.done, signal);
     if (refresh) this.#limitRefresh(record.id, now);
     const asking = this.#fetch(record, key, sample);
     if (!sample) {
-      this.#flights.set(record.id, asking);
-      void asking.catch(() => {}).finally(() => this.#flights.delete(record.id));
+      const own = { revision: record.revision, key, done: asking };
+      this.#flights.set(record.id, own);
+      const land = (): void => {
+        // The flight of a key that was changed must not end that of its successor.
+        if (this.#flights.get(record.id) === own) this.#flights.delete(record.id);
+      };
+      void asking.catch(() => {}).finally(land);
     }
     return withSignal(asking, signal);
   }
 
   /** Gives keys that appeared in `.env` their records. */
   sync(): void {
-    this.#deps.records.sync(this.#deps.vault.keys());
+    const { records, vault } = this.#deps;
+    records.sync(vault.keys(), vault.isEnvWhole());
   }
 
   async #fetch(record: CredentialRecord, key: Secret | null, sample: boolean): Promise<CredentialUsage> {
@@ -616,8 +645,8 @@ function assertRepeated(isSame: boolean): void {
   });
 }
 
-function assertRevision(record: CredentialRecord, revision: number | undefined): void {
-  if (revision === undefined || revision === record.revision) return;
+function assertRevision(record: CredentialRecord, wanted: IfRevision | undefined): void {
+  if (wanted === undefined || [wanted].flat().includes(record.revision)) return;
   throw new AipassError('CONFLICT', `the credential changed meanwhile (its revision is ${record.revision})`, {
     hint: 'read it again, then repeat the change',
   });

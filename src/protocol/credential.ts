@@ -54,6 +54,9 @@ export interface CredentialCreateParams {
   readonly idempotency_key?: string | undefined;
 }
 
+/** Revision that a change is meant for, or several of which any will do. */
+export type IfRevision = number | readonly number[];
+
 /** Parameters of `credential.update`: absent and null leave a field, '' clears it. */
 export interface CredentialUpdateParams {
   readonly organization?: string | undefined;
@@ -63,7 +66,24 @@ export interface CredentialUpdateParams {
   readonly base_url?: string | null | undefined;
   readonly active?: boolean | null | undefined;
   /** Refuses the change unless this is the credential's revision. */
-  readonly if_revision?: number | undefined;
+  readonly if_revision?: IfRevision | undefined;
+}
+
+/** Parameters of `credential.rotate`. */
+export interface CredentialRotateParams {
+  readonly organization?: string | undefined;
+  readonly id: string;
+  readonly api_key: string;
+  /** Keeps the old key unless this is the credential's revision. */
+  readonly if_revision?: IfRevision | undefined;
+}
+
+/** Parameters of `credential.delete`. */
+export interface CredentialDeleteParams {
+  readonly organization?: string | undefined;
+  readonly id: string;
+  /** Deletes nothing unless this is the credential's revision. */
+  readonly if_revision?: IfRevision | undefined;
 }
 
 /** Parameters of `credential.test`: a credential that is not saved. */

@@ -7,9 +7,11 @@ import type {
   Credential,
   CredentialAddParams,
   CredentialCreateParams,
+  CredentialDeleteParams,
   CredentialImportParams,
   CredentialImportReport,
   CredentialListParams,
+  CredentialRotateParams,
   CredentialTestParams,
   CredentialUpdateParams,
   CredentialUsage,
@@ -191,12 +193,9 @@ export interface Operations {
   /** Changes a credential: absent and null leave a field, '' clears it. */
   'credential.update': { params: CredentialUpdateParams; result: Credential };
   /** Replaces the key of a credential after the provider accepted the new one. */
-  'credential.rotate': {
-    params: { organization?: string | undefined; id: string; api_key: string };
-    result: Credential;
-  };
+  'credential.rotate': { params: CredentialRotateParams; result: Credential };
   /** Removes a credential and its variable. Recorded usage keeps the name. */
-  'credential.delete': { params: { organization?: string | undefined; id: string }; result: { deleted: boolean } };
+  'credential.delete': { params: CredentialDeleteParams; result: { deleted: boolean } };
   /** Asks a provider about a credential that is not saved. */
   'credential.test': { params: CredentialTestParams; result: CredentialUsage };
   /**

@@ -161,7 +161,20 @@ describe('the HTTP API of provider credentials', () => {
     expect(body.length > 0).toBe(some > 0);
   });
 
-  it.each(['"0"', 'abc', '"1", "2"', ''])('If-Match: %s matches no revision', async (tag) => {
+  it('If-Match holds for DELETE and a rotation too, and may be a list', async () => {
+    const { id } = await create(running, { account_key: 'matched', api_key: `${KEY}-matched` });
+    const path = `${BASE}/${id}`;
+    const stale = { headers: { 'if-match': '"2"' } };
+    expect((await ask(running, 'DELETE', path, stale)).status).toBe(412);
+    const body = { api_key: `${KEY}-rotated` };
+    expect((await ask(running, 'POST', `${path}/rotate`, { body, ...stale })).status).toBe(412);
+    expect(await ask(running, 'GET', path)).toMatchObject({ status: 200, headers: { etag: '"1"' } });
+    const either = { headers: { 'if-match': '"1", "2"' } };
+    expect((await ask(running, 'PATCH', path, { body: {}, ...either })).status).toBe(200);
+    expect((await ask(running, 'DELETE', path, either)).status).toBe(204);
+  });
+
+  it.each(['"0"', 'abc', '"2", "3"', ''])('If-Match: %s matches no revision', async (tag) => {
     const { id } = await create(running, { account_key: `tag ${tag}` });
     const answer = await ask(running, 'PATCH', `${BASE}/${id}`, { body: {}, headers: { 'if-match': tag } });
     expect(answer.status).toBe(412);

@@ -4,7 +4,7 @@
 
 import { randomUUID } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseConfig } from '../../../src/base/config.ts';
@@ -102,7 +102,7 @@ async function open(saved?: unknown): Promise<Opened> {
       path: home.paths.envFile,
       reload: async () => {
         await vault.load();
-        records.sync(vault.keys());
+        records.sync(vault.keys(), vault.isEnvWhole());
       },
     }),
     vault,
@@ -281,12 +281,44 @@ describe('a crash', () => {
     expect(opened.credentials.list({})).toMatchObject([{ id, base_url: baseUrl, display_name: displayName }]);
   });
 
+  it.each([
+    ['that others may write to', (): Promise<void> => chmod(home.paths.envFile, 0o666)],
+    ['that is not there', (): Promise<void> => rm(home.paths.envFile)],
+    ['with a damaged line', (): Promise<void> => writeFile(home.paths.envFile, `LOCAL_API_KEY="${KEY}\n`)],
+  ])('leaves a key with its own address where the daemon starts with an .env %s', async (_, damage) => {
+    const { id } = await opened.credentials.create({ provider: 'local', api_key: KEY, ...fields });
+    const [onDisk] = opened.onDisk;
+    await damage();
+    opened = await open(JSON.parse(onDisk ?? ''));
+    expect(opened.credentials.list({})).toEqual([]);
+    // What is undecided outlasts another restart.
+    opened = await open(JSON.parse(JSON.stringify(opened.records.save())));
+    await chmod(dirname(home.paths.envFile), 0o700);
+    await rm(home.paths.envFile, { force: true });
+    await writeEnv(`LOCAL_API_KEY=${KEY}\n`);
+    expect(opened.credentials.list({})).toMatchObject([{ id, ...fields, has_api_key: true }]);
+  });
+
+  it('keeps a credential from being changed until .env decides which of its addresses holds', async () => {
+    const { id } = await opened.credentials.create({ provider: 'local', account_key: 'team', api_key: `${KEY}-1` });
+    await opened.credentials.update({ id, api_key: KEY, base_url: address });
+    const onDisk = opened.onDisk.at(-1) ?? '';
+    await chmod(home.paths.envFile, 0o666);
+    opened = await open(JSON.parse(onDisk));
+    expect(await codeOf(opened.credentials.update({ id, active: false }))).toBe('CONFLICT');
+    await chmod(home.paths.envFile, 0o600);
+    await opened.vault.load();
+    opened.credentials.sync();
+    await opened.credentials.update({ id, active: false });
+    expect(opened.credentials.list({})).toMatchObject([{ id, base_url: address, active: false }]);
+  });
+
   it('after an answer undoes nothing that was answered', async () => {
     const { id } = await opened.credentials.create({ provider: 'local', account_key: 'bare' });
     expect(opened.onDisk.at(-1)).toContain(id);
     await opened.credentials.update({ id, base_url: address, active: false });
     expect(JSON.parse(opened.onDisk.at(-1) ?? '')).toMatchObject([{ baseUrl: address, active: false }]);
-    await opened.credentials.delete(id);
+    await opened.credentials.delete({ id });
     expect(opened.onDisk.at(-1)).toBe('[]');
   });
 
@@ -387,6 +419,12 @@ describe('changing a credential', () => {
     await opened.credentials.update({ id, active: false, if_revision: 1 });
     expect(await codeOf(opened.credentials.update({ id, active: true, if_revision: 1 }))).toBe('CONFLICT');
     expect(opened.credentials.get(id).active).toBe(false);
+    const stale = { id, if_revision: [1, 3] };
+    expect(await codeOf(opened.credentials.rotate({ ...stale, api_key: `${KEY}-2` }, never))).toBe('CONFLICT');
+    expect(await codeOf(opened.credentials.delete(stale))).toBe('CONFLICT');
+    expect(provider.requests).toEqual([]);
+    await opened.credentials.delete({ id, if_revision: [1, 2] });
+    expect(opened.credentials.list({})).toEqual([]);
   });
 
   it('sends a key to a new address only together with the key', async () => {
@@ -431,10 +469,10 @@ describe('changing a credential', () => {
   });
 
   it('is gone with its variable when it is deleted', async () => {
-    await opened.credentials.delete(id);
+    await opened.credentials.delete({ id });
     expect(await env()).toBe('');
     expect(opened.credentials.list({})).toEqual([]);
-    expect(await codeOf(opened.credentials.delete(id))).toBe('NOT_FOUND');
+    expect(await codeOf(opened.credentials.delete({ id }))).toBe('NOT_FOUND');
   });
 });
 
@@ -477,6 +515,26 @@ describe('the usage of a credential', () => {
     await opened.credentials.update({ id, display_name: 'x' });
     await opened.credentials.usage(id, {}, never);
     expect(provider.requests).toHaveLength(3);
+  });
+
+  it.each(['by a request', 'by hand'])('is that of a key that was just changed %s, not of the old one', async (how) => {
+    provider.route('/v1/models', { kind: 'paced', headers: { 'content-type': 'application/json' } });
+    provider.acceptKeys([KEY, `${KEY}-2`]);
+    const old = opened.credentials.usage(id, {}, never);
+    const first = await provider.nextRequest();
+    if (how === 'by hand') await writeEnv(`LOCAL_API_KEY=${KEY}-2\n`);
+    else await opened.credentials.update({ id, api_key: `${KEY}-2` });
+    const asked = opened.credentials.usage(id, {}, never);
+    const second = await provider.nextRequest();
+    await first.stream.raw('{"data":[{"id":"old"}]}');
+    first.stream.end();
+    expect(await old).toMatchObject({ models: ['old'] });
+    // The end of the old request leaves the new one to be joined.
+    const joined = opened.credentials.usage(id, {}, never);
+    await second.stream.raw('{"data":[{"id":"new"}]}');
+    second.stream.end();
+    expect(await Promise.all([asked, joined])).toMatchObject([{ models: ['new'] }, { models: ['new'] }]);
+    expect(provider.requests.map(({ key }) => key)).toEqual([KEY, `${KEY}-2`]);
   });
 
   it('says that a key is not accepted, and tells the pool', async () => {
@@ -533,16 +591,16 @@ describe('testing and rotating', () => {
 
   it('replaces a key only by one that the provider accepts', async () => {
     const { id } = await opened.credentials.create({ provider: 'local', account_key: 'a', api_key: KEY });
-    expect(await codeOf(opened.credentials.rotate(id, `${KEY}-wrong`, never))).toBe('PROVIDER_REJECTED');
+    expect(await codeOf(opened.credentials.rotate({ id, api_key: `${KEY}-wrong` }, never))).toBe('PROVIDER_REJECTED');
     expect(await env()).toBe(`LOCAL_API_KEY=${KEY}\n`);
-    await opened.credentials.rotate(id, `${KEY}-2`, never);
+    await opened.credentials.rotate({ id, api_key: `${KEY}-2` }, never);
     expect(await env()).toBe(`LOCAL_API_KEY=${KEY}-2\n`);
   });
 
   it('keeps the key where the provider cannot be asked', async () => {
     const { id } = await opened.credentials.create({ provider: 'local', account_key: 'a', api_key: KEY });
     provider.route('/v1/models', { kind: 'reset' });
-    expect(await codeOf(opened.credentials.rotate(id, `${KEY}-2`, never))).toBe('PROVIDER_UNAVAILABLE');
+    expect(await codeOf(opened.credentials.rotate({ id, api_key: `${KEY}-2` }, never))).toBe('PROVIDER_UNAVAILABLE');
     expect(await env()).toBe(`LOCAL_API_KEY=${KEY}\n`);
   });
 });
