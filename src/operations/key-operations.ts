@@ -120,7 +120,7 @@ export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
       async handle(params, { organization: slug, signal }) {
         const { vault, lookup, pools, credentials } = organizations.keys(slug);
         const provider = providers.get(lookup.resolve(params.provider));
-        const key = vault.keys(provider.name).find(({ keyId: id }) => pools.isUsable(provider.name, id));
+        const key = pools.firstUsable(provider.name, vault.keys(provider.name));
         if (!key && provider.needsKey && !provider.modelsArePublic) throw pools.whyNone(provider.name);
         const asked = key ? credentials.addressed(provider, key) : provider;
         const models = await fetchModels(asked, key?.value ?? null, signal);
@@ -133,7 +133,7 @@ export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
 /** Returns the first key that is neither cooling down nor quarantined. */
 function usableKey({ vault, lookup, pools }: OperationKeys, name: string | undefined): ApiKey {
   const first = lookup.key(name);
-  const key = vault.keys(first.provider).find((one) => pools.isUsable(first.provider, one.keyId));
+  const key = pools.firstUsable(first.provider, vault.keys(first.provider));
   if (key) return key;
   throw pools.whyNone(first.provider);
 }

@@ -258,7 +258,7 @@ export function costSources(organizations: Organizations, providers: Providers, 
     fetchModels: (providerName, signal) => {
       const { vault, pools, credentials } = organizations.keys(DEFAULT_ORGANIZATION);
       const provider = providers.get(providerName);
-      const key = vault.keys(providerName).find(({ keyId }) => pools.isUsable(providerName, keyId));
+      const key = pools.firstUsable(providerName, vault.keys(providerName));
       return fetchModels(key ? credentials.addressed(provider, key) : provider, key?.value ?? null, signal);
     },
   };

@@ -49,8 +49,8 @@ export interface PoolsDeps {
   readonly requestCheck?: (provider: string, keyId: string) => void;
 }
 
-/** States in which a key may be used, though perhaps not by one call more. */
-const USABLE: ReadonlySet<string> = new Set(['ready', 'busy', 'half-open'] satisfies Availability['state'][]);
+/** States of a key that serves, though perhaps not one call more. */
+const HEALTHY: ReadonlySet<string> = new Set(['ready', 'busy'] satisfies Availability['state'][]);
 
 const NOTHING_SAVED: SavedPool = { keys: {}, accounts: {} };
 
@@ -105,14 +105,18 @@ export class Pools implements KeySource {
   }
 
   /**
-   * Returns whether a key may be used now, whatever for: it is held, and neither cooling down nor
-   * quarantined.
+   * Returns the first of some keys that may be used now, whatever for: one that is ready or busy,
+   * else one that is half-open, but none that is cooling down or quarantined.
    */
-  isUsable(provider: string, keyId: string): boolean {
+  firstUsable<K extends { readonly keyId: string }>(provider: string, keys: readonly K[]): K | undefined {
     const { pool } = this.#of(provider);
     const now = pool.advance();
-    const key = pool.registry.keys.get(keyId);
-    return key !== undefined && USABLE.has(availabilityOf(key, 'for-any', now).state);
+    const states = keys.map(({ keyId }) => {
+      const key = pool.registry.keys.get(keyId);
+      return key === undefined ? '' : availabilityOf(key, 'for-any', now).state;
+    });
+    const healthy = states.findIndex((state) => HEALTHY.has(state));
+    return keys[healthy === -1 ? states.indexOf('half-open') : healthy];
   }
 
   /**

@@ -143,8 +143,8 @@ test('keys that the vault finds later join, and those that it loses leave', () =
   keys.pop();
   pools.keysChanged();
   expect(() => pools.lease({ provider: 'acme' })).toThrow('no key of acme is free');
-  expect(keys.map((key) => pools.isUsable('acme', key.keyId))).toEqual([false]);
-  expect(pools.isUsable('acme', keyId(2))).toBe(false);
+  expect(pools.firstUsable('acme', keys)).toBeUndefined();
+  expect(pools.firstUsable('acme', [{ keyId: keyId(2) }])).toBeUndefined();
 });
 
 test('what was saved is taken up again, of providers that were not asked for too', () => {
@@ -235,4 +235,16 @@ test('describing a pool shows states, uses and windows, and no value', () => {
     cooldowns: [{ scope: 'key', source: 'header' }],
   });
   expect(JSON.stringify(info)).not.toContain('sk-test-value');
+});
+
+test('a key that is half-open is used for other requests only where no key is ready', () => {
+  const keys = entries(2);
+  const { pools, clock } = openPools(keys);
+  expect(pools.firstUsable('acme', keys)?.keyId).toBe(keyId(1));
+  pools.lease({ provider: 'acme' }).settle(refused(429, { 'retry-after': '3' }));
+  clock.advance(3000);
+  const half = pools.describe('acme').keys.find(({ state }) => state === 'half-open');
+  expect(half?.keyId).toBe(keyId(1));
+  expect(pools.firstUsable('acme', keys)?.keyId).toBe(keyId(2));
+  expect(pools.firstUsable('acme', keys.slice(0, 1))?.keyId).toBe(keyId(1));
 });
