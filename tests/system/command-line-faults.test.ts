@@ -13,6 +13,16 @@ import { createTestDaemon } from '../support/test-daemon.ts';
 
 const isRoot = process.getuid?.() === 0;
 
+it.each([
+  [null, /the first call shows/],
+  [{ url: 'http://127.0.0.1:9/' }, /aipassd validate local --online/],
+])('advises after an added key without a verdict what can give one: %j', async (keyCheck, advice) => {
+  await using running = await createTestDaemon({ local: { keyCheck, modelsUrl: null, models: ['m-1'] } });
+  const { code, stderr } = await running.cli(['add', 'local', '--force'], { stdin: 'another-key-0123456789\n' });
+  expect(code).toBe(0);
+  expect(stderr).toMatch(advice);
+});
+
 describe('aipassd test', () => {
   it('says that it tested nothing where there is nothing to ask, and ends with 2', async () => {
     await using running = await createTestDaemon({ local: { keyCheck: null, modelsUrl: null, models: ['m-1'] } });

@@ -106,8 +106,14 @@ async function printVerdict(
     const { provider, reachable, error, models } = await aipass.credentials.usage(id, options);
     const count = models === null || models.length === 0 ? '' : `, ${formatCount(models.length, 'model')}`;
     if (reachable) out.line(`${provider} accepts it${count}`);
-    else
-      out.warn(`${provider} was asked about it: ${error ?? 'no answer'}`, `see: aipassd validate ${provider} --online`);
+    else {
+      const { providers } = await aipass.request('provider.list', {});
+      const isCheckable = providers.find(({ name }) => name === provider)?.hasFreeCheck === true;
+      const hint = isCheckable
+        ? `see: aipassd validate ${provider} --online`
+        : 'the first call shows whether it is accepted';
+      out.warn(`${provider} gave no verdict on it: ${error ?? 'no answer'}`, hint);
+    }
   } catch (error) {
     if (!(error instanceof AipassError) || error.code === 'CANCELLED') throw error;
     out.warn(`it is saved, and not checked: ${error.message}`, error.hint);
