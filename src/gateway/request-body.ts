@@ -35,7 +35,7 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > limits.maxBytes) return Promise.resolve(tooLong(limits.maxBytes));
   const { promise, resolve } = Promise.withResolvers<BodyOutcome>();
-  const chunks: Buffer[] = [];
+  const pieces = new BodyPieces();
   let bytes = 0;
   const timer = setTimeout(() => finish(silent()), limits.silenceMs ?? SILENCE_MS);
   const finish = (outcome: BodyOutcome): void => {
@@ -47,21 +47,66 @@ export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<
   const take = (chunk: Buffer): void => {
     timer.refresh();
     bytes += chunk.length;
-    chunks.push(chunk);
+    pieces.add(chunk);
     const isRoom = limits.wait(chunk.length);
     if (bytes > limits.maxBytes) finish(tooLong(limits.maxBytes));
     else if (!isRoom) finish(tooMuchWaiting());
   };
   request.on('data', take);
-  request.once('end', () =>
-    finish({ kind: 'read', body: chunks.length === 1 ? (chunks[0] ?? EMPTY) : Buffer.concat(chunks) }),
-  );
+  request.once('end', () => finish({ kind: 'read', body: pieces.join() }));
   request.once('error', () => finish({ kind: 'lost' }));
   request.once('close', () => finish({ kind: 'lost' }));
   return promise;
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/** Size of a block of small pieces, in bytes. */
+const BLOCK_BYTES = 16 * 1024;
+
+/** Size from which a piece is kept as it comes, in bytes. */
+const LARGE_BYTES = 4 * 1024;
+
+/**
+ * Pieces of a body. Small ones are copied together: kept as they come, a body in chunks of one byte
+ * would take a hundred times its size.
+ */
+export class BodyPieces {
+  readonly #kept: Buffer[] = [];
+  #block = EMPTY;
+  #used = 0;
+
+  /** Number of buffers that are kept. */
+  get count(): number {
+    return this.#kept.length + (this.#used > 0 ? 1 : 0);
+  }
+
+  add(piece: Buffer): void {
+    // Most bodies are one piece.
+    if (piece.length >= LARGE_BYTES || this.count === 0) {
+      this.#closeBlock();
+      this.#kept.push(piece);
+      return;
+    }
+    if (this.#used + piece.length > this.#block.length) {
+      this.#closeBlock();
+      this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    }
+    this.#used += piece.copy(this.#block, this.#used);
+  }
+
+  /** Returns the whole body. */
+  join(): Buffer {
+    this.#closeBlock();
+    return this.#kept.length === 1 ? (this.#kept[0] ?? EMPTY) : Buffer.concat(this.#kept);
+  }
+
+  #closeBlock(): void {
+    if (this.#used > 0) this.#kept.push(this.#block.subarray(0, this.#used));
+    this.#block = EMPTY;
+    this.#used = 0;
+  }
+}
 
 function tooLong(maxBytes: number): BodyOutcome {
   const error = new AipassError('BAD_REQUEST', `the body is longer than the limit of ${maxBytes} bytes`, {
