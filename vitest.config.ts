@@ -6,8 +6,8 @@ export default defineConfig({
     // Real processes and sockets: forks, because the daemon sets its umask, which threads may not.
     pool: 'forks',
     globalSetup: 'tests/support/compile-cache.ts',
-    // They wait more than they compute: the default leaves one of two cores idle.
-    maxWorkers: Math.max(2, availableParallelism()),
+    // They wait more than they compute: as many as there are cores would leave a quarter of them idle.
+    maxWorkers: availableParallelism() + 1,
     testTimeout: 30_000,
     hookTimeout: 30_000,
     restoreMocks: true,

@@ -20,10 +20,10 @@ export interface Source {
 /** Matches the module of every static and dynamic import and re-export. */
 const IMPORT = /(?:\bfrom\s+|\bimport\s*\(\s*|^import\s+)['"]([^'"]+)['"]/gm;
 
-/** Reads all files below a folder whose name ends as given. */
+/** Reads all files below a folder whose name ends as given; what is installed there is not ours. */
 export function readSources(folder: string, ending = '.ts'): Source[] {
   return readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith(ending))
+    .filter((name) => name.endsWith(ending) && !/(?:^|\/)(?:\.|node_modules\/)/.test(name))
     .toSorted()
     .map((name) => {
       const text = readFileSync(join(ROOT, folder, name), 'utf8');

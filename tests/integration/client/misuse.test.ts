@@ -47,8 +47,8 @@ describe('a call', () => {
     await using test = await startFakeDaemon(answering((_op, params) => params));
     await using aipass = await connect({ socket: test.socket });
     const signal = { aborted: false, addEventListener() {}, removeEventListener() {} };
-    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a program without types
-    // passes it
+    // A program without types passes it.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion
     expect(await aipass.request('key.list', {}, { signal: signal as unknown as AbortSignal })).toStrictEqual({});
   });
 });
