@@ -5,12 +5,10 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { portOf } from '../support/port-of.ts';
+import { freePort } from '../support/port-of.ts';
 import { Program } from '../support/run-program.ts';
 import { createTestDaemon } from '../support/test-daemon.ts';
 
@@ -57,13 +55,4 @@ async function test(): Promise<void> {
   const { code, stdout, stderr } = await program.ended;
   process.stdout.write(code === 0 ? stdout : stderr);
   if (code !== 0) process.exitCode = 1;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const port = portOf(server);
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -17,7 +17,7 @@ import { promisify } from 'node:util';
 import { isRecord, parseJson, readString } from '../../src/base/json.ts';
 import { oauthDocument, type Document } from '../support/account-files.ts';
 import { OauthServer } from '../support/oauth-server.ts';
-import { portOf } from '../support/port-of.ts';
+import { freePort } from '../support/port-of.ts';
 import { until } from '../support/until.ts';
 import type { UserFields } from './browser.ts';
 
@@ -340,15 +340,6 @@ async function stop(child: ChildProcess): Promise<void> {
   }, 5_000);
   await ended;
   clearTimeout(late);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const port = portOf(server);
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 async function packageVersion(name: string): Promise<string> {

@@ -7,12 +7,12 @@
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { chmodSync, chownSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { Client } from 'pg';
 import { z } from 'zod';
+import { freePort } from './port-of.ts';
 
 /**
  * The number of the user nobody, on Linux and macOS alike near enough: any that is not root's does.
@@ -113,17 +113,4 @@ function copyBinaries(folder: string): string {
     symlinkSync(basename(link.source), join(folder, link.target));
   }
   return target;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  if (typeof address !== 'object' || address === null) throw new Error('there is no free port');
-  await new Promise<void>((resolve) => {
-    server.close(() => resolve());
-  });
-  return address.port;
 }

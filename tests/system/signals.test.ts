@@ -7,11 +7,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { DaemonProcess } from '../support/daemon-process.ts';
-import { portOf } from '../support/port-of.ts';
+import { freePort } from '../support/port-of.ts';
 import { RawClient } from '../support/raw-client.ts';
 import { CLI_PATH, runCli } from '../support/run-cli.ts';
 import { Program } from '../support/run-program.ts';
@@ -25,16 +25,6 @@ const SIGUSR1_BIT = 1n << 9n;
 
 /** Entry of a worker, without its ending. */
 const WORKER_PATH = join(dirname(CLI_PATH), 'refreshers', 'worker', 'main');
-
-/** Returns a port on which nobody listens. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const port = portOf(server);
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** Returns whether somebody listens on a port of 127.0.0.1. */
 async function isOpen(port: number): Promise<boolean> {
