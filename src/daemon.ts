@@ -162,10 +162,10 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   await openSocket(runtime, { gate, access, dispatch, beforeReply, onLost }, stack);
   await openGateway(runtime, gateway, { access, dispatch, metrics, onLost }, stack);
 
-  defer(stack, 'the watch over the configuration', reloader.watch());
+  defer(stack, 'the watcher of the configuration', reloader.watch());
   defer(
     stack,
-    'the collection of garbage',
+    'garbage collection',
     collectWhenIdle(clock, () => runtime.load.total().requestsInFlight === 0),
   );
   void logger.open();

@@ -81,14 +81,14 @@ export async function runDaemon(onReady: () => void): Promise<number> {
   lifetime.onLateFailure = (error) => logger.error('another failure while stopping', { error });
   notifier.stopping(reason);
   writeRunRecord(runPath, { ...run, stopping: { at: Date.now(), reason } });
-  lifetime.limitStop(() => endRun(EXIT_SOFTWARE, `${reason}; the stop did not end`));
+  lifetime.limitStop(() => endRun(EXIT_SOFTWARE, `${reason}; the shutdown did not finish`));
   try {
     await daemon.stop();
   } catch (error) {
     process.stderr.write(
-      `aipassd: the stop was not orderly: ${error instanceof Error ? error.message : 'unknown reason'}\n`,
+      `aipassd: the shutdown failed: ${error instanceof Error ? error.message : 'unknown reason'}\n`,
     );
-    endRun(EXIT_SOFTWARE, `${reason}; the stop was not orderly`);
+    endRun(EXIT_SOFTWARE, `${reason}; the shutdown failed`);
     return EXIT_SOFTWARE;
   }
   endRun(lifetime.exitCode, reason);

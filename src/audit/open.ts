@@ -21,7 +21,7 @@ export function openAudit(
   warnings.register(() => [journal.warning()].filter((warning) => warning !== null));
   defer(
     stack,
-    'the upkeep of the audit',
+    'pruning of the audit',
     startAuditUpkeep(journal, () => config.current.audit, clock, logger.component('audit')),
   );
   return journal;
@@ -54,7 +54,7 @@ export function startAuditUpkeep(
     journal.flush();
     const warning = journal.warning();
     if (warning !== null && !failing) logger.error(warning.problem, { path: warning.subject, hint: warning.hint });
-    if (warning === null && failing) logger.info('the audit is written again');
+    if (warning === null && failing) logger.info('the audit can be written again');
     failing = warning !== null;
   };
   const prune = async (): Promise<void> => {

@@ -65,7 +65,7 @@ const key = z.strictObject({
     .array(z.string().min(1))
     .optional()
     .describe('Models that this key may be used for. All of them without this list.'),
-  maxInFlight: z.int().positive().optional().describe('Most calls in flight with this key.'),
+  maxInFlight: z.int().positive().optional().describe('Maximum number of calls in flight with this key.'),
   quotas: z.array(quota).optional().describe('Limits of your own for this key. A key over one of them is not used.'),
 });
 
@@ -108,11 +108,11 @@ const provider = z.strictObject({
       prefix: z
         .union([z.string(), z.array(z.string()).min(1)])
         .optional()
-        .describe('Text that every key begins with, or a list of which each key begins with one.'),
-      minLength: z.int().positive().optional().describe('Least length of a key, in characters.'),
+        .describe('Prefix of every key, or a list of possible prefixes.'),
+      minLength: z.int().positive().optional().describe('Minimum length of a key, in characters.'),
     })
     .optional()
-    .describe('What keys of this provider look like. A key of another shape is reported as suspect.'),
+    .describe('Format of keys of this provider. A key of another format is reported as suspect.'),
   modelsUrl: url.nullable().optional().describe('URL of the list of models. Null if the provider has none.'),
   models: z.array(z.string().min(1)).optional().describe('Names of its models, for a provider without a list.'),
   keyCheck: z
@@ -126,17 +126,17 @@ const provider = z.strictObject({
   streamUsageOption: z
     .boolean()
     .optional()
-    .describe('Set to false for a provider that refuses `stream_options`. Streams do not ask for their usage then.'),
+    .describe('Set to false for a provider that refuses `stream_options`. Streams then do not ask for their usage.'),
   timeoutMs: milliseconds
     .optional()
     .describe(
-      'Longest wait for the first byte of an answer and between two bytes, in milliseconds. Three times as long for content: keep-alives alone do not keep a request alive.',
+      'Maximum wait for the first byte of an answer and between two bytes, in milliseconds. For content it is three times as long: keep-alives alone do not keep a request alive.',
     ),
   onAbort: z
     .enum(['cancel', 'drain'])
     .optional()
     .describe(
-      'What happens to an answer when its caller goes away. `cancel` (the default) ends it. `drain` reads it to its end, so that the usage is right, for a provider that bills cancelled requests in full.',
+      'What happens to an answer when its caller disconnects. `cancel` (the default) ends it. `drain` reads it to its end, so that the usage is right. Use it for a provider that bills cancelled requests in full.',
     ),
   pool: z
     .strictObject({
@@ -171,7 +171,7 @@ const oauth = z.strictObject({
     )
     .optional()
     .describe(
-      'Accounts whose files are elsewhere and are used in place, by account: {"adc": "~/.config/gcloud/application_default_credentials.json"} for google is google.adc.',
+      'Files outside the secrets folder that are used in place, by account name. {"adc": "~/.config/gcloud/application_default_credentials.json"} for google is the account google.adc.',
     ),
 });
 
@@ -209,7 +209,7 @@ export const configSchema = z.strictObject({
   oauth: z.record(name, oauth).default({}).describe('OAuth providers and clients, by account. The account file wins.'),
   schedules: z
     .strictObject({
-      refresh: cron.default('* * * * *').describe('When OAuth tokens that are due are refreshed.'),
+      refresh: cron.default('* * * * *').describe('When aipassd refreshes the OAuth tokens that are due.'),
       prune: cron.default('17 4 * * *').describe('When usage past its retention is deleted.'),
       check: cron.default('*/30 * * * *').describe('When keys that providers refused are checked again.'),
     })
@@ -250,7 +250,7 @@ export const configSchema = z.strictObject({
         .array(z.string().min(1))
         .optional()
         .describe(
-          'Hosts, domains and IPv4 networks that are reached without the proxy. Default: NO_PROXY. This machine itself always is.',
+          'Hosts, domains and IPv4 networks that are reached without the proxy, besides this machine. Default: NO_PROXY.',
         ),
       caCertificates: z
         .string()
@@ -260,13 +260,13 @@ export const configSchema = z.strictObject({
       allowedHosts: z
         .array(z.string().min(1))
         .default([])
-        .describe('Private addresses that the base URL of a provider credential may name.'),
+        .describe('Private addresses that the base URL of a provider credential may use.'),
     })
     .prefault({})
-    .describe('The way to the network: proxy, certificates, and addresses that credentials may name.'),
+    .describe('Network access: proxy, certificates, and private addresses that credentials may use.'),
   log: z
     .strictObject({
-      level: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('Least severity that is logged.'),
+      level: z.enum(['error', 'warn', 'info', 'debug']).default('info').describe('Minimum severity that is logged.'),
       file: z
         .string()
         .min(1)
@@ -278,20 +278,20 @@ export const configSchema = z.strictObject({
     .describe('The log.'),
   access: z
     .strictObject({
-      use: people.describe('May see what there is and use credentials through the daemon.'),
-      reveal: people.describe('May be given the values of credentials.'),
-      admin: people.describe('May change things: consent, revoke, prune, reload, edit credentials.'),
+      use: people.describe('May list providers, keys and accounts, and use credentials through the daemon.'),
+      reveal: people.describe('May read the values of credentials.'),
+      admin: people.describe('May make changes: consent, revoke, prune, reload, edit credentials.'),
     })
     .prefault({})
     .describe(
-      "Rights of users other than the daemon's own and root, who may do everything. For a daemon that serves a machine.",
+      "Rights of users other than the daemon's own and root, who have all rights. For a daemon that serves several users.",
     ),
   organizations: z
     .record(
       name,
       z.strictObject({
-        members: people.describe('May see and use the keys of this organization, through the daemon only.'),
-        admins: people.describe('May change its keys, besides what members may.'),
+        members: people.describe('May list and use the keys of this organization, through the daemon only.'),
+        admins: people.describe('May change its keys, and do what members may.'),
       }),
     )
     .default({})
@@ -306,7 +306,7 @@ export const configSchema = z.strictObject({
         .describe('Size in bytes above which the oldest entries are removed early.'),
     })
     .prefault({})
-    .describe('The record of releases, changes and refusals.'),
+    .describe('Audit of releases, changes and refusals.'),
   gateway: z
     .strictObject({
       port: z
@@ -315,11 +315,11 @@ export const configSchema = z.strictObject({
         .max(65_535)
         .optional()
         .describe(
-          'Port of 127.0.0.1 to serve, for callers with a token; without it only runs of aipassd exec open one.',
+          'Port of 127.0.0.1 to listen on, for callers with a token. Without it, only runs of aipassd exec open a port.',
         ),
     })
     .prefault({})
-    .describe('The HTTP gateway for programs that were not written for aipassd. Its Unix socket is always there.'),
+    .describe('The HTTP gateway for programs that were not written for aipassd. Its Unix socket is always open.'),
   limits: z
     .strictObject({
       frameBytes: z
@@ -327,28 +327,42 @@ export const configSchema = z.strictObject({
         .min(1024)
         .max(512 * 1024 * 1024)
         .default(32 * 1024 * 1024)
-        .describe('Longest frame, in bytes.'),
+        .describe('Maximum frame size, in bytes.'),
       connections: z
         .int()
         .min(1)
         .max(65_536)
         .default(4096)
-        .describe('Most connections at once of all users but the own one and root, who have room besides.'),
-      inFlight: z.int().min(1).max(65_536).default(1024).describe('Most requests in flight on one connection.'),
+        .describe(
+          'Maximum number of connections of all users together, except the daemon user and root, who have limits of their own.',
+        ),
+      inFlight: z
+        .int()
+        .min(1)
+        .max(65_536)
+        .default(1024)
+        .describe('Maximum number of requests in flight on one connection.'),
       requestsPerSecond: z
         .int()
         .min(1)
         .optional()
-        .describe('Most requests a second of one user over all connections. More are refused with the time to wait.'),
+        .describe(
+          'Maximum number of requests per second of one user over all connections. More are refused with the time to wait.',
+        ),
       perUser: z
         .strictObject({
-          connections: z.int().min(1).max(65_536).default(3072).describe('Most connections of one user.'),
-          inFlight: z.int().min(1).max(1_000_000).default(16_384).describe('Most requests in flight of one user.'),
+          connections: z.int().min(1).max(65_536).default(3072).describe('Maximum number of connections of one user.'),
+          inFlight: z
+            .int()
+            .min(1)
+            .max(1_000_000)
+            .default(16_384)
+            .describe('Maximum number of requests in flight of one user.'),
           waitingBytes: z
             .int()
             .min(1024 * 1024)
             .default(256 * 1024 * 1024)
-            .describe('Most bytes of unfinished frames and unread replies of one user.'),
+            .describe('Maximum number of bytes in unfinished frames and unread replies of one user.'),
         })
         .prefault({})
         .describe('Limits of one user over all connections.'),

@@ -55,7 +55,7 @@ function broken(path: string, problems: readonly string[]): AipassError {
 
 /** What the parser's errors mean to people. */
 const SYNTAX: Readonly<Record<string, string>> = {
-  InvalidSymbol: 'this is not a JSON value (a text needs double quotes)',
+  InvalidSymbol: 'this is not a JSON value (a string needs double quotes)',
   InvalidNumberFormat: 'this is not a number',
   PropertyNameExpected: 'a name in double quotes is missing',
   ValueExpected: 'a value is missing',
@@ -63,10 +63,10 @@ const SYNTAX: Readonly<Record<string, string>> = {
   CommaExpected: 'a comma is missing',
   CloseBraceExpected: 'a closing } is missing',
   CloseBracketExpected: 'a closing ] is missing',
-  EndOfFileExpected: 'there is more after the end of the document',
+  EndOfFileExpected: 'unexpected text after the end of the document',
   InvalidCommentToken: 'this is not a comment (// or /* */)',
   UnexpectedEndOfComment: 'a comment is not closed with */',
-  UnexpectedEndOfString: 'a text is not closed with a double quote',
+  UnexpectedEndOfString: 'a string is not closed with a double quote',
   UnexpectedEndOfNumber: 'a number is cut short',
   InvalidUnicode: 'this is not a Unicode escape such as \\u00e9',
   InvalidEscapeCharacter: 'this is not an escape such as \\n',
@@ -87,7 +87,7 @@ function describeIssue(issue: z.core.$ZodIssue): string[] {
     return issue.keys.map((unknown) => {
       const path = [...issue.path, unknown];
       if (KEY_SETTING.test(unknown)) {
-        return `unknown setting "${path.map(String).join('.')}": a key belongs into ~/.secrets/aipass/.env`;
+        return `unknown setting "${path.map(String).join('.')}": a key belongs in ~/.secrets/aipass/.env`;
       }
       const known = nearest(unknown, knownKeys(issue.path));
       return `unknown setting "${path.map(String).join('.')}"${known === undefined ? '' : `, did you mean "${known}"?`}`;

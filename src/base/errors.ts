@@ -43,11 +43,11 @@ export const ERROR_CODES = {
    * The change contradicts what is there: a duplicate, or somebody else's change at the same
    * moment.
    */
-  CONFLICT: 'the change contradicts what is there',
+  CONFLICT: 'the change conflicts with the current state',
   /** The provider or the kind of thing is not supported. */
   UNSUPPORTED: 'this is not supported',
-  /** A secrets file or folder lets others in. */
-  UNSAFE_PERMISSIONS: 'a file lets others in',
+  /** Other users can access a secrets file or folder. */
+  UNSAFE_PERMISSIONS: 'other users can access a file',
   /** Client and daemon speak different protocol versions. */
   VERSION_MISMATCH: 'client and daemon speak different protocols',
   /**
@@ -58,7 +58,7 @@ export const ERROR_CODES = {
   /** Another daemon already serves this socket. */
   ALREADY_RUNNING: 'another daemon is running',
   /** A defect of aipassd. The log has more. */
-  INTERNAL: 'a defect of aipassd',
+  INTERNAL: 'a bug in aipassd',
 } as const;
 
 /** One of the documented codes. */

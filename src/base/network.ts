@@ -168,7 +168,7 @@ function hintFor(code: string): string {
     case 'HOSTNAME_MISMATCH':
       return 'correct the address in the configuration: it must have the name that the certificate is for';
     case 'CERT_REVOKED':
-      return 'the server needs a new certificate: tell its operator';
+      return 'the server needs a new certificate: report it to its operator';
     default:
       return 'if the network of a company signs it, set "network.caCertificates" in the configuration (or NODE_EXTRA_CA_CERTS) to the PEM file of its authority';
   }
@@ -228,7 +228,7 @@ function readProxy(env: Environment, name: string, warnings: Warning[]): string 
   }
   delete env[name];
   delete env[name.toLowerCase()];
-  const shown = URL.canParse(value) ? withoutCredentials(value) : 'a text that is not a URL';
+  const shown = URL.canParse(value) ? withoutCredentials(value) : 'something that is not a URL';
   warnings.push({
     subject: name,
     problem: `not a proxy that can be used (got ${shown}): requests go out without it`,

@@ -66,7 +66,7 @@ export function pointerOf(word: string, paths: Paths): string | undefined {
     case 'start':
     case 'up':
       return start === 'aipassd run'
-        ? 'run: aipassd run; or have it run from now on: aipassd install'
+        ? 'run: aipassd run; or install it as a service: aipassd install'
         : `run: ${start}`;
     case 'stop':
     case 'down':

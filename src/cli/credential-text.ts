@@ -48,7 +48,7 @@ export function printCredential(one: Credential, out: Output): void {
     ['shown as', one.display_name],
     ['key', one.has_api_key ? `${formatLastFour(one)} in ${one.key_id ?? '?'}` : 'none'],
     ['base URL', one.base_url ?? "the provider's own"],
-    ['state', one.active ? 'on' : 'off: lent to nobody'],
+    ['state', one.active ? 'on' : 'off: not used'],
     ['created', formatLocalTime(Date.parse(one.created_at))],
     ['changed', `${formatLocalTime(Date.parse(one.updated_at))} (revision ${one.revision})`],
   ]);

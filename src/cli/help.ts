@@ -8,7 +8,9 @@ import type { Verb } from './verb.ts';
 
 /** Prints what the program is for and lists the verbs. */
 export function printGeneralHelp(verbs: readonly Verb[], out: Output): void {
-  out.paragraph('aipassd holds your API keys and OAuth tokens, and lends them and LLM completions to local programs.');
+  out.paragraph(
+    'aipassd stores your API keys and OAuth tokens, and gives local programs keys, tokens and LLM completions.',
+  );
   out.line('', 'usage: aipassd [verb] [words] [options]', '');
   const rows = verbs.filter((verb) => verb.isHidden !== true).map((verb) => [verb.name, verb.summary] as const);
   out.table([['(nothing)', 'show version, sockets, daemon and providers'], ...rows], { indent: 2, wrapLast: true });

@@ -14,7 +14,7 @@ export interface Todo {
   readonly hint: string;
 }
 
-/** Lists what is to be done, problems first. */
+/** Lists what needs attention, problems first. */
 export function todoOf(status: Status): Todo[] {
   const todos = [...keyTodos(status), ...accountTodos(status), ...warningTodos(status)];
   return todos.toSorted((a, b) => Number(a.verdict === 'warning') - Number(b.verdict === 'warning'));

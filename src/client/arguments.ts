@@ -21,7 +21,10 @@ export function assertConnectOptions(options: unknown): void {
   for (const name of ['caller', 'socket']) {
     const value = fields[name];
     if (value === undefined || (typeof value === 'string' && (value !== '' || name === 'caller'))) continue;
-    throw wrong(`"${name}" is not a text`, name === 'caller' ? "pass a name: { caller: 'my-script' }" : 'pass a path');
+    throw wrong(
+      `"${name}" is not a string`,
+      name === 'caller' ? "pass a name: { caller: 'my-script' }" : 'pass a path',
+    );
   }
 }
 

@@ -104,6 +104,6 @@ function toMillis(moment: Moment, name: string): number {
   const at = typeof moment === 'string' ? parseMoment(moment, Date.now()) : Number(moment);
   if (at !== undefined && !Number.isNaN(at)) return at;
   throw new AipassError('BAD_REQUEST', `${name}: invalid time (got "${String(moment)}")`, {
-    hint: `pass epoch milliseconds, a Date, or a text: ${MOMENT_FORMS}`,
+    hint: `pass epoch milliseconds, a Date, or a string: ${MOMENT_FORMS}`,
   });
 }

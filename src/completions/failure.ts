@@ -110,8 +110,8 @@ export function judgeFailure(
 function aboutThePath(meaning: FailureClass): FailureClass {
   const { blame, reason } = meaning;
   if (blame === 'request' || blame === 'provider') return meaning;
-  const isDoubt = reason === 'invalid-key' || reason === 'account-blocked' || reason === 'no-credit';
-  return { ...meaning, blame: 'request', check: isDoubt ? 'now' : 'never' };
+  const isKeyInQuestion = reason === 'invalid-key' || reason === 'account-blocked' || reason === 'no-credit';
+  return { ...meaning, blame: 'request', check: isKeyInQuestion ? 'now' : 'never' };
 }
 
 function readErrorInside({ error, headers }: Extract<AttemptFailure, { kind: 'error-inside' }>): {

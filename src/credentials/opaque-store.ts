@@ -69,7 +69,7 @@ export function readStoredBytes(files: StoredFiles, name: string, whole: boolean
 
 function notFound(name: string): AipassError {
   return new AipassError('NOT_FOUND', `there is no secret ${name}`, {
-    hint: 'see what there is: aipassd get-secret --list',
+    hint: 'see the secrets: aipassd get-secret --list',
   });
 }
 

@@ -60,7 +60,7 @@ export async function removeSecret({ folder, reload }: SecretWriterDeps, name: s
   const path = await findFile(folder, provider, slug);
   if (path === undefined) {
     throw new AipassError('NOT_FOUND', `there is no secret ${provider}/${slug}`, {
-      hint: 'see what there is: aipassd get-secret --list',
+      hint: 'see the secrets: aipassd get-secret --list',
     });
   }
   await rm(path);

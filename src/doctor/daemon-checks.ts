@@ -42,7 +42,7 @@ export async function checkDaemon(
 }
 
 /**
- * Checks that the service's unit or plist is what this version writes; with null, that it exists.
+ * Checks that the service's unit or plist is up to date; with null, that it exists.
  */
 export async function checkUnit(path: string, expected: string | null, install: string): Promise<Finding> {
   const { ok, warning } = findingsOf('unit');
@@ -53,11 +53,11 @@ export async function checkUnit(path: string, expected: string | null, install: 
   if (leftOut.length > 0 && whole === expected) {
     const names = leftOut.map((line) => line.slice(0, line.indexOf('=') + 1)).join(', ');
     return warning(
-      `${path} does without a part of its sandbox, because ${reason}: ${names}`,
+      `${path} runs without part of its sandbox, because ${reason}: ${names}`,
       `allow it, then: ${install}`,
     );
   }
   return text === expected
-    ? ok(`${path} is what this version writes`)
-    : warning(`${path} is not what this version writes for this Node and this package`, install);
+    ? ok(`${path} is up to date`)
+    : warning(`${path} does not match this version, Node and package`, install);
 }

@@ -32,7 +32,7 @@ export async function checkPath(rule: PathRule, uid: number): Promise<Finding> {
       return problem(`${rule.path} cannot be checked: ${code ?? 'unknown reason'}`, `ls -ld ${word}`);
     if (await isDanglingLink(rule.path)) return problem(`${rule.path} is a link to nothing`, `rm ${word}`);
     return rule.whenMissing === undefined
-      ? ok(`${rule.path} is not there, which is fine`)
+      ? ok(`${rule.path} does not exist, which is fine`)
       : warning(`${rule.path} is not there`, rule.whenMissing);
   }
   const is = found.isDirectory() ? 'folder' : found.isFile() ? 'file' : found.isSocket() ? 'socket' : 'other';
@@ -41,7 +41,10 @@ export async function checkPath(rule: PathRule, uid: number): Promise<Finding> {
     return problem(`${rule.path} belongs to uid ${found.uid}, not ${uid}`, `sudo chown ${uid} ${word}`);
   if ((found.mode & rule.forbidden) !== 0) {
     const allowed = (found.mode & 0o777 & ~rule.forbidden).toString(8).padStart(3, '0');
-    return problem(`${rule.path} lets others in: mode ${printMode(found.mode)}`, `chmod ${allowed} ${word}`);
+    return problem(
+      `${rule.path} is accessible to other users: mode ${printMode(found.mode)}`,
+      `chmod ${allowed} ${word}`,
+    );
   }
   return ok(`${rule.path}: mode ${printMode(found.mode)}, owner ${found.uid}`);
 }
@@ -72,7 +75,7 @@ const LEAST_FREE_BYTES = 100 * 1024 ** 2;
 function judgeFreeSpace(path: string, freeBytes: number): Finding {
   const { ok, warning, problem } = findingsOf('disk');
   const text = `${Math.floor(freeBytes / 1024 ** 2)} MB free for ${path}`;
-  const hint = 'make room: state, usage and audit are written there';
+  const hint = 'free some space: state, usage and audit are written there';
   if (freeBytes < LEAST_FREE_BYTES) return problem(text, hint);
   return freeBytes < WARN_FREE_BYTES ? warning(text, hint) : ok(text);
 }

@@ -79,7 +79,7 @@ export async function checkAudit(path: string): Promise<Finding> {
     const outcome = await verifyAudit(readLines(path));
     return outcome.kind === 'intact'
       ? ok(
-          `the audit is intact: ${outcome.records} lines${outcome.cutShort ? ', and half a line that a crash left' : ''}`,
+          `the audit is intact: ${outcome.records} lines${outcome.cutShort ? ', and an incomplete last line from a crash' : ''}`,
         )
       : problem(
           `line ${outcome.line} of ${path} ${outcome.problem}`,

@@ -193,7 +193,7 @@ export const CREDENTIAL_ROUTES: readonly CredentialRoute[] = [
     method: 'get',
     path: `${BASE}/{id}/usage`,
     summary:
-      'Returns what the provider says of a credential. For members; refresh and sample need the right to use it.',
+      'Returns what the provider reports about a credential. For members; refresh and sample need the right to use it.',
     status: 200,
     query: z.object({ refresh: flag, sample: flag }),
     result: usageSchema,

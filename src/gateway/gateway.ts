@@ -322,7 +322,11 @@ export class Gateway {
     }
     const grant = this.#deps.tokens.find(token);
     if (grant === undefined) {
-      throw new Refusal(new AipassError('FORBIDDEN', 'this token is not valid (any more)', { hint }), 401, challenge);
+      throw new Refusal(
+        new AipassError('FORBIDDEN', 'this token is not valid, or not any more', { hint }),
+        401,
+        challenge,
+      );
     }
     return grant;
   }

@@ -61,7 +61,7 @@ export const FAILED = {
 const statusRoute = createRoute({
   method: 'get',
   path: '/status',
-  summary: 'How the daemon is. Holds no secret. Needs the right "see".',
+  summary: 'State of the daemon, without secrets. Needs the right "see".',
   responses: {
     200: { description: 'The status.', content: { 'application/json': { schema: statusSchema } } },
     ...FAILED,
@@ -92,7 +92,7 @@ const subjectRoute = createRoute({
 const exchangeRoute = createRoute({
   method: 'post',
   path: '/oauth/{name}/token',
-  summary: 'Access token of an OAuth account, as a token exchange (RFC 8693) gives it. Needs the right "reveal".',
+  summary: 'Access token of an OAuth account, as the answer of a token exchange (RFC 8693). Needs the right "reveal".',
   request: { params: account },
   responses: {
     200: {

@@ -152,7 +152,7 @@ class CallMetrics {
   *families(): Generator<Family> {
     yield {
       name: 'aipassd_requests_total',
-      help: 'Calls to providers by how they ended.',
+      help: 'Calls to providers by outcome.',
       type: 'counter',
       samples: this.#requests.samples,
     };
@@ -313,7 +313,7 @@ function* statusFamilies(status: Status): Generator<Family> {
   const now = status.startedAt + status.uptimeMs;
   yield {
     name: 'aipassd_oauth_token_expiry_seconds',
-    help: 'Time until the access token of an account expires; negative for one that has.',
+    help: 'Time until the access token of an account expires; negative once it has expired.',
     type: 'gauge',
     samples: status.accounts.flatMap(({ name, expiresAt }) =>
       expiresAt === null ? [] : [{ labels: { account: name }, value: (expiresAt - now) / 1000 }],
@@ -321,16 +321,16 @@ function* statusFamilies(status: Status): Generator<Family> {
   };
   yield one(
     'aipassd_usage_queued_bytes',
-    'Size of the usage queue that the database has not taken.',
+    'Size of the usage queue that is not in the database yet.',
     status.usage.queuedBytes,
   );
   yield one(
     'aipassd_usage_lag_seconds',
-    'Age of the oldest usage event that the database has not taken.',
+    'Age of the oldest usage event that is not in the database yet.',
     status.usage.lagMs / 1000,
   );
-  yield one('aipassd_usage_waiting_events', 'Usage events that only memory holds.', status.usage.waitingInMemory);
-  yield one('aipassd_usage_lost_total', 'Usage events that were given up.', status.usage.lost, 'counter');
+  yield one('aipassd_usage_waiting_events', 'Usage events that are in memory only.', status.usage.waitingInMemory);
+  yield one('aipassd_usage_lost_total', 'Usage events that were lost.', status.usage.lost, 'counter');
   yield one('aipassd_audit_entries_total', 'Entries of the audit.', status.audit.seq, 'counter');
 }
 

@@ -45,14 +45,14 @@ export interface OpenGatewayDeps {
  */
 export function createGateway(
   runtime: Runtime,
-  parts: CreateGatewayDeps,
+  deps: CreateGatewayDeps,
   stack: AsyncDisposableStack,
 ): GatewayListeners {
   const { config, paths, clock, state, logger } = runtime;
-  const { access, providers, beforeReply, ...rest } = parts;
+  const { access, providers, beforeReply, ...wiring } = deps;
   const { defaultProvider, gateway } = config.current;
   const listeners = new GatewayListeners({
-    ...rest,
+    ...wiring,
     path: paths.gatewaySocket,
     clock,
     state,

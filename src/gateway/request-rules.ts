@@ -77,7 +77,7 @@ export function findViolation(request: IncomingMessage, port: number | null): Ru
     return violation(
       501,
       'UNSUPPORTED',
-      'the transfer coding of the body is not known here',
+      'the transfer coding of the body is not supported',
       'send it chunked, or whole',
     );
   }

@@ -133,7 +133,7 @@ function findSegmentProblem(segment: string): string | undefined {
     try {
       decoded = decodeURIComponent(text);
     } catch {
-      return round === 0 ? 'the path is not percent-encoded as RFC 3986 has it' : undefined;
+      return round === 0 ? 'the path is not percent-encoded as RFC 3986 requires' : undefined;
     }
     if (decoded === text) return undefined;
     text = decoded;

@@ -243,9 +243,13 @@ export class Connection {
   #request(data: unknown, length: number): void {
     if (!isRecord(data) || !isRequestId(data['id']) || typeof data['op'] !== 'string') {
       this.#refuse(
-        new AipassError('BAD_REQUEST', 'a request needs an id (text or number) and the name of an operation as "op"', {
-          hint: 'send {"id": 1, "op": "status.get", "params": {}}',
-        }),
+        new AipassError(
+          'BAD_REQUEST',
+          'a request needs an id (string or number) and the name of an operation as "op"',
+          {
+            hint: 'send {"id": 1, "op": "status.get", "params": {}}',
+          },
+        ),
       );
       return;
     }

@@ -42,7 +42,7 @@ export function answerTooLong(): AipassError {
 export function unsendableAnswer(error: unknown): AipassError {
   if (error instanceof AipassError) return error;
   return new AipassError('INTERNAL', 'the result cannot be printed as JSON', {
-    hint: 'this is a defect: please report it',
+    hint: 'this is a bug: please report it',
   });
 }
 

@@ -65,7 +65,7 @@ export function blockedPathWarnings(folder: string, servesOthers: boolean): Warn
       return [
         {
           subject: path,
-          problem: 'access lets other users ask, and they cannot get through this folder to the socket',
+          problem: '`access` lists other users, who cannot reach the socket through this folder',
           hint: `chmod 711 ${path}, or one daemon for the whole machine: sudo aipassd install --system`,
         },
       ];

@@ -93,7 +93,7 @@ export function overdue(socket: SocketState, now: number, limits: SocketTimeouts
   }
   if (!connection.hasSpoken && partial === undefined && socket.activeAt <= now - limits.silentMs) {
     return new AipassError('TIMED_OUT', `no message came within ${limits.silentMs / 1000} s`, {
-      hint: 'connect when there is something to ask, and send hello at once',
+      hint: 'connect only to send requests, and send hello first',
     });
   }
   if (connection.isIdle && socket.activeAt <= now - limits.idleMs) {

@@ -131,7 +131,7 @@ async function ask(
       if (denied === undefined) found.accepted ||= provesKey || provider.keyCheck === null;
       else {
         found.refusedStatus = answer.status;
-        found.error = `the key is not accepted (the provider says "${denied}")`;
+        found.error = `the key is not accepted (the provider reported "${denied}")`;
       }
     } else if (isRefusalOfKey(answer.status, provider)) {
       found.refusedStatus = answer.status;

@@ -125,7 +125,9 @@ export class KeyChecks {
     }
     const verdict = describeVerdict(provider, result);
     const isOut = provider.keyCheck === null && pools.isQuarantined(key.provider, key.keyId);
-    const detail = isOut ? `${verdict.detail}; it was refused, and is out until .env is saved again` : verdict.detail;
+    const detail = isOut
+      ? `${verdict.detail}; it was refused, and is not used until .env is saved again`
+      : verdict.detail;
     return { ...info, ...verdict, detail };
   }
 }

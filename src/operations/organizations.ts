@@ -132,7 +132,10 @@ export async function openOrganizations(
 ): Promise<void> {
   const { config, logger } = runtime;
   const deps = { providers, record };
-  organizations.set(DEFAULT_ORGANIZATION, openParts(runtime, DEFAULT_ORGANIZATION, { ...deps, ...own }, stack));
+  organizations.set(
+    DEFAULT_ORGANIZATION,
+    openCredentialsAndChecks(runtime, DEFAULT_ORGANIZATION, { ...deps, ...own }, stack),
+  );
   const open = async (slug: string): Promise<void> => {
     if (!organizations.has(slug)) organizations.set(slug, await openKeys(runtime, slug, deps, stack));
   };
@@ -191,11 +194,11 @@ async function openKeys(
     },
     stack,
   );
-  return openParts(scoped, slug, { ...deps, vault, lookup, pools, records, onCheckNeeded }, stack);
+  return openCredentialsAndChecks(scoped, slug, { ...deps, vault, lookup, pools, records, onCheckNeeded }, stack);
 }
 
 /** Opens the credentials and the checks over the keys of an organization. */
-function openParts(
+function openCredentialsAndChecks(
   runtime: Runtime,
   slug: string,
   {

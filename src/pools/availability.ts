@@ -39,7 +39,7 @@ const MAX_MODEL_LENGTH = 100;
 
 const REASONS: Readonly<Record<CooldownReason, string>> = {
   'rate-limit': 'a rate limit',
-  'daily-limit': 'its day is used up',
+  'daily-limit': 'its daily limit is used up',
   'no-credit': 'no credit',
   'busy-budget': 'too many calls at once',
   'no-access': 'it may not use the model',
@@ -78,7 +78,7 @@ export function describeAvailability(key: PoolKey, { state, at }: Availability, 
     quarantined: `${describeQuarantine(key.quarantine?.status ?? 401)}; ${wayBack(key)}`,
     'not-allowed': `is only for ${[...(key.models ?? [])].join(', ')}`,
     'half-open': at === null ? 'half-open: one call is in flight to test it' : 'half-open: one call may test it',
-    busy: `has ${key.inFlight} calls in flight, which is its cap`,
+    busy: `has ${key.inFlight} calls in flight, which is its limit`,
   };
   return words[state];
 }
@@ -120,7 +120,12 @@ function describeCooldown({ scope, reason, source, until, model }: CooldownInfo)
       : model === undefined
         ? ''
         : `, for ${plainText(model, MAX_MODEL_LENGTH)} only`;
-  const said = source === 'header' ? ', as the provider says' : source === 'body' ? ', as the answer says' : '';
+  const said =
+    source === 'header'
+      ? ', set by a header of the answer'
+      : source === 'body'
+        ? ', set by the error of the answer'
+        : '';
   return `cools down until ${new Date(until).toISOString()} (${REASONS[reason]}${said}${reach})`;
 }
 

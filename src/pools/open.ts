@@ -47,7 +47,7 @@ export interface OpenPoolsDeps {
 /** The pools at work. */
 export interface OpenPools {
   readonly pools: Pools;
-  /** Sets who checks a key that a pool has doubts about. */
+  /** Sets who checks a key that a pool has demoted. */
   readonly onCheckNeeded: (check: (provider: string, keyId: string) => void) => void;
 }
 

@@ -74,10 +74,10 @@ const LATENCY_SHARE = 0.2;
  * Time for which a key that was refused for an unknown reason is used last for that model, in
  * milliseconds.
  */
-const DOUBT_MS = 300_000;
+const DEMOTION_MS = 300_000;
 
-/** Number of models for which a key is doubted; callers choose their names. */
-const MAX_DOUBTS = 64;
+/** Number of models for which a key may be demoted; callers choose their names. */
+const MAX_DEMOTIONS = 64;
 
 /** Shortest time between two free checks of a key that refusals ask for, in milliseconds. */
 const CHECK_INTERVAL_MS = 60_000;
@@ -108,8 +108,8 @@ export class PoolKey implements Ranked {
    * that a scan reads no more than the key.
    */
   isFree = false;
-  /** True where some model is doubted. */
-  hasDoubts = false;
+  /** True where it is demoted for some model. */
+  hasDemotions = false;
   inFlight = 0;
   day = 0;
   dayUses = 0;
@@ -118,8 +118,8 @@ export class PoolKey implements Ranked {
   turn = 0;
   lastUsedAt: number | null = null;
   latencyMs: number | null = null;
-  /** Ends of the doubts about it, by model. */
-  readonly #doubts = new BoundedMap<string, number>(MAX_DOUBTS);
+  /** Ends of its demotions, by model. */
+  readonly #demotions = new BoundedMap<string, number>(MAX_DEMOTIONS);
   #checkedAt = Number.NEGATIVE_INFINITY;
 
   constructor(entry: KeyEntry, account: KeyAccount) {
@@ -170,22 +170,22 @@ export class PoolKey implements Ranked {
     return this.day >= Math.floor(now / DAY_MS) ? this.dayUses : 0;
   }
 
-  /** Begins to doubt that it serves a model: other keys come first for a while. */
-  doubt(model: string | undefined, now: number): void {
-    this.#doubts.set((model ?? '').slice(0, 256), now + DOUBT_MS);
-    this.hasDoubts = true;
+  /** Demotes the key for a model: other keys come first for a while. */
+  demote(model: string | undefined, now: number): void {
+    this.#demotions.set((model ?? '').slice(0, 256), now + DEMOTION_MS);
+    this.hasDemotions = true;
   }
 
-  /** Ends the doubts about a model. */
-  trust(model: string | undefined): void {
-    if (!this.hasDoubts) return;
-    this.#doubts.delete((model ?? '').slice(0, 256));
-    this.hasDoubts = this.#doubts.size > 0;
+  /** Ends the demotion for a model. */
+  promote(model: string | undefined): void {
+    if (!this.hasDemotions) return;
+    this.#demotions.delete((model ?? '').slice(0, 256));
+    this.hasDemotions = this.#demotions.size > 0;
   }
 
   /** Returns whether other keys come first for a model. */
-  isDoubted(model: string | undefined, now: number): boolean {
-    return this.hasDoubts && (this.#doubts.get((model ?? '').slice(0, 256)) ?? 0) > now;
+  isDemoted(model: string | undefined, now: number): boolean {
+    return this.hasDemotions && (this.#demotions.get((model ?? '').slice(0, 256)) ?? 0) > now;
   }
 
   /** Returns whether a free check may be asked for, which counts as asking; `now` is monotonic. */

@@ -75,13 +75,13 @@ export function explainPool(pool: Pool, model: string | undefined, who: BreakerC
     .map(({ key, availability }) => {
       const eligible = !blocked && isFree(availability);
       const test = availability.state === 'half-open' ? ', as a test whether it serves again' : '';
-      const doubt = key.isDoubted(model, now) ? 'it was refused for an unknown reason; ' : '';
+      const demotion = key.isDemoted(model, now) ? 'it was refused for an unknown reason; ' : '';
       const why =
         key === next
           ? `serves next${test}: ${rank(key, pool, now)}`
           : (describeAvailability(key, availability, now) ??
             blocked?.message ??
-            `comes later: ${doubt}${rank(key, pool, now)}`);
+            `comes later: ${demotion}${rank(key, pool, now)}`);
       return { keyId: key.keyId, eligible, why };
     });
   const unused = pool.registry.unused.map((each) => ({

@@ -148,14 +148,14 @@ export class Pool {
     const order = this.#order;
     const isPlain = exclude === undefined && models === undefined && this.#withModels.size === 0;
     let best: PoolKey | undefined;
-    let isBestDoubted = false;
+    let isBestDemoted = false;
     for (const key of this.registry.list) {
       if (!key.isFree || (key.models !== null && !key.allows(model))) continue;
       if (!isPlain && (exclude?.has(key.keyId) === true || !isFreeFor(key, model, models))) continue;
-      const isDoubted = key.hasDoubts && key.isDoubted(model, now);
-      if (best && (isDoubted === isBestDoubted ? order(key, best) >= 0 : isDoubted)) continue;
+      const isDemoted = key.hasDemotions && key.isDemoted(model, now);
+      if (best && (isDemoted === isBestDemoted ? order(key, best) >= 0 : isDemoted)) continue;
       best = key;
-      isBestDoubted = isDoubted;
+      isBestDemoted = isDemoted;
     }
     return best;
   }
@@ -317,7 +317,7 @@ export class Pool {
     }
     const { failure } = outcome;
     if (failure.blame === 'request') {
-      if (failure.reason === 'unexplained') key.doubt(model, now);
+      if (failure.reason === 'unexplained') key.demote(model, now);
     } else if (failure.blame !== 'provider') {
       key.account.giveBackCall(quotaWindows, now);
       if (failure.reason === 'invalid-key' || failure.reason === 'unsendable-key') {
@@ -329,7 +329,7 @@ export class Pool {
 
   /** Ends what a success of a lease ends. */
   #served(key: PoolKey, model: string | undefined, number: number): void {
-    key.trust(model);
+    key.promote(model);
     const restored = breakersOf(key, model).filter((breaker) => breaker.succeed(number));
     if (model !== undefined && key.account.models.get(model)?.state === 'closed') key.account.models.delete(model);
     if (restored.length > 0) this.#emitRestored(key.keyId);

@@ -11,8 +11,8 @@ import { CLIENT_AUTHENTICATIONS, isSafeEndpoint } from './provider-presets.ts';
 /** Begin of the times that programs write where none is known: the zero times of Go and of Unix. */
 const UNKNOWN_TIME = /^(?:0001-01-01|1970-01-01)[T ]/;
 
-const text = z.string('must be a text').nullish();
-const scopes = z.union([z.string(), z.array(z.string())], 'must be a list of texts').nullish();
+const text = z.string('must be a string').nullish();
+const scopes = z.union([z.string(), z.array(z.string())], 'must be a list of strings').nullish();
 const endpoint = z
   .string('must be an https address')
   .refine((value) => value === '' || isSafeEndpoint(value), 'must be an https address')
@@ -24,7 +24,9 @@ const time = z
     'must be a time: seconds, milliseconds, or such as 2026-01-31T12:00:00Z',
   )
   .nullish();
-const params = z.record(z.string(), z.union([z.string(), z.array(z.string())]), 'must map texts to texts').nullish();
+const params = z
+  .record(z.string(), z.union([z.string(), z.array(z.string())]), 'must map strings to strings')
+  .nullish();
 
 const tokens = {
   access_token: text,
@@ -57,11 +59,11 @@ const oauthFile = z.looseObject({
     .enum(CLIENT_AUTHENTICATIONS, `must be ${CLIENT_AUTHENTICATIONS.slice(0, -1).join(', ')} or none`)
     .nullish(),
   token_endpoint_auth_signing_alg: text,
-  private_key: z.union([z.string(), z.record(z.string(), z.unknown())], 'must be a PEM text or a JWK').nullish(),
+  private_key: z.union([z.string(), z.record(z.string(), z.unknown())], 'must be a PEM string or a JWK').nullish(),
   authorization_params: params,
   token_params: params,
-  audience: z.union([z.string(), z.array(z.string())], 'must be a text or a list of texts').nullish(),
-  resource: z.union([z.string(), z.array(z.string())], 'must be a text or a list of texts').nullish(),
+  audience: z.union([z.string(), z.array(z.string())], 'must be a string or a list of strings').nullish(),
+  resource: z.union([z.string(), z.array(z.string())], 'must be a string or a list of strings').nullish(),
 });
 
 /** Returns what is wrong with an account's document, or null. Never quotes a value. */

@@ -343,7 +343,7 @@ export class Account {
   /** Explains why the account needs its user, or is failing. */
   explain(): Explanation {
     if (this.#gate.failures > 0 && this.#last !== null && this.#rejection === null) {
-      const remedy = this.#remedy ?? 'nothing: it is tried again by itself';
+      const remedy = this.#remedy ?? 'nothing: aipassd tries again by itself';
       return { reason: this.#last.reason ?? this.#last.kind, remedy };
     }
     return this.#whyReauth();
@@ -515,7 +515,7 @@ export class Account {
     }
     const reason = this.#last?.reason ?? 'its token could not be renewed yet';
     return new AipassError(this.#failure, `${this.name}: ${reason}`, {
-      hint: this.#remedy ?? 'it is tried again by itself; see: aipassd status',
+      hint: this.#remedy ?? 'aipassd tries again by itself; see: aipassd status',
       retryAfterMs: Math.max(1, this.#gate.remaining()),
     });
   }

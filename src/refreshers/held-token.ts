@@ -144,7 +144,7 @@ export class HeldToken {
 
   /** Returns whether it satisfies a caller that needs it for `minValidMs`. */
   suffices(minValidMs: number): boolean {
-    if (isDoubtful(this.facts)) return false;
+    if (hasUncertainAge(this.facts)) return false;
     if (this.#life === null) return true;
     const remaining = this.remaining();
     return remaining > 0 && remaining >= demandedValidity(minValidMs, this.#life);
@@ -179,13 +179,13 @@ function dueTime(
   now: number,
   random: number,
 ): number | null {
-  if (isDoubtful(facts)) return now;
+  if (hasUncertainAge(facts)) return now;
   const own = life === null ? unknownDue(facts, now, random) : refreshDue(life, random);
   return own === null || keepAlive === null ? own : Math.min(own, keepAlive);
 }
 
 /** Returns whether one refresh has to settle how old the token is. */
-function isDoubtful({ renewable, isCertain }: TokenProperties): boolean {
+function hasUncertainAge({ renewable, isCertain }: TokenProperties): boolean {
   return renewable === true && isCertain === false;
 }
 

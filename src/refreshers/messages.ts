@@ -154,7 +154,7 @@ export function explainRefusal(account: string, isConsentable: boolean, error: P
  * could consent.
  */
 function explainOwnRefusal(account: string, code: string, shown: string): Explanation {
-  const again = `it is tried again every few minutes, and at once by: aipassd refresh ${account}`;
+  const again = `aipassd tries again every few minutes; to try at once: aipassd refresh ${account}`;
   return code === 'invalid_grant'
     ? {
         reason: `the provider refused the key: ${shown}. Usual causes: this machine's clock is wrong, or the key or its account was disabled or deleted`,

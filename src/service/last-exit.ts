@@ -93,7 +93,7 @@ export function describeRun(record: RunRecord): string {
   if (stopping !== undefined) {
     return `the last run (pid ${pid}, from ${began}) was killed while it stopped (${stopping.reason})`;
   }
-  return `the last run (pid ${pid}, from ${began}) was killed or lost its power`;
+  return `the last run (pid ${pid}, from ${began}) was killed, or the machine lost power`;
 }
 
 /**

@@ -57,7 +57,7 @@ export interface Installation {
 }
 
 /** User of the host-wide daemon, in the format of sysusers.d(5). */
-const SYSTEM_USER = 'u aipassd - "aipassd, keeper of credentials" /var/lib/aipassd\n';
+const SYSTEM_USER = 'u aipassd - "aipassd, credential daemon" /var/lib/aipassd\n';
 const SYSUSERS_FILE = '/etc/sysusers.d/aipassd.conf';
 
 /**

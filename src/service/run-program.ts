@@ -31,7 +31,7 @@ export function runProgram(argv: readonly string[]): Promise<{ code: number | nu
     child.once('error', (error) => {
       reject(
         new AipassError('NOT_FOUND', `cannot run ${program}: ${systemErrorCode(error) ?? 'unknown reason'}`, {
-          hint: `aipassd install needs ${program}; without it, run "aipassd run" from whatever starts your programs`,
+          hint: `aipassd install needs ${program}; without it, run "aipassd run" from your own process supervisor`,
           cause: error,
         }),
       );

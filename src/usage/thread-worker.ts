@@ -8,7 +8,7 @@ import { constants, setPriority } from 'node:os';
 import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { foregroundClock } from '../base/clock.ts';
-import { StoreKeeper } from './store-keeper.ts';
+import { StoreRunner } from './store-runner.ts';
 import { asDatabaseError } from './store/failure.ts';
 import type { FromThread, ThreadData, ToThread } from './thread.ts';
 
@@ -26,7 +26,7 @@ function lowerPriority(): void {
 
 function runThread(port: NonNullable<typeof parentPort>, data: ThreadData): void {
   const post = (message: FromThread): void => port.postMessage(message);
-  const keeper = new StoreKeeper({
+  const runner = new StoreRunner({
     ...data,
     clock: foregroundClock,
     report: (state) => post({ kind: 'state', state }),
@@ -36,8 +36,8 @@ function runThread(port: NonNullable<typeof parentPort>, data: ThreadData): void
       // The main thread's types check the arguments, and it is the only one to post messages.
       const result =
         name === 'prune'
-          ? await keeper.prune(...(args as Parameters<StoreKeeper['prune']>))
-          : await keeper.call((store) =>
+          ? await runner.prune(...(args as Parameters<StoreRunner['prune']>))
+          : await runner.call((store) =>
               (store[name] as (...args: readonly unknown[]) => Promise<unknown>).apply(store, [...args]),
             );
       post({ kind: 'result', id, result });
@@ -46,12 +46,12 @@ function runThread(port: NonNullable<typeof parentPort>, data: ThreadData): void
     }
   };
   port.on('message', (message: ToThread) => {
-    if (message.kind === 'wake') keeper.wake();
+    if (message.kind === 'wake') runner.wake();
     else if (message.kind === 'call') void answerCall(message);
-    else void keeper.close(message.last).finally(() => port.close());
+    else void runner.close(message.last).finally(() => port.close());
   });
   lowerPriority();
-  keeper.wake();
+  runner.wake();
 }
 
 if (parentPort) runThread(parentPort, workerData as ThreadData);

@@ -36,7 +36,7 @@ describe('the command line with a daemon', () => {
     expect(document).toMatchObject({ pid: running.daemon.pid, defaultProvider: 'local', warnings: [] });
   });
 
-  it('begins the status with what is to be done, and fits 60 columns', async () => {
+  it('begins the status with what needs attention, and fits 60 columns', async () => {
     await using running = await createTestDaemon();
     running.provider.answerWith(refusalOf(401, 'no such key'));
     expect((await running.cli(['call', 'ping', '-m', 'm'])).code).toBe(2);

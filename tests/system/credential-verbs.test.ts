@@ -146,9 +146,9 @@ describe('the verbs of credentials', () => {
     const asked = await cli(['import', file]);
     expect([asked.code, envFile()]).toEqual([2, before]);
     const taken = await cli(['import', file, '--yes']);
-    expect(taken.stdout).toContain('Took over 1 key: LOCAL_API_KEY_3\n');
+    expect(taken.stdout).toContain('Imported 1 key: LOCAL_API_KEY_3\n');
     expect(envFile()).toBe(`${before}LOCAL_API_KEY_3=${THIRD}\n`);
-    expect((await cli(['import', file, '--yes'])).stdout).toContain('Nothing to take over');
+    expect((await cli(['import', file, '--yes'])).stdout).toContain('Nothing to import');
     expect(readFileSync(file, 'utf8')).toBe(text);
   });
 

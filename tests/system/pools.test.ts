@@ -260,9 +260,7 @@ describe('aipassd pool', () => {
 
     const shown = await running.cli(['pool', 'local']);
     expect(shown.code).toBe(0);
-    expect(shown.stdout).toMatch(
-      /LOCAL_API_KEY +lk-poo\*{4}ue-1 +cooling-down.*cools down until .*a rate limit, as the provider says.* left/,
-    );
+    expect(shown.stdout).toMatch(/LOCAL_API_KEY +lk-poo\*{4}ue-1 +cooling-down.*cools down until .* left/);
     const explained = await running.cli(['pool', 'explain', 'local', '--model', 'm-1']);
     expect(explained.stdout).toContain('LOCAL_API_KEY_2 serves next');
     const json: unknown = JSON.parse((await running.cli(['pool', '--json'])).stdout);

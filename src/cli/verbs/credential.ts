@@ -79,10 +79,14 @@ export const credentialSet = defineVerb({
 });
 
 /** Switches a credential on. */
-export const credentialOn = defineSwitch('on', 'have a credential lent out again', true);
+export const credentialOn = defineSwitch('on', 'enable a credential', true);
 
 /** Switches a credential off. */
-export const credentialOff = defineSwitch('off', 'lend a credential to nobody until it is on again', false);
+export const credentialOff = defineSwitch(
+  'off',
+  'disable a credential; its key is not used until it is on again',
+  false,
+);
 
 /** Replaces a key after its provider accepted the new one. */
 export const credentialRotate = defineVerb({

@@ -25,11 +25,11 @@ import { defineVerb } from '../verb.ts';
 export const doctor = defineVerb({
   name: 'doctor',
   summary: 'check paths, modes, service, clock, disk, providers and daemon, and show how to fix problems',
-  details: ['Ends with 2 when there is a problem.'],
+  details: ['Exits with 2 when there is a problem.'],
   parameters: {
     system: flag('check the daemon of the whole machine (as root)'),
     offline: flag('ask no provider'),
-    all: flag('show what is in order, too'),
+    all: flag('also show what is in order'),
     json: JSON_FLAG,
   },
   async run({ system, offline, all, json }, { out, paths: own, connect }) {

@@ -46,7 +46,7 @@ export const exec = defineVerb({
   summary: 'run a program whose LLM calls go through aipassd: no key in it, the pool behind it',
   details: [
     'Sets OPENAI_BASE_URL, OPENAI_API_KEY, ANTHROPIC_BASE_URL, ANTHROPIC_API_KEY, GOOGLE_GEMINI_BASE_URL, GEMINI_API_KEY and the same names for every other provider with a key, and removes real keys from the environment.',
-    'The token in them is good for this run alone. Usage is recorded under the name of the program.',
+    'Their token is valid for this run only. Usage is recorded under the name of the program.',
   ],
   parameters: {
     provider: textListOption(

@@ -11,14 +11,14 @@ export const gatewayToken = defineVerb({
   name: 'gateway-token',
   summary: 'make a token for a caller of the HTTP gateway on loopback; without a name, list them',
   details: [
-    'The token is shown once, and stored as a hash. It serves from one Unix user only, and needs gateway.port in the configuration. A program that aipassd exec runs needs none.',
+    'The token is shown once, and stored as a hash. Only one Unix user can present it, and gateway.port must be set in the configuration. A program that aipassd exec runs needs none.',
   ],
   parameters: {
     name: optionalWord('name that the requests are recorded under'),
-    see: flag('let it read metrics, the status and provider credentials, too'),
-    admin: flag('let it change provider credentials, too, where its user may'),
+    see: flag('allow it to read metrics, the status and provider credentials'),
+    admin: flag('allow it to change provider credentials, where its user may'),
     uid: integer('N', [0, 0xffff_fffe], 'Unix user that may present it; your own without it'),
-    remove: flag('end the token of that name', ['see', 'admin']),
+    remove: flag('remove the token of that name', ['see', 'admin']),
     json: JSON_FLAG,
   },
   async run({ name, see, admin, uid, remove: isRemoved, json }, { out, connect, signal }) {

@@ -11,7 +11,7 @@ import { defineVerb } from '../verb.ts';
 /** Looks an opaque secret up. */
 export const getSecret = defineVerb({
   name: 'get-secret',
-  summary: 'report whether an opaque secret is there, or write it into a file; never prints a value',
+  summary: 'report whether an opaque secret exists, or write it into a file; never prints a value',
   parameters: {
     name: optionalWord('<provider>/<slug>; with --list a provider, or nothing for all', 'secrets'),
     out: textOption('FILE', 'write the value, byte for byte, into FILE (mode 0600), a new file in an existing folder', {

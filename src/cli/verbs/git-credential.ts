@@ -11,7 +11,7 @@ import { defineVerb } from '../verb.ts';
 /** Answers git. */
 export const gitCredential = defineVerb({
   name: 'git-credential',
-  summary: 'give git its passwords: a credential helper over the secrets git/<host>',
+  summary: 'git credential helper: passwords from the secrets git/<host>',
   details: [
     'aipassd exec --git has git ask it. Elsewhere: git config --global credential.helper "!aipassd git-credential". The secret git/github.com holds a token, or a JSON document with "username" and "password". Passwords go to https addresses only, and to this machine.',
   ],

@@ -18,12 +18,12 @@ import { defineVerb, type VerbContext } from '../verb.ts';
 /** Imports keys, or AIPass's usage file. */
 export const importFile = defineVerb({
   name: 'import',
-  summary: "take over the keys of another project's .env, or AIPass's usage file",
-  details: ['Nothing is deleted, and the file stays as it is. Keys that are there already are left out.'],
+  summary: "import the keys of another project's .env, or AIPass's usage file",
+  details: ['The file is not changed. Keys that aipassd has already are skipped.'],
   parameters: {
     file: requiredWord("a .env, or AIPass's api_json/usage_tracker_data.json", 'files'),
-    yes: flag('take the keys without asking'),
-    'dry-run': flag('only show which keys would be taken', ['yes']),
+    yes: flag('import the keys without asking'),
+    'dry-run': flag('only show which keys would be imported', ['yes']),
     organization: ORGANIZATION_OPTION,
     json: JSON_FLAG,
   },
@@ -53,19 +53,19 @@ async function importKeys(
   if (!json) printFound(found, out);
   if (dryRun || count === 0) {
     if (json) out.json(found);
-    else if (count === 0) out.line('Nothing to take over');
+    else if (count === 0) out.line('Nothing to import');
     return 0;
   }
   const keys = formatCount(count, 'key');
   if (!yes) {
-    const refusal = new AipassError('BAD_REQUEST', `this would take over ${keys}; nothing was changed`, {
+    const refusal = new AipassError('BAD_REQUEST', `this would import ${keys}; nothing was changed`, {
       hint: 'add --yes if that is meant',
     });
-    await confirm(`Take over ${keys}?`, refusal, signal);
+    await confirm(`Import ${keys}?`, refusal, signal);
   }
   const taken = await aipass.credentials.import({ organization, text }, { signal });
   if (json) out.json(taken);
-  else out.line(`Took over ${keys}: ${taken.keys.flatMap((key) => key.key_id ?? []).join(', ')}`);
+  else out.line(`Imported ${keys}: ${taken.keys.flatMap((key) => key.key_id ?? []).join(', ')}`);
   return 0;
 }
 

@@ -7,7 +7,7 @@ import { defineVerb } from '../verb.ts';
 /** Makes `.env` from the template where there is none. */
 export const init = defineVerb({
   name: 'init',
-  summary: 'make the file that holds the API keys, where there is none',
+  summary: 'create the file for the API keys, if it is missing',
   parameters: {},
   async run(_values, { out, paths }) {
     const { initEnvFile } = await import('../../credentials/template.ts');

@@ -19,9 +19,9 @@ import type { Status } from '../../protocol/status.ts';
 /** Installs and starts the service. */
 export const install = defineVerb({
   name: 'install',
-  summary: 'have systemd or launchd run the daemon, now and from now on',
+  summary: 'install the daemon as a service of systemd or launchd, and start it',
   parameters: {
-    system: flag('one daemon for the whole machine, as a user of its own (systemd, as root)'),
+    system: flag('one daemon for the whole machine, under a user of its own (systemd, as root)'),
     print: flag('show what would be written and done, and change nothing'),
   },
   async run({ system, print }, { out, paths }) {

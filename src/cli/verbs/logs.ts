@@ -28,7 +28,7 @@ export const logs = defineVerb({
   summary: "show the last lines of the daemon's log",
   parameters: {
     last: integer('N', [1, 100_000], `show the last N lines (${DEFAULT_LINES} without it)`),
-    follow: flag('go on with new lines until Ctrl-C'),
+    follow: flag('print new lines until Ctrl-C'),
     json: flag('print the lines as they are in the file, as JSON'),
   },
   async run({ last = DEFAULT_LINES, follow, json }, context) {

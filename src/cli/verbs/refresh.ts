@@ -9,7 +9,7 @@ import { ACCOUNT_OR_ALL, fullName } from './account-option.ts';
 /** Renews tokens; ends with 2 when one could not be renewed. */
 export const refresh = defineVerb({
   name: 'refresh',
-  summary: "renew one OAuth account's token, or all, now",
+  summary: "refresh one OAuth account's token, or all, now",
   parameters: { ...ACCOUNT_OR_ALL, json: JSON_FLAG },
   async run({ name, account, json }, { out, connect, signal }) {
     const aipass = await connect();

@@ -10,7 +10,7 @@ export const run = defineVerb({
   summary: 'run the daemon in the foreground',
   details: [
     'SIGTERM and Ctrl-C stop it; requests in flight get 10 s to finish. A second signal stops it at once.',
-    'It needs no configuration. Its folders are moved by AIPASSD_SECRETS_DIR, AIPASSD_CONFIG, AIPASSD_STATE_DIR and AIPASSD_RUNTIME_DIR.',
+    'It needs no configuration. AIPASSD_SECRETS_DIR, AIPASSD_CONFIG, AIPASSD_STATE_DIR and AIPASSD_RUNTIME_DIR change where its files are.',
   ],
   parameters: {},
   run: (_values, { runDaemon }) => runDaemon(),

@@ -51,7 +51,7 @@ export const removeSecret = defineVerb({
     const aipass = await connect();
     if (!yes) {
       const refusal = new AipassError('BAD_REQUEST', `this would remove ${name} for good`, {
-        hint: `add --yes if that is meant; keep a copy: aipassd get-secret ${name} --out FILE`,
+        hint: `add --yes if that is meant; to keep a copy: aipassd get-secret ${name} --out FILE`,
       });
       await confirm(`Remove the secret ${name} for good?`, refusal, signal);
     }

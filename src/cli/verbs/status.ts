@@ -1,5 +1,5 @@
 /**
- * `aipassd status`: what is to be done, then one line for each provider and account, then where
+ * `aipassd status`: what needs attention, then one line for each provider and account, then where
  * things are.
  */
 
@@ -20,7 +20,7 @@ import { defineVerb, type VerbContext } from '../verb.ts';
 /** Shows the state of the daemon. */
 export const status = defineVerb({
   name: 'status',
-  summary: 'show what is to be done, the providers and their keys (masked), the accounts and the daemon',
+  summary: 'show what needs attention, the providers and their keys (masked), the accounts and the daemon',
   parameters: { all: flag('show every key, not only one line for each provider'), json: JSON_FLAG },
   async run({ all, json }, context) {
     const now = await askStatus(context);
@@ -202,6 +202,6 @@ function shortPath(path: string): string {
 }
 
 function formatUsageState({ database, queued, queuedBytes }: UsageStatusReport): string {
-  if (database === 'asleep') return 'asleep until something is recorded or asked';
+  if (database === 'asleep') return 'idle until something is recorded or queried';
   return queued ? `${database}: events are queued on disk (${formatBytes(queuedBytes)})` : database;
 }

@@ -10,14 +10,14 @@ import { ACCOUNT, fullName, scopesOf } from './account-option.ts';
 /** Prints a token. */
 export const token = defineVerb({
   name: 'token',
-  summary: "print an OAuth account's access token, renewed where it is about to expire",
+  summary: "print an OAuth account's access token; refreshes it first if it is about to expire",
   parameters: {
     ...ACCOUNT,
     'min-valid': integer('S', [0, 999_999], 'minimum remaining validity in seconds (60 without it)'),
     scopes: textOption('S,…', 'scopes that the token must have'),
     refused: textOption(
       'TAG',
-      'renew it first if it is the token of this tag, which an API refused; - reads the token from stdin',
+      'refresh it first if it is the token with this tag, which an API refused; - reads the token from stdin',
     ),
     json: JSON_FLAG,
   },

@@ -9,7 +9,7 @@ import { defineVerb } from '../verb.ts';
 /** Tracks a generation. */
 export const track = defineVerb({
   name: 'track',
-  summary: "fetch a generation's tokens and cost from OpenRouter and record them; a known one counts once",
+  summary: "fetch a generation's tokens and cost from OpenRouter and record them, once",
   parameters: {
     'generation id': requiredWord('id that OpenRouter gave the completion, such as gen-1764…'),
     caller: optionalWord('its caller, where no completion of this daemon has the id ("manual" without it)', 'callers'),

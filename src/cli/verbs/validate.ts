@@ -22,8 +22,8 @@ export const validate = defineVerb({
   name: 'validate',
   summary: "check a provider's keys, and OAuth accounts of that name; with --online, ask the provider",
   details: [
-    'Ends with 2 when a key is refused or suspect, when a provider that was asked gave no verdict, and when an account is invalid or unknown.',
-    'Ends with 0 for a key that nobody can judge: its provider has no free check, or is not known here.',
+    'Exits with 2 when a key is refused or suspect, when a provider that was asked gave no verdict, and when an account is invalid or unknown.',
+    'Exits with 0 for a key that cannot be checked: its provider has no free check, or is unknown.',
   ],
   parameters: {
     provider: optionalWord('a provider or an account; the default provider without it', 'providers'),
@@ -51,7 +51,7 @@ export const validate = defineVerb({
       const suspect = keys.find(({ verdict }) => verdict === 'suspect');
       if (suspect !== undefined) {
         out.hint(
-          `compare ${suspect.keyId} in ${paths.envFile} with what ${suspect.provider} shows${online ? '' : '; --online asks it'}`,
+          `compare ${suspect.keyId} in ${paths.envFile} with what ${suspect.provider} shows${online ? '' : '; --online asks the provider'}`,
         );
       }
     }

@@ -187,7 +187,7 @@ async function listen(port: number, path: string): Promise<Loopback> {
   try {
     return await openLoopback(port, path);
   } catch (error) {
-    throw new AipassError('BAD_REQUEST', `port ${port} of 127.0.0.1 cannot be listened on`, {
+    throw new AipassError('BAD_REQUEST', `port ${port} of 127.0.0.1 is not available`, {
       hint: 'name another: --port 8123 (0 takes any free one)',
       cause: error,
     });
@@ -234,12 +234,12 @@ export async function openLoopback(port: number, path: string): Promise<Loopback
     const isOwnHost = /^(?:127\.0\.0\.1|localhost)(?::\d+)?$/.test(request.headers.host ?? '');
     const isRedirect = url?.pathname === path && (url.searchParams.has('code') || url.searchParams.has('error'));
     if (!isRedirect || !isOwnHost || request.method !== 'GET') {
-      send(404, 'There is nothing here.');
+      send(404, 'Not found.');
       return;
     }
     const outcome = judge?.(url.searchParams) ?? { kind: 'foreign' };
     if (outcome.kind === 'foreign') {
-      send(400, 'This is not the answer that aipassd waits for. It still waits: consent in the newest window.');
+      send(400, 'This redirect does not belong to the consent that aipassd waits for. Consent in the newest window.');
       return;
     }
     send(

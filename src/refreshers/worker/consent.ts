@@ -97,7 +97,7 @@ export function assertGranted(account: string, answer: GrantAnswer): GrantedToke
       return answer.tokens;
     case 'transient':
       throw new AipassError('PROVIDER_UNAVAILABLE', answer.reason, {
-        hint: answer.cause === 'network' ? 'check the network and start again' : 'start again in a while',
+        hint: answer.cause === 'network' ? 'check the network and start again' : 'try again later',
         retryAfterMs: answer.retryAfterMs,
       });
     case 'unusable':
@@ -125,7 +125,7 @@ export async function saveConsent(
     throw unwritable(file, error);
   });
   if (lock === undefined)
-    throw refuse('INTERNAL', 'another process holds this account and does not come to an end', 'start again');
+    throw refuse('INTERNAL', 'another process holds this account and does not finish', 'start again');
   try {
     // Read again: a refresh may have rewritten the file while the user was busy.
     const current = await openClient(client.account, deps, true);

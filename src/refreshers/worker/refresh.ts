@@ -84,7 +84,7 @@ export async function refreshAccount(
       return { outcome: { kind: 'unusable', ...explainWriteFailure(file, error) } };
     }
     if (lock === undefined || room === undefined) {
-      const reason = 'another process is refreshing this account and does not come to an end';
+      const reason = 'another process is refreshing this account and does not finish';
       return { outcome: { kind: 'transient', cause: 'server', reason } };
     }
     return await refreshLocked(job, deps, room);

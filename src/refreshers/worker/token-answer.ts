@@ -430,7 +430,7 @@ export function judgeFailure(judging: Judging, facts: ExchangeAnswer): Failure {
     const found = status >= 300 && status < 400 ? 'a redirect, which is not followed' : 'not an OAuth answer';
     return again('network', `the answer of ${address} (status ${status}) is ${found}`);
   }
-  if (spoken?.transient === true) return again('server', `the provider asks for patience${shown}`);
+  if (spoken?.transient === true) return again('server', `the provider asked to slow down${shown}`);
   // Some providers have numbers in place of codes, whatever the status (WeChat, Feishu, TikTok).
   const isDead = said !== undefined && DEAD_TOKEN_WORDS.test(said);
   if (spoken === undefined && status < 400 && !isDead) {

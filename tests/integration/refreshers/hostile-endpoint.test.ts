@@ -315,7 +315,7 @@ describe('a file that cannot be used', () => {
   const bad: readonly [string, unknown, RegExp][] = [
     ['cut off', '{"access_token": "abc', /not valid JSON/],
     ['a list', [1], /not a JSON object/],
-    ['a wrong type', { client_id: 5 }, /"client_id" must be a text/],
+    ['a wrong type', { client_id: 5 }, /"client_id" must be a string/],
     [
       'an endpoint without encryption',
       { client_id: 'a', token_endpoint: 'http://example.org/token' },

@@ -200,7 +200,7 @@ describe('what is wrong, in words', () => {
     ['{\n  defaultProvider: "x" }', 'line 2, column 3'],
     ['{ "schedules": { "refresh": "@hourly" } }', 'is not a cron pattern'],
     ['{ "providers": { "x": { "baseUrl": "localhost:8000" } } }', 'begin it with https:// or http://'],
-    ['{ "providers": { "openai": { "apiKey": "sk-x" } } }', 'a key belongs into ~/.secrets/aipass/.env'],
+    ['{ "providers": { "openai": { "apiKey": "sk-x" } } }', 'a key belongs in ~/.secrets/aipass/.env'],
   ])('%s', (text, words) => {
     expect(() => parseConfig(text, 'c.jsonc')).toThrow(words);
     expect(() => parseConfig(text, 'c.jsonc')).not.toThrow(/Expected|Invalid|Too small|sk-x/);

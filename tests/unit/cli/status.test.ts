@@ -104,7 +104,7 @@ function cooldown(reason: CooldownInfo['reason']): CooldownInfo {
 }
 
 describe('the status', () => {
-  it('begins with what is to be done, each with its remedy', () => {
+  it('begins with what needs attention, each with its remedy', () => {
     const lines = printed(false);
     expect(lines[0]).toBe('● aipassd 1.2.3 is running, 3 things to do');
     expect(lines.slice(1, 7)).toEqual([

@@ -59,14 +59,14 @@ type State =
   | { readonly kind: 'closed' };
 
 /** Where the database and the journal are, and the listener for changes of state. */
-export interface StoreKeeperDeps extends ThreadData {
+export interface StoreRunnerDeps extends ThreadData {
   readonly clock: Clock;
   readonly report: (state: DatabaseState) => void;
 }
 
 /** Keeps one usage database and takes a journal into it. */
-export class StoreKeeper {
-  readonly #deps: StoreKeeperDeps;
+export class StoreRunner {
+  readonly #deps: StoreRunnerDeps;
   #state: State = { kind: 'unopened' };
   #journal = '';
   #position = JOURNAL_START;
@@ -78,7 +78,7 @@ export class StoreKeeper {
   #isDraining = false;
   #turn: Promise<unknown> = Promise.resolve();
 
-  constructor(deps: StoreKeeperDeps) {
+  constructor(deps: StoreRunnerDeps) {
     this.#deps = deps;
     this.#wasOpen = deps.wasOpen;
   }

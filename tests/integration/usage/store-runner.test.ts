@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Journal } from '../../../src/usage/journal.ts';
-import { StoreKeeper } from '../../../src/usage/store-keeper.ts';
+import { StoreRunner } from '../../../src/usage/store-runner.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { usageEvent } from '../../support/usage-events.ts';
 
@@ -12,7 +12,7 @@ let folder: string;
 let database: string;
 let clock: ManualClock;
 let journal: Journal;
-let keeper: StoreKeeper;
+let runner: StoreRunner;
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'aip-runner-'));
@@ -21,10 +21,10 @@ beforeEach(() => {
   const journalFolder = join(folder, 'queue');
   clock = new ManualClock();
   journal = new Journal(journalFolder, clock, () => {});
-  keeper = new StoreKeeper({ database, journalFolder, wasOpen: false, clock, report: () => {} });
+  runner = new StoreRunner({ database, journalFolder, wasOpen: false, clock, report: () => {} });
 });
 afterEach(async () => {
-  await keeper.close(false);
+  await runner.close(false);
   journal.close();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -34,28 +34,28 @@ function record(times: number): void {
   journal.flush();
 }
 
-describe('the keeper of the store', () => {
+describe('the runner of the store', () => {
   it('tries again no later for the questions that were asked meanwhile, and answers with all that waited', async () => {
     writeFileSync(join(folder, 'data'), '');
     record(5);
-    for (let i = 0; i < 10; i++) await expect(keeper.call((store) => store.bytes())).rejects.toThrow('EEXIST');
+    for (let i = 0; i < 10; i++) await expect(runner.call((store) => store.bytes())).rejects.toThrow('EEXIST');
     // The second one is the journal's own timer.
     expect(clock.waits.toSorted((a, b) => a - b)).toEqual([250, 1000]);
     clock.advance(250);
-    await expect(keeper.call((store) => store.bytes())).rejects.toThrow('EEXIST');
+    await expect(runner.call((store) => store.bytes())).rejects.toThrow('EEXIST');
     expect(clock.waits.toSorted((a, b) => a - b)).toEqual([500, 750]);
 
     rmSync(join(folder, 'data'));
-    const { total } = await keeper.call((store) => store.answer({}, Date.UTC(2026, 10, 21)));
+    const { total } = await runner.call((store) => store.answer({}, Date.UTC(2026, 10, 21)));
     expect(total.requests).toBe(5);
     expect(clock.waits).toEqual([750]);
   });
 
   it('brings in what waits before it closes', async () => {
     record(1);
-    await keeper.call((store) => store.bytes());
+    await runner.call((store) => store.bytes());
     record(2);
-    await keeper.close(true);
+    await runner.close(true);
     const file = new Database(database, { readonly: true });
     expect(file.prepare('select count(*) from events').pluck().get()).toBe(3);
     file.close();
