@@ -7,6 +7,8 @@ export class BoundedMap<Key, Value extends string | number | boolean | object> {
   readonly #entries = new Map<Key, Value>();
   readonly #maxSize: number;
   readonly #onEvict: (value: Value, key: Key) => void;
+  /** Key that was used last, whose entry is at the end already. */
+  #newest: Key | undefined;
 
   /**
    * Makes an empty map of at most `maxSize` entries; `onEvict` is called with each entry that is
@@ -25,9 +27,10 @@ export class BoundedMap<Key, Value extends string | number | boolean | object> {
   /** Returns the value of a key, which counts as a use of it. */
   get(key: Key): Value | undefined {
     const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
+    if (value === undefined || key === this.#newest) return value;
     this.#entries.delete(key);
     this.#entries.set(key, value);
+    this.#newest = key;
     return value;
   }
 
@@ -41,8 +44,9 @@ export class BoundedMap<Key, Value extends string | number | boolean | object> {
    * many.
    */
   set(key: Key, value: Value): void {
-    this.#entries.delete(key);
+    if (key !== this.#newest) this.#entries.delete(key);
     this.#entries.set(key, value);
+    this.#newest = key;
     if (this.#entries.size <= this.#maxSize) return;
     for (const [oldest, evicted] of this.#entries) {
       this.#entries.delete(oldest);

@@ -274,10 +274,10 @@ export class Forwarder {
    *
    * An aborted request ends at once for its caller, also where its answer is read on for the bill.
    */
-  async exchange(job: ExchangeJob, signal: AbortSignal): Promise<ExchangeEnd> {
+  exchange(job: ExchangeJob, signal: AbortSignal): Promise<ExchangeEnd> {
     const work = this.#tryRoutes(job, signal);
     const isDrained = job.routes.some(({ provider }) => this.#deps.providers.find(provider)?.onAbort === 'drain');
-    return isDrained ? await Promise.race([work, whenAborted(signal, job)]) : await work;
+    return isDrained ? Promise.race([work, whenAborted(signal, job)]) : work;
   }
 
   /** Ends what is read on for the bill alone. */
@@ -335,10 +335,10 @@ export class Forwarder {
         try {
           // A key of a credential with an address of its own is sent there, and nowhere else.
           const target = withBaseUrl(provider, lease.baseUrl);
-          const endpoint = JSON.stringify([provider.name, target.baseUrl, job.organization ?? DEFAULT_ORGANIZATION]);
+          const wanted = target === provider ? usual : route.plan(target);
+          const endpoint = wanted.asksForUsage ? nameOfEndpoint(target, job) : '';
           const isRefusing = suspected.has(endpoint) || this.#refusingUsage.get(endpoint) === true;
-          const changed = isRefusing ? { ...target, streamUsageOption: false } : target;
-          const plan = changed === provider ? usual : route.plan(changed);
+          const plan = isRefusing ? route.plan({ ...target, streamUsageOption: false }) : wanted;
           const attempt = new Attempt(this.#deps, {
             job,
             route,
@@ -353,7 +353,7 @@ export class Forwarder {
           settlement = outcome.settlement;
           // A refusal may only quote the request: that it was about the wish shows in the answer
           // without it.
-          if (suspected.has(endpoint) && (outcome.kind === 'succeeded' || outcome.begun)) {
+          if (isRefusing && (outcome.kind === 'succeeded' || outcome.begun)) {
             this.#refusingUsage.set(endpoint, true);
           }
           if (outcome.kind === 'succeeded') {
@@ -714,6 +714,11 @@ function unspokenDialect(provider: Provider, dialect: Dialect): AipassError {
   return new AipassError('BAD_REQUEST', `${provider.name} has no endpoint for the dialect "${dialect}"`, {
     hint: `use a provider that has one, or set "providers.${provider.name}.dialects.${dialect}.baseUrl" in the configuration`,
   });
+}
+
+/** Returns the name under which it is remembered that an endpoint refuses the wish for usage. */
+function nameOfEndpoint({ name, baseUrl }: Provider, { organization = DEFAULT_ORGANIZATION }: ExchangeJob): string {
+  return JSON.stringify([name, baseUrl, organization]);
 }
 
 /** Statuses of refusals that are never about a parameter. */

@@ -146,17 +146,11 @@ function wasClosedBefore({ detail }: ExchangeFailure, sentAt: number, now: numbe
  *
  * @throws ExchangeFailure where there is no answer.
  */
-export async function openExchange(
-  request: HttpRequest,
-  limits: HttpLimits,
-  control: HttpControl,
-): Promise<HttpAnswer> {
-  try {
-    return await send(request, limits, control, true);
-  } catch (error) {
+export function openExchange(request: HttpRequest, limits: HttpLimits, control: HttpControl): Promise<HttpAnswer> {
+  return send(request, limits, control, true).catch((error: unknown) => {
     if (!(error instanceof LostKeptConnection) || control.signal.aborted) throw error;
-    return await send(request, limits, control, false);
-  }
+    return send(request, limits, control, false);
+  });
 }
 
 function send(request: HttpRequest, limits: HttpLimits, control: HttpControl, mayReuse: boolean): Promise<HttpAnswer> {
