@@ -12,7 +12,7 @@ import { CONSENT_LIMIT_MS, type Consents } from '../refreshers/consents.ts';
 import { invalidAccountName } from '../refreshers/messages.ts';
 import { isSafeEndpoint, PRESETS } from '../refreshers/provider-presets.ts';
 import type { Providers } from '../providers/registry.ts';
-import type { RefreshOutcome } from '../refreshers/outcome.ts';
+import type { RefreshOutcome } from '../refreshers/worker/job.ts';
 import type { TokenWorker } from '../refreshers/worker-process.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 import { recordRelease, type RecordEvent } from './usage-records.ts';

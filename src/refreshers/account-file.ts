@@ -10,14 +10,18 @@
  */
 
 import { stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { foregroundClock } from '../base/clock.ts';
+import { tryFileLock, type FileLock } from '../base/file-lock.ts';
 import { readFileSignature } from '../base/file-signature.ts';
 import { isRecord, parseJson, readNumber, readString, type JsonObject } from '../base/json.ts';
 import { Secret } from '../base/secret.ts';
 import { splitList } from '../base/split-list.ts';
+import { delay } from '../base/timeout.ts';
 import type { Warning } from '../base/warning.ts';
-import { tokenTag } from '../protocol/token-tag.ts';
 import { readSecretFile } from '../credentials/secret-file.ts';
-import { GOOGLE, parseAccountName } from './account-name.ts';
+import { tokenTag } from '../protocol/token-tag.ts';
+import { GOOGLE, providerOf } from './account-name.ts';
 import { reauthCommand } from './messages.ts';
 import {
   CLIENT_AUTHENTICATIONS,
@@ -150,7 +154,7 @@ export async function readAccountFile(
     const warning = outcome.warnings[0] ?? { subject: path, problem: 'cannot be used', hint: `check ${path}` };
     return { kind: 'unusable', unsafe: outcome.kind === 'refused', warning };
   }
-  const google = parseAccountName(name)?.provider === GOOGLE;
+  const google = providerOf(name) === GOOGLE;
   const raw = parseJson(outcome.text);
   const foreign = isRecord(raw) ? foreignKind(raw, google) : undefined;
   const problem = isRecord(raw)
@@ -487,6 +491,11 @@ function bearer(type: string | null): string {
   return type === null || /^bearer$/i.test(type) ? 'Bearer' : type;
 }
 
+/** Returns the address of the MCP server that an account's file belongs to, or undefined. */
+export function mcpServerOf(account: AccountFile | null): string | undefined {
+  return readString(account?.raw, 'mcp_server');
+}
+
 /** Returns the tag of the access token of a file. */
 export function accessTag(account: AccountFile): string {
   return tokenTag(account.accessToken?.reveal() ?? '');
@@ -669,4 +678,32 @@ export function emptyAccountFile(
       }
     : {};
   return parseAccountFile(raw, google);
+}
+
+/** Interval between two attempts on a held lock, in milliseconds. */
+const POLL_MS = 50;
+
+/**
+ * Returns where the lock of an account's file is. Whoever asks a provider for tokens of the account
+ * holds it, so that a daemon that was killed and started again does not send a refresh token that
+ * the worker of its predecessor has just used up.
+ */
+export function lockPath(accountFile: string): string {
+  return join(dirname(accountFile), `.${basename(accountFile)}.lock`);
+}
+
+/**
+ * Takes a lock as soon as it is free; returns undefined when a living process still holds it after
+ * `waitMs`.
+ *
+ * @throws the system's error where the folder cannot be written.
+ */
+export async function acquireLock(path: string, waitMs: number): Promise<FileLock | undefined> {
+  const deadline = performance.now() + waitMs;
+  for (;;) {
+    const outcome = await tryFileLock(path);
+    if (outcome.kind === 'taken') return outcome.lock;
+    if (performance.now() >= deadline) return undefined;
+    await delay(foregroundClock, POLL_MS);
+  }
 }

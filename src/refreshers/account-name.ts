@@ -32,6 +32,11 @@ export function parseAccountName(text: string): AccountName | undefined {
   return { provider, account };
 }
 
+/** Returns the provider of an account's name; a text that cannot be one stands for itself. */
+export function providerOf(name: string): string {
+  return parseAccountName(name)?.provider ?? name;
+}
+
 /** Formats a name; the default account goes by its provider alone. */
 export function formatAccountName(name: AccountName): string {
   return name.account === DEFAULT_ACCOUNT ? name.provider : `${name.provider}.${name.account}`;

@@ -11,7 +11,6 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import { AipassError, type ErrorCode } from '../base/errors.ts';
-import { readString } from '../base/json.ts';
 import { Secret } from '../base/secret.ts';
 import { withTimeout } from '../base/timeout.ts';
 import { wakeAt } from '../base/timers.ts';
@@ -21,20 +20,19 @@ import { tokenTag } from '../protocol/token-tag.ts';
 import {
   accountBasis,
   accountSignature,
+  mcpServerOf,
   readAccountFile,
   accessTag,
   type AccountFile,
   type AccountReading,
 } from './account-file.ts';
-import { parseAccountName } from './account-name.ts';
+import { providerOf } from './account-name.ts';
 import { checkAccountFile } from './account-schema.ts';
 import { HeldToken } from './held-token.ts';
 import { explainConsentEnd, explainCopy, explainMissingToken, lacksScopes, type Explanation } from './messages.ts';
-import type { RefreshOutcome } from './outcome.ts';
-import { mergeSettings, type ProviderSettings } from './provider-presets.ts';
+import type { JobAccount, MintedToken, RefreshOutcome, WorkerReport } from './worker/job.ts';
+import { mergeSettings, missingScopes, type ProviderSettings } from './provider-presets.ts';
 import { ForcedRefreshBudget, MAX_BACKOFF_MS, RetryGate } from './retry-gate.ts';
-import { missingScopes } from './scopes.ts';
-import type { JobAccount, MintedToken, WorkerReport } from './worker/job.ts';
 import type { TokenWorker } from './worker-process.ts';
 
 /** What an account is wired with. */
@@ -380,7 +378,7 @@ export class Account {
 
   /** Address of the MCP server that the account is for, or undefined. */
   get mcpServer(): string | undefined {
-    return readString(this.#file?.raw, 'mcp_server');
+    return mcpServerOf(this.#file);
   }
 
   /** Path of the account's file. */
@@ -481,19 +479,19 @@ export class Account {
     if (wanted.length === 0 || this.#file === null) return;
     if (this.#kind() === 'service-account' && this.#held === null) return;
     const scopes = this.#held?.facts.scopes ?? this.#file.scopes;
-    const missing = missingScopes(this.#provider(), scopes, wanted);
+    const missing = missingScopes(providerOf(this.name), scopes, wanted);
     if (missing.length === 0) return;
     throw lacksScopes(this.#deps.account, this.isConsentable, this.#file.requestedScopes, missing);
-  }
-
-  #provider(): string {
-    return parseAccountName(this.name)?.provider ?? this.name;
   }
 
   /** Returns the scopes that were asked for and not granted. */
   #lackingScopes(): string[] {
     if (this.#file === null || this.#file.accessToken === null || !this.isConsentable) return [];
-    return missingScopes(this.#provider(), this.#held?.facts.scopes ?? this.#file.scopes, this.#file.requestedScopes);
+    return missingScopes(
+      providerOf(this.name),
+      this.#held?.facts.scopes ?? this.#file.scopes,
+      this.#file.requestedScopes,
+    );
   }
 
   /** Explains why there is no valid token after all that could be tried was tried. */

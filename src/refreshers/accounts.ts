@@ -30,9 +30,8 @@ import {
 } from './account-name.ts';
 import type { HeldToken } from './held-token.ts';
 import { explainCopyName, invalidAccountName, unknownAccount, type AccountPurpose } from './messages.ts';
-import type { RefreshOutcome } from './outcome.ts';
+import type { JobAccount, RefreshOutcome } from './worker/job.ts';
 import { mergeSettings, PRESETS } from './provider-presets.ts';
-import type { JobAccount } from './worker/job.ts';
 import { MAX_WORKERS, type TokenWorker } from './worker-process.ts';
 
 /** What the accounts are wired with. */

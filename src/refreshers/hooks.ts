@@ -16,7 +16,7 @@ import type { Logger } from '../base/logger.ts';
 import type { AccountNotice } from '../protocol/events.ts';
 import type { Account } from './account.ts';
 import type { Explanation } from './messages.ts';
-import type { RefreshOutcome } from './outcome.ts';
+import type { RefreshOutcome } from './worker/job.ts';
 
 /** Kinds of alerts. */
 export type RefreshAlertKind = 'refreshed' | 'reauth-required' | 'reauth-soon' | 'refresh-failing';

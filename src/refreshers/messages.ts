@@ -9,7 +9,7 @@ import { dirname } from 'node:path';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
-import { DEFAULT_ACCOUNT, GOOGLE, parseAccountName } from './account-name.ts';
+import { DEFAULT_ACCOUNT, GOOGLE, parseAccountName, providerOf } from './account-name.ts';
 import { PRESETS } from './provider-presets.ts';
 
 /** Reason of a failure, and the action that helps. */
@@ -111,7 +111,7 @@ export function explainRefusal(account: string, isConsentable: boolean, error: P
   const shown = formatProviderError(error);
   if (!isConsentable) return explainOwnRefusal(account, error.code, shown);
   const reauth = `run: ${reauthCommand(account)}`;
-  const google = parseAccountName(account)?.provider === GOOGLE;
+  const google = providerOf(account) === GOOGLE;
   const special = specialOf(error, google);
   if (special !== undefined) {
     return { reason: `the provider refused: ${shown}: ${special.cause ?? ''}`, remedy: special.remedy(reauth) };
@@ -169,7 +169,7 @@ function explainOwnRefusal(account: string, code: string, shown: string): Explan
 /** Returns the action after a consent that the provider did not grant. */
 export function consentRemedy(account: string, error: ProviderError): string {
   const again = `run: ${reauthCommand(account)}`;
-  const special = specialOf(error, parseAccountName(account)?.provider === GOOGLE);
+  const special = specialOf(error, providerOf(account) === GOOGLE);
   if (special !== undefined) return special.remedy(again);
   switch (error.code) {
     case 'access_denied':
@@ -274,7 +274,7 @@ export function unknownAccount(
  */
 export function nearProvider(name: string, others: readonly string[] = []): string | undefined {
   const known = [GOOGLE, ...Object.keys(PRESETS), ...others];
-  const provider = parseAccountName(name)?.provider ?? name;
+  const provider = providerOf(name);
   return known.includes(provider) ? undefined : nearest(name, known);
 }
 
@@ -282,7 +282,7 @@ function consentHint(name: string, accounts: readonly string[], configured: read
   const near = nearest(name, accounts) ?? nearProvider(name, configured);
   const meant = near === undefined ? '' : ` (or did you mean "${near}"?)`;
   // Google gives a token for named scopes only; the others have some of their own.
-  const scopes = parseAccountName(name)?.provider === GOOGLE ? ['drive.file'] : [];
+  const scopes = providerOf(name) === GOOGLE ? ['drive.file'] : [];
   return `run: ${reauthCommand(name, scopes)}${meant}`;
 }
 

@@ -1,8 +1,11 @@
 /**
  * How to talk to one OAuth provider: its endpoints and its habits, as data. Settings come from the
  * account's own file, the configuration and a preset, in this order; the first that has a setting
- * wins. No code knows a provider's name but Google's.
+ * wins. Scopes go by the names that people and providers use for them. No code knows a provider's
+ * name but Google's.
  */
+
+import { GOOGLE } from './account-name.ts';
 
 /** Methods by which a client proves itself at the token endpoint, by the names of RFC 7591 §2. */
 export const CLIENT_AUTHENTICATIONS = [
@@ -148,3 +151,34 @@ export const PRESETS: Readonly<Record<string, ProviderSettings>> = {
     clientAuthentication: 'client_secret_basic',
   },
 };
+
+/** Prefix of Google's scopes (developers.google.com/identity/protocols/oauth2/scopes). */
+const GOOGLE_PREFIX = 'https://www.googleapis.com/auth/';
+
+/** Google's own names for OpenID scopes. */
+const GOOGLE_ALIASES: Readonly<Record<string, string>> = {
+  email: `${GOOGLE_PREFIX}userinfo.email`,
+  profile: `${GOOGLE_PREFIX}userinfo.profile`,
+};
+
+/** Scopes that ask for something other than access, so that answers need not repeat them. */
+const SILENT = new Set(['openid', 'offline_access', 'offline']);
+
+/**
+ * Returns scopes as the provider writes them: for Google `drive.file` is short for
+ * `https://www.googleapis.com/auth/drive.file`.
+ */
+export function expandScopes(provider: string, scopes: readonly string[]): string[] {
+  if (provider !== GOOGLE) return [...new Set(scopes)];
+  const expanded = scopes.map((scope) => {
+    if (scope === 'openid' || scope.includes('://')) return scope;
+    return GOOGLE_ALIASES[scope] ?? `${GOOGLE_PREFIX}${scope}`;
+  });
+  return [...new Set(expanded)];
+}
+
+/** Returns the wanted scopes that are not among those held. */
+export function missingScopes(provider: string, held: readonly string[], wanted: readonly string[]): string[] {
+  const have = new Set(expandScopes(provider, held));
+  return expandScopes(provider, wanted).filter((scope) => !have.has(scope) && !SILENT.has(scope));
+}

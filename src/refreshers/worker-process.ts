@@ -14,8 +14,7 @@ import { systemClock } from '../base/clock.ts';
 import { isRecord, parseJson } from '../base/json.ts';
 import { withTimeout } from '../base/timeout.ts';
 import type { ConsentPrompt } from '../protocol/oauth.ts';
-import type { RefreshOutcome } from './outcome.ts';
-import type { WorkerJob, WorkerReport } from './worker/job.ts';
+import type { RefreshOutcome, WorkerJob, WorkerReport } from './worker/job.ts';
 
 /**
  * Most workers at once, besides those that wait for a user's consent: each is a process of some 20

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { Accounts, type AccountsDeps } from '../../src/refreshers/accounts.ts';
 import type { Account } from '../../src/refreshers/account.ts';
-import type { RefreshOutcome } from '../../src/refreshers/outcome.ts';
+import type { RefreshOutcome } from '../../src/refreshers/worker/job.ts';
 import type { TokenWorker } from '../../src/refreshers/worker-process.ts';
 import { ManualClock } from './manual-clock.ts';
 import { CLIENT, type OauthServer } from './oauth-server.ts';

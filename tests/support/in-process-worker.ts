@@ -5,7 +5,7 @@
 
 import type { Clock } from '../../src/base/clock.ts';
 import { AipassError } from '../../src/base/errors.ts';
-import { runConsentJob } from '../../src/refreshers/worker/consent-job.ts';
+import { runConsent } from '../../src/refreshers/worker/consent.ts';
 import type { WorkerJob, WorkerReport } from '../../src/refreshers/worker/job.ts';
 import { refreshAccount } from '../../src/refreshers/worker/refresh.ts';
 import { revokeAccount } from '../../src/refreshers/worker/revoke.ts';
@@ -30,7 +30,7 @@ export class InProcessWorker implements TokenWorker {
     try {
       if (job.kind === 'refresh') return { kind: 'outcome', ...(await refreshAccount(job, deps)) };
       if (job.kind === 'revoke') return await revokeAccount(job, deps);
-      return await runConsentJob(job, deps, {
+      return await runConsent(job, deps, {
         prompt: (prompt) => conversation?.onPrompt(prompt),
         onPasted: (callback) => conversation?.onStarted(callback),
         signal: conversation?.signal ?? new AbortController().signal,

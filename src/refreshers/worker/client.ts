@@ -8,12 +8,11 @@ import type { Clock } from '../../base/clock.ts';
 import { Redactor } from '../../base/redactor.ts';
 import type { Secret } from '../../base/secret.ts';
 import { accountBasis, readAccountFile, readClient, type AccountFile, type ClientIdentity } from '../account-file.ts';
-import { GOOGLE, parseAccountName } from '../account-name.ts';
+import { GOOGLE, providerOf } from '../account-name.ts';
 import { nearProvider } from '../messages.ts';
-import type { RefreshOutcome } from '../outcome.ts';
+import type { JobAccount, RefreshOutcome } from './job.ts';
 import { GOOGLE_DEVICE_URL, GOOGLE_TOKEN_URL, mergeSettings, type ProviderSettings } from '../provider-presets.ts';
 import { Exchange } from './exchange.ts';
-import type { JobAccount } from './job.ts';
 import type { Judging, Unusable } from './token-answer.ts';
 
 /** What a worker is wired with; tests inject a clock and a fetch. */
@@ -56,6 +55,18 @@ export interface StandardClient extends ClientBase {
 export type OAuthClient = GoogleClient | StandardClient;
 
 /**
+ * Secret half of an authorization request: what its answer is checked with. It never leaves the
+ * worker.
+ */
+export interface PendingAuthorization {
+  readonly redirectUri: string;
+  readonly state: string;
+  readonly verifier: Secret;
+  /** PKCE challenge, S256 (RFC 7636 §4.2). */
+  readonly challenge: string;
+}
+
+/**
  * Reads an account's files and prepares for an exchange, or with `forConsent` for asking its user.
  */
 export async function openClient(
@@ -63,7 +74,7 @@ export async function openClient(
   deps: WorkerDeps,
   forConsent = false,
 ): Promise<OAuthClient | Unusable> {
-  const google = parseAccountName(account.name)?.provider === GOOGLE;
+  const google = providerOf(account.name) === GOOGLE;
   const reading = await readAccountFile(account.name, account.file);
   if (reading.kind === 'unusable') {
     return { kind: 'unusable', reason: reading.warning.problem, remedy: reading.warning.hint };

@@ -8,20 +8,15 @@
  * changes nothing.
  */
 
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { AipassError } from '../../base/errors.ts';
 import { maskKeyShapes } from '../../base/redactor.ts';
+import { Secret } from '../../base/secret.ts';
 import { isLoopbackHost, isSafeEndpoint } from '../provider-presets.ts';
-import type { OAuthClient } from './client.ts';
+import type { OAuthClient, PendingAuthorization } from './client.ts';
 import type { ConsentChannel } from './job.ts';
-import {
-  createPending,
-  judgeRedirect,
-  parsePastedRedirect,
-  type PendingAuthorization,
-  type RedirectOutcome,
-} from './redirect.ts';
 import type { GrantAnswer } from './token-answer.ts';
 
 /** Path of the redirect address, where the provider has none registered. */
@@ -32,24 +27,6 @@ const REDIRECT_PATH = '/callback';
  * is over.
  */
 export async function consentByBrowser(
-  client: OAuthClient,
-  scopes: readonly string[],
-  port: number,
-  channel: ConsentChannel,
-): Promise<GrantAnswer> {
-  const listener = await openRedirectListener(client.settings.redirectUri, port);
-  try {
-    return await consentThrough(listener, client, scopes, channel);
-  } finally {
-    listener.close();
-  }
-}
-
-/**
- * Asks in a browser whose redirect address is open already. @throws AipassError as consentByBrowser
- * does.
- */
-export async function consentThrough(
   listener: RedirectListener,
   client: OAuthClient,
   scopes: readonly string[],
@@ -80,6 +57,54 @@ export async function consentThrough(
     remedy: '',
     ...(description === undefined ? {} : { description }),
   };
+}
+
+/** Judgement of a redirect, before anything of it is used. */
+type RedirectOutcome =
+  | { readonly kind: 'code'; readonly code: Secret; readonly params: URLSearchParams }
+  | { readonly kind: 'denied'; readonly error: string; readonly description: string | undefined }
+  /** Without code and error, or with another state: not the answer to this request. */
+  | { readonly kind: 'foreign' };
+
+/** Makes a request's secret half: 256 random bits each for state and verifier. */
+function createPending(redirectUri: string): PendingAuthorization {
+  const verifier = randomBytes(32).toString('base64url');
+  return {
+    redirectUri,
+    state: randomBytes(32).toString('base64url'),
+    verifier: new Secret(verifier),
+    challenge: createHash('sha256').update(verifier).digest('base64url'),
+  };
+}
+
+/**
+ * Judges the parameters of a redirect: the state first (RFC 6749 §10.12), then whether it brings a
+ * code or a refusal.
+ */
+function judgeRedirect(pending: PendingAuthorization, params: URLSearchParams): RedirectOutcome {
+  const state = Buffer.from(params.get('state') ?? '');
+  const expected = Buffer.from(pending.state);
+  if (state.length !== expected.length || !timingSafeEqual(state, expected)) return { kind: 'foreign' };
+  const code = params.get('code');
+  if (code !== null && code !== '' && !params.has('error')) return { kind: 'code', code: new Secret(code), params };
+  if (!params.has('error')) return { kind: 'foreign' };
+  const error = params.get('error') ?? '';
+  return {
+    kind: 'denied',
+    error: /^[A-Za-z0-9_.-]{1,64}$/.test(error) ? error : 'unknown_error',
+    description: params.get('error_description') ?? undefined,
+  };
+}
+
+/**
+ * Parses a redirect address that the user pasted; undefined when it is not the expected address.
+ */
+function parsePastedRedirect(pending: PendingAuthorization, text: string): URLSearchParams | undefined {
+  const trimmed = text.trim();
+  if (!URL.canParse(trimmed)) return undefined;
+  const url = new URL(trimmed);
+  const expected = new URL(pending.redirectUri);
+  return url.origin === expected.origin && url.pathname === expected.pathname ? url.searchParams : undefined;
 }
 
 type Answered = Exclude<RedirectOutcome, { kind: 'foreign' }>;
@@ -174,24 +199,15 @@ export async function openRedirectListener(registered: string | undefined, port:
   if (!isListening) {
     return { redirectUri: fixed.href, isListening, await: () => new Promise(() => {}), close: () => {} };
   }
-  const loopback = await listen(fixed === undefined || port !== 0 ? port : Number(fixed.port), path);
+  const { port: actual, ...loopback } = await openLoopback(
+    fixed === undefined || port !== 0 ? port : Number(fixed.port),
+    path,
+  );
   return {
-    redirectUri: `http://${fixed?.hostname ?? '127.0.0.1'}:${loopback.port}${path}`,
+    ...loopback,
+    redirectUri: `http://${fixed?.hostname ?? '127.0.0.1'}:${actual}${path}`,
     isListening,
-    await: (pending) => loopback.await((params) => judgeRedirect(pending, params)),
-    close: () => loopback.close(),
   };
-}
-
-async function listen(port: number, path: string): Promise<Loopback> {
-  try {
-    return await openLoopback(port, path);
-  } catch (error) {
-    throw new AipassError('BAD_REQUEST', `port ${port} of 127.0.0.1 is not available`, {
-      hint: 'name another: --port 8123 (0 takes any free one)',
-      cause: error,
-    });
-  }
 }
 
 function parseRedirectUri(text: string): URL {
@@ -199,14 +215,6 @@ function parseRedirectUri(text: string): URL {
   throw new AipassError('BAD_REQUEST', '"redirect_uri" is not an address', {
     hint: 'write the address that is registered for the client, such as http://127.0.0.1:8123/callback',
   });
-}
-
-/** HTTP server on 127.0.0.1 for one redirect (RFC 8252 §7.3). */
-export interface Loopback {
-  readonly port: number;
-  /** Resolves with the first redirect that `judge` does not call foreign. */
-  await(judge: (params: URLSearchParams) => RedirectOutcome): Promise<Answered>;
-  close(): void;
 }
 
 /** Longest time for a request to arrive whole, in milliseconds. */
@@ -218,10 +226,16 @@ const REQUEST_LIMIT_MS = 10_000;
  */
 const MAX_CONNECTIONS = 64;
 
-/** Opens the server. @throws the system's error when the port is taken. */
-export async function openLoopback(port: number, path: string): Promise<Loopback> {
+/**
+ * Opens an HTTP server on 127.0.0.1 for one redirect (RFC 8252 §7.3). @throws AipassError when the
+ * port is taken.
+ */
+async function openLoopback(
+  port: number,
+  path: string,
+): Promise<Pick<RedirectListener, 'await' | 'close'> & { readonly port: number }> {
   const { promise: redirect, resolve } = Promise.withResolvers<Answered>();
-  let judge: ((params: URLSearchParams) => RedirectOutcome) | undefined;
+  let pending: PendingAuthorization | undefined;
   const connections = new Set<Socket>();
   // Not imported: a device flow needs no server, and node:http is slow to load.
   const server = process.getBuiltinModule('node:http').createServer((request, response) => {
@@ -237,7 +251,8 @@ export async function openLoopback(port: number, path: string): Promise<Loopback
       send(404, 'Not found.');
       return;
     }
-    const outcome = judge?.(url.searchParams) ?? { kind: 'foreign' };
+    const outcome: RedirectOutcome =
+      pending === undefined ? { kind: 'foreign' } : judgeRedirect(pending, url.searchParams);
     if (outcome.kind === 'foreign') {
       send(400, 'This redirect does not belong to the consent that aipassd waits for. Consent in the newest window.');
       return;
@@ -261,12 +276,17 @@ export async function openLoopback(port: number, path: string): Promise<Loopback
     if (connections.size > MAX_CONNECTIONS) oldest?.destroy();
   });
   server.listen({ host: '127.0.0.1', port, exclusive: true });
-  await once(server, 'listening');
+  await once(server, 'listening').catch((error: unknown) => {
+    throw new AipassError('BAD_REQUEST', `port ${port} of 127.0.0.1 is not available`, {
+      hint: 'name another: --port 8123 (0 takes any free one)',
+      cause: error,
+    });
+  });
   const address = server.address();
   return {
     port: typeof address === 'object' && address !== null ? address.port : port,
     await(given) {
-      judge = given;
+      pending = given;
       return redirect;
     },
     close() {

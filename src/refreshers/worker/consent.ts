@@ -6,16 +6,26 @@
 
 import { writeFileAtomic } from '../../base/atomic-write.ts';
 import { AipassError, type ErrorCode } from '../../base/errors.ts';
-import { emptyAccountFile, formatWithTokens, withoutTokens, type GrantedTokens } from '../account-file.ts';
-import { acquireLock, lockPath } from '../account-lock.ts';
-import { parseAccountName } from '../account-name.ts';
+import type { JsonObject } from '../../base/json.ts';
+import { plainText } from '../../base/plain-text.ts';
+import { delay } from '../../base/timeout.ts';
+import {
+  acquireLock,
+  emptyAccountFile,
+  formatWithTokens,
+  lockPath,
+  mcpServerOf,
+  readAccountFile,
+  withoutTokens,
+  type GrantedTokens,
+} from '../account-file.ts';
+import { providerOf } from '../account-name.ts';
 import { consentRemedy, explainWriteFailure, formatProviderError } from '../messages.ts';
-import { expandScopes, missingScopes } from '../scopes.ts';
-import { openClient, type OAuthClient, type WorkerDeps } from './client.ts';
-import { consentByBrowser } from './consent-browser.ts';
-import { consentByDevice } from './consent-device.ts';
-import type { ConsentChannel, WorkerJob, WorkerReport } from './job.ts';
-import { reserveRoom } from './refresh.ts';
+import { expandScopes, missingScopes } from '../provider-presets.ts';
+import { forGoogleDevice, openClient, type OAuthClient, type WorkerDeps } from './client.ts';
+import { consentByBrowser, openRedirectListener, type RedirectListener } from './consent-browser.ts';
+import type { ConsentChannel, ConsentRequest, JobAccount, WorkerJob, WorkerReport } from './job.ts';
+import { proveWritable } from './refresh.ts';
 import type { GrantAnswer } from './token-answer.ts';
 
 /**
@@ -24,18 +34,60 @@ import type { GrantAnswer } from './token-answer.ts';
  */
 const LOCK_WAIT_MS = 5 * 60_000;
 
+/** What a user is asked to consent to. */
+interface ConsentPlan {
+  readonly client: OAuthClient;
+  readonly scopes: readonly string[];
+  /** Fields of the account's file beside the tokens. */
+  readonly fields?: JsonObject;
+}
+
 /** Does a consent job. @throws AipassError with what went wrong and what to do. */
 export async function runConsent(
-  job: Extract<WorkerJob, { kind: 'consent' }>,
+  { account, request }: Extract<WorkerJob, { kind: 'consent' }>,
   deps: WorkerDeps,
   channel: ConsentChannel,
 ): Promise<WorkerReport> {
-  const { account, request } = job;
+  const reading = await readAccountFile(account.name, account.file);
+  if (reading.kind === 'unusable') throw refuse('BAD_REQUEST', reading.warning.problem, reading.warning.hint);
+  const file = reading.kind === 'read' ? reading.account : null;
+  const server = request.mcpServer ?? mcpServerOf(file);
+  let listener: RedirectListener | undefined;
+  try {
+    let plan: ConsentPlan;
+    if (server === undefined) plan = await planConsent(account, request, deps);
+    else {
+      await proveWritable(account.file, deps);
+      listener = await openRedirectListener(undefined, request.port);
+      const { planMcpConsent } = await import('./mcp.ts');
+      plan = await planMcpConsent(server, account, file, request.scopes, listener.redirectUri, deps);
+    }
+    const { client, scopes, fields } = plan;
+    let answer: GrantAnswer;
+    if (request.device) answer = await consentByDevice(client, scopes, deps, channel);
+    else {
+      listener ??= await openRedirectListener(client.settings.redirectUri, request.port);
+      answer = await consentByBrowser(listener, client, scopes, channel);
+    }
+    const tokens = assertGranted(account.name, answer);
+    await saveConsent(client, scopes, tokens, deps, fields);
+    return {
+      kind: 'consented',
+      scopes: tokens.scopes ?? scopes,
+      refusedScopes: tokens.scopes === undefined ? [] : missingScopes(providerOf(account.name), tokens.scopes, scopes),
+      renewable: tokens.refreshToken !== undefined,
+    };
+  } finally {
+    listener?.close();
+  }
+}
+
+/** Plans a consent as the provider's settings have it. */
+async function planConsent(account: JobAccount, request: ConsentRequest, deps: WorkerDeps): Promise<ConsentPlan> {
   const client = await openClient(account, deps, true);
   if (client.kind === 'unusable') throw refuse('BAD_REQUEST', client.reason, client.remedy);
   assertConsentable(client);
-  const provider = parseAccountName(account.name)?.provider ?? account.name;
-  const scopes = expandScopes(provider, chooseScopes(request.scopes, client));
+  const scopes = expandScopes(providerOf(account.name), chooseScopes(request.scopes, client));
   client.judging.sent?.push(...(request.scopes ?? []));
   if (client.kind === 'google' && scopes.length === 0) {
     throw refuse(
@@ -45,27 +97,7 @@ export async function runConsent(
     );
   }
   await proveWritable(account.file, deps);
-  const answer = request.device
-    ? await consentByDevice(client, scopes, deps, channel)
-    : await consentByBrowser(client, scopes, request.port, channel);
-  const tokens = assertGranted(account.name, answer);
-  await saveConsent(client, scopes, tokens, deps);
-  return {
-    kind: 'consented',
-    scopes: tokens.scopes ?? scopes,
-    refusedScopes: tokens.scopes === undefined ? [] : missingScopes(provider, tokens.scopes, scopes),
-    renewable: tokens.refreshToken !== undefined,
-  };
-}
-
-/** Proves that the tokens will have a place, before the user is asked for anything. */
-export async function proveWritable(file: string, deps: WorkerDeps): Promise<void> {
-  try {
-    await (await reserveRoom(file, deps.clock)).release();
-  } catch (error) {
-    const { reason, remedy } = explainWriteFailure(file, error);
-    throw new AipassError('INTERNAL', reason, { hint: `${remedy}, then start again`, cause: error });
-  }
+  return { client, scopes };
 }
 
 function assertConsentable({ account, file, settings }: OAuthClient): void {
@@ -90,8 +122,57 @@ function chooseScopes(asked: readonly string[] | undefined, { file, settings }: 
   return remembered.length > 0 ? remembered : (settings.scopes ?? []);
 }
 
+/**
+ * Seconds that `slow_down` adds to the interval (RFC 8628 §3.5); a failed request is treated the
+ * same.
+ */
+const SLOW_DOWN_S = 5;
+
+/** Longest interval between two requests that a provider may ask for, in seconds. */
+const MAX_INTERVAL_S = 60;
+
+/**
+ * Asks by device code (RFC 8628): the user enters a code on any device, and the provider is asked
+ * until it has the answer. @throws AipassError when the provider has no such flow, or the time is
+ * over.
+ */
+async function consentByDevice(
+  client: OAuthClient,
+  scopes: readonly string[],
+  { clock }: WorkerDeps,
+  channel: ConsentChannel,
+): Promise<GrantAnswer> {
+  const standard = client.kind === 'google' ? forGoogleDevice(client) : client;
+  const { beginDevice, deviceGrant } = await import('./oauth.ts');
+  const start = await beginDevice(standard, scopes);
+  if (start.kind === 'none') {
+    throw new AipassError('BAD_REQUEST', `no device flow is known for ${client.account.name}`, {
+      hint: 'leave out --device and use --no-browser: it prints an address, and takes the address you end up at',
+    });
+  }
+  if (start.kind !== 'started') return start;
+  const expiresAt = clock.now() + start.expiresInS * 1000;
+  channel.prompt({
+    kind: 'device',
+    verificationUri: plainText(start.verificationUri, 500),
+    ...(start.verificationUriComplete === undefined
+      ? {}
+      : { verificationUriComplete: plainText(start.verificationUriComplete, 1000) }),
+    userCode: plainText(start.userCode, 64),
+    expiresAt,
+  });
+  let intervalS = Math.min(MAX_INTERVAL_S, Math.max(1, start.intervalS));
+  while (clock.now() < expiresAt) {
+    if ((await delay(clock, intervalS * 1000, channel.signal)) === 'aborted') throw channel.signal.reason;
+    const answer = await deviceGrant(standard, start);
+    if (answer.kind === 'transient') intervalS = Math.min(MAX_INTERVAL_S, intervalS + SLOW_DOWN_S);
+    else if (answer.kind !== 'rejected' || answer.error !== 'authorization_pending') return answer;
+  }
+  throw new AipassError('TIMED_OUT', 'the code expired before it was entered', { hint: 'start again' });
+}
+
 /** Returns the tokens of an answer. @throws AipassError for any other answer. */
-export function assertGranted(account: string, answer: GrantAnswer): GrantedTokens {
+function assertGranted(account: string, answer: GrantAnswer): GrantedTokens {
   switch (answer.kind) {
     case 'granted':
       return answer.tokens;
@@ -113,12 +194,12 @@ export function assertGranted(account: string, answer: GrantAnswer): GrantedToke
 }
 
 /** Writes what was granted in place of the old tokens, which belong to another grant. */
-export async function saveConsent(
+async function saveConsent(
   client: OAuthClient,
   asked: readonly string[],
   tokens: GrantedTokens,
   deps: WorkerDeps,
-  fields: Readonly<Record<string, unknown>> = {},
+  fields: JsonObject = {},
 ): Promise<void> {
   const { file } = client.account;
   const lock = await acquireLock(lockPath(file), LOCK_WAIT_MS).catch((error: unknown) => {

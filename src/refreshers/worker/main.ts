@@ -77,7 +77,7 @@ async function run(job: WorkerJob): Promise<WorkerReport> {
     if (job.kind === 'refresh') return { kind: 'outcome', ...(await refreshAccount(job, deps)) };
     // A refresh, of which there are many, does not load what the others need.
     if (job.kind === 'revoke') return await (await import('./revoke.ts')).revokeAccount(job, deps);
-    return await (await import('./consent-job.ts')).runConsentJob(job, deps, channel(consentMs));
+    return await (await import('./consent.ts')).runConsent(job, deps, channel(consentMs));
   } catch (error) {
     const name = error instanceof Error ? error.name : 'unknown';
     const refusal =

@@ -1,6 +1,5 @@
 /**
- * Consent to an MCP server: finds its authorization server, registers a client, asks the user, and
- * saves the account.
+ * Consent to an MCP server: finds its authorization server, and registers a client.
  *
  * Protected resource metadata (RFC 9728), authorization server metadata (RFC 8414), dynamic client
  * registration (RFC 7591), authorization code with PKCE and `resource` (RFC 8707), as the Model
@@ -13,16 +12,12 @@ import { AipassError } from '../../base/errors.ts';
 import { Redactor } from '../../base/redactor.ts';
 import { Secret } from '../../base/secret.ts';
 import { splitList } from '../../base/split-list.ts';
-import { readAccountFile, type AccountFile, type ClientIdentity } from '../account-file.ts';
+import type { AccountFile, ClientIdentity } from '../account-file.ts';
 import { reauthCommand } from '../messages.ts';
 import { CLIENT_AUTHENTICATIONS, isSafeEndpoint, mergeSettings, type ProviderSettings } from '../provider-presets.ts';
-import { missingScopes } from '../scopes.ts';
 import type { StandardClient, WorkerDeps } from './client.ts';
-import { assertGranted, proveWritable, saveConsent } from './consent.ts';
-import { consentThrough, openRedirectListener } from './consent-browser.ts';
-import { consentByDevice } from './consent-device.ts';
 import { Exchange } from './exchange.ts';
-import type { ConsentChannel, WorkerJob, WorkerReport } from './job.ts';
+import type { JobAccount } from './job.ts';
 import { discoverIssuer } from './oauth.ts';
 import type { ExchangeAnswer } from './token-answer.ts';
 
@@ -51,28 +46,20 @@ interface Authority {
   readonly scopes: readonly string[];
 }
 
-/** Returns the address of the MCP server that an account's file belongs to, or undefined. */
-export function mcpServerOf(file: AccountFile | null): string | undefined {
-  return file === null ? undefined : readString(file.raw, 'mcp_server');
-}
-
 /**
- * Does a consent job for the MCP server at an address. @throws AipassError with what went wrong and
- * what to do.
+ * Plans a consent for the MCP server at an address, whose answer comes to a redirect address that
+ * is open already: finds its authorization server, and registers a client where there is none.
+ *
+ * @throws AipassError with what went wrong and what to do.
  */
-export async function runMcpConsent(
-  job: Extract<WorkerJob, { kind: 'consent' }>,
+export async function planMcpConsent(
   address: string,
+  account: JobAccount,
+  file: AccountFile | null,
+  asked: readonly string[] | undefined,
+  redirectUri: string,
   deps: WorkerDeps,
-  channel: ConsentChannel,
-): Promise<WorkerReport> {
-  const { account, request } = job;
-  const reading = await readAccountFile(account.name, account.file);
-  if (reading.kind === 'unusable') {
-    throw new AipassError('BAD_REQUEST', reading.warning.problem, { hint: reading.warning.hint });
-  }
-  const file = reading.kind === 'read' ? reading.account : null;
-  await proveWritable(account.file, deps);
+): Promise<{ readonly client: StandardClient; readonly scopes: readonly string[]; readonly fields: JsonObject }> {
   const now = (): number => deps.clock.now();
   const exchange = new Exchange({ fetch: deps.fetch, now });
   const server = new URL(address);
@@ -80,48 +67,32 @@ export async function runMcpConsent(
   const authority = await discoverAuthority(protection.issuer, exchange);
   const offline = authority.scopes.filter((scope) => scope === 'offline_access');
   const remembered = file?.requestedScopes ?? [];
-  const scopes =
-    request.scopes ?? (remembered.length > 0 ? remembered : [...new Set([...protection.scopes, ...offline])]);
-  const listener = await openRedirectListener(undefined, request.port);
-  try {
-    const own = ownClient(file, account.settings);
-    const registered =
-      own === undefined ? await register(authority, listener.redirectUri, scopes, exchange, account.name) : undefined;
-    const identity = own ?? registered?.identity;
-    if (identity === undefined) throw cannotRegister(account, protection.issuer);
-    const redactor = new Redactor();
-    redactor.learn([identity.clientSecret, identity.privateKey].flatMap((secret) => secret?.reveal() ?? []));
-    const client: StandardClient = {
-      kind: 'standard',
-      ...identity,
-      account,
-      file,
-      basis: null,
-      settings: mergeSettings(
-        { commonParams: { resource: protection.resource }, clientAuthentication: registered?.method },
-        file?.settings.clientAuthentication === undefined || registered !== undefined
-          ? undefined
-          : { clientAuthentication: file.settings.clientAuthentication },
-        authority.settings,
-      ),
-      exchange,
-      judging: { account: account.name, isConsentable: true, redactor },
-      now,
-    };
-    const answer = request.device
-      ? await consentByDevice(client, scopes, deps, channel)
-      : await consentThrough(listener, client, scopes, channel);
-    const tokens = assertGranted(account.name, answer);
-    await saveConsent(client, scopes, tokens, deps, fieldsOf(server, protection, client, registered !== undefined));
-    return {
-      kind: 'consented',
-      scopes: tokens.scopes ?? scopes,
-      refusedScopes: tokens.scopes === undefined ? [] : missingScopes('mcp', tokens.scopes, scopes),
-      renewable: tokens.refreshToken !== undefined,
-    };
-  } finally {
-    listener.close();
-  }
+  const scopes = asked ?? (remembered.length > 0 ? remembered : [...new Set([...protection.scopes, ...offline])]);
+  const own = ownClient(file, account.settings);
+  const registered =
+    own === undefined ? await register(authority, redirectUri, scopes, exchange, account.name) : undefined;
+  const identity = own ?? registered?.identity;
+  if (identity === undefined) throw cannotRegister(account, protection.issuer);
+  const redactor = new Redactor();
+  redactor.learn([identity.clientSecret, identity.privateKey].flatMap((secret) => secret?.reveal() ?? []));
+  const client: StandardClient = {
+    kind: 'standard',
+    ...identity,
+    account,
+    file,
+    basis: null,
+    settings: mergeSettings(
+      {
+        commonParams: { resource: protection.resource },
+        clientAuthentication: registered === undefined ? file?.settings.clientAuthentication : registered.method,
+      },
+      authority.settings,
+    ),
+    exchange,
+    judging: { account: account.name, isConsentable: true, redactor },
+    now,
+  };
+  return { client, scopes, fields: fieldsOf(server, protection, client, registered !== undefined) };
 }
 
 /**

@@ -10,9 +10,8 @@ import * as oauth from 'oauth4webapi';
 import { isRecord, parseJson, readString } from '../../base/json.ts';
 import { Secret } from '../../base/secret.ts';
 import type { ClientAuthentication, ExtraParams } from '../provider-presets.ts';
-import type { StandardClient } from './client.ts';
+import type { PendingAuthorization, StandardClient } from './client.ts';
 import type { Exchange } from './exchange.ts';
-import type { PendingAuthorization } from './redirect.ts';
 import {
   judgeAnswer,
   judgeFailure,
@@ -132,7 +131,7 @@ function explainDiscovery(
 
 /** Renews an access token (RFC 6749 §6). */
 export async function refreshGrant(client: StandardClient, refreshToken: Secret): Promise<GrantAnswer> {
-  return await attempt(client, async ({ server, metadata, authentication, options }) => {
+  return await requestTokens(client, async ({ server, metadata, authentication, options }) => {
     const response = await oauth.refreshTokenGrantRequest(
       server,
       metadata,
@@ -146,7 +145,7 @@ export async function refreshGrant(client: StandardClient, refreshToken: Secret)
 
 /** Asks for a token on the client's own behalf (RFC 6749 §4.4). */
 export async function clientCredentialsGrant(client: StandardClient, scopes: readonly string[]): Promise<GrantAnswer> {
-  return await attempt(client, async ({ server, metadata, authentication, options }) => {
+  return await requestTokens(client, async ({ server, metadata, authentication, options }) => {
     const parameters = new URLSearchParams(options.additionalParameters);
     // There is no authorization request: what was written for it can only be meant for this one.
     for (const name of ['audience', 'resource']) {
@@ -209,7 +208,7 @@ export async function codeGrant(
       remedy: 'start again; if it happens again, report it to the provider',
     };
   }
-  return await attempt(client, async ({ server, metadata, authentication, options }) => {
+  return await requestTokens(client, async ({ server, metadata, authentication, options }) => {
     const response = await oauth.authorizationCodeGrantRequest(
       server,
       metadata,
@@ -254,36 +253,24 @@ export async function beginDevice(
   parameters.set('code_challenge', await oauth.calculatePKCECodeChallenge(verifier));
   parameters.set('code_challenge_method', 'S256');
   append(parameters, client.settings.commonParams);
-  const metadata = { client_id: client.clientId };
-  let failure: Failure | undefined;
-  for (const method of authenticationMethods(client, server)) {
-    try {
-      const response = await oauth.deviceAuthorizationRequest(
-        server,
-        metadata,
-        await authenticationOf(client, server, method),
-        parameters,
-        transport(client.exchange, server.device_authorization_endpoint),
-      );
-      const answer = await oauth.processDeviceAuthorizationResponse(server, metadata, response);
-      return {
-        kind: 'started',
-        deviceCode: new Secret(answer.device_code),
-        verifier: new Secret(verifier),
-        userCode: answer.user_code,
-        verificationUri: answer.verification_uri,
-        ...(answer.verification_uri_complete === undefined
-          ? {}
-          : { verificationUriComplete: answer.verification_uri_complete }),
-        expiresInS: answer.expires_in,
-        intervalS: answer.interval ?? 5,
-      };
-    } catch {
-      failure = judgeFailure(client.judging, client.exchange.facts);
-      if (failure.kind !== 'rejected' || failure.error !== 'invalid_client') return failure;
-    }
-  }
-  return failure ?? judgeFailure(client.judging, client.exchange.facts);
+  const endpoint = server.device_authorization_endpoint;
+  return await attempt(client, server, async ({ metadata, authentication }) => {
+    const options = transport(client.exchange, endpoint);
+    const response = await oauth.deviceAuthorizationRequest(server, metadata, authentication, parameters, options);
+    const answer = await oauth.processDeviceAuthorizationResponse(server, metadata, response);
+    return {
+      kind: 'started',
+      deviceCode: new Secret(answer.device_code),
+      verifier: new Secret(verifier),
+      userCode: answer.user_code,
+      verificationUri: answer.verification_uri,
+      ...(answer.verification_uri_complete === undefined
+        ? {}
+        : { verificationUriComplete: answer.verification_uri_complete }),
+      expiresInS: answer.expires_in,
+      intervalS: answer.interval ?? 5,
+    };
+  });
 }
 
 /**
@@ -294,7 +281,7 @@ export async function deviceGrant(
   client: StandardClient,
   { deviceCode, verifier }: DeviceAuthorization,
 ): Promise<GrantAnswer> {
-  return await attempt(client, async ({ server, metadata, authentication, options }) => {
+  return await requestTokens(client, async ({ server, metadata, authentication, options }) => {
     const additionalParameters = new URLSearchParams(options.additionalParameters);
     additionalParameters.set('code_verifier', verifier.reveal());
     const response = await oauth.deviceCodeGrantRequest(server, metadata, authentication, deviceCode.reveal(), {
@@ -313,65 +300,72 @@ export async function revokeGrant(
   client: StandardClient,
   token: Secret,
   hint: 'access_token' | 'refresh_token',
-): Promise<Failure | { readonly kind: 'none' } | null> {
+): Promise<Failure | Unusable | { readonly kind: 'none' } | null> {
   const found = await discover(client);
   if (found.kind === 'unusable') return { kind: 'none' };
   if (found.kind !== 'found') return found;
   const { server } = found;
   if (server.revocation_endpoint === undefined) return { kind: 'none' };
-  let failure: Failure | undefined;
-  for (const method of authenticationMethods(client, server)) {
-    try {
-      const authentication = await authenticationOf(client, server, method);
-      const metadata = { client_id: client.clientId };
-      const response = await oauth.revocationRequest(server, metadata, authentication, token.reveal(), {
-        additionalParameters: { token_type_hint: hint },
-        ...transport(client.exchange, server.revocation_endpoint),
-      });
-      await oauth.processRevocationResponse(response);
-      return null;
-    } catch {
-      failure = judgeFailure(client.judging, client.exchange.facts);
-      if (failure.kind !== 'rejected' || failure.error !== 'invalid_client') return failure;
-    }
-  }
-  return failure ?? judgeFailure(client.judging, client.exchange.facts);
+  const endpoint = server.revocation_endpoint;
+  return await attempt(client, server, async ({ metadata, authentication }) => {
+    const response = await oauth.revocationRequest(server, metadata, authentication, token.reveal(), {
+      additionalParameters: { token_type_hint: hint },
+      ...transport(client.exchange, endpoint),
+    });
+    await oauth.processRevocationResponse(response);
+    return null;
+  });
 }
 
 /** What one request to the token endpoint is made with. */
-interface TokenEndpointRequest {
+interface TokenEndpointRequest extends ClientProof {
   readonly server: oauth.AuthorizationServer;
-  readonly metadata: oauth.Client;
-  readonly authentication: oauth.ClientAuth;
   readonly options: oauth.TokenEndpointRequestOptions & { readonly additionalParameters: URLSearchParams };
 }
 
-/**
- * Sends a request to the token endpoint. Where nothing says how the client proves itself, a refusal
- * of the client is a reason to try the other way: the grant itself is not used up by it (RFC 6749
- * §5.2 has the client checked first).
- */
-async function attempt(
+/** Sends a request to the token endpoint, and judges the answer by the facts of the exchange. */
+async function requestTokens(
   client: StandardClient,
-  send: (parts: TokenEndpointRequest) => Promise<void>,
+  send: (request: TokenEndpointRequest) => Promise<void>,
 ): Promise<GrantAnswer> {
   const found = await discover(client);
   if (found.kind !== 'found') return found;
   const { server } = found;
-  let answer: GrantAnswer | undefined;
+  return await attempt(client, server, async (proof) => {
+    const additionalParameters = new URLSearchParams();
+    append(additionalParameters, { ...client.settings.commonParams, ...client.settings.tokenParams });
+    const options = { ...transport(client.exchange, server.token_endpoint ?? ''), additionalParameters };
+    await send({ server, ...proof, options }).catch(() => {});
+    return judgeAnswer(client.exchange.facts, client.judging);
+  });
+}
+
+/** How a client proves itself in a request. */
+interface ClientProof {
+  readonly metadata: oauth.Client;
+  readonly authentication: oauth.ClientAuth;
+}
+
+/**
+ * Sends a request. Where nothing says how the client proves itself, a refusal of the client is a
+ * reason to try the other way: the grant itself is not used up by it (RFC 6749 §5.2 has the client
+ * checked first).
+ */
+async function attempt<T extends { readonly kind: string } | null>(
+  client: StandardClient,
+  server: oauth.AuthorizationServer,
+  send: (proof: ClientProof) => Promise<T>,
+): Promise<T | Failure | Unusable> {
+  let answer: T | Failure | undefined;
   for (const method of authenticationMethods(client, server)) {
     try {
       const authentication = await authenticationOf(client, server, method);
-      const additionalParameters = new URLSearchParams();
-      append(additionalParameters, { ...client.settings.commonParams, ...client.settings.tokenParams });
-      const options = { ...transport(client.exchange, server.token_endpoint ?? ''), additionalParameters };
-      await send({ server, metadata: { client_id: client.clientId }, authentication, options });
+      answer = await send({ metadata: { client_id: client.clientId }, authentication });
     } catch (error) {
       if (error instanceof UnusableKey) return { kind: 'unusable', reason: error.message, remedy: error.remedy };
-      // Judged by the facts below.
+      answer = judgeFailure(client.judging, client.exchange.facts);
     }
-    answer = judgeAnswer(client.exchange.facts, client.judging);
-    if (answer.kind !== 'rejected' || answer.error !== 'invalid_client') return answer;
+    if (answer === null || !('error' in answer) || answer.error !== 'invalid_client') return answer;
   }
   return answer ?? judgeFailure(client.judging, client.exchange.facts);
 }

@@ -7,28 +7,28 @@
  */
 
 import { reserveFile, writeFileAtomic } from '../../base/atomic-write.ts';
-import type { Clock } from '../../base/clock.ts';
+import { AipassError } from '../../base/errors.ts';
 import type { FileLock } from '../../base/file-lock.ts';
-import { foregroundClock } from '../../base/clock.ts';
+import { foregroundClock, type Clock } from '../../base/clock.ts';
 import { delay } from '../../base/timeout.ts';
 import {
+  accessTag,
   accountBasis,
   accountSignature,
+  acquireLock,
   formatWithRefreshToken,
   formatWithTokens,
+  lockPath,
   readAccountFile,
-  accessTag,
   type AccountFile,
   type AccountReading,
   type GrantedTokens,
 } from '../account-file.ts';
-import { acquireLock, lockPath } from '../account-lock.ts';
-import { parseAccountName } from '../account-name.ts';
+import { providerOf } from '../account-name.ts';
 import { explainMissingToken, explainWriteFailure } from '../messages.ts';
-import type { RefreshOutcome } from '../outcome.ts';
-import { missingScopes } from '../scopes.ts';
+import type { JobAccount, MintedToken, RefreshOutcome, WorkerJob } from './job.ts';
+import { missingScopes } from '../provider-presets.ts';
 import { openClient, serviceAccountScopes, type OAuthClient, type WorkerDeps } from './client.ts';
-import type { JobAccount, MintedToken, WorkerJob } from './job.ts';
 import type { GrantAnswer, Unusable } from './token-answer.ts';
 
 /**
@@ -187,7 +187,7 @@ async function saveTokens(save: Save, tokens: GrantedTokens, obtainedAt: number)
   if (tokens.expiresIn === 0) return EXPIRED_AT_BIRTH;
   const { before, client } = save;
   const { name } = client.account;
-  const provider = parseAccountName(name)?.provider ?? name;
+  const provider = providerOf(name);
   return {
     kind: 'refreshed',
     rotated: tokens.refreshToken !== undefined && before.refreshToken?.equals(tokens.refreshToken) !== true,
@@ -250,7 +250,7 @@ function unsaved(file: string, error: unknown): RefreshOutcome {
 }
 
 /** Room on the disk for the tokens to come. */
-export interface Reservation {
+interface Reservation {
   /**
    * Writes an account's file into the room that was kept. `text` is asked for before each try,
    * because the file may have changed; where there is none, nothing is written, and the promise
@@ -268,7 +268,7 @@ export interface Reservation {
  *
  * @throws the system's error.
  */
-export async function reserveRoom(file: string, clock: Clock): Promise<Reservation> {
+async function reserveRoom(file: string, clock: Clock): Promise<Reservation> {
   const room = await reserveFile(file, RESERVED_BYTES);
   return {
     release: () => room.release(),
@@ -288,4 +288,14 @@ export async function reserveRoom(file: string, clock: Clock): Promise<Reservati
       }
     },
   };
+}
+
+/** Proves that the tokens will have a place, before the user is asked for anything. */
+export async function proveWritable(file: string, deps: WorkerDeps): Promise<void> {
+  try {
+    await (await reserveRoom(file, deps.clock)).release();
+  } catch (error) {
+    const { reason, remedy } = explainWriteFailure(file, error);
+    throw new AipassError('INTERNAL', reason, { hint: `${remedy}, then start again`, cause: error });
+  }
 }

@@ -6,12 +6,11 @@
 import { writeFileAtomic } from '../../base/atomic-write.ts';
 import { AipassError } from '../../base/errors.ts';
 import type { Secret } from '../../base/secret.ts';
-import { formatAccountFile, withoutTokens } from '../account-file.ts';
-import { acquireLock, lockPath } from '../account-lock.ts';
+import { acquireLock, formatAccountFile, lockPath, withoutTokens } from '../account-file.ts';
 import { explainWriteFailure, formatProviderError } from '../messages.ts';
 import { openClient, type OAuthClient, type WorkerDeps } from './client.ts';
 import type { WorkerJob, WorkerReport } from './job.ts';
-import type { Failure } from './token-answer.ts';
+import type { Failure, Unusable } from './token-answer.ts';
 
 /** Longest wait for a refresh in flight, in milliseconds. */
 const LOCK_WAIT_MS = 90_000;
@@ -75,8 +74,9 @@ async function revokeAtProvider(
  * A token that the provider does not know is as good as revoked (RFC 7009 §2.2); any other refusal
  * leaves the grant alive, so nothing is deleted.
  */
-function assertRevoked({ account }: OAuthClient, failure: Failure | null): boolean {
+function assertRevoked({ account }: OAuthClient, failure: Failure | Unusable | null): boolean {
   if (failure === null) return true;
+  if (failure.kind === 'unusable') throw new AipassError('BAD_REQUEST', failure.reason, { hint: failure.remedy });
   if (failure.kind === 'transient') {
     throw new AipassError('PROVIDER_UNAVAILABLE', `${failure.reason}; nothing was revoked`, {
       hint: 'try again when the provider can be reached',

@@ -12,7 +12,7 @@ import { Secret } from '../../base/secret.ts';
 import { splitList } from '../../base/split-list.ts';
 import { jwtTimes, parseTime, type GrantedTokens } from '../account-file.ts';
 import { DEAD_TOKEN_WORDS, explainRefusal, formatProviderError } from '../messages.ts';
-import type { RefreshOutcome } from '../outcome.ts';
+import type { RefreshOutcome } from './job.ts';
 
 /** Answer of the last request of an exchange, or why none came. */
 export type ExchangeAnswer =

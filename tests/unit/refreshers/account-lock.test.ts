@@ -5,7 +5,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { acquireLock, lockPath } from '../../../src/refreshers/account-lock.ts';
+import { acquireLock, lockPath } from '../../../src/refreshers/account-file.ts';
 import { identifyProcess, type ProcessIdentity } from '../../../src/base/process-identity.ts';
 
 let folder = '';

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Config } from '../../../src/base/config-schema.ts';
 import { RefreshAlerts, type RefreshAlert } from '../../../src/refreshers/hooks.ts';
 import { AccountFiles, makeAccounts } from '../../support/account-files.ts';
-import type { RefreshOutcome } from '../../../src/refreshers/outcome.ts';
+import type { RefreshOutcome } from '../../../src/refreshers/worker/job.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
 const MINUTE = 60_000;

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { expandScopes, missingScopes } from '../../../src/refreshers/scopes.ts';
+import { expandScopes, missingScopes } from '../../../src/refreshers/provider-presets.ts';
 
 const GOOGLE = 'https://www.googleapis.com/auth/';
 
