@@ -8,7 +8,7 @@
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
-import type { Dialect, Provider } from '../providers/provider.ts';
+import type { Dialect, DialectEndpoint, Provider } from '../providers/provider.ts';
 
 /** Request for a provider. */
 export interface ForwardTarget {
@@ -48,8 +48,8 @@ const GOOGLE = 'google';
 /** Longest request target that is read, in characters. */
 const MAX_TARGET_LENGTH = 16 * 1024;
 
-/** Segment that means the same to everybody: nothing to decode, and no dot. */
-const PLAIN_SEGMENT = /^[A-Za-z0-9_:~-]*$/;
+/** Path, or segment of one, that means the same to everybody: nothing to decode, and no dot. */
+const PLAIN_PATH = /^[A-Za-z0-9_:~/-]*$/;
 
 /**
  * Number of times that a segment is decoded while it is searched for dot segments: clients and
@@ -61,28 +61,28 @@ const MAX_DECODINGS = 4;
 export function parseTarget(url: string, headers: IncomingHttpHeaders, options: TargetOptions): Target {
   const problem = findProblem(url);
   if (problem !== undefined) return { kind: 'malformed', problem };
-  const { segments, query } = splitTarget(url);
-  // Some APIs answer a path with a slash at its end only.
-  const endsInSlash = (url.split('?', 1)[0] ?? '').endsWith('/');
-  const [first, ...rest] = segments;
+  const { segments, query, endsInSlash } = splitTarget(url);
+  const first = segments[0];
   if (first === undefined) return { kind: 'root' };
   if (segments.length === 1) {
     if (first === 'metrics') return { kind: 'metrics' };
     if (first === 'healthz') return { kind: 'health' };
     if (first === 'readyz') return { kind: 'readiness' };
   }
-  if (first === 'api' && rest[0] === 'v1') return { kind: 'management', path: `/${rest.slice(1).join('/')}`, query };
+  if (first === 'api' && segments[1] === 'v1') {
+    return { kind: 'management', path: `/${segments.slice(2).join('/')}`, query };
+  }
 
   const forward = (provider: string, tail: readonly string[]): ForwardTarget => {
     const endpoints = options.dialectsOf(provider);
     const wanted = chooseDialect(tail, headers);
     // A provider may serve a path of another dialect below its only base URL.
     const dialect = endpoints !== undefined && endpoints[wanted] === undefined ? 'openai' : wanted;
-    const path = pathOf(tail, dialect, endpoints?.[dialect]?.baseUrl);
+    const path = pathOf(tail, dialect, endpoints?.[dialect]);
     return { kind: 'forward', provider, dialect, path: endsInSlash && path !== '/' ? `${path}/` : path, query };
   };
   if (isVersion(first)) return forward(providerOfDialect(segments, headers, options), segments);
-  if (options.dialectsOf(first) !== undefined) return forward(first, rest);
+  if (options.dialectsOf(first) !== undefined) return forward(first, segments.slice(1));
   // The AI SDK appends `/messages` to a base URL that other clients extend by `/v1/messages`.
   if (first === 'messages' || (first === 'models' && isAnthropic(headers))) return forward(ANTHROPIC, segments);
   return { kind: 'unknown', name: decode(first) };
@@ -113,7 +113,8 @@ function findProblem(url: string): string | undefined {
   if (url.length > MAX_TARGET_LENGTH) return `the target is longer than ${MAX_TARGET_LENGTH} characters`;
   if (!url.startsWith('/')) return 'the target is not a path';
   if (url.startsWith('//')) return 'the target names a host';
-  if (/[\\#]|\p{Cc}|[^\x21-\x7e]/u.test(url)) return 'the target holds a character that no path may hold';
+  if (PLAIN_PATH.test(url)) return undefined;
+  if (/[\\#]|[^\x21-\x7e]/.test(url)) return 'the target holds a character that no path may hold';
   const path = url.split('?', 1)[0] ?? '';
   for (const segment of path.split('/')) {
     const problem = findSegmentProblem(segment);
@@ -123,7 +124,7 @@ function findProblem(url: string): string | undefined {
 }
 
 function findSegmentProblem(segment: string): string | undefined {
-  if (PLAIN_SEGMENT.test(segment)) return undefined;
+  if (PLAIN_PATH.test(segment)) return undefined;
   let text = segment;
   for (let round = 0; round < MAX_DECODINGS; round += 1) {
     // Java's servers take what follows a semicolon away before they look for dots (RFC 3986, 3.3).
@@ -141,20 +142,43 @@ function findSegmentProblem(segment: string): string | undefined {
   return 'the path is encoded too many times';
 }
 
-/**
- * Splits a target into the segments of its path, empty ones left out, and its query without `key=`.
- */
-function splitTarget(url: string): { readonly segments: readonly string[]; readonly query: string } {
+/** Target in its parts. */
+interface SplitTarget {
+  /** Segments of the path, empty ones left out. */
+  readonly segments: readonly string[];
+  /** Query with its `?`, without `key=`. */
+  readonly query: string;
+  /** Some APIs answer a path with a slash at its end only. */
+  readonly endsInSlash: boolean;
+}
+
+function splitTarget(url: string): SplitTarget {
   const at = url.indexOf('?');
   const path = at === -1 ? url : url.slice(0, at);
-  const segments = path.split('/').filter((segment) => segment !== '');
-  if (at === -1) return { segments, query: '' };
+  const segments = segmentsOf(path);
+  const endsInSlash = path.endsWith('/');
+  if (at === -1) return { segments, query: '', endsInSlash };
   const kept = url
     .slice(at + 1)
     .split('&')
     .filter((parameter) => !isKeyParameter(parameter));
   const query = kept.join('&');
-  return { segments, query: query === '' ? '' : `?${query}` };
+  return { segments, query: query === '' ? '' : `?${query}`, endsInSlash };
+}
+
+function segmentsOf(path: string): string[] {
+  return path.split('/').filter((segment) => segment !== '');
+}
+
+/** Segments of base URLs: their endpoints live as long as the configuration that they come from. */
+const BASE_SEGMENTS = new WeakMap<DialectEndpoint, readonly string[]>();
+
+function baseSegmentsOf(endpoint: DialectEndpoint): readonly string[] {
+  const known = BASE_SEGMENTS.get(endpoint);
+  if (known) return known;
+  const segments = segmentsOf(new URL(endpoint.baseUrl).pathname);
+  BASE_SEGMENTS.set(endpoint, segments);
+  return segments;
 }
 
 function isKeyParameter(parameter: string): boolean {
@@ -173,12 +197,12 @@ function decode(text: string): string {
  * Returns the path below the base URL of a dialect. Clients disagree on how much of it belongs to
  * their base URL, so `/v1/messages`, `/messages` and `/v1/v1/messages` are one path.
  */
-function pathOf(tail: readonly string[], dialect: Dialect, baseUrl: string | undefined): string {
+function pathOf(tail: readonly string[], dialect: Dialect, endpoint: DialectEndpoint | undefined): string {
   if (dialect === 'gemini') {
     const hasVersion = tail.some((segment, at) => at < 2 && isVersion(segment));
     return `/${[...(hasVersion ? [] : ['v1beta']), ...tail].join('/')}`;
   }
-  const base = baseUrl === undefined ? [] : new URL(baseUrl).pathname.split('/').filter((segment) => segment !== '');
+  const base = endpoint === undefined ? [] : baseSegmentsOf(endpoint);
   const own = base.findIndex((_, from) => base.slice(from).every((segment, at) => segment === tail[at]));
   const below = own === -1 ? tail : tail.slice(base.length - own);
   const from = below.findIndex((segment) => segment !== 'v1');
