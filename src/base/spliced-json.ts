@@ -50,6 +50,9 @@ export function printSpliced(text: string, splices: Splices): (string | Buffer)[
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
+/** Bytes that are looked at one by one for the end of a text: a call costs more than these. */
+const NEAR_BYTES = 24;
+
 /**
  * Returns the place of the quote that ends a text, or -1 where the text goes on in the next bytes.
  *
@@ -62,6 +65,9 @@ export function endOfText(chunk: Buffer, from: number, state: { isEscaped: boole
     state.isEscaped = false;
     at += 1;
   }
+  // Most texts are names and other short ones without an escape.
+  const near = Math.min(at + NEAR_BYTES, chunk.length);
+  for (let place = at; place < near && chunk[place] !== BACKSLASH; place += 1) if (chunk[place] === QUOTE) return place;
   for (;;) {
     const quote = chunk.indexOf(QUOTE, at);
     const limit = quote === -1 ? chunk.length : quote;

@@ -33,7 +33,7 @@ export interface FoundMember {
 
 /** Scans one document. */
 export class JsonScanner {
-  readonly #names: ReadonlySet<string>;
+  readonly #names: readonly string[];
   readonly #onMember: (member: FoundMember) => void;
   readonly #nesting: number;
   #offset = 0;
@@ -43,18 +43,18 @@ export class JsonScanner {
   #inText = false;
   readonly #text = { isEscaped: false };
   #isNameNext = false;
+  /** Whether the text that is read, or was read last, is a name whose colon is still to come. */
   #isName = false;
-  #name: Buffer[] = [];
-  #nameBytes = 0;
+  #name: string | undefined;
+  readonly #nameBytes = new PiecedText(MAX_NAME_BYTES);
   #member: { readonly name: string; readonly start: number } | undefined;
-  #value: Buffer[] = [];
-  #valueBytes = 0;
+  readonly #valueBytes = new PiecedText(MAX_MEMBER_BYTES);
   #isWhole = false;
   #rootOpensAt = -1;
 
   /** @param nesting how many levels below the usual ones the members are. */
   constructor(names: readonly string[], onMember: (member: FoundMember) => void, nesting = 0) {
-    this.#names = new Set(names);
+    this.#names = names;
     this.#onMember = onMember;
     this.#nesting = nesting;
   }
@@ -71,17 +71,15 @@ export class JsonScanner {
 
   /** Takes the next bytes. */
   push(chunk: Buffer): void {
+    const { length } = chunk;
     let at = 0;
-    let valueFrom = this.#member ? 0 : -1;
-    let nameFrom = this.#isName ? 0 : -1;
-    while (at < chunk.length) {
+    let valueFrom = 0;
+    let nameFrom = 0;
+    while (at < length) {
       if (this.#inText) {
         const end = endOfText(chunk, at, this.#text);
         if (end === -1) break;
-        if (this.#isName) {
-          this.#keepName(chunk.subarray(Math.max(nameFrom, 0), end));
-          nameFrom = -1;
-        }
+        if (this.#isName) this.#name = this.#nameBytes.end(chunk, nameFrom, end);
         this.#inText = false;
         at = end + 1;
         continue;
@@ -94,8 +92,6 @@ export class JsonScanner {
           if (this.#isNameNext && this.#depth === this.#target) {
             this.#isName = true;
             this.#isNameNext = false;
-            this.#name = [];
-            this.#nameBytes = 0;
             nameFrom = at + 1;
           }
           break;
@@ -114,11 +110,9 @@ export class JsonScanner {
         case COLON:
           if (this.#isName && this.#depth === this.#target) {
             this.#isName = false;
-            const name = this.#nameBytes > MAX_NAME_BYTES ? '' : readName(Buffer.concat(this.#name).toString());
-            if (this.#names.has(name)) {
+            const name = readName(this.#name);
+            if (name !== undefined && this.#names.includes(name)) {
               this.#member = { name, start: this.#offset + at + 1 };
-              this.#value = [];
-              this.#valueBytes = 0;
               valueFrom = at + 1;
             }
           }
@@ -127,11 +121,7 @@ export class JsonScanner {
         case CLOSE_BRACE:
         case CLOSE_BRACKET:
           if (this.#depth === this.#target) {
-            if (this.#member) {
-              this.#keepValue(chunk.subarray(Math.max(valueFrom, 0), at));
-              this.#finishMember(this.#offset + at);
-              valueFrom = -1;
-            }
+            if (this.#member) this.#finishMember(this.#member, chunk, valueFrom, at);
             this.#isNameNext = byte === COMMA;
           }
           if (byte !== COMMA) {
@@ -144,34 +134,53 @@ export class JsonScanner {
       }
       at += 1;
     }
-    if (this.#member && valueFrom !== -1) this.#keepValue(chunk.subarray(valueFrom));
-    if (this.#inText && this.#isName && nameFrom !== -1) this.#keepName(chunk.subarray(nameFrom));
-    this.#offset += chunk.length;
+    if (this.#member) this.#valueBytes.add(chunk, valueFrom);
+    if (this.#inText && this.#isName) this.#nameBytes.add(chunk, nameFrom);
+    this.#offset += length;
   }
 
-  #keepName(piece: Buffer): void {
-    this.#nameBytes += piece.length;
-    if (this.#nameBytes <= MAX_NAME_BYTES) this.#name.push(piece);
-  }
-
-  #keepValue(piece: Buffer): void {
-    this.#valueBytes += piece.length;
-    if (this.#valueBytes <= MAX_MEMBER_BYTES) this.#value.push(piece);
-  }
-
-  #finishMember(end: number): void {
-    const member = this.#member;
+  #finishMember(
+    { name, start }: { readonly name: string; readonly start: number },
+    chunk: Buffer,
+    from: number,
+    to: number,
+  ): void {
     this.#member = undefined;
-    if (!member || this.#valueBytes > MAX_MEMBER_BYTES) return;
-    const text = Buffer.concat(this.#value).toString();
-    this.#value = [];
-    this.#onMember({ name: member.name, text, start: member.start, end });
+    const text = this.#valueBytes.end(chunk, from, to);
+    if (text !== undefined) this.#onMember({ name, text, start, end: this.#offset + to });
+  }
+}
+
+/** Text of bounded length whose bytes may come in pieces; most come in one. */
+class PiecedText {
+  readonly #maxBytes: number;
+  #pieces: Buffer[] = [];
+  #bytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Adds the bytes from a place on. */
+  add(chunk: Buffer, from: number): void {
+    this.#bytes += chunk.length - from;
+    if (this.#bytes <= this.#maxBytes) this.#pieces.push(chunk.subarray(from));
+  }
+
+  /** Takes the last bytes, and returns the text; undefined for one that is too long. */
+  end(chunk: Buffer, from: number, to: number): string | undefined {
+    const isShort = this.#bytes + to - from <= this.#maxBytes;
+    if (this.#bytes === 0) return isShort ? chunk.toString('utf8', from, to) : undefined;
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    this.#bytes = 0;
+    return isShort ? Buffer.concat([...pieces, chunk.subarray(from, to)]).toString() : undefined;
   }
 }
 
 /** Reads a name, which may be written with escapes: what a parser takes for "model" is one. */
-function readName(text: string): string {
-  if (!text.includes('\\')) return text;
+function readName(text: string | undefined): string | undefined {
+  if (text?.includes('\\') !== true) return text;
   const name: unknown = parseJson(`"${text}"`);
-  return typeof name === 'string' ? name : '';
+  return typeof name === 'string' ? name : undefined;
 }
