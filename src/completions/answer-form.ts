@@ -33,14 +33,14 @@ export function formOf(
       at += 1;
       continue;
     }
+    if (byte === 0x7b || byte === 0x5b) return { form: 'json', from: at };
+    if (byte === 0x3c) return { form: 'page', from: at };
     if (byte === 0x3a || isOtherField(bytes, at)) {
       const end = lineEnd(bytes, at);
       if (end === -1) break;
       at = end + 1;
       continue;
     }
-    if (byte === 0x7b || byte === 0x5b) return { form: 'json', from: at };
-    if (byte === 0x3c) return { form: 'page', from: at };
     if (bytes.length - at < FIELD_BYTES && !isWhole) return undefined;
     const start = bytes.toString('latin1', at, at + FIELD_BYTES);
     return { form: /^(?:data|event|id|retry)(?:[: \r\n]|$)/.test(start) ? 'events' : 'opaque', from: at };

@@ -172,10 +172,10 @@ export class AnswerWatcher {
     return new JsonScanner(
       DOCUMENT_MEMBERS,
       ({ name, text }) => {
-        const document = { [name]: parseJson(text) };
-        this.#facts.add(document);
-        if (name === 'error' || name === 'base_resp') this.#note(errorIn(document));
-        if (name === 'type' && isEndMark(document)) this.#isFinished = true;
+        const value = parseJson(text);
+        this.#facts.addMember(name, value);
+        if (name === 'error' || name === 'base_resp') this.#note(errorIn({ [name]: value }));
+        if (name === 'type' && isEndMark({ type: value })) this.#isFinished = true;
       },
       nesting,
     );

@@ -56,8 +56,8 @@ export function isModelPath(dialect: Dialect, path: string): boolean {
   return MODEL_PATHS[dialect].test(path.replace(/\/+$/, ''));
 }
 
-/** Places of a count in a usage document, tried in order; a dot leads into a member. */
-type Places = readonly string[];
+/** Places of a count in a usage document, tried in order: a member, or a member of a member. */
+type Places = readonly (readonly [string, string?])[];
 
 /**
  * Where a dialect writes its counts. Each count is the first place that holds one; `promptParts`
@@ -73,6 +73,14 @@ interface UsageTable {
   readonly cost: Places;
 }
 
+/** Parses places that are written with a dot where they lead into a member. */
+function parsePlaces(...places: readonly string[]): Places {
+  return places.map((place) => {
+    const [outer = '', inner] = place.split('.');
+    return inner === undefined ? [outer] : [outer, inner];
+  });
+}
+
 /**
  * OpenAI's names in chat (`prompt_tokens`), Responses, images and audio (`input_tokens`), and what
  * others made of them: DeepSeek and Moonshot name the cached part on their own, OpenRouter gives
@@ -80,27 +88,27 @@ interface UsageTable {
  * written to the cache.
  */
 const OPENAI_USAGE: UsageTable = {
-  promptParts: [['prompt_tokens', 'input_tokens']],
-  completionParts: [['completion_tokens', 'output_tokens']],
-  total: ['total_tokens'],
-  cached: [
+  promptParts: [parsePlaces('prompt_tokens', 'input_tokens')],
+  completionParts: [parsePlaces('completion_tokens', 'output_tokens')],
+  total: parsePlaces('total_tokens'),
+  cached: parsePlaces(
     'prompt_tokens_details.cached_tokens',
     'input_tokens_details.cached_tokens',
     'prompt_cache_hit_tokens',
     'cached_tokens',
     'cache_read_input_tokens',
-  ],
-  cacheWrite: [
+  ),
+  cacheWrite: parsePlaces(
     'prompt_tokens_details.cache_write_tokens',
     'input_tokens_details.cache_write_tokens',
     'cache_creation_input_tokens',
-  ],
-  reasoning: [
+  ),
+  reasoning: parsePlaces(
     'completion_tokens_details.reasoning_tokens',
     'output_tokens_details.reasoning_tokens',
     'reasoning_tokens',
-  ],
-  cost: ['cost', 'cost.total_cost'],
+  ),
+  cost: parsePlaces('cost', 'cost.total_cost'),
 };
 
 /**
@@ -108,23 +116,27 @@ const OPENAI_USAGE: UsageTable = {
  * not in it.
  */
 const ANTHROPIC_USAGE: UsageTable = {
-  promptParts: [['input_tokens'], ['cache_creation_input_tokens'], ['cache_read_input_tokens']],
-  completionParts: [['output_tokens']],
+  promptParts: [
+    parsePlaces('input_tokens'),
+    parsePlaces('cache_creation_input_tokens'),
+    parsePlaces('cache_read_input_tokens'),
+  ],
+  completionParts: [parsePlaces('output_tokens')],
   total: [],
-  cached: ['cache_read_input_tokens'],
-  cacheWrite: ['cache_creation_input_tokens'],
+  cached: parsePlaces('cache_read_input_tokens'),
+  cacheWrite: parsePlaces('cache_creation_input_tokens'),
   reasoning: [],
   cost: [],
 };
 
 /** Gemini counts thoughts beside the candidates, and the prompt with its cached part. */
 const GEMINI_USAGE: UsageTable = {
-  promptParts: [['promptTokenCount'], ['toolUsePromptTokenCount']],
-  completionParts: [['candidatesTokenCount'], ['thoughtsTokenCount']],
-  total: ['totalTokenCount'],
-  cached: ['cachedContentTokenCount'],
+  promptParts: [parsePlaces('promptTokenCount'), parsePlaces('toolUsePromptTokenCount')],
+  completionParts: [parsePlaces('candidatesTokenCount'), parsePlaces('thoughtsTokenCount')],
+  total: parsePlaces('totalTokenCount'),
+  cached: parsePlaces('cachedContentTokenCount'),
   cacheWrite: [],
-  reasoning: ['thoughtsTokenCount'],
+  reasoning: parsePlaces('thoughtsTokenCount'),
   cost: [],
 };
 
@@ -147,15 +159,19 @@ export function readUsage(dialect: Dialect, usage: Fields): CompletionUsage {
     (dialect === 'anthropic' && promptTokens !== undefined && completionTokens !== undefined
       ? promptTokens + completionTokens
       : undefined);
-  return {
-    ...optional('promptTokens', promptTokens),
-    ...optional('completionTokens', completionTokens),
-    ...optional('totalTokens', totalTokens),
-    ...optional('cachedTokens', first(usage, table.cached, toCount)),
-    ...optional('cacheWriteTokens', first(usage, table.cacheWrite, toCount)),
-    ...optional('reasoningTokens', first(usage, table.reasoning, toCount)),
-    ...optional('costUsd', first(usage, table.cost, toAmount)),
-  };
+  const counts: { -readonly [Name in keyof CompletionUsage]: CompletionUsage[Name] } = {};
+  if (promptTokens !== undefined) counts.promptTokens = promptTokens;
+  if (completionTokens !== undefined) counts.completionTokens = completionTokens;
+  if (totalTokens !== undefined) counts.totalTokens = totalTokens;
+  const cachedTokens = first(usage, table.cached, toCount);
+  if (cachedTokens !== undefined) counts.cachedTokens = cachedTokens;
+  const cacheWriteTokens = first(usage, table.cacheWrite, toCount);
+  if (cacheWriteTokens !== undefined) counts.cacheWriteTokens = cacheWriteTokens;
+  const reasoningTokens = first(usage, table.reasoning, toCount);
+  if (reasoningTokens !== undefined) counts.reasoningTokens = reasoningTokens;
+  const costUsd = first(usage, table.cost, toAmount);
+  if (costUsd !== undefined) counts.costUsd = costUsd;
+  return counts;
 }
 
 /**
@@ -164,7 +180,11 @@ export function readUsage(dialect: Dialect, usage: Fields): CompletionUsage {
  */
 function unreadUsage(dialect: Dialect, usage: Fields): Fields | undefined {
   const { promptParts, completionParts, total, cached, cacheWrite, reasoning, cost } = USAGE_TABLES[dialect];
-  const places = new Set([...promptParts, ...completionParts, total, cached, cacheWrite, reasoning, cost].flat());
+  const places = new Set(
+    [...promptParts, ...completionParts, total, cached, cacheWrite, reasoning, cost]
+      .flat()
+      .map((path) => path.join('.')),
+  );
   const isRead = (name: string, value: unknown): boolean => {
     if (!isRecord(value)) return places.has(name);
     return Object.entries(value).every(([inner, part]) => places.has(`${name}.${inner}`) || isEmpty(part));
@@ -177,22 +197,21 @@ function isEmpty(value: unknown): boolean {
   return typeof value !== 'boolean' && isZero(value);
 }
 
-function optional(name: keyof CompletionUsage, value: number | undefined): CompletionUsage {
-  return value === undefined ? {} : { [name]: value };
-}
-
 function sum(usage: Fields, parts: readonly Places[]): number | undefined {
-  const counts = parts.map((places) => first(usage, places, toCount)).filter((count) => count !== undefined);
-  return counts.length === 0 ? undefined : counts.reduce((total, count) => total + count, 0);
+  let total: number | undefined;
+  for (const places of parts) {
+    const count = first(usage, places, toCount);
+    if (count !== undefined) total = (total ?? 0) + count;
+  }
+  return total;
 }
 
 function first(usage: Fields, places: Places, read: (value: unknown) => number | undefined): number | undefined {
-  for (const place of places) {
-    const dot = place.indexOf('.');
-    const outer = usage[dot === -1 ? place : place.slice(0, dot)];
+  for (const [name, inner] of places) {
+    const outer = usage[name];
     // Most places are empty.
     if (outer === undefined) continue;
-    const count = read(dot === -1 ? outer : readField(outer, place.slice(dot + 1)));
+    const count = read(inner === undefined ? outer : readField(outer, inner));
     if (count !== undefined) return count;
   }
   return undefined;
@@ -221,12 +240,19 @@ export const DOCUMENT_MEMBERS = [
   'type',
 ] as const;
 
+/** Members of a document that name the generation and its model, and count what it used. */
+const MEMBERS_OF: Readonly<Record<Dialect, Readonly<Record<'id' | 'model' | 'usage', string>>>> = {
+  openai: { id: 'id', model: 'model', usage: 'usage' },
+  anthropic: { id: 'id', model: 'model', usage: 'usage' },
+  gemini: { id: 'responseId', model: 'modelVersion', usage: 'usageMetadata' },
+};
+
 /** Collects what the documents of one answer (a whole one, or the events of a stream) say of it. */
 export class AnswerSummary {
   readonly #dialect: Dialect;
   #id = '';
   #model = '';
-  #usage: Record<string, unknown> | undefined;
+  #usage: Fields | undefined;
 
   constructor(dialect: Dialect) {
     this.#dialect = dialect;
@@ -250,29 +276,37 @@ export class AnswerSummary {
 
   /** Takes one document. */
   add(document: Fields): void {
-    if (this.#dialect === 'gemini') {
-      this.#name(document['responseId'], document['modelVersion']);
-      this.#addUsage(document['usageMetadata']);
-      return;
-    }
+    this.#addMembers(document);
+    if (this.#dialect === 'gemini') return;
     // Anthropic's message_start and the events of Responses hold the answer in a member.
-    const inner = toRecord(document['message'] ?? document['response']);
-    this.#name(document['id'] ?? inner['id'], document['model'] ?? inner['model']);
+    this.#addMembers(document['message'] ?? document['response']);
+    // Moonshot writes the usage into the choice, Groq under a name of its own.
     const choices = document['choices'];
-    const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
-    for (const usage of [
-      document['usage'],
-      inner['usage'],
-      // Moonshot writes it into the choice, Groq under a name of its own.
-      choice === undefined ? undefined : toRecord(choice)['usage'],
-      document['x_groq'] === undefined ? undefined : toRecord(document['x_groq'])['usage'],
-    ]) {
-      this.#addUsage(usage);
-    }
+    if (Array.isArray(choices)) this.#addUsage(toRecord(choices[0])['usage']);
+    this.#addUsage(toRecord(document['x_groq'])['usage']);
   }
 
-  #name(id: unknown, model: unknown): void {
+  /** Takes one member of a document. */
+  addMember(name: string, value: unknown): void {
+    const { id, model, usage } = MEMBERS_OF[this.#dialect];
+    if (name === id) this.#addId(value);
+    else if (name === model) this.#addModel(value);
+    else if (name === usage) this.#addUsage(value);
+  }
+
+  #addMembers(document: unknown): void {
+    if (!isRecord(document)) return;
+    const { id, model, usage } = MEMBERS_OF[this.#dialect];
+    this.#addId(document[id]);
+    this.#addModel(document[model]);
+    this.#addUsage(document[usage]);
+  }
+
+  #addId(id: unknown): void {
     if (typeof id === 'string') this.#id ||= id;
+  }
+
+  #addModel(model: unknown): void {
     if (typeof model === 'string') this.#model ||= model;
   }
 
@@ -281,11 +315,13 @@ export class AnswerSummary {
    * replaces nothing.
    */
   #addUsage(usage: unknown): void {
-    if (typeof usage !== 'object' || usage === null || Array.isArray(usage)) return;
-    const known = Object.entries(usage).filter(([, value]) => value !== null && value !== undefined);
-    if (known.length === 0 && this.#usage) return;
-    if (this.#usage && known.every(([, value]) => isZero(value))) return;
-    this.#usage = { ...this.#usage, ...Object.fromEntries(known) };
+    if (!isRecord(usage)) return;
+    const counts = Object.values(usage);
+    if (this.#usage && counts.every(isZero)) return;
+    const known = counts.includes(null)
+      ? Object.fromEntries(Object.entries(usage).filter(([, value]) => value !== null))
+      : usage;
+    this.#usage = this.#usage ? { ...this.#usage, ...known } : known;
   }
 }
 
