@@ -16,7 +16,6 @@ import { JsonScanner, type FoundMember } from './json-scan.ts';
 const CONNECTION_FIELDS = new Set([
   'accept-encoding',
   'connection',
-  'content-length',
   'expect',
   'host',
   'keep-alive',
@@ -28,13 +27,31 @@ const CONNECTION_FIELDS = new Set([
   'x-organization',
 ]);
 
-/** Fields in which clients send a credential: theirs is good here, and never at a provider. */
-const CREDENTIAL_FIELDS = new Set(['authorization', 'x-api-key', 'x-goog-api-key', 'api-key', 'cookie']);
+/**
+ * Fields of a request that do not pass. Clients send a credential in some of them: theirs is good
+ * here, and never at a provider.
+ */
+const WITHHELD_FROM_PROVIDER = new Set([
+  ...CONNECTION_FIELDS,
+  'content-length',
+  'authorization',
+  'x-api-key',
+  'x-goog-api-key',
+  'api-key',
+  'cookie',
+]);
 
 /**
- * Fields of an answer that mean something to browsers, or to a connection to the provider itself.
+ * Fields of an answer that do not pass. Some of them mean something to browsers, or to a connection
+ * to the provider itself.
  */
-const BROWSER_FIELDS = new Set(['alt-svc', 'clear-site-data', 'set-cookie', 'strict-transport-security']);
+const WITHHELD_FROM_CLIENT = new Set([
+  ...CONNECTION_FIELDS,
+  'alt-svc',
+  'clear-site-data',
+  'set-cookie',
+  'strict-transport-security',
+]);
 
 /** Parameters of a query in which clients send a credential. */
 const CREDENTIAL_PARAMETERS = new Set(['key', 'access_token']);
@@ -44,10 +61,11 @@ const CREDENTIAL_PARAMETERS = new Set(['key', 'access_token']);
  * whatever the field that holds a token of ours is called.
  */
 export function passedHeaders(headers: Readonly<IncomingHttpHeaders>): OutgoingHttpHeaders {
-  const nominated = new Set((headers.connection ?? '').split(',').map((name) => name.trim().toLowerCase()));
+  const nominated = nominatedBy(headers.connection);
   const passed: OutgoingHttpHeaders = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || CONNECTION_FIELDS.has(name) || CREDENTIAL_FIELDS.has(name)) continue;
+  for (const name of Object.keys(headers)) {
+    const value = headers[name];
+    if (value === undefined || WITHHELD_FROM_PROVIDER.has(name)) continue;
     if (name.startsWith('proxy-') || name.startsWith('x-aipass-') || nominated.has(name)) continue;
     if (typeof value === 'string' ? holdsToken(value) : value.some(holdsToken)) continue;
     passed[name] = value;
@@ -60,15 +78,23 @@ export function passedHeaders(headers: Readonly<IncomingHttpHeaders>): OutgoingH
  * gateway does not serve.
  */
 export function answeredHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
-  const nominated = new Set((headers['connection'] ?? '').split(',').map((name) => name.trim().toLowerCase()));
+  const nominated = nominatedBy(headers['connection']);
   const passed: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (name !== 'content-length' && CONNECTION_FIELDS.has(name)) continue;
+  for (const name of Object.keys(headers)) {
+    const value = headers[name];
+    if (value === undefined || WITHHELD_FROM_CLIENT.has(name)) continue;
     if (name.startsWith('proxy-') || name.startsWith('access-control-') || nominated.has(name)) continue;
-    if (BROWSER_FIELDS.has(name)) continue;
     passed[name] = value;
   }
   return passed;
+}
+
+const NO_FIELDS: ReadonlySet<string> = new Set();
+
+/** Returns the fields that belong to the connection because its field `connection` names them. */
+function nominatedBy(connection: string | undefined): ReadonlySet<string> {
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return NO_FIELDS;
+  return new Set(connection.split(',').map((name) => name.trim().toLowerCase()));
 }
 
 /**
