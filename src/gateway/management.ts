@@ -164,6 +164,7 @@ export function createManagementApp(version: string): ManagementApp {
     info: { title: 'aipassd management API', version },
     servers: [{ url: '/api/v1' }],
   });
+  refuseOtherMethods(app);
   app.notFound(() => {
     throw new AipassError('NOT_FOUND', 'the management API has no such path', { hint: 'see /api/v1/openapi.json' });
   });
@@ -173,6 +174,21 @@ export function createManagementApp(version: string): ManagementApp {
     return new Response(body, { status, headers });
   });
   return app;
+}
+
+/** Answers 405 to every method that a path is not declared for. To be called after the routes. */
+function refuseOtherMethods(app: ManagementApp): void {
+  for (const [path, routes] of Map.groupBy(app.routes, (route) => route.path)) {
+    const methods = new Set(routes.map(({ method }) => method));
+    if (methods.has('ALL')) continue;
+    const allow = [...methods, ...(methods.has('GET') ? ['HEAD'] : [])].join(', ');
+    app.all(path, ({ req }) => {
+      const problem = `the method ${plainText(req.method, 20)} is not for this path`;
+      const error = new AipassError('BAD_REQUEST', problem, { hint: `use ${allow}` });
+      const { status, headers, body } = formatError(error, 'aipassd', 405);
+      return new Response(body, { status, headers: { ...headers, allow } });
+    });
+  }
 }
 
 /**
@@ -209,14 +225,16 @@ function describeRoute({ method, path, summary, status, body, query, result }: C
 
 /** Answers one request. */
 export async function answerManagement(app: ManagementApp, request: ManagementRequest): Promise<GatewayAnswer> {
-  const { method, path, query, headers, body, call, oauthAccounts } = request;
+  const { path, query, headers, body, call, oauthAccounts } = request;
+  // The answer to HEAD is that to GET, whose body stays here.
+  const method = request.method === 'HEAD' ? 'GET' : request.method;
   const answer = await app.fetch(
     // The host is not part of any route.
     new Request(`http://aipassd${path}${query}`, {
-      // The answer to HEAD is that to GET, whose body stays here.
-      method: method === 'HEAD' ? 'GET' : method,
+      method,
       headers,
-      body: body === null ? null : new Uint8Array(body),
+      // The body of a GET means nothing (RFC 9110, 9.3.1), and no Request takes one.
+      body: body === null || method === 'GET' ? null : new Uint8Array(body),
     }),
     { call, oauthAccounts },
   );

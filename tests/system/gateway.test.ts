@@ -64,6 +64,10 @@ function freePort(): Promise<number> {
   });
 }
 
+function readIfThere(path: string): string {
+  return existsSync(path) ? readFileSync(path, 'utf8') : '';
+}
+
 const CHAT = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'x' }] });
 const JSON_TYPE = { 'content-type': 'application/json' };
 /** Prints the base URL, the token and its process id, and runs on. */
@@ -194,6 +198,29 @@ describe('the gateway of a running daemon', () => {
     expect(await ask('/api/v1/nothing')).toMatchObject({ status: 404, body: expect.stringContaining('"NOT_FOUND"') });
   });
 
+  it('a method that a path does not have is a 405 that lists what may be asked', async () => {
+    for (const [method, path, allow] of [
+      ['POST', '/api/v1/status', 'GET, HEAD'],
+      ['DELETE', '/api/v1/openapi.json', 'GET, HEAD'],
+      ['GET', '/api/v1/oauth/google/token', 'POST'],
+      ['HEAD', '/api/v1/oauth/google/token', 'POST'],
+      ['PUT', '/api/v1/oauth/google/subject', 'GET, HEAD'],
+      ['PUT', '/api/v1/provider-credentials', 'GET, POST'],
+      ['POST', '/metrics', 'GET, HEAD'],
+    ] as const) {
+      const { status, headers, body } = await ask(path, { method });
+      expect([method, path, status, headers['allow']]).toEqual([method, path, 405, allow]);
+      expect(headers['content-type']).toBe('application/json');
+      if (method === 'HEAD' || !path.startsWith('/api/')) continue;
+      expect(JSON.parse(body)).toMatchObject({ detail: expect.any(String), request_id: headers['x-request-id'] });
+    }
+  });
+
+  it('a GET of the management API that comes with a body is answered', async () => {
+    const headers = { ...JSON_TYPE, 'content-length': '2' };
+    expect((await ask('/api/v1/status', { method: 'GET', body: '{}', headers })).status).toBe(200);
+  });
+
   it('a lost socket is made anew', async () => {
     const { rmSync } = await import('node:fs');
     rmSync(running.home.paths.gatewaySocket);
@@ -312,6 +339,65 @@ describe('aipassd exec', () => {
     );
     // The program itself goes on, without access.
     process.kill(Number(pid));
+  });
+
+  it.each(['SIGTERM', 'SIGKILL'] as const)(
+    'a run keeps its access through a restart of the daemon (%s)',
+    async (how) => {
+      const program = startExec(REPORT, ['--provider', 'local']);
+      await until('it reports', () => program.stdout.includes('\n'));
+      const [baseUrl = '', token = ''] = program.stdout.trim().split(' ');
+      const port = Number(new URL(baseUrl).port);
+      const headers = { authorization: `Bearer ${token}`, ...JSON_TYPE };
+      const status = (path: string): Promise<number | string> =>
+        ask(path, { port, headers, body: CHAT }).then(
+          (answer) => answer.status,
+          (error: unknown) => String(Reflect.get(Object(error), 'code')),
+        );
+      const stateFile = join(running.home.paths.state, 'state.json');
+      await until('its port is on disk', () => readIfThere(stateFile).includes(String(port)));
+      running.daemon.signal(how);
+      await running.daemon.ended();
+      expect(await status('/local/v1/chat/completions')).toBe('ECONNREFUSED');
+      running.daemon = await DaemonProcess.start(running.home);
+      await until('the access is back', async () => (await status('/local/v1/chat/completions')) === 200);
+      // The run is for one provider still, and its token is nowhere on disk.
+      expect(await status('/openrouter/v1/chat/completions')).toBe(403);
+      expect(readIfThere(stateFile)).not.toContain(token);
+      const aipass = await running.connect();
+      expect(await aipass.stats({ by: 'caller' })).toMatchObject({ groups: [{ name: 'node' }] });
+      program.signal('SIGTERM');
+      expect(await program.result()).toMatchObject({ stderr: '' });
+      await until('the listener is gone', async () => (await status('/local/v1/chat/completions')) === 'ECONNREFUSED');
+      await until('its port is forgotten', () => !readIfThere(stateFile).includes(String(port)));
+    },
+  );
+
+  it('a run whose port another program took meanwhile is told that it has no access', async () => {
+    const program = startExec(REPORT);
+    await until('it reports', () => program.stdout.includes('\n'));
+    const [baseUrl = '', token = ''] = program.stdout.trim().split(' ');
+    const port = Number(new URL(baseUrl).port);
+    await until('its port is on disk', () =>
+      readIfThere(join(running.home.paths.state, 'state.json')).includes(String(port)),
+    );
+    await running.daemon.stop();
+    const squatter = createServer((socket) => socket.end()).listen(port, '127.0.0.1');
+    try {
+      running.daemon = await DaemonProcess.start(running.home);
+      await until('it is told', () => program.stderr.includes('CONFLICT'), 20_000);
+      expect(program.stderr).toContain(String(port));
+      // The token is not valid on another port either.
+      const aipass = await running.connect();
+      const run = await aipass.request('gateway.open', { program: 'other' });
+      expect(run.port).not.toBe(port);
+      const headers = { authorization: `Bearer ${token}` };
+      expect((await ask('/local/v1/models', { port: run.port, headers })).status).toBe(401);
+    } finally {
+      squatter.close();
+      program.signal('SIGTERM');
+      await program.result();
+    }
   });
 
   it('a run for one provider reaches no other', async () => {
