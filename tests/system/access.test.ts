@@ -3,7 +3,8 @@ import { request as sendRequest } from 'node:http';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startClientProgram } from '../support/client-program.ts';
-import type { Program } from '../support/run-program.ts';
+import { CLI_PATH } from '../support/run-cli.ts';
+import { Program } from '../support/run-program.ts';
 import { completionOf } from '../support/loopback-provider.ts';
 import { until } from '../support/until.ts';
 import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
@@ -79,6 +80,28 @@ describe.runIf(process.getuid?.() === 0)('other users of a daemon that serves th
   it('a stranger is turned away by its uid, though the socket is open to all', async () => {
     expect(lstatSync(shared.home.paths.socket).mode & 0o777).toBe(0o666);
     expect(await runAs(shared, STRANGER, [STRANGER], ASK_ALL)).toBe('FORBIDDEN');
+  });
+
+  it('a run that would hand out values is refused to a caller without reveal, and its program does not start', async () => {
+    const account = { uid: MEMBER, gid: GROUP, env: shared.home.env, cwd: '/' };
+    const run = async (...options: string[]) => {
+      const words = ['exec', ...options, '--', process.execPath, '-p', '"started"'];
+      await using program = new Program(process.execPath, [CLI_PATH, ...words], account);
+      const { code, stdout, stderr } = await program.result();
+      return { code, stdout, isForbidden: stderr.includes('FORBIDDEN') && stderr.includes('reveal') };
+    };
+    const refused = { code: 2, stdout: '', isForbidden: true };
+    expect(await run('--git')).toEqual(refused);
+    expect(await run('--google', 'google')).toEqual(refused);
+    expect(await run()).toEqual({ code: 0, stdout: 'started\n', isForbidden: false });
+    const lines = readFileSync(shared.home.paths.audit, 'utf8').trim().split('\n');
+    expect(lines.map((line): unknown => JSON.parse(line))).toContainEqual(
+      expect.objectContaining({
+        operation: 'gateway.open',
+        outcome: 'refused',
+        caller: expect.objectContaining({ uid: MEMBER }),
+      }),
+    );
   });
 
   it('each refusal and release is in the audit with the uid that the kernel tells', async () => {
