@@ -53,6 +53,7 @@ export class Aipass implements AsyncDisposable {
   readonly credentials: CredentialCalls;
   readonly #subscriptions: Subscriptions;
   readonly #gateway: ReturnType<typeof createGatewayFetch>;
+  readonly #lostListeners = new Set<() => void>();
 
   constructor(options: { readonly socket: string; readonly caller: string | undefined; readonly client: string }) {
     assertConnectOptions(options);
@@ -60,7 +61,10 @@ export class Aipass implements AsyncDisposable {
       ...options,
       onEvent: (event, data) => this.#subscriptions.emit(event, data),
       onOpen: () => this.#subscriptions.renewNow(),
-      onLost: () => this.#subscriptions.renew(),
+      onLost: () => {
+        this.#subscriptions.renew();
+        for (const listener of this.#lostListeners) listener();
+      },
     });
     this.#subscriptions = new Subscriptions(this.#session);
     this.usage = new UsageCalls(this.#session);
@@ -334,6 +338,16 @@ export class Aipass implements AsyncDisposable {
    */
   on<Name extends EventName>(event: Name, listener: (data: Events[Name]) => void): () => void {
     return this.#subscriptions.on(event, listener);
+  }
+
+  /**
+   * Listens to losses of the connection. The next call makes another one, but what the daemon held
+   * for the lost one is gone, such as the access of `gateway.open`. The returned function ends
+   * that.
+   */
+  onLost(listener: () => void): () => void {
+    this.#lostListeners.add(listener);
+    return () => void this.#lostListeners.delete(listener);
   }
 
   /** Closes the connection; calls under way fail with CANCELLED. */

@@ -38,6 +38,11 @@ export class AccessTokens {
     return true;
   }
 
+  /** Returns whether a token with that hash is valid. */
+  has(hash: string): boolean {
+    return this.#grants.has(hash);
+  }
+
   /** Ends the token with that hash. */
   revoke(hash: string): void {
     this.#grants.delete(hash);

@@ -44,11 +44,22 @@ export interface GatewayRun {
   readonly close: () => void;
 }
 
+/** What a run has of its access when the daemon restarted: its port, and the hash of its token. */
+export interface EarlierAccess {
+  readonly port: number;
+  readonly tokenHash: string;
+}
+
+/** Section of `state.json` with the port of the runs that are open. */
+const PORT_SECTION = 'gatewayRunsPort';
+
 /** Both listeners. */
 export class GatewayListeners {
   readonly tokens = new AccessTokens();
   readonly #named: NamedTokens;
   readonly #deps: ListenersDeps;
+  /** Port of the runs that are open: their programs know no other after a restart. */
+  #runsPort: number | undefined;
   #operations: GatewayOperations | undefined;
   #socket: Gateway | undefined;
   #loopback: Gateway | undefined;
@@ -59,6 +70,9 @@ export class GatewayListeners {
   constructor(deps: ListenersDeps) {
     this.#deps = deps;
     this.#named = new NamedTokens(deps.state, deps.clock, this.tokens);
+    const port = deps.state.section(PORT_SECTION);
+    if (typeof port === 'number' && Number.isInteger(port) && port > 0 && port < 65_536) this.#runsPort = port;
+    deps.state.bind(PORT_SECTION, () => this.#runsPort);
   }
 
   /** Number of connections of both listeners. */
@@ -110,22 +124,44 @@ export class GatewayListeners {
    * bound.
    */
   async openRun(grant: TokenGrant): Promise<GatewayRun> {
-    this.#runs += 1;
-    try {
+    return await this.#countRun(async (end) => {
       const { port } = (await this.#openLoopback()).endpoint;
       const issued = this.tokens.issue(grant);
-      if (port === null || issued === undefined) throw new AipassError('BAD_REQUEST', 'too many programs run already');
-      let isOpen = true;
-      return {
-        port,
-        token: issued.token,
-        close: () => {
-          if (!isOpen) return;
-          isOpen = false;
-          issued.revoke();
-          this.#endRun();
-        },
-      };
+      if (port === null || issued === undefined) throw TOO_MANY_RUNS;
+      return { port, token: issued.token, close: () => end(issued.hash) };
+    });
+  }
+
+  /**
+   * Gives a run its access back that the daemon does not know any more. The program cannot be told
+   * another port or token, so that both stay.
+   *
+   * @throws AipassError CONFLICT where the port is not to be had or the token is valid already, and
+   * what openRun throws.
+   */
+  async reopenRun(grant: TokenGrant, { port, tokenHash }: EarlierAccess): Promise<Pick<GatewayRun, 'close'>> {
+    return await this.#countRun(async (end) => {
+      // Nobody has a port opened that this daemon did not choose.
+      if (port !== (this.port ?? this.#deps.port ?? this.#runsPort)) throw portIsLost(port);
+      const loopback = await this.#openLoopback(port);
+      if (loopback.endpoint.port !== port) throw portIsLost(port);
+      if (this.tokens.has(tokenHash)) throw TOKEN_IN_USE;
+      if (!this.tokens.restore(tokenHash, grant)) throw TOO_MANY_RUNS;
+      return { close: () => end(tokenHash) };
+    });
+  }
+
+  /** Counts a run until its token is ended. */
+  async #countRun<Run>(open: (end: (tokenHash: string) => void) => Promise<Run>): Promise<Run> {
+    this.#runs += 1;
+    let isOpen = true;
+    try {
+      return await open((tokenHash) => {
+        if (!isOpen) return;
+        isOpen = false;
+        this.tokens.revoke(tokenHash);
+        this.#endRun();
+      });
     } catch (error) {
       this.#endRun();
       throw error;
@@ -152,33 +188,45 @@ export class GatewayListeners {
     const closing = this.#loopback;
     this.#loopback = undefined;
     this.#opening = undefined;
+    if (closing !== undefined) this.#rememberPort(undefined);
     void closing?.endpoint.stop(0, new AipassError('CANCELLED', 'the run of this program has ended'));
   }
 
-  #openLoopback(): Promise<Gateway> {
-    this.#opening ??= this.#listenOnLoopback();
+  /** Opens the listener on loopback; with `only`, on no other port than that. */
+  #openLoopback(only?: number): Promise<Gateway> {
+    this.#opening ??= this.#listenOnLoopback(only);
     return this.#opening;
   }
 
-  async #listenOnLoopback(): Promise<Gateway> {
+  async #listenOnLoopback(only: number | undefined): Promise<Gateway> {
     assertPeersKnown(this.#deps.knowsPeers ?? (() => peersAreKnown() && hasTcpTable()));
     const loopback = this.#create('loopback');
-    const { port = 0 } = this.#deps;
+    const listen = (port: number): Promise<unknown> => loopback.endpoint.listen({ host: '127.0.0.1', port });
+    const { port: configured } = this.#deps;
+    const wanted = configured ?? only ?? this.#runsPort ?? 0;
     try {
-      await loopback.endpoint.listen({ host: '127.0.0.1', port });
+      await listen(wanted).catch((error: unknown) => {
+        if (wanted === 0 || wanted === configured || only !== undefined) throw error;
+        return listen(0);
+      });
     } catch (error) {
       this.#opening = undefined;
-      throw new AipassError(
-        'INTERNAL',
-        `cannot listen on 127.0.0.1:${port}: ${systemErrorCode(error) ?? 'unknown reason'}`,
-        {
-          hint: 'choose another gateway.port in the configuration',
-          cause: error,
-        },
-      );
+      const reason = systemErrorCode(error) ?? 'unknown reason';
+      if (only !== undefined && reason === 'EADDRINUSE') throw portIsLost(only);
+      throw new AipassError('INTERNAL', `cannot listen on 127.0.0.1:${wanted}: ${reason}`, {
+        hint: 'choose another gateway.port in the configuration',
+        cause: error,
+      });
     }
     this.#loopback = loopback;
+    if (configured === undefined) this.#rememberPort(loopback.endpoint.port ?? undefined);
     return loopback;
+  }
+
+  #rememberPort(port: number | undefined): void {
+    if (this.#runsPort === port) return;
+    this.#runsPort = port;
+    this.#deps.state.changed();
   }
 
   async #listenOnPath(
@@ -204,6 +252,17 @@ export class GatewayListeners {
       });
     }
   }
+}
+
+const TOO_MANY_RUNS = new AipassError('BAD_REQUEST', 'too many programs run already', {
+  hint: 'end some of the runs of aipassd exec',
+});
+const TOKEN_IN_USE = new AipassError('CONFLICT', 'this token is valid already', { hint: 'try again' });
+
+function portIsLost(port: number): AipassError {
+  return new AipassError('CONFLICT', `the port ${port} of 127.0.0.1 is not to be had any more`, {
+    hint: 'end the program and start it again: aipassd exec -- program',
+  });
 }
 
 /**

@@ -46,7 +46,7 @@ const MAX_ID_LENGTH = 256;
 /**
  * Operations after which a silent connection is in use: it gets events, or is the lease of a run.
  */
-const HOLDING: ReadonlySet<string> = new Set(['event.subscribe', 'gateway.open']);
+const HOLDING: ReadonlySet<string> = new Set(['event.subscribe', 'gateway.open', 'gateway.reopen']);
 
 /** What pending requests need of their connection. */
 interface RequestDeps {

@@ -6,13 +6,13 @@ import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
 import type { Right, TokenGrant } from '../callers/rights.ts';
 import type { Vault } from '../credentials/vault.ts';
-import type { GatewayRoutes, NamedToken } from '../protocol/gateway.ts';
+import type { GatewayOpenParams, GatewayRoutes, NamedToken } from '../protocol/gateway.ts';
 import type { Operations } from '../protocol/operations.ts';
 import type { Dialect } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { Accounts } from '../refreshers/accounts.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
-import { defineOperation, type AnyOperation } from './operation.ts';
+import { defineOperation, type AnyOperation, type OperationContext } from './operation.ts';
 
 /** Tokens of named callers, as the operations need them. */
 export interface NamedTokenStore {
@@ -31,6 +31,11 @@ export interface RunAccess {
   /** Tokens of named callers. */
   readonly named: () => NamedTokenStore;
   openRun(grant: TokenGrant): Promise<{ readonly port: number; readonly token: string; readonly close: () => void }>;
+  /** Gives a run the port and token back that it had before the daemon restarted. */
+  reopenRun(
+    grant: TokenGrant,
+    earlier: { readonly port: number; readonly tokenHash: string },
+  ): Promise<{ readonly close: () => void }>;
 }
 
 /** What these operations are wired with. */
@@ -43,6 +48,13 @@ export interface GatewayOperationsDeps {
 }
 
 const providerNames = z.array(z.string().min(1).max(64)).max(64).optional();
+
+const runSchema = z.strictObject({
+  program: z.string().min(1).max(128),
+  providers: providerNames,
+  google: z.string().min(1).max(64).optional(),
+  git: z.boolean().optional(),
+});
 
 const tokenName = z.string().regex(/^[\w.-]{1,64}$/, 'must be letters, digits, ".", "_" and "-", 64 at most');
 
@@ -59,7 +71,7 @@ function tokenRights({ see, admin }: Pick<Operations['gateway.token.create']['pa
 
 /** Creates the operations. */
 export function gatewayOperations(deps: GatewayOperationsDeps): AnyOperation[] {
-  const { gateway, accounts } = deps;
+  const { gateway } = deps;
   return [
     defineOperation<'gateway.describe'>({
       name: 'gateway.describe',
@@ -70,39 +82,27 @@ export function gatewayOperations(deps: GatewayOperationsDeps): AnyOperation[] {
     defineOperation<'gateway.open'>({
       name: 'gateway.open',
       right: 'use',
-      schema: z.strictObject({
-        program: z.string().min(1).max(128),
-        providers: providerNames,
-        google: z.string().min(1).max(64).optional(),
-        git: z.boolean().optional(),
+      schema: runSchema,
+      audit: { outcome: 'changed', credential: ({ program }) => program },
+      async handle(params, context) {
+        const { grant, routes } = await grantRun(deps, params, context);
+        const run = await gateway.openRun(grant);
+        closeWith(context.closed, run);
+        return { port: run.port, token: run.token, routes };
+      },
+    }),
+    defineOperation<'gateway.reopen'>({
+      name: 'gateway.reopen',
+      right: 'use',
+      schema: runSchema.extend({
+        port: z.int().min(1).max(65_535),
+        tokenHash: z.string().regex(/^[0-9a-f]{64}$/),
       }),
       audit: { outcome: 'changed', credential: ({ program }) => program },
-      async handle({ program, providers, google, git = false }, { caller, closed, requireRight }) {
-        const isForValues = google !== undefined || git;
-        if (isForValues) requireRight('reveal');
-        // A run for an account that is not there would fail later, in words of its own.
-        if (google !== undefined) await accounts.find(google, 'token');
-        const routes = chooseRoutes(deps, providers, isForValues);
-        if (caller.peer === null) {
-          throw new AipassError(
-            'FORBIDDEN',
-            'the system does not report who asks, and loopback is open to every user',
-            {
-              hint: 'install the package koffi, or use the Unix socket gateway.sock',
-            },
-          );
-        }
-        const run = await gateway.openRun({
-          name: program,
-          session: caller.session,
-          uid: caller.peer.uid,
-          rights: google === undefined ? RUN_RIGHTS : RUN_RIGHTS_WITH_TOKENS,
-          oauthAccounts: new Set(google === undefined ? [] : [google]),
-          providers: providers === undefined ? null : new Set(routes.providers),
-        });
-        if (closed.aborted) run.close();
-        else closed.addEventListener('abort', run.close, { once: true });
-        return { port: run.port, token: run.token, routes };
+      async handle({ port, tokenHash, ...params }, context) {
+        const { grant } = await grantRun(deps, params, context);
+        closeWith(context.closed, await gateway.reopenRun(grant, { port, tokenHash }));
+        return { port };
       },
     }),
     defineOperation<'gateway.token.create'>({
@@ -144,6 +144,43 @@ export function gatewayOperations(deps: GatewayOperationsDeps): AnyOperation[] {
       handle: ({ name }) => ({ removed: gateway.named().remove(name) }),
     }),
   ];
+}
+
+/**
+ * Returns what a run may do, checked by the rights that its caller has now.
+ *
+ * @throws AipassError FORBIDDEN, and NOT_FOUND for an account or provider that is not there.
+ */
+async function grantRun(
+  deps: GatewayOperationsDeps,
+  { program, providers, google, git = false }: GatewayOpenParams,
+  { caller, requireRight }: Pick<OperationContext, 'caller' | 'requireRight'>,
+): Promise<{ readonly grant: TokenGrant; readonly routes: GatewayRoutes }> {
+  const isForValues = google !== undefined || git;
+  if (isForValues) requireRight('reveal');
+  // A run for an account that is not there would fail later, in words of its own.
+  if (google !== undefined) await deps.accounts.find(google, 'token');
+  const routes = chooseRoutes(deps, providers, isForValues);
+  if (caller.peer === null) {
+    throw new AipassError('FORBIDDEN', 'the system does not report who asks, and loopback is open to every user', {
+      hint: 'install the package koffi, or use the Unix socket gateway.sock',
+    });
+  }
+  const grant = {
+    name: program,
+    session: caller.session,
+    uid: caller.peer.uid,
+    rights: google === undefined ? RUN_RIGHTS : RUN_RIGHTS_WITH_TOKENS,
+    oauthAccounts: new Set(google === undefined ? [] : [google]),
+    providers: providers === undefined ? null : new Set(routes.providers),
+  };
+  return { grant, routes };
+}
+
+/** Ends a run with the connection that asked for it. */
+function closeWith(closed: AbortSignal, { close }: { readonly close: () => void }): void {
+  if (closed.aborted) close();
+  else closed.addEventListener('abort', close, { once: true });
 }
 
 /**

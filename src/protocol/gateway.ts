@@ -30,6 +30,13 @@ export interface GatewayOpenParams {
   readonly git?: boolean | undefined;
 }
 
+/** Parameters of `gateway.reopen`: those of the run, and what its program got by `gateway.open`. */
+export interface GatewayReopenParams extends GatewayOpenParams {
+  readonly port: number;
+  /** SHA-256 of the token, in hexadecimal. */
+  readonly tokenHash: string;
+}
+
 /**
  * Which provider serves a program, by what the program speaks. A provider is null where there is
  * none with a key.

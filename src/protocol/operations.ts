@@ -19,7 +19,13 @@ import type {
 } from './credential.ts';
 import type { EventName } from './events.ts';
 import type { CompletionParams, CompletionResult } from './completion.ts';
-import type { GatewayAccess, GatewayDescription, GatewayOpenParams, NamedToken } from './gateway.ts';
+import type {
+  GatewayAccess,
+  GatewayDescription,
+  GatewayOpenParams,
+  GatewayReopenParams,
+  NamedToken,
+} from './gateway.ts';
 import type { PoolExplanation, PoolInfo, PoolLease, PoolLeaseParams, PoolSettleParams } from './pool.ts';
 import type { AccountStatus, ConsentParams, ConsentResult, RefreshResult, TokenParams, TokenValue } from './oauth.ts';
 import type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from './provider.ts';
@@ -129,6 +135,11 @@ export interface Operations {
   'gateway.describe': { params: Pick<GatewayOpenParams, 'providers'>; result: GatewayDescription };
   /** Gives a program access to the HTTP gateway over loopback, until this connection closes. */
   'gateway.open': { params: GatewayOpenParams; result: GatewayAccess };
+  /**
+   * Gives a run the access back that it had before the daemon restarted, with the same port and
+   * token, until this connection closes.
+   */
+  'gateway.reopen': { params: GatewayReopenParams; result: { port: number } };
   /**
    * Creates the token of a named caller of the loopback listener, for a Unix user; `see` lets it
    * read, `admin` change provider credentials, where that user may.

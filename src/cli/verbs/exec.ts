@@ -2,8 +2,9 @@
  * `aipassd exec`: runs a program that was not written for aipassd through the HTTP gateway.
  *
  * The connection to the daemon is the lease: the token and the listener of the run end with it,
- * also when this process is killed. The program keeps the terminal, gets the signals, and its exit
- * code is this command's.
+ * also when this process is killed. A daemon that restarted is asked for both again
+ * (run-access.ts). The program keeps the terminal, gets the signals, and its exit code is this
+ * command's.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -24,6 +25,7 @@ import {
 import { fileLines, PROGRAMS_WITH_FILES } from '../exec-files.ts';
 import { flag, restWords, textListOption, textOption, UsageError } from '../options.ts';
 import type { Output } from '../output.ts';
+import { keepAccess } from '../run-access.ts';
 import { defineVerb } from '../verb.ts';
 
 /**
@@ -79,21 +81,20 @@ export const exec = defineVerb({
     }
     const aipass = await connect();
     const name = plainText(basename(program), 128);
-    const { port, token, routes } = await aipass.request(
-      'gateway.open',
-      { program: name, providers, google, ...(git ? { git } : {}) },
-      { signal },
-    );
+    const run = { program: name, providers, google, ...(git ? { git } : {}) };
+    const { port, token, routes } = await aipass.request('gateway.open', run, { signal });
     const gateway = { origin: `http://127.0.0.1:${port}`, token, routes };
     const env = { ...buildEnvironment(process.env, program, gateway), ...more };
-    if (google === undefined) return await runProgram(program, args, env, out);
-    const folder = mkdtempSync(join(tmpdir(), 'aipassd-'));
+    const folder = google === undefined ? undefined : mkdtempSync(join(tmpdir(), 'aipassd-'));
+    const stopKeeping = keepAccess(aipass, run, { port, token }, out);
     try {
+      if (google === undefined || folder === undefined) return await runProgram(program, args, env, out);
       const path = join(folder, 'google.json');
       writeFileSync(path, JSON.stringify(googleCredentials(google, gateway)), { mode: 0o600 });
       return await runProgram(program, args, { ...env, GOOGLE_APPLICATION_CREDENTIALS: path }, out);
     } finally {
-      rmSync(folder, { recursive: true, force: true });
+      stopKeeping();
+      if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
     }
   },
 });

@@ -1,8 +1,12 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { lstatSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
 import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
 import type { GatewayRun } from '../../../src/gateway/listeners.ts';
+import { portOf } from '../../support/port-of.ts';
 import {
   answerPong,
   OWN_GRANT,
@@ -286,6 +290,67 @@ describe('loopback', () => {
     second.close();
     await expect(ask(second.token)).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     expect(other.listeners.port).toBeNull();
+  });
+});
+
+const hashOf = (token: string) => createHash('sha256').update(token).digest('hex');
+
+describe('a run whose daemon restarted', () => {
+  it('has its port and its token again, and ends as before', async () => {
+    const state = new Map<string, unknown>();
+    const bound = new Map<string, () => unknown>();
+    const kept = {
+      section: (name: string) => state.get(name),
+      bind: (name: string, save: () => unknown) => void bound.set(name, save),
+      changed: () => {
+        for (const [name, save] of bound) state.set(name, save());
+      },
+    };
+    let token: string;
+    let port: number;
+    {
+      await using before = await startTestGateway({ state: kept });
+      ({ token, port } = await before.listeners.openRun(OWN_GRANT));
+    }
+    expect(JSON.stringify([...state])).not.toContain(token);
+    await using after = await startTestGateway({ state: kept });
+    const ask = () => after.ask('/local/v1/models', { port, headers: bearer(token) });
+    const tokenHash = hashOf(token);
+    await expect(after.listeners.reopenRun(OWN_GRANT, { port: port + 1, tokenHash })).rejects.toMatchObject({
+      code: 'CONFLICT',
+    });
+    expect(after.listeners.port).toBeNull();
+    const again = await after.listeners.reopenRun(OWN_GRANT, { port, tokenHash });
+    expect((await ask()).status).toBe(200);
+    // Nobody takes a token over that is in use.
+    await expect(after.listeners.reopenRun({ ...OWN_GRANT, name: 'other' }, { port, tokenHash })).rejects.toMatchObject(
+      { code: 'CONFLICT' },
+    );
+    expect((await ask()).status).toBe(200);
+    again.close();
+    await expect(ask()).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    expect(state.get('gatewayRunsPort')).toBeUndefined();
+  });
+
+  it('gets no port that the daemon never chose', async () => {
+    await using other = await startTestGateway();
+    const earlier = { port: 8080, tokenHash: hashOf('aip-guess') };
+    await expect(other.listeners.reopenRun(OWN_GRANT, earlier)).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(other.listeners.port).toBeNull();
+  });
+
+  it('a new run has another port where that of the earlier ones is taken', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const port = portOf(taken);
+    const section = (name: string) => (name === 'gatewayRunsPort' ? port : undefined);
+    await using other = await startTestGateway({ state: { section, bind: () => {}, changed: () => {} } });
+    const earlier = { port, tokenHash: hashOf('aip-earlier') };
+    await expect(other.listeners.reopenRun(OWN_GRANT, earlier)).rejects.toMatchObject({ code: 'CONFLICT' });
+    const opened = await other.listeners.openRun(OWN_GRANT);
+    expect(opened.port).not.toBe(port);
+    opened.close();
+    taken.close();
   });
 });
 
