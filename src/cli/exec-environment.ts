@@ -1,6 +1,7 @@
 /**
- * The environment of a program that `aipassd exec` runs: addresses and a token of the gateway in
- * the variables that clients read, and no real key. Pure.
+ * What a program that `aipassd exec` runs is given: addresses and a token of the gateway in the
+ * variables that clients read, and no real key; for programs that do not read them, lines for their
+ * configuration files, which are printed and never written. Pure.
  */
 
 import { basename } from 'node:path';
@@ -222,4 +223,73 @@ function proxyVariables(env: Variables): Variables {
   const listed = (env['NO_PROXY'] ?? env['no_proxy'] ?? '').split(',').map((one) => one.trim());
   const value = [...new Set([...listed, ...NOT_PROXIED])].filter((one) => one !== '').join(',');
   return { NO_PROXY: value, no_proxy: value };
+}
+
+/** Lines for one file. */
+export interface FileLines {
+  readonly file: string;
+  readonly lines: readonly string[];
+}
+
+/** Programs with lines of their own. */
+export const PROGRAMS_WITH_FILES = ['codex', 'gemini', 'opencode', 'cn', 'cline'] as const;
+
+/** Returns the lines for a program, or undefined for one that the variables suffice for. */
+export function fileLines(program: string, origin: string, routes: GatewayRoutes): FileLines | undefined {
+  const openai = `${origin}/${routes.openai ?? 'openai'}/v1`;
+  switch (basename(program)) {
+    case 'codex':
+      return {
+        file: '~/.codex/config.toml',
+        lines: [
+          'model_provider = "aipassd"',
+          '',
+          '[model_providers.aipassd]',
+          'name = "aipassd"',
+          `base_url = "${openai}"`,
+          'env_key = "OPENAI_API_KEY"',
+          'wire_api = "responses"',
+        ],
+      };
+    case 'gemini':
+      return {
+        file: '~/.gemini/settings.json',
+        lines: ['{ "security": { "auth": { "selectedType": "gemini-api-key" } } }'],
+      };
+    case 'opencode':
+      return {
+        file: '~/.config/opencode/opencode.json',
+        lines: [
+          JSON.stringify(
+            { provider: { openai: { options: { baseURL: '{env:OPENAI_BASE_URL}', apiKey: '{env:OPENAI_API_KEY}' } } } },
+            null,
+            2,
+          ),
+        ],
+      };
+    case 'cn':
+    case 'continue':
+      return {
+        file: '~/.continue/config.yaml',
+        lines: [
+          'models:',
+          '  - name: aipassd',
+          '    provider: openai',
+          '    model: gpt-5-mini',
+          // Secrets of the environment, as continue names them.
+          '    apiBase: ${{ secrets.OPENAI_BASE_URL }}',
+          '    apiKey: ${{ secrets.OPENAI_API_KEY }}',
+        ],
+      };
+    case 'cline':
+      return {
+        file: '~/.cline, by its own command within the run',
+        lines: [
+          'cline auth -p openai-compatible -k "$OPENAI_API_KEY" -b "$OPENAI_BASE_URL" -m gpt-5-mini',
+          'cline -P openai-compatible "…"',
+        ],
+      };
+    default:
+      return undefined;
+  }
 }

@@ -54,6 +54,11 @@ export function localTimes(text: string): string {
   );
 }
 
+/** Formats micro-dollars as dollars with six decimals. */
+export function formatCost(micros: number): string {
+  return `$${(micros / 1_000_000).toFixed(6)}`;
+}
+
 /** Formats a number of bytes: `96 KiB`. */
 export function formatBytes(bytes: number): string {
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];

@@ -5,16 +5,15 @@
  */
 
 import { AipassError, systemErrorCode } from '../base/errors.ts';
-import { plainText } from '../base/plain-text.ts';
+import { findSocket } from '../base/find-socket.ts';
 import { resolvePaths } from '../base/paths.ts';
+import { plainText } from '../base/plain-text.ts';
 import { describeFailure } from '../base/system-failure.ts';
 import { VERSION } from '../base/version.ts';
 import type { Aipass } from '../client/aipass.ts';
-import { findSocket } from '../base/find-socket.ts';
 import { connect } from '../client/index.ts';
 import { Output } from './output.ts';
-import { UsageError } from './options.ts';
-import type { Verb, VerbContext } from './verb.ts';
+import { UsageError, type Verb, type VerbContext } from './verb.ts';
 import { loadVerb, loadVerbs, VERB_NAMES } from './verbs/index.ts';
 
 /** Exit code of a program that Ctrl-C ended, as shells give it. */
@@ -48,9 +47,9 @@ export async function main(argv: readonly string[], runDaemon: () => Promise<num
       return 0;
     }
     if (command.kind === 'unknown') throw await unknownCommand(command.word);
-    const { parseWords } = await import('./parse-words.ts');
+    const { parseWords } = await import('./words.ts');
     const verb = command.kind === 'none' && asJson ? await loadVerb('status') : command.verb;
-    const used = verb ?? (await import('./verbs/introspect.ts')).introspect;
+    const used = verb ?? (await import('./verbs/status.ts')).introspect;
     const given = [...command.before, ...argvWithout(argv, command.taken)];
     return await runVerb(used, await parseWords(used, given), out, asJson, runDaemon);
   } catch (error) {
@@ -108,7 +107,7 @@ function argvWithout(argv: readonly string[], count: number): string[] {
 }
 
 async function explain(words: readonly string[], out: Output): Promise<number> {
-  const { printGeneralHelp, printVerbHelp } = await import('./help.ts');
+  const { printGeneralHelp, printVerbHelp } = await import('./words.ts');
   const command = await findCommand(words);
   if (command.kind === 'verb') printVerbHelp(command.verb, out);
   else if (command.kind === 'unknown' && process.argv[2] === 'help') throw await unknownCommand(command.word);
@@ -132,7 +131,6 @@ async function runVerb(
     const context: VerbContext = {
       out,
       paths,
-      version: VERSION,
       signal: interrupt.signal,
       runDaemon,
       readStdin: async () => (await readStdin(interrupt.signal)).toString(),

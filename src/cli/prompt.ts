@@ -1,10 +1,10 @@
 /**
- * Questions to whoever sits at the terminal. They go to stderr, so that stdout has nothing but the
- * result.
+ * What people enter: answers to questions at the terminal, keys, and files that they name.
+ * Questions go to stderr, so that stdout has nothing but the result.
  */
 
-import { createInterface } from 'node:readline/promises';
-import { AipassError } from '../base/errors.ts';
+import { readFile } from 'node:fs/promises';
+import { AipassError, systemErrorCode } from '../base/errors.ts';
 
 /** Longest answer to a hidden prompt, in characters. */
 const MAX_HIDDEN = 16_384;
@@ -21,7 +21,9 @@ export function canAsk(): boolean {
  */
 export async function confirm(question: string, refusal: AipassError, signal: AbortSignal): Promise<void> {
   if (!canAsk()) throw refusal;
-  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const terminal = process
+    .getBuiltinModule('node:readline/promises')
+    .createInterface({ input: process.stdin, output: process.stderr });
   try {
     const answer = await terminal.question(`${question} Type yes: `, { signal });
     if (answer.trim().toLowerCase() !== 'yes') throw refusal;
@@ -101,4 +103,14 @@ export async function readKey(
   throw new AipassError('BAD_REQUEST', key === '' ? 'the key is missing' : 'the key has more than one line', {
     hint: 'paste the key when asked, or send it alone on standard input',
   });
+}
+
+/** Reads a file that was named on the command line. @throws AipassError NOT_FOUND with the hint. */
+export async function readNamedFile(path: string, hint: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    const reason = systemErrorCode(error) ?? 'unknown reason';
+    throw new AipassError('NOT_FOUND', `cannot read ${path} (${reason})`, { hint });
+  }
 }

@@ -13,7 +13,7 @@ import { spawnSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { fileLines } from '../../src/cli/exec-files.ts';
+import { fileLines } from '../../src/cli/exec-environment.ts';
 import { connect, type Aipass } from '../../src/client/index.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { CLI_PATH } from '../support/run-cli.ts';

@@ -3,14 +3,13 @@
  * file itself, so that it works while no daemon runs.
  */
 
+import { readLines, readTexts } from '../../audit/lines.ts';
+import { type AuditRecord, parseLine } from '../../audit/record.ts';
+import { verifyAudit } from '../../audit/verify.ts';
 import { AipassError } from '../../base/errors.ts';
 import { plainText } from '../../base/plain-text.ts';
-import { readLines, readTexts } from '../../audit/lines.ts';
-import { parseLine, type AuditRecord } from '../../audit/record.ts';
-import { verifyAudit } from '../../audit/verify.ts';
 import { formatLocalTime } from '../format.ts';
-import { flag, integer, JSON_FLAG, textOption } from '../options.ts';
-import { defineVerb, type VerbContext } from '../verb.ts';
+import { defineVerb, flag, integer, JSON_FLAG, textOption, type VerbContext } from '../verb.ts';
 
 /** Number of entries that are shown without `--last`. */
 const DEFAULT_ENTRIES = 50;

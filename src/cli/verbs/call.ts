@@ -4,8 +4,7 @@
 
 import type { CompletionResult } from '../../protocol/completion.ts';
 import type { Output } from '../output.ts';
-import { decimal, flag, integer, JSON_FLAG, optionalWord, textOption, UsageError } from '../options.ts';
-import { defineVerb } from '../verb.ts';
+import { decimal, defineVerb, flag, integer, JSON_FLAG, optionalWord, textOption, UsageError } from '../verb.ts';
 
 /** Asks a model to answer a prompt. */
 export const call = defineVerb({

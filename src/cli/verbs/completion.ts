@@ -6,8 +6,15 @@
 
 import { AipassError } from '../../base/errors.ts';
 import type { Aipass } from '../../client/aipass.ts';
-import { choiceWord, type Completion, type NameKind, type Parameter } from '../options.ts';
-import { defineVerb, type Verb } from '../verb.ts';
+import {
+  choiceWord,
+  type Completion,
+  defineVerb,
+  NAME_KINDS,
+  type NameKind,
+  type Parameter,
+  type Verb,
+} from '../verb.ts';
 
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 type Shell = (typeof SHELLS)[number];
@@ -31,9 +38,7 @@ export const completion = defineVerb({
   },
 });
 
-const KINDS: readonly NameKind[] = ['providers', 'accounts', 'callers', 'secrets'];
-
-const NAME_KINDS: Readonly<Record<NameKind, (aipass: Aipass) => Promise<readonly string[]>>> = {
+const NAME_LISTERS: Readonly<Record<NameKind, (aipass: Aipass) => Promise<readonly string[]>>> = {
   providers: async (aipass) => (await aipass.request('provider.list', {})).providers.map((one) => one.name),
   accounts: async (aipass) => (await aipass.request('oauth.list', {})).accounts.map((one) => one.name),
   callers: async (aipass) => (await aipass.stats({ by: 'caller' })).groups.flatMap((one) => one.name ?? []),
@@ -47,14 +52,14 @@ export const completionNames = defineVerb({
   name: 'completion names',
   summary: 'print the names that a completion script offers',
   isHidden: true,
-  parameters: { kind: choiceWord(KINDS, 'what to name') },
+  parameters: { kind: choiceWord(NAME_KINDS, 'what to name') },
   async run({ kind }, { out, connect, signal }) {
     const limit = AbortSignal.any([signal, AbortSignal.timeout(NAMES_LIMIT_MS)]);
     const late = new Promise<readonly string[]>((resolve) => {
       limit.addEventListener('abort', () => resolve([]), { once: true });
     });
     try {
-      const names = await Promise.race([connect().then(NAME_KINDS[kind]), late]);
+      const names = await Promise.race([connect().then(NAME_LISTERS[kind]), late]);
       out.line(...names.filter((name) => /^[\w./@+-]+$/.test(name)));
     } catch (error) {
       // A shell has no use for the reason.

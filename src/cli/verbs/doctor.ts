@@ -2,8 +2,8 @@
  * `aipassd doctor`: what is wrong with this machine, and how to fix it. Changes nothing.
  */
 
-import { findSocket, runRecordPath } from '../../base/find-socket.ts';
 import { AipassError } from '../../base/errors.ts';
+import { findSocket, runRecordPath } from '../../base/find-socket.ts';
 import { peersAreKnown } from '../../base/native.ts';
 import { describeNetwork, NO_NETWORK } from '../../base/network.ts';
 import type { Paths } from '../../base/paths.ts';
@@ -11,15 +11,14 @@ import { SYSTEM_UNIT_FILE } from '../../base/start-command.ts';
 import { runChecks } from '../../doctor/checks.ts';
 import { ownerOf } from '../../doctor/file-checks.ts';
 import type { Finding } from '../../doctor/finding.ts';
+import type { Status } from '../../protocol/status.ts';
 import { describeInstallation, SYSTEM_PATHS } from '../../service/installation.ts';
 import { describeRun, readRunRecord } from '../../service/last-exit.ts';
 import { servicePath } from '../../service/plan.ts';
-import type { Status } from '../../protocol/status.ts';
 import { formatCount } from '../format.ts';
-import { flag, JSON_FLAG } from '../options.ts';
 import type { Output } from '../output.ts';
 import { todoOf } from '../todo.ts';
-import { defineVerb } from '../verb.ts';
+import { defineVerb, flag, JSON_FLAG } from '../verb.ts';
 
 /** Runs every check. */
 export const doctor = defineVerb({

@@ -7,7 +7,7 @@
  * command's.
  */
 
-import { spawn, type ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { basename, join, resolve as resolvePath } from 'node:path';
@@ -18,15 +18,15 @@ import type { GatewayDescription } from '../../protocol/gateway.ts';
 import {
   buildEnvironment,
   environmentChanges,
+  fileLines,
   gitVariables,
   googleCredentials,
+  PROGRAMS_WITH_FILES,
   type Variables,
 } from '../exec-environment.ts';
-import { fileLines, PROGRAMS_WITH_FILES } from '../exec-files.ts';
-import { flag, restWords, textListOption, textOption, UsageError } from '../options.ts';
 import type { Output } from '../output.ts';
 import { keepAccess } from '../run-access.ts';
-import { defineVerb } from '../verb.ts';
+import { defineVerb, flag, restWords, textListOption, textOption, UsageError } from '../verb.ts';
 
 /**
  * Signals that end or steer a program and are sent to one process. A terminal sends SIGINT and

@@ -3,8 +3,7 @@
  */
 
 import { AipassError } from '../../base/errors.ts';
-import { flag, integer, JSON_FLAG, optionalWord } from '../options.ts';
-import { defineVerb } from '../verb.ts';
+import { defineVerb, flag, integer, JSON_FLAG, optionalWord } from '../verb.ts';
 
 /** Creates, removes and lists tokens. */
 export const gatewayToken = defineVerb({

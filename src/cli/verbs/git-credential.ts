@@ -1,12 +1,15 @@
 /**
  * `aipassd git-credential`: git's passwords from the daemon, by git's protocol for credential
- * helpers.
+ * helpers (git-credential(1), gitcredentials(7)).
+ *
+ * The password for a host is the secret `git/<host>`, or `git/<host>:<port>` where the address has
+ * a port: a token, or a JSON document with `password` and, where one is needed, `username` and
+ * `password_expiry_utc`.
  */
 
 import { AipassError } from '../../base/errors.ts';
-import { answerGitRequest, parseGitRequest } from '../git-credential.ts';
-import { requiredWord } from '../options.ts';
-import { defineVerb } from '../verb.ts';
+import { isRecord, readNumber, readString } from '../../base/json.ts';
+import { defineVerb, requiredWord } from '../verb.ts';
 
 /** Answers git. */
 export const gitCredential = defineVerb({
@@ -34,3 +37,78 @@ export const gitCredential = defineVerb({
     }
   },
 });
+
+/** Request for the password of one host. */
+export interface GitRequest {
+  /** Name of the secret. */
+  readonly secret: string;
+  /** User that the address names. */
+  readonly username: string | undefined;
+}
+
+/** Folder of the secrets. */
+const FOLDER = 'git';
+
+/**
+ * User beside a token. GitHub, GitLab, Gitea and Forgejo take any name; this is the one that
+ * GitHub's and Bitbucket's documents ask for.
+ */
+const TOKEN_USER = 'x-access-token';
+
+/** Fields of a document that may hold the password, in order. */
+const PASSWORD_FIELDS = ['password', 'token', 'access_token', 'key'] as const;
+
+/** Name or IPv4 address, or an IPv6 address in brackets, with an optional port. */
+const HOST = /^(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/;
+
+const LOOPBACK = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?$/;
+
+/**
+ * Parses what git writes to a helper. Returns undefined where no secret may be given: a password
+ * does not go over a connection that anybody can read, nor to anything but a host.
+ */
+export function parseGitRequest(text: string): GitRequest | undefined {
+  const fields = new Map(
+    text.split(/\r?\n/).flatMap((line): [string, string][] => {
+      const at = line.indexOf('=');
+      return at === -1 ? [] : [[line.slice(0, at), line.slice(at + 1)]];
+    }),
+  );
+  const host = fields.get('host')?.toLowerCase() ?? '';
+  if (!HOST.test(host)) return undefined;
+  const protocol = fields.get('protocol');
+  if (protocol !== 'https' && !(protocol === 'http' && LOOPBACK.test(host))) return undefined;
+  return { secret: `${FOLDER}/${host}`, username: fields.get('username') };
+}
+
+/**
+ * Returns the lines that answer a request, none where the secret is another user's or has expired:
+ * git 2.39 would use an expired one.
+ *
+ * @param value is the secret as text or document.
+ * @param now in epoch milliseconds.
+ * @throws AipassError BAD_REQUEST for a secret that is not a password.
+ */
+export function answerGitRequest({ secret, username }: GitRequest, value: unknown, now: number): readonly string[] {
+  const document = isRecord(value) ? value : { password: value };
+  const password = PASSWORD_FIELDS.map((name) => readString(document, name)).find((one) => one !== undefined);
+  const owner = readString(document, 'username');
+  const expiry = readNumber(document, 'password_expiry_utc');
+  if (password === undefined || !isOneLine(password) || (owner !== undefined && !isOneLine(owner))) {
+    throw new AipassError('BAD_REQUEST', `the secret ${secret} is not a password for git`, {
+      hint: 'store a token of one line, or a JSON document with "username" and "password"',
+    });
+  }
+  if (username !== undefined && owner !== undefined && username !== owner) return [];
+  if (expiry !== undefined && expiry * 1000 <= now) return [];
+  return [
+    `username=${username ?? owner ?? TOKEN_USER}`,
+    `password=${password}`,
+    ...(expiry === undefined ? [] : [`password_expiry_utc=${expiry}`]),
+  ];
+}
+
+/** A line end would begin a field of its own. */
+function isOneLine(text: string): boolean {
+  return text !== '' && !/[\r\n\0]/.test(text);
+}

@@ -3,17 +3,13 @@
  * The content of the file decides which. The file itself is never changed.
  */
 
-import { readFile } from 'node:fs/promises';
-import { AipassError, systemErrorCode } from '../../base/errors.ts';
+import { AipassError } from '../../base/errors.ts';
 import type { Aipass } from '../../client/aipass.ts';
 import type { CredentialImportReport } from '../../protocol/credential.ts';
-import { ORGANIZATION_OPTION } from '../credential-text.ts';
-import { formatCount } from '../format.ts';
-import { flag, JSON_FLAG, requiredWord } from '../options.ts';
+import { formatCost, formatCount } from '../format.ts';
 import type { Output } from '../output.ts';
-import { confirm } from '../prompt.ts';
-import { formatCost } from '../usage-text.ts';
-import { defineVerb, type VerbContext } from '../verb.ts';
+import { confirm, readNamedFile } from '../prompt.ts';
+import { defineVerb, flag, JSON_FLAG, ORGANIZATION_OPTION, requiredWord, type VerbContext } from '../verb.ts';
 
 /** Imports keys, or AIPass's usage file. */
 export const importFile = defineVerb({
@@ -28,7 +24,9 @@ export const importFile = defineVerb({
     json: JSON_FLAG,
   },
   async run({ file, json, ...options }, context) {
-    const text = await read(file);
+    const hint =
+      'write the path of a .env; AIPass keeps its usage as api_json/usage_tracker_data.json in its own folder';
+    const text = (await readNamedFile(file, hint)).toString();
     const aipass = await context.connect();
     // A .env never begins with a brace, and JSON that is broken is reported as such.
     if (/^\s*[[{]/.test(text)) return importUsage(aipass, text, json, context);
@@ -114,14 +112,4 @@ async function importUsage(aipass: Aipass, text: string, json: boolean, { out, s
     );
   }
   return 0;
-}
-
-async function read(path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new AipassError('NOT_FOUND', `cannot read ${path} (${systemErrorCode(error) ?? 'unknown reason'})`, {
-      hint: 'write the path of a .env; AIPass keeps its usage as api_json/usage_tracker_data.json in its own folder',
-    });
-  }
 }

@@ -3,18 +3,17 @@
  * that.
  */
 
-import type { Paths } from '../../base/paths.ts';
-import { describeStep, executePlan } from '../../service/execute.ts';
-import { SYSTEM_PATHS, describeInstallation, fitToMachine } from '../../service/installation.ts';
-import { planInstall, planUninstall, servicePath, type Step } from '../../service/plan.ts';
-import type { Output } from '../output.ts';
-import { flag } from '../options.ts';
-import { defineVerb } from '../verb.ts';
 import { foregroundClock } from '../../base/clock.ts';
 import { AipassError } from '../../base/errors.ts';
+import type { Paths } from '../../base/paths.ts';
 import { delay } from '../../base/timeout.ts';
-import { connect, type Aipass } from '../../client/index.ts';
+import { type Aipass, connect } from '../../client/index.ts';
 import type { Status } from '../../protocol/status.ts';
+import { describeStep, executePlan } from '../../service/execute.ts';
+import { describeInstallation, fitToMachine, SYSTEM_PATHS } from '../../service/installation.ts';
+import { planInstall, planUninstall, servicePath, type Step } from '../../service/plan.ts';
+import type { Output } from '../output.ts';
+import { defineVerb, flag } from '../verb.ts';
 
 /** Installs and starts the service. */
 export const install = defineVerb({

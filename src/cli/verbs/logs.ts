@@ -9,9 +9,8 @@ import { AipassError, systemErrorCode } from '../../base/errors.ts';
 import { parseJsonObject } from '../../base/json.ts';
 import { plainText } from '../../base/plain-text.ts';
 import { formatLocalTime } from '../format.ts';
-import { flag, integer } from '../options.ts';
 import type { Output } from '../output.ts';
-import { defineVerb, type VerbContext } from '../verb.ts';
+import { defineVerb, flag, integer, type VerbContext } from '../verb.ts';
 
 /** Number of lines that are shown without `--last`. */
 const DEFAULT_LINES = 50;

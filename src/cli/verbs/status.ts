@@ -1,21 +1,49 @@
 /**
  * `aipassd status`: what needs attention, then one line for each provider and account, then where
- * things are.
+ * things are. `aipassd` alone: version, sockets, daemon and providers.
  */
 
 import { homedir } from 'node:os';
 import { AipassError } from '../../base/errors.ts';
 import { serviceCommands } from '../../base/start-command.ts';
+import { VERSION } from '../../base/version.ts';
 import type { AccountState, AccountStatus } from '../../protocol/oauth.ts';
 import type { PoolInfo, PoolKeyInfo, PoolKeyState } from '../../protocol/pool.ts';
 import type { KeyInfo, ProviderInfo } from '../../protocol/provider.ts';
 import type { Status } from '../../protocol/status.ts';
 import type { UsageStatusReport } from '../../protocol/usage.ts';
 import { formatBytes, formatCount, formatDuration, formatRelative } from '../format.ts';
-import { flag, JSON_FLAG } from '../options.ts';
 import type { Output } from '../output.ts';
-import { todoOf, type Todo } from '../todo.ts';
-import { defineVerb, type VerbContext } from '../verb.ts';
+import { type Todo, todoOf } from '../todo.ts';
+import { defineVerb, flag, JSON_FLAG, type VerbContext } from '../verb.ts';
+
+/** Prints the version, the sockets, whether the daemon is up, and the providers that have keys. */
+export const introspect = defineVerb({
+  name: '',
+  summary: 'show version, sockets, daemon and providers',
+  parameters: {},
+  async run(_values, { out, paths, connect }) {
+    out.line(`${out.style('bold', 'aipassd')} ${VERSION}`);
+    const rows = [
+      ['socket', paths.socket],
+      ['gateway', paths.gatewaySocket],
+      ['secrets', paths.secrets],
+    ];
+    try {
+      const status = await (await connect()).status();
+      const providers = status.providers.map((one) => `${one.name} (${one.keys.length})`).join(', ');
+      rows.push(['daemon', `running, pid ${status.pid}, version ${status.version}`]);
+      rows.push(['providers', providers === '' ? 'none has a key yet' : providers]);
+    } catch (error) {
+      if (!(error instanceof AipassError)) throw error;
+      rows.push(['daemon', error.code === 'DAEMON_UNREACHABLE' ? 'not running' : error.message]);
+      if (error.hint !== undefined) rows.push(['', `→ ${error.hint}`]);
+    }
+    out.table(rows, { indent: 2, wrapLast: true });
+    out.line('', 'Run aipassd --help for the commands.');
+    return 0;
+  },
+});
 
 /** Shows the state of the daemon. */
 export const status = defineVerb({

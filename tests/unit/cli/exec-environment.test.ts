@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { buildEnvironment, type GatewayAddress } from '../../../src/cli/exec-environment.ts';
-import { fileLines, PROGRAMS_WITH_FILES } from '../../../src/cli/exec-files.ts';
+import { fileLines, PROGRAMS_WITH_FILES } from '../../../src/cli/exec-environment.ts';
 
 const GATEWAY: GatewayAddress = {
   origin: 'http://127.0.0.1:4000',

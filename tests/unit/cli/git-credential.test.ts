@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { gitVariables } from '../../../src/cli/exec-environment.ts';
-import { answerGitRequest, parseGitRequest } from '../../../src/cli/git-credential.ts';
+import { answerGitRequest, parseGitRequest } from '../../../src/cli/verbs/git-credential.ts';
 
 const ask = (fields: Record<string, string>) =>
   parseGitRequest(

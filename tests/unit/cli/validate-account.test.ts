@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { judgeAccounts } from '../../../src/cli/verbs/validate.ts';
+import { judgeAccounts } from '../../../src/cli/verbs/key.ts';
 import { Aipass } from '../../../src/client/aipass.ts';
 import type { AccountState, AccountStatus } from '../../../src/protocol/oauth.ts';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { Output } from '../../../src/cli/output.ts';
-import { printFigures, printGroups } from '../../../src/cli/usage-text.ts';
+import { printFigures, printGroups } from '../../../src/cli/verbs/usage.ts';
 import type { UsageFigures } from '../../../src/protocol/usage.ts';
 
 const ONE_FAILED: UsageFigures = {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { formatCount, formatRelative } from '../../../src/cli/format.ts';
-import { flag, restWords } from '../../../src/cli/options.ts';
-import { parseWords } from '../../../src/cli/parse-words.ts';
+import { flag, restWords } from '../../../src/cli/verb.ts';
+import { parseWords } from '../../../src/cli/words.ts';
 import { defineVerb, type Verb } from '../../../src/cli/verb.ts';
 import { loadVerb } from '../../../src/cli/verbs/index.ts';
 
