@@ -14,6 +14,7 @@ import { captureConsole, openLogger, parseDebug, type Logger } from './base/logg
 import { closeAll, defer } from './base/dispose.ts';
 import { EventHub } from './base/event-hub.ts';
 import { assertOwnEntries, assertTrusted, commandFiles, trustWarnings } from './base/file-trust.ts';
+import { GroupCommit } from './base/group-commit.ts';
 import { LoadMeter } from './base/load.ts';
 import { openNetwork } from './base/network.ts';
 import type { Paths } from './base/paths.ts';
@@ -125,13 +126,13 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     stack,
   );
 
-  const beforeReply = (): void => {
+  const commit = new GroupCommit(() => {
     journal.flush();
     usage.flush();
-  };
+  });
   const onLost = recordLostSocket(journal, logger);
   const recordRefusal = recordRefusals(journal);
-  const gateway = createGateway(runtime, { gate, access, providers, forwarder, recordRefusal, beforeReply }, stack);
+  const gateway = createGateway(runtime, { gate, access, providers, forwarder, recordRefusal, commit }, stack);
 
   const operations = createOperations({
     ...runtime,
@@ -159,7 +160,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     audit: recordRequests(journal),
     onRightsChange: (recheck) => defer(stack, 'the rights of requests in flight', reloader.onChange(recheck)),
   });
-  await openSocket(runtime, { gate, access, dispatch, beforeReply, onLost }, stack);
+  await openSocket(runtime, { gate, access, dispatch, commit, onLost }, stack);
   await openGateway(runtime, gateway, { access, dispatch, metrics, onLost }, stack);
 
   defer(stack, 'the watcher of the configuration', reloader.watch());

@@ -2,9 +2,9 @@
  * The append-only audit: `audit.jsonl`, mode 0600, open as long as the daemon runs.
  *
  * `flush` hands recorded entries to the operating system, where they survive the end of this
- * process. It runs once a tick by itself, and is called before any reply leaves: no value leaves
- * before its entry is written. Where the file takes no entries (a full disk), they wait in memory
- * and requests go on, up to a bound; past it nothing is released.
+ * process. It runs once a turn of the event loop by itself, and is called before any reply leaves:
+ * no value leaves before its entry is written. Where the file takes no entries (a full disk), they
+ * wait in memory and requests go on, up to a bound; past it nothing is released.
  */
 
 import {
@@ -130,7 +130,7 @@ class FileJournal implements AuditJournal {
     }
     if (!this.#willFlush) {
       this.#willFlush = true;
-      process.nextTick(this.#flushAtLast);
+      setImmediate(this.#flushAtLast);
     }
     this.#append(printRecord(entry, this.#clock.now(), this.#last));
   }

@@ -238,8 +238,7 @@ export class Forwarder {
     if (begun || !refusal || signal.aborted) return { kind: 'failed', error, begun };
     try {
       sink.head(refusal.status, refusal.headers);
-      if (method !== 'HEAD' && refusal.body.length > 0) await sink.write(refusal.body);
-      sink.end();
+      await sink.end(method === 'HEAD' ? Buffer.alloc(0) : refusal.body);
     } catch {
       // Whoever was to have the refusal is gone.
       return { kind: 'failed', error, begun: true };

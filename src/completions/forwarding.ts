@@ -61,8 +61,11 @@ export interface ForwardSink {
   head(status: number, headers: Readonly<Record<string, string>>): void;
   /** Takes bytes; a promise holds the next ones back until it resolves. */
   write(bytes: Buffer): Promise<void> | void;
-  /** Ends a whole answer. */
-  end(): void;
+  /**
+   * Ends a whole answer with its last bytes, if any; they leave once what was recorded of it is on
+   * disk.
+   */
+  end(last: Buffer): Promise<void>;
   /** Ends an answer that broke off: the client must not take it for a whole one. */
   abort(): void;
 }

@@ -106,8 +106,12 @@ export class PassThrough implements AnswerConsumer {
 
   async close(): Promise<void> {
     if (this.#isCut) return;
-    await this.#commit();
-    this.#sink.end();
+    const last = this.#begin();
+    try {
+      await this.#sink.end(last);
+    } catch (error) {
+      throw receiverFailure(error);
+    }
   }
 
   /**
@@ -121,17 +125,22 @@ export class PassThrough implements AnswerConsumer {
   }
 
   #commit(): Promise<void> | void {
+    const bytes = this.#begin();
+    return bytes.length === 0 ? undefined : this.#write(bytes);
+  }
+
+  /** Passes the head on where that was not done yet, and returns the bytes that were held back. */
+  #begin(): Buffer {
     try {
       if (!this.#begun) this.#sink.head(this.#status, this.#headersByForm());
       this.#begun = true;
     } catch (error) {
-      throw new ReceiverFailure('the receiver of the answer failed', { cause: error });
+      throw receiverFailure(error);
     }
     const held = this.#held;
     this.#held = [];
     const [only] = held;
-    const bytes = held.length === 1 && only ? only : Buffer.concat(held);
-    return bytes.length === 0 ? undefined : this.#write(bytes);
+    return held.length === 1 && only ? only : Buffer.concat(held);
   }
 
   /** Returns the headers; an answer that is called a page, and is none, gets its right type. */
@@ -145,12 +154,16 @@ export class PassThrough implements AnswerConsumer {
     try {
       const room = this.#sink.write(bytes);
       return room?.catch((error: unknown) => {
-        throw new ReceiverFailure('the receiver of the answer failed', { cause: error });
+        throw receiverFailure(error);
       });
     } catch (error) {
-      throw new ReceiverFailure('the receiver of the answer failed', { cause: error });
+      throw receiverFailure(error);
     }
   }
+}
+
+function receiverFailure(cause: unknown): ReceiverFailure {
+  return new ReceiverFailure('the receiver of the answer failed', { cause });
 }
 
 function isPage(headers: Readonly<Record<string, string>>): boolean {

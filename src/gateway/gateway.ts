@@ -77,8 +77,8 @@ export interface GatewayDeps {
    */
   readonly metrics: (call: CallOperation, organizations: readonly string[]) => Promise<GatewayAnswer>;
   readonly recordRefusal: RecordRefusal;
-  /** Puts what was recorded on disk; called before an answer is complete. */
-  readonly beforeEnd: () => void;
+  /** Resolves once what was recorded is on disk; awaited before an answer is complete. */
+  readonly whenRecorded: () => Promise<void>;
   readonly logger: Logger;
   readonly timeouts?: Partial<EndpointTimeouts>;
   /** Returns the user behind a loopback connection, or null where the kernel does not prove one. */
@@ -187,7 +187,7 @@ export class Gateway {
     } catch (error) {
       const { request, response } = exchange;
       const url = request.url ?? '';
-      this.#fail(response, error, url.startsWith('/api/') ? 'aipassd' : dialectOf(url, request.headers));
+      await this.#fail(response, error, url.startsWith('/api/') ? 'aipassd' : dialectOf(url, request.headers));
     }
   }
 
@@ -449,8 +449,14 @@ export class Gateway {
         this.#assertMayCall(asker, provider, organization);
         return response.write(bytes) ? undefined : whenWritable(response, signal);
       },
-      end: () => {
-        this.#deps.beforeEnd();
+      end: async (last) => {
+        await this.#deps.whenRecorded();
+        this.#assertMayCall(asker, provider, organization);
+        if (last.length <= response.writableHighWaterMark) {
+          response.end(last);
+          return;
+        }
+        if (!response.write(last)) await whenWritable(response, signal);
         response.end();
       },
       abort: () => breakOff(response),
@@ -502,7 +508,7 @@ export class Gateway {
       call,
       oauthAccounts: asker.oauthAccounts,
     });
-    this.#deps.beforeEnd();
+    await this.#deps.whenRecorded();
     send(response, answer);
   }
 
@@ -517,8 +523,12 @@ export class Gateway {
    * Answers with an error, or breaks an answer that has begun: a client must not take it for
    * complete.
    */
-  #fail(response: ServerResponse, thrown: unknown, shape: ErrorShape): void {
-    const { logger, beforeEnd } = this.#deps;
+  async #fail(response: ServerResponse, thrown: unknown, shape: ErrorShape): Promise<void> {
+    try {
+      await this.#deps.whenRecorded();
+    } catch (failure) {
+      this.#deps.logger.error('an answer of the gateway leaves before it is recorded', { error: failure });
+    }
     if (response.destroyed) return;
     if (response.headersSent) {
       breakOff(response);
@@ -531,11 +541,6 @@ export class Gateway {
       retryAfterMs,
     });
     const { status, headers, body } = formatError(error, shape, refusal.status);
-    try {
-      beforeEnd();
-    } catch (failure) {
-      logger.error('an answer of the gateway leaves before it is recorded', { error: failure });
-    }
     // What is left of the request is not read: the connection cannot serve another one.
     const isUnread = !response.req.complete;
     response.writeHead(status, { ...headers, ...refusal.headers, ...(isUnread ? { connection: 'close' } : {}) });

@@ -3,6 +3,7 @@
  */
 
 import { defer } from '../base/dispose.ts';
+import type { GroupCommit } from '../base/group-commit.ts';
 import type { Runtime } from '../base/runtime.ts';
 import type { AccessPolicy } from '../callers/access-policy.ts';
 import type { Gate } from '../callers/gate.ts';
@@ -25,8 +26,8 @@ export interface CreateGatewayDeps {
   readonly providers: Pick<Providers, 'find'>;
   readonly forwarder: GatewayDeps['forwarder'];
   readonly recordRefusal: RecordRefusal;
-  /** Puts what was recorded on disk; called before an answer is complete. */
-  readonly beforeReply: () => void;
+  /** Puts what was recorded on disk before an answer is complete. */
+  readonly commit: Pick<GroupCommit, 'wait'>;
 }
 
 /** What the open listeners work with. */
@@ -49,7 +50,7 @@ export function createGateway(
   stack: AsyncDisposableStack,
 ): GatewayListeners {
   const { config, paths, clock, state, logger } = runtime;
-  const { access, providers, beforeReply, ...wiring } = deps;
+  const { access, providers, commit, ...wiring } = deps;
   const { defaultProvider, gateway } = config.current;
   const listeners = new GatewayListeners({
     ...wiring,
@@ -61,7 +62,7 @@ export function createGateway(
     targets: { dialectsOf: (name) => providers.find(name)?.dialects, defaultProvider },
     fallbacks: () => config.current.fallbacks,
     maxBodyBytes: () => config.current.limits.frameBytes,
-    beforeEnd: beforeReply,
+    whenRecorded: () => commit.wait(),
     logger: logger.component('gateway'),
   });
   defer(stack, 'the gateway', () => listeners.stop(STOP_GRACE_MS));

@@ -3,6 +3,7 @@
  */
 
 import { defer } from '../base/dispose.ts';
+import type { GroupCommit } from '../base/group-commit.ts';
 import type { Runtime } from '../base/runtime.ts';
 import type { AccessPolicy } from '../callers/access-policy.ts';
 import type { Gate } from '../callers/gate.ts';
@@ -18,8 +19,8 @@ const STOP_GRACE_MS = 10_000;
 export interface SocketDeps extends Pick<SocketServerDeps, 'dispatch'> {
   readonly gate: Gate;
   readonly access: Pick<AccessPolicy, 'servesOthers'>;
-  /** Called before replies leave. */
-  readonly beforeReply: () => void;
+  /** Puts what was recorded on disk before replies leave. */
+  readonly commit: GroupCommit;
   /** Called when the socket was lost and made anew. */
   readonly onLost: (problem: string) => void;
 }
@@ -30,7 +31,7 @@ export interface SocketDeps extends Pick<SocketServerDeps, 'dispatch'> {
  */
 export async function openSocket(
   { config, paths, version, clock, logger: log, warnings, load }: Runtime,
-  { gate, access, dispatch, beforeReply, onLost }: SocketDeps,
+  { gate, access, dispatch, commit, onLost }: SocketDeps,
   stack: AsyncDisposableStack,
 ): Promise<void> {
   const logger = log.component('ipc');
@@ -45,7 +46,7 @@ export async function openSocket(
     },
     gate,
     servesOthers,
-    beforeWrite: beforeReply,
+    commit,
     welcome: { protocol: PROTOCOL_VERSION, version, pid: process.pid },
     logger,
     dispatch,

@@ -1,9 +1,11 @@
 /**
- * The sending half of one connection. Replies of one tick leave in one write. While a peer does not
- * read its replies, the daemon does not read its requests.
+ * The sending half of one connection. Replies of one turn of the event loop leave in one write,
+ * once what was recorded is on disk. While a peer does not read its replies, the daemon does not
+ * read its requests.
  */
 
 import type { Socket } from 'node:net';
+import type { GroupCommit } from '../base/group-commit.ts';
 import { printSpliced, splicesOf } from '../base/spliced-json.ts';
 import { isLongerThan, printFrame } from '../protocol/frames.ts';
 import { FRAME_END, MAX_ANSWER_BYTES } from '../protocol/limits.ts';
@@ -23,7 +25,7 @@ const CLOSE_LIMIT_MS = 1000;
 /** Sender of messages to one peer. */
 export class Peer {
   readonly #socket: Socket;
-  readonly #beforeWrite: () => void;
+  readonly #commit: GroupCommit;
   #waiting = '';
   #room: Promise<void> | undefined;
   #resumedAt = 0;
@@ -31,10 +33,9 @@ export class Peer {
   #waitsForRoom = false;
   #ending = false;
 
-  /** `beforeWrite` runs before each write, so that records are on disk before the reply leaves. */
-  constructor(socket: Socket, beforeWrite: () => void) {
+  constructor(socket: Socket, commit: GroupCommit) {
     this.#socket = socket;
-    this.#beforeWrite = beforeWrite;
+    this.#commit = commit;
   }
 
   /** Bytes that the peer has not read yet. */
@@ -87,7 +88,7 @@ export class Peer {
       return;
     }
     if (isLongerThan(frame, MAX_ANSWER_BYTES)) throw answerTooLong();
-    if (this.#waiting === '') process.nextTick(this.#flush);
+    if (this.#waiting === '') void this.#commit.wait().then(this.#flush);
     this.#waiting += frame;
     if (this.isFull) this.#pause();
   }
@@ -98,7 +99,7 @@ export class Peer {
     if (bytes - FRAME_END.length > MAX_ANSWER_BYTES) throw answerTooLong();
     this.#flush();
     if (this.#socket.destroyed) return;
-    this.#beforeWrite();
+    this.#commit.commit();
     for (const piece of pieces) this.#socket.write(piece);
     if (this.isFull) this.#pause();
   }
@@ -148,7 +149,7 @@ export class Peer {
     const text = this.#waiting;
     this.#waiting = '';
     if (text === '' || this.#socket.destroyed) return;
-    this.#beforeWrite();
+    this.#commit.commit();
     this.#socket.write(text);
   };
 

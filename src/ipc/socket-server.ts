@@ -12,6 +12,7 @@ import { IPCModule, type IpcSocket } from 'node-ipc';
 import { dirname } from 'node:path';
 import { foregroundClock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
+import type { GroupCommit } from '../base/group-commit.ts';
 import { withTimeout } from '../base/timeout.ts';
 import { socketDescriptor } from '../base/native.ts';
 import type { Logger } from '../base/logger.ts';
@@ -49,8 +50,8 @@ export interface SocketServerDeps extends Omit<ConnectionDeps, 'wire' | 'admissi
    * Returns whether users other than the daemon's own may connect; the gate checks each of them.
    */
   readonly servesOthers: () => boolean;
-  /** Called before replies leave. */
-  readonly beforeWrite: () => void;
+  /** Puts what was recorded on disk before replies leave. */
+  readonly commit: GroupCommit;
   /** Time in which a peer must finish a frame that it began, in milliseconds (default 10 s). */
   readonly unfinishedFrameMs?: number;
   /** Time in which a peer must send its first message, in milliseconds (default 5 s). */
@@ -185,7 +186,7 @@ export class SocketServer {
   }
 
   #open(socket: IpcSocket): void {
-    const peer = new Peer(socket, this.#deps.beforeWrite);
+    const peer = new Peer(socket, this.#deps.commit);
     let admission: Admission;
     try {
       admission = this.#deps.gate.admit(socketDescriptor(socket));

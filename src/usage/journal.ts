@@ -4,10 +4,10 @@
  *
  * The main thread writes (`Journal`), the usage thread reads (`readJournal`). The queue is a folder
  * of segments, `<number>.jsonl`, numbered upwards; only the newest one grows, and one whose events
- * are all in the database is deleted. The events of a tick are one write(2), without waiting for
- * the disk: the kernel keeps them when this process is killed. The disk is synced once a second, so
- * a power cut costs at most a second. Where the file cannot be written, events wait in memory,
- * bounded, and are written as soon as that works again.
+ * are all in the database is deleted. The events of a turn of the event loop are one write(2),
+ * without waiting for the disk: the kernel keeps them when this process is killed. The disk is
+ * synced once a second, so a power cut costs at most a second. Where the file cannot be written,
+ * events wait in memory, bounded, and are written as soon as that works again.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -153,10 +153,10 @@ export class Journal {
 
   /**
    * Takes one line of JSON with a number of events; it is in the file after the next flush(), which
-   * comes at the end of this tick at the latest.
+   * comes at the end of this turn of the event loop at the latest.
    */
   append(json: string, events = 1): void {
-    if (this.#batch.length === 0) process.nextTick(() => this.flush());
+    if (this.#batch.length === 0) setImmediate(() => this.flush());
     this.#batch.push({ text: `${json}\n`, events });
   }
 

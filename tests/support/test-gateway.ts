@@ -79,11 +79,10 @@ export interface TestGatewayOptions extends Partial<ListenersDeps>, Partial<Gate
 export const ANSWERED: ForwardOutcome = { kind: 'answered', status: 200, provider: 'local', keyId: null };
 
 /** Answers every call with "pong". */
-export const answerPong: Forward = (_request, sink) => {
+export const answerPong: Forward = async (_request, sink) => {
   sink.head(200, { 'content-type': 'application/json' });
-  void sink.write(Buffer.from('"pong"'));
-  sink.end();
-  return Promise.resolve(ANSWERED);
+  await sink.end(Buffer.from('"pong"'));
+  return ANSWERED;
 };
 
 /** Starts a gateway. */
@@ -119,7 +118,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     fallbacks: () => [],
     maxBodyBytes: () => 1024 * 1024,
     recordRefusal: (operation, caller) => void refusals.push({ operation, caller }),
-    beforeEnd: () => {},
+    whenRecorded: () => Promise.resolve(),
     logger,
     ...deps,
     forwarder: {

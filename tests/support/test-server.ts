@@ -12,6 +12,7 @@
  */
 
 import { z } from 'zod';
+import { GroupCommit } from '../../src/base/group-commit.ts';
 import type { SocketServerDeps } from '../../src/ipc/socket-server.ts';
 import { SocketServer } from '../../src/ipc/socket-server.ts';
 import { createDispatcher } from '../../src/operations/dispatcher.ts';
@@ -99,7 +100,7 @@ export async function startTestServer(options: Partial<SocketServerDeps> = {}): 
     maxInFlight: 1024,
     gate: openGate(),
     servesOthers: () => false,
-    beforeWrite: () => {},
+    commit: new GroupCommit(() => {}),
     welcome: { protocol: 1, version: '1.2.3', pid: process.pid },
     logger,
     dispatch: createDispatcher(operations, { logger, audit: () => {} }),

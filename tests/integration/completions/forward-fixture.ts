@@ -46,7 +46,8 @@ export class Received implements ForwardSink {
     return this.room?.();
   }
 
-  end(): void {
+  async end(last: Buffer): Promise<void> {
+    if (last.length > 0) await this.write(last);
     this.state = 'ended';
   }
 

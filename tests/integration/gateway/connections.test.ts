@@ -22,6 +22,7 @@ import {
 import { until } from '../../support/until.ts';
 
 const MEGABYTE = Buffer.alloc(1024 * 1024, 'a');
+const NOTHING = Buffer.alloc(0);
 const HANGING: Forward = (_request, _sink, signal) =>
   new Promise((resolve) => {
     signal.addEventListener('abort', () => {
@@ -29,6 +30,15 @@ const HANGING: Forward = (_request, _sink, signal) =>
       if (error instanceof AipassError) resolve({ kind: 'failed', error, begun: false });
     });
   });
+
+/** Answers in two parts, or fails where the path wants it. */
+const answerInParts: Forward = async ({ path }, sink) => {
+  if (path.endsWith('error')) throw new AipassError('PROVIDER_UNAVAILABLE', 'down');
+  sink.head(200, { 'content-type': 'text/plain', 'content-length': '9' });
+  await sink.write(Buffer.from('all '));
+  await sink.end(Buffer.from('of it'));
+  return ANSWERED;
+};
 
 /** Begins a request over the socket, and resolves with the head of its answer. */
 function begin(gateway: TestGateway, path = '/local/v1/x'): Promise<IncomingMessage> {
@@ -48,7 +58,7 @@ it('a slow reader of 200 MB holds the provider back, and gets all of it', async 
         await sink.write(MEGABYTE);
         written += 1;
       }
-      sink.end();
+      await sink.end(NOTHING);
       return ANSWERED;
     },
   });
@@ -99,6 +109,42 @@ it('an answer that breaks off never comes to a clean end', async () => {
   });
   const reply = await gateway.ask('/local/v1/chat/completions', { method: 'POST', body: '{}' });
   expect(reply).toMatchObject({ status: 200, body: 'data: half\n\n', isComplete: false });
+});
+
+it('the last bytes of an answer, and an error, leave once what was recorded is on disk', async () => {
+  const commits: (() => void)[] = [];
+  const whenRecorded = () => new Promise<void>((resolve) => void commits.push(resolve));
+  await using gateway = await startTestGateway({ forward: answerInParts, whenRecorded });
+  for (const path of ['answer', 'error']) {
+    const socket = gateway.connect();
+    let received = '';
+    socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
+    socket.write(`GET /local/v1/${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    await until('the end waits', () => commits.length === 1);
+    if (path === 'answer') await until('the first part is there', () => received.endsWith('\r\n\r\nall '));
+    await nextPass();
+    expect(received).toMatch(path === 'answer' ? /all $/ : /^$/);
+    commits.pop()?.();
+    await once(socket, 'close');
+    expect(received).toMatch(path === 'answer' ? /all of it$/ : /^HTTP\/1\.1 503 /);
+  }
+});
+
+it('a client that goes away while its answer waits for the disk harms nobody', async () => {
+  const commits: (() => void)[] = [];
+  const whenRecorded = () => new Promise<void>((resolve) => void commits.push(resolve));
+  await using gateway = await startTestGateway({ whenRecorded });
+  const socket = gateway.connect();
+  socket.write('GET /local/v1/x HTTP/1.1\r\nHost: x\r\n\r\n');
+  await until('the end waits', () => commits.length === 1);
+  socket.destroy();
+  await until('its connection is closed', () => gateway.listeners.connections === 0);
+  commits.pop()?.();
+  const next = gateway.ask('/local/v1/x');
+  await until('the next end waits', () => commits.length === 1);
+  commits.pop()?.();
+  expect(await next).toMatchObject({ status: 200, body: '"pong"' });
+  expect(gateway.logger.lines).toEqual([]);
 });
 
 it('a failure before the answer began is an error of the dialect', async () => {
@@ -163,8 +209,7 @@ it('pipelined requests are answered in their order, a few at a time, while other
       most = Math.max(most, underWay);
       await nextPass();
       sink.head(200, { 'content-type': 'text/plain', 'content-length': '6' });
-      void sink.write(Buffer.from(`${request.path.slice(3).padStart(5, '0')};`));
-      sink.end();
+      await sink.end(Buffer.from(`${request.path.slice(3).padStart(5, '0')};`));
       underWay -= 1;
       return ANSWERED;
     },
@@ -295,7 +340,7 @@ it.runIf(OWN_UID !== 0)('the rest of an answer does not leave after its right wa
       } catch (error) {
         if (error instanceof AipassError) return { kind: 'failed', error, begun: true };
       }
-      sink.end();
+      await sink.end(NOTHING);
       return ANSWERED;
     },
   });
