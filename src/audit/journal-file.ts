@@ -1,5 +1,5 @@
 /**
- * The file under the journal: the entries that wait to be written, as bytes, where the chain
+ * The file under the journal. Holds the entries that wait to be written, as bytes, where the chain
  * continues, and whether the path still leads to the open file.
  */
 

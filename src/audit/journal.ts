@@ -2,9 +2,9 @@
  * The append-only audit: `audit.jsonl`, mode 0600, open as long as the daemon runs.
  *
  * `flush` hands recorded entries to the operating system, where they survive the end of this
- * process. It runs once a turn of the event loop by itself, and is called before any reply leaves:
- * no value leaves before its entry is written. Where the file takes no entries (a full disk), they
- * wait in memory and requests go on, up to a bound; past it nothing is released.
+ * process. It runs once a turn of the event loop by itself, and is called before any reply leaves.
+ * No value leaves before its entry is written. Where the file takes no entries (a full disk), they
+ * wait in memory and requests go on, up to a bound. Past it, nothing is released.
  */
 
 import {

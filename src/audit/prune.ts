@@ -1,6 +1,6 @@
 /**
- * Finds where a pruned audit begins: after the last entry that is too old, or where the file is
- * half as long as it may be. Also copies what stays; the journal replaces the file.
+ * Finds where a pruned audit begins. That is after the last entry that is too old, or where the
+ * file is half as long as it may be. Also copies what stays; the journal replaces the file.
  */
 
 import { createReadStream, fstatSync } from 'node:fs';

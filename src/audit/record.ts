@@ -3,7 +3,7 @@
  * line before it.
  *
  * An entry never holds a secret: a credential is named by its id. Foreign texts are cut and made
- * plain. After pruning the file begins with an anchor, which stands for what was removed; a later
+ * plain. After pruning the file begins with an anchor, which stands for what was removed. A later
  * `audit.prune` entry of the chain names the same place, so that an anchor cannot be made up
  * without breaking the chain.
  */
@@ -14,7 +14,7 @@ import { plainText } from '../base/plain-text.ts';
 
 /**
  * The caller: what the kernel reports, and the name that the program gave itself. `startedAt`
- * (clock ticks since boot) tells two processes of one pid apart.
+ * (clock ticks since boot) distinguishes two processes of one pid.
  */
 export interface AuditCaller {
   readonly uid: number | null;

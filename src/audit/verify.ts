@@ -2,8 +2,8 @@
  * Checks the chain of an audit, entry by entry, without holding the file in memory.
  *
  * It proves that no entry between the first and the last was changed, added or removed. It cannot
- * prove that none is missing at the end, unless the running daemon reports its last entry, nor that
- * the whole file was not written anew by somebody who may write it.
+ * prove that none is missing at the end, unless the running daemon reports its last entry. Nor can
+ * it prove that the whole file was not rewritten by somebody who may write it.
  */
 
 import type { PlacedLine } from './lines.ts';

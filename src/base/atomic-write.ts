@@ -128,8 +128,8 @@ export async function reserveFile(path: string, bytes: number): Promise<Reserved
 }
 
 /**
- * Removes temporary files in a folder that are older than an age: their process died, they take
- * room, and can hold a secret that is never renewed or revoked.
+ * Removes temporary files in a folder that are older than an age. Their process died, they take
+ * space, and they can hold a secret that is never renewed or revoked.
  */
 export async function removeAbandoned(folder: string, ageMs: number = ABANDONED_MS): Promise<void> {
   for (const name of await readdir(folder)) {

@@ -1,7 +1,7 @@
 /**
  * Closers with names over AsyncDisposableStack (Node 24). Whoever opens a thing defers its closer
- * on the next line; closers run last-in first-out, each exactly once, and one that fails does not
- * keep the others from running.
+ * on the next line. Closers run last-in first-out, each exactly once. One that fails does not keep
+ * the others from running.
  */
 
 /**

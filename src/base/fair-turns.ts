@@ -1,7 +1,7 @@
 /**
  * Shares the event loop between those that have work waiting. One pass through the loop does a few
- * milliseconds of that work, a turn each, so that nobody else waits behind a hundred thousand
- * requests of one peer.
+ * milliseconds of that work, a turn each. So nobody else waits behind a hundred thousand requests
+ * of one peer.
  */
 
 /** Time that the turns of one pass through the event loop may take, in milliseconds. */

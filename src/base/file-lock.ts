@@ -3,9 +3,9 @@
  *
  * A lock is created complete, by linking a finished file, so that nobody reads half of one and only
  * one process can create it. The lock of a dead holder is replaced by a rename, and only by the
- * process that holds a second lock, on replacing that very instance: its name is a digest of the
- * content. So the lock is never absent in between, and one of several processes that try at once
- * always gets it.
+ * process that holds a second lock on that replacement. The name of the second lock is a digest of
+ * the content. So the lock is never absent in between, and one of several processes that try at
+ * once always gets it.
  */
 
 import { createHash, randomUUID } from 'node:crypto';

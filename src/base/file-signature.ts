@@ -32,8 +32,8 @@ export function readFileSignatureSync(path: string): string {
 }
 
 /**
- * Returns the identity of what a path leads to, ABSENT, or the reason why it cannot be read; a link
- * is itself with `followLinks` false.
+ * Returns the identity of what a path leads to, ABSENT, or the reason why it cannot be read. With
+ * `followLinks` false, that of the link itself.
  */
 export function readFileIdentitySync(path: string, { followLinks = true } = {}): string {
   try {

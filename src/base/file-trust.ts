@@ -1,8 +1,8 @@
 /**
  * The one rule about files that decide where keys go: whoever can write such a file owns the keys.
- * So each folder, link and file on the whole path must belong to this process's user or to root,
- * and nobody else may write to it. A folder with the sticky bit, such as /tmp, may be open to
- * others: there they cannot replace what is not theirs.
+ * So each folder, link and file on the whole path must belong to this process's user or to root.
+ * Nobody else may write to it. A folder with the sticky bit, such as /tmp, may be open to others:
+ * there they cannot replace what is not theirs.
  *
  * A link is judged by its own owner, and then its target by its whole path. After that nobody else
  * can change what the path leads to, so that the resolved path can be opened without following
@@ -48,7 +48,7 @@ export function currentUser(): number | undefined {
 /**
  * Uid under which all other users appear in a user namespace that does not know root, as that of
  * the hardened user unit. Undefined where root is known. It counts as root at the top of a path
- * only: below a folder of our own, what belongs to anybody else was put there by somebody else.
+ * only. Below a folder of our own, what belongs to anybody else was put there by somebody else.
  */
 const OVERFLOW_USER = readOverflowUser();
 
@@ -154,7 +154,7 @@ export function assertTrusted(what: string, path: string, user: number | undefin
 }
 
 /**
- * Checks every entry of a folder of ours, two levels deep: what somebody else left there while the
+ * Checks every entry of a folder of ours, two levels deep. What somebody else left there while the
  * folder was open to others, a link above all, would be followed or trusted.
  *
  * @throws AipassError UNSAFE_PERMISSIONS with the entry at fault and what to do.
@@ -202,15 +202,15 @@ export function trustWarnings(paths: readonly string[], user: number | undefined
       const outcome = checkTrustSync(path, user);
       if (outcome.kind === 'untrusted') faults.set(outcome.fault.subject, outcome.fault);
     } catch {
-      // The one who uses it says why it cannot be read.
+      // Whoever reads it reports why it cannot be read.
     }
   }
   return [...faults.values()];
 }
 
 /**
- * Returns the files that decide what a command does: its program, found as the system finds it, and
- * each parameter that is the absolute path of something that exists.
+ * Returns the files that decide what a command does. They are its program, found as the system
+ * finds it, and each parameter that is the absolute path of something that exists.
  */
 export function commandFiles(command: readonly string[], searchPath: string = process.env['PATH'] ?? ''): string[] {
   const [program = '', ...parameters] = command;
@@ -296,8 +296,8 @@ function* walk(path: string, user: number | undefined): Generator<Step, TrustOut
 }
 
 /**
- * Returns whether a place is root's as far as can be told, with all above it: /, /run, /run/user,
- * /home, /tmp.
+ * Returns whether a place is root's as far as can be determined, with all above it: /, /run,
+ * /run/user, /home, /tmp.
  */
 function isRootsOwn({ uid }: OwnedEntry): boolean {
   return uid === ROOT || uid === OVERFLOW_USER;

@@ -1,10 +1,10 @@
 /**
- * Where a client finds this user's daemon when its own environment names another place, or none:
- * cron, `sudo -u`, `su`, ssh without a session and `docker exec` have no XDG_RUNTIME_DIR. Runs on
+ * Where a client finds this user's daemon when its own environment names another place, or none.
+ * Cron, `sudo -u`, `su`, ssh without a session and `docker exec` have no XDG_RUNTIME_DIR. Runs on
  * Node 20.16 for the client.
  *
- * A socket is believed only if it and its folder belong to this user or to root, and nobody else
- * can write to the folder.
+ * A socket is trusted only if it and its folder belong to this user or to root. Nobody else can
+ * write to the folder.
  */
 
 import { lstatSync, readFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ export function runRecordPath(stateFolder: string): string {
 }
 
 /**
- * Returns the socket of this user's daemon: the place that the environment gives, else that of the
+ * Returns the socket of this user's daemon. That is the one from the environment, else that of the
  * user's session, else the one that the last run recorded. Where none of them is there, the first.
  */
 export function findSocket(

@@ -3,7 +3,7 @@
  * recorded of them.
  *
  * A turn reads all sockets that have something before it ends, so that under load many replies are
- * ready in one; a single reply waits for microseconds.
+ * ready in one. A single reply waits for microseconds.
  */
 
 /** The group commit of one daemon. */

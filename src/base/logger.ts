@@ -39,7 +39,10 @@ export interface LoggerDeps extends LogSinkDeps {
   readonly debug?: ReadonlySet<string>;
 }
 
-/** Maximum number of lines kept before the sink is open; of more, the first ones tell most. */
+/**
+ * Maximum number of lines kept before the sink is open; of more, the first ones are the most
+ * useful.
+ */
 const MAX_KEPT = 1000;
 
 /** Returns the components that a variable such as `AIPASSD_DEBUG=pools,ipc` names. */
@@ -95,7 +98,7 @@ function dropLine(): void {}
 const SEVERITY: Readonly<Record<LogLevel, number>> = { error: 0, warn: 1, info: 2, debug: 3 };
 
 /**
- * Sends what packages print on the console to the log, where the redactor masks it: one of them may
+ * Sends what packages print on the console to the log, where the redactor masks it. One of them may
  * print a piece of a provider's answer. The returned function restores the console.
  */
 export function captureConsole(logger: Pick<Logger, 'debug'>): () => void {

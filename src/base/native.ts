@@ -3,15 +3,16 @@
  * first call.
  *
  * Every function returns null or false where koffi, the library or the call is missing, and never
- * throws: aipassd runs without them, and code that decides by an answer refuses where there is
- * none.
+ * throws. aipassd runs without them. Code that depends on an answer refuses where there is none.
  */
 
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type * as Koffi from 'koffi';
 
-/** Peer of a Unix socket as the kernel knows it; `pid` is null where the system does not tell. */
+/**
+ * Peer of a Unix socket as the kernel knows it; `pid` is null where the system does not report it.
+ */
 export interface PeerCredentials {
   readonly uid: number;
   readonly gid: number;

@@ -38,7 +38,7 @@ export interface NetworkReport {
   readonly caCertificates: string | null;
 }
 
-/** Network of a daemon that says nothing of it. */
+/** Network of a daemon without settings for it. */
 export const NO_NETWORK: NetworkReport = { httpsProxy: null, httpProxy: null, noProxy: [], caCertificates: null };
 
 /** The network that was set up. */
@@ -215,8 +215,8 @@ function addressOf(number: number): string {
 }
 
 /**
- * Returns a proxy's URL as the environment has it, http where no scheme is given; one that cannot
- * be used is taken out of it.
+ * Returns a proxy's URL as the environment has it, with http where no scheme is given. One that
+ * cannot be used is removed from the environment.
  */
 function readProxy(env: Environment, name: string, warnings: Warning[]): string | null {
   const given = env[name.toLowerCase()] || env[name];

@@ -5,7 +5,7 @@
  *
  * Units and workers are started with `--disable-sigusr1`, so that not even the first millisecond is
  * open. Without that flag (`aipassd …` in a shell) a signal that came before this file was loaded
- * has opened the debugger: it is closed here, before any secret is read. `--inspect` is its user's
+ * has opened the debugger. It is closed here, before any secret is read. `--inspect` is its user's
  * own choice, and is left alone.
  */
 

@@ -38,8 +38,8 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
 /**
  * Returns whether the process that was identified still runs.
  *
- * Where its start time is not known, or cannot be read now, any process of its pid is taken for it:
- * to take a living process for a dead one is the worse mistake.
+ * Where its start time is not known, or cannot be read now, any process of its pid is taken for it.
+ * To take a living process for a dead one is the worse mistake.
  */
 export function isProcessAlive(identity: ProcessIdentity): boolean {
   const found = identifyProcess(identity.pid);
@@ -48,8 +48,8 @@ export function isProcessAlive(identity: ProcessIdentity): boolean {
 }
 
 /**
- * Returns when a process started, in clock ticks since boot (field 22 of proc(5)), or null where
- * there is no /proc or no such process.
+ * Returns when a process started, in clock ticks since boot (field 22 of proc(5)). Null without
+ * /proc or such a process.
  */
 export function readStartTicks(pid: number): number | null {
   const ticks = Number(readStat(pid)?.[19] ?? 'none');
@@ -81,7 +81,7 @@ function readStat(pid: number): readonly string[] | undefined {
   }
 }
 
-/** Returns what tells one boot of this machine from another: ticks begin anew with each. */
+/** Returns what identifies the current boot of this machine: ticks begin anew with each. */
 function readBootId(): string {
   try {
     return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();

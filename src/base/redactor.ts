@@ -1,7 +1,7 @@
 /**
- * Last guard against a leaked secret: replaces every value that the vault holds, and whatever has
- * the shape of a key, in a text that is about to be logged or sent. The vault passes its values
- * after each change.
+ * Last guard against a leaked secret. Replaces every value of the vault, and whatever has the shape
+ * of a key, in a text that is about to be logged or sent. The vault passes its values after each
+ * change.
  */
 
 import { BoundedMap } from './bounded-map.ts';
@@ -23,7 +23,7 @@ const MIN_PART_LENGTH = 12;
 const MAX_PARTED_LENGTH = 4096;
 
 /**
- * Matches what looks like a credential whoever it belongs to (shapes from public secret scanners;
+ * Matches the shapes of credentials, whoever they belong to (shapes from public secret scanners;
  * see providers/).
  */
 const KEY_SHAPES =
@@ -75,8 +75,8 @@ const MAX_HARMLESS = 1000;
 const MAX_HARMLESS_LENGTH = 256;
 
 /**
- * Masks what has the shape of a credential, and knows no value. For text that a caller sent: what
- * comes back depends on that text alone, so that it tells nothing about the values that are held.
+ * Masks what has the shape of a credential, and knows no value. For text that a caller sent. The
+ * result depends on that text alone, so that it reveals nothing about the values that are held.
  */
 export function maskKeyShapes(text: string): string {
   return text.replace(KEY_SHAPES, SECRET_PLACEHOLDER);
@@ -107,10 +107,10 @@ export class Redactor {
   }
 
   /**
-   * Returns the text with every known value, every piece of one, also in base64, hex or the
-   * encoding of URLs, and every key-shaped run replaced by a placeholder.
+   * Returns the text with a placeholder for every known value, every piece of one, and every
+   * key-shaped run. Values in base64, hex or the encoding of URLs are replaced, too.
    *
-   * `sentByCaller` is what the reader of the result sent before: a value or piece that occurs in it
+   * `sentByCaller` is what the reader of the result sent before. A value or piece that occurs in it
    * stays, because a mask would confirm the reader's guess. Key-shaped runs are masked in any case.
    */
   redact(text: string, sentByCaller?: string): string {

@@ -2,9 +2,9 @@
  * Runs a job at the times that a cron pattern names, on the injected clock. Owns the croner
  * package.
  *
- * croner computes the times; the waiting is ours, in steps of at most 30 s, so that a machine that
- * slept runs what it missed once, soon after it wakes. A job never overlaps itself, and one that
- * fails is logged and runs at its next time.
+ * croner computes the times. The waiting is ours, in steps of at most 30 s. So a machine that slept
+ * runs what it missed once, soon after it wakes. A job never overlaps itself, and one that fails is
+ * logged and runs at its next time.
  */
 
 import { Cron } from 'croner';

@@ -1,6 +1,6 @@
 /**
  * A value that must not be shown by accident. Printing, logging, serialising or concatenating it
- * gives a placeholder; only `reveal()` gives the value, so that a search for that word finds every
+ * gives a placeholder. Only `reveal()` gives the value, so that a search for that word finds every
  * place where a secret leaves.
  */
 
@@ -50,8 +50,8 @@ export class Secret {
 }
 
 /**
- * Masks a key for display: first 6, `****`, last 4; only `****` for one of 14 characters or fewer,
- * where that would show most of it.
+ * Masks a key for display: first 6, `****`, last 4. One of 14 characters or fewer is only `****`,
+ * because that would show most of it.
  */
 export function maskKey(key: Secret): string {
   const value = key.reveal();

@@ -1,7 +1,7 @@
 /**
- * Long texts of a JSON document that are neither parsed nor printed: a document of 60 MB, most of
- * which is one text, is taken apart as it arrives and put together again as it leaves, so that it
- * holds up nothing else.
+ * Long texts of a JSON document that are neither parsed nor printed. A document of 60 MB, most of
+ * which is one text, is taken apart as it arrives and put together again as it leaves. So it delays
+ * nothing else.
  *
  * In the parsed value a long text is a token. The value remembers what its tokens stand for
  * (`splicesOf`), and whoever prints it puts the bytes back (`printSpliced`). Tokens are random, so
@@ -56,8 +56,8 @@ const NEAR_BYTES = 24;
 /**
  * Returns the place of the quote that ends a text, or -1 where the text goes on in the next bytes.
  *
- * @param state tells whether the byte at `from` is escaped; it is brought up to date where the text
- * goes on.
+ * @param state whether the byte at `from` is escaped; it is brought up to date where the text goes
+ * on.
  */
 export function endOfText(chunk: Buffer, from: number, state: { isEscaped: boolean }): number {
   let at = from;

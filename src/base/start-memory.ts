@@ -1,7 +1,7 @@
 /**
  * Keeps a start from enlarging V8's young generation. What a start loads stays, so that each
- * collection finds most of it alive and V8 doubles the space for young objects, up to 16 MB that an
- * idle daemon then never uses: the daemon was 9 MB larger for it, and starts some 10 ms faster
+ * collection finds most of it alive. V8 then doubles the space for young objects, up to 16 MB that
+ * an idle daemon never uses. Without this, the daemon was 9 MB larger and started some 10 ms later
  * (2026-11-28).
  */
 

@@ -64,8 +64,8 @@ const MEANINGS: Readonly<Record<string, Meaning>> = {
 };
 
 /**
- * Returns the error for whatever was thrown: an AipassError as it is, a failure of the file system
- * with the path, the reason and what to do, anything else as INTERNAL.
+ * Returns the error for whatever was thrown. An AipassError stays as it is. A failure of the file
+ * system gets the path, the reason and what to do. Anything else is INTERNAL.
  *
  * @param what beginning of the message: the action that failed.
  * @param path the place concerned, where the failure itself may not name it.

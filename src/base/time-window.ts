@@ -1,8 +1,8 @@
 /**
  * Where a minute, an hour, a day or a month begins and ends in a time zone. Pure.
  *
- * A day begins at the first instant that has its date, so that days of 23 and 25 hours, and zones
- * that skip midnight, come out right.
+ * A day begins at the first instant that has its date. So days of 23 and 25 hours, and zones that
+ * skip midnight, come out right.
  */
 
 /** Calendar period. */

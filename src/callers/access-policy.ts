@@ -9,7 +9,7 @@ import type { Warning } from '../base/warning.ts';
 import { resolveAccess, servesOthers, type AccessGrants } from './access.ts';
 import { resolveOrganizations } from './organizations.ts';
 
-/** The parts of the configuration that say who may ask. */
+/** The settings that decide who may ask. */
 type AccessConfig = Pick<Config, 'access' | 'organizations'>;
 
 /** A policy with its names resolved. */

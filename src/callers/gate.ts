@@ -162,8 +162,8 @@ const MAX_USERS = 1000;
 export type ReportRejection = (uid: number, pid: number | null, more: number) => void;
 
 /**
- * Limits how often rejected peers are reported: each user at most once a second, with the number of
- * rejections in between, so that nobody can flood log and audit with connection attempts.
+ * Limits how often rejected peers are reported. Each user is reported at most once a second, with
+ * the number of rejections in between. So nobody can flood log and audit with connection attempts.
  *
  * @returns a function to call for every rejected peer; it forwards some of the calls to `report`.
  */

@@ -2,8 +2,8 @@
  * The user behind a TCP connection from this machine, as the kernel's table of connections has it
  * (proc(5), Linux).
  *
- * `SO_PEERCRED` says nothing about TCP. A connection that its client has closed stays in the table
- * with uid 0 and inode 0, so that only an established one (state 01) with an inode proves a user.
+ * `SO_PEERCRED` does not exist for TCP. A connection that its client has closed stays in the table
+ * with uid 0 and inode 0. So only an established one (state 01) with an inode proves a user.
  */
 
 import { readFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
- * Limits of one user over all of that user's connections: connections, requests in flight, requests
- * per second, waiting bytes, and as many bytes again of requests in flight. This file only counts;
- * the caller decides what happens to a user over a limit.
+ * Limits of one user over all of that user's connections. They bound connections, requests in
+ * flight, requests per second, waiting bytes, and as many bytes again of requests in flight. This
+ * file only counts; the caller decides what happens to a user over a limit.
  *
  * A user with nothing open is forgotten, so that the counts never outgrow the connections. But not
  * before the requests of the last second are over, or a user who reconnects for each request would

@@ -1,7 +1,7 @@
 /**
- * From words to a verb to an exit code: 0 done (also with warnings), 1 not understood, 2 understood
- * but refused or failed, 3 the daemon is not running. A help flag anywhere only explains. Options
- * may stand before the verb.
+ * From words to a verb to an exit code. The codes are 0 done (also with warnings), 1 not
+ * understood, 2 understood but refused or failed, 3 the daemon is not running. A help flag anywhere
+ * only explains. Options may stand before the verb.
  */
 
 import { AipassError, systemErrorCode } from '../base/errors.ts';

@@ -1,7 +1,7 @@
 /**
  * What a verb of the command line is: its table of words and options, and what it works with. Each
  * entry of a table holds what help prints, how its value is parsed and checked, and what a shell
- * completes, so that help, parser and completion scripts are derived from one table (words.ts).
+ * completes. Help, parser and completion scripts are derived from one table (words.ts).
  *
  * Rules: results on stdout; errors, warnings and hints on stderr; colour on a terminal only;
  * `--json` on every verb that reads. A verb returns its exit code: 0 done, 2 refused or failed.

@@ -91,7 +91,7 @@ export class Aipass implements AsyncDisposable {
   }
 
   /**
-   * A `fetch` for any SDK that takes one: its requests go through the daemon with a key of the
+   * A `fetch` for any SDK that takes one. Its requests go through the daemon with a key of the
    * pool, and none is in this process. Give the SDK any text as its key, and
    * `http://aipassd/<provider>/v1` as its base URL where it is not for OpenAI, Anthropic, Google or
    * OpenRouter itself.
@@ -267,7 +267,7 @@ export class Aipass implements AsyncDisposable {
 
   /**
    * Returns an object that is used like the client that `factory` makes, while its calls take turns
-   * with the provider's keys: each call leases a key, and goes to another one where the error is a
+   * with the provider's keys. Each call leases a key, and goes to another one where the error is a
    * limit.
    */
   pooled<Client extends object>(

@@ -10,7 +10,7 @@ export type StartStream = (onDelta: (delta: CompletionDelta) => void, signal: Ab
 
 /**
  * Yields deltas as they come. Leaving the loop early cancels the completion. Both the loop and
- * `result` end with the AipassError of a failure; a program that uses only one of them need not
+ * `result` end with the AipassError of a failure. A program that uses only one of them need not
  * handle the other.
  */
 export class CompletionStream implements AsyncIterable<CompletionDelta> {

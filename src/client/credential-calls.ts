@@ -1,6 +1,6 @@
 /**
  * Provider credentials: `aipass.credentials`. No call returns a key; the last four characters are
- * all that is told of it.
+ * all that is returned.
  */
 
 import type {

@@ -1,5 +1,5 @@
 /**
- * The emitters that the openai and anthropic packages return from `.stream()`: the request is made
+ * The emitters that the openai and anthropic packages return from `.stream()`. The request is made
  * after the call has returned, so a limit shows when something is awaited. Until the first event
  * such a stream can be replaced by another.
  */

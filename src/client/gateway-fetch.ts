@@ -1,6 +1,6 @@
 /**
  * A `fetch` whose requests go through aipassd: for every SDK that takes one. The program holds no
- * key: the daemon puts one of its pool in, and the kernel tells it who asks.
+ * key: the daemon puts one of its pool in, and the kernel reports who asks.
  *
  * It is node:http over the gateway's Unix socket, because Node's own fetch cannot reach one.
  * Addresses of the providers that SDKs have built in are known; every other one begins with
@@ -131,7 +131,7 @@ function send(
       resolve(response);
     });
     request.on('error', (error) => {
-      // As fetch does it: a TypeError, whose cause tells why.
+      // As fetch does it: a TypeError, whose cause is the reason.
       reject(new TypeError('fetch failed', { cause: describeConnectFailure(socket, error) ?? error }));
     });
     if (bytes instanceof Readable) {

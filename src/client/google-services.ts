@@ -58,7 +58,7 @@ const SERVICE = /^[a-z][A-Za-z0-9_]{0,63}$/;
 
 /**
  * Scopes that fit a service, for those that people mix up, and the one to ask for where a token has
- * none of them; a Drive token is never used for Calendar
+ * none of them. A Drive token is never used for Calendar
  * (developers.google.com/identity/protocols/oauth2/scopes).
  */
 const FITTING: Readonly<Record<string, { readonly pattern: RegExp; readonly usual: string }>> = {
@@ -119,8 +119,8 @@ export async function openGoogleService(
 }
 
 /**
- * Loads one service: the package's own entry loads all of its 340, in 2 s and 121 MB, one alone in
- * a tenth of that.
+ * Loads one service. The package's own entry loads all of its 340, in 2 s and 121 MB. One alone
+ * takes a tenth of that.
  */
 async function loadService(service: string): Promise<ServiceModule> {
   const found = SERVICE.test(service) ? await importService(service) : undefined;

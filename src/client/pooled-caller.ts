@@ -1,5 +1,5 @@
 /**
- * One call of a pooled client: leases a key, calls the real client, reports how it went, and goes
+ * One call of a pooled client. Leases a key, calls the real client, reports the outcome, and goes
  * to another key where the failure is the key's.
  *
  * A key is blamed only where its caller's rules, or the answer of the provider, blame it. What the
@@ -61,7 +61,7 @@ export interface PooledOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Lends and takes back keys: the two operations that a pooled client needs. */
+/** Leases and settles keys: the two operations that a pooled client needs. */
 export interface KeyLender {
   readonly lease: (params: PoolLeaseParams) => Promise<PoolLease>;
   readonly settle: (params: PoolSettleParams) => Promise<unknown>;
@@ -379,8 +379,8 @@ function judgeStatus(answer: unknown): ReportedOutcome {
 }
 
 /**
- * Returns the error where keys ran out while a call went from one to the next: the real client's
- * own where no key will be free.
+ * Returns the error where keys ran out while a call went from one to the next. That is the real
+ * client's own where no key will be free.
  */
 function noOtherKey(error: unknown, last: unknown): unknown {
   if (!(error instanceof AipassError)) return error;

@@ -4,8 +4,8 @@
  * `customers.list().autoPagingToArray()`).
  *
  * The real call is made only after a key was leased. What the program does with the result until
- * then is kept as a tree, and done with the result of the attempt; where that fails for its key,
- * with the result of the next attempt.
+ * then is kept as a tree, and applied to the result of the attempt. Where that fails for its key,
+ * it is applied to the result of the next attempt.
  */
 
 import { isAsyncIterable } from './watched-iteration.ts';

@@ -3,8 +3,8 @@
  * => new OpenAI({ apiKey }))` is used like the OpenAI client itself, at any depth.
  *
  * Nothing is leased before a call: reading a property only remembers its path. A call leases a key,
- * builds the client for it (once for each value of a key), walks the path, calls, and reports how
- * it went.
+ * builds the client for it, walks the path, calls, and reports the outcome. A client is built once
+ * for each value of a key.
  */
 
 import { inspect } from 'node:util';
@@ -43,7 +43,7 @@ type PooledProperties<Client> = { readonly [Name in keyof Client]: PooledPropert
 
 /**
  * The real client as it is seen through the pool. Functions that return promises or async iterables
- * keep their own types, with overloads and type parameters; a client that is a function itself
+ * keep their own types, with overloads and type parameters. A client that is a function itself
  * keeps its call signatures.
  */
 export type Pooled<Client> = Client extends AsyncFunction
@@ -117,7 +117,7 @@ function proxyOf(path: PropertyPath, client: PooledClient): unknown {
 
 /**
  * Returns whether a call is `Function.prototype.bind` of a method of the client, and not a method
- * of that name: its object is a pooled one, or none.
+ * of that name. Its object is then a pooled one, or none.
  */
 function isBind(path: PropertyPath, [object]: readonly unknown[], { paths }: PooledClient): boolean {
   if (path.at(-1) !== 'bind' || path.length < 2) return false;

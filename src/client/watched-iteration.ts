@@ -38,8 +38,8 @@ export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown>
 
 /**
  * Watches an iterable from now on. One that is not being read when this turn of the event loop ends
- * counts as done, because it may be a page or a stream that is read by other means. Returns false
- * for one that is frozen.
+ * counts as done. It may be a page or a stream that is read by other means. Returns false for one
+ * that is frozen.
  */
 export function watchIteration(source: AsyncIterable<unknown> & object, watch: IterationWatch): boolean {
   if (!Object.isExtensible(source)) return false;

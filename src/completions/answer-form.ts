@@ -7,12 +7,11 @@
 export type AnswerForm = 'json' | 'events' | 'page' | 'opaque';
 
 /**
- * The longest beginning that is looked at, in bytes; comments of a provider that is busy are
- * shorter.
+ * Maximum beginning that is examined, in bytes; comments of a provider that is busy are shorter.
  */
 const MAX_PREFIX_BYTES = 64 * 1024;
 
-/** How many bytes tell a field of an event stream. */
+/** Number of bytes that identify a field of an event stream. */
 const FIELD_BYTES = 6;
 
 /**
@@ -20,7 +19,7 @@ const FIELD_BYTES = 6;
  * is; undefined where more bytes are needed. Blank lines, comments and lines with fields that no
  * event stream knows say nothing: both forms may come after them.
  *
- * @param isWhole says that no more bytes will come.
+ * @param isWhole whether no more bytes will come.
  */
 export function formOf(
   bytes: Buffer,

@@ -62,8 +62,8 @@ export class AnswerWatcher {
   }
 
   /**
-   * Takes the content type of the answer: bytes of sound and of subtitles say nothing about their
-   * form.
+   * Takes the content type of the answer: bytes of sound and of subtitles have no document about
+   * their form.
    */
   declare(contentType: string | undefined): void {
     if (contentType !== undefined && FREE_KINDS.has(this.#options.kind) && !READ_TYPE.test(contentType)) {
@@ -232,7 +232,7 @@ function isUsageOnly({ choices, usage }: Readonly<Record<string, unknown>>): boo
   return Array.isArray(choices) && choices.length === 0 && typeof usage === 'object' && usage !== null;
 }
 
-/** Returns whether an event says that all of the content was sent. */
+/** Returns whether an event reports that all of the content was sent. */
 function isEndMark(document: Readonly<Record<string, unknown>>): boolean {
   const { type, choices } = document;
   if (type === 'message_stop' || type === 'response.completed' || type === 'response.incomplete') return true;

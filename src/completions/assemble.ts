@@ -1,13 +1,12 @@
 /**
  * Folds the chunks of a streamed chat, or one whole answer, into a result. Pure.
  *
- * Nothing of an answer is lost: a field that is not known here, or has a shape that is not known,
- * comes through under its own name, at the place where the provider put it (the answer, the choice,
- * the message, a tool call, the usage), streamed and in the result. Only what must be joined is
- * joined: see `joinValue`.
+ * Nothing of an answer is lost. A field that is not known here, or has an unknown shape, keeps its
+ * own name and its place. That holds for the answer, the choice, the message, a tool call and the
+ * usage, streamed and in the result. Only what must be joined is joined: see `joinValue`.
  *
  * One choice counts: chat-request.ts lets nobody ask for more. Some servers cut it into several
- * choices of one number (the text in one, the tool calls in the next); choices of other numbers are
+ * choices of one number (the text in one, the tool calls in the next). Choices of other numbers are
  * fields that are not known.
  */
 
@@ -28,8 +27,8 @@ import { ErrorInAnswer, GarbageAnswer } from './failure.ts';
 export type AssembledCompletion = Omit<CompletionResult, 'provider' | 'keyId'>;
 
 /**
- * Names of fields that have a place of their own in a result, or say nothing of it, each with the
- * shape that is read.
+ * Names of fields that have a place of their own in a result, or do not concern it, with the shape
+ * that is read.
  */
 type KnownFields = ReadonlyMap<string, IsRead>;
 
@@ -276,7 +275,7 @@ function isPlainContent(content: unknown): boolean {
 
 /**
  * Collects the fields of one place that are not known. Those of a message come in pieces and are
- * joined; those of the answer and of the choice come whole, in every chunk anew, and the latest
+ * joined. Those of the answer and of the choice come whole, in every chunk anew, and the latest
  * counts.
  */
 class UnknownFields {
@@ -345,9 +344,10 @@ const WHOLE_TEXTS = new Set([
 ]);
 
 /**
- * Joins a piece of a field to what came before it: texts grow (but for names of things,
- * WHOLE_TEXTS), lists grow, items with the same `index` are one item, objects are joined field by
- * field, and of anything else the last one counts. Null, and an empty list or text, say nothing.
+ * Joins a piece of a field to what came before it. Texts grow (but for names of things,
+ * WHOLE_TEXTS), and lists grow. Items with the same `index` are one item, and objects are joined
+ * field by field. Of anything else the last one counts. Null, and an empty list or text, say
+ * nothing.
  */
 function joinValue(name: string, before: unknown, piece: unknown): unknown {
   if (before === undefined || before === null) return Array.isArray(piece) ? joinItems([], piece) : piece;
@@ -396,15 +396,15 @@ interface OpenCall {
   readonly innerExtra: UnknownFields;
 }
 
-/** Kinds of calls that are put together here; a kind that is not said is that of a function. */
+/** Kinds of calls that are put together here; without a kind, it is that of a function. */
 const KINDS_OF_CALL: ReadonlySet<unknown> = new Set(['function', 'builtin_function', 'custom', '', undefined, null]);
 
 /**
  * Puts tool calls together from their pieces, streamed or whole.
  *
  * OpenAI numbers the calls with `index`. Others leave it out, or send every call of one answer as
- * number 0: then a new id with a name begins a new call, and so does a name after arguments that
- * are complete. Our own numbers are dense and in order of appearance.
+ * number 0. Then a new id with a name begins a new call. So does a name after arguments that are
+ * complete. Our own numbers are dense and in order of appearance.
  */
 export class ToolCallAssembly {
   readonly #calls: OpenCall[] = [];
@@ -413,11 +413,11 @@ export class ToolCallAssembly {
   readonly #otherIndexes = new Set<number>();
 
   /**
-   * Takes the pieces of one chunk and returns what is new in them, and the pieces of calls of a
-   * kind that is not known (a provider's own search), which are not for the caller to answer.
+   * Takes the pieces of one chunk and returns what is new in them. Also returns the pieces of calls
+   * of a kind that is not known (a provider's own search), which are not for the caller to answer.
    *
-   * @param isWhole whether they are whole calls, as in an answer that is not streamed: then each is
-   * a call of its own, though some servers give all of them one id or one number.
+   * @param isWhole whether they are whole calls, as in an answer that is not streamed. Then each is
+   * a call of its own, although some servers give all of them one id or one number.
    */
   add(
     pieces: readonly unknown[],
@@ -536,7 +536,7 @@ function beginsAnother(open: OpenCall, id: string, name: string, text: string): 
   return isComplete(open) && (id === '' || (text !== '' && !isRepetition(open, id, name, text)));
 }
 
-/** Returns whether a piece says a finished call once more, as some servers do in the last chunk. */
+/** Returns whether a piece repeats a finished call, as some servers do in the last chunk. */
 function isRepetition(call: OpenCall, id: string, name: string, text: string): boolean {
   return id !== '' && id === call.id && name === call.name && text === call.text && isComplete(call);
 }

@@ -3,7 +3,7 @@
  *
  * The form is judged by the bytes: a stream may come though none was wanted, and one document
  * though a stream was. A stream is one of events, or of lines with a chunk each (NDJSON). Events
- * without data, and data that is not a JSON object, keep a connection alive and say nothing.
+ * without data, and data that is not a JSON object, keep a connection alive and have no meaning.
  */
 
 import { isRecord, parseJson, type JsonObject } from '../base/json.ts';
@@ -282,7 +282,7 @@ export class ChatReader implements AnswerConsumer {
   }
 }
 
-/** Throws what an event with the name `error` says; an empty document says nothing. */
+/** Throws the error of an event with the name `error`; an empty document is ignored. */
 function throwError(data: string): void {
   const value = parseJson(data);
   const told = isRecord(value) && isRecord(value['error']) ? value['error'] : (value ?? data);

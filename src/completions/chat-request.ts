@@ -1,6 +1,6 @@
 /**
- * A chat as its caller asks for it: the check of its parameters, whom to ask in which order, and
- * the body that a provider gets. Pure.
+ * A chat as its caller asks for it. Owns the check of its parameters, whom to ask in which order,
+ * and the body that a provider gets. Pure.
  *
  * OpenAI's own parameters are passed on as they are, whatever they are called: only what we read
  * ourselves is checked.
@@ -111,7 +111,7 @@ const OWN_PARAMETERS = new Set([
 /**
  * Builds the body of a chat request.
  *
- * Whether it is streamed is always said: some servers stream where it is not. A streamed one asks
+ * Whether it is streamed is always sent: some servers stream where it is not. A streamed one asks
  * for its usage where the provider takes that option, unless the caller decided on it;
  * `stream_options: null` leaves the option out.
  */

@@ -56,8 +56,8 @@ export class Completer {
    * to put back. Every healthy key is tried once; a failing provider is asked again within its time
    * limit.
    *
-   * @throws AipassError NOT_FOUND for an unknown provider or one without a key, POOL_EXHAUSTED
-   * where no key is free, PROVIDER_REJECTED with the provider's status, PROVIDER_UNAVAILABLE,
+   * @throws AipassError NOT_FOUND for an unknown provider or one without a key. POOL_EXHAUSTED
+   * where no key is free. PROVIDER_REJECTED with the provider's status, PROVIDER_UNAVAILABLE,
    * TIMED_OUT, CANCELLED. With fallbacks that failed too, the error of the first route.
    */
   async complete(params: CompletionParams, control: CompleteControl): Promise<CompletionResult> {

@@ -1,6 +1,6 @@
 /**
- * What differs between the dialects of providers, as data: which path is which kind of request,
- * where an answer says what it used, and how it says that it failed. Pure.
+ * The differences between dialects of providers, as data: the kind of request at each path, and
+ * where an answer reports its usage and its failure. Pure.
  *
  * Bytes pass unchanged, so nothing here translates one dialect into another.
  */
@@ -247,7 +247,9 @@ const MEMBERS_OF: Readonly<Record<Dialect, Readonly<Record<'id' | 'model' | 'usa
   gemini: { id: 'responseId', model: 'modelVersion', usage: 'usageMetadata' },
 };
 
-/** Collects what the documents of one answer (a whole one, or the events of a stream) say of it. */
+/**
+ * Collects the facts about one answer from its documents (a whole one, or the events of a stream).
+ */
 export class AnswerSummary {
   readonly #dialect: Dialect;
   #id = '';
@@ -311,7 +313,7 @@ export class AnswerSummary {
   }
 
   /**
-   * Lays later counts over earlier ones: they count up. One of zeros alone says nothing, and
+   * Lays later counts over earlier ones: they count up. One of zeros alone counts for nothing, and
    * replaces nothing.
    */
   #addUsage(usage: unknown): void {
@@ -331,14 +333,15 @@ function isZero(value: unknown): boolean {
 }
 
 /**
- * Returns what an event or a whole answer with a good status says of its failure, or undefined
+ * Returns the failure that an event or a whole answer with a good status reports, or undefined
  * where it did not fail.
  */
 export function errorIn(document: Fields): unknown {
   const { error, type } = document;
   if (isTold(error)) return error;
   const { status_code: status, status_msg: message } = toRecord(document['base_resp']);
-  // MiniMax says in each answer how it went, 0 for well, with numbers of its own (STATUS_OF_CODE).
+  // MiniMax reports an outcome in each answer, 0 for success, with numbers of its own
+  // (STATUS_OF_CODE).
   if (typeof status === 'number' && status !== 0) return { message, code: `base_resp_${status}` };
   if (type === 'error') return document;
   if (type === 'response.failed') {

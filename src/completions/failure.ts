@@ -1,6 +1,6 @@
 /**
- * How an attempt can fail, and what that means: the error that the caller gets, what the key is
- * settled with, and the classification that decides what is tried next. Pure.
+ * How an attempt can fail, and what that means. That is the error for the caller, the settlement of
+ * the key, and the classification that decides what is tried next. Pure.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -123,7 +123,7 @@ function readErrorInside({ error, headers }: Extract<AttemptFailure, { kind: 'er
   return { status: statusInside(readError(body)), headers, body };
 }
 
-/** Returns the settlement of a class; what the caller ended tells nothing of the key. */
+/** Returns the settlement of a class. What the caller ended does not count for the key. */
 function settled(
   failure: FailureClass,
   headers: Readonly<Record<string, string>> = {},

@@ -57,8 +57,8 @@ const WITHHELD_FROM_CLIENT = new Set([
 const CREDENTIAL_PARAMETERS = new Set(['key', 'access_token']);
 
 /**
- * Returns the fields of a request that go to the provider: not the connection's, and no credential,
- * whatever the field that holds a token of ours is called.
+ * Returns the fields of a request that go to the provider. Those of the connection do not, and no
+ * credential does, whatever the field that holds a token of ours is called.
  */
 export function passedHeaders(headers: Readonly<IncomingHttpHeaders>): OutgoingHttpHeaders {
   const nominated = nominatedBy(headers.connection);
@@ -119,15 +119,15 @@ function decode(text: string): string {
   }
 }
 
-/** What a request says of itself. */
+/** What a request contains. */
 export interface RequestSummary {
   readonly model: string | undefined;
   /** Further models that the request lets its provider choose from (OpenRouter's `models`). */
   readonly models?: readonly string[] | undefined;
   readonly isStreamed: boolean;
   /**
-   * The body that asks for the usage of a stream, where that is a chat and its client did not ask:
-   * nothing is parsed and printed anew but that one member.
+   * The body that asks for the usage of a stream, where that is a chat and its client did not ask.
+   * Only that one member is parsed and printed again.
    */
   readonly askingBody?: Buffer | undefined;
 }

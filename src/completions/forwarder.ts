@@ -1,7 +1,7 @@
 /**
- * The one way to a provider: leases a key, sends the request's bytes, goes on with the next key, a
- * little later or with another provider as long as nothing of an answer was passed on, then passes
- * the answer, reads its usage on the side, settles the key and records what happened.
+ * The one way to a provider. Leases a key and sends the request's bytes. As long as nothing of an
+ * answer was passed on, goes on with the next key, after a pause, or with another provider. Then
+ * passes the answer, reads its usage on the side, settles the key and records what happened.
  *
  * Two callers: the HTTP gateway passes a client's request through (`forward`), and
  * `completion.create` sends chats that it builds and reads itself (`exchange`).
@@ -122,7 +122,7 @@ export type ExchangeEnd =
       readonly kind: 'failed';
       readonly error: AipassError;
       readonly begun: boolean;
-      /** The last refusal, where it says more to the client than our own error. */
+      /** The last refusal, where it helps the client more than our own error. */
       readonly refusal?: PassableRefusal | undefined;
     };
 
@@ -394,7 +394,7 @@ export class Forwarder {
         kind: 'failed',
         error: last ? joinErrors(error, last.error) : error,
         begun: false,
-        // What the last key was refused with says more than that none is left, unless one will be.
+        // The last refusal is more helpful than "none is left", unless a key will be free.
         refusal: error.retryAfterMs === undefined ? lastRefusal : undefined,
         isFinal: error.code === 'CANCELLED',
         wasAsked: last !== undefined,
@@ -756,7 +756,7 @@ function isPassable(status: number, { blame }: FailureClass): boolean {
   return status >= 400 && status !== 401 && (blame === 'request' || blame === 'provider' || blame === 'model');
 }
 
-/** Returns the error document, or nothing where it cannot be read: the status says enough then. */
+/** Returns the error document, or nothing where it cannot be read: the status is enough then. */
 async function readRefusal(answer: HttpAnswer): Promise<Buffer> {
   try {
     return await readBytes(answer, MAX_REFUSAL_BYTES);
@@ -767,8 +767,8 @@ async function readRefusal(answer: HttpAnswer): Promise<Buffer> {
 }
 
 /**
- * Returns the error of a route whose keys ran out after some were refused: that none is free and
- * when the first will be; where nobody knows when, what the last one was refused with.
+ * Returns the error of a route whose keys ran out after some were refused. It reports that none is
+ * free, and when the first will be. Where that is not known, it is the last refusal.
  */
 function joinErrors(noKey: AipassError, last: AipassError): AipassError {
   if (noKey.code === 'CANCELLED') return noKey;

@@ -1,17 +1,16 @@
 /**
- * What the forwarder is asked, and what it gives back: the contract with the HTTP gateway
- * (`ForwardRequest`, `ForwardSink`, `ForwardOutcome`) and with those who read an answer themselves
- * (`AnswerConsumer`).
+ * The forwarder's contract with the HTTP gateway (`ForwardRequest`, `ForwardSink`,
+ * `ForwardOutcome`) and with those who read an answer themselves (`AnswerConsumer`).
  *
  * What was chosen:
  * - The body is one buffer, because it is kept for the next key anyway; whoever reads it from a
  *   socket bounds it.
- * - The sink is called with a head, bytes and one of `end` or `abort`, and never with an error: an
+ * - The sink is called with a head, bytes and one of `end` or `abort`, and never with an error. An
  *   error before the head comes back as the outcome, for the gateway to word in the dialect of the
  *   path (gateway/dialect-errors.ts).
- * - A refusal that is about the request itself (400, 404, 422) or a provider's own failure is
- *   passed on as the provider worded it, with secrets masked. One that is about our keys (401, 402,
- *   403, 429) is never: it would tell the client that its own credential is wrong.
+ * - A refusal of the request itself (400, 404, 422), or a provider's own failure, is passed on as
+ *   it is, with secrets masked. One that is about our keys (401, 402, 403, 429) is never: the
+ *   client would blame its own credential.
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
@@ -43,8 +42,8 @@ export interface ForwardRequest {
   /** The organisation whose keys are used. */
   readonly organization?: string | undefined;
   /**
-   * What is tried, in this order, when the provider or its keys fail: those of the same dialect
-   * are, with the same bytes but for the model where another one is named. Only for kinds of
+   * What is tried, in this order, when the provider or its keys fail. Those of the same dialect are
+   * tried, with the same bytes but for the model where another one is named. Only for kinds of
    * request that every provider of a dialect serves.
    */
   readonly fallbacks?: readonly CompletionFallback[] | undefined;

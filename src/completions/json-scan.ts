@@ -38,7 +38,7 @@ export class JsonScanner {
   readonly #nesting: number;
   #offset = 0;
   #depth = 0;
-  /** The depth of the objects whose members are looked at; 0 before the root began. */
+  /** The depth of the objects whose members are examined; 0 before the root began. */
   #target = 0;
   #inText = false;
   readonly #text = { isEscaped: false };

@@ -2,7 +2,7 @@
  * Passes a provider's answer on to a client: the bytes as they came, watched for usage on the side.
  *
  * Nothing is passed before the first content, so that an answer that turns out to be a failure can
- * still give way to another key; keep-alives before it are held for a few seconds at most.
+ * still give way to another key. Keep-alives before it are held for a few seconds at most.
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -115,7 +115,7 @@ export class PassThrough implements AnswerConsumer {
   }
 
   /**
-   * Ends the answer of which the client has seen a part: cleanly where the provider told it of the
+   * Ends the answer of which the client has seen a part: cleanly where the provider reported the
    * failure, else not.
    */
   async break(): Promise<void> {

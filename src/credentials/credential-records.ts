@@ -2,14 +2,14 @@
  * What `.env` cannot hold of a provider credential: its id, names, base URL, switch, dates and
  * revision.
  *
- * `.env` is the truth about keys. A key without a record gets one on sight, with an id that depends
- * only on organization and variable, so that a lost state document loses no id of a key that people
- * manage by hand. A record whose variable vanished stays, without a key; a variable that returns
- * joins its record again.
+ * `.env` is the truth about keys. A key without a record gets one on sight. Its id depends only on
+ * organization and variable, so that a lost state document loses no id of a key that people manage
+ * by hand. A record whose variable vanished stays, without a key; a variable that returns joins its
+ * record again.
  *
- * A key never goes to the address of another one. Before a key is written to `.env`, what its
- * record will be is saved beside what it is; which of the two holds is decided by the key that
- * `.env` has: at once, and after a crash as soon as `.env` can be read.
+ * A key never goes to the address of another one. Before a key is written to `.env`, the new record
+ * is saved beside the old one. The key that `.env` has then decides which of the two holds. That
+ * happens at once, and after a crash as soon as `.env` can be read.
  */
 
 import { createHash, randomBytes } from 'node:crypto';

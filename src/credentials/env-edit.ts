@@ -3,14 +3,17 @@
  * quotes.
  *
  * Pure. Every edit is read back with the parser that the daemon uses, so that an edit either has
- * exactly its effect or is refused: a text in which an unclosed quote would swallow the new line,
- * for example, is never returned.
+ * exactly its effect or is refused. For example, a text in which an unclosed quote would swallow
+ * the new line is never returned.
  */
 
 import { parseEnvFile, type EnvFile } from './env-file.ts';
 import { scanEnv } from './env-scan.ts';
 
-/** Result of an edit. `problem` says why the text cannot be edited, and never quotes a value. */
+/**
+ * Result of an edit. `problem` is the reason why the text cannot be edited, and never quotes a
+ * value.
+ */
 export type EnvEdit =
   | { readonly kind: 'edited'; readonly text: string }
   | { readonly kind: 'refused'; readonly line: number | null; readonly problem: string };

@@ -1,6 +1,6 @@
 /**
- * What a `.env` text says. Owns the dotenv package, which reads the values; env-scan.ts finds the
- * problems.
+ * The content of a `.env` text. Owns the dotenv package, which reads the values; env-scan.ts finds
+ * the problems.
  *
  * Pure, and never throws. Where no line is malformed the result is dotenv's own; a problem never
  * quotes a value.
@@ -87,8 +87,8 @@ const CUT_VALUE = /^\s*(?:export\s+)?[\w.-]+(?:\s*=|:\s)\s*[^\s"'`#][^#\n]*(?<=\
 const USUAL_NAME = /^[A-Z][A-Z0-9_]{0,63}$/;
 
 /**
- * Returns the name of a variable for a log or a warning; hides an unusual one, because a key that
- * ends in `=` looks like a name.
+ * Returns the name of a variable for a log or a warning. Hides an unusual one, because a key that
+ * ends in `=` reads like a name.
  */
 export function printableName(name: string): string {
   return USUAL_NAME.test(name) ? name : 'a variable with an unusual name';

@@ -19,7 +19,7 @@ export interface FoundKey {
   readonly knownAs: string | null;
 }
 
-/** A variable that looks like a key and is not taken. */
+/** A variable that has the shape of a key and is not imported. */
 export interface SkippedVariable {
   readonly variable: string;
   readonly reason: string;

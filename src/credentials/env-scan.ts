@@ -2,9 +2,9 @@
  * Splits a `.env` text into assignments and unreadable lines. Pure, and linear in the length of the
  * text.
  *
- * The grammar is dotenv's own, applied to one assignment at a time: dotenv itself, given a whole
- * file, is quadratic in blank lines and silent about what it skips. A problem never quotes the text
- * it is about.
+ * The grammar is dotenv's own, applied to one assignment at a time. The package dotenv, given a
+ * whole file, is quadratic in blank lines and silent about what it skips. A problem never quotes
+ * the text it is about.
  */
 
 /** One piece of a `.env` text: an assignment or a problem. Lines count from 1. */

@@ -53,8 +53,8 @@ export class EnvWriter {
   /**
    * Changes the file and resolves when the vault serves the change.
    *
-   * `decide` gets the text of the file ('' if there is none) and returns the edit; it runs under
-   * the writer's lock, so it is the place to check what must hold while the change is made, and to
+   * `decide` gets the text of the file ('' if there is none) and returns the edit. It runs under
+   * the writer's lock. So it is the place to check what must hold while the change is made, and to
    * save what must be on disk before. It may throw to change nothing.
    *
    * @throws AipassError CONFLICT if somebody else saved the file meanwhile, or a line of it cannot

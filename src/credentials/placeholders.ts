@@ -1,6 +1,6 @@
 /**
- * Values that stand for "put your key here" and count as not set: those of our template, of
- * AIPass's templates (`sk-or-v1-your-key-here`, `sk-your-openai-key-here`, `your-key-here`), and
+ * Values that stand for "put your key here" and count as not set. They are those of our template,
+ * of AIPass's templates (`sk-or-v1-your-key-here`, `sk-your-openai-key-here`, `your-key-here`), and
  * what people usually write.
  */
 

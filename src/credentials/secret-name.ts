@@ -50,7 +50,7 @@ export function parseSecretName(name: string): SecretName {
       hint: 'ask for a token instead: aipassd token <name>',
     });
   }
-  // Some file systems do not tell upper case from lower case.
+  // Some file systems do not distinguish upper case from lower case.
   if (provider.toLowerCase() === ORGANIZATIONS_FOLDER) {
     throw new AipassError('NOT_FOUND', 'the folder of the organizations holds no secrets', {
       hint: 'choose another name before the slash',

@@ -2,7 +2,7 @@
  * Watches the secrets folder for changes. Owns the chokidar package.
  *
  * Watches `~/.secrets` and in it only `aipass`, two levels deep, also before either exists and
- * after either was replaced. Reports that something happened, not what: the vault reads everything
+ * after either was replaced. Reports that something changed, not what. The vault reads everything
  * again.
  *
  * chokidar 6 can lose a folder for good that is deleted or replaced while it scans. So the folders
@@ -116,7 +116,7 @@ class SecretsWatcher implements SecretsWatch {
         depth: DEPTH,
         ignored: (path) => path !== root && !isIn(folder, path),
         ignoreInitial: true,
-        // The vault waits for quiet itself, and a lent key must not be late.
+        // The vault waits for quiet itself, and a key in use must not be late.
         atomic: false,
         persistent: false,
         pollingInterval: POLLING_INTERVAL_MS,
@@ -134,7 +134,7 @@ class SecretsWatcher implements SecretsWatch {
     return new Promise((resolve) => {
       let ready = false;
       watcher.on('all', onChange);
-      // Raw events tell of what has no event of its own: a changed mode, and a second write within
+      // Raw events report what has no event of its own: a changed mode, and a second write within
       // the same clock tick.
       watcher.on('raw', (_event, name, details) => {
         if (isAbout(root, folder, details, name)) onChange();

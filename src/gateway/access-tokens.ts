@@ -3,7 +3,7 @@
  * run of `aipassd exec` or one named caller.
  *
  * Only SHA-256 hashes are kept. A hash of 256 random bits cannot be searched, so that comparing
- * hashes in constant time is all that is needed; a map finds the candidate by its first bytes.
+ * hashes in constant time is all that is needed. A map finds the candidate by its first bytes.
  */
 
 import { hash as hashOnce, randomBytes, timingSafeEqual } from 'node:crypto';

@@ -2,8 +2,8 @@
  * `/provider-credentials` of the management API: the paths, statuses and bodies of the web app that
  * it replaces.
  *
- * Every route is an operation of the table. The operation checks the right before it looks at the
- * body, so that 403 is decided before 404 and 422; the schemas here only describe the routes and
+ * Every route is an operation of the table. The operation checks the right before it reads the
+ * body, so that 403 is decided before 404 and 422. The schemas here only describe the routes and
  * locate what is wrong. No answer quotes what was sent: it could be a key. Errors are `{detail,
  * request_id}`, as FastAPI has them.
  */
@@ -79,7 +79,7 @@ interface RouteRequest {
   readonly organization: string | undefined;
 }
 
-/** One route: what it does, and what the document says of it. */
+/** One route: what it does, and its description in the document. */
 export interface CredentialRoute {
   readonly method: 'get' | 'post' | 'patch' | 'delete';
   readonly path: string;

@@ -99,9 +99,9 @@ export function formatError(error: AipassError, shape: ErrorShape, status: numbe
 }
 
 /**
- * Returns the headers that tell clients when to ask again. An exhausted pool has tried every key
- * already, and other errors repeat themselves: the SDKs of OpenAI and Anthropic would call again at
- * once without `x-should-retry: false`.
+ * Returns the headers that make clients wait or give up. An exhausted pool has tried every key
+ * already, and other errors would repeat. The SDKs of OpenAI and Anthropic would call again at once
+ * without `x-should-retry: false`.
  */
 function retryHeaders(error: AipassError): Record<string, string> {
   const headers: Record<string, string> = {};

@@ -352,8 +352,8 @@ export class Gateway {
 
   /**
    * Returns the user behind a loopback connection, or null where the kernel does not prove one. The
-   * kernel's table takes milliseconds to read, so that one reading answers for all connections that
-   * wait: what it proves of one holds as long as our end stays open.
+   * kernel's table takes milliseconds to read. So one reading answers for all connections that
+   * wait. What it proves of one holds as long as our end stays open.
    */
   #findPeer(socket: Socket): number | null {
     const known = this.#peerUids.get(socket);
@@ -620,8 +620,8 @@ function whenWritable(response: ServerResponse, signal: AbortSignal): Promise<vo
 }
 
 /**
- * Sends a whole answer, and throws away for a while what is left of the request: a connection that
- * is closed before would be reset, which takes the answer from a client that is still sending.
+ * Sends a whole answer, and discards for a while what is left of the request. A connection that is
+ * closed before would be reset, which takes the answer from a client that is still sending.
  */
 function endBehindRequest(response: ServerResponse, body: string): void {
   const { req: request } = response;

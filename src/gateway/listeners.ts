@@ -26,7 +26,7 @@ export interface ListenersDeps extends Omit<GatewayDeps, 'tokens' | keyof Gatewa
   readonly clock: Clock;
   /** Configured port of the loopback listener, or undefined where only runs open it. */
   readonly port: number | undefined;
-  /** Returns whether the kernel tells whose a loopback connection is. */
+  /** Returns whether the kernel reports the owner of a loopback connection. */
   readonly knowsPeers?: () => boolean;
 }
 
@@ -266,7 +266,7 @@ function portIsLost(port: number): AipassError {
 }
 
 /**
- * Throws where the kernel would not tell who is behind a loopback connection: any user of the
+ * Throws where the kernel does not report who is behind a loopback connection: any user of the
  * machine reaches it.
  */
 function assertPeersKnown(knowsPeers: () => boolean): void {

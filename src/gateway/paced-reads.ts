@@ -1,8 +1,8 @@
 /**
  * Paces what node:http reads from its connections. Its parser handles all of the 64 KB that it was
  * handed, two thousand small requests, before anything else gets a turn. So it is handed a few
- * lines at a time, in turns with the other connections, and nothing while requests before them wait
- * for their answers.
+ * lines at a time, in turns with the other connections. It gets nothing while requests before them
+ * wait for their answers.
  */
 
 import type { Socket } from 'node:net';

@@ -1,7 +1,7 @@
 /**
  * Prometheus' text exposition format, version 0.0.4
- * (prometheus.io/docs/instrumenting/exposition_formats). A writer of our own: prom-client costs 22
- * MB of memory and 150 ms to load, and what it adds is summaries and a registry.
+ * (prometheus.io/docs/instrumenting/exposition_formats). A writer of our own. prom-client costs 22
+ * MB of memory and 150 ms to load, and adds only summaries and a registry.
  */
 
 /** Labels of a sample. */

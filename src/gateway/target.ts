@@ -3,8 +3,8 @@
  * asked.
  *
  * A target is refused, never repaired, where it could mean one address to us and another to a
- * provider: absolute form, a second host (`//host`), dot segments in any encoding, backslashes,
- * control characters.
+ * provider. Examples are the absolute form, a second host (`//host`), dot segments in any encoding,
+ * backslashes, control characters.
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
@@ -127,7 +127,7 @@ function findSegmentProblem(segment: string): string | undefined {
   if (PLAIN_PATH.test(segment)) return undefined;
   let text = segment;
   for (let round = 0; round < MAX_DECODINGS; round += 1) {
-    // Java's servers take what follows a semicolon away before they look for dots (RFC 3986, 3.3).
+    // Java's servers remove what follows a semicolon before they search for dots (RFC 3986, 3.3).
     if (text.split(/[/\\]/).some((part) => /^\.{1,2}(?:;|$)/.test(part))) return 'the path has a dot segment';
     if (/\p{Cc}/u.test(text)) return 'the path holds a control character';
     let decoded: string;

@@ -1,7 +1,7 @@
 /**
- * The file of a socket: rules for its path, its mode, and a guard, which checks every second that
- * the path still leads to our socket. A socket that was removed or replaced is reported and made
- * anew, so that clients find the daemon again within two seconds.
+ * The file of a socket. Owns the rules for its path, its mode, and a guard, which checks every
+ * second that the path still leads to our socket. A socket that was removed or replaced is reported
+ * and made anew, so that clients find the daemon again within two seconds.
  */
 
 import { lstatSync, chmodSync } from 'node:fs';

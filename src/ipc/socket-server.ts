@@ -1,8 +1,8 @@
 /**
  * The Unix-socket endpoint, and the only file that imports node-ipc (see SECURITY.md). It works
- * around these faults of node-ipc: its dispatcher throws on a type that is not a text, an exception
- * of a handler would end the process, its own parsers are quadratic in the size of a frame, and its
- * message timer is never restarted.
+ * around these faults of node-ipc. Its dispatcher throws on a type that is not a string. An
+ * exception of a handler would end the process. Its own parsers are quadratic in the size of a
+ * frame. Its message timer is never restarted.
  *
  * So node-ipc gets our parser, which contains every failure and passes on three types of messages
  * only.
@@ -92,7 +92,7 @@ export class SocketServer {
    * Listens. The socket gets mode 0600, or 0666 if others are served too. The path must be free:
    * see instance-lock.ts.
    *
-   * @throws AipassError BAD_REQUEST when the path is too long for a socket, UNSAFE_PERMISSIONS for
+   * @throws AipassError BAD_REQUEST when the path is too long for a socket. UNSAFE_PERMISSIONS for
    * a folder that is not ours alone, INTERNAL when it cannot be bound.
    */
   async start(): Promise<void> {
@@ -159,8 +159,8 @@ export class SocketServer {
   }
 
   /**
-   * Stops accepting, waits up to `graceMs` for requests in flight, aborts those that remain, and
-   * closes every connection once its peer has taken its answers.
+   * Stops accepting, waits up to `graceMs` for requests in flight, and aborts those that remain.
+   * Closes every connection once its peer has taken its answers.
    */
   async stop(graceMs: number): Promise<void> {
     clearInterval(this.#sweep);

@@ -1,5 +1,5 @@
 /**
- * State of one socket of the server, and the rules by which the server closes sockets: an
+ * State of one socket of the server, and the rules by which the server closes sockets. These are an
  * unfinished frame, no request for a long time, or more waiting bytes than one user may have.
  */
 
@@ -66,8 +66,9 @@ export function uncountWaiting(socket: SocketState): void {
 }
 
 /**
- * Counts the bytes that wait for all sockets and returns the sockets to close: of each user over
- * the limit the largest ones, until the rest fits. Smaller sockets of the same user stay open.
+ * Counts the bytes that wait for all sockets and returns the sockets to close. Of each user over
+ * the limit, these are the largest ones, until the others fit. Smaller sockets of the same user
+ * stay open.
  */
 export function uncountLargest(sockets: Iterable<SocketState>): SocketState[] {
   const counted = [...sockets].filter((socket) => !socket.peer.isEnding);

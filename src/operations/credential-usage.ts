@@ -228,7 +228,7 @@ function namedWindow(window: LimitWindow, now: number): NamedUsageWindow {
 }
 
 function describeWindow({ limit, remaining, used, percent, resetAt }: LimitWindow, now: number): TokenUsageWindow {
-  // A window that has been reset since it was seen says nothing about what is left now.
+  // A window that has been reset since then does not show what is left now.
   const isPast = resetAt !== null && resetAt <= now;
   return {
     limit,
@@ -241,7 +241,7 @@ function describeWindow({ limit, remaining, used, percent, resetAt }: LimitWindo
 }
 
 /**
- * Returns the money that a key check tells of: OpenRouter's `GET /key`, DeepSeek's `GET
+ * Returns the money that a key check reports: OpenRouter's `GET /key`, DeepSeek's `GET
  * /user/balance`, Moonshot's `GET /users/me/balance`. Null for any other document.
  */
 function readCredits(body: unknown): CredentialCredits | null {
@@ -298,9 +298,9 @@ function cheapestModel(models: readonly ModelInfo[]): string | undefined {
 }
 
 /**
- * Makes the function that takes samples: one completion of a token or two, to prove a key that no
- * free endpoint proves, and to see the limits that only real answers carry. Each is recorded as a
- * call.
+ * Makes the function that takes samples. A sample is one completion of a token or two, to prove a
+ * key that no free endpoint proves. It also brings the limits that only real answers carry. Each is
+ * recorded as a call.
  */
 export function createSampler(record: (event: RawEvent) => void, clock: Clock): TakeSample {
   return async ({ provider, key, keyId }, models, signal) => {

@@ -273,8 +273,8 @@ function placeOf({ inOrganization }: AnyOperation, params: unknown, context: Req
 
 /**
  * Masks key-shaped text in an error, which may quote a key that the caller put where a name
- * belongs. Held values are not consulted: a mask would tell the caller that a guess is part of a
- * secret. Texts of providers are redacted where they are read.
+ * belongs. Held values are not consulted: a mask would reveal that a guess is part of a secret.
+ * Texts of providers are redacted where they are read.
  */
 function maskError(error: AipassError): AipassError {
   const message = maskKeyShapes(error.message);

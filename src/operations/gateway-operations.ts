@@ -186,7 +186,7 @@ function closeWith(closed: AbortSignal, { close }: { readonly close: () => void 
 /**
  * Chooses which provider serves which dialect.
  *
- * @param mayBeNone says that a run without any provider has a use.
+ * @param mayBeNone whether a run without any provider has a use.
  * @throws AipassError NOT_FOUND for a name that is not a provider, and where no provider has a key.
  */
 function chooseRoutes(

@@ -1,5 +1,5 @@
 /**
- * Asks providers about keys, and tells the pools what they said: a check that passes ends a
+ * Asks providers about keys, and reports the verdicts to the pools: a check that passes ends a
  * quarantine, one that fails begins it.
  */
 

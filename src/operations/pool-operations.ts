@@ -1,6 +1,6 @@
 /**
- * `pool.*`: what the keys of a pool are doing, checks of them, and keys lent to programs that call
- * providers themselves.
+ * `pool.*`: what the keys of a pool are doing, checks of them, and keys leased to programs that
+ * call providers themselves.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -97,9 +97,9 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
       }),
       async handle({ exclude, maxWaitMs, model: asked, ...params }, { caller, signal, closed }) {
         const who = eventCaller(caller);
-        // Only the daemon's own keys are lent as values.
+        // Only the daemon's own keys are handed out as values.
         const { lookup, pools } = organizations.keys(DEFAULT_ORGANIZATION);
-        const lend = async (): Promise<KeyLease & { readonly keyId: string; readonly value: Secret }> => {
+        const leaseKey = async (): Promise<KeyLease & { readonly keyId: string; readonly value: Secret }> => {
           const name = lookup.resolve(params.provider);
           const request = {
             provider: name,
@@ -109,13 +109,13 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
           };
           const lease = await pools.acquire(request, { maxWaitMs, signal });
           const { keyId: id, value } = lease;
-          // A provider that needs no key has none to lend; and nobody would settle a key that is
-          // lent to a request that is over.
+          // A provider that needs no key has none to lease. And nobody would settle a key of a
+          // request that is over.
           if (id !== null && value !== null && !signal.aborted) return { ...lease, keyId: id, value };
           lease.settle({ kind: 'cancelled' });
           throw signal.aborted ? signal.reason : lookup.whyNone(name);
         };
-        const lease = await lend().catch((error: unknown) => {
+        const lease = await leaseKey().catch((error: unknown) => {
           // A call that goes on from key to key was recorded with each of them.
           const subject = { provider: params.provider ?? null, keyId: null, model: asked };
           if (!exclude?.length) record({ ...who, ...keylessCall(subject, error) });
@@ -143,13 +143,13 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
       }),
       handle(report, { caller, closed }) {
         let outcome: LeaseOutcome | undefined;
-        const lent = held.settle(report.leaseId, closed, (lease) => {
+        const leased = held.settle(report.leaseId, closed, (lease) => {
           outcome = outcomeOf(report, lease.provider, clock.now());
           return outcome;
         });
-        if (lent) record({ ...eventCaller(caller), ...pooledCall(lent.subject, report) });
+        if (leased) record({ ...eventCaller(caller), ...pooledCall(leased.subject, report) });
         const isKeyTrouble = outcome?.kind === 'failed' && outcome.failure.next === 'another-key';
-        return { settled: lent !== undefined, ...(isKeyTrouble ? { next: 'another-key' as const } : {}) };
+        return { settled: leased !== undefined, ...(isKeyTrouble ? { next: 'another-key' as const } : {}) };
       },
     }),
   ];
@@ -161,8 +161,8 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
  */
 const MAX_HELD = 10_000;
 
-/** A key that is lent. */
-interface LentKey {
+/** A leased key and its call. */
+interface LeasedKey {
   readonly lease: KeyLease;
   /** Part of the call's usage event. */
   readonly subject: LeasedCall;
@@ -176,11 +176,11 @@ interface LentKey {
  * however its client ended.
  */
 class HeldLeases {
-  readonly #byConnection = new WeakMap<AbortSignal, Map<string, LentKey>>();
+  readonly #byConnection = new WeakMap<AbortSignal, Map<string, LeasedKey>>();
   /**
    * Leases of connections that are closed: a thousand connections of one program may end at once.
    */
-  readonly #lost = new FairTurns<Map<string, LentKey>>((held) => {
+  readonly #lost = new FairTurns<Map<string, LeasedKey>>((held) => {
     const [next] = held;
     if (!next) return false;
     const [leaseId, { lease, onLost }] = next;
@@ -194,10 +194,10 @@ class HeldLeases {
    * Holds a lease and returns its id. Gives it back and throws where the connection is gone or
    * holds too many.
    */
-  hold(lent: LentKey, closed: AbortSignal): string {
+  hold(leased: LeasedKey, closed: AbortSignal): string {
     let leases = this.#byConnection.get(closed);
     if (closed.aborted || (leases?.size ?? 0) >= MAX_HELD) {
-      lent.lease.settle({ kind: 'cancelled' });
+      leased.lease.settle({ kind: 'cancelled' });
       throw closed.aborted
         ? new AipassError('CANCELLED', 'the client went away')
         : new AipassError('BAD_REQUEST', `this connection holds ${MAX_HELD} keys already`, {
@@ -205,13 +205,13 @@ class HeldLeases {
           });
     }
     if (!leases) {
-      const held = new Map<string, LentKey>();
+      const held = new Map<string, LeasedKey>();
       leases = held;
       this.#byConnection.set(closed, held);
       closed.addEventListener('abort', () => this.#lost.run(held), { once: true });
     }
     const leaseId = randomUUID();
-    leases.set(leaseId, lent);
+    leases.set(leaseId, leased);
     return leaseId;
   }
 
@@ -219,13 +219,13 @@ class HeldLeases {
    * Settles a lease of a connection and returns it, or undefined where the connection does not hold
    * it (any more).
    */
-  settle(leaseId: string, closed: AbortSignal, toOutcome: (lease: KeyLease) => LeaseOutcome): LentKey | undefined {
+  settle(leaseId: string, closed: AbortSignal, toOutcome: (lease: KeyLease) => LeaseOutcome): LeasedKey | undefined {
     const leases = this.#byConnection.get(closed);
-    const lent = leases?.get(leaseId);
-    if (!leases || !lent) return undefined;
+    const leased = leases?.get(leaseId);
+    if (!leases || !leased) return undefined;
     leases.delete(leaseId);
-    lent.lease.settle(toOutcome(lent.lease));
-    return lent;
+    leased.lease.settle(toOutcome(leased.lease));
+    return leased;
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * The provider credentials of one organization: their records, their keys in `.env`, and what
- * providers say of them.
+ * providers report about them.
  *
  * A key is only ever written by the EnvWriter and only ever read from the vault. Duplicates are
  * decided under the writer's lock. What changes a record drops what was cached about it.
@@ -82,7 +82,7 @@ export interface ProviderCredentialsDeps {
   /** Resolves the names in base URLs; the system does without it. */
   readonly resolve?: LookupFunction | undefined;
   readonly takeSample: TakeSample;
-  /** Told of every change, with the names of the fields that changed. */
+  /** Called after every change, with the names of the fields that changed. */
   readonly onChange: (
     credential: Credential,
     change: 'created' | 'updated' | 'deleted',
@@ -137,8 +137,7 @@ export class ProviderCredentials {
           (provider === undefined || record.provider === provider) &&
           (active === undefined || record.active === active),
       );
-    // One look-up for all: to search the vault for each record would take the square of their
-    // number.
+    // One scan for all: to search the vault for each record would take the square of their number.
     const keys = new Map(this.#deps.vault.keys(provider).map((key) => [key.keyId, key]));
     return wanted.slice(0, limit ?? wanted.length).map((record) => {
       const key = keys.get(record.keyId ?? '');
@@ -399,9 +398,9 @@ export class ProviderCredentials {
   }
 
   /**
-   * Returns what the provider says of a credential: from a cache of 60 s (10 s for failures), one
-   * request for all who ask at once. `refresh` asks anew, at most every 5 s. `sample` takes a paid
-   * sample and is never answered from the cache.
+   * Returns what the provider reports about a credential, from a cache of 60 s (10 s for failures).
+   * There is one request for all who ask at once. `refresh` asks anew, at most every 5 s. `sample`
+   * takes a paid sample and is never answered from the cache.
    */
   async usage(
     id: string,

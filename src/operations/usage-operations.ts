@@ -243,8 +243,8 @@ function scopeOf(
 }
 
 /**
- * Returns whom usage asks what a call cost, the provider's record of a generation and price lists;
- * asked with the keys that are held at that moment, each at its own address.
+ * Returns whom usage asks what a call cost, the provider's record of a generation and price lists.
+ * They are asked with the keys of that moment, each at its own address.
  */
 export function costSources(organizations: Organizations, providers: Providers, clock: Clock): CostSources {
   return {

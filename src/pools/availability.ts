@@ -1,6 +1,6 @@
 /**
- * Why a key does not serve now, and when it will, in fields and in words: for lists, for `explain`,
- * and for the errors of a pool that has no key to lend. Pure.
+ * Why a key does not serve now, and when it will, in fields and in words. Used by lists, by
+ * `explain`, and by the errors of a pool without a usable key. Pure.
  */
 
 import { AipassError } from '../base/errors.ts';

@@ -1,11 +1,11 @@
 /**
  * A circuit breaker: closed → open (cooling down) → half-open → closed. One for each thing that
- * cools down: a key, a billing account, a model of an account, a provider. Owns the rules that a
- * cooldown always ends, that one call alone is the probe after it, and that only a call that began
- * after the cooldown can change it.
+ * cools down: a key, a billing account, a model of an account, a provider. Owns these rules. A
+ * cooldown always ends. One call alone is the probe after it. Only a call that began after the
+ * cooldown can change it.
  *
- * Calls are told apart by their lease number, which grows: of 32 calls in flight that all meet the
- * limit, the first counts and the others can only lengthen the cooldown.
+ * Calls are identified by their lease number, which grows. Of 32 calls in flight that all meet the
+ * limit, the first counts. The others can only lengthen the cooldown.
  */
 
 import { backoffMs, type Backoff, type Random } from '../base/backoff.ts';
@@ -15,7 +15,7 @@ import type { BreakerState, CooldownInfo, CooldownReason, CooldownScope, Cooldow
 const DEFAULT_COOLDOWN: Backoff = { firstMs: 1000, maxMs: 300_000, jitter: 0.2 };
 
 /**
- * Time for which a probe keeps all other calls away, in milliseconds: its holder may never settle
+ * Time for which a probe keeps all other calls away, in milliseconds. Its holder may never settle
  * it, and one call a minute does not crowd a provider.
  */
 const PROBE_LIMIT_MS = 60_000;

@@ -20,7 +20,7 @@ export interface SavedPool {
 
 /**
  * A key that is not used: `of` is the key that holds the same value, `owner` the provider whose
- * shape it has; one that is `off` belongs to a credential that is switched off.
+ * shape it has. One that is `off` belongs to a credential that is switched off.
  */
 export type UnusedKey = { readonly entry: KeyEntry } & (
   | { readonly kind: 'duplicate'; readonly of: string }
@@ -87,7 +87,7 @@ export class KeyRegistry {
     );
     const accounts = [...this.accounts.values()].flatMap((account): [string, SavedAccount][] => {
       const saved = account.save();
-      // Most of thousands have nothing to say.
+      // Most of thousands have nothing to report.
       return Object.keys(saved).length === 0 ? [] : [[account.id, saved]];
     });
     return {

@@ -1,8 +1,8 @@
 /**
  * Callers that wait for a key. Users take turns, and the programs of a user among themselves, each
- * with its oldest request first, so that one with many requests keeps no other out. A request
- * leaves with a lease, when its time is up, when its caller ends it, or when the daemon stops:
- * never without an answer.
+ * with its oldest request first. So one with many requests does not block the others. A request
+ * leaves with a lease, when its time is up, when its caller ends it, or when the daemon stops. It
+ * always gets an answer.
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -29,11 +29,11 @@ interface Waiter extends Wanted {
   readonly leave: () => void;
 }
 
-/** One look at all that wait, after something came free. */
+/** One scan of all that wait, after something came free. */
 interface Scan {
   /** Users that had no turn in this round. */
   users: Iterator<[string, Programs]>;
-  /** Requests of each user that were not looked at. */
+  /** Requests of each user that were not scanned. */
   readonly untried: Map<string, Iterator<Waiter>>;
   /** Kinds of request that got nothing. */
   readonly failed: Set<string>;

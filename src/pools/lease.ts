@@ -54,8 +54,8 @@ export interface LeaseRequest {
    */
   readonly exclude?: ReadonlySet<string> | undefined;
   /**
-   * User that asks, as the kernel identifies it (the uid): failures that one user alone meets keep
-   * no other away, and waiting users take turns.
+   * User that asks, as the kernel identifies it (the uid). Failures that one user alone meets do
+   * not keep others away, and waiting users take turns.
    */
   readonly caller?: string | undefined;
   /** Name that the program gave itself: other programs of the same user try for themselves, too. */
@@ -91,7 +91,7 @@ export interface KeySource {
   /**
    * Returns a key of the provider to use for one call.
    *
-   * @throws AipassError NOT_FOUND where there is no key at all, POOL_EXHAUSTED where none is free,
+   * @throws AipassError NOT_FOUND where there is no key at all. POOL_EXHAUSTED where none is free.
    * PROVIDER_UNAVAILABLE while the circuit breaker of the provider, or of the model, is open.
    */
   lease(request: LeaseRequest): KeyLease;

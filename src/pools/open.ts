@@ -32,7 +32,7 @@ export interface OpenPoolsDeps {
   readonly providers: Providers;
   /** Returns the error that explains why a provider has no key. */
   readonly whyNone: (provider: string) => AipassError;
-  /** Returns what a key's credential says: whether the key is used, and where it goes. */
+  /** Returns the settings of a key's credential: whether the key is used, and where it goes. */
   readonly credentialOf: (key: {
     readonly keyId: string;
     readonly value: Secret;
@@ -75,12 +75,12 @@ export function openPools(
     debug: (message, fields) => logger.debug(message, fields),
     saved: state.section(section),
     settingsOf: (name) => {
-      // A key of a provider that nobody described is lent all the same.
+      // A key of a provider that nobody described is used all the same.
       const needsKey = vault.keys(name).length > 0 || providers.get(name).needsKey;
       return { ...settingsOf(config.current, name)?.pool, needsKey: providers.find(name)?.needsKey ?? needsKey };
     },
     keysOf: (name) => {
-      // The vault still lends the last good values of a file that is gone.
+      // The vault still serves the last good values of a file that is gone.
       const revision = readFileSignatureSync(paths.envFile);
       const provider = providers.find(name);
       const uncheckable = provider?.keyCheck === null;

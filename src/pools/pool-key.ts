@@ -104,8 +104,8 @@ export class PoolKey implements Ranked {
   /** True once it left the pool, maybe while it was leased. */
   isRemoved = false;
   /**
-   * True where a call for some model may start now; the pool sets it anew after each change, so
-   * that a scan reads no more than the key.
+   * True where a call for some model may start now. The pool updates it after each change, so that
+   * a scan reads no more than the key.
    */
   isFree = false;
   /** True where it is demoted for some model. */
@@ -230,7 +230,7 @@ export class PoolKey implements Ranked {
   }
 
   /**
-   * Restores the saved form; a quarantine only if the file is the one it was put on for, else the
+   * Restores the saved form. A quarantine is restored only if the file is still the same, else the
    * next call is a probe.
    */
   restore(saved: SavedKey, now: number, maxCooldownMs: number): void {

@@ -1,6 +1,6 @@
 /**
- * The saved form of the pools, checked when it is read back: the file is ours, but a broken or
- * foreign one must never keep the daemon from starting, so what does not fit is dropped.
+ * The saved form of the pools, checked when it is read back. The file is ours, but a broken or
+ * foreign one must never keep the daemon from starting. So what does not fit is dropped.
  */
 
 import { z } from 'zod';

@@ -1,11 +1,11 @@
 /**
- * The pool of one provider: which key serves the next call, and what the outcome of a call does to
- * a key, its billing account and its provider.
+ * The pool of one provider. Owns which key serves the next call, and what the outcome of a call
+ * does to a key, its billing account and its provider.
  *
- * The next key is found by one scan over all keys, with the strategy as a comparison, against calls
- * that take hundreds of milliseconds (`npm run bench -- pools` has the figures for 10 to 10,000
- * keys). Nothing here waits or asks anyone. Every entry point first does what is due, so that a
- * cooldown is over when its time has come even if no timer ran.
+ * The next key is found by one scan over all keys, with the strategy as a comparison. `npm run
+ * bench -- pools` has the figures for 10 to 10,000 keys, beside calls that take hundreds of
+ * milliseconds. Nothing here waits or asks anyone. Every entry point first does what is due, so
+ * that a cooldown is over when its time has come even if no timer ran.
  */
 
 import type { Random } from '../base/backoff.ts';
@@ -117,8 +117,8 @@ export class Pool {
   /**
    * Leases the best free key.
    *
-   * @throws AipassError NOT_FOUND without any key, POOL_EXHAUSTED where none is free,
-   * PROVIDER_UNAVAILABLE while a circuit breaker is open; the latter two with retryAfterMs where
+   * @throws AipassError NOT_FOUND without any key. POOL_EXHAUSTED where none is free.
+   * PROVIDER_UNAVAILABLE while a circuit breaker is open. The latter two have retryAfterMs where
    * the first recovery is known.
    */
   lease(request: Omit<LeaseRequest, 'provider'> = {}): KeyLease {
@@ -194,8 +194,8 @@ export class Pool {
   }
 
   /**
-   * Applies the verdict of a check of the key as it was at a revision; a key that changed since is
-   * not judged by it.
+   * Applies the verdict of a check of the key at a revision. It does not apply to a key that
+   * changed since.
    */
   checked(keyId: string, revision: string, verdict: CheckVerdict, status: number): void {
     const now = this.advance();
@@ -498,7 +498,7 @@ export class Pool {
       : { error: poolExhausted(provider, this.registry.keys.values(), { model, models }, now), at: now };
     if (!isSame) this.#refusal = { error, at, model, version: this.#version };
     const retryAfterMs = error.retryAfterMs && Math.max(1, error.retryAfterMs - (now - at));
-    // A caller that tried a key already does not get it, which tells nothing of the pool.
+    // A caller that tried a key already does not get it, which does not concern the pool.
     if (!this.#isExhausted && !isForOthers) {
       this.#isExhausted = true;
       emit({

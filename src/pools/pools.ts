@@ -20,7 +20,7 @@ import type { BreakerCaller } from './provider-breaker.ts';
 /** Settings of a provider's pool. */
 export interface PoolSettings {
   readonly strategy?: PoolStrategy | undefined;
-  /** Time for which a call waits for a key where its caller does not say, in milliseconds. */
+  /** Time for which a call waits for a key where its caller names none, in milliseconds. */
   readonly maxWaitMs?: number | undefined;
   readonly needsKey: boolean;
 }
@@ -105,8 +105,8 @@ export class Pools implements KeySource {
   }
 
   /**
-   * Returns the first of some keys that may be used now, whatever for: one that is ready or busy,
-   * else one that is half-open, but none that is cooling down or quarantined.
+   * Returns the first of some keys that may be used now, for any model. That is one that is ready
+   * or busy, else one that is half-open. It is none that is cooling down or quarantined.
    */
   firstUsable<K extends { readonly keyId: string }>(provider: string, keys: readonly K[]): K | undefined {
     const { pool } = this.#of(provider);

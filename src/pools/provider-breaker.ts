@@ -27,7 +27,7 @@ const BREAKER_COOLDOWN_MS = 30_000;
 /** Number of models whose failures are remembered; callers choose their names. */
 const MAX_MODELS = 256;
 
-/** Length of a model's name that tells it from others, in characters. */
+/** Length of a model's name that identifies it, in characters. */
 const MAX_NAME = 256;
 
 /** Number of programs of one user whose failures are remembered. */
@@ -220,8 +220,8 @@ export class ProviderBreaker {
   }
 
   /**
-   * Registers that the provider answered for a model, whatever it said. Returns whether that closed
-   * a breaker.
+   * Registers that the provider answered for a model, whatever the answer. Returns whether that
+   * closed a breaker.
    */
   answer(model: string | undefined): boolean {
     if (this.isQuiet) {

@@ -1,5 +1,5 @@
 /**
- * From the report of a program in any language on a call that it made with a lent key to a lease
+ * From the report of a program in any language on a call that it made with a leased key to a lease
  * outcome. Pure.
  */
 
@@ -63,8 +63,8 @@ export function outcomeOf(report: PoolSettleParams, provider: string, now: numbe
 const JUDGED = new Set([401, 402, 403, 429]);
 
 /**
- * Returns the class of a refusal whose body says that its key, account or model is out; undefined
- * for any other.
+ * Returns the class of a refusal whose body reports that its key, account or model is out;
+ * undefined for any other.
  */
 function byItsWords(
   failed: (seen: SeenFailure) => LeaseOutcome,

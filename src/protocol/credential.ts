@@ -125,7 +125,7 @@ export interface CredentialCredits {
   readonly currency: string;
 }
 
-/** What a provider says of a credential right now. */
+/** What a provider reports about a credential right now. */
 export interface CredentialUsage {
   readonly provider: string;
   readonly account_key: string;

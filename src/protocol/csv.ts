@@ -2,7 +2,7 @@
  * Prints CSV (RFC 4180). Pure.
  *
  * A text that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, "CSV
- * Injection"): callers and models name themselves, and opening an export must not run what they
+ * Injection"). Callers and models name themselves, and opening an export must not run what they
  * wrote.
  */
 

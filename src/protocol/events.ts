@@ -20,7 +20,7 @@ export interface Events {
   'key-restored': OfPool<'key-restored'>;
   /** A provider does not accept a key; it is out until its file changes or a check passes. */
   'key-quarantined': OfPool<'key-quarantined'>;
-  /** No key of a pool is free; told once until one is. */
+  /** No key of a pool is free; reported once until one is. */
   'pool-exhausted': OfPool<'pool-exhausted'>;
   /** A provider credential of the organization was created, changed or deleted. */
   'credentials-changed': CredentialNotice;
@@ -31,7 +31,8 @@ export interface Events {
   /** The consent to an OAuth account ends within days, and refreshing does not extend it. */
   'reauth-soon': AccountNotice;
   /**
-   * The token of an OAuth account cannot be renewed for some time now; it is tried again by itself.
+   * The token of an OAuth account cannot be renewed for some time now; aipassd tries again by
+   * itself.
    */
   'refresh-failing': AccountNotice;
 }

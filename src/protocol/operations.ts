@@ -116,7 +116,7 @@ export interface Operations {
   'pool.lease': { params: PoolLeaseParams; result: PoolLease };
   /**
    * Returns a lease of this connection with its outcome; `settled` is false for an unknown or ended
-   * lease. `next` is there where another key may do better, as far as the report tells.
+   * lease. `next` is there where another key may do better, by what was reported.
    */
   'pool.settle': { params: PoolSettleParams; result: { settled: boolean; next?: 'another-key' } };
   /** Releases an OAuth account's access token, renewed first if it expires too soon. */
@@ -195,7 +195,7 @@ export interface Operations {
   /** Creates a credential; its key goes into the first free variable of the provider in `.env`. */
   'credential.create': { params: CredentialCreateParams; result: Credential };
   /**
-   * Adds a key under the next free name, after a look at its shape and a free question to its
+   * Adds a key under the next free name, after a check of its shape and a free request to its
    * provider.
    */
   'credential.add': { params: CredentialAddParams; result: Credential };
@@ -210,7 +210,7 @@ export interface Operations {
   /** Asks a provider about a credential that is not saved. */
   'credential.test': { params: CredentialTestParams; result: CredentialUsage };
   /**
-   * Returns what the provider says of a credential: models and limits. Cached for 60 s unless
+   * Returns what the provider reports about a credential: models and limits. Cached for 60 s unless
    * `refresh` is set.
    */
   'credential.usage': {

@@ -19,7 +19,7 @@ export type CooldownScope = 'key-model' | 'key' | 'account' | 'provider' | 'prov
 export type CooldownReason =
   'rate-limit' | 'daily-limit' | 'no-credit' | 'busy-budget' | 'no-access' | 'account-blocked' | 'quota' | 'failing';
 
-/** Who said how long: a header, the error body, our own count of a quota, or nobody. */
+/** Source of a wait: a header, the error body, our own count of a quota, or nobody. */
 export type CooldownSource = 'header' | 'body' | 'quota' | 'default';
 
 /** One cooldown. It always ends, and a single call is the probe after it. */
@@ -158,7 +158,7 @@ export interface PoolLeaseParams {
   readonly maxWaitMs?: number | undefined;
 }
 
-/** A key lent for one call. */
+/** A key leased for one call. */
 export interface PoolLease {
   readonly leaseId: string;
   readonly provider: string;
@@ -173,8 +173,8 @@ export interface PoolLease {
 export type ReportedOutcome = 'succeeded' | 'limited' | 'rejected' | 'unavailable' | 'failed';
 
 /**
- * Parameters of `pool.settle`: how a call with a lent key ended. What is known of the answer makes
- * the cooldown exact.
+ * Parameters of `pool.settle`: how a call with a leased key ended. What is known of the answer
+ * makes the cooldown exact.
  */
 export interface PoolSettleParams {
   readonly leaseId: string;

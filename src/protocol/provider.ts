@@ -27,7 +27,7 @@ export interface KeyInfo {
   readonly masked: string;
   readonly state: 'ready' | 'suspect';
   /**
-   * Why the key is suspect: a shape that is not the provider's. It is lent all the same, unless it
+   * Why the key is suspect: a shape that is not the provider's. It is used all the same, unless it
    * belongs to another provider.
    */
   readonly reason?: string;

@@ -64,8 +64,8 @@ export interface EventColumn {
  */
 export const EVENT_COLUMNS = {
   /**
-   * 48 random bits that tell events of one millisecond apart. Together with `at` the identity of an
-   * event.
+   * 48 random bits that distinguish events of one millisecond. Together with `at` the identity of
+   * an event.
    */
   id: { kind: 'id', column: 'id', max: 2 ** 48 },
   at: { kind: 'time', column: 'at', max: MAX_TIME },
@@ -310,8 +310,8 @@ export interface ImportReport {
 /** State of the recording of usage. */
 export interface UsageStatusReport {
   /**
-   * `ready`, `opening`, `asleep` (closed because nothing was recorded or asked for a while), or the
-   * reason why the database does not take events now; they queue on disk meanwhile.
+   * `ready`, `opening`, `asleep` (closed because nothing was recorded or queried for a while), or
+   * the reason why the database accepts no events now. They queue on disk meanwhile.
    */
   readonly database: string;
   readonly kind: 'sqlite' | 'postgres';

@@ -255,8 +255,8 @@ export class AnswerReader {
 }
 
 /**
- * Reads one field of a head (RFC 9112, 5): a folded one, and a name with a space behind it, are
- * read differently by programs.
+ * Reads one field of a head (RFC 9112, 5). Rejects a folded one, and a name with a space behind it,
+ * which programs read differently.
  */
 function readField(line: string, fields: string[]): void {
   const colon = line.indexOf(':');

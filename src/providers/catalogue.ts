@@ -1,10 +1,10 @@
 /**
  * The providers that need no configuration.
  *
- * Every path is relative to the base URL, so that moving the base (to a proxy, to a test server)
- * moves all of a provider's addresses with it, and a key is never sent to a host that its user has
- * replaced. Sources are the providers' own documents unless a comment says otherwise; all of it is
- * a default that configuration overrides.
+ * Every path is relative to the base URL. Moving the base (to a proxy, to a test server) moves all
+ * of a provider's addresses with it. A key is never sent to a host that its user has replaced.
+ * Sources are the providers' own documents unless a comment names another; all of it is a default
+ * that configuration overrides.
  */
 
 import type { Dialect, KeyShape } from './provider.ts';

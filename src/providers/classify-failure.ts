@@ -2,8 +2,8 @@
  * What a failed request means: who is to blame, for how long, and what to try next. Pure.
  *
  * A failure is classified once, where it was seen; pools, completions, the gateway and key checks
- * read the class. Blame reaches no further than it must: an unknown refusal concerns its request, a
- * failing provider blames no key, and a limit reaches as far as the provider says.
+ * read the class. Blame reaches no further than it must. An unknown refusal concerns its request, a
+ * failing provider blames no key, and a limit has the scope that the provider reports.
  */
 
 import { windowAt } from '../base/time-window.ts';
@@ -17,8 +17,8 @@ import { readAskedWait, readIetfWait } from './reset-formats.ts';
 export type { Blame, FailureReason } from './refusal-rules.ts';
 
 /**
- * Longest cooldown that a header or a body may ask for: a key whose provider says 18 days is tried
- * again after an hour.
+ * Longest cooldown that a header or a body may ask for. A key whose provider asks for 18 days is
+ * tried again after an hour.
  */
 export const MAX_COOLDOWN_MS = 3_600_000;
 
@@ -29,14 +29,13 @@ export const MAX_DAILY_COOLDOWN_MS = 86_400_000;
 const NO_CREDIT_COOLDOWN_MS = 3_600_000;
 
 /**
- * What to try next: `stop` where nobody would do better, `another-key` (the same request with the
- * next key), `again` (the same after a pause), `another-route` (a fallback provider or model).
+ * What to try next: `stop`: nothing would do better. `another-key`: the same request with the next
+ * key. `again`: the same after a pause. `another-route`: a fallback provider or model.
  */
 export type NextStep = 'stop' | 'another-key' | 'again' | 'another-route';
 
 /**
- * Who said how long a cooldown lasts: a header, the error body, our own count of a quota, or
- * nobody.
+ * Who set how long a cooldown lasts: a header, the error body, our own count of a quota, or nobody.
  */
 export type CooldownSource = 'header' | 'body' | 'quota' | 'default';
 
@@ -56,7 +55,7 @@ export interface FailureClass {
   /** Longest time that `cooldownMs` was allowed to be. */
   readonly boundMs: number;
   readonly source: CooldownSource;
-  /** Time after which the provider says that the request may be repeated, in milliseconds. */
+  /** Time after which the provider allows the request to be repeated, in milliseconds. */
   readonly retryAfterMs: number | undefined;
   /** True where the unchanged request may succeed later. */
   readonly transient: boolean;
@@ -132,7 +131,7 @@ const DAY_ZONES: Readonly<Record<string, string>> = {
   google: 'America/Los_Angeles',
 };
 
-/** Providers that count each model on its own, as their documentation says. */
+/** Providers that count each model on its own, by their documentation. */
 const LIMITS_PER_MODEL = new Set(['mistral', 'deepseek']);
 
 /**
@@ -182,7 +181,7 @@ export function classifyFailure(provider: string, seen: SeenFailure, now: number
         source: facts.creditLimit === undefined ? 'default' : 'body',
       });
     case 'unaffordable':
-      // The same request meets the same limit again, whatever the status or a header says of
+      // The same request meets the same limit again, whatever the status or a header has about
       // waiting.
       return build(reason, { ...known, transient: false, retryAfterMs: undefined });
     case 'no-access':
@@ -193,9 +192,8 @@ export function classifyFailure(provider: string, seen: SeenFailure, now: number
 }
 
 /**
- * Returns true where a refusal may be followed by a success without a change of the request: 408,
- * 425, 429 and every 5xx (RFC 9110, 15; RFC 6585; RFC 8470), and an error inside a 2xx that does
- * not say more.
+ * Returns whether the same request may succeed later: 408, 425, 429 and every 5xx (RFC 9110, 15;
+ * RFC 6585; RFC 8470), and an error inside a 2xx that does not say more.
  */
 export function isTransient(status: number): boolean {
   return status < 300 || status === 408 || status === 425 || status === 429 || status >= 500;
@@ -235,7 +233,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   base_resp_2049: 401,
 };
 
-/** Returns the status that an error inside a 2xx stands for, or 200 where it does not say. */
+/** Returns the status that an error inside a 2xx stands for, or 200 where it names none. */
 export function statusInside({ status, codes }: ReadError): number {
   const known = codes.find((code) => Object.hasOwn(STATUS_OF_CODE, code));
   return status ?? (known === undefined ? undefined : STATUS_OF_CODE[known]) ?? 200;
@@ -322,8 +320,8 @@ function rateLimit(
 }
 
 /**
- * Returns the wait of a used-up day: as the provider says, if it can be that of a day, else to the
- * next one.
+ * Returns the wait of a used-up day. It is the provider's, if that can be a day's, else the time to
+ * the next day.
  */
 function untilNextDay(provider: string, said: Wait | null, now: number): Wait {
   if (said && (said.daily || said.waitMs >= BELIEVABLE_DAY_MS)) return said;

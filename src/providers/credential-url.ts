@@ -2,9 +2,9 @@
  * Where the key of a credential may be sent: https anywhere in public, or http on this machine.
  *
  * A key must not reach a service of the local network because somebody wrote its address into a
- * credential, so private and link-local addresses need to be allowed by the configuration.
- * checkCredentialUrl() judges literal addresses; createGuardedLookup() judges a name by the
- * addresses that it resolves to, when a connection is made.
+ * credential. So the configuration has to allow private and link-local addresses. The function
+ * checkCredentialUrl() checks literal addresses. The function createGuardedLookup() checks the
+ * addresses that a name resolves to, when a connection is made.
  */
 
 import { lookup as systemLookup, type LookupAddress } from 'node:dns';
@@ -54,7 +54,7 @@ const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
 LOOPBACK.addAddress('::1', 'ipv6');
 
-/** Reason of a refused connection; the address itself would tell callers about the network. */
+/** Reason of a refused connection; the address itself would reveal the network to callers. */
 const NOT_PUBLIC = 'the base URL of its credential leads to an address that is not public';
 
 /** Kind of an address: `loopback`, `private` or `public`. */
@@ -69,8 +69,8 @@ function addressKind(address: string): 'loopback' | 'private' | 'public' {
 /**
  * Returns a base URL without a slash at its end.
  *
- * @throws AipassError BAD_REQUEST for what is not an absolute URL, for a user name, a query or a
- * fragment in it, for http elsewhere than on this machine, and for a private address that
+ * @throws AipassError BAD_REQUEST for what is not an absolute URL, and for a user name, a query or
+ * a fragment in it. Also for http elsewhere than on this machine, and for a private address that
  * `allowedHosts` does not list.
  */
 export function checkCredentialUrl(text: string, allowedHosts: readonly string[]): string {
@@ -93,7 +93,7 @@ export function checkCredentialUrl(text: string, allowedHosts: readonly string[]
 
 /**
  * Makes the lookup of requests to the base URL of a credential. It fails with an ExchangeFailure
- * that blames the key where any address of the name is not public: a name of this machine
+ * that blames the key where any address of the name is not public. A name of this machine
  * (`localhost`) may be loopback, and `allowedHosts` anything.
  *
  * @param resolve resolves names; the system does without it.

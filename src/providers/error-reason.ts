@@ -1,6 +1,6 @@
 /**
  * Reads a provider's error document. Such a document can echo a key or a prompt, so only known
- * fields are shown: its message, its code and its type, as plain text, redacted, and cut.
+ * fields are shown. They are its message, its code and its type, as plain text, redacted, and cut.
  */
 
 import { toRecord } from '../base/json.ts';
@@ -22,7 +22,7 @@ export type Redact = (text: string) => string;
 
 /**
  * Returns a masking that knows the key in use besides what the given redactor knows. `sentByCaller`
- * returns what the caller had the provider read: an error that quotes it must not tell whether it
+ * returns what the caller had the provider read: an error that quotes it must not reveal whether it
  * is part of a secret.
  */
 export function redactWith(key: Secret | null, redactor?: Redactor, sentByCaller?: () => string): Redact {
@@ -40,9 +40,9 @@ export function redactWith(key: Secret | null, redactor?: Redactor, sentByCaller
  * none.
  *
  * Read are the shapes of OpenAI (`error.message`, `.code`, `.type`), Google (the same in a list,
- * with `.status`), Mistral and Cohere (`message` on top), FastAPI (`detail`), ElevenLabs and Tavily
- * (`detail` is an object), Cloudflare and ModelScope (`errors`), Ollama and xAI (`error` is a
- * text).
+ * with `.status`), Mistral and Cohere (`message` on top). Also those of FastAPI (`detail`),
+ * ElevenLabs and Tavily (`detail` is an object), Cloudflare and ModelScope (`errors`), Ollama and
+ * xAI (`error` is a text).
  */
 export function safeReason(document: unknown, redact: Redact): string | undefined {
   const { message, codes } = readError(document);

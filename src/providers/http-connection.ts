@@ -1,8 +1,8 @@
 /**
  * Connections to providers, kept for the next request: one request at a time on each.
  *
- * It is net and tls and not node:http, whose client takes more time for a request than everything
- * else that the gateway does with one (bench/gateway.ts measures it). Proxies are left to node:http
+ * It uses net and tls and not node:http. That client takes more time for a request than everything
+ * else that the gateway does with one (bench/gateway.ts). Proxies are left to node:http
  * (http-exchange.ts).
  */
 
@@ -317,7 +317,7 @@ export class Flight {
 
   /**
    * Drops what a flight that is over refers to. V8 keeps what an old connection pointed to until
-   * its next major collection, and with it everything of the request: half of all garbage outlived
+   * its next major collection, and with it everything of the request. Half of all garbage outlived
    * the young generation (measured at 32 at once).
    */
   #letGo(): void {

@@ -1,13 +1,13 @@
 /**
  * One HTTP request and its answer, byte by byte, with limits. Everything that the daemon sends to
- * an API goes through here; workers have a reason for fetch (refreshers/worker/exchange.ts), and
- * doctor asks only whether an address answers.
+ * an API goes through here. Workers have a reason for fetch (refreshers/worker/exchange.ts), and
+ * doctor checks only whether an address answers.
  *
- * It is not fetch, because fetch has limits of its own (300 s to the headers and between bytes)
- * that only its own package could change. Connections are ours (http-connection.ts), or node:http's
- * where a proxy is set. No redirect is followed, and an abort destroys the connection at once,
- * whatever state it is in. One thing is repeated: a request on a kept connection that the other
- * side had closed (see `openExchange`).
+ * It is not fetch, which has limits of its own (300 s to the headers and between bytes). Only its
+ * own package could change them. Connections are ours (http-connection.ts), or node:http's where a
+ * proxy is set. No redirect is followed, and an abort destroys the connection at once, whatever
+ * state it is in. One thing is repeated: a request on a kept connection that the other side had
+ * closed (see `openExchange`).
  */
 
 import type { ClientRequest, OutgoingHttpHeader, OutgoingHttpHeaders } from 'node:http';
@@ -55,8 +55,8 @@ export type TakeChunk = (chunk: Buffer) => Promise<void> | void;
 /** How a body is read. */
 export interface ReadOptions {
   /**
-   * Whether nothing more is wanted. Then reading resolves before the end: the connection has a
-   * moment more to end by itself, so that it can serve the next request, and is closed otherwise.
+   * Whether nothing more is wanted. Then reading resolves before the end. The connection has a
+   * moment more to end by itself, so that it can serve the next request. It is closed otherwise.
    */
   readonly isDone?: () => boolean;
   /**
@@ -125,7 +125,7 @@ const REMAINDER_MS = 1000;
 const LOST_MS = 1000;
 
 /**
- * The failure of a kept connection that the other side had closed before it was used again: it
+ * The failure of a kept connection that the other side had closed before it was used again. It
  * broke at once, and not a byte came back.
  */
 class LostKeptConnection extends ExchangeFailure {}
@@ -139,7 +139,7 @@ function wasClosedBefore({ detail }: ExchangeFailure, sentAt: number, now: numbe
  * Sends a request and returns its answer when the headers are there.
  *
  * A kept connection that is lost at once, without one byte of answer, had been closed before the
- * request reached anybody: the request is sent once more, on a new connection (as Node's
+ * request reached anybody. The request is sent once more, on a new connection (as Node's
  * documentation of `request.reusedSocket` advises). Other kept connections to the same host are as
  * old, and are closed. One that is lost later may have carried a request that is worked on and paid
  * for: that is a broken connection.

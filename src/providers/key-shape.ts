@@ -1,6 +1,6 @@
 /**
- * What can be told of a key from its characters alone, offline: whether it looks like its
- * provider's keys, whether it belongs to another provider, and whether a header can carry it.
+ * What the characters of a key reveal, offline. That is whether it has the shape of its provider's
+ * keys or of another's, and whether a header can carry it.
  *
  * No reason ever quotes the key, not even its first characters.
  */
@@ -9,7 +9,7 @@ import type { Secret } from '../base/secret.ts';
 import { CATALOGUE } from './catalogue.ts';
 import type { Provider } from './provider.ts';
 
-/** Verdict on the shape of a key. A suspect key is reported and lent all the same. */
+/** Verdict on the shape of a key. A suspect key is reported and used all the same. */
 export type KeyShapeVerdict = { readonly kind: 'valid' } | { readonly kind: 'suspect'; readonly reason: string };
 
 /** Matches what an HTTP header can carry and a key ever held: visible ASCII. */
@@ -59,7 +59,7 @@ export function judgeKeyShape(provider: Pick<Provider, 'name' | 'keyShape'>, key
 /**
  * Returns the provider that a key belongs to by its shape, where that is another one: such a key is
  * never sent to this provider. Undefined for a provider that is not built in (it may be a gateway
- * that takes the keys of others), and where the configuration has a prefix for its keys that this
+ * that takes the keys of others). Also where the configuration has a prefix for its keys that this
  * one begins with.
  */
 export function foreignOwnerOf(provider: Pick<Provider, 'name' | 'keyShape'>, key: Secret): string | undefined {

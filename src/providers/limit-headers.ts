@@ -65,7 +65,7 @@ function openaiNames(format: ResetFormat): LimitHeaders[] {
   ];
 }
 
-/** Lists names that say the window (Cerebras). */
+/** Lists names that contain the window (Cerebras). */
 function windowNames(format: ResetFormat): LimitHeaders[] {
   return (['requests', 'tokens'] as const).flatMap((unit) =>
     (['minute', 'hour', 'day'] as const).map((per) =>

@@ -39,10 +39,10 @@ export interface WindowWait {
 }
 
 /**
- * Returns the wait that the headers of a 429 ask for: the longest among the windows with nothing
- * left; where no window says what is left, the shortest reset; null where they name windows that
- * all have something left. Where none of the provider's own headers has a reset, it is read as that
- * of an unknown provider: what answers may be a gateway.
+ * Returns the wait that the headers of a 429 ask for. That is the longest among the windows with
+ * nothing left. Where no window reports what is left, it is the shortest reset. Null where they
+ * name windows that all have something left. Where none of the provider's own headers has a reset,
+ * it is read as that of an unknown provider. What answers may be a gateway.
  */
 export function refusedWait(
   provider: string,

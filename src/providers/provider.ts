@@ -115,8 +115,8 @@ export const DEFAULT_TIMEOUT_MS = 120_000;
 /**
  * Returns the headers of a request to the provider, with the key revealed in one of them.
  *
- * The compression that HTTP libraries offer by default is not asked for, so that bytes arrive when
- * they are sent and an answer cannot grow beyond its limit by being unpacked.
+ * The compression that HTTP libraries offer by default is not asked for. So bytes arrive when they
+ * are sent and an answer cannot grow beyond its limit by being unpacked.
  */
 export function requestHeaders(
   provider: Pick<Provider, 'headers' | 'dialects'>,

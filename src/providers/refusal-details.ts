@@ -1,5 +1,5 @@
 /**
- * Reads what an error document says besides its message: waits, windows, how far a limit reaches.
+ * Reads what an error document holds besides its message: waits, windows, how far a limit reaches.
  * Pure.
  *
  * The document can be anything, of any depth, and can echo a key. Only known fields are read, each
@@ -40,7 +40,7 @@ const MAX_TEXT = 1000;
 /**
  * Reads an error document; anything that is not an object has no details.
  *
- * @param message what the document says in words, as readError reads it.
+ * @param message the message of the document, as readError reads it.
  * @param now wall time in epoch milliseconds.
  */
 export function readRefusalDetails(
@@ -135,8 +135,8 @@ const AMOUNT = new RegExp(`(\\d+(?:\\.\\d+)?|\\ban?\\b|\\bone\\b) ?(${UNIT})`, '
 
 /**
  * Reads "try again in 20s", "in 1m30.5s" (OpenAI, Groq), "in 12 seconds" (Azure), "wait 41234
- * seconds" (GitHub), "reset after 3h13m14s" (Gemini), "in 2 hours", "in an hour", "in 5 mins", and
- * "in 1 minute and 30 seconds"; a bare number is seconds.
+ * seconds" (GitHub), "reset after 3h13m14s" (Gemini). Also "in 2 hours", "in an hour", "in 5 mins",
+ * and "in 1 minute and 30 seconds". A bare number is seconds.
  */
 function readWaitInWords(text: string): number | null {
   const said = WAIT_IN_WORDS.exec(text)?.[1]?.toLowerCase();

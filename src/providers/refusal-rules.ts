@@ -94,7 +94,7 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
     source: 'OpenAI documentation: error codes',
   },
   {
-    // The same said by other providers and gateways, whatever the status and the letter case.
+    // The same from other providers and gateways, whatever the status and the letter case.
     code: /^(?:insufficient_(?:balance|credits?|funds)(?:_error)?|(?:credits?|quota|balance)_(?:exhausted|depleted)|payment_required)$/i,
     reason: 'no-credit',
     source: 'Documentation of Vercel AI Gateway, Poe and MiniMax: errors',

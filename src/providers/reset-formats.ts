@@ -3,9 +3,9 @@
  * different units at different providers, so the format is always given and never guessed, save for
  * `any`.
  *
- * Every parser returns milliseconds from now, above zero, or null for what is not a usable time:
- * empty, a sentinel (-1, 0), negative, past, in another format, or further away than any real
- * window.
+ * Every parser returns milliseconds from now, above zero, or null for what is not a usable time.
+ * That is empty, a sentinel (-1, 0), negative, past, in another format, or further away than any
+ * real window.
  */
 
 import { parseHttpDate, parseRetryAfter, parseRetryAfterMs } from '../base/retry-after.ts';
@@ -102,8 +102,9 @@ const RETRY_AFTER_NAMES = ['retry-after', 'x-retry-after', 'x-ratelimit-retry-af
  * `x-ratelimit-retry-after` or `x-ratelimit-reset-after` asks for, in milliseconds; zero, negative
  * and past values count as absent.
  *
- * `Retry-After` is read as RFC 9110 has it, and besides as providers write it: with a fraction, in
- * quotes, as epoch seconds, as a timestamp of RFC 3339, or with a unit (`60s`, `60 seconds`).
+ * `Retry-After` is read as RFC 9110 has it, and also as providers write it. They send it with a
+ * fraction, in quotes, as epoch seconds, as a timestamp of RFC 3339, or with a unit (`60s`, `60
+ * seconds`).
  */
 export function readAskedWait(headers: Readonly<Record<string, string>>, now: number): number | undefined {
   // Measured against the answer's own clock, so that a wrong one on either side does not matter.

@@ -8,9 +8,8 @@ import { nearestProvider } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
 
 /**
- * Returns the error; `known` are the names it may have been meant for, `defaultProvider` is the
- * configuration's, and `give` is the instruction for giving this name a key, where that is
- * possible.
+ * Returns the error; `known` are the names that may have been meant. `defaultProvider` is that of
+ * the configuration. `give` is the instruction for giving this name a key, where that is possible.
  */
 export function unknownProvider(
   name: string,

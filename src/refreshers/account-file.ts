@@ -68,7 +68,7 @@ export interface GrantedTokens {
   readonly tokenType: string;
   /** Lifetime of the access token, in seconds. */
   readonly expiresIn?: number;
-  /** Lifetime of the refresh token, in seconds; null for one that is said not to end. */
+  /** Lifetime of the refresh token, in seconds; null for one that does not end, by the provider. */
   readonly refreshExpiresIn?: number | null;
   readonly scopes?: readonly string[];
 }
@@ -361,10 +361,10 @@ export function jwtTimes(
 }
 
 /**
- * Parses a time as files have it: seconds to nanoseconds since 1970 as number or digits, ISO 8601
- * (UTC where no zone is given), or the texts that HTTP, JavaScript (`Thu, 01 Jan 2026 00:00:00
- * GMT`), .NET (`/Date(1767225600000)/`), Go (`2026-01-01 00:00:00 +0000 UTC`), Java
- * (`…Z[Etc/UTC]`), PostgreSQL (`…+00`) and C (`Thu Jan 1 00:00:00 2026`) make.
+ * Parses a time as files have it. That is seconds to nanoseconds since 1970 as number or digits, or
+ * ISO 8601 (UTC where no zone is given). Also the formats of HTTP and JavaScript (`Thu, 01 Jan 2026
+ * 00:00:00 GMT`), .NET (`/Date(1767225600000)/`) and Go (`2026-01-01 00:00:00 +0000 UTC`). Also
+ * those of Java (`…Z[Etc/UTC]`), PostgreSQL (`…+00`) and C (`Thu Jan 1 00:00:00 2026`).
  */
 export function parseTime(value: unknown, mayBeBefore1970 = false): number | undefined {
   const number = toNumber(value);
@@ -522,7 +522,7 @@ function grantedLifetime({ expiresAt, obtainedAt }: AccountFile): number | undef
  * Formats a file with new tokens in it, in the fields that the file already uses.
  *
  * An answer without a lifetime gets that of the token before. Scopes are kept where the answer has
- * none (RFC 6749 §5.1: then they are as asked for); where it has fewer, those that were asked for
+ * none (RFC 6749 §5.1: then they are as asked for). Where it has fewer, those that were asked for
  * are kept beside them.
  */
 export function formatWithTokens(account: AccountFile, tokens: GrantedTokens, now: number): string {
@@ -685,8 +685,8 @@ const POLL_MS = 50;
 
 /**
  * Returns where the lock of an account's file is. Whoever asks a provider for tokens of the account
- * holds it, so that a daemon that was killed and started again does not send a refresh token that
- * the worker of its predecessor has just used up.
+ * holds it. So a daemon that was killed and started again does not send a refresh token that the
+ * worker of its predecessor has used up.
  */
 export function lockPath(accountFile: string): string {
   return join(dirname(accountFile), `.${basename(accountFile)}.lock`);

@@ -292,8 +292,8 @@ export class Account {
   }
 
   /**
-   * Returns whether there is a token, or one can be had without the user: the file is usable, its
-   * grant not refused and not used up.
+   * Returns whether there is a token, or one can be had without the user. Then the file is usable,
+   * and its grant is neither refused nor used up.
    */
   isWell(): boolean {
     if (this.#file === null || this.#problem !== null || this.#copyOf !== null || this.#rejection !== null)

@@ -1,8 +1,9 @@
 /**
  * Access token in memory: how long it is good for, and when it is renewed.
  *
- * Two clocks decide, and the more careful one wins: the wall clock counts the hours that a machine
- * slept, the monotonic one those by which a wall clock was set back. Times are epoch milliseconds.
+ * Two clocks decide, and the more careful one wins. The wall clock counts the hours that a machine
+ * slept. The monotonic one counts those by which a wall clock was set back. Times are epoch
+ * milliseconds.
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -56,10 +57,10 @@ export function lifetime(life: TokenLife): number {
 }
 
 /**
- * Returns when a token is renewed: at 80 % of its lifetime or 5 minutes before expiry, whichever is
- * earlier, moved by up to a tenth of that time; `random` is in [0, 1). A token that lives for less
- * than 10 minutes is not renewed before half of its life is over, because the margin alone would
- * have it renewed again and again.
+ * Returns when a token is refreshed. That is at 80 % of its lifetime or 5 minutes before expiry,
+ * whichever is earlier. It is moved by up to a tenth of that time: `random` is in [0, 1). A token
+ * that lives for less than 10 minutes is not refreshed before half of its life is over. The margin
+ * alone would have it refreshed again and again.
  */
 export function refreshDue(life: TokenLife, random: number): number {
   const whole = lifetime(life);
@@ -69,9 +70,9 @@ export function refreshDue(life: TokenLife, random: number): number {
 }
 
 /**
- * Returns the validity that a request really demands, in milliseconds: what it asks for, at most 95
- * % of what a new token has; half of it for a token of two minutes or less, which each call would
- * renew otherwise.
+ * Returns the validity that a request really demands, in milliseconds. That is what it asks for, at
+ * most 95 % of what a new token has. It is half of it for a token of two minutes or less, which
+ * each call would refresh otherwise.
  */
 export function demandedValidity(minValidMs: number, life: TokenLife): number {
   const whole = lifetime(life);
@@ -79,8 +80,8 @@ export function demandedValidity(minValidMs: number, life: TokenLife): number {
 }
 
 /**
- * Returns when a refresh has to happen so that the refresh token does not end: at 80 % of what it
- * lives beyond the last refresh, or null where too little is left for that to help.
+ * Returns when a refresh has to happen so that the refresh token does not end. That is at 80 % of
+ * its life after the last refresh. Null where too little is left for that to help.
  */
 function keepAliveDue(obtainedAt: number, refreshExpiresAt: number): number | null {
   const wait = (refreshExpiresAt - obtainedAt) * DUE_SHARE;
@@ -97,8 +98,8 @@ export interface TokenProperties {
   /** End of the refresh token beside it, or null where none is known. */
   readonly refreshExpiresAt?: number | null;
   /**
-   * Whether its end is known, or the daemon saw it being granted; otherwise it may be years old,
-   * and is renewed before it is used.
+   * Whether its end is known, or the daemon saw it being granted. Otherwise it may be years old,
+   * and is refreshed before it is used.
    */
   readonly isCertain?: boolean;
   /** Whether it can be renewed. */
@@ -158,8 +159,8 @@ export class HeldToken {
 }
 
 /**
- * Returns a token that was obtained in the future as obtained now: the clock was wrong then, and
- * its lifetime is all that is known.
+ * Returns a token that was obtained in the future as obtained now. The clock was wrong then, and
+ * only its lifetime is known.
  */
 function fromThePresent(facts: TokenProperties, now: number): TokenProperties {
   const { obtainedAt, expiresAt } = facts;

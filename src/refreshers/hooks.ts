@@ -2,9 +2,9 @@
  * Reports how refreshes end: an event for every change that matters, and the user's own command for
  * it.
  *
- * A command is run without a shell, one at a time, within a time limit, and at most once per
- * account in a quarter of an hour; what was held back is reported when its time comes, if it is
- * still so. What is reported goes to the command's standard input as JSON and into a few variables;
+ * A command is run without a shell, one at a time, within a time limit. It runs at most once per
+ * account in a quarter of an hour. What was held back is reported when its time comes, if it still
+ * holds. What is reported goes to the command's standard input as JSON and into a few variables;
  * none of it is a secret.
  */
 

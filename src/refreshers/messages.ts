@@ -248,7 +248,7 @@ export function invalidAccountName(text: string): AipassError {
 }
 
 /**
- * Purposes for which an account is looked up: its token, which a first consent brings, or what only
+ * Purposes for which an account is requested: its token, which a first consent brings, or what only
  * an existing one has.
  */
 export type AccountPurpose = 'token' | 'existing';

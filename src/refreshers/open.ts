@@ -1,6 +1,6 @@
 /**
  * Opens what keeps tokens fresh. What runs when the daemon stops is given a moment to end, and then
- * left to itself: a worker writes what it was granted without us.
+ * left to itself. A worker writes what it was granted without us.
  */
 
 import { defer } from '../base/dispose.ts';
@@ -32,7 +32,7 @@ export interface OpenAccounts {
 }
 
 /**
- * Finds the accounts and keeps them fresh until the stack is closed; the first tick is at once,
+ * Finds the accounts and keeps them fresh until the stack is closed. The first tick is at once,
  * because the machine may have been off for days.
  */
 export async function openAccounts(

@@ -57,8 +57,8 @@ export class RetryGate {
 
   /**
    * Counts a failure, and calls `retry` once when the wait is over. `latestMs` bounds the back-off,
-   * not what the server asks for: with the life of the held token, a provider that refuses early
-   * refreshes is asked again when it ends.
+   * not what the server asks for. With the life of the held token, a provider that refuses early
+   * refreshes is asked again when that ends.
    */
   fail(retryAfterMs: number | undefined, retry: () => void, latestMs = Number.POSITIVE_INFINITY): void {
     this.#failures += 1;

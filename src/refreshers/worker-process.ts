@@ -148,8 +148,8 @@ export class WorkerProcesses implements TokenWorker {
 
 /**
  * Starts a worker with its first job; `next` returns each further one. `leave` is called once, when
- * the worker's place is free: when it ends, or when it holds tokens that it cannot write, which can
- * take an hour.
+ * the worker's place is free. That is when it ends, or when it holds tokens that it cannot write,
+ * which can take an hour.
  */
 function startWorker(first: QueuedJob, next: () => QueuedJob | undefined, leave: () => void): void {
   const child = spawn(process.execPath, ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', ENTRY], {

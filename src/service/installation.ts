@@ -76,8 +76,8 @@ export function describeInstallation({ system, paths }: InstallRequest): Install
 
 /**
  * Finds out which sandbox this machine's systemd can set up, and fits the unit to it. Where no
- * manager answers, the unit stays whole: the first step of the plan then says why nothing can be
- * installed.
+ * manager answers, the unit stays whole: the first step of the plan then has the reason why nothing
+ * can be installed.
  */
 export async function fitToMachine(installation: Installation, run: RunProgram = runProgram): Promise<Installation> {
   if (installation.scope === 'launchd') return installation;
@@ -149,7 +149,7 @@ function configHome(home: string): string {
 }
 
 /**
- * Rejects programs that an ordinary user may change: whoever can write Node or this package would
+ * Rejects programs that an ordinary user may change. Whoever can write Node or this package would
  * be the user of the host-wide daemon, which holds everybody's keys. A home is rejected in any
  * case: the unit sees none (ProtectHome=).
  *

@@ -1,7 +1,7 @@
 /**
- * The record of the last run, for people who ask why the daemon does not answer: one small file in
- * the state folder, written at the start (so that a run that is killed leaves a record), when the
- * run begins to stop, and at its end.
+ * The record of the last run, for people who ask why the daemon does not answer. It is one small
+ * file in the state folder. It is written at the start, so that a run that is killed leaves a
+ * record. It is written again when the run begins to stop, and at its end.
  *
  * A process is called dead only where no process of its pid and start time exists.
  */
@@ -22,7 +22,7 @@ export interface RunRecord {
   readonly startedAt: number;
   /** Path of the socket that the run serves. */
   readonly socket: string | null;
-  /** Set once the run was told to stop. */
+  /** Set once the run was asked to stop. */
   readonly stopping?: { readonly at: number; readonly reason: string };
   /** Null while the run lasts, and for ever where it was killed. */
   readonly end: { readonly at: number; readonly code: number; readonly reason: string } | null;
@@ -97,8 +97,8 @@ export function describeRun(record: RunRecord): string {
 }
 
 /**
- * Returns what to do about a daemon that does not answer on a socket although its process runs, or
- * undefined where its process does not run: then it has to be started.
+ * Returns what to do about a daemon that does not answer on a socket although its process runs.
+ * Undefined where its process does not run, and it has to be started.
  */
 export function hintForRun(record: RunRecord, socket: string): string | undefined {
   if (record.end !== null || !isProcessAlive(record)) return undefined;

@@ -1,9 +1,8 @@
 /**
  * What ends the process or makes it reload its configuration: signals, and unexpected failures.
  *
- * Registered before anything starts, so that no failure ends the process as Node would: with a
- * stack on stderr, where a secret may be, and with an exit code that means nothing to a service
- * manager.
+ * Registered before anything starts, so that no failure ends the process as Node would. Node prints
+ * a stack on stderr, which may hold a secret, and its exit code means nothing to a service manager.
  */
 
 import { constants } from 'node:os';
@@ -25,10 +24,10 @@ export const EXIT_SOFTWARE = 70;
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGXCPU', 'SIGPWR'] as const;
 
 /**
- * Signals that would end the process by default, and that have no meaning for it: habits of other
- * programs (SIGUSR1 and SIGUSR2 for "reopen the log"), timers that nobody set, and SIGXFSZ, after
- * which a write fails as on a full disk. SIGPIPE is not listed: Node ignores it already, and a
- * listener that logs would cause the next one.
+ * Signals that would end the process by default, and that have no meaning for it. SIGUSR1 and
+ * SIGUSR2 mean "reopen the log" to other programs. Nobody set timers. After SIGXFSZ, a write fails
+ * as on a full disk. SIGPIPE is not listed: Node ignores it already, and a listener that logs would
+ * cause the next one.
  */
 const IGNORED_SIGNALS = ['SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGIO', 'SIGSTKFLT', 'SIGXFSZ'] as const;
 

@@ -1,7 +1,7 @@
 /**
- * Finds out, after the reply was sent, what a completion cost whose answer did not say: from
- * OpenRouter's record of the generation, asked for after 1, 2, 4, 8 and 16 s; else from the price
- * list; else it stays unknown.
+ * Finds the cost of a completion whose answer had none, after the reply was sent. It is taken from
+ * OpenRouter's record of the generation, requested after 1, 2, 4, 8 and 16 s, else from the price
+ * list. Otherwise it stays unknown.
  *
  * What is found is recorded as a report on the same generation, which counts once. A flag file says
  * that some are waited for, so that a daemon that follows a killed one asks the database which.

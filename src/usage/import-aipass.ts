@@ -1,12 +1,12 @@
 /**
  * Reads AIPass's `usage_tracker_data.json`. Pure. Its generations become events. Its totals per
- * caller and model reach further back than the 500 generations that it keeps: what they hold beyond
+ * caller and model reach further back than the 500 generations that it keeps. What they hold beyond
  * them is carried into the totals. Its current session, which was never reset and so is the
  * lifetime of the file, becomes a session.
  *
- * The daily totals are only compared, because they do not say who used what, and count a generation
- * again that was tracked again. The file may hold nothing but its template: AIPass overwrote it
- * with that itself.
+ * The daily totals are only compared, because they do not have who used what, and count a
+ * generation again that was tracked again. The file may hold nothing but its template: AIPass
+ * overwrote it with that itself.
  */
 
 import { createHash } from 'node:crypto';

@@ -3,9 +3,9 @@
  * sent.
  *
  * The main thread writes (`Journal`), the usage thread reads (`readJournal`). The queue is a folder
- * of segments, `<number>.jsonl`, numbered upwards; only the newest one grows, and one whose events
+ * of segments, `<number>.jsonl`, numbered upwards. Only the newest one grows, and one whose events
  * are all in the database is deleted. The events of a turn of the event loop are one write(2),
- * without waiting for the disk: the kernel keeps them when this process is killed. The disk is
+ * without waiting for the disk. The kernel keeps them when this process is killed. The disk is
  * synced once a second, so a power cut costs at most a second. Where the file cannot be written,
  * events wait in memory, bounded, and are written as soon as that works again.
  */
@@ -152,7 +152,7 @@ export class Journal {
   }
 
   /**
-   * Takes one line of JSON with a number of events; it is in the file after the next flush(), which
+   * Takes one line of JSON with a number of events. It is in the file after the next flush(), which
    * comes at the end of this turn of the event loop at the latest.
    */
   append(json: string, events = 1): void {
@@ -266,7 +266,7 @@ export class Journal {
 
   /**
    * Leaves a segment that was removed or moved away, because what is written to it would not be
-   * read, and writes its lines anew: the database may not have them yet, and takes no event twice.
+   * read. Writes its lines again: the database may not have them yet, and takes no event twice.
    * Called once a second and before a question, because checking with each write would cost as much
    * as the write.
    */

@@ -38,14 +38,12 @@ export interface CostSources {
 /** The recording of usage at work. */
 export interface OpenUsage {
   readonly usage: Usage;
-  /** Records an event, and looks up its cost if the answer did not have it. */
+  /** Records an event, and finds its cost if the answer did not have it. */
   readonly record: (event: RawEvent) => void;
   readonly retention: { readonly days: number; readonly totalsDays: number };
 }
 
-/**
- * Makes the recording of usage, not yet started: beside the state, or where the configuration says.
- */
+/** Makes the recording of usage, not yet started: beside the state, or at the configured place. */
 export function createUsage({
   config,
   paths,

@@ -1,7 +1,7 @@
 /**
- * Releases of credentials wait some milliseconds to be recorded, so that those of one program in a
- * hurry share a line: such a program asks for the same key thousands of times a second, and only
- * the moments differ.
+ * Releases of credentials wait some milliseconds to be recorded, so that those of one program share
+ * a line. A program in a hurry asks for the same key thousands of times a second, and only the
+ * moments differ.
  *
  * A release can wait because its entry in the audit is written before its reply leaves; a call's
  * event cannot.

@@ -5,7 +5,7 @@
  * A database that fails is closed and opened again, with a delay that grows to half a minute;
  * meanwhile the journal keeps the events. Events that the database refuses for what they hold are
  * put aside, or they would block all others. A file that was removed or replaced is noticed at the
- * next batch or question; a new one is made, and takes what the journal still has.
+ * next batch or question. A new one is made, and takes what the journal still has.
  */
 
 import { appendFileSync } from 'node:fs';

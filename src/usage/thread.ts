@@ -1,7 +1,7 @@
 /**
- * The main thread's end of the usage thread (thread-worker.ts): starts it when there is something
- * to do, asks it, starts it again when it crashed, and stops it when nothing was recorded or asked
- * for a while, because it holds some 25 MB.
+ * The main thread's end of the usage thread (thread-worker.ts). Starts it when there is something
+ * to do, asks it, and starts it again when it crashed. Stops it when nothing was recorded or
+ * queried for a while, because it holds some 25 MB.
  *
  * A question takes two hops: `call` here posts it, and the worker calls the method of that name of
  * the open store.
@@ -22,7 +22,7 @@ const RESTART_AFTER_MS = 1000;
 const IDLE_MS = 60_000;
 
 /**
- * Age and number at which recorded events are taken into the database as one batch: a commit for
+ * Age and number at which recorded events are taken into the database as one batch. A commit for
  * many events costs little more than for one, and the journal is as durable. A question has the
  * rest taken in first.
  */
@@ -70,8 +70,8 @@ export interface DatabaseState {
   /** When the journal was last taken in to its end, in epoch milliseconds. */
   readonly drainedAt: number;
   /**
-   * What happened to the database's file, or null: it was removed or empty, and a new database was
-   * made; or it was exchanged for another one, which is used now.
+   * What happened to the database's file, or null. It was removed or empty, and a new database was
+   * made. Or it was exchanged for another one, which is used now.
    */
   readonly replaced: 'removed' | 'empty' | 'exchanged' | null;
 }

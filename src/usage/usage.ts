@@ -3,7 +3,7 @@
  * no more of usage.
  *
  * `record` takes microseconds, whatever the database does. A call is in the journal before its
- * reply is sent, and so survives the death of the process; the release of a credential follows
+ * reply is sent, and so survives the death of the process. The release of a credential follows
  * within some milliseconds. Answers come from the usage thread.
  */
 

@@ -11,6 +11,7 @@ import {
   globalFetch,
   isNoInStrings,
   longComments,
+  longSentences,
   missingHeaders,
   stringsOf,
   suppressions,
@@ -54,6 +55,10 @@ describe('the house rules', () => {
   it('a line of a comment ends within 100 columns', () => {
     const all = ['src', 'tests', 'bench', 'demo', 'scripts', 'examples'].flatMap((folder) => readSources(folder));
     expect(longComments(all)).toEqual([]);
+  });
+
+  it('a sentence of a comment has 25 words at most', () => {
+    expect(longSentences(sources)).toEqual([]);
   });
 
   it('a message says "is not a", never "is no"', () => {
@@ -118,6 +123,13 @@ describe('the search for broken house rules can fail', () => {
     const words = `${start} ${'x '.repeat(50)}`;
     expect(longComments(source(words))).toHaveLength(1);
     expect(longComments(source(words.slice(0, 100)))).toEqual([]);
+  });
+
+  it.each(['/** %. */', '/**\n * Short one.\n * %.\n */', '// %'])('for a sentence that is too long: %j', (comment) => {
+    const words = (count: number): string => comment.replace('%', 'Word '.repeat(count).trim());
+    expect(longSentences(source(`${words(26)}\n`))).toHaveLength(1);
+    expect(longSentences(source(`${words(25)}\n`))).toEqual([]);
+    expect(longSentences(source(`${words(20)}\n\n${words(20)}\n`))).toEqual([]);
   });
 
   it.each([

@@ -19,6 +19,19 @@ export const weakDocstrings: Rule = (sources) =>
 export const longComments: Rule = (sources) =>
   find(sources, ({ text }) => text.matchAll(/^(?=.{101}) *(?:\/\*\*|\*|\/\/) .*$/gmu));
 
+/** Words that one sentence of a comment may have. */
+const SENTENCE_WORDS = 25;
+
+/** Finds sentences of comments that are longer than SENTENCE_WORDS. */
+export const longSentences: Rule = (sources) =>
+  find(sources, ({ text }) =>
+    [...text.matchAll(/\/\*\*?[\s\S]*?\*\/|(?:^ *\/\/ .*\n)+/gm)]
+      .map(([comment]) => comment.replaceAll(/\/\*+| *\*+\/|^ *\* ?|^ *\/\/ ?/gm, ' ').replaceAll(/\s+/g, ' '))
+      .flatMap((comment) => comment.trim().split(/(?<=[.;:?!]) (?=[A-Z`@"(-])| (?=@param)/))
+      .filter((sentence) => sentence.split(' ').length > SENTENCE_WORDS)
+      .map((sentence) => [sentence]),
+  );
+
 /** Finds "is no X" in strings; "there is no" and "is no longer" are English. */
 export const isNoInStrings: Rule = (sources) =>
   find(sources, ({ text }) =>

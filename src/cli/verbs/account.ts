@@ -1,6 +1,6 @@
 /**
- * OAuth accounts: `aipassd token` prints a fresh access token, `reauth` asks the user for consent
- * (in a browser here, in one elsewhere, or by a device code), `refresh` renews tokens now, and
+ * OAuth accounts: `aipassd token` prints a fresh access token. `reauth` asks the user for consent
+ * (in a browser here, in one elsewhere, or by a device code). `refresh` refreshes tokens now.
  * `revoke` ends a grant, at its provider and here.
  *
  * An account is named by one word (`google.work`), or with `--account work`.
@@ -62,7 +62,7 @@ export const token = defineVerb({
   },
 });
 
-/** Renews tokens; ends with 2 when one could not be renewed. */
+/** Refreshes tokens. Exits with 2 when one could not be refreshed. */
 export const refresh = defineVerb({
   name: 'refresh',
   summary: "refresh one OAuth account's token, or all, now",

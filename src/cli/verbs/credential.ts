@@ -2,8 +2,8 @@
  * `aipassd init`, `add` and `credential …`: provider credentials of an organization. A credential
  * is named by its id or a unique beginning of it, by its variable, or as `<provider>/<name>`.
  *
- * A key comes from a hidden prompt or from standard input, never from the command line, where
- * every program of the machine could read it.
+ * A key comes from a hidden prompt or from standard input. It is never read from the command line,
+ * where every program of the machine could read it.
  */
 
 import { AipassError } from '../../base/errors.ts';
@@ -127,8 +127,8 @@ async function addKey(
 }
 
 /**
- * Prints what the provider says of a credential; a provider that cannot be asked is not a failure
- * here.
+ * Prints what the provider reports about a credential; a provider that cannot be asked is not a
+ * failure here.
  */
 async function printVerdict(
   aipass: Aipass,
@@ -250,7 +250,7 @@ export const credentialRotate = defineVerb({
   },
 });
 
-/** Asks a provider about a key that is not saved. Ends with 2 where it is not accepted. */
+/** Asks a provider about a key that is not saved. Exits with 2 where it is not accepted. */
 export const credentialTest = defineVerb({
   name: 'credential test',
   summary: 'ask a provider about a key without saving it',
@@ -276,7 +276,9 @@ export const credentialTest = defineVerb({
   },
 });
 
-/** Shows what a provider reports of a credential. Ends with 2 where it does not accept the key. */
+/**
+ * Shows what a provider reports about a credential. Exits with 2 where it does not accept the key.
+ */
 export const credentialUsage = defineVerb({
   name: 'credential usage',
   summary: 'show what is left of the limits of a credential, as its provider reports it',

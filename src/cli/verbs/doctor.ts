@@ -85,8 +85,8 @@ function summarize(problems: number, warnings: number, fine: number): string {
 }
 
 /**
- * The unit of the whole machine, of which only the existence is checked: it was written for the
- * Node and the package that installed it.
+ * The unit of the whole machine. Only its existence is checked, because it was written for the Node
+ * and the package that installed it.
  */
 const SYSTEM_UNIT = { path: SYSTEM_UNIT_FILE, text: null };
 

@@ -100,7 +100,7 @@ export const exec = defineVerb({
 });
 
 /**
- * Runs a program in this terminal and returns its exit code, by which shells also tell a signal.
+ * Runs a program in this terminal and returns its exit code, by which shells also report a signal.
  */
 async function runProgram(
   program: string,

@@ -3,8 +3,8 @@
  * helpers (git-credential(1), gitcredentials(7)).
  *
  * The password for a host is the secret `git/<host>`, or `git/<host>:<port>` where the address has
- * a port: a token, or a JSON document with `password` and, where one is needed, `username` and
- * `password_expiry_utc`.
+ * a port. It is a token, or a JSON document with `password` and, where one is needed, `username`
+ * and `password_expiry_utc`.
  */
 
 import { AipassError } from '../../base/errors.ts';
@@ -64,7 +64,7 @@ const HOST = /^(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::\d{1,5
 const LOOPBACK = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?$/;
 
 /**
- * Parses what git writes to a helper. Returns undefined where no secret may be given: a password
+ * Parses what git writes to a helper. Returns undefined where no secret may be given. A password
  * does not go over a connection that anybody can read, nor to anything but a host.
  */
 export function parseGitRequest(text: string): GitRequest | undefined {

@@ -54,7 +54,7 @@ export const getKey = defineVerb({
   },
 });
 
-/** Shows pools, or has their keys checked. Ends with 2 when a check finds a bad key. */
+/** Shows pools, or has their keys checked. Exits with 2 when a check finds a bad key. */
 export const pool = defineVerb({
   name: 'pool',
   summary: 'show the keys of the pools: state, cooldown left, uses, limits',
@@ -77,7 +77,7 @@ export const pool = defineVerb({
   },
 });
 
-/** Explains which key comes next; calls nobody. Ends with 2 when no key is free. */
+/** Explains which key comes next, without a request. Exits with 2 when no key is free. */
 export const poolExplain = defineVerb({
   name: 'pool explain',
   summary: 'show which key would serve next, and why each other one would not',
@@ -176,7 +176,7 @@ function formatWindow({ name, limit, remaining, percent, per }: LimitWindow): st
 const GOOGLE = 'google';
 
 /**
- * Checks the keys and the accounts of a name; ends with 2 when one is invalid or suspect, or when
+ * Checks the keys and the accounts of a name. Exits with 2 when one is invalid or suspect, or when
  * the provider was asked and gave no verdict.
  */
 export const validate = defineVerb({

@@ -1,6 +1,6 @@
 /**
- * Providers: `aipassd list-providers` lists them with the number of their keys, `models` what one
- * offers, and `test` asks one whether it answers and accepts the key.
+ * Providers: `aipassd list-providers` lists them with the number of their keys. `models` lists what
+ * one offers. `test` asks one whether it answers and accepts the key.
  */
 
 import { AipassError } from '../../base/errors.ts';

@@ -1,6 +1,6 @@
 /**
  * Opaque secrets, byte for byte: `aipassd get-secret`, `set-secret` and `remove-secret`. A value is
- * read from a file, from standard input or from a hidden prompt, never from the command line; it is
+ * read from a file, from standard input or from a hidden prompt, never from the command line. It is
  * written into a file, and never printed.
  */
 
@@ -20,7 +20,7 @@ import {
   type VerbContext,
 } from '../verb.ts';
 
-/** Looks an opaque secret up. */
+/** Reports or writes an opaque secret. */
 export const getSecret = defineVerb({
   name: 'get-secret',
   summary: 'report whether an opaque secret exists, or write it into a file; never prints a value',
@@ -74,8 +74,8 @@ export const getSecret = defineVerb({
 
 /**
  * Rejects a target that is not an ordinary file, because a device or a pipe would be replaced by
- * one; an existing file, unless it is to be replaced; and one in a missing folder, which is more
- * likely misspelt than meant.
+ * one. Rejects an existing file, unless it is to be replaced. Rejects one in a missing folder,
+ * which is more likely misspelt than meant.
  */
 async function assertWritable(file: string, force: boolean): Promise<void> {
   const path = resolve(file);

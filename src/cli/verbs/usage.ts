@@ -1,7 +1,8 @@
 /**
- * Who used what: `aipassd stats` and `caller-usage` (the same for one caller, by model), `session`
- * for this run of the daemon or one session of a client, `export` for the events themselves.
- * `track` fetches the tokens and cost of a generation, and `cleanup` deletes old events.
+ * Who used what: `aipassd stats` and `caller-usage` (the same for one caller, by model). Also
+ * `session` for this run of the daemon or one session of a client, `export` for the events
+ * themselves. `track` fetches the tokens and cost of a generation, and `cleanup` deletes old
+ * events.
  */
 
 import { AipassError } from '../../base/errors.ts';

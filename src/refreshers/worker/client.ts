@@ -1,7 +1,7 @@
 /**
- * OAuth client of an account, ready to talk to its provider: the account as its file has it now,
- * its client, and all that is known of its provider. Chooses the library: Google's own for Google's
- * grants, oauth4webapi for all others.
+ * OAuth client of an account, ready for requests to its provider. It has the account as its file is
+ * now, its client, and all that is known of its provider. Chooses the library: Google's own for
+ * Google's grants, oauth4webapi for all others.
  */
 
 import type { Clock } from '../../base/clock.ts';

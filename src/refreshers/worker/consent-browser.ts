@@ -1,11 +1,11 @@
 /**
- * Authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252): the browser comes back to
- * a port of this machine, or, where browser and machine are apart, the user pastes the address it
- * was sent to.
+ * Authorization code flow with PKCE (RFC 6749 §4.1, RFC 7636, RFC 8252). The browser comes back to
+ * a port of this machine. Where browser and machine are apart, the user pastes the address it was
+ * sent to.
  *
  * Only a redirect with this consent's own state ends the wait. Whatever else arrives at the port
- * (another page, a port scan, a stale tab, connections that send nothing) gets an error page and
- * changes nothing.
+ * (another page, a port scan, a stale tab, silent connections) gets an error page and changes
+ * nothing.
  */
 
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';

@@ -3,12 +3,12 @@
  * rule judges them all.
  *
  * Secrets go to https, or to this machine itself, and nowhere else: redirects are not followed.
- * Answers are read up to a limit, within a time limit that is generous, because giving up on an
- * answer can lose a rotated refresh token.
+ * Answers are read up to a limit, within a generous time. Giving up on an answer can lose a rotated
+ * refresh token.
  *
  * Why there is a second way of sending beside the daemon's (providers/http-exchange.ts): both
- * libraries take a `fetch` and nothing else, a worker sends one or two short requests in its life,
- * and needs neither kept connections nor streams; loading the daemon's would make each worker start
+ * libraries take a `fetch` and nothing else. A worker sends one or two short requests in its life,
+ * and needs neither kept connections nor streams. Loading the daemon's would make each worker start
  * later.
  */
 

@@ -1,8 +1,8 @@
 /**
  * OAuth 2 with Google. Owns the google-auth-library package.
  *
- * The library repeats failed requests by itself, keeps the old refresh token when an answer brings
- * a new one, and its errors carry request and answer: repeats are switched off, and tokens and
+ * The library repeats failed requests by itself, and keeps the old refresh token when an answer
+ * brings a new one. Its errors carry request and answer. So repeats are switched off. Tokens and
  * judgements come from the facts that Exchange kept, never from the library's objects. Assertions
  * of service accounts are signed here, because the library signs them for one token endpoint only.
  */

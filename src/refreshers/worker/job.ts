@@ -1,7 +1,7 @@
 /**
- * Messages between the daemon and a worker process: jobs as lines of the worker's standard input
- * (`{"redirect": address}` may follow a consent, the address that a user pasted), reports as lines
- * of its standard output. Never argv, never the environment: other users can read those.
+ * Messages between the daemon and a worker process. Jobs are lines of the worker's standard input.
+ * A consent may be followed by `{"redirect": address}`, the address that a user pasted. Reports are
+ * lines of its standard output. Never argv, never the environment: other users can read those.
  */
 
 import type { WireError } from '../../base/errors.ts';

@@ -1,7 +1,7 @@
 /**
  * Worker process: does one job after the other, and ends when no more comes. Started by
- * worker-process.ts in a session of its own, so that it outlives the daemon: an exchange that has
- * begun is finished, and what it brought is on disk, whatever becomes of the daemon.
+ * worker-process.ts in a session of its own, so that it outlives the daemon. An exchange that has
+ * begun is finished, and its tokens are on disk, whatever happens to the daemon.
  *
  * Jobs come in by standard input, reports go out by standard output; losing either is not a reason
  * to leave an exchange unfinished. Nothing is logged: of a failure that nobody foresaw the error's

@@ -2,9 +2,9 @@
  * Consent to an MCP server: finds its authorization server, and registers a client.
  *
  * Protected resource metadata (RFC 9728), authorization server metadata (RFC 8414), dynamic client
- * registration (RFC 7591), authorization code with PKCE and `resource` (RFC 8707), as the Model
- * Context Protocol's authorization has it. What was found is written into the account's file, so
- * that a refresh asks the token endpoint and nobody else.
+ * registration (RFC 7591). Then authorization code with PKCE and `resource` (RFC 8707), as the
+ * Model Context Protocol's authorization has it. What was found is written into the account's file,
+ * so that a refresh asks the token endpoint and nobody else.
  */
 
 import { isRecord, readArray, readString, type JsonObject } from '../../base/json.ts';
@@ -47,8 +47,8 @@ interface Authority {
 }
 
 /**
- * Plans a consent for the MCP server at an address, whose answer comes to a redirect address that
- * is open already: finds its authorization server, and registers a client where there is none.
+ * Plans a consent for the MCP server at an address. Its answer comes to a redirect address that is
+ * open already. Finds its authorization server, and registers a client where there is none.
  *
  * @throws AipassError with what went wrong and what to do.
  */

@@ -34,9 +34,9 @@ function discover(client: StandardClient): Promise<Discovery> {
 }
 
 /**
- * Finds a provider's endpoints: those that are set, and for the rest what its issuer publishes
- * (OpenID Connect discovery, then RFC 8414, then OpenID Connect's document at RFC 8414's place). An
- * issuer is tried with and without a slash at its end; the name it publishes has to be the one
+ * Finds a provider's endpoints. Those that are set come first, then what its issuer publishes.
+ * Tried are OpenID Connect discovery, RFC 8414, and OpenID Connect's document at RFC 8414's place.
+ * An issuer is tried with and without a slash at its end; the name it publishes has to be the one
  * asked for.
  */
 async function findServer(client: StandardClient): Promise<Discovery> {
@@ -347,9 +347,9 @@ interface ClientProof {
 }
 
 /**
- * Sends a request. Where nothing says how the client proves itself, a refusal of the client is a
- * reason to try the other way: the grant itself is not used up by it (RFC 6749 §5.2 has the client
- * checked first).
+ * Sends a request. Where no method of client authentication is set, a refusal of the client is a
+ * reason to try the other one. It does not use up the grant (RFC 6749 §5.2 has the client checked
+ * first).
  */
 async function attempt<T extends { readonly kind: string } | null>(
   client: StandardClient,

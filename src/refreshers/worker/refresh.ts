@@ -253,9 +253,9 @@ function unsaved(file: string, error: unknown): RefreshOutcome {
 interface Reservation {
   /**
    * Writes an account's file into the room that was kept. `text` is asked for before each try,
-   * because the file may have changed; where there is none, nothing is written, and the promise
+   * because the file may have changed. Where there is none, nothing is written, and the promise
    * resolves with false. A write that fails again and again is reported to `onFailure`, once, and
-   * tried for an hour more: whoever fixes the disk meanwhile has lost nothing. Throws the system's
+   * tried for an hour more. Whoever fixes the disk meanwhile has lost nothing. Throws the system's
    * error after that.
    */
   write(text: () => Promise<string | undefined>, onFailure: (error: unknown) => void): Promise<boolean>;
@@ -263,8 +263,8 @@ interface Reservation {
 }
 
 /**
- * Proves that an account's folder can be written and keeps room in it, because a provider that
- * rotates refresh tokens must not be asked for one that then has no place.
+ * Proves that an account's folder can be written and reserves room in it. A provider that rotates
+ * refresh tokens must not be asked for one that cannot be saved.
  *
  * @throws the system's error.
  */

@@ -71,7 +71,7 @@ async function revokeAtProvider(
 }
 
 /**
- * A token that the provider does not know is as good as revoked (RFC 7009 §2.2); any other refusal
+ * A token that the provider does not know is as good as revoked (RFC 7009 §2.2). Any other refusal
  * leaves the grant alive, so nothing is deleted.
  */
 function assertRevoked({ account }: OAuthClient, failure: Failure | Unusable | null): boolean {

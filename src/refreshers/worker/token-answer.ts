@@ -2,7 +2,7 @@
  * Judges what a token endpoint sent: pure, and prepared for anything. Sending is exchange.ts's.
  *
  * Answers are brought into the shape of RFC 6749 §5.1, whatever habits the provider has. A refusal
- * is one in the provider's own format, or comes with a status that §5.2 has for refusals; all else
+ * is one in the provider's own format, or comes with a status that §5.2 has for refusals. All else
  * is a transient failure.
  */
 
@@ -76,7 +76,7 @@ const MAX_LIFETIME_S = 315_360_000;
 const ACCESS_TOKEN = /^[\x20-\x7e]{1,131072}$/;
 
 /**
- * Token types that need a proof with each request (RFC 9449, the MAC draft): a client that does not
+ * Token types that need a proof with each request (RFC 9449, the MAC draft). A client that does not
  * know them must not use them.
  */
 const UNSUPPORTED_TYPE = /^(?:dpop|mac|pop)$/i;
@@ -135,7 +135,7 @@ const LIMIT_WORDS =
   /too.?many|rate.?(?:limit|exceeded)|limit (?:has been |was |is )?(?:exceeded|reached)|reached your .*limit|throttl|quota.?exceeded/i;
 
 /**
- * Words for a limit of requests: they count under a standard code too, because some providers limit
+ * Words for a limit of requests. They count under a standard code too, because some providers limit
  * refreshes with one (Exact Online: invalid_grant, "Rate limit exceeded: access_token not expired";
  * Salesforce: "login rate exceeded", "token request is already being processed"; Microsoft:
  * AADSTS50196, "client request loop").
@@ -209,9 +209,7 @@ function firstError({ errors }: JsonObject): unknown {
   return Array.isArray(errors) ? errors[0] : undefined;
 }
 
-/**
- * Returns what a document says of its error in words, under the names that providers have for that.
- */
+/** Returns a document's description of its error, under the names that providers have for that. */
 function wordsOf(document: JsonObject, error: unknown = document['error']): string | undefined {
   const places = [
     [document, ['error_description', 'message']],
@@ -220,7 +218,7 @@ function wordsOf(document: JsonObject, error: unknown = document['error']): stri
     [firstError(document), ['message']],
   ] as const;
   const words = places.flatMap(([source, names]) => names.map((name) => readString(source, name)));
-  // "error" alone says less than what TikTok has beside it.
+  // TikTok has more beside "error".
   const inner = readString(document['data'], 'description');
   return (
     words.find((text) => text !== undefined && text !== '' && text !== 'error') ??
@@ -257,7 +255,7 @@ function withUsualNames(document: JsonObject): JsonObject {
     : { ...Object.fromEntries(other.map((name) => [OTHER_NAMES[name.toLowerCase()], document[name]])), ...document };
 }
 
-/** Deepest object of an answer in which tokens are looked for. */
+/** Deepest object of an answer in which tokens are searched for. */
 const MAX_DEPTH = 3;
 
 /**
@@ -287,9 +285,10 @@ function toTokens(value: unknown): JsonObject | undefined {
 }
 
 /**
- * Brings a token answer into the shape of RFC 6749 §5.1: tokens at the top, numbers as `expires_in`
- * and `refresh_token_expires_in` (null: said not to end), a token type, scopes separated by spaces,
- * and no ID token, which nobody here uses. Returns undefined when there is no usable access token.
+ * Brings a token answer into the shape of RFC 6749 §5.1. Tokens are at the top, beside a token type
+ * and scopes separated by spaces. Lifetimes are the numbers `expires_in` and
+ * `refresh_token_expires_in` (null: it does not end). There is no ID token, which nobody here uses.
+ * Returns undefined when there is no usable access token.
  */
 export function normalizeTokenAnswer(
   document: JsonObject,
@@ -329,8 +328,8 @@ function accessProblem(source: JsonObject): string | undefined {
 }
 
 /**
- * Returns how long the access token lives, in whole seconds: as answered, by its end, or by its own
- * claim. 0 for one that has expired already.
+ * Returns the lifetime of the access token, in whole seconds, as answered, by its end, or by its
+ * own claim. It is 0 for one that has expired already.
  */
 function lifetimeSeconds(source: JsonObject, accessToken: string, now: number): number | undefined {
   const answered = wholeSeconds(source['expires_in']);

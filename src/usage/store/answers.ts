@@ -1,6 +1,6 @@
 /**
- * Answers "who used what" from the totals: any range and grouping is the sum of a few runs of
- * neighbouring rows, so an answer takes as long for ten million events as for ten thousand. Only
+ * Answers "who used what" from the totals. Any range and grouping is the sum of a few runs of
+ * neighbouring rows. So an answer takes as long for ten million events as for ten thousand. Only
  * where a range begins or ends inside a minute are that minute's events summed themselves.
  */
 
@@ -40,7 +40,7 @@ import { kindNumber, organizationOfKind, type TotalKind } from './totals.ts';
 const DEFAULT_GROUPS = 100;
 
 /**
- * Maximum number of events that are read for a part of a minute: beyond it the whole minute is
+ * Maximum number of events that are read for a part of a minute. Beyond it the whole minute is
  * taken, which then is hardly less exact.
  */
 const MAX_EDGE_EVENTS = 4000;
@@ -397,7 +397,7 @@ function timeName(bucket: number, resolution: Resolution): string {
 }
 
 /**
- * Lists the sessions of clients that were active in a range, latest first, each in full; runs of
+ * Lists the sessions of clients that were active in a range, latest first, each in full. Runs of
  * the daemon, which have no one caller, are not among them.
  */
 async function answerSessions(

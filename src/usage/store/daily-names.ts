@@ -1,6 +1,6 @@
 /**
- * Bounds the callers and the models that totals of an organization are kept for, each day: a
- * program that makes up names must not make a row of each. The names beyond the bound are counted
+ * Bounds the callers and the models that totals of an organization are kept for, each day. A
+ * program that invents names must not make a row of each. The names beyond the bound are counted
  * together.
  *
  * The totals themselves show which names have rows of their own, so that the bound holds however

@@ -113,7 +113,7 @@ export interface Executor {
 /** An open database with its tables up to date. One caller at a time. */
 export interface StoreConnection extends Executor {
   /**
-   * What was at the database's place before it was opened: a file of 0 bytes is what a full disk or
+   * What was at the database's place before it was opened. A file of 0 bytes is what a full disk or
    * a failed copy leaves.
    */
   readonly found: 'database' | 'empty' | 'nothing';

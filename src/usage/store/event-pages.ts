@@ -1,6 +1,6 @@
 /**
- * Reads events themselves: a page at a time (newest first for people, oldest first for exports), by
- * generation, and those whose cost is still unknown.
+ * Reads events themselves: a page at a time, by generation, and those whose cost is still unknown.
+ * Pages are newest first for people, and oldest first for exports.
  */
 
 import { AipassError } from '../../base/errors.ts';
@@ -30,7 +30,7 @@ export async function readEvents(
   const organizations =
     query.organizations === undefined ? null : await organizationIds({ executor, names }, query.organizations);
 
-  // Events of a key stand in its index by status and time: each status is a run of neighbours, and
+  // Events of a key are in its index by status and time. Each status is a run of neighbours, and
   // the newest of the runs are the page.
   const statuses = query.status === undefined && key !== null ? Object.values(STATUS_CODES) : [null];
   const rows: EventsTable[] = [];

@@ -1,7 +1,7 @@
 /**
  * Imports AIPass's usage: its generations as events, and what it counted beyond them as sums.
  *
- * What was taken of each caller is noted, so that a file that has grown since, or has dropped its
+ * What was imported of each caller is noted. So a file that has grown since, or has dropped its
  * oldest generations, adds only what is new in it.
  */
 

@@ -1,13 +1,13 @@
 /**
- * Takes events from the journal into the database: a batch, the totals it adds to and how far the
- * journal was read are one transaction, so that an event counts exactly once however often the
- * process is killed in between.
+ * Takes events from the journal into the database. A batch, the totals it adds to and how far the
+ * journal was read are one transaction. So an event counts exactly once however often the process
+ * is killed in between.
  *
- * A generation counts once. The first event of it stands; a later report on it only fills in what
- * that event did not know (tokens, cost), in the event and in the totals that it was counted in.
- * Two calls with one generation id are two calls all the same: some providers repeat their ids
- * (Ollama numbers its answers from 0 to 999). An id then belongs to the last call that had it, and
- * later reports are on that one.
+ * A generation counts once. The first event of it stands. A later report only fills in what that
+ * event lacks (tokens, cost), in the event and in the totals that it was counted in. Two calls with
+ * one generation id are two calls all the same: some providers repeat their ids (Ollama numbers its
+ * answers from 0 to 999). An id then belongs to the last call that had it, and later reports are on
+ * that one.
  */
 
 import { isReport, type UsageEvent } from '../event.ts';
@@ -348,9 +348,8 @@ class BatchWriter {
 }
 
 /**
- * Returns a batch in which of several calls with one generation id only the last has it, as it
- * would be after each of them was written. Ids that are reported on within the batch are left
- * alone.
+ * Returns a batch in which only the last of several calls with one generation id has it. That is
+ * the result of writing them one by one. Ids that are reported on within the batch are left alone.
  */
 function withoutRepeatedIds(events: readonly UsageEvent[]): readonly UsageEvent[] {
   const reported = new Set(events.filter(({ operation }) => isReport(operation)).map(placeOf));

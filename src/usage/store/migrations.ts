@@ -1,6 +1,6 @@
 /**
  * Makes and changes the tables. Each step has a name and a content that never change, which is why
- * steps spell their columns out; a database that knows a name which is not here is newer than this
+ * steps spell their columns out. A database with a name that is not here is newer than this
  * program, and is left alone.
  */
 

@@ -27,9 +27,8 @@ const STEPS_MS: Horizons = {
 };
 
 /**
- * Reads how far was pruned. Where even days were pruned up to a time that is yet to come, the clock
- * was wrong then, and nothing is left of what was there: what is there now came later, and is
- * whole.
+ * Reads how far was pruned. Where even days were pruned up to a time in the future, the clock was
+ * wrong then, and nothing is left of what was there. What is there now came later, and is whole.
  */
 export async function readHorizons(executor: Executor, now: number): Promise<Horizons> {
   const noted = await readNoted(executor);
@@ -38,8 +37,8 @@ export async function readHorizons(executor: Executor, now: number): Promise<Hor
 
 /**
  * Notes how far is pruned; what was pruned stays pruned when a clock goes back. Where it was pruned
- * too far because the clock had been ahead, what came since is whole, and from the next bucket on
- * it is answered as finely as ever.
+ * too far because the clock had been ahead, what came since is whole. From the next bucket on,
+ * answers are as fine as ever.
  */
 export async function writeHorizons(executor: Executor, horizons: Horizons, now: number): Promise<void> {
   const noted = await readNoted(executor);

@@ -1,7 +1,7 @@
 /**
- * Deletes what is past its retention, in slices: between two of them others get their turn, and
- * wherever it is interrupted the database is consistent, because each slice is a transaction and
- * what is pruned is noted before it.
+ * Deletes what is past its retention, in slices. Between two of them others get their turn. The
+ * database is consistent wherever that is interrupted: each slice is a transaction, and what is
+ * pruned is noted before it.
  */
 
 import { sql, type StoreConnection } from './database.ts';
@@ -82,9 +82,9 @@ export async function* pruneSteps(connection: StoreConnection, cutoffs: PruneCut
 }
 
 /**
- * Deletes the totals of one resolution before a bucket, one view after the other: within a view
- * they are a run of neighbours, while a search over all of them would pass what is kept again in
- * every slice.
+ * Deletes the totals of one resolution before a bucket, one view after the other. Within a view
+ * they are a run of neighbours. A search over all of them would pass what is kept again in every
+ * slice.
  */
 async function* pruneTotals(
   connection: StoreConnection,

@@ -145,7 +145,7 @@ async function inTransaction<T>(file: Database.Database, work: () => Promise<T>)
 
 /**
  * Makes each migration as a whole or not at all: Kysely runs them outside a transaction on SQLite,
- * though SQLite can have one, and a daemon killed half way would leave tables that the next one can
+ * though SQLite can have one. A daemon killed half way would leave tables that the next one can
  * neither use nor make.
  */
 class WholeStepsDialect extends SqliteDialect {

@@ -5,7 +5,7 @@
  * Each event adds to one row per resolution and view. A view is a kind (all, by caller, model,
  * provider or key) within one organization and a scope: any caller, or one. The status is in each
  * row. So any answer for an organization, filtered by caller and status or not, is the sum of one
- * run of neighbouring rows, and an answer for several is the sum of theirs.
+ * run of neighbouring rows. An answer for several is the sum of theirs.
  */
 
 import { ALL_RESOLUTIONS, bucketOf, MINUTE, RESOLUTIONS, type Resolution } from './resolutions.ts';
