@@ -12,7 +12,7 @@ import { connect, type Aipass } from '../src/client/index.ts';
 import { AIPASSD, Asker } from './asker.ts';
 import { HttpAsker, type Address, type Times } from './http-asker.ts';
 import { median, millis, percentile, printFigures, type Figure } from './numbers.ts';
-import { startPeers } from './peers.ts';
+import { reportLeftOut, startPeers } from './peers.ts';
 import { BENCH_KEY, makeHome, start, startDaemon, untilAccepting, type Running } from './programs.ts';
 
 const ROUNDS = 5;
@@ -28,11 +28,14 @@ interface Way {
   readonly name: string;
   /** Whether it answers streams. */
   readonly streams: boolean;
+  /** Whether it is another gateway, which is left out where it fails. */
+  readonly isPeer: boolean;
   readonly open: () => Promise<{ ask(isStream: boolean): Promise<Times>; close(): void }>;
 }
 
 /** Figures of one way, one for each round. */
 interface Measured {
+  readonly way: Way;
   readonly p50: number[];
   readonly p99: number[];
   readonly first: number[];
@@ -74,13 +77,17 @@ export async function benchGateway(): Promise<void> {
       ...peers.map(({ name, port: at, headers, streams }) => ({
         ...httpWay(name, { host: '127.0.0.1', port: at }, '/v1/chat/completions', headers),
         streams,
+        isPeer: true,
       })),
     );
     const measured = await measure(ways);
     const memory = residentMegabytes(daemon.pid);
     printFigures('A completion through aipassd', [
-      ...compare(ways, measured.slice(0, measured.length - peers.length), memory),
-      ...compareWithPeers(ways, measured, peers.length),
+      ...compare(
+        measured.filter(({ way }) => !way.isPeer),
+        memory,
+      ),
+      ...compareWithPeers(measured),
     ]);
     if (peers.length === 0) console.log('\nNo other gateway is installed: npm run bench:peers installs two.');
   } finally {
@@ -110,6 +117,7 @@ function httpWay(
   return {
     name,
     streams: true,
+    isPeer: false,
     open: async () => {
       const asker = await HttpAsker.open(address);
       return { ask: (isStream) => asker.ask(texts[isStream ? 1 : 0]), close: () => asker.close() };
@@ -121,6 +129,7 @@ function ipcWay(name: string, path: string): Way {
   return {
     name,
     streams: true,
+    isPeer: false,
     open: async () => {
       const asker = await Asker.open(path, AIPASSD);
       let id = 0;
@@ -137,46 +146,62 @@ function ipcWay(name: string, path: string): Way {
   };
 }
 
+/** Measures the ways in turns; what fails of another gateway is reported, and left out. */
 async function measure(ways: readonly Way[]): Promise<Measured[]> {
-  const measured = ways.map((): Measured => ({ p50: [], p99: [], first: [], rate: [] }));
+  const measured = new Map(ways.map((way): [Way, Measured] => [way, { way, p50: [], p99: [], first: [], rate: [] }]));
   for (let round = 0; round <= ROUNDS; round += 1) {
-    for (const [index, way] of ways.entries()) {
-      const figures = measured[index];
-      const asker = await way.open();
-      const whole: number[] = [];
-      for (let count = 0; count < SEQUENTIAL; count += 1) whole.push((await asker.ask(false)).whole);
-      const first: number[] = [];
-      for (let count = 0; way.streams && count < STREAMS; count += 1) first.push((await asker.ask(true)).first);
-      asker.close();
-      const rate = await measureRate(way);
-      // The first round warms up.
-      if (round === 0 || !figures) continue;
-      figures.p50.push(median(whole));
-      figures.p99.push(percentile(whole, 0.99));
-      figures.first.push(median(first));
-      figures.rate.push(rate);
+    for (const [way, figures] of measured) {
+      try {
+        const { p50, p99, first, rate } = await measureOnce(way);
+        // The first round warms up.
+        if (round === 0) continue;
+        figures.p50.push(p50);
+        figures.p99.push(p99);
+        figures.first.push(first);
+        figures.rate.push(rate);
+      } catch (error) {
+        if (!way.isPeer) throw error;
+        reportLeftOut(way.name, error);
+        measured.delete(way);
+      }
     }
   }
-  return measured;
+  return [...measured.values()];
+}
+
+async function measureOnce(way: Way): Promise<Record<'p50' | 'p99' | 'first' | 'rate', number>> {
+  const asker = await way.open();
+  const whole: number[] = [];
+  const first: number[] = [];
+  try {
+    for (let count = 0; count < SEQUENTIAL; count += 1) whole.push((await asker.ask(false)).whole);
+    for (let count = 0; way.streams && count < STREAMS; count += 1) first.push((await asker.ask(true)).first);
+  } finally {
+    asker.close();
+  }
+  return { p50: median(whole), p99: percentile(whole, 0.99), first: median(first), rate: await measureRate(way) };
 }
 
 async function measureRate(way: Way): Promise<number> {
   const askers = await Promise.all(Array.from({ length: CONNECTIONS }, way.open));
   let left = PARALLEL;
   const began = performance.now();
-  await Promise.all(
-    askers.map(async (asker) => {
-      while (left > 0) {
-        left -= 1;
-        await asker.ask(false);
-      }
-      asker.close();
-    }),
-  );
+  try {
+    await Promise.all(
+      askers.map(async (asker) => {
+        while (left > 0) {
+          left -= 1;
+          await asker.ask(false);
+        }
+      }),
+    );
+  } finally {
+    for (const asker of askers) asker.close();
+  }
   return (PARALLEL / (performance.now() - began)) * 1000;
 }
 
-function compare(ways: readonly Way[], measured: readonly Measured[], memory: string): Figure[] {
+function compare(measured: readonly Measured[], memory: string): Figure[] {
   const [direct, floor, ...ours] = measured;
   if (!direct || !floor) return [];
   /** What a way adds to asking directly, round by round. */
@@ -184,8 +209,8 @@ function compare(ways: readonly Way[], measured: readonly Measured[], memory: st
     median(figures[name].map((value, round) => value - (direct[name][round] ?? 0)));
   const floorRate = median(floor.rate);
   return [
-    ...ours.flatMap((figures, index): Figure[] => {
-      const name = ways[index + 2]?.name ?? '';
+    ...ours.flatMap((figures): Figure[] => {
+      const { name } = figures.way;
       const p50 = added(figures, 'p50') - added(floor, 'p50');
       const first = added(figures, 'first') - added(floor, 'first');
       const rate = median(figures.rate) / floorRate;
@@ -232,15 +257,15 @@ function compare(ways: readonly Way[], measured: readonly Measured[], memory: st
   ];
 }
 
-/** Compares gateway.sock with other gateways, which are the last ways. */
-function compareWithPeers(ways: readonly Way[], measured: readonly Measured[], count: number): Figure[] {
+/** Compares gateway.sock with other gateways. */
+function compareWithPeers(measured: readonly Measured[]): Figure[] {
   const [direct, , ours] = measured;
   if (!direct || !ours) return [];
   const added = (figures: Measured, name: 'p50' | 'first'): number =>
     median(figures[name].map((value, round) => value - (direct[name][round] ?? 0)));
-  return measured.slice(measured.length - count).flatMap((figures, index): Figure[] => {
-    const way = ways[ways.length - count + index];
-    const name = way?.name ?? '';
+  return measured.flatMap((figures): Figure[] => {
+    const { name, streams, isPeer } = figures.way;
+    if (!isPeer) return [];
     const rate = median(ours.rate) / median(figures.rate);
     const latency = (which: 'p50' | 'first', what: string): Figure => {
       const ratio = added(ours, which) / added(figures, which);
@@ -263,7 +288,7 @@ function compareWithPeers(ways: readonly Way[], measured: readonly Measured[], c
         isMet: rate >= 2.5,
       },
       latency('p50', 'added p50'),
-      ...(way?.streams === true ? [latency('first', 'added time to the first byte')] : []),
+      ...(streams ? [latency('first', 'added time to the first byte')] : []),
     ];
   });
 }

@@ -16,6 +16,9 @@ export interface Times {
   readonly whole: number;
 }
 
+/** Time without a byte after which a server has failed, in milliseconds. */
+const SILENCE_MS = 30_000;
+
 /** Asks one server on one connection. */
 export class HttpAsker {
   readonly #socket: Socket;
@@ -23,12 +26,16 @@ export class HttpAsker {
   #began = 0;
   #first = 0;
   #done: ((times: Times) => void) | undefined;
+  #fail: ((error: Error) => void) | undefined;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
     socket.setNoDelay(true);
     socket.setEncoding('latin1');
     socket.on('data', (chunk: string) => this.#read(chunk));
+    socket.on('error', (error) => this.#fail?.(error));
+    socket.on('close', () => this.#fail?.(new Error('the connection was closed before the answer was complete')));
+    socket.setTimeout(SILENCE_MS, () => socket.destroy(new Error(`no byte within ${SILENCE_MS} ms`)));
   }
 
   static async open(address: Address): Promise<HttpAsker> {
@@ -40,12 +47,13 @@ export class HttpAsker {
     return new HttpAsker(socket);
   }
 
-  /** Sends one request and waits for the end of its answer. */
+  /** Sends one request and waits for the end of its answer. Rejects for any but a 200. */
   ask(request: string): Promise<Times> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       this.#text = '';
       this.#first = 0;
       this.#done = resolve;
+      this.#fail = reject;
       this.#began = performance.now();
       this.#socket.write(request);
     });
@@ -64,7 +72,10 @@ export class HttpAsker {
     const length = /\r\ncontent-length: *(\d+)/i.exec(this.#text.slice(0, head + 2))?.[1];
     const isWhole = length === undefined ? this.#text.endsWith('0\r\n\r\n') : body >= Number(length);
     if (!isWhole) return;
-    if (!this.#text.startsWith('HTTP/1.1 200')) throw new Error(this.#text.slice(0, 500));
+    if (!this.#text.startsWith('HTTP/1.1 200')) {
+      this.#fail?.(new Error(this.#text.slice(0, 500)));
+      return;
+    }
     this.#done?.({ first: this.#first, whole: performance.now() - this.#began });
   }
 }

@@ -5,7 +5,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +14,18 @@ import { start, type Running } from './programs.ts';
 const FOLDER = fileURLToPath(new URL('.peers/', import.meta.url));
 
 const PORTKEY = '@portkey-ai/gateway@1.15.2';
+
+/**
+ * Packages of Portkey in the versions of its own lock file. With newer ones, which npm would take,
+ * it answers each stream with 500: @hono/node-server from 1.14 on makes a response of the headers
+ * of `fetch`, and Portkey adds fields to them ("TypeError: immutable").
+ */
+const PORTKEY_OVERRIDES = { hono: '4.9.7', '@hono/node-server': '1.13.5' };
+
 const LITELLM = 'litellm[proxy]==1.106.12';
+
+/** Time for the first answer, in milliseconds: LiteLLM loads its parts with it. */
+const FIRST_ANSWER_MS = 60_000;
 
 const portkeyServer = join(FOLDER, 'portkey/node_modules/@portkey-ai/gateway/build/start-server.js');
 const litellmCommand = join(FOLDER, 'litellm/bin/litellm');
@@ -37,10 +48,7 @@ export interface Peer extends Running {
   readonly name: string;
   readonly port: number;
   readonly headers: readonly string[];
-  /**
-   * Whether it answers a stream: Portkey 1.15.2, as npm installs it, ends each with 500
-   * ("immutable").
-   */
+  /** Whether it answers a stream. */
   readonly streams: boolean;
 }
 
@@ -52,15 +60,22 @@ export async function startPeers(folder: string, providerPort: number): Promise<
   ];
   const peers: Peer[] = [];
   for (const begin of starts) {
+    let peer: Omit<Peer, 'streams'> | undefined;
     try {
-      const peer = await begin();
+      peer = await begin();
       peers.push({ ...peer, streams: await answersStreams(peer) });
     } catch (error) {
-      // One that does not start is left out.
-      console.log(error instanceof Error ? error.message.slice(0, 500) : error);
+      reportLeftOut(peer?.name ?? 'another gateway', error);
+      await peer?.stop();
     }
   }
   return peers;
+}
+
+/** Reports a peer that failed: the others are measured without it. */
+export function reportLeftOut(name: string, error: unknown): void {
+  const reason = error instanceof Error ? error.message : String(error);
+  console.log(`${name} failed, and is left out: ${reason.slice(0, 500)}`);
 }
 
 /**
@@ -68,7 +83,11 @@ export async function startPeers(folder: string, providerPort: number): Promise<
  */
 export function installPeers(): void {
   mkdirSync(join(FOLDER, 'portkey'), { recursive: true });
-  writeFileSync(join(FOLDER, 'portkey', 'package.json'), '{"private":true}');
+  const manifest = { private: true, overrides: PORTKEY_OVERRIDES };
+  writeFileSync(join(FOLDER, 'portkey', 'package.json'), JSON.stringify(manifest));
+  // One that was installed before would keep its versions.
+  rmSync(join(FOLDER, 'portkey', 'node_modules'), { recursive: true, force: true });
+  rmSync(join(FOLDER, 'portkey', 'package-lock.json'), { force: true });
   run('npm', ['install', '--no-audit', '--no-fund', '--ignore-scripts', PORTKEY], join(FOLDER, 'portkey'));
   run('python3', ['-m', 'venv', 'litellm'], FOLDER);
   run(join(FOLDER, 'litellm/bin/python'), ['-m', 'pip', 'install', '--quiet', LITELLM], FOLDER);
@@ -125,6 +144,7 @@ async function answersStreams({ port, headers }: Omit<Peer, 'streams'>): Promise
     method: 'POST',
     headers: [...fields.filter(([name]) => name !== 'host'), ['content-type', 'application/json']],
     body: JSON.stringify({ model: 'bench', messages: [{ role: 'user', content: 'ping' }], stream: true }),
+    signal: AbortSignal.timeout(FIRST_ANSWER_MS),
   });
   await answer.text();
   return answer.ok;

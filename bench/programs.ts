@@ -58,6 +58,10 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+/** Time that a program gets to be ready, and to end when it is asked to, in milliseconds. */
+const READY_MS = 120_000;
+const END_MS = 10_000;
+
 /** How often a socket is tried while its server starts, in milliseconds. */
 const TRY_MS = 2;
 
@@ -81,28 +85,43 @@ export async function start(
     text += chunk.toString();
     if ('word' in ready && text.includes(ready.word)) isReady?.();
   });
-  await new Promise<void>((resolve, reject) => {
-    isReady = resolve;
-    child.once('exit', (code) => reject(new Error(`${args.join(' ')} ended with ${code}: ${text}`)));
-    if ('socket' in ready) void untilAccepting({ path: ready.socket }).then(resolve);
-    if ('port' in ready) void untilAccepting({ host: '127.0.0.1', port: ready.port }).then(resolve);
-  });
+  const gone = once(child, 'exit');
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), END_MS);
+    await gone;
+    clearTimeout(timer);
+  };
+  const giveUp = new AbortController();
+  const timer = setTimeout(() => giveUp.abort(), READY_MS);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      isReady = resolve;
+      child.once('exit', (code) => reject(new Error(`${args.join(' ')} ended with ${code}: ${text}`)));
+      giveUp.signal.addEventListener('abort', () => reject(new Error(`${args.join(' ')} is not ready: ${text}`)));
+      if ('socket' in ready) void untilAccepting({ path: ready.socket }, giveUp.signal).then(resolve);
+      if ('port' in ready) void untilAccepting({ host: '127.0.0.1', port: ready.port }, giveUp.signal).then(resolve);
+    });
+  } catch (error) {
+    giveUp.abort();
+    await stop();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
   const readyMs = performance.now() - began;
   return {
     pid,
     readyMs,
     output: () => text,
-    stop: async () => {
-      const gone = once(child, 'exit');
-      child.kill('SIGTERM');
-      await gone;
-    },
+    stop,
   };
 }
 
-/** Resolves when a socket or a port accepts connections. */
-export async function untilAccepting(address: Address): Promise<void> {
+/** Resolves when a socket or a port accepts connections, or when the signal aborts. */
+export async function untilAccepting(address: Address, signal?: AbortSignal): Promise<void> {
   for (;;) {
+    if (signal?.aborted === true) return;
     const socket = createConnection(address);
     const isAccepted = await new Promise<boolean>((resolve) => {
       socket.once('connect', () => resolve(true));
