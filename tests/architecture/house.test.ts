@@ -23,7 +23,7 @@ import { readSources, readText, ROOT } from './sources.ts';
 /** Files that use Node's own fetch, and why they may. */
 const MAY_FETCH: ReadonlyMap<string, string> = new Map([
   ['src/client/account-fetch.ts', 'in programs that send requests with fetch anyway, loaded at the first of them'],
-  ['src/doctor/network-checks.ts', 'asks whether an address answers at all; no key leaves'],
+  ['src/doctor/checks.ts', 'asks whether an address answers at all; no key leaves'],
   ['src/refreshers/worker/main.ts', 'a process of its own that lives for one exchange; oauth4webapi wants a fetch'],
 ]);
 

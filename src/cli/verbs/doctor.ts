@@ -8,9 +8,7 @@ import { peersAreKnown } from '../../base/native.ts';
 import { describeNetwork, NO_NETWORK } from '../../base/network.ts';
 import type { Paths } from '../../base/paths.ts';
 import { SYSTEM_UNIT_FILE } from '../../base/start-command.ts';
-import { runChecks } from '../../doctor/checks.ts';
-import { ownerOf } from '../../doctor/file-checks.ts';
-import type { Finding } from '../../doctor/finding.ts';
+import { type Finding, ownerOf, runChecks } from '../../doctor/checks.ts';
 import type { Status } from '../../protocol/status.ts';
 import { describeInstallation, SYSTEM_PATHS } from '../../service/installation.ts';
 import { describeRun, readRunRecord } from '../../service/last-exit.ts';
@@ -40,7 +38,6 @@ export const doctor = defineVerb({
       paths,
       env: process.env,
       uid: system ? await systemUid(ownUid) : ownUid,
-      nodeVersion: process.versions.node,
       nativeWorks: peersAreKnown(),
       unit: system ? SYSTEM_UNIT : ownUnit(own),
       installCommand: system ? 'sudo aipassd install --system' : 'aipassd install',

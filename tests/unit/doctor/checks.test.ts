@@ -2,8 +2,8 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
-import { runChecks } from '../../../src/doctor/checks.ts';
-import type { Finding } from '../../../src/doctor/finding.ts';
+import { checkDaemon, runChecks, type Finding } from '../../../src/doctor/checks.ts';
+import { makeStatus } from '../../support/status-fixture.ts';
 import { makeTempHome, type TempHome } from '../../support/temp-home.ts';
 
 /**
@@ -15,7 +15,6 @@ async function findingsAbout({ paths }: TempHome, text: string): Promise<Finding
     paths,
     env: {},
     uid: process.getuid?.() ?? 0,
-    nodeVersion: process.versions.node,
     nativeWorks: true,
     unit: { path: '/nowhere', text: null },
     installCommand: 'aipassd install',
@@ -62,4 +61,15 @@ it('the database that the configuration names is the one that is looked at', asy
   expect(await findingsAbout(home, 'database')).toMatchObject([
     { verdict: 'ok', text: expect.not.stringContaining('password') },
   ]);
+});
+
+const STATUS = makeStatus({ version: '0.0.1' });
+
+it.each([
+  ['end it with Ctrl-C and start it again', 'restart it: end it with Ctrl-C and start it again'],
+  [undefined, 'restart it'],
+])('a daemon of another version that says of a restart "%s" is restarted so', async (restart, hint) => {
+  const status = restart === undefined ? STATUS : { ...STATUS, restart };
+  const { findings } = await checkDaemon(() => Promise.resolve(status), null);
+  expect(findings).toContainEqual(expect.objectContaining({ verdict: 'warning', hint }));
 });

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Config } from '../../../src/base/config-schema.ts';
 import { readUsableConfig } from '../../../src/providers/usable-config.ts';
 import { ConfigReloader } from '../../../src/service/config-reloader.ts';
-import { checkConfig } from '../../../src/doctor/store-checks.ts';
+import { checkConfig } from '../../../src/doctor/checks.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { recordingLogger } from '../../support/recording-logger.ts';
 import { makeTempHome, type TempHome } from '../../support/temp-home.ts';
