@@ -10,6 +10,8 @@
 
 import { backoffMs, type Backoff, type Random } from '../base/backoff.ts';
 import type { BreakerState, CooldownInfo, CooldownReason, CooldownScope, CooldownSource } from '../protocol/pool.ts';
+import { MAX_DAILY_COOLDOWN_MS } from '../providers/classify-failure.ts';
+import type { SavedBreaker } from './pool-state.ts';
 
 /** Default cooldown of a limited key: 1 s, doubling to 5 min. */
 const DEFAULT_COOLDOWN: Backoff = { firstMs: 1000, maxMs: 300_000, jitter: 0.2 };
@@ -37,12 +39,6 @@ export interface Trip {
 /** A cooldown under way. */
 export interface Cooldown extends CooldownInfo {
   readonly thenCheck: boolean;
-}
-
-/** Saved form of a circuit breaker. */
-export interface SavedBreaker {
-  readonly cooldown: Cooldown;
-  readonly failures: number;
 }
 
 /** Circuit breaker of one thing. */
@@ -183,14 +179,14 @@ export class CircuitBreaker {
    * Restores the saved form. A cooldown that has more left than it ever lasted was saved before the
    * clock was set back, and begins anew.
    */
-  restore(saved: SavedBreaker, now: number, maxMs: number): void {
+  restore(saved: SavedBreaker, now: number): void {
     const { since, until: savedUntil, bound } = saved.cooldown;
-    const until = Math.min(savedUntil, now + Math.min(maxMs, savedUntil - since));
+    const until = Math.min(savedUntil, now + Math.min(MAX_DAILY_COOLDOWN_MS, savedUntil - since));
     this.#cooldown = {
       ...saved.cooldown,
       since: Math.min(since, now),
       until,
-      bound: Math.max(until, Math.min(bound, now + maxMs)),
+      bound: Math.max(until, Math.min(bound, now + MAX_DAILY_COOLDOWN_MS)),
     };
     this.#failures = saved.failures;
     this.#state = 'open';

@@ -7,16 +7,9 @@
 
 import type { Random } from '../base/backoff.ts';
 import type { PoolStrategy } from '../protocol/pool.ts';
-import { MAX_DAILY_COOLDOWN_MS } from '../providers/classify-failure.ts';
-import { BillingAccount, type SavedAccount } from './billing-account.ts';
-import { PoolKey, type KeyAccount, type KeyEntry, type SavedKey } from './pool-key.ts';
+import { BillingAccount, PoolKey, type KeyEntry } from './pool-key.ts';
+import type { SavedAccount, SavedKey, SavedPool } from './pool-state.ts';
 import { firstTurn } from './strategy.ts';
-
-/** Saved form of a pool. */
-export interface SavedPool {
-  readonly keys: Readonly<Record<string, SavedKey>>;
-  readonly accounts: Readonly<Record<string, SavedAccount>>;
-}
 
 /**
  * A key that is not used: `of` is the key that holds the same value, `owner` the provider whose
@@ -37,7 +30,7 @@ const FORGET_AFTER_MS = 32 * 86_400_000;
 /** Keys of one pool. */
 export class KeyRegistry {
   readonly keys = new Map<string, PoolKey>();
-  readonly accounts = new Map<string, KeyAccount>();
+  readonly accounts = new Map<string, BillingAccount>();
   /** The keys in their order, for the scan. */
   list: readonly PoolKey[] = [];
   unused: readonly UnusedKey[] = [];
@@ -49,10 +42,9 @@ export class KeyRegistry {
 
   /**
    * Makes the pool hold exactly these keys. A key whose value or settings changed begins anew,
-   * keeping its counters; one whose file changed leaves its quarantine. Returns the keys that are
-   * new or anew.
+   * keeping its counters; one whose file changed leaves its quarantine.
    */
-  sync(entries: readonly KeyEntry[], strategy: PoolStrategy, now: number, random: Random): readonly PoolKey[] {
+  sync(entries: readonly KeyEntry[], strategy: PoolStrategy, now: number, random: Random): void {
     const distinct = this.#distinct(entries);
     for (const [keyId, key] of this.keys) {
       const entry = distinct.get(keyId);
@@ -71,7 +63,6 @@ export class KeyRegistry {
     }
     this.list = [...this.keys.values()];
     this.#restore(added, now);
-    return added;
   }
 
   /** Returns what has to outlive a restart, of keys that are gone too while they may come back. */
@@ -137,12 +128,12 @@ export class KeyRegistry {
     this.#gone.accounts.set(account.id, isRenewed && account.name === null ? { quotas } : { quotas, ...cooldowns });
   }
 
-  #accountOf(entry: KeyEntry): KeyAccount {
+  #accountOf(entry: KeyEntry): BillingAccount {
     const name = entry.settings?.account ?? null;
     const id = name === null ? `key ${entry.keyId}` : `account ${name}`;
     let account = this.accounts.get(id);
     if (!account) {
-      account = new BillingAccount<PoolKey>(id, name);
+      account = new BillingAccount(id, name);
       this.accounts.set(id, account);
     }
     return account;
@@ -153,10 +144,10 @@ export class KeyRegistry {
     for (const account of new Set(added.map((key) => key.account))) account.setQuotas();
     for (const key of added) {
       const saved = this.#gone.keys.get(key.keyId);
-      if (saved) key.restore(saved, now, MAX_DAILY_COOLDOWN_MS);
+      if (saved) key.restore(saved, now);
       this.#gone.keys.delete(key.keyId);
       const savedAccount = this.#gone.accounts.get(key.account.id);
-      if (savedAccount) key.account.restore(savedAccount, now, MAX_DAILY_COOLDOWN_MS);
+      if (savedAccount) key.account.restore(savedAccount, now);
       this.#gone.accounts.delete(key.account.id);
     }
   }

@@ -15,7 +15,7 @@ import type { Providers } from '../providers/registry.ts';
 import { Pools } from './pools.ts';
 
 /** Keys as the vault holds them. */
-export interface KeySource {
+export interface KeyVault {
   /** Returns the keys of one provider. */
   keys(provider: string): readonly { readonly keyId: string; readonly value: Secret }[];
   /** Calls back after each change of keys; the returned function ends that. */
@@ -28,7 +28,7 @@ export interface KeySource {
 
 /** What the pools are wired with. */
 export interface OpenPoolsDeps {
-  readonly vault: KeySource;
+  readonly vault: KeyVault;
   readonly providers: Providers;
   /** Returns the error that explains why a provider has no key. */
   readonly whyNone: (provider: string) => AipassError;

@@ -4,7 +4,6 @@
  */
 
 import { z } from 'zod';
-import type { SavedPool } from './key-registry.ts';
 
 const time = z.number().min(0).max(8.64e15);
 const count = z.int().min(0);
@@ -32,20 +31,47 @@ const cooldown = z.object({
 
 const breaker = z.object({ cooldown, failures: count });
 
+/** Saved form of a circuit breaker. */
+export type SavedBreaker = z.infer<typeof breaker>;
+
 const key = z.object({
   uses: count,
   day: count,
   dayUses: count,
   lastUsedAt: time.nullable(),
   breaker: breaker.optional(),
-  quarantine: z.object({ since: time, status: z.int(), revision: z.string() }).optional(),
+  quarantine: z
+    .object({
+      since: time,
+      /** Status with which the provider refused the key; 0 where it cannot be sent at all. */
+      status: z.int(),
+      revision: z.string(),
+    })
+    .optional(),
 });
+
+/** Saved form of a key. */
+export type SavedKey = z.infer<typeof key>;
+
+const quota = z.object({ start: time, calls: count, tokens: amount, dollars: amount });
+
+/** Saved form of the meter of a quota. */
+export type SavedQuota = z.infer<typeof quota>;
 
 const account = z.object({
   breaker: breaker.optional(),
   models: z.record(z.string(), breaker).optional(),
-  quotas: z.record(z.string(), z.object({ start: time, calls: count, tokens: amount, dollars: amount })).optional(),
+  quotas: z.record(z.string(), quota).optional(),
 });
+
+/** Saved form of a billing account. */
+export type SavedAccount = z.infer<typeof account>;
+
+/** Saved form of a pool. */
+export interface SavedPool {
+  readonly keys: Readonly<Record<string, SavedKey>>;
+  readonly accounts: Readonly<Record<string, SavedAccount>>;
+}
 
 const pools = z.record(
   z.string(),

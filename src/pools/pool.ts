@@ -17,9 +17,10 @@ import type { FailureClass, FailureReason } from '../providers/classify-failure.
 import { readWindows } from '../providers/limit-windows.ts';
 import { breakerOpen, cooldownInfo, describeQuarantine, poolExhausted, quotaCooldown } from './availability.ts';
 import type { CircuitBreaker, Cooldown, Trip } from './circuit-breaker.ts';
-import { KeyRegistry, type SavedPool } from './key-registry.ts';
+import { KeyRegistry } from './key-registry.ts';
 import type { KeyLease, LeaseOutcome, LeaseRequest } from './lease.ts';
-import type { KeyAccount, KeyEntry, PoolKey } from './pool-key.ts';
+import type { BillingAccount, KeyEntry, PoolKey } from './pool-key.ts';
+import type { SavedPool } from './pool-state.ts';
 import { ProviderBreaker } from './provider-breaker.ts';
 import { nextTurn, orderOf, rejoinedTurn } from './strategy.ts';
 
@@ -78,7 +79,7 @@ export class Pool {
   readonly breaker = new ProviderBreaker();
   readonly #order: ReturnType<typeof orderOf>;
   /** Accounts of which a model cools down. */
-  readonly #withModels = new Set<KeyAccount>();
+  readonly #withModels = new Set<BillingAccount>();
   #leases = 0;
   #turn = 0;
   #isExhausted = false;
@@ -398,7 +399,7 @@ export class Pool {
   }
 
   /** Sets anew what the scan reads, after something of an account or of its keys changed. */
-  #refresh(account: KeyAccount): void {
+  #refresh(account: BillingAccount): void {
     const { strategy, random } = this.deps;
     if (account.models.size > 0) this.#withModels.add(account);
     else this.#withModels.delete(account);
@@ -422,7 +423,7 @@ export class Pool {
   }
 
   /** Reads an account's quotas again and reports a change. Returns whether there was one. */
-  #meter(account: KeyAccount, keyId: string | null, now: number): boolean {
+  #meter(account: BillingAccount, keyId: string | null, now: number): boolean {
     if (!account.meter(now)) return false;
     const { provider, emit } = this.deps;
     const first = keyId ?? account.keys.values().next().value?.keyId ?? null;

@@ -7,13 +7,12 @@ import type { Random } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import type { PoolEvent, PoolExplanation, PoolInfo, PoolStrategy } from '../protocol/pool.ts';
-import { type Availability, availabilityOf, BUSY_RETRY_MS, poolExhausted } from './availability.ts';
+import { availabilityOf, BUSY_RETRY_MS, poolExhausted, type Availability } from './availability.ts';
 import { LeaseQueue, isWorthWaiting } from './lease-queue.ts';
 import type { KeyLease, KeySource, LeaseRequest, LeaseWait } from './lease.ts';
-import type { SavedPool } from './key-registry.ts';
 import type { KeyEntry } from './pool-key.ts';
 import { describePool, explainPool } from './pool-report.ts';
-import { parseSavedPools } from './pool-state.ts';
+import { parseSavedPools, type SavedPool } from './pool-state.ts';
 import { Pool, type CheckVerdict, type PoolDeps } from './pool.ts';
 import type { BreakerCaller } from './provider-breaker.ts';
 

@@ -6,7 +6,7 @@ import { AipassError } from '../../src/base/errors.ts';
 import { Secret } from '../../src/base/secret.ts';
 import type { LeaseOutcome } from '../../src/pools/lease.ts';
 import type { KeyEntry, KeySettings } from '../../src/pools/pool-key.ts';
-import type { SavedPool } from '../../src/pools/key-registry.ts';
+import type { SavedPool } from '../../src/pools/pool-state.ts';
 import { Pool, type PoolDeps } from '../../src/pools/pool.ts';
 import type { PoolEvent } from '../../src/protocol/pool.ts';
 import { classifyFailure, type SeenFailure } from '../../src/providers/classify-failure.ts';
