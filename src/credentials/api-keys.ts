@@ -2,12 +2,14 @@
  * Finds the API keys among the variables of `.env`: their providers and their order. Pure.
  *
  * `<PROVIDER>_API_KEY` is a key; `<PROVIDER>_API_KEY_2`, `_3`, … are further keys of the same pool.
- * An unknown name makes a provider of its own. A problem names variables, never values.
+ * An unknown name makes a provider of its own. A problem names variables, never values. Of a `.env`
+ * of another project the keys are found too: there other endings, which people use, are keys of a
+ * provider that is known.
  */
 
-import { Secret } from '../base/secret.ts';
 import { PRODUCTS } from '../base/nearest.ts';
-import { isPlaceholder } from './placeholders.ts';
+import { Secret } from '../base/secret.ts';
+import { parseEnvFile } from './env-file.ts';
 
 /** Name of a key: its provider and its variable in `.env`. Names are not secret. */
 export interface KeyName {
@@ -246,4 +248,82 @@ function repeatedValues(keys: readonly ApiKey[]): KeyProblem[] {
 function compare(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
+}
+
+/** Maximum length of a placeholder; a longer value is not compared. */
+const MAX_PLACEHOLDER_LENGTH = 100;
+
+/**
+ * Values that stand for "put your key here" and count as not set. They are those of our template,
+ * of AIPass's templates (`sk-or-v1-your-key-here`, `sk-your-openai-key-here`, `your-key-here`), and
+ * what people usually write.
+ */
+const PLACEHOLDERS: readonly RegExp[] = [
+  /^$/,
+  /^<.*>$/,
+  /^(?:change|replace)[-_ ]?me$/i,
+  /^(?:[a-z0-9]+[-_])*x{3,}[.…]*$/i,
+  /^(?:[a-z0-9]+[-_])*(?:\.{3,}|…)$/i,
+  /^(?:[a-z0-9]+[-_])*your[-_ ](?:.*[-_ ])?(?:here|key|token)$/i,
+  /^(?:todo|none|null|undefined|true|false|placeholder)$/i,
+];
+
+/** Returns whether a value is a placeholder for a key. */
+export function isPlaceholder(value: string): boolean {
+  const text = value.trim();
+  return text.length <= MAX_PLACEHOLDER_LENGTH && PLACEHOLDERS.some((placeholder) => placeholder.test(text));
+}
+
+/** A key of the file. */
+export interface FoundKey {
+  readonly provider: string;
+  /** Variable in the file. */
+  readonly variable: string;
+  readonly value: Secret;
+  /** Variable that holds the same key already, here or earlier in the file; null for a new key. */
+  readonly knownAs: string | null;
+}
+
+/** A variable that has the shape of a key and is not imported. */
+export interface SkippedVariable {
+  readonly variable: string;
+  readonly reason: string;
+}
+
+/** What a file holds. */
+export interface FoundKeys {
+  readonly keys: readonly FoundKey[];
+  readonly skipped: readonly SkippedVariable[];
+}
+
+/** Other spellings of `<PROVIDER>_API_KEY`, believed for known providers only. */
+const OTHER_ENDING = /^(?<prefix>[A-Z0-9_]+?)_(?:APIKEY|KEY|TOKEN|API_TOKEN|SECRET_KEY)(?:_(?<number>\d{1,9}))?$/;
+
+/** Finds the keys; `held` are the keys that are there already. */
+export function findKeys(text: string, knownProviders: readonly string[], held: readonly ApiKey[]): FoundKeys {
+  const known = new Map(knownProviders.map((name) => [variableOf(name), name]));
+  const variables = new Map<string, string>();
+  const original = new Map<string, string>();
+  for (const [variable, value] of parseEnvFile(text).entries) {
+    const { prefix, number } = OTHER_ENDING.exec(variable)?.groups ?? {};
+    const usual = prefix === undefined ? undefined : `${prefix}_API_KEY`;
+    const isOther = usual !== undefined && known.has(usual) && !variable.includes('_API_KEY');
+    const name = isOther ? `${usual}${number === undefined ? '' : `_${number}`}` : variable;
+    if (isOther && variables.has(name)) continue;
+    variables.set(name, value);
+    original.set(name, variable);
+  }
+  const { keys, placeholders, problems } = apiKeysOf(variables, knownProviders);
+  const seen = new Map(held.map((key) => [key.value.reveal(), key.keyId]));
+  const found = keys.map(({ provider, keyId, value }): FoundKey => {
+    const variable = original.get(keyId) ?? keyId;
+    const knownAs = seen.get(value.reveal()) ?? null;
+    if (knownAs === null) seen.set(value.reveal(), variable);
+    return { provider, variable, value, knownAs };
+  });
+  const skipped = [
+    ...placeholders.map(({ keyId }) => ({ variable: keyId, reason: 'is a placeholder' })),
+    ...problems.filter(({ unusable }) => unusable).map(({ keyId, problem }) => ({ variable: keyId, reason: problem })),
+  ].map(({ variable, reason }) => ({ variable: original.get(variable) ?? variable, reason }));
+  return { keys: found, skipped };
 }

@@ -7,8 +7,7 @@
  * the new line is never returned.
  */
 
-import { parseEnvFile, type EnvFile } from './env-file.ts';
-import { scanEnv } from './env-scan.ts';
+import { parseEnvFile, scanEnv, withPlainLineEnds, type EnvFile } from './env-file.ts';
 
 /**
  * Result of an edit. `problem` is the reason why the text cannot be edited, and never quotes a
@@ -149,10 +148,6 @@ function refuse(text: string, name: string, problem: string): EnvEdit {
   return cause
     ? { kind: 'refused', line: cause.line, problem: cause.problem }
     : { kind: 'refused', line: null, problem: `${name} ${problem}` };
-}
-
-function withPlainLineEnds(text: string): string {
-  return text.replace(/^\uFEFF/, '').replaceAll(/\r\n?/g, '\n');
 }
 
 function splitLines(text: string): RawLine[] {

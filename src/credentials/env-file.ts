@@ -1,13 +1,13 @@
 /**
- * The content of a `.env` text. Owns the dotenv package, which reads the values; env-scan.ts finds
- * the problems.
+ * The content of a `.env` text. Owns the dotenv package, which reads the values.
  *
- * Pure, and never throws. Where no line is malformed the result is dotenv's own; a problem never
- * quotes a value.
+ * Pure, never throws, and linear in the length of the text. The package dotenv, given a whole file,
+ * is quadratic in blank lines and silent about what it skips. So it is given one assignment at a
+ * time, found by its own grammar. Where no line is malformed the result is dotenv's own. A problem
+ * never quotes a value.
  */
 
 import { parse } from 'dotenv';
-import { scanEnv } from './env-scan.ts';
 
 /** One problem in a `.env` text. */
 export interface EnvProblem {
@@ -94,6 +94,97 @@ export function printableName(name: string): string {
   return USUAL_NAME.test(name) ? name : 'a variable with an unusual name';
 }
 
-function withPlainLineEnds(text: string): string {
+/** Returns a text as `scanEnv` reads it: without a byte order mark, and with `\n` line ends. */
+export function withPlainLineEnds(text: string): string {
   return text.replace(/^\uFEFF/, '').replaceAll(/\r\n?/g, '\n');
+}
+
+/** One piece of a `.env` text: an assignment or a problem. Lines count from 1. */
+export type EnvPiece =
+  | { readonly kind: 'assignment'; readonly line: number; readonly name: string; readonly text: string }
+  | { readonly kind: 'problem'; readonly line: number; readonly name?: string; readonly problem: string };
+
+/**
+ * Start of an assignment: white space, an optional `export`, a name, and `=` or a colon with white
+ * space.
+ */
+const HEAD = /^\s*(?:export\s+)?([\w.-]+)(?:\s*=|:\s)/;
+
+/** A blank line or a comment. */
+const SILENT = /^\s*(?:#|$)/;
+
+/** Text that may follow a closing quote on its line. */
+const AFTER_QUOTE = /[^\S\n]*(?:#|\n|$)/y;
+
+/** Line ends that no editor shows and at which dotenv starts a new assignment. */
+const HIDDEN_LINE_END = /[\u2028\u2029]/;
+
+/** An assignment inside a quoted value, which an unclosed quote swallowed. */
+const SWALLOWED = /\n\s*(?:export\s+)?[A-Z][A-Z0-9_]*=/;
+
+/**
+ * Yields the assignments and problems of a text with `\n` line ends, in order; skips comments and
+ * blank lines.
+ */
+export function* scanEnv(text: string): Generator<EnvPiece> {
+  let line = 1;
+  for (let at = 0; at < text.length;) {
+    const end = lineEnd(text, at);
+    const piece = readPiece(text, at, end, line);
+    const taken = piece?.kind === 'assignment' ? piece.text : text.slice(at, end);
+    if (piece) yield piece;
+    at += taken.length + 1;
+    line += taken.split('\n').length;
+  }
+}
+
+function readPiece(text: string, at: number, end: number, line: number): EnvPiece | undefined {
+  const first = text.slice(at, end);
+  if (HIDDEN_LINE_END.test(first)) return { kind: 'problem', line, problem: 'holds an invisible line separator' };
+  if (SILENT.test(first)) return undefined;
+
+  const head = HEAD.exec(first);
+  const name = head?.[1];
+  if (!head || name === undefined) {
+    return { kind: 'problem', line, problem: 'is neither an assignment nor a comment' };
+  }
+  const valueAt = at + head[0].length + leadingSpace(first.slice(head[0].length));
+  const quote = text[valueAt];
+  if (valueAt >= end || (quote !== "'" && quote !== '"' && quote !== '`')) {
+    return { kind: 'assignment', line, name, text: first };
+  }
+
+  const closing = closingQuote(text, valueAt, quote);
+  if (closing === undefined) {
+    return { kind: 'problem', line, name, problem: 'opens a quote that is not closed at the end of the value' };
+  }
+  const whole = text.slice(at, lineEnd(text, closing));
+  if (SWALLOWED.test(whole) || HIDDEN_LINE_END.test(whole)) {
+    return { kind: 'problem', line, name, problem: 'opens a quote that is closed only after further assignments' };
+  }
+  return { kind: 'assignment', line, name, text: whole };
+}
+
+/**
+ * Finds the closing quote: the first without a backslash before it, else the last with one,
+ * followed by nothing but a comment.
+ */
+function closingQuote(text: string, opening: number, quote: string): number | undefined {
+  let escaped: number | undefined;
+  for (let at = text.indexOf(quote, opening + 1); at !== -1; at = text.indexOf(quote, at + 1)) {
+    AFTER_QUOTE.lastIndex = at + 1;
+    const closes = AFTER_QUOTE.test(text);
+    if (text[at - 1] !== '\\') return closes ? at : escaped;
+    if (closes) escaped = at;
+  }
+  return escaped;
+}
+
+function lineEnd(text: string, from: number): number {
+  const at = text.indexOf('\n', from);
+  return at === -1 ? text.length : at;
+}
+
+function leadingSpace(text: string): number {
+  return text.length - text.trimStart().length;
 }

@@ -10,10 +10,9 @@ import { readFile } from 'node:fs/promises';
 import { writeFileAtomic } from '../base/atomic-write.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { readFileSignature } from '../base/file-signature.ts';
-import { variableOf } from './api-keys.ts';
+import { isPlaceholder, variableOf } from './api-keys.ts';
 import type { EnvEdit } from './env-edit.ts';
 import { parseEnvFile } from './env-file.ts';
-import { isPlaceholder } from './placeholders.ts';
 import { readSecretFile } from './secret-file.ts';
 
 /** What an EnvWriter is wired with. */

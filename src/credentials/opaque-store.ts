@@ -1,16 +1,120 @@
 /**
- * The held opaque secrets: `<provider>/<slug>.json` or `<provider>/<slug>`, served as text, as a
- * document or as bytes.
+ * Opaque secrets, `<provider>/<slug>.json` or `<provider>/<slug>`: their names, how their content
+ * is read, those that are held, and how they are written.
  *
- * Reads memory only, so that no name can lead out of the store. As in AIPass, `.json` comes first,
- * then the raw file, trimmed. store-folder.ts reads the folders.
+ * A name is two plain segments of a path. Names come from callers and from folders: one that could
+ * leave the store, hide, or forge a line is invalid. Secrets are served from memory only, as text,
+ * as a document or as bytes; folder-scan.ts reads the folders. As in AIPass, `.json` comes first,
+ * then the raw file, trimmed. The text of a JSON object is its token, the first field of a list
+ * that it has. They are written byte for byte as they are given, and by nothing but this file.
  */
 
-import { AipassError } from '../base/errors.ts';
+import { rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createFileAtomic, writeFileAtomic } from '../base/atomic-write.ts';
+import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { isRecord, parseJson } from '../base/json.ts';
 import { Secret } from '../base/secret.ts';
 import type { SecretInfo } from '../protocol/operations.ts';
-import { parseJson, textOf } from './opaque-secret.ts';
-import { parseSecretName } from './secret-name.ts';
+import { MAX_SECRET_BYTES } from './secret-file.ts';
+
+/** Name of an opaque secret in its two parts. */
+export interface SecretName {
+  readonly provider: string;
+  readonly slug: string;
+}
+
+/** Folder of the OAuth accounts, which are served as tokens and never as files. */
+export const OAUTH_FOLDER = 'oauth';
+
+/** Folder of the organizations, each with keys of its own. */
+export const ORGANIZATIONS_FOLDER = 'organizations';
+
+/** Maximum length of a file name. */
+const MAX_SEGMENT_LENGTH = 255;
+
+/** One segment: no separator, no control or invisible character, and no dot in front. */
+const SEGMENT = /^[^./\\\p{C}\p{Zl}\p{Zp}][^/\\\p{C}\p{Zl}\p{Zp}]*$/u;
+
+/** Returns whether a text can be the provider or the slug of a secret. */
+export function isSegment(text: string): boolean {
+  return text.length <= MAX_SEGMENT_LENGTH && text !== '__pycache__' && SEGMENT.test(text);
+}
+
+/**
+ * Parses the name of an opaque secret.
+ *
+ * @throws AipassError BAD_REQUEST if it is not two plain segments, NOT_FOUND if it lies in a
+ * reserved folder.
+ */
+export function parseSecretName(name: string): SecretName {
+  const slash = name.indexOf('/');
+  const provider = name.slice(0, Math.max(slash, 0));
+  const slug = name.slice(slash + 1);
+  if (slash === -1 || !isSegment(provider) || !isSegment(slug)) {
+    throw new AipassError('BAD_REQUEST', 'this is not the name of a secret', {
+      hint: 'name it <provider>/<slug>, for example telegram/bot, without further slashes or leading dots',
+    });
+  }
+  if (provider === OAUTH_FOLDER) {
+    throw new AipassError('NOT_FOUND', 'OAuth accounts are not served as secrets', {
+      hint: 'ask for a token instead: aipassd token <name>',
+    });
+  }
+  // Some file systems do not distinguish upper case from lower case.
+  if (provider.toLowerCase() === ORGANIZATIONS_FOLDER) {
+    throw new AipassError('NOT_FOUND', 'the folder of the organizations holds no secrets', {
+      hint: 'choose another name before the slash',
+    });
+  }
+  return { provider, slug };
+}
+
+/** Fields that hold the one important value of a JSON object, in order of preference. */
+const TEXT_FIELDS = ['bot_token', 'api_key', 'token', 'secret', 'password', 'key'];
+
+/** Maximum nesting of a document: printing recurses, and no hand-written document comes near. */
+const MAX_DEPTH = 200;
+
+/** Parses a JSON text; undefined for one that is broken or nested deeper than 200 levels. */
+export function parseDocument(text: string): { readonly value: unknown } | undefined {
+  const value = parseJson(text);
+  return value === undefined || leavesOf(value) === undefined ? undefined : { value };
+}
+
+/**
+ * Returns the text form of a JSON document: an object's important field, a string itself, else the
+ * JSON text.
+ */
+export function textOf(document: unknown): string {
+  if (isRecord(document)) {
+    const field = TEXT_FIELDS.find((name) => Object.hasOwn(document, name) && document[name] !== null);
+    if (field !== undefined) return plainTextOf(document[field]);
+  }
+  return plainTextOf(document);
+}
+
+/**
+ * Returns every string in a JSON document, or undefined if it is nested too deeply. Field names
+ * are not secret.
+ */
+export function leavesOf(document: unknown): readonly string[] | undefined {
+  const leaves: string[] = [];
+  const waiting: { readonly value: unknown; readonly depth: number }[] = [{ value: document, depth: 0 }];
+  for (let next = waiting.pop(); next; next = waiting.pop()) {
+    const { value, depth } = next;
+    if (depth > MAX_DEPTH) return undefined;
+    if (typeof value === 'string') leaves.push(value);
+    else if (typeof value === 'object' && value !== null) {
+      for (const inner of Object.values(value)) waiting.push({ value: inner, depth: depth + 1 });
+    }
+  }
+  return leaves;
+}
+
+function plainTextOf(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
 
 /** Content that is not UTF-8 text, held in base64. */
 export class BinarySecret extends Secret {
@@ -117,6 +221,76 @@ function asDocument(files: StoredFiles, name: string): unknown {
 /** Parses anew for each caller, who may change the result. */
 function documentOf(files: StoredFiles, name: string): { readonly value: unknown } | undefined {
   const content = files.get(`${name}${JSON_SUFFIX}`);
-  const parsed = content && parseJson(content.reveal().replace(/^\uFEFF/, ''));
-  return parsed?.kind === 'document' ? { value: parsed.document } : undefined;
+  return content && parseDocument(content.reveal().replace(/^\uFEFF/, ''));
+}
+
+/** What a writer of secrets is wired with. */
+export interface SecretWriterDeps {
+  /** Folder of the secrets. */
+  readonly folder: string;
+  /** Reads the folder into the vault. */
+  readonly reload: () => Promise<void>;
+}
+
+/**
+ * Writes a secret; it is served when the promise resolves. A JSON document gets the ending
+ * `.json`.
+ *
+ * @throws AipassError CONFLICT where the secret exists and `replace` is not set, BAD_REQUEST for a
+ * bad name or size.
+ */
+export async function writeSecret(
+  { folder, reload }: SecretWriterDeps,
+  name: string,
+  bytes: Uint8Array,
+  replace: boolean,
+): Promise<void> {
+  const { provider, slug } = parseSecretName(name);
+  if (bytes.length === 0 || bytes.length > MAX_SECRET_BYTES) {
+    throw new AipassError('BAD_REQUEST', `a secret has 1 to ${MAX_SECRET_BYTES} bytes (got ${bytes.length})`, {
+      hint: 'store a file of another size elsewhere',
+    });
+  }
+  const existing = await findFile(folder, provider, slug);
+  if (existing !== undefined && !replace) {
+    throw new AipassError('CONFLICT', `the secret ${provider}/${slug} exists already`, {
+      hint: 'replace it on purpose, or choose another name',
+    });
+  }
+  const isDocument = isRecord(parseJson(Buffer.from(bytes).toString('utf8')));
+  const path = join(folder, provider, isDocument ? `${slug}.json` : slug);
+  if (replace) await writeFileAtomic(path, bytes);
+  else await createFileAtomic(path, bytes).catch(rethrowExisting);
+  // A document comes before a raw file of the same name, so the other one must not stay.
+  if (existing !== undefined && existing !== path) await rm(existing, { force: true });
+  await reload();
+}
+
+/** Removes a secret. Throws NOT_FOUND. */
+export async function removeSecret({ folder, reload }: SecretWriterDeps, name: string): Promise<void> {
+  const { provider, slug } = parseSecretName(name);
+  const path = await findFile(folder, provider, slug);
+  if (path === undefined) throw notFound(`${provider}/${slug}`);
+  await rm(path);
+  await reload();
+}
+
+async function findFile(folder: string, provider: string, slug: string): Promise<string | undefined> {
+  for (const file of [`${slug}.json`, slug]) {
+    const path = join(folder, provider, file);
+    const facts = await stat(path).catch(() => undefined);
+    if (facts?.isFile() === true) return path;
+  }
+  return undefined;
+}
+
+function rethrowExisting(error: unknown): never {
+  // A folder that cannot be made is EEXIST, too.
+  const isTaken =
+    systemErrorCode(error) === 'EEXIST' && error instanceof Error && 'syscall' in error && error.syscall === 'link';
+  if (!isTaken) throw error;
+  throw new AipassError('CONFLICT', 'the secret was made by another program at the same moment', {
+    hint: 'try again',
+    cause: error,
+  });
 }

@@ -7,12 +7,8 @@ import type { Paths } from '../base/paths.ts';
 import type { Warning } from '../base/warning.ts';
 import { apiKeysOf, type ApiKey, type ApiKeys, type KeyName, type KeyProblem } from './api-keys.ts';
 import { parseEnvFile, printableName, type EnvProblem } from './env-file.ts';
-import type { PendingRemovals } from './folder-scan.ts';
-import { FolderScan } from './folder-scan.ts';
-import { leavesOf, parseJson } from './opaque-secret.ts';
-import type { StoredFiles } from './opaque-store.ts';
-import { isJsonFile, secretNameOf } from './opaque-store.ts';
-import { checkFolder, readStore } from './store-folder.ts';
+import { checkFolder, FolderScan, readStore, type PendingRemovals } from './folder-scan.ts';
+import { isJsonFile, leavesOf, parseDocument, secretNameOf, type StoredFiles } from './opaque-store.ts';
 import { Secret } from '../base/secret.ts';
 
 /** Content of the vault. Immutable; the next scan makes another. */
@@ -123,8 +119,8 @@ export function valuesOf(snapshot: Snapshot, knownProviders: readonly string[]):
   const placeholders = new Set(snapshot.placeholders.map((key) => key.keyId));
   for (const [name, value] of snapshot.variables) if (!placeholders.has(name)) add(value.reveal());
   for (const [file, content] of snapshot.files) {
-    const parsed = isJsonFile(file) ? parseJson(content.reveal().replace(/^\uFEFF/, '')) : undefined;
-    const leaves = parsed?.kind === 'document' ? leavesOf(parsed.document) : [content.reveal()];
+    const parsed = isJsonFile(file) ? parseDocument(content.reveal().replace(/^\uFEFF/, '')) : undefined;
+    const leaves = parsed ? leavesOf(parsed.value) : [content.reveal()];
     for (const leaf of leaves ?? []) add(leaf);
   }
   for (const name of ['', ...knownProviders]) values.delete(name);

@@ -23,8 +23,7 @@ import type {
   NewRecord,
   RecordChange,
 } from '../credentials/credential-records.ts';
-import { findKeys } from '../credentials/env-import.ts';
-import { whyNoKey, type ApiKey } from '../credentials/api-keys.ts';
+import { findKeys, whyNoKey, type ApiKey } from '../credentials/api-keys.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Pools } from '../pools/pools.ts';
 import type {

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { systemErrorCode } from '../base/errors.ts';
 import { describeFailure } from '../base/system-failure.ts';
-import { removeSecret, writeSecret } from '../credentials/secret-writer.ts';
+import { removeSecret, writeSecret } from '../credentials/opaque-store.ts';
 import type { Vault } from '../credentials/vault.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 import { recordRelease, type RecordEvent } from './usage-records.ts';

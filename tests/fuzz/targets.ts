@@ -15,7 +15,7 @@ import { resolveAccess } from '../../src/callers/access.ts';
 import { configSchema } from '../../src/base/config-schema.ts';
 import { apiKeysOf } from '../../src/credentials/api-keys.ts';
 import { parseEnvFile } from '../../src/credentials/env-file.ts';
-import { leavesOf, parseJson, textOf } from '../../src/credentials/opaque-secret.ts';
+import { leavesOf, parseDocument, textOf } from '../../src/credentials/opaque-store.ts';
 import { accountBasis, formatWithTokens, parseAccountFile, parseClient } from '../../src/refreshers/account-file.ts';
 import { checkAccountFile } from '../../src/refreshers/account-schema.ts';
 import { dialectOf, parseTarget } from '../../src/gateway/target.ts';
@@ -24,8 +24,8 @@ import {
   parseEnvelope,
   printFrame,
   readFrames,
-  type PartialFrame,
   isDeeperThan,
+  type PartialFrame,
 } from '../../src/protocol/frames.ts';
 
 /** One reader and its promises. */
@@ -220,10 +220,10 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
     name: 'opaque-secret',
     pieces: [...JSON_PIECES, '{"private_key":"', '-----BEGIN'],
     run: (text) => {
-      const outcome = parseJson(text);
-      if (outcome.kind !== 'document') return;
-      assert.equal(typeof textOf(outcome.document), 'string');
-      leavesOf(outcome.document);
+      const document = parseDocument(text);
+      if (!document) return;
+      assert.equal(typeof textOf(document.value), 'string');
+      leavesOf(document.value);
     },
   },
   {

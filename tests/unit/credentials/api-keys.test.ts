@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import { apiKeysOf } from '../../../src/credentials/api-keys.ts';
-import { isPlaceholder } from '../../../src/credentials/placeholders.ts';
+import { apiKeysOf, isPlaceholder } from '../../../src/credentials/api-keys.ts';
 import { parseEnvFile } from '../../../src/credentials/env-file.ts';
 import { ENV_TEMPLATE } from '../../../src/credentials/template.ts';
 
