@@ -47,6 +47,7 @@ export function parseEnvFile(text: string): EnvFile {
         problem: piece.problem,
         malformed: true,
         ...(piece.name === undefined ? {} : { name: piece.name }),
+        ...(piece.hint === undefined ? {} : { hint: piece.hint }),
       });
       continue;
     }
@@ -102,13 +103,22 @@ export function withPlainLineEnds(text: string): string {
 /** One piece of a `.env` text: an assignment or a problem. Lines count from 1. */
 export type EnvPiece =
   | { readonly kind: 'assignment'; readonly line: number; readonly name: string; readonly text: string }
-  | { readonly kind: 'problem'; readonly line: number; readonly name?: string; readonly problem: string };
+  | {
+      readonly kind: 'problem';
+      readonly line: number;
+      readonly name?: string;
+      readonly problem: string;
+      readonly hint?: string;
+    };
 
 /**
  * Start of an assignment: white space, an optional `export`, a name, and `=` or a colon with white
  * space.
  */
 const HEAD = /^\s*(?:export\s+)?([\w.-]+)(?:\s*=|:\s)/;
+
+/** An assignment to a name that holds other characters than HEAD allows. */
+const BAD_NAME = /^\s*(?:export\s+)?[^\s=]+\s*=/;
 
 /** A blank line or a comment. */
 const SILENT = /^\s*(?:#|$)/;
@@ -146,7 +156,19 @@ function readPiece(text: string, at: number, end: number, line: number): EnvPiec
   const head = HEAD.exec(first);
   const name = head?.[1];
   if (!head || name === undefined) {
-    return { kind: 'problem', line, problem: 'is neither an assignment nor a comment' };
+    return BAD_NAME.test(first)
+      ? {
+          kind: 'problem',
+          line,
+          problem: 'sets a name that cannot be used',
+          hint: `in line ${line}, write a name of A-Z, 0-9 and "_"`,
+        }
+      : {
+          kind: 'problem',
+          line,
+          problem: 'is neither an assignment nor a comment',
+          hint: `write NAME=value in line ${line}, or begin it with "#"`,
+        };
   }
   const valueAt = at + head[0].length + leadingSpace(first.slice(head[0].length));
   const quote = text[valueAt];

@@ -63,7 +63,6 @@ export interface DoctorDeps {
   readonly unit: { readonly path: string; readonly text: string | null };
   /** Command that installs the service. */
   readonly installCommand: string;
-  readonly lastRun: string | null;
   readonly askStatus: () => Promise<Status>;
   /** Environment of this process, which the daemon may not share. */
   readonly env: Record<string, string | undefined>;
@@ -80,7 +79,7 @@ export async function* runChecks(deps: DoctorDeps): AsyncGenerator<Finding> {
   const owner = await ownerOf(paths.socket);
   if (owner === null || owner === deps.uid) yield* checkOwn(deps);
   else yield foreignFiles(paths.socket, owner);
-  const { status, findings } = await checkDaemon(deps.askStatus, deps.lastRun);
+  const { status, findings } = await checkDaemon(deps.askStatus);
   yield* findings;
   if (status?.network !== undefined) {
     yield* checkNetwork(status.network, shellProxy);
@@ -302,10 +301,9 @@ async function checkAudit(path: string): Promise<Finding> {
   }
 }
 
-/** Asks the daemon for its status; `lastRun` explains why it does not run. */
+/** Asks the daemon for its status; a failure explains why it does not run. */
 export async function checkDaemon(
   ask: () => Promise<Status>,
-  lastRun: string | null,
 ): Promise<{ readonly status: Status | null; readonly findings: Finding[] }> {
   const { ok, warning, problem } = findingsOf('daemon');
   let status: Status;
@@ -313,8 +311,7 @@ export async function checkDaemon(
     status = await ask();
   } catch (error) {
     const reason = error instanceof AipassError ? error : new AipassError('INTERNAL', String(error));
-    const before = lastRun === null ? '' : `; ${lastRun}`;
-    return { status: null, findings: [problem(`${reason.message}${before}`, reason.hint ?? 'aipassd install')] };
+    return { status: null, findings: [problem(reason.message, reason.hint ?? 'aipassd install')] };
   }
   const findings = [ok(`it runs: pid ${status.pid}, version ${status.version}, Node ${status.node}`)];
   if (status.version !== VERSION) {

@@ -145,7 +145,7 @@ function whyUnused(unused: UnusedKey): string {
     case 'duplicate':
       return `has the same value as ${unused.of}, which is used instead`;
     case 'foreign':
-      return `looks like a key of ${unused.owner} and is never sent to another provider`;
+      return `has the format of a key of ${unused.owner} and is never sent to another provider`;
     case 'off':
       return 'is switched off';
   }

@@ -176,7 +176,7 @@ export class Pool {
     const { entry, owner } = foreign;
     return new AipassError(
       'NOT_FOUND',
-      `no key of ${provider} can be used: ${entry.keyId} looks like a key of ${owner}`,
+      `no key of ${provider} can be used: ${entry.keyId} has the format of a key of ${owner}`,
       {
         hint: `move it to the variable of ${owner}, and put a key of ${provider} in its place`,
       },

@@ -74,7 +74,7 @@ export function foreignOwnerOf(provider: Pick<Provider, 'name' | 'keyShape'>, ke
 
 /** Returns in words why a key is never sent to a provider. */
 export function describeForeignKey(provider: string, owner: string): string {
-  return `it looks like a key of ${owner}, and is never sent to ${provider}`;
+  return `it has the format of a key of ${owner}, and is never sent to ${provider}`;
 }
 
 /** Returns whether a key can be put into an HTTP header at all. */

@@ -3,7 +3,7 @@
  */
 
 import { AipassError } from '../../base/errors.ts';
-import { findSocket, runRecordPath } from '../../base/find-socket.ts';
+import { findSocket } from '../../base/find-socket.ts';
 import { peersAreKnown } from '../../base/native.ts';
 import { describeNetwork, NO_NETWORK } from '../../base/network.ts';
 import type { Paths } from '../../base/paths.ts';
@@ -11,12 +11,12 @@ import { SYSTEM_UNIT_FILE } from '../../base/start-command.ts';
 import { type Finding, ownerOf, runChecks } from '../../doctor/checks.ts';
 import type { Status } from '../../protocol/status.ts';
 import { describeInstallation, SYSTEM_PATHS } from '../../service/installation.ts';
-import { describeRun, readRunRecord } from '../../service/last-exit.ts';
 import { servicePath } from '../../service/plan.ts';
 import { formatCount } from '../format.ts';
 import type { Output } from '../output.ts';
 import { todoOf } from '../todo.ts';
 import { defineVerb, flag, JSON_FLAG } from '../verb.ts';
+import { askStatus } from './status.ts';
 
 /** Runs every check. */
 export const doctor = defineVerb({
@@ -32,7 +32,6 @@ export const doctor = defineVerb({
   async run({ system, offline, all, json }, { out, paths: own, connect }) {
     const ownUid = process.getuid?.() ?? 0;
     const paths = system ? SYSTEM_PATHS : own;
-    const last = readRunRecord(runRecordPath(paths.state));
     const asked: { status?: Status } = {};
     const checks = runChecks({
       paths,
@@ -41,10 +40,9 @@ export const doctor = defineVerb({
       nativeWorks: peersAreKnown(),
       unit: system ? SYSTEM_UNIT : ownUnit(own),
       installCommand: system ? 'sudo aipassd install --system' : 'aipassd install',
-      lastRun: last && describeRun(last),
       askStatus: async () => {
         // What the daemon warns of is printed with what else is to be done about it.
-        asked.status = await (await connect(system ? paths.socket : findSocket(paths))).status();
+        asked.status = await askStatus({ paths, connect: () => connect(system ? paths.socket : findSocket(paths)) });
         return { ...asked.status, warnings: [] };
       },
       online: !offline,

@@ -73,7 +73,7 @@ export function printStatus(now: Status, all: boolean, out: Output): void {
 }
 
 /** Asks the daemon; where none runs, the error has how the last run ended. */
-async function askStatus({ connect, paths }: VerbContext): Promise<Status> {
+export async function askStatus({ connect, paths }: Pick<VerbContext, 'connect' | 'paths'>): Promise<Status> {
   try {
     return await (await connect()).status();
   } catch (error) {

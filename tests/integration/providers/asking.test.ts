@@ -95,7 +95,7 @@ describe('checking a key', () => {
     const key = new Secret(`sk-ant-api03-${'a'.repeat(93)}AA`);
     expect(await checkKey(moved(upstream, 'openai'), key, never)).toMatchObject({
       kind: 'unknown',
-      reason: expect.stringContaining('it looks like a key of anthropic'),
+      reason: expect.stringContaining('it has the format of a key of anthropic'),
     });
     expect(upstream.requests).toEqual([]);
   });

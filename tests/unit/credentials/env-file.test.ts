@@ -41,7 +41,7 @@ test('a byte order mark and line ends of Windows and old Macs are tolerated', ()
 test('a value in quotes may span lines, and the lines after it are counted right', () => {
   const text = `PEM="-----BEGIN-----\nabc=\n-----END-----" # yes\nnonsense\nA='x\\'y'`;
   expect(read(text)).toEqual({ PEM: '-----BEGIN-----\nabc=\n-----END-----', A: "x\\'y" });
-  expect(problems(text)).toEqual(['4 is neither an assignment nor a comment']);
+  expect(parseEnvFile(text).problems.map(({ line, malformed }) => [line, malformed])).toEqual([[4, true]]);
 });
 
 test('good lines are taken beside bad ones, and a bad line names its variable where it has one', () => {
@@ -77,12 +77,16 @@ test('a bare key that ends like an assignment is not taken for a name that may b
   ]);
 });
 
+test('a line that is not an assignment and a name that cannot be used have a hint each', () => {
+  const [first, second] = parseEnvFile('a note\n\u00dcBER_API_KEY=x\n').problems;
+  expect([first?.hint, second?.hint]).toEqual([expect.stringContaining('line 1'), expect.stringContaining('line 2')]);
+  expect(first?.problem).not.toBe(second?.problem);
+});
+
 test('an invisible line separator is named', () => {
-  expect(problems('A=1\u2028B=2\nC="x\u2029\ny"')).toEqual([
-    '1 holds an invisible line separator',
-    '2 holds an invisible line separator',
-    '3 is neither an assignment nor a comment',
-  ]);
+  const found = parseEnvFile('A=1\u2028B=2\nC="x\u2029\ny"').problems;
+  expect(found.map(({ line }) => line)).toEqual([1, 2, 3]);
+  expect(found[0]?.problem).toContain('line separator');
 });
 
 test.each([

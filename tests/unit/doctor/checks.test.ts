@@ -18,7 +18,6 @@ async function findingsAbout({ paths }: TempHome, text: string): Promise<Finding
     nativeWorks: true,
     unit: { path: '/nowhere', text: null },
     installCommand: 'aipassd install',
-    lastRun: null,
     askStatus: () => Promise.reject(new AipassError('DAEMON_UNREACHABLE', 'no daemon')),
     online: false,
   });
@@ -70,6 +69,6 @@ it.each([
   [undefined, 'restart it'],
 ])('a daemon of another version that says of a restart "%s" is restarted so', async (restart, hint) => {
   const status = restart === undefined ? STATUS : { ...STATUS, restart };
-  const { findings } = await checkDaemon(() => Promise.resolve(status), null);
+  const { findings } = await checkDaemon(() => Promise.resolve(status));
   expect(findings).toContainEqual(expect.objectContaining({ verdict: 'warning', hint }));
 });

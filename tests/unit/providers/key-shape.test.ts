@@ -67,7 +67,7 @@ test.each([
   expect(foreignOwnerOf(providers.get(provider), new Secret(key))).toBe(owner);
   expect(judge(provider, key)).toEqual({
     kind: 'suspect',
-    reason: `it looks like a key of ${owner}, and is never sent to ${provider}`,
+    reason: `it has the format of a key of ${owner}, and is never sent to ${provider}`,
   });
 });
 
