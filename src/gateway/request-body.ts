@@ -31,32 +31,75 @@ export function hasBody(request: IncomingMessage): boolean {
 }
 
 /** Reads a body. The bytes stay counted as waiting until the caller takes them back. */
-export function readBody(request: IncomingMessage, limits: BodyLimits): Promise<BodyOutcome> {
+export async function readBody(request: IncomingMessage, limits: BodyLimits): Promise<BodyOutcome> {
   const announced = Number(request.headers['content-length'] ?? 0);
-  if (announced > limits.maxBytes) return Promise.resolve(tooLong(limits.maxBytes));
-  const { promise, resolve } = Promise.withResolvers<BodyOutcome>();
-  const pieces = new BodyPieces();
-  let bytes = 0;
-  const timer = setTimeout(() => finish(silent()), limits.silenceMs ?? SILENCE_MS);
-  const finish = (outcome: BodyOutcome): void => {
-    clearTimeout(timer);
-    request.off('data', take);
-    if (outcome.kind !== 'read') limits.wait(-bytes);
-    resolve(outcome);
-  };
-  const take = (chunk: Buffer): void => {
-    timer.refresh();
-    bytes += chunk.length;
-    pieces.add(chunk);
-    const isRoom = limits.wait(chunk.length);
-    if (bytes > limits.maxBytes) finish(tooLong(limits.maxBytes));
-    else if (!isRoom) finish(tooMuchWaiting());
-  };
-  request.on('data', take);
-  request.once('end', () => finish({ kind: 'read', body: pieces.join() }));
-  request.once('error', () => finish({ kind: 'lost' }));
-  request.once('close', () => finish({ kind: 'lost' }));
-  return promise;
+  if (announced > limits.maxBytes) return tooLong(limits.maxBytes);
+  const reading = new BodyReading(request, limits);
+  // Most bodies come with their head, and are whole before anything is waited for.
+  await Promise.resolve();
+  return reading.outcome ?? (await reading.wait());
+}
+
+/**
+ * Body that is being read. The parser of node:http hands its pieces to `push` (nodejs.org,
+ * "Implementing a readable stream"): taken there, they need neither a buffer nor events.
+ */
+class BodyReading {
+  readonly #request: IncomingMessage;
+  readonly #limits: BodyLimits;
+  readonly #pieces = new BodyPieces();
+  #bytes = 0;
+  #outcome: BodyOutcome | undefined;
+  #resolve: ((outcome: BodyOutcome) => void) | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(request: IncomingMessage, limits: BodyLimits) {
+    this.#request = request;
+    this.#limits = limits;
+    request.push = (piece: Buffer | null) => {
+      if (piece === null) this.#finish({ kind: 'read', body: this.#pieces.join() });
+      else this.#take(piece);
+      return true;
+    };
+    // Without it, node:http would read the body once more, to get it out of the way.
+    request._read(0);
+    request.on('close', () => this.#finish({ kind: 'lost' }));
+  }
+
+  /** Outcome, once there is one. */
+  get outcome(): BodyOutcome | undefined {
+    return this.#outcome;
+  }
+
+  /** Resolves with the outcome. */
+  wait(): Promise<BodyOutcome> {
+    this.#timer = setTimeout(() => this.#finish(silent()), this.#limits.silenceMs ?? SILENCE_MS);
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  #take(piece: Buffer): void {
+    const { maxBytes, wait } = this.#limits;
+    this.#timer?.refresh();
+    this.#bytes += piece.length;
+    this.#pieces.add(piece);
+    const isRoom = wait(piece.length);
+    if (this.#bytes > maxBytes) this.#finish(tooLong(maxBytes));
+    else if (!isRoom) this.#finish(tooMuchWaiting());
+  }
+
+  #finish(outcome: BodyOutcome): void {
+    if (this.#outcome) return;
+    this.#outcome = outcome;
+    clearTimeout(this.#timer);
+    if (outcome.kind !== 'read') {
+      this.#limits.wait(-this.#bytes);
+      // What still comes is the stream's again.
+      Reflect.deleteProperty(this.#request, 'push');
+    }
+    this.#resolve?.(outcome);
+  }
 }
 
 const EMPTY = Buffer.alloc(0);
