@@ -85,18 +85,52 @@ export interface GatewayDeps {
   readonly peerUid?: (socket: Socket) => number | null;
 }
 
-/** Who sends a request, and what it may do. */
-interface Asker {
+/** Who sends a request, and what it may do: at most what both its user and its token may. */
+class Asker {
   readonly admission: Admission;
   /** Caller with the rights that it had when the request arrived. */
   readonly caller: Caller;
-  /** Returns the rights in an organization by the configuration in use now. */
-  readonly rightsIn: (organization: string) => ReadonlySet<Right>;
-  /** Returns the rights by the configuration in use now. */
-  readonly currentRights: () => Pick<Caller, 'rights' | 'organizations'>;
+  readonly #grant: TokenGrant | null;
+
+  constructor(
+    admission: Admission,
+    grant: TokenGrant | null,
+    { name, client, session }: Pick<Caller, 'name' | 'client' | 'session'>,
+  ) {
+    this.admission = admission;
+    this.#grant = grant;
+    const { rights, organizations } = this.currentRights();
+    this.caller = { name, client, rights, organizations, peer: admission.identify(), session };
+  }
+
   /** Providers that may be called, or null for all. */
-  readonly providers: ReadonlySet<string> | null;
-  readonly oauthAccounts: ReadonlySet<string> | null;
+  get providers(): ReadonlySet<string> | null {
+    return this.#grant?.providers ?? null;
+  }
+
+  get oauthAccounts(): ReadonlySet<string> | null {
+    return this.#grant?.oauthAccounts ?? null;
+  }
+
+  /** Returns whether it has a right in an organization by the configuration in use now. */
+  has(right: Right, organization: string): boolean {
+    const grant = this.#grant;
+    if (grant !== null && !grant.rights.has(right)) return false;
+    return this.admission.organizations.get(organization)?.has(right) === true;
+  }
+
+  /** Returns the rights by the configuration in use now. */
+  currentRights(): Pick<Caller, 'rights' | 'organizations'> {
+    const { rights, organizations } = this.admission;
+    const grant = this.#grant;
+    if (grant === null) return { rights, organizations };
+    const within = (own: ReadonlySet<Right>): ReadonlySet<Right> =>
+      new Set([...grant.rights].filter((right) => own.has(right)));
+    return {
+      rights: within(rights),
+      organizations: new Map([...organizations].map(([slug, own]) => [slug, within(own)])),
+    };
+  }
 }
 
 /** Operation under which calls are checked and recorded. */
@@ -268,32 +302,10 @@ export class Gateway {
     return this.#asker(request.headers, admission, grant);
   }
 
-  #asker(headers: HttpExchange['request']['headers'], admission: Admission, grant: TokenGrant | null): Asker {
-    // A token grants at most what its user may do.
-    const within = (own: ReadonlySet<Right>): ReadonlySet<Right> =>
-      grant === null ? own : new Set([...grant.rights].filter((right) => own.has(right)));
-    const rightsIn = (slug: string): ReadonlySet<Right> => within(admission.organizations.get(slug) ?? NO_RIGHTS);
-    const currentRights = (): Pick<Caller, 'rights' | 'organizations'> => ({
-      rights: within(admission.rights),
-      organizations:
-        grant === null
-          ? admission.organizations
-          : new Map([...admission.organizations].map(([slug, own]) => [slug, within(own)])),
-    });
+  #asker(headers: IncomingHttpHeaders, admission: Admission, grant: TokenGrant | null): Asker {
+    const { name, client } = callerName(headers, grant?.name);
     const session = sessionOf(headers) ?? grant?.session ?? this.#sessionOf(admission);
-    return {
-      admission,
-      rightsIn,
-      currentRights,
-      caller: {
-        ...callerName(headers, grant?.name),
-        ...currentRights(),
-        peer: admission.identify(),
-        session,
-      },
-      providers: grant?.providers ?? null,
-      oauthAccounts: grant?.oauthAccounts ?? null,
-    };
+    return new Asker(admission, grant, { name, client, session });
   }
 
   /**
@@ -383,14 +395,14 @@ export class Gateway {
   }
 
   #demand(
-    { caller, rightsIn }: Asker,
+    asker: Asker,
     right: Right,
     operation: string,
     credential: string | null,
     organization = DEFAULT_ORGANIZATION,
   ): void {
-    if (rightsIn(organization).has(right)) return;
-    this.#deps.recordRefusal(operation, caller, credential);
+    if (asker.has(right, organization)) return;
+    this.#deps.recordRefusal(operation, asker.caller, credential);
     throw new AipassError('FORBIDDEN', `${operation} needs the right "${right}"`, {
       hint: 'ask the owner of this daemon for it',
     });
@@ -453,7 +465,8 @@ export class Gateway {
         await this.#deps.whenRecorded();
         this.#assertMayCall(asker, provider, organization);
         if (last.length <= response.writableHighWaterMark) {
-          response.end(last);
+          // As text, head and body leave in one piece.
+          response.end(last.toString('latin1'), 'latin1');
           return;
         }
         if (!response.write(last)) await whenWritable(response, signal);
@@ -475,11 +488,11 @@ export class Gateway {
   }
 
   /** Returns what runs operations in the name of who asks. */
-  #caller({ signal }: HttpExchange, { caller, currentRights }: Asker): CallOperation {
+  #caller({ signal }: HttpExchange, asker: Asker): CallOperation {
     const ended = new AbortController();
     const context = {
-      caller,
-      currentRights,
+      caller: asker.caller,
+      currentRights: () => asker.currentRights(),
       abort: (reason: AipassError): void => ended.abort(reason),
       signal: AbortSignal.any([signal, ended.signal]),
       closed: signal,
@@ -564,8 +577,6 @@ function organizationOf({ organizations }: Caller, headers: IncomingHttpHeaders)
 function isReadOnly({ kind }: Target): boolean {
   return kind === 'root' || kind === 'health' || kind === 'readiness' || kind === 'metrics';
 }
-
-const NO_RIGHTS: ReadonlySet<Right> = new Set();
 
 function visibleTo({ organizations }: Pick<Caller, 'organizations'>): string[] {
   return [...organizations].filter(([, rights]) => rights.has('see')).map(([slug]) => slug);

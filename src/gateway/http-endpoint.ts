@@ -191,7 +191,7 @@ export class HttpEndpoint {
 
   #accept(socket: Socket): void {
     // A reset of a client that is gone is not an event.
-    socket.on('error', () => {});
+    socket.on('error', ignore);
     try {
       this.#deps.onConnection(socket);
     } catch (error) {
@@ -218,13 +218,13 @@ export class HttpEndpoint {
     const abort = new AbortController();
     const underWay = { abort, response };
     this.#inFlight.add(underWay);
-    response.once('close', () => {
+    response.on('close', () => {
       this.#inFlight.delete(underWay);
       connection.pending -= 1;
       connection.reads.wake();
       if (!response.writableFinished) abort.abort(new AipassError('CANCELLED', 'the client went away'));
     });
-    response.on('error', () => {});
+    response.on('error', ignore);
     void this.#deps.handle({ request, response, socket, signal: abort.signal, expectsContinue });
   }
 
@@ -256,6 +256,8 @@ export class HttpEndpoint {
     }
   }
 }
+
+function ignore(): void {}
 
 const STOPPING = new AipassError('CANCELLED', 'the daemon is stopping', { hint: 'try again once it is back' });
 const UPGRADE_REFUSED = new AipassError('BAD_REQUEST', 'the gateway does not switch protocols', {
