@@ -9,6 +9,7 @@
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { Status } from '../protocol/status.ts';
+import type { UsageStatus } from '../protocol/usage.ts';
 import { isCall, isReport, type RawEvent } from '../usage/event.ts';
 import {
   formatFamilies,
@@ -42,15 +43,22 @@ const WATCH_MS = 300_000;
 /** Interval in which the event loop is watched, in milliseconds. */
 const WATCH_RESOLUTION_MS = 20;
 
-/** Samples of one metric by their labels. */
-class Counters {
-  readonly #values = new Map<string, { readonly labels: Labels; value: number }>();
+/** One counter. */
+interface Counter {
+  readonly labels: Labels;
+  value: number;
+}
 
-  add(labels: Labels, value: number): void {
+/** Counters of one metric by their labels. */
+class Counters {
+  readonly #values = new Map<string, Counter>();
+
+  /** Returns the counter with these labels, made where there is none. */
+  of(labels: Labels): Counter {
     const name = Object.values(labels).join('\0');
-    const known = this.#values.get(name);
-    if (known) known.value += value;
-    else this.#values.set(name, { labels, value });
+    const counter = this.#values.get(name) ?? { labels, value: 0 };
+    this.#values.set(name, counter);
+    return counter;
   }
 
   get samples(): readonly Sample[] {
@@ -58,31 +66,55 @@ class Counters {
   }
 }
 
+/** One distribution of values. */
+class Histogram implements HistogramSample {
+  readonly labels: Labels;
+  readonly counts: number[];
+  above = 0;
+  sum = 0;
+  readonly #bounds: readonly number[];
+
+  constructor(labels: Labels, bounds: readonly number[]) {
+    this.labels = labels;
+    this.counts = bounds.map(() => 0);
+    this.#bounds = bounds;
+  }
+
+  add(value: number): void {
+    let at = 0;
+    while (at < this.#bounds.length && value > (this.#bounds[at] ?? 0)) at += 1;
+    if (at === this.#bounds.length) this.above += 1;
+    else this.counts[at] = (this.counts[at] ?? 0) + 1;
+    this.sum += value;
+  }
+}
+
 /** Distributions of one metric by their labels. */
 class Histograms {
   readonly bounds: readonly number[];
-  readonly #values = new Map<string, { labels: Labels; counts: number[]; above: number; sum: number }>();
+  readonly #values = new Map<string, Histogram>();
 
   constructor(bounds: readonly number[]) {
     this.bounds = bounds;
   }
 
-  add(labels: Labels, value: number): void {
+  /** Returns the distribution with these labels, made where there is none. */
+  of(labels: Labels): Histogram {
     const name = Object.values(labels).join('\0');
-    let known = this.#values.get(name);
-    if (!known) {
-      known = { labels, counts: this.bounds.map(() => 0), above: 0, sum: 0 };
-      this.#values.set(name, known);
-    }
-    const at = this.bounds.findIndex((bound) => value <= bound);
-    if (at === -1) known.above += 1;
-    else known.counts[at] = (known.counts[at] ?? 0) + 1;
-    known.sum += value;
+    const histogram = this.#values.get(name) ?? new Histogram(labels, this.bounds);
+    this.#values.set(name, histogram);
+    return histogram;
   }
 
   get samples(): readonly HistogramSample[] {
     return [...this.#values.values()];
   }
+}
+
+/** Returns what `make` makes, which is called once, when it is needed. */
+function lazily<Value extends object>(make: () => Value): () => Value {
+  let made: Value | undefined;
+  return () => (made ??= make());
 }
 
 /** The first values of a label; every other one is `other`. */
@@ -100,6 +132,27 @@ class BoundedValues {
   }
 }
 
+/**
+ * The counters and distributions of the calls of one operation to one model; each is made when it
+ * is needed.
+ */
+interface CallSeries {
+  readonly provider: string;
+  readonly requests: Readonly<Record<UsageStatus, () => Counter>>;
+  readonly durations: () => Histogram;
+  readonly firstChunks: () => Histogram;
+  readonly cost: () => Counter;
+  readonly input: () => Histogram;
+  readonly output: () => Histogram;
+  readonly cacheRead: () => Counter;
+  readonly cacheWrite: () => Counter;
+  readonly reasoning: () => Counter;
+}
+
+function isPositive(value: number | null | undefined): value is number {
+  return typeof value === 'number' && value > 0;
+}
+
 /** Metrics of the calls with the keys of one organization. */
 class CallMetrics {
   readonly #providers = new BoundedValues();
@@ -109,43 +162,67 @@ class CallMetrics {
   readonly #requests = new Counters();
   readonly #failures = new Counters();
   readonly #cost = new Counters();
-  readonly #cachedTokens = new Counters();
+  readonly #tokenParts = new Counters();
   readonly #durations = new Histograms(DURATION_BOUNDS);
   readonly #firstChunks = new Histograms(DURATION_BOUNDS);
   readonly #tokens = new Histograms(TOKEN_BOUNDS);
 
+  readonly #series = new Map<string, CallSeries>();
+
   /** Counts one call, or what a later report on it adds. */
   add(event: RawEvent): void {
-    const provider = this.#providers.bound(event.provider);
-    const operation = this.#operations.bound(event.operation);
-    const model = this.#models.bound(event.model);
-    this.#addAmounts(provider, model, event);
+    const { status, latencyMs, firstTokenMs, promptTokens, completionTokens, costMicros } = event;
+    const { cachedTokens, cacheWriteTokens, reasoningTokens } = event;
+    const series = this.#seriesOf(event);
+    if (typeof costMicros === 'number') series.cost().value += costMicros / 1_000_000;
+    if (typeof promptTokens === 'number') series.input().add(promptTokens);
+    if (typeof completionTokens === 'number') series.output().add(completionTokens);
+    if (isPositive(cachedTokens)) series.cacheRead().value += cachedTokens;
+    if (isPositive(cacheWriteTokens)) series.cacheWrite().value += cacheWriteTokens;
+    if (isPositive(reasoningTokens)) series.reasoning().value += reasoningTokens;
     // The call itself was counted before its report.
     if (isReport(event.operation)) return;
-    const call = { gen_ai_operation_name: operation, gen_ai_provider_name: provider, gen_ai_request_model: model };
-    this.#requests.add({ ...call, status: event.status }, 1);
-    const error = event.status === 'success' ? {} : { error_type: this.#errors.bound(event.errorCode) };
-    if (event.status !== 'success') this.#failures.add({ gen_ai_provider_name: provider, ...error }, 1);
-    if (typeof event.latencyMs === 'number') this.#durations.add(call, event.latencyMs / 1000);
-    if (typeof event.firstTokenMs === 'number') this.#firstChunks.add(call, event.firstTokenMs / 1000);
+    series.requests[status]().value += 1;
+    if (status !== 'success') {
+      const labels = { gen_ai_provider_name: series.provider, error_type: this.#errors.bound(event.errorCode) };
+      this.#failures.of(labels).value += 1;
+    }
+    if (typeof latencyMs === 'number') series.durations().add(latencyMs / 1000);
+    if (typeof firstTokenMs === 'number') series.firstChunks().add(firstTokenMs / 1000);
   }
 
-  #addAmounts(provider: string, model: string, event: RawEvent): void {
-    if (typeof event.costMicros === 'number') {
-      this.#cost.add({ gen_ai_provider_name: provider, gen_ai_request_model: model }, event.costMicros / 1_000_000);
+  /** Finds what a call is counted in, by one name instead of the labels of each metric. */
+  #seriesOf(event: RawEvent): CallSeries {
+    const operation = this.#operations.bound(event.operation);
+    const provider = this.#providers.bound(event.provider);
+    const model = this.#models.bound(event.model);
+    const name = `${operation}\0${provider}\0${model}`;
+    let series = this.#series.get(name);
+    if (!series) {
+      series = this.#makeSeries(operation, provider, model);
+      this.#series.set(name, series);
     }
+    return series;
+  }
+
+  #makeSeries(operation: string, provider: string, model: string): CallSeries {
     const used = { gen_ai_provider_name: provider, gen_ai_request_model: model };
-    const count = (type: string, value: number | null | undefined): void => {
-      if (typeof value === 'number') this.#tokens.add({ ...used, gen_ai_token_type: type }, value);
+    const call = { gen_ai_operation_name: operation, ...used };
+    const requests = (status: UsageStatus) => lazily(() => this.#requests.of({ ...call, status }));
+    const tokens = (type: string) => lazily(() => this.#tokens.of({ ...used, gen_ai_token_type: type }));
+    const parts = (kind: string) => lazily(() => this.#tokenParts.of({ ...used, kind }));
+    return {
+      provider,
+      requests: { success: requests('success'), failed: requests('failed'), reach_limit: requests('reach_limit') },
+      durations: lazily(() => this.#durations.of(call)),
+      firstChunks: lazily(() => this.#firstChunks.of(call)),
+      cost: lazily(() => this.#cost.of(used)),
+      input: tokens('input'),
+      output: tokens('output'),
+      cacheRead: parts('cache_read'),
+      cacheWrite: parts('cache_write'),
+      reasoning: parts('reasoning'),
     };
-    count('input', event.promptTokens);
-    count('output', event.completionTokens);
-    const countPart = (kind: string, value: number | null | undefined): void => {
-      if (typeof value === 'number' && value > 0) this.#cachedTokens.add({ ...used, kind }, value);
-    };
-    countPart('cache_read', event.cachedTokens);
-    countPart('cache_write', event.cacheWriteTokens);
-    countPart('reasoning', event.reasoningTokens);
   }
 
   /** Yields the metrics, always the same in the same order. */
@@ -187,7 +264,7 @@ class CallMetrics {
       name: 'aipassd_token_parts_total',
       help: 'Tokens by kind, each of them also counted as input or output.',
       type: 'counter',
-      samples: this.#cachedTokens.samples,
+      samples: this.#tokenParts.samples,
     };
     yield {
       name: 'aipassd_cost_usd_total',

@@ -130,7 +130,8 @@ function isStatus(value: unknown): value is UsageStatus {
   return STATUSES.has(value);
 }
 
-function boundValue(column: EventColumn, value: unknown, redact: EventRecorder['redact']): unknown {
+/** Returns a value as its column takes it, or null where it is not known. */
+export function boundValue(column: EventColumn, value: unknown, redact: EventRecorder['redact']): unknown {
   switch (column.kind) {
     case 'name':
     case 'text':
@@ -161,7 +162,7 @@ function boundText(value: unknown, maxLength: number, redact: EventRecorder['red
 }
 
 /** Returns a whole number from 0 to a bound, or null: a negative or absurd count is unknown. */
-function boundCount(value: unknown, max: number): number | null {
+export function boundCount(value: unknown, max: number): number | null {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= max ? value : null;
 }
 

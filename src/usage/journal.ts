@@ -30,8 +30,8 @@ import { writeFileAtomicSync } from '../base/atomic-write.ts';
 import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { readFileIdentitySync } from '../base/file-signature.ts';
-import { parseJsonObject } from '../base/json.ts';
-import { readEvent, type UsageEvent } from './event.ts';
+import type { UsageEvent } from './event.ts';
+import { parseEvents } from './journal-line.ts';
 
 /** Size at which a new segment is begun, so that what the database has can be deleted. */
 const SEGMENT_BYTES = 4 * 1024 * 1024;
@@ -65,39 +65,6 @@ export const JOURNAL_START: JournalPosition = { segment: 0, offset: 0 };
 /** Returns whether the first position is before the second. */
 export function isBefore(a: JournalPosition, b: JournalPosition): boolean {
   return a.segment < b.segment || (a.segment === b.segment && a.offset < b.offset);
-}
-
-/** When an event happened again, in epoch milliseconds, and the id of that event. */
-export type Moment = readonly [at: number, id: number];
-
-/**
- * Prints one line, without its end: an event, and the moments at which exactly the same happened
- * again.
- */
-export function printEvents(event: UsageEvent, again: readonly Moment[]): string {
-  const printed = JSON.stringify(event);
-  if (again.length === 0) return printed;
-  // By hand, because a busy program has hundreds of moments in a line.
-  return `${printed.slice(0, -1)},"again":[${again.map(([at, id]) => `[${at},${id}]`).join(',')}]}`;
-}
-
-/**
- * Parses one line; null is damage. Events were bounded before they were written, so only their
- * shape is checked.
- */
-export function parseEvents(line: string): UsageEvent[] | null {
-  const value = parseJsonObject(line);
-  if (value === undefined) return null;
-  const { again, ...fields } = value;
-  const event = readEvent(fields);
-  if (event === null) return null;
-  if (again === undefined) return [event];
-  if (!Array.isArray(again) || !again.every(isMoment)) return null;
-  return [event, ...again.map(([at, id]) => ({ ...event, at, id }))];
-}
-
-function isMoment(value: unknown): value is Moment {
-  return Array.isArray(value) && value.length === 2 && value.every(Number.isSafeInteger);
 }
 
 /** A line, and the number of events in it. */

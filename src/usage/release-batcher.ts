@@ -10,7 +10,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { EventField } from '../protocol/usage.ts';
 import { COLUMNS, type RawEvent } from './event.ts';
-import type { Moment } from './journal.ts';
+import type { Moment } from './journal-line.ts';
 
 const WAIT_MS = 20;
 

@@ -12,8 +12,9 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Warning } from '../base/warning.ts';
 import type { EventPage, EventQuery, PruneReport, UsageStatusReport } from '../protocol/usage.ts';
-import { isCall, normaliseEvent, type RawEvent } from './event.ts';
-import { Journal, journalBytesAfter, JOURNAL_START, printEvents, type Moment } from './journal.ts';
+import { isCall, type RawEvent } from './event.ts';
+import { Journal, journalBytesAfter, JOURNAL_START } from './journal.ts';
+import { LinePrinter, type Moment } from './journal-line.ts';
 import { ReleaseBatcher } from './release-batcher.ts';
 import type { Scoped } from './store/answers.ts';
 import { isPostgresUrl } from './store/open.ts';
@@ -41,6 +42,7 @@ export class Usage {
   readonly #deps: UsageDeps;
   readonly #thread: UsageThread;
   readonly #journal: Journal;
+  readonly #printer: LinePrinter;
   readonly #releases: ReleaseBatcher;
   /**
    * When the oldest event was recorded that the database had not taken when it was last known to
@@ -49,10 +51,11 @@ export class Usage {
   #waitingSince = 0;
 
   constructor(deps: UsageDeps) {
-    const { database, journalFolder, clock, logger } = deps;
+    const { database, journalFolder, clock, logger, redact } = deps;
     this.#deps = deps;
     this.#thread = new UsageThread({ database, journalFolder }, clock, logger);
     this.#journal = new Journal(journalFolder, clock, (events) => this.#thread.recorded(events));
+    this.#printer = new LinePrinter({ run: this.run, redact });
     this.#releases = new ReleaseBatcher(deps, (raw, again) => this.#append(raw, again));
   }
 
@@ -195,10 +198,9 @@ export class Usage {
   }
 
   #append(raw: RawEvent, again: readonly Moment[] = []): void {
-    const { clock, randomId, redact } = this.#deps;
+    const { clock, randomId } = this.#deps;
     const now = clock.now();
     if (this.#waitingSince <= this.#thread.database.drainedAt) this.#waitingSince = now;
-    const event = normaliseEvent(raw, { now, id: randomId(), run: this.run, redact });
-    this.#journal.append(printEvents(event, again), 1 + again.length);
+    this.#journal.append(this.#printer.print(raw, { now, id: randomId() }, again), 1 + again.length);
   }
 }

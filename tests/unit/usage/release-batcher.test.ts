@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { RawEvent } from '../../../src/usage/event.ts';
-import { parseEvents, printEvents, type Moment } from '../../../src/usage/journal.ts';
+import type { Moment } from '../../../src/usage/journal-line.ts';
 import { ReleaseBatcher } from '../../../src/usage/release-batcher.ts';
-import { usageEvent } from '../../support/usage-events.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
 const release: RawEvent = { operation: 'key.get', status: 'success', pid: 1, session: 's', keyId: 'K', provider: 'p' };
@@ -44,32 +43,4 @@ describe('releases that wait', () => {
     releases.flush();
     expect(lines.map(({ again }) => again.length + 1)).toEqual([256, 256, 88]);
   });
-});
-
-describe('a line of the journal', () => {
-  const event = usageEvent({ operation: 'key.get' });
-
-  it('holds every moment of what happened again', () => {
-    const again: Moment[] = [
-      [event.at + 1, 7],
-      [event.at + 1, 8],
-    ];
-    expect(parseEvents(printEvents(event, []))).toEqual([event]);
-    expect(parseEvents(printEvents(event, again))).toEqual([
-      event,
-      { ...event, at: event.at + 1, id: 7 },
-      { ...event, at: event.at + 1, id: 8 },
-    ]);
-  });
-
-  it.each(['', '{', '[]', 'null', '{"at":1}'])('is damaged where it reads %j', (line) => {
-    expect(parseEvents(line)).toBeNull();
-  });
-
-  it.each([[{ again: 5 }], [{ again: [5] }], [{ again: [[1]] }], [{ again: [[1, 'x']] }], [{ again: [[1, 0.5]] }]])(
-    'is damaged where it holds %j',
-    (damage) => {
-      expect(parseEvents(JSON.stringify({ ...event, ...damage }))).toBeNull();
-    },
-  );
 });
