@@ -29,8 +29,8 @@ if (!isNodeAtLeast(process.versions.node, OLDEST_NODE)) {
 }
 
 async function runDaemon(): Promise<never> {
-  const { keepYoungGeneration } = await import('./base/start-memory.ts');
-  const startIsOver = keepYoungGeneration();
+  const { keepHeapLean } = await import('./base/lean-heap.ts');
+  const startIsOver = keepHeapLean();
   const daemon = await import('./run.ts');
   // Connections that providers keep open must not hold up the end.
   process.exit(await daemon.runDaemon(startIsOver));
