@@ -51,7 +51,7 @@ import { openProviders } from './providers/open.ts';
 import { readUsableConfig } from './providers/usable-config.ts';
 import { openAccounts } from './refreshers/open.ts';
 import { ConfigReloader } from './service/config-reloader.ts';
-import { restartHint } from './service/restart-hint.ts';
+import { restartHint } from './service/service-manager.ts';
 import { openUsage } from './usage/open.ts';
 
 /** A running daemon. */

@@ -15,7 +15,7 @@ import { describeFailure } from './base/system-failure.ts';
 import { startDaemon, type Daemon } from './daemon.ts';
 import { beginRun, describeRun, readRunRecord, writeRunRecord } from './service/last-exit.ts';
 import { EXIT_SOFTWARE, Lifetime, type Ending } from './service/lifetime.ts';
-import { ServiceNotifier, watchdogInterval } from './service/notify.ts';
+import { ServiceNotifier, watchdogInterval } from './service/service-manager.ts';
 
 /** Exit code of a start that failed for a known reason: starting again would fail the same way. */
 const EXIT_START_FAILED = 2;

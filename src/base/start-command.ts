@@ -7,6 +7,8 @@ import { existsSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
+type Environment = Readonly<Record<string, string | undefined>>;
+
 /** Name of the systemd unit. */
 export const UNIT_NAME = 'aipassd.service';
 
@@ -15,6 +17,18 @@ export const PLIST_LABEL = 'com.aipassd.daemon';
 
 /** Place of the unit of the whole machine. */
 export const SYSTEM_UNIT_FILE = `/etc/systemd/system/${UNIT_NAME}`;
+
+/** Returns the place of a user's unit. */
+export function userUnitFile(home: string, env: Environment): string {
+  const set = env['XDG_CONFIG_HOME'];
+  const configHome = set !== undefined && isAbsolute(set) ? set : join(home, '.config');
+  return join(configHome, 'systemd', 'user', UNIT_NAME);
+}
+
+/** Returns the place of a user's launchd agent. */
+export function agentFile(home: string): string {
+  return join(home, 'Library', 'LaunchAgents', `${PLIST_LABEL}.plist`);
+}
 
 /** Socket of the daemon of the whole machine. */
 const SYSTEM_SOCKET = '/run/aipassd/aipassd.sock';
@@ -28,7 +42,7 @@ export interface ServiceCommands {
 
 /** What the commands are judged by; the defaults are this process's own. */
 export interface ServiceSources {
-  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly env?: Environment;
   readonly home?: string;
   readonly platform?: NodeJS.Platform;
   readonly exists?: (path: string) => boolean;
@@ -38,8 +52,7 @@ export interface ServiceSources {
 export function serviceCommands(socket: string, sources: ServiceSources = {}): ServiceCommands {
   const { env = process.env, platform = process.platform, exists = existsSync } = sources;
   if (platform === 'darwin') {
-    const plist = join(sources.home ?? homeFolder(), 'Library', 'LaunchAgents', `${PLIST_LABEL}.plist`);
-    if (!exists(plist)) return BY_HAND;
+    if (!exists(agentFile(sources.home ?? homeFolder()))) return BY_HAND;
     const service = `gui/${process.getuid?.() ?? 0}/${PLIST_LABEL}`;
     return {
       start: `launchctl kickstart ${service}`,
@@ -48,9 +61,7 @@ export function serviceCommands(socket: string, sources: ServiceSources = {}): S
     };
   }
   if (socket === SYSTEM_SOCKET) return exists(SYSTEM_UNIT_FILE) ? unitCommands('sudo systemctl') : BY_HAND;
-  const set = env['XDG_CONFIG_HOME'];
-  const configHome = set !== undefined && isAbsolute(set) ? set : join(sources.home ?? homeFolder(), '.config');
-  return exists(join(configHome, 'systemd', 'user', UNIT_NAME)) ? unitCommands('systemctl --user') : BY_HAND;
+  return exists(userUnitFile(sources.home ?? homeFolder(), env)) ? unitCommands('systemctl --user') : BY_HAND;
 }
 
 const BY_HAND: ServiceCommands = { start: 'aipassd run', stop: null, restart: null };

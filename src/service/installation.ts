@@ -1,5 +1,6 @@
 /**
- * An installation as this machine has it: this Node, this package, this user's paths.
+ * An installation as this machine has it: this Node, this package, this user's paths. They are
+ * filled into a template of `systemd/` or `launchd/`.
  */
 
 import { lstatSync, readdirSync, readFileSync } from 'node:fs';
@@ -8,11 +9,11 @@ import { dirname, isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { AipassError } from '../base/errors.ts';
 import { assertTrusted, entryFault } from '../base/file-trust.ts';
-import { resolvePaths, type Paths } from '../base/paths.ts';
+import { type Paths, resolvePaths } from '../base/paths.ts';
+import { agentFile, SYSTEM_UNIT_FILE, userUnitFile } from '../base/start-command.ts';
 import type { Installation } from './plan.ts';
 import { runProgram, type RunProgram } from './run-program.ts';
 import { probeSandbox, weakenUnit } from './sandbox.ts';
-import { printPlist, printUnit, type ServiceProgram } from './unit-text.ts';
 
 /** The user that may write what the host-wide service runs. */
 const ROOT = 0;
@@ -57,19 +58,16 @@ export function describeInstallation({ system, paths }: InstallRequest): Install
   const home = homedir();
   const uid = process.getuid?.() ?? 0;
   const used = system ? SYSTEM_PATHS : paths;
-  const service: ServiceProgram = {
-    command,
-    environment: system ? {} : movedPaths(paths, home),
-    writable: system ? [] : movedFolders(paths, home),
-  };
+  const environment = system ? {} : movedPaths(paths, home);
+  const { AIPASSD_CONFIG: _config, ...folders } = environment;
+  const service: ServiceProgram = { command, environment, writable: Object.values(folders) };
   return {
     scope,
     home,
     uid,
     user: userName(uid),
-    text: printService(scope, service, home),
+    ...describeService(scope, service, home),
     folders: system ? [] : [paths.secretsRoot, paths.secrets, paths.state],
-    configHome: configHome(home),
     logFile: used.log,
   };
 }
@@ -98,54 +96,44 @@ function userName(uid: number): string {
   }
 }
 
-function printService(scope: Installation['scope'], service: ServiceProgram, home: string): string {
+/** Returns the path and the text of the unit or plist. */
+function describeService(
+  scope: Installation['scope'],
+  service: ServiceProgram,
+  home: string,
+): Pick<Installation, 'path' | 'text'> {
   switch (scope) {
-    case 'systemd-user':
-      return printUnit(readTemplate('systemd', 'aipassd.service'), service);
+    case 'systemd-user': {
+      const text = printUnit(readTemplate('systemd/aipassd.service'), service);
+      return { path: userUnitFile(home, process.env), text };
+    }
     case 'systemd-system':
-      return printUnit(readTemplate('systemd', 'system', 'aipassd.service'), service);
+      return { path: SYSTEM_UNIT_FILE, text: printUnit(readTemplate('systemd/system/aipassd.service'), service) };
     case 'launchd':
-      return printPlist(readTemplate('launchd', 'com.aipassd.daemon.plist'), service, home);
+      return {
+        path: agentFile(home),
+        text: printPlist(readTemplate('launchd/com.aipassd.daemon.plist'), service, home),
+      };
   }
 }
 
-function readTemplate(...path: string[]): string {
-  return readFileSync(join(PACKAGE, ...path), 'utf8');
+function readTemplate(file: string): string {
+  return readFileSync(join(PACKAGE, file), 'utf8');
 }
 
 /**
- * Returns the variables that a service manager must set, because its paths would differ from this
- * shell's.
+ * Returns the variables that a service manager must set, because the paths that result from its
+ * environment differ from this shell's.
  */
 function movedPaths(paths: Paths, home: string): Record<string, string> {
-  const usual = usualPaths(home);
+  const runtime = process.env['XDG_RUNTIME_DIR'] ?? `/run/user/${process.getuid?.() ?? 0}`;
+  const usual = resolvePaths({ home, env: { XDG_RUNTIME_DIR: runtime } });
   return {
     ...(paths.secretsRoot === usual.secretsRoot ? {} : { AIPASSD_SECRETS_DIR: paths.secretsRoot }),
     ...(paths.config === usual.config ? {} : { AIPASSD_CONFIG: paths.config }),
     ...(paths.state === usual.state ? {} : { AIPASSD_STATE_DIR: paths.state }),
     ...(paths.runtime === usual.runtime ? {} : { AIPASSD_RUNTIME_DIR: paths.runtime }),
   };
-}
-
-function movedFolders(paths: Paths, home: string): string[] {
-  const usual = usualPaths(home);
-  const pairs = [
-    [paths.secretsRoot, usual.secretsRoot],
-    [paths.state, usual.state],
-    [paths.runtime, usual.runtime],
-  ] as const;
-  return pairs.filter(([now, before]) => now !== before).map(([now]) => now);
-}
-
-/** Returns the paths that result from a service manager's environment. */
-function usualPaths(home: string): Paths {
-  const runtime = process.env['XDG_RUNTIME_DIR'] ?? `/run/user/${process.getuid?.() ?? 0}`;
-  return resolvePaths({ home, env: { XDG_RUNTIME_DIR: runtime } });
-}
-
-function configHome(home: string): string {
-  const set = process.env['XDG_CONFIG_HOME'];
-  return set !== undefined && isAbsolute(set) ? set : join(home, '.config');
 }
 
 /**
@@ -187,4 +175,73 @@ function assertTreeTrusted(folder: string): void {
     }
     if (entry.isDirectory() && entry.name !== '.git') assertTreeTrusted(path);
   }
+}
+
+/** What the installed service runs. All paths are absolute. */
+export interface ServiceProgram {
+  /** Program and arguments without `run`: Node and `dist/cli.js`. */
+  readonly command: readonly string[];
+  /** Environment variables of the service. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Folders that it must be able to write besides those of the template. */
+  readonly writable: readonly string[];
+}
+
+/** Line of the template with the program. */
+const UNIT_COMMAND = 'ExecStart=/usr/bin/aipassd run';
+
+/** Prints a unit from its template. Throws if the template has no line to fill in. */
+export function printUnit(template: string, service: ServiceProgram): string {
+  if (!template.includes(`\n${UNIT_COMMAND}\n`)) throw new Error(`the unit template has no line "${UNIT_COMMAND}"`);
+  const added = [
+    // systemd takes the program's own path as it is, except for its specifiers.
+    `ExecStart=${[...service.command, 'run'].map(quoteArgument).join(' ')}`,
+    ...Object.entries(service.environment).map(([name, value]) => `Environment=${quoteWord(`${name}=${value}`)}`),
+    ...service.writable.map((path) => `ReadWritePaths=${quoteWord(`-${path}`)}`),
+  ];
+  return template.replace(UNIT_COMMAND, () => added.join('\n'));
+}
+
+/** Quotes a word as systemd.syntax(7) reads it, with `%` doubled, because it begins a specifier. */
+function quoteWord(word: string): string {
+  assertPlain(word);
+  return `"${word.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%')}"`;
+}
+
+/** Quotes a word of a command line, where `$` begins a variable too (systemd.service(5)). */
+function quoteArgument(word: string): string {
+  return quoteWord(word).replaceAll('$', '$$$$');
+}
+
+/** Program and home of the plist template. */
+const PLIST_COMMAND = '<string>/usr/local/bin/aipassd</string>';
+const PLIST_ENVIRONMENT = '<dict/>';
+const PLIST_HOME = '/Users/you/';
+
+/**
+ * Prints the plist from its template; `home` is the user's. Throws when the template has nothing to
+ * fill in.
+ */
+export function printPlist(template: string, service: ServiceProgram, home: string): string {
+  if (!template.includes(PLIST_COMMAND) || !template.includes(PLIST_ENVIRONMENT)) {
+    throw new Error('the plist template has no command or environment to fill in');
+  }
+  const command = service.command.map((word) => `<string>${escapeXml(word)}</string>`).join('\n    ');
+  const variables = Object.entries(service.environment).map(
+    ([name, value]) => `    <key>${escapeXml(name)}</key>\n    <string>${escapeXml(value)}</string>\n`,
+  );
+  return template
+    .replace(PLIST_COMMAND, () => command)
+    .replace(PLIST_ENVIRONMENT, () => (variables.length === 0 ? '<dict/>' : `<dict>\n${variables.join('')}  </dict>`))
+    .replaceAll(PLIST_HOME, () => `${escapeXml(home)}/`);
+}
+
+function escapeXml(text: string): string {
+  assertPlain(text);
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+/** Rejects control characters, which neither format can quote. */
+function assertPlain(text: string): void {
+  if (/\p{Cc}/u.test(text)) throw new Error('a path or variable of the service holds a control character');
 }

@@ -1,13 +1,18 @@
 /**
- * Plans the installation and removal of the service as a list of steps that can be shown first.
+ * The installation and removal of the service as a list of steps, which can be shown first.
  *
- * Pure. execute.ts executes a plan and skips what is done already, so that it can be executed
- * repeatedly.
+ * Planning is pure. Execution ends at the first failure, and skips what is done already, so that a
+ * plan can be executed repeatedly.
  */
 
-import { dirname, join } from 'node:path';
+import { chmod, mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { writeFileAtomic } from '../base/atomic-write.ts';
+import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { plainText } from '../base/plain-text.ts';
+import { PLIST_LABEL, UNIT_NAME } from '../base/start-command.ts';
+import { runProgram, type RunProgram } from './run-program.ts';
 import type { Sandbox } from './sandbox.ts';
-import { PLIST_LABEL, SYSTEM_UNIT_FILE, UNIT_NAME } from '../base/start-command.ts';
 
 /** One step of a plan. */
 export type Step =
@@ -45,14 +50,13 @@ export interface Installation {
   readonly uid: number;
   /** The user's name, or the number of one without a name. */
   readonly user: string;
-  /** Text of the unit or plist. */
+  /** Path and text of the unit or plist. */
+  readonly path: string;
   readonly text: string;
   /** What the unit has to do without on this machine, where that was tried. */
   readonly sandbox?: Sandbox;
   /** The user's folders that the service writes. */
   readonly folders: readonly string[];
-  /** `$XDG_CONFIG_HOME` or its default. */
-  readonly configHome: string;
   readonly logFile: string;
 }
 
@@ -73,21 +77,9 @@ const SYSTEM_CONFIG = `{
 `;
 const SYSTEM_CONFIG_FILE = '/etc/aipassd/config.jsonc';
 
-/** Returns the path of the unit or plist. */
-export function servicePath(installation: Pick<Installation, 'scope' | 'home' | 'configHome'>): string {
-  switch (installation.scope) {
-    case 'systemd-user':
-      return join(installation.configHome, 'systemd', 'user', UNIT_NAME);
-    case 'systemd-system':
-      return SYSTEM_UNIT_FILE;
-    case 'launchd':
-      return join(installation.home, 'Library', 'LaunchAgents', `${PLIST_LABEL}.plist`);
-  }
-}
-
 /** Plans an installation, after which the service runs. */
 export function planInstall(installation: Installation): readonly Step[] {
-  const path = servicePath(installation);
+  const { path } = installation;
   const own = installation.folders.map((folder): Step => ({ kind: 'folder', path: folder, mode: 0o700 }));
   const write: Step[] = [
     { kind: 'folder', path: dirname(path), mode: 0o755 },
@@ -137,7 +129,7 @@ export function planInstall(installation: Installation): readonly Step[] {
 
 /** Plans the removal of an installation; secrets, state and an edited configuration stay. */
 export function planUninstall(installation: Installation): readonly Step[] {
-  const path = servicePath(installation);
+  const { path } = installation;
   switch (installation.scope) {
     case 'systemd-user':
       return [...stopUnit(['systemctl', '--user'], path), kept(installation.folders)];
@@ -216,4 +208,146 @@ function logs(installation: Installation, journal: string | null): Step {
 
 function kept(what: readonly string[]): Step {
   return { kind: 'note', text: `kept: ${what.join(', ')}` };
+}
+
+/** Result of a step. */
+export interface Done {
+  readonly kind: 'did' | 'unchanged' | 'note';
+  readonly text: string;
+}
+
+/**
+ * Executes the steps in order and yields the result of each.
+ *
+ * @throws AipassError FORBIDDEN for missing rights, NOT_FOUND for a missing program or
+ * prerequisite, INTERNAL if a program fails.
+ */
+export async function* executePlan(steps: readonly Step[], run: RunProgram = runProgram): AsyncGenerator<Done> {
+  let changed = false;
+  for (const step of steps) {
+    const done = await executeStep(step, changed, run);
+    if (done === null) continue;
+    if (done.kind === 'did' && (step.kind === 'write' || step.kind === 'remove')) changed = true;
+    yield done;
+  }
+}
+
+/** Describes a step, as a shell command where there is one. */
+export function describeStep(step: Step): string {
+  switch (step.kind) {
+    case 'folder':
+      return `mkdir -p -m ${step.mode.toString(8)} ${step.path}`;
+    case 'write':
+      return `write ${step.path}${step.keep === true ? ' (unless it exists)' : ''}`;
+    case 'remove':
+      return `rm ${step.path}${step.text === undefined ? '' : ' (unless it was edited)'}`;
+    case 'run':
+      return `${step.argv.join(' ')}${step.when === undefined ? '' : ` (if a file was ${step.when})`}`;
+    case 'require':
+      return `${step.argv.join(' ')} (if it fails, nothing is done)`;
+    case 'note':
+      return step.text;
+  }
+}
+
+async function executeStep(step: Step, changed: boolean, run: RunProgram): Promise<Done | null> {
+  switch (step.kind) {
+    case 'note':
+      return { kind: 'note', text: step.text };
+    case 'require':
+      return assertRequirement(step, run);
+    case 'folder':
+      return withRights(step.path, () => makeFolder(step.path, step.mode));
+    case 'write':
+      return withRights(step.path, () => writeText(step));
+    case 'remove':
+      return withRights(step.path, () => removeText(step));
+    case 'run':
+      if (step.when !== undefined && (step.when === 'changed') !== changed) return null;
+      return runStep(step.argv, step.tolerate ?? false, run);
+  }
+}
+
+async function makeFolder(path: string, mode: number): Promise<Done> {
+  const made = await mkdir(path, { recursive: true, mode });
+  // This program's umask is strict, and the service's own user must be able to enter.
+  if (made !== undefined) await chmod(path, mode);
+  return made === undefined
+    ? { kind: 'unchanged', text: `${path} is there` }
+    : { kind: 'did', text: `made ${path}, mode ${mode.toString(8)}` };
+}
+
+async function writeText(step: Extract<Step, { kind: 'write' }>): Promise<Done> {
+  const present = await readText(step.path);
+  if (present === step.text || (present !== null && step.keep === true)) {
+    return { kind: 'unchanged', text: `${step.path} is there${present === step.text ? ', as it should be' : ''}` };
+  }
+  // The mode holds whatever the umask is, as above: a service manager must be able to read its
+  // files.
+  await writeFileAtomic(step.path, step.text, { mode: step.mode });
+  return { kind: 'did', text: `${present === null ? 'wrote' : 'changed'} ${step.path}` };
+}
+
+async function removeText(step: Extract<Step, { kind: 'remove' }>): Promise<Done> {
+  const present = await readText(step.path);
+  if (present === null) return { kind: 'unchanged', text: `${step.path} is not there` };
+  if (step.text !== undefined && present !== step.text) {
+    return { kind: 'unchanged', text: `kept ${step.path}, which was edited` };
+  }
+  await rm(step.path);
+  return { kind: 'did', text: `removed ${step.path}` };
+}
+
+/** Messages of systemctl and launchctl about a unit or agent that is not there. */
+const NOT_LOADED = /not loaded|does not exist|no such (?:file|process)|not be found|could not find service/i;
+
+async function runStep(argv: readonly string[], tolerate: boolean, run: RunProgram): Promise<Done | null> {
+  const ended = await run(argv);
+  if (ended.code === 0) return { kind: 'did', text: `ran ${argv.join(' ')}` };
+  const reason = reasonOf(ended);
+  // Nothing was there to stop or to disable: that is no news.
+  if (tolerate && NOT_LOADED.test(reason)) return null;
+  if (tolerate) return { kind: 'unchanged', text: `${argv.join(' ')}: ${reason}` };
+  throw new AipassError('INTERNAL', `${argv.join(' ')} failed: ${reason}`, {
+    hint: `run it by hand; ${argv[0] === 'launchctl' ? 'launchctl print and the log' : 'systemctl status and journalctl'} show more`,
+  });
+}
+
+async function assertRequirement(step: Extract<Step, { kind: 'require' }>, run: RunProgram): Promise<null> {
+  const ended = await run(step.argv);
+  if (ended.code === 0) return null;
+  throw new AipassError('NOT_FOUND', `${step.problem}: ${reasonOf(ended)}`, { hint: step.hint });
+}
+
+/** Returns why a program failed: its error output or its exit status. */
+function reasonOf({ code, stderr }: Awaited<ReturnType<RunProgram>>): string {
+  return plainText(stderr, 300) || `exit status ${code ?? 'none'}`;
+}
+
+/**
+ * Reads a file, or returns null if it is missing. A symbolic link is followed for reading and
+ * replaced by writing.
+ */
+async function readText(path: string): Promise<string | null> {
+  try {
+    const { size } = await stat(path);
+    // A file larger than any of ours is different in any case.
+    return size > 1024 * 1024 ? '' : await readFile(path, 'utf8');
+  } catch (error) {
+    if (systemErrorCode(error) === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+async function withRights(path: string, act: () => Promise<Done>): Promise<Done> {
+  try {
+    return await act();
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code !== 'EACCES' && code !== 'EPERM' && code !== 'EROFS') throw error;
+    throw new AipassError('FORBIDDEN', `may not change ${path}: ${code}`, {
+      hint: 'a service for the whole machine is installed by root: sudo aipassd install --system',
+      cause: error,
+    });
+  }
 }

@@ -6,12 +6,10 @@ import { AipassError } from '../../base/errors.ts';
 import { findSocket } from '../../base/find-socket.ts';
 import { peersAreKnown } from '../../base/native.ts';
 import { describeNetwork, NO_NETWORK } from '../../base/network.ts';
-import type { Paths } from '../../base/paths.ts';
 import { SYSTEM_UNIT_FILE } from '../../base/start-command.ts';
 import { type Finding, ownerOf, runChecks } from '../../doctor/checks.ts';
 import type { Status } from '../../protocol/status.ts';
 import { describeInstallation, SYSTEM_PATHS } from '../../service/installation.ts';
-import { servicePath } from '../../service/plan.ts';
 import { formatCount } from '../format.ts';
 import type { Output } from '../output.ts';
 import { todoOf } from '../todo.ts';
@@ -38,7 +36,7 @@ export const doctor = defineVerb({
       env: process.env,
       uid: system ? await systemUid(ownUid) : ownUid,
       nativeWorks: peersAreKnown(),
-      unit: system ? SYSTEM_UNIT : ownUnit(own),
+      unit: system ? SYSTEM_UNIT : describeInstallation({ system: false, paths: own }),
       installCommand: system ? 'sudo aipassd install --system' : 'aipassd install',
       askStatus: async () => {
         // What the daemon warns of is printed with what else is to be done about it.
@@ -84,11 +82,6 @@ function summarize(problems: number, warnings: number, fine: number): string {
  * and the package that installed it.
  */
 const SYSTEM_UNIT = { path: SYSTEM_UNIT_FILE, text: null };
-
-function ownUnit(paths: Paths): { readonly path: string; readonly text: string } {
-  const installation = describeInstallation({ system: false, paths });
-  return { path: servicePath(installation), text: installation.text };
-}
 
 /** Returns the user of the daemon of the whole machine, whose folder only root may read. */
 async function systemUid(ownUid: number): Promise<number> {

@@ -9,9 +9,8 @@ import type { Paths } from '../../base/paths.ts';
 import { delay } from '../../base/timeout.ts';
 import { type Aipass, connect } from '../../client/index.ts';
 import type { Status } from '../../protocol/status.ts';
-import { describeStep, executePlan } from '../../service/execute.ts';
 import { describeInstallation, fitToMachine, SYSTEM_PATHS } from '../../service/installation.ts';
-import { planInstall, planUninstall, servicePath, type Step } from '../../service/plan.ts';
+import { describeStep, executePlan, planInstall, planUninstall, type Step } from '../../service/plan.ts';
 import type { Output } from '../output.ts';
 import { defineVerb, flag } from '../verb.ts';
 
@@ -27,7 +26,7 @@ export const install = defineVerb({
     const installation = await fitToMachine(describeInstallation({ system, paths }));
     const plan = planInstall(installation);
     if (print) {
-      out.line(`# ${servicePath(installation)}`, installation.text.trimEnd(), '', '# what would be done');
+      out.line(`# ${installation.path}`, installation.text.trimEnd(), '', '# what would be done');
       printPlan(plan, out);
       return 0;
     }

@@ -3,9 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { resolvePaths } from '../../../src/base/paths.ts';
-import { describeStep, executePlan, type Done } from '../../../src/service/execute.ts';
 import { describeInstallation } from '../../../src/service/installation.ts';
-import { planInstall, planUninstall, servicePath, type Installation } from '../../../src/service/plan.ts';
+import {
+  describeStep,
+  executePlan,
+  planInstall,
+  planUninstall,
+  type Done,
+  type Installation,
+} from '../../../src/service/plan.ts';
 
 let home: string;
 let installation: Installation;
@@ -35,9 +41,9 @@ beforeEach(() => {
     home,
     uid: 1000,
     user: 'alice',
+    path: join(home, '.config', 'systemd', 'user', 'aipassd.service'),
     text: '[Service]\n',
     folders: [join(home, '.secrets'), join(home, '.local', 'state', 'aipassd')],
-    configHome: join(home, '.config'),
     logFile: join(home, 'log'),
   };
 });
@@ -74,7 +80,7 @@ it('a second installation changes nothing and restarts nothing', async () => {
 it('a changed unit is written again and the daemon restarted', async () => {
   await execute(planInstall(installation));
   const done = await execute(planInstall({ ...installation, text: '[Service]\nType=notify\n' }));
-  expect(done).toContainEqual({ kind: 'did', text: `changed ${servicePath(installation)}` });
+  expect(done).toContainEqual({ kind: 'did', text: `changed ${installation.path}` });
   expect(ran).toContain('systemctl --user restart aipassd.service');
 });
 
@@ -83,7 +89,7 @@ it('removing takes the unit back and keeps what people put there, also when done
   writeFileSync(join(home, '.secrets', 'mine'), 'x');
   await execute(planUninstall(installation));
   expect(ran[0]).toBe('systemctl --user disable --now aipassd.service');
-  expect(existsSync(servicePath(installation))).toBe(false);
+  expect(existsSync(installation.path)).toBe(false);
   expect(existsSync(join(home, '.secrets', 'mine'))).toBe(true);
   fails = (command) => command.includes('disable') || command.includes('reset-failed');
   const again = await execute(planUninstall(installation));
@@ -148,7 +154,8 @@ it('the plan for a whole machine makes its user before the unit that runs as it'
 });
 
 it('launchd is told to forget an agent before it takes a changed one', async () => {
-  const agent = { ...installation, scope: 'launchd' as const };
+  const path = join(home, 'Library', 'LaunchAgents', 'com.aipassd.daemon.plist');
+  const agent = { ...installation, scope: 'launchd' as const, path };
   await execute(planInstall(agent));
   expect(ran.map((command) => command.split(' ').slice(0, 2).join(' '))).toEqual([
     'launchctl bootout',
@@ -156,7 +163,7 @@ it('launchd is told to forget an agent before it takes a changed one', async () 
     'launchctl enable',
     'launchctl kickstart',
   ]);
-  expect(existsSync(join(home, 'Library', 'LaunchAgents', 'com.aipassd.daemon.plist'))).toBe(true);
+  expect(existsSync(path)).toBe(true);
 });
 
 it('the service is started so that SIGUSR1 opens no debugger, not even in its first millisecond', () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'plist';
 import { expect, it } from 'vitest';
-import { printPlist, printUnit } from '../../../src/service/unit-text.ts';
+import { printPlist, printUnit } from '../../../src/service/installation.ts';
 
 const template = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 const facts = {

@@ -1,12 +1,15 @@
 /**
- * Reports the state of the daemon to its service manager (sd_notify(3)), and feeds its watchdog.
+ * The service manager that started the daemon: what it is told (sd_notify(3)), how often its
+ * watchdog is fed, and how it restarts the daemon.
  *
- * Without a service manager, or without libsystemd, every call does nothing. The watchdog is fed by
- * a timer of the event loop, so that the service manager restarts a daemon whose loop is blocked.
+ * Without a service manager, or without libsystemd, every call does nothing. The watchdog is fed
+ * by a timer of the event loop, so that the service manager restarts a daemon whose loop is
+ * blocked.
  */
 
 import type { Clock } from '../base/clock.ts';
 import { notifySystemd } from '../base/native.ts';
+import { PLIST_LABEL } from '../base/start-command.ts';
 import { repeat } from '../base/timers.ts';
 
 /** Sends one text to the service manager; returns false where none took it. */
@@ -65,4 +68,34 @@ export function watchdogInterval(env: Readonly<Record<string, string | undefined
 /** Keeps a text from adding assignments of its own. */
 function oneLine(text: string): string {
   return text.replaceAll(/[\r\n]+/g, ' ');
+}
+
+/** What identifies the program that started this process. */
+export interface RunningProcess {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly pid: number;
+  readonly uid: number;
+}
+
+/** Returns how to restart the daemon: a command if a service manager started it. */
+export function restartHint(start: RunningProcess): string {
+  if (isUnit(start)) {
+    // systemd.exec(5): only a user's manager passes its own pid.
+    return start.env['MANAGERPID'] === undefined
+      ? 'sudo systemctl restart aipassd'
+      : 'systemctl --user restart aipassd';
+  }
+  // A program in a terminal of macOS has another name here, that of the terminal.
+  if (start.env['XPC_SERVICE_NAME'] === PLIST_LABEL) return `launchctl kickstart -k gui/${start.uid}/${PLIST_LABEL}`;
+  return 'end it with Ctrl-C and start it again';
+}
+
+/**
+ * Returns whether systemd started this very process. A terminal that is a unit passes INVOCATION_ID
+ * on to its children; SYSTEMD_EXEC_PID (systemd 248 and newer) identifies its owner.
+ */
+function isUnit({ env, pid }: RunningProcess): boolean {
+  if (env['NOTIFY_SOCKET'] !== undefined) return true;
+  const executed = env['SYSTEMD_EXEC_PID'];
+  return env['INVOCATION_ID'] !== undefined && (executed === undefined || executed === String(pid));
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ServiceNotifier, watchdogInterval } from '../../../src/service/notify.ts';
+import { restartHint, ServiceNotifier, watchdogInterval } from '../../../src/service/service-manager.ts';
 
 it('a status cannot add assignments of its own', () => {
   const sent: string[] = [];
@@ -40,4 +40,21 @@ it('the watchdog is fed thrice in its time, and only by the process it watches',
   expect(watchdogInterval({ WATCHDOG_USEC: '20000000', WATCHDOG_PID: '8' }, 7)).toBeNull();
   expect(watchdogInterval({}, 7)).toBeNull();
   expect(watchdogInterval({ WATCHDOG_USEC: 'soon' }, 7)).toBeNull();
+});
+
+const BY_HAND = 'end it with Ctrl-C and start it again';
+const USER = 'systemctl --user restart aipassd';
+const SYSTEM = 'sudo systemctl restart aipassd';
+
+it.each([
+  ['by hand', {}, BY_HAND],
+  ["as a user's unit", { NOTIFY_SOCKET: '/run/user/1000/systemd/notify', MANAGERPID: '900' }, USER],
+  ["as a user's unit that notifies nobody", { INVOCATION_ID: 'a1', SYSTEMD_EXEC_PID: '42', MANAGERPID: '900' }, USER],
+  ['as a unit of the machine', { NOTIFY_SOCKET: '/run/systemd/notify', INVOCATION_ID: 'a1' }, SYSTEM],
+  ['as a unit of an older systemd', { INVOCATION_ID: 'a1' }, SYSTEM],
+  ['in a terminal that is a unit', { INVOCATION_ID: 'a1', SYSTEMD_EXEC_PID: '7', MANAGERPID: '900' }, BY_HAND],
+  ['by launchd', { XPC_SERVICE_NAME: 'com.aipassd.daemon' }, 'launchctl kickstart -k gui/1000/com.aipassd.daemon'],
+  ['in a terminal of macOS', { XPC_SERVICE_NAME: 'application.com.apple.Terminal.1' }, BY_HAND],
+])('a daemon that was started %s is restarted the same way', (_how, env, expected) => {
+  expect(restartHint({ env, pid: 42, uid: 1000 })).toBe(expected);
 });
