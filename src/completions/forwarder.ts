@@ -51,7 +51,7 @@ import type {
   ForwardSink,
   PlannedRequest,
 } from './forwarding.ts';
-import { PassThrough } from './pass-through.ts';
+import { isPage, PassThrough } from './pass-through.ts';
 
 /** How often a failing provider is asked again within one request. */
 export interface RetryPolicy {
@@ -131,6 +131,8 @@ interface PassableRefusal {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Buffer;
+  /** Whether it is a page for people, of which only the status is passed on. */
+  readonly isPage: boolean;
   readonly provider: string;
   readonly keyId: string | null;
 }
@@ -236,6 +238,7 @@ export class Forwarder {
     }
     const { error, begun, refusal } = end;
     if (begun || !refusal || signal.aborted) return { kind: 'failed', error, begun };
+    if (refusal.isPage) return { kind: 'failed', error, begun, status: refusal.status };
     try {
       sink.head(refusal.status, refusal.headers);
       await sink.end(method === 'HEAD' ? Buffer.alloc(0) : refusal.body);
@@ -634,14 +637,22 @@ class Attempt {
     const { status, headers } = answer;
     const bytes = await readRefusal(answer);
     const text = bytes.toString();
+    const document = parseJson(text);
     const outcome = {
-      ...this.#failed({ kind: 'refusal', status, headers, body: parseJson(text) }),
+      ...this.#failed({ kind: 'refusal', status, headers, body: document }),
       refusesUsageOption: !OTHER_REFUSALS.has(status) && /stream_options|include_usage/.test(text),
     };
     if (!isPassable(status, outcome.failure)) return outcome;
     const masked = this.#redact(text);
     const { 'content-length': _length, ...fields } = answeredHeaders(headers);
-    const refusal = { status, headers: fields, body: masked === text ? bytes : Buffer.from(masked) };
+    const isDocument = typeof document === 'object' && document !== null;
+    const isCalledPage = isPage(headers);
+    const refusal = {
+      status,
+      headers: isCalledPage && isDocument ? { ...fields, 'content-type': 'application/json' } : fields,
+      body: masked === text ? bytes : Buffer.from(masked),
+      isPage: !isDocument && (isCalledPage || PAGE.test(text)),
+    };
     return { ...outcome, refusal };
   }
 
@@ -719,6 +730,9 @@ function unspokenDialect(provider: Provider, dialect: Dialect): AipassError {
 function nameOfEndpoint({ name, baseUrl }: Provider, { organization = DEFAULT_ORGANIZATION }: ExchangeJob): string {
   return JSON.stringify([name, baseUrl, organization]);
 }
+
+/** Beginning of a page, whatever its type is called. */
+const PAGE = /^\uFEFF?\s*<(?:!doctype html|html)\b/i;
 
 /** Statuses of refusals that are never about a parameter. */
 const OTHER_REFUSALS = new Set([401, 402, 403, 429]);

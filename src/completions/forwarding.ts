@@ -77,7 +77,13 @@ export type ForwardOutcome =
    * There was none. Where `begun`, the client has part of one and the sink was aborted; else the
    * error is to be worded.
    */
-  | { readonly kind: 'failed'; readonly error: AipassError; readonly begun: boolean };
+  | {
+      readonly kind: 'failed';
+      readonly error: AipassError;
+      readonly begun: boolean;
+      /** The provider's status, where its refusal was a page for people and not of the dialect. */
+      readonly status?: number;
+    };
 
 /**
  * Reads one answer. What it throws from `head`, `take` and `finish` is judged as a failure of the
@@ -162,6 +168,7 @@ export interface FailedAttempt {
     readonly status: number;
     readonly headers: Readonly<Record<string, string>>;
     readonly body: Buffer;
+    readonly isPage: boolean;
   };
   readonly trace: AttemptTrace;
 }

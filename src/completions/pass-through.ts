@@ -166,6 +166,7 @@ function receiverFailure(cause: unknown): ReceiverFailure {
   return new ReceiverFailure('the receiver of the answer failed', { cause });
 }
 
-function isPage(headers: Readonly<Record<string, string>>): boolean {
+/** Returns whether an answer is called a page for people. */
+export function isPage(headers: Readonly<Record<string, string>>): boolean {
   return /^\s*(?:text\/html|application\/xhtml)/i.test(headers['content-type'] ?? '');
 }

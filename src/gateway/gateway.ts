@@ -484,7 +484,7 @@ export class Gateway {
       sink,
       signal,
     );
-    if (outcome.kind === 'failed') throw outcome.error;
+    if (outcome.kind === 'failed') throw new Refusal(outcome.error, outcome.status);
   }
 
   /** Returns what runs operations in the name of who asks. */

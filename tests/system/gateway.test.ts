@@ -174,10 +174,15 @@ describe('the gateway of a running daemon', () => {
     expect((await ask('/local/v1/chat/completions', { body: CHAT, headers: JSON_TYPE })).status).toBeGreaterThanOrEqual(
       500,
     );
-    running.provider.answerWith({ kind: 'text', body: '<html>', headers: { 'content-type': 'text/html' } });
+    const page = { kind: 'text', body: '<html>', headers: { 'content-type': 'text/html' } } as const;
+    running.provider.answerWith(page);
     expect((await ask('/local/v1/chat/completions', { body: CHAT, headers: JSON_TYPE })).status).toBeGreaterThanOrEqual(
       500,
     );
+    running.provider.answerWith({ ...page, status: 502 });
+    const answer = await ask('/local/v1/chat/completions', { body: CHAT, headers: JSON_TYPE });
+    expect([answer.status, answer.headers['content-type']]).toEqual([502, 'application/json']);
+    expect(JSON.parse(answer.body)).toMatchObject({ error: { message: expect.stringContaining('502') } });
   });
 
   it('health, metrics and the management API are beside it', async () => {

@@ -246,6 +246,27 @@ describe('an answer', () => {
     expect(sink).toMatchObject({ status: 200, state: 'ended', text: answer, headers: { 'content-type': type } });
   });
 
+  test.each([
+    [502, { 'content-type': 'text/html; charset=UTF-8' }, '<html><h1>Bad gateway</h1>'],
+    [404, {}, '\n<!DOCTYPE html><title>nothing here</title>'],
+    [503, { 'content-type': 'text/html' }, ''],
+  ])('with %i that is a web page is an error of the dialect with its status', async (status, headers, body) => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => response.writeHead(status, headers).end(body));
+    const { outcome, sink } = await fixture.forward();
+    expect(outcome).toMatchObject({ kind: 'failed', begun: false, status });
+    expect(outcome.kind === 'failed' && outcome.error.message).not.toContain('<');
+    expect(sink.state).toBe('open');
+  });
+
+  test('with 400 that is only called a web page is passed on as the document that it is', async () => {
+    await using fixture = await startForward();
+    const body = JSON.stringify({ error: { message: 'no such parameter' } });
+    fixture.answerWith((response) => response.writeHead(400, { 'content-type': 'text/html' }).end(body));
+    const { sink } = await fixture.forward();
+    expect(sink).toMatchObject({ status: 400, text: body, headers: { 'content-type': 'application/json' } });
+  });
+
   test('that is a web page is never passed on as a success, nor is a redirect', async () => {
     await using fixture = await startForward();
     fixture.answerWith((response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>'));
