@@ -229,8 +229,8 @@ export class Gateway {
     const { request, response } = exchange;
     const violation = findViolation(request, this.#isLoopback ? this.endpoint.port : null);
     if (violation !== undefined) {
-      const { code, problem, hint, status } = violation;
-      throw new Refusal(new AipassError(code, problem, { hint }), status);
+      const { code, problem, hint, status, headers } = violation;
+      throw new Refusal(new AipassError(code, problem, { hint }), status, headers);
     }
     if (request.rawHeaders.length > MAX_HEADER_FIELDS * 2) {
       const hint = 'send fewer';
@@ -426,10 +426,12 @@ export class Gateway {
     try {
       let body: Buffer | null = null;
       if (hasBody(request)) {
-        if (expectsContinue) response.writeContinue();
         const outcome = await readBody(request, {
           maxBytes: this.#deps.maxBodyBytes(),
           wait: (bytes) => admission.wait(bytes),
+          onWanted: () => {
+            if (expectsContinue) response.writeContinue();
+          },
         });
         if (outcome.kind === 'lost') return;
         if (outcome.kind === 'refused') throw new Refusal(outcome.error, outcome.status);

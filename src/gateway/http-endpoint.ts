@@ -15,6 +15,7 @@ import type { Logger } from '../base/logger.ts';
 import { withTimeout } from '../base/timeout.ts';
 import { formatError } from './dialect-errors.ts';
 import { ReadPacer, type PacedReads } from './paced-reads.ts';
+import { SERVED_METHODS } from './request-rules.ts';
 
 /** Longest header section of a request, in bytes. */
 const MAX_HEADER_BYTES = 64 * 1024;
@@ -105,6 +106,7 @@ export class HttpEndpoint {
   readonly #pacer = new ReadPacer();
   readonly #inFlight = new Set<InFlightRequest>();
   #server: Server | undefined;
+  #port: number | null = null;
 
   constructor(deps: HttpEndpointDeps) {
     this.#deps = deps;
@@ -120,10 +122,12 @@ export class HttpEndpoint {
     return this.#inFlight.size;
   }
 
-  /** Port of a TCP listener, or null where it listens on a path or not at all. */
+  /**
+   * Port of a TCP listener, or null where it listens on a path. It stays after a stop: requests of
+   * open connections are still checked by it.
+   */
   get port(): number | null {
-    const address = this.#server?.address();
-    return typeof address === 'object' && address !== null ? address.port : null;
+    return this.#port;
   }
 
   /** Listens. Rejects with the system's error where the address cannot be bound. */
@@ -132,7 +136,9 @@ export class HttpEndpoint {
     server.listen({ backlog: BACKLOG, ...options });
     await once(server, 'listening');
     this.#server = server;
-    return server.address();
+    const address = server.address();
+    this.#port = typeof address === 'object' && address !== null ? address.port : null;
+    return address;
   }
 
   /** Stops accepting on the current address and listens anew. Open connections go on. */
@@ -277,7 +283,7 @@ const REQUEST_TOO_SLOW = new AipassError('TIMED_OUT', 'the request did not arriv
 function refuseOnSocket(socket: Socket, error: AipassError, status = statusOnSocket(error)): void {
   const { headers, body } = formatError(error, 'openai', status);
   const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  const upgrade = status === 426 ? 'upgrade: HTTP/1.1\r\n' : '';
+  const upgrade = status === 426 ? 'upgrade: HTTP/1.1\r\n' : status === 405 ? `allow: ${SERVED_METHODS}\r\n` : '';
   socket.end(
     `HTTP/1.1 ${status} ${STATUS_TEXT[status] ?? 'Error'}\r\n${upgrade}${fields.join('')}connection: close\r\n\r\n${body}`,
   );

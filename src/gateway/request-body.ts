@@ -15,6 +15,8 @@ export interface BodyLimits {
   readonly silenceMs?: number;
   /** Counts bytes that wait for this user; false where there are too many. */
   readonly wait: (bytes: number) => boolean;
+  /** Called before the first byte is read, where the announced length is none to refuse. */
+  readonly onWanted?: () => void;
 }
 
 /** Body of a request, or why it was not read. `status` is the answer's. */
@@ -34,6 +36,7 @@ export function hasBody(request: IncomingMessage): boolean {
 export async function readBody(request: IncomingMessage, limits: BodyLimits): Promise<BodyOutcome> {
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > limits.maxBytes) return tooLong(limits.maxBytes);
+  limits.onWanted?.();
   const reading = new BodyReading(request, limits);
   // Most bodies come with their head, and are whole before anything is waited for.
   await Promise.resolve();

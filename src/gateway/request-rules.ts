@@ -14,10 +14,14 @@ export interface RuleViolation {
   readonly code: ErrorCode;
   readonly problem: string;
   readonly hint: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** Methods that are neither passed on nor answered. */
 const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'OPTIONS']);
+
+/** Methods that are served. */
+export const SERVED_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE';
 
 /** Header fields that may hold a client's token, each with how it is read. */
 const TOKEN_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key', 'api-key'] as const;
@@ -62,17 +66,19 @@ export function findViolation(request: IncomingMessage, port: number | null): Ru
     );
   }
   if (REFUSED_METHODS.has(method)) {
-    return violation(
-      405,
-      'BAD_REQUEST',
-      `the method ${method} is not served`,
-      'use GET, HEAD, POST, PUT, PATCH or DELETE',
-    );
+    return {
+      ...violation(405, 'BAD_REQUEST', `the method ${method} is not served`, `use one of: ${SERVED_METHODS}`),
+      headers: { allow: SERVED_METHODS },
+    };
   }
+  if (request.httpVersionMajor < 1) return violation(400, 'BAD_REQUEST', 'this is HTTP/0.9', 'send HTTP/1.1');
   if (headers.host === undefined && request.httpVersion === '1.1') {
     return violation(400, 'BAD_REQUEST', 'the request has no Host', 'send one: RFC 9112, section 3.2');
   }
   const coding = headers['transfer-encoding'];
+  if (coding !== undefined && request.httpVersion === '1.0') {
+    return violation(400, 'BAD_REQUEST', 'HTTP/1.0 has no transfer codings', 'send a Content-Length, or HTTP/1.1');
+  }
   if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') {
     return violation(
       501,

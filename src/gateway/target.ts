@@ -106,7 +106,7 @@ export function keysInQuery(url: string): string[] {
     .slice(at + 1)
     .split('&')
     .filter(isKeyParameter)
-    .map((parameter) => decode(parameter.slice(parameter.indexOf('=') + 1)));
+    .map((parameter) => decode(/^[^=]*=(.*)$/s.exec(parameter)?.[1] ?? ''));
 }
 
 function findProblem(url: string): string | undefined {

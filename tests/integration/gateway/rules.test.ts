@@ -82,7 +82,8 @@ describe('the socket', () => {
   });
 
   it.each(['OPTIONS', 'TRACE'])('%s is refused', async (method) => {
-    expect((await gateway.ask('/local/v1/models', { method })).status).toBe(405);
+    const reply = await gateway.ask('/local/v1/models', { method });
+    expect([reply.status, reply.headers.allow]).toEqual([405, 'GET, HEAD, POST, PUT, PATCH, DELETE']);
   });
 
   it('a request for another protocol gets 426, and its connection ends', async () => {
@@ -102,6 +103,16 @@ describe('the socket', () => {
     'GET /local/x HTTP/1.1\r\n\r\n',
     'POST /local/x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
     'POST /local/x HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc',
+    'POST /local/x HTTP/1.0\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+    'POST /local/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n',
+    'POST /local/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n',
+    'POST /local/x HTTP/1.1\r\nHost: x\r\nContent-Length : 3\r\n\r\nabc',
+    'POST /local/x HTTP/1.1\r\nHost: x\r\nContent-Length: 3, 3\r\n\r\nabc',
+    'POST /local/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a\nabc\r\n0\r\n\r\n',
+    'POST /local/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcX0\r\n\r\n',
+    'GET /local/x HTTP/1.1\nHost: x\n\n',
+    'GET /local/x HTTP/1.1\r\nHost: x\r\nX-A: a\rX-B: b\r\n\r\n',
+    'GET /local/x\r\n\r\n',
     'not http at all\r\n\r\n',
   ])('a request that could be read in two ways is refused: %j', async (text) => {
     const before = gateway.calls.length;
@@ -142,6 +153,14 @@ describe('the socket', () => {
     socket.write('POST /local/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n');
     const chunk = `10000\r\n${'a'.repeat(65_536)}\r\n`;
     for (let at = 0; at < 17; at += 1) socket.write(chunk);
+    expect(await all).toMatch(/^HTTP\/1\.1 413 /);
+  });
+
+  it('nobody is told to continue with a body that is refused', async () => {
+    const socket = gateway.connect();
+    const all = readAll(socket);
+    const length = 1024 * 1024 + 1;
+    socket.write(`POST /local/x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: ${length}\r\n\r\n`);
     expect(await all).toMatch(/^HTTP\/1\.1 413 /);
   });
 
@@ -232,6 +251,12 @@ describe('loopback', () => {
     const before = gateway.calls.length;
     expect((await gateway.ask(url, { port: run.port, headers })).status).toBe(status);
     expect(gateway.calls.length).toBe(before);
+  });
+
+  it('a parameter "key" without a value presents nothing', async () => {
+    const { port, token } = run;
+    expect((await gateway.ask('/local/v1/models?key', { port, headers: bearer(token) })).status).toBe(200);
+    expect((await gateway.ask('/local/v1/models?key', { port })).status).toBe(401);
   });
 
   it('the right token beside a wrong one is refused', async () => {
