@@ -54,7 +54,7 @@ export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordReq
     if (!audit && !refused) return;
     // Invalid parameters name nothing, and nothing was done.
     if (params === undefined && !refused) return;
-    if (outcome.kind === 'done' && audit?.isDryRun?.(params)) return;
+    if (outcome.kind === 'done' && audit?.hasChangedNothing?.(params, outcome.result)) return;
     const named =
       params === undefined
         ? null

@@ -114,7 +114,7 @@ export function credentialOperations(organizations: CredentialOrganizations): An
       schema: z.strictObject({ organization, text: text(1024 * 1024), dry_run: z.boolean().optional() }),
       audit: {
         outcome: 'changed',
-        isDryRun: (params) => params.dry_run === true,
+        hasChangedNothing: (params) => params.dry_run === true,
         credential: (_params, result) => result?.keys.flatMap(({ key_id: keyId }) => keyId ?? []).join(' ') ?? null,
       },
       handle: (params, context) => credentialsOf(context.organization).import(params),

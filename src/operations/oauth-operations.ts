@@ -99,7 +99,11 @@ export function oauthOperations({
     defineOperation<'oauth.refresh'>({
       name: 'oauth.refresh',
       right: 'use',
-      audit: { outcome: 'changed', credential: (params) => params.name ?? null },
+      audit: {
+        outcome: 'changed',
+        credential: (params) => params.name ?? null,
+        hasChangedNothing: (_params, { results }) => results.length === 0,
+      },
       schema: z.strictObject({ name: name.optional() }),
       handle: async (params, { caller }) => ({
         results: (await accounts.refresh(params.name, !caller.rights.has('admin'))).map((one) =>

@@ -64,8 +64,8 @@ export interface OperationAudit<Params, Result> {
   readonly outcome: 'released' | 'changed';
   /** Returns the name of the credential; the result is undefined after a failure. */
   credential(params: Params, result: Result | undefined): string | null;
-  /** Returns whether a request only asks what would change; then its success is not audited. */
-  isDryRun?(params: Params): boolean;
+  /** Returns whether a success changed nothing, such as a dry run; then it is not audited. */
+  hasChangedNothing?(params: Params, result: Result): boolean;
   /** Returns what a success changed, such as names of fields; never a value. */
   detail?(params: Params): string;
 }

@@ -158,7 +158,7 @@ export function usageOperations(deps: UsageOperationsDeps): AnyOperation[] {
     defineOperation<'usage.prune'>({
       name: 'usage.prune',
       right: 'admin',
-      audit: { outcome: 'changed', credential: () => null, isDryRun: ({ dryRun }) => dryRun === true },
+      audit: { outcome: 'changed', credential: () => null, hasChangedNothing: ({ dryRun }) => dryRun === true },
       schema: z.strictObject({ days: days.optional(), dryRun: z.boolean().optional() }),
       handle: (params) => usage.prune(params.days ?? retention.days, retention.totalsDays, params.dryRun === true),
     }),

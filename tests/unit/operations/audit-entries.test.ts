@@ -27,14 +27,19 @@ const prune: AnyOperation = {
   name: 'usage.prune',
   right: 'admin',
   schema: z.strictObject({ dryRun: z.boolean().optional() }),
-  audit: { outcome: 'changed', credential: () => null, isDryRun: (params) => readField(params, 'dryRun') === true },
+  audit: {
+    outcome: 'changed',
+    credential: () => null,
+    hasChangedNothing: (params, result) => readField(params, 'dryRun') === true || readField(result, 'count') === 0,
+  },
   handle: () => ({}),
 };
 
-it('a change is audited, its dry run is not, and a failure of either is', () => {
+it('a change is audited, a dry run or one of nothing is not, and a failure of either is', () => {
   const entries: AuditEntry[] = [];
   const record = recordRequests({ record: (entry) => void entries.push(entry) });
   record(prune, { days: 30, dryRun: true }, context, { kind: 'done', result: {} }, 'default');
+  record(prune, { days: 30 }, context, { kind: 'done', result: { count: 0 } }, 'default');
   expect(entries).toEqual([]);
   record(prune, { days: 30 }, context, { kind: 'done', result: {} }, 'default');
   record(
