@@ -2,6 +2,7 @@
  * Maps the codes of the file system to error codes, and to messages and hints for people.
  */
 
+import { statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { AipassError, systemErrorCode, type ErrorCode } from './errors.ts';
 import { shellQuote } from './shell-quote.ts';
@@ -10,13 +11,17 @@ interface Meaning {
   readonly code: ErrorCode;
   /** Completes the path. */
   readonly reason: string;
-  readonly hint: (path: string) => string;
+  /** Returns what to do about the path, which is quoted for a shell. */
+  readonly hint: (quoted: string, path: string) => string;
 }
 
 const NOT_PERMITTED: Meaning = {
   code: 'FORBIDDEN',
   reason: 'is not accessible to this user',
-  hint: (path) => `check its owner and mode, and those of the folders above it: ls -ld ${path}`,
+  hint: (quoted, path) =>
+    lacksOwnMode(path)
+      ? `chmod u+rwX ${quoted}`
+      : `check its owner and mode, and those of the folders above it: ls -ld ${quoted}`,
 };
 const NO_ROOM: Meaning = {
   code: 'INTERNAL',
@@ -31,6 +36,18 @@ const IN_THE_WAY: Meaning = {
 
 /** A temporary file of ours, whose name means nothing to anybody. */
 const TEMPORARY = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/;
+
+/** Returns whether a path belongs to this user, whom its mode keeps out. */
+function lacksOwnMode(path: string): boolean {
+  try {
+    const found = statSync(path);
+    const needed = found.isDirectory() ? 0o700 : 0o600;
+    return found.uid === process.geteuid?.() && (found.mode & needed) !== needed;
+  } catch {
+    // A folder above it may not be passed.
+    return false;
+  }
+}
 
 /** Returns the folder of a temporary file, and any other path as it is. */
 function withoutTemporary(path: string | undefined): string | undefined {
@@ -78,7 +95,7 @@ export function describeFailure(what: string, error: unknown, path?: string): Ai
   const named: unknown = error instanceof Error && 'path' in error ? error.path : undefined;
   const place = withoutTemporary(typeof named === 'string' ? named : path);
   return new AipassError(meaning.code, `${what}: ${place ?? 'a path'} ${meaning.reason} (${code})`, {
-    hint: meaning.hint(shellQuote(place ?? '.')),
+    hint: meaning.hint(shellQuote(place ?? '.'), place ?? '.'),
     cause: error,
   });
 }
