@@ -138,7 +138,7 @@ export class AipassError extends Error {
    * Rebuilds an error from the wire; an unknown code (of a newer daemon) becomes INTERNAL and keeps
    * its name in the message.
    */
-  static fromWire(wire: { code: string; message: string; hint?: string; retryAfterMs?: number }): AipassError {
+  static fromWire(wire: ErrorDetails & { readonly code: string; readonly message: string }): AipassError {
     return isErrorCode(wire.code)
       ? new AipassError(wire.code, wire.message, wire)
       : new AipassError('INTERNAL', `${wire.code}: ${wire.message}`, wire);

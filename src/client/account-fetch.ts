@@ -17,7 +17,12 @@ export type AccountRequestInit = RequestInit & {
 export interface TokenSource {
   token(
     name: string,
-    options: { readonly refused?: string | undefined; readonly signal?: AbortSignal | undefined },
+    options: {
+      readonly minValidSeconds?: number;
+      readonly scopes?: readonly string[] | undefined;
+      readonly refused?: string | undefined;
+      readonly signal?: AbortSignal | undefined;
+    },
   ): Promise<TokenValue>;
 }
 

@@ -6,6 +6,7 @@
 import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { readNumber, readString } from '../base/json.ts';
 import { serviceCommands } from '../base/start-command.ts';
 import { OPERATIONS_WITH_EFFECTS, type OperationName } from '../protocol/operations.ts';
 
@@ -37,18 +38,11 @@ export function cancelled(signal: AbortSignal): AipassError {
 
 /** Reads an error from the wire, trusting nothing but its field types. */
 export function readError(value: unknown): AipassError {
-  const wire = typeof value === 'object' && value !== null ? value : {};
-  const text = (name: string): string | undefined => {
-    const field: unknown = Reflect.get(wire, name);
-    return typeof field === 'string' ? field : undefined;
-  };
-  const hint = text('hint');
-  const retryAfterMs: unknown = Reflect.get(wire, 'retryAfterMs');
   return AipassError.fromWire({
-    code: text('code') ?? 'INTERNAL',
-    message: text('message') ?? 'the daemon gave no reason',
-    ...(hint === undefined ? {} : { hint }),
-    ...(typeof retryAfterMs === 'number' ? { retryAfterMs } : {}),
+    code: readString(value, 'code') ?? 'INTERNAL',
+    message: readString(value, 'message') ?? 'the daemon gave no reason',
+    hint: readString(value, 'hint'),
+    retryAfterMs: readNumber(value, 'retryAfterMs'),
   });
 }
 

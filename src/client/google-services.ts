@@ -10,6 +10,7 @@
 import { AipassError } from '../base/errors.ts';
 import { readField } from '../base/json.ts';
 import type { TokenValue } from '../protocol/oauth.ts';
+import type { TokenSource } from './account-fetch.ts';
 import { statusOf } from './answer-fields.ts';
 
 /** Which account a service works for, and with what. */
@@ -20,18 +21,6 @@ export interface GoogleOptions {
   readonly scopes?: readonly string[] | undefined;
   /** Options for googleapis (`rootUrl`, `timeout`, …). */
   readonly options?: Readonly<Record<string, unknown>> | undefined;
-}
-
-/** What a service needs of the client. */
-export interface TokenSource {
-  token(
-    name: string,
-    options: {
-      readonly minValidSeconds?: number;
-      readonly scopes?: readonly string[] | undefined;
-      readonly refused?: string | undefined;
-    },
-  ): Promise<TokenValue>;
 }
 
 /** The part of a module of googleapis that is used here. */

@@ -12,10 +12,9 @@ import { AipassError } from '../base/errors.ts';
 import { readField } from '../base/json.ts';
 import type { PoolLease, PoolLeaseParams, PoolSettleParams, ReportedOutcome } from '../protocol/pool.ts';
 import { errorBodyOf, limitHeadersOf, retryAfterOf, statusOf } from './answer-fields.ts';
-import { watchEventStream } from './event-stream.ts';
 import { cancelled } from './failures.ts';
 import { PooledResult } from './pooled-result.ts';
-import { isAsyncIterable, watchIteration } from './watched-iteration.ts';
+import { isAsyncIterable, watchEventStream, watchIteration } from './watched-iteration.ts';
 
 /**
  * What the real client threw, with the fields that the errors of most clients have; all of them are

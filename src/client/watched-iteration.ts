@@ -1,6 +1,6 @@
 /**
- * Reports how the reading of an async iterable ended. The iterable stays the object that it was:
- * only its way of being read is watched.
+ * Reports how the reading of an async iterable, or of an emitter of events, ended. What is read
+ * stays the object that it was: only its way of being read is watched.
  */
 
 /** Longest reading before the key is given back all the same, in milliseconds. */
@@ -94,7 +94,7 @@ export function watchIteration(source: AsyncIterable<unknown> & object, watch: I
 }
 
 /** Opens a watched reading of an iterable. */
-export function openIteration(source: object, watch: IterationWatch): AsyncIterableIterator<unknown> {
+function openIteration(source: object, watch: IterationWatch): AsyncIterableIterator<unknown> {
   if (!isAsyncIterable(source)) throw new TypeError('the result of this call cannot be iterated');
   return watchIterator(source[Symbol.asyncIterator](), watch);
 }
@@ -172,4 +172,80 @@ function watchIterator(first: AsyncIterator<unknown>, watch: IterationWatch): Re
     [Symbol.asyncIterator]: () => watched,
   };
   return watched;
+}
+
+/**
+ * The part that is used here of the emitters that the openai and anthropic packages return from
+ * `.stream()`. The request is made after the call has returned, so a limit shows when something is
+ * awaited. Until the first event such a stream can be replaced by another.
+ */
+interface EventStream {
+  readonly on: unknown;
+  readonly emitted: unknown;
+  readonly done: () => Promise<unknown>;
+}
+
+/** A listener that was added, by the method that did it. */
+interface Listening {
+  readonly name: string | symbol;
+  readonly args: readonly unknown[];
+}
+
+const LISTENING: ReadonlySet<string | symbol> = new Set(['on', 'once', 'addListener']);
+
+/**
+ * Returns what stands for an emitter and goes to another key where it meets a limit; undefined for
+ * any other value.
+ */
+export function watchEventStream(value: unknown, watch: IterationWatch): object | undefined {
+  if (!isEventStream(value)) return undefined;
+  value.done().then(
+    () => watch.onEnd(undefined),
+    (error: unknown) => watch.onEnd({ error }),
+  );
+  const listeners: Listening[] = [];
+  let replacement: Promise<unknown> | undefined;
+  const replace = (error: unknown): Promise<unknown> => {
+    replacement ??= listenAgain(watch.onFailedStart(error), listeners);
+    return replacement;
+  };
+  const shown: object = new Proxy(value, {
+    get(stream, name) {
+      const member: unknown = Reflect.get(stream, name, stream);
+      if (typeof member !== 'function') return member;
+      if (name === Symbol.asyncIterator)
+        return () => openIteration(stream, { ...watch, onFailedStart: replace, onEnd() {} });
+      return (...args: unknown[]) => {
+        if (LISTENING.has(name)) listeners.push({ name, args });
+        const result: unknown = Reflect.apply(member, stream, args);
+        if (result === stream) return shown;
+        if (!(result instanceof Promise)) return result;
+        return result.catch(async (error: unknown) => {
+          const other = await replace(error);
+          if (other === undefined) throw error;
+          return callOn(other, name, args);
+        });
+      };
+    },
+  });
+  return shown;
+}
+
+async function listenAgain(replacing: Promise<unknown>, listeners: readonly Listening[]): Promise<unknown> {
+  const other = await replacing;
+  for (const { name, args } of other === undefined ? [] : listeners) callOn(other, name, args);
+  return other;
+}
+
+function isEventStream(value: unknown): value is EventStream {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    ['on', 'emitted', 'done', 'abort'].every((name) => typeof Reflect.get(value, name) === 'function')
+  );
+}
+
+function callOn(target: unknown, name: string | symbol, args: readonly unknown[]): unknown {
+  const member: unknown = Reflect.get(Object(target), name);
+  return typeof member === 'function' ? Reflect.apply(member, target, args) : undefined;
 }
