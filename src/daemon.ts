@@ -31,7 +31,7 @@ import { Metrics } from './gateway/metrics.ts';
 import { createGateway, openGateway } from './gateway/open.ts';
 import { takeInstance, takeState } from './ipc/instance-lock.ts';
 import { openSocket } from './ipc/open.ts';
-import { makeRuntimeFolder } from './ipc/runtime-folder.ts';
+import { makeRuntimeFolder } from './ipc/socket-file.ts';
 import {
   recordLostSocket,
   recordRejection,

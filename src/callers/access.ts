@@ -27,7 +27,7 @@ export interface AccessGrants {
 }
 
 /** Texts of `/etc/passwd` and `/etc/group`, which resolve names. */
-export interface Accounts {
+export interface UserFiles {
   readonly passwd: string;
   readonly group: string;
 }
@@ -45,7 +45,7 @@ const GRANTED = {
  */
 export function resolveAccess(
   access: Config['access'],
-  accounts: Accounts,
+  accounts: UserFiles,
   ownUid: number,
 ): { readonly grants: AccessGrants; readonly warnings: readonly Warning[] } {
   const warnings: Warning[] = [];
@@ -76,7 +76,7 @@ export interface OrganizationPeople {
 export function resolvePeople(
   place: string,
   people: Config['access']['use'],
-  accounts: Accounts,
+  accounts: UserFiles,
   warnings: Warning[],
 ): PeopleIds {
   const resolve = (kind: 'users' | 'groups', known: ReadonlyMap<string, number>): ReadonlySet<number> => {

@@ -11,7 +11,7 @@ import { peerCredentials, peerGroups, type PeerCredentials } from '../base/nativ
 import { rightsOf, type AccessGrants } from './access.ts';
 import { describeProcess, type PeerIdentity } from './caller.ts';
 import { organizationRightsOf, type OrganizationRights } from './organizations.ts';
-import { ALL_RIGHTS, type Right } from './rights.ts';
+import { ALL_RIGHTS, NO_RIGHTS, type Right } from './rights.ts';
 import type { RequestAdmission, UserLimits } from './user-limits.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { Clock } from '../base/clock.ts';
@@ -57,8 +57,6 @@ interface PeerRights {
   readonly own: ReadonlySet<Right>;
   readonly organizations: OrganizationRights;
 }
-
-const NO_RIGHTS: ReadonlySet<Right> = new Set();
 
 /** Uid under which peers are counted that the kernel does not identify. */
 const UNKNOWN_UID = -1;

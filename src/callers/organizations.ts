@@ -11,14 +11,12 @@
 import type { Config } from '../base/config-schema.ts';
 import type { Warning } from '../base/warning.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
-import { isAmong, resolvePeople, type Accounts, type OrganizationPeople, type PeerUser } from './access.ts';
-import { ALL_RIGHTS, type Right } from './rights.ts';
+import { isAmong, resolvePeople, type UserFiles, type OrganizationPeople, type PeerUser } from './access.ts';
+import { ALL_RIGHTS, NO_RIGHTS, type Right } from './rights.ts';
 
 /** Rights of a member, and of an admin. */
 const MEMBER_RIGHTS: ReadonlySet<Right> = new Set(['see', 'use']);
 const ADMIN_RIGHTS: ReadonlySet<Right> = new Set(['see', 'use', 'admin']);
-const NO_RIGHTS: ReadonlySet<Right> = new Set();
-
 /** The people of each configured organization. */
 export type OrganizationGrants = ReadonlyMap<string, OrganizationPeople>;
 
@@ -28,7 +26,7 @@ export type OrganizationRights = ReadonlyMap<string, ReadonlySet<Right>>;
 /** Resolves the names of the configuration to ids. */
 export function resolveOrganizations(
   organizations: Config['organizations'],
-  accounts: Accounts,
+  accounts: UserFiles,
 ): { readonly grants: OrganizationGrants; readonly warnings: readonly Warning[] } {
   const warnings: Warning[] = [];
   const grants = Object.entries(organizations)

@@ -11,6 +11,9 @@ export type Right = 'see' | 'use' | 'reveal' | 'admin';
 /** All rights: those of the daemon's own user and of root. */
 export const ALL_RIGHTS: ReadonlySet<Right> = new Set(['see', 'use', 'reveal', 'admin']);
 
+/** No rights: those of a user who was granted none. */
+export const NO_RIGHTS: ReadonlySet<Right> = new Set();
+
 /** What an access token of the gateway stands for. */
 export interface TokenGrant {
   /** Name that requests are recorded under. */

@@ -8,8 +8,7 @@ import type { Runtime } from '../base/runtime.ts';
 import type { AccessPolicy } from '../callers/access-policy.ts';
 import type { Gate } from '../callers/gate.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
-import { blockedPathWarnings } from './runtime-folder.ts';
-import { SocketGuard, changeSocketMode } from './socket-file.ts';
+import { blockedPathWarnings, changeSocketMode, SocketGuard } from './socket-file.ts';
 import { SocketServer, type SocketServerDeps } from './socket-server.ts';
 
 /** Grace period for requests in flight on shutdown, in milliseconds. */

@@ -22,8 +22,7 @@ import { Connection, type ConnectionDeps } from './connection.ts';
 import { FrameReader, PASSED_ON } from './frame-reader.ts';
 import { overdue, uncountLargest, uncountWaiting, socketTimeouts, type SocketState } from './socket-state.ts';
 import { Peer } from './peer.ts';
-import { makeRuntimeFolder } from './runtime-folder.ts';
-import { assertSocketPath, cannotListen } from './socket-file.ts';
+import { assertSocketPath, cannotListen, makeRuntimeFolder } from './socket-file.ts';
 import { describeReadFailure, tooMuchWaiting } from './refusals.ts';
 
 /**
