@@ -33,7 +33,7 @@ import {
 } from './provider-presets.ts';
 
 /** Forms of an account file. */
-export type AccountForm = 'google-auth' | 'google-node' | 'service-account' | 'oauth';
+type AccountForm = 'google-auth' | 'google-node' | 'service-account' | 'oauth';
 
 /** Parsed account file. Times are epoch milliseconds. */
 export interface AccountFile {

@@ -52,7 +52,7 @@ export interface TokenLife {
 }
 
 /** Returns how long a token lives in all, in milliseconds, at least 0. */
-export function lifetime(life: TokenLife): number {
+function lifetime(life: TokenLife): number {
   return life.obtainedAt === null ? USUAL_LIFETIME_MS : Math.max(0, life.expiresAt - life.obtainedAt);
 }
 

@@ -211,7 +211,7 @@ export type GenerationOutcome =
   | { readonly kind: 'refused'; readonly status: number };
 
 /** The part of a generation's record that is kept. */
-export type GenerationRecord = Pick<
+type GenerationRecord = Pick<
   RawEvent,
   | 'at'
   | 'model'

@@ -22,7 +22,7 @@ import {
 } from './token-answer.ts';
 
 /** Endpoints of a provider, as set and as published. */
-export type Discovery = { readonly kind: 'found'; readonly server: oauth.AuthorizationServer } | Failure | Unusable;
+type Discovery = { readonly kind: 'found'; readonly server: oauth.AuthorizationServer } | Failure | Unusable;
 
 /** Discoveries of the clients of this process: each asks its provider once. */
 const discoveries = new WeakMap<StandardClient, Promise<Discovery>>();
@@ -505,7 +505,7 @@ function append(target: URLSearchParams, params: ExtraParams = {}): void {
  * Returns the library's options for our way of sending. Plain http passes here only because
  * Exchange refuses it for any host but this machine.
  */
-export function transport(exchange: Exchange, endpoint: string) {
+function transport(exchange: Exchange, endpoint: string) {
   return {
     [oauth.customFetch]: (
       url: string,

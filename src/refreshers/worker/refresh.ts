@@ -35,7 +35,7 @@ import type { GrantAnswer, Unusable } from './token-answer.ts';
  * Longest wait of a worker for its predecessor's lock, in milliseconds: longer than that one can
  * wait for its answers.
  */
-export const LOCK_WAIT_MS = 150_000;
+const LOCK_WAIT_MS = 150_000;
 
 /**
  * Waits before a refused account's file is read again, in milliseconds: another program may have

@@ -39,7 +39,7 @@ export type Unusable = Extract<RefreshOutcome, { kind: 'unusable' }>;
  * Answer that granted tokens of a kind that cannot be handed out; a new refresh token in it must
  * not be lost.
  */
-export interface UnfitAnswer {
+interface UnfitAnswer {
   readonly kind: 'unfit';
   readonly reason: string;
   readonly remedy: string;

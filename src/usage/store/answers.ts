@@ -56,11 +56,11 @@ interface SumsRow {
 }
 
 /** Names of the organizations that are asked about; undefined is every one. */
-export type OrganizationScope = readonly string[] | undefined;
+export type AskedOrganizations = readonly string[] | undefined;
 
 /** The part of a question that its caller cannot choose freely. */
 export interface Scoped {
-  readonly organizations?: OrganizationScope;
+  readonly organizations?: AskedOrganizations;
 }
 
 /**
@@ -245,7 +245,7 @@ export async function countRecent(
 export async function answerSession(
   { executor, names }: AnswerDeps,
   session: string,
-  organizations?: OrganizationScope,
+  organizations?: AskedOrganizations,
 ): Promise<SessionUsage | null> {
   const id = await names.find(executor, session);
   if (id === null) return null;

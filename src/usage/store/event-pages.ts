@@ -5,7 +5,7 @@
 
 import { AipassError } from '../../base/errors.ts';
 import type { EventPage, EventQuery, RecordedEvent } from '../../protocol/usage.ts';
-import { organizationIds, type AnswerDeps, type OrganizationScope, type Scoped } from './answers.ts';
+import { organizationIds, type AnswerDeps, type AskedOrganizations, type Scoped } from './answers.ts';
 import { sql, type EventsTable, type Executor } from './database.ts';
 import { nameIdsOf, recordedEvent } from './event-rows.ts';
 import { STATUS_CODES } from './sums.ts';
@@ -53,7 +53,7 @@ export async function readEvents(
 export async function readGeneration(
   { executor, names }: AnswerDeps,
   generation: string,
-  organizations?: OrganizationScope,
+  organizations?: AskedOrganizations,
 ): Promise<RecordedEvent | null> {
   let rows = executor.db.selectFrom('events').selectAll().where('generation', '=', generation).limit(1);
   if (organizations !== undefined) {

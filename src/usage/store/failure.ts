@@ -9,7 +9,7 @@
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
 
 /** Reasons why the database does not take events. */
-export type FailureReason =
+type FailureReason =
   'locked' | 'full' | 'read-only' | 'corrupt' | 'away' | 'refused' | 'newer' | 'untrusted' | 'broken';
 
 /** A failure of the database. */

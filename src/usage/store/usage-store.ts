@@ -16,7 +16,14 @@ import type {
 } from '../../protocol/usage.ts';
 import type { AipassUsage } from '../import-aipass.ts';
 import type { JournalPosition } from '../journal.ts';
-import { answer, answerSession, countRecent, type AnswerDeps, type OrganizationScope, type Scoped } from './answers.ts';
+import {
+  answer,
+  answerSession,
+  countRecent,
+  type AnswerDeps,
+  type AskedOrganizations,
+  type Scoped,
+} from './answers.ts';
 import type { StoreConnection } from './database.ts';
 import { listUnpriced, readEvents, readGeneration, type UnpricedGeneration } from './event-pages.ts';
 import { importAipass } from './import.ts';
@@ -46,7 +53,7 @@ export class UsageStore {
     return answer(this.#deps, query, now);
   }
 
-  session(id: string, organizations?: OrganizationScope): Promise<SessionUsage | null> {
+  session(id: string, organizations?: AskedOrganizations): Promise<SessionUsage | null> {
     return answerSession(this.#deps, id, organizations);
   }
 
@@ -54,7 +61,7 @@ export class UsageStore {
     return readEvents(this.#deps, query, order);
   }
 
-  generation(id: string, organizations?: OrganizationScope): Promise<RecordedEvent | null> {
+  generation(id: string, organizations?: AskedOrganizations): Promise<RecordedEvent | null> {
     return readGeneration(this.#deps, id, organizations);
   }
 
