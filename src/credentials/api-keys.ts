@@ -275,7 +275,7 @@ export function isPlaceholder(value: string): boolean {
 }
 
 /** A key of the file. */
-export interface FoundKey {
+interface FoundKey {
   readonly provider: string;
   /** Variable in the file. */
   readonly variable: string;
@@ -285,7 +285,7 @@ export interface FoundKey {
 }
 
 /** A variable that has the shape of a key and is not imported. */
-export interface SkippedVariable {
+interface SkippedVariable {
   readonly variable: string;
   readonly reason: string;
 }

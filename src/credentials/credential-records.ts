@@ -14,9 +14,9 @@
 
 import { createHash, randomBytes } from 'node:crypto';
 import { v5 as uuidFromName } from 'uuid';
+import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
-import { isRecord } from '../base/json.ts';
 import type { Secret } from '../base/secret.ts';
 import type { ApiKey, KeyName } from './api-keys.ts';
 
@@ -377,35 +377,36 @@ export class CredentialRecords {
   }
 }
 
-/** Returns a saved record that is whole; a damaged one is rebuilt from `.env`. */
+const text = z.string().min(1);
+
+/** A saved record that is whole; a damaged one is rebuilt from `.env`. */
+const savedRecord = z.object({
+  id: text,
+  provider: text,
+  accountKey: text,
+  keyId: z.string().nullable(),
+  displayName: text,
+  baseUrl: z.string().nullable(),
+  active: z.boolean(),
+  createdAt: z.int(),
+  updatedAt: z.int(),
+  revision: z.int(),
+  request: z.object({ key: text, params: text }).optional().catch(undefined),
+});
+
+const savedPending = z.object({
+  pending: z.object({ next: savedRecord, isNew: z.unknown(), salt: text, hash: text }),
+});
+
 function readRecord(value: unknown): CredentialRecord | undefined {
-  if (!isRecord(value)) return undefined;
-  const { id, provider, accountKey, keyId, displayName, baseUrl, active, createdAt, updatedAt, revision } = value;
-  const isWhole =
-    isText(id) &&
-    isText(provider) &&
-    isText(accountKey) &&
-    isText(displayName) &&
-    (keyId === null || typeof keyId === 'string') &&
-    (baseUrl === null || typeof baseUrl === 'string') &&
-    typeof active === 'boolean' &&
-    isCount(createdAt) &&
-    isCount(updatedAt) &&
-    isCount(revision);
-  if (!isWhole) return undefined;
-  const fields = { id, provider, accountKey, keyId, displayName, baseUrl, active, createdAt, updatedAt, revision };
-  const { request } = value;
-  return isRecord(request) && isText(request['key']) && isText(request['params'])
-    ? { ...fields, request: { key: request['key'], params: request['params'] } }
-    : fields;
+  return savedRecord.safeParse(value).data;
 }
 
 /** Returns what was staged when the record was saved, or undefined. */
 function readPending(value: unknown): PendingRecord | undefined {
-  if (!isRecord(value) || !isRecord(value['pending'])) return undefined;
-  const { isNew, salt, hash } = value['pending'];
-  const next = readRecord(value['pending']['next']);
-  if (!next || !isText(salt) || !isText(hash)) return undefined;
+  const pending = savedPending.safeParse(value).data?.pending;
+  if (!pending) return undefined;
+  const { next, isNew, salt, hash } = pending;
   const before = isNew === true ? null : (readRecord(value) ?? null);
   return { before, next, isNewKey: (key) => hashOf(salt, key) === hash, salt, hash };
 }
@@ -417,14 +418,6 @@ function hashOf(salt: string, key: Secret): string {
 /** Returns whether the request that created a record is still remembered. */
 function isRemembered({ request, createdAt }: CredentialRecord, now: number): boolean {
   return request !== undefined && now - createdAt < IDEMPOTENCY_MS;
-}
-
-function isText(value: unknown): value is string {
-  return typeof value === 'string' && value !== '';
-}
-
-function isCount(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value);
 }
 
 function compareText(a: string, b: string): number {

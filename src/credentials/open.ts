@@ -1,5 +1,5 @@
 /**
- * Opens the vault, and makes the file for keys where there is none.
+ * Opens a vault, and makes the file for the daemon's own keys where there is none.
  */
 
 import { defer } from '../base/dispose.ts';
@@ -7,25 +7,32 @@ import type { Runtime } from '../base/runtime.ts';
 import { offerEnvFile } from './template.ts';
 import { Vault } from './vault.ts';
 
-/** Opens the vault with everything loaded; it follows the disk until the stack is closed. */
+/**
+ * Opens the vault with everything loaded; it follows the disk until the stack is closed. With an
+ * organization it is that one's, at the paths and with the events of the runtime.
+ */
 export async function openVault(
   { config, paths, redactor, events, clock, logger, warnings }: Runtime,
   knownProviders: () => readonly string[],
   stack: AsyncDisposableStack,
+  organization?: string,
 ): Promise<Vault> {
   const log = logger.component('credentials');
-  warnings.register(await offerEnvFile(paths.envFile, log));
-  const vault = new Vault({ paths, knownProviders, redactor, clock, logger: log });
-  defer(stack, 'the vault', await vault.start());
-  warnings.register(() => vault.warnings());
+  const isOwn = organization === undefined;
+  if (isOwn) warnings.register(await offerEnvFile(paths.envFile, log));
+  const name = isOwn ? 'the vault' : `the vault of ${organization}`;
+  const redactorSource = isOwn ? undefined : `organization ${organization}`;
+  const vault = new Vault({ paths, knownProviders, redactor, redactorSource, clock, logger: log });
+  defer(stack, name, await vault.start());
+  warnings.register(() => vault.warnings().map((warning) => (isOwn ? warning : { ...warning, organization })));
   defer(
     stack,
-    'the events of the vault',
+    `the events of ${name}`,
     vault.onChange((names) => events.publish('secrets-changed', { names })),
   );
   defer(
     stack,
-    'the providers of the vault',
+    `the providers of ${name}`,
     config.onChange(() => vault.providersChanged()),
   );
   return vault;

@@ -139,7 +139,7 @@ function compareHeld(before: Variables, after: Variables, nameOf: (key: string) 
 }
 
 /** Values of variables by name. */
-export type Variables = ReadonlyMap<string, Secret>;
+type Variables = ReadonlyMap<string, Secret>;
 
 /** Maximum number of lines of one file that are reported one by one. */
 const MAX_REPORTED_LINES = 10;

@@ -31,7 +31,7 @@ export interface VaultDeps {
   readonly knownProviders: () => readonly string[];
   readonly redactor: Redactor;
   /** Name under which the redactor keeps this vault's values; `vault` by default. */
-  readonly redactorSource?: string;
+  readonly redactorSource?: string | undefined;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
 }

@@ -6,18 +6,9 @@
  */
 
 import { z } from 'zod';
-import type { Caller } from '../callers/caller.ts';
-import type { OrganizationInfo } from '../protocol/credential.ts';
 import { defineOperation, organizationName, type AnyOperation } from './operation.ts';
+import type { Organizations } from './organizations.ts';
 import type { ProviderCredentials } from './provider-credentials.ts';
-
-/** Organizations as the operations see them. */
-export interface CredentialOrganizations {
-  /** Returns the credentials of an organization. Throws NOT_FOUND for one that does not exist. */
-  credentials(slug: string): ProviderCredentials;
-  /** Lists the organizations of a caller. */
-  of(caller: Caller): readonly OrganizationInfo[];
-}
 
 const organization = organizationName.optional();
 const id = z.uuid();
@@ -55,8 +46,8 @@ export const testFields = {
 };
 
 /** Makes the operations. */
-export function credentialOperations(organizations: CredentialOrganizations): AnyOperation[] {
-  const credentialsOf = (slug: string): ProviderCredentials => organizations.credentials(slug);
+export function credentialOperations(organizations: Organizations): AnyOperation[] {
+  const credentialsOf = (slug: string): ProviderCredentials => organizations.keys(slug).credentials;
   return [
     defineOperation<'credential.list'>({
       name: 'credential.list',

@@ -50,7 +50,7 @@ export interface UsageFinding {
 }
 
 /** A paid sample: one completion of one token. */
-export interface UsageSample {
+interface UsageSample {
   readonly model: string;
   readonly inputTokens: number | null;
   readonly outputTokens: number | null;

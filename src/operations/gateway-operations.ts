@@ -15,7 +15,7 @@ import { unknownProvider } from '../providers/unknown-provider.ts';
 import { defineOperation, type AnyOperation, type OperationContext } from './operation.ts';
 
 /** Tokens of named callers, as the operations need them. */
-export interface NamedTokenStore {
+interface NamedTokenStore {
   /**
    * Creates the token of a name, which replaces an earlier one; undefined where there are too many.
    */
@@ -25,7 +25,7 @@ export interface NamedTokenStore {
 }
 
 /** Loopback access, as the operations need it. */
-export interface RunAccess {
+interface RunAccess {
   /** Configured port, or null. */
   readonly configuredPort: () => number | null;
   /** Tokens of named callers. */

@@ -16,7 +16,7 @@ import { checkKey, type KeyCheckResult } from '../providers/key-check.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { KeyVerdict } from '../protocol/provider.ts';
-import { describeKey } from './key-info.ts';
+import { describeKey } from './key-lookup.ts';
 import type { ProviderCredentials } from './provider-credentials.ts';
 
 /** Number of keys that are checked at once. */

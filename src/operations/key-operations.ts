@@ -10,7 +10,7 @@ import { fetchModels } from '../providers/models.ts';
 import type { Providers } from '../providers/registry.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { KeyVerdict } from '../protocol/provider.ts';
-import { describeKey, describeProviders } from './key-info.ts';
+import { describeKey, describeProviders } from './key-lookup.ts';
 import { defineOperation, organizationName, type AnyOperation } from './operation.ts';
 import type { OrganizationKeys } from './organizations.ts';
 import { recordRelease, type RecordEvent } from './usage-records.ts';

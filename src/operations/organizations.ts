@@ -17,13 +17,13 @@ import type { Caller } from '../callers/caller.ts';
 import { roleOf } from '../callers/organizations.ts';
 import { CredentialRecords, organizationIdOf } from '../credentials/credential-records.ts';
 import { EnvWriter } from '../credentials/env-writer.ts';
-import { Vault } from '../credentials/vault.ts';
+import { openVault } from '../credentials/open.ts';
+import type { Vault } from '../credentials/vault.ts';
 import { openPools, type OpenPools } from '../pools/open.ts';
 import type { Pools } from '../pools/pools.ts';
 import { DEFAULT_ORGANIZATION, type OrganizationInfo } from '../protocol/credential.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { RawEvent } from '../usage/event.ts';
-import type { CredentialOrganizations } from './credential-operations.ts';
 import { createSampler, type TakeSample } from './credential-usage.ts';
 import { openKeyChecks, type KeyChecks } from './key-checks.ts';
 import { KeyLookup } from './key-lookup.ts';
@@ -51,7 +51,7 @@ export interface OrganizationsDeps {
 }
 
 /** Finds the keys of organizations. */
-export class Organizations implements CredentialOrganizations {
+export class Organizations {
   readonly #keys = new Map<string, OrganizationKeys>();
 
   /** Returns the keys of an organization. Throws NOT_FOUND for one that does not exist. */
@@ -66,10 +66,7 @@ export class Organizations implements CredentialOrganizations {
     return this.#keys.has(slug);
   }
 
-  credentials(slug: string): ProviderCredentials {
-    return this.keys(slug).credentials;
-  }
-
+  /** Lists the organizations of a caller. */
   of(caller: Caller): readonly OrganizationInfo[] {
     return [...caller.organizations]
       .filter(([slug]) => this.#keys.has(slug))
@@ -159,28 +156,8 @@ async function openKeys(
   const paths = organizationPaths(runtime.paths, slug);
   // Who hears the daemon's events need not belong to this organization.
   const scoped: Runtime = { ...runtime, paths, events: new EventHub() };
-  const { redactor, clock, logger, config, warnings } = runtime;
-  const vault = new Vault({
-    paths,
-    knownProviders: () => providers.names(),
-    redactor,
-    redactorSource: `organization ${slug}`,
-    clock,
-    logger,
-  });
-  defer(stack, `the vault of ${slug}`, await vault.start());
-  warnings.register(() => vault.warnings().map((warning) => ({ ...warning, organization: slug })));
-  defer(
-    stack,
-    `the events of ${slug}`,
-    vault.onChange((names) => scoped.events.publish('secrets-changed', { names })),
-  );
-  defer(
-    stack,
-    `the providers of ${slug}`,
-    config.onChange(() => vault.providersChanged()),
-  );
-  const { defaultProvider } = config.current;
+  const vault = await openVault(scoped, () => providers.names(), stack, slug);
+  const { defaultProvider } = runtime.config.current;
   const lookup = new KeyLookup({ vault, providers, paths, defaultProvider });
   const records = openRecords(runtime, slug, vault);
   const { pools, onCheckNeeded } = openPools(
@@ -242,7 +219,6 @@ function openCredentials(
     vault,
     providers,
     pools,
-    seenWindows: (provider, keyId) => pools.describe(provider).keys.find((key) => key.keyId === keyId)?.windows ?? [],
     clock,
     allowedHosts: () => config.current.network.allowedHosts,
     takeSample,

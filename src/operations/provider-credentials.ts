@@ -41,7 +41,6 @@ import type {
   IfRevision,
   ImportedKey,
 } from '../protocol/credential.ts';
-import type { LimitWindow } from '../protocol/pool.ts';
 import { checkCredentialUrl, createGuardedLookup, withBaseUrl } from '../providers/credential-url.ts';
 import { foreignOwnerOf, judgeKeyShape } from '../providers/key-shape.ts';
 import type { Provider } from '../providers/provider.ts';
@@ -72,9 +71,7 @@ export interface ProviderCredentialsDeps {
   readonly writer: EnvWriter;
   readonly vault: Vault;
   readonly providers: Providers;
-  readonly pools: Pick<Pools, 'checked' | 'revisionOf' | 'keysChanged'>;
-  /** Returns the limits that earlier traffic with a key taught its pool. */
-  readonly seenWindows: (provider: string, keyId: string) => readonly LimitWindow[];
+  readonly pools: Pick<Pools, 'checked' | 'revisionOf' | 'keysChanged' | 'windowsOf'>;
   readonly clock: Clock;
   /** Hosts with private addresses that a base URL may name all the same. */
   readonly allowedHosts: () => readonly string[];
@@ -472,7 +469,7 @@ export class ProviderCredentials {
       provider: withBaseUrl(provider, record.baseUrl, this.#lookup),
       key,
       keyId,
-      seenWindows: keyId === null ? [] : this.#deps.seenWindows(record.provider, keyId),
+      seenWindows: keyId === null ? [] : this.#deps.pools.windowsOf(record.provider, keyId),
     };
     return fetchCredentialUsage(subject, { clock: this.#deps.clock, signal, takeSample });
   }

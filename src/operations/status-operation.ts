@@ -13,7 +13,7 @@ import type { Pools } from '../pools/pools.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { Accounts } from '../refreshers/accounts.ts';
 import { PROTOCOL_VERSION } from '../protocol/limits.ts';
-import { describeProviders } from './key-info.ts';
+import { describeProviders } from './key-lookup.ts';
 import type { Usage } from '../usage/usage.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';
 

@@ -15,7 +15,7 @@ import type { Providers } from '../providers/registry.ts';
 import { Pools } from './pools.ts';
 
 /** Keys as the vault holds them. */
-export interface KeyVault {
+interface KeyVault {
   /** Returns the keys of one provider. */
   keys(provider: string): readonly { readonly keyId: string; readonly value: Secret }[];
   /** Calls back after each change of keys; the returned function ends that. */

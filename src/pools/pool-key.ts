@@ -487,7 +487,7 @@ export class QuotaMeter {
  * Returns the quotas of keys that share an account: of two for the same window the lower limits
  * count.
  */
-export function mergeQuotas(settings: Iterable<QuotaSetting>): QuotaSetting[] {
+function mergeQuotas(settings: Iterable<QuotaSetting>): QuotaSetting[] {
   const merged = new Map<string, QuotaSetting>();
   for (const setting of settings) {
     const known = merged.get(quotaId(setting)) ?? setting;
@@ -510,7 +510,7 @@ const MAX_TOKENS = 100_000_000;
 const MAX_DOLLARS = 10_000;
 
 /** Returns the name of a quota: its window, of which an account has one each. */
-export function quotaId({ per, zone }: QuotaSetting): string {
+function quotaId({ per, zone }: QuotaSetting): string {
   return `${per} ${zone}`;
 }
 

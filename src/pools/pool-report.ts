@@ -39,7 +39,7 @@ export function describePool(pool: Pool, waiting: number): PoolInfo {
 }
 
 /** Describes one key. */
-export function describeKey(key: PoolKey, now: number): PoolKeyInfo {
+function describeKey(key: PoolKey, now: number): PoolKeyInfo {
   const availability = availabilityOf(key, 'for-any', now);
   const { state, at } = availability;
   return {

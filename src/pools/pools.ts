@@ -6,7 +6,7 @@
 import type { Random } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
-import type { PoolEvent, PoolExplanation, PoolInfo, PoolStrategy } from '../protocol/pool.ts';
+import type { LimitWindow, PoolEvent, PoolExplanation, PoolInfo, PoolStrategy } from '../protocol/pool.ts';
 import { availabilityOf, BUSY_RETRY_MS, poolExhausted, type Availability } from './availability.ts';
 import { LeaseQueue, isWorthWaiting } from './lease-queue.ts';
 import type { KeyLease, KeySource, LeaseRequest, LeaseWait } from './lease.ts';
@@ -124,6 +124,11 @@ export class Pools implements KeySource {
    */
   revisionOf(provider: string, keyId: string): string | undefined {
     return this.#of(provider).pool.registry.keys.get(keyId)?.revision;
+  }
+
+  /** Returns the limits that earlier traffic with a key taught its pool. */
+  windowsOf(provider: string, keyId: string): readonly LimitWindow[] {
+    return [...(this.#of(provider).pool.registry.keys.get(keyId)?.windows.values() ?? [])];
   }
 
   /** Returns whether a key is out because its provider refused it. */
