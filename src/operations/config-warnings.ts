@@ -5,7 +5,7 @@
  * None of it keeps a daemon from starting: a key may be put in later, and is taken up at once.
  */
 
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import type { Config } from '../base/config-schema.ts';
 import type { Paths } from '../base/paths.ts';
 import { shellQuote } from '../base/shell-quote.ts';
@@ -23,7 +23,7 @@ export function keyWarnings(vault: Pick<Vault, 'keys'>, paths: Paths): Warning[]
   return [
     {
       subject: paths.envFile,
-      problem: 'no API key is set',
+      problem: existsSync(paths.envFile) ? 'no API key is set' : 'the file does not exist, so no API key is set',
       hint: 'run: aipassd add openrouter, or another provider; or put OPENROUTER_API_KEY=… into the file',
     },
   ];

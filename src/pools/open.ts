@@ -80,7 +80,7 @@ export function openPools(
       return { ...settingsOf(config.current, name)?.pool, needsKey: providers.find(name)?.needsKey ?? needsKey };
     },
     keysOf: (name) => {
-      // The vault still serves the last good values of a file that is gone.
+      // While a file is being replaced, the vault still has its keys.
       const revision = readFileSignatureSync(paths.envFile);
       const provider = providers.find(name);
       const uncheckable = provider?.keyCheck === null;
