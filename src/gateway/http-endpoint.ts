@@ -89,8 +89,8 @@ export interface HttpEndpointDeps {
 /** Accepted connection. */
 interface OpenConnection {
   readonly reads: PacedReads;
-  /** Number of requests without a complete answer. */
-  pending: number;
+  /** Requests without a complete answer. */
+  readonly requests: InFlightRequest[];
 }
 
 /** Request that has no complete answer yet. */
@@ -104,7 +104,6 @@ export class HttpEndpoint {
   readonly #deps: HttpEndpointDeps;
   readonly #sockets = new Map<Socket, OpenConnection>();
   readonly #pacer = new ReadPacer();
-  readonly #inFlight = new Set<InFlightRequest>();
   #server: Server | undefined;
   #port: number | null = null;
 
@@ -119,7 +118,7 @@ export class HttpEndpoint {
 
   /** Number of requests without a complete answer. */
   get requestsInFlight(): number {
-    return this.#inFlight.size;
+    return this.#inFlight().length;
   }
 
   /**
@@ -157,11 +156,19 @@ export class HttpEndpoint {
     this.#server = undefined;
     server.close();
     server.closeIdleConnections();
-    const ended = Promise.allSettled([...this.#inFlight].map(({ response }) => once(response, 'close')));
+    const ended = Promise.allSettled(this.#inFlight().map(({ response }) => once(response, 'close')));
     await withTimeout(foregroundClock, graceMs, ended, () => {});
-    for (const { abort } of this.#inFlight) abort.abort(reason);
+    for (const { abort } of this.#inFlight()) abort.abort(reason);
     await withTimeout(foregroundClock, ABORT_MS, ended, () => {});
     for (const socket of this.#sockets.keys()) socket.destroy();
+  }
+
+  /**
+   * Each connection keeps its own requests. A Set of all makes a new table every few requests, and
+   * V8 keeps alive what the old ones held until a full collection.
+   */
+  #inFlight(): readonly InFlightRequest[] {
+    return [...this.#sockets.values()].flatMap(({ requests }) => requests);
   }
 
   #createServer(): Server {
@@ -205,8 +212,8 @@ export class HttpEndpoint {
       return;
     }
     const connection: OpenConnection = {
-      reads: this.#pacer.pace(socket, () => connection.pending >= MAX_PIPELINED),
-      pending: 0,
+      reads: this.#pacer.pace(socket, () => connection.requests.length >= MAX_PIPELINED),
+      requests: [],
     };
     this.#sockets.set(socket, connection);
     socket.once('close', () => {
@@ -220,15 +227,13 @@ export class HttpEndpoint {
     const connection = this.#sockets.get(socket);
     // A connection that was rejected or closed may have sent requests meanwhile.
     if (connection === undefined || socket.destroyed) return;
-    connection.pending += 1;
     const abort = new AbortController();
-    const underWay = { abort, response };
-    this.#inFlight.add(underWay);
+    const inFlight: InFlightRequest = { abort, response };
+    connection.requests.push(inFlight);
     response.on('close', () => {
-      this.#inFlight.delete(underWay);
-      connection.pending -= 1;
+      connection.requests.splice(connection.requests.indexOf(inFlight), 1);
       connection.reads.wake();
-      if (!response.writableFinished) abort.abort(new AipassError('CANCELLED', 'the client went away'));
+      if (!response.writableFinished) abort.abort(GONE);
     });
     response.on('error', ignore);
     void this.#deps.handle({ request, response, socket, signal: abort.signal, expectsContinue });
@@ -265,6 +270,7 @@ export class HttpEndpoint {
 
 function ignore(): void {}
 
+const GONE = new AipassError('CANCELLED', 'the client went away');
 const STOPPING = new AipassError('CANCELLED', 'the daemon is stopping', { hint: 'try again once it is back' });
 const UPGRADE_REFUSED = new AipassError('BAD_REQUEST', 'the gateway does not switch protocols', {
   hint: 'use HTTP requests and server-sent events',

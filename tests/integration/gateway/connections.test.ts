@@ -98,6 +98,23 @@ it('a client that goes away ends the call within 50 ms', async () => {
   expect(aborted).toMatchObject([{ code: 'CANCELLED' }]);
 });
 
+it('a client that goes away ends the calls whose answers wait behind another one, too', async () => {
+  const aborted: string[] = [];
+  await using gateway = await startTestGateway({
+    forward: (request, sink, signal) => {
+      signal.addEventListener('abort', () => aborted.push(request.path));
+      return HANGING(request, sink, signal);
+    },
+  });
+  const socket = gateway.connect();
+  socket.write('GET /local/v1/a HTTP/1.1\r\nHost: x\r\n\r\nGET /local/v1/b HTTP/1.1\r\nHost: x\r\n\r\n');
+  await until('both calls are under way', () => gateway.calls.length === 2);
+  expect(gateway.listeners.requestsInFlight).toBe(2);
+  socket.destroy();
+  await until('both are aborted', () => aborted.length === 2);
+  expect(gateway.listeners.requestsInFlight).toBe(0);
+});
+
 it('an answer that breaks off never comes to a clean end', async () => {
   await using gateway = await startTestGateway({
     forward: async (_request, sink) => {
