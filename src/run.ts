@@ -7,7 +7,6 @@
 
 import { systemClock } from './base/clock.ts';
 import type { AipassError } from './base/errors.ts';
-import { runRecordPath } from './base/find-socket.ts';
 import { forbidDumps } from './base/native.ts';
 import { debuggerClosed } from './base/no-debugger.ts';
 import { resolvePaths, type Paths } from './base/paths.ts';
@@ -48,11 +47,10 @@ export async function runDaemon(onReady: () => void): Promise<number> {
     reportStartFailure(error, notifier);
     return EXIT_START_FAILED;
   }
-  const runPath = runRecordPath(paths.state);
-  const lastRun = readRunRecord(runPath);
+  const lastRun = readRunRecord(paths.lastRun);
   const run = beginRun(paths.socket);
   const endRun = (code: number, reason: string): void => {
-    writeRunRecord(runPath, { ...run, end: { at: Date.now(), code, reason } });
+    writeRunRecord(paths.lastRun, { ...run, end: { at: Date.now(), code, reason } });
   };
   try {
     daemon = await startDaemon(paths, lastRun && describeRun(lastRun));
@@ -62,7 +60,7 @@ export async function runDaemon(onReady: () => void): Promise<number> {
     if (failure.code !== 'ALREADY_RUNNING') endRun(EXIT_START_FAILED, failure.message);
     return EXIT_START_FAILED;
   }
-  writeRunRecord(runPath, run);
+  writeRunRecord(paths.lastRun, run);
   const { logger } = daemon;
   lifetime.onIgnored = (signal) => logger.info(`ignored ${signal}`);
   notifier.ready(`serving on ${paths.socket}`);
@@ -80,7 +78,7 @@ export async function runDaemon(onReady: () => void): Promise<number> {
   else logger.info(`stopping on ${ending.signal}`);
   lifetime.onLateFailure = (error) => logger.error('another failure while stopping', { error });
   notifier.stopping(reason);
-  writeRunRecord(runPath, { ...run, stopping: { at: Date.now(), reason } });
+  writeRunRecord(paths.lastRun, { ...run, stopping: { at: Date.now(), reason } });
   lifetime.limitStop(() => endRun(EXIT_SOFTWARE, `${reason}; the shutdown did not finish`));
   try {
     await daemon.stop();

@@ -13,30 +13,26 @@ import { currentUser, entryFault } from './file-trust.ts';
 import { parseJson, readString } from './json.ts';
 import type { Paths } from './paths.ts';
 
-/** Returns the path of the record in which the daemon of a state folder names its socket. */
-export function runRecordPath(stateFolder: string): string {
-  return join(stateFolder, 'last-run.json');
-}
-
 /**
  * Returns the socket of this user's daemon. That is the one from the environment, else that of the
  * user's session, else the one that the last run recorded. Where none of them is there, the first.
  */
 export function findSocket(
-  paths: Pick<Paths, 'socket' | 'state'>,
+  paths: Pick<Paths, 'socket' | 'lastRun'>,
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): string {
   // Named on purpose: nothing else is meant.
   if (env['AIPASSD_RUNTIME_DIR']) return paths.socket;
   const user = currentUser();
   const session = user === undefined ? undefined : join('/run/user', String(user), 'aipassd', 'aipassd.sock');
-  const candidates = [paths.socket, session, recordedSocket(paths.state)];
+  const candidates = [paths.socket, session, recordedSocket(paths.lastRun)];
   return candidates.find((path) => path !== undefined && isOurs(path, user)) ?? paths.socket;
 }
 
-function recordedSocket(stateFolder: string): string | undefined {
+/** Returns the socket that a record of a run names. */
+function recordedSocket(record: string): string | undefined {
   try {
-    return readString(parseJson(readFileSync(runRecordPath(stateFolder), 'utf8')), 'socket');
+    return readString(parseJson(readFileSync(record, 'utf8')), 'socket');
   } catch {
     return undefined;
   }

@@ -34,6 +34,8 @@ export interface Paths {
   readonly log: string;
   /** Audit of releases and changes. */
   readonly audit: string;
+  /** Record of the last run; see service/last-exit.ts. */
+  readonly lastRun: string;
 }
 
 /** Sources of the paths; the defaults are this process's own. */
@@ -89,6 +91,7 @@ export function resolvePaths(sources: PathSources = {}): Paths {
     lock: join(runtime, 'aipassd.lock'),
     log: join(state, 'logs', 'aipassd.log'),
     audit: join(state, 'audit.jsonl'),
+    lastRun: join(state, 'last-run.json'),
   };
 }
 

@@ -8,8 +8,7 @@
 import { createConnection, type Socket } from 'node:net';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { parseEnvelope, printFrame, readFrames, type PartialFrame } from '../protocol/frames.ts';
-import { MAX_ANSWER_BYTES } from '../protocol/limits.ts';
-import type { ClientMessage } from '../protocol/messages.ts';
+import { type ClientMessage, MAX_ANSWER_BYTES } from '../protocol/messages.ts';
 import { describeConnectFailure } from './failures.ts';
 
 /**

@@ -9,7 +9,7 @@
 import { z } from 'zod';
 import { toRecord } from '../base/json.ts';
 import type { CompletionFallback, CompletionParams } from '../protocol/completion.ts';
-import { MAX_CALLER_LENGTH } from '../protocol/limits.ts';
+import { MAX_CALLER_LENGTH } from '../protocol/messages.ts';
 import type { Provider } from '../providers/provider.ts';
 
 /** Completes "model" in a message. */

@@ -5,7 +5,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import { plainText } from '../base/plain-text.ts';
-import { MAX_CALLER_LENGTH } from '../protocol/limits.ts';
+import { MAX_CALLER_LENGTH } from '../protocol/messages.ts';
 
 /** Header by which our own client states the caller of `connect({ caller })`, percent-encoded. */
 const CALLER_HEADER = 'x-aipass-caller';

@@ -15,9 +15,14 @@ import type { Caller } from '../callers/caller.ts';
 import type { Admission } from '../callers/gate.ts';
 import type { Dispatch } from '../operations/dispatcher.ts';
 import type { RequestContext } from '../operations/operation.ts';
-import type { DaemonMessage, RequestId, Welcome } from '../protocol/messages.ts';
+import {
+  type DaemonMessage,
+  MAX_CALLER_LENGTH,
+  PROTOCOL_VERSION,
+  type RequestId,
+  type Welcome,
+} from '../protocol/messages.ts';
 import { overUserLimit, unsendableAnswer } from './refusals.ts';
-import { MAX_CALLER_LENGTH, PROTOCOL_VERSION } from '../protocol/limits.ts';
 
 /** The sending side of a socket, as a connection uses it. */
 export interface Wire {

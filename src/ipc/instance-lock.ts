@@ -14,7 +14,7 @@ import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { tryFileLock } from '../base/file-lock.ts';
 import type { Paths } from '../base/paths.ts';
 import { parseEnvelope, printFrame, readFrames, type PartialFrame } from '../protocol/frames.ts';
-import { PROTOCOL_VERSION } from '../protocol/limits.ts';
+import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 
 /**
  * Takes the place of this user's daemon and removes the socket of a dead one.

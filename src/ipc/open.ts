@@ -7,7 +7,7 @@ import type { GroupCommit } from '../base/group-commit.ts';
 import type { Runtime } from '../base/runtime.ts';
 import type { AccessPolicy } from '../callers/access-policy.ts';
 import type { Gate } from '../callers/gate.ts';
-import { PROTOCOL_VERSION } from '../protocol/limits.ts';
+import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 import { blockedPathWarnings, changeSocketMode, SocketGuard } from './socket-file.ts';
 import { SocketServer, type SocketServerDeps } from './socket-server.ts';
 

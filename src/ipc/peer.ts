@@ -8,8 +8,7 @@ import type { Socket } from 'node:net';
 import type { GroupCommit } from '../base/group-commit.ts';
 import { printSpliced, splicesOf } from '../base/spliced-json.ts';
 import { isLongerThan, printFrame } from '../protocol/frames.ts';
-import { FRAME_END, MAX_ANSWER_BYTES } from '../protocol/limits.ts';
-import type { DaemonMessage } from '../protocol/messages.ts';
+import { type DaemonMessage, FRAME_END, MAX_ANSWER_BYTES } from '../protocol/messages.ts';
 import { answerTooLong } from './refusals.ts';
 
 /**

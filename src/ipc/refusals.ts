@@ -7,7 +7,7 @@ import { AipassError } from '../base/errors.ts';
 import type { RequestAdmission } from '../callers/user-limits.ts';
 import type { Logger } from '../base/logger.ts';
 import { FrameError } from '../protocol/frames.ts';
-import { MAX_ANSWER_BYTES } from '../protocol/limits.ts';
+import { MAX_ANSWER_BYTES } from '../protocol/messages.ts';
 
 /**
  * Returns the error for a message that could not be read or a rejected connection; logs an

@@ -12,7 +12,7 @@ import type { Vault } from '../credentials/vault.ts';
 import type { Pools } from '../pools/pools.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { Accounts } from '../refreshers/accounts.ts';
-import { PROTOCOL_VERSION } from '../protocol/limits.ts';
+import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 import { describeProviders } from './key-lookup.ts';
 import type { Usage } from '../usage/usage.ts';
 import { defineOperation, type AnyOperation } from './operation.ts';

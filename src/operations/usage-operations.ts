@@ -14,7 +14,7 @@ import { ALL_RIGHTS } from '../callers/rights.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { fetchGeneration } from '../providers/generation.ts';
 import type { Providers } from '../providers/registry.ts';
-import { MAX_CALLER_LENGTH } from '../protocol/limits.ts';
+import { MAX_CALLER_LENGTH } from '../protocol/messages.ts';
 import { MAX_NAME_LENGTH, USAGE_GROUPINGS, USAGE_STATUSES, type UsageQuery } from '../protocol/usage.ts';
 import { exportHead, exportLine } from '../usage/event.ts';
 import { classifyGeneration, reportEvent } from '../usage/generations.ts';

@@ -6,7 +6,7 @@
  * however slowly it arrives.
  */
 
-import { FRAME_END } from './limits.ts';
+import { FRAME_END } from './messages.ts';
 
 /** Error of a refused frame. Its connection may be out of step and must be closed. */
 export class FrameError extends Error {

@@ -5,7 +5,7 @@
 
 import { DEFAULT_ORGANIZATION } from './credential.ts';
 
-import { MAX_CALLER_LENGTH } from './limits.ts';
+import { MAX_CALLER_LENGTH } from './messages.ts';
 
 /**
  * Ways a call can have ended: answered, failed, or refused because the key's limit was reached

@@ -79,8 +79,7 @@ export async function askStatus({ connect, paths }: Pick<VerbContext, 'connect' 
   } catch (error) {
     if (!(error instanceof AipassError) || error.code !== 'DAEMON_UNREACHABLE') throw error;
     const { describeRun, hintForRun, readRunRecord } = await import('../../service/last-exit.ts');
-    const { runRecordPath } = await import('../../base/find-socket.ts');
-    const last = readRunRecord(runRecordPath(paths.state));
+    const last = readRunRecord(paths.lastRun);
     if (last === null) throw error;
     const { start } = serviceCommands(paths.socket);
     const hasFailed = last.end !== null && last.end.code !== 0;

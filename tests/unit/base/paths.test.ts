@@ -18,6 +18,7 @@ describe('paths on Linux', () => {
       lock: '/home/ann/.local/state/aipassd/run/aipassd.lock',
       log: '/home/ann/.local/state/aipassd/logs/aipassd.log',
       audit: '/home/ann/.local/state/aipassd/audit.jsonl',
+      lastRun: '/home/ann/.local/state/aipassd/last-run.json',
     });
   });
 
@@ -57,6 +58,7 @@ describe('paths on Linux', () => {
       lock: '/a/run/aipassd.lock',
       log: '/a/state/logs/aipassd.log',
       audit: '/a/state/audit.jsonl',
+      lastRun: '/a/state/last-run.json',
     });
   });
 

@@ -4,7 +4,6 @@ import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it, test } from 'vitest';
-import { runRecordPath } from '../../../src/base/find-socket.ts';
 import { identifyProcess } from '../../../src/base/process-identity.ts';
 import {
   beginRun,
@@ -19,7 +18,7 @@ let folder = '';
 let path = '';
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'aip-last-run-'));
-  path = runRecordPath(folder);
+  path = join(folder, 'last-run.json');
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
