@@ -20,6 +20,9 @@ const MAX_PARSED_BYTES = 64 * 1024;
 /** The kinds whose streams have a mark of their end: without it they broke off. */
 const MARKED_KINDS: ReadonlySet<RequestKind> = new Set(['chat', 'messages', 'responses']);
 
+/** Kinds that always have an answer: one without any content is not a success. */
+const ANSWERING_KINDS: ReadonlySet<RequestKind> = new Set([...MARKED_KINDS, 'generate', 'embeddings']);
+
 /** Kinds whose answers may be sound, a picture or plain text, which may begin with any byte. */
 const FREE_KINDS: ReadonlySet<RequestKind> = new Set(['audio', 'images']);
 
@@ -119,13 +122,16 @@ export class AnswerWatcher {
   end(): Buffer {
     const { kind, isHeadOnly } = this.#options;
     if (isHeadOnly === true) return NOTHING;
-    if (this.#form === undefined && this.#prefix.length > 0) {
+    if (this.#form === undefined && !isBlank(this.#prefix)) {
       this.#begin(formOf(this.#prefix, true)?.form ?? 'opaque', this.#prefix);
     }
     this.#splitter?.end((raw) => this.#addEvent(raw));
     if (this.#scanner && !this.#scanner.isWhole) throw new GarbageAnswer('a document that ended early');
     if (this.#splitter && MARKED_KINDS.has(kind) && !this.isFinished) {
       throw new GarbageAnswer('a stream that ended early');
+    }
+    if (ANSWERING_KINDS.has(kind) && this.#contents === 0 && !this.isFinished) {
+      throw new GarbageAnswer('an empty answer');
     }
     return this.#takeKept();
   }
@@ -218,6 +224,10 @@ export class AnswerWatcher {
     if (this.#error || isEndMark(document)) this.#isFinished = true;
     if (isContent(document, this.#options.kind)) this.#contents += 1;
   }
+}
+
+function isBlank(bytes: Buffer): boolean {
+  return bytes.toString('latin1').trim() === '';
 }
 
 function isEmptyRecord(document: Readonly<Record<string, unknown>>): boolean {

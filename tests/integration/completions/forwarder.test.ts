@@ -195,6 +195,22 @@ describe('an answer', () => {
     expect(fixture.recorded).toMatchObject([{ promptTokens: 11 }]);
   });
 
+  test.each([
+    ['a chat', 'openai', '/chat/completions', 'application/json', ''],
+    ['a streamed chat', 'openai', '/chat/completions', 'text/event-stream', ''],
+    ['a streamed chat, with keep-alives', 'openai', '/chat/completions', 'text/event-stream', ': busy\n\n'],
+    ['messages', 'anthropic', '/v1/messages', 'text/event-stream', '\n'],
+    ['a stream of Gemini', 'gemini', '/v1beta/models/g:streamGenerateContent', 'text/event-stream', ': busy\n\n'],
+    ['embeddings', 'openai', '/embeddings', 'application/json', ''],
+  ] as const)('with status 200 and nothing in it is not one: %s', async (_what, dialect, path, type, text) => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => response.writeHead(200, { 'content-type': type }).end(text));
+    const { outcome, sink } = await fixture.forward({ dialect, path });
+    expect(outcome).toMatchObject({ kind: 'failed', begun: false, error: { code: 'PROVIDER_UNAVAILABLE' } });
+    expect(sink.state).toBe('open');
+    expect(fixture.recorded).toMatchObject([{ status: 'failed' }]);
+  });
+
   test('with status 204 has no body', async () => {
     await using fixture = await startForward();
     fixture.answerWith((response) => response.writeHead(204).end());
