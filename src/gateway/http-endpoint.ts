@@ -216,6 +216,11 @@ export class HttpEndpoint {
       requests: [],
     };
     this.#sockets.set(socket, connection);
+    // Node ends its side, too, once what waits there was read: a client that does not read any more
+    // would hold its provider until then.
+    socket.once('end', () => {
+      for (const { abort } of connection.requests) abort.abort(GONE);
+    });
     socket.once('close', () => {
       this.#sockets.delete(socket);
       this.#deps.onClose(socket);

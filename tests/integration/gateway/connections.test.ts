@@ -115,6 +115,28 @@ it('a client that goes away ends the calls whose answers wait behind another one
   expect(gateway.listeners.requestsInFlight).toBe(0);
 });
 
+it('a client that closes its side and reads no more ends the call within 50 ms', async () => {
+  let endedAt = 0;
+  await using gateway = await startTestGateway({
+    forward: async (_request, sink, signal) => {
+      signal.addEventListener('abort', () => {
+        endedAt = performance.now();
+      });
+      sink.head(200, { 'content-type': 'application/octet-stream' });
+      for (;;) await sink.write(MEGABYTE);
+    },
+  });
+  const socket = gateway.connect();
+  socket.pause();
+  socket.write('GET /local/v1/x HTTP/1.1\r\nHost: x\r\n\r\n');
+  await until('the answer waits for the client', () => gateway.calls.length === 1);
+  const left = performance.now();
+  socket.end();
+  await until('it is aborted', () => endedAt > 0);
+  expect(endedAt - left).toBeLessThan(50);
+  socket.destroy();
+});
+
 it('an answer that breaks off never comes to a clean end', async () => {
   await using gateway = await startTestGateway({
     forward: async (_request, sink) => {
