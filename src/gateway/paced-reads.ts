@@ -37,7 +37,8 @@ export class PacedReads {
   readonly #socket: Socket;
   readonly #isBusy: () => boolean;
   readonly #turns: FairTurns<PacedReads>;
-  readonly #push: (chunk: Buffer | null) => boolean;
+  readonly #read: (size: number) => void;
+  readonly #pushEnd: () => boolean;
   /** Pieces that wait, in order; null is the end. */
   readonly #waiting: (Buffer | null)[] = [];
   /** Whether the reading has stopped until nothing waits. */
@@ -47,16 +48,16 @@ export class PacedReads {
     this.#socket = socket;
     this.#isBusy = isBusy;
     this.#turns = turns;
-    this.#push = socket.push.bind(socket);
-    const read = socket._read.bind(socket);
+    this.#read = socket._read.bind(socket);
+    this.#pushEnd = socket.push.bind(socket, null);
     // These two are how a stream is fed (nodejs.org, "Implementing a readable stream"): false stops
     // the reading.
     socket.push = (chunk: Buffer | null) => this.#receive(chunk);
     socket._read = (size) => {
-      if (this.#waiting.length === 0) read(size);
+      if (this.#waiting.length === 0) this.#read(size);
     };
-    // node:http reads from the system by itself until somebody else listens, too.
-    socket.on('data', () => {});
+    // node:http reads from the system by itself until somebody else has listened, too.
+    socket.on('data', ignore).off('data', ignore);
     socket.on('resume', this.wake);
   }
 
@@ -69,11 +70,14 @@ export class PacedReads {
   turn(): boolean {
     if (this.#socket.destroyed) this.#waiting.length = 0;
     if (this.#waiting.length === 0 || this.#isBusy() || this.#socket.isPaused()) return false;
-    this.#push(this.#waiting.shift() ?? null);
+    const piece = this.#waiting.shift() ?? null;
+    // What flows needs no buffer of the stream.
+    if (piece === null) this.#pushEnd();
+    else this.#socket.emit('data', piece);
     if (this.#waiting.length > 0) return true;
     if (this.#isHeld) {
       this.#isHeld = false;
-      this.#socket.read(0);
+      this.#read(0);
     }
     return false;
   }
@@ -85,6 +89,8 @@ export class PacedReads {
     return !this.#isHeld;
   }
 }
+
+function ignore(): void {}
 
 /** Queues a chunk in pieces that have few lines each. */
 function queuePieces(chunk: Buffer | null, pieces: (Buffer | null)[]): void {
