@@ -518,6 +518,18 @@ function grantedLifetime({ expiresAt, obtainedAt }: AccountFile): number | undef
   return expiresAt === null || obtainedAt === null || expiresAt <= obtainedAt ? undefined : expiresAt - obtainedAt;
 }
 
+/** Returns a copy of a document, and the object in it that holds the tokens, for a rewrite. */
+function writableCopy(raw: JsonObject): Record<'document' | 'fields', Record<string, unknown>> {
+  const container = tokenContainer(raw);
+  if (container === null) {
+    const document = { ...raw };
+    return { document, fields: document };
+  }
+  const inner = raw[container];
+  const fields = isRecord(inner) ? { ...inner } : {};
+  return { document: { ...raw, [container]: fields }, fields };
+}
+
 /**
  * Formats a file with new tokens in it, in the fields that the file already uses.
  *
@@ -528,11 +540,7 @@ function grantedLifetime({ expiresAt, obtainedAt }: AccountFile): number | undef
 export function formatWithTokens(account: AccountFile, tokens: GrantedTokens, now: number): string {
   const lifetimeMs = tokens.expiresIn === undefined ? grantedLifetime(account) : tokens.expiresIn * 1000;
   const expiresAt = lifetimeMs === undefined ? undefined : now + lifetimeMs;
-  const container = tokenContainer(account.raw);
-  const inner = container === null ? undefined : account.raw[container];
-  const document: Record<string, unknown> = { ...account.raw };
-  const fields: Record<string, unknown> = isRecord(inner) ? { ...inner } : document;
-  if (container !== null) document[container] = fields;
+  const { document, fields } = writableCopy(account.raw);
   const set = (name: string, value: unknown): void => {
     if (value === undefined) delete fields[name];
     else fields[name] = value;
@@ -556,7 +564,7 @@ export function formatWithTokens(account: AccountFile, tokens: GrantedTokens, no
     if (name in fields) set(name, lifetimeMs === undefined ? undefined : Math.round(lifetimeMs / 1000));
   }
   if (account.form === 'oauth') {
-    if (container === null) set('token_type', tokens.tokenType);
+    if (fields === document) set('token_type', tokens.tokenType);
     set('obtained_at', Math.floor(now / 1000));
   } else if ('obtained_at' in fields) set('obtained_at', Math.floor(now / 1000));
   const refreshEnd = refreshExpiry(account, tokens, now);
@@ -576,11 +584,7 @@ export function formatWithTokens(account: AccountFile, tokens: GrantedTokens, no
  * be used.
  */
 export function formatWithRefreshToken(account: AccountFile, refreshToken: Secret): string {
-  const container = tokenContainer(account.raw);
-  const inner = container === null ? undefined : account.raw[container];
-  const document: Record<string, unknown> = { ...account.raw };
-  const fields: Record<string, unknown> = isRecord(inner) ? { ...inner } : document;
-  if (container !== null) document[container] = fields;
+  const { document, fields } = writableCopy(account.raw);
   fields[REFRESH_FIELDS.find((name) => name in fields) ?? 'refresh_token'] = refreshToken.reveal();
   return `${JSON.stringify(document, null, 2)}\n`;
 }
@@ -622,7 +626,7 @@ function formatTime(name: string, before: unknown, time: number): string | numbe
 }
 
 /** Fields that hold tokens, or belong to one. */
-const TOKEN_FIELDS = new Set([
+const TOKEN_FIELDS = [
   ...ACCESS_FIELDS,
   ...REFRESH_FIELDS,
   ...EXPIRY_FIELDS,
@@ -630,21 +634,15 @@ const TOKEN_FIELDS = new Set([
   'expiresIn',
   'obtained_at',
   'refresh_token_expires_at',
-]);
-
-function strip(object: JsonObject): JsonObject {
-  return Object.fromEntries(Object.entries(object).filter(([name]) => !TOKEN_FIELDS.has(name)));
-}
+];
 
 /**
  * Returns a file without any token, as it is after a revocation and before a consent. Scopes stay,
  * so that the next consent asks for the same.
  */
 export function withoutTokens(account: AccountFile): AccountFile {
-  const container = tokenContainer(account.raw);
-  const inner = container === null ? undefined : account.raw[container];
-  const raw =
-    container === null ? strip(account.raw) : { ...account.raw, [container]: isRecord(inner) ? strip(inner) : {} };
+  const { document: raw, fields } = writableCopy(account.raw);
+  for (const name of TOKEN_FIELDS) delete fields[name];
   return {
     ...account,
     accessToken: null,

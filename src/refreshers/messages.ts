@@ -1,5 +1,6 @@
 /**
- * Messages about accounts that end with an action: every one of this folder.
+ * Messages about accounts that end with an action: what `status`, alerts and callers get of a
+ * failure, whoever met it. An error that ends a single consent stands where that consent ends.
  *
  * Nothing here decides: providers change their texts, so control flow depends on error codes alone
  * (token-answer.ts).
