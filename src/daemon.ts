@@ -1,5 +1,5 @@
 /**
- * The composition root, read top-down: runtime → secrets → pools → usage → completions → accounts →
+ * The composition root, read top-down: runtime → keys → usage → completions → accounts →
  * endpoints. Each folder opens its own part and defers its closer on the stack, which closes in
  * reverse. Nothing starts at import.
  */
@@ -26,7 +26,6 @@ import { Warnings } from './base/warning.ts';
 import { AccessPolicy } from './callers/access-policy.ts';
 import { openGate } from './callers/open.ts';
 import { openCompletions } from './completions/open.ts';
-import { openVault } from './credentials/open.ts';
 import { Metrics } from './gateway/metrics.ts';
 import { createGateway, openGateway } from './gateway/open.ts';
 import { takeInstance, takeState } from './ipc/instance-lock.ts';
@@ -40,12 +39,10 @@ import {
   recordRequests,
 } from './operations/audit-entries.ts';
 import { createDispatcher } from './operations/dispatcher.ts';
-import { KeyLookup } from './operations/key-lookup.ts';
 import { referenceWarnings, configWarnings, keyWarnings } from './operations/config-warnings.ts';
-import { openOrganizations, openRecords, Organizations } from './operations/organizations.ts';
+import { openKeys, openOrganizations, Organizations } from './operations/organizations.ts';
 import { createOperations } from './operations/table.ts';
 import { costSources } from './operations/usage-operations.ts';
-import { openPools } from './pools/open.ts';
 import { DEFAULT_ORGANIZATION } from './protocol/credential.ts';
 import { openProviders } from './providers/open.ts';
 import { readUsableConfig } from './providers/usable-config.ts';
@@ -93,17 +90,11 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
 
   const providers = openProviders(runtime, stack);
   const gate = openGate(runtime, access, recordRejection(journal, logger), stack);
-  const vault = await openVault(runtime, () => providers.names(), stack);
-  const lookup = new KeyLookup({ vault, providers, paths, defaultProvider });
+  const own = await openKeys(runtime, DEFAULT_ORGANIZATION, providers, stack);
+  const { vault, lookup, pools } = own;
   warnings.register(() => keyWarnings(vault, paths));
   warnings.register(() => referenceWarnings(reloader.current, { vault, providers, lookup, paths }));
 
-  const records = openRecords(runtime, DEFAULT_ORGANIZATION, vault);
-  const { pools, onCheckNeeded } = openPools(
-    runtime,
-    { vault, providers, whyNone: (name) => lookup.whyNone(name), credentialOf: (key) => records.of(key) },
-    stack,
-  );
   const organizations = new Organizations();
   const metrics = new Metrics();
   defer(stack, 'the metrics', () => metrics.close());
@@ -113,18 +104,13 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     metrics.observe,
     stack,
   );
-  const own = { vault, lookup, pools, onCheckNeeded, records };
-  await openOrganizations(runtime, organizations, { providers, own, record }, stack);
+  await openOrganizations(runtime, organizations, own, { providers, record }, stack);
   const { forwarder, completer } = openCompletions(
     runtime,
     { providers, keys: pools, keysOf: (slug) => organizations.keys(slug).pools, record },
     stack,
   );
-  const { accounts, consents, worker } = await openAccounts(
-    runtime,
-    { onRescan: (listener) => vault.onRescan(listener) },
-    stack,
-  );
+  const { accounts, consents, worker } = await openAccounts(runtime, vault, stack);
 
   const commit = new GroupCommit(() => {
     journal.flush();

@@ -4,21 +4,22 @@
 
 import { defer } from '../base/dispose.ts';
 import type { Runtime } from '../base/runtime.ts';
+import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { offerEnvFile } from './template.ts';
 import { Vault } from './vault.ts';
 
 /**
- * Opens the vault with everything loaded; it follows the disk until the stack is closed. With an
- * organization it is that one's, at the paths and with the events of the runtime.
+ * Opens the vault of an organization with everything loaded, at the paths and with the events of
+ * the runtime. It follows the disk until the stack is closed.
  */
 export async function openVault(
   { config, paths, redactor, events, clock, logger, warnings }: Runtime,
   knownProviders: () => readonly string[],
   stack: AsyncDisposableStack,
-  organization?: string,
+  organization: string,
 ): Promise<Vault> {
   const log = logger.component('credentials');
-  const isOwn = organization === undefined;
+  const isOwn = organization === DEFAULT_ORGANIZATION;
   if (isOwn) warnings.register(await offerEnvFile(paths.envFile, log));
   const name = isOwn ? 'the vault' : `the vault of ${organization}`;
   const redactorSource = isOwn ? undefined : `organization ${organization}`;

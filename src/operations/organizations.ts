@@ -24,7 +24,7 @@ import type { Pools } from '../pools/pools.ts';
 import { DEFAULT_ORGANIZATION, type OrganizationInfo } from '../protocol/credential.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { RawEvent } from '../usage/event.ts';
-import { createSampler, type TakeSample } from './credential-usage.ts';
+import { createSampler } from './credential-usage.ts';
 import { openKeyChecks, type KeyChecks } from './key-checks.ts';
 import { KeyLookup } from './key-lookup.ts';
 import { notFound, ProviderCredentials } from './provider-credentials.ts';
@@ -40,12 +40,14 @@ export interface OrganizationKeys {
   readonly events: EventHub;
 }
 
+/** The keys of an organization as they are held and lent, before anybody asks about them. */
+interface HeldKeys extends Pick<OrganizationKeys, 'vault' | 'lookup' | 'pools'>, Pick<OpenPools, 'onCheckNeeded'> {
+  readonly records: CredentialRecords;
+}
+
 /** What organizations are wired with. */
 export interface OrganizationsDeps {
   readonly providers: Providers;
-  /** Records of the default organization, and what its pools are fed from. */
-  readonly own: Pick<OrganizationKeys, 'vault' | 'lookup' | 'pools'> &
-    Pick<OpenPools, 'onCheckNeeded'> & { readonly records: CredentialRecords };
   /** Records the call that a paid sample is. */
   readonly record: (event: RawEvent) => void;
 }
@@ -88,7 +90,7 @@ function organizationPaths(paths: Paths, slug: string): Paths {
 /**
  * Opens the records of an organization for the keys of its vault; they are saved with the state.
  */
-export function openRecords(
+function openRecords(
   { state, clock }: Runtime,
   slug: string,
   vault: Pick<Vault, 'keys' | 'isEnvWhole'>,
@@ -117,24 +119,51 @@ export function openRecords(
   return records;
 }
 
+/** Opens the vault of an organization, its records and its pools, until the stack is closed. */
+export async function openKeys(
+  runtime: Runtime,
+  slug: string,
+  providers: Providers,
+  stack: AsyncDisposableStack,
+): Promise<HeldKeys> {
+  const { paths, config } = runtime;
+  const vault = await openVault(runtime, () => providers.names(), stack, slug);
+  const lookup = new KeyLookup({ vault, providers, paths, defaultProvider: config.current.defaultProvider });
+  const records = openRecords(runtime, slug, vault);
+  const { pools, onCheckNeeded } = openPools(
+    runtime,
+    {
+      vault,
+      providers,
+      whyNone: (name) => lookup.whyNone(name),
+      credentialOf: (key) => records.of(key),
+      organization: slug,
+    },
+    stack,
+  );
+  return { vault, lookup, records, pools, onCheckNeeded };
+}
+
 /**
- * Opens every configured organization; one that a reload adds is opened then. Closed with the
- * stack.
+ * Opens the daemon's `own` organization and every configured one; one that a reload adds is opened
+ * then. Closed with the stack.
  */
 export async function openOrganizations(
   runtime: Runtime,
   organizations: Organizations,
-  { providers, own, record }: OrganizationsDeps,
+  own: HeldKeys,
+  deps: OrganizationsDeps,
   stack: AsyncDisposableStack,
 ): Promise<void> {
   const { config, logger } = runtime;
-  const deps = { providers, record };
-  organizations.set(
-    DEFAULT_ORGANIZATION,
-    openCredentialsAndChecks(runtime, DEFAULT_ORGANIZATION, { ...deps, ...own }, stack),
-  );
+  organizations.set(DEFAULT_ORGANIZATION, openCredentials(runtime, DEFAULT_ORGANIZATION, own, deps, stack));
   const open = async (slug: string): Promise<void> => {
-    if (!organizations.has(slug)) organizations.set(slug, await openKeys(runtime, slug, deps, stack));
+    if (organizations.has(slug)) return;
+    const paths = organizationPaths(runtime.paths, slug);
+    // Who hears the daemon's events need not belong to this organization.
+    const scoped: Runtime = { ...runtime, paths, events: new EventHub() };
+    const held = await openKeys(scoped, slug, deps.providers, stack);
+    organizations.set(slug, openCredentials(scoped, slug, held, deps, stack));
   };
   for (const slug of Object.keys(config.current.organizations)) await open(slug);
   const stopFollowing = config.onChange(({ organizations: next }) => {
@@ -145,73 +174,15 @@ export async function openOrganizations(
   defer(stack, 'the organizations', stopFollowing);
 }
 
-/** Opens an organization's own vault, pools and credentials. */
-async function openKeys(
-  runtime: Runtime,
-  slug: string,
-  deps: Pick<OrganizationsDeps, 'providers' | 'record'>,
-  stack: AsyncDisposableStack,
-): Promise<OrganizationKeys> {
-  const { providers } = deps;
-  const paths = organizationPaths(runtime.paths, slug);
-  // Who hears the daemon's events need not belong to this organization.
-  const scoped: Runtime = { ...runtime, paths, events: new EventHub() };
-  const vault = await openVault(scoped, () => providers.names(), stack, slug);
-  const { defaultProvider } = runtime.config.current;
-  const lookup = new KeyLookup({ vault, providers, paths, defaultProvider });
-  const records = openRecords(runtime, slug, vault);
-  const { pools, onCheckNeeded } = openPools(
-    scoped,
-    {
-      vault,
-      providers,
-      whyNone: (name) => lookup.whyNone(name),
-      credentialOf: (key) => records.of(key),
-      organization: slug,
-    },
-    stack,
-  );
-  return openCredentialsAndChecks(scoped, slug, { ...deps, vault, lookup, pools, records, onCheckNeeded }, stack);
-}
-
 /** Opens the credentials and the checks over the keys of an organization. */
-function openCredentialsAndChecks(
+function openCredentials(
   runtime: Runtime,
   slug: string,
-  {
-    providers,
-    record,
-    vault,
-    lookup,
-    pools,
-    records,
-    onCheckNeeded,
-  }: OrganizationsDeps['own'] & Pick<OrganizationsDeps, 'providers' | 'record'>,
+  { vault, lookup, pools, records, onCheckNeeded }: HeldKeys,
+  { providers, record }: OrganizationsDeps,
   stack: AsyncDisposableStack,
 ): OrganizationKeys {
-  const takeSample = createSampler((event) => record({ ...event, organization: slug }), runtime.clock);
-  const credentials = openCredentials(runtime, { slug, vault, pools, records, providers, takeSample }, stack);
-  const checks = openKeyChecks(runtime, { vault, providers, pools, credentials, onCheckNeeded }, stack);
-  return { vault, lookup, pools, checks, credentials, events: runtime.events };
-}
-
-function openCredentials(
-  { paths, clock, config, events }: Runtime,
-  {
-    slug,
-    vault,
-    pools,
-    records,
-    providers,
-    takeSample,
-  }: Pick<OrganizationKeys, 'vault' | 'pools'> &
-    Pick<OrganizationsDeps, 'providers'> & {
-      readonly slug: string;
-      readonly records: CredentialRecords;
-      readonly takeSample: TakeSample;
-    },
-  stack: AsyncDisposableStack,
-): ProviderCredentials {
+  const { paths, clock, config, events } = runtime;
   const credentials = new ProviderCredentials({
     organizationId: organizationIdOf(slug),
     records,
@@ -221,7 +192,7 @@ function openCredentials(
     pools,
     clock,
     allowedHosts: () => config.current.network.allowedHosts,
-    takeSample,
+    takeSample: createSampler((event) => record({ ...event, organization: slug }), clock),
     onChange: ({ id, provider, account_key }, change, fields) => {
       events.publish('credentials-changed', { id, provider, account_key, change, fields });
     },
@@ -237,5 +208,6 @@ function openCredentials(
     `the undecided credentials of ${slug}`,
     vault.onRescan(() => credentials.sync()),
   );
-  return credentials;
+  const checks = openKeyChecks(runtime, { vault, providers, pools, credentials, onCheckNeeded }, stack);
+  return { vault, lookup, pools, checks, credentials, events };
 }

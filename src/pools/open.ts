@@ -9,6 +9,7 @@ import { defer } from '../base/dispose.ts';
 import { readFileSignatureSync } from '../base/file-signature.ts';
 import type { Runtime } from '../base/runtime.ts';
 import type { Secret } from '../base/secret.ts';
+import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { PoolEvent } from '../protocol/pool.ts';
 import { foreignOwnerOf } from '../providers/key-shape.ts';
 import type { Providers } from '../providers/registry.ts';
@@ -37,11 +38,8 @@ export interface OpenPoolsDeps {
     readonly keyId: string;
     readonly value: Secret;
   }) => { readonly active: boolean; readonly baseUrl: string | null } | undefined;
-  /**
-   * Organization that the keys belong to; the default one without it. Its keys have no settings in
-   * the configuration.
-   */
-  readonly organization?: string;
+  /** Organization that the keys belong to; those of the default one alone have settings. */
+  readonly organization: string;
 }
 
 /** The pools at work. */
@@ -59,7 +57,8 @@ export function openPools(
 ): OpenPools {
   const logger = log.component('pools');
   let check: ((provider: string, keyId: string) => void) | undefined;
-  const section = organization === undefined ? 'pools' : `pools:${organization}`;
+  const isOwn = organization === DEFAULT_ORGANIZATION;
+  const section = isOwn ? 'pools' : `pools:${organization}`;
   const pools = new Pools({
     clock,
     random,
@@ -84,7 +83,7 @@ export function openPools(
       const revision = readFileSignatureSync(paths.envFile);
       const provider = providers.find(name);
       const uncheckable = provider?.keyCheck === null;
-      const settings = organization === undefined ? (settingsOf(config.current, name)?.keys ?? {}) : {};
+      const settings = isOwn ? (settingsOf(config.current, name)?.keys ?? {}) : {};
       return vault.keys(name).map(({ keyId, value }) => {
         const credential = credentialOf({ keyId, value });
         return {

@@ -6,6 +6,7 @@
 import { defer } from '../base/dispose.ts';
 import type { Runtime } from '../base/runtime.ts';
 import { startSchedule } from '../base/schedule.ts';
+import type { Vault } from '../credentials/vault.ts';
 import { parseMemories } from './account.ts';
 import { Accounts } from './accounts.ts';
 import { Consents } from './consents.ts';
@@ -14,15 +15,6 @@ import { WorkerProcesses, type TokenWorker } from './worker-process.ts';
 
 /** Longest wait of a stop for exchanges in flight, in milliseconds. */
 const STOP_GRACE_MS = 10_000;
-
-/** What the accounts are wired with. */
-export interface OpenAccountsDeps {
-  /**
-   * Calls back whenever a file in the folder of the secrets may have changed; the returned function
-   * ends that.
-   */
-  readonly onRescan: (listener: () => void) => () => void;
-}
 
 /** Everything that keeps tokens fresh. */
 export interface OpenAccounts {
@@ -37,7 +29,7 @@ export interface OpenAccounts {
  */
 export async function openAccounts(
   { config, paths, clock, random, logger: log, redactor, events, state, warnings }: Runtime,
-  { onRescan }: OpenAccountsDeps,
+  vault: Pick<Vault, 'onRescan'>,
   stack: AsyncDisposableStack,
 ): Promise<OpenAccounts> {
   const logger = log.component('refreshers');
@@ -86,7 +78,7 @@ export async function openAccounts(
   defer(
     stack,
     'the rescans of the accounts',
-    onRescan(() => accounts.rescan()),
+    vault.onRescan(() => accounts.rescan()),
   );
   defer(stack, 'the refresh schedule', startSchedule(schedules.refresh, tick, { name: 'refresh', logger, clock }));
   return { accounts, consents: new Consents(worker), worker };

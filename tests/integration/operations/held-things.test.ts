@@ -8,14 +8,13 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
 import { ALL_RIGHTS, type Right } from '../../../src/callers/rights.ts';
-import { openVault } from '../../../src/credentials/open.ts';
 import { createDispatcher, type DispatchOutcome } from '../../../src/operations/dispatcher.ts';
 import { openKeyChecks } from '../../../src/operations/key-checks.ts';
-import { KeyLookup } from '../../../src/operations/key-lookup.ts';
+import { openKeys } from '../../../src/operations/organizations.ts';
+import { DEFAULT_ORGANIZATION } from '../../../src/protocol/credential.ts';
 import { keyOperations } from '../../../src/operations/key-operations.ts';
 import { secretOperations } from '../../../src/operations/secret-operations.ts';
 import { statusOperation } from '../../../src/operations/status-operation.ts';
-import { openPools } from '../../../src/pools/open.ts';
 import type { Provider } from '../../../src/providers/provider.ts';
 import { openProviders } from '../../../src/providers/open.ts';
 import type { RawEvent } from '../../../src/usage/event.ts';
@@ -52,13 +51,8 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
   runtime.load.register(() => ({ connections: 2, requestsInFlight: 1 }));
   runtime.warnings.register(() => [{ subject: 'first', problem: 'p', hint: 'h' }]);
   const providers = openProviders(runtime, stack);
-  const vault = await openVault(runtime, () => providers.names(), stack);
-  const lookup = new KeyLookup({ vault, providers, paths, defaultProvider });
-  const { pools, onCheckNeeded } = openPools(
-    runtime,
-    { vault, providers, whyNone: (name) => lookup.whyNone(name), credentialOf: () => undefined },
-    stack,
-  );
+  const held = await openKeys(runtime, DEFAULT_ORGANIZATION, providers, stack);
+  const { vault, lookup, pools, onCheckNeeded } = held;
   const credentials = { isOff: () => false, addressed: (known: Provider) => known };
   const checks = openKeyChecks(runtime, { vault, providers, pools, credentials, onCheckNeeded }, stack);
   const own = { vault, lookup, pools, checks, credentials };
