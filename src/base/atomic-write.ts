@@ -57,14 +57,10 @@ export async function writeFileAtomic(
  *
  * @throws the system's error, `EEXIST` where something has that name already.
  */
-export async function createFileAtomic(
-  path: string,
-  content: string | Uint8Array,
-  options: AtomicWriteOptions = {},
-): Promise<void> {
+export async function createFileAtomic(path: string, content: string | Uint8Array): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
   // A link fails where the name is taken; a rename would replace what is there.
-  await throughTemporary(path, content, options, async (temporary) => {
+  await throughTemporary(path, content, {}, async (temporary) => {
     await link(temporary, path);
     await unlink(temporary);
   });
@@ -74,11 +70,11 @@ export async function createFileAtomic(
  * Replaces a small file at once, for places that cannot wait. A crash of the machine may leave the
  * old content, never half of the new one. Throws the system's error; no temporary file stays.
  */
-export function writeFileAtomicSync(path: string, content: string, { mode = FILE_MODE }: { mode?: number } = {}): void {
+export function writeFileAtomicSync(path: string, content: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: FOLDER_MODE });
   const temporary = temporaryIn(dirname(path), randomUUID);
   try {
-    writeFileSync(temporary, content, { mode, flag: 'wx', flush: true });
+    writeFileSync(temporary, content, { mode: FILE_MODE, flag: 'wx', flush: true });
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });

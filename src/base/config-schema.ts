@@ -15,9 +15,9 @@ import { isTimeZone } from './time-window.ts';
 const PROVIDER_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 /** An http or https URL without user name and password, which would reach logs. */
-const httpUrl = z
+const url = z
   .url({ protocol: /^https?$/, error: 'is not a URL: begin it with https:// or http://' })
-  .refine((url) => !/^[a-z]+:\/\/[^/]*@/i.test(url), {
+  .refine((text) => !/^[a-z]+:\/\/[^/]*@/i.test(text), {
     message: 'must not hold a user name or password',
   });
 
@@ -26,7 +26,6 @@ const headers = z.record(z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/), z.st
 
 const milliseconds = z.int().min(1).max(3_600_000);
 const days = z.int().min(1).max(36_500);
-const url = httpUrl;
 const cron = z.string().min(9, 'is not a cron pattern such as "*/5 * * * *"').max(128);
 /** A program and its arguments. No shell parses it. */
 const command = z.array(z.string().min(1)).min(1);

@@ -1,10 +1,10 @@
 /**
  * Texts that change when a file changes: a signature (its content may be another) and an identity
- * (it is another file). To be compared for equality only. Links are followed unless said otherwise.
+ * (it is another file). To be compared for equality only. Links are followed.
  * Runs on Node 20.16 for the client.
  */
 
-import { lstatSync, statSync, type BigIntStats } from 'node:fs';
+import { statSync, type BigIntStats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { systemErrorCode } from './errors.ts';
 
@@ -31,13 +31,10 @@ export function readFileSignatureSync(path: string): string {
   }
 }
 
-/**
- * Returns the identity of what a path leads to, ABSENT, or the reason why it cannot be read. With
- * `followLinks` false, that of the link itself.
- */
-export function readFileIdentitySync(path: string, { followLinks = true } = {}): string {
+/** Returns the identity of what a path leads to, ABSENT, or the reason why it cannot be read. */
+export function readFileIdentitySync(path: string): string {
   try {
-    return identityOf((followLinks ? statSync : lstatSync)(path, { bigint: true }));
+    return identityOf(statSync(path, { bigint: true }));
   } catch (error) {
     return failureOf(error);
   }

@@ -90,14 +90,9 @@ export async function checkTrust(path: string, user: number | undefined = curren
   const steps = walk(resolve(path), user);
   let step = steps.next();
   while (step.done !== true) {
-    let answer: StepAnswer;
-    try {
-      const { path: place, wants } = step.value;
-      answer = wants === 'entry' ? await lstat(place) : await readlink(place);
-    } catch (error) {
-      answer = missingOrThrow(error);
-    }
-    step = steps.next(answer);
+    const { path: place, wants } = step.value;
+    const reading: Promise<StepAnswer> = wants === 'entry' ? lstat(place) : readlink(place);
+    step = steps.next(await reading.catch(missingOrThrow));
   }
   return step.value;
 }
@@ -112,17 +107,13 @@ export async function checkEntry(
   user: number | undefined = currentUser(),
 ): Promise<TrustOutcome> {
   const path = join(folder.path, name);
-  try {
-    const entry = await lstat(path);
-    if (kindOf(entry.mode) === 'link') return await checkTrust(path, user);
-    const fault = entryFault(path, entry, user);
-    return fault === null
-      ? { kind: 'trusted', path, mode: entry.mode, uid: entry.uid }
-      : { kind: 'untrusted', path, fault };
-  } catch (error) {
-    missingOrThrow(error);
-    return { kind: 'missing', path };
-  }
+  const entry = await lstat(path).catch(missingOrThrow);
+  if (entry === undefined) return { kind: 'missing', path };
+  if (kindOf(entry.mode) === 'link') return checkTrust(path, user);
+  const fault = entryFault(path, entry, user);
+  return fault === null
+    ? { kind: 'trusted', path, mode: entry.mode, uid: entry.uid }
+    : { kind: 'untrusted', path, fault };
 }
 
 /** Checks a whole path at once, for places that cannot wait. Throws as checkTrust does. */

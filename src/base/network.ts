@@ -93,31 +93,32 @@ export function openNetwork(settings: NetworkSettings, env: Environment = proces
 /**
  * Returns whether requests may have to go through a proxy, which node:http then finds out for each.
  */
-export function usesProxy(env: Environment = process.env): boolean {
-  return env['NODE_USE_ENV_PROXY'] === '1';
+export function usesProxy(): boolean {
+  return process.env['NODE_USE_ENV_PROXY'] === '1';
 }
 
 /**
  * Returns an agent for one request on a connection of its own, by the same way as all others; false
  * stands for Node's own.
  */
-export function singleUseAgent(protocol: string, env: Environment = process.env): Http.Agent | false {
-  if (!usesProxy(env)) return false;
-  const { Agent } = process.getBuiltinModule(protocol === 'https:' ? 'node:https' : 'node:http');
-  return new Agent({ proxyEnv: env });
+export function singleUseAgent(protocol: string): Http.Agent | false {
+  return usesProxy() && createAgent(protocol, {});
 }
 
 const separateAgents = new Map<string, Http.Agent>();
 
 /** Returns an agent that keeps connections as the usual one does, apart from it. */
-export function separateAgent(protocol: string, env: Environment = process.env): Http.Agent {
+export function separateAgent(protocol: string): Http.Agent {
   const known = separateAgents.get(protocol);
   if (known) return known;
-  const { Agent } = process.getBuiltinModule(protocol === 'https:' ? 'node:https' : 'node:http');
-  const proxy = usesProxy(env) ? { proxyEnv: env } : {};
-  const agent = new Agent({ keepAlive: true, timeout: KEPT_MS, ...proxy });
+  const agent = createAgent(protocol, { keepAlive: true, timeout: KEPT_MS });
   separateAgents.set(protocol, agent);
   return agent;
+}
+
+function createAgent(protocol: string, options: Http.AgentOptions): Http.Agent {
+  const { Agent } = process.getBuiltinModule(protocol === 'https:' ? 'node:https' : 'node:http');
+  return new Agent(usesProxy() ? { ...options, proxyEnv: process.env } : options);
 }
 
 /** Describes the network in short texts, one for each thing that is in use. */

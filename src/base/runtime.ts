@@ -7,14 +7,12 @@
 import type { Random } from './backoff.ts';
 import type { Clock } from './clock.ts';
 import type { Config } from './config-schema.ts';
-import type { EventHub } from './event-hub.ts';
-import type { LoadMeter } from './load.ts';
-import type { NetworkReport } from './network.ts';
 import type { DaemonLogger } from './logger.ts';
+import type { NetworkReport } from './network.ts';
 import type { Paths } from './paths.ts';
 import type { Redactor } from './redactor.ts';
 import type { StateStore } from './state-store.ts';
-import type { Warnings } from './warning.ts';
+import type { Warning } from './warning.ts';
 
 /** The configuration in use, and its changes. */
 export interface ConfigSource {
@@ -42,4 +40,79 @@ export interface Runtime {
   readonly state: Pick<StateStore, 'section' | 'bind' | 'changed' | 'flush'>;
   readonly warnings: Warnings;
   readonly load: LoadMeter;
+}
+
+/**
+ * Sources of warnings: the parts that can find them. Asked in the order in which they were
+ * registered.
+ */
+export class Warnings {
+  readonly #sources = new Set<() => Iterable<Warning>>();
+
+  /** Adds a source; the returned function removes it. */
+  register(source: () => Iterable<Warning>): () => void {
+    this.#sources.add(source);
+    return () => this.#sources.delete(source);
+  }
+
+  /** Asks every source. */
+  list(): Warning[] {
+    return [...this.#sources].flatMap((source) => [...source()]);
+  }
+}
+
+/** One event: its name and what belongs to it. */
+export interface DaemonEvent {
+  readonly event: string;
+  readonly data: unknown;
+}
+
+/** Events from the parts that publish them to the connections that subscribed. */
+export class EventHub {
+  readonly #listeners = new Set<(event: DaemonEvent) => void>();
+
+  /** Calls every listener. One that throws is removed, and the others are called all the same. */
+  publish(event: string, data: unknown): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener({ event, data });
+      } catch {
+        this.#listeners.delete(listener);
+      }
+    }
+  }
+
+  /** Calls back with every event; the returned function ends that. */
+  subscribe(listener: (event: DaemonEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+}
+
+/** Connections and unanswered requests. */
+export interface Load {
+  readonly connections: number;
+  readonly requestsInFlight: number;
+}
+
+/** Load of all endpoints. */
+export class LoadMeter {
+  readonly #sources = new Set<() => Load>();
+
+  /** Adds an endpoint; the returned function removes it. */
+  register(source: () => Load): () => void {
+    this.#sources.add(source);
+    return () => this.#sources.delete(source);
+  }
+
+  /** Returns the sums over all endpoints. */
+  total(): Load {
+    let [connections, requestsInFlight] = [0, 0];
+    for (const source of this.#sources) {
+      const load = source();
+      connections += load.connections;
+      requestsInFlight += load.requestsInFlight;
+    }
+    return { connections, requestsInFlight };
+  }
 }

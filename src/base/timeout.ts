@@ -36,18 +36,13 @@ export async function withTimeout<T, U>(
   work: Promise<T>,
   onTimeout: () => U,
 ): Promise<T | U> {
-  const { promise: limit, cancel } = timer(clock, limitMs);
+  let cancel: (() => void) | undefined;
+  const limit = new Promise<void>((resolve) => {
+    cancel = clock.after(limitMs, resolve);
+  });
   try {
     return await Promise.race([work, limit.then(onTimeout)]);
   } finally {
-    cancel();
+    cancel?.();
   }
-}
-
-function timer(clock: Timers, ms: number): { readonly promise: Promise<void>; readonly cancel: () => void } {
-  let cancel: (() => void) | undefined;
-  const promise = new Promise<void>((resolve) => {
-    cancel = clock.after(ms, resolve);
-  });
-  return { promise, cancel: () => cancel?.() };
 }

@@ -1,6 +1,5 @@
 /**
- * What is wrong on this machine right now: a problem and its fix, and the sources that `status`
- * asks for them. Never thrown.
+ * What is wrong on this machine right now: a problem and its fix. Never thrown.
  */
 
 /** A problem and what to do about it. Holds no secret. */
@@ -14,25 +13,4 @@ export interface Warning {
    * Organization whose people alone may read it; those who see the daemon's own keys without it.
    */
   readonly organization?: string;
-}
-
-/**
- * Sources of warnings: the parts that can find them. Asked in the order in which they were
- * registered.
- */
-export class Warnings {
-  readonly #sources = new Set<() => Iterable<Warning>>();
-
-  /** Adds a source; the returned function removes it. */
-  register(source: () => Iterable<Warning>): () => void {
-    this.#sources.add(source);
-    return () => {
-      this.#sources.delete(source);
-    };
-  }
-
-  /** Asks every source. */
-  list(): Warning[] {
-    return [...this.#sources].flatMap((source) => [...source()]);
-  }
 }

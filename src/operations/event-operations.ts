@@ -3,7 +3,7 @@
  */
 
 import { z } from 'zod';
-import type { EventHub } from '../base/event-hub.ts';
+import type { EventHub } from '../base/runtime.ts';
 import { EVENT_NAMES, type EventName } from '../protocol/events.ts';
 import { defineOperation, organizationName, type AnyOperation } from './operation.ts';
 

@@ -5,9 +5,8 @@
 import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import type { Paths } from '../base/paths.ts';
-import type { LoadMeter } from '../base/load.ts';
+import type { LoadMeter, Warnings } from '../base/runtime.ts';
 import type { NetworkReport } from '../base/network.ts';
-import type { Warnings } from '../base/warning.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Pools } from '../pools/pools.ts';
 import type { Providers } from '../providers/registry.ts';

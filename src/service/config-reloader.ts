@@ -60,9 +60,7 @@ export class ConfigReloader implements ConfigSource {
 
   onChange(listener: (next: Config, before: Config) => void): () => void {
     this.#changeListeners.add(listener);
-    return () => {
-      this.#changeListeners.delete(listener);
-    };
+    return () => this.#changeListeners.delete(listener);
   }
 
   /**
@@ -71,9 +69,7 @@ export class ConfigReloader implements ConfigSource {
    */
   onReload(listener: (outcome: ReloadOutcome) => void): () => void {
     this.#outcomeListeners.add(listener);
-    return () => {
-      this.#outcomeListeners.delete(listener);
-    };
+    return () => this.#outcomeListeners.delete(listener);
   }
 
   /** Reads the file again and puts it to use. Logs the outcome. */

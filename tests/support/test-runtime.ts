@@ -5,12 +5,9 @@
 import { join } from 'node:path';
 import { systemClock, type Clock } from '../../src/base/clock.ts';
 import { parseConfig } from '../../src/base/config.ts';
-import { EventHub } from '../../src/base/event-hub.ts';
-import { LoadMeter } from '../../src/base/load.ts';
+import { EventHub, LoadMeter, type Runtime, Warnings } from '../../src/base/runtime.ts';
 import { Redactor } from '../../src/base/redactor.ts';
-import type { Runtime } from '../../src/base/runtime.ts';
 import { StateStore } from '../../src/base/state-store.ts';
-import { Warnings } from '../../src/base/warning.ts';
 import { ConfigReloader } from '../../src/service/config-reloader.ts';
 import { recordingLogger } from './recording-logger.ts';
 import type { TempHome } from './temp-home.ts';

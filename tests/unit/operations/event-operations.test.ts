@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { EventHub } from '../../../src/base/event-hub.ts';
+import { EventHub } from '../../../src/base/runtime.ts';
 import type { OrganizationRights } from '../../../src/callers/organizations.ts';
 import { ALL_RIGHTS, type Right } from '../../../src/callers/rights.ts';
 import { createDispatcher } from '../../../src/operations/dispatcher.ts';
