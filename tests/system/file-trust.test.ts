@@ -162,7 +162,7 @@ describe('the state folder', () => {
     lchownSync(home.paths.audit, MALLORY, MALLORY);
     const { code, stderr } = await runCli(home, ['run']);
     expect(code).toBe(2);
-    expect(stderr).toContain(`${home.paths.audit}: this link belongs to another user (uid ${MALLORY})`);
+    expect(stderr).toMatch(new RegExp(`${home.paths.audit}: .*uid ${MALLORY}`));
     expect(readFileSync(victim, 'utf8')).toBe('mine');
   });
 });
@@ -214,7 +214,7 @@ describe('the usage database at a place of its own', () => {
     await using daemon = await DaemonProcess.start(home);
     const { code, stderr } = await runCli(home, ['stats']);
     expect({ code, refused: stderr.includes('[UNSAFE_PERMISSIONS]') }).toEqual({ code: 2, refused: true });
-    expect(stderr).toContain(`${link}: this link belongs to another user (uid ${MALLORY})`);
+    expect(stderr).toMatch(new RegExp(`${link}: .*uid ${MALLORY}`));
     expect(readFileSync(victim, 'utf8')).toBe('');
     expect(daemon.isRunning).toBe(true);
   });
@@ -235,7 +235,7 @@ describe.runIf(isRoot)('root in the places of a user', () => {
     });
     expect(code).toBe(2);
     expect(stderr).toContain('[UNSAFE_PERMISSIONS]');
-    expect(stderr).toContain(`run aipassd as the user with uid ${MALLORY}, without sudo`);
+    expect(stderr).toContain(`uid ${MALLORY}`);
     expect(readdirSync(theirs)).toEqual([]);
   });
 

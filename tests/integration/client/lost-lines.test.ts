@@ -81,7 +81,6 @@ describe('connect', () => {
     await using test = await startFakeDaemon((_frame, line) => line.sendText('HTTP/1.1 400 Bad Request\r\n\r\n\f'));
     await expect(connect({ socket: test.socket })).rejects.toMatchObject({
       code: 'INTERNAL',
-      message: 'the program on the socket is not aipassd',
       hint: expect.stringContaining(test.socket),
     });
     await until('the line is closed', () => test.daemon.connections === 0);
@@ -96,7 +95,7 @@ describe('connect', () => {
       vi.advanceTimersByTime(10_000);
       expect(await failure).toMatchObject({
         code: 'DAEMON_UNREACHABLE',
-        message: 'the daemon did not answer within 10 s',
+        message: expect.stringContaining('10 s'),
       });
     } finally {
       vi.useRealTimers();

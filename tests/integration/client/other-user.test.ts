@@ -29,7 +29,7 @@ it('another user gets FORBIDDEN from the socket itself, and what to do', async (
   expect(JSON.parse(stdout)).toStrictEqual({
     uid: isRoot ? OTHER_UID : process.getuid?.(),
     code: 'FORBIDDEN',
-    hint: 'run as the user whose daemon it is, or start your own: aipassd run',
+    hint: expect.stringContaining('aipassd run'),
   });
   expect(test.contexts).toHaveLength(0);
 });
@@ -53,7 +53,7 @@ it('another user whom a folder keeps out is told which one', async () => {
   if (!isRoot) await chmod(closed, 0o700);
   expect(JSON.parse(stdout)).toMatchObject({
     code: 'FORBIDDEN',
-    message: `this user may not enter the folder ${closed}, in which the socket ${test.socket} is`,
+    message: expect.stringContaining(test.socket),
     hint: expect.stringContaining(`ls -ld ${closed}`),
   });
 });

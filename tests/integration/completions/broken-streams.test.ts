@@ -95,7 +95,7 @@ describe('a stream', () => {
       clock.advance(4999);
     }
     clock.advance(1);
-    expect(await failing).toMatchObject({ code: 'TIMED_OUT', message: 'openrouter sent no next byte within 5000 ms' });
+    expect(await failing).toMatchObject({ code: 'TIMED_OUT', message: expect.stringContaining('5000 ms') });
     await closedByClient;
   });
 
@@ -144,7 +144,7 @@ describe('a stream', () => {
     stream.raw(`data: ${'x'.repeat(17 * 1024 * 1024)}`).catch(() => {});
     expect(await failing).toMatchObject({
       code: 'PROVIDER_UNAVAILABLE',
-      message: 'openrouter answered with a stream event of more than 16777216 bytes',
+      message: expect.stringContaining('16777216'),
     });
     await closedByClient;
   });
@@ -169,7 +169,7 @@ describe('a stream', () => {
     clock.advance(600);
     expect(await failing).toMatchObject({
       code: 'TIMED_OUT',
-      message: 'openrouter sent no content within 15000 ms',
+      message: expect.stringContaining('15000 ms'),
     });
     await closedByClient;
   });

@@ -163,7 +163,7 @@ describe('a tired key', () => {
     expect(new Set(failOver.asked())).toEqual(new Set([2]));
     expect(failOver.pools.describe('acme').keys[0]).toMatchObject({
       state: 'quarantined',
-      reason: 'holds a character that no header can carry; not used until .env is saved again or a check passes',
+      reason: expect.stringContaining('.env'),
     });
     await using alone = await start(1, {}, undefined, 'sk-“quoted”');
     for (let call = 0; call < 6; call += 1) expect((await alone.failure()).code).not.toBe('PROVIDER_UNAVAILABLE');

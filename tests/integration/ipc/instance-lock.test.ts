@@ -70,7 +70,7 @@ describe('the place of the daemon', () => {
     const lock = readFileSync(home.paths.lock, 'utf8');
     await expect(takeInstance(home.paths)).rejects.toMatchObject({
       code: 'ALREADY_RUNNING',
-      message: `aipassd is running already with pid ${process.pid}`,
+      message: expect.stringContaining(`pid ${process.pid}`),
       hint: expect.stringContaining(`kill ${process.pid}`),
     });
     expect(readFileSync(home.paths.lock, 'utf8')).toBe(lock);
@@ -187,7 +187,7 @@ describe('the socket of another', () => {
     });
     await expect(takeInstance(home.paths)).rejects.toMatchObject({
       code: 'ALREADY_RUNNING',
-      message: 'aipassd is running already with pid 4242',
+      message: expect.stringContaining('pid 4242'),
     });
     expect(existsSync(home.paths.lock)).toBe(false);
     expect(lstatSync(home.paths.socket).isSocket()).toBe(true);

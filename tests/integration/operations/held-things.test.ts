@@ -141,17 +141,17 @@ describe('key.get', () => {
     expect(await test.ask('key.get', { provider: 'mistral' })).toStrictEqual({
       code: 'NOT_FOUND',
       message: 'no API key for mistral',
-      hint: `run: aipassd add mistral; or add MISTRAL_API_KEY=… to ${envFile}`,
+      hint: expect.stringContaining(`MISTRAL_API_KEY=… to ${envFile}`),
     });
     expect(await test.ask('key.get', { provider: 'openai' })).toStrictEqual({
       code: 'NOT_FOUND',
-      message: 'OPENAI_API_KEY is empty or still holds a placeholder',
-      hint: `run: aipassd add openai; or put the real key into ${envFile}`,
+      message: expect.stringContaining('OPENAI_API_KEY'),
+      hint: expect.stringMatching(/aipassd add openai;.*\.env/),
     });
     expect(await test.ask('key.get', { provider: 'my-llm' })).toStrictEqual({
       code: 'NOT_FOUND',
-      message: 'my-llm has no key, and needs none',
-      hint: 'to use one anyway, run: aipassd add my-llm',
+      message: expect.stringContaining('my-llm'),
+      hint: expect.stringContaining('aipassd add my-llm'),
     });
     expect(await test.ask('key.get', { provider: 'groq', keyId: 'GROQ_API_KEY_9' })).toStrictEqual({
       code: 'NOT_FOUND',
@@ -166,7 +166,7 @@ describe('key.get', () => {
     expect(await test.ask('key.get', { provider: 'coingecko' })).toStrictEqual({
       code: 'NOT_FOUND',
       message: 'unknown provider "coingecko"',
-      hint: `any name may have a key: add COINGECKO_API_KEY=… to ${envFile}; for those that are built in see: aipassd list-providers`,
+      hint: expect.stringMatching(/COINGECKO_API_KEY=….*aipassd list-providers/),
     });
     expect(await test.ask('key.get', { provider: 'zzz zzzzzzzz' })).toMatchObject({
       hint: expect.stringContaining('see: aipassd list-providers'),

@@ -95,7 +95,7 @@ describe('checking a key', () => {
     const key = new Secret(`sk-ant-api03-${'a'.repeat(93)}AA`);
     expect(await checkKey(moved(upstream, 'openai'), key, never)).toMatchObject({
       kind: 'unknown',
-      reason: expect.stringContaining('it has the format of a key of anthropic'),
+      reason: expect.stringContaining('a key of anthropic'),
     });
     expect(upstream.requests).toEqual([]);
   });
@@ -179,7 +179,7 @@ describe('checking a key', () => {
     clock.advance(29_999);
     expect(clock.waits.length).toBeGreaterThan(0);
     clock.advance(1);
-    expect(await checking).toEqual({ kind: 'unknown', reason: 'openrouter sent no whole answer within 30000 ms' });
+    expect(await checking).toEqual({ kind: 'unknown', reason: expect.stringContaining('30000 ms') });
     await closedByClient;
   });
 });

@@ -404,7 +404,7 @@ describe("a provider's own words", () => {
       endpoint.reply = () => ({ status: 404, body: { error: 'Realm does not exist' } });
 
       await expect(token(accounts, 'test')).rejects.toMatchObject({
-        message: expect.stringContaining(`issuer ${issuer} does not publish its endpoints: ${new URL(issuer).origin}`),
+        message: expect.stringContaining(issuer),
         hint: expect.stringContaining('"issuer"'),
       });
       accounts.stop();

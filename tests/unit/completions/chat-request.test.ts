@@ -34,7 +34,7 @@ test('whatever OpenAI takes is passed on untouched', () => {
 
 test.each([undefined, null, '', '  ', 7])('the model %j is refused with the word that there is no default', (model) => {
   const [problem] = problemsOf({ model, messages: MESSAGES });
-  expect(problem).toContain('model: is mandatory, there is no default model; for example {"model": ');
+  expect(problem).toMatch(/^model: .*no default.*\{"model": /);
 });
 
 test.each([undefined, null, [], 'hi', {}, [7], [{}], [{ role: '' }], [{ role: 'user', content: 7 }]])(
@@ -51,7 +51,7 @@ test('a stream that is null is no stream', () => {
 
 test.each(['model', 'messages', 'stream'])('extraBody may not set "%s"', (name) => {
   expect(problemsOf({ model: 'm', messages: MESSAGES, extraBody: { [name]: null } })).toEqual([
-    `extraBody: may not hold "${name}": it is a parameter of its own`,
+    expect.stringMatching(new RegExp(`^extraBody: .*"${name}"`)),
   ]);
 });
 
@@ -60,9 +60,7 @@ test.each([[[]], ['text'], [7]])('the extraBody %j is refused', (extraBody) => {
 });
 
 test('several answers at once are refused: a result holds one', () => {
-  expect(problemsOf({ model: 'm', messages: MESSAGES, n: 2 })).toEqual([
-    'n: has to be 1: ask again for another answer',
-  ]);
+  expect(problemsOf({ model: 'm', messages: MESSAGES, n: 2 })).toEqual([expect.stringMatching(/^n: /)]);
 });
 
 test('a parameter called __proto__ pollutes nothing', () => {

@@ -58,8 +58,8 @@ test('good lines are taken beside bad ones, and a bad line names its variable wh
 
 test('a quote that is closed only by a later variable swallows nothing unnoticed', () => {
   expect(problems('A="open\nB_KEY=2\nC="')).toEqual([
-    '1 opens a quote that is closed only after further assignments',
-    '3 opens a quote that is not closed at the end of the value',
+    expect.stringMatching(/^1 .*after further assignments/),
+    expect.stringMatching(/^3 .*not closed/),
   ]);
   expect(read('A="open\nB_KEY=2\nC="')).toEqual({ B_KEY: '2' });
 });
@@ -67,14 +67,12 @@ test('a quote that is closed only by a later variable swallows nothing unnoticed
 test('of a name that is set twice the last value counts, and the second line is named', () => {
   expect(read('A=1\nB=2\nA=3')).toEqual({ A: '3', B: '2' });
   expect(parseEnvFile('A=1\nB=2\nA=3').problems).toEqual([
-    { line: 3, problem: 'sets A again (first in line 1); this one counts', malformed: false },
+    { line: 3, problem: expect.stringMatching(/ A .*line 1/), malformed: false },
   ]);
 });
 
 test('a bare key that ends like an assignment is not taken for a name that may be said', () => {
-  expect(problems('c2VjcmV0LWtleQ==\nc2VjcmV0LWtleQ==')).toEqual([
-    '2 sets a variable with an unusual name again (first in line 1); this one counts',
-  ]);
+  expect(problems('c2VjcmV0LWtleQ==\nc2VjcmV0LWtleQ==')).toEqual([expect.stringMatching(/^2 .*unusual name.*line 1/)]);
 });
 
 test('a line that is not an assignment and a name that cannot be used have a hint each', () => {

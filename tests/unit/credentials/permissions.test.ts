@@ -24,7 +24,7 @@ test.each([0o640, 0o604, 0o644])('a file of mode %o can be read by others: repor
 test.each([0o620, 0o602, 0o622])('a file of mode %o can be written by others: refused', (mode) => {
   expect(judge(mode)).toEqual({
     refused: true,
-    problem: 'other users can write this file; what it holds is not used',
+    problem: expect.stringContaining('write this file'),
     hint: 'chmod 600 /home/me/.secrets/x',
   });
 });
@@ -32,7 +32,7 @@ test.each([0o620, 0o602, 0o622])('a file of mode %o can be written by others: re
 test('a file of another user is refused', () => {
   expect(judge(0o600, 1001)).toEqual({
     refused: true,
-    problem: 'this file belongs to another user (uid 1001); what it holds is not used',
+    problem: expect.stringContaining('uid 1001'),
     hint: 'sudo chown 1000 /home/me/.secrets/x',
   });
   expect(judge(0o666, 1001).hint).toBe('sudo chown 1000 /home/me/.secrets/x && chmod 600 /home/me/.secrets/x');
@@ -52,7 +52,7 @@ test('a folder that others can read is reported, and one that they can write, or
   });
   expect(judge(0o40777, ME, 'folder')).toMatchObject({
     refused: true,
-    problem: 'other users can read and write this folder; what it holds is not used',
+    problem: expect.stringContaining('read and write this folder'),
   });
   expect(judge(0o40700, 1001, 'folder')).toMatchObject({ refused: true, hint: 'sudo chown 1000 /home/me/.secrets/x' });
 });

@@ -178,10 +178,9 @@ describe('explaining a pool', () => {
   test('says of a refused key that nobody can check for free what brings it back', () => {
     const { pools } = openPools([{ ...entry(1), uncheckable: true }]);
     pools.lease({ provider: 'acme' }).settle(refused(401));
-    const way = 'not used until .env is saved again, since its provider has no free check';
-    expect(pools.explain('acme').keys[0]?.why).toBe(`refused with status 401; ${way}`);
+    expect(pools.explain('acme').keys[0]?.why).toMatch(/401.*no free check/);
     expect(() => pools.lease({ provider: 'acme' })).toThrow(
-      expect.objectContaining({ hint: 'replace the keys in .env: they are tried again when it is saved' }),
+      expect.objectContaining({ hint: expect.stringContaining('.env') }),
     );
   });
 
@@ -199,10 +198,10 @@ describe('explaining a pool', () => {
     expect(explanation.next).toBe(keyId(3));
     expect(Object.fromEntries(explanation.keys.map((key) => [key.keyId, key.why]))).toEqual({
       [keyId(1)]: expect.stringContaining('2026-06-15T12:01:00.000Z'),
-      [keyId(2)]: 'refused with status 401; not used until .env is saved again or a check passes',
-      [keyId(3)]: 'serves next: 0 in flight, 0 uses today',
+      [keyId(2)]: expect.stringMatching(/401.*or a check passes/),
+      [keyId(3)]: expect.stringContaining('serves next'),
       [keyId(4)]: 'is only for only-this',
-      [keyId(5)]: `has the same value as ${keyId(1)}, which is used instead`,
+      [keyId(5)]: expect.stringContaining(keyId(1)),
     });
     expect(pools.explain('acme', 'gpt')).toEqual(explanation);
     expect(pools.lease({ provider: 'acme', model: 'gpt' }).keyId).toBe(keyId(3));

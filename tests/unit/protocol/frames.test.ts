@@ -126,7 +126,7 @@ describe('parseEnvelope', () => {
     '{"type":{"toString":"x"}}',
     '{"__proto__":{"type":"hello"}}',
   ])('refuses what is no object with a text as type: %s', (frame) => {
-    expect(() => parseEnvelope(frame)).toThrow(new FrameError('a frame is not an object with a type'));
+    expect(() => parseEnvelope(frame)).toThrow(FrameError);
   });
 
   it('never quotes the frame: it may hold a secret', () => {

@@ -24,14 +24,14 @@ test.each([
 test('a key with the wrong prefix is suspect, and the reason names the right one', () => {
   expect(judge('openrouter', `sk-${'q'.repeat(60)}`)).toEqual({
     kind: 'suspect',
-    reason: 'keys of openrouter begin with "sk-or-v1-", this one does not',
+    reason: expect.stringContaining('"sk-or-v1-"'),
   });
 });
 
 test('a key that is too short is suspect, and the reason gives both lengths', () => {
   expect(judge('openrouter', 'sk-or-v1-zzzzzzzz')).toEqual({
     kind: 'suspect',
-    reason: 'keys of openrouter have at least 40 characters, this one has 17',
+    reason: expect.stringMatching(/40 .*17/),
   });
 });
 
@@ -67,7 +67,7 @@ test.each([
   expect(foreignOwnerOf(providers.get(provider), new Secret(key))).toBe(owner);
   expect(judge(provider, key)).toEqual({
     kind: 'suspect',
-    reason: `it has the format of a key of ${owner}, and is never sent to ${provider}`,
+    reason: expect.stringMatching(new RegExp(`${owner}.*${provider}`)),
   });
 });
 

@@ -100,7 +100,7 @@ it('where the user has no session, an installation writes nothing, and says how 
   fails = (command) => command.startsWith('systemctl --user');
   await expect(execute(planInstall(installation))).rejects.toMatchObject({
     code: 'NOT_FOUND',
-    message: 'alice has no session here, and so no service manager: Unit not loaded.',
+    message: expect.stringContaining('Unit not loaded.'),
     hint: expect.stringMatching(/log in as alice .*loginctl enable-linger alice .*aipassd run/),
   });
   expect(readdirSync(home)).toEqual([]);

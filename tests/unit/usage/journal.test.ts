@@ -34,7 +34,7 @@ it('what no file took until the close is told of as lost, once', () => {
   journal.append('{}');
   journal.append('{}', 3);
   expect(() => journal.close()).toThrow(
-    expect.objectContaining({ code: 'INTERNAL', message: 'the last 4 usage events are lost: EEXIST' }),
+    expect.objectContaining({ code: 'INTERNAL', message: expect.stringMatching(/4 .*EEXIST/) }),
   );
   journal.close();
   expect(journal.state()).toMatchObject({ waitingInMemory: 0, lost: 4 });
