@@ -20,7 +20,7 @@ import type { Paths } from './base/paths.ts';
 import { Redactor } from './base/redactor.ts';
 import { StateStore } from './base/state-store.ts';
 import { VERSION } from './base/version.ts';
-import { AccessPolicy } from './callers/access-policy.ts';
+import { AccessPolicy } from './callers/access.ts';
 import { openGate } from './callers/open.ts';
 import { openCompletions } from './completions/open.ts';
 import { Metrics } from './gateway/metrics.ts';

@@ -1,14 +1,21 @@
 /**
- * The rights of a peer, from the user that the kernel reports. Pure: names are resolved once per
- * configuration.
+ * The rights of a peer, from the user that the kernel reports, in each organization. The default
+ * one is the daemon's own keys.
  *
- * The daemon's own user and root may do everything. Other users may do what `access` grants them;
- * without a grant they are rejected, whatever the modes of socket and folder allow.
+ * The daemon's own user and root may do everything. What other users may do in the default
+ * organization is what `access` grants them. Members of any other organization may see and use its
+ * keys through the daemon, and admins may change them. Nobody but the daemon's own user and root
+ * is given a value of those. Nothing of an organization is visible to a caller outside of it. A
+ * user without any right is rejected, whatever the modes of socket and folder allow.
+ *
+ * Names are resolved by the machine's files of users and groups, once per configuration.
  */
 
+import { readFileSync } from 'node:fs';
 import type { Config } from '../base/config-schema.ts';
 import type { Warning } from '../base/warning.ts';
-import { ALL_RIGHTS, type Right } from './rights.ts';
+import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
+import { ALL_RIGHTS, NO_RIGHTS, type Right } from './rights.ts';
 
 /**
  * The user behind a peer as the kernel reports it; `groups` holds the primary and supplementary
@@ -45,14 +52,14 @@ const GRANTED = {
  */
 export function resolveAccess(
   access: Config['access'],
-  accounts: UserFiles,
+  files: UserFiles,
   ownUid: number,
 ): { readonly grants: AccessGrants; readonly warnings: readonly Warning[] } {
   const warnings: Warning[] = [];
   const lists = ['use', 'reveal', 'admin'] as const;
   const grants = lists.map((list) => ({
     rights: GRANTED[list],
-    ...resolvePeople(`access.${list}`, access[list], accounts, warnings),
+    ...resolvePeople(`access.${list}`, access[list], files, warnings),
   }));
   return { grants: { ownUid, grants }, warnings };
 }
@@ -73,10 +80,10 @@ export interface OrganizationPeople {
  * Resolves the users and groups of one list; adds a warning for each name that this machine does
  * not have.
  */
-export function resolvePeople(
+function resolvePeople(
   place: string,
   people: Config['access']['use'],
-  accounts: UserFiles,
+  files: UserFiles,
   warnings: Warning[],
 ): PeopleIds {
   const resolve = (kind: 'users' | 'groups', known: ReadonlyMap<string, number>): ReadonlySet<number> => {
@@ -95,13 +102,13 @@ export function resolvePeople(
     return ids;
   };
   return {
-    uids: resolve('users', idsByName(accounts.passwd)),
-    gids: resolve('groups', idsByName(accounts.group)),
+    uids: resolve('users', idsByName(files.passwd)),
+    gids: resolve('groups', idsByName(files.group)),
   };
 }
 
 /** Returns whether a peer is one of these people. */
-export function isAmong(peer: PeerUser, { uids, gids }: PeopleIds): boolean {
+function isAmong(peer: PeerUser, { uids, gids }: PeopleIds): boolean {
   return uids.has(peer.uid) || peer.groups.some((gid) => gids.has(gid));
 }
 
@@ -136,4 +143,142 @@ function idsByName(text: string): ReadonlyMap<string, number> {
     if (name && id !== undefined && /^\d+$/.test(id) && !ids.has(name)) ids.set(name, Number(id));
   }
   return ids;
+}
+
+/** Rights of a member, and of an admin. */
+const MEMBER_RIGHTS: ReadonlySet<Right> = new Set(['see', 'use']);
+const ADMIN_RIGHTS: ReadonlySet<Right> = new Set(['see', 'use', 'admin']);
+/** The people of each configured organization. */
+export type OrganizationGrants = ReadonlyMap<string, OrganizationPeople>;
+
+/** A caller's rights in each of its organizations, by slug. */
+export type OrganizationRights = ReadonlyMap<string, ReadonlySet<Right>>;
+
+/** Resolves the names of the configuration to ids. */
+export function resolveOrganizations(
+  organizations: Config['organizations'],
+  files: UserFiles,
+): { readonly grants: OrganizationGrants; readonly warnings: readonly Warning[] } {
+  const warnings: Warning[] = [];
+  const grants = Object.entries(organizations)
+    .filter(([slug]) => slug !== DEFAULT_ORGANIZATION)
+    .map(([slug, people]) => {
+      const own: Warning[] = [];
+      const members = resolvePeople(`organizations.${slug}.members`, people.members, files, own);
+      const admins = resolvePeople(`organizations.${slug}.admins`, people.admins, files, own);
+      warnings.push(...own.map((warning) => ({ ...warning, organization: slug })));
+      return [slug, { members, admins }] as const;
+    });
+  if (Object.hasOwn(organizations, DEFAULT_ORGANIZATION)) {
+    warnings.push({
+      subject: `organizations.${DEFAULT_ORGANIZATION}`,
+      problem: 'is the daemon itself, and has no members of its own',
+      hint: 'list its people under access instead',
+    });
+  }
+  return { grants: new Map(grants), warnings };
+}
+
+/** Returns the rights of a peer in each of its organizations; `own` are its rights by `access`. */
+export function organizationRightsOf(
+  peer: PeerUser,
+  own: ReadonlySet<Right>,
+  grants: OrganizationGrants,
+): OrganizationRights {
+  const rights = new Map<string, ReadonlySet<Right>>();
+  if (own.size > 0) rights.set(DEFAULT_ORGANIZATION, own);
+  for (const [slug, { members, admins }] of grants) {
+    // The daemon's own user and root hold every file of every organization.
+    if (own === ALL_RIGHTS) rights.set(slug, ALL_RIGHTS);
+    else if (isAmong(peer, admins)) rights.set(slug, ADMIN_RIGHTS);
+    else if (isAmong(peer, members)) rights.set(slug, MEMBER_RIGHTS);
+  }
+  return rights;
+}
+
+/** The organization of one request, and the caller's rights in it. */
+export interface OrganizationScope {
+  readonly slug: string;
+  readonly rights: ReadonlySet<Right>;
+}
+
+/**
+ * Returns the organization of a request: the named one, else the caller's only one, else
+ * `default`. Undefined for a name that is not one of the caller's own, whether or not it exists.
+ */
+export function scopeOf(rights: OrganizationRights, named: string | undefined): OrganizationScope | undefined {
+  const [only] = rights.size === 1 ? rights.keys() : [];
+  const slug = named ?? only ?? DEFAULT_ORGANIZATION;
+  const found = rights.get(slug);
+  if (found) return { slug, rights: found };
+  return named === undefined ? { slug, rights: NO_RIGHTS } : undefined;
+}
+
+/** Returns the role that rights amount to: who may change an organization's keys is its admin. */
+export function roleOf(rights: ReadonlySet<Right>): 'member' | 'admin' {
+  return rights.has('admin') ? 'admin' : 'member';
+}
+
+/** The settings that decide who may ask. */
+type AccessConfig = Pick<Config, 'access' | 'organizations'>;
+
+/** A policy with its names resolved. */
+interface ResolvedPolicy {
+  readonly grants: AccessGrants;
+  readonly warnings: readonly Warning[];
+}
+
+/** The policy in use; a reload of the configuration replaces it. */
+export class AccessPolicy {
+  readonly #ownUid: number;
+  #resolved: ResolvedPolicy;
+
+  constructor(config: AccessConfig, ownUid: number) {
+    this.#ownUid = ownUid;
+    this.#resolved = resolvePolicy(config, ownUid);
+  }
+
+  get grants(): AccessGrants {
+    return this.#resolved.grants;
+  }
+
+  /** Whether users other than the daemon's own and root may ask. */
+  get servesOthers(): boolean {
+    return servesOthers(this.#resolved.grants);
+  }
+
+  warnings(): readonly Warning[] {
+    return this.#resolved.warnings;
+  }
+
+  /** Applies another configuration, also to open connections. */
+  replace(config: AccessConfig): void {
+    this.#resolved = resolvePolicy(config, this.#ownUid);
+  }
+}
+
+function resolvePolicy(config: AccessConfig, ownUid: number): ResolvedPolicy {
+  const files = readUserFiles();
+  const access = resolveAccess(config.access, files, ownUid);
+  const organizations = resolveOrganizations(config.organizations, files);
+  return {
+    grants: { ...access.grants, organizations: organizations.grants },
+    warnings: [...access.warnings, ...organizations.warnings],
+  };
+}
+
+/**
+ * Reads the files of users and groups. Those of a directory service are not in them, and
+ * are configured by number.
+ */
+function readUserFiles(): UserFiles {
+  return { passwd: readText('/etc/passwd'), group: readText('/etc/group') };
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
 }

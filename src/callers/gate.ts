@@ -8,9 +8,8 @@
 
 import { AipassError } from '../base/errors.ts';
 import { peerCredentials, peerGroups, type PeerCredentials } from '../base/native.ts';
-import { rightsOf, type AccessGrants } from './access.ts';
+import { organizationRightsOf, rightsOf, type AccessGrants, type OrganizationRights } from './access.ts';
 import { describeProcess, type PeerIdentity } from './caller.ts';
-import { organizationRightsOf, type OrganizationRights } from './organizations.ts';
 import { ALL_RIGHTS, NO_RIGHTS, type Right } from './rights.ts';
 import type { RequestAdmission, UserLimits } from './user-limits.ts';
 import { BoundedMap } from '../base/bounded-map.ts';

@@ -5,7 +5,7 @@
 
 import { defer } from '../base/dispose.ts';
 import type { Runtime } from '../base/runtime.ts';
-import type { AccessPolicy } from './access-policy.ts';
+import type { AccessPolicy } from './access.ts';
 import { Gate, limitRejections } from './gate.ts';
 import { UserLimits, userLimits } from './user-limits.ts';
 

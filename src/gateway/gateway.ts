@@ -16,7 +16,7 @@ import { socketDescriptor } from '../base/native.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Admission, Gate } from '../callers/gate.ts';
-import { scopeOf } from '../callers/organizations.ts';
+import { scopeOf } from '../callers/access.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { Right, TokenGrant } from '../callers/rights.ts';
 import { readTcpTable, tcpPeerUid } from '../callers/tcp-peer.ts';

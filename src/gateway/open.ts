@@ -5,7 +5,7 @@
 import { defer } from '../base/dispose.ts';
 import type { GroupCommit } from '../base/group-commit.ts';
 import type { Runtime } from '../base/runtime.ts';
-import type { AccessPolicy } from '../callers/access-policy.ts';
+import type { AccessPolicy } from '../callers/access.ts';
 import type { Gate } from '../callers/gate.ts';
 import { SocketGuard, assertSocketPath, changeSocketMode } from '../ipc/socket-file.ts';
 import type { Dispatch } from '../operations/dispatcher.ts';

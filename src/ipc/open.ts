@@ -5,7 +5,7 @@
 import { defer } from '../base/dispose.ts';
 import type { GroupCommit } from '../base/group-commit.ts';
 import type { Runtime } from '../base/runtime.ts';
-import type { AccessPolicy } from '../callers/access-policy.ts';
+import type { AccessPolicy } from '../callers/access.ts';
 import type { Gate } from '../callers/gate.ts';
 import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 import { blockedPathWarnings, changeSocketMode, SocketGuard } from './socket-file.ts';

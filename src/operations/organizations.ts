@@ -13,7 +13,7 @@ import { AipassError } from '../base/errors.ts';
 import { EventHub, type Runtime } from '../base/runtime.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Caller } from '../callers/caller.ts';
-import { roleOf } from '../callers/organizations.ts';
+import { roleOf } from '../callers/access.ts';
 import { CredentialRecords, organizationIdOf } from '../credentials/credential-records.ts';
 import { EnvWriter } from '../credentials/env-writer.ts';
 import { openVault } from '../credentials/open.ts';

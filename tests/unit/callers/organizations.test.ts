@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { organizationRightsOf, resolveOrganizations, roleOf, scopeOf } from '../../../src/callers/organizations.ts';
+import { organizationRightsOf, resolveOrganizations, roleOf, scopeOf } from '../../../src/callers/access.ts';
 import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
 
 const ACCOUNTS = { passwd: 'ann:x:1001:1001::/:/bin/sh\nbob:x:1002:1002::/:/bin/sh\n', group: 'dev:x:2000:\n' };
