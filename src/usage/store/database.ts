@@ -108,6 +108,11 @@ export interface Executor {
   readonly dialect: DialectName;
   /** Runs a statement and returns its rows. */
   run<Row>(statement: Statement<Row>, values: readonly SqlValue[]): Promise<Row[]>;
+  /**
+   * Runs a statement that returns no rows, and returns the number of rows that it changed; only
+   * where the database is in this process.
+   */
+  readonly change?: (statement: Statement, values: readonly SqlValue[]) => number;
 }
 
 /** An open database with its tables up to date. One caller at a time. */

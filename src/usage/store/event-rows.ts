@@ -17,11 +17,11 @@ const NAME_COLUMNS = COLUMNS.filter(({ kind }) => kind === 'name');
 /** Names of the columns in the database, in the order of `eventValues`. */
 export const EVENT_ROW_COLUMNS = COLUMNS.map(({ column }) => column as keyof EventsTable);
 
-/** Returns the texts of an event that need a number. */
-export function* textsOf(event: UsageEvent): Generator<string | null> {
+/** Adds the texts of an event that need a number; those of the one before it are there already. */
+export function addTexts(texts: Set<string | null>, event: UsageEvent, previous: UsageEvent | undefined): void {
   for (const { field, missing, isZero } of NAME_COLUMNS) {
     const text = event[field] as string | null;
-    if (!isZero || text !== missing) yield text;
+    if (text !== previous?.[field] && (!isZero || text !== missing)) texts.add(text);
   }
 }
 

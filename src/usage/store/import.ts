@@ -12,7 +12,7 @@ import { beyond, plus, totalsOf, type AipassCaller, type AipassSession, type Aip
 import type { StoreConnection } from './database.ts';
 import type { CarriedSums, Ingest } from './ingest.ts';
 import { readNote, writeNote } from './notes.ts';
-import { addTo, noSums } from './sums.ts';
+import { addTo, INDEX, noSums } from './sums.ts';
 
 /** Number of imported events that are written at once. */
 const SLICE = 500;
@@ -140,11 +140,11 @@ function carriedSession(name: string, { startAt, lastAt }: AipassSession, rest: 
 /** Returns totals as sums. Tokens count as prompt tokens, because AIPass added both kinds up. */
 function sumsOfTotals({ requests, costMicros, tokens }: AipassTotals, knownFor: number): number[] {
   const sums = noSums();
-  addTo(sums, 'requests', requests);
-  addTo(sums, 'attempts', requests);
-  addTo(sums, 'cost_micros', costMicros);
-  addTo(sums, 'cost_known', knownFor);
-  addTo(sums, 'prompt_tokens', tokens);
-  addTo(sums, 'tokens_known', knownFor);
+  addTo(sums, INDEX.requests, requests);
+  addTo(sums, INDEX.attempts, requests);
+  addTo(sums, INDEX.cost_micros, costMicros);
+  addTo(sums, INDEX.cost_known, knownFor);
+  addTo(sums, INDEX.prompt_tokens, tokens);
+  addTo(sums, INDEX.tokens_known, knownFor);
   return sums;
 }

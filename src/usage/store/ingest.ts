@@ -22,12 +22,12 @@ import {
   type StoreConnection,
 } from './database.ts';
 import {
+  addTexts,
   EVENT_ROW_COLUMNS,
   eventValues,
   FILLABLE_COLUMNS,
   fillRow,
   measured,
-  textsOf,
   type NamedRow,
 } from './event-rows.ts';
 import type { Names } from './names.ts';
@@ -77,6 +77,15 @@ const insertEvents = new BulkInsert<readonly SqlValue[], Pick<EventsTable, 'at' 
       .onConflict((conflict) => conflict.doNothing())
       .returning(['at', 'id']),
   (values) => values,
+);
+
+/** The same for one event where the database says at once how many rows it changed. */
+const insertEvent = new Statement((db) =>
+  db
+    .insertInto('events')
+    .columns(EVENT_ROW_COLUMNS)
+    .expression(placeholders(EVENT_ROW_COLUMNS, 1))
+    .onConflict((conflict) => conflict.doNothing()),
 );
 
 const TOTAL_KEY = ['resolution', 'kind', 'caller', 'bucket', 'value', 'status'] as const;
@@ -236,9 +245,11 @@ class BatchWriter {
   async write(events: readonly UsageEvent[]): Promise<UsageEvent[]> {
     const texts = new Set<string | null>([OTHERS]);
     let latest = 0;
+    let previous: UsageEvent | undefined;
     for (const event of events) {
-      for (const text of textsOf(event)) texts.add(text);
+      addTexts(texts, event, previous);
       latest = Math.max(latest, event.at);
+      previous = event;
     }
     this.#id = await this.#names.ids(this.#executor, texts, bucketOf(latest, DAY));
 
@@ -273,28 +284,40 @@ class BatchWriter {
 
   /** Inserts events and counts those that are new; returns the others. */
   async #insert(events: readonly UsageEvent[]): Promise<UsageEvent[]> {
-    const rows = events.map((event) => eventValues(event, this.#id));
-    const fresh = new Set((await insertEvents.run(this.#executor, rows)).map(({ at, id }) => `${at},${id}`));
+    const isNew = await this.#insertRows(events);
     const others: UsageEvent[] = [];
-    for (const event of events) {
-      if (fresh.delete(`${event.at},${event.id}`)) await this.#count(event);
-      else others.push(event);
+    for (const [place, event] of events.entries()) {
+      const counting = isNew[place] ? this.#count(event) : void others.push(event);
+      if (counting) await counting;
     }
     return others;
   }
 
-  async #count(event: UsageEvent): Promise<void> {
+  /** Inserts events; returns for each whether it is new. */
+  async #insertRows(events: readonly UsageEvent[]): Promise<readonly boolean[]> {
+    const { change } = this.#executor;
+    if (change) return events.map((event) => change(insertEvent, eventValues(event, this.#id)) > 0);
+    const rows = events.map((event) => eventValues(event, this.#id));
+    const fresh = new Set((await insertEvents.run(this.#executor, rows)).map(({ at, id }) => `${at},${id}`));
+    return events.map(({ at, id }) => fresh.delete(`${at},${id}`));
+  }
+
+  /** Counts an event; waits only where the names of its day are not known yet. */
+  #count(event: UsageEvent): Promise<void> | void {
     const { at } = event;
     const status = STATUS_CODES[event.status];
     const id = this.#id;
     const caller = id(event.caller);
-    const ids = { caller, model: id(event.model), provider: id(event.provider), key: id(event.keyId) };
     // The default organization has no name in the dictionary.
     const organization = id(event.organization);
-    const dimensions = await this.#counted(at, { ...ids, organization });
-    this.#totals.addEvent(at, status, dimensions, event);
-    this.#sessions.addEvent(at, { session: id(event.session), organization, status, caller }, event);
-    this.#sessions.addEvent(at, { session: id(event.run), organization, status, caller: 0 }, event);
+    const add = (dimensions: Dimensions): void => {
+      this.#totals.addEvent(at, status, dimensions, event);
+      this.#sessions.addEvent(at, { session: id(event.session), organization, status, caller }, event);
+      this.#sessions.addEvent(at, { session: id(event.run), organization, status, caller: 0 }, event);
+    };
+    const ids = { caller, model: id(event.model), provider: id(event.provider), key: id(event.keyId), organization };
+    const counted = this.#counted(at, ids);
+    return counted instanceof Promise ? counted.then(add) : add(counted);
   }
 
   /**
@@ -353,16 +376,15 @@ class BatchWriter {
 function withoutRepeatedIds(events: readonly UsageEvent[]): readonly UsageEvent[] {
   const reported = new Set(events.filter(({ operation }) => isReport(operation)).map(placeOf));
   const later = new Set<string>();
-  return events
-    .toReversed()
-    .map((event) => {
-      const place = placeOf(event);
-      if (event.generationId === null || reported.has(place)) return event;
-      if (later.has(place)) return { ...event, generationId: null };
-      later.add(place);
-      return event;
-    })
-    .toReversed();
+  const result = [...events];
+  for (const [index, event] of [...events.entries()].toReversed()) {
+    if (event.generationId === null) continue;
+    const place = placeOf(event);
+    if (reported.has(place)) continue;
+    if (later.has(place)) result[index] = { ...event, generationId: null };
+    else later.add(place);
+  }
+  return result;
 }
 
 function placeOf({ provider, generationId }: UsageEvent): string {
@@ -376,8 +398,8 @@ async function storedPosition(executor: Executor, journal: string): Promise<Jour
 
 const MAX_NAMES_A_DAY = 1000;
 
-/** Maximum number of sets in the copy: late events are rare, and past days need no room. */
-const MAX_COPIES = 256;
+/** Maximum number of days in the copy: late events are rare, and past days need no room. */
+const MAX_COPIES = 128;
 
 /** Name under which the names beyond the bound are counted. */
 const OTHERS = '(others)';
@@ -393,25 +415,36 @@ const readValues = new Statement<{ readonly value: number }>((db) =>
     .where('bucket', '=', 0),
 );
 
+/** The names of one organization and day that are counted on their own, by their ids. */
+interface SeenNames {
+  readonly callers: Set<number>;
+  readonly models: Set<number>;
+}
+
 /**
- * The names of each organization and day that are counted on their own, by their ids. A program
+ * The names of each organization and day that are counted on their own. A program
  * that invents names must not make a row of each: callers and models beyond the bound are counted
  * together. The totals themselves show which names have rows of their own, so that the bound holds
  * however often the usage thread comes and goes.
  */
 class DailyNames {
-  readonly #seen = new Map<string, Set<number>>();
+  /** By organization and day. */
+  readonly #seen = new Map<string, SeenNames>();
+  /** Those that were used last: most events come in the order of time. */
+  #last: { readonly organization: number; readonly day: number; readonly names: SeenNames } | undefined;
 
   /** Returns what an event of that moment is counted under; `others` is the id of OTHERS. */
   counted(executor: Executor, at: number, ids: Dimensions, others: number): Promise<Dimensions> | Dimensions {
     const day = bucketOf(at, DAY);
     const { organization } = ids;
-    const callers = this.#seen.get(`caller ${organization} ${day}`);
-    const models = this.#seen.get(`model ${organization} ${day}`);
-    if (callers && models) return bounded(ids, callers, models, others);
-    return this.#read(executor, organization, day, others).then((seen) =>
-      bounded(ids, seen.callers, seen.models, others),
-    );
+    const last = this.#last;
+    if (last?.organization === organization && last.day === day) return bounded(ids, last.names, others);
+    const use = (names: SeenNames): Dimensions => {
+      this.#last = { organization, day, names };
+      return bounded(ids, names, others);
+    };
+    const known = this.#seen.get(`${organization} ${day}`);
+    return known ? use(known) : this.#read(executor, organization, day, others).then(use);
   }
 
   /**
@@ -419,31 +452,27 @@ class DailyNames {
    * batch has seen.
    */
   trim(): void {
-    if (this.#seen.size > MAX_COPIES) this.#seen.clear();
+    if (this.#seen.size > MAX_COPIES) this.forget();
   }
 
   /** Drops the copies. */
   forget(): void {
     this.#seen.clear();
+    this.#last = undefined;
   }
 
-  async #read(
-    executor: Executor,
-    organization: number,
-    day: number,
-    others: number,
-  ): Promise<{ readonly callers: Set<number>; readonly models: Set<number> }> {
+  async #read(executor: Executor, organization: number, day: number, others: number): Promise<SeenNames> {
     const read = async (kind: 'caller' | 'model'): Promise<Set<number>> => {
       const rows = await executor.run(readValues, [DAY, kindNumber(kind, organization), 0, day]);
-      const names = new Set(rows.map(({ value }) => value).filter((id) => id !== 0 && id !== others));
-      this.#seen.set(`${kind} ${organization} ${day}`, names);
-      return names;
+      return new Set(rows.map(({ value }) => value).filter((id) => id !== 0 && id !== others));
     };
-    return { callers: await read('caller'), models: await read('model') };
+    const names = { callers: await read('caller'), models: await read('model') };
+    this.#seen.set(`${organization} ${day}`, names);
+    return names;
   }
 }
 
-function bounded(ids: Dimensions, callers: Set<number>, models: Set<number>, others: number): Dimensions {
+function bounded(ids: Dimensions, { callers, models }: SeenNames, others: number): Dimensions {
   const caller = boundedId(ids.caller, callers, others);
   const model = boundedId(ids.model, models, others);
   return caller === ids.caller && model === ids.model ? ids : { ...ids, caller, model };

@@ -114,15 +114,20 @@ function findDatabase(path: string): StoreConnection['found'] {
 /** Runs statements without kysely: each is prepared once. */
 function executorOn(file: Database.Database, db: UsageDb): Executor {
   const prepared = new Map<Statement<unknown>, Database.Statement<SqlValue[]>>();
+  const prepare = (statement: Statement<unknown>): Database.Statement<SqlValue[]> => {
+    let known = prepared.get(statement);
+    if (!known) {
+      known = file.prepare<SqlValue[]>(statement.build(db).compile().sql);
+      prepared.set(statement, known);
+    }
+    return known;
+  };
   return {
     db,
     dialect: 'sqlite',
+    change: (statement, values) => prepare(statement).run(...values).changes,
     run<Row>(statement: Statement<Row>, values: readonly SqlValue[]): Promise<Row[]> {
-      let known = prepared.get(statement);
-      if (!known) {
-        known = file.prepare<SqlValue[]>(statement.build(db).compile().sql);
-        prepared.set(statement, known);
-      }
+      const known = prepare(statement);
       if (known.reader) return Promise.resolve(known.all(...values) as Row[]);
       known.run(...values);
       return Promise.resolve([]);

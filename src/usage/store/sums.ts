@@ -54,9 +54,9 @@ export type SumColumn = (typeof SUM_COLUMNS)[number];
 /** One number for each of SUM_COLUMNS. */
 export type Sums = number[];
 
-const INDEX = Object.fromEntries(COUNTED.map((column, index) => [column, index])) as Record<
-  (typeof COUNTED)[number],
-  number
+/** Place of each counted column in the sums. */
+export const INDEX = Object.fromEntries(COUNTED.map((column, index) => [column, index])) as Readonly<
+  Record<(typeof COUNTED)[number], number>
 >;
 const FIRST_LATENCY = COUNTED.length;
 
@@ -70,9 +70,9 @@ export function addSums(into: Sums, more: readonly number[]): void {
   for (let i = 0; i < into.length; i++) into[i] = (into[i] ?? 0) + (more[i] ?? 0);
 }
 
-/** Adds an amount to one sum. */
-export function addTo(sums: Sums, column: (typeof COUNTED)[number], amount: number): void {
-  sums[INDEX[column]] = (sums[INDEX[column]] ?? 0) + amount;
+/** Adds an amount to the sum at a place. */
+export function addTo(sums: Sums, index: number, amount: number): void {
+  sums[index] = (sums[index] ?? 0) + amount;
 }
 
 /** The fields of an event that are counted. */
@@ -93,26 +93,33 @@ export type Measured = Pick<
 /** Adds one event. The release of a credential is counted as one, and as nothing else. */
 export function addEvent(sums: Sums, event: Measured): void {
   if (!isCall(event)) {
-    addTo(sums, 'releases', 1);
+    addTo(sums, INDEX.releases, 1);
     return;
   }
-  addTo(sums, 'requests', event.retried ? 0 : 1);
-  addTo(sums, 'attempts', 1);
-  addTo(sums, 'prompt_tokens', event.promptTokens ?? 0);
-  addTo(sums, 'completion_tokens', event.completionTokens ?? 0);
-  addTo(sums, 'cached_tokens', event.cachedTokens ?? 0);
-  addTo(sums, 'cache_write_tokens', event.cacheWriteTokens ?? 0);
-  addTo(sums, 'reasoning_tokens', event.reasoningTokens ?? 0);
-  addTo(sums, 'tokens_known', event.promptTokens === null && event.completionTokens === null ? 0 : 1);
-  addTo(sums, 'cost_micros', event.costMicros ?? 0);
-  addTo(sums, 'cost_known', event.costMicros === null ? 0 : 1);
-  addTo(sums, 'latency_ms', event.latencyMs ?? 0);
-  addTo(sums, 'latency_known', event.latencyMs === null ? 0 : 1);
-  addTo(sums, 'first_token_ms', event.firstTokenMs ?? 0);
-  addTo(sums, 'first_token_known', event.firstTokenMs === null ? 0 : 1);
-  if (event.latencyMs !== null) {
-    const bucket = FIRST_LATENCY + latencyBucket(event.latencyMs);
-    sums[bucket] = (sums[bucket] ?? 0) + 1;
+  const { promptTokens, completionTokens, cachedTokens, cacheWriteTokens, reasoningTokens } = event;
+  const { costMicros, latencyMs, firstTokenMs } = event;
+  if (!event.retried) addTo(sums, INDEX.requests, 1);
+  addTo(sums, INDEX.attempts, 1);
+  if (promptTokens !== null || completionTokens !== null) {
+    addTo(sums, INDEX.tokens_known, 1);
+    addTo(sums, INDEX.prompt_tokens, promptTokens ?? 0);
+    addTo(sums, INDEX.completion_tokens, completionTokens ?? 0);
+  }
+  if (cachedTokens !== null) addTo(sums, INDEX.cached_tokens, cachedTokens);
+  if (cacheWriteTokens !== null) addTo(sums, INDEX.cache_write_tokens, cacheWriteTokens);
+  if (reasoningTokens !== null) addTo(sums, INDEX.reasoning_tokens, reasoningTokens);
+  if (costMicros !== null) {
+    addTo(sums, INDEX.cost_known, 1);
+    addTo(sums, INDEX.cost_micros, costMicros);
+  }
+  if (latencyMs !== null) {
+    addTo(sums, INDEX.latency_known, 1);
+    addTo(sums, INDEX.latency_ms, latencyMs);
+    addTo(sums, FIRST_LATENCY + latencyBucket(latencyMs), 1);
+  }
+  if (firstTokenMs !== null) {
+    addTo(sums, INDEX.first_token_known, 1);
+    addTo(sums, INDEX.first_token_ms, firstTokenMs);
   }
 }
 

@@ -65,6 +65,8 @@ interface Cell {
 /** Collects what a batch of events adds, one row for each place it adds to. */
 export class TotalsFold {
   readonly #cells = new Map<string, Cell>();
+  /** The last event's: the next one is often counted there, too. */
+  #last: Cell | undefined;
 
   /** Adds one event. */
   addEvent(at: number, status: number, ids: Dimensions, event: Measured): void {
@@ -118,14 +120,27 @@ export class TotalsFold {
 
   #cell(at: number, status: number, ids: Dimensions): Cell {
     const bucket = bucketOf(at, MINUTE);
+    const last = this.#last;
+    if (last?.bucket === bucket && last.status === status && isSame(last.ids, ids)) return last;
     const place = `${bucket},${status},${ids.caller},${ids.model},${ids.provider},${ids.key},${ids.organization}`;
     let cell = this.#cells.get(place);
     if (!cell) {
       cell = { bucket, status, ids, sums: noSums() };
       this.#cells.set(place, cell);
     }
+    this.#last = cell;
     return cell;
   }
+}
+
+function isSame(one: Dimensions, other: Dimensions): boolean {
+  return (
+    one.caller === other.caller &&
+    one.model === other.model &&
+    one.provider === other.provider &&
+    one.key === other.key &&
+    one.organization === other.organization
+  );
 }
 
 /** Adds up rows of the same place within one resolution. */
@@ -161,7 +176,8 @@ export type SessionPlace = Pick<SessionRow, 'session' | 'organization' | 'status
 
 /** Collects what a batch of events adds, one row for each session, organization and status. */
 export class SessionsFold {
-  readonly #rows = new Map<string, SessionRow>();
+  /** Rows of each session: one has few of them. */
+  readonly #rows = new Map<number, SessionRow[]>();
 
   /** Adds one event to its session. */
   addEvent(at: number, place: SessionPlace, event: Measured): void {
@@ -175,17 +191,18 @@ export class SessionsFold {
 
   /** Returns the rows in the order of the table's key; see TotalsFold. */
   rows(): readonly SessionRow[] {
-    return [...this.#rows.values()].sort(
-      (a, b) => a.session - b.session || a.organization - b.organization || a.status - b.status,
-    );
+    return [...this.#rows.values()]
+      .flat()
+      .sort((a, b) => a.session - b.session || a.organization - b.organization || a.status - b.status);
   }
 
   #row(at: number, { session, organization, status, caller }: SessionPlace): SessionRow {
-    const place = `${session},${organization},${status}`;
-    let row = this.#rows.get(place);
+    const rows = this.#rows.get(session) ?? [];
+    let row = rows.find((one) => one.organization === organization && one.status === status);
     if (!row) {
       row = { session, organization, status, caller, firstAt: at, lastAt: at, sums: noSums() };
-      this.#rows.set(place, row);
+      this.#rows.set(session, rows);
+      rows.push(row);
     }
     row.firstAt = Math.min(row.firstAt, at);
     row.lastAt = Math.max(row.lastAt, at);
