@@ -141,7 +141,7 @@ async function runVerb(
         return connected;
       },
     };
-    return await verb.run(values, context);
+    return (await verb.run(values, context)) ?? 0;
   } catch (error) {
     if (interrupt.signal.aborted) return EXIT_INTERRUPTED;
     const failure = describeFailure(`aipassd ${verb.name}`.trimEnd(), error);

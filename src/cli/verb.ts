@@ -4,8 +4,8 @@
  * completes. Help, parser and completion scripts are derived from one table (words.ts).
  *
  * Rules: results on stdout; errors, warnings and hints on stderr; colour on a terminal only;
- * `--json` on every verb that reads. A verb returns its exit code: 0 done, 2 refused or failed.
- * main.ts decides the other codes.
+ * `--json` on every verb that reads. A verb returns no exit code if it is done, and 2 if it was
+ * refused or failed. main.ts decides the other codes.
  */
 
 import { AipassError } from '../base/errors.ts';
@@ -53,12 +53,13 @@ export interface VerbSpec<Table extends Parameters> {
   readonly secretFrom?: string;
   /** Whether help does not list it. */
   readonly isHidden?: boolean;
-  run(values: ValuesOf<Table>, context: VerbContext): Promise<number>;
+  /** Resolves with the exit code, if that is not 0. */
+  run(values: ValuesOf<Table>, context: VerbContext): Promise<number | void>;
 }
 
 /** One verb. Its values are those that parseWords() returns for its own table. */
 export interface Verb extends Omit<VerbSpec<Parameters>, 'run'> {
-  run(values: Readonly<Record<string, unknown>>, context: VerbContext): Promise<number>;
+  run(values: Readonly<Record<string, unknown>>, context: VerbContext): Promise<number | void>;
 }
 
 /** Types a verb by its table. */

@@ -58,7 +58,6 @@ export const token = defineVerb({
     });
     if (json) out.json(value);
     else out.line(value.accessToken);
-    return 0;
   },
 });
 
@@ -91,10 +90,7 @@ export const revoke = defineVerb({
   async run({ name, account, json }, { out, connect, signal }) {
     const aipass = await connect();
     const result = await aipass.request('oauth.revoke', { name: fullName(name, account) }, { signal });
-    if (json) {
-      out.json(result);
-      return 0;
-    }
+    if (json) return out.json(result);
     out.line(`${result.name}: the tokens are deleted here`);
     if (result.atProvider) out.line('  and the provider has ended the grant');
     else {
@@ -103,7 +99,6 @@ export const revoke = defineVerb({
         'end the access in your account settings there',
       );
     }
-    return 0;
   },
 });
 
@@ -157,7 +152,6 @@ export const reauth = defineVerb({
           out.warn('the provider gave no refresh token', 'if its tokens expire, you will have to consent again then');
         }
       }
-      return 0;
     } finally {
       stopReading?.();
     }

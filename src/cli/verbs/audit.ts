@@ -30,7 +30,6 @@ export const audit = defineVerb({
     if (json) context.out.json({ records });
     else if (records.length === 0) context.out.line(nothing(credential));
     else context.out.table(records.map(describe), { stack: true });
-    return 0;
   },
 });
 
@@ -68,7 +67,7 @@ function describe(record: AuditRecord): string[] {
   ];
 }
 
-async function verifyChain({ paths, out, connect }: VerbContext, json: boolean): Promise<number> {
+async function verifyChain({ paths, out, connect }: VerbContext, json: boolean): Promise<void> {
   // The daemon is asked first: what it writes while the file is read comes after its answer.
   const end = await daemonsEnd(connect);
   const outcome = await verifyAudit(readLines(paths.audit), end);
@@ -79,7 +78,7 @@ async function verifyChain({ paths, out, connect }: VerbContext, json: boolean):
       out.warn('an unfinished entry follows, as a crash leaves it; the daemon removes it when it starts');
     if (end === undefined) out.warn('no daemon runs, so entries that are missing at the end cannot be detected');
   }
-  if (outcome.kind === 'intact') return 0;
+  if (outcome.kind === 'intact') return;
   throw new AipassError('INTERNAL', `the audit is not intact: line ${outcome.line} ${outcome.problem}`, {
     hint: `${paths.audit} was changed: inspect it before you trust it`,
   });

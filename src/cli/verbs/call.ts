@@ -46,18 +46,15 @@ export const call = defineVerb({
       for await (const { content } of stream) out.text(content ?? '');
       const result = await stream.result;
       if (result.content && !result.content.endsWith('\n')) out.line('');
-      showOther(result, out);
-      return 0;
+      return showOther(result, out);
     }
     const result = await aipass.complete(params);
     if (json) {
       out.json(result);
-      noteFallback(result, out);
-      return 0;
+      return noteFallback(result, out);
     }
     if (result.content) out.text(result.content.endsWith('\n') ? result.content : `${result.content}\n`);
     showOther(result, out);
-    return 0;
   },
 });
 

@@ -34,7 +34,6 @@ export const completion = defineVerb({
   parameters: { shell: choiceWord(SHELLS, 'the shell') },
   async run({ shell }, { out, loadVerbs }) {
     out.line(PRINTERS[shell](groupVerbs(await loadVerbs())));
-    return 0;
   },
 });
 
@@ -65,7 +64,6 @@ export const completionNames = defineVerb({
       // A shell has no use for the reason.
       if (!(error instanceof AipassError)) throw error;
     }
-    return 0;
   },
 });
 

@@ -42,7 +42,6 @@ export const init = defineVerb({
     const isNew = (await initEnvFile(paths.envFile)) === 'created';
     out.line(isNew ? `Created ${paths.envFile}` : `${paths.envFile} already exists, and was left as it is`);
     out.line('Put your keys into it, or run: aipassd add <provider>. A running daemon picks them up at once.');
-    return 0;
   },
 });
 
@@ -101,14 +100,13 @@ export const credentialAdd = defineVerb({
     if (json) out.json(created);
     else if (created.key_id === null) out.line(`Added ${provider}/${name}, without a key`);
     else if (key !== undefined) out.line(`Added ${created.key_id}  ${maskKey(new Secret(key))}`);
-    return 0;
   },
 });
 
 async function addKey(
   { provider, name, force, organization, json }: ValuesOf<typeof ADD_PARAMETERS>,
   context: VerbContext,
-): Promise<number> {
+): Promise<void> {
   assertProviderName(provider);
   const { out, connect, signal } = context;
   const aipass = await connect();
@@ -117,13 +115,9 @@ async function addKey(
     { organization, provider, api_key: key, account_key: name, force },
     { signal },
   );
-  if (json) {
-    out.json(created);
-    return 0;
-  }
+  if (json) return out.json(created);
   out.line(`Added ${created.key_id ?? provider}  ${maskKey(new Secret(key))}`);
   await printVerdict(aipass, created.id, { organization, signal }, out);
-  return 0;
 }
 
 /**
@@ -177,7 +171,6 @@ export const credentialList = defineVerb({
       out.note(`there is no credential${provider === undefined ? '' : ` of ${provider}`} yet`);
       out.hint(`add one: aipassd add ${provider ?? '<provider>'}`);
     }
-    return 0;
   },
 });
 
@@ -190,7 +183,6 @@ export const credentialShow = defineVerb({
     const found = await findCredential(await connect(), id, organization);
     if (json) out.json(found);
     else printCredential(found, out);
-    return 0;
   },
 });
 
@@ -246,7 +238,6 @@ export const credentialRotate = defineVerb({
     const rotated = await aipass.credentials.rotate(whole, key, { organization, signal });
     if (json) out.json(rotated);
     else out.line(`Replaced the key of ${provider}/${name} (${rotated.key_id ?? 'no variable'})`);
-    return 0;
   },
 });
 
@@ -316,7 +307,6 @@ export const credentialRemove = defineVerb({
     await aipass.credentials.delete(found.id, { organization, signal });
     if (json) out.json(found);
     else out.line(`Removed ${name}`);
-    return 0;
   },
 });
 
@@ -337,12 +327,11 @@ async function update(
   change: Omit<CredentialUpdateParams, 'id' | 'organization'>,
   { organization, json }: { readonly organization: string | undefined; readonly json: boolean },
   { out, connect, signal }: VerbContext,
-): Promise<number> {
+): Promise<void> {
   const aipass = await connect();
   const updated = await aipass.credentials.update({ id, organization, ...change }, { signal });
   if (json) out.json(updated);
   else printCredential(updated, out);
-  return 0;
 }
 
 /** Least length of a shortened id, in characters. */

@@ -71,7 +71,7 @@ export const exec = defineVerb({
     if (isPrinted) {
       const aipass = await connect();
       print(program, await aipass.request('gateway.describe', { providers }, { signal }), more, out);
-      return 0;
+      return;
     }
     if (program === undefined) {
       throw new UsageError(

@@ -35,7 +35,7 @@ export const gatewayToken = defineVerb({
         if (rows.length > 0) out.table([['name', 'uid', 'rights', 'made'], ...rows]);
         else out.line('there is no token yet: aipassd gateway-token <name> makes one');
       }
-      return 0;
+      return;
     }
     if (isRemoved) {
       const { removed } = await aipass.request('gateway.token.remove', { name }, { signal });
@@ -44,11 +44,10 @@ export const gatewayToken = defineVerb({
           hint: 'list them: aipassd gateway-token',
         });
       }
-      return 0;
+      return;
     }
     const created = await aipass.request('gateway.token.create', { name, uid, see, admin }, { signal });
     if (json) out.json(created);
     else out.line(created.token);
-    return 0;
   },
 });

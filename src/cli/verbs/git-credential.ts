@@ -23,17 +23,15 @@ export const gitCredential = defineVerb({
     const text = await readStdin();
     // gitcredentials(7): a helper ignores what it does not know.
     const request = action === 'get' ? parseGitRequest(text) : undefined;
-    if (request === undefined) return 0;
+    if (request === undefined) return;
     const aipass = await connect();
     try {
       const value = await aipass.secret(request.secret, { json: true, signal });
       out.line(...answerGitRequest(request, value, Date.now()));
-      return 0;
     } catch (error) {
       if (!(error instanceof AipassError) || error.code !== 'NOT_FOUND') throw error;
       // git asks its next helper, or its user.
       out.note(`${error.message}: aipassd set-secret ${request.secret} stores one`);
-      return 0;
     }
   },
 });

@@ -44,7 +44,7 @@ async function importKeys(
     readonly json: boolean;
   },
   { out, signal }: VerbContext,
-): Promise<number> {
+): Promise<void> {
   const { yes, 'dry-run': dryRun, organization, json } = options;
   const found = await aipass.credentials.import({ organization, text, dry_run: true }, { signal });
   const count = found.keys.filter((key) => key.known_as === null).length;
@@ -52,7 +52,7 @@ async function importKeys(
   if (dryRun || count === 0) {
     if (json) out.json(found);
     else if (count === 0) out.line('Nothing to import');
-    return 0;
+    return;
   }
   const keys = formatCount(count, 'key');
   if (!yes) {
@@ -64,7 +64,6 @@ async function importKeys(
   const taken = await aipass.credentials.import({ organization, text }, { signal });
   if (json) out.json(taken);
   else out.line(`Imported ${keys}: ${taken.keys.flatMap((key) => key.key_id ?? []).join(', ')}`);
-  return 0;
 }
 
 /** Prints the keys of a file by provider, and what is left out with the reason. */
@@ -84,12 +83,9 @@ function printFound({ keys, skipped }: CredentialImportReport, out: Output): voi
   );
 }
 
-async function importUsage(aipass: Aipass, text: string, json: boolean, { out, signal }: VerbContext): Promise<number> {
+async function importUsage(aipass: Aipass, text: string, json: boolean, { out, signal }: VerbContext): Promise<void> {
   const report = await aipass.usage.import(text, { signal });
-  if (json) {
-    out.json(report);
-    return 0;
-  }
+  if (json) return out.json(report);
   if (report.repeated) out.line('This file was imported before; nothing was changed.');
   else {
     out.line(
@@ -111,5 +107,4 @@ async function importUsage(aipass: Aipass, text: string, json: boolean, { out, s
       'the file does not name their callers, so they are not imported: keep the file',
     );
   }
-  return 0;
 }

@@ -28,13 +28,12 @@ export const install = defineVerb({
     if (print) {
       out.line(`# ${installation.path}`, installation.text.trimEnd(), '', '# what would be done');
       printPlan(plan, out);
-      return 0;
+      return;
     }
     await carryOut(plan, out);
     const used: Paths = system ? SYSTEM_PATHS : paths;
     const status = await waitUntilReady(used.socket);
     out.line(`aipassd ${status.version} is ready, pid ${status.pid}, on ${used.socket}`);
-    return 0;
   },
 });
 
@@ -50,7 +49,6 @@ export const uninstall = defineVerb({
     const plan = planUninstall(describeInstallation({ system, paths }));
     if (print) printPlan(plan, out);
     else await carryOut(plan, out);
-    return 0;
   },
 });
 

@@ -38,7 +38,7 @@ export const getKey = defineVerb({
       const released = await aipass.request('key.get', { provider });
       if (json) out.json(released);
       else out.line(released.key);
-      return 0;
+      return;
     }
     const { keys } = await aipass.request('key.list', { provider });
     const [first] = keys;
@@ -50,7 +50,6 @@ export const getKey = defineVerb({
       if (first.reason !== undefined)
         out.warn(`${first.keyId}: ${first.reason}`, `see: aipassd validate ${first.provider} --online`);
     }
-    return 0;
   },
 });
 

@@ -35,13 +35,12 @@ export const logs = defineVerb({
     const path = await logPath(context);
     let { text, end } = await readFrom(path, null);
     for (const line of text.split('\n').filter(Boolean).slice(-last)) printLine(line, json, out);
-    if (!follow) return 0;
+    if (!follow) return;
     while (!signal.aborted) {
       await delay(FOLLOW_MS, undefined, { signal });
       ({ text, end } = await readFrom(path, end));
       for (const line of text.split('\n').filter(Boolean)) printLine(line, json, out);
     }
-    return 0;
   },
 });
 

@@ -17,10 +17,7 @@ export const listProviders = defineVerb({
   parameters: { json: JSON_FLAG },
   async run({ json }, { out, connect }) {
     const { defaultProvider, providers } = await (await connect()).request('provider.list', {});
-    if (json) {
-      out.json({ defaultProvider, providers });
-      return 0;
-    }
+    if (json) return out.json({ defaultProvider, providers });
     out.line('Available providers');
     out.table(
       providers.map((one) => [
@@ -30,7 +27,6 @@ export const listProviders = defineVerb({
       ]),
       { indent: 2 },
     );
-    return 0;
   },
 });
 
@@ -49,15 +45,11 @@ export const models = defineVerb({
   async run({ provider: name, all, json }, { out, connect, signal }) {
     const aipass = await connect();
     const { provider, models: found } = await aipass.request('provider.models', { provider: name }, { signal });
-    if (json) {
-      out.json(found);
-      return 0;
-    }
+    if (json) return out.json(found);
     out.line(`${provider}: ${formatCount(found.length, 'model')}; prices in US dollars for a million tokens`);
     const shown = all ? found : found.slice(0, SHOWN);
     if (shown.length > 0) out.table([['Model', 'Context', 'Prompt', 'Completion'], ...shown.map(describe)]);
     if (shown.length < found.length) out.line(`Showing ${shown.length} of ${found.length}: --all for the full list`);
-    return 0;
   },
 });
 
@@ -113,7 +105,6 @@ export const testConnection = defineVerb({
     const proof = isAccepted ? 'the key is accepted' : (verdict?.detail ?? 'it needs no key');
     const list = asked ? `${formatCount(found.length, 'model')} available; ` : '';
     if (!json) out.line(`Connection successful: ${name} answers, ${list}${proof}`);
-    return 0;
   },
 });
 

@@ -40,7 +40,7 @@ export const getSecret = defineVerb({
       else if (secrets.length === 0)
         out.note(name === undefined ? 'there is no secret yet' : `there is no secret of ${name}`);
       else out.line(...secrets.map((one) => (name === undefined ? one.name : one.name.slice(name.length + 1))));
-      return 0;
+      return;
     }
     if (name === undefined || !/^[^/]+\/[^/]+$/.test(name)) {
       throw new UsageError(
@@ -56,7 +56,7 @@ export const getSecret = defineVerb({
       if (!found) throw new AipassError('NOT_FOUND', `no secret ${name}`, { hint: 'see: aipassd get-secret --list' });
       if (json) out.json({ ...found, set: true });
       else out.line(`${name}: set (${found.chars} chars)`);
-      return 0;
+      return;
     }
     // Exactly as it is stored: an SSH key without its last line end is not one.
     const content = await aipass.secret(name, { bytes: true, json });
@@ -68,7 +68,6 @@ export const getSecret = defineVerb({
       });
     }
     out.line(`Wrote ${name} to ${file}`);
-    return 0;
   },
 });
 
@@ -126,7 +125,6 @@ export const setSecret = defineVerb({
     }
     if (json) out.json({ name, bytes: bytes.length });
     else out.line(`Stored ${name} (${formatCount(bytes.length, 'byte')})`);
-    return 0;
   },
 });
 
@@ -146,7 +144,6 @@ export const removeSecret = defineVerb({
     await aipass.request('secret.remove', { name }, { signal });
     if (json) out.json({ name });
     else out.line(`Removed ${name}`);
-    return 0;
   },
 });
 

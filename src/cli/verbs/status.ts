@@ -41,7 +41,6 @@ export const introspect = defineVerb({
     }
     out.table(rows, { indent: 2, wrapLast: true });
     out.line('', 'Run aipassd --help for the commands.');
-    return 0;
   },
 });
 
@@ -54,7 +53,6 @@ export const status = defineVerb({
     const now = await askStatus(context);
     if (json) context.out.json(now);
     else printStatus(now, all, context.out);
-    return 0;
   },
 });
 

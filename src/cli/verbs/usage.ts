@@ -67,7 +67,7 @@ async function show(
   query: UsageQuery,
   form: 'text' | 'json' | 'csv',
   { out, connect, signal }: VerbContext,
-): Promise<number> {
+): Promise<void> {
   const aipass = await connect();
   const answer = await aipass.stats(query, { signal });
   if (form === 'json') out.json(answer);
@@ -79,7 +79,6 @@ async function show(
       out.text(csvLine([name, ...Object.values(FIGURE_CELLS).map((cell) => cell(figures))]));
     }
   }
-  return 0;
 }
 
 /** Shows the sums of a session. */
@@ -94,18 +93,14 @@ export const session = defineVerb({
   async run({ id, organization, json }, { out, connect, signal }) {
     const aipass = await connect();
     const answer = await aipass.usage.session(id, { organization, signal });
-    if (json) {
-      out.json(answer);
-      return 0;
-    }
+    if (json) return out.json(answer);
     if (!answer.session || answer.session.figures.requests + answer.session.figures.releases === 0) {
       out.warn('No session data available', 'see: aipassd stats --by session');
-      return 0;
+      return;
     }
     const { figures, firstAt, lastAt } = answer.session;
     printFigures(figures, 'Session', out);
     out.line(`From ${formatLocalTime(firstAt)} to ${formatLocalTime(lastAt)} (${answer.id})`);
-    return 0;
   },
 });
 
@@ -121,15 +116,11 @@ export const track = defineVerb({
   async run({ 'generation id': generationId, caller, json }, { out, connect, signal }) {
     const aipass = await connect();
     const { event, counted } = await aipass.usage.track(generationId, { caller, signal });
-    if (json) {
-      out.json({ event, counted });
-      return 0;
-    }
+    if (json) return out.json({ event, counted });
     const cost = event.costMicros === null ? 'cost unknown' : formatCost(event.costMicros);
     const [prompt, completion] = [event.promptTokens, event.completionTokens].map((tokens) => tokens ?? 'unknown');
     out.line(`Tracked: ${prompt} prompt + ${completion} completion tokens, ${cost}`);
     if (!counted) out.line('It was recorded already, and is counted once.');
-    return 0;
   },
 });
 
@@ -149,7 +140,6 @@ export const exportUsage = defineVerb({
     const aipass = await connect();
     const query = { organization, since, until, keyId, status, format: json ? ('jsonl' as const) : ('csv' as const) };
     await aipass.usage.export(query, (text) => out.text(text), { signal });
-    return 0;
   },
 });
 
@@ -172,10 +162,7 @@ export const cleanup = defineVerb({
     }
     const aipass = await connect();
     const report = await aipass.usage.prune({ days, dryRun }, { signal });
-    if (json) {
-      out.json(report);
-      return 0;
-    }
+    if (json) return out.json(report);
     const age = days === undefined ? 'older than the retention' : `older than ${formatCount(days, 'day')}`;
     const entries = formatCount(report.events, 'entry', 'entries');
     if (report.events === 0) out.line(`Nothing to clean: no entries ${age}`);
@@ -185,7 +172,6 @@ export const cleanup = defineVerb({
       const freed = report.bytesBefore - report.bytesAfter;
       out.line(`Cleaned up ${entries} ${age}${freed > 0 ? `; the database is ${formatBytes(freed)} smaller` : ''}`);
     }
-    return 0;
   },
 });
 
