@@ -5,6 +5,7 @@
  */
 
 import { AipassError } from '../base/errors.ts';
+import { isLoopbackHost } from '../base/loopback.ts';
 import type { TokenValue } from '../protocol/oauth.ts';
 
 /** Options of one request. */
@@ -25,9 +26,6 @@ export interface TokenSource {
     },
   ): Promise<TokenValue>;
 }
-
-/** Hosts to which a token may go without encryption: this machine. */
-const LOOPBACK_HOST = /^(?:localhost|\[::1\]|127(?:\.\d{1,3}){3})$/;
 
 /**
  * Sends one request as fetch does, with the account's token.
@@ -63,7 +61,7 @@ export async function fetchAsAccount(
 }
 
 function assertEncrypted({ protocol, hostname }: URL): void {
-  if (protocol === 'https:' || LOOPBACK_HOST.test(hostname)) return;
+  if (protocol === 'https:' || isLoopbackHost(hostname)) return;
   throw new AipassError(
     'BAD_REQUEST',
     `aipass.fetch: a token goes to https addresses only (got ${protocol}//${hostname})`,

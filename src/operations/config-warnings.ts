@@ -7,6 +7,7 @@
 
 import { existsSync, statSync } from 'node:fs';
 import type { Config } from '../base/config-schema.ts';
+import { isLoopbackHost } from '../base/loopback.ts';
 import type { Paths } from '../base/paths.ts';
 import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
@@ -51,8 +52,7 @@ function unencrypted(config: Config, paths: Pick<Paths, 'config'>): Warning[] {
     return addresses.flatMap(([setting, address]) => {
       if (address === undefined || address === null) return [];
       const { protocol, hostname } = new URL(address);
-      if (protocol === 'https:' || hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.'))
-        return [];
+      if (protocol === 'https:' || isLoopbackHost(hostname)) return [];
       return [
         {
           subject: `providers.${name}.${setting}`,

@@ -5,6 +5,7 @@
  * name but Google's.
  */
 
+import { isLoopbackHost } from '../base/loopback.ts';
 import { GOOGLE } from './account-name.ts';
 
 /** Methods by which a client proves itself at the token endpoint, by the names of RFC 7591 §2. */
@@ -73,11 +74,6 @@ export function isSafeEndpoint(address: string): boolean {
   const url = new URL(address);
   if (url.username !== '' || url.password !== '') return false;
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname));
-}
-
-/** Returns whether a host name of a URL is this machine's loopback. */
-export function isLoopbackHost(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(hostname);
 }
 
 /** Google's token endpoint (developers.google.com/identity/protocols/oauth2/native-app). */
