@@ -22,7 +22,7 @@ const END_OF_LINE = 0x0a;
  */
 export class LineBuffer {
   #bytes = Buffer.allocUnsafe(ROOM_BYTES);
-  /** Beginning and end of what no file has taken. */
+  /** Beginning and end of the bytes that are not written yet. */
   #from = 0;
   #to = 0;
 

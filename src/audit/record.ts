@@ -64,7 +64,7 @@ export interface ChainPlace {
   readonly hash: string;
 }
 
-/** Place before the first entry of all. */
+/** Start of the chain: the place before the first entry. */
 export const CHAIN_START: ChainPlace = { seq: 0, hash: '0'.repeat(64) };
 
 /** Operation of the entry that records a prune; its detail is `printPlace` of the anchor. */

@@ -88,7 +88,7 @@ export interface ReservedFile {
    * Puts a text in place of the file, through the room that was kept. Throws the system's error.
    */
   write(text: string): Promise<void>;
-  /** Gives the room back; does nothing after a write. */
+  /** Releases the reserved space; does nothing after a write. */
   release(): Promise<void>;
 }
 

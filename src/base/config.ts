@@ -53,7 +53,7 @@ function broken(path: string, problems: readonly string[]): AipassError {
   });
 }
 
-/** What the parser's errors mean to people. */
+/** Messages for the error codes of the parser. */
 const SYNTAX: Readonly<Record<string, string>> = {
   InvalidSymbol: 'this is not a JSON value (a string needs double quotes)',
   InvalidNumberFormat: 'this is not a number',

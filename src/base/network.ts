@@ -16,7 +16,6 @@ import { systemErrorCode } from './errors.ts';
 import { splitList } from './split-list.ts';
 import type { Warning } from './warning.ts';
 
-/** Settings of the network. */
 export interface NetworkSettings {
   /** Proxy for http and https, as a URL; it may hold a user name and a password. */
   readonly proxy?: string | undefined;

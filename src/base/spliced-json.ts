@@ -15,7 +15,7 @@ import { parseJson } from './json.ts';
 /** Bytes of a text, as they are written in JSON between the quotes. */
 export type SplicedText = readonly Buffer[];
 
-/** What the tokens of a value stand for. */
+/** Texts that the tokens of a value stand for. */
 export type Splices = ReadonlyMap<string, SplicedText>;
 
 /** The shortest text that is spliced, in bytes: a document that is shorter has none. */
@@ -28,7 +28,7 @@ const SPLICES = new WeakMap<object, Splices>();
 
 let tokens = 0;
 
-/** Remembers what the tokens of a value stand for. */
+/** Attaches the texts that the tokens of a value stand for. */
 export function attachSplices(value: object, splices: Splices): void {
   if (splices.size > 0) SPLICES.set(value, splices);
 }

@@ -6,7 +6,7 @@
 /** Longest reading before the key is given back all the same, in milliseconds. */
 const LONGEST_READING_MS = 600_000;
 
-/** What happens around a reading. */
+/** Callbacks around a reading. */
 export interface IterationWatch {
   /**
    * Called once, when the reading ends: without a failure where it was read to the end, left early,

@@ -44,7 +44,6 @@ export interface WatchOptions {
 
 const NOTHING = Buffer.alloc(0);
 
-/** Watches one answer. */
 export class AnswerWatcher {
   readonly #options: WatchOptions;
   readonly #facts: AnswerSummary;

@@ -15,7 +15,7 @@ export interface AttemptedCall {
   readonly caller: EventCaller;
   /** The operation under which the attempt is recorded. */
   readonly operation: string;
-  /** The organisation whose key was used. */
+  /** Organization whose key was used. */
   readonly organization?: string | undefined;
   readonly provider: string;
   readonly keyId: string | null;

@@ -41,7 +41,7 @@ export class GarbageAnswer extends Error {
 /** An error that stood inside an answer with a good status. */
 export class ErrorInAnswer extends Error {
   override readonly name = 'ErrorInAnswer';
-  /** What stood under `error`. */
+  /** Value of the field `error`. */
   readonly error: unknown;
 
   constructor(error: unknown) {

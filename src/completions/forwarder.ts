@@ -95,7 +95,6 @@ export interface ForwardRoute {
   readonly plan: (provider: Provider) => PlannedRequest;
 }
 
-/** What is wanted of an exchange. */
 export interface ExchangeJob {
   readonly caller: EventCaller;
   /** The operation under which it is recorded. */
@@ -282,7 +281,7 @@ export class Forwarder {
     return isDrained ? Promise.race([work, whenAborted(signal, job)]) : work;
   }
 
-  /** Ends what is read on for the bill alone. */
+  /** Stops reading answers that only the usage still needs. */
   stop(): void {
     this.#stopping.abort();
   }

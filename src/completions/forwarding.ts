@@ -39,7 +39,7 @@ export interface ForwardRequest {
   readonly body: Buffer | null;
   /** Who asks, with the session, for the records. */
   readonly caller: EventCaller;
-  /** The organisation whose keys are used. */
+  /** Organization whose keys are used. */
   readonly organization?: string | undefined;
   /**
    * What is tried, in this order, when the provider or its keys fail. Those of the same dialect are

@@ -11,7 +11,6 @@ import { Forwarder, type ForwarderDeps } from './forwarder.ts';
 /** Back-off before a failing provider is asked again within one request. */
 const RETRY = { attempts: 3, backoff: { firstMs: 250, maxMs: 4000, jitter: 0.2 } } as const;
 
-/** Opens it. */
 export function openCompletions(
   { config, clock, random, redactor }: Pick<Runtime, 'config' | 'clock' | 'random' | 'redactor'>,
   deps: Pick<ForwarderDeps, 'providers' | 'keys' | 'keysOf' | 'record'>,

@@ -62,7 +62,7 @@ export class PassThrough implements AnswerConsumer {
   // The client decides when it has seen enough.
   readonly isDone = false;
 
-  /** Passes nothing more on, and watches on. */
+  /** Stops passing bytes on; the usage is still read. */
   cut(): void {
     this.#isCut = true;
     this.#held = [];

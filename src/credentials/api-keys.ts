@@ -17,7 +17,6 @@ export interface KeyName {
   readonly keyId: string;
 }
 
-/** One API key. */
 export interface ApiKey extends KeyName {
   readonly value: Secret;
 }

@@ -347,7 +347,7 @@ export class CredentialRecords {
     this.#changed();
   }
 
-  /** Returns what is and what is about to be. */
+  /** Returns the records, and those of changes that are not decided yet. */
   #all(): CredentialRecord[] {
     return [...this.#records.values(), ...[...this.#pending.values()].map(({ next }) => next)];
   }

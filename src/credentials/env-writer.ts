@@ -106,7 +106,7 @@ async function readEnvText(path: string): Promise<string> {
   }
 }
 
-/** Most keys of one provider. */
+/** Maximum number of keys of one provider. */
 const MAX_VARIABLES = 100_000;
 
 /**

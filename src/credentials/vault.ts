@@ -326,7 +326,6 @@ interface Difference {
   readonly removed: readonly string[];
 }
 
-/** The empty snapshot. */
 const EMPTY_SNAPSHOT: Snapshot = {
   variables: new Map(),
   keys: new Map(),

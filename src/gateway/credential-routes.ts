@@ -100,7 +100,6 @@ const flag = z
   .regex(new RegExp(`^$|${TRUE.source}|${FALSE.source}`, 'i'), 'is neither true nor false')
   .optional();
 
-/** All routes. */
 export const CREDENTIAL_ROUTES: readonly CredentialRoute[] = [
   {
     method: 'get',
@@ -328,7 +327,7 @@ function readRevision(text: string | null): number[] | undefined {
   return tags.map((tag) => (/^[1-9]\d{0,14}$/.test(tag) ? Number(tag) : Number.MAX_SAFE_INTEGER));
 }
 
-/** Answers with an error in the web app's words. */
+/** Answers with an error in the form of the credentials API. */
 function refuse(error: AipassError, route: CredentialRoute, request: RouteRequest, requestId: string): Response {
   const retry = error.retryAfterMs === undefined ? {} : { 'retry-after': formatRetryAfter(error.retryAfterMs) };
   switch (error.code) {

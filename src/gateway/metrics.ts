@@ -20,7 +20,7 @@ import {
   type Sample,
 } from './prometheus-text.ts';
 
-/** Most values of one label that callers choose. */
+/** Maximum number of values of a label that callers choose. */
 const MAX_VALUES = 100;
 
 /** Longest value of a label, in characters. */
@@ -43,7 +43,6 @@ const WATCH_MS = 300_000;
 /** Interval in which the event loop is watched, in milliseconds. */
 const WATCH_RESOLUTION_MS = 20;
 
-/** One counter. */
 interface Counter {
   readonly labels: Labels;
   value: number;

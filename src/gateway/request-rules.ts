@@ -20,7 +20,6 @@ export interface RuleViolation {
 /** Methods that are neither passed on nor answered. */
 const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'OPTIONS']);
 
-/** Methods that are served. */
 export const SERVED_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE';
 
 /** Header fields that may hold a client's token, each with how it is read. */

@@ -126,7 +126,6 @@ export function recordRejection(
 type Reload =
   { readonly kind: 'reloaded'; readonly applied: readonly string[] } | { readonly kind: 'kept' | 'unchanged' };
 
-/** Returns the recorder of reloads. */
 export function recordReload(journal: AuditJournal, logger: Logger): (outcome: Reload) => void {
   return (outcome) => {
     const detail = outcome.kind === 'reloaded' ? `applied ${outcome.applied.join(', ')}` : outcome.kind;
@@ -135,7 +134,6 @@ export function recordReload(journal: AuditJournal, logger: Logger): (outcome: R
   };
 }
 
-/** Returns the recorder of lost sockets. */
 export function recordLostSocket(journal: AuditJournal, logger: Logger): (detail: string) => void {
   return (detail) =>
     note(journal, logger, { caller: null, operation: 'socket.restart', credential: null, outcome: 'changed', detail });

@@ -45,7 +45,6 @@ export const testFields = {
   base_url: text(2048).nullish(),
 };
 
-/** Makes the operations. */
 export function credentialOperations(organizations: Organizations): AnyOperation[] {
   const credentialsOf = (slug: string): ProviderCredentials => organizations.keys(slug).credentials;
   return [

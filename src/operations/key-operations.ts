@@ -37,7 +37,6 @@ export interface KeyOperationsDeps {
   readonly record: RecordEvent;
 }
 
-/** Makes the operations. */
 export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
   const { providers, organizations } = deps;
 

@@ -43,7 +43,6 @@ const scopes = z
   )
   .max(200);
 
-/** Makes the operations. */
 export function oauthOperations({
   accounts,
   consents,

@@ -70,7 +70,6 @@ export interface OperationAudit<Params, Result> {
   detail?(params: Params): string;
 }
 
-/** One operation. */
 export interface Operation<Name extends OperationName = OperationName> {
   readonly name: Name;
   /**

@@ -36,7 +36,6 @@ const headerFields = z
   .record(z.string().max(256), z.string().max(8192))
   .refine((headers) => Object.keys(headers).length <= 256, 'more than 256 fields');
 
-/** Makes the operations. */
 export function poolOperations({ organizations, record, clock }: PoolOperationsDeps): AnyOperation[] {
   const held = new HeldLeases();
 

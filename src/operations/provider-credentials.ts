@@ -54,7 +54,7 @@ const FAILURE_CACHE_MS = 10_000;
 /** Least time between two forced reports of one credential, in milliseconds. */
 const REFRESH_EVERY_MS = 5000;
 
-/** Bounds of what is remembered. */
+/** Maximum number of usage reports, and of times of forced ones, that are kept. */
 const MAX_REMEMBERED = 1000;
 
 /**

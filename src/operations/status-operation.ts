@@ -41,7 +41,6 @@ export interface StatusDeps {
   readonly warnings: Pick<Warnings, 'list'>;
 }
 
-/** Makes the operation. */
 export function statusOperation(deps: StatusDeps): AnyOperation[] {
   const { paths, vault, providers, pools, clock } = deps;
   return [

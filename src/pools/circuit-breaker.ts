@@ -41,7 +41,7 @@ export interface Cooldown extends CooldownInfo {
   readonly thenCheck: boolean;
 }
 
-/** Circuit breaker of one thing. */
+/** Circuit breaker of one key, account, model or provider. */
 export class CircuitBreaker {
   #state: BreakerState = 'closed';
   #cooldown: Cooldown | null = null;

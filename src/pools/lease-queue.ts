@@ -35,7 +35,7 @@ interface Scan {
   users: Iterator<[string, Programs]>;
   /** Requests of each user that were not scanned. */
   readonly untried: Map<string, Iterator<Waiter>>;
-  /** Kinds of request that got nothing. */
+  /** Kinds of requests that got no lease in this round. */
   readonly failed: Set<string>;
   hasTried: boolean;
 }

@@ -38,7 +38,6 @@ export function describePool(pool: Pool, waiting: number): PoolInfo {
   };
 }
 
-/** Describes one key. */
 function describeKey(key: PoolKey, now: number): PoolKeyInfo {
   const availability = availabilityOf(key, 'for-any', now);
   const { state, at } = availability;

@@ -328,7 +328,7 @@ export class Pool {
     if (failure.check === 'now' && key.mayCheck(this.#last.monotonic)) this.deps.requestCheck?.(key.keyId);
   }
 
-  /** Ends what a success of a lease ends. */
+  /** Applies a success: ends the demotion for the model, and closes breakers. */
   #served(key: PoolKey, model: string | undefined, number: number): void {
     key.promote(model);
     const restored = breakersOf(key, model).filter((breaker) => breaker.succeed(number));

@@ -92,22 +92,19 @@ class Count {
     return this.breaker.state === 'half-open' || this.#failures >= BREAKER_FAILURES;
   }
 
-  /**
-   * Makes what was counted hold for a caller, and for everybody where another user met failures,
-   * too.
-   */
+  /** Applies the count to a caller, and to everybody once a second user met failures. */
   #concern({ caller = '', program = '' }: BreakerCaller): void {
     if (this.#user !== undefined && this.#user !== caller) this.concernAll();
     this.#user = caller;
     this.#programs.set(program.slice(0, MAX_NAME), true);
   }
 
-  /** Makes what was counted hold for everybody. */
+  /** Applies the count to everybody. */
   concernAll(): void {
     this.#concernsAll = true;
   }
 
-  /** Makes what another one counted hold here too. */
+  /** Applies the count to the callers of another count, too. */
   concernAs(other: Count): void {
     if (other.#concernsAll) this.concernAll();
     for (const [program] of other.#programs) this.#concern({ caller: other.#user, program });

@@ -56,7 +56,6 @@ export interface AccountNotice {
   readonly action: string | null;
 }
 
-/** Name of an event. */
 export type EventName = keyof Events;
 
 /** Lists every event. */

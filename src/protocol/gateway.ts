@@ -73,7 +73,7 @@ export interface NamedToken {
   readonly createdAt: number;
 }
 
-/** What a run would get. */
+/** Addresses and variables that a run would get. */
 export interface GatewayDescription {
   /** Configured port of the loopback listener, or null where each run may get another one. */
   readonly port: number | null;

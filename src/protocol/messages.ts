@@ -24,13 +24,11 @@ export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** Maximum length of a caller name, in characters; a longer one is cut. */
 export const MAX_CALLER_LENGTH = 128;
 
-/** A message of a client. */
 export type ClientMessage =
   | { readonly type: 'hello'; readonly data: Hello }
   | { readonly type: 'request'; readonly data: Request }
   | { readonly type: 'cancel'; readonly data: { readonly id: RequestId } };
 
-/** A message of the daemon. */
 export type DaemonMessage =
   | { readonly type: 'welcome'; readonly data: Welcome }
   | { readonly type: 'reply'; readonly data: { readonly id: RequestId; readonly result: unknown } }

@@ -231,7 +231,6 @@ export interface Operations {
   };
 }
 
-/** Name of an operation. */
 export type OperationName = keyof Operations;
 
 /**

@@ -33,7 +33,6 @@ export interface KeyInfo {
   readonly reason?: string;
 }
 
-/** Verdict on one key. */
 export interface KeyVerdict extends KeyInfo {
   /**
    * `valid` by shape or by the provider's answer, `invalid` by the provider's answer, `suspect` by

@@ -38,7 +38,6 @@ const VERSION = 'HTTP/1.';
 /** What the next byte belongs to. */
 type Part = 'head' | 'length' | 'until-close' | 'chunk-line' | 'chunk' | 'chunk-end' | 'trailer' | 'over';
 
-/** Reads one answer. */
 export class AnswerReader {
   /** Stops reading behind the current piece: what `push` returns is to be pushed again. */
   isHeld = false;

@@ -159,7 +159,6 @@ function poolOf({ isSecure, hostname, port, lookup }: ConnectionTarget): Pool {
   return pool;
 }
 
-/** One connection. */
 class Connection {
   readonly socket: Socket;
   readonly #pool: Pool;

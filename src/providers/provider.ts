@@ -34,7 +34,6 @@ export interface DialectEndpoint {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** One provider. */
 export interface Provider {
   readonly name: string;
   /**

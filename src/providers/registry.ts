@@ -11,7 +11,6 @@ import { CATALOGUE, type CatalogueEntry, type KeyCheckEntry } from './catalogue.
 import { DEFAULT_TIMEOUT_MS, type Dialect, type DialectEndpoint, type KeyCheck, type Provider } from './provider.ts';
 import { unknownProvider } from './unknown-provider.ts';
 
-/** Registry of providers. */
 export interface Providers {
   /**
    * Returns the provider of that name. @throws AipassError NOT_FOUND that names the nearest known

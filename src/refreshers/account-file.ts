@@ -32,7 +32,6 @@ import {
   type ProviderSettings,
 } from './provider-presets.ts';
 
-/** Forms of an account file. */
 type AccountForm = 'google-auth' | 'google-node' | 'service-account' | 'oauth';
 
 /** Parsed account file. Times are epoch milliseconds. */

@@ -14,7 +14,6 @@ import { PLIST_LABEL, UNIT_NAME } from '../base/start-command.ts';
 import { runProgram, type RunProgram } from './run-program.ts';
 import type { Sandbox } from './sandbox.ts';
 
-/** One step of a plan. */
 export type Step =
   /** Makes a missing folder; an existing one keeps its mode. */
   | { readonly kind: 'folder'; readonly path: string; readonly mode: number }

@@ -27,7 +27,7 @@ const AT_ONCE = 8;
  */
 const WRITABLE = 77;
 
-/** What a unit has to do without. */
+/** Protections that a unit lacks, and the reason. */
 export interface Sandbox {
   /** Directives that do not work here, as they stand in the unit. */
   readonly leftOut: readonly string[];

@@ -113,7 +113,7 @@ const RELEASES: ReadonlySet<string> = new Set(['key.get', 'token.get', 'secret.g
 /** Operation under which a provider's later report on a generation is recorded. */
 export const TRACK_OPERATION = 'usage.track';
 
-/** Operation under which what AIPass had recorded is recorded. */
+/** Operation of imported AIPass usage. */
 export const IMPORT_OPERATION = 'usage.import';
 
 /**
@@ -166,7 +166,6 @@ export function boundCount(value: unknown, max: number): number | null {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 && value <= max ? value : null;
 }
 
-/** Formats of an export. */
 type ExportFormat = 'csv' | 'jsonl';
 
 /** Returns what stands before the first event. */

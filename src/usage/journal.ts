@@ -375,7 +375,6 @@ function readChunk(path: string, offset: number): Buffer {
   }
 }
 
-/** Returns the path of a segment. */
 export function segmentPath(folder: string, segment: number): string {
   return join(folder, `${String(segment).padStart(10, '0')}.jsonl`);
 }

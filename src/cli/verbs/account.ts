@@ -21,7 +21,6 @@ const ACCOUNT = {
   account: textOption('A', 'one of several accounts: "google --account work" is "google.work"'),
 } as const;
 
-/** Returns the full name of an account. */
 function fullName(name: string, account: string | undefined): string {
   return account === undefined || account === 'default' ? name : `${name}.${account}`;
 }

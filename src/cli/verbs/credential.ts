@@ -158,7 +158,6 @@ function assertProviderName(word: string): void {
   );
 }
 
-/** Lists credentials. */
 export const credentialList = defineVerb({
   name: 'credential list',
   summary: 'list the provider credentials, without their keys',
@@ -174,7 +173,6 @@ export const credentialList = defineVerb({
   },
 });
 
-/** Shows one credential. */
 export const credentialShow = defineVerb({
   name: 'credential show',
   summary: 'show a credential, without its key',

@@ -157,7 +157,7 @@ function describeRow(key: PoolKeyInfo): readonly string[] {
   return [key.keyId, key.masked, key.state, `${key.inFlight} in flight`, `${key.usesToday} today`, notes.join('; ')];
 }
 
-/** Formats a configured quota: what was counted of it. */
+/** Formats a configured quota: what was used, and the limit. */
 function formatQuota({ unit, per, limit, used }: QuotaInfo): string {
   return `${unit} ${Math.round(used * 100) / 100}/${limit} per ${per}`;
 }

@@ -10,7 +10,6 @@ import type { KeyVerdict, ModelInfo } from '../../protocol/provider.ts';
 import { formatCount } from '../format.ts';
 import { defineVerb, flag, JSON_FLAG, optionalWord } from '../verb.ts';
 
-/** Lists providers. */
 export const listProviders = defineVerb({
   name: 'list-providers',
   summary: 'list the known providers, and how many keys each has',
@@ -79,7 +78,6 @@ function formatPrice(price: string | undefined): string {
   return `$${million < 0.0001 ? million.toPrecision(2) : digits}`;
 }
 
-/** Tests the way to a provider. */
 export const testConnection = defineVerb({
   name: 'test',
   summary: 'ask a provider whether it answers and accepts the key',

@@ -128,7 +128,6 @@ export const setSecret = defineVerb({
   },
 });
 
-/** Removes a secret. */
 export const removeSecret = defineVerb({
   name: 'remove-secret',
   summary: 'remove an opaque secret for good',

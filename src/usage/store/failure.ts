@@ -12,7 +12,6 @@ import { AipassError, systemErrorCode } from '../../base/errors.ts';
 type FailureReason =
   'locked' | 'full' | 'read-only' | 'corrupt' | 'away' | 'refused' | 'newer' | 'untrusted' | 'broken';
 
-/** A failure of the database. */
 export interface DatabaseFailure {
   readonly reason: FailureReason;
   readonly code: string;

@@ -11,7 +11,7 @@
 import { ALL_RESOLUTIONS, bucketOf, MINUTE, RESOLUTIONS, type Resolution } from './resolutions.ts';
 import { addEvent, addSums, noSums, type Measured, type Sums } from './sums.ts';
 
-/** Maps what totals are kept by to its number. */
+/** Numbers of the dimensions that totals are kept by. */
 const TOTAL_KINDS = { all: 0, caller: 1, model: 2, provider: 3, key: 4 } as const;
 export type TotalKind = keyof typeof TOTAL_KINDS;
 
