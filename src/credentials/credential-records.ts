@@ -13,7 +13,6 @@
  */
 
 import { createHash, randomBytes } from 'node:crypto';
-import { v5 as uuidFromName } from 'uuid';
 import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
@@ -89,6 +88,15 @@ const IDEMPOTENCY_MS = 86_400_000;
 /** Returns the id of an organization, which depends on its slug alone. */
 export function organizationIdOf(slug: string): string {
   return uuidFromName(`organization/${slug}`, NAMESPACE);
+}
+
+/** Returns the UUID of a name in a namespace (RFC 9562 §5.5). */
+function uuidFromName(name: string, namespace: string): string {
+  const hash = createHash('sha1').update(namespace.replaceAll('-', ''), 'hex').update(name).digest();
+  hash[6] = (hash.readUInt8(6) & 0x0f) | 0x50;
+  hash[8] = (hash.readUInt8(8) & 0x3f) | 0x80;
+  const hex = hash.toString('hex', 0, 16);
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
 /** Holds the records of one organization. */

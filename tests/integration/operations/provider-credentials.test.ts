@@ -370,6 +370,10 @@ it('uses an address for the key that it came with, while both are being written'
 });
 
 describe('keys that people manage by hand', () => {
+  it('belong to an organization whose id another program can derive from its name (RFC 9562)', () => {
+    expect(organizationIdOf('acme')).toBe('fcfe51cd-bf7c-5154-9de5-93615bd78393');
+  });
+
   it('are credentials with ids that survive a lost state', async () => {
     await writeEnv('LOCAL_API_KEY=first-key-1234\nLOCAL_API_KEY_2=second-key-1234\n');
     const before = opened.credentials.list({}).map(({ id, account_key: name }) => [id, name]);
