@@ -23,6 +23,7 @@ import type {
 } from '../protocol/credential.ts';
 import type { ModelInfo } from '../protocol/provider.ts';
 import { askJson, type JsonAnswer } from '../providers/http.ts';
+import { judgeKeyAnswer } from '../providers/key-check.ts';
 import { readModelPage } from '../providers/models.ts';
 import type { Provider } from '../providers/provider.ts';
 import { redactWith } from '../providers/error-reason.ts';
@@ -107,6 +108,9 @@ export async function fetchCredentialUsage(
   return { usage: describe(found, subject, clock.now()), refusedStatus: found.refusedStatus, accepted: found.accepted };
 }
 
+/** Rules for an answer of which only a document is expected, whatever is in it. */
+const ANY_DOCUMENT = { invalidStatuses: [], mustBeTrue: [], mustNotBeTrue: [] } as const;
+
 /** What has been found so far. */
 interface Findings {
   answers: JsonAnswer[];
@@ -127,11 +131,13 @@ async function ask(
     const answer = await askJson(provider, key, request, signal, clock);
     found.answers.push(answer);
     if (isOk(answer.status)) {
-      const denied = provider.keyCheck?.url === request.url ? deniedField(provider, answer.body) : undefined;
-      if (denied === undefined) found.accepted ||= provesKey || provider.keyCheck === null;
+      const check = provider.keyCheck?.url === request.url ? provider.keyCheck : { ...request, ...ANY_DOCUMENT };
+      const judged = judgeKeyAnswer(answer, check, () => '');
+      if (judged.kind === 'valid') found.accepted ||= provesKey || provider.keyCheck === null;
+      else if (judged.kind === 'unknown') found.error ??= judged.reason;
       else {
         found.refusedStatus = answer.status;
-        found.error = `the key is not accepted (the provider reported "${denied}")`;
+        found.error = `the key is not accepted (${judged.reason})`;
       }
     } else if (isRefusalOfKey(answer.status, provider)) {
       found.refusedStatus = answer.status;
@@ -162,13 +168,6 @@ function isOk(status: number): boolean {
 
 function isRefusalOfKey(status: number, { keyCheck }: Provider): boolean {
   return status === 401 || status === 403 || keyCheck?.invalidStatuses.includes(status) === true;
-}
-
-function deniedField({ keyCheck }: Provider, body: unknown): string | undefined {
-  return (
-    keyCheck?.mustBeTrue.find((field) => readField(body, field) !== true) ??
-    keyCheck?.mustNotBeTrue.find((field) => readField(body, field) === true)
-  );
 }
 
 function describe(found: Findings, { accountKey, provider, seenWindows }: UsageQuestion, now: number): CredentialUsage {

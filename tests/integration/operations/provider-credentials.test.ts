@@ -607,6 +607,14 @@ describe('testing and rotating', () => {
     expect(await codeOf(opened.credentials.rotate({ id, api_key: `${KEY}-2` }, never))).toBe('PROVIDER_UNAVAILABLE');
     expect(await env()).toBe(`LOCAL_API_KEY=${KEY}\n`);
   });
+
+  it("keeps the key where a network's own page answers in the provider's place", async () => {
+    const { id } = await opened.credentials.create({ provider: 'local', account_key: 'a', api_key: KEY });
+    provider.route('/v1/models', { kind: 'text', body: '<html>Welcome to the hotel</html>' });
+    expect(await codeOf(opened.credentials.rotate({ id, api_key: `${KEY}-2` }, never))).toBe('PROVIDER_UNAVAILABLE');
+    expect(await env()).toBe(`LOCAL_API_KEY=${KEY}\n`);
+    expect(opened.checked).toEqual([]);
+  });
 });
 
 function names(params: Parameters<ProviderCredentials['list']>[0]): string[] {
