@@ -171,10 +171,10 @@ export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: 
 
   found.sort(
     (a, b) =>
-      compare(a.provider, b.provider) ||
+      compareText(a.provider, b.provider) ||
       a.order - b.order ||
       Number(a.aliased) - Number(b.aliased) ||
-      compare(a.keyId, b.keyId),
+      compareText(a.keyId, b.keyId),
   );
   const keys = found.map(({ provider, keyId, value }) => ({ provider, keyId, value }));
   return { keys, placeholders, problems: [...problems, ...repeatedValues(keys)] };
@@ -244,7 +244,8 @@ function repeatedValues(keys: readonly ApiKey[]): KeyProblem[] {
     });
 }
 
-function compare(a: string, b: string): number {
+/** Compares texts in the order of their code units, whatever the language. */
+export function compareText(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
 }

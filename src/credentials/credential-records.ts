@@ -17,7 +17,7 @@ import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import type { Secret } from '../base/secret.ts';
-import type { ApiKey, KeyName } from './api-keys.ts';
+import { compareText, type ApiKey, type KeyName } from './api-keys.ts';
 
 /** Namespace of the ids that are derived from names (RFC 9562 §5.5); chosen at random once. */
 const NAMESPACE = '6f1cf6ba-3a0c-4b0e-9a4e-2f6f0d7b9c11';
@@ -426,9 +426,4 @@ function hashOf(salt: string, key: Secret): string {
 /** Returns whether the request that created a record is still remembered. */
 function isRemembered({ request, createdAt }: CredentialRecord, now: number): boolean {
   return request !== undefined && now - createdAt < IDEMPOTENCY_MS;
-}
-
-function compareText(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }

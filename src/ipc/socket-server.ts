@@ -20,7 +20,14 @@ import type { Admission, Gate } from '../callers/gate.ts';
 import { printFrame } from '../protocol/frames.ts';
 import { Connection, type ConnectionDeps } from './connection.ts';
 import { FrameReader, PASSED_ON } from './frame-reader.ts';
-import { overdue, uncountLargest, uncountWaiting, socketTimeouts, type SocketState } from './socket-state.ts';
+import {
+  overdue,
+  uncountLargest,
+  uncountWaiting,
+  USUAL_TIMEOUTS,
+  type SocketState,
+  type SocketTimeouts,
+} from './socket-state.ts';
 import { Peer } from './peer.ts';
 import { assertSocketPath, cannotListen, makeRuntimeFolder } from './socket-file.ts';
 import { describeReadFailure, tooMuchWaiting } from './refusals.ts';
@@ -41,7 +48,7 @@ const ABORT_MS = 1000;
 const MAX_REJECTIONS = 64;
 
 /** How the socket is served. */
-export interface SocketServerDeps extends Omit<ConnectionDeps, 'wire' | 'admission'> {
+export interface SocketServerDeps extends Omit<ConnectionDeps, 'wire' | 'admission'>, Partial<SocketTimeouts> {
   readonly path: string;
   readonly frameBytes: number;
   readonly gate: Gate;
@@ -51,12 +58,6 @@ export interface SocketServerDeps extends Omit<ConnectionDeps, 'wire' | 'admissi
   readonly servesOthers: () => boolean;
   /** Puts what was recorded on disk before replies leave. */
   readonly commit: GroupCommit;
-  /** Time in which a peer must finish a frame that it began, in milliseconds (default 10 s). */
-  readonly unfinishedFrameMs?: number;
-  /** Time in which a peer must send its first message, in milliseconds (default 5 s). */
-  readonly silentMs?: number;
-  /** Time after which a silent connection is closed, in milliseconds (default one hour). */
-  readonly idleMs?: number;
   readonly logger: Logger;
 }
 
@@ -65,6 +66,7 @@ export class SocketServer {
   readonly #deps: SocketServerDeps;
   readonly #sockets = new Map<IpcSocket, SocketState>();
   readonly #reader: FrameReader;
+  readonly #timeouts: SocketTimeouts;
   /** Number of rejected peers that are not closed yet. */
   #rejections = 0;
   #ipc: IPCModule | undefined;
@@ -73,6 +75,8 @@ export class SocketServer {
   constructor(deps: SocketServerDeps) {
     this.#deps = deps;
     this.#reader = new FrameReader(deps);
+    const { unfinishedFrameMs, silentMs, idleMs } = { ...USUAL_TIMEOUTS, ...deps };
+    this.#timeouts = { unfinishedFrameMs, silentMs, idleMs };
   }
 
   /** Number of connected peers. */
@@ -98,10 +102,7 @@ export class SocketServer {
     const { path } = this.#deps;
     assertSocketPath(path);
     await this.#listen();
-    this.#sweep = setInterval(
-      () => this.#closeOverdue(),
-      Math.min(SWEEP_MS, socketTimeouts(this.#deps).unfinishedMs / 10),
-    );
+    this.#sweep = setInterval(() => this.#closeOverdue(), Math.min(SWEEP_MS, this.#timeouts.unfinishedFrameMs / 10));
     this.#sweep.unref();
   }
 
@@ -230,9 +231,8 @@ export class SocketServer {
   }
 
   #closeOverdue(): void {
-    const limits = socketTimeouts(this.#deps);
     for (const state of this.#sockets.values()) {
-      const error = overdue(state, performance.now(), limits);
+      const error = overdue(state, performance.now(), this.#timeouts);
       if (error !== null) state.connection.fail(error);
     }
     for (const state of uncountLargest(this.#sockets.values())) state.connection.fail(tooMuchWaiting());

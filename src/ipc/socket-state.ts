@@ -27,7 +27,7 @@ export interface SocketState {
 /** Time limits of a connection, in milliseconds. */
 export interface SocketTimeouts {
   /** Time in which a peer must finish a frame that it began. */
-  readonly unfinishedMs: number;
+  readonly unfinishedFrameMs: number;
   /** Time in which a peer must send its first message. */
   readonly silentMs: number;
   /**
@@ -36,18 +36,8 @@ export interface SocketTimeouts {
   readonly idleMs: number;
 }
 
-/** Returns the time limits; the defaults suit a slow machine and a program that asks rarely. */
-export function socketTimeouts(options: {
-  readonly unfinishedFrameMs?: number;
-  readonly silentMs?: number;
-  readonly idleMs?: number;
-}): SocketTimeouts {
-  return {
-    unfinishedMs: options.unfinishedFrameMs ?? 10_000,
-    silentMs: options.silentMs ?? 5000,
-    idleMs: options.idleMs ?? 3_600_000,
-  };
-}
+/** Time limits that suit a slow machine and a program that asks rarely. */
+export const USUAL_TIMEOUTS: SocketTimeouts = { unfinishedFrameMs: 10_000, silentMs: 5000, idleMs: 3_600_000 };
 
 /**
  * Counts the bytes that wait for a socket; false if its user now has more waiting than is allowed.
@@ -87,8 +77,12 @@ export function uncountLargest(sockets: Iterable<SocketState>): SocketState[] {
 /** Returns the error with which a socket is to be closed now, or null. */
 export function overdue(socket: SocketState, now: number, limits: SocketTimeouts): AipassError | null {
   const { partial, peer, connection } = socket;
-  if (partial !== undefined && !peer.isPaused && Math.max(partial.since, peer.resumedAt) <= now - limits.unfinishedMs) {
-    return new AipassError('TIMED_OUT', `a frame was not finished within ${limits.unfinishedMs / 1000} s`, {
+  if (
+    partial !== undefined &&
+    !peer.isPaused &&
+    Math.max(partial.since, peer.resumedAt) <= now - limits.unfinishedFrameMs
+  ) {
+    return new AipassError('TIMED_OUT', `a frame was not finished within ${limits.unfinishedFrameMs / 1000} s`, {
       hint: 'send whole frames',
     });
   }
