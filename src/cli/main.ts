@@ -109,8 +109,11 @@ function argvWithout(argv: readonly string[], count: number): string[] {
 async function explain(words: readonly string[], out: Output): Promise<number> {
   const { printGeneralHelp, printVerbHelp } = await import('./words.ts');
   const command = await findCommand(words);
-  if (command.kind === 'verb') printVerbHelp(command.verb, out);
-  else if (command.kind === 'unknown' && process.argv[2] === 'help') throw await unknownCommand(command.word);
+  if (command.kind === 'verb') {
+    // `credential` alone lists; its help names the other verbs of two words.
+    const others = words.length === 1 ? (await loadVerbs()).filter(({ name }) => name.startsWith(`${words[0]} `)) : [];
+    printVerbHelp(command.verb, out, others);
+  } else if (command.kind === 'unknown' && process.argv[2] === 'help') throw await unknownCommand(command.word);
   else printGeneralHelp(await loadVerbs(), out);
   return 0;
 }

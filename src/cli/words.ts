@@ -148,8 +148,8 @@ export function printGeneralHelp(verbs: readonly Verb[], out: Output): void {
   out.paragraph('Exit codes: 0 done, 1 not understood, 2 refused or failed, 3 the daemon is not running.');
 }
 
-/** Prints the usage, the words and the options of a verb. */
-export function printVerbHelp(verb: Verb, out: Output): void {
+/** Prints usage, words and options of a verb, and the other verbs that begin with its name. */
+export function printVerbHelp(verb: Verb, out: Output, others: readonly Verb[] = []): void {
   // An option stays on one line with its value.
   const usage = usageLine(verb).replaceAll(/\[[^\]]*\]/g, (part) => part.replaceAll(' ', '\u00a0'));
   out.paragraph(`usage: ${usage}`, 7);
@@ -166,6 +166,13 @@ export function printVerbHelp(verb: Verb, out: Output): void {
   if (verb.details) {
     out.line('');
     for (const line of verb.details) out.paragraph(line);
+  }
+  if (others.length > 0) {
+    out.line('');
+    out.table(
+      others.map(({ name, summary }) => [name, summary]),
+      { indent: 2, wrapLast: true },
+    );
   }
 }
 

@@ -308,6 +308,15 @@ describe('the command line without a daemon', () => {
     expect(stdout).toContain('usage: aipassd');
   });
 
+  it('lists the verbs of two words in the help of the first', async () => {
+    await using home = makeTempHome();
+    const { code, stdout } = await runCli(home, ['credential', '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^usage: aipassd credential list /);
+    for (const verb of ['show', 'add', 'rotate', 'usage', 'rm']) expect(stdout).toContain(`  credential ${verb} `);
+    expect((await runCli(home, ['credential', 'rm', '--help'])).stdout).not.toContain('credential rotate');
+  });
+
   it.each([['--version'], ['-V'], ['-v'], ['version']])('prints its version for %s', async (word) => {
     await using home = makeTempHome();
     expect((await runCli(home, [word])).stdout).toMatch(/^aipassd \d+\.\d+\.\d+\n$/);
