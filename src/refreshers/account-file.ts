@@ -81,7 +81,7 @@ export interface ClientIdentity {
 
 /** Result of reading an account file. */
 export type AccountReading =
-  | { readonly kind: 'read'; readonly account: AccountFile; readonly warnings: readonly Warning[] }
+  | { readonly kind: 'read'; readonly account: AccountFile }
   | { readonly kind: 'missing' }
   /** `unsafe`: others could have changed it. */
   | {
@@ -160,7 +160,7 @@ export async function readAccountFile(
     ? (foreign ?? structureProblem(raw, google) ?? check(raw, google))
     : `it is not ${raw === undefined ? 'valid JSON (cut off, or edited by hand)' : 'a JSON object'}`;
   if (problem === null && isRecord(raw)) {
-    return { kind: 'read', account: parseAccountFile(raw, google, await fileTime(path)), warnings: outcome.warnings };
+    return { kind: 'read', account: parseAccountFile(raw, google, await fileTime(path)) };
   }
   const hint = `fix ${path}, or delete it and run: ${reauthCommand(name)}`;
   const unsupported = foreign !== undefined;

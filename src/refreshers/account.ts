@@ -59,12 +59,8 @@ export interface TokenRequest {
   readonly refused?: string | undefined;
 }
 
-/** Why the file cannot be used; `unsafe`: others could have changed it. */
-type FileProblem = Warning & { readonly unsafe: boolean; readonly unsupported: boolean };
-
 /** State of an account's file at the begin of a refresh, by which the end is judged. */
 interface FileVersion {
-  readonly file: AccountFile;
   readonly basis: string;
   readonly tag: string;
   readonly signature: string;
@@ -155,7 +151,8 @@ export class Account {
   #file: AccountFile | null = null;
   #settings: ProviderSettings;
   #held: HeldToken | null = null;
-  #problem: FileProblem | null = null;
+  /** Why the file cannot be used. */
+  #problem: Extract<AccountReading, { kind: 'unusable' }> | null = null;
   /** Account whose file holds the same refresh token, and which is the one that is refreshed. */
   #copyOf: { readonly name: string; readonly file: string } | null = null;
   #grantTags: readonly string[] = [];
@@ -335,7 +332,7 @@ export class Account {
   warnings(): readonly Warning[] {
     const copy = this.#copyWarning();
     if (copy !== null) return [copy];
-    return this.#problem === null || this.#problem.unsafe ? [] : [this.#problem];
+    return this.#problem === null || this.#problem.unsafe ? [] : [this.#problem.warning];
   }
 
   /** Explains why the account needs its user, or is failing. */
@@ -501,8 +498,9 @@ export class Account {
       return new AipassError('CONFLICT', `the file of ${this.name} ${copy.problem}`, { hint: copy.hint });
     }
     if (this.#problem !== null) {
-      const { subject, problem, unsafe, unsupported, hint } = this.#problem;
-      const code = unsafe ? 'UNSAFE_PERMISSIONS' : unsupported ? 'UNSUPPORTED' : 'NOT_FOUND';
+      const { unsafe, unsupported, warning } = this.#problem;
+      const { subject, problem, hint } = warning;
+      const code = unsafe ? 'UNSAFE_PERMISSIONS' : unsupported === true ? 'UNSUPPORTED' : 'NOT_FOUND';
       const message = `the file of ${this.name} cannot be used: ${subject}: ${problem}`;
       return new AipassError(code, message, { hint });
     }
@@ -537,7 +535,7 @@ export class Account {
 
   #action(state: AccountState): string | null {
     if (this.#copyOf !== null) return this.#copyWarning()?.hint ?? null;
-    if (this.#problem !== null) return this.#problem.hint;
+    if (this.#problem !== null) return this.#problem.warning.hint;
     if (this.#rejection !== null || state === 'reauth-required') return this.#whyReauth().remedy;
     if (state === 'stale' || state === 'failing') return this.#remedy;
     return this.endingConsent()?.remedy ?? null;
@@ -558,11 +556,7 @@ export class Account {
         return;
       case 'unusable':
         // The last good token stays in use for as long as it is valid.
-        this.#problem = {
-          ...reading.warning,
-          unsafe: reading.unsafe,
-          unsupported: reading.unsupported === true,
-        };
+        this.#problem = reading;
         return;
       case 'read':
         this.#problem = null;
@@ -679,7 +673,7 @@ export class Account {
   #start(): FileVersion | null {
     const file = this.#file;
     if (file === null) return null;
-    return { file, basis: accountBasis(file), tag: accessTag(file), signature: this.#signature ?? '' };
+    return { basis: accountBasis(file), tag: accessTag(file), signature: this.#signature ?? '' };
   }
 
   /**
@@ -744,8 +738,8 @@ export class Account {
     report: (outcome: RefreshOutcome) => void,
     begin: () => void,
   ): Promise<RefreshOutcome> {
-    const problem = this.#copyWarning() ?? this.#problem;
-    if (problem !== null) return { kind: 'unusable', reason: problem.problem, remedy: problem.hint };
+    const problem = this.#copyWarning() ?? this.#problem?.warning;
+    if (problem !== undefined) return { kind: 'unusable', reason: problem.problem, remedy: problem.hint };
     if (start === null || !this.#isRenewable()) return this.#notRenewable();
     const answer = await this.#runWorker(start, begin, (outcome) => {
       if (outcome.kind !== 'unsaved' || this.#unsaved) return;
