@@ -32,3 +32,7 @@ it('a worker loads no package but the one that finds near names, before it knows
 it('the search can fail: the daemon does load zod for account files', () => {
   expect([...packagesOf('refreshers/accounts.ts').keys()]).toContain('zod');
 });
+
+it('the usage thread does not load zod, which it needs for an import of AIPass alone', () => {
+  expect([...packagesOf('usage/thread-worker.ts').keys()]).not.toContain('zod');
+});

@@ -26,7 +26,6 @@ import {
 } from './answers.ts';
 import type { StoreConnection } from './database.ts';
 import { listUnpriced, readEvents, readGeneration, type UnpricedGeneration } from './event-pages.ts';
-import { importAipass } from './import.ts';
 import { Ingest, type IngestBatch, type IngestReport } from './ingest.ts';
 import { Names } from './names.ts';
 import { countPrunable, pruneSteps, type PruneCutoffs, type PruneStep } from './prune.ts';
@@ -84,7 +83,9 @@ export class UsageStore {
   }
 
   /** Imports AIPass's usage once. A file that has grown since adds what is new in it. */
-  import(usage: AipassUsage): Promise<ImportReport> {
+  async import(usage: AipassUsage): Promise<ImportReport> {
+    // Loaded when it is needed, with zod: nothing else of the thread needs that.
+    const { importAipass } = await import('./import.ts');
     return importAipass(this.#connection, this.#ingest, usage);
   }
 
