@@ -86,7 +86,7 @@ export interface FlagOption {
   readonly kind: 'flag';
   readonly help: string;
   /** Other flags of the verb that must not be given with this one. */
-  readonly excludes?: readonly string[];
+  readonly excludes?: readonly string[] | undefined;
 }
 
 /** An option with a value. */
@@ -96,7 +96,7 @@ export interface ValueOption<Value> {
   /** Placeholder in help, such as `N`. */
   readonly placeholder: string;
   readonly short?: string;
-  readonly completion?: Completion;
+  readonly completion?: Completion | undefined;
   /**
    * Parses the value; `earlier` is the value of the same option before, which the parsed one
    * replaces. @throws UsageError for one that is not valid.
@@ -109,7 +109,7 @@ export interface WordArgument<Value> {
   readonly kind: 'word';
   readonly help: string;
   readonly isRequired: boolean;
-  readonly completion?: Completion;
+  readonly completion?: Completion | undefined;
   readonly parse: (text: string, name: string) => Value;
 }
 
@@ -141,7 +141,7 @@ export type ValuesOf<Table extends Parameters> = {
 
 /** Describes an option without a value. */
 export function flag(help: string, excludes?: readonly string[]): FlagOption {
-  return { kind: 'flag', help, ...(excludes === undefined ? {} : { excludes }) };
+  return { kind: 'flag', help, excludes };
 }
 
 /** Describes an option whose value is taken as it is. */
@@ -164,7 +164,7 @@ export function textListOption(
     placeholder,
     help: `${help}; may be given again`,
     parse: (value, _name, earlier) => [...(Array.isArray(earlier) ? earlier.map(String) : []), value],
-    ...(completion === undefined ? {} : { completion }),
+    completion,
   };
 }
 
@@ -279,7 +279,7 @@ export const TIME_RANGE = {
 } as const;
 
 function anyWord(help: string, completion: Completion | undefined): Omit<WordArgument<string>, 'isRequired'> {
-  return { kind: 'word', help, parse: (value) => value, ...(completion === undefined ? {} : { completion }) };
+  return { kind: 'word', help, parse: (value) => value, completion };
 }
 
 function oneOf<Word extends string>(words: readonly Word[], value: string, name: string): Word {

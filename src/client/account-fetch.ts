@@ -19,7 +19,7 @@ export interface TokenSource {
   token(
     name: string,
     options: {
-      readonly minValidSeconds?: number;
+      readonly minValidSeconds?: number | undefined;
       readonly scopes?: readonly string[] | undefined;
       readonly refused?: string | undefined;
       readonly signal?: AbortSignal | undefined;

@@ -146,7 +146,7 @@ export class Aipass implements AsyncDisposable {
   async token(
     name: string,
     options: CallOptions & {
-      readonly minValidSeconds?: number;
+      readonly minValidSeconds?: number | undefined;
       readonly scopes?: readonly string[] | undefined;
       /**
        * Access token that an API has refused with 401, or its tag (see docs/protocol): it is
@@ -294,7 +294,7 @@ export class Aipass implements AsyncDisposable {
   /** Explains which key of a provider would serve next, and why each other one would not. */
   explainPool(
     provider?: string,
-    options: CallOptions & { readonly model?: string; readonly organization?: string | undefined } = {},
+    options: CallOptions & { readonly model?: string | undefined; readonly organization?: string | undefined } = {},
   ): Promise<PoolExplanation> {
     const { model, organization, ...call } = options;
     return this.#session.request('pool.explain', { organization, provider, model }, call);

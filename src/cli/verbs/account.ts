@@ -47,13 +47,12 @@ export const token = defineVerb({
   },
   async run({ name, account, 'min-valid': minValidSeconds, scopes, refused, json }, context) {
     const { out, connect, readStdin, signal } = context;
-    const wanted = scopesOf(scopes);
     const aipass = await connect();
     const value = await aipass.token(fullName(name, account), {
       signal,
-      ...(minValidSeconds === undefined ? {} : { minValidSeconds }),
-      ...(wanted === undefined ? {} : { scopes: wanted }),
-      ...(refused === undefined ? {} : { refused: refused === '-' ? (await readStdin()).trim() : refused }),
+      minValidSeconds,
+      scopes: scopesOf(scopes),
+      refused: refused === '-' ? (await readStdin()).trim() : refused,
     });
     if (json) out.json(value);
     else out.line(value.accessToken);

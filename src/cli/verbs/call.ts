@@ -37,8 +37,8 @@ export const call = defineVerb({
         ...(system === undefined ? [] : [{ role: 'system', content: system }]),
         { role: 'user', content: prompt },
       ],
-      ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
-      ...(temperature === undefined ? {} : { temperature }),
+      max_tokens: maxTokens,
+      temperature,
       signal,
     };
     if (streamed && !json) {

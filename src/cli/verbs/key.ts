@@ -88,10 +88,7 @@ export const poolExplain = defineVerb({
   },
   async run({ provider, model, organization, json }, { out, connect }) {
     const aipass = await connect();
-    const explanation = await aipass.explainPool(provider, {
-      organization,
-      ...(model === undefined ? {} : { model }),
-    });
+    const explanation = await aipass.explainPool(provider, { organization, model });
     const serves = explanation.next !== null || (explanation.keyless && explanation.retryAfterMs === null);
     if (json) out.json(explanation);
     else printExplanation(explanation, out);
