@@ -1,6 +1,6 @@
 /**
  * What it costs to lease a key and settle it, in pools of 10, 100 and 10,000 keys. The next key is
- * found by one scan over all of them, so the time grows with their number; a call to a provider
+ * found by one scan over all of them, so the time grows with their number. A call to a provider
  * takes hundreds of milliseconds.
  */
 

@@ -1,6 +1,6 @@
 /**
- * What running costs: from spawn to ready, resident memory idle, and `aipassd status` as a process;
- * each beside bare Node, in turns within one run.
+ * What running costs: from spawn to ready, resident memory idle, and `aipassd status` as a process.
+ * Each beside bare Node, in turns within one run.
  */
 
 import { spawnSync } from 'node:child_process';

@@ -1,8 +1,8 @@
 /**
  * `npm run demo`: what aipassd does, with no account and no network. The real daemon on a temporary
- * home, with a provider and an OAuth server on 127.0.0.1: keys dropped into `.env` are lent at
- * once, a completion goes to the next key where the first meets a limit, an expired token is
- * renewed, and the usage of all that is shown.
+ * home, with a provider and an OAuth server on 127.0.0.1. A key in `.env` is used at once, and a
+ * completion goes to the next key where the first meets a limit. An expired token is refreshed, and
+ * the usage of all that is shown.
  *
  * Exits 0 and leaves nothing behind; a failure is printed and exits 1.
  */
@@ -58,7 +58,7 @@ try {
     KEYS.map((value, index) => `DEMO_API_KEY${index === 0 ? '' : `_${index + 1}`}=${value}\n`).join(''),
   );
   const key = await keySoon(aipass);
-  say(`   lent after ${Math.round(performance.now() - began)} ms: ${key.slice(0, 6)}****${key.slice(-4)}`);
+  say(`   in use after ${Math.round(performance.now() - began)} ms: ${key.slice(0, 6)}****${key.slice(-4)}`);
 
   say('3. Asking for a streamed completion, while the first key has met its limit');
   provider.queue(refusalOf(429, 'Rate limit reached', { 'retry-after': '120' }));

@@ -176,7 +176,7 @@ async function checkPath(rule: PathRule, uid: number): Promise<Finding> {
       return problem(`${rule.path} is a link to nothing`, `rm ${word}`);
     return rule.whenMissing === undefined
       ? ok(`${rule.path} does not exist, which is fine`)
-      : warning(`${rule.path} is not there`, rule.whenMissing);
+      : warning(`${rule.path} does not exist`, rule.whenMissing);
   }
   const is = found.isDirectory() ? 'folder' : found.isFile() ? 'file' : found.isSocket() ? 'socket' : 'other';
   if (is !== rule.kind) return problem(`${rule.path} is not a ${rule.kind}`, `check it: ls -ld ${word}`);
@@ -337,8 +337,8 @@ export async function checkDaemon(
 async function checkUnit(path: string, expected: string | null, install: string): Promise<Finding> {
   const { ok, warning } = findingsOf('unit');
   const text = await readFile(path, 'utf8').catch(() => null);
-  if (text === null) return warning(`${path} is not there: the daemon does not start by itself`, install);
-  if (expected === null) return ok(`${path} is there`);
+  if (text === null) return warning(`${path} does not exist: the daemon does not start by itself`, install);
+  if (expected === null) return ok(`${path} exists`);
   const { whole, leftOut, reason } = readWeakened(text);
   if (leftOut.length > 0 && whole === expected) {
     const names = leftOut.map((line) => line.slice(0, line.indexOf('=') + 1)).join(', ');

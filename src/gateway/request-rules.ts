@@ -88,7 +88,7 @@ export function findViolation(request: IncomingMessage, port: number | null): Ru
   }
   const repeated = findRepeated(request.rawHeaders);
   if (repeated !== undefined) {
-    return violation(400, 'BAD_REQUEST', `the header field ${repeated} is there twice`, 'send it once');
+    return violation(400, 'BAD_REQUEST', `the header field ${repeated} appears twice`, 'send it once');
   }
   return undefined;
 }

@@ -93,10 +93,10 @@ export class SocketGuard {
     try {
       await restart();
       this.#ours = this.#identity();
-      logger.error(`${problem}; it was made anew`, { path });
+      logger.error(`${problem}; it was created again`, { path });
       onLost(problem);
     } catch (error) {
-      logger.error(`${problem}, and cannot be made anew`, { path, error });
+      logger.error(`${problem}, and cannot be created again`, { path, error });
     }
   }
 
@@ -143,7 +143,7 @@ export function makeRuntimeFolder(path: string, servesOthers: boolean): void {
   const problem = describeProblem(facts, servesOthers);
   if (problem === undefined) return;
   throw new AipassError('UNSAFE_PERMISSIONS', `the folder of the socket, ${path}, ${problem}`, {
-    hint: 'set AIPASSD_RUNTIME_DIR to a folder of your own with mode 0700, for daemon and clients alike; one that is not there is made',
+    hint: 'set AIPASSD_RUNTIME_DIR to a folder of your own with mode 0700, for daemon and clients alike; a missing one is created',
   });
 }
 

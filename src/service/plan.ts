@@ -272,14 +272,14 @@ async function makeFolder(path: string, mode: number): Promise<Done> {
   // This program's umask is strict, and the service's own user must be able to enter.
   if (made !== undefined) await chmod(path, mode);
   return made === undefined
-    ? { kind: 'unchanged', text: `${path} is there` }
+    ? { kind: 'unchanged', text: `${path} exists` }
     : { kind: 'did', text: `made ${path}, mode ${mode.toString(8)}` };
 }
 
 async function writeText(step: Extract<Step, { kind: 'write' }>): Promise<Done> {
   const present = await readText(step.path);
   if (present === step.text || (present !== null && step.keep === true)) {
-    return { kind: 'unchanged', text: `${step.path} is there${present === step.text ? ', as it should be' : ''}` };
+    return { kind: 'unchanged', text: `${step.path} exists${present === step.text ? ', as it should be' : ''}` };
   }
   // The mode holds whatever the umask is, as above: a service manager must be able to read its
   // files.
@@ -289,7 +289,7 @@ async function writeText(step: Extract<Step, { kind: 'write' }>): Promise<Done> 
 
 async function removeText(step: Extract<Step, { kind: 'remove' }>): Promise<Done> {
   const present = await readText(step.path);
-  if (present === null) return { kind: 'unchanged', text: `${step.path} is not there` };
+  if (present === null) return { kind: 'unchanged', text: `${step.path} does not exist` };
   if (step.text !== undefined && present !== step.text) {
     return { kind: 'unchanged', text: `kept ${step.path}, which was edited` };
   }

@@ -293,7 +293,7 @@ export class UsageThread {
       });
     } else if (!failure && before.failure) this.#logger.info('the usage database works again');
     if (state.replaced !== null && before.replaced === null) {
-      this.#logger.warn('the file of the usage database is another one now', { was: state.replaced });
+      this.#logger.warn('the file of the usage database was replaced', { was: state.replaced });
     }
     if (state.damaged > before.damaged) {
       this.#logger.debug('lines of the usage queue are damaged', { damaged: state.damaged });

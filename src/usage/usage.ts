@@ -152,25 +152,25 @@ export class Usage {
     if (failure) warn(`the usage database does not work (${failure.reason}); events are queued on disk`, failure.hint);
     if (replaced === 'removed') {
       warn(
-        `${database} was removed while the daemon ran; a new usage database was made`,
+        `${database} was removed while the daemon ran; a new usage database was created`,
         'stop the daemon before you move the usage database; restore a copy of it if you need the history',
       );
     }
     if (replaced === 'exchanged') {
       warn(
-        `${database} was exchanged for another file while the daemon ran; that one is used now`,
+        `${database} was replaced by another file while the daemon ran; that one is used now`,
         'stop the daemon before you restore a copy of the usage database',
       );
     }
     if (replaced === 'empty') {
       warn(
-        `${database} was empty (0 bytes): its history is gone, and a new usage database was made`,
+        `${database} was empty (0 bytes): its history is gone, and a new usage database was created`,
         'restore a copy of the usage database if you have one, and check the disk for room and errors',
       );
     }
     if (removed) {
       warn(
-        `the usage queue ${journalFolder} was removed while the daemon ran; it was made anew`,
+        `the usage queue ${journalFolder} was removed while the daemon ran; it was created again`,
         'stop the daemon before you move or clean its state folder',
       );
     }

@@ -1,7 +1,6 @@
 /**
- * The house rules that search the sources, as functions over a list of sources, so that a bad
- * source can prove that the search can fail. Each returns the places that break its rule, as "path:
- * what".
+ * The house rules that search the sources, as functions over a list of sources. So a bad source can
+ * prove that the search can fail. Each returns the places that break its rule, as "path: what".
  */
 
 import type { Source } from './sources.ts';

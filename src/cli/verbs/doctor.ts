@@ -88,9 +88,13 @@ async function systemUid(ownUid: number): Promise<number> {
   const uid = await ownerOf(SYSTEM_PATHS.state);
   if (uid !== null) return uid;
   if (ownUid === 0) {
-    throw new AipassError('NOT_FOUND', `there is no daemon of the whole machine: ${SYSTEM_PATHS.state} is not there`, {
-      hint: 'sudo aipassd install --system',
-    });
+    throw new AipassError(
+      'NOT_FOUND',
+      `there is no daemon of the whole machine: ${SYSTEM_PATHS.state} does not exist`,
+      {
+        hint: 'sudo aipassd install --system',
+      },
+    );
   }
   throw new AipassError('FORBIDDEN', 'only root sees the files of the daemon of the whole machine', {
     hint: 'sudo aipassd doctor --system',

@@ -88,7 +88,8 @@ it('a socket that cannot be made anew is tried again every minute, and no other 
   const { clock, lost, stop } = guard(test);
   unlinkSync(test.socket);
   mkdirSync(test.socket);
-  const failures = () => test.logger.lines.filter((line) => String(line['message']).includes('cannot be made anew'));
+  const failures = () =>
+    test.logger.lines.filter((line) => String(line['message']).includes('cannot be created again'));
   for (const times of [1, 2]) {
     clock.advance(CHECK_MS);
     await until('it failed', () => failures().length === times);

@@ -227,7 +227,7 @@ describe('recording usage', () => {
     record(usage, 1);
     // The other one's, and what the queue still has.
     expect(await requests(usage)).toBe(2 + 4);
-    expect(usage.warnings()).toMatchObject([{ problem: expect.stringContaining('exchanged') }]);
+    expect(usage.warnings()).toMatchObject([{ problem: expect.stringContaining('usage.db') }]);
   });
 
   it('notices that the database was removed while its thread slept', async () => {
