@@ -37,8 +37,10 @@ interface Client {
   readonly pip?: readonly string[];
   /** Folder of its Python packages; one of its own where its pins would replace those of others. */
   readonly venv?: string;
-  /** Program and arguments after `aipassd exec … --`. */
+  /** Program and arguments after `aipassd exec … --`, or by itself with `isOverSocket`. */
   readonly command: readonly string[];
+  /** Whether it asks `gateway.sock` without `aipassd exec`. */
+  readonly isOverSocket?: boolean;
   readonly options?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Files of the home that it needs. */
@@ -54,12 +56,12 @@ const binary = (name: string): string => join(NODE_FOLDER, 'node_modules', '.bin
 const CHAT = '{"model":"gpt-5-mini","messages":[{"role":"user","content":"hi"}]}';
 
 const CLIENTS: readonly Client[] = [
-  { name: 'openai-node', npm: ['openai@7.59.0'], command: nodeProgram('openai.mjs'), texts: 3 },
+  { name: 'openai-node', npm: ['openai@7.59.0'], command: nodeProgram('openai.mjs'), texts: 4 },
   { name: 'openai-python', pip: ['openai==3.57.0'], command: pythonProgram('use_openai.py'), texts: 3 },
-  { name: 'anthropic-node', npm: ['@anthropic-ai/sdk@1.14.0'], command: nodeProgram('anthropic.mjs'), texts: 2 },
+  { name: 'anthropic-node', npm: ['@anthropic-ai/sdk@1.14.0'], command: nodeProgram('anthropic.mjs'), texts: 3 },
   { name: 'anthropic-python', pip: ['anthropic==2.14.0'], command: pythonProgram('use_anthropic.py'), texts: 2 },
   { name: 'google-genai-node', npm: ['@google/genai@3.3.0'], command: nodeProgram('genai.mjs'), texts: 2 },
-  { name: 'google-genai-python', pip: ['google-genai==3.6.1'], command: pythonProgram('use_genai.py'), texts: 2 },
+  { name: 'google-genai-python', pip: ['google-genai==3.6.1'], command: pythonProgram('use_genai.py'), texts: 3 },
   {
     name: 'curl',
     command: [
@@ -94,7 +96,51 @@ const CLIENTS: readonly Client[] = [
     texts: 4,
   },
   { name: 'langchain-node', npm: ['@langchain/openai@1.6.0'], command: nodeProgram('langchain.mjs'), texts: 3 },
-  { name: 'langchain-python', pip: ['langchain-openai==1.7.4'], command: pythonProgram('use_langchain.py'), texts: 2 },
+  { name: 'langchain-python', pip: ['langchain-openai==1.7.4'], command: pythonProgram('use_langchain.py'), texts: 3 },
+  {
+    name: 'instructor',
+    pip: ['instructor==1.17.0', 'openai==3.3.0'],
+    venv: 'instructor',
+    command: [pythonBinary('python', 'instructor'), join(PROGRAMS, 'use_instructor.py')],
+    texts: 2,
+  },
+  {
+    name: 'socket-node',
+    npm: ['openai@7.59.0', '@anthropic-ai/sdk@1.14.0', 'ai@7.0.173', '@ai-sdk/openai@4.0.118', 'undici@8.13.1'],
+    command: nodeProgram('socket.mjs'),
+    isOverSocket: true,
+    texts: 4,
+  },
+  {
+    name: 'socket-python',
+    pip: ['openai==3.57.0', 'anthropic==2.14.0', 'google-genai==3.6.1', 'langchain-openai==1.7.4'],
+    command: pythonProgram('use_socket.py'),
+    isOverSocket: true,
+    texts: 4,
+  },
+  {
+    name: 'socket-curl',
+    command: [
+      'sh',
+      '-c',
+      `curl -sS --unix-socket "$GATEWAY_SOCKET" http://aipassd/openai/v1/chat/completions -H 'Content-Type: application/json' -d '${CHAT}'`,
+    ],
+    isOverSocket: true,
+    texts: 1,
+  },
+  {
+    name: 'socket-claude-code',
+    npm: ['@anthropic-ai/claude-code@2.1.197'],
+    // Its own way over a Unix socket, meant for its remote sessions.
+    command: [
+      'sh',
+      '-c',
+      `ANTHROPIC_UNIX_SOCKET="$GATEWAY_SOCKET" ANTHROPIC_BASE_URL=http://localhost ANTHROPIC_AUTH_TOKEN=unused exec ${binary('claude')} -p hi`,
+    ],
+    env: { DISABLE_AUTOUPDATER: '1', CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1' },
+    isOverSocket: true,
+    texts: 1,
+  },
   { name: 'litellm', pip: ['litellm==1.110.2'], command: pythonProgram('use_litellm.py'), texts: 5 },
   {
     name: 'llm',
@@ -245,9 +291,11 @@ async function tryClient(client: Client): Promise<Result> {
   const aipass = await connect({ socket: home.paths.socket, caller: 'test-clients' });
   try {
     mock.limitNext();
-    const words = ['exec', ...(client.options ?? []), '--', ...client.command];
-    const env = { ...home.env, ...client.env };
-    await using program = new Program(process.execPath, [CLI_PATH, ...words], { env, cwd: home.path });
+    const { isOverSocket = false, options = [], command } = client;
+    const words = isOverSocket ? command : [process.execPath, CLI_PATH, 'exec', ...options, '--', ...command];
+    const env = { ...home.env, ...client.env, ...(isOverSocket ? { GATEWAY_SOCKET: home.paths.gatewaySocket } : {}) };
+    const [file = '', ...args] = words;
+    await using program = new Program(file, args, { env, cwd: home.path });
     const { code, stdout, stderr } = await program.result(CLIENT_MS);
     const texts = stdout.split(HELLO).length - 1;
     if (code !== 0 || texts < client.texts) {
@@ -298,13 +346,20 @@ function findProblem({ seen }: DialectMock): string | undefined {
   return used.size >= 2 ? undefined : 'the refused key was not followed by another one';
 }
 
-/** Checks that the usage of the run is what the mock gave, and that no call ended in a failure. */
-async function findMissingUsage(aipass: Aipass, mock: DialectMock, { command }: Client): Promise<string | undefined> {
-  const { groups } = await aipass.stats({ by: 'caller' });
+/**
+ * Checks that the usage of the run is what the mock gave, and that no call ended in a failure. Over
+ * the Unix socket, calls are recorded under the names of the SDKs.
+ */
+async function findMissingUsage(
+  aipass: Aipass,
+  mock: DialectMock,
+  { command, isOverSocket = false }: Client,
+): Promise<string | undefined> {
+  const { total, groups } = await aipass.stats({ by: 'caller' });
   const name = basename(command[0] ?? '');
-  const group = groups.find((one) => one.name === name);
-  if (group === undefined) return `nothing is recorded for ${name}`;
-  const { requests, failed, tokens } = group.figures;
+  const figures = isOverSocket ? total : groups.find((one) => one.name === name)?.figures;
+  if (figures === undefined) return `nothing is recorded for ${name}`;
+  const { requests, failed, tokens } = figures;
   if (failed > 0) return `${failed} of ${requests} calls are recorded as failed`;
   const isCounted = tokens.prompt > 0 && tokens.prompt % TOKENS.input === 0 && tokens.completion % TOKENS.output === 0;
   return isCounted

@@ -115,6 +115,8 @@ function describe({ method = '', url = '', headers, rawHeaders }: IncomingMessag
 function answerTo(request: IncomingMessage, path: string, body: Readonly<Record<string, unknown>>): Answer {
   const model = typeof body['model'] === 'string' ? body['model'] : 'mock-model';
   const isStreamed = body['stream'] === true;
+  const tool = wantedTool(body);
+  if (tool !== undefined) return answerWithTool(model, tool, path, body);
   if (path.endsWith('/chat/completions')) return isStreamed ? chatStream(model, body) : { body: chat(model) };
   if (path.endsWith('/responses')) return isStreamed ? responsesStream(model) : { body: responseOf(model, true) };
   if (path.endsWith('/embeddings')) return { body: embeddings(model, body) };
@@ -129,6 +131,58 @@ function answerTo(request: IncomingMessage, path: string, body: Readonly<Record<
     status: 404,
     body: { error: { message: `the mock has no ${request.method} ${path}`, type: 'not_found_error' } },
   };
+}
+
+/** Arguments of every call of a tool. */
+const ARGUMENTS = { text: HELLO };
+
+/** Returns the name of the tool that a request wants to be called, in any dialect. */
+function wantedTool(body: Readonly<Record<string, unknown>>): string | undefined {
+  const choice: unknown = body['tool_choice'];
+  const [named] = namesIn(choice, ['function', 'name']).concat(namesIn(choice, ['name']));
+  const allowed = namesIn(body['toolConfig'], ['functionCallingConfig', 'allowedFunctionNames', '0']);
+  return named ?? allowed[0];
+}
+
+function namesIn(value: unknown, path: readonly string[]): string[] {
+  let at = value;
+  for (const name of path) at = typeof at === 'object' && at !== null ? Reflect.get(at, name) : undefined;
+  return typeof at === 'string' ? [at] : [];
+}
+
+function answerWithTool(model: string, name: string, path: string, body: Readonly<Record<string, unknown>>): Answer {
+  const isStreamed = body['stream'] === true;
+  const text = JSON.stringify(ARGUMENTS);
+  if (path.endsWith('/messages')) {
+    const block = { type: 'tool_use', id: 'toolu_1', name, input: isStreamed ? {} : ARGUMENTS };
+    if (!isStreamed) return { body: { ...message(model, TOKENS.output, [block]), stop_reason: 'tool_use' } };
+    const json = (part: string): unknown => ({
+      type: 'content_block_delta',
+      index: 0,
+      delta: { type: 'input_json_delta', partial_json: part },
+    });
+    return messageStream(model, block, [json(text.slice(0, 9)), json(text.slice(9))], 'tool_use');
+  }
+  if (/:(?:stream)?[gG]enerateContent$/.test(path)) {
+    const parts = [{ functionCall: { name, args: ARGUMENTS } }];
+    return path.includes(':stream') ? { events: [gemini(parts)] } : { body: gemini(parts) };
+  }
+  const call = (part: string): object => ({
+    index: 0,
+    id: 'call_1',
+    type: 'function',
+    function: { name, arguments: part },
+  });
+  if (!isStreamed) {
+    const said = { role: 'assistant', content: null, tool_calls: [call(text)] };
+    const choice = { index: 0, message: said, finish_reason: 'tool_calls', logprobs: null };
+    return {
+      body: { id: 'chatcmpl-1', object: 'chat.completion', created: 1, model, choices: [choice], usage: CHAT_USAGE },
+    };
+  }
+  const more = { index: 0, function: { arguments: text.slice(9) } };
+  const deltas = [{ role: 'assistant', tool_calls: [call(text.slice(0, 9))] }, { tool_calls: [more] }];
+  return chatStream(model, body, deltas, 'tool_calls');
 }
 
 const CHAT_USAGE = {
@@ -147,7 +201,12 @@ function chat(model: string): unknown {
   return { id: 'chatcmpl-1', object: 'chat.completion', created: 1, model, choices: [choice], usage: CHAT_USAGE };
 }
 
-function chatStream(model: string, body: Readonly<Record<string, unknown>>): Answer {
+function chatStream(
+  model: string,
+  body: Readonly<Record<string, unknown>>,
+  deltas: readonly object[] = [{ role: 'assistant', content: '' }, { content: HELLO }],
+  reason = 'stop',
+): Answer {
   const chunk = (delta: object, finish: string | null = null): unknown => ({
     id: 'chatcmpl-1',
     object: 'chat.completion.chunk',
@@ -166,13 +225,7 @@ function chatStream(model: string, body: Readonly<Record<string, unknown>>): Ans
     usage: CHAT_USAGE,
   };
   return {
-    events: [
-      chunk({ role: 'assistant', content: '' }),
-      chunk({ content: HELLO }),
-      chunk({}, 'stop'),
-      ...(wantsUsage ? [usage] : []),
-      '[DONE]',
-    ],
+    events: [...deltas.map((delta) => chunk(delta)), chunk({}, reason), ...(wantsUsage ? [usage] : []), '[DONE]'],
   };
 }
 
@@ -255,18 +308,23 @@ function message(
   };
 }
 
-function messageStream(model: string): Answer {
+function messageStream(
+  model: string,
+  block: object = { type: 'text', text: '' },
+  deltas: readonly unknown[] = [{ type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: HELLO } }],
+  reason = 'end_turn',
+): Answer {
   return {
     isNamed: true,
     events: [
       { type: 'message_start', message: message(model, 1, []) },
-      { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } },
+      { type: 'content_block_start', index: 0, content_block: block },
       { type: 'ping' },
-      { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: HELLO } },
+      ...deltas,
       { type: 'content_block_stop', index: 0 },
       {
         type: 'message_delta',
-        delta: { stop_reason: 'end_turn', stop_sequence: null },
+        delta: { stop_reason: reason, stop_sequence: null },
         usage: { output_tokens: TOKENS.output },
       },
       { type: 'message_stop' },
@@ -290,9 +348,9 @@ function models(request: IncomingMessage, path: string): unknown {
   return { object: 'list', data: [{ id: 'gpt-5-mini', object: 'model', created: 1, owned_by: 'mock' }] };
 }
 
-function gemini(): unknown {
+function gemini(parts: readonly object[] = [{ text: HELLO }]): unknown {
   return {
-    candidates: [{ content: { parts: [{ text: HELLO }], role: 'model' }, finishReason: 'STOP', index: 0 }],
+    candidates: [{ content: { parts, role: 'model' }, finishReason: 'STOP', index: 0 }],
     usageMetadata: {
       promptTokenCount: TOKENS.input,
       candidatesTokenCount: TOKENS.output,

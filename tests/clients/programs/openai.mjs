@@ -13,3 +13,10 @@ console.log(
   (await client.embeddings.create({ model: 'e', input: 'hi' })).data.length,
   (await client.models.list()).data[0].id,
 );
+const tools = [{ type: 'function', function: { name: 'say', parameters: { type: 'object' } } }];
+const choice = { tools, tool_choice: { type: 'function', function: { name: 'say' } } };
+let spoken = '';
+for await (const chunk of await client.chat.completions.create({ model: 'm', messages, stream: true, ...choice })) {
+  spoken += chunk.choices[0].delta.tool_calls?.[0].function?.arguments ?? '';
+}
+console.log(JSON.parse(spoken).text);
