@@ -589,7 +589,7 @@ class Attempt {
       const answer = await openExchange({ ...request, headers, lookup }, limits, { clock, signal });
       this.#answer = answer;
       if (isRefusal(answer.status)) return await this.#refused(answer);
-      consumer.head(answer.status, answer.headers);
+      consumer.head(answer.status, this.#withoutKey(answer.headers));
       await this.#read(answer);
       consumer.finish();
       const trace = this.#trace();
@@ -643,7 +643,7 @@ class Attempt {
     };
     if (!isPassable(status, outcome.failure)) return outcome;
     const masked = this.#redact(text);
-    const { 'content-length': _length, ...fields } = answeredHeaders(headers);
+    const { 'content-length': _length, ...fields } = answeredHeaders(this.#withoutKey(headers));
     const isDocument = typeof document === 'object' && document !== null;
     const isCalledPage = isPage(headers);
     const refusal = {
@@ -653,6 +653,17 @@ class Attempt {
       isPage: !isDocument && (isCalledPage || PAGE.test(text)),
     };
     return { ...outcome, refusal };
+  }
+
+  /** Leaves out the fields of an answer that quote the key: its caller may use it, not see it. */
+  #withoutKey(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+    const key = this.#options.lease.value?.reveal();
+    if (key === undefined || key.length < MIN_QUOTED_KEY) return headers;
+    for (const name in headers) {
+      if (headers[name]?.includes(key) !== true) continue;
+      return Object.fromEntries(Object.entries(headers).filter(([, value]) => !value.includes(key)));
+    }
+    return headers;
   }
 
   /**
@@ -729,6 +740,9 @@ function unspokenDialect(provider: Provider, dialect: Dialect): AipassError {
 function nameOfEndpoint({ name, baseUrl }: Provider, { organization = DEFAULT_ORGANIZATION }: ExchangeJob): string {
   return JSON.stringify([name, baseUrl, organization]);
 }
+
+/** Length from which a key is looked for in header fields, in characters. */
+const MIN_QUOTED_KEY = 8;
 
 /** Beginning of a page, whatever its type is called. */
 const PAGE = /^\uFEFF?\s*<(?:!doctype html|html)\b/i;

@@ -17,6 +17,8 @@ import type { AnswerConsumer, ForwardSink } from './forwarding.ts';
  */
 const MAX_HOLD_MS = 5000;
 
+const NO_CONTENT = 204;
+
 /** How much is held back, in bytes. */
 const MAX_HOLD_BYTES = 64 * 1024;
 
@@ -74,8 +76,11 @@ export class PassThrough implements AnswerConsumer {
     if (this.#watcher.form === 'opaque' && isPage(headers)) throw new GarbageAnswer('a web page');
     this.#status = status;
     this.#headers = answeredHeaders(headers);
-    if (this.#options.stripUsage === true) delete (this.#headers as Record<string, string>)['content-length'];
-    else this.#left = Number(headers['content-length'] ?? Number.NaN);
+    // Nor has a 204 a length (RFC 9110, 8.6), whatever its provider wrote.
+    if (this.#options.stripUsage === true || status === NO_CONTENT) {
+      delete (this.#headers as Record<string, string>)['content-length'];
+    }
+    this.#left = Number(this.#headers['content-length'] ?? Number.NaN);
     this.#holdUntil = this.#clock.monotonic() + MAX_HOLD_MS;
   }
 

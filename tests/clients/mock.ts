@@ -150,18 +150,17 @@ function namesIn(value: unknown, path: readonly string[]): string[] {
   return typeof at === 'string' ? [at] : [];
 }
 
+function jsonDelta(part: string): unknown {
+  return { type: 'content_block_delta', index: 0, delta: { type: 'input_json_delta', partial_json: part } };
+}
+
 function answerWithTool(model: string, name: string, path: string, body: Readonly<Record<string, unknown>>): Answer {
   const isStreamed = body['stream'] === true;
   const text = JSON.stringify(ARGUMENTS);
   if (path.endsWith('/messages')) {
     const block = { type: 'tool_use', id: 'toolu_1', name, input: isStreamed ? {} : ARGUMENTS };
     if (!isStreamed) return { body: { ...message(model, TOKENS.output, [block]), stop_reason: 'tool_use' } };
-    const json = (part: string): unknown => ({
-      type: 'content_block_delta',
-      index: 0,
-      delta: { type: 'input_json_delta', partial_json: part },
-    });
-    return messageStream(model, block, [json(text.slice(0, 9)), json(text.slice(9))], 'tool_use');
+    return messageStream(model, block, [jsonDelta(text.slice(0, 9)), jsonDelta(text.slice(9))], 'tool_use');
   }
   if (/:(?:stream)?[gG]enerateContent$/.test(path)) {
     const parts = [{ functionCall: { name, args: ARGUMENTS } }];

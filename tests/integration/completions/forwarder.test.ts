@@ -211,11 +211,23 @@ describe('an answer', () => {
     expect(fixture.recorded).toMatchObject([{ status: 'failed' }]);
   });
 
+  test.each([200, 400])('with %i whose headers quote the key comes without those', async (status) => {
+    await using fixture = await startForward();
+    fixture.answerWith((response, { headers }) => {
+      response.writeHead(status, { 'content-type': 'application/json', 'x-echo': headers.authorization, 'x-id': '1' });
+      response.end('{"error":null}');
+    });
+    const { sink } = await fixture.forward();
+    expect(sink).toMatchObject({ status, headers: { 'content-type': 'application/json', 'x-id': '1' } });
+    expect(JSON.stringify(sink.headers)).not.toContain('sk-canary');
+  });
+
   test('with status 204 has no body', async () => {
     await using fixture = await startForward();
-    fixture.answerWith((response) => response.writeHead(204).end());
+    fixture.answerWith((response) => response.socket?.end('HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n'));
     const { sink } = await fixture.forward({ method: 'DELETE', path: '/files/a', body: null });
     expect(sink).toMatchObject({ status: 204, state: 'ended', chunks: [] });
+    expect(sink.headers).not.toHaveProperty('content-length');
   });
 
   test('comes as it is sent, and waits for a slow client', async () => {
