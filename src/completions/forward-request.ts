@@ -202,9 +202,9 @@ function parseMember(member: FoundMember | undefined): unknown {
 }
 
 function startsLikeObject(body: Buffer): boolean {
-  for (const byte of body.subarray(0, 64)) {
-    if (byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d) continue;
-    return byte === 0x7b;
+  for (let at = 0; at < 64; at += 1) {
+    const byte = body[at];
+    if (byte !== 0x20 && byte !== 0x09 && byte !== 0x0a && byte !== 0x0d) return byte === 0x7b;
   }
   return false;
 }
