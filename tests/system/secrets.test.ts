@@ -44,7 +44,7 @@ describe('secrets on disk, as clients see them', () => {
     expect(await aipass.key('local')).toBe(LOCAL_KEY);
   });
 
-  it('a file that others may write to is refused, one that they may read is served, both with the chmod that mends them', async () => {
+  it('a file that others may write to is refused, one that they may read is served, both with the chmod that fixes them', async () => {
     await using running = await createTestDaemon();
     const aipass = await running.connect();
     const { envFile } = running.home.paths;
@@ -66,7 +66,7 @@ describe('secrets on disk, as clients see them', () => {
     expect(await aipass.key('local')).toBe(KEY_A);
 
     await chmod(envFile, 0o600);
-    await until('the mended file is served', async () => (await aipass.key('local')) === KEY_B);
+    await until('the fixed file is served', async () => (await aipass.key('local')) === KEY_B);
   });
 
   it('opaque secrets are served as text and as documents, and a folder that appears later is seen', async () => {

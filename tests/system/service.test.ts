@@ -75,7 +75,7 @@ it('status names how the last run ended, by a signal or by none', async () => {
   expect((await runCli(home, ['status'])).stderr).toContain('was killed');
 });
 
-it('doctor says what is wrong and how to mend it, and changes nothing', async () => {
+it('doctor says what is wrong and how to fix it, and changes nothing', async () => {
   await using home = makeTempHome();
   await home.writeKeys({ OPENROUTER_API_KEY: KEY });
   await using daemon = await DaemonProcess.start(home);

@@ -40,7 +40,7 @@ describe('the host-wide unit, in a real systemd', () => {
     expect(found.get('files')).not.toBe(0);
   });
 
-  it('is looked at by a doctor that finds nothing to mend, and sends nobody to change whose files they are', () => {
+  it('is looked at by a doctor that finds no problem, and sends nobody to change whose files they are', () => {
     expect(found.get('doctor')).toMatchObject({ code: 0, stderr: '' });
     const { findings } = JSON.parse(String(Reflect.get(Object(found.get('doctor')), 'stdout')));
     for (const check of ['files', 'unit', 'daemon', 'configuration']) {

@@ -35,7 +35,7 @@ async function isQuiet(it: WatchedVault): Promise<void> {
 }
 
 describe('a broken .env', () => {
-  test('with a malformed line gives its good lines, and keeps what its bad lines may hide until it is mended', async () => {
+  test('with a malformed line gives its good lines, and keeps what its bad lines may hide until it is fixed', async () => {
     await using it = await startWithSecrets();
     await it.write('.env', 'OPENROUTER_API_KEY="sk-or-v1-cut\nGROQ_API_KEY=gsk_new\n');
     await it.serves('groq', ['gsk_new']);
@@ -100,7 +100,7 @@ describe('a broken .env', () => {
 });
 
 describe('permissions', () => {
-  test('what others can read is served, and named with the chmod that mends it', async () => {
+  test('what others can read is served, and named with the chmod that fixes it', async () => {
     await using it = await startWithSecrets();
     const secret = join(it.folder, 'telegram', 'bot.json');
     const google = join(it.folder, 'google_creds.json');

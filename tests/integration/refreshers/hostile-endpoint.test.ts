@@ -324,7 +324,7 @@ describe('a file that cannot be used', () => {
   ];
 
   it.each(bad)(
-    '%s is told by its problem, and is well again as soon as it is mended',
+    '%s is told by its problem, and is well again as soon as it is fixed',
     async (_name, content, problem) => {
       await using endpoint = await TokenEndpoint.start();
       await using files = new AccountFiles();
@@ -355,7 +355,7 @@ describe('a file that cannot be used', () => {
     await expect(token(accounts, 'test')).resolves.toMatchObject({ accessToken: 'access-new' });
   });
 
-  it('others could write it: it is refused, and the command that mends it is told', async () => {
+  it('others could write it: it is refused, and the command that fixes it is reported', async () => {
     await using files = new AccountFiles();
     await files.write('oauth/test.json', account('https://example.org/token'));
     await chmod(files.path('oauth/test.json'), 0o666);

@@ -1,6 +1,6 @@
 /**
  * Tokens that were granted and cannot be written: loud at once, the old ones stay, and nothing is
- * lost when the disk is mended.
+ * lost when the disk is fixed.
  */
 
 import { mkdir, rm, rmdir, utimes, writeFile } from 'node:fs/promises';

@@ -181,9 +181,9 @@ describe('recording usage', () => {
     record(again, 50);
     await until('the failure is noticed', () => again.status().queued);
     expect(again.status().lost).toBe(0);
-    const mended = new Database(join(folder, 'usage.db'));
-    mended.exec('drop trigger refusal');
-    mended.close();
+    const fixed = new Database(join(folder, 'usage.db'));
+    fixed.exec('drop trigger refusal');
+    fixed.close();
     await until('the queue is empty', () => again.status().queuedBytes === 0, 15_000);
     expect(await requests(again)).toBe(50);
   });

@@ -263,7 +263,7 @@ it('a file that was away for a moment is written on when it is back', async () =
 });
 
 it.runIf(process.platform === 'linux')(
-  'a full disk is told of, holds lines back up to a bound, and takes them in order once it has room',
+  'a full disk is reported, holds lines back up to a bound, and takes them in order once it has room',
   async () => {
     symlinkSync('/dev/full', path);
     const journal = openJournal();

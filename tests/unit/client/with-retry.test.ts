@@ -63,7 +63,7 @@ describe('withRetry', () => {
     await expect(withRetry(failing(9), FAST)).rejects.toThrow('try 4');
   });
 
-  it('does not repeat what cannot be mended', async () => {
+  it('does not repeat what cannot be fixed', async () => {
     let tries = 0;
     const refused = (): Promise<never> => {
       tries += 1;

@@ -41,7 +41,7 @@ test('a prefix becomes the known provider of that name, a documented alias, or a
   expect(apiKeysOf(new Map([['GEMINI_API_KEY', 'k']]), ['gemini']).keys[0]?.provider).toBe('gemini');
 });
 
-test('a placeholder is no key, but is told of', () => {
+test('a placeholder is no key, but is reported', () => {
   expect(read({ OPENAI_API_KEY: 'sk-your-openai-key-here', COHERE_API_KEY: '' })).toEqual({
     keys: [],
     placeholders: [
@@ -110,7 +110,7 @@ test('white space around a quoted value does not count', () => {
   expect(read({ OPENAI_API_KEY: ' sk-1 ' }).keys[0]?.value.reveal()).toBe('sk-1');
 });
 
-test('a variable in small letters is told of', () => {
+test('a variable in small letters is reported', () => {
   expect(read({ openai_api_key: 'sk-1' }).problems).toMatchObject([
     { keyId: 'openai_api_key', hint: 'call it OPENAI_API_KEY', unusable: true },
   ]);

@@ -107,7 +107,7 @@ test('the redactor learns keys, leaves of documents, lines of raw secrets, and w
   );
 });
 
-test('a change that no watcher tells of is seen within 30 seconds', async () => {
+test('a change that no watcher reports is seen within 30 seconds', async () => {
   await using it = makeSetting();
   const { secretsRoot } = it.home.paths;
   for (const name of ['one', 'two']) {

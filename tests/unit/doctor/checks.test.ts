@@ -37,7 +37,7 @@ it("the socket's folder is judged as the daemon judges it: others may read it on
   expect(await findingsAbout(home, `${runtime}:`)).toMatchObject([{ verdict: 'ok' }]);
 });
 
-it('a mode is mended without shutting out who must get through', async () => {
+it('a mode is fixed without shutting out who must get through', async () => {
   await using home = makeTempHome();
   const { runtime } = home.paths;
   await home.writeConfig({ access: { use: { users: [12345] } } });

@@ -78,7 +78,7 @@ describe('who is blamed', () => {
     expect(classify(413, {}, { error: { code: 'rate_limit_exceeded' } }, 'groq')).toMatchObject({ blame: 'request' });
   });
 
-  test('by a 400 that says the key is wrong (xAI, Gemini) is the key', () => {
+  test('by a 400 that reports a wrong key (xAI, Gemini) is the key', () => {
     const rejected = { blame: 'key', reason: 'invalid-key', status: 400 };
     expect(classify(400, {}, { code: 'x', error: 'Incorrect API key provided: xa***' }, 'xai')).toMatchObject(rejected);
     const gemini = { error: { code: 400, details: [{ reason: 'API_KEY_INVALID' }] } };
@@ -446,7 +446,7 @@ describe('a 429', () => {
     },
   );
 
-  test('never cools down for longer than an hour, though it says 18 days', () => {
+  test('never cools down for longer than an hour, though it asks for 18 days', () => {
     expect(classify(429, { 'retry-after': '1555200' })).toMatchObject({
       cooldownMs: MAX_COOLDOWN_MS,
       boundMs: MAX_COOLDOWN_MS,

@@ -39,7 +39,7 @@ describe('a refusal', () => {
     );
   });
 
-  test('by a redirect is final and says where to correct the address', () => {
+  test('by a redirect is final and has where to correct the address', () => {
     const error = refuse(307);
     expect(error.code).toBe('PROVIDER_REJECTED');
     expect(error.hint).toContain('providers.openai.baseUrl');

@@ -30,7 +30,7 @@ function checkSecret(form: URLSearchParams): TokenReply {
 }
 
 describe('a refused client', () => {
-  it('is forgotten when its secret is mended in the file, although the refresh token is the same', async () => {
+  it('is forgotten when its secret is fixed in the file, although the refresh token is the same', async () => {
     await using endpoint = await TokenEndpoint.start();
     await using files = new AccountFiles();
     await files.write('oauth/test.json', account(endpoint.url, { client_secret: 'wrong' }));
@@ -44,7 +44,7 @@ describe('a refused client', () => {
     expect(await accounts.statuses()).toMatchObject([{ state: 'fresh', action: null }]);
   });
 
-  it('is forgotten when its secret is mended in the file of the client that several accounts share', async () => {
+  it('is forgotten when its secret is fixed in the file of the client that several accounts share', async () => {
     await using endpoint = await TokenEndpoint.start();
     await using files = new AccountFiles();
     const { client_id, client_secret, ...own } = account(endpoint.url);
@@ -59,7 +59,7 @@ describe('a refused client', () => {
     await expect(token(accounts, 'test.work')).resolves.toMatchObject({ accessToken: 'access-new' });
   });
 
-  it('is asked for anew at once when its secret is mended while the refusal travels', async () => {
+  it('is asked for anew at once when its secret is fixed while the refusal travels', async () => {
     await using endpoint = await TokenEndpoint.start();
     await using files = new AccountFiles();
     await files.write('oauth/test.json', account(endpoint.url, { client_secret: 'wrong' }));
