@@ -2,19 +2,23 @@
  * `aipassd exec`: runs a program that was not written for aipassd through the HTTP gateway.
  *
  * The connection to the daemon is the lease: the token and the listener of the run end with it,
- * also when this process is killed. A daemon that restarted is asked for both again
- * (run-access.ts). The program keeps the terminal, gets the signals, and its exit code is this
- * command's.
+ * also when this process is killed. A daemon that restarted is asked for both again. The program
+ * keeps the terminal, gets the signals, and its exit code is this command's.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { basename, join, resolve as resolvePath } from 'node:path';
+import { type Backoff, backoffMs } from '../../base/backoff.ts';
+import { foregroundClock } from '../../base/clock.ts';
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
 import { plainText } from '../../base/plain-text.ts';
 import { shellQuote } from '../../base/shell-quote.ts';
-import type { GatewayDescription } from '../../protocol/gateway.ts';
+import { delay } from '../../base/timeout.ts';
+import type { Aipass } from '../../client/aipass.ts';
+import type { GatewayAccess, GatewayDescription, GatewayOpenParams } from '../../protocol/gateway.ts';
 import {
   buildEnvironment,
   environmentChanges,
@@ -25,7 +29,6 @@ import {
   type Variables,
 } from '../exec-environment.ts';
 import type { Output } from '../output.ts';
-import { keepAccess } from '../run-access.ts';
 import { defineVerb, flag, restWords, textListOption, textOption, UsageError } from '../verb.ts';
 
 /**
@@ -41,6 +44,14 @@ const CREDENTIAL_HELPER = [process.execPath, resolvePath(process.argv[1] ?? ''),
 /** Exit codes of shells for a program that cannot be run, and for one that is not there. */
 const EXIT_NOT_RUNNABLE = 126;
 const EXIT_NOT_FOUND = 127;
+
+/** Waits between two attempts to get the access back. */
+const REOPEN_BACKOFF: Backoff = { firstMs: 100, maxMs: 2000, jitter: 0.2 };
+
+/**
+ * How long the access may be gone before its user is told, in milliseconds: a restart is shorter.
+ */
+const PATIENCE_MS = 5000;
 
 /** Runs a program through the gateway. */
 export const exec = defineVerb({
@@ -149,6 +160,58 @@ function forwardSignals(child: ChildProcess): () => void {
     for (const signal of FORWARDED) process.off(signal, pass);
     for (const signal of FROM_TERMINAL) process.off(signal, isTerminal ? ignore : pass);
   };
+}
+
+/**
+ * Keeps the access of a run until the returned function is called, through restarts of the daemon.
+ * The program has port and token in its environment, where nobody can change them. So the daemon is
+ * asked to serve the same ones again; it gets the hash of the token, and checks every right anew.
+ */
+function keepAccess(
+  aipass: Pick<Aipass, 'request' | 'onLost'>,
+  run: GatewayOpenParams,
+  { port, token }: Pick<GatewayAccess, 'port' | 'token'>,
+  out: Pick<Output, 'error' | 'note'>,
+): () => void {
+  const ended = new AbortController();
+  const params = { ...run, port, tokenHash: createHash('sha256').update(token).digest('hex') };
+  let isReopening = false;
+  const reopen = async (): Promise<void> => {
+    const lostAt = foregroundClock.monotonic();
+    let reported: string | undefined;
+    for (let failures = 1; !ended.signal.aborted; failures += 1) {
+      const waited = await delay(foregroundClock, backoffMs(REOPEN_BACKOFF, failures, Math.random), ended.signal);
+      if (waited === 'aborted') return;
+      try {
+        await aipass.request('gateway.reopen', params, { signal: ended.signal });
+        if (reported !== undefined) out.note(`aipassd serves ${run.program} again`);
+        return;
+      } catch (error) {
+        const failure = error instanceof AipassError ? error : new AipassError('INTERNAL', 'the request failed');
+        const isOld = foregroundClock.monotonic() - lostAt >= PATIENCE_MS;
+        if (!isOld || ended.signal.aborted || failure.message === reported) continue;
+        reported = failure.message;
+        out.error(describeLoss(run.program, failure));
+      }
+    }
+  };
+  const onLost = (): void => {
+    // A lost attempt is repeated by itself.
+    if (isReopening) return;
+    isReopening = true;
+    void reopen().finally(() => {
+      isReopening = false;
+    });
+  };
+  const stopListening = aipass.onLost(onLost);
+  return () => {
+    stopListening();
+    ended.abort();
+  };
+}
+
+function describeLoss(program: string, { code, message, hint }: AipassError): AipassError {
+  return new AipassError(code, `${program} has no access to aipassd since its daemon restarted: ${message}`, { hint });
 }
 
 /**
