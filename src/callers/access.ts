@@ -29,7 +29,7 @@ export interface PeerUser {
 /** The ids that each right was granted to, and the people of each organization. */
 export interface AccessGrants {
   readonly ownUid: number;
-  readonly organizations?: ReadonlyMap<string, OrganizationPeople>;
+  readonly organizations: OrganizationGrants;
   readonly grants: readonly (PeopleIds & { readonly rights: readonly Right[] })[];
 }
 
@@ -46,22 +46,28 @@ const GRANTED = {
   admin: ['see', 'admin'],
 } as const satisfies Record<keyof Config['access'], readonly Right[]>;
 
+/** The settings that decide who may ask. */
+type AccessConfig = Pick<Config, 'access' | 'organizations'>;
+
+/** A policy with its names resolved. */
+interface ResolvedPolicy {
+  readonly grants: AccessGrants;
+  readonly warnings: readonly Warning[];
+}
+
 /**
  * Resolves the names of the configuration to ids. An unknown name grants nothing and causes a
  * warning.
  */
-export function resolveAccess(
-  access: Config['access'],
-  files: UserFiles,
-  ownUid: number,
-): { readonly grants: AccessGrants; readonly warnings: readonly Warning[] } {
+export function resolveAccess(config: AccessConfig, files: UserFiles, ownUid: number): ResolvedPolicy {
   const warnings: Warning[] = [];
   const lists = ['use', 'reveal', 'admin'] as const;
   const grants = lists.map((list) => ({
     rights: GRANTED[list],
-    ...resolvePeople(`access.${list}`, access[list], files, warnings),
+    ...resolvePeople(`access.${list}`, config.access[list], files, warnings),
   }));
-  return { grants: { ownUid, grants }, warnings };
+  const organizations = resolveOrganizations(config.organizations, files, warnings);
+  return { grants: { ownUid, grants, organizations }, warnings };
 }
 
 /** User ids and group ids of one list of the configuration. */
@@ -128,7 +134,7 @@ export function rightsOf(peer: PeerUser, policy: AccessGrants): ReadonlySet<Righ
  * open to them.
  */
 export function servesOthers(policy: AccessGrants): boolean {
-  const organizations = [...(policy.organizations?.values() ?? [])].flatMap(({ members, admins }) => [members, admins]);
+  const organizations = [...policy.organizations.values()].flatMap(({ members, admins }) => [members, admins]);
   return [...policy.grants, ...organizations].some(({ uids, gids }) => uids.size > 0 || gids.size > 0);
 }
 
@@ -155,11 +161,11 @@ export type OrganizationGrants = ReadonlyMap<string, OrganizationPeople>;
 export type OrganizationRights = ReadonlyMap<string, ReadonlySet<Right>>;
 
 /** Resolves the names of the configuration to ids. */
-export function resolveOrganizations(
+function resolveOrganizations(
   organizations: Config['organizations'],
   files: UserFiles,
-): { readonly grants: OrganizationGrants; readonly warnings: readonly Warning[] } {
-  const warnings: Warning[] = [];
+  warnings: Warning[],
+): OrganizationGrants {
   const grants = Object.entries(organizations)
     .filter(([slug]) => slug !== DEFAULT_ORGANIZATION)
     .map(([slug, people]) => {
@@ -176,7 +182,7 @@ export function resolveOrganizations(
       hint: 'list its people under access instead',
     });
   }
-  return { grants: new Map(grants), warnings };
+  return new Map(grants);
 }
 
 /** Returns the rights of a peer in each of its organizations; `own` are its rights by `access`. */
@@ -219,15 +225,6 @@ export function roleOf(rights: ReadonlySet<Right>): 'member' | 'admin' {
   return rights.has('admin') ? 'admin' : 'member';
 }
 
-/** The settings that decide who may ask. */
-type AccessConfig = Pick<Config, 'access' | 'organizations'>;
-
-/** A policy with its names resolved. */
-interface ResolvedPolicy {
-  readonly grants: AccessGrants;
-  readonly warnings: readonly Warning[];
-}
-
 /** The policy in use; a reload of the configuration replaces it. */
 export class AccessPolicy {
   readonly #ownUid: number;
@@ -235,7 +232,7 @@ export class AccessPolicy {
 
   constructor(config: AccessConfig, ownUid: number) {
     this.#ownUid = ownUid;
-    this.#resolved = resolvePolicy(config, ownUid);
+    this.#resolved = resolveAccess(config, readUserFiles(), ownUid);
   }
 
   get grants(): AccessGrants {
@@ -253,18 +250,8 @@ export class AccessPolicy {
 
   /** Applies another configuration, also to open connections. */
   replace(config: AccessConfig): void {
-    this.#resolved = resolvePolicy(config, this.#ownUid);
+    this.#resolved = resolveAccess(config, readUserFiles(), this.#ownUid);
   }
-}
-
-function resolvePolicy(config: AccessConfig, ownUid: number): ResolvedPolicy {
-  const files = readUserFiles();
-  const access = resolveAccess(config.access, files, ownUid);
-  const organizations = resolveOrganizations(config.organizations, files);
-  return {
-    grants: { ...access.grants, organizations: organizations.grants },
-    warnings: [...access.warnings, ...organizations.warnings],
-  };
 }
 
 /**

@@ -99,7 +99,7 @@ export class Gate {
     let groups: readonly number[] = [];
     const currentRights = (): PeerRights => {
       const own = peer === null ? ALL_RIGHTS : (rightsOf({ uid, groups }, usedGrants) ?? NO_RIGHTS);
-      const organizations = organizationRightsOf({ uid, groups }, own, usedGrants.organizations ?? new Map());
+      const organizations = organizationRightsOf({ uid, groups }, own, usedGrants.organizations);
       return { own, organizations };
     };
     let rights = currentRights();

@@ -314,8 +314,8 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
     name: 'account-files',
     pieces: ['alice', ':x:', ':', '\n', '1001', '-1', '99999999999', 'aipassd:x:990:'],
     run: (text) => {
-      const { access } = configSchema.parse({ access: { use: { users: ['alice'], groups: ['aipassd'] } } });
-      const { grants: policy } = resolveAccess(access, { passwd: text, group: text }, 5);
+      const config = configSchema.parse({ access: { use: { users: ['alice'], groups: ['aipassd'] } } });
+      const { grants: policy } = resolveAccess(config, { passwd: text, group: text }, 5);
       for (const { uids } of policy.grants) for (const uid of uids) assert.ok(uid >= 0);
     },
   },

@@ -30,6 +30,6 @@ export const OPEN_ADMISSION: Admission = {
 
 /** Makes a gate that lets in this process's own user, as the kernel names it. */
 export function openGate(): Gate {
-  const policy = { ownUid: process.getuid?.() ?? 0, grants: [] };
+  const policy = { ownUid: process.getuid?.() ?? 0, grants: [], organizations: new Map() };
   return new Gate({ grants: () => policy, limits: new UserLimits(WIDE_LIMITS, systemClock), onRejected: () => {} });
 }

@@ -102,7 +102,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     metrics = () => Promise.resolve({ status: 200, headers: { 'content-type': 'text/plain' }, body: 'up 1\n' }),
     ...deps
   } = options;
-  const grants = { ownUid: OWN_UID, grants: [] };
+  const grants = { ownUid: OWN_UID, grants: [], organizations: new Map() };
   const listeners = new GatewayListeners({
     path,
     clock: systemClock,

@@ -361,6 +361,7 @@ it.runIf(OWN_UID !== 0)('the rest of an answer does not leave after its right wa
   const granting = (uids: Set<number>): AccessGrants => ({
     ownUid: OWN_UID + 1,
     grants: [{ rights: ['see', 'use'], ...nobody, uids }],
+    organizations: new Map(),
   });
   let grants = granting(new Set([OWN_UID]));
   const { promise: mayGoOn, resolve: goOn } = Promise.withResolvers<void>();

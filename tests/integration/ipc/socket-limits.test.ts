@@ -12,7 +12,7 @@ const ASK = '{"type":"request","data":{"id":1,"op":"status.get","params":{}}}';
 
 /** Makes a gate whose users may have so many bytes waiting, and so many connections. */
 function narrow(waitingBytes: number, connections = WIDE_LIMITS.connections): { limits: UserLimits; gate: Gate } {
-  const policy = { ownUid: process.getuid?.() ?? 0, grants: [] };
+  const policy = { ownUid: process.getuid?.() ?? 0, grants: [], organizations: new Map() };
   const limits = new UserLimits({ ...WIDE_LIMITS, waitingBytes, connections }, systemClock);
   return { limits, gate: new Gate({ grants: () => policy, limits, onRejected: () => {} }) };
 }

@@ -6,8 +6,7 @@ const accounts = {
   passwd: 'root:x:0:0::/root:/bin/sh\nalice:x:1001:1001::/home/alice:/bin/sh\nbroken line\n',
   group: 'root:x:0:\naipassd:x:990:alice\nops:x:991:\n',
 };
-const resolve = (access: unknown, ownUid = 990) =>
-  resolveAccess(configSchema.parse({ access }).access, accounts, ownUid);
+const resolve = (access: unknown, ownUid = 990) => resolveAccess(configSchema.parse({ access }), accounts, ownUid);
 const sorted = (rights: ReadonlySet<string> | null) => rights && [...rights].toSorted();
 
 it("the daemon's own user and root may do everything, and nobody else anything, without configuration", () => {

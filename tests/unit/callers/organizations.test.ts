@@ -1,16 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { organizationRightsOf, resolveOrganizations, roleOf, scopeOf } from '../../../src/callers/access.ts';
+import { configSchema } from '../../../src/base/config-schema.ts';
+import { organizationRightsOf, resolveAccess, roleOf, scopeOf } from '../../../src/callers/access.ts';
 import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
 
 const ACCOUNTS = { passwd: 'ann:x:1001:1001::/:/bin/sh\nbob:x:1002:1002::/:/bin/sh\n', group: 'dev:x:2000:\n' };
 const NOBODY = { users: [], groups: [] };
-const { grants } = resolveOrganizations(
-  {
-    acme: { members: { users: [], groups: ['dev'] }, admins: { users: ['ann'], groups: [] } },
-    other: { members: { users: [1002], groups: [] }, admins: NOBODY },
-  },
-  ACCOUNTS,
-);
+function resolve(organizations: unknown) {
+  const { grants: granted, warnings } = resolveAccess(configSchema.parse({ organizations }), ACCOUNTS, 5);
+  return { grants: granted.organizations, warnings };
+}
+const { grants } = resolve({
+  acme: { members: { users: [], groups: ['dev'] }, admins: { users: ['ann'], groups: [] } },
+  other: { members: { users: [1002], groups: [] }, admins: NOBODY },
+});
 
 function slugs(uid: number, groups: readonly number[] = [], own: ReadonlySet<never> = new Set()): string[] {
   return [...organizationRightsOf({ uid, groups }, own, grants).keys()];
@@ -41,13 +43,10 @@ describe('organizations', () => {
   });
 
   it('report a name that the machine does not have, and a section for the default one', () => {
-    const { warnings } = resolveOrganizations(
-      {
-        acme: { members: { users: ['eve'], groups: [] }, admins: NOBODY },
-        default: { members: NOBODY, admins: NOBODY },
-      },
-      ACCOUNTS,
-    );
+    const { warnings } = resolve({
+      acme: { members: { users: ['eve'], groups: [] }, admins: NOBODY },
+      default: { members: NOBODY, admins: NOBODY },
+    });
     expect(warnings.map(({ subject }) => subject)).toEqual([
       'organizations.acme.members.users',
       'organizations.default',
