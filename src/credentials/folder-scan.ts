@@ -180,6 +180,13 @@ export async function readStore(
         await checkFiles(paths, scan);
       } else {
         for (const file of inner.files.filter(isSegment)) wanted.add(`${provider}/${file}`);
+        scan.addNotes(
+          inner.folders.filter(isSegment).map((deep) => ({
+            subject: join(folder, provider, deep),
+            problem: 'is not read: a secret is <provider>/<slug>, without further folders',
+            hint: `move its files to ${shellQuote(join(folder, provider))}`,
+          })),
+        );
       }
     }
   }

@@ -19,6 +19,9 @@ export const DEFAULT_ACCOUNT = 'default';
 /** Provider whose files have Google's own shape and names. */
 export const GOOGLE = 'google';
 
+/** File of Google's client, in the secrets folder. */
+export const GOOGLE_CLIENT_FILE = 'google_client_secret.json';
+
 const PROVIDER = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 /** Pattern of an account; an e-mail address fits, because people name their Google accounts so. */
 const ACCOUNT = /^[A-Za-z0-9][A-Za-z0-9_.@+-]{0,127}$/;
@@ -82,7 +85,7 @@ export function accountFiles(secrets: string, name: AccountName): AccountFiles {
   if (name.provider === GOOGLE) {
     return {
       file: join(secrets, `google_creds${suffix}.json`),
-      clientFile: join(secrets, 'google_client_secret.json'),
+      clientFile: join(secrets, GOOGLE_CLIENT_FILE),
     };
   }
   const folder = join(secrets, 'oauth');

@@ -22,6 +22,7 @@ import {
   formatAccountName,
   mcpAccountName,
   namesMeantBy,
+  GOOGLE_CLIENT_FILE,
   googleFileAccount,
   oauthFileAccount,
   originalOfCopy,
@@ -29,7 +30,13 @@ import {
   type AccountName,
 } from './account-name.ts';
 import type { HeldToken } from './held-token.ts';
-import { explainCopyName, invalidAccountName, unknownAccount, type AccountPurpose } from './messages.ts';
+import {
+  explainCopyName,
+  explainUnusedClient,
+  invalidAccountName,
+  unknownAccount,
+  type AccountPurpose,
+} from './messages.ts';
 import type { JobAccount, RefreshOutcome } from './worker/job.ts';
 import { mergeSettings, PRESETS } from './provider-presets.ts';
 import { MAX_WORKERS, type TokenWorker } from './worker-process.ts';
@@ -67,6 +74,8 @@ export class Accounts {
   readonly #owners = new BoundedMap<string, string>(MAX_GRANTS);
   #grantsChanged = false;
   #copies: readonly Warning[] = [];
+  /** Warnings about clients that no account uses. */
+  #unusedClients: readonly Warning[] = [];
   #folders = '';
   #rescanWanted = false;
   #rescanning = false;
@@ -95,6 +104,9 @@ export class Accounts {
       ...oauth.filter((file) => !ignored.has(file)).flatMap((file) => formatted(oauthFileAccount(file))),
     ]);
     for (const [name, { file }] of this.#elsewhere()) if ((await readFileSignature(file)) !== ABSENT) found.add(name);
+    const client = join(secrets, GOOGLE_CLIENT_FILE);
+    const isUnused = google.includes(GOOGLE_CLIENT_FILE) && ![...found].some((name) => /^google(?:\.|$)/.test(name));
+    this.#unusedClients = isUnused ? [{ subject: client, ...explainUnusedClient() }] : [];
     for (const [name, account] of this.#accounts) {
       if (found.has(name)) continue;
       account.stop();
@@ -223,7 +235,11 @@ export class Accounts {
 
   /** Lists what is wrong with the accounts' files. */
   warnings(): Warning[] {
-    return [...[...this.#accounts.values()].flatMap((account) => account.warnings()), ...this.#copies];
+    return [
+      ...[...this.#accounts.values()].flatMap((account) => account.warnings()),
+      ...this.#copies,
+      ...this.#unusedClients,
+    ];
   }
 
   /** Iterates over the accounts. */

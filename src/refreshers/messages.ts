@@ -224,6 +224,11 @@ export function explainCopyName(file: string, original: string): { readonly prob
   };
 }
 
+/** Warning about Google's client file where nobody has consented yet. */
+export function explainUnusedClient(): { readonly problem: string; readonly hint: string } {
+  return { problem: 'nobody has consented to google yet', hint: 'run: aipassd reauth google --scopes drive.file' };
+}
+
 /**
  * Error for a token that lacks wanted scopes; `held` are those that a new consent has to ask for
  * besides.

@@ -34,6 +34,14 @@ async function isQuiet(it: WatchedVault): Promise<void> {
   await until('nothing is wrong any more', () => it.vault.warnings().length === 0);
 }
 
+test('a folder within the folder of a provider is named, because nothing in it is read', async () => {
+  await using it = await startVault(async ({ root, folder }) => {
+    await mkdir(join(folder, 'telegram', 'old'), { recursive: true });
+    for (const path of [root, folder, join(folder, 'telegram')]) await chmod(path, 0o700);
+  });
+  await warns(it, 'telegram/old');
+});
+
 describe('a broken .env', () => {
   test('with a malformed line gives its good lines, and keeps what its bad lines may hide until it is fixed', async () => {
     await using it = await startWithSecrets();

@@ -27,6 +27,24 @@ function pythonForm(url: string, fields: Document = {}): Document {
   };
 }
 
+describe('a Google client', () => {
+  it('that no account uses is a warning with the consent to run, until there is an account', async () => {
+    await using files = new AccountFiles();
+    await files.write('google_client_secret.json', { installed: { client_id: 'id', client_secret: 'secret' } });
+    const { accounts } = makeAccounts(files);
+    await accounts.scan();
+    expect(accounts.warnings()).toMatchObject([
+      {
+        subject: expect.stringContaining('google_client_secret.json'),
+        hint: expect.stringContaining('aipassd reauth google'),
+      },
+    ]);
+    await files.write('google_creds.json', pythonForm('https://127.0.0.1/token'));
+    await accounts.scan();
+    expect(accounts.warnings()).toEqual([]);
+  });
+});
+
 describe('a Google account', () => {
   it('in the form of google-auth for Python is renewed and stays in that form', async () => {
     await using endpoint = await TokenEndpoint.start();
