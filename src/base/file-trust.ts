@@ -82,7 +82,7 @@ export function entryFault(
 }
 
 /**
- * Checks a whole path. A missing end is no fault.
+ * Checks a whole path. A missing end is not a fault.
  *
  * @throws the system's error where the path cannot be followed for another reason.
  */

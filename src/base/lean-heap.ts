@@ -10,7 +10,7 @@ import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 
 /**
  * Size of the space for young objects, both halves of it, at which it stops growing: V8 lets it
- * grow to 128 MB, and a request is no cheaper for it.
+ * grow to 128 MB, and that does not make a request cheaper.
  */
 const YOUNG_BYTES = 8 * 1024 * 1024;
 

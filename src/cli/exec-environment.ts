@@ -22,7 +22,7 @@ export interface GatewayAddress {
 /** Variables that hold credentials under names of their own. */
 const REMOVED_KEYS: ReadonlySet<string> = new Set(['CLAUDE_CODE_OAUTH_TOKEN', 'CODEX_API_KEY']);
 
-/** Variables that are no credentials and belong to one that is removed. */
+/** Variables that are not credentials and belong to one that is removed. */
 const REMOVED_SETTINGS: ReadonlySet<string> = new Set([
   'ANTHROPIC_UNIX_SOCKET',
   // OpenAI refuses a key of another organization or project than the one that its SDK names by

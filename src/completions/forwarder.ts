@@ -150,8 +150,8 @@ type RouteEnd =
 type Changeable = Pick<ForwardRequest, 'path' | 'body'>;
 
 /**
- * Kinds of request that another provider or model may answer as well; vectors of another model,
- * say, are no answer.
+ * Kinds of request that another provider or model may answer as well. Vectors of another model do
+ * not count as an answer.
  */
 const COMPLETING_KINDS: ReadonlySet<RequestKind> = new Set(['chat', 'responses', 'messages', 'generate']);
 
@@ -768,7 +768,7 @@ function isOldNews({ blame, likeness }: FailureClass, heard: Map<string, number>
 }
 
 /**
- * Returns whether a status is no answer to the request; a redirect is one, and is never followed
+ * Returns whether a status does not answer the request; a redirect is one, and is never followed
  * nor passed on.
  */
 function isRefusal(status: number): boolean {

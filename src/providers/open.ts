@@ -25,7 +25,7 @@ export function openProviders({ config, redactor }: Runtime, stack: AsyncDisposa
 }
 
 /**
- * Header fields and query parameters whose values are no secrets, and are ordinary words in other
+ * Header fields and query parameters whose values are not secrets, and are ordinary words in other
  * texts.
  */
 const PUBLIC_NAMES = new Set([

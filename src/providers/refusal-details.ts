@@ -85,7 +85,7 @@ const SHORTER_LIMIT = /\b(?:per|a|\d{1,9}) ?(?:second|minute|hour)\b|\/(?:s|sec|
 
 /** Returns true where a text is about a used-up day and names no shorter limit beside it. */
 function isDailyLimit(text: string): boolean {
-  // The wait is no limit: "try again in 5 minutes".
+  // The wait is not a limit: "try again in 5 minutes".
   return DAILY_LIMIT.test(text) && !SHORTER_LIMIT.test(text.replace(WAIT_IN_WORDS, ''));
 }
 

@@ -304,7 +304,7 @@ async function runStep(argv: readonly string[], tolerate: boolean, run: RunProgr
   const ended = await run(argv);
   if (ended.code === 0) return { kind: 'did', text: `ran ${argv.join(' ')}` };
   const reason = reasonOf(ended);
-  // Nothing was there to stop or to disable: that is no news.
+  // There was nothing to stop or to disable, so nothing is reported.
   if (tolerate && NOT_LOADED.test(reason)) return null;
   if (tolerate) return { kind: 'unchanged', text: `${argv.join(' ')}: ${reason}` };
   throw new AipassError('INTERNAL', `${argv.join(' ')} failed: ${reason}`, {

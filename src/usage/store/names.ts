@@ -34,7 +34,7 @@ const findName = new Statement<NameRow>((db) =>
   db.selectFrom('names').select(['id', 'text', 'day']).where('text', '=', ''),
 );
 
-/** Turns texts into numbers and back. Number 0 is no text. */
+/** Turns texts into numbers and back. Number 0 stands for no text. */
 export class Names {
   readonly #ids = new Map<string, { readonly id: number; readonly day: number }>();
   readonly #texts = new Map<number, string>();
