@@ -89,8 +89,8 @@ export class JsonScanner {
         case QUOTE:
           this.#inText = true;
           this.#text.isEscaped = false;
-          if (this.#isNameNext && this.#depth === this.#target) {
-            this.#isName = true;
+          this.#isName = this.#isNameNext && this.#depth === this.#target;
+          if (this.#isName) {
             this.#isNameNext = false;
             nameFrom = at + 1;
           }
@@ -113,6 +113,8 @@ export class JsonScanner {
             const name = readName(this.#name);
             if (name !== undefined && this.#names.includes(name)) {
               this.#member = { name, start: this.#offset + at + 1 };
+              // Where a comma is missing, the member before it has no end.
+              this.#valueBytes.clear();
               valueFrom = at + 1;
             }
           }
@@ -167,13 +169,19 @@ class PiecedText {
     if (this.#bytes <= this.#maxBytes) this.#pieces.push(chunk.subarray(from));
   }
 
+  /** Forgets what was added. */
+  clear(): void {
+    if (this.#bytes === 0) return;
+    this.#pieces = [];
+    this.#bytes = 0;
+  }
+
   /** Takes the last bytes, and returns the text; undefined for one that is too long. */
   end(chunk: Buffer, from: number, to: number): string | undefined {
     const isShort = this.#bytes + to - from <= this.#maxBytes;
     if (this.#bytes === 0) return isShort ? chunk.toString('utf8', from, to) : undefined;
     const pieces = this.#pieces;
-    this.#pieces = [];
-    this.#bytes = 0;
+    this.clear();
     return isShort ? Buffer.concat([...pieces, chunk.subarray(from, to)]).toString() : undefined;
   }
 }

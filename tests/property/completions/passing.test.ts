@@ -49,6 +49,13 @@ test('single members are found as a parser finds them, wherever a document is cu
   );
 });
 
+test('a member without an end does not lend its bytes to the next one', () => {
+  const found: string[] = [];
+  const scanner = new JsonScanner(['usage', 'model'], ({ text: written }) => found.push(written));
+  for (const piece of [',"model":"m', '"[{"usage":1}]']) scanner.push(Buffer.from(piece));
+  expect(found).toEqual(['1']);
+});
+
 const chunk = (content: string): unknown => ({ id: 'c', choices: [{ index: 0, delta: { content } }] });
 const USAGE = { id: 'c', choices: [], usage: { prompt_tokens: 3 } };
 const stream = fc
