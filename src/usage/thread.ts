@@ -26,7 +26,7 @@ const IDLE_MS = 60_000;
  * many events costs little more than for one, and the journal is as durable. A question has the
  * rest taken in first.
  */
-const BATCH_AGE_MS = 250;
+const BATCH_AGE_MS = 1000;
 const BATCH_EVENTS = 500;
 
 /** Limit of the wait for the thread to take in the last events; the others stay in the journal. */
