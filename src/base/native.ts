@@ -147,7 +147,7 @@ function call<Native, Result>(open: () => Native, use: (native: Native) => Resul
 }
 
 /**
- * Makes a value once; a failure is remembered, because looking for a missing library again finds
+ * Makes a value once; a failure is remembered, because searching for a missing library again finds
  * nothing.
  */
 function once<Value>(make: () => Value): () => Value {

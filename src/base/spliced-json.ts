@@ -50,7 +50,7 @@ export function printSpliced(text: string, splices: Splices): (string | Buffer)[
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** Bytes that are looked at one by one for the end of a text: a call costs more than these. */
+/** Bytes that are compared one by one for the end of a text: a call costs more than these. */
 const NEAR_BYTES = 24;
 
 /**

@@ -26,7 +26,7 @@ export function isTimeZone(zone: string): boolean {
 }
 
 /**
- * Returns the period that an instant lies in. Minutes and hours begin where the zone's clock says
+ * Returns the period that an instant lies in. Minutes and hours begin where the zone's clock shows
  * so.
  *
  * @throws RangeError for an unknown zone.

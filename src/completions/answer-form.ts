@@ -17,7 +17,7 @@ const FIELD_BYTES = 6;
 /**
  * Returns the form of an answer that begins with these bytes, and where its first meaningful byte
  * is; undefined where more bytes are needed. Blank lines, comments and lines with fields that no
- * event stream knows say nothing: both forms may come after them.
+ * event stream knows decide nothing: both forms may come after them.
  *
  * @param isWhole whether no more bytes will come.
  */

@@ -346,8 +346,8 @@ const WHOLE_TEXTS = new Set([
 /**
  * Joins a piece of a field to what came before it. Texts grow (but for names of things,
  * WHOLE_TEXTS), and lists grow. Items with the same `index` are one item, and objects are joined
- * field by field. Of anything else the last one counts. Null, and an empty list or text, say
- * nothing.
+ * field by field. Of anything else the last one counts. Null, and an empty list or text, are
+ * ignored.
  */
 function joinValue(name: string, before: unknown, piece: unknown): unknown {
   if (before === undefined || before === null) return Array.isArray(piece) ? joinItems([], piece) : piece;

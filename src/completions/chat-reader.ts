@@ -285,8 +285,8 @@ export class ChatReader implements AnswerConsumer {
 /** Throws the error of an event with the name `error`; an empty document is ignored. */
 function throwError(data: string): void {
   const value = parseJson(data);
-  const told = isRecord(value) && isRecord(value['error']) ? value['error'] : (value ?? data);
-  if (!isRecord(told) || Object.keys(told).length > 0) throw new ErrorInAnswer(told);
+  const reported = isRecord(value) && isRecord(value['error']) ? value['error'] : (value ?? data);
+  if (!isRecord(reported) || Object.keys(reported).length > 0) throw new ErrorInAnswer(reported);
 }
 
 function isBlank(byte: number): boolean {

@@ -338,28 +338,28 @@ function isZero(value: unknown): boolean {
  */
 export function errorIn(document: Fields): unknown {
   const { error, type } = document;
-  if (isTold(error)) return error;
+  if (isReported(error)) return error;
   const { status_code: status, status_msg: message } = toRecord(document['base_resp']);
   // MiniMax reports an outcome in each answer, 0 for success, with numbers of its own
   // (STATUS_OF_CODE).
   if (typeof status === 'number' && status !== 0) return { message, code: `base_resp_${status}` };
   if (type === 'error') return document;
   if (type === 'response.failed') {
-    const told = toRecord(document['response'])['error'];
-    return isTold(told) ? told : 'the answer failed';
+    const reported = toRecord(document['response'])['error'];
+    return isReported(reported) ? reported : 'the answer failed';
   }
   const choices = document['choices'];
   if (!Array.isArray(choices)) return undefined;
   for (const choice of choices) {
     const fields = toRecord(choice);
-    if (isTold(fields['error'])) return fields['error'];
+    if (isReported(fields['error'])) return fields['error'];
     if (fields['finish_reason'] === 'error') return 'the answer broke off with the finish reason "error"';
   }
   return undefined;
 }
 
 /** An empty error is none: some servers send one with each good answer. */
-function isTold(error: unknown): boolean {
+function isReported(error: unknown): boolean {
   if (typeof error === 'object' && error !== null) return Object.keys(error).length > 0;
   return typeof error === 'string' ? error !== '' : error === true;
 }

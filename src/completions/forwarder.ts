@@ -162,7 +162,7 @@ const MAX_PASSED_BYTES = 4 * 1024 * 1024 * 1024;
 const MAX_REFUSAL_BYTES = 1024 * 1024;
 
 /**
- * How much longer than a wait for a byte a wait for content may be: keep-alives say that the
+ * How much longer than a wait for a byte a wait for content may be: keep-alives show that the
  * provider is at work.
  */
 const CONTENT_WAITS = 3;
@@ -741,7 +741,7 @@ function nameOfEndpoint({ name, baseUrl }: Provider, { organization = DEFAULT_OR
   return JSON.stringify([name, baseUrl, organization]);
 }
 
-/** Length from which a key is looked for in header fields, in characters. */
+/** Length from which a key is searched for in header fields, in characters. */
 const MIN_QUOTED_KEY = 8;
 
 /** Beginning of a page, whatever its type is called. */

@@ -133,7 +133,7 @@ export class GatewayListeners {
   }
 
   /**
-   * Gives a run its access back that the daemon does not know any more. The program cannot be told
+   * Gives a run its access back that the daemon does not know any more. The program cannot be given
    * another port or token, so that both stay.
    *
    * @throws AipassError CONFLICT where the port is not to be had or the token is valid already, and

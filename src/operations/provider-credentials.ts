@@ -625,7 +625,7 @@ export class ProviderCredentials {
 }
 
 /**
- * Returns the error for a credential that is absent or belongs to another organization: both look
+ * Returns the error for a credential that is absent or belongs to another organization: both get
  * the same.
  */
 export function notFound(): AipassError {
@@ -650,7 +650,7 @@ function assertRevision(record: CredentialRecord, wanted: IfRevision | undefined
 /** Returns the account key without blanks around it, in composed form. Throws BAD_REQUEST. */
 function checkAccountKey(text: string): string {
   const accountKey = text.normalize('NFC').trim();
-  // Invisible characters would make two names that look the same; half a surrogate pair is not a
+  // Invisible characters would make two names appear the same; half a surrogate pair is not a
   // character.
   if (accountKey !== '' && accountKey.length <= 128 && !/[\p{C}\p{Zl}\p{Zp}]/u.test(accountKey)) return accountKey;
   throw new AipassError('BAD_REQUEST', 'account_key: needs 1 to 128 printable characters', { hint: 'choose a name' });

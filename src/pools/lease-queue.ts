@@ -108,8 +108,8 @@ export class LeaseQueue {
 
   /**
    * Serves as many requests as it can. Of those that want the same, the first that gets nothing
-   * stands for the others. Where thousands want different things, the rest of them is looked at in
-   * later passes of the event loop.
+   * stands for the others. Where thousands want different things, the others are scanned in later
+   * passes of the event loop.
    */
   serve(): void {
     // Serving takes leases, which calls back here.

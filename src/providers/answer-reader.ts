@@ -72,7 +72,7 @@ export class AnswerReader {
 
   /**
    * How long the other side keeps an idle connection (`Keep-Alive: timeout=`), in milliseconds,
-   * where it told.
+   * where it sent that.
    */
   get keptMs(): number | undefined {
     return this.#keptMs;

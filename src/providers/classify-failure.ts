@@ -193,7 +193,7 @@ export function classifyFailure(provider: string, seen: SeenFailure, now: number
 
 /**
  * Returns whether the same request may succeed later: 408, 425, 429 and every 5xx (RFC 9110, 15;
- * RFC 6585; RFC 8470), and an error inside a 2xx that does not say more.
+ * RFC 6585; RFC 8470), and an error inside a 2xx without further detail.
  */
 export function isTransient(status: number): boolean {
   return status < 300 || status === 408 || status === 425 || status === 429 || status >= 500;

@@ -45,8 +45,8 @@ export interface FlightSink extends AnswerSink {
 const KEPT_MS = 5000;
 
 /**
- * How much earlier than the other side a connection is closed, in milliseconds, where that told
- * when it will.
+ * How much earlier than the other side a connection is closed, in milliseconds, where that
+ * announced when it will.
  */
 const EARLIER_MS = 1000;
 

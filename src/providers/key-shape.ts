@@ -16,9 +16,9 @@ export type KeyShapeVerdict = { readonly kind: 'valid' } | { readonly kind: 'sus
 const SENDABLE = /^[\x21-\x7e]*$/;
 
 /**
- * Shapes that tell whose key it is, whatever variable holds it; from the detectors of gitleaks and
- * trufflehog and the providers' documentation. A bare `sk-` is not among them: many providers have
- * it.
+ * Shapes that identify the provider of a key, whatever variable holds it; from the detectors of
+ * gitleaks and trufflehog and the providers' documentation. A bare `sk-` is not among them: many
+ * providers have it.
  */
 const OWNERS: readonly { readonly owner: string; readonly shape: RegExp }[] = [
   { owner: 'openrouter', shape: /^sk-or-v\d-[0-9a-f]{32,}$/ },

@@ -131,7 +131,7 @@ export class ConfigReloader implements ConfigSource {
     this.#pending = compareConfigs(initial, next).needRestart;
     if (change.applied.length + change.needRestart.length === 0) return { kind: 'unchanged' };
     this.#current = next;
-    this.#tell(next, before);
+    this.#notify(next, before);
     return { kind: 'reloaded', ...change };
   }
 
@@ -139,7 +139,7 @@ export class ConfigReloader implements ConfigSource {
    * Calls every listener; a failing one is a defect of its own and keeps no other from hearing of
    * the change.
    */
-  #tell(next: Config, before: Config): void {
+  #notify(next: Config, before: Config): void {
     for (const listener of this.#changeListeners) {
       try {
         listener(next, before);

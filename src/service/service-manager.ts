@@ -1,5 +1,5 @@
 /**
- * The service manager that started the daemon: what it is told (sd_notify(3)), how often its
+ * The service manager that started the daemon: what is reported to it (sd_notify(3)), how often its
  * watchdog is fed, and how it restarts the daemon.
  *
  * Without a service manager, or without libsystemd, every call does nothing. The watchdog is fed

@@ -340,7 +340,7 @@ export class PriceBook {
   }
 }
 
-/** Returns whether the flag file says that generations were waited for. */
+/** Returns whether there is a flag file, because generations were waited for. */
 export function isFlagSet(path: string): boolean {
   return existsSync(path);
 }

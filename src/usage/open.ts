@@ -123,7 +123,7 @@ function createRandomIds(): () => number {
 
 /**
  * Opens the tracker, which goes on with what the last daemon was still waiting for; a flag file
- * says whether there is any.
+ * reports whether there is any.
  */
 function openTracker(
   usage: Usage,

@@ -49,7 +49,8 @@ const EXIT_NOT_FOUND = 127;
 const REOPEN_BACKOFF: Backoff = { firstMs: 100, maxMs: 2000, jitter: 0.2 };
 
 /**
- * How long the access may be gone before its user is told, in milliseconds: a restart is shorter.
+ * How long the access may be gone before its user gets a warning, in milliseconds: a restart is
+ * shorter.
  */
 const PATIENCE_MS = 5000;
 

@@ -48,7 +48,7 @@ export async function consentByBrowser(
     client.judging.sent?.push(...outcome.params.values());
     return await flow.exchange(outcome);
   }
-  // Whoever asked for this consent may write the redirect: a mask by value would tell whether a
+  // Whoever asked for this consent may write the redirect: a mask by value would reveal whether a
   // guess is part of a secret.
   const description = outcome.description === undefined ? undefined : maskKeyShapes(outcome.description);
   return {

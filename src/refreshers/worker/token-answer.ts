@@ -59,7 +59,7 @@ export interface Judging {
   readonly isConsentable: boolean;
   readonly redactor: Redactor;
   /**
-   * Texts that the caller of this job sent. Where the provider repeats one, a mask would tell
+   * Texts that the caller of this job sent. Where the provider repeats one, a mask would reveal
    * whether it is part of a secret.
    */
   readonly sent?: string[];

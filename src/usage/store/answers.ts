@@ -36,7 +36,7 @@ import {
 import { contribution, FigureSums, statusName, STATUS_CODES, SUM_COLUMNS, sumsOf } from './sums.ts';
 import { kindNumber, organizationOfKind, type TotalKind } from './totals.ts';
 
-/** Number of groups in an answer where the query does not say. */
+/** Number of groups in an answer where the query names none. */
 const DEFAULT_GROUPS = 100;
 
 /**
