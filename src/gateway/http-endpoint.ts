@@ -245,6 +245,8 @@ export class HttpEndpoint {
     const connection = this.#sockets.get(socket);
     // A connection that was rejected or closed may have sent requests meanwhile.
     if (connection === undefined || socket.destroyed) return;
+    // Behind an answer that closes the connection no other one can leave: nobody is asked for it.
+    if (connection.requests.some(({ response: earlier }) => closesConnection(earlier))) return;
     const abort = new AbortController();
     const inFlight: InFlightRequest = { abort, response };
     connection.requests.push(inFlight);
@@ -333,6 +335,11 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
 };
+
+/** Returns whether an answer whose headers are written is the last one of its connection. */
+function closesConnection(response: ServerResponse): boolean {
+  return response.headersSent && Reflect.get(response, '_last') === true;
+}
 
 /**
  * Returns whether the headers of an answer have left already, after which nothing else may be

@@ -156,6 +156,18 @@ describe('the socket', () => {
     expect(await all).toMatch(/^HTTP\/1\.1 413 /);
   });
 
+  it('a request behind one whose answer closes the connection reaches nobody', async () => {
+    const before = gateway.calls.length;
+    const socket = gateway.connect();
+    const all = readAll(socket);
+    socket.write('POST /local/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n');
+    const chunk = `10000\r\n${'a'.repeat(65_536)}\r\n`;
+    for (let at = 0; at < 18; at += 1) socket.write(chunk);
+    socket.write('0\r\n\r\nGET /local/behind HTTP/1.1\r\nHost: x\r\n\r\n');
+    expect(await all).toMatch(/^HTTP\/1\.1 413 /);
+    expect(gateway.calls.slice(before).map(({ path }) => path)).toEqual([]);
+  });
+
   it('nobody is told to continue with a body that is refused', async () => {
     const socket = gateway.connect();
     const all = readAll(socket);
