@@ -8,6 +8,7 @@ import { AipassError } from '../base/errors.ts';
 import type { ConsentPrompt } from '../protocol/oauth.ts';
 import type { ConsentRequest, JobAccount, WorkerReport } from './worker/job.ts';
 import type { TokenWorker } from './worker-process.ts';
+import { consentErrors } from './messages.ts';
 
 /** Result of a consent. */
 export type Consented = Omit<Extract<WorkerReport, { kind: 'consented' }>, 'kind'>;
@@ -44,9 +45,7 @@ export class Consents {
   ): Promise<Consented> {
     for (const flow of this.#flows.values()) {
       if (flow.account !== account.name) continue;
-      throw new AipassError('BAD_REQUEST', `a consent for ${account.name} is under way already`, {
-        hint: 'finish it in the browser, or end it with Ctrl-C where it was started',
-      });
+      throw consentErrors.underWay(account.name);
     }
     const id = randomUUID();
     const flow: Flow = { account: account.name, paste: undefined };
@@ -78,8 +77,7 @@ export class Consents {
    */
   paste(id: string, address: string): void {
     const paste = this.#flows.get(id)?.paste;
-    if (paste === undefined)
-      throw new AipassError('NOT_FOUND', 'that consent is over', { hint: 'start again: aipassd reauth …' });
+    if (paste === undefined) throw consentErrors.over();
     // One line is one message to the worker.
     paste(address.replace(/[\r\n]+/g, ''));
   }

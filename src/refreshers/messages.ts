@@ -1,13 +1,13 @@
 /**
  * Messages about accounts that end with an action: what `status`, alerts and callers get of a
- * failure, whoever met it. An error that ends a single consent stands where that consent ends.
+ * failure, whoever met it. The errors that end a consent or a revocation stand here, too.
  *
  * Nothing here decides: providers change their texts, so control flow depends on error codes alone
  * (token-answer.ts).
  */
 
 import { dirname } from 'node:path';
-import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { AipassError, systemErrorCode, type ErrorCode } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
 import { DEFAULT_ACCOUNT, GOOGLE, parseAccountName, providerOf } from './account-name.ts';
@@ -168,7 +168,7 @@ function explainOwnRefusal(account: string, code: string, shown: string): Explan
 }
 
 /** Returns the action after a consent that the provider did not grant. */
-export function consentRemedy(account: string, error: ProviderError): string {
+function consentRemedy(account: string, error: ProviderError): string {
   const again = `run: ${reauthCommand(account)}`;
   const special = specialOf(error, providerOf(account) === GOOGLE);
   if (special !== undefined) return special.remedy(again);
@@ -296,6 +296,188 @@ function existingHint(name: string, accounts: readonly string[]): string {
   const near = nearest(name, accounts);
   if (near !== undefined) return `did you mean "${near}"?`;
   return accounts.length === 0 ? 'make one first: aipassd reauth <name>' : 'see: aipassd status';
+}
+
+/** Errors that end a consent, by what happened. */
+export const consentErrors = {
+  underWay: (account: string) =>
+    failed(
+      'BAD_REQUEST',
+      `a consent for ${account} is under way already`,
+      'finish it in the browser, or end it with Ctrl-C where it was started',
+    ),
+  over: () => failed('NOT_FOUND', 'that consent is over', 'start again: aipassd reauth …'),
+  ended: () => failed('CANCELLED', 'the consent was ended before it was given', 'start again: aipassd reauth …'),
+  timedOut: () => failed('TIMED_OUT', 'nobody consented in time', 'start again'),
+  codeExpired: () => failed('TIMED_OUT', 'the code expired before it was entered', 'start again'),
+  noDeviceFlow: (account: string) =>
+    failed(
+      'BAD_REQUEST',
+      `no device flow is known for ${account}`,
+      'leave out --device and use --no-browser: it prints an address, and takes the address you end up at',
+    ),
+  noAuthorizationEndpoint: ({ name, file }: NamedFile) =>
+    failed(
+      'BAD_REQUEST',
+      `no authorization endpoint with https is known for ${name}`,
+      `write "issuer", or "authorization_endpoint" and "token_endpoint", into ${file}`,
+    ),
+  foreignRedirect: () =>
+    failed(
+      'BAD_REQUEST',
+      'the redirect does not belong to this consent (wrong state)',
+      'start again, and use the newest address only',
+    ),
+  otherAddress: (redirectUri: string) =>
+    failed(
+      'BAD_REQUEST',
+      `the pasted address is not the one that the browser was sent to (${redirectUri}…)`,
+      'start again, and paste the whole address from the address bar after you have consented',
+    ),
+  invalidRedirectUri: () =>
+    failed(
+      'BAD_REQUEST',
+      '"redirect_uri" is not an address',
+      'write the address that is registered for the client, such as http://127.0.0.1:8123/callback',
+    ),
+  portTaken: (port: number, cause: unknown) =>
+    failed(
+      'BAD_REQUEST',
+      `port ${port} of 127.0.0.1 is not available`,
+      'name another: --port 8123 (0 takes any free one)',
+      {
+        cause,
+      },
+    ),
+  unreachable: (reason: string, isNetwork: boolean, retryAfterMs: number | undefined) =>
+    failed('PROVIDER_UNAVAILABLE', reason, isNetwork ? 'check the network and start again' : 'try again later', {
+      retryAfterMs,
+    }),
+  rejected: (account: string, error: ProviderError) =>
+    failed(
+      'PROVIDER_REJECTED',
+      `the provider did not grant it: ${formatProviderError(error)}`,
+      consentRemedy(account, error),
+    ),
+  unusable: (reason: string, remedy: string) => failed('BAD_REQUEST', reason, remedy),
+  unfit: (reason: string, remedy: string) => failed('PROVIDER_REJECTED', reason, remedy),
+  needless: (account: string, kind: string) =>
+    failed(
+      'BAD_REQUEST',
+      `${account} ${kind} and needs nobody's consent`,
+      `refresh its token: aipassd refresh ${account}`,
+    ),
+  noScopes: () =>
+    failed(
+      'BAD_REQUEST',
+      'no scopes are named, and none are remembered for this account',
+      'name them: --scopes drive.file,calendar.readonly',
+    ),
+  held: () => failed('INTERNAL', 'another process holds this account and does not finish', 'start again'),
+  unwritable: (file: string, cause: unknown) => {
+    const { reason, remedy } = explainWriteFailure(file, cause);
+    return failed('INTERNAL', `the new tokens were granted, but ${reason}`, `${remedy}, then start again`, { cause });
+  },
+} as const;
+
+/** Errors that end a consent to an MCP server, by what its metadata or its registration lacks. */
+export const mcpErrors = {
+  noAnswer: (reason: string | undefined) =>
+    failed(
+      'PROVIDER_UNAVAILABLE',
+      reason ?? 'the server did not answer',
+      'check the address and the network, then start again',
+    ),
+  otherResource: (place: string, resource: string) =>
+    failed(
+      'PROVIDER_REJECTED',
+      `${place} describes another resource (${resource})`,
+      `give the address that the server has for itself: aipassd reauth ${resource}`,
+    ),
+  unprotected: (address: string) =>
+    failed(
+      'PROVIDER_REJECTED',
+      `${address} does not ask for a token, and describes no way to get one`,
+      'check the address; a server that needs no token needs no account',
+    ),
+  noPkce: (issuer: string) =>
+    failed(
+      'PROVIDER_REJECTED',
+      `${issuer} does not support PKCE with S256`,
+      "ask the server's operator: the Model Context Protocol demands it",
+    ),
+  silentIssuer: (issuer: string, other: string, why: string) =>
+    failed(
+      'PROVIDER_REJECTED',
+      `the authorization server ${issuer} names ${other}, which has to publish its endpoints itself (${why})`,
+      "ask the server's operator",
+    ),
+  noMetadata: (issuer: string, why: string) =>
+    failed(
+      'PROVIDER_REJECTED',
+      `the authorization server ${issuer} does not publish its endpoints: ${why}`,
+      "ask the server's operator",
+    ),
+  issuerUnreachable: (reason: string) => failed('PROVIDER_UNAVAILABLE', reason, 'check the network, then start again'),
+  registrationFailed: (endpoint: string, shown: string, account: string) =>
+    failed(
+      'PROVIDER_REJECTED',
+      `no client could be registered at ${endpoint} (${shown})`,
+      `register one by hand, write its client_id into the account's file, then run: ${reauthCommand(account)}`,
+    ),
+  noRegistration: (issuer: string, { file }: NamedFile) =>
+    failed(
+      'BAD_REQUEST',
+      `${issuer} does not register clients by itself`,
+      `register one by hand, write {"client_id": "…"} into ${file} (mode 600), then start again`,
+    ),
+} as const;
+
+/** Errors that end a revocation. Nothing was revoked then. */
+export const revocationErrors = {
+  inRefresh: (account: string) => failed('TIMED_OUT', `${account} is being refreshed`, 'try again in a minute'),
+  noAccount: (account: string) => failed('NOT_FOUND', `there is no account ${account}`, 'see: aipassd status'),
+  noToken: (account: string) =>
+    failed(
+      'NOT_FOUND',
+      `${account} holds no token`,
+      `there is nothing to revoke; for a token: ${reauthCommand(account)}`,
+    ),
+  serviceAccount: ({ name, file }: NamedFile) =>
+    failed(
+      'BAD_REQUEST',
+      `${name} is a service account: its tokens end by themselves`,
+      `to end its access, delete the key in Google Cloud console, then ${file}`,
+    ),
+  unreachable: (reason: string, retryAfterMs: number | undefined) =>
+    failed('PROVIDER_UNAVAILABLE', `${reason}; nothing was revoked`, 'try again when the provider can be reached', {
+      retryAfterMs,
+    }),
+  rejected: (error: ProviderError, { file }: NamedFile) =>
+    failed(
+      'PROVIDER_REJECTED',
+      `the provider refused: ${formatProviderError(error)}; nothing was revoked`,
+      `check client_id and client_secret, or end the access in your account settings there and delete ${file}`,
+    ),
+  unwritable: (file: string, cause: unknown) => {
+    const { reason, remedy } = explainWriteFailure(file, cause);
+    return failed('INTERNAL', reason, remedy, { cause });
+  },
+} as const;
+
+/** Account as its messages name it. */
+interface NamedFile {
+  readonly name: string;
+  readonly file: string;
+}
+
+function failed(
+  code: ErrorCode,
+  message: string,
+  hint: string,
+  more: { readonly cause?: unknown; readonly retryAfterMs?: number | undefined } = {},
+): AipassError {
+  return new AipassError(code, message, { hint, ...more });
 }
 
 /** Explains why a file could not be written. */

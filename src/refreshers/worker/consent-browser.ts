@@ -11,7 +11,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { AipassError } from '../../base/errors.ts';
 import { isLoopbackHost } from '../../base/loopback.ts';
 import { maskKeyShapes } from '../../base/redactor.ts';
 import { Secret } from '../../base/secret.ts';
@@ -19,6 +18,7 @@ import { isSafeEndpoint } from '../provider-presets.ts';
 import type { OAuthClient, PendingAuthorization } from './client.ts';
 import type { ConsentChannel } from './job.ts';
 import type { GrantAnswer } from './token-answer.ts';
+import { consentErrors } from '../messages.ts';
 
 /** Path of the redirect address, where the provider has none registered. */
 const REDIRECT_PATH = '/callback';
@@ -135,9 +135,7 @@ async function openFlow(
   if (page.kind !== 'url') return page;
   // The browser is sent there: not to a program or a file of this machine.
   if (page.url === undefined || !isSafeEndpoint(page.url)) {
-    throw new AipassError('BAD_REQUEST', `no authorization endpoint with https is known for ${client.account.name}`, {
-      hint: `write "issuer", or "authorization_endpoint" and "token_endpoint", into ${client.account.file}`,
-    });
+    throw consentErrors.noAuthorizationEndpoint(client.account);
   }
   return { kind: 'flow', url: page.url, exchange: ({ params }) => codeGrant(client, pending, params) };
 }
@@ -155,7 +153,7 @@ async function awaitRedirect(
     const params = parsePastedRedirect(pending, address);
     const outcome = params === undefined ? undefined : judgeRedirect(pending, params);
     if (outcome !== undefined && outcome.kind !== 'foreign') resolve(outcome);
-    else reject(pasteError(pending, params !== undefined));
+    else reject(params ? consentErrors.foreignRedirect() : consentErrors.otherAddress(pending.redirectUri));
   });
   redirect.then(resolve, reject);
   try {
@@ -163,20 +161,6 @@ async function awaitRedirect(
   } finally {
     channel.signal.removeEventListener('abort', end);
   }
-}
-
-function pasteError({ redirectUri }: PendingAuthorization, isAddress: boolean): AipassError {
-  return isAddress
-    ? new AipassError('BAD_REQUEST', 'the redirect does not belong to this consent (wrong state)', {
-        hint: 'start again, and use the newest address only',
-      })
-    : new AipassError(
-        'BAD_REQUEST',
-        `the pasted address is not the one that the browser was sent to (${redirectUri}…)`,
-        {
-          hint: 'start again, and paste the whole address from the address bar after you have consented',
-        },
-      );
 }
 
 /** Redirect address of a consent. */
@@ -213,9 +197,7 @@ export async function openRedirectListener(registered: string | undefined, port:
 
 function parseRedirectUri(text: string): URL {
   if (URL.canParse(text)) return new URL(text);
-  throw new AipassError('BAD_REQUEST', '"redirect_uri" is not an address', {
-    hint: 'write the address that is registered for the client, such as http://127.0.0.1:8123/callback',
-  });
+  throw consentErrors.invalidRedirectUri();
 }
 
 /** Longest time for a request to arrive whole, in milliseconds. */
@@ -278,10 +260,7 @@ async function openLoopback(
   });
   server.listen({ host: '127.0.0.1', port, exclusive: true });
   await once(server, 'listening').catch((error: unknown) => {
-    throw new AipassError('BAD_REQUEST', `port ${port} of 127.0.0.1 is not available`, {
-      hint: 'name another: --port 8123 (0 takes any free one)',
-      cause: error,
-    });
+    throw consentErrors.portTaken(port, error);
   });
   const address = server.address();
   return {

@@ -5,7 +5,7 @@
  */
 
 import { writeFileAtomic } from '../../base/atomic-write.ts';
-import { AipassError, type ErrorCode } from '../../base/errors.ts';
+import { AipassError } from '../../base/errors.ts';
 import type { JsonObject } from '../../base/json.ts';
 import { plainText } from '../../base/plain-text.ts';
 import { delay } from '../../base/timeout.ts';
@@ -20,7 +20,7 @@ import {
   type GrantedTokens,
 } from '../account-file.ts';
 import { providerOf } from '../account-name.ts';
-import { consentRemedy, explainWriteFailure, formatProviderError } from '../messages.ts';
+import { consentErrors } from '../messages.ts';
 import { expandScopes, missingScopes } from '../provider-presets.ts';
 import { forGoogleDevice, openClient, type OAuthClient, type WorkerDeps } from './client.ts';
 import { consentByBrowser, openRedirectListener, type RedirectListener } from './consent-browser.ts';
@@ -49,7 +49,7 @@ export async function runConsent(
   channel: ConsentChannel,
 ): Promise<WorkerReport> {
   const reading = await readAccountFile(account.name, account.file);
-  if (reading.kind === 'unusable') throw refuse('BAD_REQUEST', reading.warning.problem, reading.warning.hint);
+  if (reading.kind === 'unusable') throw consentErrors.unusable(reading.warning.problem, reading.warning.hint);
   const file = reading.kind === 'read' ? reading.account : null;
   const server = request.mcpServer ?? mcpServerOf(file);
   let listener: RedirectListener | undefined;
@@ -85,16 +85,12 @@ export async function runConsent(
 /** Plans a consent as the provider's settings have it. */
 async function planConsent(account: JobAccount, request: ConsentRequest, deps: WorkerDeps): Promise<ConsentPlan> {
   const client = await openClient(account, deps, true);
-  if (client.kind === 'unusable') throw refuse('BAD_REQUEST', client.reason, client.remedy);
+  if (client.kind === 'unusable') throw consentErrors.unusable(client.reason, client.remedy);
   assertConsentable(client);
   const scopes = expandScopes(providerOf(account.name), chooseScopes(request.scopes, client));
   client.judging.sent?.push(...(request.scopes ?? []));
   if (client.kind === 'google' && scopes.length === 0) {
-    throw refuse(
-      'BAD_REQUEST',
-      'no scopes are named, and none are remembered for this account',
-      'name them: --scopes drive.file,calendar.readonly',
-    );
+    throw consentErrors.noScopes();
   }
   await proveWritable(account.file, deps);
   return { client, scopes };
@@ -109,7 +105,7 @@ function assertConsentable({ account, file, settings }: OAuthClient): void {
         ? 'uses client credentials'
         : undefined;
   if (kind === undefined) return;
-  throw refuse('BAD_REQUEST', `${name} ${kind} and needs nobody's consent`, `renew its token: aipassd refresh ${name}`);
+  throw consentErrors.needless(name, kind);
 }
 
 /**
@@ -146,9 +142,7 @@ async function consentByDevice(
   const { beginDevice, deviceGrant } = await import('./oauth.ts');
   const start = await beginDevice(standard, scopes);
   if (start.kind === 'none') {
-    throw new AipassError('BAD_REQUEST', `no device flow is known for ${client.account.name}`, {
-      hint: 'leave out --device and use --no-browser: it prints an address, and takes the address you end up at',
-    });
+    throw consentErrors.noDeviceFlow(client.account.name);
   }
   if (start.kind !== 'started') return start;
   const expiresAt = clock.now() + start.expiresInS * 1000;
@@ -168,7 +162,7 @@ async function consentByDevice(
     if (answer.kind === 'transient') intervalS = Math.min(MAX_INTERVAL_S, intervalS + SLOW_DOWN_S);
     else if (answer.kind !== 'rejected' || answer.error !== 'authorization_pending') return answer;
   }
-  throw new AipassError('TIMED_OUT', 'the code expired before it was entered', { hint: 'start again' });
+  throw consentErrors.codeExpired();
 }
 
 /** Returns the tokens of an answer. @throws AipassError for any other answer. */
@@ -177,19 +171,13 @@ function assertGranted(account: string, answer: GrantAnswer): GrantedTokens {
     case 'granted':
       return answer.tokens;
     case 'transient':
-      throw new AipassError('PROVIDER_UNAVAILABLE', answer.reason, {
-        hint: answer.cause === 'network' ? 'check the network and start again' : 'try again later',
-        retryAfterMs: answer.retryAfterMs,
-      });
+      throw consentErrors.unreachable(answer.reason, answer.cause === 'network', answer.retryAfterMs);
     case 'unusable':
-      throw refuse('BAD_REQUEST', answer.reason, answer.remedy);
+      throw consentErrors.unusable(answer.reason, answer.remedy);
     case 'unfit':
-      throw refuse('PROVIDER_REJECTED', answer.reason, answer.remedy);
-    case 'rejected': {
-      const error = { code: answer.error, description: answer.description };
-      const message = `the provider did not grant it: ${formatProviderError(error)}`;
-      throw refuse('PROVIDER_REJECTED', message, consentRemedy(account, error));
-    }
+      throw consentErrors.unfit(answer.reason, answer.remedy);
+    case 'rejected':
+      throw consentErrors.rejected(account, { code: answer.error, description: answer.description });
   }
 }
 
@@ -205,8 +193,7 @@ async function saveConsent(
   const lock = await acquireLock(lockPath(file), LOCK_WAIT_MS).catch((error: unknown) => {
     throw unwritable(file, error);
   });
-  if (lock === undefined)
-    throw refuse('INTERNAL', 'another process holds this account and does not finish', 'start again');
+  if (lock === undefined) throw consentErrors.held();
   try {
     // Read again: a refresh may have rewritten the file while the user was busy.
     const current = await openClient(client.account, deps, true);
@@ -232,14 +219,5 @@ function ownClient(client: OAuthClient): Readonly<Record<string, string>> {
 }
 
 function unwritable(file: string, error: unknown): AipassError {
-  if (error instanceof AipassError) return error;
-  const { reason, remedy } = explainWriteFailure(file, error);
-  return new AipassError('INTERNAL', `the new tokens were granted, but ${reason}`, {
-    hint: `${remedy}, then start again`,
-    cause: error,
-  });
-}
-
-function refuse(code: ErrorCode, message: string, hint: string): AipassError {
-  return new AipassError(code, message, { hint });
+  return error instanceof AipassError ? error : consentErrors.unwritable(file, error);
 }

@@ -16,6 +16,7 @@ import { isRecord, parseJson } from '../../base/json.ts';
 import type { WorkerDeps } from './client.ts';
 import type { ConsentChannel, WorkerJob, WorkerReport } from './job.ts';
 import { LATE_LIMIT_MS, refreshAccount } from './refresh.ts';
+import { consentErrors } from '../messages.ts';
 
 /** Longest time for one job, in milliseconds: more than all of its waits. */
 const LIFE_LIMIT_MS = 8 * 60_000;
@@ -56,7 +57,7 @@ lines.on('line', (line) => {
 });
 lines.on('close', () => {
   isLast = true;
-  ended.abort(new AipassError('CANCELLED', 'the consent was ended before it was given'));
+  ended.abort(consentErrors.ended());
   if (!isRunning) process.exit(0);
 });
 
@@ -90,7 +91,7 @@ async function run(job: WorkerJob): Promise<WorkerReport> {
 
 function channel(timeoutMs: number): ConsentChannel {
   setTimeout(() => {
-    ended.abort(new AipassError('TIMED_OUT', 'nobody consented in time', { hint: 'start again' }));
+    ended.abort(consentErrors.timedOut());
   }, timeoutMs);
   return {
     prompt: (prompt) => process.stdout.write(`${JSON.stringify({ kind: 'prompt', prompt })}\n`),

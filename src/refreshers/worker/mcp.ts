@@ -8,12 +8,11 @@
  */
 
 import { isRecord, readArray, readString, type JsonObject } from '../../base/json.ts';
-import { AipassError } from '../../base/errors.ts';
 import { Redactor } from '../../base/redactor.ts';
 import { Secret } from '../../base/secret.ts';
 import { splitList } from '../../base/split-list.ts';
 import type { AccountFile, ClientIdentity } from '../account-file.ts';
-import { reauthCommand } from '../messages.ts';
+import { mcpErrors } from '../messages.ts';
 import { CLIENT_AUTHENTICATIONS, isSafeEndpoint, mergeSettings, type ProviderSettings } from '../provider-presets.ts';
 import type { StandardClient, WorkerDeps } from './client.ts';
 import { Exchange } from './exchange.ts';
@@ -72,7 +71,7 @@ export async function planMcpConsent(
   const registered =
     own === undefined ? await register(authority, redirectUri, scopes, exchange, account.name) : undefined;
   const identity = own ?? registered?.identity;
-  if (identity === undefined) throw cannotRegister(account, protection.issuer);
+  if (identity === undefined) throw mcpErrors.noRegistration(protection.issuer, account);
   const redactor = new Redactor();
   redactor.learn([identity.clientSecret, identity.privateKey].flatMap((secret) => secret?.reveal() ?? []));
   const client: StandardClient = {
@@ -144,9 +143,7 @@ async function discoverProtection(server: URL, exchange: Exchange): Promise<Prot
     // Some sites answer every address with a document of theirs.
     if (resource === undefined) continue;
     if (!covers(resource, server)) {
-      throw new AipassError('PROVIDER_REJECTED', `${place} describes another resource (${resource})`, {
-        hint: `give the address that the server has for itself: aipassd reauth ${resource}`,
-      });
+      throw mcpErrors.otherResource(place, resource);
     }
     return {
       resource,
@@ -155,13 +152,7 @@ async function discoverProtection(server: URL, exchange: Exchange): Promise<Prot
     };
   }
   if (challenge === undefined) {
-    throw new AipassError(
-      'PROVIDER_REJECTED',
-      `${server.href} does not ask for a token, and describes no way to get one`,
-      {
-        hint: 'check the address; a server that needs no token needs no account',
-      },
-    );
+    throw mcpErrors.unprotected(server.href);
   }
   // Servers of before RFC 9728 are their own authorization server.
   return { resource: server.href, issuer: server.origin, scopes };
@@ -181,9 +172,7 @@ async function askForChallenge(server: URL, exchange: Exchange): Promise<string 
     });
   } catch {
     const { facts } = exchange;
-    throw new AipassError('PROVIDER_UNAVAILABLE', facts.kind === 'none' ? facts.reason : 'the server did not answer', {
-      hint: 'check the address and the network, then start again',
-    });
+    throw mcpErrors.noAnswer(facts.kind === 'none' ? facts.reason : undefined);
   }
   if (response.status !== 401) return undefined;
   return response.headers.get('www-authenticate') ?? '';
@@ -235,9 +224,7 @@ async function discoverAuthority(issuer: string, exchange: Exchange): Promise<Au
   if (found.kind === 'none') return guessAuthority(issuer, other, found.facts);
   const { server } = found;
   if (server.code_challenge_methods_supported?.includes('S256') === false) {
-    throw new AipassError('PROVIDER_REJECTED', `${issuer} does not support PKCE with S256`, {
-      hint: "ask the server's operator: the Model Context Protocol demands it",
-    });
+    throw mcpErrors.noPkce(issuer);
   }
   return {
     settings: {
@@ -267,15 +254,11 @@ function issuerNamedIn(facts: ExchangeAnswer): string | undefined {
 function guessAuthority(issuer: string, other: string | undefined, facts: ExchangeAnswer): Authority {
   if (other !== undefined) {
     const why = facts.kind === 'none' ? facts.reason : `${facts.address} answered with status ${facts.status}`;
-    const reason = `the authorization server ${issuer} names ${other}, which has to publish its endpoints itself (${why})`;
-    throw new AipassError('PROVIDER_REJECTED', reason, { hint: "ask the server's operator" });
+    throw mcpErrors.silentIssuer(issuer, other, why);
   }
-  if (facts.kind === 'none') {
-    throw new AipassError('PROVIDER_UNAVAILABLE', facts.reason, { hint: 'check the network, then start again' });
-  }
+  if (facts.kind === 'none') throw mcpErrors.issuerUnreachable(facts.reason);
   if (facts.status !== 404) {
-    const reason = `the authorization server ${issuer} does not publish its endpoints: ${facts.address} answered with status ${facts.status}`;
-    throw new AipassError('PROVIDER_REJECTED', reason, { hint: "ask the server's operator" });
+    throw mcpErrors.noMetadata(issuer, `${facts.address} answered with status ${facts.status}`);
   }
   const { origin } = new URL(issuer);
   return {
@@ -324,9 +307,7 @@ async function register(
     const words = readString(document, 'error_description') ?? readString(document, 'error');
     const status = facts.kind === 'none' ? facts.reason : `status ${facts.status}`;
     const shown = words === undefined ? status : `${status}: ${words.slice(0, 300)}`;
-    throw new AipassError('PROVIDER_REJECTED', `no client could be registered at ${registrationEndpoint} (${shown})`, {
-      hint: `register one by hand, write its client_id into the account's file, then run: ${reauthCommand(account)}`,
-    });
+    throw mcpErrors.registrationFailed(registrationEndpoint, shown, account);
   }
   const secret = readString(document, 'client_secret');
   const method = readString(document, 'token_endpoint_auth_method') ?? wanted;
@@ -334,12 +315,6 @@ async function register(
     identity: { clientId, clientSecret: secret === undefined ? null : new Secret(secret), privateKey: null },
     method: CLIENT_AUTHENTICATIONS.find((one) => one === method),
   };
-}
-
-function cannotRegister(account: { readonly name: string; readonly file: string }, issuer: string): AipassError {
-  return new AipassError('BAD_REQUEST', `${issuer} does not register clients by itself`, {
-    hint: `register one by hand, write {"client_id": "…"} into ${account.file} (mode 600), then start again`,
-  });
 }
 
 function texts(document: JsonObject, name: string): readonly string[] {

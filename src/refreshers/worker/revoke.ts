@@ -7,7 +7,7 @@ import { writeFileAtomic } from '../../base/atomic-write.ts';
 import { AipassError } from '../../base/errors.ts';
 import type { Secret } from '../../base/secret.ts';
 import { acquireLock, formatAccountFile, lockPath, withoutTokens } from '../account-file.ts';
-import { explainWriteFailure, formatProviderError } from '../messages.ts';
+import { revocationErrors } from '../messages.ts';
 import { openClient, type OAuthClient, type WorkerDeps } from './client.ts';
 import type { WorkerJob, WorkerReport } from './job.ts';
 import type { Failure, Unusable } from './token-answer.ts';
@@ -23,8 +23,7 @@ export async function revokeAccount(
   const { name, file } = job.account;
   try {
     const lock = await acquireLock(lockPath(file), LOCK_WAIT_MS);
-    if (lock === undefined)
-      throw new AipassError('TIMED_OUT', `${name} is being refreshed`, { hint: 'try again in a minute' });
+    if (lock === undefined) throw revocationErrors.inRefresh(name);
     try {
       const client = await openClient(job.account, deps);
       if (client.kind === 'unusable') throw new AipassError('BAD_REQUEST', client.reason, { hint: client.remedy });
@@ -33,23 +32,17 @@ export async function revokeAccount(
       await lock.release();
     }
   } catch (error) {
-    if (error instanceof AipassError) throw error;
-    const { reason, remedy } = explainWriteFailure(file, error);
-    throw new AipassError('INTERNAL', reason, { hint: remedy, cause: error });
+    throw error instanceof AipassError ? error : revocationErrors.unwritable(file, error);
   }
 }
 
 async function revoke(client: OAuthClient): Promise<boolean> {
   const { file, account } = client;
-  if (file === null) throw new AipassError('NOT_FOUND', `there is no account ${account.name}`);
-  if (file.form === 'service-account') {
-    throw new AipassError('BAD_REQUEST', `${account.name} is a service account: its tokens end by themselves`, {
-      hint: `to end its access, delete the key in Google Cloud console, then ${account.file}`,
-    });
-  }
+  if (file === null) throw revocationErrors.noAccount(account.name);
+  if (file.form === 'service-account') throw revocationErrors.serviceAccount(account);
   const { refreshToken, accessToken } = file;
   const given = refreshToken ?? accessToken;
-  if (given === null) throw new AipassError('NOT_FOUND', `${account.name} holds no token`);
+  if (given === null) throw revocationErrors.noToken(account.name);
   const atProvider = await revokeAtProvider(client, given, refreshToken === null ? 'access_token' : 'refresh_token');
   await writeFileAtomic(account.file, formatAccountFile(withoutTokens(file)));
   return atProvider;
@@ -77,17 +70,9 @@ async function revokeAtProvider(
 function assertRevoked({ account }: OAuthClient, failure: Failure | Unusable | null): boolean {
   if (failure === null) return true;
   if (failure.kind === 'unusable') throw new AipassError('BAD_REQUEST', failure.reason, { hint: failure.remedy });
-  if (failure.kind === 'transient') {
-    throw new AipassError('PROVIDER_UNAVAILABLE', `${failure.reason}; nothing was revoked`, {
-      hint: 'try again when the provider can be reached',
-      retryAfterMs: failure.retryAfterMs,
-    });
-  }
+  if (failure.kind === 'transient') throw revocationErrors.unreachable(failure.reason, failure.retryAfterMs);
   const { error, description } = failure;
   if (error === 'unsupported_token_type') return false;
   if (error === 'invalid_token' || error === 'invalid_grant') return true;
-  const shown = formatProviderError({ code: error, description });
-  throw new AipassError('PROVIDER_REJECTED', `the provider refused: ${shown}; nothing was revoked`, {
-    hint: `check client_id and client_secret, or end the access in your account settings there and delete ${account.file}`,
-  });
+  throw revocationErrors.rejected({ code: error, description }, account);
 }
