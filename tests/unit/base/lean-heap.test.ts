@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 
 /** Size at which the space for young objects stops growing, in bytes. */
@@ -19,6 +19,10 @@ function youngSpaceAfterLoad(prepare: string): number {
   return Number(execFileSync(process.execPath, ['--input-type=module', '--eval', load], { encoding: 'utf8' }));
 }
 
+function complaintsOf(program: string): string {
+  return spawnSync(process.execPath, ['--input-type=module', '--eval', program], { encoding: 'utf8' }).stderr;
+}
+
 const MODULE = JSON.stringify(new URL('../../../src/base/lean-heap.ts', import.meta.url));
 
 describe('the heap of the daemon', () => {
@@ -31,5 +35,10 @@ describe('the heap of the daemon', () => {
 
   it('would grow over the limit without the settings', () => {
     expect(youngSpaceAfterLoad('')).toBeGreaterThan(LIMIT);
+  });
+
+  it('is set by flags that V8 knows: it reports one that it does not know on stderr', () => {
+    expect(complaintsOf(`(await import(${MODULE})).keepHeapLean()();`)).toBe('');
+    expect(complaintsOf("(await import('node:v8')).setFlagsFromString('--no-such-flag');")).not.toBe('');
   });
 });
