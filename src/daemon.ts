@@ -198,21 +198,36 @@ async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<O
   defer(stack, 'the instance lock', await takeInstance(paths));
   defer(stack, 'the lock of the state', await takeState(paths));
 
+  const warnings = new Warnings();
   const redactor = new Redactor();
   const logFile = initial.log.file === undefined ? paths.log : initial.log.file;
   const debug = parseDebug(process.env['AIPASSD_DEBUG']);
   const logger = openLogger({ level: initial.log.level, file: logFile, stdout: true, redactor, debug });
   defer(stack, 'the log', () => logger.close());
+  warnings.register(() => [logger.warning()].filter((warning) => warning !== null));
   defer(stack, 'the console', captureConsole(logger));
   const state = new StateStore({ path: join(paths.state, 'state.json'), clock, logger });
   await state.open();
+  warnings.register(() => state.warnings);
   defer(stack, 'the state', () => state.flush());
 
   const network = openNetwork(initial.network);
+  warnings.register(() => network.warnings);
   redactor.learn(network.secrets, 'network');
 
   const restart = restartHint({ env: process.env, pid: process.pid, uid });
   const reloader = new ConfigReloader({ path: paths.config, read, initial, restart, clock, logger });
+  warnings.register(() => reloader.warnings());
+  warnings.register(() => configWarnings(reloader.current, paths));
+  warnings.register(() =>
+    trustWarnings([
+      paths.state,
+      paths.runtime,
+      ...Object.values(reloader.current.hooks).flatMap((command) =>
+        command === undefined ? [] : commandFiles(command),
+      ),
+    ]),
+  );
   const runtime: Runtime = {
     version: VERSION,
     paths,
@@ -224,23 +239,9 @@ async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<O
     redactor,
     events: new EventHub(),
     state,
-    warnings: new Warnings(),
+    warnings,
     load: new LoadMeter(),
   };
-  runtime.warnings.register(() => reloader.warnings());
-  runtime.warnings.register(() => configWarnings(reloader.current, paths));
-  runtime.warnings.register(() => [logger.warning()].filter((warning) => warning !== null));
-  runtime.warnings.register(() => state.warnings);
-  runtime.warnings.register(() => network.warnings);
-  runtime.warnings.register(() =>
-    trustWarnings([
-      paths.state,
-      paths.runtime,
-      ...Object.values(reloader.current.hooks).flatMap((command) =>
-        command === undefined ? [] : commandFiles(command),
-      ),
-    ]),
-  );
   const journal = openAudit(runtime, stack);
   defer(stack, 'the record of reloads', reloader.onReload(recordReload(journal, logger)));
   return { runtime, reloader, access, journal, logFile, restart };
