@@ -109,10 +109,13 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   );
   const { accounts, consents, worker } = await openAccounts(runtime, vault, stack);
 
-  const commit = new GroupCommit(() => {
-    journal.flush();
-    usage.flush();
-  });
+  const commit = new GroupCommit(
+    () => {
+      journal.flush();
+      usage.flush();
+    },
+    () => gate.requestsInFlight <= 1,
+  );
   const onLost = recordLostSocket(journal, logger);
   const recordRefusal = recordRefusals(journal);
   const gateway = createGateway(runtime, { gate, access, providers, forwarder, recordRefusal, commit }, stack);

@@ -3,17 +3,22 @@
  * recorded of them.
  *
  * A turn reads all sockets that have something before it ends, so that under load many replies are
- * ready in one. A single reply waits for microseconds.
+ * ready in one. A reply that is alone does not wait for the end of its turn.
  */
 
 /** The group commit of one daemon. */
 export class GroupCommit {
   readonly #write: () => void;
+  readonly #isAlone: () => boolean;
   #group: Promise<void> | undefined;
 
-  /** `write` puts everything that was recorded on disk. */
-  constructor(write: () => void) {
+  /**
+   * `write` puts everything that was recorded on disk; `isAlone` returns whether there is at most
+   * one request to reply to.
+   */
+  constructor(write: () => void, isAlone: () => boolean) {
     this.#write = write;
+    this.#isAlone = isAlone;
   }
 
   /**
@@ -30,8 +35,9 @@ export class GroupCommit {
   }
 
   async #commitTogether(): Promise<void> {
-    await new Promise((resolve) => {
-      setImmediate(resolve);
+    await new Promise<void>((resolve) => {
+      if (this.#isAlone()) process.nextTick(resolve);
+      else setImmediate(resolve);
     });
     this.#group = undefined;
     this.#write();

@@ -92,6 +92,11 @@ export class Gate {
     return this.#admit({ uid, gid: NO_GID, pid: null }, () => []);
   }
 
+  /** Number of requests that were admitted and have not ended. */
+  get requestsInFlight(): number {
+    return this.#deps.limits.inFlight;
+  }
+
   #admit(peer: PeerCredentials | null, findGroups: () => readonly number[]): Admission {
     const { grants, limits, onRejected } = this.#deps;
     const uid = peer?.uid ?? UNKNOWN_UID;

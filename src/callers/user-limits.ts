@@ -57,6 +57,7 @@ export class UserLimits {
   readonly #clock: Clock;
   readonly #holdings = new Map<number, Holding>();
   #ofOthers = 0;
+  #inFlight = 0;
 
   constructor(limits: UserLimitValues, clock: Clock) {
     this.#limits = limits;
@@ -116,6 +117,7 @@ export class UserLimits {
       holding.tokens -= 1;
     }
     holding.inFlight += 1;
+    this.#inFlight += 1;
     holding.requestBytes += bytes;
     return { kind: 'admitted' };
   }
@@ -125,6 +127,7 @@ export class UserLimits {
     const holding = this.#holdings.get(uid);
     if (!holding) return;
     holding.inFlight -= 1;
+    this.#inFlight -= 1;
     holding.requestBytes -= bytes;
     this.#forget(uid, holding);
   }
@@ -139,6 +142,11 @@ export class UserLimits {
     const within = holding.waitingBytes <= this.#limits.waitingBytes;
     this.#forget(uid, holding);
     return within;
+  }
+
+  /** Number of requests of all users that have not ended. */
+  get inFlight(): number {
+    return this.#inFlight;
   }
 
   /** Number of users with something open now or within the last second. */

@@ -100,7 +100,10 @@ export async function startTestServer(options: Partial<SocketServerDeps> = {}): 
     maxInFlight: 1024,
     gate: openGate(),
     servesOthers: () => false,
-    commit: new GroupCommit(() => {}),
+    commit: new GroupCommit(
+      () => {},
+      () => true,
+    ),
     welcome: { protocol: 1, version: '1.2.3', pid: process.pid },
     logger,
     dispatch: createDispatcher(operations, { logger, audit: () => {} }),
