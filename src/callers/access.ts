@@ -8,7 +8,7 @@
  * is given a value of those. Nothing of an organization is visible to a caller outside of it. A
  * user without any right is rejected, whatever the modes of socket and folder allow.
  *
- * Names are resolved by the machine's files of users and groups, once per configuration.
+ * A user or group that is named is looked up in the machine's files, once per configuration.
  */
 
 import { readFileSync } from 'node:fs';

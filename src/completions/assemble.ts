@@ -27,8 +27,8 @@ import { ErrorInAnswer, GarbageAnswer } from './failure.ts';
 export type AssembledCompletion = Omit<CompletionResult, 'provider' | 'keyId'>;
 
 /**
- * Names of fields that have a place of their own in a result, or do not concern it, with the shape
- * that is read.
+ * Fields that have a place of their own in a result, or do not concern it, with the shape that is
+ * read.
  */
 type KnownFields = ReadonlyMap<string, IsRead>;
 

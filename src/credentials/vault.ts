@@ -319,7 +319,7 @@ interface Snapshot {
   readonly isEnvWhole: boolean;
 }
 
-/** Names that differ between two snapshots: variables, and secrets as `<provider>/<slug>`. */
+/** Differences between two snapshots by name: variables, and secrets as `<provider>/<slug>`. */
 interface Difference {
   readonly added: readonly string[];
   readonly changed: readonly string[];

@@ -78,7 +78,7 @@ const DAILY_LIMIT =
   /\b(?:per[- _]day|requests?\/day|(?:per|every|in) 24 ?h(?:ours?)?|\d{1,9} per 86400s|daily(?: \w+){0,2} (?:limit|quota|allocation|allowance)|RPD|TPD|today(?:'s)?)\b/i;
 
 /**
- * Names of windows that a text may list beside the day's; then it does not identify the one that is
+ * Shorter windows that a text may list beside the day's; then it does not identify the one that is
  * used up.
  */
 const SHORTER_LIMIT = /\b(?:per|a|\d{1,9}) ?(?:second|minute|hour)\b|\/(?:s|sec|second|min|minute|h|hour)\b/i;

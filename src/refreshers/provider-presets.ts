@@ -41,7 +41,7 @@ export interface ProviderSettings {
   readonly clientSigningAlgorithm?: string | undefined;
   /** Redirect address, where the provider accepts one registered address only. */
   readonly redirectUri?: string | undefined;
-  /** Scopes to ask for when neither the user nor the account has any. */
+  /** Scopes to ask for when neither the user nor the account names one. */
   readonly scopes?: readonly string[] | undefined;
   /** Separator of scopes in requests; a space unless the provider departs from RFC 6749 §3.3. */
   readonly scopeSeparator?: ' ' | ',' | undefined;

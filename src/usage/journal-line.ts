@@ -6,6 +6,7 @@
  * bounded and printed once.
  */
 
+import { BoundedMap } from '../base/bounded-map.ts';
 import { parseJsonObject } from '../base/json.ts';
 import { EVENT_COLUMNS, type EventColumn, type EventField } from '../protocol/usage.ts';
 import {
@@ -55,8 +56,8 @@ const PRINTED: readonly PrintedColumn[] = COLUMNS.flatMap(({ field, ...column })
 export class LinePrinter {
   readonly #run: string;
   readonly #redact: EventRecorder['redact'];
-  /** Names that were neither cut nor masked, and their prints. */
-  readonly #knownNames = new Map<string, string>();
+  /** Prints of names that were neither cut nor masked. */
+  readonly #knownNames = new BoundedMap<string, string>(MAX_KNOWN_NAMES);
 
   constructor({ run, redact }: Pick<EventRecorder, 'run' | 'redact'>) {
     this.#run = JSON.stringify(run);
@@ -96,10 +97,7 @@ export class LinePrinter {
     const bounded = boundValue(column, name, this.#redact);
     if (bounded === null) return '';
     const printed = JSON.stringify(bounded);
-    if (bounded === name && name.length <= MAX_KNOWN_LENGTH) {
-      if (this.#knownNames.size >= MAX_KNOWN_NAMES) this.#knownNames.clear();
-      this.#knownNames.set(name, printed);
-    }
+    if (bounded === name && name.length <= MAX_KNOWN_LENGTH) this.#knownNames.set(name, printed);
     return printed;
   }
 }

@@ -12,9 +12,9 @@ export function portOf(server: Server): number {
   return address.port;
 }
 
-/** Returns a port of 127.0.0.1 on which nobody listens. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
+/** Returns a port of a host name of this machine on which nobody listens. */
+export async function freePort(host = '127.0.0.1'): Promise<number> {
+  const server = createServer().listen(0, host);
   await once(server, 'listening');
   const port = portOf(server);
   server.close();

@@ -22,7 +22,7 @@ import { createMcpExpressApp } from '@modelcontextprotocol/sdk/server/express.js
 import { describe, expect, it } from 'vitest';
 import { Consents, type Consented } from '../../../src/refreshers/consents.ts';
 import { AccountFiles, makeAccounts, token } from '../../support/account-files.ts';
-import { portOf } from '../../support/port-of.ts';
+import { freePort, portOf } from '../../support/port-of.ts';
 import { until } from '../../support/until.ts';
 
 type Made = ReturnType<typeof makeAccounts>;
@@ -40,15 +40,6 @@ async function consent({ accounts, worker }: Made, address: string): Promise<Con
   );
   await (await accounts.find(account.name)).reload();
   return { ...result, name: account.name };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, 'localhost');
-  await once(server, 'listening');
-  const port = portOf(server);
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** Starts the SDK's example server with authorization; resolves when it listens. */
@@ -77,7 +68,7 @@ async function startExample(mcpPort: number, authPort: number): Promise<ChildPro
 
 describe('the example server of the TypeScript SDK', () => {
   it('is consented to by its address alone, and takes the token', async () => {
-    const [mcpPort, authPort] = [await freePort(), await freePort()];
+    const [mcpPort, authPort] = [await freePort('localhost'), await freePort('localhost')];
     const child = await startExample(mcpPort, authPort);
     try {
       await using files = new AccountFiles();
