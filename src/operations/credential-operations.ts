@@ -6,7 +6,7 @@
  */
 
 import { z } from 'zod';
-import { defineOperation, organizationName, type AnyOperation } from './operation.ts';
+import { organizationName, type OperationGroup } from './operation.ts';
 import type { Organizations } from './organizations.ts';
 import type { ProviderCredentials } from './provider-credentials.ts';
 
@@ -45,11 +45,10 @@ export const testFields = {
   base_url: text(2048).nullish(),
 };
 
-export function credentialOperations(organizations: Organizations): AnyOperation[] {
+export function credentialOperations(organizations: Organizations): OperationGroup<'credential' | 'organization'> {
   const credentialsOf = (slug: string): ProviderCredentials => organizations.keys(slug).credentials;
-  return [
-    defineOperation<'credential.list'>({
-      name: 'credential.list',
+  return {
+    'credential.list': {
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({
@@ -60,16 +59,14 @@ export function credentialOperations(organizations: Organizations): AnyOperation
         after: id.optional(),
       }),
       handle: (params, context) => ({ credentials: credentialsOf(context.organization).list(params) }),
-    }),
-    defineOperation<'credential.get'>({
-      name: 'credential.get',
+    },
+    'credential.get': {
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({ organization, id }),
       handle: (params, context) => credentialsOf(context.organization).get(params.id),
-    }),
-    defineOperation<'credential.create'>({
-      name: 'credential.create',
+    },
+    'credential.create': {
       right: 'admin',
       inOrganization: true,
       schema: z.strictObject({ organization, ...createFields, idempotency_key: z.string().min(1).max(255).optional() }),
@@ -79,9 +76,8 @@ export function credentialOperations(organizations: Organizations): AnyOperation
         credential: ({ provider, account_key: name }, result) => `${provider}/${result?.key_id ?? name}`,
       },
       handle: (params, context) => credentialsOf(context.organization).create(params),
-    }),
-    defineOperation<'credential.add'>({
-      name: 'credential.add',
+    },
+    'credential.add': {
       right: 'admin',
       inOrganization: true,
       schema: z.strictObject({
@@ -96,9 +92,8 @@ export function credentialOperations(organizations: Organizations): AnyOperation
         credential: ({ provider }, result) => `${provider}/${result?.key_id ?? ''}`,
       },
       handle: (params, context) => credentialsOf(context.organization).add(params, context.signal),
-    }),
-    defineOperation<'credential.import'>({
-      name: 'credential.import',
+    },
+    'credential.import': {
       right: 'admin',
       inOrganization: true,
       schema: z.strictObject({ organization, text: text(1024 * 1024), dry_run: z.boolean().optional() }),
@@ -108,9 +103,8 @@ export function credentialOperations(organizations: Organizations): AnyOperation
         credential: (_params, result) => result?.keys.flatMap(({ key_id: keyId }) => keyId ?? []).join(' ') ?? null,
       },
       handle: (params, context) => credentialsOf(context.organization).import(params),
-    }),
-    defineOperation<'credential.update'>({
-      name: 'credential.update',
+    },
+    'credential.update': {
       right: 'admin',
       inOrganization: true,
       schema: z.strictObject({ organization, id, ...updateFields, if_revision: ifRevision }),
@@ -121,9 +115,8 @@ export function credentialOperations(organizations: Organizations): AnyOperation
           result ? `${result.provider}/${result.key_id ?? result.account_key}` : params.id,
       },
       handle: (params, context) => credentialsOf(context.organization).update(params),
-    }),
-    defineOperation<'credential.rotate'>({
-      name: 'credential.rotate',
+    },
+    'credential.rotate': {
       right: 'admin',
       inOrganization: true,
       schema: z.strictObject({ organization, id, api_key: text(8192), if_revision: ifRevision }),
@@ -134,9 +127,8 @@ export function credentialOperations(organizations: Organizations): AnyOperation
           result ? `${result.provider}/${result.key_id ?? result.account_key}` : params.id,
       },
       handle: (params, context) => credentialsOf(context.organization).rotate(params, context.signal),
-    }),
-    defineOperation<'credential.delete'>({
-      name: 'credential.delete',
+    },
+    'credential.delete': {
       right: 'admin',
       inOrganization: true,
       schema: z.strictObject({ organization, id, if_revision: ifRevision }),
@@ -145,17 +137,15 @@ export function credentialOperations(organizations: Organizations): AnyOperation
         await credentialsOf(context.organization).delete(params);
         return { deleted: true };
       },
-    }),
-    defineOperation<'credential.test'>({
-      name: 'credential.test',
+    },
+    'credential.test': {
       right: 'admin',
       inOrganization: true,
       schema: z.strictObject({ organization, ...testFields }),
       audit: { outcome: 'changed', credential: ({ provider }) => `${provider}/test` },
       handle: (params, context) => credentialsOf(context.organization).test(params, context.signal),
-    }),
-    defineOperation<'credential.usage'>({
-      name: 'credential.usage',
+    },
+    'credential.usage': {
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({ organization, id, refresh: z.boolean().optional(), sample: z.boolean().optional() }),
@@ -165,15 +155,14 @@ export function credentialOperations(organizations: Organizations): AnyOperation
         if (refresh || sample) context.requireRight('use');
         return credentialsOf(context.organization).usage(params.id, { refresh, sample }, context.signal);
       },
-    }),
-    defineOperation<'organization.list'>({
-      name: 'organization.list',
+    },
+    'organization.list': {
       right: 'see',
       inOrganization: 'any',
       schema: z.strictObject({}),
       handle: (_params, { caller }) => ({ organizations: [...organizations.of(caller)] }),
-    }),
-  ];
+    },
+  };
 }
 
 /** Returns the names of the fields that a request sets, never their values. */

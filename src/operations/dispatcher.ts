@@ -98,18 +98,14 @@ const MAX_ELEMENTS = 20_000;
 /** Maximum number of problems that one error lists. */
 const MAX_ISSUES = 5;
 
-/**
- * Makes the dispatcher of a list of operations.
- *
- * @throws Error when two operations have the same name.
- */
-export function createDispatcher(operations: readonly AnyOperation[], deps: DispatcherDeps): Dispatch {
-  const { logger, audit, onRightsChange } = deps;
-  const table = new Map<string, AnyOperation>();
-  for (const operation of operations) {
-    if (table.has(operation.name)) throw new Error(`two operations are called ${operation.name}`);
-    table.set(operation.name, operation);
-  }
+/** Makes the dispatcher of a table of operations. */
+export function createDispatcher(
+  operations: Readonly<Record<string, Omit<AnyOperation, 'name'>>>,
+  { logger, audit, onRightsChange }: DispatcherDeps,
+): Dispatch {
+  const table = new Map(
+    Object.entries(operations).map(([name, operation]): [string, AnyOperation] => [name, { ...operation, name }]),
+  );
 
   const fail = (op: string, error: unknown, context: RequestContext): DispatchOutcome => {
     // The answer to an aborted request is the reason of the abort.

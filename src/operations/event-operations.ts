@@ -5,19 +5,18 @@
 import { z } from 'zod';
 import type { EventHub } from '../base/runtime.ts';
 import { EVENT_NAMES, type EventName } from '../protocol/events.ts';
-import { defineOperation, organizationName, type AnyOperation } from './operation.ts';
+import { organizationName, type OperationGroup } from './operation.ts';
 
 /** Makes the operation; `hubOf` returns the hub of an organization. */
-export function eventOperations(hubOf: (slug: string) => EventHub): AnyOperation[] {
+export function eventOperations(hubOf: (slug: string) => EventHub): OperationGroup<'event'> {
   /**
    * Holds what each connection listens to, so that a second subscription widens the first and sends
    * nothing twice.
    */
   const wanted = new WeakMap<AbortSignal, Map<EventHub, Set<string>>>();
 
-  return [
-    defineOperation<'event.subscribe'>({
-      name: 'event.subscribe',
+  return {
+    'event.subscribe': {
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({
@@ -42,6 +41,6 @@ export function eventOperations(hubOf: (slug: string) => EventHub): AnyOperation
         }
         return { events: EVENT_NAMES.filter((name) => set.has(name)) };
       },
-    }),
-  ];
+    },
+  };
 }

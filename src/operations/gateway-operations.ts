@@ -12,7 +12,7 @@ import type { Dialect } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { Accounts } from '../refreshers/accounts.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
-import { defineOperation, type AnyOperation, type OperationContext } from './operation.ts';
+import type { OperationGroup, OperationContext } from './operation.ts';
 
 /** Tokens of named callers, as the operations need them. */
 interface NamedTokenStore {
@@ -70,17 +70,15 @@ function tokenRights({ see, admin }: Pick<Operations['gateway.token.create']['pa
 }
 
 /** Creates the operations. */
-export function gatewayOperations(deps: GatewayOperationsDeps): AnyOperation[] {
+export function gatewayOperations(deps: GatewayOperationsDeps): OperationGroup<'gateway'> {
   const { gateway } = deps;
-  return [
-    defineOperation<'gateway.describe'>({
-      name: 'gateway.describe',
+  return {
+    'gateway.describe': {
       right: 'see',
       schema: z.strictObject({ providers: providerNames }),
       handle: ({ providers }) => ({ port: gateway.configuredPort(), routes: chooseRoutes(deps, providers) }),
-    }),
-    defineOperation<'gateway.open'>({
-      name: 'gateway.open',
+    },
+    'gateway.open': {
       right: 'use',
       schema: runSchema,
       audit: { outcome: 'changed', credential: ({ program }) => program },
@@ -90,9 +88,8 @@ export function gatewayOperations(deps: GatewayOperationsDeps): AnyOperation[] {
         closeWith(context.closed, run);
         return { port: run.port, token: run.token, routes };
       },
-    }),
-    defineOperation<'gateway.reopen'>({
-      name: 'gateway.reopen',
+    },
+    'gateway.reopen': {
       right: 'use',
       schema: runSchema.extend({
         port: z.int().min(1).max(65_535),
@@ -104,9 +101,8 @@ export function gatewayOperations(deps: GatewayOperationsDeps): AnyOperation[] {
         closeWith(context.closed, await gateway.reopenRun(grant, { port, tokenHash }));
         return { port };
       },
-    }),
-    defineOperation<'gateway.token.create'>({
-      name: 'gateway.token.create',
+    },
+    'gateway.token.create': {
       right: 'admin',
       schema: z.strictObject({
         name: tokenName,
@@ -129,21 +125,19 @@ export function gatewayOperations(deps: GatewayOperationsDeps): AnyOperation[] {
               hint: 'remove one: aipassd gateway-token NAME --remove',
             });
       },
-    }),
-    defineOperation<'gateway.token.list'>({
-      name: 'gateway.token.list',
+    },
+    'gateway.token.list': {
       right: 'see',
       schema: z.strictObject({}),
       handle: () => ({ tokens: gateway.named().list() }),
-    }),
-    defineOperation<'gateway.token.remove'>({
-      name: 'gateway.token.remove',
+    },
+    'gateway.token.remove': {
       right: 'admin',
       schema: z.strictObject({ name: tokenName }),
       audit: { outcome: 'changed', credential: ({ name }) => `gateway/${name}` },
       handle: ({ name }) => ({ removed: gateway.named().remove(name) }),
-    }),
-  ];
+    },
+  };
 }
 
 /**

@@ -11,7 +11,7 @@ import type { Providers } from '../providers/registry.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { KeyVerdict } from '../protocol/provider.ts';
 import { describeKey, describeProviders } from './key-lookup.ts';
-import { defineOperation, organizationName, type AnyOperation } from './operation.ts';
+import { organizationName, type OperationGroup } from './operation.ts';
 import type { OrganizationKeys } from './organizations.ts';
 import { recordRelease, type RecordEvent } from './usage-records.ts';
 
@@ -37,12 +37,11 @@ export interface KeyOperationsDeps {
   readonly record: RecordEvent;
 }
 
-export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
+export function keyOperations(deps: KeyOperationsDeps): OperationGroup<'key' | 'provider'> {
   const { providers, organizations } = deps;
 
-  return [
-    defineOperation<'key.list'>({
-      name: 'key.list',
+  return {
+    'key.list': {
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({ organization, provider: providerName }),
@@ -51,9 +50,8 @@ export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
         const keys = provider === undefined ? vault.keys() : vault.keys(lookup.key(provider).provider);
         return { keys: keys.map((key) => describeKey(key, providers)) };
       },
-    }),
-    defineOperation<'key.get'>({
-      name: 'key.get',
+    },
+    'key.get': {
       right: 'reveal',
       schema: z.strictObject({ provider: providerName, keyId }),
       audit: {
@@ -84,9 +82,8 @@ export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
           (result) => result,
         );
       },
-    }),
-    defineOperation<'provider.list'>({
-      name: 'provider.list',
+    },
+    'provider.list': {
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({ organization }),
@@ -94,9 +91,8 @@ export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
         defaultProvider: deps.defaultProvider,
         providers: describeProviders(organizations.keys(context.organization).vault, providers),
       }),
-    }),
-    defineOperation<'provider.validate'>({
-      name: 'provider.validate',
+    },
+    'provider.validate': {
       right: 'use',
       inOrganization: true,
       schema: z.strictObject({ organization, provider: providerName, keyId, online: z.boolean().optional() }),
@@ -110,9 +106,8 @@ export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
             params.online === true ? await checks.check(keys, signal) : keys.map((key) => judgeOffline(key, providers)),
         };
       },
-    }),
-    defineOperation<'provider.models'>({
-      name: 'provider.models',
+    },
+    'provider.models': {
       right: 'use',
       inOrganization: true,
       schema: z.strictObject({ organization, provider: providerName }),
@@ -125,8 +120,8 @@ export function keyOperations(deps: KeyOperationsDeps): AnyOperation[] {
         const models = await fetchModels(asked, key?.value ?? null, signal);
         return { provider: provider.name, asked: provider.modelsUrl !== null, models };
       },
-    }),
-  ];
+    },
+  };
 }
 
 /** Returns the first key that is neither cooling down nor quarantined. */

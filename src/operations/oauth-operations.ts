@@ -14,7 +14,7 @@ import { isSafeEndpoint, PRESETS } from '../refreshers/provider-presets.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { RefreshOutcome } from '../refreshers/worker/job.ts';
 import type { TokenWorker } from '../refreshers/worker-process.ts';
-import { defineOperation, type AnyOperation } from './operation.ts';
+import type { OperationGroup } from './operation.ts';
 import { recordRelease, type RecordEvent } from './usage-records.ts';
 
 /** Validity of a token when nobody asks for more, in seconds. */
@@ -49,7 +49,7 @@ export function oauthOperations({
   worker,
   record,
   providers,
-}: OauthOperationsDeps): AnyOperation[] {
+}: OauthOperationsDeps): OperationGroup<'oauth' | 'token'> {
   /** Points whoever asks for a token of a provider that takes API keys to its key. */
   const pointToKey = (wanted: string, error: unknown): unknown => {
     const takesKeys = providers.find(wanted) !== undefined && wanted !== GOOGLE && !Object.hasOwn(PRESETS, wanted);
@@ -59,9 +59,8 @@ export function oauthOperations({
       hint: `${wanted} takes API keys: aipassd get-key ${wanted}; for an OAuth account, ${error.hint}`,
     });
   };
-  return [
-    defineOperation<'token.get'>({
-      name: 'token.get',
+  return {
+    'token.get': {
       right: 'reveal',
       audit: { outcome: 'released', credential: (params) => params.name },
       schema: z.strictObject({
@@ -88,15 +87,13 @@ export function oauthOperations({
           return fail(error);
         }
       },
-    }),
-    defineOperation<'oauth.list'>({
-      name: 'oauth.list',
+    },
+    'oauth.list': {
       right: 'see',
       schema: z.strictObject({}),
       handle: async () => ({ accounts: await accounts.statuses() }),
-    }),
-    defineOperation<'oauth.refresh'>({
-      name: 'oauth.refresh',
+    },
+    'oauth.refresh': {
       right: 'use',
       audit: {
         outcome: 'changed',
@@ -109,9 +106,8 @@ export function oauthOperations({
           describeRefresh(one.name, one.outcome),
         ),
       }),
-    }),
-    defineOperation<'oauth.reauth'>({
-      name: 'oauth.reauth',
+    },
+    'oauth.reauth': {
       right: 'admin',
       audit: { outcome: 'changed', credential: (params) => params.name },
       schema: z.strictObject({
@@ -146,18 +142,16 @@ export function oauthOperations({
         await (await accounts.find(account.name)).reload();
         return { name: account.name, ...consented };
       },
-    }),
-    defineOperation<'oauth.redirect'>({
-      name: 'oauth.redirect',
+    },
+    'oauth.redirect': {
       right: 'admin',
       schema: z.strictObject({ flow: z.uuid(), url: z.string().min(1).max(16_384) }),
       handle({ flow, url }) {
         consents.paste(flow, url);
         return { accepted: true };
       },
-    }),
-    defineOperation<'oauth.revoke'>({
-      name: 'oauth.revoke',
+    },
+    'oauth.revoke': {
       right: 'admin',
       audit: { outcome: 'changed', credential: (params) => params.name },
       schema: z.strictObject({ name }),
@@ -168,8 +162,8 @@ export function oauthOperations({
         await account.reload();
         return { name: account.name, atProvider: report.kind === 'revoked' && report.atProvider };
       },
-    }),
-  ];
+    },
+  };
 }
 
 /** Returns the address of an MCP server, or undefined for a text that is not an address. */

@@ -1,5 +1,5 @@
 /**
- * Definition of an operation: a name, a schema, a right and a handler. table.ts lists them all.
+ * Definition of an operation: a schema, a right and a handler. Its name is its place in the table.
  */
 
 import { z } from 'zod';
@@ -70,8 +70,7 @@ export interface OperationAudit<Params, Result> {
   detail?(params: Params): string;
 }
 
-export interface Operation<Name extends OperationName = OperationName> {
-  readonly name: Name;
+export interface Operation<Name extends OperationName> {
   /**
    * Required right; checked before the parameters and the handler, and again before an asynchronous
    * result leaves.
@@ -94,20 +93,17 @@ export interface Operation<Name extends OperationName = OperationName> {
   ): Promise<Operations[Name]['result']> | Operations[Name]['result'];
 }
 
+/** The operations whose names begin with these words: each that the protocol has, and no other. */
+export type OperationGroup<Word extends string> = {
+  readonly [Name in OperationName as Name extends `${Word}.${string}` ? Name : never]: Operation<Name>;
+};
+
 /** An operation without its parameter types; its schema guards the handler. */
 export interface AnyOperation {
-  readonly name: OperationName;
+  readonly name: string;
   readonly right: Right;
   readonly schema: z.ZodType;
   readonly inOrganization?: OrganizationReach | ((params: unknown) => OrganizationReach);
   readonly audit?: OperationAudit<unknown, unknown>;
   handle(params: unknown, context: OperationContext): unknown;
-}
-
-/**
- * Returns the operation; checks the types of its parameters and result against
- * protocol/operations.ts.
- */
-export function defineOperation<Name extends OperationName>(operation: Operation<Name>): AnyOperation {
-  return operation;
 }

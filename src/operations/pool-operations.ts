@@ -12,7 +12,7 @@ import { askedBy, type KeyLease, type LeaseOutcome } from '../pools/lease.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { PoolCheckProgress, PoolSettleParams } from '../protocol/pool.ts';
 import type { KeysByOrganization } from './key-operations.ts';
-import { defineOperation, organizationName, type AnyOperation } from './operation.ts';
+import { organizationName, type OperationGroup } from './operation.ts';
 import { eventCaller, type RecordEvent } from './usage-records.ts';
 import { AipassError } from '../base/errors.ts';
 import { FairTurns } from '../base/fair-turns.ts';
@@ -36,12 +36,11 @@ const headerFields = z
   .record(z.string().max(256), z.string().max(8192))
   .refine((headers) => Object.keys(headers).length <= 256, 'more than 256 fields');
 
-export function poolOperations({ organizations, record, clock }: PoolOperationsDeps): AnyOperation[] {
+export function poolOperations({ organizations, record, clock }: PoolOperationsDeps): OperationGroup<'pool'> {
   const held = new HeldLeases();
 
-  return [
-    defineOperation<'pool.list'>({
-      name: 'pool.list',
+  return {
+    'pool.list': {
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({ organization, provider }),
@@ -53,9 +52,8 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
             : [lookup.resolve(params.provider)];
         return { pools: names.map((name) => pools.describe(name)) };
       },
-    }),
-    defineOperation<'pool.explain'>({
-      name: 'pool.explain',
+    },
+    'pool.explain': {
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({ organization, provider, model }),
@@ -63,9 +61,8 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
         const { lookup, pools } = organizations.keys(slug);
         return pools.explain(lookup.resolve(params.provider), params.model, askedBy(caller.peer?.uid, caller.name));
       },
-    }),
-    defineOperation<'pool.check'>({
-      name: 'pool.check',
+    },
+    'pool.check': {
       right: 'use',
       inOrganization: true,
       schema: z.strictObject({ organization, provider }),
@@ -80,9 +77,8 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
         });
         return { keys: verdicts };
       },
-    }),
-    defineOperation<'pool.lease'>({
-      name: 'pool.lease',
+    },
+    'pool.lease': {
       right: 'reveal',
       audit: {
         outcome: 'released',
@@ -125,9 +121,8 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
         const leaseId = held.hold({ lease, subject, onLost }, closed);
         return { leaseId, provider: lease.provider, keyId: lease.keyId, key: lease.value.reveal() };
       },
-    }),
-    defineOperation<'pool.settle'>({
-      name: 'pool.settle',
+    },
+    'pool.settle': {
       right: 'reveal',
       schema: z.strictObject({
         leaseId: z.string().min(1).max(64),
@@ -150,8 +145,8 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
         const isKeyTrouble = outcome?.kind === 'failed' && outcome.failure.next === 'another-key';
         return { settled: leased !== undefined, ...(isKeyTrouble ? { next: 'another-key' as const } : {}) };
       },
-    }),
-  ];
+    },
+  };
 }
 
 /**

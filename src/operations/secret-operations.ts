@@ -7,21 +7,19 @@ import { systemErrorCode } from '../base/errors.ts';
 import { describeFailure } from '../base/system-failure.ts';
 import { removeSecret, writeSecret } from '../credentials/opaque-store.ts';
 import type { Vault } from '../credentials/vault.ts';
-import { defineOperation, type AnyOperation } from './operation.ts';
+import type { OperationGroup } from './operation.ts';
 import { recordRelease, type RecordEvent } from './usage-records.ts';
 
 /** Makes the operations over the vault. */
-export function secretOperations(vault: Vault, folder: string, record: RecordEvent): AnyOperation[] {
+export function secretOperations(vault: Vault, folder: string, record: RecordEvent): OperationGroup<'secret'> {
   const writer = { folder, reload: () => vault.load() };
-  return [
-    defineOperation<'secret.list'>({
-      name: 'secret.list',
+  return {
+    'secret.list': {
       right: 'see',
       schema: z.strictObject({ provider: z.string().min(1).max(255).optional() }),
       handle: ({ provider }) => ({ secrets: [...vault.secretNames(provider)] }),
-    }),
-    defineOperation<'secret.get'>({
-      name: 'secret.get',
+    },
+    'secret.get': {
       right: 'reveal',
       schema: z.strictObject({
         name: z.string().min(1).max(512),
@@ -36,9 +34,8 @@ export function secretOperations(vault: Vault, folder: string, record: RecordEve
           value: bytes ? vault.readSecretBytes(name, json).toString('base64') : vault.readSecret(name, json),
         }));
       },
-    }),
-    defineOperation<'secret.set'>({
-      name: 'secret.set',
+    },
+    'secret.set': {
       right: 'admin',
       schema: z.strictObject({
         name: z.string().min(1).max(512),
@@ -50,9 +47,8 @@ export function secretOperations(vault: Vault, folder: string, record: RecordEve
         await onDisk(name, () => writeSecret(writer, name, Buffer.from(value, 'base64'), replace));
         return { name };
       },
-    }),
-    defineOperation<'secret.remove'>({
-      name: 'secret.remove',
+    },
+    'secret.remove': {
       right: 'admin',
       schema: z.strictObject({ name: z.string().min(1).max(512) }),
       audit: { outcome: 'changed', credential: ({ name }) => name },
@@ -60,8 +56,8 @@ export function secretOperations(vault: Vault, folder: string, record: RecordEve
         await onDisk(name, () => removeSecret(writer, name));
         return { name };
       },
-    }),
-  ];
+    },
+  };
 }
 
 /**

@@ -14,7 +14,7 @@ import type { Accounts } from '../refreshers/accounts.ts';
 import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 import { describeProviders } from './key-lookup.ts';
 import type { Usage } from '../usage/usage.ts';
-import { defineOperation, type AnyOperation } from './operation.ts';
+import type { OperationGroup } from './operation.ts';
 
 /** What the status is made of. */
 export interface StatusDeps {
@@ -41,11 +41,10 @@ export interface StatusDeps {
   readonly warnings: Pick<Warnings, 'list'>;
 }
 
-export function statusOperation(deps: StatusDeps): AnyOperation[] {
+export function statusOperation(deps: StatusDeps): OperationGroup<'status'> {
   const { paths, vault, providers, pools, clock } = deps;
-  return [
-    defineOperation<'status.get'>({
-      name: 'status.get',
+  return {
+    'status.get': {
       right: 'see',
       schema: z.strictObject({}),
       async handle(_params, { currentRights }) {
@@ -77,6 +76,6 @@ export function statusOperation(deps: StatusDeps): AnyOperation[] {
             .map(({ subject, problem, hint }) => ({ subject, problem, hint })),
         };
       },
-    }),
-  ];
+    },
+  };
 }

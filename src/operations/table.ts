@@ -3,18 +3,20 @@
  * file of this folder, and listed here.
  */
 
+import type { OperationName } from '../protocol/operations.ts';
 import type { Completer } from '../completions/completer.ts';
-import { completionOperations } from './completion-operations.ts';
+import { completionParams } from '../completions/chat-request.ts';
 import { credentialOperations } from './credential-operations.ts';
 import { eventOperations } from './event-operations.ts';
 import { gatewayOperations, type GatewayOperationsDeps } from './gateway-operations.ts';
 import { keyOperations, type KeyOperationsDeps } from './key-operations.ts';
 import { oauthOperations, type OauthOperationsDeps } from './oauth-operations.ts';
 import type { Organizations } from './organizations.ts';
-import type { AnyOperation } from './operation.ts';
+import type { Operation } from './operation.ts';
 import { poolOperations } from './pool-operations.ts';
 import { secretOperations } from './secret-operations.ts';
 import { statusOperation, type StatusDeps } from './status-operation.ts';
+import { eventCaller } from './usage-records.ts';
 import { usageOperations, type UsageOperationsDeps } from './usage-operations.ts';
 
 /** What the operations need. */
@@ -29,18 +31,29 @@ export interface OperationsDeps
   readonly organizations: Organizations;
 }
 
-/** Makes every operation. */
-export function createOperations(deps: OperationsDeps): AnyOperation[] {
-  return [
+/** Makes every operation of the protocol. */
+export function createOperations(deps: OperationsDeps): { readonly [Name in OperationName]: Operation<Name> } {
+  return {
     ...statusOperation(deps),
     ...keyOperations(deps),
     ...poolOperations(deps),
     ...oauthOperations(deps),
     ...secretOperations(deps.vault, deps.paths.secrets, deps.record),
     ...usageOperations(deps),
-    ...completionOperations(deps.completer),
+    'completion.create': {
+      right: 'use',
+      inOrganization: true,
+      schema: completionParams,
+      handle: (params, { caller, organization, signal, emit }) =>
+        deps.completer.complete(params, {
+          caller: eventCaller(caller, organization),
+          organization,
+          signal,
+          onDelta: emit,
+        }),
+    },
     ...gatewayOperations(deps),
     ...credentialOperations(deps.organizations),
     ...eventOperations((slug) => deps.organizations.keys(slug).events),
-  ];
+  };
 }

@@ -21,7 +21,7 @@ import { classifyGeneration, reportEvent } from '../usage/generations.ts';
 import { readAipassUsage } from '../usage/import-aipass.ts';
 import type { Usage } from '../usage/usage.ts';
 import { eventCaller } from './usage-records.ts';
-import { defineOperation, organizationName, type AnyOperation, type OperationContext } from './operation.ts';
+import { organizationName, type OperationGroup, type OperationContext } from './operation.ts';
 import type { Organizations } from './organizations.ts';
 import { fetchModels } from '../providers/models.ts';
 import type { CostSources } from '../usage/open.ts';
@@ -59,11 +59,10 @@ export interface UsageOperationsDeps {
 }
 
 /** Creates the operations. */
-export function usageOperations(deps: UsageOperationsDeps): AnyOperation[] {
+export function usageOperations(deps: UsageOperationsDeps): OperationGroup<'usage'> {
   const { usage, organizations, clock, retention } = deps;
-  return [
-    defineOperation<'usage.stats'>({
-      name: 'usage.stats',
+  return {
+    'usage.stats': {
       right: 'see',
       inOrganization: (params) => (isAcrossOrganizations(params) ? 'any' : true),
       schema: z.strictObject({
@@ -77,18 +76,16 @@ export function usageOperations(deps: UsageOperationsDeps): AnyOperation[] {
       }),
       handle: (query, context) =>
         usage.ask('answer', { ...query, organizations: scopeOf(query, context) }, clock.now()),
-    }),
-    defineOperation<'usage.session'>({
-      name: 'usage.session',
+    },
+    'usage.session': {
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({ organization: ownOrganization, id: name.optional() }),
       async handle({ id = usage.run }, context) {
         return { id, session: await usage.ask('session', id, [context.organization]) };
       },
-    }),
-    defineOperation<'usage.events'>({
-      name: 'usage.events',
+    },
+    'usage.events': {
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({
@@ -101,9 +98,8 @@ export function usageOperations(deps: UsageOperationsDeps): AnyOperation[] {
         after: z.string().max(64).optional(),
       }),
       handle: (query, context) => usage.ask('events', { ...query, organizations: [context.organization] }, 'desc'),
-    }),
-    defineOperation<'usage.recent'>({
-      name: 'usage.recent',
+    },
+    'usage.recent': {
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({
@@ -123,16 +119,14 @@ export function usageOperations(deps: UsageOperationsDeps): AnyOperation[] {
             .map((key) => key.keyId),
           clock.now(),
         ),
-    }),
-    defineOperation<'usage.track'>({
-      name: 'usage.track',
+    },
+    'usage.track': {
       right: 'use',
       inOrganization: true,
       schema: z.strictObject({ organization: ownOrganization, generationId: name, caller: callerName.optional() }),
       handle: (params, context) => track(deps, params, context),
-    }),
-    defineOperation<'usage.export'>({
-      name: 'usage.export',
+    },
+    'usage.export': {
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({
@@ -154,22 +148,20 @@ export function usageOperations(deps: UsageOperationsDeps): AnyOperation[] {
         }
         return { events };
       },
-    }),
-    defineOperation<'usage.prune'>({
-      name: 'usage.prune',
+    },
+    'usage.prune': {
       right: 'admin',
       audit: { outcome: 'changed', credential: () => null, hasChangedNothing: ({ dryRun }) => dryRun === true },
       schema: z.strictObject({ days: days.optional(), dryRun: z.boolean().optional() }),
       handle: (params) => usage.prune(params.days ?? retention.days, retention.totalsDays, params.dryRun === true),
-    }),
-    defineOperation<'usage.import'>({
-      name: 'usage.import',
+    },
+    'usage.import': {
       right: 'admin',
       audit: { outcome: 'changed', credential: () => null },
       schema: z.strictObject({ text: z.string().max(64 * 1024 * 1024) }),
       handle: ({ text }) => usage.ask('import', readAipassUsage(text)),
-    }),
-  ];
+    },
+  };
 }
 
 /**

@@ -76,23 +76,19 @@ export async function startTestServer(options: Partial<SocketServerDeps> = {}): 
       return { count };
     },
   };
-  const names = [
-    'status.get',
-    'provider.list',
-    'key.list',
-    'secret.get',
-    'secret.list',
-    'completion.create',
-  ] as const satisfies readonly AnyOperation['name'][];
-  const operations = names.map((name): AnyOperation => ({
-    name,
-    right: 'see',
-    schema: loose,
-    handle: (params, context) => {
-      contexts.push(context);
-      return handlers[name]?.(params, context);
-    },
-  }));
+  const operations = Object.fromEntries(
+    Object.entries(handlers).map(([name, handle]): [string, Omit<AnyOperation, 'name'>] => [
+      name,
+      {
+        right: 'see',
+        schema: loose,
+        handle: (params, context) => {
+          contexts.push(context);
+          return handle(params, context);
+        },
+      },
+    ]),
+  );
 
   const server = new SocketServer({
     path: home.paths.socket,

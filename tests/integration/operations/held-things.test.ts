@@ -59,7 +59,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
   const recorded: RawEvent[] = [];
   const record = (event: RawEvent): void => void recorded.push(event);
   const dispatch = createDispatcher(
-    [
+    {
       ...keyOperations({ organizations: { keys: () => own }, providers, defaultProvider, record }),
       ...secretOperations(vault, paths.secrets, record),
       ...statusOperation({
@@ -76,7 +76,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
         lastRun: null,
         auditEnd: () => ({ seq: 0, hash: '' }),
       }),
-    ],
+    },
     { logger, audit: () => {} },
   );
   return {

@@ -34,7 +34,10 @@ function dispatching(...operations: AnyOperation[]): { dispatch: Dispatch; lines
   const recording = recordingLogger();
   const logger = { ...recording, debug: () => {} };
   return {
-    dispatch: createDispatcher(operations, { logger, audit: () => {} }),
+    dispatch: createDispatcher(Object.fromEntries(operations.map((one) => [one.name, one])), {
+      logger,
+      audit: () => {},
+    }),
     lines: logger.lines,
   };
 }
@@ -46,12 +49,6 @@ async function failure(outcome: ReturnType<Dispatch>): Promise<AipassError> {
 }
 
 describe('the dispatcher', () => {
-  it('refuses a table in which two operations have one name', () => {
-    expect(() => dispatching(operation({}), operation({ right: 'admin' }))).toThrow(
-      'two operations are called status.get',
-    );
-  });
-
   it('answers at once where the handler does', () => {
     const { dispatch } = dispatching(operation({ handle: () => ({ up: true }) }));
     expect(dispatch('status.get', {}, contextWith())).toStrictEqual({ kind: 'done', result: { up: true } });
@@ -252,13 +249,16 @@ function startRevocable(answer: Promise<unknown>) {
   let recheck: (() => void) | undefined;
   const ended = new AbortController();
   const audited: DispatchOutcome[] = [];
-  const dispatch = createDispatcher([operation({ right: 'reveal', handle: () => answer })], {
-    logger: recordingLogger(),
-    audit: (_operation, _params, _context, outcome) => audited.push(outcome),
-    onRightsChange: (listener) => {
-      recheck = listener;
+  const dispatch = createDispatcher(
+    { 'status.get': operation({ right: 'reveal', handle: () => answer }) },
+    {
+      logger: recordingLogger(),
+      audit: (_operation, _params, _context, outcome) => audited.push(outcome),
+      onRightsChange: (listener) => {
+        recheck = listener;
+      },
     },
-  });
+  );
   const outcome = dispatch(
     'status.get',
     {},
