@@ -28,7 +28,6 @@ const TEMPORARY = /^(?:\.aipassd-[0-9a-f-]{36}\.tmp|\..+\.lock\.[0-9a-f-]{16,36}
  */
 const ABANDONED_MS = 86_400_000;
 
-/** Settings of one write. */
 export interface AtomicWriteOptions {
   /** Mode of the file whatever the umask is; 0600 by default. */
   readonly mode?: number;

@@ -7,7 +7,6 @@
 export interface Backoff {
   /** Limit of the wait after the first failure. */
   readonly firstMs: number;
-  /** Limit of every wait. */
   readonly maxMs: number;
   /**
    * Share of the wait that randomness may take away, 0 to 1, so that many clients do not come back

@@ -2,7 +2,6 @@
  * A map of bounded size that forgets what was used longest ago. Runs on Node 20.16 for the client.
  */
 
-/** Map that keeps at most a number of entries. */
 export class BoundedMap<Key, Value extends string | number | boolean | object> {
   readonly #entries = new Map<Key, Value>();
   readonly #maxSize: number;
@@ -19,7 +18,6 @@ export class BoundedMap<Key, Value extends string | number | boolean | object> {
     this.#onEvict = onEvict;
   }
 
-  /** Number of entries. */
   get size(): number {
     return this.#entries.size;
   }

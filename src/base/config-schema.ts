@@ -190,7 +190,6 @@ const people = z
 
 const name = z.string().regex(PROVIDER_NAME, 'is not a name: use lower-case letters, digits, "-" and "_", at most 63');
 
-/** The whole configuration. */
 export const configSchema = z.strictObject({
   $schema: z.string().optional().describe('Path or URL of config.schema.json, for editors.'),
   defaultProvider: name.default('openrouter').describe('Provider that serves requests which name none.'),
@@ -373,5 +372,4 @@ export const configSchema = z.strictObject({
 /** The configuration with its defaults filled in. */
 export type Config = z.output<typeof configSchema>;
 
-/** Settings of one provider. */
 export type ProviderConfig = z.output<typeof provider>;

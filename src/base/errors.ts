@@ -61,7 +61,6 @@ export const ERROR_CODES = {
   INTERNAL: 'a bug in aipassd',
 } as const;
 
-/** One of the documented codes. */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 /**

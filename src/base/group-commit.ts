@@ -6,7 +6,6 @@
  * ready in one. A reply that is alone does not wait for the end of its turn.
  */
 
-/** The group commit of one daemon. */
 export class GroupCommit {
   readonly #write: () => void;
   readonly #isAlone: () => boolean;

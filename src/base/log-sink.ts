@@ -15,7 +15,6 @@ import type { Redactor } from './redactor.ts';
 import { describeFailure } from './system-failure.ts';
 import type { Warning } from './warning.ts';
 
-/** Severity of a line. */
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
 /** Values beside a message; printed as JSON. */
@@ -32,7 +31,6 @@ export interface LogLine {
   readonly at: number;
 }
 
-/** Where lines go. */
 export interface LogSinkDeps {
   readonly level: LogLevel;
   /** Path of the file, or null for none. Its folder is made, mode 0700. */
@@ -42,7 +40,6 @@ export interface LogSinkDeps {
   readonly redactor: Redactor;
 }
 
-/** Writes lines. */
 export interface LogSink {
   write(line: LogLine): void;
   /** Returns why the file is not written, or null while it is. */

@@ -10,7 +10,6 @@ import type { Warning } from './warning.ts';
 
 export type { LogFields } from './log-sink.ts';
 
-/** Writes log lines. */
 export interface Logger {
   error(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
@@ -33,7 +32,6 @@ export interface DaemonLogger extends Logger {
   component(name: string): Logger;
 }
 
-/** How the log is opened. */
 export interface LoggerDeps extends LogSinkDeps {
   /** Components whose debug lines are written whatever the level is; `*` stands for all. */
   readonly debug?: ReadonlySet<string>;

@@ -26,7 +26,6 @@ const UCRED_BYTES = 12;
 
 /** Option for a peer's supplementary groups (Linux 4.13 and newer). */
 const SO_PEERGROUPS = 59;
-/** `NGROUPS_MAX` of Linux. */
 const MAX_GROUPS = 65_536;
 
 /** `sys/un.h` of macOS: options of `SOL_LOCAL`. */

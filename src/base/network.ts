@@ -27,9 +27,7 @@ export interface NetworkSettings {
 
 /** The network as it is used. Holds no secret: the credentials of a proxy are left out. */
 export interface NetworkReport {
-  /** Proxy for https, or null. */
   readonly httpsProxy: string | null;
-  /** Proxy for http, or null. */
   readonly httpProxy: string | null;
   /** Hosts that are reached without a proxy; empty where there is none. */
   readonly noProxy: readonly string[];
@@ -40,7 +38,6 @@ export interface NetworkReport {
 /** Network of a daemon without settings for it. */
 export const NO_NETWORK: NetworkReport = { httpsProxy: null, httpProxy: null, noProxy: [], caCertificates: null };
 
-/** The network that was set up. */
 export interface OpenNetwork {
   readonly report: NetworkReport;
   /** Credentials of proxies, for the redactor. */

@@ -18,7 +18,6 @@ export interface Paths {
   readonly secrets: string;
   /** File that holds the API keys. */
   readonly envFile: string;
-  /** `config.jsonc`. */
   readonly config: string;
   /** Folder of state, database and logs. */
   readonly state: string;
@@ -26,7 +25,6 @@ export interface Paths {
   readonly runtime: string;
   /** Socket that node-ipc serves. */
   readonly socket: string;
-  /** Socket of the HTTP gateway. */
   readonly gatewaySocket: string;
   /** Lock that the running daemon holds; see ipc/instance-lock.ts. */
   readonly lock: string;

@@ -55,13 +55,11 @@ export class Warnings {
     return () => this.#sources.delete(source);
   }
 
-  /** Asks every source. */
   list(): Warning[] {
     return [...this.#sources].flatMap((source) => [...source()]);
   }
 }
 
-/** One event: its name and what belongs to it. */
 export interface DaemonEvent {
   readonly event: string;
   readonly data: unknown;
@@ -89,13 +87,11 @@ export class EventHub {
   }
 }
 
-/** Connections and unanswered requests. */
 export interface Load {
   readonly connections: number;
   readonly requestsInFlight: number;
 }
 
-/** Load of all endpoints. */
 export class LoadMeter {
   readonly #sources = new Set<() => Load>();
 
@@ -105,7 +101,6 @@ export class LoadMeter {
     return () => this.#sources.delete(source);
   }
 
-  /** Returns the sums over all endpoints. */
   total(): Load {
     let [connections, requestsInFlight] = [0, 0];
     for (const source of this.#sources) {

@@ -9,7 +9,6 @@ import { inspect } from 'node:util';
 /** Text that stands for a secret wherever one is printed. */
 export const SECRET_PLACEHOLDER = '[secret]';
 
-/** One secret text. */
 export class Secret {
   readonly #value: string;
 
@@ -17,7 +16,6 @@ export class Secret {
     this.#value = value;
   }
 
-  /** Returns the value itself. */
   reveal(): string {
     return this.#value;
   }

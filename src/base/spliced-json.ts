@@ -108,7 +108,6 @@ export class SplicingParser {
     this.#minBytes = minBytes;
   }
 
-  /** Takes the next bytes. */
   push(chunk: Buffer): void {
     let at = 0;
     let copied = 0;

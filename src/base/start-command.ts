@@ -9,10 +9,8 @@ import { isAbsolute, join } from 'node:path';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Name of the systemd unit. */
 export const UNIT_NAME = 'aipassd.service';
 
-/** Label of the launchd agent. */
 export const PLIST_LABEL = 'com.aipassd.daemon';
 
 /** Place of the unit of the whole machine. */

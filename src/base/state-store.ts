@@ -30,7 +30,6 @@ const GATHER_FACTOR = 20;
 
 type StateDocument = Record<string, unknown>;
 
-/** What a store is wired with. */
 export interface StateStoreDeps {
   /** Path of `state.json`; its folder is made, mode 0700. */
   readonly path: string;
@@ -38,7 +37,6 @@ export interface StateStoreDeps {
   readonly logger: Pick<Logger, 'warn'>;
 }
 
-/** The sections of one file. */
 export class StateStore {
   readonly #deps: StateStoreDeps;
   readonly #bound = new Map<string, () => unknown>();
@@ -54,7 +52,6 @@ export class StateStore {
     this.#deps = deps;
   }
 
-  /** Problems with the file. */
   get warnings(): readonly Warning[] {
     return this.#warnings;
   }

@@ -5,7 +5,6 @@
  * skip midnight, come out right.
  */
 
-/** Calendar period. */
 export type CalendarPeriod = 'minute' | 'hour' | 'day' | 'month';
 
 /** Span of time: its first instant, and the first one after it, in epoch milliseconds. */

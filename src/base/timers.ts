@@ -90,7 +90,6 @@ export class Debouncer {
     this.#callback = callback;
   }
 
-  /** Reports an event. */
   trigger(): void {
     const now = this.#clock.monotonic();
     this.#firstAt ??= now;
@@ -102,7 +101,6 @@ export class Debouncer {
     });
   }
 
-  /** Drops pending events. */
   stop(): void {
     this.#cancel?.();
     this.#cancel = undefined;

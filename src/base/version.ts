@@ -3,5 +3,4 @@
  * bundled client has no package.json beside it.
  */
 
-/** Version in package.json. */
 export const VERSION = '0.1.0';

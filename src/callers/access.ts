@@ -46,10 +46,8 @@ const GRANTED = {
   admin: ['see', 'admin'],
 } as const satisfies Record<keyof Config['access'], readonly Right[]>;
 
-/** The settings that decide who may ask. */
 type AccessConfig = Pick<Config, 'access' | 'organizations'>;
 
-/** A policy with its names resolved. */
 interface ResolvedPolicy {
   readonly grants: AccessGrants;
   readonly warnings: readonly Warning[];
@@ -76,7 +74,6 @@ export interface PeopleIds {
   readonly gids: ReadonlySet<number>;
 }
 
-/** The people of one organization. */
 export interface OrganizationPeople {
   readonly members: PeopleIds;
   readonly admins: PeopleIds;
@@ -154,7 +151,6 @@ function idsByName(text: string): ReadonlyMap<string, number> {
 /** Rights of a member, and of an admin. */
 const MEMBER_RIGHTS: ReadonlySet<Right> = new Set(['see', 'use']);
 const ADMIN_RIGHTS: ReadonlySet<Right> = new Set(['see', 'use', 'admin']);
-/** The people of each configured organization. */
 export type OrganizationGrants = ReadonlyMap<string, OrganizationPeople>;
 
 /** A caller's rights in each of its organizations, by slug. */

@@ -8,7 +8,6 @@ import type { Right } from './rights.ts';
 import type { PeerCredentials } from '../base/native.ts';
 import { readStartTicks } from '../base/process-identity.ts';
 
-/** A peer's identity. */
 export interface PeerIdentity extends PeerCredentials {
   /** Start time of the process, in clock ticks since boot, or null where it is unknown. */
   readonly startedAt: number | null;
@@ -45,7 +44,6 @@ export interface Caller {
   readonly client: string | null;
   /** Rights in the default organization, which are the daemon's own keys. */
   readonly rights: ReadonlySet<Right>;
-  /** Rights in each organization of the caller. */
   readonly organizations: OrganizationRights;
   /** Identity that the kernel reports, or null where the kernel cannot be asked. */
   readonly peer: PeerIdentity | null;

@@ -39,11 +39,9 @@ export interface Admission {
    * Adds to (or subtracts from) the bytes that wait for this user; false if they exceed the limit.
    */
   wait(bytes: number): boolean;
-  /** Removes the connection from the counts. */
   leave(): void;
 }
 
-/** What a gate needs. */
 export interface GateDeps {
   readonly grants: () => AccessGrants;
   readonly limits: UserLimits;

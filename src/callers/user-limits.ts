@@ -22,7 +22,6 @@ export interface UserLimitValues {
   readonly requestsPerSecond: number | undefined;
 }
 
-/** Returns the limits of one user from a configuration. */
 export function userLimits({ limits }: Pick<Config, 'limits'>): UserLimitValues {
   return { connectionsOfOthers: limits.connections, ...limits.perUser, requestsPerSecond: limits.requestsPerSecond };
 }
@@ -51,7 +50,6 @@ interface Holding {
   refilledAt: number;
 }
 
-/** Counts of all users. */
 export class UserLimits {
   #limits: UserLimitValues;
   readonly #clock: Clock;
@@ -82,7 +80,6 @@ export class UserLimits {
     return true;
   }
 
-  /** Reverses `connect`. */
   disconnect(uid: number, isOwn: boolean): void {
     const holding = this.#holdings.get(uid);
     if (!holding) return;

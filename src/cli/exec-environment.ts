@@ -11,7 +11,6 @@ import type { GatewayRoutes } from '../protocol/gateway.ts';
 /** Variables of a program; `undefined` stands for one that is not set. */
 export type Variables = Readonly<Record<string, string | undefined>>;
 
-/** Gateway as a program reaches it. */
 export interface GatewayAddress {
   /** Beginning of every base URL: `http://127.0.0.1:4000`. */
   readonly origin: string;
@@ -107,7 +106,6 @@ export function environmentChanges(env: Variables, program: string, gateway: Gat
   return { ...changes, ...proxyVariables(env) };
 }
 
-/** Returns the environment of a program. */
 export function buildEnvironment(env: Variables, program: string, gateway: GatewayAddress): Record<string, string> {
   const whole = { ...env, ...environmentChanges(env, program, gateway) };
   return Object.fromEntries(
@@ -225,13 +223,11 @@ function proxyVariables(env: Variables): Variables {
   return { NO_PROXY: value, no_proxy: value };
 }
 
-/** Lines for one file. */
 export interface FileLines {
   readonly file: string;
   readonly lines: readonly string[];
 }
 
-/** Programs with lines of their own. */
 export const PROGRAMS_WITH_FILES = ['codex', 'gemini', 'opencode', 'cn', 'cline'] as const;
 
 /** Returns the lines for a program, or undefined for one that the variables suffice for. */

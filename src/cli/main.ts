@@ -22,7 +22,6 @@ const EXIT_INTERRUPTED = 130;
 const HELP_FLAGS: ReadonlySet<string> = new Set(['--help', '-h']);
 const VERSION_FLAGS: ReadonlySet<string> = new Set(['--version', '-V', '-v']);
 
-/** Runs one command and returns the exit code. */
 export async function main(argv: readonly string[], runDaemon: () => Promise<number>): Promise<number> {
   const out = new Output(process.stdout, process.stderr, process.env);
   // A reader that has read enough (`| head`) is not an error.

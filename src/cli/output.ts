@@ -41,9 +41,7 @@ export interface OutputStream {
   readonly columns?: number;
 }
 
-/** How a table is laid out. */
 export interface TableOptions {
-  /** Spaces before each row. */
   readonly indent?: number;
   /** Maximum width of a cell, in columns. */
   readonly maxCell?: number;
@@ -53,7 +51,6 @@ export interface TableOptions {
   readonly stack?: boolean;
 }
 
-/** Writes to the two streams of the program. */
 export class Output {
   readonly #stdout: OutputStream;
   readonly #stderr: OutputStream;
@@ -68,7 +65,6 @@ export class Output {
     this.#colour = stdout.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
   }
 
-  /** Whether stdout is a terminal. */
   get isTerminal(): boolean {
     return this.#stdout.isTTY === true;
   }
@@ -89,7 +85,6 @@ export class Output {
     return this.#hasPrinted;
   }
 
-  /** Prints lines of result. */
   line(...lines: readonly string[]): void {
     for (const line of lines) this.#print(`${line}\n`);
   }
@@ -118,7 +113,6 @@ export class Output {
     this.#print(this.isTerminal ? text.replace(TERMINAL_CONTROLS, '') : text);
   }
 
-  /** Prints a document. */
   json(value: unknown): void {
     this.#print(`${JSON.stringify(value, null, 2)}\n`);
   }
@@ -181,7 +175,6 @@ export class Output {
     this.#complain(readable(text, 2000));
   }
 
-  /** Prints a warning with its hint. */
   warn(problem: string, hint?: string): void {
     this.#complain(`warning: ${readable(problem, 2000)}`);
     if (hint !== undefined) this.hint(hint);

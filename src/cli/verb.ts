@@ -15,7 +15,6 @@ import { plainText } from '../base/plain-text.ts';
 import type { Aipass } from '../client/aipass.ts';
 import type { Output } from './output.ts';
 
-/** What verbs work with. */
 export interface VerbContext {
   readonly out: Output;
   readonly paths: Paths;
@@ -26,9 +25,7 @@ export interface VerbContext {
   readonly connect: (socket?: string) => Promise<Aipass>;
   /** Runs the daemon in this process until a signal stops it. */
   readonly runDaemon: () => Promise<number>;
-  /** Loads every verb. */
   readonly loadVerbs: () => Promise<readonly Verb[]>;
-  /** Reads standard input to its end. */
   readonly readStdin: () => Promise<string>;
   /** Reads standard input to its end, byte for byte. */
   readonly readStdinBytes: () => Promise<Buffer>;
@@ -43,7 +40,6 @@ export interface VerbContext {
 export interface VerbSpec<Table extends Parameters> {
   readonly name: string;
   readonly summary: string;
-  /** Further lines of help. */
   readonly details?: readonly string[];
   readonly parameters: Table;
   /**
@@ -81,7 +77,6 @@ export type NameKind = (typeof NAME_KINDS)[number];
 /** What may stand for a value: fixed words, names that the daemon knows, or files. */
 export type Completion = readonly string[] | NameKind | 'files';
 
-/** An option without a value. */
 export interface FlagOption {
   readonly kind: 'flag';
   readonly help: string;
@@ -89,7 +84,6 @@ export interface FlagOption {
   readonly excludes?: readonly string[] | undefined;
 }
 
-/** An option with a value. */
 export interface ValueOption<Value> {
   readonly kind: 'value';
   readonly help: string;
@@ -123,10 +117,8 @@ export interface RestArgument {
 /** One entry of a verb's table. Words take their places in the order of the table. */
 export type Parameter = FlagOption | ValueOption<unknown> | WordArgument<unknown> | RestArgument;
 
-/** The table of a verb, by name. */
 export type Parameters = Readonly<Record<string, Parameter>>;
 
-/** What a verb gets for its table. */
 export type ValuesOf<Table extends Parameters> = {
   readonly [Name in keyof Table]: Table[Name] extends FlagOption
     ? boolean
@@ -139,12 +131,10 @@ export type ValuesOf<Table extends Parameters> = {
           : never;
 };
 
-/** Describes an option without a value. */
 export function flag(help: string, excludes?: readonly string[]): FlagOption {
   return { kind: 'flag', help, excludes };
 }
 
-/** Describes an option whose value is taken as it is. */
 export function textOption(
   placeholder: string,
   help: string,
@@ -153,7 +143,6 @@ export function textOption(
   return { kind: 'value', placeholder, help, parse: (value) => value, ...more };
 }
 
-/** Describes an option that may be given several times. */
 export function textListOption(
   placeholder: string,
   help: string,
@@ -168,7 +157,6 @@ export function textListOption(
   };
 }
 
-/** Describes an option that takes one of some words. */
 export function choice<Word extends string>(
   placeholder: string,
   words: readonly Word[],
@@ -183,7 +171,6 @@ export function choice<Word extends string>(
   };
 }
 
-/** Describes an option that takes a whole number. */
 export function integer(
   placeholder: string,
   [least, most]: readonly [least: number, most: number],
@@ -192,7 +179,6 @@ export function integer(
   return { kind: 'value', placeholder, help, parse: (value, name) => parseInteger(value, name, least, most) };
 }
 
-/** Describes an option that takes a number. */
 export function decimal(
   placeholder: string,
   [least, most]: readonly [least: number, most: number],
@@ -218,7 +204,6 @@ export function time(help: string): ValueOption<number> {
   return { kind: 'value', placeholder: 'T', help, parse: parseTime };
 }
 
-/** Describes a word that may be left out. */
 export function optionalWord(
   help: string,
   completion?: Completion,
@@ -226,7 +211,6 @@ export function optionalWord(
   return { ...anyWord(help, completion), isRequired: false };
 }
 
-/** Describes a word that must be there. */
 export function requiredWord(
   help: string,
   completion?: Completion,

@@ -274,7 +274,6 @@ export function isPlaceholder(value: string): boolean {
   return text.length <= MAX_PLACEHOLDER_LENGTH && PLACEHOLDERS.some((placeholder) => placeholder.test(text));
 }
 
-/** A key of the file. */
 interface FoundKey {
   readonly provider: string;
   /** Variable in the file. */
@@ -290,7 +289,6 @@ interface SkippedVariable {
   readonly reason: string;
 }
 
-/** What a file holds. */
 export interface FoundKeys {
   readonly keys: readonly FoundKey[];
   readonly skipped: readonly SkippedVariable[];

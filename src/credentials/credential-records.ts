@@ -39,24 +39,19 @@ export interface CredentialRecord {
   readonly request?: CreationRequest | undefined;
 }
 
-/** A request that created a credential. */
 export interface CreationRequest {
-  /** Its Idempotency-Key. */
   readonly key: string;
   /** Its parameters but the API key, printed. */
   readonly params: string;
 }
 
-/** What a new record is made of. */
 export type NewRecord = Pick<
   CredentialRecord,
   'provider' | 'accountKey' | 'keyId' | 'displayName' | 'baseUrl' | 'active' | 'request'
 >;
 
-/** What can change in a record. */
 export type RecordChange = Partial<Pick<CredentialRecord, 'displayName' | 'baseUrl' | 'active' | 'keyId'>>;
 
-/** What the records of one organization are wired with. */
 export interface CredentialRecordsDeps {
   readonly organizationId: string;
   /** The saved section of the state document, unchecked. */
@@ -99,7 +94,6 @@ function uuidFromName(name: string, namespace: string): string {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
 }
 
-/** Holds the records of one organization. */
 export class CredentialRecords {
   readonly #deps: CredentialRecordsDeps;
   readonly #records = new Map<string, CredentialRecord>();
@@ -179,7 +173,6 @@ export class CredentialRecords {
     );
   }
 
-  /** Returns a record, or undefined. */
   find(id: string): CredentialRecord | undefined {
     return this.#records.get(id.toLowerCase());
   }

@@ -9,7 +9,6 @@
 
 import { parse } from 'dotenv';
 
-/** One problem in a `.env` text. */
 export interface EnvProblem {
   /** Line number, from 1. */
   readonly line: number;
@@ -25,7 +24,6 @@ export interface EnvProblem {
   readonly hint?: string;
 }
 
-/** Content of a `.env` text. */
 export interface EnvFile {
   readonly entries: ReadonlyMap<string, string>;
   readonly problems: readonly EnvProblem[];
@@ -120,7 +118,6 @@ const HEAD = /^\s*(?:export\s+)?([\w.-]+)(?:\s*=|:\s)/;
 /** An assignment to a name that holds other characters than HEAD allows. */
 const BAD_NAME = /^\s*(?:export\s+)?[^\s=]+\s*=/;
 
-/** A blank line or a comment. */
 const SILENT = /^\s*(?:#|$)/;
 
 /** Text that may follow a closing quote on its line. */

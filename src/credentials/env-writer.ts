@@ -15,9 +15,7 @@ import type { EnvEdit } from './env-edit.ts';
 import { parseEnvFile } from './env-file.ts';
 import { readSecretFile } from './secret-file.ts';
 
-/** What an EnvWriter is wired with. */
 export interface EnvWriterDeps {
-  /** Path of `.env`. */
   readonly path: string;
   /** Reads the file into the vault; the change is served when it resolves. */
   readonly reload: () => Promise<void>;

@@ -40,7 +40,6 @@ export const RECHECK_MS = 200;
 /** Files that were found gone or empty: path → monotonic time of the first such scan. */
 export type PendingRemovals = ReadonlyMap<string, number>;
 
-/** What a scan starts from. */
 export interface ScanOptions {
   readonly monotonicMs: number;
   readonly pendingRemovals: PendingRemovals;
@@ -61,7 +60,6 @@ export interface Reading<Held> {
   readonly recheckEmpty: boolean;
 }
 
-/** Results of one scan. */
 export class FolderScan {
   readonly #start: ScanOptions;
   readonly #pendingRemovals = new Map<string, number>();

@@ -224,9 +224,7 @@ function documentOf(files: StoredFiles, name: string): { readonly value: unknown
   return content && parseDocument(content.reveal().replace(/^\uFEFF/, ''));
 }
 
-/** What a writer of secrets is wired with. */
 export interface SecretWriterDeps {
-  /** Folder of the secrets. */
   readonly folder: string;
   /** Reads the folder into the vault. */
   readonly reload: () => Promise<void>;

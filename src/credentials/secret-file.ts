@@ -24,11 +24,8 @@ export type SecretFileOutcome =
   | { readonly kind: 'read'; readonly text: string; readonly bytes: Buffer; readonly warnings: readonly Warning[] }
   /** The bytes are whole and not UTF-8 text; only for who asks for binary content. */
   | { readonly kind: 'binary'; readonly bytes: Buffer; readonly warnings: readonly Warning[] }
-  /** There is no such file. */
   | { readonly kind: 'missing' }
-  /** Others may have changed it. */
   | { readonly kind: 'refused'; readonly warnings: readonly Warning[] }
-  /** It cannot be read, or is not text. */
   | { readonly kind: 'broken'; readonly warnings: readonly Warning[] };
 
 /**

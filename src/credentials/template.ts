@@ -12,7 +12,6 @@ import { describeFailure } from '../base/system-failure.ts';
 import type { Warning } from '../base/warning.ts';
 import { createFileAtomic } from '../base/atomic-write.ts';
 
-/** Text of a new `.env`. */
 export const ENV_TEMPLATE = `# API keys for aipassd. Only you may read this file (mode 0600).
 #
 # One line for one key: <PROVIDER>_API_KEY=value. A saved change is in use at once; nothing needs a restart.

@@ -32,7 +32,6 @@ import {
 } from './opaque-store.ts';
 import { watchSecrets, type SecretsWatch } from './watcher.ts';
 
-/** What the vault needs. */
 export interface VaultDeps {
   readonly paths: Paths;
   /** Names that the prefixes of variables are mapped onto; may change, see `providersChanged`. */
@@ -55,7 +54,6 @@ const CHANGE_TIMES = { quietMs: 40, limitMs: 150 };
  */
 const SAFETY_READ_MS = 30_000;
 
-/** Keys and secrets in memory. */
 export class Vault {
   readonly #deps: VaultDeps;
   readonly #listeners = new Set<(names: readonly string[]) => void>();
@@ -431,7 +429,6 @@ function compareHeld(before: Variables, after: Variables, nameOf: (key: string) 
   };
 }
 
-/** Values of variables by name. */
 type Variables = ReadonlyMap<string, Secret>;
 
 /** Maximum number of lines of one file that are reported one by one. */

@@ -29,14 +29,12 @@ export interface WatcherDeps {
   readonly open?: typeof watch;
 }
 
-/** A started watch. */
 export interface SecretsWatch {
   /**
    * Opens another watcher if a watched folder was replaced; resolves when that is done, never
    * rejects.
    */
   verify(): Promise<void>;
-  /** Stops the watch. */
   stop(): Promise<void>;
 }
 

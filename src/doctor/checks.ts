@@ -25,7 +25,6 @@ import type { Status } from '../protocol/status.ts';
 import { readUsableConfig } from '../providers/usable-config.ts';
 import { readWeakened } from '../service/sandbox.ts';
 
-/** One result of a check. */
 export interface Finding {
   readonly check: string;
   readonly verdict: 'ok' | 'warning' | 'problem';
@@ -34,14 +33,12 @@ export interface Finding {
   readonly hint?: string;
 }
 
-/** Factory of the findings of one check. */
 interface Findings {
   readonly ok: (text: string) => Finding;
   readonly warning: (text: string, hint: string) => Finding;
   readonly problem: (text: string, hint: string) => Finding;
 }
 
-/** Returns the factory for a check. */
 function findingsOf(check: string): Findings {
   return {
     ok: (text) => ({ check, verdict: 'ok', text }),
@@ -50,7 +47,6 @@ function findingsOf(check: string): Findings {
   };
 }
 
-/** What the checks need. */
 export interface DoctorDeps {
   readonly paths: Paths;
   /** User whose daemon and files are checked. */
@@ -61,7 +57,6 @@ export interface DoctorDeps {
    * checked.
    */
   readonly unit: { readonly path: string; readonly text: string | null };
-  /** Command that installs the service. */
   readonly installCommand: string;
   readonly askStatus: () => Promise<Status>;
   /** Environment of this process, which the daemon may not share. */
@@ -70,7 +65,6 @@ export interface DoctorDeps {
   readonly online: boolean;
 }
 
-/** Runs every check and yields its findings. */
 export async function* runChecks(deps: DoctorDeps): AsyncGenerator<Finding> {
   const { paths } = deps;
   const shellProxy = deps.env['https_proxy'] || deps.env['HTTPS_PROXY'] || undefined;
@@ -123,7 +117,6 @@ function judgeNative(works: boolean): Finding {
       );
 }
 
-/** A path to check. */
 interface PathRule {
   readonly path: string;
   readonly kind: 'folder' | 'file' | 'socket';
@@ -206,7 +199,6 @@ export async function ownerOf(path: string): Promise<number | null> {
 const WARN_FREE_BYTES = 1024 ** 3;
 const LEAST_FREE_BYTES = 100 * 1024 ** 2;
 
-/** Checks the free space of the disk that holds a folder. */
 async function checkFreeSpace(path: string): Promise<Finding> {
   const { ok, warning, problem } = findingsOf('disk');
   try {
@@ -283,7 +275,6 @@ async function checkDatabase(stateFolder: string, uid: number, setting = 'usage.
   }
 }
 
-/** Checks the chain of the audit. */
 async function checkAudit(path: string): Promise<Finding> {
   const { ok, problem } = findingsOf('audit');
   try {

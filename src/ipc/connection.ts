@@ -35,7 +35,6 @@ export interface Wire {
   end(): void;
 }
 
-/** What a connection needs of the daemon. */
 export interface ConnectionDeps {
   readonly wire: Wire;
   readonly dispatch: Dispatch;
@@ -125,7 +124,6 @@ const ABORTS = new FairTurns<PendingRequest[]>((requests) => {
   return requests.length > 0;
 }, ABORTS_PER_PASS);
 
-/** Protocol state of one connection. */
 export class Connection {
   readonly #deps: ConnectionDeps;
   readonly #inFlight = new Map<RequestId, PendingRequest>();

@@ -13,14 +13,12 @@ import { describeReadFailure, tooMuchWaiting } from './refusals.ts';
 /** Message types that may reach node-ipc's dispatcher; its own events use the same emitter. */
 export const PASSED_ON: readonly string[] = ['hello', 'request', 'cancel'];
 
-/** What a frame reader needs. */
 export interface FrameReaderDeps {
   /** Maximum length of a frame, in UTF-8 bytes. */
   readonly frameBytes: number;
   readonly logger: Logger;
 }
 
-/** Reads the frames of all sockets. */
 export class FrameReader {
   readonly #deps: FrameReaderDeps;
   readonly #queue = new FairQueue((state, frame) => this.#handleLater(state, frame));
@@ -99,7 +97,6 @@ const AT_ONCE = 64;
 /** Number of frames of one connection that are handled before the next connection has its turn. */
 const PER_TURN = 8;
 
-/** Handles one frame; must not throw. */
 type HandleFrame = (socket: SocketState, frame: string) => void;
 
 /**

@@ -78,7 +78,6 @@ function alreadyRunning(pid: number | string | undefined): AipassError {
   );
 }
 
-/** Result of a probe. */
 type SocketProbe =
   | { readonly kind: 'absent' }
   | { readonly kind: 'stale' }

@@ -14,7 +14,6 @@ import { SocketServer, type SocketServerDeps } from './socket-server.ts';
 /** Grace period for requests in flight on shutdown, in milliseconds. */
 const STOP_GRACE_MS = 10_000;
 
-/** What the endpoint is wired with. */
 export interface SocketDeps extends Pick<SocketServerDeps, 'dispatch'> {
   readonly gate: Gate;
   readonly access: Pick<AccessPolicy, 'servesOthers'>;

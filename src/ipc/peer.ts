@@ -21,7 +21,6 @@ const HIGH_WATER_BYTES = 1024 * 1024;
  */
 const CLOSE_LIMIT_MS = 1000;
 
-/** Sender of messages to one peer. */
 export class Peer {
   readonly #socket: Socket;
   readonly #commit: GroupCommit;
@@ -169,7 +168,6 @@ export class Peer {
   }
 }
 
-/** Returns what a reply or a chunk carries. */
 function contentOf(message: DaemonMessage): unknown {
   if (message.type === 'reply') return message.data.result;
   return message.type === 'chunk' ? message.data.data : undefined;

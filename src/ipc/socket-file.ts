@@ -56,12 +56,10 @@ export function changeSocketMode(path: string, servesOthers: boolean): void {
 /** Time between two checks, in milliseconds: one `lstat` costs some microseconds. */
 const CHECK_MS = 1000;
 
-/** What a guard needs. */
 export interface SocketGuardDeps {
   readonly path: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Makes the socket anew. */
   readonly restart: () => Promise<void>;
   /** Called for each lost socket, after it was made anew. */
   readonly onLost: (problem: string) => void;

@@ -47,7 +47,6 @@ const ABORT_MS = 1000;
  */
 const MAX_REJECTIONS = 64;
 
-/** How the socket is served. */
 export interface SocketServerDeps extends Omit<ConnectionDeps, 'wire' | 'admission'>, Partial<SocketTimeouts> {
   readonly path: string;
   readonly frameBytes: number;
@@ -61,7 +60,6 @@ export interface SocketServerDeps extends Omit<ConnectionDeps, 'wire' | 'admissi
   readonly logger: Logger;
 }
 
-/** Server of one Unix socket. */
 export class SocketServer {
   readonly #deps: SocketServerDeps;
   readonly #sockets = new Map<IpcSocket, SocketState>();
@@ -79,7 +77,6 @@ export class SocketServer {
     this.#timeouts = { unfinishedFrameMs, silentMs, idleMs };
   }
 
-  /** Number of connected peers. */
   get connections(): number {
     return this.#sockets.size;
   }

@@ -41,7 +41,6 @@ interface NamedEntry {
   readonly entry: AuditEntry;
 }
 
-/** Makes the recorder over a journal. */
 export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordRequest {
   /**
    * The last entry of each caller: a program in a hurry asks for the same again, and then its entry
@@ -109,7 +108,6 @@ function describeCaller({ peer, name }: Caller): AuditCaller {
   };
 }
 
-/** Returns the recorder of rejected peers. */
 export function recordRejection(
   journal: AuditJournal,
   logger: Logger,

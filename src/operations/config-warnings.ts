@@ -18,7 +18,6 @@ import { nearest } from '../base/nearest.ts';
 import type { Providers } from '../providers/registry.ts';
 import type { KeyLookup } from './key-lookup.ts';
 
-/** Lists a warning where there is no key at all. */
 export function keyWarnings(vault: Pick<Vault, 'keys'>, paths: Paths): Warning[] {
   if (vault.keys().length > 0) return [];
   return [
@@ -84,7 +83,6 @@ function isReadableByOthers(path: string): boolean {
   }
 }
 
-/** Sources of the known names. */
 export interface KnownNames {
   readonly vault: Pick<Vault, 'keys' | 'placeholders'>;
   readonly providers: Pick<Providers, 'find' | 'names'>;

@@ -12,7 +12,6 @@ import type { ProviderCredentials } from './provider-credentials.ts';
 
 const organization = organizationName.optional();
 const id = z.uuid();
-/** Revision, or several of which any will do. */
 const ifRevision = z.union([z.int().min(1), z.array(z.int().min(1)).min(1)]).optional();
 const text = (maxLength: number) => z.string().max(maxLength);
 
@@ -29,7 +28,6 @@ export const createFields = {
   active: z.boolean().optional(),
 };
 
-/** Fields that can change. */
 export const updateFields = {
   display_name: text(1024).nullish(),
   api_key: text(8192).nullish(),

@@ -30,7 +30,6 @@ import { redactWith } from '../providers/error-reason.ts';
 import { describeRefusal } from '../providers/refusal.ts';
 import type { RawEvent } from '../usage/event.ts';
 
-/** What is asked about. */
 export interface UsageQuestion {
   readonly accountKey: string;
   /** The provider, with the credential's base URL in its addresses. */
@@ -111,7 +110,6 @@ export async function fetchCredentialUsage(
 /** Rules for an answer of which only a document is expected, whatever is in it. */
 const ANY_DOCUMENT = { invalidStatuses: [], mustBeTrue: [], mustNotBeTrue: [] } as const;
 
-/** What has been found so far. */
 interface Findings {
   answers: JsonAnswer[];
   models: readonly ModelInfo[] | null;

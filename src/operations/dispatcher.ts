@@ -20,7 +20,6 @@ import type { Right } from '../callers/rights.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import type { AnyOperation, OperationContext, OrganizationReach, RequestContext } from './operation.ts';
 
-/** Outcome of a request. */
 export type DispatchOutcome =
   { readonly kind: 'done'; readonly result: unknown } | { readonly kind: 'failed'; readonly error: AipassError };
 
@@ -68,7 +67,6 @@ function assertResultOf<Name extends OperationName>(
   _result: unknown,
 ): asserts _result is Operations[Name]['result'] {}
 
-/** What a dispatcher needs besides the operations. */
 export interface DispatcherDeps {
   readonly logger: Logger;
   readonly audit: RecordRequest;

@@ -26,9 +26,7 @@ interface NamedTokenStore {
 
 /** Loopback access, as the operations need it. */
 interface RunAccess {
-  /** Configured port, or null. */
   readonly configuredPort: () => number | null;
-  /** Tokens of named callers. */
   readonly named: () => NamedTokenStore;
   openRun(grant: TokenGrant): Promise<{ readonly port: number; readonly token: string; readonly close: () => void }>;
   /** Gives a run the port and token back that it had before the daemon restarted. */
@@ -38,7 +36,6 @@ interface RunAccess {
   ): Promise<{ readonly close: () => void }>;
 }
 
-/** What these operations are wired with. */
 export interface GatewayOperationsDeps {
   readonly vault: Vault;
   readonly providers: Providers;
@@ -69,7 +66,6 @@ function tokenRights({ see, admin }: Pick<Operations['gateway.token.create']['pa
   return see === true ? ['see', 'use'] : ['use'];
 }
 
-/** Creates the operations. */
 export function gatewayOperations(deps: GatewayOperationsDeps): OperationGroup<'gateway'> {
   const { gateway } = deps;
   return {

@@ -22,7 +22,6 @@ import type { ProviderCredentials } from './provider-credentials.ts';
 /** Number of keys that are checked at once. */
 const CHECKS_AT_ONCE = 4;
 
-/** What the checks are wired with. */
 export interface KeyChecksDeps {
   readonly vault: Vault;
   readonly providers: Providers;
@@ -71,7 +70,6 @@ export function openKeyChecks(
   return checks;
 }
 
-/** Checks keys online. */
 export class KeyChecks {
   readonly #deps: KeyChecksDeps;
 

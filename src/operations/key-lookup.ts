@@ -14,7 +14,6 @@ import { judgeKeyShape } from '../providers/key-shape.ts';
 import type { Providers } from '../providers/registry.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
 
-/** What the lookup needs. */
 export interface KeyLookupDeps {
   readonly vault: Vault;
   readonly providers: Providers;
@@ -25,7 +24,6 @@ export interface KeyLookupDeps {
 /** A name that a variable of `.env` can give a key to. */
 const KEYED_NAME = /^[a-z0-9][a-z0-9_-]*$/;
 
-/** Finds keys by provider. */
 export class KeyLookup {
   readonly #deps: KeyLookupDeps;
 

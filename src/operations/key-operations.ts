@@ -29,7 +29,6 @@ export interface KeysByOrganization {
   keys(slug: string): OperationKeys;
 }
 
-/** What these operations are wired with. */
 export interface KeyOperationsDeps {
   readonly organizations: KeysByOrganization;
   readonly providers: Providers;

@@ -23,7 +23,6 @@ const MIN_VALID_S = 60;
 /** Longest validity that can be asked for, in seconds (a week). */
 const MAX_MIN_VALID_S = 604_800;
 
-/** What these operations are wired with. */
 export interface OauthOperationsDeps {
   readonly accounts: Accounts;
   readonly consents: Consents;

@@ -58,7 +58,6 @@ export interface OperationContext extends Pick<RequestContext, 'caller' | 'signa
  */
 export type OrganizationReach = true | 'any';
 
-/** How an operation is audited. */
 export interface OperationAudit<Params, Result> {
   /** Effect of a success: a value leaves the daemon, or something changes. */
   readonly outcome: 'released' | 'changed';

@@ -28,7 +28,6 @@ import { openKeyChecks, type KeyChecks } from './key-checks.ts';
 import { KeyLookup } from './key-lookup.ts';
 import { notFound, ProviderCredentials } from './provider-credentials.ts';
 
-/** The keys of one organization. */
 export interface OrganizationKeys {
   readonly vault: Vault;
   readonly lookup: KeyLookup;
@@ -44,14 +43,12 @@ interface HeldKeys extends Pick<OrganizationKeys, 'vault' | 'lookup' | 'pools'>,
   readonly records: CredentialRecords;
 }
 
-/** What organizations are wired with. */
 export interface OrganizationsDeps {
   readonly providers: Providers;
   /** Records the call that a paid sample is. */
   readonly record: (event: RawEvent) => void;
 }
 
-/** Finds the keys of organizations. */
 export class Organizations {
   readonly #keys = new Map<string, OrganizationKeys>();
 
@@ -62,25 +59,21 @@ export class Organizations {
     return keys;
   }
 
-  /** Returns whether there is an organization. */
   has(slug: string): boolean {
     return this.#keys.has(slug);
   }
 
-  /** Lists the organizations of a caller. */
   of(caller: Caller): readonly OrganizationInfo[] {
     return [...caller.organizations]
       .filter(([slug]) => this.#keys.has(slug))
       .map(([slug, rights]) => ({ id: organizationIdOf(slug), slug, role: roleOf(rights) }));
   }
 
-  /** Adds or replaces an organization. */
   set(slug: string, keys: OrganizationKeys): void {
     this.#keys.set(slug, keys);
   }
 }
 
-/** Returns the paths of an organization's keys. */
 function organizationPaths(paths: Paths, slug: string): Paths {
   const secrets = join(paths.secrets, 'organizations', slug);
   return { ...paths, secrets, envFile: join(secrets, '.env') };

@@ -20,7 +20,6 @@ import type { UsageStatus } from '../protocol/usage.ts';
 import type { RawEvent } from '../usage/event.ts';
 import { microDollars } from '../usage/micro-dollars.ts';
 
-/** What these operations are wired with. */
 export interface PoolOperationsDeps {
   readonly organizations: KeysByOrganization;
   readonly record: RecordEvent;
@@ -155,7 +154,6 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
  */
 const MAX_HELD = 10_000;
 
-/** A leased key and its call. */
 interface LeasedKey {
   readonly lease: KeyLease;
   /** Part of the call's usage event. */

@@ -64,7 +64,6 @@ const MAX_REMEMBERED = 1000;
 const MIN_KEY_LENGTH = 8;
 const MAX_KEY_LENGTH = 4096;
 
-/** What the credentials of one organization are wired with. */
 export interface ProviderCredentialsDeps {
   readonly organizationId: string;
   readonly records: CredentialRecords;
@@ -141,7 +140,6 @@ export class ProviderCredentials {
     });
   }
 
-  /** Returns one credential. Throws NOT_FOUND. */
   get(id: string): Credential {
     return this.#describe(this.#record(id));
   }

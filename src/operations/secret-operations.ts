@@ -10,7 +10,6 @@ import type { Vault } from '../credentials/vault.ts';
 import type { OperationGroup } from './operation.ts';
 import { recordRelease, type RecordEvent } from './usage-records.ts';
 
-/** Makes the operations over the vault. */
 export function secretOperations(vault: Vault, folder: string, record: RecordEvent): OperationGroup<'secret'> {
   const writer = { folder, reload: () => vault.load() };
   return {

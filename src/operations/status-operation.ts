@@ -16,7 +16,6 @@ import { describeProviders } from './key-lookup.ts';
 import type { Usage } from '../usage/usage.ts';
 import type { OperationGroup } from './operation.ts';
 
-/** What the status is made of. */
 export interface StatusDeps {
   readonly version: string;
   readonly paths: Paths;
@@ -31,7 +30,6 @@ export interface StatusDeps {
   readonly accounts: Pick<Accounts, 'statuses'>;
   readonly load: Pick<LoadMeter, 'total'>;
   readonly network: NetworkReport;
-  /** Command that restarts this daemon. */
   readonly restart: string;
   /** How the previous run ended, or null if unknown. */
   readonly lastRun: string | null;

@@ -19,7 +19,6 @@ import { statusOperation, type StatusDeps } from './status-operation.ts';
 import { eventCaller } from './usage-records.ts';
 import { usageOperations, type UsageOperationsDeps } from './usage-operations.ts';
 
-/** What the operations need. */
 export interface OperationsDeps
   extends
     KeyOperationsDeps,

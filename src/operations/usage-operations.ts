@@ -49,7 +49,6 @@ const ownOrganization = organizationName.optional();
 const status = z.enum(USAGE_STATUSES).optional();
 const days = z.int().min(0).max(36_500);
 
-/** What these operations need. */
 export interface UsageOperationsDeps {
   readonly usage: Usage;
   readonly organizations: Organizations;
@@ -58,7 +57,6 @@ export interface UsageOperationsDeps {
   readonly retention: { readonly days: number; readonly totalsDays: number };
 }
 
-/** Creates the operations. */
 export function usageOperations(deps: UsageOperationsDeps): OperationGroup<'usage'> {
   const { usage, organizations, clock, retention } = deps;
   return {

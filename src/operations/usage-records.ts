@@ -10,7 +10,6 @@ import type { RawEvent, EventCaller } from '../usage/event.ts';
 /** Records an event; see usage/usage.ts. */
 export type RecordEvent = (event: RawEvent) => void;
 
-/** The credential that was asked for. */
 type Asked = Pick<RawEvent, 'operation' | 'provider' | 'keyId'>;
 
 /**

@@ -20,13 +20,11 @@ import type { Warning } from '../base/warning.ts';
 /** Interval between two checks of the file, in milliseconds. */
 const POLL_MS = 2000;
 
-/** Result of a reload. */
 export type ReloadOutcome =
   | { readonly kind: 'unchanged' }
   | ({ readonly kind: 'reloaded' } & ConfigChange)
   | { readonly kind: 'kept'; readonly error: AipassError };
 
-/** What a reloader is wired with. */
 export interface ConfigReloaderDeps {
   readonly path: string;
   /** Reads the file; throws for everything that would keep a daemon from starting. */
@@ -189,7 +187,6 @@ const FIXED_OF_PROVIDER = /^providers\.[^.]+\.pool$/;
  */
 const COMPARED_DEEPER = /^(?:limits|log|network|schedules|usage|providers(?:\.[^.]+)?)$/;
 
-/** Compares two configurations. */
 export function compareConfigs(before: Config, after: Config): ConfigChange {
   const changed = [...differences(before, after, '')].toSorted();
   return {

@@ -33,7 +33,6 @@ export const SYSTEM_PATHS = resolvePaths({
   },
 });
 
-/** Options of an installation. */
 export interface InstallRequest {
   readonly system: boolean;
   /** The user's own paths, as this process resolves them. */
@@ -181,13 +180,11 @@ function assertTreeTrusted(folder: string): void {
 export interface ServiceProgram {
   /** Program and arguments without `run`: Node and `dist/cli.js`. */
   readonly command: readonly string[];
-  /** Environment variables of the service. */
   readonly environment: Readonly<Record<string, string>>;
   /** Folders that it must be able to write besides those of the template. */
   readonly writable: readonly string[];
 }
 
-/** Line of the template with the program. */
 const UNIT_COMMAND = 'ExecStart=/usr/bin/aipassd run';
 
 /** Prints a unit from its template. Throws if the template has no line to fill in. */

@@ -7,7 +7,6 @@
 
 import { constants } from 'node:os';
 
-/** Why the daemon ends. */
 export type Ending =
   { readonly kind: 'signal'; readonly signal: NodeJS.Signals } | { readonly kind: 'failure'; readonly error: unknown };
 
@@ -44,7 +43,6 @@ export class Lifetime {
   readonly #onReload: () => void;
   /** Called with each failure that follows the first reason to end. */
   onLateFailure: (error: unknown) => void = () => {};
-  /** Called with each signal that is ignored. */
   onIgnored: (signal: NodeJS.Signals) => void = () => {};
   #ending: Ending | undefined;
   #failed = false;

@@ -39,7 +39,6 @@ export type Step =
     }
   /** Runs a program that changes nothing. If it fails, the plan fails with `problem`. */
   | { readonly kind: 'require'; readonly argv: readonly string[]; readonly problem: string; readonly hint: string }
-  /** A note for the user. */
   | { readonly kind: 'note'; readonly text: string };
 
 /** What is installed where; a plan is made from it. */
@@ -209,7 +208,6 @@ function kept(what: readonly string[]): Step {
   return { kind: 'note', text: `kept: ${what.join(', ')}` };
 }
 
-/** Result of a step. */
 export interface Done {
   readonly kind: 'did' | 'unchanged' | 'note';
   readonly text: string;

@@ -33,7 +33,6 @@ export class ServiceNotifier {
     this.#send('RELOADING=1\nSTATUS=reloading');
   }
 
-  /** Reports that the daemon stops. */
   stopping(status: string): void {
     this.#send(`STOPPING=1\nSTATUS=${oneLine(status)}`);
   }

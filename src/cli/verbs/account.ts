@@ -31,7 +31,6 @@ function scopesOf(option: string | undefined): readonly string[] | undefined {
   return found.length === 0 ? undefined : found;
 }
 
-/** Prints a token. */
 export const token = defineVerb({
   name: 'token',
   summary: "print an OAuth account's access token; refreshes it first if it is about to expire",
@@ -59,7 +58,6 @@ export const token = defineVerb({
   },
 });
 
-/** Refreshes tokens. Exits with 2 when one could not be refreshed. */
 export const refresh = defineVerb({
   name: 'refresh',
   summary: "refresh one OAuth account's token, or all, now",
@@ -80,7 +78,6 @@ export const refresh = defineVerb({
   },
 });
 
-/** Revokes an account's grant. */
 export const revoke = defineVerb({
   name: 'revoke',
   summary: "end an OAuth account's grant: at its provider, and its tokens here",

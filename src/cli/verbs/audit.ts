@@ -14,7 +14,6 @@ import { defineVerb, flag, integer, JSON_FLAG, textOption, type VerbContext } fr
 /** Number of entries that are shown without `--last`. */
 const DEFAULT_ENTRIES = 50;
 
-/** Shows or checks the audit. */
 export const audit = defineVerb({
   name: 'audit',
   summary: 'show who got which credential and what was changed; check that the record is intact',

@@ -6,7 +6,6 @@ import type { CompletionResult } from '../../protocol/completion.ts';
 import type { Output } from '../output.ts';
 import { decimal, defineVerb, flag, integer, JSON_FLAG, optionalWord, textOption, UsageError } from '../verb.ts';
 
-/** Asks a model to answer a prompt. */
 export const call = defineVerb({
   name: 'call',
   summary: 'ask a model to answer a prompt, or what is piped in',

@@ -22,7 +22,6 @@ type Shell = (typeof SHELLS)[number];
 /** Longest wait for the daemon while somebody types, in milliseconds. */
 const NAMES_LIMIT_MS = 2000;
 
-/** Prints a completion script. */
 export const completion = defineVerb({
   name: 'completion',
   summary: 'print a completion script for a shell',

@@ -63,7 +63,6 @@ const ADD_PARAMETERS = {
   ...COMMON,
 };
 
-/** Adds a key. */
 export const add = defineVerb({
   name: 'add',
   summary: 'add an API key: from a hidden prompt or from standard input',
@@ -184,7 +183,6 @@ export const credentialShow = defineVerb({
   },
 });
 
-/** Changes fields of a credential. */
 export const credentialSet = defineVerb({
   name: 'credential set',
   summary: 'change how a credential is shown, its base URL, or its key without a test',
@@ -212,10 +210,8 @@ export const credentialSet = defineVerb({
   },
 });
 
-/** Switches a credential on. */
 export const credentialOn = defineSwitch('on', 'enable a credential', true);
 
-/** Switches a credential off. */
 export const credentialOff = defineSwitch(
   'off',
   'disable a credential; its key is not used until it is on again',
@@ -287,7 +283,6 @@ export const credentialUsage = defineVerb({
   },
 });
 
-/** Removes a credential and its key. */
 export const credentialRemove = defineVerb({
   name: 'credential rm',
   summary: 'remove a credential and its key from .env; recorded usage keeps its name',
@@ -359,7 +354,6 @@ function printCredentials(credentials: readonly Credential[], out: Output): void
   );
 }
 
-/** Prints every field of a credential. */
 function printCredential(one: Credential, out: Output): void {
   out.table([
     ['id', one.id],
@@ -374,7 +368,6 @@ function printCredential(one: Credential, out: Output): void {
   ]);
 }
 
-/** Prints what a provider reports of a credential. */
 function printUsage(usage: CredentialUsage, out: Output): void {
   out.line(
     `${usage.provider}/${usage.account_key}  ${

@@ -16,7 +16,6 @@ import { todoOf } from '../todo.ts';
 import { defineVerb, flag, JSON_FLAG } from '../verb.ts';
 import { askStatus } from './status.ts';
 
-/** Runs every check. */
 export const doctor = defineVerb({
   name: 'doctor',
   summary: 'check paths, modes, service, clock, disk, providers and daemon, and show how to fix problems',

@@ -54,7 +54,6 @@ const REOPEN_BACKOFF: Backoff = { firstMs: 100, maxMs: 2000, jitter: 0.2 };
  */
 const PATIENCE_MS = 5000;
 
-/** Runs a program through the gateway. */
 export const exec = defineVerb({
   name: 'exec',
   summary: 'run a program whose LLM calls go through aipassd: no key in it, the pool behind it',

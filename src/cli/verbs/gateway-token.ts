@@ -5,7 +5,6 @@
 import { AipassError } from '../../base/errors.ts';
 import { defineVerb, flag, integer, JSON_FLAG, optionalWord } from '../verb.ts';
 
-/** Creates, removes and lists tokens. */
 export const gatewayToken = defineVerb({
   name: 'gateway-token',
   summary: 'make a token for a caller of the HTTP gateway on loopback; without a name, list them',

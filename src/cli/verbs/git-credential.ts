@@ -11,7 +11,6 @@ import { AipassError } from '../../base/errors.ts';
 import { isRecord, readNumber, readString } from '../../base/json.ts';
 import { defineVerb, requiredWord } from '../verb.ts';
 
-/** Answers git. */
 export const gitCredential = defineVerb({
   name: 'git-credential',
   summary: 'git credential helper: passwords from the secrets git/<host>',
@@ -36,15 +35,11 @@ export const gitCredential = defineVerb({
   },
 });
 
-/** Request for the password of one host. */
 export interface GitRequest {
-  /** Name of the secret. */
   readonly secret: string;
-  /** User that the address names. */
   readonly username: string | undefined;
 }
 
-/** Folder of the secrets. */
 const FOLDER = 'git';
 
 /**

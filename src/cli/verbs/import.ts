@@ -11,7 +11,6 @@ import type { Output } from '../output.ts';
 import { confirm, readNamedFile } from '../prompt.ts';
 import { defineVerb, flag, JSON_FLAG, ORGANIZATION_OPTION, requiredWord, type VerbContext } from '../verb.ts';
 
-/** Imports keys, or AIPass's usage file. */
 export const importFile = defineVerb({
   name: 'import',
   summary: "import the keys of another project's .env, or AIPass's usage file",

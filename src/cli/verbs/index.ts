@@ -54,7 +54,6 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   'completion names': async () => (await import('./completion.ts')).completionNames,
 };
 
-/** All verbs by their names. */
 export const VERB_NAMES: readonly string[] = Object.keys(LOADERS);
 
 /** Loads the verb of a name, or returns undefined where there is none. */

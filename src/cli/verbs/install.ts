@@ -14,7 +14,6 @@ import { describeStep, executePlan, planInstall, planUninstall, type Step } from
 import type { Output } from '../output.ts';
 import { defineVerb, flag } from '../verb.ts';
 
-/** Installs and starts the service. */
 export const install = defineVerb({
   name: 'install',
   summary: 'install the daemon as a service of systemd or launchd, and start it',
@@ -37,7 +36,6 @@ export const install = defineVerb({
   },
 });
 
-/** Stops and removes the service. */
 export const uninstall = defineVerb({
   name: 'uninstall',
   summary: 'stop the service and remove what install wrote; secrets and state stay',

@@ -22,7 +22,6 @@ import {
   type VerbContext,
 } from '../verb.ts';
 
-/** Shows or reveals a key. */
 export const getKey = defineVerb({
   name: 'get-key',
   summary: "show a provider's API key, masked; print it with --reveal",
@@ -228,7 +227,6 @@ async function hasKeysOf(aipass: Aipass, provider: string): Promise<boolean> {
   return keys.some((key) => key.provider === provider);
 }
 
-/** Judgement of one account. */
 interface AccountVerdict {
   readonly name: string;
   readonly verdict: 'valid' | 'invalid' | 'unknown';

@@ -21,7 +21,6 @@ const MAX_TAIL_BYTES = 4 * 1024 * 1024;
 /** How often a followed log is read, in milliseconds. */
 const FOLLOW_MS = 500;
 
-/** Shows the log. */
 export const logs = defineVerb({
   name: 'logs',
   summary: "show the last lines of the daemon's log",

@@ -32,7 +32,6 @@ export const listProviders = defineVerb({
 /** Number of models that are shown without `--all`. */
 const SHOWN = 10;
 
-/** Lists models. */
 export const models = defineVerb({
   name: 'models',
   summary: "list a provider's models, with context and prices where it publishes them",

@@ -4,7 +4,6 @@
 
 import { defineVerb } from '../verb.ts';
 
-/** Runs the daemon until a signal. */
 export const run = defineVerb({
   name: 'run',
   summary: 'run the daemon in the foreground',

@@ -20,7 +20,6 @@ import {
   type VerbContext,
 } from '../verb.ts';
 
-/** Reports or writes an opaque secret. */
 export const getSecret = defineVerb({
   name: 'get-secret',
   summary: 'report whether an opaque secret exists, or write it into a file; never prints a value',
@@ -97,7 +96,6 @@ function isThere(file: string): AipassError {
   });
 }
 
-/** Stores a secret. */
 export const setSecret = defineVerb({
   name: 'set-secret',
   summary: 'store an opaque secret: from standard input, a file or a hidden prompt',

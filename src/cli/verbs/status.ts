@@ -44,7 +44,6 @@ export const introspect = defineVerb({
   },
 });
 
-/** Shows the state of the daemon. */
 export const status = defineVerb({
   name: 'status',
   summary: 'show what needs attention, the providers and their keys (masked), the accounts and the daemon',

@@ -33,7 +33,6 @@ import {
   type VerbContext,
 } from '../verb.ts';
 
-/** Shows sums of usage. */
 export const stats = defineVerb({
   name: 'stats',
   summary: 'show who used what: requests, cost, tokens, errors, latency',
@@ -50,7 +49,6 @@ export const stats = defineVerb({
   run: ({ json, csv, ...query }, context) => show(query, json ? 'json' : csv ? 'csv' : 'text', context),
 });
 
-/** Shows what one caller used. */
 export const callerUsage = defineVerb({
   name: 'caller-usage',
   summary: 'show what one caller used, by model; the same as stats --by model --caller C',
@@ -81,7 +79,6 @@ async function show(
   }
 }
 
-/** Shows the sums of a session. */
 export const session = defineVerb({
   name: 'session',
   summary: "show what was used since the daemon started, or in a client's session",
@@ -104,7 +101,6 @@ export const session = defineVerb({
   },
 });
 
-/** Tracks a generation. */
 export const track = defineVerb({
   name: 'track',
   summary: "fetch a generation's tokens and cost from OpenRouter and record them, once",
@@ -124,7 +120,6 @@ export const track = defineVerb({
   },
 });
 
-/** Exports usage events. */
 export const exportUsage = defineVerb({
   name: 'export',
   summary: 'print recorded usage events, oldest first, as CSV or as JSON lines',
@@ -143,7 +138,6 @@ export const exportUsage = defineVerb({
   },
 });
 
-/** Prunes usage. */
 export const cleanup = defineVerb({
   name: 'cleanup',
   summary: 'delete usage events older than a number of days; their daily totals stay',
