@@ -10,7 +10,6 @@
  */
 
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { lstat, readlink } from 'node:fs/promises';
 import { delimiter, dirname, isAbsolute, join, resolve } from 'node:path';
 import { AipassError, systemErrorCode } from './errors.ts';
 import { shellQuote } from './shell-quote.ts';
@@ -82,55 +81,56 @@ export function entryFault(
 }
 
 /**
- * Checks a whole path. A missing end is not a fault.
+ * Checks a whole path from the root on, following links. A missing end is not a fault. It does not
+ * wait: a path has few entries, of some microseconds each.
  *
  * @throws the system's error where the path cannot be followed for another reason.
  */
-export async function checkTrust(path: string, user: number | undefined = currentUser()): Promise<TrustOutcome> {
-  const steps = walk(resolve(path), user);
-  let step = steps.next();
-  while (step.done !== true) {
-    const { path: place, wants } = step.value;
-    const reading: Promise<StepAnswer> = wants === 'entry' ? lstat(place) : readlink(place);
-    step = steps.next(await reading.catch(missingOrThrow));
+export function checkTrust(path: string, user: number | undefined = currentUser()): TrustOutcome {
+  const waiting = resolve(path)
+    .split('/')
+    .filter((part) => part !== '');
+  let at = '/';
+  let links = 0;
+  let entry = entryAt(at);
+  const rootFault = entry && entryFault(at, entry, user, true);
+  if (rootFault) return { kind: 'untrusted', path: at, fault: rootFault };
+  let isRootsPlace = entry !== undefined && isRootsOwn(entry);
+  for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
+    if (part === '.') continue;
+    const place = part === '..' ? dirname(at) : join(at, part);
+    entry = entryAt(place);
+    if (!entry) return { kind: 'missing', path: join(place, ...waiting) };
+    const fault = entryFault(place, entry, user, isRootsPlace);
+    if (fault) return { kind: 'untrusted', path: place, fault };
+    isRootsPlace &&= isRootsOwn(entry);
+    if (kindOf(entry.mode) !== 'link') {
+      at = place;
+      continue;
+    }
+    links += 1;
+    const target = unlessMissing(() => readlinkSync(place));
+    if (links > MAX_LINKS) throw Object.assign(new Error(`too many links: ${path}`), { code: 'ELOOP', path });
+    if (target === undefined) return { kind: 'missing', path: place };
+    if (isAbsolute(target)) at = '/';
+    waiting.unshift(...target.split('/').filter((piece) => piece !== ''));
   }
-  return step.value;
+  // A link that leads back to a folder above was judged on the way down.
+  entry = entryAt(at);
+  return entry ? { kind: 'trusted', path: at, mode: entry.mode, uid: entry.uid } : { kind: 'missing', path: at };
 }
 
 /**
  * Checks an entry of a folder that was just found trusted, by its name: cheaper than the whole
  * path.
  */
-export async function checkEntry(
-  folder: Extract<TrustOutcome, { kind: 'trusted' }>,
-  name: string,
-  user: number | undefined = currentUser(),
-): Promise<TrustOutcome> {
+export function checkEntry(folder: Extract<TrustOutcome, { kind: 'trusted' }>, name: string): TrustOutcome {
   const path = join(folder.path, name);
-  const entry = await lstat(path).catch(missingOrThrow);
-  if (entry === undefined) return { kind: 'missing', path };
-  if (kindOf(entry.mode) === 'link') return checkTrust(path, user);
-  const fault = entryFault(path, entry, user);
-  return fault === null
-    ? { kind: 'trusted', path, mode: entry.mode, uid: entry.uid }
-    : { kind: 'untrusted', path, fault };
-}
-
-/** Checks a whole path at once, for places that cannot wait. Throws as checkTrust does. */
-export function checkTrustSync(path: string, user: number | undefined = currentUser()): TrustOutcome {
-  const steps = walk(resolve(path), user);
-  let step = steps.next();
-  while (step.done !== true) {
-    let answer: StepAnswer;
-    try {
-      const { path: place, wants } = step.value;
-      answer = wants === 'entry' ? lstatSync(place) : readlinkSync(place);
-    } catch (error) {
-      answer = missingOrThrow(error);
-    }
-    step = steps.next(answer);
-  }
-  return step.value;
+  const entry = entryAt(path);
+  if (!entry) return { kind: 'missing', path };
+  if (kindOf(entry.mode) === 'link') return checkTrust(path);
+  const fault = entryFault(path, entry);
+  return fault ? { kind: 'untrusted', path, fault } : { kind: 'trusted', path, mode: entry.mode, uid: entry.uid };
 }
 
 /**
@@ -140,7 +140,7 @@ export function checkTrustSync(path: string, user: number | undefined = currentU
  * @throws AipassError UNSAFE_PERMISSIONS with the path at fault and what to do.
  */
 export function assertTrusted(what: string, path: string, user: number | undefined = currentUser()): void {
-  const outcome = checkTrustSync(path, user);
+  const outcome = checkTrust(path, user);
   if (outcome.kind === 'untrusted') throw untrusted(what, path, outcome.fault);
 }
 
@@ -177,7 +177,7 @@ function assertOwnEntry(what: string, path: string, user: number | undefined): v
  * error.
  */
 export function openTrusted(what: string, path: string, flags: number, mode: number): number {
-  const outcome = checkTrustSync(path);
+  const outcome = checkTrust(path);
   if (outcome.kind === 'untrusted') throw untrusted(what, path, outcome.fault);
   return openSync(outcome.path, flags | constants.O_NOFOLLOW, mode);
 }
@@ -190,7 +190,7 @@ export function trustWarnings(paths: readonly string[], user: number | undefined
   const faults = new Map<string, Warning>();
   for (const path of paths) {
     try {
-      const outcome = checkTrustSync(path, user);
+      const outcome = checkTrust(path, user);
       if (outcome.kind === 'untrusted') faults.set(outcome.fault.subject, outcome.fault);
     } catch {
       // Whoever reads it reports why it cannot be read.
@@ -222,7 +222,7 @@ function exists(path: string): boolean {
  * error.
  */
 export function readTrustedFile(what: string, path: string): string | undefined {
-  const outcome = checkTrustSync(path);
+  const outcome = checkTrust(path);
   if (outcome.kind === 'missing') return undefined;
   if (outcome.kind === 'untrusted') throw untrusted(what, path, outcome.fault);
   const fd = openSync(outcome.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -241,51 +241,6 @@ function untrusted(what: string, path: string, fault: Warning): AipassError {
   return new AipassError('UNSAFE_PERMISSIONS', `${what} is not used, ${place}: ${fault.problem}`, { hint: fault.hint });
 }
 
-interface Step {
-  readonly path: string;
-  readonly wants: 'entry' | 'target';
-}
-
-/** The answer to a step: an entry, the target of a link, or undefined where there is nothing. */
-type StepAnswer = OwnedEntry | string | undefined;
-
-/**
- * Walks a path from the root on, following links, and judges each entry. Asks for what it needs to
- * know step by step.
- */
-function* walk(path: string, user: number | undefined): Generator<Step, TrustOutcome, StepAnswer> {
-  const waiting = path.split('/').filter((part) => part !== '');
-  let at = '/';
-  let links = 0;
-  let entry = yield* readEntry(at);
-  const rootFault = entry && entryFault(at, entry, user, true);
-  if (rootFault) return { kind: 'untrusted', path: at, fault: rootFault };
-  let isRootsPlace = entry !== undefined && isRootsOwn(entry);
-  for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
-    if (part === '.') continue;
-    const place = part === '..' ? dirname(at) : join(at, part);
-    entry = yield* readEntry(place);
-    if (!entry) return { kind: 'missing', path: join(place, ...waiting) };
-    const fault = entryFault(place, entry, user, isRootsPlace);
-    if (fault) return { kind: 'untrusted', path: place, fault };
-    if (kindOf(entry.mode) !== 'link') {
-      at = place;
-      isRootsPlace &&= isRootsOwn(entry);
-      continue;
-    }
-    links += 1;
-    const target = yield { path: place, wants: 'target' };
-    if (links > MAX_LINKS) throw Object.assign(new Error(`too many links: ${path}`), { code: 'ELOOP', path });
-    if (typeof target !== 'string') return { kind: 'missing', path: place };
-    if (isAbsolute(target)) at = '/';
-    isRootsPlace &&= isRootsOwn(entry);
-    waiting.unshift(...target.split('/').filter((piece) => piece !== ''));
-  }
-  // A link that leads back to a folder above was judged on the way down.
-  entry = yield* readEntry(at);
-  return entry ? { kind: 'trusted', path: at, mode: entry.mode, uid: entry.uid } : { kind: 'missing', path: at };
-}
-
 /**
  * Returns whether a place is root's as far as can be determined, with all above it: /, /run,
  * /run/user, /home, /tmp.
@@ -294,16 +249,19 @@ function isRootsOwn({ uid }: OwnedEntry): boolean {
   return uid === ROOT || uid === OVERFLOW_USER;
 }
 
-function* readEntry(path: string): Generator<Step, OwnedEntry | undefined, StepAnswer> {
-  const answer = yield { path, wants: 'entry' };
-  return typeof answer === 'object' ? answer : undefined;
+function entryAt(path: string): OwnedEntry | undefined {
+  return unlessMissing(() => lstatSync(path));
 }
 
 /** Takes a path that does not exist for missing, and every other failure for what it is. */
-function missingOrThrow(error: unknown): undefined {
-  const code = systemErrorCode(error);
-  if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
-  throw error;
+function unlessMissing<Value>(read: () => Value): Value | undefined {
+  try {
+    return read();
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined;
+    throw error;
+  }
 }
 
 function kindOf(mode: number): 'file' | 'folder' | 'link' | 'device' {

@@ -63,7 +63,7 @@ export interface Reading<Held> {
 export class FolderScan {
   readonly #start: ScanOptions;
   readonly #pendingRemovals = new Map<string, number>();
-  readonly #folders = new Map<string, Promise<TrustOutcome>>();
+  readonly #folders = new Map<string, TrustOutcome>();
   readonly #faults: Warning[] = [];
   readonly #notes: Warning[] = [];
 
@@ -97,16 +97,14 @@ export class FolderScan {
    * Checks by the rule of base/file-trust.ts that only this user and root can write a path; each
    * folder once a scan.
    */
-  async check(path: string): Promise<TrustOutcome> {
-    const folder = await this.checkFolder(dirname(path));
+  check(path: string): TrustOutcome {
+    const folder = this.checkFolder(dirname(path));
     return folder.kind === 'trusted' ? checkEntry(folder, basename(path)) : folder;
   }
 
   /** Checks a folder as `check` does. */
-  checkFolder(path: string): Promise<TrustOutcome> {
-    const known = this.#folders.get(path);
-    if (known) return known;
-    const outcome = checkTrust(path);
+  checkFolder(path: string): TrustOutcome {
+    const outcome = this.#folders.get(path) ?? checkTrust(path);
     this.#folders.set(path, outcome);
     return outcome;
   }
@@ -240,7 +238,7 @@ function unlessChanged(before: Secret | undefined, now: Secret): Secret {
 async function listFolder(path: string, scan: FolderScan): Promise<FolderOutcome> {
   let entries: Dirent[];
   try {
-    const trust = await scan.checkFolder(path);
+    const trust = scan.checkFolder(path);
     if (trust.kind === 'untrusted') {
       // Also who can read it, where that is its own fault.
       await checkPath(path, 'folder', scan);

@@ -6,16 +6,10 @@
  * is reported and not used: a file, and a folder with everything in it.
  */
 
-import { entryFault } from '../base/file-trust.ts';
+import { entryFault, type OwnedEntry } from '../base/file-trust.ts';
 import { plainText } from '../base/plain-text.ts';
 import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
-
-/** The fields of `stat` that decide access. */
-export interface FileAccess {
-  readonly mode: number;
-  readonly uid: number;
-}
 
 /** What to report, and whether the content must not be used. */
 export interface AccessOutcome {
@@ -25,8 +19,6 @@ export interface AccessOutcome {
 
 const OTHERS_READ = 0o044;
 const OTHERS_WRITE = 0o022;
-const FILE_TYPE = 0o170000;
-const FOLDER = 0o040000;
 const ROOT = 0;
 
 /** Maximum length of a path on Linux. */
@@ -36,7 +28,7 @@ const MAX_PATH_LENGTH = 4096;
 export function classifyAccess(
   path: string,
   kind: 'file' | 'folder',
-  facts: FileAccess,
+  facts: OwnedEntry,
   user: number | undefined,
 ): AccessOutcome {
   const readable = (facts.mode & OTHERS_READ) !== 0;
@@ -44,9 +36,7 @@ export function classifyAccess(
   const foreign = user !== undefined && facts.uid !== user && facts.uid !== ROOT;
   if (!readable && !writable && !foreign) return { warnings: [], refused: false };
 
-  const refused =
-    entryFault(path, { mode: (facts.mode & ~FILE_TYPE) | (kind === 'folder' ? FOLDER : 0), uid: facts.uid }, user) !==
-    null;
+  const refused = entryFault(path, facts, user) !== null;
   const faults: string[] = [];
   if (readable || writable) {
     const ways = [readable ? 'read' : '', writable ? 'write' : ''].filter((way) => way !== '');
@@ -61,7 +51,7 @@ export function classifyAccess(
 }
 
 /** Returns the command that gives a file or folder to the user alone. */
-export function accessHint(path: string, kind: 'file' | 'folder', facts: FileAccess, user: number | undefined): string {
+export function accessHint(path: string, kind: 'file' | 'folder', facts: OwnedEntry, user: number | undefined): string {
   const quoted = shellQuote(path);
   const commands: string[] = [];
   const chmod = `chmod ${kind === 'file' ? '600' : '700'} ${quoted}`;

@@ -44,7 +44,7 @@ const MAX_ATTEMPTS = 5;
 export async function readSecretFile(
   path: string,
   user = currentUser(),
-  check: () => Promise<TrustOutcome> = () => checkTrust(path, user),
+  check: () => TrustOutcome = () => checkTrust(path, user),
   mayBeBinary = false,
 ): Promise<SecretFileOutcome> {
   const broken = (problem: string, hint: string): SecretFileOutcome => ({
@@ -53,7 +53,7 @@ export async function readSecretFile(
   });
   let facts: BigIntStats | undefined;
   try {
-    const trust = await check();
+    const trust = check();
     if (trust.kind === 'missing') return { kind: 'missing' };
     // Checked before it is opened, because opening a device can have effects.
     facts = await stat(path, { bigint: true });

@@ -9,7 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeFileAtomicSync } from '../base/atomic-write.ts';
-import { checkTrustSync } from '../base/file-trust.ts';
+import { checkTrust } from '../base/file-trust.ts';
 import { parseJson, readField, readNumber, readString } from '../base/json.ts';
 import { identifyProcess, isProcessAlive } from '../base/process-identity.ts';
 import { shellQuote } from '../base/shell-quote.ts';
@@ -44,7 +44,7 @@ export function beginRun(socket: string): RunRecord {
 export function writeRunRecord(path: string, record: RunRecord): void {
   try {
     // Not in a place of another user, who could not remove it.
-    if (checkTrustSync(dirname(path)).kind === 'untrusted') return;
+    if (checkTrust(dirname(path)).kind === 'untrusted') return;
     writeFileAtomicSync(path, `${JSON.stringify(record)}\n`);
   } catch {
     // The log has what happened; this file only makes it easier to find.

@@ -16,12 +16,10 @@ import {
   assertOwnEntries,
   assertTrusted,
   checkTrust,
-  checkTrustSync,
   commandFiles,
   entryFault,
   openTrusted,
   readTrustedFile,
-  type TrustOutcome,
 } from '../../../src/base/file-trust.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -38,13 +36,6 @@ beforeEach(() => {
 });
 
 afterEach(() => rmSync(home, { recursive: true, force: true }));
-
-/** Checks by both functions, which must agree. */
-async function check(path: string, user?: number): Promise<TrustOutcome> {
-  const outcome = checkTrustSync(path, user);
-  expect(await checkTrust(path, user)).toEqual(outcome);
-  return outcome;
-}
 
 describe('the rule of one entry', () => {
   it.each([
@@ -72,10 +63,10 @@ describe('the rule of one entry', () => {
 });
 
 describe('the rule of a path', () => {
-  it('trusts our own path, and names what is missing at its end', async () => {
-    expect(await check(file)).toMatchObject({ kind: 'trusted', path: file });
-    expect(await check(join(home, 'no', 'such'))).toEqual({ kind: 'missing', path: join(home, 'no', 'such') });
-    expect(await check(join(file, 'below-a-file'))).toMatchObject({ kind: 'missing' });
+  it('trusts our own path, and names what is missing at its end', () => {
+    expect(checkTrust(file)).toMatchObject({ kind: 'trusted', path: file });
+    expect(checkTrust(join(home, 'no', 'such'))).toEqual({ kind: 'missing', path: join(home, 'no', 'such') });
+    expect(checkTrust(join(file, 'below-a-file'))).toMatchObject({ kind: 'missing' });
   });
 
   it.each([
@@ -85,39 +76,39 @@ describe('the rule of a path', () => {
   ])('finds that others may write %s', async (_name, place, mode) => {
     const path = join(home, place);
     chmodSync(path, mode);
-    expect(await check(file)).toMatchObject({ kind: 'untrusted', path, fault: { subject: path } });
+    expect(checkTrust(file)).toMatchObject({ kind: 'untrusted', path, fault: { subject: path } });
     expect(() => readTrustedFile('the configuration', file)).toThrow(/is not used/);
     expect(() => assertTrusted('x', file)).toThrowError(expect.objectContaining({ code: 'UNSAFE_PERMISSIONS' }));
   });
 
-  it('judges the target of a link by its whole path', async () => {
+  it('judges the target of a link by its whole path', () => {
     const link = join(home, 'link');
     symlinkSync('folder/../folder/file', link);
-    expect(await check(link)).toMatchObject({ kind: 'trusted', path: file });
+    expect(checkTrust(link)).toMatchObject({ kind: 'trusted', path: file });
     expect(readTrustedFile('x', link)).toBe('content');
     chmodSync(join(home, 'folder'), 0o777);
-    expect(await check(link)).toMatchObject({ kind: 'untrusted', path: join(home, 'folder') });
+    expect(checkTrust(link)).toMatchObject({ kind: 'untrusted', path: join(home, 'folder') });
   });
 
-  it('ends a loop of links', async () => {
+  it('ends a loop of links', () => {
     symlinkSync('b', join(home, 'a'));
     symlinkSync('a', join(home, 'b'));
-    expect(() => checkTrustSync(join(home, 'a'))).toThrowError(expect.objectContaining({ code: 'ELOOP' }));
+    expect(() => checkTrust(join(home, 'a'))).toThrowError(expect.objectContaining({ code: 'ELOOP' }));
   });
 
-  it.runIf(isRoot)('finds a file, a folder and a link of somebody else', async () => {
+  it.runIf(isRoot)('finds a file, a folder and a link of somebody else', () => {
     const link = join(home, 'link');
     symlinkSync(file, link);
     lchownSync(link, SOMEBODY, SOMEBODY);
-    expect(await check(link)).toMatchObject({ kind: 'untrusted', path: link });
+    expect(checkTrust(link)).toMatchObject({ kind: 'untrusted', path: link });
     expect(() => openTrusted('the audit', link, 0, 0o600)).toThrow(/belongs to another user/);
     chownSync(file, SOMEBODY, SOMEBODY);
-    expect(await check(file)).toMatchObject({ kind: 'untrusted', path: file });
+    expect(checkTrust(file)).toMatchObject({ kind: 'untrusted', path: file });
     chownSync(join(home, 'folder'), SOMEBODY, SOMEBODY);
-    expect(await check(file)).toMatchObject({ kind: 'untrusted', path: join(home, 'folder') });
+    expect(checkTrust(file)).toMatchObject({ kind: 'untrusted', path: join(home, 'folder') });
     // The same files are in order for their owner, but the folder above is root's and closed to
     // nobody's writing.
-    expect(await check(file, SOMEBODY)).toMatchObject({ kind: 'trusted' });
+    expect(checkTrust(file, SOMEBODY)).toMatchObject({ kind: 'trusted' });
   });
 
   it.runIf(isRoot)('finds what somebody else left in a folder of ours', () => {
