@@ -7,7 +7,8 @@ import { isRecord, parseJson, toRecord } from '../base/json.ts';
 import { formOf, type AnswerForm } from './answer-form.ts';
 import { AnswerSummary, DOCUMENT_MEMBERS, errorIn, type RequestKind } from './dialects.ts';
 import type { Dialect } from '../providers/provider.ts';
-import { ErrorInAnswer, GarbageAnswer } from './failure.ts';
+import { ExchangeFailure } from '../providers/http-exchange.ts';
+import { ErrorInAnswer } from './failure.ts';
 import { JsonScanner } from './json-scan.ts';
 import { dataOf, isErrorEvent, SseSplitter } from './sse.ts';
 
@@ -101,7 +102,7 @@ export class AnswerWatcher {
   /**
    * Takes the next bytes and returns those that are to be passed on.
    *
-   * @throws GarbageAnswer for a page, or for an event without an end.
+   * @throws ExchangeFailure for a page, or for an event without an end.
    */
   push(chunk: Buffer): Buffer {
     if (this.#form !== undefined) return this.#read(chunk);
@@ -116,7 +117,7 @@ export class AnswerWatcher {
   /**
    * Takes the end of the answer, and returns what is still to be passed on.
    *
-   * @throws GarbageAnswer where the answer is not whole, and what `push` throws.
+   * @throws ExchangeFailure where the answer is not whole, and what `push` throws.
    */
   end(): Buffer {
     const { kind, isHeadOnly } = this.#options;
@@ -125,12 +126,12 @@ export class AnswerWatcher {
       this.#begin(formOf(this.#prefix, true)?.form ?? 'opaque', this.#prefix);
     }
     this.#splitter?.end((raw) => this.#addEvent(raw));
-    if (this.#scanner && !this.#scanner.isWhole) throw new GarbageAnswer('a document that ended early');
+    if (this.#scanner && !this.#scanner.isWhole) throw new ExchangeFailure('garbage', 'a document that ended early');
     if (this.#splitter && MARKED_KINDS.has(kind) && !this.isFinished) {
-      throw new GarbageAnswer('a stream that ended early');
+      throw new ExchangeFailure('garbage', 'a stream that ended early');
     }
     if (ANSWERING_KINDS.has(kind) && this.#contents === 0 && !this.isFinished) {
-      throw new GarbageAnswer('an empty answer');
+      throw new ExchangeFailure('garbage', 'an empty answer');
     }
     return this.#takeKept();
   }
@@ -140,7 +141,7 @@ export class AnswerWatcher {
    * nothing.
    */
   #begin(form: AnswerForm, bytes: Buffer): Buffer {
-    if (form === 'page') throw new GarbageAnswer('a web page');
+    if (form === 'page') throw new ExchangeFailure('garbage', 'a web page');
     this.#form = form;
     const held = this.#prefix.length;
     this.#prefix = NOTHING;

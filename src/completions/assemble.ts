@@ -21,7 +21,8 @@ import type {
   ToolCallDelta,
 } from '../protocol/completion.ts';
 import { AnswerSummary, errorIn } from './dialects.ts';
-import { ErrorInAnswer, GarbageAnswer } from './failure.ts';
+import { ExchangeFailure } from '../providers/http-exchange.ts';
+import { ErrorInAnswer } from './failure.ts';
 
 /** A result before provider and key are added. */
 export type AssembledCompletion = Omit<CompletionResult, 'provider' | 'keyId'>;
@@ -110,7 +111,7 @@ export class Assembly {
   /**
    * Takes one chunk and returns what is new in it, or undefined where that is nothing.
    *
-   * @throws ErrorInAnswer for a chunk that holds an error, GarbageAnswer for one that is not an
+   * @throws ErrorInAnswer for a chunk that holds an error, ExchangeFailure for one that is not an
    * object.
    */
   addChunk(chunk: unknown): CompletionDelta | undefined {
@@ -126,12 +127,12 @@ export class Assembly {
    * Returns the result.
    *
    * @param sawEnd whether the answer ended with the mark for it (`[DONE]`).
-   * @throws GarbageAnswer where there was no choice at all, or neither a reason for the end nor the
-   * mark for it.
+   * @throws ExchangeFailure where there was no choice at all, or neither a reason for the end nor
+   * the mark for it.
    */
   finish(requestedModel: string, sawEnd: boolean): AssembledCompletion {
-    if (!this.#hasChoice) throw new GarbageAnswer('an answer that holds no choice');
-    if (this.#finishReason === null && !sawEnd) throw new GarbageAnswer('a stream that ended early');
+    if (!this.#hasChoice) throw new ExchangeFailure('garbage', 'an answer that holds no choice');
+    if (this.#finishReason === null && !sawEnd) throw new ExchangeFailure('garbage', 'a stream that ended early');
     const { id, model, usage } = this.#facts.seen;
     const logprobs = this.#logprobs.finish();
     const extra = merge(this.#besideDelta.finish(), this.#message.finish());
@@ -155,7 +156,8 @@ export class Assembly {
   }
 
   #add(document: unknown, part: 'delta' | 'message'): CompletionDelta | undefined {
-    if (typeof document !== 'object' || document === null) throw new GarbageAnswer('JSON that is not a completion');
+    if (typeof document !== 'object' || document === null)
+      throw new ExchangeFailure('garbage', 'JSON that is not a completion');
     const fields = toRecord(document);
     const error = errorIn(fields);
     if (error !== undefined) throw new ErrorInAnswer(error);

@@ -11,7 +11,8 @@ import { attachSplices, MIN_TEXT_BYTES, SplicingParser, type SplicedText, type S
 import type { CompletionDelta } from '../protocol/completion.ts';
 import { formOf, type AnswerForm } from './answer-form.ts';
 import { Assembly, type AssembledCompletion } from './assemble.ts';
-import { ErrorInAnswer, GarbageAnswer, ReceiverFailure } from './failure.ts';
+import { ExchangeFailure } from '../providers/http-exchange.ts';
+import { ErrorInAnswer, ReceiverFailure } from './failure.ts';
 import type { AnswerConsumer } from './forwarding.ts';
 import { dataOf, isErrorEvent, MAX_EVENT_BYTES, SseSplitter } from './sse.ts';
 
@@ -109,7 +110,7 @@ export class ChatReader implements AnswerConsumer {
       const { form, from } = formOf(held, true) ?? { form: 'opaque', from: 0 };
       void this.#begin(form, held.subarray(from));
     }
-    if (this.#form === undefined) throw new GarbageAnswer('nothing');
+    if (this.#form === undefined) throw new ExchangeFailure('garbage', 'nothing');
     if (this.#form === 'json') {
       this.#wholeDelta = this.#assembly.addWhole(unwrapList(this.#parseDocument()));
       this.#result = this.#assembly.finish(this.#options.model, true);
@@ -138,8 +139,8 @@ export class ChatReader implements AnswerConsumer {
   #begin(form: AnswerForm, bytes: Buffer): Promise<void> | void {
     this.#form = form;
     this.#prefix = [];
-    if (form === 'page') throw new GarbageAnswer('a web page');
-    if (form === 'opaque') throw new GarbageAnswer('a text that is not JSON');
+    if (form === 'page') throw new ExchangeFailure('garbage', 'a web page');
+    if (form === 'opaque') throw new ExchangeFailure('garbage', 'a text that is not JSON');
     return this.#read(bytes);
   }
 
@@ -190,7 +191,8 @@ export class ChatReader implements AnswerConsumer {
     }
     this.#line.push(bytes.subarray(from));
     this.#lineBytes += bytes.length - from;
-    if (this.#lineBytes > MAX_EVENT_BYTES) throw new GarbageAnswer(`a line of more than ${MAX_EVENT_BYTES} bytes`);
+    if (this.#lineBytes > MAX_EVENT_BYTES)
+      throw new ExchangeFailure('garbage', `a line of more than ${MAX_EVENT_BYTES} bytes`);
   }
 
   /** Keeps the bytes of a document; a long one is taken apart as it comes. */
@@ -209,7 +211,7 @@ export class ChatReader implements AnswerConsumer {
     const parser = this.#parser ?? new SplicingParser(this.#splices);
     for (const piece of this.#document) parser.push(piece);
     const value = parser.finish(/\s*data: ?\[DONE\]\s*$/);
-    if (value === undefined) throw new GarbageAnswer('JSON that cannot be read');
+    if (value === undefined) throw new ExchangeFailure('garbage', 'JSON that cannot be read');
     return value;
   }
 
@@ -237,7 +239,7 @@ export class ChatReader implements AnswerConsumer {
     const value = unwrapList(parseJson(text));
     if (!isRecord(value)) {
       if (/^\s*"?\[DONE\]"?\s*$/.test(text)) this.#sawEnd = true;
-      else if (/^\s*(?:\{|\[\s*\{)/.test(text)) throw new GarbageAnswer('JSON that cannot be read');
+      else if (/^\s*(?:\{|\[\s*\{)/.test(text)) throw new ExchangeFailure('garbage', 'JSON that cannot be read');
       return undefined;
     }
     return this.#addChunk(value);
@@ -248,7 +250,7 @@ export class ChatReader implements AnswerConsumer {
     const parser = new SplicingParser(splices);
     parser.push(data);
     const value = parser.finish();
-    if (!isRecord(value)) throw new GarbageAnswer('JSON that cannot be read');
+    if (!isRecord(value)) throw new ExchangeFailure('garbage', 'JSON that cannot be read');
     for (const [token, text] of splices) this.#splices.set(token, text);
     const delta = this.#addChunk(value);
     if (delta) attachSplices(delta, splices);

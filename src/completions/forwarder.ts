@@ -18,21 +18,23 @@ import { delay } from '../base/timeout.ts';
 import type { Redactor } from '../base/redactor.ts';
 import { backoffMs, type Backoff, type Random } from '../base/backoff.ts';
 import { askedBy, type KeyLease, type KeySource, type LeaseOutcome } from '../pools/lease.ts';
-import type { FailureClass } from '../providers/classify-failure.ts';
+import type { FailureClass, Refusal } from '../providers/classify-failure.ts';
+import { isPassable } from '../providers/failure-table.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { withBaseUrl } from '../providers/credential-url.ts';
-import { redactWith } from '../providers/error-reason.ts';
+import { isPage, redactWith } from '../providers/error-reason.ts';
 import { readBytes } from '../providers/http.ts';
 import { ExchangeFailure, openExchange, type HttpAnswer } from '../providers/http-exchange.ts';
 import { parseJson } from '../base/json.ts';
 import { isSendable } from '../providers/key-shape.ts';
 import type { Dialect, Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
+import { describeFailedExchange } from '../providers/refusal.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
 import type { EventCaller, RawEvent } from '../usage/event.ts';
 import { attemptEvent, unaskedEvent } from './attempt-event.ts';
 import { isModelPath, kindOf, type RequestKind } from './dialects.ts';
-import { ErrorInAnswer, GarbageAnswer, judgeFailure, ReceiverFailure, type AttemptFailure } from './failure.ts';
+import { effectsOf, ErrorInAnswer, ReceiverFailure } from './failure.ts';
 import {
   answeredHeaders,
   passedHeaders,
@@ -51,7 +53,7 @@ import type {
   ForwardSink,
   PlannedRequest,
 } from './forwarding.ts';
-import { isPage, PassThrough } from './pass-through.ts';
+import { PassThrough } from './pass-through.ts';
 
 /** How often a failing provider is asked again within one request. */
 export interface RetryPolicy {
@@ -206,7 +208,7 @@ export class Forwarder {
           isStreamed: facts.isStreamed,
           asksForUsage: askingBody !== undefined,
           maxBytes: MAX_PASSED_BYTES,
-          isModelPath: isModelPath(dialect, request.path),
+          isOwnPath: !isModelPath(dialect, request.path),
           createConsumer: () =>
             new PassThrough(
               sink,
@@ -482,11 +484,7 @@ function whenAborted(signal: AbortSignal, job: ExchangeJob): Promise<ExchangeEnd
   return new Promise((resolve) => {
     const end = (): void => {
       const [{ provider }] = job.routes;
-      const { error } = judgeFailure(
-        { kind: 'cancelled', reason: signal.reason },
-        { provider, keyId: null, redact: String, now: 0 },
-      );
-      resolve({ kind: 'failed', error, begun: true });
+      resolve({ kind: 'failed', error: describeFailedExchange(endedBy(signal.reason), provider), begun: true });
     };
     if (signal.aborted) end();
     else signal.addEventListener('abort', end, { once: true });
@@ -535,7 +533,7 @@ class Attempt {
       return outcome;
     } catch (error) {
       // The answer is paid for and recorded; whoever was to have it is gone.
-      if (error instanceof ReceiverFailure) return this.#failed({ kind: 'cancelled', reason: error.cause });
+      if (error instanceof ReceiverFailure) return this.#failed(endedBy(error.cause));
       throw error;
     }
   }
@@ -563,7 +561,7 @@ class Attempt {
     try {
       const outcome = await this.#send(ended.signal);
       if (!this.#isDraining || outcome.kind !== 'succeeded') return outcome;
-      return { ...this.#failed({ kind: 'cancelled', reason: signal.reason }), settlement: outcome.settlement };
+      return { ...this.#failed(endedBy(signal.reason)), settlement: outcome.settlement };
     } finally {
       disarm?.();
       signal.removeEventListener('abort', drain);
@@ -637,11 +635,11 @@ class Attempt {
     const bytes = await readRefusal(answer);
     const text = bytes.toString();
     const document = parseJson(text);
-    const outcome = {
-      ...this.#failed({ kind: 'refusal', status, headers, body: document }),
-      refusesUsageOption: !OTHER_REFUSALS.has(status) && /stream_options|include_usage/.test(text),
-    };
-    if (!isPassable(status, outcome.failure)) return outcome;
+    const failed = this.#failed({ status, headers, body: document });
+    const { reason } = failed.failure;
+    const mayConcernOption = reason === 'bad-request' || reason === 'server-error';
+    const outcome = { ...failed, refusesUsageOption: mayConcernOption && /stream_options|include_usage/.test(text) };
+    if (!isPassable(outcome.failure)) return outcome;
     const masked = this.#redact(text);
     const { 'content-length': _length, ...fields } = answeredHeaders(this.#withoutKey(headers));
     const isDocument = typeof document === 'object' && document !== null;
@@ -677,7 +675,7 @@ class Attempt {
     return redactWith(lease.value, this.#deps.redactor, sent)(text);
   }
 
-  #failed(failure: AttemptFailure): FailedAttempt {
+  #failed(seen: Refusal | ExchangeFailure): FailedAttempt {
     const { provider, lease } = this.#options;
     const { clock } = this.#deps;
     const context = {
@@ -685,26 +683,26 @@ class Attempt {
       keyId: lease.keyId,
       redact: (text: string) => this.#redact(text),
       now: clock.now(),
+      isOwnPath: this.#options.plan.isOwnPath,
     };
     return {
       kind: 'failed',
-      ...judgeFailure(failure, context, this.#options.plan.isModelPath),
+      ...effectsOf(seen, context),
       begun: this.#consumer.begun,
       trace: this.#trace(),
     };
   }
 
   /** Returns what an exception of an attempt means, or undefined for a defect. */
-  #identify(error: unknown): AttemptFailure | undefined {
+  #identify(error: unknown): Refusal | ExchangeFailure | undefined {
     const { signal } = this.#options;
-    if (signal.aborted) return { kind: 'cancelled', reason: signal.reason };
-    if (error instanceof ReceiverFailure) return { kind: 'cancelled', reason: error.cause };
+    if (signal.aborted) return endedBy(signal.reason);
+    if (error instanceof ReceiverFailure) return endedBy(error.cause);
     if (error instanceof ErrorInAnswer) {
-      return { kind: 'error-inside', error: error.error, headers: this.#answer?.headers ?? {} };
+      const { status = 200, headers = {} } = this.#answer ?? {};
+      return { status, headers, body: { error: error.error } };
     }
-    if (error instanceof ExchangeFailure) return { kind: 'exchange', failure: error };
-    if (error instanceof GarbageAnswer) return { kind: 'garbage', what: error.message };
-    return undefined;
+    return error instanceof ExchangeFailure ? error : undefined;
   }
 
   #trace(): AttemptTrace {
@@ -747,9 +745,6 @@ const MIN_QUOTED_KEY = 8;
 /** Beginning of a page, whatever its type is called. */
 const PAGE = /^\uFEFF?\s*<(?:!doctype html|html)\b/i;
 
-/** Statuses of refusals that are never about a parameter. */
-const OTHER_REFUSALS = new Set([401, 402, 403, 429]);
-
 /** How many keys are asked where each was refused in the same words. */
 const SAME_WORDS = 2;
 
@@ -775,12 +770,9 @@ function isRefusal(status: number): boolean {
   return status < 200 || (status >= 300 && status !== 304);
 }
 
-/**
- * Returns whether a refusal may be passed on: not a redirect, and not one that is about our keys.
- */
-function isPassable(status: number, { blame }: FailureClass): boolean {
-  // A client takes a 401 for a refusal of its own credential.
-  return status >= 400 && status !== 401 && (blame === 'request' || blame === 'provider' || blame === 'model');
+/** Returns the failure of an attempt that its caller ended, or whose receiver failed. */
+function endedBy(reason: unknown): ExchangeFailure {
+  return new ExchangeFailure('aborted', 'ended by its caller', reason);
 }
 
 /** Returns the error document, or nothing where it cannot be read: the status is enough then. */

@@ -9,8 +9,8 @@
  *   error before the head comes back as the outcome, for the gateway to word in the dialect of the
  *   path (gateway/dialect-errors.ts).
  * - A refusal of the request itself (400, 404, 422), or a provider's own failure, is passed on as
- *   it is, with secrets masked. One that is about our keys (401, 402, 403, 429) is never: the
- *   client would blame its own credential.
+ *   it is, with secrets masked. One that is about our keys is never: the client would blame its own
+ *   credential.
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
@@ -123,8 +123,8 @@ export interface PlannedRequest {
   readonly asksForUsage: boolean;
   /** Bounds the answer, in bytes. */
   readonly maxBytes: number;
-  /** False where a refusal may concern the path, which the caller chose. */
-  readonly isModelPath?: boolean;
+  /** True where a refusal may concern the path, which the caller chose. */
+  readonly isOwnPath?: boolean;
   readonly createConsumer: () => AnswerConsumer;
 }
 

@@ -6,8 +6,10 @@
  */
 
 import type { Clock } from '../base/clock.ts';
+import { isPage } from '../providers/error-reason.ts';
 import { AnswerWatcher, type WatchOptions } from './answer-watcher.ts';
-import { GarbageAnswer, ReceiverFailure } from './failure.ts';
+import { ExchangeFailure } from '../providers/http-exchange.ts';
+import { ReceiverFailure } from './failure.ts';
 import { answeredHeaders } from './forward-request.ts';
 import type { AnswerConsumer, ForwardSink } from './forwarding.ts';
 
@@ -73,7 +75,7 @@ export class PassThrough implements AnswerConsumer {
   head(status: number, headers: Readonly<Record<string, string>>): void {
     this.#watcher.declare(headers['content-type']);
     // What is read is judged by its bytes.
-    if (this.#watcher.form === 'opaque' && isPage(headers)) throw new GarbageAnswer('a web page');
+    if (this.#watcher.form === 'opaque' && isPage(headers)) throw new ExchangeFailure('garbage', 'a web page');
     this.#status = status;
     this.#headers = answeredHeaders(headers);
     // Nor has a 204 a length (RFC 9110, 8.6), whatever its provider wrote.
@@ -169,9 +171,4 @@ export class PassThrough implements AnswerConsumer {
 
 function receiverFailure(cause: unknown): ReceiverFailure {
   return new ReceiverFailure('the receiver of the answer failed', { cause });
-}
-
-/** Returns whether an answer is called a page for people. */
-export function isPage(headers: Readonly<Record<string, string>>): boolean {
-  return /^\s*(?:text\/html|application\/xhtml)/i.test(headers['content-type'] ?? '');
 }

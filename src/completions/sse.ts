@@ -7,7 +7,7 @@
  * `event` mean nothing to us.
  */
 
-import { GarbageAnswer } from './failure.ts';
+import { ExchangeFailure } from '../providers/http-exchange.ts';
 
 /** The longest event, in bytes: a picture in an answer fits, a stream without an end does not. */
 export const MAX_EVENT_BYTES = 16 * 1024 * 1024;
@@ -33,7 +33,7 @@ export class SseSplitter {
    * Takes bytes, and calls back with each event that they complete: its bytes, the empty line
    * included. Comments before an event are part of it.
    *
-   * @throws GarbageAnswer for an event that is too long.
+   * @throws ExchangeFailure for an event that is too long.
    */
   push(chunk: Buffer, onEvent: (raw: Buffer) => void): void {
     let start = 0;
@@ -71,7 +71,7 @@ export class SseSplitter {
     this.#pending.push(rest);
     this.#pendingBytes += rest.length;
     if (this.#pendingBytes > this.#maxBytes) {
-      throw new GarbageAnswer(`a stream event of more than ${this.#maxBytes} bytes`);
+      throw new ExchangeFailure('garbage', `a stream event of more than ${this.#maxBytes} bytes`);
     }
   }
 

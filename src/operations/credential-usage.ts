@@ -12,6 +12,7 @@ import { AipassError } from '../base/errors.ts';
 import type { Clock } from '../base/clock.ts';
 import { readField, readNumber, readString, toRecord } from '../base/json.ts';
 import type { Secret } from '../base/secret.ts';
+import { classifyFailure, isLimit } from '../providers/classify-failure.ts';
 import { readWindows } from '../providers/limit-windows.ts';
 import type { LimitUnit, LimitWindow } from '../protocol/pool.ts';
 import type {
@@ -130,14 +131,15 @@ async function ask(
     found.answers.push(answer);
     if (isOk(answer.status)) {
       const check = provider.keyCheck?.url === request.url ? provider.keyCheck : { ...request, ...ANY_DOCUMENT };
-      const judged = judgeKeyAnswer(answer, check, () => '');
+      const context = { provider: provider.name, keyId: null, redact: redactWith(key) };
+      const judged = judgeKeyAnswer(answer, check, context, clock.now());
       if (judged.kind === 'valid') found.accepted ||= provesKey || provider.keyCheck === null;
       else if (judged.kind === 'unknown') found.error ??= judged.reason;
       else {
         found.refusedStatus = answer.status;
         found.error = `the key is not accepted (${judged.reason})`;
       }
-    } else if (isRefusalOfKey(answer.status, provider)) {
+    } else if (isRefusalOfKey(answer, provider, clock.now())) {
       found.refusedStatus = answer.status;
       found.error = `the key is not accepted (${answer.status})`;
     } else found.error ??= `the provider answered ${answer.status}`;
@@ -164,8 +166,10 @@ function isOk(status: number): boolean {
   return status >= 200 && status <= 299;
 }
 
-function isRefusalOfKey(status: number, { keyCheck }: Provider): boolean {
-  return status === 401 || status === 403 || keyCheck?.invalidStatuses.includes(status) === true;
+/** Returns whether a refusal is that of a key, or one whose cause is unknown. */
+function isRefusalOfKey(answer: JsonAnswer, { name, keyCheck }: Provider, now: number): boolean {
+  const { reason } = classifyFailure(name, { ...answer, invalidStatuses: keyCheck?.invalidStatuses }, now);
+  return reason === 'invalid-key' || reason === 'unexplained';
 }
 
 function describe(found: Findings, { accountKey, provider, seenWindows }: UsageQuestion, now: number): CredentialUsage {
@@ -317,7 +321,7 @@ export function createSampler(record: (event: RawEvent) => void, clock: Clock): 
     const request = { method: 'POST', url: `${provider.baseUrl}/chat/completions`, body } as const;
     const answer = await askJson(provider, key, request, signal, clock);
     const latencyMs = Math.round(clock.monotonic() - began);
-    const isGood = answer.status >= 200 && answer.status <= 299;
+    const failure = isOk(answer.status) ? null : classifyFailure(provider.name, answer, clock.now());
     const usage = readField(answer.body, 'usage');
     const inputTokens = readNumber(usage, 'prompt_tokens') ?? null;
     const outputTokens = readNumber(usage, 'completion_tokens') ?? null;
@@ -326,15 +330,14 @@ export function createSampler(record: (event: RawEvent) => void, clock: Clock): 
       provider: provider.name,
       keyId,
       model,
-      status: isGood ? 'success' : answer.status === 429 || answer.status === 402 ? 'reach_limit' : 'failed',
+      status: failure === null ? 'success' : isLimit(failure) ? 'reach_limit' : 'failed',
       httpStatus: answer.status,
       latencyMs,
       promptTokens: inputTokens,
       completionTokens: outputTokens,
     });
-    if (!isGood) {
-      const asked = { provider: provider.name, keyId: null, redact: redactWith(key), now: clock.now() };
-      throw describeRefusal(answer, asked);
+    if (failure) {
+      throw describeRefusal(answer, { provider: provider.name, keyId: null, redact: redactWith(key) }, failure);
     }
     return { model, inputTokens, outputTokens, latencyMs, headers: answer.headers };
   };

@@ -75,7 +75,7 @@ export function describeAvailability(key: PoolKey, { state, at }: Availability, 
     return cooldown ? describeCooldown(cooldown) : 'cools down';
   }
   const words: Readonly<Record<Exclude<Availability['state'], 'ready' | 'cooling-down'>, string>> = {
-    quarantined: `${describeQuarantine(key.quarantine?.status ?? 401)}; ${wayBack(key)}`,
+    quarantined: `${describeQuarantine(key.quarantine?.status ?? 0)}; ${wayBack(key)}`,
     'not-allowed': `is only for ${[...(key.models ?? [])].join(', ')}`,
     'half-open': at === null ? 'half-open: one call is in flight to test it' : 'half-open: one call may test it',
     busy: `has ${key.inFlight} calls in flight, which is its limit`,

@@ -1,20 +1,32 @@
 /**
  * What a failed request means: who is to blame, for how long, and what to try next. Pure.
  *
- * A failure is classified once, where it was seen; pools, completions, the gateway and key checks
- * read the class. Blame reaches no further than it must. An unknown refusal concerns its request, a
- * failing provider blames no key, and a limit has the scope that the provider reports.
+ * A failure is classified once, where it was seen, by `classifyFailure` over the table of
+ * failure-table.ts. Pools, completions, the gateway and key checks read the class. Blame reaches no
+ * further than it must. An unknown refusal concerns its request, a failing provider blames no key,
+ * and a limit has the scope that the provider reports.
  */
 
 import { windowAt } from '../base/time-window.ts';
-import { readError, type ReadError } from './error-reason.ts';
-import type { ExchangeFailure } from './http-exchange.ts';
+import { isPage, readError, type ReadError } from './error-reason.ts';
+import {
+  CONSEQUENCES,
+  FAILURE_RULES,
+  isTransient,
+  REASON_WITHOUT_ANSWER,
+  reasonOfOther,
+  STATUS_OF_CODE,
+  STATUS_OF_REPORT,
+  type Blame,
+  type CheckTime,
+  type FailureReason,
+  type FailureRule,
+  type NextStep,
+} from './failure-table.ts';
+import type { ExchangeFailureKind } from './http-exchange.ts';
 import { refusedWait } from './limit-windows.ts';
 import { readRefusalDetails, type RefusalDetails } from './refusal-details.ts';
-import { REFUSAL_RULES, type Blame, type FailureReason } from './refusal-rules.ts';
 import { readAskedWait, readIetfWait } from './reset-formats.ts';
-
-export type { Blame, FailureReason } from './refusal-rules.ts';
 
 /**
  * Longest cooldown that a header or a body may ask for. A key whose provider asks for 18 days is
@@ -27,12 +39,6 @@ export const MAX_DAILY_COOLDOWN_MS = 86_400_000;
 
 /** Cooldown of an account without credit, after which its key is checked before the next call. */
 const NO_CREDIT_COOLDOWN_MS = 3_600_000;
-
-/**
- * What to try next: `stop`: nothing would do better. `another-key`: the same request with the next
- * key. `again`: the same after a pause. `another-route`: a fallback provider or model.
- */
-export type NextStep = 'stop' | 'another-key' | 'again' | 'another-route';
 
 /**
  * Who set how long a cooldown lasts: a header, the error body, our own count of a quota, or nobody.
@@ -60,8 +66,7 @@ export interface FailureClass {
   /** True where the unchanged request may succeed later. */
   readonly transient: boolean;
   readonly next: NextStep;
-  /** When the key is checked for free: at once, or when its cooldown ends, before the next call. */
-  readonly check: 'never' | 'now' | 'after-cooldown';
+  readonly check: CheckTime;
   /**
    * Text that is equal for two refusals in the same words. Only for comparison: it is made of the
    * provider's words and must never be shown or logged.
@@ -69,61 +74,29 @@ export interface FailureClass {
   readonly likeness: string;
 }
 
-/** What was seen of a request that failed. */
-export type SeenFailure =
-  /**
-   * An answer that is a refusal, or (below 300) one that began as a success and holds an error.
-   * Header names are lower-case.
-   */
-  | {
-      readonly status: number;
-      readonly headers: Readonly<Record<string, string>>;
-      /** Parsed error document, or undefined where there was none. */
-      readonly body: unknown;
-    }
-  /** No whole answer. */
-  | { readonly transport: ExchangeFailure['kind'] };
+/**
+ * A refusal: a status that is not 2xx, or a 2xx that began as a success and holds an error. Header
+ * names are lower-case.
+ */
+export interface Refusal {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Parsed error document, or undefined where there was none. */
+  readonly body: unknown;
+}
 
-/** Usual consequences of a reason. */
-const CONSEQUENCES: Readonly<
-  Record<FailureReason, { readonly blame: Blame; readonly next: NextStep; readonly check?: FailureClass['check'] }>
-> = {
-  'rate-limit': { blame: 'account', next: 'another-key' },
-  'daily-limit': { blame: 'account', next: 'another-key' },
-  'no-credit': { blame: 'account', next: 'another-key', check: 'after-cooldown' },
-  'busy-budget': { blame: 'account', next: 'another-key' },
-  'no-access': { blame: 'model', next: 'another-key' },
-  'account-blocked': { blame: 'account', next: 'another-key', check: 'after-cooldown' },
-  'invalid-key': { blame: 'key', next: 'another-key' },
-  'unsendable-key': { blame: 'key', next: 'another-key' },
-  'bad-request': { blame: 'request', next: 'stop' },
-  unaffordable: { blame: 'request', next: 'another-key' },
-  unexplained: { blame: 'request', next: 'another-key', check: 'now' },
-  // A configuration with which nothing can be sent fails for good, and another provider has its
-  // own.
-  misconfigured: { blame: 'request', next: 'another-route' },
-  cancelled: { blame: 'request', next: 'stop' },
-  'server-error': { blame: 'provider', next: 'again' },
-  // A time limit took so long that asking again would double the wait; another provider may be
-  // faster.
-  timeout: { blame: 'provider', next: 'another-route' },
-  network: { blame: 'provider', next: 'again' },
-  unreachable: { blame: 'provider', next: 'again' },
-  garbage: { blame: 'provider', next: 'again' },
-  redirect: { blame: 'provider', next: 'another-route' },
-  'blocked-on-the-way': { blame: 'provider', next: 'another-route' },
-};
+/** A refusal, and what is known of the request that it answers. */
+interface SeenRefusal extends Refusal {
+  /** True where the caller chose the path, which a refusal may concern alone. */
+  readonly isOwnPath?: boolean | undefined;
+  /** Statuses with which this endpoint, a check of keys, refuses a key. */
+  readonly invalidStatuses?: readonly number[] | undefined;
+  /** What it was to the program that reports it, where the daemon did not see it itself. */
+  readonly reported?: keyof typeof STATUS_OF_REPORT;
+}
 
-/** Reason of each transport failure. */
-const OF_TRANSPORT: Readonly<Record<ExchangeFailure['kind'], FailureReason>> = {
-  timeout: 'timeout',
-  network: 'network',
-  unreachable: 'unreachable',
-  garbage: 'garbage',
-  unsendable: 'misconfigured',
-  'unsendable-key': 'unsendable-key',
-  aborted: 'cancelled',
-};
+/** What was seen of a request that failed: a refusal, or why there is no whole answer. */
+export type SeenFailure = SeenRefusal | { readonly transport: ExchangeFailureKind };
 
 /** Time zone in which the day of a provider's daily limits begins, where it is not UTC. */
 const DAY_ZONES: Readonly<Record<string, string>> = {
@@ -143,42 +116,43 @@ const BELIEVABLE_DAY_MS = 3_600_000;
 /** Classifies a failure; `now` is wall time in epoch milliseconds. */
 export function classifyFailure(provider: string, seen: SeenFailure, now: number): FailureClass {
   if ('transport' in seen) {
-    const reason = OF_TRANSPORT[seen.transport];
-    const transient = reason !== 'misconfigured' && reason !== 'unsendable-key' && reason !== 'cancelled';
+    const reason = REASON_WITHOUT_ANSWER[seen.transport];
+    const transient = CONSEQUENCES[reason].blame === 'provider';
     return build(reason, { status: null, transient, likeness: reason });
   }
+  const failure = classifyRefusal(provider, seen, now);
+  return seen.isOwnPath === true ? aboutThePath(failure) : failure;
+}
+
+function classifyRefusal(provider: string, seen: SeenRefusal, now: number): FailureClass {
   const error = readError(seen.body);
-  const status = seen.status < 300 ? statusInside(error) : seen.status;
-  const facts = readRefusalDetails(provider, seen.body, error.message, now);
+  const details = readRefusalDetails(provider, seen.body, error.message, now);
   const asked = readAskedWait(seen.headers, now);
-  const { reason, blame } = meaningOf(provider, status, seen.headers, error, facts);
+  const status = statusOf(seen, error);
+  const { reason, blame, check } = meaningOf(provider, status, seen, error, details);
   const known = {
     status,
     blame,
+    check,
     transient: isTransient(status),
-    retryAfterMs: asked ?? facts.waitMs,
+    retryAfterMs: asked ?? details.waitMs,
     likeness: likenessOf(status, error),
   };
   switch (reason) {
     case 'rate-limit':
-    case 'daily-limit':
-      return rateLimit(
-        provider,
-        seen.headers,
-        reason === 'daily-limit' ? { ...facts, daily: true } : facts,
-        asked,
-        known,
-        now,
-      );
+    case 'daily-limit': {
+      const limit = reason === 'daily-limit' ? { ...details, daily: true as const } : details;
+      return rateLimit(provider, seen.headers, limit, asked, known, now);
+    }
     case 'busy-budget':
-      return build(reason, { ...known, ...boundedWait(headerOrBody(asked, facts), MAX_COOLDOWN_MS) });
+      return build(reason, { ...known, ...boundedWait(headerOrBody(asked, details), MAX_COOLDOWN_MS) });
     case 'no-credit':
     case 'account-blocked':
       return build(reason, {
         ...known,
         cooldownMs: NO_CREDIT_COOLDOWN_MS,
         boundMs: NO_CREDIT_COOLDOWN_MS,
-        source: facts.creditLimit === undefined ? 'default' : 'body',
+        source: details.creditLimit === undefined ? 'default' : 'body',
       });
     case 'unaffordable':
       // The same request meets the same limit again, whatever the status or a header has about
@@ -191,100 +165,80 @@ export function classifyFailure(provider: string, seen: SeenFailure, now: number
   }
 }
 
-/**
- * Returns whether the same request may succeed later: 408, 425, 429 and every 5xx (RFC 9110, 15;
- * RFC 6585; RFC 8470), and an error inside a 2xx without further detail.
- */
-export function isTransient(status: number): boolean {
-  return status < 300 || status === 408 || status === 425 || status === 429 || status >= 500;
-}
-
 /** Returns true where the key, its account, or one of its models reached a limit. */
-export function isLimit({ reason }: FailureClass): boolean {
+export function isLimit({ reason }: Pick<FailureClass, 'reason'>): boolean {
   return reason === 'rate-limit' || reason === 'daily-limit' || reason === 'no-credit' || reason === 'busy-budget';
 }
 
-/**
- * Status that the codes and types of an error inside a 2xx stand for: OpenAI's, Anthropic's and
- * MiniMax's lists of error codes. OpenRouter writes the status itself as the code.
- */
-const STATUS_OF_CODE: Readonly<Record<string, number>> = {
-  invalid_request_error: 400,
-  context_length_exceeded: 400,
-  content_filter: 400,
-  authentication_error: 401,
-  invalid_api_key: 401,
-  permission_error: 403,
-  not_found_error: 404,
-  model_not_found: 404,
-  request_too_large: 413,
-  rate_limit_error: 429,
-  rate_limit_exceeded: 429,
-  insufficient_quota: 429,
-  api_error: 500,
-  server_error: 500,
-  internal_server_error: 500,
-  overloaded_error: 529,
-  base_resp_1002: 429,
-  base_resp_1004: 401,
-  base_resp_1008: 402,
-  base_resp_1039: 429,
-  base_resp_2013: 400,
-  base_resp_2049: 401,
-};
+/** Returns true where a key, its account or one of its models is out for a while, or for good. */
+export function isOut(failure: Pick<FailureClass, 'reason'>): boolean {
+  const { reason } = failure;
+  return isLimit(failure) || reason === 'account-blocked' || reason === 'no-access' || reason === 'invalid-key';
+}
 
-/** Returns the status that an error inside a 2xx stands for, or 200 where it names none. */
-export function statusInside({ status, codes }: ReadError): number {
+/**
+ * Returns the status of a refusal. An error inside a 2xx stands for another one, or for none. A
+ * reported status that does not fit the report is not believed.
+ */
+function statusOf({ status, reported }: SeenRefusal, { status: inside, codes }: ReadError): number {
+  if (reported !== undefined && (status < 400 || status >= 500)) return STATUS_OF_REPORT[reported];
+  if (status >= 300) return status;
   const known = codes.find((code) => Object.hasOwn(STATUS_OF_CODE, code));
-  return status ?? (known === undefined ? undefined : STATUS_OF_CODE[known]) ?? 200;
+  return inside ?? (known === undefined ? undefined : STATUS_OF_CODE[known]) ?? 200;
 }
 
 interface Meaning {
   readonly reason: FailureReason;
   readonly blame?: Blame | undefined;
+  readonly check?: CheckTime | undefined;
 }
 
 function meaningOf(
   provider: string,
   status: number,
-  headers: Readonly<Record<string, string>>,
+  { headers, body, invalidStatuses, reported }: SeenRefusal,
   error: ReadError,
-  facts: RefusalDetails,
+  details: RefusalDetails,
 ): Meaning {
-  const rule = ruleFor(provider, status, error, facts);
-  if (rule) return rule;
-  if (status < 300 || status >= 500 || status === 408) return { reason: 'server-error' };
-  if (status < 400) return { reason: 'redirect' };
-  switch (status) {
-    case 401:
-      return facts.upstream ? { reason: 'unexplained' } : { reason: 'invalid-key' };
-    case 402:
-      if (facts.creditLimit === 'in-flight') return { reason: 'busy-budget' };
-      return { reason: 'no-credit', blame: facts.creditLimit === 'key' ? 'key' : 'account' };
-    case 403:
-      // A page for people is from something in between (a firewall, a proxy), which knows nothing
-      // of the key.
-      if (/^\s*(?:text\/html|application\/xhtml)/i.test(headers['content-type'] ?? ''))
-        return { reason: 'blocked-on-the-way' };
-      return { reason: facts.moderated ? 'bad-request' : 'unexplained' };
-    case 425:
-      return { reason: 'server-error', blame: 'request' };
-    case 429:
-      return { reason: 'rate-limit' };
-    default:
-      return { reason: 'bad-request' };
-  }
+  const rule = ruleFor(provider, status, headers, error, details);
+  const isWorded = rule?.code !== undefined || rule?.message !== undefined;
+  const meaning: Meaning = rule ?? { reason: reasonOfOther(status) };
+  if (invalidStatuses?.includes(status) === true && !isWorded) return { reason: 'invalid-key' };
+  if (reported === undefined) return meaning;
+  const isOtherwiseOut = meaning.reason !== 'invalid-key' && isOut(meaning);
+  if (reported === 'limited') return isOtherwiseOut ? meaning : { reason: 'rate-limit' };
+  // The daemon did not see the refusal itself: the key is checked.
+  return isOtherwiseOut && body !== undefined ? meaning : { reason: 'invalid-key', check: 'now' };
 }
 
-function ruleFor(provider: string, status: number, error: ReadError, facts: RefusalDetails): Meaning | undefined {
-  const codes = [...error.codes, ...facts.reasons];
-  return REFUSAL_RULES.find(
-    ({ providers, statuses, code, message }) =>
+function ruleFor(
+  provider: string,
+  status: number,
+  headers: Readonly<Record<string, string>>,
+  error: ReadError,
+  details: RefusalDetails,
+): FailureRule | undefined {
+  const codes = [...error.codes, ...details.reasons];
+  const text = error.message?.trimStart() ?? '';
+  return FAILURE_RULES.find(
+    ({ providers, statuses, code, message, detail }) =>
       (providers === undefined || providers.includes(provider)) &&
       (statuses === undefined ? status >= 400 && status < 500 && status !== 408 : statuses.includes(status)) &&
       (code === undefined || codes.some((one) => code.test(one))) &&
-      (message === undefined || message.test(error.message?.trimStart() ?? '')),
+      (message === undefined || message.test(text)) &&
+      (detail === undefined || detail(details, isPage(headers))),
   );
+}
+
+/**
+ * Returns what a refusal of a path of the caller's choice means: no key is blamed, unless a check
+ * finds it invalid.
+ */
+function aboutThePath(failure: FailureClass): FailureClass {
+  const { blame, reason } = failure;
+  if (blame === 'request' || blame === 'provider') return failure;
+  const isKeyInQuestion = reason === 'invalid-key' || reason === 'account-blocked' || reason === 'no-credit';
+  return { ...failure, blame: 'request', check: isKeyInQuestion ? 'now' : 'never' };
 }
 
 interface Wait {

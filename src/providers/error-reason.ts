@@ -106,6 +106,11 @@ export function readError(document: unknown): ReadError {
   };
 }
 
+/** Returns whether an answer is called a page for people, in which nobody reads an error. */
+export function isPage(headers: Readonly<Record<string, string>>): boolean {
+  return /^\s*(?:text\/html|application\/xhtml)/i.test(headers['content-type'] ?? '');
+}
+
 /** Returns the first entry of a list, or the value itself. */
 function firstOf(value: unknown): Readonly<Record<string, unknown>> {
   return toRecord(Array.isArray(value) ? value[0] : value);

@@ -13,7 +13,7 @@ import { classifyFailure } from './classify-failure.ts';
 import { redactWith } from './error-reason.ts';
 import { askJson, type JsonAnswer } from './http.ts';
 import type { KeyCheck, Provider } from './provider.ts';
-import { describeRefusal } from './refusal.ts';
+import { describeRefusal, type RefusalContext } from './refusal.ts';
 
 /** Result of a check; reasons are plain text without the key. */
 export type KeyCheckResult =
@@ -33,43 +33,31 @@ export async function checkKey(
   signal: AbortSignal,
   clock: Clock = systemClock,
 ): Promise<KeyCheckResult> {
-  const check = provider.keyCheck;
-  if (check === null) return unknown(`${provider.name} has no free endpoint that proves a key`);
+  const { name, keyCheck } = provider;
+  if (keyCheck === null) return unknown(`${name} has no free endpoint that proves a key`);
   try {
-    const answer = await askJson(provider, key, check, signal, clock);
-    const isFailure = answer.status < 200 || answer.status > 299;
-    const isInvalid = isFailure && classifyFailure(provider.name, answer, clock.now()).reason === 'invalid-key';
-    return judgeKeyAnswer(
-      answer,
-      check,
-      (refusal) =>
-        describeRefusal(refusal, {
-          provider: provider.name,
-          keyId: null,
-          redact: redactWith(key),
-          now: clock.now(),
-        }).message,
-      isInvalid,
-    );
+    const answer = await askJson(provider, key, keyCheck, signal, clock);
+    return judgeKeyAnswer(answer, keyCheck, { provider: name, keyId: null, redact: redactWith(key) }, clock.now());
   } catch (error) {
     if (!(error instanceof AipassError) || error.code === 'CANCELLED') throw error;
     return unknown(error.message);
   }
 }
 
-/**
- * Judges the answer to a key check; `describe` words a refusal, `isInvalid` is true where it is
- * known to be about the key.
- */
+/** Judges the answer to a key check; `now` is wall time in epoch milliseconds. */
 export function judgeKeyAnswer(
   answer: JsonAnswer,
-  check: KeyCheck,
-  describe: (answer: JsonAnswer) => string,
-  isInvalid = false,
+  check: Pick<KeyCheck, 'invalidStatuses' | 'mustBeTrue' | 'mustNotBeTrue'>,
+  context: RefusalContext,
+  now: number,
 ): KeyCheckResult {
   const { status, body } = answer;
-  if (check.invalidStatuses.includes(status) || isInvalid) return { kind: 'invalid', status, reason: describe(answer) };
-  if (status < 200 || status > 299) return unknown(describe(answer));
+  if (status < 200 || status > 299) {
+    const { invalidStatuses } = check;
+    const failure = classifyFailure(context.provider, { ...answer, invalidStatuses }, now);
+    const reason = describeRefusal(answer, context, failure).message;
+    return failure.reason === 'invalid-key' ? { kind: 'invalid', status, reason } : unknown(reason);
+  }
   // The captive portal of a hotel's network answers every request with 200 and a page.
   if (typeof body !== 'object' || body === null) return unknown('the answer is not a JSON document');
   const fields = toRecord(body);

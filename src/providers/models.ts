@@ -13,6 +13,7 @@ import { toRecord } from '../base/json.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Secret } from '../base/secret.ts';
 import type { ModelInfo } from '../protocol/provider.ts';
+import { classifyFailure } from './classify-failure.ts';
 import { redactWith, type Redact } from './error-reason.ts';
 import { askJson } from './http.ts';
 import type { Provider } from './provider.ts';
@@ -60,7 +61,8 @@ async function fetchPage(
 ): Promise<ModelPage> {
   const answer = await askJson(provider, key, { method: 'GET', url }, signal, clock);
   if (answer.status < 200 || answer.status > 299) {
-    throw describeRefusal(answer, { provider: provider.name, keyId: null, redact: redactWith(key), now: clock.now() });
+    const failure = classifyFailure(provider.name, answer, clock.now());
+    throw describeRefusal(answer, { provider: provider.name, keyId: null, redact: redactWith(key) }, failure);
   }
   const page = readModelPage(answer.body, redactWith(key));
   if (page) return page;

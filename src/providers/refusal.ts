@@ -4,18 +4,10 @@
  */
 
 import { AipassError, type ErrorCode } from '../base/errors.ts';
-import { classifyFailure, type FailureClass } from './classify-failure.ts';
-import { readError, safeReason, type Redact } from './error-reason.ts';
+import type { FailureClass, Refusal } from './classify-failure.ts';
+import { isPage, readError, safeReason, type Redact } from './error-reason.ts';
 import { describeCertificateFailure } from '../base/network.ts';
 import type { ExchangeFailure } from './http-exchange.ts';
-
-/** A refusal: a status that is not 2xx, or an error inside a 2xx. Header names are lower-case. */
-export interface Refusal {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  /** Parsed error document, or undefined where there was none. */
-  readonly body: unknown;
-}
 
 /** The request, as far as its error message needs it. */
 export interface RefusalContext {
@@ -23,22 +15,16 @@ export interface RefusalContext {
   /** Name of the key's variable, where a key was used. */
   readonly keyId: string | null;
   readonly redact: Redact;
-  /** Epoch milliseconds. */
-  readonly now: number;
 }
 
 /**
- * Returns the error for a refusal: PROVIDER_UNAVAILABLE where it may pass, PROVIDER_REJECTED where
- * not; the status is in its message.
+ * Returns the error for a refusal of this class: PROVIDER_UNAVAILABLE where it may pass,
+ * PROVIDER_REJECTED where not; the status is in its message.
  */
-export function describeRefusal(
-  refusal: Refusal,
-  context: RefusalContext,
-  failure: FailureClass = classifyFailure(context.provider, refusal, context.now),
-): AipassError {
-  const { status, body } = refusal;
+export function describeRefusal(refusal: Refusal, context: RefusalContext, failure: FailureClass): AipassError {
   const code: ErrorCode = failure.transient ? 'PROVIDER_UNAVAILABLE' : 'PROVIDER_REJECTED';
-  const reason = safeReason(body, context.redact) ?? describeStatus(refusal);
+  const reason = safeReason(refusal.body, context.redact) ?? describeSilence(refusal, failure);
+  const status = failure.status ?? refusal.status;
   const answered = status < 300 ? `${status} with an error` : String(status);
   return new AipassError(code, `${context.provider} answered ${answered}: ${reason}`, {
     hint: hintFor(refusal, context, failure),
@@ -72,6 +58,7 @@ export function describeFailedExchange(failure: ExchangeFailure, provider: strin
         cause: failure,
       });
     case 'aborted':
+      if (failure.cause instanceof AipassError) return failure.cause;
       break;
   }
   return new AipassError('CANCELLED', `the request to ${provider} was ${failure.detail}`, { cause: failure });
@@ -84,9 +71,10 @@ export function describeGarbage(what: string, provider: string): AipassError {
   });
 }
 
-function describeStatus({ status, headers }: Refusal): string {
-  if (status >= 300 && status < 400) return 'a redirect, which is not followed because the key would go along';
-  return headers['content-type']?.includes('text/html') === true ? 'a web page, no reason' : 'no reason given';
+/** Returns what stands for the reason of a refusal that gave none. */
+function describeSilence({ headers }: Refusal, { reason }: FailureClass): string {
+  if (reason === 'redirect') return 'a redirect, which is not followed because the key would go along';
+  return isPage(headers) ? 'a web page, no reason' : 'no reason given';
 }
 
 const NETWORK_HINTS: Readonly<Record<string, string>> = {
@@ -112,31 +100,40 @@ function describeNetwork(code: string): string {
   }
 }
 
-function hintFor(refusal: Refusal, { provider, keyId }: RefusalContext, { reason, transient }: FailureClass): string {
-  const { status } = refusal;
-  if (status >= 300 && status < 400) return `set "providers.${provider}.baseUrl" to the address it moved to`;
-  // Waiting does not help an empty account, whatever its status.
-  if (reason === 'no-credit') return `add credit to the account at ${provider}`;
-  if (reason === 'unaffordable' && (status === 413 || status === 429))
-    return 'shorten the messages, or ask for fewer tokens';
-  if (reason === 'unaffordable') return `ask for fewer tokens, or add credit to the account at ${provider}`;
-  if (reason === 'account-blocked') return `ask ${provider} about the account: it is blocked`;
-  if (/stream_options/.test(readError(refusal.body).message ?? ''))
-    return `set "providers.${provider}.streamUsageOption" to false in the configuration`;
-  switch (status) {
-    case 401:
+function hintFor({ body }: Refusal, { provider, keyId }: RefusalContext, failure: FailureClass): string {
+  switch (failure.reason) {
+    case 'redirect':
+      return `set "providers.${provider}.baseUrl" to the address it moved to`;
+    case 'no-credit':
+      // Waiting does not help an empty account, whatever its status.
+      return `add credit to the account at ${provider}`;
+    case 'unaffordable':
+      return `shorten the messages, ask for fewer tokens, or raise credit and limits of the account at ${provider}`;
+    case 'account-blocked':
+      return `ask ${provider} about the account: it is blocked`;
+    case 'invalid-key':
       return keyId === null
         ? `add a key for ${provider} to the .env file`
         : `check ${keyId} in the .env file, then: aipassd validate ${provider} --online`;
-    case 403:
+    case 'no-access':
+    case 'unexplained':
+    case 'blocked-on-the-way':
       return `check what ${keyId ?? 'the account'} may do at ${provider}, and the model's terms`;
+    case 'rate-limit':
+    case 'daily-limit':
+    case 'busy-budget':
+      return 'wait, or add another key';
+    default:
+      break;
+  }
+  if (/stream_options/.test(readError(body).message ?? ''))
+    return `set "providers.${provider}.streamUsageOption" to false in the configuration`;
+  switch (failure.status) {
     case 404:
       return `check the name of the model (aipassd models --all), or "providers.${provider}.baseUrl"`;
     case 413:
       return 'shorten the messages';
-    case 429:
-      return 'wait, or add another key';
     default:
-      return transient ? 'try again later' : 'check the parameters of the request';
+      return failure.transient ? 'try again later' : 'check the parameters of the request';
   }
 }

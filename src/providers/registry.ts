@@ -210,7 +210,7 @@ function buildKeyCheck(baseUrl: string, entry: KeyCheckEntry | null): KeyCheck |
 }
 
 function readKeyCheck(check: Pick<KeyCheck, 'method' | 'url'> | null): KeyCheck | null {
-  return check === null ? null : { ...check, invalidStatuses: [401], mustBeTrue: [], mustNotBeTrue: [] };
+  return check === null ? null : { ...check, invalidStatuses: [401, 403], mustBeTrue: [], mustNotBeTrue: [] };
 }
 
 function withoutBaseUrl(name: string): AipassError {

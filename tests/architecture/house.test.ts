@@ -10,6 +10,7 @@ import {
   eagerHttp,
   globalFetch,
   isNoInStrings,
+  judgedStatuses,
   longComments,
   longSentences,
   missingHeaders,
@@ -83,6 +84,13 @@ describe('the house rules', () => {
     const documents = [...pages.map((path) => ({ path, text: readText(path) })), ...readSources('docs', '.md')];
     expect(documents.length).toBeGreaterThan(25);
     expect(deadPaths(documents, (path) => existsSync(join(ROOT, path)))).toEqual([]);
+  });
+
+  it('what a status means for a key stands in one table', () => {
+    const folders = ['src/completions/', 'src/pools/', 'src/providers/', 'src/operations/'];
+    const deciding = sources.filter(({ path }) => folders.some((folder) => path.startsWith(folder)));
+    const files = new Set(judgedStatuses(deciding).map((place) => place.split(':')[0]));
+    expect([...files]).toEqual(['src/providers/failure-table.ts']);
   });
 
   it('no check is switched off in the sources', () => {
@@ -204,6 +212,18 @@ describe('the search for broken house rules can fail', () => {
     expect(bagNames(source(text))).toHaveLength(1);
     const good = "// interface Parts {\nimport { type Parts } from 'x';\ninterface PartsList {\ntype FreshStart_ = 1;";
     expect(bagNames(source(good))).toEqual([]);
+  });
+
+  it.each([
+    'if (status === 429) wait();',
+    'switch (status) {\n  case 401:\n}',
+    'const OTHERS = new Set([400, 402]);',
+    'return [401, 403].includes(status);',
+    'return answer.status !== 403;',
+  ])('for a decision by a status that may be about a key: %j', (text) => {
+    expect(judgedStatuses(source(text))).toHaveLength(1);
+    const good = "const check = { invalidStatuses: [401] }; // === 429\nif (status === 404) report('case 401');";
+    expect(judgedStatuses(source(good))).toEqual([]);
   });
 
   it.each(['// @ts-expect-error', '// oxlint-disable-next-line', 'const a = b as any;', '// @ts-ignore'])(

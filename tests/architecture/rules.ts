@@ -66,6 +66,14 @@ export const bagNames: Rule = (sources) =>
     ),
   );
 
+/** Finds decisions by a status that may be about a key, which the table of failures alone makes. */
+export const judgedStatuses: Rule = (sources) =>
+  find(sources, ({ text }) =>
+    withoutTexts(text).matchAll(
+      /(?:[=!]==|\bcase|[<>]=?) ?(?:40[123]|429)\b.*|(?:new Set\(\[|\[(?=[^\]]*\]\.includes\())[^\]]*\b(?:40[123]|429)\b.*/g,
+    ),
+  );
+
 /** Finds checks that are switched off. */
 export const suppressions: Rule = (sources) =>
   find(sources, ({ text }) => text.matchAll(/@ts-(?:ignore|nocheck|expect-error)|oxlint-disable|\bas any\b/g));

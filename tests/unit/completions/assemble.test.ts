@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import type { CompletionDelta } from '../../../src/protocol/completion.ts';
 import { Assembly, type AssembledCompletion } from '../../../src/completions/assemble.ts';
-import { ErrorInAnswer, GarbageAnswer } from '../../../src/completions/failure.ts';
+import { ErrorInAnswer } from '../../../src/completions/failure.ts';
+import { ExchangeFailure } from '../../../src/providers/http-exchange.ts';
 
 const chunk = (delta: unknown, finish: string | null = null, more: object = {}): unknown => ({
   id: 'gen-1',
@@ -131,16 +132,18 @@ describe('a stream', () => {
   test('ends well with a reason or with the mark, and badly with neither', () => {
     expect(fold([chunk({ content: 'x' }, 'stop')], false).result.finishReason).toBe('stop');
     expect(fold([chunk({ content: 'x' })], true).result.finishReason).toBeNull();
-    expect(() => fold([chunk({ content: 'x' })], false)).toThrow(new GarbageAnswer('a stream that ended early'));
+    expect(() => fold([chunk({ content: 'x' })], false)).toThrow(
+      new ExchangeFailure('garbage', 'a stream that ended early'),
+    );
   });
 
   test('without any choice is no answer', () => {
-    expect(() => fold([])).toThrow(GarbageAnswer);
-    expect(() => fold([{ choices: [] }, { choices: 'x' }, {}])).toThrow(GarbageAnswer);
+    expect(() => fold([])).toThrow(ExchangeFailure);
+    expect(() => fold([{ choices: [] }, { choices: 'x' }, {}])).toThrow(ExchangeFailure);
   });
 
   test.each([null, 7, 'text'])('with the event %j is garbage', (event) => {
-    expect(() => fold([event])).toThrow(GarbageAnswer);
+    expect(() => fold([event])).toThrow(ExchangeFailure);
   });
 
   test.each([
@@ -385,7 +388,7 @@ describe('a whole answer', () => {
 
   test('of any other shape is garbage', () => {
     for (const document of [{}, [], { choices: {} }, { choices: [null] }.choices]) {
-      expect(() => foldWhole(document)).toThrow(GarbageAnswer);
+      expect(() => foldWhole(document)).toThrow(ExchangeFailure);
     }
   });
 });

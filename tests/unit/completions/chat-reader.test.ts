@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ChatReader } from '../../../src/completions/chat-reader.ts';
-import { ErrorInAnswer, GarbageAnswer } from '../../../src/completions/failure.ts';
+import { ErrorInAnswer } from '../../../src/completions/failure.ts';
+import { ExchangeFailure } from '../../../src/providers/http-exchange.ts';
 
 const piece = (content: string): string => `data: {"choices":[{"index":0,"delta":{"content":"${content}"}}]}\n\n`;
 const WHOLE = '{"choices":[{"index":0,"message":{"content":"fine"},"finish_reason":"stop"}]}';
@@ -36,7 +37,7 @@ describe('data that keeps a stream alive', () => {
   });
 
   test.each(['{"choices":[', '[{"choices":['])('is not %s, which was to be a chunk', (data) => {
-    expect(() => read(`${piece('half ')}data: ${data}\n\ndata: [DONE]\n\n`)).toThrow(GarbageAnswer);
+    expect(() => read(`${piece('half ')}data: ${data}\n\ndata: [DONE]\n\n`)).toThrow(ExchangeFailure);
   });
 });
 
@@ -74,7 +75,7 @@ describe('fields of the answer that come before its content', () => {
 describe('a stream that begins with fields that no event stream knows', () => {
   test('is a stream', () => {
     expect(read(`x-request-id: 7\nData: {}\n\n${piece('all')}data: [DONE]\n\n`)).toBe('all');
-    expect(() => read('Error: no such model\n')).toThrow(GarbageAnswer);
+    expect(() => read('Error: no such model\n')).toThrow(ExchangeFailure);
   });
 });
 

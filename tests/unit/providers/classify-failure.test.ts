@@ -5,7 +5,7 @@ import {
   MAX_DAILY_COOLDOWN_MS,
   type FailureClass,
 } from '../../../src/providers/classify-failure.ts';
-import { REFUSAL_RULES } from '../../../src/providers/refusal-rules.ts';
+import { FAILURE_RULES } from '../../../src/providers/failure-table.ts';
 
 const NOW = Date.parse('2026-06-15T12:00:10Z');
 const HOUR = 3_600_000;
@@ -602,7 +602,7 @@ test.each([
 });
 
 test('each rule for a message is anchored, so that a message that quotes its caller cannot match, and has a source', () => {
-  for (const { message, code, source } of REFUSAL_RULES) {
+  for (const { message, code, source } of FAILURE_RULES) {
     for (const pattern of [message, code].filter((one) => one !== undefined)) {
       // Alternatives at the top level begin with an anchor each.
       const flat = pattern.source.replaceAll(/\((?:[^()]|\([^()]*\))*\)/g, '()');

@@ -12,7 +12,7 @@ function checkOf(name: string): KeyCheck {
 }
 
 function judge(provider: string, status: number, body: unknown): ReturnType<typeof judgeKeyAnswer> {
-  return judgeKeyAnswer({ status, headers: {}, body }, checkOf(provider), (answer) => `said ${answer.status}`);
+  return judgeKeyAnswer({ status, headers: {}, body }, checkOf(provider), { provider, keyId: null, redact: String }, 0);
 }
 
 test.each([
@@ -34,6 +34,9 @@ test.each([
   ['xai', 400, {}, 'invalid'],
   ['deepseek', 200, { is_available: false }, 'valid'],
   ['together', 200, [], 'valid'],
+  // The words of a refusal come before its status: an empty account has a good key.
+  ['mistral', 401, { message: 'Inactive subscription or usage limit reached' }, 'unknown'],
+  ['google', 403, { error: { message: 'Your API key was reported as leaked.' } }, 'invalid'],
 ] as const)('%s answering %i %j is %s', (provider, status, body, kind) => {
   expect(judge(provider, status, body).kind).toBe(kind);
 });

@@ -1,16 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import { ExchangeFailure } from '../../../src/providers/http-exchange.ts';
-import { isTransient } from '../../../src/providers/classify-failure.ts';
+import { classifyFailure } from '../../../src/providers/classify-failure.ts';
+import { isTransient } from '../../../src/providers/failure-table.ts';
 import { describeFailedExchange, describeRefusal } from '../../../src/providers/refusal.ts';
 
-const context = { provider: 'openai', keyId: 'OPENAI_API_KEY', redact: (text: string) => text, now: 0 };
+const context = { provider: 'openai', keyId: 'OPENAI_API_KEY', redact: (text: string) => text };
 
 function refuse(
   status: number,
   body?: unknown,
   headers: Record<string, string> = {},
+  keyId: string | null = context.keyId,
 ): ReturnType<typeof describeRefusal> {
-  return describeRefusal({ status, headers, body }, context);
+  const refusal = { status, headers, body };
+  return describeRefusal(refusal, { ...context, keyId }, classifyFailure(context.provider, refusal, 0));
 }
 
 describe('a refusal', () => {
@@ -67,9 +70,7 @@ describe('a refusal', () => {
   });
 
   test('of a request without a key asks for one', () => {
-    expect(describeRefusal({ status: 401, headers: {}, body: undefined }, { ...context, keyId: null }).hint).toContain(
-      'add a key',
-    );
+    expect(refuse(401, undefined, {}, null).hint).toContain('add a key');
   });
 });
 

@@ -121,7 +121,7 @@ describe('the configuration', () => {
       keyCheck: {
         method: 'GET',
         url: 'https://check.example/key',
-        invalidStatuses: [401],
+        invalidStatuses: [401, 403],
         mustBeTrue: [],
         mustNotBeTrue: [],
       },

@@ -1,17 +1,29 @@
 /**
- * Refusals whose wording decides what they mean, as data: one row per wording, each with its
- * source.
+ * What failures mean, as data: the one table that classify-failure.ts reads. A row has what was
+ * seen and the reason that it stands for; a reason has its consequences.
  *
  * A provider's message can quote the caller's own words. A message pattern is therefore anchored at
- * the start, and each row names the statuses that it holds for. The first row that matches decides;
- * without one the status does.
+ * the start, and each row names the statuses that it holds for. The first row that matches decides:
+ * rows for wordings come first, rows for a status alone after them.
  */
+
+import type { ExchangeFailureKind } from './http-exchange.ts';
+import type { RefusalDetails } from './refusal-details.ts';
 
 /**
  * What a failure is blamed on. `model` is the model for the billing account of the key, `account`
  * all keys of that account, `provider` the provider whichever key is used.
  */
 export type Blame = 'request' | 'model' | 'key' | 'account' | 'provider';
+
+/**
+ * What to try next: `stop`: nothing would do better. `another-key`: the same request with the next
+ * key. `again`: the same after a pause. `another-route`: a fallback provider or model.
+ */
+export type NextStep = 'stop' | 'another-key' | 'again' | 'another-route';
+
+/** When a key is checked for free: at once, or when its cooldown ends, before the next call. */
+export type CheckTime = 'never' | 'now' | 'after-cooldown';
 
 /** Meaning of a failure. */
 export type FailureReason =
@@ -44,8 +56,104 @@ export type FailureReason =
   | 'redirect'
   | 'blocked-on-the-way';
 
-/** One wording of a refusal and its meaning. */
-export interface RefusalRule {
+/** Usual consequences of a reason. */
+export const CONSEQUENCES: Readonly<
+  Record<FailureReason, { readonly blame: Blame; readonly next: NextStep; readonly check?: CheckTime }>
+> = {
+  'rate-limit': { blame: 'account', next: 'another-key' },
+  'daily-limit': { blame: 'account', next: 'another-key' },
+  'no-credit': { blame: 'account', next: 'another-key', check: 'after-cooldown' },
+  'busy-budget': { blame: 'account', next: 'another-key' },
+  'no-access': { blame: 'model', next: 'another-key' },
+  'account-blocked': { blame: 'account', next: 'another-key', check: 'after-cooldown' },
+  'invalid-key': { blame: 'key', next: 'another-key' },
+  'unsendable-key': { blame: 'key', next: 'another-key' },
+  'bad-request': { blame: 'request', next: 'stop' },
+  unaffordable: { blame: 'request', next: 'another-key' },
+  unexplained: { blame: 'request', next: 'another-key', check: 'now' },
+  // A configuration with which nothing can be sent fails for good, and another provider has its
+  // own.
+  misconfigured: { blame: 'request', next: 'another-route' },
+  cancelled: { blame: 'request', next: 'stop' },
+  'server-error': { blame: 'provider', next: 'again' },
+  // A time limit took so long that asking again would double the wait; another provider may be
+  // faster.
+  timeout: { blame: 'provider', next: 'another-route' },
+  network: { blame: 'provider', next: 'again' },
+  unreachable: { blame: 'provider', next: 'again' },
+  garbage: { blame: 'provider', next: 'again' },
+  redirect: { blame: 'provider', next: 'another-route' },
+  'blocked-on-the-way': { blame: 'provider', next: 'another-route' },
+};
+
+/** Reason of each way in which there is no whole answer. */
+export const REASON_WITHOUT_ANSWER: Readonly<Record<ExchangeFailureKind, FailureReason>> = {
+  timeout: 'timeout',
+  network: 'network',
+  unreachable: 'unreachable',
+  garbage: 'garbage',
+  unsendable: 'misconfigured',
+  'unsendable-key': 'unsendable-key',
+  aborted: 'cancelled',
+};
+
+/**
+ * Status that the codes and types of an error inside a 2xx stand for: OpenAI's, Anthropic's and
+ * MiniMax's lists of error codes. OpenRouter writes the status itself as the code.
+ */
+export const STATUS_OF_CODE: Readonly<Record<string, number>> = {
+  invalid_request_error: 400,
+  context_length_exceeded: 400,
+  content_filter: 400,
+  authentication_error: 401,
+  invalid_api_key: 401,
+  permission_error: 403,
+  not_found_error: 404,
+  model_not_found: 404,
+  request_too_large: 413,
+  rate_limit_error: 429,
+  rate_limit_exceeded: 429,
+  insufficient_quota: 429,
+  api_error: 500,
+  server_error: 500,
+  internal_server_error: 500,
+  overloaded_error: 529,
+  base_resp_1002: 429,
+  base_resp_1004: 401,
+  base_resp_1008: 402,
+  base_resp_1039: 429,
+  base_resp_2013: 400,
+  base_resp_2049: 401,
+};
+
+/** Status of a refusal that a program reports by what it was, and without a status of its own. */
+export const STATUS_OF_REPORT = { limited: 429, rejected: 401 } as const;
+
+/**
+ * Returns whether the same request may succeed later: 408, 425, 429 and every 5xx (RFC 9110, 15;
+ * RFC 6585; RFC 8470), and an error inside a 2xx without further detail.
+ */
+export function isTransient(status: number): boolean {
+  return status < 300 || status === 408 || status === 425 || status === 429 || status >= 500;
+}
+
+/**
+ * Returns whether the client of the gateway may see a refusal as its provider wrote it. It may not
+ * see a redirect, nor what concerns our keys.
+ */
+export function isPassable({ status, blame }: { readonly status: number | null; readonly blame: Blame }): boolean {
+  // A client takes a 401 for a refusal of its own credential.
+  return status !== null && status >= 400 && status !== 401 && blame !== 'key' && blame !== 'account';
+}
+
+/** Returns the reason of a status that no row is about. */
+export function reasonOfOther(status: number): FailureReason {
+  if (status < 300 || status >= 500) return 'server-error';
+  return status < 400 ? 'redirect' : 'bad-request';
+}
+
+/** A refusal, and the reason that it stands for. */
+export interface FailureRule {
   /**
    * Names of the providers that word it so; absent where the code is understood from any provider.
    */
@@ -59,6 +167,8 @@ export interface RefusalRule {
   readonly code?: RegExp;
   /** Pattern of the message, anchored at its start. */
   readonly message?: RegExp;
+  /** What the rest of the document and the head of the answer must hold. */
+  readonly detail?: (details: RefusalDetails, isPage: boolean) => boolean;
   readonly reason: FailureReason;
   /** Blame, where it differs from the usual one of the reason. */
   readonly blame?: Blame;
@@ -66,7 +176,7 @@ export interface RefusalRule {
 }
 
 /** The rules, in the order in which they are tried. */
-export const REFUSAL_RULES: readonly RefusalRule[] = [
+export const FAILURE_RULES: readonly FailureRule[] = [
   {
     // Anthropic's words, which gateways pass on.
     statuses: [400, 403],
@@ -404,4 +514,45 @@ export const REFUSAL_RULES: readonly RefusalRule[] = [
     reason: 'no-credit',
     source: 'https://github.com/continuedev/continue/issues/11443 and SiliconFlow documentation: error codes',
   },
+  // From here on the status alone decides.
+  {
+    // The status is that of a provider behind this one, which never saw this key.
+    statuses: [401],
+    detail: ({ upstream }) => upstream === true,
+    reason: 'unexplained',
+    source: 'OpenRouter documentation: errors',
+  },
+  { statuses: [401], reason: 'invalid-key', source: 'RFC 9110, 15.5.2' },
+  {
+    statuses: [402],
+    detail: ({ creditLimit }) => creditLimit === 'in-flight',
+    reason: 'busy-budget',
+    source: 'OpenRouter documentation: limits of a key',
+  },
+  {
+    statuses: [402],
+    detail: ({ creditLimit }) => creditLimit === 'key',
+    reason: 'no-credit',
+    blame: 'key',
+    source: 'OpenRouter documentation: limits of a key',
+  },
+  { statuses: [402], reason: 'no-credit', source: 'RFC 9110, 15.5.3' },
+  {
+    // A page for people is from something in between (a firewall, a proxy), which knows nothing of
+    // the key.
+    statuses: [403],
+    detail: (_details, isPage) => isPage,
+    reason: 'blocked-on-the-way',
+    source: 'RFC 9110, 15.5.4',
+  },
+  {
+    statuses: [403],
+    detail: ({ moderated }) => moderated === true,
+    reason: 'bad-request',
+    source: 'OpenRouter documentation: errors',
+  },
+  { statuses: [403], reason: 'unexplained', source: 'RFC 9110, 15.5.4' },
+  { statuses: [408], reason: 'server-error', source: 'RFC 9110, 15.5.9' },
+  { statuses: [425], reason: 'server-error', blame: 'request', source: 'RFC 8470, 5.2' },
+  { statuses: [429], reason: 'rate-limit', source: 'RFC 6585, 4' },
 ];
