@@ -14,7 +14,7 @@ import type { Logger } from '../base/logger.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Redactor } from '../base/redactor.ts';
 import { Secret } from '../base/secret.ts';
-import { Debouncer } from '../base/timers.ts';
+import { Debouncer, repeat } from '../base/timers.ts';
 import type { Warning } from '../base/warning.ts';
 import type { SecretInfo } from '../protocol/operations.ts';
 import { apiKeysOf, type ApiKey, type ApiKeys, type KeyName, type KeyProblem } from './api-keys.ts';
@@ -63,7 +63,6 @@ export class Vault {
   #readWaits = false;
   #changes: Debouncer | undefined;
   #cancelRecheck: (() => void) | undefined;
-  #cancelSafetyRead: (() => void) | undefined;
   #watch: SecretsWatch | undefined;
   #watchProblem: Warning | undefined;
 
@@ -88,16 +87,13 @@ export class Vault {
 
     const changes = new Debouncer(clock, CHANGE_TIMES, () => this.#readSoon());
     this.#changes = changes;
-    const awaitSafetyRead = (): void => {
-      this.#cancelSafetyRead = clock.after(SAFETY_READ_MS, () => {
-        this.changed();
-        awaitSafetyRead();
-      });
-    };
-    awaitSafetyRead();
+    defer(
+      stack,
+      'the safety read',
+      repeat(clock, SAFETY_READ_MS, () => this.changed()),
+    );
     defer(stack, 'the timers of the vault', () => {
       this.#watch = undefined;
-      this.#cancelSafetyRead?.();
       this.#changes = undefined;
       changes.stop();
       this.#cancelRecheck?.();

@@ -14,6 +14,7 @@ import { join, relative, sep } from 'node:path';
 import { readdir, stat } from 'node:fs/promises';
 import type { FSWatcher, watch } from 'chokidar';
 import { systemErrorCode } from '../base/errors.ts';
+import { identityOf } from '../base/file-signature.ts';
 import type { Warning } from '../base/warning.ts';
 
 /** What to watch, and whom to notify. */
@@ -211,8 +212,7 @@ async function readFolderSignature(root: string, folder: string): Promise<string
 async function identify(path: string): Promise<string> {
   try {
     const facts = await stat(path, { bigint: true });
-    // A new folder may get the inode of one that was just deleted, but not its birth.
-    return facts.isDirectory() ? `${path} ${facts.dev} ${facts.ino} ${facts.birthtimeNs}` : '';
+    return facts.isDirectory() ? `${path} ${identityOf(facts)}` : '';
   } catch {
     return '';
   }

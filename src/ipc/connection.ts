@@ -13,6 +13,7 @@ import { isRecord } from '../base/json.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Admission } from '../callers/gate.ts';
+import type { RequestAdmission } from '../callers/user-limits.ts';
 import type { Dispatch } from '../operations/dispatcher.ts';
 import type { RequestContext } from '../operations/operation.ts';
 import {
@@ -22,7 +23,6 @@ import {
   type RequestId,
   type Welcome,
 } from '../protocol/messages.ts';
-import { overUserLimit, unsendableAnswer } from './refusals.ts';
 
 /** The sending side of a socket, as a connection uses it. */
 export interface Wire {
@@ -339,7 +339,13 @@ export class Connection {
       this.#deps.wire.send({ type: 'reply', data: { id, result } });
     } catch (error) {
       // The failure concerns this request only.
-      this.#answerError(id, unsendableAnswer(error));
+      const failure =
+        error instanceof AipassError
+          ? error
+          : new AipassError('INTERNAL', 'the result cannot be printed as JSON', {
+              hint: 'this is a bug: please report it',
+            });
+      this.#answerError(id, failure);
     }
   }
 
@@ -350,6 +356,28 @@ export class Connection {
   #refuse(error: AipassError): void {
     this.#deps.wire.send({ type: 'error', data: { error: error.toWire() } });
   }
+}
+
+/** Problem and hint for each limit of a user. */
+const OVER_LIMIT = {
+  inFlight: {
+    problem: 'this user has too many requests in flight',
+    hint: 'wait for replies before sending more, or raise limits.perUser.inFlight',
+  },
+  requestsPerSecond: {
+    problem: 'this user sends too many requests per second',
+    hint: 'send fewer, or raise limits.requestsPerSecond',
+  },
+  waitingBytes: {
+    problem: "this user's requests in flight are too large together",
+    hint: 'wait for replies before sending more, or raise limits.perUser.waitingBytes',
+  },
+} as const;
+
+/** Returns the error for a request over one of its user's limits. */
+function overUserLimit({ limit, retryAfterMs }: Extract<RequestAdmission, { kind: 'refused' }>): AipassError {
+  const { problem, hint } = OVER_LIMIT[limit];
+  return new AipassError('BAD_REQUEST', problem, { hint, retryAfterMs });
 }
 
 function isRequestId(id: unknown): id is RequestId {

@@ -4,14 +4,22 @@
  * its connection.
  */
 
+import { AipassError } from '../base/errors.ts';
 import { FairTurns } from '../base/fair-turns.ts';
 import type { Logger } from '../base/logger.ts';
-import { parseEnvelope, readFrames } from '../protocol/frames.ts';
-import { countWaiting, type SocketState } from './socket-state.ts';
-import { describeReadFailure, tooMuchWaiting } from './refusals.ts';
+import { FrameError, parseEnvelope, readFrames } from '../protocol/frames.ts';
+import { countWaiting, tooMuchWaiting, type SocketState } from './socket-state.ts';
 
 /** Message types that may reach node-ipc's dispatcher; its own events use the same emitter. */
 export const PASSED_ON: readonly string[] = ['hello', 'request', 'cancel'];
+
+/**
+ * Number of frames of one chunk that are handled at once: what a busy client usually has in flight.
+ */
+const AT_ONCE = 64;
+
+/** Number of frames of one connection that are handled before the next connection has its turn. */
+const PER_TURN = 8;
 
 export interface FrameReaderDeps {
   /** Maximum length of a frame, in UTF-8 bytes. */
@@ -21,7 +29,11 @@ export interface FrameReaderDeps {
 
 export class FrameReader {
   readonly #deps: FrameReaderDeps;
-  readonly #queue = new FairQueue((state, frame) => this.#handleLater(state, frame));
+  /**
+   * Turns of connections whose frames arrive in bulk. A connection whose frames wait is not read
+   * from. One that does not read its replies gets no turn.
+   */
+  readonly #turns = new FairTurns<SocketState>((state) => this.#turn(state));
 
   constructor(deps: FrameReaderDeps) {
     this.#deps = deps;
@@ -41,7 +53,7 @@ export class FrameReader {
     kept.activeAt = begunAt;
     // Hundreds of connections may have sent something since the last pass of the event loop. Who
     // asks one thing at a time never waits behind them.
-    const atOnce = this.#queue.hasTime ? AT_ONCE : 1;
+    const atOnce = this.#turns.hasTime ? AT_ONCE : 1;
     try {
       const before = kept.partial;
       let handled = 0;
@@ -57,14 +69,14 @@ export class FrameReader {
         if (PASSED_ON.includes(type)) receive({ type, data });
         else kept.connection.receive(type, data, frame.length);
       });
-      if (kept.backlog.length > 0) this.#queue.add(kept);
+      if (kept.backlog.length > 0) this.#queue(kept);
       // Whole frames wait for nothing: only an unfinished one is counted.
       if ((before !== undefined || kept.partial !== undefined) && !countWaiting(kept)) throw tooMuchWaiting();
     } catch (error) {
       kept.partial = undefined;
       kept.connection.fail(describeReadFailure(error, this.#deps.logger));
     }
-    this.#queue.spend(performance.now() - begunAt);
+    this.#turns.spend(performance.now() - begunAt);
     return kept;
   };
 
@@ -75,13 +87,31 @@ export class FrameReader {
     };
   }
 
-  #handleLater(state: SocketState, frame: string): void {
-    try {
-      const { type, data } = parseEnvelope(frame);
-      state.connection.receive(type, data, frame.length);
-    } catch (error) {
-      state.connection.fail(describeReadFailure(error, this.#deps.logger));
+  #queue(state: SocketState): void {
+    state.peer.hold();
+    this.#turns.add(state);
+  }
+
+  /** Handles some of the frames that wait; returns whether more are waiting. */
+  #turn(state: SocketState): boolean {
+    const { peer, backlog, connection } = state;
+    for (const frame of backlog.splice(0, PER_TURN)) {
+      if (peer.isEnding) break;
+      try {
+        const { type, data } = parseEnvelope(frame);
+        connection.receive(type, data, frame.length);
+      } catch (error) {
+        connection.fail(describeReadFailure(error, this.#deps.logger));
+      }
     }
+    if (peer.isEnding) backlog.length = 0;
+    if (backlog.length === 0) {
+      peer.release();
+      return false;
+    }
+    if (!peer.isFull) return true;
+    void peer.ready().then(() => this.#queue(state));
+    return false;
   }
 }
 
@@ -90,53 +120,18 @@ function isSocketState(kept: unknown): kept is SocketState {
 }
 
 /**
- * Number of frames of one chunk that are handled at once: what a busy client usually has in flight.
+ * Returns the error for a message that could not be read or a rejected connection; logs an
+ * unexpected one.
  */
-const AT_ONCE = 64;
-
-/** Number of frames of one connection that are handled before the next connection has its turn. */
-const PER_TURN = 8;
-
-type HandleFrame = (socket: SocketState, frame: string) => void;
-
-/**
- * Turns of connections whose frames arrive in bulk. A connection whose frames wait is not read
- * from. One that does not read its replies gets no turn.
- */
-class FairQueue {
-  readonly #handle: HandleFrame;
-  readonly #turns = new FairTurns<SocketState>((socket) => this.#turn(socket));
-
-  constructor(handle: HandleFrame) {
-    this.#handle = handle;
+export function describeReadFailure(error: unknown, logger: Logger): AipassError {
+  if (error instanceof AipassError) return error;
+  if (error instanceof FrameError) {
+    return new AipassError('BAD_REQUEST', error.message, {
+      hint: error.isTooLong
+        ? 'shorten it, or raise limits.frameBytes'
+        : 'send node-ipc frames: {"type":…,"data":…} and a form feed',
+    });
   }
-
-  get hasTime(): boolean {
-    return this.#turns.hasTime;
-  }
-
-  spend(ms: number): void {
-    this.#turns.spend(ms);
-  }
-
-  /** Adds a connection that has frames waiting. */
-  add(socket: SocketState): void {
-    socket.peer.hold();
-    this.#turns.add(socket);
-  }
-
-  #turn(socket: SocketState): boolean {
-    const { peer, backlog } = socket;
-    for (const frame of backlog.splice(0, PER_TURN)) {
-      if (!peer.isEnding) this.#handle(socket, frame);
-    }
-    if (peer.isEnding) backlog.length = 0;
-    if (backlog.length === 0) {
-      peer.release();
-      return false;
-    }
-    if (!peer.isFull) return true;
-    void peer.ready().then(() => this.add(socket));
-    return false;
-  }
+  logger.error('reading from a connection failed', { error });
+  return new AipassError('INTERNAL', 'the daemon failed to read this message', { hint: 'the log has more' });
 }

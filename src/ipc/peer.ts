@@ -5,11 +5,11 @@
  */
 
 import type { Socket } from 'node:net';
+import { AipassError } from '../base/errors.ts';
 import type { GroupCommit } from '../base/group-commit.ts';
 import { printSpliced, splicesOf } from '../base/spliced-json.ts';
 import { isLongerThan, printFrame } from '../protocol/frames.ts';
 import { type DaemonMessage, FRAME_END, MAX_ANSWER_BYTES } from '../protocol/messages.ts';
-import { answerTooLong } from './refusals.ts';
 
 /**
  * Bytes that may wait for a peer before reading from it pauses: enough to keep a fast reader busy.
@@ -171,4 +171,14 @@ export class Peer {
 function contentOf(message: DaemonMessage): unknown {
   if (message.type === 'reply') return message.data.result;
   return message.type === 'chunk' ? message.data.data : undefined;
+}
+
+/**
+ * Returns the error for an answer over the clients' limit. It fails its own request; the connection
+ * stays open.
+ */
+function answerTooLong(): AipassError {
+  return new AipassError('BAD_REQUEST', `the answer is longer than the limit of ${MAX_ANSWER_BYTES} bytes`, {
+    hint: 'ask for less at once; for a completion, set max_tokens',
+  });
 }

@@ -12,9 +12,11 @@ import { chmodSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { identityOf } from '../base/file-signature.ts';
 import { assertTrusted } from '../base/file-trust.ts';
 import type { Logger } from '../base/logger.ts';
 import { describeFailure } from '../base/system-failure.ts';
+import { repeat } from '../base/timers.ts';
 import type { Warning } from '../base/warning.ts';
 
 /**
@@ -69,17 +71,15 @@ export interface SocketGuardDeps {
 export class SocketGuard {
   readonly #deps: SocketGuardDeps;
   #ours: string | undefined;
-  #cancel: (() => void) | undefined;
 
   constructor(deps: SocketGuardDeps) {
     this.#deps = deps;
   }
 
   /** Starts checking; the returned function stops it. */
-  start(): () => void {
+  start(): () => Promise<void> {
     this.#ours = this.#identity();
-    this.#schedule();
-    return () => this.#cancel?.();
+    return repeat(this.#deps.clock, CHECK_MS, () => this.check());
   }
 
   /** Checks now, and makes the socket anew if it is not ours. */
@@ -98,18 +98,10 @@ export class SocketGuard {
     }
   }
 
-  #schedule(): void {
-    this.#cancel = this.#deps.clock.after(CHECK_MS, () => {
-      this.#schedule();
-      void this.check();
-    });
-  }
-
   /** Returns what distinguishes two sockets at the same path, or undefined without one. */
   #identity(): string | undefined {
     try {
-      const { dev, ino, birthtimeMs } = lstatSync(this.#deps.path);
-      return [dev, ino, birthtimeMs].join(' ');
+      return identityOf(lstatSync(this.#deps.path, { bigint: true }));
     } catch (error) {
       return systemErrorCode(error) === 'ENOENT' ? undefined : this.#ours;
     }

@@ -19,9 +19,10 @@ import type { Logger } from '../base/logger.ts';
 import type { Admission, Gate } from '../callers/gate.ts';
 import { printFrame } from '../protocol/frames.ts';
 import { Connection, type ConnectionDeps } from './connection.ts';
-import { FrameReader, PASSED_ON } from './frame-reader.ts';
+import { describeReadFailure, FrameReader, PASSED_ON } from './frame-reader.ts';
 import {
   overdue,
+  tooMuchWaiting,
   uncountLargest,
   uncountWaiting,
   USUAL_TIMEOUTS,
@@ -30,7 +31,6 @@ import {
 } from './socket-state.ts';
 import { Peer } from './peer.ts';
 import { assertSocketPath, cannotListen, makeRuntimeFolder } from './socket-file.ts';
-import { describeReadFailure, tooMuchWaiting } from './refusals.ts';
 
 /**
  * Longest time between two checks for overdue sockets, in milliseconds; a shorter limit is checked

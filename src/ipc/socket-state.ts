@@ -39,6 +39,13 @@ export interface SocketTimeouts {
 /** Time limits that suit a slow machine and a program that asks rarely. */
 export const USUAL_TIMEOUTS: SocketTimeouts = { unfinishedFrameMs: 10_000, silentMs: 5000, idleMs: 3_600_000 };
 
+/** Returns the error for a socket that makes its user exceed the limit of waiting bytes. */
+export function tooMuchWaiting(): AipassError {
+  return new AipassError('BAD_REQUEST', 'too many bytes wait for this user', {
+    hint: 'read replies and finish frames before sending more, or raise limits.perUser.waitingBytes',
+  });
+}
+
 /**
  * Counts the bytes that wait for a socket; false if its user now has more waiting than is allowed.
  */
