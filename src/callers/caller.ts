@@ -3,8 +3,7 @@
  */
 
 import { readlinkSync } from 'node:fs';
-import type { OrganizationRights } from './access.ts';
-import type { Right } from './rights.ts';
+import type { OrganizationRights, Right } from './access.ts';
 import type { PeerCredentials } from '../base/native.ts';
 import { readStartTicks } from '../base/process-identity.ts';
 

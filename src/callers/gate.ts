@@ -8,9 +8,16 @@
 
 import { AipassError } from '../base/errors.ts';
 import { peerCredentials, peerGroups, type PeerCredentials } from '../base/native.ts';
-import { organizationRightsOf, rightsOf, type AccessGrants, type OrganizationRights } from './access.ts';
+import {
+  type AccessGrants,
+  ALL_RIGHTS,
+  NO_RIGHTS,
+  type OrganizationRights,
+  organizationRightsOf,
+  type Right,
+  rightsOf,
+} from './access.ts';
 import { describeProcess, type PeerIdentity } from './caller.ts';
-import { ALL_RIGHTS, NO_RIGHTS, type Right } from './rights.ts';
 import type { RequestAdmission, UserLimits } from './user-limits.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { Clock } from '../base/clock.ts';

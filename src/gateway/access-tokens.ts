@@ -7,7 +7,7 @@
  */
 
 import { hash as hashOnce, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { TokenGrant } from '../callers/rights.ts';
+import type { TokenGrant } from '../callers/access.ts';
 import { TOKEN_PREFIX } from '../protocol/gateway.ts';
 
 const TOKEN_BYTES = 32;

@@ -10,7 +10,7 @@ import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { peersAreKnown } from '../base/native.ts';
 import type { StateStore } from '../base/state-store.ts';
 import { hasTcpTable } from '../callers/tcp-peer.ts';
-import type { TokenGrant } from '../callers/rights.ts';
+import type { TokenGrant } from '../callers/access.ts';
 import { AccessTokens } from './access-tokens.ts';
 import { Gateway, type GatewayDeps } from './gateway.ts';
 import { NamedTokens } from './named-tokens.ts';

@@ -6,7 +6,7 @@
 import type { Clock } from '../base/clock.ts';
 import { isRecord } from '../base/json.ts';
 import type { StateStore } from '../base/state-store.ts';
-import type { Right } from '../callers/rights.ts';
+import type { Right } from '../callers/access.ts';
 import type { NamedToken } from '../protocol/gateway.ts';
 import type { AccessTokens } from './access-tokens.ts';
 

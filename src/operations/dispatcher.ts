@@ -14,9 +14,8 @@ import { plainText } from '../base/plain-text.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
 import { readString } from '../base/json.ts';
 import type { Caller } from '../callers/caller.ts';
-import { scopeOf } from '../callers/access.ts';
+import { type Right, scopeOf } from '../callers/access.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
-import type { Right } from '../callers/rights.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import type { AnyOperation, OperationContext, OrganizationReach, RequestContext } from './operation.ts';
 

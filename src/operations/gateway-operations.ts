@@ -4,7 +4,7 @@
 
 import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
-import type { Right, TokenGrant } from '../callers/rights.ts';
+import type { Right, TokenGrant } from '../callers/access.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { GatewayOpenParams, GatewayRoutes, NamedToken } from '../protocol/gateway.ts';
 import type { Operations } from '../protocol/operations.ts';

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import type { AipassError } from '../base/errors.ts';
 import type { Caller } from '../callers/caller.ts';
-import type { Right } from '../callers/rights.ts';
+import type { Right } from '../callers/access.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 
 /**

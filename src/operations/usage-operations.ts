@@ -10,7 +10,7 @@ import { AipassError } from '../base/errors.ts';
 import { readString } from '../base/json.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Clock } from '../base/clock.ts';
-import { ALL_RIGHTS } from '../callers/rights.ts';
+import { ALL_RIGHTS } from '../callers/access.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { fetchGeneration } from '../providers/generation.ts';
 import type { Providers } from '../providers/registry.ts';

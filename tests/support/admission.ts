@@ -5,7 +5,7 @@
 
 import { systemClock } from '../../src/base/clock.ts';
 import { Gate, type Admission } from '../../src/callers/gate.ts';
-import { ALL_RIGHTS } from '../../src/callers/rights.ts';
+import { ALL_RIGHTS } from '../../src/callers/access.ts';
 import { UserLimits } from '../../src/callers/user-limits.ts';
 
 /** What one user may hold in tests that are not about it: more than any of them asks for. */

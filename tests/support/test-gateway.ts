@@ -9,7 +9,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { configSchema } from '../../src/base/config-schema.ts';
 import type { Caller } from '../../src/callers/caller.ts';
 import { Gate } from '../../src/callers/gate.ts';
-import { ALL_RIGHTS, type TokenGrant } from '../../src/callers/rights.ts';
+import { ALL_RIGHTS, type TokenGrant } from '../../src/callers/access.ts';
 import { UserLimits, type UserLimitValues } from '../../src/callers/user-limits.ts';
 import type { Forwarder } from '../../src/completions/forwarder.ts';
 import type { ForwardOutcome, ForwardRequest } from '../../src/completions/forwarding.ts';

@@ -4,7 +4,7 @@ import { lstatSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
-import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
+import { ALL_RIGHTS } from '../../../src/callers/access.ts';
 import type { GatewayRun } from '../../../src/gateway/listeners.ts';
 import { portOf } from '../../support/port-of.ts';
 import {

@@ -7,7 +7,7 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
-import { ALL_RIGHTS, type Right } from '../../../src/callers/rights.ts';
+import { ALL_RIGHTS, type Right } from '../../../src/callers/access.ts';
 import { createDispatcher, type DispatchOutcome } from '../../../src/operations/dispatcher.ts';
 import { openKeyChecks } from '../../../src/operations/key-checks.ts';
 import { openKeys } from '../../../src/operations/organizations.ts';

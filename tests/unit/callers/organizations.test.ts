@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { configSchema } from '../../../src/base/config-schema.ts';
-import { organizationRightsOf, resolveAccess, roleOf, scopeOf } from '../../../src/callers/access.ts';
-import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
+import { ALL_RIGHTS, organizationRightsOf, resolveAccess, roleOf, scopeOf } from '../../../src/callers/access.ts';
 
 const ACCOUNTS = { passwd: 'ann:x:1001:1001::/:/bin/sh\nbob:x:1002:1002::/:/bin/sh\n', group: 'dev:x:2000:\n' };
 const NOBODY = { users: [], groups: [] };

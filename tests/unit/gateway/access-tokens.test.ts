@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { TokenGrant } from '../../../src/callers/rights.ts';
+import type { TokenGrant } from '../../../src/callers/access.ts';
 import { AccessTokens } from '../../../src/gateway/access-tokens.ts';
 
 const GRANT: TokenGrant = {

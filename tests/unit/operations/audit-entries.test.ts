@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { AuditEntry } from '../../../src/audit/record.ts';
 import { AipassError } from '../../../src/base/errors.ts';
 import { readField } from '../../../src/base/json.ts';
-import { ALL_RIGHTS } from '../../../src/callers/rights.ts';
+import { ALL_RIGHTS } from '../../../src/callers/access.ts';
 import type { AnyOperation } from '../../../src/operations/operation.ts';
 import { recordRequests } from '../../../src/operations/audit-entries.ts';
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { AipassError } from '../../../src/base/errors.ts';
 import type { LogFields } from '../../../src/base/log-sink.ts';
-import { ALL_RIGHTS, type Right } from '../../../src/callers/rights.ts';
+import { ALL_RIGHTS, type Right } from '../../../src/callers/access.ts';
 import { createDispatcher, type Dispatch, type DispatchOutcome } from '../../../src/operations/dispatcher.ts';
 import type { AnyOperation, RequestContext } from '../../../src/operations/operation.ts';
 import { recordingLogger } from '../../support/recording-logger.ts';

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { EventHub } from '../../../src/base/runtime.ts';
-import type { OrganizationRights } from '../../../src/callers/access.ts';
-import { ALL_RIGHTS, type Right } from '../../../src/callers/rights.ts';
+import { ALL_RIGHTS, type OrganizationRights, type Right } from '../../../src/callers/access.ts';
 import { createDispatcher } from '../../../src/operations/dispatcher.ts';
 import { eventOperations } from '../../../src/operations/event-operations.ts';
 import { EVENT_NAMES } from '../../../src/protocol/events.ts';
