@@ -1,9 +1,9 @@
 /**
- * Timers on the injected clock: one that fires at a wall time, one that repeats, and one that waits
- * for quiet.
+ * Waits on the injected clock: to a wall time, again and again, for quiet, for a while, or for work
+ * up to a limit. Runs on Node 20.16 for the client.
  *
- * A timer stands still while a machine sleeps, so no wait is longer than 30 s without reading the
- * wall clock again.
+ * A timer stands still while a machine sleeps. So no wait for a wall time is longer than 30 s
+ * without reading the wall clock again.
  */
 
 import type { Clock } from './clock.ts';
@@ -105,5 +105,46 @@ export class Debouncer {
     this.#cancel?.();
     this.#cancel = undefined;
     this.#firstAt = undefined;
+  }
+}
+
+/**
+ * Resolves with `elapsed` after a time in milliseconds, or with `aborted` as soon as the signal
+ * aborts. Never rejects.
+ */
+export function delay(clock: Pick<Clock, 'after'>, ms: number, signal?: AbortSignal): Promise<'elapsed' | 'aborted'> {
+  if (signal?.aborted === true) return Promise.resolve('aborted');
+  if (ms <= 0) return Promise.resolve('elapsed');
+  return new Promise((resolve) => {
+    const onAbort = (): void => {
+      cancel();
+      resolve('aborted');
+    };
+    const cancel = clock.after(ms, () => {
+      signal?.removeEventListener('abort', onAbort);
+      resolve('elapsed');
+    });
+    signal?.addEventListener('abort', onAbort, { once: true });
+  });
+}
+
+/**
+ * Settles as the work does, or with what `onTimeout` returns or throws once a limit in milliseconds
+ * has passed. The work itself goes on; a later failure of it is dropped.
+ */
+export async function withTimeout<T, U>(
+  clock: Pick<Clock, 'after'>,
+  limitMs: number,
+  work: Promise<T>,
+  onTimeout: () => U,
+): Promise<T | U> {
+  let cancel: (() => void) | undefined;
+  const limit = new Promise<void>((resolve) => {
+    cancel = clock.after(limitMs, resolve);
+  });
+  try {
+    return await Promise.race([work, limit.then(onTimeout)]);
+  } finally {
+    cancel?.();
   }
 }

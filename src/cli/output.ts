@@ -7,8 +7,7 @@
 import { styleText } from 'node:util';
 import type { AipassError } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
-import { formatBar, localTimes } from './format.ts';
-import { cutText, padText, textWidth, wrapText } from './text-width.ts';
+import { cutText, formatBar, localTimes, padText, textWidth, wrapText } from './format.ts';
 
 type Style = Parameters<typeof styleText>[0];
 

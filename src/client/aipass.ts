@@ -19,7 +19,7 @@ import type { KeyVerdict, ModelInfo } from '../protocol/provider.ts';
 import type { Status } from '../protocol/status.ts';
 import type { UsageAnswer, UsageQuery } from '../protocol/usage.ts';
 import type { AccountRequestInit } from './account-fetch.ts';
-import { assertCallOptions, assertConnectOptions, fieldsOf } from './arguments.ts';
+import { assertCallOptions, assertConnectOptions, fieldsOf } from './failures.ts';
 import { CompletionStream } from './completion-stream.ts';
 import { CredentialCalls } from './credential-calls.ts';
 import type { ClientFactory, PooledOptions } from './pooled-caller.ts';

@@ -7,7 +7,7 @@ import { findSocket } from '../base/find-socket.ts';
 import { resolvePaths } from '../base/paths.ts';
 import { VERSION } from '../base/version.ts';
 import { Aipass } from './aipass.ts';
-import { assertConnectOptions, assertNodeVersion } from './arguments.ts';
+import { assertConnectOptions, assertNodeVersion } from './failures.ts';
 
 export { AipassError, ERROR_CODES, type ErrorCode } from '../base/errors.ts';
 export type {

@@ -8,11 +8,10 @@
 
 import { foregroundClock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
-import { withTimeout } from '../base/timeout.ts';
+import { withTimeout } from '../base/timers.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import { PROTOCOL_VERSION } from '../protocol/messages.ts';
-import { assertCallOptions } from './arguments.ts';
-import { cancelled, lostAnswer, readError } from './failures.ts';
+import { assertCallOptions, cancelled, lostAnswer, readError } from './failures.ts';
 import { Transport } from './transport.ts';
 
 /** Options of every call. */

@@ -12,7 +12,7 @@ import type * as Https from 'node:https';
 import { backoffMs } from '../base/backoff.ts';
 import { foregroundClock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
-import { delay } from '../base/timeout.ts';
+import { delay } from '../base/timers.ts';
 import { ownStatusOf, retryAfterOf, withCauses } from './answer-fields.ts';
 
 /** One try, as the call sees it. */

@@ -14,7 +14,7 @@ import type { LookupFunction } from 'node:net';
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
-import { delay } from '../base/timeout.ts';
+import { delay } from '../base/timers.ts';
 import type { Redactor } from '../base/redactor.ts';
 import { backoffMs, type Backoff, type Random } from '../base/backoff.ts';
 import { askedBy, type KeyLease, type KeySource, type LeaseOutcome } from '../pools/lease.ts';

@@ -28,8 +28,7 @@ import {
   parseDocument,
   type StoredFiles,
 } from './opaque-store.ts';
-import { classifyAccess } from './permissions.ts';
-import { readSecretFile } from './secret-file.ts';
+import { classifyAccess, readSecretFile } from './secret-file.ts';
 
 /**
  * Time after which a removal or an empty file is accepted, in milliseconds: longer than an editor

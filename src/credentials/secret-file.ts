@@ -2,18 +2,19 @@
  * Reads one secrets file safely: a regular file of bounded size that others cannot change, as
  * stable content: UTF-8 text, or bytes for who asks for binary content.
  *
- * Never waits on a FIFO or a device. A problem never quotes the content.
+ * Never waits on a FIFO or a device. A problem never quotes the content. What others can read is
+ * reported. What breaks the rule of base/file-trust.ts (others can write it) is reported and not
+ * used: a file, and a folder with everything in it.
  */
 
-import type { BigIntStats } from 'node:fs';
-import { constants } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
-import { open, stat } from 'node:fs/promises';
+import { type BigIntStats, constants } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { systemErrorCode } from '../base/errors.ts';
 import { signatureOf } from '../base/file-signature.ts';
-import { checkTrust, currentUser, type TrustOutcome } from '../base/file-trust.ts';
+import { checkTrust, currentUser, entryFault, type OwnedEntry, type TrustOutcome } from '../base/file-trust.ts';
+import { plainText } from '../base/plain-text.ts';
+import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
-import { accessHint, classifyAccess } from './permissions.ts';
 
 /** Result of reading a secrets file. */
 export type SecretFileOutcome =
@@ -57,7 +58,7 @@ export async function readSecretFile(
     if (trust.kind === 'missing') return { kind: 'missing' };
     // Checked before it is opened, because opening a device can have effects.
     facts = await stat(path, { bigint: true });
-    const own = classifyAccess(path, 'file', { mode: Number(facts.mode), uid: Number(facts.uid) }, user);
+    const own = classifyAccess(path, 'file', ownedBy(facts), user);
     if (own.refused && facts.isFile()) return { kind: 'refused', warnings: own.warnings };
     if (trust.kind === 'untrusted') {
       const problem = `${trust.fault.problem}; what it leads to is not used`;
@@ -67,7 +68,7 @@ export async function readSecretFile(
       if (!facts.isFile()) return broken('is not a regular file', 'put a plain text file in its place');
       const attempt = await readOnce(trust.path);
       facts = attempt.before;
-      const access = classifyAccess(path, 'file', { mode: Number(facts.mode), uid: Number(facts.uid) }, user);
+      const access = classifyAccess(path, 'file', ownedBy(facts), user);
       if (access.refused) return { kind: 'refused', warnings: access.warnings };
       if (facts.size > MAX_SECRET_BYTES) {
         return broken(`is larger than ${MAX_SECRET_BYTES} bytes`, 'move it out of the secrets folder');
@@ -85,11 +86,13 @@ export async function readSecretFile(
     if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing' };
     if (code === undefined) throw error;
     const hint =
-      facts && code === 'EACCES'
-        ? accessHint(path, 'file', { mode: Number(facts.mode), uid: Number(facts.uid) }, user)
-        : 'make it readable for the daemon';
+      facts && code === 'EACCES' ? accessHint(path, 'file', ownedBy(facts), user) : 'make it readable for the daemon';
     return broken(`cannot be read (${code})`, hint);
   }
+}
+
+function ownedBy({ mode, uid }: BigIntStats): OwnedEntry {
+  return { mode: Number(mode), uid: Number(uid) };
 }
 
 /** Opens and reads the file once; without bytes if it can't be read or changed meanwhile. */
@@ -130,4 +133,57 @@ function decode(bytes: Buffer): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** What to report, and whether the content must not be used. */
+export interface AccessOutcome {
+  readonly warnings: readonly Warning[];
+  readonly refused: boolean;
+}
+
+const OTHERS_READ = 0o044;
+const OTHERS_WRITE = 0o022;
+const ROOT = 0;
+
+/** Maximum length of a path on Linux. */
+const MAX_PATH_LENGTH = 4096;
+
+/** Checks the mode and the owner of a file or folder for a user; without a user only the mode. */
+export function classifyAccess(
+  path: string,
+  kind: 'file' | 'folder',
+  facts: OwnedEntry,
+  user: number | undefined,
+): AccessOutcome {
+  const readable = (facts.mode & OTHERS_READ) !== 0;
+  const writable = (facts.mode & OTHERS_WRITE) !== 0;
+  const foreign = user !== undefined && facts.uid !== user && facts.uid !== ROOT;
+  if (!readable && !writable && !foreign) return { warnings: [], refused: false };
+
+  const refused = entryFault(path, facts, user) !== null;
+  const faults: string[] = [];
+  if (readable || writable) {
+    const ways = [readable ? 'read' : '', writable ? 'write' : ''].filter((way) => way !== '');
+    faults.push(`other users can ${ways.join(' and ')} this ${kind}`);
+  }
+  if (foreign) faults.push(`this ${kind} belongs to another user (uid ${facts.uid})`);
+  const problem = `${faults.join('; ')}${refused ? '; what it holds is not used' : ''}`;
+  return {
+    warnings: [{ subject: plainText(path, MAX_PATH_LENGTH), problem, hint: accessHint(path, kind, facts, user) }],
+    refused,
+  };
+}
+
+/** Returns the command that gives a file or folder to the user alone. */
+function accessHint(path: string, kind: 'file' | 'folder', facts: OwnedEntry, user: number | undefined): string {
+  const quoted = shellQuote(path);
+  const commands: string[] = [];
+  const chmod = `chmod ${kind === 'file' ? '600' : '700'} ${quoted}`;
+  if (user !== undefined && facts.uid !== user) {
+    commands.push(`${user === ROOT ? '' : 'sudo '}chown ${user} ${quoted}`);
+    if ((facts.mode & (OTHERS_READ | OTHERS_WRITE)) !== 0) commands.push(chmod);
+  } else {
+    commands.push(chmod);
+  }
+  return commands.join(' && ');
 }

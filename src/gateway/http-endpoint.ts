@@ -12,7 +12,7 @@ import { createServer, type AddressInfo, type ListenOptions, type Server, type S
 import { foregroundClock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
-import { withTimeout } from '../base/timeout.ts';
+import { withTimeout } from '../base/timers.ts';
 import { formatError } from './dialect-errors.ts';
 import { ReadPacer, type PacedReads } from './paced-reads.ts';
 import { SERVED_METHODS } from './request-rules.ts';

@@ -13,7 +13,7 @@ import { dirname } from 'node:path';
 import { foregroundClock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import type { GroupCommit } from '../base/group-commit.ts';
-import { withTimeout } from '../base/timeout.ts';
+import { withTimeout } from '../base/timers.ts';
 import { socketDescriptor } from '../base/native.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Admission, Gate } from '../callers/gate.ts';

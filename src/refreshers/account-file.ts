@@ -17,7 +17,7 @@ import { readFileSignature } from '../base/file-signature.ts';
 import { isRecord, parseJson, readNumber, readString, type JsonObject } from '../base/json.ts';
 import { Secret } from '../base/secret.ts';
 import { splitList } from '../base/split-list.ts';
-import { delay } from '../base/timeout.ts';
+import { delay } from '../base/timers.ts';
 import type { Warning } from '../base/warning.ts';
 import { readSecretFile } from '../credentials/secret-file.ts';
 import { tokenTag } from '../protocol/token-tag.ts';

@@ -12,7 +12,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../base/clock.ts';
 import { isRecord, parseJson } from '../base/json.ts';
-import { withTimeout } from '../base/timeout.ts';
+import { withTimeout } from '../base/timers.ts';
 import type { ConsentPrompt } from '../protocol/oauth.ts';
 import type { RefreshOutcome, WorkerJob, WorkerReport } from './worker/job.ts';
 

@@ -1,15 +1,20 @@
 /**
- * `aipassd audit`: what was released and changed, and whether the record of it is intact. Reads the
- * file itself, so that it works while no daemon runs.
+ * What the daemon wrote down: `aipassd audit` shows what was released and changed, and whether the
+ * record of it is intact. `logs` shows the last lines of the log, and what is added to it. Both read
+ * the file itself, so that they work while no daemon runs.
  */
 
 import { readLines, readTexts } from '../../audit/lines.ts';
 import { type AuditRecord, parseLine } from '../../audit/record.ts';
 import { verifyAudit } from '../../audit/verify.ts';
-import { AipassError } from '../../base/errors.ts';
+import { defineVerb, flag, integer, JSON_FLAG, textOption, type VerbContext } from '../verb.ts';
+import { open, stat } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { AipassError, systemErrorCode } from '../../base/errors.ts';
+import { parseJsonObject } from '../../base/json.ts';
 import { plainText } from '../../base/plain-text.ts';
 import { formatLocalTime } from '../format.ts';
-import { defineVerb, flag, integer, JSON_FLAG, textOption, type VerbContext } from '../verb.ts';
+import type { Output } from '../output.ts';
 
 /** Number of entries that are shown without `--last`. */
 const DEFAULT_ENTRIES = 50;
@@ -90,4 +95,102 @@ async function daemonsEnd(connect: VerbContext['connect']): Promise<{ seq: numbe
     if (error instanceof AipassError && error.code === 'DAEMON_UNREACHABLE') return undefined;
     throw error;
   }
+}
+
+/** Number of lines that are shown without `--last`. */
+const DEFAULT_LINES = 50;
+
+/** Maximum amount of a log that is read to find its last lines, in bytes. */
+const MAX_TAIL_BYTES = 4 * 1024 * 1024;
+
+/** How often a followed log is read, in milliseconds. */
+const FOLLOW_MS = 500;
+
+export const logs = defineVerb({
+  name: 'logs',
+  summary: "show the last lines of the daemon's log",
+  parameters: {
+    last: integer('N', [1, 100_000], `show the last N lines (${DEFAULT_LINES} without it)`),
+    follow: flag('print new lines until Ctrl-C'),
+    json: flag('print the lines as they are in the file, as JSON'),
+  },
+  async run({ last = DEFAULT_LINES, follow, json }, context) {
+    const { out, signal } = context;
+    const path = await logPath(context);
+    let { text, end } = await readFrom(path, null);
+    for (const line of text.split('\n').filter(Boolean).slice(-last)) printLine(line, json, out);
+    if (!follow) return;
+    while (!signal.aborted) {
+      await delay(FOLLOW_MS, undefined, { signal });
+      ({ text, end } = await readFrom(path, end));
+      for (const line of text.split('\n').filter(Boolean)) printLine(line, json, out);
+    }
+  },
+});
+
+/** Returns the path of the log: what the running daemon reports, else the usual place. */
+async function logPath({ connect, paths }: VerbContext): Promise<string> {
+  try {
+    const { log } = (await (await connect()).status()).paths;
+    if (log !== null) return log;
+  } catch (error) {
+    if (error instanceof AipassError && error.code === 'DAEMON_UNREACHABLE') return paths.log;
+    throw error;
+  }
+  throw new AipassError('NOT_FOUND', 'the daemon writes no log file (log.file of its configuration is null)', {
+    hint: 'under systemd, see: journalctl --user -u aipassd',
+  });
+}
+
+/**
+ * Reads whole lines from a place on, or the end of the file where there is none. A file that was
+ * put aside is read anew.
+ */
+async function readFrom(path: string, from: number | null): Promise<{ readonly text: string; readonly end: number }> {
+  try {
+    const { size } = await stat(path);
+    const start = from === null ? Math.max(0, size - MAX_TAIL_BYTES) : size < from ? 0 : from;
+    const bytes = await readBytes(path, start, size - start);
+    const whole = bytes.lastIndexOf(0x0a) + 1;
+    return { text: bytes.toString('utf8', 0, whole), end: start + whole };
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code === 'ENOENT' && from !== null) return { text: '', end: 0 };
+    throw code === 'ENOENT'
+      ? new AipassError('NOT_FOUND', `there is no log yet: ${path}`, { hint: 'start the daemon: aipassd run' })
+      : error;
+  }
+}
+
+async function readBytes(path: string, start: number, length: number): Promise<Buffer> {
+  const file = await open(path);
+  try {
+    const bytes = Buffer.alloc(length);
+    const { bytesRead } = await file.read(bytes, 0, length, start);
+    return bytes.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+const COLOURS: Readonly<Record<string, 'red' | 'yellow' | 'gray'>> = { error: 'red', warn: 'yellow', debug: 'gray' };
+
+function printLine(line: string, json: boolean, out: Output): void {
+  if (json) {
+    out.text(`${line}\n`);
+    return;
+  }
+  const entry = parseJsonObject(line);
+  if (!entry) {
+    out.line(plainText(line, 4000));
+    return;
+  }
+  const { timestamp, level, message, fields } = entry;
+  const at = Date.parse(String(timestamp));
+  const colour = COLOURS[String(level)];
+  const word = String(level).padEnd(5);
+  const more = fields === undefined ? '' : ` ${JSON.stringify(fields)}`;
+  out.line(
+    `${Number.isNaN(at) ? '-' : formatLocalTime(at)} ${colour === undefined ? word : out.style(colour, word)} ${plainText(`${String(message)}${more}`, 4000)}`,
+  );
 }

@@ -6,7 +6,7 @@
 import type { Verb } from '../verb.ts';
 
 const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
-  run: async () => (await import('./run.ts')).run,
+  run: async () => (await import('./install.ts')).run,
   init: async () => (await import('./credential.ts')).init,
   add: async () => (await import('./credential.ts')).add,
   status: async () => (await import('./status.ts')).status,
@@ -34,7 +34,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   call: async () => (await import('./call.ts')).call,
   exec: async () => (await import('./exec.ts')).exec,
   'git-credential': async () => (await import('./git-credential.ts')).gitCredential,
-  'gateway-token': async () => (await import('./gateway-token.ts')).gatewayToken,
+  'gateway-token': async () => (await import('./exec.ts')).gatewayToken,
   pool: async () => (await import('./key.ts')).pool,
   'pool explain': async () => (await import('./key.ts')).poolExplain,
   stats: async () => (await import('./usage.ts')).stats,
@@ -46,7 +46,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Verb>>> = {
   import: async () => (await import('./import.ts')).importFile,
   'list-providers': async () => (await import('./provider.ts')).listProviders,
   audit: async () => (await import('./audit.ts')).audit,
-  logs: async () => (await import('./logs.ts')).logs,
+  logs: async () => (await import('./audit.ts')).logs,
   doctor: async () => (await import('./doctor.ts')).doctor,
   install: async () => (await import('./install.ts')).install,
   uninstall: async () => (await import('./install.ts')).uninstall,

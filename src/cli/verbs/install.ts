@@ -1,12 +1,12 @@
 /**
- * `aipassd install` and `aipassd uninstall`: make the service manager run the daemon, and undo
- * that.
+ * Who runs the daemon: `aipassd run` in the foreground, `install` has the service manager do it, and
+ * `uninstall` undoes that.
  */
 
 import { foregroundClock } from '../../base/clock.ts';
 import { AipassError } from '../../base/errors.ts';
 import type { Paths } from '../../base/paths.ts';
-import { delay } from '../../base/timeout.ts';
+import { delay } from '../../base/timers.ts';
 import { type Aipass, connect } from '../../client/index.ts';
 import type { Status } from '../../protocol/status.ts';
 import { describeInstallation, fitToMachine, SYSTEM_PATHS } from '../../service/installation.ts';
@@ -83,3 +83,14 @@ async function waitUntilReady(socket: string): Promise<Status> {
     }
   }
 }
+
+export const run = defineVerb({
+  name: 'run',
+  summary: 'run the daemon in the foreground',
+  details: [
+    'SIGTERM and Ctrl-C stop it; requests in flight get 10 s to finish. A second signal stops it at once.',
+    'It needs no configuration. AIPASSD_SECRETS_DIR, AIPASSD_CONFIG, AIPASSD_STATE_DIR and AIPASSD_RUNTIME_DIR change where its files are.',
+  ],
+  parameters: {},
+  run: (_values, { runDaemon }) => runDaemon(),
+});

@@ -8,7 +8,7 @@ import { writeFileAtomic } from '../../base/atomic-write.ts';
 import { AipassError } from '../../base/errors.ts';
 import type { JsonObject } from '../../base/json.ts';
 import { plainText } from '../../base/plain-text.ts';
-import { delay } from '../../base/timeout.ts';
+import { delay } from '../../base/timers.ts';
 import {
   acquireLock,
   emptyAccountFile,

@@ -10,7 +10,7 @@ import { reserveFile, writeFileAtomic } from '../../base/atomic-write.ts';
 import { AipassError } from '../../base/errors.ts';
 import type { FileLock } from '../../base/file-lock.ts';
 import { foregroundClock, type Clock } from '../../base/clock.ts';
-import { delay } from '../../base/timeout.ts';
+import { delay } from '../../base/timers.ts';
 import {
   accessTag,
   accountBasis,

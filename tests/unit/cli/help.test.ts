@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { printGeneralHelp, printVerbHelp, usageLine } from '../../../src/cli/words.ts';
-import { textWidth } from '../../../src/cli/text-width.ts';
+import { textWidth } from '../../../src/cli/format.ts';
 import { Output } from '../../../src/cli/output.ts';
 import { loadVerb, loadVerbs, VERB_NAMES } from '../../../src/cli/verbs/index.ts';
 

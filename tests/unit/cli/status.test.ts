@@ -3,7 +3,7 @@ import type { CooldownInfo, PoolInfo, PoolKeyInfo } from '../../../src/protocol/
 import type { KeyInfo } from '../../../src/protocol/provider.ts';
 import { makeStatus } from '../../support/status-fixture.ts';
 import { Output } from '../../../src/cli/output.ts';
-import { textWidth } from '../../../src/cli/text-width.ts';
+import { textWidth } from '../../../src/cli/format.ts';
 import { todoOf } from '../../../src/cli/todo.ts';
 import { printStatus } from '../../../src/cli/verbs/status.ts';
 

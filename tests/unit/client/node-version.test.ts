@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { assertNodeVersion } from '../../../src/client/arguments.ts';
+import { assertNodeVersion } from '../../../src/client/failures.ts';
 
 it('an older Node than the client runs on is refused by name, with what to do', () => {
   for (const version of ['18.20.8', '20.15.1']) {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { classifyAccess } from '../../../src/credentials/permissions.ts';
+import { classifyAccess } from '../../../src/credentials/secret-file.ts';
 
 const ME = 1000;
 

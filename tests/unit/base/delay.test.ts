@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { delay, withTimeout } from '../../../src/base/timeout.ts';
+import { delay, withTimeout } from '../../../src/base/timers.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
 describe('a delay', () => {
