@@ -53,7 +53,6 @@ function broken(path: string, problems: readonly string[]): AipassError {
   });
 }
 
-/** Messages for the error codes of the parser. */
 const SYNTAX: Readonly<Record<string, string>> = {
   InvalidSymbol: 'this is not a JSON value (a string needs double quotes)',
   InvalidNumberFormat: 'this is not a number',

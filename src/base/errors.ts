@@ -8,7 +8,6 @@
 
 import { inspect, type InspectOptions } from 'node:util';
 
-/** Every error code with its meaning. */
 export const ERROR_CODES = {
   /**
    * The request itself is wrong (unknown operation, bad parameter, garbage frame). Repeating it
@@ -73,7 +72,6 @@ export interface ErrorDetails {
   readonly cause?: unknown;
 }
 
-/** An error as the wire carries it. */
 export interface WireError {
   readonly code: ErrorCode;
   readonly message: string;
@@ -144,7 +142,6 @@ export class AipassError extends Error {
   }
 }
 
-/** Returns whether a text is one of the documented codes. */
 export function isErrorCode(code: string): code is ErrorCode {
   return Object.hasOwn(ERROR_CODES, code);
 }

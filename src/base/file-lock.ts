@@ -24,13 +24,11 @@ const MAX_ATTEMPTS = 20;
  */
 const MAX_DEPTH = 8;
 
-/** A lock that this process holds. */
 export interface FileLock {
   /** Removes the lock, unless another process has replaced it. A second call does nothing. */
   release(): Promise<void>;
 }
 
-/** Result of trying to take a lock. */
 export type FileLockOutcome =
   | { readonly kind: 'taken'; readonly lock: FileLock }
   /** Another process holds it, or is about to replace a dead holder's. */

@@ -25,7 +25,6 @@ export interface ConfigSource {
   onChange(listener: (next: Config, before: Config) => void): () => void;
 }
 
-/** What every part of the daemon is wired with. */
 export interface Runtime {
   readonly version: string;
   readonly paths: Paths;

@@ -13,10 +13,8 @@ export const UNIT_NAME = 'aipassd.service';
 
 export const PLIST_LABEL = 'com.aipassd.daemon';
 
-/** Place of the unit of the whole machine. */
 export const SYSTEM_UNIT_FILE = `/etc/systemd/system/${UNIT_NAME}`;
 
-/** Returns the place of a user's unit. */
 export function userUnitFile(home: string, env: Environment): string {
   const set = env['XDG_CONFIG_HOME'];
   const configHome = set !== undefined && isAbsolute(set) ? set : join(home, '.config');

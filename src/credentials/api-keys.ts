@@ -268,7 +268,6 @@ const PLACEHOLDERS: readonly RegExp[] = [
   /^(?:todo|none|null|undefined|true|false|placeholder)$/i,
 ];
 
-/** Returns whether a value is a placeholder for a key. */
 export function isPlaceholder(value: string): boolean {
   const text = value.trim();
   return text.length <= MAX_PLACEHOLDER_LENGTH && PLACEHOLDERS.some((placeholder) => placeholder.test(text));

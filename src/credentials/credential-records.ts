@@ -58,7 +58,6 @@ export interface CredentialRecordsDeps {
   readonly saved: unknown;
   readonly clock: Clock;
   readonly randomId: () => string;
-  /** Called after every change. */
   readonly onChange: () => void;
   /** Puts the records on disk. Rejects if that failed. */
   readonly persist: () => Promise<void>;

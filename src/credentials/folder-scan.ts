@@ -70,7 +70,6 @@ export class FolderScan {
     this.#start = start;
   }
 
-  /** Removals that wait for confirmation. */
   get pendingRemovals(): PendingRemovals {
     return this.#pendingRemovals;
   }
@@ -101,7 +100,6 @@ export class FolderScan {
     return folder.kind === 'trusted' ? checkEntry(folder, basename(path)) : folder;
   }
 
-  /** Checks a folder as `check` does. */
   checkFolder(path: string): TrustOutcome {
     const outcome = this.#folders.get(path) ?? checkTrust(path);
     this.#folders.set(path, outcome);
@@ -140,7 +138,6 @@ export class FolderScan {
 /** Maximum number of opaque secrets: more were put there by mistake. */
 const MAX_FILES = 4096;
 
-/** Number of files that are open at once. */
 const FILES_AT_ONCE = 16;
 
 /** Content of a folder; `unreadable` means that it is unknown. */

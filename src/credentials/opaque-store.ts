@@ -30,7 +30,6 @@ export const OAUTH_FOLDER = 'oauth';
 /** Folder of the organizations, each with keys of its own. */
 export const ORGANIZATIONS_FOLDER = 'organizations';
 
-/** Maximum length of a file name. */
 const MAX_SEGMENT_LENGTH = 255;
 
 /** One segment: no separator, no control or invisible character, and no dot in front. */
@@ -226,7 +225,6 @@ function documentOf(files: StoredFiles, name: string): { readonly value: unknown
 
 export interface SecretWriterDeps {
   readonly folder: string;
-  /** Reads the folder into the vault. */
   readonly reload: () => Promise<void>;
 }
 

@@ -16,7 +16,6 @@ import { plainText } from '../base/plain-text.ts';
 import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
 
-/** Result of reading a secrets file. */
 export type SecretFileOutcome =
   /**
    * The text, without its byte order mark, and the bytes are whole; the warnings do not keep them
@@ -174,7 +173,6 @@ export function classifyAccess(
   };
 }
 
-/** Returns the command that gives a file or folder to the user alone. */
 function accessHint(path: string, kind: 'file' | 'folder', facts: OwnedEntry, user: number | undefined): string {
   const quoted = shellQuote(path);
   const commands: string[] = [];

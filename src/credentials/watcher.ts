@@ -17,7 +17,6 @@ import { systemErrorCode } from '../base/errors.ts';
 import { identityOf } from '../base/file-signature.ts';
 import type { Warning } from '../base/warning.ts';
 
-/** What to watch, and whom to notify. */
 export interface WatcherDeps {
   /** `~/.secrets`. */
   readonly root: string;

@@ -52,7 +52,6 @@ const MAX_ID_LENGTH = 256;
  */
 const HOLDING: ReadonlySet<string> = new Set(['event.subscribe', 'gateway.open', 'gateway.reopen']);
 
-/** What pending requests need of their connection. */
 interface RequestDeps {
   readonly connection: ConnectionDeps;
   /** Aborts when the connection closes. */
@@ -144,7 +143,6 @@ export class Connection {
     };
   }
 
-  /** Number of requests without an answer. */
   get inFlight(): number {
     return this.#inFlight.size;
   }
@@ -358,7 +356,6 @@ export class Connection {
   }
 }
 
-/** Problem and hint for each limit of a user. */
 const OVER_LIMIT = {
   inFlight: {
     problem: 'this user has too many requests in flight',
@@ -374,7 +371,6 @@ const OVER_LIMIT = {
   },
 } as const;
 
-/** Returns the error for a request over one of its user's limits. */
 function overUserLimit({ limit, retryAfterMs }: Extract<RequestAdmission, { kind: 'refused' }>): AipassError {
   const { problem, hint } = OVER_LIMIT[limit];
   return new AipassError('BAD_REQUEST', problem, { hint, retryAfterMs });

@@ -41,7 +41,6 @@ export class Peer {
     return this.#socket.writableLength + this.#waiting.length;
   }
 
-  /** Whether reading from the peer is paused. */
   get isPaused(): boolean {
     return this.#socket.isPaused();
   }

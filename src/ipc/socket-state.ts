@@ -56,7 +56,6 @@ export function countWaiting(socket: SocketState): boolean {
   return socket.admission.wait(change);
 }
 
-/** Removes the count of a socket that is closed. */
 export function uncountWaiting(socket: SocketState): void {
   socket.admission.wait(-socket.countedBytes);
   socket.countedBytes = 0;

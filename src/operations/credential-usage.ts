@@ -265,7 +265,6 @@ function readCredits(body: unknown): CredentialCredits | null {
   return { limit: null, remaining: Number(total), used: null, currency: readString(balance, 'currency') ?? 'CNY' };
 }
 
-/** Operation under which a sample is recorded. */
 const SAMPLE_OPERATION = 'credential.sample';
 
 /** Most tokens of a sample's answer: the least that every provider accepts. */

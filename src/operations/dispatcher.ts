@@ -95,7 +95,6 @@ const MAX_ELEMENTS = 20_000;
 /** Maximum number of problems that one error lists. */
 const MAX_ISSUES = 5;
 
-/** Makes the dispatcher of a table of operations. */
 export function createDispatcher(
   operations: Readonly<Record<string, Omit<AnyOperation, 'name'>>>,
   { logger, audit, onRightsChange }: DispatcherDeps,

@@ -19,7 +19,6 @@ import type { KeyVerdict } from '../protocol/provider.ts';
 import { describeKey } from './key-lookup.ts';
 import type { ProviderCredentials } from './provider-credentials.ts';
 
-/** Number of keys that are checked at once. */
 const CHECKS_AT_ONCE = 4;
 
 export interface KeyChecksDeps {

@@ -106,7 +106,6 @@ interface RunningCreation {
   readonly done: Promise<Credential>;
 }
 
-/** Serves the provider credentials of one organization. */
 export class ProviderCredentials {
   readonly #deps: ProviderCredentialsDeps;
   readonly #lookup: LookupFunction;

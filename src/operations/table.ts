@@ -30,7 +30,6 @@ export interface OperationsDeps
   readonly organizations: Organizations;
 }
 
-/** Makes every operation of the protocol. */
 export function createOperations(deps: OperationsDeps): { readonly [Name in OperationName]: Operation<Name> } {
   return {
     ...statusOperation(deps),

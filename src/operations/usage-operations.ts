@@ -26,7 +26,6 @@ import type { Organizations } from './organizations.ts';
 import { fetchModels } from '../providers/models.ts';
 import type { CostSources } from '../usage/open.ts';
 
-/** Provider whose generations can be asked for. */
 const GENERATION_PROVIDER = 'openrouter';
 
 /** Maximum number of groups: as many as there are hours in a month. */

@@ -36,7 +36,6 @@ export interface ConfigReloaderDeps {
   readonly logger: Logger;
 }
 
-/** The configuration in use, and its reloads. */
 export class ConfigReloader implements ConfigSource {
   readonly #deps: ConfigReloaderDeps;
   readonly #changeListeners = new Set<(next: Config, before: Config) => void>();

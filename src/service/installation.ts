@@ -95,7 +95,6 @@ function userName(uid: number): string {
   }
 }
 
-/** Returns the path and the text of the unit or plist. */
 function describeService(
   scope: Installation['scope'],
   service: ServiceProgram,

@@ -36,7 +36,6 @@ const IGNORED_SIGNALS = ['SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGIO', 
  */
 const STOP_LIMIT_MS = 18_000;
 
-/** The signals and failures of this process. */
 export class Lifetime {
   /** Resolves with the first reason to end. */
   readonly ended: Promise<Ending>;

@@ -1,7 +1,7 @@
 /**
  * What the daemon wrote down: `aipassd audit` shows what was released and changed, and whether the
- * record of it is intact. `logs` shows the last lines of the log, and what is added to it. Both read
- * the file itself, so that they work while no daemon runs.
+ * record of it is intact. `logs` shows the last lines of the log, and what is added to it. Both
+ * read the file itself, so that they work while no daemon runs.
  */
 
 import { readLines, readTexts } from '../../audit/lines.ts';

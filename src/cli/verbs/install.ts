@@ -1,6 +1,6 @@
 /**
- * Who runs the daemon: `aipassd run` in the foreground, `install` has the service manager do it, and
- * `uninstall` undoes that.
+ * Who runs the daemon: `aipassd run` in the foreground, `install` has the service manager do it,
+ * and `uninstall` undoes that.
  */
 
 import { foregroundClock } from '../../base/clock.ts';
