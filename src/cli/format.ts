@@ -1,5 +1,5 @@
 /**
- * Numbers, times and durations as people read them, and the widths of text on a terminal: wide East
+ * Numbers, times and durations as people read them, and the widths of text on a terminal. Wide East
  * Asian characters and emoji take two columns, combining marks none.
  */
 import { stripVTControlCharacters } from 'node:util';
