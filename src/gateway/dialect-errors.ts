@@ -74,6 +74,12 @@ const GOOGLE_STATUS: Readonly<Record<number, string>> = {
   504: 'DEADLINE_EXCEEDED',
 };
 
+/**
+ * Recovery from which on Codex is to report an exhausted pool, and not to wait for it, in
+ * milliseconds.
+ */
+const LONG_RECOVERY_MS = 60_000;
+
 /** Returns the status that stands for an error's code. */
 export function statusOf(error: AipassError): number {
   // A request over a limit of its user is the only bad request that is worth repeating.
@@ -112,6 +118,16 @@ function retryHeaders(error: AipassError): Record<string, string> {
   return headers;
 }
 
+/**
+ * Codex reads neither `x-should-retry` nor the message: it shows "Reconnecting…" until the
+ * recovery. The type of its own service makes it stop and show the time (openai/codex,
+ * codex-api/src/api_bridge.rs).
+ */
+function usageLimit({ code, retryAfterMs = 0 }: AipassError): { readonly type?: string; readonly resets_at?: number } {
+  if (code !== 'POOL_EXHAUSTED' || retryAfterMs < LONG_RECOVERY_MS) return {};
+  return { type: 'usage_limit_reached', resets_at: Math.ceil((Date.now() + retryAfterMs) / 1000) };
+}
+
 /** Google's clients read from the body when to ask again (google.rpc.RetryInfo). */
 function retryInfo({ retryAfterMs }: AipassError): { readonly details?: readonly object[] } {
   if (retryAfterMs === undefined) return {};
@@ -124,7 +140,7 @@ function bodyOf(error: AipassError, shape: ErrorShape, status: number, requestId
   switch (shape) {
     case 'openai': {
       const type = OPENAI_TYPE[status] ?? (status < 500 ? 'invalid_request_error' : 'server_error');
-      return { error: { message, type, param: null, code: error.code.toLowerCase() } };
+      return { error: { message, type, param: null, code: error.code.toLowerCase(), ...usageLimit(error) } };
     }
     case 'anthropic': {
       const type = ANTHROPIC_TYPE[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error');

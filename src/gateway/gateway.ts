@@ -557,7 +557,8 @@ export class Gateway {
     const { status, headers, body } = formatError(error, shape, refusal.status);
     // What is left of the request is not read: the connection cannot serve another one.
     const isUnread = !response.req.complete;
-    response.writeHead(status, { ...headers, ...refusal.headers, ...(isUnread ? { connection: 'close' } : {}) });
+    if (isUnread) response.shouldKeepAlive = false;
+    response.writeHead(status, { ...headers, ...refusal.headers });
     if (isUnread && response.req.headers.expect === undefined) endBehindRequest(response, body);
     else response.end(response.req.method === 'HEAD' ? undefined : body);
   }

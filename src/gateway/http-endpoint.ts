@@ -202,8 +202,8 @@ export class HttpEndpoint {
     http.on('request', (request, response) => this.#receive(request, response, false));
     http.on('checkContinue', (request, response) => this.#receive(request, response, true));
     http.on('checkExpectation', (request, response) => this.#receive(request, response, false));
-    http.on('upgrade', (_request, socket: Socket) => this.#refuseSwitch(socket, UPGRADE_REFUSED));
-    http.on('connect', (_request, socket: Socket) => this.#refuseSwitch(socket, CONNECT_REFUSED));
+    http.on('upgrade', (_request, socket: Socket) => this.#refuse(socket, UPGRADE_REFUSED));
+    http.on('connect', (_request, socket: Socket) => this.#refuse(socket, CONNECT_REFUSED));
     http.on('clientError', (error, socket: Socket) => this.#refuseGarbage(error, socket));
     // Node begins with this event to check the time limits.
     http.emit('listening');
@@ -216,8 +216,6 @@ export class HttpEndpoint {
     try {
       this.#deps.onConnection(socket);
     } catch (error) {
-      // What is not read would reset the connection before its client has read why.
-      socket.resume();
       refuseOnSocket(socket, error instanceof AipassError ? error : INTERNAL);
       return;
     }
@@ -246,7 +244,7 @@ export class HttpEndpoint {
     // A connection that was rejected or closed may have sent requests meanwhile.
     if (connection === undefined || socket.destroyed) return;
     // Behind an answer that closes the connection no other one can leave: nobody is asked for it.
-    if (connection.requests.some(({ response: earlier }) => closesConnection(earlier))) return;
+    if (connection.requests.some(({ response: earlier }) => earlier.headersSent && !earlier.shouldKeepAlive)) return;
     const abort = new AbortController();
     const inFlight: InFlightRequest = { abort, response };
     connection.requests.push(inFlight);
@@ -259,31 +257,40 @@ export class HttpEndpoint {
     void this.#deps.handle({ request, response, socket, signal: abort.signal, expectsContinue });
   }
 
-  #refuseSwitch(socket: Socket, error: AipassError): void {
-    // Answers come in the order of their requests: none may be written into an earlier one.
-    if (hasAnswerUnderWay(socket)) socket.destroy();
-    else refuseOnSocket(socket, error);
+  /**
+   * Ends a connection on which something else than a request came. An answer that is owed leaves
+   * first, because whatever is written before its end would be taken for it.
+   */
+  #refuse(socket: Socket, error: AipassError, status?: number): void {
+    const { requests = [] } = this.#sockets.get(socket) ?? {};
+    const owed = requests.findLast(({ response }) => response.headersSent || response.req.complete);
+    if (owed === undefined) {
+      refuseOnSocket(socket, error, status);
+      return;
+    }
+    discard(socket);
+    owed.response.once('finish', () => socket.destroySoon());
   }
 
   #refuseGarbage(error: Error, socket: Socket): void {
-    if (!socket.writable || hasAnswerUnderWay(socket)) {
+    if (!socket.writable) {
       socket.destroy();
       return;
     }
     switch (systemErrorCode(error)) {
       case 'HPE_HEADER_OVERFLOW':
-        refuseOnSocket(socket, HEADERS_TOO_LONG, 431);
+        this.#refuse(socket, HEADERS_TOO_LONG, 431);
         return;
       case 'ERR_HTTP_REQUEST_TIMEOUT':
         // Node ends idle connections this way too: one that sent nothing gets nothing.
         if (socket.bytesRead === 0) socket.destroy();
-        else refuseOnSocket(socket, REQUEST_TOO_SLOW, 408);
+        else this.#refuse(socket, REQUEST_TOO_SLOW, 408);
         return;
       case 'ECONNRESET':
         socket.destroy();
         return;
       default:
-        refuseOnSocket(socket, MALFORMED);
+        this.#refuse(socket, MALFORMED);
     }
   }
 }
@@ -305,8 +312,17 @@ const HEADERS_TOO_LONG = new AipassError('BAD_REQUEST', `the headers are longer 
 });
 const REQUEST_TOO_SLOW = new AipassError('TIMED_OUT', 'the request did not arrive in time', { hint: 'send it faster' });
 
+/**
+ * Reads and drops what still comes. Bytes that stay unread would reset the connection at its close,
+ * before its client has read the answer.
+ */
+function discard(socket: Socket): void {
+  socket.removeAllListeners('data').resume();
+}
+
 /** Answers on a connection outside of any request, and closes it. */
 function refuseOnSocket(socket: Socket, error: AipassError, status = statusOnSocket(error)): void {
+  discard(socket);
   const { headers, body } = formatError(error, 'openai', status);
   const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   const upgrade = status === 426 ? 'upgrade: HTTP/1.1\r\n' : status === 405 ? `allow: ${SERVED_METHODS}\r\n` : '';
@@ -335,17 +351,3 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
   500: 'Internal Server Error',
 };
-
-/** Returns whether an answer whose headers are written is the last one of its connection. */
-function closesConnection(response: ServerResponse): boolean {
-  return response.headersSent && Reflect.get(response, '_last') === true;
-}
-
-/**
- * Returns whether the headers of an answer have left already, after which nothing else may be
- * written.
- */
-function hasAnswerUnderWay(socket: Socket): boolean {
-  const message: unknown = Reflect.get(socket, '_httpMessage');
-  return typeof message === 'object' && message !== null && Reflect.get(message, '_headerSent') === true;
-}

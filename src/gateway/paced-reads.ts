@@ -37,7 +37,6 @@ export class PacedReads {
   readonly #socket: Socket;
   readonly #isBusy: () => boolean;
   readonly #turns: FairTurns<PacedReads>;
-  readonly #read: (size: number) => void;
   readonly #pushEnd: () => boolean;
   /** Pieces that wait, in order; null is the end. */
   readonly #waiting: (Buffer | null)[] = [];
@@ -48,14 +47,9 @@ export class PacedReads {
     this.#socket = socket;
     this.#isBusy = isBusy;
     this.#turns = turns;
-    this.#read = socket._read.bind(socket);
     this.#pushEnd = socket.push.bind(socket, null);
-    // These two are how a stream is fed (nodejs.org, "Implementing a readable stream"): false stops
-    // the reading.
+    // How a stream is fed (nodejs.org, "Implementing a readable stream"): false stops the reading.
     socket.push = (chunk: Buffer | null) => this.#receive(chunk);
-    socket._read = (size) => {
-      if (this.#waiting.length === 0) this.#read(size);
-    };
     // node:http reads from the system by itself until somebody else has listened, too.
     socket.on('data', ignore).off('data', ignore);
     socket.on('resume', this.wake);
@@ -77,7 +71,7 @@ export class PacedReads {
     if (this.#waiting.length > 0) return true;
     if (this.#isHeld) {
       this.#isHeld = false;
-      this.#read(0);
+      this.#socket._read(0);
     }
     return false;
   }

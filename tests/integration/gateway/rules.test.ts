@@ -138,9 +138,13 @@ describe('the socket', () => {
 
   it('headers of a megabyte get 431, and too many of them as well', async () => {
     const socket = gateway.connect();
-    const all = readAll(socket);
-    socket.write(`GET /local/x HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(1024 * 1024)}\r\n\r\n`);
-    expect(await all).toMatch(/^HTTP\/1\.1 431 /);
+    // A client that reads only when all is sent has to get that far.
+    const sent = await new Promise<Error | null | undefined>((resolve) => {
+      socket.once('error', resolve);
+      socket.write(`GET /local/x HTTP/1.1\r\nHost: x\r\nX-Long: ${'a'.repeat(1024 * 1024)}\r\n\r\n`, resolve);
+    });
+    expect(sent ?? null).toBeNull();
+    expect(await readAll(socket)).toMatch(/^HTTP\/1\.1 431 /);
     const headers = Object.fromEntries(Array.from({ length: 200 }, (_, at) => [`x-${at}`, 'y']));
     expect((await gateway.ask('/local/x', { headers })).status).toBe(431);
   });
@@ -397,6 +401,29 @@ async function statusFor(peerUid: number | null): Promise<number> {
   const opened = await other.listeners.openRun(OWN_GRANT);
   return (await other.ask('/local/v1/models', { port: opened.port, headers: bearer(opened.token) })).status;
 }
+
+it('Host is checked on open connections during a stop, too', async () => {
+  const { promise: mayEnd, resolve: end } = Promise.withResolvers<void>();
+  await using other = await startTestGateway({
+    forward: async (request, sink, signal) => {
+      await mayEnd;
+      return await answerPong(request, sink, signal);
+    },
+  });
+  const { port, token } = await other.listeners.openRun(OWN_GRANT);
+  const request = (host: string): string =>
+    `GET /local/v1/models HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${token}\r\n\r\n`;
+  const socket = other.connect(port);
+  const all = readAll(socket);
+  socket.write(request(`127.0.0.1:${port}`));
+  await until('one is asked', () => other.calls.length === 1);
+  const stopped = other.listeners.stop(5000);
+  socket.write(request(`rebound.example:${port}`) + request(`127.0.0.1:${port}`));
+  await until('another one is asked', () => other.calls.length === 2);
+  end();
+  await stopped;
+  expect([...(await all).matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(['200', '421', '200']);
+});
 
 describe('peers on loopback', () => {
   it('a connection whose user the kernel does not prove is refused', async () => {

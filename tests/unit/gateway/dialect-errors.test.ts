@@ -24,6 +24,16 @@ it('an exhausted pool is a 429 with its recovery, which no SDK repeats, in every
   });
 });
 
+it('a long recovery is the usage limit at which Codex stops', () => {
+  const before = Date.now();
+  const { error } = parsed(new AipassError('POOL_EXHAUSTED', 'no key is free', { retryAfterMs: 3_600_000 }), 'openai');
+  expect(error).toMatchObject({ type: 'usage_limit_reached', code: 'pool_exhausted' });
+  expect(error.resets_at * 1000).toBeGreaterThanOrEqual(before + 3_600_000);
+  expect(error.resets_at * 1000).toBeLessThanOrEqual(Date.now() + 3_601_000);
+  const overLimit = new AipassError('BAD_REQUEST', 'too many', { retryAfterMs: 3_600_000 });
+  expect(parsed(overLimit, 'openai').error.type).toBe('rate_limit_error');
+});
+
 it.each([
   ['BAD_REQUEST', 400, 'invalid_request_error', 'INVALID_ARGUMENT'],
   ['NOT_FOUND', 404, 'not_found_error', 'NOT_FOUND'],
