@@ -43,21 +43,22 @@ import {
   withModel,
   type RequestSummary,
 } from './forward-request.ts';
-import type {
-  AnswerConsumer,
-  AttemptOutcome,
-  AttemptTrace,
-  FailedAttempt,
-  ForwardOutcome,
-  ForwardRequest,
-  ForwardSink,
-  PlannedRequest,
+import {
+  NOT_AGAIN,
+  type AnswerConsumer,
+  type AttemptOutcome,
+  type AttemptTrace,
+  type FailedAttempt,
+  type ForwardOutcome,
+  type ForwardRequest,
+  type ForwardSink,
+  type PlannedRequest,
 } from './forwarding.ts';
 import { PassThrough } from './pass-through.ts';
 
-/** How often a failing provider is asked again within one request. */
+/** How often one request is sent to failing providers. */
 export interface RetryPolicy {
-  /** The most requests to a failing provider. */
+  /** Most sends in all, over all routes; a route that comes later has one in any case. */
   readonly attempts: number;
   readonly backoff: Backoff;
   readonly random: Random;
@@ -76,8 +77,7 @@ export interface ForwarderDeps {
   readonly clock: Clock;
   /** The provider whose name comes from the configuration, for the message where it is unknown. */
   readonly defaultProvider: string;
-  /** Absent where a failing provider is never asked again. */
-  readonly retry?: RetryPolicy | undefined;
+  readonly retry: RetryPolicy;
   /** Resolves the names in base URLs of credentials, and refuses private addresses. */
   readonly guardedLookup?: LookupFunction | undefined;
   /** Keeps what happened; it is on disk before the caller has its answer. */
@@ -123,6 +123,8 @@ export type ExchangeEnd =
       readonly kind: 'failed';
       readonly error: AipassError;
       readonly begun: boolean;
+      /** True where failing providers were asked again: the client need not do it once more. */
+      readonly isRepeated: boolean;
       /** The last refusal, where it helps the client more than our own error. */
       readonly refusal?: PassableRefusal | undefined;
     };
@@ -141,7 +143,7 @@ interface PassableRefusal {
 /** The end of one route. */
 type RouteEnd =
   | Extract<ExchangeEnd, { kind: 'succeeded' }>
-  | (Extract<ExchangeEnd, { kind: 'failed' }> & {
+  | (Omit<Extract<ExchangeEnd, { kind: 'failed' }>, 'isRepeated'> & {
       /** No other route may be tried. */
       readonly isFinal: boolean;
       /** Its provider was asked. */
@@ -237,15 +239,15 @@ export class Forwarder {
     if (end.kind === 'succeeded') {
       return { kind: 'answered', status: end.status, provider: end.route.provider, keyId: end.keyId };
     }
-    const { error, begun, refusal } = end;
-    if (begun || !refusal || signal.aborted) return { kind: 'failed', error, begun };
-    if (refusal.isPage) return { kind: 'failed', error, begun, status: refusal.status };
+    const { error, begun, refusal, isRepeated } = end;
+    if (begun || !refusal || signal.aborted) return { kind: 'failed', error, begun, isRepeated };
+    if (refusal.isPage) return { kind: 'failed', error, begun, isRepeated, status: refusal.status };
     try {
-      sink.head(refusal.status, refusal.headers);
+      sink.head(refusal.status, isRepeated ? { ...refusal.headers, ...NOT_AGAIN } : refusal.headers);
       await sink.end(method === 'HEAD' ? Buffer.alloc(0) : refusal.body);
     } catch {
       // Whoever was to have the refusal is gone.
-      return { kind: 'failed', error, begun: true };
+      return { kind: 'failed', error, begun: true, isRepeated };
     }
     return { kind: 'answered', status: refusal.status, provider: refusal.provider, keyId: refusal.keyId };
   }
@@ -292,12 +294,13 @@ export class Forwarder {
     const { record } = this.#deps;
     const held = new HeldEvent(record);
     const [first, ...others] = job.routes;
-    const end = await this.#tryRoute(first, job, signal, held);
+    const repeats: Repeats = { failures: 0 };
+    const end = await this.#tryRoute(first, job, signal, held, repeats);
     if (end.kind === 'succeeded') return end;
     let shown = end;
     let { wasAsked } = end;
     for (const route of end.isFinal ? [] : others) {
-      const other = await this.#tryRoute(route, job, signal, held);
+      const other = await this.#tryRoute(route, job, signal, held, repeats);
       if (other.kind === 'succeeded') return other;
       wasAsked ||= other.wasAsked;
       if (!signal.aborted && !other.isFinal) continue;
@@ -311,10 +314,16 @@ export class Forwarder {
       const { provider, model } = first;
       record(unaskedEvent({ caller, operation, organization, provider, keyId: null, model }, end.error));
     }
-    return shown;
+    return { ...shown, isRepeated: repeats.failures > 0 };
   }
 
-  async #tryRoute(route: ForwardRoute, job: ExchangeJob, signal: AbortSignal, held: HeldEvent): Promise<RouteEnd> {
+  async #tryRoute(
+    route: ForwardRoute,
+    job: ExchangeJob,
+    signal: AbortSignal,
+    held: HeldEvent,
+    repeats: Repeats,
+  ): Promise<RouteEnd> {
     const { providers, clock, retry, defaultProvider } = this.#deps;
     const tried = new Set<string>();
     let last: FailedAttempt | undefined;
@@ -323,7 +332,6 @@ export class Forwarder {
     const call = {};
     // Endpoints whose refusal of this request names the wish for usage: they are asked without it.
     const suspected = new Set<string>();
-    let failures = 0;
     try {
       const provider = providers.find(route.provider);
       if (!provider) throw unknownProvider(route.provider, providers.names(), defaultProvider);
@@ -366,12 +374,14 @@ export class Forwarder {
           const { error, begun, failure } = outcome;
           const refusal = outcome.refusal && { ...outcome.refusal, provider: provider.name, keyId };
           lastRefusal = refusal;
-          if (plan.asksForUsage && outcome.refusesUsageOption === true && !begun) {
+          // What was begun cannot be repeated, and what its caller ended is not.
+          const step = begun || failure.reason === 'cancelled' ? 'stop' : failure.next;
+          if (step === 'again') repeats.failures += 1;
+          const isUsedUp = repeats.failures >= retry.attempts;
+          if (plan.asksForUsage && outcome.refusesUsageOption === true && !begun && !isUsedUp) {
             suspected.add(endpoint);
             continue;
           }
-          // What was begun cannot be repeated, and what its caller ended is not.
-          const step = begun || failure.reason === 'cancelled' ? 'stop' : failure.next;
           if (step === 'another-key' && keyId !== null && !isOldNews(failure, heard)) {
             tried.add(keyId);
             continue;
@@ -379,11 +389,10 @@ export class Forwarder {
           if (step !== 'again') {
             return { kind: 'failed', error, begun, refusal, isFinal: step === 'stop', wasAsked: true };
           }
-          failures += 1;
-          const ownMs = retry ? backoffMs(retry.backoff, failures, retry.random) : 0;
+          const ownMs = backoffMs(retry.backoff, repeats.failures, retry.random);
           const waitMs = Math.max(ownMs, failure.retryAfterMs ?? 0);
           const isLate = clock.monotonic() - start + waitMs > provider.timeoutMs;
-          if (!retry || failures >= retry.attempts || isLate) {
+          if (isUsedUp || isLate) {
             return { kind: 'failed', error, begun, refusal, isFinal: false, wasAsked: true };
           }
           pauseMs = waitMs;
@@ -440,6 +449,11 @@ export class Forwarder {
   }
 }
 
+/** How often a request met a failing provider, over all of its routes. */
+interface Repeats {
+  failures: number;
+}
+
 /** What one attempt is made with. */
 interface AttemptOptions {
   readonly job: ExchangeJob;
@@ -484,7 +498,12 @@ function whenAborted(signal: AbortSignal, job: ExchangeJob): Promise<ExchangeEnd
   return new Promise((resolve) => {
     const end = (): void => {
       const [{ provider }] = job.routes;
-      resolve({ kind: 'failed', error: describeFailedExchange(endedBy(signal.reason), provider), begun: true });
+      resolve({
+        kind: 'failed',
+        error: describeFailedExchange(endedBy(signal.reason), provider),
+        begun: true,
+        isRepeated: false,
+      });
     };
     if (signal.aborted) end();
     else signal.addEventListener('abort', end, { once: true });

@@ -22,6 +22,9 @@ import type { HttpRequest } from '../providers/http-exchange.ts';
 import type { EventCaller } from '../usage/event.ts';
 import type { Dialect } from '../providers/provider.ts';
 
+/** Field that keeps the clients of OpenAI and Anthropic from sending a request again. */
+export const NOT_AGAIN = { 'x-should-retry': 'false' } as const;
+
 /** A client's request as it came, to be sent with another key. */
 export interface ForwardRequest {
   readonly provider: string;
@@ -81,6 +84,8 @@ export type ForwardOutcome =
       readonly kind: 'failed';
       readonly error: AipassError;
       readonly begun: boolean;
+      /** True where failing providers were asked again: the client need not do it once more. */
+      readonly isRepeated: boolean;
       /** The provider's status, where its refusal was a page for people and not of the dialect. */
       readonly status?: number;
     };

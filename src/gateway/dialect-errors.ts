@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AipassError, ErrorCode } from '../base/errors.ts';
 import { formatRetryAfter } from '../base/retry-after.ts';
+import { NOT_AGAIN } from '../completions/forwarding.ts';
 import type { Dialect } from '../providers/provider.ts';
 
 /** Complete answer to a request. */
@@ -107,15 +108,14 @@ export function formatError(error: AipassError, shape: ErrorShape, status: numbe
 /**
  * Returns the headers that make clients wait or give up. An exhausted pool has tried every key
  * already, and other errors would repeat. The SDKs of OpenAI and Anthropic would call again at once
- * without `x-should-retry: false`.
+ * without NOT_AGAIN.
  */
 function retryHeaders(error: AipassError): Record<string, string> {
   const headers: Record<string, string> = {};
   if (error.retryAfterMs !== undefined) headers['retry-after'] = formatRetryAfter(error.retryAfterMs);
   const isWorthRepeating =
     REPEATABLE.has(error.code) || (error.code === 'BAD_REQUEST' && error.retryAfterMs !== undefined);
-  if (!isWorthRepeating) headers['x-should-retry'] = 'false';
-  return headers;
+  return isWorthRepeating ? headers : { ...headers, ...NOT_AGAIN };
 }
 
 /**

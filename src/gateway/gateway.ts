@@ -20,7 +20,7 @@ import { type Right, scopeOf, type TokenGrant } from '../callers/access.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { readTcpTable, tcpPeerUid } from '../callers/tcp-peer.ts';
 import type { Forwarder } from '../completions/forwarder.ts';
-import type { ForwardSink } from '../completions/forwarding.ts';
+import { NOT_AGAIN, type ForwardSink } from '../completions/forwarding.ts';
 import { callOperation, type Dispatch } from '../operations/dispatcher.ts';
 import { eventCaller } from '../operations/usage-records.ts';
 import type { RecordRefusal } from '../operations/audit-entries.ts';
@@ -485,7 +485,9 @@ export class Gateway {
       sink,
       signal,
     );
-    if (outcome.kind === 'failed') throw new Refusal(outcome.error, outcome.status);
+    if (outcome.kind === 'failed') {
+      throw new Refusal(outcome.error, outcome.status, outcome.isRepeated ? NOT_AGAIN : {});
+    }
   }
 
   /** Returns what runs operations in the name of who asks. */

@@ -75,6 +75,7 @@ export async function startFixture(
     redactor,
     clock: options.clock ?? systemClock,
     defaultProvider,
+    retry: { attempts: 1, backoff: { firstMs: 1, maxMs: 2, jitter: 0 }, random: () => 0 },
     record: (event) => recorded.push(event),
   });
   const completer = new Completer({ forwarder, defaultProvider });

@@ -141,9 +141,11 @@ export async function startForward(
     redactor,
     clock: options.clock ?? systemClock,
     defaultProvider: 'acme',
-    ...(options.retry === true && {
-      retry: { attempts: 3, backoff: { firstMs: 1, maxMs: 2, jitter: 0 }, random: () => 0 },
-    }),
+    retry: {
+      attempts: options.retry === true ? 3 : 1,
+      backoff: { firstMs: 1, maxMs: 2, jitter: 0 },
+      random: () => 0,
+    },
     record: (event) => recorded.push(event),
   });
   return {

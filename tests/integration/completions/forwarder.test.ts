@@ -379,7 +379,7 @@ describe('usage', () => {
   test.each([400, 422, 404, 500, 501])(
     'is not asked for again where the provider refused the wish, and the client sees nothing of it (%i)',
     async (status) => {
-      await using fixture = await startForward();
+      await using fixture = await startForward({ retry: true });
       fixture.answerWith((response, request, count) =>
         (request.body.includes('stream_options')
           ? json({ error: { message: 'Extra inputs are not permitted: stream_options.include_usage' } }, status)
@@ -566,6 +566,7 @@ describe('a refusal', () => {
     const { outcome, sink } = await fixture.forward();
     expect(outcome).toMatchObject({ kind: 'answered', status: 502 });
     expect(sink.text).toContain('boom');
+    expect(sink.headers).toMatchObject({ 'x-should-retry': 'false' });
     expect(fixture.arrived).toHaveLength(3);
     expect(fixture.settled.filter(({ kind }) => kind === 'failed')).toHaveLength(3);
   });

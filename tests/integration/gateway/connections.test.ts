@@ -27,7 +27,7 @@ const HANGING: Forward = (_request, _sink, signal) =>
   new Promise((resolve) => {
     signal.addEventListener('abort', () => {
       const error: unknown = signal.reason;
-      if (error instanceof AipassError) resolve({ kind: 'failed', error, begun: false });
+      if (error instanceof AipassError) resolve({ kind: 'failed', error, begun: false, isRepeated: false });
     });
   });
 
@@ -143,7 +143,7 @@ it('an answer that breaks off never comes to a clean end', async () => {
       sink.head(200, { 'content-type': 'text/event-stream' });
       await sink.write(Buffer.from('data: half\n\n'));
       sink.abort();
-      return { kind: 'failed', error: new AipassError('PROVIDER_UNAVAILABLE', 'cut'), begun: true };
+      return { kind: 'failed', error: new AipassError('PROVIDER_UNAVAILABLE', 'cut'), begun: true, isRepeated: false };
     },
   });
   const reply = await gateway.ask('/local/v1/chat/completions', { method: 'POST', body: '{}' });
@@ -189,7 +189,7 @@ it('a client that goes away while its answer waits for the disk harms nobody', a
 it('a failure before the answer began is an error of the dialect', async () => {
   const error = new AipassError('POOL_EXHAUSTED', 'all keys cool down', { retryAfterMs: 30_000 });
   await using gateway = await startTestGateway({
-    forward: () => Promise.resolve({ kind: 'failed', error, begun: false }),
+    forward: () => Promise.resolve({ kind: 'failed', error, begun: false, isRepeated: false }),
   });
   const reply = await gateway.ask('/anthropic/v1/messages', { method: 'POST', body: '{}' });
   expect(reply).toMatchObject({ status: 429, headers: { 'retry-after': '30', 'x-should-retry': 'false' } });
@@ -381,7 +381,7 @@ it.runIf(OWN_UID !== 0)('the rest of an answer does not leave after its right wa
       try {
         void sink.write(Buffer.from('second'));
       } catch (error) {
-        if (error instanceof AipassError) return { kind: 'failed', error, begun: true };
+        if (error instanceof AipassError) return { kind: 'failed', error, begun: true, isRepeated: false };
       }
       await sink.end(NOTHING);
       return ANSWERED;
