@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
 import type { RefreshResult } from '../protocol/oauth.ts';
 import { TOKEN_TAG } from '../protocol/token-tag.ts';
-import { GOOGLE, parseAccountName, type AccountName } from '../refreshers/account-name.ts';
+import { parseAccountName } from '../refreshers/account-name.ts';
 import type { Accounts } from '../refreshers/accounts.ts';
 import { CONSENT_LIMIT_MS, type Consents } from '../refreshers/consents.ts';
 import { invalidAccountName } from '../refreshers/messages.ts';
@@ -51,7 +51,7 @@ export function oauthOperations({
 }: OauthOperationsDeps): OperationGroup<'oauth' | 'token'> {
   /** Points whoever asks for a token of a provider that takes API keys to its key. */
   const pointToKey = (wanted: string, error: unknown): unknown => {
-    const takesKeys = providers.find(wanted) !== undefined && wanted !== GOOGLE && !Object.hasOwn(PRESETS, wanted);
+    const takesKeys = providers.find(wanted) !== undefined && !Object.hasOwn(PRESETS, wanted);
     if (!takesKeys || !(error instanceof AipassError) || error.hint === undefined) return error;
     if (error.code !== 'NOT_FOUND' && error.code !== 'BAD_REQUEST') return error;
     return new AipassError(error.code, error.message, {
@@ -156,7 +156,7 @@ export function oauthOperations({
       schema: z.strictObject({ name }),
       async handle(params) {
         const account = await accounts.find(params.name);
-        const report = await worker.run({ kind: 'revoke', account: accounts.describe(readName(account.name)) });
+        const report = await worker.run({ kind: 'revoke', account: accounts.describe(account.name) });
         if (report.kind === 'refused') throw AipassError.fromWire(report.error);
         await account.reload();
         return { name: account.name, atProvider: report.kind === 'revoked' && report.atProvider };
@@ -174,7 +174,7 @@ function readServer(text: string): URL | undefined {
   });
 }
 
-function readName(text: string): AccountName {
+function readName(text: string): string {
   const parsed = parseAccountName(text);
   if (parsed !== undefined) return parsed;
   throw invalidAccountName(text);

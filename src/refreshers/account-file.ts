@@ -22,10 +22,9 @@ import type { Warning } from '../base/warning.ts';
 import { readSecretFile } from '../credentials/secret-file.ts';
 import { tokenTag } from '../protocol/token-tag.ts';
 import { GOOGLE, providerOf } from './account-name.ts';
-import { reauthCommand } from './messages.ts';
+import { explainFile } from './messages.ts';
 import {
   CLIENT_AUTHENTICATIONS,
-  GOOGLE_TOKEN_URL,
   isSafeEndpoint,
   type ClientAuthentication,
   type ExtraParams,
@@ -51,10 +50,8 @@ export interface AccountFile {
   readonly scopes: readonly string[];
   /** Scopes that the last consent asked for; more than `scopes` where the provider granted less. */
   readonly requestedScopes: readonly string[];
-  readonly clientId: string | null;
-  readonly clientSecret: Secret | null;
-  /** Private key of a client that signs (RFC 7523): PEM, or a JWK as JSON. */
-  readonly privateKey: Secret | null;
+  /** OAuth client of the file's own; for a service account its address and key. */
+  readonly client: ClientIdentity | null;
   readonly settings: ProviderSettings;
   /** Whole document, for a rewrite. */
   readonly raw: JsonObject;
@@ -64,7 +61,6 @@ export interface AccountFile {
 export interface GrantedTokens {
   readonly accessToken: Secret;
   readonly refreshToken?: Secret;
-  readonly tokenType: string;
   /** Lifetime of the access token, in seconds. */
   readonly expiresIn?: number;
   /** Lifetime of the refresh token, in seconds; null for one that does not end, by the provider. */
@@ -76,6 +72,7 @@ export interface GrantedTokens {
 export interface ClientIdentity {
   readonly clientId: string;
   readonly clientSecret: Secret | null;
+  /** Private key of a client that signs (RFC 7523): PEM, or a JWK as JSON. */
   readonly privateKey: Secret | null;
 }
 
@@ -88,7 +85,7 @@ export type AccountReading =
       readonly kind: 'unusable';
       readonly unsafe: boolean;
       /** Whether it is of a kind that cannot be an account. */
-      readonly unsupported?: boolean;
+      readonly unsupported: boolean;
       readonly warning: Warning;
     };
 
@@ -127,7 +124,8 @@ const EXPIRY_FIELDS = [
   '.expires',
 ];
 
-/** Fields that can hold the client's secret, best first. */
+/** Fields that can hold the client's id and secret, best first. */
+const CLIENT_ID_FIELDS = ['client_id', 'clientId'];
 const CLIENT_SECRET_FIELDS = ['client_secret', 'clientSecret'];
 
 /** Kinds of Google's credential files that cannot be accounts. */
@@ -149,22 +147,22 @@ export async function readAccountFile(
 ): Promise<AccountReading> {
   const outcome = await readSecretFile(path);
   if (outcome.kind === 'missing') return outcome;
+  const unusable = (problem: string, unsupported = false): AccountReading => {
+    return { kind: 'unusable', unsafe: false, unsupported, warning: explainFile(name, path, problem) };
+  };
   if (outcome.kind !== 'read') {
-    const warning = outcome.warnings[0] ?? { subject: path, problem: 'cannot be used', hint: `check ${path}` };
-    return { kind: 'unusable', unsafe: outcome.kind === 'refused', warning };
+    const [warning = explainFile(name, path, 'cannot be used')] = outcome.warnings;
+    return { kind: 'unusable', unsafe: outcome.kind === 'refused', unsupported: false, warning };
   }
   const google = providerOf(name) === GOOGLE;
   const raw = parseJson(outcome.text);
-  const foreign = isRecord(raw) ? foreignKind(raw, google) : undefined;
-  const problem = isRecord(raw)
-    ? (foreign ?? structureProblem(raw, google) ?? check(raw, google))
-    : `it is not ${raw === undefined ? 'valid JSON (cut off, or edited by hand)' : 'a JSON object'}`;
-  if (problem === null && isRecord(raw)) {
-    return { kind: 'read', account: parseAccountFile(raw, google, await fileTime(path)) };
-  }
-  const hint = `fix ${path}, or delete it and run: ${reauthCommand(name)}`;
-  const unsupported = foreign !== undefined;
-  return { kind: 'unusable', unsafe: false, unsupported, warning: { subject: path, problem: problem ?? '', hint } };
+  if (raw === undefined) return unusable('it is not valid JSON (cut off, or edited by hand)');
+  if (!isRecord(raw)) return unusable('it is not a JSON object');
+  const foreign = foreignKind(raw, google);
+  if (foreign !== undefined) return unusable(foreign, true);
+  const problem = (google ? googleProblem(raw) : null) ?? check(raw, google);
+  if (problem !== null) return unusable(problem);
+  return { kind: 'read', account: parseAccountFile(raw, google, await fileTime(path)) };
 }
 
 /** Returns why a document of a known kind cannot be an account, or undefined. */
@@ -177,15 +175,12 @@ function foreignKind(raw: JsonObject, google: boolean): string | undefined {
   return isMsal ? 'a token cache of MSAL, which can hold many accounts, is not supported' : undefined;
 }
 
-/** Returns why a document cannot be an account, or null. */
-function structureProblem(raw: JsonObject, google: boolean): string | null {
-  if (!google) return null;
-  const type = readString(raw, 'type');
+/** Returns why a document cannot be an account at Google, or null. */
+function googleProblem(raw: JsonObject): string | null {
   if ('installed' in raw || 'web' in raw) return 'it is a client file; save it as google_client_secret.json instead';
-  if (type === 'service_account' && (!textField(raw, 'client_email') || !textField(raw, 'private_key'))) {
-    return 'a service account needs client_email and private_key';
-  }
-  return null;
+  const needed = readString(raw, 'type') === 'service_account' ? ['client_email', 'private_key'] : [];
+  if (needed.every((field) => firstText([raw], [field]) !== null)) return null;
+  return 'a service account needs client_email and private_key';
 }
 
 async function fileTime(path: string): Promise<number | null> {
@@ -216,10 +211,7 @@ export async function readClient(
   account: AccountFile | null,
   clientFile: string | null,
 ): Promise<ClientIdentity | undefined> {
-  if (account !== null && account.clientId !== null) {
-    const { clientId, clientSecret, privateKey } = account;
-    return { clientId, clientSecret, privateKey };
-  }
+  if (account !== null && account.client !== null) return account.client;
   if (clientFile === null) return undefined;
   const outcome = await readSecretFile(clientFile);
   return outcome.kind === 'read' ? parseClient(outcome.text) : undefined;
@@ -232,10 +224,18 @@ export async function readClient(
 export function parseClient(text: string): ClientIdentity | undefined {
   const raw = parseJson(text);
   const inner = isRecord(raw) ? (raw['installed'] ?? raw['web'] ?? raw) : undefined;
-  if (!isRecord(inner)) return undefined;
-  const clientId = clientIdOf(inner);
-  if (clientId === null) return undefined;
-  return { clientId, clientSecret: secretField(inner, CLIENT_SECRET_FIELDS), privateKey: privateKeyOf(inner) };
+  return isRecord(inner) ? (clientOf([inner], inner['private_key']) ?? undefined) : undefined;
+}
+
+function clientOf(sources: readonly JsonObject[], key: unknown): ClientIdentity | null {
+  const clientId = firstText(sources, CLIENT_ID_FIELDS);
+  if (clientId === null) return null;
+  const privateKey = isRecord(key) ? JSON.stringify(key) : typeof key === 'string' ? key : '';
+  return {
+    clientId,
+    clientSecret: firstSecret(sources, CLIENT_SECRET_FIELDS),
+    privateKey: privateKey === '' ? null : new Secret(privateKey),
+  };
 }
 
 /**
@@ -243,32 +243,31 @@ export function parseClient(text: string): ClientIdentity | undefined {
  * else dates.
  */
 export function parseAccountFile(raw: JsonObject, google: boolean, savedAt: number | null = null): AccountFile {
-  const type = google ? readString(raw, 'type') : undefined;
-  const tokens = tokenFieldsOf(raw);
-  const form: AccountForm = !google
-    ? 'oauth'
-    : type === 'service_account'
-      ? 'service-account'
-      : 'access_token' in tokens || 'expiry_date' in raw
-        ? 'google-node'
-        : 'google-auth';
-  if (form === 'service-account') return parseServiceAccount(raw);
-  const accessToken = secretField(tokens, ACCESS_FIELDS);
+  const { fields: tokens } = writableCopy(raw);
+  const both = [tokens, raw];
+  const form = formOf(raw, tokens, google);
+  const isService = form === 'service-account';
+  const accessToken = isService ? null : firstSecret([tokens], ACCESS_FIELDS);
   const obtainedAt = parseTime(tokens['obtained_at'], true) ?? null;
   const scopes = scopesField(tokens) ?? scopesField(raw) ?? [];
+  const type = google ? null : firstText([tokens], ['token_type']);
   return {
     form,
     accessToken,
-    refreshToken: secretField(tokens, REFRESH_FIELDS) ?? secretField(raw, REFRESH_FIELDS),
-    tokenType: google ? 'Bearer' : bearer(textField(tokens, 'token_type')),
+    refreshToken: isService ? null : firstSecret(both, REFRESH_FIELDS),
+    tokenType: type === null || /^bearer$/i.test(type) ? 'Bearer' : type,
     ...lifeOf(tokens, form, accessToken, obtainedAt, savedAt),
     refreshExpiresAt:
       parseTime(tokens['refresh_token_expires_at']) ?? parseTime(raw['refresh_token_expires_at']) ?? null,
     scopes,
     requestedScopes: listField(raw['requested_scopes']) ?? scopes,
-    clientId: clientIdOf(raw) ?? clientIdOf(tokens),
-    clientSecret: secretField(raw, CLIENT_SECRET_FIELDS) ?? secretField(tokens, CLIENT_SECRET_FIELDS),
-    privateKey: google ? null : privateKeyOf(raw),
+    client: isService
+      ? {
+          clientId: firstText([raw], ['client_email']) ?? '',
+          clientSecret: firstSecret([raw], ['private_key']),
+          privateKey: null,
+        }
+      : clientOf([raw, tokens], google ? undefined : raw['private_key']),
     settings: google
       ? { tokenEndpoint: endpointField(raw, 'token_uri') ?? endpointField(tokens, 'token_uri') }
       : parseSettings(raw),
@@ -276,40 +275,17 @@ export function parseAccountFile(raw: JsonObject, google: boolean, savedAt: numb
   };
 }
 
-function parseServiceAccount(raw: JsonObject): AccountFile {
-  return {
-    form: 'service-account',
-    accessToken: null,
-    refreshToken: null,
-    tokenType: 'Bearer',
-    expiresAt: null,
-    isGuessed: false,
-    obtainedAt: null,
-    refreshExpiresAt: null,
-    scopes: scopesField(raw) ?? [],
-    requestedScopes: scopesField(raw) ?? [],
-    clientId: textField(raw, 'client_email'),
-    clientSecret: secretField(raw, ['private_key']),
-    privateKey: null,
-    settings: { tokenEndpoint: endpointField(raw, 'token_uri') },
-    raw,
-  };
-}
-
-/**
- * Returns the object that holds the tokens: the document, or the only object in it that does
- * (`{"token": {…}}`).
- */
-function tokenFieldsOf(raw: JsonObject): JsonObject {
-  const name = tokenContainer(raw);
-  const inner = name === null ? undefined : raw[name];
-  return isRecord(inner) ? inner : raw;
+function formOf(raw: JsonObject, tokens: JsonObject, google: boolean): AccountForm {
+  if (!google) return 'oauth';
+  if (readString(raw, 'type') === 'service_account') return 'service-account';
+  return 'access_token' in tokens || 'expiry_date' in raw ? 'google-node' : 'google-auth';
 }
 
 function hasTokens(value: JsonObject): boolean {
-  return [...ACCESS_FIELDS, ...REFRESH_FIELDS].some((name) => textField(value, name) !== null);
+  return firstText([value], [...ACCESS_FIELDS, ...REFRESH_FIELDS]) !== null;
 }
 
+/** Returns the name of the only object in a document that holds tokens (`{"token": {…}}`). */
 function tokenContainer(raw: JsonObject): string | null {
   if (hasTokens(raw)) return null;
   const [first, ...more] = Object.entries(raw).filter(([, value]) => isRecord(value) && hasTokens(value));
@@ -425,7 +401,7 @@ function parseSettings(raw: JsonObject): ProviderSettings {
     revocationEndpoint: endpointField(raw, 'revocation_endpoint'),
     clientAuthentication: isAuthentication(method) ? method : undefined,
     clientSigningAlgorithm: readString(raw, 'token_endpoint_auth_signing_alg'),
-    redirectUri: textField(raw, 'redirect_uri') ?? undefined,
+    redirectUri: firstText([raw], ['redirect_uri']) ?? undefined,
     scopes: scopesField(raw),
     authorizationParams: paramsField(raw['authorization_params']),
     tokenParams: paramsField(raw['token_params']),
@@ -453,27 +429,20 @@ function endpointField(raw: JsonObject, name: string): string | undefined {
   return value !== undefined && isSafeEndpoint(value) ? value : undefined;
 }
 
-function textField(raw: JsonObject, name: string): string | null {
-  const value = readString(raw, name);
-  return value === undefined || value === '' ? null : value;
-}
-
-function clientIdOf(raw: JsonObject): string | null {
-  return textField(raw, 'client_id') ?? textField(raw, 'clientId');
-}
-
-function secretField(raw: JsonObject, names: readonly string[]): Secret | null {
-  for (const name of names) {
-    const value = textField(raw, name);
-    if (value !== null) return new Secret(value);
+/** Returns the first text that is not empty. */
+function firstText(sources: readonly JsonObject[], names: readonly string[]): string | null {
+  for (const source of sources) {
+    for (const name of names) {
+      const value = readString(source, name) ?? '';
+      if (value !== '') return value;
+    }
   }
   return null;
 }
 
-function privateKeyOf(raw: JsonObject): Secret | null {
-  const value = raw['private_key'];
-  if (typeof value === 'string' && value !== '') return new Secret(value);
-  return isRecord(value) ? new Secret(JSON.stringify(value)) : null;
+function firstSecret(sources: readonly JsonObject[], names: readonly string[]): Secret | null {
+  const value = firstText(sources, names);
+  return value === null ? null : new Secret(value);
 }
 
 function scopesField(raw: JsonObject): readonly string[] | undefined {
@@ -484,10 +453,6 @@ function listField(value: unknown): readonly string[] | undefined {
   if (typeof value === 'string') return splitList(value);
   if (!Array.isArray(value)) return undefined;
   return value.filter((scope): scope is string => typeof scope === 'string' && scope !== '');
-}
-
-function bearer(type: string | null): string {
-  return type === null || /^bearer$/i.test(type) ? 'Bearer' : type;
 }
 
 /** Returns the address of the MCP server that an account's file belongs to, or undefined. */
@@ -505,8 +470,9 @@ export function accessTag(account: AccountFile): string {
  * account.
  */
 export function accountBasis(account: AccountFile): string {
-  const source = account.refreshToken ?? account.clientSecret ?? account.privateKey;
-  return tokenTag(`${account.form}\n${account.clientId ?? ''}\n${source?.reveal() ?? ''}`);
+  const { form, refreshToken, client } = account;
+  const source = refreshToken ?? client?.clientSecret ?? client?.privateKey;
+  return tokenTag(`${form}\n${client?.clientId ?? ''}\n${source?.reveal() ?? ''}`);
 }
 
 /**
@@ -562,10 +528,8 @@ export function formatWithTokens(account: AccountFile, tokens: GrantedTokens, no
   for (const name of ['expires_in', 'expiresIn']) {
     if (name in fields) set(name, lifetimeMs === undefined ? undefined : Math.round(lifetimeMs / 1000));
   }
-  if (account.form === 'oauth') {
-    if (fields === document) set('token_type', tokens.tokenType);
-    set('obtained_at', Math.floor(now / 1000));
-  } else if ('obtained_at' in fields) set('obtained_at', Math.floor(now / 1000));
+  if (account.form === 'oauth' && fields === document) set('token_type', 'Bearer');
+  if (account.form === 'oauth' || 'obtained_at' in fields) set('obtained_at', Math.floor(now / 1000));
   const refreshEnd = refreshExpiry(account, tokens, now);
   set('refresh_token_expires_at', refreshEnd === null ? undefined : Math.floor(refreshEnd / 1000));
 
@@ -575,7 +539,7 @@ export function formatWithTokens(account: AccountFile, tokens: GrantedTokens, no
   const isNarrower = account.requestedScopes.some((scope) => !scopes.includes(scope));
   if ('requested_scopes' in document || isNarrower) document['requested_scopes'] = account.requestedScopes;
   if (account.form !== 'oauth' && canBeAuthorizedUser(document)) document['type'] ??= 'authorized_user';
-  return `${JSON.stringify(document, null, 2)}\n`;
+  return print(document);
 }
 
 /**
@@ -585,7 +549,7 @@ export function formatWithTokens(account: AccountFile, tokens: GrantedTokens, no
 export function formatWithRefreshToken(account: AccountFile, refreshToken: Secret): string {
   const { document, fields } = writableCopy(account.raw);
   fields[REFRESH_FIELDS.find((name) => name in fields) ?? 'refresh_token'] = refreshToken.reveal();
-  return `${JSON.stringify(document, null, 2)}\n`;
+  return print(document);
 }
 
 /**
@@ -654,20 +618,20 @@ export function withoutTokens(account: AccountFile): AccountFile {
 }
 
 /** Formats a file as it is. */
-export function formatAccountFile(account: AccountFile): string {
-  return `${JSON.stringify(account.raw, null, 2)}\n`;
+export function formatAccountFile({ raw }: AccountFile): string {
+  return print(raw);
+}
+
+function print(document: JsonObject): string {
+  return `${JSON.stringify(document, null, 2)}\n`;
 }
 
 /** Makes the file of an account that has none yet; Google's libraries need the client in it. */
-export function emptyAccountFile(
-  google: boolean,
-  client: Pick<ClientIdentity, 'clientId' | 'clientSecret'>,
-  tokenEndpoint: string | undefined,
-): AccountFile {
+export function emptyAccountFile(google: boolean, client: ClientIdentity, tokenEndpoint?: string): AccountFile {
   const raw = google
     ? {
         type: 'authorized_user',
-        token_uri: tokenEndpoint ?? GOOGLE_TOKEN_URL,
+        token_uri: tokenEndpoint,
         client_id: client.clientId,
         client_secret: client.clientSecret?.reveal() ?? '',
         universe_domain: 'googleapis.com',
@@ -681,24 +645,17 @@ export function emptyAccountFile(
 const POLL_MS = 50;
 
 /**
- * Returns where the lock of an account's file is. Whoever asks a provider for tokens of the account
- * holds it. So a daemon that was killed and started again does not send a refresh token that the
- * worker of its predecessor has used up.
- */
-export function lockPath(accountFile: string): string {
-  return join(dirname(accountFile), `.${basename(accountFile)}.lock`);
-}
-
-/**
- * Takes a lock as soon as it is free; returns undefined when a living process still holds it after
- * `waitMs`.
+ * Takes the lock of an account's file as soon as it is free; returns undefined when a living
+ * process still holds it after `waitMs`. Whoever asks a provider for tokens of the account holds
+ * it. So a daemon that was killed and started again does not send a refresh token that the worker
+ * of its predecessor has used up.
  *
  * @throws the system's error where the folder cannot be written.
  */
-export async function acquireLock(path: string, waitMs: number): Promise<FileLock | undefined> {
+export async function lockAccount(file: string, waitMs: number): Promise<FileLock | undefined> {
   const deadline = performance.now() + waitMs;
   for (;;) {
-    const outcome = await tryFileLock(path);
+    const outcome = await tryFileLock(join(dirname(file), `.${basename(file)}.lock`));
     if (outcome.kind === 'taken') return outcome.lock;
     if (performance.now() >= deadline) return undefined;
     await delay(foregroundClock, POLL_MS);

@@ -6,13 +6,6 @@
 
 import { join } from 'node:path';
 
-/** Account of one provider. */
-export interface AccountName {
-  readonly provider: string;
-  /** `default` for the provider's only account, or its first. */
-  readonly account: string;
-}
-
 /** Account that a bare provider name means. */
 export const DEFAULT_ACCOUNT = 'default';
 
@@ -26,23 +19,28 @@ const PROVIDER = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 /** Pattern of an account; an e-mail address fits, because people name their Google accounts so. */
 const ACCOUNT = /^[A-Za-z0-9][A-Za-z0-9_.@+-]{0,127}$/;
 
-/** Parses a name; returns undefined for what cannot be one. */
-export function parseAccountName(text: string): AccountName | undefined {
-  const dot = text.indexOf('.');
-  const provider = dot === -1 ? text : text.slice(0, dot);
-  const account = dot === -1 ? DEFAULT_ACCOUNT : text.slice(dot + 1);
-  if (!PROVIDER.test(provider) || !ACCOUNT.test(account) || account.includes('..')) return undefined;
-  return { provider, account };
+/** Returns an account's name as it is written here, or undefined for a text that cannot be one. */
+export function parseAccountName(text: string): string | undefined {
+  const { provider, account } = splitAccountName(text);
+  const isName = PROVIDER.test(provider) && ACCOUNT.test(account) && !account.includes('..');
+  return isName ? formatAccountName(provider, account) : undefined;
 }
 
-/** Returns the provider of an account's name; a text that cannot be one stands for itself. */
+/** Returns the provider of a name, and the account: `default` for the provider's first. */
+export function splitAccountName(name: string): { readonly provider: string; readonly account: string } {
+  const dot = name.indexOf('.');
+  if (dot === -1) return { provider: name, account: DEFAULT_ACCOUNT };
+  return { provider: name.slice(0, dot), account: name.slice(dot + 1) };
+}
+
+/** Returns the provider of an account's name. */
 export function providerOf(name: string): string {
-  return parseAccountName(name)?.provider ?? name;
+  return splitAccountName(name).provider;
 }
 
 /** Formats a name; the default account goes by its provider alone. */
-export function formatAccountName(name: AccountName): string {
-  return name.account === DEFAULT_ACCOUNT ? name.provider : `${name.provider}.${name.account}`;
+export function formatAccountName(provider: string, account: string): string {
+  return account === DEFAULT_ACCOUNT ? provider : `${provider}.${account}`;
 }
 
 /** Provider of the accounts for MCP servers; the account is the server's host. */
@@ -52,10 +50,10 @@ const MCP = 'mcp';
  * Returns the name of the account for an MCP server; `withPort` where its host alone is taken by
  * another server.
  */
-export function mcpAccountName({ hostname, port, pathname }: URL, withPort = false): AccountName {
+export function mcpAccountName({ hostname, port, pathname }: URL, withPort = false): string {
   const more = withPort ? `-${port}${pathname.replace(/\/+$/, '')}` : '';
   const account = `${hostname}${more}`.replace(/[^A-Za-z0-9_.@+-]+/g, '-').replace(/^[^A-Za-z0-9]+|-+$/g, '');
-  return { provider: MCP, account: account.slice(0, 128) };
+  return formatAccountName(MCP, account.slice(0, 128));
 }
 
 /**
@@ -66,46 +64,40 @@ export function namesMeantBy(name: string): readonly string[] {
   if (!name.includes(':')) return [name];
   const address = name.startsWith(`${MCP}.`) ? `http://${name.slice(MCP.length + 1)}/` : name;
   if (!URL.canParse(address)) return [name];
-  return [true, false].map((withPort) => formatAccountName(mcpAccountName(new URL(address), withPort)));
+  return [true, false].map((withPort) => mcpAccountName(new URL(address), withPort));
 }
 
-/** Files of an account. */
-export interface AccountFiles {
-  readonly file: string;
-  /**
-   * File with client id and secret, used when the account's own has none; null for a provider's
-   * first account outside Google.
-   */
-  readonly clientFile: string | null;
-}
-
-/** Returns the files of an account under the secrets folder. */
-export function accountFiles(secrets: string, name: AccountName): AccountFiles {
-  const suffix = name.account === DEFAULT_ACCOUNT ? '' : `.${name.account}`;
-  if (name.provider === GOOGLE) {
-    return {
-      file: join(secrets, `google_creds${suffix}.json`),
-      clientFile: join(secrets, GOOGLE_CLIENT_FILE),
-    };
+/**
+ * Returns the files of an account under the secrets folder. The client's file is used when the
+ * account's own has no client id; a provider's first account outside Google has none.
+ */
+export function accountFiles(
+  secrets: string,
+  name: string,
+): { readonly file: string; readonly clientFile: string | null } {
+  const { provider, account } = splitAccountName(name);
+  if (provider === GOOGLE) {
+    const suffix = account === DEFAULT_ACCOUNT ? '' : `.${account}`;
+    return { file: join(secrets, `google_creds${suffix}.json`), clientFile: join(secrets, GOOGLE_CLIENT_FILE) };
   }
   const folder = join(secrets, 'oauth');
   return {
-    file: join(folder, `${name.provider}${suffix}.json`),
-    clientFile: suffix === '' ? null : join(folder, `${name.provider}.json`),
+    file: join(folder, `${name}.json`),
+    clientFile: account === DEFAULT_ACCOUNT ? null : join(folder, `${provider}.json`),
   };
 }
 
 /** Returns the account of a file in the secrets folder; undefined for any other file. */
-export function googleFileAccount(fileName: string): AccountName | undefined {
-  const match = /^google_creds(?:\.(.+))?\.json$/.exec(fileName);
-  return match === null ? undefined : parseAccountName(match[1] === undefined ? GOOGLE : `${GOOGLE}.${match[1]}`);
+export function googleFileAccount(fileName: string): string | undefined {
+  const match = /^google_creds(\..+)?\.json$/.exec(fileName);
+  return match === null ? undefined : parseAccountName(`${GOOGLE}${match[1] ?? ''}`);
 }
 
 /** Returns the account of a file in the folder `oauth`; undefined for any other file. */
-export function oauthFileAccount(fileName: string): AccountName | undefined {
+export function oauthFileAccount(fileName: string): string | undefined {
   if (!fileName.endsWith('.json')) return undefined;
   const name = parseAccountName(fileName.slice(0, -'.json'.length));
-  return name === undefined || name.provider === GOOGLE ? undefined : name;
+  return name === undefined || providerOf(name) === GOOGLE ? undefined : name;
 }
 
 /**

@@ -28,8 +28,16 @@ import {
 import { providerOf } from './account-name.ts';
 import { checkAccountFile } from './account-schema.ts';
 import { HeldToken } from './held-token.ts';
-import { explainConsentEnd, explainCopy, explainMissingToken, lacksScopes, type Explanation } from './messages.ts';
-import type { JobAccount, MintedToken, RefreshOutcome, WorkerReport } from './worker/job.ts';
+import {
+  errorFrom,
+  explainConsentEnd,
+  explainCopy,
+  explainMissingToken,
+  explainWaiting,
+  lacksScopes,
+  type Explanation,
+} from './messages.ts';
+import type { JobAccount, RefreshOutcome, WorkerReport } from './worker/job.ts';
 import { mergeSettings, missingScopes, type ProviderSettings } from './provider-presets.ts';
 import { ForcedRefreshBudget, MAX_BACKOFF_MS, RetryGate } from './retry-gate.ts';
 import type { TokenWorker } from './worker-process.ts';
@@ -58,11 +66,19 @@ export interface TokenRequest {
   readonly refused?: string | undefined;
 }
 
-/** State of an account's file at the begin of a refresh, by which the end is judged. */
+/** Account's file when a refresh began, by which the end is judged. */
 interface FileVersion {
-  readonly basis: string;
-  readonly tag: string;
+  readonly file: AccountFile;
   readonly signature: string;
+}
+
+/** Refresh that is under way. */
+interface Flight {
+  /** Resolves when a worker has taken it. */
+  readonly begun: PromiseWithResolvers<void>;
+  readonly outcome: PromiseWithResolvers<RefreshOutcome>;
+  /** Whether the worker holds tokens that it cannot write. */
+  isUnsaved: boolean;
 }
 
 /** Most times that a refresh starts over because the file changed under it. */
@@ -132,15 +148,6 @@ function grantTagsOf(
   return [document, tokenTag(`${tokenEndpoint ?? issuer ?? ''}\n${token}`)];
 }
 
-/**
- * Returns the code for a caller after a failure on this machine: only a file that cannot be written
- * has no better one.
- */
-function failureCode(outcome: Extract<RefreshOutcome, { kind: 'unsaved' | 'unusable' }>): ErrorCode {
-  if (outcome.kind === 'unsaved') return 'INTERNAL';
-  return outcome.unsupported === true ? 'UNSUPPORTED' : 'NOT_FOUND';
-}
-
 /** One OAuth account. */
 export class Account {
   readonly name: string;
@@ -157,17 +164,11 @@ export class Account {
   #grantTags: readonly string[] = [];
   #rejection: (Explanation & { readonly stamp: string }) | null = null;
   #last: AccountStatus['lastOutcome'] = null;
-  #remedy: string | null = null;
-  #cause: 'network' | 'server' | 'local' = 'server';
-  /** Code of the error for a caller, while the last try has failed. */
-  #failure: ErrorCode = 'PROVIDER_UNAVAILABLE';
-  #flight: Promise<RefreshOutcome> | undefined;
-  /** Resolves when a worker has taken the refresh that is under way. */
-  #begun: Promise<void> | undefined;
+  /** Outcome of the last try, where that failed without a refusal. */
+  #failure: Extract<RefreshOutcome, { kind: 'transient' | 'unsaved' | 'unusable' }> | null = null;
+  #flight: Flight | undefined;
   /** Number of callers that wait for the refresh under way. */
   #waiting = 0;
-  /** Whether the worker under way holds tokens that it cannot write. */
-  #unsaved = false;
   /** End of the refresh token that a refresh did not move. */
   #fixedEnd: number | null = null;
   #cancelKeepAlive: (() => void) | undefined;
@@ -242,17 +243,16 @@ export class Account {
    * refresh begins.
    */
   refresh(): Promise<RefreshOutcome> {
-    if (this.#flight !== undefined) return this.#flight;
-    const reported = Promise.withResolvers<RefreshOutcome>();
-    const begun = Promise.withResolvers<void>();
-    this.#begun = begun.promise;
-    const whole = this.#run(reported.resolve, begun.resolve).finally(() => {
-      begun.resolve();
-      this.#flight = undefined;
-      this.#unsaved = false;
-    });
-    this.#flight = Promise.race([reported.promise, whole]);
-    return this.#flight;
+    if (this.#flight === undefined) {
+      const flight: Flight = { begun: Promise.withResolvers(), outcome: Promise.withResolvers(), isUnsaved: false };
+      this.#flight = flight;
+      const whole = this.#run(flight).finally(() => {
+        flight.begun.resolve();
+        this.#flight = undefined;
+      });
+      whole.then(flight.outcome.resolve, flight.outcome.reject);
+    }
+    return this.#flight.outcome.promise;
   }
 
   /** Renews the token for a user who waits: before refreshes that nobody waits for. */
@@ -283,7 +283,7 @@ export class Account {
     if (!this.isWell()) await this.reload();
     if (!this.isWell() || !this.#isRenewable()) return;
     // Being online again is reason enough to try; a server that asked for patience gets it.
-    if (this.#gate.failures > 0 && this.#cause === 'server' && this.#gate.remaining() > 0) return;
+    if (this.#gate.failures > 0 && this.#isServerFailure() && this.#gate.remaining() > 0) return;
     if (this.#held === null || this.#held.isDue() || this.#gate.failures > 0) await this.refresh();
   }
 
@@ -305,9 +305,9 @@ export class Account {
       name: this.name,
       kind: this.#kind(),
       state,
-      scopes: held?.facts.scopes ?? this.#file?.scopes ?? [],
+      scopes: held?.scopes ?? this.#file?.scopes ?? [],
       missingScopes: this.#lackingScopes(),
-      expiresAt: held?.facts.expiresAt ?? null,
+      expiresAt: held?.expiresAt ?? null,
       refreshExpiresAt: this.#file?.refreshExpiresAt ?? null,
       nextRefreshAt: this.#nextRefresh(state),
       lastOutcome: this.#last,
@@ -318,7 +318,7 @@ export class Account {
   /** Returns the state that the account is in now. */
   state(): AccountState {
     const isValid = (this.#held?.remaining() ?? 0) > 0;
-    if (this.#flight !== undefined && !this.#unsaved) return 'refreshing';
+    if (this.#flight?.isUnsaved === false) return 'refreshing';
     if (this.#problem !== null || this.#copyOf !== null) return isValid ? 'stale' : 'unusable';
     if (this.#file === null) return 'reauth-required';
     if (this.#rejection !== null) return this.isConsentable ? 'reauth-required' : isValid ? 'stale' : 'failing';
@@ -329,18 +329,14 @@ export class Account {
 
   /** Lists what is wrong with the account's file; its mode and owner are the vault's to judge. */
   warnings(): readonly Warning[] {
-    const copy = this.#copyWarning();
-    if (copy !== null) return [copy];
-    return this.#problem === null || this.#problem.unsafe ? [] : [this.#problem.warning];
+    const warning = this.#fileWarning();
+    return warning === null || (this.#copyOf === null && this.#problem?.unsafe === true) ? [] : [warning];
   }
 
   /** Explains why the account needs its user, or is failing. */
   explain(): Explanation {
-    if (this.#gate.failures > 0 && this.#last !== null && this.#rejection === null) {
-      const remedy = this.#remedy ?? 'nothing: aipassd tries again by itself';
-      return { reason: this.#last.reason ?? this.#last.kind, remedy };
-    }
-    return this.#whyReauth();
+    const isFailing = this.#gate.failures > 0 && this.#rejection === null;
+    return isFailing ? this.#whyFailing() : this.#whyReauth();
   }
 
   /**
@@ -405,7 +401,7 @@ export class Account {
 
   /** Lists the secrets that are held, for the redactor. */
   *secrets(): Generator<string> {
-    if (this.#held !== null) yield this.#held.facts.accessToken.reveal();
+    if (this.#held !== null) yield this.#held.accessToken.reveal();
   }
 
   /** Cancels the planned refreshes. */
@@ -433,7 +429,12 @@ export class Account {
   }
 
   #isRefused({ refused }: TokenRequest): boolean {
-    return refused !== undefined && this.#held !== null && tokenTag(this.#held.facts.accessToken.reveal()) === refused;
+    return refused !== undefined && this.#held !== null && tokenTag(this.#held.accessToken.reveal()) === refused;
+  }
+
+  /** Returns whether the last failure is no reason to ask again before the server wants it. */
+  #isServerFailure(): boolean {
+    return this.#failure === null || (this.#failure.kind === 'transient' && this.#failure.cause === 'server');
   }
 
   /**
@@ -444,7 +445,7 @@ export class Account {
     if (this.#flight !== undefined) return true;
     if (!this.isWell() || !this.#isRenewable()) return false;
     if (this.#gate.failures > 0) {
-      return this.#cause === 'server' ? this.#gate.remaining() === 0 : this.#gate.allowsUrgent();
+      return this.#isServerFailure() ? this.#gate.remaining() === 0 : this.#gate.allowsUrgent();
     }
     const isEnough = this.#held?.suffices(request.minValidMs) === true;
     return !isEnough || this.#forced.take();
@@ -459,7 +460,7 @@ export class Account {
     const flight = this.refresh();
     this.#waiting += 1;
     try {
-      if (!isValid) await this.#begun;
+      if (!isValid) await this.#flight?.begun.promise;
       await withTimeout<unknown, void>(this.#deps.clock, isValid ? VALID_WAIT_MS : EXPIRED_WAIT_MS, flight, () => {});
     } finally {
       this.#waiting -= 1;
@@ -474,7 +475,7 @@ export class Account {
     // A service account's scopes are known once a token was minted.
     if (wanted.length === 0 || this.#file === null) return;
     if (this.#kind() === 'service-account' && this.#held === null) return;
-    const scopes = this.#held?.facts.scopes ?? this.#file.scopes;
+    const scopes = this.#held?.scopes ?? this.#file.scopes;
     const missing = missingScopes(providerOf(this.name), scopes, wanted);
     if (missing.length === 0) return;
     throw lacksScopes(this.#deps.account, this.isConsentable, this.#file.requestedScopes, missing);
@@ -483,47 +484,53 @@ export class Account {
   /** Returns the scopes that were asked for and not granted. */
   #lackingScopes(): string[] {
     if (this.#file === null || this.#file.accessToken === null || !this.isConsentable) return [];
-    return missingScopes(
-      providerOf(this.name),
-      this.#held?.facts.scopes ?? this.#file.scopes,
-      this.#file.requestedScopes,
-    );
+    const scopes = this.#held?.scopes ?? this.#file.scopes;
+    return missingScopes(providerOf(this.name), scopes, this.#file.requestedScopes);
   }
 
   /** Explains why there is no valid token after all that could be tried was tried. */
   #whyNoToken(): AipassError {
-    const copy = this.#copyWarning();
-    if (copy !== null) {
-      return new AipassError('CONFLICT', `the file of ${this.name} ${copy.problem}`, { hint: copy.hint });
-    }
-    if (this.#problem !== null) {
-      const { unsafe, unsupported, warning } = this.#problem;
-      const { subject, problem, hint } = warning;
-      const code = unsafe ? 'UNSAFE_PERMISSIONS' : unsupported === true ? 'UNSUPPORTED' : 'NOT_FOUND';
-      const message = `the file of ${this.name} cannot be used: ${subject}: ${problem}`;
-      return new AipassError(code, message, { hint });
+    const warning = this.#fileWarning();
+    if (warning !== null) {
+      const { unsafe = false, unsupported = false } = this.#problem ?? {};
+      const code = unsafe ? 'UNSAFE_PERMISSIONS' : unsupported ? 'UNSUPPORTED' : 'NOT_FOUND';
+      return new AipassError(
+        this.#copyOf === null ? code : 'CONFLICT',
+        `the file of ${this.name} cannot be used: ${warning.subject}: ${warning.problem}`,
+        { hint: warning.hint },
+      );
     }
     if (this.#rejection !== null || this.state() === 'reauth-required') {
       const { reason, remedy } = this.#whyReauth();
       const code = this.isConsentable ? 'REAUTH_REQUIRED' : 'PROVIDER_REJECTED';
-      return new AipassError(code, `${this.name}: ${reason}`, { hint: remedy });
+      return errorFrom(code, { reason: `${this.name}: ${reason}`, remedy });
     }
-    const reason = this.#last?.reason ?? 'its token could not be renewed yet';
-    return new AipassError(this.#failure, `${this.name}: ${reason}`, {
-      hint: this.#remedy ?? 'aipassd tries again by itself; see: aipassd status',
+    const { reason, remedy } = this.#whyFailing();
+    return new AipassError(this.#failureCode(), `${this.name}: ${reason}`, {
+      hint: remedy,
       retryAfterMs: Math.max(1, this.#gate.remaining()),
     });
   }
 
-  #whyReauth(): Explanation {
-    if (this.#rejection !== null) return { reason: this.#rejection.reason, remedy: this.#rejection.remedy };
-    return explainMissingToken(this.name, this.#file !== null && this.#held !== null);
+  /** Only a file that cannot be written has no better code than INTERNAL. */
+  #failureCode(): ErrorCode {
+    if (this.#failure === null || this.#failure.kind === 'transient') return 'PROVIDER_UNAVAILABLE';
+    if (this.#failure.kind === 'unsaved') return 'INTERNAL';
+    return this.#failure.unsupported === true ? 'UNSUPPORTED' : 'NOT_FOUND';
   }
 
-  #copyWarning(): Warning | null {
-    if (this.#copyOf === null) return null;
-    const { file } = this.#deps.account;
-    return { subject: file, ...explainCopy(file, this.#copyOf.file) };
+  #whyFailing(): Explanation {
+    return explainWaiting(this.#last?.reason, this.#failure?.remedy);
+  }
+
+  #whyReauth(): Explanation {
+    return this.#rejection ?? explainMissingToken(this.name, this.#file !== null && this.#held !== null);
+  }
+
+  /** Returns what is wrong with the file, or null. */
+  #fileWarning(): Warning | null {
+    if (this.#copyOf !== null) return explainCopy(this.#deps.account.file, this.#copyOf.file);
+    return this.#problem?.warning ?? null;
   }
 
   #nextRefresh(state: AccountState): number | null {
@@ -533,10 +540,10 @@ export class Account {
   }
 
   #action(state: AccountState): string | null {
-    if (this.#copyOf !== null) return this.#copyWarning()?.hint ?? null;
-    if (this.#problem !== null) return this.#problem.warning.hint;
+    const warning = this.#fileWarning();
+    if (warning !== null) return warning.hint;
     if (this.#rejection !== null || state === 'reauth-required') return this.#whyReauth().remedy;
-    if (state === 'stale' || state === 'failing') return this.#remedy;
+    if (state === 'stale' || state === 'failing') return this.#failure?.remedy ?? null;
     return this.endingConsent()?.remedy ?? null;
   }
 
@@ -576,7 +583,8 @@ export class Account {
     }
     const isSameGrant = before !== null && accountBasis(before) === accountBasis(file);
     if (before !== null && !isSameGrant) this.#gate.reset();
-    if (before !== null && signatureBefore !== signature && this.#cause === 'local') this.#gate.reset();
+    const isLocal = this.#failure !== null && this.#failure.kind !== 'transient';
+    if (before !== null && signatureBefore !== signature && isLocal) this.#gate.reset();
     if (file.form === 'service-account') {
       if (!isSameGrant) this.#held = null;
       return;
@@ -598,19 +606,10 @@ export class Account {
     // A token that came while the daemon ran was obtained now, where its file does not have the
     // time.
     const isNew = before !== null && !isSameToken;
-    const seenAt = isNew ? this.#deps.clock.now() : null;
-    const { accessToken, tokenType, scopes, expiresAt, obtainedAt, refreshExpiresAt, isGuessed } = file;
-    const wasNew = isSameToken && this.#held?.facts.isCertain === true;
-    this.#hold({
-      accessToken,
-      tokenType,
-      scopes,
-      expiresAt,
-      obtainedAt: obtainedAt ?? seenAt,
-      refreshExpiresAt,
-      isCertain: isNew || wasNew || (expiresAt !== null && !isGuessed),
-      renewable: file.refreshToken !== null,
-    });
+    const obtainedAt = file.obtainedAt ?? (isNew ? this.#deps.clock.now() : null);
+    const wasCertain = isSameToken && this.#held?.isCertain === true;
+    const isCertain = isNew || wasCertain || (file.expiresAt !== null && !file.isGuessed);
+    this.#hold({ ...file, accessToken: file.accessToken, obtainedAt }, isCertain);
   }
 
   #setGrant(file: AccountFile | null): void {
@@ -620,9 +619,9 @@ export class Account {
     this.#deps.onGrant();
   }
 
-  #hold(facts: HeldToken['facts']): void {
+  #hold(file: AccountFile & { readonly accessToken: Secret }, isCertain: boolean): void {
     const { clock, random } = this.#deps;
-    const held = new HeldToken(facts, clock, random());
+    const held = new HeldToken(file, isCertain, clock, random());
     this.#held = held;
     this.#cancelKeepAlive?.();
     this.#cancelKeepAlive = undefined;
@@ -633,17 +632,7 @@ export class Account {
     });
   }
 
-  #holdMinted(minted: MintedToken): void {
-    this.#hold({
-      accessToken: new Secret(minted.accessToken),
-      tokenType: 'Bearer',
-      scopes: minted.scopes,
-      expiresAt: minted.expiresAt,
-      obtainedAt: this.#deps.clock.now(),
-    });
-  }
-
-  async #run(report: (outcome: RefreshOutcome) => void, begin: () => void): Promise<RefreshOutcome> {
+  async #run(flight: Flight): Promise<RefreshOutcome> {
     const before = this.#held;
     const endBefore = this.#file?.refreshExpiresAt ?? null;
     let outcome: RefreshOutcome = { kind: 'superseded' };
@@ -651,28 +640,14 @@ export class Account {
     for (let tries = 0; tries < MAX_STARTS && outcome.kind === 'superseded'; tries++) {
       await this.reload();
       const held = this.#held;
-      start = this.#start();
+      start = this.#file && { file: this.#file, signature: this.signature };
       // Another program, or a worker that outlived an earlier daemon, has brought what was wanted.
       if (held !== before && held !== null && !held.isDue() && this.isWell()) break;
-      outcome = await this.#exchange(start, report, begin);
+      outcome = await this.#exchange(start, flight);
     }
     if (outcome.kind === 'refreshed') this.#noteEnd(endBefore);
     this.#settle(outcome, start);
     return outcome;
-  }
-
-  /**
-   * Returns how long the held token is still valid, in milliseconds, or undefined where none is.
-   */
-  #lifeLeft(): number | undefined {
-    const remaining = this.#held?.remaining() ?? 0;
-    return remaining > 0 ? remaining : undefined;
-  }
-
-  #start(): FileVersion | null {
-    const file = this.#file;
-    if (file === null) return null;
-    return { basis: accountBasis(file), tag: accessTag(file), signature: this.#signature ?? '' };
   }
 
   /**
@@ -684,23 +659,72 @@ export class Account {
     this.#fixedEnd = end !== null && before !== null && Math.abs(end - before) <= SAME_END_MS ? end : null;
   }
 
+  async #exchange(start: FileVersion | null, flight: Flight): Promise<RefreshOutcome> {
+    const warning = this.#fileWarning();
+    if (warning !== null) return { kind: 'unusable', reason: warning.problem, remedy: warning.hint };
+    if (start === null || !this.#isRenewable()) return this.#notRenewable();
+    const { account, worker, clock, onToken } = this.#deps;
+    const basis = accountBasis(start.file);
+    const report = await worker
+      .run(
+        { kind: 'refresh', account, basis, tag: accessTag(start.file) },
+        {
+          onStart: flight.begun.resolve,
+          isUrgent: () => this.#waiting > 0,
+          onReport: (outcome) => {
+            if (outcome.kind !== 'unsaved' || flight.isUnsaved) return;
+            flight.isUnsaved = true;
+            this.#settle(outcome, start);
+            flight.outcome.resolve(outcome);
+          },
+        },
+      )
+      .catch((error: unknown): WorkerReport => {
+        const reason = error instanceof Error ? error.message : 'no worker could be started';
+        return { kind: 'outcome', outcome: { kind: 'transient', cause: 'server', reason } };
+      });
+    // The worker has written the new token into the file.
+    await this.reload();
+    if (report.kind !== 'outcome') {
+      const reason = report.kind === 'refused' ? report.error.message : 'the worker gave no outcome';
+      return { kind: 'transient', cause: 'server', reason };
+    }
+    const { minted, outcome } = report;
+    if (minted !== undefined && this.#file !== null && accountBasis(this.#file) === basis) {
+      const { expiresAt, scopes } = minted;
+      const accessToken = new Secret(minted.accessToken);
+      this.#hold({ ...this.#file, accessToken, scopes, expiresAt, obtainedAt: clock.now() }, true);
+      onToken();
+    }
+    return outcome;
+  }
+
+  /**
+   * Returns the outcome for an account that cannot be renewed: only one without a valid token needs
+   * its user.
+   */
+  #notRenewable(): RefreshOutcome {
+    const held = this.#file === null ? null : this.#held;
+    if (held === null || held.remaining() <= 0) return { kind: 'unusable', ...this.#whyReauth() };
+    const end =
+      held.expiresAt === null ? 'is not known to expire' : `is valid until ${new Date(held.expiresAt).toISOString()}`;
+    return { kind: 'kept', reason: `its token ${end}, and there is no refresh token` };
+  }
+
+  /** Notes and reports how a refresh ended, and plans the next try after a failure. */
   #settle(outcome: RefreshOutcome, start: FileVersion | null): void {
-    this.#record(outcome, start, () => {
-      // Nobody waits for it here; what it brings is in the state.
-      this.refresh().catch(() => {});
-    });
+    if (outcome.kind !== 'kept') this.#note(outcome, start);
     this.#deps.onOutcome(this, outcome);
   }
 
-  /** Notes how a refresh ended; `retry` is called once when a failed one may be tried again. */
-  #record(outcome: RefreshOutcome, start: FileVersion | null, retry: () => void): void {
-    if (outcome.kind === 'kept') return;
-    this.#last = {
-      kind: outcome.kind,
-      at: this.#deps.clock.now(),
-      reason: 'reason' in outcome ? outcome.reason : null,
+  #note(outcome: Exclude<RefreshOutcome, { kind: 'kept' }>, start: FileVersion | null): void {
+    const retry = (): void => {
+      // Nobody waits for it here; what it brings is in the state.
+      this.refresh().catch(() => {});
     };
-    this.#remedy = null;
+    const reason = 'reason' in outcome ? outcome.reason : null;
+    this.#last = { kind: outcome.kind, at: this.#deps.clock.now(), reason };
+    this.#failure = null;
     switch (outcome.kind) {
       case 'refreshed':
       case 'superseded':
@@ -716,76 +740,17 @@ export class Account {
         // is used up by asking again.
         if (!this.isConsentable) this.#gate.fail(MAX_BACKOFF_MS, retry);
         break;
-      case 'transient':
-        this.#cause = outcome.cause;
-        this.#failure = 'PROVIDER_UNAVAILABLE';
-        this.#remedy = outcome.remedy ?? null;
-        this.#gate.fail(outcome.retryAfterMs, retry, this.#lifeLeft());
+      case 'transient': {
+        this.#failure = outcome;
+        const remaining = this.#held?.remaining() ?? 0;
+        this.#gate.fail(outcome.retryAfterMs, retry, remaining > 0 ? remaining : undefined);
         break;
+      }
       case 'unsaved':
       case 'unusable':
-        this.#cause = 'local';
-        this.#failure = failureCode(outcome);
-        this.#remedy = outcome.remedy;
+        this.#failure = outcome;
         if (start !== null && this.#isRenewable()) this.#gate.fail(undefined, retry);
         break;
-    }
-  }
-
-  async #exchange(
-    start: FileVersion | null,
-    report: (outcome: RefreshOutcome) => void,
-    begin: () => void,
-  ): Promise<RefreshOutcome> {
-    const problem = this.#copyWarning() ?? this.#problem?.warning;
-    if (problem !== undefined) return { kind: 'unusable', reason: problem.problem, remedy: problem.hint };
-    if (start === null || !this.#isRenewable()) return this.#notRenewable();
-    const answer = await this.#runWorker(start, begin, (outcome) => {
-      if (outcome.kind !== 'unsaved' || this.#unsaved) return;
-      this.#unsaved = true;
-      this.#settle(outcome, start);
-      report(outcome);
-    });
-    await this.reload();
-    if (answer.kind !== 'outcome') {
-      const reason = answer.kind === 'refused' ? answer.error.message : 'the worker gave no outcome';
-      return { kind: 'transient', cause: 'server', reason };
-    }
-    if (answer.minted !== undefined && this.#file !== null && accountBasis(this.#file) === start.basis) {
-      this.#holdMinted(answer.minted);
-      this.#deps.onToken();
-    }
-    return answer.outcome;
-  }
-
-  /**
-   * Returns the outcome for an account that cannot be renewed: only one without a valid token needs
-   * its user.
-   */
-  #notRenewable(): RefreshOutcome {
-    const held = this.#held;
-    if (this.#file === null || held === null || held.remaining() <= 0) {
-      return { kind: 'unusable', ...explainMissingToken(this.name, held !== null && this.#file !== null) };
-    }
-    const end =
-      held.facts.expiresAt === null
-        ? 'is not known to expire'
-        : `is valid until ${new Date(held.facts.expiresAt).toISOString()}`;
-    return { kind: 'kept', reason: `its token ${end}, and there is no refresh token` };
-  }
-
-  async #runWorker(
-    { basis, tag }: FileVersion,
-    onStart: () => void,
-    onReport: (outcome: RefreshOutcome) => void,
-  ): Promise<WorkerReport> {
-    try {
-      const { account, worker } = this.#deps;
-      const isUrgent = (): boolean => this.#waiting > 0;
-      return await worker.run({ kind: 'refresh', account, basis, tag }, { onReport, onStart, isUrgent });
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : 'no worker could be started';
-      return { kind: 'outcome', outcome: { kind: 'transient', cause: 'server', reason } };
     }
   }
 }

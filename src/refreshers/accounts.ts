@@ -22,12 +22,14 @@ import {
   formatAccountName,
   mcpAccountName,
   namesMeantBy,
+  GOOGLE,
   GOOGLE_CLIENT_FILE,
   googleFileAccount,
   oauthFileAccount,
   originalOfCopy,
   parseAccountName,
-  type AccountName,
+  providerOf,
+  splitAccountName,
 } from './account-name.ts';
 import type { HeldToken } from './held-token.ts';
 import {
@@ -94,19 +96,21 @@ export class Accounts {
     const google = await listFolder(secrets);
     const oauth = await listFolder(join(secrets, 'oauth'));
     const copies = [
-      ...findCopies(secrets, google, isGoogleFile),
-      ...findCopies(join(secrets, 'oauth'), oauth, isOauthFile),
+      ...findCopies(secrets, google, googleFileAccount),
+      ...findCopies(join(secrets, 'oauth'), oauth, oauthFileAccount),
     ];
-    this.#copies = copies.map(({ file, original }) => ({ subject: file, ...explainCopyName(file, original) }));
+    this.#copies = copies.map(({ file, original }) => explainCopyName(file, original));
     const ignored = new Set(copies.map(({ name }) => name));
-    const found = new Set([
-      ...google.filter((file) => !ignored.has(file)).flatMap((file) => formatted(googleFileAccount(file))),
-      ...oauth.filter((file) => !ignored.has(file)).flatMap((file) => formatted(oauthFileAccount(file))),
-    ]);
-    for (const [name, { file }] of this.#elsewhere()) if ((await readFileSignature(file)) !== ABSENT) found.add(name);
-    const client = join(secrets, GOOGLE_CLIENT_FILE);
-    const isUnused = google.includes(GOOGLE_CLIENT_FILE) && ![...found].some((name) => /^google(?:\.|$)/.test(name));
-    this.#unusedClients = isUnused ? [{ subject: client, ...explainUnusedClient() }] : [];
+    const isOwn = (file: string): boolean => !ignored.has(file);
+    const found = new Set(
+      [
+        ...google.filter(isOwn).map((file) => googleFileAccount(file)),
+        ...oauth.filter(isOwn).map((file) => oauthFileAccount(file)),
+      ].filter((name) => name !== undefined),
+    );
+    for (const { name, file } of this.#elsewhere()) if ((await readFileSignature(file)) !== ABSENT) found.add(name);
+    const isUsed = !google.includes(GOOGLE_CLIENT_FILE) || [...found].some((name) => providerOf(name) === GOOGLE);
+    this.#unusedClients = isUsed ? [] : [explainUnusedClient(join(secrets, GOOGLE_CLIENT_FILE))];
     for (const [name, account] of this.#accounts) {
       if (found.has(name)) continue;
       account.stop();
@@ -143,8 +147,8 @@ export class Accounts {
    * is no such account.
    */
   async find(name: string, purpose: AccountPurpose = 'existing'): Promise<Account> {
-    const names = namesMeantBy(name);
-    if (names.some((one) => parseAccountName(one) === undefined)) throw invalidAccountName(name);
+    const names = namesMeantBy(name).flatMap((one) => parseAccountName(one) ?? []);
+    if (names.length === 0) throw invalidAccountName(name);
     if (!names.some((one) => this.#accounts.has(one))) await this.scan();
     for (const one of names) {
       const account = this.#accounts.get(one);
@@ -154,21 +158,13 @@ export class Accounts {
   }
 
   /** Describes an account as a worker needs it; the account need not exist yet. */
-  describe(name: AccountName): JobAccount {
-    const files = accountFiles(this.#deps.secrets, name);
-    const { config } = this.#deps;
-    const { files: elsewhere = {}, ...configured } = Object.hasOwn(config, name.provider)
-      ? (config[name.provider] ?? {})
-      : {};
-    const own = Object.hasOwn(elsewhere, name.account) ? elsewhere[name.account] : undefined;
-    const preset = Object.hasOwn(PRESETS, name.provider) ? PRESETS[name.provider] : undefined;
-    const settings = mergeSettings(configured, preset);
-    return {
-      name: formatAccountName(name),
-      ...files,
-      ...(own === undefined ? {} : { file: expandHome(own) }),
-      settings,
-    };
+  describe(name: string): JobAccount {
+    const { provider, account } = splitAccountName(name);
+    const { files = {}, ...configured } = ownEntry(this.#deps.config, provider) ?? {};
+    const elsewhere = ownEntry(files, account);
+    const settings = mergeSettings(configured, ownEntry(PRESETS, provider));
+    const own = accountFiles(this.#deps.secrets, name);
+    return { name, ...own, file: elsewhere === undefined ? own.file : expandHome(elsewhere), settings };
   }
 
   /**
@@ -177,7 +173,7 @@ export class Accounts {
    */
   async describeMcp(server: URL): Promise<JobAccount> {
     await this.scan();
-    const taken = this.#accounts.get(formatAccountName(mcpAccountName(server)))?.mcpServer;
+    const taken = this.#accounts.get(mcpAccountName(server))?.mcpServer;
     return this.describe(mcpAccountName(server, taken !== undefined && taken !== server.href));
   }
 
@@ -187,10 +183,11 @@ export class Accounts {
    */
   async tick(): Promise<void> {
     if ((await folderTimes(this.#deps.secrets)) !== this.#folders) await this.scan();
-    for (const [name] of this.#elsewhere()) {
+    for (const { name } of this.#elsewhere()) {
       // Nothing watches files outside the folder of the secrets.
-      if (this.#accounts.has(name)) await this.#accounts.get(name)?.rescan();
-      else await this.scan();
+      const account = this.#accounts.get(name);
+      if (account === undefined) await this.scan();
+      else await account.rescan();
     }
     const waiting = [...this.#accounts.values()].filter((account) => account.needsAttention());
     await mapConcurrently(waiting, MAX_WORKERS, (account) => account.attend());
@@ -279,20 +276,16 @@ export class Accounts {
   }
 
   /** Lists the accounts whose files are outside the folder of the secrets. */
-  #elsewhere(): readonly (readonly [string, JobAccount])[] {
+  #elsewhere(): readonly JobAccount[] {
     return Object.entries(this.#deps.config).flatMap(([provider, { files = {} }]) =>
-      Object.keys(files).map((account) => {
-        const described = this.describe({ provider, account });
-        return [described.name, described] as const;
-      }),
+      Object.keys(files).map((account) => this.describe(formatAccountName(provider, account))),
     );
   }
 
   #add(name: string): Account {
     const { clock, random, worker, onOutcome, onTokens } = this.#deps;
-    const parsed = parseAccountName(name) ?? { provider: name, account: 'default' };
     const account = new Account({
-      account: this.describe(parsed),
+      account: this.describe(name),
       clock,
       random,
       worker,
@@ -344,12 +337,9 @@ function expandHome(path: string): string {
   return path.startsWith('~/') ? join(homedir(), path.slice(2)) : path;
 }
 
-function isGoogleFile(name: string): boolean {
-  return googleFileAccount(name) !== undefined;
-}
-
-function isOauthFile(name: string): boolean {
-  return oauthFileAccount(name) !== undefined;
+/** Returns an entry of a record by a name from outside. */
+function ownEntry<T>(record: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined;
 }
 
 /**
@@ -359,24 +349,19 @@ function isOauthFile(name: string): boolean {
 function findCopies(
   folder: string,
   names: readonly string[],
-  isAccountFile: (name: string) => boolean,
+  accountOf: (fileName: string) => string | undefined,
 ): { readonly name: string; readonly file: string; readonly original: string }[] {
   const all = new Set(names);
   return names.flatMap((name) => {
     const original = originalOfCopy(name);
-    if (original === undefined || !isAccountFile(original)) return [];
+    if (original === undefined || accountOf(original) === undefined) return [];
     if (!all.has(original) && !name.includes('.sync-conflict-')) return [];
     return [{ name, file: join(folder, name), original: join(folder, original) }];
   });
 }
 
-function tokenValue(held: HeldToken): TokenValue {
-  const { accessToken, expiresAt, tokenType, scopes } = held.facts;
+function tokenValue({ accessToken, expiresAt, tokenType, scopes }: HeldToken): TokenValue {
   return { accessToken: accessToken.reveal(), expiresAt, tokenType, scopes };
-}
-
-function formatted(name: AccountName | undefined): string[] {
-  return name === undefined ? [] : [formatAccountName(name)];
 }
 
 async function listFolder(folder: string): Promise<string[]> {

@@ -8,6 +8,7 @@
 
 import type { Clock } from '../base/clock.ts';
 import type { Secret } from '../base/secret.ts';
+import type { AccountFile } from './account-file.ts';
 
 /** Share of its lifetime after which a token is renewed. */
 const DUE_SHARE = 0.8;
@@ -32,10 +33,7 @@ const USUAL_LIFETIME_MS = 3_600_000;
  */
 const MAX_DEMANDED_SHARE = 0.95;
 
-/**
- * Longest validity that a token which lives a few minutes is renewed for ahead of its due time, as
- * a share of its life.
- */
+/** Longest life of a token of which a caller may ask for half at most, for the same reason. */
 const SHORT_LIVED_MS = 2 * 60_000;
 const SHORT_LIVED_SHARE = 0.5;
 
@@ -45,73 +43,30 @@ const SHORT_LIVED_SHARE = 0.5;
  */
 const MIN_KEEPALIVE_MS = 10_000;
 
-/** Time between the begin and the end of a token. */
-export interface TokenLife {
-  readonly obtainedAt: number | null;
-  readonly expiresAt: number;
-}
-
-/** Returns how long a token lives in all, in milliseconds, at least 0. */
-function lifetime(life: TokenLife): number {
-  return life.obtainedAt === null ? USUAL_LIFETIME_MS : Math.max(0, life.expiresAt - life.obtainedAt);
-}
-
 /**
- * Returns when a token is refreshed. That is at 80 % of its lifetime or 5 minutes before expiry,
- * whichever is earlier. It is moved by up to a tenth of that time: `random` is in [0, 1). A token
- * that lives for less than 10 minutes is not refreshed before half of its life is over. The margin
- * alone would have it refreshed again and again.
+ * Returns when a token of some lifetime is refreshed. That is at 80 % of its lifetime or 5 minutes
+ * before expiry, whichever is earlier. It is moved by up to a tenth of that time: `random` is in
+ * [0, 1). A token that lives for less than 10 minutes is not refreshed before half of its life is
+ * over. The margin alone would have it refreshed again and again.
  */
-export function refreshDue(life: TokenLife, random: number): number {
-  const whole = lifetime(life);
-  const obtainedAt = life.expiresAt - whole;
-  const wait = Math.max(Math.min(whole * DUE_SHARE, whole - DUE_MARGIN_MS), whole / 2);
-  return Math.round(obtainedAt + wait * (1 + JITTER_SHARE * (2 * random - 1)));
+export function refreshDue(expiresAt: number, lifetimeMs: number, random: number): number {
+  const wait = Math.max(Math.min(lifetimeMs * DUE_SHARE, lifetimeMs - DUE_MARGIN_MS), lifetimeMs / 2);
+  return Math.round(expiresAt - lifetimeMs + wait * (1 + JITTER_SHARE * (2 * random - 1)));
 }
 
-/**
- * Returns the validity that a request really demands, in milliseconds. That is what it asks for, at
- * most 95 % of what a new token has. It is half of it for a token of two minutes or less, which
- * each call would refresh otherwise.
- */
-export function demandedValidity(minValidMs: number, life: TokenLife): number {
-  const whole = lifetime(life);
-  return Math.min(minValidMs, whole * (whole <= SHORT_LIVED_MS ? SHORT_LIVED_SHARE : MAX_DEMANDED_SHARE));
-}
-
-/**
- * Returns when a refresh has to happen so that the refresh token does not end. That is at 80 % of
- * its life after the last refresh. Null where too little is left for that to help.
- */
-function keepAliveDue(obtainedAt: number, refreshExpiresAt: number): number | null {
-  const wait = (refreshExpiresAt - obtainedAt) * DUE_SHARE;
-  return wait < MIN_KEEPALIVE_MS ? null : Math.round(obtainedAt + wait);
-}
-
-/** Properties of a token besides the clocks. */
-export interface TokenProperties {
-  readonly accessToken: Secret;
-  readonly tokenType: string;
-  readonly scopes: readonly string[];
-  readonly expiresAt: number | null;
-  readonly obtainedAt: number | null;
-  /** End of the refresh token beside it, or null where none is known. */
-  readonly refreshExpiresAt?: number | null;
-  /**
-   * Whether its end is known, or the daemon saw it being granted. Otherwise it may be years old,
-   * and is refreshed before it is used.
-   */
-  readonly isCertain?: boolean;
-  /** Whether it can be renewed. */
-  readonly renewable?: boolean;
+/** Returns the validity that a request really demands of a new token, in milliseconds. */
+export function demandedValidity(minValidMs: number, lifetimeMs: number): number {
+  return Math.min(minValidMs, lifetimeMs * (lifetimeMs <= SHORT_LIVED_MS ? SHORT_LIVED_SHARE : MAX_DEMANDED_SHARE));
 }
 
 /** One access token. */
 export class HeldToken {
-  readonly facts: TokenProperties;
-  readonly #clock: Clock;
-  readonly #heldSince: { readonly wall: number; readonly monotonic: number };
-  readonly #life: TokenLife | null;
+  readonly accessToken: Secret;
+  readonly tokenType: string;
+  readonly scopes: readonly string[];
+  readonly expiresAt: number | null;
+  /** Whether its end is known, or the daemon saw it being granted: else it may be years old. */
+  readonly isCertain: boolean;
   /** Time when it is renewed, on the wall clock, or null for a token that is not renewed. */
   readonly dueAt: number | null;
   /**
@@ -119,15 +74,45 @@ export class HeldToken {
    * planned.
    */
   readonly keepAliveAt: number | null;
+  /** Otherwise one refresh has to settle how old it is before it is used. */
+  readonly #isTrusted: boolean;
+  readonly #lifetimeMs: number;
+  readonly #clock: Clock;
+  readonly #heldSince: { readonly wall: number; readonly monotonic: number };
 
-  constructor(given: TokenProperties, clock: Clock, random: number) {
-    const facts = fromThePresent(given, clock.now());
-    this.facts = facts;
+  /** Holds the token of an account's file; `random` is in [0, 1). */
+  constructor(
+    file: Omit<AccountFile, 'accessToken'> & { readonly accessToken: Secret },
+    isCertain: boolean,
+    clock: Clock,
+    random: number,
+  ) {
+    const { refreshToken, refreshExpiresAt } = file;
+    const now = clock.now();
     this.#clock = clock;
-    this.#heldSince = { wall: clock.now(), monotonic: clock.monotonic() };
-    this.#life = facts.expiresAt === null ? null : { expiresAt: facts.expiresAt, obtainedAt: facts.obtainedAt };
-    this.keepAliveAt = keepAliveTime(facts, this.#heldSince.wall);
-    this.dueAt = dueTime(facts, this.#life, this.keepAliveAt, this.#heldSince.wall, random);
+    this.#heldSince = { wall: now, monotonic: clock.monotonic() };
+    this.accessToken = file.accessToken;
+    this.tokenType = file.tokenType;
+    this.scopes = file.scopes;
+    // A token that was obtained in the future counts as obtained now: the clock was wrong then, and
+    // only its lifetime is known.
+    const aheadMs = Math.max(0, (file.obtainedAt ?? now) - now);
+    const obtainedAt = file.obtainedAt === null ? null : file.obtainedAt - aheadMs;
+    const expiresAt = file.expiresAt === null ? null : file.expiresAt - aheadMs;
+    this.expiresAt = expiresAt;
+    this.#lifetimeMs =
+      obtainedAt === null || expiresAt === null ? USUAL_LIFETIME_MS : Math.max(0, expiresAt - obtainedAt);
+    this.isCertain = isCertain;
+    this.#isTrusted = isCertain || refreshToken === null;
+
+    const since = obtainedAt ?? now;
+    const keepAliveMs = refreshExpiresAt === null ? 0 : (refreshExpiresAt - since) * DUE_SHARE;
+    this.keepAliveAt = keepAliveMs < MIN_KEEPALIVE_MS ? null : Math.round(since + keepAliveMs);
+    // One of unknown end is renewed as often as a usual one.
+    const end = expiresAt ?? (refreshToken === null ? null : since + USUAL_LIFETIME_MS);
+    if (!this.#isTrusted) this.dueAt = now;
+    else if (end === null) this.dueAt = null;
+    else this.dueAt = Math.min(refreshDue(end, this.#lifetimeMs, random), this.keepAliveAt ?? Infinity);
   }
 
   /**
@@ -135,7 +120,7 @@ export class HeldToken {
    * positive when it has expired.
    */
   remaining(): number {
-    return this.facts.expiresAt === null ? Number.POSITIVE_INFINITY : this.#until(this.facts.expiresAt);
+    return this.expiresAt === null ? Number.POSITIVE_INFINITY : this.#until(this.expiresAt);
   }
 
   /** Returns whether it is time to renew it. */
@@ -145,10 +130,9 @@ export class HeldToken {
 
   /** Returns whether it satisfies a caller that needs it for `minValidMs`. */
   suffices(minValidMs: number): boolean {
-    if (hasUncertainAge(this.facts)) return false;
-    if (this.#life === null) return true;
+    if (!this.#isTrusted || this.expiresAt === null) return this.#isTrusted;
     const remaining = this.remaining();
-    return remaining > 0 && remaining >= demandedValidity(minValidMs, this.#life);
+    return remaining > 0 && remaining >= demandedValidity(minValidMs, this.#lifetimeMs);
   }
 
   #until(time: number): number {
@@ -156,46 +140,4 @@ export class HeldToken {
     const byMonotonic = time - this.#heldSince.wall - (this.#clock.monotonic() - this.#heldSince.monotonic);
     return Math.min(byWall, byMonotonic);
   }
-}
-
-/**
- * Returns a token that was obtained in the future as obtained now. The clock was wrong then, and
- * only its lifetime is known.
- */
-function fromThePresent(facts: TokenProperties, now: number): TokenProperties {
-  const { obtainedAt, expiresAt } = facts;
-  if (obtainedAt === null || obtainedAt <= now) return facts;
-  const ahead = obtainedAt - now;
-  return { ...facts, obtainedAt: now, expiresAt: expiresAt === null ? null : expiresAt - ahead };
-}
-
-function keepAliveTime({ obtainedAt, refreshExpiresAt = null }: TokenProperties, now: number): number | null {
-  return refreshExpiresAt === null ? null : keepAliveDue(obtainedAt ?? now, refreshExpiresAt);
-}
-
-function dueTime(
-  facts: TokenProperties,
-  life: TokenLife | null,
-  keepAlive: number | null,
-  now: number,
-  random: number,
-): number | null {
-  if (hasUncertainAge(facts)) return now;
-  const own = life === null ? unknownDue(facts, now, random) : refreshDue(life, random);
-  return own === null || keepAlive === null ? own : Math.min(own, keepAlive);
-}
-
-/** Returns whether one refresh has to settle how old the token is. */
-function hasUncertainAge({ renewable, isCertain }: TokenProperties): boolean {
-  return renewable === true && isCertain === false;
-}
-
-/**
- * Returns when a token of unknown end that was granted before our eyes is renewed: as often as a
- * usual one.
- */
-function unknownDue({ renewable, obtainedAt }: TokenProperties, now: number, random: number): number | null {
-  if (renewable !== true) return null;
-  const since = obtainedAt ?? now;
-  return refreshDue({ obtainedAt: since, expiresAt: since + USUAL_LIFETIME_MS }, random);
 }

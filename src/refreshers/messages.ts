@@ -10,7 +10,8 @@ import { dirname } from 'node:path';
 import { AipassError, systemErrorCode, type ErrorCode } from '../base/errors.ts';
 import { nearest } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
-import { DEFAULT_ACCOUNT, GOOGLE, parseAccountName, providerOf } from './account-name.ts';
+import type { Warning } from '../base/warning.ts';
+import { DEFAULT_ACCOUNT, GOOGLE, providerOf, splitAccountName } from './account-name.ts';
 import { PRESETS } from './provider-presets.ts';
 
 /** Reason of a failure, and the action that helps. */
@@ -24,9 +25,8 @@ const MAX_QUOTE = 300;
 
 /** Returns the command line that asks an account's user for consent. */
 export function reauthCommand(account: string, scopes: readonly string[] = []): string {
-  const name = parseAccountName(account);
-  const words =
-    name === undefined || name.account === DEFAULT_ACCOUNT ? account : `${name.provider} --account ${name.account}`;
+  const name = splitAccountName(account);
+  const words = name.account === DEFAULT_ACCOUNT ? account : `${name.provider} --account ${name.account}`;
   return `aipassd reauth ${words}${scopes.length === 0 ? '' : ` --scopes ${scopes.join(',')}`}`;
 }
 
@@ -200,6 +200,14 @@ export function explainMissingToken(account: string, hadToken: boolean): Explana
     : { reason: `nobody has consented to ${account} yet`, remedy };
 }
 
+/** Explains why an account's last refresh failed; without a remedy there is nothing to do. */
+export function explainWaiting(reason: string | null | undefined, remedy: string | undefined): Explanation {
+  return {
+    reason: reason ?? 'its token could not be renewed yet',
+    remedy: remedy ?? 'nothing: aipassd tries again by itself; see: aipassd status',
+  };
+}
+
 /** Explains that the consent of an account ends at a known time, which refreshing does not move. */
 export function explainConsentEnd(account: string, endsAt: number): Explanation {
   return {
@@ -208,25 +216,33 @@ export function explainConsentEnd(account: string, endsAt: number): Explanation 
   };
 }
 
+/** Explains what is wrong with an account's file. */
+export function explainFile(account: string, file: string, problem: string): Warning {
+  return { subject: file, problem, hint: `fix ${file}, or delete it and run: ${reauthCommand(account)}` };
+}
+
 /** Explains that a file holds the same grant as another. */
-export function explainCopy(file: string, original: string): { readonly problem: string; readonly hint: string } {
+export function explainCopy(file: string, original: string): Warning {
   return {
+    subject: file,
     problem: `is a copy of ${original}: it holds the same refresh token, and is not refreshed`,
     hint: `delete ${file}, or keep copies outside the secrets folder`,
   };
 }
 
 /** Explains that a file is named like a copy of another. */
-export function explainCopyName(file: string, original: string): { readonly problem: string; readonly hint: string } {
+export function explainCopyName(file: string, original: string): Warning {
   return {
+    subject: file,
     problem: `is named like a copy of ${original}, and is not used`,
     hint: `delete ${file}, or rename it if it is an account of its own`,
   };
 }
 
 /** Warning about Google's client file where nobody has consented yet. */
-export function explainUnusedClient(): { readonly problem: string; readonly hint: string } {
-  return { problem: 'nobody has consented to google yet', hint: 'run: aipassd reauth google --scopes drive.file' };
+export function explainUnusedClient(file: string): Warning {
+  const hint = `run: ${reauthCommand(GOOGLE, ['drive.file'])}`;
+  return { subject: file, problem: 'nobody has consented to google yet', hint };
 }
 
 /**
@@ -279,7 +295,7 @@ export function unknownAccount(
  * provider's.
  */
 export function nearProvider(name: string, others: readonly string[] = []): string | undefined {
-  const known = [GOOGLE, ...Object.keys(PRESETS), ...others];
+  const known = [...Object.keys(PRESETS), ...others];
   const provider = providerOf(name);
   return known.includes(provider) ? undefined : nearest(name, known);
 }
@@ -301,133 +317,97 @@ function existingHint(name: string, accounts: readonly string[]): string {
 /** Errors that end a consent, by what happened. */
 export const consentErrors = {
   underWay: (account: string) =>
-    failed(
-      'BAD_REQUEST',
+    badRequest(
       `a consent for ${account} is under way already`,
       'finish it in the browser, or end it with Ctrl-C where it was started',
     ),
-  over: () => failed('NOT_FOUND', 'that consent is over', 'start again: aipassd reauth …'),
-  ended: () => failed('CANCELLED', 'the consent was ended before it was given', 'start again: aipassd reauth …'),
-  timedOut: () => failed('TIMED_OUT', 'nobody consented in time', 'start again'),
-  codeExpired: () => failed('TIMED_OUT', 'the code expired before it was entered', 'start again'),
+  over: () => notFound('that consent is over', 'start again: aipassd reauth …'),
+  ended: () =>
+    new AipassError('CANCELLED', 'the consent was ended before it was given', {
+      hint: 'start again: aipassd reauth …',
+    }),
+  timedOut: () => timedOut('nobody consented in time', 'start again'),
+  codeExpired: () => timedOut('the code expired before it was entered', 'start again'),
   noDeviceFlow: (account: string) =>
-    failed(
-      'BAD_REQUEST',
+    badRequest(
       `no device flow is known for ${account}`,
       'leave out --device and use --no-browser: it prints an address, and takes the address you end up at',
     ),
   noAuthorizationEndpoint: ({ name, file }: NamedFile) =>
-    failed(
-      'BAD_REQUEST',
+    badRequest(
       `no authorization endpoint with https is known for ${name}`,
       `write "issuer", or "authorization_endpoint" and "token_endpoint", into ${file}`,
     ),
   foreignRedirect: () =>
-    failed(
-      'BAD_REQUEST',
+    badRequest(
       'the redirect does not belong to this consent (wrong state)',
       'start again, and use the newest address only',
     ),
   otherAddress: (redirectUri: string) =>
-    failed(
-      'BAD_REQUEST',
+    badRequest(
       `the pasted address is not the one that the browser was sent to (${redirectUri}…)`,
       'start again, and paste the whole address from the address bar after you have consented',
     ),
   invalidRedirectUri: () =>
-    failed(
-      'BAD_REQUEST',
+    badRequest(
       '"redirect_uri" is not an address',
       'write the address that is registered for the client, such as http://127.0.0.1:8123/callback',
     ),
   portTaken: (port: number, cause: unknown) =>
-    failed(
-      'BAD_REQUEST',
-      `port ${port} of 127.0.0.1 is not available`,
-      'name another: --port 8123 (0 takes any free one)',
-      {
-        cause,
-      },
-    ),
+    badRequest(`port ${port} of 127.0.0.1 is not available`, 'name another: --port 8123 (0 takes any free one)', cause),
   unreachable: (reason: string, isNetwork: boolean, retryAfterMs: number | undefined) =>
-    failed('PROVIDER_UNAVAILABLE', reason, isNetwork ? 'check the network and start again' : 'try again later', {
-      retryAfterMs,
-    }),
+    unavailable(reason, isNetwork ? 'check the network and start again' : 'try again later', retryAfterMs),
   rejected: (account: string, error: ProviderError) =>
-    failed(
-      'PROVIDER_REJECTED',
-      `the provider did not grant it: ${formatProviderError(error)}`,
-      consentRemedy(account, error),
-    ),
-  unusable: (reason: string, remedy: string) => failed('BAD_REQUEST', reason, remedy),
-  unfit: (reason: string, remedy: string) => failed('PROVIDER_REJECTED', reason, remedy),
+    refused(`the provider did not grant it: ${formatProviderError(error)}`, consentRemedy(account, error)),
   needless: (account: string, kind: string) =>
-    failed(
-      'BAD_REQUEST',
-      `${account} ${kind} and needs nobody's consent`,
-      `refresh its token: aipassd refresh ${account}`,
-    ),
+    badRequest(`${account} ${kind} and needs nobody's consent`, `refresh its token: aipassd refresh ${account}`),
   noScopes: () =>
-    failed(
-      'BAD_REQUEST',
+    badRequest(
       'no scopes are named, and none are remembered for this account',
       'name them: --scopes drive.file,calendar.readonly',
     ),
-  held: () => failed('INTERNAL', 'another process holds this account and does not finish', 'start again'),
-  unwritable: (file: string, cause: unknown) => {
-    const { reason, remedy } = explainWriteFailure(file, cause);
-    return failed('INTERNAL', `the new tokens were granted, but ${reason}`, `${remedy}, then start again`, { cause });
+  held: () =>
+    new AipassError('INTERNAL', 'another process holds this account and does not finish', { hint: 'start again' }),
+  unwritable: (file: string, cause: unknown, wereGranted = true) => {
+    const { reason, remedy } = wereGranted ? explainUnsaved(file, cause) : explainWriteFailure(file, cause);
+    return errorFrom('INTERNAL', { reason, remedy: `${remedy}, then start again` }, cause);
   },
 } as const;
 
 /** Errors that end a consent to an MCP server, by what its metadata or its registration lacks. */
 export const mcpErrors = {
   noAnswer: (reason: string | undefined) =>
-    failed(
-      'PROVIDER_UNAVAILABLE',
-      reason ?? 'the server did not answer',
-      'check the address and the network, then start again',
-    ),
+    unavailable(reason ?? 'the server did not answer', 'check the address and the network, then start again'),
   otherResource: (place: string, resource: string) =>
-    failed(
-      'PROVIDER_REJECTED',
+    refused(
       `${place} describes another resource (${resource})`,
       `give the address that the server has for itself: aipassd reauth ${resource}`,
     ),
   unprotected: (address: string) =>
-    failed(
-      'PROVIDER_REJECTED',
+    refused(
       `${address} does not ask for a token, and describes no way to get one`,
       'check the address; a server that needs no token needs no account',
     ),
   noPkce: (issuer: string) =>
-    failed(
-      'PROVIDER_REJECTED',
+    refused(
       `${issuer} does not support PKCE with S256`,
       "ask the server's operator: the Model Context Protocol demands it",
     ),
   silentIssuer: (issuer: string, other: string, why: string) =>
-    failed(
-      'PROVIDER_REJECTED',
+    refused(
       `the authorization server ${issuer} names ${other}, which has to publish its endpoints itself (${why})`,
       "ask the server's operator",
     ),
   noMetadata: (issuer: string, why: string) =>
-    failed(
-      'PROVIDER_REJECTED',
-      `the authorization server ${issuer} does not publish its endpoints: ${why}`,
-      "ask the server's operator",
-    ),
-  issuerUnreachable: (reason: string) => failed('PROVIDER_UNAVAILABLE', reason, 'check the network, then start again'),
+    refused(`the authorization server ${issuer} does not publish its endpoints: ${why}`, "ask the server's operator"),
+  issuerUnreachable: (reason: string) => unavailable(reason, 'check the network, then start again'),
   registrationFailed: (endpoint: string, shown: string, account: string) =>
-    failed(
-      'PROVIDER_REJECTED',
+    refused(
       `no client could be registered at ${endpoint} (${shown})`,
       `register one by hand, write its client_id into the account's file, then run: ${reauthCommand(account)}`,
     ),
   noRegistration: (issuer: string, { file }: NamedFile) =>
-    failed(
-      'BAD_REQUEST',
+    badRequest(
       `${issuer} does not register clients by itself`,
       `register one by hand, write {"client_id": "…"} into ${file} (mode 600), then start again`,
     ),
@@ -435,34 +415,23 @@ export const mcpErrors = {
 
 /** Errors that end a revocation. Nothing was revoked then. */
 export const revocationErrors = {
-  inRefresh: (account: string) => failed('TIMED_OUT', `${account} is being refreshed`, 'try again in a minute'),
-  noAccount: (account: string) => failed('NOT_FOUND', `there is no account ${account}`, 'see: aipassd status'),
+  inRefresh: (account: string) => timedOut(`${account} is being refreshed`, 'try again in a minute'),
+  noAccount: (account: string) => notFound(`there is no account ${account}`, 'see: aipassd status'),
   noToken: (account: string) =>
-    failed(
-      'NOT_FOUND',
-      `${account} holds no token`,
-      `there is nothing to revoke; for a token: ${reauthCommand(account)}`,
-    ),
+    notFound(`${account} holds no token`, `there is nothing to revoke; for a token: ${reauthCommand(account)}`),
   serviceAccount: ({ name, file }: NamedFile) =>
-    failed(
-      'BAD_REQUEST',
+    badRequest(
       `${name} is a service account: its tokens end by themselves`,
       `to end its access, delete the key in Google Cloud console, then ${file}`,
     ),
   unreachable: (reason: string, retryAfterMs: number | undefined) =>
-    failed('PROVIDER_UNAVAILABLE', `${reason}; nothing was revoked`, 'try again when the provider can be reached', {
-      retryAfterMs,
-    }),
+    unavailable(`${reason}; nothing was revoked`, 'try again when the provider can be reached', retryAfterMs),
   rejected: (error: ProviderError, { file }: NamedFile) =>
-    failed(
-      'PROVIDER_REJECTED',
+    refused(
       `the provider refused: ${formatProviderError(error)}; nothing was revoked`,
       `check client_id and client_secret, or end the access in your account settings there and delete ${file}`,
     ),
-  unwritable: (file: string, cause: unknown) => {
-    const { reason, remedy } = explainWriteFailure(file, cause);
-    return failed('INTERNAL', reason, remedy, { cause });
-  },
+  unwritable: (file: string, cause: unknown) => errorFrom('INTERNAL', explainWriteFailure(file, cause), cause),
 } as const;
 
 /** Account as its messages name it. */
@@ -471,13 +440,29 @@ interface NamedFile {
   readonly file: string;
 }
 
-function failed(
-  code: ErrorCode,
-  message: string,
-  hint: string,
-  more: { readonly cause?: unknown; readonly retryAfterMs?: number | undefined } = {},
-): AipassError {
-  return new AipassError(code, message, { hint, ...more });
+/** Makes the error for what cannot be done, from its explanation. */
+export function errorFrom(code: ErrorCode, { reason, remedy }: Explanation, cause?: unknown): AipassError {
+  return new AipassError(code, reason, { hint: remedy, cause });
+}
+
+function badRequest(message: string, hint: string, cause?: unknown): AipassError {
+  return new AipassError('BAD_REQUEST', message, { hint, cause });
+}
+
+function notFound(message: string, hint: string): AipassError {
+  return new AipassError('NOT_FOUND', message, { hint });
+}
+
+function timedOut(message: string, hint: string): AipassError {
+  return new AipassError('TIMED_OUT', message, { hint });
+}
+
+function refused(message: string, hint: string): AipassError {
+  return new AipassError('PROVIDER_REJECTED', message, { hint });
+}
+
+function unavailable(message: string, hint: string, retryAfterMs?: number): AipassError {
+  return new AipassError('PROVIDER_UNAVAILABLE', message, { hint, retryAfterMs });
 }
 
 /** Explains why a file could not be written. */
@@ -489,4 +474,71 @@ export function explainWriteFailure(file: string, error: unknown): Explanation {
       ? `free space on the disk of ${folder}`
       : `make ${folder} writable for this user`;
   return { reason: `${file} cannot be written (${code})`, remedy };
+}
+
+/** Explains that tokens were granted and cannot be written. */
+export function explainUnsaved(file: string, error: unknown): Explanation {
+  const { reason, remedy } = explainWriteFailure(file, error);
+  return { reason: `new tokens were granted, but ${reason}`, remedy };
+}
+
+/** Explains that an account has no client; `isUnknown` where its provider is not known either. */
+export function explainMissingClient(
+  { name, file, clientFile }: NamedFile & { readonly clientFile: string | null },
+  isUnknown: boolean,
+): Explanation {
+  const near = isUnknown ? nearProvider(name) : undefined;
+  const meant = near === undefined ? '' : `did you mean "${near}"? Else `;
+  return {
+    reason: `there is no client_id for ${name}`,
+    remedy:
+      providerOf(name) === GOOGLE
+        ? `create an OAuth client of type "Desktop app" in Google's console and save its file as ${clientFile}`
+        : `${meant}write {"client_id": "…", "client_secret": "…"} into ${clientFile ?? file} (mode 600)`,
+  };
+}
+
+/** Explains why the key of a client cannot sign. */
+export function explainUnusableKey({ file }: NamedFile, reason: string): Explanation {
+  return { reason, remedy: `write the client's key as "private_key" (PKCS #8 PEM, or a JWK) into ${file}` };
+}
+
+/** Explains that a service account's key cannot sign. */
+export function explainInvalidKey(): Explanation {
+  return {
+    reason: 'the private_key of the service account cannot be used to sign',
+    remedy: 'create a new key for it in Google Cloud console and save it in place of this file',
+  };
+}
+
+/** Explains that no token endpoint is set or published. */
+export function explainMissingEndpoint({ name, file }: NamedFile): Explanation {
+  return {
+    reason: `no token endpoint is known for ${name}`,
+    remedy: `write "issuer", or "token_endpoint", into ${file}`,
+  };
+}
+
+/** Explains why an issuer's endpoints are not known. */
+export function explainIssuer({ file }: NamedFile, reason: string): Explanation {
+  return {
+    reason,
+    remedy: `write "issuer" into ${file} exactly as the provider names itself, or "token_endpoint" in its place`,
+  };
+}
+
+/** Explains that a redirect does not come from the provider that was asked (RFC 9207). */
+export function explainForeignIssuer(issuer: string): Explanation {
+  return {
+    reason: `the redirect does not come from ${issuer}: its parameter "iss" is missing or another's (RFC 9207)`,
+    remedy: 'start again; if it happens again, report it to the provider',
+  };
+}
+
+/** Explains that granted tokens cannot be handed out. */
+export function explainUnfitAnswer(address: string, problem: string): Explanation {
+  return {
+    reason: `the answer of ${address} cannot be used: ${problem}`,
+    remedy: 'have the provider give bearer tokens to this client, or use a client that may have them',
+  };
 }

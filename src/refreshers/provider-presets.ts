@@ -76,20 +76,19 @@ export function isSafeEndpoint(address: string): boolean {
   return url.protocol === 'https:' || (url.protocol === 'http:' && isLoopbackHost(url.hostname));
 }
 
-/** Google's token endpoint (developers.google.com/identity/protocols/oauth2/native-app). */
-export const GOOGLE_TOKEN_URL = 'https://oauth2.googleapis.com/token';
-
-/**
- * Google's device authorization endpoint
- * (developers.google.com/identity/protocols/oauth2/limited-input-device).
- */
-export const GOOGLE_DEVICE_URL = 'https://oauth2.googleapis.com/device/code';
-
 /**
  * Settings of well-known providers, by name. Endpoints are from each provider's public
  * documentation.
  */
 export const PRESETS: Readonly<Record<string, ProviderSettings>> = {
+  // https://developers.google.com/identity/protocols/oauth2/native-app and .../limited-input-device
+  google: {
+    authorizationEndpoint: 'https://accounts.google.com/o/oauth2/v2/auth',
+    tokenEndpoint: 'https://oauth2.googleapis.com/token',
+    deviceEndpoint: 'https://oauth2.googleapis.com/device/code',
+    revocationEndpoint: 'https://oauth2.googleapis.com/revoke',
+    clientAuthentication: 'client_secret_post',
+  },
   // https://docs.github.com/apps/oauth-apps/building-oauth-apps/authorizing-oauth-apps
   github: {
     authorizationEndpoint: 'https://github.com/login/oauth/authorize',

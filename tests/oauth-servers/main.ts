@@ -76,7 +76,7 @@ async function useAccount({ document, user }: RunningServer): Promise<string> {
   const { worker, accounts } = open(files);
   const done: string[] = [];
   const consented = await new Consents(worker).run(
-    accounts.describe({ provider: 'test', account: 'default' }),
+    accounts.describe('test'),
     { device: false, port: 0, timeoutMs: 60_000 },
     (_, prompt) => {
       if (prompt.kind === 'browser') void browse(prompt.url, user);
@@ -94,7 +94,7 @@ async function useAccount({ document, user }: RunningServer): Promise<string> {
   done.push(`3 refreshes (${rotations} rotated)`);
   const { accessToken } = await accounts.token('test', { minValidMs: 10_000, scopes: [] });
   if (accessToken === '') throw new Error('the token is empty');
-  const account = accounts.describe({ provider: 'test', account: 'default' });
+  const account = accounts.describe('test');
   const report = await worker.run({ kind: 'revoke', account });
   if (report.kind !== 'revoked') throw new Error(`revocation: ${JSON.stringify(report)}`);
   done.push(report.atProvider ? 'revoked there' : 'deleted here (no revocation endpoint)');

@@ -17,6 +17,7 @@ import { Secret } from '../../base/secret.ts';
 import { isSafeEndpoint } from '../provider-presets.ts';
 import type { OAuthClient, PendingAuthorization } from './client.ts';
 import type { ConsentChannel } from './job.ts';
+import { loadLibrary } from './library.ts';
 import type { GrantAnswer } from './token-answer.ts';
 import { consentErrors } from '../messages.ts';
 
@@ -34,19 +35,18 @@ export async function consentByBrowser(
   channel: ConsentChannel,
 ): Promise<GrantAnswer> {
   const pending = createPending(listener.redirectUri);
-  const flow = await openFlow(client, scopes, pending);
-  if (flow.kind !== 'flow') return flow;
+  const { authorizationUrl, codeGrant } = await loadLibrary(client);
+  const page = await authorizationUrl(client, scopes, pending);
+  if (page.kind !== 'url') return page;
+  // The browser is sent there: not to a program or a file of this machine.
+  if (page.url === undefined || !isSafeEndpoint(page.url)) throw consentErrors.noAuthorizationEndpoint(client.account);
+  const { redirectUri, isListening } = listener;
   const redirect = listener.await(pending);
-  channel.prompt({
-    kind: 'browser',
-    url: flow.url,
-    redirectUri: listener.redirectUri,
-    listening: listener.isListening,
-  });
+  channel.prompt({ kind: 'browser', url: page.url, redirectUri, listening: isListening });
   const outcome = await awaitRedirect(pending, redirect, channel);
   if (outcome.kind === 'code') {
     client.judging.sent?.push(...outcome.params.values());
-    return await flow.exchange(outcome);
+    return await codeGrant(client, pending, outcome.params);
   }
   // Whoever asked for this consent may write the redirect: a mask by value would reveal whether a
   // guess is part of a secret.
@@ -62,7 +62,7 @@ export async function consentByBrowser(
 
 /** Judgement of a redirect, before anything of it is used. */
 type RedirectOutcome =
-  | { readonly kind: 'code'; readonly code: Secret; readonly params: URLSearchParams }
+  | { readonly kind: 'code'; readonly params: URLSearchParams }
   | { readonly kind: 'denied'; readonly error: string; readonly description: string | undefined }
   /** Without code and error, or with another state: not the answer to this request. */
   | { readonly kind: 'foreign' };
@@ -87,7 +87,7 @@ function judgeRedirect(pending: PendingAuthorization, params: URLSearchParams): 
   const expected = Buffer.from(pending.state);
   if (state.length !== expected.length || !timingSafeEqual(state, expected)) return { kind: 'foreign' };
   const code = params.get('code');
-  if (code !== null && code !== '' && !params.has('error')) return { kind: 'code', code: new Secret(code), params };
+  if (code !== null && code !== '' && !params.has('error')) return { kind: 'code', params };
   if (!params.has('error')) return { kind: 'foreign' };
   const error = params.get('error') ?? '';
   return {
@@ -109,36 +109,6 @@ function parsePastedRedirect(pending: PendingAuthorization, text: string): URLSe
 }
 
 type Answered = Exclude<RedirectOutcome, { kind: 'foreign' }>;
-
-interface Flow {
-  readonly kind: 'flow';
-  readonly url: string;
-  exchange(redirect: Extract<RedirectOutcome, { kind: 'code' }>): Promise<GrantAnswer>;
-}
-
-async function openFlow(
-  client: OAuthClient,
-  scopes: readonly string[],
-  pending: PendingAuthorization,
-): Promise<Flow | Exclude<GrantAnswer, { kind: 'granted' | 'unfit' }>> {
-  if (client.kind === 'google') {
-    const { googleAuthorizationUrl, googleCodeGrant } = await import('./google.ts');
-    const { redirectUri, state, challenge, verifier } = pending;
-    return {
-      kind: 'flow',
-      url: googleAuthorizationUrl(client, { scopes, redirectUri, state, codeChallenge: challenge }).href,
-      exchange: ({ code }) => googleCodeGrant(client, code, verifier, redirectUri),
-    };
-  }
-  const { authorizationUrl, codeGrant } = await import('./oauth.ts');
-  const page = await authorizationUrl(client, scopes, pending);
-  if (page.kind !== 'url') return page;
-  // The browser is sent there: not to a program or a file of this machine.
-  if (page.url === undefined || !isSafeEndpoint(page.url)) {
-    throw consentErrors.noAuthorizationEndpoint(client.account);
-  }
-  return { kind: 'flow', url: page.url, exchange: ({ params }) => codeGrant(client, pending, params) };
-}
 
 async function awaitRedirect(
   pending: PendingAuthorization,

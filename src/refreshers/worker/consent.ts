@@ -10,19 +10,18 @@ import type { JsonObject } from '../../base/json.ts';
 import { plainText } from '../../base/plain-text.ts';
 import { delay } from '../../base/timers.ts';
 import {
-  acquireLock,
   emptyAccountFile,
   formatWithTokens,
-  lockPath,
+  lockAccount,
   mcpServerOf,
   readAccountFile,
   withoutTokens,
   type GrantedTokens,
 } from '../account-file.ts';
 import { providerOf } from '../account-name.ts';
-import { consentErrors } from '../messages.ts';
+import { consentErrors, errorFrom } from '../messages.ts';
 import { expandScopes, missingScopes } from '../provider-presets.ts';
-import { forGoogleDevice, openClient, type OAuthClient, type WorkerDeps } from './client.ts';
+import { openClient, type OAuthClient, type WorkerDeps } from './client.ts';
 import { consentByBrowser, openRedirectListener, type RedirectListener } from './consent-browser.ts';
 import type { ConsentChannel, ConsentRequest, JobAccount, WorkerJob, WorkerReport } from './job.ts';
 import { proveWritable } from './refresh.ts';
@@ -49,7 +48,8 @@ export async function runConsent(
   channel: ConsentChannel,
 ): Promise<WorkerReport> {
   const reading = await readAccountFile(account.name, account.file);
-  if (reading.kind === 'unusable') throw consentErrors.unusable(reading.warning.problem, reading.warning.hint);
+  if (reading.kind === 'unusable')
+    throw errorFrom('BAD_REQUEST', { reason: reading.warning.problem, remedy: reading.warning.hint });
   const file = reading.kind === 'read' ? reading.account : null;
   const server = request.mcpServer ?? mcpServerOf(file);
   let listener: RedirectListener | undefined;
@@ -57,7 +57,7 @@ export async function runConsent(
     let plan: ConsentPlan;
     if (server === undefined) plan = await planConsent(account, request, deps);
     else {
-      await proveWritable(account.file, deps);
+      await proveWritable(account.file);
       listener = await openRedirectListener(undefined, request.port);
       const { planMcpConsent } = await import('./mcp.ts');
       plan = await planMcpConsent(server, account, file, request.scopes, listener.redirectUri, deps);
@@ -85,14 +85,14 @@ export async function runConsent(
 /** Plans a consent as the provider's settings have it. */
 async function planConsent(account: JobAccount, request: ConsentRequest, deps: WorkerDeps): Promise<ConsentPlan> {
   const client = await openClient(account, deps, true);
-  if (client.kind === 'unusable') throw consentErrors.unusable(client.reason, client.remedy);
+  if (client.kind === 'unusable') throw errorFrom('BAD_REQUEST', client);
   assertConsentable(client);
   const scopes = expandScopes(providerOf(account.name), chooseScopes(request.scopes, client));
   client.judging.sent?.push(...(request.scopes ?? []));
   if (client.kind === 'google' && scopes.length === 0) {
     throw consentErrors.noScopes();
   }
-  await proveWritable(account.file, deps);
+  await proveWritable(account.file);
   return { client, scopes };
 }
 
@@ -138,12 +138,10 @@ async function consentByDevice(
   { clock }: WorkerDeps,
   channel: ConsentChannel,
 ): Promise<GrantAnswer> {
-  const standard = client.kind === 'google' ? forGoogleDevice(client) : client;
+  // Google's own library does not have this flow.
   const { beginDevice, deviceGrant } = await import('./oauth.ts');
-  const start = await beginDevice(standard, scopes);
-  if (start.kind === 'none') {
-    throw consentErrors.noDeviceFlow(client.account.name);
-  }
+  const start = await beginDevice(client, scopes);
+  if (start.kind === 'none') throw consentErrors.noDeviceFlow(client.account.name);
   if (start.kind !== 'started') return start;
   const expiresAt = clock.now() + start.expiresInS * 1000;
   channel.prompt({
@@ -158,7 +156,7 @@ async function consentByDevice(
   let intervalS = Math.min(MAX_INTERVAL_S, Math.max(1, start.intervalS));
   while (clock.now() < expiresAt) {
     if ((await delay(clock, intervalS * 1000, channel.signal)) === 'aborted') throw channel.signal.reason;
-    const answer = await deviceGrant(standard, start);
+    const answer = await deviceGrant(client, start.deviceCode, start.verifier);
     if (answer.kind === 'transient') intervalS = Math.min(MAX_INTERVAL_S, intervalS + SLOW_DOWN_S);
     else if (answer.kind !== 'rejected' || answer.error !== 'authorization_pending') return answer;
   }
@@ -173,9 +171,9 @@ function assertGranted(account: string, answer: GrantAnswer): GrantedTokens {
     case 'transient':
       throw consentErrors.unreachable(answer.reason, answer.cause === 'network', answer.retryAfterMs);
     case 'unusable':
-      throw consentErrors.unusable(answer.reason, answer.remedy);
+      throw errorFrom('BAD_REQUEST', answer);
     case 'unfit':
-      throw consentErrors.unfit(answer.reason, answer.remedy);
+      throw errorFrom('PROVIDER_REJECTED', answer);
     case 'rejected':
       throw consentErrors.rejected(account, { code: answer.error, description: answer.description });
   }
@@ -190,7 +188,7 @@ async function saveConsent(
   fields: JsonObject = {},
 ): Promise<void> {
   const { file } = client.account;
-  const lock = await acquireLock(lockPath(file), LOCK_WAIT_MS).catch((error: unknown) => {
+  const lock = await lockAccount(file, LOCK_WAIT_MS).catch((error: unknown) => {
     throw unwritable(file, error);
   });
   if (lock === undefined) throw consentErrors.held();

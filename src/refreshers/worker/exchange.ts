@@ -12,11 +12,12 @@
  * later.
  */
 
+import type { Clock } from '../../base/clock.ts';
 import { isRecord, parseJson, type JsonObject } from '../../base/json.ts';
 import { describeCertificateFailure } from '../../base/network.ts';
 import { parseRetryAfter } from '../../base/retry-after.ts';
 import { isSafeEndpoint } from '../provider-presets.ts';
-import { normalizeDeviceAnswer, normalizeTokenAnswer, spokenError, type ExchangeAnswer } from './token-answer.ts';
+import type { ExchangeAnswer } from './token-answer.ts';
 
 /** Longest wait for a whole answer, in milliseconds. */
 const ANSWER_LIMIT_MS = 60_000;
@@ -24,22 +25,19 @@ const ANSWER_LIMIT_MS = 60_000;
 /** Longest answer that is read, in bytes: real ones have a few thousand. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
 
-/** How requests are sent. */
-export interface ExchangeOptions {
+/** What an exchange is wired with; tests inject a clock and a fetch. */
+export interface ExchangeDeps {
+  readonly clock: Pick<Clock, 'now'>;
   readonly fetch: typeof fetch;
-  readonly now: () => number;
-  /** Field of a token answer that can hold the tokens; see ProviderSettings. */
-  readonly nestedAnswer?: string | undefined;
-  readonly answerLimitMs?: number;
 }
 
 /** Sends requests, one after the other. */
 export class Exchange {
-  readonly #options: ExchangeOptions;
+  readonly #deps: ExchangeDeps;
   #facts: ExchangeAnswer = { kind: 'none', reason: 'nothing was sent' };
 
-  constructor(options: ExchangeOptions) {
-    this.#options = options;
+  constructor(deps: ExchangeDeps) {
+    this.#deps = deps;
   }
 
   /** Facts of the last request. */
@@ -48,8 +46,8 @@ export class Exchange {
   }
 
   /**
-   * Sends one request, as `fetch` does; a token answer arrives in the shape of RFC 6749, whatever
-   * the provider sent.
+   * Sends one request, as `fetch` does. The libraries get the answer's document as JSON; what it
+   * means is judged by the facts.
    */
   readonly fetch = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
     const url = input instanceof Request ? input.url : String(input);
@@ -58,11 +56,8 @@ export class Exchange {
     let response: Response;
     let body: AnswerBody;
     try {
-      response = await this.#options.fetch(url, {
-        ...init,
-        redirect: 'manual',
-        signal: AbortSignal.timeout(this.#options.answerLimitMs ?? ANSWER_LIMIT_MS),
-      });
+      const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
+      response = await this.#deps.fetch(url, { ...init, redirect: 'manual', signal });
       body = await readBody(response);
     } catch (error) {
       return this.#fail(describeFailure(error, host));
@@ -74,46 +69,21 @@ export class Exchange {
     // A document that is whole counts, also where the connection broke behind it: it can hold a
     // rotated refresh token.
     if (failure !== undefined && document === null) return this.#fail(describeFailure(failure, host));
-    const at = this.#options.now();
+    const at = this.#deps.clock.now();
     const retryAfterMs = parseRetryAfter(response.headers.get('retry-after'), at);
     const address = `${origin}${pathname}`;
     this.#facts = { kind: 'answer', status: response.status, address, document, retryAfterMs, at };
-    return this.#shape(response, bytes, document, at);
-  };
-
-  /**
-   * Turns a 200 that holds an error into a refusal, and a provider's own kind of token answer into
-   * the standard one.
-   */
-  #shape(response: Response, body: Uint8Array, document: JsonObject | null, at: number): Response {
-    const headers = new Headers({ 'content-type': 'application/json' });
     const challenge = response.headers.get('www-authenticate');
-    if (challenge !== null) headers.set('www-authenticate', challenge);
-    const status = safeStatus(response.status);
-    if (document === null) return new Response(body.length === 0 ? null : Buffer.from(body), { status, headers });
-    if (!response.ok) return Response.json(document, { status, headers });
-    const tokens = normalizeTokenAnswer(document, this.#options.nestedAnswer, at);
-    if (tokens !== undefined) return Response.json(tokens, { status: 200, headers });
-    const spoken = spokenError(document);
-    if (spoken !== undefined) return Response.json({ error: spoken.code }, { status: 400, headers });
-    // A client that was registered comes with 201, which the library insists on.
-    return Response.json(normalizeDeviceAnswer(document), { status: status === 201 ? 201 : 200, headers });
-  }
+    const headers = { 'content-type': 'application/json', ...(challenge ? { 'www-authenticate': challenge } : {}) };
+    // Other statuses of success, and those that nobody defines, cannot be made with a body.
+    const status = response.ok ? 200 : Math.min(response.status, 599);
+    return new Response(document === null ? null : JSON.stringify(document), { status, headers });
+  };
 
   #fail(reason: string): never {
     this.#facts = { kind: 'none', reason };
     throw new Error(reason);
   }
-}
-
-/**
- * Returns a status that a Response can be made with; a redirect (which is not followed) becomes
- * 502.
- */
-function safeStatus(status: number): number {
-  return status >= 200 && status < 600 && (status < 300 || status >= 400) && status !== 204 && status !== 205
-    ? status
-    : 502;
 }
 
 /**

@@ -1,5 +1,6 @@
 /**
- * OAuth 2 with Google. Owns the google-auth-library package.
+ * OAuth 2 with Google. Owns the google-auth-library package. Has the functions of oauth.ts, for
+ * Google's grants.
  *
  * The library repeats failed requests by itself, and keeps the old refresh token when an answer
  * brings a new one. Its errors carry request and answer. So repeats are switched off. Tokens and
@@ -9,46 +10,49 @@
 
 import { createSign } from 'node:crypto';
 import { CodeChallengeMethod, OAuth2Client } from 'google-auth-library';
+import { readString } from '../../base/json.ts';
 import type { Secret } from '../../base/secret.ts';
-import { GOOGLE_TOKEN_URL } from '../provider-presets.ts';
-import type { GoogleClient } from './client.ts';
-import { judgeAnswer, judgeFailure, type Failure, type GrantAnswer } from './token-answer.ts';
+import { explainInvalidKey } from '../messages.ts';
+import type { OAuthClient, PendingAuthorization } from './client.ts';
+import { judgeAnswer, judgeRevocation, type ExchangeAnswer, type Failure, type GrantAnswer } from './token-answer.ts';
 
 /** Lifetime of a service account's assertion, in seconds: the longest that Google accepts. */
 const ASSERTION_LIFETIME_S = 3600;
 
+/** Scope of a service account whose file has none: all that the account itself may do. */
+const SERVICE_ACCOUNT_SCOPES = ['https://www.googleapis.com/auth/cloud-platform'];
+
 /** Renews an access token. */
-export async function refreshGoogle(client: GoogleClient, refreshToken: Secret): Promise<GrantAnswer> {
+export async function refreshGrant(client: OAuthClient, refreshToken: Secret): Promise<GrantAnswer> {
   const library = createLibraryClient(client);
   library.setCredentials({ refresh_token: refreshToken.reveal() });
-  return await attempt(client, () => library.refreshAccessToken());
+  return judgeAnswer(await ask(client, () => library.refreshAccessToken()), client.judging);
 }
 
 /**
  * Mints a token for a service account from its key (RFC 7523). The assertion's audience is the
  * file's `token_uri`. A key that cannot sign is refused without asking Google.
  */
-export async function mintServiceAccountToken(client: GoogleClient, scopes: readonly string[]): Promise<GrantAnswer> {
-  const endpoint = client.settings.tokenEndpoint ?? GOOGLE_TOKEN_URL;
+export async function ownGrant(client: OAuthClient): Promise<GrantAnswer> {
+  const { file, settings, judging } = client;
+  const scopes = [file?.scopes, settings.scopes].find((own = []) => own.length > 0) ?? SERVICE_ACCOUNT_SCOPES;
+  const endpoint = settings.tokenEndpoint ?? '';
   let assertion: string;
   try {
     assertion = signAssertion(client, endpoint, scopes);
   } catch {
-    return {
-      kind: 'rejected',
-      error: 'invalid_key',
-      reason: 'the private_key of the service account cannot be used to sign',
-      remedy: 'create a new key for it in Google Cloud console and save it in place of this file',
-    };
+    return { kind: 'rejected', error: 'invalid_key', ...explainInvalidKey() };
   }
   const body = new URLSearchParams({ grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion });
-  return await attempt(client, () => client.exchange.fetch(endpoint, { method: 'POST', body }));
+  const facts = await ask(client, () => client.exchange.fetch(endpoint, { method: 'POST', body }));
+  const answer = judgeAnswer(facts, judging);
+  return answer.kind === 'granted' ? { ...answer, tokens: { ...answer.tokens, scopes } } : answer;
 }
 
-function signAssertion(client: GoogleClient, audience: string, scopes: readonly string[]): string {
-  const issuedAt = Math.floor(client.now() / 1000);
-  const keyId = client.file?.raw['private_key_id'];
-  const header = { alg: 'RS256', typ: 'JWT', ...(typeof keyId === 'string' ? { kid: keyId } : {}) };
+function signAssertion(client: OAuthClient, audience: string, scopes: readonly string[]): string {
+  const issuedAt = Math.floor(client.clock.now() / 1000);
+  const keyId = readString(client.file?.raw, 'private_key_id');
+  const header = { alg: 'RS256', typ: 'JWT', kid: keyId };
   const claims = {
     iss: client.clientId,
     scope: scopes.join(' '),
@@ -67,72 +71,57 @@ function signAssertion(client: GoogleClient, audience: string, scopes: readonly 
  * Makes the address of Google's consent page; `consent` as prompt and `offline` are what bring a
  * refresh token every time.
  */
-export function googleAuthorizationUrl(
-  client: GoogleClient,
-  request: {
-    readonly scopes: readonly string[];
-    readonly redirectUri: string;
-    readonly state: string;
-    readonly codeChallenge: string;
-  },
-): URL {
+export function authorizationUrl(
+  client: OAuthClient,
+  scopes: readonly string[],
+  { redirectUri, state, challenge }: PendingAuthorization,
+): { readonly kind: 'url'; readonly url: string } {
   const url = createLibraryClient(client).generateAuthUrl({
     access_type: 'offline',
     prompt: 'consent',
-    scope: [...request.scopes],
-    redirect_uri: request.redirectUri,
-    state: request.state,
+    scope: [...scopes],
+    redirect_uri: redirectUri,
+    state,
     code_challenge_method: CodeChallengeMethod.S256,
-    code_challenge: request.codeChallenge,
+    code_challenge: challenge,
     ...client.settings.authorizationParams,
   });
-  return new URL(url);
+  return { kind: 'url', url };
 }
 
 /** Exchanges the code that a redirect brought. */
-export async function googleCodeGrant(
-  client: GoogleClient,
-  code: Secret,
-  verifier: Secret,
-  redirectUri: string,
+export async function codeGrant(
+  client: OAuthClient,
+  { verifier, redirectUri }: PendingAuthorization,
+  redirect: URLSearchParams,
 ): Promise<GrantAnswer> {
   const library = createLibraryClient(client);
-  return await attempt(client, () =>
-    library.getToken({ code: code.reveal(), codeVerifier: verifier.reveal(), redirect_uri: redirectUri }),
-  );
+  const request = { code: redirect.get('code') ?? '', codeVerifier: verifier.reveal(), redirect_uri: redirectUri };
+  return judgeAnswer(await ask(client, () => library.getToken(request)), client.judging);
 }
 
 /** Ends a grant at Google; returns null when Google took it. */
-export async function revokeGoogle(client: GoogleClient, token: Secret): Promise<Failure | null> {
+export async function revokeGrant(client: OAuthClient, token: Secret): Promise<Failure | null> {
   const library = createLibraryClient(client);
-  try {
-    await library.revokeToken(token.reveal());
-    return null;
-  } catch {
-    return judgeFailure(client.judging, client.exchange.facts);
-  }
+  return judgeRevocation(await ask(client, () => library.revokeToken(token.reveal())), client.judging);
 }
 
-async function attempt(client: GoogleClient, send: () => Promise<unknown>): Promise<GrantAnswer> {
-  try {
-    await send();
-  } catch {
-    // Judged by the facts below.
-  }
-  return judgeAnswer(client.exchange.facts, client.judging);
+async function ask(client: OAuthClient, send: () => Promise<unknown>): Promise<ExchangeAnswer> {
+  // A failure of the library is in the facts too.
+  await send().catch(() => {});
+  return client.exchange.facts;
 }
 
-function createLibraryClient(client: GoogleClient): OAuth2Client {
-  const { settings } = client;
+function createLibraryClient({ clientId, clientSecret, settings, exchange }: OAuthClient): OAuth2Client {
   const library = new OAuth2Client({
-    clientId: client.clientId,
-    ...(client.clientSecret === null ? {} : { clientSecret: client.clientSecret.reveal() }),
+    clientId,
+    ...(clientSecret === null ? {} : { clientSecret: clientSecret.reveal() }),
     endpoints: {
-      oauth2TokenUrl: settings.tokenEndpoint ?? GOOGLE_TOKEN_URL,
-      ...(settings.authorizationEndpoint === undefined ? {} : { oauth2AuthBaseUrl: settings.authorizationEndpoint }),
-      ...(settings.revocationEndpoint === undefined ? {} : { oauth2RevokeUrl: settings.revocationEndpoint }),
+      oauth2TokenUrl: settings.tokenEndpoint ?? '',
+      oauth2AuthBaseUrl: settings.authorizationEndpoint ?? '',
+      oauth2RevokeUrl: settings.revocationEndpoint ?? '',
     },
-    transporterOptions: { fetchImplementation: (input, init) => client.exchange.fetch(input, init) },
+    transporterOptions: { fetchImplementation: (input, init) => exchange.fetch(input, init) },
   });
   // Keeps the library from sending a refresh token or a code twice: the second use of one is what
   // providers punish.

@@ -5,7 +5,7 @@
  */
 
 import type { WireError } from '../../base/errors.ts';
-import type { ConsentPrompt } from '../../protocol/oauth.ts';
+import type { ConsentPrompt, TokenValue } from '../../protocol/oauth.ts';
 import type { ProviderSettings } from '../provider-presets.ts';
 
 /** Account of a job, and all that is known of its provider outside its own file. */
@@ -43,16 +43,6 @@ export interface ConsentRequest {
    * has one.
    */
   readonly mcpServer?: string | undefined;
-}
-
-/**
- * Token that is kept in memory only, because its account's file is not ours to write (a service
- * account's key).
- */
-export interface MintedToken {
-  readonly accessToken: string;
-  readonly expiresAt: number | null;
-  readonly scopes: readonly string[];
 }
 
 /**
@@ -109,7 +99,11 @@ export type RefreshOutcome =
  */
 export type WorkerReport =
   | { readonly kind: 'prompt'; readonly prompt: ConsentPrompt }
-  | { readonly kind: 'outcome'; readonly outcome: RefreshOutcome; readonly minted?: MintedToken }
+  /**
+   * `minted` is kept in memory only, because its account's file is not ours to write (a service
+   * account's key).
+   */
+  | { readonly kind: 'outcome'; readonly outcome: RefreshOutcome; readonly minted?: TokenValue }
   | {
       readonly kind: 'consented';
       readonly scopes: readonly string[];

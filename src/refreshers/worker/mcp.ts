@@ -14,7 +14,7 @@ import { splitList } from '../../base/split-list.ts';
 import type { AccountFile, ClientIdentity } from '../account-file.ts';
 import { mcpErrors } from '../messages.ts';
 import { CLIENT_AUTHENTICATIONS, isSafeEndpoint, mergeSettings, type ProviderSettings } from '../provider-presets.ts';
-import type { StandardClient, WorkerDeps } from './client.ts';
+import { configuredClient, type OAuthClient, type WorkerDeps } from './client.ts';
 import { Exchange } from './exchange.ts';
 import type { JobAccount } from './job.ts';
 import { discoverIssuer } from './oauth.ts';
@@ -58,9 +58,8 @@ export async function planMcpConsent(
   asked: readonly string[] | undefined,
   redirectUri: string,
   deps: WorkerDeps,
-): Promise<{ readonly client: StandardClient; readonly scopes: readonly string[]; readonly fields: JsonObject }> {
-  const now = (): number => deps.clock.now();
-  const exchange = new Exchange({ fetch: deps.fetch, now });
+): Promise<{ readonly client: OAuthClient; readonly scopes: readonly string[]; readonly fields: JsonObject }> {
+  const exchange = new Exchange(deps);
   const server = new URL(address);
   const protection = await discoverProtection(server, exchange);
   const authority = await discoverAuthority(protection.issuer, exchange);
@@ -74,12 +73,11 @@ export async function planMcpConsent(
   if (identity === undefined) throw mcpErrors.noRegistration(protection.issuer, account);
   const redactor = new Redactor();
   redactor.learn([identity.clientSecret, identity.privateKey].flatMap((secret) => secret?.reveal() ?? []));
-  const client: StandardClient = {
+  const client: OAuthClient = {
     kind: 'standard',
     ...identity,
     account,
     file,
-    basis: null,
     settings: mergeSettings(
       {
         commonParams: { resource: protection.resource },
@@ -89,7 +87,7 @@ export async function planMcpConsent(
     ),
     exchange,
     judging: { account: account.name, isConsentable: true, redactor },
-    now,
+    clock: deps.clock,
   };
   return { client, scopes, fields: fieldsOf(server, protection, client, registered !== undefined) };
 }
@@ -99,18 +97,15 @@ export async function planMcpConsent(
  * registered is registered anew.
  */
 function ownClient(file: AccountFile | null, settings: ProviderSettings): ClientIdentity | undefined {
-  if (file !== null && file.clientId !== null && file.raw['client_registered'] !== true) {
-    return { clientId: file.clientId, clientSecret: file.clientSecret, privateKey: file.privateKey };
-  }
-  const { clientId } = settings;
-  return clientId === undefined ? undefined : { clientId, clientSecret: null, privateKey: null };
+  if (file !== null && file.client !== null && file.raw['client_registered'] !== true) return file.client;
+  return configuredClient(settings);
 }
 
 /** Returns what a refresh needs, so that it discovers nothing. */
 function fieldsOf(
   server: URL,
   { resource, issuer }: Protection,
-  { settings, clientId, clientSecret }: StandardClient,
+  { settings, clientId, clientSecret }: OAuthClient,
   isRegistered: boolean,
 ): JsonObject {
   return {

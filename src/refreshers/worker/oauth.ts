@@ -9,15 +9,27 @@ import { createPrivateKey, type KeyObject } from 'node:crypto';
 import * as oauth from 'oauth4webapi';
 import { isRecord, parseJson, readString } from '../../base/json.ts';
 import { Secret } from '../../base/secret.ts';
+import {
+  explainForeignIssuer,
+  explainIssuer,
+  explainMissingEndpoint,
+  explainUnusableKey,
+  type Explanation,
+} from '../messages.ts';
 import type { ClientAuthentication, ExtraParams } from '../provider-presets.ts';
-import type { PendingAuthorization, StandardClient } from './client.ts';
+import type { OAuthClient, PendingAuthorization } from './client.ts';
 import type { Exchange } from './exchange.ts';
 import {
   judgeAnswer,
+  judgeDeviceAnswer,
   judgeFailure,
+  judgeRevocation,
+  type DeviceAnswer,
   type ExchangeAnswer,
   type Failure,
   type GrantAnswer,
+  type Judging,
+  type RevocationAnswer,
   type Unusable,
 } from './token-answer.ts';
 
@@ -25,9 +37,9 @@ import {
 type Discovery = { readonly kind: 'found'; readonly server: oauth.AuthorizationServer } | Failure | Unusable;
 
 /** Discoveries of the clients of this process: each asks its provider once. */
-const discoveries = new WeakMap<StandardClient, Promise<Discovery>>();
+const discoveries = new WeakMap<OAuthClient, Promise<Discovery>>();
 
-function discover(client: StandardClient): Promise<Discovery> {
+function discover(client: OAuthClient): Promise<Discovery> {
   const known = discoveries.get(client) ?? findServer(client);
   discoveries.set(client, known);
   return known;
@@ -39,7 +51,7 @@ function discover(client: StandardClient): Promise<Discovery> {
  * An issuer is tried with and without a slash at its end; the name it publishes has to be the one
  * asked for.
  */
-async function findServer(client: StandardClient): Promise<Discovery> {
+async function findServer(client: OAuthClient): Promise<Discovery> {
   const { settings, exchange, account } = client;
   const known = {
     ...(settings.authorizationEndpoint === undefined ? {} : { authorization_endpoint: settings.authorizationEndpoint }),
@@ -50,11 +62,7 @@ async function findServer(client: StandardClient): Promise<Discovery> {
   const withToken = (server: oauth.AuthorizationServer): Discovery =>
     server.token_endpoint !== undefined
       ? { kind: 'found', server }
-      : {
-          kind: 'unusable',
-          reason: `no token endpoint is known for ${account.name}`,
-          remedy: `write "issuer", or "token_endpoint", into ${account.file}`,
-        };
+      : { kind: 'unusable', ...explainMissingEndpoint(account) };
   if (settings.issuer === undefined) {
     return withToken({ issuer: new URL(settings.tokenEndpoint ?? 'https://unknown.invalid').origin, ...known });
   }
@@ -81,9 +89,9 @@ export async function discoverIssuer(
       () => oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...options }),
       () => exchange.fetch(`${issuer.origin}/.well-known/openid-configuration${issuer.pathname}`),
     ];
-    for (const ask of issuer.pathname === '/' ? places.slice(0, 2) : places) {
+    for (const place of issuer.pathname === '/' ? places.slice(0, 2) : places) {
       try {
-        return { kind: 'found', server: await oauth.processDiscoveryResponse(issuer, await ask()) };
+        return { kind: 'found', server: await oauth.processDiscoveryResponse(issuer, await place()) };
       } catch {
         if (exchange.facts.kind === 'none') return { kind: 'none', facts: exchange.facts };
         if (telling === undefined || isDocument(exchange.facts)) telling = exchange.facts;
@@ -110,56 +118,49 @@ function isDocument(facts: ExchangeAnswer): boolean {
  * account's grant.
  */
 function explainDiscovery(
-  { judging, account }: StandardClient,
+  { judging, account }: OAuthClient,
   issuer: string,
   facts: ExchangeAnswer,
 ): Failure | Unusable {
-  const remedy = `write "issuer" into ${account.file} exactly as the provider names itself, or "token_endpoint" in its place`;
   if (facts.kind === 'answer' && isDocument(facts)) {
     const other = readString(facts.document, 'issuer');
     const named = other === undefined ? 'names no issuer' : `names another issuer (${other})`;
-    return { kind: 'unusable', reason: `the document of issuer ${issuer} ${named}`, remedy };
+    return { kind: 'unusable', ...explainIssuer(account, `the document of issuer ${issuer} ${named}`) };
   }
   if (facts.kind === 'answer' && facts.status >= 300 && facts.status < 500 && ![408, 425, 429].includes(facts.status)) {
-    const reason = `issuer ${issuer} does not publish its endpoints: ${facts.address} answered with status ${facts.status}`;
-    return { kind: 'unusable', reason, remedy };
+    const shown = `${facts.address} answered with status ${facts.status}`;
+    return { kind: 'unusable', ...explainIssuer(account, `issuer ${issuer} does not publish its endpoints: ${shown}`) };
   }
-  const failure = judgeFailure(judging, facts);
+  const failure = judgeFailure(facts, judging);
   const reason = `the endpoints of issuer ${issuer} are not known: ${failure.reason}`;
   return failure.kind === 'transient' ? { ...failure, reason } : { kind: 'transient', cause: 'server', reason };
 }
 
 /** Renews an access token (RFC 6749 §6). */
-export async function refreshGrant(client: StandardClient, refreshToken: Secret): Promise<GrantAnswer> {
-  return await requestTokens(client, async ({ server, metadata, authentication, options }) => {
-    const response = await oauth.refreshTokenGrantRequest(
-      server,
-      metadata,
-      authentication,
-      refreshToken.reveal(),
-      options,
-    );
-    await oauth.processRefreshTokenResponse(server, metadata, response);
-  });
+export async function refreshGrant(client: OAuthClient, refreshToken: Secret): Promise<GrantAnswer> {
+  return await requestTokens(client, ({ server, metadata, authentication, options }) =>
+    oauth.refreshTokenGrantRequest(server, metadata, authentication, refreshToken.reveal(), options),
+  );
 }
 
 /** Asks for a token on the client's own behalf (RFC 6749 §4.4). */
-export async function clientCredentialsGrant(client: StandardClient, scopes: readonly string[]): Promise<GrantAnswer> {
-  return await requestTokens(client, async ({ server, metadata, authentication, options }) => {
+export async function ownGrant(client: OAuthClient): Promise<GrantAnswer> {
+  return await requestTokens(client, ({ server, metadata, authentication, options }) => {
     const parameters = new URLSearchParams(options.additionalParameters);
     // There is no authorization request: what was written for it can only be meant for this one.
     for (const name of ['audience', 'resource']) {
-      if (!parameters.has(name)) append(parameters, pick(client.settings.authorizationParams, name));
+      const value = client.settings.authorizationParams?.[name];
+      if (value !== undefined && !parameters.has(name)) append(parameters, { [name]: value });
     }
+    const scopes = client.file?.requestedScopes ?? [];
     if (scopes.length > 0) parameters.set('scope', joinScopes(client, scopes));
-    const response = await oauth.clientCredentialsGrantRequest(server, metadata, authentication, parameters, options);
-    await oauth.processClientCredentialsResponse(server, metadata, response);
+    return oauth.clientCredentialsGrantRequest(server, metadata, authentication, parameters, options);
   });
 }
 
 /** Makes the address of the provider's consent page, or explains why there is none. */
 export async function authorizationUrl(
-  client: StandardClient,
+  client: OAuthClient,
   scopes: readonly string[],
   pending: PendingAuthorization,
 ): Promise<{ readonly kind: 'url'; readonly url: string | undefined } | Failure | Unusable> {
@@ -186,7 +187,7 @@ export async function authorizationUrl(
 
 /** Exchanges the code that a redirect brought. Its state has to be checked before. */
 export async function codeGrant(
-  client: StandardClient,
+  client: OAuthClient,
   pending: PendingAuthorization,
   redirect: URLSearchParams,
 ): Promise<GrantAnswer> {
@@ -202,14 +203,10 @@ export async function codeGrant(
   try {
     checked = oauth.validateAuthResponse(found.server, { client_id: client.clientId }, callback, pending.state);
   } catch {
-    return {
-      kind: 'unusable',
-      reason: `the redirect does not come from ${found.server.issuer}: its parameter "iss" is missing or another's (RFC 9207)`,
-      remedy: 'start again; if it happens again, report it to the provider',
-    };
+    return { kind: 'unusable', ...explainForeignIssuer(found.server.issuer) };
   }
-  return await requestTokens(client, async ({ server, metadata, authentication, options }) => {
-    const response = await oauth.authorizationCodeGrantRequest(
+  return await requestTokens(client, ({ server, metadata, authentication, options }) =>
+    oauth.authorizationCodeGrantRequest(
       server,
       metadata,
       authentication,
@@ -217,78 +214,44 @@ export async function codeGrant(
       pending.redirectUri,
       pending.verifier.reveal(),
       options,
-    );
-    await oauth.processAuthorizationCodeResponse(server, metadata, response);
-  });
-}
-
-/** Begin of a device flow (RFC 8628 §3.2). */
-export interface DeviceAuthorization {
-  readonly kind: 'started';
-  readonly deviceCode: Secret;
-  /** PKCE verifier (RFC 7636), for providers that demand it here too. */
-  readonly verifier: Secret;
-  readonly userCode: string;
-  readonly verificationUri: string;
-  readonly verificationUriComplete?: string;
-  readonly expiresInS: number;
-  readonly intervalS: number;
+    ),
+  );
 }
 
 /**
- * Starts a device flow (RFC 8628 §3.1), with PKCE; `none` where the provider has no device
- * endpoint.
+ * Starts a device flow (RFC 8628 §3.1), with PKCE, which some providers demand here too; `none`
+ * where the provider has no device endpoint.
  */
 export async function beginDevice(
-  client: StandardClient,
+  client: OAuthClient,
   scopes: readonly string[],
-): Promise<DeviceAuthorization | { readonly kind: 'none' } | Failure | Unusable> {
+): Promise<(DeviceAnswer & { readonly verifier: Secret }) | { readonly kind: 'none' } | Failure | Unusable> {
   const found = await discover(client);
   if (found.kind !== 'found') return found;
   const { server } = found;
-  if (server.device_authorization_endpoint === undefined) return { kind: 'none' };
+  const { device_authorization_endpoint: endpoint } = server;
+  if (endpoint === undefined) return { kind: 'none' };
   const verifier = oauth.generateRandomCodeVerifier();
   const parameters = new URLSearchParams();
   if (scopes.length > 0) parameters.set('scope', joinScopes(client, scopes));
   parameters.set('code_challenge', await oauth.calculatePKCECodeChallenge(verifier));
   parameters.set('code_challenge_method', 'S256');
   append(parameters, client.settings.commonParams);
-  const endpoint = server.device_authorization_endpoint;
-  return await attempt(client, server, async ({ metadata, authentication }) => {
-    const options = transport(client.exchange, endpoint);
-    const response = await oauth.deviceAuthorizationRequest(server, metadata, authentication, parameters, options);
-    const answer = await oauth.processDeviceAuthorizationResponse(server, metadata, response);
-    return {
-      kind: 'started',
-      deviceCode: new Secret(answer.device_code),
-      verifier: new Secret(verifier),
-      userCode: answer.user_code,
-      verificationUri: answer.verification_uri,
-      ...(answer.verification_uri_complete === undefined
-        ? {}
-        : { verificationUriComplete: answer.verification_uri_complete }),
-      expiresInS: answer.expires_in,
-      intervalS: answer.interval ?? 5,
-    };
-  });
+  const options = transport(client.exchange, endpoint);
+  const answer = await ask(client, server, judgeDeviceAnswer, ({ metadata, authentication }) =>
+    oauth.deviceAuthorizationRequest(server, metadata, authentication, parameters, options),
+  );
+  return answer.kind === 'started' ? { ...answer, verifier: new Secret(verifier) } : answer;
 }
 
 /**
  * Asks once whether the user has consented (RFC 8628 §3.4); the answer is often
  * `authorization_pending` or `slow_down`, as an error.
  */
-export async function deviceGrant(
-  client: StandardClient,
-  { deviceCode, verifier }: DeviceAuthorization,
-): Promise<GrantAnswer> {
-  return await requestTokens(client, async ({ server, metadata, authentication, options }) => {
-    const additionalParameters = new URLSearchParams(options.additionalParameters);
-    additionalParameters.set('code_verifier', verifier.reveal());
-    const response = await oauth.deviceCodeGrantRequest(server, metadata, authentication, deviceCode.reveal(), {
-      ...options,
-      additionalParameters,
-    });
-    await oauth.processDeviceCodeResponse(server, metadata, response);
+export async function deviceGrant(client: OAuthClient, deviceCode: Secret, verifier: Secret): Promise<GrantAnswer> {
+  return await requestTokens(client, ({ server, metadata, authentication, options }) => {
+    options.additionalParameters.set('code_verifier', verifier.reveal());
+    return oauth.deviceCodeGrantRequest(server, metadata, authentication, deviceCode.reveal(), options);
   });
 }
 
@@ -297,24 +260,20 @@ export async function deviceGrant(
  * for that.
  */
 export async function revokeGrant(
-  client: StandardClient,
+  client: OAuthClient,
   token: Secret,
   hint: 'access_token' | 'refresh_token',
-): Promise<Failure | Unusable | { readonly kind: 'none' } | null> {
+): Promise<RevocationAnswer> {
   const found = await discover(client);
   if (found.kind === 'unusable') return { kind: 'none' };
   if (found.kind !== 'found') return found;
   const { server } = found;
-  if (server.revocation_endpoint === undefined) return { kind: 'none' };
-  const endpoint = server.revocation_endpoint;
-  return await attempt(client, server, async ({ metadata, authentication }) => {
-    const response = await oauth.revocationRequest(server, metadata, authentication, token.reveal(), {
-      additionalParameters: { token_type_hint: hint },
-      ...transport(client.exchange, endpoint),
-    });
-    await oauth.processRevocationResponse(response);
-    return null;
-  });
+  const { revocation_endpoint: endpoint } = server;
+  if (endpoint === undefined) return { kind: 'none' };
+  const options = { additionalParameters: { token_type_hint: hint }, ...transport(client.exchange, endpoint) };
+  return await ask(client, server, judgeRevocation, ({ metadata, authentication }) =>
+    oauth.revocationRequest(server, metadata, authentication, token.reveal(), options),
+  );
 }
 
 /** What one request to the token endpoint is made with. */
@@ -323,20 +282,19 @@ interface TokenEndpointRequest extends ClientProof {
   readonly options: oauth.TokenEndpointRequestOptions & { readonly additionalParameters: URLSearchParams };
 }
 
-/** Sends a request to the token endpoint, and judges the answer by the facts of the exchange. */
+/** Sends a request to the token endpoint. */
 async function requestTokens(
-  client: StandardClient,
-  send: (request: TokenEndpointRequest) => Promise<void>,
+  client: OAuthClient,
+  send: (request: TokenEndpointRequest) => Promise<Response>,
 ): Promise<GrantAnswer> {
   const found = await discover(client);
   if (found.kind !== 'found') return found;
   const { server } = found;
-  return await attempt(client, server, async (proof) => {
+  return await ask(client, server, judgeAnswer, (proof) => {
     const additionalParameters = new URLSearchParams();
     append(additionalParameters, { ...client.settings.commonParams, ...client.settings.tokenParams });
     const options = { ...transport(client.exchange, server.token_endpoint ?? ''), additionalParameters };
-    await send({ server, ...proof, options }).catch(() => {});
-    return judgeAnswer(client.exchange.facts, client.judging);
+    return send({ server, ...proof, options });
   });
 }
 
@@ -347,27 +305,31 @@ interface ClientProof {
 }
 
 /**
- * Sends a request. Where no method of client authentication is set, a refusal of the client is a
- * reason to try the other one. It does not use up the grant (RFC 6749 §5.2 has the client checked
- * first).
+ * Sends a request, and judges the facts of the exchange. Where no method of client authentication
+ * is set, a refusal of the client is a reason to try the other one. It does not use up the grant
+ * (RFC 6749 §5.2 has the client checked first).
  */
-async function attempt<T extends { readonly kind: string } | null>(
-  client: StandardClient,
+async function ask<T extends { readonly kind: string } | null>(
+  client: OAuthClient,
   server: oauth.AuthorizationServer,
-  send: (proof: ClientProof) => Promise<T>,
+  judge: (facts: ExchangeAnswer, judging: Judging) => T | Failure,
+  send: (proof: ClientProof) => Promise<Response>,
 ): Promise<T | Failure | Unusable> {
+  const { exchange, judging } = client;
   let answer: T | Failure | undefined;
   for (const method of authenticationMethods(client, server)) {
+    const authentication = await authenticationOf(client, server, method);
+    if (typeof authentication !== 'function') return { kind: 'unusable', ...authentication };
     try {
-      const authentication = await authenticationOf(client, server, method);
-      answer = await send({ metadata: { client_id: client.clientId }, authentication });
-    } catch (error) {
-      if (error instanceof UnusableKey) return { kind: 'unusable', reason: error.message, remedy: error.remedy };
-      answer = judgeFailure(client.judging, client.exchange.facts);
+      await send({ metadata: { client_id: client.clientId }, authentication });
+      answer = judge(exchange.facts, judging);
+    } catch {
+      // Nothing was sent, or no answer came.
+      answer = judgeFailure(exchange.facts, judging);
     }
     if (answer === null || !('error' in answer) || answer.error !== 'invalid_client') return answer;
   }
-  return answer ?? judgeFailure(client.judging, client.exchange.facts);
+  return answer ?? judgeFailure(exchange.facts, judging);
 }
 
 /**
@@ -375,7 +337,7 @@ async function attempt<T extends { readonly kind: string } | null>(
  * and by body (RFC 6749 §2.3.1).
  */
 function authenticationMethods(
-  { settings, clientSecret, privateKey }: StandardClient,
+  { settings, clientSecret, privateKey }: OAuthClient,
   server: oauth.AuthorizationServer,
 ): readonly ClientAuthentication[] {
   if (settings.clientAuthentication !== undefined) return [settings.clientAuthentication];
@@ -389,43 +351,35 @@ function authenticationMethods(
 }
 
 async function authenticationOf(
-  client: StandardClient,
+  client: OAuthClient,
   server: oauth.AuthorizationServer,
   method: ClientAuthentication,
-): Promise<oauth.ClientAuth> {
-  if (method === 'private_key_jwt') return oauth.PrivateKeyJwt(await signingKey(client, server));
+): Promise<oauth.ClientAuth | Explanation> {
+  if (method === 'private_key_jwt') {
+    const key = await signingKey(client, server);
+    return 'key' in key ? oauth.PrivateKeyJwt(key) : key;
+  }
   const secret = client.clientSecret?.reveal();
   if (secret === undefined || method === 'none') return oauth.None();
   if (method === 'client_secret_jwt') return oauth.ClientSecretJwt(secret);
   return method === 'client_secret_basic' ? oauth.ClientSecretBasic(secret) : oauth.ClientSecretPost(secret);
 }
 
-/** Private key that cannot be used for `private_key_jwt`. */
-class UnusableKey extends Error {
-  readonly remedy: string;
-
-  constructor(message: string, remedy: string) {
-    super(message);
-    this.remedy = remedy;
-  }
-}
-
 /**
  * Reads the client's private key, PEM or JWK, for the algorithm that is set, or that key and
- * provider have in common.
+ * provider have in common. Returns why it cannot be used where that is so.
  */
 async function signingKey(
-  { privateKey, settings, account }: StandardClient,
+  { privateKey, settings, account }: OAuthClient,
   server: oauth.AuthorizationServer,
-): Promise<oauth.PrivateKey> {
-  const remedy = `write the client's key as "private_key" (PKCS #8 PEM, or a JWK) into ${account.file}`;
-  if (privateKey === null) throw new UnusableKey('private_key_jwt needs the private key of the client', remedy);
+): Promise<oauth.PrivateKey | Explanation> {
+  if (privateKey === null) return explainUnusableKey(account, 'private_key_jwt needs the private key of the client');
   const jwk = parseJson(privateKey.reveal());
   let key: KeyObject;
   try {
     key = isRecord(jwk) ? createPrivateKey({ key: jwk, format: 'jwk' }) : createPrivateKey(privateKey.reveal());
   } catch {
-    throw new UnusableKey('the "private_key" of the client cannot be read', remedy);
+    return explainUnusableKey(account, 'the "private_key" of the client cannot be read');
   }
   const usable = algorithmsOf(key);
   const published = server.token_endpoint_auth_signing_alg_values_supported;
@@ -433,13 +387,11 @@ async function signingKey(
     settings.clientSigningAlgorithm ??
     readString(jwk, 'alg') ??
     usable.find((one) => published?.includes(one) ?? true) ??
-    usable[0];
-  const parameters = algorithm === undefined ? undefined : IMPORT_PARAMETERS[algorithm];
-  if (algorithm === undefined || parameters === undefined || !usable.includes(algorithm)) {
-    throw new UnusableKey(
-      `the "private_key" of the client cannot sign with ${algorithm ?? 'any known algorithm'}`,
-      remedy,
-    );
+    usable[0] ??
+    'any known algorithm';
+  const parameters = IMPORT_PARAMETERS[algorithm];
+  if (parameters === undefined || !usable.includes(algorithm)) {
+    return explainUnusableKey(account, `the "private_key" of the client cannot sign with ${algorithm}`);
   }
   const keyId = readString(jwk, 'kid');
   const imported = await crypto.subtle.importKey('jwk', key.export({ format: 'jwk' }), parameters, false, ['sign']);
@@ -486,13 +438,8 @@ const IMPORT_PARAMETERS: Readonly<
   EdDSA: { name: 'Ed25519' },
 };
 
-function joinScopes(client: StandardClient, scopes: readonly string[]): string {
+function joinScopes(client: OAuthClient, scopes: readonly string[]): string {
   return scopes.join(client.settings.scopeSeparator ?? ' ');
-}
-
-function pick(params: ExtraParams | undefined, name: string): ExtraParams {
-  const value = params?.[name];
-  return value === undefined ? {} : { [name]: value };
 }
 
 function append(target: URLSearchParams, params: ExtraParams = {}): void {

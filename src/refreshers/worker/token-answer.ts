@@ -1,9 +1,9 @@
 /**
- * Judges what a token endpoint sent: pure, and prepared for anything. Sending is exchange.ts's.
+ * Judges what a provider's endpoints sent: pure, and prepared for anything. Sending is
+ * exchange.ts's.
  *
- * Answers are brought into the shape of RFC 6749 §5.1, whatever habits the provider has. A refusal
- * is one in the provider's own format, or comes with a status that §5.2 has for refusals. All else
- * is a transient failure.
+ * Tokens are read whatever habits the provider has. A refusal is one in the provider's own format,
+ * or comes with a status that RFC 6749 §5.2 has for refusals. All else is a transient failure.
  */
 
 import { isRecord, readString, type JsonObject } from '../../base/json.ts';
@@ -11,7 +11,7 @@ import type { Redactor } from '../../base/redactor.ts';
 import { Secret } from '../../base/secret.ts';
 import { splitList } from '../../base/split-list.ts';
 import { jwtTimes, parseTime, type GrantedTokens } from '../account-file.ts';
-import { DEAD_TOKEN_WORDS, explainRefusal, formatProviderError } from '../messages.ts';
+import { DEAD_TOKEN_WORDS, explainRefusal, explainUnfitAnswer, formatProviderError } from '../messages.ts';
 import type { RefreshOutcome } from './job.ts';
 
 /** Answer of the last request of an exchange, or why none came. */
@@ -49,6 +49,9 @@ interface UnfitAnswer {
 /** Result of a request for tokens. */
 export type GrantAnswer =
   { readonly kind: 'granted'; readonly tokens: GrantedTokens } | UnfitAnswer | Failure | Unusable;
+
+/** Result of a revocation: null when the provider took it, `none` where it has no way to. */
+export type RevocationAnswer = Failure | Unusable | { readonly kind: 'none' } | null;
 
 /** What is needed to judge an exchange besides its facts. */
 export interface Judging {
@@ -284,33 +287,25 @@ function toTokens(value: unknown): JsonObject | undefined {
   return typeof fields?.['access_token'] === 'string' ? fields : undefined;
 }
 
-/**
- * Brings a token answer into the shape of RFC 6749 §5.1. Tokens are at the top, beside a token type
- * and scopes separated by spaces. Lifetimes are the numbers `expires_in` and
- * `refresh_token_expires_in` (null: it does not end). There is no ID token, which nobody here uses.
- * Returns undefined when there is no usable access token.
- */
-export function normalizeTokenAnswer(
-  document: JsonObject,
-  nested: string | undefined,
-  now: number,
-): JsonObject | undefined {
-  const source = tokenSource(document, nested);
-  if (typeof source['access_token'] !== 'string' || accessProblem(source) !== undefined) return undefined;
-  const accessToken = source['access_token'].trim();
-  const refreshToken = source['refresh_token'];
+/** Reads the tokens of an answer; one that cannot be handed out was refused before. */
+function readTokens(source: JsonObject, now: number): GrantedTokens {
+  const accessToken = String(source['access_token']).trim();
+  const refreshToken = refreshTokenOf(source);
   const expiresIn = lifetimeSeconds(source, accessToken, now);
   const refreshExpiresIn = refreshLifetimeSeconds(source, now);
-  const { scope } = source;
-  const type = source['token_type'];
+  const scopes = splitList(readString(source, 'scope') ?? '');
   return {
-    access_token: accessToken,
-    token_type: typeof type === 'string' && /^bearer$/i.test(type) ? type.toLowerCase() : 'bearer',
-    ...(typeof refreshToken === 'string' && refreshToken !== '' ? { refresh_token: refreshToken } : {}),
-    ...(expiresIn === undefined ? {} : { expires_in: expiresIn }),
-    ...(refreshExpiresIn === undefined ? {} : { refresh_token_expires_in: refreshExpiresIn }),
-    ...(typeof scope === 'string' ? { scope: splitList(scope).join(' ') } : {}),
+    accessToken: new Secret(accessToken),
+    ...(refreshToken === null ? {} : { refreshToken }),
+    ...(expiresIn === undefined ? {} : { expiresIn }),
+    ...(refreshExpiresIn === undefined ? {} : { refreshExpiresIn }),
+    ...(scopes.length === 0 ? {} : { scopes }),
   };
+}
+
+function refreshTokenOf(source: JsonObject): Secret | null {
+  const token = readString(source, 'refresh_token') ?? '';
+  return token === '' ? null : new Secret(token);
 }
 
 /** Returns why an access token in an answer cannot be handed out, or undefined. */
@@ -372,43 +367,68 @@ function wholeSeconds(value: unknown): number | undefined {
 
 /** Returns the tokens of an answer, or what its lack of them means. */
 export function judgeAnswer(facts: ExchangeAnswer, judging: Judging): GrantAnswer {
-  if (facts.kind !== 'answer' || facts.document === null || facts.status < 200 || facts.status > 299) {
-    return judgeFailure(judging, facts);
-  }
-  const answer = normalizeTokenAnswer(facts.document, judging.nestedAnswer, facts.at);
-  if (answer !== undefined) return { kind: 'granted', tokens: grantedTokens(answer) };
+  if (!isSuccess(facts) || facts.document === null) return judgeFailure(facts, judging);
   const source = tokenSource(facts.document, judging.nestedAnswer);
+  const problem = accessProblem(source);
+  if (problem === undefined) return { kind: 'granted', tokens: readTokens(source, facts.at) };
   if (typeof source['access_token'] !== 'string' && typeof source['refresh_token'] !== 'string') {
-    return judgeFailure(judging, facts);
+    return judgeFailure(facts, judging);
   }
-  const refreshToken = source['refresh_token'];
+  return { kind: 'unfit', ...explainUnfitAnswer(facts.address, problem), refreshToken: refreshTokenOf(source) };
+}
+
+/** Returns null where a provider took a revocation. */
+export function judgeRevocation(facts: ExchangeAnswer, judging: Judging): Failure | null {
+  const isTaken = isSuccess(facts) && (facts.document === null || spokenError(facts.document) === undefined);
+  return isTaken ? null : judgeFailure(facts, judging);
+}
+
+/** Begin of a device flow (RFC 8628 §3.2). */
+export interface DeviceAnswer {
+  readonly kind: 'started';
+  readonly deviceCode: Secret;
+  readonly userCode: string;
+  readonly verificationUri: string;
+  readonly verificationUriComplete: string | undefined;
+  readonly expiresInS: number;
+  readonly intervalS: number;
+}
+
+/** Lifetime of a device code where the answer has none, in seconds: that of most providers. */
+const USUAL_CODE_LIFETIME_S = 900;
+
+/** Interval of the requests of a device flow where the answer has none, in seconds (§3.2). */
+const USUAL_INTERVAL_S = 5;
+
+/**
+ * Reads the answer of a device endpoint: Google has `verification_url`, Microsoft's first version
+ * numbers as texts, and others leave out what is required.
+ */
+export function judgeDeviceAnswer(facts: ExchangeAnswer, judging: Judging): DeviceAnswer | Failure {
+  const document = isSuccess(facts) ? facts.document : null;
+  const deviceCode = readString(document, 'device_code');
+  const userCode = readString(document, 'user_code');
+  const verificationUri = readString(document, 'verification_uri') ?? readString(document, 'verification_url');
+  if (deviceCode === undefined || userCode === undefined || verificationUri === undefined) {
+    return judgeFailure(facts, judging);
+  }
   return {
-    kind: 'unfit',
-    reason: `the answer of ${facts.address} cannot be used: ${accessProblem(source) ?? 'it holds no access token'}`,
-    remedy: 'have the provider give bearer tokens to this client, or use a client that may have them',
-    refreshToken: typeof refreshToken === 'string' && refreshToken !== '' ? new Secret(refreshToken) : null,
+    kind: 'started',
+    deviceCode: new Secret(deviceCode),
+    userCode,
+    verificationUri,
+    verificationUriComplete: readString(document, 'verification_uri_complete'),
+    expiresInS: wholeSeconds(document?.['expires_in']) ?? USUAL_CODE_LIFETIME_S,
+    intervalS: wholeSeconds(document?.['interval']) || USUAL_INTERVAL_S,
   };
 }
 
-function grantedTokens(answer: JsonObject): GrantedTokens {
-  const {
-    refresh_token: refreshToken,
-    expires_in: expiresIn,
-    refresh_token_expires_in: refreshExpiresIn,
-    scope,
-  } = answer;
-  return {
-    accessToken: new Secret(String(answer['access_token'])),
-    tokenType: 'Bearer',
-    ...(typeof refreshToken === 'string' ? { refreshToken: new Secret(refreshToken) } : {}),
-    ...(typeof expiresIn === 'number' ? { expiresIn } : {}),
-    ...(typeof refreshExpiresIn === 'number' || refreshExpiresIn === null ? { refreshExpiresIn } : {}),
-    ...(typeof scope === 'string' && scope !== '' ? { scopes: splitList(scope) } : {}),
-  };
+function isSuccess(facts: ExchangeAnswer): facts is Extract<ExchangeAnswer, { kind: 'answer' }> {
+  return facts.kind === 'answer' && facts.status >= 200 && facts.status <= 299;
 }
 
 /** Judges an exchange that brought no token. */
-export function judgeFailure(judging: Judging, facts: ExchangeAnswer): Failure {
+export function judgeFailure(facts: ExchangeAnswer, judging: Judging): Failure {
   if (facts.kind === 'none') return { kind: 'transient', cause: 'network', reason: facts.reason };
   const { status, document, retryAfterMs, address } = facts;
   const spoken = document === null ? undefined : spokenError(document);
@@ -444,25 +464,5 @@ export function judgeFailure(judging: Judging, facts: ExchangeAnswer): Failure {
     error: error.code,
     ...(description === undefined ? {} : { description }),
     ...explainRefusal(judging.account, judging.isConsentable, error),
-  };
-}
-
-/** Lifetime of a device code where the answer has none, in seconds: that of most providers. */
-const USUAL_CODE_LIFETIME_S = 900;
-
-/**
- * Brings the answer of a device endpoint into the shape of RFC 8628 §3.2: Google has
- * `verification_url`, Microsoft's first version numbers as texts, and others leave out what is
- * required. Any other document is returned as it is.
- */
-export function normalizeDeviceAnswer(document: JsonObject): JsonObject {
-  if (typeof document['device_code'] !== 'string') return document;
-  const { verification_url: address, interval, ...rest } = document;
-  const intervalS = wholeSeconds(interval) ?? 0;
-  return {
-    ...(address === undefined ? {} : { verification_uri: address }),
-    ...rest,
-    expires_in: wholeSeconds(document['expires_in']) ?? USUAL_CODE_LIFETIME_S,
-    ...(intervalS === 0 ? {} : { interval: intervalS }),
   };
 }

@@ -45,7 +45,7 @@ async function consent(
     redirect.search = new URLSearchParams({ state: asked.get('state') ?? '', ...answer }).toString();
     void fetch(redirect);
   };
-  const account = accounts.describe({ provider: 'test', account: 'default' });
+  const account = accounts.describe('test');
   const request = { device, port: 0, timeoutMs: 30_000, ...(scopes === undefined ? {} : { scopes }) };
   const done = await new Consents(worker).run(account, request, onPrompt, new AbortController().signal);
   await (await accounts.find('test')).reload();

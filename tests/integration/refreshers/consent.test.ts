@@ -31,7 +31,7 @@ async function start(
   const abort = new AbortController();
   const { promise, resolve, reject } = Promise.withResolvers<Flow>();
   const done = consents.run(
-    accounts.describe({ provider: 'test', account: 'default' }),
+    accounts.describe('test'),
     { device: false, port: 0, timeoutMs: 60_000, ...request },
     (id, prompt) => resolve({ prompt, id, done, consents, abort }),
     abort.signal,
@@ -137,7 +137,7 @@ describe('consent in a browser', () => {
     const flow = await start(made);
 
     const second = flow.consents.run(
-      made.accounts.describe({ provider: 'test', account: 'default' }),
+      made.accounts.describe('test'),
       { device: false, port: 0, timeoutMs: 1000 },
       () => {},
       new AbortController().signal,
@@ -209,7 +209,7 @@ describe('revocation', () => {
     const refreshToken = await server.grant();
     await files.write('oauth/test.json', oauthDocument(server.issuer, { refresh_token: refreshToken, note: 'mine' }));
     const { accounts, worker } = makeAccountsWith(files, new ManualClock(Date.now()), new WorkerProcesses());
-    const account = accounts.describe({ provider: 'test', account: 'default' });
+    const account = accounts.describe('test');
 
     expect(await worker.run({ kind: 'revoke', account })).toEqual({ kind: 'revoked', atProvider: true });
 

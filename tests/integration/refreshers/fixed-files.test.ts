@@ -176,7 +176,7 @@ it('a revocation that the provider refuses because of the client deletes nothing
 
   const report = await worker.run({
     kind: 'revoke',
-    account: accounts.describe({ provider: 'test', account: 'default' }),
+    account: accounts.describe('test'),
   });
 
   expect(report).toMatchObject({ kind: 'refused', error: { code: 'PROVIDER_REJECTED' } });

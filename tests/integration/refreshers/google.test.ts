@@ -202,7 +202,7 @@ describe('a Google account', () => {
     });
 
     const consented = await new Consents(worker).run(
-      accounts.describe({ provider: 'google', account: 'default' }),
+      accounts.describe('google'),
       { scopes: ['drive.file', 'calendar'], device: false, port: 0, timeoutMs: 10_000 },
       (_flow, prompt) => {
         if (prompt.kind !== 'browser') return;
@@ -271,7 +271,7 @@ it('the device flow of Google, which calls its address verification_url and answ
 
   const consented = new Consents(worker)
     .run(
-      accounts.describe({ provider: 'google', account: 'default' }),
+      accounts.describe('google'),
       { device: true, port: 0, timeoutMs: 1_000_000, scopes: ['drive.file'] },
       (_id, prompt) => prompts.push(prompt),
       new AbortController().signal,

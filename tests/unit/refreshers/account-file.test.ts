@@ -17,7 +17,7 @@ function jwt(claims: object): string {
 
 function written(raw: object, google: boolean, fields: object = {}): JsonObject {
   const account = parseAccountFile({ ...raw }, google, NOW);
-  const tokens = { accessToken: new Secret('new'), tokenType: 'Bearer', expiresIn: 3600, ...fields };
+  const tokens = { accessToken: new Secret('new'), expiresIn: 3600, ...fields };
   return toRecord(parseJson(formatWithTokens(account, tokens, NOW)));
 }
 
@@ -149,8 +149,9 @@ it.each([
   ['gh', { 'github.com': { user: 'x', oauth_token: 'a', refresh_token: 'r' }, client_id: 'c', client_secret: 's' }],
 ])('a file of %s is read with its own names', (_, raw) => {
   const file = parseAccountFile({ ...raw }, false, NOW);
-  expect([file.accessToken, file.refreshToken, file.clientSecret].map((one) => one?.reveal())).toEqual(['a', 'r', 's']);
-  expect(file.clientId).toBe('c');
+  const { accessToken, refreshToken, client } = file;
+  expect([accessToken, refreshToken, client?.clientSecret].map((one) => one?.reveal())).toEqual(['a', 'r', 's']);
+  expect(client?.clientId).toBe('c');
 });
 
 describe('a wrong field', () => {

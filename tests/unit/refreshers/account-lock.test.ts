@@ -5,14 +5,16 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { acquireLock, lockPath } from '../../../src/refreshers/account-file.ts';
+import { lockAccount } from '../../../src/refreshers/account-file.ts';
 import { identifyProcess, type ProcessIdentity } from '../../../src/base/process-identity.ts';
 
 let folder = '';
+let file = '';
 let path = '';
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'aip-lock-'));
-  path = lockPath(join(folder, 'test.json'));
+  file = join(folder, 'test.json');
+  path = join(folder, '.test.json.lock');
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
@@ -27,18 +29,18 @@ async function deadProcess(): Promise<ProcessIdentity> {
 
 describe('the lock of an account', () => {
   it('is held by one, and free again when it is given back', async () => {
-    const first = await acquireLock(path, 0);
+    const first = await lockAccount(file, 0);
 
-    expect(await acquireLock(path, 0)).toBeUndefined();
+    expect(await lockAccount(file, 0)).toBeUndefined();
     await first?.release();
-    const second = await acquireLock(path, 0);
+    const second = await lockAccount(file, 0);
     expect(second).toBeDefined();
     await second?.release();
     expect(await readdir(folder)).toEqual([]);
   });
 
   it('names its holder by pid and start time', async () => {
-    const lock = await acquireLock(path, 0);
+    const lock = await lockAccount(file, 0);
 
     const holder: unknown = JSON.parse(await readFile(path, 'utf8'));
 
@@ -50,7 +52,7 @@ describe('the lock of an account', () => {
     const dead = await deadProcess();
     for (const holder of [dead, { pid: process.pid, started: 'long ago' }]) {
       await writeFile(path, JSON.stringify({ ...holder, nonce: '00000000-0000-4000-8000-000000000000' }));
-      const lock = await acquireLock(path, 0);
+      const lock = await lockAccount(file, 0);
       expect(lock).toBeDefined();
       await lock?.release();
     }
@@ -60,7 +62,7 @@ describe('the lock of an account', () => {
   it('is taken over from a file that nobody here wrote', async () => {
     await writeFile(path, 'garbage');
 
-    const lock = await acquireLock(path, 0);
+    const lock = await lockAccount(file, 0);
 
     expect(lock).toBeDefined();
     await lock?.release();
@@ -75,19 +77,19 @@ describe('the lock of an account', () => {
       JSON.stringify({ ...dead, nonce: '00000000-0000-4000-8000-000000000002' }),
     );
 
-    const locks = await Promise.all(Array.from({ length: 30 }, () => acquireLock(path, 0)));
+    const locks = await Promise.all(Array.from({ length: 30 }, () => lockAccount(file, 0)));
 
     const held = locks.filter((lock) => lock !== undefined);
     expect(held).toHaveLength(1);
     await Promise.all(held.map((lock) => lock.release()));
-    const last = await acquireLock(path, 1000);
+    const last = await lockAccount(file, 1000);
     expect(last).toBeDefined();
     await last?.release();
   });
 
   it('is waited for', async () => {
-    const first = await acquireLock(path, 0);
-    const waiting = acquireLock(path, 10_000);
+    const first = await lockAccount(file, 0);
+    const waiting = lockAccount(file, 10_000);
 
     await first?.release();
 

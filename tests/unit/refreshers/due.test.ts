@@ -1,10 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { demandedValidity, refreshDue } from '../../../src/refreshers/held-token.ts';
+import { Secret } from '../../../src/base/secret.ts';
+import { parseAccountFile } from '../../../src/refreshers/account-file.ts';
+import { demandedValidity, HeldToken, refreshDue } from '../../../src/refreshers/held-token.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 const MINUTE = 60_000;
 
 function minutesAfterStart(lifetimeMinutes: number, random = 0.5): number {
-  return refreshDue({ obtainedAt: 0, expiresAt: lifetimeMinutes * MINUTE }, random) / MINUTE;
+  return refreshDue(lifetimeMinutes * MINUTE, lifetimeMinutes * MINUTE, random) / MINUTE;
 }
 
 describe('the due time of a token', () => {
@@ -26,15 +29,19 @@ describe('the due time of a token', () => {
   });
 
   it('takes an hour of life for granted where the file does not say when the token was obtained', () => {
-    expect(refreshDue({ obtainedAt: null, expiresAt: 60 * MINUTE }, 0.5)).toBe(48 * MINUTE);
+    const clock = new ManualClock();
+    const expiresAt = clock.now() + 60 * MINUTE;
+    const accessToken = new Secret('a');
+    const file = { ...parseAccountFile({ refresh_token: 'r', expires_at: expiresAt }, false), accessToken };
+    expect(new HeldToken(file, true, clock, 0.5).dueAt).toBe(clock.now() + 48 * MINUTE);
   });
 });
 
 it('a caller cannot demand more validity than a new token has', () => {
-  const life = { obtainedAt: 0, expiresAt: 60 * MINUTE };
+  const life = 60 * MINUTE;
 
   expect(demandedValidity(10 * MINUTE, life)).toBe(10 * MINUTE);
   expect(demandedValidity(600 * MINUTE, life)).toBe(57 * MINUTE);
   // A token of a minute would be renewed with every call otherwise.
-  expect(demandedValidity(MINUTE, { obtainedAt: 0, expiresAt: MINUTE })).toBe(MINUTE / 2);
+  expect(demandedValidity(MINUTE, MINUTE)).toBe(MINUTE / 2);
 });

@@ -5,6 +5,7 @@ it('there is a preset for each provider that people ask for most, with the two e
   expect(Object.keys(PRESETS).toSorted()).toEqual([
     'github',
     'gitlab',
+    'google',
     'linear',
     'microsoft',
     'notion',

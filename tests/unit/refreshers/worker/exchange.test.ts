@@ -8,7 +8,7 @@ function answering(response: () => Response | Promise<Response>, asked: RequestI
       asked.push(init ?? {});
       return Promise.resolve(response());
     },
-    now: () => 0,
+    clock: { now: () => 0 },
   });
 }
 
@@ -41,7 +41,7 @@ describe('an exchange', () => {
 
     const response = await exchange.fetch(URL_OK);
 
-    expect(response.status).toBe(502);
+    expect(response.status).toBe(302);
     expect(asked[0]?.redirect).toBe('manual');
     expect(exchange.facts).toMatchObject({ kind: 'answer', status: 302, document: null });
   });
@@ -75,7 +75,8 @@ describe('an exchange', () => {
     const exchange = answering(() => new Response(body, { headers: { 'content-type': type } }));
 
     const answer: unknown = await (await exchange.fetch(URL_OK)).json();
-    expect(answer).toMatchObject({ access_token: 'a1', refresh_token: 'r1', expires_in: 60 });
+    expect(answer).toMatchObject(TOKENS);
+    expect(exchange.facts).toMatchObject({ kind: 'answer', status: 200, document: TOKENS });
   });
 
   it('reads no token in a page', async () => {

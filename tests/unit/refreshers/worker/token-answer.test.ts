@@ -1,11 +1,41 @@
 import { describe, expect, it } from 'vitest';
 import { Redactor } from '../../../../src/base/redactor.ts';
 import {
+  judgeAnswer,
+  judgeDeviceAnswer,
   judgeFailure,
-  normalizeDeviceAnswer,
-  normalizeTokenAnswer,
+  judgeRevocation,
   spokenError,
+  type ExchangeAnswer,
 } from '../../../../src/refreshers/worker/token-answer.ts';
+
+const JUDGING = { account: 'test', isConsentable: true, redactor: new Redactor() };
+
+/** Returns the facts of an exchange whose answer had a document. */
+function answered(document: object | null, status = 200, at = 0): ExchangeAnswer {
+  return {
+    kind: 'answer',
+    status,
+    address: 'https://x',
+    document: document === null ? null : { ...document },
+    retryAfterMs: undefined,
+    at,
+  };
+}
+
+const judge = (status: number, document: object) => judgeFailure(answered(document, status), JUDGING);
+
+/** Returns the tokens of an answer with their values, or undefined where it grants none. */
+function tokensIn(document: object, nestedAnswer?: string, at = 0): Record<string, unknown> | undefined {
+  const answer = judgeAnswer(answered(document, 200, at), { ...JUDGING, nestedAnswer });
+  if (answer.kind !== 'granted') return undefined;
+  const { accessToken, refreshToken, ...others } = answer.tokens;
+  return {
+    accessToken: accessToken.reveal(),
+    ...(refreshToken === undefined ? {} : { refreshToken: refreshToken.reveal() }),
+    ...others,
+  };
+}
 
 describe('a token answer', () => {
   it('of Slack has its user tokens nested, its scopes separated by commas, and a type of its own', () => {
@@ -20,32 +50,26 @@ describe('a token answer', () => {
       },
     };
 
-    expect(normalizeTokenAnswer(answer, 'authed_user', 0)).toEqual({
-      access_token: 'xoxe.1',
-      refresh_token: 'xoxe-1',
-      token_type: 'bearer',
-      expires_in: 43_200,
-      scope: 'chat:write users:read',
+    expect(tokensIn(answer, 'authed_user')).toEqual({
+      accessToken: 'xoxe.1',
+      refreshToken: 'xoxe-1',
+      expiresIn: 43_200,
+      scopes: ['chat:write', 'users:read'],
     });
-    expect(normalizeTokenAnswer(answer, undefined, 0)).toEqual(normalizeTokenAnswer(answer, 'authed_user', 0));
+    expect(tokensIn(answer)).toEqual(tokensIn(answer, 'authed_user'));
   });
 
   it.each([[(answer: object) => answer], [(answer: object) => ({ data: answer })]])(
     'may have the names of JavaScript',
     (wrap) => {
       const answer = wrap({ accessToken: 'a', refreshToken: 'r', expiresIn: 7200, tokenType: 'Bearer' });
-      expect(normalizeTokenAnswer({ ...answer }, undefined, 0)).toEqual({
-        access_token: 'a',
-        refresh_token: 'r',
-        token_type: 'bearer',
-        expires_in: 7200,
-      });
+      expect(tokensIn(answer)).toEqual({ accessToken: 'a', refreshToken: 'r', expiresIn: 7200 });
     },
   );
 
   it('has the names of RFC 6749 first', () => {
     const answer = { access_token: 'a', accessToken: 'b', expires_in: 60, expiresIn: 7200 };
-    expect(normalizeTokenAnswer(answer, undefined, 0)).toMatchObject({ access_token: 'a', expires_in: 60 });
+    expect(tokensIn(answer)).toMatchObject({ accessToken: 'a', expiresIn: 60 });
   });
 
   it.each([
@@ -57,7 +81,7 @@ describe('a token answer', () => {
     [null, undefined],
     [true, undefined],
   ])('with expires_in %j is read as %s', (value, seconds) => {
-    expect(normalizeTokenAnswer({ access_token: 'a', expires_in: value }, undefined, 0)?.['expires_in']).toBe(seconds);
+    expect(tokensIn({ access_token: 'a', expires_in: value })?.['expiresIn']).toBe(seconds);
   });
 
   it.each([
@@ -65,21 +89,20 @@ describe('a token answer', () => {
     ['deep inside', { result: { tokens: { access_token: 'a', expires_in: 60, refresh_token: 'r' } } }],
     ['with a line break behind the token', { access_token: 'a\r\n', expires_in: 60, refresh_token: 'r' }],
   ])('%s is read', (_, answer) => {
-    const read = { access_token: 'a', token_type: 'bearer', expires_in: 60, refresh_token: 'r' };
-    expect(normalizeTokenAnswer({ ...answer }, undefined, 0)).toEqual(read);
+    expect(tokensIn(answer)).toEqual({ accessToken: 'a', expiresIn: 60, refreshToken: 'r' });
   });
 
   it('with an end in place of the lifetime lives until then', () => {
     const now = Date.parse('2026-03-01T12:00:00Z');
     const lifetime = (value: unknown): unknown =>
-      normalizeTokenAnswer({ access_token: 'a', expires_in: value }, undefined, now)?.['expires_in'];
+      tokensIn({ access_token: 'a', expires_in: value }, undefined, now)?.['expiresIn'];
     expect(lifetime(now / 1000 + 3600)).toBe(3600);
     expect(lifetime(String(now + 3_600_000))).toBe(3600);
     expect(lifetime(now / 1000 - 3600)).toBe(315_360_000);
   });
 
   it.each([[undefined], [''], [5], ['line\nbreak'], ['ümlaut'], [{}]])('with the token %j holds none', (value) => {
-    expect(normalizeTokenAnswer({ access_token: value }, undefined, 0)).toBeUndefined();
+    expect(tokensIn({ access_token: value })).toBeUndefined();
   });
 });
 
@@ -87,19 +110,31 @@ describe('the answer of a device endpoint', () => {
   const usual = { device_code: 'd', user_code: 'u', verification_uri: 'https://x', expires_in: 900 };
 
   it.each([
-    ['as RFC 8628 has it', { ...usual, interval: 5 }, { ...usual, interval: 5 }],
-    ['of Google', { device_code: 'd', user_code: 'u', verification_url: 'https://x', expires_in: 900 }, usual],
-    ['with numbers as texts', { ...usual, expires_in: '900', interval: '5' }, { ...usual, interval: 5 }],
-    ['without a lifetime', { device_code: 'd', user_code: 'u', verification_uri: 'https://x' }, usual],
-    ['with an interval of nothing', { ...usual, interval: 0 }, usual],
-  ])('is read %s', (_, document, read) => {
-    expect(normalizeDeviceAnswer({ ...document })).toEqual(read);
+    ['as RFC 8628 has it', { ...usual, interval: 7 }, 7],
+    ['of Google', { device_code: 'd', user_code: 'u', verification_url: 'https://x', expires_in: 900 }, 5],
+    ['with numbers as texts', { ...usual, expires_in: '900', interval: '7' }, 7],
+    ['without a lifetime', { device_code: 'd', user_code: 'u', verification_uri: 'https://x' }, 5],
+    ['with an interval of nothing', { ...usual, interval: 0 }, 5],
+  ])('is read %s', (_, document, intervalS) => {
+    const read = { userCode: 'u', verificationUri: 'https://x', expiresInS: 900, intervalS };
+    expect(judgeDeviceAnswer(answered(document), JUDGING)).toMatchObject({ kind: 'started', ...read });
   });
 
-  it('is not made of any other document', () => {
-    const metadata = { issuer: 'https://x', interval: 'x' };
-    expect(normalizeDeviceAnswer(metadata)).toEqual(metadata);
+  it('is a failure where it has no code', () => {
+    expect(judgeDeviceAnswer(answered({ issuer: 'https://x' }), JUDGING).kind).toBe('transient');
+    expect(judgeDeviceAnswer(answered({ error: 'invalid_scope' }), JUDGING).kind).toBe('rejected');
+    expect(judgeDeviceAnswer(answered(usual, 500), JUDGING).kind).toBe('transient');
   });
+});
+
+it.each([
+  [200, null, undefined],
+  [200, {}, undefined],
+  [200, { ok: false, error: 'invalid_auth' }, 'rejected'],
+  [400, { error: 'unsupported_token_type' }, 'rejected'],
+  [503, null, 'transient'],
+])('a revocation that is answered with %i %j is %s', (status, document, kind) => {
+  expect(judgeRevocation(answered(document, status), JUDGING)?.kind).toBe(kind);
 });
 
 describe('an error inside an answer', () => {
@@ -138,17 +173,6 @@ describe('an error inside an answer', () => {
 });
 
 describe('an answer to a refresh', () => {
-  const judging = { account: 'test', isConsentable: true, redactor: new Redactor() };
-  const judge = (status: number, document: object) =>
-    judgeFailure(judging, {
-      kind: 'answer',
-      address: 'https://x',
-      retryAfterMs: undefined,
-      at: 0,
-      status,
-      document: { ...document },
-    });
-
   it.each([
     ['Okta', 400, { errorCode: 'E0000047', errorSummary: 'API call exceeded rate limit due to too many requests.' }],
     ['Auth0', 403, { error: 'access_denied', error_description: 'Global limit has been reached' }],
@@ -216,15 +240,12 @@ describe('a limit of requests', () => {
 });
 
 describe('a refusal without a code', () => {
-  const judging = { account: 'hubspot', isConsentable: true, redactor: new Redactor() };
-  const answered = { kind: 'answer', status: 400, address: 'https://x', retryAfterMs: undefined, at: 0 } as const;
-
   it.each([
     { status: 'BAD_REFRESH_TOKEN', message: 'missing or invalid refresh token' },
     { message: 'missing or invalid refresh token', errors: [{ resource: 'RefreshToken', code: 'invalid' }] },
     { errcode: 42_002, errmsg: 'missing or invalid refresh token' },
   ])('is shown in its own words: %j', (document) => {
-    expect(judgeFailure(judging, { ...answered, document })).toMatchObject({
+    expect(judge(400, document)).toMatchObject({
       kind: 'rejected',
       error: 'http_400',
       description: 'missing or invalid refresh token',
