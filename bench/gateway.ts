@@ -1,7 +1,8 @@
 /**
  * What it costs to ask a provider through aipassd: over the HTTP gateway's socket, over loopback
  * and over node-ipc, beside asking the provider directly and a bare node:http pass-through (the
- * floor), in turns within one run. Accounting and audit are on.
+ * floor), in turns within one run. What is asked over loopback is compared with the floor over
+ * loopback. Accounting and audit are on.
  */
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -13,7 +14,7 @@ import { AIPASSD, Asker } from './asker.ts';
 import { HttpAsker, type Address, type Times } from './http-asker.ts';
 import { median, millis, percentile, printFigures, type Figure } from './numbers.ts';
 import { reportLeftOut, startPeers } from './peers.ts';
-import { BENCH_KEY, makeHome, start, startDaemon, untilAccepting, type Running } from './programs.ts';
+import { makeHome, start, startDaemon, untilAccepting, type Running } from './programs.ts';
 
 const ROUNDS = 5;
 const SEQUENTIAL = 300;
@@ -27,6 +28,9 @@ const CONNECTIONS = 32;
  */
 const WARM_REQUESTS = 16_000;
 const WARM_MS = 10_000;
+
+/** The way over loopback, and its name. */
+const LOOPBACK = 'loopback';
 
 const MESSAGES = [{ role: 'user', content: 'ping '.repeat(20) }];
 
@@ -58,10 +62,12 @@ export async function benchGateway(): Promise<void> {
   try {
     const provider = await start([server('mock-provider')], { word: 'ready' });
     running.push(provider);
-    const port = Number(/ready (\d+)/.exec(provider.output())?.[1]);
+    const port = portOf(provider);
     home = makeHome({ providers: { openrouter: { baseUrl: `http://127.0.0.1:${port}/v1` } } });
     const floorPath = join(folder, 'floor');
-    running.push(await start([server('pass-through'), floorPath, BENCH_KEY, String(port)], { word: 'ready' }));
+    const floor = await start([server('pass-through'), floorPath, String(port)], { word: 'ready' });
+    const loopbackFloor = await start([server('pass-through'), '', String(port)], { word: 'ready' });
+    running.push(floor, loopbackFloor);
     const daemon = await startDaemon(home);
     running.push(daemon);
     const gatewayPath = join(dirname(home.socket), 'gateway.sock');
@@ -71,9 +77,10 @@ export async function benchGateway(): Promise<void> {
     const ways: Way[] = [
       httpWay('direct', { host: '127.0.0.1', port }, '/v1/chat/completions'),
       httpWay('floor', { path: floorPath }, '/v1/chat/completions'),
+      httpWay('floor on loopback', { host: '127.0.0.1', port: portOf(loopbackFloor) }, '/v1/chat/completions'),
       httpWay('gateway.sock', { path: gatewayPath }, '/openrouter/v1/chat/completions'),
       ipcWay('node-ipc', home.socket),
-      httpWay('loopback', { host: '127.0.0.1', port: run.port }, '/openrouter/v1/chat/completions', [
+      httpWay(LOOPBACK, { host: '127.0.0.1', port: run.port }, '/openrouter/v1/chat/completions', [
         `host: 127.0.0.1:${run.port}`,
         `authorization: Bearer ${run.token}`,
       ]),
@@ -103,6 +110,11 @@ export async function benchGateway(): Promise<void> {
     home?.remove();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Returns the port that a server printed. */
+function portOf(running: Running): number {
+  return Number(/ready (\d+)/.exec(running.output())?.[1]);
 }
 
 function server(name: string): string {
@@ -188,7 +200,12 @@ async function measureOnce(way: Way): Promise<Record<'p50' | 'p99' | 'first' | '
   } finally {
     asker.close();
   }
-  return { p50: median(whole), p99: percentile(whole, 0.99), first: median(first), rate: await measureRate(way, PARALLEL) };
+  return {
+    p50: median(whole),
+    p99: percentile(whole, 0.99),
+    first: median(first),
+    rate: await measureRate(way, PARALLEL),
+  };
 }
 
 /** Sends requests over 32 connections, and returns how many were answered in a second. */
@@ -212,15 +229,18 @@ async function measureRate(way: Way, requests: number, maxMs = Infinity): Promis
 }
 
 function compare(measured: readonly Measured[], memory: string): Figure[] {
-  const [direct, floor, ...ours] = measured;
-  if (!direct || !floor) return [];
+  const [direct, socketFloor, loopbackFloor, ...ours] = measured;
+  if (!direct || !socketFloor || !loopbackFloor) return [];
   /** What a way adds to asking directly, round by round. */
   const added = (figures: Measured, name: 'p50' | 'first'): number =>
     median(figures[name].map((value, round) => value - (direct[name][round] ?? 0)));
-  const floorRate = median(floor.rate);
+  const socketFloorRate = median(socketFloor.rate);
   return [
     ...ours.flatMap((figures): Figure[] => {
       const { name } = figures.way;
+      // A connection over TCP costs more than one over a Unix socket, whoever serves it.
+      const floor = name === LOOPBACK ? loopbackFloor : socketFloor;
+      const floorRate = median(floor.rate);
       const p50 = added(figures, 'p50') - added(floor, 'p50');
       const first = added(figures, 'first') - added(floor, 'first');
       const rate = median(figures.rate) / floorRate;
@@ -249,6 +269,16 @@ function compare(measured: readonly Measured[], memory: string): Figure[] {
           target: '≥ 0.75 ×',
           isMet: rate >= 0.75,
         },
+        ...(name === LOOPBACK
+          ? [
+              {
+                what: `requests per second at ${CONNECTIONS}, ${name}, beside the floor over a Unix socket`,
+                ours: String(Math.round(median(figures.rate))),
+                reference: String(Math.round(socketFloorRate)),
+                result: `${(median(figures.rate) / socketFloorRate).toFixed(2)} ×`,
+              },
+            ]
+          : []),
         {
           what: `p99, ${name}, beside the floor`,
           ours: millis(median(figures.p99)),
@@ -269,7 +299,7 @@ function compare(measured: readonly Measured[], memory: string): Figure[] {
 
 /** Compares gateway.sock with other gateways. */
 function compareWithPeers(measured: readonly Measured[]): Figure[] {
-  const [direct, , ours] = measured;
+  const [direct, , , ours] = measured;
   if (!direct || !ours) return [];
   const added = (figures: Measured, name: 'p50' | 'first'): number =>
     median(figures[name].map((value, round) => value - (direct[name][round] ?? 0)));
