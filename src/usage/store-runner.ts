@@ -28,13 +28,7 @@ import { databaseFailure, type DatabaseFailure } from './store/failure.ts';
 import { openConnection } from './store/open.ts';
 import type { PruneCutoffs } from './store/prune.ts';
 import { UsageStore } from './store/usage-store.ts';
-import type { DatabaseState, ThreadData } from './thread.ts';
-
-/**
- * Number of events that are written at once: some 20 ms, so that a question in between does not
- * wait long.
- */
-const BATCH_EVENTS = 500;
+import { BATCH_EVENTS, type DatabaseState, type ThreadData } from './thread.ts';
 
 /** Limit of the time that a question waits for events that came before it. */
 const CATCH_UP_MS = 1000;

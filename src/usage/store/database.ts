@@ -106,8 +106,8 @@ export class Statement<Row = never> {
 export interface Executor {
   readonly db: UsageDb;
   readonly dialect: DialectName;
-  /** Runs a statement and returns its rows. */
-  run<Row>(statement: Statement<Row>, values: readonly SqlValue[]): Promise<Row[]>;
+  /** Runs a statement and returns its rows, at once where the database is in this process. */
+  run<Row>(statement: Statement<Row>, values: readonly SqlValue[]): Promise<Row[]> | Row[];
   /**
    * Runs a statement that returns no rows, and returns the number of rows that it changed; only
    * where the database is in this process.
@@ -168,8 +168,11 @@ export class BulkInsert<Row, Returned = never> {
     for (const size of SIZES[executor.dialect]) {
       const statement = this.#statement(size);
       for (; rows.length - start >= size; start += size) {
-        const values = rows.slice(start, start + size).flatMap(this.#flatten);
-        for (const row of await executor.run(statement, values)) returned.push(row);
+        const slice = rows.slice(start, start + size);
+        const [first] = slice;
+        const isOne = size === 1 && first !== undefined;
+        const ran = executor.run(statement, isOne ? this.#flatten(first) : slice.flatMap(this.#flatten));
+        for (const row of ran instanceof Promise ? await ran : ran) returned.push(row);
       }
     }
     return returned;

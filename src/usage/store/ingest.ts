@@ -31,8 +31,8 @@ import {
   type NamedRow,
 } from './event-rows.ts';
 import type { Names } from './names.ts';
-import { bucketOf, DAY } from './resolutions.ts';
-import { contribution, noSums, STATUS_CODES, SUM_COLUMNS } from './sums.ts';
+import { ALL_RESOLUTIONS, bucketOf, DAY, MINUTE, RESOLUTIONS } from './resolutions.ts';
+import { contribution, noSums, STATUS_CODES, SUM_COLUMNS, type SumColumn } from './sums.ts';
 import { kindNumber, SessionsFold, TotalsFold, type Dimensions, type SessionRow, type TotalRow } from './totals.ts';
 
 /** A batch and where in which journal it ends; imported events come from no journal. */
@@ -90,14 +90,37 @@ const insertEvent = new Statement((db) =>
 
 const TOTAL_KEY = ['resolution', 'kind', 'caller', 'bucket', 'value', 'status'] as const;
 
+/** Columns of the rows that are added to the totals. */
+const ADDED = ['kind', 'caller', 'value', 'status', 'minute', ...SUM_COLUMNS] as const;
+
+/**
+ * Adds each row to the totals of all resolutions: half of what an upsert costs is handing over its
+ * values. Larger buckets come first, so that daemons which share a database lock them in one order.
+ */
 const addTotals = new BulkInsert<TotalRow>(
-  (db, rows) =>
-    db
-      .insertInto('totals')
-      .columns([...TOTAL_KEY, ...SUM_COLUMNS])
-      .expression(placeholders([...TOTAL_KEY, ...SUM_COLUMNS], rows))
-      .onConflict((conflict) => conflict.columns([...TOTAL_KEY]).doUpdateSet(addedUp('totals'))),
-  (row) => [row.resolution, row.kind, row.caller, row.bucket, row.value, row.status, ...row.sums],
+  (db, rows) => {
+    const row = sql`(${sql.join(ADDED.map(() => sql`cast(${0} as bigint)`))})`;
+    const resolutions = ALL_RESOLUTIONS.toReversed().map(
+      (resolution) => sql`(${sql.lit(resolution)}, ${sql.lit(RESOLUTIONS[resolution].ms / RESOLUTIONS[MINUTE].ms)})`,
+    );
+    const sums = SUM_COLUMNS.map((column) => sql.ref(column));
+    // Several rows can be of one larger bucket, which one statement can change only once.
+    const grouped = rows > 1;
+    return {
+      compile: () =>
+        sql`with added (${columnList(ADDED)}) as (values ${sql.join(Array.from({ length: rows }, () => row))}),
+            resolutions (resolution, minutes) as (values ${sql.join(resolutions)})
+          insert into totals (${columnList([...TOTAL_KEY, ...SUM_COLUMNS])})
+          select resolution, kind, caller, minute / minutes, value, status,
+            ${sql.join(grouped ? sums.map((column) => sql`sum(${column})`) : sums)}
+          from added cross join resolutions where true
+          ${grouped ? sql`group by 1, 2, 3, 4, 5, 6 order by kind, caller, value, status, resolution desc, 4` : sql``}
+          on conflict (${columnList(TOTAL_KEY)}) do update set ${sql.join(
+            SUM_COLUMNS.map((column) => sql`${sql.ref(column)} = ${addedTo('totals', column)}`),
+          )}`.compile(db),
+    };
+  },
+  ({ kind, caller, value, status, minute, sums }) => [kind, caller, value, status, minute, ...sums],
 );
 
 const SESSION_COLUMNS = ['session', 'organization', 'status', 'caller', 'first_at', 'last_at'] as const;
@@ -110,7 +133,7 @@ const addSessions = new BulkInsert<SessionRow>(
       .expression(placeholders([...SESSION_COLUMNS, ...SUM_COLUMNS], rows))
       .onConflict((conflict) =>
         conflict.columns(['session', 'organization', 'status']).doUpdateSet({
-          ...addedUp('sessions'),
+          ...Object.fromEntries(SUM_COLUMNS.map((column) => [column, addedTo('sessions', column)])),
           first_at: sql<number>`case when excluded.first_at < sessions.first_at then excluded.first_at else sessions.first_at end`,
           last_at: sql<number>`case when excluded.last_at > sessions.last_at then excluded.last_at else sessions.last_at end`,
         }),
@@ -374,6 +397,8 @@ class BatchWriter {
  * the result of writing them one by one. Ids that are reported on within the batch are left alone.
  */
 function withoutRepeatedIds(events: readonly UsageEvent[]): readonly UsageEvent[] {
+  const ids = events.map(({ generationId }) => generationId).filter((id) => id !== null);
+  if (new Set(ids).size === ids.length) return events;
   const reported = new Set(events.filter(({ operation }) => isReport(operation)).map(placeOf));
   const later = new Set<string>();
   const result = [...events];
@@ -491,11 +516,11 @@ function placeholders(columns: readonly string[], rows: number) {
   return sql`values ${sql.join(Array.from({ length: rows }, () => row))}`;
 }
 
-function addedUp(table: 'totals' | 'sessions') {
-  return Object.fromEntries(
-    SUM_COLUMNS.map((column) => [
-      column,
-      sql<number>`${sql.ref(`${table}.${column}`)} + ${sql.ref(`excluded.${column}`)}`,
-    ]),
-  );
+function columnList(columns: readonly string[]) {
+  return sql.join(columns.map((column) => sql.ref(column)));
+}
+
+/** Returns what a table has in a column and what is added to it. */
+function addedTo(table: 'totals' | 'sessions', column: SumColumn) {
+  return sql<number>`${sql.ref(`${table}.${column}`)} + ${sql.ref(`excluded.${column}`)}`;
 }

@@ -126,11 +126,11 @@ function executorOn(file: Database.Database, db: UsageDb): Executor {
     db,
     dialect: 'sqlite',
     change: (statement, values) => prepare(statement).run(...values).changes,
-    run<Row>(statement: Statement<Row>, values: readonly SqlValue[]): Promise<Row[]> {
+    run<Row>(statement: Statement<Row>, values: readonly SqlValue[]): Row[] {
       const known = prepare(statement);
-      if (known.reader) return Promise.resolve(known.all(...values) as Row[]);
+      if (known.reader) return known.all(...values) as Row[];
       known.run(...values);
-      return Promise.resolve([]);
+      return [];
     },
   };
 }

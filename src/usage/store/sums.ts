@@ -60,9 +60,11 @@ export const INDEX = Object.fromEntries(COUNTED.map((column, index) => [column, 
 >;
 const FIRST_LATENCY = COUNTED.length;
 
+const ZEROS: readonly number[] = SUM_COLUMNS.map(() => 0);
+
 /** Returns sums that are all zero. */
 export function noSums(): Sums {
-  return Array.from({ length: SUM_COLUMNS.length }, () => 0);
+  return [...ZEROS];
 }
 
 /** Adds the second to the first. */

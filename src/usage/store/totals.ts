@@ -8,7 +8,7 @@
  * run of neighbouring rows. An answer for several is the sum of theirs.
  */
 
-import { ALL_RESOLUTIONS, bucketOf, MINUTE, RESOLUTIONS, type Resolution } from './resolutions.ts';
+import { bucketOf, MINUTE } from './resolutions.ts';
 import { addEvent, addSums, noSums, type Measured, type Sums } from './sums.ts';
 
 /** Numbers of the dimensions that totals are kept by. */
@@ -38,99 +38,103 @@ export interface Dimensions {
 }
 
 /**
- * Row of totals before it is added to what the table holds. Caller and value are ids of names; 0 is
- * "any" and "none".
+ * What a batch adds to one view in one minute, and so to the hour, day and block of that minute.
+ * Caller and value are ids of names; 0 is "any" and "none".
  */
 export interface TotalRow {
-  readonly resolution: Resolution;
   readonly kind: number;
   readonly caller: number;
-  readonly bucket: number;
   readonly value: number;
   readonly status: number;
-  readonly sums: readonly number[];
-}
-
-/**
- * Events of one minute that are counted under the same names: most events of a batch share a few of
- * these.
- */
-interface Cell {
-  readonly bucket: number;
-  readonly status: number;
-  readonly ids: Dimensions;
+  readonly minute: number;
   readonly sums: Sums;
 }
 
-/** Collects what a batch of events adds, one row for each place it adds to. */
+/** The kinds of totals that each caller has of its own; "caller" has those of all. */
+const KINDS_OF_CALLER = ['all', 'model', 'provider', 'key'] as const;
+
+/** What a batch adds in one minute, to one organization, with one status. */
+interface Place {
+  readonly minute: number;
+  readonly status: number;
+  readonly organization: number;
+  /** Sums by kind, caller and value. */
+  readonly sums: Readonly<Record<(typeof KINDS_OF_CALLER)[number], Map<number, Map<number, Sums>>>>;
+}
+
+/** Collects what a batch of events adds, one row for each view and minute. */
 export class TotalsFold {
-  readonly #cells = new Map<string, Cell>();
-  /** The last event's: the next one is often counted there, too. */
-  #last: Cell | undefined;
+  readonly #places = new Map<string, Place>();
+  /** The last event's place, names, and sums: those of the next one are often the same. */
+  #last: { readonly place: Place; readonly ids: Dimensions; readonly sums: readonly Sums[] } | undefined;
 
   /** Adds one event. */
   addEvent(at: number, status: number, ids: Dimensions, event: Measured): void {
-    addEvent(this.#cell(at, status, ids).sums, event);
+    for (const sums of this.#sumsOf(at, status, ids)) addEvent(sums, event);
   }
 
   /** Adds sums that were made elsewhere. */
-  addSums(at: number, status: number, ids: Dimensions, sums: readonly number[]): void {
-    addSums(this.#cell(at, status, ids).sums, sums);
+  addSums(at: number, status: number, ids: Dimensions, more: readonly number[]): void {
+    for (const sums of this.#sumsOf(at, status, ids)) addSums(sums, more);
   }
 
   /**
-   * Returns the rows in the order of the table's key: daemons that share a database then never wait
-   * for each other in a circle.
+   * Returns the rows in one order everywhere: daemons that share a database then never wait for
+   * each other in a circle.
    */
   rows(): readonly TotalRow[] {
-    const minutes = new RowFold();
-    for (const { bucket, status, ids, sums } of this.#cells.values()) {
-      const place = { resolution: MINUTE, bucket, status, sums };
-      const { organization } = ids;
-      minutes.add({ ...place, kind: kindNumber('caller', organization), caller: 0, value: ids.caller });
-      for (const caller of [0, ids.caller]) {
-        minutes.add({ ...place, kind: kindNumber('all', organization), caller, value: 0 });
-        minutes.add({ ...place, kind: kindNumber('model', organization), caller, value: ids.model });
-        minutes.add({ ...place, kind: kindNumber('provider', organization), caller, value: ids.provider });
-        minutes.add({ ...place, kind: kindNumber('key', organization), caller, value: ids.key });
+    const rows: TotalRow[] = [];
+    for (const { minute, status, organization, sums: ofPlace } of this.#places.values()) {
+      const add = (kind: TotalKind, caller: number, value: number, sums: Sums): void => {
+        rows.push({ kind: kindNumber(kind, organization), caller, value, status, minute, sums });
+      };
+      for (const kind of KINDS_OF_CALLER) {
+        const ofAnyCaller = new Map<number, Sums>();
+        for (const [caller, values] of ofPlace[kind]) {
+          for (const [value, sums] of values) {
+            add(kind, caller, value, sums);
+            if (kind === 'all') add('caller', 0, caller, sums);
+            addSums(valueAt(ofAnyCaller, value, noSums), sums);
+          }
+        }
+        for (const [value, sums] of ofAnyCaller) add(kind, 0, value, sums);
       }
     }
-    // Each resolution from the one below it: there are far fewer rows than events.
-    const folds = [minutes];
-    for (const resolution of ALL_RESOLUTIONS.slice(1)) {
-      const fold = new RowFold();
-      const step = RESOLUTIONS[resolution].ms / (RESOLUTIONS[resolution - 1]?.ms ?? 1);
-      for (const row of folds.at(-1)?.rows() ?? []) {
-        fold.add({ ...row, resolution, bucket: Math.floor(row.bucket / step) });
-      }
-      folds.push(fold);
-    }
-    return folds
-      .flatMap((fold) => [...fold.rows()])
-      .sort(
-        (a, b) =>
-          a.resolution - b.resolution ||
-          a.kind - b.kind ||
-          a.caller - b.caller ||
-          a.bucket - b.bucket ||
-          a.value - b.value ||
-          a.status - b.status,
-      );
+    return rows.sort(
+      (a, b) =>
+        a.kind - b.kind || a.caller - b.caller || a.value - b.value || a.status - b.status || a.minute - b.minute,
+    );
   }
 
-  #cell(at: number, status: number, ids: Dimensions): Cell {
-    const bucket = bucketOf(at, MINUTE);
+  /** Returns the sums that an event of a caller adds to, one for each kind. */
+  #sumsOf(at: number, status: number, ids: Dimensions): readonly Sums[] {
+    const minute = bucketOf(at, MINUTE);
+    const { organization, caller } = ids;
     const last = this.#last;
-    if (last?.bucket === bucket && last.status === status && isSame(last.ids, ids)) return last;
-    const place = `${bucket},${status},${ids.caller},${ids.model},${ids.provider},${ids.key},${ids.organization}`;
-    let cell = this.#cells.get(place);
-    if (!cell) {
-      cell = { bucket, status, ids, sums: noSums() };
-      this.#cells.set(place, cell);
-    }
-    this.#last = cell;
-    return cell;
+    if (last?.place.minute === minute && last.place.status === status && isSame(last.ids, ids)) return last.sums;
+    const place = valueAt(this.#places, `${minute},${status},${organization}`, () => ({
+      minute,
+      status,
+      organization,
+      sums: { all: new Map(), model: new Map(), provider: new Map(), key: new Map() },
+    }));
+    const sums = KINDS_OF_CALLER.map((kind) => {
+      const values = valueAt(place.sums[kind], caller, () => new Map<number, Sums>());
+      return valueAt(values, kind === 'all' ? 0 : ids[kind], noSums);
+    });
+    this.#last = { place, ids, sums };
+    return sums;
   }
+}
+
+/** Returns the value of a key, making it where there is none. */
+function valueAt<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  let value = map.get(key);
+  if (value === undefined) {
+    value = make();
+    map.set(key, value);
+  }
+  return value;
 }
 
 function isSame(one: Dimensions, other: Dimensions): boolean {
@@ -141,22 +145,6 @@ function isSame(one: Dimensions, other: Dimensions): boolean {
     one.key === other.key &&
     one.organization === other.organization
   );
-}
-
-/** Adds up rows of the same place within one resolution. */
-class RowFold {
-  readonly #rows = new Map<string, TotalRow & { readonly sums: Sums }>();
-
-  add(row: TotalRow): void {
-    const place = `${row.kind},${row.caller},${row.bucket},${row.value},${row.status}`;
-    const known = this.#rows.get(place);
-    if (known) addSums(known.sums, row.sums);
-    else this.#rows.set(place, { ...row, sums: [...row.sums] });
-  }
-
-  rows(): Iterable<TotalRow> {
-    return this.#rows.values();
-  }
 }
 
 /** What a batch adds to one session, or to one run of a daemon, within one organization. */
