@@ -12,7 +12,7 @@ import { systemClock } from './base/clock.ts';
 import { collectWhenIdle } from './base/collect-when-idle.ts';
 import { captureConsole, openLogger, parseDebug, type Logger } from './base/logger.ts';
 import { closeAll, defer } from './base/dispose.ts';
-import { EventHub, LoadMeter, type Runtime, Warnings } from './base/runtime.ts';
+import { EventHub, type Runtime, Warnings } from './base/runtime.ts';
 import { assertOwnEntries, assertTrusted, commandFiles, trustWarnings } from './base/file-trust.ts';
 import { GroupCommit } from './base/group-commit.ts';
 import { openNetwork } from './base/network.ts';
@@ -114,7 +114,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
       journal.flush();
       usage.flush();
     },
-    () => gate.requestsInFlight <= 1,
+    () => gate.load.requestsInFlight <= 1,
   );
   const onLost = recordLostSocket(journal, logger);
   const recordRefusal = recordRefusals(journal);
@@ -122,6 +122,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
 
   const operations = createOperations({
     ...runtime,
+    gate,
     gateway,
     startedAt,
     logFile,
@@ -153,7 +154,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   defer(
     stack,
     'garbage collection',
-    collectWhenIdle(clock, () => runtime.load.total().requestsInFlight === 0),
+    collectWhenIdle(clock, () => gate.load.requestsInFlight === 0),
   );
   void logger.open();
   logger.info(`aipassd ${runtime.version} is ready on ${paths.socket}`, {
@@ -243,7 +244,6 @@ async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<O
     events: new EventHub(),
     state,
     warnings,
-    load: new LoadMeter(),
   };
   const journal = openAudit(runtime, stack);
   defer(stack, 'the record of reloads', reloader.onReload(recordReload(journal, logger)));

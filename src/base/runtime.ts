@@ -38,7 +38,6 @@ export interface Runtime {
   readonly events: EventHub;
   readonly state: Pick<StateStore, 'section' | 'bind' | 'changed' | 'flush'>;
   readonly warnings: Warnings;
-  readonly load: LoadMeter;
 }
 
 /**
@@ -83,30 +82,5 @@ export class EventHub {
   subscribe(listener: (event: DaemonEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
-  }
-}
-
-export interface Load {
-  readonly connections: number;
-  readonly requestsInFlight: number;
-}
-
-export class LoadMeter {
-  readonly #sources = new Set<() => Load>();
-
-  /** Adds an endpoint; the returned function removes it. */
-  register(source: () => Load): () => void {
-    this.#sources.add(source);
-    return () => this.#sources.delete(source);
-  }
-
-  total(): Load {
-    let [connections, requestsInFlight] = [0, 0];
-    for (const source of this.#sources) {
-      const load = source();
-      connections += load.connections;
-      requestsInFlight += load.requestsInFlight;
-    }
-    return { connections, requestsInFlight };
   }
 }

@@ -18,7 +18,7 @@ import {
   rightsOf,
 } from './access.ts';
 import { describeProcess, type PeerIdentity } from './caller.ts';
-import type { RequestAdmission, UserLimits } from './user-limits.ts';
+import type { Load, RequestAdmission, UserLimits } from './user-limits.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { Clock } from '../base/clock.ts';
 
@@ -97,9 +97,9 @@ export class Gate {
     return this.#admit({ uid, gid: NO_GID, pid: null }, () => []);
   }
 
-  /** Number of requests that were admitted and have not ended. */
-  get requestsInFlight(): number {
-    return this.#deps.limits.inFlight;
+  /** Connections and requests of all users that were admitted and have not ended. */
+  get load(): Load {
+    return this.#deps.limits.load;
   }
 
   #admit(peer: PeerCredentials | null, findGroups: () => readonly number[]): Admission {

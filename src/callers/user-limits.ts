@@ -41,6 +41,12 @@ export type RequestAdmission =
 /** Advised wait until a request in flight may have ended, in milliseconds. */
 const IN_FLIGHT_RETRY_MS = 100;
 
+/** Connections, and requests without a complete answer. */
+export interface Load {
+  readonly connections: number;
+  readonly requestsInFlight: number;
+}
+
 interface Holding {
   connections: number;
   inFlight: number;
@@ -54,8 +60,8 @@ export class UserLimits {
   #limits: UserLimitValues;
   readonly #clock: Clock;
   readonly #holdings = new Map<number, Holding>();
+  readonly #load = { connections: 0, requestsInFlight: 0 };
   #ofOthers = 0;
-  #inFlight = 0;
 
   constructor(limits: UserLimitValues, clock: Clock) {
     this.#limits = limits;
@@ -76,6 +82,7 @@ export class UserLimits {
     const holding = this.#holdings.get(uid) ?? this.#begin(uid);
     if (holding.connections >= this.#limits.connections) return false;
     holding.connections += 1;
+    this.#load.connections += 1;
     if (!isOwn) this.#ofOthers += 1;
     return true;
   }
@@ -85,6 +92,7 @@ export class UserLimits {
     if (!holding) return;
     if (!isOwn) this.#ofOthers -= 1;
     holding.connections -= 1;
+    this.#load.connections -= 1;
     this.#forget(uid, holding);
   }
 
@@ -114,7 +122,7 @@ export class UserLimits {
       holding.tokens -= 1;
     }
     holding.inFlight += 1;
-    this.#inFlight += 1;
+    this.#load.requestsInFlight += 1;
     holding.requestBytes += bytes;
     return { kind: 'admitted' };
   }
@@ -124,7 +132,7 @@ export class UserLimits {
     const holding = this.#holdings.get(uid);
     if (!holding) return;
     holding.inFlight -= 1;
-    this.#inFlight -= 1;
+    this.#load.requestsInFlight -= 1;
     holding.requestBytes -= bytes;
     this.#forget(uid, holding);
   }
@@ -141,9 +149,9 @@ export class UserLimits {
     return within;
   }
 
-  /** Number of requests of all users that have not ended. */
-  get inFlight(): number {
-    return this.#inFlight;
+  /** Connections and requests of all users that have not ended; the one count of them. */
+  get load(): Load {
+    return this.#load;
   }
 
   /** Number of users with something open now or within the last second. */

@@ -11,6 +11,7 @@ import { peersAreKnown } from '../base/native.ts';
 import type { StateStore } from '../base/state-store.ts';
 import { hasTcpTable } from '../callers/tcp-peer.ts';
 import type { TokenGrant } from '../callers/access.ts';
+import type { EarlierAccess } from '../protocol/gateway.ts';
 import { AccessTokens } from './access-tokens.ts';
 import { Gateway, type GatewayDeps } from './gateway.ts';
 import { NamedTokens } from './named-tokens.ts';
@@ -42,12 +43,6 @@ export interface GatewayRun {
   readonly token: string;
   /** Ends the access, and the listener with it where nothing else needs it. */
   readonly close: () => void;
-}
-
-/** What a run has of its access when the daemon restarted: its port, and the hash of its token. */
-export interface EarlierAccess {
-  readonly port: number;
-  readonly tokenHash: string;
 }
 
 /** Section of `state.json` with the port of the runs that are open. */

@@ -74,7 +74,7 @@ export function createGateway(
  * GatewayListeners.start does.
  */
 export async function openGateway(
-  { config, paths, version, clock, logger, load }: Runtime,
+  { config, paths, version, clock, logger }: Runtime,
   listeners: GatewayListeners,
   { access, dispatch, metrics, onLost }: OpenGatewayDeps,
   stack: AsyncDisposableStack,
@@ -91,7 +91,6 @@ export async function openGateway(
     },
   });
   defer(stack, 'new connections to the gateway', () => void listeners.stop(STOP_GRACE_MS));
-  load.register(() => ({ connections: listeners.connections, requestsInFlight: listeners.requestsInFlight }));
   const guard = new SocketGuard({
     path,
     clock,

@@ -28,7 +28,7 @@ export interface SocketDeps extends Pick<SocketServerDeps, 'dispatch'> {
  * SocketServer.start does.
  */
 export async function openSocket(
-  { config, paths, version, clock, logger: log, warnings, load }: Runtime,
+  { config, paths, version, clock, logger: log, warnings }: Runtime,
   { gate, access, dispatch, commit, onLost }: SocketDeps,
   stack: AsyncDisposableStack,
 ): Promise<void> {
@@ -51,7 +51,6 @@ export async function openSocket(
   });
   await server.start();
   defer(stack, 'the socket', () => server.stop(STOP_GRACE_MS));
-  load.register(() => ({ connections: server.connections, requestsInFlight: server.requestsInFlight }));
   warnings.register(() => blockedPathWarnings(paths.runtime, access.servesOthers));
   const guard = new SocketGuard({ path: paths.socket, clock, logger, restart: () => server.restart(), onLost });
   defer(stack, 'the guard of the socket', guard.start());

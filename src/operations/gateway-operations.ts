@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
 import type { Right, TokenGrant } from '../callers/access.ts';
 import type { Vault } from '../credentials/vault.ts';
-import type { GatewayOpenParams, GatewayRoutes, NamedToken } from '../protocol/gateway.ts';
+import type { EarlierAccess, GatewayOpenParams, GatewayRoutes, NamedToken } from '../protocol/gateway.ts';
 import type { Operations } from '../protocol/operations.ts';
 import type { Dialect } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
@@ -30,10 +30,7 @@ interface RunAccess {
   readonly named: () => NamedTokenStore;
   openRun(grant: TokenGrant): Promise<{ readonly port: number; readonly token: string; readonly close: () => void }>;
   /** Gives a run the port and token back that it had before the daemon restarted. */
-  reopenRun(
-    grant: TokenGrant,
-    earlier: { readonly port: number; readonly tokenHash: string },
-  ): Promise<{ readonly close: () => void }>;
+  reopenRun(grant: TokenGrant, earlier: EarlierAccess): Promise<{ readonly close: () => void }>;
 }
 
 export interface GatewayOperationsDeps {

@@ -5,7 +5,8 @@
 import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import type { Paths } from '../base/paths.ts';
-import type { LoadMeter, Warnings } from '../base/runtime.ts';
+import type { Warnings } from '../base/runtime.ts';
+import type { Gate } from '../callers/gate.ts';
 import type { NetworkReport } from '../base/network.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { Pools } from '../pools/pools.ts';
@@ -28,7 +29,7 @@ export interface StatusDeps {
   readonly providers: Providers;
   readonly pools: Pools;
   readonly accounts: Pick<Accounts, 'statuses'>;
-  readonly load: Pick<LoadMeter, 'total'>;
+  readonly gate: Pick<Gate, 'load'>;
   readonly network: NetworkReport;
   readonly restart: string;
   /** How the previous run ended, or null if unknown. */
@@ -56,7 +57,7 @@ export function statusOperation(deps: StatusDeps): OperationGroup<'status'> {
           startedAt: deps.startedAt,
           uptimeMs: Math.max(0, clock.now() - deps.startedAt),
           socket: paths.socket,
-          ...deps.load.total(),
+          ...deps.gate.load,
           paths: { secrets: paths.secrets, config: paths.config, state: paths.state, log: deps.logFile },
           defaultProvider: deps.defaultProvider,
           providers: described.filter((one) => one.keys.length > 0 || (!one.needsKey && one.source !== 'built-in')),

@@ -30,12 +30,15 @@ export interface GatewayOpenParams {
   readonly git?: boolean | undefined;
 }
 
-/** Parameters of `gateway.reopen`: those of the run, and what its program got by `gateway.open`. */
-export interface GatewayReopenParams extends GatewayOpenParams {
+/** What a run has of its access when the daemon restarted. */
+export interface EarlierAccess {
   readonly port: number;
   /** SHA-256 of the token, in hexadecimal. */
   readonly tokenHash: string;
 }
+
+/** Parameters of `gateway.reopen`: those of the run, and what its program got by `gateway.open`. */
+export interface GatewayReopenParams extends GatewayOpenParams, EarlierAccess {}
 
 /**
  * Which provider serves a program, by what the program speaks. A provider is null where there is

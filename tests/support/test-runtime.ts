@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import { systemClock, type Clock } from '../../src/base/clock.ts';
 import { parseConfig } from '../../src/base/config.ts';
-import { EventHub, LoadMeter, type Runtime, Warnings } from '../../src/base/runtime.ts';
+import { EventHub, type Runtime, Warnings } from '../../src/base/runtime.ts';
 import { Redactor } from '../../src/base/redactor.ts';
 import { StateStore } from '../../src/base/state-store.ts';
 import { ConfigReloader } from '../../src/service/config-reloader.ts';
@@ -40,6 +40,5 @@ export function testRuntime(
     events: new EventHub(),
     state: new StateStore({ path: join(home.path, 'state.json'), clock, logger }),
     warnings: new Warnings(),
-    load: new LoadMeter(),
   };
 }

@@ -48,7 +48,6 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
   const { logger } = runtime;
   const { defaultProvider } = runtime.config.current;
   const stack = new AsyncDisposableStack();
-  runtime.load.register(() => ({ connections: 2, requestsInFlight: 1 }));
   runtime.warnings.register(() => [{ subject: 'first', problem: 'p', hint: 'h' }]);
   const providers = openProviders(runtime, stack);
   const held = await openKeys(runtime, DEFAULT_ORGANIZATION, providers, stack);
@@ -63,6 +62,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
       ...keyOperations({ organizations: { keys: () => own }, providers, defaultProvider, record }),
       ...secretOperations(vault, paths.secrets, record),
       ...statusOperation({
+        gate: { load: { connections: 2, requestsInFlight: 1 } },
         ...runtime,
         logFile: null,
         defaultProvider,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { EventHub, LoadMeter, Warnings } from '../../../src/base/runtime.ts';
+import { EventHub, Warnings } from '../../../src/base/runtime.ts';
 
 const warning = (subject: string) => ({ subject, problem: 'is broken', hint: 'fix it' });
 
@@ -39,14 +39,4 @@ describe('the event hub', () => {
     hub.publish('two', 2);
     expect(heard).toEqual([1]);
   });
-});
-
-it('the load is the sum over the endpoints that are open', () => {
-  const meter = new LoadMeter();
-  expect(meter.total()).toEqual({ connections: 0, requestsInFlight: 0 });
-  meter.register(() => ({ connections: 2, requestsInFlight: 1 }));
-  const close = meter.register(() => ({ connections: 3, requestsInFlight: 0 }));
-  expect(meter.total()).toEqual({ connections: 5, requestsInFlight: 1 });
-  close();
-  expect(meter.total()).toEqual({ connections: 2, requestsInFlight: 1 });
 });

@@ -31,6 +31,18 @@ it('a request over the limit is refused until another ends', () => {
   expect(books.beginRequest(1, 10).kind).toBe('admitted');
 });
 
+it('the load is the sum over all users', () => {
+  const books = new UserLimits(limits, clock);
+  for (const uid of [1, 2]) {
+    books.connect(uid, uid === 1);
+    books.beginRequest(uid, 10);
+  }
+  expect(books.load).toEqual({ connections: 2, requestsInFlight: 2 });
+  books.endRequest(2, 10);
+  books.disconnect(2, false);
+  expect(books.load).toEqual({ connections: 1, requestsInFlight: 1 });
+});
+
 it('requests a second are limited, and the refusal says how long to wait', () => {
   const books = new UserLimits({ ...limits, inFlight: 100, requestsPerSecond: 2 }, clock);
   books.connect(1, false);
