@@ -28,27 +28,20 @@ const TEMPORARY = /^(?:\.aipassd-[0-9a-f-]{36}\.tmp|\..+\.lock\.[0-9a-f-]{16,36}
  */
 const ABANDONED_MS = 86_400_000;
 
-export interface AtomicWriteOptions {
-  /** Mode of the file whatever the umask is; 0600 by default. */
-  readonly mode?: number;
-  /** Source of unique names for the temporary file; randomUUID by default. */
-  readonly randomName?: () => string;
-}
-
 /**
  * Replaces a file, or makes it; missing folders are made with mode 0700. A symbolic link stays: its
- * target is replaced.
+ * target is replaced. The file has the mode, 0600 without one, whatever the umask is.
  *
  * @throws the system's error; the old file is then untouched and no temporary file stays.
  */
 export async function writeFileAtomic(
   path: string,
   content: string | Uint8Array,
-  options: AtomicWriteOptions = {},
+  { mode = FILE_MODE, randomName = randomUUID }: { readonly mode?: number; readonly randomName?: () => string } = {},
 ): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
   const target = await targetOf(path);
-  await throughTemporary(target, content, options, (temporary) => rename(temporary, target));
+  await throughTemporary(target, content, mode, randomName(), (temporary) => rename(temporary, target));
 }
 
 /**
@@ -59,7 +52,7 @@ export async function writeFileAtomic(
 export async function createFileAtomic(path: string, content: string | Uint8Array): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
   // A link fails where the name is taken; a rename would replace what is there.
-  await throughTemporary(path, content, {}, async (temporary) => {
+  await throughTemporary(path, content, FILE_MODE, randomUUID(), async (temporary) => {
     await link(temporary, path);
     await unlink(temporary);
   });
@@ -71,7 +64,7 @@ export async function createFileAtomic(path: string, content: string | Uint8Arra
  */
 export function writeFileAtomicSync(path: string, content: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: FOLDER_MODE });
-  const temporary = temporaryIn(dirname(path), randomUUID);
+  const temporary = temporaryIn(dirname(path), randomUUID());
   try {
     writeFileSync(temporary, content, { mode: FILE_MODE, flag: 'wx', flush: true });
     renameSync(temporary, path);
@@ -100,7 +93,7 @@ export async function reserveFile(path: string, bytes: number): Promise<Reserved
   await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
   const target = await targetOf(path);
   await removeAbandoned(dirname(target));
-  const temporary = temporaryIn(dirname(target), randomUUID);
+  const temporary = temporaryIn(dirname(target), randomUUID());
   const release = (): Promise<void> => rm(temporary, { force: true });
   const file = await open(temporary, 'wx', FILE_MODE);
   try {
@@ -138,11 +131,12 @@ export async function removeAbandoned(folder: string, ageMs: number = ABANDONED_
 async function throughTemporary(
   path: string,
   content: string | Uint8Array,
-  { mode = FILE_MODE, randomName = randomUUID }: AtomicWriteOptions,
+  mode: number,
+  name: string,
   putInPlace: (temporary: string) => Promise<void>,
 ): Promise<void> {
   const folder = dirname(path);
-  const temporary = temporaryIn(folder, randomName);
+  const temporary = temporaryIn(folder, name);
   const file = await open(temporary, 'wx', mode);
   try {
     await fill(file, content, mode);
@@ -170,9 +164,9 @@ async function fill(file: FileHandle, content: string | Uint8Array, mode: number
   }
 }
 
-function temporaryIn(folder: string, randomName: () => string): string {
+function temporaryIn(folder: string, name: string): string {
   // The dot keeps it out of listings of secrets.
-  return join(folder, `.aipassd-${randomName()}.tmp`);
+  return join(folder, `.aipassd-${name}.tmp`);
 }
 
 async function targetOf(path: string): Promise<string> {

@@ -129,20 +129,32 @@ export function describeNetwork({ httpsProxy, httpProxy, noProxy, caCertificates
   return lines;
 }
 
-/** Problems with the certificate of a server, by the code that Node gives them. */
-const CERTIFICATE_PROBLEMS: Readonly<Record<string, string>> = {
-  SELF_SIGNED_CERT_IN_CHAIN: 'is signed by an authority that this machine does not trust',
-  UNABLE_TO_GET_ISSUER_CERT: 'is signed by an authority that this machine does not trust',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'is signed by an authority that this machine does not trust',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'is signed by an authority that this machine does not trust',
-  CERT_UNTRUSTED: 'is signed by an authority that this machine does not trust',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'is signed by the server itself',
-  CERT_HAS_EXPIRED: 'has expired',
-  CERT_NOT_YET_VALID: 'is not valid yet',
-  CERT_REVOKED: 'was revoked',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'is for another host',
-  HOSTNAME_MISMATCH: 'is for another host',
-};
+const COMPANY_HINT =
+  'if the network of a company signs it, set "network.caCertificates" in the configuration (or NODE_EXTRA_CA_CERTS) to the PEM file of its authority';
+const CLOCK_HINT = 'check the clock of this machine (date); if it is right, the server needs a new certificate';
+
+/** What is wrong with the certificate of a server and what to do, by the codes that Node gives. */
+const CERTIFICATE_FAILURES: readonly { readonly codes: RegExp; readonly problem: string; readonly hint: string }[] = [
+  {
+    codes:
+      /^(?:SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE|CERT_UNTRUSTED)$/,
+    problem: 'is signed by an authority that this machine does not trust',
+    hint: COMPANY_HINT,
+  },
+  { codes: /^DEPTH_ZERO_SELF_SIGNED_CERT$/, problem: 'is signed by the server itself', hint: COMPANY_HINT },
+  { codes: /^CERT_HAS_EXPIRED$/, problem: 'has expired', hint: CLOCK_HINT },
+  { codes: /^CERT_NOT_YET_VALID$/, problem: 'is not valid yet', hint: CLOCK_HINT },
+  {
+    codes: /^CERT_REVOKED$/,
+    problem: 'was revoked',
+    hint: 'the server needs a new certificate: report it to its operator',
+  },
+  {
+    codes: /^(?:ERR_TLS_CERT_ALTNAME_INVALID|HOSTNAME_MISMATCH)$/,
+    problem: 'is for another host',
+    hint: 'correct the address in the configuration: it must have the name that the certificate is for',
+  },
+];
 
 /**
  * Returns what is wrong with a server's certificate and what to do, or undefined for any other
@@ -152,23 +164,8 @@ export function describeCertificateFailure(
   code: string,
   host: string,
 ): { readonly problem: string; readonly hint: string } | undefined {
-  if (!Object.hasOwn(CERTIFICATE_PROBLEMS, code)) return undefined;
-  return { problem: `the certificate of ${host} ${CERTIFICATE_PROBLEMS[code]} (${code})`, hint: hintFor(code) };
-}
-
-function hintFor(code: string): string {
-  switch (code) {
-    case 'CERT_HAS_EXPIRED':
-    case 'CERT_NOT_YET_VALID':
-      return 'check the clock of this machine (date); if it is right, the server needs a new certificate';
-    case 'ERR_TLS_CERT_ALTNAME_INVALID':
-    case 'HOSTNAME_MISMATCH':
-      return 'correct the address in the configuration: it must have the name that the certificate is for';
-    case 'CERT_REVOKED':
-      return 'the server needs a new certificate: report it to its operator';
-    default:
-      return 'if the network of a company signs it, set "network.caCertificates" in the configuration (or NODE_EXTRA_CA_CERTS) to the PEM file of its authority';
-  }
+  const failure = CERTIFICATE_FAILURES.find(({ codes }) => codes.test(code));
+  return failure && { problem: `the certificate of ${host} ${failure.problem} (${code})`, hint: failure.hint };
 }
 
 function setBoth(env: Environment, names: readonly string[], value: string): void {

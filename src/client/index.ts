@@ -10,46 +10,12 @@ import { Aipass } from './aipass.ts';
 import { assertConnectOptions, assertNodeVersion } from './failures.ts';
 
 export { AipassError, ERROR_CODES, type ErrorCode } from '../base/errors.ts';
-export type {
-  ChatMessage,
-  CompletionDelta,
-  CompletionParams,
-  CompletionResult,
-  CompletionUsage,
-  ToolCall,
-  ToolCallDelta,
-} from '../protocol/completion.ts';
-export type {
-  Credential,
-  CredentialAddParams,
-  CredentialCreateParams,
-  CredentialCredits,
-  CredentialImportParams,
-  CredentialImportReport,
-  CredentialListParams,
-  CredentialTestParams,
-  CredentialUpdateParams,
-  CredentialUsage,
-  IfRevision,
-  ImportedKey,
-  NamedUsageWindow,
-  OrganizationInfo,
-  TokenUsageWindow,
-  UsageWindow,
-} from '../protocol/credential.ts';
+export type * from '../protocol/completion.ts';
+export type * from '../protocol/credential.ts';
 export type { AccountStatus, TokenValue } from '../protocol/oauth.ts';
 export type { AccountNotice, EventName, Events } from '../protocol/events.ts';
 export type { KeyValue, OperationName, Operations, SecretInfo } from '../protocol/operations.ts';
-export type {
-  CooldownInfo,
-  LimitWindow,
-  PoolCheckProgress,
-  PoolEvent,
-  PoolExplanation,
-  PoolInfo,
-  PoolKeyInfo,
-  QuotaInfo,
-} from '../protocol/pool.ts';
+export type * from '../protocol/pool.ts';
 export type { PooledOptions, ThrownError } from './pooled-caller.ts';
 export type { Pooled } from './pooled.ts';
 export type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from '../protocol/provider.ts';

@@ -50,40 +50,22 @@ const VARIABLE = /^([A-Z0-9][A-Z0-9_]*?)_API_KEY(?:_(\d{1,9}))?$/i;
  */
 const HEADER_VALUE = /^[\x21-\x7e]+$/;
 
-/** A value that cannot be a key, whatever the provider. */
-interface UnusableValue {
-  readonly pattern: RegExp;
-  readonly problem: string;
-  readonly hint: string;
-}
-
-const UNUSABLE_VALUES: readonly UnusableValue[] = [
-  {
-    // What other programs expand: `$NAME`, `${NAME}`, `$(command)`, `$env:NAME`, `%NAME%`,
-    // `{{NAME}}`.
-    pattern: /^(?:\$(?:env:)?[A-Za-z_]\w*|\$\{.*\}|\$\(.*\)|%[A-Za-z_]\w*%|\{\{.*\}\})$/,
-    problem: 'holds a reference to another value, which is not resolved here',
-    hint: 'put the key itself there',
-  },
-  {
-    // Addresses in password managers and secret stores. An http address may be what a service calls
-    // its key.
-    pattern:
-      /^(?:(?!https?:)[a-z][a-z0-9+.-]*:\/\/|arn:aws[\w-]*:(?:secretsmanager|ssm):|vault:|projects\/[\w-]+\/secrets\/)/i,
-    problem: 'holds a reference to another value, which is not resolved here',
-    hint: 'put the key itself there',
-  },
+/** Values that cannot be a key, whatever the provider. */
+const UNUSABLE_VALUES: readonly { readonly pattern: RegExp; readonly problem: string; readonly hint: string }[] = [
+  // What other programs expand: `$NAME`, `${NAME}`, `$(command)`, `$env:NAME`, `%NAME%`, `{{NAME}}`.
+  unresolved(/^(?:\$(?:env:)?[A-Za-z_]\w*|\$\{.*\}|\$\(.*\)|%[A-Za-z_]\w*%|\{\{.*\}\})$/),
+  // Addresses in password managers and secret stores. An http address may be what a service calls
+  // its key.
+  unresolved(
+    /^(?:(?!https?:)[a-z][a-z0-9+.-]*:\/\/|arn:aws[\w-]*:(?:secretsmanager|ssm):|vault:|projects\/[\w-]+\/secrets\/)/i,
+  ),
   {
     pattern: /^(?:~\/|\.{1,2}\/|@?\/(?:etc|home|mnt|opt|root|run|tmp|Users|usr|var)\/)/,
     problem: 'holds the path of a file, which is not read here',
     hint: 'put the key itself there',
   },
-  {
-    // What templates and other programs replace: `env:NAME`, `@@NAME@@`.
-    pattern: /^(?:env:[A-Za-z_]\w*|@@\w+@@)$/,
-    problem: 'holds a reference to another value, which is not resolved here',
-    hint: 'put the key itself there',
-  },
+  // What templates and other programs replace: `env:NAME`, `@@NAME@@`.
+  unresolved(/^(?:env:[A-Za-z_]\w*|@@\w+@@)$/),
   {
     pattern: /^=/,
     problem: 'holds a value that begins with "="',
@@ -111,6 +93,11 @@ const UNUSABLE_VALUES: readonly UnusableValue[] = [
     hint: 'remove the inner quotes',
   },
 ];
+
+function unresolved(pattern: RegExp): (typeof UNUSABLE_VALUES)[number] {
+  const problem = 'holds a reference to another value, which is not resolved here';
+  return { pattern, problem, hint: 'put the key itself there' };
+}
 
 /** Characters at the end that no provider's keys end with. */
 const STRAY_END = /[;,.)>\]}"'`\\]$/;

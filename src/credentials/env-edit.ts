@@ -131,9 +131,7 @@ function countMalformed({ problems }: EnvFile): number {
 
 function findAssignments(text: string, name: string): Span[] {
   return [...scanEnv(withPlainLineEnds(text))].flatMap((piece) =>
-    piece.kind === 'assignment' && piece.name === name
-      ? [{ first: piece.line - 1, count: piece.text.split('\n').length }]
-      : [],
+    'text' in piece && piece.name === name ? [{ first: piece.line - 1, count: piece.text.split('\n').length }] : [],
   );
 }
 

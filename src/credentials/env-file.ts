@@ -39,14 +39,8 @@ export function parseEnvFile(text: string): EnvFile {
   const setAt = new Map<string, number>();
 
   for (const piece of scanEnv(withPlainLineEnds(text))) {
-    if (piece.kind === 'problem') {
-      problems.push({
-        line: piece.line,
-        problem: piece.problem,
-        malformed: true,
-        ...(piece.name === undefined ? {} : { name: piece.name }),
-        ...(piece.hint === undefined ? {} : { hint: piece.hint }),
-      });
+    if (!('text' in piece)) {
+      problems.push(piece);
       continue;
     }
     const { line, name } = piece;
@@ -98,16 +92,12 @@ export function withPlainLineEnds(text: string): string {
   return text.replace(/^\uFEFF/, '').replaceAll(/\r\n?/g, '\n');
 }
 
-/** One piece of a `.env` text: an assignment or a problem. Lines count from 1. */
-export type EnvPiece =
-  | { readonly kind: 'assignment'; readonly line: number; readonly name: string; readonly text: string }
-  | {
-      readonly kind: 'problem';
-      readonly line: number;
-      readonly name?: string;
-      readonly problem: string;
-      readonly hint?: string;
-    };
+/** An assignment of a `.env` text. Lines count from 1. */
+interface Assignment {
+  readonly line: number;
+  readonly name: string;
+  readonly text: string;
+}
 
 /**
  * Start of an assignment: white space, an optional `export`, a name, and `=` or a colon with white
@@ -133,21 +123,21 @@ const SWALLOWED = /\n\s*(?:export\s+)?[A-Z][A-Z0-9_]*=/;
  * Yields the assignments and problems of a text with `\n` line ends, in order; skips comments and
  * blank lines.
  */
-export function* scanEnv(text: string): Generator<EnvPiece> {
+export function* scanEnv(text: string): Generator<Assignment | EnvProblem> {
   let line = 1;
   for (let at = 0; at < text.length;) {
     const end = lineEnd(text, at);
     const piece = readPiece(text, at, end, line);
-    const taken = piece?.kind === 'assignment' ? piece.text : text.slice(at, end);
+    const taken = piece && 'text' in piece ? piece.text : text.slice(at, end);
     if (piece) yield piece;
     at += taken.length + 1;
     line += taken.split('\n').length;
   }
 }
 
-function readPiece(text: string, at: number, end: number, line: number): EnvPiece | undefined {
+function readPiece(text: string, at: number, end: number, line: number): Assignment | EnvProblem | undefined {
   const first = text.slice(at, end);
-  if (HIDDEN_LINE_END.test(first)) return { kind: 'problem', line, problem: 'holds an invisible line separator' };
+  if (HIDDEN_LINE_END.test(first)) return { malformed: true, line, problem: 'holds an invisible line separator' };
   if (SILENT.test(first)) return undefined;
 
   const head = HEAD.exec(first);
@@ -155,13 +145,13 @@ function readPiece(text: string, at: number, end: number, line: number): EnvPiec
   if (!head || name === undefined) {
     return BAD_NAME.test(first)
       ? {
-          kind: 'problem',
+          malformed: true,
           line,
           problem: 'sets a name that cannot be used',
           hint: `in line ${line}, write a name of A-Z, 0-9 and "_"`,
         }
       : {
-          kind: 'problem',
+          malformed: true,
           line,
           problem: 'is neither an assignment nor a comment',
           hint: `write NAME=value in line ${line}, or begin it with "#"`,
@@ -170,18 +160,18 @@ function readPiece(text: string, at: number, end: number, line: number): EnvPiec
   const valueAt = at + head[0].length + leadingSpace(first.slice(head[0].length));
   const quote = text[valueAt];
   if (valueAt >= end || (quote !== "'" && quote !== '"' && quote !== '`')) {
-    return { kind: 'assignment', line, name, text: first };
+    return { line, name, text: first };
   }
 
   const closing = closingQuote(text, valueAt, quote);
   if (closing === undefined) {
-    return { kind: 'problem', line, name, problem: 'opens a quote that is not closed at the end of the value' };
+    return { malformed: true, line, name, problem: 'opens a quote that is not closed at the end of the value' };
   }
   const whole = text.slice(at, lineEnd(text, closing));
   if (SWALLOWED.test(whole) || HIDDEN_LINE_END.test(whole)) {
-    return { kind: 'problem', line, name, problem: 'opens a quote that is closed only after further assignments' };
+    return { malformed: true, line, name, problem: 'opens a quote that is closed only after further assignments' };
   }
-  return { kind: 'assignment', line, name, text: whole };
+  return { line, name, text: whole };
 }
 
 /**

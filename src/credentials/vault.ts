@@ -384,13 +384,18 @@ function groupKeys(
 
 /** Compares two snapshots; returns names, never values. */
 function differenceOf(before: Snapshot, after: Snapshot): Difference {
-  const variables = compareHeld(before.variables, after.variables, printableName);
-  const files = compareHeld(before.files, after.files, secretNameOf);
+  const was = new Map([...before.variables, ...before.files]);
+  const is = new Map([...after.variables, ...after.files]);
   return {
-    added: [...variables.added, ...files.added],
-    changed: [...variables.changed, ...files.changed],
-    removed: [...variables.removed, ...files.removed],
+    added: named([...is.keys()].filter((key) => !was.has(key))),
+    changed: named([...is].filter(([key, value]) => was.get(key)?.equals(value) === false).map(([key]) => key)),
+    removed: named([...was.keys()].filter((key) => !is.has(key))),
   };
+}
+
+function named(keys: readonly string[]): string[] {
+  // Only the name of a file has a slash.
+  return [...new Set(keys.map((key) => (key.includes('/') ? secretNameOf(key) : printableName(key))))];
 }
 
 /**
@@ -412,17 +417,6 @@ function valuesOf(snapshot: Snapshot, knownProviders: readonly string[]): string
   }
   for (const name of ['', ...knownProviders]) values.delete(name);
   return [...values];
-}
-
-function compareHeld(before: Variables, after: Variables, nameOf: (key: string) => string): Difference {
-  const named = (names: readonly string[]): string[] => [...new Set(names.map(nameOf))];
-  return {
-    added: named([...after.keys()].filter((name) => !before.has(name))),
-    changed: named(
-      [...after].filter(([name, value]) => before.get(name)?.equals(value) === false).map(([name]) => name),
-    ),
-    removed: named([...before.keys()].filter((name) => !after.has(name))),
-  };
 }
 
 type Variables = ReadonlyMap<string, Secret>;

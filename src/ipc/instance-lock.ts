@@ -7,7 +7,7 @@
  * base/file-lock.ts.
  */
 
-import { unlink, lstat } from 'node:fs/promises';
+import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createConnection } from 'node:net';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
@@ -26,7 +26,7 @@ export async function takeInstance(paths: Pick<Paths, 'lock' | 'socket'>): Promi
   await refuseLiveSocket(paths.socket);
   const outcome = await tryFileLock(paths.lock);
   if (outcome.kind === 'held') throw alreadyRunning(outcome.holder.pid);
-  await removeStaleSocket(paths.socket);
+  await rm(paths.socket, { force: true });
   return () => outcome.lock.release();
 }
 
@@ -62,12 +62,6 @@ async function refuseLiveSocket(path: string): Promise<void> {
   }
 }
 
-async function removeStaleSocket(path: string): Promise<void> {
-  await unlink(path).catch((error: unknown) => {
-    if (systemErrorCode(error) !== 'ENOENT') throw error;
-  });
-}
-
 function alreadyRunning(pid: number | string | undefined): AipassError {
   return new AipassError(
     'ALREADY_RUNNING',
@@ -79,8 +73,7 @@ function alreadyRunning(pid: number | string | undefined): AipassError {
 }
 
 type SocketProbe =
-  | { readonly kind: 'absent' }
-  | { readonly kind: 'stale' }
+  | { readonly kind: 'dead' }
   /** A process accepts connections; the pid is known if it sent a welcome. */
   | { readonly kind: 'alive'; readonly pid?: number }
   | { readonly kind: 'not-a-socket' };
@@ -99,7 +92,7 @@ async function probeSocket(path: string): Promise<SocketProbe> {
   try {
     if (!(await lstat(path)).isSocket()) return { kind: 'not-a-socket' };
   } catch (error) {
-    if (systemErrorCode(error) === 'ENOENT') return { kind: 'absent' };
+    if (systemErrorCode(error) === 'ENOENT') return { kind: 'dead' };
     throw error;
   }
   return new Promise((resolve) => {
@@ -123,7 +116,7 @@ async function probeSocket(path: string): Promise<SocketProbe> {
     });
     socket.on('error', (error) => {
       const code = systemErrorCode(error);
-      finish(code === 'ECONNREFUSED' || code === 'ENOENT' ? { kind: 'stale' } : { kind: 'alive' });
+      finish(code === 'ECONNREFUSED' || code === 'ENOENT' ? { kind: 'dead' } : { kind: 'alive' });
     });
     socket.on('close', () => finish({ kind: 'alive' }));
   });
