@@ -52,8 +52,12 @@ export interface LogSink {
 const MAX_FILE_BYTES = 5 * 1024 * 1024;
 const MAX_FILES = 6;
 
-/** Longest wait for the last lines when the disk does not take them, in milliseconds. */
-const CLOSE_LIMIT_MS = 1000;
+/**
+ * How often a log that closes is checked for progress, in milliseconds, and the checks in a row
+ * without any after which its last lines are given up. A busy machine is not a disk that takes none.
+ */
+const CLOSE_CHECK_MS = 100;
+const CLOSE_CHECKS = 10;
 
 const MESSAGE = Symbol.for('message');
 
@@ -66,6 +70,7 @@ export function openLogSink(deps: LogSinkDeps): LogSink {
   const transports: winston.transport[] = [];
   let file: winston.transport | undefined;
   let failure: AipassError | undefined;
+  let writes = 0;
   const fail = (error: unknown): void => {
     if (failure !== undefined) return;
     const problem = describeFailure('the log file is not written', error, deps.file ?? undefined);
@@ -78,7 +83,12 @@ export function openLogSink(deps: LogSinkDeps): LogSink {
     reportFailure(problem);
   };
   try {
-    if (deps.file !== null) file = openFile(deps.file, (error) => fail(error));
+    if (deps.file !== null) {
+      file = openFile(deps.file, (error) => {
+        if (error) fail(error);
+        else writes += 1;
+      });
+    }
   } catch (error) {
     fail(error);
   }
@@ -124,21 +134,28 @@ export function openLogSink(deps: LogSinkDeps): LogSink {
           },
     close: () =>
       new Promise((resolve) => {
-        const limit = setTimeout(resolve, CLOSE_LIMIT_MS);
-        (file ?? log).once('finish', () => {
-          clearTimeout(limit);
+        let seen = writes;
+        let quiet = 0;
+        const checks = setInterval(() => {
+          quiet = writes === seen ? quiet + 1 : 0;
+          seen = writes;
+          if (quiet >= CLOSE_CHECKS) end();
+        }, CLOSE_CHECK_MS);
+        const end = (): void => {
+          clearInterval(checks);
           resolve();
-        });
+        };
+        (file ?? log).once('finish', end);
         log.end();
       }),
   };
 }
 
 /**
- * Opens the file; throws the system's error where it cannot be opened. Later failures are passed to
- * `onError`.
+ * Opens the file; throws the system's error where it cannot be opened. `onDone` hears how each later
+ * call of the system ended, with its error or none.
  */
-function openFile(path: string, onError: (error: unknown) => void): winston.transport {
+function openFile(path: string, onDone: (error: unknown) => void): winston.transport {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   closeSync(openTrusted('the log', path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o600));
   return new winston.transports.File({
@@ -147,18 +164,18 @@ function openFile(path: string, onError: (error: unknown) => void): winston.tran
     maxFiles: MAX_FILES,
     tailable: true,
     // winston drops its stream's errors about a full disk; they are caught below that stream.
-    options: { flags: 'a', mode: 0o600, fs: reportingFs(onError) },
+    options: { flags: 'a', mode: 0o600, fs: reportingFs(onDone) },
   });
 }
 
-/** Returns the calls that a write stream makes, with their errors reported. */
-function reportingFs(onError: (error: unknown) => void): object {
+/** Returns the calls that a write stream makes, with their ends reported. */
+function reportingFs(onDone: (error: unknown) => void): object {
   const reporting =
     (call: (...args: never[]) => void) =>
     (...args: unknown[]): void => {
       const done = args.pop();
       const report = (error: unknown, ...results: unknown[]): void => {
-        if (error) onError(error);
+        onDone(error);
         if (typeof done === 'function') Reflect.apply(done, undefined, [error, ...results]);
       };
       Reflect.apply(call, undefined, [...args, report]);

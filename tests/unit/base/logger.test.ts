@@ -90,6 +90,19 @@ describe('the log file', () => {
     expect(lines[2999]).toMatchObject({ message: 'line 2999' });
   });
 
+  it('holds every line also where the process had no turn for longer than a disk may take', async () => {
+    await using home = makeTempHome();
+    const logger = openLogger(optionsFor(home.paths.log));
+    await logger.open();
+    for (let n = 0; n < 300; n += 1) logger.info(`line ${n}`);
+    const closed = logger.close();
+    await new Promise(setImmediate);
+    // As on a machine that has others to serve: no turn of the event loop for 1.1 s.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1100);
+    await closed;
+    expect(readLines(home.paths.log)).toHaveLength(300);
+  });
+
   it('is added to, not begun again', async () => {
     await using home = makeTempHome();
     for (const message of ['first run', 'second run']) {
