@@ -52,11 +52,13 @@ export interface LogSink {
 const MAX_FILE_BYTES = 5 * 1024 * 1024;
 const MAX_FILES = 6;
 
-/**
- * How often a log that closes is checked for progress, in milliseconds, and the checks in a row
- * without any after which its last lines are given up. A busy machine is not a disk that takes none.
- */
+/** How often a log that closes is checked for progress, in milliseconds. */
 const CLOSE_CHECK_MS = 100;
+
+/**
+ * Checks in a row without progress after which the last lines are given up. A busy machine is not a
+ * disk that takes none.
+ */
 const CLOSE_CHECKS = 10;
 
 const MESSAGE = Symbol.for('message');
@@ -152,8 +154,8 @@ export function openLogSink(deps: LogSinkDeps): LogSink {
 }
 
 /**
- * Opens the file; throws the system's error where it cannot be opened. `onDone` hears how each later
- * call of the system ended, with its error or none.
+ * Opens the file; throws the system's error where it cannot be opened. `onDone` hears how each
+ * later call of the system ended, with its error or none.
  */
 function openFile(path: string, onDone: (error: unknown) => void): winston.transport {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });

@@ -52,7 +52,8 @@ const HEADER_VALUE = /^[\x21-\x7e]+$/;
 
 /** Values that cannot be a key, whatever the provider. */
 const UNUSABLE_VALUES: readonly { readonly pattern: RegExp; readonly problem: string; readonly hint: string }[] = [
-  // What other programs expand: `$NAME`, `${NAME}`, `$(command)`, `$env:NAME`, `%NAME%`, `{{NAME}}`.
+  // What other programs expand: `$NAME`, `${NAME}`, `$(command)`, `$env:NAME`, `%NAME%`,
+  // `{{NAME}}`.
   unresolved(/^(?:\$(?:env:)?[A-Za-z_]\w*|\$\{.*\}|\$\(.*\)|%[A-Za-z_]\w*%|\{\{.*\}\})$/),
   // Addresses in password managers and secret stores. An http address may be what a service calls
   // its key.
