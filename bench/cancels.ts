@@ -1,6 +1,6 @@
 /**
- * How soon a provider's connection is closed after the client cancelled or went away: the built
- * daemon, a client in this process, and a provider that keeps the answer to itself.
+ * How soon a provider's connection is closed after the client cancelled or went away. Measured with
+ * the built daemon, a client in this process, and a provider that keeps the answer to itself.
  */
 
 import { connect } from '../src/client/index.ts';

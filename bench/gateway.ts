@@ -1,7 +1,7 @@
 /**
  * What it costs to ask a provider through aipassd: over the HTTP gateway's socket, over loopback
- * and over node-ipc, beside asking the provider directly and a bare node:http pass-through (the
- * floor), in turns within one run. What is asked over loopback is compared with the floor over
+ * and over node-ipc. Beside it stand asking the provider directly and a bare node:http pass-through
+ * (the floor), in turns within one run. What is asked over loopback is compared with the floor over
  * loopback. Accounting and audit are on.
  */
 
@@ -23,8 +23,8 @@ const PARALLEL = 1600;
 const CONNECTIONS = 32;
 
 /**
- * Each way is warmed up by this many requests, or for this long: until then, V8 compiles while it
- * is measured, more where there is more code. A daemon runs for weeks.
+ * Each way is warmed up by this many requests, or for this long. Until then V8 compiles while it is
+ * measured, more where there is more code. A daemon runs for weeks.
  */
 const WARM_REQUESTS = 16_000;
 const WARM_MS = 10_000;

@@ -1,7 +1,6 @@
 /**
- * `npm run bench [-- section …]`: measures, and prints ratios between things that were measured in
- * turns within one run, because machines differ and are shared. Exits 0 whatever the figures: they
- * are for reading.
+ * `npm run bench [-- section …]`: measures in turns within one run, and prints ratios, because
+ * machines differ and are shared. Exits 0 whatever the figures: they are for reading.
  */
 
 import { benchCancels } from './cancels.ts';

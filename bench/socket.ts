@@ -1,7 +1,7 @@
 /**
  * What asking over the socket costs: one request at a time, 64 deep, with a new connection each
- * time, and with a frame of 16 MB. Each beside a bare echo or a server written by hand, in turns
- * within one run.
+ * time, with a frame of 16 MB. Each beside a bare echo or a server written by hand, in turns within
+ * one run.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';

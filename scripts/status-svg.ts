@@ -1,6 +1,7 @@
 /**
- * `npm run picture`: draws docs/status.svg from what `aipassd status` really prints, on a temporary
- * home with a provider on loopback: a pool whose second key was refused, and an OAuth account.
+ * `npm run picture`: draws docs/status.svg from what `aipassd status` really prints. It runs on a
+ * temporary home with a provider on loopback: a pool whose second key was refused, and an OAuth
+ * account.
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';

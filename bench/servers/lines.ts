@@ -1,6 +1,6 @@
 /**
- * What one would write by hand for this one job: newline-delimited JSON, replies to one chunk
- * joined into one write, an unfinished line kept as chunks.
+ * What one would write by hand for this one job. It is newline-delimited JSON, with replies to one
+ * chunk joined into one write, and an unfinished line kept as chunks.
  */
 
 import { createServer } from 'node:net';

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { importsOf, readSources, readText, ROOT, type Source } from './sources.ts';
@@ -34,31 +34,45 @@ describe('import directions', () => {
     expect(summary.violations).toEqual([]);
   });
 
-  it('are looked at: a type import against the direction and a cycle are found', () => {
+  it('are looked at: whatever breaks one of the rules is found, a type import too', async () => {
+    const { default: config }: { readonly default: { readonly forbidden: readonly { readonly name: string }[] } } =
+      await import(pathToFileURL(join(ROOT, '.dependency-cruiser.js')).href);
+    const names = config.forbidden.map(({ name }) => name);
+    const folders = names.flatMap((name) => /^(.*)-imports$/.exec(name)?.[1] ?? []);
+    expect(folders.toSorted()).toEqual(foldersOf('src'));
     const folder = mkdtempSync(join(process.env['TMPDIR'] ?? '/tmp', 'aipc-'));
+    const write = (path: string, text: string): void => {
+      mkdirSync(dirname(join(folder, path)), { recursive: true });
+      writeFileSync(join(folder, path), text);
+    };
     try {
-      mkdirSync(join(folder, 'src/base'), { recursive: true });
-      mkdirSync(join(folder, 'src/credentials'));
-      for (const name of ['.dependency-cruiser.js', 'tsconfig.json', 'package.json'])
-        writeFileSync(join(folder, name), readText(name));
+      for (const name of ['.dependency-cruiser.js', 'tsconfig.json', 'package.json']) write(name, readText(name));
       symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-      writeFileSync(
-        join(folder, 'src/base/wrong.ts'),
-        "import type { Held } from '../credentials/held.ts';\nexport type Wrong = Held;\n",
-      );
-      writeFileSync(
-        join(folder, 'src/credentials/held.ts'),
-        "import type { Wrong } from '../base/wrong.ts';\nexport type Held = Wrong | 1;\n",
-      );
-      mkdirSync(join(folder, 'src/client'));
-      writeFileSync(join(folder, 'src/client/index.ts'), "export type { Held } from '../credentials/held.ts';\n");
+      for (const one of folders) {
+        write(`src/${one}/fine.ts`, 'export type Fine = 1;\n');
+        // Only the command line imports the client, and it not the server.
+        const foreign = one === 'cli' ? 'ipc' : one === 'client' ? 'credentials' : 'client';
+        write(`src/${one}/wrong.ts`, `export type { Fine } from '../${foreign}/fine.ts';\n`);
+      }
+      write('src/new/wrong.ts', "export type { Fine } from '../base/fine.ts';\n");
+      write('src/run.ts', "export type { Fine } from './client/fine.ts';\n");
+      write('src/base/root.ts', "import type { Fine } from '../run.ts';\nexport type Root = Fine;\n");
+      write('src/base/cycle.ts', "import type { B } from './back.ts';\nexport type A = B;\n");
+      write('src/base/back.ts', "import type { A } from './cycle.ts';\nexport type B = A | 1;\n");
+      write('src/base/gone.ts', "import './nowhere.ts';\nimport 'vitest';\n");
       const rules = cruise(folder).summary.violations.map((violation) => violation.rule.name);
-      expect(new Set(rules)).toEqual(new Set(['base-imports', 'client-imports', 'no-cycles']));
+      expect([...new Set(rules)].toSorted()).toEqual(names.toSorted());
     } finally {
       rmSync(folder, { recursive: true });
     }
   });
 });
+
+/** Lists the folders in a folder of the repository, by name. */
+function foldersOf(path: string): string[] {
+  const entries = readdirSync(join(ROOT, path), { withFileTypes: true });
+  return entries.flatMap((entry) => (entry.isDirectory() ? entry.name : [])).toSorted();
+}
 
 describe('outside packages', () => {
   const manifest: { readonly dependencies: Record<string, string>; readonly devDependencies: Record<string, string> } =

@@ -24,8 +24,9 @@ const SENTENCE_WORDS = 25;
 /** Finds sentences of comments that are longer than SENTENCE_WORDS. */
 export const longSentences: Rule = (sources) =>
   find(sources, ({ text }) =>
-    [...text.matchAll(/\/\*\*?[\s\S]*?\*\/|(?:^ *\/\/ .*\n)+/gm)]
-      .map(([comment]) => comment.replaceAll(/\/\*+| *\*+\/|^ *\* ?|^ *\/\/ ?/gm, ' ').replaceAll(/\s+/g, ' '))
+    commentsOf(text)
+      // A table has no sentences.
+      .map((comment) => comment.replaceAll(/\/\*+| *\*+\/|^ *\* \|.*|^ *\* ?|^ *\/\/ ?/gm, ' ').replaceAll(/\s+/g, ' '))
       .flatMap((comment) => comment.trim().split(/(?<=[.;:?!]) (?=[A-Z`@"(-])| (?=@param)/))
       .filter((sentence) => sentence.split(' ').length > SENTENCE_WORDS)
       .map((sentence) => [sentence]),
@@ -129,6 +130,21 @@ interface Token {
  */
 const LEXEME =
   /\/\*[\s\S]*?\*\/|\/\/.*|(?<=(?:^|[(,=:[!&|?{};+>]|\breturn)\s*)\/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/[dgimsuvy]*|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`/g;
+
+/** Lists the comments of a source; those of one line each that follow one another are one. */
+function commentsOf(text: string): string[] {
+  const comments: string[] = [];
+  let isOpen = false;
+  for (const token of tokens(text)) {
+    if (token.kind === 'comment') {
+      const isLine = token.text.startsWith('//');
+      if (isOpen && isLine) comments.push(`${comments.pop() ?? ''}\n${token.text}`);
+      else comments.push(token.text);
+      isOpen = isLine;
+    } else isOpen &&= /^\n? *$/.test(token.text);
+  }
+  return comments;
+}
 
 /**
  * Splits a source into code, strings and comments; good enough for sources that Prettier has

@@ -1,6 +1,6 @@
 /**
- * `npm run test:credentials-python`: a Python program with httpx, written to the web app's
- * documented requests, against a daemon: as an admin over gateway.sock and over loopback, and as a
+ * `npm run test:credentials-python`: a Python program with httpx against a daemon, written to the
+ * web app's documented requests. It asks as an admin over gateway.sock and over loopback, and as a
  * member over loopback. Where httpx cannot be installed it says so, and passes.
  */
 

@@ -1,7 +1,7 @@
 /**
- * A well-behaved client in a process of its own, so that the attacker's work is not measured: asks
- * once a millisecond or so, one request at a time. Its parent says `measure`, and is told how long
- * the answers took since; `rest`; or `work`.
+ * A well-behaved client in a process of its own, so that the attacker's work is not measured. It
+ * asks once a millisecond or so, one request at a time. Its parent says `measure`, and is told how
+ * long the answers took since; `rest`; or `work`.
  */
 
 import { connectTo, frame, FRAME_END, HELLO } from './wire.ts';

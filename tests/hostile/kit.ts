@@ -2,11 +2,11 @@
  * Runs attacks on a socket, one after the other, while a good client measures what it notices, and
  * judges.
  *
- * Each attack runs against a bare server, too (bare-server.ts), in the same minute, those over HTTP
- * against bare node:http: on a busy machine a time says nothing by itself. Passed is an attack
- * during which the good client's p99 stays within 10 ms, thrice its quiet p99, or twice that of the
- * bare server's good client; during which every one of its requests is answered; and after which
- * the daemon's memory is back within 20 % inside a minute.
+ * Each attack runs against a bare server, too (bare-server.ts), in the same minute. Those over HTTP
+ * run against bare node:http. On a busy machine a time says nothing by itself. An attack is passed
+ * where the good client's p99 stays within 10 ms, thrice its quiet p99, or twice that beside the
+ * bare server. Every one of its requests must be answered. The daemon's memory must be back within
+ * 20 % inside a minute.
  */
 
 import { fork, spawn, type ChildProcess } from 'node:child_process';

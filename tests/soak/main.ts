@@ -1,14 +1,14 @@
 /**
- * `npm run soak [-- SECONDS]`: ten minutes of mixed load by 50 clients on the built daemon, while
- * its files change, its configuration is reloaded, its OAuth tokens are refreshed and its provider
- * fails at random.
+ * `npm run soak [-- SECONDS]`: ten minutes of mixed load by 50 clients on the built daemon.
+ * Meanwhile its files change, its configuration is reloaded, its OAuth tokens are refreshed and its
+ * provider fails at random.
  *
- * Every now and then the load pauses and the daemon is measured at rest: what it holds while it
+ * Every now and then the load pauses and the daemon is measured at rest. What it holds while it
  * works is mostly what V8 has not collected yet. Passed when no error came that the plan did not
- * put there, tokens were renewed and none refused, as many files are open at each rest and no more
- * sockets than there are peers, and neither the heap after a collection nor the resident memory at
- * rest grows, after a warm-up, by more than 1 MB an hour or than the samples scatter. The heap is
- * judged without what V8 compiled (see heap-probe.mjs).
+ * put there, and tokens were renewed and none refused. As many files are open at each rest, and no
+ * more sockets than there are peers. After a warm-up, neither the heap after a collection nor the
+ * resident memory at rest grows by more than 1 MB an hour. Or by no more than the samples scatter.
+ * The heap is judged without what V8 compiled (see heap-probe.mjs).
  */
 
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
@@ -33,8 +33,8 @@ const RESTS = Math.max(8, Math.min(40, Math.round(seconds / 15)));
 /** How many files may differ between two rests: a log that was rotated, a worker that ends. */
 const FILE_SCATTER = 3;
 /**
- * How many sockets there may be: one for each client, one that is kept open to the provider for
- * each, and a few of our own.
+ * Maximum number of sockets: one for each client, one for each that is kept open to the provider,
+ * and a few of our own.
  */
 const MAX_SOCKETS = 2 * CLIENTS + 10;
 /**

@@ -1,5 +1,5 @@
 /**
- * Lets all daemons of one run of the tests share what Node compiled: each has a state folder of its
+ * Lets all daemons of one run of the tests share what Node compiled. Each has a state folder of its
  * own, and would otherwise compile everything again.
  */
 

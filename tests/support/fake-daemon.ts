@@ -1,6 +1,6 @@
 /**
- * A daemon that is none: it listens where the daemon would and answers as the test tells it, so
- * that a client can be shown every way in which a daemon may fail it.
+ * A false daemon. It listens where the daemon would and answers as the test tells it. So a client
+ * meets every way in which a daemon may fail it.
  */
 
 import { createServer, type Server, type Socket } from 'node:net';

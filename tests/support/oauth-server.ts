@@ -3,9 +3,9 @@
  * flow, client credentials and revocation. Its one user consents to everything at once. Owns the
  * oidc-provider package.
  *
- * In front of it stands a gate: it counts what the token endpoint is asked, and can hold an answer
- * back after the server has made it, which is the moment when a rotated token exists in one place
- * only.
+ * In front of it stands a gate, which counts what the token endpoint is asked. It can hold an
+ * answer back after the server has made it. That is the moment when a rotated token exists in one
+ * place only.
  */
 
 import { once } from 'node:events';

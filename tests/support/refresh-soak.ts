@@ -1,6 +1,6 @@
 /**
- * Kills the daemon with SIGKILL at random moments of token rotations, against a server that revokes
- * everything when a refresh token is used twice, and tells whether the account ever came to harm.
+ * Kills the daemon with SIGKILL at random moments of token rotations, and returns whether the
+ * account ever came to harm. The server revokes everything when a refresh token is used twice.
  */
 
 import { readFile } from 'node:fs/promises';

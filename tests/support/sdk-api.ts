@@ -1,7 +1,8 @@
 /**
  * The endpoints of several APIs that the tests of pooled clients call, on 127.0.0.1. A key that
- * contains LIMIT is answered with 429, QUOTA with 429 and "insufficient_quota", GH403 with GitHub's
- * 403 of a used-up limit, DEAD with 401, EMPTY with the 400 of Anthropic's account without credit.
+ * contains LIMIT is answered with 429, QUOTA with 429 and "insufficient_quota", and DEAD with 401.
+ * GH403 is answered with GitHub's 403 of a used-up limit, EMPTY with the 400 of Anthropic's account
+ * without credit.
  */
 
 import { once } from 'node:events';

@@ -1,5 +1,5 @@
 /**
- * Keys that a daemon has written: they are credentials also where it was killed before it saved its
+ * Keys that a daemon has written. They are credentials also where it was killed before it saved its
  * state, and go to the addresses of their credentials.
  */
 

@@ -1,6 +1,6 @@
 /**
- * Whoever can write a file that decides where keys go is their owner: what breaks that rule is not
- * obeyed, at the start, at a reload and on the command line. The attacker is a real second user
+ * Whoever can write a file that decides where keys go is their owner. What breaks that rule is not
+ * obeyed: at the start, at a reload and on the command line. The attacker is a real second user
  * wherever the tests run as root.
  */
 

@@ -1,7 +1,7 @@
 /**
  * Nothing that a caller sent tells, by what comes back, whether it is part of a secret. Each probe
- * is sent twice: with a piece of a secret and with a text of the same form that is none; the two
- * answers may differ in that text alone.
+ * is sent twice: with a piece of a secret, and with another text of the same form. The two answers
+ * may differ in that text alone.
  */
 
 import { chmodSync } from 'node:fs';

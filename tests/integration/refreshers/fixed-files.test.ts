@@ -1,6 +1,6 @@
 /**
- * No state is sticky: what was refused or could not be used is well again when its cause is gone,
- * and says until then what to do.
+ * No state is sticky. What was refused or could not be used is well again when its cause is gone,
+ * and shows until then what to do.
  */
 
 import { generateKeyPairSync } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
- * Accounts of MCP servers: against the example server of the official TypeScript SDK, as it is
- * shipped, and against a server made of its parts that rotates refresh tokens.
+ * Accounts of MCP servers, against the example server of the official TypeScript SDK, as it is
+ * shipped. And against a server made of its parts that rotates refresh tokens.
  */
 
 import { spawn, type ChildProcess } from 'node:child_process';
