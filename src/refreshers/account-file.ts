@@ -84,14 +84,12 @@ export type AccountReading =
   | {
       readonly kind: 'unusable';
       readonly unsafe: boolean;
-      /** Whether it is of a kind that cannot be an account. */
       readonly unsupported: boolean;
       readonly warning: Warning;
     };
 
 /**
- * Boundary between epoch seconds and epoch milliseconds: as seconds it is the year 30490, as
- * milliseconds 1998. Some write the year 9999 for "never".
+ * Boundary of epoch seconds and milliseconds; some write the year 9999, in seconds, for "never".
  */
 const SECONDS_BELOW = 9e11;
 
@@ -99,10 +97,7 @@ const SECONDS_BELOW = 9e11;
 const MILLISECONDS_BELOW = 9e14;
 const MICROSECONDS_BELOW = 9e17;
 
-/**
- * Longest text that is read as a time; JavaScript's with the name of a zone has about 60
- * characters.
- */
+/** Longest text that is read as a time, in characters. */
 const MAX_TIME_LENGTH = 100;
 
 /** Fields that can hold each part of a token set, best first. */
@@ -137,8 +132,7 @@ const UNSUPPORTED_TYPES = new Set([
 ]);
 
 /**
- * Reads an account file. `check` returns a problem of the document, or null; the daemon passes the
- * schema here.
+ * Reads an account file; `check`, the daemon's schema, returns a problem of the document, or null.
  */
 export async function readAccountFile(
   name: string,
@@ -191,10 +185,7 @@ async function fileTime(path: string): Promise<number | null> {
   }
 }
 
-/**
- * Returns the signature of an account's file and of its client's file; it changes with their
- * content, mode or owner.
- */
+/** Returns a signature of an account's files, which changes with their content, mode or owner. */
 export async function accountSignature(files: {
   readonly file: string;
   readonly clientFile: string | null;
@@ -203,10 +194,7 @@ export async function accountSignature(files: {
   return files.clientFile === null ? own : `${own}, ${await readFileSignature(files.clientFile)}`;
 }
 
-/**
- * Reads the OAuth client: the account's own, else that of its client file; undefined where neither
- * has one.
- */
+/** Reads the OAuth client: the account's own, else that of its client file. */
 export async function readClient(
   account: AccountFile | null,
   clientFile: string | null,
@@ -218,8 +206,7 @@ export async function readClient(
 }
 
 /**
- * Parses the client in Google's downloaded client file (`installed` or `web`) or in another
- * account's file.
+ * Parses the client in Google's client file (`installed` or `web`) or in another account's file.
  */
 export function parseClient(text: string): ClientIdentity | undefined {
   const raw = parseJson(text);
@@ -238,10 +225,7 @@ function clientOf(sources: readonly JsonObject[], key: unknown): ClientIdentity 
   };
 }
 
-/**
- * Parses a document. `savedAt` is when its file was written; it dates an `expires_in` that nothing
- * else dates.
- */
+/** Parses a document; `savedAt` dates an `expires_in` that nothing else dates. */
 export function parseAccountFile(raw: JsonObject, google: boolean, savedAt: number | null = null): AccountFile {
   const { fields: tokens } = writableCopy(raw);
   const both = [tokens, raw];
@@ -292,10 +276,7 @@ function tokenContainer(raw: JsonObject): string | null {
   return first === undefined || more.length > 0 ? null : first[0];
 }
 
-/**
- * Returns when a token ends and began, from what the file has of it: an end, a lifetime, or the
- * token's own claim.
- */
+/** Returns when a token ends and began: by an end, a lifetime, or the token's own claim. */
 function lifeOf(
   tokens: JsonObject,
   form: AccountForm,
@@ -319,10 +300,7 @@ function lifeOf(
   return { expiresAt: claimed.expiresAt, obtainedAt: obtainedAt ?? claimed.obtainedAt, isGuessed: false };
 }
 
-/**
- * Returns the times in a JSON Web Token's claims, unverified: only its end and its beginning are of
- * interest here.
- */
+/** Returns the end and the beginning that a JSON Web Token claims, unverified. */
 export function jwtTimes(
   token: string,
 ): { readonly expiresAt: number; readonly obtainedAt: number | null } | undefined {
@@ -356,7 +334,6 @@ export function parseTime(value: unknown, mayBeBefore1970 = false): number | und
 const ISO_TIME =
   /^(\d{4})-?(\d\d)-?(\d\d)(?:[Tt ](\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?)? ?(?:([Zz])|(?:UTC|GMT)|([+-]\d\d)(?::?(\d\d))?)?(?: [A-Z]{3,5}| [+-]\d\d| m=\S+|\[[\w/+-]+\])*$/;
 
-/** Returns a time in ISO 8601 as Date.parse reads it, or undefined where it is not one. */
 function isoTime(value: string): string | undefined {
   const match = ISO_TIME.exec(value);
   if (match === null) return undefined;
@@ -365,10 +342,7 @@ function isoTime(value: string): string | undefined {
   return `${year}-${month}-${day}T${hour}:${minute}:${second}.${fraction.slice(0, 3)}${offset}`;
 }
 
-/**
- * Returns a time with a month's name as Date.parse reads it, or undefined where it is not one.
- * Without a zone it is in UTC.
- */
+/** Reads a time with a month's name; without a zone it is in UTC. */
 function spelledTime(value: string): string | undefined {
   if (!/^(?:[A-Z][a-z]{2},? )?(?:\d{1,2} [A-Z][a-z]{2}|[A-Z][a-z]{2} +\d{1,2})\b.*\d\d:\d\d/.test(value))
     return undefined;
@@ -388,9 +362,7 @@ function toNumber(value: unknown): number | undefined {
   return typeof number === 'number' && Number.isFinite(number) ? number : undefined;
 }
 
-/**
- * Reads the provider's settings in an `oauth/<name>.json`, by the names of RFC 8414 and RFC 7591.
- */
+/** Reads the provider's settings, by the names of RFC 8414 and RFC 7591. */
 function parseSettings(raw: JsonObject): ProviderSettings {
   const method = readString(raw, 'token_endpoint_auth_method');
   return {
@@ -429,7 +401,6 @@ function endpointField(raw: JsonObject, name: string): string | undefined {
   return value !== undefined && isSafeEndpoint(value) ? value : undefined;
 }
 
-/** Returns the first text that is not empty. */
 function firstText(sources: readonly JsonObject[], names: readonly string[]): string | null {
   for (const source of sources) {
     for (const name of names) {
@@ -460,25 +431,18 @@ export function mcpServerOf(account: AccountFile | null): string | undefined {
   return readString(account?.raw, 'mcp_server');
 }
 
-/** Returns the tag of the access token of a file. */
 export function accessTag(account: AccountFile): string {
   return tokenTag(account.accessToken?.reveal() ?? '');
 }
 
-/**
- * Returns a tag of what a refresh would start from; when it differs, somebody else changed the
- * account.
- */
+/** Returns a tag of what a refresh starts from; a different one means that somebody changed it. */
 export function accountBasis(account: AccountFile): string {
   const { form, refreshToken, client } = account;
   const source = refreshToken ?? client?.clientSecret ?? client?.privateKey;
   return tokenTag(`${form}\n${client?.clientId ?? ''}\n${source?.reveal() ?? ''}`);
 }
 
-/**
- * Returns how long the token of a file was granted for, in milliseconds, where the file has both
- * ends.
- */
+/** Returns how long the token of a file was granted for, in milliseconds. */
 function grantedLifetime({ expiresAt, obtainedAt }: AccountFile): number | undefined {
   return expiresAt === null || obtainedAt === null || expiresAt <= obtainedAt ? undefined : expiresAt - obtainedAt;
 }
@@ -542,28 +506,19 @@ export function formatWithTokens(account: AccountFile, tokens: GrantedTokens, no
   return print(document);
 }
 
-/**
- * Formats a file whose refresh token was replaced while the access token that came with it cannot
- * be used.
- */
+/** Formats a file whose refresh token was replaced, but not its access token. */
 export function formatWithRefreshToken(account: AccountFile, refreshToken: Secret): string {
   const { document, fields } = writableCopy(account.raw);
   fields[REFRESH_FIELDS.find((name) => name in fields) ?? 'refresh_token'] = refreshToken.reveal();
   return print(document);
 }
 
-/**
- * Google's libraries for Go, Node and Python read a file by its type; without the other fields they
- * refuse it all the same.
- */
+/** Google's libraries read a file by its type, and refuse one that lacks these fields. */
 function canBeAuthorizedUser(document: Readonly<Record<string, unknown>>): boolean {
   return ['client_id', 'client_secret', 'refresh_token'].every((name) => typeof document[name] === 'string');
 }
 
-/**
- * Returns when the refresh token ends, or null where that is not known: as answered, as before, or
- * its own claim.
- */
+/** Returns when the refresh token ends: as answered, as before, or by its own claim. */
 function refreshExpiry(account: AccountFile, tokens: GrantedTokens, now: number): number | null {
   if (tokens.refreshExpiresIn === null) return null;
   if (tokens.refreshExpiresIn !== undefined) return now + tokens.refreshExpiresIn * 1000;
@@ -572,10 +527,7 @@ function refreshExpiry(account: AccountFile, tokens: GrantedTokens, now: number)
   return jwtTimes(tokens.refreshToken?.reveal() ?? '')?.expiresAt ?? null;
 }
 
-/**
- * Formats a time as the field has it: ISO 8601 in whole seconds as google-auth for Python parses
- * it, or a number in its unit.
- */
+/** Formats a time as the field has it: in ISO 8601, whole seconds, or as a number in its unit. */
 function formatTime(name: string, before: unknown, time: number): string | number {
   const iso = new Date(time).toISOString().replace(/\.\d{3}Z$/, 'Z');
   const digits = toNumber(before);
@@ -599,10 +551,7 @@ const TOKEN_FIELDS = [
   'refresh_token_expires_at',
 ];
 
-/**
- * Returns a file without any token, as it is after a revocation and before a consent. Scopes stay,
- * so that the next consent asks for the same.
- */
+/** Returns a file without tokens. Scopes stay, so that the next consent asks for the same. */
 export function withoutTokens(account: AccountFile): AccountFile {
   const { document: raw, fields } = writableCopy(account.raw);
   for (const name of TOKEN_FIELDS) delete fields[name];
@@ -617,7 +566,6 @@ export function withoutTokens(account: AccountFile): AccountFile {
   };
 }
 
-/** Formats a file as it is. */
 export function formatAccountFile({ raw }: AccountFile): string {
   return print(raw);
 }

@@ -12,7 +12,6 @@ export const DEFAULT_ACCOUNT = 'default';
 /** Provider whose files have Google's own shape and names. */
 export const GOOGLE = 'google';
 
-/** File of Google's client, in the secrets folder. */
 export const GOOGLE_CLIENT_FILE = 'google_client_secret.json';
 
 const PROVIDER = /^[a-z0-9][a-z0-9_-]{0,62}$/;
@@ -33,7 +32,6 @@ export function splitAccountName(name: string): { readonly provider: string; rea
   return { provider: name.slice(0, dot), account: name.slice(dot + 1) };
 }
 
-/** Returns the provider of an account's name. */
 export function providerOf(name: string): string {
   return splitAccountName(name).provider;
 }
@@ -46,20 +44,14 @@ export function formatAccountName(provider: string, account: string): string {
 /** Provider of the accounts for MCP servers; the account is the server's host. */
 const MCP = 'mcp';
 
-/**
- * Returns the name of the account for an MCP server; `withPort` where its host alone is taken by
- * another server.
- */
+/** Returns the name for an MCP server; `withPort` where another server has its host's name. */
 export function mcpAccountName({ hostname, port, pathname }: URL, withPort = false): string {
   const more = withPort ? `-${port}${pathname.replace(/\/+$/, '')}` : '';
   const account = `${hostname}${more}`.replace(/[^A-Za-z0-9_.@+-]+/g, '-').replace(/^[^A-Za-z0-9]+|-+$/g, '');
   return formatAccountName(MCP, account.slice(0, 128));
 }
 
-/**
- * Returns the names that may be meant by one that holds an address, such as `mcp.localhost:3000`,
- * best first; a plain name is itself.
- */
+/** Returns the names that one with an address (`mcp.localhost:3000`) may mean, best first. */
 export function namesMeantBy(name: string): readonly string[] {
   if (!name.includes(':')) return [name];
   const address = name.startsWith(`${MCP}.`) ? `http://${name.slice(MCP.length + 1)}/` : name;
@@ -100,11 +92,7 @@ export function oauthFileAccount(fileName: string): string | undefined {
   return name === undefined || providerOf(name) === GOOGLE ? undefined : name;
 }
 
-/**
- * Names that synchronizers, editors and people give to a copy of a file; the groups give the
- * original's name. Syncthing, Dropbox, Nextcloud, iCloud and OneDrive, file managers, emacs and
- * vim, and suffixes and dates typed by hand.
- */
+/** Names of copies by synchronizers, editors and people; the groups give the original's name. */
 const COPIES: readonly RegExp[] = [
   /^(.+?)\.sync-conflict-.*(\.json)$/i,
   /^(.+?)[ _-]?\([^()]*\)(\.json)$/,
@@ -118,10 +106,7 @@ const COPIES: readonly RegExp[] = [
   /^[.#]*(.+?)(\.json)(?:[#~]+|[._-].+)$/,
 ];
 
-/**
- * Returns the name of the file that a file, by its own name, is a copy of; undefined for any other
- * name.
- */
+/** Returns the name of the file that a file is a copy of, by its name alone. */
 export function originalOfCopy(fileName: string): string | undefined {
   for (const pattern of COPIES) {
     const [, stem, extension] = pattern.exec(fileName) ?? [];

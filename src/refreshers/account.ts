@@ -32,9 +32,11 @@ import {
   errorFrom,
   explainConsentEnd,
   explainCopy,
+  explainKept,
   explainMissingToken,
   explainWaiting,
   lacksScopes,
+  RENEWED_OFTEN,
   type Explanation,
 } from './messages.ts';
 import type { JobAccount, RefreshOutcome, WorkerReport } from './worker/job.ts';
@@ -42,19 +44,15 @@ import { mergeSettings, missingScopes, type ProviderSettings } from './provider-
 import { ForcedRefreshBudget, MAX_BACKOFF_MS, RetryGate } from './retry-gate.ts';
 import type { TokenWorker } from './worker-process.ts';
 
-/** What an account is wired with. */
 export interface AccountDeps {
   readonly account: JobAccount;
   readonly clock: Clock;
-  /** Returns a number in [0, 1). */
   readonly random: () => number;
   readonly worker: TokenWorker;
   readonly memory: AccountMemory | undefined;
   /** Called with every outcome, after the state has changed. */
   readonly onOutcome: (account: Account, outcome: RefreshOutcome) => void;
-  /** Called when a new access token is held. */
   readonly onToken: () => void;
-  /** Called when the account's grant changed. */
   readonly onGrant: () => void;
 }
 
@@ -85,8 +83,7 @@ interface Flight {
 const MAX_STARTS = 4;
 
 /**
- * Longest wait of a caller for a provider, in milliseconds: while the old token is valid, and when
- * it has expired.
+ * Longest waits of a caller, in milliseconds: while the old token is valid, and when it expired.
  */
 const VALID_WAIT_MS = 5_000;
 const EXPIRED_WAIT_MS = 30_000;
@@ -94,9 +91,7 @@ const EXPIRED_WAIT_MS = 30_000;
 /** Time before the end of a consent in which its user is warned, in milliseconds (3 days). */
 const CONSENT_WARNING_MS = 3 * 86_400_000;
 
-/**
- * Longest wait for which a timer keeps a refresh token from ending; for a longer one the tick does.
- */
+/** Longest wait, in milliseconds, that a timer plans and not the tick. */
 const KEEP_ALIVE_TIMER_MS = 5 * 60_000;
 
 /** Difference of two ends of a refresh token that counts as none, in milliseconds. */
@@ -122,17 +117,13 @@ export function parseMemories(section: unknown): ReadonlyMap<string, AccountMemo
   );
 }
 
-/**
- * Returns a tag of a provider's settings, so that a change of the configuration is noticed. They
- * hold no secret.
- */
+/** Returns a tag of settings, which hold no secret, so that a change of them is noticed. */
 function settingsTag(settings: ProviderSettings): string {
   return createHash('sha256').update(JSON.stringify(settings)).digest('hex').slice(0, 16);
 }
 
 /**
- * Shortest refresh token that is taken for unique, in characters: one that cannot be guessed (RFC
- * 6749 §10.10) is longer.
+ * Shortest refresh token that is taken for unique: guessable ones are shorter (RFC 6749 §10.10).
  */
 const UNIQUE_LENGTH = 16;
 
@@ -151,17 +142,19 @@ function grantTagsOf(
 /** One OAuth account. */
 export class Account {
   readonly name: string;
+  /** Account whose file holds the same refresh token, and which is the one that is refreshed. */
+  copyOf: { readonly name: string; readonly file: string } | null = null;
+  /** Tags by which another file with the same grant is recognized. */
+  grantTags: readonly string[] = [];
+  /** Signature of the account's files when they were read last. */
+  signature = '';
   readonly #deps: AccountDeps;
   readonly #gate: RetryGate;
   readonly #forced: ForcedRefreshBudget;
   #file: AccountFile | null = null;
   #settings: ProviderSettings;
   #held: HeldToken | null = null;
-  /** Why the file cannot be used. */
   #problem: Extract<AccountReading, { kind: 'unusable' }> | null = null;
-  /** Account whose file holds the same refresh token, and which is the one that is refreshed. */
-  #copyOf: { readonly name: string; readonly file: string } | null = null;
-  #grantTags: readonly string[] = [];
   #rejection: (Explanation & { readonly stamp: string }) | null = null;
   #last: AccountStatus['lastOutcome'] = null;
   /** Outcome of the last try, where that failed without a refusal. */
@@ -174,7 +167,6 @@ export class Account {
   #cancelKeepAlive: (() => void) | undefined;
   #reads = 0;
   #applied = 0;
-  #signature: string | undefined;
 
   constructor(deps: AccountDeps) {
     const { account, clock, random, memory } = deps;
@@ -189,7 +181,6 @@ export class Account {
     if (memory.rejection?.settings === settingsTag(account.settings)) this.#rejection = memory.rejection;
   }
 
-  /** Reads the account's file again and takes over what it has. */
   async reload(): Promise<void> {
     const read = ++this.#reads;
     const { account } = this.#deps;
@@ -203,17 +194,12 @@ export class Account {
     if (this.#held !== before) this.#deps.onToken();
   }
 
-  /**
-   * Reads the account's file again if it, or the file of its client, is not the one that was read
-   * last.
-   */
+  /** Reads the account's file again if it, or the file of its client, changed. */
   async rescan(): Promise<void> {
-    if ((await accountSignature(this.#deps.account)) !== this.#signature) await this.reload();
+    if ((await accountSignature(this.#deps.account)) !== this.signature) await this.reload();
   }
 
-  /**
-   * Returns the held token where it is good for a caller without special wishes, from memory alone.
-   */
+  /** Returns the held token where it is good for a caller without special wishes. */
   heldFor(request: TokenRequest): HeldToken | undefined {
     const held = this.#held;
     if (held === null || request.scopes.length > 0 || request.refused !== undefined || !this.isWell()) return undefined;
@@ -233,7 +219,7 @@ export class Account {
     if (!this.#isRefused(request) && this.#held?.suffices(request.minValidMs) === true) return this.#held;
     if (this.#mayTry(request)) await this.#awaitRefresh();
     this.#assertScopes(request.scopes);
-    if (this.#held !== null && this.#held.remaining() > 0) return this.#held;
+    if (this.#held !== null && this.#isValid()) return this.#held;
     throw this.#whyNoToken();
   }
 
@@ -268,13 +254,13 @@ export class Account {
   /** Renews the token for a caller that may force only so many refreshes. */
   async forceRefresh(): Promise<RefreshOutcome> {
     if (this.#flight !== undefined || this.#forced.take()) return await this.refreshNow();
-    return { kind: 'kept', reason: 'it was renewed several times within the last minutes; the token is kept' };
+    return { kind: 'kept', reason: RENEWED_OFTEN };
   }
 
   /** Returns whether the regular tick has anything to do here; costs next to nothing. */
   needsAttention(): boolean {
     // A copy is left alone until its file, or the original's, changes.
-    if (this.#flight !== undefined || this.#copyOf !== null) return false;
+    if (this.#flight !== undefined || this.copyOf !== null) return false;
     return !this.isWell() || this.#gate.failures > 0 || this.#held === null || this.#held.isDue();
   }
 
@@ -287,26 +273,26 @@ export class Account {
     if (this.#held === null || this.#held.isDue() || this.#gate.failures > 0) await this.refresh();
   }
 
-  /**
-   * Returns whether there is a token, or one can be had without the user. Then the file is usable,
-   * and its grant is neither refused nor used up.
-   */
+  /** Returns whether there is a token, or one can be had without the user. */
   isWell(): boolean {
-    if (this.#file === null || this.#problem !== null || this.#copyOf !== null || this.#rejection !== null)
-      return false;
-    return this.#isRenewable() || (this.#held?.remaining() ?? 0) > 0;
+    if (this.#file === null || this.#problem !== null || this.copyOf !== null || this.#rejection !== null) return false;
+    return this.#isRenewable() || this.#isValid();
   }
 
-  /** Describes the account for `status`. */
+  #isValid(): boolean {
+    return this.#held !== null && this.#held.remaining() > 0;
+  }
+
   status(): AccountStatus {
     const state = this.state();
     const held = this.#held;
+    const isGranted = this.isConsentable && (this.#file?.accessToken ?? null) !== null;
     return {
       name: this.name,
       kind: this.#kind(),
       state,
       scopes: held?.scopes ?? this.#file?.scopes ?? [],
-      missingScopes: this.#lackingScopes(),
+      missingScopes: isGranted ? this.#missing(this.#file?.requestedScopes ?? []) : [],
       expiresAt: held?.expiresAt ?? null,
       refreshExpiresAt: this.#file?.refreshExpiresAt ?? null,
       nextRefreshAt: this.#nextRefresh(state),
@@ -315,11 +301,10 @@ export class Account {
     };
   }
 
-  /** Returns the state that the account is in now. */
   state(): AccountState {
-    const isValid = (this.#held?.remaining() ?? 0) > 0;
+    const isValid = this.#isValid();
     if (this.#flight?.isUnsaved === false) return 'refreshing';
-    if (this.#problem !== null || this.#copyOf !== null) return isValid ? 'stale' : 'unusable';
+    if (this.#problem !== null || this.copyOf !== null) return isValid ? 'stale' : 'unusable';
     if (this.#file === null) return 'reauth-required';
     if (this.#rejection !== null) return this.isConsentable ? 'reauth-required' : isValid ? 'stale' : 'failing';
     if (!this.#isRenewable() && !isValid) return 'reauth-required';
@@ -330,7 +315,7 @@ export class Account {
   /** Lists what is wrong with the account's file; its mode and owner are the vault's to judge. */
   warnings(): readonly Warning[] {
     const warning = this.#fileWarning();
-    return warning === null || (this.#copyOf === null && this.#problem?.unsafe === true) ? [] : [warning];
+    return warning === null || (this.copyOf === null && this.#problem?.unsafe === true) ? [] : [warning];
   }
 
   /** Explains why the account needs its user, or is failing. */
@@ -339,10 +324,7 @@ export class Account {
     return isFailing ? this.#whyFailing() : this.#whyReauth();
   }
 
-  /**
-   * Explains that the consent ends within days and that refreshing does not extend it; null where
-   * that is not so.
-   */
+  /** Explains that the consent ends within days, whatever is refreshed; null where it does not. */
   endingConsent(): Explanation | null {
     const end = this.#file?.refreshExpiresAt ?? null;
     if (end === null || this.#fixedEnd === null || this.state() === 'reauth-required') return null;
@@ -350,48 +332,23 @@ export class Account {
     return remaining > 0 && remaining <= CONSENT_WARNING_MS ? explainConsentEnd(this.name, end) : null;
   }
 
-  /** Number of tries that have failed since the last success. */
   get failures(): number {
     return this.#gate.failures;
   }
 
-  /**
-   * Tags by which another file with the same grant is recognized; none where there is no refresh
-   * token.
-   */
-  get grantTags(): readonly string[] {
-    return this.#grantTags;
-  }
-
-  /** Signature of the account's files when they were read last. */
-  get signature(): string {
-    return this.#signature ?? '';
-  }
-
-  /** Address of the MCP server that the account is for, or undefined. */
   get mcpServer(): string | undefined {
     return mcpServerOf(this.#file);
   }
 
-  /** Path of the account's file. */
   get file(): string {
     return this.#deps.account.file;
   }
 
   /**
-   * Notes that another account's file holds the same refresh token and is the one that is
-   * refreshed; null ends that.
-   */
-  setCopyOf(original: { readonly name: string; readonly file: string } | null): void {
-    this.#copyOf = original;
-  }
-
-  /**
-   * Returns what is worth remembering over a restart, or null. Only a consent ends what is
-   * remembered as refused.
+   * Returns what to remember over a restart, or null; a refusal lasts where only a consent ends it.
    */
   remember(): AccountMemory | null {
-    const copyOf = this.#copyOf === null ? null : { name: this.#copyOf.name, stamp: this.signature };
+    const copyOf = this.copyOf === null ? null : { name: this.copyOf.name, stamp: this.signature };
     if (this.#last === null && copyOf === null) return null;
     const rejection = this.#rejection;
     const isLasting = rejection !== null && this.#file !== null && this.isConsentable;
@@ -399,12 +356,10 @@ export class Account {
     return { last: this.#last, rejection: isLasting ? { ...rejection, settings } : null, copyOf };
   }
 
-  /** Lists the secrets that are held, for the redactor. */
   *secrets(): Generator<string> {
     if (this.#held !== null) yield this.#held.accessToken.reveal();
   }
 
-  /** Cancels the planned refreshes. */
   stop(): void {
     this.#gate.stop();
     this.#cancelKeepAlive?.();
@@ -417,7 +372,6 @@ export class Account {
     return this.#file.form === 'oauth' ? 'oauth' : 'google';
   }
 
-  /** Returns whether a user can consent anew. */
   get isConsentable(): boolean {
     const kind = this.#kind();
     return kind !== 'service-account' && kind !== 'client-credentials';
@@ -437,10 +391,7 @@ export class Account {
     return this.#failure === null || (this.#failure.kind === 'transient' && this.#failure.cause === 'server');
   }
 
-  /**
-   * Returns whether a caller's wish may start or await a refresh: not against a refusal, and not
-   * against a server's plea.
-   */
+  /** Returns whether a caller may start a refresh: not against a refusal or a server's plea. */
   #mayTry(request: TokenRequest): boolean {
     if (this.#flight !== undefined) return true;
     if (!this.isWell() || !this.#isRenewable()) return false;
@@ -451,41 +402,26 @@ export class Account {
     return !isEnough || this.#forced.take();
   }
 
-  /**
-   * Waits for a refresh: from when a worker takes it, and while the old token is valid no longer
-   * than a moment in all.
-   */
+  /** Waits for a refresh from when a worker takes it; with a valid token for a moment in all. */
   async #awaitRefresh(): Promise<void> {
-    const isValid = (this.#held?.remaining() ?? 0) > 0;
-    const flight = this.refresh();
-    this.#waiting += 1;
-    try {
-      if (!isValid) await this.#flight?.begun.promise;
-      await withTimeout<unknown, void>(this.#deps.clock, isValid ? VALID_WAIT_MS : EXPIRED_WAIT_MS, flight, () => {});
-    } finally {
-      this.#waiting -= 1;
-    }
+    const isValid = this.#isValid();
+    const refresh = this.refreshNow();
+    if (!isValid) await this.#flight?.begun.promise;
+    await withTimeout<unknown, void>(this.#deps.clock, isValid ? VALID_WAIT_MS : EXPIRED_WAIT_MS, refresh, () => {});
   }
 
-  /**
-   * Throws where the account's token lacks a wanted scope: a Drive token is never handed out for
-   * Calendar.
-   */
+  /** Throws where a wanted scope is lacking: a Drive token is never handed out for Calendar. */
   #assertScopes(wanted: readonly string[]): void {
     // A service account's scopes are known once a token was minted.
     if (wanted.length === 0 || this.#file === null) return;
     if (this.#kind() === 'service-account' && this.#held === null) return;
-    const scopes = this.#held?.scopes ?? this.#file.scopes;
-    const missing = missingScopes(providerOf(this.name), scopes, wanted);
+    const missing = this.#missing(wanted);
     if (missing.length === 0) return;
     throw lacksScopes(this.#deps.account, this.isConsentable, this.#file.requestedScopes, missing);
   }
 
-  /** Returns the scopes that were asked for and not granted. */
-  #lackingScopes(): string[] {
-    if (this.#file === null || this.#file.accessToken === null || !this.isConsentable) return [];
-    const scopes = this.#held?.scopes ?? this.#file.scopes;
-    return missingScopes(providerOf(this.name), scopes, this.#file.requestedScopes);
+  #missing(wanted: readonly string[]): string[] {
+    return missingScopes(providerOf(this.name), this.#held?.scopes ?? this.#file?.scopes ?? [], wanted);
   }
 
   /** Explains why there is no valid token after all that could be tried was tried. */
@@ -495,7 +431,7 @@ export class Account {
       const { unsafe = false, unsupported = false } = this.#problem ?? {};
       const code = unsafe ? 'UNSAFE_PERMISSIONS' : unsupported ? 'UNSUPPORTED' : 'NOT_FOUND';
       return new AipassError(
-        this.#copyOf === null ? code : 'CONFLICT',
+        this.copyOf === null ? code : 'CONFLICT',
         `the file of ${this.name} cannot be used: ${warning.subject}: ${warning.problem}`,
         { hint: warning.hint },
       );
@@ -527,14 +463,13 @@ export class Account {
     return this.#rejection ?? explainMissingToken(this.name, this.#file !== null && this.#held !== null);
   }
 
-  /** Returns what is wrong with the file, or null. */
   #fileWarning(): Warning | null {
-    if (this.#copyOf !== null) return explainCopy(this.#deps.account.file, this.#copyOf.file);
+    if (this.copyOf !== null) return explainCopy(this.#deps.account.file, this.copyOf.file);
     return this.#problem?.warning ?? null;
   }
 
   #nextRefresh(state: AccountState): number | null {
-    if (!this.#isRenewable() || this.#problem !== null || this.#copyOf !== null) return null;
+    if (!this.#isRenewable() || this.#problem !== null || this.copyOf !== null) return null;
     if (state === 'reauth-required') return this.#gate.nextAt;
     return this.#gate.nextAt ?? this.#held?.dueAt ?? null;
   }
@@ -549,8 +484,8 @@ export class Account {
 
   /** Takes over a reading of the file; `signature` is that of the files that were read. */
   #apply(reading: AccountReading, signature: string): void {
-    const before = this.#signature;
-    this.#signature = signature;
+    const before = this.signature;
+    this.signature = signature;
     switch (reading.kind) {
       case 'missing':
         this.#file = null;
@@ -571,7 +506,7 @@ export class Account {
     }
   }
 
-  #adopt(file: AccountFile, signature: string, signatureBefore: string | undefined): void {
+  #adopt(file: AccountFile, signature: string, signatureBefore: string): void {
     const before = this.#file;
     this.#file = file;
     this.#settings = mergeSettings(file.settings, this.#deps.account.settings);
@@ -614,8 +549,8 @@ export class Account {
 
   #setGrant(file: AccountFile | null): void {
     const tags = file === null ? [] : grantTagsOf(file, this.#settings);
-    if (tags.join(' ') === this.#grantTags.join(' ')) return;
-    this.#grantTags = tags;
+    if (tags.join(' ') === this.grantTags.join(' ')) return;
+    this.grantTags = tags;
     this.#deps.onGrant();
   }
 
@@ -650,10 +585,7 @@ export class Account {
     return outcome;
   }
 
-  /**
-   * Notes whether a refresh moved the end of the refresh token: one that stays is the end of the
-   * consent.
-   */
+  /** Notes the end of a refresh token that a refresh did not move: it is the end of the consent. */
   #noteEnd(before: number | null): void {
     const end = this.#file?.refreshExpiresAt ?? null;
     this.#fixedEnd = end !== null && before !== null && Math.abs(end - before) <= SAME_END_MS ? end : null;
@@ -699,16 +631,13 @@ export class Account {
     return outcome;
   }
 
-  /**
-   * Returns the outcome for an account that cannot be renewed: only one without a valid token needs
-   * its user.
-   */
+  /** Only an account without a valid token needs its user. */
   #notRenewable(): RefreshOutcome {
-    const held = this.#file === null ? null : this.#held;
-    if (held === null || held.remaining() <= 0) return { kind: 'unusable', ...this.#whyReauth() };
-    const end =
-      held.expiresAt === null ? 'is not known to expire' : `is valid until ${new Date(held.expiresAt).toISOString()}`;
-    return { kind: 'kept', reason: `its token ${end}, and there is no refresh token` };
+    if (this.#file !== null && this.#held !== null && this.#isValid()) {
+      return { kind: 'kept', reason: explainKept(this.#held.expiresAt) };
+    }
+    const { reason, remedy } = this.#whyReauth();
+    return { kind: 'unusable', reason, remedy };
   }
 
   /** Notes and reports how a refresh ended, and plans the next try after a failure. */
@@ -734,7 +663,7 @@ export class Account {
       case 'rejected':
         this.#gate.reset();
         // A file that changed while the answer travelled has a new chance.
-        if (start === null || this.#signature !== start.signature) break;
+        if (start === null || this.signature !== start.signature) break;
         this.#rejection = { stamp: start.signature, reason: outcome.reason, remedy: outcome.remedy };
         // Nobody consents for these, and a refusal may be a wrong clock's fault: nothing of theirs
         // is used up by asking again.

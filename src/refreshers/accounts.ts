@@ -43,13 +43,10 @@ import type { JobAccount, RefreshOutcome } from './worker/job.ts';
 import { mergeSettings, PRESETS } from './provider-presets.ts';
 import { MAX_WORKERS, type TokenWorker } from './worker-process.ts';
 
-/** What the accounts are wired with. */
 export interface AccountsDeps {
-  /** Folder of the secrets. */
   readonly secrets: string;
   readonly config: Config['oauth'];
   readonly clock: Clock;
-  /** Returns a number in [0, 1). */
   readonly random: () => number;
   readonly worker: TokenWorker;
   /** What was remembered of each account when the daemon ended last. */
@@ -65,30 +62,26 @@ const READS_AT_ONCE = 16;
 /** Most tags of grants whose account is remembered, those of spent refresh tokens included. */
 const MAX_GRANTS = 10_000;
 
-/** All OAuth accounts. */
 export class Accounts {
   readonly #deps: AccountsDeps;
   readonly #accounts = new Map<string, Account>();
   /**
-   * Account to which each grant belongs, by the grant's tags; a copy may hold a refresh token that
-   * was spent long ago.
+   * Account of each grant, by the grant's tags; a copy may hold a token that was spent long ago.
    */
   readonly #owners = new BoundedMap<string, string>(MAX_GRANTS);
   #grantsChanged = false;
-  #copies: readonly Warning[] = [];
-  /** Warnings about clients that no account uses. */
-  #unusedClients: readonly Warning[] = [];
+  /** Warnings about files that belong to no account. */
+  #strayFiles: readonly Warning[] = [];
   #folders = '';
   #rescanWanted = false;
-  #rescanning = false;
+  #isRescanning = false;
 
   constructor(deps: AccountsDeps) {
     this.#deps = deps;
   }
 
   /**
-   * Finds the accounts that have a file now, and reads those that are new. Accounts whose file went
-   * are dropped.
+   * Finds the accounts that have a file now, reads the new ones, and drops those without a file.
    */
   async scan(): Promise<void> {
     const { secrets } = this.#deps;
@@ -99,18 +92,18 @@ export class Accounts {
       ...findCopies(secrets, google, googleFileAccount),
       ...findCopies(join(secrets, 'oauth'), oauth, oauthFileAccount),
     ];
-    this.#copies = copies.map(({ file, original }) => explainCopyName(file, original));
     const ignored = new Set(copies.map(({ name }) => name));
     const isOwn = (file: string): boolean => !ignored.has(file);
-    const found = new Set(
-      [
-        ...google.filter(isOwn).map((file) => googleFileAccount(file)),
-        ...oauth.filter(isOwn).map((file) => oauthFileAccount(file)),
-      ].filter((name) => name !== undefined),
-    );
+    const found = new Set([
+      ...google.filter(isOwn).flatMap((file) => googleFileAccount(file) ?? []),
+      ...oauth.filter(isOwn).flatMap((file) => oauthFileAccount(file) ?? []),
+    ]);
     for (const { name, file } of this.#elsewhere()) if ((await readFileSignature(file)) !== ABSENT) found.add(name);
     const isUsed = !google.includes(GOOGLE_CLIENT_FILE) || [...found].some((name) => providerOf(name) === GOOGLE);
-    this.#unusedClients = isUsed ? [] : [explainUnusedClient(join(secrets, GOOGLE_CLIENT_FILE))];
+    this.#strayFiles = [
+      ...copies.map(({ file, original }) => explainCopyName(file, original)),
+      ...(isUsed ? [] : [explainUnusedClient(join(secrets, GOOGLE_CLIENT_FILE))]),
+    ];
     for (const [name, account] of this.#accounts) {
       if (found.has(name)) continue;
       account.stop();
@@ -124,12 +117,16 @@ export class Accounts {
     if (added.length > 0) this.#deps.onTokens();
   }
 
-  /**
-   * Reads the files again that changed. One rescan at a time; a change during one causes another.
-   */
+  /** Reads the files again that changed; a change meanwhile causes another reading. */
   rescan(): void {
     this.#rescanWanted = true;
-    if (!this.#rescanning) void this.#rescanAll();
+    if (this.#isRescanning) return;
+    this.#isRescanning = true;
+    // What cannot be read now is read at the next tick.
+    const end = (): void => {
+      this.#isRescanning = false;
+    };
+    this.#rescanAll().then(end, end);
   }
 
   /**
@@ -167,20 +164,14 @@ export class Accounts {
     return { name, ...own, file: elsewhere === undefined ? own.file : expandHome(elsewhere), settings };
   }
 
-  /**
-   * Returns the account for an MCP server: named after its host, with port and path where another
-   * server has that name.
-   */
+  /** Describes the account for an MCP server, named after its host. */
   async describeMcp(server: URL): Promise<JobAccount> {
     await this.scan();
     const taken = this.#accounts.get(mcpAccountName(server))?.mcpServer;
     return this.describe(mcpAccountName(server, taken !== undefined && taken !== server.href));
   }
 
-  /**
-   * Attends to every account: renews what is due, reads again what was bad. Costs next to nothing
-   * where nothing is to do.
-   */
+  /** Renews what is due, reads again what was bad. Costs next to nothing where nothing is to do. */
   async tick(): Promise<void> {
     if ((await folderTimes(this.#deps.secrets)) !== this.#folders) await this.scan();
     for (const { name } of this.#elsewhere()) {
@@ -189,84 +180,63 @@ export class Accounts {
       if (account === undefined) await this.scan();
       else await account.rescan();
     }
-    const waiting = [...this.#accounts.values()].filter((account) => account.needsAttention());
+    const waiting = [...this].filter((account) => account.needsAttention());
     await mapConcurrently(waiting, MAX_WORKERS, (account) => account.attend());
     this.#markCopies();
   }
 
   /**
-   * Renews all accounts, or the named one, now; `isLimited` for callers who may force only so many
-   * refreshes.
+   * Renews all accounts, or the named one; `isLimited` for who may force only so many refreshes.
    */
   async refresh(
     name?: string,
     isLimited = false,
   ): Promise<{ readonly name: string; readonly outcome: RefreshOutcome }[]> {
     await this.scan();
-    const accounts = name === undefined ? [...this.#accounts.values()] : [await this.find(name)];
+    const accounts = name === undefined ? [...this] : [await this.find(name)];
     return await mapConcurrently(accounts, MAX_WORKERS, async (account) => ({
       name: account.name,
       outcome: await (isLimited ? account.forceRefresh() : account.refreshNow()),
     }));
   }
 
-  /**
-   * Describes all accounts by name; those that were unwell are read again first, because they may
-   * have been fixed.
-   */
+  /** Describes all accounts by name; the unwell are read again first, as they may be fixed. */
   async statuses(): Promise<AccountStatus[]> {
     await this.scan();
-    const unwell = [...this.#accounts.values()].filter((account) => !account.isWell());
+    const unwell = [...this].filter((account) => !account.isWell());
     await mapConcurrently(unwell, READS_AT_ONCE, (account) => account.reload());
     this.#markCopies();
-    return [...this.#accounts.values()]
-      .map((account) => account.status())
-      .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    return [...this].map((account) => account.status()).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** Returns what is worth remembering of each account over a restart. */
   remember(): Readonly<Record<string, AccountMemory>> {
     const memories = [...this.#accounts].map(([name, account]) => [name, account.remember()] as const);
     return Object.fromEntries(memories.flatMap(([name, memory]) => (memory === null ? [] : [[name, memory]])));
   }
 
-  /** Lists what is wrong with the accounts' files. */
   warnings(): Warning[] {
-    return [
-      ...[...this.#accounts.values()].flatMap((account) => account.warnings()),
-      ...this.#copies,
-      ...this.#unusedClients,
-    ];
+    return [...[...this].flatMap((account) => account.warnings()), ...this.#strayFiles];
   }
 
-  /** Iterates over the accounts. */
   [Symbol.iterator](): IterableIterator<Account> {
     return this.#accounts.values();
   }
 
-  /** Lists the secrets that are held, for the redactor. */
   *secrets(): Generator<string> {
-    for (const account of this.#accounts.values()) yield* account.secrets();
+    for (const account of this) yield* account.secrets();
   }
 
   /** Cancels all planned tries; what is under way comes to its end. */
   stop(): void {
-    for (const account of this.#accounts.values()) account.stop();
+    for (const account of this) account.stop();
   }
 
   async #rescanAll(): Promise<void> {
-    this.#rescanning = true;
-    try {
-      while (this.#rescanWanted) {
-        this.#rescanWanted = false;
-        await this.scan();
-        await mapConcurrently([...this.#accounts.values()], READS_AT_ONCE, (account) => account.rescan());
-        this.#markCopies();
-      }
-    } catch {
-      // What could not be read now is read at the next tick.
-    } finally {
-      this.#rescanning = false;
+    while (this.#rescanWanted) {
+      this.#rescanWanted = false;
+      await this.scan();
+      await mapConcurrently([...this], READS_AT_ONCE, (account) => account.rescan());
+      this.#markCopies();
     }
   }
 
@@ -303,10 +273,7 @@ export class Accounts {
     return account;
   }
 
-  /**
-   * Takes over that an account was a copy when the daemon ended last, if its file is still the
-   * same.
-   */
+  /** Takes over that an account was a copy at the last end, if its file is still the same. */
   #recallCopy(account: Account): void {
     const copyOf = this.#deps.memories?.get(account.name)?.copyOf;
     if (copyOf?.stamp !== account.signature) return;
@@ -314,21 +281,18 @@ export class Accounts {
   }
 
   /**
-   * Decides which account each grant belongs to: the one that held it first, of several the one
-   * with the shortest name.
+   * Decides whose a grant is: the first that held it, of several the one with the shortest name.
    */
   #markCopies(): void {
     if (!this.#grantsChanged) return;
     this.#grantsChanged = false;
-    const byName = [...this.#accounts.values()].toSorted(
-      (a, b) => a.name.length - b.name.length || (a.name < b.name ? -1 : 1),
-    );
+    const byName = [...this].toSorted((a, b) => a.name.length - b.name.length || (a.name < b.name ? -1 : 1));
     for (const account of byName) {
       const owner = account.grantTags
         .map((tag) => this.#accounts.get(this.#owners.get(tag) ?? ''))
         .find((other) => other !== undefined && other !== account);
       if (owner === undefined) for (const tag of account.grantTags) this.#owners.set(tag, account.name);
-      account.setCopyOf(owner === undefined ? null : { name: owner.name, file: owner.file });
+      account.copyOf = owner ?? null;
     }
   }
 }

@@ -8,9 +8,8 @@ import { AipassError } from '../base/errors.ts';
 import type { ConsentPrompt } from '../protocol/oauth.ts';
 import type { ConsentRequest, JobAccount, WorkerReport } from './worker/job.ts';
 import type { TokenWorker } from './worker-process.ts';
-import { consentErrors } from './messages.ts';
+import { consentErrors, workerFailed } from './messages.ts';
 
-/** Result of a consent. */
 export type Consented = Omit<Extract<WorkerReport, { kind: 'consented' }>, 'kind'>;
 
 /** Time that a user has, in milliseconds. */
@@ -21,7 +20,6 @@ interface Flow {
   paste: ((address: string) => void) | undefined;
 }
 
-/** Runs consent flows. */
 export class Consents {
   readonly #worker: TokenWorker;
   readonly #flows = new Map<string, Flow>();
@@ -43,9 +41,8 @@ export class Consents {
     onPrompt: (flow: string, prompt: ConsentPrompt) => void,
     signal: AbortSignal,
   ): Promise<Consented> {
-    for (const flow of this.#flows.values()) {
-      if (flow.account !== account.name) continue;
-      throw consentErrors.underWay(account.name);
+    for (const { account: other } of this.#flows.values()) {
+      if (other === account.name) throw consentErrors.underWay(other);
     }
     const id = randomUUID();
     const flow: Flow = { account: account.name, paste: undefined };
@@ -64,17 +61,14 @@ export class Consents {
         },
       );
       if (report.kind === 'refused') throw AipassError.fromWire(report.error);
-      if (report.kind !== 'consented') throw new AipassError('INTERNAL', 'the worker gave no result');
+      if (report.kind !== 'consented') throw workerFailed(undefined);
       return { scopes: report.scopes, refusedScopes: report.refusedScopes, renewable: report.renewable };
     } finally {
       this.#flows.delete(id);
     }
   }
 
-  /**
-   * Passes on the address that a browser elsewhere was sent to. @throws AipassError NOT_FOUND where
-   * the flow is over.
-   */
+  /** Passes on the address that a browser elsewhere was sent to. */
   paste(id: string, address: string): void {
     const paste = this.#flows.get(id)?.paste;
     if (paste === undefined) throw consentErrors.over();

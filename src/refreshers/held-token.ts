@@ -16,31 +16,20 @@ const DUE_SHARE = 0.8;
 /** Margin before expiry that is kept for further tries, in milliseconds. */
 const DUE_MARGIN_MS = 5 * 60_000;
 
-/**
- * Share by which a due time is moved either way, so that many accounts do not refresh in one
- * second.
- */
+/** Share by which due times differ, so that many accounts do not refresh in one second. */
 const JITTER_SHARE = 0.1;
 
-/**
- * Lifetime of a token of which none is known: an hour, as Google's
- * (developers.google.com/identity/protocols/oauth2).
- */
+/** Lifetime of a token of which none is known: an hour, as Google's. */
 const USUAL_LIFETIME_MS = 3_600_000;
 
-/**
- * Share of a token's life that a caller may ask for at most: more would have every call renew it.
- */
+/** Most that a caller may ask for, as a share of a token's life: more would always renew it. */
 const MAX_DEMANDED_SHARE = 0.95;
 
 /** Longest life of a token of which a caller may ask for half at most, for the same reason. */
 const SHORT_LIVED_MS = 2 * 60_000;
 const SHORT_LIVED_SHARE = 0.5;
 
-/**
- * Shortest planned wait between two refreshes that keep a refresh token from ending, in
- * milliseconds.
- */
+/** Shortest wait between refreshes that keep a refresh token from ending, in milliseconds. */
 const MIN_KEEPALIVE_MS = 10_000;
 
 /**
@@ -69,10 +58,7 @@ export class HeldToken {
   readonly isCertain: boolean;
   /** Time when it is renewed, on the wall clock, or null for a token that is not renewed. */
   readonly dueAt: number | null;
-  /**
-   * Time at which it is renewed so that the refresh token does not end, or null where none is
-   * planned.
-   */
+  /** Time when it is renewed so that the refresh token does not end, or null. */
   readonly keepAliveAt: number | null;
   /** Otherwise one refresh has to settle how old it is before it is used. */
   readonly #isTrusted: boolean;
@@ -115,15 +101,11 @@ export class HeldToken {
     else this.dueAt = Math.min(refreshDue(end, this.#lifetimeMs, random), this.keepAliveAt ?? Infinity);
   }
 
-  /**
-   * Returns how long it is still valid, in milliseconds: infinite when no end is known, not
-   * positive when it has expired.
-   */
+  /** Returns how long it is still valid, in milliseconds: infinite when no end is known. */
   remaining(): number {
     return this.expiresAt === null ? Number.POSITIVE_INFINITY : this.#until(this.expiresAt);
   }
 
-  /** Returns whether it is time to renew it. */
   isDue(): boolean {
     return this.dueAt !== null && this.#until(this.dueAt) <= 0;
   }

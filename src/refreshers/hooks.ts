@@ -18,7 +18,6 @@ import type { Account } from './account.ts';
 import type { Explanation } from './messages.ts';
 import type { RefreshOutcome } from './worker/job.ts';
 
-/** Kinds of alerts. */
 export type RefreshAlertKind = 'refreshed' | 'reauth-required' | 'reauth-soon' | 'refresh-failing';
 
 /** One alert. Holds no secret. */
@@ -26,7 +25,6 @@ export interface RefreshAlert extends AccountNotice {
   readonly kind: RefreshAlertKind;
 }
 
-/** What alerts are wired with. */
 export interface RefreshAlertsDeps {
   readonly clock: Clock;
   readonly hooks: Config['hooks'];
@@ -133,17 +131,14 @@ export class RefreshAlerts {
   }
 
   #commandFor(kind: RefreshAlertKind): readonly string[] | undefined {
-    const { hooks } = this.#deps;
-    switch (kind) {
-      case 'refreshed':
-        return hooks.onRefreshed;
-      case 'reauth-required':
-        return hooks.onReauthRequired;
-      case 'reauth-soon':
-        return hooks.onReauthSoon ?? hooks.onReauthRequired;
-      case 'refresh-failing':
-        return hooks.onRefreshFailing;
-    }
+    const { onRefreshed, onReauthRequired, onReauthSoon = onReauthRequired, onRefreshFailing } = this.#deps.hooks;
+    const commands = {
+      refreshed: onRefreshed,
+      'reauth-required': onReauthRequired,
+      'reauth-soon': onReauthSoon,
+      'refresh-failing': onRefreshFailing,
+    };
+    return commands[kind];
   }
 }
 
@@ -153,7 +148,6 @@ const HOOK_LIMIT_MS = 30_000;
 /** Most commands that wait for their turn; the oldest is dropped. */
 const MAX_WAITING = 100;
 
-/** Runs commands, one after the other. */
 export class HookRunner {
   readonly #logger: Logger;
   readonly #limitMs: number;
@@ -185,7 +179,6 @@ export class HookRunner {
     await this.#running;
   }
 
-  /** Resolves when no command runs or waits. */
   async settle(): Promise<void> {
     await this.#running;
   }
@@ -219,22 +212,17 @@ export class HookRunner {
         kill();
       }, this.#limitMs);
       this.#kill = kill;
-      const end = (): void => {
+      const end = (problem: string | undefined, facts: object): void => {
+        child.removeAllListeners('close');
         clearTimeout(limit);
         this.#kill = undefined;
+        if (problem !== undefined) this.#logger.warn(problem, { event: alert.kind, ...facts });
         resolve();
       };
       child.stdin.on('error', () => {});
       child.stdin.end(`${JSON.stringify(alert)}\n`);
-      child.once('error', (error) => {
-        child.removeAllListeners('close');
-        this.#logger.warn('a hook could not be started', { event: alert.kind, error });
-        end();
-      });
-      child.once('close', (code, signal) => {
-        if (code !== 0) this.#logger.warn('a hook failed', { event: alert.kind, code, signal });
-        end();
-      });
+      child.once('error', (error) => end('a hook could not be started', { error }));
+      child.once('close', (code, signal) => end(code === 0 ? undefined : 'a hook failed', { code, signal }));
     });
   }
 }

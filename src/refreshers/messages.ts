@@ -30,10 +30,7 @@ export function reauthCommand(account: string, scopes: readonly string[] = []): 
   return `aipassd reauth ${words}${scopes.length === 0 ? '' : ` --scopes ${scopes.join(',')}`}`;
 }
 
-/**
- * Error that a provider gave: its code, and its own words, which must have gone through a redactor
- * already.
- */
+/** Error of a provider: its code, and its own words, redacted. */
 export interface ProviderError {
   readonly code: string;
   readonly description?: string | undefined;
@@ -44,17 +41,11 @@ export function formatProviderError({ code, description }: ProviderError): strin
   return description === undefined || description === '' ? code : `${code} ("${plainText(description, MAX_QUOTE)}")`;
 }
 
-/**
- * Words by which providers refuse a refresh token under codes of all kinds (Atlassian:
- * unauthorized_client, LinkedIn: invalid_request).
- */
+/** Words by which providers refuse a refresh token, under codes of all kinds. */
 export const DEAD_TOKEN_WORDS =
   /(?:invalid|expired|revoked|unknown|incorrect|bad)\W?.{0,16}refresh.?token|refresh.?token.{0,40}(?:invalid|expired|revoked|incorrect|not found)/i;
 
-/**
- * Remedies for errors that a new consent alone cannot cure. The first whose pattern the code and
- * the words match is used.
- */
+/** Remedies for errors that a new consent alone cannot cure; the first that matches is used. */
 const SPECIAL: readonly {
   readonly pattern: RegExp;
   readonly google?: true;
@@ -150,10 +141,7 @@ export function explainRefusal(account: string, isConsentable: boolean, error: P
   }
 }
 
-/**
- * Explains the refusal of a service account, or of a client on its own behalf: there is nobody who
- * could consent.
- */
+/** Explains the refusal of a client on its own behalf: there is nobody who could consent. */
 function explainOwnRefusal(account: string, code: string, shown: string): Explanation {
   const again = `aipassd tries again every few minutes; to try at once: aipassd refresh ${account}`;
   return code === 'invalid_grant'
@@ -189,15 +177,21 @@ function consentRemedy(account: string, error: ProviderError): string {
   }
 }
 
-/**
- * Explains why an account has no token although nothing failed: there was no consent, or the only
- * token has ended.
- */
+/** Explains why an account without any failure has no token. */
 export function explainMissingToken(account: string, hadToken: boolean): Explanation {
   const remedy = `run: ${reauthCommand(account)}`;
   return hadToken
     ? { reason: `the token of ${account} has expired, and there is no refresh token`, remedy }
     : { reason: `nobody has consented to ${account} yet`, remedy };
+}
+
+/** Reason for which a token that could be renewed is kept. */
+export const RENEWED_OFTEN = 'it was renewed several times within the last minutes; the token is kept';
+
+/** Explains why a valid token is kept that cannot be renewed. */
+export function explainKept(expiresAt: number | null): string {
+  const end = expiresAt === null ? 'is not known to expire' : `is valid until ${new Date(expiresAt).toISOString()}`;
+  return `its token ${end}, and there is no refresh token`;
 }
 
 /** Explains why an account's last refresh failed; without a remedy there is nothing to do. */
@@ -216,12 +210,10 @@ export function explainConsentEnd(account: string, endsAt: number): Explanation 
   };
 }
 
-/** Explains what is wrong with an account's file. */
 export function explainFile(account: string, file: string, problem: string): Warning {
   return { subject: file, problem, hint: `fix ${file}, or delete it and run: ${reauthCommand(account)}` };
 }
 
-/** Explains that a file holds the same grant as another. */
 export function explainCopy(file: string, original: string): Warning {
   return {
     subject: file,
@@ -230,7 +222,6 @@ export function explainCopy(file: string, original: string): Warning {
   };
 }
 
-/** Explains that a file is named like a copy of another. */
 export function explainCopyName(file: string, original: string): Warning {
   return {
     subject: file,
@@ -245,10 +236,7 @@ export function explainUnusedClient(file: string): Warning {
   return { subject: file, problem: 'nobody has consented to google yet', hint };
 }
 
-/**
- * Error for a token that lacks wanted scopes; `held` are those that a new consent has to ask for
- * besides.
- */
+/** Error for a token that lacks wanted scopes; a new consent asks for those before, too. */
 export function lacksScopes(
   account: { readonly name: string; readonly file: string },
   isConsentable: boolean,
@@ -262,23 +250,16 @@ export function lacksScopes(
   });
 }
 
-/** Error for a text that cannot be an account's name. */
 export function invalidAccountName(text: string): AipassError {
   return new AipassError('BAD_REQUEST', `invalid account name (got "${plainText(text, 64)}")`, {
     hint: 'a name is a provider such as "google", or a provider and an account such as "google.work"',
   });
 }
 
-/**
- * Purposes for which an account is requested: its token, which a first consent brings, or what only
- * an existing one has.
- */
+/** Purpose of asking for an account: its token, which a consent brings, or what an old one has. */
 export type AccountPurpose = 'token' | 'existing';
 
-/**
- * Error for an account that does not exist; `accounts` are those that do, `configured` the
- * providers of the configuration.
- */
+/** Error for an account that does not exist; `configured` are the configuration's providers. */
 export function unknownAccount(
   name: string,
   purpose: AccountPurpose,
@@ -290,10 +271,7 @@ export function unknownAccount(
   });
 }
 
-/**
- * Returns the provider that a name may be a typing error of, or undefined, also where the name is a
- * provider's.
- */
+/** Returns the provider that a name may be a typing error of. */
 export function nearProvider(name: string, others: readonly string[] = []): string | undefined {
   const known = [...Object.keys(PRESETS), ...others];
   const provider = providerOf(name);
@@ -434,13 +412,11 @@ export const revocationErrors = {
   unwritable: (file: string, cause: unknown) => errorFrom('INTERNAL', explainWriteFailure(file, cause), cause),
 } as const;
 
-/** Account as its messages name it. */
 interface NamedFile {
   readonly name: string;
   readonly file: string;
 }
 
-/** Makes the error for what cannot be done, from its explanation. */
 export function errorFrom(code: ErrorCode, { reason, remedy }: Explanation, cause?: unknown): AipassError {
   return new AipassError(code, reason, { hint: remedy, cause });
 }
@@ -465,7 +441,6 @@ function unavailable(message: string, hint: string, retryAfterMs?: number): Aipa
   return new AipassError('PROVIDER_UNAVAILABLE', message, { hint, retryAfterMs });
 }
 
-/** Explains why a file could not be written. */
 export function explainWriteFailure(file: string, error: unknown): Explanation {
   const code = systemErrorCode(error) ?? 'unknown reason';
   const folder = dirname(file);
@@ -476,7 +451,12 @@ export function explainWriteFailure(file: string, error: unknown): Explanation {
   return { reason: `${file} cannot be written (${code})`, remedy };
 }
 
-/** Explains that tokens were granted and cannot be written. */
+/** Error for a failure that nobody foresaw; its text can hold a secret, its name not. */
+export function workerFailed(error: unknown): AipassError {
+  const name = error instanceof Error ? error.name : 'unknown';
+  return new AipassError('INTERNAL', `the worker failed: ${name}`, { hint: 'report it' });
+}
+
 export function explainUnsaved(file: string, error: unknown): Explanation {
   const { reason, remedy } = explainWriteFailure(file, error);
   return { reason: `new tokens were granted, but ${reason}`, remedy };
@@ -498,12 +478,10 @@ export function explainMissingClient(
   };
 }
 
-/** Explains why the key of a client cannot sign. */
 export function explainUnusableKey({ file }: NamedFile, reason: string): Explanation {
   return { reason, remedy: `write the client's key as "private_key" (PKCS #8 PEM, or a JWK) into ${file}` };
 }
 
-/** Explains that a service account's key cannot sign. */
 export function explainInvalidKey(): Explanation {
   return {
     reason: 'the private_key of the service account cannot be used to sign',
@@ -511,7 +489,6 @@ export function explainInvalidKey(): Explanation {
   };
 }
 
-/** Explains that no token endpoint is set or published. */
 export function explainMissingEndpoint({ name, file }: NamedFile): Explanation {
   return {
     reason: `no token endpoint is known for ${name}`,
@@ -519,7 +496,6 @@ export function explainMissingEndpoint({ name, file }: NamedFile): Explanation {
   };
 }
 
-/** Explains why an issuer's endpoints are not known. */
 export function explainIssuer({ file }: NamedFile, reason: string): Explanation {
   return {
     reason,
@@ -535,7 +511,6 @@ export function explainForeignIssuer(issuer: string): Explanation {
   };
 }
 
-/** Explains that granted tokens cannot be handed out. */
 export function explainUnfitAnswer(address: string, problem: string): Explanation {
   return {
     reason: `the answer of ${address} cannot be used: ${problem}`,

@@ -16,17 +16,13 @@ import { WorkerProcesses, type TokenWorker } from './worker-process.ts';
 /** Longest wait of a stop for exchanges in flight, in milliseconds. */
 const STOP_GRACE_MS = 10_000;
 
-/** Everything that keeps tokens fresh. */
 export interface OpenAccounts {
   readonly accounts: Accounts;
   readonly consents: Consents;
   readonly worker: TokenWorker;
 }
 
-/**
- * Finds the accounts and keeps them fresh until the stack is closed. The first tick is at once,
- * because the machine may have been off for days.
- */
+/** Keeps accounts fresh until the stack is closed; at once, as the machine may have been off. */
 export async function openAccounts(
   { config, paths, clock, random, logger: log, redactor, events, state, warnings }: Runtime,
   vault: Pick<Vault, 'onRescan'>,

@@ -13,9 +13,7 @@ const MIN_BACKOFF_MS = 2_000;
 /** Longest wait that is not asked for by the server, in milliseconds. */
 export const MAX_BACKOFF_MS = 5 * 60_000;
 
-/**
- * Longest wait that a server may ask for, in milliseconds: a day by mistake must not end a token.
- */
+/** Longest wait that a server may ask for, in milliseconds: a day may be a mistake. */
 const MAX_SERVER_WAIT_MS = 3_600_000;
 
 /** Full jitter between 2 s and a limit that doubles with each failure, from 4 s up to 5 min. */
@@ -35,7 +33,6 @@ export class RetryGate {
     this.#random = random;
   }
 
-  /** Number of failures since the last success. */
   get failures(): number {
     return this.#failures;
   }
@@ -68,13 +65,11 @@ export class RetryGate {
     this.#watch(retry);
   }
 
-  /** Forgets all failures. */
   reset(): void {
     this.#failures = 0;
     this.stop();
   }
 
-  /** Cancels the planned try. */
   stop(): void {
     this.#cancel?.();
     this.#cancel = undefined;
@@ -97,17 +92,11 @@ export class RetryGate {
   }
 }
 
-/**
- * Most forced refreshes of one account in a row, and the time after which one more is allowed, in
- * milliseconds.
- */
+/** Most forced refreshes in a row, and the time that earns one more, in milliseconds. */
 const FORCED_AT_ONCE = 3;
 const FORCED_EVERY_MS = 60_000;
 
-/**
- * Budget of refreshes that callers force before a token is due, so that none of them can use up a
- * provider's patience.
- */
+/** Budget of refreshes that callers force, so that none uses up a provider's patience. */
 export class ForcedRefreshBudget {
   readonly #clock: Clock;
   #left = FORCED_AT_ONCE;

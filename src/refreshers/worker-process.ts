@@ -16,10 +16,7 @@ import { withTimeout } from '../base/timers.ts';
 import type { ConsentPrompt } from '../protocol/oauth.ts';
 import type { RefreshOutcome, WorkerJob, WorkerReport } from './worker/job.ts';
 
-/**
- * Most workers at once, besides those that wait for a user's consent: each is a process of some 20
- * MB.
- */
+/** Most workers at once, of some 20 MB each, besides those that wait for a user's consent. */
 export const MAX_WORKERS = 8;
 
 /** Live side of a consent: what the worker asks of the user, and what the user answers. */
@@ -31,13 +28,9 @@ export interface Conversation {
   readonly signal: AbortSignal;
 }
 
-/** What a job is run with. */
 export interface JobOptions {
   readonly conversation?: Conversation;
-  /**
-   * Called with each outcome as it is reported: of tokens that cannot be written yet long before
-   * the end.
-   */
+  /** Called with each outcome; of tokens that cannot be written yet long before the end. */
   readonly onReport?: (outcome: RefreshOutcome) => void;
   /** Called when a worker takes the job. */
   readonly onStart?: () => void;
@@ -47,17 +40,11 @@ export interface JobOptions {
 
 /** Does jobs that talk to OAuth providers. */
 export interface TokenWorker {
-  /**
-   * Does one job and resolves with its last report. Rejects only when no worker could be started,
-   * or one died without a report.
-   */
+  /** Does one job, and resolves with its last report; rejects where a worker died without one. */
   run(job: WorkerJob, options?: JobOptions): Promise<WorkerReport>;
 }
 
-/**
- * Variables that a worker may inherit: how to reach the network, and nothing that could hold a
- * secret of ours.
- */
+/** Variables that a worker inherits: how to reach the network, and no secret of ours. */
 const INHERITED = [
   'HTTP_PROXY',
   'HTTPS_PROXY',
@@ -103,12 +90,7 @@ export class WorkerProcesses implements TokenWorker {
     };
     promise.then(forget, forget);
     // A consent waits for a person, for minutes: it must not keep others from their tokens.
-    if (job.kind === 'consent')
-      startWorker(
-        queued,
-        () => undefined,
-        () => {},
-      );
+    if (job.kind === 'consent') startWorker(queued);
     else {
       this.#queue.push(queued);
       this.#fill();
@@ -116,10 +98,7 @@ export class WorkerProcesses implements TokenWorker {
     return promise;
   }
 
-  /**
-   * Resolves when no worker is running, or after `limitMs`; what still runs then goes on without
-   * us.
-   */
+  /** Resolves when no worker is running, or after a limit; what still runs goes on without us. */
   async settle(limitMs: number): Promise<void> {
     await withTimeout<unknown, void>(systemClock, limitMs, Promise.allSettled(this.#running), () => {});
   }
@@ -151,7 +130,7 @@ export class WorkerProcesses implements TokenWorker {
  * the worker's place is free. That is when it ends, or when it holds tokens that it cannot write,
  * which can take an hour.
  */
-function startWorker(first: QueuedJob, next: () => QueuedJob | undefined, leave: () => void): void {
+function startWorker(first: QueuedJob, next?: () => QueuedJob | undefined, leave?: () => void): void {
   const child = spawn(process.execPath, ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', ENTRY], {
     detached: true,
     cwd: '/',
@@ -162,7 +141,7 @@ function startWorker(first: QueuedJob, next: () => QueuedJob | undefined, leave:
   let current: QueuedJob | undefined;
   let isInPlace = true;
   const leaveOnce = (): void => {
-    if (isInPlace) leave();
+    if (isInPlace) leave?.();
     isInPlace = false;
   };
   const give = (queued: QueuedJob): void => {
@@ -174,13 +153,13 @@ function startWorker(first: QueuedJob, next: () => QueuedJob | undefined, leave:
   stdin.on('error', () => {});
   stdout.on('error', () => {});
   createInterface({ input: stdout }).on('line', (line) => {
-    const report = parseReport(line);
-    if (report === undefined || current === undefined) return;
+    const report = parseJson(line);
+    if (!isReport(report) || current === undefined) return;
     const { options } = current;
     if (report.kind === 'idle') {
-      settle(current, undefined);
+      settle(current, 'a worker gave no report');
       current = undefined;
-      const queued = isInPlace ? next() : undefined;
+      const queued = isInPlace ? next?.() : undefined;
       if (queued === undefined) stdin.end();
       else give(queued);
     } else if (report.kind === 'prompt') options.conversation?.onPrompt(report.prompt);
@@ -189,25 +168,21 @@ function startWorker(first: QueuedJob, next: () => QueuedJob | undefined, leave:
     if (report.outcome.kind === 'unsaved') leaveOnce();
     options.onReport?.(report.outcome);
   });
-  child.once('error', (error) => {
-    if (current !== undefined) current.reject(new Error(`no worker could be started: ${error.message}`));
+  const end = (problem: string): void => {
+    if (current !== undefined) settle(current, problem);
     current = undefined;
     leaveOnce();
-  });
-  child.once('close', (code, signal) => {
-    if (current !== undefined) settle(current, `a worker ended without a report (${signal ?? `code ${String(code)}`})`);
-    current = undefined;
-    leaveOnce();
-  });
+  };
+  child.once('error', (error) => end(`no worker could be started: ${error.message}`));
+  child.once('close', (code, signal) => end(`a worker ended without a report (${signal ?? `code ${String(code)}`})`));
   give(first);
 }
 
-function settle(queued: QueuedJob, problem: string | undefined): void {
+function settle(queued: QueuedJob, problem: string): void {
   if (queued.last !== undefined) queued.resolve(queued.last);
-  else queued.reject(new Error(problem ?? 'a worker gave no report'));
+  else queued.reject(new Error(problem));
 }
 
-/** Connects a consent's user with the worker. */
 function converse(child: ChildProcess, conversation: Conversation): void {
   const { stdin } = child;
   const end = (): void => {
@@ -220,20 +195,10 @@ function converse(child: ChildProcess, conversation: Conversation): void {
 }
 
 function inheritedEnvironment(): Record<string, string> {
-  const environment: Record<string, string> = {};
-  for (const name of INHERITED) {
-    const value = process.env[name];
-    if (value !== undefined) environment[name] = value;
-  }
-  return environment;
+  return Object.fromEntries(INHERITED.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])));
 }
 
-/** Parses a line that our own worker, of this same version, printed. */
-function parseReport(line: string): WorkerReport | undefined {
-  const value = parseJson(line);
-  return isReport(value) ? value : undefined;
-}
-
+/** Returns whether a value is a report, as a worker of this same version wrote it. */
 function isReport(value: unknown): value is WorkerReport {
   if (!isRecord(value)) return false;
   return ['prompt', 'outcome', 'consented', 'revoked', 'refused', 'idle'].includes(String(value['kind']));

@@ -14,6 +14,7 @@ import {
   longComments,
   longSentences,
   missingHeaders,
+  strayRemedies,
   stringsOf,
   suppressions,
   vagueNames,
@@ -61,6 +62,10 @@ describe('the house rules', () => {
 
   it('a message says "is not a", never "is no"', () => {
     expect(isNoInStrings(sources)).toEqual([]);
+  });
+
+  it('what a user of an account can do about a failure is worded in one file', () => {
+    expect(strayRemedies(sources)).toEqual([]);
   });
 
   it('bags of parameters are called Options, what a user may set, or Deps, what is wired', () => {
@@ -157,6 +162,15 @@ describe('the search for broken house rules can fail', () => {
   ])('but not for English or a comment: %j', (text) => {
     expect(isNoInStrings(source(text))).toEqual([]);
   });
+
+  it.each(["{ remedy: 'start again' }", '{ hint: `see ${file}` }', "const hint = isNew ? 'a' : 'b';"])(
+    'for an action that is worded elsewhere: %j',
+    (text) => {
+      expect(strayRemedies(source(text, 'src/refreshers/account.ts'))).toHaveLength(1);
+      expect(strayRemedies(source(text, 'src/refreshers/messages.ts'))).toEqual([]);
+      expect(strayRemedies(source('{ hint: warning.hint }', 'src/refreshers/account.ts'))).toEqual([]);
+    },
+  );
 
   it.each([
     'await fetch(url);',

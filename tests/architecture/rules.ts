@@ -75,6 +75,13 @@ export const judgedStatuses: Rule = (sources) =>
     ),
   );
 
+/** Finds actions for users that stand outside the one file of messages about accounts. */
+export const strayRemedies: Rule = (sources) =>
+  find(
+    sources.filter(({ path }) => path.startsWith('src/refreshers/') && path !== 'src/refreshers/messages.ts'),
+    ({ text }) => text.matchAll(/\b(?:remedy|hint)\b\s*[:=]\s*(?:[^,;\n]*\?\s*)?['"`].*/g),
+  );
+
 /** Finds checks that are switched off. */
 export const suppressions: Rule = (sources) =>
   find(sources, ({ text }) => text.matchAll(/@ts-(?:ignore|nocheck|expect-error)|oxlint-disable|\bas any\b/g));

@@ -14,13 +14,9 @@ import { mergeSettings, type ProviderSettings } from '../provider-presets.ts';
 import { Exchange, type ExchangeDeps } from './exchange.ts';
 import type { Judging, Unusable } from './token-answer.ts';
 
-/** What a worker is wired with. */
 export interface WorkerDeps extends ExchangeDeps {
   readonly clock: Clock;
-  /**
-   * Called at once for tokens that were granted and cannot be written yet; the worker goes on
-   * trying.
-   */
+  /** Called at once for granted tokens that cannot be written yet; tries go on. */
   readonly onUnsaved?: (outcome: RefreshOutcome) => void;
 }
 
@@ -36,10 +32,7 @@ export interface OAuthClient extends ClientIdentity {
   readonly judging: Judging;
 }
 
-/**
- * Secret half of an authorization request: what its answer is checked with. It never leaves the
- * worker.
- */
+/** Secret half of an authorization request, which never leaves the worker. */
 export interface PendingAuthorization {
   readonly redirectUri: string;
   readonly state: string;
@@ -48,9 +41,7 @@ export interface PendingAuthorization {
   readonly challenge: string;
 }
 
-/**
- * Reads an account's files and prepares for an exchange, or with `forConsent` for asking its user.
- */
+/** Reads an account's files; `forConsent` for asking its user. */
 export async function openClient(
   account: JobAccount,
   deps: WorkerDeps,

@@ -24,10 +24,7 @@ import { consentErrors } from '../messages.ts';
 /** Path of the redirect address, where the provider has none registered. */
 const REDIRECT_PATH = '/callback';
 
-/**
- * Asks in a browser. @throws AipassError when a pasted redirect is not this consent's, or the time
- * is over.
- */
+/** Asks in a browser. @throws AipassError when that ends without a code. */
 export async function consentByBrowser(
   listener: RedirectListener,
   client: OAuthClient,
@@ -51,13 +48,7 @@ export async function consentByBrowser(
   // Whoever asked for this consent may write the redirect: a mask by value would reveal whether a
   // guess is part of a secret.
   const description = outcome.description === undefined ? undefined : maskKeyShapes(outcome.description);
-  return {
-    kind: 'rejected',
-    error: outcome.error,
-    reason: outcome.error,
-    remedy: '',
-    ...(description === undefined ? {} : { description }),
-  };
+  throw consentErrors.rejected(client.account.name, { code: outcome.error, description });
 }
 
 /** Judgement of a redirect, before anything of it is used. */
@@ -78,10 +69,7 @@ function createPending(redirectUri: string): PendingAuthorization {
   };
 }
 
-/**
- * Judges the parameters of a redirect: the state first (RFC 6749 §10.12), then whether it brings a
- * code or a refusal.
- */
+/** Judges the parameters of a redirect: the state first (RFC 6749 §10.12). */
 function judgeRedirect(pending: PendingAuthorization, params: URLSearchParams): RedirectOutcome {
   const state = Buffer.from(params.get('state') ?? '');
   const expected = Buffer.from(pending.state);
@@ -97,9 +85,6 @@ function judgeRedirect(pending: PendingAuthorization, params: URLSearchParams): 
   };
 }
 
-/**
- * Parses a redirect address that the user pasted; undefined when it is not the expected address.
- */
 function parsePastedRedirect(pending: PendingAuthorization, text: string): URLSearchParams | undefined {
   const trimmed = text.trim();
   if (!URL.canParse(trimmed)) return undefined;
@@ -143,10 +128,7 @@ export interface RedirectListener {
   close(): void;
 }
 
-/**
- * Opens the redirect address: the registered one where there is one, else a port of 127.0.0.1.
- * @throws AipassError where it cannot.
- */
+/** Opens the redirect address: the registered one, else a port of 127.0.0.1. */
 export async function openRedirectListener(registered: string | undefined, port: number): Promise<RedirectListener> {
   const fixed = registered === undefined ? undefined : parseRedirectUri(registered);
   const path = fixed?.pathname ?? REDIRECT_PATH;
@@ -173,16 +155,10 @@ function parseRedirectUri(text: string): URL {
 /** Longest time for a request to arrive whole, in milliseconds. */
 const REQUEST_LIMIT_MS = 10_000;
 
-/**
- * Most open connections; beyond them the oldest is closed, so that a browser is never kept out by
- * ones that send nothing.
- */
+/** Most open connections; the oldest goes first, so that silent ones keep no browser out. */
 const MAX_CONNECTIONS = 64;
 
-/**
- * Opens an HTTP server on 127.0.0.1 for one redirect (RFC 8252 §7.3). @throws AipassError when the
- * port is taken.
- */
+/** Opens an HTTP server on 127.0.0.1 for one redirect (RFC 8252 §7.3). */
 async function openLoopback(
   port: number,
   path: string,

@@ -27,13 +27,9 @@ import type { ConsentChannel, ConsentRequest, JobAccount, WorkerJob, WorkerRepor
 import { proveWritable } from './refresh.ts';
 import type { GrantAnswer } from './token-answer.ts';
 
-/**
- * Longest wait for the lock of a refresh in flight, in milliseconds: longer than one can take,
- * because the user has consented by then.
- */
+/** Longest wait for a refresh in flight, in milliseconds: longer than one can take. */
 const LOCK_WAIT_MS = 5 * 60_000;
 
-/** What a user is asked to consent to. */
 interface ConsentPlan {
   readonly client: OAuthClient;
   readonly scopes: readonly string[];
@@ -82,56 +78,36 @@ export async function runConsent(
   }
 }
 
-/** Plans a consent as the provider's settings have it. */
 async function planConsent(account: JobAccount, request: ConsentRequest, deps: WorkerDeps): Promise<ConsentPlan> {
   const client = await openClient(account, deps, true);
   if (client.kind === 'unusable') throw errorFrom('BAD_REQUEST', client);
   assertConsentable(client);
   const scopes = expandScopes(providerOf(account.name), chooseScopes(request.scopes, client));
   client.judging.sent?.push(...(request.scopes ?? []));
-  if (client.kind === 'google' && scopes.length === 0) {
-    throw consentErrors.noScopes();
-  }
+  if (client.kind === 'google' && scopes.length === 0) throw consentErrors.noScopes();
   await proveWritable(account.file);
   return { client, scopes };
 }
 
 function assertConsentable({ account, file, settings }: OAuthClient): void {
-  const { name } = account;
-  const kind =
-    file?.form === 'service-account'
-      ? 'is a service account'
-      : settings.clientCredentials === true
-        ? 'uses client credentials'
-        : undefined;
-  if (kind === undefined) return;
-  throw consentErrors.needless(name, kind);
+  if (file?.form === 'service-account') throw consentErrors.needless(account.name, 'is a service account');
+  if (settings.clientCredentials === true) throw consentErrors.needless(account.name, 'uses client credentials');
 }
 
-/**
- * Returns the scopes to ask for: those that the user names, else all that were asked for before,
- * else the provider's default.
- */
+/** Returns the scopes to ask for: as the user names them, else as before, else the default. */
 function chooseScopes(asked: readonly string[] | undefined, { file, settings }: OAuthClient): readonly string[] {
   if (asked !== undefined && asked.length > 0) return asked;
   const remembered = file?.requestedScopes ?? [];
   return remembered.length > 0 ? remembered : (settings.scopes ?? []);
 }
 
-/**
- * Seconds that `slow_down` adds to the interval (RFC 8628 §3.5); a failed request is treated the
- * same.
- */
+/** Seconds that `slow_down` or a failed request adds to the interval (RFC 8628 §3.5). */
 const SLOW_DOWN_S = 5;
 
 /** Longest interval between two requests that a provider may ask for, in seconds. */
 const MAX_INTERVAL_S = 60;
 
-/**
- * Asks by device code (RFC 8628): the user enters a code on any device, and the provider is asked
- * until it has the answer. @throws AipassError when the provider has no such flow, or the time is
- * over.
- */
+/** Asks by device code (RFC 8628): the user enters a code, and the provider is asked until then. */
 async function consentByDevice(
   client: OAuthClient,
   scopes: readonly string[],
@@ -194,8 +170,8 @@ async function saveConsent(
   if (lock === undefined) throw consentErrors.held();
   try {
     // Read again: a refresh may have rewritten the file while the user was busy.
-    const current = await openClient(client.account, deps, true);
-    const before = current.kind === 'unusable' ? client.file : current.file;
+    const current = await readAccountFile(client.account.name, file);
+    const before = current.kind === 'read' ? current.account : current.kind === 'missing' ? null : client.file;
     const google = client.kind === 'google';
     const base = before ?? emptyAccountFile(google, client, client.settings.tokenEndpoint);
     const kept = withoutTokens({ ...base, raw: { ...base.raw, ...ownClient(client), ...fields } });
@@ -208,9 +184,7 @@ async function saveConsent(
   }
 }
 
-/**
- * Returns the fields of the client that the consent was given to, where the file's form needs it.
- */
+/** Returns the client that the consent was given to, where the file's form needs it. */
 function ownClient(client: OAuthClient): Readonly<Record<string, string>> {
   if (client.kind !== 'google') return {};
   return { client_id: client.clientId, client_secret: client.clientSecret?.reveal() ?? '' };

@@ -40,7 +40,6 @@ export class Exchange {
     this.#deps = deps;
   }
 
-  /** Facts of the last request. */
   get facts(): ExchangeAnswer {
     return this.#facts;
   }
@@ -86,10 +85,7 @@ export class Exchange {
   }
 }
 
-/**
- * Body of an answer: what came of it, undefined where that is too long, and why the rest did not
- * come.
- */
+/** Body of an answer, undefined where that is too long, and why the rest did not come. */
 interface AnswerBody {
   readonly bytes: Uint8Array | undefined;
   readonly failure?: unknown;
@@ -141,10 +137,7 @@ function gunzip(bytes: Uint8Array): Uint8Array {
   }
 }
 
-/**
- * Matches a form whose content type is another one: names and values, a token or an error among
- * them.
- */
+/** Matches a form whose content type is another one. */
 const FORM = /^(?:[\w.-]+=[^\s<>{}&]*&)*(?:access_token|error)=[^\s<>{}]*$/;
 
 /**
@@ -164,15 +157,12 @@ function parseBody(body: string, contentType: string, isWhole: boolean): JsonObj
   return toObject(parseJson(text.slice(text.indexOf('{'), text.lastIndexOf('}') + 1)));
 }
 
-/** Returns an object, also the only one of a list. */
 function toObject(value: unknown): JsonObject | null {
   const [only, ...more] = Array.isArray(value) ? (value as readonly unknown[]) : [value];
   return isRecord(only) && more.length === 0 ? only : null;
 }
 
-/**
- * Describes in a few fixed words why no answer came: a library's error text can quote the request.
- */
+/** Describes in fixed words why no answer came: a library's error text can quote the request. */
 function describeFailure(error: unknown, host: string): string {
   if (error instanceof Error && error.name === 'TimeoutError') return `the provider (${host}) did not answer in time`;
   const cause = error instanceof Error ? error.cause : undefined;

@@ -22,7 +22,6 @@ const ASSERTION_LIFETIME_S = 3600;
 /** Scope of a service account whose file has none: all that the account itself may do. */
 const SERVICE_ACCOUNT_SCOPES = ['https://www.googleapis.com/auth/cloud-platform'];
 
-/** Renews an access token. */
 export async function refreshGrant(client: OAuthClient, refreshToken: Secret): Promise<GrantAnswer> {
   const library = createLibraryClient(client);
   library.setCredentials({ refresh_token: refreshToken.reveal() });
@@ -89,7 +88,6 @@ export function authorizationUrl(
   return { kind: 'url', url };
 }
 
-/** Exchanges the code that a redirect brought. */
 export async function codeGrant(
   client: OAuthClient,
   { verifier, redirectUri }: PendingAuthorization,

@@ -10,7 +10,6 @@ import type { ProviderSettings } from '../provider-presets.ts';
 
 /** Account of a job, and all that is known of its provider outside its own file. */
 export interface JobAccount {
-  /** Account's name, as formatAccountName gives it. */
   readonly name: string;
   readonly file: string;
   readonly clientFile: string | null;
@@ -20,10 +19,7 @@ export interface JobAccount {
 
 /** Jobs of a worker. */
 export type WorkerJob =
-  /**
-   * Renews the access token, if grant and token are still those of `basis` and `tag` (see
-   * accountBasis, accessTag).
-   */
+  /** Renews the access token, if the file still has `basis` and `tag` (accountBasis, accessTag). */
   | { readonly kind: 'refresh'; readonly account: JobAccount; readonly basis: string; readonly tag: string }
   /** Asks the user for consent; the account's file need not exist. */
   | { readonly kind: 'consent'; readonly account: JobAccount; readonly request: ConsentRequest }
@@ -38,17 +34,10 @@ export interface ConsentRequest {
   /** Loopback port, or 0 for any free one. */
   readonly port: number;
   readonly timeoutMs: number;
-  /**
-   * Address of the MCP server that the account is for; without it that of the account's file, if it
-   * has one.
-   */
   readonly mcpServer?: string | undefined;
 }
 
-/**
- * Result of one refresh: each is an ordinary day for an OAuth token, so none is an error. Holds no
- * secret.
- */
+/** Result of one refresh; none is an error, and none holds a secret. */
 export type RefreshOutcome =
   /** The provider gave a new token, and it is on disk. */
   | { readonly kind: 'refreshed'; readonly rotated: boolean; readonly lostScopes: readonly string[] }
@@ -58,8 +47,7 @@ export type RefreshOutcome =
   | {
       readonly kind: 'transient';
       /**
-       * `network` where no answer came from the provider itself, so that being online again is
-       * reason enough to retry.
+       * `network` where the provider gave no answer: being online again is reason enough to retry.
        */
       readonly cause: 'network' | 'server';
       readonly reason: string;
@@ -67,8 +55,7 @@ export type RefreshOutcome =
       readonly retryAfterMs?: number;
     }
   /**
-   * The provider refused twice, with the file re-read in between. Only the user, or another file,
-   * changes that.
+   * The provider refused twice, with the file re-read in between: only another file changes that.
    */
   | {
       readonly kind: 'rejected';
@@ -85,24 +72,16 @@ export type RefreshOutcome =
   /** The account's file, or what the provider sent, cannot be used as it is. */
   | {
       readonly kind: 'unusable';
-      /**
-       * Whether the provider sent what this program cannot use, such as tokens that need a proof.
-       */
+      /** Whether the provider sent what cannot be used here, such as tokens that need a proof. */
       readonly unsupported?: true;
       readonly reason: string;
       readonly remedy: string;
     };
 
-/**
- * Reports of a worker. `idle` ends a job: what was reported before is its result, and another job
- * may follow.
- */
+/** Reports of a worker; `idle` ends a job, whose result is what was reported before. */
 export type WorkerReport =
   | { readonly kind: 'prompt'; readonly prompt: ConsentPrompt }
-  /**
-   * `minted` is kept in memory only, because its account's file is not ours to write (a service
-   * account's key).
-   */
+  /** `minted` is for memory only: the file with a service account's key is not ours to write. */
   | { readonly kind: 'outcome'; readonly outcome: RefreshOutcome; readonly minted?: TokenValue }
   | {
       readonly kind: 'consented';

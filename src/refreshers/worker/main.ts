@@ -16,7 +16,7 @@ import { isRecord, parseJson } from '../../base/json.ts';
 import type { WorkerDeps } from './client.ts';
 import type { ConsentChannel, WorkerJob, WorkerReport } from './job.ts';
 import { LATE_LIMIT_MS, refreshAccount } from './refresh.ts';
-import { consentErrors } from '../messages.ts';
+import { consentErrors, workerFailed } from '../messages.ts';
 
 /** Longest time for one job, in milliseconds: more than all of its waits. */
 const LIFE_LIMIT_MS = 8 * 60_000;
@@ -80,11 +80,7 @@ async function run(job: WorkerJob): Promise<WorkerReport> {
     if (job.kind === 'revoke') return await (await import('./revoke.ts')).revokeAccount(job, deps);
     return await (await import('./consent.ts')).runConsent(job, deps, channel(consentMs));
   } catch (error) {
-    const name = error instanceof Error ? error.name : 'unknown';
-    const refusal =
-      error instanceof AipassError
-        ? error
-        : new AipassError('INTERNAL', `the worker failed: ${name}`, { hint: 'report it' });
+    const refusal = error instanceof AipassError ? error : workerFailed(error);
     return { kind: 'refused', error: refusal.toWire() };
   }
 }
@@ -102,10 +98,7 @@ function channel(timeoutMs: number): ConsentChannel {
   };
 }
 
-/**
- * Returns whether a message is a job; its fields are as worker-process.ts of this same version
- * wrote them.
- */
+/** Returns whether a message is a job, as worker-process.ts of this same version wrote it. */
 function isJob(value: unknown): value is WorkerJob {
   return isRecord(value) && 'account' in value && ['refresh', 'consent', 'revoke'].includes(String(value['kind']));
 }

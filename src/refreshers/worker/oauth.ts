@@ -33,6 +33,9 @@ import {
   type Unusable,
 } from './token-answer.ts';
 
+/** Authorization server, as its metadata describes it (RFC 8414 §2). */
+export type AuthorizationServer = oauth.AuthorizationServer;
+
 /** Endpoints of a provider, as set and as published. */
 type Discovery = { readonly kind: 'found'; readonly server: oauth.AuthorizationServer } | Failure | Unusable;
 
@@ -71,9 +74,7 @@ async function findServer(client: OAuthClient): Promise<Discovery> {
   return withToken({ ...published.server, ...known });
 }
 
-/**
- * Reads what an issuer publishes, or returns the facts that explain best why it publishes nothing.
- */
+/** Reads what an issuer publishes, or returns the facts that best explain why it does not. */
 export async function discoverIssuer(
   address: string,
   exchange: Exchange,
@@ -113,10 +114,6 @@ function isDocument(facts: ExchangeAnswer): boolean {
   return facts.kind === 'answer' && facts.status === 200 && facts.document !== null;
 }
 
-/**
- * Explains why an issuer's endpoints are not known. A missing document is not a refusal of the
- * account's grant.
- */
 function explainDiscovery(
   { judging, account }: OAuthClient,
   issuer: string,
@@ -185,7 +182,6 @@ export async function authorizationUrl(
   return { kind: 'url', url: url.href };
 }
 
-/** Exchanges the code that a redirect brought. Its state has to be checked before. */
 export async function codeGrant(
   client: OAuthClient,
   pending: PendingAuthorization,
@@ -244,10 +240,7 @@ export async function beginDevice(
   return answer.kind === 'started' ? { ...answer, verifier: new Secret(verifier) } : answer;
 }
 
-/**
- * Asks once whether the user has consented (RFC 8628 §3.4); the answer is often
- * `authorization_pending` or `slow_down`, as an error.
- */
+/** Asks once whether the user has consented (RFC 8628 §3.4); often the answer is an error. */
 export async function deviceGrant(client: OAuthClient, deviceCode: Secret, verifier: Secret): Promise<GrantAnswer> {
   return await requestTokens(client, ({ server, metadata, authentication, options }) => {
     options.additionalParameters.set('code_verifier', verifier.reveal());
@@ -255,14 +248,11 @@ export async function deviceGrant(client: OAuthClient, deviceCode: Secret, verif
   });
 }
 
-/**
- * Ends a grant (RFC 7009): returns null when the provider took it, `none` where it has no endpoint
- * for that.
- */
+/** Ends a grant (RFC 7009). */
 export async function revokeGrant(
   client: OAuthClient,
   token: Secret,
-  hint: 'access_token' | 'refresh_token',
+  kind: 'access_token' | 'refresh_token',
 ): Promise<RevocationAnswer> {
   const found = await discover(client);
   if (found.kind === 'unusable') return { kind: 'none' };
@@ -270,19 +260,17 @@ export async function revokeGrant(
   const { server } = found;
   const { revocation_endpoint: endpoint } = server;
   if (endpoint === undefined) return { kind: 'none' };
-  const options = { additionalParameters: { token_type_hint: hint }, ...transport(client.exchange, endpoint) };
+  const options = { additionalParameters: { token_type_hint: kind }, ...transport(client.exchange, endpoint) };
   return await ask(client, server, judgeRevocation, ({ metadata, authentication }) =>
     oauth.revocationRequest(server, metadata, authentication, token.reveal(), options),
   );
 }
 
-/** What one request to the token endpoint is made with. */
 interface TokenEndpointRequest extends ClientProof {
   readonly server: oauth.AuthorizationServer;
   readonly options: oauth.TokenEndpointRequestOptions & { readonly additionalParameters: URLSearchParams };
 }
 
-/** Sends a request to the token endpoint. */
 async function requestTokens(
   client: OAuthClient,
   send: (request: TokenEndpointRequest) => Promise<Response>,
@@ -298,7 +286,6 @@ async function requestTokens(
   });
 }
 
-/** How a client proves itself in a request. */
 interface ClientProof {
   readonly metadata: oauth.Client;
   readonly authentication: oauth.ClientAuth;
@@ -332,10 +319,7 @@ async function ask<T extends { readonly kind: string } | null>(
   return answer ?? judgeFailure(exchange.facts, judging);
 }
 
-/**
- * Returns how the client may prove itself, best first: as set, else as published, else by header
- * and by body (RFC 6749 §2.3.1).
- */
+/** Returns how the client may prove itself, best first (RFC 6749 §2.3.1). */
 function authenticationMethods(
   { settings, clientSecret, privateKey }: OAuthClient,
   server: oauth.AuthorizationServer,
@@ -448,10 +432,7 @@ function append(target: URLSearchParams, params: ExtraParams = {}): void {
   }
 }
 
-/**
- * Returns the library's options for our way of sending. Plain http passes here only because
- * Exchange refuses it for any host but this machine.
- */
+/** Returns options for our way of sending; Exchange refuses plain http to other machines. */
 function transport(exchange: Exchange, endpoint: string) {
   return {
     [oauth.customFetch]: (

@@ -30,33 +30,19 @@ import { openClient, type OAuthClient, type WorkerDeps } from './client.ts';
 import { loadLibrary } from './library.ts';
 import type { GrantAnswer } from './token-answer.ts';
 
-/**
- * Longest wait of a worker for its predecessor's lock, in milliseconds: longer than that one can
- * wait for its answers.
- */
+/** Longest wait for a predecessor's lock, in milliseconds: longer than it can wait for answers. */
 const LOCK_WAIT_MS = 150_000;
 
-/**
- * Waits before a refused account's file is read again, in milliseconds: another program may have
- * just rotated it.
- */
+/** Waits before a refused account's file is read again: another program may have rotated it. */
 const REREAD_MS = [25, 50, 100] as const;
 
-/**
- * Room that is set aside before an exchange, in bytes: more than an ordinary account's file needs.
- */
+/** Room that is set aside before an exchange, in bytes. */
 const RESERVED_BYTES = 64 * 1024;
 
-/**
- * Waits before a failed write is tried again, in milliseconds: a full disk is often full for a
- * moment only.
- */
+/** Waits before a failed write is tried again: a disk is often full for a moment only. */
 const WRITE_RETRY_MS = [200, 1_000, 3_000] as const;
 
-/**
- * Interval of the tries of a write that keeps failing, in milliseconds, and for how long they go
- * on.
- */
+/** Interval and duration of further tries, in milliseconds. */
 const LATE_RETRY_MS = 5_000;
 export const LATE_LIMIT_MS = 3_600_000;
 
@@ -135,7 +121,6 @@ async function renew(client: OAuthClient, { refreshToken }: AccountFile): Promis
   return { kind: 'unusable', ...explainMissingToken(account.name, true) };
 }
 
-/** Returns whether the account's files change within the next moments. */
 async function changesSoon(account: JobAccount, signature: string): Promise<boolean> {
   for (const wait of REREAD_MS) {
     await delay(foregroundClock, wait);
@@ -201,10 +186,7 @@ async function saveAccount(
   }
 }
 
-/**
- * Reads an account, a few times where it cannot be used: other programs write their files in place,
- * and may be half through.
- */
+/** Reads an account, a few times: other programs write in place, and may be half through. */
 async function readWhole(name: string, file: string, clock: Clock): Promise<AccountReading> {
   for (const wait of REREAD_MS) {
     const reading = await readAccountFile(name, file);

@@ -49,11 +49,7 @@ async function revoke(client: OAuthClient): Promise<boolean> {
   return atProvider;
 }
 
-/**
- * Returns whether the provider ended the grant; false where it has no way to. A token that it does
- * not know is as good as revoked (RFC 7009 §2.2). Any other refusal leaves the grant alive, so
- * nothing is deleted.
- */
+/** Returns whether the provider ended the grant: also when it does not know it (RFC 7009 §2.2). */
 function isRevoked({ account }: OAuthClient, answer: RevocationAnswer): boolean {
   if (answer === null) return true;
   if (answer.kind === 'none') return false;

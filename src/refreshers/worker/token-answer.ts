@@ -35,10 +35,7 @@ export type Failure = Extract<RefreshOutcome, { kind: 'transient' | 'rejected' }
 /** Why an account cannot talk to its provider as it is. */
 export type Unusable = Extract<RefreshOutcome, { kind: 'unusable' }>;
 
-/**
- * Answer that granted tokens of a kind that cannot be handed out; a new refresh token in it must
- * not be lost.
- */
+/** Answer whose tokens cannot be handed out; its refresh token must not be lost. */
 interface UnfitAnswer {
   readonly kind: 'unfit';
   readonly reason: string;
@@ -56,15 +53,10 @@ export type RevocationAnswer = Failure | Unusable | { readonly kind: 'none' } | 
 /** What is needed to judge an exchange besides its facts. */
 export interface Judging {
   readonly account: string;
-  /**
-   * Whether a user can consent anew; a service account and a client on its own behalf have none.
-   */
+  /** Whether a user can consent anew. */
   readonly isConsentable: boolean;
   readonly redactor: Redactor;
-  /**
-   * Texts that the caller of this job sent. Where the provider repeats one, a mask would reveal
-   * whether it is part of a secret.
-   */
+  /** Texts that the caller sent: a mask on one would reveal whether it is part of a secret. */
   readonly sent?: string[];
   readonly nestedAnswer?: string | undefined;
 }
@@ -72,16 +64,10 @@ export interface Judging {
 /** Longest lifetime that is believed, in seconds (ten years). */
 const MAX_LIFETIME_S = 315_360_000;
 
-/**
- * Pattern of an access token (RFC 6749 appendix A.12: visible ASCII and space); what is not one
- * cannot be sent in a header.
- */
+/** Pattern of an access token that a header can have (RFC 6749 appendix A.12). */
 const ACCESS_TOKEN = /^[\x20-\x7e]{1,131072}$/;
 
-/**
- * Token types that need a proof with each request (RFC 9449, the MAC draft). A client that does not
- * know them must not use them.
- */
+/** Token types that need a proof with each request (RFC 9449, the MAC draft). */
 const UNSUPPORTED_TYPE = /^(?:dpop|mac|pop)$/i;
 
 /** Pattern of an error code that may be shown to people (RFC 6749 §5.2, shorter). */
@@ -90,10 +76,7 @@ const ERROR_CODE = /^[A-Za-z0-9_.:-]{1,64}$/;
 /** Stands for an error that has no code. */
 const UNKNOWN_ERROR = 'unknown_error';
 
-/**
- * Errors that ask for patience rather than refuse: RFC 6749's and 8628's, Slack's, and what others
- * call their limits.
- */
+/** Errors that ask for patience, by RFC 6749, RFC 8628, Slack and others. */
 const PATIENCE = new Set([
   'temporarily_unavailable',
   'server_error',
@@ -115,10 +98,7 @@ const PATIENCE = new Set([
   'resource_exhausted',
 ]);
 
-/**
- * Codes with a meaning of their own, which only the words for a limit of requests change (RFC 6749
- * §5.2, RFC 8628 §3.5).
- */
+/** Codes of RFC 6749 and RFC 8628, whose meaning only the words for a limit of requests change. */
 const STANDARD_CODES = new Set([
   'invalid_request',
   'invalid_client',
@@ -130,10 +110,7 @@ const STANDARD_CODES = new Set([
   'expired_token',
 ]);
 
-/**
- * Words for a limit under a code that is not standard, such as Zoho's "Access Denied" and AWS's
- * TooManyRequestsException.
- */
+/** Words for a limit under another code (Zoho, AWS). */
 const LIMIT_WORDS =
   /too.?many|rate.?(?:limit|exceeded)|limit (?:has been |was |is )?(?:exceeded|reached)|reached your .*limit|throttl|quota.?exceeded/i;
 
@@ -149,10 +126,7 @@ const REQUEST_LIMIT_WORDS =
 /** Words for a passing trouble where there is no code at all. */
 const TROUBLE_WORDS = /try again (?:later|after|in)|retry|temporar(?:y|ily)|overload|unavailable/i;
 
-/**
- * Refusals that concern the request, not the grant: request time-out, too early, too many (RFC
- * 9110, 8470, 6585).
- */
+/** Refusals of the request, not of the grant: time-out, too early, too many. */
 const PATIENT_STATUS = new Set([408, 425, 429]);
 
 /** Statuses of a refusal (RFC 6749 §5.2), also where its document has a shape of its own. */
@@ -187,22 +161,17 @@ export function spokenError(document: JsonObject): SpokenError | undefined {
   return { code, description, transient: candidates.some(isTrouble) || isTransient(code, description) };
 }
 
-/** Returns whether one of the codes of an error, or its status, stands for a passing trouble. */
 function isTrouble(code: unknown): boolean {
   return typeof code === 'number'
     ? PATIENT_STATUS.has(code) || isServerError(code)
     : typeof code === 'string' && PATIENCE.has(code.toLowerCase());
 }
 
-/** Returns whether a number is a status of a fault of the server. */
 function isServerError(status: number): boolean {
   return status >= 500 && status <= 599;
 }
 
-/**
- * Returns the standard code in a list of errors (Fitbit), or undefined; other codes in lists mean
- * other things.
- */
+/** Returns the standard code in a list of errors (Fitbit); other codes mean other things. */
 function listedCode(document: JsonObject): string | undefined {
   const code = readString(firstError(document), 'errorType') ?? readString(firstError(document), 'code');
   return code !== undefined && STANDARD_CODES.has(code) ? code : undefined;
@@ -261,10 +230,7 @@ function withUsualNames(document: JsonObject): JsonObject {
 /** Deepest object of an answer in which tokens are searched for. */
 const MAX_DEPTH = 3;
 
-/**
- * Returns the part of a document that holds the tokens: its top, the provider's own field, or the
- * only object that does.
- */
+/** Returns the part with the tokens: the top, the provider's own field, or the only such object. */
 function tokenSource(answer: JsonObject, nested: string | undefined): JsonObject {
   const document = withUsualNames(answer);
   if (typeof document['access_token'] === 'string') return document;
@@ -323,8 +289,7 @@ function accessProblem(source: JsonObject): string | undefined {
 }
 
 /**
- * Returns the lifetime of the access token, in whole seconds, as answered, by its end, or by its
- * own claim. It is 0 for one that has expired already.
+ * Returns the lifetime in seconds: as answered, by its end, or by its own claim; 0 when it is over.
  */
 function lifetimeSeconds(source: JsonObject, accessToken: string, now: number): number | undefined {
   const answered = wholeSeconds(source['expires_in']);
@@ -342,10 +307,7 @@ function lifetimeSeconds(source: JsonObject, accessToken: string, now: number): 
   return wholeSeconds((claims.expiresAt - Math.max(now, claims.obtainedAt ?? 0)) / 1000);
 }
 
-/**
- * Returns how long the refresh token lives: Keycloak's, Google's and GitHub's, and Intuit's field.
- * Keycloak has 0 for one that does not end.
- */
+/** Returns how long the refresh token lives, in seconds; Keycloak has 0 for one without an end. */
 function refreshLifetimeSeconds(source: JsonObject, now: number): number | null | undefined {
   for (const name of ['refresh_expires_in', 'refresh_token_expires_in', 'x_refresh_token_expires_in']) {
     const seconds = wholeSeconds(source[name]);
@@ -355,10 +317,7 @@ function refreshLifetimeSeconds(source: JsonObject, now: number): number | null 
   return end === undefined ? undefined : wholeSeconds((end - now) / 1000);
 }
 
-/**
- * Parses a number of seconds, also as text; one below zero is 0. Anything else is not known
- * (undefined).
- */
+/** Parses a number of seconds, also as text; one below zero is 0. */
 function wholeSeconds(value: unknown): number | undefined {
   const seconds = typeof value === 'string' && /^-?\d+(?:\.\d+)?$/.test(value) ? Number(value) : value;
   if (typeof seconds !== 'number' || !Number.isFinite(seconds)) return undefined;
