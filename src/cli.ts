@@ -29,12 +29,10 @@ if (!isNodeAtLeast(process.versions.node, OLDEST_NODE)) {
 }
 
 async function runDaemon(): Promise<never> {
-  const { keepHeapLean } = await import('./base/lean-heap.ts');
-  const startIsOver = keepHeapLean();
   await import('./base/english-zod.ts');
   const daemon = await import('./run.ts');
   // Connections that providers keep open must not hold up the end.
-  process.exit(await daemon.runDaemon(startIsOver));
+  process.exit(await daemon.runDaemon());
 }
 
 /**

@@ -9,7 +9,6 @@ import { dirname, join } from 'node:path';
 import type { AuditJournal } from './audit/journal.ts';
 import { openAudit } from './audit/open.ts';
 import { systemClock } from './base/clock.ts';
-import { collectWhenIdle } from './base/collect-when-idle.ts';
 import { captureConsole, openLogger, parseDebug, type Logger } from './base/logger.ts';
 import { closeAll, defer } from './base/dispose.ts';
 import { EventHub, type Runtime, Warnings } from './base/runtime.ts';
@@ -53,6 +52,8 @@ export interface Daemon {
   readonly logger: Logger;
   /** Returns whether the vault holds any key. */
   readonly hasKeys: () => boolean;
+  /** Returns whether no request is in flight. */
+  readonly isIdle: () => boolean;
   /** Reads the configuration again; one that is not valid changes nothing. */
   reload(): void;
   /**
@@ -151,11 +152,6 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   await openGateway(runtime, gateway, { access, dispatch, metrics, onLost }, stack);
 
   defer(stack, 'the watcher of the configuration', reloader.watch());
-  defer(
-    stack,
-    'garbage collection',
-    collectWhenIdle(clock, () => gate.load.requestsInFlight === 0),
-  );
   void logger.open();
   logger.info(`aipassd ${runtime.version} is ready on ${paths.socket}`, {
     pid: process.pid,
@@ -165,6 +161,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   return {
     logger,
     hasKeys: () => vault.keys().length > 0,
+    isIdle: () => gate.load.requestsInFlight === 0,
     reload: () => reloader.reload(),
     stop: () => (stopping ??= closeAll(stack)),
   };

@@ -7,6 +7,7 @@
 
 import { systemClock } from './base/clock.ts';
 import type { AipassError } from './base/errors.ts';
+import { keepHeapLean } from './base/lean-heap.ts';
 import { forbidDumps } from './base/native.ts';
 import { debuggerClosed } from './base/no-debugger.ts';
 import { resolvePaths, type Paths } from './base/paths.ts';
@@ -19,11 +20,8 @@ import { ServiceNotifier, watchdogInterval } from './service/service-manager.ts'
 /** Exit code of a start that failed for a known reason: starting again would fail the same way. */
 const EXIT_START_FAILED = 2;
 
-/**
- * Runs the daemon in the foreground until a signal, and returns the exit code; calls back once it
- * is ready.
- */
-export async function runDaemon(onReady: () => void): Promise<number> {
+/** Runs the daemon in the foreground until a signal, and returns the exit code. */
+export async function runDaemon(): Promise<number> {
   process.umask(0o077);
   await debuggerClosed;
   // A reader of our output that is gone is not a reason to stop.
@@ -64,7 +62,7 @@ export async function runDaemon(onReady: () => void): Promise<number> {
   const { logger } = daemon;
   lifetime.onIgnored = (signal) => logger.info(`ignored ${signal}`);
   notifier.ready(`serving on ${paths.socket}`);
-  onReady();
+  const endCollections = keepHeapLean(systemClock, daemon.isIdle);
   const watchdogMs = watchdogInterval(process.env, process.pid);
   if (watchdogMs !== null) notifier.feedWatchdog(systemClock, watchdogMs);
   if (!daemon.hasKeys()) {
@@ -73,6 +71,7 @@ export async function runDaemon(onReady: () => void): Promise<number> {
   }
 
   const ending = await lifetime.ended;
+  await endCollections();
   const reason = describeEnding(ending);
   if (ending.kind === 'failure') logger.error('stopping after an unexpected failure', { error: ending.error });
   else logger.info(`stopping on ${ending.signal}`);
