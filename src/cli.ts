@@ -21,18 +21,37 @@ if (!isNodeAtLeast(process.versions.node, OLDEST_NODE)) {
   process.umask(0o077);
   const cache = compileCacheFolder();
   if (cache !== undefined) nodeModule.enableCompileCache(cache);
+  const finder = findOwnModules();
   const argv = process.argv.slice(2);
   // The daemon needs nothing of the command line, whose loading its start would pay for.
-  if (argv.length === 1 && argv[0] === 'run') await runDaemon();
+  const run = () => runDaemon(finder);
+  if (argv.length === 1 && argv[0] === 'run') await run();
   const { main } = await import('./cli/main.ts');
-  process.exitCode = await main(argv, runDaemon);
+  process.exitCode = await main(argv, run);
 }
 
-async function runDaemon(): Promise<never> {
+async function runDaemon(finder: nodeModule.ModuleHooks | undefined): Promise<never> {
   await import('./base/english-zod.ts');
   const daemon = await import('./run.ts');
+  finder?.deregister();
   // Connections that providers keep open must not hold up the end.
   process.exit(await daemon.runDaemon());
+}
+
+/**
+ * Lets Node take a relative import of a built file for what it is: that file. It reads links,
+ * folders and `package.json` for each otherwise, which took 20 of the 185 ms of processor time of a
+ * start (2026-11-28).
+ */
+function findOwnModules(): nodeModule.ModuleHooks | undefined {
+  if (import.meta.url.endsWith('.ts')) return undefined;
+  const folder = new URL('.', import.meta.url).href;
+  return nodeModule.registerHooks({
+    resolve: (specifier, context, next) =>
+      specifier.startsWith('.') && context.parentURL?.startsWith(folder)
+        ? { url: new URL(specifier, context.parentURL).href, format: 'module', shortCircuit: true }
+        : next(specifier, context),
+  });
 }
 
 /**
