@@ -9,7 +9,7 @@
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { Status } from '../protocol/status.ts';
-import type { UsageStatus } from '../protocol/usage.ts';
+import { TOKEN_COLUMNS, type UsageStatus } from '../protocol/usage.ts';
 import { isCall, isReport, type RawEvent } from '../usage/event.ts';
 import {
   formatFamilies,
@@ -131,6 +131,9 @@ class BoundedValues {
   }
 }
 
+/** Columns of tokens that are a part of the prompt or the completion. */
+const PARTS = TOKEN_COLUMNS.flatMap(({ field, part }) => (part === undefined ? [] : [{ field, part }]));
+
 /**
  * The counters and distributions of the calls of one operation to one model; each is made when it
  * is needed.
@@ -143,9 +146,7 @@ interface CallSeries {
   readonly cost: () => Counter;
   readonly input: () => Histogram;
   readonly output: () => Histogram;
-  readonly cacheRead: () => Counter;
-  readonly cacheWrite: () => Counter;
-  readonly reasoning: () => Counter;
+  readonly parts: readonly { readonly field: (typeof PARTS)[number]['field']; readonly counter: () => Counter }[];
 }
 
 function isPositive(value: number | null | undefined): value is number {
@@ -171,14 +172,14 @@ class CallMetrics {
   /** Counts one call, or what a later report on it adds. */
   add(event: RawEvent): void {
     const { status, latencyMs, firstTokenMs, promptTokens, completionTokens, costMicros } = event;
-    const { cachedTokens, cacheWriteTokens, reasoningTokens } = event;
     const series = this.#seriesOf(event);
     if (typeof costMicros === 'number') series.cost().value += costMicros / 1_000_000;
     if (typeof promptTokens === 'number') series.input().add(promptTokens);
     if (typeof completionTokens === 'number') series.output().add(completionTokens);
-    if (isPositive(cachedTokens)) series.cacheRead().value += cachedTokens;
-    if (isPositive(cacheWriteTokens)) series.cacheWrite().value += cacheWriteTokens;
-    if (isPositive(reasoningTokens)) series.reasoning().value += reasoningTokens;
+    for (const { field, counter } of series.parts) {
+      const tokens = event[field];
+      if (isPositive(tokens)) counter().value += tokens;
+    }
     // The call itself was counted before its report.
     if (isReport(event.operation)) return;
     series.requests[status]().value += 1;
@@ -209,7 +210,6 @@ class CallMetrics {
     const call = { gen_ai_operation_name: operation, ...used };
     const requests = (status: UsageStatus) => lazily(() => this.#requests.of({ ...call, status }));
     const tokens = (type: string) => lazily(() => this.#tokens.of({ ...used, gen_ai_token_type: type }));
-    const parts = (kind: string) => lazily(() => this.#tokenParts.of({ ...used, kind }));
     return {
       provider,
       requests: { success: requests('success'), failed: requests('failed'), reach_limit: requests('reach_limit') },
@@ -218,9 +218,10 @@ class CallMetrics {
       cost: lazily(() => this.#cost.of(used)),
       input: tokens('input'),
       output: tokens('output'),
-      cacheRead: parts('cache_read'),
-      cacheWrite: parts('cache_write'),
-      reasoning: parts('reasoning'),
+      parts: PARTS.map(({ field, part: kind }) => ({
+        field,
+        counter: lazily(() => this.#tokenParts.of({ ...used, kind })),
+      })),
     };
   }
 

@@ -41,9 +41,11 @@ export interface EventColumn {
   /**
    * How values are bounded, typed and stored. A `name` is plain text that repeats: the database
    * holds its number in the dictionary. A `text` is stored as it is. A `flag` is true or false. All
-   * other kinds are whole numbers.
+   * other kinds are whole numbers. `tokens` are summed, and need columns of that name in the tables
+   * of sums.
    */
-  readonly kind: 'id' | 'time' | 'name' | 'text' | 'count' | 'duration' | 'flag' | 'status' | 'cost-source';
+  readonly kind:
+    'id' | 'time' | 'name' | 'text' | 'count' | 'tokens' | 'money' | 'duration' | 'flag' | 'status' | 'cost-source';
   /** Name of the column in the database. */
   readonly column: string;
   /** Maximum length of a text in characters, or greatest number that is believed. */
@@ -55,12 +57,16 @@ export interface EventColumn {
    * have it too.
    */
   readonly isZero?: true;
+  /** Name of the sum of tokens in `UsageFigures`. */
+  readonly figure?: string;
+  /** Kind of tokens in the metrics, where they are a part of the prompt or the completion. */
+  readonly part?: string;
 }
 
 /**
- * The columns of a recorded event, in the order of an export. Type, bounds, insert, select, page,
- * merge and export derive from this table: a new column is one entry here and one migration in
- * usage/store/migrations.ts.
+ * The columns of a recorded event, in the order of an export. Type, bounds, journal, insert,
+ * select, page, merge, sums, figures, metrics and export derive from this table. A new column is
+ * one entry here and one migration in usage/store/migrations.ts.
  */
 export const EVENT_COLUMNS = {
   /**
@@ -89,17 +95,29 @@ export const EVENT_COLUMNS = {
   status: { kind: 'status', column: 'status', max: 9 },
   errorCode: { kind: 'name', column: 'error_code', max: MAX_NAME_LENGTH },
   httpStatus: { kind: 'count', column: 'http_status', max: 999 },
-  promptTokens: { kind: 'count', column: 'prompt_tokens', max: MAX_TOKENS },
-  completionTokens: { kind: 'count', column: 'completion_tokens', max: MAX_TOKENS },
-  cachedTokens: { kind: 'count', column: 'cached_tokens', max: MAX_TOKENS },
-  reasoningTokens: { kind: 'count', column: 'reasoning_tokens', max: MAX_TOKENS },
-  costMicros: { kind: 'count', column: 'cost_micros', max: MAX_COST_MICROS },
+  promptTokens: { kind: 'tokens', column: 'prompt_tokens', max: MAX_TOKENS, figure: 'prompt' },
+  completionTokens: { kind: 'tokens', column: 'completion_tokens', max: MAX_TOKENS, figure: 'completion' },
+  cachedTokens: { kind: 'tokens', column: 'cached_tokens', max: MAX_TOKENS, figure: 'cached', part: 'cache_read' },
+  reasoningTokens: {
+    kind: 'tokens',
+    column: 'reasoning_tokens',
+    max: MAX_TOKENS,
+    figure: 'reasoning',
+    part: 'reasoning',
+  },
+  costMicros: { kind: 'money', column: 'cost_micros', max: MAX_COST_MICROS },
   costSource: { kind: 'cost-source', column: 'cost_source', max: COST_SOURCES.length },
   latencyMs: { kind: 'duration', column: 'latency_ms', max: MAX_DURATION_MS },
   firstTokenMs: { kind: 'duration', column: 'first_token_ms', max: MAX_DURATION_MS },
   generationId: { kind: 'text', column: 'generation', max: MAX_NAME_LENGTH },
   /** Prompt tokens that the provider wrote to its cache. */
-  cacheWriteTokens: { kind: 'count', column: 'cache_write_tokens', max: MAX_TOKENS },
+  cacheWriteTokens: {
+    kind: 'tokens',
+    column: 'cache_write_tokens',
+    max: MAX_TOKENS,
+    figure: 'cacheWrite',
+    part: 'cache_write',
+  },
   /** Organization whose key was used. */
   organization: {
     kind: 'name',
@@ -114,6 +132,31 @@ export const EVENT_COLUMNS = {
 
 /** Fields of an event. */
 export type EventField = keyof typeof EVENT_COLUMNS;
+
+/** Fields of columns of a kind. */
+export type FieldOfKind<Kind extends EventColumn['kind']> = {
+  [Field in EventField]: (typeof EVENT_COLUMNS)[Field]['kind'] extends Kind ? Field : never;
+}[EventField];
+
+type TokenField = FieldOfKind<'tokens'>;
+type TokenFigure = (typeof EVENT_COLUMNS)[TokenField]['figure'];
+
+/** A column of tokens. */
+interface TokenColumn {
+  readonly field: TokenField;
+  readonly column: (typeof EVENT_COLUMNS)[TokenField]['column'];
+  readonly figure: TokenFigure;
+  readonly part?: string;
+}
+
+/** The columns of tokens, in the order of the table. */
+export const TOKEN_COLUMNS: readonly TokenColumn[] = Object.entries(EVENT_COLUMNS)
+  .filter(isOfTokens)
+  .map(([field, column]) => ({ field, ...column }));
+
+function isOfTokens(entry: [string, EventColumn]): entry is [TokenField, (typeof EVENT_COLUMNS)[TokenField]] {
+  return entry[1].kind === 'tokens';
+}
 
 /** Type of a column's values. */
 export type EventValue<Column extends EventColumn> = Column['kind'] extends 'id' | 'time'
@@ -182,15 +225,8 @@ export interface UsageFigures {
   readonly errorRate: number | null;
   /** Number of credentials that were handed out; they are not requests. */
   readonly releases: number;
-  readonly tokens: {
-    readonly prompt: number;
-    readonly completion: number;
-    readonly cached: number;
-    readonly cacheWrite: number;
-    readonly reasoning: number;
-    /** Number of calls whose tokens are known. */
-    readonly knownFor: number;
-  };
+  /** Tokens by kind, and the number of calls whose tokens are known. */
+  readonly tokens: Readonly<Record<TokenFigure | 'knownFor', number>>;
   readonly costMicros: number;
   /** Number of calls whose cost is known. */
   readonly costKnownFor: number;

@@ -143,6 +143,8 @@ export function boundValue(column: EventColumn, value: unknown, redact: EventRec
     case 'id':
     case 'time':
     case 'count':
+    case 'tokens':
+    case 'money':
       return boundCount(value, column.max);
     case 'status':
     case 'cost-source':

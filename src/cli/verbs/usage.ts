@@ -9,6 +9,7 @@ import { AipassError } from '../../base/errors.ts';
 import type { Aipass } from '../../client/aipass.ts';
 import { csvLine } from '../../protocol/csv.ts';
 import {
+  TOKEN_COLUMNS,
   USAGE_GROUPINGS,
   USAGE_STATUSES,
   type UsageAnswer,
@@ -252,11 +253,9 @@ const FIGURE_CELLS: Readonly<Record<string, (figures: UsageFigures) => number | 
   limitReached: (figures) => figures.limitReached,
   costMicros: (figures) => figures.costMicros,
   costKnownFor: (figures) => figures.costKnownFor,
-  promptTokens: ({ tokens }) => tokens.prompt,
-  completionTokens: ({ tokens }) => tokens.completion,
-  cachedTokens: ({ tokens }) => tokens.cached,
-  cacheWriteTokens: ({ tokens }) => tokens.cacheWrite,
-  reasoningTokens: ({ tokens }) => tokens.reasoning,
+  ...Object.fromEntries(
+    TOKEN_COLUMNS.map(({ field, figure }) => [field, ({ tokens }: UsageFigures) => tokens[figure]]),
+  ),
   tokensKnownFor: ({ tokens }) => tokens.knownFor,
   latencyP50Ms: ({ latencyMs }) => latencyMs?.p50 ?? null,
   latencyP90Ms: ({ latencyMs }) => latencyMs?.p90 ?? null,
@@ -282,9 +281,13 @@ function partlyKnown(sum: string, requests: number, knownFor: number): string {
   return knownFor === 0 ? 'unknown' : `${sum} (unknown for ${requests - knownFor})`;
 }
 
-function formatKinds({ prompt, completion, cached, cacheWrite, reasoning }: UsageFigures['tokens']): string {
-  const written = cacheWrite > 0 ? `, written to caches ${cacheWrite}` : '';
-  return `prompt ${prompt}, completion ${completion}, cached ${cached}${written}, reasoning ${reasoning}`;
+function formatKinds(tokens: UsageFigures['tokens']): string {
+  return TOKEN_COLUMNS.map(({ figure }) => `${spaced(figure)} ${tokens[figure]}`).join(', ');
+}
+
+/** Returns a name as words, such as "cache write" for cacheWrite. */
+function spaced(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 function formatShare(share: number | null): string {

@@ -57,20 +57,16 @@ export function recordedEvent(row: EventsTable, text: (id: number) => string | n
   return event as RecordedEvent;
 }
 
-/**
- * Columns that a later report on a generation may fill in: all counts and durations of the call.
- */
-const FILLABLE = COLUMNS.filter(
-  ({ kind, field }) => (kind === 'count' || kind === 'duration') && !['uid', 'pid', 'httpStatus'].includes(field),
-);
+/** Columns of what a call took, which a later report on its generation may fill in. */
+const MEASURED = COLUMNS.filter(({ kind }) => kind === 'tokens' || kind === 'money' || kind === 'duration');
 
-/** Names of the columns that `filledValues` returns values for, in their order. */
-export const FILLABLE_COLUMNS = [...FILLABLE.map(({ column }) => column as keyof EventsTable), 'cost_source'] as const;
+/** Names of the columns that `fillRow` returns values for, in their order. */
+export const FILLABLE_COLUMNS = [...MEASURED.map(({ column }) => column as keyof EventsTable), 'cost_source'] as const;
 
 /** Returns a row with what a later report knows and the row does not, and those values alone. */
 export function fillRow(row: NamedRow, report: UsageEvent): { filled: NamedRow; values: SqlValue[] } {
   const filled: Record<string, SqlValue> = {};
-  for (const { field, column } of FILLABLE) {
+  for (const { field, column } of MEASURED) {
     filled[column] = row[column as keyof EventsTable] ?? (report[field] as number | null);
   }
   const isPriced = row.cost_micros === null && report.costSource !== null;
@@ -83,16 +79,6 @@ export function fillRow(row: NamedRow, report: UsageEvent): { filled: NamedRow; 
 
 /** Returns the fields of a row that are counted. */
 export function measured(row: NamedRow): Measured {
-  return {
-    operation: row.operation_name,
-    retried: row.retried === 1,
-    promptTokens: row.prompt_tokens,
-    completionTokens: row.completion_tokens,
-    cachedTokens: row.cached_tokens,
-    cacheWriteTokens: row.cache_write_tokens,
-    reasoningTokens: row.reasoning_tokens,
-    costMicros: row.cost_micros,
-    latencyMs: row.latency_ms,
-    firstTokenMs: row.first_token_ms,
-  };
+  const values = Object.fromEntries(MEASURED.map(({ field, column }) => [field, row[column as keyof EventsTable]]));
+  return { operation: row.operation_name, retried: row.retried === 1, ...values } as Measured;
 }

@@ -7,7 +7,7 @@
  * so is off by 27 % at most from 16 ms on.
  */
 
-import type { UsageFigures, UsageStatus } from '../../protocol/usage.ts';
+import { TOKEN_COLUMNS, type FieldOfKind, type UsageFigures, type UsageStatus } from '../../protocol/usage.ts';
 import { isCall, type UsageEvent } from '../event.ts';
 
 /** Maps each status to its number, which is apipool's. */
@@ -30,11 +30,7 @@ const COUNTED = [
   'requests',
   'attempts',
   'releases',
-  'prompt_tokens',
-  'completion_tokens',
-  'cached_tokens',
-  'cache_write_tokens',
-  'reasoning_tokens',
+  ...TOKEN_COLUMNS.map(({ column }) => column),
   'tokens_known',
   'cost_micros',
   'cost_known',
@@ -78,19 +74,7 @@ export function addTo(sums: Sums, index: number, amount: number): void {
 }
 
 /** The fields of an event that are counted. */
-export type Measured = Pick<
-  UsageEvent,
-  | 'operation'
-  | 'retried'
-  | 'promptTokens'
-  | 'completionTokens'
-  | 'cachedTokens'
-  | 'cacheWriteTokens'
-  | 'reasoningTokens'
-  | 'costMicros'
-  | 'latencyMs'
-  | 'firstTokenMs'
->;
+export type Measured = Pick<UsageEvent, 'operation' | 'retried' | FieldOfKind<'tokens' | 'money' | 'duration'>>;
 
 /** Adds one event. The release of a credential is counted as one, and as nothing else. */
 export function addEvent(sums: Sums, event: Measured): void {
@@ -98,18 +82,14 @@ export function addEvent(sums: Sums, event: Measured): void {
     addTo(sums, INDEX.releases, 1);
     return;
   }
-  const { promptTokens, completionTokens, cachedTokens, cacheWriteTokens, reasoningTokens } = event;
-  const { costMicros, latencyMs, firstTokenMs } = event;
+  const { promptTokens, completionTokens, costMicros, latencyMs, firstTokenMs } = event;
   if (!event.retried) addTo(sums, INDEX.requests, 1);
   addTo(sums, INDEX.attempts, 1);
-  if (promptTokens !== null || completionTokens !== null) {
-    addTo(sums, INDEX.tokens_known, 1);
-    addTo(sums, INDEX.prompt_tokens, promptTokens ?? 0);
-    addTo(sums, INDEX.completion_tokens, completionTokens ?? 0);
+  if (promptTokens !== null || completionTokens !== null) addTo(sums, INDEX.tokens_known, 1);
+  for (const { field, column } of TOKEN_COLUMNS) {
+    const tokens = event[field];
+    if (tokens !== null) addTo(sums, INDEX[column], tokens);
   }
-  if (cachedTokens !== null) addTo(sums, INDEX.cached_tokens, cachedTokens);
-  if (cacheWriteTokens !== null) addTo(sums, INDEX.cache_write_tokens, cacheWriteTokens);
-  if (reasoningTokens !== null) addTo(sums, INDEX.reasoning_tokens, reasoningTokens);
   if (costMicros !== null) {
     addTo(sums, INDEX.cost_known, 1);
     addTo(sums, INDEX.cost_micros, costMicros);
@@ -154,6 +134,10 @@ export class FigureSums {
     const sum = (column: (typeof COUNTED)[number]): number => this.#all[INDEX[column]] ?? 0;
     const mean = (column: 'latency_ms' | 'first_token_ms', known: 'latency_known' | 'first_token_known') =>
       sum(known) === 0 ? null : Math.round(sum(column) / sum(known));
+    const tokens = Object.fromEntries(TOKEN_COLUMNS.map(({ figure, column }) => [figure, sum(column)])) as Omit<
+      UsageFigures['tokens'],
+      'knownFor'
+    >;
     const requests = sum('requests');
     const failed = requests - this.#succeeded - this.#limitReached;
     const latency = mean('latency_ms', 'latency_known');
@@ -167,14 +151,7 @@ export class FigureSums {
       attempts: sum('attempts'),
       errorRate: requests === 0 ? null : (requests - this.#succeeded) / requests,
       releases: sum('releases'),
-      tokens: {
-        prompt: sum('prompt_tokens'),
-        completion: sum('completion_tokens'),
-        cached: sum('cached_tokens'),
-        cacheWrite: sum('cache_write_tokens'),
-        reasoning: sum('reasoning_tokens'),
-        knownFor: sum('tokens_known'),
-      },
+      tokens: { ...tokens, knownFor: sum('tokens_known') },
       costMicros: sum('cost_micros'),
       costKnownFor: sum('cost_known'),
       latencyMs:
