@@ -85,18 +85,12 @@ export interface ProviderCredentialsDeps {
   ) => void;
 }
 
-interface CachedUsage {
+/** A report on usage: one that is under way has no end. */
+interface UsageReport {
   readonly revision: number;
   readonly key: Secret | null;
-  readonly until: number;
-  readonly usage: CredentialUsage;
-}
-
-/** A request for a usage report that is under way. */
-interface UsageFlight {
-  readonly revision: number;
-  readonly key: Secret | null;
-  readonly done: Promise<CredentialUsage>;
+  readonly usage: Promise<CredentialUsage>;
+  until: number;
 }
 
 /** A creation with an Idempotency-Key that is under way. */
@@ -109,8 +103,7 @@ interface RunningCreation {
 export class ProviderCredentials {
   readonly #deps: ProviderCredentialsDeps;
   readonly #lookup: LookupFunction;
-  readonly #cache = new BoundedMap<string, CachedUsage>(MAX_REMEMBERED);
-  readonly #flights = new Map<string, UsageFlight>();
+  readonly #reports = new BoundedMap<string, UsageReport>(MAX_REMEMBERED);
   readonly #forcedAt = new BoundedMap<string, number>(MAX_REMEMBERED);
   readonly #creating = new Map<string, RunningCreation>();
 
@@ -186,19 +179,17 @@ export class ProviderCredentials {
     const provider = this.#supported(params.provider);
     const accountKey = checkAccountKey(params.account_key);
     const apiKey = checkApiKey(params.api_key);
-    const displayName = checkDisplayName(params.display_name) ?? '';
-    const record = {
+    const fields = {
       provider: provider.name,
-      accountKey,
-      displayName: displayName === '' ? accountKey : displayName,
+      displayName: checkDisplayName(params.display_name) || accountKey,
       baseUrl: this.#checkBaseUrl(params.base_url),
       active: params.active ?? true,
       ...(request === undefined ? {} : { request }),
     };
     const created =
       apiKey === null
-        ? await this.#deps.records.create({ ...record, keyId: null })
-        : await this.#createWithKey(() => record, apiKey, accountKey);
+        ? await this.#deps.records.create({ ...fields, accountKey, keyId: null })
+        : await this.#createWithKey(fields, apiKey, accountKey);
     return this.#changed(created, 'created', Object.keys(params));
   }
 
@@ -238,16 +229,11 @@ export class ProviderCredentials {
         });
       }
     }
-    const record = this.#changed(
-      await this.#createWithKey(
-        (accountKey) => ({ provider: name, accountKey, displayName: accountKey, baseUrl: null, active: true }),
-        apiKey,
-        params.account_key === undefined ? undefined : checkAccountKey(params.account_key),
-      ),
-      'created',
-      ['api_key'],
+    return this.#addKey(
+      name,
+      apiKey,
+      params.account_key === undefined ? undefined : checkAccountKey(params.account_key),
     );
-    return record;
   }
 
   /** Takes over the keys of any project's `.env` that are not there yet. */
@@ -256,20 +242,13 @@ export class ProviderCredentials {
     const { keys, skipped } = findKeys(text, providers.names(), vault.keys());
     const imported: ImportedKey[] = [];
     for (const { provider, variable, value, knownAs } of keys) {
-      const created =
-        knownAs !== null || dryRun
-          ? null
-          : await this.#createWithKey(
-              (accountKey) => ({ provider, accountKey, displayName: accountKey, baseUrl: null, active: true }),
-              value.reveal(),
-            );
-      if (created) this.#changed(created, 'created', ['api_key']);
+      const created = knownAs !== null || dryRun ? null : await this.#addKey(provider, value.reveal());
       imported.push({
         provider,
         variable,
         masked: maskKey(value),
         known_as: knownAs,
-        key_id: created?.keyId ?? null,
+        key_id: created?.key_id ?? null,
       });
     }
     return { keys: imported, skipped };
@@ -327,8 +306,7 @@ export class ProviderCredentials {
         hint: 'the old key stays; copy the new one again',
       });
     }
-    const isProvable = provider.keyCheck !== null || (provider.modelsUrl !== null && !provider.modelsArePublic);
-    if (!usage.reachable && isProvable) {
+    if (!usage.reachable && isProvable(provider)) {
       throw new AipassError('PROVIDER_UNAVAILABLE', `the new key cannot be tested: ${usage.error ?? 'no answer'}`, {
         hint: 'the old key stays; try again later',
       });
@@ -383,9 +361,7 @@ export class ProviderCredentials {
       keyId: null,
       seenWindows: [],
     };
-    // Where no free endpoint proves a key, only a paid call can.
-    const isProvable = provider.keyCheck !== null || (provider.modelsUrl !== null && !provider.modelsArePublic);
-    const takeSample = isProvable ? undefined : this.#deps.takeSample;
+    const takeSample = isProvable(provider) ? undefined : this.#deps.takeSample;
     const { usage } = await fetchCredentialUsage(subject, { clock: this.#deps.clock, signal, takeSample });
     return usage;
   }
@@ -404,25 +380,27 @@ export class ProviderCredentials {
     const key = this.#keyOf(found);
     const record =
       (key !== null && found.keyId !== null && this.#deps.records.of({ keyId: found.keyId, value: key })) || found;
-    const cached = this.#cache.get(record.id);
+    const known = this.#reports.get(record.id);
     const now = this.#deps.clock.now();
-    const isFresh = cached && cached.until > now && cached.revision === record.revision && isSameKey(cached.key, key);
-    if (isFresh && !refresh && !sample) return cached.usage;
-    const flight = this.#flights.get(record.id);
-    const isSame = flight && flight.revision === record.revision && isSameKey(flight.key, key);
-    if (isSame && !sample) return withSignal(flight.done, signal);
-    if (refresh) this.#limitRefresh(record.id, now);
-    const asking = this.#fetch(record, key, sample);
-    if (!sample) {
-      const own = { revision: record.revision, key, done: asking };
-      this.#flights.set(record.id, own);
-      const land = (): void => {
-        // The flight of a key that was changed must not end that of its successor.
-        if (this.#flights.get(record.id) === own) this.#flights.delete(record.id);
-      };
-      void asking.catch(() => {}).finally(land);
+    if (known && !sample && known.revision === record.revision && isSameKey(known.key, key)) {
+      const isUnderWay = known.until === Number.POSITIVE_INFINITY;
+      if (isUnderWay || (known.until > now && !refresh)) return withSignal(known.usage, signal);
     }
-    return withSignal(asking, signal);
+    if (refresh) this.#limitRefresh(record.id, now);
+    const usage = this.#fetch(record, key, sample);
+    const report: UsageReport = { revision: record.revision, key, usage, until: Number.POSITIVE_INFINITY };
+    if (!sample) this.#reports.set(record.id, report);
+    usage.then(
+      ({ reachable }) => {
+        report.until = this.#deps.clock.now() + (reachable ? USAGE_CACHE_MS : FAILURE_CACHE_MS);
+        if (sample) this.#reports.set(record.id, report);
+      },
+      () => {
+        // The failure of a key that was changed must not end the report of its successor.
+        if (this.#reports.get(record.id) === report) this.#reports.delete(record.id);
+      },
+    );
+    return withSignal(usage, signal);
   }
 
   /** Gives keys that appeared in `.env` their records. */
@@ -432,7 +410,7 @@ export class ProviderCredentials {
   }
 
   async #fetch(record: CredentialRecord, key: Secret | null, sample: boolean): Promise<CredentialUsage> {
-    const { clock, pools, takeSample } = this.#deps;
+    const { pools, takeSample } = this.#deps;
     const provider = this.#supported(record.provider);
     const revision = record.keyId === null ? undefined : pools.revisionOf(record.provider, record.keyId);
     const finding = await this.#ask(
@@ -447,9 +425,6 @@ export class ProviderCredentials {
       const verdict = refusedStatus === null ? 'valid' : 'invalid';
       pools.checked(record.provider, record.keyId, revision, verdict, refusedStatus ?? 200);
     }
-    const until = clock.now() + (usage.reachable ? USAGE_CACHE_MS : FAILURE_CACHE_MS);
-    // A credential that changed meanwhile is another one: its readers ask again.
-    this.#cache.set(record.id, { revision: record.revision, key, until, usage });
     return usage;
   }
 
@@ -483,22 +458,31 @@ export class ProviderCredentials {
     this.#forcedAt.set(id, now);
   }
 
-  /** Creates a record with a key under the given account key, else under the first free one. */
+  async #addKey(provider: string, apiKey: string, accountKey?: string): Promise<Credential> {
+    const created = await this.#createWithKey({ provider, baseUrl: null, active: true }, apiKey, accountKey);
+    return this.#changed(created, 'created', ['api_key']);
+  }
+
+  /**
+   * Creates a record with a key under the given account key, else under the first free one. It is
+   * shown by that name where it has no other.
+   */
   #createWithKey(
-    fieldsOf: (accountKey: string) => Omit<NewRecord, 'keyId'>,
+    fields: Omit<NewRecord, 'keyId' | 'accountKey' | 'displayName'> & { readonly displayName?: string },
     apiKey: string,
     accountKey?: string,
   ): Promise<CredentialRecord> {
     const { records } = this.#deps;
+    const { provider } = fields;
     return this.#deps.writer.alone((change) =>
       this.#writeKey(change, async (text) => {
-        const { provider } = fieldsOf('');
         if (accountKey !== undefined) records.assertFree(provider, accountKey);
         const keyId = freeVariable(text, provider, records.variables());
         const edit = setVariable(text, keyId, apiKey);
         if (edit.kind === 'refused') return { edit, result: null };
-        const fields = fieldsOf(accountKey ?? records.freeAccountKey({ provider, keyId }));
-        return { edit, result: await records.stageNew({ ...fields, keyId }, new Secret(apiKey)) };
+        const name = accountKey ?? records.freeAccountKey({ provider, keyId });
+        const record = { displayName: name, ...fields, accountKey: name, keyId };
+        return { edit, result: await records.stageNew(record, new Secret(apiKey)) };
       }),
     );
   }
@@ -569,7 +553,7 @@ export class ProviderCredentials {
   }
 
   #forget(id: string): void {
-    this.#cache.delete(id);
+    this.#reports.delete(id);
     this.#forcedAt.delete(id);
   }
 
@@ -659,6 +643,11 @@ function checkDisplayName(text: string | null | undefined): string | null {
   throw new AipassError('BAD_REQUEST', 'display_name: needs at most 256 printable characters', {
     hint: 'choose a shorter name',
   });
+}
+
+/** Returns whether a free endpoint proves a key; else only a paid call can. */
+function isProvable({ keyCheck, modelsUrl, modelsArePublic }: Provider): boolean {
+  return keyCheck !== null || (modelsUrl !== null && !modelsArePublic);
 }
 
 function badKey(problem: string): AipassError {
