@@ -16,16 +16,10 @@ import { systemErrorCode } from './errors.ts';
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
-/**
- * Matches temporary files: ours, those of file-lock.ts beside an account's lock, and those of
- * write-file-atomic.
- */
+/** Temporary files: ours, those of file-lock.ts, and those of write-file-atomic. */
 const TEMPORARY = /^(?:\.aipassd-[0-9a-f-]{36}\.tmp|\..+\.lock\.[0-9a-f-]{16,36}|state\.json\.\d+)$/;
 
-/**
- * Age at which no living process needs a temporary file any more, in milliseconds (a day): a worker
- * lives two hours at most.
- */
+/** Age at which a temporary file is abandoned, in milliseconds: a worker lives for two hours. */
 const ABANDONED_MS = 86_400_000;
 
 /**
@@ -76,9 +70,7 @@ export function writeFileAtomicSync(path: string, content: string): void {
 
 /** Temporary file whose room on the disk is taken already. */
 export interface ReservedFile {
-  /**
-   * Puts a text in place of the file, through the room that was kept. Throws the system's error.
-   */
+  /** Puts a text in place of the file, through the kept room. Throws the system's error. */
   write(text: string): Promise<void>;
   /** Releases the reserved space; does nothing after a write. */
   release(): Promise<void>;

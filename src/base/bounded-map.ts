@@ -9,10 +9,7 @@ export class BoundedMap<Key, Value extends string | number | boolean | object> {
   /** Key that was used last, whose entry is at the end already. */
   #newest: Key | undefined;
 
-  /**
-   * Makes an empty map of at most `maxSize` entries; `onEvict` is called with each entry that is
-   * pushed out.
-   */
+  /** `onEvict` is called with each entry that is pushed out. */
   constructor(maxSize: number, onEvict: (value: Value, key: Key) => void = () => {}) {
     this.#maxSize = maxSize;
     this.#onEvict = onEvict;
@@ -37,10 +34,7 @@ export class BoundedMap<Key, Value extends string | number | boolean | object> {
     return this.#entries.has(key);
   }
 
-  /**
-   * Sets the value of a key, and evicts the entry that was used longest ago where there are too
-   * many.
-   */
+  /** Sets the value of a key, and evicts the entry that was used longest ago at the limit. */
   set(key: Key, value: Value): void {
     if (key !== this.#newest) this.#entries.delete(key);
     this.#entries.set(key, value);

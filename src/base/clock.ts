@@ -24,10 +24,7 @@ export const systemClock: Clock = {
   },
 };
 
-/**
- * The machine's clock for programs that have nothing else to do meanwhile: its timers keep the
- * process alive.
- */
+/** The machine's clock, whose timers keep the process alive. */
 export const foregroundClock: Clock = {
   ...systemClock,
   after: (delayMs, callback) => {

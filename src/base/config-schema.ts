@@ -8,10 +8,7 @@
 import { z } from 'zod';
 import { isTimeZone } from './time-window.ts';
 
-/**
- * Pattern of a provider's name. Lower case, so that each name maps to one variable: `my-llm` to
- * `MY_LLM_API_KEY`.
- */
+/** Name of a provider. In lower case, each maps to one variable: `my-llm` to `MY_LLM_API_KEY`. */
 const PROVIDER_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
 /** An http or https URL without user name and password, which would reach logs. */
@@ -73,10 +70,7 @@ const authHeader = z
   .regex(/^[A-Za-z0-9-]+$/)
   .optional();
 
-/**
- * Endpoint of a provider in one dialect; what is left out is the catalogue's, or usual for the
- * dialect.
- */
+/** Endpoint of a provider in one dialect. Defaults: the catalogue's, or usual for the dialect. */
 const dialect = z.strictObject({
   baseUrl: url
     .optional()

@@ -4,10 +4,7 @@
  * the others from running.
  */
 
-/**
- * Registers a closer; its failure names what could not be closed. Throws where the stack is
- * disposed already.
- */
+/** Registers a closer, whose failure names what could not be closed. */
 export function defer(stack: AsyncDisposableStack, name: string, close: () => Promise<void> | void): void {
   stack.defer(async () => {
     try {
@@ -30,9 +27,7 @@ export async function closeAll(stack: AsyncDisposableStack): Promise<void> {
   }
 }
 
-/**
- * Yields the failures in the order in which they happened; the platform nests each one in the next.
- */
+/** Yields the failures in the order in which they happened, from the platform's nested errors. */
 function* flatten(error: unknown): Generator<Error> {
   if (error instanceof SuppressedError) {
     yield* flatten(error.suppressed);

@@ -9,10 +9,7 @@
 import { inspect, type InspectOptions } from 'node:util';
 
 export const ERROR_CODES = {
-  /**
-   * The request itself is wrong (unknown operation, bad parameter, garbage frame). Repeating it
-   * unchanged is useless.
-   */
+  /** The request itself is wrong (unknown operation, bad parameter, garbage frame). */
   BAD_REQUEST: 'the request is wrong',
   /** What was asked for does not exist: an unknown provider, no key, no such secret. */
   NOT_FOUND: 'what was asked for does not exist',
@@ -24,24 +21,13 @@ export const ERROR_CODES = {
   POOL_EXHAUSTED: 'no key of the pool is free',
   /** The provider rejected the request; its status is in the message. It is not retried. */
   PROVIDER_REJECTED: 'the provider rejected the request',
-  /**
-   * The provider could not be reached, failed, or sent an answer that is not valid. May be
-   * repeated.
-   */
+  /** The provider could not be reached, failed, or answered nonsense. May be repeated. */
   PROVIDER_UNAVAILABLE: 'the provider did not give an answer',
-  /**
-   * A time limit passed: the client's own, the provider's first byte, or the gap between two bytes.
-   */
+  /** A time limit passed: the client's own, or the provider's for its first or next byte. */
   TIMED_OUT: 'a time limit passed',
-  /**
-   * The request was under way and was ended: by its caller, by a lost connection or by a stop. It
-   * may have had effects.
-   */
+  /** The request was ended by its caller, a lost connection or a stop. It may have had effects. */
   CANCELLED: 'the request was ended before its result',
-  /**
-   * The change contradicts what is there: a duplicate, or somebody else's change at the same
-   * moment.
-   */
+  /** The change contradicts what is there: a duplicate, or another change at the same moment. */
   CONFLICT: 'the change conflicts with the current state',
   /** The provider or the kind of thing is not supported. */
   UNSUPPORTED: 'this is not supported',
@@ -49,10 +35,7 @@ export const ERROR_CODES = {
   UNSAFE_PERMISSIONS: 'other users can access a file',
   /** Client and daemon speak different protocol versions. */
   VERSION_MISMATCH: 'client and daemon speak different protocols',
-  /**
-   * The daemon did not take the request: not running, gone, or gone before it answered a request
-   * without effects. May be repeated.
-   */
+  /** The daemon did not take the request, or was gone before it answered one without effects. */
   DAEMON_UNREACHABLE: 'the daemon cannot be reached',
   /** Another daemon already serves this socket. */
   ALREADY_RUNNING: 'another daemon is running',
@@ -62,10 +45,7 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/**
- * What may accompany an error: an action for people, a wait in milliseconds, and a local cause that
- * never leaves the process.
- */
+/** What may accompany an error. The cause never leaves the process. */
 export interface ErrorDetails {
   readonly hint?: string | undefined;
   readonly retryAfterMs?: number | undefined;
@@ -79,18 +59,12 @@ export interface WireError {
   readonly retryAfterMs?: number;
 }
 
-/**
- * Marks the errors of every copy of this class: a program can hold the client of aipassd and that
- * of aipassd-client.
- */
+/** Marks the errors of every copy of this class: a program can hold two packages of the client. */
 const MARK = Symbol.for('aipassd.AipassError');
 
 /** Every failure that aipassd reports, on both sides of the socket. */
 export class AipassError extends Error {
-  /**
-   * Returns whether a value is an error of this class, or of the same class in another copy of the
-   * client.
-   */
+  /** Returns whether a value is an error of this class, or of another copy of it. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     if (this !== AipassError) return Function.prototype[Symbol.hasInstance].call(this, value);
     return value instanceof Error && MARK in value;
@@ -112,10 +86,7 @@ export class AipassError extends Error {
     return true;
   }
 
-  /**
-   * Prints the error without its cause, which can hold a foreign secret: it stays reachable, but is
-   * not shown.
-   */
+  /** Prints the error without its cause, which can hold a foreign secret. */
   [inspect.custom](_depth: number, options: InspectOptions): string {
     const { stack, name, message, cause: _cause, ...facts } = this;
     return `${stack ?? `${name}: ${message}`} ${inspect(facts, options)}`;
@@ -131,10 +102,7 @@ export class AipassError extends Error {
     };
   }
 
-  /**
-   * Rebuilds an error from the wire; an unknown code (of a newer daemon) becomes INTERNAL and keeps
-   * its name in the message.
-   */
+  /** Rebuilds an error from the wire; an unknown code (of a newer daemon) becomes INTERNAL. */
   static fromWire(wire: ErrorDetails & { readonly code: string; readonly message: string }): AipassError {
     return isErrorCode(wire.code)
       ? new AipassError(wire.code, wire.message, wire)

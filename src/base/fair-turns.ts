@@ -44,10 +44,7 @@ export class FairTurns<Item> {
     this.#schedule();
   }
 
-  /**
-   * Takes turns with an item at once, where nobody waits and this pass has time left; adds it with
-   * what remains.
-   */
+  /** Takes turns with an item at once, where this pass has time left; adds it with what remains. */
   run(item: Item): void {
     let isWaiting = true;
     if (this.hasTime) {

@@ -11,9 +11,7 @@ import { systemErrorCode } from './errors.ts';
 /** Signature and identity of a path at which there is no file. */
 export const ABSENT = 'absent';
 
-/**
- * Returns the signature of a file, ABSENT where there is none, or the reason why it cannot be read.
- */
+/** Returns the signature of a file, ABSENT, or the reason why it cannot be read. */
 export async function readFileSignature(path: string): Promise<string> {
   try {
     return signatureOf(await stat(path, { bigint: true }));
@@ -45,10 +43,7 @@ export function signatureOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): 
   return [dev, ino, size, mtimeNs, ctimeNs].join(':');
 }
 
-/**
- * Returns the identity of a file from its facts. A new file may get the inode of a deleted one, but
- * not its birth.
- */
+/** A new file may get the inode of a deleted one, but not its birth. */
 export function identityOf({ dev, ino, birthtimeNs }: BigIntStats): string {
   return [dev, ino, birthtimeNs].join(':');
 }

@@ -120,10 +120,7 @@ export function checkTrust(path: string, user: number | undefined = currentUser(
   return entry ? { kind: 'trusted', path: at, mode: entry.mode, uid: entry.uid } : { kind: 'missing', path: at };
 }
 
-/**
- * Checks an entry of a folder that was just found trusted, by its name: cheaper than the whole
- * path.
- */
+/** Checks an entry of a folder that was just found trusted: cheaper than the whole path. */
 export function checkEntry(folder: Extract<TrustOutcome, { kind: 'trusted' }>, name: string): TrustOutcome {
   const path = join(folder.path, name);
   const entry = entryAt(path);
@@ -182,10 +179,7 @@ export function openTrusted(what: string, path: string, flags: number, mode: num
   return openSync(outcome.path, flags | constants.O_NOFOLLOW, mode);
 }
 
-/**
- * Returns the faults of paths as warnings, for files of this user; what cannot be checked is
- * reported by whoever uses it.
- */
+/** Returns the faults of paths; what cannot be checked is reported by whoever uses it. */
 export function trustWarnings(paths: readonly string[], user: number | undefined = currentUser()): Warning[] {
   const faults = new Map<string, Warning>();
   for (const path of paths) {
@@ -241,10 +235,7 @@ function untrusted(what: string, path: string, fault: Warning): AipassError {
   return new AipassError('UNSAFE_PERMISSIONS', `${what} is not used, ${place}: ${fault.problem}`, { hint: fault.hint });
 }
 
-/**
- * Returns whether a place is root's as far as can be determined, with all above it: /, /run,
- * /run/user, /home, /tmp.
- */
+/** Returns whether a place may be root's, with all above it: /, /run, /run/user, /home, /tmp. */
 function isRootsOwn({ uid }: OwnedEntry): boolean {
   return uid === ROOT || uid === OVERFLOW_USER;
 }

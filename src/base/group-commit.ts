@@ -11,19 +11,13 @@ export class GroupCommit {
   readonly #isAlone: () => boolean;
   #group: Promise<void> | undefined;
 
-  /**
-   * `write` puts everything that was recorded on disk; `isAlone` returns whether there is at most
-   * one request to reply to.
-   */
+  /** `isAlone` returns whether there is at most one request to reply to. */
   constructor(write: () => void, isAlone: () => boolean) {
     this.#write = write;
     this.#isAlone = isAlone;
   }
 
-  /**
-   * Resolves once everything that was recorded before is on disk; those that wait go on in the
-   * order of their calls. Rejects as the write fails.
-   */
+  /** Resolves once everything that was recorded before is on disk, in the order of the calls. */
   wait(): Promise<void> {
     return (this.#group ??= this.#commitTogether());
   }

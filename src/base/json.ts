@@ -30,10 +30,7 @@ export function toRecord(value: unknown): JsonObject {
   return isRecord(value) ? value : {};
 }
 
-/**
- * Returns a field of any value, or undefined where the value is not an object or the field is not
- * its own.
- */
+/** Returns a field of any value, or undefined where it is not an own field of an object. */
 export function readField(value: unknown, name: string): unknown {
   return isRecord(value) && Object.hasOwn(value, name) ? value[name] : undefined;
 }

@@ -55,10 +55,7 @@ const MAX_FILES = 6;
 /** How often a log that closes is checked for progress, in milliseconds. */
 const CLOSE_CHECK_MS = 100;
 
-/**
- * Checks in a row without progress after which the last lines are given up. A busy machine is not a
- * disk that takes none.
- */
+/** Checks in a row without progress after which the last lines are given up. */
 const CLOSE_CHECKS = 10;
 
 const MESSAGE = Symbol.for('message');
@@ -153,10 +150,7 @@ export function openLogSink(deps: LogSinkDeps): LogSink {
   };
 }
 
-/**
- * Opens the file; throws the system's error where it cannot be opened. `onDone` hears how each
- * later call of the system ended, with its error or none.
- */
+/** Opens the file. `onDone` hears how each later call of the system ended. */
 function openFile(path: string, onDone: (error: unknown) => void): winston.transport {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   closeSync(openTrusted('the log', path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o600));
@@ -202,10 +196,7 @@ function printFields(fields: unknown): string {
   }
 }
 
-/**
- * Prints an error's name, message and stack: JSON would print `{}`, and its cause can hold a
- * secret.
- */
+/** JSON would print an error as `{}`, and its cause can hold a secret. */
 function describeError(_key: string, value: unknown): unknown {
   if (!(value instanceof Error)) return value;
   return { name: value.name, message: value.message, stack: value.stack };

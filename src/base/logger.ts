@@ -25,10 +25,7 @@ export interface Logger {
 
 /** The log of the daemon, from which each component has its own. */
 export interface DaemonLogger extends Logger {
-  /**
-   * Returns the log of a component: its lines carry the name, and its debug lines can be turned on
-   * alone (AIPASSD_DEBUG).
-   */
+  /** Returns the log of a component, whose debug lines can be turned on alone (AIPASSD_DEBUG). */
   component(name: string): Logger;
 }
 
@@ -37,10 +34,7 @@ export interface LoggerDeps extends LogSinkDeps {
   readonly debug?: ReadonlySet<string>;
 }
 
-/**
- * Maximum number of lines kept before the sink is open; of more, the first ones are the most
- * useful.
- */
+/** Maximum number of lines kept before the sink is open: the first ones are the most useful. */
 const MAX_KEPT = 1000;
 
 /** Returns the components that a variable such as `AIPASSD_DEBUG=pools,ipc` names. */

@@ -10,9 +10,7 @@ import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type * as Koffi from 'koffi';
 
-/**
- * Peer of a Unix socket as the kernel knows it; `pid` is null where the system does not report it.
- */
+/** Peer of a Unix socket as the kernel knows it. */
 export interface PeerCredentials {
   readonly uid: number;
   readonly gid: number;
@@ -39,10 +37,7 @@ const PR_GET_DUMPABLE = 3;
 const PR_SET_DUMPABLE = 4;
 const RLIMIT_CORE = 4;
 
-/**
- * Returns the file descriptor of an open socket, which Node keeps to itself; -1 where it has none
- * (any more).
- */
+/** Returns the file descriptor of an open socket, which Node keeps to itself; else -1. */
 export function socketDescriptor(socket: Socket): number {
   const handle: unknown = Reflect.get(socket, '_handle');
   const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
@@ -55,10 +50,7 @@ export function peersAreKnown(): boolean {
   return known ?? false;
 }
 
-/**
- * Returns who is at the other end of a connected Unix socket, by its file descriptor, or null where
- * that cannot be known.
- */
+/** Returns who is at the other end of a connected Unix socket, or null where that is unknown. */
 export function peerCredentials(fd: number): PeerCredentials | null {
   if (process.platform === 'darwin') return peerCredentialsOfMacOs(fd);
   const ucred = socketOption(fd, SOL_SOCKET, SO_PEERCRED, UCRED_BYTES);
@@ -67,10 +59,7 @@ export function peerCredentials(fd: number): PeerCredentials | null {
   return { uid: ucred.readUInt32LE(4), gid: ucred.readUInt32LE(8), pid: pid > 0 ? pid : null };
 }
 
-/**
- * Returns the supplementary groups of a peer as they were when it connected, or null where that
- * cannot be known.
- */
+/** Returns the supplementary groups of a peer at the time when it connected, or null. */
 export function peerGroups(fd: number): readonly number[] | null {
   if (process.platform === 'darwin') {
     const xucred = socketOption(fd, SOL_LOCAL, LOCAL_PEERCRED, XUCRED_BYTES);
@@ -81,10 +70,7 @@ export function peerGroups(fd: number): readonly number[] | null {
   return groups && Array.from({ length: groups.length / 4 }, (_, at) => groups.readUInt32LE(at * 4));
 }
 
-/**
- * Sends a notification in the format of sd_notify(3); returns false where no service manager
- * listens or libsystemd is missing.
- */
+/** Sends a notification of sd_notify(3); false where no service manager or library takes it. */
 export function notifySystemd(text: string): boolean {
   if (!process.env['NOTIFY_SOCKET']) return false;
   return call(systemdCalls, (systemd) => systemd.notify(0, text) > 0) ?? false;
@@ -107,10 +93,7 @@ export function forbidDumps(): boolean {
   );
 }
 
-/**
- * Gives memory that the C library keeps for later back to the system (glibc); false where there is
- * no such call.
- */
+/** Gives memory that the C library keeps for later back to the system (glibc). */
 export function trimMemory(): boolean {
   return call(trimCall, (trim) => trim(0) === 1) ?? false;
 }
@@ -145,10 +128,7 @@ function call<Native, Result>(open: () => Native, use: (native: Native) => Resul
   }
 }
 
-/**
- * Makes a value once; a failure is remembered, because searching for a missing library again finds
- * nothing.
- */
+/** Makes a value once. A failure is remembered too: a missing library stays missing. */
 function once<Value>(make: () => Value): () => Value {
   let made: { value: Value } | { error: unknown } | undefined;
   return () => {
@@ -165,10 +145,7 @@ function once<Value>(make: () => Value): () => Value {
 }
 
 const koffi = once((): typeof Koffi => createRequire(import.meta.url)('koffi'));
-/**
- * This process itself: its C library's functions are among its symbols, whatever that library is
- * called.
- */
+/** This process itself, whose symbols hold the C library's functions, whatever it is called. */
 const processSymbols = once(() => koffi().load(null));
 
 const socketOptionCall = once(

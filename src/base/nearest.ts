@@ -15,10 +15,7 @@ export const PRODUCTS: ReadonlyMap<string, string> = new Map([
   ['kimi', 'moonshot'],
 ]);
 
-/**
- * Returns the known provider that a name is probably meant for: the maker of a product, or the
- * nearest name.
- */
+/** Returns the known provider that a name is probably meant for: a product's maker, or near. */
 export function nearestProvider(name: string, known: Iterable<string>): string | undefined {
   const names = [...known];
   const maker = PRODUCTS.get(name.toLowerCase());

@@ -50,16 +50,10 @@ type Environment = Record<string, string | undefined>;
 /** Hosts that no proxy can reach for us. */
 const LOOPBACK = ['localhost', '127.0.0.1', '::1', '[::1]'];
 
-/**
- * How long a connection is kept for another request, in milliseconds: as long as Node's own agent
- * keeps one.
- */
+/** How long a connection is kept for another request, in milliseconds, as Node's own agent does. */
 const KEPT_MS = 5000;
 
-/**
- * Sets up the network of this process, and of processes that inherit `env`. What cannot be used is
- * a warning.
- */
+/** Sets up the network of this process, and of processes that inherit `env`. */
 export function openNetwork(settings: NetworkSettings, env: Environment = process.env): OpenNetwork {
   const warnings: Warning[] = [];
   if (settings.proxy !== undefined) setBoth(env, ['HTTPS_PROXY', 'HTTP_PROXY'], settings.proxy);
@@ -86,17 +80,12 @@ export function openNetwork(settings: NetworkSettings, env: Environment = proces
   };
 }
 
-/**
- * Returns whether requests may have to go through a proxy, which node:http then finds out for each.
- */
+/** Returns whether requests may have to go through a proxy; node:http decides for each. */
 export function usesProxy(): boolean {
   return process.env['NODE_USE_ENV_PROXY'] === '1';
 }
 
-/**
- * Returns an agent for one request on a connection of its own, by the same way as all others; false
- * stands for Node's own.
- */
+/** Returns an agent for one request on a connection of its own; false stands for Node's own. */
 export function singleUseAgent(protocol: string): Http.Agent | false {
   return usesProxy() && createAgent(protocol, {});
 }
@@ -156,10 +145,7 @@ const CERTIFICATE_FAILURES: readonly { readonly codes: RegExp; readonly problem:
   },
 ];
 
-/**
- * Returns what is wrong with a server's certificate and what to do, or undefined for any other
- * failure.
- */
+/** Returns what is wrong with a server's certificate, or undefined for any other failure. */
 export function describeCertificateFailure(
   code: string,
   host: string,
@@ -188,10 +174,7 @@ function formsForNode(entry: string): string[] {
   return isDomain && entry !== 'localhost' ? [entry, `*.${entry}`] : [entry];
 }
 
-/**
- * Returns the first and the last address of an IPv4 network, joined by a hyphen; undefined for
- * anything else.
- */
+/** Returns the first and the last address of an IPv4 network, joined by a hyphen, if it is one. */
 function networkRange(entry: string): string | undefined {
   const [, prefix] = /^((?:\d{1,3}\.){1,3})\*$/.exec(entry) ?? [];
   const given = prefix?.split('.').slice(0, -1) ?? [];
@@ -208,10 +191,7 @@ function addressOf(number: number): string {
   return [24, 16, 8, 0].map((shift) => Math.floor(number / 2 ** shift) % 256).join('.');
 }
 
-/**
- * Returns a proxy's URL as the environment has it, with http where no scheme is given. One that
- * cannot be used is removed from the environment.
- */
+/** Returns a proxy's URL, with http where no scheme is given, or removes one that is unusable. */
 function readProxy(env: Environment, name: string, warnings: Warning[]): string | null {
   const given = env[name.toLowerCase()] || env[name];
   if (!given) return null;

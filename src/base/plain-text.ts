@@ -2,10 +2,7 @@
  * Makes foreign text short and plain before it reaches a log, an error or a terminal.
  */
 
-/**
- * Matches what would move a cursor, hide text or forge a line: C0, C1, line separators and
- * bidirectional overrides.
- */
+/** What moves a cursor, hides text or forges a line: controls, line separators, bidi overrides. */
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu;
 
 /** Returns the text on one line, without unprintable characters, cut to a number of characters. */

@@ -10,25 +10,17 @@ import { systemErrorCode } from './errors.ts';
 /** A process, for as long as the machine runs. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /**
-   * Start time as the system gives it, for comparison only; null where the system does not give it.
-   */
+  /** Start time as the system gives it, for comparison only, or null. */
   readonly started: string | null;
 }
 
-/**
- * What the system gives of a process: its start, and whether it has ended and only waits for its
- * parent (a zombie).
- */
+/** `isDefunct`: it has ended and only waits for its parent (a zombie). */
 interface ProcessState {
   readonly started: string;
   readonly isDefunct: boolean;
 }
 
-/**
- * Returns the identity of a running process, or undefined where no process has this pid. A zombie
- * counts as ended.
- */
+/** Returns the identity of a running process, or undefined. A zombie counts as ended. */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
   const state = readState(pid);
   if (state === undefined) return isPidUsed(pid) ? { pid, started: null } : undefined;
@@ -47,10 +39,7 @@ export function isProcessAlive(identity: ProcessIdentity): boolean {
   return found.started === null || identity.started === null || found.started === identity.started;
 }
 
-/**
- * Returns when a process started, in clock ticks since boot (field 22 of proc(5)). Null without
- * /proc or such a process.
- */
+/** Returns when a process started, in clock ticks since boot (field 22 of proc(5)), or null. */
 export function readStartTicks(pid: number): number | null {
   const ticks = Number(readStat(pid)?.[19] ?? 'none');
   return Number.isSafeInteger(ticks) ? ticks : null;
@@ -68,10 +57,7 @@ function readStateOnLinux(pid: number): ProcessState | undefined {
   return { started: `${readBootId()}:${ticks}`, isDefunct: state === 'Z' || state === 'X' };
 }
 
-/**
- * Returns the fields of /proc/<pid>/stat from the third on; field 2, the program's name, can hold
- * spaces and brackets.
- */
+/** Returns the fields of /proc/<pid>/stat from the third on: the second can hold spaces. */
 function readStat(pid: number): readonly string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');

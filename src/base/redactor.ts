@@ -10,29 +10,17 @@ import { SECRET_PLACEHOLDER } from './secret.ts';
 /** Minimum length of a masked value: shorter ones are words that occur in every text. */
 const MIN_MASKED_LENGTH = 6;
 
-/**
- * Minimum length of a part of a value that is masked on its own, where a text quotes only a piece
- * of a key.
- */
+/** Minimum length of a part of a value that is masked on its own: a text may quote a piece. */
 const MIN_PART_LENGTH = 12;
 
-/**
- * Maximum length of a value whose parts are masked: a longer one is a document, whose words may
- * occur anywhere.
- */
+/** Maximum length of a value whose parts are masked: the words of a document occur anywhere. */
 const MAX_PARTED_LENGTH = 4096;
 
-/**
- * Matches the shapes of credentials, whoever they belong to (shapes from public secret scanners;
- * see providers/).
- */
+/** Shapes of credentials, from public secret scanners; see providers/. */
 const KEY_SHAPES =
   /\b(?:sk-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{20,}|AQ\.[A-Za-z0-9_-]{20,}|gsk_[A-Za-z0-9]{16,}|xai-[A-Za-z0-9]{16,}|pplx-[A-Za-z0-9]{16,}|csk-[A-Za-z0-9]{16,}|fw_[A-Za-z0-9]{12,}|tgp_v1_[A-Za-z0-9_-]{12,}|ya29\.[A-Za-z0-9_.-]{10,}|1\/\/[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|hf_[A-Za-z0-9]{20,}|nvapi-[A-Za-z0-9_-]{20,}|aip-[A-Za-z0-9_-]{43}|Bearer\s+[A-Za-z0-9._~+/=-]{8,})/g;
 
-/**
- * Matches one run of characters that keys are made of, at least as long as the shortest part worth
- * masking.
- */
+/** A run of characters that keys are made of, as long as the shortest part worth masking. */
 const KEY_RUN = new RegExp(`[A-Za-z0-9_.~+/=-]{${MIN_PART_LENGTH},}`, 'g');
 
 /**
@@ -61,16 +49,10 @@ function fromHex(code: string): string {
   return String.fromCharCode(Number.parseInt(code, 16));
 }
 
-/**
- * Matches a run of visible characters that a decoded value consists of; what is decoded by mistake
- * rarely has one.
- */
+/** Visible characters of a decoded value; what is decoded by mistake rarely has so many. */
 const DECODED_RUN = new RegExp(`[\\x21-\\x7e]{${MIN_MASKED_LENGTH},}`, 'g');
 
-/**
- * Number and length of remembered texts that had nothing to mask: names of callers, keys and models
- * recur.
- */
+/** Remembered texts that had nothing to mask: names of callers, keys and models recur. */
 const MAX_HARMLESS = 1000;
 const MAX_HARMLESS_LENGTH = 256;
 
@@ -88,10 +70,7 @@ export class Redactor {
   readonly #harmless = new BoundedMap<string, true>(MAX_HARMLESS);
   #values: readonly string[] = [];
 
-  /**
-   * Replaces the set of values that one source has to mask; short ones are dropped, long ones are
-   * tried first.
-   */
+  /** Replaces the values that one source has to mask; short ones are dropped. */
   learn(values: Iterable<string>, source = 'vault'): void {
     const known = new Set<string>();
     for (const value of values) {

@@ -7,10 +7,7 @@
  * them. Runs on Node 20.16 for the client.
  */
 
-/**
- * Longest wait that is believed, in milliseconds: a monthly quota and a day. A longer one is cut to
- * it.
- */
+/** Longest wait that is believed, in milliseconds: a monthly quota and a day. */
 export const MAX_RETRY_AFTER_MS = 32 * 86_400_000;
 
 /** Longest header value that is parsed, in characters. */
@@ -25,10 +22,7 @@ const ASCTIME =
   /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) (?<month>[A-Z][a-z]{2}) (?<day>[ \d]\d) (?<time>\d\d:\d\d:\d\d) (?<year>\d{4})$/;
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
-/**
- * How far in the future a two-digit year may lie before it means the last century (RFC 9110
- * §5.6.7), in years.
- */
+/** Years ahead at which a two-digit year means the last century (RFC 9110 §5.6.7). */
 const MAX_YEARS_AHEAD = 50;
 
 /**
@@ -49,10 +43,7 @@ export function parseRetryAfter(value: string | number | null | undefined, now: 
   return date === undefined ? undefined : bounded(Math.max(0, date - now));
 }
 
-/**
- * Returns the wait of a `retry-after-ms` value (Azure, OpenAI) in milliseconds, or undefined as
- * parseRetryAfter does.
- */
+/** Returns the wait of a `retry-after-ms` value (Azure, OpenAI) in milliseconds, or undefined. */
 export function parseRetryAfterMs(value: string | number | null | undefined): number | undefined {
   const text = String(value ?? '').trim();
   return text.length <= MAX_LENGTH && SECONDS.test(text) ? bounded(Number(text)) : undefined;

@@ -40,10 +40,7 @@ export interface Runtime {
   readonly warnings: Warnings;
 }
 
-/**
- * Sources of warnings: the parts that can find them. Asked in the order in which they were
- * registered.
- */
+/** Sources of warnings, asked in the order in which they were registered. */
 export class Warnings {
   readonly #sources = new Set<() => Iterable<Warning>>();
 

@@ -74,10 +74,7 @@ export function startSchedule(
   };
 }
 
-/**
- * Throws as startSchedule would; `what` names the pattern in the message, `now` is epoch
- * milliseconds.
- */
+/** Throws as startSchedule would; `what` names the pattern in the message. */
 export function assertSchedule(pattern: string, what: string, now: number): void {
   readPattern(pattern, what, now);
 }

@@ -47,10 +47,7 @@ export class Secret {
   }
 }
 
-/**
- * Masks a key for display: first 6, `****`, last 4. One of 14 characters or fewer is only `****`,
- * because that would show most of it.
- */
+/** Masks a key for display: first 6, `****`, last 4. A short one is only `****`. */
 export function maskKey(key: Secret): string {
   const value = key.reveal();
   return value.length <= 14 ? '****' : `${value.slice(0, 6)}****${value.slice(-4)}`;

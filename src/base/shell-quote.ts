@@ -2,10 +2,7 @@
  * Quotes words for commands that people paste into a shell. Runs on Node 20.16 for the client.
  */
 
-/**
- * Returns a word on one line as a shell reads it back: bare where that is safe, else quoted
- * (POSIX.1-2024, section 2.2).
- */
+/** Quotes a word as a shell reads it back, where it has to be (POSIX.1-2024, section 2.2). */
 export function shellQuote(word: string): string {
   if (/^[\w@%+=:,./-]+$/.test(word)) return word;
   if (!/\p{C}/u.test(word)) return `'${word.replaceAll("'", `'\\''`)}'`;

@@ -83,10 +83,7 @@ export function endOfText(chunk: Buffer, from: number, state: { isEscaped: boole
   }
 }
 
-/**
- * Parses a document whose bytes come piece by piece; its long texts are checked as they come, and
- * not kept as text.
- */
+/** Parses a document in pieces. Its long texts are checked as they come, and not kept as text. */
 export class SplicingParser {
   readonly #splices: Map<string, SplicedText>;
   readonly #minBytes: number;
@@ -145,10 +142,7 @@ export class SplicingParser {
     this.#skeleton.push(chunk.subarray(copied));
   }
 
-  /**
-   * Returns the document, or undefined for one that is not JSON; what matches `trailer` at its end
-   * is left out.
-   */
+  /** Returns the document, without what matches `trailer` at its end, or undefined. */
   finish(trailer?: RegExp): unknown {
     const skeleton = Buffer.concat(this.#inText ? [...this.#skeleton, ...this.#text] : this.#skeleton).toString();
     this.#skeleton = [];
@@ -176,10 +170,7 @@ export class SplicingParser {
   }
 }
 
-/**
- * Returns whether bytes may stand between the quotes of a text: a parser is only needed where there
- * are escapes.
- */
+/** Returns whether bytes may stand between the quotes of a text. */
 function isTextOfJson(bytes: Buffer): boolean {
   if (!isUtf8(bytes)) return false;
   if (bytes.includes(BACKSLASH)) return parseJson(`"${bytes.toString()}"`) !== undefined;

@@ -22,10 +22,7 @@ import type { Warning } from './warning.ts';
 /** Time over which changes are gathered before they are written, in milliseconds. */
 const GATHER_MS = 500;
 
-/**
- * Ratio of that time to the duration of the last collecting, so that a large state takes a
- * twentieth of the time at most.
- */
+/** Ratio of that time to that of the last collecting: saving takes a twentieth of the time. */
 const GATHER_FACTOR = 20;
 
 type StateDocument = Record<string, unknown>;
@@ -56,9 +53,7 @@ export class StateStore {
     return this.#warnings;
   }
 
-  /**
-   * Reads the file; to be called once, before anything else. Never throws for what the file holds.
-   */
+  /** Reads the file, once, before anything else. Never throws for what the file holds. */
   async open(): Promise<void> {
     const { path } = this.#deps;
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });

@@ -47,10 +47,7 @@ function fixedWindow(instant: number, lengthMs: number, offset: number): TimeWin
   return { start, end: start + lengthMs };
 }
 
-/**
- * Returns the first instant whose local time is the given one or later; `local` is that time as if
- * it were UTC.
- */
+/** Returns the first instant whose local time, given as if it were UTC, is that one or later. */
 function firstInstantOf(local: number, zone: string): number {
   // Offsets change by a day at most, and two days never have two changes: one of the offsets around
   // it is the right one.

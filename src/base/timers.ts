@@ -11,10 +11,7 @@ import type { Clock } from './clock.ts';
 /** Longest wait without reading the wall clock again, in milliseconds. */
 export const MAX_STEP_MS = 30_000;
 
-/**
- * Calls back once when the wall clock has reached a time in epoch milliseconds, never at once; the
- * returned function cancels that.
- */
+/** Calls back once when the wall clock has reached a time; the returned function cancels that. */
 export function wakeAt(clock: Pick<Clock, 'now' | 'after'>, time: number, callback: () => void): () => void {
   let cancel: () => void;
   const step = (): void => {
@@ -73,10 +70,7 @@ export interface DebounceTimes {
   readonly limitMs: number;
 }
 
-/**
- * Debounces events: one call after a quiet moment, at the latest a fixed time after the first
- * event.
- */
+/** Calls once after a quiet moment, at the latest a fixed time after the first event. */
 export class Debouncer {
   readonly #clock: Clock;
   readonly #times: DebounceTimes;
@@ -108,10 +102,7 @@ export class Debouncer {
   }
 }
 
-/**
- * Resolves with `elapsed` after a time in milliseconds, or with `aborted` as soon as the signal
- * aborts. Never rejects.
- */
+/** Resolves after a time in milliseconds, or as soon as the signal aborts. Never rejects. */
 export function delay(clock: Pick<Clock, 'after'>, ms: number, signal?: AbortSignal): Promise<'elapsed' | 'aborted'> {
   if (signal?.aborted === true) return Promise.resolve('aborted');
   if (ms <= 0) return Promise.resolve('elapsed');

@@ -9,8 +9,6 @@ export interface Warning {
   readonly problem: string;
   /** An action, usually a command to run. */
   readonly hint: string;
-  /**
-   * Organization whose people alone may read it; those who see the daemon's own keys without it.
-   */
+  /** Organization whose people alone may read it; without one, those of the daemon's own keys. */
   readonly organization?: string;
 }

@@ -16,9 +16,7 @@ import type { Config } from '../base/config-schema.ts';
 import type { Warning } from '../base/warning.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 
-/**
- * One right: see metadata, use a credential through the daemon, reveal its value, or change things.
- */
+/** See metadata, use a credential through the daemon, reveal its value, or change things. */
 export type Right = 'see' | 'use' | 'reveal' | 'admin';
 
 /** All rights: those of the daemon's own user and of root. */
@@ -43,10 +41,7 @@ export interface TokenGrant {
   readonly oauthAccounts: ReadonlySet<string>;
 }
 
-/**
- * The user behind a peer as the kernel reports it; `groups` holds the primary and supplementary
- * groups.
- */
+/** The user behind a peer as the kernel reports it, with primary and supplementary groups. */
 export interface PeerUser {
   readonly uid: number;
   readonly groups: readonly number[];
@@ -79,10 +74,7 @@ interface ResolvedPolicy {
   readonly warnings: readonly Warning[];
 }
 
-/**
- * Resolves the names of the configuration to ids. An unknown name grants nothing and causes a
- * warning.
- */
+/** Resolves the names of the configuration to ids. An unknown name is a warning. */
 export function resolveAccess(config: AccessConfig, files: UserFiles, ownUid: number): ResolvedPolicy {
   const warnings: Warning[] = [];
   const lists = ['use', 'reveal', 'admin'] as const;
@@ -105,10 +97,7 @@ export interface OrganizationPeople {
   readonly admins: PeopleIds;
 }
 
-/**
- * Resolves the users and groups of one list; adds a warning for each name that this machine does
- * not have.
- */
+/** Resolves the users and groups of one list; an unknown name is a warning. */
 function resolvePeople(
   place: string,
   people: Config['access']['use'],
@@ -152,19 +141,13 @@ export function rightsOf(peer: PeerUser, policy: AccessGrants): ReadonlySet<Righ
   return rights.size === 0 ? null : rights;
 }
 
-/**
- * Returns whether users other than the daemon's own and root may ask, so that the socket must be
- * open to them.
- */
+/** Returns whether users other than the daemon's own and root may ask. */
 export function servesOthers(policy: AccessGrants): boolean {
   const organizations = [...policy.organizations.values()].flatMap(({ members, admins }) => [members, admins]);
   return [...policy.grants, ...organizations].some(({ uids, gids }) => uids.size > 0 || gids.size > 0);
 }
 
-/**
- * Reads `name:password:id:…` lines, which passwd(5) and group(5) share; skips lines of another
- * shape.
- */
+/** Reads `name:password:id:…` lines, which passwd(5) and group(5) share. */
 function idsByName(text: string): ReadonlyMap<string, number> {
   const ids = new Map<string, number>();
   for (const line of text.split('\n')) {
@@ -276,10 +259,7 @@ export class AccessPolicy {
   }
 }
 
-/**
- * Reads the files of users and groups. Those of a directory service are not in them, and
- * are configured by number.
- */
+/** Those of a directory service are not in these files, and are configured by number. */
 function readUserFiles(): UserFiles {
   return { passwd: readText('/etc/passwd'), group: readText('/etc/group') };
 }

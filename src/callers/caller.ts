@@ -13,10 +13,7 @@ export interface PeerIdentity extends PeerCredentials {
   readonly executable: string | null;
 }
 
-/**
- * Describes a process by its pid; the fields are null if it has ended or its pid was reused
- * meanwhile.
- */
+/** Describes a process by its pid; null if it has ended or its pid was reused meanwhile. */
 export function describeProcess(pid: number | null): Pick<PeerIdentity, 'startedAt' | 'executable'> {
   const startedAt = pid === null ? null : readStartTicks(pid);
   if (pid === null || startedAt === null) return { startedAt: null, executable: null };
@@ -32,10 +29,7 @@ function linkTarget(path: string): string | null {
   }
 }
 
-/**
- * The program at the other end of a connection. Its declared name is a label for people and proves
- * nothing.
- */
+/** The program at the other end of a connection. Its declared name proves nothing. */
 export interface Caller {
   /** Declared name, as plain text, or null. */
   readonly name: string | null;

@@ -26,25 +26,14 @@ import type { Clock } from '../base/clock.ts';
 export interface Admission {
   /** Rights by the policy in use now; empty if that grants the user nothing any more. */
   readonly rights: ReadonlySet<Right>;
-  /**
-   * Rights in each organization, by the policy in use now; another object after each change of the
-   * policy.
-   */
+  /** Rights in each organization; another object after each change of the policy. */
   readonly organizations: OrganizationRights;
-  /**
-   * Returns the identity that the kernel reports; determined at the first call, because it is
-   * expensive.
-   */
+  /** Returns the identity that the kernel reports; found out at the first call, which is slow. */
   identify(): PeerIdentity | null;
-  /**
-   * Counts a request whose frame has that length; an admitted request is ended with the same
-   * length.
-   */
+  /** Counts a request whose frame has that length; it is ended with the same length. */
   beginRequest(length: number): RequestAdmission;
   endRequest(length: number): void;
-  /**
-   * Adds to (or subtracts from) the bytes that wait for this user; false if they exceed the limit.
-   */
+  /** Adds to the bytes that wait for this user; false if they exceed the limit. */
   wait(bytes: number): boolean;
   leave(): void;
 }

@@ -9,10 +9,7 @@ import type { AccessPolicy } from './access.ts';
 import { Gate, limitRejections } from './gate.ts';
 import { UserLimits, userLimits } from './user-limits.ts';
 
-/**
- * Opens the gate; `onRejected` is called for unauthorized peers, at most once a second for each
- * user.
- */
+/** Opens the gate; `onRejected` is called at most once a second for each user. */
 export function openGate(
   { config, clock, warnings }: Runtime,
   access: AccessPolicy,

@@ -20,10 +20,7 @@ const ESTABLISHED = '01';
 /** Longest line of the table, in characters. */
 const LINE_LENGTH = 256;
 
-/**
- * Returns the uid that owns the other end of an established loopback connection by the table, or
- * null where that is not proved.
- */
+/** Returns the uid that owns the other end of an established connection, or null. */
 export function tcpPeerUid(table: string | null, peer: TcpEnd, own: TcpEnd): number | null {
   if (table === null) return null;
   const ends = `${endOf(peer)} ${endOf(own)} `;
@@ -46,10 +43,7 @@ export function hasTcpTable(): boolean {
   return readTcpTable()?.includes('local_address') === true;
 }
 
-/**
- * Reads the table; null where there is none. It takes milliseconds where there are many
- * connections.
- */
+/** Reads the table, if there is one. That takes milliseconds with many connections. */
 export function readTcpTable(): string | null {
   try {
     return readFileSync(TABLE, 'latin1');
@@ -58,10 +52,7 @@ export function readTcpTable(): string | null {
   }
 }
 
-/**
- * Formats an end as the table has it: the address as a little-endian number, the port big-endian,
- * both hexadecimal.
- */
+/** Formats an end as the table does: a little-endian address, a big-endian port, in hexadecimal. */
 function endOf({ address, port }: TcpEnd): string {
   const bytes = address.split('.').map(Number).toReversed();
   return `${Buffer.from(bytes).toString('hex').toUpperCase()}:${port.toString(16).toUpperCase().padStart(4, '0')}`;

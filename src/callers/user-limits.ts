@@ -26,10 +26,7 @@ export function userLimits({ limits }: Pick<Config, 'limits'>): UserLimitValues 
   return { connectionsOfOthers: limits.connections, ...limits.perUser, requestsPerSecond: limits.requestsPerSecond };
 }
 
-/**
- * Whether a request may begin; if not, the limit that it exceeds and the time to wait, in
- * milliseconds.
- */
+/** Whether a request may begin; if not, the exceeded limit and the time to wait. */
 export type RequestAdmission =
   | { readonly kind: 'admitted' }
   | {
@@ -73,10 +70,7 @@ export class UserLimits {
     this.#limits = limits;
   }
 
-  /**
-   * Counts a new connection; returns false, and does not count it, at a limit. The daemon's own
-   * user and root get one whatever others hold.
-   */
+  /** Counts a new connection, or returns false. The daemon's own user and root always get one. */
   connect(uid: number, isOwn: boolean): boolean {
     if (!isOwn && this.#ofOthers >= this.#limits.connectionsOfOthers) return false;
     const holding = this.#holdings.get(uid) ?? this.#begin(uid);
@@ -96,10 +90,7 @@ export class UserLimits {
     this.#forget(uid, holding);
   }
 
-  /**
-   * Counts a request of that many bytes; each admitted request is ended by `endRequest` exactly
-   * once.
-   */
+  /** Counts a request; each admitted one is ended by `endRequest` exactly once. */
   beginRequest(uid: number, bytes: number): RequestAdmission {
     const holding = this.#holdings.get(uid) ?? this.#begin(uid);
     if (holding.inFlight >= this.#limits.inFlight) {
@@ -137,10 +128,7 @@ export class UserLimits {
     this.#forget(uid, holding);
   }
 
-  /**
-   * Adds to (or with a negative number subtracts from) a user's waiting bytes; false if they exceed
-   * the limit.
-   */
+  /** Adds to a user's waiting bytes, negative numbers too; false if they exceed the limit. */
   wait(uid: number, bytes: number): boolean {
     const holding = this.#holdings.get(uid) ?? this.#begin(uid);
     holding.waitingBytes += bytes;

@@ -56,10 +56,7 @@ export function aliasOf(word: string): readonly string[] | undefined {
   return Object.hasOwn(ALIASES, word) ? ALIASES[word] : undefined;
 }
 
-/**
- * Returns what to do instead of a command that does not exist here, or undefined for a word without
- * a known meaning.
- */
+/** Returns what to do instead of a command that does not exist here, or undefined. */
 export function pointerOf(word: string, paths: Paths): string | undefined {
   const { start, stop, restart } = serviceCommands(paths.socket);
   switch (word) {

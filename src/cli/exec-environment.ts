@@ -72,10 +72,7 @@ const KEY_VARIABLE = /^([A-Z0-9_]+?)_(?:API_?KEYS?|KEY|TOKEN|API_TOKEN|SECRET_KE
 const KEY_VALUE =
   /^(?:sk-(?:ant|or|proj|svcacct|admin)-[\w-]{16,}|sk-[A-Za-z0-9]{32,}|(?:gsk_|xai-|pplx-|csk-)[A-Za-z0-9]{16,}|tgp_v1_[\w-]{16,})$/;
 
-/**
- * Programs that read a bearer token instead of a key: with ANTHROPIC_API_KEY, Claude Code asks its
- * user first.
- */
+/** Programs that read a bearer token: with a key, Claude Code asks its user first. */
 const READS_AUTH_TOKEN: ReadonlySet<string> = new Set(['claude']);
 
 /** Shortest value that is taken for a key: shorter ones (`test`) are values of much else. */
@@ -83,10 +80,7 @@ const MIN_KEY_LENGTH = 8;
 
 const NOT_PROXIED = ['127.0.0.1', 'localhost'] as const;
 
-/**
- * Returns what changes in the environment of a program: variables to set, and those to remove as
- * `undefined`.
- */
+/** Returns what changes in the environment of a program; `undefined` removes a variable. */
 export function environmentChanges(env: Variables, program: string, gateway: GatewayAddress): Variables {
   const { routes } = gateway;
   const changes: Record<string, string | undefined> = {};
@@ -152,10 +146,7 @@ function variablePrefix(provider: string): string {
   return provider.toUpperCase().replaceAll('-', '_');
 }
 
-/**
- * Names that SDKs of one provider and litellm read. The base URL has no version: clients add what
- * theirs has.
- */
+/** Variables that SDKs and litellm read. Clients add the version to the base URL. */
 function providerVariables(provider: string, { origin, token }: GatewayAddress): Variables {
   const prefix = variablePrefix(provider);
   const baseUrl = `${origin}/${provider}`;
@@ -214,9 +205,7 @@ export function gitVariables(env: Variables, command: readonly string[]): Readon
   };
 }
 
-/**
- * Adds loopback to the addresses that no proxy gets: openai for Python would send the token to it.
- */
+/** openai for Python would send the token to a proxy, even on loopback. */
 function proxyVariables(env: Variables): Variables {
   const listed = (env['NO_PROXY'] ?? env['no_proxy'] ?? '').split(',').map((one) => one.trim());
   const value = [...new Set([...listed, ...NOT_PROXIED])].filter((one) => one !== '').join(',');

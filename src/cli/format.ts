@@ -70,10 +70,7 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 
-/**
- * Matches a grapheme of two columns: the wide and full-width ranges of Unicode's EastAsianWidth,
- * and emoji.
- */
+/** A grapheme of two columns: wide in Unicode's EastAsianWidth, or an emoji. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\u33ff\u3400-\u4dbf\u4e00-\u9fff\ua000-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}|\ufe0f/u;
 
@@ -106,9 +103,7 @@ export function padText(text: string, width: number): string {
   return text + ' '.repeat(Math.max(0, width - textWidth(text)));
 }
 
-/**
- * Cuts a text without colours to a width in columns; the last column of a cut text is an ellipsis.
- */
+/** Cuts a text to a width in columns, the last of which is an ellipsis. */
 export function cutText(text: string, width: number): string {
   if (textWidth(text) <= width) return text;
   let cut = '';
@@ -121,10 +116,7 @@ export function cutText(text: string, width: number): string {
   return `${cut}…`;
 }
 
-/**
- * Breaks a text at its spaces into lines of at most a width in columns. A longer word gets a line
- * of its own.
- */
+/** Breaks a text at its spaces into lines; a longer word gets a line of its own. */
 export function wrapText(text: string, width: number): string[] {
   if (textWidth(text) <= width) return [text];
   const lines: string[] = [];

@@ -69,10 +69,7 @@ function isOption(one: string): boolean {
   return one.startsWith('-') && one !== '-';
 }
 
-/**
- * The command that words mean. `taken` words are its name; `before` goes in front of what follows
- * it.
- */
+/** `taken` words are the name of the command; `before` goes in front of what follows. */
 type Command =
   | { readonly kind: 'verb'; readonly verb: Verb; readonly taken: number; readonly before: readonly string[] }
   | { readonly kind: 'none'; readonly verb: undefined; readonly taken: number; readonly before: readonly string[] }

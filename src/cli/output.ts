@@ -68,10 +68,7 @@ export class Output {
     return this.#stdout.isTTY === true;
   }
 
-  /**
-   * Width of the output in columns: `COLUMNS`, else that of the terminal; without limit in a pipe
-   * or a file.
-   */
+  /** Width of the output: `COLUMNS`, else the terminal's; without limit in a pipe. */
   get columns(): number {
     const set = Number(this.#env['COLUMNS']);
     if (Number.isInteger(set) && set >= 20) return set;
@@ -116,10 +113,7 @@ export class Output {
     this.#print(`${JSON.stringify(value, null, 2)}\n`);
   }
 
-  /**
-   * Prints rows in aligned columns. A cell is cut to its maximum, and further where the terminal is
-   * narrow.
-   */
+  /** Prints rows in aligned columns, whose cells are cut where the terminal is narrow. */
   table(
     rows: readonly (readonly string[])[],
     { indent = 0, maxCell = MAX_CELL, wrapLast = false, stack = false }: TableOptions = {},
@@ -156,10 +150,7 @@ export class Output {
     }
   }
 
-  /**
-   * Draws progress, on a terminal only, and wipes it away when it is done. Lines in between push it
-   * down.
-   */
+  /** Draws progress, on a terminal only, and wipes it away when it is done. */
   progress(done: number, total: number): void {
     if (!this.isTerminal || this.#stderr.isTTY !== true) return;
     if (done >= total) {
@@ -179,9 +170,7 @@ export class Output {
     if (hint !== undefined) this.hint(hint);
   }
 
-  /**
-   * Prints an error with its hint on stderr. With `--json`, prints it as a document on stdout too.
-   */
+  /** Prints an error on stderr, and with `--json` as a document on stdout. */
   error(error: AipassError, asJson = false): void {
     this.#complain(`aipassd: ${readable(error.message, 2000)} [${error.code}]`);
     if (error.hint !== undefined) this.hint(error.hint);
@@ -222,10 +211,7 @@ export class Output {
   }
 }
 
-/**
- * Narrows the columns of a table to the width of the output: the last one where it is wrapped, then
- * the widest others.
- */
+/** Narrows a table to the width: the last column if it is wrapped, then the widest others. */
 function fitWidths(widths: number[], available: number, wrapLast: boolean): void {
   const last = widths.length - 1;
   const excess = (): number => widths.reduce((sum, width) => sum + width, 0) + 2 * last - available;
@@ -242,10 +228,7 @@ function fitWidths(widths: number[], available: number, wrapLast: boolean): void
   }
 }
 
-/**
- * Returns a text without what would control a terminal, cut to a number of characters, with local
- * times.
- */
+/** Returns a text that controls no terminal, cut to a length, with local times. */
 function readable(text: string, maxLength: number): string {
   return localTimes(plainText(text, maxLength));
 }

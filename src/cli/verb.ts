@@ -18,10 +18,7 @@ import type { Output } from './output.ts';
 export interface VerbContext {
   readonly out: Output;
   readonly paths: Paths;
-  /**
-   * Connects to the daemon, by default this user's. @throws AipassError DAEMON_UNREACHABLE, which
-   * exits with 3.
-   */
+  /** Connects to the daemon, by default this user's. Throws DAEMON_UNREACHABLE. */
   readonly connect: (socket?: string) => Promise<Aipass>;
   /** Runs the daemon in this process until a signal stops it. */
   readonly runDaemon: () => Promise<number>;
@@ -33,19 +30,13 @@ export interface VerbContext {
   readonly signal: AbortSignal;
 }
 
-/**
- * Description of a verb. A name of two words (`pool explain`) is a part of the verb of the first
- * word.
- */
+/** A verb. A name of two words (`pool explain`) is a part of the first one's. */
 export interface VerbSpec<Table extends Parameters> {
   readonly name: string;
   readonly summary: string;
   readonly details?: readonly string[];
   readonly parameters: Table;
-  /**
-   * Where its secret is read from; words that are too many are not quoted then, because one could
-   * be the secret.
-   */
+  /** Where its secret is read from; then no words are quoted: one could be the secret. */
   readonly secretFrom?: string;
   /** Whether help does not list it. */
   readonly isHidden?: boolean;

@@ -11,10 +11,7 @@ import { type Completion, type Parameter, UsageError, type Verb } from './verb.t
 type Tokens = NonNullable<ReturnType<typeof parseArgs>['tokens']>;
 type OptionToken = Extract<Tokens[number], { kind: 'option' }>;
 
-/**
- * Parses the words of a verb. Returns a value for each entry of its table. @throws UsageError for
- * words that it does not take.
- */
+/** Returns a value for each entry of a verb's table. Throws UsageError for other words. */
 export async function parseWords(verb: Verb, words: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
   const { positionals, tokens } = parseArgs({
     args: [...words],

@@ -44,10 +44,7 @@ const PROVIDER_ALIASES: ReadonlyMap<string, string> = new Map([['gemini', 'googl
 
 const VARIABLE = /^([A-Z0-9][A-Z0-9_]*?)_API_KEY(?:_(\d{1,9}))?$/i;
 
-/**
- * A value that an HTTP header carries unchanged: visible ASCII (RFC 9110, section 5.5, without
- * white space).
- */
+/** Visible ASCII, which an HTTP header carries unchanged (RFC 9110, section 5.5). */
 const HEADER_VALUE = /^[\x21-\x7e]+$/;
 
 /** Values that cannot be a key, whatever the provider. */
@@ -108,9 +105,7 @@ export function variableOf(provider: string): string {
   return `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
 }
 
-/**
- * Returns why a text cannot be a key, as "holds …" without quoting it, or undefined where it can.
- */
+/** Returns why a text cannot be a key, as "holds …" without quoting it, or undefined. */
 export function whyNoKey(text: string): string | undefined {
   if (isPlaceholder(text)) return 'is a placeholder, not a key';
   if (!HEADER_VALUE.test(text)) return 'holds a blank, a control character or a letter outside ASCII';
@@ -168,10 +163,7 @@ export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: 
   return { keys, placeholders, problems: [...problems, ...repeatedValues(keys)] };
 }
 
-/**
- * Matches variables that are almost named as keys are; the second group is what follows the name of
- * a key.
- */
+/** Almost the name of a key; the second group is what follows that name. */
 const NEAR_NAME =
   /^([A-Z0-9][A-Z0-9_]*?)_?(?:API_?KEY(_?\d{1,3}|_[A-Z]\w*|_)|(?:API_?|SECRET_?)?(?:KEYS?|KYE|TOKEN)|API)$/i;
 
@@ -182,10 +174,7 @@ const PARKED = /^_(?:OLD|BAK|BACKUP|UNUSED|DISABLED|EXPIRED|REVOKED|PREVIOUS|PRE
 const PREFIXES = /^(?:vite|next_public|react_app|expo_public|nuxt_public|public)_/;
 const SDK_NAMES: ReadonlyMap<string, string> = new Map([['google_generative_ai', 'google']]);
 
-/**
- * Returns the variable that was probably meant by a name that is not one of a known provider's
- * keys, or undefined.
- */
+/** Returns the variable that was probably meant by a name without a known provider. */
 function meantVariable(
   keyId: string,
   prefix: string | undefined,
@@ -207,9 +196,7 @@ function meantVariable(
   return provider === undefined ? undefined : `${variableOf(provider)}${number === undefined ? '' : `_${number}`}`;
 }
 
-/**
- * Returns whether a name is one letter away from another, or has two letters in each other's place.
- */
+/** Returns whether a name is one letter from another, or has two letters swapped. */
 function isMistyped(name: string, meant: string): boolean {
   if (Math.abs(name.length - meant.length) > 1) return false;
   let start = 0;

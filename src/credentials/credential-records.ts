@@ -176,10 +176,7 @@ export class CredentialRecords {
     return this.#records.get(id.toLowerCase());
   }
 
-  /**
-   * Returns the record that holds for a key, or undefined: of a variable that changes, it depends
-   * on the key.
-   */
+  /** Returns the record that holds for a key: of a variable that changes, the key decides. */
   of({ keyId, value }: Pick<ApiKey, 'keyId' | 'value'>): CredentialRecord | undefined {
     for (const { next, isNewKey } of this.#pending.values()) {
       if (next.keyId === keyId && isNewKey(value)) return next;
@@ -190,9 +187,7 @@ export class CredentialRecords {
     return this.#records.get(this.#idsByKeyId.get(keyId) ?? '');
   }
 
-  /**
-   * Returns the record that a request with this Idempotency-Key created within a day, or undefined.
-   */
+  /** Returns the record that a request with this key created within a day, or undefined. */
   createdBy(idempotencyKey: string): CredentialRecord | undefined {
     const now = this.#deps.clock.now();
     return [...this.#records.values()].find(
@@ -261,10 +256,7 @@ export class CredentialRecords {
     return this.#stage(null, this.#newRecord(fields), key);
   }
 
-  /**
-   * Saves what a record will be with the key that is about to be written. `settle` has to follow.
-   * Throws as `update`.
-   */
+  /** Saves what a record will be with the key that is about to be written, for `settle`. */
   stage(id: string, change: RecordChange, key: Secret): Promise<CredentialRecord> {
     const before = this.#existing(id);
     return this.#stage(before, this.#changedRecord(before, change), key);
@@ -361,10 +353,7 @@ export class CredentialRecords {
     this.#deps.onChange();
   }
 
-  /**
-   * Returns `default` for an unnumbered variable and its number for others, or the variable's name
-   * where that is taken.
-   */
+  /** Returns `default`, the number of the variable, or its name where that is taken. */
   freeAccountKey({ provider, keyId }: KeyName): string {
     const number = /_API_KEY_(\d+)$/i.exec(keyId)?.[1];
     const usual = number ?? 'default';

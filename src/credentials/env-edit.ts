@@ -9,10 +9,7 @@
 
 import { parseEnvFile, scanEnv, withPlainLineEnds, type EnvFile } from './env-file.ts';
 
-/**
- * Result of an edit. `problem` is the reason why the text cannot be edited, and never quotes a
- * value.
- */
+/** Result of an edit. A problem never quotes a value. */
 export type EnvEdit =
   | { readonly kind: 'edited'; readonly text: string }
   | { readonly kind: 'refused'; readonly line: number | null; readonly problem: string };
@@ -31,9 +28,7 @@ interface Span {
 
 const BYTE_ORDER_MARK = '\uFEFF';
 
-/**
- * Splits an assignment on one line into what precedes its value, the value, and what follows it.
- */
+/** An assignment on one line: what precedes its value, the value, and what follows it. */
 const ASSIGNMENT =
   /^(?<head>\uFEFF?\s*(?:export\s+)?[\w.-]+(?:\s*=|:)[^\S\r\n]*)(?<value>'.*'|".*"|`.*`|[^#]*?)(?<tail>\s*(?:#.*)?)$/;
 
@@ -42,10 +37,7 @@ const PLAIN_VALUE = /^[^\s#'"`\\$]+$/;
 
 const QUOTES = ["'", '"', '`'] as const;
 
-/**
- * Sets a variable. An existing assignment is changed in place, the last one if there are several,
- * and keeps its comment; a new one is appended.
- */
+/** Sets a variable: in place, the last of several, with its comment; a new one at the end. */
 export function setVariable(text: string, name: string, value: string): EnvEdit {
   const lines = splitLines(text);
   const malformed = malformedLine(text, name);

@@ -14,9 +14,7 @@ export interface EnvProblem {
   readonly line: number;
   /** Predicate of "line N …". */
   readonly problem: string;
-  /**
-   * Whether the line could not be read, so that names may be missing that the writer meant to set.
-   */
+  /** Whether the line could not be read, so that names may be missing. */
   readonly malformed: boolean;
   /** Name that the malformed line was meant to set, where it can be read. */
   readonly name?: string;
@@ -29,10 +27,7 @@ export interface EnvFile {
   readonly problems: readonly EnvProblem[];
 }
 
-/**
- * Parses a `.env` text: quotes, `export` and comments as in dotenv. If a name is set twice, the
- * last value counts.
- */
+/** Parses a `.env` text as dotenv does. If a name is set twice, the last value counts. */
 export function parseEnvFile(text: string): EnvFile {
   const entries = new Map<string, string>();
   const problems: EnvProblem[] = [];
@@ -70,19 +65,13 @@ export function parseEnvFile(text: string): EnvFile {
   return { entries, problems };
 }
 
-/**
- * Matches an assignment without quotes whose value goes on behind a `#` that no white space
- * precedes.
- */
+/** An assignment without quotes whose value goes on behind a `#`. */
 const CUT_VALUE = /^\s*(?:export\s+)?[\w.-]+(?:\s*=|:\s)\s*[^\s"'`#][^#\n]*(?<=\S)#\S/;
 
 /** Usual names of variables; a key in base64 or in mixed case does not match. */
 const USUAL_NAME = /^[A-Z][A-Z0-9_]{0,63}$/;
 
-/**
- * Returns the name of a variable for a log or a warning. Hides an unusual one, because a key that
- * ends in `=` reads like a name.
- */
+/** Returns the name of a variable for a log, and hides an unusual one: it could be a key. */
 export function printableName(name: string): string {
   return USUAL_NAME.test(name) ? name : 'a variable with an unusual name';
 }
@@ -99,10 +88,7 @@ interface Assignment {
   readonly text: string;
 }
 
-/**
- * Start of an assignment: white space, an optional `export`, a name, and `=` or a colon with white
- * space.
- */
+/** Start of an assignment: an optional `export`, a name, and `=` or a colon with white space. */
 const HEAD = /^\s*(?:export\s+)?([\w.-]+)(?:\s*=|:\s)/;
 
 /** An assignment to a name that holds other characters than HEAD allows. */
@@ -119,10 +105,7 @@ const HIDDEN_LINE_END = /[\u2028\u2029]/;
 /** An assignment inside a quoted value, which an unclosed quote swallowed. */
 const SWALLOWED = /\n\s*(?:export\s+)?[A-Z][A-Z0-9_]*=/;
 
-/**
- * Yields the assignments and problems of a text with `\n` line ends, in order; skips comments and
- * blank lines.
- */
+/** Yields the assignments and problems of a text with `\n` line ends, in order. */
 export function* scanEnv(text: string): Generator<Assignment | EnvProblem> {
   let line = 1;
   for (let at = 0; at < text.length;) {
@@ -174,10 +157,7 @@ function readPiece(text: string, at: number, end: number, line: number): Assignm
   return { line, name, text: whole };
 }
 
-/**
- * Finds the closing quote: the first without a backslash before it, else the last with one,
- * followed by nothing but a comment.
- */
+/** Finds the closing quote: the first without a backslash, else the last with one. */
 function closingQuote(text: string, opening: number, quote: string): number | undefined {
   let escaped: number | undefined;
   for (let at = text.indexOf(quote, opening + 1); at !== -1; at = text.indexOf(quote, at + 1)) {

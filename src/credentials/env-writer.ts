@@ -85,9 +85,7 @@ export class EnvWriter {
   }
 }
 
-/**
- * Returns the text with its byte order mark and line ends as they are, '' where there is no file.
- */
+/** Returns the text with its byte order mark and line ends, '' where there is no file. */
 async function readEnvText(path: string): Promise<string> {
   const outcome = await readSecretFile(path);
   if (outcome.kind === 'missing') return '';

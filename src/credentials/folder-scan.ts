@@ -30,10 +30,7 @@ import {
 } from './opaque-store.ts';
 import { classifyAccess, readSecretFile } from './secret-file.ts';
 
-/**
- * Time after which a removal or an empty file is accepted, in milliseconds: longer than an editor
- * takes to save.
- */
+/** Time after which a removal is accepted, in milliseconds: an editor saves faster. */
 export const RECHECK_MS = 200;
 
 /** Files that were found gone or empty: path → monotonic time of the first such scan. */
@@ -91,10 +88,7 @@ export class FolderScan {
     this.#notes.push(...warnings);
   }
 
-  /**
-   * Checks by the rule of base/file-trust.ts that only this user and root can write a path; each
-   * folder once a scan.
-   */
+  /** Checks a path by the rule of base/file-trust.ts; each folder once a scan. */
   check(path: string): TrustOutcome {
     const folder = this.checkFolder(dirname(path));
     return folder.kind === 'trusted' ? checkEntry(folder, basename(path)) : folder;

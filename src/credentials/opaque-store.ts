@@ -81,10 +81,7 @@ export function parseDocument(text: string): { readonly value: unknown } | undef
   return value === undefined || leavesOf(value) === undefined ? undefined : { value };
 }
 
-/**
- * Returns the text form of a JSON document: an object's important field, a string itself, else the
- * JSON text.
- */
+/** Returns the text of a JSON document: its important field, a string itself, else the JSON. */
 export function textOf(document: unknown): string {
   if (isRecord(document)) {
     const field = TEXT_FIELDS.find((name) => Object.hasOwn(document, name) && document[name] !== null);
@@ -93,10 +90,7 @@ export function textOf(document: unknown): string {
   return plainTextOf(document);
 }
 
-/**
- * Returns every string in a JSON document, or undefined if it is nested too deeply. Field names
- * are not secret.
- */
+/** Returns every string in a JSON document, or undefined if it is nested too deeply. */
 export function leavesOf(document: unknown): readonly string[] | undefined {
   const leaves: string[] = [];
   const waiting: { readonly value: unknown; readonly depth: number }[] = [{ value: document, depth: 0 }];
@@ -122,10 +116,7 @@ export class BinarySecret extends Secret {
   }
 }
 
-/**
- * Content by `<provider>/<file name>`, with its byte order mark. A file that ends in `.json` holds
- * valid JSON.
- */
+/** Content by `<provider>/<file name>`, with its byte order mark; `.json` is valid JSON. */
 export type StoredFiles = ReadonlyMap<string, Secret>;
 
 const JSON_SUFFIX = '.json';

@@ -17,10 +17,7 @@ import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
 
 export type SecretFileOutcome =
-  /**
-   * The text, without its byte order mark, and the bytes are whole; the warnings do not keep them
-   * from being used.
-   */
+  /** The text, without its byte order mark, and the bytes are whole. */
   | { readonly kind: 'read'; readonly text: string; readonly bytes: Buffer; readonly warnings: readonly Warning[] }
   /** The bytes are whole and not UTF-8 text; only for who asks for binary content. */
   | { readonly kind: 'binary'; readonly bytes: Buffer; readonly warnings: readonly Warning[] }
@@ -28,19 +25,13 @@ export type SecretFileOutcome =
   | { readonly kind: 'refused'; readonly warnings: readonly Warning[] }
   | { readonly kind: 'broken'; readonly warnings: readonly Warning[] };
 
-/**
- * Maximum size of a secrets file: a hundred times a service-account key, and small enough to read
- * at once.
- */
+/** Maximum size of a secrets file: a hundred times a service-account key. */
 export const MAX_SECRET_BYTES = 1024 * 1024;
 
 /** Maximum number of attempts to read a file that keeps changing. */
 const MAX_ATTEMPTS = 5;
 
-/**
- * Reads a secrets file for a user; every failure is an outcome. `check` may know the folder
- * already.
- */
+/** Reads a secrets file for a user. `check` may know the folder already. */
 export async function readSecretFile(
   path: string,
   user = currentUser(),
@@ -121,10 +112,7 @@ async function readUpTo(file: FileHandle, limit: number): Promise<Buffer> {
   return buffer.subarray(0, length);
 }
 
-/**
- * Returns the text without its byte order mark, or undefined if the bytes are not UTF-8 or hold a
- * NUL.
- */
+/** Returns the text without its byte order mark, or undefined for binary content. */
 function decode(bytes: Buffer): string | undefined {
   if (bytes.includes(0)) return undefined;
   try {

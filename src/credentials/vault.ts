@@ -43,15 +43,10 @@ export interface VaultDeps {
   readonly logger: Pick<Logger, 'info' | 'warn'>;
 }
 
-/**
- * Waiting times for an editor to finish; the limit is a third of the 500 ms in which a change must
- * be served.
- */
+/** Waits for an editor to finish: a third of the 500 ms in which a change must be served. */
 const CHANGE_TIMES = { quietMs: 40, limitMs: 150 };
 
-/**
- * Time between two reads without an event, in milliseconds: a network file system may send none.
- */
+/** Time between two reads without an event, in milliseconds: network disks may send none. */
 const SAFETY_READ_MS = 30_000;
 
 export class Vault {
@@ -75,10 +70,7 @@ export class Vault {
     return this.#read(true);
   }
 
-  /**
-   * Loads, then follows the disk until released. The watcher is soon ready, but not yet when this
-   * resolves.
-   */
+  /** Loads, then follows the disk until released. The watcher is ready soon after. */
   async start(): Promise<() => Promise<void>> {
     const { clock, logger, paths } = this.#deps;
     await this.load();
@@ -121,18 +113,12 @@ export class Vault {
     return () => closeAll(stack);
   }
 
-  /**
-   * Reports a possible change: everything is read again after a quiet moment. Does nothing unless
-   * started.
-   */
+  /** Reads everything again after a quiet moment. Does nothing unless started. */
   changed(): void {
     this.#changes?.trigger();
   }
 
-  /**
-   * Maps the held keys onto the providers that are known now. Listeners are not called: no value
-   * changed.
-   */
+  /** Maps the held keys onto the providers that are known now. Not a change of values. */
   providersChanged(): void {
     this.#snapshot = regroup(this.#snapshot, this.#deps.knownProviders());
   }
@@ -143,9 +129,7 @@ export class Vault {
     return this.#snapshot.keys.get(provider) ?? [];
   }
 
-  /**
-   * Returns whether the last scan read every line of `.env`: a key that is absent then is not set.
-   */
+  /** Returns whether every line of `.env` was read: a key that is absent then is not set. */
   isEnvWhole(): boolean {
     return this.#snapshot.isEnvWhole;
   }
@@ -184,10 +168,7 @@ export class Vault {
     return this.#orProblem(name, () => readStoredBytes(this.#snapshot.files, name, whole));
   }
 
-  /**
-   * Reads a secret; for one that is not held because its file cannot be used, the error has the
-   * reason.
-   */
+  /** Reads a secret; where its file cannot be used, the error has the reason. */
   #orProblem<Value>(name: string, read: () => Value): Value {
     try {
       return read();
@@ -208,19 +189,13 @@ export class Vault {
     return this.#watchProblem ? [...warnings, this.#watchProblem] : warnings;
   }
 
-  /**
-   * Calls back after each read that changed something, with the changed names; returns the
-   * unsubscribe function.
-   */
+  /** Calls back with the changed names after a read; the returned function ends that. */
   onChange(listener: (names: readonly string[]) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
 
-  /**
-   * Calls back after each rescan, also for files that the vault does not hold; returns the
-   * unsubscribe function.
-   */
+  /** Calls back after each rescan; the returned function ends that. */
   onRescan(listener: () => void): () => void {
     this.#rescanListeners.add(listener);
     return () => this.#rescanListeners.delete(listener);
@@ -398,10 +373,7 @@ function named(keys: readonly string[]): string[] {
   return [...new Set(keys.map((key) => (key.includes('/') ? secretNameOf(key) : printableName(key))))];
 }
 
-/**
- * Returns every value that must not appear in a text. Names of providers occur as values and are
- * not secret.
- */
+/** Returns every value that must not appear in a text. Names of providers are not secret. */
 function valuesOf(snapshot: Snapshot, knownProviders: readonly string[]): string[] {
   const values = new Set<string>();
   const add = (text: string): void => {
@@ -424,10 +396,7 @@ type Variables = ReadonlyMap<string, Secret>;
 /** Maximum number of lines of one file that are reported one by one. */
 const MAX_REPORTED_LINES = 10;
 
-/**
- * Merges a changed `.env` with what was held: its good lines, and the last good values that its bad
- * lines hide.
- */
+/** Merges the good lines of a changed `.env` with what its bad lines hide. */
 function mergeEnv(
   path: string,
   text: string,

@@ -30,18 +30,12 @@ export interface WatcherDeps {
 }
 
 export interface SecretsWatch {
-  /**
-   * Opens another watcher if a watched folder was replaced; resolves when that is done, never
-   * rejects.
-   */
+  /** Opens another watcher if a watched folder was replaced. Never rejects. */
   verify(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/**
- * Polling interval if the system cannot notify, in milliseconds: a change must be served within 500
- * ms.
- */
+/** Polling interval if the system cannot notify, in milliseconds. */
 const POLLING_INTERVAL_MS = 200;
 
 /** Depth of the watch: from `~/.secrets` over `aipass` to the files in its folders. */
@@ -179,10 +173,7 @@ class SecretsWatcher implements SecretsWatch {
   }
 }
 
-/**
- * Returns whether a raw event is about the secrets: chokidar also watches the parent of a missing
- * folder.
- */
+/** Returns whether a raw event is about the secrets: chokidar also watches a folder above. */
 function isAbout(root: string, folder: string, details: unknown, name: string | null): boolean {
   if (typeof details !== 'object' || details === null || !('watchedPath' in details)) return true;
   if (typeof details.watchedPath !== 'string') return true;

@@ -52,10 +52,7 @@ export interface DoctorDeps {
   /** User whose daemon and files are checked. */
   readonly uid: number;
   readonly nativeWorks: boolean;
-  /**
-   * Path and expected text of the service's unit or plist; without a text only its presence is
-   * checked.
-   */
+  /** Path and expected text of the unit or plist; without a text it only has to exist. */
   readonly unit: { readonly path: string; readonly text: string | null };
   readonly installCommand: string;
   readonly askStatus: () => Promise<Status>;
@@ -104,9 +101,7 @@ function foreignFiles(socket: string, owner: number): Finding {
   return findingsOf('files').ok(`${text}; for the daemon of a whole machine: sudo aipassd doctor --system`);
 }
 
-/**
- * Checks the native calls: without them peers cannot be identified, and other users are rejected.
- */
+/** Without native calls peers cannot be identified, and other users are rejected. */
 function judgeNative(works: boolean): Finding {
   const { ok, warning } = findingsOf('native');
   return works
@@ -216,10 +211,7 @@ async function checkFreeSpace(path: string): Promise<Finding> {
   }
 }
 
-/**
- * Checks the configuration; returns whether other users may ask, the database and the network,
- * which other checks need.
- */
+/** Checks the configuration; returns what other checks need of it. */
 export function checkConfig(path: string): {
   readonly finding: Finding;
   readonly servesOthers: boolean;
@@ -245,10 +237,7 @@ export function checkConfig(path: string): {
 /** First bytes of a SQLite database (https://sqlite.org/fileformat2.html, section 1.3). */
 const SQLITE_MAGIC = 'SQLite format 3\0';
 
-/**
- * Checks whether the daemon's user alone writes the usage database, and its format, if there is
- * one; `setting` comes from the configuration.
- */
+/** Checks who writes the usage database, and its format; `setting` is the configuration's. */
 async function checkDatabase(stateFolder: string, uid: number, setting = 'usage.db'): Promise<Finding> {
   const { ok, problem } = findingsOf('database');
   if (/^postgres(?:ql)?:\/\//i.test(setting)) return ok("usage is kept in PostgreSQL: see the daemon's status");
@@ -322,9 +311,7 @@ export async function checkDaemon(
   return { status, findings };
 }
 
-/**
- * Checks that the service's unit or plist is up to date; with null, that it exists.
- */
+/** Checks that the unit or plist is up to date; with null, that it exists. */
 async function checkUnit(path: string, expected: string | null, install: string): Promise<Finding> {
   const { ok, warning } = findingsOf('unit');
   const text = await readFile(path, 'utf8').catch(() => null);
@@ -353,10 +340,7 @@ async function checkProviders(providers: readonly ProviderInfo[]): Promise<Findi
   return [...results.map((result) => result.finding), ...(clock === undefined ? [] : [clock])];
 }
 
-/**
- * Describes the way to the network that the daemon uses; warns where this shell has a proxy and the
- * daemon none.
- */
+/** Describes the daemon's way to the network; warns where only this shell has a proxy. */
 function checkNetwork(report: NetworkReport, shellProxy: string | undefined): Finding[] {
   const { ok, warning } = findingsOf('network');
   const lines = describeNetwork(report);
@@ -404,17 +388,11 @@ function failureOf(error: unknown): string {
   return systemErrorCode(cause) ?? systemErrorCode(error) ?? 'no connection';
 }
 
-/**
- * Allowed clock skew: Google refuses assertions that are some minutes off, and tokens live for an
- * hour.
- */
+/** Allowed clock skew, in milliseconds: Google refuses assertions that are some minutes off. */
 const WARN_SKEW_MS = 30_000;
 const MAX_SKEW_MS = 300_000;
 
-/**
- * Compares the clock with the `Date` of a server, which has whole seconds; `tripMs` is the duration
- * of the request.
- */
+/** Compares the clock with the `Date` of a server, which has whole seconds. */
 function judgeClock(ownMs: number, serverDate: string, tripMs: number): Finding {
   const { ok, warning, problem } = findingsOf('clock');
   const serverMs = Date.parse(serverDate);

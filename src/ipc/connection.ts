@@ -26,10 +26,7 @@ import {
 
 /** The sending side of a socket, as a connection uses it. */
 export interface Wire {
-  /**
-   * Throws for a value that JSON cannot print, and BAD_REQUEST for an answer over the clients'
-   * limit.
-   */
+  /** Throws for a value that JSON cannot print, and BAD_REQUEST over the clients' limit. */
   send(message: DaemonMessage): void;
   ready(): Promise<void>;
   end(): void;
@@ -47,9 +44,7 @@ export interface ConnectionDeps {
 /** Maximum length of a request id, in characters. */
 const MAX_ID_LENGTH = 256;
 
-/**
- * Operations after which a silent connection is in use: it gets events, or is the lease of a run.
- */
+/** Operations that keep a silent connection in use: it gets events, or is the lease of a run. */
 const HOLDING: ReadonlySet<string> = new Set(['event.subscribe', 'gateway.open', 'gateway.reopen']);
 
 interface RequestDeps {
@@ -105,16 +100,10 @@ class PendingRequest implements RequestContext {
   }
 }
 
-/**
- * Reason of every end of a connection; made once, because its stack takes as long as the rest of an
- * end.
- */
+/** Reason of every end of a connection. Made once: its stack is as slow as the rest of an end. */
 const GONE = new AipassError('CANCELLED', 'the client closed the connection');
 
-/**
- * Number of requests that are aborted in one pass of the event loop: what each of them ends is done
- * before the next pass.
- */
+/** Requests that are aborted in one pass of the event loop, with what each of them ends. */
 const ABORTS_PER_PASS = 64;
 
 /** Requests whose connections are closed: those of a thousand connections may end at once. */
@@ -152,18 +141,12 @@ export class Connection {
     return this.#hasSpoken;
   }
 
-  /**
-   * Whether the peer waits for nothing: no answer, no event that it subscribed to, no access that
-   * ends with the connection.
-   */
+  /** Whether the peer waits for nothing: no answer, no event, no access of a run. */
   get isIdle(): boolean {
     return this.#inFlight.size === 0 && !this.#holds;
   }
 
-  /**
-   * Handles one message of a frame of that length. Never throws: a wrong message is answered with
-   * an error.
-   */
+  /** Handles one message of a frame of that length. Never throws: a wrong one gets an error. */
   receive(type: string, data: unknown, length = 0): void {
     if (this.#closed.signal.aborted) return;
     this.#hasSpoken = true;
@@ -284,10 +267,7 @@ export class Connection {
     this.#run(id, data['op'], data['params'], length);
   }
 
-  /**
-   * Returns the caller. The kernel is asked at the first message, because many peers connect and
-   * send none.
-   */
+  /** Returns the caller. The kernel is asked at the first message: many peers send none. */
   #identifyCaller(): Caller {
     const { admission } = this.#deps;
     const { rights, organizations } = admission;

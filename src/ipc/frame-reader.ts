@@ -13,9 +13,7 @@ import { countWaiting, tooMuchWaiting, type SocketState } from './socket-state.t
 /** Message types that may reach node-ipc's dispatcher; its own events use the same emitter. */
 export const PASSED_ON: readonly string[] = ['hello', 'request', 'cancel'];
 
-/**
- * Number of frames of one chunk that are handled at once: what a busy client usually has in flight.
- */
+/** Frames of one chunk that are handled at once: what a busy client usually has in flight. */
 const AT_ONCE = 64;
 
 /** Number of frames of one connection that are handled before the next connection has its turn. */
@@ -39,10 +37,7 @@ export class FrameReader {
     this.#deps = deps;
   }
 
-  /**
-   * Reads a chunk. node-ipc passes what is in `ipcBuffer` and stores what is returned. Never
-   * throws.
-   */
+  /** Reads a chunk. node-ipc passes and stores what is in `ipcBuffer`. Never throws. */
   readonly read = (
     kept: unknown,
     chunk: string,
@@ -119,10 +114,7 @@ function isSocketState(kept: unknown): kept is SocketState {
   return typeof kept === 'object' && kept !== null && 'connection' in kept;
 }
 
-/**
- * Returns the error for a message that could not be read or a rejected connection; logs an
- * unexpected one.
- */
+/** Returns the error for an unreadable message or a rejected peer; logs an unexpected one. */
 export function describeReadFailure(error: unknown, logger: Logger): AipassError {
   if (error instanceof AipassError) return error;
   if (error instanceof FrameError) {

@@ -84,10 +84,7 @@ const WELCOME_LIMIT_MS = 2000;
 /** Maximum length of the answer, which may come from any program. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 
-/**
- * Finds out whether a daemon answers on a socket: checks the path and, if it is a socket, sends a
- * hello.
- */
+/** Finds out whether a daemon answers on a socket, by a hello. */
 async function probeSocket(path: string): Promise<SocketProbe> {
   try {
     if (!(await lstat(path)).isSocket()) return { kind: 'not-a-socket' };

@@ -23,10 +23,7 @@ export interface SocketDeps extends Pick<SocketServerDeps, 'dispatch'> {
   readonly onLost: (problem: string) => void;
 }
 
-/**
- * Listens until the stack is closed; requests in flight then get a grace period. Throws as
- * SocketServer.start does.
- */
+/** Listens until the stack is closed; requests in flight then get a grace period. */
 export async function openSocket(
   { config, paths, version, clock, logger: log, warnings }: Runtime,
   { gate, access, dispatch, commit, onLost }: SocketDeps,

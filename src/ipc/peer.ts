@@ -11,14 +11,10 @@ import { printSpliced, splicesOf } from '../base/spliced-json.ts';
 import { isLongerThan, printFrame } from '../protocol/frames.ts';
 import { type DaemonMessage, FRAME_END, MAX_ANSWER_BYTES } from '../protocol/messages.ts';
 
-/**
- * Bytes that may wait for a peer before reading from it pauses: enough to keep a fast reader busy.
- */
+/** Bytes that may wait for a peer before reading from it pauses: enough for a fast reader. */
 const HIGH_WATER_BYTES = 1024 * 1024;
 
-/**
- * Time in which a closing peer must read something, and then must close its side, in milliseconds.
- */
+/** Time for a closing peer to read something, and then to close its side, in milliseconds. */
 const CLOSE_LIMIT_MS = 1000;
 
 export class Peer {
@@ -72,10 +68,7 @@ export class Peer {
     return this.#ending || this.#socket.destroyed;
   }
 
-  /**
-   * Sends one message; drops it after the end. @throws AipassError BAD_REQUEST for one over the
-   * clients' limit.
-   */
+  /** Sends one message; drops it after the end. Throws BAD_REQUEST over the clients' limit. */
   send(message: DaemonMessage): void {
     if (this.isEnding) return;
     const frame = printFrame(message.type, message.data);
@@ -172,10 +165,7 @@ function contentOf(message: DaemonMessage): unknown {
   return message.type === 'chunk' ? message.data.data : undefined;
 }
 
-/**
- * Returns the error for an answer over the clients' limit. It fails its own request; the connection
- * stays open.
- */
+/** The error of an answer over the clients' limit fails its own request only. */
 function answerTooLong(): AipassError {
   return new AipassError('BAD_REQUEST', `the answer is longer than the limit of ${MAX_ANSWER_BYTES} bytes`, {
     hint: 'ask for less at once; for a completion, set max_tokens',

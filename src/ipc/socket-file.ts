@@ -19,10 +19,7 @@ import { describeFailure } from '../base/system-failure.ts';
 import { repeat } from '../base/timers.ts';
 import type { Warning } from '../base/warning.ts';
 
-/**
- * Maximum length of a path: `sun_path` holds 108 bytes on Linux and 104 on macOS, with the final
- * NUL.
- */
+/** `sun_path` holds 108 bytes on Linux and 104 on macOS, with the final NUL. */
 const MAX_PATH_BYTES = process.platform === 'darwin' ? 103 : 107;
 
 /** Throws BAD_REQUEST for a path that is too long for a socket. */
@@ -43,10 +40,7 @@ export function cannotListen(path: string, error: unknown): AipassError {
   });
 }
 
-/**
- * Sets the mode of a bound socket. If the socket is missing, the guard makes one with the right
- * mode.
- */
+/** Sets the mode of a bound socket. For a missing one the guard does. */
 export function changeSocketMode(path: string, servesOthers: boolean): void {
   try {
     if (lstatSync(path).isSocket()) chmodSync(path, servesOthers ? 0o666 : 0o600);
@@ -148,10 +142,7 @@ function describeProblem(facts: Stats, servesOthers: boolean): string | undefine
   return undefined;
 }
 
-/**
- * Returns a warning for the folder that keeps other users from the socket although they are to be
- * served.
- */
+/** Warns of a folder that keeps those users from the socket who are to be served. */
 export function blockedPathWarnings(folder: string, servesOthers: boolean): Warning[] {
   if (!servesOthers) return [];
   for (let path = folder; ; path = dirname(path)) {

@@ -32,28 +32,20 @@ import {
 import { Peer } from './peer.ts';
 import { assertSocketPath, cannotListen, makeRuntimeFolder } from './socket-file.ts';
 
-/**
- * Longest time between two checks for overdue sockets, in milliseconds; a shorter limit is checked
- * ten times.
- */
+/** Longest time between two checks for overdue sockets, in milliseconds. */
 const SWEEP_MS = 1000;
 
 /** Time that aborted requests and closing connections get during a stop, in milliseconds. */
 const ABORT_MS = 1000;
 
-/**
- * Number of rejected peers that get an error at a time: each takes one of the connections until it
- * is closed.
- */
+/** Rejected peers that get an error at a time: each takes a connection until it is closed. */
 const MAX_REJECTIONS = 64;
 
 export interface SocketServerDeps extends Omit<ConnectionDeps, 'wire' | 'admission'>, Partial<SocketTimeouts> {
   readonly path: string;
   readonly frameBytes: number;
   readonly gate: Gate;
-  /**
-   * Returns whether users other than the daemon's own may connect; the gate checks each of them.
-   */
+  /** Returns whether other users may connect; the gate checks each of them. */
   readonly servesOthers: () => boolean;
   /** Puts what was recorded on disk before replies leave. */
   readonly commit: GroupCommit;
@@ -155,10 +147,7 @@ export class SocketServer {
     });
   }
 
-  /**
-   * Stops accepting, waits up to `graceMs` for requests in flight, and aborts those that remain.
-   * Closes every connection once its peer has taken its answers.
-   */
+  /** Waits for requests in flight, aborts those that remain, and closes every connection. */
   async stop(graceMs: number): Promise<void> {
     clearInterval(this.#sweep);
     const server = this.#ipc?.server.server;

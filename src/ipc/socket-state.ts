@@ -30,9 +30,7 @@ export interface SocketTimeouts {
   readonly unfinishedFrameMs: number;
   /** Time in which a peer must send its first message. */
   readonly silentMs: number;
-  /**
-   * Time after which a connection without requests in flight and without a subscription is closed.
-   */
+  /** Time after which an idle connection without a subscription is closed. */
   readonly idleMs: number;
 }
 
@@ -46,9 +44,7 @@ export function tooMuchWaiting(): AipassError {
   });
 }
 
-/**
- * Counts the bytes that wait for a socket; false if its user now has more waiting than is allowed.
- */
+/** Counts the bytes that wait for a socket; false if its user has too many now. */
 export function countWaiting(socket: SocketState): boolean {
   const bytes = (socket.partial?.bytes ?? 0) + socket.peer.waitingBytes;
   const change = bytes - socket.countedBytes;

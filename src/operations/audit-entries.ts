@@ -42,10 +42,7 @@ interface NamedEntry {
 }
 
 export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordRequest {
-  /**
-   * The last entry of each caller: a program in a hurry asks for the same again, and then its entry
-   * is the same one.
-   */
+  /** The last entry of each caller: a program in a hurry has the same one again and again. */
   const lastEntries = new WeakMap<Caller, NamedEntry>();
   return (operation, params, { caller }, outcome, organization) => {
     const refused = outcome.kind === 'failed' && outcome.error.code === 'FORBIDDEN';

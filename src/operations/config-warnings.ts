@@ -34,10 +34,7 @@ export function configWarnings(config: Config, paths: Pick<Paths, 'config'>): Wa
   return [...unencrypted(config, paths), ...readableSecrets(config, paths)];
 }
 
-/**
- * Lists the addresses that keys and prompts are sent to without encryption, but for this machine's
- * own.
- */
+/** Lists the addresses elsewhere that keys and prompts are sent to without encryption. */
 function unencrypted(config: Config, paths: Pick<Paths, 'config'>): Warning[] {
   return Object.entries(config.providers).flatMap(([name, provider]) => {
     const addresses: readonly (readonly [string, string | null | undefined])[] = [
@@ -90,10 +87,7 @@ export interface KnownNames {
   readonly paths: Pick<Paths, 'config' | 'envFile'>;
 }
 
-/**
- * Lists the names in a configuration that lead nowhere: unknown providers, providers without a key,
- * variables that `.env` does not have.
- */
+/** Lists the names in a configuration that lead nowhere. */
 export function referenceWarnings(config: Config, known: KnownNames): Warning[] {
   return [...defaultWarnings(config, known), ...fallbackWarnings(config, known), ...variableWarnings(config, known)];
 }

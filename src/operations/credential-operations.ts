@@ -15,10 +15,7 @@ const id = z.uuid();
 const ifRevision = z.union([z.int().min(1), z.array(z.int().min(1)).min(1)]).optional();
 const text = (maxLength: number) => z.string().max(maxLength);
 
-/**
- * Fields of a new credential. Bounds on content are in ProviderCredentials, which words its errors
- * without the value.
- */
+/** Fields of a new credential. ProviderCredentials bounds their content. */
 export const createFields = {
   provider: z.string().min(1).max(64),
   account_key: text(256),

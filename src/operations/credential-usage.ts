@@ -203,10 +203,7 @@ function shareLeft({ limit, remaining }: LimitWindow): number {
   return limit === null || remaining === null || limit === 0 ? 1 : remaining / limit;
 }
 
-/**
- * Returns the window of a unit with the smallest share left, because that one will stop the calls
- * first.
- */
+/** Returns the window with the smallest share left, which stops the calls first. */
 function tightest(windows: readonly LimitWindow[], unit: LimitUnit): LimitWindow | undefined {
   return windows.filter((window) => window.unit === unit).toSorted((a, b) => shareLeft(a) - shareLeft(b))[0];
 }
@@ -276,20 +273,14 @@ const SMALL_MODEL = /mini|nano|small|haiku|flash|lite|instant|8b|7b/i;
 /** Models that do not chat. */
 const OTHER_MODEL = /embed|whisper|tts|image|moderation|rerank|audio|dall-e|transcri/i;
 
-/**
- * Returns what a token in and a token out cost together, in US dollars; infinite where no price is
- * listed.
- */
+/** Returns the price of a token in and a token out, in US dollars; infinite where unknown. */
 function priceOf({ promptPrice, completionPrice }: ModelInfo): number {
   return promptPrice === undefined
     ? Number.POSITIVE_INFINITY
     : Number(promptPrice) + Number(completionPrice ?? promptPrice);
 }
 
-/**
- * Returns the model that costs least: by price where prices are listed, else a small one by its
- * name.
- */
+/** Returns the model that costs least by its price, else a small one by its name. */
 function cheapestModel(models: readonly ModelInfo[]): string | undefined {
   const chats = models.filter(({ id }) => !OTHER_MODEL.test(id));
   const [cheapest] = chats.toSorted((a, b) => priceOf(a) - priceOf(b));

@@ -144,9 +144,7 @@ export function createDispatcher(
     }
   });
 
-  /**
-   * Waits for a handler, and lets its result leave only if the caller still has the right to it.
-   */
+  /** Waits for a handler. Its result leaves only if the caller still has the right. */
   const settle = async (request: RunningRequest, result: Promise<unknown>): Promise<DispatchOutcome> => {
     const { operation, place, context } = request;
     running.add(request);
@@ -282,10 +280,7 @@ function unknownOperation(op: string, known: Iterable<string>): AipassError {
   });
 }
 
-/**
- * Rejects huge parameters: a schema lists every wrong element, and millions of them would block the
- * event loop.
- */
+/** Rejects huge parameters: a schema would list millions of wrong elements. */
 function assertBounded(op: string, params: unknown): void {
   if (typeof params !== 'object' || params === null) return;
   const fields: readonly unknown[] = Object.values(params);

@@ -9,10 +9,7 @@ import { organizationName, type OperationGroup } from './operation.ts';
 
 /** Makes the operation; `hubOf` returns the hub of an organization. */
 export function eventOperations(hubOf: (slug: string) => EventHub): OperationGroup<'event'> {
-  /**
-   * Holds what each connection listens to, so that a second subscription widens the first and sends
-   * nothing twice.
-   */
+  /** What each connection listens to: a second subscription widens the first. */
   const wanted = new WeakMap<AbortSignal, Map<EventHub, Set<string>>>();
 
   return {

@@ -16,9 +16,7 @@ import type { OperationGroup, OperationContext } from './operation.ts';
 
 /** Tokens of named callers, as the operations need them. */
 interface NamedTokenStore {
-  /**
-   * Creates the token of a name, which replaces an earlier one; undefined where there are too many.
-   */
+  /** Creates the token of a name in place of an earlier one, unless there are too many. */
   create(name: string, uid: number, rights: readonly Right[]): string | undefined;
   remove(name: string): boolean;
   list(): NamedToken[];

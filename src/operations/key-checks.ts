@@ -25,18 +25,12 @@ export interface KeyChecksDeps {
   readonly vault: Vault;
   readonly providers: Providers;
   readonly pools: Pools;
-  /**
-   * Where each key goes, and whether it is switched off: then its provider is asked on request
-   * only.
-   */
+  /** Where each key goes, and whether it is off: then it is asked about on request only. */
   readonly credentials: Pick<ProviderCredentials, 'addressed' | 'isOff'>;
   readonly logger: Pick<Logger, 'info'>;
 }
 
-/**
- * Opens the checks: on their schedule, and when a pool asks for one. Throws AipassError BAD_REQUEST
- * for a pattern that is not valid.
- */
+/** Opens the checks: on their schedule, and when a pool asks for one. */
 export function openKeyChecks(
   { config, clock, logger }: Runtime,
   {
@@ -76,10 +70,7 @@ export class KeyChecks {
     this.#deps = deps;
   }
 
-  /**
-   * Asks about keys, a few at once; `onVerdict` hears each verdict as it comes. Rejects when the
-   * signal aborts.
-   */
+  /** Asks about keys, a few at once; `onVerdict` hears each verdict as it comes. */
   check(
     keys: readonly ApiKey[],
     signal: AbortSignal,
@@ -129,10 +120,7 @@ export class KeyChecks {
   }
 }
 
-/**
- * Describes the result of a check. Without an endpoint nobody was asked; with one, "unknown" is a
- * failure of the request.
- */
+/** Without an endpoint nobody was asked; with one, "unknown" is a failure of the request. */
 function describeVerdict(
   provider: Provider,
   check: KeyCheckResult,

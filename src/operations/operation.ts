@@ -8,26 +8,17 @@ import type { Caller } from '../callers/caller.ts';
 import type { Right } from '../callers/access.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 
-/**
- * Schema of the parameter that names an organization; whether it is one of the caller's is decided
- * before.
- */
+/** Parameter that names an organization; whether it is one of the caller's was decided before. */
 export const organizationName = z.string().min(1).max(64);
 
 /** What an endpoint gives with each request. */
 export interface RequestContext {
   readonly caller: Caller;
-  /**
-   * Returns the caller's rights by the configuration in use now; those in `caller` are of the time
-   * of the request.
-   */
+  /** Returns the caller's rights now; those in `caller` are of the time of the request. */
   currentRights(): Pick<Caller, 'rights' | 'organizations'>;
   /** Aborts `signal` with an error that the caller receives. */
   abort(reason: AipassError): void;
-  /**
-   * Aborts when the caller cancels, disconnects or loses the right, or the daemon stops; the reason
-   * is an AipassError.
-   */
+  /** Aborts with an AipassError when the caller leaves or loses the right, or at a stop. */
   readonly signal: AbortSignal;
   /** Aborts when the caller's connection closes, also after the reply: leases end then. */
   readonly closed: AbortSignal;
@@ -43,10 +34,7 @@ export interface OperationContext extends Pick<RequestContext, 'caller' | 'signa
   /** Sends an event to the caller; throws FORBIDDEN once it has lost the operation's right. */
   readonly notify: (event: string, data: unknown) => void;
   readonly currentRights: () => Pick<Caller, 'rights' | 'organizations'>;
-  /**
-   * Organization of the request: one of the caller's own. `default` for operations that know no
-   * organizations.
-   */
+  /** Organization of the request; `default` for operations that know no organizations. */
   readonly organization: string;
   /** Throws FORBIDDEN unless the caller has the right in that organization, now. */
   readonly requireRight: (right: Right) => void;
@@ -70,21 +58,12 @@ export interface OperationAudit<Params, Result> {
 }
 
 export interface Operation<Name extends OperationName> {
-  /**
-   * Required right; checked before the parameters and the handler, and again before an asynchronous
-   * result leaves.
-   */
+  /** Required right; checked before the parameters, and again before a late result leaves. */
   readonly right: Right;
   readonly schema: z.ZodType<Operations[Name]['params']>;
-  /**
-   * Set for an operation on organizations; a function where it depends on the parameters, which are
-   * not checked yet.
-   */
+  /** A function where it depends on the parameters, which are not checked yet. */
   readonly inOrganization?: OrganizationReach | ((params: unknown) => OrganizationReach);
-  /**
-   * Present for each operation that releases a value or changes something; of the others only
-   * refusals are audited.
-   */
+  /** Present for what releases a value or changes something; of others refusals are audited. */
   readonly audit?: OperationAudit<Operations[Name]['params'], Operations[Name]['result']>;
   handle(
     params: Operations[Name]['params'],

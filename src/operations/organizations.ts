@@ -79,9 +79,7 @@ function organizationPaths(paths: Paths, slug: string): Paths {
   return { ...paths, secrets, envFile: join(secrets, '.env') };
 }
 
-/**
- * Opens the records of an organization for the keys of its vault; they are saved with the state.
- */
+/** Opens the records for the keys of an organization's vault; they are saved with the state. */
 function openRecords(
   { state, clock }: Runtime,
   slug: string,
@@ -136,10 +134,7 @@ export async function openKeys(
   return { vault, lookup, records, pools, onCheckNeeded };
 }
 
-/**
- * Opens the daemon's `own` organization and every configured one; one that a reload adds is opened
- * then. Closed with the stack.
- */
+/** Opens the daemon's `own` organization and every configured one, also after a reload. */
 export async function openOrganizations(
   runtime: Runtime,
   organizations: Organizations,

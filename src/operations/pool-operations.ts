@@ -148,10 +148,7 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
   };
 }
 
-/**
- * Number of leases that one connection may hold: a client that forgets to settle must not use up
- * memory.
- */
+/** Number of leases that one connection may hold: a client may forget to settle. */
 const MAX_HELD = 10_000;
 
 interface LeasedKey {
@@ -169,9 +166,7 @@ interface LeasedKey {
  */
 class HeldLeases {
   readonly #byConnection = new WeakMap<AbortSignal, Map<string, LeasedKey>>();
-  /**
-   * Leases of connections that are closed: a thousand connections of one program may end at once.
-   */
+  /** Leases of closed connections: a thousand connections may end at once. */
   readonly #lost = new FairTurns<Map<string, LeasedKey>>((held) => {
     const [next] = held;
     if (!next) return false;
@@ -182,10 +177,7 @@ class HeldLeases {
     return held.size > 0;
   });
 
-  /**
-   * Holds a lease and returns its id. Gives it back and throws where the connection is gone or
-   * holds too many.
-   */
+  /** Holds a lease, or gives it back and throws where the connection is gone or has too many. */
   hold(leased: LeasedKey, closed: AbortSignal): string {
     let leases = this.#byConnection.get(closed);
     if (closed.aborted || (leases?.size ?? 0) >= MAX_HELD) {
@@ -207,10 +199,7 @@ class HeldLeases {
     return leaseId;
   }
 
-  /**
-   * Settles a lease of a connection and returns it, or undefined where the connection does not hold
-   * it (any more).
-   */
+  /** Settles a lease and returns it, or undefined where the connection does not hold it. */
   settle(leaseId: string, closed: AbortSignal, toOutcome: (lease: KeyLease) => LeaseOutcome): LeasedKey | undefined {
     const leases = this.#byConnection.get(closed);
     const leased = leases?.get(leaseId);
@@ -255,10 +244,7 @@ function keylessCall(subject: LeasedCall, error: unknown): RawEvent {
   return { ...subject, operation: POOLED_CALL, status, errorCode };
 }
 
-/**
- * Returns the status of a report's outcome as apipool has it: a key at its limit is kept apart from
- * other failures.
- */
+/** Returns the status as apipool has it: a key at its limit is apart from other failures. */
 function statusOf(outcome: PoolSettleParams['outcome']): UsageStatus {
   if (outcome === 'succeeded') return 'success';
   return outcome === 'limited' ? 'reach_limit' : 'failed';

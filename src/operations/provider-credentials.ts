@@ -57,10 +57,7 @@ const REFRESH_EVERY_MS = 5000;
 /** Maximum number of usage reports, and of times of forced ones, that are kept. */
 const MAX_REMEMBERED = 1000;
 
-/**
- * Shortest and longest key that is saved, in characters. Shorter ones would be shown by their last
- * four.
- */
+/** Bounds of a key that is saved, in characters: a short one would be shown by its last four. */
 const MIN_KEY_LENGTH = 8;
 const MAX_KEY_LENGTH = 4096;
 
@@ -286,10 +283,7 @@ export class ProviderCredentials {
     return this.#changed(updated, 'updated', fields);
   }
 
-  /**
-   * Replaces the key after the provider accepted the new one; on any failure the old key stays.
-   * Throws CONFLICT for another revision.
-   */
+  /** Replaces the key once the provider accepted the new one; on any failure the old stays. */
   async rotate(
     { id, api_key: apiKey, if_revision: revision }: CredentialRotateParams,
     signal: AbortSignal,
@@ -318,10 +312,7 @@ export class ProviderCredentials {
     return this.#changed(rotated, 'updated', ['api_key']);
   }
 
-  /**
-   * Returns a provider with the addresses that a key is for: those of its credential, where it has
-   * a base URL.
-   */
+  /** Returns a provider with the addresses of a key's credential, where it has a base URL. */
   addressed(provider: Provider, key: Pick<ApiKey, 'keyId' | 'value'>): Provider {
     return withBaseUrl(provider, this.#deps.records.of(key)?.baseUrl ?? null, this.#lookup);
   }
@@ -605,10 +596,7 @@ export class ProviderCredentials {
   }
 }
 
-/**
- * Returns the error for a credential that is absent or belongs to another organization: both get
- * the same.
- */
+/** Absent and of another organization are the same error. */
 export function notFound(): AipassError {
   return new AipassError('NOT_FOUND', 'Not Found', { hint: 'aipassd credential list shows what there is' });
 }

@@ -59,10 +59,7 @@ export function secretOperations(vault: Vault, folder: string, record: RecordEve
   };
 }
 
-/**
- * Changes a secret on the disk. @throws AipassError with the path and the remedy where the disk
- * does not take it.
- */
+/** Changes a secret on the disk. Throws the path and the remedy where that fails. */
 async function onDisk(name: string, change: () => Promise<void>): Promise<void> {
   try {
     await change();

@@ -161,10 +161,7 @@ export function usageOperations(deps: UsageOperationsDeps): OperationGroup<'usag
   };
 }
 
-/**
- * Fetches a generation's record and keeps it; the event of a completion is filled in and counted
- * once.
- */
+/** Fetches a generation's record; the event of a completion is filled in, not counted anew. */
 async function track(
   { usage, organizations, providers, clock }: UsageOperationsDeps,
   params: { readonly generationId: string; readonly caller?: string | undefined },
@@ -217,10 +214,7 @@ function isAcrossOrganizations(params: unknown): boolean {
   return readString(params, 'by') === 'organization' && readString(params, 'organization') === undefined;
 }
 
-/**
- * Returns the organizations that a question is about; undefined for all, also those that are not
- * configured any more.
- */
+/** Returns the organizations that a question is about; undefined for all that ever were. */
 function scopeOf(
   query: UsageQuery,
   { organization: slug, currentRights }: OperationContext,

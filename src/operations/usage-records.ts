@@ -12,16 +12,10 @@ export type RecordEvent = (event: RawEvent) => void;
 
 type Asked = Pick<RawEvent, 'operation' | 'provider' | 'keyId'>;
 
-/**
- * The last release of each caller: a program in a hurry asks for the same again, and then its event
- * is the same one.
- */
+/** The last release of each caller: a program in a hurry has the same one again and again. */
 const lastReleases = new WeakMap<Caller, RawEvent>();
 
-/**
- * Hands out a credential, at once or later, and records the outcome; `details` returns what the
- * result adds. Fails as `release` does.
- */
+/** Hands out a credential, and records the outcome; `details` adds to that. */
 export function recordRelease<Result>(
   record: RecordEvent,
   caller: Caller,
@@ -56,9 +50,7 @@ function releaseEvent(caller: Caller, operation: string, provider: Asked['provid
   return event;
 }
 
-/**
- * Returns what is recorded of a caller: what it calls itself, and what the kernel reports of it.
- */
+/** Returns what is recorded of a caller: its own words, and the kernel's. */
 export function eventCaller(caller: Caller, organization?: string): EventCaller {
   return {
     caller: caller.name ?? undefined,

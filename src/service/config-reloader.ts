@@ -60,10 +60,7 @@ export class ConfigReloader implements ConfigSource {
     return () => this.#changeListeners.delete(listener);
   }
 
-  /**
-   * Calls back with the outcome of each reload, after the parts heard of a change; the returned
-   * function ends that.
-   */
+  /** Calls back with the outcome of each reload, after the parts; the result ends that. */
   onReload(listener: (outcome: ReloadOutcome) => void): () => void {
     this.#outcomeListeners.add(listener);
     return () => this.#outcomeListeners.delete(listener);
@@ -84,10 +81,7 @@ export class ConfigReloader implements ConfigSource {
     return outcome;
   }
 
-  /**
-   * Polls the file every two seconds and reloads it when it changed; the returned function ends
-   * that.
-   */
+  /** Polls the file and reloads it when it changed; the returned function ends that. */
   watch(): () => Promise<void> {
     const { clock, path } = this.#deps;
     this.#seen = readSignature(path);
@@ -132,10 +126,7 @@ export class ConfigReloader implements ConfigSource {
     return { kind: 'reloaded', ...change };
   }
 
-  /**
-   * Calls every listener; a failing one is a defect of its own and keeps no other from hearing of
-   * the change.
-   */
+  /** Calls every listener; one that fails keeps no other from hearing of the change. */
   #notify(next: Config, before: Config): void {
     for (const listener of this.#changeListeners) {
       try {
@@ -147,10 +138,7 @@ export class ConfigReloader implements ConfigSource {
   }
 }
 
-/**
- * Returns a text that changes with the file, and when others get, or lose, the right to write it or
- * a folder above.
- */
+/** Returns a text that changes with the file, and with who may write it or a folder above. */
 function readSignature(path: string): string {
   return [
     readFileSignatureSync(path),
@@ -164,9 +152,7 @@ export interface ConfigChange {
   readonly needRestart: readonly string[];
 }
 
-/**
- * Settings that are read at each use, or applied when they change; everything else needs a restart.
- */
+/** Settings that are read at each use, or applied when they change. */
 const APPLIED: ReadonlySet<string> = new Set([
   '$schema',
   'access',
@@ -180,10 +166,7 @@ const APPLIED: ReadonlySet<string> = new Set([
 /** Matches what is fixed when the pool of a provider is made. */
 const FIXED_OF_PROVIDER = /^providers\.[^.]+\.pool$/;
 
-/**
- * Matches the sections whose settings are compared one by one: a provider, too, so that it is
- * named.
- */
+/** Sections whose settings are compared one by one; a provider, too, so that it is named. */
 const COMPARED_DEEPER = /^(?:limits|log|network|schedules|usage|providers(?:\.[^.]+)?)$/;
 
 export function compareConfigs(before: Config, after: Config): ConfigChange {

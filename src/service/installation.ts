@@ -83,10 +83,7 @@ export async function fitToMachine(installation: Installation, run: RunProgram =
   return sandbox === null ? installation : { ...installation, sandbox, text: weakenUnit(installation.text, sandbox) };
 }
 
-/**
- * Returns the name of this process's user, or the number of one without an entry in the list of
- * users.
- */
+/** Returns the name of this process's user, or the number of one without a name. */
 function userName(uid: number): string {
   try {
     return userInfo().username;
@@ -119,10 +116,7 @@ function readTemplate(file: string): string {
   return readFileSync(join(PACKAGE, file), 'utf8');
 }
 
-/**
- * Returns the variables that a service manager must set, because the paths that result from its
- * environment differ from this shell's.
- */
+/** Returns the variables for paths that differ from what a service manager's environment gives. */
 function movedPaths(paths: Paths, home: string): Record<string, string> {
   const runtime = process.env['XDG_RUNTIME_DIR'] ?? `/run/user/${process.getuid?.() ?? 0}`;
   const usual = resolvePaths({ home, env: { XDG_RUNTIME_DIR: runtime } });
@@ -154,10 +148,7 @@ function assertSafeProgram(command: readonly string[]): void {
   });
 }
 
-/**
- * Checks everything in a folder. A link is judged by its owner alone: what it leads to is in this
- * package, or is not run.
- */
+/** Checks everything in a folder. What a link leads to is in this package, or is not run. */
 function assertTreeTrusted(folder: string): void {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
@@ -214,10 +205,7 @@ const PLIST_COMMAND = '<string>/usr/local/bin/aipassd</string>';
 const PLIST_ENVIRONMENT = '<dict/>';
 const PLIST_HOME = '/Users/you/';
 
-/**
- * Prints the plist from its template; `home` is the user's. Throws when the template has nothing to
- * fill in.
- */
+/** Prints the plist from its template. Throws when the template has nothing to fill in. */
 export function printPlist(template: string, service: ServiceProgram, home: string): string {
   if (!template.includes(PLIST_COMMAND) || !template.includes(PLIST_ENVIRONMENT)) {
     throw new Error('the plist template has no command or environment to fill in');

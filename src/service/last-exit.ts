@@ -37,10 +37,7 @@ export function beginRun(socket: string): RunRecord {
   return { pid: process.pid, started, startedAt: Date.now(), socket, end: null };
 }
 
-/**
- * Writes the record. A disk that does not take it keeps no daemon from starting or stopping: the
- * log has the same.
- */
+/** Writes the record. A disk that does not take it keeps no daemon from starting or stopping. */
 export function writeRunRecord(path: string, record: RunRecord): void {
   try {
     // Not in a place of another user, who could not remove it.

@@ -10,16 +10,10 @@ import { constants } from 'node:os';
 export type Ending =
   { readonly kind: 'signal'; readonly signal: NodeJS.Signals } | { readonly kind: 'failure'; readonly error: unknown };
 
-/**
- * Exit code after an unexpected failure: EX_SOFTWARE of sysexits.h, so that a service manager
- * restarts the daemon.
- */
+/** EX_SOFTWARE of sysexits.h, after which a service manager restarts the daemon. */
 export const EXIT_SOFTWARE = 70;
 
-/**
- * Signals that stop the daemon in good order. Of these Node handles only the first two: the others
- * would end the process with requests in flight.
- */
+/** Signals that stop the daemon in good order; Node handles only the first two. */
 const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGXCPU', 'SIGPWR'] as const;
 
 /**
@@ -30,10 +24,7 @@ const STOP_SIGNALS = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGXCPU', 'SIGPWR'] as co
  */
 const IGNORED_SIGNALS = ['SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGIO', 'SIGSTKFLT', 'SIGXFSZ'] as const;
 
-/**
- * Longest orderly stop, in milliseconds: less than the units' TimeoutStopSec, so that the daemon
- * itself reports that it hangs.
- */
+/** Longest orderly stop, in milliseconds: less than the units' TimeoutStopSec. */
 const STOP_LIMIT_MS = 18_000;
 
 export class Lifetime {

@@ -62,10 +62,7 @@ export interface Installation {
 const SYSTEM_USER = 'u aipassd - "aipassd, credential daemon" /var/lib/aipassd\n';
 const SYSUSERS_FILE = '/etc/sysusers.d/aipassd.conf';
 
-/**
- * First configuration of a host-wide daemon: members of the group may use credentials but see no
- * value.
- */
+/** First configuration of a host-wide daemon: its group may use credentials, and see no value. */
 const SYSTEM_CONFIG = `{
   // Who may ask this daemon, besides its own user and root. See "access" in config.schema.json.
   "access": {
@@ -321,10 +318,7 @@ function reasonOf({ code, stderr }: Awaited<ReturnType<RunProgram>>): string {
   return plainText(stderr, 300) || `exit status ${code ?? 'none'}`;
 }
 
-/**
- * Reads a file, or returns null if it is missing. A symbolic link is followed for reading and
- * replaced by writing.
- */
+/** Reads a file through links, or returns null if it is missing. */
 async function readText(path: string): Promise<string | null> {
   try {
     const { size } = await stat(path);

@@ -10,16 +10,10 @@ export type RunProgram = (
   argv: readonly string[],
 ) => Promise<{ readonly code: number | null; readonly stderr: string }>;
 
-/**
- * Time limit of one program, in milliseconds: longer than a unit's TimeoutStartSec plus
- * TimeoutStopSec.
- */
+/** Time limit of one program, in milliseconds: longer than a unit may take to start and stop. */
 const PROGRAM_LIMIT_MS = 60_000;
 
-/**
- * Runs a program with a time limit, without its output. @throws AipassError NOT_FOUND if it is
- * missing.
- */
+/** Runs a program with a time limit, without its output. Throws NOT_FOUND if it is missing. */
 export function runProgram(argv: readonly string[]): Promise<{ code: number | null; stderr: string }> {
   const [program = '', ...args] = argv;
   return new Promise((resolve, reject) => {

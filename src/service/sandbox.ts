@@ -21,10 +21,7 @@ const LEFT_OUT = '# left out by aipassd install, ';
 /** Number of transient units at a time. */
 const AT_ONCE = 8;
 
-/**
- * Exit code of the program in the transient unit where the folder is not read-only, as it should
- * be.
- */
+/** Exit code of the transient unit where the folder is not read-only, as it should be. */
 const WRITABLE = 77;
 
 /** Protections that a unit lacks, and the reason. */
@@ -32,10 +29,7 @@ export interface Sandbox {
   /** Directives that do not work here, as they stand in the unit. */
   readonly leftOut: readonly string[];
   readonly reason: string;
-  /**
-   * Whether the read-only file system of the unit has effect; some versions of systemd ignore what
-   * they cannot set up.
-   */
+  /** Whether the file system is read-only; some systemds ignore what they cannot set up. */
   readonly isReadOnly: boolean;
 }
 

@@ -52,10 +52,7 @@ export class ServiceNotifier {
   }
 }
 
-/**
- * Returns how often to feed the watchdog, in milliseconds: thrice in the time it waits; null where
- * none watches this process.
- */
+/** Returns how often to feed the watchdog, in milliseconds: thrice in its time; else null. */
 export function watchdogInterval(env: Readonly<Record<string, string | undefined>>, pid: number): number | null {
   const microseconds = Number(env['WATCHDOG_USEC']);
   if (!Number.isSafeInteger(microseconds) || microseconds <= 0) return null;

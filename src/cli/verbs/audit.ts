@@ -142,10 +142,7 @@ async function logPath({ connect, paths }: VerbContext): Promise<string> {
   });
 }
 
-/**
- * Reads whole lines from a place on, or the end of the file where there is none. A file that was
- * put aside is read anew.
- */
+/** Reads whole lines from a place, or the last ones. A rotated file is read anew. */
 async function readFrom(path: string, from: number | null): Promise<{ readonly text: string; readonly end: number }> {
   try {
     const { size } = await stat(path);

@@ -71,10 +71,7 @@ function noteFallback({ fallback }: CompletionResult, out: Output): void {
   if (fallback) out.note(`answered by ${fallback.provider}, model ${fallback.model} (a fallback)`);
 }
 
-/**
- * Prints what an answer holds besides text: tool calls as a document, a refusal or an empty answer
- * as a warning.
- */
+/** Prints what an answer holds besides text: tool calls, a refusal, nothing. */
 function showOther(result: CompletionResult, out: Output): void {
   noteFallback(result, out);
   const { content, toolCalls, refusal, finishReason } = result;

@@ -43,9 +43,7 @@ const NAME_LISTERS: Readonly<Record<NameKind, (aipass: Aipass) => Promise<readon
   secrets: async (aipass) => (await aipass.request('secret.list', {})).secrets.map((one) => one.name),
 };
 
-/**
- * Prints names that the daemon knows, one on each line; prints nothing where it does not answer.
- */
+/** Prints names that the daemon knows, one a line; nothing where it does not answer. */
 export const completionNames = defineVerb({
   name: 'completion names',
   summary: 'print the names that a completion script offers',
@@ -75,10 +73,7 @@ interface Group {
   readonly options: readonly string[];
   /** What may stand for the words of the verb. */
   readonly operands: readonly Completion[];
-  /**
-   * What may stand for the value of an option, by the option as it is written; no words where
-   * anything may.
-   */
+  /** What may stand for the value of an option, by the option as it is written. */
   readonly values: ReadonlyMap<string, Completion>;
   /** Whether a command with its words follows `--`. */
   readonly takesCommand: boolean;

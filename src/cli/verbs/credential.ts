@@ -119,10 +119,7 @@ async function addKey(
   await printVerdict(aipass, created.id, { organization, signal }, out);
 }
 
-/**
- * Prints what the provider reports about a credential; a provider that cannot be asked is not a
- * failure here.
- */
+/** Prints the provider's verdict; one that cannot be asked is not a failure here. */
 async function printVerdict(
   aipass: Aipass,
   id: string,
@@ -261,9 +258,7 @@ export const credentialTest = defineVerb({
   },
 });
 
-/**
- * Shows what a provider reports about a credential. Exits with 2 where it does not accept the key.
- */
+/** Exits with 2 where the provider does not accept the key. */
 export const credentialUsage = defineVerb({
   name: 'credential usage',
   summary: 'show what is left of the limits of a credential, as its provider reports it',

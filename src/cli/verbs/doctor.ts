@@ -76,10 +76,7 @@ function summarize(problems: number, warnings: number, fine: number): string {
   return `${formatCount(problems, 'problem')}, ${formatCount(warnings, 'warning')}; ${checks}.`;
 }
 
-/**
- * The unit of the whole machine. Only its existence is checked, because it was written for the Node
- * and the package that installed it.
- */
+/** Only its existence is checked: it was written for the Node that installed it. */
 const SYSTEM_UNIT = { path: SYSTEM_UNIT_FILE, text: null };
 
 /** Returns the user of the daemon of the whole machine, whose folder only root may read. */

@@ -42,10 +42,7 @@ import {
   UsageError,
 } from '../verb.ts';
 
-/**
- * Signals that end or steer a program and are sent to one process. A terminal sends SIGINT and
- * SIGQUIT to both itself.
- */
+/** Signals that are sent to one process; a terminal sends the others to both. */
 const FORWARDED: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGCONT', 'SIGWINCH'];
 const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT'];
 
@@ -59,10 +56,7 @@ const EXIT_NOT_FOUND = 127;
 /** Waits between two attempts to get the access back. */
 const REOPEN_BACKOFF: Backoff = { firstMs: 100, maxMs: 2000, jitter: 0.2 };
 
-/**
- * How long the access may be gone before its user gets a warning, in milliseconds: a restart is
- * shorter.
- */
+/** How long the access may be gone before its user is warned, in milliseconds. */
 const PATIENCE_MS = 5000;
 
 export const exec = defineVerb({
@@ -121,9 +115,7 @@ export const exec = defineVerb({
   },
 });
 
-/**
- * Runs a program in this terminal and returns its exit code, by which shells also report a signal.
- */
+/** Runs a program in this terminal and returns its exit code, as shells give it. */
 async function runProgram(
   program: string,
   args: readonly string[],
@@ -155,10 +147,7 @@ function exitCodeOf(child: ChildProcess): Promise<number> {
   });
 }
 
-/**
- * Ignores a signal that the terminal sent to the whole foreground group: the program has its own
- * already.
- */
+/** The terminal sent the signal to the program, too. */
 function ignore(): void {}
 
 /** Passes signals on to a program; the returned function ends that. */
@@ -225,9 +214,7 @@ function describeLoss(program: string, { code, message, hint }: AipassError): Ai
   return new AipassError(code, `${program} has no access to aipassd since its daemon restarted: ${message}`, { hint });
 }
 
-/**
- * Returns a value as a shell reads it; the placeholders for the port and the token stay readable.
- */
+/** Quotes a value for a shell, but not the placeholders for port and token. */
 function quoteValue(value: string): string {
   return value.includes('<') ? value : shellQuote(value);
 }

@@ -42,10 +42,7 @@ export interface GitRequest {
 
 const FOLDER = 'git';
 
-/**
- * User beside a token. GitHub, GitLab, Gitea and Forgejo take any name; this is the one that
- * GitHub's and Bitbucket's documents ask for.
- */
+/** User beside a token: most hosts take any name, GitHub and Bitbucket document this one. */
 const TOKEN_USER = 'x-access-token';
 
 /** Fields of a document that may hold the password, in order. */

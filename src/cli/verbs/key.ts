@@ -170,10 +170,7 @@ function formatWindow({ name, limit, remaining, percent, per }: LimitWindow): st
 /** The word that means an account where there is neither a key nor an account of that name. */
 const GOOGLE = 'google';
 
-/**
- * Checks the keys and the accounts of a name. Exits with 2 when one is invalid or suspect, or when
- * the provider was asked and gave no verdict.
- */
+/** Exits with 2 for what is invalid, suspect, or was asked about without a verdict. */
 export const validate = defineVerb({
   name: 'validate',
   summary: "check a provider's keys, and OAuth accounts of that name; with --online, ask the provider",
@@ -281,10 +278,7 @@ function keySubject({ provider, keyId, masked }: KeyVerdict): string {
   return `${provider}  ${keyId}  ${masked}`;
 }
 
-/**
- * Returns whether a key is not known to be good: rejected, of another shape, or its provider was
- * asked and gave no verdict.
- */
+/** Returns whether a key is refused, suspect, or was asked about without a verdict. */
 function isBadKey({ verdict, checked }: KeyVerdict): boolean {
   return verdict === 'invalid' || verdict === 'suspect' || (verdict === 'unknown' && checked === 'online');
 }

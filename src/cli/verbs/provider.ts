@@ -105,9 +105,7 @@ export const testConnection = defineVerb({
   },
 });
 
-/**
- * Asks for the models. A provider without a list, of which none is known, has not failed the test.
- */
+/** A provider without a list of models has not failed the test. */
 async function askModels(
   aipass: Aipass,
   provider: string,
@@ -121,10 +119,7 @@ async function askModels(
   }
 }
 
-/**
- * Returns the error for a provider that answered nothing that was asked, because there was nothing
- * to ask or no answer.
- */
+/** Returns the error for a provider of which nothing could be asked, or that did not answer. */
 function notTested(name: string, verdict: KeyVerdict | undefined, model = 'M'): AipassError {
   const reason =
     verdict?.checked === 'online'

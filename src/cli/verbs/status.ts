@@ -114,9 +114,7 @@ const KEY_STATES: Readonly<Record<PoolKeyState, string>> = {
   off: 'switched off',
 };
 
-/**
- * Returns the line of a provider: `50 keys: 48 ready, 1 refused, 1 cooling down (ready in 2 min)`.
- */
+/** `50 keys: 48 ready, 1 refused, 1 cooling down (ready in 2 min)`. */
 function providerRow(provider: ProviderInfo, now: Status): readonly string[] {
   const name = `${provider.name}${provider.name === now.defaultProvider ? ' (default)' : ''}`;
   if (provider.keys.length === 0) return [name, 'needs no key'];

@@ -176,10 +176,7 @@ const BAR_WIDTH = 20;
 /** Narrowest terminal on which bars are drawn, in columns. */
 const MIN_BAR_COLUMNS = 110;
 
-/**
- * Prints the sums of some calls; `title` heads the rows. The headings are those of AIPass, which
- * scripts may search for.
- */
+/** Prints sums under a title. Scripts may search for these headings, AIPass's own. */
 export function printFigures(figures: UsageFigures, title: string, out: Output): void {
   const { tokens, latencyMs } = figures;
   const rows = [
@@ -215,10 +212,7 @@ export function printGroups(answer: UsageAnswer, by: string, out: Output): void 
   if (answer.more) out.line(`Showing ${answer.groups.length} of more groups; use --limit (at most 750)`);
 }
 
-/**
- * Prints what a query selects: the sums, and the groups where it asks for them, else who and which
- * models.
- */
+/** Prints the sums, and the groups that a query asks for, else who and which models. */
 async function printUsage(
   answer: UsageAnswer,
   query: UsageQuery,
@@ -272,10 +266,7 @@ function formatRequests({ requests, attempts }: UsageFigures): string {
   return attempts > requests ? `${requests} (${attempts} attempts)` : String(requests);
 }
 
-/**
- * Returns a sum with the number of calls whose part is unknown; a sum of unknown parts only is
- * unknown.
- */
+/** Returns a sum and how many calls it does not know; "unknown" where that is all. */
 function partlyKnown(sum: string, requests: number, knownFor: number): string {
   if (knownFor >= requests) return sum;
   return knownFor === 0 ? 'unknown' : `${sum} (unknown for ${requests - knownFor})`;
