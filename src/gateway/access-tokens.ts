@@ -2,8 +2,8 @@
  * Access tokens of the loopback listener. Each is 256 random bits, belongs to one user, and to one
  * run of `aipassd exec` or one named caller.
  *
- * Only SHA-256 hashes are kept. A hash of 256 random bits cannot be searched, so that comparing
- * hashes in constant time is all that is needed. A map finds the candidate by its first bytes.
+ * Only SHA-256 hashes are kept. A map finds the candidate by the first bytes of its hash; the whole
+ * hash is compared in constant time.
  */
 
 import { hash as hashOnce, randomBytes, timingSafeEqual } from 'node:crypto';
@@ -12,12 +12,19 @@ import { TOKEN_PREFIX } from '../protocol/gateway.ts';
 
 const TOKEN_BYTES = 32;
 
+/** Longest token that is looked up, in characters. */
+const MAX_TOKEN_LENGTH = 256;
+
+/** Bytes of a hash that find its candidate: two of 4,096 random tokens never share them. */
+const PREFIX_BYTES = 16;
+
 /** Most tokens that are valid at a time. */
 const MAX_TOKENS = 4096;
 
 /** Valid tokens. */
 export class AccessTokens {
-  readonly #grants = new Map<string, TokenGrant>();
+  /** By the beginning of their hashes. */
+  readonly #grants = new Map<string, { readonly hash: Buffer; readonly grant: TokenGrant }>();
 
   /** Number of valid tokens. */
   get size(): number {
@@ -28,36 +35,39 @@ export class AccessTokens {
   issue(grant: TokenGrant): { readonly token: string; readonly hash: string; readonly revoke: () => void } | undefined {
     const token = `${TOKEN_PREFIX}${randomBytes(TOKEN_BYTES).toString('base64url')}`;
     const hash = hashOf(token).toString('hex');
-    return this.restore(hash, grant) ? { token, hash, revoke: () => void this.#grants.delete(hash) } : undefined;
+    return this.restore(hash, grant) ? { token, hash, revoke: () => this.revoke(hash) } : undefined;
   }
 
   /** Makes a token valid whose hash was stored; false where there are too many. */
   restore(hash: string, grant: TokenGrant): boolean {
     if (this.#grants.size >= MAX_TOKENS) return false;
-    this.#grants.set(hash, grant);
+    this.#grants.set(prefixOf(hash), { hash: Buffer.from(hash, 'hex'), grant });
     return true;
   }
 
   /** Returns whether a token with that hash is valid. */
   has(hash: string): boolean {
-    return this.#grants.has(hash);
+    return this.#grants.has(prefixOf(hash));
   }
 
   /** Ends the token with that hash. */
   revoke(hash: string): void {
-    this.#grants.delete(hash);
+    this.#grants.delete(prefixOf(hash));
   }
 
   /** Returns what a token stands for, or undefined for one that is not valid. */
   find(token: string): TokenGrant | undefined {
-    if (token.length > 256) return undefined;
+    if (token.length > MAX_TOKEN_LENGTH) return undefined;
     const presented = hashOf(token);
-    const hash = presented.toString('hex');
-    const grant = this.#grants.get(hash);
-    return grant !== undefined && timingSafeEqual(Buffer.from(hash, 'hex'), presented) ? grant : undefined;
+    const candidate = this.#grants.get(presented.toString('hex', 0, PREFIX_BYTES));
+    return candidate !== undefined && timingSafeEqual(candidate.hash, presented) ? candidate.grant : undefined;
   }
 }
 
 function hashOf(token: string): Buffer {
   return hashOnce('sha256', token, 'buffer');
+}
+
+function prefixOf(hash: string): string {
+  return hash.slice(0, PREFIX_BYTES * 2);
 }
