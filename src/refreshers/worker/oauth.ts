@@ -193,7 +193,7 @@ export async function codeGrant(
   // Without discovery the issuer's own name is not known, so RFC 9207's parameter cannot be
   // compared.
   if (client.settings.issuer === undefined) callback.delete('iss');
-  // An ID token is of no use here and is cut from the answer, so its half of the redirect goes too.
+  // An ID token is of no use here, so its half of the redirect goes too.
   callback.delete('id_token');
   let checked: URLSearchParams;
   try {

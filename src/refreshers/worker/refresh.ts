@@ -46,9 +46,6 @@ const WRITE_RETRY_MS = [200, 1_000, 3_000] as const;
 const LATE_RETRY_MS = 5_000;
 export const LATE_LIMIT_MS = 3_600_000;
 
-/** Reason of an outcome. */
-const EXPIRED_AT_BIRTH = 'the provider gave a token that has expired already';
-
 /** Result of a refresh job: the outcome, and a token that has no file to be put into. */
 export type RefreshResult = Omit<Extract<WorkerReport, { kind: 'outcome' }>, 'kind'>;
 
@@ -140,7 +137,10 @@ async function keepTokens(
   const isMinted = before.form === 'service-account';
   const failure = isMinted ? null : await save((current) => formatWithTokens(current, tokens, now));
   if (failure !== null) return { outcome: failure };
-  if (tokens.expiresIn === 0) return { outcome: { kind: 'transient', cause: 'server', reason: EXPIRED_AT_BIRTH } };
+  if (tokens.expiresIn === 0) {
+    const reason = 'the provider gave a token that has expired already';
+    return { outcome: { kind: 'transient', cause: 'server', reason } };
+  }
   const { accessToken, refreshToken, expiresIn, scopes } = tokens;
   const rotated = refreshToken !== undefined && before.refreshToken?.equals(refreshToken) !== true;
   const lostScopes = isMinted || !scopes ? [] : missingScopes(providerOf(name), scopes, before.scopes);
