@@ -41,10 +41,7 @@ export type AipassFetch = (
   init?: RequestInit & Partial<Pick<AccountRequestInit, 'account'>>,
 ) => Promise<Response>;
 
-/**
- * Client of the daemon. Made by connect(); safe for any number of calls at once. Every failure is
- * an AipassError.
- */
+/** Client of the daemon, made by connect(); safe for any number of calls at once. */
 export class Aipass implements AsyncDisposable {
   readonly #session: Session;
   /** More about usage than its sums. */
@@ -81,10 +78,7 @@ export class Aipass implements AsyncDisposable {
     return this.#session.id;
   }
 
-  /**
-   * Connects now; without it the first call does. Throws DAEMON_UNREACHABLE, VERSION_MISMATCH or
-   * FORBIDDEN.
-   */
+  /** Connects now; without it the first call does. Throws as connect() does. */
   async open(): Promise<this> {
     await this.#session.open();
     return this;
@@ -120,10 +114,7 @@ export class Aipass implements AsyncDisposable {
     return (await openOpenai(this.#gateway.fetch, options)) as Client;
   }
 
-  /**
-   * Asks for any operation by its name; `onChunk` gets what a streaming one sends before its
-   * result.
-   */
+  /** Asks for an operation by its name; `onChunk` gets what a streaming one sends. */
   request<Name extends OperationName>(
     op: Name,
     params: Operations[Name]['params'],
@@ -281,9 +272,7 @@ export class Aipass implements AsyncDisposable {
     });
   }
 
-  /**
-   * Describes the pool of a provider, or of each that has keys: states, cooldowns, windows, quotas.
-   */
+  /** Describes the pool of a provider, or all: states, cooldowns, windows, quotas. */
   async pools(
     provider?: string,
     { organization, ...options }: CallOptions & { readonly organization?: string | undefined } = {},
@@ -300,10 +289,7 @@ export class Aipass implements AsyncDisposable {
     return this.#session.request('pool.explain', { organization, provider, model }, call);
   }
 
-  /**
-   * Asks providers about every key of one pool, or of all; `onProgress` gets each verdict as it
-   * comes.
-   */
+  /** Asks providers about every key of a pool, or of all; `onProgress` gets each verdict. */
   async checkPool(
     provider?: string,
     options: CallOptions & {

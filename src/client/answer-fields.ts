@@ -9,10 +9,7 @@ import { parseRetryAfter, parseRetryAfterMs } from '../base/retry-after.ts';
 /** Maximum depth at which the causes of an error are followed. */
 const MAX_CAUSES = 5;
 
-/**
- * Matches the headers that describe a limit: those of RFC 9110, the IETF draft and the providers'
- * own.
- */
+/** The headers that describe a limit: RFC 9110's, the IETF draft's and the providers' own. */
 const LIMIT_HEADER = /^(?:(?:x-)?retry-after(?:-ms)?|date|x-should-retry)$|rate-?limit|quota/;
 
 /** Bounds of what is reported about an answer. */
@@ -20,10 +17,7 @@ const MAX_HEADERS = 64;
 const MAX_HEADER_LENGTH = 256;
 const MAX_BODY_LENGTH = 16_384;
 
-/**
- * Slack answers 200 with these errors for a token that it does not accept
- * (https://docs.slack.dev/reference/methods).
- */
+/** Slack answers 200 with these for a refused token (https://docs.slack.dev/reference/methods). */
 const SLACK_REJECTED: ReadonlySet<unknown> = new Set([
   'invalid_auth',
   'not_authed',
@@ -86,10 +80,7 @@ export function limitHeadersOf(answer: unknown): Readonly<Record<string, string>
   return found;
 }
 
-/**
- * Returns the wait that an error asks for, in milliseconds, or undefined. `now` is epoch
- * milliseconds.
- */
+/** Returns the wait that an error asks for, in milliseconds, or undefined. */
 export function retryAfterOf(error: unknown, now: number): number | undefined {
   const headers = limitHeadersOf(error);
   const wait = parseRetryAfterMs(headers['retry-after-ms']) ?? parseRetryAfter(headers['retry-after'], now);
@@ -99,10 +90,7 @@ export function retryAfterOf(error: unknown, now: number): number | undefined {
   return typeof seconds === 'number' ? parseRetryAfter(seconds, now) : undefined;
 }
 
-/**
- * Returns the parsed error document that came with an error, or undefined where there is none or it
- * is too large.
- */
+/** Returns the parsed error document that came with an error, unless it is too large. */
 export function errorBodyOf(error: unknown): unknown {
   for (const one of withCauses(error)) {
     const response = field(one, 'response');
@@ -165,10 +153,7 @@ function toStatus(value: unknown): number | undefined {
   return typeof status === 'number' && Number.isInteger(status) && status >= 100 && status <= 599 ? status : undefined;
 }
 
-/**
- * Returns a field of any value, inherited ones too; undefined where there is none or reading it
- * throws.
- */
+/** Returns a field of any value, inherited ones too; undefined where reading it throws. */
 function field(value: unknown, name: string): unknown {
   if (typeof value !== 'object' || value === null) return undefined;
   try {

@@ -17,9 +17,7 @@ import type {
 } from '../protocol/credential.ts';
 import type { CallOptions, Session } from './session.ts';
 
-/**
- * Options of a call about one organization; without `organization`, the one that the caller has.
- */
+/** Options of a call about one organization; without one, the caller's own. */
 export interface OrganizationCallOptions extends CallOptions {
   readonly organization?: string | undefined;
 }
@@ -53,10 +51,7 @@ export class CredentialCalls {
     return this.#session.request('credential.create', params, options);
   }
 
-  /**
-   * Adds a key under a free name once its provider accepted it. Throws CONFLICT for a key that is
-   * there already.
-   */
+  /** Adds a key under a free name once its provider accepted it. Throws CONFLICT. */
   add(params: CredentialAddParams, options?: CallOptions): Promise<Credential> {
     return this.#session.request('credential.add', params, options);
   }
@@ -66,10 +61,7 @@ export class CredentialCalls {
     return this.#session.request('credential.update', params, options);
   }
 
-  /**
-   * Replaces the key once the provider accepted the new one. Throws PROVIDER_REJECTED,
-   * PROVIDER_UNAVAILABLE.
-   */
+  /** Replaces the key once accepted. Throws PROVIDER_REJECTED, PROVIDER_UNAVAILABLE. */
   rotate(
     id: string,
     apiKey: string,
@@ -88,10 +80,7 @@ export class CredentialCalls {
     return this.#session.request('credential.test', params, options);
   }
 
-  /**
-   * Returns what the provider reports of a credential, at most 60 s old. `sample` costs one paid
-   * completion.
-   */
+  /** Returns the provider's report on a credential, at most 60 s old. `sample` costs money. */
   usage(
     id: string,
     options: OrganizationCallOptions & { readonly refresh?: boolean; readonly sample?: boolean } = {},

@@ -25,10 +25,7 @@ export function lostAnswer(op: OperationName): AipassError {
       });
 }
 
-/**
- * Returns the failure of a request whose signal aborted: TIMED_OUT for AbortSignal.timeout(),
- * CANCELLED for all others.
- */
+/** Returns TIMED_OUT for a signal of AbortSignal.timeout(), CANCELLED for all others. */
 export function cancelled(signal: AbortSignal): AipassError {
   const reason: unknown = signal.reason;
   const isTimeout = reason instanceof Error && reason.name === 'TimeoutError';
@@ -47,9 +44,7 @@ export function readError(value: unknown): AipassError {
   });
 }
 
-/**
- * Returns the error for a system error of connecting to a socket, or undefined for an unknown one.
- */
+/** Returns the error for a system error of connecting to a socket, if it is known. */
 export function describeConnectFailure(path: string, error: Error): AipassError | undefined {
   switch (systemErrorCode(error)) {
     case 'ENOENT':

@@ -73,10 +73,7 @@ export function createGatewayFetch(options: GatewayFetchOptions): {
   return { fetch: gatewayFetch, close: () => agent?.destroy() };
 }
 
-/**
- * Returns the path at the gateway for an address. @throws AipassError BAD_REQUEST for a host that
- * is not a known one.
- */
+/** Returns the path at the gateway for an address. Throws BAD_REQUEST for an unknown host. */
 export function gatewayPath({ protocol, hostname, pathname, search }: URL): string {
   if (hostname === GATEWAY_HOST) return `${pathname}${search}`;
   const provider = Object.hasOwn(PROVIDER_OF_HOST, hostname) ? PROVIDER_OF_HOST[hostname] : undefined;

@@ -107,10 +107,7 @@ export async function openGoogleService(
   return Reflect.construct(Api, [{ ...options, auth }]);
 }
 
-/**
- * Loads one service. The package's own entry loads all of its 340, in 2 s and 121 MB. One alone
- * takes a tenth of that.
- */
+/** Loads one service. The package's own entry loads all of its 340, in 2 s and 121 MB. */
 async function loadService(service: string): Promise<ServiceModule> {
   const found = SERVICE.test(service) ? await importService(service) : undefined;
   if (found !== undefined) return found;
@@ -145,9 +142,7 @@ function isMissing(error: unknown): boolean {
   return /googleapis/.test(error.message) && /cannot find|could not (?:find|resolve)|not found/i.test(error.message);
 }
 
-/**
- * Returns the token of a request that was answered with 401 and can be sent again, or undefined.
- */
+/** Returns the token of a request that got 401 and can be sent again, or undefined. */
 function refusedToken(error: unknown, { headers, data, body }: LibraryRequest): string | undefined {
   if (statusOf(error) !== 401 || isStream(data) || isStream(body)) return undefined;
   const authorization = headers instanceof Headers ? headers.get('authorization') : readField(headers, 'authorization');

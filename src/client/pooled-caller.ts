@@ -16,10 +16,7 @@ import { cancelled } from './failures.ts';
 import { PooledResult } from './pooled-result.ts';
 import { isAsyncIterable, watchEventStream, watchIteration } from './watched-iteration.ts';
 
-/**
- * What the real client threw, with the fields that the errors of most clients have; all of them are
- * unverified.
- */
+/** What the real client threw, with the fields of most clients' errors, unverified. */
 export interface ThrownError {
   readonly name?: unknown;
   readonly message?: unknown;
@@ -37,20 +34,14 @@ export interface PooledOptions {
    * Without it: status 429 or 402, and a 403 with `x-ratelimit-remaining: 0` or `retry-after`.
    */
   readonly isLimit?: (error: ThrownError) => boolean | Promise<boolean>;
-  /**
-   * Returns whether the key is not accepted: the call is repeated with another key. Without it,
-   * status 401 or 403.
-   */
+  /** Returns whether the key is refused: another one is tried. Default: status 401 or 403. */
   readonly isDead?: (error: ThrownError) => boolean | Promise<boolean>;
   /**
    * Returns whether a result, though nothing was thrown, means that the key met a limit. Without
    * it, a fetch `Response` is judged by its status, as an error would be.
    */
   readonly isLimitResult?: (result: unknown) => boolean | Promise<boolean>;
-  /**
-   * Returns how long the limit lasts, in milliseconds; without it the provider's headers and body
-   * decide.
-   */
+  /** Returns how long the limit lasts, in milliseconds. Default: by the headers and the body. */
   readonly retryAfterMs?: (error: ThrownError) => number | undefined;
   /** Model that the calls are for, where the keys of the pool have allow-lists. */
   readonly model?: string;
@@ -72,16 +63,10 @@ export type ClientFactory<Client> = (key: string) => Client | Promise<Client>;
 /** Path of a property of the real client, from the client itself. */
 export type PropertyPath = readonly string[];
 
-/**
- * Maximum number of clients that are kept; of more keys than that, the longest unused has its
- * client built anew.
- */
+/** Maximum number of clients that are kept; the longest unused is built anew. */
 const MAX_CLIENTS = 1000;
 
-/**
- * Maximum time in a report, in milliseconds: the daemon rejects a longer one, and the key would
- * stay leased.
- */
+/** Maximum time in a report, in milliseconds: the daemon rejects a longer one. */
 const MAX_REPORTED_MS = 86_400_000;
 
 /** How a call ended, before it is reported. */
@@ -210,10 +195,7 @@ export class PooledCaller {
     return Object(await this.#invoke(await this.#clientOf(key), path, args));
   }
 
-  /**
-   * Calls what stands at a path. Properties of this pooled client among the arguments become those
-   * of the real one.
-   */
+  /** Calls what stands at a path. Pooled properties among the arguments become real ones. */
   #invoke(client: object, path: PropertyPath, args: readonly unknown[]): unknown {
     const { owner, value } = walk(client, path);
     if (typeof value === 'function')
@@ -247,10 +229,7 @@ export class PooledCaller {
     }
   }
 
-  /**
-   * Reports a success: at once, or when the program has read what it is reading. Returns what the
-   * program gets.
-   */
+  /** Reports a success when all is read. Returns what the program gets. */
   #watch(values: Values, call: WatchedCall): Values {
     const { lease, start } = call;
     const shown = new Map(values);
@@ -281,20 +260,14 @@ export class PooledCaller {
     return result.value();
   }
 
-  /**
-   * Returns whether the daemon takes a failure for one of the key, by the words of the refusal: an
-   * empty account.
-   */
+  /** Returns whether the daemon blames the key by the words of the refusal: an empty account. */
   async #isRefused(end: CallEnd, settled: Promise<unknown>): Promise<boolean> {
     // A rule that is given replaces what the daemon knows, too.
     if (end.kind !== 'threw' || this.#options.isLimit || errorBodyOf(end.error) === undefined) return false;
     return readField(await settled, 'next') === 'another-key';
   }
 
-  /**
-   * Reports how a call ended, without making its caller wait. Resolves with the answer of the
-   * daemon; never rejects.
-   */
+  /** Reports how a call ended. Resolves with the answer of the daemon; never rejects. */
   #settle(lease: PoolLease, start: number, end: CallEnd | undefined, outcome: ReportedOutcome): Promise<unknown> {
     const report: PoolSettleParams = {
       leaseId: lease.leaseId,
@@ -324,10 +297,7 @@ export class PooledCaller {
     };
   }
 
-  /**
-   * Returns how long a limit lasts, by the program's rule, or by a part of the answer other than
-   * its headers.
-   */
+  /** Returns how long a limit lasts, by the program's rule, or the answer without its headers. */
   #waitOf(answer: unknown, headers: Readonly<Record<string, string>>): number | undefined {
     const { retryAfterMs } = this.#options;
     if (retryAfterMs) return asked(retryAfterMs, answer);
@@ -362,10 +332,7 @@ interface WatchedCall {
   readonly tried: readonly string[];
 }
 
-/**
- * Judges an answer by its HTTP status. A 403 with the headers of a limit is one, as GitHub sends
- * it.
- */
+/** Judges an answer by its status. A 403 with the headers of a limit is one, as at GitHub. */
 function judgeStatus(answer: unknown): ReportedOutcome {
   const status = statusOf(answer);
   if (status === 429 || status === 402) return 'limited';
@@ -377,10 +344,7 @@ function judgeStatus(answer: unknown): ReportedOutcome {
   return status !== undefined && status >= 500 ? 'unavailable' : 'failed';
 }
 
-/**
- * Returns the error where keys ran out while a call went from one to the next. That is the real
- * client's own where no key will be free.
- */
+/** Returns the error where keys ran out: the real client's own where none will be free. */
 function noOtherKey(error: unknown, last: unknown): unknown {
   if (!(error instanceof AipassError)) return error;
   if (error.retryAfterMs === undefined) return last;
@@ -388,10 +352,7 @@ function noOtherKey(error: unknown, last: unknown): unknown {
   return new AipassError(code, message, { hint, retryAfterMs, cause: last });
 }
 
-/**
- * Asks a rule of the caller's; one that throws gives no answer, so that the real client's error is
- * reported all the same.
- */
+/** A rule that throws gives no answer, so that the real client's error is reported. */
 function asked<Answer>(rule: (subject: ThrownError) => Answer, subject: unknown): Answer | undefined {
   try {
     // A rule takes every field for unknown.
@@ -407,10 +368,7 @@ function isKeyTrouble(outcome: ReportedOutcome): boolean {
   return outcome === 'limited' || outcome === 'rejected';
 }
 
-/**
- * Returns whether a value is another client of the same class, as `withOptions()` of openai
- * returns: it must rotate its keys, too.
- */
+/** Another client of the same class, as `withOptions()` of openai returns, rotates keys too. */
 function isSibling(client: object, value: unknown): boolean {
   if (typeof value !== 'object' || value === null || value === client) return false;
   const prototype: unknown = Object.getPrototypeOf(client);

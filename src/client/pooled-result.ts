@@ -17,10 +17,7 @@ interface PendingMethod {
   readonly result: PooledResult;
 }
 
-/**
- * Properties that the language and its tools read from any object: they are never taken for methods
- * of the result.
- */
+/** Properties that the language reads from any object; never methods of the result. */
 const LOCAL_NAMES: ReadonlySet<string | symbol> = new Set([
   'constructor',
   'toString',
@@ -93,10 +90,7 @@ export class PooledResult {
     });
   }
 
-  /**
-   * Fails everything that the program waits for. Where it waits for nothing, the result itself
-   * fails, as the real one does.
-   */
+  /** Fails everything that the program waits for, or else the result itself. */
   fail(error: unknown): void {
     let isHandled = false;
     this.#visit((result) => {
@@ -142,10 +136,7 @@ export class PooledResult {
     return result.proxy;
   }
 
-  /**
-   * Calls a method of a result that is there, or almost: with the key of the attempt that
-   * succeeded.
-   */
+  /** Calls a method of a result that is (almost) there, with the key that succeeded. */
   async #callLate(name: string | symbol, args: readonly unknown[], result: PooledResult): Promise<void> {
     try {
       await this.value();

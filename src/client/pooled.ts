@@ -20,17 +20,11 @@ import {
 /** A function whose own type is true through the pool: its result is awaited or iterated anyway. */
 type AsyncFunction = (...args: never[]) => PromiseLike<unknown> | AsyncIterable<unknown>;
 
-/**
- * The answer of a function that returns at once: a promise, because a key is leased first; an
- * iterable can be iterated.
- */
+/** A promise, because a key is leased first; an iterable can be iterated. */
 type PooledAnswer<Result> = Promise<Awaited<Result>> &
   (Awaited<Result> extends AsyncIterable<infer Item> | Iterable<infer Item> ? AsyncIterable<Item> : unknown);
 
-/**
- * One property of the real client as it is seen through the pool; a plain value is read by calling
- * it.
- */
+/** A property as it is seen through the pool; a plain value is read by calling it. */
 type PooledProperty<Property> = Property extends AsyncFunction
   ? Property
   : Property extends (...args: infer Args) => infer Result
@@ -124,10 +118,7 @@ function isBind(path: PropertyPath, [object]: readonly unknown[], { paths }: Poo
   return object === undefined || object === null || (typeof object === 'function' && paths.has(object));
 }
 
-/**
- * Properties with a meaning for the language and its tools: an object with `then` is taken for a
- * promise.
- */
+/** Properties with a meaning for the language: `then` makes a promise of an object. */
 const NOT_FORWARDED: ReadonlySet<string> = new Set([
   'then',
   'toJSON',

@@ -46,10 +46,7 @@ interface Pending {
 /** Maximum time that the daemon may take to welcome a connection, in milliseconds. */
 const WELCOME_LIMIT_MS = 10_000;
 
-/**
- * Longest delay of a timer, in milliseconds: it turns a longer one, Infinity included, into no
- * delay at all.
- */
+/** Longest delay of a timer, in milliseconds: a longer one would be none at all. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** Talks to the daemon. */
@@ -241,10 +238,7 @@ export class Session {
   }
 }
 
-/**
- * A promise that is settled from outside; Promise.withResolvers is missing in Node 20, which the
- * client supports.
- */
+/** Promise.withResolvers, which is missing in Node 20. */
 interface Deferred<T> {
   readonly promise: Promise<T>;
   readonly resolve: (value: T) => void;

@@ -6,10 +6,7 @@
 import type { EventName, Events } from '../protocol/events.ts';
 import type { Session } from './session.ts';
 
-/**
- * First and longest wait before a lost subscription is made again, in milliseconds; it doubles in
- * between.
- */
+/** First and longest wait before a lost subscription is made again, in milliseconds. */
 const RESUBSCRIBE_MS = [250, 30_000] as const;
 
 /** Listeners of a client. */
@@ -39,10 +36,7 @@ export class Subscriptions {
     };
   }
 
-  /**
-   * Calls the listeners of an event; one that throws disturbs neither the connection nor the
-   * others.
-   */
+  /** Calls the listeners of an event; one that throws disturbs nobody else. */
   emit(event: string, data: unknown): void {
     for (const listener of this.#listeners.get(event) ?? []) {
       try {

@@ -11,10 +11,7 @@ import { parseEnvelope, printFrame, readFrames, type PartialFrame } from '../pro
 import { type ClientMessage, MAX_ANSWER_BYTES } from '../protocol/messages.ts';
 import { describeConnectFailure } from './failures.ts';
 
-/**
- * How long a daemon with a full queue is tried again, in milliseconds: as long as its welcome may
- * take.
- */
+/** How long a daemon with a full queue is tried again, in milliseconds. */
 const CONNECT_LIMIT_MS = 10_000;
 
 /** Pause between two tries, in milliseconds: a living daemon accepts a whole queue in less. */
@@ -47,10 +44,7 @@ export class Transport {
     this.#socket = this.#connect();
   }
 
-  /**
-   * Sends one message; messages of one tick leave in one write. Returns the characters of its
-   * frame.
-   */
+  /** Sends one message, with others of one tick. Returns the characters of its frame. */
   send(message: ClientMessage): number {
     const frame = printFrame(message.type, message.data);
     if (this.#waiting === '') process.nextTick(this.#flush);

@@ -8,10 +8,7 @@ import type { Operations } from '../protocol/operations.ts';
 import type { EventPage, EventQuery, ImportReport, PruneReport, RecentCount, RecentQuery } from '../protocol/usage.ts';
 import type { CallOptions, Session } from './session.ts';
 
-/**
- * A moment: epoch milliseconds, a Date, or a text such as `7d` (ago), `2026-11-21` (local time) or
- * `2026-11-21T10:00Z`.
- */
+/** Epoch milliseconds, a Date, or a text: `7d` (ago), `2026-11-21` (local), `2026-11-21T10:00Z`. */
 export type Moment = number | Date | string;
 
 /** A question whose range of time is given as moments. */
@@ -41,18 +38,12 @@ export class UsageCalls {
     return this.#session.request('usage.events', toQuery(query), options);
   }
 
-  /**
-   * Counts the calls of the last seconds by status and by key; keys that had none are listed with
-   * 0.
-   */
+  /** Counts the calls of the last seconds by status and by key, keys without any too. */
   recent(query: RecentQuery, options?: CallOptions): Promise<RecentCount> {
     return this.#session.request('usage.recent', query, options);
   }
 
-  /**
-   * Fetches a generation's record from OpenRouter and keeps it. Throws PROVIDER_UNAVAILABLE while
-   * it is not ready.
-   */
+  /** Fetches a generation's record from OpenRouter. Throws PROVIDER_UNAVAILABLE before that. */
   track(
     generationId: string,
     options: CallOptions & { readonly caller?: string | undefined } = {},

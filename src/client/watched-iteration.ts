@@ -8,19 +8,11 @@ const LONGEST_READING_MS = 600_000;
 
 /** Callbacks around a reading. */
 export interface IterationWatch {
-  /**
-   * Called once, when the reading ends: without a failure where it was read to the end, left early,
-   * or took too long.
-   */
+  /** Called once, when the reading ends: read to the end, left, or too long, without a failure. */
   readonly onEnd: (failed: { readonly error: unknown } | undefined) => void;
-  /**
-   * Returns another iterable in place of one that failed before it gave anything, or undefined
-   * where there is none.
-   */
+  /** Returns another iterable in place of one that failed before it gave anything, if any. */
   readonly onFailedStart: (error: unknown) => Promise<unknown>;
-  /**
-   * Called instead of onEnd for a generator that is not read at once: it has asked for nothing yet.
-   */
+  /** Called instead of onEnd for a generator that is not read at once. */
   readonly onUnread: () => void;
   /** Returns another generator in place of one that is read after all. */
   readonly restart: () => Promise<unknown>;
@@ -193,10 +185,7 @@ interface Listening {
 
 const LISTENING: ReadonlySet<string | symbol> = new Set(['on', 'once', 'addListener']);
 
-/**
- * Returns what stands for an emitter and goes to another key where it meets a limit; undefined for
- * any other value.
- */
+/** Returns what stands for an emitter, and goes to another key where it meets a limit. */
 export function watchEventStream(value: unknown, watch: IterationWatch): object | undefined {
   if (!isEventStream(value)) return undefined;
   value.done().then(

@@ -37,19 +37,14 @@ export interface RetryOptions {
   readonly random?: (() => number) | undefined;
 }
 
-/**
- * Matches the codes of broken connections and of failed TLS, as Node, undici and OpenSSL name them.
- */
+/** Codes of broken connections and of failed TLS, of Node, undici and OpenSSL. */
 const CONNECTION_CODE =
   /^(?:ECONNRESET|ECONNREFUSED|ECONNABORTED|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENETDOWN|EAI_AGAIN|EPROTO|ERR_SSL_\w+|ERR_STREAM_PREMATURE_CLOSE|UND_ERR_(?:SOCKET|CONNECT_TIMEOUT|HEADERS_TIMEOUT|BODY_TIMEOUT))$/;
 
 /** Codes of AipassError after which another try can succeed. */
 const TRANSIENT = new Set(['PROVIDER_UNAVAILABLE', 'DAEMON_UNREACHABLE', 'POOL_EXHAUSTED', 'TIMED_OUT']);
 
-/**
- * Calls a function until it succeeds, fails for good, or has been tried often enough; then rejects
- * with its last failure.
- */
+/** Calls a function until it succeeds, fails for good, or was tried often enough. */
 export async function withRetry<T>(work: (attempt: Attempt) => Promise<T>, options: RetryOptions = {}): Promise<T> {
   const { attempts = 4, signal, random = Math.random } = options;
   for (let number = 1; ; number++) {
@@ -78,10 +73,7 @@ export async function withRetry<T>(work: (attempt: Attempt) => Promise<T>, optio
 export type RetryVerdict =
   { readonly kind: 'final' } | { readonly kind: 'again'; readonly retryAfterMs: number | undefined };
 
-/**
- * Judges a failure by its code and status, through its causes, never by its text. `now` is epoch
- * milliseconds.
- */
+/** Judges a failure by its code and status, through its causes, never by its text. */
 export function judgeRetry(error: unknown, now: number): RetryVerdict {
   if (error instanceof AipassError) {
     return TRANSIENT.has(error.code) ? { kind: 'again', retryAfterMs: error.retryAfterMs } : { kind: 'final' };
@@ -98,10 +90,7 @@ export function judgeRetry(error: unknown, now: number): RetryVerdict {
   return { kind: 'final' };
 }
 
-/**
- * Returns the wait after a try, in milliseconds: full jitter under a limit that doubles, and at
- * least what the server asks for.
- */
+/** Returns the wait after a try, in milliseconds, at least what the server asks for. */
 export function retryDelay(
   number: number,
   retryAfterMs: number | undefined,
@@ -112,10 +101,7 @@ export function retryDelay(
   return Math.min(maxDelayMs, Math.max(wait, retryAfterMs ?? 0));
 }
 
-/**
- * Returns Node's own module, not by import: that loads every lazy export too (WebSocket, and fetch
- * with it).
- */
+/** An import would load every lazy export too (WebSocket, and fetch with it). */
 function http(): typeof Http {
   return process.getBuiltinModule('node:http');
 }

@@ -8,29 +8,17 @@ export interface KnownCompletionParams {
   /** Model to ask. Mandatory: there is no default model. */
   readonly model: string;
   readonly messages: readonly ChatMessage[];
-  /**
-   * Further models that the provider may answer with (OpenRouter); the key has to be allowed for
-   * each.
-   */
+  /** Models that the provider may answer with (OpenRouter), each allowed for the key. */
   readonly models?: readonly string[] | null | undefined;
   /** Provider to ask; without it the configured default. Never passed on. */
   readonly provider?: string | undefined;
   /** Whether deltas are wanted as chunks. */
   readonly stream?: boolean | undefined;
-  /**
-   * Whom to ask when the provider or its keys fail, in this order; without it the configured list.
-   * Never passed on.
-   */
+  /** Whom to ask in turn when the provider or its keys fail; else the configured list. */
   readonly fallbacks?: readonly CompletionFallback[] | undefined;
-  /**
-   * How long to wait for a key where none is free, in milliseconds; without it the provider's
-   * setting. Never passed on.
-   */
+  /** Wait for a free key, in milliseconds; else the provider's setting. Never passed on. */
   readonly maxWaitMs?: number | undefined;
-  /**
-   * Name under which the call is recorded; without it the one that the connection gave. Never
-   * passed on.
-   */
+  /** Name under which the call is recorded; else the connection's. Never passed on. */
   readonly caller?: string | undefined;
   /** Session under which the call is recorded; without it the connection's. Never passed on. */
   readonly session?: string | undefined;
@@ -39,10 +27,7 @@ export interface KnownCompletionParams {
    * without it. Never passed on.
    */
   readonly organization?: string | undefined;
-  /**
-   * Merged into the body as it is, for names that collide with ours (OpenRouter's own `provider`).
-   * Never passed on itself.
-   */
+  /** Merged into the body, for names that collide with ours (OpenRouter's own `provider`). */
   readonly extraBody?: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -53,10 +38,7 @@ export interface KnownCompletionParams {
 export type CompletionFallback =
   string | { readonly provider?: string | undefined; readonly model?: string | undefined };
 
-/**
- * OpenAI's chat parameters in full, and ours; what is not named here is passed on to the provider
- * as it is.
- */
+/** OpenAI's chat parameters and ours; what is not named here is passed on as it is. */
 export type CompletionParams = KnownCompletionParams & { readonly [parameter: string]: unknown };
 
 /** One message of a chat; content is text or OpenAI's list of parts. */
@@ -91,10 +73,7 @@ export interface CompletionDelta {
 export interface ToolCallDelta {
   readonly index: number;
   readonly id?: string;
-  /**
-   * `custom` in the first piece of a call of a custom tool, `builtin_function` in that of
-   * Moonshot's own functions.
-   */
+  /** First piece: `custom` for a custom tool, `builtin_function` for Moonshot's own. */
   readonly type?: string;
   /** Next piece of the name; nearly always all of it. */
   readonly name?: string;
@@ -107,9 +86,7 @@ export interface ToolCallDelta {
 export interface CompletionResult {
   /** Text of the answer, or null where there is none (a tool call, a refusal). */
   readonly content: string | null;
-  /**
-   * Tool calls as OpenAI has them: a message with `tool_calls` set to this list is the next turn.
-   */
+  /** Tool calls as OpenAI has them: as `tool_calls` of a message they are the next turn. */
   readonly toolCalls: readonly ToolCall[];
   readonly reasoning?: string;
   readonly refusal?: string;
@@ -122,10 +99,7 @@ export interface CompletionResult {
    * same `index` are one item, objects are joined by field.
    */
   readonly extra?: ProviderFields;
-  /**
-   * Other fields of the choice: `native_finish_reason`, `content_filter_results`. The latest of
-   * each.
-   */
+  /** Other fields of the choice, the latest of each: `native_finish_reason`. */
   readonly choiceExtra?: ProviderFields;
   /**
    * Other fields of the answer: `citations`, `system_fingerprint`, `service_tier`, OpenRouter's
@@ -153,10 +127,7 @@ export type ToolCall = FunctionToolCall | CustomToolCall;
 /** A call of a function; `arguments` is the JSON text that the model wrote, unparsed. */
 export interface FunctionToolCall {
   readonly id: string;
-  /**
-   * `builtin_function` for a function that Moonshot has itself; its answer is the arguments as they
-   * are.
-   */
+  /** `builtin_function` is Moonshot's own: its answer is the arguments as they are. */
   readonly type: 'function' | 'builtin_function';
   readonly function: { readonly name: string; readonly arguments: string; readonly [field: string]: unknown };
   readonly [field: string]: unknown;

@@ -9,10 +9,7 @@ type OfPool<Kind extends PoolEvent['kind']> = Extract<PoolEvent, { readonly kind
 
 /** Maps the name of each event to its data. */
 export interface Events {
-  /**
-   * The vault read something new: the variables and secrets that appeared, changed or went, by
-   * name.
-   */
+  /** The variables and secrets that appeared, changed or went, by name. */
   'secrets-changed': { readonly names: readonly string[] };
   /** A key cools down (or, without a key, the provider): why, and until when. */
   'key-cooling-down': OfPool<'key-cooling-down'>;
@@ -30,10 +27,7 @@ export interface Events {
   'reauth-required': AccountNotice;
   /** The consent to an OAuth account ends within days, and refreshing does not extend it. */
   'reauth-soon': AccountNotice;
-  /**
-   * The token of an OAuth account cannot be renewed for some time now; aipassd tries again by
-   * itself.
-   */
+  /** The token of an OAuth account cannot be renewed for some time; aipassd tries again. */
   'refresh-failing': AccountNotice;
 }
 

@@ -190,9 +190,7 @@ function hasMoreOpenings(text: string, count: number): boolean {
   return false;
 }
 
-/**
- * Returns where the string that begins at a quote ends, or the end of the text where it does not.
- */
+/** Returns where the string that begins at a quote ends, else the end of the text. */
 function endOfString(text: string, start: number): number {
   for (let at = text.indexOf('"', start + 1); at !== -1; at = text.indexOf('"', at + 1)) {
     let backslashes = 0;

@@ -2,10 +2,7 @@
  * Access to the HTTP gateway over loopback: parameters and results of `gateway.*`.
  */
 
-/**
- * Beginning of every access token of the gateway, by which scanners for leaked secrets recognise
- * one.
- */
+/** Beginning of every access token, by which scanners for leaked secrets recognise one. */
 export const TOKEN_PREFIX = 'aip-';
 
 /** Random part of a token, in characters of base64url: 256 bits. */
@@ -40,20 +37,14 @@ export interface EarlierAccess {
 /** Parameters of `gateway.reopen`: those of the run, and what its program got by `gateway.open`. */
 export interface GatewayReopenParams extends GatewayOpenParams, EarlierAccess {}
 
-/**
- * Which provider serves a program, by what the program speaks. A provider is null where there is
- * none with a key.
- */
+/** Which provider serves which dialect, or null where none has a key. */
 export interface GatewayRoutes {
   readonly openai: string | null;
   readonly anthropic: string | null;
   readonly gemini: string | null;
   /** Every provider that may be used. */
   readonly providers: readonly string[];
-  /**
-   * Names of all known providers: variables with keys of theirs are not for programs that use the
-   * gateway.
-   */
+  /** All known providers: a program of the gateway gets no key of theirs. */
   readonly known: readonly string[];
 }
 

@@ -39,10 +39,7 @@ export type DaemonMessage =
 /** Id of a request: chosen by the client, unique among its requests in flight. */
 export type RequestId = string | number;
 
-/**
- * First message of a connection: the protocol, the caller's name, and the client library as
- * `name/version`.
- */
+/** First message of a connection; `client` is `name/version` of the library. */
 export interface Hello {
   readonly protocol: number;
   readonly caller?: string;

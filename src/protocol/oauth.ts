@@ -27,10 +27,7 @@ export type ConsentPrompt =
       readonly expiresAt: number;
     };
 
-/**
- * State of an account. `due`: about to be renewed; `stale`: still serves its token while the last
- * tries failed.
- */
+/** `due`: about to be renewed; `stale`: still serves its token while the last tries failed. */
 export type AccountState = 'fresh' | 'due' | 'refreshing' | 'stale' | 'failing' | 'reauth-required' | 'unusable';
 
 /** Describes an account. Times are epoch milliseconds. */
@@ -82,9 +79,7 @@ export interface ConsentParams {
   readonly name: string;
   /** Account of an MCP server in place of its host: `work` for `mcp.work`. */
   readonly account?: string | undefined;
-  /**
-   * Scopes to ask for; without them all that were asked for before, else the provider's default.
-   */
+  /** Scopes to ask for; else those asked for before, or the provider's default. */
   readonly scopes?: readonly string[] | undefined;
   /** Whether to use a device code instead of a browser on this machine. */
   readonly device?: boolean | undefined;
@@ -93,9 +88,7 @@ export interface ConsentParams {
   readonly timeoutSeconds?: number | undefined;
 }
 
-/**
- * Chunk of a consent: what the user has to do, and the id by which a pasted address finds its flow.
- */
+/** What the user has to do, and the id by which a pasted address finds its flow. */
 export interface ConsentChunk {
   readonly flow: string;
   readonly prompt: ConsentPrompt;

@@ -84,10 +84,7 @@ export interface Operations {
     };
     result: { provider: string; keys: KeyVerdict[] };
   };
-  /**
-   * Fetches a provider's models; `asked` is false if it has no list and the models come from the
-   * configuration.
-   */
+  /** Fetches a provider's models; `asked` is false if they come from the configuration. */
   'provider.models': {
     params: { organization?: string | undefined; provider?: string | undefined };
     result: { provider: string; asked: boolean; models: ModelInfo[] };
@@ -104,10 +101,7 @@ export interface Operations {
     params: { organization?: string | undefined; provider?: string | undefined; model?: string | undefined };
     result: PoolExplanation;
   };
-  /**
-   * Checks every key of one pool, or of all, with its provider; results come as chunks
-   * (PoolCheckProgress) first.
-   */
+  /** Checks every key of one pool, or of all; results come as chunks (PoolCheckProgress). */
   'pool.check': {
     params: { organization?: string | undefined; provider?: string | undefined };
     result: { keys: KeyVerdict[] };
@@ -161,15 +155,9 @@ export interface Operations {
   };
   /** Lists recorded events, newest first, in pages. */
   'usage.events': { params: EventQuery; result: EventPage };
-  /**
-   * Counts the calls of the last seconds by status and by key; keys that had none are listed with
-   * 0.
-   */
+  /** Counts the calls of the last seconds by status and by key, keys without any too. */
   'usage.recent': { params: RecentQuery; result: RecentCount };
-  /**
-   * Fetches a generation's record from the provider and keeps it; `counted` is false for one that
-   * was known.
-   */
+  /** Fetches a generation's record and keeps it; `counted` is false for a known one. */
   'usage.track': {
     params: { organization?: string | undefined; generationId: string; caller?: string | undefined };
     result: { event: RecordedEvent; counted: boolean };
@@ -179,14 +167,9 @@ export interface Operations {
     params: Pick<EventQuery, 'organization' | 'since' | 'until' | 'keyId' | 'status'> & { format: 'csv' | 'jsonl' };
     result: { events: number };
   };
-  /**
-   * Deletes events older than a number of days, and totals past their retention; without `days`, as
-   * configured.
-   */
+  /** Deletes events older than some days, and totals past their retention. */
   'usage.prune': { params: { days?: number | undefined; dryRun?: boolean | undefined }; result: PruneReport };
-  /**
-   * Takes over AIPass's usage file, given as its text; the same file does nothing a second time.
-   */
+  /** Takes over AIPass's usage file, given as its text; a second time does nothing. */
   'usage.import': { params: { text: string }; result: ImportReport };
   /** Lists the provider credentials of an organization, by provider and account key. */
   'credential.list': { params: CredentialListParams; result: { credentials: Credential[] } };
@@ -194,10 +177,7 @@ export interface Operations {
   'credential.get': { params: { organization?: string | undefined; id: string }; result: Credential };
   /** Creates a credential; its key goes into the first free variable of the provider in `.env`. */
   'credential.create': { params: CredentialCreateParams; result: Credential };
-  /**
-   * Adds a key under the next free name, after a check of its shape and a free request to its
-   * provider.
-   */
+  /** Adds a key under the next free name, after checks of its shape and at its provider. */
   'credential.add': { params: CredentialAddParams; result: Credential };
   /** Takes over the keys of any project's `.env`. */
   'credential.import': { params: CredentialImportParams; result: CredentialImportReport };
@@ -209,10 +189,7 @@ export interface Operations {
   'credential.delete': { params: CredentialDeleteParams; result: { deleted: boolean } };
   /** Asks a provider about a credential that is not saved. */
   'credential.test': { params: CredentialTestParams; result: CredentialUsage };
-  /**
-   * Returns what the provider reports about a credential: models and limits. Cached for 60 s unless
-   * `refresh` is set.
-   */
+  /** Returns what the provider reports about a credential, cached for 60 s. */
   'credential.usage': {
     params: {
       organization?: string | undefined;
@@ -261,10 +238,7 @@ export interface KeyValue {
   readonly key: string;
 }
 
-/**
- * Description of an opaque secret: `<provider>/<slug>`, its format, and the length of its text in
- * characters.
- */
+/** `<provider>/<slug>`, its format, and its length. */
 export interface SecretInfo {
   readonly name: string;
   readonly format: 'json' | 'text' | 'binary';

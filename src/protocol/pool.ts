@@ -43,9 +43,7 @@ export type LimitPeriod = 'second' | 'minute' | 'hour' | 'day' | 'month';
 
 /** One limit as the provider's own headers reported it; what they left out is null. */
 export interface LimitWindow {
-  /**
-   * Name of the limit among those of its provider (`requests`, `project-tokens`, `requests-day`).
-   */
+  /** Name among the limits of its provider (`requests`, `project-tokens`, `requests-day`). */
   readonly name: string;
   readonly unit: LimitUnit;
   readonly per: LimitPeriod | null;
@@ -172,10 +170,7 @@ export interface PoolLease {
  */
 export type ReportedOutcome = 'succeeded' | 'limited' | 'rejected' | 'unavailable' | 'failed';
 
-/**
- * Parameters of `pool.settle`: how a call with a leased key ended. What is known of the answer
- * makes the cooldown exact.
- */
+/** How a call with a leased key ended; what is known of the answer makes a cooldown exact. */
 export interface PoolSettleParams {
   readonly leaseId: string;
   readonly outcome: ReportedOutcome;

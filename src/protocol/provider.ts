@@ -6,10 +6,7 @@
 export interface ProviderInfo {
   readonly name: string;
   readonly baseUrl: string;
-  /**
-   * Source of the description: built in, built in and changed by the configuration, or the
-   * configuration alone.
-   */
+  /** Built in, built in and changed by the configuration, or the configuration alone. */
   readonly source: 'built-in' | 'overridden' | 'configured' | 'unknown';
   readonly keys: KeyInfo[];
   /** True where the provider needs a key (a local one may not). */
@@ -44,9 +41,7 @@ export interface KeyVerdict extends KeyInfo {
   readonly detail: string;
 }
 
-/**
- * Description of a model. Prices are US dollars for one token, as texts, as providers print them.
- */
+/** A model. Prices are US dollars for one token, as texts, as providers print them. */
 export interface ModelInfo {
   readonly id: string;
   readonly name?: string;

@@ -34,10 +34,7 @@ export interface Status {
   readonly secrets: { readonly count: number };
   /** The OAuth accounts. */
   readonly accounts: readonly AccountStatus[];
-  /**
-   * Number and SHA-256 of the last audit entry: proves whether lines are missing at the end of the
-   * file.
-   */
+  /** Number and SHA-256 of the last audit entry: proves that no later line was cut off. */
   readonly audit: { readonly seq: number; readonly hash: string };
   /** How to restart this daemon, a command if there is one; absent for an older daemon. */
   readonly restart?: string;

@@ -7,17 +7,11 @@ import { DEFAULT_ORGANIZATION } from './credential.ts';
 
 import { MAX_CALLER_LENGTH } from './messages.ts';
 
-/**
- * Ways a call can have ended: answered, failed, or refused because the key's limit was reached
- * (apipool's 1, 5, 9).
- */
+/** How a call ended: answered, failed, or refused at the key's limit (apipool's 1, 5, 9). */
 export const USAGE_STATUSES = ['success', 'failed', 'reach_limit'] as const;
 export type UsageStatus = (typeof USAGE_STATUSES)[number];
 
-/**
- * Sources of a cost: the answer itself, OpenRouter's generation record, the price list, or AIPass's
- * file.
- */
+/** The answer itself, OpenRouter's generation record, the price list, or AIPass's file. */
 export const COST_SOURCES = ['response', 'generation', 'prices', 'import'] as const;
 export type CostSource = (typeof COST_SOURCES)[number];
 
@@ -52,10 +46,7 @@ export interface EventColumn {
   readonly max: number;
   /** Value of a name that an event does not give; without it the name is null. */
   readonly missing?: string;
-  /**
-   * Marks a name whose `missing` value is stored as number 0, so that rows from before the column
-   * have it too.
-   */
+  /** Stores the `missing` value as number 0, as in rows from before the column. */
   readonly isZero?: true;
   /** Name of the sum of tokens in `UsageFigures`. */
   readonly figure?: string;
@@ -69,10 +60,7 @@ export interface EventColumn {
  * one entry here and one migration in usage/store/migrations.ts.
  */
 export const EVENT_COLUMNS = {
-  /**
-   * 48 random bits that distinguish events of one millisecond. Together with `at` the identity of
-   * an event.
-   */
+  /** 48 random bits; together with `at` the identity of an event. */
   id: { kind: 'id', column: 'id', max: 2 ** 48 },
   at: { kind: 'time', column: 'at', max: MAX_TIME },
   /** Name that the caller gave itself. */
@@ -217,9 +205,7 @@ export interface UsageFigures {
   readonly succeeded: number;
   readonly failed: number;
   readonly limitReached: number;
-  /**
-   * Number of times that a provider was asked: more than `requests` where a call was tried again.
-   */
+  /** Times that a provider was asked: more than `requests` where a call was tried again. */
   readonly attempts: number;
   /** Share of the requests that did not succeed, or null where there were none. */
   readonly errorRate: number | null;
@@ -230,9 +216,7 @@ export interface UsageFigures {
   readonly costMicros: number;
   /** Number of calls whose cost is known. */
   readonly costKnownFor: number;
-  /**
-   * Latency of the attempts, or null where none was measured; percentiles are off by 27 % at most.
-   */
+  /** Latency of the attempts, or null; percentiles are off by 27 % at most. */
   readonly latencyMs: {
     readonly mean: number;
     readonly p50: number;
@@ -242,27 +226,18 @@ export interface UsageFigures {
   readonly firstTokenMs: number | null;
 }
 
-/**
- * Figures of one group: its name (a day as `2026-11-21`, an hour as `2026-11-21T04:00Z`), null for
- * calls without one.
- */
+/** Figures of a group: a day is `2026-11-21`, an hour `2026-11-21T04:00Z`, null has no name. */
 export interface UsageGroup {
   readonly name: string | null;
   readonly figures: UsageFigures;
 }
 
-/**
- * Answer to a query. Its range is the one that was summed, widened to whole hours or days where
- * finer sums are pruned.
- */
+/** Answer to a query. Its range is widened to hours or days where finer sums are pruned. */
 export interface UsageAnswer {
   readonly since: number;
   readonly until: number | null;
   readonly total: UsageFigures;
-  /**
-   * Groups by requests, most first; times are in the order of time, sessions in that of their last
-   * call.
-   */
+  /** Groups by requests, most first; times and sessions by time. */
   readonly groups: readonly UsageGroup[];
   /** True if there are more groups than these. */
   readonly more: boolean;
@@ -336,10 +311,7 @@ export interface ImportReport {
   readonly unreadable: number;
   /** What the file's totals per caller held beyond its generations; it was added to the totals. */
   readonly carried: AipassTotals & { readonly callers: number };
-  /**
-   * What the file's daily totals hold beyond both; it is reported only, because the file does not
-   * say whose it was.
-   */
+  /** What the daily totals hold beyond both: only reported, the file does not say whose it was. */
   readonly unaccounted: AipassTotals;
 }
 
@@ -354,10 +326,7 @@ export interface UsageStatusReport {
   readonly queued: boolean;
   /** Size of the part of the queue that the database has not taken yet, in bytes. */
   readonly queuedBytes: number;
-  /**
-   * Age of the oldest event that the database has not taken yet, in milliseconds; 0 where it has
-   * all.
-   */
+  /** Age of the oldest event that the database has not taken, in milliseconds, or 0. */
   readonly lagMs: number;
   /** Number of events that are only in memory because the disk takes nothing. */
   readonly waitingInMemory: number;
