@@ -12,7 +12,7 @@ import { plainText } from '../base/plain-text.ts';
 import type { Clock } from '../base/clock.ts';
 import { ALL_RIGHTS } from '../callers/access.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
-import { fetchGeneration } from '../providers/generation.ts';
+import { fetchGeneration } from '../providers/http.ts';
 import type { Providers } from '../providers/registry.ts';
 import { MAX_CALLER_LENGTH } from '../protocol/messages.ts';
 import { MAX_NAME_LENGTH, USAGE_GROUPINGS, USAGE_STATUSES, type UsageQuery } from '../protocol/usage.ts';

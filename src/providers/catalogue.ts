@@ -7,43 +7,26 @@
  * that configuration overrides.
  */
 
-import type { Dialect, KeyShape } from './provider.ts';
+import type { Dialect, KeyCheck, Provider } from './provider.ts';
 
 /** A provider in the catalogue; what is left out has a default. */
-export interface CatalogueEntry {
+export interface CatalogueEntry extends Partial<
+  Pick<Provider, 'headers' | 'needsKey' | 'keyShape' | 'modelsArePublic' | 'models' | 'streamUsageOption'>
+> {
   readonly baseUrl: string;
-  /** Dialects besides `openai`. */
-  readonly dialects?: Readonly<Partial<Record<Exclude<Dialect, 'openai'>, DialectEntry>>>;
+  /** Dialects besides `openai`; without a header the key goes into the dialect's own. */
+  readonly dialects?: Readonly<
+    Partial<Record<Exclude<Dialect, 'openai'>, { readonly path: string; readonly authHeader?: string }>>
+  >;
   /** Default `authorization`. */
   readonly authHeader?: string;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** Default true. */
-  readonly needsKey?: boolean;
-  readonly keyShape?: KeyShape;
   /** Default `./models`; null where there is no list. */
   readonly modelsPath?: string | null;
-  readonly modelsArePublic?: boolean;
-  readonly models?: readonly string[];
   readonly keyCheck: KeyCheckEntry | null;
-  /** Default true. */
-  readonly streamUsageOption?: boolean;
-}
-
-/** A dialect in the catalogue; the path is relative to the base URL. */
-export interface DialectEntry {
-  readonly path: string;
-  /** Default: the dialect's own header. */
-  readonly authHeader?: string;
 }
 
 /** A key check in the catalogue. */
-export interface KeyCheckEntry {
-  readonly path: string;
-  readonly method?: 'GET' | 'POST';
-  readonly invalidStatuses?: readonly number[];
-  readonly mustBeTrue?: readonly string[];
-  readonly mustNotBeTrue?: readonly string[];
-}
+export type KeyCheckEntry = Partial<Omit<KeyCheck, 'url'>> & { readonly path: string };
 
 /**
  * Check for a provider that lists its models for valid keys only. A 403 proves nothing: the key may

@@ -31,11 +31,26 @@ export interface ConnectionFailure {
   readonly isLost: boolean;
 }
 
-/** Takes an answer, or why there is none. */
-export interface FlightSink extends AnswerSink {
-  /** Takes the end of the answer. */
-  end(): void;
+/** Takes the head of an answer, or why there is none. */
+export interface HeadListener {
+  head(status: number, fields: readonly string[], body: BodySource): void;
   fail(failure: ConnectionFailure): void;
+}
+
+/** Takes the body of an answer. */
+export interface BodyListener {
+  data(chunk: Buffer): void;
+  end(): void;
+  fail(error: unknown): void;
+}
+
+/** Body of an answer on its way. Nothing comes before it is read. */
+export interface BodySource {
+  /** Hands the body to a listener, or to another one from now on. */
+  read(listener: BodyListener): void;
+  pause(): void;
+  resume(): void;
+  destroy(): void;
 }
 
 /**
@@ -237,11 +252,14 @@ class Connection {
   }
 }
 
-/** A request under way on a connection. */
-export class Flight {
+/** A request under way on a connection, and the body of its answer. */
+export class Flight implements AnswerSink, BodySource {
   readonly #connection: Connection;
   readonly #pool: Pool;
-  #sink: FlightSink;
+  /** Takes the head; undefined once it was taken. */
+  #onHead: HeadListener | undefined;
+  /** Takes the body; undefined while nobody reads it. */
+  #listener: BodyListener | undefined;
   #reader: AnswerReader;
   readonly #wasUsed: boolean;
   /** Bytes that were held back. */
@@ -249,13 +267,35 @@ export class Flight {
   #hasBytes = false;
   #isInputOver = false;
   #isOver = false;
+  #failure: Error | undefined;
 
-  constructor(pool: Pool, connection: Connection, sink: FlightSink, isHeadOnly: boolean) {
+  constructor(pool: Pool, connection: Connection, onHead: HeadListener, isHeadOnly: boolean) {
     this.#pool = pool;
     this.#connection = connection;
-    this.#sink = sink;
-    this.#reader = new AnswerReader(sink, isHeadOnly);
+    this.#onHead = onHead;
+    this.#reader = new AnswerReader(this, isHeadOnly);
     this.#wasUsed = connection.isUsed;
+  }
+
+  head(status: number, fields: readonly string[]): void {
+    const onHead = this.#onHead;
+    this.#onHead = undefined;
+    // Held until somebody reads.
+    this.pause();
+    onHead?.head(status, fields, this);
+  }
+
+  data(chunk: Buffer): void {
+    this.#listener?.data(chunk);
+  }
+
+  read(listener: BodyListener): void {
+    if (this.#failure) listener.fail(this.#failure);
+    else if (this.#isOver) listener.end();
+    else {
+      this.#listener = listener;
+      this.resume();
+    }
   }
 
   /** Holds the answer back. */
@@ -307,11 +347,13 @@ export class Flight {
   fail(error: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#failure = error;
     const { isConnected } = this.#connection;
-    const sink = this.#sink;
+    const [onHead, listener] = [this.#onHead, this.#listener];
     this.#connection.destroy();
     this.#letGo();
-    sink.fail({ error, isConnected, isLost: this.#wasUsed && !this.#hasBytes });
+    if (onHead) onHead.fail({ error, isConnected, isLost: this.#wasUsed && !this.#hasBytes });
+    else listener?.fail(error);
   }
 
   /**
@@ -320,7 +362,8 @@ export class Flight {
    * the young generation (measured at 32 at once).
    */
   #letGo(): void {
-    this.#sink = NOBODY;
+    this.#onHead = undefined;
+    this.#listener = undefined;
     this.#reader = NO_READER;
     this.#waiting = undefined;
   }
@@ -337,18 +380,17 @@ export class Flight {
     if (this.#reader.isOver || (isRead && this.#reader.close())) {
       this.#isOver = true;
       this.#connection.release(this.#reader, this.#waiting !== undefined);
-      const sink = this.#sink;
+      const listener = this.#listener;
       this.#letGo();
-      sink.end();
+      listener?.end();
     } else if (isRead) this.fail(hangUp());
   }
 }
 
-const NOBODY: FlightSink = { head: () => {}, data: () => {}, end: () => {}, fail: () => {} };
-const NO_READER = new AnswerReader(NOBODY, true);
+const NO_READER = new AnswerReader({ head: () => {}, data: () => {} }, true);
 
 /**
- * Sends a request and returns its flight; what comes back goes to the sink.
+ * Sends a request and returns its flight; the head of the answer goes to the listener.
  *
  * @param head request line and fields with the empty line behind them, each character one byte.
  */
@@ -357,11 +399,11 @@ export function sendRequest(
   head: string,
   body: Uint8Array | undefined,
   { mayReuse, isHeadOnly }: { readonly mayReuse: boolean; readonly isHeadOnly: boolean },
-  sink: FlightSink,
+  onHead: HeadListener,
 ): Flight {
   const pool = poolOf(target);
   const connection = pool.take(target, mayReuse);
-  const flight = new Flight(pool, connection, sink, isHeadOnly);
+  const flight = new Flight(pool, connection, onHead, isHeadOnly);
   connection.begin(flight);
   const { socket } = connection;
   if (body === undefined || body.length === 0) socket.write(head, 'latin1');

@@ -18,7 +18,7 @@ import { BoundedMap } from '../base/bounded-map.ts';
 import { systemErrorCode } from '../base/errors.ts';
 import { separateAgent, singleUseAgent, usesProxy } from '../base/network.ts';
 import { FORBIDDEN, MalformedAnswer, TOKEN } from './answer-reader.ts';
-import { sendRequest, type ConnectionFailure, type Flight, type FlightSink } from './http-connection.ts';
+import { sendRequest, type BodyListener, type BodySource, type HeadListener } from './http-connection.ts';
 
 /** A request to be sent. */
 export interface HttpRequest {
@@ -153,22 +153,16 @@ export function openExchange(request: HttpRequest, limits: HttpLimits, control: 
   });
 }
 
-function send(request: HttpRequest, limits: HttpLimits, control: HttpControl, mayReuse: boolean): Promise<HttpAnswer> {
-  if (control.signal.aborted) return Promise.reject(new ExchangeFailure('aborted', 'ended before it was sent'));
-  const way = usesProxy() ? sendByNode : sendDirectly;
-  return way(request, limits, control, mayReuse);
-}
-
-function sendDirectly(
+function send(
   request: HttpRequest,
   limits: HttpLimits,
-  control: HttpControl,
+  { signal, clock }: HttpControl,
   mayReuse: boolean,
 ): Promise<HttpAnswer> {
+  if (signal.aborted) return Promise.reject(new ExchangeFailure('aborted', 'ended before it was sent'));
   return new Promise((resolve, reject) => {
-    const { signal, clock } = control;
-    const source = new FlightSource();
     const sentAt = clock.monotonic();
+    let sent: SentRequest | undefined;
     let answer: Answer | undefined;
     const settle = (): void => {
       disarm();
@@ -177,7 +171,7 @@ function sendDirectly(
     const fail = (reason: ExchangeFailure): void => {
       settle();
       reject(reason);
-      source.destroy();
+      sent?.destroy();
     };
     const abort = (): void => {
       const reason = new ExchangeFailure('aborted', 'ended by its caller');
@@ -185,25 +179,27 @@ function sendDirectly(
       else fail(reason);
     };
     const release = (): void => signal.removeEventListener('abort', abort);
-    source.onHead = (status, fields) => {
-      disarm();
-      try {
-        if (status === 101) throw new ExchangeFailure('garbage', 'a switch to another protocol');
-        answer = new Answer(status, readHeaders(fields), source, limits, clock, release, request.method === 'HEAD');
-        resolve(answer);
-      } catch (error) {
-        fail(describeFailure(error));
-      }
-    };
-    source.onFailure = ({ error, isConnected, isLost }) => {
-      settle();
-      const reason = describeFailure(error, isConnected, targetOf(request.url).hostname);
-      if (!isLost || !wasClosedBefore(reason, sentAt, clock.monotonic())) {
-        reject(reason);
-        return;
-      }
-      source.closeKept();
-      reject(new LostKeptConnection('network', reason.detail));
+    const listener: HeadListener = {
+      head: (status, fields, body) => {
+        disarm();
+        try {
+          if (status === SWITCHING_PROTOCOLS) throw new ExchangeFailure('garbage', 'a switch to another protocol');
+          answer = new Answer(status, readHeaders(fields), body, limits, clock, release, request.method === 'HEAD');
+          resolve(answer);
+        } catch (error) {
+          fail(describeFailure(error));
+        }
+      },
+      fail: ({ error, isConnected, isLost }) => {
+        settle();
+        const reason = describeFailure(error, isConnected, targetOf(request.url).hostname);
+        if (!isLost || !wasClosedBefore(reason, sentAt, clock.monotonic())) {
+          reject(reason);
+          return;
+        }
+        sent?.closeKept();
+        reject(new LostKeptConnection('network', reason.detail));
+      },
     };
     const disarm = clock.after(limits.waitMs, () =>
       fail(new ExchangeFailure('timeout', waitDetail('first byte', limits.waitMs))),
@@ -211,104 +207,91 @@ function sendDirectly(
     // One listener for request and answer.
     signal.addEventListener('abort', abort, { once: true });
     try {
-      source.send(request, mayReuse);
+      sent = (usesProxy() ? sendByNode : sendDirectly)(request, mayReuse, listener);
     } catch (error) {
-      settle();
-      reject(
-        new ExchangeFailure('unsendable', `the request cannot be sent (${systemErrorCode(error) ?? 'invalid'})`, error),
-      );
+      const code = systemErrorCode(error) ?? 'invalid';
+      fail(new ExchangeFailure('unsendable', `the request cannot be sent (${code})`, error));
     }
   });
 }
 
-/** Sends a request by node:http, which knows proxies. */
-function sendByNode(
-  request: HttpRequest,
-  limits: HttpLimits,
-  control: HttpControl,
+const SWITCHING_PROTOCOLS = 101;
+
+/** A request on its way. */
+interface SentRequest {
+  /** Closes its connection. */
+  destroy(): void;
+  /** Closes the idle connections to the same host. */
+  closeKept(): void;
+}
+
+/** Sends a request over a connection of ours. Throws for one that cannot be sent, unquoted. */
+function sendDirectly(
+  { method, url, headers, lookup, body: given }: HttpRequest,
   mayReuse: boolean,
-): Promise<HttpAnswer> {
-  return new Promise((resolve, reject) => {
-    const sentAt = control.clock.monotonic();
-    let outgoing: ClientRequest;
-    try {
-      outgoing = prepare(request, mayReuse);
-    } catch (error) {
-      reject(
-        new ExchangeFailure('unsendable', `the request cannot be sent (${systemErrorCode(error) ?? 'invalid'})`, error),
-      );
-      return;
-    }
-    const fail = (reason: ExchangeFailure): void => {
-      settle();
-      reject(reason);
-      outgoing.destroy(reason);
-    };
-    const disarm = control.clock.after(limits.waitMs, () =>
-      fail(new ExchangeFailure('timeout', waitDetail('first byte', limits.waitMs))),
-    );
-    let answer: Answer | undefined;
-    const abort = (): void => {
-      const reason = new ExchangeFailure('aborted', 'ended by its caller');
-      if (answer) answer.fail(reason);
-      else fail(reason);
-    };
-    // One listener for request and answer.
-    control.signal.addEventListener('abort', abort, { once: true });
-    const release = (): void => control.signal.removeEventListener('abort', abort);
-    const settle = (): void => {
-      disarm();
-      release();
-    };
-    let bytesBefore = 0;
-    let isConnected = false;
-    outgoing.once('socket', (socket) => {
-      bytesBefore = socket.bytesRead;
-      isConnected = outgoing.reusedSocket;
-      if (isConnected) return;
-      socket.once(outgoing.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
-        isConnected = true;
-      });
+  listener: HeadListener,
+): SentRequest {
+  const { protocol, hostname, port, path, auth } = targetOf(url);
+  const isSecure = protocol === 'https:';
+  const body = typeof given === 'string' ? Buffer.from(given) : given;
+  const host = `${hostname.includes(':') ? `[${hostname}]` : hostname}${port === '' ? '' : `:${port}`}`;
+  if (!TOKEN.test(method)) throw new Error('the method holds a character that it may not hold');
+  let head = `${method} ${path} HTTP/1.1\r\n`;
+  for (const name in headers) head += printField(name, headers[name]);
+  head += `host: ${host}\r\nconnection: keep-alive\r\n`;
+  if (auth !== undefined && headers['authorization'] === undefined) {
+    head += `authorization: Basic ${Buffer.from(auth).toString('base64')}\r\n`;
+  }
+  if (body !== undefined || !BODILESS_METHODS.has(method)) head += `content-length: ${body?.length ?? 0}\r\n`;
+  const target = { isSecure, hostname, port: port === '' ? (isSecure ? 443 : 80) : Number(port), lookup };
+  return sendRequest(target, `${head}\r\n`, body, { mayReuse, isHeadOnly: method === 'HEAD' }, listener);
+}
+
+/** Sends a request by node:http, which knows proxies. Throws for one that cannot be sent. */
+function sendByNode(request: HttpRequest, mayReuse: boolean, listener: HeadListener): SentRequest {
+  const outgoing = prepare(request, mayReuse);
+  let bytesBefore = 0;
+  let isConnected = false;
+  let isSettled = false;
+  const fail = (error: Error): void => {
+    if (isSettled) return;
+    isSettled = true;
+    const isLost = outgoing.reusedSocket && outgoing.socket?.bytesRead === bytesBefore;
+    listener.fail({ error, isConnected, isLost });
+  };
+  outgoing.once('socket', (socket) => {
+    bytesBefore = socket.bytesRead;
+    isConnected = outgoing.reusedSocket;
+    if (isConnected) return;
+    socket.once(outgoing.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
+      isConnected = true;
     });
-    // Stays for good: a connection can break after the answer began, and an unheard 'error' ends
-    // the process.
-    outgoing.on('error', (error) => {
-      settle();
-      const reason = describeFailure(error, isConnected, outgoing.host);
-      const isLost = outgoing.reusedSocket && outgoing.socket?.bytesRead === bytesBefore;
-      if (!isLost || !wasClosedBefore(reason, sentAt, control.clock.monotonic())) {
-        reject(reason);
-        return;
-      }
-      closeKept(outgoing);
-      reject(new LostKeptConnection('network', reason.detail));
-    });
-    // Without a listener Node closes such a connection and reports nothing.
-    outgoing.once('upgrade', (_response, socket) => {
-      socket.destroy();
-      fail(new ExchangeFailure('garbage', 'a switch to another protocol'));
-    });
-    outgoing.once('close', () => {
-      if (answer) return;
-      settle();
-      reject(new ExchangeFailure('network', 'closed without an answer'));
-    });
-    outgoing.once('response', (response) => {
-      disarm();
-      // Without a listener an error of the connection would end the process before somebody reads.
-      response.on('error', ignore);
-      try {
-        const headers = readHeaders(response.rawHeaders);
-        const isHead = request.method === 'HEAD';
-        const source = new StreamSource(response, isHead);
-        answer = new Answer(response.statusCode ?? 0, headers, source, limits, control.clock, release, isHead);
-        resolve(answer);
-      } catch (error) {
-        fail(error instanceof ExchangeFailure ? error : describeFailure(error));
-      }
-    });
-    sendBody(outgoing, request.body);
   });
+  // Stays for good: a connection can break after the answer began, and an unheard 'error' ends the
+  // process.
+  outgoing.on('error', fail);
+  // Without a listener Node closes such a connection and reports nothing.
+  outgoing.once('upgrade', (_response, socket) => {
+    socket.destroy();
+    fail(new ExchangeFailure('garbage', 'a switch to another protocol'));
+  });
+  outgoing.once('close', () => fail(new ExchangeFailure('network', 'closed without an answer')));
+  outgoing.once('response', (response) => {
+    isSettled = true;
+    // Without a listener an error of the connection would end the process before somebody reads.
+    response.on('error', ignore);
+    listener.head(response.statusCode ?? 0, response.rawHeaders, new StreamSource(response, request.method === 'HEAD'));
+  });
+  const { body } = request;
+  if (Buffer.isBuffer(body) && body.length <= MAX_JOINED_BYTES) outgoing.end(body.toString('latin1'), 'latin1');
+  else outgoing.end(body);
+  return {
+    destroy: () => {
+      isSettled = true;
+      outgoing.destroy();
+    },
+    closeKept: () => closeKept(outgoing),
+  };
 }
 
 /** Where a URL leads; `port` is empty for the usual one. */
@@ -372,11 +355,6 @@ function lookupOf(host: string, lookup: LookupFunction): LookupFunction {
   };
 }
 
-function sendBody(outgoing: ClientRequest, body: HttpRequest['body']): void {
-  if (Buffer.isBuffer(body) && body.length <= MAX_JOINED_BYTES) outgoing.end(body.toString('latin1'), 'latin1');
-  else outgoing.end(body);
-}
-
 /** Closes the idle connections to the host of a request. */
 function closeKept(outgoing: ClientRequest): void {
   const { globalAgent } = process.getBuiltinModule(outgoing.protocol === 'https:' ? 'node:https' : 'node:http');
@@ -432,22 +410,6 @@ class Turns {
 }
 
 const turns = new Turns();
-
-/** Takes the body of an answer. */
-interface BodyListener {
-  data(chunk: Buffer): void;
-  end(): void;
-  fail(error: unknown): void;
-}
-
-/** Body of an answer on its way. Nothing comes before it is read. */
-interface BodySource {
-  /** Hands the body to a listener, or to another one from now on. */
-  read(listener: BodyListener): void;
-  pause(): void;
-  resume(): void;
-  destroy(): void;
-}
 
 /** An answer under way. */
 class Answer implements HttpAnswer {
@@ -670,89 +632,6 @@ class StreamSource implements BodySource {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#listener?.fail(error);
-  }
-}
-
-/** Body that comes from a connection of ours. */
-class FlightSource implements BodySource, FlightSink {
-  onHead: ((status: number, fields: readonly string[]) => void) | undefined;
-  /** Takes the failure of a request without an answer. */
-  onFailure: ((failure: ConnectionFailure) => void) | undefined;
-  #flight: Flight | undefined;
-  #listener: BodyListener | undefined;
-  #failure: Error | undefined;
-  #hasHead = false;
-  #isOver = false;
-
-  /** Sends the request. Throws for one that cannot be sent, without quoting it. */
-  send(request: HttpRequest, mayReuse: boolean): void {
-    const { method, headers, lookup } = request;
-    const { protocol, hostname, port, path, auth } = targetOf(request.url);
-    const isSecure = protocol === 'https:';
-    const body = typeof request.body === 'string' ? Buffer.from(request.body) : request.body;
-    const host = `${hostname.includes(':') ? `[${hostname}]` : hostname}${port === '' ? '' : `:${port}`}`;
-    if (!TOKEN.test(method)) throw new Error('the method holds a character that it may not hold');
-    let head = `${method} ${path} HTTP/1.1\r\n`;
-    for (const name in headers) head += printField(name, headers[name]);
-    head += `host: ${host}\r\nconnection: keep-alive\r\n`;
-    if (auth !== undefined && headers['authorization'] === undefined) {
-      head += `authorization: Basic ${Buffer.from(auth).toString('base64')}\r\n`;
-    }
-    if (body !== undefined || !BODILESS_METHODS.has(method)) head += `content-length: ${body?.length ?? 0}\r\n`;
-    const target = { isSecure, hostname, port: port === '' ? (isSecure ? 443 : 80) : Number(port), lookup };
-    this.#flight = sendRequest(target, `${head}\r\n`, body, { mayReuse, isHeadOnly: method === 'HEAD' }, this);
-  }
-
-  head(status: number, fields: readonly string[]): void {
-    this.#hasHead = true;
-    // Held until somebody reads.
-    this.#flight?.pause();
-    this.onHead?.(status, fields);
-  }
-
-  data(chunk: Buffer): void {
-    this.#listener?.data(chunk);
-  }
-
-  end(): void {
-    this.#isOver = true;
-    const listener = this.#listener;
-    this.#listener = undefined;
-    this.onHead = undefined;
-    this.onFailure = undefined;
-    listener?.end();
-  }
-
-  fail(failure: ConnectionFailure): void {
-    if (!this.#hasHead) {
-      this.onFailure?.(failure);
-      return;
-    }
-    this.#failure = failure.error;
-    this.#listener?.fail(failure.error);
-  }
-
-  read(listener: BodyListener): void {
-    this.#listener = listener;
-    if (this.#failure) listener.fail(this.#failure);
-    else if (this.#isOver) listener.end();
-    else this.#flight?.resume();
-  }
-
-  pause(): void {
-    this.#flight?.pause();
-  }
-
-  resume(): void {
-    this.#flight?.resume();
-  }
-
-  destroy(): void {
-    this.#flight?.destroy();
-  }
-
-  closeKept(): void {
-    this.#flight?.closeKept();
   }
 }
 

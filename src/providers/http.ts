@@ -1,6 +1,6 @@
 /**
- * Asks a provider for a JSON document, with a bound on time and size: model lists and key checks,
- * not completions.
+ * Asks a provider for a JSON document, with a bound on time and size. Such are model lists, key
+ * checks and records of generations; completions are not.
  */
 
 import { parseJson } from '../base/json.ts';
@@ -71,6 +71,22 @@ export async function askJson(
   } finally {
     stop();
   }
+}
+
+/**
+ * Asks for the record of a generation, OpenRouter's `GET /generation?id=…`, whatever the status of
+ * the answer. Throws as askJson does.
+ */
+export function fetchGeneration(
+  provider: Provider,
+  key: Secret,
+  generationId: string,
+  signal: AbortSignal,
+  clock: Clock = systemClock,
+): Promise<JsonAnswer> {
+  const url = new URL(`${provider.baseUrl}/generation`);
+  url.searchParams.set('id', generationId);
+  return askJson(provider, key, { method: 'GET', url: url.href }, signal, clock);
 }
 
 /**

@@ -6,11 +6,11 @@
 import { defer } from '../base/dispose.ts';
 import type { Config } from '../base/config-schema.ts';
 import type { Runtime } from '../base/runtime.ts';
-import { createReloadableProviders, type Providers } from './registry.ts';
+import { createProviders, type Providers } from './registry.ts';
 
 /** Opens the registry; a reload replaces what it holds. Throws as createProviders does. */
 export function openProviders({ config, redactor }: Runtime, stack: AsyncDisposableStack): Providers {
-  const providers = createReloadableProviders(config.current);
+  const providers = createProviders(config.current);
   redactor.learn(configuredSecrets(config.current), 'configuration');
   defer(
     stack,

@@ -43,10 +43,6 @@ export interface Provider {
   readonly source: 'built-in' | 'overridden' | 'configured';
   /** Base URL of the OpenAI-compatible endpoints. */
   readonly baseUrl: string;
-  /**
-   * Header that the key goes into: `authorization` holds `Bearer <key>`, any other the key alone.
-   */
-  readonly authHeader: string;
   /** Header fields of every request. */
   readonly headers: Readonly<Record<string, string>>;
   /**

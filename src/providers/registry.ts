@@ -17,11 +17,15 @@ export interface Providers {
    * one.
    */
   get(name: string): Provider;
-  /** Returns the provider of that name, or undefined. */
   find(name: string): Provider | undefined;
   /** Returns the names, built-in ones first. */
   names(): readonly string[];
   list(): readonly Provider[];
+  /**
+   * Puts another configuration to use. Throws as createProviders does, and keeps the one in use
+   * then.
+   */
+  replace(config: Pick<Config, 'providers'>): void;
 }
 
 /**
@@ -52,6 +56,23 @@ const UNKNOWN_ENTRY: Omit<CatalogueEntry, 'baseUrl'> = { keyShape: { minLength: 
  * header that would break the request.
  */
 export function createProviders(config: Pick<Config, 'providers'>): Providers {
+  let providers = buildProviders(config);
+  return {
+    get(name) {
+      const provider = providers.get(name);
+      if (provider) return provider;
+      throw unknownProvider(name, providers.keys());
+    },
+    find: (name) => providers.get(name),
+    names: () => [...providers.keys()],
+    list: () => [...providers.values()],
+    replace: (next) => {
+      providers = buildProviders(next);
+    },
+  };
+}
+
+function buildProviders(config: Pick<Config, 'providers'>): ReadonlyMap<string, Provider> {
   const providers = new Map<string, Provider>();
   for (const [name, entry] of Object.entries(CATALOGUE)) {
     const changes = Object.hasOwn(config.providers, name) ? config.providers[name] : undefined;
@@ -63,39 +84,7 @@ export function createProviders(config: Pick<Config, 'providers'>): Providers {
     const entry = { ...UNKNOWN_ENTRY, baseUrl: changes.baseUrl };
     providers.set(name, buildProvider(name, entry, changes, 'configured'));
   }
-  return {
-    get(name) {
-      const provider = providers.get(name);
-      if (provider) return provider;
-      throw unknownProvider(name, providers.keys());
-    },
-    find: (name) => providers.get(name),
-    names: () => [...providers.keys()],
-    list: () => [...providers.values()],
-  };
-}
-
-/** A registry whose configuration may change while others hold it. */
-export interface ReloadableProviders extends Providers {
-  /**
-   * Puts another configuration to use. Throws as createProviders does, and keeps the one in use
-   * then.
-   */
-  replace(config: Pick<Config, 'providers'>): void;
-}
-
-/** Makes a registry that can be replaced in place. Throws as createProviders does. */
-export function createReloadableProviders(config: Pick<Config, 'providers'>): ReloadableProviders {
-  let current = createProviders(config);
-  return {
-    get: (name) => current.get(name),
-    find: (name) => current.find(name),
-    names: () => current.names(),
-    list: () => current.list(),
-    replace: (next) => {
-      current = createProviders(next);
-    },
-  };
+  return providers;
 }
 
 function buildProvider(
@@ -111,7 +100,6 @@ function buildProvider(
     name,
     source,
     baseUrl,
-    authHeader,
     headers: { ...entry.headers, ...readHeaders(name, changes?.headers) },
     builtInHeaders: entry.headers ?? {},
     dialects: buildDialects(name, baseUrl, authHeader, entry, changes),
@@ -120,7 +108,7 @@ function buildProvider(
     modelsUrl: changes?.modelsUrl === undefined ? resolvePath(baseUrl, modelsPath) : changes.modelsUrl,
     modelsArePublic: entry.modelsArePublic ?? false,
     models: changes?.models ?? entry.models ?? [],
-    keyCheck: changes?.keyCheck === undefined ? buildKeyCheck(baseUrl, entry.keyCheck) : readKeyCheck(changes.keyCheck),
+    keyCheck: buildKeyCheck(baseUrl, entry.keyCheck, changes?.keyCheck),
     streamUsageOption: changes?.streamUsageOption ?? entry.streamUsageOption ?? true,
     timeoutMs: changes?.timeoutMs ?? DEFAULT_TIMEOUT_MS,
     onAbort: changes?.onAbort ?? 'cancel',
@@ -198,19 +186,16 @@ function resolvePath(baseUrl: string, path: string | null): string | null {
   return path === null ? null : new URL(path, `${baseUrl}/`).href;
 }
 
-function buildKeyCheck(baseUrl: string, entry: KeyCheckEntry | null): KeyCheck | null {
-  if (entry === null) return null;
-  return {
-    method: entry.method ?? 'GET',
-    url: new URL(entry.path, `${baseUrl}/`).href,
-    invalidStatuses: entry.invalidStatuses ?? [401],
-    mustBeTrue: entry.mustBeTrue ?? [],
-    mustNotBeTrue: entry.mustNotBeTrue ?? [],
-  };
-}
-
-function readKeyCheck(check: Pick<KeyCheck, 'method' | 'url'> | null): KeyCheck | null {
-  return check === null ? null : { ...check, invalidStatuses: [401, 403], mustBeTrue: [], mustNotBeTrue: [] };
+function buildKeyCheck(
+  baseUrl: string,
+  entry: KeyCheckEntry | null,
+  configured: ProviderConfig['keyCheck'],
+): KeyCheck | null {
+  const usual = { method: 'GET', invalidStatuses: [401], mustBeTrue: [], mustNotBeTrue: [] } as const;
+  if (configured) return { ...usual, invalidStatuses: [401, 403], ...configured };
+  if (configured === null || entry === null) return null;
+  const { path, ...check } = entry;
+  return { ...usual, ...check, url: new URL(path, `${baseUrl}/`).href };
 }
 
 function withoutBaseUrl(name: string): AipassError {

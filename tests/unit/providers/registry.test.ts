@@ -58,7 +58,7 @@ describe('the built-in providers', () => {
     expect(providers.get('openrouter')).toMatchObject({
       baseUrl: 'https://openrouter.ai/api/v1',
       source: 'built-in',
-      authHeader: 'authorization',
+      dialects: { openai: { authHeader: 'authorization' } },
       headers: { 'http-referer': 'https://aipass.local', 'x-title': 'aipassd' },
       needsKey: true,
       modelsUrl: 'https://openrouter.ai/api/v1/models',
@@ -67,7 +67,7 @@ describe('the built-in providers', () => {
       timeoutMs: 120_000,
     });
     expect(providers.get('anthropic')).toMatchObject({
-      authHeader: 'x-api-key',
+      dialects: { openai: { authHeader: 'x-api-key' } },
       headers: { 'anthropic-version': '2023-06-01' },
       keyCheck: { url: 'https://api.anthropic.com/v1/models' },
     });
@@ -109,7 +109,6 @@ describe('the configuration', () => {
       name: 'openai',
       source: 'overridden',
       baseUrl: 'https://api.openai.com/v1',
-      authHeader: 'api-key',
       headers: { 'x-team': 'a' },
       builtInHeaders: {},
       dialects: { openai: { baseUrl: 'https://api.openai.com/v1', authHeader: 'api-key', headers: {} } },
