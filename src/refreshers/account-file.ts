@@ -101,8 +101,8 @@ const MICROSECONDS_BELOW = 9e17;
 const MAX_TIME_LENGTH = 100;
 
 /** Fields that can hold each part of a token set, best first. */
-const ACCESS_FIELDS = ['access_token', 'token', 'accessToken', 'oauth_token'];
-const REFRESH_FIELDS = ['refresh_token', 'refreshToken'];
+export const ACCESS_FIELDS = ['access_token', 'token', 'accessToken', 'oauth_token'];
+export const REFRESH_FIELDS = ['refresh_token', 'refreshToken'];
 const EXPIRY_FIELDS = [
   'expires_at',
   'expiry',
@@ -120,8 +120,8 @@ const EXPIRY_FIELDS = [
 ];
 
 /** Fields that can hold the client's id and secret, best first. */
-const CLIENT_ID_FIELDS = ['client_id', 'clientId'];
-const CLIENT_SECRET_FIELDS = ['client_secret', 'clientSecret'];
+export const CLIENT_ID_FIELDS = ['client_id', 'clientId'];
+export const CLIENT_SECRET_FIELDS = ['client_secret', 'clientSecret'];
 
 /** Kinds of Google's credential files that cannot be accounts. */
 const UNSUPPORTED_TYPES = new Set([

@@ -5,7 +5,7 @@
 
 import { z } from 'zod';
 import type { JsonObject } from '../base/json.ts';
-import { parseTime } from './account-file.ts';
+import { ACCESS_FIELDS, CLIENT_ID_FIELDS, CLIENT_SECRET_FIELDS, parseTime, REFRESH_FIELDS } from './account-file.ts';
 import { CLIENT_AUTHENTICATIONS, isSafeEndpoint } from './provider-presets.ts';
 
 /** Begin of the times that programs write where none is known: the zero times of Go and of Unix. */
@@ -28,9 +28,13 @@ const params = z
   .record(z.string(), z.union([z.string(), z.array(z.string())]), 'must map strings to strings')
   .nullish();
 
+/** Some programs hold all tokens in an object of that name. */
+const container = z.union([z.string(), z.record(z.string(), z.unknown())], 'must be a string').nullish();
+
 const tokens = {
-  access_token: text,
-  refresh_token: text,
+  ...Object.fromEntries([...ACCESS_FIELDS, ...REFRESH_FIELDS].map((name) => [name, text])),
+  ...Object.fromEntries([...CLIENT_ID_FIELDS, ...CLIENT_SECRET_FIELDS].map((name) => [name, text])),
+  token: container,
   token_type: text,
   expires_at: time,
   expiry: time,
@@ -40,8 +44,6 @@ const tokens = {
   scopes,
   scope: scopes,
   requested_scopes: scopes,
-  client_id: text,
-  client_secret: text,
 };
 
 const googleFile = z.looseObject({ ...tokens, token_uri: endpoint });

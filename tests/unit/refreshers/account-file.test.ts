@@ -162,6 +162,8 @@ describe('a wrong field', () => {
     [{ token_params: { a: 1 } }, '"token_params'],
     [{ token_endpoint_auth_method: 'magic' }, '"token_endpoint_auth_method"'],
     [{ refresh_token: 5 }, '"refresh_token"'],
+    [{ accessToken: 5 }, '"accessToken"'],
+    [{ token: 5 }, '"token"'],
   ])('is reported by its name: %j', (raw, name) => {
     expect(checkAccountFile(raw, false)).toContain(name);
   });
@@ -171,6 +173,7 @@ describe('a wrong field', () => {
       checkAccountFile({ expires_at: '0001-01-01T00:00:00Z', resource: ['https://a/', 'https://b/'] }, false),
     ).toBeNull();
     expect(checkAccountFile({ expiry: '', token_uri: null, extra: {} }, true)).toBeNull();
+    expect(checkAccountFile({ token: { access_token: 'a' } }, false)).toBeNull();
     expect(checkAccountFile({ expires_at: '1970-01-01T00:00:00Z', expiry: '0001-01-01 00:00:00' }, false)).toBeNull();
   });
 });
