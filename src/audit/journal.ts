@@ -43,36 +43,6 @@ import {
 /** Maximum size of entries that wait for a disk that takes none, in bytes: some 50,000 entries. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 
-/** The audit of one daemon. */
-export interface AuditJournal {
-  /**
-   * Chains one entry; it is written with the next flush.
-   *
-   * @throws AipassError INTERNAL when too much waits already: what is not recorded must not be
-   * done.
-   */
-  record(entry: AuditEntry): void;
-  /** Writes waiting entries; a disk that takes none is a warning, not an error. */
-  flush(): void;
-  /** Last entry of the chain. */
-  readonly last: ChainPlace;
-  /** Returns the warning about a file that takes no entries, or null. */
-  warning(): Warning | null;
-  /**
-   * Checks that the path still leads to the file, and continues in a new one where it does not;
-   * entries wait until it can.
-   */
-  check(): void;
-  /** Removes entries that the rule does not keep, and returns how many. One prune at a time. */
-  prune(rule: PruneRule): Promise<number>;
-  /**
-   * Writes waiting entries, makes them durable, and closes.
-   *
-   * @throws AipassError INTERNAL where entries could not be written and are lost now.
-   */
-  close(): Promise<void>;
-}
-
 /** Flags of the file: every write goes to its end, and its last line is read when it is opened. */
 const APPEND = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
 
@@ -89,7 +59,7 @@ export function openJournal(path: string, clock: Clock): AuditJournal {
     if (tail.unreadable) writeSync(fd, '\n');
     else ftruncateSync(fd, tail.end);
   }
-  const journal = new FileJournal(path, clock, fd, tail.place);
+  const journal = new AuditJournal(path, clock, fd, tail.place);
   const note = (detail: string) =>
     journal.record({ caller: null, operation: 'audit.repair', credential: null, outcome: 'changed', detail });
   if (tail.unreadable) note('the last entry was unreadable: the chain begins anew after it');
@@ -97,7 +67,8 @@ export function openJournal(path: string, clock: Clock): AuditJournal {
   return journal;
 }
 
-class FileJournal implements AuditJournal {
+/** The audit of one daemon. */
+export class AuditJournal {
   readonly #path: string;
   readonly #clock: Clock;
   #fd: number | null;
@@ -120,10 +91,17 @@ class FileJournal implements AuditJournal {
     this.#last = last;
   }
 
+  /** Last entry of the chain. */
   get last(): ChainPlace {
     return this.#last;
   }
 
+  /**
+   * Chains one entry; it is written with the next flush.
+   *
+   * @throws AipassError INTERNAL when too much waits already: what is not recorded must not be
+   * done.
+   */
   record(entry: AuditEntry): void {
     if (this.#fd === null || this.#waiting.waiting > MAX_WAITING_BYTES) {
       throw new AipassError('INTERNAL', `the audit takes no entries: ${this.#failure ?? 'it is closed'}`, {
@@ -137,6 +115,7 @@ class FileJournal implements AuditJournal {
     this.#append(printRecord(entry, this.#clock.now(), this.#last));
   }
 
+  /** Writes waiting entries; a disk that takes none is a warning, not an error. */
   flush(): void {
     if (this.#fd === null || this.#isLost || this.#waiting.waiting === 0) return;
     try {
@@ -147,6 +126,7 @@ class FileJournal implements AuditJournal {
     }
   }
 
+  /** Returns the warning about a file that takes no entries, or null. */
   warning(): Warning | null {
     if (this.#failure === null) return null;
     return {
@@ -156,6 +136,10 @@ class FileJournal implements AuditJournal {
     };
   }
 
+  /**
+   * Checks that the path still leads to the file, and continues in a new one where it does not;
+   * entries wait until it can.
+   */
   check(): void {
     if (this.#fd === null || this.#pruning) return;
     if (leadsTo(this.#path, this.#fd)) {
@@ -185,6 +169,7 @@ class FileJournal implements AuditJournal {
     this.flush();
   }
 
+  /** Removes entries that the rule does not keep, and returns how many. One prune at a time. */
   async prune(rule: PruneRule): Promise<number> {
     if (this.#fd === null || this.#pruning) return 0;
     this.#pruning = true;
@@ -195,6 +180,11 @@ class FileJournal implements AuditJournal {
     }
   }
 
+  /**
+   * Writes waiting entries, makes them durable, and closes.
+   *
+   * @throws AipassError INTERNAL where entries could not be written and are lost now.
+   */
   async close(): Promise<void> {
     if (this.#fd === null) return;
     this.flush();

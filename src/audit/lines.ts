@@ -40,8 +40,3 @@ export async function* readLines(path: string): AsyncGenerator<PlacedLine> {
   }
   if (rest.length > 0) yield { text: Buffer.concat(rest).toString('utf8'), end: offset, ended: false };
 }
-
-/** Yields only the texts of the lines of a file. */
-export async function* readTexts(path: string): AsyncGenerator<string> {
-  for await (const line of readLines(path)) yield line.text;
-}

@@ -4,7 +4,7 @@
  * read the file itself, so that they work while no daemon runs.
  */
 
-import { readLines, readTexts } from '../../audit/lines.ts';
+import { readLines } from '../../audit/lines.ts';
 import { type AuditRecord, parseLine } from '../../audit/record.ts';
 import { verifyAudit } from '../../audit/verify.ts';
 import { defineVerb, flag, integer, JSON_FLAG, textOption, type VerbContext } from '../verb.ts';
@@ -45,7 +45,7 @@ function nothing(credential: string | undefined): string {
 
 async function readRecords(path: string, credential: string | undefined, last: number): Promise<AuditRecord[]> {
   let records: AuditRecord[] = [];
-  for await (const text of readTexts(path)) {
+  for await (const { text } of readLines(path)) {
     const line = parseLine(text);
     if (line === null || 'anchor' in line) continue;
     if (credential !== undefined && line.credential !== credential) continue;

@@ -65,11 +65,11 @@ export interface Scoped {
 
 /**
  * A view of the totals of some organizations, by the ids of their names; caller 0 is any, status
- * null is all.
+ * null is all. By organization, it has all of each.
  */
 interface TotalsView {
   readonly organizations: readonly number[];
-  readonly kind: TotalKind;
+  readonly kind: TotalKind | 'organization';
   readonly caller: number;
   readonly status: number | null;
 }
@@ -176,10 +176,7 @@ export async function answer(
   }
 
   const kind = kindOf(by, caller);
-  const rows =
-    by === 'organization'
-      ? await readOrganizations(executor, plan, everything, horizons)
-      : await readPlan(executor, plan, { ...everything, kind }, horizons);
+  const rows = await readPlan(executor, plan, { ...everything, kind }, horizons);
   const sums = groupRows(rows, by === 'status' ? (row) => row.status : (row) => row.name);
   const text = await names.texts(executor, [...sums.keys(), caller]);
   const nameOf = (group: number): string | null => {
@@ -265,11 +262,12 @@ export async function answerSession(
 }
 
 /** Returns the kind of totals that a grouping is summed from. */
-function kindOf(by: UsageGrouping | undefined, caller: number): TotalKind {
+function kindOf(by: UsageGrouping | undefined, caller: number): TotalsView['kind'] {
   switch (by) {
     case 'model':
     case 'provider':
     case 'key':
+    case 'organization':
       return by;
     case 'caller':
       // The totals of one caller are a scope of their own; the kind "caller" has those of all.
@@ -278,7 +276,6 @@ function kindOf(by: UsageGrouping | undefined, caller: number): TotalKind {
     case 'day':
     case 'hour':
     case 'session':
-    case 'organization':
     case undefined:
       return 'all';
   }
@@ -310,21 +307,6 @@ async function readPlan(executor: Executor, plan: RangePlan, view: TotalsView, h
   return rows;
 }
 
-/** Returns the sums of each organization under its own name. */
-async function readOrganizations(
-  executor: Executor,
-  plan: RangePlan,
-  view: TotalsView,
-  horizons: Horizons,
-): Promise<SumsRow[]> {
-  const rows: SumsRow[] = [];
-  for (const name of view.organizations) {
-    const own = await readPlan(executor, plan, { ...view, organizations: [name] }, horizons);
-    rows.push(...own.map((row) => ({ ...row, name })));
-  }
-  return rows;
-}
-
 async function sumBuckets(
   executor: Executor,
   by: 'value' | 'bucket',
@@ -332,11 +314,15 @@ async function sumBuckets(
   range: BucketRange,
 ): Promise<SumsRow[]> {
   const sums: SumsRow[] = [];
+  const isOfEach = view.kind === 'organization';
+  const kind = view.kind === 'organization' ? 'all' : view.kind;
   for (const organization of view.organizations) {
-    const values = [range.resolution, kindNumber(view.kind, organization), view.caller, range.from, range.to];
+    const values = [range.resolution, kindNumber(kind, organization), view.caller, range.from, range.to];
     if (view.status !== null) values.push(view.status);
     const rows = await executor.run(SUMS[by][view.status === null ? 'all' : 'one'], values);
-    sums.push(...rows.map((row) => ({ name: row[by] ?? 0, status: row['status'] ?? 0, sums: sumsOf(row) })));
+    for (const row of rows) {
+      sums.push({ name: isOfEach ? organization : (row[by] ?? 0), status: row['status'] ?? 0, sums: sumsOf(row) });
+    }
   }
   return sums;
 }

@@ -20,6 +20,7 @@ import {
   type Executor,
   type SqlValue,
   type StoreConnection,
+  type UsageDb,
 } from './database.ts';
 import {
   addTexts,
@@ -67,26 +68,22 @@ export interface CarriedSums {
   }[];
 }
 
+/** Inserts events; one with the identity or the generation of another is passed over. */
+function insertRows(db: UsageDb, rows: number) {
+  return db
+    .insertInto('events')
+    .columns(EVENT_ROW_COLUMNS)
+    .expression(placeholders(EVENT_ROW_COLUMNS, rows))
+    .onConflict((conflict) => conflict.doNothing());
+}
+
 const insertEvents = new BulkInsert<readonly SqlValue[], Pick<EventsTable, 'at' | 'id'>>(
-  (db, rows) =>
-    db
-      .insertInto('events')
-      .columns(EVENT_ROW_COLUMNS)
-      .expression(placeholders(EVENT_ROW_COLUMNS, rows))
-      // One with the identity or the generation of another is passed over.
-      .onConflict((conflict) => conflict.doNothing())
-      .returning(['at', 'id']),
+  (db, rows) => insertRows(db, rows).returning(['at', 'id']),
   (values) => values,
 );
 
 /** The same for one event where the database says at once how many rows it changed. */
-const insertEvent = new Statement((db) =>
-  db
-    .insertInto('events')
-    .columns(EVENT_ROW_COLUMNS)
-    .expression(placeholders(EVENT_ROW_COLUMNS, 1))
-    .onConflict((conflict) => conflict.doNothing()),
-);
+const insertEvent = new Statement((db) => insertRows(db, 1));
 
 const TOTAL_KEY = ['resolution', 'kind', 'caller', 'bucket', 'value', 'status'] as const;
 
@@ -275,6 +272,7 @@ class BatchWriter {
       previous = event;
     }
     this.#id = await this.#names.ids(this.#executor, texts, bucketOf(latest, DAY));
+    for (const { at, organization } of events) await this.#readDay(at, this.#id(organization));
 
     const known: UsageEvent[] = [];
     // One by one: a report that follows its call in the batch is on that call.
@@ -294,13 +292,14 @@ class BatchWriter {
     for (const { name, caller, firstAt, lastAt, sums } of sessions) {
       const ids = { session: this.#id(name), caller: this.#id(caller) };
       const place = { ...ids, organization: 0, status: STATUS_CODES.success };
-      this.#sessions.addSums(firstAt, place, sums);
-      this.#sessions.addSums(lastAt, place, noSums());
+      this.#sessions.add(firstAt, place, sums);
+      this.#sessions.add(lastAt, place, noSums());
     }
     for (const { at, caller, model, provider, sums } of totals) {
       const ids = { caller: this.#id(caller), model: this.#id(model), provider: this.#id(provider) };
-      const dimensions = await this.#counted(at, { ...ids, key: 0, organization: 0 });
-      this.#totals.addSums(at, STATUS_CODES.success, dimensions, sums);
+      await this.#readDay(at, 0);
+      const dimensions = this.#counted(at, { ...ids, key: 0, organization: 0 });
+      this.#totals.add(at, STATUS_CODES.success, dimensions, sums);
     }
     await this.#writeSums();
   }
@@ -310,8 +309,8 @@ class BatchWriter {
     const isNew = await this.#insertRows(events);
     const others: UsageEvent[] = [];
     for (const [place, event] of events.entries()) {
-      const counting = isNew[place] ? this.#count(event) : void others.push(event);
-      if (counting) await counting;
+      if (isNew[place]) this.#count(event);
+      else others.push(event);
     }
     return others;
   }
@@ -325,22 +324,18 @@ class BatchWriter {
     return events.map(({ at, id }) => fresh.delete(`${at},${id}`));
   }
 
-  /** Counts an event; waits only where the names of its day are not known yet. */
-  #count(event: UsageEvent): Promise<void> | void {
+  #count(event: UsageEvent): void {
     const { at } = event;
     const status = STATUS_CODES[event.status];
     const id = this.#id;
     const caller = id(event.caller);
     // The default organization has no name in the dictionary.
     const organization = id(event.organization);
-    const add = (dimensions: Dimensions): void => {
-      this.#totals.addEvent(at, status, dimensions, event);
-      this.#sessions.addEvent(at, { session: id(event.session), organization, status, caller }, event);
-      this.#sessions.addEvent(at, { session: id(event.run), organization, status, caller: 0 }, event);
-    };
     const ids = { caller, model: id(event.model), provider: id(event.provider), key: id(event.keyId), organization };
-    const counted = this.#counted(at, ids);
-    return counted instanceof Promise ? counted.then(add) : add(counted);
+    const sums = contribution(event);
+    this.#totals.add(at, status, this.#counted(at, ids), sums);
+    this.#sessions.add(at, { session: id(event.session), organization, status, caller }, sums);
+    this.#sessions.add(at, { session: id(event.run), organization, status, caller: 0 }, sums);
   }
 
   /**
@@ -375,15 +370,19 @@ class BatchWriter {
     if (added.every((sum) => sum === 0)) return;
     await this.#executor.run(fillEvent, [...values, row.at, row.id]);
     const { at, status, caller, model, provider, key, organization } = row;
-    const dimensions = await this.#counted(at, { caller, model, provider, key, organization });
-    this.#totals.addSums(at, status, dimensions, added);
-    this.#sessions.addSums(at, { session: row.session, organization, status, caller }, added);
-    this.#sessions.addSums(at, { session: row.run, organization, status, caller: 0 }, added);
+    await this.#readDay(at, organization);
+    this.#totals.add(at, status, this.#counted(at, { caller, model, provider, key, organization }), added);
+    this.#sessions.add(at, { session: row.session, organization, status, caller }, added);
+    this.#sessions.add(at, { session: row.run, organization, status, caller: 0 }, added);
   }
 
-  /** Returns what an event is counted under: names beyond those of a day are counted together. */
-  #counted(at: number, ids: Dimensions): Promise<Dimensions> | Dimensions {
-    return this.#dailyNames.counted(this.#executor, at, ids, this.#id(OTHERS));
+  #readDay(at: number, organization: number): Promise<void> | undefined {
+    return this.#dailyNames.read(this.#executor, at, organization, this.#id(OTHERS));
+  }
+
+  /** Returns what an event of a day that was read is counted under. */
+  #counted(at: number, ids: Dimensions): Dimensions {
+    return this.#dailyNames.counted(at, ids, this.#id(OTHERS));
   }
 
   async #writeSums(): Promise<void> {
@@ -458,18 +457,16 @@ class DailyNames {
   /** Those that were used last: most events come in the order of time. */
   #last: { readonly organization: number; readonly day: number; readonly names: SeenNames } | undefined;
 
-  /** Returns what an event of that moment is counted under; `others` is the id of OTHERS. */
-  counted(executor: Executor, at: number, ids: Dimensions, others: number): Promise<Dimensions> | Dimensions {
+  /** Reads the names of a moment's day where they are not known; `others` is the id of OTHERS. */
+  read(executor: Executor, at: number, organization: number, others: number): Promise<void> | undefined {
     const day = bucketOf(at, DAY);
-    const { organization } = ids;
-    const last = this.#last;
-    if (last?.organization === organization && last.day === day) return bounded(ids, last.names, others);
-    const use = (names: SeenNames): Dimensions => {
-      this.#last = { organization, day, names };
-      return bounded(ids, names, others);
-    };
-    const known = this.#seen.get(`${organization} ${day}`);
-    return known ? use(known) : this.#read(executor, organization, day, others).then(use);
+    return this.#find(organization, day) ? undefined : this.#read(executor, organization, day, others);
+  }
+
+  /** Returns what an event of that moment, whose day was read, is counted under. */
+  counted(at: number, ids: Dimensions, others: number): Dimensions {
+    const names = this.#find(ids.organization, bucketOf(at, DAY));
+    return names ? bounded(ids, names, others) : ids;
   }
 
   /**
@@ -486,14 +483,20 @@ class DailyNames {
     this.#last = undefined;
   }
 
-  async #read(executor: Executor, organization: number, day: number, others: number): Promise<SeenNames> {
-    const read = async (kind: 'caller' | 'model'): Promise<Set<number>> => {
+  #find(organization: number, day: number): SeenNames | undefined {
+    const last = this.#last;
+    if (last?.organization === organization && last.day === day) return last.names;
+    const names = this.#seen.get(`${organization} ${day}`);
+    if (names) this.#last = { organization, day, names };
+    return names;
+  }
+
+  async #read(executor: Executor, organization: number, day: number, others: number): Promise<void> {
+    const ids = async (kind: 'caller' | 'model'): Promise<Set<number>> => {
       const rows = await executor.run(readValues, [DAY, kindNumber(kind, organization), 0, day]);
       return new Set(rows.map(({ value }) => value).filter((id) => id !== 0 && id !== others));
     };
-    const names = { callers: await read('caller'), models: await read('model') };
-    this.#seen.set(`${organization} ${day}`, names);
-    return names;
+    this.#seen.set(`${organization} ${day}`, { callers: await ids('caller'), models: await ids('model') });
   }
 }
 

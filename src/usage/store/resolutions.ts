@@ -16,12 +16,7 @@
  * The resolutions from small to large with their length in milliseconds. The totals table stores
  * the index.
  */
-export const RESOLUTIONS = [
-  { name: 'minute', ms: 60_000 },
-  { name: 'hour', ms: 3_600_000 },
-  { name: 'day', ms: 86_400_000 },
-  { name: 'block', ms: 32 * 86_400_000 },
-] as const;
+export const RESOLUTIONS = [{ ms: 60_000 }, { ms: 3_600_000 }, { ms: 86_400_000 }, { ms: 32 * 86_400_000 }] as const;
 
 export const MINUTE = 0 as const;
 export const HOUR = 1 as const;

@@ -76,11 +76,15 @@ export function addTo(sums: Sums, index: number, amount: number): void {
 /** The fields of an event that are counted. */
 export type Measured = Pick<UsageEvent, 'operation' | 'retried' | FieldOfKind<'tokens' | 'money' | 'duration'>>;
 
-/** Adds one event. The release of a credential is counted as one, and as nothing else. */
-export function addEvent(sums: Sums, event: Measured): void {
+/**
+ * Returns the sums of one event. The release of a credential is counted as one, and as nothing
+ * else.
+ */
+export function contribution(event: Measured): Sums {
+  const sums = noSums();
   if (!isCall(event)) {
     addTo(sums, INDEX.releases, 1);
-    return;
+    return sums;
   }
   const { promptTokens, completionTokens, costMicros, latencyMs, firstTokenMs } = event;
   if (!event.retried) addTo(sums, INDEX.requests, 1);
@@ -103,12 +107,6 @@ export function addEvent(sums: Sums, event: Measured): void {
     addTo(sums, INDEX.first_token_known, 1);
     addTo(sums, INDEX.first_token_ms, firstTokenMs);
   }
-}
-
-/** Returns the sums of one event. */
-export function contribution(event: Measured): Sums {
-  const sums = noSums();
-  addEvent(sums, event);
   return sums;
 }
 

@@ -9,7 +9,7 @@
  */
 
 import { bucketOf, MINUTE } from './resolutions.ts';
-import { addEvent, addSums, noSums, type Measured, type Sums } from './sums.ts';
+import { addSums, noSums, type Sums } from './sums.ts';
 
 /** Numbers of the dimensions that totals are kept by. */
 const TOTAL_KINDS = { all: 0, caller: 1, model: 2, provider: 3, key: 4 } as const;
@@ -68,13 +68,8 @@ export class TotalsFold {
   /** The last event's place, names, and sums: those of the next one are often the same. */
   #last: { readonly place: Place; readonly ids: Dimensions; readonly sums: readonly Sums[] } | undefined;
 
-  /** Adds one event. */
-  addEvent(at: number, status: number, ids: Dimensions, event: Measured): void {
-    for (const sums of this.#sumsOf(at, status, ids)) addEvent(sums, event);
-  }
-
-  /** Adds sums that were made elsewhere. */
-  addSums(at: number, status: number, ids: Dimensions, more: readonly number[]): void {
+  /** Adds the sums of an event, or of several that are counted under the same names. */
+  add(at: number, status: number, ids: Dimensions, more: readonly number[]): void {
     for (const sums of this.#sumsOf(at, status, ids)) addSums(sums, more);
   }
 
@@ -167,13 +162,8 @@ export class SessionsFold {
   /** Rows of each session: one has few of them. */
   readonly #rows = new Map<number, SessionRow[]>();
 
-  /** Adds one event to its session. */
-  addEvent(at: number, place: SessionPlace, event: Measured): void {
-    if (place.session !== 0) addEvent(this.#row(at, place).sums, event);
-  }
-
-  /** Adds sums that were made elsewhere. */
-  addSums(at: number, place: SessionPlace, sums: readonly number[]): void {
+  /** Adds the sums of an event, or of several, to their session. */
+  add(at: number, place: SessionPlace, sums: readonly number[]): void {
     if (place.session !== 0) addSums(this.#row(at, place).sums, sums);
   }
 

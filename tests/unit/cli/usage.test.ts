@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { Output } from '../../../src/cli/output.ts';
 import { printFigures, printGroups } from '../../../src/cli/verbs/usage.ts';
 import type { UsageFigures } from '../../../src/protocol/usage.ts';
+import { FigureSums } from '../../../src/usage/store/sums.ts';
 
 const ONE_FAILED: UsageFigures = {
   requests: 3,
@@ -11,7 +12,7 @@ const ONE_FAILED: UsageFigures = {
   attempts: 3,
   errorRate: 1,
   releases: 0,
-  tokens: { prompt: 0, completion: 0, cached: 0, cacheWrite: 0, reasoning: 0, knownFor: 0 },
+  tokens: new FigureSums().figures().tokens,
   costMicros: 0,
   costKnownFor: 0,
   latencyMs: null,
