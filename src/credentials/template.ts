@@ -48,6 +48,7 @@ export async function initEnvFile(path: string): Promise<'created' | 'exists'> {
   // Before anything is made: in a home of somebody else it would be of no use to its owner, and in
   // the way.
   assertTrusted('the file for the keys', path);
+  if (await isThere(path)) return 'exists';
   try {
     await createFileAtomic(path, ENV_TEMPLATE);
     return 'created';
