@@ -46,6 +46,9 @@ export interface VaultDeps {
 /** Waits for an editor to finish: a third of the 500 ms in which a change must be served. */
 const CHANGE_TIMES = { quietMs: 40, limitMs: 150 };
 
+/** Time from the first read to the start of the watcher, in milliseconds. */
+const WATCH_AFTER_MS = 50;
+
 /** Time between two reads without an event, in milliseconds: network disks may send none. */
 const SAFETY_READ_MS = 30_000;
 
@@ -92,23 +95,28 @@ export class Vault {
       this.#cancelRecheck = undefined;
     });
 
-    // Not awaited: a change before the watcher is ready is found by the read that follows.
-    const watching = watchSecrets({
-      root: paths.secretsRoot,
-      folder: paths.secrets,
-      onChange: () => this.changed(),
-      onProblem: (problem) => {
-        this.#watchProblem = problem;
-        logger.warn(problem.problem, { subject: problem.subject, hint: problem.hint });
-      },
+    // The daemon answers before it loads the watcher, which takes 8 ms of the processor. A change
+    // before the watcher is ready is found by the read that follows.
+    let watching: Promise<SecretsWatch> | undefined;
+    const cancelWatch = clock.after(WATCH_AFTER_MS, () => {
+      watching = watchSecrets({
+        root: paths.secretsRoot,
+        folder: paths.secrets,
+        onChange: () => this.changed(),
+        onProblem: (problem) => {
+          this.#watchProblem = problem;
+          logger.warn(problem.problem, { subject: problem.subject, hint: problem.hint });
+        },
+      });
+      void watching.then((watch) => {
+        this.#watch = watch;
+        this.changed();
+      });
     });
     defer(stack, 'the watcher of the secrets', async () => {
+      cancelWatch();
       const watch = await watching;
-      await watch.stop();
-    });
-    void watching.then((watch) => {
-      this.#watch = watch;
-      this.changed();
+      await watch?.stop();
     });
     return () => closeAll(stack);
   }

@@ -118,6 +118,7 @@ test('a change that no watcher reports is seen within 30 seconds', async () => {
   const release = await it.vault.start();
   try {
     await writeFile(join(it.home.path, 'one', 'aipass', 'a', 'seen'), 'x');
+    it.clock.advance(50);
     await until('the watcher is ready', () => it.clock.waits.length === 2);
     it.clock.advance(40);
     await until('the read after that is over', () => it.vault.secretNames().length === 1);
