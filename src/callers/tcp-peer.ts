@@ -15,6 +15,13 @@ export interface TcpEnd {
 }
 
 const TABLE = '/proc/self/net/tcp';
+
+/** Table of IPv6. Java and .NET make IPv4 connections with sockets of IPv6, which are in it. */
+const TABLE_OF_IPV6 = '/proc/self/net/tcp6';
+
+/** Beginning of an IPv4 address in the table of IPv6: `::ffff:127.0.0.1`. */
+const MAPPED_IPV4 = '0000000000000000FFFF0000';
+
 const ESTABLISHED = '01';
 
 /** Longest line of the table, in characters. */
@@ -23,7 +30,13 @@ const LINE_LENGTH = 256;
 /** Returns the uid that owns the other end of an established connection, or null. */
 export function tcpPeerUid(table: string | null, peer: TcpEnd, own: TcpEnd): number | null {
   if (table === null) return null;
-  const ends = `${endOf(peer)} ${endOf(own)} `;
+  return (
+    ownerOf(table, `${endOf(peer)} ${endOf(own)} `) ??
+    ownerOf(table, `${MAPPED_IPV4}${endOf(peer)} ${MAPPED_IPV4}${endOf(own)} `)
+  );
+}
+
+function ownerOf(table: string, ends: string): number | null {
   const at = table.indexOf(ends);
   if (at === -1) return null;
   // After the addresses: state, queues, timer, retransmits, uid, timeout, inode.
@@ -43,10 +56,18 @@ export function hasTcpTable(): boolean {
   return readTcpTable()?.includes('local_address') === true;
 }
 
-/** Reads the table, if there is one. That takes milliseconds with many connections. */
+/**
+ * Reads the table, with that of IPv6 behind it, if there is one. That takes milliseconds with many
+ * connections.
+ */
 export function readTcpTable(): string | null {
+  const table = read(TABLE);
+  return table === null ? null : table + (read(TABLE_OF_IPV6) ?? '');
+}
+
+function read(path: string): string | null {
   try {
-    return readFileSync(TABLE, 'latin1');
+    return readFileSync(path, 'latin1');
   } catch {
     return null;
   }

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import { hasTcpTable, readTcpTable, tcpPeerUid } from '../../../src/callers/tcp-peer.ts';
@@ -8,6 +9,7 @@ import { until } from '../../support/until.ts';
 const HEAD = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n';
 const line = (state: string, uid: number, inode: number): string =>
   `   0: 0100007F:C350 0100007F:1F90 ${state} 00000000:00000000 00:00000000 00000000  ${uid}        0 ${inode} 1 0000000000000000\n`;
+const mapped = (own: string): string => own.replaceAll('0100007F', '0000000000000000FFFF00000100007F');
 const CLIENT = { address: '127.0.0.1', port: 50_000 };
 const OWN = { address: '127.0.0.1', port: 8080 };
 const lookUp = (...lines: readonly string[]) => tcpPeerUid(HEAD + lines.join(''), CLIENT, OWN);
@@ -28,6 +30,12 @@ it.each([
   expect(lookUp(table)).toBeNull();
 });
 
+it('names the user of an IPv4 connection whose socket is of IPv6, as those of Java are', () => {
+  expect(lookUp(mapped(line('01', 1001, 4711)))).toBe(1001);
+  expect(lookUp(line('06', 0, 0), mapped(line('01', 1001, 4711)))).toBe(1001);
+  expect(lookUp(mapped(line('06', 0, 0)))).toBeNull();
+});
+
 it('the other direction of the same connection is not the peer', () => {
   expect(tcpPeerUid(HEAD + line('01', 1001, 4711), OWN, CLIENT)).toBeNull();
 });
@@ -36,16 +44,18 @@ it('a table that cannot be read proves nobody', () => {
   expect(tcpPeerUid(null, CLIENT, OWN)).toBeNull();
 });
 
-it.runIf(process.platform === 'linux')(
-  'a real peer is named while it is connected, and not after it closed',
-  async () => {
+const HOSTS = ['127.0.0.1', ...(existsSync('/proc/self/net/tcp6') ? ['::ffff:127.0.0.1'] : [])];
+
+it.runIf(process.platform === 'linux').each(HOSTS)(
+  'a real peer that connects to %s is named while it is connected, and not after it closed',
+  async (host) => {
     expect(hasTcpTable()).toBe(true);
     const server = createServer({ allowHalfOpen: true });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const port = portOf(server);
     const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
-    const client = createConnection({ port, host: '127.0.0.1' });
+    const client = createConnection({ port, host });
     const socket = await accepted;
     const uid = () =>
       tcpPeerUid(
