@@ -8,6 +8,7 @@
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
+import { holdsToken } from '../protocol/gateway.ts';
 import type { Dialect, DialectEndpoint, Provider } from '../providers/provider.ts';
 
 /** Request for a provider. */
@@ -81,7 +82,9 @@ export function parseTarget(url: string, headers: IncomingHttpHeaders, options: 
     const path = pathOf(tail, dialect, endpoints?.[dialect]);
     return { kind: 'forward', provider, dialect, path: endsInSlash && path !== '/' ? `${path}/` : path, query };
   };
-  if (isVersion(first)) return forward(providerOfDialect(segments, headers, options), segments);
+  // Google's SDK for Node uploads to the path of Google's answer, below the host of its base URL.
+  const isUpload = first === 'upload' && isVersion(segments[1] ?? '');
+  if (isVersion(first) || isUpload) return forward(providerOfDialect(segments, headers, options), segments);
   if (options.dialectsOf(first) !== undefined) return forward(first, segments.slice(1));
   // The AI SDK appends `/messages` to a base URL that other clients extend by `/v1/messages`.
   if (first === 'messages' || (first === 'models' && isAnthropic(headers))) return forward(ANTHROPIC, segments);
@@ -113,6 +116,8 @@ function findProblem(url: string): string | undefined {
   if (url.length > MAX_TARGET_LENGTH) return `the target is longer than ${MAX_TARGET_LENGTH} characters`;
   if (!url.startsWith('/')) return 'the target is not a path';
   if (url.startsWith('//')) return 'the target names a host';
+  // It would reach the provider, and its log.
+  if (holdsToken(url) && holdsToken(url.split('?', 1)[0] ?? '')) return 'the path holds a token';
   if (PLAIN_PATH.test(url)) return undefined;
   if (/[\\#]|[^\x21-\x7e]/.test(url)) return 'the target holds a character that no path may hold';
   const path = url.split('?', 1)[0] ?? '';

@@ -56,11 +56,11 @@ const binary = (name: string): string => join(NODE_FOLDER, 'node_modules', '.bin
 const CHAT = '{"model":"gpt-5-mini","messages":[{"role":"user","content":"hi"}]}';
 
 const CLIENTS: readonly Client[] = [
-  { name: 'openai-node', npm: ['openai@7.59.0'], command: nodeProgram('openai.mjs'), texts: 4 },
-  { name: 'openai-python', pip: ['openai==3.57.0'], command: pythonProgram('use_openai.py'), texts: 3 },
-  { name: 'anthropic-node', npm: ['@anthropic-ai/sdk@1.14.0'], command: nodeProgram('anthropic.mjs'), texts: 3 },
+  { name: 'openai-node', npm: ['openai@7.59.0'], command: nodeProgram('openai.mjs'), texts: 7 },
+  { name: 'openai-python', pip: ['openai==3.57.0'], command: pythonProgram('use_openai.py'), texts: 6 },
+  { name: 'anthropic-node', npm: ['@anthropic-ai/sdk@1.14.0'], command: nodeProgram('anthropic.mjs'), texts: 4 },
   { name: 'anthropic-python', pip: ['anthropic==2.14.0'], command: pythonProgram('use_anthropic.py'), texts: 2 },
-  { name: 'google-genai-node', npm: ['@google/genai@3.3.0'], command: nodeProgram('genai.mjs'), texts: 2 },
+  { name: 'google-genai-node', npm: ['@google/genai@3.3.0'], command: nodeProgram('genai.mjs'), texts: 3 },
   { name: 'google-genai-python', pip: ['google-genai==3.6.1'], command: pythonProgram('use_genai.py'), texts: 3 },
   {
     name: 'curl',

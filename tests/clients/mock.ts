@@ -1,7 +1,7 @@
 /**
  * A provider on loopback that speaks all dialects: OpenAI's chat, Responses, embeddings and models,
- * Anthropic's Messages, and Gemini. Every text is "Hello from mock"; usage is always 11 tokens in
- * and 5 out.
+ * Anthropic's Messages, and Gemini, with pictures, sound, files and batches. Every text is "Hello
+ * from mock"; usage is always 11 tokens in and 5 out.
  *
  * It remembers the keys that it saw, and refuses the first request after `limitNext()` with 429.
  */
@@ -12,6 +12,9 @@ import type { Socket } from 'node:net';
 
 /** Text of every answer. */
 export const HELLO = 'Hello from mock';
+
+/** Bytes that clients upload, none of which may change on the way. */
+export const UPLOAD = Buffer.from(Array.from({ length: 70_000 }, (_, at) => (at * 7919) % 256));
 
 /** Tokens of every answer. */
 export const TOKENS = { input: 11, output: 5 } as const;
@@ -40,6 +43,7 @@ interface Answer {
   /** Document, or the events of a stream. */
   readonly body?: unknown;
   readonly events?: readonly unknown[];
+  readonly bytes?: Buffer;
   /** Whether events are named by their type, and no `[DONE]` follows. */
   readonly isNamed?: boolean;
 }
@@ -51,7 +55,8 @@ export async function startDialectMock(): Promise<DialectMock> {
   let limits = 0;
   const server = createServer((request, response) => {
     void (async () => {
-      const body = await readBody(request);
+      const raw = await readBody(request);
+      const body = parseBody(raw);
       seen.push(describe(request));
       const path = new URL(request.url ?? '/', 'http://mock').pathname;
       if (limits > 0 && request.method === 'POST' && !path.endsWith('count_tokens')) {
@@ -66,7 +71,7 @@ export async function startDialectMock(): Promise<DialectMock> {
         });
         return;
       }
-      send(response, answerTo(request, path, body));
+      send(response, answerAboutFile(request, path, raw) ?? answerTo(request, path, body));
     })();
   });
   server.on('connection', (socket) => {
@@ -91,11 +96,15 @@ export async function startDialectMock(): Promise<DialectMock> {
   };
 }
 
-async function readBody(request: IncomingMessage): Promise<Record<string, unknown>> {
+async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks);
+}
+
+function parseBody(raw: Buffer): Record<string, unknown> {
   try {
-    const body: unknown = JSON.parse(Buffer.concat(chunks).toString());
+    const body: unknown = JSON.parse(raw.toString());
     return typeof body === 'object' && body !== null ? { ...body } : {};
   } catch {
     return {};
@@ -112,6 +121,60 @@ function describe({ method = '', url = '', headers, rawHeaders }: IncomingMessag
   return { method, path: url, credentials, everything: `${url} ${rawHeaders.join(' ')}` };
 }
 
+/** Returns the answer to a request with bytes in it or behind it, or undefined for any other. */
+function answerAboutFile(request: IncomingMessage, path: string, raw: Buffer): Answer | undefined {
+  const { method, url = '' } = request;
+  const isUploaded = raw.includes(UPLOAD);
+  if (path.endsWith('/audio/speech')) return { bytes: UPLOAD };
+  if (/\/(?:audio\/transcriptions|images\/(?:edits|generations))$/.test(path)) {
+    if (!path.endsWith('generations') && !isUploaded) return BROKEN_UPLOAD;
+    const usage = { input_tokens: TOKENS.input, output_tokens: TOKENS.output, total_tokens: CHAT_USAGE.total_tokens };
+    if (path.includes('/images/')) return { body: { created: 1, data: [{ b64_json: PICTURE }], usage } };
+    return { body: { text: HELLO, usage: { type: 'tokens', ...usage } } };
+  }
+  if (path.startsWith('/upload/')) {
+    const file = { name: 'files/1', uri: 'https://mock/files/1', state: 'ACTIVE', mimeType: 'text/plain' };
+    if (url.includes('upload_id=')) {
+      return isUploaded ? { headers: { 'x-goog-upload-status': 'final' }, body: { file } } : BROKEN_UPLOAD;
+    }
+    const upload = `https://mock.example${path}?upload_id=1&upload_protocol=resumable`;
+    return { headers: { 'x-goog-upload-url': upload, 'x-goog-upload-status': 'active' }, body: {} };
+  }
+  if (path.endsWith('/content')) return { bytes: UPLOAD };
+  if (/\/files(?:\/[^/]+)?$/.test(path)) {
+    if (method === 'POST' && !isUploaded) return BROKEN_UPLOAD;
+    const deleted = method === 'DELETE' ? { deleted: true } : {};
+    const times = { created_at: '2026-01-01T00:00:00Z', mime_type: 'text/plain', size_bytes: UPLOAD.length };
+    const file = { id: 'file-1', object: 'file', type: 'file', bytes: UPLOAD.length, filename: 'a', purpose: 'batch' };
+    return { body: { ...file, ...times, ...deleted } };
+  }
+  if (path.includes('/messages/batches')) {
+    if (path.endsWith('/results')) {
+      const result = { type: 'succeeded', message: message('m', TOKENS.output) };
+      return { bytes: Buffer.from(`${JSON.stringify({ custom_id: 'one', result })}\n`) };
+    }
+    const at = '2026-01-01T00:00:00Z';
+    const times = { created_at: at, expires_at: at, ended_at: at, archived_at: null, cancel_initiated_at: null };
+    const counts = { processing: 0, succeeded: 1, errored: 0, canceled: 0, expired: 0 };
+    const state = { processing_status: 'ended', request_counts: counts };
+    return { body: { id: 'msgbatch_1', type: 'message_batch', ...state, ...times, results_url: null } };
+  }
+  if (path.includes('/batches')) {
+    const state = { status: 'completed', endpoint: '/v1/chat/completions', completion_window: '24h' };
+    const files = { input_file_id: 'file-1', output_file_id: 'file-2' };
+    return { body: { id: 'batch_1', object: 'batch', created_at: 1, ...state, ...files } };
+  }
+  return undefined;
+}
+
+const BROKEN_UPLOAD: Answer = {
+  status: 400,
+  body: { type: 'error', error: { message: 'the upload is not what was sent', type: 'invalid_request_error' } },
+};
+
+/** A picture of one pixel. */
+const PICTURE = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==';
+
 function answerTo(request: IncomingMessage, path: string, body: Readonly<Record<string, unknown>>): Answer {
   const model = typeof body['model'] === 'string' ? body['model'] : 'mock-model';
   const isStreamed = body['stream'] === true;
@@ -126,6 +189,13 @@ function answerTo(request: IncomingMessage, path: string, body: Readonly<Record<
   const [, verb] = /:(\w+)$/.exec(path) ?? [];
   if (verb === 'generateContent') return { body: gemini() };
   if (verb === 'streamGenerateContent') return { events: [gemini()], isNamed: false };
+  if (verb === 'embedContent' || verb === 'batchEmbedContents') {
+    const embedding = { values: [0.5, 0.25] };
+    const usageMetadata = { promptTokenCount: TOKENS.input, totalTokenCount: TOKENS.input };
+    return { body: { embedding, embeddings: [embedding], usageMetadata } };
+  }
+  if (verb === 'batchGenerateContent')
+    return { body: { name: 'batches/1', metadata: { state: 'BATCH_STATE_PENDING' } } };
   if (verb === 'countTokens') return { body: { totalTokens: TOKENS.input } };
   return {
     status: 404,
@@ -287,7 +357,7 @@ function embeddings(model: string, body: Readonly<Record<string, unknown>>): unk
   const isBase64 = body['encoding_format'] === 'base64';
   const embedding = isBase64 ? Buffer.from(new Float32Array(vector).buffer).toString('base64') : vector;
   const usage = { prompt_tokens: TOKENS.input, total_tokens: TOKENS.input };
-  return { object: 'list', model, data: [{ object: 'embedding', index: 0, embedding }], usage };
+  return { id: 'emb_1', object: 'list', model, data: [{ object: 'embedding', index: 0, embedding }], usage };
 }
 
 function message(
@@ -360,7 +430,14 @@ function gemini(parts: readonly object[] = [{ text: HELLO }]): unknown {
   };
 }
 
-function send(response: ServerResponse, { status = 200, headers = {}, body, events, isNamed = false }: Answer): void {
+function send(
+  response: ServerResponse,
+  { status = 200, headers = {}, body, bytes, events, isNamed = false }: Answer,
+): void {
+  if (bytes !== undefined) {
+    response.writeHead(status, { 'content-type': 'application/octet-stream', ...headers }).end(bytes);
+    return;
+  }
   if (events === undefined) {
     response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body));
     return;

@@ -1,4 +1,4 @@
-import OpenAI from 'openai';
+import OpenAI, { toFile } from 'openai';
 
 const client = new OpenAI();
 const messages = [{ role: 'user', content: 'hi' }];
@@ -20,3 +20,18 @@ for await (const chunk of await client.chat.completions.create({ model: 'm', mes
   spoken += chunk.choices[0].delta.tool_calls?.[0].function?.arguments ?? '';
 }
 console.log(JSON.parse(spoken).text);
+
+// Uploads in several parts, bytes as answers, and what has no tokens at all.
+const bytes = Buffer.from(Array.from({ length: 70_000 }, (_, at) => (at * 7919) % 256));
+const file = async (name) => await toFile(bytes, name);
+console.log((await client.audio.transcriptions.create({ model: 'gpt-4o-transcribe', file: await file('a.wav') })).text);
+const speech = await client.audio.speech.create({ model: 'gpt-4o-mini-tts', voice: 'alloy', input: 'hi' });
+console.log(bytes.equals(Buffer.from(await speech.arrayBuffer())) ? 'Hello from mock' : 'other sound');
+const drawing = await client.images.edit({ model: 'gpt-image-1', image: await file('a.png'), prompt: 'hi' });
+console.log(drawing.data[0].b64_json.length, (await client.images.generate({ prompt: 'hi' })).data.length);
+const uploaded = await client.files.create({ file: await file('a.jsonl'), purpose: 'batch' });
+const content = await client.files.content(uploaded.id);
+console.log(bytes.equals(Buffer.from(await content.arrayBuffer())) ? 'Hello from mock' : 'another file');
+const job = { input_file_id: uploaded.id, endpoint: '/v1/chat/completions', completion_window: '24h' };
+const batch = await client.batches.create(job);
+console.log((await client.batches.retrieve(batch.id)).status, (await client.files.delete(uploaded.id)).deleted);

@@ -58,6 +58,8 @@ describe('the path of a request', () => {
     ['/google/openai/chat/completions', {}, 'google openai /chat/completions'],
     ['/google/chat/completions', {}, 'google openai /chat/completions'],
     ['/google/upload/v1beta/files', {}, 'google gemini /upload/v1beta/files'],
+    ['/upload/v1beta/files?upload_id=a', GOOGLE_KEY, 'google gemini /upload/v1beta/files?upload_id=a'],
+    ['/upload/x', {}, 'unknown'],
     ['/', {}, 'root'],
     ['/metrics', {}, 'metrics'],
     ['/healthz', {}, 'health'],
@@ -99,6 +101,7 @@ describe('the path of a request', () => {
     '/openai/models#x',
     `/openai/${'a'.repeat(20_000)}`,
     '/openai/%25252525252e',
+    `/openai/aip-${'a'.repeat(43)}/v1/models`,
   ])('refuses %s', (url) => {
     expect(parse(url).kind).toBe('malformed');
   });
