@@ -18,8 +18,9 @@ import { delay } from '../base/timers.ts';
 import type { Redactor } from '../base/redactor.ts';
 import { backoffMs, type Backoff, type Random } from '../base/backoff.ts';
 import { askedBy, type KeyLease, type KeySource, type LeaseOutcome } from '../pools/lease.ts';
-import type { FailureClass, Refusal } from '../providers/classify-failure.ts';
+import { isLimit, type FailureClass, type Refusal } from '../providers/classify-failure.ts';
 import { isPassable } from '../providers/failure-table.ts';
+import { microDollars } from '../usage/micro-dollars.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { withBaseUrl } from '../providers/credential-url.ts';
 import { isPage, redactWith } from '../providers/error-reason.ts';
@@ -32,9 +33,8 @@ import type { Providers } from '../providers/registry.ts';
 import { describeFailedExchange } from '../providers/refusal.ts';
 import { unknownProvider } from '../providers/unknown-provider.ts';
 import type { EventCaller, RawEvent } from '../usage/event.ts';
-import { attemptEvent, unaskedEvent } from './attempt-event.ts';
 import { isModelPath, kindOf, type RequestKind } from './dialects.ts';
-import { effectsOf, ErrorInAnswer, ReceiverFailure } from './failure.ts';
+import { effectsOf, ErrorInAnswer, ReceiverFailure, type FailureEffects } from './failure.ts';
 import {
   answeredHeaders,
   passedHeaders,
@@ -46,9 +46,6 @@ import {
 import {
   NOT_AGAIN,
   type AnswerConsumer,
-  type AttemptOutcome,
-  type AttemptTrace,
-  type FailedAttempt,
   type ForwardOutcome,
   type ForwardRequest,
   type ForwardSink,
@@ -310,9 +307,9 @@ export class Forwarder {
     }
     held.release(false);
     if (!wasAsked) {
-      const { caller, operation, organization } = job;
-      const { provider, model } = first;
-      record(unaskedEvent({ caller, operation, organization, provider, keyId: null, model }, end.error));
+      const { code } = end.error;
+      const status = code === 'POOL_EXHAUSTED' ? 'reach_limit' : 'failed';
+      record({ ...subjectOf(job, first, null), status, errorCode: code });
     }
     return { ...shown, isRepeated: repeats.failures > 0 };
   }
@@ -452,6 +449,27 @@ export class Forwarder {
 /** How often a request met a failing provider, over all of its routes. */
 interface Repeats {
   failures: number;
+}
+
+/** The end of one attempt. */
+type AttemptOutcome =
+  | {
+      readonly kind: 'succeeded';
+      readonly consumer: AnswerConsumer;
+      readonly status: number;
+      readonly settlement: LeaseOutcome;
+    }
+  | FailedAttempt;
+
+/** The end of an attempt without an answer. */
+interface FailedAttempt extends FailureEffects {
+  readonly kind: 'failed';
+  /** Whether the caller was given any part of the answer: then a second attempt would repeat it. */
+  readonly begun: boolean;
+  /** Whether the refusal is about the wish for usage. */
+  readonly refusesUsageOption?: boolean;
+  /** The refusal as the provider worded it, where it may be passed on. */
+  readonly refusal?: Omit<PassableRefusal, 'provider' | 'keyId'>;
 }
 
 /** What one attempt is made with. */
@@ -609,15 +627,14 @@ class Attempt {
       consumer.head(answer.status, this.#withoutKey(answer.headers));
       await this.#read(answer);
       consumer.finish();
-      const trace = this.#trace();
-      const { usage } = trace;
+      const { usage } = consumer.seen;
       const settlement: LeaseOutcome = {
         kind: 'succeeded',
         headers: answer.headers,
         ...(usage?.totalTokens === undefined ? {} : { tokens: usage.totalTokens }),
         ...(usage?.costUsd === undefined ? {} : { costUsd: usage.costUsd }),
       };
-      return { kind: 'succeeded', consumer, status: answer.status, settlement, trace };
+      return { kind: 'succeeded', consumer, status: answer.status, settlement };
     } catch (error) {
       this.#answer?.close();
       const failure = this.#identify(error);
@@ -708,7 +725,6 @@ class Attempt {
       kind: 'failed',
       ...effectsOf(seen, context),
       begun: this.#consumer.begun,
-      trace: this.#trace(),
     };
   }
 
@@ -724,27 +740,42 @@ class Attempt {
     return error instanceof ExchangeFailure ? error : undefined;
   }
 
-  #trace(): AttemptTrace {
+  /** Returns what is recorded of the attempt, finished or broken off. */
+  #describe({ kind, settlement, ...outcome }: AttemptOutcome): RawEvent {
+    const { job, route, lease, plan } = this.#options;
+    const { clock } = this.#deps;
     const { id, model, usage } = this.#consumer.seen;
-    const latencyMs = this.#deps.clock.monotonic() - this.#startedAt;
-    const isTimed = this.#options.plan.isStreamed && this.#firstAt !== null;
-    const firstTokenMs = isTimed ? (this.#firstAt ?? 0) - this.#startedAt : null;
-    return { latencyMs, firstTokenMs, httpStatus: this.#answer?.status ?? null, generationId: id, model, usage };
-  }
-
-  #describe(outcome: AttemptOutcome): RawEvent {
-    const { job, route, provider, lease } = this.#options;
-    const { caller, operation, organization } = job;
-    const subject = {
-      caller,
-      operation,
-      organization,
-      provider: provider.name,
-      keyId: lease.keyId,
-      model: route.model,
+    const failure = settlement.kind === 'failed' ? settlement.failure : null;
+    const isTimed = plan.isStreamed && this.#firstAt !== null;
+    return {
+      ...subjectOf(job, route, lease.keyId),
+      at: clock.now(),
+      model: model ?? route.model,
+      // A limit is kept apart from other failures, as apipool does.
+      status: kind === 'succeeded' ? 'success' : failure && isLimit(failure) ? 'reach_limit' : 'failed',
+      errorCode: 'error' in outcome ? outcome.error.code : undefined,
+      latencyMs: clock.monotonic() - this.#startedAt,
+      firstTokenMs: isTimed ? (this.#firstAt ?? 0) - this.#startedAt : null,
+      // An error inside an answer stands for another status than the answer has.
+      httpStatus: failure?.status ?? this.#answer?.status ?? null,
+      generationId: id,
+      promptTokens: usage?.promptTokens,
+      completionTokens: usage?.completionTokens,
+      cachedTokens: usage?.cachedTokens,
+      cacheWriteTokens: usage?.cacheWriteTokens,
+      reasoningTokens: usage?.reasoningTokens,
+      costMicros: usage?.costUsd === undefined ? null : microDollars(usage.costUsd),
     };
-    return { at: this.#deps.clock.now(), ...attemptEvent(subject, outcome) };
   }
+}
+
+/** Returns the part of an event that identifies who asked for what, and with which key. */
+function subjectOf(
+  { caller, operation, organization }: ExchangeJob,
+  { provider, model }: ForwardRoute,
+  keyId: string | null,
+): Omit<RawEvent, 'status'> {
+  return { ...caller, operation, organization, provider, keyId, model };
 }
 
 function unspokenDialect(provider: Provider, dialect: Dialect): AipassError {

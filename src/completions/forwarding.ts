@@ -15,9 +15,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import type { AipassError } from '../base/errors.ts';
-import type { LeaseOutcome } from '../pools/lease.ts';
 import type { CompletionFallback, CompletionUsage } from '../protocol/completion.ts';
-import type { FailureClass } from '../providers/classify-failure.ts';
 import type { HttpRequest } from '../providers/http-exchange.ts';
 import type { EventCaller } from '../usage/event.ts';
 import type { Dialect } from '../providers/provider.ts';
@@ -131,49 +129,4 @@ export interface PlannedRequest {
   /** True where a refusal may concern the path, which the caller chose. */
   readonly isOwnPath?: boolean;
   readonly createConsumer: () => AnswerConsumer;
-}
-
-/** The end of one attempt. `settlement` is what the lease is to be settled with. */
-export type AttemptOutcome =
-  | {
-      readonly kind: 'succeeded';
-      readonly consumer: AnswerConsumer;
-      readonly status: number;
-      readonly settlement: LeaseOutcome;
-      readonly trace: AttemptTrace;
-    }
-  | FailedAttempt;
-
-/**
- * What was seen of an attempt, however it ended: of one that broke off, what had come by then. Null
- * is unknown.
- */
-export interface AttemptTrace {
-  readonly latencyMs: number;
-  /** The time to the first content of a streamed answer. */
-  readonly firstTokenMs: number | null;
-  readonly httpStatus: number | null;
-  readonly generationId: string | null;
-  readonly model: string | null;
-  readonly usage: CompletionUsage | null;
-}
-
-/** The end of an attempt without an answer. */
-export interface FailedAttempt {
-  readonly kind: 'failed';
-  readonly failure: FailureClass;
-  readonly error: AipassError;
-  readonly settlement: LeaseOutcome;
-  /** Whether the caller was given any part of the answer: then a second attempt would repeat it. */
-  readonly begun: boolean;
-  /** Whether the refusal is about the wish for usage. */
-  readonly refusesUsageOption?: boolean;
-  /** The refusal as the provider worded it, where it may be passed on. */
-  readonly refusal?: {
-    readonly status: number;
-    readonly headers: Readonly<Record<string, string>>;
-    readonly body: Buffer;
-    readonly isPage: boolean;
-  };
-  readonly trace: AttemptTrace;
 }
