@@ -39,45 +39,28 @@ type IsRead = (value: unknown) => boolean;
 const anything = (): boolean => true;
 const isText = (value: unknown): value is string => typeof value === 'string';
 
-const KNOWN_OF_ANSWER: KnownFields = new Map<string, IsRead>([
-  ['id', anything],
-  ['object', anything],
-  ['created', anything],
-  ['model', anything],
-  ['choices', anything],
-  ['usage', anything],
-  ['error', anything],
-]);
-const KNOWN_OF_CHOICE: KnownFields = new Map<string, IsRead>([
-  ['index', anything],
-  ['delta', isRecord],
-  ['message', isRecord],
-  ['finish_reason', isText],
-  ['logprobs', isRecord],
-  ['usage', anything],
-  ['error', anything],
-]);
-const KNOWN_OF_MESSAGE: KnownFields = new Map<string, IsRead>([
-  ['role', anything],
-  ['content', isPlainContent],
-  ['reasoning', isText],
-  ['reasoning_content', isText],
-  ['refusal', isText],
-  ['tool_calls', Array.isArray],
-]);
-const KNOWN_OF_CALL: KnownFields = new Map<string, IsRead>([
-  ['index', anything],
-  ['id', anything],
-  ['type', anything],
-  ['function', isRecord],
-  ['custom', isRecord],
-]);
-const KNOWN_OF_FUNCTION: KnownFields = new Map<string, IsRead>([
-  ['name', isText],
-  ['arguments', anything],
-  ['input', anything],
-]);
-const NOTHING_KNOWN: KnownFields = new Map();
+/** Lists fields that may have any shape, and others with the one that is read. */
+function fieldsOf(names: readonly string[], shaped: Readonly<Record<string, IsRead>> = {}): KnownFields {
+  return new Map([...names.map((name): [string, IsRead] => [name, anything]), ...Object.entries(shaped)]);
+}
+
+const KNOWN_OF_ANSWER = fieldsOf(['id', 'object', 'created', 'model', 'choices', 'usage', 'error']);
+const KNOWN_OF_CHOICE = fieldsOf(['index', 'usage', 'error'], {
+  delta: isRecord,
+  message: isRecord,
+  finish_reason: isText,
+  logprobs: isRecord,
+});
+const KNOWN_OF_MESSAGE = fieldsOf(['role'], {
+  content: isPlainContent,
+  reasoning: isText,
+  reasoning_content: isText,
+  refusal: isText,
+  tool_calls: Array.isArray,
+});
+const KNOWN_OF_CALL = fieldsOf(['index', 'id', 'type'], { function: isRecord, custom: isRecord });
+const KNOWN_OF_FUNCTION = fieldsOf(['arguments', 'input'], { name: isText });
+const NOTHING_KNOWN = fieldsOf([]);
 
 /** Collects one answer. */
 export class Assembly {

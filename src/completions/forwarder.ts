@@ -29,9 +29,8 @@ import { ExchangeFailure, openExchange, type HttpAnswer } from '../providers/htt
 import { parseJson } from '../base/json.ts';
 import { isSendable } from '../providers/key-shape.ts';
 import type { Dialect, Provider } from '../providers/provider.ts';
-import type { Providers } from '../providers/registry.ts';
+import { unknownProvider, type Providers } from '../providers/registry.ts';
 import { describeFailedExchange } from '../providers/refusal.ts';
-import { unknownProvider } from '../providers/unknown-provider.ts';
 import type { EventCaller, RawEvent } from '../usage/event.ts';
 import { isModelPath, kindOf, type RequestKind } from './dialects.ts';
 import { effectsOf, ErrorInAnswer, ReceiverFailure, type FailureEffects } from './failure.ts';
@@ -229,7 +228,6 @@ export class Forwarder {
         operation,
         organization: request.organization,
         routes: [first, ...this.#fallbacksOf(request, kind, first, routeTo)],
-        maxWaitMs: request.maxWaitMs,
       },
       signal,
     );

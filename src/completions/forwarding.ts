@@ -48,11 +48,6 @@ export interface ForwardRequest {
    * request that every provider of a dialect serves.
    */
   readonly fallbacks?: readonly CompletionFallback[] | undefined;
-  /**
-   * How long to wait for a key where none is free, in milliseconds; without it the provider's
-   * setting.
-   */
-  readonly maxWaitMs?: number | undefined;
 }
 
 /** The client's side of an answer. */

@@ -19,15 +19,10 @@ const SPACE = 0x20;
 
 /** Cuts a stream of bytes into events. */
 export class SseSplitter {
-  readonly #maxBytes: number;
   #pending: Buffer[] = [];
   #pendingBytes = 0;
   #isLineEmpty = true;
   #afterCr = false;
-
-  constructor(maxBytes = MAX_EVENT_BYTES) {
-    this.#maxBytes = maxBytes;
-  }
 
   /**
    * Takes bytes, and calls back with each event that they complete: its bytes, the empty line
@@ -70,8 +65,8 @@ export class SseSplitter {
     const rest = start === 0 ? chunk : chunk.subarray(start);
     this.#pending.push(rest);
     this.#pendingBytes += rest.length;
-    if (this.#pendingBytes > this.#maxBytes) {
-      throw new ExchangeFailure('garbage', `a stream event of more than ${this.#maxBytes} bytes`);
+    if (this.#pendingBytes > MAX_EVENT_BYTES) {
+      throw new ExchangeFailure('garbage', `a stream event of more than ${MAX_EVENT_BYTES} bytes`);
     }
   }
 

@@ -9,9 +9,8 @@ import type { Vault } from '../credentials/vault.ts';
 import type { EarlierAccess, GatewayOpenParams, GatewayRoutes, NamedToken } from '../protocol/gateway.ts';
 import type { Operations } from '../protocol/operations.ts';
 import type { Dialect } from '../providers/provider.ts';
-import type { Providers } from '../providers/registry.ts';
+import { unknownProvider, type Providers } from '../providers/registry.ts';
 import type { Accounts } from '../refreshers/accounts.ts';
-import { unknownProvider } from '../providers/unknown-provider.ts';
 import type { OperationGroup, OperationContext } from './operation.ts';
 
 /** Tokens of named callers, as the operations need them. */

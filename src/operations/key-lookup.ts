@@ -11,8 +11,7 @@ import { variableOf, type ApiKey } from '../credentials/api-keys.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { KeyInfo, ProviderInfo } from '../protocol/provider.ts';
 import { judgeKeyShape } from '../providers/key-shape.ts';
-import type { Providers } from '../providers/registry.ts';
-import { unknownProvider } from '../providers/unknown-provider.ts';
+import { unknownProvider, type Providers } from '../providers/registry.ts';
 
 export interface KeyLookupDeps {
   readonly vault: Vault;

@@ -9,7 +9,7 @@
  */
 
 import { backoffMs, type Backoff, type Random } from '../base/backoff.ts';
-import type { BreakerState, CooldownInfo, CooldownReason, CooldownScope, CooldownSource } from '../protocol/pool.ts';
+import type { BreakerState, CooldownInfo } from '../protocol/pool.ts';
 import { MAX_DAILY_COOLDOWN_MS } from '../providers/classify-failure.ts';
 import type { SavedBreaker } from './pool-state.ts';
 
@@ -23,10 +23,7 @@ const DEFAULT_COOLDOWN: Backoff = { firstMs: 1000, maxMs: 300_000, jitter: 0.2 }
 const PROBE_LIMIT_MS = 60_000;
 
 /** A cooldown to begin. */
-export interface Trip {
-  readonly scope: CooldownScope;
-  readonly reason: CooldownReason;
-  readonly source: CooldownSource;
+export interface Trip extends Pick<CooldownInfo, 'scope' | 'reason' | 'source'> {
   /** Length, already bounded; null for the doubling default. */
   readonly cooldownMs: number | null;
   /** Longest that `cooldownMs` was allowed to be. */

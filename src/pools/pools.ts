@@ -3,10 +3,8 @@
  * for the next run.
  */
 
-import type { Random } from '../base/backoff.ts';
-import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
-import type { LimitWindow, PoolEvent, PoolExplanation, PoolInfo, PoolStrategy } from '../protocol/pool.ts';
+import type { LimitWindow, PoolExplanation, PoolInfo, PoolStrategy } from '../protocol/pool.ts';
 import { availabilityOf, BUSY_RETRY_MS, poolExhausted, type Availability } from './availability.ts';
 import { LeaseQueue, isWorthWaiting } from './lease-queue.ts';
 import type { KeyLease, KeySource, LeaseRequest, LeaseWait } from './lease.ts';
@@ -25,12 +23,7 @@ export interface PoolSettings {
 }
 
 /** What the pools are wired with. */
-export interface PoolsDeps {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly emit: (event: PoolEvent) => void;
-  /** Called when `save` would return something else; may be called very often. */
-  readonly onChange: () => void;
+export interface PoolsDeps extends Pick<PoolDeps, 'clock' | 'random' | 'emit' | 'onChange' | 'debug'> {
   /** Result of `save` in the last run, unchecked. */
   readonly saved: unknown;
   /**
@@ -42,8 +35,6 @@ export interface PoolsDeps {
   readonly keysOf: (provider: string) => readonly KeyEntry[];
   /** Returns the error for a provider without any key. */
   readonly whyNone: (provider: string) => AipassError;
-  /** Takes what helps to find a defect: each lease and its end. */
-  readonly debug?: PoolDeps['debug'];
   /** Asks for a check of a key, whose verdict comes through `checked`; absent where nobody can. */
   readonly requestCheck?: (provider: string, keyId: string) => void;
 }

@@ -178,8 +178,9 @@ class Connection {
   readonly socket: Socket;
   readonly #pool: Pool;
   #flight: Flight | undefined;
-  #isConnected = false;
-  #isUsed = false;
+  isConnected = false;
+  /** Whether it served a request before. */
+  isUsed = false;
   #idleSince = 0;
   #keptMs = KEPT_MS;
 
@@ -192,7 +193,7 @@ class Connection {
     });
     this.socket = socket;
     socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => {
-      this.#isConnected = true;
+      this.isConnected = true;
     });
     socket.on('end', () => {
       this.#pool.remove(this);
@@ -221,7 +222,7 @@ class Connection {
    */
   release(reader: AnswerReader, hasRemainder: boolean): void {
     this.#flight = undefined;
-    this.#isUsed = true;
+    this.isUsed = true;
     const { socket } = this;
     this.#keptMs = Math.min(KEPT_MS, reader.keptMs === undefined ? KEPT_MS : reader.keptMs - EARLIER_MS);
     // An answer that came before the whole request was sent leaves the connection in a state that
@@ -241,14 +242,6 @@ class Connection {
     this.#flight = undefined;
     this.#pool.remove(this);
     this.socket.destroy();
-  }
-
-  get isConnected(): boolean {
-    return this.#isConnected;
-  }
-
-  get isUsed(): boolean {
-    return this.#isUsed;
   }
 }
 

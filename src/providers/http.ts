@@ -59,7 +59,8 @@ export async function askJson(
     const limits = { waitMs: totalMs, maxBytes: MAX_DOCUMENT_BYTES };
     const control = { clock, signal: AbortSignal.any([signal, deadline.signal]) };
     const answer = await openExchange(full, limits, control);
-    return { status: answer.status, headers: answer.headers, body: parseJson(await readAll(answer)) };
+    const bytes = await readBytes(answer, MAX_DOCUMENT_BYTES);
+    return { status: answer.status, headers: answer.headers, body: parseJson(new TextDecoder().decode(bytes)) };
   } catch (error) {
     if (!(error instanceof ExchangeFailure)) throw error;
     throw describeFailedExchange(
@@ -87,14 +88,6 @@ export function fetchGeneration(
   const url = new URL(`${provider.baseUrl}/generation`);
   url.searchParams.set('id', generationId);
   return askJson(provider, key, { method: 'GET', url: url.href }, signal, clock);
-}
-
-/**
- * Returns the whole body as text. @throws ExchangeFailure also for a body longer than `maxBytes`,
- * which closes the connection.
- */
-export async function readAll(answer: HttpAnswer, maxBytes = MAX_DOCUMENT_BYTES): Promise<string> {
-  return new TextDecoder().decode(await readBytes(answer, maxBytes));
 }
 
 /**

@@ -114,19 +114,18 @@ export const DEFAULT_TIMEOUT_MS = 120_000;
  * are sent and an answer cannot grow beyond its limit by being unpacked.
  */
 export function requestHeaders(
-  provider: Pick<Provider, 'headers' | 'dialects'>,
+  { headers: configured, dialects: { openai } }: Pick<Provider, 'headers' | 'dialects'>,
   key: Secret | null,
-  dialect: DialectEndpoint = provider.dialects.openai,
 ): Record<string, string> {
   const headers: Record<string, string> = {
     accept: 'application/json',
     'accept-encoding': 'identity',
     'user-agent': 'aipassd',
-    ...provider.headers,
-    ...dialect.headers,
+    ...configured,
+    ...openai.headers,
   };
   if (key !== null) {
-    headers[dialect.authHeader] = dialect.authHeader === 'authorization' ? `Bearer ${key.reveal()}` : key.reveal();
+    headers[openai.authHeader] = openai.authHeader === 'authorization' ? `Bearer ${key.reveal()}` : key.reveal();
   }
   return headers;
 }

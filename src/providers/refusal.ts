@@ -43,9 +43,10 @@ export function describeFailedExchange(failure: ExchangeFailure, provider: strin
     case 'network':
     case 'unreachable': {
       const certificate = describeCertificateFailure(failure.detail, failure.host ?? provider);
-      const problem = `${provider} ${describeNetwork(failure.detail)} (${failure.detail})`;
+      const known = NETWORK_FAILURES[failure.detail];
+      const problem = `${provider} ${known?.problem ?? 'cannot be reached'} (${failure.detail})`;
       return new AipassError('PROVIDER_UNAVAILABLE', certificate ? `${provider}: ${certificate.problem}` : problem, {
-        hint: certificate?.hint ?? NETWORK_HINTS[failure.detail] ?? 'check the network, then try again',
+        hint: certificate?.hint ?? known?.hint ?? 'check the network, then try again',
         cause: failure,
       });
     }
@@ -77,28 +78,27 @@ function describeSilence({ headers }: Refusal, { reason }: FailureClass): string
   return isPage(headers) ? 'a web page, no reason' : 'no reason given';
 }
 
-const NETWORK_HINTS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'start the service, or correct its address in the configuration',
-  ENOTFOUND: 'check the network and the address in the configuration',
-  ERR_PROXY_TUNNEL: 'ask whoever runs the proxy, or correct "network.proxy" and "network.noProxy" in the configuration',
+const NAME_UNKNOWN = {
+  problem: 'cannot be reached: its name is not known',
+  hint: 'check the network and the address in the configuration',
 };
+const BROKEN = { problem: 'broke the connection off' };
 
-function describeNetwork(code: string): string {
-  switch (code) {
-    case 'ECONNREFUSED':
-      return 'cannot be reached: the connection was refused';
-    case 'ENOTFOUND':
-    case 'EAI_AGAIN':
-      return 'cannot be reached: its name is not known';
-    case 'ECONNRESET':
-    case 'EPIPE':
-      return 'broke the connection off';
-    case 'ERR_PROXY_TUNNEL':
-      return 'cannot be reached: the proxy refused the way to it';
-    default:
-      return 'cannot be reached';
-  }
-}
+/** What happened, and what to do, by the code of a failed connection. */
+const NETWORK_FAILURES: Readonly<Record<string, { readonly problem: string; readonly hint?: string }>> = {
+  ECONNREFUSED: {
+    problem: 'cannot be reached: the connection was refused',
+    hint: 'start the service, or correct its address in the configuration',
+  },
+  ENOTFOUND: NAME_UNKNOWN,
+  EAI_AGAIN: NAME_UNKNOWN,
+  ECONNRESET: BROKEN,
+  EPIPE: BROKEN,
+  ERR_PROXY_TUNNEL: {
+    problem: 'cannot be reached: the proxy refused the way to it',
+    hint: 'ask whoever runs the proxy, or correct "network.proxy" and "network.noProxy" in the configuration',
+  },
+};
 
 function hintFor({ body }: Refusal, { provider, keyId }: RefusalContext, failure: FailureClass): string {
   switch (failure.reason) {

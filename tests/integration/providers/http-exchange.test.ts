@@ -3,12 +3,16 @@ import { once } from 'node:events';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { gzipSync } from 'node:zlib';
 import { systemClock, type Clock } from '../../../src/base/clock.ts';
-import { readAll } from '../../../src/providers/http.ts';
+import { readBytes } from '../../../src/providers/http.ts';
 import { ExchangeFailure, openExchange, type HttpAnswer } from '../../../src/providers/http-exchange.ts';
 import { startLoopbackProvider } from '../../support/loopback-provider.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 import { portOf } from '../../support/port-of.ts';
 import { until } from '../../support/until.ts';
+
+async function readAll(answer: HttpAnswer): Promise<string> {
+  return (await readBytes(answer, 16 * 1024 * 1024)).toString();
+}
 
 const LIMITS = { waitMs: 10_000, maxBytes: 1024 * 1024 };
 
