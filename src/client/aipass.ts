@@ -21,7 +21,7 @@ import type { UsageAnswer, UsageQuery } from '../protocol/usage.ts';
 import type { AccountRequestInit } from './account-fetch.ts';
 import { assertCallOptions, assertConnectOptions, fieldsOf } from './failures.ts';
 import { CompletionStream } from './completion-stream.ts';
-import { CredentialCalls } from './credential-calls.ts';
+import { CredentialCalls, type OrganizationCallOptions } from './credential-calls.ts';
 import type { ClientFactory, PooledOptions } from './pooled-caller.ts';
 import { createPooled, type Pooled } from './pooled.ts';
 import { createGatewayFetch } from './gateway-fetch.ts';
@@ -275,7 +275,7 @@ export class Aipass implements AsyncDisposable {
   /** Describes the pool of a provider, or all: states, cooldowns, windows, quotas. */
   async pools(
     provider?: string,
-    { organization, ...options }: CallOptions & { readonly organization?: string | undefined } = {},
+    { organization, ...options }: OrganizationCallOptions = {},
   ): Promise<readonly PoolInfo[]> {
     return (await this.#session.request('pool.list', { organization, provider }, options)).pools;
   }
@@ -283,7 +283,7 @@ export class Aipass implements AsyncDisposable {
   /** Explains which key of a provider would serve next, and why each other one would not. */
   explainPool(
     provider?: string,
-    options: CallOptions & { readonly model?: string | undefined; readonly organization?: string | undefined } = {},
+    options: OrganizationCallOptions & { readonly model?: string | undefined } = {},
   ): Promise<PoolExplanation> {
     const { model, organization, ...call } = options;
     return this.#session.request('pool.explain', { organization, provider, model }, call);
@@ -292,10 +292,7 @@ export class Aipass implements AsyncDisposable {
   /** Asks providers about every key of a pool, or of all; `onProgress` gets each verdict. */
   async checkPool(
     provider?: string,
-    options: CallOptions & {
-      readonly organization?: string | undefined;
-      readonly onProgress?: (progress: PoolCheckProgress) => void;
-    } = {},
+    options: OrganizationCallOptions & { readonly onProgress?: (progress: PoolCheckProgress) => void } = {},
   ): Promise<readonly KeyVerdict[]> {
     const { organization, onProgress, ...call } = options;
     // The daemon is of this protocol version, and so its chunks have this shape.

@@ -14,13 +14,12 @@ import type {
   CredentialUpdateParams,
   CredentialUsage,
   IfRevision,
+  InOrganization,
 } from '../protocol/credential.ts';
 import type { CallOptions, Session } from './session.ts';
 
 /** Options of a call about one organization; without one, the caller's own. */
-export interface OrganizationCallOptions extends CallOptions {
-  readonly organization?: string | undefined;
-}
+export interface OrganizationCallOptions extends CallOptions, InOrganization {}
 
 /** Options of a change that is meant for one revision, or for any of several. */
 export interface RevisionCallOptions extends OrganizationCallOptions {

@@ -57,7 +57,7 @@ export class Session {
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
   #transport: Transport | undefined;
-  #welcome: Deferred<void> | undefined;
+  #welcome = Promise.resolve();
   #refusal: AipassError | undefined;
   #held = false;
   #closed = false;
@@ -73,14 +73,9 @@ export class Session {
    */
   async open(): Promise<void> {
     this.#ensureTransport();
-    await withTimeout(foregroundClock, WELCOME_LIMIT_MS, Promise.resolve(this.#welcome?.promise), () => {
-      const error = new AipassError(
-        'DAEMON_UNREACHABLE',
-        `the daemon did not answer within ${WELCOME_LIMIT_MS / 1000} s`,
-        {
-          hint: 'see its log; restart it if it hangs',
-        },
-      );
+    await withTimeout(foregroundClock, WELCOME_LIMIT_MS, this.#welcome, () => {
+      const problem = `the daemon did not answer within ${WELCOME_LIMIT_MS / 1000} s`;
+      const error = new AipassError('DAEMON_UNREACHABLE', problem, { hint: 'see its log; restart it if it hangs' });
       this.#transport?.destroy(error);
       throw error;
     });
@@ -175,14 +170,16 @@ export class Session {
 
   #ensureTransport(): Transport {
     if (this.#transport) return this.#transport;
-    const welcome = createDeferred<void>();
+    let settle: ((failure?: AipassError) => void) | undefined;
+    this.#welcome = new Promise((resolve, reject) => {
+      settle = (failure) => (failure === undefined ? resolve() : reject(failure));
+    });
     // A caller that does not open() gets a failure with its request.
-    welcome.promise.catch(() => {});
-    this.#welcome = welcome;
+    this.#welcome.catch(() => {});
     this.#refusal = undefined;
     const transport: Transport = new Transport(this.#deps.socket, {
-      onMessage: (type, data) => this.#receive(type, data, welcome),
-      onClose: (reason) => this.#lost(transport, reason, welcome),
+      onMessage: (type, data) => this.#receive(type, data, () => settle?.()),
+      onClose: (reason) => settle?.(this.#lost(transport, reason)),
     });
     this.#transport = transport;
     const { caller, client } = this.#deps;
@@ -194,9 +191,9 @@ export class Session {
     return transport;
   }
 
-  #receive(type: string, data: unknown, welcome: Deferred<void>): void {
+  #receive(type: string, data: unknown, onWelcome: () => void): void {
     if (type === 'welcome') {
-      welcome.resolve();
+      onWelcome();
       return this.#deps.onOpen();
     }
     if (typeof data !== 'object' || data === null) return;
@@ -212,15 +209,13 @@ export class Session {
     }
   }
 
-  #lost(transport: Transport, reason: AipassError | undefined, welcome: Deferred<void>): void {
+  /** Fails what was pending on a lost connection. Returns why nothing new is sent over it. */
+  #lost(transport: Transport, reason: AipassError | undefined): AipassError {
     const refusal = reason ?? this.#refusal;
-    welcome.reject(
-      refusal ??
-        new AipassError('DAEMON_UNREACHABLE', 'the daemon closed the connection', {
-          hint: 'it may have too many connections: see aipassd status',
-        }),
-    );
-    if (this.#transport !== transport) return;
+    const closed = new AipassError('DAEMON_UNREACHABLE', 'the daemon closed the connection', {
+      hint: 'it may have too many connections: see aipassd status',
+    });
+    if (this.#transport !== transport) return refusal ?? closed;
     this.#transport = undefined;
     // A frame over the daemon's limit is refused without an id: the longest one in flight must be
     // it.
@@ -231,28 +226,10 @@ export class Session {
       return isMeant ? refusal : lostAnswer(pending.op);
     });
     if (!this.#closed) this.#deps.onLost();
+    return refusal ?? closed;
   }
 
   #failPending(error: (pending: Pending) => AipassError): void {
     for (const pending of this.#pending.values()) pending.reject(error(pending));
   }
-}
-
-/** Promise.withResolvers, which is missing in Node 20. */
-interface Deferred<T> {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-function createDeferred<T>(): Deferred<T> {
-  let settle: Omit<Deferred<T>, 'promise'> | undefined;
-  const promise = new Promise<T>((resolve, reject) => {
-    settle = { resolve, reject };
-  });
-  return {
-    promise,
-    resolve: (value) => settle?.resolve(value),
-    reject: (error) => settle?.reject(error),
-  };
 }

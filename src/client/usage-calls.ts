@@ -6,6 +6,7 @@ import { AipassError } from '../base/errors.ts';
 import { MOMENT_FORMS, parseMoment } from '../base/moment.ts';
 import type { Operations } from '../protocol/operations.ts';
 import type { EventPage, EventQuery, ImportReport, PruneReport, RecentCount, RecentQuery } from '../protocol/usage.ts';
+import type { OrganizationCallOptions } from './credential-calls.ts';
 import type { CallOptions, Session } from './session.ts';
 
 /** Epoch milliseconds, a Date, or a text: `7d` (ago), `2026-11-21` (local), `2026-11-21T10:00Z`. */
@@ -28,7 +29,7 @@ export class UsageCalls {
   /** Sums one session: this run of the daemon, or the named one of a client (see `sessionId`). */
   session(
     id?: string,
-    { organization, ...options }: CallOptions & { readonly organization?: string | undefined } = {},
+    { organization, ...options }: OrganizationCallOptions = {},
   ): Promise<Operations['usage.session']['result']> {
     return this.#session.request('usage.session', { organization, id }, options);
   }

@@ -12,33 +12,22 @@ import type { ProviderCredentials } from './provider-credentials.ts';
 
 const organization = organizationName.optional();
 const id = z.uuid();
-const ifRevision = z.union([z.int().min(1), z.array(z.int().min(1)).min(1)]).optional();
+const revision = z.int().min(1);
+const ofCredential = { organization, id };
+const changeOf = { ...ofCredential, if_revision: z.union([revision, z.array(revision).min(1)]).optional() };
+const provider = z.string().min(1).max(64);
 const text = (maxLength: number) => z.string().max(maxLength);
 
-/** Fields of a new credential. ProviderCredentials bounds their content. */
-export const createFields = {
-  provider: z.string().min(1).max(64),
-  account_key: text(256),
-  display_name: text(1024).nullish(),
-  api_key: text(8192).nullish(),
-  base_url: text(2048).nullish(),
-  active: z.boolean().optional(),
-};
+const keyFields = { api_key: text(8192).nullish(), base_url: text(2048).nullish() };
 
-export const updateFields = {
-  display_name: text(1024).nullish(),
-  api_key: text(8192).nullish(),
-  base_url: text(2048).nullish(),
-  active: z.boolean().nullish(),
-};
+/** Fields that can be changed. ProviderCredentials bounds their content. */
+export const updateFields = { display_name: text(1024).nullish(), ...keyFields, active: z.boolean().nullish() };
+
+/** Fields of a new credential. */
+export const createFields = { provider, account_key: text(256), ...updateFields, active: z.boolean().optional() };
 
 /** Fields of a credential that is tested and not saved. */
-export const testFields = {
-  provider: z.string().min(1).max(64),
-  account_key: text(256).nullish(),
-  api_key: text(8192).nullish(),
-  base_url: text(2048).nullish(),
-};
+export const testFields = { provider, account_key: text(256).nullish(), ...keyFields };
 
 export function credentialOperations(organizations: Organizations): OperationGroup<'credential' | 'organization'> {
   const credentialsOf = (slug: string): ProviderCredentials => organizations.keys(slug).credentials;
@@ -48,7 +37,7 @@ export function credentialOperations(organizations: Organizations): OperationGro
       inOrganization: true,
       schema: z.strictObject({
         organization,
-        provider: z.string().min(1).max(64).optional(),
+        provider: provider.optional(),
         active: z.boolean().optional(),
         limit: z.int().min(1).max(10_000).optional(),
         after: id.optional(),
@@ -58,7 +47,7 @@ export function credentialOperations(organizations: Organizations): OperationGro
     'credential.get': {
       right: 'see',
       inOrganization: true,
-      schema: z.strictObject({ organization, id }),
+      schema: z.strictObject(ofCredential),
       handle: (params, context) => credentialsOf(context.organization).get(params.id),
     },
     'credential.create': {
@@ -68,7 +57,7 @@ export function credentialOperations(organizations: Organizations): OperationGro
       audit: {
         outcome: 'changed',
         detail: changedFields,
-        credential: ({ provider, account_key: name }, result) => `${provider}/${result?.key_id ?? name}`,
+        credential: (params, result) => `${params.provider}/${result?.key_id ?? params.account_key}`,
       },
       handle: (params, context) => credentialsOf(context.organization).create(params),
     },
@@ -77,14 +66,14 @@ export function credentialOperations(organizations: Organizations): OperationGro
       inOrganization: true,
       schema: z.strictObject({
         organization,
-        provider: z.string().min(1).max(64),
+        provider,
         api_key: text(8192),
         account_key: text(256).optional(),
         force: z.boolean().optional(),
       }),
       audit: {
         outcome: 'changed',
-        credential: ({ provider }, result) => `${provider}/${result?.key_id ?? ''}`,
+        credential: (params, result) => `${params.provider}/${result?.key_id ?? ''}`,
       },
       handle: (params, context) => credentialsOf(context.organization).add(params, context.signal),
     },
@@ -102,31 +91,31 @@ export function credentialOperations(organizations: Organizations): OperationGro
     'credential.update': {
       right: 'admin',
       inOrganization: true,
-      schema: z.strictObject({ organization, id, ...updateFields, if_revision: ifRevision }),
+      schema: z.strictObject({ ...changeOf, ...updateFields }),
       audit: {
         outcome: 'changed',
         detail: changedFields,
-        credential: (params, result) =>
-          result ? `${result.provider}/${result.key_id ?? result.account_key}` : params.id,
+        credential: ({ id: own }, result) =>
+          result ? `${result.provider}/${result.key_id ?? result.account_key}` : own,
       },
       handle: (params, context) => credentialsOf(context.organization).update(params),
     },
     'credential.rotate': {
       right: 'admin',
       inOrganization: true,
-      schema: z.strictObject({ organization, id, api_key: text(8192), if_revision: ifRevision }),
+      schema: z.strictObject({ ...changeOf, api_key: text(8192) }),
       audit: {
         outcome: 'changed',
         detail: () => 'api_key',
-        credential: (params, result) =>
-          result ? `${result.provider}/${result.key_id ?? result.account_key}` : params.id,
+        credential: ({ id: own }, result) =>
+          result ? `${result.provider}/${result.key_id ?? result.account_key}` : own,
       },
       handle: (params, context) => credentialsOf(context.organization).rotate(params, context.signal),
     },
     'credential.delete': {
       right: 'admin',
       inOrganization: true,
-      schema: z.strictObject({ organization, id, if_revision: ifRevision }),
+      schema: z.strictObject(changeOf),
       audit: { outcome: 'changed', credential: (params) => params.id },
       async handle(params, context) {
         await credentialsOf(context.organization).delete(params);
@@ -137,13 +126,13 @@ export function credentialOperations(organizations: Organizations): OperationGro
       right: 'admin',
       inOrganization: true,
       schema: z.strictObject({ organization, ...testFields }),
-      audit: { outcome: 'changed', credential: ({ provider }) => `${provider}/test` },
+      audit: { outcome: 'changed', credential: (params) => `${params.provider}/test` },
       handle: (params, context) => credentialsOf(context.organization).test(params, context.signal),
     },
     'credential.usage': {
       right: 'see',
       inOrganization: true,
-      schema: z.strictObject({ organization, id, refresh: z.boolean().optional(), sample: z.boolean().optional() }),
+      schema: z.strictObject({ ...ofCredential, refresh: z.boolean().optional(), sample: z.boolean().optional() }),
       handle(params, context) {
         const { refresh = false, sample = false } = params;
         // Asking the provider uses the key; a paid sample does so all the more.

@@ -46,6 +46,7 @@ const callerName = z
   .transform((text) => plainText(text, MAX_CALLER_LENGTH));
 const ownOrganization = organizationName.optional();
 const status = z.enum(USAGE_STATUSES).optional();
+const range = { organization: ownOrganization, since: time, until: time, status };
 const days = z.int().min(0).max(36_500);
 
 export interface UsageOperationsDeps {
@@ -63,12 +64,9 @@ export function usageOperations(deps: UsageOperationsDeps): OperationGroup<'usag
       right: 'see',
       inOrganization: (params) => (isAcrossOrganizations(params) ? 'any' : true),
       schema: z.strictObject({
-        organization: ownOrganization,
-        since: time,
-        until: time,
+        ...range,
         by: z.enum(USAGE_GROUPINGS).optional(),
         caller: callerName.optional(),
-        status,
         limit: z.int().min(1).max(MAX_GROUPS).optional(),
       }),
       handle: (query, context) =>
@@ -86,11 +84,8 @@ export function usageOperations(deps: UsageOperationsDeps): OperationGroup<'usag
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({
-        organization: ownOrganization,
-        since: time,
-        until: time,
+        ...range,
         keyId: name.optional(),
-        status,
         limit: z.int().min(1).max(500).optional(),
         after: z.string().max(64).optional(),
       }),
@@ -126,14 +121,7 @@ export function usageOperations(deps: UsageOperationsDeps): OperationGroup<'usag
     'usage.export': {
       right: 'see',
       inOrganization: true,
-      schema: z.strictObject({
-        organization: ownOrganization,
-        since: time,
-        until: time,
-        keyId: name.optional(),
-        status,
-        format: z.enum(['csv', 'jsonl']),
-      }),
+      schema: z.strictObject({ ...range, keyId: name.optional(), format: z.enum(['csv', 'jsonl']) }),
       async handle({ format, ...query }, { organization: slug, emit, signal }) {
         let events = 0;
         const head = exportHead(format);

@@ -8,6 +8,11 @@
 /** Slug of the organization that always exists: the daemon's own keys. */
 export const DEFAULT_ORGANIZATION = 'default';
 
+/** Parameters about one organization of the caller; without it, its only one, else `default`. */
+export interface InOrganization {
+  readonly organization?: string | undefined;
+}
+
 /** A provider credential. */
 export interface Credential {
   readonly id: string;
@@ -32,8 +37,7 @@ export interface Credential {
 }
 
 /** Parameters of `credential.list`. Without `limit` everything is listed. */
-export interface CredentialListParams {
-  readonly organization?: string | undefined;
+export interface CredentialListParams extends InOrganization {
   readonly provider?: string | undefined;
   readonly active?: boolean | undefined;
   readonly limit?: number | undefined;
@@ -42,8 +46,7 @@ export interface CredentialListParams {
 }
 
 /** Parameters of `credential.create`. */
-export interface CredentialCreateParams {
-  readonly organization?: string | undefined;
+export interface CredentialCreateParams extends InOrganization {
   readonly provider: string;
   readonly account_key: string;
   readonly display_name?: string | null | undefined;
@@ -57,38 +60,28 @@ export interface CredentialCreateParams {
 /** Revision that a change is meant for, or several of which any will do. */
 export type IfRevision = number | readonly number[];
 
-/** Parameters of `credential.update`: absent and null leave a field, '' clears it. */
-export interface CredentialUpdateParams {
-  readonly organization?: string | undefined;
+/** Parameters of `credential.delete`, and what every change of a credential says. */
+export interface CredentialDeleteParams extends InOrganization {
   readonly id: string;
+  /** Changes nothing unless this is the credential's revision. */
+  readonly if_revision?: IfRevision | undefined;
+}
+
+/** Parameters of `credential.update`: absent and null leave a field, '' clears it. */
+export interface CredentialUpdateParams extends CredentialDeleteParams {
   readonly display_name?: string | null | undefined;
   readonly api_key?: string | null | undefined;
   readonly base_url?: string | null | undefined;
   readonly active?: boolean | null | undefined;
-  /** Refuses the change unless this is the credential's revision. */
-  readonly if_revision?: IfRevision | undefined;
 }
 
 /** Parameters of `credential.rotate`. */
-export interface CredentialRotateParams {
-  readonly organization?: string | undefined;
-  readonly id: string;
+export interface CredentialRotateParams extends CredentialDeleteParams {
   readonly api_key: string;
-  /** Keeps the old key unless this is the credential's revision. */
-  readonly if_revision?: IfRevision | undefined;
-}
-
-/** Parameters of `credential.delete`. */
-export interface CredentialDeleteParams {
-  readonly organization?: string | undefined;
-  readonly id: string;
-  /** Deletes nothing unless this is the credential's revision. */
-  readonly if_revision?: IfRevision | undefined;
 }
 
 /** Parameters of `credential.test`: a credential that is not saved. */
-export interface CredentialTestParams {
-  readonly organization?: string | undefined;
+export interface CredentialTestParams extends InOrganization {
   readonly provider: string;
   readonly account_key?: string | null | undefined;
   readonly api_key?: string | null | undefined;
@@ -150,8 +143,7 @@ export interface CredentialUsage {
 }
 
 /** Parameters of `credential.add`: a key that becomes a credential under the next free name. */
-export interface CredentialAddParams {
-  readonly organization?: string | undefined;
+export interface CredentialAddParams extends InOrganization {
   readonly provider: string;
   readonly api_key: string;
   readonly account_key?: string | undefined;
@@ -160,8 +152,7 @@ export interface CredentialAddParams {
 }
 
 /** Parameters of `credential.import`: the text of any project's `.env`. */
-export interface CredentialImportParams {
-  readonly organization?: string | undefined;
+export interface CredentialImportParams extends InOrganization {
   readonly text: string;
   /** Only reports what would be taken. */
   readonly dry_run?: boolean | undefined;

@@ -15,6 +15,7 @@ import type {
   CredentialTestParams,
   CredentialUpdateParams,
   CredentialUsage,
+  InOrganization,
   OrganizationInfo,
 } from './credential.ts';
 import type { EventName } from './events.ts';
@@ -43,13 +44,18 @@ import type {
   UsageQuery,
 } from './usage.ts';
 
+/** Parameters about one provider of an organization. */
+interface OfProvider extends InOrganization {
+  readonly provider?: string | undefined;
+}
+
 /** Parameters and result by the name of the operation. */
 export interface Operations {
   /** Returns the state of the daemon. */
   'status.get': { params: Record<string, never>; result: Status };
   /** Lists the keys of one provider or of all, masked. */
   'key.list': {
-    params: { organization?: string | undefined; provider?: string | undefined };
+    params: OfProvider;
     result: { keys: KeyInfo[] };
   };
   /** Releases the value of a provider's key: the named one, or the first usable one. */
@@ -71,39 +77,34 @@ export interface Operations {
   'secret.remove': { params: { name: string }; result: { name: string } };
   /** Lists the providers that are known. */
   'provider.list': {
-    params: { organization?: string | undefined };
+    params: InOrganization;
     result: { defaultProvider: string; providers: ProviderInfo[] };
   };
   /** Checks a provider's keys by their shape and, with `online`, by a request to the provider. */
   'provider.validate': {
-    params: {
-      organization?: string | undefined;
-      provider?: string | undefined;
-      keyId?: string | undefined;
-      online?: boolean | undefined;
-    };
+    params: OfProvider & { keyId?: string | undefined; online?: boolean | undefined };
     result: { provider: string; keys: KeyVerdict[] };
   };
   /** Fetches a provider's models; `asked` is false if they come from the configuration. */
   'provider.models': {
-    params: { organization?: string | undefined; provider?: string | undefined };
+    params: OfProvider;
     result: { provider: string; asked: boolean; models: ModelInfo[] };
   };
   /** Completes a chat. With `stream`, deltas come as chunks before the result. */
   'completion.create': { params: CompletionParams; result: CompletionResult };
   /** Describes the pool of one provider, or of each that has keys. */
   'pool.list': {
-    params: { organization?: string | undefined; provider?: string | undefined };
+    params: OfProvider;
     result: { pools: PoolInfo[] };
   };
   /** Returns the key of a provider that would serve next, and why each other key would not. */
   'pool.explain': {
-    params: { organization?: string | undefined; provider?: string | undefined; model?: string | undefined };
+    params: OfProvider & { model?: string | undefined };
     result: PoolExplanation;
   };
   /** Checks every key of one pool, or of all; results come as chunks (PoolCheckProgress). */
   'pool.check': {
-    params: { organization?: string | undefined; provider?: string | undefined };
+    params: OfProvider;
     result: { keys: KeyVerdict[] };
   };
   /** Leases a key for one call until it is settled or the connection closes. */
@@ -150,7 +151,7 @@ export interface Operations {
   'usage.stats': { params: UsageQuery; result: UsageAnswer };
   /** Sums one session: the daemon's own run, or the named one of a client. */
   'usage.session': {
-    params: { organization?: string | undefined; id?: string | undefined };
+    params: InOrganization & { id?: string | undefined };
     result: { id: string; session: SessionUsage | null };
   };
   /** Lists recorded events, newest first, in pages. */
@@ -159,12 +160,12 @@ export interface Operations {
   'usage.recent': { params: RecentQuery; result: RecentCount };
   /** Fetches a generation's record and keeps it; `counted` is false for a known one. */
   'usage.track': {
-    params: { organization?: string | undefined; generationId: string; caller?: string | undefined };
+    params: InOrganization & { generationId: string; caller?: string | undefined };
     result: { event: RecordedEvent; counted: boolean };
   };
   /** Sends recorded events as text, oldest first, as chunks before the result. */
   'usage.export': {
-    params: Pick<EventQuery, 'organization' | 'since' | 'until' | 'keyId' | 'status'> & { format: 'csv' | 'jsonl' };
+    params: Omit<EventQuery, 'limit' | 'after'> & { format: 'csv' | 'jsonl' };
     result: { events: number };
   };
   /** Deletes events older than some days, and totals past their retention. */
@@ -174,7 +175,7 @@ export interface Operations {
   /** Lists the provider credentials of an organization, by provider and account key. */
   'credential.list': { params: CredentialListParams; result: { credentials: Credential[] } };
   /** Returns one credential. */
-  'credential.get': { params: { organization?: string | undefined; id: string }; result: Credential };
+  'credential.get': { params: InOrganization & { id: string }; result: Credential };
   /** Creates a credential; its key goes into the first free variable of the provider in `.env`. */
   'credential.create': { params: CredentialCreateParams; result: Credential };
   /** Adds a key under the next free name, after checks of its shape and at its provider. */
@@ -191,19 +192,14 @@ export interface Operations {
   'credential.test': { params: CredentialTestParams; result: CredentialUsage };
   /** Returns what the provider reports about a credential, cached for 60 s. */
   'credential.usage': {
-    params: {
-      organization?: string | undefined;
-      id: string;
-      refresh?: boolean | undefined;
-      sample?: boolean | undefined;
-    };
+    params: InOrganization & { id: string; refresh?: boolean | undefined; sample?: boolean | undefined };
     result: CredentialUsage;
   };
   /** Lists the organizations of the caller. */
   'organization.list': { params: Record<string, never>; result: { organizations: OrganizationInfo[] } };
   /** Sends events on this connection until it closes: the named ones, or all. */
   'event.subscribe': {
-    params: { organization?: string | undefined; events?: readonly EventName[] | undefined };
+    params: InOrganization & { events?: readonly EventName[] | undefined };
     result: { events: readonly EventName[] };
   };
 }

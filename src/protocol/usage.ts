@@ -3,8 +3,7 @@
  * micro-dollars, days and hours are UTC. Null is unknown, which is not zero.
  */
 
-import { DEFAULT_ORGANIZATION } from './credential.ts';
-
+import { DEFAULT_ORGANIZATION, type InOrganization } from './credential.ts';
 import { MAX_CALLER_LENGTH } from './messages.ts';
 
 /** How a call ended: answered, failed, or refused at the key's limit (apipool's 1, 5, 9). */
@@ -182,18 +181,17 @@ export const USAGE_GROUPINGS = [
 ] as const;
 export type UsageGrouping = (typeof USAGE_GROUPINGS)[number];
 
-/** Question for sums over a range of time; without `until` up to now. */
-export interface UsageQuery {
-  /**
-   * Organization of the caller whose usage is asked for: by default the caller's only one, else
-   * `default`. Grouped by organization, all of the caller's.
-   */
-  readonly organization?: string | undefined;
+/** Which events are meant; without `until` up to now. */
+export interface EventRange extends InOrganization {
   readonly since?: number | undefined;
   readonly until?: number | undefined;
+  readonly status?: UsageStatus | undefined;
+}
+
+/** Question for sums. By organization without one, all of the caller's are summed. */
+export interface UsageQuery extends EventRange {
   readonly by?: UsageGrouping | undefined;
   readonly caller?: string | undefined;
-  readonly status?: UsageStatus | undefined;
   /** Maximum number of groups. */
   readonly limit?: number | undefined;
 }
@@ -251,12 +249,8 @@ export interface SessionUsage {
 }
 
 /** Question for recorded events, newest first. */
-export interface EventQuery {
-  readonly organization?: string | undefined;
-  readonly since?: number | undefined;
-  readonly until?: number | undefined;
+export interface EventQuery extends EventRange {
   readonly keyId?: string | undefined;
-  readonly status?: UsageStatus | undefined;
   readonly limit?: number | undefined;
   /** The `next` of the page before. */
   readonly after?: string | undefined;
@@ -269,8 +263,7 @@ export interface EventPage {
 }
 
 /** Question for the number of attempts that ended in the last seconds. */
-export interface RecentQuery {
-  readonly organization?: string | undefined;
+export interface RecentQuery extends InOrganization {
   readonly seconds: number;
   readonly provider?: string | undefined;
   readonly keyId?: string | undefined;
