@@ -1,7 +1,7 @@
 /**
- * Measures usage: recording, answering and pruning at 10,000, 1,000,000 and (with --10m) 10,000,000
- * events in SQLite, and at 10,000 in PostgreSQL beside it. Events are made on the fly: 34 days, 20
- * callers, 12 models, 3 providers, 6 keys.
+ * Measures usage: recording, answering and pruning at 10,000 and 1,000,000 events in SQLite, and at
+ * 10,000 in PostgreSQL beside it. With --2m or --10m it measures so many events in SQLite alone.
+ * Events are made on the fly: 34 days, 20 callers, 12 models, 3 providers, 6 keys.
  *
  * Each question is asked 20 times before it is measured 500 times, so that the figures are those of
  * a daemon that runs. What a caller waits for is `record`; answers are measured through the usage
@@ -13,14 +13,16 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { systemClock } from '../src/base/clock.ts';
-import type { Logger } from '../src/base/logger.ts';
 import { USAGE_GROUPINGS, type UsageQuery } from '../src/protocol/usage.ts';
-import { normaliseEvent, type RawEvent } from '../src/usage/event.ts';
+import type { RawEvent } from '../src/usage/event.ts';
 import { JOURNAL_START } from '../src/usage/journal.ts';
+import { boundEvent } from '../src/usage/journal-line.ts';
 import { openConnection } from '../src/usage/store/open.ts';
 import { UsageStore } from '../src/usage/store/usage-store.ts';
 import { Usage } from '../src/usage/usage.ts';
 import { startEmbeddedPostgres } from '../tests/support/embedded-postgres.ts';
+import { recordingLogger } from '../tests/support/recording-logger.ts';
+import { percentile } from './numbers.ts';
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
@@ -33,43 +35,34 @@ const STEADY_EVENTS = 6000;
 /** What an event may cost the usage thread. */
 const AIM_MICROS = 60;
 
-const silent: Logger = {
-  error: noop,
-  warn: console.error,
-  info: noop,
-  debug: noop,
-  open: () => Promise.resolve(),
-  warning: () => null,
-  close: () => Promise.resolve(),
-};
-
-function noop(): void {}
-
-/**
- * Lists the flags that are this benchmark's: ten million events take about a quarter of an hour.
- */
-export const USAGE_FLAGS: readonly string[] = ['--10m'];
+/** Flags of this benchmark, and how many events each measures in SQLite instead of the usual. */
+const SIZES: Readonly<Record<string, number>> = { '--2m': 2_000_000, '--10m': 10_000_000 };
+export const USAGE_FLAGS: readonly string[] = Object.keys(SIZES);
 
 /** Runs the whole benchmark. */
 export async function benchUsage(): Promise<void> {
-  const flags = new Set(process.argv.slice(2));
-  const sizes = flags.has('--10m') ? [10_000_000] : [10_000, 1_000_000];
-  for (const size of sizes) {
-    const folder = mkdtempSync(join(tmpdir(), 'aip-bench-'));
-    try {
-      await measure(`SQLite, ${size.toLocaleString('en')} events`, join(folder, 'usage.db'), folder, size, true);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+  const wanted = process.argv.flatMap((word) => SIZES[word] ?? []);
+  for (const size of wanted.length > 0 ? wanted : [10_000, 1_000_000]) {
+    await inFolder((folder) =>
+      measure(`SQLite, ${size.toLocaleString('en')} events`, join(folder, 'usage.db'), folder, size, true),
+    );
   }
-  if (flags.has('--10m')) return;
+  if (wanted.length > 0) return;
   const server = await startEmbeddedPostgres();
+  try {
+    const database = await server.createDatabase();
+    await inFolder((folder) => measure('PostgreSQL, 10,000 events', database, folder, 10_000, false));
+  } finally {
+    await server.stop();
+  }
+}
+
+async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'aip-bench-'));
   try {
-    await measure('PostgreSQL, 10,000 events', await server.createDatabase(), folder, 10_000, false);
+    await work(folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
-    await server.stop();
   }
 }
 
@@ -86,7 +79,7 @@ async function measure(title: string, database: string, folder: string, size: nu
     database,
     journalFolder: join(folder, 'queue'),
     clock: systemClock,
-    logger: silent,
+    logger: recordingLogger(),
     redact: (text) => text,
     randomId,
   });
@@ -219,7 +212,7 @@ async function fill(database: string, size: number, now: number): Promise<void> 
   for (let start = 0; start < size; start += BATCH) {
     const events = Array.from({ length: Math.min(BATCH, size - start) }, (_, i) => {
       const at = now - SPAN_MS + Math.floor(((start + i) / size) * SPAN_MS);
-      return normaliseEvent(rawEvent(start + i, at), { now: at, id: randomId(), run: `run-${Math.floor(at / DAY)}` });
+      return boundEvent(rawEvent(start + i, at), { now: at, id: randomId(), run: `run-${Math.floor(at / DAY)}` });
     });
     await store.write({ events, journal: null, end: JOURNAL_START });
   }
@@ -295,8 +288,7 @@ function watchStalls(): () => number {
 }
 
 function print(what: string, taken: number[]): void {
-  taken.sort((a, b) => a - b);
-  const at = (share: number): string => `${(taken[Math.floor(taken.length * share)] ?? 0).toFixed(3)} ms`;
+  const at = (share: number): string => `${percentile(taken, share).toFixed(3)} ms`;
   console.log(`  ${what.padEnd(52)} p50 ${at(0.5)}, p99 ${at(0.99)}`);
 }
 

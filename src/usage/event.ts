@@ -12,7 +12,6 @@ import { plainText } from '../base/plain-text.ts';
 import { csvLine } from '../protocol/csv.ts';
 import {
   EVENT_COLUMNS,
-  type CostSource,
   type EventColumn,
   type EventField,
   type EventValue,
@@ -35,20 +34,10 @@ export type RawEvent = Pick<UsageEvent, 'operation' | 'status'> & {
 export type EventCaller = Pick<RawEvent, 'caller' | 'uid' | 'pid' | 'executable' | 'session' | 'organization'>;
 
 /**
- * What the recorder adds to an event, and how it keeps secrets out: a program may name itself, or a
- * model, by one.
+ * Masks key-shaped text: a program may name itself, or a model, by a secret. Must not depend on
+ * held values, because callers read their own words in answers about usage.
  */
-export interface EventRecorder {
-  /** Replaces a time that is missing or absurd. */
-  readonly now: number;
-  readonly id: number;
-  readonly run: string;
-  /**
-   * Masks key-shaped text. Must not depend on held values: callers read their own words in answers
-   * about usage.
-   */
-  readonly redact?: (text: string) => string;
-}
+export type Redact = (text: string) => string;
 
 /** The columns with their fields, in the order of the table. */
 export const COLUMNS: readonly (EventColumn & { readonly field: EventField })[] = Object.entries(EVENT_COLUMNS).map(
@@ -67,22 +56,6 @@ const UNKNOWN: Readonly<Partial<Record<EventField, unknown>>> =
       ),
     ),
   ) ?? {};
-
-/** Bounds a raw event. */
-export function normaliseEvent(raw: RawEvent, recorder: EventRecorder): UsageEvent {
-  const given: Partial<Record<EventField, unknown>> = raw;
-  const event: Partial<Record<EventField, unknown>> = { ...UNKNOWN };
-  for (const column of COLUMNS) {
-    const value = given[column.field];
-    if (value !== undefined && value !== null) event[column.field] = boundValue(column, value, recorder.redact);
-  }
-  event.id = recorder.id;
-  event.run = recorder.run;
-  event.at ??= recorder.now;
-  event.status = raw.status;
-  event.costSource = event.costMicros === null ? null : (raw.costSource ?? ('response' satisfies CostSource));
-  return event as UsageEvent;
-}
 
 /**
  * Returns an event from an object of the journal, which an older version may have written; null for
@@ -131,7 +104,7 @@ function isStatus(value: unknown): value is UsageStatus {
 }
 
 /** Returns a value as its column takes it, or null where it is not known. */
-export function boundValue(column: EventColumn, value: unknown, redact: EventRecorder['redact']): unknown {
+export function boundValue(column: EventColumn, value: unknown, redact?: Redact): unknown {
   switch (column.kind) {
     case 'name':
     case 'text':
@@ -156,7 +129,7 @@ export function boundValue(column: EventColumn, value: unknown, redact: EventRec
  * Returns plain text of bounded length with whole characters only (a database refuses half a
  * surrogate pair), or null.
  */
-function boundText(value: unknown, maxLength: number, redact: EventRecorder['redact']): string | null {
+function boundText(value: unknown, maxLength: number, redact?: Redact): string | null {
   if (typeof value !== 'string') return null;
   // Redacted before it is cut: a part of a secret is harder to recognise than the whole.
   const bounded = value.slice(0, maxLength * 4).toWellFormed();

@@ -14,7 +14,8 @@ import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
 import { parseJson } from '../base/json.ts';
 import type { AipassTotals, ImportReport } from '../protocol/usage.ts';
-import { IMPORT_OPERATION, normaliseEvent, type UsageEvent } from './event.ts';
+import { IMPORT_OPERATION, type UsageEvent } from './event.ts';
+import { boundEvent } from './journal-line.ts';
 import { microDollars } from './micro-dollars.ts';
 
 const number = z.number().nullish().catch(null);
@@ -139,7 +140,7 @@ function readGeneration(generationId: string, value: unknown, index: number): Us
   // it the same way.
   const at = Date.parse(timestamp);
   if (Number.isNaN(at) || at < 0) return [];
-  const event = normaliseEvent(
+  const event = boundEvent(
     {
       at,
       caller: caller ?? undefined,
@@ -200,7 +201,7 @@ function readCaller(name: string, value: unknown, events: readonly UsageEvent[])
   if (!parsed.success) return [];
   const { requests, total_cost: cost, total_tokens: tokens, models_used: models, last_request: last } = parsed.data;
   // Names are kept as those of events are.
-  const { caller } = normaliseEvent(
+  const { caller } = boundEvent(
     { caller: name, operation: IMPORT_OPERATION, status: 'success' },
     { now: 0, id: 0, run: IMPORT_OPERATION },
   );

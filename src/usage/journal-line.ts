@@ -9,15 +9,7 @@
 import { BoundedMap } from '../base/bounded-map.ts';
 import { parseJsonObject } from '../base/json.ts';
 import { EVENT_COLUMNS, type EventColumn, type EventField } from '../protocol/usage.ts';
-import {
-  boundCount,
-  boundValue,
-  COLUMNS,
-  readEvent,
-  type EventRecorder,
-  type RawEvent,
-  type UsageEvent,
-} from './event.ts';
+import { boundCount, boundValue, COLUMNS, readEvent, type RawEvent, type Redact, type UsageEvent } from './event.ts';
 
 /** When an event happened again, in epoch milliseconds, and the id of that event. */
 export type Moment = readonly [at: number, id: number];
@@ -55,20 +47,24 @@ const PRINTED: readonly PrintedColumn[] = COLUMNS.flatMap(({ field, ...column })
 /** Prints the events of one run of the daemon. */
 export class LinePrinter {
   readonly #run: string;
-  readonly #redact: EventRecorder['redact'];
+  readonly #redact: Redact | undefined;
   /** Prints of names that were neither cut nor masked. */
   readonly #knownNames = new BoundedMap<string, string>(MAX_KNOWN_NAMES);
 
-  constructor({ run, redact }: Pick<EventRecorder, 'run' | 'redact'>) {
+  constructor({ run, redact }: { readonly run: string; readonly redact?: Redact }) {
     this.#run = JSON.stringify(run);
     this.#redact = redact;
   }
 
   /**
-   * Prints a line, without its end, bounded as `normaliseEvent` does; all events of it have the
-   * first one's fields.
+   * Prints a line, without its end, with bounded values; all events of it have the first one's
+   * fields. `now` replaces a time that is missing or absurd.
    */
-  print(raw: RawEvent, { now, id }: Pick<EventRecorder, 'now' | 'id'>, again: readonly Moment[] = []): string {
+  print(
+    raw: RawEvent,
+    { now, id }: { readonly now: number; readonly id: number },
+    again: readonly Moment[] = [],
+  ): string {
     const at = boundCount(raw.at, EVENT_COLUMNS.at.max) ?? now;
     let line = `{"id":${id},"at":${at},"run":${this.#run},"status":"${raw.status}"`;
     for (const { field, column, prefix, missing } of PRINTED) {
@@ -118,6 +114,16 @@ export function parseEvents(line: string): UsageEvent[] | null {
   const event = readEvent(fields);
   if (event === null || !Array.isArray(again) || !again.every(isMoment)) return null;
   return [event, ...again.map(([at, id]) => ({ ...event, at, id }))];
+}
+
+/** Returns an event as the journal would give it back. */
+export function boundEvent(
+  raw: RawEvent,
+  { run, now, id }: { readonly run: string; readonly now: number; readonly id: number },
+): UsageEvent {
+  const [event] = parseEvents(new LinePrinter({ run }).print(raw, { now, id })) ?? [];
+  if (!event) throw new Error('the line of an event is not an event');
+  return event;
 }
 
 function isMoment(value: unknown): value is Moment {

@@ -2,7 +2,8 @@
  * Makes usage events for tests.
  */
 
-import { normaliseEvent, type RawEvent, type UsageEvent } from '../../src/usage/event.ts';
+import type { RawEvent, UsageEvent } from '../../src/usage/event.ts';
+import { boundEvent } from '../../src/usage/journal-line.ts';
 
 let lastId = 0;
 
@@ -23,5 +24,5 @@ export function usageEvent(fields: Partial<RawEvent> & { readonly at?: number } 
     latencyMs: 800,
     ...fields,
   };
-  return normaliseEvent(raw, { now: 0, id: ++lastId, run: 'run-1' });
+  return boundEvent(raw, { now: 0, id: ++lastId, run: 'run-1' });
 }

@@ -6,25 +6,20 @@
 import { Statement, sql, type Executor } from './database.ts';
 import { DAY, HOUR, RESOLUTIONS } from './resolutions.ts';
 
-/** Times before which events, minutes, hours and days were pruned; 0 where nothing was. */
-export interface Horizons {
-  readonly eventsSince: number;
-  readonly minutesSince: number;
-  readonly hoursSince: number;
-  readonly daysSince: number;
-}
-
-const HORIZONS = ['eventsSince', 'minutesSince', 'hoursSince', 'daysSince'] as const;
-
-const NOTHING_PRUNED: Horizons = { eventsSince: 0, minutesSince: 0, hoursSince: 0, daysSince: 0 };
-
 /** Step of each horizon, so that no larger bucket is answered in part: see prune.ts. */
-const STEPS_MS: Horizons = {
+const STEPS_MS = {
   eventsSince: 1,
   minutesSince: RESOLUTIONS[HOUR].ms,
   hoursSince: RESOLUTIONS[DAY].ms,
   daysSince: RESOLUTIONS[DAY].ms,
-};
+} as const;
+
+/** Times before which events, minutes, hours and days were pruned; 0 where nothing was. */
+export type Horizons = Readonly<Record<keyof typeof STEPS_MS, number>>;
+
+const HORIZONS = ['eventsSince', 'minutesSince', 'hoursSince', 'daysSince'] as const satisfies (keyof Horizons)[];
+
+const NOTHING_PRUNED: Horizons = { eventsSince: 0, minutesSince: 0, hoursSince: 0, daysSince: 0 };
 
 /**
  * Reads how far was pruned. Where even days were pruned up to a time in the future, the clock was
@@ -67,13 +62,9 @@ const upsertNote = new Statement((db) =>
 
 async function readNoted(executor: Executor): Promise<Horizons> {
   const rows = await executor.run(selectNotes, HORIZONS);
-  const horizon = (name: string): number => Number(rows.find((row) => row.name === name)?.value ?? 0);
-  return {
-    eventsSince: horizon('eventsSince'),
-    minutesSince: horizon('minutesSince'),
-    hoursSince: horizon('hoursSince'),
-    daysSince: horizon('daysSince'),
-  };
+  const noted: Record<keyof Horizons, number> = { ...NOTHING_PRUNED };
+  for (const name of HORIZONS) noted[name] = Number(rows.find((row) => row.name === name)?.value ?? 0);
+  return noted;
 }
 
 /** Reads one note, or null. */

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { normaliseEvent } from '../../../src/usage/event.ts';
+import { boundEvent, LinePrinter, parseEvents } from '../../../src/usage/journal-line.ts';
 
 const recorder = { now: 1000, id: 7, run: 'run-1' };
 const normalise = (fields: object) =>
-  normaliseEvent({ operation: 'completion.create', status: 'success', ...fields }, recorder);
+  boundEvent({ operation: 'completion.create', status: 'success', ...fields }, recorder);
 
 const redact = (text: string): string => text.replaceAll('S'.repeat(300), '[secret]');
 
@@ -36,11 +36,11 @@ describe('an event', () => {
   });
 
   it('names nothing by a secret, not even by one that is cut', () => {
-    const event = normaliseEvent(
+    const line = new LinePrinter({ run: 'run-1', redact }).print(
       { operation: 'completion.create', status: 'failed', model: 'S'.repeat(300), caller: `me ${'S'.repeat(300)}` },
-      { ...recorder, redact },
+      recorder,
     );
-    expect(event).toMatchObject({ model: '[secret]', caller: 'me [secret]' });
+    expect(parseEvents(line)).toMatchObject([{ model: '[secret]', caller: 'me [secret]' }]);
   });
 
   it('rounds durations, and takes negative ones for unknown', () => {
