@@ -23,6 +23,9 @@ const REMOVED_KEYS: ReadonlySet<string> = new Set(['CLAUDE_CODE_OAUTH_TOKEN', 'C
 
 /** Variables that are not credentials and belong to one that is removed. */
 const REMOVED_SETTINGS: ReadonlySet<string> = new Set([
+  // LangChain and OpenAI's agents prefer these two to the addresses that are set here.
+  'ANTHROPIC_API_URL',
+  'OPENAI_WEBSOCKET_BASE_URL',
   'ANTHROPIC_UNIX_SOCKET',
   // OpenAI refuses a key of another organization or project than the one that its SDK names by
   // these.
@@ -134,7 +137,8 @@ function holdsKey(name: string, value: string, prefixes: ReadonlySet<string>): b
   const upper = name.toUpperCase();
   if (REMOVED_KEYS.has(upper) || KEY_VALUE.test(value.trim())) return true;
   const [, prefix] = KEY_VARIABLE.exec(upper) ?? [];
-  return prefix !== undefined && prefixes.has(prefix);
+  // Plugins of llm read LLM_GEMINI_KEY and the like.
+  return prefix !== undefined && (prefixes.has(prefix) || prefixes.has(prefix.replace(/^LLM_/, '')));
 }
 
 /** Lists the keys in a variable: its value, or each of a list (`OPENAI_API_KEYS=a,b`). */

@@ -18,7 +18,11 @@ import { dataOf, isErrorEvent, SseSplitter } from './sse.ts';
  */
 const MAX_PARSED_BYTES = 64 * 1024;
 
-/** The kinds whose streams have a mark of their end: without it they broke off. */
+/**
+ * The kinds whose streams have a mark of their end: without it they broke off. Gemini's
+ * `finishReason` is none: Google ends streams without it, also whole ones that call a tool, and its
+ * own client decides (google-gemini/gemini-cli, issue 8073).
+ */
 const MARKED_KINDS: ReadonlySet<RequestKind> = new Set(['chat', 'messages', 'responses']);
 
 /** Kinds that always have an answer: one without any content is not a success. */

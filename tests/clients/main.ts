@@ -98,6 +98,47 @@ const CLIENTS: readonly Client[] = [
   { name: 'langchain-node', npm: ['@langchain/openai@1.6.0'], command: nodeProgram('langchain.mjs'), texts: 3 },
   { name: 'langchain-python', pip: ['langchain-openai==1.7.4'], command: pythonProgram('use_langchain.py'), texts: 3 },
   {
+    name: 'langchain-others-node',
+    npm: ['@langchain/anthropic@1.5.11', '@langchain/google-genai@2.3.2'],
+    command: nodeProgram('langchain-others.mjs'),
+    texts: 4,
+  },
+  {
+    name: 'langchain-others-python',
+    pip: [
+      'langchain-anthropic==1.7.10',
+      'langchain-google-genai==4.4.3',
+      'langchain-groq==1.1.3',
+      'langchain-mistralai==1.1.6',
+    ],
+    venv: 'langchain',
+    command: [pythonBinary('python', 'langchain'), join(PROGRAMS, 'use_langchain_others.py')],
+    texts: 8,
+  },
+  {
+    name: 'pydantic-ai',
+    pip: ['pydantic-ai-slim[openai,anthropic,google]==2.68.0'],
+    venv: 'pydantic-ai',
+    command: [pythonBinary('python', 'pydantic-ai'), join(PROGRAMS, 'use_pydantic_ai.py')],
+    texts: 8,
+  },
+  {
+    name: 'openai-agents-node',
+    npm: ['@openai/agents@0.20.0'],
+    command: nodeProgram('openai-agents.mjs'),
+    texts: 2,
+  },
+  {
+    name: 'openai-agents-python',
+    pip: ['openai-agents==0.24.0', 'openai==3.57.0'],
+    command: pythonProgram('use_openai_agents.py'),
+    texts: 3,
+  },
+  { name: 'mistral-node', npm: ['@mistralai/mistralai@2.7.0'], command: nodeProgram('mistral.mjs'), texts: 2 },
+  { name: 'mistral-python', pip: ['mistralai==3.7.0'], command: pythonProgram('use_mistral.py'), texts: 2 },
+  { name: 'groq-node', npm: ['groq-sdk@1.6.0'], command: nodeProgram('groq.mjs'), texts: 2 },
+  { name: 'groq-python', pip: ['groq==1.7.0'], command: pythonProgram('use_groq.py'), texts: 3 },
+  {
     name: 'instructor',
     pip: ['instructor==1.17.0', 'openai==3.3.0'],
     venv: 'instructor',
@@ -146,6 +187,13 @@ const CLIENTS: readonly Client[] = [
     name: 'llm',
     pip: ['llm==0.36'],
     command: [pythonBinary('llm'), '-m', 'gpt-4o-mini', '--no-stream', 'hi'],
+    texts: 1,
+  },
+  {
+    name: 'llm-anthropic',
+    pip: ['llm==0.36', 'llm-anthropic==0.30'],
+    venv: 'llm',
+    command: [pythonBinary('llm', 'llm'), '-m', 'claude-3-opus', 'hi'],
     texts: 1,
   },
   {
@@ -218,7 +266,7 @@ function linesFor(program: string): readonly string[] {
 
 /** Keys of the pool; none of them is anywhere else. */
 const KEYS: Readonly<Record<string, string>> = Object.fromEntries(
-  ['OPENAI', 'ANTHROPIC', 'GOOGLE'].flatMap((provider) =>
+  ['OPENAI', 'ANTHROPIC', 'GOOGLE', 'GROQ', 'MISTRAL'].flatMap((provider) =>
     ['', '_2', '_3', '_4'].map((number) => [
       `${provider}_API_KEY${number}`,
       `canary-${provider}${number}-0123456789abcdef0123456789abcdef`,
@@ -318,6 +366,8 @@ async function prepareHome(client: Client, mock: DialectMock): Promise<TempHome>
       openai: { baseUrl: `${mock.origin}/v1` },
       anthropic: { baseUrl: `${mock.origin}/v1` },
       google: { baseUrl: `${mock.origin}/v1beta/openai` },
+      groq: { baseUrl: `${mock.origin}/openai/v1` },
+      mistral: { baseUrl: `${mock.origin}/v1` },
     },
   });
   for (const [name, text] of Object.entries(client.files ?? {})) {

@@ -654,6 +654,23 @@ describe('a stream that breaks', () => {
     expect(fixture.recorded).toMatchObject([{ status: 'failed', promptTokens: 11, model: 'm-2026' }]);
   });
 
+  test.each([
+    ['breaks with its connection', true, 'aborted', 'failed'],
+    ['is ended by its provider without a reason', false, 'ended', 'success'],
+  ])('of Gemini that %s ends as it did there', async (_how, isCut, state, status) => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(eventOf(gemini('half')), () => {
+        if (isCut) response.destroy();
+        else response.end();
+      });
+    });
+    const { sink } = await fixture.forward({ dialect: 'gemini', path: '/v1beta/models/g:streamGenerateContent' });
+    expect(sink).toMatchObject({ status: 200, state, text: eventOf(gemini('half')) });
+    expect(fixture.recorded).toMatchObject([{ status, promptTokens: 11, completionTokens: 6 }]);
+  });
+
   test('with an error of its own is passed on to its end, and recorded as failed', async () => {
     await using fixture = await startForward();
     const first = eventOf({ type: 'message_start', message: { usage: { input_tokens: 3 } } }, 'message_start');

@@ -60,6 +60,9 @@ describe('the environment of a program', () => {
     'OPENAI_ORG_ID',
     'OPENAI_PROJECT_ID',
     'ANTHROPIC_UNIX_SOCKET',
+    'ANTHROPIC_API_URL',
+    'OPENAI_WEBSOCKET_BASE_URL',
+    'LLM_GEMINI_KEY',
   ])('holds no real key: %s', (name) => {
     expect(Object.values(build({ [name]: 'real' }))).not.toContain('real');
   });
