@@ -37,6 +37,8 @@ interface Client {
   readonly pip?: readonly string[];
   /** Folder of its Python packages; one of its own where its pins would replace those of others. */
   readonly venv?: string;
+  /** Program of a compiled language: its file, and the commands that make it in its folder. */
+  readonly make?: { readonly folder: string; readonly file: string; readonly script: string };
   /** Program and arguments after `aipassd exec … --`, or by itself with `isOverSocket`. */
   readonly command: readonly string[];
   /** Whether it asks `gateway.sock` without `aipassd exec`. */
@@ -62,6 +64,56 @@ const CLIENTS: readonly Client[] = [
   { name: 'anthropic-python', pip: ['anthropic==2.14.0'], command: pythonProgram('use_anthropic.py'), texts: 2 },
   { name: 'google-genai-node', npm: ['@google/genai@3.3.0'], command: nodeProgram('genai.mjs'), texts: 3 },
   { name: 'google-genai-python', pip: ['google-genai==3.6.1'], command: pythonProgram('use_genai.py'), texts: 3 },
+  {
+    name: 'go',
+    make: {
+      folder: 'go',
+      file: 'main.go',
+      script: `[ -f go.mod ] || go mod init client
+        go get github.com/openai/openai-go/v3@v3.98.0 github.com/anthropics/anthropic-sdk-go/v2@v2.15.0 \
+          google.golang.org/genai@v1.77.0 && go mod tidy && go build -o client .`,
+    },
+    command: [join(CACHE, 'go', 'client')],
+    texts: 7,
+  },
+  {
+    name: 'rust',
+    make: {
+      folder: 'rust/src',
+      file: 'main.rs',
+      script: `cd .. && { [ -f Cargo.toml ] || cargo init --name client .; }
+        cargo add async-openai@=0.43.0 --features full && cargo add tokio@1 --features full &&
+          cargo add futures@0.3 && cargo build --quiet`,
+    },
+    command: [join(CACHE, 'rust', 'target', 'debug', 'client')],
+    texts: 2,
+  },
+  {
+    name: 'java',
+    make: {
+      folder: 'java/src/main/java',
+      file: 'Main.java',
+      script: `cd ../../.. && cat >pom.xml <<END
+        <project xmlns="http://maven.apache.org/POM/4.0.0">
+          <modelVersion>4.0.0</modelVersion>
+          <groupId>client</groupId><artifactId>client</artifactId><version>1</version>
+          <properties><maven.compiler.source>17</maven.compiler.source><maven.compiler.target>17</maven.compiler.target></properties>
+          <dependencies>
+            <dependency><groupId>com.openai</groupId><artifactId>openai-java</artifactId><version>4.101.0</version></dependency>
+            <dependency><groupId>com.anthropic</groupId><artifactId>anthropic-java</artifactId><version>3.14.0</version></dependency>
+          </dependencies>
+        </project>
+END
+        mvn -q -B compile dependency:copy-dependencies`,
+    },
+    command: [
+      'java',
+      '-cp',
+      ['classes', 'dependency/*'].map((name) => join(CACHE, 'java', 'target', name)).join(':'),
+      'Main',
+    ],
+    texts: 3,
+  },
   {
     name: 'curl',
     command: [
@@ -293,7 +345,14 @@ process.stdout.write(`clients: ${count('passed')} passed, ${count('failed')} fai
 process.exitCode = count('failed') === 0 ? 0 : 1;
 
 /** Installs what a client needs, and returns why that is not possible. */
-function install({ npm = [], pip = [], venv, command }: Client): string | undefined {
+function install({ npm = [], pip = [], venv, make, command }: Client): string | undefined {
+  if (make) {
+    const folder = join(CACHE, make.folder);
+    mkdirSync(folder, { recursive: true });
+    copyFileSync(join(PROGRAMS, make.file), join(folder, make.file));
+    const failure = run('sh', ['-c', make.script], { cwd: folder });
+    if (failure !== undefined) return `${make.folder}: ${failure}`;
+  }
   mkdirSync(NODE_FOLDER, { recursive: true });
   if (!existsSync(join(NODE_FOLDER, 'package.json')))
     writeFileSync(join(NODE_FOLDER, 'package.json'), '{"private":true}');
