@@ -120,7 +120,7 @@ function decode(text: string): string {
 }
 
 /** What a request contains. */
-export interface RequestSummary {
+interface RequestSummary {
   readonly model: string | undefined;
   /** Further models that the request lets its provider choose from (OpenRouter's `models`). */
   readonly models?: readonly string[] | undefined;

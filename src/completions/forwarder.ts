@@ -34,14 +34,7 @@ import { describeFailedExchange } from '../providers/refusal.ts';
 import type { EventCaller, RawEvent } from '../usage/event.ts';
 import { isModelPath, kindOf, type RequestKind } from './dialects.ts';
 import { effectsOf, ErrorInAnswer, ReceiverFailure, type FailureEffects } from './failure.ts';
-import {
-  answeredHeaders,
-  passedHeaders,
-  passedQuery,
-  readRequest,
-  withModel,
-  type RequestSummary,
-} from './forward-request.ts';
+import { answeredHeaders, passedHeaders, passedQuery, readRequest, withModel } from './forward-request.ts';
 import {
   NOT_AGAIN,
   type AnswerConsumer,
@@ -142,8 +135,6 @@ type RouteEnd =
   | (Omit<Extract<ExchangeEnd, { kind: 'failed' }>, 'isRepeated'> & {
       /** No other route may be tried. */
       readonly isFinal: boolean;
-      /** Its provider was asked. */
-      readonly wasAsked: boolean;
     });
 
 /** What another model changes of a request. */
@@ -188,37 +179,30 @@ export class Forwarder {
     const { dialect, method } = request;
     const headers = passedHeaders(request.headers);
     const query = passedQuery(request.query);
-    const planOf =
-      (target: string, body: Buffer | null, facts: RequestSummary) =>
-      (provider: Provider): PlannedRequest => {
-        const askingBody = provider.streamUsageOption ? facts.askingBody : undefined;
+    const routeTo = (name: string, { path, body }: Changeable = request): ForwardRoute => {
+      const { model, models, isStreamed, askingBody } = readRequest({ dialect, kind, path, body });
+      const plan = (provider: Provider): PlannedRequest => {
         const endpoint = provider.dialects[dialect];
         if (!endpoint) throw unspokenDialect(provider, dialect);
         const { baseUrl, authHeader } = endpoint;
+        const asksForUsage = provider.streamUsageOption && askingBody !== undefined;
+        const options = { dialect, kind, stripUsage: asksForUsage, isHeadOnly: method === 'HEAD' };
         return {
           request: {
             method,
-            url: `${baseUrl}${target}`,
+            url: `${baseUrl}${path}${query}`,
             headers: { ...provider.headers, ...endpoint.headers, ...headers, 'accept-encoding': 'identity' },
-            body: askingBody ?? body ?? undefined,
+            body: asksForUsage ? askingBody : (body ?? undefined),
           },
           authHeader,
-          isStreamed: facts.isStreamed,
-          asksForUsage: askingBody !== undefined,
+          isStreamed,
+          asksForUsage,
           maxBytes: MAX_PASSED_BYTES,
           isOwnPath: !isModelPath(dialect, request.path),
-          createConsumer: () =>
-            new PassThrough(
-              sink,
-              { dialect, kind, stripUsage: askingBody !== undefined, isHeadOnly: method === 'HEAD' },
-              clock,
-            ),
+          createConsumer: () => new PassThrough(sink, options, clock),
         };
       };
-    const routeTo = (provider: string, { path, body }: Changeable = request): ForwardRoute => {
-      const facts = readRequest({ dialect, kind, path, body });
-      const { model, models } = facts;
-      return { provider, model, models, plan: planOf(`${path}${query}`, body, facts) };
+      return { provider: name, model, models, plan };
     };
     const first = routeTo(request.provider);
     const operation = kind === 'other' ? 'provider.request' : `${kind}.create`;
@@ -287,38 +271,29 @@ export class Forwarder {
 
   async #tryRoutes(job: ExchangeJob, signal: AbortSignal): Promise<ExchangeEnd> {
     const { record } = this.#deps;
-    const held = new HeldEvent(record);
+    const progress = new Progress(record);
     const [first, ...others] = job.routes;
-    const repeats: Repeats = { failures: 0 };
-    const end = await this.#tryRoute(first, job, signal, held, repeats);
+    const end = await this.#tryRoute(first, job, signal, progress);
     if (end.kind === 'succeeded') return end;
     let shown = end;
-    let { wasAsked } = end;
     for (const route of end.isFinal ? [] : others) {
-      const other = await this.#tryRoute(route, job, signal, held, repeats);
+      const other = await this.#tryRoute(route, job, signal, progress);
       if (other.kind === 'succeeded') return other;
-      wasAsked ||= other.wasAsked;
       if (!signal.aborted && !other.isFinal) continue;
       // What was begun cannot be taken back: its end is the caller's.
       shown = other;
       break;
     }
-    held.release(false);
-    if (!wasAsked) {
+    progress.release(false);
+    if (!progress.wasAsked) {
       const { code } = end.error;
       const status = code === 'POOL_EXHAUSTED' ? 'reach_limit' : 'failed';
       record({ ...subjectOf(job, first, null), status, errorCode: code });
     }
-    return { ...shown, isRepeated: repeats.failures > 0 };
+    return { ...shown, isRepeated: progress.failures > 0 };
   }
 
-  async #tryRoute(
-    route: ForwardRoute,
-    job: ExchangeJob,
-    signal: AbortSignal,
-    held: HeldEvent,
-    repeats: Repeats,
-  ): Promise<RouteEnd> {
+  async #tryRoute(route: ForwardRoute, job: ExchangeJob, signal: AbortSignal, progress: Progress): Promise<RouteEnd> {
     const { providers, clock, retry, defaultProvider } = this.#deps;
     const tried = new Set<string>();
     let last: FailedAttempt | undefined;
@@ -334,7 +309,7 @@ export class Forwarder {
       const start = clock.monotonic();
       for (;;) {
         const lease = await this.#lease(route, job, { tried, start, call }, signal);
-        held.release(true);
+        progress.release(true);
         const { keyId } = lease;
         let settlement: LeaseOutcome = { kind: 'cancelled' };
         let pauseMs = 0;
@@ -352,7 +327,7 @@ export class Forwarder {
             plan,
             lease,
             signal,
-            held,
+            progress,
             stopping: this.#stopping.signal,
           });
           const outcome = await attempt.run();
@@ -371,8 +346,8 @@ export class Forwarder {
           lastRefusal = refusal;
           // What was begun cannot be repeated, and what its caller ended is not.
           const step = begun || failure.reason === 'cancelled' ? 'stop' : failure.next;
-          if (step === 'again') repeats.failures += 1;
-          const isUsedUp = repeats.failures >= retry.attempts;
+          if (step === 'again') progress.failures += 1;
+          const isUsedUp = progress.failures >= retry.attempts;
           if (plan.asksForUsage && outcome.refusesUsageOption === true && !begun && !isUsedUp) {
             suspected.add(endpoint);
             continue;
@@ -382,13 +357,13 @@ export class Forwarder {
             continue;
           }
           if (step !== 'again') {
-            return { kind: 'failed', error, begun, refusal, isFinal: step === 'stop', wasAsked: true };
+            return { kind: 'failed', error, begun, refusal, isFinal: step === 'stop' };
           }
-          const ownMs = backoffMs(retry.backoff, repeats.failures, retry.random);
+          const ownMs = backoffMs(retry.backoff, progress.failures, retry.random);
           const waitMs = Math.max(ownMs, failure.retryAfterMs ?? 0);
           const isLate = clock.monotonic() - start + waitMs > provider.timeoutMs;
           if (isUsedUp || isLate) {
-            return { kind: 'failed', error, begun, refusal, isFinal: false, wasAsked: true };
+            return { kind: 'failed', error, begun, refusal, isFinal: false };
           }
           pauseMs = waitMs;
         } finally {
@@ -405,7 +380,6 @@ export class Forwarder {
         // The last refusal is more helpful than "none is left", unless a key will be free.
         refusal: error.retryAfterMs === undefined ? lastRefusal : undefined,
         isFinal: error.code === 'CANCELLED',
-        wasAsked: last !== undefined,
       };
     }
   }
@@ -444,11 +418,6 @@ export class Forwarder {
   }
 }
 
-/** How often a request met a failing provider, over all of its routes. */
-interface Repeats {
-  failures: number;
-}
-
 /** The end of one attempt. */
 type AttemptOutcome =
   | {
@@ -478,7 +447,7 @@ interface AttemptOptions {
   readonly plan: PlannedRequest;
   readonly lease: KeyLease;
   readonly signal: AbortSignal;
-  readonly held: HeldEvent;
+  readonly progress: Progress;
   /** Aborts when the daemon stops. */
   readonly stopping: AbortSignal;
 }
@@ -487,10 +456,13 @@ interface AttemptOptions {
 const MAX_DRAIN_MS = 600_000;
 
 /**
- * The event of an attempt that failed, until it is known whether another attempt of the same
- * request follows.
+ * Progress of a request over all of its routes. Holds the event of an attempt that failed until it
+ * is known whether another attempt follows.
  */
-class HeldEvent {
+class Progress {
+  /** How often it met a failing provider. */
+  failures = 0;
+  wasAsked = false;
   readonly #record: (event: RawEvent) => void;
   #event: RawEvent | undefined;
 
@@ -499,6 +471,7 @@ class HeldEvent {
   }
 
   hold(event: RawEvent): void {
+    this.wasAsked = true;
     this.#event = event;
   }
 
@@ -555,14 +528,14 @@ class Attempt {
   async run(): Promise<AttemptOutcome> {
     const { provider, signal } = this.#options;
     const outcome = await (provider.onAbort === 'drain' ? this.#sendAndDrain() : this.#send(signal));
-    const { held } = this.#options;
-    held.hold(this.#describe(outcome));
+    const { progress } = this.#options;
+    progress.hold(this.#describe(outcome));
     try {
       if (outcome.kind === 'succeeded') {
-        held.release(false);
+        progress.release(false);
         await this.#consumer.close?.();
       } else if (outcome.begun) {
-        held.release(false);
+        progress.release(false);
         await this.#consumer.break?.();
       }
       return outcome;
