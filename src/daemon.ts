@@ -40,8 +40,7 @@ import { openKeys, openOrganizations, Organizations } from './operations/organiz
 import { createOperations } from './operations/table.ts';
 import { costSources } from './operations/usage-operations.ts';
 import { DEFAULT_ORGANIZATION } from './protocol/credential.ts';
-import { openProviders } from './providers/open.ts';
-import { readUsableConfig } from './providers/usable-config.ts';
+import { openProviders, readUsableConfig } from './providers/open.ts';
 import { openAccounts } from './refreshers/open.ts';
 import { ConfigReloader } from './service/config-reloader.ts';
 import { restartHint } from './service/service-manager.ts';

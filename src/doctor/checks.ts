@@ -22,7 +22,7 @@ import { shellQuote } from '../base/shell-quote.ts';
 import { VERSION } from '../base/version.ts';
 import type { ProviderInfo } from '../protocol/provider.ts';
 import type { Status } from '../protocol/status.ts';
-import { readUsableConfig } from '../providers/usable-config.ts';
+import { readUsableConfig } from '../providers/open.ts';
 import { readWeakened } from '../service/sandbox.ts';
 
 export interface Finding {

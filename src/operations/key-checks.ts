@@ -105,14 +105,14 @@ export class KeyChecks {
         detail: `nothing is known of ${key.provider}; describe it under "providers" in the configuration`,
       };
     }
-    const revision = pools.revisionOf(key.provider, key.keyId);
+    const revision = pools.keyOf(key.provider, key.keyId)?.revision;
     const result = await checkKey(credentials.addressed(provider, key), key.value, signal);
     // The key may have changed while its provider was asked: the pool compares.
     if (revision !== undefined && result.kind !== 'unknown') {
       pools.checked(key.provider, key.keyId, revision, result.kind, result.kind === 'invalid' ? result.status : 200);
     }
     const verdict = describeVerdict(provider, result);
-    const isOut = provider.keyCheck === null && pools.isQuarantined(key.provider, key.keyId);
+    const isOut = provider.keyCheck === null && pools.keyOf(key.provider, key.keyId)?.quarantine;
     const detail = isOut
       ? `${verdict.detail}; it was refused, and is not used until .env is saved again`
       : verdict.detail;

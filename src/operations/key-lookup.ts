@@ -10,7 +10,7 @@ import { maskKey } from '../base/secret.ts';
 import { variableOf, type ApiKey } from '../credentials/api-keys.ts';
 import type { Vault } from '../credentials/vault.ts';
 import type { KeyInfo, ProviderInfo } from '../protocol/provider.ts';
-import { judgeKeyShape } from '../providers/key-shape.ts';
+import { suspicionOf } from '../providers/key-shape.ts';
 import { unknownProvider, type Providers } from '../providers/registry.ts';
 
 export interface KeyLookupDeps {
@@ -113,8 +113,8 @@ export class KeyLookup {
 export function describeKey(key: ApiKey, providers: Providers): KeyInfo {
   const base = { provider: key.provider, keyId: key.keyId, masked: maskKey(key.value) };
   const provider = providers.find(key.provider);
-  const shape = provider ? judgeKeyShape(provider, key.value) : { kind: 'valid' as const };
-  return shape.kind === 'valid' ? { ...base, state: 'ready' } : { ...base, state: 'suspect', reason: shape.reason };
+  const reason = provider && suspicionOf(provider, key.value);
+  return reason === undefined ? { ...base, state: 'ready' } : { ...base, state: 'suspect', reason };
 }
 
 /** Describes every provider that is registered or has a key. */

@@ -42,7 +42,7 @@ import type {
   ImportedKey,
 } from '../protocol/credential.ts';
 import { checkCredentialUrl, createGuardedLookup, withBaseUrl } from '../providers/credential-url.ts';
-import { foreignOwnerOf, judgeKeyShape } from '../providers/key-shape.ts';
+import { foreignOwnerOf, suspicionOf } from '../providers/key-shape.ts';
 import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import { fetchCredentialUsage, type TakeSample, type UsageFinding } from './credential-usage.ts';
@@ -67,7 +67,7 @@ export interface ProviderCredentialsDeps {
   readonly writer: EnvWriter;
   readonly vault: Vault;
   readonly providers: Providers;
-  readonly pools: Pick<Pools, 'checked' | 'revisionOf' | 'keysChanged' | 'windowsOf'>;
+  readonly pools: Pick<Pools, 'checked' | 'keyOf' | 'keysChanged'>;
   readonly clock: Clock;
   /** Hosts with private addresses that a base URL may name all the same. */
   readonly allowedHosts: () => readonly string[];
@@ -210,11 +210,11 @@ export class ProviderCredentials {
       throw new AipassError('CONFLICT', `${same.keyId} holds this key already`, { hint: 'nothing needs to be done' });
     }
     if (!force) {
-      const shape = judgeKeyShape(provider, key);
-      if (shape.kind === 'suspect') {
+      const suspicion = suspicionOf(provider, key);
+      if (suspicion !== undefined) {
         const owner = foreignOwnerOf(provider, key);
         const isKnown = owner !== undefined && this.#deps.providers.find(owner) !== undefined;
-        throw new AipassError('BAD_REQUEST', `api_key: ${shape.reason}`, {
+        throw new AipassError('BAD_REQUEST', `api_key: ${suspicion}`, {
           hint: isKnown ? `run: aipassd add ${owner}` : 'copy it again, or add it with --force',
         });
       }
@@ -403,7 +403,7 @@ export class ProviderCredentials {
   async #fetch(record: CredentialRecord, key: Secret | null, sample: boolean): Promise<CredentialUsage> {
     const { pools, takeSample } = this.#deps;
     const provider = this.#supported(record.provider);
-    const revision = record.keyId === null ? undefined : pools.revisionOf(record.provider, record.keyId);
+    const revision = record.keyId === null ? undefined : pools.keyOf(record.provider, record.keyId)?.revision;
     const finding = await this.#ask(
       provider,
       record,
@@ -432,7 +432,7 @@ export class ProviderCredentials {
       provider: withBaseUrl(provider, record.baseUrl, this.#lookup),
       key,
       keyId,
-      seenWindows: keyId === null ? [] : this.#deps.pools.windowsOf(record.provider, keyId),
+      seenWindows: keyId === null ? [] : [...(this.#deps.pools.keyOf(record.provider, keyId)?.windows.values() ?? [])],
     };
     return fetchCredentialUsage(subject, { clock: this.#deps.clock, signal, takeSample });
   }

@@ -4,11 +4,11 @@
  */
 
 import { AipassError } from '../base/errors.ts';
-import type { LimitWindow, PoolExplanation, PoolInfo, PoolStrategy } from '../protocol/pool.ts';
+import type { PoolExplanation, PoolInfo, PoolStrategy } from '../protocol/pool.ts';
 import { availabilityOf, BUSY_RETRY_MS, poolExhausted, type Availability } from './availability.ts';
 import { LeaseQueue, isWorthWaiting } from './lease-queue.ts';
 import type { KeyLease, KeySource, LeaseRequest, LeaseWait } from './lease.ts';
-import type { KeyEntry } from './pool-key.ts';
+import type { KeyEntry, PoolKey } from './pool-key.ts';
 import { describePool, explainPool } from './pool-report.ts';
 import { parseSavedPools, type SavedPool } from './pool-state.ts';
 import { Pool, type CheckVerdict, type PoolDeps } from './pool.ts';
@@ -110,21 +110,11 @@ export class Pools implements KeySource {
   }
 
   /**
-   * Returns what `checked` compares: the revision of a key as the pool holds it, or undefined for
-   * one that it does not use.
+   * Returns a key as the pool holds it, or undefined for one that it does not use. `checked`
+   * compares its revision; earlier traffic taught its windows.
    */
-  revisionOf(provider: string, keyId: string): string | undefined {
-    return this.#of(provider).pool.registry.keys.get(keyId)?.revision;
-  }
-
-  /** Returns the limits that earlier traffic with a key taught its pool. */
-  windowsOf(provider: string, keyId: string): readonly LimitWindow[] {
-    return [...(this.#of(provider).pool.registry.keys.get(keyId)?.windows.values() ?? [])];
-  }
-
-  /** Returns whether a key is out because its provider refused it. */
-  isQuarantined(provider: string, keyId: string): boolean {
-    return (this.#of(provider).pool.registry.keys.get(keyId)?.quarantine ?? null) !== null;
+  keyOf(provider: string, keyId: string): Pick<PoolKey, 'revision' | 'quarantine' | 'windows'> | undefined {
+    return this.#of(provider).pool.registry.keys.get(keyId);
   }
 
   /**

@@ -28,7 +28,7 @@ const MAX_CHUNK_LINE_BYTES = 4096;
 /** Most digits of a chunk's size: more than 4 GiB in one chunk is damage. */
 const MAX_SIZE_DIGITS = 8;
 
-const SWITCHING_PROTOCOLS = 101;
+export const SWITCHING_PROTOCOLS = 101;
 
 const CR = 0x0d;
 const LF = 0x0a;
@@ -41,6 +41,10 @@ type Part = 'head' | 'length' | 'until-close' | 'chunk-line' | 'chunk' | 'chunk-
 export class AnswerReader {
   /** Stops reading behind the current piece: what `push` returns is to be pushed again. */
   isHeld = false;
+  /** Whether the connection can serve another request after this answer. */
+  keepsAlive = false;
+  /** Time for which the other side keeps an idle connection (`Keep-Alive`), in milliseconds. */
+  keptMs: number | undefined;
   readonly #sink: AnswerSink;
   readonly #isHeadOnly: boolean;
   #part: Part = 'head';
@@ -49,8 +53,6 @@ export class AnswerReader {
   /** Bytes of a head or a line of which the end has not come yet. */
   #kept: Buffer | undefined;
   #trailerBytes = 0;
-  #keepsAlive = false;
-  #keptMs: number | undefined;
 
   /**
    * @param isHeadOnly whether the answer has no body whatever its head announces: that to a HEAD.
@@ -63,19 +65,6 @@ export class AnswerReader {
   /** Whether the whole answer was read. */
   get isOver(): boolean {
     return this.#part === 'over';
-  }
-
-  /** Whether the connection can serve another request after this answer. */
-  get keepsAlive(): boolean {
-    return this.#keepsAlive;
-  }
-
-  /**
-   * How long the other side keeps an idle connection (`Keep-Alive: timeout=`), in milliseconds,
-   * where it sent that.
-   */
-  get keptMs(): number | undefined {
-    return this.#keptMs;
   }
 
   /**
@@ -184,24 +173,24 @@ export class AnswerReader {
           connection += `,${value.toLowerCase()}`;
           break;
         case 'keep-alive':
-          this.#keptMs = readKeptMs(value);
+          this.keptMs = readKeptMs(value);
       }
     }
     if (length !== undefined && encoding !== undefined) throw new MalformedAnswer('its length is ambiguous');
     const asks = connection === '' ? [] : connection.split(',').map((option) => option.trim());
-    this.#keepsAlive = isPersistent ? !asks.includes('close') : asks.includes('keep-alive') && !asks.includes('close');
+    this.keepsAlive = isPersistent ? !asks.includes('close') : asks.includes('keep-alive') && !asks.includes('close');
     if (this.#isHeadOnly || status === 204 || status === 304) this.#part = 'over';
     else if (status === SWITCHING_PROTOCOLS) {
       // What follows is not HTTP.
       this.#part = 'over';
-      this.#keepsAlive = false;
+      this.keepsAlive = false;
     } else if (encoding !== undefined) this.#part = 'chunk-line';
     else if (length !== undefined) {
       this.#left = Number(length);
       this.#part = this.#left === 0 ? 'over' : 'length';
     } else {
       this.#part = 'until-close';
-      this.#keepsAlive = false;
+      this.keepsAlive = false;
     }
   }
 

@@ -17,7 +17,7 @@ import type { Clock } from '../base/clock.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import { systemErrorCode } from '../base/errors.ts';
 import { separateAgent, singleUseAgent, usesProxy } from '../base/network.ts';
-import { FORBIDDEN, MalformedAnswer, TOKEN } from './answer-reader.ts';
+import { FORBIDDEN, MalformedAnswer, SWITCHING_PROTOCOLS, TOKEN } from './answer-reader.ts';
 import { sendRequest, type BodyListener, type BodySource, type HeadListener } from './http-connection.ts';
 
 /** A request to be sent. */
@@ -215,8 +215,6 @@ function send(
   });
 }
 
-const SWITCHING_PROTOCOLS = 101;
-
 /** A request on its way. */
 interface SentRequest {
   /** Closes its connection. */
@@ -337,13 +335,13 @@ const MAX_JOINED_BYTES = 16 * 1024;
 
 function prepare({ method, url, headers, body, lookup }: HttpRequest, mayReuse: boolean): ClientRequest {
   const target = targetOf(url);
+  const { protocol, hostname } = target;
   // Not by import: that loads every lazy export too (WebSocket, and fetch with it), at start-up,
   // for 30 ms and 8 MB.
-  const { request } = process.getBuiltinModule(target.protocol === 'https:' ? 'node:https' : 'node:http');
+  const { request } = process.getBuiltinModule(protocol === 'https:' ? 'node:https' : 'node:http');
   const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
-  const protocol = target.protocol ?? 'http:';
   const agent = mayReuse ? (lookup ? { agent: separateAgent(protocol) } : {}) : { agent: singleUseAgent(protocol) };
-  const resolving = lookup ? { lookup: lookupOf(target.hostname ?? '', lookup) } : {};
+  const resolving = lookup ? { lookup: lookupOf(hostname, lookup) } : {};
   return request({ ...target, method, headers: { ...headers, ...length }, ...agent, ...resolving });
 }
 

@@ -9,9 +9,6 @@ import type { Secret } from '../base/secret.ts';
 import { CATALOGUE } from './catalogue.ts';
 import type { Provider } from './provider.ts';
 
-/** Verdict on the shape of a key. A suspect key is reported and used all the same. */
-export type KeyShapeVerdict = { readonly kind: 'valid' } | { readonly kind: 'suspect'; readonly reason: string };
-
 /** Matches what an HTTP header can carry and a key ever held: visible ASCII. */
 const SENDABLE = /^[\x21-\x7e]*$/;
 
@@ -37,23 +34,22 @@ const OWNERS: readonly { readonly owner: string; readonly shape: RegExp }[] = [
 ];
 
 /**
- * Checks a key against the usual shape of its provider's keys, which is in the catalogue or the
- * configuration.
+ * Returns why a key does not look like one of its provider; undefined for a usual one. The shape is
+ * in the catalogue or the configuration. A suspect key is reported and used all the same.
  */
-export function judgeKeyShape(provider: Pick<Provider, 'name' | 'keyShape'>, key: Secret): KeyShapeVerdict {
+export function suspicionOf(provider: Pick<Provider, 'name' | 'keyShape'>, key: Secret): string | undefined {
   const value = key.reveal();
   const { prefixes, minLength } = provider.keyShape;
   const owner = foreignOwnerOf(provider, key);
-  if (owner !== undefined) return suspect(describeForeignKey(provider.name, owner));
-  if (!SENDABLE.test(value)) return suspect('it holds a blank or a character that no key has');
+  if (owner !== undefined) return describeForeignKey(provider.name, owner);
+  if (!SENDABLE.test(value)) return 'it holds a blank or a character that no key has';
   if (prefixes !== undefined && !prefixes.some((prefix) => value.startsWith(prefix))) {
     const usual = prefixes.map((prefix) => `"${prefix}"`).join(' or ');
-    return suspect(`keys of ${provider.name} begin with ${usual}, this one does not`);
+    return `keys of ${provider.name} begin with ${usual}, this one does not`;
   }
-  if (minLength !== undefined && value.length < minLength) {
-    return suspect(`keys of ${provider.name} have at least ${minLength} characters, this one has ${value.length}`);
-  }
-  return { kind: 'valid' };
+  return minLength !== undefined && value.length < minLength
+    ? `keys of ${provider.name} have at least ${minLength} characters, this one has ${value.length}`
+    : undefined;
 }
 
 /**
@@ -80,8 +76,4 @@ export function describeForeignKey(provider: string, owner: string): string {
 /** Returns whether a key can be put into an HTTP header at all. */
 export function isSendable(key: Secret): boolean {
   return SENDABLE.test(key.reveal());
-}
-
-function suspect(reason: string): KeyShapeVerdict {
-  return { kind: 'suspect', reason };
 }

@@ -1,12 +1,31 @@
 /**
  * Opens the registry of providers, which follows the configuration, and has the secrets of the
- * configuration masked.
+ * configuration masked. Checks a configuration as a whole: its text, its schedules, and the
+ * providers that are made from it. The start, a reload and `doctor` accept the same ones.
  */
 
+import type { Clock } from '../base/clock.ts';
+import { readConfig } from '../base/config.ts';
+import { assertSchedule } from '../base/schedule.ts';
 import { defer } from '../base/dispose.ts';
 import type { Config } from '../base/config-schema.ts';
 import type { Runtime } from '../base/runtime.ts';
 import { createProviders, type Providers } from './registry.ts';
+
+/**
+ * Reads a configuration that a daemon can run with; a file that does not exist is an empty one.
+ *
+ * @throws AipassError BAD_REQUEST naming what is wrong, or the system's reason why the file cannot
+ * be read.
+ */
+export function readUsableConfig(path: string, clock: Pick<Clock, 'now'>): Config {
+  const config = readConfig(path);
+  for (const [name, pattern] of Object.entries(config.schedules)) {
+    assertSchedule(pattern, `"schedules.${name}" in ${path}`, clock.now());
+  }
+  createProviders(config);
+  return config;
+}
 
 /** Opens the registry; a reload replaces what it holds. Throws as createProviders does. */
 export function openProviders({ config, redactor }: Runtime, stack: AsyncDisposableStack): Providers {

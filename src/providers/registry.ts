@@ -94,7 +94,8 @@ function buildProvider(
   source: Provider['source'],
 ): Provider {
   const baseUrl = checkBaseUrl(name, changes?.baseUrl ?? entry.baseUrl);
-  const modelsPath = entry.modelsPath === undefined ? './models' : entry.modelsPath;
+  const { modelsPath = './models' } = entry;
+  const modelsUrl = modelsPath === null ? null : new URL(modelsPath, `${baseUrl}/`).href;
   const authHeader = (changes?.authHeader ?? entry.authHeader ?? 'authorization').toLowerCase();
   return {
     name,
@@ -105,7 +106,7 @@ function buildProvider(
     dialects: buildDialects(name, baseUrl, authHeader, entry, changes),
     needsKey: changes?.needsKey ?? entry.needsKey ?? true,
     keyShape: readKeyShape(entry, changes),
-    modelsUrl: changes?.modelsUrl === undefined ? resolvePath(baseUrl, modelsPath) : changes.modelsUrl,
+    modelsUrl: changes?.modelsUrl === undefined ? modelsUrl : changes.modelsUrl,
     modelsArePublic: entry.modelsArePublic ?? false,
     models: changes?.models ?? entry.models ?? [],
     keyCheck: buildKeyCheck(baseUrl, entry.keyCheck, changes?.keyCheck),
@@ -180,10 +181,6 @@ function readKeyShape(entry: CatalogueEntry, changes: ProviderConfig | undefined
       : { prefixes: typeof shape.prefix === 'string' ? [shape.prefix] : shape.prefix }),
     ...(shape.minLength === undefined ? {} : { minLength: shape.minLength }),
   };
-}
-
-function resolvePath(baseUrl: string, path: string | null): string | null {
-  return path === null ? null : new URL(path, `${baseUrl}/`).href;
 }
 
 function buildKeyCheck(

@@ -111,9 +111,12 @@ async function open(saved?: unknown): Promise<Opened> {
       checked: (name, keyId, _revision, verdict, status) => {
         checked.push(`${name} ${keyId} ${verdict} ${status}`);
       },
-      revisionOf: () => 'r',
+      keyOf: () => ({
+        revision: 'r',
+        quarantine: null,
+        windows: new Map(result.windows.map((window) => [window.name, window])),
+      }),
       keysChanged: () => {},
-      windowsOf: () => result.windows,
     },
     clock,
     allowedHosts: () => [],

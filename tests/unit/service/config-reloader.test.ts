@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Config } from '../../../src/base/config-schema.ts';
-import { readUsableConfig } from '../../../src/providers/usable-config.ts';
+import { readUsableConfig } from '../../../src/providers/open.ts';
 import { ConfigReloader } from '../../../src/service/config-reloader.ts';
 import { checkConfig } from '../../../src/doctor/checks.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
