@@ -70,7 +70,7 @@ async function take(path: string, content: string, depth: number): Promise<Proce
       // The dead holder's lock may be long replaced: then the claim was released before, and made
       // anew by us.
       if ((await readIfThere(path)) === found) {
-        await replace(path, content);
+        await rename(await writeDraft(path, content), path);
         return undefined;
       }
     } finally {
@@ -93,10 +93,6 @@ async function create(path: string, content: string): Promise<boolean> {
   } finally {
     await unlink(draft);
   }
-}
-
-async function replace(path: string, content: string): Promise<void> {
-  await rename(await writeDraft(path, content), path);
 }
 
 async function writeDraft(path: string, content: string): Promise<string> {

@@ -22,7 +22,7 @@ interface ProcessState {
 
 /** Returns the identity of a running process, or undefined. A zombie counts as ended. */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
-  const state = readState(pid);
+  const state = process.platform === 'linux' ? readStateOnLinux(pid) : readStateWithPs(pid);
   if (state === undefined) return isPidUsed(pid) ? { pid, started: null } : undefined;
   return state.isDefunct ? undefined : { pid, started: state.started };
 }
@@ -43,10 +43,6 @@ export function isProcessAlive(identity: ProcessIdentity): boolean {
 export function readStartTicks(pid: number): number | null {
   const ticks = Number(readStat(pid)?.[19] ?? 'none');
   return Number.isSafeInteger(ticks) ? ticks : null;
-}
-
-function readState(pid: number): ProcessState | undefined {
-  return process.platform === 'linux' ? readStateOnLinux(pid) : readStateWithPs(pid);
 }
 
 function readStateOnLinux(pid: number): ProcessState | undefined {

@@ -4,7 +4,6 @@
  */
 
 import { join } from 'node:path';
-import type { PoolKeyInfo } from '../protocol/pool.ts';
 import type { Status } from '../protocol/status.ts';
 
 /** One thing to do. A problem keeps something from working, a warning does not. */
@@ -48,7 +47,7 @@ function keyTodos({ pools, providers, paths }: Status): Todo[] {
           },
         ];
       }
-      if (lacksCredit(key)) {
+      if (key.cooldowns.some(({ reason }) => reason === 'no-credit')) {
         return [
           {
             verdict: 'problem',
@@ -79,10 +78,6 @@ function keyTodos({ pools, providers, paths }: Status): Todo[] {
       ];
     });
   });
-}
-
-function lacksCredit({ cooldowns }: PoolKeyInfo): boolean {
-  return cooldowns.some(({ reason }) => reason === 'no-credit');
 }
 
 function accountTodos({ accounts }: Status): Todo[] {

@@ -152,10 +152,10 @@ export function printVerbHelp(verb: Verb, out: Output, others: readonly Verb[] =
   out.paragraph(`usage: ${usage}`, 7);
   out.line('');
   out.paragraph(verb.summary);
-  const rows = Object.entries(verb.parameters).map(([name, parameter]) => [
-    `${shortOf(parameter)}${synopsis(name, parameter)}`,
-    parameter.help,
-  ]);
+  const rows = Object.entries(verb.parameters).map(([name, parameter]) => {
+    const short = 'short' in parameter ? `-${parameter.short}, ` : '';
+    return [`${short}${synopsis(name, parameter)}`, parameter.help];
+  });
   if (rows.length > 0) {
     out.line('');
     out.table(rows, { indent: 2, wrapLast: true });
@@ -182,10 +182,6 @@ export function usageLine(verb: Verb): string {
   const rest = entries.some(([, { kind }]) => kind === 'rest');
   const parts = rest ? [...options, '--', ...words] : [...words, ...options];
   return ['aipassd', verb.name, ...parts].filter(Boolean).join(' ');
-}
-
-function shortOf(parameter: Parameter): string {
-  return parameter.kind === 'value' && parameter.short !== undefined ? `-${parameter.short}, ` : '';
 }
 
 function synopsis(name: string, parameter: Parameter): string {

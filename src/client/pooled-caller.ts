@@ -159,11 +159,9 @@ export class PooledCaller {
       const client = await this.#clientOf(lease.key);
       const values = new Map(await result.attempt(this.#invoke(client, path, args)));
       for (const [one, value] of values) {
-        if (isSibling(client, value))
-          values.set(
-            one,
-            this.#derive((key) => this.#sibling(key, path, args)),
-          );
+        if (!isSibling(client, value)) continue;
+        const derived = async (key: string) => Object(await this.#invoke(await this.#clientOf(key), path, args));
+        values.set(one, this.#derive(derived));
       }
       const [value] = values.values();
       return { end: { kind: 'returned', value }, values };
@@ -189,10 +187,6 @@ export class PooledCaller {
       signal.addEventListener('abort', onAbort, { once: true });
       leasing.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
     });
-  }
-  /** Makes the client that a call of the real client returns, for another key. */
-  async #sibling(key: string, path: PropertyPath, args: readonly unknown[]): Promise<object> {
-    return Object(await this.#invoke(await this.#clientOf(key), path, args));
   }
 
   /** Calls what stands at a path. Pooled properties among the arguments become real ones. */

@@ -113,10 +113,6 @@ export class PooledResult {
     return this.#promise;
   }
 
-  #isNeeded(): boolean {
-    return this.#isAwaited || this.#methods.length === 0;
-  }
-
   #visit(each: (result: PooledResult) => void): void {
     each(this);
     for (const { result } of this.#methods) result.#visit(each);
@@ -125,7 +121,7 @@ export class PooledResult {
   #start(raw: unknown, wait: (result: PooledResult, value: unknown) => void): void {
     this.#state = 'started';
     this.#raw = raw;
-    if (this.#isNeeded()) wait(this, raw);
+    if (this.#isAwaited || this.#methods.length === 0) wait(this, raw);
     for (const { name, args, result } of this.#methods) result.#start(callMethod(raw, name, args), wait);
   }
 

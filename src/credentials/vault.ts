@@ -128,7 +128,8 @@ export class Vault {
 
   /** Maps the held keys onto the providers that are known now. Not a change of values. */
   providersChanged(): void {
-    this.#snapshot = regroup(this.#snapshot, this.#deps.knownProviders());
+    const { variables } = this.#snapshot;
+    this.#snapshot = { ...this.#snapshot, ...groupKeys(variables, this.#deps.knownProviders()) };
   }
 
   /** Returns the keys of one provider, in the order of their numbers, or all keys. */
@@ -349,11 +350,6 @@ async function takeSnapshot(request: SnapshotRequest, before: Snapshot): Promise
     pendingRemovals: scan.pendingRemovals,
     isEnvWhole,
   };
-}
-
-/** Returns the same content with its keys mapped onto other providers. */
-function regroup(snapshot: Snapshot, knownProviders: readonly string[]): Snapshot {
-  return { ...snapshot, ...groupKeys(snapshot.variables, knownProviders) };
 }
 
 function groupKeys(

@@ -11,7 +11,6 @@ import { join } from 'node:path';
 import { defer } from '../base/dispose.ts';
 import { AipassError } from '../base/errors.ts';
 import { EventHub, type Runtime } from '../base/runtime.ts';
-import type { Paths } from '../base/paths.ts';
 import type { Caller } from '../callers/caller.ts';
 import { roleOf } from '../callers/access.ts';
 import { CredentialRecords, organizationIdOf } from '../credentials/credential-records.ts';
@@ -72,11 +71,6 @@ export class Organizations {
   set(slug: string, keys: OrganizationKeys): void {
     this.#keys.set(slug, keys);
   }
-}
-
-function organizationPaths(paths: Paths, slug: string): Paths {
-  const secrets = join(paths.secrets, 'organizations', slug);
-  return { ...paths, secrets, envFile: join(secrets, '.env') };
 }
 
 /** Opens the records for the keys of an organization's vault; they are saved with the state. */
@@ -146,7 +140,8 @@ export async function openOrganizations(
   organizations.set(DEFAULT_ORGANIZATION, openCredentials(runtime, DEFAULT_ORGANIZATION, own, deps, stack));
   const open = async (slug: string): Promise<void> => {
     if (organizations.has(slug)) return;
-    const paths = organizationPaths(runtime.paths, slug);
+    const secrets = join(runtime.paths.secrets, 'organizations', slug);
+    const paths = { ...runtime.paths, secrets, envFile: join(secrets, '.env') };
     // Who hears the daemon's events need not belong to this organization.
     const scoped: Runtime = { ...runtime, paths, events: new EventHub() };
     const held = await openKeys(scoped, slug, deps.providers, stack);

@@ -116,7 +116,8 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
           throw error;
         });
         const subject = { provider: lease.provider, keyId: lease.keyId, model: asked };
-        const onLost = (): void => record({ ...who, ...lostCall(subject) });
+        const onLost = (): void =>
+          record({ ...who, ...subject, operation: POOLED_CALL, status: 'failed', errorCode: 'CANCELLED' });
         const leaseId = held.hold({ lease, subject, onLost }, closed);
         return { leaseId, provider: lease.provider, keyId: lease.keyId, key: lease.value.reveal() };
       },
@@ -230,11 +231,6 @@ function pooledCall(subject: LeasedCall, report: Omit<PoolSettleParams, 'leaseId
     latencyMs: report.latencyMs,
     costMicros: report.costUsd === undefined ? null : microDollars(report.costUsd),
   };
-}
-
-/** Returns the event of a lease whose client left before it settled, without its caller. */
-function lostCall(subject: LeasedCall): RawEvent {
-  return { ...subject, operation: POOLED_CALL, status: 'failed', errorCode: 'CANCELLED' };
 }
 
 /** Returns the event of a call for which no key could be leased, without its caller. */

@@ -43,7 +43,7 @@ export interface SandboxProbe {
 
 /** Tries the sandbox of a unit; null where nothing can be tried, because no manager answers. */
 export async function probeSandbox(unit: string, { systemdRun, home, run }: SandboxProbe): Promise<Sandbox | null> {
-  const all = sandboxOf(unit);
+  const all = unit.split('\n').filter((line) => SANDBOX.test(line));
   const start = async (directives: readonly string[]): Promise<number | null> => {
     // Specifiers are for unit files only.
     const properties = directives.map((one) => `--property=${one.replaceAll('%h', home)}`);
@@ -86,11 +86,6 @@ export async function probeSandbox(unit: string, { systemdRun, home, run }: Sand
 /** Returns whether the program of a transient unit ran. */
 function starts(code: number | null): boolean {
   return code === 0 || code === WRITABLE;
-}
-
-/** Returns the directives of a unit that restrict it, in order. */
-function sandboxOf(unit: string): string[] {
-  return unit.split('\n').filter((line) => SANDBOX.test(line));
 }
 
 /** Turns what does not work into comments. */

@@ -191,7 +191,9 @@ function keepAccess(
         const isOld = foregroundClock.monotonic() - lostAt >= PATIENCE_MS;
         if (!isOld || ended.signal.aborted || failure.message === reported) continue;
         reported = failure.message;
-        out.error(describeLoss(run.program, failure));
+        const { code, message, hint } = failure;
+        const problem = `${run.program} has no access to aipassd since its daemon restarted: ${message}`;
+        out.error(new AipassError(code, problem, { hint }));
       }
     }
   };
@@ -210,21 +212,14 @@ function keepAccess(
   };
 }
 
-function describeLoss(program: string, { code, message, hint }: AipassError): AipassError {
-  return new AipassError(code, `${program} has no access to aipassd since its daemon restarted: ${message}`, { hint });
-}
-
-/** Quotes a value for a shell, but not the placeholders for port and token. */
-function quoteValue(value: string): string {
-  return value.includes('<') ? value : shellQuote(value);
-}
-
 /** Shows what a run would set, and the lines of the program's configuration file. */
 function print(program: string | undefined, { port, routes }: GatewayDescription, more: Variables, out: Output): void {
   const origin = `http://127.0.0.1:${port ?? '<port>'}`;
   const changes = environmentChanges(process.env, program ?? '', { origin, token: '<token>', routes });
   for (const [name, value] of Object.entries({ ...changes, ...more })) {
-    out.line(value === undefined ? `unset ${name}` : `export ${name}=${quoteValue(value)}`);
+    if (value === undefined) out.line(`unset ${name}`);
+    // The placeholders for port and token are not quoted.
+    else out.line(`export ${name}=${value.includes('<') ? value : shellQuote(value)}`);
   }
   const lines = program === undefined ? undefined : fileLines(program, origin, routes);
   if (lines !== undefined) out.line('', `# in ${lines.file}`, ...lines.lines);

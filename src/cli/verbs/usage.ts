@@ -272,13 +272,12 @@ function partlyKnown(sum: string, requests: number, knownFor: number): string {
   return knownFor === 0 ? 'unknown' : `${sum} (unknown for ${requests - knownFor})`;
 }
 
+/** Returns the number of tokens of each kind, such as `cache write 7` for cacheWrite. */
 function formatKinds(tokens: UsageFigures['tokens']): string {
-  return TOKEN_COLUMNS.map(({ figure }) => `${spaced(figure)} ${tokens[figure]}`).join(', ');
-}
-
-/** Returns a name as words, such as "cache write" for cacheWrite. */
-function spaced(name: string): string {
-  return name.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return TOKEN_COLUMNS.map(({ figure }) => {
+    const words = figure.replaceAll(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+    return `${words} ${tokens[figure]}`;
+  }).join(', ');
 }
 
 function formatShare(share: number | null): string {
