@@ -153,41 +153,23 @@ export function choice<Word extends string>(
   words: readonly Word[],
   help: string,
 ): ValueOption<Word> {
-  return {
-    kind: 'value',
-    placeholder,
-    help: `${help}: ${words.join(', ')}`,
-    completion: words,
-    parse: (value, name) => oneOf(words, value, name),
-  };
+  return { kind: 'value', placeholder, ...oneOf(words, help) };
 }
 
 export function integer(
   placeholder: string,
-  [least, most]: readonly [least: number, most: number],
+  range: readonly [least: number, most: number],
   help: string,
 ): ValueOption<number> {
-  return { kind: 'value', placeholder, help, parse: (value, name) => parseInteger(value, name, least, most) };
+  return { kind: 'value', placeholder, help, parse: numberIn(range, WHOLE) };
 }
 
 export function decimal(
   placeholder: string,
-  [least, most]: readonly [least: number, most: number],
+  range: readonly [least: number, most: number],
   help: string,
 ): ValueOption<number> {
-  return {
-    kind: 'value',
-    placeholder,
-    help,
-    parse: (value, name) => {
-      const number = Number(value);
-      if (/^\d{1,9}(?:\.\d{1,9})?$/.test(value) && number >= least && number <= most) return number;
-      throw new UsageError(
-        `${name}: not a number from ${least} to ${most} (got ${quoted(value)})`,
-        `write a number from ${least} to ${most}`,
-      );
-    },
-  };
+  return { kind: 'value', placeholder, help, parse: numberIn(range, DECIMAL) };
 }
 
 /** Describes an option that takes a moment; the value is epoch milliseconds. */
@@ -212,14 +194,9 @@ export function requiredWord(
 /** Describes a word that is a whole number, and may be left out. */
 export function integerWord(
   help: string,
-  [least, most]: readonly [least: number, most: number],
+  range: readonly [least: number, most: number],
 ): WordArgument<number> & { readonly isRequired: false } {
-  return {
-    kind: 'word',
-    help,
-    isRequired: false,
-    parse: (value, name) => parseInteger(value, name, least, most),
-  };
+  return { kind: 'word', help, isRequired: false, parse: numberIn(range, WHOLE) };
 }
 
 /** Describes a word that is one of some words, and must be there. */
@@ -227,13 +204,7 @@ export function choiceWord<Word extends string>(
   words: readonly Word[],
   help: string,
 ): WordArgument<Word> & { readonly isRequired: true } {
-  return {
-    kind: 'word',
-    help: `${help}: ${words.join(', ')}`,
-    isRequired: true,
-    completion: words,
-    parse: (value, name) => oneOf(words, value, name),
-  };
+  return { kind: 'word', isRequired: true, ...oneOf(words, help) };
 }
 
 /** Describes all words from this place on, such as a program and its arguments after `--`. */
@@ -257,19 +228,38 @@ function anyWord(help: string, completion: Completion | undefined): Omit<WordArg
   return { kind: 'word', help, parse: (value) => value, completion };
 }
 
-function oneOf<Word extends string>(words: readonly Word[], value: string, name: string): Word {
-  const found = words.find((one) => one === value);
-  if (found !== undefined) return found;
-  throw new UsageError(`${name}: unknown value (got ${quoted(value)})`, `write one of: ${words.join(', ')}`);
+function oneOf<Word extends string>(
+  words: readonly Word[],
+  help: string,
+): Pick<WordArgument<Word>, 'help' | 'completion' | 'parse'> {
+  const list = words.join(', ');
+  return {
+    help: `${help}: ${list}`,
+    completion: words,
+    parse: (value, name) => {
+      const found = words.find((one) => one === value);
+      if (found !== undefined) return found;
+      throw new UsageError(`${name}: unknown value (got ${quoted(value)})`, `write one of: ${list}`);
+    },
+  };
 }
 
-function parseInteger(value: string, name: string, least: number, most: number): number {
-  const number = Number(value);
-  if (/^\d{1,15}$/.test(value) && number >= least && number <= most) return number;
-  throw new UsageError(
-    `${name}: not a whole number from ${least} to ${most} (got ${quoted(value)})`,
-    `write a number from ${least} to ${most}`,
-  );
+const WHOLE = { pattern: /^\d{1,15}$/, kind: 'a whole number' } as const;
+const DECIMAL = { pattern: /^\d{1,9}(?:\.\d{1,9})?$/, kind: 'a number' } as const;
+
+/** Returns what parses a number of a range. */
+function numberIn(
+  [least, most]: readonly [least: number, most: number],
+  { pattern, kind }: typeof WHOLE | typeof DECIMAL,
+): WordArgument<number>['parse'] {
+  return (value, name) => {
+    const number = Number(value);
+    if (pattern.test(value) && number >= least && number <= most) return number;
+    throw new UsageError(
+      `${name}: not ${kind} from ${least} to ${most} (got ${quoted(value)})`,
+      `write a number from ${least} to ${most}`,
+    );
+  };
 }
 
 function parseTime(value: string, name: string): number {

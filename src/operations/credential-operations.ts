@@ -6,14 +6,13 @@
  */
 
 import { z } from 'zod';
-import { organizationName, type OperationGroup } from './operation.ts';
+import { organizationParams, type OperationGroup } from './operation.ts';
 import type { Organizations } from './organizations.ts';
 import type { ProviderCredentials } from './provider-credentials.ts';
 
-const organization = organizationName.optional();
 const id = z.uuid();
 const revision = z.int().min(1);
-const ofCredential = { organization, id };
+const ofCredential = { ...organizationParams, id };
 const changeOf = { ...ofCredential, if_revision: z.union([revision, z.array(revision).min(1)]).optional() };
 const provider = z.string().min(1).max(64);
 const text = (maxLength: number) => z.string().max(maxLength);
@@ -36,7 +35,7 @@ export function credentialOperations(organizations: Organizations): OperationGro
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({
-        organization,
+        ...organizationParams,
         provider: provider.optional(),
         active: z.boolean().optional(),
         limit: z.int().min(1).max(10_000).optional(),
@@ -53,7 +52,11 @@ export function credentialOperations(organizations: Organizations): OperationGro
     'credential.create': {
       right: 'admin',
       inOrganization: true,
-      schema: z.strictObject({ organization, ...createFields, idempotency_key: z.string().min(1).max(255).optional() }),
+      schema: z.strictObject({
+        ...organizationParams,
+        ...createFields,
+        idempotency_key: z.string().min(1).max(255).optional(),
+      }),
       audit: {
         outcome: 'changed',
         detail: changedFields,
@@ -65,7 +68,7 @@ export function credentialOperations(organizations: Organizations): OperationGro
       right: 'admin',
       inOrganization: true,
       schema: z.strictObject({
-        organization,
+        ...organizationParams,
         provider,
         api_key: text(8192),
         account_key: text(256).optional(),
@@ -80,7 +83,7 @@ export function credentialOperations(organizations: Organizations): OperationGro
     'credential.import': {
       right: 'admin',
       inOrganization: true,
-      schema: z.strictObject({ organization, text: text(1024 * 1024), dry_run: z.boolean().optional() }),
+      schema: z.strictObject({ ...organizationParams, text: text(1024 * 1024), dry_run: z.boolean().optional() }),
       audit: {
         outcome: 'changed',
         hasChangedNothing: (params) => params.dry_run === true,
@@ -125,7 +128,7 @@ export function credentialOperations(organizations: Organizations): OperationGro
     'credential.test': {
       right: 'admin',
       inOrganization: true,
-      schema: z.strictObject({ organization, ...testFields }),
+      schema: z.strictObject({ ...organizationParams, ...testFields }),
       audit: { outcome: 'changed', credential: (params) => `${params.provider}/test` },
       handle: (params, context) => credentialsOf(context.organization).test(params, context.signal),
     },

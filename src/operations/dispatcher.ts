@@ -60,7 +60,7 @@ export async function callOperation<Name extends OperationName>(
   return result;
 }
 
-/** Restores the type of a result. defineOperation() checked it when the handler was written. */
+/** Restores the type of a result, which the compiler checked where the handler was written. */
 function assertResultOf<Name extends OperationName>(
   _name: Name,
   _result: unknown,

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import type { EventHub } from '../base/runtime.ts';
 import { EVENT_NAMES, type EventName } from '../protocol/events.ts';
-import { organizationName, type OperationGroup } from './operation.ts';
+import { organizationParams, type OperationGroup } from './operation.ts';
 
 /** Makes the operation; `hubOf` returns the hub of an organization. */
 export function eventOperations(hubOf: (slug: string) => EventHub): OperationGroup<'event'> {
@@ -17,7 +17,7 @@ export function eventOperations(hubOf: (slug: string) => EventHub): OperationGro
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({
-        organization: organizationName.optional(),
+        ...organizationParams,
         events: z.array(z.enum(EVENT_NAMES)).optional(),
       }),
       handle({ events }, { organization, closed, notify }) {

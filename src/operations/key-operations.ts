@@ -11,12 +11,10 @@ import type { Providers } from '../providers/registry.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { KeyVerdict } from '../protocol/provider.ts';
 import { describeKey, describeProviders } from './key-lookup.ts';
-import { organizationName, type OperationGroup } from './operation.ts';
+import { organizationParams, providerParams, type OperationGroup } from './operation.ts';
 import type { OrganizationKeys } from './organizations.ts';
 import { recordRelease, type RecordEvent } from './usage-records.ts';
 
-const organization = organizationName.optional();
-const providerName = z.string().min(1).max(64).optional();
 const keyId = z.string().min(1).max(128).optional();
 
 /** The keys of an organization, as operations on keys need them. */
@@ -43,7 +41,7 @@ export function keyOperations(deps: KeyOperationsDeps): OperationGroup<'key' | '
     'key.list': {
       right: 'see',
       inOrganization: true,
-      schema: z.strictObject({ organization, provider: providerName }),
+      schema: z.strictObject(providerParams),
       handle({ provider }, context) {
         const { vault, lookup } = organizations.keys(context.organization);
         const keys = provider === undefined ? vault.keys() : vault.keys(lookup.key(provider).provider);
@@ -52,7 +50,7 @@ export function keyOperations(deps: KeyOperationsDeps): OperationGroup<'key' | '
     },
     'key.get': {
       right: 'reveal',
-      schema: z.strictObject({ provider: providerName, keyId }),
+      schema: z.strictObject({ provider: providerParams.provider, keyId }),
       audit: {
         outcome: 'released',
         credential: (params, result) =>
@@ -85,7 +83,7 @@ export function keyOperations(deps: KeyOperationsDeps): OperationGroup<'key' | '
     'provider.list': {
       right: 'see',
       inOrganization: true,
-      schema: z.strictObject({ organization }),
+      schema: z.strictObject(organizationParams),
       handle: (_params, context) => ({
         defaultProvider: deps.defaultProvider,
         providers: describeProviders(organizations.keys(context.organization).vault, providers),
@@ -94,7 +92,7 @@ export function keyOperations(deps: KeyOperationsDeps): OperationGroup<'key' | '
     'provider.validate': {
       right: 'use',
       inOrganization: true,
-      schema: z.strictObject({ organization, provider: providerName, keyId, online: z.boolean().optional() }),
+      schema: z.strictObject({ ...providerParams, keyId, online: z.boolean().optional() }),
       async handle(params, { organization: slug, signal }) {
         const { vault, lookup, checks } = organizations.keys(slug);
         const first = lookup.key(params.provider, params.keyId);
@@ -109,7 +107,7 @@ export function keyOperations(deps: KeyOperationsDeps): OperationGroup<'key' | '
     'provider.models': {
       right: 'use',
       inOrganization: true,
-      schema: z.strictObject({ organization, provider: providerName }),
+      schema: z.strictObject(providerParams),
       async handle(params, { organization: slug, signal }) {
         const { vault, lookup, pools, credentials } = organizations.keys(slug);
         const provider = providers.get(lookup.resolve(params.provider));

@@ -8,8 +8,11 @@ import type { Caller } from '../callers/caller.ts';
 import type { Right } from '../callers/access.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 
-/** Parameter that names an organization; whether it is one of the caller's was decided before. */
-export const organizationName = z.string().min(1).max(64);
+/** Parameters about an organization; whether it is one of the caller's was decided before. */
+export const organizationParams = { organization: z.string().min(1).max(64).optional() };
+
+/** Parameters about one provider of an organization, or all. */
+export const providerParams = { ...organizationParams, provider: z.string().min(1).max(64).optional() };
 
 /** What an endpoint gives with each request. */
 export interface RequestContext {

@@ -12,7 +12,7 @@ import { askedBy, type KeyLease, type LeaseOutcome } from '../pools/lease.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { PoolCheckProgress, PoolSettleParams } from '../protocol/pool.ts';
 import type { KeysByOrganization } from './key-operations.ts';
-import { organizationName, type OperationGroup } from './operation.ts';
+import { providerParams, type OperationGroup } from './operation.ts';
 import { eventCaller, type RecordEvent } from './usage-records.ts';
 import { AipassError } from '../base/errors.ts';
 import { FairTurns } from '../base/fair-turns.ts';
@@ -26,8 +26,6 @@ export interface PoolOperationsDeps {
   readonly clock: Pick<Clock, 'now'>;
 }
 
-const organization = organizationName.optional();
-const provider = z.string().min(1).max(64).optional();
 const model = z.string().min(1).max(256).optional();
 const keyId = z.string().min(1).max(128);
 const ms = z.number().min(0).max(86_400_000);
@@ -42,7 +40,7 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
     'pool.list': {
       right: 'see',
       inOrganization: true,
-      schema: z.strictObject({ organization, provider }),
+      schema: z.strictObject(providerParams),
       handle(params, context) {
         const { vault, lookup, pools } = organizations.keys(context.organization);
         const names =
@@ -55,7 +53,7 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
     'pool.explain': {
       right: 'see',
       inOrganization: true,
-      schema: z.strictObject({ organization, provider, model }),
+      schema: z.strictObject({ ...providerParams, model }),
       handle: (params, { caller, organization: slug }) => {
         const { lookup, pools } = organizations.keys(slug);
         return pools.explain(lookup.resolve(params.provider), params.model, askedBy(caller.peer?.uid, caller.name));
@@ -64,7 +62,7 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
     'pool.check': {
       right: 'use',
       inOrganization: true,
-      schema: z.strictObject({ organization, provider }),
+      schema: z.strictObject(providerParams),
       async handle(params, { organization: slug, signal, emit }) {
         const { vault, lookup, checks } = organizations.keys(slug);
         const keys = params.provider === undefined ? vault.keys() : vault.keys(lookup.key(params.provider).provider);
@@ -84,7 +82,7 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
         credential: (params, result) => `${result?.provider ?? params.provider ?? ''}/${result?.keyId ?? ''}`,
       },
       schema: z.strictObject({
-        provider,
+        provider: providerParams.provider,
         model,
         exclude: z.array(keyId).max(10_000).optional(),
         maxWaitMs: z.int().min(0).max(3_600_000).optional(),

@@ -21,7 +21,7 @@ import { classifyGeneration, reportEvent } from '../usage/generations.ts';
 import { readAipassUsage } from '../usage/import-aipass.ts';
 import type { Usage } from '../usage/usage.ts';
 import { eventCaller } from './usage-records.ts';
-import { organizationName, type OperationGroup, type OperationContext } from './operation.ts';
+import { organizationParams, type OperationGroup, type OperationContext } from './operation.ts';
 import type { Organizations } from './organizations.ts';
 import { fetchModels } from '../providers/models.ts';
 import type { CostSources } from '../usage/open.ts';
@@ -44,9 +44,8 @@ const callerName = z
   .min(1)
   .max(65_536)
   .transform((text) => plainText(text, MAX_CALLER_LENGTH));
-const ownOrganization = organizationName.optional();
 const status = z.enum(USAGE_STATUSES).optional();
-const range = { organization: ownOrganization, since: time, until: time, status };
+const range = { ...organizationParams, since: time, until: time, status };
 const days = z.int().min(0).max(36_500);
 
 export interface UsageOperationsDeps {
@@ -75,7 +74,7 @@ export function usageOperations(deps: UsageOperationsDeps): OperationGroup<'usag
     'usage.session': {
       right: 'see',
       inOrganization: true,
-      schema: z.strictObject({ organization: ownOrganization, id: name.optional() }),
+      schema: z.strictObject({ ...organizationParams, id: name.optional() }),
       async handle({ id = usage.run }, context) {
         return { id, session: await usage.ask('session', id, [context.organization]) };
       },
@@ -95,7 +94,7 @@ export function usageOperations(deps: UsageOperationsDeps): OperationGroup<'usag
       right: 'see',
       inOrganization: true,
       schema: z.strictObject({
-        organization: ownOrganization,
+        ...organizationParams,
         seconds: z.number().positive().max(3.2e9),
         provider: name.optional(),
         keyId: name.optional(),
@@ -115,7 +114,7 @@ export function usageOperations(deps: UsageOperationsDeps): OperationGroup<'usag
     'usage.track': {
       right: 'use',
       inOrganization: true,
-      schema: z.strictObject({ organization: ownOrganization, generationId: name, caller: callerName.optional() }),
+      schema: z.strictObject({ ...organizationParams, generationId: name, caller: callerName.optional() }),
       handle: (params, context) => track(deps, params, context),
     },
     'usage.export': {
