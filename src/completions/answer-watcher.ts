@@ -34,7 +34,6 @@ const FREE_KINDS: ReadonlySet<RequestKind> = new Set(['audio', 'images']);
 /** Content types that are read. */
 const READ_TYPE = /json|event-stream/i;
 
-/** How an answer is watched. */
 export interface WatchOptions {
   readonly dialect: Dialect;
   readonly kind: RequestKind;
@@ -43,7 +42,6 @@ export interface WatchOptions {
    * client.
    */
   readonly stripUsage?: boolean;
-  /** Whether the answer has a head only. */
   readonly isHeadOnly?: boolean;
 }
 
@@ -78,12 +76,10 @@ export class AnswerWatcher {
     }
   }
 
-  /** Form of the answer, once it is known. */
   get form(): AnswerForm | undefined {
     return this.#form;
   }
 
-  /** What was seen of the answer so far. */
   get seen(): AnswerSummary['seen'] {
     return this.#facts.seen;
   }

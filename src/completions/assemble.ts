@@ -62,7 +62,6 @@ const KNOWN_OF_CALL = fieldsOf(['index', 'id', 'type'], { function: isRecord, cu
 const KNOWN_OF_FUNCTION = fieldsOf(['arguments', 'input'], { name: isText });
 const NOTHING_KNOWN = fieldsOf([]);
 
-/** Collects one answer. */
 export class Assembly {
   readonly #facts = new AnswerSummary('openai');
   readonly #tools = new ToolCallAssembly();
@@ -366,7 +365,6 @@ function readText(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** A tool call under way. */
 interface OpenCall {
   id: string;
   /**

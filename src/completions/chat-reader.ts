@@ -19,7 +19,6 @@ import { dataOf, isErrorEvent, MAX_EVENT_BYTES, SseSplitter } from './sse.ts';
 /** Receives deltas; a promise holds the next one back until it resolves. */
 export type DeltaReceiver = (delta: CompletionDelta) => Promise<void> | void;
 
-/** What a reader is made with. */
 export interface ChatReaderOptions {
   /** The model that was asked for. */
   readonly model: string;
@@ -27,7 +26,6 @@ export interface ChatReaderOptions {
   readonly onDelta?: DeltaReceiver | undefined;
 }
 
-/** Reads one answer. */
 export class ChatReader implements AnswerConsumer {
   readonly #options: ChatReaderOptions;
   readonly #assembly = new Assembly();

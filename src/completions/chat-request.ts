@@ -69,7 +69,6 @@ export const completionParams: z.ZodType<CompletionParams> = z.lazy(() => {
   });
 });
 
-/** One provider and model to ask. */
 export interface Route {
   readonly provider: string;
   readonly model: string;

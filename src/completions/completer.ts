@@ -22,7 +22,6 @@ const MAX_STREAM_BYTES = 256 * 1024 * 1024;
 /** The operation under which completions are recorded. */
 const OPERATION = 'completion.create';
 
-/** What a completer is wired with. */
 export interface CompleterDeps {
   readonly forwarder: Forwarder;
   /** Asked where the parameters name no provider. */
@@ -31,7 +30,6 @@ export interface CompleterDeps {
   readonly fallbacks?: readonly CompletionFallback[];
 }
 
-/** How one completion is controlled. */
 export interface CompleteControl {
   /** Ends the request, and the provider's connection with it, at once. */
   readonly signal: AbortSignal;
@@ -43,7 +41,6 @@ export interface CompleteControl {
   readonly organization?: string | undefined;
 }
 
-/** Completes chats. */
 export class Completer {
   readonly #deps: CompleterDeps;
 

@@ -276,7 +276,6 @@ export class AnswerSummary {
     return this.#usage && unreadUsage(this.#dialect, this.#usage);
   }
 
-  /** Takes one document. */
   add(document: Fields): void {
     this.#addMembers(document);
     if (this.#dialect === 'gemini') return;
@@ -288,28 +287,17 @@ export class AnswerSummary {
     this.#addUsage(toRecord(document['x_groq'])['usage']);
   }
 
-  /** Takes one member of a document. */
   addMember(name: string, value: unknown): void {
     const { id, model, usage } = MEMBERS_OF[this.#dialect];
-    if (name === id) this.#addId(value);
-    else if (name === model) this.#addModel(value);
+    if (name === id && typeof value === 'string') this.#id ||= value;
+    else if (name === model && typeof value === 'string') this.#model ||= value;
     else if (name === usage) this.#addUsage(value);
   }
 
   #addMembers(document: unknown): void {
     if (!isRecord(document)) return;
     const { id, model, usage } = MEMBERS_OF[this.#dialect];
-    this.#addId(document[id]);
-    this.#addModel(document[model]);
-    this.#addUsage(document[usage]);
-  }
-
-  #addId(id: unknown): void {
-    if (typeof id === 'string') this.#id ||= id;
-  }
-
-  #addModel(model: unknown): void {
-    if (typeof model === 'string') this.#model ||= model;
+    for (const name of [id, model, usage]) this.addMember(name, document[name]);
   }
 
   /**

@@ -26,7 +26,6 @@ export class ReceiverFailure extends Error {
   override readonly name = 'ReceiverFailure';
 }
 
-/** What follows from a failure. */
 export interface FailureEffects {
   readonly error: AipassError;
   readonly settlement: LeaseOutcome;

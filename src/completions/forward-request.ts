@@ -119,7 +119,6 @@ function decode(text: string): string {
   }
 }
 
-/** What a request contains. */
 interface RequestSummary {
   readonly model: string | undefined;
   /** Further models that the request lets its provider choose from (OpenRouter's `models`). */

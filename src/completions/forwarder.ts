@@ -53,7 +53,6 @@ export interface RetryPolicy {
   readonly random: Random;
 }
 
-/** What a forwarder is wired with. */
 export interface ForwarderDeps {
   readonly providers: Providers;
   readonly keys: KeySource;
@@ -73,7 +72,6 @@ export interface ForwarderDeps {
   readonly record: (event: RawEvent) => void;
 }
 
-/** A provider and model to ask. */
 export interface ForwardRoute {
   readonly provider: string;
   readonly model: string | undefined;
@@ -129,7 +127,6 @@ interface PassableRefusal {
   readonly keyId: string | null;
 }
 
-/** The end of one route. */
 type RouteEnd =
   | Extract<ExchangeEnd, { kind: 'succeeded' }>
   | (Omit<Extract<ExchangeEnd, { kind: 'failed' }>, 'isRepeated'> & {
@@ -161,7 +158,6 @@ const CONTENT_WAITS = 3;
 /** The most endpoints of which it is remembered that they refuse the wish for usage. */
 const MAX_REFUSING = 1000;
 
-/** Forwards requests. */
 export class Forwarder {
   readonly #deps: ForwarderDeps;
   readonly #stopping = new AbortController();
@@ -418,7 +414,6 @@ export class Forwarder {
   }
 }
 
-/** The end of one attempt. */
 type AttemptOutcome =
   | {
       readonly kind: 'succeeded';
@@ -439,7 +434,6 @@ interface FailedAttempt extends FailureEffects {
   readonly refusal?: Omit<PassableRefusal, 'provider' | 'keyId'>;
 }
 
-/** What one attempt is made with. */
 interface AttemptOptions {
   readonly job: ExchangeJob;
   readonly route: ForwardRoute;
@@ -598,13 +592,8 @@ class Attempt {
       consumer.head(answer.status, this.#withoutKey(answer.headers));
       await this.#read(answer);
       consumer.finish();
-      const { usage } = consumer.seen;
-      const settlement: LeaseOutcome = {
-        kind: 'succeeded',
-        headers: answer.headers,
-        ...(usage?.totalTokens === undefined ? {} : { tokens: usage.totalTokens }),
-        ...(usage?.costUsd === undefined ? {} : { costUsd: usage.costUsd }),
-      };
+      const { totalTokens: tokens, costUsd } = consumer.seen.usage ?? {};
+      const settlement: LeaseOutcome = { kind: 'succeeded', headers: answer.headers, tokens, costUsd };
       return { kind: 'succeeded', consumer, status: answer.status, settlement };
     } catch (error) {
       this.#answer?.close();

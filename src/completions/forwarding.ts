@@ -40,7 +40,6 @@ export interface ForwardRequest {
   readonly body: Buffer | null;
   /** Who asks, with the session, for the records. */
   readonly caller: EventCaller;
-  /** Organization whose keys are used. */
   readonly organization?: string | undefined;
   /**
    * What is tried, in this order, when the provider or its keys fail. Those of the same dialect are
@@ -65,7 +64,6 @@ export interface ForwardSink {
   abort(): void;
 }
 
-/** The end of a forwarded request. */
 export type ForwardOutcome =
   /** An answer of the provider was passed on, with the status that it had. */
   | { readonly kind: 'answered'; readonly status: number; readonly provider: string; readonly keyId: string | null }
@@ -90,7 +88,6 @@ export type ForwardOutcome =
 export interface AnswerConsumer {
   /** Whether the caller was given a part of the answer: then nothing may be repeated. */
   readonly begun: boolean;
-  /** What was seen of the answer. */
   readonly seen: { readonly id: string | null; readonly model: string | null; readonly usage: CompletionUsage | null };
   /** How often content came; keep-alives are none. */
   readonly contents: number;

@@ -31,7 +31,6 @@ export interface FoundMember {
   readonly end: number;
 }
 
-/** Scans one document. */
 export class JsonScanner {
   readonly #names: readonly string[];
   readonly #onMember: (member: FoundMember) => void;
@@ -69,7 +68,6 @@ export class JsonScanner {
     return this.#rootOpensAt;
   }
 
-  /** Takes the next bytes. */
   push(chunk: Buffer): void {
     const { length } = chunk;
     let at = 0;
@@ -169,7 +167,6 @@ class PiecedText {
     if (this.#bytes <= this.#maxBytes) this.#pieces.push(chunk.subarray(from));
   }
 
-  /** Forgets what was added. */
   clear(): void {
     if (this.#bytes === 0) return;
     this.#pieces = [];

@@ -24,7 +24,6 @@ const NO_CONTENT = 204;
 /** How much is held back, in bytes. */
 const MAX_HOLD_BYTES = 64 * 1024;
 
-/** Passes one answer on. */
 export class PassThrough implements AnswerConsumer {
   readonly #sink: ForwardSink;
   readonly #options: WatchOptions;

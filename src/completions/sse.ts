@@ -17,7 +17,6 @@ const CR = 0x0d;
 const COLON = 0x3a;
 const SPACE = 0x20;
 
-/** Cuts a stream of bytes into events. */
 export class SseSplitter {
   #pending: Buffer[] = [];
   #pendingBytes = 0;
@@ -115,7 +114,6 @@ export function dataOf(raw: Buffer): Buffer | undefined {
   return joined.every((byte) => byte === LF) ? undefined : joined;
 }
 
-/** Returns whether an event is called `error`. */
 export function isErrorEvent(raw: Buffer): boolean {
   return raw.includes('error') && /(?:^|[\r\n])event: ?error[ \t]*(?:[\r\n]|$)/.test(raw.toString('latin1'));
 }

@@ -9,7 +9,6 @@ import type { CooldownInfo, CooldownReason, PoolKeyState } from '../protocol/poo
 import type { CircuitBreaker, Cooldown } from './circuit-breaker.ts';
 import type { PoolKey } from './pool-key.ts';
 
-/** Availability of a key for one model. */
 export interface Availability {
   readonly state: Exclude<PoolKeyState, 'duplicate' | 'foreign' | 'off'> | 'not-allowed';
   /**

@@ -22,7 +22,6 @@ const DEFAULT_COOLDOWN: Backoff = { firstMs: 1000, maxMs: 300_000, jitter: 0.2 }
  */
 const PROBE_LIMIT_MS = 60_000;
 
-/** A cooldown to begin. */
 export interface Trip extends Pick<CooldownInfo, 'scope' | 'reason' | 'source'> {
   /** Length, already bounded; null for the doubling default. */
   readonly cooldownMs: number | null;
@@ -33,12 +32,10 @@ export interface Trip extends Pick<CooldownInfo, 'scope' | 'reason' | 'source'> 
   readonly thenCheck: boolean;
 }
 
-/** A cooldown under way. */
 export interface Cooldown extends CooldownInfo {
   readonly thenCheck: boolean;
 }
 
-/** Circuit breaker of one key, account, model or provider. */
 export class CircuitBreaker {
   #state: BreakerState = 'closed';
   #cooldown: Cooldown | null = null;

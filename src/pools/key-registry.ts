@@ -27,7 +27,6 @@ export type UnusedKey = { readonly entry: KeyEntry } & (
  */
 const FORGET_AFTER_MS = 32 * 86_400_000;
 
-/** Keys of one pool. */
 export class KeyRegistry {
   readonly keys = new Map<string, PoolKey>();
   readonly accounts = new Map<string, BillingAccount>();

@@ -43,7 +43,6 @@ interface Scan {
 /** Waiting requests of a user by program, oldest first. */
 type Programs = Map<string, Set<Waiter>>;
 
-/** Waiting requests of one pool. */
 export class LeaseQueue {
   readonly #clock: Clock;
   readonly #mayServe: () => boolean;
@@ -62,7 +61,6 @@ export class LeaseQueue {
     this.#mayServe = mayServe;
   }
 
-  /** Number of waiting requests. */
   get size(): number {
     return this.#size;
   }
@@ -148,7 +146,6 @@ export class LeaseQueue {
     return false;
   }
 
-  /** Ends every wait. */
   stop(): void {
     for (const programs of this.#byUser.values()) {
       for (const waiters of programs.values()) {
@@ -215,7 +212,6 @@ function* waitersOf(programs: Programs): Generator<Waiter> {
   for (const waiters of programs.values()) yield* waiters;
 }
 
-/** Returns the next of an iterator that satisfies a condition. */
 function nextOf<Value>(values: Iterator<Value>, condition: (value: Value) => boolean): Value | undefined {
   for (let next = values.next(); next.done !== true; next = values.next()) {
     if (condition(next.value)) return next.value;

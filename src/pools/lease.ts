@@ -14,10 +14,10 @@ export type LeaseOutcome =
   | {
       readonly kind: 'succeeded';
       readonly headers?: Readonly<Record<string, string>>;
-      readonly tokens?: number;
-      readonly costUsd?: number;
+      readonly tokens?: number | undefined;
+      readonly costUsd?: number | undefined;
       /** Latency of the call, where that is not the time from lease to settle. */
-      readonly latencyMs?: number;
+      readonly latencyMs?: number | undefined;
     }
   /** It failed, as it was classified where it was seen. */
   | {
@@ -40,7 +40,6 @@ export interface KeyLease {
   settle(outcome: LeaseOutcome): void;
 }
 
-/** What a key is wanted for. */
 export interface LeaseRequest {
   readonly provider: string;
   readonly model?: string | undefined;
@@ -75,7 +74,6 @@ export function askedBy(
   return { caller: uid === null || uid === undefined ? undefined : String(uid), program: program ?? undefined };
 }
 
-/** How long a caller waits for a key. */
 export interface LeaseWait {
   /**
    * Longest wait, in milliseconds; without it the provider's setting, whose default is not to wait.
@@ -86,7 +84,6 @@ export interface LeaseWait {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Source of keys. */
 export interface KeySource {
   /**
    * Returns a key of the provider to use for one call.

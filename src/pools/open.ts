@@ -15,7 +15,6 @@ import { foreignOwnerOf } from '../providers/key-shape.ts';
 import type { Providers } from '../providers/registry.ts';
 import { Pools } from './pools.ts';
 
-/** Keys as the vault holds them. */
 interface KeyVault {
   /** Returns the keys of one provider. */
   keys(provider: string): readonly { readonly keyId: string; readonly value: Secret }[];
@@ -27,7 +26,6 @@ interface KeyVault {
   onRescan(listener: () => void): () => void;
 }
 
-/** What the pools are wired with. */
 export interface OpenPoolsDeps {
   readonly vault: KeyVault;
   readonly providers: Providers;
@@ -42,7 +40,6 @@ export interface OpenPoolsDeps {
   readonly organization: string;
 }
 
-/** The pools at work. */
 export interface OpenPools {
   readonly pools: Pools;
   /** Sets who checks a key that a pool has demoted. */

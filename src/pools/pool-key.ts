@@ -13,9 +13,7 @@ import { CircuitBreaker } from './circuit-breaker.ts';
 import type { SavedAccount, SavedBreaker, SavedKey, SavedQuota } from './pool-state.ts';
 import type { Ranked } from './strategy.ts';
 
-/** Settings of a key in the configuration. */
 export interface KeySettings {
-  /** Name of its billing account. */
   readonly account?: string | undefined;
   readonly weight?: number | undefined;
   readonly priority?: number | undefined;
@@ -134,7 +132,6 @@ export class PoolKey implements Ranked {
     return this.models === null || (model !== undefined && this.models.has(model));
   }
 
-  /** Counts a lease. */
   count(lease: number, now: number): void {
     this.inFlight += 1;
     this.uses += 1;
@@ -146,7 +143,6 @@ export class PoolKey implements Ranked {
     this.day = day;
   }
 
-  /** Returns the uses of the current UTC day. */
   usesToday(now: number): number {
     return this.day >= Math.floor(now / DAY_MS) ? this.dayUses : 0;
   }
@@ -186,7 +182,6 @@ export class PoolKey implements Ranked {
     this.day = Math.min(this.day, Math.floor(now / DAY_MS));
   }
 
-  /** Counts a settled lease. */
   giveBack(): void {
     this.inFlight = Math.max(0, this.inFlight - 1);
   }
@@ -244,7 +239,8 @@ export class BillingAccount {
   /** Breakers of its models; a closed one is not kept. */
   readonly models = new Map<string, CircuitBreaker>();
   #meters: QuotaMeter[] = [];
-  #isSpent = false;
+  /** True where a quota is used up, as of the last `meter`. */
+  isSpent = false;
 
   constructor(id: string, name: string | null) {
     this.id = id;
@@ -256,12 +252,7 @@ export class BillingAccount {
    * down.
    */
   get isFree(): boolean {
-    return !this.#isSpent && this.breaker.isFree;
-  }
-
-  /** True where a quota is used up, as of the last `meter`. */
-  get isSpent(): boolean {
-    return this.#isSpent;
+    return !this.isSpent && this.breaker.isFree;
   }
 
   /** Earliest time at which a breaker of it is due. */
@@ -307,10 +298,10 @@ export class BillingAccount {
   /** Reads the quotas again. Returns whether that changed `isSpent`. */
   meter(now: number): boolean {
     if (this.#meters.length === 0) return false;
-    const was = this.#isSpent;
+    const was = this.isSpent;
     // Every meter is asked: asking moves its window.
-    this.#isSpent = this.#meters.filter((meter) => meter.isSpent(now)).length > 0;
-    return was !== this.#isSpent;
+    this.isSpent = this.#meters.filter((meter) => meter.isSpent(now)).length > 0;
+    return was !== this.isSpent;
   }
 
   /** Returns when the last of the used-up quotas begins anew, or null where none is used up. */
@@ -397,17 +388,18 @@ export interface QuotaSetting {
  * wall clock is set back, what was counted stays counted.
  */
 export class QuotaMeter {
-  #setting: QuotaSetting;
+  /** Limits; what was counted stays when they change. */
+  setting: QuotaSetting;
   #window: TimeWindow = { start: 0, end: 0 };
   readonly #used = { calls: 0, tokens: 0, dollars: 0 };
 
   constructor(setting: QuotaSetting) {
-    this.#setting = setting;
+    this.setting = setting;
   }
 
   /** Name of the meter among those of its account. */
   get id(): string {
-    return quotaId(this.#setting);
+    return quotaId(this.setting);
   }
 
   /** End of the current window. */
@@ -415,15 +407,10 @@ export class QuotaMeter {
     return this.#window.end;
   }
 
-  /** Changes the limits; what was counted stays. */
-  set setting(setting: QuotaSetting) {
-    this.#setting = setting;
-  }
-
   /** Returns whether one of the limits is used up. */
   isSpent(now: number): boolean {
     this.#roll(now);
-    const { calls, tokens, dollars } = this.#setting;
+    const { calls, tokens, dollars } = this.setting;
     const used = this.#used;
     return (
       (calls !== undefined && used.calls >= calls) ||
@@ -452,12 +439,11 @@ export class QuotaMeter {
     this.#used.dollars += believable(dollars, MAX_DOLLARS);
   }
 
-  /** Describes each limit of this quota. */
   describe(now: number): QuotaInfo[] {
     this.#roll(now);
-    const { per, zone } = this.#setting;
+    const { per, zone } = this.setting;
     return (['calls', 'tokens', 'dollars'] as const).flatMap((unit) => {
-      const limit = this.#setting[unit];
+      const limit = this.setting[unit];
       return limit === undefined ? [] : [{ unit, per, zone, limit, used: this.#used[unit], resetAt: this.#window.end }];
     });
   }
@@ -478,7 +464,7 @@ export class QuotaMeter {
   #roll(now: number): void {
     if (now >= this.#window.start && now < this.#window.end) return;
     const isOver = now >= this.#window.end;
-    this.#window = windowAt(now, this.#setting.per, this.#setting.zone);
+    this.#window = windowAt(now, this.setting.per, this.setting.zone);
     if (isOver) Object.assign(this.#used, { calls: 0, tokens: 0, dollars: 0 });
   }
 }

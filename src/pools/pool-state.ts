@@ -31,7 +31,6 @@ const cooldown = z.object({
 
 const breaker = z.object({ cooldown, failures: count });
 
-/** Saved form of a circuit breaker. */
 export type SavedBreaker = z.infer<typeof breaker>;
 
 const key = z.object({
@@ -50,12 +49,10 @@ const key = z.object({
     .optional(),
 });
 
-/** Saved form of a key. */
 export type SavedKey = z.infer<typeof key>;
 
 const quota = z.object({ start: time, calls: count, tokens: amount, dollars: amount });
 
-/** Saved form of the meter of a quota. */
 export type SavedQuota = z.infer<typeof quota>;
 
 const account = z.object({
@@ -64,10 +61,8 @@ const account = z.object({
   quotas: z.record(z.string(), quota).optional(),
 });
 
-/** Saved form of a billing account. */
 export type SavedAccount = z.infer<typeof account>;
 
-/** Saved form of a pool. */
 export interface SavedPool {
   readonly keys: Readonly<Record<string, SavedKey>>;
   readonly accounts: Readonly<Record<string, SavedAccount>>;

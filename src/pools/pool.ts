@@ -25,10 +25,8 @@ import type { SavedPool } from './pool-state.ts';
 import { ProviderBreaker } from './provider-breaker.ts';
 import { nextTurn, orderOf, rejoinedTurn } from './strategy.ts';
 
-/** Result of a check of one key. */
 export type CheckVerdict = 'valid' | 'invalid' | 'unknown';
 
-/** What a pool is wired with. */
 export interface PoolDeps {
   readonly provider: string;
   readonly strategy: PoolStrategy;
@@ -64,7 +62,6 @@ const MAX_MODEL_NAME = 256;
 /** Time for which the error of an exhausted pool is not worked out anew, in milliseconds. */
 const REFUSAL_AGE_MS = 1000;
 
-/** A lease under way. */
 interface Held {
   readonly number: number;
   readonly key: PoolKey | null;
@@ -73,7 +70,6 @@ interface Held {
   readonly quotaWindows: readonly number[];
 }
 
-/** The pool of one provider. */
 export class Pool {
   readonly deps: PoolDeps;
   readonly registry: KeyRegistry;
@@ -210,7 +206,6 @@ export class Pool {
     this.deps.onFree();
   }
 
-  /** Returns the saved form. */
   save(): SavedPool {
     return this.registry.save(this.deps.clock.now());
   }

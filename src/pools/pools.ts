@@ -14,7 +14,6 @@ import { parseSavedPools, type SavedPool } from './pool-state.ts';
 import { Pool, type CheckVerdict, type PoolDeps } from './pool.ts';
 import type { BreakerCaller } from './provider-breaker.ts';
 
-/** Settings of a provider's pool. */
 export interface PoolSettings {
   readonly strategy?: PoolStrategy | undefined;
   /** Time for which a call waits for a key where its caller names none, in milliseconds. */
@@ -22,7 +21,6 @@ export interface PoolSettings {
   readonly needsKey: boolean;
 }
 
-/** What the pools are wired with. */
 export interface PoolsDeps extends Pick<PoolDeps, 'clock' | 'random' | 'emit' | 'onChange' | 'debug'> {
   /** Result of `save` in the last run, unchecked. */
   readonly saved: unknown;
@@ -44,7 +42,6 @@ const HEALTHY: ReadonlySet<string> = new Set(['ready', 'busy'] satisfies Availab
 
 const NOTHING_SAVED: SavedPool = { keys: {}, accounts: {} };
 
-/** The pools of all providers. */
 export class Pools implements KeySource {
   readonly #deps: PoolsDeps;
   readonly #pools = new Map<
@@ -140,7 +137,6 @@ export class Pools implements KeySource {
     return Object.fromEntries([...this.#savedPools(), ...used]);
   }
 
-  /** Ends every wait and cancels every timer. */
   stop(): void {
     for (const { pool, queue } of this.#pools.values()) {
       pool.stop();

@@ -123,7 +123,6 @@ class Count {
   }
 }
 
-/** Circuit breakers of one provider. */
 export class ProviderBreaker {
   readonly #connection = new Count();
   readonly #whole = new Count();

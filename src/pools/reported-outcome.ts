@@ -23,13 +23,7 @@ export function outcomeOf(report: PoolSettleParams, provider: string, now: numbe
   const failed = (failure: FailureClass): LeaseOutcome => ({ kind: 'failed', failure, headers });
   switch (outcome) {
     case 'succeeded':
-      return {
-        kind: 'succeeded',
-        headers,
-        ...(tokens === undefined ? {} : { tokens }),
-        ...(costUsd === undefined ? {} : { costUsd }),
-        ...(latencyMs === undefined ? {} : { latencyMs }),
-      };
+      return { kind: 'succeeded', headers, tokens, costUsd, latencyMs };
     case 'limited':
     case 'rejected':
       return failed(classify({ ...refusal, reported: outcome }));

@@ -6,11 +6,9 @@
  * encodings. An answer that is not whole, or not HTTP, is never taken for a short one.
  */
 
-/** Takes what is read of an answer. */
 export interface AnswerSink {
   /** Takes the head. Names are in lower case; names and values alternate. */
   head(status: number, fields: readonly string[]): void;
-  /** Takes the next bytes of the body. */
   data(chunk: Buffer): void;
 }
 

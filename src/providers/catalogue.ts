@@ -25,7 +25,6 @@ export interface CatalogueEntry extends Partial<
   readonly keyCheck: KeyCheckEntry | null;
 }
 
-/** A key check in the catalogue. */
 export type KeyCheckEntry = Partial<Omit<KeyCheck, 'url'>> & { readonly path: string };
 
 /**
@@ -34,7 +33,6 @@ export type KeyCheckEntry = Partial<Omit<KeyCheck, 'url'>> & { readonly path: st
  */
 const MODELS_NEED_A_KEY: KeyCheckEntry = { path: './models' };
 
-/** The built-in providers. */
 export const CATALOGUE: Readonly<Record<string, CatalogueEntry>> = {
   openrouter: {
     baseUrl: 'https://openrouter.ai/api/v1',

@@ -45,7 +45,6 @@ const NO_CREDIT_COOLDOWN_MS = 3_600_000;
  */
 export type CooldownSource = 'header' | 'body' | 'quota' | 'default';
 
-/** Classification of one failure. */
 export interface FailureClass {
   readonly blame: Blame;
   readonly reason: FailureReason;
@@ -141,11 +140,11 @@ function classifyRefusal(provider: string, seen: SeenRefusal, now: number): Fail
   switch (reason) {
     case 'rate-limit':
     case 'daily-limit': {
-      const limit = reason === 'daily-limit' ? { ...details, daily: true as const } : details;
+      const limit = reason === 'daily-limit' ? { ...details, daily: true } : details;
       return rateLimit(provider, seen.headers, limit, asked, known, now);
     }
     case 'busy-budget':
-      return build(reason, { ...known, ...boundedWait(headerOrBody(asked, details), MAX_COOLDOWN_MS) });
+      return build(reason, { ...known, ...boundedWait(headerOrBody(asked, details.waitMs), MAX_COOLDOWN_MS) });
     case 'no-credit':
     case 'account-blocked':
       return build(reason, {
@@ -260,11 +259,13 @@ function rateLimit(
   now: number,
 ): FailureClass {
   const reset = resetWait(provider, facts, headers, now);
-  const asked = headerOrBody(askedMs, {});
+  const asked = headerOrBody(askedMs, undefined);
   // A used-up day outlasts the few seconds that Retry-After names for the minute's limit.
   const said =
-    reset?.daily && reset.waitMs > (asked?.waitMs ?? 0) ? reset : (asked ?? reset ?? headerOrBody(undefined, facts));
-  const isDaily = facts.daily === true || said?.daily === true;
+    reset?.daily && reset.waitMs > (asked?.waitMs ?? 0)
+      ? reset
+      : (asked ?? reset ?? headerOrBody(undefined, facts.waitMs));
+  const isDaily = facts.daily || said?.daily === true;
   const wait = isDaily ? untilNextDay(provider, said, now) : said;
   return build(isDaily ? 'daily-limit' : 'rate-limit', {
     ...known,
@@ -294,12 +295,12 @@ function resetWait(
   const own = refusedWait(provider, headers, now);
   if (own) return { ...own, source: 'header' };
   const inBody = facts.headers ? refusedWait(provider, facts.headers, now) : null;
-  if (inBody) return { ...inBody, daily: inBody.daily || facts.daily === true, source: 'body' };
+  if (inBody) return { ...inBody, daily: inBody.daily || facts.daily, source: 'body' };
   const ietf = readIetfWait(headers, now);
   return ietf === undefined ? null : { waitMs: ietf, daily: false, source: 'header' };
 }
 
-function headerOrBody(askedMs: number | undefined, { waitMs }: { readonly waitMs?: number }): Wait | null {
+function headerOrBody(askedMs: number | undefined, waitMs: number | undefined): Wait | null {
   if (askedMs !== undefined && askedMs > 0) return { waitMs: askedMs, source: 'header', daily: false };
   return waitMs === undefined ? null : { waitMs, source: 'body', daily: false };
 }

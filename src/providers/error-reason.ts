@@ -57,10 +57,10 @@ export function safeReason(document: unknown, redact: Redact): string | undefine
  * texts, in this order.
  */
 export interface ReadError {
-  readonly message?: string;
+  readonly message: string | undefined;
   readonly codes: readonly string[];
   /** HTTP status in the document itself. */
-  readonly status?: number;
+  readonly status: number | undefined;
 }
 
 /** Reads the known fields of an error document, unredacted: for decisions, never for display. */
@@ -99,11 +99,7 @@ export function readError(document: unknown): ReadError {
   const status = [inner['code'], inner['status'], outer['code'], outer['status']]
     .map(readStatus)
     .find((one) => one !== undefined);
-  return {
-    ...(message === undefined ? {} : { message }),
-    codes,
-    ...(status === undefined ? {} : { status }),
-  };
+  return { message, codes, status };
 }
 
 /** Returns whether an answer is called a page for people, in which nobody reads an error. */

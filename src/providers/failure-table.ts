@@ -25,7 +25,6 @@ export type NextStep = 'stop' | 'another-key' | 'again' | 'another-route';
 /** When a key is checked for free: at once, or when its cooldown ends, before the next call. */
 export type CheckTime = 'never' | 'now' | 'after-cooldown';
 
-/** Meaning of a failure. */
 export type FailureReason =
   // Limits: what is blamed cools down.
   | 'rate-limit'
@@ -518,7 +517,7 @@ export const FAILURE_RULES: readonly FailureRule[] = [
   {
     // The status is that of a provider behind this one, which never saw this key.
     statuses: [401],
-    detail: ({ upstream }) => upstream === true,
+    detail: ({ upstream }) => upstream,
     reason: 'unexplained',
     source: 'OpenRouter documentation: errors',
   },
@@ -547,7 +546,7 @@ export const FAILURE_RULES: readonly FailureRule[] = [
   },
   {
     statuses: [403],
-    detail: ({ moderated }) => moderated === true,
+    detail: ({ moderated }) => moderated,
     reason: 'bad-request',
     source: 'OpenRouter documentation: errors',
   },

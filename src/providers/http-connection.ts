@@ -10,7 +10,6 @@ import { isIP, type LookupFunction, type Socket } from 'node:net';
 import { systemClock } from '../base/clock.ts';
 import { AnswerReader, type AnswerSink } from './answer-reader.ts';
 
-/** Where a connection leads. */
 export interface ConnectionTarget {
   readonly isSecure: boolean;
   readonly hostname: string;
@@ -22,10 +21,8 @@ export interface ConnectionTarget {
   readonly lookup?: LookupFunction | undefined;
 }
 
-/** How an exchange on a connection failed. */
 export interface ConnectionFailure {
   readonly error: Error;
-  /** Whether there was a connection. */
   readonly isConnected: boolean;
   /** Whether the connection had served another request, and not one byte of an answer came. */
   readonly isLost: boolean;
@@ -37,7 +34,6 @@ export interface HeadListener {
   fail(failure: ConnectionFailure): void;
 }
 
-/** Takes the body of an answer. */
 export interface BodyListener {
   data(chunk: Buffer): void;
   end(): void;
@@ -77,7 +73,6 @@ const PROBE_MS = 1000;
  */
 const READ_BUFFER = Buffer.alloc(64 * 1024);
 
-/** Connections to one address. */
 class Pool {
   /** Idle ones, the one that was used last at the end. */
   readonly #idle: Connection[] = [];
@@ -107,7 +102,6 @@ class Pool {
     if (at !== -1) this.#idle.splice(at, 1);
   }
 
-  /** Closes all idle connections. */
   clear(): void {
     for (const connection of this.#idle.splice(0)) connection.destroy();
   }
@@ -255,7 +249,6 @@ export class Flight implements AnswerSink, BodySource {
   #listener: BodyListener | undefined;
   #reader: AnswerReader;
   readonly #wasUsed: boolean;
-  /** Bytes that were held back. */
   #waiting: Buffer | undefined;
   #hasBytes = false;
   #isInputOver = false;
@@ -291,12 +284,10 @@ export class Flight implements AnswerSink, BodySource {
     }
   }
 
-  /** Holds the answer back. */
   pause(): void {
     this.#reader.isHeld = true;
   }
 
-  /** Goes on with an answer that was held back. */
   resume(): void {
     if (!this.#reader.isHeld || this.#isOver) return;
     this.#reader.isHeld = false;
@@ -319,7 +310,6 @@ export class Flight implements AnswerSink, BodySource {
     this.#pool.clear();
   }
 
-  /** Takes bytes of the connection. */
   take(chunk: Buffer): void {
     this.#hasBytes = true;
     if (!this.#reader.isHeld) {
@@ -336,7 +326,6 @@ export class Flight implements AnswerSink, BodySource {
     if (!this.#reader.isHeld) this.#read(undefined);
   }
 
-  /** Takes the failure of the connection. */
   fail(error: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;

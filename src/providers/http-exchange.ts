@@ -20,7 +20,6 @@ import { separateAgent, singleUseAgent, usesProxy } from '../base/network.ts';
 import { FORBIDDEN, MalformedAnswer, SWITCHING_PROTOCOLS, TOKEN } from './answer-reader.ts';
 import { sendRequest, type BodyListener, type BodySource, type HeadListener } from './http-connection.ts';
 
-/** A request to be sent. */
 export interface HttpRequest {
   readonly method: string;
   readonly url: string;
@@ -52,7 +51,6 @@ export interface HttpControl {
 /** Takes the next bytes of a body; a promise holds the following ones back until it resolves. */
 export type TakeChunk = (chunk: Buffer) => Promise<void> | void;
 
-/** How a body is read. */
 export interface ReadOptions {
   /**
    * Whether nothing more is wanted. Then reading resolves before the end. The connection has a
@@ -83,7 +81,6 @@ export interface HttpAnswer {
   close(): void;
 }
 
-/** The kinds of failure of an exchange. */
 export type ExchangeFailureKind =
   | 'timeout'
   /** No connection came about. */
@@ -215,9 +212,7 @@ function send(
   });
 }
 
-/** A request on its way. */
 interface SentRequest {
-  /** Closes its connection. */
   destroy(): void;
   /** Closes the idle connections to the same host. */
   closeKept(): void;
@@ -409,7 +404,6 @@ class Turns {
 
 const turns = new Turns();
 
-/** An answer under way. */
 class Answer implements HttpAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;

@@ -79,7 +79,6 @@ function listKnownModels(provider: Provider): ModelInfo[] {
   });
 }
 
-/** One page of a model list. */
 export interface ModelPage {
   readonly models: readonly ModelInfo[];
   /** Query parameter of the next page, or undefined on the last. */

@@ -14,7 +14,6 @@ import type { Secret } from '../base/secret.ts';
  */
 export type Dialect = 'openai' | 'anthropic' | 'gemini';
 
-/** Where and how a provider is asked in one dialect. */
 export interface DialectEndpoint {
   /**
    * Address that a client of the dialect takes as its base URL: `…/v1` for `openai`
@@ -43,7 +42,6 @@ export interface Provider {
   readonly source: 'built-in' | 'overridden' | 'configured';
   /** Base URL of the OpenAI-compatible endpoints. */
   readonly baseUrl: string;
-  /** Header fields of every request. */
   readonly headers: Readonly<Record<string, string>>;
   /**
    * Those of the header fields that are built in. The configured ones can hold secrets of their
@@ -82,8 +80,8 @@ export interface Provider {
 /** Usual shape of keys; lengths are in characters, the prefix included. */
 export interface KeyShape {
   /** Prefixes of which a key has one; absent where keys have none in common. */
-  readonly prefixes?: readonly string[];
-  readonly minLength?: number;
+  readonly prefixes?: readonly string[] | undefined;
+  readonly minLength?: number | undefined;
 }
 
 /**

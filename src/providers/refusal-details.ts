@@ -9,22 +9,22 @@
 import { toRecord } from '../base/json.ts';
 import { parseGoDuration, parseProtobufDuration, parseReset, readAskedWait } from './reset-formats.ts';
 
-/** Structured part of an error document; absent fields were not there. */
+/** Structured part of an error document. */
 export interface RefusalDetails {
   /** Wait that the body names, in milliseconds. */
-  readonly waitMs?: number;
+  readonly waitMs: number | undefined;
   /** Rate-limit headers inside the body (OpenRouter and other gateways), names lower-case. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers: Readonly<Record<string, string>> | undefined;
   /** True where a day's allowance is used up. */
-  readonly daily?: true;
+  readonly daily: boolean;
   /** True where the limit counts one model alone. */
-  readonly perModel?: true;
+  readonly perModel: boolean;
   /** True where the content of the request was refused (moderation). */
-  readonly moderated?: true;
+  readonly moderated: boolean;
   /** True where the status is that of a provider behind this one. */
-  readonly upstream?: true;
+  readonly upstream: boolean;
   /** OpenRouter's kind of a 402. */
-  readonly creditLimit?: 'in-flight' | 'key' | 'account';
+  readonly creditLimit: 'in-flight' | 'key' | 'account' | undefined;
   /** Further codes: a number as `code`, the reasons in the details of a Google error. */
   readonly reasons: readonly string[];
 }
@@ -63,16 +63,29 @@ export function readRefusalDetails(
     (headers && readAskedWait(headers, now)) ??
     google.waitMs ??
     readWaitInWords(text) ??
-    readResetInWords(text, provider, now);
+    readResetInWords(text, provider, now) ??
+    undefined;
+  const own = provider === 'openrouter' ? metadata : {};
+  // The limit is the upstream provider's, whose models are others than this key's.
+  const upstream = own['provider_code'] !== undefined || own['provider_name'] !== undefined;
   return {
-    ...google,
-    ...(provider === 'openrouter' ? readOpenRouter(metadata) : {}),
+    waitMs,
+    headers,
+    daily: google.daily || isDailyLimit(text),
+    perModel: google.perModel || upstream,
+    moderated: Array.isArray(own['reasons']) || own['flagged_input'] !== undefined,
+    upstream,
+    creditLimit: CREDIT_LIMITS.get(own['limit_source']),
     reasons: [...(typeof error['code'] === 'number' ? [String(error['code'])] : []), ...google.reasons],
-    ...(headers === undefined ? {} : { headers }),
-    ...(waitMs === null ? {} : { waitMs }),
-    ...(google.daily === true || isDailyLimit(text) ? { daily: true } : {}),
   };
 }
+
+/** Kinds of OpenRouter's 402 (openrouter.ai/docs, errors and limits). */
+const CREDIT_LIMITS = new Map<unknown, 'in-flight' | 'key' | 'account'>([
+  ['openrouter_in_flight_budget', 'in-flight'],
+  ['openrouter_key_limit', 'key'],
+  ['openrouter_credits', 'account'],
+]);
 
 const DAILY_LIMIT =
   /\b(?:per[- _]day|requests?\/day|(?:per|every|in) 24 ?h(?:ours?)?|\d{1,9} per 86400s|daily(?: \w+){0,2} (?:limit|quota|allocation|allowance)|RPD|TPD|today(?:'s)?)\b/i;
@@ -171,43 +184,20 @@ function isWait(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value) && value > 0;
 }
 
-/** Reads OpenRouter's metadata (openrouter.ai/docs, errors and limits). */
-function readOpenRouter(metadata: Fields): Partial<RefusalDetails> {
-  const kinds = new Map<unknown, 'in-flight' | 'key' | 'account'>([
-    ['openrouter_in_flight_budget', 'in-flight'],
-    ['openrouter_key_limit', 'key'],
-    ['openrouter_credits', 'account'],
-  ]);
-  const creditLimit = kinds.get(metadata['limit_source']);
-  const isUpstream = metadata['provider_code'] !== undefined || metadata['provider_name'] !== undefined;
-  return {
-    ...(creditLimit === undefined ? {} : { creditLimit }),
-    // The limit is the upstream provider's, whose models are others than this key's.
-    ...(isUpstream ? { perModel: true, upstream: true } : {}),
-    ...(Array.isArray(metadata['reasons']) || metadata['flagged_input'] !== undefined ? { moderated: true } : {}),
-  };
-}
-
 /**
  * Reads google.rpc.RetryInfo, QuotaFailure and ErrorInfo in `error.details`, which gateways pass
  * on.
  */
-function readGoogle(error: Fields): RefusalDetails {
+function readGoogle(error: Fields): Pick<RefusalDetails, 'waitMs' | 'daily' | 'perModel' | 'reasons'> {
   const details = listOf(error['details']);
-  const waitMs = details.map((detail) => readDelay(detail['retryDelay'])).find((wait) => wait !== null) ?? null;
   const violations = details.flatMap((detail) => listOf(detail['violations']));
-  const isDaily = violations.some(
-    ({ quotaId }) => typeof quotaId === 'string' && /PerDay/.test(quotaId.slice(0, MAX_TEXT)),
-  );
-  const isPerModel = violations.some(
-    (violation) =>
-      toRecord(violation['quotaDimensions'])['model'] !== undefined || typeof violation['model'] === 'string',
-  );
   return {
+    waitMs: details.map((detail) => readDelay(detail['retryDelay'])).find((wait) => wait !== null) ?? undefined,
+    daily: violations.some(({ quotaId }) => typeof quotaId === 'string' && /PerDay/.test(quotaId.slice(0, MAX_TEXT))),
+    perModel: violations.some(
+      ({ quotaDimensions, model }) => toRecord(quotaDimensions)['model'] !== undefined || typeof model === 'string',
+    ),
     reasons: details.flatMap(({ reason }) => (typeof reason === 'string' ? [reason] : [])),
-    ...(waitMs === null ? {} : { waitMs }),
-    ...(isDaily ? { daily: true } : {}),
-    ...(isPerModel ? { perModel: true } : {}),
   };
 }
 

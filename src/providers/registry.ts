@@ -9,7 +9,14 @@ import { AipassError } from '../base/errors.ts';
 import { nearest, nearestProvider } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
 import { CATALOGUE, type CatalogueEntry, type KeyCheckEntry } from './catalogue.ts';
-import { DEFAULT_TIMEOUT_MS, type Dialect, type DialectEndpoint, type KeyCheck, type Provider } from './provider.ts';
+import {
+  DEFAULT_TIMEOUT_MS,
+  type Dialect,
+  type DialectEndpoint,
+  type KeyCheck,
+  type KeyShape,
+  type Provider,
+} from './provider.ts';
 
 export interface Providers {
   /**
@@ -172,15 +179,11 @@ function readHeaders(name: string, headers: ProviderConfig['headers']): Record<s
   return lower;
 }
 
-function readKeyShape(entry: CatalogueEntry, changes: ProviderConfig | undefined): Provider['keyShape'] {
+function readKeyShape(entry: CatalogueEntry, changes: ProviderConfig | undefined): KeyShape {
   const shape = changes?.keyShape;
   if (!shape) return entry.keyShape ?? {};
-  return {
-    ...(shape.prefix === undefined
-      ? {}
-      : { prefixes: typeof shape.prefix === 'string' ? [shape.prefix] : shape.prefix }),
-    ...(shape.minLength === undefined ? {} : { minLength: shape.minLength }),
-  };
+  const { prefix, minLength } = shape;
+  return { prefixes: typeof prefix === 'string' ? [prefix] : prefix, minLength };
 }
 
 function buildKeyCheck(
