@@ -261,6 +261,9 @@ export function fileLines(program: string, origin: string, routes: GatewayRoutes
       return {
         file: '~/.continue/config.yaml',
         lines: [
+          'name: aipassd',
+          'version: 1.0.0',
+          'schema: v1',
           'models:',
           '  - name: aipassd',
           '    provider: openai',

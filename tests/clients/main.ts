@@ -270,7 +270,7 @@ END
     npm: ['@continuedev/cli@1.5.47'],
     command: [binary('cn'), '-p', 'hi', '--config', 'config.yaml'],
     files: {
-      'config.yaml': ['name: aipassd', 'version: 1.0.0', 'schema: v1', ...linesFor('cn')].join('\n'),
+      'config.yaml': linesFor('cn').join('\n'),
     },
     texts: 1,
   },
