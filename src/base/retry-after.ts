@@ -1,6 +1,6 @@
 /**
- * Parses and prints Retry-After (RFC 9110 §10.2.3) and HTTP dates (RFC 9110 §5.6.7). The only
- * parser of either in aipassd.
+ * Which requests may be sent again, and when: the transient statuses, Retry-After (RFC 9110
+ * §10.2.3) and HTTP dates (RFC 9110 §5.6.7). The only list and the only parsers in aipassd.
  *
  * Whatever is neither seconds nor one of the three date forms is ignored: `Date.parse` accepts
  * "-5", "7 apples" and "12/25/2099". Fractional seconds are not in the RFC, but providers send
@@ -41,6 +41,14 @@ export function parseRetryAfter(value: string | number | null | undefined, now: 
   if (SECONDS.test(text)) return bounded(Number(text) * 1000);
   const date = parseHttpDate(text, now);
   return date === undefined ? undefined : bounded(Math.max(0, date - now));
+}
+
+/**
+ * Returns whether the same request may succeed later: 408, 425, 429 and every 5xx (RFC 9110 §15;
+ * RFC 6585; RFC 8470). A status above 599 is not valid, and treated as a 5xx (RFC 9110 §15).
+ */
+export function isTransientStatus(status: number): boolean {
+  return status === 408 || status === 425 || status === 429 || status >= 500;
 }
 
 /** Returns the wait of a `retry-after-ms` value (Azure, OpenAI) in milliseconds, or undefined. */

@@ -12,6 +12,7 @@ import type * as Https from 'node:https';
 import { backoffMs } from '../base/backoff.ts';
 import { foregroundClock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
+import { isTransientStatus } from '../base/retry-after.ts';
 import { delay } from '../base/timers.ts';
 import { ownStatusOf, retryAfterOf, withCauses } from './answer-fields.ts';
 
@@ -81,8 +82,7 @@ export function judgeRetry(error: unknown, now: number): RetryVerdict {
   for (const one of withCauses(error)) {
     const status = ownStatusOf(one);
     if (status !== undefined) {
-      const again = status === 408 || status === 425 || status === 429 || status >= 500;
-      return again ? { kind: 'again', retryAfterMs: retryAfterOf(one, now) } : { kind: 'final' };
+      return isTransientStatus(status) ? { kind: 'again', retryAfterMs: retryAfterOf(one, now) } : { kind: 'final' };
     }
     const code: unknown = Reflect.get(one, 'code');
     if (typeof code === 'string' && CONNECTION_CODE.test(code)) return { kind: 'again', retryAfterMs: undefined };

@@ -7,6 +7,7 @@
  * rows for wordings come first, rows for a status alone after them.
  */
 
+import { isTransientStatus } from '../base/retry-after.ts';
 import type { ExchangeFailureKind } from './http-exchange.ts';
 import type { RefusalDetails } from './refusal-details.ts';
 
@@ -129,11 +130,11 @@ export const STATUS_OF_CODE: Readonly<Record<string, number>> = {
 export const STATUS_OF_REPORT = { limited: 429, rejected: 401 } as const;
 
 /**
- * Returns whether the same request may succeed later: 408, 425, 429 and every 5xx (RFC 9110, 15;
- * RFC 6585; RFC 8470), and an error inside a 2xx without further detail.
+ * Returns whether the same request may succeed later: after a transient status, and after an error
+ * inside a 2xx without further detail.
  */
 export function isTransient(status: number): boolean {
-  return status < 300 || status === 408 || status === 425 || status === 429 || status >= 500;
+  return status < 300 || isTransientStatus(status);
 }
 
 /**

@@ -15,6 +15,7 @@ import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
+import { isTransientStatus } from '../base/retry-after.ts';
 import type { ModelInfo } from '../protocol/provider.ts';
 import { isReport, TRACK_OPERATION, type RawEvent } from './event.ts';
 import { costFromPrices, microDollars, type TokenPrices } from './micro-dollars.ts';
@@ -242,12 +243,12 @@ const recordSchema = z.object({
 });
 
 /**
- * Classifies an answer, its body parsed as JSON; a transient status (404 while the record is made,
- * 408, 425, 429, 5xx) is "not ready".
+ * Classifies an answer, its body parsed as JSON; a transient status, and 404 while the record
+ * is made, is "not ready".
  */
 export function classifyGeneration(answer: { readonly status: number; readonly body: unknown }): GenerationOutcome {
   const { status, body } = answer;
-  if (status === 404 || status === 408 || status === 425 || status === 429 || status >= 500) {
+  if (status === 404 || isTransientStatus(status)) {
     return { kind: 'not-ready', reason: `the provider answered with status ${status}` };
   }
   if (status >= 300) return { kind: 'refused', status };

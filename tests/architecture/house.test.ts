@@ -29,6 +29,17 @@ const MAY_FETCH: ReadonlyMap<string, string> = new Map([
   ['src/refreshers/worker/main.ts', 'a process of its own that lives for one exchange; oauth4webapi wants a fetch'],
 ]);
 
+/** Files that decide by a status, and what they decide. */
+const MAY_JUDGE: ReadonlyMap<string, string> = new Map([
+  ['src/base/retry-after.ts', 'which statuses are transient'],
+  ['src/client/account-fetch.ts', 'whether a token is to be refreshed once: 401'],
+  ['src/client/google-services.ts', 'whether a token is to be refreshed once: 401'],
+  ['src/client/pooled-caller.ts', 'whether a key is at fault in a client that the daemon never sees'],
+  ['src/providers/failure-table.ts', 'what an answer means for a key'],
+  ['src/refreshers/worker/mcp.ts', 'whether a server names its authorization server: 401'],
+  ['src/refreshers/worker/token-answer.ts', 'which statuses a token endpoint refuses with'],
+]);
+
 /** Returns a list of one source. */
 function source(text: string, path = 'src/base/bad.ts'): { readonly path: string; readonly text: string }[] {
   return [{ path, text }];
@@ -88,11 +99,11 @@ describe('the house rules', () => {
     expect(deadPaths(documents, (path) => existsSync(join(ROOT, path)))).toEqual([]);
   });
 
-  it('what a status means for a key stands in one table', () => {
-    const folders = ['src/completions/', 'src/pools/', 'src/providers/', 'src/operations/'];
-    const deciding = sources.filter(({ path }) => folders.some((folder) => path.startsWith(folder)));
+  it('what a status means for a key stands in one table, and which ones pass in one function', () => {
+    // The gateway chooses statuses for its own answers.
+    const deciding = sources.filter(({ path }) => !path.startsWith('src/gateway/'));
     const files = new Set(judgedStatuses(deciding).map((place) => place.split(':')[0]));
-    expect([...files]).toEqual(['src/providers/failure-table.ts']);
+    expect([...files]).toEqual([...MAY_JUDGE.keys()]);
   });
 
   it('no check is switched off in the sources', () => {
@@ -232,6 +243,8 @@ describe('the search for broken house rules can fail', () => {
     'const OTHERS = new Set([400, 402]);',
     'return [401, 403].includes(status);',
     'return answer.status !== 403;',
+    'return status === 425 || status >= 500;',
+    'const patient = [408, 425].includes(status);',
   ])('for a decision by a status that may be about a key: %j', (text) => {
     expect(judgedStatuses(source(text))).toHaveLength(1);
     const good = "const check = { invalidStatuses: [401] }; // === 429\nif (status === 404) report('case 401');";

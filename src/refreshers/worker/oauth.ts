@@ -8,6 +8,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import * as oauth from 'oauth4webapi';
 import { isRecord, parseJson, readString } from '../../base/json.ts';
+import { isTransientStatus } from '../../base/retry-after.ts';
 import { Secret } from '../../base/secret.ts';
 import {
   explainForeignIssuer,
@@ -124,7 +125,7 @@ function explainDiscovery(
     const named = other === undefined ? 'names no issuer' : `names another issuer (${other})`;
     return { kind: 'unusable', ...explainIssuer(account, `the document of issuer ${issuer} ${named}`) };
   }
-  if (facts.kind === 'answer' && facts.status >= 300 && facts.status < 500 && ![408, 425, 429].includes(facts.status)) {
+  if (facts.kind === 'answer' && facts.status >= 300 && !isTransientStatus(facts.status)) {
     const shown = `${facts.address} answered with status ${facts.status}`;
     return { kind: 'unusable', ...explainIssuer(account, `issuer ${issuer} does not publish its endpoints: ${shown}`) };
   }

@@ -8,6 +8,7 @@
 
 import { isRecord, readString, type JsonObject } from '../../base/json.ts';
 import type { Redactor } from '../../base/redactor.ts';
+import { isTransientStatus } from '../../base/retry-after.ts';
 import { Secret } from '../../base/secret.ts';
 import { splitList } from '../../base/split-list.ts';
 import { jwtTimes, parseTime, type GrantedTokens } from '../account-file.ts';
@@ -126,9 +127,6 @@ const REQUEST_LIMIT_WORDS =
 /** Words for a passing trouble where there is no code at all. */
 const TROUBLE_WORDS = /try again (?:later|after|in)|retry|temporar(?:y|ily)|overload|unavailable/i;
 
-/** Refusals of the request, not of the grant: time-out, too early, too many. */
-const PATIENT_STATUS = new Set([408, 425, 429]);
-
 /** Statuses of a refusal (RFC 6749 §5.2), also where its document has a shape of its own. */
 const REFUSING_STATUS = new Set([400, 401]);
 
@@ -163,12 +161,9 @@ export function spokenError(document: JsonObject): SpokenError | undefined {
 
 function isTrouble(code: unknown): boolean {
   return typeof code === 'number'
-    ? PATIENT_STATUS.has(code) || isServerError(code)
+    ? // A code of the provider's own may be any number above the statuses.
+      code <= 599 && isTransientStatus(code)
     : typeof code === 'string' && PATIENCE.has(code.toLowerCase());
-}
-
-function isServerError(status: number): boolean {
-  return status >= 500 && status <= 599;
 }
 
 /** Returns the standard code in a list of errors (Fitbit); other codes mean other things. */
@@ -400,7 +395,7 @@ export function judgeFailure(facts: ExchangeAnswer, judging: Judging): Failure {
     reason,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
-  if (isServerError(status) || PATIENT_STATUS.has(status)) {
+  if (isTransientStatus(status)) {
     return again('server', `the provider answered with status ${status}${shown}`);
   }
   // A captive portal or a proxy, not the provider: being really online is what helps.
