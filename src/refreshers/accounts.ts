@@ -52,8 +52,8 @@ export interface AccountsDeps {
   /** What was remembered of each account when the daemon ended last. */
   readonly memories?: ReadonlyMap<string, AccountMemory>;
   readonly onOutcome: (account: Account, outcome: RefreshOutcome) => void;
-  /** Called when the set of held tokens changed. */
-  readonly onTokens: () => void;
+  /** Called when the set of held tokens changed, with every secret that is held now. */
+  readonly onTokens: (secrets: Iterable<string>) => void;
 }
 
 /** Most files that are open at once. */
@@ -114,7 +114,7 @@ export class Accounts {
     await mapConcurrently(added, READS_AT_ONCE, (account) => account.rescan());
     for (const account of added) this.#recallCopy(account);
     this.#markCopies();
-    if (added.length > 0) this.#deps.onTokens();
+    if (added.length > 0) this.#deps.onTokens(this.#secrets());
   }
 
   /** Reads the files again that changed; a change meanwhile causes another reading. */
@@ -222,13 +222,13 @@ export class Accounts {
     return this.#accounts.values();
   }
 
-  *secrets(): Generator<string> {
-    for (const account of this) yield* account.secrets();
-  }
-
   /** Cancels all planned tries; what is under way comes to its end. */
   stop(): void {
     for (const account of this) account.stop();
+  }
+
+  *#secrets(): Generator<string> {
+    for (const account of this) yield* account.secrets();
   }
 
   async #rescanAll(): Promise<void> {
@@ -263,7 +263,7 @@ export class Accounts {
         this.#markCopies();
         onOutcome(changed, outcome);
       },
-      onToken: onTokens,
+      onToken: () => onTokens(this.#secrets()),
       onGrant: () => {
         this.#grantsChanged = true;
       },

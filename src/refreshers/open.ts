@@ -40,7 +40,7 @@ export async function openAccounts(
     publish: ({ kind, ...alert }) => events.publish(kind, alert),
     runHook: (command, alert) => hooks.run(command, alert),
   });
-  const accounts: Accounts = new Accounts({
+  const accounts = new Accounts({
     secrets: paths.secrets,
     config: oauth,
     clock,
@@ -59,7 +59,7 @@ export async function openAccounts(
       }
       alerts.note(account, outcome);
     },
-    onTokens: () => redactor.learn(accounts.secrets(), 'accounts'),
+    onTokens: (secrets) => redactor.learn(secrets, 'accounts'),
   });
   state.bind('accounts', () => accounts.remember());
   defer(stack, 'the accounts', () => accounts.stop());
