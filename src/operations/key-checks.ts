@@ -10,7 +10,6 @@ import type { Runtime } from '../base/runtime.ts';
 import { startSchedule } from '../base/schedule.ts';
 import type { ApiKey } from '../credentials/api-keys.ts';
 import type { Vault } from '../credentials/vault.ts';
-import type { OpenPools } from '../pools/open.ts';
 import type { Pools } from '../pools/pools.ts';
 import { checkKey, type KeyCheckResult } from '../providers/key-check.ts';
 import type { Provider } from '../providers/provider.ts';
@@ -33,18 +32,12 @@ export interface KeyChecksDeps {
 /** Opens the checks: on their schedule, and when a pool asks for one. */
 export function openKeyChecks(
   { config, clock, logger }: Runtime,
-  {
-    vault,
-    providers,
-    pools,
-    credentials,
-    onCheckNeeded,
-  }: Omit<KeyChecksDeps, 'logger'> & Pick<OpenPools, 'onCheckNeeded'>,
+  { vault, providers, pools, credentials }: Omit<KeyChecksDeps, 'logger'>,
   stack: AsyncDisposableStack,
 ): KeyChecks {
   const checks = new KeyChecks({ vault, providers, pools, credentials, logger });
   const ending = new AbortController();
-  onCheckNeeded((provider, keyId) => {
+  const stopFollowing = pools.onCheckNeeded((provider, keyId) => {
     const keys = vault.keys(provider).filter((key) => key.keyId === keyId);
     // The verdict reaches the pool; a check that failed leaves the key to its next call.
     checks.check(keys, ending.signal).catch((error: unknown) => {
@@ -57,6 +50,7 @@ export function openKeyChecks(
     clock,
   });
   defer(stack, 'the checks of the keys', () => {
+    stopFollowing();
     ending.abort();
     return stopSchedule();
   });

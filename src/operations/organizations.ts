@@ -17,7 +17,7 @@ import { CredentialRecords, organizationIdOf } from '../credentials/credential-r
 import { EnvWriter } from '../credentials/env-writer.ts';
 import { openVault } from '../credentials/open.ts';
 import type { Vault } from '../credentials/vault.ts';
-import { openPools, type OpenPools } from '../pools/open.ts';
+import { openPools } from '../pools/open.ts';
 import type { Pools } from '../pools/pools.ts';
 import { DEFAULT_ORGANIZATION, type OrganizationInfo } from '../protocol/credential.ts';
 import type { Providers } from '../providers/registry.ts';
@@ -38,7 +38,7 @@ export interface OrganizationKeys {
 }
 
 /** The keys of an organization as they are held and lent, before anybody asks about them. */
-interface HeldKeys extends Pick<OrganizationKeys, 'vault' | 'lookup' | 'pools'>, Pick<OpenPools, 'onCheckNeeded'> {
+interface HeldKeys extends Pick<OrganizationKeys, 'vault' | 'lookup' | 'pools'> {
   readonly records: CredentialRecords;
 }
 
@@ -114,7 +114,7 @@ export async function openKeys(
   const vault = await openVault(runtime, () => providers.names(), stack, slug);
   const lookup = new KeyLookup({ vault, providers, paths, defaultProvider: config.current.defaultProvider });
   const records = openRecords(runtime, slug, vault);
-  const { pools, onCheckNeeded } = openPools(
+  const pools = openPools(
     runtime,
     {
       vault,
@@ -125,7 +125,7 @@ export async function openKeys(
     },
     stack,
   );
-  return { vault, lookup, records, pools, onCheckNeeded };
+  return { vault, lookup, records, pools };
 }
 
 /** Opens the daemon's `own` organization and every configured one, also after a reload. */
@@ -160,7 +160,7 @@ export async function openOrganizations(
 function openCredentials(
   runtime: Runtime,
   slug: string,
-  { vault, lookup, pools, records, onCheckNeeded }: HeldKeys,
+  { vault, lookup, pools, records }: HeldKeys,
   { providers, record }: OrganizationsDeps,
   stack: AsyncDisposableStack,
 ): OrganizationKeys {
@@ -190,6 +190,6 @@ function openCredentials(
     `the undecided credentials of ${slug}`,
     vault.onRescan(() => credentials.sync()),
   );
-  const checks = openKeyChecks(runtime, { vault, providers, pools, credentials, onCheckNeeded }, stack);
+  const checks = openKeyChecks(runtime, { vault, providers, pools, credentials }, stack);
   return { vault, lookup, pools, checks, credentials, events };
 }

@@ -40,20 +40,13 @@ export interface OpenPoolsDeps {
   readonly organization: string;
 }
 
-export interface OpenPools {
-  readonly pools: Pools;
-  /** Sets who checks a key that a pool has demoted. */
-  readonly onCheckNeeded: (check: (provider: string, keyId: string) => void) => void;
-}
-
 /** Opens the pools; they follow the keys and the configuration until the stack is closed. */
 export function openPools(
   { config, paths, state, events, clock, random, logger: log }: Runtime,
   { vault, providers, whyNone, credentialOf, organization }: OpenPoolsDeps,
   stack: AsyncDisposableStack,
-): OpenPools {
+): Pools {
   const logger = log.component('pools');
-  let check: ((provider: string, keyId: string) => void) | undefined;
   const isOwn = organization === DEFAULT_ORGANIZATION;
   const section = isOwn ? 'pools' : `pools:${organization}`;
   const pools = new Pools({
@@ -96,7 +89,6 @@ export function openPools(
       });
     },
     whyNone,
-    requestCheck: (provider, keyId) => check?.(provider, keyId),
   });
   state.bind(section, () => pools.save());
   defer(stack, 'the pools', () => pools.stop());
@@ -120,12 +112,7 @@ export function openPools(
     'the settings of the pools',
     config.onChange(() => pools.keysChanged()),
   );
-  return {
-    pools,
-    onCheckNeeded: (listener) => {
-      check = listener;
-    },
-  };
+  return pools;
 }
 
 /**

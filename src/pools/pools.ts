@@ -33,8 +33,6 @@ export interface PoolsDeps extends Pick<PoolDeps, 'clock' | 'random' | 'emit' | 
   readonly keysOf: (provider: string) => readonly KeyEntry[];
   /** Returns the error for a provider without any key. */
   readonly whyNone: (provider: string) => AipassError;
-  /** Asks for a check of a key, whose verdict comes through `checked`; absent where nobody can. */
-  readonly requestCheck?: (provider: string, keyId: string) => void;
 }
 
 /** States of a key that serves, though perhaps not one call more. */
@@ -48,6 +46,7 @@ export class Pools implements KeySource {
     string,
     { readonly pool: Pool; readonly queue: LeaseQueue; readonly settings: PoolSettings }
   >();
+  readonly #checkListeners = new Set<(provider: string, keyId: string) => void>();
   #saved: ReadonlyMap<string, SavedPool> | undefined;
 
   constructor(deps: PoolsDeps) {
@@ -73,6 +72,15 @@ export class Pools implements KeySource {
     const { model, caller, program } = request;
     const attempt = (): KeyLease => pool.lease({ ...request, exclude: undefined });
     return queue.wait({ model, caller, program, attempt }, maxWaitMs, wait.signal);
+  }
+
+  /**
+   * Calls back when a key needs a check, whose verdict `checked` takes; the returned function ends
+   * that.
+   */
+  onCheckNeeded(listener: (provider: string, keyId: string) => void): () => void {
+    this.#checkListeners.add(listener);
+    return () => this.#checkListeners.delete(listener);
   }
 
   /** Takes over what the vault holds now, in every pool. */
@@ -148,7 +156,7 @@ export class Pools implements KeySource {
     const known = this.#pools.get(provider);
     if (known) return known;
     const settings = this.#deps.settingsOf(provider);
-    const { clock, random, emit, onChange, debug, requestCheck, whyNone } = this.#deps;
+    const { clock, random, emit, onChange, debug, whyNone } = this.#deps;
     const queue = new LeaseQueue(clock, () => pool.mayLease);
     const pool: Pool = new Pool(
       {
@@ -162,7 +170,9 @@ export class Pools implements KeySource {
         debug,
         whyNone: () => whyNone(provider),
         onFree: () => queue.serve(),
-        requestCheck: requestCheck && ((keyId) => requestCheck(provider, keyId)),
+        requestCheck: (keyId) => {
+          for (const listener of this.#checkListeners) listener(provider, keyId);
+        },
       },
       this.#savedPools().get(provider) ?? NOTHING_SAVED,
     );

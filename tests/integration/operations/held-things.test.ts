@@ -51,9 +51,9 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
   runtime.warnings.register(() => [{ subject: 'first', problem: 'p', hint: 'h' }]);
   const providers = openProviders(runtime, stack);
   const held = await openKeys(runtime, DEFAULT_ORGANIZATION, providers, stack);
-  const { vault, lookup, pools, onCheckNeeded } = held;
+  const { vault, lookup, pools } = held;
   const credentials = { isOff: () => false, addressed: (known: Provider) => known };
-  const checks = openKeyChecks(runtime, { vault, providers, pools, credentials, onCheckNeeded }, stack);
+  const checks = openKeyChecks(runtime, { vault, providers, pools, credentials }, stack);
   const own = { vault, lookup, pools, checks, credentials };
   const recorded: RawEvent[] = [];
   const record = (event: RawEvent): void => void recorded.push(event);

@@ -247,3 +247,19 @@ test('a key that is half-open is used for other requests only where no key is re
   expect(pools.firstUsable('acme', keys)?.keyId).toBe(keyId(2));
   expect(pools.firstUsable('acme', keys.slice(0, 1))?.keyId).toBe(keyId(1));
 });
+
+test('a key whose cooldown ends with a check is reported to whoever listens, and to nobody after that', () => {
+  const { pools, clock } = openPools(entries(1));
+  const asked: (readonly [string, string])[] = [];
+  const stop = pools.onCheckNeeded((provider, id) => asked.push([provider, id]));
+  const runOutOfCredit = (): void => {
+    pools.lease({ provider: 'acme' }).settle(refused(402));
+    clock.advance(3_600_000);
+  };
+  runOutOfCredit();
+  expect(asked).toEqual([['acme', keyId(1)]]);
+  pools.checked('acme', keyId(1), 'r1', 'valid', 200);
+  stop();
+  runOutOfCredit();
+  expect(asked).toHaveLength(1);
+});
