@@ -11,6 +11,7 @@ import { toRecord } from '../base/json.ts';
 import type { CompletionFallback, CompletionParams } from '../protocol/completion.ts';
 import { MAX_CALLER_LENGTH } from '../protocol/messages.ts';
 import type { Provider } from '../providers/provider.ts';
+import { fallbackRoutes } from './forwarding.ts';
 
 /** Completes "model" in a message. */
 const NO_DEFAULT_MODEL = 'is mandatory, there is no default model; for example {"model": "openai/gpt-5-mini", …}';
@@ -84,17 +85,7 @@ export function routesOf(
   configured: readonly CompletionFallback[],
 ): readonly [Route, ...Route[]] {
   const first: Route = { provider: params.provider ?? defaultProvider, model: params.model };
-  const others = (params.fallbacks ?? configured).map((fallback): Route => {
-    const { provider, model } = typeof fallback === 'string' ? { provider: undefined, model: fallback } : fallback;
-    return { provider: provider ?? first.provider, model: model ?? first.model };
-  });
-  const seen = new Set([printRoute(first)]);
-  const distinct = others.filter((route) => !seen.has(printRoute(route)) && seen.add(printRoute(route)));
-  return [first, ...distinct];
-}
-
-function printRoute({ provider, model }: Route): string {
-  return `${provider}\n${model}`;
+  return [first, ...fallbackRoutes(first, params.fallbacks ?? configured)];
 }
 
 /** The parameters that are ours and stay here. */

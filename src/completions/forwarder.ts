@@ -36,6 +36,7 @@ import { isModelPath, kindOf, type RequestKind } from './dialects.ts';
 import { effectsOf, ErrorInAnswer, ReceiverFailure, type FailureEffects } from './failure.ts';
 import { answeredHeaders, passedHeaders, passedQuery, readRequest, withModel } from './forward-request.ts';
 import {
+  fallbackRoutes,
   NOT_AGAIN,
   type AnswerConsumer,
   type ForwardOutcome,
@@ -235,14 +236,8 @@ export class Forwarder {
     routeTo: (provider: string, changed?: Changeable) => ForwardRoute,
   ): Generator<ForwardRoute> {
     if (!COMPLETING_KINDS.has(kind)) return;
-    const seen = new Set([`${first.provider}\n${first.model}`]);
-    for (const fallback of request.fallbacks ?? []) {
-      const { provider = first.provider, model = first.model } =
-        typeof fallback === 'string' ? { model: fallback } : fallback;
-      const speaks = this.#deps.providers.find(provider)?.dialects[request.dialect] !== undefined;
-      const route = `${provider}\n${model}`;
-      if (!speaks || seen.has(route)) continue;
-      seen.add(route);
+    for (const { provider, model } of fallbackRoutes(first, request.fallbacks ?? [])) {
+      if (!this.#deps.providers.find(provider)?.dialects[request.dialect]) continue;
       yield model === undefined || model === first.model
         ? { ...first, provider }
         : routeTo(provider, withModel(request, model));

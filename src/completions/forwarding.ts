@@ -20,6 +20,25 @@ import type { HttpRequest } from '../providers/http-exchange.ts';
 import type { EventCaller } from '../usage/event.ts';
 import type { Dialect } from '../providers/provider.ts';
 
+/**
+ * Returns what a request falls back on, each once. What a fallback does not name is that of the
+ * request.
+ */
+export function* fallbackRoutes<Model extends string | undefined>(
+  first: { readonly provider: string; readonly model: Model },
+  fallbacks: readonly CompletionFallback[],
+): Generator<{ readonly provider: string; readonly model: Model | string }> {
+  const seen = new Set([`${first.provider}\n${first.model}`]);
+  for (const fallback of fallbacks) {
+    const named = typeof fallback === 'string' ? { model: fallback } : fallback;
+    const provider = named.provider ?? first.provider;
+    const model: Model | string = named.model ?? first.model;
+    if (seen.has(`${provider}\n${model}`)) continue;
+    seen.add(`${provider}\n${model}`);
+    yield { provider, model };
+  }
+}
+
 /** Field that keeps the clients of OpenAI and Anthropic from sending a request again. */
 export const NOT_AGAIN = { 'x-should-retry': 'false' } as const;
 
