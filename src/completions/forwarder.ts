@@ -17,7 +17,8 @@ import { AipassError } from '../base/errors.ts';
 import { delay } from '../base/timers.ts';
 import type { Redactor } from '../base/redactor.ts';
 import { backoffMs, type Backoff, type Random } from '../base/backoff.ts';
-import { askedBy, type KeyLease, type KeySource, type LeaseOutcome } from '../pools/lease.ts';
+import { askedBy, type KeyLease, type LeaseOutcome } from '../pools/lease.ts';
+import type { Pools } from '../pools/pools.ts';
 import { isLimit, type FailureClass, type Refusal } from '../providers/classify-failure.ts';
 import { isPassable } from '../providers/failure-table.ts';
 import { microDollars } from '../usage/micro-dollars.ts';
@@ -54,14 +55,16 @@ export interface RetryPolicy {
   readonly random: Random;
 }
 
+type Keys = Pick<Pools, 'lease' | 'acquire'>;
+
 export interface ForwarderDeps {
   readonly providers: Providers;
-  readonly keys: KeySource;
+  readonly keys: Keys;
   /**
    * Returns the keys of an organization other than the default one; undefined where there is none
    * of that name.
    */
-  readonly keysOf?: ((organization: string) => KeySource | undefined) | undefined;
+  readonly keysOf?: ((organization: string) => Keys | undefined) | undefined;
   readonly redactor: Redactor;
   readonly clock: Clock;
   /** The provider whose name comes from the configuration, for the message where it is unknown. */
@@ -375,7 +378,7 @@ export class Forwarder {
     }
   }
 
-  #keysOf(organization = DEFAULT_ORGANIZATION): KeySource {
+  #keysOf(organization = DEFAULT_ORGANIZATION): Keys {
     const keys = organization === DEFAULT_ORGANIZATION ? this.#deps.keys : this.#deps.keysOf?.(organization);
     if (keys) return keys;
     throw new AipassError('NOT_FOUND', 'Not Found', { hint: 'name an organization of your own, or none' });
@@ -396,8 +399,7 @@ export class Forwarder {
     const request = { provider, model, models, exclude: tried, call, ...askedBy(caller.uid, caller.caller) };
     try {
       return keys.lease(request);
-    } catch (error) {
-      if (!keys.acquire) throw error;
+    } catch {
       // Every key that was tried cools down now; when that is over, which may be already, it may
       // serve again.
       if (maxWaitMs !== undefined && maxWaitMs > 0) tried.clear();

@@ -83,19 +83,3 @@ export interface LeaseWait {
   readonly spentMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
-
-export interface KeySource {
-  /**
-   * Returns a key of the provider to use for one call.
-   *
-   * @throws AipassError NOT_FOUND where there is no key at all. POOL_EXHAUSTED where none is free.
-   * PROVIDER_UNAVAILABLE while the circuit breaker of the provider, or of the model, is open.
-   */
-  lease(request: LeaseRequest): KeyLease;
-
-  /**
-   * Returns a key as `lease` does, waiting for one if the caller has the time; absent where there
-   * is nothing to wait for. Rejects as `lease` throws, and with CANCELLED when the signal aborts.
-   */
-  acquire?(request: LeaseRequest, wait?: LeaseWait): Promise<KeyLease>;
-}

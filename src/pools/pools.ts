@@ -7,7 +7,7 @@ import { AipassError } from '../base/errors.ts';
 import type { PoolExplanation, PoolInfo, PoolStrategy } from '../protocol/pool.ts';
 import { availabilityOf, BUSY_RETRY_MS, poolExhausted, type Availability } from './availability.ts';
 import { LeaseQueue, isWorthWaiting } from './lease-queue.ts';
-import type { KeyLease, KeySource, LeaseRequest, LeaseWait } from './lease.ts';
+import type { KeyLease, LeaseRequest, LeaseWait } from './lease.ts';
 import type { KeyEntry, PoolKey } from './pool-key.ts';
 import { describePool, explainPool } from './pool-report.ts';
 import { parseSavedPools, type SavedPool } from './pool-state.ts';
@@ -40,7 +40,7 @@ const HEALTHY: ReadonlySet<string> = new Set(['ready', 'busy'] satisfies Availab
 
 const NOTHING_SAVED: SavedPool = { keys: {}, accounts: {} };
 
-export class Pools implements KeySource {
+export class Pools {
   readonly #deps: PoolsDeps;
   readonly #pools = new Map<
     string,
@@ -53,10 +53,15 @@ export class Pools implements KeySource {
     this.#deps = deps;
   }
 
+  /** Leases a key of a provider, as its pool does, which throws why there is none. */
   lease(request: LeaseRequest): KeyLease {
     return this.#of(request.provider).pool.lease(request);
   }
 
+  /**
+   * Leases a key, waiting for one if the caller has the time. Rejects as `lease` throws, and with
+   * CANCELLED when the signal aborts.
+   */
   async acquire(request: LeaseRequest, wait: LeaseWait = {}): Promise<KeyLease> {
     const { pool, queue, settings } = this.#of(request.provider);
     const maxWaitMs = Math.max(0, (wait.maxWaitMs ?? settings.maxWaitMs ?? 0) - (wait.spentMs ?? 0));

@@ -62,7 +62,7 @@ export async function startFixture(
   const forwarder = new Forwarder({
     providers: createProviders({ providers: { openrouter: { baseUrl: upstream.baseUrl, ...options.config } } }),
     keys: {
-      lease: ({ provider, exclude }) => {
+      lease({ provider, exclude }) {
         if (exclude?.has('OPENROUTER_API_KEY')) throw new AipassError('POOL_EXHAUSTED', 'the one key was tried');
         return {
           provider,
@@ -70,6 +70,9 @@ export async function startFixture(
           value: key === null ? null : new Secret(key),
           settle: (outcome) => settled.push(outcome),
         };
+      },
+      acquire(request) {
+        return Promise.try(() => this.lease(request));
       },
     },
     redactor,

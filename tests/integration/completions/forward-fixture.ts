@@ -5,9 +5,9 @@ import { systemClock, type Clock } from '../../../src/base/clock.ts';
 import { AipassError } from '../../../src/base/errors.ts';
 import { Redactor } from '../../../src/base/redactor.ts';
 import { Secret } from '../../../src/base/secret.ts';
-import { Forwarder } from '../../../src/completions/forwarder.ts';
+import { Forwarder, type ForwarderDeps } from '../../../src/completions/forwarder.ts';
 import type { ForwardOutcome, ForwardRequest, ForwardSink } from '../../../src/completions/forwarding.ts';
-import type { KeyLease, KeySource, LeaseOutcome } from '../../../src/pools/lease.ts';
+import type { KeyLease, LeaseOutcome } from '../../../src/pools/lease.ts';
 import { createProviders } from '../../../src/providers/registry.ts';
 import type { RawEvent } from '../../../src/usage/event.ts';
 import { portOf } from '../../support/port-of.ts';
@@ -111,7 +111,7 @@ export async function startForward(
   await once(server, 'listening');
   const baseUrl = `http://127.0.0.1:${portOf(server)}`;
   const keyCount = options.keys ?? 1;
-  const keysAt = (baseUrlOfKeys: string | null): KeySource => ({
+  const keysAt = (baseUrlOfKeys: string | null): ForwarderDeps['keys'] => ({
     lease({ provider, exclude }): KeyLease {
       for (let n = 1; n <= keyCount; n += 1) {
         const keyId = `ACME_API_KEY_${n}`;
@@ -120,6 +120,9 @@ export async function startForward(
         return { provider, keyId, value, baseUrl: baseUrlOfKeys, settle: (outcome) => settled.push(outcome) };
       }
       throw new AipassError('POOL_EXHAUSTED', 'no key is free', { retryAfterMs: 1000 });
+    },
+    acquire(request) {
+      return Promise.try(() => this.lease(request));
     },
   });
   const forwarder = new Forwarder({
