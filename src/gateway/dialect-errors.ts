@@ -4,7 +4,7 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import type { AipassError, ErrorCode } from '../base/errors.ts';
+import { AipassError, type ErrorCode } from '../base/errors.ts';
 import { formatRetryAfter } from '../base/retry-after.ts';
 import { NOT_AGAIN } from '../completions/forwarding.ts';
 import type { Dialect } from '../providers/provider.ts';
@@ -86,6 +86,31 @@ export function statusOf(error: AipassError): number {
   // A request over a limit of its user is the only bad request that is worth repeating.
   if (error.code === 'BAD_REQUEST' && error.retryAfterMs !== undefined) return 429;
   return STATUS_OF[error.code] ?? 500;
+}
+
+/** Refusal of a request, with its status where the error's code does not decide it. */
+export class Refusal extends Error {
+  readonly error: AipassError;
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+
+  constructor(error: AipassError, status = statusOf(error), headers: Readonly<Record<string, string>> = {}) {
+    super(error.message);
+    this.error = error;
+    this.status = status;
+    this.headers = headers;
+  }
+}
+
+/** Returns the refusal of a request, to be thrown. */
+export function refusal(
+  status: number,
+  code: ErrorCode,
+  problem: string,
+  hint: string,
+  headers: Readonly<Record<string, string>> = {},
+): Refusal {
+  return new Refusal(new AipassError(code, problem, { hint }), status, headers);
 }
 
 /** Formats an error; `status` is given where the code alone does not decide it. */

@@ -27,10 +27,10 @@ import type { RecordRefusal } from '../operations/audit-entries.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import { callerName, sessionOf } from './caller-label.ts';
-import { formatError, statusOf, type ErrorShape } from './dialect-errors.ts';
+import { formatError, refusal, Refusal, type ErrorShape } from './dialect-errors.ts';
 import { HttpEndpoint, type EndpointTimeouts, type HttpExchange } from './http-endpoint.ts';
 import { hasBody, readBody } from './request-body.ts';
-import { findViolation, MAX_HEADER_FIELDS, presentedTokens } from './request-rules.ts';
+import { assertRules, presentedTokens } from './request-rules.ts';
 import { dialectOf, parseTarget, type ForwardTarget, type Target, type TargetOptions } from './target.ts';
 
 /** Answer of the gateway itself that is not an error. */
@@ -156,20 +156,6 @@ const LINGER = { totalMs: 10_000, silenceMs: 500, bytes: 256 * 1024 * 1024 } as 
  */
 const MAX_UNKNOWN_CONNECTIONS = 256;
 
-/** Refusal of a request, with its status where the error's code does not decide it. */
-class Refusal extends Error {
-  readonly error: AipassError;
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-
-  constructor(error: AipassError, status = statusOf(error), headers: Readonly<Record<string, string>> = {}) {
-    super(error.message);
-    this.error = error;
-    this.status = status;
-    this.headers = headers;
-  }
-}
-
 /** HTTP gateway on one address: create one per listener. */
 export class Gateway {
   readonly endpoint: HttpEndpoint;
@@ -226,15 +212,7 @@ export class Gateway {
 
   async #answer(exchange: HttpExchange): Promise<void> {
     const { request, response } = exchange;
-    const violation = findViolation(request, this.#isLoopback ? this.endpoint.port : null);
-    if (violation !== undefined) {
-      const { code, problem, hint, status, headers } = violation;
-      throw new Refusal(new AipassError(code, problem, { hint }), status, headers);
-    }
-    if (request.rawHeaders.length > MAX_HEADER_FIELDS * 2) {
-      const hint = 'send fewer';
-      throw new Refusal(new AipassError('BAD_REQUEST', 'the request has too many header fields', { hint }), 431);
-    }
+    assertRules(request, this.#isLoopback ? this.endpoint.port : null);
     const target = parseTarget(request.url ?? '', request.headers, this.#deps.targets);
     // Claude Code asks this before anything else, without its token; the answer holds nothing.
     if (target.kind === 'root' && request.method === 'HEAD') {
@@ -244,13 +222,9 @@ export class Gateway {
     const asker = this.#identify(exchange);
     if (isReadOnly(target) && request.method !== 'GET' && request.method !== 'HEAD') {
       const hint = 'begin the path with a provider: /openai/v1/…, or use GET';
-      throw new Refusal(
-        new AipassError('BAD_REQUEST', `the method ${request.method} is not for this path`, { hint }),
-        405,
-        {
-          allow: 'GET, HEAD',
-        },
-      );
+      throw refusal(405, 'BAD_REQUEST', `the method ${request.method} is not for this path`, hint, {
+        allow: 'GET, HEAD',
+      });
     }
     switch (target.kind) {
       case 'malformed':
@@ -324,20 +298,11 @@ export class Gateway {
     const [token, other] = presentedTokens(request);
     const hint = 'run the program with: aipassd exec -- program; or use the Unix socket, which needs no token';
     const challenge = { 'www-authenticate': 'Bearer realm="aipassd"' };
-    if (token === undefined) {
-      throw new Refusal(new AipassError('FORBIDDEN', 'this listener needs a token', { hint }), 401, challenge);
-    }
-    if (other !== undefined) {
-      const problem = 'the request presents two different tokens';
-      throw new Refusal(new AipassError('BAD_REQUEST', problem, { hint: 'send one' }), 400);
-    }
+    if (token === undefined) throw refusal(401, 'FORBIDDEN', 'this listener needs a token', hint, challenge);
+    if (other !== undefined) throw refusal(400, 'BAD_REQUEST', 'the request presents two different tokens', 'send one');
     const grant = this.#deps.tokens.find(token);
     if (grant === undefined) {
-      throw new Refusal(
-        new AipassError('FORBIDDEN', 'this token is not valid, or not any more', { hint }),
-        401,
-        challenge,
-      );
+      throw refusal(401, 'FORBIDDEN', 'this token is not valid, or not any more', hint, challenge);
     }
     return grant;
   }
@@ -550,17 +515,17 @@ export class Gateway {
       breakOff(response);
       return;
     }
-    const refusal = this.#refusalOf(thrown);
-    const { code, message, hint, retryAfterMs } = refusal.error;
+    const refused = this.#refusalOf(thrown);
+    const { code, message, hint, retryAfterMs } = refused.error;
     const error = new AipassError(code, maskKeyShapes(message), {
       hint: hint === undefined ? undefined : maskKeyShapes(hint),
       retryAfterMs,
     });
-    const { status, headers, body } = formatError(error, shape, refusal.status);
+    const { status, headers, body } = formatError(error, shape, refused.status);
     // What is left of the request is not read: the connection cannot serve another one.
     const isUnread = !response.req.complete;
     if (isUnread) response.shouldKeepAlive = false;
-    response.writeHead(status, { ...headers, ...refusal.headers });
+    response.writeHead(status, { ...headers, ...refused.headers });
     if (isUnread && response.req.headers.expect === undefined) endBehindRequest(response, body);
     else response.end(response.req.method === 'HEAD' ? undefined : body);
   }

@@ -48,22 +48,31 @@ interface Counter {
   value: number;
 }
 
-/** Counters of one metric by their labels. */
-class Counters {
-  readonly #values = new Map<string, Counter>();
+/** Counters or distributions of one metric by their labels. */
+class Series<Value> {
+  readonly #make: (labels: Labels) => Value;
+  readonly #values = new Map<string, Value>();
 
-  /** Returns the counter with these labels, made where there is none. */
-  of(labels: Labels): Counter {
-    const name = Object.values(labels).join('\0');
-    const counter = this.#values.get(name) ?? { labels, value: 0 };
-    this.#values.set(name, counter);
-    return counter;
+  constructor(make: (labels: Labels) => Value) {
+    this.#make = make;
   }
 
-  get samples(): readonly Sample[] {
+  /** Returns the one with these labels, made where there is none. */
+  of(labels: Labels): Value {
+    const name = Object.values(labels).join('\0');
+    const value = this.#values.get(name) ?? this.#make(labels);
+    this.#values.set(name, value);
+    return value;
+  }
+
+  get samples(): readonly Value[] {
     return [...this.#values.values()];
   }
 }
+
+const counters = (): Series<Counter> => new Series((labels) => ({ labels, value: 0 }));
+const histograms = (bounds: readonly number[]): Series<Histogram> =>
+  new Series((labels) => new Histogram(labels, bounds));
 
 /** One distribution of values. */
 class Histogram implements HistogramSample {
@@ -85,28 +94,6 @@ class Histogram implements HistogramSample {
     if (at === this.#bounds.length) this.above += 1;
     else this.counts[at] = (this.counts[at] ?? 0) + 1;
     this.sum += value;
-  }
-}
-
-/** Distributions of one metric by their labels. */
-class Histograms {
-  readonly bounds: readonly number[];
-  readonly #values = new Map<string, Histogram>();
-
-  constructor(bounds: readonly number[]) {
-    this.bounds = bounds;
-  }
-
-  /** Returns the distribution with these labels, made where there is none. */
-  of(labels: Labels): Histogram {
-    const name = Object.values(labels).join('\0');
-    const histogram = this.#values.get(name) ?? new Histogram(labels, this.bounds);
-    this.#values.set(name, histogram);
-    return histogram;
-  }
-
-  get samples(): readonly HistogramSample[] {
-    return [...this.#values.values()];
   }
 }
 
@@ -146,7 +133,7 @@ interface CallSeries {
   readonly cost: () => Counter;
   readonly input: () => Histogram;
   readonly output: () => Histogram;
-  readonly parts: readonly { readonly field: (typeof PARTS)[number]['field']; readonly counter: () => Counter }[];
+  readonly parts: readonly { readonly field: (typeof PARTS)[number]['field']; readonly total: () => Counter }[];
 }
 
 function isPositive(value: number | null | undefined): value is number {
@@ -159,15 +146,21 @@ class CallMetrics {
   readonly #models = new BoundedValues();
   readonly #operations = new BoundedValues();
   readonly #errors = new BoundedValues();
-  readonly #requests = new Counters();
-  readonly #failures = new Counters();
-  readonly #cost = new Counters();
-  readonly #tokenParts = new Counters();
-  readonly #durations = new Histograms(DURATION_BOUNDS);
-  readonly #firstChunks = new Histograms(DURATION_BOUNDS);
-  readonly #tokens = new Histograms(TOKEN_BOUNDS);
+  readonly #requests = counters();
+  readonly #failures = counters();
+  readonly #cost = counters();
+  readonly #tokenParts = counters();
+  readonly #durations = histograms(DURATION_BOUNDS);
+  readonly #firstChunks = histograms(DURATION_BOUNDS);
+  readonly #tokens = histograms(TOKEN_BOUNDS);
 
   readonly #series = new Map<string, CallSeries>();
+  /** Label of the organization; the default one has none. */
+  readonly #own: Labels;
+
+  constructor(organization: string) {
+    this.#own = organization === DEFAULT_ORGANIZATION ? {} : { organization };
+  }
 
   /** Counts one call, or what a later report on it adds. */
   add(event: RawEvent): void {
@@ -176,16 +169,16 @@ class CallMetrics {
     if (typeof costMicros === 'number') series.cost().value += costMicros / 1_000_000;
     if (typeof promptTokens === 'number') series.input().add(promptTokens);
     if (typeof completionTokens === 'number') series.output().add(completionTokens);
-    for (const { field, counter } of series.parts) {
+    for (const { field, total } of series.parts) {
       const tokens = event[field];
-      if (isPositive(tokens)) counter().value += tokens;
+      if (isPositive(tokens)) total().value += tokens;
     }
     // The call itself was counted before its report.
     if (isReport(event.operation)) return;
     series.requests[status]().value += 1;
     if (status !== 'success') {
-      const labels = { gen_ai_provider_name: series.provider, error_type: this.#errors.bound(event.errorCode) };
-      this.#failures.of(labels).value += 1;
+      const error = { gen_ai_provider_name: series.provider, error_type: this.#errors.bound(event.errorCode) };
+      this.#failures.of({ ...error, ...this.#own }).value += 1;
     }
     if (typeof latencyMs === 'number') series.durations().add(latencyMs / 1000);
     if (typeof firstTokenMs === 'number') series.firstChunks().add(firstTokenMs / 1000);
@@ -208,70 +201,52 @@ class CallMetrics {
   #makeSeries(operation: string, provider: string, model: string): CallSeries {
     const used = { gen_ai_provider_name: provider, gen_ai_request_model: model };
     const call = { gen_ai_operation_name: operation, ...used };
-    const requests = (status: UsageStatus) => lazily(() => this.#requests.of({ ...call, status }));
-    const tokens = (type: string) => lazily(() => this.#tokens.of({ ...used, gen_ai_token_type: type }));
+    const own = this.#own;
+    const requests = (status: UsageStatus) => lazily(() => this.#requests.of({ ...call, status, ...own }));
+    const tokens = (type: string) => lazily(() => this.#tokens.of({ ...used, gen_ai_token_type: type, ...own }));
     return {
       provider,
       requests: { success: requests('success'), failed: requests('failed'), reach_limit: requests('reach_limit') },
-      durations: lazily(() => this.#durations.of(call)),
-      firstChunks: lazily(() => this.#firstChunks.of(call)),
-      cost: lazily(() => this.#cost.of(used)),
+      durations: lazily(() => this.#durations.of({ ...call, ...own })),
+      firstChunks: lazily(() => this.#firstChunks.of({ ...call, ...own })),
+      cost: lazily(() => this.#cost.of({ ...used, ...own })),
       input: tokens('input'),
       output: tokens('output'),
       parts: PARTS.map(({ field, part: kind }) => ({
         field,
-        counter: lazily(() => this.#tokenParts.of({ ...used, kind })),
+        total: lazily(() => this.#tokenParts.of({ ...used, kind, ...own })),
       })),
     };
   }
 
   /** Yields the metrics, always the same in the same order. */
   *families(): Generator<Family> {
-    yield {
-      name: 'aipassd_requests_total',
-      help: 'Calls to providers by outcome.',
-      type: 'counter',
-      samples: this.#requests.samples,
-    };
-    yield {
-      name: 'aipassd_errors_total',
-      help: 'Failed calls by class of error.',
-      type: 'counter',
-      samples: this.#failures.samples,
-    };
+    yield counter('aipassd_requests_total', 'Calls to providers by outcome.', this.#requests.samples);
+    yield counter('aipassd_errors_total', 'Failed calls by class of error.', this.#failures.samples);
     yield {
       name: 'gen_ai_client_operation_duration_seconds',
       help: 'Time from the request to the end of its answer.',
       type: 'histogram',
-      bounds: this.#durations.bounds,
+      bounds: DURATION_BOUNDS,
       samples: this.#durations.samples,
     };
     yield {
       name: 'gen_ai_client_operation_time_to_first_chunk_seconds',
       help: 'Time from the request to the first content of its answer.',
       type: 'histogram',
-      bounds: this.#firstChunks.bounds,
+      bounds: DURATION_BOUNDS,
       samples: this.#firstChunks.samples,
     };
     yield {
       name: 'gen_ai_client_token_usage',
       help: 'Tokens of a call. Input includes cached tokens, output includes reasoning.',
       type: 'histogram',
-      bounds: this.#tokens.bounds,
+      bounds: TOKEN_BOUNDS,
       samples: this.#tokens.samples,
     };
-    yield {
-      name: 'aipassd_token_parts_total',
-      help: 'Tokens by kind, each of them also counted as input or output.',
-      type: 'counter',
-      samples: this.#tokenParts.samples,
-    };
-    yield {
-      name: 'aipassd_cost_usd_total',
-      help: 'Known cost in dollars.',
-      type: 'counter',
-      samples: this.#cost.samples,
-    };
+    const parts = 'Tokens by kind, each of them also counted as input or output.';
+    yield counter('aipassd_token_parts_total', parts, this.#tokenParts.samples);
+    yield counter('aipassd_cost_usd_total', 'Known cost in dollars.', this.#cost.samples);
   }
 }
 
@@ -280,7 +255,7 @@ class CallMetrics {
  * only.
  */
 export class Metrics {
-  readonly #calls = new Map<string, CallMetrics>([[DEFAULT_ORGANIZATION, new CallMetrics()]]);
+  readonly #calls = new Map([[DEFAULT_ORGANIZATION, new CallMetrics(DEFAULT_ORGANIZATION)]]);
   #loopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
   #watchEnd: NodeJS.Timeout | undefined;
 
@@ -288,7 +263,7 @@ export class Metrics {
   readonly observe = (event: RawEvent): void => {
     if (!isCall(event)) return;
     const organization = event.organization ?? DEFAULT_ORGANIZATION;
-    const calls = this.#calls.get(organization) ?? new CallMetrics();
+    const calls = this.#calls.get(organization) ?? new CallMetrics(organization);
     this.#calls.set(organization, calls);
     calls.add(event);
   };
@@ -317,14 +292,9 @@ export class Metrics {
     this.#loopDelay = undefined;
   }
 
-  /**
-   * Returns each metric of calls once, the samples of other organizations than the default one with
-   * their name.
-   */
+  /** Returns each metric of calls once, with the samples of all these organizations. */
   #families(organizations: Iterable<string>): readonly Family[] {
-    const own = [...organizations].flatMap((organization) =>
-      [...(this.#calls.get(organization)?.families() ?? [])].map((family) => labelled(family, organization)),
-    );
+    const own = [...organizations].flatMap((organization) => [...(this.#calls.get(organization)?.families() ?? [])]);
     return [...Map.groupBy(own, ({ name }) => name).values()].flatMap((families) => merged(families) ?? []);
   }
 
@@ -335,16 +305,11 @@ export class Metrics {
     yield one('process_start_time_seconds', 'Start of the process since the epoch.', performance.timeOrigin / 1000);
     const delay = this.#loopDelay;
     if (delay === undefined) return;
-    yield {
-      name: 'nodejs_eventloop_lag_seconds',
-      help: 'Delay of the event loop since the last scrape.',
-      type: 'gauge',
-      samples: [
-        delaySample('0.5', delay.percentile(50)),
-        delaySample('0.99', delay.percentile(99)),
-        delaySample('1', delay.max),
-      ],
-    };
+    yield gauge('nodejs_eventloop_lag_seconds', 'Delay of the event loop since the last scrape.', [
+      delaySample('0.5', delay.percentile(50)),
+      delaySample('0.99', delay.percentile(99)),
+      delaySample('1', delay.max),
+    ]);
     delay.reset();
   }
 
@@ -360,66 +325,32 @@ export class Metrics {
 }
 
 function* statusFamilies(status: Status): Generator<Family> {
-  yield {
-    name: 'aipassd_build_info',
-    help: 'Version of the daemon.',
-    type: 'gauge',
-    samples: [{ labels: { version: status.version, node: status.node }, value: 1 }],
-  };
+  const { version, node, pools, accounts, usage } = status;
+  yield gauge('aipassd_build_info', 'Version of the daemon.', [{ labels: { version, node }, value: 1 }]);
   yield one('aipassd_connections', 'Open connections of both endpoints.', status.connections);
   yield one('aipassd_requests_in_flight', 'Requests without a complete answer.', status.requestsInFlight);
   yield one('aipassd_warnings', 'Warnings that the status lists.', status.warnings.length);
-  yield {
-    name: 'aipassd_keys',
-    help: 'Keys of a provider by state.',
-    type: 'gauge',
-    samples: status.pools.flatMap(({ provider, keys }) => {
-      const counts = Map.groupBy(keys, ({ state }) => state);
-      return [...counts].map(([state, of]) => ({ labels: { provider, state }, value: of.length }));
-    }),
-  };
-  yield {
-    name: 'aipassd_oauth_accounts',
-    help: 'OAuth accounts by state.',
-    type: 'gauge',
-    samples: [...Map.groupBy(status.accounts, ({ state }) => state)].map(([state, of]) => ({
-      labels: { state },
-      value: of.length,
-    })),
-  };
+  const keys = pools.flatMap(({ provider, keys: own }) => byState(own, { provider }));
+  yield gauge('aipassd_keys', 'Keys of a provider by state.', keys);
+  yield gauge('aipassd_oauth_accounts', 'OAuth accounts by state.', byState(accounts));
   const now = status.startedAt + status.uptimeMs;
-  yield {
-    name: 'aipassd_oauth_token_expiry_seconds',
-    help: 'Time until the access token of an account expires; negative once it has expired.',
-    type: 'gauge',
-    samples: status.accounts.flatMap(({ name, expiresAt }) =>
-      expiresAt === null ? [] : [{ labels: { account: name }, value: (expiresAt - now) / 1000 }],
-    ),
-  };
-  yield one(
-    'aipassd_usage_queued_bytes',
-    'Size of the usage queue that is not in the database yet.',
-    status.usage.queuedBytes,
+  const lifetimes = accounts.flatMap(({ name, expiresAt }) =>
+    expiresAt === null ? [] : [{ labels: { account: name }, value: (expiresAt - now) / 1000 }],
   );
-  yield one(
-    'aipassd_usage_lag_seconds',
-    'Age of the oldest usage event that is not in the database yet.',
-    status.usage.lagMs / 1000,
-  );
-  yield one('aipassd_usage_waiting_events', 'Usage events that are in memory only.', status.usage.waitingInMemory);
-  yield one('aipassd_usage_lost_total', 'Usage events that were lost.', status.usage.lost, 'counter');
+  const expiry = 'Time until the access token of an account expires; negative once it has expired.';
+  yield gauge('aipassd_oauth_token_expiry_seconds', expiry, lifetimes);
+  const queued = 'Size of the usage queue that is not in the database yet.';
+  yield one('aipassd_usage_queued_bytes', queued, usage.queuedBytes);
+  const lag = 'Age of the oldest usage event that is not in the database yet.';
+  yield one('aipassd_usage_lag_seconds', lag, usage.lagMs / 1000);
+  yield one('aipassd_usage_waiting_events', 'Usage events that are in memory only.', usage.waitingInMemory);
+  yield one('aipassd_usage_lost_total', 'Usage events that were lost.', usage.lost, 'counter');
   yield one('aipassd_audit_entries_total', 'Entries of the audit.', status.audit.seq, 'counter');
 }
 
-function labelled(family: Family, organization: string): Family {
-  if (organization === DEFAULT_ORGANIZATION) return family;
-  const label = <T extends { readonly labels: Labels }>(sample: T): T => ({
-    ...sample,
-    labels: { ...sample.labels, organization },
-  });
-  return family.type === 'histogram'
-    ? { ...family, samples: family.samples.map(label) }
-    : { ...family, samples: family.samples.map(label) };
+function byState(parts: readonly { readonly state: string }[], labels: Labels = {}): Sample[] {
+  const states = Map.groupBy(parts, ({ state }) => state);
+  return [...states].map(([state, of]) => ({ labels: { ...labels, state }, value: of.length }));
 }
 
 /** Returns families of one name as one. */
@@ -440,6 +371,14 @@ function merged(families: readonly Family[]): Family | undefined {
 function delaySample(quantile: string, nanoseconds: number): Sample {
   const seconds = nanoseconds / 1e9 - WATCH_RESOLUTION_MS / 1000;
   return { labels: { quantile }, value: Number.isFinite(seconds) && seconds > 0 && seconds < 3600 ? seconds : 0 };
+}
+
+function counter(name: string, help: string, samples: readonly Sample[]): Family {
+  return { name, help, type: 'counter', samples };
+}
+
+function gauge(name: string, help: string, samples: readonly Sample[]): Family {
+  return { name, help, type: 'gauge', samples };
 }
 
 function one(name: string, help: string, value: number, type: 'counter' | 'gauge' = 'gauge'): Family {

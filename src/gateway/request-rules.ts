@@ -5,17 +5,8 @@
  */
 
 import type { IncomingMessage } from 'node:http';
-import type { ErrorCode } from '../base/errors.ts';
+import { refusal } from './dialect-errors.ts';
 import { keysInQuery } from './target.ts';
-
-/** Answer to a request that breaks a rule. */
-export interface RuleViolation {
-  readonly status: number;
-  readonly code: ErrorCode;
-  readonly problem: string;
-  readonly hint: string;
-  readonly headers?: Readonly<Record<string, string>>;
-}
 
 /** Methods that are neither passed on nor answered. */
 const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'OPTIONS']);
@@ -36,61 +27,47 @@ const SINGLE_FIELDS: ReadonlySet<string> = new Set([
 ]);
 
 /** Most header fields of a request. */
-export const MAX_HEADER_FIELDS = 128;
+const MAX_HEADER_FIELDS = 128;
 
 /**
  * Checks a request. `port` is the port of the loopback listener, or null on a Unix socket, where
  * Host means nothing.
+ *
+ * @throws Refusal where it breaks a rule.
  */
-export function findViolation(request: IncomingMessage, port: number | null): RuleViolation | undefined {
-  const { headers, method = '' } = request;
+export function assertRules(request: IncomingMessage, port: number | null): void {
+  const { headers, method = '', httpVersion, rawHeaders } = request;
   if (port !== null && !isOwnHost(headers.host, port)) {
-    return violation(421, 'FORBIDDEN', 'the Host of the request is not this listener', `send Host: 127.0.0.1:${port}`);
-  }
-  if (headers.origin !== undefined) {
-    return violation(
-      403,
-      'FORBIDDEN',
-      'the request comes from a web page',
-      'call the gateway from a program, without Origin',
-    );
+    throw refusal(421, 'FORBIDDEN', 'the Host of the request is not this listener', `send Host: 127.0.0.1:${port}`);
   }
   const site = headers['sec-fetch-site'];
-  if (site !== undefined && site !== 'none') {
-    return violation(
-      403,
-      'FORBIDDEN',
-      'the request comes from a web page',
-      'call the gateway from a program, without Sec-Fetch-Site',
-    );
+  if (headers.origin !== undefined || (site !== undefined && site !== 'none')) {
+    const hint = `call the gateway from a program, without ${headers.origin === undefined ? 'Sec-Fetch-Site' : 'Origin'}`;
+    throw refusal(403, 'FORBIDDEN', 'the request comes from a web page', hint);
   }
   if (REFUSED_METHODS.has(method)) {
-    return {
-      ...violation(405, 'BAD_REQUEST', `the method ${method} is not served`, `use one of: ${SERVED_METHODS}`),
-      headers: { allow: SERVED_METHODS },
-    };
+    const hint = `use one of: ${SERVED_METHODS}`;
+    throw refusal(405, 'BAD_REQUEST', `the method ${method} is not served`, hint, { allow: SERVED_METHODS });
   }
-  if (request.httpVersionMajor < 1) return violation(400, 'BAD_REQUEST', 'this is HTTP/0.9', 'send HTTP/1.1');
-  if (headers.host === undefined && request.httpVersion === '1.1') {
-    return violation(400, 'BAD_REQUEST', 'the request has no Host', 'send one: RFC 9112, section 3.2');
+  if (request.httpVersionMajor < 1) throw refusal(400, 'BAD_REQUEST', 'this is HTTP/0.9', 'send HTTP/1.1');
+  if (headers.host === undefined && httpVersion === '1.1') {
+    throw refusal(400, 'BAD_REQUEST', 'the request has no Host', 'send one: RFC 9112, section 3.2');
   }
   const coding = headers['transfer-encoding'];
-  if (coding !== undefined && request.httpVersion === '1.0') {
-    return violation(400, 'BAD_REQUEST', 'HTTP/1.0 has no transfer codings', 'send a Content-Length, or HTTP/1.1');
+  if (coding !== undefined && httpVersion === '1.0') {
+    throw refusal(400, 'BAD_REQUEST', 'HTTP/1.0 has no transfer codings', 'send a Content-Length, or HTTP/1.1');
   }
   if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked') {
-    return violation(
-      501,
-      'UNSUPPORTED',
-      'the transfer coding of the body is not supported',
-      'send it chunked, or whole',
-    );
+    const problem = 'the transfer coding of the body is not supported';
+    throw refusal(501, 'UNSUPPORTED', problem, 'send it chunked, or whole');
   }
-  const repeated = findRepeated(request.rawHeaders);
+  const repeated = findRepeated(rawHeaders);
   if (repeated !== undefined) {
-    return violation(400, 'BAD_REQUEST', `the header field ${repeated} appears twice`, 'send it once');
+    throw refusal(400, 'BAD_REQUEST', `the header field ${repeated} appears twice`, 'send it once');
   }
-  return undefined;
+  if (rawHeaders.length > MAX_HEADER_FIELDS * 2) {
+    throw refusal(431, 'BAD_REQUEST', 'the request has too many header fields', 'send fewer');
+  }
 }
 
 /** Collects the different tokens that a request presents, wherever clients put one. */
@@ -130,8 +107,4 @@ function findRepeated(rawHeaders: readonly string[]): string | undefined {
     seen.push(name);
   }
   return undefined;
-}
-
-function violation(status: number, code: ErrorCode, problem: string, hint: string): RuleViolation {
-  return { status, code, problem, hint };
 }
