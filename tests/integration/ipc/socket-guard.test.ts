@@ -12,7 +12,7 @@ import { until } from '../../support/until.ts';
 const CHECK_MS = 1000;
 
 /** Starts a guard over a server; `lost` lists what it reported. */
-function guard(test: TestServer): { clock: ManualClock; lost: string[]; stop: () => void } {
+function guard(test: TestServer): { clock: ManualClock; lost: string[]; stop: () => Promise<void> } {
   const clock = new ManualClock();
   const lost: string[] = [];
   const { socket: path, logger, server } = test;
@@ -50,7 +50,7 @@ it('a socket that was removed is made anew within a second, for its owner only, 
   clock.advance(5 * CHECK_MS);
   expect(lstatSync(test.socket).ino).toBe(made);
   expect(lost).toHaveLength(1);
-  stop();
+  await stop();
 });
 
 it('a socket that somebody else put in the place of ours is reported and replaced', async () => {
@@ -64,7 +64,7 @@ it('a socket that somebody else put in the place of ours is reported and replace
   expect(lost).toEqual([expect.stringContaining('another socket')]);
   expect(test.logger.lines).toContainEqual(expect.objectContaining({ level: 'error' }));
   expect(await isServed(test.socket)).toBe(true);
-  stop();
+  await stop();
   thief.close();
 });
 
@@ -80,7 +80,7 @@ it.each([
   await until('it is told', () => lost.length === 1);
   expect(await isServed(test.socket)).toBe(true);
   expect(lstatSync(dirname(test.socket)).mode & 0o777).toBe(0o700);
-  stop();
+  await stop();
 });
 
 it('a socket that cannot be made anew is tried again every minute, and no other is left behind', async () => {
@@ -101,5 +101,5 @@ it('a socket that cannot be made anew is tried again every minute, and no other 
   expect(await isServed(test.socket)).toBe(true);
   await test.server.stop(0);
   expect(readdirSync(dirname(test.socket))).toEqual([]);
-  stop();
+  await stop();
 });
