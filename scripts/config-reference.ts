@@ -25,17 +25,14 @@ export interface Setting {
 
 /** Lists every setting, groups included, in the order of the schema. */
 export function listSettings(schema: SettingSchema, path = ''): Setting[] {
-  const own = Object.entries(schema.properties ?? {}).flatMap(([name, child]) => {
+  const { properties = {}, additionalProperties, items, anyOf = [] } = schema;
+  const own = Object.entries(properties).flatMap(([name, child]) => {
     const childPath = path === '' ? name : `${path}.${name}`;
     return [{ path: childPath, schema: child }, ...listSettings(child, childPath)];
   });
-  const { additionalProperties, items } = schema;
-  const named =
-    typeof additionalProperties === 'object' && additionalProperties.properties
-      ? listSettings(additionalProperties, `${path}.<name>`)
-      : [];
-  const listed = items?.properties ? listSettings(items, `${path}[]`) : [];
-  return [...own, ...named, ...listed];
+  const named = typeof additionalProperties === 'object' ? listSettings(additionalProperties, `${path}.<name>`) : [];
+  const listed = items === undefined ? [] : listSettings(items, `${path}[]`);
+  return [...own, ...named, ...listed, ...anyOf.flatMap((member) => listSettings(member, path))];
 }
 
 /** Returns the reference as Markdown. */
@@ -46,35 +43,29 @@ export function printReference(schema: SettingSchema): string {
 }
 
 function printGroup(name: string, settings: readonly Setting[]): string {
-  const group = settings.find(({ path }) => path === name);
-  const leaves = settings.filter(({ schema }) => !hasChildren(schema));
-  const heading = `## \`${name}\`\n\n`;
-  const isSingle = leaves.length === 1 && leaves[0] === group;
-  const intro = !isSingle && group?.schema.description !== undefined ? `${group.schema.description}\n\n` : '';
-  const rows = leaves.map(({ path, schema }) => {
+  const [group, ...rest] = settings;
+  const isSingle = rest.length === 0;
+  const intro = isSingle || group?.schema.description === undefined ? '' : `${group.schema.description}\n\n`;
+  const rows = (isSingle ? settings : rest).map(({ path, schema }) => {
     const text = [schema.description ?? '', printDefault(schema)].filter((part) => part !== '').join(' ');
     return `| \`${path}\` | ${printType(schema)} | ${text} |\n`;
   });
-  return `${heading}${intro}| setting | value | meaning |\n| --- | --- | --- |\n${rows.join('')}`;
-}
-
-function hasChildren({ properties, additionalProperties, items }: SettingSchema): boolean {
-  return (
-    properties !== undefined ||
-    items?.properties !== undefined ||
-    (typeof additionalProperties === 'object' && additionalProperties.properties !== undefined)
-  );
+  return `## \`${name}\`\n\n${intro}| setting | value | meaning |\n| --- | --- | --- |\n${rows.join('')}`;
 }
 
 function printType(schema: SettingSchema): string {
+  const { additionalProperties, minimum, maximum } = schema;
   if (schema.enum) return schema.enum.map((value) => `\`${String(value)}\``).join(', ');
   if (schema.anyOf) return [...new Set(schema.anyOf.map(printType))].join(' or ');
-  if (schema.type === 'array') return `list of ${schema.items === undefined ? 'values' : printType(schema.items)}`;
-  if (schema.type === 'object') return 'names with values';
-  const { minimum, maximum } = schema;
+  if (schema.type === 'array') return schema.items === undefined ? 'list' : `list of ${printPlural(schema.items)}`;
+  if (typeof additionalProperties === 'object') return `object of names and ${printPlural(additionalProperties)}`;
   const hasRange = schema.type === 'integer' && minimum !== undefined && maximum !== undefined && maximum < 2 ** 53 - 1;
   if (hasRange) return `${minimum} to ${maximum}`;
   return schema.type ?? 'any value';
+}
+
+function printPlural({ type = 'value', anyOf }: SettingSchema): string {
+  return anyOf ? [...new Set(anyOf.map(printPlural))].join(' or ') : `${type}s`;
 }
 
 function printDefault(schema: SettingSchema): string {

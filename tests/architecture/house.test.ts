@@ -123,6 +123,14 @@ describe('the house rules', () => {
     expect(settings.length).toBeGreaterThan(50);
     for (const { path, schema: setting } of settings) expect(setting.description, path).toMatch(/^[A-Z].*[.]$/s);
     expect(collapse(readText('docs/configuration.md'))).toContain(collapse(printReference(schema)));
+    // Counted another way than the reference finds them.
+    const printed = new Set(
+      printReference(schema)
+        .match(/^(?:## |\| )`[^`]+`/gm)
+        ?.map((row) => row.split('`')[1]),
+    );
+    const names = propertyNames(JSON.parse(readText('config.schema.json'))).filter((name) => name !== '$schema');
+    expect([...printed].map((path = '') => path.split('.').at(-1) ?? '').toSorted()).toEqual(names.toSorted());
   });
 });
 
@@ -264,11 +272,36 @@ describe('the search for broken house rules can fail', () => {
     expect(vagueNames(source('', 'src/base/utils.ts'))).toEqual(['src/base/utils.ts']);
   });
 
+  it('for a setting: one in an object that may be null, in a list, or behind a name is found', () => {
+    const child = { type: 'object', properties: { b: { type: 'string' } } };
+    const schema: SettingSchema = {
+      properties: {
+        nullable: { anyOf: [child, { type: 'null' }] },
+        list: { type: 'array', items: child },
+        record: { type: 'object', additionalProperties: { anyOf: [child, { type: 'null' }] } },
+      },
+    };
+    const paths = listSettings(schema).map(({ path }) => path);
+    expect(paths).toEqual(['nullable', 'nullable.b', 'list', 'list[].b', 'record', 'record.<name>.b']);
+    expect(propertyNames(schema)).toEqual(['nullable', 'b', 'list', 'b', 'record', 'b']);
+    expect(printReference(schema)).toContain('| `nullable.b` | string |');
+  });
+
   it('strings are told from comments, regular expressions and the expressions of templates', () => {
     const text = "const a = /'/; // it's\nconst b = 'b'; /* \"x\" */ const c = `d${f('e')}g`;";
     expect(stringsOf(text)).toEqual(['b', 'e', 'd${}g']);
   });
 });
+
+/** Returns the names under every `properties` of a JSON schema, at any depth. */
+function propertyNames(schema: unknown): string[] {
+  if (typeof schema !== 'object' || schema === null) return [];
+  return Object.entries(schema).flatMap(([key, value]) =>
+    key === 'properties'
+      ? Object.entries(value).flatMap(([name, child]) => [name, ...propertyNames(child)])
+      : propertyNames(value),
+  );
+}
 
 /** Removes what Prettier adds when it aligns tables. */
 function collapse(markdown: string): string {
