@@ -8,6 +8,7 @@ import './base/no-debugger.ts';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as nodeModule from 'node:module';
+import { importDirectly } from './base/direct-imports.ts';
 import { isNodeAtLeast, OLDEST_NODE } from './base/node-version.ts';
 import { resolvePaths } from './base/paths.ts';
 
@@ -21,37 +22,21 @@ if (!isNodeAtLeast(process.versions.node, OLDEST_NODE)) {
   process.umask(0o077);
   const cache = compileCacheFolder();
   if (cache !== undefined) nodeModule.enableCompileCache(cache);
-  const finder = findOwnModules();
+  const endDirectImports = importDirectly();
   const argv = process.argv.slice(2);
   // The daemon needs nothing of the command line, whose loading its start would pay for.
-  const run = () => runDaemon(finder);
+  const run = () => runDaemon(endDirectImports);
   if (argv.length === 1 && argv[0] === 'run') await run();
   const { main } = await import('./cli/main.ts');
   process.exitCode = await main(argv, run);
 }
 
-async function runDaemon(finder: nodeModule.ModuleHooks | undefined): Promise<never> {
+async function runDaemon(endDirectImports: () => void): Promise<never> {
   await import('./base/english-zod.ts');
   const daemon = await import('./run.ts');
-  finder?.deregister();
+  endDirectImports();
   // Connections that providers keep open must not hold up the end.
   process.exit(await daemon.runDaemon());
-}
-
-/**
- * Lets Node take a relative import of a built file for what it is: that file. It reads links,
- * folders and `package.json` for each otherwise, which took 20 of the 185 ms of processor time of a
- * start (2026-11-28).
- */
-function findOwnModules(): nodeModule.ModuleHooks | undefined {
-  if (import.meta.url.endsWith('.ts')) return undefined;
-  const folder = new URL('.', import.meta.url).href;
-  return nodeModule.registerHooks({
-    resolve: (specifier, context, next) =>
-      specifier.startsWith('.') && context.parentURL?.startsWith(folder)
-        ? { url: new URL(specifier, context.parentURL).href, format: 'module', shortCircuit: true }
-        : next(specifier, context),
-  });
 }
 
 /**

@@ -8,6 +8,7 @@ import { constants, setPriority } from 'node:os';
 import { basename } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { foregroundClock } from '../base/clock.ts';
+import { importDirectly } from '../base/direct-imports.ts';
 import { StoreRunner } from './store-runner.ts';
 import { asDatabaseError } from './store/failure.ts';
 import type { FromThread, ThreadData, ToThread } from './thread.ts';
@@ -54,4 +55,6 @@ function runThread(port: NonNullable<typeof parentPort>, data: ThreadData): void
   runner.wake();
 }
 
+// The database is loaded when it is opened; Kysely alone has 300 files.
+importDirectly();
 if (parentPort) runThread(parentPort, workerData as ThreadData);
