@@ -4,12 +4,7 @@
 
 import { dirname, join } from 'node:path';
 import { AipassError } from '../base/errors.ts';
-import type {
-  CompletionDelta,
-  CompletionParams,
-  CompletionResult,
-  KnownCompletionParams,
-} from '../protocol/completion.ts';
+import type { CompletionParams, CompletionResult, KnownCompletionParams } from '../protocol/completion.ts';
 import type { OrganizationInfo } from '../protocol/credential.ts';
 import type { EventName, Events } from '../protocol/events.ts';
 import type { TokenValue } from '../protocol/oauth.ts';
@@ -27,7 +22,7 @@ import { createPooled, type Pooled } from './pooled.ts';
 import { createGatewayFetch } from './gateway-fetch.ts';
 import type { GoogleOptions } from './google-services.ts';
 import type { OpenaiOptions } from './openai.ts';
-import { Session, type CallOptions } from './session.ts';
+import { Session, type CallOptions, type ChunkOptions } from './session.ts';
 import { Subscriptions } from './subscriptions.ts';
 import { toQuery, UsageCalls, type WithMoments } from './usage-calls.ts';
 
@@ -118,7 +113,7 @@ export class Aipass implements AsyncDisposable {
   request<Name extends OperationName>(
     op: Name,
     params: Operations[Name]['params'],
-    options?: CallOptions & { readonly onChunk?: (data: unknown) => void },
+    options?: ChunkOptions<Name>,
   ): Promise<Operations[Name]['result']> {
     return this.#session.request(op, params, options);
   }
@@ -235,8 +230,7 @@ export class Aipass implements AsyncDisposable {
         {
           timeoutMs: call.timeoutMs,
           signal: call.signal ? AbortSignal.any([call.signal, left]) : left,
-          // The daemon is of this protocol version, and so its chunks have this shape.
-          onChunk: (data) => onDelta(data as CompletionDelta),
+          onChunk: onDelta,
         },
       ),
     );
@@ -295,9 +289,8 @@ export class Aipass implements AsyncDisposable {
     options: OrganizationCallOptions & { readonly onProgress?: (progress: PoolCheckProgress) => void } = {},
   ): Promise<readonly KeyVerdict[]> {
     const { organization, onProgress, ...call } = options;
-    // The daemon is of this protocol version, and so its chunks have this shape.
-    const onChunk = (data: unknown): void => onProgress?.(data as PoolCheckProgress);
-    return (await this.#session.request('pool.check', { organization, provider }, { ...call, onChunk })).keys;
+    const chunks = onProgress && { onChunk: onProgress };
+    return (await this.#session.request('pool.check', { organization, provider }, { ...call, ...chunks })).keys;
   }
 
   /** Lists the organizations of this caller, with its role in each. */

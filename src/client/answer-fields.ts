@@ -26,6 +26,13 @@ const SLACK_REJECTED: ReadonlySet<unknown> = new Set([
   'token_expired',
 ]);
 
+/** Returns whether a value is an object with these methods, of whatever realm or package. */
+export function hasMethods(value: unknown, ...names: readonly (string | symbol)[]): value is object {
+  return (
+    typeof value === 'object' && value !== null && names.every((name) => typeof Reflect.get(value, name) === 'function')
+  );
+}
+
 /** Returns the HTTP status of an error, of its response or of a cause, or undefined. */
 export function statusOf(error: unknown): number | undefined {
   for (const one of withCauses(error)) {

@@ -9,6 +9,7 @@ import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { readNumber, readString } from '../base/json.ts';
 import { serviceCommands } from '../base/start-command.ts';
 import { OPERATIONS_WITH_EFFECTS, type OperationName } from '../protocol/operations.ts';
+import { hasMethods } from './answer-fields.ts';
 import { isNodeAtLeast, type NodeVersion } from '../base/node-version.ts';
 
 /**
@@ -145,14 +146,7 @@ export function fieldsOf(value: unknown, what: string): Readonly<Record<string, 
 
 /** Returns whether a value is an AbortSignal, of another realm or package too. */
 function isSignal(value: unknown): boolean {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'aborted' in value &&
-    typeof value.aborted === 'boolean' &&
-    'addEventListener' in value &&
-    typeof value.addEventListener === 'function'
-  );
+  return hasMethods(value, 'addEventListener') && typeof Reflect.get(value, 'aborted') === 'boolean';
 }
 
 function wrong(message: string, hint: string): AipassError {

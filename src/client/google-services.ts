@@ -11,7 +11,7 @@ import { AipassError } from '../base/errors.ts';
 import { readField } from '../base/json.ts';
 import type { TokenValue } from '../protocol/oauth.ts';
 import type { TokenSource } from './account-fetch.ts';
-import { statusOf } from './answer-fields.ts';
+import { hasMethods, statusOf } from './answer-fields.ts';
 
 /** Which account a service works for, and with what. */
 export interface GoogleOptions {
@@ -144,15 +144,11 @@ function isMissing(error: unknown): boolean {
 
 /** Returns the token of a request that got 401 and can be sent again, or undefined. */
 function refusedToken(error: unknown, { headers, data, body }: LibraryRequest): string | undefined {
-  if (statusOf(error) !== 401 || isStream(data) || isStream(body)) return undefined;
+  // A stream was read, and cannot be sent again.
+  if (statusOf(error) !== 401 || hasMethods(data, 'pipe') || hasMethods(body, 'pipe')) return undefined;
   const authorization = headers instanceof Headers ? headers.get('authorization') : readField(headers, 'authorization');
   const [, token] = /^Bearer (\S+)$/.exec(String(authorization)) ?? [];
   return token;
-}
-
-/** Returns whether a body is a stream, which was read and cannot be sent again. */
-function isStream(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && typeof Reflect.get(value, 'pipe') === 'function';
 }
 
 /** Chooses the highest stable version, else the highest of all. */

@@ -11,7 +11,7 @@ import { BoundedMap } from '../base/bounded-map.ts';
 import { AipassError } from '../base/errors.ts';
 import { readField } from '../base/json.ts';
 import type { PoolLease, PoolLeaseParams, PoolSettleParams, ReportedOutcome } from '../protocol/pool.ts';
-import { errorBodyOf, limitHeadersOf, retryAfterOf, statusOf } from './answer-fields.ts';
+import { errorBodyOf, hasMethods, limitHeadersOf, retryAfterOf, statusOf } from './answer-fields.ts';
 import { cancelled } from './failures.ts';
 import { PooledResult } from './pooled-result.ts';
 import { isAsyncIterable, watchEventStream, watchIteration } from './watched-iteration.ts';
@@ -371,13 +371,8 @@ function isSibling(client: object, value: unknown): boolean {
 
 /** Returns whether a value is a Response of fetch, of another package too. */
 function isHttpResponse(value: unknown): value is { readonly ok: boolean; readonly status: number } {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    typeof Reflect.get(value, 'ok') === 'boolean' &&
-    typeof Reflect.get(value, 'status') === 'number' &&
-    typeof Reflect.get(value, 'arrayBuffer') === 'function'
-  );
+  if (!hasMethods(value, 'arrayBuffer')) return false;
+  return typeof Reflect.get(value, 'ok') === 'boolean' && typeof Reflect.get(value, 'status') === 'number';
 }
 
 /** Walks a path of the real client. Returns what is there and the object that it belongs to. */

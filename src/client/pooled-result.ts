@@ -8,6 +8,7 @@
  * it is applied to the result of the next attempt.
  */
 
+import { hasMethods } from './answer-fields.ts';
 import { isAsyncIterable } from './watched-iteration.ts';
 
 /** Method of a result that was called before the result was there. */
@@ -152,7 +153,7 @@ export class PooledResult {
   async *#iterate(): AsyncGenerator<unknown, void, void> {
     const value = await this.value();
     // A page promise and a list of stripe fetch the following pages by their own iterator.
-    const source = isThenable(this.#raw) && isAsyncIterable(this.#raw) ? this.#raw : value;
+    const source = hasMethods(this.#raw, 'then') && isAsyncIterable(this.#raw) ? this.#raw : value;
     if (isAsyncIterable(source)) yield* source;
     else if (isIterable(source)) yield* source;
     else throw new TypeError('the result of this call cannot be iterated');
@@ -165,10 +166,6 @@ function callMethod(raw: unknown, name: string | symbol, args: readonly unknown[
   return Reflect.apply(method, raw, args);
 }
 
-function isThenable(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && typeof Reflect.get(value, 'then') === 'function';
-}
-
 function isIterable(value: unknown): value is Iterable<unknown> {
-  return typeof value === 'object' && value !== null && typeof Reflect.get(value, Symbol.iterator) === 'function';
+  return hasMethods(value, Symbol.iterator);
 }

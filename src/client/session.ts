@@ -9,7 +9,7 @@
 import { foregroundClock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import { withTimeout } from '../base/timers.ts';
-import type { OperationName, Operations } from '../protocol/operations.ts';
+import type { ChunkOf, OperationName, Operations } from '../protocol/operations.ts';
 import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 import { assertCallOptions, cancelled, lostAnswer, readError } from './failures.ts';
 import { Transport } from './transport.ts';
@@ -21,6 +21,11 @@ export interface CallOptions {
   /** Maximum wait for the result, in milliseconds; without it only the daemon's own limits hold. */
   readonly timeoutMs?: number | undefined;
 }
+
+/** Options of a call that sends chunks before its result. */
+export type ChunkOptions<Name extends OperationName> = CallOptions & {
+  readonly onChunk?: (data: ChunkOf<Name>) => void;
+};
 
 /** Where the daemon is and who asks. */
 export interface SessionDeps {
@@ -91,7 +96,7 @@ export class Session {
   request<Name extends OperationName>(
     op: Name,
     params: Operations[Name]['params'],
-    options: CallOptions & { readonly onChunk?: (data: unknown) => void } = {},
+    options: ChunkOptions<Name> = {},
   ): Promise<Operations[Name]['result']> {
     try {
       assertCallOptions(options);
@@ -136,10 +141,10 @@ export class Session {
       this.#pending.set(id, {
         op,
         frameLength,
-        onChunk,
+        // The daemon is of this protocol version, and so what it sends has these shapes.
+        onChunk: onChunk as Pending['onChunk'],
         resolve: (result) => {
           finish();
-          // The daemon is of this protocol version, and so its result has this shape.
           resolve(result as Operations[Name]['result']);
         },
         reject: (error) => {

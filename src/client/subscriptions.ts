@@ -3,17 +3,18 @@
  * subscription is made again.
  */
 
+import { backoffMs, type Backoff } from '../base/backoff.ts';
 import type { EventName, Events } from '../protocol/events.ts';
 import type { Session } from './session.ts';
 
-/** First and longest wait before a lost subscription is made again, in milliseconds. */
-const RESUBSCRIBE_MS = [250, 30_000] as const;
+/** Waits before a lost subscription is made again. */
+const RESUBSCRIBE: Backoff = { firstMs: 250, maxMs: 30_000, jitter: 0 };
 
 /** Listeners of a client. */
 export class Subscriptions {
   readonly #session: Session;
   readonly #listeners = new Map<string, Set<(data: never) => void>>();
-  #resubscribeMs: number = RESUBSCRIBE_MS[0];
+  #failures = 0;
   #resubscribe: NodeJS.Timeout | undefined;
 
   constructor(session: Session) {
@@ -55,11 +56,12 @@ export class Subscriptions {
   renew(): void {
     // A lost connection is reported twice: as lost, and by the request that failed with it.
     if (this.#listeners.size === 0 || this.#resubscribe) return;
+    this.#failures += 1;
+    const waitMs = backoffMs(RESUBSCRIBE, this.#failures, Math.random);
     this.#resubscribe = setTimeout(() => {
       this.#resubscribe = undefined;
       this.#subscribe();
-    }, this.#resubscribeMs);
-    this.#resubscribeMs = Math.min(this.#resubscribeMs * 2, RESUBSCRIBE_MS[1]);
+    }, waitMs);
   }
 
   /** Subscribes again at once where the connection was opened sooner for another request. */
@@ -84,7 +86,7 @@ export class Subscriptions {
     const events = [...this.#listeners.keys()] as EventName[];
     this.#session.request('event.subscribe', { events }).then(
       () => {
-        this.#resubscribeMs = RESUBSCRIBE_MS[0];
+        this.#failures = 0;
       },
       () => this.renew(),
     );

@@ -61,7 +61,7 @@ export class UsageCalls {
   ): Promise<Operations['usage.export']['result']> {
     return this.#session.request('usage.export', toQuery(query), {
       ...options,
-      onChunk: (data) => receive(String(data)),
+      onChunk: receive,
     });
   }
 

@@ -3,6 +3,8 @@
  * stays the object that it was: only its way of being read is watched.
  */
 
+import { hasMethods } from './answer-fields.ts';
+
 /** Longest reading before the key is given back all the same, in milliseconds. */
 const LONGEST_READING_MS = 600_000;
 
@@ -20,12 +22,7 @@ export interface IterationWatch {
 
 /** Returns whether a value can be read with `for await`. */
 export function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> & object {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    Symbol.asyncIterator in value &&
-    typeof value[Symbol.asyncIterator] === 'function'
-  );
+  return hasMethods(value, Symbol.asyncIterator);
 }
 
 /**
@@ -227,11 +224,7 @@ async function listenAgain(replacing: Promise<unknown>, listeners: readonly List
 }
 
 function isEventStream(value: unknown): value is EventStream {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    ['on', 'emitted', 'done', 'abort'].every((name) => typeof Reflect.get(value, name) === 'function')
-  );
+  return hasMethods(value, 'on', 'emitted', 'done', 'abort');
 }
 
 function callOn(target: unknown, name: string | symbol, args: readonly unknown[]): unknown {

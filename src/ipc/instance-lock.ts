@@ -11,6 +11,7 @@ import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createConnection } from 'node:net';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { readNumber } from '../base/json.ts';
 import { tryFileLock } from '../base/file-lock.ts';
 import type { Paths } from '../base/paths.ts';
 import { parseEnvelope, printFrame, readFrames, type PartialFrame } from '../protocol/frames.ts';
@@ -120,8 +121,6 @@ async function probeSocket(path: string): Promise<SocketProbe> {
 }
 
 function readWelcome(frame: string): SocketProbe {
-  const { data } = parseEnvelope(frame);
-  return typeof data === 'object' && data !== null && 'pid' in data && typeof data.pid === 'number'
-    ? { kind: 'alive', pid: data.pid }
-    : { kind: 'alive' };
+  const pid = readNumber(parseEnvelope(frame).data, 'pid');
+  return { kind: 'alive', ...(pid === undefined ? {} : { pid }) };
 }

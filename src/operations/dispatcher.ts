@@ -184,7 +184,7 @@ export function createDispatcher(
 }
 
 /** What a handler gets of a request. What few handlers need is made when it is asked for. */
-class HandlerContext implements OperationContext {
+class HandlerContext implements OperationContext<unknown> {
   readonly organization: string;
   readonly caller: Caller;
   readonly #operation: AnyOperation;
@@ -207,7 +207,7 @@ class HandlerContext implements OperationContext {
     return this.#request.closed;
   }
 
-  get emit(): OperationContext['emit'] {
+  get emit(): OperationContext<unknown>['emit'] {
     return (chunk) => this.#request.emit(chunk);
   }
 

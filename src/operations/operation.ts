@@ -6,7 +6,7 @@ import { z } from 'zod';
 import type { AipassError } from '../base/errors.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Right } from '../callers/access.ts';
-import type { OperationName, Operations } from '../protocol/operations.ts';
+import type { ChunkOf, OperationName, Operations } from '../protocol/operations.ts';
 
 /** Parameters about an organization; whether it is one of the caller's was decided before. */
 export const organizationParams = { organization: z.string().min(1).max(64).optional() };
@@ -32,8 +32,8 @@ export interface RequestContext {
 }
 
 /** What a handler gets besides the parameters; its functions may be taken out of it. */
-export interface OperationContext extends Pick<RequestContext, 'caller' | 'signal' | 'closed'> {
-  readonly emit: (chunk: unknown) => Promise<void> | void;
+export interface OperationContext<Chunk = never> extends Pick<RequestContext, 'caller' | 'signal' | 'closed'> {
+  readonly emit: (chunk: Chunk) => Promise<void> | void;
   /** Sends an event to the caller; throws FORBIDDEN once it has lost the operation's right. */
   readonly notify: (event: string, data: unknown) => void;
   readonly currentRights: () => Pick<Caller, 'rights' | 'organizations'>;
@@ -70,7 +70,7 @@ export interface Operation<Name extends OperationName> {
   readonly audit?: OperationAudit<Operations[Name]['params'], Operations[Name]['result']>;
   handle(
     params: Operations[Name]['params'],
-    context: OperationContext,
+    context: OperationContext<ChunkOf<Name>>,
   ): Promise<Operations[Name]['result']> | Operations[Name]['result'];
 }
 
@@ -86,5 +86,5 @@ export interface AnyOperation {
   readonly schema: z.ZodType;
   readonly inOrganization?: OrganizationReach | ((params: unknown) => OrganizationReach);
   readonly audit?: OperationAudit<unknown, unknown>;
-  handle(params: unknown, context: OperationContext): unknown;
+  handle(params: unknown, context: OperationContext<unknown>): unknown;
 }

@@ -10,7 +10,7 @@ import type { Secret } from '../base/secret.ts';
 import { outcomeOf } from '../pools/reported-outcome.ts';
 import { askedBy, type KeyLease, type LeaseOutcome } from '../pools/lease.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
-import type { PoolCheckProgress, PoolSettleParams } from '../protocol/pool.ts';
+import type { PoolSettleParams } from '../protocol/pool.ts';
 import type { KeysByOrganization } from './key-operations.ts';
 import { providerParams, type OperationGroup } from './operation.ts';
 import { eventCaller, type RecordEvent } from './usage-records.ts';
@@ -69,8 +69,7 @@ export function poolOperations({ organizations, record, clock }: PoolOperationsD
         let done = 0;
         const verdicts = await checks.check(keys, signal, (key) => {
           done += 1;
-          const progress: PoolCheckProgress = { done, total: keys.length, key };
-          return emit(progress);
+          return emit({ done, total: keys.length, key });
         });
         return { keys: verdicts };
       },

@@ -19,7 +19,7 @@ import type {
   OrganizationInfo,
 } from './credential.ts';
 import type { EventName } from './events.ts';
-import type { CompletionParams, CompletionResult } from './completion.ts';
+import type { CompletionDelta, CompletionParams, CompletionResult } from './completion.ts';
 import type {
   GatewayAccess,
   GatewayDescription,
@@ -27,8 +27,23 @@ import type {
   GatewayReopenParams,
   NamedToken,
 } from './gateway.ts';
-import type { PoolExplanation, PoolInfo, PoolLease, PoolLeaseParams, PoolSettleParams } from './pool.ts';
-import type { AccountStatus, ConsentParams, ConsentResult, RefreshResult, TokenParams, TokenValue } from './oauth.ts';
+import type {
+  PoolCheckProgress,
+  PoolExplanation,
+  PoolInfo,
+  PoolLease,
+  PoolLeaseParams,
+  PoolSettleParams,
+} from './pool.ts';
+import type {
+  AccountStatus,
+  ConsentChunk,
+  ConsentParams,
+  ConsentResult,
+  RefreshResult,
+  TokenParams,
+  TokenValue,
+} from './oauth.ts';
 import type { KeyInfo, KeyVerdict, ModelInfo, ProviderInfo } from './provider.ts';
 import type { Status } from './status.ts';
 import type {
@@ -49,7 +64,7 @@ interface OfProvider extends InOrganization {
   readonly provider?: string | undefined;
 }
 
-/** Parameters and result by the name of the operation. */
+/** Parameters, result, and chunks before the result where there are any, by operation. */
 export interface Operations {
   /** Returns the state of the daemon. */
   'status.get': { params: Record<string, never>; result: Status };
@@ -91,7 +106,7 @@ export interface Operations {
     result: { provider: string; asked: boolean; models: ModelInfo[] };
   };
   /** Completes a chat. With `stream`, deltas come as chunks before the result. */
-  'completion.create': { params: CompletionParams; result: CompletionResult };
+  'completion.create': { params: CompletionParams; result: CompletionResult; chunk: CompletionDelta };
   /** Describes the pool of one provider, or of each that has keys. */
   'pool.list': {
     params: OfProvider;
@@ -106,6 +121,7 @@ export interface Operations {
   'pool.check': {
     params: OfProvider;
     result: { keys: KeyVerdict[] };
+    chunk: PoolCheckProgress;
   };
   /** Leases a key for one call until it is settled or the connection closes. */
   'pool.lease': { params: PoolLeaseParams; result: PoolLease };
@@ -121,7 +137,7 @@ export interface Operations {
   /** Renews one account's token, or all, now. */
   'oauth.refresh': { params: { name?: string | undefined }; result: { results: RefreshResult[] } };
   /** Starts a new consent; instructions for the user come as chunks. */
-  'oauth.reauth': { params: ConsentParams; result: ConsentResult };
+  'oauth.reauth': { params: ConsentParams; result: ConsentResult; chunk: ConsentChunk };
   /** Passes the redirect address of a browser on another machine to the consent named by `flow`. */
   'oauth.redirect': { params: { flow: string; url: string }; result: { accepted: true } };
   /** Ends an account's grant at its provider and deletes its tokens here. */
@@ -167,6 +183,7 @@ export interface Operations {
   'usage.export': {
     params: Omit<EventQuery, 'limit' | 'after'> & { format: 'csv' | 'jsonl' };
     result: { events: number };
+    chunk: string;
   };
   /** Deletes events older than some days, and totals past their retention. */
   'usage.prune': { params: { days?: number | undefined; dryRun?: boolean | undefined }; result: PruneReport };
@@ -205,6 +222,9 @@ export interface Operations {
 }
 
 export type OperationName = keyof Operations;
+
+/** What an operation sends before its result. */
+export type ChunkOf<Name extends OperationName> = Operations[Name] extends { chunk: infer Chunk } ? Chunk : never;
 
 /**
  * Operations that may have had effects when their answer is lost: repeating one may pay twice. The

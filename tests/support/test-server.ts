@@ -44,12 +44,12 @@ export async function startTestServer(options: Partial<SocketServerDeps> = {}): 
   const home = makeTempHome();
   await home.makeRuntime();
   const logger = recordingLogger();
-  const contexts: OperationContext[] = [];
+  const contexts: OperationContext<unknown>[] = [];
   const aborts: unknown[] = [];
   const waiting: (() => void)[] = [];
   let chunks = 0;
 
-  const handlers: Record<string, (params: unknown, context: OperationContext) => unknown> = {
+  const handlers: Record<string, (params: unknown, context: OperationContext<unknown>) => unknown> = {
     'status.get': (params) => params,
     'provider.list': (params) => Promise.resolve(params),
     'key.list': () => {

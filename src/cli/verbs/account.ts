@@ -128,7 +128,6 @@ export const reauth = defineVerb({
         {
           signal,
           onChunk: (chunk) => {
-            if (!isChunk(chunk)) return;
             showPrompt(chunk, out, !values['no-browser']);
             if (chunk.prompt.kind === 'browser') stopReading = readPasted(aipass, chunk.flow, out);
           },
@@ -195,8 +194,4 @@ function openBrowser(url: string): boolean {
   child.on('error', () => {});
   child.unref();
   return true;
-}
-
-function isChunk(value: unknown): value is ConsentChunk {
-  return typeof value === 'object' && value !== null && 'flow' in value && 'prompt' in value;
 }

@@ -4,7 +4,9 @@
  * for with `aipassd completion names`.
  */
 
+import { systemClock } from '../../base/clock.ts';
 import { AipassError } from '../../base/errors.ts';
+import { delay } from '../../base/timers.ts';
 import type { Aipass } from '../../client/aipass.ts';
 import {
   choiceWord,
@@ -50,10 +52,7 @@ export const completionNames = defineVerb({
   isHidden: true,
   parameters: { kind: choiceWord(NAME_KINDS, 'what to name') },
   async run({ kind }, { out, connect, signal }) {
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(NAMES_LIMIT_MS)]);
-    const late = new Promise<readonly string[]>((resolve) => {
-      limit.addEventListener('abort', () => resolve([]), { once: true });
-    });
+    const late = delay(systemClock, NAMES_LIMIT_MS, signal).then((): readonly string[] => []);
     try {
       const names = await Promise.race([connect().then(NAME_LISTERS[kind]), late]);
       out.line(...names.filter((name) => /^[\w./@+-]+$/.test(name)));
