@@ -26,16 +26,11 @@ export class AccessTokens {
   /** By the beginning of their hashes. */
   readonly #grants = new Map<string, { readonly hash: Buffer; readonly grant: TokenGrant }>();
 
-  /** Number of valid tokens. */
-  get size(): number {
-    return this.#grants.size;
-  }
-
-  /** Creates a token; `revoke` ends it. Returns undefined where there are too many. */
-  issue(grant: TokenGrant): { readonly token: string; readonly hash: string; readonly revoke: () => void } | undefined {
+  /** Creates a token. Returns undefined where there are too many. */
+  issue(grant: TokenGrant): { readonly token: string; readonly hash: string } | undefined {
     const token = `${TOKEN_PREFIX}${randomBytes(TOKEN_BYTES).toString('base64url')}`;
     const hash = hashOf(token).toString('hex');
-    return this.restore(hash, grant) ? { token, hash, revoke: () => this.revoke(hash) } : undefined;
+    return this.restore(hash, grant) ? { token, hash } : undefined;
   }
 
   /** Makes a token valid whose hash was stored; false where there are too many. */

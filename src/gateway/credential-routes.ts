@@ -14,7 +14,7 @@ import { AipassError } from '../base/errors.ts';
 import { isRecord, parseJson, type JsonObject } from '../base/json.ts';
 import { formatRetryAfter } from '../base/retry-after.ts';
 import { createFields, testFields, updateFields } from '../operations/credential-operations.ts';
-import { statusOf } from './dialect-errors.ts';
+import { Refusal, refusal, statusOf } from './dialect-errors.ts';
 import type { CallOperation } from './gateway.ts';
 
 /** Path of all routes, below `/api/v1`. */
@@ -238,30 +238,16 @@ export async function answerCredentialRequest(
     const allow = routes.map((one) => one.method.toUpperCase()).join(', ');
     return answer(405, { detail: 'Method Not Allowed' }, requestId, { allow });
   }
+  const { headers } = raw;
+  const body = route.body ? readBody(Buffer.from(await raw.arrayBuffer()), headers.get('content-type')) : {};
+  if (body instanceof Refusal) return answer(body.status, { detail: body.message }, requestId);
+  const organization = headers.get('x-organization') ?? undefined;
+  const request = { id, query: new URL(raw.url).searchParams, headers, body, call, organization };
   try {
-    const { headers } = raw;
-    const body = route.body ? readBody(Buffer.from(await raw.arrayBuffer()), headers.get('content-type')) : {};
-    const organization = headers.get('x-organization') ?? undefined;
-    const request = { id, query: new URL(raw.url).searchParams, headers, body, call, organization };
-    try {
-      return answer(route.status, await route.run(request), requestId);
-    } catch (error) {
-      if (!(error instanceof AipassError)) throw error;
-      return refuse(error, route, request, requestId);
-    }
+    return answer(route.status, await route.run(request), requestId);
   } catch (error) {
-    if (!(error instanceof BodyError)) throw error;
-    return answer(error.status, { detail: error.message }, requestId);
-  }
-}
-
-/** Failure of a body before any operation sees it. */
-class BodyError extends Error {
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
+    if (!(error instanceof AipassError)) throw error;
+    return refuse(error, route, request, requestId);
   }
 }
 
@@ -269,10 +255,12 @@ class BodyError extends Error {
  * Returns the JSON object of a body, or undefined where it is not one: the operation then decides
  * between 403 and 422.
  */
-function readBody(bytes: Buffer, type: string | null): JsonObject | undefined {
-  if (bytes.length > MAX_BODY_BYTES) throw new BodyError(413, `the body is longer than ${MAX_BODY_BYTES} bytes`);
+function readBody(bytes: Buffer, type: string | null): JsonObject | Refusal | undefined {
+  if (bytes.length > MAX_BODY_BYTES) {
+    return refusal(413, 'BAD_REQUEST', `the body is longer than ${MAX_BODY_BYTES} bytes`, 'shorten it');
+  }
   if (bytes.length > 0 && !/^application\/(?:[\w.-]+\+)?json\b/i.test(type ?? '')) {
-    throw new BodyError(415, 'the body has to be application/json');
+    return refusal(415, 'BAD_REQUEST', 'the body has to be application/json', 'send its Content-Type');
   }
   const value = parseJson(bytes.toString('utf8'));
   return isRecord(value) ? value : undefined;

@@ -13,7 +13,7 @@ import { foregroundClock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { withTimeout } from '../base/timers.ts';
-import { formatError } from './dialect-errors.ts';
+import { formatError, statusOf } from './dialect-errors.ts';
 import { ReadPacer, type PacedReads } from './paced-reads.ts';
 import { SERVED_METHODS } from './request-rules.ts';
 
@@ -202,8 +202,8 @@ export class HttpEndpoint {
     http.on('request', (request, response) => this.#receive(request, response, false));
     http.on('checkContinue', (request, response) => this.#receive(request, response, true));
     http.on('checkExpectation', (request, response) => this.#receive(request, response, false));
-    http.on('upgrade', (_request, socket: Socket) => this.#refuse(socket, UPGRADE_REFUSED));
-    http.on('connect', (_request, socket: Socket) => this.#refuse(socket, CONNECT_REFUSED));
+    http.on('upgrade', (_request, socket: Socket) => this.#refuse(socket, UPGRADE_REFUSED, 426));
+    http.on('connect', (_request, socket: Socket) => this.#refuse(socket, CONNECT_REFUSED, 405));
     http.on('clientError', (error, socket: Socket) => this.#refuseGarbage(error, socket));
     // Node begins with this event to check the time limits.
     http.emit('listening');
@@ -321,7 +321,7 @@ function discard(socket: Socket): void {
 }
 
 /** Answers on a connection outside of any request, and closes it. */
-function refuseOnSocket(socket: Socket, error: AipassError, status = statusOnSocket(error)): void {
+function refuseOnSocket(socket: Socket, error: AipassError, status = statusOf(error)): void {
   discard(socket);
   const { headers, body } = formatError(error, 'openai', status);
   const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -332,13 +332,6 @@ function refuseOnSocket(socket: Socket, error: AipassError, status = statusOnSoc
   const timer = setTimeout(() => socket.destroy(), FAREWELL_MS);
   timer.unref();
   socket.once('close', () => clearTimeout(timer));
-}
-
-function statusOnSocket(error: AipassError): number {
-  if (error === UPGRADE_REFUSED) return 426;
-  if (error === CONNECT_REFUSED) return 405;
-  if (error === INTERNAL) return 500;
-  return error.code === 'FORBIDDEN' ? 403 : error.retryAfterMs === undefined ? 400 : 429;
 }
 
 const STATUS_TEXT: Readonly<Record<number, string>> = {

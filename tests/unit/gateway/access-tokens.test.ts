@@ -19,7 +19,7 @@ it('a token is 256 random bits, and stands for its grant until it is revoked', (
   expect(first.token).not.toBe(second.token);
   expect(tokens.find(first.token)).toBe(GRANT);
   expect(tokens.find(second.token)?.name).toBe('other');
-  first.revoke();
+  tokens.revoke(first.hash);
   expect(tokens.find(first.token)).toBeUndefined();
   expect(tokens.find(second.token)?.name).toBe('other');
 });
@@ -34,6 +34,13 @@ it('a token is stored as a hash, and a hash is not a token', () => {
   expect(later.find(issued?.token ?? '')).toBe(GRANT);
   later.revoke(issued?.hash ?? '');
   expect(later.find(issued?.token ?? '')).toBeUndefined();
+});
+
+it('the whole hash decides, and not its beginning', () => {
+  const { token = '', hash = '' } = new AccessTokens().issue(GRANT) ?? {};
+  const tokens = new AccessTokens();
+  tokens.restore(`${hash.slice(0, -1)}${hash.endsWith('0') ? '1' : '0'}`, GRANT);
+  expect(tokens.find(token)).toBeUndefined();
 });
 
 it.each(['', 'aip-', 'x'.repeat(100_000), 'Bearer x'])('what was never issued stands for nothing', (token) => {
