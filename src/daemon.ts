@@ -12,7 +12,7 @@ import { systemClock } from './base/clock.ts';
 import { captureConsole, openLogger, parseDebug, type Logger } from './base/logger.ts';
 import { closeAll, defer } from './base/dispose.ts';
 import { EventHub, type Runtime, Warnings } from './base/runtime.ts';
-import { assertOwnEntries, assertTrusted, commandFiles, trustWarnings } from './base/file-trust.ts';
+import { assertOwnEntries, assertTrusted, trustWarnings } from './base/file-trust.ts';
 import { GroupCommit } from './base/group-commit.ts';
 import { openNetwork } from './base/network.ts';
 import type { Paths } from './base/paths.ts';
@@ -35,8 +35,7 @@ import {
   recordRequests,
 } from './operations/audit-entries.ts';
 import { createDispatcher } from './operations/dispatcher.ts';
-import { referenceWarnings, configWarnings, keyWarnings } from './operations/config-warnings.ts';
-import { openKeys, openOrganizations, Organizations } from './operations/organizations.ts';
+import { openOrganizations } from './operations/open.ts';
 import { createOperations } from './operations/table.ts';
 import { costSources } from './operations/usage-operations.ts';
 import { DEFAULT_ORGANIZATION } from './protocol/credential.ts';
@@ -81,18 +80,15 @@ export async function startDaemon(paths: Paths, lastRun: string | null = null): 
 
 async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisposableStack): Promise<Daemon> {
   const { runtime, reloader, access, restart, logFile, journal } = await openRuntime(paths, stack);
-  const { clock, logger, warnings } = runtime;
+  const { clock, logger } = runtime;
   const startedAt = clock.now();
   const { defaultProvider } = reloader.current;
 
   const providers = openProviders(runtime, stack);
   const gate = openGate(runtime, access, recordRejection(journal, logger), stack);
-  const own = await openKeys(runtime, DEFAULT_ORGANIZATION, providers, stack);
-  const { vault, lookup, pools } = own;
-  warnings.register(() => keyWarnings(vault, paths));
-  warnings.register(() => referenceWarnings(reloader.current, { vault, providers, lookup, paths }));
+  const organizations = await openOrganizations(runtime, providers, stack);
+  const { vault, pools } = organizations.keys(DEFAULT_ORGANIZATION);
 
-  const organizations = new Organizations();
   const metrics = new Metrics();
   defer(stack, 'the metrics', () => metrics.close());
   const { usage, record, retention } = openUsage(
@@ -101,7 +97,6 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     metrics.observe,
     stack,
   );
-  await openOrganizations(runtime, organizations, own, { providers, record }, stack);
   const { forwarder, completer } = openCompletions(
     runtime,
     { providers, keys: pools, keysOf: (slug) => organizations.keys(slug).pools, record },
@@ -218,16 +213,7 @@ async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<O
   const restart = restartHint({ env: process.env, pid: process.pid, uid });
   const reloader = new ConfigReloader({ path: paths.config, read, initial, restart, clock, logger });
   warnings.register(() => reloader.warnings());
-  warnings.register(() => configWarnings(reloader.current, paths));
-  warnings.register(() =>
-    trustWarnings([
-      paths.state,
-      paths.runtime,
-      ...Object.values(reloader.current.hooks).flatMap((command) =>
-        command === undefined ? [] : commandFiles(command),
-      ),
-    ]),
-  );
+  warnings.register(() => trustWarnings([paths.state, paths.runtime]));
   const runtime: Runtime = {
     version: VERSION,
     paths,

@@ -6,6 +6,9 @@
  */
 
 import { z } from 'zod';
+import type { Clock } from '../base/clock.ts';
+import type { RawEvent } from '../usage/event.ts';
+import { createSampler, type TakeSample } from './credential-usage.ts';
 import { organizationParams, type OperationGroup } from './operation.ts';
 import type { Organizations } from './organizations.ts';
 import type { ProviderCredentials } from './provider-credentials.ts';
@@ -28,7 +31,20 @@ export const createFields = { provider, account_key: text(256), ...updateFields,
 /** Fields of a credential that is tested and not saved. */
 export const testFields = { provider, account_key: text(256).nullish(), ...keyFields };
 
-export function credentialOperations(organizations: Organizations): OperationGroup<'credential' | 'organization'> {
+export interface CredentialOperationsDeps {
+  readonly organizations: Organizations;
+  readonly clock: Clock;
+  /** Records the call that a paid sample is. */
+  readonly record: (event: RawEvent) => void;
+}
+
+export function credentialOperations({
+  organizations,
+  clock,
+  record,
+}: CredentialOperationsDeps): OperationGroup<'credential' | 'organization'> {
+  const samplerOf = (organization: string): TakeSample =>
+    createSampler((event) => record({ ...event, organization }), clock);
   const credentialsOf = (slug: string): ProviderCredentials => organizations.keys(slug).credentials;
   return {
     'credential.list': {
@@ -130,7 +146,8 @@ export function credentialOperations(organizations: Organizations): OperationGro
       inOrganization: true,
       schema: z.strictObject({ ...organizationParams, ...testFields }),
       audit: { outcome: 'changed', credential: (params) => `${params.provider}/test` },
-      handle: (params, context) => credentialsOf(context.organization).test(params, context.signal),
+      handle: (params, { organization, signal }) =>
+        credentialsOf(organization).test(params, samplerOf(organization), signal),
     },
     'credential.usage': {
       right: 'see',
@@ -140,7 +157,9 @@ export function credentialOperations(organizations: Organizations): OperationGro
         const { refresh = false, sample = false } = params;
         // Asking the provider uses the key; a paid sample does so all the more.
         if (refresh || sample) context.requireRight('use');
-        return credentialsOf(context.organization).usage(params.id, { refresh, sample }, context.signal);
+        const { organization, signal } = context;
+        const takeSample = sample ? samplerOf(organization) : undefined;
+        return credentialsOf(organization).usage(params.id, { refresh, takeSample }, signal);
       },
     },
     'organization.list': {

@@ -12,23 +12,13 @@ import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { KeyVerdict } from '../protocol/provider.ts';
 import { describeKey, describeProviders } from './key-lookup.ts';
 import { organizationParams, providerParams, type OperationGroup } from './operation.ts';
-import type { OrganizationKeys } from './organizations.ts';
+import type { OrganizationKeys, Organizations } from './organizations.ts';
 import { recordRelease, type RecordEvent } from './usage-records.ts';
 
 const keyId = z.string().min(1).max(128).optional();
 
-/** The keys of an organization, as operations on keys need them. */
-export type OperationKeys = Pick<OrganizationKeys, 'vault' | 'lookup' | 'pools' | 'checks'> & {
-  readonly credentials: Pick<OrganizationKeys['credentials'], 'addressed' | 'isOff'>;
-};
-
-/** Finds the keys of an organization. Throws NOT_FOUND for one that does not exist. */
-export interface KeysByOrganization {
-  keys(slug: string): OperationKeys;
-}
-
 export interface KeyOperationsDeps {
-  readonly organizations: KeysByOrganization;
+  readonly organizations: Pick<Organizations, 'keys'>;
   readonly providers: Providers;
   readonly defaultProvider: string;
   readonly record: RecordEvent;
@@ -122,7 +112,7 @@ export function keyOperations(deps: KeyOperationsDeps): OperationGroup<'key' | '
 }
 
 /** Returns the first key that is neither cooling down nor quarantined. */
-function usableKey({ vault, lookup, pools }: OperationKeys, name: string | undefined): ApiKey {
+function usableKey({ vault, lookup, pools }: OrganizationKeys, name: string | undefined): ApiKey {
   const first = lookup.key(name);
   const key = pools.firstUsable(first.provider, vault.keys(first.provider));
   if (key) return key;

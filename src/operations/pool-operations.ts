@@ -11,7 +11,7 @@ import { outcomeOf } from '../pools/reported-outcome.ts';
 import { askedBy, type KeyLease, type LeaseOutcome } from '../pools/lease.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { PoolSettleParams } from '../protocol/pool.ts';
-import type { KeysByOrganization } from './key-operations.ts';
+import type { Organizations } from './organizations.ts';
 import { providerParams, type OperationGroup } from './operation.ts';
 import { eventCaller, type RecordEvent } from './usage-records.ts';
 import { AipassError } from '../base/errors.ts';
@@ -21,7 +21,7 @@ import type { RawEvent } from '../usage/event.ts';
 import { microDollars } from '../usage/micro-dollars.ts';
 
 export interface PoolOperationsDeps {
-  readonly organizations: KeysByOrganization;
+  readonly organizations: Pick<Organizations, 'keys'>;
   readonly record: RecordEvent;
   readonly clock: Pick<Clock, 'now'>;
 }

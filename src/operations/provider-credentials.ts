@@ -73,7 +73,6 @@ export interface ProviderCredentialsDeps {
   readonly allowedHosts: () => readonly string[];
   /** Resolves the names in base URLs; the system does without it. */
   readonly resolve?: LookupFunction | undefined;
-  readonly takeSample: TakeSample;
   /** Called after every change, with the names of the fields that changed. */
   readonly onChange: (
     credential: Credential,
@@ -340,8 +339,11 @@ export class ProviderCredentials {
     this.#deps.onChange(described, 'deleted', []);
   }
 
-  /** Asks the provider about a credential that is not saved; changes and caches nothing. */
-  async test(params: CredentialTestParams, signal: AbortSignal): Promise<CredentialUsage> {
+  /**
+   * Asks the provider about a credential that is not saved; changes and caches nothing. A sample is
+   * taken where nothing else proves the key.
+   */
+  async test(params: CredentialTestParams, takeSample: TakeSample, signal: AbortSignal): Promise<CredentialUsage> {
     const provider = this.#supported(params.provider);
     const accountKey = (params.account_key ?? '').trim();
     const apiKey = checkApiKey(params.api_key, 1);
@@ -352,19 +354,22 @@ export class ProviderCredentials {
       keyId: null,
       seenWindows: [],
     };
-    const takeSample = isProvable(provider) ? undefined : this.#deps.takeSample;
-    const { usage } = await fetchCredentialUsage(subject, { clock: this.#deps.clock, signal, takeSample });
+    const { usage } = await fetchCredentialUsage(subject, {
+      clock: this.#deps.clock,
+      signal,
+      takeSample: isProvable(provider) ? undefined : takeSample,
+    });
     return usage;
   }
 
   /**
    * Returns what the provider reports about a credential, from a cache of 60 s (10 s for failures).
-   * There is one request for all who ask at once. `refresh` asks anew, at most every 5 s. `sample`
-   * takes a paid sample and is never answered from the cache.
+   * There is one request for all who ask at once. `refresh` asks anew, at most every 5 s. With
+   * `takeSample` a paid sample is taken, and the answer never comes from the cache.
    */
   async usage(
     id: string,
-    { refresh = false, sample = false }: { readonly refresh?: boolean; readonly sample?: boolean },
+    { refresh = false, takeSample }: { readonly refresh?: boolean; readonly takeSample?: TakeSample | undefined },
     signal: AbortSignal,
   ): Promise<CredentialUsage> {
     const found = this.#record(id);
@@ -373,18 +378,18 @@ export class ProviderCredentials {
       (key !== null && found.keyId !== null && this.#deps.records.of({ keyId: found.keyId, value: key })) || found;
     const known = this.#reports.get(record.id);
     const now = this.#deps.clock.now();
-    if (known && !sample && known.revision === record.revision && isSameKey(known.key, key)) {
+    if (known && !takeSample && known.revision === record.revision && isSameKey(known.key, key)) {
       const isUnderWay = known.until === Number.POSITIVE_INFINITY;
       if (isUnderWay || (known.until > now && !refresh)) return withSignal(known.usage, signal);
     }
     if (refresh) this.#limitRefresh(record.id, now);
-    const usage = this.#fetch(record, key, sample);
+    const usage = this.#fetch(record, key, takeSample);
     const report: UsageReport = { revision: record.revision, key, usage, until: Number.POSITIVE_INFINITY };
-    if (!sample) this.#reports.set(record.id, report);
+    if (!takeSample) this.#reports.set(record.id, report);
     usage.then(
       ({ reachable }) => {
         report.until = this.#deps.clock.now() + (reachable ? USAGE_CACHE_MS : FAILURE_CACHE_MS);
-        if (sample) this.#reports.set(record.id, report);
+        if (takeSample) this.#reports.set(record.id, report);
       },
       () => {
         // The failure of a key that was changed must not end the report of its successor.
@@ -400,17 +405,15 @@ export class ProviderCredentials {
     records.sync(vault.keys(), vault.isEnvWhole());
   }
 
-  async #fetch(record: CredentialRecord, key: Secret | null, sample: boolean): Promise<CredentialUsage> {
-    const { pools, takeSample } = this.#deps;
+  async #fetch(
+    record: CredentialRecord,
+    key: Secret | null,
+    takeSample: TakeSample | undefined,
+  ): Promise<CredentialUsage> {
+    const { pools } = this.#deps;
     const provider = this.#supported(record.provider);
     const revision = record.keyId === null ? undefined : pools.keyOf(record.provider, record.keyId)?.revision;
-    const finding = await this.#ask(
-      provider,
-      record,
-      key,
-      new AbortController().signal,
-      sample ? takeSample : undefined,
-    );
+    const finding = await this.#ask(provider, record, key, new AbortController().signal, takeSample);
     const { usage, refusedStatus, accepted } = finding;
     if (record.keyId !== null && revision !== undefined && (accepted || refusedStatus !== null)) {
       const verdict = refusedStatus === null ? 'valid' : 'invalid';

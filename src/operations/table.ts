@@ -51,7 +51,7 @@ export function createOperations(deps: OperationsDeps): { readonly [Name in Oper
         }),
     },
     ...gatewayOperations(deps),
-    ...credentialOperations(deps.organizations),
+    ...credentialOperations(deps),
     ...eventOperations((slug) => deps.organizations.keys(slug).events),
   };
 }

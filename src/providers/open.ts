@@ -4,12 +4,17 @@
  * providers that are made from it. The start, a reload and `doctor` accept the same ones.
  */
 
+import { statSync } from 'node:fs';
 import type { Clock } from '../base/clock.ts';
 import { readConfig } from '../base/config.ts';
 import { assertSchedule } from '../base/schedule.ts';
 import { defer } from '../base/dispose.ts';
 import type { Config } from '../base/config-schema.ts';
+import { isLoopbackHost } from '../base/loopback.ts';
+import type { Paths } from '../base/paths.ts';
 import type { Runtime } from '../base/runtime.ts';
+import { shellQuote } from '../base/shell-quote.ts';
+import type { Warning } from '../base/warning.ts';
 import { createProviders, type Providers } from './registry.ts';
 
 /**
@@ -28,9 +33,10 @@ export function readUsableConfig(path: string, clock: Pick<Clock, 'now'>): Confi
 }
 
 /** Opens the registry; a reload replaces what it holds. Throws as createProviders does. */
-export function openProviders({ config, redactor }: Runtime, stack: AsyncDisposableStack): Providers {
+export function openProviders({ config, paths, redactor, warnings }: Runtime, stack: AsyncDisposableStack): Providers {
   const providers = createProviders(config.current);
   redactor.learn(configuredSecrets(config.current), 'configuration');
+  warnings.register(() => configWarnings(config.current, paths));
   defer(
     stack,
     'the registry of providers',
@@ -83,4 +89,55 @@ export function configuredSecrets({ providers }: Pick<Config, 'providers'>): str
       PUBLIC_NAMES.has(name.toLowerCase()) ? [] : [value, ...(SCHEME.exec(value)?.slice(1) ?? [])],
     );
   });
+}
+
+/** Lists settings that are legal but unwise. */
+export function configWarnings(config: Config, paths: Pick<Paths, 'config'>): Warning[] {
+  return [...unencrypted(config, paths), ...readableSecrets(config, paths)];
+}
+
+/** Lists the addresses elsewhere that keys and prompts are sent to without encryption. */
+function unencrypted(config: Config, paths: Pick<Paths, 'config'>): Warning[] {
+  return Object.entries(config.providers).flatMap(([name, provider]) => {
+    const addresses: readonly (readonly [string, string | null | undefined])[] = [
+      ['baseUrl', provider.baseUrl],
+      ['modelsUrl', provider.modelsUrl],
+      ['keyCheck.url', provider.keyCheck?.url],
+      ...Object.entries(provider.dialects ?? {}).map(
+        ([dialect, endpoint]) => [`dialects.${dialect}.baseUrl`, endpoint?.baseUrl] as const,
+      ),
+    ];
+    return addresses.flatMap(([setting, address]) => {
+      if (address === undefined || address === null) return [];
+      const { protocol, hostname } = new URL(address);
+      if (protocol === 'https:' || isLoopbackHost(hostname)) return [];
+      return [
+        {
+          subject: `providers.${name}.${setting}`,
+          problem: `keys and prompts go to ${hostname} unencrypted`,
+          hint: `use https in ${paths.config}`,
+        },
+      ];
+    });
+  });
+}
+
+/** Lists a warning where the configuration holds secrets and other users can read it. */
+function readableSecrets(config: Config, paths: Pick<Paths, 'config'>): Warning[] {
+  if (configuredSecrets(config).length === 0 || !isReadableByOthers(paths.config)) return [];
+  return [
+    {
+      subject: paths.config,
+      problem: 'holds values of headers or of queries, which may be secrets, and other users can read it',
+      hint: `chmod 600 ${shellQuote(paths.config)}`,
+    },
+  ];
+}
+
+function isReadableByOthers(path: string): boolean {
+  try {
+    return (statSync(path).mode & 0o044) !== 0;
+  } catch {
+    return false;
+  }
 }

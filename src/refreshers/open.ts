@@ -4,6 +4,7 @@
  */
 
 import { defer } from '../base/dispose.ts';
+import { commandFiles, trustWarnings } from '../base/file-trust.ts';
 import type { Runtime } from '../base/runtime.ts';
 import { startSchedule } from '../base/schedule.ts';
 import type { Vault } from '../credentials/vault.ts';
@@ -34,6 +35,12 @@ export async function openAccounts(
   defer(stack, 'the workers', () => worker.settle(STOP_GRACE_MS));
   const hooks = new HookRunner(logger);
   defer(stack, 'the hooks', () => hooks.stop());
+  // Who can change a command acts as this user when it runs.
+  warnings.register(() =>
+    trustWarnings(
+      Object.values(config.current.hooks).flatMap((command) => (command === undefined ? [] : commandFiles(command))),
+    ),
+  );
   const alerts = new RefreshAlerts({
     clock,
     hooks: commands,

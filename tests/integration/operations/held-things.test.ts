@@ -9,13 +9,11 @@ import { describe, expect, it } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
 import { ALL_RIGHTS, type Right } from '../../../src/callers/access.ts';
 import { createDispatcher, type DispatchOutcome } from '../../../src/operations/dispatcher.ts';
-import { openKeyChecks } from '../../../src/operations/key-checks.ts';
-import { openKeys } from '../../../src/operations/organizations.ts';
+import { openOrganizations } from '../../../src/operations/open.ts';
 import { DEFAULT_ORGANIZATION } from '../../../src/protocol/credential.ts';
 import { keyOperations } from '../../../src/operations/key-operations.ts';
 import { secretOperations } from '../../../src/operations/secret-operations.ts';
 import { statusOperation } from '../../../src/operations/status-operation.ts';
-import type { Provider } from '../../../src/providers/provider.ts';
 import { openProviders } from '../../../src/providers/open.ts';
 import type { RawEvent } from '../../../src/usage/event.ts';
 import { createUsage } from '../../../src/usage/open.ts';
@@ -50,16 +48,13 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
   const stack = new AsyncDisposableStack();
   runtime.warnings.register(() => [{ subject: 'first', problem: 'p', hint: 'h' }]);
   const providers = openProviders(runtime, stack);
-  const held = await openKeys(runtime, DEFAULT_ORGANIZATION, providers, stack);
-  const { vault, lookup, pools } = held;
-  const credentials = { isOff: () => false, addressed: (known: Provider) => known };
-  const checks = openKeyChecks(runtime, { vault, providers, pools, credentials }, stack);
-  const own = { vault, lookup, pools, checks, credentials };
+  const organizations = await openOrganizations(runtime, providers, stack);
+  const { vault, pools } = organizations.keys(DEFAULT_ORGANIZATION);
   const recorded: RawEvent[] = [];
   const record = (event: RawEvent): void => void recorded.push(event);
   const dispatch = createDispatcher(
     {
-      ...keyOperations({ organizations: { keys: () => own }, providers, defaultProvider, record }),
+      ...keyOperations({ organizations, providers, defaultProvider, record }),
       ...secretOperations(vault, paths.secrets, record),
       ...statusOperation({
         gate: { load: { connections: 2, requestsInFlight: 1 } },

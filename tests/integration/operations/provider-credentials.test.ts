@@ -120,12 +120,14 @@ async function open(saved?: unknown): Promise<Opened> {
     },
     clock,
     allowedHosts: () => [],
-    takeSample: () => Promise.reject(new AipassError('PROVIDER_REJECTED', 'no sample in this test')),
     onChange: () => {},
   });
   credentials.sync();
   return Object.assign(result, { credentials, records, vault, checked });
 }
+
+/** Takes no sample. */
+const noSample = (): Promise<never> => Promise.reject(new AipassError('PROVIDER_REJECTED', 'no sample in this test'));
 
 async function codeOf(promise: Promise<unknown>): Promise<ErrorCode | 'none'> {
   try {
@@ -575,8 +577,11 @@ describe('testing and rotating', () => {
   it('tests a credential without saving anything', async () => {
     await writeEnv('# mine\n');
     const params = { provider: 'local', account_key: '', api_key: KEY };
-    expect(await opened.credentials.test(params, never)).toMatchObject({ account_key: 'test', reachable: true });
-    const bad = await opened.credentials.test({ ...params, api_key: 'nope' }, never);
+    expect(await opened.credentials.test(params, noSample, never)).toMatchObject({
+      account_key: 'test',
+      reachable: true,
+    });
+    const bad = await opened.credentials.test({ ...params, api_key: 'nope' }, noSample, never);
     expect(bad).toMatchObject({ reachable: false, error: 'the key is not accepted (401)' });
     expect(await env()).toBe('# mine\n');
     expect(opened.credentials.list({})).toEqual([]);
@@ -587,12 +592,13 @@ describe('testing and rotating', () => {
     other.route('/v1/models', { kind: 'json', body: { data: [] } });
     await opened.credentials.test(
       { provider: 'local', account_key: 'a', api_key: KEY, base_url: other.baseUrl },
+      noSample,
       never,
     );
     expect([provider.requests.length, other.requests.length]).toEqual([0, 1]);
     // Headers of the configuration can hold secrets, and stay with the provider.
     expect(JSON.stringify(other.requests[0]?.headers)).not.toContain('header-canary');
-    await opened.credentials.test({ provider: 'local', account_key: 'a', api_key: KEY }, never);
+    await opened.credentials.test({ provider: 'local', account_key: 'a', api_key: KEY }, noSample, never);
     expect(JSON.stringify(provider.requests[0]?.headers)).toContain('header-canary');
   });
 

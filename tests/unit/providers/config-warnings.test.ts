@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseConfig } from '../../../src/base/config.ts';
-import { configWarnings } from '../../../src/operations/config-warnings.ts';
+import { configWarnings } from '../../../src/providers/open.ts';
 
 let folder: string;
 
