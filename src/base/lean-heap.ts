@@ -70,7 +70,7 @@ function watchCollections(): void {
     const startedAt = entry?.startTime ?? 0;
     const isFrequent = startedAt - last < FREQUENT_MS;
     last = startedAt;
-    const wanted = isFrequent && youngBytes() < YOUNG_BYTES ? GROWTH : 1;
+    const wanted = isFrequent && youngBytes() * GROWTH <= YOUNG_BYTES ? GROWTH : 1;
     if (wanted !== factor) growYoung(wanted);
     factor = wanted;
   });
@@ -81,8 +81,10 @@ function growYoung(factor: number): void {
   setFlagsFromString(`--semi-space-growth-factor=${factor}`);
 }
 
+/** Returns what both halves of the space hold; Node 26 reports as its size only what is in use. */
 function youngBytes(): number {
-  return getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')?.space_size ?? 0;
+  const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space');
+  return young === undefined ? 0 : 2 * (young.space_used_size + young.space_available_size);
 }
 
 function collectWhenIdle(clock: Clock, isIdle: () => boolean): () => Promise<void> {

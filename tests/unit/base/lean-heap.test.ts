@@ -17,7 +17,7 @@ const KEEP = `${SETUP} const end = keepHeapLean(clock, () => isIdle);`;
 
 /** Settings of V8 hold for a whole process, so that each program runs in one of its own. */
 function run(program: string): string {
-  return execFileSync(process.execPath, ['--input-type=module', '--eval', program], { encoding: 'utf8' }).trim();
+  return execFileSync(process.execPath, ['--expose-gc', '--input-type=module', '--eval', program], { encoding: 'utf8' }).trim();
 }
 
 /** Returns the size of the space for young objects before and after a load. */
@@ -41,7 +41,12 @@ function youngSpaceUnderLoad(prepare: string): { readonly before: number; readon
 function garbageAfter(steps: string): string {
   return run(`
     ${KEEP}
-    const garbage = new WeakRef({ some: 'value' });
+    let held = { some: 'value' };
+    const garbage = new WeakRef(held);
+    // What is old is collected by a major collection alone; minor ones come by themselves.
+    gc({ type: 'minor' });
+    gc({ type: 'minor' });
+    held = undefined;
     await new Promise((resolve) => setTimeout(resolve, 1));
     ${steps}
     console.log(garbage.deref() === undefined ? 'collected' : 'kept');
