@@ -39,8 +39,8 @@ export const ERROR_CODES = {
   DAEMON_UNREACHABLE: 'the daemon cannot be reached',
   /** Another daemon already serves this socket. */
   ALREADY_RUNNING: 'another daemon is running',
-  /** A defect of aipassd. The log has more. */
-  INTERNAL: 'a bug in aipassd',
+  /** A defect of aipassd, or a failure of its machine: disk, database, socket. The log has more. */
+  INTERNAL: 'aipassd, or what it needs on this machine, failed',
 } as const;
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -23,10 +23,14 @@ export interface Logger {
   close(): Promise<void>;
 }
 
+/** Components whose debug lines can be turned on alone (AIPASSD_DEBUG, docs/troubleshooting.md). */
+const COMPONENTS = ['audit', 'credentials', 'gateway', 'ipc', 'operations', 'pools', 'refreshers', 'usage'] as const;
+
+type Component = (typeof COMPONENTS)[number];
+
 /** The log of the daemon, from which each component has its own. */
 export interface DaemonLogger extends Logger {
-  /** Returns the log of a component, whose debug lines can be turned on alone (AIPASSD_DEBUG). */
-  component(name: string): Logger;
+  component(name: Component): Logger;
 }
 
 export interface LoggerDeps extends LogSinkDeps {
@@ -42,7 +46,7 @@ export function parseDebug(value: string | undefined): ReadonlySet<string> {
   return new Set(splitList(value ?? ''));
 }
 
-/** Makes the log. Nothing is written before open(). */
+/** Makes the log, and warns of unknown names in `debug`. Nothing is written before open(). */
 export function openLogger({ debug = new Set(), ...options }: LoggerDeps): DaemonLogger {
   let kept: LogLine[] = [];
   let sink: LogSink | undefined;
@@ -59,7 +63,7 @@ export function openLogger({ debug = new Set(), ...options }: LoggerDeps): Daemo
     });
     return opening;
   };
-  const loggerOf = (component: string | undefined): Logger => {
+  const loggerOf = (component: Component | undefined): Logger => {
     const isDebugged = options.level === 'debug' || debug.has('*') || (component !== undefined && debug.has(component));
     const write = (level: LogLevel) => (message: string, fields?: LogFields) => {
       const line = { level, message, component, fields, at: Date.now() };
@@ -81,7 +85,12 @@ export function openLogger({ debug = new Set(), ...options }: LoggerDeps): Daemo
       },
     };
   };
-  return { ...loggerOf(undefined), component: loggerOf };
+  const logger = loggerOf(undefined);
+  for (const name of debug) {
+    if (name === '*' || COMPONENTS.some((component) => component === name)) continue;
+    logger.warn('AIPASSD_DEBUG: unknown component', { name, known: COMPONENTS.join(', ') });
+  }
+  return { ...logger, component: loggerOf };
 }
 
 function dropLine(): void {}

@@ -276,7 +276,7 @@ function maskError(error: AipassError): AipassError {
 function unknownOperation(op: string, known: Iterable<string>): AipassError {
   const near = nearest(plainText(op, 64), known);
   return new AipassError('BAD_REQUEST', `unknown operation "${plainText(op, 64)}"`, {
-    hint: near === undefined ? 'see the README for the operations' : `did you mean "${near}"?`,
+    hint: near === undefined ? 'see docs/protocol.md for the operations' : `did you mean "${near}"?`,
   });
 }
 

@@ -13,8 +13,8 @@ interface Read {
 }
 
 /**
- * Reads pieces; `holdAfter` holds the reader after so many pieces of a body and lets it go on at
- * once.
+ * Reads pieces; `isHeld` holds the reader after the head and each piece of a body, and lets it go
+ * on at once.
  */
 function read(pieces: readonly Buffer[], { isHeadOnly = false, isHeld = false, isClosed = false } = {}): Read {
   let status: number | undefined;

@@ -17,7 +17,9 @@ const KEEP = `${SETUP} const end = keepHeapLean(clock, () => isIdle);`;
 
 /** Settings of V8 hold for a whole process, so that each program runs in one of its own. */
 function run(program: string): string {
-  return execFileSync(process.execPath, ['--expose-gc', '--input-type=module', '--eval', program], { encoding: 'utf8' }).trim();
+  return execFileSync(process.execPath, ['--expose-gc', '--input-type=module', '--eval', program], {
+    encoding: 'utf8',
+  }).trim();
 }
 
 /** Returns the size of the space for young objects before and after a load. */

@@ -50,6 +50,15 @@ describe('the log of a component', () => {
     ]);
   });
 
+  it('is said not to exist where AIPASSD_DEBUG names it wrongly', async () => {
+    await using home = makeTempHome();
+    const logger = openLogger({ ...optionsFor(home.paths.log), debug: parseDebug('pool,ipc,*') });
+    await logger.close();
+    expect(readLines(home.paths.log)).toMatchObject([
+      { level: 'warn', fields: { name: 'pool', known: expect.stringContaining('pools') } },
+    ]);
+  });
+
   it('writes everything where the level is debug, or all components are named', async () => {
     await using home = makeTempHome();
     for (const more of [{ level: 'debug' }, { debug: parseDebug('*') }] as const) {
