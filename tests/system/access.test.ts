@@ -131,7 +131,8 @@ describe.runIf(process.getuid?.() === 0)('other users of a daemon that serves th
   it('a right that is taken away ends the requests in flight that need it, and brings no key', async () => {
     await using running = await start({ reveal: { users: [REVEALER] } });
     const config = JSON.parse(readFileSync(running.home.paths.config, 'utf8'));
-    running.provider.answerWith({ kind: 'json', status: 429, body: {}, headers: { 'retry-after': '2' } });
+    // Longer than a busy machine needs to start the program of the other user.
+    running.provider.answerWith({ kind: 'json', status: 429, body: {}, headers: { 'retry-after': '25' } });
     const aipass = await running.connect();
     await aipass.complete({ model: 'm', messages: [{ role: 'user', content: 'x' }] }).catch(() => {});
     const losing = runAs(
