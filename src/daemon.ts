@@ -79,16 +79,19 @@ export async function startDaemon(paths: Paths, lastRun: string | null = null): 
 }
 
 async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisposableStack): Promise<Daemon> {
+  // Runtime: configuration, place of this user's daemon, log, state, network, audit.
   const { runtime, reloader, access, restart, logFile, journal } = await openRuntime(paths, stack);
   const { clock, logger } = runtime;
   const startedAt = clock.now();
   const { defaultProvider } = reloader.current;
 
+  // Keys: who may ask for which.
   const providers = openProviders(runtime, stack);
   const gate = openGate(runtime, access, recordRejection(journal, logger), stack);
   const organizations = await openOrganizations(runtime, providers, stack);
   const { vault, pools } = organizations.keys(DEFAULT_ORGANIZATION);
 
+  // Usage: what is recorded, and asked of providers afterwards.
   const metrics = new Metrics();
   defer(stack, 'the metrics', () => metrics.close());
   const { usage, record, retention } = openUsage(
@@ -97,13 +100,19 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     metrics.observe,
     stack,
   );
+
+  // Completions: what asks providers.
   const { forwarder, completer } = openCompletions(
     runtime,
     { providers, keys: pools, keysOf: (slug) => organizations.keys(slug).pools, record },
     stack,
   );
+
+  // Accounts: OAuth tokens, kept fresh.
   const { accounts, consents, worker } = await openAccounts(runtime, vault, stack);
 
+  // Endpoints. A stop runs upwards from their last line: both refuse new connections first, and
+  // share one grace period. The parts above serve what is in flight, and close after it.
   const commit = new GroupCommit(
     () => {
       journal.flush();

@@ -11,6 +11,7 @@ import { ALL_RIGHTS, type Right } from '../../../src/callers/access.ts';
 import { createDispatcher, type DispatchOutcome } from '../../../src/operations/dispatcher.ts';
 import { openOrganizations } from '../../../src/operations/open.ts';
 import { DEFAULT_ORGANIZATION } from '../../../src/protocol/credential.ts';
+import { credentialOperations } from '../../../src/operations/credential-operations.ts';
 import { keyOperations } from '../../../src/operations/key-operations.ts';
 import { secretOperations } from '../../../src/operations/secret-operations.ts';
 import { statusOperation } from '../../../src/operations/status-operation.ts';
@@ -55,6 +56,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
   const dispatch = createDispatcher(
     {
       ...keyOperations({ organizations, providers, defaultProvider, record }),
+      ...credentialOperations({ organizations, clock: runtime.clock, record }),
       ...secretOperations(vault, paths.secrets, record),
       ...statusOperation({
         gate: { load: { connections: 2, requestsInFlight: 1 } },
@@ -76,6 +78,7 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
   );
   return {
     home,
+    recorded,
     /** Asks, and returns the result or the error as the wire would carry it. */
     async ask(op: string, params: unknown = {}, rights: ReadonlySet<Right> = ALL_RIGHTS): Promise<unknown> {
       const outcome: DispatchOutcome = await dispatch(op, params, {
@@ -101,6 +104,11 @@ async function setUp({ keys = {}, config = {}, prepare }: SetUp = {}) {
       await home.remove();
     },
   };
+}
+
+async function listCredentials(test: Awaited<ReturnType<typeof setUp>>): Promise<readonly unknown[]> {
+  const listed: unknown = Reflect.get(Object(await test.ask('credential.list')), 'credentials');
+  return Array.isArray(listed) ? listed : [];
 }
 
 describe('key.get', () => {
@@ -311,6 +319,37 @@ describe('provider.validate', () => {
     expect(await verdict('mine')).toMatchObject({ keys: [{ verdict: 'unknown', checked: 'offline' }] });
     expect(await verdict('extra')).toMatchObject({ keys: [{ verdict: 'unknown', checked: 'offline' }] });
     expect(await verdict('openrouter')).toMatchObject({ keys: [{ verdict: 'unknown', checked: 'online' }] });
+  });
+});
+
+describe('credential.usage', () => {
+  it('takes a paid sample on request only, and records it as a call of the organization', async () => {
+    await using upstream = await startLoopbackProvider();
+    upstream.route('/v1/models', { kind: 'json', body: { data: [{ id: 'small' }] } });
+    await using test = await setUp({
+      keys: { GROQ_API_KEY: GROQ_KEY },
+      config: { providers: { groq: { baseUrl: upstream.baseUrl } } },
+    });
+    const id: unknown = Reflect.get(Object((await listCredentials(test))[0]), 'id');
+    expect(await test.ask('credential.usage', { id })).toMatchObject({ reachable: true, sample_model: null });
+    expect(test.recorded).toEqual([]);
+    expect(await test.ask('credential.usage', { id, sample: true })).toMatchObject({
+      sample_model: 'small',
+      sample_input_tokens: 5,
+      sample_output_tokens: 2,
+    });
+    expect(test.recorded).toMatchObject([
+      {
+        operation: 'credential.sample',
+        organization: 'default',
+        provider: 'groq',
+        keyId: 'GROQ_API_KEY',
+        model: 'small',
+        status: 'success',
+        promptTokens: 5,
+        completionTokens: 2,
+      },
+    ]);
   });
 });
 
