@@ -12,6 +12,7 @@ import { plainText } from '../base/plain-text.ts';
 import { csvLine } from '../protocol/csv.ts';
 import {
   EVENT_COLUMNS,
+  USAGE_STATUSES,
   type EventColumn,
   type EventField,
   type EventValue,
@@ -97,7 +98,7 @@ export function isReport(operation: string): boolean {
   return operation === TRACK_OPERATION || operation === IMPORT_OPERATION;
 }
 
-const STATUSES: ReadonlySet<unknown> = new Set(['success', 'failed', 'reach_limit'] satisfies UsageStatus[]);
+const STATUSES: ReadonlySet<unknown> = new Set(USAGE_STATUSES);
 
 function isStatus(value: unknown): value is UsageStatus {
   return STATUSES.has(value);
