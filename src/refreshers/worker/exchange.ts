@@ -13,6 +13,7 @@
  */
 
 import type { Clock } from '../../base/clock.ts';
+import { systemErrorCode } from '../../base/errors.ts';
 import { isRecord, parseJson, type JsonObject } from '../../base/json.ts';
 import { describeCertificateFailure } from '../../base/network.ts';
 import { parseRetryAfter } from '../../base/retry-after.ts';
@@ -165,10 +166,9 @@ function toObject(value: unknown): JsonObject | null {
 /** Describes in fixed words why no answer came: a library's error text can quote the request. */
 function describeFailure(error: unknown, host: string): string {
   if (error instanceof Error && error.name === 'TimeoutError') return `the provider (${host}) did not answer in time`;
-  const cause = error instanceof Error ? error.cause : undefined;
-  const code = typeof cause === 'object' && cause !== null && 'code' in cause ? cause.code : undefined;
-  const certificate = typeof code === 'string' ? describeCertificateFailure(code, host) : undefined;
+  const code = error instanceof Error ? systemErrorCode(error.cause) : undefined;
+  const certificate = code === undefined ? undefined : describeCertificateFailure(code, host);
   if (certificate !== undefined) return `${certificate.problem}: ${certificate.hint}`;
-  const word = typeof code === 'string' && /^[A-Z0-9_]{2,48}$/.test(code) ? `: ${code}` : '';
+  const word = code !== undefined && /^[A-Z0-9_]{2,48}$/.test(code) ? `: ${code}` : '';
   return `the provider could not be reached (${host}${word})`;
 }
