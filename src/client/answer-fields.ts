@@ -70,7 +70,7 @@ export function withCauses(error: unknown): object[] {
 }
 
 /** Returns the limit headers of an error, of a response or of a cause, by lower-case name. */
-export function limitHeadersOf(answer: unknown): Readonly<Record<string, string>> {
+export function reportedLimitHeaders(answer: unknown): Readonly<Record<string, string>> {
   const found: Record<string, string> = {};
   for (const one of withCauses(answer)) {
     for (const holder of [one, field(one, 'response')]) {
@@ -89,7 +89,7 @@ export function limitHeadersOf(answer: unknown): Readonly<Record<string, string>
 
 /** Returns the wait that an error asks for, in milliseconds, or undefined. */
 export function retryAfterOf(error: unknown, now: number): number | undefined {
-  const headers = limitHeadersOf(error);
+  const headers = reportedLimitHeaders(error);
   const wait = parseRetryAfterMs(headers['retry-after-ms']) ?? parseRetryAfter(headers['retry-after'], now);
   if (wait !== undefined) return wait;
   // Slack's client gives the header's seconds as a field.

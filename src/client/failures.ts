@@ -36,7 +36,7 @@ export function cancelled(signal: AbortSignal): AipassError {
 }
 
 /** Reads an error from the wire, trusting nothing but its field types. */
-export function readError(value: unknown): AipassError {
+export function readWireError(value: unknown): AipassError {
   return AipassError.fromWire({
     code: readString(value, 'code') ?? 'INTERNAL',
     message: readString(value, 'message') ?? 'the daemon gave no reason',

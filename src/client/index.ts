@@ -45,7 +45,7 @@ export type { CompletionStream } from './completion-stream.ts';
 export type { GatewayFetch } from './gateway-fetch.ts';
 export type { OpenaiOptions } from './openai.ts';
 export type { GoogleOptions } from './google-services.ts';
-export { withRetry, type Attempt, type RetryOptions } from './with-retry.ts';
+export { withRetry, type RetryAttempt, type RetryOptions } from './with-retry.ts';
 export { Aipass, type AipassFetch, type CompleteParams } from './aipass.ts';
 
 /** Where the daemon is and who asks; both may be left out. */

@@ -11,7 +11,7 @@ import { BoundedMap } from '../base/bounded-map.ts';
 import { AipassError } from '../base/errors.ts';
 import { readField } from '../base/json.ts';
 import type { PoolLease, PoolLeaseParams, PoolSettleParams, ReportedOutcome } from '../protocol/pool.ts';
-import { errorBodyOf, hasMethods, limitHeadersOf, retryAfterOf, statusOf } from './answer-fields.ts';
+import { errorBodyOf, hasMethods, reportedLimitHeaders, retryAfterOf, statusOf } from './answer-fields.ts';
 import { cancelled } from './failures.ts';
 import { PooledResult } from './pooled-result.ts';
 import { isAsyncIterable, watchEventStream, watchIteration } from './watched-iteration.ts';
@@ -276,7 +276,7 @@ export class PooledCaller {
   /** Returns the headers, body and wait of an answer, for the report. */
   #describe(end: CallEnd, outcome: ReportedOutcome): Partial<PoolSettleParams> {
     const answer = end.kind === 'threw' ? end.error : end.value;
-    const headers = limitHeadersOf(answer);
+    const headers = reportedLimitHeaders(answer);
     const limits = Object.keys(headers).length === 0 ? {} : { headers };
     if (outcome === 'succeeded') return limits;
     const status = statusOf(answer);
@@ -331,7 +331,7 @@ function judgeStatus(answer: unknown): ReportedOutcome {
   const status = statusOf(answer);
   if (status === 429 || status === 402) return 'limited';
   if (status === 403) {
-    const headers = limitHeadersOf(answer);
+    const headers = reportedLimitHeaders(answer);
     return headers['x-ratelimit-remaining'] === '0' || 'retry-after' in headers ? 'limited' : 'rejected';
   }
   if (status === 401) return 'rejected';

@@ -11,7 +11,7 @@ import { AipassError } from '../base/errors.ts';
 import { withTimeout } from '../base/timers.ts';
 import type { ChunkOf, OperationName, Operations } from '../protocol/operations.ts';
 import { PROTOCOL_VERSION } from '../protocol/messages.ts';
-import { assertCallOptions, cancelled, lostAnswer, readError } from './failures.ts';
+import { assertCallOptions, cancelled, lostAnswer, readWireError } from './failures.ts';
 import { Transport } from './transport.ts';
 
 /** Options of every call. */
@@ -208,7 +208,7 @@ export class Session {
     if (type === 'reply' && 'result' in data) pending?.resolve(data.result);
     else if (type === 'chunk' && 'data' in data) pending?.onChunk?.(data.data);
     else if (type === 'error' && 'error' in data) {
-      const error = readError(data.error);
+      const error = readWireError(data.error);
       if (pending) pending.reject(error);
       else if (!('id' in data)) this.#refusal = error;
     }

@@ -17,7 +17,7 @@ import { delay } from '../base/timers.ts';
 import { ownStatusOf, retryAfterOf, withCauses } from './answer-fields.ts';
 
 /** One try, as the call sees it. */
-export interface Attempt {
+export interface RetryAttempt {
   /** Number of the try; the first is 1. */
   readonly number: number;
   /** Fresh agents for `https:` and `http:`, from the second try on; undefined in the first. */
@@ -46,7 +46,10 @@ const CONNECTION_CODE =
 const TRANSIENT = new Set(['PROVIDER_UNAVAILABLE', 'DAEMON_UNREACHABLE', 'POOL_EXHAUSTED', 'TIMED_OUT']);
 
 /** Calls a function until it succeeds, fails for good, or was tried often enough. */
-export async function withRetry<T>(work: (attempt: Attempt) => Promise<T>, options: RetryOptions = {}): Promise<T> {
+export async function withRetry<T>(
+  work: (attempt: RetryAttempt) => Promise<T>,
+  options: RetryOptions = {},
+): Promise<T> {
   const { attempts = 4, signal, random = Math.random } = options;
   for (let number = 1; ; number++) {
     const agents =

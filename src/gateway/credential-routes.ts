@@ -14,7 +14,7 @@ import { AipassError } from '../base/errors.ts';
 import { isRecord, parseJson, type JsonObject } from '../base/json.ts';
 import { formatRetryAfter } from '../base/retry-after.ts';
 import { createFields, testFields, updateFields } from '../operations/credential-operations.ts';
-import { Refusal, refusal, statusOf } from './dialect-errors.ts';
+import { Refusal, refusal, httpStatusOf } from './dialect-errors.ts';
 import type { CallOperation } from './gateway.ts';
 
 /** Path of all routes, below `/api/v1`. */
@@ -334,7 +334,7 @@ function refuse(error: AipassError, route: CredentialRoute, request: RouteReques
     case 'NOT_FOUND':
       return answer(404, { detail: 'Not Found' }, requestId);
     default:
-      return answer(statusOf(error), { detail: error.message }, requestId, retry);
+      return answer(httpStatusOf(error), { detail: error.message }, requestId, retry);
   }
 }
 

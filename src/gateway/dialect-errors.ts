@@ -82,7 +82,7 @@ const GOOGLE_STATUS: Readonly<Record<number, string>> = {
 const LONG_RECOVERY_MS = 60_000;
 
 /** Returns the status that stands for an error's code. */
-export function statusOf(error: AipassError): number {
+export function httpStatusOf(error: AipassError): number {
   // A request over a limit of its user is the only bad request that is worth repeating.
   if (error.code === 'BAD_REQUEST' && error.retryAfterMs !== undefined) return 429;
   return STATUS_OF[error.code] ?? 500;
@@ -94,7 +94,7 @@ export class Refusal extends Error {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
 
-  constructor(error: AipassError, status = statusOf(error), headers: Readonly<Record<string, string>> = {}) {
+  constructor(error: AipassError, status = httpStatusOf(error), headers: Readonly<Record<string, string>> = {}) {
     super(error.message);
     this.error = error;
     this.status = status;
@@ -114,7 +114,7 @@ export function refusal(
 }
 
 /** Formats an error; `status` is given where the code alone does not decide it. */
-export function formatError(error: AipassError, shape: ErrorShape, status: number = statusOf(error)): ErrorAnswer {
+export function formatError(error: AipassError, shape: ErrorShape, status: number = httpStatusOf(error)): ErrorAnswer {
   const requestId = shape === 'aipassd' ? randomUUID() : undefined;
   const body = JSON.stringify(bodyOf(error, shape, status, requestId));
   return {

@@ -13,7 +13,7 @@ import { foregroundClock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { withTimeout } from '../base/timers.ts';
-import { formatError, statusOf } from './dialect-errors.ts';
+import { formatError, httpStatusOf } from './dialect-errors.ts';
 import { ReadPacer, type PacedReads } from './paced-reads.ts';
 import { SERVED_METHODS } from './request-rules.ts';
 
@@ -321,7 +321,7 @@ function discard(socket: Socket): void {
 }
 
 /** Answers on a connection outside of any request, and closes it. */
-function refuseOnSocket(socket: Socket, error: AipassError, status = statusOf(error)): void {
+function refuseOnSocket(socket: Socket, error: AipassError, status = httpStatusOf(error)): void {
   discard(socket);
   const { headers, body } = formatError(error, 'openai', status);
   const fields = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);

@@ -90,7 +90,9 @@ export function keyOperations(deps: KeyOperationsDeps): OperationGroup<'key' | '
         return {
           provider: first.provider,
           keys:
-            params.online === true ? await checks.check(keys, signal) : keys.map((key) => judgeOffline(key, providers)),
+            params.online === true
+              ? await checks.check(keys, signal)
+              : keys.map((key) => judgeKeyOffline(key, providers)),
         };
       },
     },
@@ -119,7 +121,7 @@ function usableKey({ vault, lookup, pools }: OrganizationKeys, name: string | un
   throw pools.whyNone(first.provider);
 }
 
-function judgeOffline(key: ApiKey, providers: Providers): KeyVerdict {
+function judgeKeyOffline(key: ApiKey, providers: Providers): KeyVerdict {
   const info = describeKey(key, providers);
   // A key may be for a provider that nobody knows.
   const { prefixes, minLength } = providers.find(key.provider)?.keyShape ?? {};

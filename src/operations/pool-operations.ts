@@ -223,7 +223,7 @@ function pooledCall(subject: LeasedCall, report: Omit<PoolSettleParams, 'leaseId
   return {
     ...subject,
     operation: POOLED_CALL,
-    status: statusOf(report.outcome),
+    status: usageStatusOf(report.outcome),
     httpStatus: report.status,
     latencyMs: report.latencyMs,
     costMicros: report.costUsd === undefined ? null : microDollars(report.costUsd),
@@ -238,7 +238,7 @@ function keylessCall(subject: LeasedCall, error: unknown): RawEvent {
 }
 
 /** Returns the status as apipool has it: a key at its limit is apart from other failures. */
-function statusOf(outcome: PoolSettleParams['outcome']): UsageStatus {
+function usageStatusOf(outcome: PoolSettleParams['outcome']): UsageStatus {
   if (outcome === 'succeeded') return 'success';
   return outcome === 'limited' ? 'reach_limit' : 'failed';
 }

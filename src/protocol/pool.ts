@@ -19,7 +19,9 @@ export type CooldownScope = 'key-model' | 'key' | 'account' | 'provider' | 'prov
 export type CooldownReason =
   'rate-limit' | 'daily-limit' | 'no-credit' | 'busy-budget' | 'no-access' | 'account-blocked' | 'quota' | 'failing';
 
-/** Source of a wait: a header, the error body, our own count of a quota, or nobody. */
+/**
+ * Who set how long a cooldown lasts: a header, the error body, our own count of a quota, or nobody.
+ */
 export type CooldownSource = 'header' | 'body' | 'quota' | 'default';
 
 /** One cooldown. It always ends, and a single call is the probe after it. */

@@ -8,6 +8,7 @@
  */
 
 import { windowAt } from '../base/time-window.ts';
+import type { CooldownSource } from '../protocol/pool.ts';
 import { isPage, readError, type ReadError } from './error-reason.ts';
 import {
   CONSEQUENCES,
@@ -39,11 +40,6 @@ export const MAX_DAILY_COOLDOWN_MS = 86_400_000;
 
 /** Cooldown of an account without credit, after which its key is checked before the next call. */
 const NO_CREDIT_COOLDOWN_MS = 3_600_000;
-
-/**
- * Who set how long a cooldown lasts: a header, the error body, our own count of a quota, or nobody.
- */
-export type CooldownSource = 'header' | 'body' | 'quota' | 'default';
 
 export interface FailureClass {
   readonly blame: Blame;
@@ -127,7 +123,7 @@ function classifyRefusal(provider: string, seen: SeenRefusal, now: number): Fail
   const error = readError(seen.body);
   const details = readRefusalDetails(provider, seen.body, error.message, now);
   const asked = readAskedWait(seen.headers, now);
-  const status = statusOf(seen, error);
+  const status = refusalStatus(seen, error);
   const { reason, blame, check } = meaningOf(provider, status, seen, error, details);
   const known = {
     status,
@@ -179,7 +175,7 @@ export function isOut(failure: Pick<FailureClass, 'reason'>): boolean {
  * Returns the status of a refusal. An error inside a 2xx stands for another one, or for none. A
  * reported status that does not fit the report is not believed.
  */
-function statusOf({ status, reported }: SeenRefusal, { status: inside, codes }: ReadError): number {
+function refusalStatus({ status, reported }: SeenRefusal, { status: inside, codes }: ReadError): number {
   if (reported !== undefined && (status < 400 || status >= 500)) return STATUS_OF_REPORT[reported];
   if (status >= 300) return status;
   const known = codes.find((code) => Object.hasOwn(STATUS_OF_CODE, code));

@@ -155,7 +155,7 @@ const UNKNOWN_PROVIDER = [
  * Returns the limits that a provider is known to write; without a name, those that are read of an
  * unknown one.
  */
-export function limitHeadersOf(provider?: string): readonly LimitHeaders[] {
+export function limitHeaderRules(provider?: string): readonly LimitHeaders[] {
   if (provider === undefined || !Object.hasOwn(BY_PROVIDER, provider)) return UNKNOWN_PROVIDER;
   return BY_PROVIDER[provider] ?? [];
 }

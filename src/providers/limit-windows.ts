@@ -6,7 +6,7 @@
  */
 
 import type { LimitPeriod, LimitWindow } from '../protocol/pool.ts';
-import { limitHeadersOf, type LimitHeaders } from './limit-headers.ts';
+import { limitHeaderRules, type LimitHeaders } from './limit-headers.ts';
 import { MAX_RESET_MS, parseReset } from './reset-formats.ts';
 
 /** Largest count that is believed: above it sums are no longer exact. */
@@ -25,7 +25,7 @@ export function readWindows(
   now: number,
 ): readonly LimitWindow[] {
   const windows = new Map<string, LimitWindow>();
-  for (const spec of limitHeadersOf(provider)) {
+  for (const spec of limitHeaderRules(provider)) {
     const window = readWindow(spec, headers, now);
     if (window && !windows.has(window.name)) windows.set(window.name, window);
   }
@@ -55,7 +55,7 @@ export function refusedWait(
 }
 
 function waitOf(all: readonly LimitWindow[], provider: string, now: number): WindowWait | null {
-  const refills = new Set(limitHeadersOf(provider).flatMap((spec) => (spec.refill ? [spec.name] : [])));
+  const refills = new Set(limitHeaderRules(provider).flatMap((spec) => (spec.refill ? [spec.name] : [])));
   const windows = all.filter((window) => !refills.has(window.name));
   const waits = (among: readonly LimitWindow[]): WindowWait[] =>
     among

@@ -1,5 +1,5 @@
 /**
- * A line of the journal: an event as JSON, and the moments at which exactly the same happened
+ * A line of the journal: an event as JSON, and the times at which exactly the same happened
  * again. A field without a value is left out.
  *
  * One line is printed for every call, and most of its texts are those of the line before: they are
@@ -12,7 +12,7 @@ import { EVENT_COLUMNS, type EventColumn, type EventField } from '../protocol/us
 import { boundCount, boundValue, COLUMNS, readEvent, type RawEvent, type Redact, type UsageEvent } from './event.ts';
 
 /** When an event happened again, in epoch milliseconds, and the id of that event. */
-export type Moment = readonly [at: number, id: number];
+export type Recurrence = readonly [at: number, id: number];
 
 /** Maximum number of names whose print is remembered. */
 const MAX_KNOWN_NAMES = 1000;
@@ -63,7 +63,7 @@ export class LinePrinter {
   print(
     raw: RawEvent,
     { now, id }: { readonly now: number; readonly id: number },
-    again: readonly Moment[] = [],
+    again: readonly Recurrence[] = [],
   ): string {
     const at = boundCount(raw.at, EVENT_COLUMNS.at.max) ?? now;
     let line = `{"id":${id},"at":${at},"run":${this.#run},"status":"${raw.status}"`;
@@ -76,7 +76,7 @@ export class LinePrinter {
       line += `,"costSource":"${raw.costSource ?? 'response'}"`;
     }
     if (again.length === 0) return `${line}}`;
-    return `${line},"again":[${again.map((moment) => `[${moment[0]},${moment[1]}]`).join(',')}]}`;
+    return `${line},"again":[${again.map((time) => `[${time[0]},${time[1]}]`).join(',')}]}`;
   }
 
   /** Prints a value, or nothing where it is not known. */
@@ -112,7 +112,7 @@ export function parseEvents(line: string): UsageEvent[] | null {
   }
   const { again: _, ...fields } = value;
   const event = readEvent(fields);
-  if (event === null || !Array.isArray(again) || !again.every(isMoment)) return null;
+  if (event === null || !Array.isArray(again) || !again.every(isRecurrence)) return null;
   return [event, ...again.map(([at, id]) => ({ ...event, at, id }))];
 }
 
@@ -126,6 +126,6 @@ export function boundEvent(
   return event;
 }
 
-function isMoment(value: unknown): value is Moment {
+function isRecurrence(value: unknown): value is Recurrence {
   return Array.isArray(value) && value.length === 2 && value.every(Number.isSafeInteger);
 }

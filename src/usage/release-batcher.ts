@@ -10,7 +10,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { EventField } from '../protocol/usage.ts';
 import { COLUMNS, type RawEvent } from './event.ts';
-import type { Moment } from './journal-line.ts';
+import type { Recurrence } from './journal-line.ts';
 
 const WAIT_MS = 20;
 
@@ -18,13 +18,13 @@ const WAIT_MS = 20;
 const MAX_WAITING = 256;
 
 /** Takes a release, and the further moments at which the same was released. */
-type Append = (release: RawEvent, again: readonly Moment[]) => void;
+type Append = (release: RawEvent, again: readonly Recurrence[]) => void;
 
 /** The releases of one line; `at` is the moment of the first, in epoch milliseconds. */
 interface Group {
   readonly release: RawEvent;
   readonly at: number;
-  readonly again: Moment[];
+  readonly again: Recurrence[];
 }
 
 /** Gathers releases, and passes them on in order. */

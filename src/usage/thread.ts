@@ -42,7 +42,7 @@ const YOUNG_MB = 6;
  * What can be asked: the store's own methods, and pruning, which gives others their turn in
  * between.
  */
-export type UsageCalls = Pick<
+export type StoreCalls = Pick<
   UsageStore,
   'answer' | 'session' | 'events' | 'generation' | 'recent' | 'unpriced' | 'prunable' | 'bytes' | 'import'
 > & {
@@ -82,7 +82,7 @@ export interface DatabaseState {
  */
 export type ToThread =
   | { readonly kind: 'wake' }
-  | { readonly kind: 'call'; readonly id: number; readonly name: keyof UsageCalls; readonly args: readonly unknown[] }
+  | { readonly kind: 'call'; readonly id: number; readonly name: keyof StoreCalls; readonly args: readonly unknown[] }
   | { readonly kind: 'close'; readonly last: boolean };
 
 /** Messages from the thread: the state of the database, and the outcomes of calls. */
@@ -164,10 +164,10 @@ export class UsageThread {
    * Calls one method of the store. Rejects with INTERNAL and a hint while the database does not
    * work.
    */
-  call<Name extends keyof UsageCalls>(
+  call<Name extends keyof StoreCalls>(
     name: Name,
-    ...args: Parameters<UsageCalls[Name]>
-  ): Promise<Awaited<ReturnType<UsageCalls[Name]>>> {
+    ...args: Parameters<StoreCalls[Name]>
+  ): Promise<Awaited<ReturnType<StoreCalls[Name]>>> {
     return new Promise((resolve, reject) => {
       const state = this.#state;
       if (state.kind === 'crashed' || state.kind === 'closing' || state.kind === 'closed') {

@@ -14,11 +14,11 @@ import type { Warning } from '../base/warning.ts';
 import type { EventPage, EventQuery, PruneReport, UsageStatusReport } from '../protocol/usage.ts';
 import { isCall, type RawEvent } from './event.ts';
 import { Journal, journalBytesAfter, JOURNAL_START } from './journal.ts';
-import { LinePrinter, type Moment } from './journal-line.ts';
+import { LinePrinter, type Recurrence } from './journal-line.ts';
 import { ReleaseBatcher } from './release-batcher.ts';
 import type { Scoped } from './store/answers.ts';
 import { isPostgresUrl } from './store/open.ts';
-import { UsageThread, type UsageCalls } from './thread.ts';
+import { UsageThread, type StoreCalls } from './thread.ts';
 
 /** Where usage is kept, and what its recording depends on. */
 export interface UsageDeps {
@@ -86,10 +86,10 @@ export class Usage {
    *
    * @throws AipassError INTERNAL with a hint while the database does not work.
    */
-  ask<Name extends keyof UsageCalls>(
+  ask<Name extends keyof StoreCalls>(
     name: Name,
-    ...args: Parameters<UsageCalls[Name]>
-  ): Promise<Awaited<ReturnType<UsageCalls[Name]>>> {
+    ...args: Parameters<StoreCalls[Name]>
+  ): Promise<Awaited<ReturnType<StoreCalls[Name]>>> {
     this.#releases.flush();
     this.#journal.flush();
     this.#journal.takeBackRemoved();
@@ -197,7 +197,7 @@ export class Usage {
     }
   }
 
-  #append(raw: RawEvent, again: readonly Moment[] = []): void {
+  #append(raw: RawEvent, again: readonly Recurrence[] = []): void {
     const { clock, randomId } = this.#deps;
     const now = clock.now();
     if (this.#waitingSince <= this.#thread.database.drainedAt) this.#waitingSince = now;

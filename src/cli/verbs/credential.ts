@@ -116,11 +116,11 @@ async function addKey(
   );
   if (json) return out.json(created);
   out.line(`Added ${created.key_id ?? provider}  ${maskKey(new Secret(key))}`);
-  await printVerdict(aipass, created.id, { organization, signal }, out);
+  await printProviderVerdict(aipass, created.id, { organization, signal }, out);
 }
 
 /** Prints the provider's verdict; one that cannot be asked is not a failure here. */
-async function printVerdict(
+async function printProviderVerdict(
   aipass: Aipass,
   id: string,
   options: { readonly organization: string | undefined; readonly signal: AbortSignal },

@@ -237,7 +237,7 @@ export async function judgeAccounts(
   accounts: readonly AccountStatus[],
   online: boolean,
 ): Promise<AccountVerdict[]> {
-  if (!online) return accounts.map(judgeOffline);
+  if (!online) return accounts.map(judgeAccountOffline);
   const verdicts: AccountVerdict[] = [];
   for (const { name } of accounts) {
     const [result] = (await aipass.request('oauth.refresh', { name })).results;
@@ -250,7 +250,7 @@ export async function judgeAccounts(
   return verdicts;
 }
 
-function judgeOffline(account: AccountStatus): AccountVerdict {
+function judgeAccountOffline(account: AccountStatus): AccountVerdict {
   const { name, state, action, lastOutcome } = account;
   // An unreachable provider proves nothing about the account.
   const verdict =

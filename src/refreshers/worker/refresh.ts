@@ -47,13 +47,13 @@ const LATE_RETRY_MS = 5_000;
 export const LATE_LIMIT_MS = 3_600_000;
 
 /** Result of a refresh job: the outcome, and a token that has no file to be put into. */
-export type RefreshResult = Omit<Extract<WorkerReport, { kind: 'outcome' }>, 'kind'>;
+export type RefreshReport = Omit<Extract<WorkerReport, { kind: 'outcome' }>, 'kind'>;
 
 /** Does a refresh job. Every expected end is an outcome. */
 export async function refreshAccount(
   job: Extract<WorkerJob, { kind: 'refresh' }>,
   deps: WorkerDeps,
-): Promise<RefreshResult> {
+): Promise<RefreshReport> {
   const { file } = job.account;
   let lock: FileLock | undefined;
   let room: ReservedFile | undefined;
@@ -79,7 +79,7 @@ async function refreshLocked(
   job: Extract<WorkerJob, { kind: 'refresh' }>,
   deps: WorkerDeps,
   room: ReservedFile,
-): Promise<RefreshResult> {
+): Promise<RefreshReport> {
   const signature = await accountSignature(job.account);
   const client = await openClient(job.account, deps);
   if (client.kind === 'unusable') return { outcome: client };
@@ -133,7 +133,7 @@ async function keepTokens(
   name: string,
   now: number,
   save: (format: (current: AccountFile) => string) => Promise<RefreshOutcome | null>,
-): Promise<RefreshResult> {
+): Promise<RefreshReport> {
   const isMinted = before.form === 'service-account';
   const failure = isMinted ? null : await save((current) => formatWithTokens(current, tokens, now));
   if (failure !== null) return { outcome: failure };

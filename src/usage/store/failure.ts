@@ -9,18 +9,18 @@
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
 
 /** Reasons why the database does not take events. */
-type FailureReason =
+type DatabaseFailureReason =
   'locked' | 'full' | 'read-only' | 'corrupt' | 'away' | 'refused' | 'newer' | 'untrusted' | 'broken';
 
 export interface DatabaseFailure {
-  readonly reason: FailureReason;
+  readonly reason: DatabaseFailureReason;
   readonly code: string;
   readonly hint: string;
   /** True if the database works but refused this data; the same data will be refused again. */
   readonly refusesData: boolean;
 }
 
-const HINTS: Record<FailureReason, string> = {
+const HINTS: Record<DatabaseFailureReason, string> = {
   locked: 'end the program that holds the usage database open for writing',
   full: 'make room on the disk of the usage database',
   'read-only': 'let this user write the usage database and its folder',
@@ -60,7 +60,7 @@ export function asDatabaseError(error: unknown): AipassError {
  * Classifies SQLite's result codes (sqlite.org/rescode.html), PostgreSQL's SQLSTATEs (appendix A)
  * and Node's system codes.
  */
-function reasonOf(code: string): FailureReason {
+function reasonOf(code: string): DatabaseFailureReason {
   if (code === 'VERSION_MISMATCH') return 'newer';
   if (code === 'UNSAFE_PERMISSIONS') return 'untrusted';
   if (/^SQLITE_(?:BUSY|LOCKED)/.test(code) || code === '55P03') return 'locked';

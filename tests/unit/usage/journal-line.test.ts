@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LinePrinter, parseEvents, type Moment } from '../../../src/usage/journal-line.ts';
+import { LinePrinter, parseEvents, type Recurrence } from '../../../src/usage/journal-line.ts';
 import { usageEvent } from '../../support/usage-events.ts';
 
 const printer = new LinePrinter({ run: 'run-1' });
@@ -9,7 +9,7 @@ describe('a line of the journal', () => {
   const recorder = { now: 0, id: event.id };
 
   it('holds every moment of what happened again', () => {
-    const again: Moment[] = [
+    const again: Recurrence[] = [
       [event.at + 1, 7],
       [event.at + 1, 8],
     ];

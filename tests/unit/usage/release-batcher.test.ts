@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { RawEvent } from '../../../src/usage/event.ts';
-import type { Moment } from '../../../src/usage/journal-line.ts';
+import type { Recurrence } from '../../../src/usage/journal-line.ts';
 import { ReleaseBatcher } from '../../../src/usage/release-batcher.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
 
@@ -8,7 +8,7 @@ const release: RawEvent = { operation: 'key.get', status: 'success', pid: 1, ses
 
 function waiting() {
   const clock = new ManualClock(1000);
-  const lines: { release: RawEvent; again: readonly Moment[] }[] = [];
+  const lines: { release: RawEvent; again: readonly Recurrence[] }[] = [];
   let id = 0;
   const releases = new ReleaseBatcher({ clock, randomId: () => ++id }, (one, again) =>
     lines.push({ release: one, again }),
