@@ -29,6 +29,7 @@ const DAY = 24 * HOUR;
 const SPAN_MS = 34 * DAY;
 const BATCH = 5000;
 const WARM_UP = 20;
+const ANSWERS = 500;
 const STEADY_RATE = 750;
 const STEADY_EVENTS = 6000;
 
@@ -103,13 +104,10 @@ async function measure(title: string, database: string, folder: string, size: nu
     queries.push({ since, by: 'model', caller: 'caller-3' }, { since, by: 'key', status: 'failed' });
     for (const query of queries) {
       const what = [query.by ?? 'sum', query.caller && 'one caller', query.status].filter(Boolean).join(', ');
-      print(`answer, ${name}, ${what}`, await sampleAsync(500, () => usage.ask('answer', query, Date.now())));
+      await measureAnswer(`answer, ${name}, ${what}`, () => usage.ask('answer', query, Date.now()));
     }
     const recent = { seconds: Math.ceil((now - since) / 1000) };
-    print(
-      `counts by key and status, ${name}`,
-      await sampleAsync(500, () => usage.ask('recent', recent, ['KEY_0'], now)),
-    );
+    await measureAnswer(`counts by key and status, ${name}`, () => usage.ask('recent', recent, ['KEY_0'], now));
     for (const filter of [
       {},
       { keyId: 'KEY_2' },
@@ -118,7 +116,7 @@ async function measure(title: string, database: string, folder: string, size: nu
     ]) {
       const query = { since, limit: 50, ...filter };
       const what = Object.keys(filter).join(' and ') || 'all';
-      print(`page of 50 events, ${name}, ${what}`, await sampleAsync(500, () => usage.ask('events', query, 'desc')));
+      await measureAnswer(`page of 50 events, ${name}, ${what}`, () => usage.ask('events', query, 'desc'));
     }
   }
   const one = { caller: 'flow', session: 'session-1', executable: '/usr/bin/flow', pid: 1000, uid: 1000 };
@@ -259,14 +257,20 @@ function sample(times: number, run: () => void): number[] {
   });
 }
 
-async function sampleAsync(times: number, run: () => Promise<unknown>): Promise<number[]> {
-  const taken: number[] = [];
-  for (let i = -WARM_UP; i < times; i++) {
-    const started = performance.now();
-    await run();
-    if (i >= 0) taken.push(performance.now() - started);
+/**
+ * Asks a question again and again, and prints how long its answer took, and how much of that the
+ * usage thread worked: on a busy machine it mostly waits for a processor.
+ */
+async function measureAnswer(what: string, ask: () => Promise<unknown>): Promise<void> {
+  const [taken, worked]: [number[], number[]] = [[], []];
+  for (let i = -WARM_UP; i < ANSWERS; i++) {
+    const [started, micros] = [performance.now(), usageThreadMicros()];
+    await ask();
+    if (i < 0) continue;
+    taken.push(performance.now() - started);
+    worked.push(((usageThreadMicros() ?? Number.NaN) - (micros ?? Number.NaN)) / 1000);
   }
-  return taken;
+  print(what, taken, worked);
 }
 
 /**
@@ -287,9 +291,10 @@ function watchStalls(): () => number {
   };
 }
 
-function print(what: string, taken: number[]): void {
-  const at = (share: number): string => `${percentile(taken, share).toFixed(3)} ms`;
-  console.log(`  ${what.padEnd(52)} p50 ${at(0.5)}, p99 ${at(0.99)}`);
+function print(what: string, taken: readonly number[], worked?: readonly number[]): void {
+  const at = (times: readonly number[], share: number): string => `${percentile(times, share).toFixed(3)} ms`;
+  const work = worked ? `; usage thread p50 ${at(worked, 0.5)}, p99 ${at(worked, 0.99)}` : '';
+  console.log(`  ${what.padEnd(52)} p50 ${at(taken, 0.5)}, p99 ${at(taken, 0.99)}${work}`);
 }
 
 function megabytes(bytes: number): string {

@@ -46,7 +46,7 @@ const RETRY_EVERY_MS = 1000;
 const MAX_WAITING_BYTES = 50 * 1024 * 1024;
 
 /** Size of the piece of a segment that is read at once. */
-const CHUNK_BYTES = 256 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 
 /** Maximum length of a line. A longer one is damage. */
 const MAX_LINE_BYTES = 64 * 1024;

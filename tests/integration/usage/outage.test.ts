@@ -86,13 +86,13 @@ describe('recording usage', () => {
     // Recorded and asked while the thread is about to go: both wait for the next.
     record(usage, 2);
     usage.flush();
-    clock.advance(1000);
+    clock.advance(2000);
     expect(await requests(usage)).toBe(6);
     clock.advance(120_000);
     await until('it sleeps', () => usage.status().database === 'asleep');
     record(usage, 1);
     usage.flush();
-    clock.advance(1000);
+    clock.advance(2000);
     await until('the event is brought in', () => usage.status().queuedBytes === 0);
     expect(await requests(usage)).toBe(7);
   });
@@ -104,7 +104,7 @@ describe('recording usage', () => {
     await first.close();
     const clock = new ManualClock(Date.now());
     const second = open(undefined, clock);
-    clock.advance(1000);
+    clock.advance(2000);
     expect(second.status()).toMatchObject({ database: 'asleep', queuedBytes: 0 });
     record(second, 1);
     expect(await requests(second)).toBe(3);
