@@ -292,9 +292,12 @@ function watchStalls(): () => number {
 }
 
 function print(what: string, taken: readonly number[], worked?: readonly number[]): void {
-  const at = (times: readonly number[], share: number): string => `${percentile(times, share).toFixed(3)} ms`;
-  const work = worked ? `; usage thread p50 ${at(worked, 0.5)}, p99 ${at(worked, 0.99)}` : '';
-  console.log(`  ${what.padEnd(52)} p50 ${at(taken, 0.5)}, p99 ${at(taken, 0.99)}${work}`);
+  const work = worked ? `; usage thread ${percentiles(worked)}` : '';
+  console.log(`  ${what.padEnd(52)} ${percentiles(taken)}${work}`);
+}
+
+function percentiles(times: readonly number[]): string {
+  return `p50 ${percentile(times, 0.5).toFixed(3)} ms, p99 ${percentile(times, 0.99).toFixed(3)} ms`;
 }
 
 function megabytes(bytes: number): string {

@@ -6,8 +6,8 @@
  * A range takes the largest buckets that fit: "all time" reads blocks, "the last hour" minutes.
  * Only the parts of minutes at its ends are summed event by event. Summing the events of part of an
  * hour instead would need no minutes. It takes 6 ms (p50) for each end among ten million events of
- * 34 days, without latencies. From minutes, answers took at most 8.0 ms of processor time at p99 on
- * a busy machine (`npm run bench -- usage --10m`). One question took 23.9 ms in one of two runs.
+ * 34 days, without latencies. From minutes, no answer took the usage thread more than 5.6 ms at p99
+ * (docs/benchmarks.md).
  * Small buckets are pruned earlier than large ones. A range that begins or ends inside a pruned
  * bucket is widened to the next larger one, and the answer reports it.
  */
