@@ -258,8 +258,8 @@ function sample(times: number, run: () => void): number[] {
 }
 
 /**
- * Asks a question again and again, and prints how long its answer took, and how much of that the
- * usage thread worked: on a busy machine it mostly waits for a processor.
+ * Asks a question again and again. Prints how long its answer took, and how much of that the usage
+ * thread worked. On a busy machine an answer mostly waits for a processor.
  */
 async function measureAnswer(what: string, ask: () => Promise<unknown>): Promise<void> {
   const [taken, worked]: [number[], number[]] = [[], []];

@@ -24,8 +24,8 @@ const IDLE_MS = 60_000;
 /**
  * Age and number at which recorded events are taken into the database as one batch. That takes 25
  * to 50 ms, for which a question may have to wait. A commit for many events costs little more than
- * for one, those of one minute add to the same sums, and the journal is as durable. A question has
- * the rest taken in first.
+ * for one, and those of one minute add to the same sums. The journal is as durable, and a question
+ * has the rest taken in first.
  */
 const BATCH_AGE_MS = 2000;
 export const BATCH_EVENTS = 2000;
