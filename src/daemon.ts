@@ -92,7 +92,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   const { vault, pools } = organizations.keys(DEFAULT_ORGANIZATION);
 
   // Usage: what is recorded, and asked of providers afterwards.
-  const metrics = new Metrics();
+  const metrics = new Metrics(clock);
   defer(stack, 'the metrics', () => metrics.close());
   const { usage, record, retention } = openUsage(
     runtime,

@@ -4,6 +4,7 @@
  */
 
 import { backoffMs, type Backoff } from '../base/backoff.ts';
+import { foregroundClock } from '../base/clock.ts';
 import type { EventName, Events } from '../protocol/events.ts';
 import type { Session } from './session.ts';
 
@@ -15,7 +16,8 @@ export class Subscriptions {
   readonly #session: Session;
   readonly #listeners = new Map<string, Set<(data: never) => void>>();
   #failures = 0;
-  #resubscribe: NodeJS.Timeout | undefined;
+  /** Cancels the next try, where one is planned. */
+  #cancelRenewal: (() => void) | undefined;
 
   constructor(session: Session) {
     this.#session = session;
@@ -55,18 +57,18 @@ export class Subscriptions {
   /** Subscribes again after a while, because the connection was lost. */
   renew(): void {
     // A lost connection is reported twice: as lost, and by the request that failed with it.
-    if (this.#listeners.size === 0 || this.#resubscribe) return;
+    if (this.#listeners.size === 0 || this.#cancelRenewal) return;
     this.#failures += 1;
     const waitMs = backoffMs(RESUBSCRIBE, this.#failures, Math.random);
-    this.#resubscribe = setTimeout(() => {
-      this.#resubscribe = undefined;
+    this.#cancelRenewal = foregroundClock.after(waitMs, () => {
+      this.#cancelRenewal = undefined;
       this.#subscribe();
-    }, waitMs);
+    });
   }
 
   /** Subscribes again at once where the connection was opened sooner for another request. */
   renewNow(): void {
-    if (!this.#resubscribe) return;
+    if (!this.#cancelRenewal) return;
     this.#stopRenewing();
     this.#subscribe();
   }
@@ -78,8 +80,8 @@ export class Subscriptions {
   }
 
   #stopRenewing(): void {
-    clearTimeout(this.#resubscribe);
-    this.#resubscribe = undefined;
+    this.#cancelRenewal?.();
+    this.#cancelRenewal = undefined;
   }
 
   #subscribe(): void {

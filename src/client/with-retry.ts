@@ -62,7 +62,7 @@ export async function withRetry<T>(
     try {
       return await work({ number, httpsAgent: agents?.https, httpAgent: agents?.http });
     } catch (error) {
-      const verdict = judgeRetry(error, Date.now());
+      const verdict = judgeRetry(error, foregroundClock.now());
       if (verdict.kind === 'final' || number >= attempts) throw error;
       const waitMs = retryDelay(number, verdict.retryAfterMs, random, options);
       if ((await delay(foregroundClock, waitMs, signal)) === 'aborted') {

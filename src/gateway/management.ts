@@ -7,6 +7,7 @@
  */
 
 import { createRoute, OpenAPIHono, z, type RouteConfig } from '@hono/zod-openapi';
+import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import { plainText } from '../base/plain-text.ts';
 import {
@@ -126,7 +127,7 @@ function assertMayHave(oauthAccounts: ReadonlySet<string> | null, name: string):
 }
 
 /** Creates the application. */
-export function createManagementApp(version: string): ManagementApp {
+export function createManagementApp(version: string, clock: Pick<Clock, 'now'>): ManagementApp {
   const app: ManagementApp = new OpenAPIHono<ManagementEnv>({
     defaultHook: (result) => {
       if (result.success) return;
@@ -149,7 +150,7 @@ export function createManagementApp(version: string): ManagementApp {
     const { name } = req.valid('param');
     assertMayHave(env.oauthAccounts, name);
     const { accessToken, expiresAt } = await env.call('token.get', { name });
-    const expiresIn = expiresAt === null ? LASTING_S : Math.max(0, Math.floor((expiresAt - Date.now()) / 1000));
+    const expiresIn = expiresAt === null ? LASTING_S : Math.max(0, Math.floor((expiresAt - clock.now()) / 1000));
     const issued = 'urn:ietf:params:oauth:token-type:access_token' as const;
     const token = {
       access_token: accessToken,

@@ -10,6 +10,7 @@ import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { Status } from '../protocol/status.ts';
 import { TOKEN_COLUMNS, type UsageStatus } from '../protocol/usage.ts';
+import type { Clock } from '../base/clock.ts';
 import { isCall, isReport, type RawEvent } from '../usage/event.ts';
 import {
   formatFamilies,
@@ -255,9 +256,14 @@ class CallMetrics {
  * only.
  */
 export class Metrics {
+  readonly #clock: Pick<Clock, 'after'>;
   readonly #calls = new Map([[DEFAULT_ORGANIZATION, new CallMetrics(DEFAULT_ORGANIZATION)]]);
   #loopDelay: ReturnType<typeof monitorEventLoopDelay> | undefined;
-  #watchEnd: NodeJS.Timeout | undefined;
+  #cancelWatchEnd: (() => void) | undefined;
+
+  constructor(clock: Pick<Clock, 'after'>) {
+    this.#clock = clock;
+  }
 
   /** Counts one call to a provider, or what a later report on it adds, as it was recorded. */
   readonly observe = (event: RawEvent): void => {
@@ -287,7 +293,7 @@ export class Metrics {
 
   /** Ends the watch over the event loop. */
   close(): void {
-    clearTimeout(this.#watchEnd);
+    this.#cancelWatchEnd?.();
     this.#loopDelay?.disable();
     this.#loopDelay = undefined;
   }
@@ -318,9 +324,8 @@ export class Metrics {
       this.#loopDelay = monitorEventLoopDelay({ resolution: WATCH_RESOLUTION_MS });
       this.#loopDelay.enable();
     }
-    clearTimeout(this.#watchEnd);
-    this.#watchEnd = setTimeout(() => this.close(), WATCH_MS);
-    this.#watchEnd.unref();
+    this.#cancelWatchEnd?.();
+    this.#cancelWatchEnd = this.#clock.after(WATCH_MS, () => this.close());
   }
 }
 

@@ -2,6 +2,7 @@
  * Opens the HTTP gateway: listeners, guard of the socket's path, and what they are wired with.
  */
 
+import type { Clock } from '../base/clock.ts';
 import { defer } from '../base/dispose.ts';
 import type { GroupCommit } from '../base/group-commit.ts';
 import type { Runtime } from '../base/runtime.ts';
@@ -83,7 +84,7 @@ export async function openGateway(
   assertSocketPath(path);
   await listeners.start({
     dispatch,
-    manage: manageLazily(version),
+    manage: manageLazily(version, clock),
     metrics: async (call, organizations) => {
       const status = organizations.includes(DEFAULT_ORGANIZATION) ? await call('status.get', {}) : undefined;
       const { type, text } = metrics.format(status, organizations);
@@ -104,11 +105,11 @@ export async function openGateway(
 }
 
 /** Returns the management API, loaded and made with its first request. */
-function manageLazily(version: string): GatewayDeps['manage'] {
+function manageLazily(version: string, clock: Clock): GatewayDeps['manage'] {
   let loading: Promise<GatewayDeps['manage']> | undefined;
   const load = async (): Promise<GatewayDeps['manage']> => {
     const { answerManagement, createManagementApp } = await import('./management.ts');
-    const app = createManagementApp(version);
+    const app = createManagementApp(version, clock);
     return (request) => answerManagement(app, request);
   };
   return async (request) => (await (loading ??= load()))(request);

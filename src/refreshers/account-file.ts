@@ -601,11 +601,11 @@ const POLL_MS = 50;
  * @throws the system's error where the folder cannot be written.
  */
 export async function lockAccount(file: string, waitMs: number): Promise<FileLock | undefined> {
-  const deadline = performance.now() + waitMs;
+  const deadline = foregroundClock.monotonic() + waitMs;
   for (;;) {
     const outcome = await tryFileLock(join(dirname(file), `.${basename(file)}.lock`));
     if (outcome.kind === 'taken') return outcome.lock;
-    if (performance.now() >= deadline) return undefined;
+    if (foregroundClock.monotonic() >= deadline) return undefined;
     await delay(foregroundClock, POLL_MS);
   }
 }

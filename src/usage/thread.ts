@@ -199,9 +199,9 @@ export class UsageThread {
     });
     worker.ref();
     this.#post(worker, { kind: 'close', last: true });
-    const limit = setTimeout(() => void worker.terminate(), CLOSE_LIMIT_MS);
+    const cancelLimit = this.#clock.after(CLOSE_LIMIT_MS, () => void worker.terminate());
     await ended;
-    clearTimeout(limit);
+    cancelLimit();
   }
 
   #announce(): void {

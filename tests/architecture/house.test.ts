@@ -6,6 +6,7 @@ import { configSchema } from '../../src/base/config-schema.ts';
 import { listSettings, printReference, type SettingSchema } from '../../scripts/config-reference.ts';
 import {
   bagNames,
+  bareTime,
   deadPaths,
   eagerHttp,
   globalFetch,
@@ -38,6 +39,33 @@ const MAY_JUDGE: ReadonlyMap<string, string> = new Map([
   ['src/providers/failure-table.ts', 'what an answer means for a key'],
   ['src/refreshers/worker/mcp.ts', 'whether a server names its authorization server: 401'],
   ['src/refreshers/worker/token-answer.ts', 'which statuses a token endpoint refuses with'],
+]);
+
+/** Files of the daemon and of the client that read time, or wait, beside the injected clock. */
+const MAY_TELL_TIME: ReadonlyMap<string, string> = new Map([
+  ['src/base/atomic-write.ts', 'compares the age of a file, which the system wrote'],
+  ['src/base/clock.ts', 'the clock'],
+  ['src/base/fair-turns.ts', 'measures its own work within one turn of the event loop'],
+  ['src/base/log-sink.ts', 'waits for the disk when the log closes'],
+  ['src/base/logger.ts', 'the moment of a line, as people read it'],
+  ['src/client/pooled-caller.ts', 'the latency of a client that a program made'],
+  ['src/client/session.ts', 'the limit of a request to a daemon, with its own process'],
+  ['src/client/transport.ts', 'the limit of a connection to a daemon, with its own process'],
+  ['src/client/usage-calls.ts', 'the moment that a program means by "2 days ago"'],
+  ['src/client/watched-iteration.ts', 'the limit of a reading that a program may have given up'],
+  ['src/gateway/dialect-errors.ts', 'the moment of a recovery, as Codex shows it to people'],
+  ['src/gateway/gateway.ts', 'limits of a client that stalls, on a real connection'],
+  ['src/gateway/http-endpoint.ts', 'limits of a client that stalls, on a real connection'],
+  ['src/gateway/request-body.ts', 'limits of a client that stalls, set by its tests'],
+  ['src/ipc/frame-reader.ts', 'measures its own work within one turn of the event loop'],
+  ['src/ipc/peer.ts', 'limits of a peer that stalls, on a real connection'],
+  ['src/ipc/socket-server.ts', 'limits of a peer that stalls, set by its tests'],
+  ['src/protocol/frames.ts', 'since when a frame is incomplete, for the limits of the socket server'],
+  ['src/refreshers/hooks.ts', 'the limit of a command of the user, a process of its own'],
+  ['src/refreshers/worker/main.ts', 'the limit of its own process'],
+  ['src/run.ts', 'the life of the process'],
+  ['src/service/last-exit.ts', 'the life of the process'],
+  ['src/service/lifetime.ts', 'the life of the process'],
 ]);
 
 /** Returns a list of one source. */
@@ -104,6 +132,13 @@ describe('the house rules', () => {
     const deciding = sources.filter(({ path }) => !path.startsWith('src/gateway/'));
     const files = new Set(judgedStatuses(deciding).map((place) => place.split(':')[0]));
     expect([...files]).toEqual([...MAY_JUDGE.keys()]);
+  });
+
+  it('time comes from the injected clock, but where it is named why not', () => {
+    // A verb and a check of the machine are whole processes, which tests start as such.
+    const lasting = sources.filter(({ path }) => !/^src\/(?:cli|doctor)\//.test(path));
+    const files = new Set(bareTime(lasting).map((place) => place.split(':')[0]));
+    expect([...files]).toEqual([...MAY_TELL_TIME.keys()]);
   });
 
   it('no check is switched off in the sources', () => {
@@ -222,6 +257,20 @@ describe('the search for broken house rules can fail', () => {
     expect(eagerHttp(source(text))).toHaveLength(1);
     const good = "import type { Server } from 'node:http';\nimport { connect } from 'node:net';\n// from 'node:http';";
     expect(eagerHttp(source(good))).toEqual([]);
+  });
+
+  it.each([
+    'const timer = setTimeout(run, 10);',
+    'setInterval(() => {}, 10);',
+    "import { setTimeout as delay } from 'node:timers/promises';",
+    'const at = Date.now();',
+    'run({ now: performance.now });',
+    'const text = new Date().toISOString();',
+  ])('for time beside the clock: %j', (text) => {
+    expect(bareTime(source(text))).toHaveLength(1);
+    const good =
+      "socket.setTimeout(5);\nclearTimeout(timer);\nnew Date(at);\nclock.now();\n// Date.now()\n'Date.now()';";
+    expect(bareTime(source(good))).toEqual([]);
   });
 
   it('for a path that leads nowhere', () => {

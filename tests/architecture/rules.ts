@@ -78,6 +78,14 @@ export const judgedStatuses: Rule = (sources) =>
     ),
   );
 
+/** Finds time that does not come from an injected clock. */
+export const bareTime: Rule = (sources) =>
+  find(sources, ({ text }) =>
+    withoutTexts(text).matchAll(
+      /(?:(?<![.\w#$])set(?:Timeout|Interval)(?=\(| as\b)|\b(?:performance|Date)\.now\b|\bnew Date\(\)).*/g,
+    ),
+  );
+
 /** Finds actions for users that stand outside the one file of messages about accounts. */
 export const strayRemedies: Rule = (sources) =>
   find(

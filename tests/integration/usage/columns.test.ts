@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { systemClock } from '../../../src/base/clock.ts';
 import { Output } from '../../../src/cli/output.ts';
 import { printFigures } from '../../../src/cli/verbs/usage.ts';
 import { Metrics } from '../../../src/gateway/metrics.ts';
@@ -108,7 +109,7 @@ it('every column of tokens is summed in answers, in sessions, on the terminal an
   printFigures(total, 'Total', new Output(stream, stream, {}));
   for (const { field } of TOKEN_COLUMNS) expect(text).toContain(` ${REPORTED[field]}`);
 
-  const metrics = new Metrics();
+  const metrics = new Metrics(systemClock);
   metrics.observe(REPORTED);
   const printed = metrics.format(undefined, [REPORTED.organization ?? '']).text;
   const parts = TOKEN_COLUMNS.filter(({ part }) => part !== undefined);

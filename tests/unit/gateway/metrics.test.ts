@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { Metrics } from '../../../src/gateway/metrics.ts';
 import { formatFamilies } from '../../../src/gateway/prometheus-text.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 import { makeStatus } from '../../support/status-fixture.ts';
 
 const STATUS = makeStatus({
@@ -40,7 +41,7 @@ function valuesOf(metrics: Metrics): Readonly<Record<string, number>> {
 const CALL = { operation: 'chat.create', provider: 'openai', model: 'gpt-5-mini' } as const;
 
 it('counts requests, errors by class, tokens by kind, cost and latencies', () => {
-  const metrics = new Metrics();
+  const metrics = new Metrics(new ManualClock());
   metrics.observe({
     ...CALL,
     status: 'success',
@@ -72,7 +73,7 @@ it('counts requests, errors by class, tokens by kind, cost and latencies', () =>
 });
 
 it('adds what a later report knows of a call, and does not count the call again', () => {
-  const metrics = new Metrics();
+  const metrics = new Metrics(new ManualClock());
   metrics.observe({ ...CALL, status: 'success', promptTokens: 11 });
   metrics.observe({ ...CALL, operation: 'usage.track', status: 'success', costMicros: 1500 });
   const used = 'gen_ai_provider_name="openai",gen_ai_request_model="gpt-5-mini"';
@@ -84,7 +85,7 @@ it('adds what a later report knows of a call, and does not count the call again'
 });
 
 it('shows how the parts of the daemon are', () => {
-  expect(valuesOf(new Metrics())).toMatchObject({
+  expect(valuesOf(new Metrics(new ManualClock()))).toMatchObject({
     'aipassd_build_info{version="1.2.3",node="24.0.0"}': 1,
     aipassd_connections: 3,
     'aipassd_oauth_accounts{state="fresh"}': 1,
@@ -97,7 +98,7 @@ it('shows how the parts of the daemon are', () => {
 });
 
 it('a caller cannot make more values of a label than there is room for', () => {
-  const metrics = new Metrics();
+  const metrics = new Metrics(new ManualClock());
   for (let at = 0; at < 1000; at += 1) {
     metrics.observe({
       operation: 'chat.create',
@@ -117,4 +118,19 @@ it('values of labels cannot break out of their quotes', () => {
   expect(formatFamilies([{ name: 'm', help: 'h', type: 'gauge', samples }])).toBe(
     '# HELP m h\n# TYPE m gauge\nm{model="a\\"} 1\\nforged{x=\\"\\\\"} 1\n',
   );
+});
+
+it('the event loop is watched for five minutes after a scrape, and no longer', () => {
+  const clock = new ManualClock();
+  const metrics = new Metrics(clock);
+  expect(clock.waits).toEqual([]);
+  metrics.format(STATUS);
+  clock.advance(200_000);
+  metrics.format(STATUS);
+  expect(clock.waits).toEqual([300_000]);
+  clock.advance(300_000);
+  expect(clock.waits).toEqual([]);
+  metrics.format(STATUS);
+  metrics.close();
+  expect(clock.waits).toEqual([]);
 });
