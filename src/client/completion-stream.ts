@@ -40,7 +40,7 @@ export class CompletionStream implements AsyncIterable<CompletionDelta> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<CompletionDelta, void, void> {
     if (this.#isRead) {
-      throw new AipassError('BAD_REQUEST', 'this stream is being read already', {
+      throw new AipassError('BAD_REQUEST', 'this stream is already being read', {
         hint: 'read it in one loop, and hand the deltas on from there',
       });
     }

@@ -15,7 +15,7 @@ import { describeConnectFailure } from './failures.ts';
 /** Function with the shape of `fetch`. */
 export type GatewayFetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
 
-/** Where requests go, and how they are recorded. */
+/** Destination of requests, and how they are recorded. */
 export interface GatewayFetchOptions {
   /** Path of `gateway.sock`. */
   readonly socket: string;

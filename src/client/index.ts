@@ -48,7 +48,7 @@ export type { GoogleOptions } from './google-services.ts';
 export { withRetry, type RetryAttempt, type RetryOptions } from './with-retry.ts';
 export { Aipass, type AipassFetch, type CompleteParams } from './aipass.ts';
 
-/** Where the daemon is and who asks; both may be left out. */
+/** Location of the daemon and name of the caller; both may be left out. */
 export interface ConnectOptions {
   /** Name of this program in the daemon's records. */
   readonly caller?: string | undefined;

@@ -27,7 +27,7 @@ export type ChunkOptions<Name extends OperationName> = CallOptions & {
   readonly onChunk?: (data: ChunkOf<Name>) => void;
 };
 
-/** Where the daemon is and who asks. */
+/** Location of the daemon and name of the caller. */
 export interface SessionDeps {
   readonly socket: string;
   readonly caller: string | undefined;

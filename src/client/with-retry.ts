@@ -25,7 +25,7 @@ export interface RetryAttempt {
   readonly httpAgent: Http.Agent | undefined;
 }
 
-/** How often and how fast to try; each has a default. */
+/** Number and pace of tries; each has a default. */
 export interface RetryOptions {
   /** Maximum number of tries in all, 4 by default. */
   readonly attempts?: number | undefined;

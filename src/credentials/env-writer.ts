@@ -118,5 +118,5 @@ export function freeVariable(text: string, provider: string, reserved: ReadonlyS
     const value = entries.get(name);
     if ((value === undefined || isPlaceholder(value)) && !reserved.has(name) && !malformed.has(name)) return name;
   }
-  throw new AipassError('CONFLICT', `${provider} has ${MAX_VARIABLES} keys already`, { hint: 'remove one first' });
+  throw new AipassError('CONFLICT', `${provider} already has ${MAX_VARIABLES} keys`, { hint: 'remove one first' });
 }

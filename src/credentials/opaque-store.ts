@@ -240,7 +240,7 @@ export async function writeSecret(
   }
   const existing = await findFile(folder, provider, slug);
   if (existing !== undefined && !replace) {
-    throw new AipassError('CONFLICT', `the secret ${provider}/${slug} exists already`, {
+    throw new AipassError('CONFLICT', `the secret ${provider}/${slug} already exists`, {
       hint: 'replace it on purpose, or choose another name',
     });
   }

@@ -302,7 +302,7 @@ export class Gateway {
     if (other !== undefined) throw refusal(400, 'BAD_REQUEST', 'the request presents two different tokens', 'send one');
     const grant = this.#deps.tokens.find(token);
     if (grant === undefined) {
-      throw refusal(401, 'FORBIDDEN', 'this token is not valid, or not any more', hint, challenge);
+      throw refusal(401, 'FORBIDDEN', 'this token is unknown or has ended', hint, challenge);
     }
     return grant;
   }

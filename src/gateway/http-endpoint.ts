@@ -310,7 +310,9 @@ const MALFORMED = new AipassError('BAD_REQUEST', 'this is not an HTTP request', 
 const HEADERS_TOO_LONG = new AipassError('BAD_REQUEST', `the headers are longer than ${MAX_HEADER_BYTES} bytes`, {
   hint: 'send fewer or shorter ones',
 });
-const REQUEST_TOO_SLOW = new AipassError('TIMED_OUT', 'the request did not arrive in time', { hint: 'send it faster' });
+const REQUEST_TOO_SLOW = new AipassError('TIMED_OUT', 'the request did not arrive in time', {
+  hint: `send its headers within ${HEADERS_MS / 1000} s, and all of it within ${REQUEST_MS / 60_000} minutes`,
+});
 
 /**
  * Reads and drops what still comes. Bytes that stay unread would reset the connection at its close,

@@ -131,8 +131,8 @@ export class GatewayListeners {
    * Gives a run its access back that the daemon does not know any more. The program cannot be given
    * another port or token, so that both stay.
    *
-   * @throws AipassError CONFLICT where the port is not to be had or the token is valid already, and
-   * what openRun throws.
+   * @throws AipassError CONFLICT where the port cannot be opened again or the token already exists,
+   * and what openRun throws.
    */
   async reopenRun(grant: TokenGrant, { port, tokenHash }: EarlierAccess): Promise<Pick<GatewayRun, 'close'>> {
     return await this.#countRun(async (end) => {
@@ -249,14 +249,14 @@ export class GatewayListeners {
   }
 }
 
-const TOO_MANY_RUNS = new AipassError('BAD_REQUEST', 'too many programs run already', {
+const TOO_MANY_RUNS = new AipassError('BAD_REQUEST', 'too many programs are running', {
   hint: 'end some of the runs of aipassd exec',
 });
-const TOKEN_IN_USE = new AipassError('CONFLICT', 'this token is valid already', { hint: 'try again' });
+const TOKEN_IN_USE = new AipassError('CONFLICT', 'this token already exists', { hint: 'try again' });
 
 function portIsLost(port: number): AipassError {
-  return new AipassError('CONFLICT', `the port ${port} of 127.0.0.1 is not to be had any more`, {
-    hint: 'end the program and start it again: aipassd exec -- program',
+  return new AipassError('CONFLICT', `port ${port} of 127.0.0.1 cannot be opened again`, {
+    hint: 'end the program and run it again: aipassd exec -- program',
   });
 }
 

@@ -209,7 +209,7 @@ export class Connection {
     }
     if (this.#greeted) {
       this.#refuse(
-        new AipassError('BAD_REQUEST', 'hello was sent already', { hint: 'send hello once, as the first message' }),
+        new AipassError('BAD_REQUEST', 'hello was already sent', { hint: 'send hello once, as the first message' }),
       );
       return;
     }
@@ -241,7 +241,7 @@ export class Connection {
     if (this.#inFlight.has(id)) {
       // Without the id: with it, the client would take this for the answer to its first request.
       this.#refuse(
-        new AipassError('BAD_REQUEST', 'this request id is in flight already', {
+        new AipassError('BAD_REQUEST', 'this request id is already in flight', {
           hint: 'give each request an id of its own',
         }),
       );

@@ -44,7 +44,7 @@ export async function takeState({ state }: Pick<Paths, 'state'>): Promise<() => 
     const { pid } = outcome.holder;
     throw new AipassError(
       'ALREADY_RUNNING',
-      `aipassd is running already with pid ${pid}, on another socket: it uses ${state}`,
+      `aipassd is already running with pid ${pid}, on another socket: it uses ${state}`,
       {
         hint: `ask it with its own AIPASSD_RUNTIME_DIR or XDG_RUNTIME_DIR; to stop it: kill ${pid}`,
       },
@@ -66,7 +66,7 @@ async function refuseLiveSocket(path: string): Promise<void> {
 function alreadyRunning(pid: number | string | undefined): AipassError {
   return new AipassError(
     'ALREADY_RUNNING',
-    `aipassd is running already${pid === undefined ? '' : ` with pid ${pid}`}`,
+    `aipassd is already running${pid === undefined ? '' : ` with pid ${pid}`}`,
     {
       hint: pid === undefined ? 'see: aipassd status' : `see: aipassd status; to stop it: kill ${pid}`,
     },

@@ -182,7 +182,7 @@ class HeldLeases {
       leased.lease.settle({ kind: 'cancelled' });
       throw closed.aborted
         ? new AipassError('CANCELLED', 'the client went away')
-        : new AipassError('BAD_REQUEST', `this connection holds ${MAX_HELD} keys already`, {
+        : new AipassError('BAD_REQUEST', `this connection already holds ${MAX_HELD} keys`, {
             hint: 'settle each lease when its call is over',
           });
     }

@@ -206,7 +206,7 @@ export class ProviderCredentials {
     const key = new Secret(apiKey);
     const same = this.#deps.vault.keys().find(({ value }) => value.equals(key));
     if (same) {
-      throw new AipassError('CONFLICT', `${same.keyId} holds this key already`, { hint: 'nothing needs to be done' });
+      throw new AipassError('CONFLICT', `${same.keyId} already holds this key`, { hint: 'nothing needs to be done' });
     }
     if (!force) {
       const suspicion = suspicionOf(provider, key);

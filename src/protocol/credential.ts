@@ -118,7 +118,7 @@ export interface CredentialCredits {
   readonly currency: string;
 }
 
-/** What a provider reports about a credential right now. */
+/** Live report of a provider about a credential. */
 export interface CredentialUsage {
   readonly provider: string;
   readonly account_key: string;

@@ -27,7 +27,7 @@ export interface GatewayOpenParams {
   readonly git?: boolean | undefined;
 }
 
-/** What a run has of its access when the daemon restarted. */
+/** Access that a run still has after a restart of the daemon. */
 export interface EarlierAccess {
   readonly port: number;
   /** SHA-256 of the token, in hexadecimal. */

@@ -11,7 +11,7 @@ export interface TokenValue {
   readonly scopes: readonly string[];
 }
 
-/** What a consent flow asks its user to do; sent as a chunk. */
+/** Action that a consent flow asks of its user; sent as a chunk. */
 export type ConsentPrompt =
   /**
    * Open the address in a browser. With `listening`, the browser comes back to this machine by
@@ -33,7 +33,7 @@ export type AccountState = 'fresh' | 'due' | 'refreshing' | 'stale' | 'failing' 
 /** Describes an account. Times are epoch milliseconds. */
 export interface AccountStatus {
   readonly name: string;
-  /** How it gets tokens. */
+  /** Kind of its grant, by which it gets tokens. */
   readonly kind: 'google' | 'service-account' | 'oauth' | 'client-credentials' | 'unknown';
   readonly state: AccountState;
   readonly scopes: readonly string[];
@@ -88,7 +88,7 @@ export interface ConsentParams {
   readonly timeoutSeconds?: number | undefined;
 }
 
-/** What the user has to do, and the id by which a pasted address finds its flow. */
+/** Action for the user, and the id by which a pasted address finds its flow. */
 export interface ConsentChunk {
   readonly flow: string;
   readonly prompt: ConsentPrompt;

@@ -223,7 +223,7 @@ export interface Operations {
 
 export type OperationName = keyof Operations;
 
-/** What an operation sends before its result. */
+/** Data that an operation sends before its result. */
 export type ChunkOf<Name extends OperationName> = Operations[Name] extends { chunk: infer Chunk } ? Chunk : never;
 
 /**

@@ -5,13 +5,13 @@
 
 import type { KeyVerdict } from './provider.ts';
 
-/** How the next key is chosen. */
+/** Strategy for choosing the next key. */
 export type PoolStrategy = 'least-used' | 'round-robin' | 'random' | 'weighted' | 'priority';
 
 /**
- * What cools down: a model for one billing account, a key, a billing account, or the provider as a
- * whole or for one model. `key-model` and `key` also stand for the account of a key that shares its
- * limits with no other.
+ * Scope of a cooldown: a model for one billing account, a key, a billing account, or the provider
+ * as a whole or for one model. `key-model` and `key` also stand for the account of a key that
+ * shares its limits with no other.
  */
 export type CooldownScope = 'key-model' | 'key' | 'account' | 'provider' | 'provider-model';
 
@@ -37,7 +37,7 @@ export interface CooldownInfo {
   readonly model?: string;
 }
 
-/** What a limit counts; `usage` is a share of an allowance that is reported in per cent only. */
+/** Unit of a limit; `usage` is a share of an allowance that is reported in per cent only. */
 export type LimitUnit = 'requests' | 'tokens' | 'input-tokens' | 'output-tokens' | 'usage';
 
 /** Length of a limit's window. */
@@ -172,7 +172,7 @@ export interface PoolLease {
  */
 export type ReportedOutcome = 'succeeded' | 'limited' | 'rejected' | 'unavailable' | 'failed';
 
-/** How a call with a leased key ended; what is known of the answer makes a cooldown exact. */
+/** Outcome of a call with a leased key; what is known of the answer makes a cooldown exact. */
 export interface PoolSettleParams {
   readonly leaseId: string;
   readonly outcome: ReportedOutcome;

@@ -36,9 +36,9 @@ export interface Status {
   readonly accounts: readonly AccountStatus[];
   /** Number and SHA-256 of the last audit entry: proves that no later line was cut off. */
   readonly audit: { readonly seq: number; readonly hash: string };
-  /** How to restart this daemon, a command if there is one; absent for an older daemon. */
+  /** Way of restarting this daemon, a command if there is one; absent for an older daemon. */
   readonly restart?: string;
-  /** How the previous run ended, or null if unknown. */
+  /** End of the previous run in words, or null if unknown. */
   readonly lastRun: string | null;
   readonly usage: UsageStatusReport;
   /** The way to the network: proxies and certificate authorities; absent for an older daemon. */

@@ -6,7 +6,7 @@
 import { DEFAULT_ORGANIZATION, type InOrganization } from './credential.ts';
 import { MAX_CALLER_LENGTH } from './messages.ts';
 
-/** How a call ended: answered, failed, or refused at the key's limit (apipool's 1, 5, 9). */
+/** Status of a call: answered, failed, or refused at the key's limit (apipool's 1, 5, 9). */
 export const USAGE_STATUSES = ['success', 'failed', 'reach_limit'] as const;
 export type UsageStatus = (typeof USAGE_STATUSES)[number];
 
@@ -277,7 +277,7 @@ export interface RecentCount {
   readonly byKey: readonly { readonly keyId: string | null; readonly requests: number }[];
 }
 
-/** What a pruning deleted, or would delete. */
+/** Result of a pruning, or of its dry run. */
 export interface PruneReport {
   readonly events: number;
   readonly totals: number;
@@ -293,7 +293,7 @@ export interface AipassTotals {
   readonly tokens: number;
 }
 
-/** What an import of AIPass's usage file did. */
+/** Result of an import of AIPass's usage file. */
 export interface ImportReport {
   /** True if this very file was imported before; then nothing was done. */
   readonly repeated: boolean;
@@ -302,9 +302,9 @@ export interface ImportReport {
   readonly known: number;
   /** Number of generations that could not be read (no time, no numbers). */
   readonly unreadable: number;
-  /** What the file's totals per caller held beyond its generations; it was added to the totals. */
+  /** Part of its totals per caller beyond its generations; it was added to the totals. */
   readonly carried: AipassTotals & { readonly callers: number };
-  /** What the daily totals hold beyond both: only reported, the file does not say whose it was. */
+  /** Part of the daily totals beyond both: only reported, the file does not say whose it was. */
   readonly unaccounted: AipassTotals;
 }
 

@@ -198,7 +198,7 @@ export function explainKept(expiresAt: number | null): string {
 export function explainWaiting(reason: string | null | undefined, remedy: string | undefined): Explanation {
   return {
     reason: reason ?? 'its token could not be renewed yet',
-    remedy: remedy ?? 'nothing: aipassd tries again by itself; see: aipassd status',
+    remedy: remedy ?? 'wait: aipassd tries again; aipassd status shows when',
   };
 }
 
@@ -296,7 +296,7 @@ function existingHint(name: string, accounts: readonly string[]): string {
 export const consentErrors = {
   underWay: (account: string) =>
     badRequest(
-      `a consent for ${account} is under way already`,
+      `a consent for ${account} is already under way`,
       'finish it in the browser, or end it with Ctrl-C where it was started',
     ),
   over: () => notFound('that consent is over', 'start again: aipassd reauth …'),

@@ -80,7 +80,7 @@ export const refresh = defineVerb({
 
 export const revoke = defineVerb({
   name: 'revoke',
-  summary: "end an OAuth account's grant: at its provider, and its tokens here",
+  summary: "revoke an OAuth account's grant at its provider, and delete its tokens here",
   parameters: { ...ACCOUNT, json: JSON_FLAG },
   async run({ name, account, json }, { out, connect, signal }) {
     const aipass = await connect();

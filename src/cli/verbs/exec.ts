@@ -61,7 +61,7 @@ const PATIENCE_MS = 5000;
 
 export const exec = defineVerb({
   name: 'exec',
-  summary: 'run a program whose LLM calls go through aipassd: no key in it, the pool behind it',
+  summary: 'run a program whose LLM calls go through aipassd, without a key in its environment',
   details: [
     'Sets OPENAI_BASE_URL, OPENAI_API_KEY, ANTHROPIC_BASE_URL, ANTHROPIC_API_KEY, GOOGLE_GEMINI_BASE_URL, GEMINI_API_KEY and the same names for every other provider with a key, and removes real keys from the environment.',
     'Their token is valid for this run only. Usage is recorded under the name of the program.',

@@ -14,7 +14,7 @@ import { defineVerb, flag, JSON_FLAG, ORGANIZATION_OPTION, requiredWord, type Ve
 export const importFile = defineVerb({
   name: 'import',
   summary: "import the keys of another project's .env, or AIPass's usage file",
-  details: ['The file is not changed. Keys that aipassd has already are skipped.'],
+  details: ['The file is not changed. Keys that aipassd already has are skipped.'],
   parameters: {
     file: requiredWord("a .env, or AIPass's api_json/usage_tracker_data.json", 'files'),
     yes: flag('import the keys without asking'),
@@ -89,7 +89,7 @@ async function importUsage(aipass: Aipass, text: string, json: boolean, { out, s
   else {
     out.line(
       `Imported ${report.added} of ${report.generations} generations`,
-      `  known already: ${report.known}, unreadable: ${report.unreadable}`,
+      `  already known: ${report.known}, unreadable: ${report.unreadable}`,
     );
   }
   const { carried } = report;

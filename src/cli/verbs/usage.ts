@@ -117,7 +117,7 @@ export const track = defineVerb({
     const cost = event.costMicros === null ? 'cost unknown' : formatCost(event.costMicros);
     const [prompt, completion] = [event.promptTokens, event.completionTokens].map((tokens) => tokens ?? 'unknown');
     out.line(`Tracked: ${prompt} prompt + ${completion} completion tokens, ${cost}`);
-    if (!counted) out.line('It was recorded already, and is counted once.');
+    if (!counted) out.line('It was already recorded, and is counted once.');
   },
 });
 

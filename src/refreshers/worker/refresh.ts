@@ -138,7 +138,7 @@ async function keepTokens(
   const failure = isMinted ? null : await save((current) => formatWithTokens(current, tokens, now));
   if (failure !== null) return { outcome: failure };
   if (tokens.expiresIn === 0) {
-    const reason = 'the provider gave a token that has expired already';
+    const reason = 'the provider gave a token that has already expired';
     return { outcome: { kind: 'transient', cause: 'server', reason } };
   }
   const { accessToken, refreshToken, expiresIn, scopes } = tokens;

@@ -143,7 +143,7 @@ describe('consent in a browser', () => {
       new AbortController().signal,
     );
 
-    await expect(second).rejects.toMatchObject({ message: expect.stringContaining('under way already') });
+    await expect(second).rejects.toMatchObject({ message: expect.stringContaining('already under way') });
     flow.abort.abort();
     await expect(flow.done).rejects.toBeInstanceOf(AipassError);
   });
