@@ -10,14 +10,14 @@
  * the answer; until then the provider answers 404.
  */
 
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { isTransientStatus } from '../base/retry-after.ts';
 import type { ModelInfo } from '../protocol/provider.ts';
-import { isReport, TRACK_OPERATION, type RawEvent } from './event.ts';
+import { isReport, TRACK_OPERATION, type RawEvent, type UsageEvent } from './event.ts';
 import { costFromPrices, microDollars, type TokenPrices } from './micro-dollars.ts';
 
 /** Delays before the attempts, in milliseconds. */
@@ -26,19 +26,17 @@ const WAITS_MS = [1000, 2000, 4000, 8000, 16_000] as const;
 /** Maximum number of generations that are waited for; beyond it only the database knows of them. */
 const MAX_PENDING = 1000;
 
-/** A completion whose tokens or cost are not known in full. */
-export interface UnpricedCall {
+/**
+ * A completion whose tokens or cost are not known in full, and the organization whose key it used.
+ */
+export type UnpricedCall = Pick<
+  UsageEvent,
+  'keyId' | 'model' | 'generationId' | 'promptTokens' | 'completionTokens' | 'costMicros'
+> & {
   readonly caller: string | null;
-  /** Organization whose key was used. */
   readonly organization: string | null;
   readonly provider: string;
-  readonly keyId: string | null;
-  readonly model: string | null;
-  readonly generationId: string | null;
-  readonly promptTokens: number | null;
-  readonly completionTokens: number | null;
-  readonly costMicros: number | null;
-}
+};
 
 /** Returns a call whose tokens or cost can be asked for, or null where nothing is missing. */
 export function unpricedCall(event: RawEvent): UnpricedCall | null {
@@ -339,11 +337,6 @@ export class PriceBook {
       ),
     );
   }
-}
-
-/** Returns whether there is a flag file, because generations were waited for. */
-export function isFlagSet(path: string): boolean {
-  return existsSync(path);
 }
 
 /** Makes or removes the flag file; where the disk takes nothing it stays as it is. */

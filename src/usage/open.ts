@@ -4,6 +4,7 @@
  */
 
 import { randomFillSync } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { defer } from '../base/dispose.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
@@ -12,7 +13,7 @@ import { startSchedule } from '../base/schedule.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import type { ModelInfo } from '../protocol/provider.ts';
 import type { RawEvent } from './event.ts';
-import { classifyGeneration, GenerationTracker, isFlagSet, PriceBook, setFlag, unpricedCall } from './generations.ts';
+import { classifyGeneration, GenerationTracker, PriceBook, setFlag, unpricedCall } from './generations.ts';
 import { isPostgresUrl } from './store/open.ts';
 import { Usage } from './usage.ts';
 
@@ -149,7 +150,7 @@ function openTracker(
     },
     onWaiting: (isWaiting) => setFlag(flag, isWaiting),
   });
-  if (!isFlagSet(flag)) return tracker;
+  if (!existsSync(flag)) return tracker;
   usage.ask('unpriced', clock.now() - RESUME_MS, generationProvider).then(
     (generations) => {
       if (generations.length === 0) setFlag(flag, false);
