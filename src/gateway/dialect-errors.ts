@@ -9,8 +9,8 @@ import { formatRetryAfter } from '../base/retry-after.ts';
 import { NOT_AGAIN } from '../completions/forwarding.ts';
 import type { Dialect } from '../providers/provider.ts';
 
-/** Complete answer to a request. */
-export interface ErrorAnswer {
+/** Answer of the gateway itself. */
+export interface GatewayAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
@@ -114,7 +114,11 @@ export function refusal(
 }
 
 /** Formats an error; `status` is given where the code alone does not decide it. */
-export function formatError(error: AipassError, shape: ErrorShape, status: number = httpStatusOf(error)): ErrorAnswer {
+export function formatError(
+  error: AipassError,
+  shape: ErrorShape,
+  status: number = httpStatusOf(error),
+): GatewayAnswer {
   const requestId = shape === 'aipassd' ? randomUUID() : undefined;
   const body = JSON.stringify(bodyOf(error, shape, status, requestId));
   return {

@@ -27,18 +27,11 @@ import type { RecordRefusal } from '../operations/audit-entries.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
 import type { AccessTokens } from './access-tokens.ts';
 import { callerName, sessionOf } from './caller-label.ts';
-import { formatError, refusal, Refusal, type ErrorShape } from './dialect-errors.ts';
+import { formatError, refusal, Refusal, type ErrorShape, type GatewayAnswer } from './dialect-errors.ts';
 import { HttpEndpoint, type EndpointTimeouts, type HttpExchange } from './http-endpoint.ts';
 import { hasBody, readBody } from './request-body.ts';
 import { assertRules, presentedTokens } from './request-rules.ts';
 import { dialectOf, parseTarget, type ForwardTarget, type Target, type TargetOptions } from './target.ts';
-
-/** Answer of the gateway itself that is not an error. */
-export interface GatewayAnswer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-}
 
 /** Runs an operation in the name of the caller. Throws its AipassError. */
 export type CallOperation = <Name extends OperationName>(

@@ -47,6 +47,9 @@ const MAX_PIPELINED = 8;
 /** Time that a rejected connection gets to read why. */
 const FAREWELL_MS = 500;
 
+/** How much is read of what a client sends that is not a request, in bytes. */
+const MAX_DISCARDED_BYTES = 16 * 1024 * 1024;
+
 /** Connections that wait to be accepted: the kernel lowers it to its own bound. */
 const BACKLOG = 4096;
 
@@ -315,11 +318,15 @@ const REQUEST_TOO_SLOW = new AipassError('TIMED_OUT', 'the request did not arriv
 });
 
 /**
- * Reads and drops what still comes. Bytes that stay unread would reset the connection at its close,
- * before its client has read the answer.
+ * Reads and drops what still comes, up to a bound. Bytes that stay unread would reset the
+ * connection at its close, before its client has read the answer.
  */
 function discard(socket: Socket): void {
-  socket.removeAllListeners('data').resume();
+  const end = socket.bytesRead + MAX_DISCARDED_BYTES;
+  socket.removeAllListeners('data').on('data', () => {
+    if (socket.bytesRead > end) socket.destroy();
+  });
+  socket.resume();
 }
 
 /** Answers on a connection outside of any request, and closes it. */

@@ -16,8 +16,8 @@ import {
   credentialErrorSchema,
   type CredentialRoute,
 } from './credential-routes.ts';
-import { formatError } from './dialect-errors.ts';
-import type { GatewayAnswer, ManagementRequest } from './gateway.ts';
+import { formatError, type GatewayAnswer } from './dialect-errors.ts';
+import type { ManagementRequest } from './gateway.ts';
 
 /** What handlers find in `context.env`. */
 export interface ManagementEnv {

@@ -393,6 +393,18 @@ export const ATTACKS: readonly Attack[] = [
         'CONNECT evil.example:443 HTTP/1.1\r\nHost: x\r\n\r\n',
     ),
   ),
+  overHttp('HTTP: garbage without an end behind a request', (gateway) =>
+    withConnections(gateway, 20, async (sockets) => {
+      const garbage = Buffer.alloc(64 * 2 ** 20, 'z');
+      const head = 'POST /openrouter/v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}';
+      for (const one of sockets) {
+        void write(one.resume(), head);
+        void write(one, garbage);
+      }
+      await pause(4000);
+      return closedText(sockets.filter((one) => one.destroyed).length, sockets.length);
+    }),
+  ),
   overHttp('HTTP: pipelined without an end', (gateway) =>
     withConnections(gateway, 20, async (sockets) => {
       let bytes = 0;
