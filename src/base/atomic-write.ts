@@ -1,6 +1,6 @@
 /**
- * The only way in which a file that matters is written: whole, and on the disk before anyone relies
- * on it.
+ * Writes files that matter: whole, and on the disk before anyone relies on them. The other way is
+ * that of state-store.ts, which gives its reason.
  *
  * Temporary file in the same folder, fsync, rename, fsync of the folder. A reader sees the old
  * content or the new one. Files are made for their owner alone (0600, folders 0700) unless a mode
@@ -170,7 +170,8 @@ async function targetOf(path: string): Promise<string> {
   }
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** Puts the names in a folder on the disk, where its file system can. */
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {
     await handle.sync();

@@ -5,13 +5,17 @@
  * A part with state binds a section: a function that returns it when the file is written. Changes
  * are gathered and written atomically, mode 0600. A file that cannot be read is put aside and
  * reported: the daemon starts without its state.
+ *
+ * The package write-file-atomic, which was asked for, makes the temporary file, waits for the disk
+ * and renames. It takes the short write of a full disk for a whole one, and leaves the folder
+ * unsynced. So the text is written here, and the folder synced as by atomic-write.ts.
  */
 
-import { mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Low } from 'lowdb';
 import writeFileAtomic from 'write-file-atomic';
-import { removeAbandoned } from './atomic-write.ts';
+import { removeAbandoned, syncFolder } from './atomic-write.ts';
 import type { Clock } from './clock.ts';
 import { systemErrorCode } from './errors.ts';
 import { isRecord, parseJson } from './json.ts';
@@ -24,6 +28,16 @@ const GATHER_MS = 500;
 
 /** Ratio of that time to that of the last collecting: saving takes a twentieth of the time. */
 const GATHER_FACTOR = 20;
+
+/** Replaces the file; throws the system's error, and the old one is then untouched. */
+async function writeText(path: string, text: string): Promise<void> {
+  await writeFileAtomic(path, '', {
+    mode: 0o600,
+    fsync: true,
+    tmpfileCreated: (temporary) => writeFileSync(temporary, text),
+  });
+  await syncFolder(dirname(path));
+}
 
 type StateDocument = Record<string, unknown>;
 
@@ -62,7 +76,7 @@ export class StateStore {
     this.#low = new Low<StateDocument>(
       {
         read: () => Promise.resolve(this.#readFile()),
-        write: (document) => writeFileAtomic(path, JSON.stringify(document), { mode: 0o600, fsync: true }),
+        write: (document) => writeText(path, JSON.stringify(document)),
       },
       {},
     );

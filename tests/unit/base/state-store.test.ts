@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -116,4 +117,32 @@ test('a file that cannot be written is told at the stop, and written when it can
   chmodSync(join(folder, 'state'), 0o700);
   await store.flush();
   expect(JSON.parse(readFileSync(path, 'utf8'))).toEqual({ pools: 1 });
+});
+
+test('where there is no room for the whole document, the old one stays and the failure is reported', async () => {
+  const store = await open();
+  store.bind('pools', () => ({ uses: 7 }));
+  store.changed();
+  await store.flush();
+  const before = readFileSync(path, 'utf8');
+  const program = `
+    import { StateStore } from ${JSON.stringify(new URL('../../../src/base/state-store.ts', import.meta.url).href)};
+    import { systemClock } from ${JSON.stringify(new URL('../../../src/base/clock.ts', import.meta.url).href)};
+    process.on('SIGXFSZ', () => {});
+    const warnings = [];
+    const logger = { warn: (text) => warnings.push(text) };
+    const store = new StateStore({ path: ${JSON.stringify(path)}, clock: systemClock, logger });
+    await store.open();
+    store.bind('pools', () => 'y'.repeat(1_000_000));
+    store.changed();
+    const outcome = await store.flush().then(() => 'written', () => 'failed');
+    console.log(JSON.stringify({ outcome, warnings }));
+  `;
+  // As on a full disk: the first write is a short one, and the next one fails.
+  const limited = 'ulimit -f 64; exec "$0" --input-type=module -e "$1"';
+  const { stdout, stderr } = spawnSync('/bin/sh', ['-c', limited, process.execPath, program], { encoding: 'utf8' });
+  expect(stdout, stderr).toContain('"failed"');
+  expect(JSON.parse(stdout)).toEqual({ outcome: 'failed', warnings: [expect.stringContaining('EFBIG')] });
+  expect(readFileSync(path, 'utf8')).toBe(before);
+  expect(readdirSync(join(folder, 'state'))).toEqual(['state.json']);
 });
