@@ -10,6 +10,7 @@
 import { PRODUCTS } from '../base/nearest.ts';
 import { Secret } from '../base/secret.ts';
 import { parseEnvFile } from './env-file.ts';
+import { isPlaceholder } from './placeholder.ts';
 
 /** Name of a key: its provider and its variable in `.env`. Names are not secret. */
 export interface KeyName {
@@ -100,6 +101,11 @@ function unresolved(pattern: RegExp): (typeof UNUSABLE_VALUES)[number] {
 /** Characters at the end that no provider's keys end with. */
 const STRAY_END = /[;,.)>\]}"'`\\]$/;
 
+/** Returns how a value ends that was probably copied with one character too many, or undefined. */
+export function strayEndOf(value: string): string | undefined {
+  return STRAY_END.test(value) ? `ends with "${value.at(-1)}", which becomes part of the key` : undefined;
+}
+
 /** Returns the name of the variable that a provider's first key goes into. */
 export function variableOf(provider: string): string {
   return `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
@@ -143,8 +149,8 @@ export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: 
     } else if (unusable) {
       problems.push({ keyId, provider, problem: unusable.problem, hint: unusable.hint, unusable: true });
     } else {
-      if (STRAY_END.test(value)) {
-        const problem = `ends with "${value.at(-1)}", which becomes part of the key`;
+      const problem = strayEndOf(value);
+      if (problem !== undefined) {
         problems.push({ keyId, problem, hint: 'remove it if it does not belong to the key', unusable: false });
       }
       const aliased = !known.has(id) && PROVIDER_ALIASES.has(id);
@@ -223,29 +229,6 @@ function repeatedValues(keys: readonly ApiKey[]): KeyProblem[] {
 export function compareText(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
-}
-
-/** Maximum length of a placeholder; a longer value is not compared. */
-const MAX_PLACEHOLDER_LENGTH = 100;
-
-/**
- * Values that stand for "put your key here" and count as not set. They are those of our template,
- * of AIPass's templates (`sk-or-v1-your-key-here`, `sk-your-openai-key-here`, `your-key-here`), and
- * what people usually write.
- */
-const PLACEHOLDERS: readonly RegExp[] = [
-  /^$/,
-  /^<.*>$/,
-  /^(?:change|replace)[-_ ]?me$/i,
-  /^(?:[a-z0-9]+[-_])*x{3,}[.…]*$/i,
-  /^(?:[a-z0-9]+[-_])*(?:\.{3,}|…)$/i,
-  /^(?:[a-z0-9]+[-_])*your[-_ ](?:.*[-_ ])?(?:here|key|token)$/i,
-  /^(?:todo|none|null|undefined|true|false|placeholder)$/i,
-];
-
-export function isPlaceholder(value: string): boolean {
-  const text = value.trim();
-  return text.length <= MAX_PLACEHOLDER_LENGTH && PLACEHOLDERS.some((placeholder) => placeholder.test(text));
 }
 
 interface FoundKey {

@@ -8,6 +8,7 @@
  */
 
 import { parse } from 'dotenv';
+import { isPlaceholder } from './placeholder.ts';
 
 export interface EnvProblem {
   /** Line number, from 1. */
@@ -31,7 +32,7 @@ export interface EnvFile {
 export function parseEnvFile(text: string): EnvFile {
   const entries = new Map<string, string>();
   const problems: EnvProblem[] = [];
-  const setAt = new Map<string, number>();
+  const setAt = new Map<string, number[]>();
 
   for (const piece of scanEnv(withPlainLineEnds(text))) {
     if (!('text' in piece)) {
@@ -54,15 +55,23 @@ export function parseEnvFile(text: string): EnvFile {
         hint: `put the value in line ${line} in quotes, or a blank before the "#"`,
       });
     }
+    // A placeholder of the template stays where a real key is added below it.
     const before = setAt.get(name);
-    if (before !== undefined) {
-      const problem = `sets ${printableName(name)} again (first in line ${before}); this one counts`;
-      problems.push({ line, problem, malformed: false });
-    }
-    setAt.set(name, before ?? line);
+    if (before === undefined || isPlaceholder(entries.get(name) ?? '')) setAt.set(name, [line]);
+    else before.push(line);
     entries.set(name, value);
   }
-  return { entries, problems };
+  problems.push(...[...setAt].flatMap(([name, lines]) => (lines.length > 1 ? [repeated(name, lines)] : [])));
+  return { entries, problems: problems.toSorted((a, b) => a.line - b.line) };
+}
+
+/** Returns the problem of a name that several lines set, the last of which counts. */
+function repeated(name: string, lines: readonly number[]): EnvProblem {
+  const [first = 0, ...others] = lines;
+  const line = others.at(-1) ?? first;
+  const problem = `sets ${printableName(name)} again (first in line ${first}); this one counts`;
+  const hint = others.length === 1 ? `delete line ${first} or line ${line}` : `keep one of its ${lines.length} lines`;
+  return { line, problem, malformed: false, hint };
 }
 
 /** An assignment without quotes whose value goes on behind a `#`. */

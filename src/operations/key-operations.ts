@@ -5,7 +5,7 @@
 
 import { z } from 'zod';
 import { AipassError } from '../base/errors.ts';
-import type { ApiKey } from '../credentials/api-keys.ts';
+import { type ApiKey, strayEndOf } from '../credentials/api-keys.ts';
 import { fetchModels } from '../providers/models.ts';
 import type { Providers } from '../providers/registry.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
@@ -127,7 +127,8 @@ function judgeKeyOffline(key: ApiKey, providers: Providers): KeyVerdict {
   const { prefixes, minLength } = providers.find(key.provider)?.keyShape ?? {};
   const isShapeKnown = prefixes !== undefined || minLength !== undefined;
   const detail = isShapeKnown ? 'the shape is right' : 'the usual shape of its keys is not known';
-  return info.state === 'ready'
+  const strayEnd = strayEndOf(key.value.reveal());
+  return info.state === 'ready' && strayEnd === undefined
     ? { ...info, verdict: 'valid', checked: 'offline', detail: `${detail}; --online asks the provider` }
-    : { ...info, verdict: 'suspect', checked: 'offline', detail: info.reason ?? 'the shape is not the usual one' };
+    : { ...info, verdict: 'suspect', checked: 'offline', detail: info.reason ?? `it ${strayEnd}` };
 }

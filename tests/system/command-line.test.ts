@@ -168,6 +168,13 @@ COMP_WORDS=(aipassd pool expl) COMP_CWORD=2; _aipassd; echo "\${COMPREPLY[@]}"`;
     const suspect = await running.cli(['validate', 'openrouter']);
     expect(suspect.stdout).toContain('suspect: ');
     expect(suspect.stderr).toContain(running.home.paths.envFile);
+    await running.home.writeKeys({ LOCAL_API_KEY: `${LOCAL_KEY};`, OPENROUTER_API_KEY: OPENROUTER_KEY });
+    await until(
+      'a key with a character too many is suspect',
+      async () => (await running.cli(['validate', 'local'])).code === 2,
+    );
+    await running.home.writeKeys({ LOCAL_API_KEY: LOCAL_KEY });
+    await until('the key is right again', async () => (await running.cli(['validate', 'local'])).code === 0);
     const unreachable = await running.cli(['validate', '--online']);
     expect(unreachable).toMatchObject({ code: 2, stdout: expect.stringContaining('unknown') });
   });

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { apiKeysOf, isPlaceholder } from '../../../src/credentials/api-keys.ts';
+import { apiKeysOf } from '../../../src/credentials/api-keys.ts';
 import { parseEnvFile } from '../../../src/credentials/env-file.ts';
+import { isPlaceholder } from '../../../src/credentials/placeholder.ts';
 import { ENV_TEMPLATE } from '../../../src/credentials/template.ts';
 
 const KNOWN = ['openrouter', 'openai', 'google', 'my-proxy'];

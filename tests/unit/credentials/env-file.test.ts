@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseEnvFile } from '../../../src/credentials/env-file.ts';
+import { ENV_TEMPLATE } from '../../../src/credentials/template.ts';
 
 const read = (text: string): Record<string, string> => Object.fromEntries(parseEnvFile(text).entries);
 const problems = (text: string): string[] =>
@@ -67,8 +68,23 @@ test('a quote that is closed only by a later variable swallows nothing unnoticed
 test('of a name that is set twice the last value counts, and the second line is named', () => {
   expect(read('A=1\nB=2\nA=3')).toEqual({ A: '3', B: '2' });
   expect(parseEnvFile('A=1\nB=2\nA=3').problems).toEqual([
-    { line: 3, problem: expect.stringMatching(/ A .*line 1/), malformed: false },
+    {
+      line: 3,
+      problem: expect.stringMatching(/ A .*line 1/),
+      malformed: false,
+      hint: expect.stringMatching(/line 1 .*line 3/),
+    },
   ]);
+  const thrice = parseEnvFile('A=1\nB=no\nA=2\nnonsense\nA=3').problems;
+  expect(thrice.map(({ line }) => line)).toEqual([4, 5]);
+});
+
+test('a placeholder or an empty value above a key is no duplicate, one below it is', () => {
+  for (const text of ['A=\nA=sk-real', 'A=sk-your-key-here\nA=sk-real', 'A=\nA=changeme\nA=sk-real']) {
+    expect(parseEnvFile(text)).toEqual({ entries: new Map([['A', 'sk-real']]), problems: [] });
+  }
+  expect(parseEnvFile('A=sk-real\nA=').problems).toMatchObject([{ line: 2, hint: expect.stringMatching(/1.*2/) }]);
+  expect(parseEnvFile(`${ENV_TEMPLATE}OPENROUTER_API_KEY=sk-or-v1-real\n`).problems).toEqual([]);
 });
 
 test('a bare key that ends like an assignment is not taken for a name that may be said', () => {
@@ -93,6 +109,7 @@ test.each([
   ['lines that open a quote', `A='b\n`.repeat(150_000)],
   ['a quote full of escaped quotes', `A='${"\\'".repeat(450_000)}`],
   ['white space', `A=${' '.repeat(1_000_000)}x`],
+  ['one name', 'A=1\n'.repeat(250_000)],
   ['words without an assignment', 'export '.repeat(140_000)],
 ])('a mebibyte of %s is read in one pass', (_what, text) => {
   // Anything that looks back at each step would take longer than a test may.
