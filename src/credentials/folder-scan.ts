@@ -109,7 +109,8 @@ export class FolderScan {
       return reading.hold(outcome.bytes);
     }
     if (outcome.kind !== 'read') {
-      this.addFaults(outcome.warnings);
+      const kept = held === undefined ? '' : '; its content from before stays in use';
+      this.addFaults(outcome.warnings.map((one) => ({ ...one, problem: `${one.problem}${kept}` })));
       return held;
     }
     this.addNotes(outcome.warnings);

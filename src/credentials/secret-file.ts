@@ -7,8 +7,10 @@
  * used: a file, and a folder with everything in it.
  */
 
+import { isUtf8 } from 'node:buffer';
 import { type BigIntStats, constants } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 import { signatureOf } from '../base/file-signature.ts';
 import { checkTrust, currentUser, entryFault, type OwnedEntry, type TrustOutcome } from '../base/file-trust.ts';
@@ -61,14 +63,24 @@ export async function readSecretFile(
       const access = classifyAccess(path, 'file', ownedBy(facts), user);
       if (access.refused) return { kind: 'refused', warnings: access.warnings };
       if (facts.size > MAX_SECRET_BYTES) {
-        return broken(`is larger than ${MAX_SECRET_BYTES} bytes`, 'move it out of the secrets folder');
+        const isEnv = basename(path) === '.env';
+        const hint = isEnv
+          ? 'keep only its lines NAME=value, and move everything else into another file'
+          : 'move it out of the secrets folder';
+        return broken(`is larger than ${MAX_SECRET_BYTES} bytes`, hint);
       }
       if (!attempt.bytes) continue;
       const { bytes } = attempt;
       const text = decode(bytes);
       if (text !== undefined) return { kind: 'read', text, bytes, warnings: access.warnings };
       if (mayBeBinary) return { kind: 'binary', bytes, warnings: access.warnings };
-      return broken('is not UTF-8 text', 'save it as UTF-8 text');
+      const line = foreignLine(bytes);
+      return isUtf8(bytes)
+        ? broken(
+            `holds a NUL character in line ${line}`,
+            `delete it from line ${line}, and save the file as UTF-8 text`,
+          )
+        : broken(`is not UTF-8 text in line ${line}`, `fix line ${line}, or save the file as UTF-8 text`);
     }
     return broken('changes all the time while it is read', 'find out which program keeps writing it');
   } catch (error) {
@@ -110,6 +122,18 @@ async function readUpTo(file: FileHandle, limit: number): Promise<Buffer> {
     length += bytesRead;
   }
   return buffer.subarray(0, length);
+}
+
+/** Returns the number of the first line that is not text, from 1. */
+function foreignLine(bytes: Buffer): number {
+  let line = 1;
+  let start = 0;
+  for (let end = bytes.indexOf(0x0a); end !== -1; end = bytes.indexOf(0x0a, start)) {
+    if (decode(bytes.subarray(start, end)) === undefined) return line;
+    start = end + 1;
+    line += 1;
+  }
+  return line;
 }
 
 /** Returns the text without its byte order mark, or undefined for binary content. */

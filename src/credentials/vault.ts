@@ -143,6 +143,11 @@ export class Vault {
     return this.#snapshot.isEnvWhole;
   }
 
+  /** Returns whether a variable has its value from before, because `.env` cannot be read now. */
+  isFromBefore(keyId: string): boolean {
+    return this.#snapshot.fromBefore.has(keyId);
+  }
+
   /** Returns the names of keys whose value is a placeholder. */
   placeholders(): readonly KeyName[] {
     return this.#snapshot.placeholders;
@@ -295,6 +300,8 @@ interface Snapshot {
   readonly pendingRemovals: PendingRemovals;
   /** The last scan read every line of `.env`: a variable that is absent is not set. */
   readonly isEnvWhole: boolean;
+  /** Variables that the last scan could not read, and whose values from before are used. */
+  readonly fromBefore: ReadonlySet<string>;
 }
 
 /** Differences between two snapshots by name: variables, and secrets as `<provider>/<slug>`. */
@@ -313,6 +320,7 @@ const EMPTY_SNAPSHOT: Snapshot = {
   warnings: [],
   pendingRemovals: new Map(),
   isEnvWhole: false,
+  fromBefore: new Set(),
 };
 
 /** Where and when to scan; `trusting` accepts at once that a file is gone or empty. */
@@ -330,12 +338,14 @@ async function takeSnapshot(request: SnapshotRequest, before: Snapshot): Promise
 
   const held = before.variables.size > 0 ? before.variables : undefined;
   let isEnvWhole = false;
+  let fromBefore: ReadonlySet<string> | undefined;
   const variables =
     (await scan.read(paths.envFile, held, {
       recheckEmpty: true,
       parse: (text) => {
-        const { isWhole, ...merged } = mergeEnv(paths.envFile, text, before.variables, knownProviders);
-        isEnvWhole = isWhole;
+        const merged = mergeEnv(paths.envFile, text, before.variables, knownProviders);
+        isEnvWhole = merged.isWhole;
+        fromBefore = merged.kept;
         return merged;
       },
     })) ?? EMPTY_SNAPSHOT.variables;
@@ -349,6 +359,8 @@ async function takeSnapshot(request: SnapshotRequest, before: Snapshot): Promise
     warnings: scan.warnings,
     pendingRemovals: scan.pendingRemovals,
     isEnvWhole,
+    // A file that is gone for a moment is about to be saved.
+    fromBefore: fromBefore ?? new Set(scan.pendingRemovals.has(paths.envFile) ? [] : variables.keys()),
   };
 }
 
@@ -406,26 +418,50 @@ function mergeEnv(
   text: string,
   before: Variables,
   knownProviders: readonly string[],
-): { readonly held: Variables; readonly faults: readonly Warning[]; readonly isWhole: boolean } {
+): {
+  readonly held: Variables;
+  readonly faults: readonly Warning[];
+  readonly isWhole: boolean;
+  readonly kept: ReadonlySet<string>;
+} {
   const { entries, problems } = parseEnvFile(text);
   const held = new Map([...entries].map(([name, value]) => [name, new Secret(value)]));
 
   const malformed = problems.filter((problem) => problem.malformed);
   const hidden = new Set(malformed.map((problem) => problem.name));
+  const kept = new Set<string>();
   for (const [name, value] of before) {
     // An unreadable line may have been meant to set any name that is missing now.
-    if (hidden.has(name) || (malformed.length > 0 && !held.has(name))) held.set(name, value);
+    if (!hidden.has(name) && (malformed.length === 0 || held.has(name))) continue;
+    held.set(name, value);
+    kept.add(name);
   }
 
-  const faults = lineWarnings(path, problems);
+  const faults = lineWarnings(
+    path,
+    problems.map((problem) => withKept(problem, kept)),
+  );
   const usable = new Set(readKeys(before, knownProviders).keys.map(({ keyId }) => keyId));
   for (const problem of readKeys(held, knownProviders).problems) {
     const last = usable.has(problem.keyId) ? before.get(problem.keyId) : undefined;
-    const kept = problem.unusable && last ? '; its value from before stays in use' : '';
-    faults.push({ subject: path, problem: `${problem.keyId} ${problem.problem}${kept}`, hint: problem.hint });
-    if (problem.unusable && last) held.set(problem.keyId, last);
+    const stays = problem.unusable && last ? '; its value from before stays in use' : '';
+    faults.push({ subject: path, problem: `${problem.keyId} ${problem.problem}${stays}`, hint: problem.hint });
+    if (!problem.unusable || !last) continue;
+    held.set(problem.keyId, last);
+    kept.add(problem.keyId);
   }
-  return { held, faults, isWhole: malformed.length === 0 };
+  return { held, faults, isWhole: malformed.length === 0, kept };
+}
+
+/** Adds to a malformed line what of before stays in use because of it. */
+function withKept(problem: EnvProblem, kept: ReadonlySet<string>): EnvProblem {
+  const { name, malformed } = problem;
+  if (!malformed || (name === undefined ? kept.size === 0 : !kept.has(name))) return problem;
+  const what = name === undefined ? 'the keys that are missing now' : printableName(name);
+  return {
+    ...problem,
+    problem: `${problem.problem}; ${what} from before ${name === undefined ? 'stay' : 'stays'} in use`,
+  };
 }
 
 /** Finds the keys among held variables. */

@@ -119,13 +119,17 @@ export function describeKey(key: ApiKey, providers: Providers): KeyInfo {
 
 /** Describes every provider that is registered or has a key. */
 export function describeProviders(vault: Vault, providers: Providers): ProviderInfo[] {
+  const describe = (key: ApiKey): KeyInfo => ({
+    ...describeKey(key, providers),
+    ...(vault.isFromBefore(key.keyId) ? { fromBefore: true } : {}),
+  });
   const known = providers.list().map((provider): ProviderInfo => ({
     name: provider.name,
     baseUrl: provider.baseUrl,
     source: provider.source,
     needsKey: provider.needsKey,
     hasFreeCheck: provider.keyCheck !== null,
-    keys: vault.keys(provider.name).map((key) => describeKey(key, providers)),
+    keys: vault.keys(provider.name).map(describe),
   }));
   const unregistered = new Set(vault.keys().map((key) => key.provider));
   for (const provider of known) unregistered.delete(provider.name);
@@ -135,7 +139,7 @@ export function describeProviders(vault: Vault, providers: Providers): ProviderI
     source: 'unknown',
     needsKey: true,
     hasFreeCheck: false,
-    keys: vault.keys(name).map((key) => describeKey(key, providers)),
+    keys: vault.keys(name).map(describe),
   }));
   return [...known, ...unknown];
 }

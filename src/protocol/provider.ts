@@ -28,6 +28,8 @@ export interface KeyInfo {
    * belongs to another provider.
    */
   readonly reason?: string;
+  /** Set where `.env` cannot be read now, so that the key from before stays in use. */
+  readonly fromBefore?: true;
 }
 
 export interface KeyVerdict extends KeyInfo {

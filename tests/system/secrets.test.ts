@@ -42,6 +42,9 @@ describe('secrets on disk, as clients see them', () => {
     expect(warning.hint).not.toBe('');
     expect(JSON.stringify(warning)).not.toContain(KEY_A);
     expect(await aipass.key('local')).toBe(LOCAL_KEY);
+    const { providers } = await aipass.status();
+    expect(providers.find(({ name }) => name === 'local')?.keys).toMatchObject([{ fromBefore: true }]);
+    expect((await running.cli(['status'])).stdout).toMatch(/local .*1 key: ready \(from before/);
   });
 
   it('a file that others may write to is refused, one that they may read is served, both with the chmod that fixes them', async () => {

@@ -125,9 +125,12 @@ function providerRow(provider: ProviderInfo, now: Status): readonly string[] {
   const [only] = provider.keys;
   if (provider.keys.length === 1 && only) {
     const state = keys[0] === undefined ? 'ready' : describeStates(keys).replace(/^1 /, '');
-    return [name, `1 key: ${state}, ${only.masked}${calls}`];
+    const from = only.fromBefore ? ` (from before: .env cannot be read)` : '';
+    return [name, `1 key: ${state}${from}, ${only.masked}${calls}`];
   }
-  return [name, `${formatCount(provider.keys.length, 'key')}: ${describeStates(keys)}${calls}`];
+  const kept = provider.keys.filter((key) => key.fromBefore).length;
+  const from = kept === 0 ? '' : ` (${kept} from before: .env cannot be read)`;
+  return [name, `${formatCount(provider.keys.length, 'key')}: ${describeStates(keys)}${from}${calls}`];
 }
 
 function describeStates(keys: readonly PoolKeyInfo[]): string {
@@ -158,10 +161,11 @@ function printKeys(provider: ProviderInfo, pool: PoolInfo | undefined, defaultPr
 
 /** Describes why a key is not ready, or else what is odd about its shape. */
 function describeKey(key: KeyInfo, pooled: PoolKeyInfo | undefined): string {
+  const from = key.fromBefore ? '; from before: .env cannot be read' : '';
   if (pooled && pooled.state !== 'ready') {
-    return `${KEY_STATES[pooled.state]}${pooled.reason === null ? '' : `: ${pooled.reason}`}`;
+    return `${KEY_STATES[pooled.state]}${pooled.reason === null ? '' : `: ${pooled.reason}`}${from}`;
   }
-  return `${key.state}${key.reason === undefined ? '' : `: ${key.reason}`}`;
+  return `${key.state}${key.reason === undefined ? '' : `: ${key.reason}`}${from}`;
 }
 
 const ACCOUNT_COLOURS: Readonly<Record<AccountState, 'green' | 'yellow' | 'red'>> = {

@@ -50,6 +50,9 @@ describe('a broken .env', () => {
     await warns(it, 'line 1 opens a quote');
     await it.serves('openrouter', ['sk-or-v1-first']);
     await it.serves('openai', ['sk-second']);
+    await warns(it, 'OPENROUTER_API_KEY from before');
+    const kept = it.vault.keys().filter((key) => it.vault.isFromBefore(key.keyId));
+    expect(kept.map((key) => key.keyId)).toEqual(['OPENAI_API_KEY', 'OPENROUTER_API_KEY']);
 
     await it.write('.env', 'GROQ_API_KEY=gsk_new\n');
     await isQuiet(it);
@@ -58,15 +61,19 @@ describe('a broken .env', () => {
 
   test.each([
     ['bytes that are no text', Buffer.from([0x4f, 0xff, 0xfe]), 'is not UTF-8'],
-    ['a NUL', Buffer.from('OPENAI_API_KEY=sk\0x\n'), 'is not UTF-8'],
+    ['a comment in Latin-1', Buffer.from('A=1\n# caf\xe9\n', 'latin1'), 'line 2'],
+    ['a NUL', Buffer.from('OPENAI_API_KEY=sk\0x\n'), 'NUL character in line 1'],
     ['more than a mebibyte', Buffer.alloc(1024 * 1024 + 1, 'A=1\n'), 'is larger than'],
   ])('with %s is named, and its last good keys stay', async (_what, bytes, problem) => {
     await using it = await startWithSecrets();
     await writeFile(it.envFile, bytes);
     await warns(it, problem);
+    await warns(it, 'from before');
     expect(it.vault.keys().map((key) => key.value.reveal())).toEqual(['sk-second', 'sk-or-v1-first']);
+    expect(it.vault.keys().every((key) => it.vault.isFromBefore(key.keyId))).toBe(true);
     await it.write('.env', TWO_KEYS);
     await isQuiet(it);
+    expect(it.vault.keys().some((key) => it.vault.isFromBefore(key.keyId))).toBe(false);
   });
 
   test('with a value that no header carries keeps the last good one', async () => {
