@@ -80,14 +80,15 @@ function keyTodos({ pools, providers, paths }: Status): Todo[] {
   });
 }
 
-function accountTodos({ accounts }: Status): Todo[] {
+function accountTodos({ accounts, warnings }: Status): Todo[] {
   return accounts.flatMap(({ name, state, action, lastOutcome, refreshExpiresAt }): Todo[] => {
     if (action === null) return [];
     if (state === 'fresh' || state === 'due' || state === 'refreshing') {
       const end = refreshExpiresAt === null ? 'soon' : `on ${new Date(refreshExpiresAt).toISOString().slice(0, 10)}`;
       return [{ verdict: 'warning', problem: `the consent to ${name} ends ${end}`, hint: action }];
     }
-    const reason = lastOutcome?.reason ?? null;
+    const fault = warnings.find(({ hint }) => hint === action);
+    const reason = lastOutcome?.reason ?? (fault === undefined ? null : placedProblem(fault));
     return [
       {
         verdict: state === 'stale' ? 'warning' : 'problem',
@@ -98,11 +99,15 @@ function accountTodos({ accounts }: Status): Todo[] {
   });
 }
 
-function warningTodos({ warnings }: Status): Todo[] {
-  return warnings.map(({ subject, problem, hint }) => ({
-    verdict: 'warning',
-    // Some problems hold the path that they are about.
-    problem: problem.includes(subject) ? problem : `${subject}: ${problem}`,
-    hint,
-  }));
+/** Lists the warnings but those of an account's file, which the account's own entry has. */
+function warningTodos({ warnings, accounts }: Status): Todo[] {
+  const actions = new Set(accounts.map(({ action }) => action));
+  return warnings
+    .filter(({ hint }) => !actions.has(hint))
+    .map((warning) => ({ verdict: 'warning', problem: placedProblem(warning), hint: warning.hint }));
+}
+
+/** Some problems hold the path that they are about. */
+function placedProblem({ subject, problem }: Status['warnings'][number]): string {
+  return problem.includes(subject) ? problem : `${subject}: ${problem}`;
 }

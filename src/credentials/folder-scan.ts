@@ -62,6 +62,8 @@ export class FolderScan {
   readonly #folders = new Map<string, TrustOutcome>();
   readonly #faults: Warning[] = [];
   readonly #notes: Warning[] = [];
+  /** Faults of folders on the way to something else. */
+  readonly #onTheWay: Warning[] = [];
 
   constructor(start: ScanOptions) {
     this.#start = start;
@@ -74,13 +76,20 @@ export class FolderScan {
   /** Problems: first those that keep content from being used, then the others. */
   get warnings(): readonly Warning[] {
     // A folder at fault is met again on the way to each file.
-    const all = [...this.#faults, ...this.#notes];
+    const onTheWay = new Map(this.#onTheWay.map((one) => [one.subject, one]));
+    for (const { subject } of [...this.#faults, ...this.#notes]) onTheWay.delete(subject);
+    const all = [...this.#faults, ...onTheWay.values(), ...this.#notes];
     return [...new Map(all.map((one) => [`${one.subject}\n${one.problem}`, one])).values()];
   }
 
   /** Adds problems that keep content from being used. */
   addFaults(warnings: readonly Warning[]): void {
     this.#faults.push(...warnings);
+  }
+
+  /** Adds the fault of a folder, which is reported once unless the folder has faults of its own. */
+  addOnTheWay(warning: Warning): void {
+    this.#onTheWay.push(warning);
   }
 
   /** Adds problems that do not keep content from being used. */
@@ -110,7 +119,11 @@ export class FolderScan {
     }
     if (outcome.kind !== 'read') {
       const kept = held === undefined ? '' : '; its content from before stays in use';
-      this.addFaults(outcome.warnings.map((one) => ({ ...one, problem: `${one.problem}${kept}` })));
+      for (const one of outcome.warnings) {
+        const warning = { ...one, problem: `${one.problem}${kept}` };
+        if (path.startsWith(`${one.subject}/`)) this.addOnTheWay(warning);
+        else this.addFaults([warning]);
+      }
       return held;
     }
     this.addNotes(outcome.warnings);
@@ -234,7 +247,7 @@ async function listFolder(path: string, scan: FolderScan): Promise<FolderOutcome
       // Also who can read it, where that is its own fault.
       await checkPath(path, 'folder', scan);
       const problem = `${trust.fault.problem}; nothing in it is used`;
-      if (trust.path !== path) scan.addFaults([{ ...trust.fault, problem }]);
+      if (trust.path !== path) scan.addOnTheWay({ ...trust.fault, problem });
       return { kind: 'unreadable' };
     }
     entries = await readdir(path, { withFileTypes: true });

@@ -127,6 +127,20 @@ describe('permissions', () => {
     await it.serves('openai', ['sk-second']);
     expect(it.vault.readSecret('telegram/bot', false)).toBe('123:first-token');
   });
+
+  test('a folder that others can write to is reported once, with one command', async () => {
+    await using it = await startWithSecrets();
+    for (const path of [it.folder, it.root]) {
+      await chmod(path, 0o777);
+      it.vault.changed();
+      await warns(it, `chmod 700 ${path}`);
+      expect(it.vault.warnings()).toMatchObject([{ subject: path }]);
+      expect(it.vault.keys().map((key) => key.value.reveal())).toEqual(['sk-second', 'sk-or-v1-first']);
+      await chmod(path, 0o700);
+      it.vault.changed();
+      await isQuiet(it);
+    }
+  });
 });
 
 describe('opaque secrets', () => {

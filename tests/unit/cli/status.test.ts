@@ -124,6 +124,18 @@ describe('the status', () => {
     expect(printed(true).filter((line) => line.includes('sk-or-****cdef'))).toHaveLength(50);
   });
 
+  it('lists a file of an account that cannot be used once, with the reason', () => {
+    const [account] = STATUS.accounts;
+    const hint = 'fix /s/aipass/oauth/arr.json';
+    const accounts = account
+      ? [{ ...account, name: 'arr', state: 'unusable' as const, lastOutcome: null, action: hint }]
+      : [];
+    const warnings = [{ subject: '/s/aipass/oauth/arr.json', problem: 'it is not a JSON object', hint }];
+    expect(todoOf(makeStatus({ accounts, warnings }))).toEqual([
+      { verdict: 'problem', problem: expect.stringMatching(/arr is unusable: .*not a JSON object/), hint },
+    ]);
+  });
+
   it('does not count the command that asks', () => {
     expect(printed(false)).toContain('  clients  0 connections, 0 requests in flight');
   });
