@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ClientProject, pack, ROOT, runTool } from '../support/packed-client.ts';
 import { runProgram } from '../support/run-program.ts';
 import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
+import { importsOf } from './sources.ts';
 
 const { version }: { readonly version: string } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 
@@ -29,6 +30,11 @@ async function runBundle(file: string): Promise<string> {
 
 const EXPECTED = `${LOCAL_KEY} ${LOCAL_KEY} NOT_FOUND ${version}\n`;
 
+/** Returns the packages that a built file imports; its comments have examples. */
+function foreign(text: string): string[] {
+  return importsOf(text.replaceAll(/^ *\*.*$/gm, '')).filter((name) => !/^(?:node:|\.)/.test(name));
+}
+
 describe('the package of the client', () => {
   it('has the version of aipassd, needs Node 20.16, and depends on nothing', () => {
     const manifest: Record<string, unknown> = JSON.parse(
@@ -41,16 +47,14 @@ describe('the package of the client', () => {
     ]);
   });
 
-  it('imports modules of Node and its own files only', () => {
+  it('imports modules of Node and its own files only, and openai where a program asks for it', () => {
     const dist = join(project.folder, 'node_modules', 'aipassd-client', 'dist');
     const files = readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.js'));
-    const imported = files.flatMap((name) =>
-      [...readFileSync(join(dist, name), 'utf8').matchAll(/\bfrom ['"]([^'"\s]+)['"];$/gm)].map(
-        ([, specifier = '']) => specifier,
-      ),
-    );
-    expect(imported.length).toBeGreaterThan(30);
-    expect(imported.filter((name) => !/^(?:node:|\.)/.test(name))).toEqual([]);
+    const texts = files.map((name) => readFileSync(join(dist, name), 'utf8'));
+    expect(texts.flatMap(importsOf).length).toBeGreaterThan(30);
+    // An optional peer, loaded when a program asks for its client.
+    expect(texts.flatMap(foreign)).toEqual(['openai']);
+    expect(foreign("import 'a';\nconst b = await import('b');\nexport { c } from 'c';\n")).toEqual(['a', 'b', 'c']);
   });
 
   it('is found by every way of resolving types, as that of aipassd is', async () => {
