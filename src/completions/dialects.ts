@@ -6,6 +6,7 @@
  */
 
 import type { CompletionUsage } from '../protocol/completion.ts';
+import { TOKEN_PART_FIELDS, type TokenPartField } from '../protocol/usage.ts';
 import type { Dialect } from '../providers/provider.ts';
 import { isRecord, readField, toRecord } from '../base/json.ts';
 
@@ -63,13 +64,10 @@ type Places = readonly (readonly [string, string?])[];
  * Where a dialect writes its counts. Each count is the first place that holds one; `promptParts`
  * and `completionParts` are added up.
  */
-interface UsageTable {
+interface UsageTable extends Readonly<Record<TokenPartField, Places>> {
   readonly promptParts: readonly Places[];
   readonly completionParts: readonly Places[];
   readonly total: Places;
-  readonly cached: Places;
-  readonly cacheWrite: Places;
-  readonly reasoning: Places;
   readonly cost: Places;
 }
 
@@ -91,19 +89,19 @@ const OPENAI_USAGE: UsageTable = {
   promptParts: [parsePlaces('prompt_tokens', 'input_tokens')],
   completionParts: [parsePlaces('completion_tokens', 'output_tokens')],
   total: parsePlaces('total_tokens'),
-  cached: parsePlaces(
+  cachedTokens: parsePlaces(
     'prompt_tokens_details.cached_tokens',
     'input_tokens_details.cached_tokens',
     'prompt_cache_hit_tokens',
     'cached_tokens',
     'cache_read_input_tokens',
   ),
-  cacheWrite: parsePlaces(
+  cacheWriteTokens: parsePlaces(
     'prompt_tokens_details.cache_write_tokens',
     'input_tokens_details.cache_write_tokens',
     'cache_creation_input_tokens',
   ),
-  reasoning: parsePlaces(
+  reasoningTokens: parsePlaces(
     'completion_tokens_details.reasoning_tokens',
     'output_tokens_details.reasoning_tokens',
     'reasoning_tokens',
@@ -123,9 +121,9 @@ const ANTHROPIC_USAGE: UsageTable = {
   ],
   completionParts: [parsePlaces('output_tokens')],
   total: [],
-  cached: parsePlaces('cache_read_input_tokens'),
-  cacheWrite: parsePlaces('cache_creation_input_tokens'),
-  reasoning: [],
+  cachedTokens: parsePlaces('cache_read_input_tokens'),
+  cacheWriteTokens: parsePlaces('cache_creation_input_tokens'),
+  reasoningTokens: [],
   cost: [],
 };
 
@@ -134,9 +132,9 @@ const GEMINI_USAGE: UsageTable = {
   promptParts: [parsePlaces('promptTokenCount'), parsePlaces('toolUsePromptTokenCount')],
   completionParts: [parsePlaces('candidatesTokenCount'), parsePlaces('thoughtsTokenCount')],
   total: parsePlaces('totalTokenCount'),
-  cached: parsePlaces('cachedContentTokenCount'),
-  cacheWrite: [],
-  reasoning: parsePlaces('thoughtsTokenCount'),
+  cachedTokens: parsePlaces('cachedContentTokenCount'),
+  cacheWriteTokens: [],
+  reasoningTokens: parsePlaces('thoughtsTokenCount'),
   cost: [],
 };
 
@@ -163,12 +161,10 @@ export function readUsage(dialect: Dialect, usage: Fields): CompletionUsage {
   if (promptTokens !== undefined) counts.promptTokens = promptTokens;
   if (completionTokens !== undefined) counts.completionTokens = completionTokens;
   if (totalTokens !== undefined) counts.totalTokens = totalTokens;
-  const cachedTokens = first(usage, table.cached, toCount);
-  if (cachedTokens !== undefined) counts.cachedTokens = cachedTokens;
-  const cacheWriteTokens = first(usage, table.cacheWrite, toCount);
-  if (cacheWriteTokens !== undefined) counts.cacheWriteTokens = cacheWriteTokens;
-  const reasoningTokens = first(usage, table.reasoning, toCount);
-  if (reasoningTokens !== undefined) counts.reasoningTokens = reasoningTokens;
+  for (const field of TOKEN_PART_FIELDS) {
+    const count = first(usage, table[field], toCount);
+    if (count !== undefined) counts[field] = count;
+  }
   const costUsd = first(usage, table.cost, toAmount);
   if (costUsd !== undefined) counts.costUsd = costUsd;
   return counts;
@@ -179,11 +175,9 @@ export function readUsage(dialect: Dialect, usage: Fields): CompletionUsage {
  * undefined where there are none.
  */
 function unreadUsage(dialect: Dialect, usage: Fields): Fields | undefined {
-  const { promptParts, completionParts, total, cached, cacheWrite, reasoning, cost } = USAGE_TABLES[dialect];
+  const { promptParts, completionParts, ...counts } = USAGE_TABLES[dialect];
   const places = new Set(
-    [...promptParts, ...completionParts, total, cached, cacheWrite, reasoning, cost]
-      .flat()
-      .map((path) => path.join('.')),
+    [...promptParts, ...completionParts, ...Object.values(counts)].flat().map((path) => path.join('.')),
   );
   const isRead = (name: string, value: unknown): boolean => {
     if (!isRecord(value)) return places.has(name);

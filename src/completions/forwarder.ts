@@ -23,6 +23,7 @@ import { isLimit, type FailureClass, type Refusal } from '../providers/classify-
 import { isPassable } from '../providers/failure-table.ts';
 import { microDollars } from '../usage/micro-dollars.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
+import { TOKEN_COLUMNS } from '../protocol/usage.ts';
 import { withBaseUrl } from '../providers/credential-url.ts';
 import { isPage, redactWith } from '../providers/error-reason.ts';
 import { readBytes } from '../providers/http.ts';
@@ -704,7 +705,7 @@ class Attempt {
     const { id, model, usage } = this.#consumer.seen;
     const failure = settlement.kind === 'failed' ? settlement.failure : null;
     const isTimed = plan.isStreamed && this.#firstAt !== null;
-    return {
+    const event: { -readonly [Field in keyof RawEvent]: RawEvent[Field] } = {
       ...subjectOf(job, route, lease.keyId),
       at: clock.now(),
       model: model ?? route.model,
@@ -716,13 +717,10 @@ class Attempt {
       // An error inside an answer stands for another status than the answer has.
       httpStatus: failure?.status ?? this.#answer?.status ?? null,
       generationId: id,
-      promptTokens: usage?.promptTokens,
-      completionTokens: usage?.completionTokens,
-      cachedTokens: usage?.cachedTokens,
-      cacheWriteTokens: usage?.cacheWriteTokens,
-      reasoningTokens: usage?.reasoningTokens,
       costMicros: usage?.costUsd === undefined ? null : microDollars(usage.costUsd),
     };
+    for (const { field } of TOKEN_COLUMNS) event[field] = usage?.[field];
+    return event;
   }
 }
 

@@ -51,6 +51,8 @@ export interface EventColumn {
   readonly figure?: string;
   /** Kind of tokens in the metrics, where they are a part of the prompt or the completion. */
   readonly part?: string;
+  /** Tokens that they are among; for those of the prompt and of the completion, themselves. */
+  readonly whole?: 'promptTokens' | 'completionTokens';
 }
 
 /**
@@ -82,15 +84,30 @@ export const EVENT_COLUMNS = {
   status: { kind: 'status', column: 'status', max: 9 },
   errorCode: { kind: 'name', column: 'error_code', max: MAX_NAME_LENGTH },
   httpStatus: { kind: 'count', column: 'http_status', max: 999 },
-  promptTokens: { kind: 'tokens', column: 'prompt_tokens', max: MAX_TOKENS, figure: 'prompt' },
-  completionTokens: { kind: 'tokens', column: 'completion_tokens', max: MAX_TOKENS, figure: 'completion' },
-  cachedTokens: { kind: 'tokens', column: 'cached_tokens', max: MAX_TOKENS, figure: 'cached', part: 'cache_read' },
+  promptTokens: { kind: 'tokens', column: 'prompt_tokens', max: MAX_TOKENS, figure: 'prompt', whole: 'promptTokens' },
+  completionTokens: {
+    kind: 'tokens',
+    column: 'completion_tokens',
+    max: MAX_TOKENS,
+    figure: 'completion',
+    whole: 'completionTokens',
+  },
+  /** Prompt tokens that came from the provider's cache. */
+  cachedTokens: {
+    kind: 'tokens',
+    column: 'cached_tokens',
+    max: MAX_TOKENS,
+    figure: 'cached',
+    part: 'cache_read',
+    whole: 'promptTokens',
+  },
   reasoningTokens: {
     kind: 'tokens',
     column: 'reasoning_tokens',
     max: MAX_TOKENS,
     figure: 'reasoning',
     part: 'reasoning',
+    whole: 'completionTokens',
   },
   costMicros: { kind: 'money', column: 'cost_micros', max: MAX_COST_MICROS },
   costSource: { kind: 'cost-source', column: 'cost_source', max: COST_SOURCES.length },
@@ -104,6 +121,7 @@ export const EVENT_COLUMNS = {
     max: MAX_TOKENS,
     figure: 'cacheWrite',
     part: 'cache_write',
+    whole: 'promptTokens',
   },
   /** Organization whose key was used. */
   organization: {
@@ -125,7 +143,8 @@ export type FieldOfKind<Kind extends EventColumn['kind']> = {
   [Field in EventField]: (typeof EVENT_COLUMNS)[Field]['kind'] extends Kind ? Field : never;
 }[EventField];
 
-type TokenField = FieldOfKind<'tokens'>;
+export type TokenField = FieldOfKind<'tokens'>;
+export type TokenPartField = Exclude<TokenField, 'promptTokens' | 'completionTokens'>;
 type TokenFigure = (typeof EVENT_COLUMNS)[TokenField]['figure'];
 
 /** A column of tokens. */
@@ -134,12 +153,18 @@ interface TokenColumn {
   readonly column: (typeof EVENT_COLUMNS)[TokenField]['column'];
   readonly figure: TokenFigure;
   readonly part?: string;
+  readonly whole: 'promptTokens' | 'completionTokens';
 }
 
 /** The columns of tokens, in the order of the table. */
 export const TOKEN_COLUMNS: readonly TokenColumn[] = Object.entries(EVENT_COLUMNS)
   .filter(isOfTokens)
   .map(([field, column]) => ({ field, ...column }));
+
+/** Fields of tokens that are among others, in the order of the table. */
+export const TOKEN_PART_FIELDS: readonly TokenPartField[] = TOKEN_COLUMNS.map(({ field }) => field).filter(
+  (field): field is TokenPartField => field !== 'promptTokens' && field !== 'completionTokens',
+);
 
 function isOfTokens(entry: [string, EventColumn]): entry is [TokenField, (typeof EVENT_COLUMNS)[TokenField]] {
   return entry[1].kind === 'tokens';

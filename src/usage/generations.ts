@@ -17,6 +17,7 @@ import { AipassError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { isTransientStatus } from '../base/retry-after.ts';
 import type { ModelInfo } from '../protocol/provider.ts';
+import { TOKEN_COLUMNS, type TokenField } from '../protocol/usage.ts';
 import { isReport, TRACK_OPERATION, type RawEvent, type UsageEvent } from './event.ts';
 import { costFromPrices, microDollars, type TokenPrices } from './micro-dollars.ts';
 
@@ -170,13 +171,10 @@ export class GenerationTracker {
 
 /** Returns a record without the tokens and the cost that the call knew already. */
 function unknownOf(call: UnpricedCall, record: GenerationRecord): GenerationRecord {
-  const { promptTokens, completionTokens, cachedTokens, reasoningTokens, costMicros, ...rest } = record;
-  return {
-    ...rest,
-    ...(call.promptTokens === null ? { promptTokens, cachedTokens } : {}),
-    ...(call.completionTokens === null ? { completionTokens, reasoningTokens } : {}),
-    ...(call.costMicros === null ? { costMicros } : {}),
-  };
+  const unknown: { -readonly [Field in keyof GenerationRecord]: GenerationRecord[Field] } = { ...record };
+  for (const { field, whole } of TOKEN_COLUMNS) if (call[whole] !== null) delete unknown[field];
+  if (call.costMicros !== null) delete unknown.costMicros;
+  return unknown;
 }
 
 /** Returns a record of a generation as an event that reports on it. */
@@ -210,18 +208,7 @@ export type GenerationOutcome =
   | { readonly kind: 'refused'; readonly status: number };
 
 /** The part of a generation's record that is kept. */
-type GenerationRecord = Pick<
-  RawEvent,
-  | 'at'
-  | 'model'
-  | 'promptTokens'
-  | 'completionTokens'
-  | 'cachedTokens'
-  | 'reasoningTokens'
-  | 'costMicros'
-  | 'latencyMs'
-  | 'firstTokenMs'
->;
+type GenerationRecord = Pick<RawEvent, 'at' | 'model' | TokenField | 'costMicros' | 'latencyMs' | 'firstTokenMs'>;
 
 const count = z.number().nullish().catch(null);
 const recordSchema = z.object({
