@@ -28,7 +28,10 @@ export type TrustOutcome =
   | { readonly kind: 'missing'; readonly path: string }
   | { readonly kind: 'untrusted'; readonly path: string; readonly fault: Warning };
 
-const OTHERS_WRITE = 0o022;
+/** Mode bits with which group and others may write, and may read. */
+export const OTHERS_WRITE = 0o022;
+export const OTHERS_READ = 0o044;
+
 const STICKY = 0o1000;
 const FILE_TYPE = 0o170000;
 const FOLDER = 0o040000;

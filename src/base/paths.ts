@@ -36,6 +36,14 @@ export interface Paths {
   readonly lastRun: string;
 }
 
+/** Returns the error for a path that is too long for a socket. */
+export function tooLongForSocket(path: string, cause?: unknown): AipassError {
+  return new AipassError('BAD_REQUEST', `the socket's path is too long: ${path}`, {
+    hint: 'set AIPASSD_RUNTIME_DIR to a folder with a shorter path, for daemon and clients alike',
+    cause,
+  });
+}
+
 /** Sources of the paths; the defaults are this process's own. */
 export interface PathSources {
   readonly env?: Readonly<Record<string, string | undefined>>;

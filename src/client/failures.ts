@@ -7,6 +7,7 @@ import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { readNumber, readString } from '../base/json.ts';
+import { tooLongForSocket } from '../base/paths.ts';
 import { serviceCommands } from '../base/start-command.ts';
 import { OPERATIONS_WITH_EFFECTS, type OperationName } from '../protocol/operations.ts';
 import { hasMethods } from './answer-fields.ts';
@@ -64,10 +65,7 @@ export function describeConnectFailure(path: string, error: Error): AipassError 
       return describeForbidden(path, error);
     case 'EINVAL':
     case 'ENAMETOOLONG':
-      return new AipassError('BAD_REQUEST', `the socket's path is too long: ${path}`, {
-        hint: 'set AIPASSD_RUNTIME_DIR to a folder with a shorter path, for daemon and clients alike',
-        cause: error,
-      });
+      return tooLongForSocket(path, error);
     default:
       return undefined;
   }

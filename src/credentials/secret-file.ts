@@ -13,7 +13,15 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 import { signatureOf } from '../base/file-signature.ts';
-import { checkTrust, currentUser, entryFault, type OwnedEntry, type TrustOutcome } from '../base/file-trust.ts';
+import {
+  checkTrust,
+  currentUser,
+  entryFault,
+  OTHERS_READ,
+  OTHERS_WRITE,
+  type OwnedEntry,
+  type TrustOutcome,
+} from '../base/file-trust.ts';
 import { plainText } from '../base/plain-text.ts';
 import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
@@ -152,8 +160,6 @@ export interface AccessOutcome {
   readonly refused: boolean;
 }
 
-const OTHERS_READ = 0o044;
-const OTHERS_WRITE = 0o022;
 const ROOT = 0;
 
 /** Maximum length of a path on Linux. */

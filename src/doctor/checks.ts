@@ -9,7 +9,7 @@ import { readLines } from '../audit/lines.ts';
 import { verifyAudit } from '../audit/verify.ts';
 import { systemClock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
-import { trustWarnings } from '../base/file-trust.ts';
+import { OTHERS_READ, OTHERS_WRITE, trustWarnings } from '../base/file-trust.ts';
 import {
   describeCertificateFailure,
   describeNetwork,
@@ -124,8 +124,6 @@ interface PathRule {
 }
 
 const OTHERS = 0o077;
-const OTHERS_WRITE = 0o022;
-const OTHERS_READ = 0o044;
 
 function pathRules(paths: Paths, servesOthers: boolean): PathRule[] {
   return [

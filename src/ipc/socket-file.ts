@@ -13,8 +13,9 @@ import { dirname } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { identityOf } from '../base/file-signature.ts';
-import { assertTrusted } from '../base/file-trust.ts';
+import { assertTrusted, OTHERS_READ, OTHERS_WRITE } from '../base/file-trust.ts';
 import type { Logger } from '../base/logger.ts';
+import { tooLongForSocket } from '../base/paths.ts';
 import { describeFailure } from '../base/system-failure.ts';
 import { repeat } from '../base/timers.ts';
 import type { Warning } from '../base/warning.ts';
@@ -24,11 +25,7 @@ const MAX_PATH_BYTES = process.platform === 'darwin' ? 103 : 107;
 
 /** Throws BAD_REQUEST for a path that is too long for a socket. */
 export function assertSocketPath(path: string): void {
-  if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
-    throw new AipassError('BAD_REQUEST', `the socket's path is longer than ${MAX_PATH_BYTES} bytes: ${path}`, {
-      hint: 'set AIPASSD_RUNTIME_DIR to a folder with a shorter path, for daemon and clients alike',
-    });
-  }
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) throw tooLongForSocket(path);
 }
 
 /** Returns the error for a path that the system refuses to bind. */
@@ -103,8 +100,6 @@ export class SocketGuard {
 }
 
 const FOLDER_MODE = 0o700;
-const OTHERS_WRITE = 0o022;
-const OTHERS_READ = 0o044;
 const OTHERS_PASS = 0o011;
 
 /**

@@ -13,6 +13,7 @@ import type { Config } from '../base/config-schema.ts';
 import { isLoopbackHost } from '../base/loopback.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Runtime } from '../base/runtime.ts';
+import { OTHERS_READ } from '../base/file-trust.ts';
 import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
 import { createProviders, type Providers } from './registry.ts';
@@ -136,7 +137,7 @@ function readableSecrets(config: Config, paths: Pick<Paths, 'config'>): Warning[
 
 function isReadableByOthers(path: string): boolean {
   try {
-    return (statSync(path).mode & 0o044) !== 0;
+    return (statSync(path).mode & OTHERS_READ) !== 0;
   } catch {
     return false;
   }
