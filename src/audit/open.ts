@@ -8,6 +8,7 @@ import { defer } from '../base/dispose.ts';
 import type { Runtime } from '../base/runtime.ts';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
+import { DAY_MS } from '../base/time-window.ts';
 import { repeat } from '../base/timers.ts';
 import { openJournal, type AuditJournal } from './journal.ts';
 
@@ -32,7 +33,6 @@ const CHECK_MS = 1000;
 
 /** Number of checks between two prunes: an hour's. */
 const CHECKS_PER_PRUNE = 3600;
-const DAY_MS = 86_400_000;
 
 /** What is kept, from the configuration. */
 export interface AuditRetention {

@@ -4,6 +4,12 @@
  * the others from running.
  */
 
+/**
+ * Grace period for what is in flight when the daemon stops, in milliseconds: requests on both
+ * endpoints, and exchanges with token endpoints.
+ */
+export const STOP_GRACE_MS = 10_000;
+
 /** Registers a closer, whose failure names what could not be closed. */
 export function defer(stack: AsyncDisposableStack, name: string, close: () => Promise<void> | void): void {
   stack.defer(async () => {

@@ -13,7 +13,8 @@ export interface TimeWindow {
   readonly end: number;
 }
 
-const DAY_MS = 86_400_000;
+/** Length of a day of 24 hours, in milliseconds. */
+export const DAY_MS = 86_400_000;
 
 /** Returns whether a name is an IANA time zone that this machine knows. */
 export function isTimeZone(zone: string): boolean {

@@ -3,7 +3,7 @@
  */
 
 import type { Clock } from '../base/clock.ts';
-import { defer } from '../base/dispose.ts';
+import { defer, STOP_GRACE_MS } from '../base/dispose.ts';
 import type { GroupCommit } from '../base/group-commit.ts';
 import type { Runtime } from '../base/runtime.ts';
 import type { AccessPolicy } from '../callers/access.ts';
@@ -16,9 +16,6 @@ import type { Providers } from '../providers/registry.ts';
 import type { GatewayDeps } from './gateway.ts';
 import { GatewayListeners } from './listeners.ts';
 import type { Metrics } from './metrics.ts';
-
-/** Grace period for requests in flight on shutdown, in milliseconds. */
-const STOP_GRACE_MS = 10_000;
 
 /** What the gateway is wired with. */
 export interface CreateGatewayDeps {

@@ -2,7 +2,7 @@
  * Opens the Unix-socket endpoint and guards its path.
  */
 
-import { defer } from '../base/dispose.ts';
+import { defer, STOP_GRACE_MS } from '../base/dispose.ts';
 import type { GroupCommit } from '../base/group-commit.ts';
 import type { Runtime } from '../base/runtime.ts';
 import type { AccessPolicy } from '../callers/access.ts';
@@ -10,9 +10,6 @@ import type { Gate } from '../callers/gate.ts';
 import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 import { blockedPathWarnings, changeSocketMode, SocketGuard } from './socket-file.ts';
 import { SocketServer, type SocketServerDeps } from './socket-server.ts';
-
-/** Grace period for requests in flight on shutdown, in milliseconds. */
-const STOP_GRACE_MS = 10_000;
 
 export interface SocketDeps extends Pick<SocketServerDeps, 'dispatch'> {
   readonly gate: Gate;

@@ -7,7 +7,7 @@
 
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { Secret } from '../base/secret.ts';
-import { windowAt, type CalendarPeriod, type TimeWindow } from '../base/time-window.ts';
+import { DAY_MS, windowAt, type CalendarPeriod, type TimeWindow } from '../base/time-window.ts';
 import type { LimitWindow, QuotaInfo } from '../protocol/pool.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import type { SavedAccount, SavedBreaker, SavedKey, SavedQuota } from './pool-state.ts';
@@ -59,8 +59,6 @@ const MAX_DEMOTIONS = 64;
 
 /** Shortest time between two free checks of a key that refusals ask for, in milliseconds. */
 const CHECK_INTERVAL_MS = 60_000;
-
-const DAY_MS = 86_400_000;
 
 /** One key. Its fields change only through the pool that owns it. */
 export class PoolKey implements Ranked {
@@ -223,8 +221,11 @@ export class PoolKey implements Ranked {
 /** Number of models of one account that may cool down on their own; callers choose their names. */
 const MAX_MODELS = 64;
 
-/** Longest name of a model that cools down on its own, in characters. */
-const MAX_MODEL_NAME = 256;
+/**
+ * Longest name of a model that cools down on its own, or is quoted in an event, in characters:
+ * callers choose the names.
+ */
+export const MAX_MODEL_NAME = 256;
 
 /**
  * A billing account of a provider. By default each key has one of its own; keys that the

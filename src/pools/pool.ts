@@ -20,7 +20,7 @@ import { breakerOpen, cooldownInfo, describeQuarantine, poolExhausted, quotaCool
 import type { CircuitBreaker, Cooldown, Trip } from './circuit-breaker.ts';
 import { KeyRegistry } from './key-registry.ts';
 import type { KeyLease, LeaseOutcome, LeaseRequest } from './lease.ts';
-import type { BillingAccount, KeyEntry, PoolKey } from './pool-key.ts';
+import { MAX_MODEL_NAME, type BillingAccount, type KeyEntry, type PoolKey } from './pool-key.ts';
 import type { SavedPool } from './pool-state.ts';
 import { ProviderBreaker } from './provider-breaker.ts';
 import { nextTurn, orderOf, rejoinedTurn } from './strategy.ts';
@@ -55,9 +55,6 @@ const CHECK_WAIT_MS = 60_000;
  * milliseconds.
  */
 const SET_BACK_MS = 1000;
-
-/** Longest name of a model in an event, in characters; callers choose the names. */
-const MAX_MODEL_NAME = 256;
 
 /** Time for which the error of an exhausted pool is not worked out anew, in milliseconds. */
 const REFUSAL_AGE_MS = 1000;

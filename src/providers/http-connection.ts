@@ -401,7 +401,7 @@ export function sendRequest(
 }
 
 /** A body that is sent in one piece with its head; a longer one is not worth the copy. */
-const MAX_JOINED_BYTES = 16 * 1024;
+export const MAX_JOINED_BYTES = 16 * 1024;
 
 /** Returns the error of a connection that the other side ended, as node:http has it. */
 function hangUp(): Error {

@@ -18,7 +18,13 @@ import { BoundedMap } from '../base/bounded-map.ts';
 import { systemErrorCode } from '../base/errors.ts';
 import { separateAgent, singleUseAgent, usesProxy } from '../base/network.ts';
 import { FORBIDDEN, MalformedAnswer, SWITCHING_PROTOCOLS, TOKEN } from './answer-reader.ts';
-import { sendRequest, type BodyListener, type BodySource, type HeadListener } from './http-connection.ts';
+import {
+  MAX_JOINED_BYTES,
+  sendRequest,
+  type BodyListener,
+  type BodySource,
+  type HeadListener,
+} from './http-connection.ts';
 
 export interface HttpRequest {
   readonly method: string;
@@ -321,12 +327,6 @@ function targetOf(url: string): Target {
 function unbracket(hostname: string): string {
   return hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
 }
-
-/**
- * A body that is sent as text is sent in one piece with its head; a longer one is not worth the
- * copy.
- */
-const MAX_JOINED_BYTES = 16 * 1024;
 
 function prepare({ method, url, headers, body, lookup }: HttpRequest, mayReuse: boolean): ClientRequest {
   const target = targetOf(url);

@@ -3,7 +3,7 @@
  * left to itself. A worker writes what it was granted without us.
  */
 
-import { defer } from '../base/dispose.ts';
+import { defer, STOP_GRACE_MS } from '../base/dispose.ts';
 import { commandFiles, trustWarnings } from '../base/file-trust.ts';
 import type { Runtime } from '../base/runtime.ts';
 import { startSchedule } from '../base/schedule.ts';
@@ -13,9 +13,6 @@ import { Accounts } from './accounts.ts';
 import { Consents } from './consents.ts';
 import { HookRunner, RefreshAlerts } from './hooks.ts';
 import { WorkerProcesses, type TokenWorker } from './worker-process.ts';
-
-/** Longest wait of a stop for exchanges in flight, in milliseconds. */
-const STOP_GRACE_MS = 10_000;
 
 export interface OpenAccounts {
   readonly accounts: Accounts;

@@ -10,6 +10,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
+import { DAY_MS } from '../base/time-window.ts';
 import type { Warning } from '../base/warning.ts';
 import type { EventPage, EventQuery, PruneReport, UsageStatusReport } from '../protocol/usage.ts';
 import { isCall, type RawEvent } from './event.ts';
@@ -32,8 +33,6 @@ export interface UsageDeps {
   /** Returns a whole number from 0 to before 2^48, at random. */
   readonly randomId: () => number;
 }
-
-const DAY_MS = 86_400_000;
 
 /** Records usage and answers for it. */
 export class Usage {
