@@ -104,7 +104,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   // Completions: what asks providers.
   const { forwarder, completer } = openCompletions(
     runtime,
-    { providers, keys: pools, keysOf: (slug) => organizations.keys(slug).pools, record },
+    { providers, keysOf: (slug) => organizations.keys(slug).pools, record },
     stack,
   );
 

@@ -13,6 +13,7 @@
 
 import { readFileSync } from 'node:fs';
 import type { Config } from '../base/config-schema.ts';
+import { AipassError } from '../base/errors.ts';
 import type { Warning } from '../base/warning.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 
@@ -215,14 +216,18 @@ export interface OrganizationScope {
 
 /**
  * Returns the organization of a request: the named one, else the caller's only one, else
- * `default`. Undefined for a name that is not one of the caller's own, whether or not it exists.
+ * `default`.
+ *
+ * @throws AipassError NOT_FOUND for a name that is not one of the caller's own, whether or not it
+ * exists.
  */
-export function scopeOf(rights: OrganizationRights, named: string | undefined): OrganizationScope | undefined {
+export function scopeOf(rights: OrganizationRights, named: string | undefined): OrganizationScope {
   const [only] = rights.size === 1 ? rights.keys() : [];
   const slug = named ?? only ?? DEFAULT_ORGANIZATION;
   const found = rights.get(slug);
   if (found) return { slug, rights: found };
-  return named === undefined ? { slug, rights: NO_RIGHTS } : undefined;
+  if (named === undefined) return { slug, rights: NO_RIGHTS };
+  throw new AipassError('NOT_FOUND', 'Not Found', { hint: 'name an organization of your own, or none' });
 }
 
 /** Returns the role that rights amount to: who may change an organization's keys is its admin. */

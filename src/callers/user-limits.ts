@@ -10,6 +10,7 @@
 
 import type { Clock } from '../base/clock.ts';
 import type { Config } from '../base/config-schema.ts';
+import { AipassError } from '../base/errors.ts';
 
 /** The limits of one user, and of all users together that are neither the daemon's own nor root. */
 export interface UserLimitValues {
@@ -34,6 +35,30 @@ export type RequestAdmission =
       readonly limit: 'inFlight' | 'requestsPerSecond' | 'waitingBytes';
       readonly retryAfterMs: number;
     };
+
+const OVER_LIMIT = {
+  inFlight: {
+    problem: 'this user has too many requests in flight',
+    hint: 'wait for replies before sending more, or raise limits.perUser.inFlight',
+  },
+  requestsPerSecond: {
+    problem: 'this user sends too many requests per second',
+    hint: 'send fewer, or raise limits.requestsPerSecond',
+  },
+  waitingBytes: {
+    problem: "this user's requests in flight are too large together",
+    hint: 'wait for replies before sending more, or raise limits.perUser.waitingBytes',
+  },
+} as const;
+
+/** Returns the error for a request that is over a limit of its user. */
+export function overUserLimit({
+  limit,
+  retryAfterMs,
+}: Omit<Extract<RequestAdmission, { kind: 'refused' }>, 'kind'>): AipassError {
+  const { problem, hint } = OVER_LIMIT[limit];
+  return new AipassError('BAD_REQUEST', problem, { hint, retryAfterMs });
+}
 
 /** Advised wait until a request in flight may have ended, in milliseconds. */
 const IN_FLIGHT_RETRY_MS = 100;

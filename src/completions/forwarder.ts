@@ -60,12 +60,8 @@ type Keys = Pick<Pools, 'lease' | 'acquire'>;
 
 export interface ForwarderDeps {
   readonly providers: Providers;
-  readonly keys: Keys;
-  /**
-   * Returns the keys of an organization other than the default one; undefined where there is none
-   * of that name.
-   */
-  readonly keysOf?: ((organization: string) => Keys | undefined) | undefined;
+  /** Returns the keys of an organization. Throws NOT_FOUND for one that does not exist. */
+  readonly keysOf: (organization: string) => Keys;
   readonly redactor: Redactor;
   readonly clock: Clock;
   /** The provider whose name comes from the configuration, for the message where it is unknown. */
@@ -379,24 +375,18 @@ export class Forwarder {
     }
   }
 
-  #keysOf(organization = DEFAULT_ORGANIZATION): Keys {
-    const keys = organization === DEFAULT_ORGANIZATION ? this.#deps.keys : this.#deps.keysOf?.(organization);
-    if (keys) return keys;
-    throw new AipassError('NOT_FOUND', 'Not Found', { hint: 'name an organization of your own, or none' });
-  }
-
   /**
    * Leases a key that was not tried yet; where none is left, waits for any as long as the caller
    * has time.
    */
   async #lease(
     { provider, model, models }: ForwardRoute,
-    { maxWaitMs, caller, organization }: ExchangeJob,
+    { maxWaitMs, caller, organization = DEFAULT_ORGANIZATION }: ExchangeJob,
     { tried, start, call }: { readonly tried: Set<string>; readonly start: number; readonly call: object },
     signal: AbortSignal,
   ): Promise<KeyLease> {
-    const { clock } = this.#deps;
-    const keys = this.#keysOf(organization);
+    const { clock, keysOf } = this.#deps;
+    const keys = keysOf(organization);
     const request = { provider, model, models, exclude: tried, call, ...askedBy(caller.uid, caller.caller) };
     try {
       return keys.lease(request);

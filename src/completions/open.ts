@@ -13,7 +13,7 @@ const RETRY = { attempts: 3, backoff: { firstMs: 250, maxMs: 4000, jitter: 0.2 }
 
 export function openCompletions(
   { config, clock, random, redactor }: Pick<Runtime, 'config' | 'clock' | 'random' | 'redactor'>,
-  deps: Pick<ForwarderDeps, 'providers' | 'keys' | 'keysOf' | 'record'>,
+  deps: Pick<ForwarderDeps, 'providers' | 'keysOf' | 'record'>,
   stack: AsyncDisposableStack,
 ): { readonly forwarder: Forwarder; readonly completer: Completer } {
   const { defaultProvider, fallbacks } = config.current;

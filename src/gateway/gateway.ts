@@ -18,6 +18,7 @@ import type { Caller } from '../callers/caller.ts';
 import type { Admission, Gate } from '../callers/gate.ts';
 import { type Right, scopeOf, type TokenGrant } from '../callers/access.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
+import { overUserLimit } from '../callers/user-limits.ts';
 import { readTcpTable, tcpPeerUid } from '../callers/tcp-peer.ts';
 import type { Forwarder } from '../completions/forwarder.ts';
 import { NOT_AGAIN, type ForwardSink } from '../completions/forwarding.ts';
@@ -373,12 +374,7 @@ export class Gateway {
   ): Promise<void> {
     const announced = Math.min(Number(request.headers['content-length'] ?? 0) || 0, this.#deps.maxBodyBytes());
     const begun = admission.beginRequest(announced);
-    if (begun.kind === 'refused') {
-      throw new AipassError('BAD_REQUEST', OVER_LIMIT[begun.limit], {
-        hint: 'wait for answers before sending more, or raise limits.perUser',
-        retryAfterMs: begun.retryAfterMs,
-      });
-    }
+    if (begun.kind === 'refused') throw overUserLimit(begun);
     let waiting = 0;
     try {
       let body: Buffer | null = null;
@@ -530,9 +526,7 @@ export class Gateway {
  */
 function organizationOf({ organizations }: Caller, headers: IncomingHttpHeaders): string {
   const named = headers[ORGANIZATION_HEADER];
-  const scope = scopeOf(organizations, typeof named === 'string' ? named : undefined);
-  if (scope !== undefined) return scope.slug;
-  throw new AipassError('NOT_FOUND', 'Not Found', { hint: 'name an organization of your own, or none' });
+  return scopeOf(organizations, typeof named === 'string' ? named : undefined).slug;
 }
 
 /** A POST that was meant for a provider must not get a text with 200. */
@@ -545,12 +539,6 @@ function visibleTo({ organizations }: Pick<Caller, 'organizations'>): string[] {
 }
 
 const DEFECT = new AipassError('INTERNAL', 'the request failed', { hint: 'the log of the daemon has more' });
-
-const OVER_LIMIT = {
-  inFlight: 'this user has too many requests in flight',
-  requestsPerSecond: 'this user asks too often',
-  waitingBytes: "this user's requests in flight are too large together",
-} as const;
 
 function peerUidIn(
   table: string | null,

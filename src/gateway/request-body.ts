@@ -5,6 +5,7 @@
 
 import type { IncomingMessage } from 'node:http';
 import { AipassError } from '../base/errors.ts';
+import { overUserLimit } from '../callers/user-limits.ts';
 
 /** Time between two pieces of a body, in milliseconds. */
 const SILENCE_MS = 30_000;
@@ -162,11 +163,7 @@ function tooLong(maxBytes: number): BodyOutcome {
 }
 
 function tooMuchWaiting(): BodyOutcome {
-  const error = new AipassError('BAD_REQUEST', "this user's requests are too large together", {
-    hint: 'wait for answers before sending more, or raise limits.perUser.waitingBytes',
-    retryAfterMs: 1000,
-  });
-  return { kind: 'refused', status: 429, error };
+  return { kind: 'refused', status: 429, error: overUserLimit({ limit: 'waitingBytes', retryAfterMs: 1000 }) };
 }
 
 function silent(): BodyOutcome {

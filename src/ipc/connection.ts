@@ -13,7 +13,7 @@ import { isRecord } from '../base/json.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Admission } from '../callers/gate.ts';
-import type { RequestAdmission } from '../callers/user-limits.ts';
+import { overUserLimit } from '../callers/user-limits.ts';
 import type { Dispatch } from '../operations/dispatcher.ts';
 import type { RequestContext } from '../operations/operation.ts';
 import {
@@ -334,26 +334,6 @@ export class Connection {
   #refuse(error: AipassError): void {
     this.#deps.wire.send({ type: 'error', data: { error: error.toWire() } });
   }
-}
-
-const OVER_LIMIT = {
-  inFlight: {
-    problem: 'this user has too many requests in flight',
-    hint: 'wait for replies before sending more, or raise limits.perUser.inFlight',
-  },
-  requestsPerSecond: {
-    problem: 'this user sends too many requests per second',
-    hint: 'send fewer, or raise limits.requestsPerSecond',
-  },
-  waitingBytes: {
-    problem: "this user's requests in flight are too large together",
-    hint: 'wait for replies before sending more, or raise limits.perUser.waitingBytes',
-  },
-} as const;
-
-function overUserLimit({ limit, retryAfterMs }: Extract<RequestAdmission, { kind: 'refused' }>): AipassError {
-  const { problem, hint } = OVER_LIMIT[limit];
-  return new AipassError('BAD_REQUEST', problem, { hint, retryAfterMs });
 }
 
 function isRequestId(id: unknown): id is RequestId {

@@ -61,7 +61,7 @@ export async function startFixture(
   const defaultProvider = options.defaultProvider ?? 'openrouter';
   const forwarder = new Forwarder({
     providers: createProviders({ providers: { openrouter: { baseUrl: upstream.baseUrl, ...options.config } } }),
-    keys: {
+    keysOf: () => ({
       lease({ provider, exclude }) {
         if (exclude?.has('OPENROUTER_API_KEY')) throw new AipassError('POOL_EXHAUSTED', 'the one key was tried');
         return {
@@ -74,7 +74,7 @@ export async function startFixture(
       acquire(request) {
         return Promise.try(() => this.lease(request));
       },
-    },
+    }),
     redactor,
     clock: options.clock ?? systemClock,
     defaultProvider,

@@ -55,7 +55,7 @@ async function start(
     providers: createProviders({
       providers: { [name]: { baseUrl: baseUrl ?? upstream.baseUrl }, spare: { baseUrl: upstream.baseUrl } },
     }),
-    keys: pools,
+    keysOf: () => pools,
     redactor: new Redactor(),
     clock: systemClock,
     defaultProvider: name,

@@ -89,8 +89,6 @@ export async function startForward(
     config?: Partial<ProviderConfig>;
     clock?: Clock;
     retry?: boolean;
-    /** Whether there are the organizations `near`, and `elsewhere` with a base URL of its own. */
-    organizations?: boolean;
   } = {},
 ): Promise<ForwardFixture> {
   const arrived: Arrived[] = [];
@@ -111,7 +109,7 @@ export async function startForward(
   await once(server, 'listening');
   const baseUrl = `http://127.0.0.1:${portOf(server)}`;
   const keyCount = options.keys ?? 1;
-  const keysAt = (baseUrlOfKeys: string | null): ForwarderDeps['keys'] => ({
+  const keysAt = (baseUrlOfKeys: string | null): ReturnType<ForwarderDeps['keysOf']> => ({
     lease({ provider, exclude }): KeyLease {
       for (let n = 1; n <= keyCount; n += 1) {
         const keyId = `ACME_API_KEY_${n}`;
@@ -137,10 +135,7 @@ export async function startForward(
         mute: { baseUrl: 'http://127.0.0.1:9/v1' },
       },
     }),
-    keys: keysAt(null),
-    ...(options.organizations === true && {
-      keysOf: (name: string) => keysAt(name === 'elsewhere' ? `${baseUrl}/elsewhere` : null),
-    }),
+    keysOf: (name) => keysAt(name === 'elsewhere' ? `${baseUrl}/elsewhere` : null),
     redactor,
     clock: options.clock ?? systemClock,
     defaultProvider: 'acme',

@@ -414,7 +414,7 @@ describe('usage', () => {
   });
 
   test('is asked for at other base URLs and for other organizations than those where it was refused', async () => {
-    await using fixture = await startForward({ organizations: true });
+    await using fixture = await startForward();
     fixture.answerWith((response, request, count) =>
       (request.body.includes('stream_options') && request.url.startsWith('/v1/')
         ? json({ error: { message: 'unknown field: stream_options' } }, 400)

@@ -58,15 +58,17 @@ describe('the organization of a request', () => {
   const one = organizationRightsOf({ uid: 1001, groups: [] }, new Set(), grants);
 
   it('is the named one of the caller’s own', () => {
-    expect(scopeOf(both, 'other')?.slug).toBe('other');
+    expect(scopeOf(both, 'other').slug).toBe('other');
   });
 
   it('is not told from an absent one where it belongs to others', () => {
-    expect([scopeOf(one, 'other'), scopeOf(one, 'nowhere')]).toEqual([undefined, undefined]);
+    for (const named of ['other', 'nowhere']) {
+      expect(() => scopeOf(one, named)).toThrow(expect.objectContaining({ code: 'NOT_FOUND', message: 'Not Found' }));
+    }
   });
 
   it('is the only one of a caller, else the default one, without rights for who has none in it', () => {
-    expect(scopeOf(one, undefined)?.slug).toBe('acme');
+    expect(scopeOf(one, undefined).slug).toBe('acme');
     expect(scopeOf(both, undefined)).toEqual({ slug: 'default', rights: new Set() });
   });
 });
