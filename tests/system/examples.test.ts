@@ -2,7 +2,7 @@
  * Runs every program of examples/ against a real daemon, so that none of them can rot.
  */
 
-import { chmod, mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { streamOf } from '../support/loopback-provider.ts';
@@ -67,6 +67,21 @@ describe('examples', () => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     expect(stdout).toMatch(prints);
     expect(stdout).not.toContain(LOCAL_KEY);
+  });
+
+  it('get-key.sh puts the key into the environment without another program in between', async () => {
+    // An env in the PATH would get the key as an argument, where every user of the machine reads it.
+    const spy = join(running.home.path, 'bin', 'env');
+    const seen = join(running.home.path, 'arguments-of-env');
+    await writeFile(spy, `#!/bin/sh\necho "$@" >> '${seen}'\nexec /usr/bin/env "$@"\n`, { mode: 0o755 });
+    const { code } = await run('get-key.sh', ['local', 'MY_KEY', '/bin/sh', '-c', 'test -n "$MY_KEY"']);
+    await rm(spy);
+    expect(code).toBe(0);
+    expect(await readFile(seen, 'utf8').catch(() => '')).not.toContain(LOCAL_KEY);
+  });
+
+  it('get-key.sh prints its usage where arguments are missing', async () => {
+    expect(await run('get-key.sh', ['local'])).toMatchObject({ code: 64, stdout: '', stderr: expect.stringMatching(/^usage: /) });
   });
 
   it('the Python program finds the daemon by the record of its run where the environment names no runtime folder', async () => {
