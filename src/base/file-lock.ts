@@ -97,7 +97,13 @@ async function create(path: string, content: string): Promise<boolean> {
 
 async function writeDraft(path: string, content: string): Promise<string> {
   const draft = `${path}.${randomUUID()}`;
-  await writeFile(draft, content, { flag: 'wx', mode: 0o600 });
+  try {
+    await writeFile(draft, content, { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    // A full disk lets the file be made, and not be written.
+    await rm(draft, { force: true });
+    throw error;
+  }
   return draft;
 }
 

@@ -92,6 +92,9 @@ export function oauthFileAccount(fileName: string): string | undefined {
   return name === undefined || providerOf(name) === GOOGLE ? undefined : name;
 }
 
+/** Pattern of our own locks beside the files of accounts, and of their drafts (file-lock.ts). */
+const OWN_LOCK = /^\..+\.json\.lock(?:\.[0-9a-f.-]+)?$/;
+
 /** Names of copies by synchronizers, editors and people; the groups give the original's name. */
 const COPIES: readonly RegExp[] = [
   /^(.+?)\.sync-conflict-.*(\.json)$/i,
@@ -108,6 +111,7 @@ const COPIES: readonly RegExp[] = [
 
 /** Returns the name of the file that a file is a copy of, by its name alone. */
 export function originalOfCopy(fileName: string): string | undefined {
+  if (OWN_LOCK.test(fileName)) return undefined;
   for (const pattern of COPIES) {
     const [, stem, extension] = pattern.exec(fileName) ?? [];
     if (stem === undefined || extension === undefined) continue;

@@ -204,6 +204,8 @@ it.each([
   ['spotify-20261101_1230.json', 'spotify.json'],
   ['google_creds.work.2026-11-01.json', 'google_creds.work.json'],
   ['spotify.json', undefined],
+  ['.spotify.json.lock', undefined],
+  ['.spotify.json.lock.b99c26c9-5d4c-4a2e-8c1d-0123456789ab', undefined],
   ['spotify.2026.json', undefined],
   ['spotify.work.json', undefined],
   ['google.oldfriend@example.org.json', undefined],
