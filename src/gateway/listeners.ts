@@ -9,6 +9,8 @@ import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { peersAreKnown } from '../base/native.ts';
 import type { StateStore } from '../base/state-store.ts';
+import { repeat } from '../base/timers.ts';
+import type { Warning } from '../base/warning.ts';
 import { hasTcpTable } from '../callers/tcp-peer.ts';
 import type { TokenGrant } from '../callers/access.ts';
 import type { EarlierAccess } from '../protocol/gateway.ts';
@@ -45,6 +47,9 @@ export interface GatewayRun {
   readonly close: () => void;
 }
 
+/** Time between two attempts to open the configured port, in milliseconds. */
+const RETRY_MS = 2000;
+
 /** Section of `state.json` with the port of the runs that are open. */
 const PORT_SECTION = 'gatewayRunsPort';
 
@@ -61,6 +66,9 @@ export class GatewayListeners {
   #opening: Promise<Gateway> | undefined;
   #runs = 0;
   #stopping: Promise<unknown> | undefined;
+  /** Why the configured port is not open. */
+  #portProblem: AipassError | undefined;
+  #stopRetrying: (() => Promise<void>) | undefined;
 
   constructor(deps: ListenersDeps) {
     this.#deps = deps;
@@ -91,19 +99,50 @@ export class GatewayListeners {
     return this.#loopback?.endpoint.port ?? null;
   }
 
+  /** Warns of a configured port that is not open. */
+  get warnings(): readonly Warning[] {
+    const problem = this.#portProblem;
+    return problem === undefined
+      ? []
+      : [{ subject: 'gateway.port', problem: problem.message, hint: `${problem.hint}; it is tried again by itself` }];
+  }
+
   /**
-   * Listens on the socket, and on loopback where a port is configured. The caller holds the lock of
-   * the instance, so that a socket at the path is nobody's.
+   * Listens on the socket, and on loopback where a port is configured. A port that cannot be opened
+   * is tried again until it can: the socket serves meanwhile. The caller holds the lock of the
+   * instance, so that a socket at the path is nobody's.
    *
-   * @throws AipassError INTERNAL where an address cannot be bound, UNSUPPORTED where loopback is
-   * not safe here.
+   * @throws AipassError INTERNAL where the socket cannot be bound, FORBIDDEN where loopback is not
+   * safe here.
    */
   async start(operations: GatewayOperations): Promise<void> {
     this.#operations = operations;
     const socket = this.#create('socket');
     await this.#listenOnPath((options) => socket.endpoint.listen(options));
     this.#socket = socket;
-    if (this.#deps.port !== undefined) await this.#openLoopback();
+    if (this.#deps.port === undefined) return;
+    this.#assertPeersKnown();
+    await this.#openConfigured();
+    if (this.#portProblem === undefined) return;
+    const stop = repeat(this.#deps.clock, RETRY_MS, async () => {
+      await this.#openConfigured();
+      if (this.#portProblem === undefined) void stop();
+    });
+    this.#stopRetrying = stop;
+  }
+
+  /** Opens the configured port, or keeps the reason why it is closed. */
+  async #openConfigured(): Promise<void> {
+    const { logger } = this.#deps;
+    try {
+      const { endpoint } = await this.#openLoopback();
+      if (this.#portProblem !== undefined) logger.info(`listening on 127.0.0.1:${endpoint.port}`);
+      this.#portProblem = undefined;
+    } catch (error) {
+      if (!(error instanceof AipassError)) throw error;
+      if (this.#portProblem === undefined) logger.warn(error.message, { hint: error.hint });
+      this.#portProblem = error;
+    }
   }
 
   /** Makes the socket anew at its path. Open connections go on. */
@@ -115,8 +154,8 @@ export class GatewayListeners {
   /**
    * Gives one run of a program access over loopback.
    *
-   * @throws AipassError UNSUPPORTED where loopback is not safe here, INTERNAL where no port can be
-   * bound.
+   * @throws AipassError FORBIDDEN where loopback is not safe here, CONFLICT where the configured
+   * port is in use, INTERNAL where no port can be bound.
    */
   async openRun(grant: TokenGrant): Promise<GatewayRun> {
     return await this.#countRun(async (end) => {
@@ -168,8 +207,14 @@ export class GatewayListeners {
    * second call waits for the first.
    */
   async stop(graceMs: number): Promise<void> {
-    this.#stopping ??= Promise.all([this.#socket?.endpoint.stop(graceMs), this.#loopback?.endpoint.stop(graceMs)]);
+    this.#stopping ??= this.#stopAll(graceMs);
     await this.#stopping;
+  }
+
+  async #stopAll(graceMs: number): Promise<void> {
+    // An attempt that is under way may open the port.
+    const attempt = this.#stopRetrying?.().then(() => this.#loopback?.endpoint.stop(graceMs));
+    await Promise.all([this.#socket?.endpoint.stop(graceMs), this.#loopback?.endpoint.stop(graceMs), attempt]);
   }
 
   #create(kind: 'socket' | 'loopback'): Gateway {
@@ -187,6 +232,18 @@ export class GatewayListeners {
     void closing?.endpoint.stop(0, new AipassError('CANCELLED', 'the run of this program has ended'));
   }
 
+  /**
+   * Throws where the kernel does not report who is behind a loopback connection: any user of the
+   * machine reaches it.
+   */
+  #assertPeersKnown(): void {
+    const { knowsPeers = () => peersAreKnown() && hasTcpTable() } = this.#deps;
+    if (knowsPeers()) return;
+    throw new AipassError('FORBIDDEN', 'the system does not report whose a loopback connection is', {
+      hint: 'use the Unix socket: gateway.sock; on Linux, install the package koffi for loopback',
+    });
+  }
+
   /** Opens the listener on loopback; with `only`, on no other port than that. */
   #openLoopback(only?: number): Promise<Gateway> {
     this.#opening ??= this.#listenOnLoopback(only);
@@ -194,7 +251,7 @@ export class GatewayListeners {
   }
 
   async #listenOnLoopback(only: number | undefined): Promise<Gateway> {
-    assertPeersKnown(this.#deps.knowsPeers ?? (() => peersAreKnown() && hasTcpTable()));
+    this.#assertPeersKnown();
     const loopback = this.#create('loopback');
     const listen = (port: number): Promise<unknown> => loopback.endpoint.listen({ host: '127.0.0.1', port });
     const { port: configured } = this.#deps;
@@ -208,10 +265,7 @@ export class GatewayListeners {
       this.#opening = undefined;
       const reason = systemErrorCode(error) ?? 'unknown reason';
       if (only !== undefined && reason === 'EADDRINUSE') throw portIsLost(only);
-      throw new AipassError('INTERNAL', `cannot listen on 127.0.0.1:${wanted}: ${reason}`, {
-        hint: 'choose another gateway.port in the configuration',
-        cause: error,
-      });
+      throw cannotListenOn(wanted, reason, error);
     }
     this.#loopback = loopback;
     if (configured === undefined) this.#rememberPort(loopback.endpoint.port ?? undefined);
@@ -260,14 +314,18 @@ function portIsLost(port: number): AipassError {
   });
 }
 
-/**
- * Throws where the kernel does not report who is behind a loopback connection: any user of the
- * machine reaches it.
- */
-function assertPeersKnown(knowsPeers: () => boolean): void {
-  if (knowsPeers()) return;
-  throw new AipassError('FORBIDDEN', 'the system does not report whose a loopback connection is', {
-    hint: 'use the Unix socket: gateway.sock; on Linux, install the package koffi for loopback',
+/** Returns the error for a port of loopback that cannot be bound. */
+function cannotListenOn(port: number, reason: string, cause: unknown): AipassError {
+  const where = `127.0.0.1:${port}`;
+  if (reason === 'EADDRINUSE') {
+    return new AipassError('CONFLICT', `another program listens on ${where}`, {
+      hint: `end it (find it with: ss -ltnp 'sport = :${port}'), or choose another gateway.port in the configuration`,
+      cause,
+    });
+  }
+  return new AipassError(reason === 'EACCES' ? 'FORBIDDEN' : 'INTERNAL', `cannot listen on ${where}: ${reason}`, {
+    hint: 'choose another gateway.port in the configuration',
+    cause,
   });
 }
 

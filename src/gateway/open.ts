@@ -47,7 +47,7 @@ export function createGateway(
   deps: CreateGatewayDeps,
   stack: AsyncDisposableStack,
 ): GatewayListeners {
-  const { config, paths, clock, state, logger } = runtime;
+  const { config, paths, clock, state, logger, warnings } = runtime;
   const { access, providers, commit, ...wiring } = deps;
   const { defaultProvider, gateway } = config.current;
   const listeners = new GatewayListeners({
@@ -63,6 +63,7 @@ export function createGateway(
     whenRecorded: () => commit.wait(),
     logger: logger.component('gateway'),
   });
+  warnings.register(() => listeners.warnings);
   defer(stack, 'the gateway', () => listeners.stop(STOP_GRACE_MS));
   return listeners;
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { request as sendRequest, type OutgoingHttpHeaders } from 'node:http';
@@ -235,6 +236,35 @@ describe('the gateway of a running daemon', () => {
         () => false,
       ),
     );
+  });
+});
+
+describe('a configured port', () => {
+  it('that another program has leaves the daemon running with a warning, and is opened once it is free', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const port = portOf(other);
+    const config: object = JSON.parse(readFileSync(running.home.paths.config, 'utf8'));
+    await running.home.writeConfig({ ...config, gateway: { port } });
+    await running.daemon.stop();
+    running.daemon = await DaemonProcess.start(running.home);
+
+    const aipass = await running.connect();
+    const warned = async (): Promise<boolean> =>
+      (await aipass.status()).warnings.some(({ subject }) => subject === 'gateway.port');
+    expect(await warned()).toBe(true);
+    expect(await aipass.key('local')).toBe(LOCAL_KEY);
+    const refused = await running.cli(['exec', '--', process.execPath, '-e', '']);
+    expect(refused.stderr).toContain('CONFLICT');
+
+    other.close();
+    const open = async (): Promise<boolean> => (await ask('/healthz', { port })).status > 0;
+    await until('the port is open', () => open().catch(() => false));
+    expect(await warned()).toBe(false);
+    const stopped = await running.daemon.stop();
+    expect(stopped.stderr).toBe('');
+    await expect(open()).rejects.toThrow('ECONNREFUSED');
+    running.daemon = await DaemonProcess.start(running.home);
   });
 });
 
