@@ -47,7 +47,11 @@ export class NamedTokens {
   /**
    * Creates the token of a name, which replaces an earlier one; undefined where there are too many.
    */
-  create(name: string, uid: number, rights: readonly Right[]): string | undefined {
+  create(
+    name: string,
+    uid: number,
+    rights: readonly Right[],
+  ): { readonly token: string; readonly replaced: boolean } | undefined {
     if (!this.#stored.has(name) && this.#stored.size >= MAX_NAMED) return undefined;
     const token = {
       name,
@@ -57,10 +61,10 @@ export class NamedTokens {
     };
     const issued = this.#tokens.issue(grantOf(token));
     if (issued === undefined) return undefined;
-    this.remove(name);
+    const replaced = this.remove(name);
     this.#stored.set(name, { ...token, hash: issued.hash });
     this.#state.changed();
-    return issued.token;
+    return { token: issued.token, replaced };
   }
 
   /** Ends the token of a name; false where there is none. */

@@ -16,7 +16,11 @@ import type { OperationGroup, OperationContext } from './operation.ts';
 /** Tokens of named callers, as the operations need them. */
 interface NamedTokenStore {
   /** Creates the token of a name in place of an earlier one, unless there are too many. */
-  create(name: string, uid: number, rights: readonly Right[]): string | undefined;
+  create(
+    name: string,
+    uid: number,
+    rights: readonly Right[],
+  ): { readonly token: string; readonly replaced: boolean } | undefined;
   remove(name: string): boolean;
   list(): NamedToken[];
 }
@@ -107,8 +111,8 @@ export function gatewayOperations(deps: GatewayOperationsDeps): OperationGroup<'
       },
       handle({ name, uid, ...params }, { caller }) {
         const owner = uid ?? caller.peer?.uid;
-        const token = owner === undefined ? undefined : gateway.named().create(name, owner, tokenRights(params));
-        if (token !== undefined) return { name, token };
+        const made = owner === undefined ? undefined : gateway.named().create(name, owner, tokenRights(params));
+        if (made !== undefined) return { name, ...made, port: gateway.configuredPort() };
         throw owner === undefined
           ? new AipassError('BAD_REQUEST', 'the system does not report who asks', { hint: 'give the user: --uid' })
           : new AipassError('CONFLICT', 'there are too many tokens', {

@@ -153,11 +153,12 @@ export interface Operations {
   'gateway.reopen': { params: GatewayReopenParams; result: { port: number } };
   /**
    * Creates the token of a named caller of the loopback listener, for a Unix user; `see` lets it
-   * read, `admin` change provider credentials, where that user may.
+   * read, `admin` change provider credentials, where that user may. An earlier token of that name
+   * ends: `replaced`. `port` is the configured port, or null where no token has a use.
    */
   'gateway.token.create': {
     params: { name: string; uid?: number | undefined; see?: boolean | undefined; admin?: boolean | undefined };
-    result: { name: string; token: string };
+    result: { name: string; token: string; replaced: boolean; port: number | null };
   };
   /** Lists the tokens of named callers, without their values. */
   'gateway.token.list': { params: Record<string, never>; result: { tokens: NamedToken[] } };

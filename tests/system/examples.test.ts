@@ -70,7 +70,7 @@ describe('examples', () => {
   });
 
   it('get-key.sh puts the key into the environment without another program in between', async () => {
-    // An env in the PATH would get the key as an argument, where every user of the machine reads it.
+    // An env in the PATH would get the key as an argument, which every user of the machine reads.
     const spy = join(running.home.path, 'bin', 'env');
     const seen = join(running.home.path, 'arguments-of-env');
     await writeFile(spy, `#!/bin/sh\necho "$@" >> '${seen}'\nexec /usr/bin/env "$@"\n`, { mode: 0o755 });
@@ -81,7 +81,11 @@ describe('examples', () => {
   });
 
   it('get-key.sh prints its usage where arguments are missing', async () => {
-    expect(await run('get-key.sh', ['local'])).toMatchObject({ code: 64, stdout: '', stderr: expect.stringMatching(/^usage: /) });
+    expect(await run('get-key.sh', ['local'])).toMatchObject({
+      code: 64,
+      stdout: '',
+      stderr: expect.stringMatching(/^usage: /),
+    });
   });
 
   it('the Python program finds the daemon by the record of its run where the environment names no runtime folder', async () => {

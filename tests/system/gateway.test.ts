@@ -269,6 +269,14 @@ describe('a configured port', () => {
 });
 
 describe('tokens of named callers', () => {
+  it('come with a warning where no listener takes them', async () => {
+    const { code, stderr } = await running.cli(['gateway-token', 'early']);
+    expect(code).toBe(0);
+    expect(stderr).toContain('gateway.port');
+    const { stdout } = await running.cli(['gateway-token', 'other', '--json']);
+    expect(JSON.parse(stdout)).toMatchObject({ name: 'other', port: null, replaced: false });
+  });
+
   it('serve from their user through a restart, until they are removed, and are stored as hashes', async () => {
     const port = await freePort();
     const config: object = JSON.parse(readFileSync(running.home.paths.config, 'utf8'));
@@ -312,6 +320,12 @@ describe('tokens of named callers', () => {
     const body = JSON.stringify({ provider: 'local', account_key: 'made over loopback' });
     expect((await ask('/api/v1/provider-credentials', { port, headers, body })).status).toBe(201);
     expect((await ask('/api/v1/oauth/google/token', { port, headers, body: '{}' })).status).toBe(403);
+    // A second token of a name ends the first, which both sides report.
+    const again = await running.cli(['gateway-token', 'plain']);
+    expect(again.stderr).toContain('replaced');
+    const ended = await ask('/metrics', { port, headers: { authorization: `Bearer ${plain}` } });
+    expect(ended.status).toBe(401);
+    expect(ended.body).toContain('aipassd gateway-token');
     const reader = (await running.cli(['gateway-token', 'reader', '--see'])).stdout.trim();
     const reading = { authorization: `Bearer ${reader}`, ...JSON_TYPE };
     expect((await ask('/api/v1/provider-credentials', { port, headers: reading, body })).status).toBe(403);

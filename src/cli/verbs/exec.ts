@@ -271,5 +271,12 @@ export const gatewayToken = defineVerb({
     const created = await aipass.request('gateway.token.create', { name, uid, see, admin }, { signal });
     if (json) out.json(created);
     else out.line(created.token);
+    if (created.replaced) out.note(`this token replaced the earlier one of "${name}", which is not valid any more`);
+    if (created.port === null) {
+      out.warn(
+        'no listener takes this token: gateway.port is not set',
+        'add "gateway": { "port": 8788 } to the configuration, then restart aipassd',
+      );
+    }
   },
 });
