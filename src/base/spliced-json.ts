@@ -10,7 +10,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { isUtf8 } from 'node:buffer';
-import { parseJson } from './json.ts';
+import { isDeeperThan, parseJson } from './json.ts';
 
 /** Bytes of a text, as they are written in JSON between the quotes. */
 export type SplicedText = readonly Buffer[];
@@ -20,6 +20,12 @@ export type Splices = ReadonlyMap<string, SplicedText>;
 
 /** The shortest text that is spliced, in bytes: a document that is shorter has none. */
 export const MIN_TEXT_BYTES = 64 * 1024;
+
+/**
+ * Most levels of objects and arrays in an answer. It leaves in a frame, which may have 500 levels,
+ * its envelope included.
+ */
+export const MAX_LEVELS = 480;
 
 const PREFIX = `aipassd-text-${randomBytes(16).toString('hex')}-`;
 const TOKEN = new RegExp(`(${PREFIX}\\d+-)`);
@@ -146,7 +152,7 @@ export class SplicingParser {
   finish(trailer?: RegExp): unknown {
     const skeleton = Buffer.concat(this.#inText ? [...this.#skeleton, ...this.#text] : this.#skeleton).toString();
     this.#skeleton = [];
-    if (!this.#isValid) return undefined;
+    if (!this.#isValid || isDeeperThan(skeleton, MAX_LEVELS)) return undefined;
     const value = parseJson(skeleton);
     return value === undefined && trailer ? parseJson(skeleton.replace(trailer, '')) : value;
   }

@@ -6,8 +6,15 @@
  * without data, and data that is not a JSON object, keep a connection alive and have no meaning.
  */
 
-import { isRecord, parseJson, type JsonObject } from '../base/json.ts';
-import { attachSplices, MIN_TEXT_BYTES, SplicingParser, type SplicedText, type Splices } from '../base/spliced-json.ts';
+import { isDeeperThan, isRecord, parseJson, type JsonObject } from '../base/json.ts';
+import {
+  attachSplices,
+  MAX_LEVELS,
+  MIN_TEXT_BYTES,
+  SplicingParser,
+  type SplicedText,
+  type Splices,
+} from '../base/spliced-json.ts';
 import type { CompletionDelta } from '../protocol/completion.ts';
 import { formOf, type AnswerForm } from './answer-form.ts';
 import { Assembly, type AssembledCompletion } from './assemble.ts';
@@ -234,7 +241,7 @@ export class ChatReader implements AnswerConsumer {
   #addData(data: Buffer): CompletionDelta | undefined {
     if (data.length >= MIN_TEXT_BYTES) return this.#addLongEvent(data);
     const text = data.toString();
-    const value = unwrapList(parseJson(text));
+    const value = isDeeperThan(text, MAX_LEVELS) ? undefined : unwrapList(parseJson(text));
     if (!isRecord(value)) {
       if (/^\s*"?\[DONE\]"?\s*$/.test(text)) this.#sawEnd = true;
       else if (/^\s*(?:\{|\[\s*\{)/.test(text)) throw new ExchangeFailure('garbage', 'JSON that cannot be read');

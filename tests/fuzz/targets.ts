@@ -8,7 +8,7 @@ import { parseLine } from '../../src/audit/record.ts';
 import { verifyAudit } from '../../src/audit/verify.ts';
 import { parseConfig } from '../../src/base/config.ts';
 import { AipassError } from '../../src/base/errors.ts';
-import { parseJsonObject } from '../../src/base/json.ts';
+import { parseJsonObject, isDeeperThan } from '../../src/base/json.ts';
 import { Secret } from '../../src/base/secret.ts';
 import { createProviders } from '../../src/providers/registry.ts';
 import { resolveAccess } from '../../src/callers/access.ts';
@@ -19,14 +19,7 @@ import { leavesOf, parseDocument, textOf } from '../../src/credentials/opaque-st
 import { accountBasis, formatWithTokens, parseAccountFile, parseClient } from '../../src/refreshers/account-file.ts';
 import { checkAccountFile } from '../../src/refreshers/account-schema.ts';
 import { dialectOf, parseTarget } from '../../src/gateway/target.ts';
-import {
-  FrameError,
-  parseEnvelope,
-  printFrame,
-  readFrames,
-  isDeeperThan,
-  type PartialFrame,
-} from '../../src/protocol/frames.ts';
+import { FrameError, parseEnvelope, printFrame, readFrames, type PartialFrame } from '../../src/protocol/frames.ts';
 
 /** One reader and its promises. */
 export interface FuzzTarget {

@@ -46,6 +46,34 @@ describe('completions through the daemon', () => {
     expect(request?.body).not.toHaveProperty('extraBody');
   });
 
+  it.each([
+    ['a field', (deep: string) => `{"choices":[{"message":{"content":"x","more":${deep}}}],"other":${deep}}`],
+    [
+      'the arguments of a call',
+      (deep: string) => `{"choices":[{"message":{"tool_calls":[{"function":{"name":"f","arguments":${deep}}}]}}]}`,
+    ],
+    [
+      'a streamed field',
+      (deep: string) =>
+        `data: {"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}],"other":${deep}}\n\ndata: [DONE]\n\n`,
+    ],
+  ])('an answer that is nested too deep in %s is the fault of the provider', async (_where, bodyWith) => {
+    await using running = await createTestDaemon();
+    const aipass = await running.connect();
+    const ask = async (levels: number): Promise<unknown> => {
+      running.provider.answerWith({
+        kind: 'text',
+        body: bodyWith(`${'['.repeat(levels)}${']'.repeat(levels)}`),
+        headers: { 'content-type': 'application/json' },
+      });
+      return await aipass.complete({ ...CHAT, provider: 'local' });
+    };
+    expect(await ask(400)).toMatchObject({ model: 'm-1' });
+    for (const levels of [600, 5000, 200_000]) {
+      await expect(ask(levels)).rejects.toMatchObject({ code: 'PROVIDER_UNAVAILABLE' });
+    }
+  });
+
   it('a tool call, usage and cost come back, whole and streamed alike', async () => {
     await using running = await createTestDaemon();
     const aipass = await running.connect();
