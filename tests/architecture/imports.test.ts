@@ -34,6 +34,17 @@ describe('import directions', () => {
     expect(summary.violations).toEqual([]);
   });
 
+  it('are what ARCHITECTURE.md shows', async () => {
+    const { default: config }: { readonly default: { readonly forbidden: readonly { readonly comment?: string }[] } } =
+      await import(pathToFileURL(join(ROOT, '.dependency-cruiser.js')).href);
+    const rules = config.forbidden.flatMap(({ comment = '' }) => {
+      const [, folder, allowed] = /^src\/(\w+) may import (.*)$/.exec(comment) ?? [];
+      return folder === undefined || allowed === undefined ? [] : `${folder.padEnd(13)}${allowed}`;
+    });
+    expect(rules.length).toBe(foldersOf('src').length);
+    expect(readText('ARCHITECTURE.md')).toContain(`\`\`\`\n${rules.join('\n')}\n\`\`\`\n`);
+  });
+
   it('are looked at: whatever breaks one of the rules is found, a type import too', async () => {
     const { default: config }: { readonly default: { readonly forbidden: readonly { readonly name: string }[] } } =
       await import(pathToFileURL(join(ROOT, '.dependency-cruiser.js')).href);
