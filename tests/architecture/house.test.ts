@@ -6,6 +6,7 @@ import { configSchema } from '../../src/base/config-schema.ts';
 import { listSettings, printReference, type SettingSchema } from '../../scripts/config-reference.ts';
 import {
   bagNames,
+  deadNames,
   bareTime,
   deadPaths,
   eagerHttp,
@@ -139,6 +140,13 @@ describe('the house rules', () => {
     const lasting = sources.filter(({ path }) => !/^src\/(?:cli|doctor)\//.test(path));
     const files = new Set(bareTime(lasting).map((place) => place.split(':')[0]));
     expect([...files]).toEqual([...MAY_TELL_TIME.keys()]);
+  });
+
+  it('every name of code that a document or a comment has is in the code', () => {
+    const pages = ['ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/glossary.md'];
+    const decisions = readSources('docs/decisions', '.md');
+    const documents = [...pages.map((path) => ({ path, text: readText(path) })), ...decisions, ...sources];
+    expect(deadNames(documents, [...sources, ...readSources('tests')])).toEqual([]);
   });
 
   it('no check is switched off in the sources', () => {
@@ -280,6 +288,14 @@ describe('the search for broken house rules can fail', () => {
       'docs/a.md: src/base/gone.ts',
       'docs/a.md: base/gone.ts',
     ]);
+  });
+
+  it('for a name that the code does not have', () => {
+    const code = source("// makeNothing\nfunction makeThing() { return 'keyCheck'; }");
+    const page = source('`makeNothing`, `makeThing()`, `keyCheck`, `word` and nowhereFound()', 'docs/a.md');
+    expect(deadNames(page, code)).toEqual(['docs/a.md: makeNothing', 'docs/a.md: nowhereFound']);
+    const comment = source('/** Calls `makeNothing()`. */\nconst text = `makeOther`;');
+    expect(deadNames(comment, code)).toEqual(['src/base/bad.ts: makeNothing']);
   });
 
   it.each([

@@ -120,6 +120,22 @@ export function deadPaths(documents: Parameters<Rule>[0], exists: (path: string)
   );
 }
 
+/**
+ * Finds names of code, written as such in documents and comments, that no code has any more. Only
+ * names of several words count: the others are words, too.
+ */
+export function deadNames(documents: Parameters<Rule>[0], sources: Parameters<Rule>[0]): string[] {
+  const code = sources.flatMap(({ text }) => [...tokens(text)].filter(({ kind }) => kind !== 'comment'));
+  const known = new Set(code.flatMap(({ text }) => text.match(/[A-Za-z_$][\w$]*/g) ?? []));
+  return find(documents, ({ path, text }) =>
+    (path.endsWith('.ts') ? commentsOf(text) : [text])
+      .flatMap((prose) => [...prose.matchAll(/`([A-Za-z]\w*)(?:\(\))?`|\b([a-z]\w*)\(\)/g)])
+      .map(([, quoted, called]) => quoted ?? called ?? '')
+      .filter((name) => /[a-z][A-Z]/.test(name) && !known.has(name))
+      .map((name) => [name]),
+  );
+}
+
 function find(
   sources: Parameters<Rule>[0],
   search: (source: Parameters<Rule>[0][number]) => Iterable<readonly string[]>,
