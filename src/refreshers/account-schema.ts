@@ -1,10 +1,10 @@
 /**
- * Schema of account files. Only the daemon loads it: it reports every wrong field by name, before
- * anything is sent.
+ * Schemas of account files, and of what is remembered of accounts over a restart. Only the daemon
+ * loads them. Every wrong field of a file is reported by name, before anything is sent.
  */
 
 import { z } from 'zod';
-import type { JsonObject } from '../base/json.ts';
+import { toRecord, type JsonObject } from '../base/json.ts';
 import { ACCESS_FIELDS, CLIENT_ID_FIELDS, CLIENT_SECRET_FIELDS, parseTime, REFRESH_FIELDS } from './account-file.ts';
 import { CLIENT_AUTHENTICATIONS, isSafeEndpoint } from './provider-presets.ts';
 
@@ -73,4 +73,23 @@ export function checkAccountFile(raw: JsonObject, google: boolean): string | nul
   const result = (google ? googleFile : oauthFile).safeParse(raw);
   if (result.success) return null;
   return result.error.issues.map(({ path, message }) => `"${path.join('.')}" ${message}`).join('; ');
+}
+
+const memorySchema = z.object({
+  last: z.object({ kind: z.string(), at: z.number(), reason: z.string().nullable() }).nullable(),
+  rejection: z.object({ stamp: z.string(), settings: z.string(), reason: z.string(), remedy: z.string() }).nullable(),
+  copyOf: z.object({ name: z.string(), stamp: z.string() }).nullish(),
+});
+
+/** What is remembered of an account over a restart. Holds no secret, and nothing made of one. */
+export type AccountMemory = z.infer<typeof memorySchema>;
+
+/** Parses what was remembered, by account; what has another shape is dropped. */
+export function parseMemories(section: unknown): ReadonlyMap<string, AccountMemory> {
+  return new Map(
+    Object.entries(toRecord(section)).flatMap(([name, value]): [string, AccountMemory][] => {
+      const parsed = memorySchema.safeParse(value);
+      return parsed.success ? [[name, parsed.data]] : [];
+    }),
+  );
 }

@@ -8,7 +8,6 @@
  */
 
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import { AipassError, type ErrorCode } from '../base/errors.ts';
 import { Secret } from '../base/secret.ts';
@@ -26,7 +25,7 @@ import {
   type AccountReading,
 } from './account-file.ts';
 import { providerOf } from './account-name.ts';
-import { checkAccountFile } from './account-schema.ts';
+import { checkAccountFile, type AccountMemory } from './account-schema.ts';
 import { HeldToken } from './held-token.ts';
 import {
   errorFrom,
@@ -96,26 +95,6 @@ const KEEP_ALIVE_TIMER_MS = 5 * 60_000;
 
 /** Difference of two ends of a refresh token that counts as none, in milliseconds. */
 const SAME_END_MS = 60_000;
-
-const memorySchema = z.object({
-  last: z.object({ kind: z.string(), at: z.number(), reason: z.string().nullable() }).nullable(),
-  rejection: z.object({ stamp: z.string(), settings: z.string(), reason: z.string(), remedy: z.string() }).nullable(),
-  copyOf: z.object({ name: z.string(), stamp: z.string() }).nullish(),
-});
-
-/** What is remembered of an account over a restart. Holds no secret, and nothing made of one. */
-export type AccountMemory = z.infer<typeof memorySchema>;
-
-/** Parses what was remembered, by account; what has another shape is dropped. */
-export function parseMemories(section: unknown): ReadonlyMap<string, AccountMemory> {
-  const entries = typeof section === 'object' && section !== null ? Object.entries(section) : [];
-  return new Map(
-    entries.flatMap(([name, value]): [string, AccountMemory][] => {
-      const parsed = memorySchema.safeParse(value);
-      return parsed.success ? [[name, parsed.data]] : [];
-    }),
-  );
-}
 
 /** Returns a tag of settings, which hold no secret, so that a change of them is noticed. */
 function settingsTag(settings: ProviderSettings): string {

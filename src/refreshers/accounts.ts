@@ -16,7 +16,8 @@ import { ABSENT, readFileSignature } from '../base/file-signature.ts';
 import { mapConcurrently } from '../base/map-concurrently.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountStatus, TokenValue } from '../protocol/oauth.ts';
-import { Account, type AccountMemory, type TokenRequest } from './account.ts';
+import { Account, type TokenRequest } from './account.ts';
+import type { AccountMemory } from './account-schema.ts';
 import {
   accountFiles,
   formatAccountName,

@@ -8,7 +8,7 @@ import { commandFiles, trustWarnings } from '../base/file-trust.ts';
 import type { Runtime } from '../base/runtime.ts';
 import { startSchedule } from '../base/schedule.ts';
 import type { Vault } from '../credentials/vault.ts';
-import { parseMemories } from './account.ts';
+import { parseMemories } from './account-schema.ts';
 import { Accounts } from './accounts.ts';
 import { Consents } from './consents.ts';
 import { HookRunner, RefreshAlerts } from './hooks.ts';
