@@ -30,7 +30,7 @@ export interface CompleterDeps {
   readonly fallbacks?: readonly CompletionFallback[];
 }
 
-export interface CompleteControl {
+export interface CompleteOptions {
   /** Ends the request, and the provider's connection with it, at once. */
   readonly signal: AbortSignal;
   /** Receives the deltas of a streamed completion; a promise holds the next one back. */
@@ -57,7 +57,7 @@ export class Completer {
    * where no key is free. PROVIDER_REJECTED with the provider's status, PROVIDER_UNAVAILABLE,
    * TIMED_OUT, CANCELLED. With fallbacks that failed too, the error of the first route.
    */
-  async complete(params: CompletionParams, control: CompleteControl): Promise<CompletionResult> {
+  async complete(params: CompletionParams, options: CompleteOptions): Promise<CompletionResult> {
     const { forwarder, defaultProvider, fallbacks } = this.#deps;
     const [first, ...others] = routesOf(params, defaultProvider, fallbacks ?? []);
     const { caller, session, maxWaitMs } = params;
@@ -80,7 +80,7 @@ export class Completer {
         createConsumer: () => {
           reader = new ChatReader({
             model: route.model,
-            onDelta: params.stream === true ? control.onDelta : undefined,
+            onDelta: params.stream === true ? options.onDelta : undefined,
           });
           return reader;
         },
@@ -89,16 +89,16 @@ export class Completer {
     const end = await forwarder.exchange(
       {
         caller: {
-          ...control.caller,
+          ...options.caller,
           ...(caller === undefined ? {} : { caller }),
           ...(session === undefined ? {} : { session }),
         },
         operation: OPERATION,
-        organization: control.organization,
+        organization: options.organization,
         routes: [plan(first), ...others.map(plan)],
         maxWaitMs,
       },
-      control.signal,
+      options.signal,
     );
     if (end.kind === 'failed') throw end.error;
     if (!reader) throw new Error('an answer that nobody read');

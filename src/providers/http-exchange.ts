@@ -49,7 +49,7 @@ export interface HttpLimits {
 }
 
 /** The source of time, and the signal that ends the request early. */
-export interface HttpControl {
+export interface HttpOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -149,17 +149,17 @@ function wasClosedBefore({ detail }: ExchangeFailure, sentAt: number, now: numbe
  *
  * @throws ExchangeFailure where there is no answer.
  */
-export function openExchange(request: HttpRequest, limits: HttpLimits, control: HttpControl): Promise<HttpAnswer> {
-  return send(request, limits, control, true).catch((error: unknown) => {
-    if (!(error instanceof LostKeptConnection) || control.signal.aborted) throw error;
-    return send(request, limits, control, false);
+export function openExchange(request: HttpRequest, limits: HttpLimits, options: HttpOptions): Promise<HttpAnswer> {
+  return send(request, limits, options, true).catch((error: unknown) => {
+    if (!(error instanceof LostKeptConnection) || options.signal.aborted) throw error;
+    return send(request, limits, options, false);
   });
 }
 
 function send(
   request: HttpRequest,
   limits: HttpLimits,
-  { signal, clock }: HttpControl,
+  { signal, clock }: HttpOptions,
   mayReuse: boolean,
 ): Promise<HttpAnswer> {
   if (signal.aborted) return Promise.reject(new ExchangeFailure('aborted', 'ended before it was sent'));

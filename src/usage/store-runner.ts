@@ -28,7 +28,7 @@ import { databaseFailure, type DatabaseFailure } from './store/failure.ts';
 import { openConnection } from './store/open.ts';
 import type { PruneCutoffs } from './store/prune.ts';
 import { UsageStore } from './store/usage-store.ts';
-import { BATCH_EVENTS, type DatabaseState, type ThreadData } from './thread.ts';
+import { BATCH_EVENTS, type DatabaseState, type ThreadOptions } from './thread.ts';
 
 /** Limit of the time that a question waits for events that came before it. */
 const CATCH_UP_MS = 1000;
@@ -53,7 +53,7 @@ type State =
   | { readonly kind: 'closed' };
 
 /** Where the database and the journal are, and the listener for changes of state. */
-export interface StoreRunnerDeps extends ThreadData {
+export interface StoreRunnerDeps extends ThreadOptions {
   readonly clock: Clock;
   readonly report: (state: DatabaseState) => void;
 }

@@ -1,9 +1,9 @@
 /**
- * The main thread's end of the usage thread (thread-worker.ts). Starts it when there is something
+ * The main thread's end of the usage thread (thread-main.ts). Starts it when there is something
  * to do, asks it, and starts it again when it crashed. Stops it when nothing was recorded or
  * queried for a while, because it holds some 25 MB.
  *
- * A question takes two hops: `call` here posts it, and the worker calls the method of that name of
+ * A question takes two hops: `call` here posts it, and the thread calls the method of that name of
  * the open store.
  */
 
@@ -51,7 +51,7 @@ export type StoreCalls = Pick<
 };
 
 /** What the thread is started with. */
-export interface ThreadData {
+export interface ThreadOptions {
   /** Path of a SQLite file or a `postgres://` address. */
   readonly database: string;
   readonly journalFolder: string;
@@ -111,7 +111,7 @@ type State =
 
 /** The usage thread, as the main thread has it. */
 export class UsageThread {
-  readonly #data: Omit<ThreadData, 'wasOpen'>;
+  readonly #options: Omit<ThreadOptions, 'wasOpen'>;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #pending = new Map<number, PendingCall>();
@@ -126,7 +126,7 @@ export class UsageThread {
   /** True if the system allowed no thread when one was last to be started. */
   #isRefused = false;
   #wasOpen = false;
-  #database: DatabaseState = {
+  #optionsbase: DatabaseState = {
     failure: null,
     open: false,
     position: JOURNAL_START,
@@ -135,15 +135,15 @@ export class UsageThread {
     replaced: null,
   };
 
-  constructor(data: Omit<ThreadData, 'wasOpen'>, clock: Clock, logger: Logger) {
-    this.#data = data;
+  constructor(options: Omit<ThreadOptions, 'wasOpen'>, clock: Clock, logger: Logger) {
+    this.#options = options;
     this.#clock = clock;
     this.#logger = logger;
   }
 
   /** State of the database when it last changed. */
   get database(): DatabaseState {
-    return this.#database;
+    return this.#optionsbase;
   }
 
   /** True while there is no thread because there is nothing to do. */
@@ -215,7 +215,7 @@ export class UsageThread {
   }
 
   #start(): void {
-    const worker = this.#newWorker();
+    const worker = this.#newThread();
     if (!worker) {
       this.#crashed();
       return;
@@ -232,12 +232,12 @@ export class UsageThread {
   }
 
   /** Returns a new thread, or nothing where the system allows no more of them at the moment. */
-  #newWorker(): Worker | undefined {
+  #newThread(): Worker | undefined {
     // Run from the sources, as the tests do, the thread's file is a .ts too.
-    const file = import.meta.url.endsWith('.ts') ? './thread-worker.ts' : './thread-worker.js';
+    const file = import.meta.url.endsWith('.ts') ? './thread-main.ts' : './thread-main.js';
     try {
       return new Worker(new URL(file, import.meta.url), {
-        workerData: { ...this.#data, wasOpen: this.#wasOpen } satisfies ThreadData,
+        workerData: { ...this.#options, wasOpen: this.#wasOpen } satisfies ThreadOptions,
         name: 'usage',
         resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB },
       });
@@ -259,7 +259,7 @@ export class UsageThread {
     this.#cancelIdle = this.#clock.after(IDLE_MS, () => {
       if (this.#state.kind !== 'running') return;
       // One whose database does not work tries again by itself, and reports when it works.
-      const isBusy = this.#pending.size > 0 || this.#cancelAnnounce !== undefined || this.#database.failure !== null;
+      const isBusy = this.#pending.size > 0 || this.#cancelAnnounce !== undefined || this.#optionsbase.failure !== null;
       if (isBusy || this.#clock.monotonic() - this.#usedAt < IDLE_MS) {
         this.#stopWhenIdle();
         return;
@@ -283,8 +283,8 @@ export class UsageThread {
   }
 
   #noteDatabase(state: DatabaseState): void {
-    const before = this.#database;
-    this.#database = { ...state, replaced: state.replaced ?? before.replaced };
+    const before = this.#optionsbase;
+    this.#optionsbase = { ...state, replaced: state.replaced ?? before.replaced };
     this.#wasOpen ||= state.open;
     const { failure } = state;
     if (failure && failure.code !== before.failure?.code) {
@@ -302,7 +302,7 @@ export class UsageThread {
   }
 
   #ended(): void {
-    this.#database = { ...this.#database, open: false };
+    this.#optionsbase = { ...this.#optionsbase, open: false };
     switch (this.#state.kind) {
       case 'stopping':
         this.#state = { kind: 'asleep' };

@@ -304,6 +304,10 @@ describe('the search for broken house rules can fail', () => {
     'type RequestFacts = { readonly a: 1 };',
     'class Surroundings<T> {',
     'interface AttemptSubject extends Other {',
+    'export interface ThreadData {',
+    'interface HttpControl {',
+    'type EventRecorder = { readonly a: 1 };',
+    'interface Judging {',
   ])('for a bag with a suffix of its own: %j', (text) => {
     expect(bagNames(source(text))).toHaveLength(1);
     const good = "// interface Parts {\nimport { type Parts } from 'x';\ninterface PartsList {\ntype FreshStart_ = 1;";

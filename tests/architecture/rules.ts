@@ -63,7 +63,7 @@ export const eagerHttp: Rule = (sources) =>
 export const bagNames: Rule = (sources) =>
   find(sources, ({ text }) =>
     withoutTexts(text).matchAll(
-      /\b(?:interface|class|type) \w*(?:Parts|Surroundings|Facts|Tools|Subject|Start)(?= ?[<={]| extends| implements).*/g,
+      /\b(?:interface|class|type) \w*(?:Parts|Surroundings|Facts|Tools|Subject|Start|Control|Recorder|Judging|Data)(?= ?[<={]| extends| implements).*/g,
     ),
   );
 

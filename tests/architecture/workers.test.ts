@@ -34,5 +34,5 @@ it('the search can fail: the daemon does load zod for account files', () => {
 });
 
 it('the usage thread does not load zod, which it needs for an import of AIPass alone', () => {
-  expect([...packagesOf('usage/thread-worker.ts').keys()]).not.toContain('zod');
+  expect([...packagesOf('usage/thread-main.ts').keys()]).not.toContain('zod');
 });

@@ -12,7 +12,7 @@ import { explainMissingClient } from '../messages.ts';
 import type { JobAccount, RefreshOutcome } from './job.ts';
 import { mergeSettings, type ProviderSettings } from '../provider-presets.ts';
 import { Exchange, type ExchangeDeps } from './exchange.ts';
-import type { Judging, Unusable } from './token-answer.ts';
+import type { JudgeOptions, Unusable } from './token-answer.ts';
 
 export interface WorkerDeps extends ExchangeDeps {
   readonly clock: Clock;
@@ -29,7 +29,7 @@ export interface OAuthClient extends ClientIdentity {
   readonly settings: ProviderSettings;
   readonly clock: Pick<Clock, 'now'>;
   readonly exchange: Exchange;
-  readonly judging: Judging;
+  readonly judging: JudgeOptions;
 }
 
 /** Secret half of an authorization request, which never leaves the worker. */

@@ -29,7 +29,7 @@ import {
   type ExchangeAnswer,
   type Failure,
   type GrantAnswer,
-  type Judging,
+  type JudgeOptions,
   type RevocationAnswer,
   type Unusable,
 } from './token-answer.ts';
@@ -300,7 +300,7 @@ interface ClientProof {
 async function ask<T extends { readonly kind: string } | null>(
   client: OAuthClient,
   server: oauth.AuthorizationServer,
-  judge: (facts: ExchangeAnswer, judging: Judging) => T | Failure,
+  judge: (facts: ExchangeAnswer, judging: JudgeOptions) => T | Failure,
   send: (proof: ClientProof) => Promise<Response>,
 ): Promise<T | Failure | Unusable> {
   const { exchange, judging } = client;

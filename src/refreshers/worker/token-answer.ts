@@ -52,7 +52,7 @@ export type GrantAnswer =
 export type RevocationAnswer = Failure | Unusable | { readonly kind: 'none' } | null;
 
 /** What is needed to judge an exchange besides its facts. */
-export interface Judging {
+export interface JudgeOptions {
   readonly account: string;
   /** Whether a user can consent anew. */
   readonly isConsentable: boolean;
@@ -320,7 +320,7 @@ function wholeSeconds(value: unknown): number | undefined {
 }
 
 /** Returns the tokens of an answer, or what its lack of them means. */
-export function judgeAnswer(facts: ExchangeAnswer, judging: Judging): GrantAnswer {
+export function judgeAnswer(facts: ExchangeAnswer, judging: JudgeOptions): GrantAnswer {
   if (!isSuccess(facts) || facts.document === null) return judgeFailure(facts, judging);
   const source = tokenSource(facts.document, judging.nestedAnswer);
   const problem = accessProblem(source);
@@ -332,7 +332,7 @@ export function judgeAnswer(facts: ExchangeAnswer, judging: Judging): GrantAnswe
 }
 
 /** Returns null where a provider took a revocation. */
-export function judgeRevocation(facts: ExchangeAnswer, judging: Judging): Failure | null {
+export function judgeRevocation(facts: ExchangeAnswer, judging: JudgeOptions): Failure | null {
   const isTaken = isSuccess(facts) && (facts.document === null || spokenError(facts.document) === undefined);
   return isTaken ? null : judgeFailure(facts, judging);
 }
@@ -358,7 +358,7 @@ const USUAL_INTERVAL_S = 5;
  * Reads the answer of a device endpoint: Google has `verification_url`, Microsoft's first version
  * numbers as texts, and others leave out what is required.
  */
-export function judgeDeviceAnswer(facts: ExchangeAnswer, judging: Judging): DeviceAnswer | Failure {
+export function judgeDeviceAnswer(facts: ExchangeAnswer, judging: JudgeOptions): DeviceAnswer | Failure {
   const document = isSuccess(facts) ? facts.document : null;
   const deviceCode = readString(document, 'device_code');
   const userCode = readString(document, 'user_code');
@@ -382,7 +382,7 @@ function isSuccess(facts: ExchangeAnswer): facts is Extract<ExchangeAnswer, { ki
 }
 
 /** Judges an exchange that brought no token. */
-export function judgeFailure(facts: ExchangeAnswer, judging: Judging): Failure {
+export function judgeFailure(facts: ExchangeAnswer, judging: JudgeOptions): Failure {
   if (facts.kind === 'none') return { kind: 'transient', cause: 'network', reason: facts.reason };
   const { status, document, retryAfterMs, address } = facts;
   const spoken = document === null ? undefined : spokenError(document);

@@ -11,7 +11,7 @@ import { foregroundClock } from '../base/clock.ts';
 import { importDirectly } from '../base/direct-imports.ts';
 import { StoreRunner } from './store-runner.ts';
 import { asDatabaseError } from './store/failure.ts';
-import type { FromThread, ThreadData, ToThread } from './thread.ts';
+import type { FromThread, ThreadOptions, ToThread } from './thread.ts';
 
 /**
  * Lowers the priority of this thread, and of no other of the process. Linux only, where threads
@@ -25,10 +25,10 @@ function lowerPriority(): void {
   }
 }
 
-function runThread(port: NonNullable<typeof parentPort>, data: ThreadData): void {
+function runThread(port: NonNullable<typeof parentPort>, options: ThreadOptions): void {
   const post = (message: FromThread): void => port.postMessage(message);
   const runner = new StoreRunner({
-    ...data,
+    ...options,
     clock: foregroundClock,
     report: (state) => post({ kind: 'state', state }),
   });
@@ -57,4 +57,4 @@ function runThread(port: NonNullable<typeof parentPort>, data: ThreadData): void
 
 // The database is loaded when it is opened; Kysely alone has 300 files.
 importDirectly();
-if (parentPort) runThread(parentPort, workerData as ThreadData);
+if (parentPort) runThread(parentPort, workerData as ThreadOptions);
