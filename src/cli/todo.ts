@@ -56,7 +56,7 @@ function keyTodos({ pools, providers, paths }: Status): Todo[] {
           },
         ];
       }
-      if (key.cooldowns.some(({ reason }) => reason === 'account-blocked')) {
+      if (key.cooldowns.some(({ reason }) => reason === 'billing-account-blocked')) {
         return [
           {
             verdict: 'problem',

@@ -42,7 +42,7 @@ const REASONS: Readonly<Record<CooldownReason, string>> = {
   'no-credit': 'no credit',
   'busy-budget': 'too many calls at once',
   'no-access': 'it may not use the model',
-  'account-blocked': 'its account is blocked',
+  'billing-account-blocked': 'its account is blocked',
   quota: 'its configured quota is used up',
   failing: 'the provider fails',
 };
@@ -56,9 +56,11 @@ export function availabilityOf(key: PoolKey, ask: ModelQuestion, now: number): A
   if (ask !== 'for-any' && ![ask.model, ...(ask.models ?? [])].every((model) => key.allows(model))) {
     return { state: 'not-allowed', at: null };
   }
-  const ofModel = ask === 'for-any' || ask.model === undefined ? undefined : key.account.models.get(ask.model);
-  const breakers = ofModel ? [key.breaker, key.account.breaker, ofModel] : [key.breaker, key.account.breaker];
-  let until = key.account.isSpent ? (key.account.spentUntil(now) ?? 0) : 0;
+  const ofModel = ask === 'for-any' || ask.model === undefined ? undefined : key.billingAccount.models.get(ask.model);
+  const breakers = ofModel
+    ? [key.breaker, key.billingAccount.breaker, ofModel]
+    : [key.breaker, key.billingAccount.breaker];
+  let until = key.billingAccount.isSpent ? (key.billingAccount.spentUntil(now) ?? 0) : 0;
   for (const { state, cooldown } of breakers) if (state === 'open' && cooldown) until = Math.max(until, cooldown.until);
   if (until > 0) return { state: 'cooling-down', at: until };
   if (breakers.some((breaker) => !breaker.isFree)) return { state: 'half-open', at: null };
@@ -96,7 +98,7 @@ export function describeQuarantine(status: number): string {
 
 /** Lists every cooldown under way that a key is part of. */
 export function cooldownsOf(key: PoolKey, now: number): readonly CooldownInfo[] {
-  const { account } = key;
+  const account = key.billingAccount;
   const breakers = [key.breaker, account.breaker, ...account.models.values()];
   const cooldowns = breakers.flatMap(({ state, cooldown }) =>
     state === 'open' && cooldown ? [cooldownInfo(cooldown)] : [],
@@ -107,14 +109,14 @@ export function cooldownsOf(key: PoolKey, now: number): readonly CooldownInfo[] 
 
 /** Returns the cooldown of an account whose quota is used up. */
 export function quotaCooldown(accountName: string | null, now: number, until: number): CooldownInfo {
-  const scope = accountName === null ? 'key' : 'account';
+  const scope = accountName === null ? 'key' : 'billing-account';
   return { scope, reason: 'quota', source: 'quota', since: now, until, bound: until };
 }
 
 /** Returns in words why something cools down and until when. */
 function describeCooldown({ scope, reason, source, until, model }: CooldownInfo): string {
   const reach =
-    scope === 'account'
+    scope === 'billing-account'
       ? ', with its billing account'
       : model === undefined
         ? ''

@@ -119,7 +119,7 @@ export class KeyRegistry {
     this.keys.delete(key.keyId);
     const saved = key.save();
     this.#gone.keys.set(key.keyId, isRenewed ? { ...saved, breaker: undefined, quarantine: undefined } : saved);
-    const account = key.account;
+    const account = key.billingAccount;
     account.keys.delete(key);
     if (account.keys.size > 0) return;
     this.accounts.delete(account.id);
@@ -140,14 +140,14 @@ export class KeyRegistry {
 
   /** Gives new keys and accounts their quotas and their saved state. */
   #restore(added: readonly PoolKey[], now: number): void {
-    for (const account of new Set(added.map((key) => key.account))) account.setQuotas();
+    for (const account of new Set(added.map((key) => key.billingAccount))) account.setQuotas();
     for (const key of added) {
       const saved = this.#gone.keys.get(key.keyId);
       if (saved) key.restore(saved, now);
       this.#gone.keys.delete(key.keyId);
-      const savedAccount = this.#gone.accounts.get(key.account.id);
-      if (savedAccount) key.account.restore(savedAccount, now);
-      this.#gone.accounts.delete(key.account.id);
+      const savedAccount = this.#gone.accounts.get(key.billingAccount.id);
+      if (savedAccount) key.billingAccount.restore(savedAccount, now);
+      this.#gone.accounts.delete(key.billingAccount.id);
     }
   }
 }

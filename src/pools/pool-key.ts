@@ -70,7 +70,7 @@ export class PoolKey implements Ranked {
   readonly models: ReadonlySet<string> | null;
   readonly breaker = new CircuitBreaker();
   readonly windows = new Map<string, LimitWindow>();
-  readonly account: BillingAccount;
+  readonly billingAccount: BillingAccount;
   readonly value: Secret;
   /** Base URL that it is sent to instead of its provider's own, or null. */
   readonly baseUrl: string | null;
@@ -105,7 +105,7 @@ export class PoolKey implements Ranked {
     this.weight = this.settings.weight ?? 1;
     this.priority = this.settings.priority ?? 0;
     this.models = this.settings.models ? new Set(this.settings.models) : null;
-    this.account = account;
+    this.billingAccount = account;
     this.value = entry.value;
     this.baseUrl = entry.baseUrl ?? null;
     this.revision = entry.revision;
@@ -119,7 +119,9 @@ export class PoolKey implements Ranked {
 
   /** Returns whether a call for some model may start now. */
   canStart(): boolean {
-    return !this.isRemoved && this.quarantine === null && this.breaker.isFree && this.account.isFree && !this.isBusy;
+    return (
+      !this.isRemoved && this.quarantine === null && this.breaker.isFree && this.billingAccount.isFree && !this.isBusy
+    );
   }
 
   /**

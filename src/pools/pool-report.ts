@@ -44,7 +44,7 @@ function describeKey(key: PoolKey, now: number): PoolKeyInfo {
   return {
     keyId: key.keyId,
     masked: maskKey(key.value),
-    billingAccount: key.account.name,
+    billingAccount: key.billingAccount.name,
     state: state === 'not-allowed' ? 'ready' : state,
     reason: describeAvailability(key, availability, now),
     cooldowns: cooldownsOf(key, now),
@@ -55,7 +55,7 @@ function describeKey(key: PoolKey, now: number): PoolKeyInfo {
     lastUsedAt: key.lastUsedAt,
     latencyMs: key.latencyMs === null ? null : Math.round(key.latencyMs * 10) / 10,
     windows: [...key.windows.values()],
-    quotas: key.account.describeQuotas(now),
+    quotas: key.billingAccount.describeQuotas(now),
   };
 }
 

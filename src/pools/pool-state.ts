@@ -10,14 +10,14 @@ const count = z.int().min(0);
 const amount = z.number().min(0);
 
 const cooldown = z.object({
-  scope: z.enum(['key-model', 'key', 'account', 'provider', 'provider-model']),
+  scope: z.enum(['key-model', 'key', 'billing-account', 'provider', 'provider-model']),
   reason: z.enum([
     'rate-limit',
     'daily-limit',
     'no-credit',
     'busy-budget',
     'no-access',
-    'account-blocked',
+    'billing-account-blocked',
     'quota',
     'failing',
   ]),

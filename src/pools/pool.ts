@@ -133,7 +133,7 @@ export class Pool {
         exclude !== undefined && this.next({ ...request, exclude: undefined }) !== undefined,
       );
     // A probe does not show yet that the pool serves again.
-    if (key.breaker.state === 'closed' && key.account.breaker.state === 'closed') this.#isExhausted = false;
+    if (key.breaker.state === 'closed' && key.billingAccount.breaker.state === 'closed') this.#isExhausted = false;
     return this.#take(key, request, now);
   }
 
@@ -198,7 +198,7 @@ export class Pool {
     if (!key || key.revision !== revision) return;
     if (verdict === 'invalid') this.#quarantine(key, status, now);
     if (verdict === 'valid') this.#proved(key);
-    this.#refresh(key.account);
+    this.#refresh(key.billingAccount);
     this.#changed();
     this.deps.onFree();
   }
@@ -223,7 +223,7 @@ export class Pool {
     this.breaker.take(number, model, request, now);
     let quotaWindows: readonly number[] = [];
     if (key) {
-      const { account } = key;
+      const account = key.billingAccount;
       for (const breaker of breakersOf(key, model)) {
         breaker.take(number, now);
         this.#due(breaker.dueAt);
@@ -270,11 +270,11 @@ export class Pool {
       for (const breaker of breakersOf(key, request.model)) breaker.giveBack(number);
       // A key that left the pool has no state any more: only its account has, where others are in
       // it.
-      if (key.account.keys.size > 0) {
+      if (key.billingAccount.keys.size > 0) {
         this.#settleKey(held, key, outcome, now);
-        this.#meter(key.account, key.keyId, now);
+        this.#meter(key.billingAccount, key.keyId, now);
       }
-      this.#refresh(key.account);
+      this.#refresh(key.billingAccount);
     }
     this.#changed();
     this.deps.onFree();
@@ -305,7 +305,7 @@ export class Pool {
   ): void {
     if (outcome.kind === 'cancelled') return;
     if (outcome.kind === 'succeeded') {
-      key.account.add(outcome.tokens, outcome.costUsd, now);
+      key.billingAccount.add(outcome.tokens, outcome.costUsd, now);
       this.#served(key, model, number);
       return;
     }
@@ -313,7 +313,7 @@ export class Pool {
     if (failure.blame === 'request') {
       if (failure.reason === 'unexplained') key.demote(model, now);
     } else if (failure.blame !== 'provider') {
-      key.account.giveBackCall(quotaWindows, now);
+      key.billingAccount.giveBackCall(quotaWindows, now);
       if (failure.reason === 'invalid-key' || failure.reason === 'unsendable-key') {
         this.#quarantine(key, failure.status ?? 0, now);
       } else this.#coolDown(key, model, failure, number, now);
@@ -325,15 +325,16 @@ export class Pool {
   #served(key: PoolKey, model: string | undefined, number: number): void {
     key.promote(model);
     const restored = breakersOf(key, model).filter((breaker) => breaker.succeed(number));
-    if (model !== undefined && key.account.models.get(model)?.state === 'closed') key.account.models.delete(model);
+    if (model !== undefined && key.billingAccount.models.get(model)?.state === 'closed')
+      key.billingAccount.models.delete(model);
     if (restored.length > 0) this.#emitRestored(key.keyId);
   }
 
   /** Begins the cooldown that a failure asks for. */
   #coolDown(key: PoolKey, model: string | undefined, failure: FailureClass, number: number, now: number): void {
     const { provider, random, emit } = this.deps;
-    const { account } = key;
-    const shared = account.name === null ? 'key' : 'account';
+    const account = key.billingAccount;
+    const shared = account.name === null ? 'key' : 'billing-account';
     const trip = (breaker: CircuitBreaker | undefined, scope: Trip['scope']): Cooldown | null =>
       breaker?.trip(number, this.#leases, tripOf(failure, scope, model), now, random) ?? null;
     let cooldown: Cooldown | null;
@@ -356,7 +357,7 @@ export class Pool {
 
   /** Registers that a check proved a key. That its account has money again only a call proves. */
   #proved(key: PoolKey): void {
-    const { breaker, account } = key;
+    const { breaker, billingAccount: account } = key;
     const wasOut = key.quarantine !== null || breaker.state === 'half-open';
     key.quarantine = null;
     if (breaker.cooldown && needsCheck(breaker.cooldown.reason)) breaker.halfOpen();
@@ -508,24 +509,26 @@ export class Pool {
 
 function isFreeFor(key: PoolKey, model: string | undefined, models: readonly string[] | undefined): boolean {
   if (models !== undefined && !models.every((one) => key.allows(one))) return false;
-  return model === undefined || key.account.models.get(model)?.isFree !== false;
+  return model === undefined || key.billingAccount.models.get(model)?.isFree !== false;
 }
 
-function breakersOf({ breaker, account }: PoolKey, model: string | undefined): readonly CircuitBreaker[] {
+function breakersOf(
+  { breaker, billingAccount: account }: PoolKey,
+  model: string | undefined,
+): readonly CircuitBreaker[] {
   const ofModel = model === undefined ? undefined : account.models.get(model);
   return ofModel ? [breaker, account.breaker, ofModel] : [breaker, account.breaker];
 }
 
 function needsCheck(reason: CooldownReason): boolean {
-  return reason === 'no-credit' || reason === 'account-blocked';
+  return reason === 'no-credit' || reason === 'billing-account-blocked';
 }
 
 /** Reasons of a failure that are reasons of a cooldown too. */
 const COOLDOWN_REASONS = new Map<FailureReason, CooldownReason>(
-  (['rate-limit', 'daily-limit', 'no-credit', 'busy-budget', 'no-access', 'account-blocked'] as const).map((reason) => [
-    reason,
-    reason,
-  ]),
+  (['rate-limit', 'daily-limit', 'no-credit', 'busy-budget', 'no-access', 'billing-account-blocked'] as const).map(
+    (reason) => [reason, reason],
+  ),
 );
 
 function tripOf(failure: FailureClass, scope: Trip['scope'], model: string | undefined): Trip {

@@ -13,11 +13,18 @@ export type PoolStrategy = 'least-used' | 'round-robin' | 'random' | 'weighted' 
  * as a whole or for one model. `key-model` and `key` also stand for the account of a key that
  * shares its limits with no other.
  */
-export type CooldownScope = 'key-model' | 'key' | 'account' | 'provider' | 'provider-model';
+export type CooldownScope = 'key-model' | 'key' | 'billing-account' | 'provider' | 'provider-model';
 
 /** Why it cools down. */
 export type CooldownReason =
-  'rate-limit' | 'daily-limit' | 'no-credit' | 'busy-budget' | 'no-access' | 'account-blocked' | 'quota' | 'failing';
+  | 'rate-limit'
+  | 'daily-limit'
+  | 'no-credit'
+  | 'busy-budget'
+  | 'no-access'
+  | 'billing-account-blocked'
+  | 'quota'
+  | 'failing';
 
 /**
  * Who set how long a cooldown lasts: a header, the error body, our own count of a quota, or nobody.

@@ -142,7 +142,7 @@ function classifyRefusal(provider: string, seen: SeenRefusal, now: number): Fail
     case 'busy-budget':
       return build(reason, { ...known, ...boundedWait(headerOrBody(asked, details.waitMs), MAX_COOLDOWN_MS) });
     case 'no-credit':
-    case 'account-blocked':
+    case 'billing-account-blocked':
       return build(reason, {
         ...known,
         cooldownMs: NO_CREDIT_COOLDOWN_MS,
@@ -168,7 +168,7 @@ export function isLimit({ reason }: Pick<FailureClass, 'reason'>): boolean {
 /** Returns true where a key, its account or one of its models is out for a while, or for good. */
 export function isOut(failure: Pick<FailureClass, 'reason'>): boolean {
   const { reason } = failure;
-  return isLimit(failure) || reason === 'account-blocked' || reason === 'no-access' || reason === 'invalid-key';
+  return isLimit(failure) || reason === 'billing-account-blocked' || reason === 'no-access' || reason === 'invalid-key';
 }
 
 /**
@@ -232,7 +232,7 @@ function ruleFor(
 function aboutThePath(failure: FailureClass): FailureClass {
   const { blame, reason } = failure;
   if (blame === 'request' || blame === 'provider') return failure;
-  const isKeyInQuestion = reason === 'invalid-key' || reason === 'account-blocked' || reason === 'no-credit';
+  const isKeyInQuestion = reason === 'invalid-key' || reason === 'billing-account-blocked' || reason === 'no-credit';
   return { ...failure, blame: 'request', check: isKeyInQuestion ? 'now' : 'never' };
 }
 
@@ -265,7 +265,7 @@ function rateLimit(
   const wait = isDaily ? untilNextDay(provider, said, now) : said;
   return build(isDaily ? 'daily-limit' : 'rate-limit', {
     ...known,
-    blame: facts.perModel || LIMITS_PER_MODEL.has(provider) ? 'model' : 'account',
+    blame: facts.perModel || LIMITS_PER_MODEL.has(provider) ? 'model' : 'billing-account',
     ...boundedWait(wait, isDaily ? MAX_DAILY_COOLDOWN_MS : MAX_COOLDOWN_MS),
   });
 }

@@ -15,7 +15,7 @@ import type { RefusalDetails } from './refusal-details.ts';
  * What a failure is blamed on. `model` is the model for the billing account of the key, `account`
  * all keys of that account, `provider` the provider whichever key is used.
  */
-export type Blame = 'request' | 'model' | 'key' | 'account' | 'provider';
+export type Blame = 'request' | 'model' | 'key' | 'billing-account' | 'provider';
 
 /**
  * What to try next: `stop`: nothing would do better. `another-key`: the same request with the next
@@ -33,7 +33,7 @@ export type FailureReason =
   | 'no-credit'
   | 'busy-budget'
   | 'no-access'
-  | 'account-blocked'
+  | 'billing-account-blocked'
   // The key is out until its file changes or a check passes.
   | 'invalid-key'
   | 'unsendable-key'
@@ -60,12 +60,12 @@ export type FailureReason =
 export const CONSEQUENCES: Readonly<
   Record<FailureReason, { readonly blame: Blame; readonly next: NextStep; readonly check?: CheckTime }>
 > = {
-  'rate-limit': { blame: 'account', next: 'another-key' },
-  'daily-limit': { blame: 'account', next: 'another-key' },
-  'no-credit': { blame: 'account', next: 'another-key', check: 'after-cooldown' },
-  'busy-budget': { blame: 'account', next: 'another-key' },
+  'rate-limit': { blame: 'billing-account', next: 'another-key' },
+  'daily-limit': { blame: 'billing-account', next: 'another-key' },
+  'no-credit': { blame: 'billing-account', next: 'another-key', check: 'after-cooldown' },
+  'busy-budget': { blame: 'billing-account', next: 'another-key' },
   'no-access': { blame: 'model', next: 'another-key' },
-  'account-blocked': { blame: 'account', next: 'another-key', check: 'after-cooldown' },
+  'billing-account-blocked': { blame: 'billing-account', next: 'another-key', check: 'after-cooldown' },
   'invalid-key': { blame: 'key', next: 'another-key' },
   'unsendable-key': { blame: 'key', next: 'another-key' },
   'bad-request': { blame: 'request', next: 'stop' },
@@ -143,7 +143,7 @@ export function isTransient(status: number): boolean {
  */
 export function isPassable({ status, blame }: { readonly status: number | null; readonly blame: Blame }): boolean {
   // A client takes a 401 for a refusal of its own credential.
-  return status !== null && status >= 400 && status !== 401 && blame !== 'key' && blame !== 'account';
+  return status !== null && status >= 400 && status !== 401 && blame !== 'key' && blame !== 'billing-account';
 }
 
 /** Returns the reason of a status that no row is about. */
@@ -195,7 +195,7 @@ export const FAILURE_RULES: readonly FailureRule[] = [
     providers: ['anthropic'],
     statuses: [400, 401, 403],
     message: /^This organization has been disabled/i,
-    reason: 'account-blocked',
+    reason: 'billing-account-blocked',
     source: 'https://github.com/Wei-Shaw/sub2api/issues/1586',
   },
   {
@@ -267,7 +267,7 @@ export const FAILURE_RULES: readonly FailureRule[] = [
   },
   {
     code: /^(?:account_deactivated|organization_restricted|access_terminated)$/,
-    reason: 'account-blocked',
+    reason: 'billing-account-blocked',
     source: 'OpenAI and Groq documentation: error codes',
   },
   {
@@ -361,13 +361,13 @@ export const FAILURE_RULES: readonly FailureRule[] = [
     providers: ['google'],
     statuses: [403],
     message: /^Your project has been denied access/i,
-    reason: 'account-blocked',
+    reason: 'billing-account-blocked',
     source: 'Gemini API, as seen in answers of 2026',
   },
   {
     providers: ['google'],
     code: /^(?:SERVICE_DISABLED|CONSUMER_SUSPENDED|CONSUMER_INVALID)$/,
-    reason: 'account-blocked',
+    reason: 'billing-account-blocked',
     source: 'google/api/error_reason.proto',
   },
   {
@@ -406,7 +406,7 @@ export const FAILURE_RULES: readonly FailureRule[] = [
   {
     providers: ['zhipu', 'zai', 'bigmodel'],
     code: /^1112$/,
-    reason: 'account-blocked',
+    reason: 'billing-account-blocked',
     source: 'Zhipu documentation: error codes',
   },
   {

@@ -24,7 +24,7 @@ export interface RefusalDetails {
   /** True where the status is that of a provider behind this one. */
   readonly upstream: boolean;
   /** OpenRouter's kind of a 402. */
-  readonly creditLimit: 'in-flight' | 'key' | 'account' | undefined;
+  readonly creditLimit: 'in-flight' | 'key' | 'billing-account' | undefined;
   /** Further codes: a number as `code`, the reasons in the details of a Google error. */
   readonly reasons: readonly string[];
 }
@@ -81,10 +81,10 @@ export function readRefusalDetails(
 }
 
 /** Kinds of OpenRouter's 402 (openrouter.ai/docs, errors and limits). */
-const CREDIT_LIMITS = new Map<unknown, 'in-flight' | 'key' | 'account'>([
+const CREDIT_LIMITS = new Map<unknown, 'in-flight' | 'key' | 'billing-account'>([
   ['openrouter_in_flight_budget', 'in-flight'],
   ['openrouter_key_limit', 'key'],
-  ['openrouter_credits', 'account'],
+  ['openrouter_credits', 'billing-account'],
 ]);
 
 const DAILY_LIMIT =

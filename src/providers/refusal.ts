@@ -109,7 +109,7 @@ function hintFor({ body }: Refusal, { provider, keyId }: RefusalContext, failure
       return `add credit to the account at ${provider}`;
     case 'unaffordable':
       return `shorten the messages, ask for fewer tokens, or raise credit and limits of the account at ${provider}`;
-    case 'account-blocked':
+    case 'billing-account-blocked':
       return `ask ${provider} about the account: it is blocked`;
     case 'invalid-key':
       return keyId === null

@@ -132,7 +132,8 @@ test('no key that cools down, is quarantined, used up or at its cap is ever leas
             expect(key.inFlight).toBeGreaterThanOrEqual(0);
             expect(key.dayUses).toBeGreaterThanOrEqual(0);
             expect(key.inFlight).toBeLessThanOrEqual(key.settings.maxInFlight ?? Number.POSITIVE_INFINITY);
-            for (const { used } of key.account.describeQuotas(clock.now())) expect(used).toBeGreaterThanOrEqual(0);
+            for (const { used } of key.billingAccount.describeQuotas(clock.now()))
+              expect(used).toBeGreaterThanOrEqual(0);
             for (const { until, bound } of cooldownsOf(key, clock.now())) expect(until).toBeLessThanOrEqual(bound);
           }
         }

@@ -100,7 +100,7 @@ function printed(all: boolean, columns?: number): string[] {
 }
 
 function cooldown(reason: CooldownInfo['reason']): CooldownInfo {
-  return { scope: 'account', reason, source: 'default', since: 0, until: 1, bound: 1 };
+  return { scope: 'billing-account', reason, source: 'default', since: 0, until: 1, bound: 1 };
 }
 
 describe('the status', () => {
@@ -147,7 +147,7 @@ describe('the status', () => {
   it.each<[Partial<PoolKeyInfo>, KeyInfo['state']]>([
     [{ state: 'quarantined' }, 'ready'],
     [{ cooldowns: [cooldown('no-credit')] }, 'ready'],
-    [{ cooldowns: [cooldown('account-blocked')] }, 'ready'],
+    [{ cooldowns: [cooldown('billing-account-blocked')] }, 'ready'],
     [{}, 'suspect'],
   ])('advises a check only where the provider has one: %j, %s', (fields, state) => {
     const [provider] = STATUS.providers;

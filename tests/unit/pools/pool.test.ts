@@ -161,7 +161,7 @@ describe('a cooldown of one model', () => {
     // Those that are free the soonest are forgotten.
     expect(leaseError(pool, 'm140')).toMatchObject({ code: 'POOL_EXHAUSTED' });
     expect(use(pool, 'm0')).toBe(keyId(1));
-    expect(pool.registry.keys.get(keyId(1))?.account.models.size).toBe(64);
+    expect(pool.registry.keys.get(keyId(1))?.billingAccount.models.size).toBe(64);
     fail(pool, refused(429, {}, null, 'mistral'), 'x'.repeat(100_000));
     expect(JSON.stringify(pool.save()).length).toBeLessThan(50_000);
   });
@@ -654,7 +654,7 @@ describe('a restart', () => {
     const again = openPool(keys, {}, saved).pool;
     expect(again.registry.keys.get(keyId(1))?.uses).toBe(1);
     expect(new Set([use(again), use(again), use(again), use(again)])).toEqual(new Set([keyId(3), keyId(4)]));
-    expect(again.registry.keys.get(keyId(3))?.account.isSpent).toBe(true);
+    expect(again.registry.keys.get(keyId(3))?.billingAccount.isSpent).toBe(true);
   });
 
   test('releases a quarantine whose file changed meanwhile', () => {

@@ -9,7 +9,7 @@ import { FAILURE_RULES } from '../../../src/providers/failure-table.ts';
 
 const NOW = Date.parse('2026-06-15T12:00:10Z');
 const HOUR = 3_600_000;
-const NO_CREDIT = { blame: 'account', reason: 'no-credit', next: 'another-key', cooldownMs: HOUR };
+const NO_CREDIT = { blame: 'billing-account', reason: 'no-credit', next: 'another-key', cooldownMs: HOUR };
 
 function classify(
   status: number,
@@ -195,7 +195,10 @@ describe('an account without money, or one that is blocked', () => {
     ['openai', 403, 'Your access was terminated', { type: 'access_terminated' }],
     ['google', 403, 'Your project has been denied access. Please contact support.', {}],
   ])('is known of %s by a %i "%s" as blocked', (provider, status, message, fields) => {
-    expect(worded(provider, status, message, fields)).toMatchObject({ blame: 'account', reason: 'account-blocked' });
+    expect(worded(provider, status, message, fields)).toMatchObject({
+      blame: 'billing-account',
+      reason: 'billing-account-blocked',
+    });
   });
 
   test('is known of xAI, whose error is a text', () => {
@@ -293,7 +296,7 @@ describe('a 429', () => {
       retryAfterMs: 7000,
       source: 'header',
       reason: 'rate-limit',
-      blame: 'account',
+      blame: 'billing-account',
       transient: true,
     });
   });
@@ -495,7 +498,7 @@ describe('a 429', () => {
     expect(classify(429, {}, { error: { details: [{ violations }, { retryDelay: '3s' }] } }, 'google')).toMatchObject({
       cooldownMs: untilMidnight,
       reason: 'daily-limit',
-      blame: 'account',
+      blame: 'billing-account',
     });
     expect(
       classify(429, {}, { error: { details: [{ violations }, { retryDelay: '20000s' }] } }, 'google'),
@@ -516,7 +519,7 @@ describe('a 429', () => {
       cooldownMs: 5 * HOUR,
       source: 'body',
       reason: 'daily-limit',
-      blame: 'account',
+      blame: 'billing-account',
     });
   });
 
@@ -565,14 +568,14 @@ describe('a 402', () => {
 
   test('of OpenRouter for the credits is the account', () => {
     expect(classify(402, {}, openrouter('openrouter_credits'), 'openrouter')).toMatchObject({
-      blame: 'account',
+      blame: 'billing-account',
       check: 'after-cooldown',
     });
   });
 
   test.each(['toString', '__proto__', ''])('of OpenRouter for "%s" is a plain one', (source) => {
     expect(classify(402, {}, openrouter(source), 'openrouter')).toMatchObject({
-      blame: 'account',
+      blame: 'billing-account',
       cooldownMs: HOUR,
       source: 'default',
     });
