@@ -6,7 +6,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { AuditJournal } from './audit/journal.ts';
+import type { AuditLog } from './audit/audit-log.ts';
 import { openAudit } from './audit/open.ts';
 import { systemClock } from './base/clock.ts';
 import { captureConsole, openLogger, parseDebug, type Logger } from './base/logger.ts';
@@ -80,14 +80,14 @@ export async function startDaemon(paths: Paths, lastRun: string | null = null): 
 
 async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisposableStack): Promise<Daemon> {
   // Runtime: configuration, place of this user's daemon, log, state, network, audit.
-  const { runtime, reloader, access, restart, logFile, journal } = await openRuntime(paths, stack);
+  const { runtime, reloader, access, restart, logFile, auditLog } = await openRuntime(paths, stack);
   const { clock, logger } = runtime;
   const startedAt = clock.now();
   const { defaultProvider } = reloader.current;
 
   // Keys: who may ask for which.
   const providers = openProviders(runtime, stack);
-  const gate = openGate(runtime, access, recordRejection(journal, logger), stack);
+  const gate = openGate(runtime, access, recordRejection(auditLog, logger), stack);
   const organizations = await openOrganizations(runtime, providers, stack);
   const { vault, pools } = organizations.keys(DEFAULT_ORGANIZATION);
 
@@ -115,13 +115,13 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   // share one grace period. The parts above serve what is in flight, and close after it.
   const commit = new GroupCommit(
     () => {
-      journal.flush();
+      auditLog.flush();
       usage.flush();
     },
     () => gate.load.requestsInFlight <= 1,
   );
-  const onLost = recordLostSocket(journal, logger);
-  const recordRefusal = recordRefusals(journal);
+  const onLost = recordLostSocket(auditLog, logger);
+  const recordRefusal = recordRefusals(auditLog);
   const gateway = createGateway(runtime, { gate, access, providers, forwarder, recordRefusal, commit }, stack);
 
   const operations = createOperations({
@@ -144,11 +144,11 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
     retention,
     restart,
     lastRun,
-    auditEnd: () => journal.last,
+    auditEnd: () => auditLog.last,
   });
   const dispatch = createDispatcher(operations, {
     logger: logger.component('operations'),
-    audit: recordRequests(journal),
+    audit: recordRequests(auditLog),
     onRightsChange: (recheck) => defer(stack, 'the rights of requests in flight', reloader.onChange(recheck)),
   });
   await openSocket(runtime, { gate, access, dispatch, commit, onLost }, stack);
@@ -175,7 +175,7 @@ interface OpenRuntime {
   readonly runtime: Runtime;
   readonly reloader: ConfigReloader;
   readonly access: AccessPolicy;
-  readonly journal: AuditJournal;
+  readonly auditLog: AuditLog;
   /** Path of the log file, or null where the log goes to stdout alone. */
   readonly logFile: string | null;
   /** Command that restarts this daemon. */
@@ -236,7 +236,7 @@ async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<O
     state,
     warnings,
   };
-  const journal = openAudit(runtime, stack);
-  defer(stack, 'the record of reloads', reloader.onReload(recordReload(journal, logger)));
-  return { runtime, reloader, access, journal, logFile, restart };
+  const auditLog = openAudit(runtime, stack);
+  defer(stack, 'the record of reloads', reloader.onReload(recordReload(auditLog, logger)));
+  return { runtime, reloader, access, auditLog, logFile, restart };
 }

@@ -10,22 +10,19 @@ import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/logger.ts';
 import { DAY_MS } from '../base/time-window.ts';
 import { repeat } from '../base/timers.ts';
-import { openJournal, type AuditJournal } from './journal.ts';
+import { openAuditLog, type AuditLog } from './audit-log.ts';
 
 /** Opens the audit; it is closed, with everything on the disk, when the stack is. */
-export function openAudit(
-  { config, paths, clock, logger, warnings }: Runtime,
-  stack: AsyncDisposableStack,
-): AuditJournal {
-  const journal = openJournal(paths.audit, clock);
-  defer(stack, 'the audit', () => journal.close());
-  warnings.register(() => [journal.warning()].filter((warning) => warning !== null));
+export function openAudit({ config, paths, clock, logger, warnings }: Runtime, stack: AsyncDisposableStack): AuditLog {
+  const auditLog = openAuditLog(paths.audit, clock);
+  defer(stack, 'the audit', () => auditLog.close());
+  warnings.register(() => [auditLog.warning()].filter((warning) => warning !== null));
   defer(
     stack,
     'pruning of the audit',
-    startAuditUpkeep(journal, () => config.current.audit, clock, logger.component('audit')),
+    startAuditUpkeep(auditLog, () => config.current.audit, clock, logger.component('audit')),
   );
-  return journal;
+  return auditLog;
 }
 
 /** Interval between two checks of the file, in milliseconds. */
@@ -42,7 +39,7 @@ export interface AuditRetention {
 
 /** Starts the upkeep; the returned function ends it and waits for a prune that is under way. */
 export function startAuditUpkeep(
-  journal: AuditJournal,
+  auditLog: AuditLog,
   retention: () => AuditRetention,
   clock: Clock,
   logger: Logger,
@@ -50,9 +47,9 @@ export function startAuditUpkeep(
   let rounds = 0;
   let failing = false;
   const check = (): void => {
-    journal.check();
-    journal.flush();
-    const warning = journal.warning();
+    auditLog.check();
+    auditLog.flush();
+    const warning = auditLog.warning();
     if (warning !== null && !failing) logger.error(warning.problem, { path: warning.subject, hint: warning.hint });
     if (warning === null && failing) logger.info('the audit can be written again');
     failing = warning !== null;
@@ -60,7 +57,7 @@ export function startAuditUpkeep(
   const prune = async (): Promise<void> => {
     const { retentionDays, maxBytes } = retention();
     try {
-      const gone = await journal.prune({ before: clock.now() - retentionDays * DAY_MS, maxBytes });
+      const gone = await auditLog.prune({ before: clock.now() - retentionDays * DAY_MS, maxBytes });
       if (gone > 0) logger.info('pruned the audit', { entries: gone });
     } catch (error) {
       logger.error('pruning the audit failed', { error });

@@ -7,7 +7,7 @@
  * which a mask by value could be told.
  */
 
-import type { AuditJournal } from '../audit/journal.ts';
+import type { AuditLog } from '../audit/audit-log.ts';
 import type { AuditCaller, AuditOutcome, AuditEntry } from '../audit/record.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
 import type { Caller } from '../callers/caller.ts';
@@ -23,9 +23,9 @@ import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 export type RecordRefusal = (operation: string, caller: Caller, credential: string | null) => void;
 
 /** Makes the recorder of refusals outside the table of operations. */
-export function recordRefusals(journal: Pick<AuditJournal, 'record'>): RecordRefusal {
+export function recordRefusals(auditLog: Pick<AuditLog, 'record'>): RecordRefusal {
   return (operation, caller, credential) => {
-    journal.record({
+    auditLog.record({
       caller: describeCaller(caller),
       operation,
       credential: credential === null ? null : maskKeyShapes(credential),
@@ -41,7 +41,7 @@ interface NamedEntry {
   readonly entry: AuditEntry;
 }
 
-export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordRequest {
+export function recordRequests(auditLog: Pick<AuditLog, 'record'>): RecordRequest {
   /** The last entry of each caller: a program in a hurry has the same one again and again. */
   const lastEntries = new WeakMap<Caller, NamedEntry>();
   return (operation, params, { caller }, outcome, organization) => {
@@ -65,7 +65,7 @@ export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordReq
       last.entry.organization === place.organization &&
       isLike(last.entry, operation.name, effect, detail)
     ) {
-      journal.record(last.entry);
+      auditLog.record(last.entry);
       return;
     }
     const entry: AuditEntry = {
@@ -78,7 +78,7 @@ export function recordRequests(journal: Pick<AuditJournal, 'record'>): RecordReq
       ...(detail === undefined ? {} : { detail }),
     };
     lastEntries.set(caller, { named, entry });
-    journal.record(entry);
+    auditLog.record(entry);
   };
 }
 
@@ -106,14 +106,14 @@ function describeCaller({ peer, name }: Caller): AuditCaller {
 }
 
 export function recordRejection(
-  journal: AuditJournal,
+  auditLog: AuditLog,
   logger: Logger,
 ): (uid: number, pid: number | null, more: number) => void {
   return (uid: number, pid: number | null, more: number): void => {
     const caller = { uid, pid, ...describeProcess(pid), name: null };
     const detail = more === 0 ? 'FORBIDDEN' : `FORBIDDEN, and ${more} times before`;
     logger.warn('rejected a connection from an unauthorized user', { uid, pid, more });
-    note(journal, logger, { caller, operation: 'connect', credential: null, outcome: 'refused', detail });
+    note(auditLog, logger, { caller, operation: 'connect', credential: null, outcome: 'refused', detail });
   };
 }
 
@@ -121,23 +121,23 @@ export function recordRejection(
 type Reload =
   { readonly kind: 'reloaded'; readonly applied: readonly string[] } | { readonly kind: 'kept' | 'unchanged' };
 
-export function recordReload(journal: AuditJournal, logger: Logger): (outcome: Reload) => void {
+export function recordReload(auditLog: AuditLog, logger: Logger): (outcome: Reload) => void {
   return (outcome) => {
     const detail = outcome.kind === 'reloaded' ? `applied ${outcome.applied.join(', ')}` : outcome.kind;
     const result = outcome.kind === 'kept' ? 'failed' : 'changed';
-    note(journal, logger, { caller: null, operation: 'config.reload', credential: null, outcome: result, detail });
+    note(auditLog, logger, { caller: null, operation: 'config.reload', credential: null, outcome: result, detail });
   };
 }
 
-export function recordLostSocket(journal: AuditJournal, logger: Logger): (detail: string) => void {
+export function recordLostSocket(auditLog: AuditLog, logger: Logger): (detail: string) => void {
   return (detail) =>
-    note(journal, logger, { caller: null, operation: 'socket.restart', credential: null, outcome: 'changed', detail });
+    note(auditLog, logger, { caller: null, operation: 'socket.restart', credential: null, outcome: 'changed', detail });
 }
 
 /** Records an event that happened already: if the audit can't be written, it goes into the log. */
-function note(journal: AuditJournal, logger: Logger, entry: AuditEntry): void {
+function note(auditLog: AuditLog, logger: Logger, entry: AuditEntry): void {
   try {
-    journal.record(entry);
+    auditLog.record(entry);
   } catch (error) {
     logger.error('an event is missing in the audit', { ...entry, error });
   }

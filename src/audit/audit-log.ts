@@ -27,7 +27,7 @@ import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { openTrusted } from '../base/file-trust.ts';
 import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
-import { leadsTo, LineBuffer, readStretch, readTail, writeAll } from './journal-file.ts';
+import { leadsTo, LineBuffer, readStretch, readTail, writeAll } from './audit-log-file.ts';
 import { readLines } from './lines.ts';
 import {
   hashLine,
@@ -50,7 +50,7 @@ const APPEND = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
  * Opens the audit, or begins one. A line that a crash cut short is taken out, and an entry of the
  * chain records that.
  */
-export function openJournal(path: string, clock: Clock): AuditJournal {
+export function openAuditLog(path: string, clock: Clock): AuditLog {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const fd = openTrusted('the audit', path, APPEND, 0o600);
   const tail = readTail(fd);
@@ -59,16 +59,16 @@ export function openJournal(path: string, clock: Clock): AuditJournal {
     if (tail.unreadable) writeSync(fd, '\n');
     else ftruncateSync(fd, tail.end);
   }
-  const journal = new AuditJournal(path, clock, fd, tail.place);
+  const auditLog = new AuditLog(path, clock, fd, tail.place);
   const note = (detail: string) =>
-    journal.record({ caller: null, operation: 'audit.repair', credential: null, outcome: 'changed', detail });
+    auditLog.record({ caller: null, operation: 'audit.repair', credential: null, outcome: 'changed', detail });
   if (tail.unreadable) note('the last entry was unreadable: the chain begins anew after it');
   else if (tail.torn > 0) note(`removed ${tail.torn} bytes of an entry that was cut short`);
-  return journal;
+  return auditLog;
 }
 
 /** The audit of one daemon. */
-export class AuditJournal {
+export class AuditLog {
   readonly #path: string;
   readonly #clock: Clock;
   #fd: number | null;

@@ -1,6 +1,6 @@
 /**
- * The file under the journal. Holds the entries that wait to be written, as bytes, where the chain
- * continues, and whether the path still leads to the open file.
+ * The file under the audit log. Holds the entries that wait to be written, as bytes, where the
+ * chain continues, and whether the path still leads to the open file.
  */
 
 import { writeSync, fstatSync, readSync, statSync } from 'node:fs';

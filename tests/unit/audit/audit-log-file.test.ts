@@ -3,7 +3,7 @@ import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { LineBuffer } from '../../../src/audit/journal-file.ts';
+import { LineBuffer } from '../../../src/audit/audit-log-file.ts';
 
 it('a line that one file took in part is written to the next one as a whole', () => {
   const folder = mkdtempSync(join(tmpdir(), 'aip-lines-'));

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { openJournal as openAt, type AuditJournal } from '../../../src/audit/journal.ts';
+import { openAuditLog as openAt, type AuditLog } from '../../../src/audit/audit-log.ts';
 import { startAuditUpkeep } from '../../../src/audit/open.ts';
 import { readLines } from '../../../src/audit/lines.ts';
 import { parseLine, type AuditEntry } from '../../../src/audit/record.ts';
@@ -31,7 +31,7 @@ const entry = (credential: string): AuditEntry => ({
 
 let folder: string;
 let path: string;
-const open: AuditJournal[] = [];
+const open: AuditLog[] = [];
 
 /** Clock that shows what the test sets. */
 class SetClock implements Clock {
@@ -41,12 +41,12 @@ class SetClock implements Clock {
   after = (delayMs: number, callback: () => void) => systemClock.after(delayMs, callback);
 }
 
-const openJournal = (clock: Clock = systemClock): AuditJournal => {
-  const journal = openAt(path, clock);
-  open.push(journal);
-  return journal;
+const openAuditLog = (clock: Clock = systemClock): AuditLog => {
+  const auditLog = openAt(path, clock);
+  open.push(auditLog);
+  return auditLog;
 };
-const flush = () => open.forEach((journal) => journal.flush());
+const flush = () => open.forEach((auditLog) => auditLog.flush());
 const texts = () => {
   flush();
   return readFileSync(path, 'utf8').split('\n').slice(0, -1);
@@ -63,28 +63,28 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
-  await Promise.all(open.splice(0).map((journal) => journal.close()));
+  await Promise.all(open.splice(0).map((auditLog) => auditLog.close()));
   rmSync(folder, { recursive: true });
 });
 
 it('a record is in the file after the flush, in a file that only its owner reads', () => {
-  const journal = openJournal();
-  journal.record(entry('openrouter/OPENROUTER_API_KEY'));
+  const auditLog = openAuditLog();
+  auditLog.record(entry('openrouter/OPENROUTER_API_KEY'));
   expect(parseLine(texts()[0] ?? '')).toMatchObject({ seq: 1, credential: 'openrouter/OPENROUTER_API_KEY' });
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });
 
 it('a chain goes on over a restart and is intact', async () => {
-  openJournal().record(entry('a'));
+  openAuditLog().record(entry('a'));
   await open.splice(0)[0]?.close();
-  const journal = openJournal();
-  journal.record(entry('b'));
-  expect(await verify()).toEqual({ kind: 'intact', records: 2, last: journal.last, cutShort: false });
+  const auditLog = openAuditLog();
+  auditLog.record(entry('b'));
+  expect(await verify()).toEqual({ kind: 'intact', records: 2, last: auditLog.last, cutShort: false });
 });
 
 it('a changed, a removed and an added line are each found', async () => {
-  const journal = openJournal();
-  for (const id of ['a', 'b', 'c']) journal.record(entry(id));
+  const auditLog = openAuditLog();
+  for (const id of ['a', 'b', 'c']) auditLog.record(entry(id));
   const lines = texts();
   const [first = '', second = '', third = ''] = lines;
   expect(await verifyAudit(whole([first, second.replace('"b"', '"x"'), third]))).toMatchObject({
@@ -98,11 +98,11 @@ it('a changed, a removed and an added line are each found', async () => {
 });
 
 it('a line that a crash cut short is taken out, and the chain says so', async () => {
-  openJournal().record(entry('a'));
+  openAuditLog().record(entry('a'));
   await open.splice(0)[0]?.close();
   appendFileSync(path, '{"seq":2,"at":17');
-  const journal = openJournal();
-  journal.record(entry('b'));
+  const auditLog = openAuditLog();
+  auditLog.record(entry('b'));
   expect(texts().map((line) => parseLine(line))).toMatchObject([
     { credential: 'a' },
     { operation: 'audit.repair' },
@@ -113,13 +113,13 @@ it('a line that a crash cut short is taken out, and the chain says so', async ()
 
 it('a prune takes away what is old and leaves a chain that verifies, however often', async () => {
   const clock = new SetClock();
-  const journal = openJournal(clock);
+  const auditLog = openAuditLog(clock);
   for (const wall of [1_000, 2_000, 3_000]) {
     clock.wall = wall;
-    journal.record(entry(`at-${wall}`));
+    auditLog.record(entry(`at-${wall}`));
   }
-  expect(await journal.prune({ before: 2_500, maxBytes: Number.MAX_SAFE_INTEGER })).toBe(2);
-  journal.record(entry('later'));
+  expect(await auditLog.prune({ before: 2_500, maxBytes: Number.MAX_SAFE_INTEGER })).toBe(2);
+  auditLog.record(entry('later'));
   expect(texts().map((line) => parseLine(line))).toMatchObject([
     { anchor: { seq: 2 } },
     { credential: 'at-3000' },
@@ -129,14 +129,14 @@ it('a prune takes away what is old and leaves a chain that verifies, however oft
   expect(await verify()).toMatchObject({ kind: 'intact', records: 3 });
 
   clock.wall = 9_000;
-  expect(await journal.prune({ before: 8_000, maxBytes: Number.MAX_SAFE_INTEGER })).toBe(3);
+  expect(await auditLog.prune({ before: 8_000, maxBytes: Number.MAX_SAFE_INTEGER })).toBe(3);
   expect(await verify()).toMatchObject({ kind: 'intact', records: 1 });
-  expect(await journal.prune({ before: 8_000, maxBytes: Number.MAX_SAFE_INTEGER })).toBe(0);
+  expect(await auditLog.prune({ before: 8_000, maxBytes: Number.MAX_SAFE_INTEGER })).toBe(0);
 });
 
 it('an anchor that was made up is found', async () => {
-  const journal = openJournal();
-  for (const id of ['a', 'b', 'c']) journal.record(entry(id));
+  const auditLog = openAuditLog();
+  for (const id of ['a', 'b', 'c']) auditLog.record(entry(id));
   const [, second = '', third = ''] = texts();
   const previous = parseLine(second);
   const hash = previous !== null && 'previous' in previous ? previous.previous : '';
@@ -145,11 +145,11 @@ it('an anchor that was made up is found', async () => {
 });
 
 it('an audit that is too long loses its oldest lines first', async () => {
-  const journal = openJournal();
-  for (let at = 0; at < 1000; at += 1) journal.record(entry(`key-${at}`));
-  journal.flush();
+  const auditLog = openAuditLog();
+  for (let at = 0; at < 1000; at += 1) auditLog.record(entry(`key-${at}`));
+  auditLog.flush();
   const before = statSync(path).size;
-  await journal.prune({ before: 0, maxBytes: before - 1 });
+  await auditLog.prune({ before: 0, maxBytes: before - 1 });
   expect(statSync(path).size).toBeLessThanOrEqual(before / 2 + 1024);
   expect(await verify()).toMatchObject({ kind: 'intact' });
   expect(texts().at(-2)).toContain('key-999');
@@ -157,12 +157,12 @@ it('an audit that is too long loses its oldest lines first', async () => {
 
 it('lines that are written while a prune runs are all kept', async () => {
   const clock = new SetClock();
-  const journal = openJournal(clock);
-  for (let at = 0; at < 2000; at += 1) journal.record(entry(`old-${at}`));
+  const auditLog = openAuditLog(clock);
+  for (let at = 0; at < 2000; at += 1) auditLog.record(entry(`old-${at}`));
   clock.wall = 5_000;
-  const pruning = journal.prune({ before: 4_000, maxBytes: Number.MAX_SAFE_INTEGER });
+  const pruning = auditLog.prune({ before: 4_000, maxBytes: Number.MAX_SAFE_INTEGER });
   for (let at = 0; at < 500; at += 1) {
-    journal.record(entry(`new-${at}`));
+    auditLog.record(entry(`new-${at}`));
     await new Promise((resolve) => setImmediate(resolve));
   }
   expect(await pruning).toBe(2000);
@@ -171,25 +171,25 @@ it('lines that are written while a prune runs are all kept', async () => {
 });
 
 it('a file that was taken away is made anew, and the gap is found', async () => {
-  const journal = openJournal();
-  journal.record(entry('a'));
-  journal.flush();
+  const auditLog = openAuditLog();
+  auditLog.record(entry('a'));
+  auditLog.flush();
   unlinkSync(path);
-  journal.check();
-  journal.record(entry('b'));
+  auditLog.check();
+  auditLog.record(entry('b'));
   expect(texts()).toHaveLength(2);
   expect(await verify()).toMatchObject({ kind: 'broken', line: 1 });
 });
 
 it('a file whose end is no record is kept as it is, and the check names the place', async () => {
   writeFileSync(path, 'not a record\nhalf');
-  openJournal().record(entry('a'));
+  openAuditLog().record(entry('a'));
   expect(texts().slice(0, 2)).toEqual(['not a record', 'half']);
   expect(await verify()).toMatchObject({ kind: 'broken', line: 1 });
 });
 
 it('a stranger cannot forge a line or hide one by the name it gives itself', async () => {
-  const journal = openJournal();
+  const auditLog = openAuditLog();
   const caller = {
     uid: 1,
     pid: 2,
@@ -197,21 +197,21 @@ it('a stranger cannot forge a line or hide one by the name it gives itself', asy
     executable: null,
     name: `a\n{"seq":9}\u2028\u202e${'x'.repeat(10_000)}`,
   };
-  journal.record({ ...entry('a'), caller });
+  auditLog.record({ ...entry('a'), caller });
   expect(texts()).toHaveLength(1);
   expect((texts()[0] ?? '').length).toBeLessThan(2_000);
   expect(await verify()).toMatchObject({ kind: 'intact', records: 1 });
 });
 
 it('nothing is recorded after the close', async () => {
-  const journal = openJournal();
-  await journal.close();
-  expect(() => journal.record(entry('a'))).toThrow(expect.objectContaining({ code: 'INTERNAL' }));
+  const auditLog = openAuditLog();
+  await auditLog.close();
+  expect(() => auditLog.record(entry('a'))).toThrow(expect.objectContaining({ code: 'INTERNAL' }));
 });
 
 it('half a line at the end is told apart from a line that was changed', async () => {
-  const journal = openJournal();
-  journal.record(entry('a'));
+  const auditLog = openAuditLog();
+  auditLog.record(entry('a'));
   flush();
   appendFileSync(path, '{"seq":2,"at":17');
   expect(await verify()).toMatchObject({ kind: 'intact', records: 1, cutShort: true });
@@ -220,8 +220,8 @@ it('half a line at the end is told apart from a line that was changed', async ()
 });
 
 it('an id of any length or with control characters stays one line of bounded length', async () => {
-  const journal = openJournal();
-  journal.record({ ...entry(`\u0000\r\n\u001b[2J${'k'.repeat(100_000)}`), detail: '\n{"seq":2}' });
+  const auditLog = openAuditLog();
+  auditLog.record({ ...entry(`\u0000\r\n\u001b[2J${'k'.repeat(100_000)}`), detail: '\n{"seq":2}' });
   expect(texts()).toHaveLength(1);
   expect((texts()[0] ?? '').length).toBeLessThan(2_000);
   expect(texts()[0]).not.toMatch(/\p{Cc}/u);
@@ -230,35 +230,35 @@ it('an id of any length or with control characters stays one line of bounded len
 
 it('a folder that was taken away is made anew, and what was recorded meanwhile is in it', async () => {
   path = join(folder, 'state', 'audit.jsonl');
-  const journal = openJournal();
-  journal.record(entry('a'));
+  const auditLog = openAuditLog();
+  auditLog.record(entry('a'));
   flush();
   rmSync(join(folder, 'state'), { recursive: true });
   // In the way of the folder: nothing can be made, and nobody may be told that all is well.
   writeFileSync(join(folder, 'state'), '');
-  journal.check();
-  journal.record(entry('b'));
+  auditLog.check();
+  auditLog.record(entry('b'));
   flush();
-  expect(journal.warning()?.problem).toContain('cannot be written');
+  expect(auditLog.warning()?.problem).toContain('cannot be written');
   unlinkSync(join(folder, 'state'));
-  journal.check();
-  expect(journal.warning()).toBeNull();
+  auditLog.check();
+  expect(auditLog.warning()).toBeNull();
   expect(texts().map((line) => parseLine(line))).toMatchObject([{ credential: 'b' }, { operation: 'audit.repair' }]);
 });
 
 it('a file that was away for a moment is written on when it is back', async () => {
-  const journal = openJournal();
-  journal.record(entry('a'));
+  const auditLog = openAuditLog();
+  auditLog.record(entry('a'));
   flush();
   renameSync(path, `${path}.away`);
   mkdirSync(path);
-  journal.check();
-  journal.record(entry('b'));
-  expect(journal.warning()?.problem).toContain('cannot be written');
+  auditLog.check();
+  auditLog.record(entry('b'));
+  expect(auditLog.warning()?.problem).toContain('cannot be written');
   rmSync(path, { recursive: true });
   renameSync(`${path}.away`, path);
-  journal.check();
-  expect(journal.warning()).toBeNull();
+  auditLog.check();
+  expect(auditLog.warning()).toBeNull();
   expect(await verify()).toMatchObject({ kind: 'intact', records: 2 });
 });
 
@@ -266,19 +266,19 @@ it.runIf(process.platform === 'linux')(
   'a full disk is reported, holds lines back up to a bound, and takes them in order once it has room',
   async () => {
     symlinkSync('/dev/full', path);
-    const journal = openJournal();
+    const auditLog = openAuditLog();
     const logger = recordingLogger();
     const clock = new ManualClock();
-    const stop = startAuditUpkeep(journal, () => ({ retentionDays: 1, maxBytes: 2 ** 30 }), clock, logger);
-    journal.record(entry('first'));
+    const stop = startAuditUpkeep(auditLog, () => ({ retentionDays: 1, maxBytes: 2 ** 30 }), clock, logger);
+    auditLog.record(entry('first'));
     clock.advance(60_000);
-    expect(journal.warning()?.problem).toContain('ENOSPC');
+    expect(auditLog.warning()?.problem).toContain('ENOSPC');
     expect(JSON.stringify(logger.lines)).toContain('ENOSPC');
 
     const long = { ...entry('x'.repeat(512)), detail: 'x'.repeat(512) };
     let recorded = 1;
     const fill = (): void => {
-      for (; recorded < 100_000; recorded += 1) journal.record(long);
+      for (; recorded < 100_000; recorded += 1) auditLog.record(long);
     };
     expect(fill).toThrow(expect.objectContaining({ code: 'INTERNAL', message: expect.stringContaining('ENOSPC') }));
     expect(recorded).toBeGreaterThan(1000);
@@ -288,7 +288,7 @@ it.runIf(process.platform === 'linux')(
     unlinkSync(path);
     clock.advance(60_000);
     await stop();
-    expect(journal.warning()).toBeNull();
+    expect(auditLog.warning()).toBeNull();
     // The repair is noted although the lines were over the bound.
     expect(await verify()).toMatchObject({ kind: 'intact', records: recorded + 1 });
   },
@@ -296,9 +296,9 @@ it.runIf(process.platform === 'linux')(
 
 it.runIf(process.platform === 'linux')('lines that are lost at the close are told of', async () => {
   symlinkSync('/dev/full', path);
-  const journal = openAt(path, systemClock);
-  journal.record(entry('a'));
-  await expect(journal.close()).rejects.toMatchObject({
+  const auditLog = openAt(path, systemClock);
+  auditLog.record(entry('a'));
+  await expect(auditLog.close()).rejects.toMatchObject({
     code: 'INTERNAL',
     message: expect.stringMatching(/lost: ENOSPC/),
   });
@@ -306,24 +306,30 @@ it.runIf(process.platform === 'linux')('lines that are lost at the close are tol
 
 it('a file that is replaced by a folder is noticed within a second, and at the stop', async () => {
   const clock = new ManualClock();
-  const journal = openJournal(clock);
-  const stop = startAuditUpkeep(journal, () => ({ retentionDays: 1, maxBytes: 1e9 }), clock, recordingLogger());
-  journal.record(entry('a'));
+  const auditLog = openAuditLog(clock);
+  const stop = startAuditUpkeep(auditLog, () => ({ retentionDays: 1, maxBytes: 1e9 }), clock, recordingLogger());
+  auditLog.record(entry('a'));
   flush();
   unlinkSync(path);
   mkdirSync(path);
   clock.advance(1000);
-  expect(journal.warning()).toMatchObject({ subject: path, problem: expect.stringContaining('EISDIR') });
+  expect(auditLog.warning()).toMatchObject({ subject: path, problem: expect.stringContaining('EISDIR') });
   await stop();
-  await expect(journal.close()).rejects.toMatchObject({ code: 'INTERNAL', message: expect.stringContaining('EISDIR') });
+  await expect(auditLog.close()).rejects.toMatchObject({
+    code: 'INTERNAL',
+    message: expect.stringContaining('EISDIR'),
+  });
 });
 
 it('entries that went into a file that was replaced just before the stop are reported as lost', async () => {
-  const journal = openJournal();
-  journal.record(entry('a'));
+  const auditLog = openAuditLog();
+  auditLog.record(entry('a'));
   flush();
   unlinkSync(path);
   mkdirSync(path);
-  journal.record(entry('b'));
-  await expect(journal.close()).rejects.toMatchObject({ code: 'INTERNAL', message: expect.stringContaining('EISDIR') });
+  auditLog.record(entry('b'));
+  await expect(auditLog.close()).rejects.toMatchObject({
+    code: 'INTERNAL',
+    message: expect.stringContaining('EISDIR'),
+  });
 });
