@@ -4,6 +4,7 @@
  * its connection.
  */
 
+import { dirname, join } from 'node:path';
 import { AipassError } from '../base/errors.ts';
 import { FairTurns } from '../base/fair-turns.ts';
 import type { Logger } from '../base/logger.ts';
@@ -19,7 +20,12 @@ const AT_ONCE = 64;
 /** Number of frames of one connection that are handled before the next connection has its turn. */
 const PER_TURN = 8;
 
+/** Beginning of a request line of HTTP (RFC 9112, 3): it never begins a frame. */
+const HTTP_REQUEST = /^(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE) /;
+
 export interface FrameReaderDeps {
+  /** Path of this socket. */
+  readonly path: string;
   /** Maximum length of a frame, in UTF-8 bytes. */
   readonly frameBytes: number;
   readonly logger: Logger;
@@ -49,6 +55,10 @@ export class FrameReader {
     // Hundreds of connections may have sent something since the last pass of the event loop. Who
     // asks one thing at a time never waits behind them.
     const atOnce = this.#turns.hasTime ? AT_ONCE : 1;
+    if (kept.partial === undefined && HTTP_REQUEST.test(chunk) && !kept.connection.hasSpoken) {
+      kept.peer.endWith(httpRefusal(this.#deps.path));
+      return kept;
+    }
     try {
       const before = kept.partial;
       let handled = 0;
@@ -108,6 +118,20 @@ export class FrameReader {
     void peer.ready().then(() => this.#queue(state));
     return false;
   }
+}
+
+/** Returns the whole HTTP answer for a client that took this socket for the gateway's. */
+function httpRefusal(path: string): string {
+  const gateway = join(dirname(path), 'gateway.sock');
+  const text = `${path} is not the HTTP gateway: use ${gateway}\n`;
+  return [
+    'HTTP/1.1 400 Bad Request',
+    'content-type: text/plain; charset=utf-8',
+    `content-length: ${Buffer.byteLength(text)}`,
+    'connection: close',
+    '',
+    text,
+  ].join('\r\n');
 }
 
 function isSocketState(kept: unknown): kept is SocketState {

@@ -100,6 +100,13 @@ export class Peer {
     while (!this.isEnding && this.isFull) await (this.#room ??= this.#drained());
   }
 
+  /** Sends a text that is not a frame, and ends the connection. */
+  endWith(text: string): void {
+    if (this.isEnding) return;
+    this.#waiting += text;
+    this.end();
+  }
+
   /** Sends what waits, ends the connection, and destroys it if the peer does not follow. */
   end(): void {
     if (this.isEnding) return;

@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { chmodSync } from 'node:fs';
+import { request, type IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RawClient } from '../support/raw-client.ts';
 import { runProgram } from '../support/run-program.ts';
@@ -29,6 +31,17 @@ describe('the socket of a running daemon', () => {
       env: running.home.env,
     });
     expect(result).toMatchObject({ code: 0, stdout: `a ${LOCAL_KEY}\n` });
+  });
+
+  it.each(['GET', 'POST'])('answers HTTP (%s) with the path of the gateway, and closes', async (method) => {
+    const { socket, gatewaySocket } = shared.home.paths;
+    const asked = request({ socketPath: socket, method, path: '/openrouter/v1/models', agent: false });
+    asked.end();
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      asked.once('response', resolve).once('error', reject);
+    });
+    expect(answer.statusCode).toBe(400);
+    expect(await text(answer)).toContain(gatewaySocket);
   });
 
   it('a frame of 64 MB, half a frame, garbage and silence disturb nobody else', async () => {
