@@ -6,7 +6,7 @@
 
 import { basename } from 'node:path';
 import { shellQuote } from '../base/shell-quote.ts';
-import type { GatewayRoutes } from '../protocol/gateway.ts';
+import { GATEWAY_VARIABLE, type GatewayRoutes } from '../protocol/gateway.ts';
 
 /** Variables of a program; `undefined` stands for one that is not set. */
 export type Variables = Readonly<Record<string, string | undefined>>;
@@ -100,7 +100,7 @@ export function environmentChanges(env: Variables, program: string, gateway: Gat
   }
   for (const name of routes.providers) Object.assign(changes, providerVariables(name, gateway));
   Object.assign(changes, openaiVariables(gateway), anthropicVariables(program, gateway), geminiVariables(gateway));
-  return { ...changes, ...proxyVariables(env) };
+  return { ...changes, ...proxyVariables(env), [GATEWAY_VARIABLE]: gateway.origin };
 }
 
 export function buildEnvironment(env: Variables, program: string, gateway: GatewayAddress): Record<string, string> {

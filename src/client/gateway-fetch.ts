@@ -3,13 +3,15 @@
  * key: the daemon puts one of its pool in, and the kernel reports who asks.
  *
  * It is node:http over the gateway's Unix socket, because Node's own fetch cannot reach one.
- * Addresses of the providers that SDKs have built in are known; every other one begins with
+ * Addresses of the providers that SDKs have built in are known. So is the listener of a run of
+ * `aipassd exec`, whose address the SDKs read from the environment. Every other address begins with
  * `http://aipassd/<provider>/`.
  */
 
 import type { Agent, IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { AipassError } from '../base/errors.ts';
+import { GATEWAY_VARIABLE } from '../protocol/gateway.ts';
 import { describeConnectFailure } from './failures.ts';
 
 /** Function with the shape of `fetch`. */
@@ -74,8 +76,8 @@ export function createGatewayFetch(options: GatewayFetchOptions): {
 }
 
 /** Returns the path at the gateway for an address. Throws BAD_REQUEST for an unknown host. */
-export function gatewayPath({ protocol, hostname, pathname, search }: URL): string {
-  if (hostname === GATEWAY_HOST) return `${pathname}${search}`;
+export function gatewayPath({ protocol, hostname, origin, pathname, search }: URL): string {
+  if (hostname === GATEWAY_HOST || origin === process.env[GATEWAY_VARIABLE]) return `${pathname}${search}`;
   const provider = Object.hasOwn(PROVIDER_OF_HOST, hostname) ? PROVIDER_OF_HOST[hostname] : undefined;
   if (provider !== undefined && protocol === 'https:') return `/${provider}${pathname}${search}`;
   throw new AipassError('BAD_REQUEST', `aipass.fetch: the host is not a known provider (got ${hostname})`, {

@@ -15,6 +15,9 @@ export function holdsToken(text: string): boolean {
   return text.includes(TOKEN_PREFIX) && TOKEN.test(text);
 }
 
+/** Variable of a run of `aipassd exec` with the origin of its listener. */
+export const GATEWAY_VARIABLE = 'AIPASSD_GATEWAY';
+
 /** Parameters of `gateway.open`. */
 export interface GatewayOpenParams {
   /** Name of the program, under which its requests are recorded. */

@@ -339,6 +339,23 @@ describe('aipassd exec', () => {
     expect(stderr).toContain('aipassd add anthropic');
   });
 
+  it('runs a program whose SDK sends by aipass.fetch to the address from its environment', async () => {
+    const client = new URL('../../dist/client/index.js', import.meta.url).href;
+    running.provider.answerWith(completionOf('over the socket'));
+    await using program = startExec(`
+      const { connect } = await import(${JSON.stringify(client)});
+      const { OpenAI } = await import('openai');
+      const aipass = await connect({ caller: 'by fetch' });
+      const openai = new OpenAI({ apiKey: 'aipassd', fetch: aipass.fetch, maxRetries: 0 });
+      const { choices } = await openai.chat.completions.create({ model: 'm', messages: [{ role: 'user', content: 'hi' }] });
+      console.log(choices[0].message.content);
+      await aipass.close();`);
+    const { code, stdout, stderr } = await program.ended;
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: 'over the socket\n', stderr: '' });
+    const aipass = await running.connect();
+    expect(await aipass.stats({ by: 'caller' })).toMatchObject({ groups: [{ name: 'by fetch' }] });
+  });
+
   it('runs a program without a key, under its own name, and with its exit code', async () => {
     const program = startExec(
       `
