@@ -45,6 +45,11 @@ export class SmallDisk implements AsyncDisposable {
     await rm(this.#ballast, { force: true });
   }
 
+  /** Makes the disk read-only. */
+  async seal(): Promise<void> {
+    await run('mount', ['-o', 'remount,ro', this.path]);
+  }
+
   get #ballast(): string {
     return join(this.path, 'ballast');
   }

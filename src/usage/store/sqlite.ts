@@ -61,6 +61,12 @@ export async function openSqlite(path: string): Promise<StoreConnection> {
   closeSync(openSync(path, 'a', 0o600));
   assertKnownSchema(takenSteps(path));
 
+  // A full disk lets the file be made, and not be filled: one that stays empty would look like the
+  // rest of a lost history.
+  const removeOwnEmpty = (): void => {
+    if (found === 'nothing' && findDatabase(path) === 'empty')
+      for (const end of ENDINGS) rmSync(path + end, { force: true });
+  };
   const file = new Database(path, { timeout: LOCK_WAIT_MS });
   try {
     file.pragma('auto_vacuum = incremental');
@@ -101,6 +107,7 @@ export async function openSqlite(path: string): Promise<StoreConnection> {
     };
   } catch (error) {
     file.close();
+    removeOwnEmpty();
     throw error;
   }
 }
