@@ -20,6 +20,7 @@ import type { Clock } from './clock.ts';
 import { systemErrorCode } from './errors.ts';
 import { isRecord, parseJson } from './json.ts';
 import type { Logger } from './logger.ts';
+import { describeFailure } from './system-failure.ts';
 import { shellQuote } from './shell-quote.ts';
 import type { Warning } from './warning.ts';
 
@@ -57,7 +58,8 @@ export class StateStore {
   #writing: Promise<void> = Promise.resolve();
   #gatherMs = GATHER_MS;
   #isDirty = false;
-  #hasFailed = false;
+  /** Why the last write failed. */
+  #failure: unknown;
 
   constructor(deps: StateStoreDeps) {
     this.#deps = deps;
@@ -109,7 +111,7 @@ export class StateStore {
     this.#cancelTimer = undefined;
     this.#write();
     await this.#writing;
-    if (this.#isDirty) throw new Error(`the state could not be written to ${this.#deps.path}`);
+    if (this.#isDirty) throw describeFailure('cannot write the state', this.#failure, this.#deps.path);
   }
 
   #write(): void {
@@ -127,14 +129,14 @@ export class StateStore {
       const writing = low.write();
       this.#gatherMs = Math.max(GATHER_MS, GATHER_FACTOR * (this.#deps.clock.monotonic() - start));
       await writing;
-      this.#hasFailed = false;
+      this.#failure = undefined;
     } catch (error) {
       // What changed stays due: the next change, or the stop, tries again.
       this.#isDirty = true;
       const { path, logger } = this.#deps;
       const reason = systemErrorCode(error) ?? 'unknown reason';
-      if (!this.#hasFailed) logger.warn(`cannot write the state to ${path}: ${reason}`);
-      this.#hasFailed = true;
+      if (this.#failure === undefined) logger.warn(`cannot write the state to ${path}: ${reason}`);
+      this.#failure = error;
     }
   }
 

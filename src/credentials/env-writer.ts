@@ -7,6 +7,7 @@
  */
 
 import { readFile } from 'node:fs/promises';
+import { describeFailure } from '../base/system-failure.ts';
 import { writeFileAtomic } from '../base/atomic-write.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { readFileSignature } from '../base/file-signature.ts';
@@ -79,7 +80,11 @@ export class EnvWriter {
           hint: 'try again',
         });
       }
-      await writeFileAtomic(path, edit.text);
+      try {
+        await writeFileAtomic(path, edit.text);
+      } catch (error) {
+        throw describeFailure('cannot write the key', error, path);
+      }
       await reload();
     }
     return result;

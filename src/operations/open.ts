@@ -8,7 +8,6 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { defer } from '../base/dispose.ts';
-import { AipassError } from '../base/errors.ts';
 import { EventHub, type Runtime } from '../base/runtime.ts';
 import { CredentialRecords, organizationIdOf } from '../credentials/credential-records.ts';
 import { EnvWriter } from '../credentials/env-writer.ts';
@@ -117,16 +116,7 @@ function openRecords(
     clock,
     randomId: randomUUID,
     onChange: () => state.changed(),
-    persist: async () => {
-      try {
-        await state.flush();
-      } catch (error) {
-        throw new AipassError('INTERNAL', 'the state of the credentials cannot be written', {
-          hint: 'make room on the disk, or let this user write the state folder',
-          cause: error,
-        });
-      }
-    },
+    persist: () => state.flush(),
   });
   state.bind(section, () => records.save());
   // Before anything is sent with these keys.

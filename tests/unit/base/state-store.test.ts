@@ -112,7 +112,7 @@ test('a file that cannot be written is told at the stop, and written when it can
   store.bind('pools', () => 1);
   mkdirSync(path);
   store.changed();
-  await expect(store.flush()).rejects.toThrow('could not be written');
+  await expect(store.flush()).rejects.toThrow('cannot write the state');
   rmSync(path, { recursive: true });
   chmodSync(join(folder, 'state'), 0o700);
   await store.flush();
