@@ -78,6 +78,22 @@ const KEY_VALUE =
 /** Programs that read a bearer token: with a key, Claude Code asks its user first. */
 const READS_AUTH_TOKEN: ReadonlySet<string> = new Set(['claude']);
 
+/** Programs that speak one dialect only, and the provider whose key serves it at the latest. */
+const NEEDS: Readonly<
+  Record<string, { readonly dialect: 'openai' | 'anthropic' | 'gemini'; readonly provider: string }>
+> = {
+  claude: { dialect: 'anthropic', provider: 'anthropic' },
+  codex: { dialect: 'openai', provider: 'openai' },
+  gemini: { dialect: 'gemini', provider: 'google' },
+};
+
+/** Returns the provider that a program needs and that no route leads to, or undefined. */
+export function missingProvider(program: string, routes: GatewayRoutes): string | undefined {
+  const name = basename(program);
+  const need = Object.hasOwn(NEEDS, name) ? NEEDS[name] : undefined;
+  return need === undefined || routes[need.dialect] !== null ? undefined : need.provider;
+}
+
 /** Shortest value that is taken for a key: shorter ones (`test`) are values of much else. */
 const MIN_KEY_LENGTH = 8;
 

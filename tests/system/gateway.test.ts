@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { request as sendRequest, type OutgoingHttpHeaders } from 'node:http';
 import { createServer } from 'node:net';
@@ -514,9 +514,23 @@ describe('aipassd exec', () => {
   it('shows what it would set, with the lines for a configuration file', async () => {
     const { stdout, code } = await running.cli(['exec', '--print', '--', 'codex']);
     expect(code).toBe(0);
-    expect(stdout).toContain('export OPENAI_BASE_URL=http://127.0.0.1:<port>/local/v1\n');
+    expect(stdout).toContain("export OPENAI_BASE_URL='http://127.0.0.1:<port>/local/v1'\n");
+    expect(stdout).toContain("export OPENAI_API_KEY='<token>'\n");
     expect(stdout).toContain('[model_providers.aipassd]');
     expect(stdout).not.toContain(LOCAL_KEY);
+  });
+
+  it('warns that a program has no provider of its dialect, and runs it all the same', async () => {
+    const folder = join(running.home.path, 'bin');
+    mkdirSync(folder, { recursive: true });
+    for (const name of ['gemini', 'codex']) writeFileSync(join(folder, name), '#!/bin/sh\nexit 7\n', { mode: 0o755 });
+    const without = await running.cli(['exec', '--', join(folder, 'gemini')]);
+    expect(without).toMatchObject({ code: 7, stderr: expect.stringContaining('aipassd add google') });
+    const printed = await running.cli(['exec', '--print', '--', 'gemini']);
+    expect(printed).toMatchObject({ code: 0, stderr: expect.stringContaining('aipassd add google') });
+    const other = await running.cli(['exec', '--provider', 'local', '--', join(folder, 'gemini')]);
+    expect(other).toMatchObject({ code: 7, stderr: expect.stringContaining('--provider google') });
+    expect(await running.cli(['exec', '--', join(folder, 'codex')])).toMatchObject({ code: 7, stderr: '' });
   });
 
   it('says what it cannot run, as shells do', async () => {

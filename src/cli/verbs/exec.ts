@@ -26,6 +26,7 @@ import {
   fileLines,
   gitVariables,
   googleCredentials,
+  missingProvider,
   PROGRAMS_WITH_FILES,
   type Variables,
 } from '../exec-environment.ts';
@@ -86,7 +87,9 @@ export const exec = defineVerb({
     const more = git ? gitVariables(process.env, CREDENTIAL_HELPER) : {};
     if (isPrinted) {
       const aipass = await connect();
-      print(program, await aipass.request('gateway.describe', { providers }, { signal }), more, out);
+      const described = await aipass.request('gateway.describe', { providers }, { signal });
+      print(program, described, more, out);
+      warnOfMissing(program, providers, described.routes, out);
       return;
     }
     if (program === undefined) {
@@ -99,6 +102,7 @@ export const exec = defineVerb({
     const name = plainText(basename(program), 128);
     const run = { program: name, providers, google, ...(git ? { git } : {}) };
     const { port, token, routes } = await aipass.request('gateway.open', run, { signal });
+    warnOfMissing(program, providers, routes, out);
     const gateway = { origin: `http://127.0.0.1:${port}`, token, routes };
     const env = { ...buildEnvironment(process.env, program, gateway), ...more };
     const folder = google === undefined ? undefined : mkdtempSync(join(tmpdir(), 'aipassd-'));
@@ -114,6 +118,21 @@ export const exec = defineVerb({
     }
   },
 });
+
+/** Warns where a program needs a provider that this run cannot use. */
+function warnOfMissing(
+  program: string | undefined,
+  chosen: readonly string[] | undefined,
+  routes: GatewayDescription['routes'],
+  out: Pick<Output, 'warn'>,
+): void {
+  const missing = program === undefined ? undefined : missingProvider(program, routes);
+  if (program === undefined || missing === undefined) return;
+  const name = plainText(basename(program), 128);
+  if (chosen === undefined || chosen.includes(missing)) {
+    out.warn(`${name} needs ${missing}, which has no key`, `aipassd add ${missing}`);
+  } else out.warn(`${name} needs ${missing}, which this run may not use`, `add --provider ${missing}`);
+}
 
 /** Runs a program in this terminal and returns its exit code, as shells give it. */
 async function runProgram(
@@ -218,8 +237,7 @@ function print(program: string | undefined, { port, routes }: GatewayDescription
   const changes = environmentChanges(process.env, program ?? '', { origin, token: '<token>', routes });
   for (const [name, value] of Object.entries({ ...changes, ...more })) {
     if (value === undefined) out.line(`unset ${name}`);
-    // The placeholders for port and token are not quoted.
-    else out.line(`export ${name}=${value.includes('<') ? value : shellQuote(value)}`);
+    else out.line(`export ${name}=${shellQuote(value)}`);
   }
   const lines = program === undefined ? undefined : fileLines(program, origin, routes);
   if (lines !== undefined) out.line('', `# in ${lines.file}`, ...lines.lines);
