@@ -11,11 +11,12 @@
  */
 
 import type { Dirent } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
+import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { systemErrorCode } from '../base/errors.ts';
 import { checkEntry, checkTrust, currentUser, type TrustOutcome } from '../base/file-trust.ts';
 import { mapConcurrently } from '../base/map-concurrently.ts';
+import { plainText } from '../base/plain-text.ts';
 import { Secret } from '../base/secret.ts';
 import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
@@ -148,9 +149,19 @@ const MAX_FILES = 4096;
 
 const FILES_AT_ONCE = 16;
 
+/** Names of one folder that are shown because they cannot be used, and their length. */
+const MAX_SHOWN_NAMES = 5;
+const MAX_SHOWN_CHARS = 60;
+
 /** Content of a folder; `unreadable` means that it is unknown. */
 type FolderOutcome =
-  | { readonly kind: 'listed'; readonly files: readonly string[]; readonly folders: readonly string[] }
+  | {
+      readonly kind: 'listed';
+      readonly files: readonly string[];
+      readonly folders: readonly string[];
+      /** Those of them that are symbolic links. */
+      readonly links: ReadonlySet<string>;
+    }
   | { readonly kind: 'missing' }
   | { readonly kind: 'unreadable' };
 
@@ -171,7 +182,11 @@ export async function readStore(
       top.files.map((file) => join(folder, file)).filter((path) => path !== envFile),
       scan,
     );
-    for (const provider of top.folders.filter(isSegment)) {
+    for (const provider of usable(folder, top.folders, scan)) {
+      if (top.links.has(provider) && (await leadsBack(folder, provider))) {
+        scan.addNotes([unreadLink(join(folder, provider))]);
+        continue;
+      }
       const inner = await listFolder(join(folder, provider), scan);
       if (inner.kind === 'unreadable') unreadable.add(provider);
       if (inner.kind !== 'listed') continue;
@@ -179,13 +194,22 @@ export async function readStore(
         const paths = inner.files.map((file) => join(folder, provider, file));
         await checkFiles(paths, scan);
       } else {
-        for (const file of inner.files.filter(isSegment)) wanted.add(`${provider}/${file}`);
+        const place = join(folder, provider);
+        for (const file of usable(place, inner.files, scan)) {
+          if (inner.links.has(file) && (await leadsBack(folder, join(provider, file)))) {
+            scan.addNotes([unreadLink(join(place, file))]);
+          } else wanted.add(`${provider}/${file}`);
+        }
         scan.addNotes(
-          inner.folders.filter(isSegment).map((deep) => ({
-            subject: join(folder, provider, deep),
-            problem: 'is not read: a secret is <provider>/<slug>, without further folders',
-            hint: `move its files to ${shellQuote(join(folder, provider))}`,
-          })),
+          inner.folders.filter(isSegment).map((deep) =>
+            inner.links.has(deep)
+              ? unreadLink(join(place, deep))
+              : {
+                  subject: join(place, deep),
+                  problem: 'is not read: a secret is <provider>/<slug>, without further folders',
+                  hint: `move its files to ${shellQuote(place)}`,
+                },
+          ),
         );
       }
     }
@@ -195,6 +219,39 @@ export async function readStore(
     scan.addFaults([{ subject: folder, problem, hint: 'move other files out of it' }]);
   }
   return readFiles(folder, [...wanted].slice(0, MAX_FILES), held, unreadable, scan);
+}
+
+/** Returns the names that can be a provider or a slug, and reports the others but hidden ones. */
+function usable(folder: string, names: readonly string[], scan: FolderScan): string[] {
+  const odd = names.filter((name) => !isSegment(name) && !name.startsWith('.') && name !== '__pycache__');
+  if (odd.length > 0) {
+    const shown = odd.slice(0, MAX_SHOWN_NAMES).map((name) => JSON.stringify(plainText(name, MAX_SHOWN_CHARS)));
+    const problem = `names that cannot be used, so that their files are not read: ${shown.join(', ')}`;
+    scan.addNotes([{ subject: folder, problem, hint: 'rename them, without control characters and backslashes' }]);
+  }
+  return names.filter(isSegment);
+}
+
+/**
+ * Returns whether a link leads back into the store. That is the store itself, a folder above it, a
+ * file beside `.env`, or a reserved folder. By such a link OAuth files would be secrets.
+ */
+async function leadsBack(folder: string, link: string): Promise<boolean> {
+  try {
+    const [root, target] = await Promise.all([realpath(folder), realpath(join(folder, link))]);
+    if (target === root || root.startsWith(target === '/' ? '/' : `${target}/`)) return true;
+    if (!target.startsWith(`${root}/`)) return false;
+    const [first = '', ...others] = target.slice(root.length + 1).split('/');
+    const isFileOfRoot = others.length === 0 && (await stat(target)).isFile();
+    return isFileOfRoot || first === OAUTH_FOLDER || first === ORGANIZATIONS_FOLDER;
+  } catch {
+    // Gone since it was listed.
+    return false;
+  }
+}
+
+function unreadLink(path: string): Warning {
+  return { subject: path, problem: 'is a link that is not followed', hint: `delete the link: rm ${shellQuote(path)}` };
 }
 
 /** Checks the mode and owner of a folder that is not read itself; a missing one is fine. */
@@ -265,12 +322,13 @@ async function listFolder(path: string, scan: FolderScan): Promise<FolderOutcome
   await checkPath(path, 'folder', scan);
   const files: string[] = [];
   const folders: string[] = [];
+  const links = new Set(entries.filter((entry) => entry.isSymbolicLink()).map(({ name }) => name));
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const kind = entry.isSymbolicLink() ? await kindOfTarget(join(path, entry.name)) : kindOf(entry);
     if (kind === 'file') files.push(entry.name);
     if (kind === 'folder') folders.push(entry.name);
   }
-  return { kind: 'listed', files, folders };
+  return { kind: 'listed', files, folders, links };
 }
 
 async function kindOfTarget(path: string): Promise<'file' | 'folder' | undefined> {
@@ -293,7 +351,13 @@ async function checkFiles(paths: readonly string[], scan: FolderScan): Promise<v
 
 async function checkPath(path: string, kind: 'file' | 'folder', scan: FolderScan): Promise<void> {
   try {
-    const { warnings, refused } = classifyAccess(path, kind, await stat(path), currentUser());
+    const facts = await stat(path);
+    if (kind === 'folder' && !facts.isDirectory()) {
+      const hint = `put a folder in its place: ls -l ${shellQuote(path)}`;
+      scan.addFaults([{ subject: path, problem: 'is not a folder', hint }]);
+      return;
+    }
+    const { warnings, refused } = classifyAccess(path, kind, facts, currentUser());
     if (refused) scan.addFaults(warnings);
     else scan.addNotes(warnings);
   } catch {

@@ -53,6 +53,7 @@ export async function readSecretFile(
     warnings: [{ subject: path, problem, hint }],
   });
   let facts: BigIntStats | undefined;
+  let target = path;
   try {
     const trust = check();
     if (trust.kind === 'missing') return { kind: 'missing' };
@@ -64,6 +65,7 @@ export async function readSecretFile(
       const problem = `${trust.fault.problem}; what it leads to is not used`;
       return { kind: 'refused', warnings: [{ ...trust.fault, problem }] };
     }
+    target = trust.path;
     for (let tries = 0; tries < MAX_ATTEMPTS; tries++) {
       if (!facts.isFile()) return broken('is not a regular file', 'put a plain text file in its place');
       const attempt = await readOnce(trust.path);
@@ -95,6 +97,10 @@ export async function readSecretFile(
     const code = systemErrorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return { kind: 'missing' };
     if (code === undefined) throw error;
+    if (basename(target) !== basename(path)) {
+      const linked = plainText(target, MAX_PATH_LENGTH);
+      return broken(`leads to ${linked}, which cannot be read (${code})`, 'put a plain text file in place of the link');
+    }
     const hint =
       facts && code === 'EACCES' ? accessHint(path, 'file', ownedBy(facts), user) : 'make it readable for the daemon';
     return broken(`cannot be read (${code})`, hint);

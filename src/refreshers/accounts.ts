@@ -14,6 +14,7 @@ import type { Config } from '../base/config-schema.ts';
 import type { Clock } from '../base/clock.ts';
 import { ABSENT, readFileSignature } from '../base/file-signature.ts';
 import { mapConcurrently } from '../base/map-concurrently.ts';
+import { plainText } from '../base/plain-text.ts';
 import type { Warning } from '../base/warning.ts';
 import type { AccountStatus, TokenValue } from '../protocol/oauth.ts';
 import { Account, type TokenRequest } from './account.ts';
@@ -34,6 +35,7 @@ import {
 } from './account-name.ts';
 import type { HeldToken } from './held-token.ts';
 import {
+  explainAccountName,
   explainCopyName,
   explainUnusedClient,
   invalidAccountName,
@@ -103,6 +105,9 @@ export class Accounts {
     const isUsed = !google.includes(GOOGLE_CLIENT_FILE) || [...found].some((name) => providerOf(name) === GOOGLE);
     this.#strayFiles = [
       ...copies.map(({ file, original }) => explainCopyName(file, original)),
+      ...oauth
+        .filter((file) => /^[^.].*\.json$/.test(file) && isOwn(file) && oauthFileAccount(file) === undefined)
+        .map((file) => explainAccountName(join(secrets, 'oauth', plainText(file, 128)))),
       ...(isUsed ? [] : [explainUnusedClient(join(secrets, GOOGLE_CLIENT_FILE))]),
     ];
     for (const [name, account] of this.#accounts) {

@@ -222,6 +222,14 @@ export function explainCopy(file: string, original: string): Warning {
   };
 }
 
+export function explainAccountName(file: string): Warning {
+  return {
+    subject: file,
+    problem: 'has a name that no account can have, and is not used',
+    hint: 'rename it to <provider>.json or <provider>.<account>.json, of letters, digits and "_.@+-"; google has files of its own',
+  };
+}
+
 export function explainCopyName(file: string, original: string): Warning {
   return {
     subject: file,

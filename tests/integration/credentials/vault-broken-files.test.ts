@@ -3,7 +3,8 @@
  * with what to do.
  */
 
-import { chmod, mkdir, unlink, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, rename, symlink, unlink, writeFile } from 'node:fs/promises';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
@@ -113,6 +114,66 @@ describe('a broken .env', () => {
     await it.serves('openrouter', ['sk-or-v1-planted']);
   });
 });
+
+describe('links within the secrets folder', () => {
+  test('that lead back are not followed, and are named with the command that deletes them', async () => {
+    await using it = await startWithSecrets();
+    await mkdir(join(it.folder, 'oauth'), { mode: 0o700 });
+    const links: readonly (readonly [string, string])[] = [
+      ['self', '.'],
+      ['tokens', 'oauth'],
+      ['telegram/loop', '..'],
+      ['telegram/token.json', '../oauth/github.json'],
+      ['telegram/google.json', '../google_creds.json'],
+    ];
+    for (const file of ['oauth/github.json', 'google_creds.json']) await it.write(file, '{"refresh_token":"r-1"}');
+    for (const [link, target] of links) await symlink(target, join(it.folder, link));
+    it.vault.changed();
+    for (const [link] of links) await warns(it, `rm ${join(it.folder, link)}`);
+    expect(it.vault.secretNames().map(({ name }) => name)).toEqual(['telegram/bot', 'telegram/raw']);
+  });
+
+  test('that lead to another provider or out of the folder are read', async () => {
+    await using it = await startWithSecrets();
+    const outside = join(it.root, 'elsewhere');
+    await writeFile(outside, 'from-outside', { mode: 0o600 });
+    await symlink('telegram', join(it.folder, 'tg'));
+    await symlink(outside, join(it.folder, 'telegram', 'linked'));
+    it.vault.changed();
+    await until('the linked secret is served', () => it.vault.secretNames('tg').length === 3);
+    expect(it.vault.readSecret('tg/linked', false)).toBe('from-outside');
+    await isQuiet(it);
+  });
+});
+
+test('a file in place of the secrets folder is reported as one, without a chmod', async () => {
+  await using it = await startWithSecrets();
+  await rename(it.root, `${it.root}-aside`);
+  await writeFile(it.root, '', { mode: 0o644 });
+  it.vault.changed();
+  await warns(it, `${it.root}: is not a folder`);
+  expect(it.vault.warnings().some(({ hint }) => hint.includes('chmod'))).toBe(false);
+  await unlink(it.root);
+  await rename(`${it.root}-aside`, it.root);
+});
+
+test('a name that cannot be used is reported', async () => {
+  await using it = await startWithSecrets();
+  await it.write('telegram/two\nlines', 'x');
+  await it.write('telegram/.DS_Store', 'x');
+  await warns(it, 'two lines');
+  expect(it.vault.warnings()).toHaveLength(1);
+});
+
+test.runIf(existsSync('/proc/self/mem'))(
+  'a .env that is a link to what cannot be read is reported as a link',
+  async () => {
+    await using it = await startWithSecrets();
+    await unlink(it.envFile);
+    await symlink('/proc/self/mem', it.envFile);
+    await warns(it, '/mem, which cannot be read');
+  },
+);
 
 describe('permissions', () => {
   test('what others can read is served, and named with the chmod that fixes it', async () => {

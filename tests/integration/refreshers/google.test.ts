@@ -45,6 +45,15 @@ describe('a Google client', () => {
   });
 });
 
+it('a file whose name no account can have is a warning, and a hidden one is not', async () => {
+  await using files = new AccountFiles();
+  await files.write('oauth/emoji\u2603.json', { refresh_token: 'r-1' });
+  await files.write('oauth/.hidden.json', { refresh_token: 'r-2' });
+  const { accounts } = makeAccounts(files);
+  await accounts.scan();
+  expect(accounts.warnings()).toMatchObject([{ subject: expect.stringContaining('emoji\u2603.json') }]);
+});
+
 describe('a Google account', () => {
   it('in the form of google-auth for Python is renewed and stays in that form', async () => {
     await using endpoint = await TokenEndpoint.start();
