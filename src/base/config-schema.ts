@@ -19,7 +19,10 @@ const url = z
   });
 
 /** HTTP header names and values as RFC 9110 §5 allows them. */
-const headers = z.record(z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/), z.string().regex(/^[\t\x20-\x7e]*$/));
+const headers = z.record(
+  z.string().regex(/^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/, 'is not the name of a header'),
+  z.string().regex(/^[\t\x20-\x7e]*$/, 'has a line break, another control character or a letter outside ASCII'),
+);
 
 const milliseconds = z.int().min(1).max(3_600_000);
 const days = z.int().min(1).max(36_500);
@@ -67,7 +70,7 @@ const key = z.strictObject({
 
 const authHeader = z
   .string()
-  .regex(/^[A-Za-z0-9-]+$/)
+  .regex(/^[A-Za-z0-9-]+$/, 'is not the name of a header')
   .optional();
 
 /** Endpoint of a provider in one dialect. Defaults: the catalogue's, or usual for the dialect. */

@@ -45,7 +45,8 @@ export function parseConfig(text: string, path: string): Config {
       `${placeAt(text, first.offset)}: ${SYNTAX[printParseErrorCode(first.error)] ?? 'this is not JSON'}`,
     ]);
   }
-  return check(document ?? {}, path);
+  // A file without content gives undefined, unlike one that holds null.
+  return check(document === undefined ? {} : document, path);
 }
 
 function check(document: unknown, path: string): Config {
@@ -89,7 +90,8 @@ function placeAt(text: string, offset: number): string {
 const KEY_SETTING = /^(?:api[-_]?)?(?:key|token|secret)$/i;
 
 function describeIssue(issue: z.core.$ZodIssue): string[] {
-  const place = issue.path.map(String).join('.') || 'the document';
+  const place = issue.path.map(String).join('.');
+  if (place === '' && issue.code === 'invalid_type') return ['it is not an object in braces: { … }'];
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((unknown) => {
       const path = [...issue.path, unknown];

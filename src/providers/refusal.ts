@@ -4,6 +4,7 @@
  */
 
 import { AipassError, type ErrorCode } from '../base/errors.ts';
+import { CATALOGUE } from './catalogue.ts';
 import type { FailureClass, Refusal } from './classify-failure.ts';
 import { isPage, readError, safeReason, type Redact } from './error-reason.ts';
 import { describeCertificateFailure } from '../base/network.ts';
@@ -44,9 +45,12 @@ export function describeFailedExchange(failure: ExchangeFailure, provider: strin
     case 'unreachable': {
       const certificate = describeCertificateFailure(failure.detail, failure.host ?? provider);
       const known = NETWORK_FAILURES[failure.detail];
+      // The name in a built-in address is right.
+      const isBuiltIn = known === NAME_UNKNOWN && isBuiltInHost(provider, failure.host);
+      const hint = isBuiltIn ? undefined : known?.hint;
       const problem = `${provider} ${known?.problem ?? 'cannot be reached'} (${failure.detail})`;
       return new AipassError('PROVIDER_UNAVAILABLE', certificate ? `${provider}: ${certificate.problem}` : problem, {
-        hint: certificate?.hint ?? known?.hint ?? 'check the network, then try again',
+        hint: certificate?.hint ?? hint ?? 'check the network, then try again',
         cause: failure,
       });
     }
@@ -82,6 +86,13 @@ const NAME_UNKNOWN = {
   problem: 'cannot be reached: its name is not known',
   hint: 'check the network and the address in the configuration',
 };
+
+/** Returns whether a host is the one of the provider's address in the catalogue. */
+function isBuiltInHost(provider: string, host: string | undefined): boolean {
+  const baseUrl = Object.hasOwn(CATALOGUE, provider) ? CATALOGUE[provider]?.baseUrl : undefined;
+  return baseUrl !== undefined && (host === undefined || new URL(baseUrl).hostname === host);
+}
+
 const BROKEN = { problem: 'broke the connection off' };
 
 /** What happened, and what to do, by the code of a failed connection. */

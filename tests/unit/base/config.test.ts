@@ -167,6 +167,8 @@ describe('a wrong configuration', () => {
     ['a frame limit below 1 KiB', '{"limits":{"frameBytes":100}}'],
     ['retention for no day at all', '{"usage":{"retentionDays":0}}'],
     ['a list in place of a document', '[]'],
+    ['null in place of a document', 'null'],
+    ['a number in place of a document', '42'],
     ['a text in place of a document', '"x"'],
     ['null in place of a section', '{"log":null}'],
   ])('is refused for %s', (_what, text) => {
@@ -198,6 +200,10 @@ describe('what is wrong, in words', () => {
   it.each([
     ['{ "defaultProvider": "x"', 'line 1, column 25: a closing } is missing'],
     ['{\n  defaultProvider: "x" }', 'line 2, column 3'],
+    ['null', 'not an object'],
+    ['42', 'not an object'],
+    ['{ "providers": { "x": { "headers": { "x-a": "b\\nc" } } } }', 'line break'],
+    ['{ "providers": { "x": { "headers": { "x a": "b" } } } }', 'not the name of a header'],
     ['{ "schedules": { "refresh": "@hourly" } }', 'is not a cron pattern'],
     ['{ "providers": { "x": { "baseUrl": "localhost:8000" } } }', 'begin it with https:// or http://'],
     ['{ "providers": { "openai": { "apiKey": "sk-x" } } }', 'a key belongs in ~/.secrets/aipass/.env'],

@@ -99,4 +99,14 @@ describe('an exchange without an answer', () => {
     expect(error.code).toBe(code);
     expect(error.message).toBe(message);
   });
+
+  test.each([
+    ['openai', 'api.openai.com', false],
+    ['openai', 'proxy.example', true],
+    ['my-llm', 'llm.example', true],
+  ])('advises to check the configured address of %s at %s: %s', (provider, host, isAdvised) => {
+    const { hint } = describeFailedExchange(new ExchangeFailure('network', 'ENOTFOUND', undefined, host), provider);
+    expect(hint).toContain('check the network');
+    expect(hint?.includes('configuration')).toBe(isAdvised);
+  });
 });
