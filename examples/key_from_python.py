@@ -58,4 +58,5 @@ with socket.socket(socket.AF_UNIX) as connection:
             print(f"the key has {len(key)} characters and ends with {key[-4:]}")
             break
         if message["type"] == "error":
-            sys.exit(f"{message['data']['error']['code']}: {message['data']['error']['message']}")
+            error = message["data"]["error"]
+            sys.exit(f"{error['code']}: {error['message']}\n  {error.get('hint', '')}")

@@ -5,7 +5,7 @@
  * another key.
  */
 
-import { connect } from 'aipassd';
+import { AipassError, connect } from 'aipassd';
 
 /** Stands for the client class of some API. */
 class Client {
@@ -25,4 +25,10 @@ class Client {
 const [provider = 'coingecko', url = 'https://api.coingecko.com/api/v3/ping'] = process.argv.slice(2);
 await using aipass = await connect({ caller: 'example-pooled' });
 const client = aipass.pooled(provider, (key) => new Client(key));
-console.log(await client.get(url));
+try {
+  console.log(await client.get(url));
+} catch (error) {
+  if (!(error instanceof AipassError)) throw error;
+  console.error(`${error.code}: ${error.message}\n  ${error.hint ?? ''}`);
+  process.exitCode = 1;
+}

@@ -88,6 +88,16 @@ describe('examples', () => {
     });
   });
 
+  it.each(['pooled-client.ts', 'key_from_python.py'])(
+    '%s ends with the code and the hint of a failure',
+    async (name) => {
+      const { code, stderr } = await run(name, ['nosuch']);
+      expect(code).toBe(1);
+      expect(stderr).toMatch(/^NOT_FOUND: .*\n {2}\S/);
+      expect(stderr.trim().split('\n')).toHaveLength(2);
+    },
+  );
+
   it('the Python program finds the daemon by the record of its run where the environment names no runtime folder', async () => {
     const { AIPASSD_RUNTIME_DIR: _, ...rest } = running.home.env;
     const env = { ...rest, XDG_RUNTIME_DIR: join(running.home.path, 'no-session') };
