@@ -2,7 +2,7 @@
  * Maps the codes of the file system to error codes, and to messages and hints for people.
  */
 
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { AipassError, systemErrorCode, type ErrorCode } from './errors.ts';
 import { shellQuote } from './shell-quote.ts';
@@ -26,7 +26,7 @@ const NOT_PERMITTED: Meaning = {
 const NO_ROOM: Meaning = {
   code: 'INTERNAL',
   reason: 'does not fit on its disk, which is full',
-  hint: (path) => `free some space, then try again: df -h ${path}`,
+  hint: (_quoted, path) => `free some space, then try again: df -h ${shellQuote(existingPlace(path))}`,
 };
 const IN_THE_WAY: Meaning = {
   code: 'BAD_REQUEST',
@@ -47,6 +47,11 @@ function lacksOwnMode(path: string): boolean {
     // A folder above it may not be passed.
     return false;
   }
+}
+
+/** Returns a path, or the nearest folder above it that exists. */
+function existingPlace(path: string): string {
+  return existsSync(path) || dirname(path) === path ? path : existingPlace(dirname(path));
 }
 
 /** Returns the folder of a temporary file, and any other path as it is. */

@@ -9,8 +9,8 @@
  * that it has. They are written byte for byte as they are given, and by nothing but this file.
  */
 
-import { rm, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm, rmdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { createFileAtomic, writeFileAtomic } from '../base/atomic-write.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { isRecord, parseJson } from '../base/json.ts';
@@ -246,8 +246,15 @@ export async function writeSecret(
   }
   const isDocument = isRecord(parseJson(Buffer.from(bytes).toString('utf8')));
   const path = join(folder, provider, isDocument ? `${slug}.json` : slug);
-  if (replace) await writeFileAtomic(path, bytes);
-  else await createFileAtomic(path, bytes).catch(rethrowExisting);
+  const isNewFolder = (await stat(dirname(path)).catch(() => undefined)) === undefined;
+  try {
+    if (replace) await writeFileAtomic(path, bytes);
+    else await createFileAtomic(path, bytes).catch(rethrowExisting);
+  } catch (error) {
+    // Removes it only if it is empty.
+    if (isNewFolder) await rmdir(dirname(path)).catch(() => {});
+    throw error;
+  }
   // A document comes before a raw file of the same name, so the other one must not stay.
   if (existing !== undefined && existing !== path) await rm(existing, { force: true });
   await reload();

@@ -26,3 +26,8 @@ describe('the hint for a path that is not accessible', () => {
     expect(hintFor(join(folder, 'gone'))).toContain('ls -ld');
   });
 });
+
+it('a full disk is shown by a folder that exists', () => {
+  const full = Object.assign(new Error('full'), { code: 'ENOSPC', path: join(folder, 'new', 'file') });
+  expect(describeFailure('cannot write', full).hint).toMatch(new RegExp(`df -h ${folder}$`));
+});
