@@ -143,13 +143,23 @@ async function runVerb(
     return (await verb.run(values, context)) ?? 0;
   } catch (error) {
     if (interrupt.signal.aborted) return EXIT_INTERRUPTED;
-    const failure = describeFailure(`aipassd ${verb.name}`.trimEnd(), error);
+    const failure = inWordsOfVerb(verb, describeFailure(`aipassd ${verb.name}`.trimEnd(), error));
     out.error(failure, asJson);
     return failure.code === 'DAEMON_UNREACHABLE' ? 3 : failure instanceof UsageError ? 1 : 2;
   } finally {
     process.off('SIGINT', onInterrupt);
     await connected?.close();
   }
+}
+
+/** Puts the verb in place of the operation, which nobody typed, where parameters are rejected. */
+function inWordsOfVerb({ name }: Verb, error: AipassError): AipassError {
+  const [, operation = ''] = /^correct the parameters of ([\w.]+)$/.exec(error.hint ?? '') ?? [];
+  if (operation === '' || !error.message.startsWith(`${operation}: `)) return error;
+  return new AipassError(error.code, `${name}${error.message.slice(operation.length)}`, {
+    hint: `see: aipassd ${name} --help`,
+    cause: error,
+  });
 }
 
 async function unknownCommand(word: string): Promise<UsageError> {

@@ -38,7 +38,7 @@ export function secretOperations(vault: Vault, folder: string, record: RecordEve
       right: 'admin',
       schema: z.strictObject({
         name: z.string().min(1).max(512),
-        value: z.base64().max(2 * 1024 * 1024),
+        value: z.base64().max(2 * 1024 * 1024, 'too big: a secret has 1 to 1048576 bytes'),
         replace: z.boolean().optional(),
       }),
       audit: { outcome: 'changed', credential: ({ name }) => name },

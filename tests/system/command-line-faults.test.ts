@@ -10,6 +10,7 @@ import { CLI_PATH, runCli } from '../support/run-cli.ts';
 import { runProgram, type ProgramResult } from '../support/run-program.ts';
 import { makeTempHome, type TempHome } from '../support/temp-home.ts';
 import { createTestDaemon } from '../support/test-daemon.ts';
+import { until } from '../support/until.ts';
 
 const isRoot = process.getuid?.() === 0;
 
@@ -45,6 +46,13 @@ describe('aipassd test', () => {
     expect(stderr).toMatch(/local was not tested: local .*refused/);
   });
 
+  it('does not call a connection successful whose key was not checked', async () => {
+    await using running = await createTestDaemon({ local: { keyCheck: null } });
+    const { code, stdout } = await running.cli(['test']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^The key was not checked: local answers/);
+  });
+
   it('needs no list of models where the key was accepted', async () => {
     await using running = await createTestDaemon({ local: { modelsUrl: null } });
     await running.home.writeConfig({
@@ -63,6 +71,52 @@ describe('aipassd test', () => {
       code: 0,
       stdout: expect.stringContaining('local'),
     });
+  });
+});
+
+describe('a refusal', () => {
+  it('is in the words of the verb that was typed', async () => {
+    await using running = await createTestDaemon({ gateway: {} });
+    const token = await running.cli(['gateway-token', 'x y']);
+    expect(token).toMatchObject({ code: 2, stderr: expect.stringContaining('gateway-token: "name"') });
+    expect(token.stderr).toContain('aipassd gateway-token --help');
+    expect(token.stderr).not.toContain('gateway.token.create');
+    const huge = await running.cli(['set-secret', 'a/huge'], { stdin: 'x'.repeat(3 * 1024 * 1024) });
+    expect(huge).toMatchObject({ code: 2, stderr: expect.stringContaining('1 to 1048576 bytes') });
+    expect(huge.stderr).not.toContain('secret.set');
+  });
+
+  it('leaves no folder of a secret that could not be stored', async () => {
+    await using running = await createTestDaemon();
+    const { code } = await running.cli(['set-secret', `new/${'x'.repeat(255)}`], { stdin: '{"key":"v"}' });
+    expect(code).toBe(2);
+    expect(existsSync(join(running.home.paths.secrets, 'new'))).toBe(false);
+  });
+
+  it('comes before the question where there is nothing to remove', async () => {
+    await using running = await createTestDaemon();
+    const { code, stderr } = await running.cli(['remove-secret', 'a/nosuch']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('NOT_FOUND');
+  });
+
+  it('of an import says that the file holds no key', async () => {
+    await using running = await createTestDaemon();
+    await writeFile(join(running.home.path, 'plain.txt'), 'root:x:0:0:root:/root:/bin/bash\n');
+    const { code, stdout } = await running.cli(['import', 'plain.txt', '--yes']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('plain.txt holds no API key') });
+  });
+
+  it('names the command that adds a key where a pool has none', async () => {
+    await using running = await createTestDaemon();
+    const explained = await running.cli(['pool', 'explain', 'anthropic']);
+    expect(`${explained.stdout}${explained.stderr}`).toContain('aipassd add anthropic');
+    await running.home.writeKeys({});
+    const checked = await until('the keys are gone', async () => {
+      const ran = await running.cli(['pool', '--check']);
+      return ran.stdout.includes('no provider has a key yet') ? ran : undefined;
+    });
+    expect(checked).toMatchObject({ code: 0, stderr: expect.stringContaining('aipassd add') });
   });
 });
 

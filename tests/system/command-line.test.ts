@@ -292,6 +292,8 @@ describe('the command line without a daemon', () => {
     [['call'], '<prompt> is missing'],
     [['call', 'x'], 'there is no default'],
     [['call', '  ', '--model', 'm'], 'the prompt is empty'],
+    [['call', 'x', '--model', ''], 'there is no default'],
+    [['remove-secret', 'nosuch'], '<provider>/<slug>'],
   ])('%j is not understood: exit code 1 and what to do', async (args, message) => {
     await using home = makeTempHome();
     const { code, stdout, stderr } = await runCli(home, args);

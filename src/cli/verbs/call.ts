@@ -22,9 +22,9 @@ export const call = defineVerb({
   async run(values, { out, connect, readStdin, signal }) {
     const { model, stream: streamed, system, provider, 'max-tokens': maxTokens, temperature, json } = values;
     const prompt = await readPrompt(values.prompt, readStdin);
-    if (model === undefined) {
+    if (model === undefined || model.trim() === '') {
       throw new UsageError(
-        '--model is missing: there is no default model',
+        `--model is ${model === undefined ? 'missing' : 'empty'}: there is no default model`,
         'choose one that aipassd models lists, and add it: aipassd call … --model MODEL',
       );
     }

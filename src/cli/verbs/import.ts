@@ -29,13 +29,13 @@ export const importFile = defineVerb({
     const aipass = await context.connect();
     // A .env never begins with a brace, and JSON that is broken is reported as such.
     if (/^\s*[[{]/.test(text)) return importUsage(aipass, text, json, context);
-    return importKeys(aipass, text, { ...options, json }, context);
+    return importKeys(aipass, { file, text }, { ...options, json }, context);
   },
 });
 
 async function importKeys(
   aipass: Aipass,
-  text: string,
+  { file, text }: { readonly file: string; readonly text: string },
   options: {
     readonly yes: boolean;
     readonly 'dry-run': boolean;
@@ -50,7 +50,10 @@ async function importKeys(
   if (!json) printFound(found, out);
   if (dryRun || count === 0) {
     if (json) out.json(found);
-    else if (count === 0) out.line('Nothing to import');
+    else if (count === 0) {
+      const isEmpty = found.keys.length + found.skipped.length === 0;
+      out.line(isEmpty ? `Nothing to import: ${file} holds no API key` : 'Nothing to import');
+    }
     return;
   }
   const keys = formatCount(count, 'key');

@@ -67,10 +67,8 @@ export const pool = defineVerb({
     const { out, connect } = context;
     const pools = await (await connect()).pools(provider, { organization });
     if (json) out.json(pools);
-    else if (pools.length === 0) {
-      out.line('no provider has a key yet');
-      out.hint('run: aipassd add <provider>; see: aipassd list-providers');
-    } else for (const each of pools) printPool(each, out);
+    else if (pools.length === 0) printNoKey(out);
+    else for (const each of pools) printPool(each, out);
     return 0;
   },
 });
@@ -113,7 +111,13 @@ async function checkKeys(
     },
   });
   if (json) out.json({ checks: verdicts, pools: await aipass.pools(provider, { organization }) });
+  else if (verdicts.length === 0) printNoKey(out);
   return verdicts.some(isBadKey) ? 2 : 0;
+}
+
+function printNoKey(out: Output): void {
+  out.line('no provider has a key yet');
+  out.hint('run: aipassd add <provider>; see: aipassd list-providers');
 }
 
 function printExplanation(
@@ -133,6 +137,7 @@ function printExplanation(
     keys.map((key) => [key.keyId, key.eligible ? 'free' : 'not free', key.why]),
     { indent: 2, wrapLast: true, stack: true },
   );
+  if (keys.length === 0) out.hint(`run: aipassd add ${provider}`);
 }
 
 function printPool({ provider, strategy, cooldowns, waiting, keys }: PoolInfo, out: Output): void {

@@ -101,7 +101,9 @@ export const testConnection = defineVerb({
     if (!wasTested) throw notTested(name, verdict, found[0]?.id);
     const proof = isAccepted ? 'the key is accepted' : (verdict?.detail ?? 'it needs no key');
     const list = asked ? `${formatCount(found.length, 'model')} available; ` : '';
-    if (!json) out.line(`Connection successful: ${name} answers, ${list}${proof}`);
+    const isUnproven = !isAccepted && !isKeyless;
+    const outcome = isUnproven ? 'The key was not checked' : 'Connection successful';
+    if (!json) out.line(`${outcome}: ${name} answers, ${list}${proof}`);
   },
 });
 

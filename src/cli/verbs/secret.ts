@@ -7,6 +7,8 @@
 import { lstat, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
+import type { Aipass } from '../../client/aipass.ts';
+import type { SecretInfo } from '../../protocol/operations.ts';
 import { formatCount } from '../format.ts';
 import { canAsk, confirm, readHidden, readNamedFile } from '../prompt.ts';
 import {
@@ -41,18 +43,11 @@ export const getSecret = defineVerb({
       else out.line(...secrets.map((one) => (name === undefined ? one.name : one.name.slice(name.length + 1))));
       return;
     }
-    if (name === undefined || !/^[^/]+\/[^/]+$/.test(name)) {
-      throw new UsageError(
-        `<name>: not <provider>/<slug> (got ${name === undefined ? 'nothing' : JSON.stringify(name)})`,
-        'write for example: aipassd get-secret telegram/bot; aipassd get-secret --list shows what there is',
-      );
-    }
+    assertSecretName('get-secret', name);
     if (file !== undefined) await assertWritable(file, force);
     const aipass = await connect();
     if (file === undefined) {
-      const { secrets } = await aipass.request('secret.list', { provider: name.slice(0, name.indexOf('/')) });
-      const found = secrets.find((one) => one.name === name);
-      if (!found) throw new AipassError('NOT_FOUND', `no secret ${name}`, { hint: 'see: aipassd get-secret --list' });
+      const found = await findSecret(aipass, name);
       if (json) out.json({ ...found, set: true });
       else out.line(`${name}: set (${found.chars} chars)`);
       return;
@@ -69,6 +64,22 @@ export const getSecret = defineVerb({
     out.line(`Wrote ${name} to ${file}`);
   },
 });
+
+function assertSecretName(verb: string, name: string | undefined): asserts name is string {
+  if (name !== undefined && /^[^/]+\/[^/]+$/.test(name)) return;
+  throw new UsageError(
+    `<name>: not <provider>/<slug> (got ${name === undefined ? 'nothing' : JSON.stringify(name)})`,
+    `write for example: aipassd ${verb} telegram/bot; aipassd get-secret --list shows what there is`,
+  );
+}
+
+/** Returns what is known of a secret. @throws AipassError NOT_FOUND where there is none. */
+async function findSecret(aipass: Pick<Aipass, 'request'>, name: string): Promise<SecretInfo> {
+  const { secrets } = await aipass.request('secret.list', { provider: name.slice(0, name.indexOf('/')) });
+  const found = secrets.find((one) => one.name === name);
+  if (found) return found;
+  throw new AipassError('NOT_FOUND', `no secret ${name}`, { hint: 'see: aipassd get-secret --list' });
+}
 
 /**
  * Rejects a target that is not an ordinary file, because a device or a pipe would be replaced by
@@ -131,8 +142,10 @@ export const removeSecret = defineVerb({
   summary: 'remove an opaque secret for good',
   parameters: { name: requiredWord('<provider>/<slug>', 'secrets'), yes: flag('do not ask'), json: JSON_FLAG },
   async run({ name, yes, json }, { out, connect, signal }) {
+    assertSecretName('remove-secret', name);
     const aipass = await connect();
     if (!yes) {
+      await findSecret(aipass, name);
       const refusal = new AipassError('BAD_REQUEST', `this would remove ${name} for good`, {
         hint: `add --yes if that is meant; to keep a copy: aipassd get-secret ${name} --out FILE`,
       });
