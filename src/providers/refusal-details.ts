@@ -6,7 +6,7 @@
  * checked, and nothing of the text is passed on.
  */
 
-import { toRecord } from '../base/json.ts';
+import { isRecord, toRecord } from '../base/json.ts';
 import { parseGoDuration, parseProtobufDuration, parseReset, readAskedWait } from './reset-formats.ts';
 
 /** Structured part of an error document. */
@@ -217,10 +217,10 @@ function listOf(value: unknown): readonly Fields[] {
  * dropped.
  */
 function readHeaders(value: unknown): Readonly<Record<string, string>> | undefined {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  if (!isRecord(value)) return undefined;
   const entries = Object.entries(value).slice(0, MAX_ENTRIES * 2);
   return Object.fromEntries(
-    entries.flatMap(([name, text]: [string, unknown]) =>
+    entries.flatMap(([name, text]) =>
       typeof text === 'string' || typeof text === 'number' ? [[name.toLowerCase(), String(text)]] : [],
     ),
   );
