@@ -19,11 +19,14 @@ import { loadVerb, loadVerbs, VERB_NAMES } from './verbs/index.ts';
 /** Exit code of a program that Ctrl-C ended, as shells give it. */
 const EXIT_INTERRUPTED = 130;
 
+/** First words of all commands. */
+const VERB_WORDS = [...new Set(VERB_NAMES.map((name) => name.split(' ')[0] ?? ''))].filter((word) => word !== '');
+
 const HELP_FLAGS: ReadonlySet<string> = new Set(['--help', '-h']);
 const VERSION_FLAGS: ReadonlySet<string> = new Set(['--version', '-V', '-v']);
 
 export async function main(argv: readonly string[], runDaemon: () => Promise<number>): Promise<number> {
-  const out = new Output(process.stdout, process.stderr, process.env);
+  const out = new Output(process.stdout, process.stderr, process.env, VERB_WORDS);
   // A reader that has read enough (`| head`) is not an error.
   process.stdout.on('error', (error) => {
     const code = systemErrorCode(error);

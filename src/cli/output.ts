@@ -31,7 +31,7 @@ const MIN_CUT = 8;
  * quotes, commas, brackets and semicolons that end a word belong to prose.
  */
 const COMMAND =
-  /^(?:run: |see: |start it: )?(?:sudo|chmod|chown|aipassd|systemctl|launchctl|ls|df|mv|npm|export|findmnt) (?:'[^']*'|"[^"]*"|[^'",;(]|[,;](?! ))*$/;
+  /^(?:run: |see: |start it: )?(?:sudo|chmod|chown|(?:npx )?aipassd|systemctl|launchctl|ls|df|mv|npm|export|findmnt) (?:'[^']*'|"[^"]*"|[^'",;(]|[,;](?! ))*$/;
 
 /** The part of a stream that output needs. */
 export interface OutputStream {
@@ -55,12 +55,22 @@ export class Output {
   readonly #stderr: OutputStream;
   readonly #colour: boolean;
   readonly #env: Readonly<Record<string, string | undefined>>;
+  readonly #command: RegExp | undefined;
   #hasPrinted = false;
 
-  constructor(stdout: OutputStream, stderr: OutputStream, env: Readonly<Record<string, string | undefined>>) {
+  /** @param verbs verbs whose commands in hints get `npx` in front where npx runs this one. */
+  constructor(
+    stdout: OutputStream,
+    stderr: OutputStream,
+    env: Readonly<Record<string, string | undefined>>,
+    verbs: readonly string[] = [],
+  ) {
     this.#stdout = stdout;
     this.#stderr = stderr;
     this.#env = env;
+    // npx sets it (npm-exec(1)); a clone has no command aipassd.
+    const isNpx = env['npm_lifecycle_event'] === 'npx' && verbs.length > 0;
+    this.#command = isNpx ? new RegExp(`(?<![\\w./-])aipassd (?=(?:${verbs.join('|')})(?![\\w-]))`, 'g') : undefined;
     this.#colour = stdout.isTTY === true && !env['NO_COLOR'] && env['TERM'] !== 'dumb';
   }
 
@@ -201,7 +211,8 @@ export class Output {
   }
 
   #hintLines(hint: string, indent = 4): string[] {
-    const plain = readable(hint, 2000);
+    const said = readable(hint, 2000);
+    const plain = this.#command === undefined ? said : said.replace(this.#command, 'npx $&');
     const lines = COMMAND.test(plain) ? [plain] : wrapText(plain, Math.max(this.columns - indent - 2, MIN_WRAPPED));
     return lines.map((line, index) => `${index === 0 ? '→ ' : '  '}${line}`);
   }

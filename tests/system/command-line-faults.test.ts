@@ -74,6 +74,16 @@ describe('aipassd test', () => {
   });
 });
 
+describe('a hint', () => {
+  it('is a command that works where npx runs this one', async () => {
+    await using home = makeTempHome();
+    const { stderr } = await runCli(home, ['list-providers'], { env: { npm_lifecycle_event: 'npx' } });
+    expect(stderr).toMatch(/→ .*npx aipassd run/);
+    expect(stderr).not.toMatch(/(?<!npx )aipassd run/);
+    expect((await runCli(home, ['list-providers'])).stderr).not.toContain('npx');
+  });
+});
+
 describe('a refusal', () => {
   it('is in the words of the verb that was typed', async () => {
     await using running = await createTestDaemon({ gateway: {} });
