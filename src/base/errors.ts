@@ -27,7 +27,10 @@ export const ERROR_CODES = {
   TIMED_OUT: 'a time limit passed',
   /** The request was ended by its caller, a lost connection or a stop. It may have had effects. */
   CANCELLED: 'the request was ended before its result',
-  /** The change contradicts what is there: a duplicate, or another change at the same moment. */
+  /**
+   * The change contradicts what is there: a duplicate, or another change at the same moment. Or the
+   * audit contradicts itself.
+   */
   CONFLICT: 'the change conflicts with the current state',
   /** The provider or the kind of thing is not supported. */
   UNSUPPORTED: 'this is not supported',

@@ -25,7 +25,10 @@ it('every release is one line of the audit, with who got it and no secret, and t
   expect(await runCli(home, ['audit', '--verify'])).toMatchObject({ code: 0 });
 
   await writeFile(home.paths.audit, '');
-  expect(await runCli(home, ['audit', '--verify'])).toMatchObject({ code: 2 });
+  expect(await runCli(home, ['audit', '--verify'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('CONFLICT'),
+  });
   await daemon.stop();
 });
 

@@ -83,7 +83,7 @@ async function verifyChain({ paths, out, connect }: VerbContext, json: boolean):
     if (end === undefined) out.warn('no daemon runs, so entries that are missing at the end cannot be detected');
   }
   if (outcome.kind === 'intact') return;
-  throw new AipassError('INTERNAL', `the audit is not intact: line ${outcome.line} ${outcome.problem}`, {
+  throw new AipassError('CONFLICT', `the audit is not intact: line ${outcome.line} ${outcome.problem}`, {
     hint: `${paths.audit} was changed: inspect it before you trust it`,
   });
 }
