@@ -24,7 +24,7 @@ import { PROTOCOL_VERSION } from '../protocol/messages.ts';
  * @throws AipassError ALREADY_RUNNING with the other daemon's pid.
  */
 export async function takeInstance(paths: Pick<Paths, 'lock' | 'socket'>): Promise<() => Promise<void>> {
-  await refuseLiveSocket(paths.socket);
+  await refuseLiveSocket(paths);
   const outcome = await tryFileLock(paths.lock);
   if (outcome.kind === 'held') throw alreadyRunning(outcome.holder.pid);
   await rm(paths.socket, { force: true });
@@ -53,14 +53,23 @@ export async function takeState({ state }: Pick<Paths, 'state'>): Promise<() => 
   return () => outcome.lock.release();
 }
 
-async function refuseLiveSocket(path: string): Promise<void> {
+async function refuseLiveSocket({ lock, socket: path }: Pick<Paths, 'lock' | 'socket'>): Promise<void> {
   const probe = await probeSocket(path);
-  if (probe.kind === 'alive') throw alreadyRunning(probe.pid);
+  // A daemon that hangs sends no welcome; its lock names it.
+  if (probe.kind === 'alive') throw alreadyRunning(probe.pid ?? (await holderOf(lock)));
   if (probe.kind === 'not-a-socket') {
     throw new AipassError('INTERNAL', `${path} is in the way: it is not a socket`, {
       hint: `check it, then move it away: mv ${path} ${path}.old`,
     });
   }
+}
+
+/** Returns the process that holds a lock, or undefined where no living one does. */
+async function holderOf(path: string): Promise<number | undefined> {
+  const outcome = await tryFileLock(path);
+  if (outcome.kind === 'held') return outcome.holder.pid;
+  await outcome.lock.release();
+  return undefined;
 }
 
 function alreadyRunning(pid: number | string | undefined): AipassError {

@@ -96,14 +96,18 @@ export function describeRun(record: RunRecord): string {
 /**
  * Returns what to do about a daemon that does not answer on a socket although its process runs.
  * Undefined where its process does not run, and it has to be started.
+ *
+ * @param isThere whether the socket takes connections.
  */
-export function hintForRun(record: RunRecord, socket: string): string | undefined {
+export function hintForRun(record: RunRecord, socket: string, isThere: boolean): string | undefined {
   if (record.end !== null || !isProcessAlive(record)) return undefined;
   if (record.stopping !== undefined) return 'wait until it has ended, then start it again';
   if (record.socket !== null && record.socket !== socket) {
     return `ask it on its own socket: AIPASSD_RUNTIME_DIR=${shellQuote(dirname(record.socket))}`;
   }
-  return `it does not answer; its socket is made again within seconds. If it still hangs then, end it: kill -9 ${record.pid}`;
+  return isThere
+    ? `it hangs; end it: kill -9 ${record.pid}`
+    : `its socket is made again within seconds. If it still does not answer then, end it: kill -9 ${record.pid}`;
 }
 
 function readEnd(value: unknown): RunRecord['end'] | undefined {

@@ -28,8 +28,13 @@ it('a daemon that hangs is told from a dead one', async () => {
   await using home = makeTempHome();
   await using daemon = await DaemonProcess.start(home);
   daemon.signal('SIGSTOP');
-  const hung = await runCli(home, ['status']);
+  const [hung, second] = await Promise.all([runCli(home, ['status']), runCli(home, ['run'])]);
   daemon.signal('SIGCONT');
+  expect(hung.stderr).toContain(`kill -9 ${daemon.pid}`);
+  expect(hung.stderr).not.toContain('no daemon answers');
+  expect(hung.stderr).not.toContain('made again');
+  expect(second.stderr).toContain('ALREADY_RUNNING');
+  expect(second.stderr).toContain(`with pid ${daemon.pid}`);
   expect(hung.code).not.toBe(0);
   expect(hung.stderr).not.toContain('killed');
   expect(hung.stderr).not.toContain('start it');

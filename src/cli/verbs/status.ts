@@ -4,7 +4,7 @@
  */
 
 import { homedir } from 'node:os';
-import { AipassError } from '../../base/errors.ts';
+import { AipassError, systemErrorCode } from '../../base/errors.ts';
 import { serviceCommands } from '../../base/start-command.ts';
 import { VERSION } from '../../base/version.ts';
 import type { AccountState, AccountStatus } from '../../protocol/oauth.ts';
@@ -80,8 +80,10 @@ export async function askStatus({ connect, paths }: Pick<VerbContext, 'connect' 
     if (last === null) throw error;
     const { start } = serviceCommands(paths.socket);
     const hasFailed = last.end !== null && last.end.code !== 0;
-    const runHint = hintForRun(last, paths.socket);
-    const problem = runHint === undefined ? error.message : `no daemon answers on ${paths.socket}`;
+    // What connects and gives no answer is not the failure of a system call.
+    const isThere = systemErrorCode(error.cause) === undefined;
+    const runHint = hintForRun(last, paths.socket, isThere);
+    const problem = runHint === undefined || isThere ? error.message : `no daemon answers on ${paths.socket}`;
     throw new AipassError(error.code, `${problem}; ${describeRun(last)}`, {
       hint: runHint ?? (hasFailed ? `fix what ended the last run, then start it: ${start}` : error.hint),
       cause: error,

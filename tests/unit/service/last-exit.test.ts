@@ -50,8 +50,8 @@ it('a run whose process lives is never called dead, whatever socket it is asked 
   const alive = beginRun('/run/a.sock');
   expect(describeRun(alive)).toContain(`(pid ${process.pid}, from `);
   expect(describeRun(alive)).toContain('is running and serves /run/a.sock');
-  expect(hintForRun(alive, '/run/b.sock')).toContain('AIPASSD_RUNTIME_DIR=/run');
-  expect(hintForRun(alive, '/run/a.sock')).toContain(`kill -9 ${process.pid}`);
+  expect(hintForRun(alive, '/run/b.sock', false)).toContain('AIPASSD_RUNTIME_DIR=/run');
+  expect(hintForRun(alive, '/run/a.sock', true)).toContain(`kill -9 ${process.pid}`);
   expect(describeRun({ ...alive, stopping: { at: 1, reason: 'SIGTERM' } })).toContain('is stopping (SIGTERM)');
 });
 
@@ -60,12 +60,12 @@ it('a run whose process is gone was killed, also where another process has its p
   for (const record of [dead, { ...dead, pid: process.pid }]) {
     expect(describeRun(record)).toContain('killed');
     expect(describeRun({ ...record, stopping: { at: 1, reason: 'SIGINT' } })).toMatch(/killed.*SIGINT/);
-    expect(hintForRun(record, '/run/a.sock')).toBeUndefined();
+    expect(hintForRun(record, '/run/a.sock', false)).toBeUndefined();
   }
 });
 
 it('a run that ended says how', () => {
   const ended: RunRecord = { ...beginRun('/run/a.sock'), end: { at: 0, code: 0, reason: 'SIGTERM' } };
   expect(describeRun(ended)).toContain('ended at 1970-01-01T00:00:00.000Z with 0: SIGTERM');
-  expect(hintForRun(ended, '/run/a.sock')).toBeUndefined();
+  expect(hintForRun(ended, '/run/a.sock', false)).toBeUndefined();
 });
