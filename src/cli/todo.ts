@@ -4,6 +4,7 @@
  */
 
 import { join } from 'node:path';
+import { shellQuote } from '../base/shell-quote.ts';
 import type { Status } from '../protocol/status.ts';
 
 /** One thing to do. A problem keeps something from working, a warning does not. */
@@ -83,6 +84,9 @@ function keyTodos({ pools, providers, paths }: Status): Todo[] {
 function accountTodos({ accounts, warnings }: Status): Todo[] {
   return accounts.flatMap(({ name, state, action, lastOutcome, refreshExpiresAt }): Todo[] => {
     if (action === null) return [];
+    // The folder that keeps the account's file from being used has an entry of its own.
+    if (warnings.some(({ subject, hint }) => hint !== action && action === `chmod go-w ${shellQuote(subject)}`))
+      return [];
     if (state === 'fresh' || state === 'due' || state === 'refreshing') {
       const end = refreshExpiresAt === null ? 'soon' : `on ${new Date(refreshExpiresAt).toISOString().slice(0, 10)}`;
       return [{ verdict: 'warning', problem: `the consent to ${name} ends ${end}`, hint: action }];

@@ -136,6 +136,18 @@ describe('the status', () => {
     ]);
   });
 
+  it('lists a folder that others can write to once, whatever accounts lie in it', () => {
+    const [account] = STATUS.accounts;
+    const action = 'chmod go-w /s/aipass';
+    const accounts = account
+      ? [{ ...account, name: 'arr', state: 'unusable' as const, lastOutcome: null, action }]
+      : [];
+    const warnings = [
+      { subject: '/s/aipass', problem: 'other users can write this folder', hint: 'chmod 700 /s/aipass' },
+    ];
+    expect(todoOf(makeStatus({ accounts, warnings }))).toMatchObject([{ hint: 'chmod 700 /s/aipass' }]);
+  });
+
   it('does not count the command that asks', () => {
     expect(printed(false)).toContain('  clients  0 connections, 0 requests in flight');
   });
