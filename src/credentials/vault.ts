@@ -105,7 +105,7 @@ export class Vault {
         onChange: () => this.changed(),
         onProblem: (problem) => {
           this.#watchProblem = problem;
-          logger.warn(problem.problem, { subject: problem.subject, hint: problem.hint });
+          if (problem !== undefined) logger.warn(problem.problem, { subject: problem.subject, hint: problem.hint });
         },
       });
       void watching.then((watch) => {

@@ -15,6 +15,8 @@ import { readdir, stat } from 'node:fs/promises';
 import type { FSWatcher, watch } from 'chokidar';
 import { systemErrorCode } from '../base/errors.ts';
 import { identityOf } from '../base/file-signature.ts';
+import { readString } from '../base/json.ts';
+import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
 
 export interface WatcherDeps {
@@ -23,8 +25,11 @@ export interface WatcherDeps {
   /** `~/.secrets/aipass`, a folder in `root`. */
   readonly folder: string;
   readonly onChange: () => void;
-  /** Called once, if the system's notifications fail and changes are found late. */
-  readonly onProblem: (problem: Warning) => void;
+  /**
+   * Called when the system's notifications fail and changes are found late; without a problem, when
+   * they work again.
+   */
+  readonly onProblem: (problem: Warning | undefined) => void;
   /** Opens the watcher; tests pass one that fails. */
   readonly open?: typeof watch;
 }
@@ -52,6 +57,8 @@ class SecretsWatcher implements SecretsWatch {
   readonly #deps: WatcherDeps;
   #backend: 'auto' | 'polling' = 'auto';
   #current: FSWatcher | undefined;
+  /** Link in a loop that made the watch fall back to polling. */
+  #loop: string | undefined;
   /** Signature of the folders when the current watcher was opened. */
   #signature: string | undefined;
   #verifying: Promise<void> | undefined;
@@ -77,6 +84,12 @@ class SecretsWatcher implements SecretsWatch {
   /** Opens watchers until one was ready before any folder changed. */
   async #settle(): Promise<void> {
     const { root, folder, onChange } = this.#deps;
+    if (this.#loop !== undefined && !(await isLoop(this.#loop))) {
+      this.#loop = undefined;
+      this.#backend = 'auto';
+      await this.#close();
+      this.#deps.onProblem(undefined);
+    }
     for (;;) {
       const signature = await readFolderSignature(root, folder);
       if (this.#stopped || (this.#current && signature === this.#signature)) return;
@@ -155,6 +168,16 @@ class SecretsWatcher implements SecretsWatch {
     if (this.#backend === 'polling') return;
     this.#backend = 'polling';
     const code = systemErrorCode(failure);
+    const path = readString(failure, 'path');
+    if (code === 'ELOOP' && path !== undefined) {
+      this.#loop = path;
+      this.#deps.onProblem({
+        subject: path,
+        problem: 'this link leads to itself (ELOOP), so the files are polled until it is fixed',
+        hint: `see where it leads: ls -l ${shellQuote(path)}; put a file in its place`,
+      });
+      return;
+    }
     this.#deps.onProblem({
       subject: this.#deps.folder,
       problem: `the system does not report changes (${code ?? 'unknown error'}), so the files are polled`,
@@ -197,6 +220,14 @@ async function readFolderSignature(root: string, folder: string): Promise<string
     .map((entry) => join(folder, entry.name));
   const folders = [root, folder, ...inner.toSorted()];
   return (await Promise.all(folders.map(identify))).join('\n');
+}
+
+/** Returns whether a path is a link that leads to itself. */
+async function isLoop(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => false,
+    (error: unknown) => systemErrorCode(error) === 'ELOOP',
+  );
 }
 
 async function identify(path: string): Promise<string> {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -23,6 +23,21 @@ describe('the life of the daemon', () => {
     await until('the log file is there', () => existsSync(home.paths.log));
     expect(mode(home.paths.log)).toBe('600');
     await daemon.stop();
+  });
+
+  it('reports a .env that is a link to itself by its path, and forgets it once the file is fixed', async () => {
+    await using home = makeTempHome();
+    await home.writeKeys({});
+    rmSync(home.paths.envFile);
+    symlinkSync('.env', home.paths.envFile);
+    await using daemon = await DaemonProcess.start(home);
+    const status = async (): Promise<string> => (await runCli(home, ['status'])).stdout;
+    await until('it is reported', async () => (await status()).includes('ELOOP'));
+    rmSync(home.paths.envFile);
+    await home.writeKeys({ OPENROUTER_API_KEY: OPENROUTER_KEY });
+    await until('nothing is reported', async () => !(await status()).includes('ELOOP'));
+    expect(await status()).toContain('nothing to do');
+    expect(daemon.isRunning).toBe(true);
   });
 
   it.each(['SIGTERM', 'SIGINT'] as const)('ends with 0 on %s, and leaves neither socket nor lock', async (signal) => {

@@ -16,7 +16,7 @@ interface Watching extends AsyncDisposable {
   readonly root: string;
   readonly folder: string;
   readonly opened: { readonly watcher: FSWatcher; readonly backend: string | undefined }[];
-  readonly problems: Warning[];
+  readonly problems: (Warning | undefined)[];
   readonly secrets: { current: SecretsWatch | undefined };
   changes: number;
 }
@@ -30,7 +30,7 @@ async function startWatching(
   const { secretsRoot: root, secrets: folder } = home.paths;
   await prepare(folder);
   const opened: Watching['opened'] = [];
-  const problems: Warning[] = [];
+  const problems: (Warning | undefined)[] = [];
   const watching: Watching = {
     root,
     folder,
@@ -170,4 +170,25 @@ test('a folder that is deleted while the watcher is opened is heard of when it c
   });
   await mkdir(watching.folder, { recursive: true });
   await until('the folder is heard of', () => watching.changes > 0, 500);
+});
+
+test('a link that leads to itself is polled around, and watched again once it is fixed', async () => {
+  await using watching = await startWatching(async (folder) => {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await symlink('.env', join(folder, '.env'));
+  });
+  const path = join(watching.folder, '.env');
+  await until('polling was opened', () => watching.opened.at(-1)?.backend === 'polling');
+  expect(watching.problems.at(-1)?.subject).toBe(path);
+  await watching.secrets.current?.verify();
+  expect(watching.opened.at(-1)?.backend).toBe('polling');
+
+  rmSync(path);
+  await writeFile(path, '', { mode: 0o600 });
+  await watching.secrets.current?.verify();
+
+  expect(watching.opened.at(-1)?.backend).toBe('auto');
+  expect(watching.problems).toHaveLength(2);
+  expect(watching.problems.at(-1)).toBeUndefined();
+  await hears(watching, 'the watcher hears of a change', path);
 });
