@@ -4,7 +4,6 @@
  * reverse. Nothing starts at import.
  */
 
-import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AuditLog } from './audit/audit-log.ts';
 import { openAudit } from './audit/open.ts';
@@ -14,6 +13,7 @@ import { closeAll, defer } from './base/dispose.ts';
 import { EventHub, type Runtime, Warnings } from './base/runtime.ts';
 import { assertOwnEntries, assertTrusted, trustWarnings } from './base/file-trust.ts';
 import { GroupCommit } from './base/group-commit.ts';
+import { makeFolder } from './base/make-folder.ts';
 import { openNetwork } from './base/network.ts';
 import type { Paths } from './base/paths.ts';
 import { Redactor } from './base/redactor.ts';
@@ -196,7 +196,7 @@ async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<O
   // Before anything is made, in any of these places.
   assertTrusted('the state folder', paths.state);
   assertTrusted('the folder of the socket', dirname(paths.runtime));
-  await mkdir(paths.state, { recursive: true, mode: 0o700 });
+  makeFolder(paths.state);
   assertOwnEntries('the state folder', paths.state);
   makeRuntimeFolder(paths.runtime, access.servesOthers);
   defer(stack, 'the instance lock', await takeInstance(paths));

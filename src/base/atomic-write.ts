@@ -8,13 +8,13 @@
  */
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { link, lstat, mkdir, open, readdir, realpath, rename, rm, unlink, type FileHandle } from 'node:fs/promises';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { link, lstat, open, readdir, realpath, rename, rm, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { systemErrorCode } from './errors.ts';
+import { makeFolder } from './make-folder.ts';
 
 const FILE_MODE = 0o600;
-const FOLDER_MODE = 0o700;
 
 /** Temporary files: ours, those of file-lock.ts, and those of write-file-atomic. */
 const TEMPORARY = /^(?:\.aipassd-[0-9a-f-]{36}\.tmp|\..+\.lock\.[0-9a-f-]{16,36}|state\.json\.\d+)$/;
@@ -33,7 +33,7 @@ export async function writeFileAtomic(
   content: string | Uint8Array,
   { mode = FILE_MODE, randomName = randomUUID }: { readonly mode?: number; readonly randomName?: () => string } = {},
 ): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
+  makeFolder(dirname(path));
   const target = await targetOf(path);
   await throughTemporary(target, content, mode, randomName(), (temporary) => rename(temporary, target));
 }
@@ -44,7 +44,7 @@ export async function writeFileAtomic(
  * @throws the system's error, `EEXIST` where something has that name already.
  */
 export async function createFileAtomic(path: string, content: string | Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
+  makeFolder(dirname(path));
   // A link fails where the name is taken; a rename would replace what is there.
   await throughTemporary(path, content, FILE_MODE, randomUUID(), async (temporary) => {
     await link(temporary, path);
@@ -57,7 +57,7 @@ export async function createFileAtomic(path: string, content: string | Uint8Arra
  * old content, never half of the new one. Throws the system's error; no temporary file stays.
  */
 export function writeFileAtomicSync(path: string, content: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: FOLDER_MODE });
+  makeFolder(dirname(path));
   const temporary = temporaryIn(dirname(path), randomUUID());
   try {
     writeFileSync(temporary, content, { mode: FILE_MODE, flag: 'wx', flush: true });
@@ -82,7 +82,7 @@ export interface ReservedFile {
  * @throws the system's error; no temporary file stays.
  */
 export async function reserveFile(path: string, bytes: number): Promise<ReservedFile> {
-  await mkdir(dirname(path), { recursive: true, mode: FOLDER_MODE });
+  makeFolder(dirname(path));
   const target = await targetOf(path);
   await removeAbandoned(dirname(target));
   const temporary = temporaryIn(dirname(target), randomUUID());

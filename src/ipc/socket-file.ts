@@ -8,12 +8,13 @@
  * as 0700.
  */
 
-import { chmodSync, lstatSync, mkdirSync, type Stats } from 'node:fs';
+import { chmodSync, lstatSync, type Stats } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { identityOf } from '../base/file-signature.ts';
 import { assertTrusted, OTHERS_READ, OTHERS_WRITE } from '../base/file-trust.ts';
+import { makeFolder } from '../base/make-folder.ts';
 import type { Logger } from '../base/logger.ts';
 import { tooLongForSocket } from '../base/paths.ts';
 import { describeFailure } from '../base/system-failure.ts';
@@ -99,7 +100,6 @@ export class SocketGuard {
   }
 }
 
-const FOLDER_MODE = 0o700;
 const OTHERS_PASS = 0o011;
 
 /**
@@ -114,7 +114,7 @@ export function makeRuntimeFolder(path: string, servesOthers: boolean): void {
   assertTrusted('the folder of the socket', dirname(path));
   let facts: Stats;
   try {
-    mkdirSync(path, { recursive: true, mode: FOLDER_MODE });
+    makeFolder(path);
     facts = lstatSync(path);
   } catch (error) {
     throw describeFailure('cannot make the folder of the socket', error, path);

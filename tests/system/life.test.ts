@@ -40,6 +40,17 @@ describe('the life of the daemon', () => {
     expect(daemon.isRunning).toBe(true);
   });
 
+  it.runIf(process.platform === 'linux').each([
+    ['AIPASSD_STATE_DIR', 'run'],
+    ['AIPASSD_RUNTIME_DIR', 'run'],
+    ['AIPASSD_SECRETS_DIR', 'init'],
+  ])('%s in a place where no folder can be made ends aipassd %s with an error', async (variable, verb) => {
+    await using home = makeTempHome();
+    const ended = await runCli(home, [verb], { env: { [variable]: '/proc/aip' } });
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toContain('/proc/aip');
+  });
+
   it.each(['SIGTERM', 'SIGINT'] as const)('ends with 0 on %s, and leaves neither socket nor lock', async (signal) => {
     await using home = makeTempHome();
     await using daemon = await DaemonProcess.start(home);
