@@ -24,7 +24,7 @@ import { openGate } from './callers/open.ts';
 import { openCompletions } from './completions/open.ts';
 import { Metrics } from './gateway/metrics.ts';
 import { createGateway, openGateway } from './gateway/open.ts';
-import { takeInstance, takeState } from './ipc/instance-lock.ts';
+import { lostStateWarnings, takeInstance, takeState } from './ipc/instance-lock.ts';
 import { openSocket } from './ipc/open.ts';
 import { makeRuntimeFolder } from './ipc/socket-file.ts';
 import {
@@ -222,6 +222,7 @@ async function openRuntime(paths: Paths, stack: AsyncDisposableStack): Promise<O
   const restart = restartHint({ env: process.env, pid: process.pid, uid });
   const reloader = new ConfigReloader({ path: paths.config, read, initial, restart, clock, logger });
   warnings.register(() => reloader.warnings());
+  warnings.register(() => lostStateWarnings(paths, restart));
   warnings.register(() => trustWarnings([paths.state, paths.runtime]));
   const runtime: Runtime = {
     version: VERSION,

@@ -7,13 +7,15 @@
  * base/file-lock.ts.
  */
 
+import { readFileSync } from 'node:fs';
 import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createConnection } from 'node:net';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
-import { readNumber } from '../base/json.ts';
+import { parseJson, readNumber } from '../base/json.ts';
 import { tryFileLock } from '../base/file-lock.ts';
 import type { Paths } from '../base/paths.ts';
+import type { Warning } from '../base/warning.ts';
 import { parseEnvelope, printFrame, readFrames, type PartialFrame } from '../protocol/frames.ts';
 import { PROTOCOL_VERSION } from '../protocol/messages.ts';
 
@@ -51,6 +53,25 @@ export async function takeState({ state }: Pick<Paths, 'state'>): Promise<() => 
     );
   }
   return () => outcome.lock.release();
+}
+
+/**
+ * Warns where the lock of the state is not this daemon's any more. The folder was removed, and the
+ * log with it. Another daemon may use it now.
+ */
+export function lostStateWarnings({ state }: Pick<Paths, 'state'>, restart: string): Warning[] {
+  let holder: number | undefined;
+  try {
+    holder = readNumber(parseJson(readFileSync(join(state, 'state.lock'), 'utf8')), 'pid');
+  } catch {
+    // It was removed, or cannot be read: either way nobody else is kept out.
+  }
+  if (holder === process.pid) return [];
+  const problem =
+    holder === undefined
+      ? 'the state folder or its lock was removed while the daemon ran'
+      : `the state folder was removed while the daemon ran, and the process ${holder} uses it now`;
+  return [{ subject: state, problem, hint: `restart the daemon: ${restart}` }];
 }
 
 async function refuseLiveSocket({ lock, socket: path }: Pick<Paths, 'lock' | 'socket'>): Promise<void> {

@@ -51,6 +51,20 @@ describe('the life of the daemon', () => {
     expect(ended.stderr).toContain('/proc/aip');
   });
 
+  it('warns where its state folder was removed, until it is restarted', async () => {
+    await using home = makeTempHome();
+    await using daemon = await DaemonProcess.start(home);
+    const problem = 'removed while the daemon ran';
+    expect((await runCli(home, ['status'])).stdout).not.toContain(problem);
+    rmSync(home.paths.state, { recursive: true });
+    expect((await runCli(home, ['status'])).stdout).toContain(problem);
+    expect((await runCli(home, ['logs'])).stderr).toContain('aipassd status');
+    await daemon.kill();
+    await using again = await DaemonProcess.start(home);
+    expect((await runCli(home, ['status'])).stdout).not.toContain(problem);
+    expect(again.isRunning).toBe(true);
+  });
+
   it.each(['SIGTERM', 'SIGINT'] as const)('ends with 0 on %s, and leaves neither socket nor lock', async (signal) => {
     await using home = makeTempHome();
     await using daemon = await DaemonProcess.start(home);

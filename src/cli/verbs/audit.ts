@@ -154,7 +154,9 @@ async function readFrom(path: string, from: number | null): Promise<{ readonly t
     const code = systemErrorCode(error);
     if (code === 'ENOENT' && from !== null) return { text: '', end: 0 };
     throw code === 'ENOENT'
-      ? new AipassError('NOT_FOUND', `there is no log yet: ${path}`, { hint: 'start the daemon: aipassd run' })
+      ? new AipassError('NOT_FOUND', `there is no log yet: ${path}`, {
+          hint: 'start the daemon: aipassd run; where it runs, see: aipassd status',
+        })
       : error;
   }
 }
