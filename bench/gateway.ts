@@ -29,6 +29,13 @@ const CONNECTIONS = 32;
 const WARM_REQUESTS = 16_000;
 const WARM_MS = 10_000;
 
+/**
+ * The same before each round. A way that waits half a minute, while slow ones are measured, gives
+ * memory and compiled code back.
+ */
+const ROUSE_REQUESTS = 3000;
+const ROUSE_MS = 3000;
+
 /** The way over loopback, and its name. */
 const LOOPBACK = 'loopback';
 
@@ -172,6 +179,7 @@ async function measure(ways: readonly Way[]): Promise<Measured[]> {
     for (const [way, figures] of measured) {
       try {
         if (round === 0) await measureRate(way, WARM_REQUESTS, WARM_MS);
+        else await measureRate(way, ROUSE_REQUESTS, ROUSE_MS);
         const { p50, p99, first, rate } = await measureOnce(way);
         // The first round warms up, too: what is asked one at a time takes other ways through the
         // code.

@@ -4,6 +4,9 @@ import { describe, expect, it } from 'vitest';
 /** Size at which the space for young objects stops growing, in bytes. */
 const LIMIT = 16 * 1024 * 1024;
 
+/** Growth that is no sudden one: Node alone takes some 45 MB. */
+const GROWN_BYTES = 30 * 1024 * 1024;
+
 const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url));
 
 /** Loads what the programs below use, and holds the settings with a clock that they move. */
@@ -82,6 +85,28 @@ describe('the heap of the daemon', () => {
 
   it('is not collected while a request is in flight', () => {
     expect(garbageAfter('clock.advance(60_000);')).toBe('kept');
+  });
+
+  it('keeps what a load left for a minute, because it may go on: its compiled code would be lost', () => {
+    // The first collection measures the size; what is held then is growth, but no sudden one.
+    const output = run(`
+      ${KEEP}
+      isIdle = true;
+      clock.advance(1000);
+      globalThis.held = Buffer.alloc(${GROWN_BYTES}, 1);
+      const leave = () => new WeakRef({ some: 'value' });
+      const garbage = leave();
+      gc({ type: 'minor' });
+      gc({ type: 'minor' });
+      for (let seconds = 5; seconds <= 65; seconds += 5) {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        clock.advance(5000);
+        await new Promise((resolve) => setTimeout(resolve, 1));
+        console.log(seconds, garbage.deref() === undefined ? 'collected' : 'kept');
+      }
+    `).split('\n');
+    expect(output).toContain('50 kept');
+    expect(output).toContain('65 collected');
   });
 
   it('is left alone once the checks have ended', () => {
