@@ -7,7 +7,7 @@
  *
  * V8 collects when it allocates, so an idle daemon keeps what a flood of large frames left behind.
  * After 18 requests of 20 MB it stayed at 516 MB, and is back at the 83 MB from before within 10 s.
- * What a load of small requests left is given back after a minute.
+ * What a load of small requests left is given back within a minute.
  */
 
 import { PerformanceObserver } from 'node:perf_hooks';
@@ -49,7 +49,7 @@ const SUDDEN_GROWTH = 2.5;
 const IDLE_GROWTH = 1.15;
 
 /** Idle time after which the smaller growth counts, in milliseconds. */
-const LONG_IDLE_MS = 60_000;
+const LONG_IDLE_MS = 45_000;
 
 /** Share of busy time of the event loop below which the daemon is idle. */
 const IDLE_UTILIZATION = 0.05;
@@ -114,13 +114,21 @@ function collectWhenIdle(clock: Clock, isIdle: () => boolean): () => Promise<voi
     const { utilization } = performance.eventLoopUtilization(now, before);
     before = now;
     idleMs = utilization < IDLE_UTILIZATION ? idleMs + CHECK_MS : 0;
-    const growth = idleMs >= LONG_IDLE_MS ? IDLE_GROWTH : SUDDEN_GROWTH;
-    if (idleMs > 0 && isIdle() && process.memoryUsage.rss() > smallest * growth) collect();
+    if (isIdle() && isWorthCollecting(process.memoryUsage.rss() / smallest, idleMs)) collect();
   });
   return () => {
     cancelFirst();
     return endChecks();
   };
+}
+
+/**
+ * Returns whether a process that was idle for so many milliseconds is collected.
+ *
+ * @param growth its size, as a multiple of its smallest one
+ */
+export function isWorthCollecting(growth: number, idleMs: number): boolean {
+  return idleMs > 0 && growth > (idleMs >= LONG_IDLE_MS ? IDLE_GROWTH : SUDDEN_GROWTH);
 }
 
 function collectGarbage(): void {

@@ -1,11 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
+import { isWorthCollecting } from '../../../src/base/lean-heap.ts';
 
 /** Size at which the space for young objects stops growing, in bytes. */
 const LIMIT = 16 * 1024 * 1024;
-
-/** Growth that is no sudden one: Node alone takes some 45 MB. */
-const GROWN_BYTES = 30 * 1024 * 1024;
 
 const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url));
 
@@ -87,27 +85,19 @@ describe('the heap of the daemon', () => {
     expect(garbageAfter('clock.advance(60_000);')).toBe('kept');
   });
 
-  it('keeps what a load left for a minute, because it may go on: its compiled code would be lost', () => {
-    // The first collection measures the size; what is held then is growth, but no sudden one.
-    const output = run(`
-      ${KEEP}
-      isIdle = true;
-      clock.advance(1000);
-      globalThis.held = Buffer.alloc(${GROWN_BYTES}, 1);
-      const leave = () => new WeakRef({ some: 'value' });
-      const garbage = leave();
-      gc({ type: 'minor' });
-      gc({ type: 'minor' });
-      for (let seconds = 5; seconds <= 65; seconds += 5) {
-        await new Promise((resolve) => setTimeout(resolve, 100));
-        clock.advance(5000);
-        await new Promise((resolve) => setTimeout(resolve, 1));
-        console.log(seconds, garbage.deref() === undefined ? 'collected' : 'kept');
-      }
-    `).split('\n');
-    expect(output).toContain('50 kept');
-    expect(output).toContain('65 collected');
-  });
+  it.each([
+    { growth: 1.1, idleMs: 600_000, isCollected: false },
+    { growth: 1.2, idleMs: 40_000, isCollected: false },
+    { growth: 1.2, idleMs: 45_000, isCollected: true },
+    { growth: 2.4, idleMs: 40_000, isCollected: false },
+    { growth: 2.6, idleMs: 5000, isCollected: true },
+    { growth: 2.6, idleMs: 0, isCollected: false },
+  ])(
+    'keeps what a load left for a while, because its compiled code would be lost: $growth times, $idleMs ms',
+    ({ growth, idleMs, isCollected }) => {
+      expect(isWorthCollecting(growth, idleMs)).toBe(isCollected);
+    },
+  );
 
   it('is left alone once the checks have ended', () => {
     expect(garbageAfter('isIdle = true; await end(); clock.advance(60_000);')).toBe('kept');
