@@ -149,7 +149,7 @@ const MAX_FILES = 4096;
 
 const FILES_AT_ONCE = 16;
 
-/** Names of one folder that are shown because they cannot be used, and their length. */
+/** Limits of what is shown of a folder's unusable names: how many, and how long. */
 const MAX_SHOWN_NAMES = 5;
 const MAX_SHOWN_CHARS = 60;
 

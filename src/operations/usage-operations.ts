@@ -69,7 +69,7 @@ export function usageOperations(deps: UsageOperationsDeps): OperationGroup<'usag
         limit: z.int().min(1).max(MAX_GROUPS).optional(),
       }),
       handle: (query, context) =>
-        usage.ask('answer', { ...query, organizations: scopeOf(query, context) }, clock.now()),
+        usage.ask('answer', { ...query, organizations: organizationsOf(query, context) }, clock.now()),
     },
     'usage.session': {
       right: 'see',
@@ -202,7 +202,7 @@ function isAcrossOrganizations(params: unknown): boolean {
 }
 
 /** Returns the organizations that a question is about; undefined for all that ever were. */
-function scopeOf(
+function organizationsOf(
   query: UsageQuery,
   { organization: slug, currentRights }: OperationContext,
 ): readonly string[] | undefined {

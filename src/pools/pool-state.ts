@@ -4,24 +4,16 @@
  */
 
 import { z } from 'zod';
+import { COOLDOWN_REASONS, COOLDOWN_SCOPES, COOLDOWN_SOURCES } from '../protocol/pool.ts';
 
 const time = z.number().min(0).max(8.64e15);
 const count = z.int().min(0);
 const amount = z.number().min(0);
 
 const cooldown = z.object({
-  scope: z.enum(['key-model', 'key', 'billing-account', 'provider', 'provider-model']),
-  reason: z.enum([
-    'rate-limit',
-    'daily-limit',
-    'no-credit',
-    'busy-budget',
-    'no-access',
-    'billing-account-blocked',
-    'quota',
-    'failing',
-  ]),
-  source: z.enum(['header', 'body', 'quota', 'default']),
+  scope: z.enum(COOLDOWN_SCOPES),
+  reason: z.enum(COOLDOWN_REASONS),
+  source: z.enum(COOLDOWN_SOURCES),
   since: time,
   until: time,
   bound: time,

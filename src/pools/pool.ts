@@ -12,7 +12,7 @@ import type { Random } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import { wakeAt } from '../base/timers.ts';
-import type { CooldownReason, PoolEvent, PoolStrategy } from '../protocol/pool.ts';
+import { LIMIT_REASONS, type CooldownReason, type PoolEvent, type PoolStrategy } from '../protocol/pool.ts';
 import type { FailureClass } from '../providers/classify-failure.ts';
 import type { FailureReason } from '../providers/failure-table.ts';
 import { readWindows } from '../providers/limit-windows.ts';
@@ -525,16 +525,12 @@ function needsCheck(reason: CooldownReason): boolean {
 }
 
 /** Reasons of a failure that are reasons of a cooldown too. */
-const COOLDOWN_REASONS = new Map<FailureReason, CooldownReason>(
-  (['rate-limit', 'daily-limit', 'no-credit', 'busy-budget', 'no-access', 'billing-account-blocked'] as const).map(
-    (reason) => [reason, reason],
-  ),
-);
+const SHARED_REASONS = new Map<FailureReason, CooldownReason>(LIMIT_REASONS.map((reason) => [reason, reason]));
 
 function tripOf(failure: FailureClass, scope: Trip['scope'], model: string | undefined): Trip {
   return {
     scope,
-    reason: COOLDOWN_REASONS.get(failure.reason) ?? 'rate-limit',
+    reason: SHARED_REASONS.get(failure.reason) ?? 'rate-limit',
     source: failure.source,
     cooldownMs: failure.cooldownMs,
     boundMs: failure.boundMs,

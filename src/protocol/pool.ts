@@ -13,23 +13,31 @@ export type PoolStrategy = 'least-used' | 'round-robin' | 'random' | 'weighted' 
  * as a whole or for one model. `key-model` and `key` also stand for the account of a key that
  * shares its limits with no other.
  */
-export type CooldownScope = 'key-model' | 'key' | 'billing-account' | 'provider' | 'provider-model';
+export type CooldownScope = (typeof COOLDOWN_SCOPES)[number];
+
+export const COOLDOWN_SCOPES = ['key-model', 'key', 'billing-account', 'provider', 'provider-model'] as const;
+
+/** Limits that a provider reports. */
+export const LIMIT_REASONS = [
+  'rate-limit',
+  'daily-limit',
+  'no-credit',
+  'busy-budget',
+  'no-access',
+  'billing-account-blocked',
+] as const;
 
 /** Why it cools down. */
-export type CooldownReason =
-  | 'rate-limit'
-  | 'daily-limit'
-  | 'no-credit'
-  | 'busy-budget'
-  | 'no-access'
-  | 'billing-account-blocked'
-  | 'quota'
-  | 'failing';
+export type CooldownReason = (typeof COOLDOWN_REASONS)[number];
+
+export const COOLDOWN_REASONS = [...LIMIT_REASONS, 'quota', 'failing'] as const;
 
 /**
  * Who set how long a cooldown lasts: a header, the error body, our own count of a quota, or nobody.
  */
-export type CooldownSource = 'header' | 'body' | 'quota' | 'default';
+export type CooldownSource = (typeof COOLDOWN_SOURCES)[number];
+
+export const COOLDOWN_SOURCES = ['header', 'body', 'quota', 'default'] as const;
 
 /** One cooldown. It always ends, and a single call is the probe after it. */
 export interface CooldownInfo {

@@ -8,12 +8,13 @@
  */
 
 import { isTransientStatus } from '../base/retry-after.ts';
+import type { LIMIT_REASONS } from '../protocol/pool.ts';
 import type { ExchangeFailureKind } from './http-exchange.ts';
 import type { RefusalDetails } from './refusal-details.ts';
 
 /**
- * What a failure is blamed on. `model` is the model for the billing account of the key, `account`
- * all keys of that account, `provider` the provider whichever key is used.
+ * What a failure is blamed on. `model` is the model for the billing account of the key,
+ * `billing-account` all keys of that account, `provider` the provider whichever key is used.
  */
 export type Blame = 'request' | 'model' | 'key' | 'billing-account' | 'provider';
 
@@ -27,13 +28,8 @@ export type NextStep = 'stop' | 'another-key' | 'again' | 'another-route';
 export type CheckTime = 'never' | 'now' | 'after-cooldown';
 
 export type FailureReason =
-  // Limits: what is blamed cools down.
-  | 'rate-limit'
-  | 'daily-limit'
-  | 'no-credit'
-  | 'busy-budget'
-  | 'no-access'
-  | 'billing-account-blocked'
+  // What is blamed cools down.
+  | (typeof LIMIT_REASONS)[number]
   // The key is out until its file changes or a check passes.
   | 'invalid-key'
   | 'unsendable-key'

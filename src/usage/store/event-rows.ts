@@ -60,7 +60,7 @@ export function recordedEvent(row: EventsTable, text: (id: number) => string | n
 /** Columns of what a call took, which a later report on its generation may fill in. */
 const MEASURED = COLUMNS.filter(({ kind }) => kind === 'tokens' || kind === 'money' || kind === 'duration');
 
-/** Names of the columns that `fillRow` returns values for, in their order. */
+/** Columns that `fillRow` returns values for, by name and in their order. */
 export const FILLABLE_COLUMNS = [...MEASURED.map(({ column }) => column as keyof EventsTable), 'cost_source'] as const;
 
 /** Returns a row with what a later report knows and the row does not, and those values alone. */
