@@ -95,7 +95,7 @@ export function oauthFileAccount(fileName: string): string | undefined {
 /** Pattern of our own locks beside the files of accounts, and of their drafts (file-lock.ts). */
 const OWN_LOCK = /^\..+\.json\.lock(?:\.[0-9a-f.-]+)?$/;
 
-/** Patterns of a copy's name by synchronizers, editors and people; the groups give the original's. */
+/** Patterns of a copy's name by synchronizers, editors and people; groups give the original's. */
 const COPIES: readonly RegExp[] = [
   /^(.+?)\.sync-conflict-.*(\.json)$/i,
   /^(.+?)[ _-]?\([^()]*\)(\.json)$/,
