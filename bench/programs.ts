@@ -6,7 +6,7 @@
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -133,9 +133,16 @@ export async function untilAccepting(address: Address, signal?: AbortSignal): Pr
   }
 }
 
-/** Starts the daemon on a home. */
+/** Starts the daemon on a home, with the environment that its unit of systemd sets. */
 export function startDaemon(home: Home): Promise<Running> {
-  return start([CLI, 'run'], { socket: home.socket }, home.env);
+  return start([CLI, 'run'], { socket: home.socket }, { ...home.env, ...environmentOfUnit() });
+}
+
+function environmentOfUnit(): Record<string, string> {
+  const unit = readFileSync(new URL('../systemd/aipassd.service', import.meta.url), 'utf8');
+  return Object.fromEntries(
+    [...unit.matchAll(/^Environment=(\w+)=(.*)$/gm)].map(([, name = '', value = '']) => [name, value]),
+  );
 }
 
 /** Starts one of the reference servers on a socket path. */

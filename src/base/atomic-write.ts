@@ -116,7 +116,8 @@ export async function removeAbandoned(folder: string, ageMs: number = ABANDONED_
     if (!TEMPORARY.test(name)) continue;
     const path = join(folder, name);
     const facts = await lstat(path).catch(() => undefined);
-    if (facts?.isFile() === true && Date.now() - facts.mtimeMs >= ageMs) await rm(path, { force: true });
+    // The time of a file has fractions of a millisecond, the clock has none.
+    if (facts?.isFile() === true && Date.now() - Math.floor(facts.mtimeMs) >= ageMs) await rm(path, { force: true });
   }
 }
 

@@ -98,6 +98,11 @@ export function trimMemory(): boolean {
   return call(trimCall, (trim) => trim(0) === 1) ?? false;
 }
 
+/** The same in a thread of its own, without waiting for it: it takes 1 to 3 ms under load. */
+export function trimMemoryInBackground(): void {
+  call(trimCall, (trim) => trim.async(0, () => {}));
+}
+
 function peerCredentialsOfMacOs(fd: number): PeerCredentials | null {
   const uid = new Uint32Array(1);
   const gid = new Uint32Array(1);
@@ -165,4 +170,4 @@ const coreLimitCall = once((): ((resource: number, limit: { cur: number; max: nu
 const systemdCalls = once((): { notify: (unset: number, text: string) => number } => ({
   notify: koffi().load('libsystemd.so.0').func('int sd_notify(int, const char *)'),
 }));
-const trimCall = once((): ((pad: number) => number) => processSymbols().func('int malloc_trim(size_t)'));
+const trimCall = once(() => processSymbols().func('int malloc_trim(size_t)'));

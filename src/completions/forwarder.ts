@@ -23,7 +23,7 @@ import { isLimit, type FailureClass, type Refusal } from '../providers/classify-
 import { isPassable } from '../providers/failure-table.ts';
 import { microDollars } from '../usage/micro-dollars.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
-import { TOKEN_COLUMNS } from '../protocol/usage.ts';
+import { TOKEN_COLUMNS, type UsageStatus } from '../protocol/usage.ts';
 import { withBaseUrl } from '../providers/credential-url.ts';
 import { isPage, redactWith } from '../providers/error-reason.ts';
 import { readBytes } from '../providers/http.ts';
@@ -33,7 +33,7 @@ import { isSendable } from '../providers/key-shape.ts';
 import type { Dialect, Provider } from '../providers/provider.ts';
 import { unknownProvider, type Providers } from '../providers/registry.ts';
 import { describeFailedExchange } from '../providers/refusal.ts';
-import type { EventCaller, RawEvent } from '../usage/event.ts';
+import { draftEvent, type EventCaller, type EventDraft, type RawEvent } from '../usage/event.ts';
 import { isModelPath, kindOf, type RequestKind } from './dialects.ts';
 import { effectsOf, ErrorInAnswer, ReceiverFailure, type FailureEffects } from './failure.ts';
 import { answeredHeaders, passedHeaders, passedQuery, readRequest, withModel } from './forward-request.ts';
@@ -279,7 +279,9 @@ export class Forwarder {
     if (!progress.wasAsked) {
       const { code } = end.error;
       const status = code === 'POOL_EXHAUSTED' ? 'reach_limit' : 'failed';
-      record({ ...subjectOf(job, first, null), status, errorCode: code });
+      const event = draftOf(job, first, null, status);
+      event.errorCode = code;
+      record(event);
     }
     return { ...shown, isRepeated: progress.failures > 0 };
   }
@@ -289,10 +291,10 @@ export class Forwarder {
     const tried = new Set<string>();
     let last: FailedAttempt | undefined;
     let lastRefusal: PassableRefusal | undefined;
-    const heard = new Map<string, number>();
+    let heard: Map<string, number> | undefined;
     const call = {};
     // Endpoints whose refusal of this request names the wish for usage: they are asked without it.
-    const suspected = new Set<string>();
+    let suspected: Set<string> | undefined;
     try {
       const provider = providers.find(route.provider);
       if (!provider) throw unknownProvider(route.provider, providers.names(), defaultProvider);
@@ -309,7 +311,7 @@ export class Forwarder {
           const target = withBaseUrl(provider, lease.baseUrl);
           const wanted = target === provider ? usual : route.plan(target);
           const endpoint = wanted.asksForUsage ? nameOfEndpoint(target, job) : '';
-          const isRefusing = suspected.has(endpoint) || this.#refusingUsage.get(endpoint) === true;
+          const isRefusing = suspected?.has(endpoint) === true || this.#refusingUsage.get(endpoint) === true;
           const plan = isRefusing ? route.plan({ ...target, streamUsageOption: false }) : wanted;
           const attempt = new Attempt(this.#deps, {
             job,
@@ -340,10 +342,10 @@ export class Forwarder {
           if (step === 'again') progress.failures += 1;
           const isUsedUp = progress.failures >= retry.attempts;
           if (plan.asksForUsage && outcome.refusesUsageOption === true && !begun && !isUsedUp) {
-            suspected.add(endpoint);
+            (suspected ??= new Set()).add(endpoint);
             continue;
           }
-          if (step === 'another-key' && keyId !== null && !isOldNews(failure, heard)) {
+          if (step === 'another-key' && keyId !== null && !isOldNews(failure, (heard ??= new Map()))) {
             tried.add(keyId);
             continue;
           }
@@ -689,38 +691,43 @@ class Attempt {
   }
 
   /** Returns what is recorded of the attempt, finished or broken off. */
-  #describe({ kind, settlement, ...outcome }: AttemptOutcome): RawEvent {
+  #describe(outcome: AttemptOutcome): RawEvent {
+    const { kind, settlement } = outcome;
     const { job, route, lease, plan } = this.#options;
     const { clock } = this.#deps;
     const { id, model, usage } = this.#consumer.seen;
     const failure = settlement.kind === 'failed' ? settlement.failure : null;
     const isTimed = plan.isStreamed && this.#firstAt !== null;
-    const event: { -readonly [Field in keyof RawEvent]: RawEvent[Field] } = {
-      ...subjectOf(job, route, lease.keyId),
-      at: clock.now(),
-      model: model ?? route.model,
-      // A limit is kept apart from other failures, as apipool does.
-      status: kind === 'succeeded' ? 'success' : failure && isLimit(failure) ? 'reach_limit' : 'failed',
-      errorCode: 'error' in outcome ? outcome.error.code : undefined,
-      latencyMs: clock.monotonic() - this.#startedAt,
-      firstTokenMs: isTimed ? (this.#firstAt ?? 0) - this.#startedAt : null,
-      // An error inside an answer stands for another status than the answer has.
-      httpStatus: failure?.status ?? this.#answer?.status ?? null,
-      generationId: id,
-      costMicros: usage?.costUsd === undefined ? null : microDollars(usage.costUsd),
-    };
+    // A limit is kept apart from other failures, as apipool does.
+    const status = kind === 'succeeded' ? 'success' : failure && isLimit(failure) ? 'reach_limit' : 'failed';
+    const event = draftOf(job, route, lease.keyId, status);
+    event.at = clock.now();
+    if (model !== undefined) event.model = model;
+    if ('error' in outcome) event.errorCode = outcome.error.code;
+    event.latencyMs = clock.monotonic() - this.#startedAt;
+    if (isTimed) event.firstTokenMs = (this.#firstAt ?? 0) - this.#startedAt;
+    // An error inside an answer stands for another status than the answer has.
+    event.httpStatus = failure?.status ?? this.#answer?.status ?? null;
+    event.generationId = id;
+    if (usage?.costUsd !== undefined) event.costMicros = microDollars(usage.costUsd);
     for (const { field } of TOKEN_COLUMNS) event[field] = usage?.[field];
     return event;
   }
 }
 
-/** Returns the part of an event that identifies who asked for what, and with which key. */
-function subjectOf(
+/** Returns the report of who asked for what, and with which key. */
+function draftOf(
   { caller, operation, organization }: ExchangeJob,
   { provider, model }: ForwardRoute,
   keyId: string | null,
-): Omit<RawEvent, 'status'> {
-  return { ...caller, operation, organization, provider, keyId, model };
+  status: UsageStatus,
+): EventDraft {
+  const event = Object.assign(draftEvent(operation, status), caller);
+  if (organization !== undefined) event.organization = organization;
+  event.provider = provider;
+  event.keyId = keyId;
+  event.model = model;
+  return event;
 }
 
 function unspokenDialect(provider: Provider, dialect: Dialect): AipassError {

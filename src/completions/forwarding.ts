@@ -28,6 +28,7 @@ export function* fallbackRoutes<Model extends string | undefined>(
   first: { readonly provider: string; readonly model: Model },
   fallbacks: readonly CompletionFallback[],
 ): Generator<{ readonly provider: string; readonly model: Model | string }> {
+  if (fallbacks.length === 0) return;
   const seen = new Set([`${first.provider}\n${first.model}`]);
   for (const fallback of fallbacks) {
     const named = typeof fallback === 'string' ? { model: fallback } : fallback;

@@ -24,12 +24,12 @@ export function readWindows(
   headers: Readonly<Record<string, string>>,
   now: number,
 ): readonly LimitWindow[] {
-  const windows = new Map<string, LimitWindow>();
+  const windows: LimitWindow[] = [];
   for (const spec of limitHeaderRules(provider)) {
     const window = readWindow(spec, headers, now);
-    if (window && !windows.has(window.name)) windows.set(window.name, window);
+    if (window && !windows.some(({ name }) => name === window.name)) windows.push(window);
   }
-  return [...windows.values()];
+  return windows;
 }
 
 /** Wait of a refused key for a window; `daily` is true for the window of a day. */

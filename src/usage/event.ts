@@ -40,6 +40,9 @@ export type EventCaller = Pick<RawEvent, 'caller' | 'uid' | 'pid' | 'executable'
  */
 export type Redact = (text: string) => string;
 
+/** A report that is being written. */
+export type EventDraft = { -readonly [Field in keyof RawEvent]: RawEvent[Field] };
+
 /** The columns with their fields, in the order of the table. */
 export const COLUMNS: readonly (EventColumn & { readonly field: EventField })[] = Object.entries(EVENT_COLUMNS).map(
   ([field, column]) => ({ ...column, field: field as EventField }),
@@ -49,14 +52,22 @@ export const COLUMNS: readonly (EventColumn & { readonly field: EventField })[] 
  * An event of which nothing is known. Events are copies of it, because V8 keeps an object fast
  * whose fields were there from the start; parsing makes the first one so.
  */
-const UNKNOWN: Readonly<Partial<Record<EventField, unknown>>> =
-  parseJsonObject(
-    JSON.stringify(
-      Object.fromEntries(
-        COLUMNS.map(({ field, kind, missing }) => [field, missing ?? (kind === 'flag' ? false : null)]),
-      ),
-    ),
-  ) ?? {};
+const UNKNOWN = objectOfFields(({ kind, missing }) => missing ?? (kind === 'flag' ? false : null));
+
+/** The same of a report. */
+const UNTOLD = objectOfFields(() => null);
+
+function objectOfFields(valueOf: (column: EventColumn) => unknown): Readonly<Partial<Record<EventField, unknown>>> {
+  return parseJsonObject(JSON.stringify(Object.fromEntries(COLUMNS.map((one) => [one.field, valueOf(one)])))) ?? {};
+}
+
+/** Returns the report of a call, of which nothing else is known yet. */
+export function draftEvent(operation: string, status: UsageStatus): EventDraft {
+  const draft = { ...UNTOLD } as EventDraft;
+  draft.operation = operation;
+  draft.status = status;
+  return draft;
+}
 
 /**
  * Returns an event from an object of the journal, which an older version may have written; null for

@@ -6,7 +6,6 @@
  * bounded and printed once.
  */
 
-import { BoundedMap } from '../base/bounded-map.ts';
 import { parseJsonObject } from '../base/json.ts';
 import { EVENT_COLUMNS, type EventColumn, type EventField } from '../protocol/usage.ts';
 import { boundCount, boundValue, COLUMNS, readEvent, type RawEvent, type Redact, type UsageEvent } from './event.ts';
@@ -48,8 +47,11 @@ const PRINTED: readonly PrintedColumn[] = COLUMNS.flatMap(({ field, ...column })
 export class LinePrinter {
   readonly #run: string;
   readonly #redact: Redact | undefined;
-  /** Prints of names that were neither cut nor masked. */
-  readonly #knownNames = new BoundedMap<string, string>(MAX_KNOWN_NAMES);
+  /**
+   * Prints of names that were neither cut nor masked. Emptied when full: a map that moves what is
+   * used to its end costs more than printing some again.
+   */
+  readonly #knownNames = new Map<string, string>();
 
   constructor({ run, redact }: { readonly run: string; readonly redact?: Redact }) {
     this.#run = JSON.stringify(run);
@@ -93,7 +95,10 @@ export class LinePrinter {
     const bounded = boundValue(column, name, this.#redact);
     if (bounded === null) return '';
     const printed = JSON.stringify(bounded);
-    if (bounded === name && name.length <= MAX_KNOWN_LENGTH) this.#knownNames.set(name, printed);
+    if (bounded === name && name.length <= MAX_KNOWN_LENGTH) {
+      if (this.#knownNames.size >= MAX_KNOWN_NAMES) this.#knownNames.clear();
+      this.#knownNames.set(name, printed);
+    }
     return printed;
   }
 }

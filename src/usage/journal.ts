@@ -46,7 +46,7 @@ const RETRY_EVERY_MS = 1000;
 const MAX_WAITING_BYTES = 50 * 1024 * 1024;
 
 /** Size of the piece of a segment that is read at once. */
-const CHUNK_BYTES = 1024 * 1024;
+const CHUNK_BYTES = 256 * 1024;
 
 /** Maximum length of a line. A longer one is damage. */
 const MAX_LINE_BYTES = 64 * 1024;
@@ -288,9 +288,9 @@ export interface JournalBatch {
 
 /**
  * Buffer that every read uses: the journal is read before every question, and new buffers would
- * keep the garbage collector busy.
+ * keep the garbage collector busy. The thread that writes the journal has none.
  */
-const chunk = Buffer.alloc(CHUNK_BYTES);
+let chunk: Buffer | undefined;
 
 /**
  * Reads about `limit` events after a position, whole lines of them; an empty batch whose end is the
@@ -369,6 +369,7 @@ function readChunk(path: string, offset: number): Buffer {
     throw error;
   }
   try {
+    chunk ??= Buffer.alloc(CHUNK_BYTES);
     return chunk.subarray(0, readSync(fd, chunk, 0, CHUNK_BYTES, offset));
   } finally {
     closeSync(fd);

@@ -39,7 +39,7 @@ const MAX_STATEMENTS = 200;
 /**
  * Size of SQLite's own cache in the memory of the daemon; the system's cache has the whole file.
  */
-const CACHE_KB = 8000;
+const CACHE_KB = 1000;
 
 /** Number of free pages that one step gives back to the disk: some 2 MB, a few milliseconds. */
 const VACUUM_PAGES = 500;

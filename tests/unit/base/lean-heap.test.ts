@@ -2,8 +2,9 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { isWorthCollecting } from '../../../src/base/lean-heap.ts';
 
-/** Size at which the space for young objects stops growing, in bytes. */
-const LIMIT = 16 * 1024 * 1024;
+/** Size at which the space for young objects stops growing, in bytes, and that of a large heap. */
+const LIMIT = 8 * 1024 * 1024;
+const LIMIT_OF_LARGE = 16 * 1024 * 1024;
 
 const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url));
 
@@ -65,6 +66,14 @@ describe('the heap of the daemon', () => {
     const { before, after } = youngSpaceUnderLoad(KEEP);
     expect(after).toBeGreaterThan(before);
     expect(after).toBeLessThanOrEqual(LIMIT);
+  });
+
+  it('lets it grow further where much is alive', () => {
+    const { after } = youngSpaceUnderLoad(
+      `${KEEP} globalThis.held = Array.from({ length: 1_000_000 }, (_, at) => ({ at, list: [at] }));`,
+    );
+    expect(after).toBeGreaterThan(LIMIT);
+    expect(after).toBeLessThanOrEqual(LIMIT_OF_LARGE);
   });
 
   it('would grow over the limit without the settings', () => {
