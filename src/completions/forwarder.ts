@@ -702,7 +702,7 @@ class Attempt {
     const status = kind === 'succeeded' ? 'success' : failure && isLimit(failure) ? 'reach_limit' : 'failed';
     const event = draftOf(job, route, lease.keyId, status);
     event.at = clock.now();
-    if (model !== undefined) event.model = model;
+    event.model = model ?? route.model;
     if ('error' in outcome) event.errorCode = outcome.error.code;
     event.latencyMs = clock.monotonic() - this.#startedAt;
     if (isTimed) event.firstTokenMs = (this.#firstAt ?? 0) - this.#startedAt;
