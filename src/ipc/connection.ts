@@ -114,7 +114,13 @@ const ABORTS = new FairTurns<PendingRequest[]>((requests) => {
 
 export class Connection {
   readonly #deps: ConnectionDeps;
+  /** Requests whose operation has not answered at once. */
   readonly #inFlight = new Map<RequestId, PendingRequest>();
+  /**
+   * Request whose operation runs now. Most answer at once, and are in no map: V8 would make a new
+   * table of it every few of them, among its old objects.
+   */
+  #current: PendingRequest | undefined;
   readonly #closed = new AbortController();
   readonly #requestDeps: RequestDeps;
   #caller: Caller | undefined;
@@ -128,12 +134,12 @@ export class Connection {
     this.#requestDeps = {
       connection: deps,
       closed: this.#closed.signal,
-      isPending: (request) => this.#inFlight.get(request.id) === request,
+      isPending: (request) => this.#isPending(request),
     };
   }
 
   get inFlight(): number {
-    return this.#inFlight.size;
+    return this.#inFlight.size + (this.#current === undefined ? 0 : 1);
   }
 
   /** Whether the peer sent a message yet. */
@@ -143,7 +149,7 @@ export class Connection {
 
   /** Whether the peer waits for nothing: no answer, no event, no access of a run. */
   get isIdle(): boolean {
-    return this.#inFlight.size === 0 && !this.#holds;
+    return this.inFlight === 0 && !this.#holds;
   }
 
   /** Handles one message of a frame of that length. Never throws: a wrong one gets an error. */
@@ -172,7 +178,7 @@ export class Connection {
   close(): void {
     if (this.#closed.signal.aborted) return;
     this.#closed.abort(GONE);
-    const requests = [...this.#inFlight.values()];
+    const requests = this.#pending();
     for (const request of requests) this.#forget(request);
     this.#idle?.();
     if (requests.length > 0) ABORTS.run(requests);
@@ -180,7 +186,7 @@ export class Connection {
 
   /** Resolves when no request is in flight, so that closing loses no answer. */
   async idle(): Promise<void> {
-    if (this.#inFlight.size === 0) return;
+    if (this.inFlight === 0) return;
     await new Promise<void>((resolve) => {
       this.#idle = resolve;
     });
@@ -188,7 +194,17 @@ export class Connection {
 
   /** Aborts all requests in flight with an error that the caller receives. */
   abortAll(reason: AipassError): void {
-    for (const request of this.#inFlight.values()) request.abort(reason);
+    for (const request of this.#pending()) request.abort(reason);
+  }
+
+  #pending(): PendingRequest[] {
+    const requests = [...this.#inFlight.values()];
+    if (this.#current) requests.push(this.#current);
+    return requests;
+  }
+
+  #isPending(request: PendingRequest): boolean {
+    return this.#current === request || this.#inFlight.get(request.id) === request;
   }
 
   #hello(data: unknown): void {
@@ -283,25 +299,32 @@ export class Connection {
 
   #run(id: RequestId, op: string, params: unknown, length: number): void {
     const request = new PendingRequest(id, length, this.#identifyCaller(), this.#requestDeps);
-    this.#inFlight.set(id, request);
+    this.#current = request;
     // Most operations answer at once and return no promise: that saves a turn of the event loop.
     const outcome = this.#deps.dispatch(op, params, request);
-    if (outcome instanceof Promise) void outcome.then((settled) => this.#settle(request, settled));
-    else this.#settle(request, outcome);
+    if (!(outcome instanceof Promise)) {
+      this.#settle(request, outcome);
+      return;
+    }
+    // The operation may have ended the connection, and with it its own request.
+    if (this.#current === request) this.#inFlight.set(id, request);
+    this.#current = undefined;
+    void outcome.then((settled) => this.#settle(request, settled));
   }
 
   #settle(request: PendingRequest, outcome: Awaited<ReturnType<Dispatch>>): void {
     // The request was cancelled and answered, or the connection is closed.
     const { id } = request;
-    if (this.#inFlight.get(id) !== request) return;
+    if (!this.#isPending(request)) return;
     this.#forget(request);
     if (outcome.kind === 'failed') this.#answerError(id, outcome.error);
     else this.#answer(id, outcome.result);
-    if (this.#inFlight.size === 0) this.#idle?.();
+    if (this.inFlight === 0) this.#idle?.();
   }
 
   #forget(request: PendingRequest): void {
-    this.#inFlight.delete(request.id);
+    if (this.#current === request) this.#current = undefined;
+    else this.#inFlight.delete(request.id);
     this.#deps.admission.endRequest(request.length);
   }
 
