@@ -96,15 +96,24 @@ function watchCollections(): void {
     const startedAt = entry?.startTime ?? 0;
     const isFrequent = startedAt - last < FREQUENT_MS;
     last = startedAt;
-    const isSmall = getHeapStatistics().used_heap_size < SMALL_BYTES;
-    const limit = isSmall ? YOUNG_BYTES : YOUNG_BYTES_OF_LARGE;
-    const wanted = isFrequent && youngBytes() * GROWTH <= limit ? GROWTH : 1;
+    const isSmall = isSmallHeap(getHeapStatistics().used_heap_size);
+    const wanted = isFrequent && youngBytes() * GROWTH <= youngLimit(isSmall) ? GROWTH : 1;
     if (wanted !== factor) growYoung(wanted);
     factor = wanted;
     if (isSmall !== wasSmall) fitHeap(isSmall);
     wasSmall = isSmall;
   });
   observer.observe({ entryTypes: ['gc'] });
+}
+
+/** Returns whether a heap of that size, garbage included, is kept small. */
+export function isSmallHeap(usedBytes: number): boolean {
+  return usedBytes < SMALL_BYTES;
+}
+
+/** Returns the size at which the space for young objects stops growing, in bytes. */
+export function youngLimit(isSmall: boolean): number {
+  return isSmall ? YOUNG_BYTES : YOUNG_BYTES_OF_LARGE;
 }
 
 function fitHeap(isSmall: boolean): void {

@@ -1,10 +1,11 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
-import { isWorthCollecting } from '../../../src/base/lean-heap.ts';
+import { isSmallHeap, isWorthCollecting, youngLimit } from '../../../src/base/lean-heap.ts';
 
-/** Size at which the space for young objects stops growing, in bytes, and that of a large heap. */
-const LIMIT = 8 * 1024 * 1024;
-const LIMIT_OF_LARGE = 16 * 1024 * 1024;
+const MB = 1024 * 1024;
+
+/** Size at which the space for young objects stops growing in any heap, in bytes. */
+const LIMIT = 16 * MB;
 
 const url = (path: string): string => JSON.stringify(new URL(path, import.meta.url));
 
@@ -68,12 +69,10 @@ describe('the heap of the daemon', () => {
     expect(after).toBeLessThanOrEqual(LIMIT);
   });
 
-  it('lets it grow further where much is alive', () => {
-    const { after } = youngSpaceUnderLoad(
-      `${KEEP} globalThis.held = Array.from({ length: 1_000_000 }, (_, at) => ({ at, list: [at] }));`,
-    );
-    expect(after).toBeGreaterThan(LIMIT);
-    expect(after).toBeLessThanOrEqual(LIMIT_OF_LARGE);
+  // How much garbage V8 leaves in a process, and so the size of its heap, differs from run to run.
+  it('stops at half of that while the heap is small', () => {
+    expect([isSmallHeap(40 * MB), isSmallHeap(60 * MB)]).toEqual([true, false]);
+    expect([youngLimit(true), youngLimit(false)]).toEqual([8 * MB, LIMIT]);
   });
 
   it('would grow over the limit without the settings', () => {
