@@ -115,8 +115,7 @@ class Count {
     const wasOpen = this.breaker.state !== 'closed';
     this.breaker.close();
     this.#user = undefined;
-    // Each answer comes here, and emptying a map makes a new table of it.
-    if (this.#programs.size > 0) this.#programs.clear();
+    this.#programs.clear();
     this.#concernsAll = false;
     this.#failures = 0;
     this.#calls = undefined;

@@ -54,7 +54,7 @@ export const COLUMNS: readonly (EventColumn & { readonly field: EventField })[] 
  */
 const UNKNOWN = objectOfFields(({ kind, missing }) => missing ?? (kind === 'flag' ? false : null));
 
-/** The same of a report. */
+/** A report in which nothing is told: every field is null. */
 const UNTOLD = objectOfFields(() => null);
 
 function objectOfFields(valueOf: (column: EventColumn) => unknown): Readonly<Partial<Record<EventField, unknown>>> {
