@@ -3,6 +3,11 @@
  * and over node-ipc. Beside it stand asking the provider directly and a bare node:http pass-through
  * (the floor), in turns within one run. What is asked over loopback is compared with the floor over
  * loopback. Accounting and audit are on.
+ *
+ * Two kinds of clients ask, one after the other: the openai package, as programs do, and a
+ * generator that takes 15 µs for a request. By the package, a rate is also the package's own. By
+ * the generator it is that of the servers alone, which share the cores of the machine: the hardest
+ * case.
  */
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -10,11 +15,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect, type Aipass } from '../src/client/index.ts';
-import { AIPASSD, Asker } from './asker.ts';
-import { HttpAsker, type Address, type Times } from './http-asker.ts';
 import { median, millis, percentile, printFigures, type Figure } from './numbers.ts';
 import { reportLeftOut, startPeers } from './peers.ts';
 import { makeHome, start, startDaemon, untilAccepting, type Running } from './programs.ts';
+import { generatorIpcWay, generatorWay, libraryWay, packageWay, type HttpTarget, type Way } from './ways.ts';
 
 const ROUNDS = 5;
 const SEQUENTIAL = 300;
@@ -41,18 +45,6 @@ const ROUSE_MS = 3000;
 
 /** The way over loopback, and its name. */
 const LOOPBACK = 'loopback';
-
-const MESSAGES = [{ role: 'user', content: 'ping '.repeat(20) }];
-
-/** A way to the provider: asks once, or sends a number of requests over 32 connections. */
-interface Way {
-  readonly name: string;
-  /** Whether it answers streams. */
-  readonly streams: boolean;
-  /** Whether it is another gateway, which is left out where it fails. */
-  readonly isPeer: boolean;
-  readonly open: () => Promise<{ ask(isStream: boolean): Promise<Times>; close(): void }>;
-}
 
 /** Figures of one way, one for each round. */
 interface Measured {
@@ -84,35 +76,42 @@ export async function benchGateway(): Promise<void> {
     await untilAccepting({ path: gatewayPath });
     aipass = await connect({ socket: home.socket, caller: 'bench' });
     const run = await aipass.request('gateway.open', { program: 'bench' });
-    const ways: Way[] = [
-      httpWay('direct', { host: '127.0.0.1', port }, '/v1/chat/completions'),
-      httpWay('floor', { path: floorPath }, '/v1/chat/completions'),
-      httpWay('floor on loopback', { host: '127.0.0.1', port: portOf(loopbackFloor) }, '/v1/chat/completions'),
-      httpWay('gateway.sock', { path: gatewayPath }, '/openrouter/v1/chat/completions'),
-      ipcWay('node-ipc', home.socket),
-      httpWay(LOOPBACK, { host: '127.0.0.1', port: run.port }, '/openrouter/v1/chat/completions', [
-        `host: 127.0.0.1:${run.port}`,
-        `authorization: Bearer ${run.token}`,
-      ]),
-    ];
     const peers = await startPeers(folder, port);
     running.push(...peers);
-    ways.push(
-      ...peers.map(({ name, port: at, headers, streams }) => ({
-        ...httpWay(name, { host: '127.0.0.1', port: at }, '/v1/chat/completions', headers),
-        streams,
-        isPeer: true,
-      })),
-    );
-    const measured = await measure(ways);
-    const memory = residentMegabytes(daemon.pid);
-    printFigures('A completion through aipassd', [
-      ...compare(
-        measured.filter(({ way }) => !way.isPeer),
-        memory,
-      ),
-      ...compareWithPeers(measured),
-    ]);
+    const bare = { token: 'unused', headers: {}, streams: true, isPeer: false };
+    const direct = { name: 'direct', address: { host: '127.0.0.1', port }, base: '/v1', ...bare };
+    const floors: HttpTarget[] = [
+      { name: 'floor', address: { path: floorPath }, base: '/v1', ...bare },
+      { name: 'floor on loopback', address: { host: '127.0.0.1', port: portOf(loopbackFloor) }, base: '/v1', ...bare },
+    ];
+    const gateway = { name: 'gateway.sock', address: { path: gatewayPath }, base: '/openrouter/v1', ...bare };
+    const loopback = {
+      ...gateway,
+      name: LOOPBACK,
+      address: { host: '127.0.0.1', port: run.port },
+      token: run.token,
+    };
+    const others: HttpTarget[] = peers.map(({ name, port: at, token, headers, streams }) => {
+      return { name, address: { host: '127.0.0.1', port: at }, base: '/v1', token, headers, streams, isPeer: true };
+    });
+    const waysBy = (wayTo: (target: HttpTarget) => Way, ipc: Way): Way[] => [
+      ...[direct, ...floors, gateway].map(wayTo),
+      ipc,
+      ...[loopback, ...others].map(wayTo),
+    ];
+    const clients: readonly [string, Way[]][] = [
+      ['the openai package', waysBy(packageWay, libraryWay('node-ipc', aipass))],
+      ['a generator', waysBy(generatorWay, generatorIpcWay('node-ipc', home.socket))],
+    ];
+    for (const [client, ways] of clients) {
+      const measured = await measure(ways);
+      const memory = residentMegabytes(daemon.pid);
+      const own = measured.filter(({ way }) => !way.isPeer);
+      printFigures(`A completion through aipassd, asked by ${client}`, [
+        ...compare(own, memory),
+        ...compareWithPeers(measured),
+      ]);
+    }
     if (peers.length === 0) console.log('\nNo other gateway is installed: npm run bench:peers installs two.');
   } finally {
     await aipass?.close();
@@ -129,50 +128,6 @@ function portOf(running: Running): number {
 
 function server(name: string): string {
   return fileURLToPath(new URL(`servers/${name}.ts`, import.meta.url));
-}
-
-function httpWay(
-  name: string,
-  address: Address,
-  path: string,
-  headers: readonly string[] = ['host: localhost', 'authorization: Bearer unused'],
-): Way {
-  const print = (isStream: boolean): string => {
-    const body = JSON.stringify({ model: 'bench', messages: MESSAGES, ...(isStream ? { stream: true } : {}) });
-    const fields = [...headers, 'content-type: application/json', `content-length: ${body.length}`];
-    return `POST ${path} HTTP/1.1\r\n${fields.join('\r\n')}\r\n\r\n${body}`;
-  };
-  const texts = [print(false), print(true)] as const;
-  return {
-    name,
-    streams: true,
-    isPeer: false,
-    open: async () => {
-      const asker = await HttpAsker.open(address);
-      return { ask: (isStream) => asker.ask(texts[isStream ? 1 : 0]), close: () => asker.close() };
-    },
-  };
-}
-
-function ipcWay(name: string, path: string): Way {
-  return {
-    name,
-    streams: true,
-    isPeer: false,
-    open: async () => {
-      const asker = await Asker.open(path, AIPASSD);
-      let id = 0;
-      return {
-        ask: (isStream) => {
-          id += 1;
-          const params = { model: 'bench', messages: MESSAGES, stream: isStream };
-          const data = { id, op: 'completion.create', params };
-          return asker.untilReply(`${JSON.stringify({ type: 'request', data })}\f`);
-        },
-        close: () => asker.close(),
-      };
-    },
-  };
 }
 
 /** Measures the ways in turns; what fails of another gateway is reported, and left out. */
@@ -247,6 +202,12 @@ function compare(measured: readonly Measured[], memory: string): Figure[] {
     median(figures[name].map((value, round) => value - (direct[name][round] ?? 0)));
   const socketFloorRate = median(socketFloor.rate);
   return [
+    {
+      what: `requests per second at ${CONNECTIONS}, asking the provider without a gateway`,
+      ours: '',
+      reference: String(Math.round(median(direct.rate))),
+      result: '',
+    },
     ...ours.flatMap((figures): Figure[] => {
       const { name } = figures.way;
       // A connection over TCP costs more than one over a Unix socket, whoever serves it.

@@ -47,7 +47,9 @@ const ONLY_LOOPBACK = `data:text/javascript,${encodeURIComponent(`
 export interface Peer extends Running {
   readonly name: string;
   readonly port: number;
-  readonly headers: readonly string[];
+  /** Bearer token that it wants. */
+  readonly token: string;
+  readonly headers: Readonly<Record<string, string>>;
   /** Whether it answers a stream. */
   readonly streams: boolean;
 }
@@ -107,12 +109,11 @@ async function startPortkey(providerPort: number): Promise<Omit<Peer, 'streams'>
     ...running,
     name: 'Portkey',
     port,
-    headers: [
-      `host: 127.0.0.1:${port}`,
-      'authorization: Bearer unused',
-      'x-portkey-provider: openai',
-      `x-portkey-custom-host: http://127.0.0.1:${providerPort}/v1`,
-    ],
+    token: 'unused',
+    headers: {
+      'x-portkey-provider': 'openai',
+      'x-portkey-custom-host': `http://127.0.0.1:${providerPort}/v1`,
+    },
   };
 }
 
@@ -132,17 +133,13 @@ async function startLitellm(folder: string, providerPort: number): Promise<Omit<
     LITELLM_MASTER_KEY: key,
   };
   const running = await start(args, { port }, env, litellmCommand);
-  return { ...running, name: 'LiteLLM', port, headers: [`host: 127.0.0.1:${port}`, `authorization: Bearer ${key}`] };
+  return { ...running, name: 'LiteLLM', port, token: key, headers: {} };
 }
 
-async function answersStreams({ port, headers }: Omit<Peer, 'streams'>): Promise<boolean> {
-  const fields = headers.map((field): [string, string] => {
-    const at = field.indexOf(': ');
-    return [field.slice(0, at), field.slice(at + 2)];
-  });
+async function answersStreams({ port, token, headers }: Omit<Peer, 'streams'>): Promise<boolean> {
   const answer = await fetch(`http://127.0.0.1:${port}/v1/chat/completions`, {
     method: 'POST',
-    headers: [...fields.filter(([name]) => name !== 'host'), ['content-type', 'application/json']],
+    headers: { ...headers, authorization: `Bearer ${token}`, 'content-type': 'application/json' },
     body: JSON.stringify({ model: 'bench', messages: [{ role: 'user', content: 'ping' }], stream: true }),
     signal: AbortSignal.timeout(FIRST_ANSWER_MS),
   });

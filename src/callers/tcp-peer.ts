@@ -1,12 +1,13 @@
 /**
- * The user behind a TCP connection from this machine, as the kernel's table of connections has it
- * (proc(5), Linux).
+ * The user behind a TCP connection from this machine, as the kernel has it (Linux): asked for this
+ * one connection by sock_diag(7), or read from the table of all (proc(5)) where that is refused.
  *
- * `SO_PEERCRED` does not exist for TCP. A connection that its client has closed stays in the table
- * with uid 0 and inode 0. So only an established one (state 01) with an inode proves a user.
+ * `SO_PEERCRED` does not exist for TCP. A connection that its client has closed stays known to the
+ * kernel with uid 0 and inode 0. So only an established one with an inode proves a user.
  */
 
 import { readFileSync } from 'node:fs';
+import { askAboutSocket } from '../base/native.ts';
 
 /** Address and port of one end of an IPv4 connection. */
 export interface TcpEnd {
@@ -26,6 +27,68 @@ const ESTABLISHED = '01';
 
 /** Longest line of the table, in characters. */
 const LINE_LENGTH = 256;
+
+/**
+ * Layout of a question and its answer (sock_diag(7)): `struct nlmsghdr`, behind it `struct
+ * inet_diag_req_v2` or `struct inet_diag_msg`. Both hold the ends of the connection.
+ */
+const QUESTION_BYTES = 72;
+const ANSWER_BYTES = 88;
+const HEADER_BYTES = 16;
+const ENDS_OF_QUESTION_AT = 24;
+const ENDS_OF_ANSWER_AT = 20;
+const STATE_AT = 17;
+const UID_AT = 80;
+const INODE_AT = 84;
+
+const SOCK_DIAG_BY_FAMILY = 20;
+const NLM_F_REQUEST = 1;
+const AF_INET = 2;
+const IPPROTO_TCP = 6;
+const TCP_ESTABLISHED = 1;
+
+/** Number of the last question: an answer has that of its question. */
+let lastQuestion = 0;
+
+/**
+ * Asks the kernel for the uid that owns the other end of an established connection: null where it
+ * proves none, undefined where it cannot be asked for one connection.
+ */
+export function askTcpPeerUid(peer: TcpEnd, own: TcpEnd): number | null | undefined {
+  lastQuestion = (lastQuestion + 1) >>> 0;
+  const ends = Buffer.alloc(48);
+  ends.writeUInt16BE(peer.port, 0);
+  ends.writeUInt16BE(own.port, 2);
+  Buffer.from(peer.address.split('.').map(Number)).copy(ends, 4);
+  Buffer.from(own.address.split('.').map(Number)).copy(ends, 20);
+  // Any cookie: the connection is not known from an earlier answer.
+  ends.fill(0xff, 40);
+  const question = Buffer.alloc(QUESTION_BYTES);
+  question.writeUInt32LE(QUESTION_BYTES, 0);
+  question.writeUInt16LE(SOCK_DIAG_BY_FAMILY, 4);
+  question.writeUInt16LE(NLM_F_REQUEST, 6);
+  question.writeUInt32LE(lastQuestion, 8);
+  question.writeUInt8(AF_INET, HEADER_BYTES);
+  question.writeUInt8(IPPROTO_TCP, HEADER_BYTES + 1);
+  question.writeUInt32LE(1 << TCP_ESTABLISHED, HEADER_BYTES + 4);
+  ends.copy(question, ENDS_OF_QUESTION_AT);
+  const answer = askAboutSocket(question);
+  return answer === null ? undefined : readAnswer(answer, ends);
+}
+
+function readAnswer(answer: Buffer, ends: Buffer): number | null | undefined {
+  // Another type is an error: no such connection any more, or a kernel that does not look it up.
+  const isAnswer = answer.length >= ANSWER_BYTES && answer.readUInt16LE(4) === SOCK_DIAG_BY_FAMILY;
+  if (!isAnswer || answer.readUInt32LE(8) !== lastQuestion) return undefined;
+  // Where the connection is gone, the kernel may answer about a listener on that port. A socket of
+  // IPv6 has its IPv4 addresses at their end.
+  const shift = answer.readUInt8(HEADER_BYTES) === AF_INET ? 0 : 12;
+  const isSame = (at: number, length: number, by = 0): boolean =>
+    answer.compare(ends, at, at + length, ENDS_OF_ANSWER_AT + at + by, ENDS_OF_ANSWER_AT + at + by + length) === 0;
+  const isThisOne = isSame(0, 4) && isSame(4, 4, shift) && isSame(20, 4, shift);
+  const isOpen = answer.readUInt8(STATE_AT) === TCP_ESTABLISHED && answer.readUInt32LE(INODE_AT) !== 0;
+  return isThisOne && isOpen ? answer.readUInt32LE(UID_AT) : null;
+}
 
 /** Returns the uid that owns the other end of an established connection, or null. */
 export function tcpPeerUid(table: string | null, peer: TcpEnd, own: TcpEnd): number | null {

@@ -19,7 +19,7 @@ import type { Admission, Gate } from '../callers/gate.ts';
 import { type Right, scopeOf, type TokenGrant } from '../callers/access.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { overUserLimit } from '../callers/user-limits.ts';
-import { readTcpTable, tcpPeerUid } from '../callers/tcp-peer.ts';
+import { askTcpPeerUid, readTcpTable, tcpPeerUid, type TcpEnd } from '../callers/tcp-peer.ts';
 import type { Forwarder } from '../completions/forwarder.ts';
 import { NOT_AGAIN, type ForwardSink } from '../completions/forwarding.ts';
 import { callOperation, type Dispatch } from '../operations/dispatcher.ts';
@@ -303,8 +303,8 @@ export class Gateway {
   }
 
   /**
-   * Admits a loopback connection by its user. The kernel is asked after the token was checked: it
-   * costs milliseconds.
+   * Admits a loopback connection by its user. The kernel is asked after the token was checked: that
+   * costs time.
    */
   #admitPeer(socket: Socket): Admission {
     const uid = this.#deps.peerUid ? this.#deps.peerUid(socket) : this.#findPeer(socket);
@@ -322,16 +322,20 @@ export class Gateway {
   }
 
   /**
-   * Returns the user behind a loopback connection, or null where the kernel does not prove one. The
-   * kernel's table takes milliseconds to read. So one reading answers for all connections that
-   * wait. What it proves of one holds as long as our end stays open.
+   * Returns the user behind a loopback connection, or null where the kernel does not prove one.
+   * Where it cannot be asked for one connection, its table of all takes milliseconds to read. So
+   * one reading answers for all that wait. What it proves of one holds as long as our end stays
+   * open.
    */
   #findPeer(socket: Socket): number | null {
-    const known = this.#peerUids.get(socket);
+    const ends = endsOf(socket);
+    if (ends === null) return null;
+    const known = this.#peerUids.get(socket) ?? askTcpPeerUid(...ends);
     if (known !== undefined) return known;
     const table = readTcpTable();
     for (const waiting of this.#unknown) {
-      const uid = peerUidIn(table, waiting);
+      const others = endsOf(waiting);
+      const uid = others && tcpPeerUid(table, ...others);
       if (uid !== null) this.#peerUids.set(waiting, uid);
     }
     return this.#peerUids.get(socket) ?? null;
@@ -541,13 +545,14 @@ function visibleTo({ organizations }: Pick<Caller, 'organizations'>): string[] {
 
 const DEFECT = new AipassError('INTERNAL', 'the request failed', { hint: 'the log of the daemon has more' });
 
-function peerUidIn(
-  table: string | null,
-  { remoteAddress, remotePort, localAddress, localPort }: Socket,
-): number | null {
+/** Returns the client's end and ours, or null for a connection that is closed. */
+function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): [TcpEnd, TcpEnd] | null {
   if (remoteAddress === undefined || remotePort === undefined) return null;
   if (localAddress === undefined || localPort === undefined) return null;
-  return tcpPeerUid(table, { address: remoteAddress, port: remotePort }, { address: localAddress, port: localPort });
+  return [
+    { address: remoteAddress, port: remotePort },
+    { address: localAddress, port: localPort },
+  ];
 }
 
 /**

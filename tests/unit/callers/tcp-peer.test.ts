@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
-import { expect, it } from 'vitest';
-import { hasTcpTable, readTcpTable, tcpPeerUid } from '../../../src/callers/tcp-peer.ts';
+import { describe, expect, it } from 'vitest';
+import { askTcpPeerUid, hasTcpTable, readTcpTable, tcpPeerUid, type TcpEnd } from '../../../src/callers/tcp-peer.ts';
 import { portOf } from '../../support/port-of.ts';
 import { until } from '../../support/until.ts';
 
@@ -45,29 +45,68 @@ it('a table that cannot be read proves nobody', () => {
 });
 
 const HOSTS = ['127.0.0.1', ...(existsSync('/proc/self/net/tcp6') ? ['::ffff:127.0.0.1'] : [])];
+const WAYS = [
+  ['the table', (peer: TcpEnd, own: TcpEnd) => tcpPeerUid(readTcpTable(), peer, own)],
+  ['a question about it', askTcpPeerUid],
+] as const;
+const CASES = HOSTS.flatMap((host) => WAYS.map(([way, find]) => ({ host, way, find })));
 
-it.runIf(process.platform === 'linux').each(HOSTS)(
-  'a real peer that connects to %s is named while it is connected, and not after it closed',
-  async (host) => {
+describe.runIf(process.platform === 'linux').each(CASES)('a real peer at $host, found by $way', ({ host, find }) => {
+  it('is named while it is connected, and not after it closed', async () => {
     expect(hasTcpTable()).toBe(true);
-    const server = createServer({ allowHalfOpen: true });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const port = portOf(server);
-    const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
-    const client = createConnection({ port, host });
-    const socket = await accepted;
-    const uid = () =>
-      tcpPeerUid(
-        readTcpTable(),
-        { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
-        { address: socket.localAddress ?? '', port: socket.localPort ?? 0 },
-      );
-    await until('it is established', () => uid() !== null);
-    expect(uid()).toBe(process.getuid?.());
+    const { client, socket, ends, close } = await connected(host);
+    await until('it is established', () => find(...ends) !== null);
+    expect(find(...ends)).toBe(process.getuid?.());
     client.destroy();
-    await until('it is closed', () => uid() === null);
+    await until('it is closed', () => find(...ends) !== process.getuid?.());
+    expect(find(...ends) ?? null).toBeNull();
     socket.destroy();
-    server.close();
-  },
-);
+    close();
+  });
+
+  it('is not named any more when it has ended its side', async () => {
+    const { client, socket, ends, close } = await connected(host);
+    const ended = once(socket, 'end');
+    socket.resume();
+    client.end();
+    await ended;
+    expect(find(...ends) ?? null).toBeNull();
+    client.destroy();
+    socket.destroy();
+    close();
+  });
+
+  it('is not the listener, nor our own end', async () => {
+    const { client, socket, ends, close } = await connected(host);
+    const [peer, own] = ends;
+    expect(find(own, { ...own, port: 1 }) ?? null).toBeNull();
+    expect(find({ ...peer, port: own.port }, own) ?? null).toBeNull();
+    client.destroy();
+    socket.destroy();
+    close();
+  });
+});
+
+it.runIf(process.platform === 'linux')('the kernel answers every question of many at once', async () => {
+  const all = await Promise.all(Array.from({ length: 50 }, () => connected('127.0.0.1')));
+  for (const { ends } of all) expect(askTcpPeerUid(...ends)).toBe(process.getuid?.());
+  for (const { client, socket, close } of all) {
+    client.destroy();
+    socket.destroy();
+    close();
+  }
+});
+
+async function connected(host: string) {
+  const server = createServer({ allowHalfOpen: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = new Promise<Socket>((resolve) => server.once('connection', resolve));
+  const client = createConnection({ port: portOf(server), host });
+  const [socket] = await Promise.all([accepted, once(client, 'connect')]);
+  const ends: [TcpEnd, TcpEnd] = [
+    { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 },
+    { address: socket.localAddress ?? '', port: socket.localPort ?? 0 },
+  ];
+  return { client, socket, ends, close: () => server.close() };
+}
