@@ -126,7 +126,7 @@ const provider = z.strictObject({
   timeoutMs: milliseconds
     .optional()
     .describe(
-      'Maximum wait for the first byte of an answer and between two bytes, in milliseconds. For content it is three times as long: keep-alives alone do not keep a request alive.',
+      'Maximum wait for the first byte of an answer and between two bytes, in milliseconds. For content it is three times as long: keep-alives alone do not keep a request alive. Default 120000.',
     ),
   onAbort: z
     .enum(['cancel', 'drain'])
@@ -255,7 +255,7 @@ export const configSchema = z.strictObject({
       allowedHosts: z
         .array(z.string().min(1))
         .default([])
-        .describe('Private addresses that the base URL of a provider credential may use.'),
+        .describe('Names and addresses in private networks that the base URL of a provider credential may use.'),
     })
     .prefault({})
     .describe('Network access: proxy, certificates, and private addresses that credentials may use.'),
@@ -275,7 +275,9 @@ export const configSchema = z.strictObject({
     .strictObject({
       use: people.describe('May list providers, keys and accounts, and use credentials through the daemon.'),
       reveal: people.describe('May read the values of credentials.'),
-      admin: people.describe('May make changes: consent, revoke, prune, reload, edit credentials.'),
+      admin: people.describe(
+        'May make changes: consent, revoke, prune, store secrets, edit credentials, make gateway tokens.',
+      ),
     })
     .prefault({})
     .describe(
@@ -310,7 +312,7 @@ export const configSchema = z.strictObject({
         .max(65_535)
         .optional()
         .describe(
-          'Port of 127.0.0.1 to listen on, for callers with a token. Without it, only runs of aipassd exec open a port.',
+          'Port of 127.0.0.1 to listen on, for callers with a token. Linux only. Without it, only runs of aipassd exec open a port.',
         ),
     })
     .prefault({})
@@ -322,7 +324,7 @@ export const configSchema = z.strictObject({
         .min(1024)
         .max(512 * 1024 * 1024)
         .default(32 * 1024 * 1024)
-        .describe('Maximum frame size, in bytes.'),
+        .describe('Maximum size of a message to the socket, and of a request body at the gateway, in bytes.'),
       connections: z
         .int()
         .min(1)
