@@ -11,6 +11,9 @@ import { systemErrorCode } from './errors.ts';
 /** Signature and identity of a path at which there is no file. */
 export const ABSENT = 'absent';
 
+/** Start of the text for a path that cannot be read; the system's reason follows. */
+const UNREADABLE = 'unreadable:';
+
 /** Returns the signature of a file, ABSENT, or the reason why it cannot be read. */
 export async function readFileSignature(path: string): Promise<string> {
   try {
@@ -38,6 +41,15 @@ export function readFileIdentitySync(path: string): string {
   }
 }
 
+/**
+ * Returns whether a path still leads to the file of an identity. Also true where the path cannot be
+ * read: then nothing shows that the file was removed.
+ */
+export function isStill(path: string, identity: string): boolean {
+  const found = readFileIdentitySync(path);
+  return found === identity || found.startsWith(UNREADABLE);
+}
+
 /** Returns the signature of a file from its facts. A change of mode or owner changes it too. */
 export function signatureOf({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
   return [dev, ino, size, mtimeNs, ctimeNs].join(':');
@@ -50,5 +62,5 @@ export function identityOf({ dev, ino, birthtimeNs }: BigIntStats): string {
 
 function failureOf(error: unknown): string {
   const code = systemErrorCode(error);
-  return code === 'ENOENT' || code === 'ENOTDIR' ? ABSENT : `unreadable:${code ?? 'unknown'}`;
+  return code === 'ENOENT' || code === 'ENOTDIR' ? ABSENT : `${UNREADABLE}${code ?? 'unknown'}`;
 }

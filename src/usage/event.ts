@@ -1,6 +1,6 @@
 /**
- * What is recorded of one call: who asked, whom, and what it took; and how it is exported. Pure:
- * untrusted values come in, bounded ones go out.
+ * The record of one call (who asked, whom, and what it took) and its export. Pure: untrusted values
+ * come in, bounded ones go out.
  *
  * Caller names, models and numbers come from programs and providers beyond our control. Texts are
  * made plain and short; a number that cannot be true becomes unknown (null), which is not zero. A
@@ -49,13 +49,13 @@ export const COLUMNS: readonly (EventColumn & { readonly field: EventField })[] 
 );
 
 /**
- * An event of which nothing is known. Events are copies of it, because V8 keeps an object fast
- * whose fields were there from the start; parsing makes the first one so.
+ * An event of which nothing is known. Events are copies of it: V8 keeps objects fast whose fields
+ * were all there from the start; an object that JSON.parse made is such a one.
  */
 const UNKNOWN = objectOfFields(({ kind, missing }) => missing ?? (kind === 'flag' ? false : null));
 
-/** A report in which nothing is told: every field is null. */
-const UNTOLD = objectOfFields(() => null);
+/** A report that states nothing: every field is null. */
+const BLANK = objectOfFields(() => null);
 
 function objectOfFields(valueOf: (column: EventColumn) => unknown): Readonly<Partial<Record<EventField, unknown>>> {
   return parseJsonObject(JSON.stringify(Object.fromEntries(COLUMNS.map((one) => [one.field, valueOf(one)])))) ?? {};
@@ -63,7 +63,7 @@ function objectOfFields(valueOf: (column: EventColumn) => unknown): Readonly<Par
 
 /** Returns the report of a call, of which nothing else is known yet. */
 export function draftEvent(operation: string, status: UsageStatus): EventDraft {
-  const draft = { ...UNTOLD } as EventDraft;
+  const draft = { ...BLANK } as EventDraft;
   draft.operation = operation;
   draft.status = status;
   return draft;
@@ -107,6 +107,11 @@ export const IMPORT_OPERATION = 'usage.import';
  */
 export function isReport(operation: string): boolean {
   return operation === TRACK_OPERATION || operation === IMPORT_OPERATION;
+}
+
+/** Returns a text that all events of one generation share, and no others. */
+export function generationKey({ provider, generationId }: Pick<UsageEvent, 'provider' | 'generationId'>): string {
+  return `${provider} ${generationId}`;
 }
 
 const STATUSES: ReadonlySet<unknown> = new Set(USAGE_STATUSES);

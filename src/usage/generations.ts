@@ -1,10 +1,10 @@
 /**
  * Finds the cost of a completion whose answer had none, after the reply was sent. It is taken from
- * OpenRouter's record of the generation, requested after 1, 2, 4, 8 and 16 s, else from the price
- * list. Otherwise it stays unknown.
+ * OpenRouter's record of the generation, which is asked for with waits of 1, 2, 4, 8 and 16 s. Else
+ * it is taken from the price list, or stays unknown.
  *
- * What is found is recorded as a report on the same generation, which counts once. A flag file says
- * that some are waited for, so that a daemon that follows a killed one asks the database which.
+ * What is found is recorded as a report on the same generation, which counts once. A flag file
+ * marks that some are waited for, so that a daemon after a killed one asks the database which.
  *
  * Source: openrouter.ai/docs/api-reference/get-a-generation. The record appears some seconds after
  * the answer; until then the provider answers 404.
@@ -12,17 +12,21 @@
 
 import { rmSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
+import { backoffMs, type Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
 import { AipassError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { isTransientStatus } from '../base/retry-after.ts';
 import type { ModelInfo } from '../protocol/provider.ts';
 import { TOKEN_COLUMNS, type TokenField } from '../protocol/usage.ts';
-import { isReport, TRACK_OPERATION, type RawEvent, type UsageEvent } from './event.ts';
+import { generationKey, isReport, TRACK_OPERATION, type RawEvent, type UsageEvent } from './event.ts';
 import { costFromPrices, microDollars, type TokenPrices } from './micro-dollars.ts';
 
-/** Delays before the attempts, in milliseconds. */
-const WAITS_MS = [1000, 2000, 4000, 8000, 16_000] as const;
+/** Delays before the attempts to get a record. */
+const WAITS: Backoff = { firstMs: 1000, maxMs: 16_000, jitter: 0 };
+
+/** Maximum number of attempts to get a record. */
+const MAX_ATTEMPTS = 5;
 
 /** Maximum number of generations that are waited for; beyond it only the database knows of them. */
 const MAX_PENDING = 1000;
@@ -57,7 +61,7 @@ export function unpricedCall(event: RawEvent): UnpricedCall | null {
   };
 }
 
-/** What the tracker is wired to. */
+/** Dependencies of the tracker. */
 export interface TrackerDeps {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -102,10 +106,10 @@ export class GenerationTracker {
   track(call: UnpricedCall): void {
     const { generationId } = call;
     if (generationId === null || this.#stop.signal.aborted) return;
-    const place = `${call.provider} ${generationId}`;
-    if (this.#pending.has(place) || this.#pending.size >= MAX_PENDING) return;
+    const key = generationKey(call);
+    if (this.#pending.has(key) || this.#pending.size >= MAX_PENDING) return;
     if (this.#pending.size === 0) this.#deps.onWaiting(true);
-    this.#attempt(place, { ...call, generationId }, 0);
+    this.#attempt(key, { ...call, generationId }, 1);
   }
 
   /** Ends all waiting. */
@@ -115,26 +119,28 @@ export class GenerationTracker {
     this.#pending.clear();
   }
 
-  #attempt(place: string, call: UnpricedCall & { readonly generationId: string }, attempt: number): void {
-    const wait = WAITS_MS[attempt];
-    if (wait === undefined) {
-      void this.#end(place, call);
+  #attempt(key: string, call: UnpricedCall & { readonly generationId: string }, attempt: number): void {
+    if (attempt > MAX_ATTEMPTS) {
+      void this.#end(key, call);
       return;
     }
-    const cancel = this.#deps.clock.after(wait, () => {
-      void this.#ask(place, call, attempt);
-    });
-    this.#pending.set(place, cancel);
+    const cancel = this.#deps.clock.after(
+      backoffMs(WAITS, attempt, () => 0),
+      () => {
+        void this.#ask(key, call, attempt);
+      },
+    );
+    this.#pending.set(key, cancel);
   }
 
-  async #ask(place: string, call: UnpricedCall & { readonly generationId: string }, attempt: number): Promise<void> {
+  async #ask(key: string, call: UnpricedCall & { readonly generationId: string }, attempt: number): Promise<void> {
     const outcome = await this.#askOnce(call);
     if (this.#stop.signal.aborted) return;
     if (outcome?.kind === 'found') {
       this.#deps.record(reportEvent(call, unknownOf(call, outcome.record), 'generation'));
-      this.#forget(place);
-    } else if (outcome?.kind === 'not-ready') this.#attempt(place, call, attempt + 1);
-    else await this.#end(place, call);
+      this.#forget(key);
+    } else if (outcome?.kind === 'not-ready') this.#attempt(key, call, attempt + 1);
+    else await this.#end(key, call);
   }
 
   /** Returns null where there is no record to ask for: another provider, or a key that is gone. */
@@ -149,7 +155,7 @@ export class GenerationTracker {
   }
 
   /** Falls back to the price list, which needs the tokens of the answer. */
-  async #end(place: string, call: UnpricedCall & { readonly generationId: string }): Promise<void> {
+  async #end(key: string, call: UnpricedCall & { readonly generationId: string }): Promise<void> {
     try {
       const { provider, model, promptTokens, completionTokens } = call;
       const isCounted = promptTokens !== null && completionTokens !== null;
@@ -160,12 +166,12 @@ export class GenerationTracker {
     } catch (error) {
       this.#deps.logger.debug('could not fetch the price list', { error });
     } finally {
-      this.#forget(place);
+      this.#forget(key);
     }
   }
 
-  #forget(place: string): void {
-    if (this.#pending.delete(place) && this.#pending.size === 0) this.#deps.onWaiting(false);
+  #forget(key: string): void {
+    if (this.#pending.delete(key) && this.#pending.size === 0) this.#deps.onWaiting(false);
   }
 }
 
@@ -261,9 +267,7 @@ export function classifyGeneration(answer: { readonly status: number; readonly b
 
 const REMEMBERED_MS = 3_600_000;
 
-/**
- * How long a provider that failed is not asked again: it may have been unavailable for a moment.
- */
+/** Time for which a provider that failed is not asked again, in milliseconds. */
 const FAILED_MS = 60_000;
 
 type Prices = ReadonlyMap<string, TokenPrices>;

@@ -18,6 +18,9 @@ import { IMPORT_OPERATION, type UsageEvent } from './event.ts';
 import { boundEvent } from './journal-line.ts';
 import { microDollars } from './micro-dollars.ts';
 
+/** Provider of everything that AIPass counted. */
+export const AIPASS_PROVIDER = 'openrouter';
+
 const number = z.number().nullish().catch(null);
 const generationSchema = z.object({
   timestamp: z.string(),
@@ -144,7 +147,7 @@ function readGeneration(generationId: string, value: unknown, index: number): Us
     {
       at,
       caller: caller ?? undefined,
-      provider: 'openrouter',
+      provider: AIPASS_PROVIDER,
       operation: IMPORT_OPERATION,
       model: model === 'unknown' ? null : model,
       status: 'success',
@@ -166,7 +169,8 @@ function eventId(generationId: string, index: number): number {
   return createHash('sha256').update(`${index} ${generationId}`).digest().readUIntBE(0, 6);
 }
 
-const NOTHING: AipassTotals = { requests: 0, costMicros: 0, tokens: 0 };
+/** Totals that are all zero. */
+export const NO_TOTALS: AipassTotals = { requests: 0, costMicros: 0, tokens: 0 };
 
 /** Returns the sums of events. */
 export function totalsOf(events: readonly UsageEvent[]): AipassTotals {
@@ -232,7 +236,7 @@ function readSession(value: unknown, events: readonly UsageEvent[]): AipassSessi
 }
 
 function sumDaily(daily: Readonly<Record<string, unknown>>): AipassTotals {
-  let sum = NOTHING;
+  let sum = NO_TOTALS;
   for (const value of Object.values(daily)) {
     const total = totalSchema.safeParse(value);
     if (!total.success) continue;

@@ -16,7 +16,7 @@ export type Recurrence = readonly [at: number, id: number];
 /** Maximum number of names whose print is remembered. */
 const MAX_KNOWN_NAMES = 1000;
 
-/** Maximum length of a remembered name, in characters: every column takes as long a one. */
+/** Maximum length of a remembered name, in characters: no column cuts a name of that length. */
 const MAX_KNOWN_LENGTH = Math.min(...COLUMNS.filter(({ kind }) => kind === 'name').map(({ max }) => max));
 
 /** Fields that depend on more than their own value. */
@@ -32,7 +32,7 @@ interface PrintedColumn {
   readonly field: PlainField;
   readonly column: EventColumn;
   readonly prefix: string;
-  /** What is printed of an event that does not have it. */
+  /** Text that is printed of an event that does not have it. */
   readonly missing: string;
 }
 

@@ -12,10 +12,11 @@
 
 import { randomUUID } from 'node:crypto';
 import {
+  close,
   closeSync,
   fdatasync,
+  fdatasyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -29,7 +30,8 @@ import { join } from 'node:path';
 import { writeFileAtomicSync } from '../base/atomic-write.ts';
 import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
-import { readFileIdentitySync } from '../base/file-signature.ts';
+import { isStill, readFileIdentitySync } from '../base/file-signature.ts';
+import { makeFolder } from '../base/make-folder.ts';
 import type { UsageEvent } from './event.ts';
 import { parseEvents } from './journal-line.ts';
 
@@ -53,7 +55,7 @@ const MAX_LINE_BYTES = 64 * 1024;
 
 const END_OF_LINE = 0x0a;
 
-/** How far a journal was read: a segment and a number of bytes of it. */
+/** Position up to which a journal was read: a segment and a number of bytes of it. */
 export interface JournalPosition {
   readonly segment: number;
   readonly offset: number;
@@ -92,6 +94,8 @@ interface OpenSegment {
   readonly path: string;
   readonly identity: string;
   size: number;
+  /** Number of events in it. */
+  events: number;
 }
 
 /** Appends lines to the newest segment. */
@@ -166,7 +170,7 @@ export class Journal {
     this.#cancelSync?.();
     this.takeBackRemoved();
     this.#writeWaiting();
-    if (this.#file) closeSync(this.#file.fd);
+    if (this.#file) syncAndCloseNow(this.#file.fd);
     this.#file = undefined;
     const lost = this.#waitingEvents();
     if (lost === 0) return;
@@ -203,9 +207,10 @@ export class Journal {
         return false;
       }
       file.size += written;
+      file.events += events;
       this.#failure = null;
       this.#appended(events);
-      this.#syncLater(file.fd);
+      this.#syncLater();
       return true;
     } catch (error) {
       this.#failure = systemErrorCode(error) ?? 'unknown reason';
@@ -221,13 +226,13 @@ export class Journal {
     if (this.#file && this.#file.size < SEGMENT_BYTES) return this.#file;
     this.takeBackRemoved();
     if (this.#file && this.#file.size < SEGMENT_BYTES) return this.#file;
-    openJournalFolder(this.#folder);
+    makeFolder(this.#folder);
     const segment = Math.max(this.#nextSegment, (listSegments(this.#folder).at(-1) ?? 0) + 1);
     const path = segmentPath(this.#folder, segment);
     const fd = openSync(path, 'ax+', 0o600);
-    if (this.#file) closeSync(this.#file.fd);
+    if (this.#file) syncAndClose(this.#file.fd);
     this.#nextSegment = segment + 1;
-    this.#file = { fd, segment, path, identity: readFileIdentitySync(path), size: 0 };
+    this.#file = { fd, segment, path, identity: readFileIdentitySync(path), size: 0, events: 0 };
     return this.#file;
   }
 
@@ -239,14 +244,14 @@ export class Journal {
    */
   takeBackRemoved(): void {
     const file = this.#file;
-    if (!file || readFileIdentitySync(file.path) === file.identity) return;
+    if (!file || isStill(file.path, file.identity)) return;
     this.#removed = true;
     this.#file = undefined;
     const bytes = Buffer.alloc(file.size);
     const text = bytes.subarray(0, readSync(file.fd, bytes, 0, file.size, 0));
     closeSync(file.fd);
     if (text.length === 0) return;
-    const lines = { text, events: text.filter((byte) => byte === END_OF_LINE).length };
+    const lines = { text, events: file.events };
     if (!this.#write(lines)) this.#keep(lines);
   }
 
@@ -265,15 +270,30 @@ export class Journal {
     this.#waitingBytes = this.#waiting.reduce((sum, { text }) => sum + text.length, 0);
   }
 
-  #syncLater(fd: number): void {
+  #syncLater(): void {
     this.#cancelSync ??= this.#clock.after(SYNC_EVERY_MS, () => {
       this.#cancelSync = undefined;
-      // A segment closed meanwhile fails with EBADF, which costs nothing that matters: the kernel
-      // writes it on its own.
-      fdatasync(fd, () => {});
+      // The segment of this moment: the one before it was synced when it was closed.
+      if (this.#file) fdatasync(this.#file.fd, () => {});
       this.takeBackRemoved();
     });
   }
+}
+
+/** Syncs a segment to the disk and closes it, in the background. */
+function syncAndClose(fd: number): void {
+  // A disk that takes nothing fails here, and again at the next write, which reports it.
+  fdatasync(fd, () => close(fd, () => {}));
+}
+
+/** Does the same at once, for the end of the process. */
+function syncAndCloseNow(fd: number): void {
+  try {
+    fdatasyncSync(fd);
+  } catch {
+    // The kernel writes what it can on its own.
+  }
+  closeSync(fd);
 }
 
 /**
@@ -404,8 +424,9 @@ function segmentBytes(folder: string, segment: number): number {
   return statSync(segmentPath(folder, segment), { throwIfNoEntry: false })?.size ?? 0;
 }
 
-function openJournalFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+/** Returns the path of the file that takes the events which the database refuses. */
+export function refusedEventsPath(folder: string): string {
+  return join(folder, 'refused.jsonl');
 }
 
 /**
@@ -428,7 +449,7 @@ export function journalName(folder: string): string {
 
 /** Gives the journal a new name, under which nothing of it was read, and returns it. */
 export function renameJournal(folder: string): string {
-  openJournalFolder(folder);
+  makeFolder(folder);
   const name = randomUUID();
   writeFileAtomicSync(join(folder, 'name'), name);
   return name;

@@ -7,6 +7,7 @@ import { randomFillSync } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { defer } from '../base/dispose.ts';
+import { AipassError } from '../base/errors.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
 import type { Runtime } from '../base/runtime.ts';
 import { startSchedule } from '../base/schedule.ts';
@@ -17,7 +18,7 @@ import { classifyGeneration, GenerationTracker, PriceBook, setFlag, unpricedCall
 import { isPostgresUrl } from './store/open.ts';
 import { Usage } from './usage.ts';
 
-/** How far back a new daemon asks for costs that the one before it was still waiting for. */
+/** Age up to which costs of the previous daemon's calls are still looked up, in milliseconds. */
 const RESUME_MS = 10 * 60_000;
 
 /** Length of an event's id. */
@@ -77,7 +78,12 @@ export function openUsage(
   const usage = createUsage(runtime);
   const { retentionDays: days, totalsRetentionDays: totalsDays } = config.current.usage;
   const prune = async (): Promise<void> => {
-    logger.info('usage was pruned', { ...(await usage.prune(days, totalsDays)) });
+    try {
+      logger.info('usage was pruned', { ...(await usage.prune(days, totalsDays)) });
+    } catch (error) {
+      // The daemon stops: the next one prunes.
+      if (!(error instanceof AipassError && error.code === 'CANCELLED')) throw error;
+    }
   };
   defer(
     stack,
@@ -153,7 +159,8 @@ function openTracker(
   if (!existsSync(flag)) return tracker;
   usage.ask('unpriced', clock.now() - RESUME_MS, generationProvider).then(
     (generations) => {
-      if (generations.length === 0) setFlag(flag, false);
+      // A call of this daemon may be waited for by now.
+      if (generations.length === 0 && tracker.pending === 0) setFlag(flag, false);
       for (const generation of generations) {
         tracker.track({ ...generation, caller: null, provider: generationProvider, costMicros: null });
       }

@@ -9,7 +9,6 @@
  */
 
 import { appendFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { backoffMs, type Backoff } from '../base/backoff.ts';
 import type { Clock } from '../base/clock.ts';
@@ -21,6 +20,7 @@ import {
   journalName,
   listSegments,
   readJournal,
+  refusedEventsPath,
   renameJournal,
   type JournalBatch,
 } from './journal.ts';
@@ -69,6 +69,8 @@ export class StoreRunner {
   #replaced: DatabaseState['replaced'] = null;
   #wasOpen: boolean;
   #failures = 0;
+  /** True after a wake until a step begins to take in what it announced. */
+  #isWoken = false;
   #isDraining = false;
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -79,12 +81,9 @@ export class StoreRunner {
 
   /** Takes in what is new in the journal, unless a failed database is waited for. */
   wake(): void {
-    const state = this.#state;
-    if (this.#isDraining || state.kind === 'closed' || (state.kind === 'failed' && state.cancelRetry)) return;
-    this.#isDraining = true;
-    void this.#drain().finally(() => {
-      this.#isDraining = false;
-    });
+    if (!this.#canDrain()) return;
+    this.#isWoken = true;
+    if (!this.#isDraining) void this.#drain();
   }
 
   /**
@@ -130,10 +129,22 @@ export class StoreRunner {
   }
 
   async #drain(): Promise<void> {
-    for (let more = true; more && this.#state.kind !== 'closed';) {
-      more = await this.#inTurn(() => this.#step());
-      await nextTurn();
+    this.#isDraining = true;
+    try {
+      // A wake during a step may come too late for it, and so is answered by one more.
+      while (this.#isWoken && this.#canDrain()) {
+        this.#isWoken = false;
+        while (await this.#inTurn(() => this.#step())) await nextTurn();
+      }
+    } finally {
+      this.#isDraining = false;
     }
+  }
+
+  /** Returns whether the database is open, or may be tried now. */
+  #canDrain(): boolean {
+    const state = this.#state;
+    return state.kind !== 'closed' && (state.kind !== 'failed' || state.cancelRetry === null);
   }
 
   /** Takes in one batch; returns whether there may be more. */
@@ -161,13 +172,13 @@ export class StoreRunner {
   }
 
   async #write(store: UsageStore, batch: JournalBatch): Promise<void> {
-    const place = { journal: this.#journal, end: batch.end };
+    const position = { journal: this.#journal, end: batch.end };
     try {
-      await store.write({ events: batch.events, ...place });
+      await store.write({ events: batch.events, ...position });
     } catch (error) {
       if (!databaseFailure(error).refusesData) throw error;
       for (const event of batch.events) await this.#writeOrPutAside(store, event);
-      await store.write({ events: [], ...place });
+      await store.write({ events: [], ...position });
     }
   }
 
@@ -176,8 +187,7 @@ export class StoreRunner {
       await store.write({ events: [event], journal: null, end: JOURNAL_START });
     } catch (error) {
       if (!databaseFailure(error).refusesData) throw error;
-      const path = join(this.#deps.journalFolder, 'refused.jsonl');
-      appendFileSync(path, `${JSON.stringify(event)}\n`, { mode: 0o600 });
+      appendFileSync(refusedEventsPath(this.#deps.journalFolder), `${JSON.stringify(event)}\n`, { mode: 0o600 });
       this.#damaged++;
     }
   }
@@ -236,12 +246,12 @@ export class StoreRunner {
   /** Returns the store after the events that wait, as far as they can be taken in quickly. */
   async #caughtUp(): Promise<UsageStore> {
     const started = this.#deps.clock.monotonic();
-    // It may work again before the next try is due. A database that takes nothing may still be
-    // read.
-    if (this.#state.kind === 'failed' && !(await this.#step())) return this.#openedOrFailed();
+    // It may work again before the next try is due. One that cannot be opened is tried once.
+    await this.#openedOrFailed();
     while (await this.#step()) {
       if (this.#deps.clock.monotonic() - started > CATCH_UP_MS) break;
     }
+    // A database that takes nothing was closed, and may still be read.
     return this.#openedOrFailed();
   }
 

@@ -18,7 +18,7 @@ import type { UsageStore } from './store/usage-store.ts';
 
 const RESTART_AFTER_MS = 1000;
 
-/** How long the thread stays with nothing to do. */
+/** Idle time after which the thread ends, in milliseconds. */
 const IDLE_MS = 60_000;
 
 /**
@@ -34,14 +34,14 @@ export const BATCH_EVENTS = 2000;
 const CLOSE_LIMIT_MS = 5000;
 
 /**
- * Size at which V8 collects the thread's new garbage: its default is some 50 MB of a daemon that is
- * small.
+ * Maximum size of the thread's space for young objects, in MB. By V8's default its garbage takes
+ * some 50 MB.
  */
 const YOUNG_MB = 6;
 
 /**
- * What can be asked: the store's own methods, and pruning, which gives others their turn in
- * between.
+ * Calls that the thread answers: the store's own methods, and pruning, which gives others their
+ * turn in between.
  */
 export type StoreCalls = Pick<
   UsageStore,
@@ -50,7 +50,7 @@ export type StoreCalls = Pick<
   readonly prune: (cutoffs: PruneCutoffs) => Promise<{ readonly events: number; readonly totals: number }>;
 };
 
-/** What the thread is started with. */
+/** Options of a new thread. */
 export interface ThreadOptions {
   /** Path of a SQLite file or a `postgres://` address. */
   readonly database: string;
@@ -68,11 +68,11 @@ export interface DatabaseState {
   readonly position: JournalPosition;
   /** Number of journal lines that could not be read, or that the database refused. */
   readonly damaged: number;
-  /** When the journal was last taken in to its end, in epoch milliseconds. */
+  /** Time at which the journal was last taken in to its end, in epoch milliseconds. */
   readonly drainedAt: number;
   /**
-   * What happened to the database's file, or null. It was removed or empty, and a new database was
-   * made. Or it was exchanged for another one, which is used now.
+   * Change of the database's file, or null. It was removed or empty, and a new database was made.
+   * Or it was exchanged for another one, which is used now.
    */
   readonly replaced: 'removed' | 'empty' | 'exchanged' | null;
 }
@@ -126,7 +126,7 @@ export class UsageThread {
   /** True if the system allowed no thread when one was last to be started. */
   #isRefused = false;
   #wasOpen = false;
-  #optionsbase: DatabaseState = {
+  #database: DatabaseState = {
     failure: null,
     open: false,
     position: JOURNAL_START,
@@ -143,7 +143,7 @@ export class UsageThread {
 
   /** State of the database when it last changed. */
   get database(): DatabaseState {
-    return this.#optionsbase;
+    return this.#database;
   }
 
   /** True while there is no thread because there is nothing to do. */
@@ -163,7 +163,7 @@ export class UsageThread {
 
   /**
    * Calls one method of the store. Rejects with INTERNAL and a hint while the database does not
-   * work.
+   * work, and with CANCELLED once the thread is being closed.
    */
   call<Name extends keyof StoreCalls>(
     name: Name,
@@ -172,7 +172,7 @@ export class UsageThread {
     return new Promise((resolve, reject) => {
       const state = this.#state;
       if (state.kind === 'crashed' || state.kind === 'closing' || state.kind === 'closed') {
-        reject(threadGone());
+        reject(state.kind === 'crashed' ? threadGone() : daemonStopping());
         return;
       }
       const message: ToThread = { kind: 'call', id: ++this.#lastId, name, args };
@@ -259,7 +259,7 @@ export class UsageThread {
     this.#cancelIdle = this.#clock.after(IDLE_MS, () => {
       if (this.#state.kind !== 'running') return;
       // One whose database does not work tries again by itself, and reports when it works.
-      const isBusy = this.#pending.size > 0 || this.#cancelAnnounce !== undefined || this.#optionsbase.failure !== null;
+      const isBusy = this.#pending.size > 0 || this.#cancelAnnounce !== undefined || this.#database.failure !== null;
       if (isBusy || this.#clock.monotonic() - this.#usedAt < IDLE_MS) {
         this.#stopWhenIdle();
         return;
@@ -283,8 +283,8 @@ export class UsageThread {
   }
 
   #noteDatabase(state: DatabaseState): void {
-    const before = this.#optionsbase;
-    this.#optionsbase = { ...state, replaced: state.replaced ?? before.replaced };
+    const before = this.#database;
+    this.#database = { ...state, replaced: state.replaced ?? before.replaced };
     this.#wasOpen ||= state.open;
     const { failure } = state;
     if (failure && failure.code !== before.failure?.code) {
@@ -297,12 +297,12 @@ export class UsageThread {
       this.#logger.warn('the file of the usage database was replaced', { was: state.replaced });
     }
     if (state.damaged > before.damaged) {
-      this.#logger.debug('lines of the usage queue are damaged', { damaged: state.damaged });
+      this.#logger.debug('usage events or lines of the queue were left out', { damaged: state.damaged });
     }
   }
 
   #ended(): void {
-    this.#optionsbase = { ...this.#optionsbase, open: false };
+    this.#database = { ...this.#database, open: false };
     switch (this.#state.kind) {
       case 'stopping':
         this.#state = { kind: 'asleep' };
@@ -310,7 +310,7 @@ export class UsageThread {
         return;
       case 'closing':
         this.#state = { kind: 'closed' };
-        this.#rejectPending();
+        this.#rejectPending(daemonStopping());
         return;
       case 'running':
         this.#crashed();
@@ -324,14 +324,14 @@ export class UsageThread {
   #crashed(): void {
     this.#cancelIdle?.();
     this.#state = { kind: 'crashed' };
-    this.#rejectPending();
+    this.#rejectPending(threadGone());
     this.#clock.after(RESTART_AFTER_MS, () => {
       if (this.#state.kind === 'crashed') this.#start();
     });
   }
 
-  #rejectPending(): void {
-    for (const { reject } of this.#pending.values()) reject(threadGone());
+  #rejectPending(error: AipassError): void {
+    for (const { reject } of this.#pending.values()) reject(error);
     this.#pending.clear();
   }
 }
@@ -340,5 +340,11 @@ function threadGone(): AipassError {
   return new AipassError('INTERNAL', 'the usage database is being opened again', {
     hint: 'try again in a second; events are queued meanwhile and not lost',
     retryAfterMs: RESTART_AFTER_MS,
+  });
+}
+
+function daemonStopping(): AipassError {
+  return new AipassError('CANCELLED', 'the daemon is stopping: usage cannot be asked any more', {
+    hint: 'ask again when it runs',
   });
 }

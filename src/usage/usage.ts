@@ -14,7 +14,7 @@ import { DAY_MS } from '../base/time-window.ts';
 import type { Warning } from '../base/warning.ts';
 import type { EventPage, EventQuery, PruneReport, UsageStatusReport } from '../protocol/usage.ts';
 import { isCall, type RawEvent } from './event.ts';
-import { Journal, journalBytesAfter, JOURNAL_START } from './journal.ts';
+import { Journal, journalBytesAfter, JOURNAL_START, refusedEventsPath } from './journal.ts';
 import { LinePrinter, type Recurrence } from './journal-line.ts';
 import { ReleaseBatcher } from './release-batcher.ts';
 import type { Scoped } from './store/answers.ts';
@@ -43,10 +43,7 @@ export class Usage {
   readonly #journal: Journal;
   readonly #printer: LinePrinter;
   readonly #releases: ReleaseBatcher;
-  /**
-   * When the oldest event was recorded that the database had not taken when it was last known to
-   * have all.
-   */
+  /** Time of the first event since the database last had all of them, in epoch milliseconds. */
   #waitingSince = 0;
 
   constructor(deps: UsageDeps) {
@@ -63,7 +60,10 @@ export class Usage {
    * state of the database.
    */
   start(): void {
-    if (journalBytesAfter(this.#deps.journalFolder, JOURNAL_START) > 0) this.#thread.recorded(0);
+    if (journalBytesAfter(this.#deps.journalFolder, JOURNAL_START) === 0) return;
+    // Nothing knows when the earlier run recorded it: its wait is counted from here.
+    this.#waitingSince = this.#deps.clock.now();
+    this.#thread.recorded(0);
   }
 
   /** Records one event. Never throws, never waits for the database. */
@@ -83,7 +83,8 @@ export class Usage {
   /**
    * Asks the store, which has everything that was recorded before.
    *
-   * @throws AipassError INTERNAL with a hint while the database does not work.
+   * @throws AipassError INTERNAL with a hint while the database does not work; CANCELLED once the
+   * daemon stops.
    */
   ask<Name extends keyof StoreCalls>(
     name: Name,
@@ -115,7 +116,8 @@ export class Usage {
   ): AsyncGenerator<EventPage['events']> {
     let after: string | undefined;
     for (;;) {
-      const page: EventPage = await this.ask('events', { ...query, limit: 500, after }, 'asc');
+      // As many as the store allows in a page.
+      const page: EventPage = await this.ask('events', { ...query, limit: Infinity, after }, 'asc');
       if (page.events.length > 0) yield page.events;
       if (page.next === null) return;
       after = page.next;
@@ -177,7 +179,12 @@ export class Usage {
       const problem = `${waitingInMemory} usage events wait in memory: the queue cannot be written (${journalFailure ?? ''})`;
       warn(problem, 'make room on the disk, or let this user write the state folder');
     }
-    if (damaged > 0) warn(`${damaged} lines of the usage queue are damaged`, `see ${journalFolder}`);
+    if (damaged > 0) {
+      warn(
+        `${damaged} usage events or lines of the queue were left out, because they could not be read or the database refused them`,
+        `check the disk for errors; refused events are in ${refusedEventsPath(journalFolder)}`,
+      );
+    }
     return warnings;
   }
 

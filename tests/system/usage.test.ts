@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect } from '../../src/client/index.ts';
@@ -156,6 +156,7 @@ describe('the usage of a daemon', () => {
     await writeFile(file, JSON.stringify({ module_name: 'api_usage', data: { generation_tracking: tracking } }));
     expect((await runCli(home, ['import', file])).stdout).toContain('Imported 1 of 1 generations');
     expect((await runCli(home, ['import', file])).stdout).toContain('imported before');
+    expect((await readFile(home.paths.audit, 'utf8')).split('"usage.import"')).toHaveLength(2);
     expect(await json('stats', '--caller', 'aipass', '--json')).toMatchObject({
       total: { requests: 1, costMicros: 500_000 },
     });

@@ -50,12 +50,13 @@ const NOBODY = -1;
 
 /** One row of sums: of what, with which status. */
 interface SumsRow {
-  readonly name: number;
+  /** Id of the name, or number of the bucket, that the sums are of. */
+  readonly group: number;
   readonly status: number;
   readonly sums: readonly number[];
 }
 
-/** Names of the organizations that are asked about; undefined is every one. */
+/** The organizations that are asked about, by name; undefined is every one. */
 export type AskedOrganizations = readonly string[] | undefined;
 
 /** The part of a question that its caller cannot choose freely. */
@@ -65,7 +66,7 @@ export interface Scoped {
 
 /**
  * A view of the totals of some organizations, by the ids of their names; caller 0 is any, status
- * null is all. By organization, it has all of each.
+ * null is all. With the kind `organization` it has the sums of each organization.
  */
 interface TotalsView {
   readonly organizations: readonly number[];
@@ -108,7 +109,7 @@ const readEdge = new Statement<NamedRow>((db) =>
     .limit(0),
 );
 
-/** What answers are made from. */
+/** Database and dictionary that answers are read from. */
 export interface AnswerDeps {
   readonly executor: Executor;
   readonly names: Names;
@@ -177,7 +178,7 @@ export async function answer(
 
   const kind = kindOf(by, caller);
   const rows = await readPlan(executor, plan, { ...everything, kind }, horizons);
-  const sums = groupRows(rows, by === 'status' ? (row) => row.status : (row) => row.name);
+  const sums = groupRows(rows, by === 'status' ? (row) => row.status : (row) => row.group);
   const text = await names.texts(executor, [...sums.keys(), caller]);
   const nameOf = (group: number): string | null => {
     if (by === 'status') return statusName(group);
@@ -212,9 +213,11 @@ export async function countRecent(
   const byStatus = { success: 0, failed: 0, reach_limit: 0 };
   const byKey = new Map<string | null, number>();
   for (const keyId of query.keyId === undefined ? keyIds : [query.keyId]) byKey.set(keyId, 0);
-  // Keys belong to one provider each, so its keys are the ones that were given.
+  // Keys belong to one provider each, so its keys are the ones that were given. Asked of a copy:
+  // attempts without a key join the counts, and those of other providers must not follow them.
+  const listedKeys: ReadonlySet<string | null> = new Set(byKey.keys());
   const isWanted = (keyId: string | null): boolean =>
-    query.keyId === undefined ? query.provider === undefined || byKey.has(keyId) : keyId === query.keyId;
+    query.keyId === undefined ? query.provider === undefined || listedKeys.has(keyId) : keyId === query.keyId;
   for (const status of statuses) {
     const { groups } = await answer(deps, { since, by: 'key', status, limit: Infinity, organizations }, now);
     for (const { name, figures } of groups) {
@@ -321,7 +324,7 @@ async function sumBuckets(
     if (view.status !== null) values.push(view.status);
     const rows = await executor.run(SUMS[by][view.status === null ? 'all' : 'one'], values);
     for (const row of rows) {
-      sums.push({ name: isOfEach ? organization : (row[by] ?? 0), status: row['status'] ?? 0, sums: sumsOf(row) });
+      sums.push({ group: isOfEach ? organization : (row[by] ?? 0), status: row['status'] ?? 0, sums: sumsOf(row) });
     }
   }
   return sums;
@@ -347,7 +350,7 @@ async function sumEdge(
         view.organizations.includes(organization),
     )
     .map((event) => ({
-      name: view.kind === 'all' ? 0 : event[view.kind],
+      group: view.kind === 'all' ? 0 : event[view.kind],
       status: event.status,
       sums: contribution(measured(event)),
     }));
@@ -367,7 +370,7 @@ async function answerByTime(
   const first = bucketOf(resolution === HOUR ? Math.max(plan.since, horizons.hoursSince) : plan.since, resolution);
   const from = Math.max(first, last - limit + 1);
   const rows = await sumBuckets(executor, 'bucket', view, { resolution, from, to: last + 1 });
-  const sums = groupRows(rows, (row) => row.name);
+  const sums = groupRows(rows, (row) => row.group);
   const groups = [...sums]
     .sort(([a], [b]) => a - b)
     .map(([bucket, each]) => ({ name: timeName(bucket, resolution), figures: each.figures() }));
@@ -426,8 +429,8 @@ async function readSessions(
   if (status !== null) query = query.where('status', '=', status);
   const rows = await query.execute();
   return groupRows(
-    rows.map((row) => ({ name: row.session, status: row.status, sums: sumsOf(row) })),
-    (row) => row.name,
+    rows.map((row) => ({ group: row.session, status: row.status, sums: sumsOf(row) })),
+    (row) => row.group,
   );
 }
 

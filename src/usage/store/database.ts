@@ -71,14 +71,14 @@ type SessionsTable = {
   readonly last_at: number;
 } & Readonly<Record<SumColumn, number>>;
 
-/** How far each daemon's journal was read into this database. */
+/** Position up to which each daemon's journal was read into this database. */
 interface PositionsTable {
   readonly journal: string;
   readonly segment: number;
   readonly byte_offset: number;
 }
 
-/** What else must outlive a restart: how far was pruned, and which files were imported. */
+/** Notes that must outlive a restart: how far was pruned, and which files were imported. */
 interface NotesTable {
   readonly name: string;
   readonly value: string;
@@ -118,7 +118,7 @@ export interface Executor {
 /** An open database with its tables up to date. One caller at a time. */
 export interface StoreConnection extends Executor {
   /**
-   * What was at the database's place before it was opened. A file of 0 bytes is what a full disk or
+   * Content of the database's place before it was opened. A file of 0 bytes is what a full disk or
    * a failed copy leaves.
    */
   readonly found: 'database' | 'empty' | 'nothing';
@@ -138,8 +138,8 @@ export interface StoreConnection extends Executor {
 
 /**
  * Numbers of rows that one insert statement holds, largest first; few, so that each is prepared
- * once. SQLite runs wide statements no faster than narrow ones, while PostgreSQL has a way to go
- * for each.
+ * once. SQLite runs wide statements no faster than narrow ones, while each statement costs
+ * PostgreSQL a round trip.
  */
 const SIZES: Readonly<Record<DialectName, readonly number[]>> = { sqlite: [1], postgres: [128, 16, 1] };
 

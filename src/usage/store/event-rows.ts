@@ -14,7 +14,7 @@ export type NamedRow = EventsTable & { readonly operation_name: string };
 /** Columns whose values are numbers of names. */
 const NAME_COLUMNS = COLUMNS.filter(({ kind }) => kind === 'name');
 
-/** Names of the columns in the database, in the order of `eventValues`. */
+/** Columns of an event in the database, by name, in the order of `eventValues`. */
 export const EVENT_ROW_COLUMNS = COLUMNS.map(({ column }) => column as keyof EventsTable);
 
 /** Adds the texts of an event that need a number; those of the one before it are there already. */

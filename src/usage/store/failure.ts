@@ -34,7 +34,7 @@ const HINTS: Record<DatabaseFailureReason, string> = {
 
 /** Classifies a failed use of the database. */
 export function databaseFailure(error: unknown): DatabaseFailure {
-  const code = systemErrorCode(error) ?? (error instanceof AipassError ? error.code : 'unknown');
+  const code = codeOf(error);
   const reason = reasonOf(code);
   return {
     reason,
@@ -44,6 +44,19 @@ export function databaseFailure(error: unknown): DatabaseFailure {
     // wrote.
     refusesData: /^(?:22|23(?!505))...$|^SQLITE_(?:CONSTRAINT|MISMATCH|TOOBIG)/.test(code),
   };
+}
+
+/**
+ * Messages with which pg reports, without a code, that it waited in vain or lost its connection.
+ */
+const LOST_CONNECTION =
+  /^(?:timeout (?:exceeded|expired)|Connection terminated|Query read timeout|Client (?:has encountered a connection error|was closed))/;
+
+function codeOf(error: unknown): string {
+  if (error instanceof AipassError) return error.code;
+  const code = systemErrorCode(error);
+  if (code !== undefined) return code;
+  return error instanceof Error && LOST_CONNECTION.test(error.message) ? 'ETIMEDOUT' : 'unknown';
 }
 
 /** Converts a failed use of the database to the error of a caller. */

@@ -1,24 +1,32 @@
 /**
  * Imports AIPass's usage: its generations as events, and what it counted beyond them as sums.
  *
- * What was imported of each caller is noted. So a file that has grown since, or has dropped its
- * oldest generations, adds only what is new in it.
+ * A note holds what was imported of each caller. So a file that has grown since, or has dropped its
+ * oldest generations, adds only what is new in it. Its generations from before the last pruning may
+ * have been imported and deleted: they are not written again where their caller has a note. Any of
+ * them that are new are in the caller's totals, and so among the sums.
  */
 
 import { z } from 'zod';
 import type { AipassTotals, ImportReport } from '../../protocol/usage.ts';
 import type { UsageEvent } from '../event.ts';
-import { beyond, plus, totalsOf, type AipassCaller, type AipassSession, type AipassUsage } from '../import-aipass.ts';
+import {
+  AIPASS_PROVIDER,
+  beyond,
+  NO_TOTALS,
+  plus,
+  totalsOf,
+  type AipassCaller,
+  type AipassSession,
+  type AipassUsage,
+} from '../import-aipass.ts';
 import type { StoreConnection } from './database.ts';
 import type { CarriedSums, Ingest } from './ingest.ts';
-import { readNote, writeNote } from './notes.ts';
+import { readHorizons, readNote, writeNote } from './notes.ts';
 import { addTo, INDEX, noSums } from './sums.ts';
 
 /** Number of imported events that are written at once. */
 const SLICE = 500;
-
-/** Provider of everything that AIPass counted. */
-const PROVIDER = 'openrouter';
 
 /** Caller of AIPass's session, which the file does not name. */
 const SESSION_CALLER = 'aipass';
@@ -30,10 +38,10 @@ const takenSchema = z.object({
   models: z.record(z.string(), z.number()),
 });
 
-/** What imports have taken of one caller so far, as events or as sums. */
+/** The totals of one caller that imports have taken so far, as events or as sums. */
 type Taken = z.infer<typeof takenSchema>;
 
-const NOTHING: Taken = { requests: 0, costMicros: 0, tokens: 0, models: {} };
+const NOTHING: Taken = { ...NO_TOTALS, models: {} };
 
 /** Imports one file, unless this very file was imported before. */
 export async function importAipass(
@@ -43,23 +51,29 @@ export async function importAipass(
 ): Promise<ImportReport> {
   const note = `import ${fingerprint}`;
   if ((await readNote(connection, note)) !== null) return { ...report, repeated: true, added: 0 };
-  const known = new Set<UsageEvent>();
-  for (let start = 0; start < events.length; start += SLICE) {
-    for (const event of await ingest.writeImported(events.slice(start, start + SLICE))) known.add(event);
+  const takenOf = new Map<string, Taken | null>();
+  for (const { caller } of [...callers, ...events]) {
+    if (!takenOf.has(caller)) takenOf.set(caller, await readTaken(connection, callerNote(caller)));
+  }
+  // A cutoff in the future counts too: what is noted of a caller outlives every pruning.
+  const { eventsSince } = await readHorizons(connection, Infinity);
+  const known = new Set(events.filter(({ at, caller }) => at < eventsSince && takenOf.get(caller)));
+  const unknown = events.filter((event) => !known.has(event));
+  for (let start = 0; start < unknown.length; start += SLICE) {
+    for (const event of await ingest.writeImported(unknown.slice(start, start + SLICE))) known.add(event);
   }
 
   const carried: { -readonly [Part in keyof CarriedSums]: CarriedSums[Part][number][] } = { totals: [], sessions: [] };
   const notes: [name: string, value: string][] = [];
-  let sum: AipassTotals = { requests: 0, costMicros: 0, tokens: 0 };
+  let sum = NO_TOTALS;
   let carriedCallers = 0;
   for (const totals of callers) {
-    const name = `aipass caller ${totals.caller}`;
-    const before = await readTaken(connection, name);
+    const before = takenOf.get(totals.caller) ?? null;
     // Where nothing was noted, an interrupted import may have brought the events that are known.
     const counted = events.filter((event) => event.caller === totals.caller && (!before || !known.has(event)));
     const { rest, taken } = beyondTaken(totals, before ?? NOTHING, counted);
     carried.totals.push(...carriedTotals(totals, rest));
-    notes.push([name, JSON.stringify(taken)]);
+    notes.push([callerNote(totals.caller), JSON.stringify(taken)]);
     sum = plus(sum, rest);
     if (rest.requests + rest.costMicros + rest.tokens > 0) carriedCallers += 1;
   }
@@ -81,6 +95,11 @@ export async function importAipass(
     known: known.size,
     carried: { ...sum, callers: carriedCallers },
   };
+}
+
+/** Returns the name of the note on what was imported of a caller. */
+function callerNote(caller: string): string {
+  return `aipass caller ${caller}`;
 }
 
 async function readTaken(connection: StoreConnection, name: string): Promise<Taken | null> {
@@ -116,21 +135,21 @@ function beyondTaken(
  * together.
  */
 function carriedTotals({ caller, at }: AipassCaller, rest: Taken): CarriedSums['totals'][number][] {
-  const place = { at, caller, provider: PROVIDER };
+  const row = { at, caller, provider: AIPASS_PROVIDER };
   const models = Object.entries(rest.models);
   const [only] = models;
   if (models.length === 1 && only?.[1] === rest.requests) {
-    return [{ ...place, model: only[0], sums: sumsOfTotals(rest, rest.requests) }];
+    return [{ ...row, model: only[0], sums: sumsOfTotals(rest, rest.requests) }];
   }
   const named = models.reduce((sum, [, count]) => sum + count, 0);
   const others = { ...rest, requests: Math.max(0, rest.requests - named) };
   const rows = models.map(([model, count]) => ({
-    ...place,
+    ...row,
     model,
     sums: sumsOfTotals({ requests: count, costMicros: 0, tokens: 0 }, 0),
   }));
   if (others.requests + others.costMicros + others.tokens === 0) return rows;
-  return [...rows, { ...place, model: null, sums: sumsOfTotals(others, rest.requests) }];
+  return [...rows, { ...row, model: null, sums: sumsOfTotals(others, rest.requests) }];
 }
 
 function carriedSession(name: string, { startAt, lastAt }: AipassSession, rest: AipassTotals) {

@@ -10,7 +10,7 @@
  * that one.
  */
 
-import { isReport, type UsageEvent } from '../event.ts';
+import { generationKey, isReport, type UsageEvent } from '../event.ts';
 import { isBefore, JOURNAL_START, type JournalPosition } from '../journal.ts';
 import {
   BulkInsert,
@@ -43,7 +43,7 @@ export interface IngestBatch {
   readonly end: JournalPosition;
 }
 
-/** What became of a batch. */
+/** Numbers of added and known events of a batch. */
 export interface IngestReport {
   readonly added: number;
   /** Number of events whose generation, or whose very self, was there already. */
@@ -82,7 +82,7 @@ const insertEvents = new BulkInsert<readonly SqlValue[], Pick<EventsTable, 'at' 
   (values) => values,
 );
 
-/** The same for one event where the database says at once how many rows it changed. */
+/** The same for one event where the database returns at once how many rows it changed. */
 const insertEvent = new Statement((db) => insertRows(db, 1));
 
 const TOTAL_KEY = ['resolution', 'kind', 'caller', 'bucket', 'value', 'status'] as const;
@@ -291,9 +291,9 @@ class BatchWriter {
     this.#id = await this.#names.ids(this.#executor, texts, bucketOf(Math.max(0, ...latest), DAY));
     for (const { name, caller, firstAt, lastAt, sums } of sessions) {
       const ids = { session: this.#id(name), caller: this.#id(caller) };
-      const place = { ...ids, organization: 0, status: STATUS_CODES.success };
-      this.#sessions.add(firstAt, place, sums);
-      this.#sessions.add(lastAt, place, noSums());
+      const row = { ...ids, organization: 0, status: STATUS_CODES.success };
+      this.#sessions.add(firstAt, row, sums);
+      this.#sessions.add(lastAt, row, noSums());
     }
     for (const { at, caller, model, provider, sums } of totals) {
       const ids = { caller: this.#id(caller), model: this.#id(model), provider: this.#id(provider) };
@@ -308,8 +308,8 @@ class BatchWriter {
   async #insert(events: readonly UsageEvent[]): Promise<UsageEvent[]> {
     const isNew = await this.#insertRows(events);
     const others: UsageEvent[] = [];
-    for (const [place, event] of events.entries()) {
-      if (isNew[place]) this.#count(event);
+    for (const [index, event] of events.entries()) {
+      if (isNew[index]) this.#count(event);
       else others.push(event);
     }
     return others;
@@ -398,21 +398,17 @@ class BatchWriter {
 function withoutRepeatedIds(events: readonly UsageEvent[]): readonly UsageEvent[] {
   const ids = events.map(({ generationId }) => generationId).filter((id) => id !== null);
   if (new Set(ids).size === ids.length) return events;
-  const reported = new Set(events.filter(({ operation }) => isReport(operation)).map(placeOf));
+  const reported = new Set(events.filter(({ operation }) => isReport(operation)).map(generationKey));
   const later = new Set<string>();
   const result = [...events];
   for (const [index, event] of [...events.entries()].toReversed()) {
     if (event.generationId === null) continue;
-    const place = placeOf(event);
-    if (reported.has(place)) continue;
-    if (later.has(place)) result[index] = { ...event, generationId: null };
-    else later.add(place);
+    const key = generationKey(event);
+    if (reported.has(key)) continue;
+    if (later.has(key)) result[index] = { ...event, generationId: null };
+    else later.add(key);
   }
   return result;
-}
-
-function placeOf({ provider, generationId }: UsageEvent): string {
-  return `${generationId} ${provider}`;
 }
 
 async function storedPosition(executor: Executor, journal: string): Promise<JournalPosition> {
@@ -513,7 +509,7 @@ function boundedId(id: number, seen: Set<number>, others: number): number {
   return id;
 }
 
-/** Returns as many rows of parameters as are wanted; their values only hold a place. */
+/** Returns as many rows of parameters as are wanted; their values are replaced at each run. */
 function placeholders(columns: readonly string[], rows: number) {
   const row = sql`(${sql.join(columns.map(() => 0))})`;
   return sql`values ${sql.join(Array.from({ length: rows }, () => row))}`;

@@ -4,10 +4,11 @@
  * places can share one history.
  *
  * A range takes the largest buckets that fit: "all time" reads blocks, "the last hour" minutes.
- * Only the parts of minutes at its ends are summed event by event. Summing the events of part of an
- * hour instead would need no minutes. It takes 6 ms (p50) for each end among ten million events of
- * 34 days, without latencies. From minutes, no answer took the usage thread more than 5.6 ms at p99
+ * Only the parts of minutes at its ends are summed event by event. Without minutes, the events of
+ * part of an hour would be summed at each end. That takes 6 ms (p50) an end among ten million
+ * events. From minutes, no answer took the usage thread more than 5.6 ms at p99
  * (docs/benchmarks.md).
+ *
  * Small buckets are pruned earlier than large ones. A range that begins or ends inside a pruned
  * bucket is widened to the next larger one, and the answer reports it.
  */

@@ -6,13 +6,14 @@
  * logging.
  */
 
-import { closeSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs';
+import { closeSync, openSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { systemErrorCode } from '../../base/errors.ts';
-import { readFileIdentitySync } from '../../base/file-signature.ts';
+import { isStill, readFileIdentitySync } from '../../base/file-signature.ts';
 import { assertTrusted } from '../../base/file-trust.ts';
+import { makeFolder } from '../../base/make-folder.ts';
 import {
   Kysely,
   SqliteAdapter,
@@ -55,61 +56,72 @@ const ENDINGS = ['', '-wal', '-shm', '-journal'];
  */
 export async function openSqlite(path: string): Promise<StoreConnection> {
   for (const ending of ENDINGS) assertTrusted('the usage database', `${path}${ending}`);
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   const found = findDatabase(path);
   // SQLite would make the file by the umask alone; its side files take the mode of this one.
   closeSync(openSync(path, 'a', 0o600));
   assertKnownSchema(takenSteps(path));
 
-  // A full disk lets the file be made, and not be filled: one that stays empty would look like the
-  // rest of a lost history.
-  const removeOwnEmpty = (): void => {
-    if (found === 'nothing' && findDatabase(path) === 'empty')
-      for (const end of ENDINGS) rmSync(path + end, { force: true });
-  };
-  const file = new Database(path, { timeout: LOCK_WAIT_MS });
   try {
-    file.pragma('auto_vacuum = incremental');
-    file.pragma('journal_mode = wal');
-    file.pragma('synchronous = full');
-    file.pragma(`cache_size = -${CACHE_KB}`);
-    const db = new Kysely<UsageTables>({ dialect: new WholeStepsDialect({ database: cachingStatements(file) }) });
-    await migrate(db, 'sqlite');
-    const executor = executorOn(file, db);
-    const opened = readFileIdentitySync(path);
-    const openedLog = readFileIdentitySync(`${path}-wal`);
-    const isGone = (): boolean => readFileIdentitySync(path) !== opened;
-    return {
-      ...executor,
-      found,
-      transaction: (work) => inTransaction(file, () => work(executor)),
-      isGone,
-      shrink: () => {
-        const freeBefore = Number(file.pragma('freelist_count', { simple: true }));
-        file.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
-        const freePages = Number(file.pragma('freelist_count', { simple: true }));
-        // A file restored from a dump has no incremental vacuum: it reuses its room, and gives none
-        // back.
-        const isMore = freePages > 0 && freePages < freeBefore;
-        if (!isMore) file.pragma('wal_checkpoint(truncate)');
-        return Promise.resolve(isMore);
-      },
-      bytes: () => Promise.resolve(statSync(path).size),
-      close: async () => {
-        const wasGone = isGone();
-        if (wasGone) file.pragma('wal_checkpoint(truncate)');
-        await db.destroy();
-        // SQLite leaves the log of a file that is gone, and would apply it to the one that is there
-        // now.
-        if (!wasGone || readFileIdentitySync(`${path}-wal`) !== openedLog) return;
-        for (const side of ['-wal', '-shm']) rmSync(`${path}${side}`, { force: true });
-      },
-    };
+    const file = new Database(path, { timeout: LOCK_WAIT_MS });
+    try {
+      return await connectTo(file, path, found);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
   } catch (error) {
-    file.close();
-    removeOwnEmpty();
+    // A full disk lets the file be made, and not be filled: one that stays empty would be taken for
+    // a lost history.
+    if (found === 'nothing' && findDatabase(path) === 'empty') {
+      for (const ending of ENDINGS) rmSync(path + ending, { force: true });
+    }
     throw error;
   }
+}
+
+/** Brings an open file up to date and makes the connection on it. */
+async function connectTo(
+  file: Database.Database,
+  path: string,
+  found: StoreConnection['found'],
+): Promise<StoreConnection> {
+  file.pragma('auto_vacuum = incremental');
+  file.pragma('journal_mode = wal');
+  file.pragma('synchronous = full');
+  file.pragma(`cache_size = -${CACHE_KB}`);
+  const db = new Kysely<UsageTables>({ dialect: new WholeStepsDialect({ database: cachingStatements(file) }) });
+  await migrate(db, 'sqlite');
+  const executor = executorOn(file, db);
+  const opened = readFileIdentitySync(path);
+  const openedLog = readFileIdentitySync(`${path}-wal`);
+  const isGone = (): boolean => !isStill(path, opened);
+  return {
+    ...executor,
+    found,
+    transaction: (work) => inTransaction(file, () => work(executor)),
+    isGone,
+    shrink: () => {
+      const freeBefore = Number(file.pragma('freelist_count', { simple: true }));
+      file.pragma(`incremental_vacuum(${VACUUM_PAGES})`);
+      const freePages = Number(file.pragma('freelist_count', { simple: true }));
+      // A file restored from a dump has no incremental vacuum: it reuses its room, and gives none
+      // back.
+      const isMore = freePages > 0 && freePages < freeBefore;
+      if (!isMore) file.pragma('wal_checkpoint(truncate)');
+      return Promise.resolve(isMore);
+    },
+    bytes: () => Promise.resolve(statSync(path).size),
+    close: async () => {
+      const wasGone = isGone();
+      if (wasGone) file.pragma('wal_checkpoint(truncate)');
+      await db.destroy();
+      // SQLite leaves the log of a file that is gone, and would apply it to the one that is there
+      // now.
+      if (!wasGone || readFileIdentitySync(`${path}-wal`) !== openedLog) return;
+      for (const side of ['-wal', '-shm']) rmSync(`${path}${side}`, { force: true });
+    },
+  };
 }
 
 function findDatabase(path: string): StoreConnection['found'] {

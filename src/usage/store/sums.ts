@@ -3,8 +3,8 @@
  *
  * Latencies are counts in fixed buckets, so that percentiles of ten million calls are sums of a few
  * rows. Bucket 0 holds what took under 16 ms; each further bucket is wider by the factor 1.6; the
- * last holds what took over nine minutes. A percentile is reported as the middle of its bucket, and
- * so is off by 27 % at most from 16 ms on.
+ * last holds what took over eight minutes. A percentile is reported as the middle of its bucket,
+ * and so is off by 27 % at most from 16 ms to eight minutes.
  */
 
 import { TOKEN_COLUMNS, type FieldOfKind, type UsageFigures, type UsageStatus } from '../../protocol/usage.ts';
@@ -50,7 +50,7 @@ export type SumColumn = (typeof SUM_COLUMNS)[number];
 /** One number for each of SUM_COLUMNS. */
 export type Sums = number[];
 
-/** Place of each counted column in the sums. */
+/** Index of each counted column in the sums. */
 export const INDEX = Object.fromEntries(COUNTED.map((column, index) => [column, index])) as Readonly<
   Record<(typeof COUNTED)[number], number>
 >;
@@ -68,7 +68,7 @@ export function addSums(into: Sums, more: readonly number[]): void {
   for (let i = 0; i < into.length; i++) into[i] = (into[i] ?? 0) + (more[i] ?? 0);
 }
 
-/** Adds an amount to the sum at a place. */
+/** Adds an amount to the sum at an index. */
 export function addTo(sums: Sums, index: number, amount: number): void {
   sums[index] = (sums[index] ?? 0) + amount;
 }

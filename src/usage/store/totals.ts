@@ -15,7 +15,10 @@ import { addSums, noSums, type Sums } from './sums.ts';
 const TOTAL_KINDS = { all: 0, caller: 1, model: 2, provider: 3, key: 4 } as const;
 export type TotalKind = keyof typeof TOTAL_KINDS;
 
-/** Numbers of kinds that an organization has in the totals table; 5 had rows before. */
+/**
+ * Numbers of kinds that an organization has in the totals table; number 5 is taken by rows of an
+ * older version.
+ */
 const KINDS_EACH = 8;
 
 /** Returns the number of a kind in the totals table for an organization, by the id of its name. */
@@ -38,8 +41,8 @@ export interface Dimensions {
 }
 
 /**
- * What a batch adds to one view in one minute, and so to the hour, day and block of that minute.
- * Caller and value are ids of names; 0 is "any" and "none".
+ * Sums that a batch adds to one view in one minute, and so to the hour, day and block of that
+ * minute. Caller and value are ids of names; 0 is "any" and "none".
  */
 export interface TotalRow {
   readonly kind: number;
@@ -53,7 +56,7 @@ export interface TotalRow {
 /** The kinds of totals that each caller has of its own; "caller" has those of all. */
 const KINDS_OF_CALLER = ['all', 'model', 'provider', 'key'] as const;
 
-/** What a batch adds in one minute, to one organization, with one status. */
+/** Sums that a batch adds in one minute, to one organization, with one status. */
 interface Place {
   readonly minute: number;
   readonly status: number;
@@ -142,7 +145,7 @@ function isSame(one: Dimensions, other: Dimensions): boolean {
   );
 }
 
-/** What a batch adds to one session, or to one run of a daemon, within one organization. */
+/** Sums that a batch adds to one session, or to one run of a daemon, within one organization. */
 export interface SessionRow {
   readonly session: number;
   readonly organization: number;
@@ -154,7 +157,7 @@ export interface SessionRow {
   readonly sums: Sums;
 }
 
-/** What a session's events have in common; session 0 is none. */
+/** The key of a session's row, and its caller; session 0 is none. */
 export type SessionPlace = Pick<SessionRow, 'session' | 'organization' | 'status' | 'caller'>;
 
 /** Collects what a batch of events adds, one row for each session, organization and status. */

@@ -279,6 +279,16 @@ describe('recording usage', () => {
     expect(works.status().lagMs).toBe(0);
   });
 
+  it('counts the wait of what a killed run left from its own start', async () => {
+    const killed = open(join(folder, 'x', '\0'));
+    record(killed, 2);
+    await killed.close();
+    const clock = new ManualClock(Date.now());
+    const next = open(join(folder, 'x', '\0'), clock);
+    clock.advance(500);
+    expect(next.status()).toMatchObject({ queuedBytes: expect.any(Number), lagMs: 500 });
+  });
+
   it('leaves a database of a newer version untouched, and queues', async () => {
     const first = open();
     record(first, 3);
@@ -323,7 +333,7 @@ describe('recording usage', () => {
     record(usage, 1);
     await until('all of it is read', () => usage.status().queuedBytes === 0 && usage.status().damaged === 4);
     expect(await requests(usage)).toBe(3);
-    expect(usage.warnings().some((warning) => warning.problem.includes('4 lines'))).toBe(true);
+    expect(usage.warnings().some((warning) => warning.problem.includes('4 usage events or lines'))).toBe(true);
   });
 
   it('queues while PostgreSQL is away, and brings everything in once when it is back', async () => {

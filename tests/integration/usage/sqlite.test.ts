@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
@@ -33,6 +33,29 @@ function leaveHalfWritten(path: string): void {
 }
 
 describe('the SQLite file', () => {
+  it('is gone when it was removed, and not when it cannot be looked at for a while', async () => {
+    const place = join(folder, 'data');
+    const opened = await openConnection(join(place, 'usage.db'));
+    renameSync(place, join(folder, 'elsewhere'));
+    // A link in a circle: neither there nor missing.
+    symlinkSync(place, place);
+    expect(opened.isGone()).toBe(false);
+    unlinkSync(place);
+    expect(opened.isGone()).toBe(true);
+    renameSync(join(folder, 'elsewhere'), place);
+    expect(opened.isGone()).toBe(false);
+    await opened.close();
+  });
+
+  it('is not left behind with 0 bytes where SQLite could not open it', async () => {
+    // Longer than a path that SQLite takes, and short enough for the system.
+    const place = join(folder, ...Array.from({ length: 12 }, () => 'x'.repeat(200)));
+    mkdirSync(place, { recursive: true });
+    const path = join(place, 'usage.db');
+    await expect(openConnection(path)).rejects.toMatchObject({ code: 'SQLITE_CANTOPEN' });
+    expect(existsSync(path)).toBe(false);
+  });
+
   it('is taken up where its last writer was killed before write-ahead logging, and what was half written is undone', async () => {
     const path = join(folder, 'usage.db');
     leaveHalfWritten(path);

@@ -563,6 +563,17 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     expect(await store.recent({ seconds: 5, provider: 'nobody' }, [], NOW)).toMatchObject({ total: 0, byKey: [] });
   });
 
+  it('counts attempts that found no key for their own provider only', async () => {
+    await write(
+      usageEvent({ at: NOW - 1, keyId: null }),
+      usageEvent({ at: NOW - 1, keyId: null, status: 'failed', provider: 'openai' }),
+    );
+    expect(await store.recent({ seconds: 5, provider: 'openrouter' }, ['A'], NOW)).toMatchObject({
+      total: 1,
+      byStatus: { success: 1, failed: 0, reach_limit: 0 },
+    });
+  });
+
   it('refuses a database of a newer version and leaves it as it is', async () => {
     await sql`insert into kysely_migration (name, timestamp) values ('0099_later', 'x')`.execute(connection.db);
     await expect(openConnection(address)).rejects.toMatchObject({ code: 'VERSION_MISMATCH' });
@@ -620,6 +631,15 @@ describe.each(['sqlite', 'postgres'] as const)('the usage store on %s', (kind) =
     expect(groups.map(({ name, figures }) => [name?.slice(0, 15), figures.requests, figures.costMicros])).toEqual([
       ['aipass-2026-10-', 12, 520_000],
     ]);
+  });
+
+  it('counts nothing twice where a file has grown after its first generations were pruned', async () => {
+    await store.import(aipassFile(10, 0.5, ['g1', 'g2', 'g3', 'g4']));
+    for await (const step of store.pruneSteps({ events: NOW - DAY, totals: 0, now: NOW })) void step;
+    // Two more calls: one generation is new in the file, and older than what was pruned.
+    const later = await store.import(aipassFile(12, 0.52, ['g1', 'g2', 'g3', 'g4', 'g5']));
+    expect(later).toMatchObject({ added: 0, known: 5, carried: { callers: 1, requests: 2, costMicros: 20_000 } });
+    expect((await ask({ caller: 'flow' })).total).toMatchObject({ requests: 12, costMicros: 520_000 });
   });
 
   it('lists generations whose cost is unknown', async () => {

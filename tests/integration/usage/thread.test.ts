@@ -36,5 +36,6 @@ it('a thread that the system does not allow is started later, and ends nothing',
   clock.advance(1000);
   expect(await thread.call('bytes')).toBeGreaterThan(0);
   await thread.close();
+  await expect(thread.call('bytes')).rejects.toMatchObject({ code: 'CANCELLED' });
   rmSync(folder, { recursive: true, force: true });
 });

@@ -25,6 +25,20 @@ it('tells why a database does not work from the codes of SQLite, PostgreSQL and 
   expect(databaseFailure(new AipassError('VERSION_MISMATCH', 'x')).reason).toBe('newer');
 });
 
+it('takes a wait of pg that was in vain, and a connection that it lost, for a server that is away', () => {
+  for (const message of [
+    'timeout exceeded when trying to connect',
+    'timeout expired',
+    'Connection terminated unexpectedly',
+    'Connection terminated due to connection timeout',
+    'Query read timeout',
+    'Client has encountered a connection error and is not queryable',
+  ]) {
+    expect(databaseFailure(new Error(message))).toMatchObject({ reason: 'away', code: 'ETIMEDOUT' });
+  }
+  expect(databaseFailure(new Error('row "Connection terminated"'))).toMatchObject({ reason: 'broken' });
+});
+
 it('puts aside only what the database refuses for what it holds', () => {
   for (const code of ['22021', '23502', 'SQLITE_CONSTRAINT_NOTNULL', 'SQLITE_TOOBIG']) {
     expect(databaseFailure(failed(code)).refusesData).toBe(true);

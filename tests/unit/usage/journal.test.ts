@@ -1,4 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -62,5 +71,30 @@ it('a folder that was moved away is made anew within a second, though nothing is
   renameSync(folder, join(home, 'elsewhere'));
   clock.advance(1000);
   expect(readFileSync(segmentPath(folder, 2), 'utf8')).toBe('first\n');
+  journal.close();
+});
+
+it('a segment that cannot be looked at for a while is still written to, and nothing is reported as removed', () => {
+  append('first');
+  renameSync(folder, join(home, 'elsewhere'));
+  // A link in a circle: neither there nor missing.
+  symlinkSync(folder, folder);
+  clock.advance(1000);
+  append('second');
+  expect(journal.state()).toMatchObject({ removed: false, failure: null });
+  unlinkSync(folder);
+  renameSync(join(home, 'elsewhere'), folder);
+  expect(readFileSync(segmentPath(folder, 1), 'utf8')).toBe('first\nsecond\n');
+  journal.close();
+});
+
+it('the events of a removed segment are counted, not its lines', () => {
+  journal.append('{}', 256);
+  journal.append('{}');
+  journal.flush();
+  rmSync(folder, { recursive: true });
+  writeFileSync(folder, 'a file where the folder should be');
+  expect(journal.state().waitingInMemory).toBe(257);
+  unlinkSync(folder);
   journal.close();
 });
