@@ -208,8 +208,13 @@ export function commandFiles(command: readonly string[], searchPath: string = pr
   return [...candidates.filter(exists).slice(0, 1), ...parameters.filter((one) => isAbsolute(one) && exists(one))];
 }
 
+/** Returns whether there is something at a path; a path that is closed to us leads nowhere. */
 function exists(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -287,7 +287,6 @@ function lifeOf(
   const own = form === 'google-auth' ? ['expiry'] : form === 'google-node' ? ['expiry_date'] : [];
   for (const name of [...own, ...EXPIRY_FIELDS]) {
     const expiresAt = parseTime(tokens[name]);
-    // A file from the future was written by a clock that was wrong, and so was the time in it.
     if (expiresAt !== undefined) return { expiresAt, obtainedAt, isGuessed: false };
   }
   const lifetimeS = toNumber(tokens['expires_in'] ?? tokens['expiresIn']);
@@ -314,10 +313,9 @@ export function jwtTimes(
 }
 
 /**
- * Parses a time as files have it. That is seconds to nanoseconds since 1970 as number or digits, or
- * ISO 8601 (UTC where no zone is given). Also the formats of HTTP and JavaScript (`Thu, 01 Jan 2026
- * 00:00:00 GMT`), .NET (`/Date(1767225600000)/`) and Go (`2026-01-01 00:00:00 +0000 UTC`). Also
- * those of Java (`…Z[Etc/UTC]`), PostgreSQL (`…+00`) and C (`Thu Jan 1 00:00:00 2026`).
+ * Parses a time in any form that account files have. A number, or digits, is seconds, milliseconds,
+ * microseconds or nanoseconds since 1970. ISO 8601 is read as UTC where it has no zone. The formats
+ * of HTTP, JavaScript, .NET (`/Date(…)/`), Go, Java, PostgreSQL and C are read, too.
  */
 export function parseTime(value: unknown, mayBeBefore1970 = false): number | undefined {
   const number = toNumber(value);

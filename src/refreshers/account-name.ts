@@ -5,6 +5,7 @@
  */
 
 import { join } from 'node:path';
+import { OAUTH_FOLDER } from '../credentials/opaque-store.ts';
 
 /** Account that a bare provider name means. */
 export const DEFAULT_ACCOUNT = 'default';
@@ -72,7 +73,7 @@ export function accountFiles(
     const suffix = account === DEFAULT_ACCOUNT ? '' : `.${account}`;
     return { file: join(secrets, `google_creds${suffix}.json`), clientFile: join(secrets, GOOGLE_CLIENT_FILE) };
   }
-  const folder = join(secrets, 'oauth');
+  const folder = join(secrets, OAUTH_FOLDER);
   return {
     file: join(folder, `${name}.json`),
     clientFile: account === DEFAULT_ACCOUNT ? null : join(folder, `${provider}.json`),

@@ -8,7 +8,7 @@ import { toRecord, type JsonObject } from '../base/json.ts';
 import { ACCESS_FIELDS, CLIENT_ID_FIELDS, CLIENT_SECRET_FIELDS, parseTime, REFRESH_FIELDS } from './account-file.ts';
 import { CLIENT_AUTHENTICATIONS, isSafeEndpoint } from './provider-presets.ts';
 
-/** Begin of the times that programs write where none is known: the zero times of Go and of Unix. */
+/** Beginnings of the times that programs write for an unknown one: the zeros of Go and of Unix. */
 const UNKNOWN_TIME = /^(?:0001-01-01|1970-01-01)[T ]/;
 
 const text = z.string('must be a string').nullish();
@@ -28,7 +28,7 @@ const params = z
   .record(z.string(), z.union([z.string(), z.array(z.string())]), 'must map strings to strings')
   .nullish();
 
-/** Some programs hold all tokens in an object of that name. */
+/** Some programs keep all tokens in an object named `token`. */
 const container = z.union([z.string(), z.record(z.string(), z.unknown())], 'must be a string').nullish();
 
 const tokens = {
@@ -81,7 +81,7 @@ const memorySchema = z.object({
   copyOf: z.object({ name: z.string(), stamp: z.string() }).nullish(),
 });
 
-/** What is remembered of an account over a restart. Holds no secret, and nothing made of one. */
+/** Memory of an account over a restart. Holds no secret, and nothing made of one. */
 export type AccountMemory = z.infer<typeof memorySchema>;
 
 /** Parses what was remembered, by account; what has another shape is dropped. */

@@ -144,6 +144,7 @@ export class Account {
   /** End of the refresh token that a refresh did not move. */
   #fixedEnd: number | null = null;
   #cancelKeepAlive: (() => void) | undefined;
+  #isStopped = false;
   #reads = 0;
   #applied = 0;
 
@@ -211,11 +212,10 @@ export class Account {
     if (this.#flight === undefined) {
       const flight: Flight = { begun: Promise.withResolvers(), outcome: Promise.withResolvers(), isUnsaved: false };
       this.#flight = flight;
-      const whole = this.#run(flight).finally(() => {
-        flight.begun.resolve();
-        this.#flight = undefined;
+      this.#run(flight).catch((error: unknown) => {
+        this.#land(flight);
+        flight.outcome.reject(error);
       });
-      whole.then(flight.outcome.resolve, flight.outcome.reject);
     }
     return this.#flight.outcome.promise;
   }
@@ -339,7 +339,9 @@ export class Account {
     if (this.#held !== null) yield this.#held.accessToken.reveal();
   }
 
+  /** Cancels the planned tries. A refresh under way comes to its end, and plans no further one. */
   stop(): void {
+    this.#isStopped = true;
     this.#gate.stop();
     this.#cancelKeepAlive?.();
   }
@@ -365,7 +367,7 @@ export class Account {
     return refused !== undefined && this.#held !== null && tokenTag(this.#held.accessToken.reveal()) === refused;
   }
 
-  /** Returns whether the last failure is no reason to ask again before the server wants it. */
+  /** Returns whether the server failed, so that its wait is kept. */
   #isServerFailure(): boolean {
     return this.#failure === null || (this.#failure.kind === 'transient' && this.#failure.cause === 'server');
   }
@@ -540,13 +542,14 @@ export class Account {
     this.#cancelKeepAlive?.();
     this.#cancelKeepAlive = undefined;
     // The tick, which comes once a minute, may be too late for a session of a minute.
-    if (held.keepAliveAt === null || held.keepAliveAt - clock.now() > KEEP_ALIVE_TIMER_MS) return;
+    if (this.#isStopped || held.keepAliveAt === null) return;
+    if (held.keepAliveAt - clock.now() > KEEP_ALIVE_TIMER_MS) return;
     this.#cancelKeepAlive = wakeAt(clock, held.keepAliveAt, () => {
       this.attend().catch(() => {});
     });
   }
 
-  async #run(flight: Flight): Promise<RefreshOutcome> {
+  async #run(flight: Flight): Promise<void> {
     const before = this.#held;
     const endBefore = this.#file?.refreshExpiresAt ?? null;
     let outcome: RefreshOutcome = { kind: 'superseded' };
@@ -560,8 +563,17 @@ export class Account {
       outcome = await this.#exchange(start, flight);
     }
     if (outcome.kind === 'refreshed') this.#noteEnd(endBefore);
-    this.#settle(outcome, start);
-    return outcome;
+    this.#note(outcome, start);
+    // Whoever hears of the outcome sees the account as it is now, not as refreshing.
+    this.#land(flight);
+    flight.outcome.resolve(outcome);
+    this.#deps.onOutcome(this, outcome);
+  }
+
+  /** Ends a flight; the next refresh may begin. */
+  #land(flight: Flight): void {
+    flight.begun.resolve();
+    if (this.#flight === flight) this.#flight = undefined;
   }
 
   /** Notes the end of a refresh token that a refresh did not move: it is the end of the consent. */
@@ -585,8 +597,9 @@ export class Account {
           onReport: (outcome) => {
             if (outcome.kind !== 'unsaved' || flight.isUnsaved) return;
             flight.isUnsaved = true;
-            this.#settle(outcome, start);
+            this.#note(outcome, start);
             flight.outcome.resolve(outcome);
+            this.#deps.onOutcome(this, outcome);
           },
         },
       )
@@ -619,13 +632,9 @@ export class Account {
     return { kind: 'unusable', reason, remedy };
   }
 
-  /** Notes and reports how a refresh ended, and plans the next try after a failure. */
-  #settle(outcome: RefreshOutcome, start: FileVersion | null): void {
-    if (outcome.kind !== 'kept') this.#note(outcome, start);
-    this.#deps.onOutcome(this, outcome);
-  }
-
-  #note(outcome: Exclude<RefreshOutcome, { kind: 'kept' }>, start: FileVersion | null): void {
+  /** Notes how a refresh ended, and plans the next try after a failure. */
+  #note(outcome: RefreshOutcome, start: FileVersion | null): void {
+    if (outcome.kind === 'kept') return;
     const retry = (): void => {
       // Nobody waits for it here; what it brings is in the state.
       this.refresh().catch(() => {});
@@ -660,5 +669,6 @@ export class Account {
         if (start !== null && this.#isRenewable()) this.#gate.fail(undefined, retry);
         break;
     }
+    if (this.#isStopped) this.#gate.stop();
   }
 }

@@ -1,6 +1,6 @@
 /**
- * All OAuth accounts: those whose files are under the secrets folder, found, kept fresh and
- * described.
+ * All OAuth accounts: finds their files, under the secrets folder or where the configuration says,
+ * keeps them fresh and describes them.
  *
  * One grant has one refresher: of several files with the same refresh token one is refreshed, and
  * the others are reported.
@@ -16,6 +16,7 @@ import { ABSENT, readFileSignature } from '../base/file-signature.ts';
 import { mapConcurrently } from '../base/map-concurrently.ts';
 import { plainText } from '../base/plain-text.ts';
 import type { Warning } from '../base/warning.ts';
+import { OAUTH_FOLDER } from '../credentials/opaque-store.ts';
 import type { AccountStatus, TokenValue } from '../protocol/oauth.ts';
 import { Account, type TokenRequest } from './account.ts';
 import type { AccountMemory } from './account-schema.ts';
@@ -52,7 +53,7 @@ export interface AccountsDeps {
   readonly clock: Clock;
   readonly random: () => number;
   readonly worker: TokenWorker;
-  /** What was remembered of each account when the daemon ended last. */
+  /** Memory of each account from the last run. */
   readonly memories?: ReadonlyMap<string, AccountMemory>;
   readonly onOutcome: (account: Account, outcome: RefreshOutcome) => void;
   /** Called when the set of held tokens changed, with every secret that is held now. */
@@ -90,10 +91,10 @@ export class Accounts {
     const { secrets } = this.#deps;
     this.#folders = await folderTimes(secrets);
     const google = await listFolder(secrets);
-    const oauth = await listFolder(join(secrets, 'oauth'));
+    const oauth = await listFolder(join(secrets, OAUTH_FOLDER));
     const copies = [
       ...findCopies(secrets, google, googleFileAccount),
-      ...findCopies(join(secrets, 'oauth'), oauth, oauthFileAccount),
+      ...findCopies(join(secrets, OAUTH_FOLDER), oauth, oauthFileAccount),
     ];
     const ignored = new Set(copies.map(({ name }) => name));
     const isOwn = (file: string): boolean => !ignored.has(file);
@@ -107,7 +108,7 @@ export class Accounts {
       ...copies.map(({ file, original }) => explainCopyName(file, original)),
       ...oauth
         .filter((file) => /^[^.].*\.json$/.test(file) && isOwn(file) && oauthFileAccount(file) === undefined)
-        .map((file) => explainAccountName(join(secrets, 'oauth', plainText(file, 128)))),
+        .map((file) => explainAccountName(join(secrets, OAUTH_FOLDER, plainText(file, 128)))),
       ...(isUsed ? [] : [explainUnusedClient(join(secrets, GOOGLE_CLIENT_FILE))]),
     ];
     for (const [name, account] of this.#accounts) {
@@ -346,7 +347,7 @@ async function listFolder(folder: string): Promise<string[]> {
 /** Returns a text that changes when a file appears in, or goes from, a folder of accounts. */
 async function folderTimes(secrets: string): Promise<string> {
   const times = await Promise.all(
-    [secrets, join(secrets, 'oauth')].map(async (folder) => {
+    [secrets, join(secrets, OAUTH_FOLDER)].map(async (folder) => {
       try {
         return (await stat(folder, { bigint: true })).mtimeNs;
       } catch {

@@ -35,8 +35,8 @@ const MIN_KEEPALIVE_MS = 10_000;
 /**
  * Returns when a token of some lifetime is refreshed. That is at 80 % of its lifetime or 5 minutes
  * before expiry, whichever is earlier. It is moved by up to a tenth of that time: `random` is in
- * [0, 1). A token that lives for less than 10 minutes is not refreshed before half of its life is
- * over. The margin alone would have it refreshed again and again.
+ * [0, 1). A token that lives for less than 10 minutes is refreshed around half of its life. The
+ * margin alone would have it refreshed again and again.
  */
 export function refreshDue(expiresAt: number, lifetimeMs: number, random: number): number {
   const wait = Math.max(Math.min(lifetimeMs * DUE_SHARE, lifetimeMs - DUE_MARGIN_MS), lifetimeMs / 2);
@@ -60,7 +60,7 @@ export class HeldToken {
   readonly dueAt: number | null;
   /** Time when it is renewed so that the refresh token does not end, or null. */
   readonly keepAliveAt: number | null;
-  /** Otherwise one refresh has to settle how old it is before it is used. */
+  /** Whether it is used as it is; if not, one refresh settles first how old it is. */
   readonly #isTrusted: boolean;
   readonly #lifetimeMs: number;
   readonly #clock: Clock;

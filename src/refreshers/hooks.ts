@@ -8,7 +8,7 @@
  * none of it is a secret.
  */
 
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import type { Clock } from '../base/clock.ts';
 import type { Config } from '../base/config-schema.ts';
 import { commandFiles, trustWarnings } from '../base/file-trust.ts';
@@ -59,11 +59,27 @@ export class RefreshAlerts {
     const isRepeated = this.#current.get(account.name) === kind && kind !== 'refreshed';
     this.#current.set(account.name, kind);
     if (!isRepeated) this.#report(kind, account.name, kind === 'refreshed' ? null : account.explain());
-    this.noteEnding(account);
+    this.#noteEnding(account);
+  }
+
+  /**
+   * Forgets what is no longer so, and reports what was held back and is still so. It is called at
+   * every tick, with all accounts: a consent or a fixed file ends a failure without an outcome.
+   */
+  tick(accounts: Iterable<Account>): void {
+    const byName = new Map(Array.from(accounts, (account) => [account.name, account] as const));
+    for (const [name, kind] of this.#current) {
+      const account = byName.get(name);
+      const isOver = account === undefined || (kind !== 'refreshed' && account.isWell() && account.failures === 0);
+      if (isOver) this.#current.delete(name);
+    }
+    for (const name of this.#ending) if (!byName.has(name)) this.#ending.delete(name);
+    for (const account of byName.values()) this.#noteEnding(account);
+    this.#flush();
   }
 
   /** Reports, once, that an account's consent ends within days. */
-  noteEnding(account: Account): void {
+  #noteEnding(account: Account): void {
     const ending = account.endingConsent();
     if (ending === null) this.#ending.delete(account.name);
     else if (!this.#ending.has(account.name)) {
@@ -72,8 +88,8 @@ export class RefreshAlerts {
     }
   }
 
-  /** Reports what was held back and is still so; called at every tick. */
-  flush(): void {
+  /** Reports what was held back and is still so. */
+  #flush(): void {
     for (const [key, alert] of this.#held) {
       const isStill =
         alert.kind === 'reauth-soon'
@@ -166,9 +182,7 @@ export class HookRunner {
     if (this.#stopped) return;
     this.#waiting.push({ command, alert });
     if (this.#waiting.length > MAX_WAITING) this.#waiting.shift();
-    this.#running ??= this.#drain().finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#drain();
   }
 
   /** Ends the running command, drops the waiting ones, and resolves when nothing runs any more. */
@@ -179,51 +193,54 @@ export class HookRunner {
     await this.#running;
   }
 
-  async settle(): Promise<void> {
-    await this.#running;
-  }
-
   async #drain(): Promise<void> {
     for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
-      await this.#runOne(next.command, next.alert);
+      const { command, alert } = next;
+      try {
+        await this.#runOne(command, alert);
+      } catch (error) {
+        this.#logger.warn('a hook could not be started', { event: alert.kind, error });
+      }
     }
+    this.#running = undefined;
   }
 
-  #runOne(command: readonly string[], alert: RefreshAlert): Promise<void> {
+  /** Runs one command to its end. @throws the system's error where it cannot be started. */
+  async #runOne(command: readonly string[], alert: RefreshAlert): Promise<void> {
     const [program, ...parameters] = command;
-    if (program === undefined) return Promise.resolve();
+    if (program === undefined) return;
     const [fault] = trustWarnings(commandFiles(command));
     if (fault) {
       const { subject, problem, hint } = fault;
       this.#logger.warn('a hook was not started', { event: alert.kind, subject, problem, hint });
-      return Promise.resolve();
+      return;
     }
-    return new Promise((resolve) => {
-      const child = spawn(program, parameters, {
-        // A group of its own, so that what the command started ends with it; the time limit of
-        // execFile would not do that.
-        detached: true,
-        stdio: ['pipe', 'ignore', 'ignore'],
-        env: { ...process.env, AIPASSD_EVENT: alert.kind, AIPASSD_ACCOUNT: alert.account },
-      });
-      const kill = (): void => killGroup(child.pid);
-      const limit = setTimeout(() => {
-        this.#logger.warn('a hook was ended because it ran too long', { event: alert.kind, limitMs: this.#limitMs });
-        kill();
-      }, this.#limitMs);
-      this.#kill = kill;
-      const end = (problem: string | undefined, facts: object): void => {
-        child.removeAllListeners('close');
-        clearTimeout(limit);
-        this.#kill = undefined;
-        if (problem !== undefined) this.#logger.warn(problem, { event: alert.kind, ...facts });
-        resolve();
-      };
-      child.stdin.on('error', () => {});
-      child.stdin.end(`${JSON.stringify(alert)}\n`);
-      child.once('error', (error) => end('a hook could not be started', { error }));
-      child.once('close', (code, signal) => end(code === 0 ? undefined : 'a hook failed', { code, signal }));
+    const { promise: ended, resolve, reject } = Promise.withResolvers<object | undefined>();
+    const child: ChildProcess = spawn(program, parameters, {
+      // A group of its own, so that what the command started ends with it; the time limit of
+      // execFile would not do that.
+      detached: true,
+      stdio: ['pipe', 'ignore', 'ignore'],
+      env: { ...process.env, AIPASSD_EVENT: alert.kind, AIPASSD_ACCOUNT: alert.account },
     });
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve(code === 0 ? undefined : { code, signal }));
+    // Without a free file descriptor there is a child without a standard input, and its error.
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(`${JSON.stringify(alert)}\n`);
+    const kill = (): void => killGroup(child.pid);
+    const limit = setTimeout(() => {
+      this.#logger.warn('a hook was ended because it ran too long', { event: alert.kind, limitMs: this.#limitMs });
+      kill();
+    }, this.#limitMs);
+    this.#kill = kill;
+    try {
+      const failure = await ended;
+      if (failure !== undefined) this.#logger.warn('a hook failed', { event: alert.kind, ...failure });
+    } finally {
+      clearTimeout(limit);
+      this.#kill = undefined;
+    }
   }
 }
 

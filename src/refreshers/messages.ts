@@ -244,7 +244,7 @@ export function explainUnusedClient(file: string): Warning {
   return { subject: file, problem: 'nobody has consented to google yet', hint };
 }
 
-/** Error for a token that lacks wanted scopes; a new consent asks for those before, too. */
+/** Error for a token that lacks wanted scopes; the hint asks for the earlier scopes, too. */
 export function lacksScopes(
   account: { readonly name: string; readonly file: string },
   isConsentable: boolean,
@@ -353,7 +353,9 @@ export const consentErrors = {
       'name them: --scopes drive.file,calendar.readonly',
     ),
   held: () =>
-    new AipassError('INTERNAL', 'another process holds this account and does not finish', { hint: 'start again' }),
+    new AipassError('INTERNAL', 'another process holds this account and does not finish', {
+      hint: 'wait a minute, then start again: aipassd reauth …',
+    }),
   unwritable: (file: string, cause: unknown, wereGranted = true) => {
     const { reason, remedy } = wereGranted ? explainUnsaved(file, cause) : explainWriteFailure(file, cause);
     return errorFrom('INTERNAL', { reason, remedy: `${remedy}, then start again` }, cause);
@@ -399,7 +401,7 @@ export const mcpErrors = {
     ),
 } as const;
 
-/** Errors that end a revocation. Nothing was revoked then. */
+/** Errors that end a revocation. Nothing was revoked then, but for `leftBehind`. */
 export const revocationErrors = {
   inRefresh: (account: string) => timedOut(`${account} is being refreshed`, 'try again in a minute'),
   noAccount: (account: string) => notFound(`there is no account ${account}`, 'see: aipassd status'),
@@ -418,6 +420,11 @@ export const revocationErrors = {
       `check client_id and client_secret, or end the access in your account settings there and delete ${file}`,
     ),
   unwritable: (file: string, cause: unknown) => errorFrom('INTERNAL', explainWriteFailure(file, cause), cause),
+  leftBehind: (file: string, cause: unknown) => {
+    const code = systemErrorCode(cause) ?? 'unknown reason';
+    const reason = `the provider has ended the grant, but the tokens in ${file} could not be deleted (${code})`;
+    return errorFrom('INTERNAL', { reason, remedy: `delete ${file}` }, cause);
+  },
 } as const;
 
 interface NamedFile {
@@ -462,7 +469,9 @@ export function explainWriteFailure(file: string, error: unknown): Explanation {
 /** Error for a failure that nobody foresaw; its text can hold a secret, its name not. */
 export function workerFailed(error: unknown): AipassError {
   const name = error instanceof Error ? error.name : 'unknown';
-  return new AipassError('INTERNAL', `the worker failed: ${name}`, { hint: 'report it' });
+  return new AipassError('INTERNAL', `the worker failed: ${name}`, {
+    hint: 'this is a bug: please report it, with this message',
+  });
 }
 
 export function explainUnsaved(file: string, error: unknown): Explanation {
@@ -522,6 +531,6 @@ export function explainForeignIssuer(issuer: string): Explanation {
 export function explainUnfitAnswer(address: string, problem: string): Explanation {
   return {
     reason: `the answer of ${address} cannot be used: ${problem}`,
-    remedy: 'have the provider give bearer tokens to this client, or use a client that may have them',
+    remedy: 'report it to the provider; if the tokens need a proof of possession, use a client that gets bearer tokens',
   };
 }

@@ -1,6 +1,6 @@
 /**
- * Opens what keeps tokens fresh. What runs when the daemon stops is given a moment to end, and then
- * left to itself. A worker writes what it was granted without us.
+ * Opens what keeps tokens fresh. At a stop, a running hook is killed. Workers get a moment, and are
+ * then left to themselves: each writes what it was granted without us.
  */
 
 import { defer, STOP_GRACE_MS } from '../base/dispose.ts';
@@ -70,9 +70,9 @@ export async function openAccounts(
   warnings.register(() => accounts.warnings());
   await accounts.scan();
   const tick = async (): Promise<void> => {
-    alerts.flush();
-    for (const account of accounts) alerts.noteEnding(account);
     await accounts.tick();
+    // After the files were read again: an account that was fixed is not reported.
+    alerts.tick(accounts);
   };
   tick().catch((error: unknown) => logger.error('the first check of the accounts failed', { error }));
   defer(

@@ -1,8 +1,7 @@
 /**
- * How to talk to one OAuth provider: its endpoints and its habits, as data. Settings come from the
- * account's own file, the configuration and a preset, in this order; the first that has a setting
- * wins. Scopes go by the names that people and providers use for them. No code knows a provider's
- * name but Google's.
+ * Endpoints and habits of OAuth providers, as data. Settings come from the account's own file, the
+ * configuration and a preset, in this order; the first that has a setting wins. Scopes go by the
+ * names that people and providers use for them. No code knows a provider's name but Google's.
  */
 
 import { isLoopbackHost } from '../base/loopback.ts';

@@ -30,7 +30,7 @@ export interface Conversation {
 
 export interface JobOptions {
   readonly conversation?: Conversation;
-  /** Called with each outcome; of tokens that cannot be written yet long before the end. */
+  /** Called with each outcome; for tokens that cannot be written yet, long before the job ends. */
   readonly onReport?: (outcome: RefreshOutcome) => void;
   /** Called when a worker takes the job. */
   readonly onStart?: () => void;
@@ -131,19 +131,38 @@ export class WorkerProcesses implements TokenWorker {
  * which can take an hour.
  */
 function startWorker(first: QueuedJob, next?: () => QueuedJob | undefined, leave?: () => void): void {
-  const child = spawn(process.execPath, ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', ENTRY], {
-    detached: true,
-    cwd: '/',
-    env: inheritedEnvironment(),
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
-  const { stdin, stdout } = child;
-  let current: QueuedJob | undefined;
+  let current: QueuedJob | undefined = first;
   let isInPlace = true;
   const leaveOnce = (): void => {
     if (isInPlace) leave?.();
     isInPlace = false;
   };
+  const end = (problem: string): void => {
+    if (current !== undefined) settle(current, problem);
+    current = undefined;
+    leaveOnce();
+  };
+  const fail = (error: unknown): void => {
+    end(`no worker could be started: ${error instanceof Error ? error.message : String(error)}`);
+  };
+  let child: ChildProcess;
+  try {
+    child = spawn(process.execPath, ['--disable-sigusr1', '--disable-warning=ExperimentalWarning', ENTRY], {
+      detached: true,
+      cwd: '/',
+      env: inheritedEnvironment(),
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+  } catch (error) {
+    // Not at once: run() returns first, as it does before the event `error`.
+    process.nextTick(fail, error);
+    return;
+  }
+  child.once('error', fail);
+  child.once('close', (code, signal) => end(`a worker ended without a report (${signal ?? `code ${String(code)}`})`));
+  const { stdin, stdout } = child;
+  // Without free file descriptors there is a child without pipes, and its error.
+  if (!stdin || !stdout) return;
   const give = (queued: QueuedJob): void => {
     current = queued;
     queued.options.onStart?.();
@@ -168,13 +187,6 @@ function startWorker(first: QueuedJob, next?: () => QueuedJob | undefined, leave
     if (report.outcome.kind === 'unsaved') leaveOnce();
     options.onReport?.(report.outcome);
   });
-  const end = (problem: string): void => {
-    if (current !== undefined) settle(current, problem);
-    current = undefined;
-    leaveOnce();
-  };
-  child.once('error', (error) => end(`no worker could be started: ${error.message}`));
-  child.once('close', (code, signal) => end(`a worker ended without a report (${signal ?? `code ${String(code)}`})`));
   give(first);
 }
 

@@ -11,14 +11,13 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { isLoopbackHost } from '../../base/loopback.ts';
 import { maskKeyShapes } from '../../base/redactor.ts';
 import { Secret } from '../../base/secret.ts';
 import { isSafeEndpoint } from '../provider-presets.ts';
 import type { OAuthClient, PendingAuthorization } from './client.ts';
 import type { ConsentChannel } from './job.ts';
 import { loadLibrary } from './library.ts';
-import type { GrantAnswer } from './token-answer.ts';
+import { ERROR_CODE, UNKNOWN_ERROR, type GrantAnswer } from './token-answer.ts';
 import { consentErrors } from '../messages.ts';
 
 /** Path of the redirect address, where the provider has none registered. */
@@ -80,7 +79,7 @@ function judgeRedirect(pending: PendingAuthorization, params: URLSearchParams): 
   const error = params.get('error') ?? '';
   return {
     kind: 'denied',
-    error: /^[A-Za-z0-9_.-]{1,64}$/.test(error) ? error : 'unknown_error',
+    error: ERROR_CODE.test(error) ? error : UNKNOWN_ERROR,
     description: params.get('error_description') ?? undefined,
   };
 }
@@ -128,11 +127,14 @@ export interface RedirectListener {
   close(): void;
 }
 
+/** Hosts of a redirect address that lead a browser to 127.0.0.1, the only one that is bound. */
+const OWN_HOSTS: ReadonlySet<string> = new Set(['127.0.0.1', 'localhost']);
+
 /** Opens the redirect address: the registered one, else a port of 127.0.0.1. */
 export async function openRedirectListener(registered: string | undefined, port: number): Promise<RedirectListener> {
   const fixed = registered === undefined ? undefined : parseRedirectUri(registered);
   const path = fixed?.pathname ?? REDIRECT_PATH;
-  const isListening = fixed === undefined || (fixed.protocol === 'http:' && isLoopbackHost(fixed.hostname));
+  const isListening = fixed === undefined || (fixed.protocol === 'http:' && OWN_HOSTS.has(fixed.hostname));
   if (!isListening) {
     return { redirectUri: fixed.href, isListening, await: () => new Promise(() => {}), close: () => {} };
   }
@@ -174,7 +176,7 @@ async function openLoopback(
     const target = request.url ?? '';
     const url = URL.canParse(target, 'http://127.0.0.1') ? new URL(target, 'http://127.0.0.1') : undefined;
     // A page elsewhere that has its own name point here must not be able to speak for the browser.
-    const isOwnHost = /^(?:127\.0\.0\.1|localhost)(?::\d+)?$/.test(request.headers.host ?? '');
+    const isOwnHost = OWN_HOSTS.has((request.headers.host ?? '').replace(/:\d+$/, ''));
     const isRedirect = url?.pathname === path && (url.searchParams.has('code') || url.searchParams.has('error'));
     if (!isRedirect || !isOwnHost || request.method !== 'GET') {
       send(404, 'Not found.');

@@ -6,7 +6,7 @@
  * Answers are read up to a limit, within a generous time. Giving up on an answer can lose a rotated
  * refresh token.
  *
- * Why there is a second way of sending beside the daemon's (providers/http-exchange.ts): both
+ * It is a second way of sending beside the daemon's (providers/http-exchange.ts), because both
  * libraries take a `fetch`, and make its `Response`. So each worker loads Node's own HTTP client
  * (some 40 ms of CPU). The daemon's would come on top (7 ms), for kept connections and streams that
  * one or two short requests do not need.
@@ -26,7 +26,7 @@ const ANSWER_LIMIT_MS = 60_000;
 /** Longest answer that is read, in bytes: real ones have a few thousand. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
 
-/** What an exchange is wired with; tests inject a clock and a fetch. */
+/** Wiring of an exchange; tests inject a clock and a fetch. */
 export interface ExchangeDeps {
   readonly clock: Pick<Clock, 'now'>;
   readonly fetch: typeof fetch;

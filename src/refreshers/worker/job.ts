@@ -26,7 +26,7 @@ export type WorkerJob =
   /** Ends the grant at the provider and deletes the tokens from the file. */
   | { readonly kind: 'revoke'; readonly account: JobAccount };
 
-/** How the user is asked. */
+/** Way in which the user is asked. */
 export interface ConsentRequest {
   /** Scopes to ask for; without them those that the account had, else the provider's default. */
   readonly scopes?: readonly string[] | undefined;

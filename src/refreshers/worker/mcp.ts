@@ -31,7 +31,7 @@ const INITIALIZE = {
 /** Stands for the name of an authorization server that publishes nothing. */
 const UNPUBLISHED = '';
 
-/** What is known of an MCP server's authorization. */
+/** Authorization of an MCP server, as far as it is known. */
 interface Protection {
   /** Identifier of the protected resource, for the parameter `resource`. */
   readonly resource: string;

@@ -30,7 +30,7 @@ import { openClient, type OAuthClient, type WorkerDeps } from './client.ts';
 import { loadLibrary } from './library.ts';
 import type { GrantAnswer } from './token-answer.ts';
 
-/** Longest wait for a predecessor's lock, in milliseconds: longer than it can wait for answers. */
+/** Longest wait for a predecessor's lock, in milliseconds. */
 const LOCK_WAIT_MS = 150_000;
 
 /** Waits before a refused account's file is read again: another program may have rotated it. */

@@ -45,7 +45,9 @@ async function revoke(client: OAuthClient): Promise<boolean> {
   const { revokeGrant } = await loadLibrary(client);
   const answer = await revokeGrant(client, token, file.refreshToken === null ? 'access_token' : 'refresh_token');
   const atProvider = isRevoked(client, answer);
-  await writeFileAtomic(account.file, formatAccountFile(withoutTokens(file)));
+  await writeFileAtomic(account.file, formatAccountFile(withoutTokens(file))).catch((error: unknown) => {
+    throw (atProvider ? revocationErrors.leftBehind : revocationErrors.unwritable)(account.file, error);
+  });
   return atProvider;
 }
 

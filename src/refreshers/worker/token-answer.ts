@@ -51,7 +51,7 @@ export type GrantAnswer =
 /** Result of a revocation: null when the provider took it, `none` where it has no way to. */
 export type RevocationAnswer = Failure | Unusable | { readonly kind: 'none' } | null;
 
-/** What is needed to judge an exchange besides its facts. */
+/** Context for judging an exchange. */
 export interface JudgeOptions {
   readonly account: string;
   /** Whether a user can consent anew. */
@@ -72,10 +72,10 @@ const ACCESS_TOKEN = /^[\x20-\x7e]{1,131072}$/;
 const UNSUPPORTED_TYPE = /^(?:dpop|mac|pop)$/i;
 
 /** Pattern of an error code that may be shown to people (RFC 6749 §5.2, shorter). */
-const ERROR_CODE = /^[A-Za-z0-9_.:-]{1,64}$/;
+export const ERROR_CODE = /^[A-Za-z0-9_.:-]{1,64}$/;
 
 /** Stands for an error that has no code. */
-const UNKNOWN_ERROR = 'unknown_error';
+export const UNKNOWN_ERROR = 'unknown_error';
 
 /** Errors that ask for patience, by RFC 6749, RFC 8628, Slack and others. */
 const PATIENCE = new Set([
@@ -337,7 +337,7 @@ export function judgeRevocation(facts: ExchangeAnswer, judging: JudgeOptions): F
   return isTaken ? null : judgeFailure(facts, judging);
 }
 
-/** Begin of a device flow (RFC 8628 §3.2). */
+/** Start of a device flow (RFC 8628 §3.2). */
 export interface DeviceAnswer {
   readonly kind: 'started';
   readonly deviceCode: Secret;

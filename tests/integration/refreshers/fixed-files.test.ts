@@ -4,6 +4,7 @@
  */
 
 import { generateKeyPairSync } from 'node:crypto';
+import { mkdir, rm } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { AccountFiles, makeAccounts, token, type Document } from '../../support/account-files.ts';
 import { TokenEndpoint, type TokenReply } from '../../support/token-endpoint.ts';
@@ -181,4 +182,28 @@ it('a revocation that the provider refuses because of the client deletes nothing
 
   expect(report).toMatchObject({ kind: 'refused', error: { code: 'PROVIDER_REJECTED' } });
   expect(await files.read('oauth/test.json')).toEqual(document);
+});
+
+it('a revocation whose tokens cannot be deleted here tells that the provider has ended the grant', async () => {
+  await using endpoint = await TokenEndpoint.start();
+  await using files = new AccountFiles();
+  await files.write('oauth/test.json', account(endpoint.url, { revocation_endpoint: endpoint.url }));
+  const { accounts, worker } = makeAccounts(files);
+  const { file } = accounts.describe('test');
+  endpoint.reply = async () => {
+    await rm(file);
+    await mkdir(file);
+    return { body: {} };
+  };
+
+  const report = await worker.run({ kind: 'revoke', account: accounts.describe('test') });
+
+  expect(report).toMatchObject({
+    kind: 'refused',
+    error: {
+      code: 'INTERNAL',
+      message: expect.stringContaining('the provider has ended the grant'),
+      hint: `delete ${file}`,
+    },
+  });
 });

@@ -2,10 +2,11 @@
  * The one queue of worker processes.
  */
 
-import { describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { MAX_WORKERS, WorkerProcesses } from '../../../src/refreshers/worker-process.ts';
 import { AccountFiles, makeAccountsWith, token } from '../../support/account-files.ts';
 import { ManualClock } from '../../support/manual-clock.ts';
+import { runProgram } from '../../support/run-program.ts';
 import { TokenEndpoint } from '../../support/token-endpoint.ts';
 
 const ACCOUNTS = 40;
@@ -67,5 +68,53 @@ describe('the queue of workers', () => {
     const order = endpoint.requests.map((form) => form.get('refresh_token'));
     expect(order.indexOf(last)).toBeLessThanOrEqual(2 * MAX_WORKERS);
     await Promise.all(refreshes);
+  });
+});
+
+describe('a worker that cannot be started', () => {
+  afterEach(() => vi.unstubAllEnvs());
+
+  it('fails its job alone, and its place is free again', async () => {
+    await using endpoint = await TokenEndpoint.start();
+    await using files = new AccountFiles();
+    const names = await writeAccounts(files, endpoint.url);
+    const { accounts, clock } = makeAccountsWith(files, new ManualClock(), new WorkerProcesses());
+    endpoint.reply = () => ({ body: { access_token: 'new', expires_in: 3600 } });
+    // Too long for the system, which spawn() reports by throwing.
+    vi.stubEnv('NO_PROXY', 'x'.repeat(4_000_000));
+    const failed = await accounts.refresh();
+    expect(failed).toHaveLength(names.length);
+    for (const { outcome } of failed) {
+      expect(outcome).toMatchObject({
+        kind: 'transient',
+        reason: expect.stringContaining('no worker could be started: '),
+      });
+    }
+
+    vi.unstubAllEnvs();
+    clock.suspend(3_600_000);
+    await expect(token(accounts, names[0] ?? '')).resolves.toMatchObject({ accessToken: 'new' });
+    accounts.stop();
+  });
+
+  it('for lack of file descriptors rejects its job', async () => {
+    const script = `
+      import { closeSync, openSync } from 'node:fs';
+      import { WorkerProcesses } from ${JSON.stringify(import.meta.resolve('../../../src/refreshers/worker-process.ts'))};
+      const fds = [];
+      try {
+        for (;;) fds.push(openSync('/dev/null'));
+      } catch {}
+      const failure = new WorkerProcesses().run({}).catch((error) => error);
+      const { message } = await failure;
+      for (const fd of fds) closeSync(fd);
+      console.log(message);
+    `;
+    const limited = ['-c', 'ulimit -n 100; exec "$0" --input-type=module -e "$1"', process.execPath, script];
+
+    const { code, stdout, stderr } = await runProgram('/bin/sh', limited);
+
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toMatch(/^no worker could be started: .*EMFILE/);
   });
 });

@@ -164,6 +164,24 @@ describe('a refresh token that ends', () => {
     expect(clock.waits).toEqual([]);
   });
 
+  it.each([
+    ['the retry of one that failed', () => ({ status: 503, body: {} })],
+    ['the renewal of a short session', () => granted({ refresh_token: 'r', refresh_expires_in: 60 })],
+  ])('%s is not planned when the daemon has stopped meanwhile', async (_, reply) => {
+    await using endpoint = await TokenEndpoint.start();
+    await using files = new AccountFiles();
+    const { accounts, clock, outcomes } = await openOne(files, endpoint);
+    endpoint.reply = () => {
+      accounts.stop();
+      return reply();
+    };
+
+    await accounts.refresh('test');
+
+    expect(outcomes).toHaveLength(1);
+    expect(clock.waits).toEqual([]);
+  });
+
   it('at a time that refreshing does not move is counted down, and its user is warned days ahead, once', async () => {
     await using endpoint = await TokenEndpoint.start();
     await using files = new AccountFiles();
@@ -178,7 +196,7 @@ describe('a refresh token that ends', () => {
       for (let hour = 0; hour < hours; hour += 1) {
         clock.suspend(HOUR);
         await accounts.tick();
-        for (const one of accounts) alerts.noteEnding(one);
+        alerts.tick(accounts);
       }
     };
 

@@ -132,3 +132,12 @@ it('a command is decided by its program, found in PATH, and by the files among i
   expect(commandFiles([file])).toEqual([file]);
   expect(commandFiles(['no-such-program'], home)).toEqual([]);
 });
+
+it('a folder of PATH and a parameter that cannot be followed hide no program', () => {
+  writeFileSync(join(home, 'program'), '', { mode: 0o700 });
+  symlinkSync('loop', join(home, 'loop'));
+  const tooLong = `/${'x'.repeat(5000)}`;
+  expect(commandFiles(['program', join(home, 'loop', 'file'), tooLong], `${home}/loop:${tooLong}:${home}`)).toEqual([
+    join(home, 'program'),
+  ]);
+});
