@@ -19,7 +19,7 @@ if (!isNodeAtLeast(process.versions.node, OLDEST_NODE)) {
   process.exitCode = 1;
 } else {
   // What this program creates is for its user alone.
-  process.umask(0o077);
+  const usersUmask = process.umask(0o077);
   const cache = compileCacheFolder();
   if (cache !== undefined) nodeModule.enableCompileCache(cache);
   const endDirectImports = importDirectly();
@@ -28,7 +28,7 @@ if (!isNodeAtLeast(process.versions.node, OLDEST_NODE)) {
   const run = () => runDaemon(endDirectImports);
   if (argv.length === 1 && argv[0] === 'run') await run();
   const { main } = await import('./cli/main.ts');
-  process.exitCode = await main(argv, run);
+  process.exitCode = await main(argv, usersUmask, run);
 }
 
 async function runDaemon(endDirectImports: () => void): Promise<never> {

@@ -170,7 +170,7 @@ async function openDaemon(paths: Paths, lastRun: string | null, stack: AsyncDisp
   };
 }
 
-/** What every run begins with. */
+/** Parts that everything else is opened with. */
 interface OpenRuntime {
   readonly runtime: Runtime;
   readonly reloader: ConfigReloader;

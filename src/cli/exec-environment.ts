@@ -1,7 +1,7 @@
 /**
- * What a program that `aipassd exec` runs is given. Its environment has addresses and a token of
- * the gateway in the variables that clients read, and no real key. For programs that do not read
- * them, there are lines for their configuration files. These are printed and never written. Pure.
+ * Environment of a program that `aipassd exec` runs: addresses and a token of the gateway in the
+ * variables that clients read, and no real key. For programs that do not read them, there are lines
+ * for their configuration files. These are printed and never written. Pure.
  */
 
 import { basename } from 'node:path';

@@ -1,7 +1,7 @@
 /**
  * From words to a verb to an exit code. The codes are 0 done (also with warnings), 1 not
  * understood, 2 understood but refused or failed, 3 the daemon is not running. A help flag anywhere
- * only explains. Options may stand before the verb.
+ * only explains. Options without a value may stand before the verb.
  */
 
 import { AipassError, systemErrorCode } from '../base/errors.ts';
@@ -25,7 +25,11 @@ const VERB_WORDS = [...new Set(VERB_NAMES.map((name) => name.split(' ')[0] ?? ''
 const HELP_FLAGS: ReadonlySet<string> = new Set(['--help', '-h']);
 const VERSION_FLAGS: ReadonlySet<string> = new Set(['--version', '-V', '-v']);
 
-export async function main(argv: readonly string[], runDaemon: () => Promise<number>): Promise<number> {
+export async function main(
+  argv: readonly string[],
+  usersUmask: number,
+  runDaemon: () => Promise<number>,
+): Promise<number> {
   const out = new Output(process.stdout, process.stderr, process.env, VERB_WORDS);
   // A reader that has read enough (`| head`) is not an error.
   process.stdout.on('error', (error) => {
@@ -42,7 +46,7 @@ export async function main(argv: readonly string[], runDaemon: () => Promise<num
   try {
     const command = await findCommand(words);
     if (options.some((one) => HELP_FLAGS.has(one)) || words[0] === 'help') {
-      return await explain(words[0] === 'help' ? words.slice(1) : words, out);
+      return await explain(words, out);
     }
     if (command.kind === 'version' || (words.length === 0 && options.some((one) => VERSION_FLAGS.has(one)))) {
       out.line(`aipassd ${VERSION}`);
@@ -53,7 +57,7 @@ export async function main(argv: readonly string[], runDaemon: () => Promise<num
     const verb = command.kind === 'none' && asJson ? await loadVerb('status') : command.verb;
     const used = verb ?? (await import('./verbs/status.ts')).introspect;
     const given = [...command.before, ...argvWithout(argv, command.taken)];
-    return await runVerb(used, await parseWords(used, given), out, asJson, runDaemon);
+    return await runVerb(used, await parseWords(used, given), { out, asJson, usersUmask, runDaemon });
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     out.error(error, asJson);
@@ -105,24 +109,31 @@ function argvWithout(argv: readonly string[], count: number): string[] {
   });
 }
 
-async function explain(words: readonly string[], out: Output): Promise<number> {
+/** Explains the command of some words, which may stand after `help`. */
+async function explain(typed: readonly string[], out: Output): Promise<number> {
   const { printGeneralHelp, printVerbHelp } = await import('./words.ts');
+  const isHelp = typed[0] === 'help';
+  const words = isHelp ? typed.slice(1) : typed;
   const command = await findCommand(words);
   if (command.kind === 'verb') {
     // `credential` alone lists; its help names the other verbs of two words.
     const others = words.length === 1 ? (await loadVerbs()).filter(({ name }) => name.startsWith(`${words[0]} `)) : [];
     printVerbHelp(command.verb, out, others);
-  } else if (command.kind === 'unknown' && process.argv[2] === 'help') throw await unknownCommand(command.word);
+  } else if (command.kind === 'unknown' && isHelp) throw await unknownCommand(command.word);
   else printGeneralHelp(await loadVerbs(), out);
   return 0;
+}
+
+interface VerbRun extends Pick<VerbContext, 'out' | 'runDaemon'> {
+  readonly asJson: boolean;
+  /** File mode creation mask that this process was started with. */
+  readonly usersUmask: number;
 }
 
 async function runVerb(
   verb: Verb,
   values: Readonly<Record<string, unknown>>,
-  out: Output,
-  asJson: boolean,
-  runDaemon: () => Promise<number>,
+  { out, asJson, usersUmask, runDaemon }: VerbRun,
 ): Promise<number> {
   const interrupt = new AbortController();
   const onInterrupt = (): void => interrupt.abort();
@@ -135,6 +146,14 @@ async function runVerb(
       paths,
       signal: interrupt.signal,
       runDaemon,
+      withUsersUmask: (work) => {
+        const ours = process.umask(usersUmask);
+        try {
+          return work();
+        } finally {
+          process.umask(ours);
+        }
+      },
       readStdin: async () => (await readStdin(interrupt.signal)).toString(),
       readStdinBytes: () => readStdin(interrupt.signal),
       loadVerbs,

@@ -1,5 +1,5 @@
 /**
- * What the command line prints: results on stdout, errors and notes on stderr, colour on a terminal
+ * Output of the command line: results on stdout, errors and notes on stderr, colour on a terminal
  * only, foreign text without control characters. Text that is longer than the terminal is wide is
  * wrapped at its spaces.
  */
@@ -84,11 +84,6 @@ export class Output {
     if (Number.isInteger(set) && set >= 20) return set;
     // A terminal without a size, as containers and recorders make them, has 0 columns.
     return (this.isTerminal && this.#stdout.columns) || Number.POSITIVE_INFINITY;
-  }
-
-  /** Whether anything was printed to stdout. */
-  get hasPrinted(): boolean {
-    return this.#hasPrinted;
   }
 
   line(...lines: readonly string[]): void {

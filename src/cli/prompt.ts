@@ -1,5 +1,5 @@
 /**
- * What people enter: answers to questions at the terminal, keys, and files that they name.
+ * Input from people: answers to questions at the terminal, keys, and files that they name.
  * Questions go to stderr, so that stdout has nothing but the result.
  */
 

@@ -1,6 +1,6 @@
 /**
- * What a person has to do about a daemon, from its status: its warnings, refused and suspicious
- * keys, and OAuth accounts.
+ * Lists what a person has to do about a daemon, from its status: its warnings, refused and
+ * suspicious keys, and OAuth accounts.
  */
 
 import { join } from 'node:path';

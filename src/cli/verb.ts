@@ -1,5 +1,5 @@
 /**
- * What a verb of the command line is: its table of words and options, and what it works with. Each
+ * A verb of the command line: its table of words and options, and what it works with. Each
  * entry of a table holds what help prints, how its value is parsed and checked, and what a shell
  * completes. Help, parser and completion scripts are derived from one table (words.ts).
  *
@@ -22,6 +22,8 @@ export interface VerbContext {
   readonly connect: (socket?: string) => Promise<Aipass>;
   /** Runs the daemon in this process until a signal stops it. */
   readonly runDaemon: () => Promise<number>;
+  /** Starts a program of the user's within `work`, with the user's own umask and not with ours. */
+  readonly withUsersUmask: <T>(work: () => T) => T;
   readonly loadVerbs: () => Promise<readonly Verb[]>;
   readonly readStdin: () => Promise<string>;
   /** Reads standard input to its end, byte for byte. */
@@ -65,7 +67,7 @@ export class UsageError extends AipassError {
 export const NAME_KINDS = ['providers', 'accounts', 'callers', 'secrets'] as const;
 export type NameKind = (typeof NAME_KINDS)[number];
 
-/** What may stand for a value: fixed words, names that the daemon knows, or files. */
+/** Candidates for a value: fixed words, names that the daemon knows, or files. */
 export type Completion = readonly string[] | NameKind | 'files';
 
 export interface FlagOption {

@@ -1,6 +1,5 @@
 /**
- * What is derived from the table of a verb: the values of the words after it, and the text of
- * `--help`.
+ * Derives from the table of a verb the values of the words after it, and the text of `--help`.
  */
 
 import { parseArgs } from 'node:util';

@@ -311,6 +311,8 @@ export class Aipass implements AsyncDisposable {
   /**
    * Listens to an event, through restarts of the daemon too, and keeps the process alive. The
    * returned function ends that.
+   *
+   * @throws AipassError BAD_REQUEST after close().
    */
   on<Name extends EventName>(event: Name, listener: (data: Events[Name]) => void): () => void {
     return this.#subscriptions.on(event, listener);

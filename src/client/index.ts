@@ -60,7 +60,7 @@ export interface ConnectOptions {
  * Connects to this user's daemon.
  *
  * @throws AipassError DAEMON_UNREACHABLE with what to do, VERSION_MISMATCH, FORBIDDEN, or
- * BAD_REQUEST for options that are none and for a Node that is too old.
+ * BAD_REQUEST for invalid options, or a Node that is too old.
  */
 export async function connect(options: ConnectOptions = {}): Promise<Aipass> {
   assertNodeVersion();

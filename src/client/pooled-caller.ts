@@ -16,7 +16,7 @@ import { cancelled } from './failures.ts';
 import { PooledResult } from './pooled-result.ts';
 import { isAsyncIterable, watchEventStream, watchIteration } from './watched-iteration.ts';
 
-/** What the real client threw, with the fields of most clients' errors, unverified. */
+/** Value that the real client threw, with the fields of most clients' errors, unverified. */
 export interface ThrownError {
   readonly name?: unknown;
   readonly message?: unknown;
@@ -69,7 +69,7 @@ const MAX_CLIENTS = 1000;
 /** Maximum time in a report, in milliseconds: the daemon rejects a longer one. */
 const MAX_REPORTED_MS = 86_400_000;
 
-/** How a call ended, before it is reported. */
+/** End of a call, before it is reported. */
 type CallEnd =
   { readonly kind: 'returned'; readonly value: unknown } | { readonly kind: 'threw'; readonly error: unknown };
 

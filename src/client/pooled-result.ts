@@ -29,13 +29,13 @@ const LOCAL_NAMES: ReadonlySet<string | symbol> = new Set([
 
 /** One result: of the call itself, or of a method of another result. */
 export class PooledResult {
-  /** What the program gets. */
+  /** Stand-in for the result, which the program gets. */
   readonly proxy: object;
   readonly #promise: Promise<unknown>;
   #resolve: (value: unknown) => void = () => {};
   #reject: (error: unknown) => void = () => {};
   readonly #methods: PendingMethod[] = [];
-  /** What the real client returned, not awaited. */
+  /** Return value of the real client, not awaited. */
   #raw: unknown;
   #state: 'pending' | 'started' | 'settled' = 'pending';
   #isAwaited = false;
@@ -65,14 +65,14 @@ export class PooledResult {
   async attempt(raw: unknown): Promise<ReadonlyMap<PooledResult, unknown>> {
     const values = new Map<PooledResult, unknown>();
     const waits: Promise<void>[] = [];
-    this.#start(raw, (result, value) => {
-      waits.push(
-        Promise.resolve(value).then((settled) => {
-          values.set(result, settled);
-        }),
-      );
-    });
     try {
+      this.#start(raw, (result, value) => {
+        waits.push(
+          Promise.resolve(value).then((settled) => {
+            values.set(result, settled);
+          }),
+        );
+      });
       await Promise.all(waits);
     } catch (error) {
       // The others fail for the same reason, or nobody wants them any more.
@@ -143,7 +143,7 @@ export class PooledResult {
     }
   }
 
-  /** Notes that the program waits for the result itself, at last after it was there. */
+  /** Notes that the program waits for the result itself, also where it is there already. */
   #wait(): void {
     if (this.#isAwaited) return;
     this.#isAwaited = true;

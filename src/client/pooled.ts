@@ -61,7 +61,7 @@ export function createPooled<Client extends object>(
   return proxyOf([], { provider, caller, paths }) as Pooled<Client>;
 }
 
-/** What all properties of one pooled client share. */
+/** State that all properties of one pooled client share. */
 interface PooledClient {
   readonly provider: string;
   readonly caller: PooledCaller;

@@ -5,6 +5,7 @@
 
 import { backoffMs, type Backoff } from '../base/backoff.ts';
 import { foregroundClock } from '../base/clock.ts';
+import { AipassError } from '../base/errors.ts';
 import type { EventName, Events } from '../protocol/events.ts';
 import type { Session } from './session.ts';
 
@@ -15,6 +16,7 @@ const RESUBSCRIBE: Backoff = { firstMs: 250, maxMs: 30_000, jitter: 0 };
 export class Subscriptions {
   readonly #session: Session;
   readonly #listeners = new Map<string, Set<(data: never) => void>>();
+  #isClosed = false;
   #failures = 0;
   /** Cancels the next try, where one is planned. */
   #cancelRenewal: (() => void) | undefined;
@@ -23,8 +25,13 @@ export class Subscriptions {
     this.#session = session;
   }
 
-  /** Adds a listener and keeps the process alive; the returned function removes the listener. */
+  /**
+   * Adds a listener and keeps the process alive; the returned function removes the listener.
+   *
+   * @throws AipassError BAD_REQUEST after close().
+   */
   on<Name extends EventName>(event: Name, listener: (data: Events[Name]) => void): () => void {
+    if (this.#isClosed) throw new AipassError('BAD_REQUEST', 'this connection was closed', { hint: 'connect() again' });
     const set = this.#listeners.get(event) ?? new Set();
     this.#listeners.set(event, set);
     set.add(listener);
@@ -73,8 +80,9 @@ export class Subscriptions {
     this.#subscribe();
   }
 
-  /** Removes every listener. */
+  /** Removes every listener, and takes no further one. */
   close(): void {
+    this.#isClosed = true;
     this.#stopRenewing();
     this.#listeners.clear();
   }

@@ -11,7 +11,7 @@ import { parseEnvelope, printFrame, readFrames, type PartialFrame } from '../pro
 import { type ClientMessage, MAX_ANSWER_BYTES } from '../protocol/messages.ts';
 import { describeConnectFailure } from './failures.ts';
 
-/** How long a daemon with a full queue is tried again, in milliseconds. */
+/** Time for which a daemon with a full queue is tried again, in milliseconds. */
 const CONNECT_LIMIT_MS = 10_000;
 
 /** Pause between two tries, in milliseconds: a living daemon accepts a whole queue in less. */

@@ -1,5 +1,5 @@
 /**
- * What a client can ask about usage besides its sums: `aipass.usage`.
+ * Questions of a client about usage besides its sums: `aipass.usage`.
  */
 
 import { AipassError } from '../base/errors.ts';

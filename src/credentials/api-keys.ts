@@ -2,9 +2,9 @@
  * Finds the API keys among the variables of `.env`: their providers and their order. Pure.
  *
  * `<PROVIDER>_API_KEY` is a key; `<PROVIDER>_API_KEY_2`, `_3`, … are further keys of the same pool.
- * An unknown name makes a provider of its own. A problem names variables, never values. Of a `.env`
- * of another project the keys are found too: there other endings, which people use, are keys of a
- * provider that is known.
+ * An unknown name makes a provider of its own. A problem names variables, never values. Keys are
+ * found in the `.env` of another project, too. There other endings count as well, for known
+ * providers only.
  */
 
 import { PRODUCTS } from '../base/nearest.ts';
@@ -111,7 +111,7 @@ export function variableOf(provider: string): string {
   return `${provider.toUpperCase().replaceAll('-', '_')}_API_KEY`;
 }
 
-/** Returns why a text cannot be a key, as "holds …" without quoting it, or undefined. */
+/** Returns why a text cannot be a key, as a predicate that does not quote it, or undefined. */
 export function whyNoKey(text: string): string | undefined {
   if (isPlaceholder(text)) return 'is a placeholder, not a key';
   if (!HEADER_VALUE.test(text)) return 'holds a blank, a control character or a letter outside ASCII';
@@ -173,10 +173,10 @@ export function apiKeysOf(entries: ReadonlyMap<string, string>, knownProviders: 
 const NEAR_NAME =
   /^([A-Z0-9][A-Z0-9_]*?)_?(?:API_?KEY(_?\d{1,3}|_[A-Z]\w*|_)|(?:API_?|SECRET_?)?(?:KEYS?|KYE|TOKEN)|API)$/i;
 
-/** What people append to a key that is not to be used. */
+/** Endings that people give to a key that is not to be used. */
 const PARKED = /^_(?:OLD|BAK|BACKUP|UNUSED|DISABLED|EXPIRED|REVOKED|PREVIOUS|PREV|EXAMPLE)/i;
 
-/** What frameworks put in front of variables, and the SDKs that name theirs after a product. */
+/** Prefixes that frameworks give to variables, and SDKs that name theirs after a product. */
 const PREFIXES = /^(?:vite|next_public|react_app|expo_public|nuxt_public|public)_/;
 const SDK_NAMES: ReadonlyMap<string, string> = new Map([['google_generative_ai', 'google']]);
 

@@ -1,6 +1,6 @@
 /**
- * What `.env` cannot hold of a provider credential: its id, names, base URL, switch, dates and
- * revision.
+ * Records of provider credentials: what `.env` cannot hold of them. That is id, names, base URL,
+ * switch, dates and revision.
  *
  * `.env` is the truth about keys. A key without a record gets one on sight. Its id depends only on
  * organization and variable, so that a lost state document loses no id of a key that people manage
@@ -76,7 +76,7 @@ interface PendingRecord {
   readonly hash: string;
 }
 
-/** How long a request with an Idempotency-Key is remembered, in milliseconds (a day). */
+/** Time for which a request with an Idempotency-Key is remembered, in milliseconds (a day). */
 const IDEMPOTENCY_MS = 86_400_000;
 
 /** Returns the id of an organization, which depends on its slug alone. */
@@ -97,7 +97,7 @@ export class CredentialRecords {
   readonly #deps: CredentialRecordsDeps;
   readonly #records = new Map<string, CredentialRecord>();
   readonly #pending = new Map<string, PendingRecord>();
-  /** What an earlier run left open, until `.env` decides it. */
+  /** Changes that an earlier run left open, until `.env` decides them. */
   readonly #leftOver = new Set<PendingRecord>();
   /** Index of the records, made when it is needed. */
   #idsByKeyId: ReadonlyMap<string, string> | undefined;
@@ -231,8 +231,7 @@ export class CredentialRecords {
    * is on disk when the promise resolves.
    *
    * @throws AipassError NOT_FOUND, CONFLICT while an interrupted change of it is undecided, or
-   * INTERNAL where the disk takes nothing; then nothing is
-   * changed.
+   * INTERNAL where the disk takes nothing; then nothing is changed.
    */
   async update(id: string, change: RecordChange): Promise<CredentialRecord> {
     const before = this.#existing(id);

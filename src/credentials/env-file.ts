@@ -19,7 +19,7 @@ export interface EnvProblem {
   readonly malformed: boolean;
   /** Name that the malformed line was meant to set, where it can be read. */
   readonly name?: string;
-  /** What to do, where that is more than to fix the line. */
+  /** Action, where that is more than to fix the line. */
   readonly hint?: string;
 }
 

@@ -31,7 +31,7 @@ export interface EnvDecision<T> {
 
 type DecideEdit<T> = (text: string) => Promise<EnvDecision<T>> | EnvDecision<T>;
 
-type ChangeEnv = <T>(decide: DecideEdit<T>) => Promise<T>;
+export type ChangeEnv = <T>(decide: DecideEdit<T>) => Promise<T>;
 
 /** Changes `.env`, one change after the other. */
 export class EnvWriter {
@@ -42,7 +42,7 @@ export class EnvWriter {
     this.#deps = deps;
   }
 
-  /** Runs work that no other change comes in between of; `change` edits the file within it. */
+  /** Runs work during which no other change is made; `change` edits the file within it. */
   alone<T>(work: (change: ChangeEnv) => Promise<T>): Promise<T> {
     const done = this.#last.then(() => work((decide) => this.#change(decide)));
     this.#last = done.catch(() => {});
@@ -83,7 +83,7 @@ export class EnvWriter {
       try {
         await writeFileAtomic(path, edit.text);
       } catch (error) {
-        throw describeFailure('cannot write the key', error, path);
+        throw describeFailure('cannot change the file for the keys', error, path);
       }
       await reload();
     }

@@ -44,7 +44,7 @@ export interface ScanOptions {
   readonly trusting: boolean;
 }
 
-/** How the text of a file becomes held content. */
+/** Rules by which the text of a file becomes held content. */
 export interface Reading<Held> {
   /** Parses a text; without `held` the text is broken and `faults` give the reasons. */
   readonly parse: (
@@ -58,7 +58,7 @@ export interface Reading<Held> {
 }
 
 export class FolderScan {
-  readonly #start: ScanOptions;
+  readonly #options: ScanOptions;
   readonly #pendingRemovals = new Map<string, number>();
   readonly #folders = new Map<string, TrustOutcome>();
   readonly #faults: Warning[] = [];
@@ -66,8 +66,8 @@ export class FolderScan {
   /** Faults of folders on the way to something else. */
   readonly #onTheWay: Warning[] = [];
 
-  constructor(start: ScanOptions) {
-    this.#start = start;
+  constructor(options: ScanOptions) {
+    this.#options = options;
   }
 
   get pendingRemovals(): PendingRemovals {
@@ -136,9 +136,9 @@ export class FolderScan {
   }
 
   #isPending(path: string): boolean {
-    if (this.#start.trusting) return false;
-    const since = this.#start.pendingRemovals.get(path) ?? this.#start.monotonicMs;
-    if (this.#start.monotonicMs - since >= RECHECK_MS) return false;
+    if (this.#options.trusting) return false;
+    const since = this.#options.pendingRemovals.get(path) ?? this.#options.monotonicMs;
+    if (this.#options.monotonicMs - since >= RECHECK_MS) return false;
     this.#pendingRemovals.set(path, since);
     return true;
   }

@@ -160,7 +160,7 @@ function decode(bytes: Buffer): string | undefined {
   }
 }
 
-/** What to report, and whether the content must not be used. */
+/** Warnings to report, and whether the content must not be used. */
 export interface AccessOutcome {
   readonly warnings: readonly Warning[];
   readonly refused: boolean;

@@ -34,7 +34,7 @@ import { watchSecrets, type SecretsWatch } from './watcher.ts';
 
 export interface VaultDeps {
   readonly paths: Paths;
-  /** Names that the prefixes of variables are mapped onto; may change, see `providersChanged`. */
+  /** Returns the names that prefixes of variables are mapped onto; see `providersChanged`. */
   readonly knownProviders: () => readonly string[];
   readonly redactor: Redactor;
   /** Name under which the redactor keeps this vault's values; `vault` by default. */
@@ -238,7 +238,9 @@ export class Vault {
     const { paths, clock, redactor, logger } = this.#deps;
     const knownProviders = this.#deps.knownProviders();
     const before = this.#snapshot;
-    const after = await takeSnapshot({ paths, knownProviders, monotonicMs: clock.monotonic(), trusting }, before);
+    const read = await takeSnapshot({ paths, knownProviders, monotonicMs: clock.monotonic(), trusting }, before);
+    // Other providers may have become known during the read.
+    const after = { ...read, ...groupKeys(read.variables, this.#deps.knownProviders()) };
 
     const difference = differenceOf(before, after);
     const names = Object.values(difference).flat();
@@ -331,8 +333,11 @@ interface SnapshotRequest {
   readonly trusting: boolean;
 }
 
-/** Scans the disk and returns what is held from now on, given what was held before. */
-async function takeSnapshot(request: SnapshotRequest, before: Snapshot): Promise<Snapshot> {
+/** Scans the disk and returns what is held from now on, its keys not yet grouped. */
+async function takeSnapshot(
+  request: SnapshotRequest,
+  before: Snapshot,
+): Promise<Omit<Snapshot, keyof ReturnType<typeof groupKeys>>> {
   const { paths, knownProviders, monotonicMs, trusting } = request;
   const scan = new FolderScan({ monotonicMs, pendingRemovals: before.pendingRemovals, trusting });
 
@@ -353,7 +358,6 @@ async function takeSnapshot(request: SnapshotRequest, before: Snapshot): Promise
   const files = await readStore(paths.secrets, paths.envFile, before.files, scan);
 
   return {
-    ...groupKeys(variables, knownProviders),
     variables,
     files,
     warnings: scan.warnings,

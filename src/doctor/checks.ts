@@ -76,7 +76,7 @@ export async function* runChecks(deps: DoctorDeps): AsyncGenerator<Finding> {
     yield* checkNetwork(status.network, shellProxy);
     const { httpsProxy, httpProxy, noProxy } = status.network;
     const proxy = httpsProxy ?? httpProxy;
-    // A daemon that has its proxy from its own environment; the way of this shell may be another.
+    // The daemon has its proxy from its own environment, which this shell does not share.
     if (proxy !== null && shellProxy === undefined && deps.env['HTTPS_PROXY'] === undefined)
       openNetwork({ proxy, noProxy }, deps.env);
   }
@@ -250,7 +250,7 @@ async function checkDatabase(stateFolder: string, uid: number, setting = 'usage.
       if (bytesRead === 0 || buffer.toString('latin1') === SQLITE_MAGIC) return ok(`${path} is a database`);
       return problem(
         `${path} is not a SQLite database`,
-        `move it away and start the daemon again: mv ${path} ${path}.broken`,
+        `move it away and start the daemon again: mv ${shellQuote(path)} ${shellQuote(`${path}.broken`)}`,
       );
     } finally {
       await file.close();
@@ -258,7 +258,7 @@ async function checkDatabase(stateFolder: string, uid: number, setting = 'usage.
   } catch (error) {
     const code = systemErrorCode(error);
     if (code === 'ENOENT') return ok('no usage database yet');
-    return problem(`${path} cannot be read: ${code ?? 'unknown reason'}`, `chmod 600 ${path}`);
+    return problem(`${path} cannot be read: ${code ?? 'unknown reason'}`, `chmod 600 ${shellQuote(path)}`);
   }
 }
 
@@ -275,7 +275,10 @@ async function checkAudit(path: string): Promise<Finding> {
           `the audit was changed: examine it, then move it away`,
         );
   } catch (error) {
-    return problem(`${path} cannot be read: ${systemErrorCode(error) ?? 'unknown reason'}`, `chmod 600 ${path}`);
+    return problem(
+      `${path} cannot be read: ${systemErrorCode(error) ?? 'unknown reason'}`,
+      `chmod 600 ${shellQuote(path)}`,
+    );
   }
 }
 

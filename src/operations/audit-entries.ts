@@ -1,7 +1,7 @@
 /**
- * What goes on record. Of requests, these are every release of a value, every change, successful or
- * not, and every refusal for lack of a right. Other reads are not audited. Besides them, events
- * that no request causes: rejected peers, reloads, a lost socket.
+ * Chooses what the audit records. Of requests, these are every release of a value, every change,
+ * successful or not, and every refusal for lack of a right. Other reads are not audited. Besides
+ * them, events that no request causes: rejected peers, reloads, a lost socket.
  *
  * Names that callers sent are masked by shape only: `status` shows the hash of the last entry, from
  * which a mask by value could be told.

@@ -102,7 +102,7 @@ export function credentialOperations({
       schema: z.strictObject({ ...organizationParams, text: text(1024 * 1024), dry_run: z.boolean().optional() }),
       audit: {
         outcome: 'changed',
-        hasChangedNothing: (params) => params.dry_run === true,
+        hasChangedNothing: (_params, { keys }) => keys.every(({ key_id: keyId }) => keyId === null),
         credential: (_params, result) => result?.keys.flatMap(({ key_id: keyId }) => keyId ?? []).join(' ') ?? null,
       },
       handle: (params, context) => credentialsOf(context.organization).import(params),

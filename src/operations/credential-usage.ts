@@ -50,7 +50,7 @@ export interface UsageFinding {
   readonly accepted: boolean;
 }
 
-/** A paid sample: one completion of one token. */
+/** A paid sample: one completion of at most 16 tokens. */
 interface UsageSample {
   readonly model: string;
   readonly inputTokens: number | null;
@@ -101,9 +101,8 @@ export async function fetchCredentialUsage(
       const page = answer && isOk(answer.status) ? readModelPage(answer.body, redactWith(key)) : undefined;
       if (page) found.models = page.models;
     }
-    if (keyCheck === null && modelsUrl === null)
-      found.error = `${provider.name} has no free endpoint that proves a key`;
     if (takeSample && found.refusedStatus === null) await sample(found, subject, takeSample, signal);
+    if (!found.accepted) found.error ??= `${provider.name} has no free endpoint that proves a key`;
   }
   return { usage: describe(found, subject, clock.now()), refusedStatus: found.refusedStatus, accepted: found.accepted };
 }
@@ -133,7 +132,7 @@ async function ask(
       const check = provider.keyCheck?.url === request.url ? provider.keyCheck : { ...request, ...ANY_DOCUMENT };
       const context = { provider: provider.name, keyId: null, redact: redactWith(key) };
       const judged = judgeKeyAnswer(answer, check, context, clock.now());
-      if (judged.kind === 'valid') found.accepted ||= provesKey || provider.keyCheck === null;
+      if (judged.kind === 'valid') found.accepted ||= provesKey || !provider.needsKey;
       else if (judged.kind === 'unknown') found.error ??= judged.reason;
       else {
         found.refusedStatus = answer.status;
@@ -267,7 +266,7 @@ const SAMPLE_OPERATION = 'credential.sample';
 /** Most tokens of a sample's answer: the least that every provider accepts. */
 const MAX_TOKENS = 16;
 
-/** Names of small models, for providers that list no prices. */
+/** Pattern of the names of small models, for providers that list no prices. */
 const SMALL_MODEL = /mini|nano|small|haiku|flash|lite|instant|8b|7b/i;
 
 /** Models that do not chat. */
@@ -289,9 +288,9 @@ function cheapestModel(models: readonly ModelInfo[]): string | undefined {
 }
 
 /**
- * Makes the function that takes samples. A sample is one completion of a token or two, to prove a
- * key that no free endpoint proves. It also brings the limits that only real answers carry. Each is
- * recorded as a call.
+ * Makes the function that takes samples. A sample is one completion of at most 16 tokens, to prove
+ * a key that no free endpoint proves. It also brings the limits that only real answers carry. Each
+ * is recorded as a call.
  */
 export function createSampler(record: (event: RawEvent) => void, clock: Clock): TakeSample {
   return async ({ provider, key, keyId }, models, signal) => {

@@ -183,7 +183,7 @@ export function createDispatcher(
   };
 }
 
-/** What a handler gets of a request. What few handlers need is made when it is asked for. */
+/** Context of a handler. What few handlers need is made when it is asked for. */
 class HandlerContext implements OperationContext<unknown> {
   readonly organization: string;
   readonly caller: Caller;

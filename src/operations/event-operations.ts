@@ -9,7 +9,7 @@ import { organizationParams, type OperationGroup } from './operation.ts';
 
 /** Makes the operation; `hubOf` returns the hub of an organization. */
 export function eventOperations(hubOf: (slug: string) => EventHub): OperationGroup<'event'> {
-  /** What each connection listens to: a second subscription widens the first. */
+  /** Events that each connection listens to: a second subscription widens the first. */
   const wanted = new WeakMap<AbortSignal, Map<EventHub, Set<string>>>();
 
   return {

@@ -128,7 +128,11 @@ export function gatewayOperations(deps: GatewayOperationsDeps): OperationGroup<'
     'gateway.token.remove': {
       right: 'admin',
       schema: z.strictObject({ name: tokenName }),
-      audit: { outcome: 'changed', credential: ({ name }) => `gateway/${name}` },
+      audit: {
+        outcome: 'changed',
+        credential: ({ name }) => `gateway/${name}`,
+        hasChangedNothing: (_params, { removed }) => !removed,
+      },
       handle: ({ name }) => ({ removed: gateway.named().remove(name) }),
     },
   };

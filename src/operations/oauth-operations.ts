@@ -156,7 +156,8 @@ export function oauthOperations({
       schema: z.strictObject({ name }),
       async handle(params) {
         const account = await accounts.find(params.name);
-        const report = await worker.run({ kind: 'revoke', account: accounts.describe(account.name) });
+        const job = { kind: 'revoke', account: accounts.describe(account.name) } as const;
+        const report = await worker.run(job, { isUrgent: () => true });
         if (report.kind === 'refused') throw AipassError.fromWire(report.error);
         await account.reload();
         return { name: account.name, atProvider: report.kind === 'revoked' && report.atProvider };

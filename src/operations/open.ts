@@ -12,6 +12,7 @@ import { EventHub, type Runtime } from '../base/runtime.ts';
 import { CredentialRecords, organizationIdOf } from '../credentials/credential-records.ts';
 import { EnvWriter } from '../credentials/env-writer.ts';
 import { openVault } from '../credentials/open.ts';
+import { ORGANIZATIONS_FOLDER } from '../credentials/opaque-store.ts';
 import type { Vault } from '../credentials/vault.ts';
 import { openPools } from '../pools/open.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
@@ -31,13 +32,20 @@ export async function openOrganizations(
   const { config, logger } = runtime;
   const organizations = new Organizations();
   organizations.set(DEFAULT_ORGANIZATION, await openKeys(runtime, DEFAULT_ORGANIZATION, providers, stack));
-  const open = async (slug: string): Promise<void> => {
-    if (organizations.has(slug)) return;
-    const secrets = join(runtime.paths.secrets, 'organizations', slug);
+  const openOne = async (slug: string): Promise<void> => {
+    const secrets = join(runtime.paths.secrets, ORGANIZATIONS_FOLDER, slug);
     const paths = { ...runtime.paths, secrets, envFile: join(secrets, '.env') };
     // Who hears the daemon's events need not belong to this organization.
     const scoped: Runtime = { ...runtime, paths, events: new EventHub() };
     organizations.set(slug, await openKeys(scoped, slug, providers, stack));
+  };
+  /** Openings that are under way: a second reload may come before the end of one. */
+  const opening = new Map<string, Promise<void>>();
+  const open = async (slug: string): Promise<void> => {
+    if (organizations.has(slug)) return;
+    const underWay = opening.get(slug) ?? openOne(slug).finally(() => opening.delete(slug));
+    opening.set(slug, underWay);
+    await underWay;
   };
   for (const slug of Object.keys(config.current.organizations)) await open(slug);
   const stopFollowing = config.onChange(({ organizations: next }) => {

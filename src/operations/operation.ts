@@ -14,7 +14,7 @@ export const organizationParams = { organization: z.string().min(1).max(64).opti
 /** Parameters about one provider of an organization, or all. */
 export const providerParams = { ...organizationParams, provider: z.string().min(1).max(64).optional() };
 
-/** What an endpoint gives with each request. */
+/** Context of a request, from its endpoint. */
 export interface RequestContext {
   readonly caller: Caller;
   /** Returns the caller's rights now; those in `caller` are of the time of the request. */
@@ -31,7 +31,7 @@ export interface RequestContext {
   notify(event: string, data: unknown): void;
 }
 
-/** What a handler gets besides the parameters; its functions may be taken out of it. */
+/** Context of a handler, beside the parameters; its functions can be destructured. */
 export interface OperationContext<Chunk = never> extends Pick<RequestContext, 'caller' | 'signal' | 'closed'> {
   readonly emit: (chunk: Chunk) => Promise<void> | void;
   /** Sends an event to the caller; throws FORBIDDEN once it has lost the operation's right. */

@@ -3,6 +3,7 @@
  * daemon's own.
  */
 
+import { AipassError } from '../base/errors.ts';
 import type { EventHub } from '../base/runtime.ts';
 import type { Caller } from '../callers/caller.ts';
 import { roleOf } from '../callers/access.ts';
@@ -12,7 +13,7 @@ import type { Pools } from '../pools/pools.ts';
 import type { OrganizationInfo } from '../protocol/credential.ts';
 import type { KeyChecks } from './key-checks.ts';
 import type { KeyLookup } from './key-lookup.ts';
-import { notFound, type ProviderCredentials } from './provider-credentials.ts';
+import type { ProviderCredentials } from './provider-credentials.ts';
 
 export interface OrganizationKeys {
   readonly vault: Vault;
@@ -30,8 +31,10 @@ export class Organizations {
   /** Returns the keys of an organization. Throws NOT_FOUND for one that does not exist. */
   keys(slug: string): OrganizationKeys {
     const keys = this.#keys.get(slug);
-    if (!keys) throw notFound();
-    return keys;
+    if (keys) return keys;
+    throw new AipassError('NOT_FOUND', 'Not Found', {
+      hint: 'name an organization of your own; one that was just configured is ready in a moment',
+    });
   }
 
   has(slug: string): boolean {

@@ -15,7 +15,7 @@ import { nearestProvider } from '../base/nearest.ts';
 import { plainText } from '../base/plain-text.ts';
 import { maskKey, Secret } from '../base/secret.ts';
 import { removeVariable, setVariable } from '../credentials/env-edit.ts';
-import { freeVariable, type EnvDecision, type EnvWriter } from '../credentials/env-writer.ts';
+import { freeVariable, type ChangeEnv, type EnvDecision, type EnvWriter } from '../credentials/env-writer.ts';
 import type {
   CreationRequest,
   CredentialRecord,
@@ -47,7 +47,7 @@ import type { Provider } from '../providers/provider.ts';
 import type { Providers } from '../providers/registry.ts';
 import { fetchCredentialUsage, type TakeSample, type UsageFinding } from './credential-usage.ts';
 
-/** How long a usage report is served again, in milliseconds, and how long one about a failure. */
+/** Times for which a usage report, and one about a failure, are served again, in milliseconds. */
 const USAGE_CACHE_MS = 60_000;
 const FAILURE_CACHE_MS = 10_000;
 
@@ -88,6 +88,10 @@ interface UsageReport {
   readonly usage: Promise<CredentialUsage>;
   until: number;
 }
+
+/** Outcome of adding a key: its credential, or the variable that holds the key already. */
+type AddOutcome =
+  { readonly kind: 'added'; readonly credential: Credential } | { readonly kind: 'held'; readonly keyId: string };
 
 /** A creation with an Idempotency-Key that is under way. */
 interface RunningCreation {
@@ -185,7 +189,7 @@ export class ProviderCredentials {
     const created =
       apiKey === null
         ? await this.#deps.records.create({ ...fields, accountKey, keyId: null })
-        : await this.#createWithKey(fields, apiKey, accountKey);
+        : await this.#deps.writer.alone((change) => this.#createWithKey(change, fields, apiKey, accountKey));
     return this.#changed(created, 'created', Object.keys(params));
   }
 
@@ -204,10 +208,8 @@ export class ProviderCredentials {
     const apiKey = checkApiKey(params.api_key);
     if (apiKey === null) throw badKey('is missing');
     const key = new Secret(apiKey);
-    const same = this.#deps.vault.keys().find(({ value }) => value.equals(key));
-    if (same) {
-      throw new AipassError('CONFLICT', `${same.keyId} already holds this key`, { hint: 'nothing needs to be done' });
-    }
+    const holder = this.#holderOf(key);
+    if (holder !== undefined) throw alreadyHeld(holder);
     if (!force) {
       const suspicion = suspicionOf(provider, key);
       if (suspicion !== undefined) {
@@ -225,11 +227,13 @@ export class ProviderCredentials {
         });
       }
     }
-    return this.#addKey(
+    const added = await this.#addKey(
       name,
-      apiKey,
+      key,
       params.account_key === undefined ? undefined : checkAccountKey(params.account_key),
     );
+    if (added.kind === 'held') throw alreadyHeld(added.keyId);
+    return added.credential;
   }
 
   /** Takes over the keys of any project's `.env` that are not there yet. */
@@ -238,13 +242,13 @@ export class ProviderCredentials {
     const { keys, skipped } = findKeys(text, providers.names(), vault.keys());
     const imported: ImportedKey[] = [];
     for (const { provider, variable, value, knownAs } of keys) {
-      const created = knownAs !== null || dryRun ? null : await this.#addKey(provider, value.reveal());
+      const added = knownAs !== null || dryRun ? null : await this.#addKey(provider, value);
       imported.push({
         provider,
         variable,
         masked: maskKey(value),
-        known_as: knownAs,
-        key_id: created?.key_id ?? null,
+        known_as: added?.kind === 'held' ? added.keyId : knownAs,
+        key_id: added?.kind === 'added' ? added.credential.key_id : null,
       });
     }
     return { keys: imported, skipped };
@@ -452,9 +456,20 @@ export class ProviderCredentials {
     this.#forcedAt.set(id, now);
   }
 
-  async #addKey(provider: string, apiKey: string, accountKey?: string): Promise<Credential> {
-    const created = await this.#createWithKey({ provider, baseUrl: null, active: true }, apiKey, accountKey);
-    return this.#changed(created, 'created', ['api_key']);
+  /** Adds a key unless a variable holds it, which is decided under the writer's lock. */
+  async #addKey(provider: string, key: Secret, accountKey?: string): Promise<AddOutcome> {
+    const fields = { provider, baseUrl: null, active: true };
+    const added = await this.#deps.writer.alone(async (change) => {
+      const holder = this.#holderOf(key);
+      return holder ?? (await this.#createWithKey(change, fields, key.reveal(), accountKey));
+    });
+    if (typeof added === 'string') return { kind: 'held', keyId: added };
+    return { kind: 'added', credential: this.#changed(added, 'created', ['api_key']) };
+  }
+
+  /** Returns the variable that holds a key. */
+  #holderOf(key: Secret): string | undefined {
+    return this.#deps.vault.keys().find(({ value }) => value.equals(key))?.keyId;
   }
 
   /**
@@ -462,23 +477,22 @@ export class ProviderCredentials {
    * shown by that name where it has no other.
    */
   #createWithKey(
+    change: ChangeEnv,
     fields: Omit<NewRecord, 'keyId' | 'accountKey' | 'displayName'> & { readonly displayName?: string },
     apiKey: string,
     accountKey?: string,
   ): Promise<CredentialRecord> {
     const { records } = this.#deps;
     const { provider } = fields;
-    return this.#deps.writer.alone((change) =>
-      this.#writeKey(change, async (text) => {
-        if (accountKey !== undefined) records.assertFree(provider, accountKey);
-        const keyId = freeVariable(text, provider, records.variables());
-        const edit = setVariable(text, keyId, apiKey);
-        if (edit.kind === 'refused') return { edit, result: null };
-        const name = accountKey ?? records.freeAccountKey({ provider, keyId });
-        const record = { displayName: name, ...fields, accountKey: name, keyId };
-        return { edit, result: await records.stageNew(record, new Secret(apiKey)) };
-      }),
-    );
+    return this.#writeKey(change, async (text) => {
+      if (accountKey !== undefined) records.assertFree(provider, accountKey);
+      const keyId = freeVariable(text, provider, records.variables());
+      const edit = setVariable(text, keyId, apiKey);
+      if (edit.kind === 'refused') return { edit, result: null };
+      const name = accountKey ?? records.freeAccountKey({ provider, keyId });
+      const record = { displayName: name, ...fields, accountKey: name, keyId };
+      return { edit, result: await records.stageNew(record, new Secret(apiKey)) };
+    });
   }
 
   /** Changes a record, and sets its key, removes it with '' or leaves it with null. */
@@ -512,7 +526,7 @@ export class ProviderCredentials {
    * address. Returns the record that holds with what `.env` has then.
    */
   async #writeKey(
-    change: Parameters<Parameters<EnvWriter['alone']>[0]>[0],
+    change: ChangeEnv,
     stage: (text: string) => Promise<EnvDecision<CredentialRecord | null>>,
   ): Promise<CredentialRecord> {
     const { records, vault } = this.#deps;
@@ -600,7 +614,7 @@ export class ProviderCredentials {
 }
 
 /** Absent and of another organization are the same error. */
-export function notFound(): AipassError {
+function notFound(): AipassError {
   return new AipassError('NOT_FOUND', 'Not Found', { hint: 'aipassd credential list shows what there is' });
 }
 
@@ -639,6 +653,10 @@ function checkDisplayName(text: string | null | undefined): string | null {
 /** Returns whether a free endpoint proves a key; else only a paid call can. */
 function isProvable({ keyCheck, modelsUrl, modelsArePublic }: Provider): boolean {
   return keyCheck !== null || (modelsUrl !== null && !modelsArePublic);
+}
+
+function alreadyHeld(keyId: string): AipassError {
+  return new AipassError('CONFLICT', `${keyId} already holds this key`, { hint: 'nothing needs to be done' });
 }
 
 function badKey(problem: string): AipassError {

@@ -32,7 +32,7 @@ export interface StatusDeps {
   readonly gate: Pick<Gate, 'load'>;
   readonly network: NetworkReport;
   readonly restart: string;
-  /** How the previous run ended, or null if unknown. */
+  /** End of the previous run as a text, or null if unknown. */
   readonly lastRun: string | null;
   /** Returns number and hash of the last audit entry. */
   readonly auditEnd: () => { readonly seq: number; readonly hash: string };

@@ -141,7 +141,7 @@ export function usageOperations(deps: UsageOperationsDeps): OperationGroup<'usag
     },
     'usage.import': {
       right: 'admin',
-      audit: { outcome: 'changed', credential: () => null },
+      audit: { outcome: 'changed', credential: () => null, hasChangedNothing: (_params, { repeated }) => repeated },
       schema: z.strictObject({ text: z.string().max(64 * 1024 * 1024) }),
       handle: ({ text }) => usage.ask('import', readAipassUsage(text)),
     },

@@ -1,13 +1,15 @@
 import { existsSync, openSync, closeSync, readdirSync, statSync } from 'node:fs';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, writeFile } from 'node:fs/promises';
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { DaemonProcess } from '../support/daemon-process.ts';
+import { answering, startFakeDaemon } from '../support/fake-daemon.ts';
 import { chunkOf, completionOf } from '../support/loopback-provider.ts';
 import { CLI_PATH, runCli } from '../support/run-cli.ts';
-import { runProgram, type ProgramResult } from '../support/run-program.ts';
+import { Program, runProgram, type ProgramResult } from '../support/run-program.ts';
 import { makeTempHome, type TempHome } from '../support/temp-home.ts';
 import { createTestDaemon } from '../support/test-daemon.ts';
 import { until } from '../support/until.ts';
@@ -190,6 +192,57 @@ describe('aipassd call', () => {
     } finally {
       program.kill('SIGKILL');
     }
+  });
+});
+
+describe('a daemon that hangs', () => {
+  it('keeps no shell that completes names waiting until its connection fails', async () => {
+    await using test = await startFakeDaemon(() => {});
+    const start = performance.now();
+    const { code, stdout } = await runCli(test.home, ['completion', 'names', 'providers']);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: '' });
+    // The welcome of a connection has 10 s.
+    expect(performance.now() - start).toBeLessThan(9000);
+  });
+});
+
+describe('aipassd logs', () => {
+  it('follows until Ctrl-C, which ends it with 130', async () => {
+    await using home = makeTempHome();
+    await mkdir(dirname(home.paths.log), { recursive: true });
+    await writeFile(home.paths.log, '{"message":"first"}\n');
+    await using program = new Program(process.execPath, [CLI_PATH, 'logs', '--follow', '--json'], { env: home.env });
+    await until('the log is shown', () => program.stdout.includes('first'));
+    await appendFile(home.paths.log, '{"message":"second"}\n');
+    await until('the new line is shown', () => program.stdout.includes('second'));
+    program.signal('SIGINT');
+    expect(await program.result()).toMatchObject({ code: 130, stderr: '' });
+  });
+});
+
+describe('aipassd credential', () => {
+  it('changes over one connection', async () => {
+    const credential = {
+      id: randomUUID(),
+      provider: 'local',
+      account_key: 'a',
+      display_name: 'a',
+      key_id: null,
+      has_api_key: false,
+      api_key_last_four: null,
+      base_url: null,
+      active: true,
+      created_at: '2026-11-28T12:00:00Z',
+      updated_at: '2026-11-28T12:00:00Z',
+      revision: 1,
+    };
+    await using test = await startFakeDaemon(
+      answering((op) => (op === 'credential.list' ? { credentials: [credential] } : credential)),
+    );
+    for (const words of [['on'], ['off'], ['set', '--display-name', 'b']]) {
+      expect(await runCli(test.home, ['credential', ...words, credential.id])).toMatchObject({ code: 0, stderr: '' });
+    }
+    expect(test.daemon.accepted).toBe(3);
   });
 });
 

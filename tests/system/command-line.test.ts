@@ -317,6 +317,18 @@ describe('the command line without a daemon', () => {
     expect(stdout).toContain('usage: aipassd');
   });
 
+  it('does not explain an unknown command, wherever its options stand', async () => {
+    await using home = makeTempHome();
+    for (const args of [
+      ['help', 'nonsense'],
+      ['--json', 'help', 'nonsense'],
+    ]) {
+      const { code, stderr } = await runCli(home, args);
+      expect(code).toBe(1);
+      expect(stderr).toContain('unknown command: nonsense');
+    }
+  });
+
   it('lists the verbs of two words in the help of the first', async () => {
     await using home = makeTempHome();
     const { code, stdout } = await runCli(home, ['credential', '--help']);

@@ -153,10 +153,15 @@ describe('the limit headers of', () => {
     const providers = Object.fromEntries(
       CASES.map(([name]) => [
         name,
-        { baseUrl: `${origin}/${name}`, modelsUrl: `${origin}/${name}/models`, keyCheck: null },
+        {
+          baseUrl: `${origin}/${name}`,
+          modelsUrl: `${origin}/${name}/models`,
+          keyCheck: { url: `${origin}/${name}/key` },
+        },
       ]),
     );
     for (const [name, headers] of CASES) {
+      upstream.route(`/${name}/key`, { kind: 'json', body: { data: {} } });
       upstream.route(`/${name}/models`, { kind: 'json', body: { data: [{ id: 'm' }] }, headers });
     }
     running = await createTestDaemon({ providers });

@@ -149,6 +149,9 @@ describe('the verbs of credentials', () => {
     expect(taken.stdout).toContain('Imported 1 key: LOCAL_API_KEY_3\n');
     expect(envFile()).toBe(`${before}LOCAL_API_KEY_3=${THIRD}\n`);
     expect((await cli(['import', file, '--yes'])).stdout).toContain('Nothing to import');
+    const client = await running.connect();
+    await client.credentials.import({ text });
+    expect(readFileSync(running.home.paths.audit, 'utf8').split('"credential.import"')).toHaveLength(2);
     expect(readFileSync(file, 'utf8')).toBe(text);
   });
 

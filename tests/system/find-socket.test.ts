@@ -38,6 +38,9 @@ it('a client without XDG_RUNTIME_DIR, or with another, finds the daemon by its r
     expect(JSON.parse(stdout)).toMatchObject({ pid: daemon.pid });
   }
   expect((await run(home, ['doctor', '--offline'])).stdout).not.toContain('was killed');
+  const { stdout } = await run(home, []);
+  expect(stdout).toContain(join(home.path, 'xdg', 'aipassd', 'aipassd.sock'));
+  expect(stdout).toContain(join(home.path, 'xdg', 'aipassd', 'gateway.sock'));
 });
 
 it('a socket in a folder that others may write is not believed', async () => {

@@ -11,7 +11,16 @@ import { splitList } from '../../base/split-list.ts';
 import type { Aipass } from '../../client/aipass.ts';
 import type { ConsentChunk } from '../../protocol/oauth.ts';
 import type { Output } from '../output.ts';
-import { defineVerb, flag, integer, JSON_FLAG, optionalWord, requiredWord, textOption } from '../verb.ts';
+import {
+  defineVerb,
+  flag,
+  integer,
+  JSON_FLAG,
+  optionalWord,
+  requiredWord,
+  textOption,
+  type VerbContext,
+} from '../verb.ts';
 
 const ACCOUNT_NAME = 'name of the account, such as google or google.work';
 
@@ -36,7 +45,7 @@ export const token = defineVerb({
   summary: "print an OAuth account's access token; refreshes it first if it is about to expire",
   parameters: {
     ...ACCOUNT,
-    'min-valid': integer('S', [0, 999_999], 'minimum remaining validity in seconds (60 without it)'),
+    'min-valid': integer('S', [0, 604_800], 'minimum remaining validity in seconds (60 without it)'),
     scopes: textOption('S,…', 'scopes that the token must have'),
     refused: textOption(
       'TAG',
@@ -110,10 +119,11 @@ export const reauth = defineVerb({
     device: flag('show a code to enter on any device'),
     'no-browser': flag('open no browser; paste the address that yours ends at'),
     port: integer('N', [0, 65_535], 'port of 127.0.0.1 for the redirect'),
-    timeout: integer('S', [0, 3600], 'maximum wait in seconds (600 without it)'),
+    timeout: integer('S', [1, 3600], 'maximum wait in seconds (600 without it)'),
     json: JSON_FLAG,
   },
-  async run(values, { out, connect, signal }) {
+  async run(values, context) {
+    const { out, connect, signal } = context;
     const { json, device, port, timeout: timeoutSeconds } = values;
     const isServer = /^https?:/i.test(values.name);
     const name = isServer ? values.name : fullName(values.name, values.account);
@@ -128,7 +138,7 @@ export const reauth = defineVerb({
         {
           signal,
           onChunk: (chunk) => {
-            showPrompt(chunk, out, !values['no-browser']);
+            showPrompt(chunk, context, !values['no-browser']);
             if (chunk.prompt.kind === 'browser') stopReading = readPasted(aipass, chunk.flow, out);
           },
         },
@@ -153,13 +163,17 @@ export const reauth = defineVerb({
 });
 
 /** Prints on stderr what to do, so that stdout has nothing but the result. */
-function showPrompt({ prompt }: ConsentChunk, out: Output, mayOpen: boolean): void {
+function showPrompt(
+  { prompt }: ConsentChunk,
+  { out, withUsersUmask }: Pick<VerbContext, 'out' | 'withUsersUmask'>,
+  mayOpen: boolean,
+): void {
   if (prompt.kind === 'device') {
     out.hint(`open  ${prompt.verificationUriComplete ?? prompt.verificationUri}`);
     out.hint(`and enter the code  ${prompt.userCode}`);
     return;
   }
-  const opened = mayOpen && prompt.listening && openBrowser(prompt.url);
+  const opened = mayOpen && prompt.listening && withUsersUmask(() => openBrowser(prompt.url));
   out.hint(`${opened ? 'a browser opens; if not, open' : 'open this address in a browser'}:`);
   process.stderr.write(`\n${plainText(prompt.url, 16_384)}\n\n`);
   out.hint(

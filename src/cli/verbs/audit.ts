@@ -1,5 +1,5 @@
 /**
- * What the daemon wrote down: `aipassd audit` shows what was released and changed, and whether the
+ * Records of the daemon: `aipassd audit` shows what was released and changed, and whether the
  * record of it is intact. `logs` shows the last lines of the log, and what is added to it. Both
  * read the file itself, so that they work while no daemon runs.
  */
@@ -9,10 +9,11 @@ import { type AuditRecord, parseLine } from '../../audit/record.ts';
 import { verifyAudit } from '../../audit/verify.ts';
 import { defineVerb, flag, integer, JSON_FLAG, textOption, type VerbContext } from '../verb.ts';
 import { open, stat } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
+import { foregroundClock } from '../../base/clock.ts';
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
 import { parseJsonObject } from '../../base/json.ts';
 import { plainText } from '../../base/plain-text.ts';
+import { delay } from '../../base/timers.ts';
 import { formatLocalTime } from '../format.ts';
 import type { Output } from '../output.ts';
 
@@ -103,7 +104,7 @@ const DEFAULT_LINES = 50;
 /** Maximum amount of a log that is read to find its last lines, in bytes. */
 const MAX_TAIL_BYTES = 4 * 1024 * 1024;
 
-/** How often a followed log is read, in milliseconds. */
+/** Time between two reads of a followed log, in milliseconds. */
 const FOLLOW_MS = 500;
 
 export const logs = defineVerb({
@@ -120,8 +121,9 @@ export const logs = defineVerb({
     let { text, end } = await readFrom(path, null);
     for (const line of text.split('\n').filter(Boolean).slice(-last)) printLine(line, json, out);
     if (!follow) return;
-    while (!signal.aborted) {
-      await delay(FOLLOW_MS, undefined, { signal });
+    for (;;) {
+      await delay(foregroundClock, FOLLOW_MS, signal);
+      signal.throwIfAborted();
       ({ text, end } = await readFrom(path, end));
       for (const line of text.split('\n').filter(Boolean)) printLine(line, json, out);
     }

@@ -52,9 +52,11 @@ export const completionNames = defineVerb({
   isHidden: true,
   parameters: { kind: choiceWord(NAME_KINDS, 'what to name') },
   async run({ kind }, { out, connect, signal }) {
-    const late = delay(systemClock, NAMES_LIMIT_MS, signal).then((): readonly string[] => []);
+    const late = delay(systemClock, NAMES_LIMIT_MS, signal).then(() => undefined);
     try {
       const names = await Promise.race([connect().then(NAME_LISTERS[kind]), late]);
+      // The connection to a daemon that hangs would keep the shell waiting.
+      if (names === undefined) process.exit(0);
       out.line(...names.filter((name) => /^[\w./@+-]+$/.test(name)));
     } catch (error) {
       // A shell has no use for the reason.
@@ -63,16 +65,16 @@ export const completionNames = defineVerb({
   },
 });
 
-/** What follows the first word of a command. */
+/** Words and options that follow the first word of a command. */
 interface Group {
   readonly name: string;
   readonly summary: string;
   /** Second words that make another verb, such as `explain` of `pool`. */
   readonly words: readonly string[];
   readonly options: readonly string[];
-  /** What may stand for the words of the verb. */
+  /** Candidates for the words of the verb. */
   readonly operands: readonly Completion[];
-  /** What may stand for the value of an option, by the option as it is written. */
+  /** Candidates for the value of an option, by the option as it is written. */
   readonly values: ReadonlyMap<string, Completion>;
   /** Whether a command with its words follows `--`. */
   readonly takesCommand: boolean;

@@ -48,7 +48,7 @@ export const init = defineVerb({
 const ID = requiredWord('its id, a unique beginning of it, its variable, or <provider>/<name>');
 const COMMON = { organization: ORGANIZATION_OPTION, json: JSON_FLAG } as const;
 
-/** Where a verb reads its key, as an advice. */
+/** Source of a key, as a hint. */
 const KEY_SOURCE = 'paste the key when asked, or send it on standard input';
 
 const ADD_DETAILS = [
@@ -203,7 +203,7 @@ export const credentialSet = defineVerb({
     const needsKey = key || (baseUrl !== undefined && found.has_api_key && !clearKey);
     const apiKey = needsKey ? await readKey(`API key of ${found.provider}/${found.account_key}`, context) : undefined;
     const change = { display_name: shown, base_url: baseUrl, api_key: clearKey ? '' : apiKey };
-    return update(found.id, change, common, context);
+    return update(aipass, found.id, change, common, context);
   },
 });
 
@@ -288,7 +288,7 @@ export const credentialRemove = defineVerb({
     const name = `${found.provider}/${found.account_key}${found.has_api_key ? ` and its key ${found.key_id ?? ''}` : ''}`;
     if (!yes) {
       const refusal = new AipassError('BAD_REQUEST', `this would remove ${name}`, {
-        hint: 'add --yes if that is meant, or keep it unused: aipassd credential off',
+        hint: `add --yes if that is meant, or keep it unused: aipassd credential off ${id}`,
       });
       await confirm(`Remove ${name}?`, refusal, signal);
     }
@@ -304,19 +304,20 @@ function defineSwitch(word: 'on' | 'off', summary: string, active: boolean): Ver
     summary,
     parameters: { id: ID, ...COMMON },
     async run({ id, ...common }, context) {
-      const found = await findCredential(await context.connect(), id, common.organization);
-      return update(found.id, { active }, common, context);
+      const aipass = await context.connect();
+      const found = await findCredential(aipass, id, common.organization);
+      return update(aipass, found.id, { active }, common, context);
     },
   });
 }
 
 async function update(
+  aipass: Aipass,
   id: string,
   change: Omit<CredentialUpdateParams, 'id' | 'organization'>,
   { organization, json }: { readonly organization: string | undefined; readonly json: boolean },
-  { out, connect, signal }: VerbContext,
+  { out, signal }: Pick<VerbContext, 'out' | 'signal'>,
 ): Promise<void> {
-  const aipass = await connect();
   const updated = await aipass.credentials.update({ id, organization, ...change }, { signal });
   if (json) out.json(updated);
   else printCredential(updated, out);

@@ -41,6 +41,7 @@ import {
   textListOption,
   textOption,
   UsageError,
+  type VerbContext,
 } from '../verb.ts';
 
 /** Signals that are sent to one process; a terminal sends the others to both. */
@@ -57,7 +58,7 @@ const EXIT_NOT_FOUND = 127;
 /** Waits between two attempts to get the access back. */
 const REOPEN_BACKOFF: Backoff = { firstMs: 100, maxMs: 2000, jitter: 0.2 };
 
-/** How long the access may be gone before its user is warned, in milliseconds. */
+/** Time for which the access may be gone before its user is warned, in milliseconds. */
 const PATIENCE_MS = 5000;
 
 export const exec = defineVerb({
@@ -82,7 +83,8 @@ export const exec = defineVerb({
     ),
     program: restWords('program to run, and its arguments'),
   },
-  async run({ provider: providers, google, git, print: isPrinted, program: words }, { out, connect, signal }) {
+  async run({ provider: providers, google, git, print: isPrinted, program: words }, context) {
+    const { out, connect, signal } = context;
     const [program, ...args] = words;
     const more = git ? gitVariables(process.env, CREDENTIAL_HELPER) : {};
     if (isPrinted) {
@@ -108,10 +110,10 @@ export const exec = defineVerb({
     const folder = google === undefined ? undefined : mkdtempSync(join(tmpdir(), 'aipassd-'));
     const stopKeeping = keepAccess(aipass, run, { port, token }, out);
     try {
-      if (google === undefined || folder === undefined) return await runProgram(program, args, env, out);
+      if (google === undefined || folder === undefined) return await runProgram(program, args, env, context);
       const path = join(folder, 'google.json');
       writeFileSync(path, JSON.stringify(googleCredentials(google, gateway)), { mode: 0o600 });
-      return await runProgram(program, args, { ...env, GOOGLE_APPLICATION_CREDENTIALS: path }, out);
+      return await runProgram(program, args, { ...env, GOOGLE_APPLICATION_CREDENTIALS: path }, context);
     } finally {
       stopKeeping();
       if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
@@ -139,11 +141,12 @@ async function runProgram(
   program: string,
   args: readonly string[],
   env: Record<string, string>,
-  out: Output,
+  { out, withUsersUmask }: Pick<VerbContext, 'out' | 'withUsersUmask'>,
 ): Promise<number> {
-  const child = spawn(program, args, { stdio: 'inherit', env });
-  const stopForwarding = forwardSignals(child);
+  let stopForwarding: (() => void) | undefined;
   try {
+    const child = withUsersUmask(() => spawn(program, args, { stdio: 'inherit', env }));
+    stopForwarding = forwardSignals(child);
     return await exitCodeOf(child);
   } catch (error) {
     const code = systemErrorCode(error);
@@ -155,7 +158,7 @@ async function runProgram(
     );
     return isMissing ? EXIT_NOT_FOUND : EXIT_NOT_RUNNABLE;
   } finally {
-    stopForwarding();
+    stopForwarding?.();
   }
 }
 

@@ -9,6 +9,7 @@
 
 import { AipassError } from '../../base/errors.ts';
 import { isRecord, readNumber, readString } from '../../base/json.ts';
+import { isLoopbackHost } from '../../base/loopback.ts';
 import { defineVerb, requiredWord } from '../verb.ts';
 
 export const gitCredential = defineVerb({
@@ -51,8 +52,6 @@ const PASSWORD_FIELDS = ['password', 'token', 'access_token', 'key'] as const;
 /** Name or IPv4 address, or an IPv6 address in brackets, with an optional port. */
 const HOST = /^(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::\d{1,5})?$/;
 
-const LOOPBACK = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?$/;
-
 /**
  * Parses what git writes to a helper. Returns undefined where no secret may be given. A password
  * does not go over a connection that anybody can read, nor to anything but a host.
@@ -67,7 +66,7 @@ export function parseGitRequest(text: string): GitRequest | undefined {
   const host = fields.get('host')?.toLowerCase() ?? '';
   if (!HOST.test(host)) return undefined;
   const protocol = fields.get('protocol');
-  if (protocol !== 'https' && !(protocol === 'http' && LOOPBACK.test(host))) return undefined;
+  if (protocol !== 'https' && !(protocol === 'http' && isLoopbackHost(host.replace(/:\d+$/, '')))) return undefined;
   return { secret: `${FOLDER}/${host}`, username: fields.get('username') };
 }
 

@@ -4,7 +4,9 @@
  */
 
 import { homedir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { AipassError, systemErrorCode } from '../../base/errors.ts';
+import { findSocket } from '../../base/find-socket.ts';
 import { serviceCommands } from '../../base/start-command.ts';
 import { VERSION } from '../../base/version.ts';
 import type { AccountState, AccountStatus } from '../../protocol/oauth.ts';
@@ -24,13 +26,14 @@ export const introspect = defineVerb({
   parameters: {},
   async run(_values, { out, paths, connect }) {
     out.line(`${out.style('bold', 'aipassd')} ${VERSION}`);
+    const socket = findSocket(paths);
     const rows = [
-      ['socket', paths.socket],
-      ['gateway', paths.gatewaySocket],
+      ['socket', socket],
+      ['gateway', join(dirname(socket), basename(paths.gatewaySocket))],
       ['secrets', paths.secrets],
     ];
     try {
-      const status = await (await connect()).status();
+      const status = await (await connect(socket)).status();
       const providers = status.providers.map((one) => `${one.name} (${one.keys.length})`).join(', ');
       rows.push(['daemon', `running, pid ${status.pid}, version ${status.version}`]);
       rows.push(['providers', providers === '' ? 'none has a key yet' : providers]);

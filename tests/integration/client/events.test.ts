@@ -114,6 +114,15 @@ describe('an event', () => {
     }
   });
 
+  it('cannot be listened to after the connection was closed', async () => {
+    await using test = await startFakeDaemon();
+    const aipass = await connect({ socket: test.socket });
+    await aipass.close();
+    expect(() => aipass.on('secrets-changed', () => {})).toThrow(
+      expect.objectContaining({ code: 'BAD_REQUEST', hint: 'connect() again' }),
+    );
+  });
+
   it('whose listener throws reaches the others, and costs the program nothing but that exception', async () => {
     const { answer, publish, subscriptions } = subscribing();
     await using test = await startFakeDaemon(answer);

@@ -64,6 +64,8 @@ async function open(saved?: unknown): Promise<Opened> {
       providers: {
         local: { baseUrl: provider.baseUrl, keyCheck: null, headers: { 'x-gateway-secret': 'header-canary' } },
         zeta: { baseUrl: provider.baseUrl },
+        // Whose list of models is public.
+        openrouter: { baseUrl: provider.baseUrl, keyCheck: null },
       },
     }),
     'config.jsonc',
@@ -183,6 +185,21 @@ describe('creating a credential', () => {
     expect(codes.toSorted()).toEqual(['CONFLICT', 'none']);
     expect((await env()).match(/LOCAL_API_KEY/g)).toHaveLength(1);
     expect(opened.credentials.list({})).toHaveLength(1);
+  });
+
+  it('adds and imports a key once where several ask at once', async () => {
+    const add = () => opened.credentials.add({ provider: 'local', api_key: KEY, force: true }, never);
+    const results = await Promise.allSettled([
+      add(),
+      opened.credentials.import({ text: `LOCAL_API_KEY=${KEY}` }),
+      add(),
+    ]);
+    expect(results).toMatchObject([
+      { status: 'fulfilled', value: { key_id: 'LOCAL_API_KEY' } },
+      { status: 'fulfilled', value: { keys: [{ known_as: 'LOCAL_API_KEY', key_id: null }] } },
+      { status: 'rejected', reason: { code: 'CONFLICT' } },
+    ]);
+    expect(await env()).toBe(`LOCAL_API_KEY=${KEY}\n`);
   });
 
   it('returns the first result for the same Idempotency-Key, and refuses it for another request', async () => {
@@ -585,6 +602,16 @@ describe('testing and rotating', () => {
     expect(bad).toMatchObject({ reachable: false, error: 'the key is not accepted (401)' });
     expect(await env()).toBe('# mine\n');
     expect(opened.credentials.list({})).toEqual([]);
+  });
+
+  it('calls no key accepted that nothing proves', async () => {
+    const { id } = await opened.credentials.create({ provider: 'openrouter', account_key: 'a', api_key: KEY });
+    expect(await opened.credentials.usage(id, {}, never)).toMatchObject({
+      reachable: false,
+      error: 'openrouter has no free endpoint that proves a key',
+      models: ['m-1', 'm-2'],
+    });
+    expect(opened.checked).toEqual([]);
   });
 
   it('sends the key of a test to its own address only', async () => {

@@ -53,6 +53,13 @@ describe('the words of a verb', () => {
     await expect(parseWords(STATS, words)).rejects.toMatchObject({ message, hint: expect.stringMatching(/./) });
   });
 
+  it.each([
+    ['token', ['google', '--min-valid', '604801'], '--min-valid: not a whole number from 0 to 604800 (got "604801")'],
+    ['reauth', ['google', '--timeout', '0'], '--timeout: not a whole number from 1 to 3600 (got "0")'],
+  ])('of %s have the ranges of the daemon', async (name, words, message) => {
+    await expect(parseWords(await verb(name), words)).rejects.toMatchObject({ message });
+  });
+
   it('must have those that the verb needs', async () => {
     await expect(parseWords(await verb('pool explain'), [])).rejects.toMatchObject({
       message: expect.stringContaining('<provider>'),

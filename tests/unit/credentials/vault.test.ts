@@ -57,6 +57,25 @@ test('keys are given by provider, and placeholders apart', async () => {
   expect(it.vault.placeholders()).toEqual([{ provider: 'openai', keyId: 'OPENAI_API_KEY' }]);
 });
 
+test('a provider that becomes known during a read has its keys after it', async () => {
+  await using home = makeTempHome();
+  await home.writeKeys({ OPEN_AI_API_KEY: 'sk-1' });
+  let known: readonly string[] = [];
+  const vault = new Vault({
+    paths: home.paths,
+    knownProviders: () => {
+      const before = known;
+      known = ['open-ai'];
+      return before;
+    },
+    redactor: new Redactor(),
+    clock: new ManualClock(),
+    logger: { info: () => {}, warn: () => {} },
+  });
+  await vault.load();
+  expect(vault.keys().map((key) => key.provider)).toEqual(['open-ai']);
+});
+
 test('an explicit load believes at once what it sees', async () => {
   await using it = makeSetting();
   await it.home.writeKeys({ OPENAI_API_KEY: 'sk-1' });

@@ -62,6 +62,19 @@ it('the database that the configuration names is the one that is looked at', asy
   ]);
 });
 
+it('a command to copy quotes its paths', async () => {
+  await using home = makeTempHome();
+  const state = join(home.path, 'a b');
+  mkdirSync(state, { mode: 0o700 });
+  writeFileSync(join(state, 'usage.db'), 'not a database', { mode: 0o600 });
+  const moved = { ...home, paths: { ...home.paths, state, audit: state } };
+  const database = join(state, 'usage.db');
+  expect(await findingsAbout(moved, 'database')).toMatchObject([
+    { hint: expect.stringMatching(new RegExp(`: mv '${database}' '${database}.broken'$`)) },
+  ]);
+  expect(await findingsAbout(moved, 'audit')).toMatchObject([{ hint: `chmod 600 '${state}'` }]);
+});
+
 const STATUS = makeStatus({ version: '0.0.1' });
 
 it.each([
