@@ -99,11 +99,11 @@ export function readTail(fd: number): AuditTail {
   const buffer = Buffer.alloc(Math.min(size, TAIL_BYTES));
   const bytes = readSync(fd, buffer, 0, buffer.length, size - buffer.length);
   const window = buffer.subarray(0, bytes);
-  const lastEnd = window.lastIndexOf(0x0a);
+  const lastEnd = window.lastIndexOf(END_OF_LINE);
   const end = size - bytes + lastEnd + 1;
   if (lastEnd === -1) return { place: CHAIN_START, end: size - bytes, torn: bytes, unreadable: size > bytes };
 
-  const before = window.lastIndexOf(0x0a, lastEnd - 1);
+  const before = window.lastIndexOf(END_OF_LINE, lastEnd - 1);
   const line = window.subarray(before + 1, lastEnd).toString('utf8');
   const parsed = lastEnd === 0 ? null : parseLine(line);
   const torn = size - end;

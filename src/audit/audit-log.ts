@@ -14,7 +14,6 @@ import {
   fstatSync,
   fsync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   renameSync,
   writeSync,
@@ -25,6 +24,7 @@ import { promisify } from 'node:util';
 import type { Clock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import { openTrusted } from '../base/file-trust.ts';
+import { makeFolder } from '../base/make-folder.ts';
 import { shellQuote } from '../base/shell-quote.ts';
 import type { Warning } from '../base/warning.ts';
 import { leadsTo, LineBuffer, readStretch, readTail, writeAll } from './audit-log-file.ts';
@@ -51,7 +51,7 @@ const APPEND = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT;
  * chain records that.
  */
 export function openAuditLog(path: string, clock: Clock): AuditLog {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   const fd = openTrusted('the audit', path, APPEND, 0o600);
   const tail = readTail(fd);
   // What cannot be read may be evidence: it stays, and is only ended.
@@ -150,7 +150,7 @@ export class AuditLog {
     }
     let reopened: number;
     try {
-      mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 });
+      makeFolder(dirname(this.#path));
       reopened = openTrusted('the audit', this.#path, APPEND, 0o600);
     } catch (error) {
       this.#isLost = true;
@@ -254,7 +254,7 @@ export class AuditLog {
   }
 }
 
-/** What is kept: entries since `before` (epoch milliseconds), and at most `maxBytes`. */
+/** Entries that are kept: those since `before` (epoch milliseconds), and at most `maxBytes`. */
 export interface PruneRule {
   readonly before: number;
   readonly maxBytes: number;

@@ -4,6 +4,7 @@
  */
 
 import { createReadStream } from 'node:fs';
+import { systemErrorCode } from '../base/errors.ts';
 
 /**
  * A line without its end, and the offset of the byte after that end. `ended` is false for a last
@@ -35,7 +36,7 @@ export async function* readLines(path: string): AsyncGenerator<PlacedLine> {
       offset += chunk.length;
     }
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
+    if (systemErrorCode(error) === 'ENOENT') return;
     throw error;
   }
   if (rest.length > 0) yield { text: Buffer.concat(rest).toString('utf8'), end: offset, ended: false };

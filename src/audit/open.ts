@@ -31,7 +31,7 @@ const CHECK_MS = 1000;
 /** Number of checks between two prunes: an hour's. */
 const CHECKS_PER_PRUNE = 3600;
 
-/** What is kept, from the configuration. */
+/** Limits of the entries that are kept, from the configuration. */
 export interface AuditRetention {
   readonly retentionDays: number;
   readonly maxBytes: number;

@@ -27,7 +27,7 @@ export interface AuditCaller {
 /** Outcome: a value left, something changed, the request was refused, or it failed. */
 export type AuditOutcome = 'released' | 'changed' | 'refused' | 'failed';
 
-/** What is recorded about one release or change. */
+/** A release or change, as it is recorded. */
 export interface AuditEntry {
   readonly caller: AuditCaller | null;
   readonly operation: string;

@@ -1,6 +1,6 @@
 /**
- * Writes files that matter: whole, and on the disk before anyone relies on them. The other way is
- * that of state-store.ts, which gives its reason.
+ * Writes files that matter: whole, and on the disk before anyone relies on them.
+ * state-store.ts writes in its own way, and gives the reason.
  *
  * Temporary file in the same folder, fsync, rename, fsync of the folder. A reader sees the old
  * content or the new one. Files are made for their owner alone (0600, folders 0700) unless a mode

@@ -11,7 +11,7 @@ import { inspect, type InspectOptions } from 'node:util';
 export const ERROR_CODES = {
   /** The request itself is wrong (unknown operation, bad parameter, garbage frame). */
   BAD_REQUEST: 'the request is wrong',
-  /** What was asked for does not exist: an unknown provider, no key, no such secret. */
+  /** The thing that was asked for does not exist: an unknown provider, no key, no such secret. */
   NOT_FOUND: 'what was asked for does not exist',
   /** The caller may not do this. */
   FORBIDDEN: 'the caller may not do this',
@@ -48,7 +48,7 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/** What may accompany an error. The cause never leaves the process. */
+/** Details of an error. The cause never leaves the process. */
 export interface ErrorDetails {
   readonly hint?: string | undefined;
   readonly retryAfterMs?: number | undefined;

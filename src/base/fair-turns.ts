@@ -34,7 +34,7 @@ export class FairTurns<Item> {
   /** Counts time that work took which was done at once, in milliseconds. */
   spend(ms: number): void {
     this.#leftMs -= ms;
-    // Where little is used up, not each pass through the event loop needs a call of ours.
+    // While little is used up, no pass has to be scheduled.
     if (this.#isHalfUsed()) this.#schedule();
   }
 
@@ -75,14 +75,13 @@ export class FairTurns<Item> {
     const deadline = begunAt + PASS_MS;
     this.#leftTurns = this.#turnsPerPass;
     for (const item of this.#items) {
-      // Moved to the end, where this loop finds it again, and the next pass after those that had no
-      // turn.
+      // Moved to the end, so that the items without a turn come first, in this pass and the next.
       this.#items.delete(item);
       if (this.#turn(item)) this.#items.add(item);
       this.#leftTurns -= 1;
       if (this.#leftTurns <= 0 || performance.now() >= deadline) break;
     }
-    // What a pass took is not there for those that come before the next one.
+    // The time that a pass took is not available to work done at once before the next pass.
     this.#leftMs = PASS_MS - (performance.now() - begunAt);
     if (this.#items.size > 0 || this.#isHalfUsed()) this.#schedule();
   };

@@ -18,7 +18,7 @@ import { shellQuote } from './shell-quote.ts';
 /** Most attempts to take one lock, so that a defect cannot become an endless loop. */
 const MAX_ATTEMPTS = 20;
 
-/** Most locks on replacing a lock that are followed: as many processes died while they did that. */
+/** Maximum depth of locks on replacing a lock; one process died at each level. */
 const MAX_DEPTH = 8;
 
 export interface FileLock {

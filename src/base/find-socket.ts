@@ -3,7 +3,7 @@
  * Cron, `sudo -u`, `su`, ssh without a session and `docker exec` have no XDG_RUNTIME_DIR. Runs on
  * Node 20.16 for the client.
  *
- * A socket is trusted only if it and its folder belong to this user or to root. Nobody else can
+ * A socket is trusted only if it and its folder belong to this user or to root, and nobody else can
  * write to the folder.
  */
 

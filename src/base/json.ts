@@ -62,8 +62,8 @@ const CLOSE_BRACE = 0x7d;
 
 /**
  * Returns whether arrays and objects are nested deeper than a limit, before the text is parsed: V8
- * takes half a second for a million levels, during which nobody else is served. The result for
- * invalid JSON is undefined.
+ * takes half a second for a million levels, during which nobody else is served. For a text
+ * that is not JSON, the result has no meaning.
  */
 export function isDeeperThan(text: string, maxDepth: number): boolean {
   // Most texts are long because of a long string, or hold few brackets at all: neither is read

@@ -7,7 +7,7 @@
  *
  * V8 collects when it allocates, so an idle daemon keeps what a flood of large frames left behind.
  * After 18 requests of 20 MB it stayed at 516 MB, and is back at the 83 MB from before within 10 s.
- * What a load of small requests left is given back within a minute.
+ * The memory of a load of small requests is given back within a minute.
  */
 
 import { PerformanceObserver } from 'node:perf_hooks';
@@ -19,8 +19,8 @@ import { repeat } from './timers.ts';
 
 /**
  * Size of the space for young objects, both halves of it, at which it stops growing: V8 lets it
- * grow to 128 MB. Twice the size takes 10 MB more, and some 5 µs less for each request. A heap that
- * is large anyway, as in a burst that leaves much alive, gets it: copying holds up others.
+ * grow to 128 MB. Twice the size takes 10 MB more, and some 5 µs less for each request. A large
+ * heap gets the double size, because each copy stops all requests.
  */
 const YOUNG_BYTES = 8 * 1024 * 1024;
 const YOUNG_BYTES_OF_LARGE = 16 * 1024 * 1024;

@@ -6,11 +6,12 @@
  * never ends the daemon: a file that fails is given up and reported as a warning.
  */
 
-import { close, closeSync, constants, mkdirSync, open, write, writev } from 'node:fs';
+import { close, closeSync, constants, open, write, writev } from 'node:fs';
 import { dirname } from 'node:path';
 import winston from 'winston';
 import type { AipassError } from './errors.ts';
 import { openTrusted } from './file-trust.ts';
+import { makeFolder } from './make-folder.ts';
 import type { Redactor } from './redactor.ts';
 import { describeFailure } from './system-failure.ts';
 import type { Warning } from './warning.ts';
@@ -52,7 +53,7 @@ export interface LogSink {
 const MAX_FILE_BYTES = 5 * 1024 * 1024;
 const MAX_FILES = 6;
 
-/** How often a log that closes is checked for progress, in milliseconds. */
+/** Interval between two checks of a closing log, in milliseconds. */
 const CLOSE_CHECK_MS = 100;
 
 /** Checks in a row without progress after which the last lines are given up. */
@@ -152,7 +153,7 @@ export function openLogSink(deps: LogSinkDeps): LogSink {
 
 /** Opens the file. `onDone` hears how each later call of the system ended. */
 function openFile(path: string, onDone: (error: unknown) => void): winston.transport {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  makeFolder(dirname(path));
   closeSync(openTrusted('the log', path, constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT, 0o600));
   return new winston.transports.File({
     filename: path,

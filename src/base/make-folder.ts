@@ -7,15 +7,15 @@ import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { systemErrorCode } from './errors.ts';
 
-/** Makes a folder that is missing, and the folders above it. Throws the system's error. */
-export function makeFolder(path: string, mode = 0o700): void {
+/** Makes a folder that is missing, and those above it, mode 0700. Throws the system's error. */
+export function makeFolder(path: string): void {
   try {
-    mkdirSync(path, { mode });
+    mkdirSync(path, { mode: 0o700 });
   } catch (error) {
     if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
     const above = dirname(path);
     if (systemErrorCode(error) !== 'ENOENT' || existsSync(above)) throw error;
-    makeFolder(above, mode);
-    makeFolder(path, mode);
+    makeFolder(above);
+    makeFolder(path);
   }
 }

@@ -50,7 +50,7 @@ type Environment = Record<string, string | undefined>;
 /** Hosts that no proxy can reach for us. */
 const LOOPBACK = ['localhost', '127.0.0.1', '::1', '[::1]'];
 
-/** How long a connection is kept for another request, in milliseconds, as Node's own agent does. */
+/** Time for which an idle connection is kept, in milliseconds, as Node's own agent does. */
 const KEPT_MS = 5000;
 
 /** Sets up the network of this process, and of processes that inherit `env`. */
@@ -122,7 +122,7 @@ const COMPANY_HINT =
   'if the network of a company signs it, set "network.caCertificates" in the configuration (or NODE_EXTRA_CA_CERTS) to the PEM file of its authority';
 const CLOCK_HINT = 'check the clock of this machine (date); if it is right, the server needs a new certificate';
 
-/** What is wrong with the certificate of a server and what to do, by the codes that Node gives. */
+/** Problems of a server's certificate and what to do, by the codes that Node gives. */
 const CERTIFICATE_FAILURES: readonly { readonly codes: RegExp; readonly problem: string; readonly hint: string }[] = [
   {
     codes:

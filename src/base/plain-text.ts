@@ -2,7 +2,7 @@
  * Makes foreign text short and plain before it reaches a log, an error or a terminal.
  */
 
-/** What moves a cursor, hides text or forges a line: controls, line separators, bidi overrides. */
+/** Characters that move a cursor, hide text or forge a line. */
 const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]+/gu;
 
 /** Returns the text on one line, without unprintable characters, cut to a number of characters. */

@@ -24,8 +24,8 @@ const KEY_SHAPES =
 const KEY_RUN = new RegExp(`[A-Za-z0-9_.~+/=-]{${MIN_PART_LENGTH},}`, 'g');
 
 /**
- * Encodings in which a text may quote a value, each with the runs that may be one and their
- * readings. A run is read at every offset at which the value may begin in it.
+ * Encodings in which a text may quote a value, each with the runs of characters that may be
+ * encoded, and their decoders. A run is read at every offset at which the value may begin in it.
  */
 const ENCODINGS: readonly { readonly run: RegExp; readonly decode: (run: string) => readonly string[] }[] = [
   {

@@ -1,7 +1,7 @@
 /**
- * What every part of the daemon is wired with: one record instead of a bag for each part. Made by
- * openRuntime in daemon.ts; each folder's `open…()` takes it first, then the parts that it needs by
- * name.
+ * Dependencies of every part of the daemon: one record instead of a bag for each part. Made
+ * by openRuntime in daemon.ts; each folder's `open…()` takes it first, then the parts that it needs
+ * by name.
  */
 
 import type { Random } from './backoff.ts';

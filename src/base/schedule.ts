@@ -13,7 +13,7 @@ import { AipassError } from './errors.ts';
 import type { Logger } from './logger.ts';
 import { MAX_STEP_MS } from './timers.ts';
 
-/** What a schedule needs besides its pattern and its job. */
+/** Dependencies of a schedule. */
 export interface ScheduleDeps {
   /** Name of the job in the log. */
   readonly name: string;

@@ -29,14 +29,14 @@ export function agentFile(home: string): string {
 /** Socket of the daemon of the whole machine. */
 const SYSTEM_SOCKET = '/run/aipassd/aipassd.sock';
 
-/** What people type to control the daemon; null for what only the terminal that runs it can do. */
+/** Commands that control the daemon; null for what only the terminal that runs it can do. */
 export interface ServiceCommands {
   readonly start: string;
   readonly stop: string | null;
   readonly restart: string | null;
 }
 
-/** What the commands are judged by; the defaults are this process's own. */
+/** Sources of the commands; the defaults are this process's own. */
 export interface ServiceSources {
   readonly env?: Environment;
   readonly home?: string;
@@ -48,13 +48,7 @@ export interface ServiceSources {
 export function serviceCommands(socket: string, sources: ServiceSources = {}): ServiceCommands {
   const { env = process.env, platform = process.platform, exists = existsSync } = sources;
   if (platform === 'darwin') {
-    if (!exists(agentFile(sources.home ?? homeFolder()))) return BY_HAND;
-    const service = `gui/${process.getuid?.() ?? 0}/${PLIST_LABEL}`;
-    return {
-      start: `launchctl kickstart ${service}`,
-      stop: `launchctl bootout ${service}`,
-      restart: `launchctl kickstart -k ${service}`,
-    };
+    return exists(agentFile(sources.home ?? homeFolder())) ? agentCommands(process.getuid?.() ?? 0) : BY_HAND;
   }
   if (socket === SYSTEM_SOCKET) return exists(SYSTEM_UNIT_FILE) ? unitCommands('sudo systemctl') : BY_HAND;
   return exists(userUnitFile(sources.home ?? homeFolder(), env)) ? unitCommands('systemctl --user') : BY_HAND;
@@ -62,11 +56,22 @@ export function serviceCommands(socket: string, sources: ServiceSources = {}): S
 
 const BY_HAND: ServiceCommands = { start: 'aipassd run', stop: null, restart: null };
 
-function unitCommands(systemctl: string): ServiceCommands {
+/** Returns the commands for a unit; `systemctl` is the program with the options for its manager. */
+export function unitCommands(systemctl: string): Record<'start' | 'stop' | 'restart', string> {
   return {
     start: `${systemctl} start aipassd`,
     stop: `${systemctl} stop aipassd`,
     restart: `${systemctl} restart aipassd`,
+  };
+}
+
+/** Returns the commands for the launchd agent of a user. */
+export function agentCommands(uid: number): Record<'start' | 'stop' | 'restart', string> {
+  const service = `gui/${uid}/${PLIST_LABEL}`;
+  return {
+    start: `launchctl kickstart ${service}`,
+    stop: `launchctl bootout ${service}`,
+    restart: `launchctl kickstart -k ${service}`,
   };
 }
 

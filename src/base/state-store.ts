@@ -1,17 +1,17 @@
 /**
- * What must outlive a restart and is not secret: one small document of named sections,
+ * State that must outlive a restart and is not secret: one small document of named sections,
  * `state.json`. Owns the lowdb and write-file-atomic packages.
  *
  * A part with state binds a section: a function that returns it when the file is written. Changes
- * are gathered and written atomically, mode 0600. A file that cannot be read is put aside and
- * reported: the daemon starts without its state.
+ * are gathered and written atomically, mode 0600. A file that cannot be read, or is not a
+ * JSON object, is put aside and reported: the daemon starts without its state.
  *
  * The package write-file-atomic, which was asked for, makes the temporary file, waits for the disk
  * and renames. It takes the short write of a full disk for a whole one, and leaves the folder
  * unsynced. So the text is written here, and the folder synced as by atomic-write.ts.
  */
 
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Low } from 'lowdb';
 import writeFileAtomic from 'write-file-atomic';
@@ -20,6 +20,7 @@ import type { Clock } from './clock.ts';
 import { systemErrorCode } from './errors.ts';
 import { isRecord, parseJson } from './json.ts';
 import type { Logger } from './logger.ts';
+import { makeFolder } from './make-folder.ts';
 import { describeFailure } from './system-failure.ts';
 import { shellQuote } from './shell-quote.ts';
 import type { Warning } from './warning.ts';
@@ -27,7 +28,10 @@ import type { Warning } from './warning.ts';
 /** Time over which changes are gathered before they are written, in milliseconds. */
 const GATHER_MS = 500;
 
-/** Ratio of that time to that of the last collecting: saving takes a twentieth of the time. */
+/**
+ * Ratio of the gathering time to the time of the last save, so that saving takes at most a
+ * twentieth.
+ */
 const GATHER_FACTOR = 20;
 
 /** Replaces the file; throws the system's error, and the old one is then untouched. */
@@ -72,7 +76,7 @@ export class StateStore {
   /** Reads the file, once, before anything else. Never throws for what the file holds. */
   async open(): Promise<void> {
     const { path } = this.#deps;
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(path));
     // Only one daemon writes here: what lies here now, a dead one left.
     await removeAbandoned(dirname(path), 0);
     this.#low = new Low<StateDocument>(
@@ -147,30 +151,26 @@ export class StateStore {
       text = readFileSync(path, 'utf8');
     } catch (error) {
       const code = systemErrorCode(error) ?? 'unknown reason';
-      if (code !== 'ENOENT') {
-        this.#warn(
-          `cannot be read (${code}); cooldowns and quotas of keys begin anew`,
-          `make it readable: chmod 600 ${shellQuote(path)}`,
-        );
-      }
+      // The next save would replace it.
+      if (code !== 'ENOENT') this.#putAside(path, `could not be read (${code})`);
       return null;
     }
     const document = parseJson(text);
     if (isRecord(document)) return { ...document };
-    this.#putAside(path);
+    this.#putAside(path, 'is not a JSON object');
     return null;
   }
 
-  #putAside(path: string): void {
+  #putAside(path: string, problem: string): void {
     const aside = `${path}.broken-${this.#deps.clock.now()}`;
     try {
       renameSync(path, aside);
       this.#warn(
-        `was not readable and is now ${aside}; cooldowns and quotas of keys begin anew`,
+        `${problem}: it is now ${aside}; cooldowns and quotas of keys begin anew`,
         `check it, then remove it: rm ${shellQuote(aside)}`,
       );
     } catch {
-      this.#warn('is not readable; cooldowns and quotas of keys begin anew', `remove it: rm ${shellQuote(path)}`);
+      this.#warn(`${problem}; cooldowns and quotas of keys begin anew`, `remove it: rm ${shellQuote(path)}`);
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * What is wrong on this machine right now: a problem and its fix. Never thrown.
+ * Problems of this machine right now, each with its fix. Never thrown.
  */
 
 /** A problem and what to do about it. Holds no secret. */

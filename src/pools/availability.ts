@@ -183,9 +183,12 @@ export function poolExhausted(
   );
   const more = outs.length > named.length ? `; and ${outs.length - named.length} more` : '';
   const asked = model === undefined ? '' : ` for ${plainText(model, MAX_MODEL_LENGTH)}`;
-  const fix = outs.every(({ key }) => key.uncheckable)
-    ? 'replace the keys in .env: they are tried again when it is saved'
-    : `replace the refused keys in .env, then run aipassd pool ${provider} --check`;
+  const isNoneAllowed = outs.every(({ availability: { state } }) => state === 'not-allowed');
+  const fix = isNoneAllowed
+    ? 'add the model to "models" of a key in the configuration, or ask for another model'
+    : outs.every(({ key }) => key.uncheckable)
+      ? 'replace the keys in .env: they are tried again when it is saved'
+      : `replace the refused keys in .env, then run aipassd pool ${provider} --check`;
   return new AipassError('POOL_EXHAUSTED', `no key of ${provider} is free${asked}: ${named.join('; ')}${more}`, {
     hint: Number.isFinite(retryAfterMs)
       ? `wait, give maxWaitMs, or add a key; details: aipassd pool explain ${provider}`

@@ -123,7 +123,7 @@ export class CircuitBreaker {
     return true;
   }
 
-  /** Puts the end of the cooldown off until a check has answered. */
+  /** Extends the cooldown to a time, so that a check can answer before it ends. */
   awaitCheck(until: number): void {
     const cooldown = this.#cooldown;
     if (cooldown) this.#cooldown = { ...cooldown, until, bound: Math.max(until, cooldown.bound), thenCheck: false };

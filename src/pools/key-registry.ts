@@ -45,9 +45,12 @@ export class KeyRegistry {
    */
   sync(entries: readonly KeyEntry[], strategy: PoolStrategy, now: number, random: Random): void {
     const distinct = this.#distinct(entries);
+    const removed: PoolKey[] = [];
     for (const [keyId, key] of this.keys) {
       const entry = distinct.get(keyId);
-      if (!entry || !isSame(key, entry)) this.#remove(key, entry?.value.equals(key.value) === false);
+      if (entry && isSame(key, entry)) continue;
+      this.#remove(key, entry?.value.equals(key.value) === false);
+      removed.push(key);
     }
     const added: PoolKey[] = [];
     for (const entry of distinct.values()) {
@@ -61,16 +64,17 @@ export class KeyRegistry {
       }
     }
     this.list = [...this.keys.values()];
+    for (const account of new Set([...removed, ...added].map((key) => key.billingAccount))) account.setQuotas();
     this.#restore(added, now);
   }
 
   /** Returns what has to outlive a restart, of keys that are gone too while they may come back. */
   save(now: number): SavedPool {
     for (const [keyId, { lastUsedAt }] of this.#gone.keys) {
-      if (lastUsedAt === null || now - lastUsedAt > FORGET_AFTER_MS) {
-        this.#gone.keys.delete(keyId);
-        this.#gone.accounts.delete(`key ${keyId}`);
-      }
+      if (lastUsedAt === null || now - lastUsedAt > FORGET_AFTER_MS) this.#gone.keys.delete(keyId);
+    }
+    for (const [id, account] of this.#gone.accounts) {
+      if (now - lastMoment(account) > FORGET_AFTER_MS) this.#gone.accounts.delete(id);
     }
     const keys = [...this.keys.values()].flatMap((key): [string, SavedKey][] =>
       key.uses === 0 && !key.quarantine && !key.breaker.cooldown ? [] : [[key.keyId, key.save()]],
@@ -138,9 +142,8 @@ export class KeyRegistry {
     return account;
   }
 
-  /** Gives new keys and accounts their quotas and their saved state. */
+  /** Gives new keys and accounts their saved state. */
   #restore(added: readonly PoolKey[], now: number): void {
-    for (const account of new Set(added.map((key) => key.billingAccount))) account.setQuotas();
     for (const key of added) {
       const saved = this.#gone.keys.get(key.keyId);
       if (saved) key.restore(saved, now);
@@ -150,6 +153,15 @@ export class KeyRegistry {
       this.#gone.accounts.delete(key.billingAccount.id);
     }
   }
+}
+
+/** Returns the latest time in an account's state: the start of a window, or a cooldown's end. */
+function lastMoment({ breaker, models = {}, quotas = {} }: SavedAccount): number {
+  return Math.max(
+    breaker?.cooldown.until ?? 0,
+    ...Object.values(models).map(({ cooldown }) => cooldown.until),
+    ...Object.values(quotas).map(({ start }) => start),
+  );
 }
 
 /**

@@ -11,7 +11,7 @@ import { FairTurns } from '../base/fair-turns.ts';
 import { MAX_STEP_MS } from '../base/timers.ts';
 import type { KeyLease } from './lease.ts';
 
-/** What a waiting request wants. */
+/** A request for a lease. */
 export interface Wanted {
   readonly model: string | undefined;
   /** User and program that ask; see LeaseRequest. */
@@ -94,7 +94,7 @@ export class LeaseQueue {
         if (leftMs > 0) cancelTimer = this.#clock.after(Math.min(leftMs, MAX_STEP_MS), poll);
         else this.#try(waiter, true);
       };
-      // It would get what one that wants the same and is waiting did not get.
+      // A request of the same kind waits already, so this one would get nothing either.
       const isFirst = !this.#kinds.has(waiter.kind);
       this.#add(waiter);
       signal?.addEventListener('abort', onAbort);

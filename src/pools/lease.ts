@@ -6,8 +6,8 @@ import type { Secret } from '../base/secret.ts';
 import type { FailureClass } from '../providers/classify-failure.ts';
 
 /**
- * How a call ended, for the key that paid. Header names are lower-case; headers hold the provider's
- * limits.
+ * Outcome of a call, for the key that paid. Header names are lower-case; headers hold the
+ * provider's limits.
  */
 export type LeaseOutcome =
   /** The provider answered in full. */

@@ -9,6 +9,7 @@ import { BoundedMap } from '../base/bounded-map.ts';
 import type { Secret } from '../base/secret.ts';
 import { DAY_MS, windowAt, type CalendarPeriod, type TimeWindow } from '../base/time-window.ts';
 import type { LimitWindow, QuotaInfo } from '../protocol/pool.ts';
+import { MAX_COST_MICROS, MAX_TOKENS } from '../protocol/usage.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import type { SavedAccount, SavedBreaker, SavedKey, SavedQuota } from './pool-state.ts';
 import type { Ranked } from './strategy.ts';
@@ -149,20 +150,20 @@ export class PoolKey implements Ranked {
 
   /** Demotes the key for a model: other keys come first for a while. */
   demote(model: string | undefined, now: number): void {
-    this.#demotions.set((model ?? '').slice(0, 256), now + DEMOTION_MS);
+    this.#demotions.set(modelKey(model), now + DEMOTION_MS);
     this.hasDemotions = true;
   }
 
   /** Ends the demotion for a model. */
   promote(model: string | undefined): void {
     if (!this.hasDemotions) return;
-    this.#demotions.delete((model ?? '').slice(0, 256));
+    this.#demotions.delete(modelKey(model));
     this.hasDemotions = this.#demotions.size > 0;
   }
 
   /** Returns whether other keys come first for a model. */
   isDemoted(model: string | undefined, now: number): boolean {
-    return this.hasDemotions && (this.#demotions.get((model ?? '').slice(0, 256)) ?? 0) > now;
+    return this.hasDemotions && (this.#demotions.get(modelKey(model)) ?? 0) > now;
   }
 
   /** Returns whether a free check may be asked for, which counts as asking; `now` is monotonic. */
@@ -229,6 +230,11 @@ const MAX_MODELS = 64;
  */
 export const MAX_MODEL_NAME = 256;
 
+/** Returns what identifies a model in a map: its name, cut; empty for a call without a model. */
+export function modelKey(model: string | undefined): string {
+  return (model ?? '').slice(0, MAX_MODEL_NAME);
+}
+
 /**
  * A billing account of a provider. By default each key has one of its own; keys that the
  * configuration puts into one account cool down together.
@@ -241,7 +247,10 @@ export class BillingAccount {
   readonly breaker = new CircuitBreaker();
   /** Breakers of its models; a closed one is not kept. */
   readonly models = new Map<string, CircuitBreaker>();
+  /** Meters of the quotas in force. */
   #meters: QuotaMeter[] = [];
+  /** Meters by name, also of quotas that left with their key: it may come back. */
+  readonly #known = new Map<string, QuotaMeter>();
   /** True where a quota is used up, as of the last `meter`. */
   isSpent = false;
 
@@ -290,17 +299,17 @@ export class BillingAccount {
 
   /** Sets the quotas to those of its keys; what was counted for the same window stays. */
   setQuotas(): void {
-    const known = new Map(this.#meters.map((meter) => [meter.id, meter]));
     this.#meters = mergeQuotas([...this.keys].flatMap((key) => key.settings.quotas ?? [])).map((setting) => {
-      const meter = known.get(quotaId(setting)) ?? new QuotaMeter(setting);
+      const meter = this.#known.get(quotaId(setting)) ?? new QuotaMeter(setting);
       meter.setting = setting;
+      this.#known.set(meter.id, meter);
       return meter;
     });
   }
 
   /** Reads the quotas again. Returns whether that changed `isSpent`. */
   meter(now: number): boolean {
-    if (this.#meters.length === 0) return false;
+    if (this.#meters.length === 0 && !this.isSpent) return false;
     const was = this.isSpent;
     // Every meter is asked: asking moves its window.
     this.isSpent = this.#meters.filter((meter) => meter.isSpent(now)).length > 0;
@@ -347,8 +356,8 @@ export class BillingAccount {
     return {
       ...(breaker ? { breaker } : {}),
       ...(models.length > 0 ? { models: Object.fromEntries(models) } : {}),
-      ...(this.#meters.length > 0
-        ? { quotas: Object.fromEntries(this.#meters.map((meter) => [meter.id, meter.save()])) }
+      ...(this.#known.size > 0
+        ? { quotas: Object.fromEntries([...this.#known].map(([id, meter]) => [id, meter.save()])) }
         : {}),
     };
   }
@@ -390,7 +399,7 @@ export interface QuotaSetting {
  * in flight together cannot pass the limit; tokens and dollars count when they are known. When the
  * wall clock is set back, what was counted stays counted.
  */
-export class QuotaMeter {
+class QuotaMeter {
   /** Limits; what was counted stays when they change. */
   setting: QuotaSetting;
   #window: TimeWindow = { start: 0, end: 0 };
@@ -491,12 +500,8 @@ function mergeQuotas(settings: Iterable<QuotaSetting>): QuotaSetting[] {
   return [...merged.values()];
 }
 
-/**
- * Most that one call is believed to use; a larger value is wrong, and would use up a quota at
- * once.
- */
-const MAX_TOKENS = 100_000_000;
-const MAX_DOLLARS = 10_000;
+/** Most that one call is believed to cost; a larger value is wrong, and would use up a quota. */
+const MAX_DOLLARS = MAX_COST_MICROS / 1_000_000;
 
 /** Returns the name of a quota: its window, of which an account has one each. */
 function quotaId({ per, zone }: QuotaSetting): string {

@@ -30,7 +30,7 @@ export type CheckVerdict = 'valid' | 'invalid' | 'unknown';
 export interface PoolDeps {
   readonly provider: string;
   readonly strategy: PoolStrategy;
-  /** True where calls need a key; a local provider may do without. */
+  /** True where calls need a key; a local provider may do without. Read at each use. */
   readonly needsKey: boolean;
   readonly clock: Clock;
   readonly random: Random;
@@ -51,8 +51,8 @@ export interface PoolDeps {
 const CHECK_WAIT_MS = 60_000;
 
 /**
- * How far wall time may fall behind the monotonic clock at once before it counts as set back, in
- * milliseconds.
+ * Time that the wall clock may fall behind the monotonic one at once before it counts as set back,
+ * in milliseconds.
  */
 const SET_BACK_MS = 1000;
 
@@ -117,11 +117,11 @@ export class Pool {
    * the first recovery is known.
    */
   lease(request: Omit<LeaseRequest, 'provider'> = {}): KeyLease {
-    const { provider, needsKey } = this.deps;
+    const { provider } = this.deps;
     const now = this.advance();
     const { model, exclude } = request;
     const isKeyless = this.registry.keys.size === 0;
-    if (isKeyless && needsKey) throw this.whyNone();
+    if (isKeyless && this.deps.needsKey) throw this.whyNone();
     const blocking = this.breaker.blocking(model, request);
     if (blocking) throw breakerOpen(provider, blocking, now);
     if (isKeyless) return this.#take(null, request, now);
@@ -165,9 +165,15 @@ export class Pool {
   /** Returns the error for a pool without any key that may be used. */
   whyNone(): AipassError {
     const { provider, whyNone } = this.deps;
-    const foreign = this.registry.unused.find(({ kind }) => kind === 'foreign');
-    if (foreign?.kind !== 'foreign') return whyNone();
-    const { entry, owner } = foreign;
+    const { unused } = this.registry;
+    const reason = unused.find(({ kind }) => kind === 'foreign') ?? unused.find(({ kind }) => kind === 'off');
+    if (reason?.kind === 'off') {
+      return new AipassError('NOT_FOUND', `${reason.entry.keyId} is switched off`, {
+        hint: 'switch it on: aipassd credential on <id>; aipassd credential list shows the ids',
+      });
+    }
+    if (reason?.kind !== 'foreign') return whyNone();
+    const { entry, owner } = reason;
     return new AipassError(
       'NOT_FOUND',
       `no key of ${provider} can be used: ${entry.keyId} has the format of a key of ${owner}`,
@@ -491,7 +497,7 @@ export class Pool {
     const { error, at } = isSame
       ? last
       : { error: poolExhausted(provider, this.registry.keys.values(), { model, models }, now), at: now };
-    if (!isSame) this.#refusal = { error, at, model, version: this.#version };
+    if (!isSame && models === undefined) this.#refusal = { error, at, model, version: this.#version };
     const retryAfterMs = error.retryAfterMs && Math.max(1, error.retryAfterMs - (now - at));
     // A caller that tried a key already does not get it, which does not concern the pool.
     if (!this.#isExhausted && !isForOthers) {

@@ -160,14 +160,17 @@ export class Pools {
   #of(provider: string): { readonly pool: Pool; readonly queue: LeaseQueue; readonly settings: PoolSettings } {
     const known = this.#pools.get(provider);
     if (known) return known;
-    const settings = this.#deps.settingsOf(provider);
-    const { clock, random, emit, onChange, debug, whyNone } = this.#deps;
+    const { clock, random, emit, onChange, debug, whyNone, settingsOf } = this.#deps;
+    const settings = settingsOf(provider);
     const queue = new LeaseQueue(clock, () => pool.mayLease);
     const pool: Pool = new Pool(
       {
         provider,
         strategy: settings.strategy ?? 'least-used',
-        needsKey: settings.needsKey,
+        // The configuration may change it.
+        get needsKey() {
+          return settingsOf(provider).needsKey;
+        },
         clock,
         random,
         emit,

@@ -17,6 +17,7 @@ import type { Random } from '../base/backoff.ts';
 import { BoundedMap } from '../base/bounded-map.ts';
 import type { BreakerState, CooldownInfo, CooldownScope } from '../protocol/pool.ts';
 import { CircuitBreaker, type Cooldown } from './circuit-breaker.ts';
+import { modelKey } from './pool-key.ts';
 
 /** Failed requests in a row that open a breaker. */
 const BREAKER_FAILURES = 5;
@@ -27,8 +28,8 @@ const BREAKER_COOLDOWN_MS = 30_000;
 /** Number of models whose failures are remembered; callers choose their names. */
 const MAX_MODELS = 256;
 
-/** Length of a model's name that identifies it, in characters. */
-const MAX_NAME = 256;
+/** Length of a program's name that identifies it, in characters. */
+const MAX_PROGRAM_NAME = 256;
 
 /** Number of programs of one user whose failures are remembered. */
 const MAX_PROGRAMS = 64;
@@ -37,10 +38,6 @@ const MAX_PROGRAMS = 64;
 export interface BreakerCaller {
   readonly caller?: string | undefined;
   readonly program?: string | undefined;
-}
-
-function keyOf(model: string | undefined): string {
-  return (model ?? '').slice(0, MAX_NAME);
 }
 
 /** A failure that no key is blamed for. */
@@ -76,7 +73,7 @@ class Count {
    * did.
    */
   concerns({ caller = '', program = '' }: BreakerCaller): boolean {
-    return this.#concernsAll || (this.#user === caller && this.#programs.has(program.slice(0, MAX_NAME)));
+    return this.#concernsAll || (this.#user === caller && this.#programs.has(program.slice(0, MAX_PROGRAM_NAME)));
   }
 
   /** Counts a failed request. Returns whether that opens the breaker. */
@@ -96,7 +93,7 @@ class Count {
   #concern({ caller = '', program = '' }: BreakerCaller): void {
     if (this.#user !== undefined && this.#user !== caller) this.concernAll();
     this.#user = caller;
-    this.#programs.set(program.slice(0, MAX_NAME), true);
+    this.#programs.set(program.slice(0, MAX_PROGRAM_NAME), true);
   }
 
   /** Applies the count to everybody. */
@@ -154,7 +151,8 @@ export class ProviderBreaker {
   /** Returns the breaker that keeps a call away, or undefined where it may start. */
   blocking(model: string | undefined, who: BreakerCaller): CircuitBreaker | undefined {
     if (this.isQuiet) return undefined;
-    return [this.#connection, this.#whole, this.#models.get(keyOf(model))].find((count) => count?.blocks(who))?.breaker;
+    return [this.#connection, this.#whole, this.#models.get(modelKey(model))].find((count) => count?.blocks(who))
+      ?.breaker;
   }
 
   /** Lists the cooldowns under way: of the provider, then of its models. */
@@ -165,7 +163,7 @@ export class ProviderBreaker {
   /** Registers a lease, which is the probe of each breaker that is half-open and concerns it. */
   take(lease: number, model: string | undefined, who: BreakerCaller, now: number): void {
     if (this.isQuiet) return;
-    for (const count of [this.#connection, this.#whole, this.#models.get(keyOf(model))]) {
+    for (const count of [this.#connection, this.#whole, this.#models.get(modelKey(model))]) {
       if (count?.concerns(who) === true) count.breaker.take(lease, now);
     }
   }
@@ -190,7 +188,7 @@ export class ProviderBreaker {
           cooldownMs: BREAKER_COOLDOWN_MS,
           boundMs: BREAKER_COOLDOWN_MS,
           thenCheck: false,
-          ...(scope === 'provider-model' && model !== undefined ? { model: keyOf(model) } : {}),
+          ...(scope === 'provider-model' && model !== undefined ? { model: modelKey(model) } : {}),
         },
         now,
         random,
@@ -202,8 +200,8 @@ export class ProviderBreaker {
       this.#connection.concernAll();
       return this.#connection.fail(failure) ? open(this.#connection, 'provider') : [];
     }
-    const ofModel = this.#models.get(keyOf(model)) ?? new Count();
-    this.#models.set(keyOf(model), ofModel);
+    const ofModel = this.#models.get(modelKey(model)) ?? new Count();
+    this.#models.set(modelKey(model), ofModel);
     const begun = ofModel.fail(failure) ? open(ofModel, 'provider-model') : [];
     if (begun.length > 0) this.#openedInARow.add(ofModel);
     const whole = this.#whole;
@@ -225,8 +223,8 @@ export class ProviderBreaker {
       this.#connection.reset();
       return false;
     }
-    const ofModel = this.#models.get(keyOf(model));
-    this.#models.delete(keyOf(model));
+    const ofModel = this.#models.get(modelKey(model));
+    this.#models.delete(modelKey(model));
     this.#openedInARow.clear();
     const closed = [this.#connection, this.#whole, ofModel].filter((count) => count?.reset());
     return closed.length > 0;

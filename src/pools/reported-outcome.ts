@@ -1,6 +1,6 @@
 /**
- * From the report of a program in any language on a call that it made with a leased key to a lease
- * outcome. Pure.
+ * Turns the report of a program on a call that it made with a leased key into the outcome of the
+ * lease. Pure.
  */
 
 import type { PoolSettleParams } from '../protocol/pool.ts';

@@ -18,7 +18,7 @@ export type CostSource = (typeof COST_SOURCES)[number];
 export const MAX_NAME_LENGTH = 200;
 
 /** Most tokens that one call is believed to have used. */
-const MAX_TOKENS = 100_000_000;
+export const MAX_TOKENS = 100_000_000;
 
 /** Most expensive call that is believed, in micro-dollars (10,000 dollars). */
 export const MAX_COST_MICROS = 10_000_000_000;
@@ -32,7 +32,7 @@ const MAX_TIME = 8_640_000_000_000_000;
 /** One column of a recorded event. */
 export interface EventColumn {
   /**
-   * How values are bounded, typed and stored. A `name` is plain text that repeats: the database
+   * Bounds, type and storage of the values. A `name` is plain text that repeats: the database
    * holds its number in the dictionary. A `text` is stored as it is. A `flag` is true or false. All
    * other kinds are whole numbers. `tokens` are summed, and need columns of that name in the tables
    * of sums.

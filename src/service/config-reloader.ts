@@ -163,7 +163,7 @@ const APPLIED: ReadonlySet<string> = new Set([
   'limits.requestsPerSecond',
 ]);
 
-/** Matches what is fixed when the pool of a provider is made. */
+/** Matches what is fixed when the pool of a provider is made; all else of it is read anew. */
 const FIXED_OF_PROVIDER = /^providers\.[^.]+\.pool$/;
 
 /** Sections whose settings are compared one by one; a provider, too, so that it is named. */
@@ -186,16 +186,23 @@ function* differences(before: object, after: object, prefix: string): Generator<
     const old: unknown = Reflect.get(before, name);
     const now: unknown = Reflect.get(after, name);
     if (isDeepStrictEqual(old, now)) continue;
-    if (
-      COMPARED_DEEPER.test(`${prefix}${name}`) &&
-      typeof old === 'object' &&
-      old !== null &&
-      typeof now === 'object' &&
-      now !== null
-    ) {
-      yield* differences(old, now, `${prefix}${name}.`);
-    } else {
-      yield `${prefix}${name}`;
-    }
+    const path = `${prefix}${name}`;
+    const isCompared = COMPARED_DEEPER.test(path) && !isOwnProvider(old, now);
+    const inner = isCompared ? [...differences(settingsIn(old), settingsIn(now), `${path}.`)] : [];
+    // An empty section that comes or goes is a difference, too.
+    yield* inner.length > 0 ? inner : [path];
   }
+}
+
+/**
+ * Returns whether a section is a provider of the user's own that comes or goes. Each has a base
+ * URL, and without its section it has no pool. A built-in one without a section may have one.
+ */
+function isOwnProvider(old: unknown, now: unknown): boolean {
+  return (old === undefined || now === undefined) && 'baseUrl' in settingsIn(old ?? now);
+}
+
+/** Returns the settings of a section; one that is absent has none. */
+function settingsIn(section: unknown): object {
+  return typeof section === 'object' && section !== null ? section : {};
 }

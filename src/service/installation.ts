@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { AipassError } from '../base/errors.ts';
 import { assertTrusted, entryFault } from '../base/file-trust.ts';
 import { type Paths, resolvePaths } from '../base/paths.ts';
+import { shellQuote } from '../base/shell-quote.ts';
 import { agentFile, SYSTEM_UNIT_FILE, userUnitFile } from '../base/start-command.ts';
 import type { Installation } from './plan.ts';
 import { runProgram, type RunProgram } from './run-program.ts';
@@ -158,7 +159,9 @@ function assertTreeTrusted(folder: string): void {
         'UNSAFE_PERMISSIONS',
         `a service for the whole machine is not made from a package that others may change: ${path}: ${fault.problem}`,
         {
-          hint: `install aipassd as root (npm install -g aipassd), or: chown -R root ${folder} && chmod -R go-w ${folder}`,
+          hint:
+            'install aipassd as root (npm install -g aipassd), or: ' +
+            `chown -R root ${shellQuote(PACKAGE)} && chmod -R go-w ${shellQuote(PACKAGE)}`,
         },
       );
     }
@@ -166,7 +169,7 @@ function assertTreeTrusted(folder: string): void {
   }
 }
 
-/** What the installed service runs. All paths are absolute. */
+/** Program of the service. All paths are absolute. */
 export interface ServiceProgram {
   /** Program and arguments without `run`: Node and `dist/cli.js`. */
   readonly command: readonly string[];
@@ -180,9 +183,10 @@ const UNIT_COMMAND = 'ExecStart=/usr/bin/aipassd run';
 /** Prints a unit from its template. Throws if the template has no line to fill in. */
 export function printUnit(template: string, service: ServiceProgram): string {
   if (!template.includes(`\n${UNIT_COMMAND}\n`)) throw new Error(`the unit template has no line "${UNIT_COMMAND}"`);
+  const [program = '', ...rest] = service.command;
   const added = [
-    // systemd takes the program's own path as it is, except for its specifiers.
-    `ExecStart=${[...service.command, 'run'].map(quoteArgument).join(' ')}`,
+    // systemd replaces no variable in the path of the program, so a doubled `$` would stay doubled.
+    `ExecStart=${[quoteWord(program), ...[...rest, 'run'].map(quoteArgument)].join(' ')}`,
     ...Object.entries(service.environment).map(([name, value]) => `Environment=${quoteWord(`${name}=${value}`)}`),
     ...service.writable.map((path) => `ReadWritePaths=${quoteWord(`-${path}`)}`),
   ];
@@ -195,7 +199,7 @@ function quoteWord(word: string): string {
   return `"${word.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%')}"`;
 }
 
-/** Quotes a word of a command line, where `$` begins a variable too (systemd.service(5)). */
+/** Quotes an argument of a command line, where `$` begins a variable too (systemd.service(5)). */
 function quoteArgument(word: string): string {
   return quoteWord(word).replaceAll('$', '$$$$');
 }

@@ -9,6 +9,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeFileAtomicSync } from '../base/atomic-write.ts';
+import { STOP_GRACE_MS } from '../base/dispose.ts';
 import { checkTrust } from '../base/file-trust.ts';
 import { parseJson, readField, readNumber, readString } from '../base/json.ts';
 import { identifyProcess, isProcessAlive } from '../base/process-identity.ts';
@@ -78,11 +79,12 @@ export function describeRun(record: RunRecord): string {
   const { pid, startedAt, stopping, end } = record;
   const began = new Date(startedAt).toISOString();
   if (end !== null) {
-    return `the last run (pid ${pid}) ended at ${new Date(end.at).toISOString()} with ${end.code}: ${end.reason}`;
+    return `the last run (pid ${pid}) ended at ${new Date(end.at).toISOString()} with exit code ${end.code}: ${end.reason}`;
   }
   if (isProcessAlive(record)) {
     if (stopping !== undefined) {
-      return `the daemon (pid ${pid}) is stopping (${stopping.reason}): requests in flight get 10 s to finish`;
+      const grace = `${STOP_GRACE_MS / 1000} s`;
+      return `the daemon (pid ${pid}) is stopping (${stopping.reason}): requests in flight get ${grace} to finish`;
     }
     const where = record.socket === null ? '' : ` and serves ${record.socket}`;
     return `the daemon (pid ${pid}, from ${began}) is running${where}`;

@@ -1,5 +1,5 @@
 /**
- * What ends the process or makes it reload its configuration: signals, and unexpected failures.
+ * Signals and unexpected failures: they end the process, or make it reload its configuration.
  *
  * Registered before anything starts, so that no failure ends the process as Node would. Node prints
  * a stack on stderr, which may hold a secret, and its exit code means nothing to a service manager.
@@ -38,7 +38,7 @@ export class Lifetime {
   #failed = false;
   readonly #resolve: (ending: Ending) => void;
 
-  /** Stores what SIGHUP does; `watch` begins. */
+  /** `onReload` is called at SIGHUP, once `watch` was called. */
   constructor(onReload: () => void) {
     this.#onReload = onReload;
     const { promise, resolve } = Promise.withResolvers<Ending>();

@@ -5,13 +5,15 @@
  * plan can be executed repeatedly.
  */
 
-import { chmod, mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { chmod, readFile, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { writeFileAtomic } from '../base/atomic-write.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
+import { makeFolder } from '../base/make-folder.ts';
 import { plainText } from '../base/plain-text.ts';
 import { PLIST_LABEL, UNIT_NAME } from '../base/start-command.ts';
-import { runProgram, type RunProgram } from './run-program.ts';
+import { PROGRAM_LIMIT_MS, runProgram, type ProgramEnd, type RunProgram } from './run-program.ts';
 import type { Sandbox } from './sandbox.ts';
 
 export type Step =
@@ -41,7 +43,7 @@ export type Step =
   | { readonly kind: 'require'; readonly argv: readonly string[]; readonly problem: string; readonly hint: string }
   | { readonly kind: 'note'; readonly text: string };
 
-/** What is installed where; a plan is made from it. */
+/** An installation, from which a plan is made. */
 export interface Installation {
   readonly scope: 'systemd-user' | 'systemd-system' | 'launchd';
   readonly home: string;
@@ -51,7 +53,7 @@ export interface Installation {
   /** Path and text of the unit or plist. */
   readonly path: string;
   readonly text: string;
-  /** What the unit has to do without on this machine, where that was tried. */
+  /** Sandbox that this machine can set up, where that was tried. */
   readonly sandbox?: Sandbox;
   /** The user's folders that the service writes. */
   readonly folders: readonly string[];
@@ -251,7 +253,7 @@ async function executeStep(step: Step, changed: boolean, run: RunProgram): Promi
     case 'require':
       return assertRequirement(step, run);
     case 'folder':
-      return withRights(step.path, () => makeFolder(step.path, step.mode));
+      return withRights(step.path, () => addFolder(step.path, step.mode));
     case 'write':
       return withRights(step.path, () => writeText(step));
     case 'remove':
@@ -262,13 +264,13 @@ async function executeStep(step: Step, changed: boolean, run: RunProgram): Promi
   }
 }
 
-async function makeFolder(path: string, mode: number): Promise<Done> {
-  const made = await mkdir(path, { recursive: true, mode });
-  // This program's umask is strict, and the service's own user must be able to enter.
-  if (made !== undefined) await chmod(path, mode);
-  return made === undefined
-    ? { kind: 'unchanged', text: `${path} exists` }
-    : { kind: 'did', text: `made ${path}, mode ${mode.toString(8)}` };
+async function addFolder(path: string, mode: number): Promise<Done> {
+  const isThere = statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  if (isThere) return { kind: 'unchanged', text: `${path} exists` };
+  makeFolder(path);
+  // Whatever the umask is, the service's own user must be able to enter.
+  await chmod(path, mode);
+  return { kind: 'did', text: `made ${path}, mode ${mode.toString(8)}` };
 }
 
 async function writeText(step: Extract<Step, { kind: 'write' }>): Promise<Done> {
@@ -313,9 +315,10 @@ async function assertRequirement(step: Extract<Step, { kind: 'require' }>, run: 
   throw new AipassError('NOT_FOUND', `${step.problem}: ${reasonOf(ended)}`, { hint: step.hint });
 }
 
-/** Returns why a program failed: its error output or its exit status. */
-function reasonOf({ code, stderr }: Awaited<ReturnType<RunProgram>>): string {
-  return plainText(stderr, 300) || `exit status ${code ?? 'none'}`;
+/** Returns why a program failed: its time limit, its error output, or its exit status. */
+function reasonOf({ code, stderr, endedBy }: ProgramEnd): string {
+  if (endedBy === 'time-limit') return `it was ended after ${PROGRAM_LIMIT_MS / 1000} s without an answer`;
+  return plainText(stderr, 300) || (endedBy === undefined ? `exit status ${code ?? 'none'}` : `ended by ${endedBy}`);
 }
 
 /** Reads a file through links, or returns null if it is missing. */

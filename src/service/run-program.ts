@@ -5,19 +5,26 @@
 import { spawn } from 'node:child_process';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 
-/** Runs a program and resolves with its exit code and error output. */
-export type RunProgram = (
-  argv: readonly string[],
-) => Promise<{ readonly code: number | null; readonly stderr: string }>;
+/** End of a program. */
+export interface ProgramEnd {
+  /** Exit code, or null where a signal ended it. */
+  readonly code: number | null;
+  readonly stderr: string;
+  /** Signal that ended it, or `time-limit` where it took too long. */
+  readonly endedBy?: NodeJS.Signals | 'time-limit' | undefined;
+}
+
+/** Runs a program and resolves with its end. */
+export type RunProgram = (argv: readonly string[]) => Promise<ProgramEnd>;
 
 /** Time limit of one program, in milliseconds: longer than a unit may take to start and stop. */
-const PROGRAM_LIMIT_MS = 60_000;
+export const PROGRAM_LIMIT_MS = 60_000;
 
 /** Runs a program with a time limit, without its output. Throws NOT_FOUND if it is missing. */
-export function runProgram(argv: readonly string[]): Promise<{ code: number | null; stderr: string }> {
+export function runProgram(argv: readonly string[], limitMs = PROGRAM_LIMIT_MS): Promise<ProgramEnd> {
   const [program = '', ...args] = argv;
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: PROGRAM_LIMIT_MS });
+    const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], timeout: limitMs });
     let stderr = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       if (stderr.length < 4096) stderr += text;
@@ -30,6 +37,9 @@ export function runProgram(argv: readonly string[]): Promise<{ code: number | nu
         }),
       );
     });
-    child.once('close', (code) => resolve({ code, stderr }));
+    child.once('close', (code, signal) => {
+      // Only the time limit makes Node send a signal here.
+      resolve({ code, stderr, endedBy: signal !== null && child.killed ? 'time-limit' : (signal ?? undefined) });
+    });
   });
 }

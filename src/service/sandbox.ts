@@ -3,9 +3,8 @@
  * user namespaces (AppArmor on Ubuntu, `user.max_user_namespaces=0`, containers), a unit with the
  * full set does not start at all.
  *
- * What works is found out by trying: each directive in a transient unit, which takes a second in
- * all. What does not work becomes a comment of the unit, from which `aipassd doctor` reads it
- * again.
+ * Each directive is tried in a transient unit, which takes a second in all. One that does not work
+ * becomes a comment of the unit, from which `aipassd doctor` reads it again.
  */
 
 import { readFileSync } from 'node:fs';
@@ -33,7 +32,7 @@ export interface Sandbox {
   readonly isReadOnly: boolean;
 }
 
-/** What the probe needs. */
+/** Dependencies of the probe. */
 export interface SandboxProbe {
   /** `systemd-run` and its options: for the manager of a user, or of the machine. */
   readonly systemdRun: readonly string[];

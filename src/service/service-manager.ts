@@ -9,7 +9,7 @@
 
 import type { Clock } from '../base/clock.ts';
 import { notifySystemd } from '../base/native.ts';
-import { PLIST_LABEL } from '../base/start-command.ts';
+import { agentCommands, PLIST_LABEL, unitCommands } from '../base/start-command.ts';
 import { repeat } from '../base/timers.ts';
 
 /** Sends one text to the service manager; returns false where none took it. */
@@ -66,7 +66,7 @@ function oneLine(text: string): string {
   return text.replaceAll(/[\r\n]+/g, ' ');
 }
 
-/** What identifies the program that started this process. */
+/** A process, and the variables that its parent gave it. */
 export interface RunningProcess {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly pid: number;
@@ -77,12 +77,10 @@ export interface RunningProcess {
 export function restartHint(start: RunningProcess): string {
   if (isUnit(start)) {
     // systemd.exec(5): only a user's manager passes its own pid.
-    return start.env['MANAGERPID'] === undefined
-      ? 'sudo systemctl restart aipassd'
-      : 'systemctl --user restart aipassd';
+    return unitCommands(start.env['MANAGERPID'] === undefined ? 'sudo systemctl' : 'systemctl --user').restart;
   }
   // A program in a terminal of macOS has another name here, that of the terminal.
-  if (start.env['XPC_SERVICE_NAME'] === PLIST_LABEL) return `launchctl kickstart -k gui/${start.uid}/${PLIST_LABEL}`;
+  if (start.env['XPC_SERVICE_NAME'] === PLIST_LABEL) return agentCommands(start.uid).restart;
   return 'end it with Ctrl-C and start it again';
 }
 

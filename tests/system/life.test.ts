@@ -130,7 +130,7 @@ describe('the life of the daemon', () => {
     expect(log).toContain('stopping after an unexpected failure');
     expect(log).toContain('it held ');
     const status = await runCli(home, ['status']);
-    expect(status.stderr).toContain('with 70: an unexpected failure (TypeError)');
+    expect(status.stderr).toContain('with exit code 70: an unexpected failure (TypeError)');
     const record = readFileSync(join(home.paths.state, 'last-run.json'), 'utf8');
     expect([ended.stdout, ended.stderr, log, status.stderr, record].join('\n')).not.toContain(OPENROUTER_KEY);
   });

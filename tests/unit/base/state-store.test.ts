@@ -107,6 +107,18 @@ describe('a broken file', () => {
   );
 });
 
+test('what cannot be read is put aside, not replaced by the next save', async () => {
+  mkdirSync(path, { recursive: true });
+  writeFileSync(join(path, 'kept'), '');
+  const store = await open();
+  expect(store.warnings).toMatchObject([{ subject: path, problem: expect.stringContaining('(EISDIR)') }]);
+  store.bind('pools', () => 1);
+  store.changed();
+  await store.flush();
+  const aside = readdirSync(join(folder, 'state')).find((name) => name.startsWith('state.json.broken-'));
+  expect(readdirSync(join(folder, 'state', aside ?? ''))).toEqual(['kept']);
+});
+
 test('a file that cannot be written is told at the stop, and written when it can be again', async () => {
   const store = await open();
   store.bind('pools', () => 1);

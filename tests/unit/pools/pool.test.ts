@@ -186,6 +186,32 @@ describe('keys of one account', () => {
     expect(leaseError(pool)).toMatchObject({ code: 'POOL_EXHAUSTED', retryAfterMs: 12 * 3_600_000 });
   });
 
+  test('serve again when a used-up quota is taken out of the configuration', () => {
+    const quotas = [{ calls: 2, per: 'day', zone: 'UTC' }] as const;
+    const others = [entry(2, { account: 'team' })];
+    const { pool, events } = openPool([entry(1, { account: 'team', quotas }), ...others]);
+    use(pool);
+    use(pool);
+    expect(leaseError(pool).code).toBe('POOL_EXHAUSTED');
+    pool.sync([entry(1, { account: 'team' }), ...others]);
+    expect(new Set([use(pool), use(pool)])).toEqual(new Set([keyId(1), keyId(2)]));
+    expect(events.at(-1)?.kind).toBe('key-restored');
+  });
+
+  test('lose the quota of a key that leaves, and get it back with what was counted', () => {
+    const quotas = [{ calls: 2, per: 'day', zone: 'UTC' }] as const;
+    const limited = entry(1, { account: 'team', quotas });
+    const other = entry(2, { account: 'team' });
+    const { pool } = openPool([limited, other]);
+    use(pool);
+    use(pool);
+    pool.sync([other]);
+    expect(use(pool)).toBe(keyId(2));
+    // Each change of a setting is the end of a key and the beginning of another.
+    pool.sync([entry(1, { account: 'team', quotas, weight: 2 }), other]);
+    expect(leaseError(pool).code).toBe('POOL_EXHAUSTED');
+  });
+
   test('do not share a quarantine, which is one key’s', () => {
     const { pool } = openPool(keys);
     expect(fail(pool, refused(401))).toBe(keyId(1));
@@ -462,6 +488,13 @@ describe('settings of a key', () => {
     expect(pool.lease().keyId).toBe(leases[0]?.keyId);
   });
 
+  test('are what the hint is about where no key may be used for a model', () => {
+    const { pool } = openPool([entry(1, { models: ['a'] }), entry(2, { models: ['a', 'b'] })]);
+    expect(leaseError(pool, 'c').hint).toContain('add the model to "models"');
+    fail(pool, refused(401), 'b');
+    expect(leaseError(pool, 'c').hint).toContain('replace the refused keys');
+  });
+
   test('name the models that it serves; without a model it serves none', () => {
     const { pool } = openPool([entry(1, { models: ['a'] }), entry(2, { models: ['a', 'b'] })]);
     expect(use(pool, 'b')).toBe(keyId(2));
@@ -497,6 +530,23 @@ describe('keys that come and go', () => {
     pool.sync([entry(1, { quotas }), entry(2)]);
     expect([use(pool), use(pool)]).toEqual([keyId(2), keyId(2)]);
   });
+});
+
+test('the state of an account that is gone is forgotten after a month', () => {
+  const quotas = [{ calls: 2, per: 'day', zone: 'UTC' }] as const;
+  const { pool, clock } = openPool([entry(1, { account: 'team', quotas }), entry(2)]);
+  use(pool);
+  fail(pool, refused(429, { 'retry-after': '600' }));
+  pool.sync([]);
+  expect(Object.keys(pool.save().accounts)).toEqual(['account team', `key ${keyId(2)}`]);
+  clock.advance(33 * 86_400_000);
+  expect(pool.save()).toEqual({ keys: {}, accounts: {} });
+});
+
+test('a provider whose keys are all switched off is told apart from one without keys', () => {
+  const { pool } = openPool(entries(2).map((one) => ({ ...one, isOff: true })));
+  expect(leaseError(pool)).toMatchObject({ code: 'NOT_FOUND', message: `${keyId(1)} is switched off` });
+  expect(leaseError(pool).hint).toContain('aipassd credential on');
 });
 
 describe('a probe that never comes back', () => {
@@ -676,6 +726,13 @@ describe('a restart', () => {
 });
 
 describe('the error of an exhausted pool', () => {
+  test('that was for several models is not that of the next request', () => {
+    const { pool } = openPool([entry(1, { models: ['a'], maxInFlight: 1 })]);
+    pool.lease({ model: 'a' });
+    expect(() => pool.lease({ model: 'a', models: ['b'] })).toThrow('is only for a');
+    expect(leaseError(pool, 'a')).toMatchObject({ retryAfterMs: 1000, message: expect.stringContaining('in flight') });
+  });
+
   test('names the keys with their ends, earliest first, and never their values', () => {
     const { pool } = openPool(entries(20));
     for (let key = 20; key >= 1; key -= 1) fail(pool, refused(429, { 'retry-after': String(100 + key) }));

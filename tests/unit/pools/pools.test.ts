@@ -175,6 +175,15 @@ describe('explaining a pool', () => {
     expect(openPools([]).pools.explain('acme')).toMatchObject({ next: null, keyless: false });
   });
 
+  test('and leasing from it follow a change of whether its provider needs a key', () => {
+    const settings = { needsKey: true };
+    const { pools } = openPools([], { settingsOf: () => ({ ...settings }) });
+    expect(() => pools.lease({ provider: 'acme' })).toThrow('no key');
+    settings.needsKey = false;
+    expect(pools.lease({ provider: 'acme' }).keyId).toBeNull();
+    expect(pools.explain('acme').keyless).toBe(true);
+  });
+
   test('says of a refused key that nobody can check for free what brings it back', () => {
     const { pools } = openPools([{ ...entry(1), uncheckable: true }]);
     pools.lease({ provider: 'acme' }).settle(refused(401));

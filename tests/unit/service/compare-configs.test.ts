@@ -23,11 +23,25 @@ it('of a provider all is taken up but what its pool was made with, and each sett
   const after = config({
     providers: {
       local: { ...local, timeoutMs: 5, pool: { strategy: 'random' }, keys: { LOCAL_API_KEY: { weight: 2 } } },
-      added: local,
+      added: { ...local, pool: { strategy: 'random' } },
     },
   });
   expect(compareConfigs(before, after)).toEqual({
     applied: ['providers.added', 'providers.local.keys', 'providers.local.timeoutMs', 'providers.other'],
     needRestart: ['providers.local.pool'],
   });
+});
+
+it('the pool settings of a built-in provider that was absent need a restart, because its pool may be in use', () => {
+  const openai = { timeoutMs: 5, pool: { strategy: 'random' } };
+  const absent = config({});
+  const present = config({ providers: { openai } });
+  const expected = { applied: ['providers.openai.timeoutMs'], needRestart: ['providers.openai.pool'] };
+  expect(compareConfigs(absent, present)).toEqual(expected);
+  expect(compareConfigs(present, absent)).toEqual(expected);
+});
+
+it('an empty section that comes is a change', () => {
+  const present = config({ providers: { openai: {} } });
+  expect(compareConfigs(config({}), present)).toEqual({ applied: ['providers.openai'], needRestart: [] });
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { resolvePaths } from '../../../src/base/paths.ts';
 import { describeInstallation } from '../../../src/service/installation.ts';
+import { runProgram } from '../../../src/service/run-program.ts';
 import {
   describeStep,
   executePlan,
@@ -121,6 +122,16 @@ it('a program that fails ends the installation with what it said', async () => {
   await expect(execute(planInstall(installation))).rejects.toMatchObject({
     code: 'INTERNAL',
     message: 'systemctl --user enable aipassd.service failed: Unit not loaded.',
+  });
+});
+
+it('a program that does not answer is ended, and reported as that', async () => {
+  expect(await runProgram(['sleep', '600'], 10)).toMatchObject({ code: null, endedBy: 'time-limit' });
+  const plan = executePlan([{ kind: 'run', argv: ['systemctl', 'start', 'x'] }], () =>
+    Promise.resolve({ code: null, stderr: 'Job is running', endedBy: 'time-limit' }),
+  );
+  await expect(plan.next()).rejects.toMatchObject({
+    message: 'systemctl start x failed: it was ended after 60 s without an answer',
   });
 });
 

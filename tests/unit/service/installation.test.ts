@@ -5,14 +5,14 @@ import { printPlist, printUnit } from '../../../src/service/installation.ts';
 
 const template = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
 const facts = {
-  command: ['/opt/node 24/bin/node', '/srv/a"b\\c/$HOME/100%/cli.js'],
+  command: ['/opt/node $24/bin/node', '/srv/a"b\\c/$HOME/100%/cli.js'],
   environment: { AIPASSD_STATE_DIR: '/var/lib/my state' },
   writable: ['/var/lib/my state'],
 };
 
 it('a unit names the program, the variables and the folders with everything systemd reads specially quoted', () => {
   const unit = printUnit(template('systemd/aipassd.service'), facts);
-  expect(unit).toContain('ExecStart="/opt/node 24/bin/node" "/srv/a\\"b\\\\c/$$HOME/100%%/cli.js" "run"\n');
+  expect(unit).toContain('ExecStart="/opt/node $24/bin/node" "/srv/a\\"b\\\\c/$$HOME/100%%/cli.js" "run"\n');
   expect(unit).toContain('Environment="AIPASSD_STATE_DIR=/var/lib/my state"\n');
   expect(unit).toContain('ReadWritePaths="-/var/lib/my state"\n');
 });

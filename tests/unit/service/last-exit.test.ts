@@ -66,6 +66,6 @@ it('a run whose process is gone was killed, also where another process has its p
 
 it('a run that ended says how', () => {
   const ended: RunRecord = { ...beginRun('/run/a.sock'), end: { at: 0, code: 0, reason: 'SIGTERM' } };
-  expect(describeRun(ended)).toContain('ended at 1970-01-01T00:00:00.000Z with 0: SIGTERM');
+  expect(describeRun(ended)).toContain('ended at 1970-01-01T00:00:00.000Z with exit code 0: SIGTERM');
   expect(hintForRun(ended, '/run/a.sock', false)).toBeUndefined();
 });
