@@ -1,6 +1,6 @@
 /**
- * The ways to a provider that the benchmark of the gateway compares, and two kinds of clients that
- * ask: the openai package, as programs do, and a generator that takes 15 µs for a request.
+ * The ways to a provider that the benchmark of the gateway compares. Two kinds of clients ask: the
+ * openai package, as programs do, and a generator that takes 15 µs for a request.
  */
 
 import OpenAI from 'openai';
@@ -124,8 +124,10 @@ function clientWay(
   const ask = async (isStream: boolean): Promise<Times> => {
     const began = performance.now();
     let first = 0;
-    if (isStream) for await (const _chunk of await stream()) first ||= performance.now() - began;
-    else await complete();
+    if (isStream) {
+      const chunks = (await stream())[Symbol.asyncIterator]();
+      while ((await chunks.next()).done !== true) first ||= performance.now() - began;
+    } else await complete();
     return { first, whole: performance.now() - began };
   };
   return { ...names, open: () => Promise.resolve({ ask, close: () => {} }) };

@@ -81,14 +81,20 @@ export function peerGroups(fd: number): readonly number[] | null {
 
 /**
  * Sends a message of sock_diag(7) about one socket, and returns what the kernel answers at once, or
- * null. It looks the socket up: that takes 10 µs, and reading a table of all milliseconds.
+ * null. The kernel looks up that one socket, in 10 µs; reading the table of all sockets takes
+ * milliseconds.
  */
 export function askAboutSocket(message: Buffer): Buffer | null {
   if (process.platform !== 'linux') return null;
-  return call(diagnosisCalls, ({ descriptor, send, receive }) => {
+  return call(diagnosisCalls, ({ open, connect, send, receive }) => {
+    if (diagnosisSocket < 0) diagnosisSocket = open(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_SOCK_DIAG);
+    // Once connected to the kernel, it takes messages of nobody else.
+    if (diagnosisSocket < 0 || connect(diagnosisSocket, KERNEL, KERNEL.length) !== 0) return null;
     const answer = Buffer.alloc(MAX_DIAGNOSIS_BYTES);
-    if (send(descriptor, message, message.length, MSG_DONTWAIT) !== message.length) return null;
-    const length = receive(descriptor, answer, answer.length, MSG_DONTWAIT);
+    // One that nobody took would be taken for the next one.
+    while (receive(diagnosisSocket, answer, answer.length, MSG_DONTWAIT) > 0);
+    if (send(diagnosisSocket, message, message.length, MSG_DONTWAIT) !== message.length) return null;
+    const length = receive(diagnosisSocket, answer, answer.length, MSG_DONTWAIT);
     return length > 0 ? answer.subarray(0, length) : null;
   });
 }
@@ -183,17 +189,23 @@ const socketOptionCall = once(
 const peerIdCall = once((): ((fd: number, uid: Uint32Array, gid: Uint32Array) => number) =>
   processSymbols().func('int getpeereid(int, _Out_ uint32_t *, _Out_ uint32_t *)'),
 );
-/** One socket for all questions: the kernel has answered when a question is sent. */
+/** One socket for all questions, or -1: the kernel has answered when a question is sent. */
+let diagnosisSocket = -1;
+
+/** `struct sockaddr_nl` of the kernel: family and padding, port 0, no groups. */
+const KERNEL = Buffer.from([AF_NETLINK, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+
 const diagnosisCalls = once(() => {
   const open: (domain: number, type: number, protocol: number) => number =
     processSymbols().func('int socket(int, int, int)');
-  const descriptor = open(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_SOCK_DIAG);
-  if (descriptor < 0) throw new Error('the kernel gives no socket for questions');
+  const connect: (fd: number, address: Buffer, length: number) => number = processSymbols().func(
+    'int connect(int, const uint8_t *, uint32_t)',
+  );
   const send: (fd: number, bytes: Buffer, length: number, flags: number) => number = processSymbols().func(
     'intptr_t send(int, const uint8_t *, size_t, int)',
   );
   const receive: typeof send = processSymbols().func('intptr_t recv(int, _Out_ uint8_t *, size_t, int)');
-  return { descriptor, send, receive };
+  return { open, connect, send, receive };
 });
 const dumpableCall = once((): ((option: number, a: number, b: number, c: number, d: number) => number) =>
   processSymbols().func('int prctl(int, unsigned long, unsigned long, unsigned long, unsigned long)'),

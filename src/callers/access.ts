@@ -26,7 +26,7 @@ export const ALL_RIGHTS: ReadonlySet<Right> = new Set(['see', 'use', 'reveal', '
 /** No rights: those of a user who was granted none. */
 export const NO_RIGHTS: ReadonlySet<Right> = new Set();
 
-/** What an access token of the gateway stands for. */
+/** Rights and owner that an access token of the gateway stands for. */
 export interface TokenGrant {
   /** Name that requests are recorded under. */
   readonly name: string;

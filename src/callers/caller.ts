@@ -13,7 +13,7 @@ export interface PeerIdentity extends PeerCredentials {
   readonly executable: string | null;
 }
 
-/** Describes a process by its pid; null if it has ended or its pid was reused meanwhile. */
+/** Describes a process by its pid. Both fields are null if it has ended or its pid was reused. */
 export function describeProcess(pid: number | null): Pick<PeerIdentity, 'startedAt' | 'executable'> {
   const startedAt = pid === null ? null : readStartTicks(pid);
   if (pid === null || startedAt === null) return { startedAt: null, executable: null };

@@ -116,7 +116,7 @@ export class Gate {
     // By uid, whatever the configuration grants: the owner must be able to ask what others do.
     const isOwn = rights.own === ALL_RIGHTS;
     if (!limits.connect(uid, isOwn)) {
-      throw new AipassError('BAD_REQUEST', 'this user, or all others together, have too many connections', {
+      throw new AipassError('BAD_REQUEST', 'too many connections are open, of this user or of all users together', {
         hint: 'close some, share one between calls, or raise limits.connections or limits.perUser.connections',
         retryAfterMs: 1000,
       });

@@ -6,14 +6,14 @@
 import { defer } from '../base/dispose.ts';
 import type { Runtime } from '../base/runtime.ts';
 import type { AccessPolicy } from './access.ts';
-import { Gate, limitRejections } from './gate.ts';
+import { Gate, limitRejections, type ReportRejection } from './gate.ts';
 import { UserLimits, userLimits } from './user-limits.ts';
 
 /** Opens the gate; `onRejected` is called at most once a second for each user. */
 export function openGate(
   { config, clock, warnings }: Runtime,
   access: AccessPolicy,
-  onRejected: Parameters<typeof limitRejections>[1],
+  onRejected: ReportRejection,
   stack: AsyncDisposableStack,
 ): Gate {
   const limits = new UserLimits(userLimits(config.current), clock);

@@ -1,12 +1,12 @@
 /**
- * The user behind a TCP connection from this machine, as the kernel has it (Linux): asked for this
- * one connection by sock_diag(7), or read from the table of all (proc(5)) where that is refused.
+ * The user behind a TCP connection from this machine, as the kernel has it (Linux). It is asked for
+ * this one connection by sock_diag(7). Where that is refused, the table of all is read (proc(5)).
  *
  * `SO_PEERCRED` does not exist for TCP. A connection that its client has closed stays known to the
  * kernel with uid 0 and inode 0. So only an established one with an inode proves a user.
  */
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { askAboutSocket } from '../base/native.ts';
 
 /** Address and port of one end of an IPv4 connection. */
@@ -51,8 +51,8 @@ const TCP_ESTABLISHED = 1;
 let lastQuestion = 0;
 
 /**
- * Asks the kernel for the uid that owns the other end of an established connection: null where it
- * proves none, undefined where it cannot be asked for one connection.
+ * Asks the kernel for the uid that owns the other end of an established connection. The result is
+ * null where that end proves none. Undefined is no answer: the table decides then.
  */
 export function askTcpPeerUid(peer: TcpEnd, own: TcpEnd): number | null | undefined {
   lastQuestion = (lastQuestion + 1) >>> 0;
@@ -70,7 +70,6 @@ export function askTcpPeerUid(peer: TcpEnd, own: TcpEnd): number | null | undefi
   question.writeUInt32LE(lastQuestion, 8);
   question.writeUInt8(AF_INET, HEADER_BYTES);
   question.writeUInt8(IPPROTO_TCP, HEADER_BYTES + 1);
-  question.writeUInt32LE(1 << TCP_ESTABLISHED, HEADER_BYTES + 4);
   ends.copy(question, ENDS_OF_QUESTION_AT);
   const answer = askAboutSocket(question);
   return answer === null ? undefined : readAnswer(answer, ends);
@@ -116,7 +115,7 @@ function ownerOf(table: string, ends: string): number | null {
 
 /** Returns whether this system has such a table. */
 export function hasTcpTable(): boolean {
-  return readTcpTable()?.includes('local_address') === true;
+  return existsSync(TABLE);
 }
 
 /**

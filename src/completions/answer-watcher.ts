@@ -49,7 +49,7 @@ const NOTHING = Buffer.alloc(0);
 
 export class AnswerWatcher {
   readonly #options: WatchOptions;
-  readonly #facts: AnswerSummary;
+  readonly #summary: AnswerSummary;
   #form: AnswerForm | undefined;
   #prefix: Buffer = NOTHING;
   #splitter: SseSplitter | undefined;
@@ -62,13 +62,13 @@ export class AnswerWatcher {
 
   constructor(options: WatchOptions) {
     this.#options = options;
-    this.#facts = new AnswerSummary(options.dialect);
+    this.#summary = new AnswerSummary(options.dialect);
     if (options.kind === 'other') this.#form = 'opaque';
   }
 
   /**
-   * Takes the content type of the answer: bytes of sound and of subtitles have no document about
-   * their form.
+   * Takes the content type of the answer. Audio and subtitles cannot be recognised by their first
+   * bytes.
    */
   declare(contentType: string | undefined): void {
     if (contentType !== undefined && FREE_KINDS.has(this.#options.kind) && !READ_TYPE.test(contentType)) {
@@ -81,10 +81,10 @@ export class AnswerWatcher {
   }
 
   get seen(): AnswerSummary['seen'] {
-    return this.#facts.seen;
+    return this.#summary.seen;
   }
 
-  /** How often content came; comments and other keep-alives are none. */
+  /** Number of pieces of content; comments and other keep-alives are none. */
   get contents(): number {
     return this.#contents;
   }
@@ -179,7 +179,7 @@ export class AnswerWatcher {
       DOCUMENT_MEMBERS,
       ({ name, text }) => {
         const value = parseJson(text);
-        this.#facts.addMember(name, value);
+        this.#summary.addMember(name, value);
         if (name === 'error' || name === 'base_resp') this.#note(errorIn({ [name]: value }));
         if (name === 'type' && isEndMark({ type: value })) this.#isFinished = true;
       },
@@ -219,7 +219,7 @@ export class AnswerWatcher {
     }
     const document = toRecord(value);
     if (strips && !isUsageOnly(document)) this.#kept.push(raw);
-    this.#facts.add(document);
+    this.#summary.add(document);
     this.#note(errorIn(document) ?? (isErrorEvent(raw) && !isEmptyRecord(document) ? document : undefined));
     if (this.#error || isEndMark(document)) this.#isFinished = true;
     if (isContent(document, this.#options.kind)) this.#contents += 1;

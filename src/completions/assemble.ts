@@ -63,7 +63,7 @@ const KNOWN_OF_FUNCTION = fieldsOf(['arguments', 'input'], { name: isText });
 const NOTHING_KNOWN = fieldsOf([]);
 
 export class Assembly {
-  readonly #facts = new AnswerSummary('openai');
+  readonly #summary = new AnswerSummary('openai');
   readonly #tools = new ToolCallAssembly();
   readonly #answer = new UnknownFields(KNOWN_OF_ANSWER, 'latest');
   readonly #choice = new UnknownFields(KNOWN_OF_CHOICE, 'latest');
@@ -80,9 +80,9 @@ export class Assembly {
   #finishReason: string | null = null;
   #hasChoice = false;
 
-  /** What is known of the answer so far, whether it will be finished or not. */
+  /** Summary of the answer so far, whether it will be finished or not. */
   get seen(): { readonly id: string | null; readonly model: string | null; readonly usage: CompletionUsage | null } {
-    return this.#facts.seen;
+    return this.#summary.seen;
   }
 
   /** Whether the answer gave a reason for its end: all of its content is there then. */
@@ -115,12 +115,12 @@ export class Assembly {
   finish(requestedModel: string, sawEnd: boolean): AssembledCompletion {
     if (!this.#hasChoice) throw new ExchangeFailure('garbage', 'an answer that holds no choice');
     if (this.#finishReason === null && !sawEnd) throw new ExchangeFailure('garbage', 'a stream that ended early');
-    const { id, model, usage } = this.#facts.seen;
+    const { id, model, usage } = this.#summary.seen;
     const logprobs = this.#logprobs.finish();
     const extra = merge(this.#besideDelta.finish(), this.#message.finish());
     const choiceExtra = this.#choice.finish();
     const answerExtra = merge(this.#answer.finish(), this.#otherChoices.finish());
-    const usageExtra = this.#facts.unreadUsage;
+    const usageExtra = this.#summary.unreadUsage;
     return {
       content: this.#content,
       toolCalls: this.#tools.finish(),
@@ -143,7 +143,7 @@ export class Assembly {
     const fields = toRecord(document);
     const error = errorIn(fields);
     if (error !== undefined) throw new ErrorInAnswer(error);
-    this.#facts.add(fields);
+    this.#summary.add(fields);
     const choices = Array.isArray(fields['choices']) ? fields['choices'].map(toRecord) : [];
     if (part === 'message' && choices.length === 0) throwReason(fields);
     const indexes = choices.map((choice) => readIndex(choice['index'] ?? 0));
@@ -226,7 +226,16 @@ function mergeDeltas(one: CompletionDelta, other: CompletionDelta): CompletionDe
     return text === '' ? [] : [[name, text]];
   });
   const toolCalls = [...(one.toolCalls ?? []), ...(other.toolCalls ?? [])];
-  return { ...one, ...other, ...Object.fromEntries(texts), ...(toolCalls.length === 0 ? {} : { toolCalls }) };
+  const records = (['logprobs', 'extra', 'choiceExtra'] as const).flatMap((name) => {
+    const merged = merge(one[name], other[name]);
+    return merged === undefined ? [] : [[name, merged]];
+  });
+  return {
+    ...one,
+    ...other,
+    ...Object.fromEntries([...texts, ...records]),
+    ...(toolCalls.length === 0 ? {} : { toolCalls }),
+  };
 }
 
 /**

@@ -9,14 +9,14 @@
 import { z } from 'zod';
 import { toRecord } from '../base/json.ts';
 import type { CompletionFallback, CompletionParams } from '../protocol/completion.ts';
-import { MAX_CALLER_LENGTH } from '../protocol/messages.ts';
+import { MAX_CALLER_LENGTH, MAX_SESSION_LENGTH } from '../protocol/messages.ts';
 import type { Provider } from '../providers/provider.ts';
 import { fallbackRoutes } from './forwarding.ts';
 
 /** Completes "model" in a message. */
 const NO_DEFAULT_MODEL = 'is mandatory, there is no default model; for example {"model": "openai/gpt-5-mini", …}';
 
-/** What `extraBody` may not set: it would contradict what was checked here. */
+/** Fields that `extraBody` may not set: they would contradict what was checked here. */
 const RESERVED = ['model', 'models', 'messages', 'stream', 'n'] as const;
 
 /** The most others that one request may name: each may take its time. */
@@ -59,7 +59,7 @@ export const completionParams: z.ZodType<CompletionParams> = z.lazy(() => {
     fallbacks: z.array(fallbackSchema).max(MAX_FALLBACKS).optional(),
     maxWaitMs: z.int().min(0).max(3_600_000).optional(),
     caller: z.string().min(1).max(MAX_CALLER_LENGTH).optional(),
-    session: z.string().min(1).max(MAX_CALLER_LENGTH).optional(),
+    session: z.string().min(1).max(MAX_SESSION_LENGTH).optional(),
     organization: z.string().min(1).max(64).optional(),
     // OpenRouter's own fallbacks: the key has to be allowed for each of them.
     models: z.array(named).max(MAX_FALLBACKS).nullish(),

@@ -1,6 +1,6 @@
 /**
- * How an attempt can fail, and what follows from it. That is the error for the caller, the
- * settlement of the key, and the class that decides what is tried next. Pure.
+ * Failures of an attempt and their effects. These are the error for the caller, the settlement of
+ * the key, and the class that decides what is tried next. Pure.
  */
 
 import type { AipassError } from '../base/errors.ts';

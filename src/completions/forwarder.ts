@@ -26,11 +26,10 @@ import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { TOKEN_COLUMNS, type UsageStatus } from '../protocol/usage.ts';
 import { withBaseUrl } from '../providers/credential-url.ts';
 import { isPage, redactWith } from '../providers/error-reason.ts';
-import { readBytes } from '../providers/http.ts';
+import { assertSendable, readBytes } from '../providers/http.ts';
 import { ExchangeFailure, openExchange, type HttpAnswer } from '../providers/http-exchange.ts';
 import { parseJson } from '../base/json.ts';
-import { isSendable } from '../providers/key-shape.ts';
-import type { Dialect, Provider } from '../providers/provider.ts';
+import { authValue, type Dialect, type Provider } from '../providers/provider.ts';
 import { unknownProvider, type Providers } from '../providers/registry.ts';
 import { describeFailedExchange } from '../providers/refusal.ts';
 import { draftEvent, type EventCaller, type EventDraft, type RawEvent } from '../usage/event.ts';
@@ -48,7 +47,7 @@ import {
 } from './forwarding.ts';
 import { PassThrough } from './pass-through.ts';
 
-/** How often one request is sent to failing providers. */
+/** Number and pace of sends to failing providers. */
 export interface RetryPolicy {
   /** Most sends in all, over all routes; a route that comes later has one in any case. */
   readonly attempts: number;
@@ -135,7 +134,7 @@ type RouteEnd =
       readonly isFinal: boolean;
     });
 
-/** What another model changes of a request. */
+/** Parts of a request that another model changes. */
 type Changeable = Pick<ForwardRequest, 'path' | 'body'>;
 
 /**
@@ -151,12 +150,12 @@ const MAX_PASSED_BYTES = 4 * 1024 * 1024 * 1024;
 const MAX_REFUSAL_BYTES = 1024 * 1024;
 
 /**
- * How much longer than a wait for a byte a wait for content may be: keep-alives show that the
- * provider is at work.
+ * Ratio of the longest wait for content to that for a byte: keep-alives show that the provider is
+ * at work.
  */
 const CONTENT_WAITS = 3;
 
-/** The most endpoints of which it is remembered that they refuse the wish for usage. */
+/** Most endpoints that are remembered for refusing `stream_options`. */
 const MAX_REFUSING = 1000;
 
 export class Forwarder {
@@ -325,8 +324,8 @@ export class Forwarder {
           });
           const outcome = await attempt.run();
           settlement = outcome.settlement;
-          // A refusal may only quote the request: that it was about the wish shows in the answer
-          // without it.
+          // A refusal may merely quote `stream_options`; only an answer without the option proves
+          // that it was the cause.
           if (isRefusing && (outcome.kind === 'succeeded' || outcome.begun)) {
             this.#refusingUsage.set(endpoint, true);
           }
@@ -436,7 +435,7 @@ interface AttemptOptions {
   readonly stopping: AbortSignal;
 }
 
-/** How long an answer is read on for the bill after its caller went away, in milliseconds. */
+/** Longest reading for the bill after the caller went away, in milliseconds. */
 const MAX_DRAIN_MS = 600_000;
 
 /**
@@ -444,7 +443,7 @@ const MAX_DRAIN_MS = 600_000;
  * is known whether another attempt follows.
  */
 class Progress {
-  /** How often it met a failing provider. */
+  /** Number of failures of providers. */
   failures = 0;
   wasAsked = false;
   readonly #record: (event: RawEvent) => void;
@@ -525,7 +524,9 @@ class Attempt {
       return outcome;
     } catch (error) {
       // The answer is paid for and recorded; whoever was to have it is gone.
-      if (error instanceof ReceiverFailure) return this.#failed(endedBy(error.cause));
+      if (error instanceof ReceiverFailure) {
+        return { ...this.#failed(endedBy(error.cause)), settlement: outcome.settlement };
+      }
       throw error;
     }
   }
@@ -565,14 +566,11 @@ class Attempt {
     const { clock, guardedLookup } = this.#deps;
     const consumer = this.#consumer;
     try {
-      if (lease.value !== null && !isSendable(lease.value)) {
-        throw new ExchangeFailure('unsendable-key', 'the key holds a character that no header can carry');
-      }
       const { request, authHeader } = plan;
       const headers = { ...request.headers };
       if (lease.value !== null) {
-        const key = lease.value.reveal();
-        headers[authHeader] = authHeader === 'authorization' ? `Bearer ${key}` : key;
+        assertSendable(lease.value);
+        headers[authHeader] = authValue(authHeader, lease.value);
       }
       const limits = { waitMs: provider.timeoutMs, maxBytes: plan.maxBytes };
       const lookup = lease.baseUrl ? guardedLookup : undefined;
@@ -747,10 +745,10 @@ const MIN_QUOTED_KEY = 8;
 /** Beginning of a page, whatever its type is called. */
 const PAGE = /^\uFEFF?\s*<(?:!doctype html|html)\b/i;
 
-/** How many keys are asked where each was refused in the same words. */
+/** Most keys that are asked where each was refused in the same words. */
 const SAME_WORDS = 2;
 
-/** How many different wordings are taken for news within one request. */
+/** Most different wordings that are taken for news within one request. */
 const MAX_WORDINGS = 8;
 
 /**

@@ -2,7 +2,7 @@
  * The forwarder's contract with the HTTP gateway (`ForwardRequest`, `ForwardSink`,
  * `ForwardOutcome`) and with those who read an answer themselves (`AnswerConsumer`).
  *
- * What was chosen:
+ * Decisions:
  * - The body is one buffer, because it is kept for the next key anyway; whoever reads it from a
  *   socket bounds it.
  * - The sink is called with a head, bytes and one of `end` or `abort`, and never with an error. An
@@ -62,7 +62,7 @@ export interface ForwardRequest {
   readonly caller: EventCaller;
   readonly organization?: string | undefined;
   /**
-   * What is tried, in this order, when the provider or its keys fail. Those of the same dialect are
+   * Fallbacks, in this order, for when the provider or its keys fail. Those of the same dialect are
    * tried, with the same bytes but for the model where another one is named. Only for kinds of
    * request that every provider of a dialect serves.
    */
@@ -109,7 +109,7 @@ export interface AnswerConsumer {
   /** Whether the caller was given a part of the answer: then nothing may be repeated. */
   readonly begun: boolean;
   readonly seen: { readonly id: string | null; readonly model: string | null; readonly usage: CompletionUsage | null };
-  /** How often content came; keep-alives are none. */
+  /** Number of pieces of content; keep-alives are none. */
   readonly contents: number;
   /** Whether all of the content is there: a connection that breaks behind it costs nothing. */
   readonly isWhole: boolean;

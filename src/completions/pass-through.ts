@@ -14,14 +14,14 @@ import { answeredHeaders } from './forward-request.ts';
 import type { AnswerConsumer, ForwardSink } from './forwarding.ts';
 
 /**
- * How long keep-alives before the first content are held back, in milliseconds: clients wait for a
- * head, too.
+ * Longest time that keep-alives before the first content are held back, in milliseconds: clients
+ * wait for a head, too.
  */
 const MAX_HOLD_MS = 5000;
 
 const NO_CONTENT = 204;
 
-/** How much is held back, in bytes. */
+/** Most bytes that are held back. */
 const MAX_HOLD_BYTES = 64 * 1024;
 
 export class PassThrough implements AnswerConsumer {

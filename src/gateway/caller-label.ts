@@ -1,11 +1,11 @@
 /**
- * How a program that speaks plain HTTP is named in the records. Names and sessions are labels for
+ * Names of programs that speak plain HTTP, for the records. Names and sessions are labels for
  * people, not proof: the kernel's word about the user is kept beside them.
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
 import { plainText } from '../base/plain-text.ts';
-import { MAX_CALLER_LENGTH } from '../protocol/messages.ts';
+import { MAX_CALLER_LENGTH, MAX_SESSION_LENGTH } from '../protocol/messages.ts';
 
 /** Header by which our own client states the caller of `connect({ caller })`, percent-encoded. */
 const CALLER_HEADER = 'x-aipass-caller';
@@ -13,16 +13,13 @@ const CALLER_HEADER = 'x-aipass-caller';
 /** Headers by which clients name their session: Claude Code, Codex, opencode and our own client. */
 const SESSION_HEADERS = ['x-claude-code-session-id', 'session-id', 'x-session-id'] as const;
 
-/** Longest session that is kept, in characters. */
-const MAX_SESSION_LENGTH = 200;
-
 /** Returns the caller's name, and its client as it names itself. */
 export function callerName(
   headers: IncomingHttpHeaders,
   tokenName: string | undefined,
 ): { readonly name: string | null; readonly client: string | null } {
   const agent = text(headers['user-agent'], MAX_CALLER_LENGTH);
-  const stated = decoded(text(headers[CALLER_HEADER], MAX_CALLER_LENGTH * 3));
+  const stated = text(decoded(headers[CALLER_HEADER]), MAX_CALLER_LENGTH);
   return { name: tokenName ?? stated ?? productOf(agent), client: agent };
 }
 
@@ -47,9 +44,9 @@ function productOf(agent: string | null): string | null {
 }
 
 /** Decodes a name that a header field could not hold as it is. */
-function decoded(name: string | null): string | null {
+function decoded(name: string | string[] | undefined): string | string[] | undefined {
   try {
-    return name === null ? null : plainText(decodeURIComponent(name), MAX_CALLER_LENGTH);
+    return typeof name === 'string' ? decodeURIComponent(name) : name;
   } catch {
     return name;
   }

@@ -235,7 +235,9 @@ export async function answerCredentialRequest(
   const method = raw.method === 'HEAD' ? 'get' : raw.method.toLowerCase();
   const route = routes.find((one) => one.method === method);
   if (!route) {
-    const allow = routes.map((one) => one.method.toUpperCase()).join(', ');
+    const allow = routes
+      .flatMap((one) => (one.method === 'get' ? ['GET', 'HEAD'] : [one.method.toUpperCase()]))
+      .join(', ');
     return answer(405, { detail: 'Method Not Allowed' }, requestId, { allow });
   }
   const { headers } = raw;

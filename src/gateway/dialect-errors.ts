@@ -34,7 +34,7 @@ const STATUS_OF: Readonly<Partial<Record<ErrorCode, number>>> = {
   CANCELLED: 503,
 };
 
-/** Errors that may not come back when the same request is sent again. */
+/** Errors after which the same request may succeed. */
 const REPEATABLE: ReadonlySet<ErrorCode> = new Set(['PROVIDER_UNAVAILABLE', 'TIMED_OUT', 'CANCELLED', 'INTERNAL']);
 
 /** Types of `error.type` by status, for Anthropic (docs.claude.com/en/api/errors). */

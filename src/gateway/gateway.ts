@@ -13,6 +13,7 @@ import type { Socket } from 'node:net';
 import { AipassError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { socketDescriptor } from '../base/native.ts';
+import { plainText } from '../base/plain-text.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Admission, Gate } from '../callers/gate.ts';
@@ -53,14 +54,13 @@ export interface ManagementRequest {
   readonly oauthAccounts: ReadonlySet<string> | null;
 }
 
-/** What the gateway is made of. */
 export interface GatewayDeps {
   readonly gate: Gate;
   readonly tokens: AccessTokens;
   readonly targets: TargetOptions;
   readonly maxBodyBytes: () => number;
   readonly forwarder: Pick<Forwarder, 'forward'>;
-  /** What a completion tries when its provider or its keys fail. */
+  /** Fallbacks of a completion whose provider or keys fail. */
   readonly fallbacks: () => readonly { readonly provider?: string | undefined; readonly model?: string | undefined }[];
   readonly dispatch: Dispatch;
   readonly manage: (request: ManagementRequest) => Promise<GatewayAnswer>;
@@ -138,10 +138,7 @@ const STALLED_READER_MS = 600_000;
 /** Time that the written part of a broken answer gets to leave. */
 const BREAK_MS = 1000;
 
-/**
- * How long the rest of a refused request is read at most, how long without a byte, and how much of
- * it.
- */
+/** Bounds of reading the rest of a refused request: in all, without a byte, and its bytes. */
 const LINGER = { totalMs: 10_000, silenceMs: 500, bytes: 256 * 1024 * 1024 } as const;
 
 /**
@@ -224,7 +221,7 @@ export class Gateway {
       case 'malformed':
         throw new AipassError('BAD_REQUEST', target.problem, { hint: 'send the path of an endpoint' });
       case 'unknown':
-        throw new AipassError('NOT_FOUND', `no provider is called "${target.name.slice(0, 64)}"`, {
+        throw new AipassError('NOT_FOUND', `no provider is called "${plainText(target.name, 64)}"`, {
           hint: 'begin the path with a provider: /openai/v1/…; aipassd list-providers lists them',
         });
       case 'root':
@@ -236,7 +233,7 @@ export class Gateway {
         sendText(response, 200, 'text/plain; charset=utf-8', 'ok\n');
         return;
       case 'metrics':
-        send(response, await this.#metrics(exchange, asker));
+        await this.#counted(exchange, asker, async () => send(response, await this.#metrics(exchange, asker)));
         return;
       case 'management':
         await this.#counted(exchange, asker, (body) =>
@@ -323,9 +320,8 @@ export class Gateway {
 
   /**
    * Returns the user behind a loopback connection, or null where the kernel does not prove one.
-   * Where it cannot be asked for one connection, its table of all takes milliseconds to read. So
-   * one reading answers for all that wait. What it proves of one holds as long as our end stays
-   * open.
+   * Where sock_diag is refused, the table of all connections is read, which takes milliseconds. One
+   * reading identifies every connection that waits. A uid stays true as long as our end is open.
    */
   #findPeer(socket: Socket): number | null {
     const ends = endsOf(socket);
@@ -334,6 +330,7 @@ export class Gateway {
     if (known !== undefined) return known;
     const table = readTcpTable();
     for (const waiting of this.#unknown) {
+      if (this.#peerUids.has(waiting)) continue;
       const others = endsOf(waiting);
       const uid = others && tcpPeerUid(table, ...others);
       if (uid !== null) this.#peerUids.set(waiting, uid);
@@ -543,7 +540,7 @@ function visibleTo({ organizations }: Pick<Caller, 'organizations'>): string[] {
   return [...organizations].filter(([, rights]) => rights.has('see')).map(([slug]) => slug);
 }
 
-const DEFECT = new AipassError('INTERNAL', 'the request failed', { hint: 'the log of the daemon has more' });
+const DEFECT = new AipassError('INTERNAL', 'the request failed', { hint: 'see the log of the daemon' });
 
 /** Returns the client's end and ours, or null for a connection that is closed. */
 function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): [TcpEnd, TcpEnd] | null {
@@ -630,7 +627,8 @@ function send(response: ServerResponse, { status, headers, body }: GatewayAnswer
   response.writeHead(status, {
     ...headers,
     'x-content-type-options': 'nosniff',
-    'content-length': String(Buffer.byteLength(body)),
+    // RFC 9110, 8.6: a 204 has no length.
+    ...(status === 204 ? {} : { 'content-length': String(Buffer.byteLength(body)) }),
   });
   response.end(response.req.method === 'HEAD' ? undefined : body);
 }

@@ -47,7 +47,10 @@ const MAX_PIPELINED = 8;
 /** Time that a rejected connection gets to read why. */
 const FAREWELL_MS = 500;
 
-/** How much is read of what a client sends that is not a request, in bytes. */
+/** Rejected connections that may read why at once; those beyond are closed without a word. */
+const MAX_REJECTIONS = 64;
+
+/** Most bytes that are read of what a client sends that is not a request. */
 const MAX_DISCARDED_BYTES = 16 * 1024 * 1024;
 
 /** Connections that wait to be accepted: the kernel lowers it to its own bound. */
@@ -74,7 +77,6 @@ export interface HttpExchange {
   readonly expectsContinue: boolean;
 }
 
-/** What an endpoint needs. */
 export interface HttpEndpointDeps {
   /**
    * Called for each new connection, before anything is read from it. Throws an AipassError to
@@ -111,6 +113,8 @@ export class HttpEndpoint {
   #server: Server | undefined;
   #http: HttpServer | undefined;
   #port: number | null = null;
+  /** Number of rejected connections that are still open. */
+  #rejections = 0;
 
   constructor(deps: HttpEndpointDeps) {
     this.#deps = deps;
@@ -136,7 +140,8 @@ export class HttpEndpoint {
 
   /** Listens. Rejects with the system's error where the address cannot be bound. */
   async listen(options: ListenOptions): Promise<AddressInfo | string | null> {
-    // Half open as node:http has it: a client may end its side and wait for the answer.
+    // Half open as node:http has it: an answer that was written still leaves after its client ended
+    // its side.
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#accept(socket));
     server.on('error', (error) =>
       this.#deps.logger.debug('a listener of the gateway failed', { reason: error.message }),
@@ -219,7 +224,12 @@ export class HttpEndpoint {
     try {
       this.#deps.onConnection(socket);
     } catch (error) {
-      refuseOnSocket(socket, error instanceof AipassError ? error : INTERNAL);
+      this.#rejections += 1;
+      socket.once('close', () => {
+        this.#rejections -= 1;
+      });
+      if (this.#rejections > MAX_REJECTIONS) socket.destroy();
+      else refuseOnSocket(socket, error instanceof AipassError ? error : INTERNAL);
       return;
     }
     // Before anything is read (nodejs.org, "Event: 'connection'" of http.Server).
@@ -308,7 +318,9 @@ const UPGRADE_REFUSED = new AipassError('BAD_REQUEST', 'the gateway does not swi
 const CONNECT_REFUSED = new AipassError('BAD_REQUEST', 'the gateway is not a proxy', {
   hint: 'set it as the base URL of a client, and NO_PROXY=127.0.0.1,localhost',
 });
-const INTERNAL = new AipassError('INTERNAL', 'the daemon failed to accept this connection', { hint: 'see its log' });
+const INTERNAL = new AipassError('INTERNAL', 'the daemon failed to accept this connection', {
+  hint: 'see the log of the daemon',
+});
 const MALFORMED = new AipassError('BAD_REQUEST', 'this is not an HTTP request', { hint: 'send HTTP/1.1' });
 const HEADERS_TOO_LONG = new AipassError('BAD_REQUEST', `the headers are longer than ${MAX_HEADER_BYTES} bytes`, {
   hint: 'send fewer or shorter ones',

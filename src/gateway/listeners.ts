@@ -18,7 +18,6 @@ import { AccessTokens } from './access-tokens.ts';
 import { Gateway, type GatewayDeps } from './gateway.ts';
 import { NamedTokens } from './named-tokens.ts';
 
-/** What both listeners are made of. */
 export interface ListenersDeps extends Omit<GatewayDeps, 'tokens' | keyof GatewayOperations> {
   /** Path of the Unix socket. */
   readonly path: string;
@@ -34,8 +33,8 @@ export interface ListenersDeps extends Omit<GatewayDeps, 'tokens' | keyof Gatewa
 }
 
 /**
- * What requests other than pass-through run: made from the table of operations, which needs the
- * listeners.
+ * Operations that requests other than pass-through run: made from the table of operations, which
+ * needs the listeners.
  */
 export type GatewayOperations = Pick<GatewayDeps, 'dispatch' | 'manage' | 'metrics'>;
 
@@ -104,7 +103,13 @@ export class GatewayListeners {
     const problem = this.#portProblem;
     return problem === undefined
       ? []
-      : [{ subject: 'gateway.port', problem: problem.message, hint: `${problem.hint}; it is tried again by itself` }];
+      : [
+          {
+            subject: 'gateway.port',
+            problem: problem.message,
+            hint: `${problem.hint}; aipassd tries again every ${RETRY_MS / 1000} seconds`,
+          },
+        ];
   }
 
   /**
@@ -251,18 +256,19 @@ export class GatewayListeners {
   }
 
   async #listenOnLoopback(only: number | undefined): Promise<Gateway> {
-    this.#assertPeersKnown();
     const loopback = this.#create('loopback');
     const listen = (port: number): Promise<unknown> => loopback.endpoint.listen({ host: '127.0.0.1', port });
     const { port: configured } = this.#deps;
     const wanted = configured ?? only ?? this.#runsPort ?? 0;
     try {
+      this.#assertPeersKnown();
       await listen(wanted).catch((error: unknown) => {
         if (wanted === 0 || wanted === configured || only !== undefined) throw error;
         return listen(0);
       });
     } catch (error) {
       this.#opening = undefined;
+      if (error instanceof AipassError) throw error;
       const reason = systemErrorCode(error) ?? 'unknown reason';
       if (only !== undefined && reason === 'EADDRINUSE') throw portIsLost(only);
       throw cannotListenOn(wanted, reason, error);
@@ -324,7 +330,7 @@ function cannotListenOn(port: number, reason: string, cause: unknown): AipassErr
     });
   }
   return new AipassError(reason === 'EACCES' ? 'FORBIDDEN' : 'INTERNAL', `cannot listen on ${where}: ${reason}`, {
-    hint: 'choose another gateway.port in the configuration',
+    hint: port === 0 ? 'end some programs, then try again' : 'choose another gateway.port in the configuration',
     cause,
   });
 }

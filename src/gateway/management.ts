@@ -19,7 +19,7 @@ import {
 import { formatError, type GatewayAnswer } from './dialect-errors.ts';
 import type { ManagementRequest } from './gateway.ts';
 
-/** What handlers find in `context.env`. */
+/** Type of `context.env`. */
 export interface ManagementEnv {
   readonly Bindings: Pick<ManagementRequest, 'call' | 'oauthAccounts'>;
 }

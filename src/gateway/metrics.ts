@@ -222,8 +222,8 @@ class CallMetrics {
 
   /** Yields the metrics, always the same in the same order. */
   *families(): Generator<Family> {
-    yield counter('aipassd_requests_total', 'Calls to providers by outcome.', this.#requests.samples);
-    yield counter('aipassd_errors_total', 'Failed calls by class of error.', this.#failures.samples);
+    yield counter('aipassd_requests_total', 'Attempts at providers by outcome.', this.#requests.samples);
+    yield counter('aipassd_errors_total', 'Failed attempts by class of error.', this.#failures.samples);
     yield {
       name: 'gen_ai_client_operation_duration_seconds',
       help: 'Time from the request to the end of its answer.',

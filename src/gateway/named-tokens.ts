@@ -8,6 +8,7 @@ import { isRecord } from '../base/json.ts';
 import type { StateStore } from '../base/state-store.ts';
 import type { Right } from '../callers/access.ts';
 import type { NamedToken } from '../protocol/gateway.ts';
+import type { TokenGrant } from '../callers/access.ts';
 import type { AccessTokens } from './access-tokens.ts';
 
 const SECTION = 'gatewayTokens';
@@ -83,7 +84,7 @@ export class NamedTokens {
   }
 }
 
-function grantOf({ name, uid, rights }: NamedToken): Parameters<AccessTokens['restore']>[1] {
+function grantOf({ name, uid, rights }: NamedToken): TokenGrant {
   return { name, session: null, uid, rights: new Set(rights), providers: null, oauthAccounts: new Set() };
 }
 

@@ -17,7 +17,6 @@ import type { GatewayDeps } from './gateway.ts';
 import { GatewayListeners } from './listeners.ts';
 import type { Metrics } from './metrics.ts';
 
-/** What the gateway is wired with. */
 export interface CreateGatewayDeps {
   readonly gate: Gate;
   readonly access: Pick<AccessPolicy, 'servesOthers'>;
@@ -28,7 +27,6 @@ export interface CreateGatewayDeps {
   readonly commit: Pick<GroupCommit, 'wait'>;
 }
 
-/** What the open listeners work with. */
 export interface OpenGatewayDeps {
   readonly access: Pick<AccessPolicy, 'servesOthers'>;
   readonly dispatch: Dispatch;

@@ -32,7 +32,7 @@ export class ReadPacer {
   }
 }
 
-/** What was read from one connection and waits for the parser. */
+/** Bytes of one connection that wait for the parser. */
 export class PacedReads {
   readonly #socket: Socket;
   readonly #isBusy: () => boolean;
@@ -65,7 +65,7 @@ export class PacedReads {
     if (this.#socket.destroyed) this.#waiting.length = 0;
     if (this.#waiting.length === 0 || this.#isBusy() || this.#socket.isPaused()) return false;
     const piece = this.#waiting.shift() ?? null;
-    // What flows needs no buffer of the stream.
+    // A flowing stream emits its data at once: `push` would only buffer it.
     if (piece === null) this.#pushEnd();
     else this.#socket.emit('data', piece);
     if (this.#waiting.length > 0) return true;

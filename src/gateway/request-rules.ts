@@ -13,7 +13,7 @@ const REFUSED_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'OPTIO
 
 export const SERVED_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE';
 
-/** Header fields that may hold a client's token, each with how it is read. */
+/** Header fields in which clients send a token. */
 const TOKEN_HEADERS = ['authorization', 'x-api-key', 'x-goog-api-key', 'api-key'] as const;
 
 /** Fields of which a second one would be read by one program and not by another. */
@@ -93,9 +93,13 @@ function tokenOf(authorization: string): string {
   return pair.slice(pair.indexOf(':') + 1);
 }
 
+const OWN_NAMES = ['127.0.0.1', 'localhost', '[::1]'] as const;
+
 function isOwnHost(host: string | undefined, port: number): boolean {
   const name = host?.toLowerCase();
-  return name === `127.0.0.1:${port}` || name === `localhost:${port}` || name === `[::1]:${port}`;
+  // The usual port is left out (RFC 9110, 7.2).
+  const ends = port === 80 ? ['', ':80'] : [`:${port}`];
+  return OWN_NAMES.some((own) => ends.some((end) => name === own + end));
 }
 
 function findRepeated(rawHeaders: readonly string[]): string | undefined {

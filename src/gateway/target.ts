@@ -1,5 +1,5 @@
 /**
- * What a request asks for, read from its request line and headers. Pure: nothing is sent, nobody is
+ * The target of a request, read from its request line and headers. Pure: nothing is sent, nobody is
  * asked.
  *
  * A target is refused, never repaired, where it could mean one address to us and another to a
@@ -33,7 +33,7 @@ export type Target =
   | { readonly kind: 'malformed'; readonly problem: string }
   | { readonly kind: 'unknown'; readonly name: string };
 
-/** What decides a target besides the request. */
+/** Configuration that targets depend on. */
 export interface TargetOptions {
   /**
    * Returns the endpoints of a provider by dialect, or undefined for a name that is not a provider.

@@ -19,6 +19,7 @@ import type { RequestContext } from '../operations/operation.ts';
 import {
   type DaemonMessage,
   MAX_CALLER_LENGTH,
+  MAX_SESSION_LENGTH,
   PROTOCOL_VERSION,
   type RequestId,
   type Welcome,
@@ -38,7 +39,7 @@ export interface ConnectionDeps {
   readonly welcome: Welcome;
   readonly admission: Admission;
   /** Maximum number of requests in flight on this connection. */
-  readonly maxInFlight: number;
+  readonly maxInFlight: () => number;
 }
 
 /** Maximum length of a request id, in characters. */
@@ -211,11 +212,11 @@ export class Connection {
     const hello = isRecord(data) ? data : {};
     const protocol = hello['protocol'];
     if (protocol !== PROTOCOL_VERSION) {
-      const theirs = typeof protocol === 'number' ? `protocol ${protocol}` : 'no protocol number';
+      const theirs = typeof protocol === 'number' ? `speaks protocol ${protocol}` : 'sent no protocol number';
       this.fail(
         new AipassError(
           'VERSION_MISMATCH',
-          `the client speaks ${theirs}, this daemon (${this.#deps.welcome.version}) speaks protocol ${PROTOCOL_VERSION}`,
+          `the client ${theirs}, this daemon (${this.#deps.welcome.version}) speaks protocol ${PROTOCOL_VERSION}`,
           {
             hint: 'update the client or restart the daemon, so that both are of the same version',
           },
@@ -235,7 +236,7 @@ export class Connection {
       ...caller,
       name: label(hello['caller']),
       client: label(hello['client']),
-      session: label(hello['session']) ?? caller.session,
+      session: label(hello['session'], MAX_SESSION_LENGTH) ?? caller.session,
     };
     this.#deps.wire.send({ type: 'welcome', data: this.#deps.welcome });
   }
@@ -263,12 +264,12 @@ export class Connection {
       );
       return;
     }
-    if (this.#inFlight.size >= this.#deps.maxInFlight) {
+    if (this.#inFlight.size >= this.#deps.maxInFlight()) {
       this.#answerError(
         id,
         new AipassError(
           'BAD_REQUEST',
-          `more than ${this.#deps.maxInFlight} requests are in flight on this connection`,
+          `more than ${this.#deps.maxInFlight()} requests are in flight on this connection`,
           { hint: 'wait for replies before sending more, or raise limits.inFlight', retryAfterMs: 100 },
         ),
       );
@@ -364,6 +365,6 @@ function isRequestId(id: unknown): id is RequestId {
 }
 
 /** Returns a name that a peer gave itself, as plain text of bounded length, or null without one. */
-function label(value: unknown): string | null {
-  return typeof value === 'string' && value.trim() !== '' ? plainText(value, MAX_CALLER_LENGTH) : null;
+function label(value: unknown, maxLength = MAX_CALLER_LENGTH): string | null {
+  return typeof value === 'string' && value.trim() !== '' ? plainText(value, maxLength) : null;
 }

@@ -143,11 +143,9 @@ export function describeReadFailure(error: unknown, logger: Logger): AipassError
   if (error instanceof AipassError) return error;
   if (error instanceof FrameError) {
     return new AipassError('BAD_REQUEST', error.message, {
-      hint: error.isTooLong
-        ? 'shorten it, or raise limits.frameBytes'
-        : 'send node-ipc frames: {"type":…,"data":…} and a form feed',
+      hint: error.hint,
     });
   }
   logger.error('reading from a connection failed', { error });
-  return new AipassError('INTERNAL', 'the daemon failed to read this message', { hint: 'the log has more' });
+  return new AipassError('INTERNAL', 'the daemon failed to read this message', { hint: 'see the log of the daemon' });
 }

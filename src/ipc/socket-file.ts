@@ -112,28 +112,28 @@ const OTHERS_PASS = 0o011;
 export function makeRuntimeFolder(path: string, servesOthers: boolean): void {
   // Before it is made: a folder that root leaves in a user's place locks that user out.
   assertTrusted('the folder of the socket', dirname(path));
-  let facts: Stats;
+  let stats: Stats;
   try {
     makeFolder(path);
-    facts = lstatSync(path);
+    stats = lstatSync(path);
   } catch (error) {
     throw describeFailure('cannot make the folder of the socket', error, path);
   }
-  const problem = describeProblem(facts, servesOthers);
+  const problem = describeProblem(stats, servesOthers);
   if (problem === undefined) return;
   throw new AipassError('UNSAFE_PERMISSIONS', `the folder of the socket, ${path}, ${problem}`, {
     hint: 'set AIPASSD_RUNTIME_DIR to a folder of your own with mode 0700, for daemon and clients alike; a missing one is created',
   });
 }
 
-function describeProblem(facts: Stats, servesOthers: boolean): string | undefined {
+function describeProblem(stats: Stats, servesOthers: boolean): string | undefined {
   // The target of a link may change later.
-  if (!facts.isDirectory()) return 'is a link, not a folder';
+  if (!stats.isDirectory()) return 'is a link, not a folder';
   const us = process.geteuid?.();
-  if (us !== undefined && facts.uid !== us) return `belongs to another user (uid ${facts.uid})`;
-  const mode = (facts.mode & 0o7777).toString(8).padStart(4, '0');
-  if ((facts.mode & OTHERS_WRITE) !== 0) return `can be written to by other users (mode ${mode})`;
-  if (!servesOthers && (facts.mode & OTHERS_READ) !== 0) return `can be read by other users (mode ${mode})`;
+  if (us !== undefined && stats.uid !== us) return `belongs to another user (uid ${stats.uid})`;
+  const mode = (stats.mode & 0o7777).toString(8).padStart(4, '0');
+  if ((stats.mode & OTHERS_WRITE) !== 0) return `can be written to by other users (mode ${mode})`;
+  if (!servesOthers && (stats.mode & OTHERS_READ) !== 0) return `can be read by other users (mode ${mode})`;
   return undefined;
 }
 

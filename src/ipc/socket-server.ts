@@ -1,6 +1,6 @@
 /**
  * The Unix-socket endpoint, and the only file that imports node-ipc (see SECURITY.md). It works
- * around these faults of node-ipc. Its dispatcher throws on a type that is not a string. An
+ * around four faults of node-ipc. Its dispatcher throws on a type that is not a string. An
  * exception of a handler would end the process. Its own parsers are quadratic in the size of a
  * frame. Its message timer is never restarted.
  *
@@ -41,7 +41,10 @@ const ABORT_MS = 1000;
 /** Rejected peers that get an error at a time: each takes a connection until it is closed. */
 const MAX_REJECTIONS = 64;
 
-export interface SocketServerDeps extends Omit<ConnectionDeps, 'wire' | 'admission'>, Partial<SocketTimeouts> {
+export interface SocketServerDeps
+  extends Omit<ConnectionDeps, 'wire' | 'admission' | 'maxInFlight'>, Partial<SocketTimeouts> {
+  /** Maximum number of requests in flight on a connection, by the configuration in use now. */
+  readonly maxInFlight: number;
   readonly path: string;
   readonly frameBytes: number;
   readonly gate: Gate;
@@ -189,7 +192,12 @@ export class SocketServer {
       peer.end();
       return;
     }
-    const connection = new Connection({ ...this.#deps, wire: peer, admission });
+    const connection = new Connection({
+      ...this.#deps,
+      maxInFlight: () => this.#deps.maxInFlight,
+      wire: peer,
+      admission,
+    });
     const state: SocketState = {
       peer,
       connection,

@@ -94,7 +94,7 @@ export function overdue(socket: SocketState, now: number, limits: SocketTimeouts
     });
   }
   if (connection.isIdle && socket.activeAt <= now - limits.idleMs) {
-    return new AipassError('TIMED_OUT', `nothing was asked for ${Math.round(limits.idleMs / 60_000)} minutes`, {
+    return new AipassError('TIMED_OUT', `no request came for ${Math.round(limits.idleMs / 60_000)} minutes`, {
       hint: 'connect again; aipassd clients do so by themselves',
     });
   }

@@ -60,7 +60,7 @@ export interface CredentialCreateParams extends InOrganization {
 /** Revision that a change is meant for, or several of which any will do. */
 export type IfRevision = number | readonly number[];
 
-/** Parameters of `credential.delete`, and what every change of a credential says. */
+/** Parameters of `credential.delete`, and what every change of a credential has. */
 export interface CredentialDeleteParams extends InOrganization {
   readonly id: string;
   /** Changes nothing unless this is the credential's revision. */

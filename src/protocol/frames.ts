@@ -12,12 +12,11 @@ import { FRAME_END } from './messages.ts';
 /** Error of a refused frame. Its connection may be out of step and must be closed. */
 export class FrameError extends Error {
   override readonly name = 'FrameError';
-  /** Whether the frame is only too long. */
-  readonly isTooLong: boolean;
+  readonly hint: string;
 
-  constructor(message: string, isTooLong = false) {
+  constructor(message: string, hint = 'send node-ipc frames: {"type":…,"data":…} and a form feed') {
     super(message);
-    this.isTooLong = isTooLong;
+    this.hint = hint;
   }
 }
 
@@ -97,12 +96,15 @@ export function readFrames(
 
 function assertShallow(text: string): void {
   if (isDeeperThan(text, MAX_JSON_DEPTH)) {
-    throw new FrameError(`a frame is nested deeper than ${MAX_JSON_DEPTH} levels`);
+    throw new FrameError(`a frame is nested deeper than ${MAX_JSON_DEPTH} levels`, 'nest it less deeply');
   }
 }
 
 function assertFits(bytes: number, maxBytes: number): void {
-  if (bytes > maxBytes) throw new FrameError(`a frame is longer than the limit of ${maxBytes} bytes`, true);
+  if (bytes > maxBytes) {
+    const problem = `a frame is longer than the limit of ${maxBytes} bytes`;
+    throw new FrameError(problem, 'shorten it, or raise limits.frameBytes');
+  }
 }
 
 /** Returns whether a printed frame, without its end, is longer than `maxBytes` of UTF-8. */

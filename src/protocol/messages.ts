@@ -21,8 +21,12 @@ export const FRAME_END = '\f';
  */
 export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
-/** Maximum length of a caller name, in characters; a longer one is cut. */
+/**
+ * Maximum length of a caller name and of a session, in characters. A longer one is cut, but refused
+ * as a parameter.
+ */
 export const MAX_CALLER_LENGTH = 128;
+export const MAX_SESSION_LENGTH = 200;
 
 export type ClientMessage =
   | { readonly type: 'hello'; readonly data: Hello }

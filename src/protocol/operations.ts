@@ -228,8 +228,8 @@ export type OperationName = keyof Operations;
 export type ChunkOf<Name extends OperationName> = Operations[Name] extends { chunk: infer Chunk } ? Chunk : never;
 
 /**
- * Operations that may have had effects when their answer is lost: repeating one may pay twice. The
- * others only read and may be repeated.
+ * Operations that may have had effects when their answer is lost, so that repeating one may pay or
+ * change something twice. Repeating any other does no harm.
  */
 export const OPERATIONS_WITH_EFFECTS: ReadonlySet<OperationName> = new Set([
   'completion.create',
@@ -246,6 +246,7 @@ export const OPERATIONS_WITH_EFFECTS: ReadonlySet<OperationName> = new Set([
   'credential.rotate',
   'credential.delete',
   'credential.test',
+  'credential.usage',
 ]);
 
 /** A released key. `keyId` is the name of its variable in `.env`. */

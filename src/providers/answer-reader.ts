@@ -33,7 +33,7 @@ const LF = 0x0a;
 const END_OF_HEAD = Buffer.from('\r\n\r\n');
 const VERSION = 'HTTP/1.';
 
-/** What the next byte belongs to. */
+/** Part of the answer that the next byte belongs to. */
 type Part = 'head' | 'length' | 'until-close' | 'chunk-line' | 'chunk' | 'chunk-end' | 'trailer' | 'over';
 
 export class AnswerReader {
@@ -248,9 +248,22 @@ function readField(line: string, fields: string[]): void {
   const colon = line.indexOf(':');
   const name = line.slice(0, Math.max(colon, 0));
   if (!TOKEN.test(name)) throw new MalformedAnswer('a field of its head has no name');
-  const value = line.slice(colon + 1).trim();
+  const value = line.slice(colon + 1);
   if (FORBIDDEN.test(value)) throw new MalformedAnswer('a field of its head holds a control character');
-  fields.push(name.toLowerCase(), value);
+  fields.push(name.toLowerCase(), withoutBlanks(value));
+}
+
+/** Returns a value without the spaces and tabs around it: no other character is a blank here. */
+function withoutBlanks(value: string): string {
+  let begin = 0;
+  let end = value.length;
+  while (begin < end && isBlank(value.charCodeAt(begin))) begin += 1;
+  while (end > begin && isBlank(value.charCodeAt(end - 1))) end -= 1;
+  return value.slice(begin, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 /** Name of a field, and a method (RFC 9110, 5.6.2). */

@@ -1,5 +1,5 @@
 /**
- * What a failed request means: who is to blame, for how long, and what to try next. Pure.
+ * Classifies a failed request: who is to blame, for how long, and what to try next. Pure.
  *
  * A failure is classified once, where it was seen, by `classifyFailure` over the table of
  * failure-table.ts. Pools, completions, the gateway and key checks read the class. Blame reaches no
@@ -86,11 +86,11 @@ interface SeenRefusal extends Refusal {
   readonly isOwnPath?: boolean | undefined;
   /** Statuses with which this endpoint, a check of keys, refuses a key. */
   readonly invalidStatuses?: readonly number[] | undefined;
-  /** What it was to the program that reports it, where the daemon did not see it itself. */
+  /** Class that the reporting program gave it, where the daemon did not see it itself. */
   readonly reported?: keyof typeof STATUS_OF_REPORT;
 }
 
-/** What was seen of a request that failed: a refusal, or why there is no whole answer. */
+/** A failed request as it was seen: a refusal, or why there is no whole answer. */
 export type SeenFailure = SeenRefusal | { readonly transport: ExchangeFailureKind };
 
 /** Time zone in which the day of a provider's daily limits begins, where it is not UTC. */
@@ -103,8 +103,8 @@ const DAY_ZONES: Readonly<Record<string, string>> = {
 const LIMITS_PER_MODEL = new Set(['mistral', 'deepseek']);
 
 /**
- * Wait of a daily limit that is believed as it is; a shorter one is that of a limit by the minute
- * beside it.
+ * Wait of a daily limit that is believed even of Google, whose shorter ones are those of the
+ * minute's limit.
  */
 const BELIEVABLE_DAY_MS = 3_600_000;
 
@@ -249,23 +249,23 @@ interface Wait {
 function rateLimit(
   provider: string,
   headers: Readonly<Record<string, string>>,
-  facts: RefusalDetails,
+  details: RefusalDetails,
   askedMs: number | undefined,
   known: Known,
   now: number,
 ): FailureClass {
-  const reset = resetWait(provider, facts, headers, now);
+  const reset = resetWait(provider, details, headers, now);
   const asked = headerOrBody(askedMs, undefined);
   // A used-up day outlasts the few seconds that Retry-After names for the minute's limit.
   const said =
     reset?.daily && reset.waitMs > (asked?.waitMs ?? 0)
       ? reset
-      : (asked ?? reset ?? headerOrBody(undefined, facts.waitMs));
-  const isDaily = facts.daily || said?.daily === true;
+      : (asked ?? reset ?? headerOrBody(undefined, details.waitMs));
+  const isDaily = details.daily || said?.daily === true;
   const wait = isDaily ? untilNextDay(provider, said, now) : said;
   return build(isDaily ? 'daily-limit' : 'rate-limit', {
     ...known,
-    blame: facts.perModel || LIMITS_PER_MODEL.has(provider) ? 'model' : 'billing-account',
+    blame: details.perModel || LIMITS_PER_MODEL.has(provider) ? 'model' : 'billing-account',
     ...boundedWait(wait, isDaily ? MAX_DAILY_COOLDOWN_MS : MAX_COOLDOWN_MS),
   });
 }
@@ -276,7 +276,7 @@ function rateLimit(
  */
 function untilNextDay(provider: string, said: Wait | null, now: number): Wait {
   if (said && (said.daily || said.waitMs >= BELIEVABLE_DAY_MS)) return said;
-  // A message that names the wait in words knows it: such days are rolling ones (OpenAI, Groq).
+  // Other providers' days are rolling ones (OpenAI, Groq): their wait is right.
   if (said && provider !== 'google') return said;
   const zone = Object.hasOwn(DAY_ZONES, provider) ? DAY_ZONES[provider] : undefined;
   return { waitMs: windowAt(now, 'day', zone ?? 'UTC').end - now, source: said?.source ?? 'default', daily: true };
@@ -284,14 +284,14 @@ function untilNextDay(provider: string, said: Wait | null, now: number): Wait {
 
 function resetWait(
   provider: string,
-  facts: RefusalDetails,
+  details: RefusalDetails,
   headers: Readonly<Record<string, string>>,
   now: number,
 ): Wait | null {
   const own = refusedWait(provider, headers, now);
   if (own) return { ...own, source: 'header' };
-  const inBody = facts.headers ? refusedWait(provider, facts.headers, now) : null;
-  if (inBody) return { ...inBody, daily: inBody.daily || facts.daily, source: 'body' };
+  const inBody = details.headers ? refusedWait(provider, details.headers, now) : null;
+  if (inBody) return { ...inBody, daily: inBody.daily || details.daily, source: 'body' };
   const ietf = readIetfWait(headers, now);
   return ietf === undefined ? null : { waitMs: ietf, daily: false, source: 'header' };
 }

@@ -2,9 +2,9 @@
  * Where the key of a credential may be sent: https anywhere in public, or http on this machine.
  *
  * A key must not reach a service of the local network because somebody wrote its address into a
- * credential. So the configuration has to allow private and link-local addresses. The function
- * checkCredentialUrl() checks literal addresses. The function createGuardedLookup() checks the
- * addresses that a name resolves to, when a connection is made.
+ * credential. So private and link-local addresses are refused unless the configuration lists them:
+ * `checkCredentialUrl` checks addresses written in a URL, and `createGuardedLookup` those that a
+ * name resolves to. Behind a proxy, the proxy resolves names, and nothing checks them.
  */
 
 import { lookup as systemLookup, type LookupAddress } from 'node:dns';
@@ -93,7 +93,7 @@ export function checkCredentialUrl(text: string, allowedHosts: readonly string[]
 
 /**
  * Makes the lookup of requests to the base URL of a credential. It fails with an ExchangeFailure
- * that blames the key where any address of the name is not public. A name of this machine
+ * where any address of the name is not public. A name of this machine
  * (`localhost`) may be loopback, and `allowedHosts` anything.
  *
  * @param resolve resolves names; the system does without it.
@@ -117,7 +117,7 @@ export function createGuardedLookup(
       const permitted = isLocalName(hostname) ? 'loopback' : 'public';
       const [first] = addresses;
       if (!first || addresses.some(({ address }) => addressKind(address) !== permitted)) {
-        callback(new ExchangeFailure('unsendable-key', NOT_PUBLIC), '');
+        callback(new ExchangeFailure('not-public', NOT_PUBLIC), '');
       } else if (options.all === true) callback(null, [...addresses]);
       else callback(null, first.address, first.family);
     });

@@ -102,7 +102,7 @@ export function readError(document: unknown): ReadError {
   return { message, codes, status };
 }
 
-/** Returns whether an answer is called a page for people, in which nobody reads an error. */
+/** Returns whether the content type is that of a web page, in which no error is searched for. */
 export function isPage(headers: Readonly<Record<string, string>>): boolean {
   return /^\s*(?:text\/html|application\/xhtml)/i.test(headers['content-type'] ?? '');
 }

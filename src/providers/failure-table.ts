@@ -1,6 +1,6 @@
 /**
- * What failures mean, as data: the one table that classify-failure.ts reads. A row has what was
- * seen and the reason that it stands for; a reason has its consequences.
+ * The meaning of failures, as data: the one table that classify-failure.ts reads. A row has what
+ * was seen and the reason that it stands for; a reason has its consequences.
  *
  * A provider's message can quote the caller's own words. A message pattern is therefore anchored at
  * the start, and each row names the statuses that it holds for. The first row that matches decides:
@@ -13,13 +13,13 @@ import type { ExchangeFailureKind } from './http-exchange.ts';
 import type { RefusalDetails } from './refusal-details.ts';
 
 /**
- * What a failure is blamed on. `model` is the model for the billing account of the key,
+ * The party that a failure is blamed on. `model` is the model for the billing account of the key,
  * `billing-account` all keys of that account, `provider` the provider whichever key is used.
  */
 export type Blame = 'request' | 'model' | 'key' | 'billing-account' | 'provider';
 
 /**
- * What to try next: `stop`: nothing would do better. `another-key`: the same request with the next
+ * The next step. `stop`: nothing would do better. `another-key`: the same request with the next
  * key. `again`: the same after a pause. `another-route`: a fallback provider or model.
  */
 export type NextStep = 'stop' | 'another-key' | 'again' | 'another-route';
@@ -42,6 +42,8 @@ export type FailureReason =
    */
   | 'unexplained'
   | 'misconfigured'
+  /** The address of one credential may not be asked; its key is not to blame. */
+  | 'not-public'
   | 'cancelled'
   // The provider failed, whichever key was used.
   | 'server-error'
@@ -70,6 +72,7 @@ export const CONSEQUENCES: Readonly<
   // A configuration with which nothing can be sent fails for good, and another provider has its
   // own.
   misconfigured: { blame: 'request', next: 'another-route' },
+  'not-public': { blame: 'request', next: 'another-key' },
   cancelled: { blame: 'request', next: 'stop' },
   'server-error': { blame: 'provider', next: 'again' },
   // A time limit took so long that asking again would double the wait; another provider may be
@@ -90,6 +93,7 @@ export const REASON_WITHOUT_ANSWER: Readonly<Record<ExchangeFailureKind, Failure
   garbage: 'garbage',
   unsendable: 'misconfigured',
   'unsendable-key': 'unsendable-key',
+  'not-public': 'not-public',
   aborted: 'cancelled',
 };
 
@@ -163,7 +167,7 @@ export interface FailureRule {
   readonly code?: RegExp;
   /** Pattern of the message, anchored at its start. */
   readonly message?: RegExp;
-  /** What the rest of the document and the head of the answer must hold. */
+  /** Conditions on the rest of the document and the head of the answer. */
   readonly detail?: (details: RefusalDetails, isPage: boolean) => boolean;
   readonly reason: FailureReason;
   /** Blame, where it differs from the usual one of the reason. */

@@ -50,13 +50,13 @@ export interface BodySource {
 }
 
 /**
- * How long a connection is kept without a request, in milliseconds: as long as Node's own agent
- * keeps one.
+ * Time for which a connection is kept without a request, in milliseconds: as long as Node's own
+ * agent keeps one.
  */
 const KEPT_MS = 5000;
 
 /**
- * How much earlier than the other side a connection is closed, in milliseconds, where that
+ * Time by which a connection is closed before the other side would, in milliseconds, where that
  * announced when it will.
  */
 const EARLIER_MS = 1000;
@@ -155,7 +155,10 @@ class Pool {
   }
 }
 
-/** Pools by address. They are few: providers are a matter of the configuration. */
+/** Most addresses whose connections are kept: credentials bring addresses of their own. */
+const MAX_POOLS = 256;
+
+/** Pools by address; the oldest one gives way. */
 const pools = new Map<string, Pool>();
 
 function poolOf({ isSecure, hostname, port, lookup }: ConnectionTarget): Pool {
@@ -164,6 +167,11 @@ function poolOf({ isSecure, hostname, port, lookup }: ConnectionTarget): Pool {
   if (pool === undefined) {
     pool = new Pool();
     pools.set(name, pool);
+    const [oldest] = pools;
+    if (pools.size > MAX_POOLS && oldest !== undefined) {
+      pools.delete(oldest[0]);
+      oldest[1].clear();
+    }
   }
   return pool;
 }

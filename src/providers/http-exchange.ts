@@ -64,8 +64,8 @@ export interface ReadOptions {
    */
   readonly isDone?: () => boolean;
   /**
-   * How often content came so far; bytes that only keep the connection alive are none. Without it
-   * every byte is content.
+   * Number of pieces of content so far; bytes that only keep the connection alive are none. Without
+   * it every byte is content.
    */
   readonly contents?: () => number;
   /** The longest wait for content, in milliseconds. */
@@ -96,7 +96,9 @@ export type ExchangeFailureKind =
   | 'garbage'
   | 'aborted'
   | 'unsendable'
-  | 'unsendable-key';
+  | 'unsendable-key'
+  /** The base URL of a credential leads to an address that is not public. */
+  | 'not-public';
 
 /**
  * A failed exchange; `detail` is plain text of ours, with nothing of the provider's in it; of
@@ -122,7 +124,7 @@ const REMAINDER_BYTES = 64 * 1024;
 const REMAINDER_MS = 1000;
 
 /**
- * How soon after a request a kept connection breaks that the other side had closed before, in
+ * Time within which a kept connection breaks that the other side had closed before a request, in
  * milliseconds: one way back and forth. Whoever breaks it later may have taken the request.
  */
 const LOST_MS = 1000;
@@ -289,7 +291,7 @@ function sendByNode(request: HttpRequest, mayReuse: boolean, listener: HeadListe
       isSettled = true;
       outgoing.destroy();
     },
-    closeKept: () => closeKept(outgoing),
+    closeKept: () => closeKept(outgoing, request.lookup !== undefined),
   };
 }
 
@@ -349,10 +351,11 @@ function lookupOf(host: string, lookup: LookupFunction): LookupFunction {
 }
 
 /** Closes the idle connections to the host of a request. */
-function closeKept(outgoing: ClientRequest): void {
-  const { globalAgent } = process.getBuiltinModule(outgoing.protocol === 'https:' ? 'node:https' : 'node:http');
-  for (const [name, sockets] of Object.entries(globalAgent.freeSockets)) {
-    if (!name.startsWith(`${outgoing.host}:`)) continue;
+function closeKept({ protocol, host }: ClientRequest, isSeparate: boolean): void {
+  const { globalAgent } = process.getBuiltinModule(protocol === 'https:' ? 'node:https' : 'node:http');
+  const { freeSockets } = isSeparate ? separateAgent(protocol) : globalAgent;
+  for (const [name, sockets] of Object.entries(freeSockets)) {
+    if (!name.startsWith(`${host}:`)) continue;
     for (const socket of sockets ?? []) socket.destroy();
   }
 }

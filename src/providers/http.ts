@@ -42,9 +42,7 @@ export async function askJson(
   const deadline = new AbortController();
   const stop = clock.after(totalMs, () => deadline.abort());
   try {
-    if (key !== null && !isSendable(key)) {
-      throw new ExchangeFailure('unsendable-key', 'the key holds a character that no header can carry');
-    }
+    if (key !== null) assertSendable(key);
     const owner = key === null ? undefined : foreignOwnerOf(provider, key);
     if (owner !== undefined) throw new ExchangeFailure('unsendable-key', describeForeignKey(provider.name, owner));
     const { body = request.method === 'POST' ? '' : undefined } = request;
@@ -90,9 +88,16 @@ export function fetchGeneration(
   return askJson(provider, key, { method: 'GET', url: url.href }, signal, clock);
 }
 
+/** @throws ExchangeFailure for a key that no header can carry. */
+export function assertSendable(key: Secret): void {
+  if (isSendable(key)) return;
+  throw new ExchangeFailure('unsendable-key', 'the key holds a character that no header can carry');
+}
+
 /**
- * Returns the whole body. @throws ExchangeFailure also for a body longer than `maxBytes`, which
- * closes the connection.
+ * Returns the whole body.
+ *
+ * @throws ExchangeFailure also for a body longer than `maxBytes`, which closes the connection.
  */
 export async function readBytes(answer: HttpAnswer, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];

@@ -1,6 +1,6 @@
 /**
- * What the characters of a key reveal, offline. That is whether it has the shape of its provider's
- * keys or of another's, and whether a header can carry it.
+ * Judges a key by its characters, offline. It may have the shape of its provider's keys, or of
+ * another's. A header may be unable to carry it.
  *
  * No reason ever quotes the key, not even its first characters.
  */

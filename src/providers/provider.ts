@@ -71,7 +71,7 @@ export interface Provider {
   /** Resolves the names in its addresses, where these come from a credential. */
   readonly lookup?: LookupFunction | undefined;
   /**
-   * What becomes of an answer whose caller goes away: it is cancelled, or read on for the bill
+   * Treatment of an answer whose caller goes away: it is cancelled, or read on for the bill
    * (`drain`).
    */
   readonly onAbort: 'cancel' | 'drain';
@@ -123,7 +123,12 @@ export function requestHeaders(
     ...openai.headers,
   };
   if (key !== null) {
-    headers[openai.authHeader] = openai.authHeader === 'authorization' ? `Bearer ${key.reveal()}` : key.reveal();
+    headers[openai.authHeader] = authValue(openai.authHeader, key);
   }
   return headers;
+}
+
+/** Returns the value of the header field that carries the key. */
+export function authValue(header: string, key: Secret): string {
+  return header === 'authorization' ? `Bearer ${key.reveal()}` : key.reveal();
 }

@@ -62,6 +62,11 @@ export function describeFailedExchange(failure: ExchangeFailure, provider: strin
         hint: `check "providers.${provider}" in the configuration, and the key for blanks and quotes`,
         cause: failure,
       });
+    case 'not-public':
+      return new AipassError('BAD_REQUEST', `${provider}: ${failure.detail}`, {
+        hint: 'correct the base URL of the credential, or list its host in network.allowedHosts of the configuration',
+        cause: failure,
+      });
     case 'aborted':
       if (failure.cause instanceof AipassError) return failure.cause;
       break;
@@ -95,7 +100,7 @@ function isBuiltInHost(provider: string, host: string | undefined): boolean {
 
 const BROKEN = { problem: 'broke the connection off' };
 
-/** What happened, and what to do, by the code of a failed connection. */
+/** Problem and hint by the code of a failed connection. */
 const NETWORK_FAILURES: Readonly<Record<string, { readonly problem: string; readonly hint?: string }>> = {
   ECONNREFUSED: {
     problem: 'cannot be reached: the connection was refused',

@@ -20,8 +20,9 @@ import {
 
 export interface Providers {
   /**
-   * Returns the provider of that name. @throws AipassError NOT_FOUND that names the nearest known
-   * one.
+   * Returns the provider of that name.
+   *
+   * @throws AipassError NOT_FOUND that names the nearest known one.
    */
   get(name: string): Provider;
   find(name: string): Provider | undefined;
@@ -45,6 +46,7 @@ const TRANSPORT_HEADERS = new Set([
   'content-encoding',
   'content-length',
   'expect',
+  'host',
   'keep-alive',
   'proxy-connection',
   'te',
@@ -100,7 +102,7 @@ function buildProvider(
   changes: ProviderConfig | undefined,
   source: Provider['source'],
 ): Provider {
-  const baseUrl = checkBaseUrl(name, changes?.baseUrl ?? entry.baseUrl);
+  const baseUrl = checkBaseUrl(name, 'baseUrl', changes?.baseUrl ?? entry.baseUrl);
   const { modelsPath = './models' } = entry;
   const modelsUrl = modelsPath === null ? null : new URL(modelsPath, `${baseUrl}/`).href;
   const authHeader = (changes?.authHeader ?? entry.authHeader ?? 'authorization').toLowerCase();
@@ -108,7 +110,7 @@ function buildProvider(
     name,
     source,
     baseUrl,
-    headers: { ...entry.headers, ...readHeaders(name, changes?.headers) },
+    headers: { ...entry.headers, ...readHeaders(name, 'headers', changes?.headers) },
     builtInHeaders: entry.headers ?? {},
     dialects: buildDialects(name, baseUrl, authHeader, entry, changes),
     needsKey: changes?.needsKey ?? entry.needsKey ?? true,
@@ -143,9 +145,9 @@ function buildDialects(
     const url = set?.baseUrl ?? (builtIn && new URL(builtIn.path, `${baseUrl}/`).href);
     if (url === undefined) return undefined;
     return {
-      baseUrl: checkBaseUrl(name, url),
+      baseUrl: checkBaseUrl(name, `dialects.${dialect}.baseUrl`, url),
       authHeader: (set?.authHeader ?? builtIn?.authHeader ?? AUTH_HEADERS[dialect]).toLowerCase(),
-      headers: readHeaders(name, set?.headers),
+      headers: readHeaders(name, `dialects.${dialect}.headers`, set?.headers),
     };
   };
   const [openai, anthropic, gemini] = [build('openai'), build('anthropic'), build('gemini')];
@@ -156,22 +158,22 @@ function buildDialects(
   };
 }
 
-function checkBaseUrl(name: string, baseUrl: string): string {
+function checkBaseUrl(name: string, setting: string, baseUrl: string): string {
   const { search, hash } = new URL(baseUrl);
   if (search !== '' || hash !== '') {
     throw new AipassError('BAD_REQUEST', `the base URL of provider "${name}" has a query or a fragment`, {
-      hint: `in the configuration, cut "providers.${name}.baseUrl" before the "?" or "#"; a fixed value goes into "headers"`,
+      hint: `in the configuration, cut "providers.${name}.${setting}" before the "?" or "#"; a fixed value goes into "headers"`,
     });
   }
   return baseUrl.replace(/\/+$/, '');
 }
 
-function readHeaders(name: string, headers: ProviderConfig['headers']): Record<string, string> {
+function readHeaders(name: string, setting: string, headers: ProviderConfig['headers']): Record<string, string> {
   const lower: Record<string, string> = {};
   for (const [header, value] of Object.entries(headers ?? {})) {
     if (TRANSPORT_HEADERS.has(header.toLowerCase())) {
       throw new AipassError('BAD_REQUEST', `the header "${header}" of provider "${name}" belongs to the connection`, {
-        hint: `remove it from "providers.${name}.headers" in the configuration`,
+        hint: `remove it from "providers.${name}.${setting}" in the configuration`,
       });
     }
     lower[header.toLowerCase()] = value;

@@ -9,7 +9,7 @@ import { DaemonProcess } from '../support/daemon-process.ts';
 import { completionOf, eventsOf, refusalOf, startLoopbackProvider } from '../support/loopback-provider.ts';
 import { portOf } from '../support/port-of.ts';
 import { CLI_PATH } from '../support/run-cli.ts';
-import { Program } from '../support/run-program.ts';
+import { Program, runProgram } from '../support/run-program.ts';
 import { until } from '../support/until.ts';
 import { LOCAL_KEY, createTestDaemon, type TestDaemon } from '../support/test-daemon.ts';
 
@@ -211,7 +211,7 @@ describe('the gateway of a running daemon', () => {
       ['GET', '/api/v1/oauth/google/token', 'POST'],
       ['HEAD', '/api/v1/oauth/google/token', 'POST'],
       ['PUT', '/api/v1/oauth/google/subject', 'GET, HEAD'],
-      ['PUT', '/api/v1/provider-credentials', 'GET, POST'],
+      ['PUT', '/api/v1/provider-credentials', 'GET, HEAD, POST'],
       ['POST', '/metrics', 'GET, HEAD'],
     ] as const) {
       const { status, headers, body } = await ask(path, { method });
@@ -300,6 +300,8 @@ describe('tokens of named callers', () => {
     expect((await running.cli(['gateway-token', 'scraper', '--remove'])).code).toBe(0);
     expect((await ask('/metrics', { port, headers })).status).toBe(401);
     expect((await running.cli(['gateway-token', 'scraper', '--remove'])).code).toBe(2);
+    const audit = readFileSync(running.home.paths.audit, 'utf8');
+    expect(audit.split('"gateway.token.remove"')).toHaveLength(2);
   });
 
   it('give no more than they were made for', async () => {
@@ -533,9 +535,19 @@ describe('aipassd exec', () => {
     expect(await running.cli(['exec', '--', join(folder, 'codex')])).toMatchObject({ code: 7, stderr: '' });
   });
 
+  it("gives the program its user's umask", async () => {
+    const script = 'umask 027; exec "$0" "$1" exec -- sh -c umask';
+    const { stdout } = await runProgram('sh', ['-c', script, process.execPath, CLI_PATH], { env: running.home.env });
+    expect(stdout).toBe('0027\n');
+  });
+
   it('says what it cannot run, as shells do', async () => {
     expect((await running.cli(['exec', '--', '/nonexistent/program'])).code).toBe(127);
     expect((await running.cli(['exec', '--', '/etc/passwd'])).code).toBe(126);
+    expect(await running.cli(['exec', '--', '/etc/passwd/x'])).toMatchObject({
+      code: 126,
+      stderr: expect.stringContaining('cannot run /etc/passwd/x: ENOTDIR'),
+    });
     expect((await running.cli(['exec'])).code).toBe(1);
     expect(await running.cli(['exec', '--provider', 'nobody', '--', 'true'])).toMatchObject({ code: 2 });
     expect(await running.cli(['exec', '--google', 'nobody', '--', 'true'])).toMatchObject({

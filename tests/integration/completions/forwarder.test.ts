@@ -755,6 +755,22 @@ describe('a client that goes away', () => {
     expect(fixture.recorded).toMatchObject([{ status: 'failed', errorCode: 'CANCELLED', promptTokens: 11 }]);
   });
 
+  test('at the last byte of an answer has used its key all the same', async () => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(
+        JSON.stringify({ choices: [{ index: 0, message: { content: 'x' }, finish_reason: 'stop' }], usage: USAGE }),
+      );
+    });
+    const sink = new Received();
+    sink.end = () => Promise.reject(new Error('the client went away'));
+    const { outcome } = await fixture.forward({}, { sink });
+    expect(outcome).toMatchObject({ kind: 'failed', error: { code: 'CANCELLED' } });
+    expect(fixture.recorded).toMatchObject([{ status: 'success', promptTokens: 11 }]);
+    expect(fixture.settled).toMatchObject([{ kind: 'succeeded', tokens: USAGE.total_tokens }]);
+  });
+
   test('leaves the answer to be read on for the bill where the provider is set so', async () => {
     await using fixture = await startForward({ config: { onAbort: 'drain' } });
     let end: (() => void) | undefined;

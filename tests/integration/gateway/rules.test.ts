@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { lstatSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { AipassError } from '../../../src/base/errors.ts';
+import { systemClock } from '../../../src/base/clock.ts';
 import { ALL_RIGHTS } from '../../../src/callers/access.ts';
+import { Gate } from '../../../src/callers/gate.ts';
+import { UserLimits } from '../../../src/callers/user-limits.ts';
 import type { GatewayRun } from '../../../src/gateway/listeners.ts';
+import { WIDE_LIMITS } from '../../support/admission.ts';
 import { portOf } from '../../support/port-of.ts';
 import {
   answerPong,
@@ -27,6 +31,18 @@ afterAll(async () => {
   run.close();
   await gateway[Symbol.asyncDispose]();
 });
+
+/** Gate that admits nobody. */
+class ClosedGate extends Gate {
+  constructor() {
+    const grants = { ownUid: OWN_UID, grants: [], organizations: new Map() };
+    super({ grants: () => grants, limits: new UserLimits(WIDE_LIMITS, systemClock), onRejected: () => {} });
+  }
+
+  override admit(): never {
+    throw new AipassError('FORBIDDEN', 'nobody may ask');
+  }
+}
 
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
@@ -79,6 +95,52 @@ describe('the socket', () => {
     );
     expect(await readAll(coded)).toMatch(/^HTTP\/1\.1 501 [^]*"unsupported"/);
     expect(gateway.calls).toHaveLength(calls);
+  });
+
+  it('metrics count as requests of their user', async () => {
+    await using limited = await startTestGateway({ limits: { requestsPerSecond: 1 } });
+    const statuses: number[] = [];
+    for (let count = 0; count < 20; count += 1) statuses.push((await limited.ask('/metrics')).status);
+    expect(statuses[0]).toBe(200);
+    expect(statuses).toContain(429);
+  });
+
+  it('an answer without a body has no length', async () => {
+    await using empty = await startTestGateway({
+      manage: () => Promise.resolve({ status: 204, headers: {}, body: '' }),
+    });
+    const { status, headers } = await empty.ask('/api/v1/x', { method: 'DELETE' });
+    expect([status, headers['content-length']]).toEqual([204, undefined]);
+  });
+
+  it('the name of an unknown provider is shown without what could turn a line around', async () => {
+    const { status, body } = await gateway.ask('/%E2%80%AEevil/v1/models');
+    expect(status).toBe(404);
+    expect(body).not.toContain('\u202E');
+  });
+
+  it('a long caller that was encoded is cut behind a whole character, decoded', async () => {
+    await gateway.ask('/local/v1/models', { headers: { 'x-aipass-caller': encodeURIComponent('漢'.repeat(200)) } });
+    expect(gateway.calls.at(-1)?.caller.caller).toMatch(/^漢{127}.$/);
+    await gateway.ask('/local/v1/models', { headers: { 'x-aipass-caller': `${'x'.repeat(300)}%` } });
+    expect(gateway.calls.at(-1)?.caller.caller).toMatch(/^x{127}.$/);
+  });
+
+  it('connections that are rejected are bounded', async () => {
+    await using full = await startTestGateway({ gate: new ClosedGate() });
+    // They keep their ends open: none makes room for the next one.
+    const sockets = Array.from({ length: 100 }, () => createConnection({ path: full.path, allowHalfOpen: true }));
+    const replies = await Promise.all(
+      sockets.map(async (socket) => {
+        const chunks: Buffer[] = [];
+        socket.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', () => {});
+        await Promise.race([once(socket, 'end'), once(socket, 'close')]);
+        return Buffer.concat(chunks).toString();
+      }),
+    );
+    for (const socket of sockets) socket.destroy();
+    expect(replies.filter((reply) => reply.startsWith('HTTP/1.1 '))).toHaveLength(64);
+    expect(replies.filter((reply) => reply === '')).toHaveLength(36);
   });
 
   it.each(['OPTIONS', 'TRACE'])('%s is refused', async (method) => {

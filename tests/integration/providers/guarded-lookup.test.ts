@@ -49,12 +49,12 @@ describe('a request to the base URL of a credential', () => {
     ['fd00::1'],
     ['::ffff:10.0.0.1'],
   ])('reaches nobody where its name resolves to %s', async (address) => {
-    expect(await ask('api.example.com', resolver(address))).toBe('unsendable-key');
+    expect(await ask('api.example.com', resolver(address))).toBe('not-public');
     expect(upstream.requests).toEqual([]);
   });
 
   test('reaches nobody where one of several addresses is not public', async () => {
-    expect(await ask('api.example.com', resolver('93.184.216.34', '10.1.2.3'))).toBe('unsendable-key');
+    expect(await ask('api.example.com', resolver('93.184.216.34', '10.1.2.3'))).toBe('not-public');
   });
 
   test('may reach a private address whose host the configuration allows', async () => {
@@ -63,6 +63,6 @@ describe('a request to the base URL of a credential', () => {
 
   test('may reach this machine by a name of this machine alone', async () => {
     expect(await ask('localhost', resolver('127.0.0.1'))).toBe(200);
-    expect(await ask('localhost', resolver('10.1.2.3'))).toBe('unsendable-key');
+    expect(await ask('localhost', resolver('10.1.2.3'))).toBe('not-public');
   });
 });

@@ -223,12 +223,24 @@ describe('an exchange', () => {
     ['ends before its length', 'HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort', 'network'],
     ['ends within a chunk', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nshort', 'network'],
     ['has a length twice', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx', 'garbage'],
+    ['has a line end inside a value', 'HTTP/1.1 200 OK\r\nX-A: a\r\r\nContent-Length: 0\r\n\r\n', 'garbage'],
+    ['has a form feed before a value', 'HTTP/1.1 200 OK\r\nX-A:\f a\r\nContent-Length: 0\r\n\r\n', 'garbage'],
     ['is nothing', '', 'network'],
     ['switches protocols', 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n', 'garbage'],
   ])('fails where the answer %s', async (_what, bytes, kind) => {
     await using server = await serveBytes(bytes);
     const failure = await failureOf(open(server.url).then((answer) => readAll(answer)));
     expect(failure.kind).toBe(kind);
+  });
+
+  test('keeps every byte of a header value but the blanks around it', async () => {
+    await using server = await serveBytes(
+      'HTTP/1.1 200 OK\r\nX-A: \t voil\u00c3\u00a0\t \r\nContent-Length: 0\r\n\r\n',
+    );
+    const answer = await open(server.url);
+    expect(Buffer.from(answer.headers['x-a'] ?? '', 'latin1').toString()).toContain('voil');
+    expect(answer.headers['x-a']).not.toMatch(/^[ \t]|[ \t]$/);
+    await readAll(answer);
   });
 
   test('takes a body that ends with its connection', async () => {

@@ -116,6 +116,26 @@ describe('a stream', () => {
     });
   });
 
+  test('has two choices of one number in a chunk; no field of either is lost', () => {
+    const one = { index: 0, delta: { content: 'A', first: 1 }, own: 1, logprobs: { content: [1] } };
+    const other = {
+      index: 0,
+      delta: { content: 'B', second: 2 },
+      other: 2,
+      logprobs: { refusal: [2] },
+      finish_reason: 'stop',
+    };
+    const { deltas } = fold([{ choices: [one, other] }]);
+    expect(deltas).toEqual([
+      {
+        content: 'AB',
+        extra: { first: 1, second: 2 },
+        choiceExtra: { own: 1, other: 2 },
+        logprobs: { content: [1], refusal: [2] },
+      },
+    ]);
+  });
+
   test('may number its only choice as it likes', () => {
     expect(fold([{ choices: [{ index: 1, delta: { content: 'A' }, finish_reason: 'stop' }] }]).result.content).toBe(
       'A',

@@ -46,7 +46,7 @@ function setUp(maxInFlight = 4) {
     dispatch,
     welcome: WELCOME,
     admission: OPEN_ADMISSION,
-    maxInFlight,
+    maxInFlight: () => maxInFlight,
   });
   const call = (index: number): Call => {
     const found = calls[index];

@@ -181,6 +181,19 @@ describe('the configuration', () => {
   test('is refused where a header belongs to the connection', () => {
     const error = errorOf(() => providersOf({ openai: { headers: { 'Content-Length': '3' } } }));
     expect(error.message).toContain('"Content-Length"');
+    expect(error.hint).toContain('providers.openai.headers');
+    expect(errorOf(() => providersOf({ openai: { headers: { Host: 'x' } } })).message).toContain('"Host"');
+  });
+
+  test('is refused with the setting of its dialect', () => {
+    const dialects = { anthropic: { baseUrl: 'https://a.example/v1', headers: { Host: 'x' } } };
+    expect(errorOf(() => providersOf({ openai: { dialects } })).hint).toContain(
+      'providers.openai.dialects.anthropic.headers',
+    );
+    const queried = { anthropic: { baseUrl: 'https://a.example/v1?x' } };
+    expect(errorOf(() => providersOf({ openai: { dialects: queried } })).hint).toContain(
+      'providers.openai.dialects.anthropic.baseUrl',
+    );
   });
 });
 
