@@ -221,7 +221,7 @@ function compare(measured: readonly Measured[], memory: string): Figure[] {
           what: `added p50, ${name}, beside what the floor adds`,
           ours: millis(added(figures, 'p50')),
           reference: millis(added(floor, 'p50')),
-          result: `+ ${millis(p50)}`,
+          result: signed(p50),
           target: '≤ + 0.25 ms',
           isMet: p50 <= 0.25,
         },
@@ -229,7 +229,7 @@ function compare(measured: readonly Measured[], memory: string): Figure[] {
           what: `added time to the first byte, ${name}, beside what the floor adds`,
           ours: millis(added(figures, 'first')),
           reference: millis(added(floor, 'first')),
-          result: `+ ${millis(first)}`,
+          result: signed(first),
           target: '≤ + 0.3 ms',
           isMet: first <= 0.3,
         },
@@ -303,6 +303,11 @@ function compareWithPeers(measured: readonly Measured[]): Figure[] {
       ...(streams ? [latency('first', 'added time to the first byte')] : []),
     ];
   });
+}
+
+/** Prints a difference in milliseconds. */
+function signed(ms: number): string {
+  return `${ms < 0 ? '-' : '+'} ${millis(Math.abs(ms))}`;
 }
 
 function residentMegabytes(pid: number): string {

@@ -34,7 +34,8 @@ export function printFigures(title: string, figures: readonly Figure[]): void {
   console.log('|---|---|---|---|---|');
   for (const { what, ours, reference, result, target, isMet } of figures) {
     const verdict = isMet === undefined ? '' : isMet ? ' (met)' : ' (MISSED)';
-    console.log(`| ${what} | ${ours} | ${reference} | **${result}** | ${target ?? '-'}${verdict} |`);
+    const shown = result === '' ? '-' : `**${result}**`;
+    console.log(`| ${what} | ${ours} | ${reference} | ${shown} | ${target ?? '-'}${verdict} |`);
   }
 }
 
