@@ -48,7 +48,11 @@ def send(connection, kind, data):
 
 
 with socket.socket(socket.AF_UNIX) as connection:
-    connection.connect(str(socket_path()))
+    path = socket_path()
+    try:
+        connection.connect(str(path))
+    except OSError as error:
+        sys.exit(f"no aipassd at {path}: {error.strerror}\n  start it: aipassd run")
     send(connection, "hello", {"protocol": 1, "caller": "example-python", "client": "example/1.0"})
     params = {"provider": sys.argv[1]} if len(sys.argv) > 1 else {}
     send(connection, "request", {"id": 1, "op": "key.get", "params": params})

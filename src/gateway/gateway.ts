@@ -288,7 +288,7 @@ export class Gateway {
   #findGrant(request: HttpExchange['request']): TokenGrant {
     const [token, other] = presentedTokens(request);
     const hint =
-      'run the program with: aipassd exec -- program; or make a token: aipassd gateway-token NAME, which ends an earlier one of that name; or use the Unix socket, which needs none';
+      'run the program with: aipassd exec -- program, in which OPENAI_API_KEY and its like hold a token to send; or make one: aipassd gateway-token NAME, which ends an earlier one of that name; or use the Unix socket, which needs none';
     const challenge = { 'www-authenticate': 'Bearer realm="aipassd"' };
     if (token === undefined) throw refusal(401, 'FORBIDDEN', 'this listener needs a token', hint, challenge);
     if (other !== undefined) throw refusal(400, 'BAD_REQUEST', 'the request presents two different tokens', 'send one');

@@ -490,7 +490,7 @@ export function explainMissingClient(
     reason: `there is no client_id for ${name}`,
     remedy:
       providerOf(name) === GOOGLE
-        ? `create an OAuth client of type "Desktop app" in Google's console and save its file as ${clientFile}`
+        ? `create an OAuth client of type "Desktop app" (for --device: "TVs and Limited Input devices") in Google's console and save its file as ${clientFile}`
         : `${meant}write {"client_id": "…", "client_secret": "…"} into ${clientFile ?? file} (mode 600)`,
   };
 }

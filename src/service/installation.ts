@@ -145,7 +145,7 @@ function assertSafeProgram(command: readonly string[]): void {
     return;
   }
   throw new AipassError('BAD_REQUEST', `a service for the whole machine cannot run from a home: ${dirname(hidden)}`, {
-    hint: 'install Node and aipassd for the machine (npm install -g aipassd as root), and run that one',
+    hint: 'install Node and aipassd for the machine (npm pack in the clone, then as root: npm install --global ./aipassd-….tgz), and run that one',
   });
 }
 
@@ -160,7 +160,7 @@ function assertTreeTrusted(folder: string): void {
         `a service for the whole machine is not made from a package that others may change: ${path}: ${fault.problem}`,
         {
           hint:
-            'install aipassd as root (npm install -g aipassd), or: ' +
+            'install aipassd as root (npm pack in the clone, then npm install --global ./aipassd-….tgz), or: ' +
             `chown -R root ${shellQuote(PACKAGE)} && chmod -R go-w ${shellQuote(PACKAGE)}`,
         },
       );
