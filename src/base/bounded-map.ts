@@ -5,11 +5,14 @@
 export class BoundedMap<Key, Value extends string | number | boolean | object> {
   readonly #entries = new Map<Key, Value>();
   readonly #maxSize: number;
+  readonly #onEvict: (value: Value, key: Key) => void;
   /** Key that was used last, whose entry is at the end already. */
   #newest: Key | undefined;
 
-  constructor(maxSize: number) {
+  /** `onEvict` is called with each entry that is pushed out. */
+  constructor(maxSize: number, onEvict: (value: Value, key: Key) => void = () => {}) {
     this.#maxSize = maxSize;
+    this.#onEvict = onEvict;
   }
 
   get size(): number {
@@ -37,18 +40,19 @@ export class BoundedMap<Key, Value extends string | number | boolean | object> {
     this.#entries.set(key, value);
     this.#newest = key;
     if (this.#entries.size <= this.#maxSize) return;
-    for (const oldest of this.#entries.keys()) {
+    for (const [oldest, evicted] of this.#entries) {
       this.#entries.delete(oldest);
+      this.#onEvict(evicted, oldest);
       return;
     }
   }
 
-  /** Removes a key; returns whether it was there. */
+  /** Removes a key without calling onEvict; returns whether it was there. */
   delete(key: Key): boolean {
     return this.#entries.delete(key);
   }
 
-  /** Removes all entries. */
+  /** Removes all entries without calling onEvict. */
   clear(): void {
     // V8 makes a new table even of an empty map, and some are cleared with every request.
     if (this.#entries.size > 0) this.#entries.clear();

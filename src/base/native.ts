@@ -6,6 +6,7 @@
  * throws. aipassd runs without them. Code that depends on an answer refuses where there is none.
  */
 
+import { closeSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import type * as Koffi from 'koffi';
@@ -87,9 +88,16 @@ export function peerGroups(fd: number): readonly number[] | null {
 export function askAboutSocket(message: Buffer): Buffer | null {
   if (process.platform !== 'linux') return null;
   return call(diagnosisCalls, ({ open, connect, send, receive }) => {
-    if (diagnosisSocket < 0) diagnosisSocket = open(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_SOCK_DIAG);
-    // Once connected to the kernel, it takes messages of nobody else.
-    if (diagnosisSocket < 0 || connect(diagnosisSocket, KERNEL, KERNEL.length) !== 0) return null;
+    if (diagnosisSocket < 0) {
+      const opened = open(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_SOCK_DIAG);
+      if (opened < 0) return null;
+      // Once connected to the kernel, it takes messages of nobody else.
+      if (connect(opened, KERNEL, KERNEL.length) !== 0) {
+        closeSync(opened);
+        return null;
+      }
+      diagnosisSocket = opened;
+    }
     const answer = Buffer.alloc(MAX_DIAGNOSIS_BYTES);
     // One that nobody took would be taken for the next one.
     while (receive(diagnosisSocket, answer, answer.length, MSG_DONTWAIT) > 0);
@@ -189,6 +197,7 @@ const socketOptionCall = once(
 const peerIdCall = once((): ((fd: number, uid: Uint32Array, gid: Uint32Array) => number) =>
   processSymbols().func('int getpeereid(int, _Out_ uint32_t *, _Out_ uint32_t *)'),
 );
+
 /** One socket for all questions, or -1: the kernel has answered when a question is sent. */
 let diagnosisSocket = -1;
 

@@ -6,6 +6,7 @@
  * daemon. It then keeps the socket to its own user, so that a peer is that user or root.
  */
 
+import type { Socket } from 'node:net';
 import { AipassError } from '../base/errors.ts';
 import { peerCredentials, peerGroups, type PeerCredentials } from '../base/native.ts';
 import {
@@ -145,6 +146,23 @@ export class Gate {
       wait: (bytes) => limits.wait(uid, bytes),
       leave: () => limits.disconnect(uid, isOwn),
     };
+  }
+}
+
+/** Rejected connections that may be told why at a time: each takes a descriptor until it closes. */
+const MAX_REJECTED = 64;
+
+/** Counts the rejected connections of one listener that are still open. */
+export class RejectedConnections {
+  #open = 0;
+
+  /** Adds one; returns whether it may be told why, or is to be closed at once. */
+  add(socket: Pick<Socket, 'once'>): boolean {
+    this.#open += 1;
+    socket.once('close', () => {
+      this.#open -= 1;
+    });
+    return this.#open <= MAX_REJECTED;
   }
 }
 

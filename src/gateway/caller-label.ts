@@ -1,5 +1,5 @@
 /**
- * Names of programs that speak plain HTTP, for the records. Names and sessions are labels for
+ * Labels programs that speak plain HTTP, for the records. Names and sessions are labels for
  * people, not proof: the kernel's word about the user is kept beside them.
  */
 

@@ -300,8 +300,8 @@ export class Gateway {
   }
 
   /**
-   * Admits a loopback connection by its user. The kernel is asked after the token was checked: that
-   * costs time.
+   * Admits a loopback connection by its user. The kernel is asked only for those that presented a
+   * valid token.
    */
   #admitPeer(socket: Socket): Admission {
     const uid = this.#deps.peerUid ? this.#deps.peerUid(socket) : this.#findPeer(socket);

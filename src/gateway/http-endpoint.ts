@@ -13,6 +13,7 @@ import { foregroundClock } from '../base/clock.ts';
 import { AipassError, systemErrorCode } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { withTimeout } from '../base/timers.ts';
+import { RejectedConnections } from '../callers/gate.ts';
 import { formatError, httpStatusOf } from './dialect-errors.ts';
 import { ReadPacer, type PacedReads } from './paced-reads.ts';
 import { SERVED_METHODS } from './request-rules.ts';
@@ -46,9 +47,6 @@ const MAX_PIPELINED = 8;
 
 /** Time that a rejected connection gets to read why. */
 const FAREWELL_MS = 500;
-
-/** Rejected connections that may read why at once; those beyond are closed without a word. */
-const MAX_REJECTIONS = 64;
 
 /** Most bytes that are read of what a client sends that is not a request. */
 const MAX_DISCARDED_BYTES = 16 * 1024 * 1024;
@@ -113,8 +111,7 @@ export class HttpEndpoint {
   #server: Server | undefined;
   #http: HttpServer | undefined;
   #port: number | null = null;
-  /** Number of rejected connections that are still open. */
-  #rejections = 0;
+  readonly #rejected = new RejectedConnections();
 
   constructor(deps: HttpEndpointDeps) {
     this.#deps = deps;
@@ -224,12 +221,8 @@ export class HttpEndpoint {
     try {
       this.#deps.onConnection(socket);
     } catch (error) {
-      this.#rejections += 1;
-      socket.once('close', () => {
-        this.#rejections -= 1;
-      });
-      if (this.#rejections > MAX_REJECTIONS) socket.destroy();
-      else refuseOnSocket(socket, error instanceof AipassError ? error : INTERNAL);
+      if (this.#rejected.add(socket)) refuseOnSocket(socket, error instanceof AipassError ? error : INTERNAL);
+      else socket.destroy();
       return;
     }
     // Before anything is read (nodejs.org, "Event: 'connection'" of http.Server).

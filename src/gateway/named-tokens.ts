@@ -6,9 +6,8 @@
 import type { Clock } from '../base/clock.ts';
 import { isRecord } from '../base/json.ts';
 import type { StateStore } from '../base/state-store.ts';
-import type { Right } from '../callers/access.ts';
+import type { Right, TokenGrant } from '../callers/access.ts';
 import type { NamedToken } from '../protocol/gateway.ts';
-import type { TokenGrant } from '../callers/access.ts';
 import type { AccessTokens } from './access-tokens.ts';
 
 const SECTION = 'gatewayTokens';

@@ -38,7 +38,7 @@ export interface ConnectionDeps {
   readonly dispatch: Dispatch;
   readonly welcome: Welcome;
   readonly admission: Admission;
-  /** Maximum number of requests in flight on this connection. */
+  /** Returns the maximum number of requests in flight on this connection, as it is now. */
   readonly maxInFlight: () => number;
 }
 

@@ -33,9 +33,7 @@ export async function openSocket(
     get frameBytes() {
       return config.current.limits.frameBytes;
     },
-    get maxInFlight() {
-      return config.current.limits.inFlight;
-    },
+    maxInFlight: () => config.current.limits.inFlight,
     gate,
     servesOthers,
     commit,

@@ -16,7 +16,7 @@ import type { GroupCommit } from '../base/group-commit.ts';
 import { withTimeout } from '../base/timers.ts';
 import { socketDescriptor } from '../base/native.ts';
 import type { Logger } from '../base/logger.ts';
-import type { Admission, Gate } from '../callers/gate.ts';
+import { RejectedConnections, type Admission, type Gate } from '../callers/gate.ts';
 import { printFrame } from '../protocol/frames.ts';
 import { Connection, type ConnectionDeps } from './connection.ts';
 import { describeReadFailure, FrameReader, PASSED_ON } from './frame-reader.ts';
@@ -38,13 +38,7 @@ const SWEEP_MS = 1000;
 /** Time that aborted requests and closing connections get during a stop, in milliseconds. */
 const ABORT_MS = 1000;
 
-/** Rejected peers that get an error at a time: each takes a connection until it is closed. */
-const MAX_REJECTIONS = 64;
-
-export interface SocketServerDeps
-  extends Omit<ConnectionDeps, 'wire' | 'admission' | 'maxInFlight'>, Partial<SocketTimeouts> {
-  /** Maximum number of requests in flight on a connection, by the configuration in use now. */
-  readonly maxInFlight: number;
+export interface SocketServerDeps extends Omit<ConnectionDeps, 'wire' | 'admission'>, Partial<SocketTimeouts> {
   readonly path: string;
   readonly frameBytes: number;
   readonly gate: Gate;
@@ -60,8 +54,7 @@ export class SocketServer {
   readonly #sockets = new Map<IpcSocket, SocketState>();
   readonly #reader: FrameReader;
   readonly #timeouts: SocketTimeouts;
-  /** Number of rejected peers that are not closed yet. */
-  #rejections = 0;
+  readonly #rejected = new RejectedConnections();
   #ipc: IPCModule | undefined;
   #sweep: NodeJS.Timeout | undefined;
 
@@ -180,11 +173,7 @@ export class SocketServer {
     try {
       admission = this.#deps.gate.admit(socketDescriptor(socket));
     } catch (error) {
-      this.#rejections += 1;
-      socket.once('close', () => {
-        this.#rejections -= 1;
-      });
-      if (this.#rejections > MAX_REJECTIONS) {
+      if (!this.#rejected.add(socket)) {
         socket.destroy();
         return;
       }
@@ -192,12 +181,7 @@ export class SocketServer {
       peer.end();
       return;
     }
-    const connection = new Connection({
-      ...this.#deps,
-      maxInFlight: () => this.#deps.maxInFlight,
-      wire: peer,
-      admission,
-    });
+    const connection = new Connection({ ...this.#deps, wire: peer, admission });
     const state: SocketState = {
       peer,
       connection,

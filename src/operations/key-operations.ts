@@ -4,8 +4,8 @@
  */
 
 import { z } from 'zod';
-import { AipassError } from '../base/errors.ts';
 import { type ApiKey, strayEndOf } from '../credentials/api-keys.ts';
+import { switchedOff } from '../pools/availability.ts';
 import { fetchModels } from '../providers/models.ts';
 import type { Providers } from '../providers/registry.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
@@ -59,11 +59,7 @@ export function keyOperations(deps: KeyOperationsDeps): OperationGroup<'key' | '
               params.keyId === undefined
                 ? usableKey(keys, params.provider)
                 : keys.lookup.key(params.provider, params.keyId);
-            if (keys.credentials.isOff(found)) {
-              throw new AipassError('NOT_FOUND', `${found.keyId} is switched off`, {
-                hint: 'switch it on: aipassd credential on <id>; aipassd credential list shows the ids',
-              });
-            }
+            if (keys.credentials.isOff(found)) throw switchedOff(found.keyId);
             return { provider: found.provider, keyId: found.keyId, key: found.value.reveal() };
           },
           (result) => result,

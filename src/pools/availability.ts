@@ -196,3 +196,10 @@ export function poolExhausted(
     retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : undefined,
   });
 }
+
+/** Returns the error for a key whose credential is switched off. */
+export function switchedOff(keyId: string): AipassError {
+  return new AipassError('NOT_FOUND', `${keyId} is switched off`, {
+    hint: 'switch it on: aipassd credential on <id>; aipassd credential list shows the ids',
+  });
+}

@@ -16,7 +16,14 @@ import { LIMIT_REASONS, type CooldownReason, type PoolEvent, type PoolStrategy }
 import type { FailureClass } from '../providers/classify-failure.ts';
 import type { FailureReason } from '../providers/failure-table.ts';
 import { readWindows } from '../providers/limit-windows.ts';
-import { breakerOpen, cooldownInfo, describeQuarantine, poolExhausted, quotaCooldown } from './availability.ts';
+import {
+  breakerOpen,
+  cooldownInfo,
+  describeQuarantine,
+  poolExhausted,
+  quotaCooldown,
+  switchedOff,
+} from './availability.ts';
 import type { CircuitBreaker, Cooldown, Trip } from './circuit-breaker.ts';
 import { KeyRegistry } from './key-registry.ts';
 import type { KeyLease, LeaseOutcome, LeaseRequest } from './lease.ts';
@@ -167,11 +174,7 @@ export class Pool {
     const { provider, whyNone } = this.deps;
     const { unused } = this.registry;
     const reason = unused.find(({ kind }) => kind === 'foreign') ?? unused.find(({ kind }) => kind === 'off');
-    if (reason?.kind === 'off') {
-      return new AipassError('NOT_FOUND', `${reason.entry.keyId} is switched off`, {
-        hint: 'switch it on: aipassd credential on <id>; aipassd credential list shows the ids',
-      });
-    }
+    if (reason?.kind === 'off') return switchedOff(reason.entry.keyId);
     if (reason?.kind !== 'foreign') return whyNone();
     const { entry, owner } = reason;
     return new AipassError(

@@ -21,11 +21,10 @@ export const FRAME_END = '\f';
  */
 export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
-/**
- * Maximum length of a caller name and of a session, in characters. A longer one is cut, but refused
- * as a parameter.
- */
+/** Maximum length of a caller name, in characters. A longer one is cut; as a parameter, refused. */
 export const MAX_CALLER_LENGTH = 128;
+
+/** The same of a session. */
 export const MAX_SESSION_LENGTH = 200;
 
 export type ClientMessage =

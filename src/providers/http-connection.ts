@@ -7,6 +7,7 @@
  */
 
 import { isIP, type LookupFunction, type Socket } from 'node:net';
+import { BoundedMap } from '../base/bounded-map.ts';
 import { systemClock } from '../base/clock.ts';
 import { AnswerReader, type AnswerSink } from './answer-reader.ts';
 
@@ -158,8 +159,8 @@ class Pool {
 /** Most addresses whose connections are kept: credentials bring addresses of their own. */
 const MAX_POOLS = 256;
 
-/** Pools by address; the oldest one gives way. */
-const pools = new Map<string, Pool>();
+/** Pools by address. */
+const pools = new BoundedMap<string, Pool>(MAX_POOLS, (pool) => pool.clear());
 
 function poolOf({ isSecure, hostname, port, lookup }: ConnectionTarget): Pool {
   const name = `${lookup ? 'guarded ' : ''}${isSecure ? 'https' : 'http'}://${hostname}:${port}`;
@@ -167,11 +168,6 @@ function poolOf({ isSecure, hostname, port, lookup }: ConnectionTarget): Pool {
   if (pool === undefined) {
     pool = new Pool();
     pools.set(name, pool);
-    const [oldest] = pools;
-    if (pools.size > MAX_POOLS && oldest !== undefined) {
-      pools.delete(oldest[0]);
-      oldest[1].clear();
-    }
   }
   return pool;
 }

@@ -566,8 +566,8 @@ export class Account {
     this.#note(outcome, start);
     // Whoever hears of the outcome sees the account as it is now, not as refreshing.
     this.#land(flight);
-    flight.outcome.resolve(outcome);
     this.#deps.onOutcome(this, outcome);
+    flight.outcome.resolve(outcome);
   }
 
   /** Ends a flight; the next refresh may begin. */

@@ -93,7 +93,7 @@ export async function startTestServer(options: Partial<SocketServerDeps> = {}): 
   const server = new SocketServer({
     path: home.paths.socket,
     frameBytes: 32 * 1024 * 1024,
-    maxInFlight: 1024,
+    maxInFlight: () => 1024,
     gate: openGate(),
     servesOthers: () => false,
     commit: new GroupCommit(

@@ -132,7 +132,7 @@ describe('the limit on connections', () => {
 
 describe('the limit on requests in flight', () => {
   it('refuses one too many with its id, and the others get their answers', async () => {
-    await using test = await startTestServer({ maxInFlight: 3 });
+    await using test = await startTestServer({ maxInFlight: () => 3 });
     await using client = await RawClient.greet(test.socket);
     await using other = await RawClient.greet(test.socket);
     for (const id of [1, 2, 3, 4]) client.request(id, 'secret.list', { id });
