@@ -94,6 +94,11 @@ export class AnswerWatcher {
     return this.#error;
   }
 
+  /** Whether the event has come that is the last one: at it, clients stop reading. */
+  get isOver(): boolean {
+    return this.#sawEnd;
+  }
+
   /** Whether all of the content is there, though the connection may still be open. */
   get isFinished(): boolean {
     return this.#sawEnd || this.#isFinished;
@@ -181,7 +186,7 @@ export class AnswerWatcher {
         const value = parseJson(text);
         this.#summary.addMember(name, value);
         if (name === 'error' || name === 'base_resp') this.#note(errorIn({ [name]: value }));
-        if (name === 'type' && isEndMark({ type: value })) this.#isFinished = true;
+        if (name === 'type' && isLastEvent(value)) this.#sawEnd = true;
       },
       nesting,
     );
@@ -221,7 +226,8 @@ export class AnswerWatcher {
     if (strips && !isUsageOnly(document)) this.#kept.push(raw);
     this.#summary.add(document);
     this.#note(errorIn(document) ?? (isErrorEvent(raw) && !isEmptyRecord(document) ? document : undefined));
-    if (this.#error || isEndMark(document)) this.#isFinished = true;
+    if (isLastEvent(document['type'])) this.#sawEnd = true;
+    if (this.#error || hasFinishReason(document)) this.#isFinished = true;
     if (isContent(document, this.#options.kind)) this.#contents += 1;
   }
 }
@@ -242,12 +248,21 @@ function isUsageOnly({ choices, usage }: Readonly<Record<string, unknown>>): boo
   return Array.isArray(choices) && choices.length === 0 && typeof usage === 'object' && usage !== null;
 }
 
-/** Returns whether an event reports that all of the content was sent. */
-function isEndMark(document: Readonly<Record<string, unknown>>): boolean {
-  const { type, choices } = document;
-  if (type === 'message_stop' || type === 'response.completed' || type === 'response.incomplete') return true;
-  if (type === 'response.done' || !Array.isArray(choices)) return type === 'response.done';
-  return choices.some((choice) => typeof toRecord(choice)['finish_reason'] === 'string');
+/** Types of the events that end a stream. */
+const LAST_EVENTS: ReadonlySet<unknown> = new Set([
+  'message_stop',
+  'response.completed',
+  'response.incomplete',
+  'response.done',
+]);
+
+function isLastEvent(type: unknown): boolean {
+  return LAST_EVENTS.has(type);
+}
+
+/** Returns whether an event reports that the content ends with it; the usage may still follow. */
+function hasFinishReason({ choices }: Readonly<Record<string, unknown>>): boolean {
+  return Array.isArray(choices) && choices.some((choice) => typeof toRecord(choice)['finish_reason'] === 'string');
 }
 
 /**

@@ -21,6 +21,12 @@ const MAX_HOLD_MS = 5000;
 
 const NO_CONTENT = 204;
 
+/**
+ * Longest time that the last event is held back for the end of the connection, in milliseconds: one
+ * usually comes with the other.
+ */
+const MAX_END_HOLD_MS = 50;
+
 /** Most bytes that are held back. */
 const MAX_HOLD_BYTES = 64 * 1024;
 
@@ -38,6 +44,8 @@ export class PassThrough implements AnswerConsumer {
   /** Bytes that are still to come, where the head announced how many. */
   #left = Number.NaN;
   #isCut = false;
+  /** The hold of the last event, and the time up to which it lasts. */
+  #endHold: { readonly until: number; readonly cancel: () => void } | undefined;
 
   constructor(sink: ForwardSink, options: WatchOptions, clock: Clock) {
     this.#sink = sink;
@@ -69,6 +77,7 @@ export class PassThrough implements AnswerConsumer {
   cut(): void {
     this.#isCut = true;
     this.#held = [];
+    this.#endHold?.cancel();
   }
 
   head(status: number, headers: Readonly<Record<string, string>>): void {
@@ -89,18 +98,18 @@ export class PassThrough implements AnswerConsumer {
     const passed = this.#watcher.push(chunk);
     if (this.#isCut) return;
     this.#left -= chunk.length;
+    // The last bytes are the end for a client that counts: they leave once the answer is recorded.
     if (this.#left === 0) {
-      // The last bytes are the end for a client that counts: they leave once the answer is
-      // recorded.
       this.#held.push(passed);
       return;
     }
-    if (this.#begun) return passed.length === 0 ? undefined : this.#write(passed);
-    if (this.#watcher.error) throw this.#watcher.error;
+    const { error, contents, isOver } = this.#watcher;
+    if (this.#begun && !isOver) return passed.length === 0 ? undefined : this.#write(passed);
+    if (!this.#begun && error) throw error;
     this.#held.push(passed);
     this.#heldBytes += passed.length;
-    const mayHold = this.#heldBytes < MAX_HOLD_BYTES && this.#clock.monotonic() < this.#holdUntil;
-    if (this.#watcher.contents === 0 && mayHold) return;
+    const holdUntil = contents === 0 ? this.#holdUntil : isOver ? this.#holdEnd() : 0;
+    if (this.#heldBytes < MAX_HOLD_BYTES && this.#clock.monotonic() < holdUntil) return;
     return this.#commit();
   }
 
@@ -111,6 +120,7 @@ export class PassThrough implements AnswerConsumer {
   }
 
   async close(): Promise<void> {
+    this.#endHold?.cancel();
     if (this.#isCut) return;
     const last = this.#begin();
     try {
@@ -125,9 +135,32 @@ export class PassThrough implements AnswerConsumer {
    * failure, else not.
    */
   async break(): Promise<void> {
+    this.#endHold?.cancel();
     if (this.#isCut) return;
     if (this.#watcher.error) await this.close();
     else this.#sink.abort();
+  }
+
+  /**
+   * Begins to hold the last event back until the answer ends, and returns the time up to which: it
+   * is the end for a client that reads events.
+   */
+  #holdEnd(): number {
+    if (this.#endHold) return this.#endHold.until;
+    const cancel = this.#clock.after(MAX_END_HOLD_MS, () => void this.#letEndGo());
+    this.#endHold = { until: this.#clock.monotonic() + MAX_END_HOLD_MS, cancel };
+    // Behind a head that was passed on, every end is `close` or `break`.
+    const held = this.#begin();
+    this.#held.push(held);
+    return this.#endHold.until;
+  }
+
+  async #letEndGo(): Promise<void> {
+    try {
+      await this.#commit();
+    } catch {
+      // A receiver that fails here does so again at the end.
+    }
   }
 
   #commit(): Promise<void> | void {
@@ -145,6 +178,7 @@ export class PassThrough implements AnswerConsumer {
     }
     const held = this.#held;
     this.#held = [];
+    this.#heldBytes = 0;
     const [only] = held;
     return held.length === 1 && only ? only : Buffer.concat(held);
   }

@@ -407,6 +407,7 @@ export class Gateway {
     body: Buffer | null,
   ): Promise<void> {
     const { method = 'GET', headers } = request;
+    let isFirst = true;
     const sink: ForwardSink = {
       head: (status, answered) => {
         // Rights change with the configuration while a provider thinks.
@@ -416,7 +417,11 @@ export class Gateway {
       write: (bytes) => {
         // Nor does the rest of an answer leave after its right was taken away.
         this.#assertMayCall(asker, provider, organization);
-        return response.write(bytes) ? undefined : whenWritable(response, signal);
+        const hasRoom = response.write(bytes);
+        // node:http sends once everything that came with the first bytes was read, too.
+        if (isFirst) response.socket?.uncork();
+        isFirst = false;
+        return hasRoom ? undefined : whenWritable(response, signal);
       },
       end: async (last) => {
         await this.#deps.whenRecorded();

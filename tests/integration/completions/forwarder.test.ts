@@ -737,6 +737,79 @@ describe('an answer with a length', () => {
   });
 });
 
+describe('the last event of a stream', () => {
+  const CONTENT = 'data: {"choices":[{"delta":{"content":"x"}}]}\n\n';
+  const DELTA = 'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"text":"x"}}\n\n';
+
+  test.each([
+    ['a chat', 'openai', '/chat/completions', CONTENT, 'data: [DONE]\n\n'],
+    ['messages', 'anthropic', '/v1/messages', DELTA, 'data: {"type":"message_stop"}\n\n'],
+    ['a response', 'openai', '/responses', DELTA, 'data: {"type":"response.completed","response":{}}\n\n'],
+  ] as const)('of %s is recorded before it leaves', async (_kind, dialect, path, content, last) => {
+    await using fixture = await startForward();
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(content);
+      // A relay may write another mark behind that of the dialect.
+      response.write(last);
+      response.end(': bye\n\n');
+    });
+    const sink = new Received();
+    const recordedAt = new Map<string, number>();
+    sink.room = () => void recordedAt.set(sink.chunks.at(-1)?.toString() ?? '', fixture.recorded.length);
+    const { outcome } = await fixture.forward({ dialect, path }, { sink });
+    expect(outcome.kind).toBe('answered');
+    expect([...recordedAt]).toEqual([
+      [content, 0],
+      [`${last}: bye\n\n`, 1],
+    ]);
+  });
+
+  test('leaves soon where its provider keeps the connection open behind it', async () => {
+    await using fixture = await startForward();
+    const { promise: isSeen, resolve: see } = Promise.withResolvers<void>();
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(`${CONTENT}data: [DONE]\n\n`);
+      void isSeen.then(() => response.end(': bye\n\n'));
+    });
+    const sink = new Received();
+    sink.room = () => {
+      if (sink.text.includes('[DONE]')) see();
+    };
+    await fixture.forward({}, { sink });
+    expect(sink.text).toBe(`${CONTENT}data: [DONE]\n\n: bye\n\n`);
+    expect(sink.state).toBe('ended');
+  });
+
+  test('is not held where very much follows it', async () => {
+    await using fixture = await startForward();
+    const rest = `: ${'x'.repeat(200_000)}\n\n`;
+    const { promise: isSeen, resolve: see } = Promise.withResolvers<void>();
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(`${CONTENT}data: [DONE]\n\n${rest}`);
+      void isSeen.then(() => response.end());
+    });
+    const sink = new Received();
+    sink.room = () => {
+      if (sink.bytes.length > 100_000) see();
+    };
+    await fixture.forward({}, { sink });
+    expect(sink.text).toBe(`${CONTENT}data: [DONE]\n\n${rest}`);
+  });
+
+  test('is not passed on behind an error: another key answers', async () => {
+    await using fixture = await startForward({ keys: 2 });
+    fixture.answerWith((response, _request, count) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.end(count === 1 ? 'data: {"error":{"code":429}}\n\ndata: [DONE]\n\n' : `${CONTENT}data: [DONE]\n\n`);
+    });
+    const { sink } = await fixture.forward();
+    expect(sink.text).toBe(`${CONTENT}data: [DONE]\n\n`);
+  });
+});
+
 describe('a client that goes away', () => {
   test('ends the request to the provider, and what was seen is recorded', async () => {
     await using fixture = await startForward();
