@@ -53,6 +53,9 @@ const LOOPBACK = ['localhost', '127.0.0.1', '::1', '[::1]'];
 /** Time for which an idle connection is kept, in milliseconds, as Node's own agent does. */
 const KEPT_MS = 5000;
 
+/** Whether this process was set up to use a proxy; undefined until it is asked for. */
+let isProxied: boolean | undefined;
+
 /** Sets up the network of this process, and of processes that inherit `env`. */
 export function openNetwork(settings: NetworkSettings, env: Environment = process.env): OpenNetwork {
   const warnings: Warning[] = [];
@@ -60,6 +63,7 @@ export function openNetwork(settings: NetworkSettings, env: Environment = proces
   const httpsProxy = readProxy(env, 'HTTPS_PROXY', warnings);
   const httpProxy = readProxy(env, 'HTTP_PROXY', warnings);
   const hasProxy = httpsProxy !== null || httpProxy !== null;
+  isProxied = hasProxy;
   const noProxy = hasProxy ? noProxyHosts(settings, env) : [];
   if (hasProxy) {
     setBoth(env, ['NO_PROXY'], noProxy.flatMap(formsForNode).join(','));
@@ -82,7 +86,7 @@ export function openNetwork(settings: NetworkSettings, env: Environment = proces
 
 /** Returns whether requests may have to go through a proxy; node:http decides for each. */
 export function usesProxy(): boolean {
-  return process.env['NODE_USE_ENV_PROXY'] === '1';
+  return (isProxied ??= process.env['NODE_USE_ENV_PROXY'] === '1');
 }
 
 /** Returns an agent for one request on a connection of its own; false stands for Node's own. */

@@ -228,19 +228,21 @@ export class Forwarder {
   }
 
   /** Returns the routes to what may answer instead: completions of the same dialect, each once. */
-  *#fallbacksOf(
+  #fallbacksOf(
     request: ForwardRequest,
     kind: RequestKind,
     first: ForwardRoute,
     routeTo: (provider: string, changed?: Changeable) => ForwardRoute,
-  ): Generator<ForwardRoute> {
-    if (!COMPLETING_KINDS.has(kind)) return;
-    for (const { provider, model } of fallbackRoutes(first, request.fallbacks ?? [])) {
-      if (!this.#deps.providers.find(provider)?.dialects[request.dialect]) continue;
-      yield model === undefined || model === first.model
-        ? { ...first, provider }
-        : routeTo(provider, withModel(request, model));
-    }
+  ): readonly ForwardRoute[] {
+    const { dialect, fallbacks = [] } = request;
+    if (fallbacks.length === 0 || !COMPLETING_KINDS.has(kind)) return [];
+    return [...fallbackRoutes(first, fallbacks)]
+      .filter(({ provider }) => this.#deps.providers.find(provider)?.dialects[dialect] !== undefined)
+      .map(({ provider, model }) =>
+        model === undefined || model === first.model
+          ? { ...first, provider }
+          : routeTo(provider, withModel(request, model)),
+      );
   }
 
   /**
@@ -300,7 +302,8 @@ export class Forwarder {
       const usual = route.plan(provider);
       const start = clock.monotonic();
       for (;;) {
-        const lease = await this.#lease(route, job, { tried, start, call }, signal);
+        const leased = this.#lease(route, job, { tried, start, call }, signal);
+        const lease = leased instanceof Promise ? await leased : leased;
         progress.release(true);
         const { keyId } = lease;
         let settlement: LeaseOutcome = { kind: 'cancelled' };
@@ -380,12 +383,12 @@ export class Forwarder {
    * Leases a key that was not tried yet; where none is left, waits for any as long as the caller
    * has time.
    */
-  async #lease(
+  #lease(
     { provider, model, models }: ForwardRoute,
     { maxWaitMs, caller, organization = DEFAULT_ORGANIZATION }: ExchangeJob,
     { tried, start, call }: { readonly tried: Set<string>; readonly start: number; readonly call: object },
     signal: AbortSignal,
-  ): Promise<KeyLease> {
+  ): Promise<KeyLease> | KeyLease {
     const { clock, keysOf } = this.#deps;
     const keys = keysOf(organization);
     const request = { provider, model, models, exclude: tried, call, ...askedBy(caller.uid, caller.caller) };
@@ -396,9 +399,10 @@ export class Forwarder {
       // serve again.
       if (maxWaitMs !== undefined && maxWaitMs > 0) tried.clear();
       const wait = { maxWaitMs, spentMs: clock.monotonic() - start, signal };
-      const lease = await keys.acquire(request, wait);
-      tried.clear();
-      return lease;
+      return keys.acquire(request, wait).then((lease) => {
+        tried.clear();
+        return lease;
+      });
     }
   }
 }
@@ -578,7 +582,14 @@ class Attempt {
       this.#answer = answer;
       if (isRefusal(answer.status)) return await this.#refused(answer);
       consumer.head(answer.status, this.#withoutKey(answer.headers));
-      await this.#read(answer);
+      try {
+        await this.#read(answer);
+      } catch (error) {
+        // All of the content is there and paid for: a connection that breaks behind it costs the
+        // usage at most.
+        const isBroken = error instanceof ExchangeFailure && (error.kind === 'network' || error.kind === 'timeout');
+        if (!consumer.isWhole || !isBroken) throw error;
+      }
       consumer.finish();
       const { totalTokens: tokens, costUsd } = consumer.seen.usage ?? {};
       const settlement: LeaseOutcome = { kind: 'succeeded', headers: answer.headers, tokens, costUsd };
@@ -595,7 +606,7 @@ class Attempt {
    * Reads the answer to its end. Content has a time limit of its own: keep-alives alone do not keep
    * a request alive for ever.
    */
-  async #read(answer: HttpAnswer): Promise<void> {
+  #read(answer: HttpAnswer): Promise<void> {
     const { clock } = this.#deps;
     const consumer = this.#consumer;
     const take = (chunk: Buffer): Promise<void> | void => {
@@ -604,14 +615,7 @@ class Attempt {
       return room && this.#gone ? Promise.race([room, this.#gone]) : room;
     };
     const contentWaitMs = this.#options.provider.timeoutMs * CONTENT_WAITS;
-    try {
-      await answer.each(take, { isDone: () => consumer.isDone, contents: () => consumer.contents, contentWaitMs });
-    } catch (error) {
-      // All of the content is there and paid for: a connection that breaks behind it costs the
-      // usage at most.
-      const isBroken = error instanceof ExchangeFailure && (error.kind === 'network' || error.kind === 'timeout');
-      if (!consumer.isWhole || !isBroken) throw error;
-    }
+    return answer.each(take, { isDone: () => consumer.isDone, contents: () => consumer.contents, contentWaitMs });
   }
 
   async #refused(answer: HttpAnswer): Promise<FailedAttempt> {

@@ -142,7 +142,7 @@ export class PassThrough implements AnswerConsumer {
   }
 
   /**
-   * Begins to hold the last event back until the answer ends, and returns the time up to which: it
+   * Begins to hold the last event back until the answer ends, and returns the time up to which. It
    * is the end for a client that reads events.
    */
   #holdEnd(): number {

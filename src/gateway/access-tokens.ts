@@ -25,6 +25,12 @@ const MAX_TOKENS = 4096;
 export class AccessTokens {
   /** By the beginning of their hashes. */
   readonly #grants = new Map<string, { readonly hash: Buffer; readonly grant: TokenGrant }>();
+  #revocations = 0;
+
+  /** Number of tokens that were ended: a token that was valid before is, as long as it stays. */
+  get revocations(): number {
+    return this.#revocations;
+  }
 
   /** Creates a token. Returns undefined where there are too many. */
   issue(grant: TokenGrant): { readonly token: string; readonly hash: string } | undefined {
@@ -48,6 +54,7 @@ export class AccessTokens {
   /** Ends the token with that hash. */
   revoke(hash: string): void {
     this.#grants.delete(prefixOf(hash));
+    this.#revocations += 1;
   }
 
   /** Returns what a token stands for, or undefined for one that is not valid. */

@@ -17,7 +17,7 @@ import { plainText } from '../base/plain-text.ts';
 import { maskKeyShapes } from '../base/redactor.ts';
 import type { Caller } from '../callers/caller.ts';
 import type { Admission, Gate } from '../callers/gate.ts';
-import { type Right, scopeOf, type TokenGrant } from '../callers/access.ts';
+import { type OrganizationRights, type Right, scopeOf, type TokenGrant } from '../callers/access.ts';
 import { DEFAULT_ORGANIZATION } from '../protocol/credential.ts';
 import { overUserLimit } from '../callers/user-limits.ts';
 import { askTcpPeerUid, readTcpTable, tcpPeerUid, type TcpEnd } from '../callers/tcp-peer.ts';
@@ -117,13 +117,34 @@ class Asker {
     const { rights, organizations } = this.admission;
     const grant = this.#grant;
     if (grant === null) return { rights, organizations };
+    const known = narrowedRights.get(organizations);
+    if (known?.grant === grant) return known;
     const within = (own: ReadonlySet<Right>): ReadonlySet<Right> =>
       new Set([...grant.rights].filter((right) => own.has(right)));
-    return {
+    const narrowed = {
+      grant,
       rights: within(rights),
       organizations: new Map([...organizations].map(([slug, own]) => [slug, within(own)])),
     };
+    narrowedRights.set(organizations, narrowed);
+    return narrowed;
   }
+}
+
+/**
+ * Rights of a connection within the token that it presented last, by the rights of its user. Those
+ * are another object after each change of the policy.
+ */
+const narrowedRights = new WeakMap<
+  OrganizationRights,
+  Pick<Caller, 'rights' | 'organizations'> & { readonly grant: TokenGrant }
+>();
+
+/** Token that was valid when so many others were ended. */
+interface PresentedToken {
+  readonly token: string;
+  readonly grant: TokenGrant;
+  readonly revocations: number;
 }
 
 /** Operation under which calls are checked and recorded. */
@@ -154,6 +175,11 @@ export class Gateway {
   readonly #isLoopback: boolean;
   readonly #admissions = new Map<Socket, Admission>();
   readonly #sessions = new WeakMap<Admission, string>();
+  /**
+   * Token that a connection presented last. Most present the same one with each request, and its
+   * hash takes longer than all other checks.
+   */
+  readonly #presented = new WeakMap<Socket, PresentedToken>();
   /** Loopback connections without a valid token so far, oldest first. */
   readonly #unknown = new Set<Socket>();
   /** Users behind loopback connections, as far as the kernel was asked. */
@@ -201,7 +227,7 @@ export class Gateway {
     }
   }
 
-  async #answer(exchange: HttpExchange): Promise<void> {
+  #answer(exchange: HttpExchange): Promise<void> | void {
     const { request, response } = exchange;
     assertRules(request, this.#isLoopback ? this.endpoint.port : null);
     const target = parseTarget(request.url ?? '', request.headers, this.#deps.targets);
@@ -233,19 +259,15 @@ export class Gateway {
         sendText(response, 200, 'text/plain; charset=utf-8', 'ok\n');
         return;
       case 'metrics':
-        await this.#counted(exchange, asker, async () => send(response, await this.#metrics(exchange, asker)));
-        return;
+        return this.#counted(exchange, asker, async () => send(response, await this.#metrics(exchange, asker)));
       case 'management':
-        await this.#counted(exchange, asker, (body) =>
+        return this.#counted(exchange, asker, (body) =>
           this.#manage(exchange, asker, { path: target.path, query: target.query, body }),
         );
-        return;
       case 'forward': {
         const organization = organizationOf(asker.caller, request.headers);
         this.#assertMayCall(asker, target.provider, organization);
-        await this.#counted(exchange, asker, (body) =>
-          this.#forward(exchange, asker, { ...target, organization }, body),
-        );
+        return this.#counted(exchange, asker, (body) => this.#forward(exchange, asker, target, organization, body));
       }
     }
   }
@@ -257,7 +279,7 @@ export class Gateway {
       if (known === undefined) throw new AipassError('CANCELLED', 'the client went away');
       return this.#asker(request.headers, known, null);
     }
-    const grant = this.#findGrant(request);
+    const grant = this.#findGrant(request, socket);
     const admission = known ?? this.#admitPeer(socket);
     const uid = admission.identify()?.uid;
     if (uid !== grant.uid && uid !== 0) {
@@ -285,17 +307,22 @@ export class Gateway {
     return session;
   }
 
-  #findGrant(request: HttpExchange['request']): TokenGrant {
+  #findGrant(request: HttpExchange['request'], socket: Socket): TokenGrant {
     const [token, other] = presentedTokens(request);
     const hint =
       'run the program with: aipassd exec -- program, in which OPENAI_API_KEY and its like hold a token to send; or make one: aipassd gateway-token NAME, which ends an earlier one of that name; or use the Unix socket, which needs none';
     const challenge = { 'www-authenticate': 'Bearer realm="aipassd"' };
     if (token === undefined) throw refusal(401, 'FORBIDDEN', 'this listener needs a token', hint, challenge);
     if (other !== undefined) throw refusal(400, 'BAD_REQUEST', 'the request presents two different tokens', 'send one');
-    const grant = this.#deps.tokens.find(token);
+    const { tokens } = this.#deps;
+    const { revocations } = tokens;
+    const last = this.#presented.get(socket);
+    if (last?.token === token && last.revocations === revocations) return last.grant;
+    const grant = tokens.find(token);
     if (grant === undefined) {
       throw refusal(401, 'FORBIDDEN', 'this token is unknown or has ended', hint, challenge);
     }
+    this.#presented.set(socket, { token, grant, revocations });
     return grant;
   }
 
@@ -403,7 +430,8 @@ export class Gateway {
   async #forward(
     { request, response, signal }: HttpExchange,
     asker: Asker,
-    { provider, dialect, path, query, organization }: ForwardTarget & { readonly organization: string },
+    { provider, dialect, path, query }: ForwardTarget,
+    organization: string,
     body: Buffer | null,
   ): Promise<void> {
     const { method = 'GET', headers } = request;

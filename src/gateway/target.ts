@@ -8,6 +8,7 @@
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
+import { BoundedMap } from '../base/bounded-map.ts';
 import { holdsToken } from '../protocol/gateway.ts';
 import type { Dialect, DialectEndpoint, Provider } from '../providers/provider.ts';
 
@@ -58,8 +59,34 @@ const PLAIN_PATH = /^[A-Za-z0-9_:~/-]*$/;
  */
 const MAX_DECODINGS = 4;
 
+/** Longest target that is remembered, and the most of them. */
+const MAX_KNOWN_LENGTH = 128;
+const MAX_KNOWN = 256;
+
+/**
+ * Targets that name their provider, by the family of the client's headers: most requests have one
+ * of a few. They hold as long as the endpoints that they were parsed for.
+ */
+const knownTargets = new BoundedMap<
+  string,
+  { readonly endpoints: Provider['dialects']; readonly target: ForwardTarget }
+>(MAX_KNOWN);
+
 /** Parses the target of a request. */
 export function parseTarget(url: string, headers: IncomingHttpHeaders, options: TargetOptions): Target {
+  if (url.length > MAX_KNOWN_LENGTH) return parseAnyTarget(url, headers, options);
+  const name = `${familyOf(headers)}${url}`;
+  const known = knownTargets.get(name);
+  if (known && options.dialectsOf(known.target.provider) === known.endpoints) return known.target;
+  const target = parseAnyTarget(url, headers, options);
+  // A query may hold a key, which nothing remembers.
+  if (target.kind !== 'forward' || !url.startsWith(`/${target.provider}/`) || !PLAIN_PATH.test(url)) return target;
+  const endpoints = options.dialectsOf(target.provider);
+  if (endpoints) knownTargets.set(name, { endpoints, target });
+  return target;
+}
+
+function parseAnyTarget(url: string, headers: IncomingHttpHeaders, options: TargetOptions): Target {
   const problem = findProblem(url);
   if (problem !== undefined) return { kind: 'malformed', problem };
   const { segments, query, endsInSlash } = splitTarget(url);
@@ -87,7 +114,8 @@ export function parseTarget(url: string, headers: IncomingHttpHeaders, options: 
   if (isVersion(first) || isUpload) return forward(providerOfDialect(segments, headers, options), segments);
   if (options.dialectsOf(first) !== undefined) return forward(first, segments.slice(1));
   // The AI SDK appends `/messages` to a base URL that other clients extend by `/v1/messages`.
-  if (first === 'messages' || (first === 'models' && isAnthropic(headers))) return forward(ANTHROPIC, segments);
+  if (first === 'messages' || (first === 'models' && familyOf(headers) === 'anthropic'))
+    return forward(ANTHROPIC, segments);
   return { kind: 'unknown', name: decode(first) };
 }
 
@@ -230,8 +258,8 @@ function providerOfDialect(segments: readonly string[], headers: IncomingHttpHea
 function chooseDialect(tail: readonly string[], headers: IncomingHttpHeaders): Dialect {
   // Google's OpenAI-compatible endpoints are below its native version.
   if (tail[0] === 'openai' || (isVersion(tail[0] ?? '') && tail[1] === 'openai')) return 'openai';
-  if (isAnthropic(headers)) return 'anthropic';
-  if (headers['x-goog-api-key'] !== undefined) return 'gemini';
+  const family = familyOf(headers);
+  if (family !== '') return family;
   const [first, second, third] = tail;
   if (first === 'v1beta' || first === 'v1alpha' || (first === 'upload' && second?.startsWith('v1') === true)) {
     return 'gemini';
@@ -241,8 +269,10 @@ function chooseDialect(tail: readonly string[], headers: IncomingHttpHeaders): D
   return resource === 'messages' ? 'anthropic' : 'openai';
 }
 
-function isAnthropic(headers: IncomingHttpHeaders): boolean {
-  return headers['anthropic-version'] !== undefined;
+/** Returns the dialect whose clients send such headers, or nothing where they do not show it. */
+function familyOf(headers: IncomingHttpHeaders): Dialect | '' {
+  if (headers['anthropic-version'] !== undefined) return 'anthropic';
+  return headers['x-goog-api-key'] === undefined ? '' : 'gemini';
 }
 
 function isVersion(segment: string): boolean {

@@ -544,8 +544,9 @@ class Answer implements HttpAnswer {
         fail(this.#failure);
         return;
       }
-      watch(Math.min(waitMs, contentWaitMs));
       body.read({ data: onData, end: onEnd, fail: onError });
+      // Most answers that are not streams are there already.
+      if (!isSettled && !isHeld) watch(Math.min(waitMs, contentWaitMs));
     });
   }
 

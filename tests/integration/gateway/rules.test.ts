@@ -381,6 +381,25 @@ describe('loopback', () => {
     narrow.close();
   });
 
+  it('a kept connection has the rights of the token that each request presents, until that ends', async () => {
+    const wide = await gateway.listeners.openRun(OWN_GRANT);
+    const narrow = await gateway.listeners.openRun({ ...OWN_GRANT, providers: new Set(['anthropic']) });
+    const socket = gateway.connect(wide.port);
+    const ask = async (token: string): Promise<number> => {
+      const head = `GET /local/v1/models HTTP/1.1\r\nHost: 127.0.0.1:${wide.port}\r\nAuthorization: Bearer ${token}`;
+      const answered = once(socket, 'data');
+      socket.write(`${head}\r\n\r\n`);
+      return Number(/^HTTP\/1\.1 (\d+)/.exec(String(await answered))?.[1]);
+    };
+    const statuses = [await ask(wide.token), await ask(wide.token), await ask(narrow.token), await ask(wide.token)];
+    expect(statuses).toEqual([200, 200, 403, 200]);
+    narrow.close();
+    expect([await ask(wide.token), await ask(narrow.token), await ask(wide.token)]).toEqual([200, 401, 200]);
+    wide.close();
+    expect(await ask(wide.token)).toBe(401);
+    socket.destroy();
+  });
+
   it('a token ends with its run, and the listener with the last run', async () => {
     await using other = await startTestGateway();
     const [first, second] = [await other.listeners.openRun(OWN_GRANT), await other.listeners.openRun(OWN_GRANT)];

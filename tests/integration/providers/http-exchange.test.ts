@@ -1,8 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { gzipSync } from 'node:zlib';
 import { systemClock, type Clock } from '../../../src/base/clock.ts';
+import { openNetwork } from '../../../src/base/network.ts';
 import { readBytes } from '../../../src/providers/http.ts';
 import { ExchangeFailure, openExchange, type HttpAnswer } from '../../../src/providers/http-exchange.ts';
 import { startLoopbackProvider } from '../../support/loopback-provider.ts';
@@ -249,44 +250,45 @@ describe('an exchange', () => {
   });
 });
 
-describe.each([
-  ['a connection of our own', '0'],
-  ['a connection of node:http', '1'],
-])('%s', (_what, usesProxy) => {
-  afterEach(() => vi.unstubAllEnvs());
-
-  /** Starts a server that answers each first request of a connection, and hands over the others. */
-  async function serveOnce(
-    onSecond: (socket: Socket) => void,
-  ): Promise<AsyncDisposable & { readonly url: string; readonly requests: () => number }> {
-    vi.stubEnv('NODE_USE_ENV_PROXY', usesProxy);
-    let requests = 0;
-    const sockets = new Set<Socket>();
-    const server: Server = createServer((socket) => {
-      let own = 0;
-      sockets.add(socket);
-      socket.on('error', () => {});
-      socket.on('data', (bytes) => {
-        // The body may come behind its head.
-        if (!bytes.toString('latin1').startsWith('POST ')) return;
-        requests += 1;
-        own += 1;
-        if (own === 1) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
-        else onSecond(socket);
-      });
+/** Starts a server that answers each first request of a connection, and hands over the others. */
+async function serveOnce(
+  onSecond: (socket: Socket) => void,
+): Promise<AsyncDisposable & { readonly url: string; readonly requests: () => number }> {
+  let requests = 0;
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((socket) => {
+    let own = 0;
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('data', (bytes) => {
+      // The body may come behind its head.
+      if (!bytes.toString('latin1').startsWith('POST ')) return;
+      requests += 1;
+      own += 1;
+      if (own === 1) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+      else onSecond(socket);
     });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    return {
-      url: `http://127.0.0.1:${portOf(server)}/`,
-      requests: () => requests,
-      async [Symbol.asyncDispose]() {
-        server.close();
-        for (const socket of sockets) socket.destroy();
-        await once(server, 'close');
-      },
-    };
-  }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `http://127.0.0.1:${portOf(server)}/`,
+    requests: () => requests,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await once(server, 'close');
+    },
+  };
+}
+
+describe.each([
+  ['a connection of our own', {}],
+  ['a connection of node:http', { HTTP_PROXY: 'http://127.0.0.1:9' }],
+])('%s', (_what, env) => {
+  // No request to loopback goes through a proxy.
+  beforeEach(() => void openNetwork({}, { ...env }));
+  afterEach(() => void openNetwork({}, {}));
 
   test('that was closed before it is used again costs nothing: the request is sent once more', async () => {
     const clock = new ManualClock();
@@ -315,13 +317,11 @@ describe.each([
     ['204', '204 No Content\r\nContent-Encoding: br'],
     ['304', '304 Not Modified\r\nContent-Encoding: br'],
   ])('takes %s that is announced as compressed', async (_case, head, body = '') => {
-    vi.stubEnv('NODE_USE_ENV_PROXY', usesProxy);
     await using server = await serveBytes(`HTTP/1.1 ${head}\r\n\r\n${body}`);
     expect(await readAll(await open(server.url))).toBe('');
   });
 
   test('fails where a compressed body is cut', async () => {
-    vi.stubEnv('NODE_USE_ENV_PROXY', usesProxy);
     const cut = gzipSync('hello').subarray(0, 5).toString('latin1');
     await using server = await serveBytes(
       Buffer.from(`HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Encoding: gzip\r\n\r\n${cut}`, 'latin1'),

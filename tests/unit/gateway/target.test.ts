@@ -132,3 +132,31 @@ describe('the dialect of an error', () => {
     expect(dialectOf(url, headers)).toBe(dialect);
   });
 });
+
+it('a target that was parsed before follows the configuration, and the headers of the request', () => {
+  const configured = (baseUrl: string | undefined) => {
+    const providers = createProviders(configSchema.parse(baseUrl ? { providers: { mine: { baseUrl } } } : {}));
+    return (headers: Readonly<Record<string, string>> = {}): string =>
+      short(
+        parseTarget('/mine/v2/messages', headers, {
+          dialectsOf: (name) => providers.find(name)?.dialects,
+          defaultProvider: 'mine',
+        }),
+      );
+  };
+  const before = configured('http://127.0.0.1:1/v1');
+  const after = configured('http://127.0.0.1:1/v2');
+  const without = configured(undefined);
+  expect([before(), before(), after(), after(), without(), before()]).toEqual([
+    'mine openai /v2/messages',
+    'mine openai /v2/messages',
+    'mine openai /messages',
+    'mine openai /messages',
+    'unknown',
+    'mine openai /v2/messages',
+  ]);
+  expect([short(parse('/openrouter/v1/models')), short(parse('/openrouter/v1/models', VERSION))]).toEqual([
+    'openrouter openai /models',
+    'openrouter anthropic /v1/models',
+  ]);
+});
