@@ -170,15 +170,24 @@ export function readUsage(dialect: Dialect, usage: Fields): CompletionUsage {
   return counts;
 }
 
+/** Places that `readUsage` reads, as `parsePlaces` takes them. */
+const PLACES_READ: Readonly<Record<Dialect, ReadonlySet<string>>> = {
+  openai: placesOf(OPENAI_USAGE),
+  anthropic: placesOf(ANTHROPIC_USAGE),
+  gemini: placesOf(GEMINI_USAGE),
+};
+
+function placesOf({ promptParts, completionParts, ...counts }: UsageTable): ReadonlySet<string> {
+  const all = [...promptParts, ...completionParts, ...Object.values(counts)].flat();
+  return new Set(all.map((path) => path.join('.')));
+}
+
 /**
  * Returns the fields of a usage document that `readUsage` does not read, those of zeros left out;
  * undefined where there are none.
  */
 function unreadUsage(dialect: Dialect, usage: Fields): Fields | undefined {
-  const { promptParts, completionParts, ...counts } = USAGE_TABLES[dialect];
-  const places = new Set(
-    [...promptParts, ...completionParts, ...Object.values(counts)].flat().map((path) => path.join('.')),
-  );
+  const places = PLACES_READ[dialect];
   const isRead = (name: string, value: unknown): boolean => {
     if (!isRecord(value)) return places.has(name);
     return Object.entries(value).every(([inner, part]) => places.has(`${name}.${inner}`) || isEmpty(part));

@@ -12,6 +12,8 @@ import { systemClock } from '../base/clock.ts';
 import { AnswerReader, type AnswerSink } from './answer-reader.ts';
 
 export interface ConnectionTarget {
+  /** Name of its pool: requests to other targets never share its connections. */
+  readonly name: string;
   readonly isSecure: boolean;
   readonly hostname: string;
   readonly port: number;
@@ -162,8 +164,7 @@ const MAX_POOLS = 256;
 /** Pools by address. */
 const pools = new BoundedMap<string, Pool>(MAX_POOLS, (pool) => pool.clear());
 
-function poolOf({ isSecure, hostname, port, lookup }: ConnectionTarget): Pool {
-  const name = `${lookup ? 'guarded ' : ''}${isSecure ? 'https' : 'http'}://${hostname}:${port}`;
+function poolOf({ name }: ConnectionTarget): Pool {
   let pool = pools.get(name);
   if (pool === undefined) {
     pool = new Pool();

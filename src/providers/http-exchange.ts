@@ -23,6 +23,7 @@ import {
   sendRequest,
   type BodyListener,
   type BodySource,
+  type ConnectionTarget,
   type HeadListener,
 } from './http-connection.ts';
 
@@ -197,7 +198,7 @@ function send(
       },
       fail: ({ error, isConnected, isLost }) => {
         settle();
-        const reason = describeFailure(error, isConnected, targetOf(request.url).hostname);
+        const reason = describeFailure(error, isConnected, targetOf(request.url).origin.hostname);
         if (!isLost || !wasClosedBefore(reason, sentAt, clock.monotonic())) {
           reject(reason);
           return;
@@ -232,19 +233,17 @@ function sendDirectly(
   mayReuse: boolean,
   listener: HeadListener,
 ): SentRequest {
-  const { protocol, hostname, port, path, auth } = targetOf(url);
-  const isSecure = protocol === 'https:';
+  const { origin, path, auth } = targetOf(url);
   const body = typeof given === 'string' ? Buffer.from(given) : given;
-  const host = `${hostname.includes(':') ? `[${hostname}]` : hostname}${port === '' ? '' : `:${port}`}`;
   if (!TOKEN.test(method)) throw new Error('the method holds a character that it may not hold');
   let head = `${method} ${path} HTTP/1.1\r\n`;
   for (const name in headers) head += printField(name, headers[name]);
-  head += `host: ${host}\r\nconnection: keep-alive\r\n`;
+  head += `host: ${origin.host}\r\nconnection: keep-alive\r\n`;
   if (auth !== undefined && headers['authorization'] === undefined) {
     head += `authorization: Basic ${Buffer.from(auth).toString('base64')}\r\n`;
   }
   if (body !== undefined || !BODILESS_METHODS.has(method)) head += `content-length: ${body?.length ?? 0}\r\n`;
-  const target = { isSecure, hostname, port: port === '' ? (isSecure ? 443 : 80) : Number(port), lookup };
+  const target = lookup ? { ...origin, name: `guarded ${origin.name}`, lookup } : origin;
   return sendRequest(target, `${head}\r\n`, body, { mayReuse, isHeadOnly: method === 'HEAD' }, listener);
 }
 
@@ -295,35 +294,46 @@ function sendByNode(request: HttpRequest, mayReuse: boolean, listener: HeadListe
   };
 }
 
-/** Where a URL leads; `port` is empty for the usual one. */
-interface Target {
+/** Address of a server. */
+interface Origin extends ConnectionTarget {
   readonly protocol: string;
-  readonly hostname: string;
-  readonly port: string;
+  /** Host and port as a request names them: the usual port is left out. */
+  readonly host: string;
+}
+
+/** Where a URL leads. */
+interface Target {
+  readonly origin: Origin;
   readonly path: string;
   readonly auth?: string;
 }
 
 /** Parsed origins: the same few hosts are asked all the time. */
-const ORIGINS = new BoundedMap<string, Omit<Target, 'path' | 'auth'>>(64);
+const ORIGINS = new BoundedMap<string, Origin>(64);
 
 /** Returns where a URL leads. One that is written as HTTP wants it is not parsed again. */
 function targetOf(url: string): Target {
   const end = url.indexOf('/', url.indexOf('//') + 2);
   const path = end === -1 ? '/' : url.slice(end);
   if (!/^[\x21-\x7e]+$/.test(path) || path.includes('#') || url.includes('@')) {
-    const { protocol, hostname, port, pathname, search, username, password } = new URL(url);
+    const parsed = new URL(url);
+    const { pathname, search, username, password } = parsed;
     const auth = username === '' ? {} : { auth: `${decodeURIComponent(username)}:${decodeURIComponent(password)}` };
-    return { protocol, hostname: unbracket(hostname), port, path: pathname + search, ...auth };
+    return { origin: originOf(parsed), path: pathname + search, ...auth };
   }
-  const origin = end === -1 ? url : url.slice(0, end);
-  let known = ORIGINS.get(origin);
-  if (!known) {
-    const { protocol, hostname, port } = new URL(origin);
-    known = { protocol, hostname: unbracket(hostname), port };
-    ORIGINS.set(origin, known);
+  const written = end === -1 ? url : url.slice(0, end);
+  let origin = ORIGINS.get(written);
+  if (!origin) {
+    origin = originOf(new URL(written));
+    ORIGINS.set(written, origin);
   }
-  return { ...known, path };
+  return { origin, path };
+}
+
+function originOf({ protocol, hostname, port, host, origin: name }: URL): Origin {
+  const isSecure = protocol === 'https:';
+  const usualPort = isSecure ? 443 : 80;
+  return { protocol, isSecure, hostname: unbracket(hostname), port: Number(port || usualPort), host, name };
 }
 
 function unbracket(hostname: string): string {
@@ -331,14 +341,15 @@ function unbracket(hostname: string): string {
 }
 
 function prepare({ method, url, headers, body, lookup }: HttpRequest, mayReuse: boolean): ClientRequest {
-  const target = targetOf(url);
-  const { protocol, hostname } = target;
+  const { origin, path, auth } = targetOf(url);
+  const { protocol, hostname, port } = origin;
   // Not by import: that loads every lazy export too (WebSocket, and fetch with it), at start-up,
   // for 30 ms and 8 MB.
   const { request } = process.getBuiltinModule(protocol === 'https:' ? 'node:https' : 'node:http');
   const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
   const agent = mayReuse ? (lookup ? { agent: separateAgent(protocol) } : {}) : { agent: singleUseAgent(protocol) };
   const resolving = lookup ? { lookup: lookupOf(hostname, lookup) } : {};
+  const target = { protocol, hostname, port, path, ...(auth === undefined ? {} : { auth }) };
   return request({ ...target, method, headers: { ...headers, ...length }, ...agent, ...resolving });
 }
 
