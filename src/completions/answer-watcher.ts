@@ -55,7 +55,7 @@ export class AnswerWatcher {
   #splitter: SseSplitter | undefined;
   #scanner: JsonScanner | undefined;
   #kept: Buffer[] = [];
-  #sawEnd = false;
+  #sawLastEvent = false;
   #isFinished = false;
   #contents = 0;
   #error: ErrorInAnswer | undefined;
@@ -94,14 +94,14 @@ export class AnswerWatcher {
     return this.#error;
   }
 
-  /** Whether the event has come that is the last one: at it, clients stop reading. */
-  get isOver(): boolean {
-    return this.#sawEnd;
+  /** Whether the last event of a stream has come: at it, clients stop reading. */
+  get sawLastEvent(): boolean {
+    return this.#sawLastEvent;
   }
 
   /** Whether all of the content is there, though the connection may still be open. */
   get isFinished(): boolean {
-    return this.#sawEnd || this.#isFinished;
+    return this.#sawLastEvent || this.#isFinished;
   }
 
   /**
@@ -186,7 +186,7 @@ export class AnswerWatcher {
         const value = parseJson(text);
         this.#summary.addMember(name, value);
         if (name === 'error' || name === 'base_resp') this.#note(errorIn({ [name]: value }));
-        if (name === 'type' && isLastEvent(value)) this.#sawEnd = true;
+        if (name === 'type' && isLastEvent(value)) this.#sawLastEvent = true;
       },
       nesting,
     );
@@ -219,14 +219,14 @@ export class AnswerWatcher {
     if (typeof value !== 'object' || value === null) {
       if (strips) this.#kept.push(raw);
       if (isErrorEvent(raw)) this.#note(text);
-      if (text.trim() === '[DONE]') this.#sawEnd = true;
+      if (text.trim() === '[DONE]') this.#sawLastEvent = true;
       return;
     }
     const document = toRecord(value);
     if (strips && !isUsageOnly(document)) this.#kept.push(raw);
     this.#summary.add(document);
     this.#note(errorIn(document) ?? (isErrorEvent(raw) && !isEmptyRecord(document) ? document : undefined));
-    if (isLastEvent(document['type'])) this.#sawEnd = true;
+    if (isLastEvent(document['type'])) this.#sawLastEvent = true;
     if (this.#error || hasFinishReason(document)) this.#isFinished = true;
     if (isContent(document, this.#options.kind)) this.#contents += 1;
   }

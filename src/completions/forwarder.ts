@@ -7,7 +7,7 @@
  * `completion.create` sends chats that it builds and reads itself (`exchange`).
  *
  * The contract is forwarding.ts. Every lease is settled exactly once, and every attempt is recorded
- * before the client can see its end.
+ * before the end of its answer leaves.
  */
 
 import type { LookupFunction } from 'node:net';

@@ -3,6 +3,9 @@
  *
  * Nothing is passed before the first content, so that an answer that turns out to be a failure can
  * still give way to another key. Keep-alives before it are held for a few seconds at most.
+ *
+ * The last event of a stream is held for a moment, too. Clients stop reading at it, and close a
+ * connection on which the answer has not ended. It leaves with the end, once that was recorded.
  */
 
 import type { Clock } from '../base/clock.ts';
@@ -22,8 +25,8 @@ const MAX_HOLD_MS = 5000;
 const NO_CONTENT = 204;
 
 /**
- * Longest time that the last event is held back for the end of the connection, in milliseconds: one
- * usually comes with the other.
+ * Longest time that the last event is held back for the end of the answer, in milliseconds: they
+ * usually come together.
  */
 const MAX_END_HOLD_MS = 50;
 
@@ -44,8 +47,11 @@ export class PassThrough implements AnswerConsumer {
   /** Bytes that are still to come, where the head announced how many. */
   #left = Number.NaN;
   #isCut = false;
-  /** The hold of the last event, and the time up to which it lasts. */
-  #endHold: { readonly until: number; readonly cancel: () => void } | undefined;
+  /** Whether the last event is held back; `over` once it was for long enough. */
+  #endHold: 'none' | 'held' | 'over' = 'none';
+  #cancelEndHold: (() => void) | undefined;
+  /** Why the last event could not be passed on when its hold was over. */
+  #endFailure: unknown;
 
   constructor(sink: ForwardSink, options: WatchOptions, clock: Clock) {
     this.#sink = sink;
@@ -77,7 +83,7 @@ export class PassThrough implements AnswerConsumer {
   cut(): void {
     this.#isCut = true;
     this.#held = [];
-    this.#endHold?.cancel();
+    this.#cancelEndHold?.();
   }
 
   head(status: number, headers: Readonly<Record<string, string>>): void {
@@ -103,13 +109,16 @@ export class PassThrough implements AnswerConsumer {
       this.#held.push(passed);
       return;
     }
-    const { error, contents, isOver } = this.#watcher;
-    if (this.#begun && !isOver) return passed.length === 0 ? undefined : this.#write(passed);
+    const { error, contents, sawLastEvent } = this.#watcher;
+    if (this.#begun && !sawLastEvent) return passed.length === 0 ? undefined : this.#write(passed);
     if (!this.#begun && error) throw error;
     this.#held.push(passed);
     this.#heldBytes += passed.length;
-    const holdUntil = contents === 0 ? this.#holdUntil : isOver ? this.#holdEnd() : 0;
-    if (this.#heldBytes < MAX_HOLD_BYTES && this.#clock.monotonic() < holdUntil) return;
+    if (this.#heldBytes < MAX_HOLD_BYTES) {
+      const isContentAwaited = !this.#begun && contents === 0;
+      if (isContentAwaited && this.#clock.monotonic() < this.#holdUntil) return;
+      if (sawLastEvent && this.#holdsEnd()) return;
+    }
     return this.#commit();
   }
 
@@ -120,9 +129,11 @@ export class PassThrough implements AnswerConsumer {
   }
 
   async close(): Promise<void> {
-    this.#endHold?.cancel();
+    this.#cancelEndHold?.();
     if (this.#isCut) return;
-    const last = this.#begin();
+    if (this.#endFailure !== undefined) throw this.#endFailure;
+    this.#passHead();
+    const last = this.#takeHeld();
     try {
       await this.#sink.end(last);
     } catch (error) {
@@ -135,47 +146,56 @@ export class PassThrough implements AnswerConsumer {
    * failure, else not.
    */
   async break(): Promise<void> {
-    this.#endHold?.cancel();
+    this.#cancelEndHold?.();
     if (this.#isCut) return;
-    if (this.#watcher.error) await this.close();
-    else this.#sink.abort();
+    if (this.#watcher.error) {
+      await this.close();
+      return;
+    }
+    // Behind the last event nothing is missed: it is the client's, however the connection ends.
+    if (this.#watcher.sawLastEvent) void this.#letEndGo();
+    this.#sink.abort();
   }
 
-  /**
-   * Begins to hold the last event back until the answer ends, and returns the time up to which. It
-   * is the end for a client that reads events.
-   */
-  #holdEnd(): number {
-    if (this.#endHold) return this.#endHold.until;
-    const cancel = this.#clock.after(MAX_END_HOLD_MS, () => void this.#letEndGo());
-    this.#endHold = { until: this.#clock.monotonic() + MAX_END_HOLD_MS, cancel };
+  /** Returns whether the last event is held back, with what came in one piece with it. */
+  #holdsEnd(): boolean {
+    if (this.#endHold === 'over') return false;
+    if (this.#endHold === 'held') return true;
     // Behind a head that was passed on, every end is `close` or `break`.
-    const held = this.#begin();
-    this.#held.push(held);
-    return this.#endHold.until;
+    this.#passHead();
+    this.#endHold = 'held';
+    this.#cancelEndHold = this.#clock.after(MAX_END_HOLD_MS, () => void this.#letEndGo());
+    return true;
   }
 
+  /** Passes on what is held back. A failure is kept for the end of the answer. */
   async #letEndGo(): Promise<void> {
+    this.#endHold = 'over';
     try {
       await this.#commit();
-    } catch {
-      // A receiver that fails here does so again at the end.
+    } catch (error) {
+      this.#endFailure = error;
     }
   }
 
   #commit(): Promise<void> | void {
-    const bytes = this.#begin();
+    this.#passHead();
+    const bytes = this.#takeHeld();
     return bytes.length === 0 ? undefined : this.#write(bytes);
   }
 
-  /** Passes the head on where that was not done yet, and returns the bytes that were held back. */
-  #begin(): Buffer {
+  /** Passes the head on where that was not done yet. */
+  #passHead(): void {
+    if (this.#begun) return;
     try {
-      if (!this.#begun) this.#sink.head(this.#status, this.#headersByForm());
-      this.#begun = true;
+      this.#sink.head(this.#status, this.#headersByForm());
     } catch (error) {
       throw receiverFailure(error);
     }
+    this.#begun = true;
+  }
+
+  #takeHeld(): Buffer {
     const held = this.#held;
     this.#held = [];
     this.#heldBytes = 0;

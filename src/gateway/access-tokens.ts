@@ -3,7 +3,8 @@
  * run of `aipassd exec` or one named caller.
  *
  * Only SHA-256 hashes are kept. A map finds the candidate by the first bytes of its hash; the whole
- * hash is compared in constant time.
+ * hash is compared in constant time. An open connection remembers the token that it presented last
+ * (gateway.ts).
  */
 
 import { hash as hashOnce, randomBytes, timingSafeEqual } from 'node:crypto';
@@ -27,7 +28,7 @@ export class AccessTokens {
   readonly #grants = new Map<string, { readonly hash: Buffer; readonly grant: TokenGrant }>();
   #revocations = 0;
 
-  /** Number of tokens that were ended: a token that was valid before is, as long as it stays. */
+  /** Number of revocations so far. A token that was found stays valid while it does not change. */
   get revocations(): number {
     return this.#revocations;
   }
@@ -42,6 +43,7 @@ export class AccessTokens {
   /** Makes a token valid whose hash was stored; false where there are too many. */
   restore(hash: string, grant: TokenGrant): boolean {
     if (this.#grants.size >= MAX_TOKENS) return false;
+    if (this.has(hash)) this.#revocations += 1;
     this.#grants.set(prefixOf(hash), { hash: Buffer.from(hash, 'hex'), grant });
     return true;
   }

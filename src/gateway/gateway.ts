@@ -7,7 +7,7 @@
  * the body.
  */
 
-import { randomUUID } from 'node:crypto';
+import { randomUUID, timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { AipassError } from '../base/errors.ts';
@@ -140,9 +140,9 @@ const narrowedRights = new WeakMap<
   Pick<Caller, 'rights' | 'organizations'> & { readonly grant: TokenGrant }
 >();
 
-/** Token that was valid when so many others were ended. */
+/** Token that was found. It is valid while the number of revocations does not change. */
 interface PresentedToken {
-  readonly token: string;
+  readonly token: Buffer;
   readonly grant: TokenGrant;
   readonly revocations: number;
 }
@@ -317,12 +317,14 @@ export class Gateway {
     const { tokens } = this.#deps;
     const { revocations } = tokens;
     const last = this.#presented.get(socket);
-    if (last?.token === token && last.revocations === revocations) return last.grant;
+    const presented = Buffer.from(token);
+    if (last?.revocations === revocations && isSame(last.token, presented)) return last.grant;
     const grant = tokens.find(token);
     if (grant === undefined) {
+      this.#presented.delete(socket);
       throw refusal(401, 'FORBIDDEN', 'this token is unknown or has ended', hint, challenge);
     }
-    this.#presented.set(socket, { token, grant, revocations });
+    this.#presented.set(socket, { token: presented, grant, revocations });
     return grant;
   }
 
@@ -446,7 +448,7 @@ export class Gateway {
         // Nor does the rest of an answer leave after its right was taken away.
         this.#assertMayCall(asker, provider, organization);
         const hasRoom = response.write(bytes);
-        // node:http sends once everything that came with the first bytes was read, too.
+        // node:http holds bytes back until everything that came with them was read, too.
         if (isFirst) response.socket?.uncork();
         isFirst = false;
         return hasRoom ? undefined : whenWritable(response, signal);
@@ -553,6 +555,11 @@ export class Gateway {
     if (isUnread && response.req.headers.expect === undefined) endBehindRequest(response, body);
     else response.end(response.req.method === 'HEAD' ? undefined : body);
   }
+}
+
+/** Compares tokens in constant time. */
+function isSame(one: Buffer, other: Buffer): boolean {
+  return one.length === other.length && timingSafeEqual(one, other);
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * The target of a request, read from its request line and headers. Pure: nothing is sent, nobody is
+ * The target of a request, read from its request line and headers. Nothing is sent, nobody is
  * asked.
  *
  * A target is refused, never repaired, where it could mean one address to us and another to a
@@ -67,22 +67,27 @@ const MAX_KNOWN = 256;
  * Targets that name their provider, by the family of the client's headers: most requests have one
  * of a few. They hold as long as the endpoints that they were parsed for.
  */
-const knownTargets = new BoundedMap<
-  string,
-  { readonly endpoints: Provider['dialects']; readonly target: ForwardTarget }
->(MAX_KNOWN);
+const knownTargets = new WeakMap<TargetOptions, BoundedMap<string, KnownTarget>>();
+
+interface KnownTarget {
+  readonly endpoints: Provider['dialects'];
+  readonly target: ForwardTarget;
+}
 
 /** Parses the target of a request. */
 export function parseTarget(url: string, headers: IncomingHttpHeaders, options: TargetOptions): Target {
   if (url.length > MAX_KNOWN_LENGTH) return parseAnyTarget(url, headers, options);
-  const name = `${familyOf(headers)}${url}`;
-  const known = knownTargets.get(name);
+  const name = `${familyOf(headers)} ${url}`;
+  const known = knownTargets.get(options)?.get(name);
   if (known && options.dialectsOf(known.target.provider) === known.endpoints) return known.target;
   const target = parseAnyTarget(url, headers, options);
   // A query may hold a key, which nothing remembers.
   if (target.kind !== 'forward' || !url.startsWith(`/${target.provider}/`) || !PLAIN_PATH.test(url)) return target;
   const endpoints = options.dialectsOf(target.provider);
-  if (endpoints) knownTargets.set(name, { endpoints, target });
+  if (!endpoints) return target;
+  const targets = knownTargets.get(options) ?? new BoundedMap<string, KnownTarget>(MAX_KNOWN);
+  knownTargets.set(options, targets);
+  targets.set(name, { endpoints, target });
   return target;
 }
 

@@ -12,8 +12,8 @@ import { systemClock } from '../base/clock.ts';
 import { AnswerReader, type AnswerSink } from './answer-reader.ts';
 
 export interface ConnectionTarget {
-  /** Name of its pool: requests to other targets never share its connections. */
-  readonly name: string;
+  /** Scheme, host and port as one text. */
+  readonly origin: string;
   readonly isSecure: boolean;
   readonly hostname: string;
   readonly port: number;
@@ -164,7 +164,8 @@ const MAX_POOLS = 256;
 /** Pools by address. */
 const pools = new BoundedMap<string, Pool>(MAX_POOLS, (pool) => pool.clear());
 
-function poolOf({ name }: ConnectionTarget): Pool {
+function poolOf({ origin, lookup }: ConnectionTarget): Pool {
+  const name = lookup ? `guarded ${origin}` : origin;
   let pool = pools.get(name);
   if (pool === undefined) {
     pool = new Pool();

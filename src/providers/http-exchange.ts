@@ -243,8 +243,13 @@ function sendDirectly(
     head += `authorization: Basic ${Buffer.from(auth).toString('base64')}\r\n`;
   }
   if (body !== undefined || !BODILESS_METHODS.has(method)) head += `content-length: ${body?.length ?? 0}\r\n`;
-  const target = lookup ? { ...origin, name: `guarded ${origin.name}`, lookup } : origin;
-  return sendRequest(target, `${head}\r\n`, body, { mayReuse, isHeadOnly: method === 'HEAD' }, listener);
+  return sendRequest(
+    lookup ? { ...origin, lookup } : origin,
+    `${head}\r\n`,
+    body,
+    { mayReuse, isHeadOnly: method === 'HEAD' },
+    listener,
+  );
 }
 
 /** Sends a request by node:http, which knows proxies. Throws for one that cannot be sent. */
@@ -330,10 +335,10 @@ function targetOf(url: string): Target {
   return { origin, path };
 }
 
-function originOf({ protocol, hostname, port, host, origin: name }: URL): Origin {
+function originOf({ protocol, hostname, port, host, origin }: URL): Origin {
   const isSecure = protocol === 'https:';
   const usualPort = isSecure ? 443 : 80;
-  return { protocol, isSecure, hostname: unbracket(hostname), port: Number(port || usualPort), host, name };
+  return { protocol, isSecure, hostname: unbracket(hostname), port: Number(port || usualPort), host, origin };
 }
 
 function unbracket(hostname: string): string {

@@ -1,5 +1,7 @@
 import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
+import { AipassError } from '../../../src/base/errors.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 import { until } from '../../support/until.ts';
 import { eventOf, events, json, keyOf, Received, startForward } from './forward-fixture.ts';
 
@@ -783,20 +785,86 @@ describe('the last event of a stream', () => {
   });
 
   test('is not held where very much follows it', async () => {
-    await using fixture = await startForward();
-    const rest = `: ${'x'.repeat(200_000)}\n\n`;
+    // Time stands still: nothing but the number of bytes lets it go.
+    await using fixture = await startForward({ clock: new ManualClock() });
+    const text = `${CONTENT}data: [DONE]\n\n: ${'x'.repeat(100_000)}\n\n`;
     const { promise: isSeen, resolve: see } = Promise.withResolvers<void>();
     fixture.answerWith((response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write(`${CONTENT}data: [DONE]\n\n${rest}`);
+      response.write(text);
       void isSeen.then(() => response.end());
     });
     const sink = new Received();
     sink.room = () => {
-      if (sink.bytes.length > 100_000) see();
+      if (sink.text.includes('[DONE]')) see();
     };
     await fixture.forward({}, { sink });
-    expect(sink.text).toBe(`${CONTENT}data: [DONE]\n\n${rest}`);
+    expect(sink.text).toBe(text);
+  });
+
+  test.each([
+    ['a chunk without a size', 'x\r\n'],
+    ['a line without CR', '0\n\n'],
+  ])('is passed on where %s follows it: the client has all that it waits for', async (_what, rest) => {
+    await using fixture = await startForward({ clock: new ManualClock() });
+    const text = `${CONTENT}data: [DONE]\n\n`;
+    fixture.answerWith((response) => {
+      response.socket?.end(
+        `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n${text.length.toString(16)}\r\n${text}\r\n${rest}`,
+      );
+    });
+    const { sink } = await fixture.forward();
+    expect(sink.text).toBe(text);
+    expect(sink.state).toBe('aborted');
+  });
+
+  test('is dropped where its client goes away, and nothing is passed on later', async () => {
+    const clock = new ManualClock();
+    await using fixture = await startForward({ clock });
+    const { promise: isAsked, resolve: ask } = Promise.withResolvers<void>();
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(CONTENT);
+      response.write('data: [DONE]\n\n', () => ask());
+    });
+    const stop = new AbortController();
+    const sink = new Received();
+    const { promise: isBegun, resolve: begin } = Promise.withResolvers<void>();
+    sink.room = () => begin();
+    const forwarding = fixture.forward({}, { sink, signal: stop.signal });
+    await Promise.all([isAsked, isBegun]);
+    stop.abort(new AipassError('CANCELLED', 'gone'));
+    const { outcome } = await forwarding;
+    expect(outcome.kind).toBe('failed');
+    const passed = sink.text;
+    clock.advance(1000);
+    expect(sink.text).toBe(passed);
+  });
+
+  test('fails the answer where its receiver refused it meanwhile', async () => {
+    const clock = new ManualClock();
+    await using fixture = await startForward({ clock });
+    const { promise: isSeen, resolve: see } = Promise.withResolvers<void>();
+    fixture.answerWith((response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(CONTENT);
+      response.write('data: [DONE]\n\n');
+      void isSeen.then(() => response.end());
+    });
+    const sink = new Received();
+    sink.room = () => {
+      if (sink.text.includes('[DONE]')) throw new AipassError('FORBIDDEN', 'the right was taken away');
+    };
+    const forwarding = fixture.forward({}, { sink });
+    await until('the last event is refused', () => {
+      clock.advance(50);
+      return sink.text.includes('[DONE]');
+    });
+    sink.room = undefined;
+    see();
+    const { outcome } = await forwarding;
+    expect(outcome).toMatchObject({ kind: 'failed', begun: true });
+    expect(fixture.recorded).toMatchObject([{ status: 'success' }]);
   });
 
   test('is not passed on behind an error: another key answers', async () => {

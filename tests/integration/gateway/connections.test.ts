@@ -1,10 +1,12 @@
 import { once } from 'node:events';
+import { readSync } from 'node:fs';
 import { setImmediate as nextPass } from 'node:timers/promises';
 import { request as sendRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import { systemClock } from '../../../src/base/clock.ts';
 import { AipassError } from '../../../src/base/errors.ts';
+import { socketDescriptor } from '../../../src/base/native.ts';
 import type { AccessGrants } from '../../../src/callers/access.ts';
 import { Gate } from '../../../src/callers/gate.ts';
 import { UserLimits } from '../../../src/callers/user-limits.ts';
@@ -396,4 +398,22 @@ it.runIf(OWN_UID !== 0)('the rest of an answer does not leave after its right wa
   goOn();
   await until('the answer is broken off', () => answer.closed);
   expect({ received, complete: answer.complete }).toEqual({ received: 'first', complete: false });
+});
+
+it('the first bytes of an answer leave at once, whatever its writer does next', async () => {
+  let read = '';
+  const forward: Forward = async (_request, sink) => {
+    sink.head(200, { 'content-type': 'text/event-stream' });
+    void sink.write(Buffer.from('first'));
+    const bytes = Buffer.alloc(4096);
+    read = bytes.toString('latin1', 0, readSync(socketDescriptor(client), bytes));
+    await sink.end(Buffer.from('last'));
+    return ANSWERED;
+  };
+  await using gateway = await startTestGateway({ forward });
+  const client = gateway.connect();
+  const rest = readAll(client);
+  client.end('GET /local/v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  expect(await rest).toContain('last');
+  expect(read).toMatch(/^HTTP\/1\.1 200 OK\r\n[\s\S]*first/);
 });

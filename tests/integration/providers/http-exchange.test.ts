@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { createServer, type LookupFunction, type Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { gzipSync } from 'node:zlib';
@@ -24,10 +24,11 @@ function open(
     limits?: Partial<typeof LIMITS>;
     headers?: Record<string, string>;
     clock?: Clock;
+    lookup?: LookupFunction;
   } = {},
 ): Promise<HttpAnswer> {
   return openExchange(
-    { method: 'POST', url, headers: options.headers ?? {}, body: '{}' },
+    { method: 'POST', url, headers: options.headers ?? {}, body: '{}', lookup: options.lookup },
     { ...LIMITS, ...options.limits },
     { clock: options.clock ?? systemClock, signal: options.signal ?? new AbortController().signal },
   );
@@ -281,6 +282,35 @@ async function serveOnce(
     },
   };
 }
+
+test('a connection whose name was resolved without a guard serves no guarded request, nor the other way round', async () => {
+  let connections = 0;
+  const server = createServer((socket) => {
+    connections += 1;
+    socket.on('error', () => {});
+    socket.on('data', () => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://localhost:${portOf(server)}/`;
+  let lookups = 0;
+  const lookup: LookupFunction = (_host, _options, callback) => {
+    lookups += 1;
+    callback(null, [{ address: '127.0.0.1', family: 4 }]);
+  };
+  const counts: number[][] = [];
+  for (const guard of [undefined, lookup, undefined, lookup]) {
+    expect(await readAll(await open(url, guard ? { lookup: guard } : {}))).toBe('ok');
+    counts.push([connections, lookups]);
+  }
+  expect(counts).toEqual([
+    [1, 0],
+    [2, 1],
+    [2, 1],
+    [2, 1],
+  ]);
+  server.close();
+});
 
 describe.each([
   ['a connection of our own', {}],
