@@ -3,7 +3,10 @@ import { expect, test } from 'vitest';
 import { toRecord } from '../../../src/base/json.ts';
 import { AnswerWatcher } from '../../../src/completions/answer-watcher.ts';
 import { readRequest } from '../../../src/completions/forward-request.ts';
+import type { ForwardSink } from '../../../src/completions/forwarding.ts';
 import { JsonScanner } from '../../../src/completions/json-scan.ts';
+import { PassThrough } from '../../../src/completions/pass-through.ts';
+import { ManualClock } from '../../support/manual-clock.ts';
 
 function cut(bytes: Buffer, offsets: readonly number[]): Buffer[] {
   const places = [0, ...offsets.map((offset) => offset % (bytes.length + 1)), bytes.length].toSorted((a, b) => a - b);
@@ -83,6 +86,37 @@ test.each([true, false])(
     );
   },
 );
+
+test('a client gets one head, all bytes in order and one end, whenever the pieces come', async () => {
+  const pauses = fc.array(fc.nat(70), { minLength: 25, maxLength: 25 });
+  const behind = fc.constantFrom('', ': bye\n\n', `: ${'x'.repeat(70_000)}\n\n`);
+  await fc.assert(
+    fc.asyncProperty(stream, offsets, pauses, behind, async ({ sent }, places, waits, rest) => {
+      const clock = new ManualClock();
+      const log: string[] = [];
+      const sink: ForwardSink = {
+        head: () => void log.push('head'),
+        write: (bytes) => void log.push(bytes.toString('latin1')),
+        end: async (last) => void log.push(last.toString('latin1'), 'end'),
+        abort: () => void log.push('abort'),
+      };
+      const passing = new PassThrough(sink, { dialect: 'openai', kind: 'chat' }, clock);
+      passing.head(200, { 'content-type': 'text/event-stream' });
+      const whole = Buffer.from(`${sent}${rest}`);
+      for (const [at, piece] of cut(whole, places).entries()) {
+        clock.advance(waits[at] ?? 0);
+        await passing.take(piece);
+      }
+      clock.advance(waits.at(-1) ?? 0);
+      passing.finish();
+      await passing.close();
+      clock.advance(1000);
+      expect(log[0]).toBe('head');
+      expect(log.at(-1)).toBe('end');
+      expect(log.slice(1, -1).join('')).toBe(whole.toString('latin1'));
+    }),
+  );
+});
 
 /** A CR LF that is cut between its bytes may leave an empty line more, which means nothing. */
 function withoutStray(events: string): string {
