@@ -47,9 +47,10 @@ export class PassThrough implements AnswerConsumer {
   /** Bytes that are still to come, where the head announced how many. */
   #left = Number.NaN;
   #isCut = false;
-  /** Whether the last event is held back; `over` once it was for long enough. */
-  #endHold: 'none' | 'held' | 'over' = 'none';
+  /** Ends the time for which the last event is held back; undefined before it came. */
   #cancelEndHold: (() => void) | undefined;
+  /** Whether the last event was held back for long enough. */
+  #isEndHoldOver = false;
   /** Why the last event could not be passed on when its hold was over. */
   #endFailure: unknown;
 
@@ -159,18 +160,15 @@ export class PassThrough implements AnswerConsumer {
 
   /** Returns whether the last event is held back, with what came in one piece with it. */
   #holdsEnd(): boolean {
-    if (this.#endHold === 'over') return false;
-    if (this.#endHold === 'held') return true;
     // Behind a head that was passed on, every end is `close` or `break`.
     this.#passHead();
-    this.#endHold = 'held';
-    this.#cancelEndHold = this.#clock.after(MAX_END_HOLD_MS, () => void this.#letEndGo());
-    return true;
+    this.#cancelEndHold ??= this.#clock.after(MAX_END_HOLD_MS, () => void this.#letEndGo());
+    return !this.#isEndHoldOver;
   }
 
   /** Passes on what is held back. A failure is kept for the end of the answer. */
   async #letEndGo(): Promise<void> {
-    this.#endHold = 'over';
+    this.#isEndHoldOver = true;
     try {
       await this.#commit();
     } catch (error) {

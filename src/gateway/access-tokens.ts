@@ -2,9 +2,9 @@
  * Access tokens of the loopback listener. Each is 256 random bits, belongs to one user, and to one
  * run of `aipassd exec` or one named caller.
  *
- * Only SHA-256 hashes are kept. A map finds the candidate by the first bytes of its hash; the whole
- * hash is compared in constant time. An open connection remembers the token that it presented last
- * (gateway.ts).
+ * Only SHA-256 hashes are kept here. A map finds the candidate by the first bytes of its hash; the
+ * whole hash is compared in constant time. So is a token with the one that its connection presented
+ * before, which the connection keeps.
  */
 
 import { hash as hashOnce, randomBytes, timingSafeEqual } from 'node:crypto';
@@ -22,16 +22,20 @@ const PREFIX_BYTES = 16;
 /** Most tokens that are valid at a time. */
 const MAX_TOKENS = 4096;
 
+/** Token that was valid when it was found. */
+export interface FoundToken {
+  readonly token: Buffer;
+  readonly grant: TokenGrant;
+  /** Number of revocations until then. */
+  readonly revocations: number;
+}
+
 /** Valid tokens. */
 export class AccessTokens {
   /** By the beginning of their hashes. */
   readonly #grants = new Map<string, { readonly hash: Buffer; readonly grant: TokenGrant }>();
+  /** Number of revocations so far: a token that was found stays valid while it does not change. */
   #revocations = 0;
-
-  /** Number of revocations so far. A token that was found stays valid while it does not change. */
-  get revocations(): number {
-    return this.#revocations;
-  }
 
   /** Creates a token. Returns undefined where there are too many. */
   issue(grant: TokenGrant): { readonly token: string; readonly hash: string } | undefined {
@@ -65,6 +69,18 @@ export class AccessTokens {
     const presented = hashOf(token);
     const candidate = this.#grants.get(presented.toString('hex', 0, PREFIX_BYTES));
     return candidate !== undefined && timingSafeEqual(candidate.hash, presented) ? candidate.grant : undefined;
+  }
+
+  /**
+   * Does the same for a token that may be the one that was found last. Most connections present the
+   * same one with each request, and its hash takes longer than all other checks.
+   */
+  findAgain(token: string, last: FoundToken | undefined): FoundToken | undefined {
+    const presented = Buffer.from(token);
+    const isSame = last?.token.length === presented.length && timingSafeEqual(last.token, presented);
+    if (isSame && last.revocations === this.#revocations) return last;
+    const grant = this.find(token);
+    return grant && { token: presented, grant, revocations: this.#revocations };
   }
 }
 

@@ -7,7 +7,7 @@
  * the body.
  */
 
-import { randomUUID, timingSafeEqual } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { AipassError } from '../base/errors.ts';
@@ -27,7 +27,7 @@ import { callOperation, type Dispatch } from '../operations/dispatcher.ts';
 import { eventCaller } from '../operations/usage-records.ts';
 import type { RecordRefusal } from '../operations/audit-entries.ts';
 import type { OperationName, Operations } from '../protocol/operations.ts';
-import type { AccessTokens } from './access-tokens.ts';
+import type { AccessTokens, FoundToken } from './access-tokens.ts';
 import { callerName, sessionOf } from './caller-label.ts';
 import { formatError, refusal, Refusal, type ErrorShape, type GatewayAnswer } from './dialect-errors.ts';
 import { HttpEndpoint, type EndpointTimeouts, type HttpExchange } from './http-endpoint.ts';
@@ -140,13 +140,6 @@ const narrowedRights = new WeakMap<
   Pick<Caller, 'rights' | 'organizations'> & { readonly grant: TokenGrant }
 >();
 
-/** Token that was found. It is valid while the number of revocations does not change. */
-interface PresentedToken {
-  readonly token: Buffer;
-  readonly grant: TokenGrant;
-  readonly revocations: number;
-}
-
 /** Operation under which calls are checked and recorded. */
 const FORWARD_OPERATION = 'provider.forward';
 
@@ -175,11 +168,8 @@ export class Gateway {
   readonly #isLoopback: boolean;
   readonly #admissions = new Map<Socket, Admission>();
   readonly #sessions = new WeakMap<Admission, string>();
-  /**
-   * Token that a connection presented last. Most present the same one with each request, and its
-   * hash takes longer than all other checks.
-   */
-  readonly #presented = new WeakMap<Socket, PresentedToken>();
+  /** Valid token that a connection presented last. */
+  readonly #presented = new WeakMap<Socket, FoundToken>();
   /** Loopback connections without a valid token so far, oldest first. */
   readonly #unknown = new Set<Socket>();
   /** Users behind loopback connections, as far as the kernel was asked. */
@@ -314,18 +304,13 @@ export class Gateway {
     const challenge = { 'www-authenticate': 'Bearer realm="aipassd"' };
     if (token === undefined) throw refusal(401, 'FORBIDDEN', 'this listener needs a token', hint, challenge);
     if (other !== undefined) throw refusal(400, 'BAD_REQUEST', 'the request presents two different tokens', 'send one');
-    const { tokens } = this.#deps;
-    const { revocations } = tokens;
-    const last = this.#presented.get(socket);
-    const presented = Buffer.from(token);
-    if (last?.revocations === revocations && isSame(last.token, presented)) return last.grant;
-    const grant = tokens.find(token);
-    if (grant === undefined) {
+    const found = this.#deps.tokens.findAgain(token, this.#presented.get(socket));
+    if (found === undefined) {
       this.#presented.delete(socket);
       throw refusal(401, 'FORBIDDEN', 'this token is unknown or has ended', hint, challenge);
     }
-    this.#presented.set(socket, { token: presented, grant, revocations });
-    return grant;
+    this.#presented.set(socket, found);
+    return found.grant;
   }
 
   /**
@@ -555,11 +540,6 @@ export class Gateway {
     if (isUnread && response.req.headers.expect === undefined) endBehindRequest(response, body);
     else response.end(response.req.method === 'HEAD' ? undefined : body);
   }
-}
-
-/** Compares tokens in constant time. */
-function isSame(one: Buffer, other: Buffer): boolean {
-  return one.length === other.length && timingSafeEqual(one, other);
 }
 
 /**

@@ -818,7 +818,7 @@ describe('the last event of a stream', () => {
     expect(sink.state).toBe('aborted');
   });
 
-  test('is dropped where its client goes away, and nothing is passed on later', async () => {
+  test('is not passed on later where its client goes away', async () => {
     const clock = new ManualClock();
     await using fixture = await startForward({ clock });
     const { promise: isAsked, resolve: ask } = Promise.withResolvers<void>();
