@@ -57,7 +57,7 @@ describe('the user unit, in a real systemd', () => {
   });
 
   it('reloads in place, and keeps the configuration in use where the new one is wrong', () => {
-    expect(found.get('reload')).toEqual({ code: 0, samePid: true, state: 'active' });
+    expect(found.get('reload')).toEqual({ code: 0, samePid: true, isActive: true });
     expect(found.get('wrong configuration')).toMatchObject({ code: 0 });
     expect(JSON.stringify(found.get('wrong configuration'))).toContain('limitz');
   });
