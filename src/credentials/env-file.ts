@@ -26,6 +26,8 @@ export interface EnvProblem {
 export interface EnvFile {
   readonly entries: ReadonlyMap<string, string>;
   readonly problems: readonly EnvProblem[];
+  /** Names whose value ends at a `#`, because a comment begins there. */
+  readonly cut: ReadonlySet<string>;
 }
 
 /** Parses a `.env` text as dotenv does. If a name is set twice, the last value counts. */
@@ -33,6 +35,7 @@ export function parseEnvFile(text: string): EnvFile {
   const entries = new Map<string, string>();
   const problems: EnvProblem[] = [];
   const setAt = new Map<string, number[]>();
+  const cut = new Set<string>();
 
   for (const piece of scanEnv(withPlainLineEnds(text))) {
     if (!('text' in piece)) {
@@ -46,7 +49,9 @@ export function parseEnvFile(text: string): EnvFile {
       problems.push({ line, problem: 'sets a name that cannot be used', malformed: true });
       continue;
     }
+    cut.delete(name);
     if (value !== '' && CUT_VALUE.test(piece.text)) {
+      cut.add(name);
       const problem = `has a "#" within the value of ${printableName(name)}; a comment begins there, so the value is cut`;
       problems.push({
         line,
@@ -62,7 +67,7 @@ export function parseEnvFile(text: string): EnvFile {
     entries.set(name, value);
   }
   problems.push(...[...setAt].flatMap(([name, lines]) => (lines.length > 1 ? [repeated(name, lines)] : [])));
-  return { entries, problems: problems.toSorted((a, b) => a.line - b.line) };
+  return { entries, problems: problems.toSorted((a, b) => a.line - b.line), cut };
 }
 
 /** Returns the problem of a name that several lines set, the last of which counts. */

@@ -148,6 +148,11 @@ export class Vault {
     return this.#snapshot.fromBefore.has(keyId);
   }
 
+  /** Returns whether the value of a variable ends at a `#` within its line. */
+  isCut(keyId: string): boolean {
+    return this.#snapshot.cut.has(keyId);
+  }
+
   /** Returns the names of keys whose value is a placeholder. */
   placeholders(): readonly KeyName[] {
     return this.#snapshot.placeholders;
@@ -304,6 +309,8 @@ interface Snapshot {
   readonly isEnvWhole: boolean;
   /** Variables that the last scan could not read, and whose values from before are used. */
   readonly fromBefore: ReadonlySet<string>;
+  /** Variables whose value ends at a `#` within its line. */
+  readonly cut: ReadonlySet<string>;
 }
 
 /** Differences between two snapshots by name: variables, and secrets as `<provider>/<slug>`. */
@@ -323,6 +330,7 @@ const EMPTY_SNAPSHOT: Snapshot = {
   pendingRemovals: new Map(),
   isEnvWhole: false,
   fromBefore: new Set(),
+  cut: new Set(),
 };
 
 /** Where and when to scan; `trusting` accepts at once that a file is gone or empty. */
@@ -344,6 +352,7 @@ async function takeSnapshot(
   const held = before.variables.size > 0 ? before.variables : undefined;
   let isEnvWhole = false;
   let fromBefore: ReadonlySet<string> | undefined;
+  let { cut } = before;
   const variables =
     (await scan.read(paths.envFile, held, {
       recheckEmpty: true,
@@ -351,6 +360,7 @@ async function takeSnapshot(
         const merged = mergeEnv(paths.envFile, text, before.variables, knownProviders);
         isEnvWhole = merged.isWhole;
         fromBefore = merged.kept;
+        cut = merged.cut;
         return merged;
       },
     })) ?? EMPTY_SNAPSHOT.variables;
@@ -365,6 +375,7 @@ async function takeSnapshot(
     isEnvWhole,
     // A file that is gone for a moment is about to be saved.
     fromBefore: fromBefore ?? new Set(scan.pendingRemovals.has(paths.envFile) ? [] : variables.keys()),
+    cut,
   };
 }
 
@@ -427,8 +438,9 @@ function mergeEnv(
   readonly faults: readonly Warning[];
   readonly isWhole: boolean;
   readonly kept: ReadonlySet<string>;
+  readonly cut: ReadonlySet<string>;
 } {
-  const { entries, problems } = parseEnvFile(text);
+  const { entries, problems, cut } = parseEnvFile(text);
   const held = new Map([...entries].map(([name, value]) => [name, new Secret(value)]));
 
   const malformed = problems.filter((problem) => problem.malformed);
@@ -454,7 +466,7 @@ function mergeEnv(
     held.set(problem.keyId, last);
     kept.add(problem.keyId);
   }
-  return { held, faults, isWhole: malformed.length === 0, kept };
+  return { held, faults, isWhole: malformed.length === 0, kept, cut: cut.difference(kept) };
 }
 
 /** Adds to a malformed line what of before stays in use because of it. */

@@ -5,6 +5,7 @@
 
 import { z } from 'zod';
 import { type ApiKey, strayEndOf } from '../credentials/api-keys.ts';
+import type { Vault } from '../credentials/vault.ts';
 import { switchedOff } from '../pools/availability.ts';
 import { fetchModels } from '../providers/models.ts';
 import type { Providers } from '../providers/registry.ts';
@@ -88,7 +89,7 @@ export function keyOperations(deps: KeyOperationsDeps): OperationGroup<'key' | '
           keys:
             params.online === true
               ? await checks.check(keys, signal)
-              : keys.map((key) => judgeKeyOffline(key, providers)),
+              : keys.map((key) => judgeKeyOffline(key, providers, vault)),
         };
       },
     },
@@ -117,14 +118,15 @@ function usableKey({ vault, lookup, pools }: OrganizationKeys, name: string | un
   throw pools.whyNone(first.provider);
 }
 
-function judgeKeyOffline(key: ApiKey, providers: Providers): KeyVerdict {
+function judgeKeyOffline(key: ApiKey, providers: Providers, vault: Vault): KeyVerdict {
   const info = describeKey(key, providers);
   // A key may be for a provider that nobody knows.
   const { prefixes, minLength } = providers.find(key.provider)?.keyShape ?? {};
   const isShapeKnown = prefixes !== undefined || minLength !== undefined;
   const detail = isShapeKnown ? 'the shape is right' : 'the usual shape of its keys is not known';
   const strayEnd = strayEndOf(key.value.reveal());
-  return info.state === 'ready' && strayEnd === undefined
+  const fault = vault.isCut(key.keyId) ? 'is cut at a "#" in its line; put the value in quotes' : strayEnd;
+  return info.state === 'ready' && fault === undefined
     ? { ...info, verdict: 'valid', checked: 'offline', detail: `${detail}; --online asks the provider` }
-    : { ...info, verdict: 'suspect', checked: 'offline', detail: info.reason ?? `it ${strayEnd}` };
+    : { ...info, verdict: 'suspect', checked: 'offline', detail: info.reason ?? `it ${fault}` };
 }

@@ -99,6 +99,16 @@ describe('behind a proxy', () => {
     await direct.stop();
   });
 
+  it('a proxy that cannot be reached is named as a reason why a token cannot be renewed', async () => {
+    await using home = makeTempHome();
+    await describeInside(home, { proxy: 'http://proxy.corp.invalid:3128' });
+    await using daemon = await DaemonProcess.start(home);
+    const aipass = await connect({ socket: home.paths.socket });
+    await expect(aipass.token('corp')).rejects.toMatchObject({ message: expect.stringContaining('proxy') });
+    await aipass.close();
+    await daemon.stop();
+  });
+
   it('a certificate that is not trusted is an error that names the host and the remedy', async () => {
     await using company = await CompanyNetwork.start(answer);
     await using home = makeTempHome();

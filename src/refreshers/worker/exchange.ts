@@ -15,7 +15,7 @@
 import type { Clock } from '../../base/clock.ts';
 import { systemErrorCode } from '../../base/errors.ts';
 import { isRecord, parseJson, type JsonObject } from '../../base/json.ts';
-import { describeCertificateFailure } from '../../base/network.ts';
+import { describeCertificateFailure, usesProxy } from '../../base/network.ts';
 import { parseRetryAfter } from '../../base/retry-after.ts';
 import { isSafeEndpoint } from '../provider-presets.ts';
 import type { ExchangeAnswer } from './token-answer.ts';
@@ -170,5 +170,6 @@ function describeFailure(error: unknown, host: string): string {
   const certificate = code === undefined ? undefined : describeCertificateFailure(code, host);
   if (certificate !== undefined) return `${certificate.problem}: ${certificate.hint}`;
   const word = code !== undefined && /^[A-Z0-9_]{2,48}$/.test(code) ? `: ${code}` : '';
-  return `the provider could not be reached (${host}${word})`;
+  const onTheWay = usesProxy() ? '; a proxy is set, and may be the reason' : '';
+  return `the provider could not be reached (${host}${word})${onTheWay}`;
 }

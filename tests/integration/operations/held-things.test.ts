@@ -276,6 +276,13 @@ describe('provider.validate', () => {
     expect(upstream.requests).toHaveLength(0);
   });
 
+  it('suspects a key that its file cuts at a "#", though the rest has the right shape', async () => {
+    await using test = await setUp({ keys: { GROQ_API_KEY: `${GROQ_KEY}#tail` } });
+    expect(await test.ask('provider.validate', { provider: 'groq' })).toMatchObject({
+      keys: [{ verdict: 'suspect', detail: expect.stringContaining('quotes') }],
+    });
+  });
+
   it('asks the provider about every key, and keeps their order', async () => {
     await using upstream = await startLoopbackProvider();
     const keys = Object.fromEntries(

@@ -81,7 +81,7 @@ test('of a name that is set twice the last value counts, and the second line is 
 
 test('a placeholder or an empty value above a key is no duplicate, one below it is', () => {
   for (const text of ['A=\nA=sk-real', 'A=sk-your-key-here\nA=sk-real', 'A=\nA=changeme\nA=sk-real']) {
-    expect(parseEnvFile(text)).toEqual({ entries: new Map([['A', 'sk-real']]), problems: [] });
+    expect(parseEnvFile(text)).toEqual({ entries: new Map([['A', 'sk-real']]), problems: [], cut: new Set() });
   }
   expect(parseEnvFile('A=sk-real\nA=').problems).toMatchObject([{ line: 2, hint: expect.stringMatching(/1.*2/) }]);
   expect(parseEnvFile(`${ENV_TEMPLATE}OPENROUTER_API_KEY=sk-or-v1-real\n`).problems).toEqual([]);
@@ -122,4 +122,5 @@ test('a value that is cut at a "#" is reported, a comment and a quoted value are
   for (const text of ['A=abc # tail', 'A="abc#tail"', 'A=# nothing', 'A=#x', '# A=abc#tail', 'A=abc#']) {
     expect(parseEnvFile(text).problems).toEqual([]);
   }
+  expect(parseEnvFile('A=abc#tail\nB=abc # tail\nC=abc#tail\nC=whole').cut).toEqual(new Set(['A']));
 });
