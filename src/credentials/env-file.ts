@@ -26,7 +26,7 @@ export interface EnvProblem {
 export interface EnvFile {
   readonly entries: ReadonlyMap<string, string>;
   readonly problems: readonly EnvProblem[];
-  /** Names whose value ends at a `#`, because a comment begins there. */
+  /** Variables whose value ends at a `#`, because a comment begins there. */
   readonly cut: ReadonlySet<string>;
 }
 
