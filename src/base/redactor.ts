@@ -21,27 +21,47 @@ const KEY_SHAPES =
   /\b(?:sk-[A-Za-z0-9_-]{8,}|AIza[A-Za-z0-9_-]{20,}|AQ\.[A-Za-z0-9_-]{20,}|gsk_[A-Za-z0-9]{16,}|xai-[A-Za-z0-9]{16,}|pplx-[A-Za-z0-9]{16,}|csk-[A-Za-z0-9]{16,}|fw_[A-Za-z0-9]{12,}|tgp_v1_[A-Za-z0-9_-]{12,}|ya29\.[A-Za-z0-9_.-]{10,}|1\/\/[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|hf_[A-Za-z0-9]{20,}|nvapi-[A-Za-z0-9_-]{20,}|aip-[A-Za-z0-9_-]{43}|Bearer\s+[A-Za-z0-9._~+/=-]{8,})/g;
 
 /** A run of characters that keys are made of, as long as the shortest part worth masking. */
-const KEY_RUN = new RegExp(`[A-Za-z0-9_.~+/=-]{${MIN_PART_LENGTH},}`, 'g');
+const KEY_RUN = new RegExp(`(?<!\\\\)[A-Za-z0-9_.~+/=-]{${MIN_PART_LENGTH},}`, 'g');
+
+interface Encoding {
+  readonly run: RegExp;
+  /** Most characters that one of a run stands for. */
+  readonly share: number;
+  readonly decode: (run: string) => readonly string[];
+}
 
 /**
  * Encodings in which a text may quote a value, each with the runs of characters that may be
- * encoded, and their decoders. A run is read at every offset at which the value may begin in it.
+ * encoded, and their decoders. A run is read at every offset at which the value may begin in it. It
+ * does not begin with the letter of an escape (`\n`), which stays in a JSON text.
  */
-const ENCODINGS: readonly { readonly run: RegExp; readonly decode: (run: string) => readonly string[] }[] = [
+const ENCODINGS: readonly Encoding[] = [
   {
     // Base64 and base64url.
-    run: /[A-Za-z0-9+/_-]{8,}={0,2}/g,
+    run: /(?<!\\)[A-Za-z0-9+/_-]{8,}={0,2}/g,
+    share: 0.75,
     decode: (run) => [0, 1, 2, 3].map((offset) => Buffer.from(run.slice(offset), 'base64').toString('latin1')),
   },
   {
-    run: /[0-9A-Fa-f]{12,}/g,
+    run: /(?<!\\)[0-9A-Fa-f]{12,}/g,
+    share: 0.5,
     decode: (run) => [0, 1].map((offset) => Buffer.from(run.slice(offset), 'hex').toString('latin1')),
   },
   {
     // The encoding of URLs.
-    run: /[%A-Za-z0-9._~+-]{8,}/g,
+    run: /(?<!\\)[%A-Za-z0-9._~+-]{8,}/g,
+    share: 1,
     decode: (run) =>
       run.includes('%') ? [run.replaceAll(/%([0-9A-Fa-f]{2})/g, (_, code: string) => fromHex(code))] : [],
+  },
+  {
+    // The escapes of JSON: PHP writes `\/`, and any character may be written by its number.
+    run: /(?<!\\)(?:[A-Za-z0-9_.~+/=-]|\\(?:\/|u[0-9A-Fa-f]{4})){8,}/g,
+    share: 1,
+    decode: (run) =>
+      run.includes('\\')
+        ? [run.replaceAll(/\\u([0-9A-Fa-f]{4})/g, (_, code: string) => fromHex(code)).replaceAll('\\/', '/')]
+        : [],
   },
 ];
 
@@ -64,11 +84,19 @@ export function maskKeyShapes(text: string): string {
   return text.replace(KEY_SHAPES, SECRET_PLACEHOLDER);
 }
 
+/**
+ * Most searches in what a caller sent, for one text: each reads all of it. Whatever is found later
+ * is masked.
+ */
+const MAX_SEARCHES = 64;
+
 /** Masks known values and key-shaped runs in text. */
 export class Redactor {
   readonly #bySource = new Map<string, ReadonlySet<string>>();
   readonly #harmless = new BoundedMap<string, true>(MAX_HARMLESS);
   #values: readonly string[] = [];
+  /** Length of the shortest text that is masked. */
+  #shortest = MIN_PART_LENGTH;
 
   /** Replaces the values that one source has to mask; short ones are dropped. */
   learn(values: Iterable<string>, source = 'vault'): void {
@@ -82,6 +110,7 @@ export class Redactor {
     this.#bySource.set(source, known);
     const all = new Set([...this.#bySource.values()].flatMap((one) => [...one]));
     this.#values = [...all].toSorted((a, b) => b.length - a.length);
+    this.#shortest = Math.min(MIN_PART_LENGTH, this.#values.at(-1)?.length ?? MIN_PART_LENGTH);
     this.#harmless.clear();
   }
 
@@ -89,34 +118,41 @@ export class Redactor {
    * Returns the text with a placeholder for every known value, every piece of one, and every
    * key-shaped run. Values in base64, hex or the encoding of URLs are replaced, too.
    *
-   * `sentByCaller` is what the reader of the result sent before. A value or piece that occurs in it
-   * stays, because a mask would confirm the reader's guess. Key-shaped runs are masked in any case.
+   * `sentByCaller` returns what the reader of the result sent before, and is called only where
+   * something was found. A value or piece that occurs in it stays, because a mask would confirm the
+   * reader's guess. Key-shaped runs are masked in any case.
    */
-  redact(text: string, sentByCaller?: string): string {
-    if (sentByCaller !== undefined) return this.#mask(text, sentByCaller);
+  redact(text: string, sentByCaller?: () => string): string {
     if (this.#harmless.has(text)) return text;
-    const result = this.#mask(text, '');
-    if (result === text && text.length <= MAX_HARMLESS_LENGTH) this.#harmless.set(text, true);
+    const result = this.#mask(text, sentByCaller);
+    if (result === text && sentByCaller === undefined && text.length <= MAX_HARMLESS_LENGTH) {
+      this.#harmless.set(text, true);
+    }
     return result;
   }
 
-  #mask(original: string, sentByCaller: string): string {
+  #mask(original: string, sentByCaller: (() => string) | undefined): string {
+    let searches = 0;
+    let sent: string | undefined;
+    const maskOf = (found: string): string => {
+      if (sentByCaller === undefined || searches >= MAX_SEARCHES) return SECRET_PLACEHOLDER;
+      searches += 1;
+      sent ??= sentByCaller();
+      return sent.includes(found) ? found : SECRET_PLACEHOLDER;
+    };
     let result = original;
     for (const value of this.#values) {
-      if (result.includes(value) && !sentByCaller.includes(value)) {
-        result = result.replaceAll(value, SECRET_PLACEHOLDER);
-      }
+      if (result.includes(value) && maskOf(value) !== value) result = result.replaceAll(value, SECRET_PLACEHOLDER);
     }
-    result = result.replace(KEY_RUN, (run) =>
-      this.#isPart(run) && !sentByCaller.includes(run) ? SECRET_PLACEHOLDER : run,
-    );
     if (this.#values.length > 0) {
-      for (const { run: runs, decode } of ENCODINGS) {
-        result = result.replace(runs, (run) =>
-          !sentByCaller.includes(run) && decode(run).some((text) => this.#holds(text)) ? SECRET_PLACEHOLDER : run,
-        );
+      for (const { run: runs, share, decode } of ENCODINGS) {
+        const least = this.#shortest / share;
+        const holds = (run: string): boolean => run.length >= least && decode(run).some((text) => this.#holds(text));
+        result = result.replace(runs, (run) => (holds(run) ? maskOf(run) : run));
       }
     }
+    // Last, or it would take apart what is encoded.
+    result = result.replace(KEY_RUN, (run) => (this.#isPart(run) ? maskOf(run) : run));
     return maskKeyShapes(result);
   }
 

@@ -12,10 +12,11 @@ import type { Secret } from '../base/secret.ts';
 const MAX_REASON = 300;
 
 /**
- * Part of a message that is read, in characters; longer than what is shown, so that a key at the
- * cut is still found.
+ * Part of a message that is read, in characters, and of a code: a provider may quote a whole
+ * request. It is longer than what is shown, so that a key at the cut is still found.
  */
 const MAX_READ = 4096;
+const MAX_CODE = 256;
 
 /** Masks secrets in a text. */
 export type Redact = (text: string) => string;
@@ -29,9 +30,8 @@ export function redactWith(key: Secret | null, redactor?: Redactor, sentByCaller
   const own = new Redactor();
   if (key !== null) own.learn([key.reveal()]);
   return (text) => {
-    const sent = sentByCaller?.();
-    const masked = own.redact(text, sent);
-    return redactor ? redactor.redact(masked, sent) : masked;
+    const masked = own.redact(text, sentByCaller);
+    return redactor ? redactor.redact(masked, sentByCaller) : masked;
   };
 }
 
@@ -95,11 +95,13 @@ export function readError(document: unknown): ReadError {
     detail['status'],
     listed['code'],
     outer['err_code'],
-  ].filter(isText);
+  ]
+    .filter(isText)
+    .map((code) => code.slice(0, MAX_CODE));
   const status = [inner['code'], inner['status'], outer['code'], outer['status']]
     .map(readStatus)
     .find((one) => one !== undefined);
-  return { message, codes, status };
+  return { message: message?.slice(0, MAX_READ), codes, status };
 }
 
 /** Returns whether the content type is that of a web page, in which no error is searched for. */

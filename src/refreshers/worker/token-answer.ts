@@ -387,7 +387,8 @@ export function judgeFailure(facts: ExchangeAnswer, judging: JudgeOptions): Fail
   const { status, document, retryAfterMs, address } = facts;
   const spoken = document === null ? undefined : spokenError(document);
   const said = spoken?.description ?? (document === null ? undefined : wordsOf(document));
-  const description = said === undefined ? undefined : judging.redactor.redact(said, judging.sent?.join('\n'));
+  const { redactor, sent } = judging;
+  const description = said === undefined ? undefined : redactor.redact(said, sent && (() => sent.join('\n')));
   const shown = spoken === undefined ? '' : `: ${formatProviderError({ code: spoken.code, description })}`;
   const again = (cause: 'network' | 'server', reason: string): Failure => ({
     kind: 'transient',

@@ -33,6 +33,11 @@ describe('Redactor', () => {
     ['hex', (text: string) => Buffer.from(text).toString('hex')],
     ['upper-case hex', (text: string) => Buffer.from(text).toString('hex').toUpperCase()],
     ['the encoding of URLs', (text: string) => encodeURIComponent(text)],
+    ["the escapes of PHP's JSON", (text: string) => JSON.stringify(text).slice(1, -1).replaceAll('/', '\\/')],
+    [
+      'the escapes of JSON, every character',
+      (text: string) => text.replaceAll(/./g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`),
+    ],
     [
       'the encoding of URLs, every byte',
       (text: string) => text.replaceAll(/./g, (c) => `%${c.charCodeAt(0).toString(16)}`),
@@ -47,6 +52,33 @@ describe('Redactor', () => {
       }
     }
     for (const before of ['a', 'ab', 'abc']) expect(redactor.redact(encode(`${before}${secret}`))).toBe('[secret]');
+  });
+
+  it('leaves a JSON text one: the letter of an escape before a secret is none of it', () => {
+    const secret = 'Q+x/9f3kZz-canary-0123456789';
+    for (const quoted of [secret, secret.slice(0, 22), Buffer.from(secret).toString('base64')]) {
+      const text = JSON.stringify({ message: `no\n${quoted} "${quoted}"` }).replaceAll('/', '\\/');
+      const redacted: unknown = JSON.parse(knowing(secret).redact(text));
+      expect(redacted).toEqual({ message: expect.stringMatching(/^no\n(?:\[secret\])+ "(?:\[secret\])+"$/) });
+    }
+  });
+
+  it('asks for what the caller sent where something was found, and searches in it a bounded number of times', () => {
+    const secret = 'abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ';
+    const redactor = knowing(secret);
+    let asked = 0;
+    const sent = (): string => {
+      asked += 1;
+      return secret;
+    };
+    expect(redactor.redact('nothing to find', sent)).toBe('nothing to find');
+    expect(asked).toBe(0);
+    const parts = Array.from({ length: 40 }, (_, at) => [secret.slice(at, at + 12), secret.slice(at, at + 13)]).flat();
+    const redacted = redactor.redact(parts.join(' '), sent).split(' ');
+    expect(asked).toBe(1);
+    expect(redacted.filter((part) => part !== '[secret]').length).toBeLessThanOrEqual(64);
+    expect(redacted[0]).toBe(parts[0]);
+    expect(redacted.at(-1)).toBe('[secret]');
   });
 
   it('masks an encoded value that stands within a longer run of the same characters', () => {
