@@ -10,7 +10,7 @@
  * is opened.
  */
 
-import { join, relative, sep } from 'node:path';
+import { basename, join, relative, sep } from 'node:path';
 import { readdir, stat } from 'node:fs/promises';
 import type { FSWatcher, watch } from 'chokidar';
 import { systemErrorCode } from '../base/errors.ts';
@@ -200,8 +200,11 @@ class SecretsWatcher implements SecretsWatch {
 function isAbout(root: string, folder: string, details: unknown, name: string | null): boolean {
   if (typeof details !== 'object' || details === null || !('watchedPath' in details)) return true;
   if (typeof details.watchedPath !== 'string') return true;
-  const path = name === null ? details.watchedPath : join(details.watchedPath, name);
-  return path === root || isIn(folder, path) || isIn(path, folder);
+  const { watchedPath } = details;
+  // A folder that is moved away reports its own name.
+  const paths = name === null || name === basename(watchedPath) ? [watchedPath] : [];
+  if (name !== null) paths.push(join(watchedPath, name));
+  return paths.some((path) => path === root || isIn(folder, path) || isIn(path, folder));
 }
 
 function isIn(folder: string, path: string): boolean {

@@ -103,6 +103,15 @@ describe('a key that is changed or added is served within 500 ms', () => {
     }
   });
 
+  test('when the folder above it is moved away, and another one made', async () => {
+    await using it = await startWithKey();
+    await rename(it.root, `${it.root}-away`);
+    await it.serves('openrouter', []);
+    await mkdir(it.folder, { recursive: true, mode: 0o700 });
+    await it.write('.env', 'OPENROUTER_API_KEY=sk-or-v1-new\n');
+    await it.serves('openrouter', ['sk-or-v1-new']);
+  });
+
   test('when another folder is renamed into its place', async () => {
     await using it = await startWithKey();
     for (const round of [1, 2]) {
