@@ -227,7 +227,8 @@ export function gitVariables(env: Variables, command: readonly string[]): Readon
 
 /** openai for Python would send the token to a proxy, even on loopback. */
 function proxyVariables(env: Variables): Variables {
-  const listed = (env['NO_PROXY'] ?? env['no_proxy'] ?? '').split(',').map((one) => one.trim());
+  // Programs differ in which of the two they read.
+  const listed = [env['NO_PROXY'], env['no_proxy']].flatMap((list = '') => list.split(',').map((one) => one.trim()));
   const value = [...new Set([...listed, ...NOT_PROXIED])].filter((one) => one !== '').join(',');
   return { NO_PROXY: value, no_proxy: value };
 }

@@ -69,11 +69,13 @@ async function unknownOption(verb: Verb, rawName: string): Promise<UsageError> {
       )
     : undefined;
   const help = ['aipassd', verb.name, '--help'].filter(Boolean).join(' ');
+  const words = Object.entries(verb.parameters).filter(([, { kind }]) => kind === 'word' || kind === 'rest');
+  const isWord = words.some(([name]) => rawName === `--${name}`);
+  const dash = words.length === 0 ? '' : '; a word that begins with "-" goes after "--"';
+  const usual = isWord ? `write it without "${rawName}": ${usageLine(verb)}` : `see: ${help}${dash}`;
   return new UsageError(
     `unknown option: ${plainText(rawName, 64)}`,
-    near === undefined
-      ? `see: ${help}; a word that begins with "-" goes after "--"`
-      : `did you mean "--${near}"? See: ${help}`,
+    near === undefined ? usual : `did you mean "--${near}"? See: ${help}`,
   );
 }
 

@@ -191,7 +191,7 @@ export function poolExhausted(
       : `replace the refused keys in .env, then run aipassd pool ${provider} --check`;
   return new AipassError('POOL_EXHAUSTED', `no key of ${provider} is free${asked}: ${named.join('; ')}${more}`, {
     hint: Number.isFinite(retryAfterMs)
-      ? `wait, give maxWaitMs, or add a key; details: aipassd pool explain ${provider}`
+      ? `wait, set "providers.${provider}.pool.maxWaitMs", or add a key; details: aipassd pool explain ${provider}`
       : fix,
     retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : undefined,
   });

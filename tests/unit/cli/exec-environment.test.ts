@@ -135,6 +135,7 @@ describe('the environment of a program', () => {
       no_proxy: 'internal.example,localhost,127.0.0.1',
     });
     expect(build({ no_proxy: 'a' })['NO_PROXY']).toBe('a,127.0.0.1,localhost');
+    expect(build({ NO_PROXY: 'a', no_proxy: 'b' })['no_proxy']).toBe('a,b,127.0.0.1,localhost');
   });
 
   it('sets nothing for a dialect that no provider serves', () => {

@@ -16,14 +16,24 @@ const STATS = await verb('stats');
 describe('the words of a verb', () => {
   it.each([
     ['--snice', 'did you mean "--since"? See: aipassd stats --help'],
-    ['--nothing-like-it', 'see: aipassd stats --help; a word that begins with "-" goes after "--"'],
-    ['-x', 'see: aipassd stats --help; a word that begins with "-" goes after "--"'],
+    ['--nothing-like-it', 'see: aipassd stats --help'],
+    ['-x', 'see: aipassd stats --help'],
   ])('with an unknown option %s are rejected with what is near', async (option, hint) => {
     await expect(parseWords(STATS, [option])).rejects.toMatchObject({
       code: 'BAD_REQUEST',
       message: `unknown option: ${option}`,
       hint,
     });
+  });
+
+  it('that are given as options are told from options that nobody has', async () => {
+    const models = await verb('models');
+    const usage = 'write it without "--provider": aipassd models';
+    await expect(parseWords(models, ['--provider', 'x'])).rejects.toMatchObject({
+      hint: expect.stringContaining(usage),
+    });
+    const status = await verb('status');
+    await expect(parseWords(status, ['--foo'])).rejects.toMatchObject({ hint: 'see: aipassd status --help' });
   });
 
   it('give a value for each entry of the table', async () => {
